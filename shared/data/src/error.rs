@@ -1,0 +1,81 @@
+//! What can go wrong at the tables, told apart by what the caller can do about it.
+
+use aws_sdk_dynamodb::{error::SdkError, operation::put_item::PutItemError};
+use aws_smithy_runtime_api::client::result::SdkError as RawError;
+
+use crate::Item;
+
+/// Failure of a table operation.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The condition did not hold; the row as it is, where the operation asked for it.
+    #[error("the row is not in the state the write asked for")]
+    Conflict(Option<Box<Item>>),
+    /// DynamoDB sheds load. The write did not happen.
+    #[error("the table is throttled")]
+    Throttled,
+    /// No answer, or a 5xx: the write may or may not have happened.
+    #[error("the outcome of the operation is unknown")]
+    Ambiguous(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A row does not have the shape its type promises.
+    #[error("a stored row is malformed")]
+    Malformed(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Anything else the service refused, such as missing permission. Retrying does not help.
+    #[error("the table refused the operation")]
+    Refused(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Error {
+    /// Whether the same call may succeed a moment later.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Throttled | Self::Ambiguous(_))
+    }
+}
+
+impl From<serde_dynamo::Error> for Error {
+    fn from(error: serde_dynamo::Error) -> Self {
+        Self::Malformed(Box::new(error))
+    }
+}
+
+/// Sorts an SDK failure by its error code. Works for every operation because the codes are shared.
+pub(crate) fn classify<E, R>(error: RawError<E, R>) -> Error
+where
+    E: aws_sdk_dynamodb::error::ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    R: std::fmt::Debug + Send + Sync + 'static,
+{
+    match &error {
+        RawError::ServiceError(service) => match service.err().code() {
+            Some(
+                "ThrottlingException"
+                | "ProvisionedThroughputExceededException"
+                | "RequestLimitExceeded"
+                | "TransactionInProgressException",
+            ) => Error::Throttled,
+            Some("ConditionalCheckFailedException") => Error::Conflict(None),
+            Some("InternalServerError" | "InternalFailure" | "ServiceUnavailable") | None => {
+                Error::Ambiguous(Box::new(error))
+            }
+            Some(_) => Error::Refused(Box::new(error)),
+        },
+        RawError::ConstructionFailure(_) => Error::Refused(Box::new(error)),
+        _ => Error::Ambiguous(Box::new(error)),
+    }
+}
+
+/// As [`classify`], keeping the row a failed `PutItem` found in its place.
+pub(crate) fn classify_put(error: SdkError<PutItemError>) -> Error {
+    match error {
+        SdkError::ServiceError(ref service) if service.err().is_conditional_check_failed_exception() => {
+            let SdkError::ServiceError(service) = error else { unreachable!("matched above") };
+            match service.into_err() {
+                PutItemError::ConditionalCheckFailedException(failed) => {
+                    Error::Conflict(failed.item.map(Box::new))
+                }
+                other => Error::Refused(Box::new(other)),
+            }
+        }
+        other => classify(other),
+    }
+}

@@ -1,0 +1,303 @@
+//! Every key of the `main` and `events` tables, in one place.
+//!
+//! Partition keys start with the tenant id, so code that holds no [`TenantId`] cannot name a row, and one tenant's
+//! rows never share a partition with another's. Sort keys that are ids sort by creation time.
+
+use std::fmt::{Display, Write};
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use sequent_domain::{ApiKeyId, MessageId, ProjectId, RunId, SessionId, TenantId, Timestamp, UserId};
+use sha2::{Digest, Sha256};
+
+use crate::Item;
+
+/// Primary key of a row of `main`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Key {
+    pk: String,
+    sk: String,
+}
+
+impl Key {
+    fn new(pk: String, sk: impl Display) -> Self {
+        Self { pk, sk: sk.to_string() }
+    }
+
+    /// The partition key.
+    #[must_use]
+    pub fn pk(&self) -> &str {
+        &self.pk
+    }
+
+    /// The sort key.
+    #[must_use]
+    pub fn sk(&self) -> &str {
+        &self.sk
+    }
+
+    /// The key attributes of an item, as `GetItem` wants them.
+    #[must_use]
+    pub fn attributes(&self) -> Item {
+        Item::from([
+            ("pk".to_owned(), AttributeValue::S(self.pk.clone())),
+            ("sk".to_owned(), AttributeValue::S(self.sk.clone())),
+        ])
+    }
+}
+
+/// One partition of `main` (or of an index) whose sort keys are listed: what a list endpoint pages through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Partition {
+    pub(crate) index: Option<&'static str>,
+    pub(crate) pk: String,
+}
+
+impl Partition {
+    fn table(pk: String) -> Self {
+        Self { index: None, pk }
+    }
+
+    /// Name of the partition key attribute.
+    pub(crate) fn pk_attribute(&self) -> &'static str {
+        match self.index {
+            None => "pk",
+            Some("gsi1") => "gsi1pk",
+            Some(_) => "gsi2pk",
+        }
+    }
+
+    /// Name of the sort key attribute.
+    pub(crate) fn sk_attribute(&self) -> &'static str {
+        match self.index {
+            None => "sk",
+            Some("gsi1") => "gsi1sk",
+            Some(_) => "gsi2sk",
+        }
+    }
+}
+
+/// Key of a row in one of the two sparse indexes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexKey {
+    pub(crate) pk: String,
+    pub(crate) sk: String,
+}
+
+impl IndexKey {
+    /// The sort key.
+    #[must_use]
+    pub fn sk(&self) -> &str {
+        &self.sk
+    }
+
+    /// The partition key.
+    #[must_use]
+    pub fn pk(&self) -> &str {
+        &self.pk
+    }
+}
+
+// Tenants and the people in them.
+
+/// The tenant's own row.
+#[must_use]
+pub fn tenant(tenant: TenantId) -> Key {
+    Key::new(format!("{tenant}"), "tenant")
+}
+
+/// A user of a tenant.
+#[must_use]
+pub fn user(tenant: TenantId, user: UserId) -> Key {
+    Key::new(format!("{tenant}#users"), user)
+}
+
+/// A sign-in session (refresh-token family) of a user.
+#[must_use]
+pub fn session(tenant: TenantId, user: UserId, session: SessionId) -> Key {
+    Key::new(format!("{tenant}#sessions#{user}"), session)
+}
+
+/// All sessions of a user.
+#[must_use]
+pub fn sessions(tenant: TenantId, user: UserId) -> Partition {
+    Partition::table(format!("{tenant}#sessions#{user}"))
+}
+
+/// An API key of a tenant.
+#[must_use]
+pub fn api_key(tenant: TenantId, id: ApiKeyId) -> Key {
+    Key::new(format!("{tenant}#api-keys"), id)
+}
+
+/// All API keys of a tenant.
+#[must_use]
+pub fn api_keys(tenant: TenantId) -> Partition {
+    Partition::table(format!("{tenant}#api-keys"))
+}
+
+/// An entry of the tenant's audit trail, sorted by time; `id` tells entries of one millisecond apart.
+#[must_use]
+pub fn audit(tenant: TenantId, at: Timestamp, id: impl Display) -> Key {
+    Key::new(format!("{tenant}#audit"), format!("{:015}#{id}", at.millis()))
+}
+
+// Conversations and runs.
+
+/// A project.
+#[must_use]
+pub fn project(tenant: TenantId, project: ProjectId) -> Key {
+    Key::new(format!("{tenant}#projects"), project)
+}
+
+/// All projects of a tenant.
+#[must_use]
+pub fn projects(tenant: TenantId) -> Partition {
+    Partition::table(format!("{tenant}#projects"))
+}
+
+/// A message of a project.
+#[must_use]
+pub fn message(tenant: TenantId, project: ProjectId, message: MessageId) -> Key {
+    Key::new(format!("{tenant}#messages#{project}"), message)
+}
+
+/// All messages of a project.
+#[must_use]
+pub fn messages(tenant: TenantId, project: ProjectId) -> Partition {
+    Partition::table(format!("{tenant}#messages#{project}"))
+}
+
+/// A run's summary row.
+#[must_use]
+pub fn run(tenant: TenantId, run: RunId) -> Key {
+    Key::new(format!("{tenant}#runs"), run)
+}
+
+/// All runs of a tenant.
+#[must_use]
+pub fn runs(tenant: TenantId) -> Partition {
+    Partition::table(format!("{tenant}#runs"))
+}
+
+/// Where a run stands among the runs of its user (`gsi1`).
+#[must_use]
+pub fn run_of_user(tenant: TenantId, user: UserId, run: RunId) -> IndexKey {
+    IndexKey { pk: format!("{tenant}#runs#{user}"), sk: run.to_string() }
+}
+
+/// All runs of a user (`gsi1`).
+#[must_use]
+pub fn runs_of_user(tenant: TenantId, user: UserId) -> Partition {
+    Partition { index: Some("gsi1"), pk: format!("{tenant}#runs#{user}") }
+}
+
+/// How many partitions of `gsi2` the active runs are spread over: one partition takes 1,000 writes a second.
+pub const ACTIVE_SHARDS: u8 = 8;
+
+/// Where an active run stands in the sweeper's queue (`gsi2`), by the time its lease ends. The index spans tenants
+/// on purpose, is read by the sweeper alone, and projects keys only: the keys found still carry their tenant.
+#[must_use]
+pub fn active_run(run: RunId, lease_until: Timestamp) -> IndexKey {
+    let shard = run.bits() % u128::from(ACTIVE_SHARDS);
+    IndexKey { pk: format!("active#{shard}"), sk: format!("{:015}#{run}", lease_until.millis()) }
+}
+
+/// One shard of the active runs.
+#[must_use]
+pub fn active_runs(shard: u8) -> Partition {
+    Partition { index: Some("gsi2"), pk: format!("active#{}", shard % ACTIVE_SHARDS) }
+}
+
+/// Partition key of a run's log in the `events` table.
+#[must_use]
+pub fn run_log(tenant: TenantId, run: RunId) -> String {
+    format!("{tenant}#{run}")
+}
+
+// Protection of the API.
+
+/// What an `Idempotency-Key` of a caller led to. The caller's text is hashed: it is of any form and length.
+#[must_use]
+pub fn idempotency(tenant: TenantId, operation: &str, caller_key: &str) -> Key {
+    Key::new(format!("{tenant}#idempotency#{operation}"), hash(&[caller_key.as_bytes()]))
+}
+
+/// A rate-limit bucket of a tenant.
+#[must_use]
+pub fn rate_limit(tenant: TenantId, class: &str) -> Key {
+    Key::new(format!("{tenant}#rate-limit"), class)
+}
+
+/// Keys that turn a credential into a tenant. They are found by a SHA-256 of what the caller presented, which is
+/// what stands in for the tenant: knowing the key is knowing the credential.
+pub mod lookup {
+    use super::{Key, hash};
+
+    /// Who signs in with this e-mail address (already normalised by the caller).
+    #[must_use]
+    pub fn email(address: &str) -> Key {
+        Key::new(format!("email#{}", hash(&[address.as_bytes()])), "credential")
+    }
+
+    /// Which API key has this secret.
+    #[must_use]
+    pub fn api_key(secret: &str) -> Key {
+        Key::new(format!("api-key#{}", hash(&[secret.as_bytes()])), "credential")
+    }
+
+    /// Which session a refresh token belongs to.
+    #[must_use]
+    pub fn refresh_token(token: &str) -> Key {
+        Key::new(format!("refresh#{}", hash(&[token.as_bytes()])), "credential")
+    }
+
+    /// A throttle on something anonymous: sign-in attempts for an address, sign-ups from an address range.
+    #[must_use]
+    pub fn throttle(class: &str, subject: &str) -> Key {
+        Key::new(format!("throttle#{class}#{}", hash(&[subject.as_bytes()])), "throttle")
+    }
+}
+
+/// Lower-case hexadecimal SHA-256 of the parts, each preceded by its length so that no two lists collide.
+fn hash(parts: &[&[u8]]) -> String {
+    let mut sha = Sha256::new();
+    for part in parts {
+        sha.update((part.len() as u64).to_be_bytes());
+        sha.update(part);
+    }
+    sha.finalize().iter().fold(String::with_capacity(64), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}"); // writing to a String cannot fail
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn every_tenant_key_begins_with_its_tenant(bits: u128, other: u128, text in ".{0,60}") {
+            let ten = TenantId::from_bits(bits);
+            let prefix = ten.to_string();
+            let keys = [
+                tenant(ten), user(ten, UserId::from_bits(other)), project(ten, ProjectId::from_bits(other)),
+                session(ten, UserId::from_bits(other), SessionId::from_bits(other)),
+                api_key(ten, ApiKeyId::from_bits(other)), run(ten, RunId::from_bits(other)),
+                message(ten, ProjectId::from_bits(other), MessageId::from_bits(other)),
+                idempotency(ten, "op", &text), rate_limit(ten, "chat"),
+            ];
+            for key in keys {
+                prop_assert!(key.pk().starts_with(&prefix));
+            }
+            prop_assert!(run_log(ten, RunId::from_bits(other)).starts_with(&prefix));
+        }
+    }
+
+    #[test]
+    fn a_callers_key_cannot_reach_another_operation() {
+        let ten = TenantId::new();
+        assert_ne!(idempotency(ten, "a", "b#c"), idempotency(ten, "a#b", "c"));
+    }
+}

@@ -1,0 +1,13 @@
+//! The vocabulary every crate shares: ids, times, money and roles.
+//!
+//! Nothing here knows tokio, AWS or HTTP. A value of these types is valid by construction: text from outside
+//! becomes an id only through `FromStr`, so code further in never checks again.
+
+pub mod id;
+mod money;
+mod time;
+
+pub use id::{ApiKeyId, MessageId, ProjectId, RequestId, RunId, SessionId, TenantId, ToolCallId, UserId};
+pub use money::MicroUsd;
+pub use secrecy::{ExposeSecret, SecretString};
+pub use time::Timestamp;

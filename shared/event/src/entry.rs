@@ -1,0 +1,173 @@
+//! An event as it is stored and sent.
+
+use sequent_domain::Timestamp;
+use serde::{Deserialize, Serialize, Serializer, de, ser::SerializeMap};
+use serde_json::{Map, Value};
+
+use crate::{Body, Seq};
+
+/// An understood event, or one from a newer writer kept as it came.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Payload {
+    /// A type and version this build knows.
+    Known(Body),
+    /// Anything else: all its fields, `type` and `v` included.
+    Unknown(Map<String, Value>),
+}
+
+/// An event without its position: what a writer hands to the log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// When it happened, by the writer's clock.
+    pub at: Timestamp,
+    /// What happened.
+    pub payload: Payload,
+}
+
+/// The stored text is not an event.
+#[derive(Debug, thiserror::Error)]
+#[error("not an event: {0}")]
+pub struct Malformed(#[from] serde_json::Error);
+
+impl Entry {
+    /// An entry this build understands.
+    #[must_use]
+    pub const fn new(at: Timestamp, body: Body) -> Self {
+        Self { at, payload: Payload::Known(body) }
+    }
+
+    /// The understood part.
+    #[must_use]
+    pub const fn body(&self) -> Option<&Body> {
+        match &self.payload {
+            Payload::Known(body) => Some(body),
+            Payload::Unknown(_) => None,
+        }
+    }
+
+    /// The type's name on the wire.
+    #[must_use]
+    pub fn type_name(&self) -> &str {
+        match &self.payload {
+            Payload::Known(body) => body.type_name(),
+            Payload::Unknown(fields) => fields.get("type").and_then(Value::as_str).unwrap_or_default(),
+        }
+    }
+
+    /// The entry at its place in the log.
+    #[must_use]
+    pub const fn at_seq(self, seq: Seq) -> Event {
+        Event { seq, entry: self }
+    }
+}
+
+/// `{type, v, timestamp, ...fields}`; unknown entries in the order they were stored.
+impl Serialize for Entry {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Envelope { seq: None, entry: self }.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Entry {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut fields = Map::deserialize(deserializer)?;
+        let at = fields
+            .get("timestamp")
+            .and_then(Value::as_i64)
+            .map(Timestamp::from_millis)
+            .ok_or_else(|| de::Error::missing_field("timestamp"))?;
+        let name =
+            fields.get("type").and_then(Value::as_str).ok_or_else(|| de::Error::missing_field("type"))?;
+        let v = fields.get("v").and_then(Value::as_u64).unwrap_or(1);
+        let known = u16::try_from(v).is_ok_and(|v| Body::understands(name, v));
+        fields.remove("timestamp");
+        let payload = if known {
+            fields.remove("v");
+            Payload::Known(Body::deserialize(Value::Object(fields)).map_err(de::Error::custom)?)
+        } else {
+            Payload::Unknown(fields)
+        };
+        Ok(Self { at, payload })
+    }
+}
+
+/// An entry at its place in the log. Serialises as `{seq, type, v, timestamp, ...fields}`, the form that SSE data
+/// and JSON pages share.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// Its place.
+    pub seq: Seq,
+    /// When, and what.
+    pub entry: Entry,
+}
+
+impl Event {
+    /// The understood part.
+    #[must_use]
+    pub const fn body(&self) -> Option<&Body> {
+        self.entry.body()
+    }
+
+    /// Whether the event closes the log.
+    #[must_use]
+    pub fn is_terminal(&self) -> bool {
+        self.body().is_some_and(Body::is_terminal)
+    }
+}
+
+impl Serialize for Event {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Envelope { seq: Some(self.seq), entry: &self.entry }.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Event {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut fields = Map::deserialize(deserializer)?;
+        let seq = fields.remove("seq").ok_or_else(|| de::Error::missing_field("seq"))?;
+        let seq = Seq::deserialize(seq).map_err(de::Error::custom)?;
+        let entry = Entry::deserialize(Value::Object(fields)).map_err(de::Error::custom)?;
+        Ok(Self { seq, entry })
+    }
+}
+
+/// The one place that fixes the order of the envelope's fields: replay must give the same bytes as live.
+struct Envelope<'a> {
+    seq: Option<Seq>,
+    entry: &'a Entry,
+}
+
+impl Serialize for Envelope<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Known<'a> {
+            #[serde(skip_serializing_if = "Option::is_none")]
+            seq: Option<Seq>,
+            v: u16,
+            timestamp: i64,
+            #[serde(flatten)]
+            body: &'a Body,
+        }
+        let timestamp = self.entry.at.millis();
+        match &self.entry.payload {
+            Payload::Known(body) => {
+                Known { seq: self.seq, v: body.version(), timestamp, body }.serialize(serializer)
+            }
+            Payload::Unknown(fields) => {
+                let mut map = serializer.serialize_map(None)?;
+                if let Some(seq) = self.seq {
+                    map.serialize_entry("seq", &seq)?;
+                }
+                map.serialize_entry("timestamp", &timestamp)?;
+                for (name, value) in fields {
+                    map.serialize_entry(name, value)?;
+                }
+                map.end()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "entry/tests.rs"]
+mod tests;

@@ -1,0 +1,90 @@
+use sequent_domain::{MessageId, ProjectId, RunId};
+
+use super::*;
+use crate::{ClaimReason, Entry, Role};
+
+fn events(bodies: impl IntoIterator<Item = Body>) -> Vec<Event> {
+    let at = Timestamp::from_millis(1);
+    bodies.into_iter().zip(1..).map(|(body, seq)| Entry::new(at, body).at_seq(Seq(seq))).collect()
+}
+
+fn claimed(epoch: u32) -> Body {
+    Body::RunClaimed { epoch, writer: "w".into(), reason: ClaimReason::Start }
+}
+
+fn started() -> Body {
+    Body::RunStarted { thread_id: ProjectId::from_bits(1), run_id: RunId::from_bits(2), parent_run_id: None }
+}
+
+fn finished(outcome: Outcome) -> Body {
+    Body::RunFinished { thread_id: ProjectId::from_bits(1), run_id: RunId::from_bits(2), outcome }
+}
+
+fn message(id: u128) -> [Body; 3] {
+    let message_id = MessageId::from_bits(id);
+    [
+        Body::TextMessageStart { message_id, role: Role::Assistant },
+        Body::TextMessageContent { message_id, delta: format!("text {id}") },
+        Body::TextMessageEnd { message_id },
+    ]
+}
+
+#[test]
+fn an_abandoned_message_is_no_part_of_the_answer() {
+    let [start, content, _] = message(1);
+    let mut log = vec![claimed(1), started(), start, content, claimed(2)];
+    log.push(Body::MessageAbandoned { message_id: MessageId::from_bits(1) });
+    log.extend(message(2));
+    log.push(finished(Outcome::Success));
+    let state = State::of(&events(log)).unwrap();
+    assert_eq!(state.answer_text(), "text 2");
+    assert_eq!(state.epoch, 2);
+    assert_eq!(state.phase, Phase::Finished(Outcome::Success));
+}
+
+#[test]
+fn a_failed_run_keeps_what_it_had_said() {
+    let [start, content, _] = message(1);
+    let error = Body::RunError { message: "provider".into(), code: "model_unavailable".into() };
+    let state = State::of(&events([claimed(1), started(), start, content, error])).unwrap();
+    assert_eq!(state.answer_text(), "text 1");
+    assert!(state.phase.is_closed());
+}
+
+#[test]
+fn refuses_what_cannot_stand() {
+    let [start, content, end] = message(1);
+    let cases: Vec<(Vec<Body>, Invalid)> = vec![
+        (vec![started()], Invalid::OutOfPlace("RUN_STARTED")),
+        (vec![claimed(2)], Invalid::Epoch { current: 0, found: 2 }),
+        (vec![claimed(1), started(), claimed(1)], Invalid::Epoch { current: 1, found: 1 }),
+        (vec![claimed(1), started(), content], Invalid::OutOfPlace("TEXT_MESSAGE_CONTENT")),
+        (vec![claimed(1), started(), end], Invalid::OutOfPlace("TEXT_MESSAGE_END")),
+        (
+            vec![claimed(1), started(), start.clone(), finished(Outcome::Success)],
+            Invalid::OutOfPlace("RUN_FINISHED"),
+        ),
+        (
+            vec![claimed(1), started(), finished(Outcome::Success), finished(Outcome::Success)],
+            Invalid::Closed("RUN_FINISHED"),
+        ),
+        (
+            vec![claimed(1), started(), finished(Outcome::Success), start],
+            Invalid::Closed("TEXT_MESSAGE_START"),
+        ),
+    ];
+    for (log, expected) in cases {
+        assert_eq!(State::of(&events(log)).unwrap_err(), expected);
+    }
+    let mut gap = events([claimed(1), started()]);
+    gap.remove(0);
+    assert!(matches!(State::of(&gap), Err(Invalid::Gap { .. })));
+}
+
+#[test]
+fn a_pending_run_can_be_cancelled_before_it_began() {
+    let cancel = Body::CancelRequested { by: None, reason: CancelReason::Requested };
+    let state = State::of(&events([cancel, claimed(1), finished(Outcome::Cancelled)])).unwrap();
+    assert_eq!(state.phase, Phase::Finished(Outcome::Cancelled));
+    assert_eq!(state.cancel, None, "carried out");
+}

@@ -1,0 +1,16 @@
+//! The event model of a run: what can stand in its log, and what a log means.
+//!
+//! Names and fields are those of AG-UI 1.0 where it has them, and in the same style where it does not. An event of a
+//! type or version this build does not know is kept whole and passed through, so an older reader never loses what
+//! a newer writer stored. [`State`] is the one interpretation of a log: folding the events from the first gives
+//! the status, the conversation and the totals that every stored row merely repeats.
+
+mod body;
+mod entry;
+mod fold;
+mod seq;
+
+pub use body::{Body, CancelReason, ClaimReason, Outcome, Role, Usage};
+pub use entry::{Entry, Event, Malformed, Payload};
+pub use fold::{Answer, Invalid, OpenMessage, Phase, State};
+pub use seq::Seq;
