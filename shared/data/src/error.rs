@@ -39,8 +39,8 @@ impl From<serde_dynamo::Error> for Error {
     }
 }
 
-/// Sorts an SDK failure by its error code. Works for every operation because the codes are shared.
-pub(crate) fn classify<E, R>(error: RawError<E, R>) -> Error
+/// Sorts an SDK failure of any operation by its error code. Works for every operation because the codes are shared.
+pub fn classify<E, R>(error: RawError<E, R>) -> Error
 where
     E: aws_sdk_dynamodb::error::ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     R: std::fmt::Debug + Send + Sync + 'static,

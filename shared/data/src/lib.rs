@@ -15,7 +15,7 @@ pub mod testing;
 mod transaction;
 
 pub use cursor::{CursorKey, InvalidCursor};
-pub use error::Error;
+pub use error::{Error, classify};
 pub use key::Key;
 pub use page::{Page, PageRequest};
 pub use row::Row;

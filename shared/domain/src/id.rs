@@ -71,8 +71,12 @@ macro_rules! ids {
 
             fn from_str(text: &str) -> Result<Self, ParseError> {
                 text.strip_prefix(concat!($prefix, "_"))
-                    .filter(|rest| rest.len() == 26 && !rest.bytes().any(|b| b.is_ascii_lowercase()))
-                    .and_then(|rest| Ulid::from_string(rest).ok())
+                    .and_then(|rest| {
+                        let ulid = Ulid::from_string(rest).ok()?;
+                        // Crockford's alphabet has aliases and case, and 26 characters hold 130 bits: one
+                        // spelling is enough.
+                        (ulid.to_string() == rest).then_some(ulid)
+                    })
                     .map(Self)
                     .ok_or(ParseError { kind: $kind, prefix: $prefix })
             }

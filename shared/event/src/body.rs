@@ -150,10 +150,7 @@ impl Body {
 
     /// Appends `other` to this event when both are pieces of one stream, so that pieces waiting for the same write
     /// are stored as one. Gives `other` back when they are not, or when the piece would pass `limit` bytes.
-    ///
-    /// # Errors
-    /// `other`, unchanged.
-    pub fn merge(&mut self, other: Self, limit: usize) -> Result<(), Self> {
+    pub fn merge(&mut self, other: Self, limit: usize) -> Option<Self> {
         let (into, delta) = match (&mut *self, &other) {
             (
                 Self::TextMessageContent { message_id, delta: into },
@@ -167,13 +164,13 @@ impl Body {
                 Self::ToolCallArgs { tool_call_id, delta: into },
                 Self::ToolCallArgs { tool_call_id: of, delta },
             ) if tool_call_id == of => (into, delta),
-            _ => return Err(other),
+            _ => return Some(other),
         };
         if into.len() + delta.len() > limit {
-            return Err(other);
+            return Some(other);
         }
         into.push_str(delta);
-        Ok(())
+        None
     }
 }
 
