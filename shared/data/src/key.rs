@@ -6,7 +6,7 @@
 use std::fmt::{Display, Write};
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use sequent_domain::{ApiKeyId, MessageId, ProjectId, RunId, SessionId, TenantId, Timestamp, UserId};
+use sequent_domain::{ApiKeyId, ProjectId, RunId, SessionId, TenantId, Timestamp, UserId};
 use sha2::{Digest, Sha256};
 
 use crate::Item;
@@ -21,6 +21,13 @@ pub struct Key {
 impl Key {
     fn new(pk: String, sk: impl Display) -> Self {
         Self { pk, sk: sk.to_string() }
+    }
+
+    /// The key of a row that was read.
+    #[must_use]
+    pub fn of_item(item: &Item) -> Option<Self> {
+        let text = |name: &str| item.get(name)?.as_s().ok().cloned();
+        Some(Self { pk: text("pk")?, sk: text("sk")? })
     }
 
     /// The partition key.
@@ -155,10 +162,11 @@ pub fn projects(tenant: TenantId) -> Partition {
     Partition::table(format!("{tenant}#projects"))
 }
 
-/// A message of a project.
+/// A message of a project: the `ordinal`-th that a run added to it. Keyed by run, so that a conversation reads in
+/// the order of its exchanges even when a message waited for the answer before it.
 #[must_use]
-pub fn message(tenant: TenantId, project: ProjectId, message: MessageId) -> Key {
-    Key::new(format!("{tenant}#messages#{project}"), message)
+pub fn message(tenant: TenantId, project: ProjectId, run: RunId, ordinal: usize) -> Key {
+    Key::new(format!("{tenant}#messages#{project}"), format!("{run}#{ordinal:04}"))
 }
 
 /// All messages of a project.
@@ -285,7 +293,7 @@ mod tests {
                 tenant(ten), user(ten, UserId::from_bits(other)), project(ten, ProjectId::from_bits(other)),
                 session(ten, UserId::from_bits(other), SessionId::from_bits(other)),
                 api_key(ten, ApiKeyId::from_bits(other)), run(ten, RunId::from_bits(other)),
-                message(ten, ProjectId::from_bits(other), MessageId::from_bits(other)),
+                message(ten, ProjectId::from_bits(other), RunId::from_bits(other), 1),
                 idempotency(ten, "op", &text), rate_limit(ten, "chat"),
             ];
             for key in keys {

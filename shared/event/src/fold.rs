@@ -99,6 +99,8 @@ pub struct State {
     pub ended_at: Option<Timestamp>,
     /// A cancel that is not yet carried out.
     pub cancel: Option<CancelReason>,
+    /// The model the latest message asked for.
+    pub model: Option<String>,
     /// What people said to this run.
     pub prompts: Vec<Answer>,
     /// What the assistant said.
@@ -240,7 +242,8 @@ impl State {
                 self.keep_open_message();
                 self.close(Phase::Failed { code: code.clone(), message: message.clone() }, at);
             }
-            Body::UserMessage { message_id, content } => {
+            Body::UserMessage { message_id, content, model, .. } => {
+                self.model.clone_from(model);
                 self.prompts.push(Answer { id: *message_id, text: content.clone() });
             }
             Body::CancelRequested { reason, .. } => {

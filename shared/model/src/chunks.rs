@@ -1,0 +1,191 @@
+//! The contract around a backend's stream: bounded silence, exactly one end, usage always.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures::{Stream, StreamExt};
+use tokio::time::{Instant, Sleep};
+
+use crate::{
+    Chunk, Error, Phase, Usage,
+    chunk::{Raw, RawStream},
+    meter::Meter,
+};
+
+/// An answer as it arrives. Ends with [`Chunk::Finished`] or with one `Err`; dropping it cancels the request.
+pub struct Chunks {
+    state: State,
+    /// The first chunk, read to know that the answer has begun.
+    first: Option<Chunk>,
+    meter: Meter,
+    usage: Option<Usage>,
+    limits: Limits,
+    timer: Pin<Box<Sleep>>,
+    phase: Phase,
+    activity: Activity,
+    /// `activity` when the timer was last set.
+    seen: u64,
+}
+
+enum State {
+    Open(RawStream),
+    Closed,
+}
+
+/// How long an answer may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) first_token: Duration,
+    pub(crate) idle: Duration,
+    pub(crate) deadline: Instant,
+}
+
+/// Counts what the provider sent, also what is invisible here, so that a model that works silently is not taken for a dead one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Activity(Arc<AtomicU64>);
+
+impl Activity {
+    pub(crate) fn note(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// More output than any model gives; a provider that sends on and on is broken.
+const MAX_OUTPUT_BYTES: u64 = 16 << 20;
+
+impl Chunks {
+    pub(crate) fn new(raw: RawStream, meter: Meter, limits: Limits, activity: Activity) -> Self {
+        Self {
+            state: State::Open(raw),
+            first: None,
+            meter,
+            usage: None,
+            limits,
+            timer: Box::pin(tokio::time::sleep_until(limits.deadline)),
+            phase: Phase::FirstToken,
+            seen: activity.count(),
+            activity,
+        }
+        .armed(Phase::FirstToken)
+    }
+
+    /// Waits for the first chunk. What fails here has generated nothing and may be tried again.
+    pub(crate) async fn begun(mut self) -> Result<Self, Error> {
+        match self.next().await {
+            Some(Ok(chunk)) => {
+                self.first = Some(chunk);
+                Ok(self)
+            }
+            Some(Err(error)) => Err(error),
+            None => Err(Error::Truncated),
+        }
+    }
+
+    /// Tokens used so far: an estimate while the answer grows (or after it failed), the provider's word after [`Chunk::Finished`].
+    pub fn usage(&self) -> Usage {
+        self.usage.unwrap_or_else(|| self.meter.usage())
+    }
+
+    fn armed(mut self, phase: Phase) -> Self {
+        self.arm(phase);
+        self
+    }
+
+    fn arm(&mut self, phase: Phase) {
+        let patience = match phase {
+            Phase::FirstToken => self.limits.first_token,
+            _ => self.limits.idle,
+        };
+        let until = Instant::now() + patience;
+        self.phase = if until < self.limits.deadline { phase } else { Phase::Total };
+        self.timer.as_mut().reset(until.min(self.limits.deadline));
+        self.seen = self.activity.count();
+    }
+
+    /// `Pending` is answered by the timer: `None` means that it rings later.
+    fn silence(&mut self, cx: &mut Context<'_>) -> Option<Error> {
+        while self.timer.as_mut().poll(cx).is_ready() {
+            if self.phase != Phase::Idle || self.activity.count() == self.seen {
+                return Some(Error::Timeout(self.phase));
+            }
+            self.arm(Phase::Idle);
+        }
+        None
+    }
+
+    fn finish(&mut self, reported: Option<Usage>) -> Usage {
+        let estimate = self.meter.usage();
+        // Some servers report zeros for an answer that they gave.
+        let usage = reported
+            .filter(|usage| usage.output_tokens > 0 || estimate.output_tokens == 0)
+            .unwrap_or(estimate);
+        self.usage = Some(usage);
+        usage
+    }
+}
+
+impl Stream for Chunks {
+    type Item = Result<Chunk, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        if let Some(chunk) = this.first.take() {
+            return Poll::Ready(Some(Ok(chunk)));
+        }
+        let State::Open(raw) = &mut this.state else {
+            return Poll::Ready(None);
+        };
+        let mut polled = raw.as_mut().poll_next(cx);
+        while let Poll::Ready(Some(Ok(Raw::Alive))) = polled {
+            this.activity.note();
+            polled = raw.as_mut().poll_next(cx);
+        }
+        let result = match polled {
+            Poll::Ready(Some(Ok(Raw::Chunk(chunk)))) => {
+                this.meter.add(&chunk);
+                if this.meter.size() <= MAX_OUTPUT_BYTES {
+                    this.arm(Phase::Idle);
+                    return Poll::Ready(Some(Ok(chunk)));
+                }
+                Err(Error::Garbage("an answer without end".into()))
+            }
+            Poll::Ready(Some(Ok(Raw::Finished { finish_reason, usage }))) => {
+                Ok(Chunk::Finished { finish_reason, usage: this.finish(usage) })
+            }
+            Poll::Ready(Some(Err(error))) => Err(error),
+            Poll::Ready(None) => Err(Error::Truncated),
+            Poll::Pending => match this.silence(cx) {
+                Some(error) => Err(error),
+                None => return Poll::Pending,
+            },
+            // The loop above took them all.
+            Poll::Ready(Some(Ok(Raw::Alive))) => return Poll::Pending,
+        };
+        // Dropping the stream closes the connection.
+        this.state = State::Closed;
+        Poll::Ready(Some(result))
+    }
+}
+
+impl std::fmt::Debug for Chunks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Chunks")
+            .field("phase", &self.phase)
+            .field("usage", &self.usage())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

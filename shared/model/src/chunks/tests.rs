@@ -1,0 +1,144 @@
+use futures::{FutureExt, stream};
+use tokio::time::sleep;
+
+use super::*;
+use crate::{FinishReason, Message, ModelName, Request};
+
+fn text(text: &str) -> Result<Raw, Error> {
+    Ok(Raw::Chunk(Chunk::TextDelta(text.into())))
+}
+
+fn stop(usage: Option<Usage>) -> Result<Raw, Error> {
+    Ok(Raw::Finished { finish_reason: FinishReason::Stop, usage })
+}
+
+/// Each item after its own silence, then silence for ever.
+fn spoken(items: Vec<(u64, Result<Raw, Error>)>) -> RawStream {
+    stream::iter(items)
+        .then(|(seconds, item)| sleep(Duration::from_secs(seconds)).map(|()| item))
+        .chain(stream::pending())
+        .boxed()
+}
+
+fn chunks(raw: RawStream) -> Chunks {
+    chunks_with(raw, Activity::default())
+}
+
+fn chunks_with(raw: RawStream, activity: Activity) -> Chunks {
+    let request = Request::new(ModelName::DEMO, vec![Message::user("12345678")]);
+    let limits = Limits {
+        first_token: Duration::from_secs(30),
+        idle: Duration::from_secs(10),
+        deadline: Instant::now() + Duration::from_secs(100),
+    };
+    Chunks::new(raw, Meter::new(&request), limits, activity)
+}
+
+/// The last item, after checking that nothing follows it.
+async fn end(mut chunks: Chunks) -> (usize, Result<Chunk, Error>) {
+    let mut before = 0;
+    loop {
+        let item = chunks.next().await.unwrap();
+        if matches!(item, Ok(Chunk::Finished { .. }) | Err(_)) {
+            assert_eq!(chunks.next().await, None);
+            assert_eq!(chunks.next().await, None);
+            return (before, item);
+        }
+        before += 1;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_phase_has_its_own_patience() {
+    let cases = [
+        (vec![(31, text("late"))], 0, 30, Phase::FirstToken),
+        (vec![(29, text("a")), (11, text("b"))], 1, 39, Phase::Idle),
+        ((0..20).map(|_| (9, text("a"))).collect(), 11, 100, Phase::Total),
+    ];
+    for (items, before, seconds, phase) in cases {
+        let began = Instant::now();
+        let (seen, last) = end(chunks(spoken(items))).await;
+        assert_eq!(last, Err(Error::Timeout(phase)));
+        assert_eq!((seen, began.elapsed().as_secs()), (before, seconds));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn signs_of_life_count_as_activity_but_not_as_a_first_token() {
+    let alive = || Ok(Raw::Alive);
+    let working = vec![(1, text("a")), (9, alive()), (9, alive()), (9, text("b")), (1, stop(None))];
+    let (before, last) = end(chunks(spoken(working))).await;
+    assert_eq!(before, 2);
+    assert!(last.is_ok());
+
+    let idle = (0..9).map(|_| (9, alive())).collect();
+    let (_, last) = end(chunks(spoken(idle))).await;
+    assert_eq!(last, Err(Error::Timeout(Phase::FirstToken)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn frames_seen_elsewhere_count_as_activity() {
+    let activity = Activity::default();
+    let noted = activity.clone();
+    let invisible = stream::pending().take_until(async move {
+        for _ in 0..3 {
+            sleep(Duration::from_secs(9)).await;
+            noted.note();
+        }
+    });
+    let raw = stream::iter([text("a")]).chain(invisible).chain(stream::iter([stop(None)]));
+    let (before, last) = end(chunks_with(raw.boxed(), activity)).await;
+    assert_eq!(before, 1);
+    assert!(last.is_ok());
+}
+
+#[tokio::test]
+async fn an_end_without_a_reason_is_a_cut() {
+    let raw = stream::iter([text("half")]).boxed();
+    assert_eq!(end(chunks(raw)).await, (1, Err(Error::Truncated)));
+    let empty = chunks(stream::iter([]).boxed()).begun().await;
+    assert_eq!(empty.unwrap_err(), Error::Truncated);
+}
+
+#[tokio::test]
+async fn nothing_follows_an_end() {
+    let raw = stream::iter([text("a"), Err(Error::Unauthorized), text("b"), stop(None)]);
+    assert_eq!(end(chunks(raw.boxed())).await, (1, Err(Error::Unauthorized)));
+    let raw = stream::iter([stop(None), text("b")]);
+    assert_eq!(end(chunks(raw.boxed())).await.0, 0);
+}
+
+#[tokio::test]
+async fn begun_keeps_the_first_chunk() {
+    let raw = stream::iter([text("a"), stop(None)]).boxed();
+    let mut begun = chunks(raw).begun().await.unwrap();
+    assert_eq!(begun.next().await, Some(Ok(Chunk::TextDelta("a".into()))));
+    assert_eq!(end(begun).await.0, 0);
+}
+
+#[tokio::test]
+async fn usage_is_the_providers_word_or_an_estimate_that_says_so() {
+    let reported = Usage { input_tokens: 9, output_tokens: 1, ..Usage::default() };
+    let estimate = Usage { input_tokens: 2, output_tokens: 4, estimated: true, ..Usage::default() };
+    let zero = Usage::default();
+    let cases = [(Some(reported), reported), (None, estimate), (Some(zero), estimate)];
+    for (usage, expected) in cases {
+        let raw = stream::iter([text("12345678"), text("日本"), stop(usage)]).boxed();
+        let mut chunks = chunks(raw);
+        let mut last = None;
+        while let Some(item) = chunks.next().await {
+            last = Some(item);
+        }
+        let finished = Chunk::Finished { finish_reason: FinishReason::Stop, usage: expected };
+        assert_eq!(last, Some(Ok(finished)));
+        assert_eq!(chunks.usage(), expected);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_without_end_is_stopped() {
+    let raw = stream::repeat_with(|| text(&"x".repeat(1 << 20))).boxed();
+    let (before, last) = end(chunks(raw)).await;
+    assert_eq!(before, 16);
+    assert!(matches!(last, Err(Error::Garbage(_))));
+}

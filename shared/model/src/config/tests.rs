@@ -1,0 +1,75 @@
+use secrecy::ExposeSecret;
+
+use super::*;
+
+fn config(env: &[(&str, &str)], secrets: &str) -> Result<Config, Error> {
+    let lookup = |name: &str| {
+        let found = env.iter().find(|(key, _)| *key == name);
+        found.map(|(_, value)| (*value).to_owned())
+    };
+    Config::from_lookup(lookup, Secrets::from_json(secrets)?)
+}
+
+fn key(endpoint: &Option<Endpoint>) -> &str {
+    let endpoint = endpoint.as_ref().unwrap();
+    endpoint.key.as_ref().unwrap().expose_secret()
+}
+
+#[test]
+fn without_keys_there_is_the_demo() {
+    for env in [&[][..], &[("OPENAI_API_KEY", ""), ("ANTHROPIC_API_KEY", " ")]] {
+        let config = config(env, r#"{"openai_api_key": "", "other": 1}"#).unwrap();
+        assert!(config.openai.is_none() && config.anthropic.is_none());
+        assert_eq!(config.default_model, ModelName::DEMO);
+        assert_eq!(config.demo_tokens_per_second, 40);
+    }
+}
+
+#[test]
+fn the_environment_wins_over_the_secrets() {
+    let secrets = r#"{"openai_api_key": "s1", "openai_base_url": "http://a/v1", "anthropic_api_key": "s2"}"#;
+    let only = config(&[], secrets).unwrap();
+    assert_eq!((key(&only.openai), key(&only.anthropic)), ("s1", "s2"));
+    assert_eq!(only.openai.unwrap().base_url, "http://a/v1/");
+    let env = [("OPENAI_API_KEY", "e1"), ("OPENAI_BASE_URL", "http://b/v1/")];
+    let both = config(&env, secrets).unwrap();
+    assert_eq!((key(&both.openai), key(&both.anthropic)), ("e1", "s2"));
+    assert_eq!(both.openai.unwrap().base_url, "http://b/v1/");
+}
+
+#[test]
+fn the_default_model_follows_the_keys() {
+    let model = |env: &[(&str, &str)]| config(env, "{}").unwrap().default_model;
+    let anthropic = ("ANTHROPIC_API_KEY", "k");
+    assert_eq!(model(&[anthropic]), ANTHROPIC_DEFAULT);
+    assert_eq!(model(&[anthropic, ("OPENAI_API_KEY", "k")]), OPENAI_DEFAULT);
+    assert_eq!(model(&[("OPENAI_BASE_URL", "http://localhost:11434/v1")]), OPENAI_DEFAULT);
+    assert_eq!(model(&[anthropic, ("DEFAULT_MODEL", "demo")]), ModelName::DEMO);
+}
+
+#[test]
+fn what_cannot_be_used_is_named_and_not_shown() {
+    let cases = [
+        ("OPENAI_BASE_URL", "ftp://hidden/"),
+        ("OPENAI_BASE_URL", "hidden"),
+        ("OPENAI_BASE_URL", "https://user:hidden@host/v1"),
+        ("MODEL_IDLE_TIMEOUT_MS", "0"),
+        ("MODEL_MAX_ATTEMPTS", "hidden"),
+        ("DEMO_TOKENS_PER_SECOND", "-1"),
+        ("DEFAULT_MODEL", "hidden hidden"),
+        ("MODEL_PRICES", "[]"),
+    ];
+    for (name, value) in cases {
+        let message = config(&[(name, value)], "{}").unwrap_err().to_string();
+        assert!(message.contains(name) && !message.contains("hidden"), "{message}");
+    }
+    assert_eq!(config(&[], "sk-hidden").unwrap_err(), Error::Secrets);
+}
+
+#[test]
+fn debug_shows_no_key() {
+    let env = [("OPENAI_API_KEY", "sk-hidden"), ("ANTHROPIC_API_KEY", "sk-hidden")];
+    let secrets = r#"{"openai_api_key": "sk-hidden"}"#;
+    let shown = format!("{:?} {:?}", config(&env, "{}").unwrap(), Secrets::from_json(secrets));
+    assert!(!shown.contains("hidden"), "{shown}");
+}

@@ -1,0 +1,137 @@
+//! Names of models, and which provider a name belongs to.
+
+use std::{borrow::Cow, fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+
+/// The name of a model as a caller gives it: `demo`, `gpt-5.4-mini`, `claude-sonnet-4-6`, `openai/some-local-model`.
+///
+/// The prefixes `openai/`, `anthropic/` and `demo/` choose the provider. Without one, `demo` is the demo, `claude-...` is Anthropic, and
+/// everything else goes to the OpenAI-compatible provider, prefix-like parts included (`meta-llama/llama-4` is one name).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ModelName(Cow<'static, str>);
+
+/// Who answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Provider {
+    /// The deterministic stand-in; no model at all.
+    Demo,
+    /// OpenAI, or whatever serves its API at the configured address.
+    #[serde(rename = "openai")]
+    OpenAi,
+    /// Anthropic.
+    Anthropic,
+}
+
+impl Provider {
+    /// The stable name, as serialised.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Demo => "demo",
+            Self::OpenAi => "openai",
+            Self::Anthropic => "anthropic",
+        }
+    }
+}
+
+impl ModelName {
+    /// The demo's name.
+    pub const DEMO: Self = Self(Cow::Borrowed("demo"));
+    const MAX_BYTES: usize = 128;
+
+    pub(crate) const fn from_static(name: &'static str) -> Self {
+        Self(Cow::Borrowed(name))
+    }
+
+    /// The name as given.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The provider and the name that it knows the model by.
+    pub fn split(&self) -> (Provider, &str) {
+        let name = self.as_str();
+        match name.split_once('/') {
+            Some(("demo", rest)) => (Provider::Demo, rest),
+            Some(("openai", rest)) => (Provider::OpenAi, rest),
+            Some(("anthropic", rest)) => (Provider::Anthropic, rest),
+            _ if name == "demo" => (Provider::Demo, name),
+            _ if name.starts_with("claude-") => (Provider::Anthropic, name),
+            _ => (Provider::OpenAi, name),
+        }
+    }
+}
+
+impl FromStr for ModelName {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self, Error> {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:/@+".contains(&byte);
+        // `::` would be read as a namespace by the provider crate.
+        let well_formed = !name.is_empty()
+            && name.len() <= Self::MAX_BYTES
+            && name.bytes().all(allowed)
+            && !name.contains("::");
+        let parsed = Self(Cow::Owned(name.to_owned()));
+        if well_formed && !parsed.split().1.is_empty() {
+            Ok(parsed)
+        } else {
+            Err(Error::BadRequest("not a model's name".into()))
+        }
+    }
+}
+
+impl TryFrom<String> for ModelName {
+    type Error = Error;
+
+    fn try_from(name: String) -> Result<Self, Error> {
+        name.parse()
+    }
+}
+
+impl From<ModelName> for String {
+    fn from(name: ModelName) -> Self {
+        name.0.into_owned()
+    }
+}
+
+impl fmt::Display for ModelName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_chooses_the_provider() {
+        let cases = [
+            ("demo", Provider::Demo, "demo"),
+            ("demo/fast", Provider::Demo, "fast"),
+            ("gpt-5.4-mini", Provider::OpenAi, "gpt-5.4-mini"),
+            ("claude-sonnet-4-6", Provider::Anthropic, "claude-sonnet-4-6"),
+            ("openai/claude-x", Provider::OpenAi, "claude-x"),
+            ("anthropic/claude-x", Provider::Anthropic, "claude-x"),
+            ("meta-llama/llama-4:free", Provider::OpenAi, "meta-llama/llama-4:free"),
+            ("openai/openai/gpt-4o", Provider::OpenAi, "openai/gpt-4o"),
+        ];
+        for (name, provider, upstream) in cases {
+            let parsed: ModelName = name.parse().unwrap();
+            assert_eq!(parsed.split(), (provider, upstream), "{name}");
+        }
+    }
+
+    #[test]
+    fn names_that_could_smuggle_something_are_refused() {
+        let long = "a".repeat(129);
+        for name in ["", "a b", "a\r\nX: y", "openai/", "ollama::x", "a?b", "ü", &long] {
+            assert!(name.parse::<ModelName>().is_err(), "{name:?}");
+        }
+    }
+}

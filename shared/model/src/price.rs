@@ -1,0 +1,239 @@
+//! What tokens cost, in integers.
+//!
+//! Prices are micro-dollars per million tokens, so that USD 2.50 per million is `2_500_000` and no price needs a fraction. The cost of an
+//! answer is the exact sum of `tokens * price`, divided once by a million and **rounded up** to a whole micro-dollar: an answer that used a
+//! priced token never costs zero, and no rounding error grows with the number of parts.
+//!
+//! The built-in list is the providers' public prices for ordinary (not batch, not priority) use, as of November 2026. Prices change and
+//! self-hosted models have others, so a [`Table`] takes overrides. A model that neither knows has no cost (`None`), which is not the same as
+//! costing nothing.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Usage;
+
+/// An amount of money: millionths of a US dollar.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct MicroUsd(pub u64);
+
+/// Prices of one model, in micro-dollars per million tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Price {
+    /// Input that the provider had not cached.
+    pub input: u64,
+    /// Input that it had; the price of other input if absent.
+    #[serde(default)]
+    pub cached_input: Option<u64>,
+    /// Output, reasoning included.
+    pub output: u64,
+}
+
+impl Price {
+    const fn new(input: u64, cached_input: u64, output: u64) -> Self {
+        Self { input, cached_input: Some(cached_input), output }
+    }
+
+    /// What `usage` costs, rounded up. Saturates instead of overflowing.
+    pub fn cost(&self, usage: &Usage) -> MicroUsd {
+        // Never trust a provider to report a part that is smaller than its whole.
+        let cached = usage.cached_input_tokens.min(usage.input_tokens);
+        let fresh = usage.input_tokens - cached;
+        let parts = [
+            (fresh, self.input),
+            (cached, self.cached_input.unwrap_or(self.input)),
+            (usage.output_tokens, self.output),
+        ];
+        // Three products of two u64 could exceed u128 only together, hence the saturating sum.
+        let total = parts
+            .iter()
+            .map(|(tokens, price)| u128::from(*tokens) * u128::from(*price))
+            .fold(0_u128, u128::saturating_add);
+        MicroUsd(u64::try_from(total.div_ceil(1_000_000)).unwrap_or(u64::MAX))
+    }
+}
+
+/// The built-in prices with a deployment's own on top.
+#[derive(Clone, Debug, Default)]
+pub struct Table {
+    overrides: HashMap<String, Price>,
+}
+
+impl Table {
+    /// Reads overrides: `{"my-model": {"input": 150000, "cached_input": 75000, "output": 600000}}`.
+    pub fn from_json(json: &str) -> Result<Self, serde_json::Error> {
+        let overrides = serde_json::from_str(json)?;
+        Ok(Self { overrides })
+    }
+
+    /// The price of a model by the name its provider knows it by. A dated name (`gpt-4o-2024-08-06`, `claude-haiku-4-5-20251001`) or
+    /// `-latest` has the price of the plain name unless it is listed itself.
+    pub fn get(&self, model: &str) -> Option<Price> {
+        let own = |name: &str| self.overrides.get(name).copied();
+        let plain = without_version(model);
+        own(model).or_else(|| listed(model)).or_else(|| own(plain)).or_else(|| listed(plain))
+    }
+}
+
+fn listed(model: &str) -> Option<Price> {
+    let found = LIST.iter().find(|(name, _)| *name == model);
+    found.map(|(_, price)| *price)
+}
+
+/// Drops `-YYYY-MM-DD`, `-YYYYMMDD` or `-latest`.
+fn without_version(model: &str) -> &str {
+    if let Some(plain) = model.strip_suffix("-latest") {
+        return plain;
+    }
+    for (length, pattern) in [(11, "-dddd-dd-dd"), (9, "-dddddddd")] {
+        let Some((plain, suffix)) = model.len().checked_sub(length).and_then(|at| model.split_at_checked(at))
+        else {
+            continue;
+        };
+        let matches = |(byte, form): (u8, u8)| match form {
+            b'd' => byte.is_ascii_digit(),
+            form => byte == form,
+        };
+        if !plain.is_empty() && suffix.bytes().zip(pattern.bytes()).all(matches) {
+            return plain;
+        }
+    }
+    model
+}
+
+const LIST: &[(&str, Price)] = &[
+    ("gpt-4o", Price::new(2_500_000, 1_250_000, 10_000_000)),
+    ("gpt-4o-mini", Price::new(150_000, 75_000, 600_000)),
+    ("gpt-4.1", Price::new(2_000_000, 500_000, 8_000_000)),
+    ("gpt-4.1-mini", Price::new(400_000, 100_000, 1_600_000)),
+    ("gpt-4.1-nano", Price::new(100_000, 25_000, 400_000)),
+    ("gpt-5", Price::new(1_250_000, 125_000, 10_000_000)),
+    ("gpt-5-chat", Price::new(1_250_000, 125_000, 10_000_000)),
+    ("gpt-5-mini", Price::new(250_000, 25_000, 2_000_000)),
+    ("gpt-5-nano", Price::new(50_000, 5_000, 400_000)),
+    ("gpt-5.1", Price::new(1_250_000, 125_000, 10_000_000)),
+    ("gpt-5.1-chat", Price::new(1_250_000, 125_000, 10_000_000)),
+    ("gpt-5.2", Price::new(1_750_000, 175_000, 14_000_000)),
+    ("gpt-5.2-chat", Price::new(1_750_000, 175_000, 14_000_000)),
+    ("gpt-5.4", Price::new(2_500_000, 250_000, 15_000_000)),
+    ("gpt-5.4-mini", Price::new(750_000, 75_000, 4_500_000)),
+    ("gpt-5.4-nano", Price::new(200_000, 20_000, 1_250_000)),
+    ("gpt-5.5", Price::new(5_000_000, 500_000, 30_000_000)),
+    ("gpt-5.6", Price::new(4_000_000, 400_000, 20_000_000)),
+    ("gpt-5.6-sol", Price::new(4_000_000, 400_000, 20_000_000)),
+    ("gpt-5.6-terra", Price::new(2_000_000, 200_000, 12_000_000)),
+    ("gpt-5.6-luna", Price::new(200_000, 20_000, 1_200_000)),
+    ("gpt-6-astra", Price::new(10_000_000, 1_000_000, 50_000_000)),
+    ("gpt-6-sol", Price::new(2_000_000, 200_000, 10_000_000)),
+    ("gpt-6-luna", Price::new(100_000, 10_000, 500_000)),
+    ("gpt-6.1-sol", Price::new(2_000_000, 100_000, 10_000_000)),
+    ("gpt-6.1-terra", Price::new(1_000_000, 50_000, 5_000_000)),
+    ("o1", Price::new(15_000_000, 7_500_000, 60_000_000)),
+    ("o3", Price::new(2_000_000, 500_000, 8_000_000)),
+    ("o3-mini", Price::new(1_100_000, 550_000, 4_400_000)),
+    ("o4-mini", Price::new(1_100_000, 275_000, 4_400_000)),
+    ("claude-haiku-4-5", Price::new(1_000_000, 100_000, 5_000_000)),
+    ("claude-haiku-5-5", Price::new(100_000, 10_000, 500_000)),
+    ("claude-sonnet-4-5", Price::new(3_000_000, 300_000, 15_000_000)),
+    ("claude-sonnet-4-6", Price::new(3_000_000, 300_000, 15_000_000)),
+    ("claude-sonnet-5", Price::new(2_000_000, 200_000, 10_000_000)),
+    ("claude-sonnet-5-5", Price::new(2_000_000, 100_000, 10_000_000)),
+    ("claude-opus-4-5", Price::new(5_000_000, 500_000, 25_000_000)),
+    ("claude-opus-4-6", Price::new(5_000_000, 500_000, 25_000_000)),
+    ("claude-opus-4-7", Price::new(5_000_000, 500_000, 25_000_000)),
+    ("claude-opus-4-8", Price::new(5_000_000, 500_000, 25_000_000)),
+    ("claude-opus-5", Price::new(5_000_000, 500_000, 25_000_000)),
+    ("claude-opus-5-5", Price::new(4_000_000, 200_000, 20_000_000)),
+];
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn usage(input: u64, cached: u64, output: u64) -> Usage {
+        Usage { input_tokens: input, cached_input_tokens: cached, output_tokens: output, ..Usage::default() }
+    }
+
+    #[test]
+    fn costs_are_exact_and_rounded_up_once() {
+        let price = Table::default().get("gpt-4o").unwrap();
+        // 1000 * 2.50 + 500 * 10 dollars per million are 0.0075 dollars.
+        assert_eq!(price.cost(&usage(1000, 0, 500)), MicroUsd(7500));
+        assert_eq!(price.cost(&usage(1000, 400, 500)), MicroUsd(7000));
+        let cheap = Price::new(50_000, 5_000, 400_000);
+        // 0.05 + 0.4 micro-dollars: one, not two.
+        assert_eq!(cheap.cost(&usage(1, 0, 1)), MicroUsd(1));
+        assert_eq!(cheap.cost(&usage(0, 0, 0)), MicroUsd(0));
+        assert_eq!(cheap.cost(&usage(1, 9, 0)), MicroUsd(1));
+    }
+
+    #[test]
+    fn dated_names_have_the_plain_price_and_others_none() {
+        let table = Table::default();
+        for (name, plain) in [
+            ("gpt-4o-2024-08-06", "gpt-4o"),
+            ("claude-haiku-4-5-20251001", "claude-haiku-4-5"),
+            ("gpt-5.2-chat-latest", "gpt-5.2-chat"),
+        ] {
+            assert!(table.get(plain).is_some());
+            assert_eq!(table.get(name), table.get(plain), "{name}");
+        }
+        for name in ["llama-4", "gpt-4o-audio-preview", "claude-opus-4-99", "", "-20251001", "日本語日本語"]
+        {
+            assert_eq!(table.get(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_deployment_has_the_last_word() {
+        let json =
+            r#"{"gpt-4o": {"input": 1, "output": 2}, "own": {"input": 3, "cached_input": 1, "output": 4}}"#;
+        let table = Table::from_json(json).unwrap();
+        let price = table.get("gpt-4o-2024-08-06").unwrap();
+        assert_eq!((price.input, price.cached_input, price.output), (1, None, 2));
+        assert_eq!(price.cost(&usage(1_000_000, 1_000_000, 0)), MicroUsd(1));
+        assert_eq!(table.get("own"), Some(Price::new(3, 1, 4)));
+        for wrong in [r#"{"a": {"input": 0.5, "output": 1}}"#, r#"{"a": {"input": -1, "output": 1}}"#] {
+            assert!(Table::from_json(wrong).is_err());
+        }
+    }
+
+    #[test]
+    fn the_list_has_no_name_twice() {
+        let mut names: Vec<_> = LIST.iter().map(|(name, _)| name).collect();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), LIST.len());
+    }
+
+    proptest! {
+        #[test]
+        fn rounding_never_loses_money_nor_adds_a_whole_unit(
+            input in 0..10_000_000_u64, cached in 0..10_000_000_u64, output in 0..10_000_000_u64,
+            prices in (0..100_000_000_u64, 0..100_000_000_u64, 0..1_000_000_000_u64),
+        ) {
+            let cached = cached.min(input);
+            let price = Price::new(prices.0, prices.1, prices.2);
+            let exact = u128::from(input - cached) * u128::from(prices.0)
+                + u128::from(cached) * u128::from(prices.1)
+                + u128::from(output) * u128::from(prices.2);
+            let charged = u128::from(price.cost(&usage(input, cached, output)).0) * 1_000_000;
+            prop_assert!(charged >= exact && charged - exact < 1_000_000);
+        }
+
+        #[test]
+        fn any_usage_has_a_cost_and_more_never_costs_less(
+            input: u64, cached: u64, output: u64, more in 0..1000_u64, prices: (u64, u64, u64),
+        ) {
+            let price = Price::new(prices.0, prices.1, prices.2);
+            let one = price.cost(&usage(input, cached, output));
+            let two = price.cost(&usage(input, cached, output.saturating_add(more)));
+            prop_assert!(two >= one);
+        }
+    }
+}

@@ -1,0 +1,360 @@
+//! The OpenAI-compatible protocol.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::server::{Act, KEY, Server, answer, events, head};
+use futures::StreamExt;
+use sequent_model::{
+    Chunk, Context, Error, FinishReason, Message, Part, Phase, Request, Role, ToolCall, ToolSpec, Usage,
+};
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+
+fn frame(value: Value) -> String {
+    format!("data: {value}\n\n")
+}
+
+fn delta(delta: Value) -> String {
+    frame(json!({"choices": [{"index": 0, "delta": delta, "finish_reason": null}]}))
+}
+
+fn text(text: &str) -> String {
+    delta(json!({"content": text}))
+}
+
+fn finish(reason: &str) -> String {
+    frame(json!({"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}))
+}
+
+fn usage() -> String {
+    frame(json!({"choices": [], "usage": {
+        "prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15,
+        "prompt_tokens_details": {"cached_tokens": 4},
+        "completion_tokens_details": {"reasoning_tokens": 2},
+    }}))
+}
+
+const DONE: &str = "data: [DONE]\n\n";
+
+fn whole() -> Vec<u8> {
+    events(&[text("Hel"), text("lo"), finish("stop"), usage(), DONE.into()])
+}
+
+const REPORTED: Usage = Usage {
+    input_tokens: 10,
+    output_tokens: 5,
+    cached_input_tokens: 4,
+    reasoning_tokens: 2,
+    estimated: false,
+};
+
+fn ask(text: &str) -> Request {
+    let model = "gpt-4o".parse().expect("a name");
+    Request::new(model, vec![Message::user(text)])
+}
+
+type Heard = (String, Result<(FinishReason, Usage), Error>);
+
+/// The text, and how it ended.
+async fn hear(client: &sequent_model::Client, request: Request) -> Heard {
+    let mut chunks = match client.stream(request, Context::default()).await {
+        Ok(chunks) => chunks,
+        Err(error) => return (String::new(), Err(error)),
+    };
+    let mut text = String::new();
+    while let Some(item) = chunks.next().await {
+        match item {
+            Ok(Chunk::TextDelta(more)) => text.push_str(&more),
+            Ok(Chunk::Finished { finish_reason, usage }) => return (text, Ok((finish_reason, usage))),
+            Ok(_) => {}
+            Err(error) => return (text, Err(error)),
+        }
+    }
+    panic!("an answer without an end");
+}
+
+#[tokio::test]
+async fn an_answer_with_usage() {
+    let server = Server::start(vec![vec![Act::Write(whole())]]).await;
+    let mut request = ask("hello");
+    request.system = Some("Be kind.".into());
+    request.max_output_tokens = Some(99);
+    let heard = hear(&server.client(|_| ()), request).await;
+    assert_eq!(heard, ("Hello".into(), Ok((FinishReason::Stop, REPORTED))));
+
+    let received = server.received().remove(0);
+    let (head, body) = received.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("POST /v1/chat/completions HTTP/1.1"), "{head}");
+    assert!(head.contains(&format!("Bearer {KEY}")), "{head}");
+    assert!(!head.contains("accept-encoding"), "compression would delay chunks: {head}");
+    let body: Value = serde_json::from_str(body).unwrap();
+    assert_eq!(body["model"], "gpt-4o");
+    assert_eq!(body["max_tokens"], 99);
+    assert_eq!(body["stream_options"]["include_usage"], true);
+    assert_eq!(body["messages"][0], json!({"role": "system", "content": "Be kind."}));
+    assert_eq!(body["messages"][1], json!({"role": "user", "content": "hello"}));
+}
+
+#[tokio::test]
+async fn a_chunk_is_passed_on_before_the_next_exists() {
+    let release = Arc::new(Notify::new());
+    let acts = vec![
+        Act::Write(events(&[text("first")])),
+        Act::Await(release.clone()),
+        Act::Write([text("second"), finish("stop"), DONE.into()].concat().into_bytes()),
+    ];
+    let server = Server::start(vec![acts]).await;
+    let client = server.client(|_| ());
+    let mut chunks = client.stream(ask("hi"), Context::default()).await.unwrap();
+    assert_eq!(chunks.next().await, Some(Ok(Chunk::TextDelta("first".into()))));
+    release.notify_one();
+    assert_eq!(chunks.next().await, Some(Ok(Chunk::TextDelta("second".into()))));
+}
+
+#[tokio::test]
+async fn bytes_may_be_split_anywhere() {
+    let said = "日本語 – ümläut 🦀\u{2028}end";
+    for separator in ["\n", "\r\n"] {
+        let stream = [text(said), ": a comment\n\n".into(), text("!"), finish("stop"), DONE.into()];
+        let wire = stream.concat().replace('\n', separator);
+        let acts = vec![Act::Write(head()), Act::Trickle(wire.into_bytes())];
+        let server = Server::start(vec![acts]).await;
+        let (heard, end) = hear(&server.client(|_| ()), ask("hi")).await;
+        assert_eq!(heard, format!("{said}!"));
+        assert!(end.unwrap().1.estimated, "no usage was reported");
+    }
+}
+
+#[tokio::test]
+async fn a_finish_reason_without_done_is_an_end() {
+    for tail in [finish("length"), [finish("length"), usage()].concat()] {
+        let has_usage = tail.contains("usage");
+        let server = Server::start(vec![vec![Act::Write(events(&[text("a"), tail]))]]).await;
+        let (heard, end) = hear(&server.client(|_| ()), ask("hi")).await;
+        let (reason, usage) = end.unwrap();
+        assert_eq!((heard.as_str(), reason), ("a", FinishReason::Length));
+        assert_eq!(usage == REPORTED, has_usage);
+        assert_eq!(usage.estimated, !has_usage);
+    }
+}
+
+#[tokio::test]
+async fn a_cut_is_never_an_end() {
+    let chunked = |body: &str| {
+        let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n";
+        format!("{head}{:x}\r\n{body}\r\n", body.len()).into_bytes()
+    };
+    let half = text("world");
+    let cuts = [
+        events(&[text("half")]),
+        events(&[text("half"), half[..half.len() - 9].to_owned()]),
+        events(&[text("half"), DONE.into()]),
+        chunked(&text("half")),
+        // In the middle of a character.
+        [events(&[text("half")]), b"data: {\"\xe6\x97".to_vec()].concat(),
+    ];
+    for (n, cut) in cuts.into_iter().enumerate() {
+        let server = Server::start(vec![vec![Act::Write(cut)]]).await;
+        let (heard, end) = hear(&server.client(|_| ()), ask("hi")).await;
+        assert_eq!(heard, "half", "{n}");
+        assert_eq!(end, Err(Error::Truncated), "{n}");
+        assert_eq!(server.requests(), 1, "nothing is asked again once something was shown");
+    }
+}
+
+#[tokio::test]
+async fn garbage_is_called_garbage() {
+    let bodies = [
+        events(&[text("ok"), "data: {nonsense\n\n".into()]),
+        events(&[text("ok"), "data: <html>\n\n".into(), text("more")]),
+    ];
+    for body in bodies {
+        let server = Server::start(vec![vec![Act::Write(body)]]).await;
+        let (heard, end) = hear(&server.client(|_| ()), ask("hi")).await;
+        assert_eq!((heard.as_str(), end.unwrap_err().code()), ("ok", "model_garbage"));
+    }
+    let bytes = [events(&[]), b"data: \xff\xfe\n\n".to_vec()].concat();
+    let server = Server::start(vec![vec![Act::Write(bytes)]]).await;
+    let (_, end) = hear(&server.client(|_| ()), ask("hi")).await;
+    assert_eq!(end.unwrap_err().code(), "model_garbage");
+    let page = answer("200 OK", "content-type: text/html\r\n", "<html>\n\n<p>Sign in</p></html>");
+    let server = Server::start(vec![vec![page]]).await;
+    let (_, end) = hear(&server.client(|_| ()), ask("hi")).await;
+    assert_eq!(end.unwrap_err().code(), "model_garbage");
+    assert_eq!(server.requests(), 1);
+}
+
+#[tokio::test]
+async fn an_error_event_is_an_error() {
+    let event = frame(json!({"error": {"message": "busy", "type": "server_error"}}));
+    let body = events(&[text("a"), event, text("b"), finish("stop"), DONE.into()]);
+    let server = Server::start(vec![vec![Act::Write(body)]]).await;
+    let (heard, end) = hear(&server.client(|_| ()), ask("hi")).await;
+    assert_eq!((heard.as_str(), end), ("a", Err(Error::Unavailable("busy".into()))));
+}
+
+#[tokio::test]
+async fn a_rate_limit_is_waited_for() {
+    let limited = answer("429 Too Many Requests", "retry-after-ms: 30\r\n", "{}");
+    let failed = answer("500 Internal Server Error", "", "oops");
+    let server = Server::start(vec![vec![limited], vec![failed], vec![Act::Write(whole())]]).await;
+    let began = std::time::Instant::now();
+    let (heard, end) = hear(&server.client(|_| ()), ask("hi")).await;
+    assert_eq!((heard.as_str(), end.is_ok()), ("Hello", true));
+    assert_eq!(server.requests(), 3);
+    assert!(began.elapsed() >= Duration::from_millis(30));
+}
+
+#[tokio::test]
+async fn attempts_are_bounded_and_hopeless_ones_not_repeated() {
+    let cases = [
+        ("500 Internal Server Error", "", 3, "model_unavailable"),
+        ("503 Service Unavailable", "", 3, "model_overloaded"),
+        ("429 Too Many Requests", "retry-after: 3600\r\n", 1, "model_rate_limited"),
+        ("401 Unauthorized", "", 1, "model_unauthorized"),
+        ("404 Not Found", "", 1, "model_unknown"),
+        ("302 Found", "location: http://127.0.0.1:1/\r\n", 1, "model_garbage"),
+    ];
+    for (status, headers, requests, code) in cases {
+        let body = format!(r#"{{"error": {{"message": "Incorrect API key {KEY} sk-abcd***"}}}}"#);
+        let server = Server::start(vec![vec![answer(status, headers, &body)]]).await;
+        let (_, end) = hear(&server.client(|_| ()), ask("hi")).await;
+        let error = end.unwrap_err();
+        assert_eq!((error.code(), server.requests()), (code, requests), "{status}");
+        let shown = format!("{error} {error:?} {}", error.public_message());
+        assert!(!shown.contains(KEY) && !shown.contains("sk-abcd"), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_closes_or_is_refused_is_tried_again() {
+    let server = Server::start(vec![vec![], vec![Act::Write(head())], vec![Act::Write(whole())]]).await;
+    let (heard, _) = hear(&server.client(|_| ()), ask("hi")).await;
+    assert_eq!((heard.as_str(), server.requests()), ("Hello", 3));
+
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let closed = format!("http://{}/v1", listener.local_addr().unwrap());
+    drop(listener);
+    let endpoint = sequent_model::config::Endpoint::new(&closed, None).unwrap();
+    let client = server.client(|config| config.openai = Some(endpoint));
+    let (_, end) = hear(&client, ask("hi")).await;
+    assert_eq!(end, Err(Error::Unavailable("no connection".into())));
+}
+
+#[tokio::test]
+async fn silence_is_bounded_in_every_phase() {
+    let short = Duration::from_millis(80);
+    let mute = Server::start(vec![vec![Act::Hang]]).await;
+    let client = mute.client(|config| {
+        config.timeouts.first_token = short;
+        config.retry.attempts = 2;
+    });
+    let (_, end) = hear(&client, ask("hi")).await;
+    assert_eq!(end, Err(Error::Timeout(Phase::FirstToken)));
+    assert_eq!(mute.requests(), 2);
+
+    let stalled = vec![Act::Write(events(&[text("a")])), Act::Hang];
+    let server = Server::start(vec![stalled]).await;
+    let client = server.client(|config| config.timeouts.idle = short);
+    let (heard, end) = hear(&client, ask("hi")).await;
+    assert_eq!((heard.as_str(), end), ("a", Err(Error::Timeout(Phase::Idle))));
+
+    let client = server.client(|config| config.timeouts.total = short);
+    let (heard, end) = hear(&client, ask("hi")).await;
+    assert_eq!((heard.as_str(), end), ("a", Err(Error::Timeout(Phase::Total))));
+    assert_eq!(server.requests(), 2);
+}
+
+#[tokio::test]
+async fn the_callers_deadline_counts() {
+    let mute = Server::start(vec![vec![Act::Hang]]).await;
+    let client = mute.client(|_| ());
+    let context = Context {
+        deadline: Some(tokio::time::Instant::now() + Duration::from_millis(50)),
+        request_id: Some("req-7".into()),
+    };
+    let end = client.stream(ask("hi"), context).await;
+    assert_eq!(end.unwrap_err(), Error::Timeout(Phase::Total));
+    assert_eq!(mute.requests(), 1);
+    assert!(mute.received()[0].contains("x-client-request-id: req-7"));
+}
+
+#[tokio::test]
+async fn tools_go_out_and_calls_come_back() {
+    let piece = |index: u32, more: Value| {
+        let mut call = json!({"index": index});
+        call.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        delta(json!({"tool_calls": [call]}))
+    };
+    let frames = [
+        delta(json!({"role": "assistant", "content": null})),
+        delta(json!({"reasoning_content": "hm"})),
+        piece(0, json!({"id": "a", "type": "function", "function": {"name": "search", "arguments": ""}})),
+        piece(0, json!({"function": {"arguments": "{\"q\""}})),
+        piece(1, json!({"id": "b", "type": "function", "function": {"name": "search", "arguments": "{}"}})),
+        piece(0, json!({"function": {"arguments": ":1}"}})),
+        finish("tool_calls"),
+        DONE.into(),
+    ];
+    let server = Server::start(vec![vec![Act::Write(events(&frames))]]).await;
+    let mut request = ask("look");
+    request.tools = vec![ToolSpec {
+        name: "search".into(),
+        description: "Searches.".into(),
+        parameters: json!({"type": "object", "properties": {"q": {"type": "integer"}}}),
+    }];
+    let earlier = ToolCall { id: "z".into(), name: "search".into(), arguments: "{\"q\":0}".into() };
+    request.messages.push(Message { role: Role::Assistant, parts: vec![Part::ToolCall(earlier)] });
+    request.messages.push(Message::tool_result("z", "nothing"));
+    let client = server.client(|_| ());
+    let chunks = client.stream(request, Context::default()).await.unwrap();
+    let chunks: Vec<Chunk> = chunks.map(|chunk| chunk.unwrap()).collect().await;
+    let id = |id: &str| id.to_owned();
+    let more =
+        |call: &str, arguments: &str| Chunk::ToolCallDelta { id: id(call), arguments: arguments.into() };
+    let expected = [
+        Chunk::ReasoningDelta("hm".into()),
+        Chunk::ToolCallStart { id: id("a"), name: "search".into() },
+        more("a", "{\"q\""),
+        Chunk::ToolCallStart { id: id("b"), name: "search".into() },
+        more("b", "{}"),
+        more("a", ":1}"),
+        Chunk::ToolCallEnd { id: id("a") },
+        Chunk::ToolCallEnd { id: id("b") },
+    ];
+    assert_eq!(chunks[..8], expected);
+    let reason = FinishReason::ToolCalls;
+    assert!(matches!(chunks[8..], [Chunk::Finished { finish_reason, .. }] if finish_reason == reason));
+
+    let received = server.received().remove(0);
+    let body: Value = serde_json::from_str(received.split_once("\r\n\r\n").unwrap().1).unwrap();
+    assert_eq!(body["tools"][0]["function"]["name"], "search");
+    let call = &body["messages"][1]["tool_calls"][0];
+    assert_eq!(call["function"]["arguments"], "{\"q\":0}");
+    assert_eq!(body["messages"][2], json!({"role": "tool", "content": "nothing", "tool_call_id": "z"}));
+}
+
+#[tokio::test]
+async fn the_models_name_arrives_whole() {
+    for name in ["qwen-max", "o3-mini-high", "openai/meta-llama/llama-4:free"] {
+        let server = Server::start(vec![vec![Act::Write(whole())]]).await;
+        let request = Request::new(name.parse().unwrap(), vec![Message::user("hi")]);
+        hear(&server.client(|_| ()), request).await.1.unwrap();
+        let received = server.received().remove(0);
+        let body: Value = serde_json::from_str(received.split_once("\r\n\r\n").unwrap().1).unwrap();
+        assert_eq!(body["model"], name.strip_prefix("openai/").unwrap_or(name));
+        assert_eq!(body.get("reasoning_effort"), None);
+    }
+}
+
+#[tokio::test]
+async fn dropping_the_stream_closes_the_connection() {
+    let gone = Arc::new(Notify::new());
+    let acts = vec![Act::Write(events(&[text("a")])), Act::Tell(gone.clone())];
+    let server = Server::start(vec![acts]).await;
+    let client = server.client(|_| ());
+    let chunks = client.stream(ask("hi"), Context::default()).await.unwrap();
+    drop(chunks);
+    let waited = tokio::time::timeout(Duration::from_secs(5), gone.notified()).await;
+    assert!(waited.is_ok());
+}
