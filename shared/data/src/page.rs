@@ -72,4 +72,10 @@ impl<T> Page<T> {
             last: self.last,
         }
     }
+
+    /// The page's place in the list with other items: what an index entry stands for.
+    #[must_use]
+    pub fn with_items<U>(self, items: Vec<U>) -> Page<U> {
+        Page { items, partition: self.partition, last: self.last }
+    }
 }

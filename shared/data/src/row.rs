@@ -49,7 +49,9 @@ impl Row {
         self.item
     }
 
-    fn with(mut self, name: &str, value: AttributeValue) -> Self {
+    /// Adds one attribute beside the body's.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: AttributeValue) -> Self {
         self.item.insert(name.to_owned(), value);
         self
     }

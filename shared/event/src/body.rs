@@ -107,6 +107,11 @@ pub enum Body {
     UserMessage {
         message_id: MessageId,
         content: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<UserId>,
+        /// The model the person chose, if they did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        model: Option<String>,
     },
     /// A process became the run's owner. Everything a lower epoch still tries to append is refused by the log.
     RunClaimed {

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use sequent_domain::MicroUsd;
 use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::{
-    Chunks, Config, Error, MicroUsd, ModelName, Provider, Request, Secrets, Usage,
+    Chunks, Config, Error, ModelName, Provider, Request, Secrets, Usage,
     chunks::{Activity, Limits},
     config, demo,
     meter::Meter,

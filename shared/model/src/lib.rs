@@ -39,6 +39,6 @@ pub use client::{Client, Context, ModelInfo};
 pub use config::{Config, Secrets, Timeouts};
 pub use error::{Error, Phase};
 pub use name::{ModelName, Provider};
-pub use price::MicroUsd;
 pub use request::{Message, Part, Request, Role, ToolCall, ToolResult, ToolSpec};
 pub use retry::Policy;
+pub use sequent_domain::MicroUsd;

@@ -10,14 +10,10 @@
 
 use std::collections::HashMap;
 
+use sequent_domain::MicroUsd;
 use serde::{Deserialize, Serialize};
 
 use crate::Usage;
-
-/// An amount of money: millionths of a US dollar.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct MicroUsd(pub u64);
 
 /// Prices of one model, in micro-dollars per million tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

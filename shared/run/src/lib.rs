@@ -1,0 +1,49 @@
+//! Runs: starting one, ending one, and the rows that repeat what its log says.
+//!
+//! Everything a run leaves in `main` is written in the same transaction as the event it repeats: its first segment
+//! comes with the run's row, the user's message and the project's claim; its terminal segment with the run's final
+//! row, the assistant's message and the project's release. No crash can leave the two telling different stories.
+
+mod cancel;
+mod end;
+mod row;
+mod runs;
+mod start;
+
+pub use cancel::{Cancel, cancel};
+pub use end::{closing_bodies, finish};
+pub use row::{Cost, Failure, Run, Status, Tokens};
+pub use runs::Runs;
+pub use start::{Begin, OnConflict, Start, Started, begin_pending, enqueue, start};
+
+use sequent_data::{Error as DataError, InvalidCursor};
+use sequent_runlog::{ReadError, Stopped, Unavailable};
+
+/// A run operation failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The tenant has no such run.
+    #[error("no such run")]
+    NotFound,
+    /// The tenant has no such project.
+    #[error("no such project")]
+    NoProject,
+    /// The cursor is not one of this list.
+    #[error(transparent)]
+    Cursor(#[from] InvalidCursor),
+    /// Another request with the same idempotency key was first.
+    #[error("another request with the same idempotency key was first")]
+    KeyTaken,
+    /// The table failed.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The log could not be written.
+    #[error(transparent)]
+    Log(#[from] Unavailable),
+    /// The log could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The run's writer stopped.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}

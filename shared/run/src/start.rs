@@ -1,0 +1,317 @@
+//! Starting a run: its log, its row, the user's message and the project's claim, in one transaction.
+
+use std::sync::Arc;
+
+use aws_sdk_dynamodb::types::AttributeValue as Value;
+use sequent_data::{Cancelled, Change, Item, Reason, Row, Transaction, key};
+use sequent_domain::{MessageId, ProjectId, RunId, TenantId, Timestamp, UserId};
+use sequent_event::Body;
+use sequent_project::{Message, Name, Project, Role, Standing};
+use sequent_runlog::{
+    AppendError, Claim, Companions, DynamoStorage, LogKey, Segment, Settings, Storage, Unavailable, Writer,
+    create, open, take_over,
+};
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::{Cost, Error, Run, Status, Tokens, end::release};
+
+/// What to do when the project already has a live run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum OnConflict {
+    /// Refuse, naming the live run.
+    #[default]
+    Reject,
+    /// Wait for its end, then run.
+    Enqueue,
+    /// Cancel it, keeping what it said, then run.
+    Interrupt,
+    /// Cancel it and drop its exchange from the conversation, then run.
+    Rollback,
+}
+
+/// A run to start.
+#[derive(Clone)]
+pub struct Start {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Who asks.
+    pub user: UserId,
+    /// Its id: made by the caller, so that an idempotency record can name it.
+    pub run: RunId,
+    /// The conversation.
+    pub project: ProjectId,
+    /// Make the project rather than expect it.
+    pub new_project: bool,
+    /// What the user says.
+    pub content: String,
+    /// The model chosen, if one was.
+    pub model: Option<String>,
+    /// The idempotency record to claim with it, if the request has a key.
+    pub record: Option<Row>,
+}
+
+/// What became of a start.
+#[derive(Debug)]
+pub enum Started {
+    /// The caller owns the run.
+    Owned(Box<Writer<DynamoStorage>>),
+    /// The project's live run; nothing was stored.
+    Busy(RunId),
+}
+
+/// Order of the writes in a starting transaction; 0 is the segment.
+const PROJECT: usize = 1;
+const RECORD: usize = 4;
+
+/// Starts the run and owns it.
+///
+/// # Errors
+/// [`Error::NoProject`], [`Error::KeyTaken`], or when the log cannot be written.
+pub async fn start(
+    storage: &DynamoStorage,
+    settings: Settings,
+    start: &Start,
+    observer: Option<UnboundedSender<Arc<Segment>>>,
+) -> Result<Started, Error> {
+    let now = storage.now();
+    let message_id = MessageId::new();
+    let before = vec![said(start, message_id)];
+    let after = vec![Body::RunStarted { thread_id: start.project, run_id: start.run, parent_run_id: None }];
+    let rows = Rows::new(storage, settings, start, message_id, now)?.joined();
+    let key = LogKey { tenant: start.tenant, run: start.run };
+    match open(storage, key, settings, (before, after), Some(rows), observer).await {
+        Ok(writer) => Ok(Started::Owned(Box::new(writer))),
+        Err(Unavailable(AppendError::Companions(cancelled))) => refused(cancelled),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Stores the run as pending: it executes when [`begin_pending`] finds the project free.
+///
+/// # Errors
+/// As [`start`].
+pub async fn enqueue(storage: &DynamoStorage, settings: Settings, start: &Start) -> Result<(), Error> {
+    let now = storage.now();
+    let message_id = MessageId::new();
+    let key = LogKey { tenant: start.tenant, run: start.run };
+    let rows = Rows::new(storage, settings, start, message_id, now)?.pending();
+    match create(storage, key, settings, vec![said(start, message_id)], Some(rows)).await {
+        Ok(()) => Ok(()),
+        Err(Unavailable(AppendError::Companions(cancelled))) => match refused(cancelled) {
+            Ok(_) => Err(Error::NoProject),
+            Err(error) => Err(error),
+        },
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What became of an attempt to begin a pending run.
+#[derive(Debug)]
+pub enum Begin {
+    /// The caller owns the run.
+    Owned(Box<Writer<DynamoStorage>>),
+    /// Another run answers in the project, or another process began this one first.
+    Wait,
+    /// There is nothing to begin.
+    Closed,
+}
+
+/// Begins a pending run if its project has no live run: first the project's claim, then the run's. A crash between
+/// the two leaves the project claimed by a run that is still pending, which whoever follows it begins.
+///
+/// # Errors
+/// When the table or the log fails.
+pub async fn begin_pending(
+    storage: &DynamoStorage,
+    settings: Settings,
+    key: LogKey,
+    run: &Run,
+    observer: Option<UnboundedSender<Arc<Segment>>>,
+) -> Result<Begin, Error> {
+    let store = storage.store();
+    let claim = Change {
+        update: "SET live_run_id = :run".to_owned(),
+        condition: Some(format!("{FREE} OR (attribute_exists(pk) AND live_run_id = :run)")),
+        values: vec![(":run", text(run.id)), (":none", Value::Null(true))],
+        ..Change::default()
+    };
+    let project = key::project(key.tenant, run.project_id);
+    match Transaction::new().update(store, &project, claim).run(store).await {
+        Ok(()) => {}
+        Err(Cancelled::Failed(error)) => return Err(error.into()),
+        Err(Cancelled::Reasons(_)) => return Ok(Begin::Wait),
+    }
+    match take_over(storage, key, settings, true, observer).await? {
+        Claim::Won(writer) => Ok(Begin::Owned(writer)),
+        Claim::Held => Ok(Begin::Wait),
+        Claim::Closed | Claim::Missing => {
+            release_project(storage, key, run.project_id).await?;
+            Ok(Begin::Closed)
+        }
+    }
+}
+
+/// Lets go of the project if `key`'s run, which has ended or will not begin, still holds it.
+pub(crate) async fn release_project(
+    storage: &DynamoStorage,
+    key: LogKey,
+    project: ProjectId,
+) -> Result<(), Error> {
+    let store = storage.store();
+    let change = release(key.run, storage.now());
+    match Transaction::new().update(store, &key::project(key.tenant, project), change).run(store).await {
+        Ok(()) | Err(Cancelled::Reasons(_)) => Ok(()), // another run's, or free: as good
+        Err(Cancelled::Failed(error)) => Err(error.into()),
+    }
+}
+
+/// The project exists, is not being deleted, and no run answers in it.
+const FREE: &str = "(attribute_exists(pk) AND attribute_not_exists(deleting) \
+                    AND (attribute_not_exists(live_run_id) OR live_run_id = :none))";
+
+fn said(start: &Start, message_id: MessageId) -> Body {
+    Body::UserMessage {
+        message_id,
+        content: start.content.clone(),
+        by: Some(start.user),
+        model: start.model.clone(),
+    }
+}
+
+fn refused(cancelled: Cancelled) -> Result<Started, Error> {
+    if cancelled.condition_failed(RECORD) {
+        return Err(Error::KeyTaken);
+    }
+    let Cancelled::Reasons(mut reasons) = cancelled else {
+        return Err(Unavailable(AppendError::Companions(cancelled)).into());
+    };
+    let found: Option<Item> = match reasons.get_mut(PROJECT) {
+        Some(Reason::Condition(item)) => item.take().map(|item| *item),
+        _ => return Err(Unavailable(AppendError::Companions(Cancelled::Reasons(reasons))).into()),
+    };
+    let project: Option<Project> = found.and_then(|item| serde_dynamo::from_item(item).ok());
+    match project.and_then(|project| project.live_run_id) {
+        Some(live) => Ok(Started::Busy(live)),
+        None => Err(Error::NoProject),
+    }
+}
+
+/// The rows that come with a new run's first segment.
+struct Rows {
+    storage: DynamoStorage,
+    tenant: TenantId,
+    project: Project,
+    new_project: bool,
+    run: Row,
+    leased: Row,
+    message: Row,
+    record: Option<Row>,
+    id: RunId,
+}
+
+impl Rows {
+    fn new(
+        storage: &DynamoStorage,
+        settings: Settings,
+        start: &Start,
+        message_id: MessageId,
+        now: Timestamp,
+    ) -> Result<Self, Error> {
+        let project = Project {
+            id: start.project,
+            name: Name::from_message(&start.content),
+            user_id: start.user,
+            created_at: now,
+            updated_at: now,
+            live_run_id: Some(start.run),
+        };
+        let pending = Run {
+            id: start.run,
+            project_id: start.project,
+            user_id: start.user,
+            parent_run_id: None,
+            status: Status::Pending,
+            model: start.model.clone(),
+            usage: Tokens::default(),
+            cost: Cost::default(),
+            error: None,
+            created_at: now,
+            started_at: None,
+            completed_at: None,
+        };
+        let running = Run { status: Status::Running, started_at: Some(now), ..pending.clone() };
+        let key = key::run(start.tenant, start.run);
+        let index = || key::run_of_user(start.tenant, start.user, start.run);
+        let message = Message {
+            id: message_id,
+            project_id: start.project,
+            run_id: start.run,
+            role: Role::User,
+            content: start.content.clone(),
+            status: Standing::Complete,
+            created_at: now,
+        };
+        let until = now + settings.lease;
+        Ok(Self {
+            storage: storage.clone(),
+            tenant: start.tenant,
+            project,
+            new_project: start.new_project,
+            run: Row::new(&key, &pending)?.gsi1(index()),
+            leased: DynamoStorage::leased(Row::new(&key, &running)?.gsi1(index()), start.run, until),
+            message: Row::new(&key::message(start.tenant, start.project, start.run, 0), &message)?,
+            record: start.record.clone(),
+            id: start.run,
+        })
+    }
+
+    /// For a run that executes at once.
+    fn joined(self) -> Companions {
+        Arc::new(move |transaction| {
+            let store = self.storage.store();
+            let key = key::project(self.tenant, self.project.id);
+            let transaction = if self.new_project {
+                let row = Row::new(&key, &self.project).expect("a project serialises to a map");
+                transaction.insert(store, row)
+            } else {
+                let claim = Change {
+                    update: "SET live_run_id = :run, updated_at = :now".to_owned(),
+                    condition: Some(FREE.to_owned()),
+                    values: vec![
+                        (":run", text(self.id)),
+                        (":now", text(self.project.updated_at)),
+                        (":none", Value::Null(true)),
+                    ],
+                    ..Change::default()
+                };
+                transaction.update(store, &key, claim)
+            };
+            self.with_record(transaction.insert(store, self.leased.clone()).put(store, self.message.clone()))
+        })
+    }
+
+    /// For a run that waits for its turn.
+    fn pending(self) -> Companions {
+        Arc::new(move |transaction| {
+            let store = self.storage.store();
+            let key = key::project(self.tenant, self.project.id);
+            let transaction = transaction.require(store, &key).insert(store, self.run.clone());
+            self.with_record(transaction.put(store, self.message.clone()))
+        })
+    }
+
+    fn with_record(&self, transaction: Transaction) -> Transaction {
+        debug_assert_eq!(transaction.len(), RECORD, "the record's place in the transaction is fixed");
+        match &self.record {
+            Some(record) => transaction.insert(self.storage.store(), record.clone()),
+            None => transaction,
+        }
+    }
+}
+
+fn text(value: impl std::fmt::Display) -> Value {
+    Value::S(value.to_string())
+}
