@@ -230,6 +230,12 @@ pub fn idempotency(tenant: TenantId, operation: &str, caller_key: &str) -> Key {
     Key::new(format!("{tenant}#idempotency#{operation}"), hash(&[caller_key.as_bytes()]))
 }
 
+/// A client's own name for a conversation. Hashed, for it is of any form and length.
+#[must_use]
+pub fn chat_name(tenant: TenantId, name: &str) -> Key {
+    Key::new(format!("{tenant}#chat-names"), hash(&[name.as_bytes()]))
+}
+
 /// A rate-limit bucket of a tenant.
 #[must_use]
 pub fn rate_limit(tenant: TenantId, class: &str) -> Key {

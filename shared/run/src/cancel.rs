@@ -4,7 +4,7 @@ use sequent_domain::{RunId, TenantId, UserId};
 use sequent_event::{Body, CancelReason, Outcome};
 use sequent_runlog::{Claim, Control, DynamoStorage, Finish, LogKey, Settings, Signals, control, take_over};
 
-use crate::{Error, Run, Runs, Status, closing_bodies, finish, start::release_project};
+use crate::{Error, Runs, Status, closing_bodies, finish, start::release_project};
 
 /// What became of a cancel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,17 +35,19 @@ pub async fn cancel(
         Control::Closed => return Ok(Cancel::AlreadyEnded),
         Control::Appended(_) => {}
     }
-    let row = Runs::new(storage.store(), tenant).get(run).await?;
-    end_if_abandoned(storage, settings, key, &row).await
+    end_if_abandoned(storage, settings, key).await
 }
 
 /// Ends a cancelled run whose owner is gone, or that nobody has begun.
-async fn end_if_abandoned(
+///
+/// # Errors
+/// [`Error::NotFound`], or when the table or the log fails.
+pub async fn end_if_abandoned(
     storage: &DynamoStorage,
     settings: Settings,
     key: LogKey,
-    row: &Run,
 ) -> Result<Cancel, Error> {
+    let row = Runs::new(storage.store(), key.tenant).get(key.run).await?;
     // A run that nobody has begun holds no project yet and needs none to end.
     let pending = row.status == Status::Pending;
     let writer = match take_over(storage, key, settings, pending, None).await? {
@@ -61,7 +63,7 @@ async fn end_if_abandoned(
             run_id: row.id,
             outcome: Outcome::Cancelled,
         });
-        if let Finish::Done(_) = finish(storage, &writer, key.tenant, row, known, bodies).await? {
+        if let Finish::Done(_) = finish(storage, &writer, key.tenant, &row, known, bodies).await? {
             // Whoever was about to begin it may have taken the project for it.
             release_project(storage, key, row.project_id).await?;
             return Ok(Cancel::Done);

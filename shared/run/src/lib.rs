@@ -10,11 +10,11 @@ mod row;
 mod runs;
 mod start;
 
-pub use cancel::{Cancel, cancel};
+pub use cancel::{Cancel, cancel, end_if_abandoned};
 pub use end::{closing_bodies, finish};
 pub use row::{Cost, Failure, Run, Status, Tokens};
 pub use runs::Runs;
-pub use start::{Begin, OnConflict, Start, Started, begin_pending, enqueue, start};
+pub use start::{Begin, OnConflict, Start, Started, begin_pending, enqueue, release_project, start};
 
 use sequent_data::{Error as DataError, InvalidCursor};
 use sequent_runlog::{ReadError, Stopped, Unavailable};
@@ -31,9 +31,9 @@ pub enum Error {
     /// The cursor is not one of this list.
     #[error(transparent)]
     Cursor(#[from] InvalidCursor),
-    /// Another request with the same idempotency key was first.
-    #[error("another request with the same idempotency key was first")]
-    KeyTaken,
+    /// A row that the start claims exists already: another request was first.
+    #[error("another request was first")]
+    ClaimTaken,
     /// The table failed.
     #[error(transparent)]
     Data(#[from] DataError),

@@ -49,8 +49,11 @@ pub struct Start {
     pub content: String,
     /// The model chosen, if one was.
     pub model: Option<String>,
-    /// The idempotency record to claim with it, if the request has a key.
-    pub record: Option<Row>,
+    /// Rows that must not exist yet and are written with it: the request's idempotency record, a client's own name
+    /// for a new project.
+    pub claims: Vec<Row>,
+    /// The run whose exchange this one replaces in the conversation: its messages go.
+    pub replaces: Option<RunId>,
 }
 
 /// What became of a start.
@@ -64,12 +67,14 @@ pub enum Started {
 
 /// Order of the writes in a starting transaction; 0 is the segment.
 const PROJECT: usize = 1;
-const RECORD: usize = 4;
+const CLAIMS: usize = 4;
+/// Messages a replaced run may have left; deleting a row that is not there does no harm.
+const REPLACED_MESSAGES: usize = 4;
 
 /// Starts the run and owns it.
 ///
 /// # Errors
-/// [`Error::NoProject`], [`Error::KeyTaken`], or when the log cannot be written.
+/// [`Error::NoProject`], [`Error::ClaimTaken`], or when the log cannot be written.
 pub async fn start(
     storage: &DynamoStorage,
     settings: Settings,
@@ -155,11 +160,10 @@ pub async fn begin_pending(
 }
 
 /// Lets go of the project if `key`'s run, which has ended or will not begin, still holds it.
-pub(crate) async fn release_project(
-    storage: &DynamoStorage,
-    key: LogKey,
-    project: ProjectId,
-) -> Result<(), Error> {
+///
+/// # Errors
+/// When the table fails.
+pub async fn release_project(storage: &DynamoStorage, key: LogKey, project: ProjectId) -> Result<(), Error> {
     let store = storage.store();
     let change = release(key.run, storage.now());
     match Transaction::new().update(store, &key::project(key.tenant, project), change).run(store).await {
@@ -182,8 +186,10 @@ fn said(start: &Start, message_id: MessageId) -> Body {
 }
 
 fn refused(cancelled: Cancelled) -> Result<Started, Error> {
-    if cancelled.condition_failed(RECORD) {
-        return Err(Error::KeyTaken);
+    if let Cancelled::Reasons(reasons) = &cancelled
+        && (CLAIMS..reasons.len()).any(|index| cancelled.condition_failed(index))
+    {
+        return Err(Error::ClaimTaken);
     }
     let Cancelled::Reasons(mut reasons) = cancelled else {
         return Err(Unavailable(AppendError::Companions(cancelled)).into());
@@ -208,7 +214,8 @@ struct Rows {
     run: Row,
     leased: Row,
     message: Row,
-    record: Option<Row>,
+    claims: Vec<Row>,
+    replaces: Option<RunId>,
     id: RunId,
 }
 
@@ -263,7 +270,8 @@ impl Rows {
             run: Row::new(&key, &pending)?.gsi1(index()),
             leased: DynamoStorage::leased(Row::new(&key, &running)?.gsi1(index()), start.run, until),
             message: Row::new(&key::message(start.tenant, start.project, start.run, 0), &message)?,
-            record: start.record.clone(),
+            claims: start.claims.clone(),
+            replaces: start.replaces,
             id: start.run,
         })
     }
@@ -289,7 +297,7 @@ impl Rows {
                 };
                 transaction.update(store, &key, claim)
             };
-            self.with_record(transaction.insert(store, self.leased.clone()).put(store, self.message.clone()))
+            self.with_claims(transaction.insert(store, self.leased.clone()).put(store, self.message.clone()))
         })
     }
 
@@ -299,16 +307,19 @@ impl Rows {
             let store = self.storage.store();
             let key = key::project(self.tenant, self.project.id);
             let transaction = transaction.require(store, &key).insert(store, self.run.clone());
-            self.with_record(transaction.put(store, self.message.clone()))
+            self.with_claims(transaction.put(store, self.message.clone()))
         })
     }
 
-    fn with_record(&self, transaction: Transaction) -> Transaction {
-        debug_assert_eq!(transaction.len(), RECORD, "the record's place in the transaction is fixed");
-        match &self.record {
-            Some(record) => transaction.insert(self.storage.store(), record.clone()),
-            None => transaction,
-        }
+    fn with_claims(&self, transaction: Transaction) -> Transaction {
+        debug_assert_eq!(transaction.len(), CLAIMS, "the claims' place in the transaction is fixed");
+        let store = self.storage.store();
+        let claims = self.claims.iter().cloned();
+        let transaction = claims.fold(transaction, |transaction, row| transaction.insert(store, row));
+        let gone = self.replaces.iter().flat_map(|run| (0..REPLACED_MESSAGES).map(move |n| (*run, n)));
+        gone.fold(transaction, |transaction, (run, ordinal)| {
+            transaction.delete(store, &key::message(self.tenant, self.project.id, run, ordinal))
+        })
     }
 }
 

@@ -36,6 +36,7 @@ pub(crate) async fn append<S: Storage>(
 ) -> Result<Appended, Unavailable> {
     let give_up = Instant::now() + patience;
     let mut backoff = FIRST_BACKOFF;
+    let mut doubtful = false;
     loop {
         let error = match storage.append(key, segment, companions).await {
             Ok(()) => return Ok(Appended::Stored),
@@ -46,10 +47,12 @@ pub(crate) async fn append<S: Storage>(
             Err(error @ (AppendError::Busy | AppendError::Ambiguous)) => error,
             Err(error) => return Err(Unavailable(error)),
         };
+        doubtful |= matches!(error, AppendError::Ambiguous);
         // Full jitter, so that writers that failed together do not return together.
         let pause = backoff.mul_f64(fastrand::f64());
         if Instant::now() + pause >= give_up {
-            return Err(Unavailable(error));
+            // One attempt of unknown outcome is enough: the segment may stand, or land yet.
+            return Err(Unavailable(if doubtful { AppendError::Ambiguous } else { error }));
         }
         sleep(pause).await;
         backoff = (backoff * 2).min(LONGEST_BACKOFF);

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use sequent_domain::Timestamp;
 use sequent_event::{Body, ClaimReason, Entry, Event, Seq, State};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
-    AppendError, LogKey, ReadError, Segment, Settings, Storage, Unavailable, Writer, WriterId,
+    AppendError, LogKey, MAX_BYTES, MAX_EVENTS, ReadError, Segment, Settings, Storage, Unavailable, Writer,
+    WriterId,
     append::{Appended, append},
-    follow::read_all,
+    follow::{read_all, retrying},
+    size,
 };
 
 /// What became of an attempt to take a run over.
@@ -46,6 +48,7 @@ pub async fn create<S: Storage>(
         at,
         entries: bodies.into_iter().map(|body| Entry::new(at, body)).collect(),
     };
+    first(&segment)?;
     match append(storage, key, &segment, &companions, settings.patience).await? {
         Appended::Stored => Ok(()),
         Appended::Lost(stored) => Err(Unavailable(AppendError::Conflict(stored))),
@@ -67,7 +70,7 @@ pub async fn open<S: Storage>(
 ) -> Result<Writer<S>, Unavailable> {
     let writer = WriterId::new();
     let claimed = Body::RunClaimed { epoch: 1, writer: writer.0.clone(), reason: ClaimReason::Start };
-    let at = storage.now();
+    let (at, since) = (storage.now(), Instant::now());
     let bodies = before.into_iter().chain([claimed]).chain(after);
     let segment = Segment {
         first: Seq(1),
@@ -77,16 +80,15 @@ pub async fn open<S: Storage>(
         at,
         entries: bodies.map(|body| Entry::new(at, body)).collect(),
     };
+    let state = first(&segment)?;
     let companions = storage.with_lease(companions, key, 1, at + settings.lease);
-    let mut state = State::default();
-    advance(&mut state, &segment).map_err(|error| Unavailable(AppendError::Refused(Box::new(error))))?;
     match append(storage, key, &segment, &companions, settings.patience).await? {
         Appended::Lost(stored) => Err(Unavailable(AppendError::Conflict(stored))),
         Appended::Stored => {
             if let Some(observer) = &observer {
                 let _ = observer.send(Arc::new(segment.clone())); // a follower that left is nobody's business
             }
-            Ok(Writer::start(storage.clone(), key, settings, segment.writer, 1, state, observer))
+            Ok(Writer::start(storage.clone(), key, settings, segment.writer, 1, state, observer, since))
         }
     }
 }
@@ -108,7 +110,7 @@ pub async fn take_over<S: Storage>(
         return Ok(Claim::Missing);
     }
     let events: Vec<Event> = segments.iter().flat_map(Segment::events).collect();
-    let mut state = State::of(&events).map_err(|error| Unavailable(AppendError::Refused(Box::new(error))))?;
+    let mut state = State::of(&events).map_err(refused)?;
     if state.phase.is_closed() {
         return Ok(Claim::Closed);
     }
@@ -116,15 +118,15 @@ pub async fn take_over<S: Storage>(
     if reason == ClaimReason::Start && !may_start {
         return Ok(Claim::Held);
     }
-    let lease = storage.lease(key).await.map_err(unreadable)?;
+    let lease = retrying(|| storage.lease(key)).await.map_err(unreadable)?;
     if reason == ClaimReason::TakeOver && !is_over(storage.now(), lease, &segments, settings) {
         return Ok(Claim::Held);
     }
     let epoch = state.epoch + 1;
     let writer = WriterId::new();
-    let at = storage.now();
+    let (at, since) = (storage.now(), Instant::now());
     let claimed = Body::RunClaimed { epoch, writer: writer.0.clone(), reason };
-    let segment = Segment {
+    let mut segment = Segment {
         first: state.next(),
         writer,
         batch: WriterId::new().0,
@@ -133,27 +135,21 @@ pub async fn take_over<S: Storage>(
         entries: vec![Entry::new(at, claimed)],
     };
     let companions = storage.with_lease(S::Companions::default(), key, epoch, at + settings.lease);
-    match append(storage, key, &segment, &companions, settings.patience).await? {
-        // Somebody wrote meanwhile: the owner lives, another took over, or a control event came. The next attempt
-        // of whoever still wants the run sees which.
-        Appended::Lost(_) => Ok(Claim::Held),
-        Appended::Stored => {
-            advance(&mut state, &segment)
-                .map_err(|error| Unavailable(AppendError::Refused(Box::new(error))))?;
-            if let Some(observer) = &observer {
-                let _ = observer.send(Arc::new(segment.clone())); // as above
-            }
-            Ok(Claim::Won(Box::new(Writer::start(
-                storage.clone(),
-                key,
-                settings,
-                segment.writer,
-                epoch,
-                state,
-                observer,
-            )))
+    // A control event is no sign of the owner's life, so the claim moves behind it. Anything else that took the
+    // position is: the owner lives, or another took over first.
+    while let Appended::Lost(winner) = append(storage, key, &segment, &companions, settings.patience).await? {
+        if winner.epoch > 0 {
+            return Ok(Claim::Held);
         }
+        advance(&mut state, &winner).map_err(refused)?;
+        segment.first = state.next();
     }
+    advance(&mut state, &segment).map_err(refused)?;
+    if let Some(observer) = &observer {
+        let _ = observer.send(Arc::new(segment.clone())); // as above
+    }
+    let writer = Writer::start(storage.clone(), key, settings, segment.writer, epoch, state, observer, since);
+    Ok(Claim::Won(Box::new(writer)))
 }
 
 /// Whether the owner may be given up for dead. Its own segments are signs of life, so an owner that writes need not
@@ -167,6 +163,22 @@ fn is_over(now: Timestamp, lease: Option<Timestamp>, segments: &[Segment], setti
 
 pub(crate) fn advance(state: &mut State, segment: &Segment) -> Result<(), sequent_event::Invalid> {
     segment.events().try_for_each(|event| state.apply(&event))
+}
+
+/// The state that a log's first segment leads to. It is as bound by limits and rules as any other: what cannot be
+/// folded could never be continued, and followers look back no further than a segment may reach.
+fn first(segment: &Segment) -> Result<State, Unavailable> {
+    let bytes: usize = segment.entries.iter().filter_map(Entry::body).map(size::of).sum();
+    if segment.entries.is_empty() || segment.entries.len() > MAX_EVENTS || bytes > MAX_BYTES {
+        return Err(Unavailable(AppendError::Refused("the events do not fit one segment".into())));
+    }
+    let mut state = State::default();
+    advance(&mut state, segment).map_err(refused)?;
+    Ok(state)
+}
+
+fn refused(error: sequent_event::Invalid) -> Unavailable {
+    Unavailable(AppendError::Refused(Box::new(error)))
 }
 
 fn unreadable(error: ReadError) -> Unavailable {

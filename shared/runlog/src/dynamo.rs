@@ -6,8 +6,8 @@ use aws_sdk_dynamodb::{
     error::SdkError,
     types::{AttributeValue as Value, ReturnValuesOnConditionCheckFailure},
 };
-use sequent_data::{Cancelled, Change, Error, Item, Reason, Store, Transaction, classify, key};
-use sequent_domain::Timestamp;
+use sequent_data::{Cancelled, Change, Error, Item, Reason, Row, Store, Transaction, classify, key};
+use sequent_domain::{RunId, Timestamp};
 use sequent_event::{Entry, Seq};
 
 use crate::{AppendError, LogKey, ReadError, Segment, Storage, WriterId};
@@ -34,6 +34,15 @@ impl DynamoStorage {
     #[must_use]
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// `row`, a new run's, with the lease of epoch 1 that [`open`](crate::open) takes: the run's row and its lease
+    /// are one item, which a transaction may touch only once.
+    #[must_use]
+    pub fn leased(row: Row, run: RunId, until: Timestamp) -> Row {
+        row.with("lease_until", Value::N(until.millis().to_string()))
+            .with("lease_epoch", Value::N("1".to_owned()))
+            .gsi2(key::active_run(run, until))
     }
 
     async fn put(&self, item: Item) -> Result<(), AppendError> {
@@ -76,15 +85,18 @@ impl Storage for DynamoStorage {
         let put = Transaction::new().put_item(&self.store.tables().events, item, Some(FREE));
         match companions(put).run(&self.store).await {
             Ok(()) => Ok(()),
-            Err(cancelled) if cancelled.is_transient() => match cancelled {
-                Cancelled::Failed(error) => Err(failed(error)),
-                Cancelled::Reasons(_) => Err(AppendError::Busy),
-            },
             Err(Cancelled::Failed(error)) => Err(failed(error)),
-            Err(Cancelled::Reasons(mut reasons)) => match reasons.first_mut() {
-                Some(Reason::Condition(item)) => Err(conflict(item.take().map(|item| *item))),
-                _ => Err(AppendError::Companions(Cancelled::Reasons(reasons))),
-            },
+            Err(Cancelled::Reasons(mut reasons)) => Err(match reasons.first_mut() {
+                Some(Reason::Condition(item)) => conflict(item.take().map(|item| *item)),
+                // An earlier attempt of ours may hold the position, with its companions already applied: their
+                // verdict means nothing until the position is decided.
+                Some(Reason::Contention) => AppendError::Busy,
+                Some(Reason::Other(code)) => AppendError::Refused(std::mem::take(code).into()),
+                _ => match Cancelled::Reasons(reasons) {
+                    transient if transient.is_transient() => AppendError::Busy,
+                    refused => AppendError::Companions(refused),
+                },
+            }),
         }
     }
 
@@ -222,15 +234,16 @@ fn decode(item: Item) -> Result<Segment, ReadError> {
     let entries: Vec<Entry> =
         serde_json::from_str(text("events")?).map_err(|error| ReadError::Malformed(Box::new(error)))?;
     let integer = |name: &str| number(&item, name).ok_or_else(malformed);
+    let position = |name: &str| u64::try_from(integer(name)?).map_err(|_| malformed());
     let segment = Segment {
-        first: Seq(integer("seq")?.unsigned_abs()),
+        first: Seq(position("seq")?),
         writer: WriterId(text("writer")?.clone()),
         batch: text("batch")?.clone(),
         epoch: u32::try_from(integer("epoch")?).map_err(|_| malformed())?,
         at: Timestamp::from_millis(integer("at")?),
         entries,
     };
-    if segment.entries.is_empty() || integer("last")?.unsigned_abs() != segment.last().0 {
+    if segment.entries.is_empty() || position("last")? != segment.last().0 {
         return Err(ReadError::Malformed("a segment's events do not fill its range".into()));
     }
     Ok(segment)

@@ -1,6 +1,6 @@
 //! Reading a log: whole, by page, and live.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, future::Future, time::Duration};
 
 use sequent_domain::Timestamp;
 use sequent_event::{Event, Seq};
@@ -23,11 +23,12 @@ pub async fn page<S: Storage>(
     limit: usize,
 ) -> Result<(Vec<Event>, bool), ReadError> {
     let mut events = Vec::new();
-    let mut from = aligned_before(after);
+    let mut chain = Chain::from(after);
     loop {
-        let segments = read_retrying(storage, key, from).await?;
-        let Some(last) = segments.last() else { return Ok((events, false)) };
-        from = last.last();
+        let segments = chain.read(storage, key).await?;
+        if segments.is_empty() {
+            return Ok((events, false));
+        }
         events.extend(segments.iter().flat_map(Segment::events).filter(|event| event.seq > after));
         if events.len() > limit {
             events.truncate(limit);
@@ -42,9 +43,9 @@ pub async fn page<S: Storage>(
 /// When the log cannot be read.
 pub async fn read_all<S: Storage>(storage: &S, key: LogKey) -> Result<Vec<Segment>, ReadError> {
     let mut all: Vec<Segment> = Vec::new();
+    let mut chain = Chain::from(Seq::START);
     loop {
-        let from = all.last().map_or(Seq::START, Segment::last);
-        let segments = read_retrying(storage, key, from).await?;
+        let segments = chain.read(storage, key).await?;
         if segments.is_empty() {
             return Ok(all);
         }
@@ -52,19 +53,48 @@ pub async fn read_all<S: Storage>(storage: &S, key: LogKey) -> Result<Vec<Segmen
     }
 }
 
-/// A position at or before `after` from which a read cannot miss the segment that holds `after + 1`.
-fn aligned_before(after: Seq) -> Seq {
-    Seq(after.0.saturating_sub(MAX_EVENTS as u64 - 1))
+/// Consecutive reads, each held to begin where the one before ended: a reader must never step over a gap, whatever
+/// the storage answers.
+#[derive(Debug)]
+struct Chain {
+    after: Seq,
+    from: Seq,
+    met: bool,
 }
 
-pub(crate) async fn read_retrying<S: Storage>(
-    storage: &S,
-    key: LogKey,
-    after: Seq,
-) -> Result<Vec<Segment>, ReadError> {
+impl Chain {
+    /// Reads whose first segment holds the event after `after`, or begins earlier.
+    fn from(after: Seq) -> Self {
+        // The segment that holds `after + 1` starts at most MAX_EVENTS - 1 before it.
+        Self { after, from: Seq(after.0.saturating_sub(MAX_EVENTS as u64 - 1)), met: false }
+    }
+
+    async fn read<S: Storage>(&mut self, storage: &S, key: LogKey) -> Result<Vec<Segment>, ReadError> {
+        let segments = retrying(|| storage.read(key, self.from)).await?;
+        let (mut from, mut met) = (self.from, self.met);
+        for segment in &segments {
+            let joins = match met {
+                true => segment.first == from.next(),
+                false => segment.first.0 <= self.after.0.saturating_add(1),
+            };
+            if !joins {
+                return Err(ReadError::Malformed(format!("no event before {}", segment.first).into()));
+            }
+            (from, met) = (segment.last(), true);
+        }
+        (self.from, self.met) = (from, met);
+        Ok(segments)
+    }
+}
+
+/// Repeats a read that failed for a passing reason, a few times.
+pub(crate) async fn retrying<T, F>(mut read: impl FnMut() -> F) -> Result<T, ReadError>
+where
+    F: Future<Output = Result<T, ReadError>>,
+{
     let mut attempt = 0;
     loop {
-        match storage.read(key, after).await {
+        match read().await {
             Err(ReadError::Unavailable(_)) if attempt < ATTEMPTS => {
                 sleep(SHORTEST_POLL.mul_f64(fastrand::f64()) * 2_u32.pow(attempt)).await;
                 attempt += 1;
@@ -91,7 +121,7 @@ pub struct Follow<S> {
     storage: S,
     key: LogKey,
     after: Seq,
-    from: Seq,
+    chain: Chain,
     ready: VecDeque<Event>,
     owner_seen: Option<Timestamp>,
     closed: bool,
@@ -107,7 +137,7 @@ impl<S: Storage> Follow<S> {
             storage,
             key,
             after,
-            from: aligned_before(after),
+            chain: Chain::from(after),
             ready: VecDeque::new(),
             owner_seen: None,
             closed: false,
@@ -122,47 +152,59 @@ impl<S: Storage> Follow<S> {
         self.after
     }
 
-    /// The next event, or the news that there is none yet after one poll.
+    /// The next event, or the news that there is none yet after one poll. Dropping the future loses nothing.
     ///
     /// # Errors
     /// When the log cannot be read; the follower can be polled again.
     pub async fn poll(&mut self) -> Result<Poll, ReadError> {
-        if let Some(event) = self.ready.pop_front() {
-            self.after = event.seq;
-            return Ok(Poll::Event(event));
+        if let Some(event) = self.deliver() {
+            return Ok(event);
         }
-        if !std::mem::take(&mut self.fresh) {
+        if !self.fresh {
             if self.closed {
                 return Ok(Poll::Closed);
             }
             sleep(self.pause).await;
             self.pause = (self.pause * 3 / 2).min(LONGEST_POLL);
         }
-        let segments = read_retrying(&self.storage, self.key, self.from).await?;
-        if segments.is_empty() {
-            return Ok(if self.closed { Poll::Closed } else { Poll::Idle(self.owner_seen) });
-        }
-        self.take(&segments);
-        self.pause = SHORTEST_POLL;
+        let segments = self.chain.read(&self.storage, self.key).await?;
         // A read need not reach the end of the log, so look again before saying that there is no more.
-        self.fresh = true;
-        match self.ready.pop_front() {
-            Some(event) => {
-                self.after = event.seq;
-                Ok(Poll::Event(event))
-            }
-            None => Ok(Poll::Idle(self.owner_seen)),
+        self.fresh = !segments.is_empty();
+        if self.fresh {
+            self.pause = SHORTEST_POLL;
+        } else if !self.chain.met {
+            self.look_behind().await?;
         }
+        for segment in &segments {
+            self.take(segment);
+            self.ready.extend(segment.events().filter(|event| event.seq > self.after));
+        }
+        Ok(self.deliver().unwrap_or(match self.closed && !self.fresh {
+            true => Poll::Closed,
+            false => Poll::Idle(self.owner_seen),
+        }))
     }
 
-    fn take(&mut self, segments: &[Segment]) {
-        for segment in segments {
-            self.from = segment.last();
-            self.closed = segment.is_terminal();
-            if segment.epoch > 0 {
-                self.owner_seen = Some(segment.at);
-            }
-            self.ready.extend(segment.events().filter(|event| event.seq > self.after));
+    fn deliver(&mut self) -> Option<Poll> {
+        let event = self.ready.pop_front()?;
+        self.after = event.seq;
+        Some(Poll::Event(event))
+    }
+
+    /// Nothing stands near the cursor: it may lie beyond the end of a log that is closed already.
+    async fn look_behind(&mut self) -> Result<(), ReadError> {
+        let tail = retrying(|| self.storage.tail(self.key)).await?;
+        if let Some(tail) = tail.filter(|tail| tail.last() <= self.after) {
+            self.take(&tail);
+            (self.chain.from, self.chain.met) = (tail.last(), true);
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, segment: &Segment) {
+        self.closed = segment.is_terminal();
+        if segment.epoch > 0 {
+            self.owner_seen = Some(segment.at);
         }
     }
 }

@@ -19,6 +19,7 @@ mod dynamo;
 mod follow;
 mod segment;
 mod settings;
+mod size;
 mod storage;
 mod writer;
 

@@ -14,7 +14,7 @@ pub struct Settings {
     pub lease: Duration,
     /// How often an owner that writes nothing renews its lease.
     pub renew: Duration,
-    /// How often an owner that writes nothing looks for control events.
+    /// How often an owner that writes nothing looks for control events; at least as often as it renews.
     pub idle_check: Duration,
     /// How long a write is retried before the owner gives the run up.
     pub patience: Duration,

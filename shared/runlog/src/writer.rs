@@ -1,13 +1,20 @@
 //! The owner's handle: buffered appends with group commit, and the news that reaches an owner through its log.
 
+mod buffer;
 mod task;
 
 use std::sync::Arc;
 
 use sequent_event::{Body, CancelReason, Invalid, State};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::Instant,
+};
 
-use crate::{LogKey, Segment, Settings, Storage, Unavailable, WriterId};
+use crate::{
+    LogKey, MAX_EVENTS, Segment, Settings, Storage, Unavailable, WriterId,
+    size::{self, LARGEST},
+};
 use task::{Command, Task};
 
 /// Events that may wait between the owner and its writer before [`Writer::append`] waits itself.
@@ -76,6 +83,8 @@ impl<S: Storage> std::fmt::Debug for Writer<S> {
 }
 
 impl<S: Storage> Writer<S> {
+    /// `since` is when the claim was made: what others judge the owner's life by until it writes.
+    #[expect(clippy::too_many_arguments, reason = "called by the two ways to become an owner only")]
     pub(crate) fn start(
         storage: S,
         key: LogKey,
@@ -84,11 +93,13 @@ impl<S: Storage> Writer<S> {
         epoch: u32,
         state: State,
         observer: Option<mpsc::UnboundedSender<Arc<Segment>>>,
+        since: Instant,
     ) -> Self {
         let (commands, receiver) = mpsc::channel(BACKLOG);
         let (signals, watcher) = watch::channel(Signals::of(&state));
         let why = Arc::new(std::sync::Mutex::new(None));
-        let task = Task::new(storage, key, settings, id, epoch, state.clone(), observer, receiver, signals);
+        let task =
+            Task::new(storage, key, settings, id, epoch, state.clone(), observer, receiver, signals, since);
         tokio::spawn(task.run(Arc::clone(&why)));
         Self { commands, signals: watcher, why, opening: state, epoch }
     }
@@ -111,11 +122,17 @@ impl<S: Storage> Writer<S> {
         self.signals.clone()
     }
 
-    /// Hands an event to the log. It is stored with the next write; an error may concern an earlier event.
+    /// Hands an event to the log. It is stored with the next write; an error may concern an earlier event. The text
+    /// of a long delta is stored as several events.
     ///
     /// # Errors
-    /// When the writer has stopped.
+    /// When the writer has stopped. [`Stopped::TooLarge`], and [`Stopped::Invalid`] for a terminal event (which only
+    /// [`Writer::finish`] stores) or a claim, concern this event alone: it was not taken, the writer goes on.
     pub async fn append(&self, body: Body) -> Result<(), Stopped> {
+        if body.is_terminal() || matches!(body, Body::RunClaimed { .. }) {
+            return Err(Invalid::OutOfPlace(body.type_name()).into());
+        }
+        check_size(std::slice::from_ref(&body))?;
         self.send(Command::Append(body)).await
     }
 
@@ -126,7 +143,7 @@ impl<S: Storage> Writer<S> {
     pub async fn flush(&self) -> Result<(), Stopped> {
         let (reply, done) = oneshot::channel();
         self.send(Command::Flush(reply)).await?;
-        done.await.map_err(|_| self.why())
+        self.answer(done).await
     }
 
     /// Closes the log: `bodies`, the last of which is terminal, are stored together with whatever is still buffered
@@ -134,16 +151,21 @@ impl<S: Storage> Writer<S> {
     /// news: `known` is what it decided on.
     ///
     /// # Errors
-    /// When the writer has stopped, or the events cannot stand there.
+    /// When the writer has stopped, or the events cannot stand there. When the last of `bodies` is not terminal, or
+    /// they do not fit a segment, they were not taken and the writer goes on.
     pub async fn finish(
         &self,
         known: Signals,
         bodies: Vec<Body>,
         rows: impl Fn(&State) -> S::Companions + Send + 'static,
     ) -> Result<Finish, Stopped> {
+        if !bodies.last().is_some_and(Body::is_terminal) {
+            return Err(Invalid::OutOfPlace(bodies.last().map_or("nothing", Body::type_name)).into());
+        }
+        check_size(&bodies)?;
         let (reply, done) = oneshot::channel();
         self.send(Command::Finish { known, bodies, rows: Box::new(rows), reply }).await?;
-        done.await.map_err(|_| self.why())
+        self.answer(done).await
     }
 
     /// Stores what is buffered and gives the lease up, so that another process can continue at once.
@@ -153,15 +175,36 @@ impl<S: Storage> Writer<S> {
     pub async fn release(self) -> Result<(), Stopped> {
         let (reply, done) = oneshot::channel();
         self.send(Command::Release(reply)).await?;
-        done.await.map_err(|_| self.why())
+        self.answer(done).await
     }
 
     async fn send(&self, command: Command<S>) -> Result<(), Stopped> {
-        self.commands.send(command).await.map_err(|_| self.why())
+        match self.commands.send(command).await {
+            Ok(()) => Ok(()),
+            Err(_) => Err(self.why().await),
+        }
     }
 
-    fn why(&self) -> Stopped {
+    async fn answer<T>(&self, reply: oneshot::Receiver<T>) -> Result<T, Stopped> {
+        match reply.await {
+            Ok(answer) => Ok(answer),
+            Err(_) => Err(self.why().await),
+        }
+    }
+
+    /// Why the writer stopped. The task drops a reply a moment before it has written down why, so wait for that.
+    async fn why(&self) -> Stopped {
+        let _ = self.signals.clone().wait_for(|signals| signals.stopped).await; // or the task is gone
         let why = self.why.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         why.clone().unwrap_or(Stopped::Ended)
     }
+}
+
+/// Whether the events, their longest texts cut, fit half a segment.
+fn check_size(bodies: &[Body]) -> Result<(), Stopped> {
+    let bytes = match bodies {
+        [one] => size::cut(one.clone()).iter().map(size::of).max().unwrap_or(0),
+        several => several.iter().map(size::of).sum(),
+    };
+    if bytes > LARGEST || bodies.len() > MAX_EVENTS { Err(Stopped::TooLarge(bytes)) } else { Ok(()) }
 }

@@ -1,9 +1,9 @@
 //! The task behind a [`Writer`](super::Writer): the only place that appends for an owner.
 
 use std::{
-    collections::VecDeque,
     mem,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use sequent_event::{Body, Entry, State};
@@ -12,18 +12,19 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{Finish, Signals, Stopped};
+use super::{
+    BACKLOG, Finish, Signals, Stopped,
+    buffer::{Buffer, Pushed},
+};
 use crate::{
-    AppendError, LogKey, MAX_BYTES, MAX_EVENTS, ReadError, Segment, Settings, Storage, Unavailable, WriterId,
+    AppendError, LogKey, ReadError, Segment, Settings, Storage, Unavailable, WriterId,
     append::{Appended, append},
     claim::advance,
-    follow::read_retrying,
+    size,
 };
 
-/// Bytes up to which pieces of one message are merged into one event.
-const MERGE_LIMIT: usize = 16_000;
-/// Encoded size of an event beyond its text: names, ids, times.
-const ENVELOPE: usize = 256;
+/// Shortest time between two looks, whatever the settings say.
+const SHORTEST_CHECK: Duration = Duration::from_millis(10);
 
 type Rows<S> = Box<dyn Fn(&State) -> <S as Storage>::Companions + Send>;
 
@@ -32,6 +33,13 @@ pub(super) enum Command<S: Storage> {
     Flush(oneshot::Sender<()>),
     Finish { known: Signals, bodies: Vec<Body>, rows: Rows<S>, reply: oneshot::Sender<Finish> },
     Release(oneshot::Sender<()>),
+}
+
+/// Whether the task goes on after a command.
+#[derive(Debug, PartialEq, Eq)]
+enum Go {
+    On,
+    End,
 }
 
 pub(super) struct Task<S: Storage> {
@@ -44,13 +52,13 @@ pub(super) struct Task<S: Storage> {
     state: State,
     /// `state` with the buffered events applied: what the next event is checked against.
     ahead: State,
-    buffer: VecDeque<Entry>,
-    buffered_bytes: usize,
+    buffer: Buffer,
     observer: Option<mpsc::UnboundedSender<Arc<Segment>>>,
     commands: mpsc::Receiver<Command<S>>,
     signals: watch::Sender<Signals>,
     began: Instant,
     wrote: Option<Instant>,
+    /// When the last segment that is stored was made: others judge the owner's life by the time it carries.
     sign_of_life: Instant,
     next_check: Instant,
 }
@@ -67,6 +75,7 @@ impl<S: Storage> Task<S> {
         observer: Option<mpsc::UnboundedSender<Arc<Segment>>>,
         commands: mpsc::Receiver<Command<S>>,
         signals: watch::Sender<Signals>,
+        since: Instant,
     ) -> Self {
         let now = Instant::now();
         Self {
@@ -77,15 +86,14 @@ impl<S: Storage> Task<S> {
             epoch,
             ahead: state.clone(),
             state,
-            buffer: VecDeque::new(),
-            buffered_bytes: 0,
+            buffer: Buffer::default(),
             observer,
             commands,
             signals,
             began: now,
             wrote: None,
-            sign_of_life: now,
-            next_check: now + settings.idle_check,
+            sign_of_life: since,
+            next_check: now + check_interval(settings),
         }
     }
 
@@ -103,64 +111,78 @@ impl<S: Storage> Task<S> {
 
     async fn serve(&mut self) -> Result<(), Stopped> {
         loop {
-            let full = self.is_full();
-            let due = if full { Instant::now() } else { self.due() };
-            tokio::select! {
-                biased; // a due write goes first, or a flood of small pieces could hold it back for ever
-                () = sleep_until(due), if !self.buffer.is_empty() => self.write().await?,
-                command = self.commands.recv(), if !full => match command {
-                    Some(Command::Append(body)) => self.push(body)?,
-                    Some(Command::Flush(reply)) => {
-                        self.write_all().await?;
-                        let _ = reply.send(()); // whoever asked may have left
+            if self.is_due() {
+                // Whatever came in while the last write was under way joins this one. The count bounds how long a
+                // flood of small pieces can hold the write back.
+                for _ in 0..BACKLOG {
+                    if self.buffer.is_full() {
+                        break;
                     }
-                    Some(Command::Finish { known, bodies, rows, reply }) => {
-                        let finish = self.finish(known, bodies, rows).await?;
-                        let done = matches!(finish, Finish::Done(_));
-                        let _ = reply.send(finish); // as above
-                        if done {
+                    let Ok(command) = self.commands.try_recv() else { break };
+                    if self.obey(command).await? == Go::End {
+                        return Ok(());
+                    }
+                }
+                self.write().await?;
+            }
+            let due = self.due();
+            tokio::select! {
+                biased;
+                command = self.commands.recv() => match command {
+                    Some(command) => {
+                        if self.obey(command).await? == Go::End {
                             return Ok(());
                         }
                     }
-                    Some(Command::Release(reply)) => {
-                        self.release().await?;
-                        let _ = reply.send(()); // as above
-                        return Ok(());
-                    }
                     None => return self.release().await,
                 },
+                () = sleep_until(due), if !self.buffer.is_empty() => {}
                 () = sleep_until(self.next_check), if self.buffer.is_empty() => self.look().await?,
             }
         }
     }
 
-    fn is_full(&self) -> bool {
-        self.buffer.len() >= MAX_EVENTS || self.buffered_bytes >= MAX_BYTES / 2
+    async fn obey(&mut self, command: Command<S>) -> Result<Go, Stopped> {
+        match command {
+            Command::Append(body) => self.push(body)?,
+            Command::Flush(reply) => {
+                self.write_all().await?;
+                let _ = reply.send(()); // whoever asked may have left
+            }
+            Command::Finish { known, bodies, rows, reply } => {
+                let finish = self.finish(known, bodies, rows).await?;
+                let done = matches!(finish, Finish::Done(_));
+                let _ = reply.send(finish); // as above
+                if done {
+                    return Ok(Go::End);
+                }
+            }
+            Command::Release(reply) => {
+                self.release().await?;
+                let _ = reply.send(()); // as above
+                return Ok(Go::End);
+            }
+        }
+        Ok(Go::On)
+    }
+
+    fn is_due(&self) -> bool {
+        !self.buffer.is_empty() && (self.buffer.is_full() || self.due() <= Instant::now())
     }
 
     /// When the buffer must be written: a gap after the last write that grows with the length of the answer.
     fn due(&self) -> Instant {
-        let gap = (self.began.elapsed() / 4).clamp(self.settings.linger_min, self.settings.linger_max);
+        let gap = (self.began.elapsed() / 4).min(self.settings.linger_max).max(self.settings.linger_min);
         self.wrote.map_or_else(Instant::now, |wrote| wrote + gap)
     }
 
     fn push(&mut self, body: Body) -> Result<(), Stopped> {
-        let size = encoded_size(&body)?;
-        let entry = Entry::new(self.storage.now(), body);
-        self.ahead.apply(&entry.clone().at_seq(self.ahead.next()))?;
-        self.buffered_bytes += size;
-        let mergeable = self.settings.merge && entry.body().is_some_and(is_piece);
-        let Some(Entry { payload: sequent_event::Payload::Known(into), .. }) =
-            self.buffer.back_mut().filter(|_| mergeable)
-        else {
-            self.buffer.push_back(entry);
-            return Ok(());
-        };
-        let Entry { at, payload: sequent_event::Payload::Known(body) } = entry else { return Ok(()) };
-        match into.merge(body, MERGE_LIMIT) {
-            // The two pieces take one position.
-            None => self.ahead.last.0 -= 1,
-            Some(body) => self.buffer.push_back(Entry::new(at, body)),
+        let at = self.storage.now();
+        for part in size::cut(body) {
+            self.ahead.apply(&Entry::new(at, part.clone()).at_seq(self.ahead.next()))?;
+            if self.buffer.push(at, part, self.settings.merge) == Pushed::Merged {
+                self.ahead.last.0 -= 1; // the two pieces take one position
+            }
         }
         Ok(())
     }
@@ -172,18 +194,23 @@ impl<S: Storage> Task<S> {
         Ok(())
     }
 
-    /// Stores one segment from the front of the buffer, after whatever others stored meanwhile.
+    /// Stores one segment from the front of the buffer, if there is anything in it, after whatever others stored
+    /// meanwhile. One batch id serves all positions it is tried at: a position is left only when another segment
+    /// has it for good.
     async fn write(&mut self) -> Result<(), Stopped> {
+        let entries = self.buffer.front();
+        if entries.is_empty() {
+            return Ok(());
+        }
         let batch = WriterId::new().0;
         self.wrote = Some(Instant::now());
         loop {
-            let segment = self.segment(&batch, self.take_front());
+            let made = Instant::now();
+            let segment = self.segment(&batch, entries.clone());
             match self.store(&segment, &S::Companions::default()).await? {
                 Appended::Stored => {
-                    self.buffer.drain(..segment.entries.len());
-                    self.buffered_bytes =
-                        self.buffer.iter().filter_map(Entry::body).map(approximate_size).sum();
-                    return self.stored(segment);
+                    self.buffer.drop_front(entries.len());
+                    return self.stored(segment, made);
                 }
                 Appended::Lost(winner) => self.absorb(*winner).await?,
             }
@@ -191,7 +218,7 @@ impl<S: Storage> Task<S> {
     }
 
     async fn finish(&mut self, known: Signals, bodies: Vec<Body>, rows: Rows<S>) -> Result<Finish, Stopped> {
-        while self.buffer.len() + bodies.len() > MAX_EVENTS || self.buffered_bytes > MAX_BYTES / 2 {
+        while !self.buffer.is_empty() && !self.buffer.leaves_room_for(bodies.len()) {
             self.write().await?;
         }
         let batch = WriterId::new().0;
@@ -199,7 +226,7 @@ impl<S: Storage> Task<S> {
             if Signals::of(&self.state) != known {
                 return Ok(Finish::Superseded);
             }
-            let at = self.storage.now();
+            let (at, made) = (self.storage.now(), Instant::now());
             let mut entries: Vec<Entry> = self.buffer.iter().cloned().collect();
             let mut end = self.ahead.clone();
             for body in &bodies {
@@ -210,8 +237,8 @@ impl<S: Storage> Task<S> {
             let segment = self.segment(&batch, entries);
             match self.store(&segment, &rows(&end)).await? {
                 Appended::Stored => {
-                    self.buffer.clear();
-                    self.stored(segment)?;
+                    self.buffer = Buffer::default();
+                    self.stored(segment, made)?;
                     return Ok(Finish::Done(Box::new(self.state.clone())));
                 }
                 Appended::Lost(winner) => self.absorb(*winner).await?,
@@ -229,20 +256,20 @@ impl<S: Storage> Task<S> {
 
     /// An owner with nothing to write looks for news, and shows that it lives.
     async fn look(&mut self) -> Result<(), Stopped> {
-        match read_retrying(&self.storage, self.key, self.state.last).await {
+        match self.storage.read(self.key, self.state.last).await {
             Ok(segments) => segments.into_iter().try_for_each(|segment| self.take(segment))?,
-            // The next write decides; an owner that cannot read is still the owner.
+            // The next look or write finds out; an owner that cannot read is still the owner.
             Err(ReadError::Unavailable(_)) => {}
             Err(ReadError::Malformed(source)) => return Err(refused(AppendError::Refused(source))),
         }
         if self.sign_of_life.elapsed() >= self.settings.renew {
-            let until = self.storage.now() + self.settings.lease;
-            match self.storage.renew(self.key, self.epoch, Some(until)).await {
-                Ok(()) => self.sign_of_life = Instant::now(),
+            let (now, made) = (self.storage.now(), Instant::now());
+            match self.storage.renew(self.key, self.epoch, Some(now + self.settings.lease)).await {
+                Ok(()) => self.sign_of_life = made,
                 Err(error) => tracing::warn!(run = %self.key.run, %error, "the lease could not be renewed"),
             }
         }
-        self.next_check = Instant::now() + self.settings.idle_check;
+        self.next_check = Instant::now() + check_interval(self.settings);
         Ok(())
     }
 
@@ -256,17 +283,13 @@ impl<S: Storage> Task<S> {
     async fn absorb(&mut self, winner: Segment) -> Result<(), Stopped> {
         self.take(winner)?;
         loop {
-            let more =
-                read_retrying(&self.storage, self.key, self.state.last).await.map_err(
-                    |error| match error {
-                        ReadError::Unavailable(_) => refused(AppendError::Busy),
-                        ReadError::Malformed(source) => refused(AppendError::Refused(source)),
-                    },
-                )?;
-            if more.is_empty() {
-                return Ok(());
+            match self.storage.read(self.key, self.state.last).await {
+                Ok(more) if more.is_empty() => return Ok(()),
+                Ok(more) => more.into_iter().try_for_each(|segment| self.take(segment))?,
+                // Reading ahead only saves attempts: whatever else stands there, the next append meets it.
+                Err(ReadError::Unavailable(_)) => return Ok(()),
+                Err(ReadError::Malformed(source)) => return Err(refused(AppendError::Refused(source))),
             }
-            more.into_iter().try_for_each(|segment| self.take(segment))?;
         }
     }
 
@@ -277,38 +300,33 @@ impl<S: Storage> Task<S> {
         if self.state.epoch > self.epoch {
             return Err(Stopped::Fenced(self.state.epoch));
         }
-        self.signals.send_if_modified(|signals| mem::replace(signals, Signals::of(&self.state)) != *signals);
+        self.signal();
         self.ahead = self.state.clone();
-        for entry in &self.buffer {
+        for entry in self.buffer.iter() {
             self.ahead.apply(&entry.clone().at_seq(self.ahead.next()))?;
         }
         Ok(())
     }
 
     /// Our own segment is stored: now it may be shown.
-    fn stored(&mut self, segment: Segment) -> Result<(), Stopped> {
+    fn stored(&mut self, segment: Segment, made: Instant) -> Result<(), Stopped> {
         advance(&mut self.state, &segment)?;
-        self.sign_of_life = Instant::now();
-        self.next_check = self.sign_of_life + self.settings.idle_check;
+        self.signal();
+        self.sign_of_life = made;
+        self.next_check = Instant::now() + check_interval(self.settings);
         self.observe(segment);
         Ok(())
+    }
+
+    /// Tells the owner what the log says now, its own events included: `finish` compares with just that.
+    fn signal(&self) {
+        self.signals.send_if_modified(|signals| mem::replace(signals, Signals::of(&self.state)) != *signals);
     }
 
     fn observe(&self, segment: Segment) {
         if let Some(observer) = &self.observer {
             let _ = observer.send(Arc::new(segment)); // a follower that left is nobody's business
         }
-    }
-
-    fn take_front(&self) -> Vec<Entry> {
-        let mut bytes = 0;
-        let fits = |entry: &&Entry| {
-            bytes += entry.body().map_or(ENVELOPE, approximate_size);
-            bytes <= MAX_BYTES
-        };
-        let front: Vec<Entry> = self.buffer.iter().take(MAX_EVENTS).take_while(fits).cloned().collect();
-        // One event always fits: `encoded_size` refused what does not.
-        if front.is_empty() { self.buffer.iter().take(1).cloned().collect() } else { front }
     }
 
     fn segment(&self, batch: &str, entries: Vec<Entry>) -> Segment {
@@ -327,26 +345,7 @@ fn refused(error: AppendError) -> Stopped {
     Stopped::Unavailable(Arc::new(Unavailable(error)))
 }
 
-fn is_piece(body: &Body) -> bool {
-    matches!(
-        body,
-        Body::TextMessageContent { .. } | Body::ReasoningMessageContent { .. } | Body::ToolCallArgs { .. }
-    )
-}
-
-/// Upper estimate for the frequent types, exact for the others.
-fn approximate_size(body: &Body) -> usize {
-    match body {
-        Body::TextMessageContent { delta, .. }
-        | Body::ReasoningMessageContent { delta, .. }
-        | Body::ToolCallArgs { delta, .. } => delta.len() + ENVELOPE,
-        other => serde_json::to_vec(other).map_or(MAX_BYTES, |text| text.len() + ENVELOPE),
-    }
-}
-
-fn encoded_size(body: &Body) -> Result<usize, Stopped> {
-    match approximate_size(body) {
-        size if size > MAX_BYTES / 2 => Err(Stopped::TooLarge(size)),
-        size => Ok(size),
-    }
+/// An owner that renews more often than it looks would not.
+fn check_interval(settings: Settings) -> Duration {
+    settings.idle_check.min(settings.renew).max(SHORTEST_CHECK)
 }

@@ -1,0 +1,52 @@
+//! Sending messages and watching runs, over streams that survive everything.
+//!
+//! Every stream here is a projection of a run's log: what starts a run and what merely watches it end in the same
+//! [`stream`], and a client that lost its connection continues any of them from its cursor.
+
+mod begin;
+mod chats;
+mod events;
+mod models;
+mod send;
+mod simple;
+mod stream;
+mod ui;
+
+use sequent_agent::Engine;
+use sequent_http::{
+    axum::{Extension, Router},
+    csrf::Protection,
+    openapi,
+    rate_limit::Class,
+};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+pub use models::models;
+
+/// The function's routes.
+#[must_use]
+pub fn router(engine: Engine) -> Router {
+    routed().split_for_parts().0.with_state(engine)
+}
+
+/// The function's part of the API's document.
+#[must_use]
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    routed().into_openapi()
+}
+
+fn routed() -> OpenApiRouter<Engine> {
+    let starts = OpenApiRouter::new()
+        .routes(routes!(send::send))
+        .routes(routes!(ui::submit))
+        .route_layer(Extension(Class::Chat));
+    let starts_by_get = OpenApiRouter::new()
+        .routes(routes!(simple::stream))
+        .route_layer(Extension(Protection::TrustedPage))
+        .route_layer(Extension(Class::Chat));
+    OpenApiRouter::with_openapi(openapi::base())
+        .routes(routes!(events::events))
+        .routes(routes!(ui::resume))
+        .merge(starts)
+        .merge(starts_by_get)
+}

@@ -1,0 +1,31 @@
+//! The `chat` function.
+
+use std::sync::Arc;
+
+use sequent_agent::Engine;
+use sequent_chat_function::{models, router};
+use sequent_data::Store;
+use sequent_http::{Error, Pipeline};
+use sequent_identity::{Config, Identity, Vault};
+use sequent_runlog::{DynamoStorage, Settings};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    sequent_telemetry::init();
+    let sdk = sequent_aws::config();
+    let store = Store::from_env(&sdk)?;
+    let secrets = aws_sdk_secretsmanager::Client::new(&sdk);
+    let vault = Vault::from_env(&secrets)?;
+    let identity = Arc::new(Identity::new(store.clone(), vault.clone(), &Config::from_env()?)?);
+
+    // Connections, TLS sessions and keys exist before the first request. A secret that cannot be read yet is read then.
+    let ((), _, models) = tokio::join!(store.warm(), vault.get(), models(&secrets));
+    let engine = Engine {
+        storage: DynamoStorage::new(store.clone()),
+        models: models?,
+        settings: Settings::from_env(),
+    };
+
+    let pipeline = Pipeline::new("chat").store(store).authenticator(identity).keyring(vault);
+    sequent_http::run_streaming(pipeline, router(engine)).await
+}

@@ -1,0 +1,82 @@
+//! The committed document is what the code says, and it is served.
+
+use std::path::Path;
+
+use sequent_http::{
+    Config, Pipeline, openapi,
+    testing::{Answer, Event},
+};
+use serde_json::Value;
+
+fn generated() -> String {
+    let document = openapi::merge([sequent_auth_function::openapi(), sequent_openapi_function::openapi()]);
+    let mut text = document.to_pretty_json().unwrap();
+    text.push('\n');
+    text
+}
+
+#[test]
+fn the_committed_document_is_current() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("openapi.json");
+    let generated = generated();
+    if std::env::var_os("UPDATE_OPENAPI").is_some() {
+        std::fs::write(&path, &generated).unwrap();
+    }
+    let committed = std::fs::read_to_string(&path).unwrap();
+    assert!(committed == generated, "openapi.json is stale: run the tests once with UPDATE_OPENAPI=1");
+}
+
+/// Every `$ref` anywhere in the document, as a JSON pointer.
+fn references(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(members) => {
+            if let Some(Value::String(reference)) = members.get("$ref") {
+                found.push(reference.trim_start_matches('#').to_owned());
+            }
+            members.values().for_each(|value| references(value, found));
+        }
+        Value::Array(values) => values.iter().for_each(|value| references(value, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn references_resolve_and_operations_are_complete() {
+    let document: Value = serde_json::from_str(&generated()).unwrap();
+    assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
+    let mut pointers = Vec::new();
+    references(&document, &mut pointers);
+    for pointer in pointers {
+        assert!(document.pointer(&pointer).is_some(), "{pointer} does not resolve");
+    }
+    let mut ids = std::collections::HashSet::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        assert!(path == "/" || !path.ends_with('/'), "{path}: trailing slashes are taken off before routing");
+        for (method, operation) in
+            item.as_object().unwrap().iter().filter(|(_, value)| value["responses"].is_object())
+        {
+            let name = format!("{method} {path}");
+            let id = operation["operationId"].as_str().unwrap_or_else(|| panic!("{name} has no operationId"));
+            assert!(ids.insert(id.to_owned()), "{name}: the operationId {id} is not unique");
+            assert!(operation["responses"]["default"].is_object(), "{name} does not name its problems");
+            assert!(operation["summary"].is_string(), "{name} has no summary");
+        }
+    }
+}
+
+async fn get(path: &str) -> Answer {
+    let app =
+        Pipeline::with_config("openapi", Config::for_tests()).around(sequent_openapi_function::router());
+    Event::new("GET", path).send(&app).await
+}
+
+#[tokio::test]
+async fn it_is_served() {
+    for path in ["/api/openapi.json", "/api/openapi.json/"] {
+        let answer = get(path).await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.header("content-type"), "application/json");
+        assert_eq!(answer.json(), serde_json::from_str::<Value>(sequent_openapi_function::DOCUMENT).unwrap());
+    }
+    assert_eq!(get("/api/other.json").await.code(), "route_not_found");
+}

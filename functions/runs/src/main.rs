@@ -1,0 +1,3 @@
+//! runs
+
+fn main() {}

@@ -1,0 +1,116 @@
+// The two clients get everything, exactly once, wherever the connection breaks.
+
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+import { follow } from '../sse-client.mjs';
+import { converse } from '../ui-client.mjs';
+import { closed, named } from '../replay/fixtures.mjs';
+import { serve } from '../replay/server.mjs';
+
+const token = 'secret';
+
+/// Where the body of a response breaks: evenly spread, so that boundaries and middles of frames are met.
+const spread = (bytes, count) => Array.from({ length: count }, (_, n) => Math.floor(((n + 1) * bytes) / (count + 1)));
+
+test('native: the events are the log, whatever is cut', async t => {
+  for (const fixture of closed) {
+    const server = await serve(fixture, t);
+    for (const how of ['error', 'close']) {
+      const result = await follow({ base: server.base, token, run: fixture.run, cuts: [1, 150, 400, 333], how });
+      assert.deepEqual(result.events.map(({ data }) => data), fixture.events, fixture.name);
+      assert.deepEqual(result.events.map(({ id }) => Number(id)), fixture.events.map(({ seq }) => seq));
+      assert.equal(result.after_end, 204);
+    }
+  }
+});
+
+test('native: a cut at every byte of a frame loses and repeats nothing', async t => {
+  const fixture = named('representative');
+  const server = await serve(fixture, t);
+  for (let cut = 1; cut <= 400; cut++) {
+    const { events, requests } = await follow({ base: server.base, token, run: fixture.run, cuts: [cut] });
+    assert.deepEqual(events.map(({ data }) => data), fixture.events, `cut at ${cut}`);
+    assert.equal(requests[0].bytes, cut);
+  }
+});
+
+test('native: a message is sent once and its run followed', async t => {
+  const fixture = named('long');
+  const server = await serve(fixture, t);
+  const send = { message: { content: 'Count.' } };
+  const { run, events } = await follow({ base: server.base, token, send, cuts: [500, 10, 2000] });
+  assert.equal(run, fixture.run);
+  assert.equal(events.length, fixture.events.length);
+  const methods = server.requests.map(({ method, path }) => `${method} ${path}`);
+  assert.equal(methods[0], 'POST /api/chat/send');
+  assert.deepEqual([...new Set(methods.slice(1))], [`GET /api/runs/${run}/events`]);
+});
+
+test('simple: the text shown is the answer, whatever is cut', async t => {
+  for (const fixture of closed) {
+    const server = await serve(fixture, t);
+    const path = '/api/projects/prj_1/messages/stream?content=Hi';
+    const result = await follow({ base: server.base, token, form: 'simple', path, cuts: [30, 160, 90, 120] });
+    assert.equal(result.text, fixture.answer_text, fixture.name);
+    assert.equal(result.content, fixture.answer_text, fixture.name);
+    assert.equal(result.after_end, 204);
+    assert.equal(result.error !== undefined, fixture.failed, fixture.name);
+  }
+});
+
+for (const sdk of ['5', '6', '7', 'workflow']) {
+  test(`ui message, sdk ${sdk}: the message is the answer, whatever is cut`, async t => {
+    t.mock.method(console, 'error', () => {}); // the workflow transport tells of every cut
+    for (const fixture of closed) {
+      const server = await serve(fixture, t);
+      for (const how of ['error', 'close']) {
+        const job = { base: server.base, token, chat: 'prj_1', message: 'Hi', sdk, how };
+        const whole = await converse(job);
+        const cuts = spread(whole.requests[0].bytes, 3);
+        const result = await converse({ ...job, cuts });
+        assert.equal(result.text, fixture.answer_text, `${fixture.name} cut at ${cuts}`);
+        assert.deepEqual(result.message.parts, whole.message.parts, fixture.name);
+        assert.equal(result.error !== undefined, fixture.failed, fixture.name);
+        assert.equal(result.messages, 2, 'the question and one answer');
+      }
+    }
+  });
+}
+
+test('workflow: asks for the chunks it has not got, counting them', async t => {
+  t.mock.method(console, 'error', () => {});
+  const fixture = named('long');
+  const server = await serve(fixture, t);
+  const job = { base: server.base, token, chat: 'prj_1', message: 'Hi', sdk: 'workflow', cuts: [5000, 5000] };
+  const result = await converse(job);
+  assert.equal(result.text, fixture.answer_text);
+  const [, ...resumed] = server.requests;
+  assert.equal(resumed.length, 2);
+  assert.ok(resumed.every(({ path }) => path === `/api/chat/${fixture.run}/stream`));
+  assert.ok(resumed.every(({ search }) => /^\?startIndex=[1-9]/.test(search)));
+});
+
+test('the programs print one result a line', async t => {
+  const fixture = named('representative');
+  const server = await serve(fixture, t);
+  const start = (program, ...flags) =>
+    promisify(execFile)(process.execPath, [fileURLToPath(new URL(`../${program}`, import.meta.url)), ...flags], {
+      env: { ...process.env, SEQUENT_TOKEN: token },
+    });
+  const [sse, ui] = await Promise.all([
+    start('sse-client.mjs', '--base', server.base, '--run', fixture.run, '--cuts', '200,50'),
+    start('ui-client.mjs', '--base', server.base, '--chat', 'prj_1', '--message', 'Hi', '--cuts', '700'),
+  ]);
+  assert.equal(JSON.parse(sse.stdout).events.length, fixture.events.length);
+  assert.equal(JSON.parse(ui.stdout).text, fixture.answer_text);
+});
+
+test('a refusal is told at once', async t => {
+  const server = await serve(named('representative'), t);
+  await assert.rejects(follow({ base: server.base, run: 'run_1' }), /401/);
+  await assert.rejects(converse({ base: server.base, chat: 'prj_1', message: 'Hi' }), /401/);
+});

@@ -1,0 +1,94 @@
+// Every chunk passes the schema of every version of the SDK, and each makes the message out of them that the log says.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import * as ai7 from 'ai';
+import * as ai5 from 'ai-v5';
+import * as ai6 from 'ai-v6';
+
+import { isAnswer } from '../ui-client.mjs';
+import { fixtures, named } from '../replay/fixtures.mjs';
+
+const READERS = [
+  ['5', ai5, 'ui'],
+  ['6', ai6, 'ui'],
+  ['7', ai7, 'ui'],
+  ['7 with reset-step', ai7, 'ui_v7'],
+];
+
+async function read(ai, { heartbeat, done }, frames) {
+  const bytes = new TextEncoder().encode([heartbeat, ...frames, done].join(''));
+  const parsed = ai.parseJsonEventStream({
+    stream: new ReadableStream({
+      start(controller) {
+        // In pieces that respect no boundary, those of UTF-8 included.
+        for (let at = 0; at < bytes.length; at += 7) controller.enqueue(bytes.subarray(at, at + 7));
+        controller.close();
+      },
+    }),
+    schema: ai.uiMessageChunkSchema,
+  });
+  const chunks = [];
+  const stream = parsed.pipeThrough(
+    new TransformStream({
+      transform(result, controller) {
+        if (!result.success) throw result.error;
+        chunks.push(result.value);
+        controller.enqueue(result.value);
+      },
+    }),
+  );
+  const errors = [];
+  let message;
+  for await (const next of ai.readUIMessageStream({ stream, onError: error => errors.push(error.message) })) {
+    message = next;
+  }
+  return { chunks, message, errors };
+}
+
+for (const [version, ai, stream] of READERS) {
+  test(`ai ${version} reads every stream`, async () => {
+    for (const fixture of fixtures) {
+      const { chunks, message, errors } = await read(ai, fixture, fixture[stream]);
+      const told = fixture.events.filter(({ type }) => type === 'RUN_ERROR').map(error => error.message);
+      assert.deepEqual(errors, told, fixture.name);
+      assert.equal(chunks.length, fixture[stream].length, fixture.name);
+      const answers = fixture.open === null ? fixture.answers : [...fixture.answers, fixture.open];
+      const shown = message?.parts.filter(isAnswer).map(part => part.text) ?? [];
+      assert.deepEqual(shown, answers, fixture.name);
+      if (message) assert.equal(message.id, fixture.run);
+    }
+  });
+}
+
+test('the message carries its run, tool results and totals, and nothing spins after the end', async () => {
+  const { message } = await read(ai7, named('representative'), named('representative').ui);
+  assert.deepEqual(message.metadata, {
+    runId: named('representative').run,
+    projectId: named('representative').events[2].threadId,
+    model: 'demo',
+    demo: true,
+    provider: 'demo',
+    usage: { inputTokens: 12, outputTokens: 7, costMicroUsd: 3 },
+  });
+  const tool = message.parts.find(part => part.type === 'tool-weather');
+  assert.equal(tool.state, 'output-available');
+  assert.deepEqual([tool.input, tool.output], [{ city: 'Bern' }, { sky: 'clear' }]);
+  const answer = message.parts.slice(message.parts.findLastIndex(part => part.type === 'step-start') + 1);
+  assert.deepEqual(answer.map(part => part.text), ['Clear sky\nover Bern.'], 'the last step is the answer');
+});
+
+test('no part is left open by a log that is closed', async () => {
+  for (const fixture of fixtures.filter(fixture => fixture.closed)) {
+    const { message } = await read(ai7, fixture, fixture.ui);
+    const open = message.parts.filter(part => ['streaming', 'input-streaming'].includes(part.state));
+    assert.deepEqual(open, [], fixture.name);
+  }
+});
+
+test('version 7 does not even show what a crash cut off', async () => {
+  const { message } = await read(ai7, named('representative'), named('representative').ui_v7);
+  const texts = message.parts.filter(part => part.type === 'text').map(part => part.text);
+  assert.deepEqual(texts, ['Clear sky\nover Bern.']);
+});

@@ -1,0 +1,109 @@
+//! A real Lambda function for the tests of the execution environment. What it does with a request is in the
+//! query: `do=echo|fail|exit|gate`; a gate is a TCP address from which the test steers it line by line, so that
+//! no test depends on time. As a function whose name contains `Stream` it streams.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use lambda_http::http::{Response, StatusCode};
+use lambda_http::{Body, Error, Request, RequestExt, run, run_with_streaming_response, service_fn};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+
+#[tokio::main]
+async fn main() -> Result<(), Error> {
+    if std::env::var("PROBE_INIT").as_deref() == Ok("fail") {
+        eprintln!("asked to fail during init");
+        std::process::exit(7);
+    }
+    if std::env::var("AWS_LAMBDA_FUNCTION_NAME").is_ok_and(|name| name.contains("Stream")) {
+        run_with_streaming_response(service_fn(stream)).await
+    } else {
+        run(service_fn(buffered)).await
+    }
+}
+
+fn parameter(request: &Request, name: &str) -> Option<String> {
+    request.query_string_parameters_ref()?.first(name).map(str::to_owned)
+}
+
+async fn buffered(request: Request) -> Result<Response<Body>, Error> {
+    match parameter(&request, "do").as_deref() {
+        Some("fail") => return Err("asked to fail".into()),
+        Some("exit") => std::process::exit(3),
+        Some("gate") => {
+            let mut gate = Gate::open(&request).await?;
+            while gate.line().await.is_some() {}
+        }
+        _ => {}
+    }
+    let seen = serde_json::json!({
+        "pid": std::process::id(),
+        "method": request.method().as_str(),
+        "path": request.uri().path(),
+        "id": request.path_parameters_ref().and_then(|p| p.first("id")),
+        "host": request.headers().get("x-forwarded-host").and_then(|v| v.to_str().ok()),
+        "greeting": std::env::var("GREETING").ok(),
+        "home": std::env::var("HOME").ok(),
+        "body": String::from_utf8_lossy(request.body()),
+    });
+    let response = Response::builder().status(StatusCode::OK).header("content-type", "application/json");
+    Ok(response.header("set-cookie", "a=1").header("set-cookie", "b=2").body(Body::from(seen.to_string()))?)
+}
+
+async fn stream(request: Request) -> Result<Response<Chunks>, Error> {
+    let mut gate = Gate::open(&request).await?;
+    let (sender, receiver) = mpsc::channel(1);
+    tokio::spawn(async move {
+        while let Some(line) = gate.line().await {
+            if sender.send(line).await.is_err() {
+                return;
+            }
+            // The test learns that this chunk was taken.
+            if gate.acknowledge().await.is_err() {
+                return;
+            }
+        }
+    });
+    let response = Response::builder().header("content-type", "text/event-stream");
+    Ok(response.header("x-pid", std::process::id().to_string()).body(Chunks(receiver))?)
+}
+
+struct Chunks(mpsc::Receiver<String>);
+
+impl http_body::Body for Chunks {
+    type Data = bytes::Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Self::Data>, Self::Error>>> {
+        self.0.poll_recv(cx).map(|line| line.map(|line| Ok(http_body::Frame::data(line.into()))))
+    }
+}
+
+/// The test's hand on this invocation.
+struct Gate(BufReader<TcpStream>);
+
+impl Gate {
+    async fn open(request: &Request) -> Result<Self, Error> {
+        let address = parameter(request, "gate").ok_or("no gate")?;
+        let mut stream = TcpStream::connect(address).await?;
+        stream.write_all(format!("{}\n", std::process::id()).as_bytes()).await?;
+        Ok(Self(BufReader::new(stream)))
+    }
+
+    /// The next line; `None` when the test lets go.
+    async fn line(&mut self) -> Option<String> {
+        let mut line = String::new();
+        let read = self.0.read_line(&mut line).await.ok()?;
+        (read > 0).then_some(line)
+    }
+
+    async fn acknowledge(&mut self) -> std::io::Result<()> {
+        self.0.get_mut().write_all(b"+\n").await
+    }
+}

@@ -1,0 +1,89 @@
+//! The command line, and the variables that stand in for it.
+
+use std::path::PathBuf;
+
+pub(crate) const USAGE: &str = "\
+usage: sequent-local up [--port N] [--data DIR] [--ephemeral] [--ready-file PATH] [--bin-dir DIR]
+
+  --port N           port of the origin on loopback (default 8080, or PORT); 0 takes any free one
+  --data DIR         where state is kept (default .data, or SEQUENT_DATA)
+  --ephemeral        keep nothing: a temporary data folder, removed at the end
+  --ready-file PATH  write the origin's URL there once requests are served
+  --bin-dir DIR      where the function binaries are (default target/debug, or SEQUENT_BIN_DIR)
+
+  AWS_ENDPOINT_URL, when set, is used in place of the emulator.";
+
+/// What `up` was asked to do.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Arguments {
+    pub(crate) port: u16,
+    pub(crate) data: Option<PathBuf>,
+    pub(crate) ephemeral: bool,
+    pub(crate) ready_file: Option<PathBuf>,
+    pub(crate) bin_dir: Option<PathBuf>,
+    pub(crate) endpoint_url: Option<String>,
+}
+
+impl Arguments {
+    /// `None` when help was asked for.
+    pub(crate) fn parse(
+        given: impl Iterator<Item = String>,
+        env: impl Fn(&str) -> Option<String>,
+    ) -> Result<Option<Self>, String> {
+        let env = |name: &str| env(name).filter(|value| !value.is_empty());
+        let mut out = Self {
+            port: env("PORT").map_or(Ok(8080), |port| parse_port(&port))?,
+            data: env("SEQUENT_DATA").map(PathBuf::from),
+            bin_dir: env("SEQUENT_BIN_DIR").map(PathBuf::from),
+            endpoint_url: env("AWS_ENDPOINT_URL"),
+            ..Self::default()
+        };
+        let mut given = given;
+        let mut command = None;
+        while let Some(argument) = given.next() {
+            let mut value = || given.next().ok_or_else(|| format!("{argument} needs a value"));
+            match argument.as_str() {
+                "-h" | "--help" | "help" => return Ok(None),
+                "up" if command.is_none() => command = Some(argument),
+                "--port" => out.port = parse_port(&value()?)?,
+                "--data" => out.data = Some(value()?.into()),
+                "--ready-file" => out.ready_file = Some(value()?.into()),
+                "--bin-dir" => out.bin_dir = Some(value()?.into()),
+                "--ephemeral" => out.ephemeral = true,
+                other => return Err(format!("unknown argument {other}")),
+            }
+        }
+        if command.is_some() { Ok(Some(out)) } else { Err("say what to do: up".to_owned()) }
+    }
+}
+
+fn parse_port(text: &str) -> Result<u16, String> {
+    text.parse().map_err(|_| format!("{text} is not a port"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str, env: &[(&str, &str)]) -> Result<Option<Arguments>, String> {
+        let find = |name: &str| env.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned());
+        Arguments::parse(line.split_whitespace().map(str::to_owned), find)
+    }
+
+    #[test]
+    fn arguments_win_over_variables_and_those_over_defaults() {
+        assert_eq!(parse("up", &[]).unwrap().unwrap().port, 8080);
+        assert_eq!(parse("up", &[("PORT", "1")]).unwrap().unwrap().port, 1);
+        let given = parse("up --port 2 --data d --ephemeral", &[("PORT", "1")]).unwrap().unwrap();
+        assert_eq!((given.port, given.data, given.ephemeral), (2, Some("d".into()), true));
+    }
+
+    #[test]
+    fn mistakes_are_explained() {
+        assert!(parse("", &[]).unwrap_err().contains("up"));
+        assert!(parse("up --port", &[]).unwrap_err().contains("needs a value"));
+        assert!(parse("up --port x", &[]).unwrap_err().contains("not a port"));
+        assert!(parse("up --fast", &[]).unwrap_err().contains("--fast"));
+        assert_eq!(parse("--help", &[]).unwrap(), None);
+    }
+}

@@ -1,0 +1,305 @@
+//! A thin signed client for the AWS endpoint of the stack (MiniStack, another emulator, or whatever
+//! `AWS_ENDPOINT_URL` names). One client for every service keeps the SDK crates, and their build time, out of this tool.
+
+use std::time::{Duration, SystemTime};
+
+use aws_credential_types::Credentials;
+use aws_sigv4::http_request::{PayloadChecksumKind, SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::sign::v4;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::{Client, connect::HttpConnector};
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+
+/// How long one call may take; a stack operation is many calls.
+const CALL_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What can go wrong in a call.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The endpoint did not answer.
+    #[error("{endpoint} cannot be reached: {reason}")]
+    Unreachable {
+        /// Which endpoint.
+        endpoint: String,
+        /// Why.
+        reason: String,
+    },
+    /// The endpoint refused.
+    #[error("{operation}: {code}: {message}")]
+    Refused {
+        /// Service and operation.
+        operation: String,
+        /// AWS error code, without its namespace.
+        code: String,
+        /// The service's own words.
+        message: String,
+    },
+    /// The request could not be built or the answer not read.
+    #[error("{operation}: {reason}")]
+    Malformed {
+        /// Service and operation.
+        operation: String,
+        /// What was wrong.
+        reason: String,
+    },
+}
+
+impl Error {
+    /// The AWS error code, if the service refused.
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Refused { code, .. } => Some(code),
+            _ => None,
+        }
+    }
+}
+
+/// An endpoint with the credentials to use there. Cheap to clone; clones share the connection pool.
+#[derive(Clone)]
+pub struct Endpoint {
+    url: String,
+    region: String,
+    credentials: Credentials,
+    client: Client<HttpConnector, Full<Bytes>>,
+}
+
+impl std::fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Endpoint")
+            .field("url", &self.url)
+            .field("region", &self.region)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Endpoint {
+    /// An emulator on this machine, where any credentials do.
+    pub fn local(url: &str) -> Self {
+        Self::new(url, "us-east-1", Credentials::new("test", "test", None, None, "local"))
+    }
+
+    /// An endpoint of the user's choice, with the region and credentials of the environment where they are set.
+    pub fn from_env(url: &str) -> Self {
+        let var = |name| std::env::var(name).ok().filter(|v: &String| !v.is_empty());
+        let key = var("AWS_ACCESS_KEY_ID").unwrap_or_else(|| "test".to_owned());
+        let secret = var("AWS_SECRET_ACCESS_KEY").unwrap_or_else(|| "test".to_owned());
+        let region =
+            var("AWS_REGION").or_else(|| var("AWS_DEFAULT_REGION")).unwrap_or_else(|| "us-east-1".to_owned());
+        Self::new(url, &region, Credentials::new(key, secret, var("AWS_SESSION_TOKEN"), None, "environment"))
+    }
+
+    fn new(url: &str, region: &str, credentials: Credentials) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        Self {
+            url: url.trim_end_matches('/').to_owned(),
+            region: region.to_owned(),
+            credentials,
+            client: Client::builder(TokioExecutor::new()).build(connector),
+        }
+    }
+
+    /// Base URL without a trailing slash.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The region requests are signed for.
+    pub fn region(&self) -> &str {
+        &self.region
+    }
+
+    /// The variables with which a function reaches this endpoint.
+    pub fn function_env(&self) -> Vec<(String, String)> {
+        let mut env = vec![
+            ("AWS_ENDPOINT_URL".to_owned(), self.url.clone()),
+            ("AWS_REGION".to_owned(), self.region.clone()),
+            ("AWS_DEFAULT_REGION".to_owned(), self.region.clone()),
+            ("AWS_ACCESS_KEY_ID".to_owned(), self.credentials.access_key_id().to_owned()),
+            ("AWS_SECRET_ACCESS_KEY".to_owned(), self.credentials.secret_access_key().to_owned()),
+        ];
+        if let Some(token) = self.credentials.session_token() {
+            env.push(("AWS_SESSION_TOKEN".to_owned(), token.to_owned()));
+        }
+        env
+    }
+
+    /// A call of the JSON protocol (DynamoDB, Secrets Manager, ...). `target` is the `X-Amz-Target`.
+    pub async fn json(&self, service: &str, target: &str, body: &Value) -> Result<Value, Error> {
+        let request = http::Request::post("/")
+            // Secrets Manager speaks 1.1, DynamoDB 1.0; both accept either here.
+            .header("content-type", "application/x-amz-json-1.0")
+            .header("x-amz-target", target);
+        let answer = self.call(service, target, request, Bytes::from(body.to_string())).await?;
+        parse_json(target, &answer)
+    }
+
+    /// A call of the query protocol (CloudFormation): form fields in, XML out.
+    pub async fn query(&self, service: &str, action: &str, fields: &[(&str, &str)]) -> Result<String, Error> {
+        let body = form_urlencoded::Serializer::new(String::new())
+            .append_pair("Action", action)
+            .append_pair("Version", "2010-05-15")
+            .extend_pairs(fields)
+            .finish();
+        let request = http::Request::post("/").header("content-type", "application/x-www-form-urlencoded");
+        let answer = self.call(service, action, request, Bytes::from(body)).await?;
+        Ok(String::from_utf8_lossy(&answer).into_owned())
+    }
+
+    /// A call of a REST service (S3, Lambda).
+    pub async fn rest(
+        &self,
+        service: &str,
+        method: http::Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<Bytes, Error> {
+        let operation = format!("{service} {method} {path}");
+        self.call(service, &operation, http::Request::builder().method(method).uri(path), body).await
+    }
+
+    async fn call(
+        &self,
+        service: &str,
+        operation: &str,
+        request: http::request::Builder,
+        body: Bytes,
+    ) -> Result<Bytes, Error> {
+        let malformed = |reason: String| Error::Malformed { operation: operation.to_owned(), reason };
+        let unreachable = |reason: String| Error::Unreachable { endpoint: self.url.clone(), reason };
+        let request = self.sign(service, request, body).map_err(|e| malformed(e.to_string()))?;
+        let exchange = async {
+            let answer = self.client.request(request).await.map_err(|e| unreachable(chain(&e)))?;
+            let (parts, body) = answer.into_parts();
+            let bytes = body.collect().await.map_err(|e| unreachable(chain(&e)))?.to_bytes();
+            Ok((parts.status, bytes))
+        };
+        let (status, bytes) = tokio::time::timeout(CALL_TIMEOUT, exchange)
+            .await
+            .map_err(|_| unreachable(format!("no answer within {} s", CALL_TIMEOUT.as_secs())))??;
+        if status.is_success() {
+            return Ok(bytes);
+        }
+        let (code, message) = refusal(&bytes);
+        let code = if code.is_empty() { status.as_u16().to_string() } else { code };
+        Err(Error::Refused { operation: operation.to_owned(), code, message })
+    }
+
+    fn sign(
+        &self,
+        service: &str,
+        request: http::request::Builder,
+        body: Bytes,
+    ) -> Result<http::Request<Full<Bytes>>, Box<dyn std::error::Error + Send + Sync>> {
+        let mut request = request.body(Full::new(body.clone()))?;
+        let uri = format!("{}{}", self.url, request.uri());
+        *request.uri_mut() = uri.parse()?;
+        let authority = request.uri().authority().map(ToString::to_string).unwrap_or_default();
+        request.headers_mut().insert(http::header::HOST, authority.parse()?);
+
+        let identity = self.credentials.clone().into();
+        let mut settings = SigningSettings::default();
+        settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+        let params = v4::SigningParams::builder()
+            .identity(&identity)
+            .region(&self.region)
+            .name(service)
+            .time(SystemTime::now())
+            .settings(settings)
+            .build()?
+            .into();
+        let headers =
+            request.headers().iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+        let signable =
+            SignableRequest::new(request.method().as_str(), uri, headers, SignableBody::Bytes(&body))?;
+        let (instructions, _) = sign(signable, &params)?.into_parts();
+        instructions.apply_to_request_http1x(&mut request);
+        Ok(request)
+    }
+}
+
+fn parse_json(operation: &str, bytes: &[u8]) -> Result<Value, Error> {
+    if bytes.is_empty() {
+        return Ok(Value::Null);
+    }
+    serde_json::from_slice(bytes)
+        .map_err(|e| Error::Malformed { operation: operation.to_owned(), reason: e.to_string() })
+}
+
+/// Code and message of an error body, JSON or XML.
+fn refusal(bytes: &[u8]) -> (String, String) {
+    let text = String::from_utf8_lossy(bytes);
+    if let Ok(json) = serde_json::from_slice::<Value>(bytes) {
+        let pick =
+            |names: &[&str]| names.iter().find_map(|name| json[name].as_str()).unwrap_or_default().to_owned();
+        let code = pick(&["__type", "code", "Code", "Type"]);
+        let code = code.rsplit('#').next().unwrap_or_default().to_owned();
+        return (code, pick(&["message", "Message"]));
+    }
+    let code = xml_text(&text, "Code").unwrap_or_default();
+    (code, xml_text(&text, "Message").unwrap_or_else(|| text.chars().take(500).collect()))
+}
+
+/// Text of the first element with this name. Enough for the flat answers of the query protocol.
+pub(crate) fn xml_text(xml: &str, name: &str) -> Option<String> {
+    xml_all(xml, name).next().map(unescape)
+}
+
+/// Raw contents of every element with this name, in order.
+pub(crate) fn xml_all<'a>(xml: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
+    let (open, close) = (format!("<{name}>"), format!("</{name}>"));
+    let mut rest = xml;
+    std::iter::from_fn(move || {
+        let start = rest.find(&open)? + open.len();
+        let end = start + rest[start..].find(&close)?;
+        let inner = &rest[start..end];
+        rest = &rest[end + close.len()..];
+        Some(inner)
+    })
+}
+
+fn unescape(text: &str) -> String {
+    text.replace("&lt;", "<")
+        .replace("&gt;", ">")
+        .replace("&quot;", "\"")
+        .replace("&#39;", "'")
+        .replace("&amp;", "&")
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text = format!("{text}: {inner}");
+        source = inner.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_are_read_in_both_protocols() {
+        let json = br#"{"__type":"com.amazonaws.dynamodb#ConditionalCheckFailedException","message":"no"}"#;
+        assert_eq!(refusal(json), ("ConditionalCheckFailedException".into(), "no".into()));
+        let xml = b"<ErrorResponse><Error><Code>ValidationError</Code><Message>a &lt; b</Message></Error></ErrorResponse>";
+        assert_eq!(refusal(xml), ("ValidationError".into(), "a < b".into()));
+    }
+
+    #[test]
+    fn xml_elements_are_found_in_order() {
+        let xml = "<m><k>1</k></m><m><k>2</k></m>";
+        let values: Vec<_> = xml_all(xml, "m").filter_map(|m| xml_text(m, "k")).collect();
+        assert_eq!(values, ["1", "2"]);
+    }
+
+    #[test]
+    fn debug_shows_no_credentials() {
+        let endpoint = Endpoint::new("http://x", "r", Credentials::new("AKID", "hidden", None, None, "t"));
+        assert!(!format!("{endpoint:?}").contains("hidden"));
+    }
+}

@@ -1,0 +1,204 @@
+//! The one origin: what CloudFront, API Gateway and function URLs are in production. It listens on loopback and
+//! routes by what the template declares.
+
+mod answer;
+mod event;
+mod routes;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde_json::json;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use crate::respond::{self, Body};
+use crate::runtime::{Function, Refusal, Reply, Runtime};
+use crate::template::{Behavior, Distribution, Function as Declared, Target};
+use event::Origin;
+use routes::{Matched, Routes};
+
+/// API Gateway's limits for an HTTP API.
+const HTTP_API_BODY: usize = 10 * 1024 * 1024;
+const HTTP_API_TIMEOUT: Duration = Duration::from_secs(30);
+/// Lambda's limit for an invocation, hence for a function URL.
+const FUNCTION_URL_BODY: usize = 6 * 1024 * 1024;
+
+/// Everything a request needs to find its function.
+#[derive(Debug)]
+pub struct Front {
+    distribution: Distribution,
+    routes: Routes,
+    runtime: Arc<Runtime>,
+}
+
+impl Front {
+    /// Routes by a template's functions and distribution.
+    pub fn new(distribution: Distribution, functions: &[Declared], runtime: Arc<Runtime>) -> Self {
+        Self { distribution, routes: Routes::new(functions), runtime }
+    }
+
+    /// Serves connections until the task is aborted, which also ends them.
+    pub async fn serve(self: Arc<Self>, listener: TcpListener) {
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, peer)) => { connections.spawn(self.clone().connection(stream, peer)); }
+                    // Out of descriptors: give the connections that exist a moment to end.
+                    Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+                },
+                Some(_) = connections.join_next() => {}
+            }
+        }
+    }
+
+    async fn connection(self: Arc<Self>, stream: TcpStream, peer: SocketAddr) {
+        // A token must not wait for the next one.
+        let _ = stream.set_nodelay(true);
+        let service = hyper::service::service_fn(move |request| {
+            let front = self.clone();
+            async move { Ok::<_, std::convert::Infallible>(front.handle(request, peer).await) }
+        });
+        // Errors are clients that left, or bodies that were cut; both are reported where they arise.
+        let _ = hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(Duration::from_secs(60))
+            .serve_connection(TokioIo::new(stream), service)
+            .await;
+    }
+
+    async fn handle(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+        let request_id = crate::request_id();
+        let original = request.uri().path();
+        let behavior = self.distribution.behavior(original);
+        let path = edge(behavior, original).to_owned();
+        let mut response = match &behavior.target {
+            Target::HttpApi => self.http_api(request, peer, &request_id, &path).await,
+            Target::FunctionUrl(id) => match self.runtime.function(id) {
+                Some(function) => function_url(function, request, peer, &request_id, &path).await,
+                None => not_found(),
+            },
+            Target::Elsewhere(_) => not_found(),
+        };
+        if let Ok(id) = request_id.parse() {
+            response.headers_mut().entry("x-amzn-requestid").or_insert(id);
+        }
+        response
+    }
+
+    async fn http_api(
+        &self,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+        request_id: &str,
+        path: &str,
+    ) -> Response<Body> {
+        let Some(matched) = self.routes.find(request.method().as_str(), path) else { return not_found() };
+        let Some(function) = self.runtime.function(matched.function) else { return not_found() };
+        let Matched { key, parameters, .. } = &matched;
+        let (parts, body) = request.into_parts();
+        let body = match read(body, HTTP_API_BODY).await {
+            Ok(body) => body,
+            Err(status) => return unreadable(status),
+        };
+        let origin = Origin {
+            request_id,
+            source_ip: peer.ip(),
+            route_key: key,
+            path_parameters: Some(parameters),
+            path,
+        };
+        let event = event::build(&parts, &body, &origin);
+        // The invocation itself goes on to its own timeout; only the gateway stops waiting.
+        let answered = async {
+            match function.invoke(event).await {
+                Ok(Reply::Buffered(payload)) => answer::buffered(&payload),
+                Ok(Reply::Stream(stream)) => {
+                    answer::collected(stream).await.and_then(|all| answer::buffered(&all))
+                }
+                Ok(Reply::Error(_)) => None,
+                Err(Refusal::Throttled | Refusal::Stopping) => Some(failed(StatusCode::SERVICE_UNAVAILABLE)),
+            }
+        };
+        match tokio::time::timeout(HTTP_API_TIMEOUT, answered).await {
+            Ok(Some(response)) => response,
+            Ok(None) => failed(StatusCode::INTERNAL_SERVER_ERROR),
+            Err(_) => failed(StatusCode::SERVICE_UNAVAILABLE),
+        }
+    }
+}
+
+async fn function_url(
+    function: &Arc<Function>,
+    request: Request<Incoming>,
+    peer: SocketAddr,
+    request_id: &str,
+    path: &str,
+) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let body = match read(body, FUNCTION_URL_BODY).await {
+        Ok(body) => body,
+        Err(status) => return unreadable(status),
+    };
+    let origin =
+        Origin { request_id, source_ip: peer.ip(), route_key: "$default", path_parameters: None, path };
+    let response = match function.invoke(event::build(&parts, &body, &origin)).await {
+        Ok(Reply::Buffered(payload)) => answer::buffered(&payload),
+        Ok(Reply::Stream(stream)) => answer::streamed(stream).await,
+        Ok(Reply::Error(_)) => None,
+        Err(Refusal::Throttled) => Some(respond::json(
+            StatusCode::TOO_MANY_REQUESTS,
+            &json!({"Reason": "ReservedFunctionConcurrentInvocationLimitExceeded", "Type": "User", "message": "Rate Exceeded."}),
+        )),
+        Err(Refusal::Stopping) => Some(failed(StatusCode::SERVICE_UNAVAILABLE)),
+    };
+    response.unwrap_or_else(|| failed(StatusCode::BAD_GATEWAY))
+}
+
+/// What the distribution's viewer-request function does: no trailing slash. (It also adds `x-forwarded-host`, as
+/// every event here has it.)
+fn edge<'a>(behavior: &Behavior, path: &'a str) -> &'a str {
+    if !behavior.edge {
+        return path;
+    }
+    match path.trim_end_matches('/') {
+        "" => "/",
+        trimmed => trimmed,
+    }
+}
+
+async fn read(body: Incoming, limit: usize) -> Result<Bytes, StatusCode> {
+    match Limited::new(body, limit).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(StatusCode::PAYLOAD_TOO_LARGE),
+        Err(_) => Err(StatusCode::BAD_REQUEST),
+    }
+}
+
+fn unreadable(status: StatusCode) -> Response<Body> {
+    // API Gateway's wording, which is older than today's name of that status.
+    let text =
+        if status == StatusCode::PAYLOAD_TOO_LARGE { "Request Entity Too Large" } else { "Bad Request" };
+    respond::message(status, text)
+}
+
+fn not_found() -> Response<Body> {
+    respond::message(StatusCode::NOT_FOUND, "Not Found")
+}
+
+/// The platform's answer when the function itself failed.
+fn failed(status: StatusCode) -> Response<Body> {
+    respond::message(status, status.canonical_reason().unwrap_or_default())
+}
+
+/// A listener on loopback; `port` 0 takes any free one.
+pub async fn listen(port: u16) -> std::io::Result<TcpListener> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await
+}

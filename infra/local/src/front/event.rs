@@ -1,0 +1,195 @@
+//! Builds events in payload format 2.0, the one that HTTP APIs and function URLs share.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::HeaderMap;
+use http::request::Parts;
+use serde_json::{Map, Value, json};
+use time::OffsetDateTime;
+use time::macros::format_description;
+
+/// What the event says besides the request itself.
+#[derive(Debug)]
+pub(super) struct Origin<'a> {
+    pub(super) request_id: &'a str,
+    pub(super) source_ip: IpAddr,
+    /// `METHOD /path` of the route, or `$default`.
+    pub(super) route_key: &'a str,
+    /// `None` for a function URL.
+    pub(super) path_parameters: Option<&'a BTreeMap<String, String>>,
+    /// The path after what the edge did to it.
+    pub(super) path: &'a str,
+}
+
+pub(super) fn build(parts: &Parts, body: &Bytes, origin: &Origin<'_>) -> Bytes {
+    let now = OffsetDateTime::now_utc();
+    // Fails only for a broken format description, which this constant is not.
+    let format = format_description!("[day]/[month repr:short]/[year]:[hour]:[minute]:[second] +0000");
+    let time = now.format(&format).unwrap_or_default();
+    let host = text(&parts.headers, "host").unwrap_or("localhost");
+    let domain = host.split(':').next().unwrap_or_default();
+    let query = parts.uri.query().unwrap_or_default();
+
+    let mut event = json!({
+        "version": "2.0",
+        "routeKey": origin.route_key,
+        "rawPath": origin.path,
+        "rawQueryString": query,
+        "headers": headers(&parts.headers, origin.source_ip, host),
+        "requestContext": {
+            "accountId": "anonymous",
+            "apiId": "local",
+            "domainName": domain,
+            "domainPrefix": domain.split('.').next(),
+            "http": {
+                "method": parts.method.as_str(),
+                "path": origin.path,
+                "protocol": "HTTP/1.1",
+                "sourceIp": origin.source_ip.to_string(),
+                "userAgent": text(&parts.headers, "user-agent").unwrap_or_default(),
+            },
+            "requestId": origin.request_id,
+            "routeKey": origin.route_key,
+            "stage": "$default",
+            "time": time,
+            "timeEpoch": i64::try_from(now.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX),
+        },
+        "isBase64Encoded": false,
+    });
+    let cookies = cookies(&parts.headers);
+    if !cookies.is_empty() {
+        event["cookies"] = json!(cookies);
+    }
+    if !query.is_empty() {
+        event["queryStringParameters"] = query_parameters(query);
+    }
+    if let Some(parameters) = origin.path_parameters.filter(|parameters| !parameters.is_empty()) {
+        event["pathParameters"] = json!(parameters);
+    }
+    if !body.is_empty() {
+        let text = std::str::from_utf8(body).ok().filter(|_| is_text(&parts.headers));
+        event["isBase64Encoded"] = json!(text.is_none());
+        event["body"] = text.map_or_else(|| json!(STANDARD.encode(body)), |text| json!(text));
+    }
+    Bytes::from(event.to_string())
+}
+
+/// Lower-case names, repeated values joined by commas, cookies apart, and what the proxies before a function add.
+fn headers(headers: &HeaderMap, source_ip: IpAddr, host: &str) -> Map<String, Value> {
+    let mut out = Map::new();
+    for name in headers.keys() {
+        if name == "cookie" || name == "connection" || name == "transfer-encoding" {
+            continue;
+        }
+        let values: Vec<_> =
+            headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
+        out.insert(name.as_str().to_owned(), json!(values.join(",")));
+    }
+    let forwarded = match out.get("x-forwarded-for").and_then(Value::as_str) {
+        Some(before) => format!("{before}, {source_ip}"),
+        None => source_ip.to_string(),
+    };
+    out.insert("x-forwarded-for".to_owned(), json!(forwarded));
+    out.insert("x-forwarded-proto".to_owned(), json!("http"));
+    out.insert("x-forwarded-port".to_owned(), json!(host.rsplit_once(':').map_or("80", |(_, port)| port)));
+    out.insert("x-forwarded-host".to_owned(), json!(host));
+    out
+}
+
+fn cookies(headers: &HeaderMap) -> Vec<String> {
+    let values =
+        headers.get_all("cookie").iter().map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    values.flat_map(|value| value.split("; ").map(str::to_owned).collect::<Vec<_>>()).collect()
+}
+
+fn query_parameters(query: &str) -> Value {
+    let mut out: BTreeMap<String, String> = BTreeMap::new();
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        out.entry(name.into_owned())
+            .and_modify(|values| {
+                values.push(',');
+                values.push_str(&value);
+            })
+            .or_insert_with(|| value.into_owned());
+    }
+    json!(out)
+}
+
+/// The media types that API Gateway passes as text.
+fn is_text(headers: &HeaderMap) -> bool {
+    let kind = text(headers, "content-type").unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    kind.starts_with("text/")
+        || kind.ends_with("+json")
+        || kind.ends_with("+xml")
+        || matches!(
+            kind,
+            "application/json"
+                | "application/javascript"
+                | "application/xml"
+                | "application/x-www-form-urlencoded"
+        )
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(request: http::Request<Bytes>) -> Value {
+        let (parts, body) = request.into_parts();
+        let parameters = BTreeMap::from([("id".to_owned(), "7".to_owned())]);
+        let origin = Origin {
+            request_id: "r",
+            source_ip: [127, 0, 0, 1].into(),
+            route_key: "GET /x/{id}",
+            path_parameters: Some(&parameters),
+            path: parts.uri.path(),
+        };
+        serde_json::from_slice(&build(&parts, &body, &origin)).unwrap()
+    }
+
+    #[test]
+    fn a_request_becomes_an_event() {
+        let request = http::Request::get("/x/7?a=1&a=2&b=%20")
+            .header("Host", "localhost:8080")
+            .header("X-Twice", "one")
+            .header("X-Twice", "two")
+            .header("Cookie", "a=1; b=2")
+            .body(Bytes::new())
+            .unwrap();
+        let event = event(request);
+        assert_eq!(event["rawPath"], "/x/7");
+        assert_eq!(event["rawQueryString"], "a=1&a=2&b=%20");
+        assert_eq!(event["queryStringParameters"], json!({"a": "1,2", "b": " "}));
+        assert_eq!(event["pathParameters"], json!({"id": "7"}));
+        assert_eq!(event["cookies"], json!(["a=1", "b=2"]));
+        assert_eq!(event["headers"]["x-twice"], "one,two");
+        assert_eq!(event["headers"].get("cookie"), None);
+        assert_eq!(event["headers"]["x-forwarded-host"], "localhost:8080");
+        assert_eq!(event["requestContext"]["http"]["method"], "GET");
+        assert_eq!(event["requestContext"]["domainName"], "localhost");
+        assert_eq!(event.get("body"), None);
+    }
+
+    #[test]
+    fn only_text_travels_as_text() {
+        let post = |kind: &str, body: &'static [u8]| {
+            event(
+                http::Request::post("/").header("content-type", kind).body(Bytes::from_static(body)).unwrap(),
+            )
+        };
+        let json = post("application/json; charset=utf-8", b"{}");
+        assert_eq!((json["body"].as_str(), &json["isBase64Encoded"]), (Some("{}"), &Value::Bool(false)));
+        let image = post("image/png", b"ab");
+        assert_eq!((image["body"].as_str(), &image["isBase64Encoded"]), (Some("YWI="), &Value::Bool(true)));
+        let broken = post("text/plain", b"\xff");
+        assert_eq!(broken["isBase64Encoded"], true);
+    }
+}

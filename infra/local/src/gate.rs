@@ -1,0 +1,178 @@
+//! The emulator gate. The run log rests on one promise of the database: of all conditional writes racing for one
+//! key, exactly one wins. Emulators have broken it, so every start proves it before anything depends on it.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use crate::aws::{self, Endpoint};
+
+/// How hard to try.
+#[derive(Debug, Clone, Copy)]
+pub struct Load {
+    /// Writers racing for each key.
+    pub writers: usize,
+    /// Keys raced for, one after the other.
+    pub keys: usize,
+    /// Increments each writer makes in the lost-update check.
+    pub increments: usize,
+}
+
+impl Load {
+    /// A second's worth, for every start.
+    pub const QUICK: Self = Self { writers: 16, keys: 25, increments: 4 };
+    /// Found the fault in other emulators reliably.
+    pub const THOROUGH: Self = Self { writers: 32, keys: 120, increments: 10 };
+}
+
+/// Why the endpoint must not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A call failed for another reason than its condition.
+    #[error(transparent)]
+    Aws(#[from] aws::Error),
+    /// Several writers, or none, won the same conditional put.
+    #[error(
+        "{winners} of {writers} writers won the conditional put on one key: the endpoint is not linearizable"
+    )]
+    Winners {
+        /// How many won.
+        winners: usize,
+        /// How many tried.
+        writers: usize,
+    },
+    /// The stored item is not the winner's.
+    #[error("the stored item is not the one whose write was acknowledged")]
+    Overwritten,
+    /// Compare-and-set increments disappeared.
+    #[error("{expected} acknowledged increments left the counter at {found}: updates are lost")]
+    LostUpdate {
+        /// How many were acknowledged.
+        expected: usize,
+        /// What was stored.
+        found: usize,
+    },
+}
+
+/// Races on a table of its own, which it removes again.
+pub async fn check(endpoint: &Endpoint, load: Load) -> Result<(), Error> {
+    let table = format!("gate-{}", crate::request_id());
+    let create = json!({
+        "TableName": table,
+        "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": [{"AttributeName": "k", "AttributeType": "S"}],
+        "KeySchema": [{"AttributeName": "k", "KeyType": "HASH"}],
+    });
+    call(endpoint, "CreateTable", create).await?;
+    let result = race(endpoint, &table, load).await;
+    call(endpoint, "DeleteTable", json!({"TableName": table})).await?;
+    result
+}
+
+async fn race(endpoint: &Endpoint, table: &str, load: Load) -> Result<(), Error> {
+    wait_active(endpoint, table).await?;
+    for key in 0..load.keys {
+        one_winner(endpoint, table, &format!("key-{key}"), load.writers).await?;
+    }
+    no_lost_update(endpoint, table, load).await
+}
+
+/// A real account needs a moment; emulators answer at once.
+async fn wait_active(endpoint: &Endpoint, table: &str) -> Result<(), Error> {
+    loop {
+        let answer = call(endpoint, "DescribeTable", json!({"TableName": table})).await?;
+        if answer["Table"]["TableStatus"] == "ACTIVE" {
+            return Ok(());
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+}
+
+async fn one_winner(endpoint: &Endpoint, table: &str, key: &str, writers: usize) -> Result<(), Error> {
+    // All are released at once, by the last to arrive.
+    let barrier = Arc::new(tokio::sync::Barrier::new(writers));
+    let mut tasks = JoinSet::new();
+    for writer in 0..writers {
+        let (endpoint, barrier) = (endpoint.clone(), barrier.clone());
+        let put = json!({
+            "TableName": table,
+            "Item": {"k": {"S": key}, "writer": {"N": writer.to_string()}},
+            "ConditionExpression": "attribute_not_exists(k)",
+        });
+        tasks.spawn(async move {
+            barrier.wait().await;
+            conditional(&endpoint, "PutItem", put).await.map(|won| won.then_some(writer))
+        });
+    }
+    let mut winners = Vec::new();
+    while let Some(result) = tasks.join_next().await {
+        winners.extend(joined(result)?);
+    }
+    let [winner] = winners[..] else {
+        return Err(Error::Winners { winners: winners.len(), writers });
+    };
+    let get = json!({"TableName": table, "Key": {"k": {"S": key}}, "ConsistentRead": true});
+    let stored = call(endpoint, "GetItem", get).await?;
+    if stored["Item"]["writer"]["N"].as_str() == Some(&winner.to_string()) {
+        Ok(())
+    } else {
+        Err(Error::Overwritten)
+    }
+}
+
+async fn no_lost_update(endpoint: &Endpoint, table: &str, load: Load) -> Result<(), Error> {
+    let counter = json!({"TableName": table, "Item": {"k": {"S": "counter"}, "n": {"N": "0"}}});
+    call(endpoint, "PutItem", counter).await?;
+    // Fewer writers than in the race: each must win `increments` times against all others.
+    let writers = (load.writers / 4).max(2);
+    let mut tasks = JoinSet::new();
+    for _ in 0..writers {
+        let (endpoint, table) = (endpoint.clone(), table.to_owned());
+        tasks.spawn(async move {
+            for _ in 0..load.increments {
+                while !increment(&endpoint, &table).await? {}
+            }
+            Ok(())
+        });
+    }
+    while let Some(result) = tasks.join_next().await {
+        joined(result)?;
+    }
+    let (expected, found) = (writers * load.increments, counter_value(endpoint, table).await?);
+    if found == expected { Ok(()) } else { Err(Error::LostUpdate { expected, found }) }
+}
+
+/// Reads, then writes one more on condition that nobody else did.
+async fn increment(endpoint: &Endpoint, table: &str) -> Result<bool, Error> {
+    let seen = counter_value(endpoint, table).await?;
+    let put = json!({
+        "TableName": table,
+        "Item": {"k": {"S": "counter"}, "n": {"N": (seen + 1).to_string()}},
+        "ConditionExpression": "n = :seen",
+        "ExpressionAttributeValues": {":seen": {"N": seen.to_string()}},
+    });
+    conditional(endpoint, "PutItem", put).await
+}
+
+async fn counter_value(endpoint: &Endpoint, table: &str) -> Result<usize, Error> {
+    let get = json!({"TableName": table, "Key": {"k": {"S": "counter"}}, "ConsistentRead": true});
+    let stored = call(endpoint, "GetItem", get).await?;
+    Ok(stored["Item"]["n"]["N"].as_str().and_then(|n| n.parse().ok()).unwrap_or_default())
+}
+
+async fn conditional(endpoint: &Endpoint, operation: &str, body: Value) -> Result<bool, Error> {
+    match call(endpoint, operation, body).await {
+        Ok(_) => Ok(true),
+        Err(error) if error.code() == Some("ConditionalCheckFailedException") => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn call(endpoint: &Endpoint, operation: &str, body: Value) -> Result<Value, aws::Error> {
+    endpoint.json("dynamodb", &format!("DynamoDB_20120810.{operation}"), &body).await
+}
+
+fn joined<T>(result: Result<Result<T, Error>, tokio::task::JoinError>) -> Result<T, Error> {
+    result.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+}

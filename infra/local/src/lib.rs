@@ -1,0 +1,26 @@
+//! The one-machine stack: the real template on an emulated AWS endpoint, the real function binaries in an
+//! execution environment of our own, and one origin in front, on loopback only.
+//!
+//! Everything that exists here exists because `template.yaml` declares it.
+
+pub mod aws;
+pub mod control;
+pub mod deploy;
+pub mod front;
+pub mod gate;
+pub mod logs;
+pub mod ministack;
+mod respond;
+pub mod runtime;
+pub mod secrets;
+pub mod stack;
+pub mod template;
+
+pub use stack::{Options, Stack};
+
+/// An id in the form of AWS request ids (UUID version 4).
+pub(crate) fn request_id() -> String {
+    let bits = (fastrand::u128(..) & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
+    let hex = format!("{bits:032x}");
+    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+}

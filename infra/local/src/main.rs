@@ -1,0 +1,135 @@
+//! `sequent-local up`: runs the one-machine stack until Ctrl-C.
+
+mod arguments;
+
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use sequent_local::{Options, Stack};
+use tokio::signal::unix::{SignalKind, signal};
+
+use arguments::Arguments;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = match Arguments::parse(std::env::args().skip(1), |name| std::env::var(name).ok()) {
+        Ok(Some(arguments)) => arguments,
+        Ok(None) => {
+            say(arguments::USAGE);
+            return ExitCode::SUCCESS;
+        }
+        Err(problem) => {
+            complain(&format!("{problem}\n\n{}", arguments::USAGE));
+            return ExitCode::from(2);
+        }
+    };
+    match Box::pin(up(arguments)).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn up(arguments: Arguments) -> anyhow::Result<()> {
+    let mut options = Options::new(&Options::repository());
+    options.port = arguments.port;
+    if let Some(dir) = &arguments.bin_dir {
+        options.bin_dir.clone_from(dir);
+    }
+    if let Some(dir) = &arguments.data {
+        options.data_dir.clone_from(dir);
+    }
+    if arguments.ephemeral {
+        options.data_dir = std::env::temp_dir().join(format!("sequent-{}", std::process::id()));
+    }
+    options.endpoint_url.clone_from(&arguments.endpoint_url);
+    if std::env::var_os("LOG_FORMAT").is_none() {
+        // A person reads along.
+        options.env.insert("LOG_FORMAT".to_owned(), "text".to_owned());
+    }
+    let data_dir = options.data_dir.clone();
+
+    // Listened for from the start: Ctrl-C while starting must end what has started, too.
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut stopped = Box::pin(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    });
+    let stack = tokio::select! {
+        started = Box::pin(Stack::start(options)) => started?,
+        () = &mut stopped => return Ok(()),
+    };
+    say(&screen(&stack, &data_dir, arguments.ephemeral));
+    if let Some(file) = &arguments.ready_file {
+        std::fs::write(file, stack.origin_url()).with_context(|| format!("ready file {}", file.display()))?;
+    }
+
+    let mut broken = false;
+    let mut check = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        tokio::select! {
+            () = &mut stopped => break,
+            _ = check.tick() => if stack.broken() {
+                broken = true;
+                break;
+            },
+        }
+    }
+    say("\nstopping ...");
+    stack.stop().await;
+    if let Some(file) = &arguments.ready_file {
+        // Gone already is fine.
+        let _ = std::fs::remove_file(file);
+    }
+    if arguments.ephemeral {
+        std::fs::remove_dir_all(&data_dir)
+            .with_context(|| format!("cannot remove {}", data_dir.display()))?;
+    }
+    anyhow::ensure!(
+        !broken,
+        "the emulator ended by itself; see {}",
+        data_dir.join("ministack.log").display()
+    );
+    Ok(())
+}
+
+fn screen(stack: &Stack, data_dir: &Path, ephemeral: bool) -> String {
+    let url = stack.origin_url();
+    let kept = if ephemeral { "thrown away at the end" } else { "kept; delete it to start afresh" };
+    format!(
+        r#"
+Sequent is ready at {url}
+
+  sign up   curl -s {url}/api/auth/register -H 'content-type: application/json' \
+              -d '{{"email":"me@example.com","password":"correct horse battery"}}'
+  chat      scripts/chat "hello"
+
+  data      {data} ({kept})
+  AWS       {endpoint}
+  control   {control}/instances
+  stop      Ctrl-C
+"#,
+        data = data_dir.display(),
+        endpoint = stack.endpoint_url(),
+        control = stack.control_url(),
+    )
+}
+
+fn say(text: &str) {
+    // A closed terminal must not stop the stack.
+    let _ = writeln!(std::io::stdout().lock(), "{text}");
+}
+
+fn complain(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}

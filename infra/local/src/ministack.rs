@@ -1,0 +1,214 @@
+//! Runs MiniStack, the emulator behind the AWS endpoint, as a child process: on loopback only, with an
+//! environment of its own, its state in the data folder, and never outliving us.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::sync::oneshot;
+
+use crate::aws::Endpoint;
+use crate::logs::Logs;
+
+/// A cold Python start on a busy machine.
+const READY_LIMIT: Duration = Duration::from_secs(90);
+/// For writing its state.
+const STOP_LIMIT: Duration = Duration::from_secs(30);
+/// Between two looks at whether it still answers.
+const CHECK: Duration = Duration::from_secs(15);
+
+/// Ends the emulator when our end of its standard input closes, that is however we ended, then hands over to
+/// hypercorn within the same process (no workers: one process to supervise, and one that gets the signal).
+const LAUNCHER: &str = "\
+import os, signal, sys, threading
+os.umask(0o077)
+def watch():
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGTERM)
+threading.Thread(target=watch, daemon=True).start()
+from hypercorn.__main__ import main
+sys.exit(main())
+";
+
+/// What can go wrong with the emulator.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no virtual environment with it.
+    #[error("MiniStack is not installed in {0}; run scripts/install")]
+    NotInstalled(PathBuf),
+    /// It could not be started.
+    #[error("MiniStack cannot be started: {0}")]
+    Start(#[from] std::io::Error),
+    /// It ended before it was ready, or did not get ready.
+    #[error("MiniStack did not get ready: {reason}; the end of {log}:\n{tail}")]
+    NotReady {
+        /// Exit status or timeout.
+        reason: String,
+        /// Log file.
+        log: String,
+        /// Its last lines.
+        tail: String,
+    },
+}
+
+/// How to run it.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Virtual environment that holds it.
+    pub venv: PathBuf,
+    /// Where its state and log go.
+    pub data_dir: PathBuf,
+    /// Functions (by name) whose invocations it hands over, and to which URL.
+    pub proxies: Vec<(String, String)>,
+    /// Where its end is reported.
+    pub logs: Logs,
+}
+
+/// A running emulator.
+#[derive(Debug)]
+pub struct MiniStack {
+    endpoint: Endpoint,
+    stop: oneshot::Sender<()>,
+    supervisor: tokio::task::JoinHandle<()>,
+}
+
+impl MiniStack {
+    /// Starts it and waits until it answers.
+    pub async fn start(options: Options) -> Result<Self, Error> {
+        let python = options.venv.join("bin/python");
+        if !python.exists() {
+            return Err(Error::NotInstalled(options.venv));
+        }
+        let port = choose_port(&options.data_dir)?;
+        let log = options.data_dir.join("ministack.log");
+        let mut child = command(&python, port, &log, &options)?.spawn()?;
+        // Out of the child, whose wait() would close it.
+        let lifeline = child.stdin.take();
+        let endpoint = Endpoint::local(&format!("http://127.0.0.1:{port}"));
+        if let Err(reason) = ready(&endpoint, &mut child).await {
+            let _ = child.kill().await;
+            return Err(Error::NotReady { reason, log: log.display().to_string(), tail: tail(&log) });
+        }
+        // Kept so that what the emulator puts its own address into (queue URLs) stays right after a restart.
+        std::fs::write(options.data_dir.join("ministack.port"), port.to_string())?;
+        let (stop, stopped) = oneshot::channel();
+        let supervisor = tokio::spawn(supervise(child, lifeline, endpoint.clone(), stopped, options.logs));
+        Ok(Self { endpoint, stop, supervisor })
+    }
+
+    /// Where it answers.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Whether it has ended.
+    pub fn ended(&self) -> bool {
+        self.supervisor.is_finished()
+    }
+
+    /// Ends it in order, so that its state is written.
+    pub async fn stop(self) {
+        let _ = self.stop.send(());
+        // Only a panic could make this fail.
+        let _ = self.supervisor.await;
+    }
+}
+
+async fn supervise(
+    mut child: Child,
+    lifeline: Option<ChildStdin>,
+    endpoint: Endpoint,
+    mut stopped: oneshot::Receiver<()>,
+    logs: Logs,
+) {
+    let mut check = tokio::time::interval(CHECK);
+    loop {
+        tokio::select! {
+            status = child.wait() => {
+                let status = status.map_or_else(|e| e.to_string(), |s| s.to_string());
+                return logs.line("ministack", &format!("THE EMULATOR ENDED ({status}); restart the stack"));
+            }
+            // Also when the sender is dropped without stop().
+            _ = &mut stopped => break,
+            _ = check.tick() => if let Err(error) = alive(&endpoint).await {
+                logs.line("ministack", &format!("the emulator does not answer: {error}"));
+            },
+        }
+    }
+    // Closing its standard input is the launcher's signal to end in order.
+    drop(lifeline);
+    if tokio::time::timeout(STOP_LIMIT, child.wait()).await.is_err() {
+        logs.line("ministack", "the emulator did not end in time and is killed; its latest state is lost");
+        let _ = child.kill().await;
+    }
+}
+
+async fn ready(endpoint: &Endpoint, child: &mut Child) -> Result<(), String> {
+    let answers = async {
+        while alive(endpoint).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::select! {
+        () = answers => Ok(()),
+        status = child.wait() => Err(status.map_or_else(|e| e.to_string(), |s| format!("it ended with {s}"))),
+        () = tokio::time::sleep(READY_LIMIT) => Err(format!("no answer within {} s", READY_LIMIT.as_secs())),
+    }
+}
+
+async fn alive(endpoint: &Endpoint) -> Result<(), crate::aws::Error> {
+    endpoint.rest("sts", http::Method::GET, "/_ministack/ready", bytes::Bytes::new()).await.map(drop)
+}
+
+fn command(python: &Path, port: u16, log: &Path, options: &Options) -> std::io::Result<Command> {
+    let data = &options.data_dir;
+    let output = std::fs::File::create(log)?;
+    let bind = format!("127.0.0.1:{port}");
+    let mut command = Command::new(python);
+    command
+        .args(["-c", LAUNCHER, "ministack.app:app", "--workers", "0", "--bind", &bind, "--keep-alive", "75"])
+        // Nothing of the developer's environment, credentials above all, reaches it.
+        .env_clear()
+        .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+        .env("HOME", data)
+        .env("LANG", "C.UTF-8")
+        .env("PYTHONUNBUFFERED", "1")
+        .env("GATEWAY_PORT", port.to_string())
+        .env("MINISTACK_HOST", "localhost")
+        .env("AWS_ENDPOINT_URL", format!("http://{bind}"))
+        .env("LOG_LEVEL", "WARNING")
+        .env("IOT_MTLS_ENABLED", "0")
+        .env("SFTP_ENABLED", "0")
+        // It would look for containers of its own; there are none, and Docker is none of its business.
+        .env("DOCKER_HOST", "unix:///nonexistent")
+        .env("PERSIST_STATE", "1")
+        .env("S3_PERSIST", "1")
+        .env("STATE_DIR", data.join("state"))
+        .env("S3_DATA_DIR", data.join("s3"))
+        .envs(options.proxies.iter().map(|(name, url)| (format!("MINISTACK_LAMBDA_PROXY_{name}"), url)))
+        .current_dir(data)
+        .stdin(Stdio::piped())
+        .stdout(output.try_clone()?)
+        .stderr(output)
+        // Ctrl-C in the terminal is for us to handle.
+        .process_group(0)
+        .kill_on_drop(false);
+    Ok(command)
+}
+
+/// The port used before if it is free, else any free one.
+fn choose_port(data_dir: &Path) -> std::io::Result<u16> {
+    let before = std::fs::read_to_string(data_dir.join("ministack.port")).ok();
+    let before = before.and_then(|text| text.trim().parse::<u16>().ok()).unwrap_or(0);
+    let listener =
+        TcpListener::bind(("127.0.0.1", before)).or_else(|_| TcpListener::bind(("127.0.0.1", 0)))?;
+    Ok(listener.local_addr()?.port())
+}
+
+fn tail(log: &Path) -> String {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<_> = text.lines().collect();
+    lines[lines.len().saturating_sub(15)..].join("\n")
+}

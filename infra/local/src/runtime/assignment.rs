@@ -1,0 +1,49 @@
+//! An invocation, from acceptance to its answer.
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::Reply;
+use crate::request_id;
+
+/// An invocation on its way to, or on, an instance.
+#[derive(Debug)]
+pub(super) struct Assignment {
+    pub(super) request_id: String,
+    pub(super) event: Bytes,
+    pub(super) trace_id: String,
+    pub(super) reply: Option<oneshot::Sender<Reply>>,
+    pub(super) delivered: Option<Instant>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Assignment {
+    pub(super) fn new(event: Bytes, reply: oneshot::Sender<Reply>, permit: OwnedSemaphorePermit) -> Self {
+        let trace_id = format!("Root=1-{:08x}-{:024x};Sampled=0", now_ms() / 1000, fastrand::u128(..) >> 32);
+        Self {
+            request_id: request_id(),
+            event,
+            trace_id,
+            reply: Some(reply),
+            delivered: None,
+            _permit: permit,
+        }
+    }
+
+    /// Ends the invocation: gives its concurrency back, then answers.
+    pub(super) fn finish(self, reply: Reply) {
+        let Self { reply: sender, _permit, .. } = self;
+        drop(_permit);
+        if let Some(sender) = sender {
+            // Nobody listening is fine: the caller has left.
+            let _ = sender.send(reply);
+        }
+    }
+}
+
+/// Milliseconds since 1970.
+pub(super) fn now_ms() -> u128 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()
+}

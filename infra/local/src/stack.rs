@@ -1,0 +1,338 @@
+//! The whole stack in one value: what `sequent-local up` runs, and what integration tests start, several at once.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::aws::Endpoint;
+use crate::deploy::{self, Deployed};
+use crate::front::{self, Front};
+use crate::gate;
+use crate::logs::Logs;
+use crate::ministack::{self, MiniStack};
+use crate::runtime::{Config, Environment, InstanceInfo, Runtime};
+use crate::secrets;
+use crate::template::{self, Template};
+
+/// Instances of a function without reserved concurrency: what an account shares, cut down to what a machine bears.
+const UNRESERVED: usize = 200;
+
+/// How to start a stack.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The template.
+    pub template: PathBuf,
+    /// Where state is kept.
+    pub data_dir: PathBuf,
+    /// Where the function binaries are.
+    pub bin_dir: PathBuf,
+    /// Virtual environment that holds MiniStack.
+    pub venv: PathBuf,
+    /// Port of the origin; 0 takes any free one.
+    pub port: u16,
+    /// An endpoint to use instead of starting MiniStack.
+    pub endpoint_url: Option<String>,
+    /// Template parameters beside `Stage`, `Local` and `PublicUrl`.
+    pub parameters: BTreeMap<String, String>,
+    /// Variables for all functions; they win over the template's.
+    pub env: BTreeMap<String, String>,
+    /// An instance idle for longer is stopped.
+    pub idle_timeout: Duration,
+    /// How hard the endpoint is tested at the start.
+    pub gate: gate::Load,
+    /// Where output goes.
+    pub logs: Logs,
+}
+
+impl Options {
+    /// Defaults for the repository at `root`: its template, its debug binaries, its data folder, any free port.
+    pub fn new(root: &Path) -> Self {
+        Self {
+            template: root.join("template.yaml"),
+            data_dir: root.join(".data"),
+            bin_dir: root.join("target/debug"),
+            venv: std::env::var_os("SEQUENT_MINISTACK")
+                .map_or_else(|| root.join(".data/ministack"), PathBuf::from),
+            port: 0,
+            endpoint_url: None,
+            parameters: BTreeMap::new(),
+            env: BTreeMap::new(),
+            idle_timeout: Duration::from_secs(300),
+            gate: gate::Load::QUICK,
+            logs: Logs::stdout(),
+        }
+    }
+
+    /// The repository this crate was built from.
+    pub fn repository() -> PathBuf {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        here.ancestors().nth(2).unwrap_or(here).to_owned()
+    }
+}
+
+/// Why a stack did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The template cannot be used.
+    #[error(transparent)]
+    Template(#[from] template::Error),
+    /// The emulator did not start.
+    #[error(transparent)]
+    MiniStack(#[from] ministack::Error),
+    /// The template was not deployed.
+    #[error(transparent)]
+    Deploy(#[from] deploy::Error),
+    /// The secrets could not be filled in.
+    #[error(transparent)]
+    Secrets(#[from] secrets::Error),
+    /// The endpoint breaks the promise everything rests on.
+    #[error("the endpoint failed the concurrency gate: {0}")]
+    Gate(#[from] gate::Error),
+    /// The port is in use.
+    #[error("port {0} is taken; choose another with --port")]
+    PortTaken(u16),
+    /// The data folder, or a port, cannot be used.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+}
+
+/// A running stack. Dropping it ends everything at once; [`Stack::stop`] ends it in order.
+#[derive(Debug)]
+pub struct Stack {
+    origin_url: String,
+    control_url: String,
+    endpoint: Endpoint,
+    deployed: Deployed,
+    runtime: Arc<Runtime>,
+    ministack: Option<MiniStack>,
+    servers: [JoinHandle<()>; 2],
+    /// Held as long as the stack lives.
+    _lock: std::fs::File,
+}
+
+impl Stack {
+    /// Starts everything and returns when requests are served.
+    pub async fn start(mut options: Options) -> Result<Self, Error> {
+        options.data_dir = std::path::absolute(&options.data_dir).map_err(|e| io("data folder", e))?;
+        options.venv = std::path::absolute(&options.venv).map_err(|e| io("MiniStack", e))?;
+        let lock = prepare(&options.data_dir).map_err(|e| io("data folder", e))?;
+        // First, because it is what most likely fails, and because functions are told its address.
+        let origin = front::listen(options.port).await.map_err(|e| match e.kind() {
+            std::io::ErrorKind::AddrInUse => Error::PortTaken(options.port),
+            _ => io("origin port", e),
+        })?;
+        let control = front::listen(0).await.map_err(|e| io("control port", e))?;
+        let origin_url = format!("http://localhost:{}", address(&origin)?.port());
+        let control_url = format!("http://{}", address(&control)?);
+
+        let name = "sequent-dev";
+        let mut parameters = BTreeMap::from([
+            ("AWS::StackName".to_owned(), name.to_owned()),
+            ("Stage".to_owned(), "dev".to_owned()),
+            ("Local".to_owned(), "true".to_owned()),
+            ("PublicUrl".to_owned(), origin_url.clone()),
+        ]);
+        parameters.extend(options.parameters.clone());
+        let template = Template::read(&options.template, &parameters)?;
+        let functions = template.functions()?;
+
+        let (ministack, endpoint) = match &options.endpoint_url {
+            Some(url) => (None, Endpoint::from_env(url)),
+            None => {
+                let proxy = |function| {
+                    let name = deploy::function_name(name, function);
+                    let url = format!("{control_url}/2015-03-31/functions/{name}/invocations");
+                    (name, url)
+                };
+                let ministack = MiniStack::start(ministack::Options {
+                    venv: options.venv.clone(),
+                    data_dir: options.data_dir.clone(),
+                    proxies: functions.iter().map(proxy).collect(),
+                    logs: options.logs.clone(),
+                })
+                .await?;
+                let endpoint = ministack.endpoint().clone();
+                (Some(ministack), endpoint)
+            }
+        };
+        match assemble(&options, name, &template, &functions, &parameters, &endpoint).await {
+            Ok((deployed, runtime)) => {
+                let front = Arc::new(Front::new(template.distribution(), &functions, runtime.clone()));
+                let servers = [
+                    tokio::spawn(front.serve(origin)),
+                    tokio::spawn(crate::control::serve(control, runtime.clone())),
+                ];
+                Ok(Self {
+                    origin_url,
+                    control_url,
+                    endpoint,
+                    deployed,
+                    runtime,
+                    ministack,
+                    servers,
+                    _lock: lock,
+                })
+            }
+            Err(error) => {
+                if let Some(ministack) = ministack {
+                    ministack.stop().await;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// What the user opens.
+    pub fn origin_url(&self) -> &str {
+        &self.origin_url
+    }
+
+    /// The AWS endpoint behind it.
+    pub fn endpoint_url(&self) -> &str {
+        self.endpoint.url()
+    }
+
+    /// A client for that endpoint.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Where instances are listed (`GET /instances`) and killed (`POST /instances/{pid}/kill`), and functions invoked.
+    pub fn control_url(&self) -> &str {
+        &self.control_url
+    }
+
+    /// Physical names, outputs and variables of the deployed template.
+    pub fn deployed(&self) -> &Deployed {
+        &self.deployed
+    }
+
+    /// The execution environment.
+    pub fn runtime(&self) -> &Arc<Runtime> {
+        &self.runtime
+    }
+
+    /// Every live instance.
+    pub fn instances(&self) -> Vec<InstanceInfo> {
+        self.runtime.instances()
+    }
+
+    /// Kills an instance with SIGKILL. False when it has ended already.
+    pub fn kill(&self, pid: u32) -> bool {
+        self.runtime.kill(pid)
+    }
+
+    /// Whether the emulator has ended by itself, which nothing survives.
+    pub fn broken(&self) -> bool {
+        self.ministack.as_ref().is_some_and(MiniStack::ended)
+    }
+
+    /// Ends everything in order: no new requests, then the instances, then the emulator, which writes its state.
+    pub async fn stop(mut self) {
+        // Instances first: their last words may still reach clients.
+        self.runtime.stop().await;
+        self.servers.iter().for_each(JoinHandle::abort);
+        if let Some(ministack) = self.ministack.take() {
+            ministack.stop().await;
+        }
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        self.servers.iter().for_each(JoinHandle::abort);
+    }
+}
+
+async fn assemble(
+    options: &Options,
+    name: &str,
+    template: &Template,
+    functions: &[template::Function],
+    parameters: &BTreeMap<String, String>,
+    endpoint: &Endpoint,
+) -> Result<(Deployed, Arc<Runtime>), Error> {
+    let deploying = deploy::deploy(endpoint, name, template, functions, parameters);
+    // The gate uses a table of its own, so both go on at the same time.
+    let (deployed, gated) = tokio::join!(deploying, gate::check(endpoint, options.gate));
+    let deployed = deployed?;
+    gated?;
+    seed_secrets(endpoint, &deployed).await?;
+    let configs =
+        functions.iter().map(|function| config(options, name, function, endpoint, &deployed)).collect();
+    Ok((deployed, Arc::new(Runtime::new(configs))))
+}
+
+async fn seed_secrets(endpoint: &Endpoint, deployed: &Deployed) -> Result<(), secrets::Error> {
+    let named = |variable: &str| {
+        let ids = deployed.environments.values().filter_map(|env| env.get(variable).cloned());
+        ids.collect::<std::collections::BTreeSet<_>>()
+    };
+    for id in named("SECRETS_ID") {
+        secrets::seed(endpoint, &id).await?;
+    }
+    for id in named("MODEL_SECRETS_ID") {
+        secrets::ensure(endpoint, &id).await?;
+    }
+    Ok(())
+}
+
+fn config(
+    options: &Options,
+    stack: &str,
+    function: &template::Function,
+    endpoint: &Endpoint,
+    deployed: &Deployed,
+) -> Config {
+    let variables = deployed.environments.get(&function.logical_id).cloned().unwrap_or_default();
+    Config {
+        logical_id: function.logical_id.clone(),
+        name: deploy::function_name(stack, function),
+        binary: options.bin_dir.join(&function.binary),
+        timeout: Duration::from_secs(function.timeout_s),
+        memory_mb: function.memory_mb,
+        concurrency: function.reserved_concurrency.unwrap_or(UNRESERVED),
+        idle_timeout: options.idle_timeout,
+        environment: Environment::default()
+            .with(variables)
+            .with(Environment::inherited().iter().map(|(name, value)| (name.clone(), value.clone())))
+            .with(endpoint.function_env())
+            .with(options.env.clone()),
+        region: endpoint.region().to_owned(),
+        logs: options.logs.clone(),
+    }
+}
+
+/// Makes the data folder, for its owner only since the emulator keeps secrets there, and takes hold of it: two stacks
+/// on one folder would overwrite each other's state.
+fn prepare(data_dir: &Path) -> std::io::Result<std::fs::File> {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::create_dir_all(data_dir)?;
+    std::fs::set_permissions(data_dir, std::fs::Permissions::from_mode(0o700))?;
+    let lock = std::fs::File::create(data_dir.join("lock"))?;
+    lock.try_lock().map_err(|e| match e {
+        std::fs::TryLockError::Error(e) => e,
+        std::fs::TryLockError::WouldBlock => {
+            std::io::Error::other(format!("{} is in use by another stack", data_dir.display()))
+        }
+    })?;
+    Ok(lock)
+}
+
+fn address(listener: &TcpListener) -> Result<SocketAddr, Error> {
+    listener.local_addr().map_err(|e| io("port", e))
+}
+
+fn io(what: &str, source: std::io::Error) -> Error {
+    Error::Io { what: what.to_owned(), source }
+}

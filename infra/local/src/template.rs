@@ -1,0 +1,217 @@
+//! Reads `template.yaml`: which functions exist, what triggers them, and which path of the one origin
+//! leads where. Nothing about the application is known to this crate except through here.
+
+mod distribution;
+mod document;
+mod resolve;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::Value;
+
+pub use distribution::{Behavior, Distribution, Target};
+pub use resolve::Scope;
+
+/// What can be wrong with a template.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file could not be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// The file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The text is not YAML.
+    #[error("the template is not valid YAML: {0}")]
+    Yaml(#[from] serde_yaml_ng::Error),
+    /// The YAML is not a template we understand.
+    #[error("{0}")]
+    Shape(String),
+}
+
+/// A parsed template with the parameter values it is deployed with.
+#[derive(Debug, Clone)]
+pub struct Template {
+    document: Value,
+    scope: Scope,
+}
+
+/// How a function URL answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InvokeMode {
+    /// The whole response at once.
+    Buffered,
+    /// Chunk by chunk.
+    ResponseStream,
+}
+
+/// One `AWS::Serverless::Function`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Function {
+    /// Its key under `Resources`.
+    pub logical_id: String,
+    /// The name it gives itself, if any.
+    pub name: Option<String>,
+    /// File name of the executable.
+    pub binary: String,
+    /// Seconds after which an invocation is killed.
+    pub timeout_s: u64,
+    /// Memory in MB (told to the function; not enforced here).
+    pub memory_mb: u64,
+    /// Most instances at once, when reserved.
+    pub reserved_concurrency: Option<usize>,
+    /// Present when the function has a URL of its own.
+    pub url: Option<InvokeMode>,
+    /// What invokes it.
+    pub sources: Vec<Source>,
+}
+
+/// An event source of a function. Queues, streams and schedules are delivered by the emulator, which reads
+/// them from the deployed stack; what the emulator cannot do is listed here by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A route of the HTTP API.
+    HttpApi {
+        /// Upper-case method, or `ANY`.
+        method: String,
+        /// Path with `{name}` and `{name+}` variables, or `$default`.
+        path: String,
+    },
+    /// Any other event type, by its SAM name.
+    Other(String),
+}
+
+impl Template {
+    /// Reads a template file; `parameters` override the defaults it declares.
+    pub fn read(path: &Path, parameters: &BTreeMap<String, String>) -> Result<Self, Error> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| Error::Read { path: path.display().to_string(), source })?;
+        Self::parse(&text, parameters)
+    }
+
+    /// Parses a template; `parameters` override the defaults it declares.
+    pub fn parse(text: &str, parameters: &BTreeMap<String, String>) -> Result<Self, Error> {
+        let document = document::from_yaml(text)?;
+        if !document["Resources"].is_object() {
+            return Err(Error::Shape("the template has no Resources".to_owned()));
+        }
+        let scope = Scope::new(&document, parameters);
+        Ok(Self { document, scope })
+    }
+
+    /// The whole document with short tags written in their long form.
+    pub fn document(&self) -> &Value {
+        &self.document
+    }
+
+    /// Names of the declared parameters.
+    pub fn parameters(&self) -> impl Iterator<Item = &str> {
+        self.document["Parameters"].as_object().into_iter().flatten().map(|(name, _)| name.as_str())
+    }
+
+    /// All functions whose condition holds, in the order of their ids.
+    pub fn functions(&self) -> Result<Vec<Function>, Error> {
+        self.resources_of("AWS::Serverless::Function")
+            .map(|(id, resource)| self.function(id, resource))
+            .collect()
+    }
+
+    /// How the one origin divides its paths.
+    pub fn distribution(&self) -> Distribution {
+        distribution::read(&self.document, &self.scope)
+    }
+
+    fn resources_of<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = (&'a str, &'a Value)> {
+        self.document["Resources"].as_object().into_iter().flatten().filter_map(move |(id, resource)| {
+            (resource["Type"] == kind && self.scope.exists(resource)).then_some((id.as_str(), resource))
+        })
+    }
+
+    fn function(&self, id: &str, resource: &Value) -> Result<Function, Error> {
+        let globals = &self.document["Globals"]["Function"];
+        let property = |name: &str| {
+            let own = self.scope.resolve(&resource["Properties"][name]);
+            if own.is_null() { self.scope.resolve(&globals[name]) } else { own }
+        };
+        let number = |name: &str, default: u64| match property(name) {
+            Value::Null => Ok(default),
+            value => as_number(&value)
+                .ok_or_else(|| Error::Shape(format!("{id}: {name} must be a number, found {value}"))),
+        };
+        let reserved = match property("ReservedConcurrentExecutions") {
+            Value::Null => None,
+            _ => Some(number("ReservedConcurrentExecutions", 0)?),
+        };
+        let url = property("FunctionUrlConfig");
+        Ok(Function {
+            logical_id: id.to_owned(),
+            name: property("FunctionName").as_str().map(str::to_owned),
+            binary: binary_name(id, resource),
+            // The defaults are Lambda's own.
+            timeout_s: number("Timeout", 3)?,
+            memory_mb: number("MemorySize", 128)?,
+            reserved_concurrency: reserved.and_then(|n| usize::try_from(n).ok()),
+            url: url.is_object().then(|| match url["InvokeMode"].as_str() {
+                Some("RESPONSE_STREAM") => InvokeMode::ResponseStream,
+                _ => InvokeMode::Buffered,
+            }),
+            sources: property("Events")
+                .as_object()
+                .into_iter()
+                .flatten()
+                .map(|(_, event)| source(event))
+                .collect(),
+        })
+    }
+}
+
+fn source(event: &Value) -> Source {
+    let kind = event["Type"].as_str().unwrap_or_default();
+    if kind != "HttpApi" {
+        return Source::Other(kind.to_owned());
+    }
+    let properties = &event["Properties"];
+    // SAM: an HttpApi event without a path is the API's $default route.
+    let path = properties["Path"].as_str().unwrap_or("$default").to_owned();
+    let method = properties["Method"].as_str().unwrap_or("ANY").to_uppercase();
+    Source::HttpApi {
+        method: if method == "X-AMAZON-APIGATEWAY-ANY-METHOD" { "ANY".to_owned() } else { method },
+        path,
+    }
+}
+
+/// The executable that `sam build` with cargo-lambda would put into the function's package: the binary named in the
+/// build properties, else the one named after the function's folder, else after its logical id.
+fn binary_name(id: &str, resource: &Value) -> String {
+    if let Some(name) = resource["Metadata"]["BuildProperties"]["Binary"].as_str() {
+        return name.to_owned();
+    }
+    let folder = resource["Properties"]["CodeUri"]
+        .as_str()
+        .and_then(|uri| {
+            uri.trim_end_matches('/').strip_prefix("functions/").or_else(|| uri.strip_prefix("./functions/"))
+        })
+        .map(|rest| rest.trim_end_matches('/').to_owned());
+    let noun = folder.unwrap_or_else(|| kebab(id.strip_suffix("Function").unwrap_or(id)));
+    format!("sequent-{noun}-function")
+}
+
+fn kebab(pascal: &str) -> String {
+    let mut out = String::with_capacity(pascal.len() + 4);
+    for (at, c) in pascal.char_indices() {
+        if c.is_ascii_uppercase() && at > 0 {
+            out.push('-');
+        }
+        out.push(c.to_ascii_lowercase());
+    }
+    out
+}
+
+fn as_number(value: &Value) -> Option<u64> {
+    value.as_u64().or_else(|| value.as_str()?.parse().ok())
+}

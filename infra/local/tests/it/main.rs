@@ -1,0 +1,8 @@
+//! The execution environment and the stack, with real processes.
+#![expect(clippy::unwrap_used, reason = "all of this crate is tests, and a panic is how a test fails")]
+
+mod harness;
+mod invocations;
+mod reload;
+mod stack;
+mod streaming;

@@ -1,0 +1,172 @@
+//! Protection of writes that a browser authenticates by itself, with a cookie.
+//!
+//! Two proofs are asked for. The request must not come from a foreign site, as far as the browser says
+//! (`Sec-Fetch-Site`, `Origin`), and it must carry `X-CSRF-Token`: an HMAC of the session id, which only a page that
+//! could read an answer of ours can know. The token lives as long as the session and needs no storage. Bearer tokens
+//! and API keys are never sent by a browser on its own and need neither.
+
+use axum::extract::FromRequestParts;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use http::{HeaderMap, Method, header, request::Parts};
+use sequent_domain::SessionId;
+use sha2::Sha256;
+
+use crate::{Config, Keys, Principal, Problem, Via, pipeline::Shared};
+
+/// The header that carries the token.
+pub const HEADER: &str = "x-csrf-token";
+
+/// What a route asks of cookie-authenticated callers; set with `axum::Extension` as a route layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protection {
+    /// For a `GET` that has an effect because `EventSource` can do nothing else: the browser must say that the
+    /// request comes from a trusted page. There is no token, so a browser that says nothing is refused.
+    TrustedPage,
+}
+
+/// The token of a session.
+#[must_use]
+pub fn token(keys: &Keys, session: SessionId) -> String {
+    URL_SAFE_NO_PAD.encode(mac(keys, session).finalize().into_bytes())
+}
+
+fn mac(keys: &Keys, session: SessionId) -> Hmac<Sha256> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(keys.csrf()).expect("HMAC takes keys of any length");
+    mac.update(b"sequent csrf v1\0");
+    mac.update(&session.bits().to_be_bytes());
+    mac
+}
+
+/// Whether the token is this session's, in time that does not depend on how wrong it is.
+#[must_use]
+pub fn verify(keys: &Keys, session: SessionId, token: &str) -> bool {
+    URL_SAFE_NO_PAD.decode(token).is_ok_and(|bytes| mac(keys, session).verify_slice(&bytes).is_ok())
+}
+
+/// Refuses requests that a browser attributes to a foreign site; for routes that read a cookie without a
+/// [`Principal`], such as refresh and logout. As an extractor: `_: csrf::SameSite`.
+#[derive(Debug, Clone, Copy)]
+pub struct SameSite;
+
+impl<S: Sync> FromRequestParts<S> for SameSite {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let shared = Shared::of(parts)?;
+        match page(&shared.config, &parts.headers) {
+            Page::Foreign => Err(refused("cross_site", "The request comes from another site.")),
+            Page::Trusted | Page::Unsaid => Ok(Self),
+        }
+    }
+}
+
+/// The check for a verified principal, made by its extractor.
+pub(crate) async fn check(shared: &Shared, parts: &Parts, principal: &Principal) -> Result<(), Problem> {
+    if principal.via != Via::Cookie {
+        return Ok(());
+    }
+    let trusted_page = parts.extensions.get::<Protection>().is_some();
+    let safe = matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS);
+    if safe && !trusted_page {
+        return Ok(());
+    }
+    match page(&shared.config, &parts.headers) {
+        Page::Foreign => return Err(refused("cross_site", "The request comes from another site.")),
+        Page::Unsaid if safe => {
+            return Err(refused("cross_site", "The browser does not say which page asks; use POST instead."));
+        }
+        Page::Trusted if safe => return Ok(()),
+        Page::Trusted | Page::Unsaid => {}
+    }
+    let sent = parts.headers.get(HEADER).and_then(|value| value.to_str().ok());
+    let (Some(sent), Some(session)) = (sent, principal.session) else {
+        return Err(refused("csrf_token_missing", "Writes with a cookie need the header X-CSRF-Token."));
+    };
+    let keys = shared.keys().await?.ok_or_else(|| Problem::internal("the pipeline has no CSRF key"))?;
+    if verify(&keys, session, sent) {
+        Ok(())
+    } else {
+        Err(refused("csrf_token_invalid", "X-CSRF-Token is not this session's token."))
+    }
+}
+
+fn refused(code: &'static str, detail: &'static str) -> Problem {
+    Problem::forbidden(code, detail)
+}
+
+/// Which page a browser says a request comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Page {
+    Trusted,
+    Foreign,
+    /// Not a browser, or one too old to say.
+    Unsaid,
+}
+
+/// A trusted `Origin` settles it, also across sites; a foreign or opaque one (`null`) never passes. Without one,
+/// `Sec-Fetch-Site` decides (Fetch Metadata): `none` is the user typing the address.
+fn page(config: &Config, headers: &HeaderMap) -> Page {
+    if let Some(origin) = headers.get(header::ORIGIN) {
+        let trusted = origin.to_str().is_ok_and(|origin| config.trusts_origin(origin));
+        return if trusted { Page::Trusted } else { Page::Foreign };
+    }
+    match headers.get("sec-fetch-site").map(|value| value.as_bytes()) {
+        None => Page::Unsaid,
+        Some(b"same-origin" | b"none") => Page::Trusted,
+        Some(_) => Page::Foreign,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use http::HeaderValue;
+    use proptest::prelude::*;
+    use secrecy::SecretString;
+
+    use super::*;
+
+    fn keys(byte: u8) -> Arc<Keys> {
+        let key = base64::engine::general_purpose::STANDARD.encode([byte; 32]);
+        Arc::new(Keys::new(&SecretString::from(key), None).unwrap())
+    }
+
+    proptest! {
+        #[test]
+        fn a_token_belongs_to_one_session_and_one_key(a: u128, b: u128) {
+            let (first, second) = (SessionId::from_bits(a), SessionId::from_bits(b));
+            let token = token(&keys(1), first);
+            prop_assert!(verify(&keys(1), first, &token));
+            prop_assert!(!verify(&keys(2), first, &token));
+            prop_assert!(a == b || !verify(&keys(1), second, &token));
+        }
+
+        #[test]
+        fn garbage_is_no_token(text in ".{0,100}") {
+            prop_assert!(!verify(&keys(1), SessionId::from_bits(1), &text));
+        }
+    }
+
+    #[test]
+    fn pages_are_told_apart() {
+        let config = Config::for_tests();
+        let cases = [
+            (None, None, Page::Unsaid),
+            (None, Some("same-origin"), Page::Trusted),
+            (None, Some("none"), Page::Trusted),
+            (None, Some("same-site"), Page::Foreign),
+            (None, Some("cross-site"), Page::Foreign),
+            (Some("http://localhost:8080"), Some("cross-site"), Page::Trusted),
+            (Some("https://evil.example"), Some("same-origin"), Page::Foreign),
+            (Some("null"), None, Page::Foreign),
+        ];
+        for (origin, site, expected) in cases {
+            let mut headers = HeaderMap::new();
+            origin.map(|text| headers.insert(header::ORIGIN, HeaderValue::from_static(text)));
+            site.map(|text| headers.insert("sec-fetch-site", HeaderValue::from_static(text)));
+            assert_eq!(page(&config, &headers), expected, "{origin:?} {site:?}");
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Extractors that turn everything wrong with a request into a problem that says where it is wrong.
+//!
+//! Types decide what is allowed: put `#[serde(deny_unknown_fields)]` on request bodies.
+
+use axum::extract::{FromRequest, FromRequestParts, Request, path::ErrorKind, rejection::PathRejection};
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode, header, request::Parts};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_path_to_error::Segment;
+
+use crate::Problem;
+
+/// A JSON body, in and out.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Json<T>(pub T);
+
+/// The query string.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Query<T>(pub T);
+
+/// The parameters in the path. Text that cannot be an id names nothing: 404.
+#[derive(Debug, Clone, Copy)]
+pub struct Path<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        if !is_json(request.headers()) {
+            let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+            return Err(Problem::new(status, "unsupported_media_type", "The body must be application/json."));
+        }
+        let body = body(request, state).await?;
+        from_json(&body).map(Self)
+    }
+}
+
+impl<T: Serialize> axum::response::IntoResponse for Json<T> {
+    fn into_response(self) -> axum::response::Response {
+        axum::Json(self.0).into_response()
+    }
+}
+
+/// Reads the body within the route's limit.
+pub(crate) async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
+    Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "body_too_large",
+            "The body is larger than this route allows.",
+        ),
+        _ => Problem::bad_request("body_unreadable", "The body ended before its end."),
+    })
+}
+
+/// Reads JSON: 400 where it is not JSON, 422 naming the place where it is not what the route takes.
+///
+/// # Errors
+/// As said.
+pub fn from_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    use serde_json::error::Category;
+
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let pointer = pointer(error.path());
+        let error = error.into_inner();
+        match error.classify() {
+            Category::Data => {
+                Problem::invalid("The body is not what this route takes.").at(&pointer, told(&error))
+            }
+            Category::Syntax | Category::Eof | Category::Io => not_json(&error),
+        }
+    })?;
+    json.end().map_err(|error| not_json(&error))?;
+    Ok(value)
+}
+
+fn not_json(error: &serde_json::Error) -> Problem {
+    let detail = format!("The body is not JSON (line {}, column {}).", error.line(), error.column());
+    Problem::bad_request("invalid_json", detail)
+}
+
+/// The message without the position, which the pointer says better.
+fn told(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.rsplit_once(" at line ").map_or_else(|| text.clone(), |(message, _)| message.to_owned())
+}
+
+/// RFC 6901: `~` and `/` within a name are escaped.
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    path.iter().fold(String::new(), |pointer, segment| match segment {
+        Segment::Seq { index } => format!("{pointer}/{index}"),
+        Segment::Map { key } => format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1")),
+        Segment::Enum { .. } | Segment::Unknown => pointer,
+    })
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let text = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let pairs = form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes());
+        serde_path_to_error::deserialize(serde_urlencoded::Deserializer::new(pairs)).map(Self).map_err(
+            |error| {
+                let name = error.path().to_string();
+                let problem =
+                    Problem::bad_request("invalid_query", "A query parameter is not what this route takes.");
+                problem.at_parameter(if name == "." { "" } else { &name }, error.into_inner().to_string())
+            },
+        )
+    }
+}
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let found = axum::extract::Path::<T>::from_request_parts(parts, state).await;
+        found.map(|axum::extract::Path(value)| Self(value)).map_err(|rejection| {
+            let PathRejection::FailedToDeserializePathParams(failed) = &rejection else {
+                return Problem::internal(rejection); // the route has no parameters: a mistake of ours
+            };
+            let problem = Problem::not_found("There is nothing with this id.");
+            match failed.kind() {
+                ErrorKind::WrongNumberOfParameters { .. } | ErrorKind::UnsupportedType { .. } => {
+                    Problem::internal(rejection)
+                }
+                ErrorKind::ParseErrorAtKey { key, .. } | ErrorKind::DeserializeError { key, .. } => {
+                    problem.at_parameter(key, "not a valid id")
+                }
+                _ => problem,
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

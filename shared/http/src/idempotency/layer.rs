@@ -1,0 +1,148 @@
+//! Idempotency for ordinary JSON routes: the answer is stored and repeated.
+
+use std::{panic::AssertUnwindSafe, time::Duration};
+
+use axum::{
+    body::Body,
+    extract::{FromRequestParts, MatchedPath, OptionalFromRequestParts, Request},
+    middleware::Next,
+    response::{IntoResponse as _, Response},
+};
+use bytes::Bytes;
+use futures::FutureExt as _;
+use http::{HeaderName, HeaderValue, StatusCode};
+use http_body_util::BodyExt as _;
+use sequent_domain::Timestamp;
+
+use super::{Claim, Claimed, Effect, IdempotencyKey, PayloadHash, REPLAYED, Record, Stored, claim};
+use crate::{Exchange, Principal, Problem, extract, pipeline::Shared};
+
+/// Largest body that is kept, well below DynamoDB's 400 KB per item.
+const MAX_BODY: usize = 256 * 1024;
+
+/// Headers that are kept with an answer.
+const KEPT: [&str; 6] = ["content-type", "location", "content-location", "etag", "x-run-id", "x-project-id"];
+
+/// How long a claim lasts where the invocation has no deadline of its own (tests, local tools).
+const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Middleware for `axum::middleware::from_fn` on routes that accept an `Idempotency-Key`.
+///
+/// # Errors
+/// 400, 409 and 422 as the module says; 401 when nobody is signed in, since keys belong to tenants.
+pub async fn layer(request: Request, next: Next) -> Result<Response, Problem> {
+    let (mut parts, body) = request.into_parts();
+    let key = <IdempotencyKey as OptionalFromRequestParts<()>>::from_request_parts(&mut parts, &()).await?;
+    match key {
+        None => Ok(next.run(Request::from_parts(parts, body)).await),
+        Some(key) => once(key, Request::from_parts(parts, body), next).await,
+    }
+}
+
+/// As [`layer`], for routes that may not be called without a key.
+///
+/// # Errors
+/// As [`layer`], and 400 without a key.
+pub async fn required(request: Request, next: Next) -> Result<Response, Problem> {
+    let (mut parts, body) = request.into_parts();
+    let key = <IdempotencyKey as FromRequestParts<()>>::from_request_parts(&mut parts, &()).await?;
+    once(key, Request::from_parts(parts, body), next).await
+}
+
+async fn once(key: IdempotencyKey, request: Request, next: Next) -> Result<Response, Problem> {
+    let (mut parts, body) = request.into_parts();
+    let shared = Shared::of(&parts)?;
+    let store = shared.store.as_ref().ok_or_else(|| Problem::internal("the pipeline has no store"))?;
+    let exchange = Exchange::from_request_parts(&mut parts, &()).await?;
+    let principal = <Principal as FromRequestParts<()>>::from_request_parts(&mut parts, &()).await?;
+
+    let body = extract::body(Request::from_parts(parts.clone(), body), &()).await?;
+    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    let payload = PayloadHash::of(&parts.method, path, &body);
+    let route = parts.extensions.get::<MatchedPath>().map_or(parts.uri.path(), MatchedPath::as_str);
+    let row = key.row(principal.tenant, &format!("{} {route}", parts.method));
+
+    let now = Timestamp::now();
+    let deadline = exchange.deadline().unwrap_or(now + DEFAULT_DEADLINE);
+    let claim = match claim(store, row, payload, now, deadline).await? {
+        Claimed::Ours(claim) => claim,
+        Claimed::Taken(outcome) => {
+            return match outcome.replay()? {
+                Some(record) => replay(&record),
+                None => Err(super::in_progress(Duration::from_secs(1))),
+            };
+        }
+    };
+    let answer = next.run(Request::from_parts(parts, Body::from(body)));
+    match AssertUnwindSafe(answer).catch_unwind().await {
+        Ok(response) => finish(claim, response).await,
+        Err(panic) => {
+            release(claim).await;
+            std::panic::resume_unwind(panic)
+        }
+    }
+}
+
+/// Keeps what succeeded. A refused request had no effect, so its key is free to be tried again.
+async fn finish(claim: Claim, response: Response) -> Result<Response, Problem> {
+    if response.status().is_client_error() || response.status().is_server_error() {
+        release(claim).await;
+        return Ok(response);
+    }
+    let (parts, body) = response.into_parts();
+    let body = match body.collect().await {
+        Ok(collected) => collected.to_bytes(),
+        Err(error) => {
+            release(claim).await;
+            return Err(Problem::internal(error));
+        }
+    };
+    let headers = KEPT.iter().filter_map(|name| {
+        let value = parts.headers.get(*name)?.to_str().ok()?;
+        Some(((*name).to_owned(), value.to_owned()))
+    });
+    let stored = Stored { status: parts.status.as_u16(), headers: headers.collect(), body: text(&body) };
+    if let Err(problem) = claim.complete(stored, Timestamp::now()).await {
+        tracing::error!(
+            error = problem.cause().map(tracing::field::display),
+            "an idempotent answer was not stored"
+        );
+    }
+    Ok(Response::from_parts(parts, Body::from(body)))
+}
+
+async fn release(claim: Claim) {
+    if let Err(problem) = claim.release().await {
+        tracing::warn!(
+            error = problem.cause().map(tracing::field::display),
+            "an idempotency key stays claimed"
+        );
+    }
+}
+
+fn text(body: &Bytes) -> Option<String> {
+    if body.len() > MAX_BODY {
+        return None;
+    }
+    std::str::from_utf8(body).ok().map(str::to_owned)
+}
+
+fn replay(record: &Record) -> Result<Response, Problem> {
+    let Effect::Response(stored) = record.effect() else {
+        return Err(Problem::internal("the key of a JSON route led to something else than an answer"));
+    };
+    let Some(body) = &stored.body else {
+        let detail = "The request succeeded earlier, but its answer was too large to keep.";
+        return Err(Problem::conflict("idempotent_answer_not_kept", detail));
+    };
+    let status = StatusCode::from_u16(stored.status).map_err(Problem::internal)?;
+    let mut response = (status, body.clone()).into_response();
+    response.headers_mut().remove(http::header::CONTENT_TYPE);
+    for (name, value) in &stored.headers {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name.as_str()), HeaderValue::from_str(value)) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    Ok(response)
+}

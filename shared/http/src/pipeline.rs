@@ -1,0 +1,112 @@
+//! What stands around every router, from the outside in: trailing slashes, CORS, the boundary (request id, log line,
+//! problems, security headers), the origin check, limits, and what extractors need.
+
+mod boundary;
+mod service;
+
+use std::sync::Arc;
+
+use axum::{Router, extract::DefaultBodyLimit, middleware};
+use http::request::Parts;
+use sequent_data::Store;
+
+pub use service::App;
+
+use crate::{Authenticator, Config, Keyring, Keys, Problem, cors, notify::Notifier, rate_limit::RateLimiter};
+
+/// The parts of a pipeline before it stands around a router.
+pub struct Pipeline {
+    function: &'static str,
+    config: Config,
+    store: Option<Store>,
+    authenticator: Option<Arc<dyn Authenticator>>,
+    keyring: Option<Arc<dyn Keyring>>,
+}
+
+/// What the layers and extractors of one process share.
+pub(crate) struct Shared {
+    pub(crate) function: &'static str,
+    pub(crate) config: Config,
+    pub(crate) store: Option<Store>,
+    pub(crate) authenticator: Option<Arc<dyn Authenticator>>,
+    pub(crate) keyring: Option<Arc<dyn Keyring>>,
+    pub(crate) limiter: Arc<RateLimiter>,
+    pub(crate) notifier: Notifier,
+}
+
+impl Pipeline {
+    /// A pipeline for the function of this name, set up from the environment.
+    #[must_use]
+    pub fn new(function: &'static str) -> Self {
+        Self::with_config(function, Config::from_env())
+    }
+
+    /// A pipeline with settings of one's own.
+    #[must_use]
+    pub fn with_config(function: &'static str, config: Config) -> Self {
+        Self { function, config, store: None, authenticator: None, keyring: None }
+    }
+
+    /// Keeps rate limits and idempotency records in this store. Without one, there are none.
+    #[must_use]
+    pub fn store(mut self, store: Store) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// Who turns credentials into principals.
+    #[must_use]
+    pub fn authenticator(mut self, authenticator: impl Authenticator) -> Self {
+        self.authenticator = Some(Arc::new(authenticator));
+        self
+    }
+
+    /// Where the CSRF key and the CDN's secret come from. Without it, neither is checked, so a function that takes
+    /// cookies refuses them.
+    #[must_use]
+    pub fn keyring(mut self, keyring: impl Keyring) -> Self {
+        self.keyring = Some(Arc::new(keyring));
+        self
+    }
+
+    /// Puts the pipeline around a router. Its routes are written without a trailing slash.
+    #[must_use]
+    pub fn around(self, router: Router) -> App {
+        let limiter = Arc::new(RateLimiter::new(self.store.clone(), self.config.limits));
+        let shared = Arc::new(Shared {
+            function: self.function,
+            notifier: Notifier::new(self.config.notify.clone()),
+            config: self.config,
+            store: self.store,
+            authenticator: self.authenticator,
+            keyring: self.keyring,
+            limiter,
+        });
+        let router = router
+            .fallback(|| async { Problem::of_status(http::StatusCode::NOT_FOUND) })
+            .method_not_allowed_fallback(|| async {
+                Problem::of_status(http::StatusCode::METHOD_NOT_ALLOWED)
+            })
+            .layer(DefaultBodyLimit::max(shared.config.max_body))
+            .layer(middleware::from_fn_with_state(Arc::clone(&shared), boundary::boundary))
+            .layer(cors::layer(&shared.config));
+        App::new(router)
+    }
+}
+
+impl Shared {
+    pub(crate) fn of(parts: &Parts) -> Result<Arc<Self>, Problem> {
+        let found = parts.extensions.get::<Arc<Self>>().cloned();
+        found.ok_or_else(|| Problem::internal("the router is not wrapped in the HTTP pipeline"))
+    }
+
+    pub(crate) async fn keys(&self) -> Result<Option<Arc<Keys>>, Problem> {
+        match &self.keyring {
+            Some(keyring) => keyring.keys().await.map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,187 @@
+//! The one place where a request begins and ends: it gets its id, its log line and, if it failed, its problem.
+
+use std::{
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use axum::{
+    body::Body,
+    extract::{MatchedPath, Request, State},
+    middleware::Next,
+    response::{IntoResponse as _, Response},
+};
+use futures::FutureExt as _;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use tracing::Instrument as _;
+
+use super::Shared;
+use crate::{
+    Exchange, Problem,
+    config::Stage,
+    exchange::REQUEST_ID,
+    limit,
+    notify::{self, Incident},
+    origin,
+};
+
+pub(super) async fn boundary(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let checked = check_origin(&shared, request.headers()).await;
+    let behind_cdn = matches!(checked, Ok(true));
+    let exchange = Exchange::of(request.headers(), request.extensions(), behind_cdn);
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
+    let span = tracing::info_span!(
+        "request",
+        request_id = exchange.request_id(),
+        trace_id = exchange.trace_id(),
+        function = shared.function
+    );
+    async {
+        let admitted = checked.and_then(|_| limit::headers(request.headers()));
+        let response = match admitted {
+            Ok(()) => answer(&shared, &exchange, request, next).await,
+            Err(problem) => problem.into_response(),
+        };
+        let (mut response, problem) = with_problem(response, &exchange, &method);
+        log(&exchange, &method, route, &response, started.elapsed(), problem.as_ref());
+        if let Some(problem) = problem.filter(|problem| problem.status().is_server_error()) {
+            tell(&shared, &exchange, &method, route, &problem).await;
+        }
+        add_headers(&shared, &exchange, response.headers_mut());
+        response
+    }
+    .instrument(span)
+    .await
+}
+
+async fn check_origin(shared: &Shared, headers: &HeaderMap) -> Result<bool, Problem> {
+    let keys = shared.keys().await?;
+    origin::verify(keys.as_deref(), headers)
+}
+
+/// Runs the handler; a panic or a missed deadline becomes a problem.
+async fn answer(shared: &Arc<Shared>, exchange: &Exchange, mut request: Request, next: Next) -> Response {
+    request.extensions_mut().insert(exchange.clone());
+    request.extensions_mut().insert(Arc::clone(shared));
+    let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
+    limit::time(&shared.config, exchange, async {
+        // The panic hook has logged the message; the payload may quote input.
+        answer.await.unwrap_or_else(|_| Problem::internal("the handler panicked").into_response())
+    })
+    .await
+}
+
+/// Gives every failed answer the form of a problem with the request id in it.
+fn with_problem(mut response: Response, exchange: &Exchange, method: &Method) -> (Response, Option<Problem>) {
+    let status = response.status();
+    let problem = match response.extensions_mut().remove::<Problem>() {
+        Some(problem) => problem,
+        None if is_bare_error(&response) => Problem::of_status(status),
+        None => return (response, None),
+    };
+    let mut rendered = problem.render(Some(exchange.request_id()));
+    for (name, value) in response.headers() {
+        if !matches!(*name, header::CONTENT_TYPE | header::CONTENT_LENGTH)
+            && !rendered.headers().contains_key(name)
+        {
+            rendered.headers_mut().append(name.clone(), value.clone()); // such as Allow, or a cookie being cleared
+        }
+    }
+    if method == Method::HEAD {
+        *rendered.body_mut() = Body::empty();
+    }
+    (rendered, Some(problem))
+}
+
+/// An error that a library answered with plain text or nothing.
+fn is_bare_error(response: &Response) -> bool {
+    let failed = response.status().is_client_error() || response.status().is_server_error();
+    let kind = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    failed && kind.is_none_or(|kind| kind.starts_with("text/plain"))
+}
+
+/// The request's one line.
+fn log(
+    exchange: &Exchange,
+    method: &Method,
+    route: &str,
+    response: &Response,
+    latency: Duration,
+    problem: Option<&Problem>,
+) {
+    let status = response.status();
+    let principal = exchange.principal();
+    let code = problem.map(Problem::code);
+    // Details of 4xx may quote input and are left out; the code says enough.
+    let error = problem.and_then(Problem::cause).map(|cause| cause as &(dyn std::error::Error + 'static));
+    macro_rules! line {
+        ($level:ident) => {
+            tracing::$level!(
+                method = method.as_str(),
+                route,
+                status = status.as_u16(),
+                latency_ms = u64::try_from(latency.as_millis()).unwrap_or(u64::MAX),
+                tenant = principal.map(|principal| display(principal.tenant)),
+                user = principal.map(|principal| display(principal.user)),
+                via = principal.map(|principal| tracing::field::debug(principal.via)),
+                invocation_id = exchange.invocation_id(),
+                code,
+                error,
+                "request"
+            )
+        };
+    }
+    if status.is_server_error() {
+        line!(error);
+    } else {
+        line!(info);
+    }
+}
+
+async fn tell(shared: &Shared, exchange: &Exchange, method: &Method, route: &str, problem: &Problem) {
+    let cause = problem.cause().map(causes).unwrap_or_default();
+    let incident = Incident {
+        function: shared.function,
+        code: problem.code(),
+        status: problem.status().as_u16(),
+        route: &format!("{method} {route}"),
+        request_id: exchange.request_id(),
+        cause: &cause,
+    };
+    let left = exchange.deadline().map_or(notify::PATIENCE, |at| at.since(sequent_domain::Timestamp::now()));
+    // What is left of the invocation bounds it too; the margin of the deadline is kept for this.
+    let _ = tokio::time::timeout(left.max(Duration::from_millis(250)), shared.notifier.tell(&incident)).await;
+}
+
+fn causes(error: &(dyn std::error::Error + Send + Sync + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// Headers of every answer. A handler that sets one of them itself knows better, except for the request id.
+fn add_headers(shared: &Shared, exchange: &Exchange, headers: &mut HeaderMap) {
+    let fixed: [(HeaderName, &str); 6] = [
+        (header::CACHE_CONTROL, "no-store"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+        (header::STRICT_TRANSPORT_SECURITY, "max-age=63072000; includeSubDomains"),
+    ];
+    for (name, value) in fixed {
+        if name == header::STRICT_TRANSPORT_SECURITY && shared.config.stage == Stage::Dev {
+            continue; // it would bind a developer's browser to HTTPS on localhost
+        }
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    headers.insert(REQUEST_ID, exchange.request_id_header());
+}

@@ -1,0 +1,226 @@
+//! Who is calling, and what they may do.
+
+use std::{fmt, str::FromStr};
+
+use sequent_domain::{ApiKeyId, SessionId, TenantId, UserId};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use crate::Problem;
+
+/// The verified caller of a request. Handlers take it as an argument; there is no other way to a [`TenantId`].
+///
+/// As an extractor it verifies the credential, refuses a cookie-authenticated write without CSRF proof, and takes
+/// a permit from the tenant's rate limit. `Option<Principal>` is `None` when no credential was sent at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Principal {
+    /// The tenant all keys are built with.
+    pub tenant: TenantId,
+    /// The user, also for an API key: the one who made it.
+    pub user: UserId,
+    /// The sign-in session behind a cookie or bearer token.
+    pub session: Option<SessionId>,
+    /// The API key used.
+    pub api_key: Option<ApiKeyId>,
+    /// What the credential allows.
+    pub scopes: Scopes,
+    /// How the credential came.
+    pub via: Via,
+}
+
+impl Principal {
+    /// Lets only callers with the scope pass.
+    ///
+    /// # Errors
+    /// 403 naming the scope.
+    pub fn require(&self, scope: Scope) -> Result<(), Problem> {
+        if self.scopes.contains(scope) {
+            return Ok(());
+        }
+        let detail = format!("The credential lacks the scope `{scope}`.");
+        Err(Problem::forbidden("insufficient_scope", detail).with("scope", scope.as_str()))
+    }
+}
+
+/// How a credential came with the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Via {
+    /// A cookie: sent by the browser on its own, so writes need CSRF proof.
+    Cookie,
+    /// `Authorization: Bearer` with an access token.
+    Bearer,
+    /// `Authorization: Bearer sk_...` or `x-api-key`.
+    ApiKey,
+}
+
+/// One thing a credential may allow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Scope {
+    /// Read projects and messages.
+    ProjectsRead,
+    /// Create, change and delete projects.
+    ProjectsWrite,
+    /// Send messages, that is, start runs and spend money.
+    Chat,
+    /// Read runs and their events.
+    RunsRead,
+    /// Cancel runs and answer their questions.
+    RunsWrite,
+    /// Manage sessions and API keys.
+    Account,
+}
+
+impl Scope {
+    /// Every scope.
+    pub const ALL: [Self; 6] =
+        [Self::ProjectsRead, Self::ProjectsWrite, Self::Chat, Self::RunsRead, Self::RunsWrite, Self::Account];
+
+    /// The scope's name in tokens and APIs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ProjectsRead => "projects:read",
+            Self::ProjectsWrite => "projects:write",
+            Self::Chat => "chat",
+            Self::RunsRead => "runs:read",
+            Self::RunsWrite => "runs:write",
+            Self::Account => "account",
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The text names no scope.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no such scope")]
+pub struct UnknownScope;
+
+impl FromStr for Scope {
+    type Err = UnknownScope;
+
+    fn from_str(text: &str) -> Result<Self, UnknownScope> {
+        Self::ALL.into_iter().find(|scope| scope.as_str() == text).ok_or(UnknownScope)
+    }
+}
+
+impl Serialize for Scope {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Scope {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        std::borrow::Cow::<'de, str>::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+impl utoipa::PartialSchema for Scope {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+        utoipa::openapi::ObjectBuilder::new()
+            .schema_type(utoipa::openapi::schema::Type::String)
+            .enum_values(Some(Self::ALL.map(Self::as_str)))
+            .description(Some("What a credential may allow."))
+            .into()
+    }
+}
+
+impl utoipa::ToSchema for Scope {}
+
+/// A set of scopes. Serialises as a list of names; names this version does not know are dropped when read.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Scopes(u8);
+
+impl Scopes {
+    /// No scope.
+    pub const NONE: Self = Self(0);
+    /// All scopes: what signing in gives.
+    pub const ALL: Self = Self((1 << Scope::ALL.len()) - 1);
+
+    /// Whether the scope is in the set.
+    #[must_use]
+    pub const fn contains(self, scope: Scope) -> bool {
+        self.0 & (1 << scope as u8) != 0
+    }
+
+    /// The set with the scope added.
+    #[must_use]
+    pub const fn with(self, scope: Scope) -> Self {
+        Self(self.0 | (1 << scope as u8))
+    }
+
+    /// Whether everything in this set is also in the other: a key may not have more than its maker.
+    #[must_use]
+    pub const fn is_within(self, other: Self) -> bool {
+        self.0 & !other.0 == 0
+    }
+
+    /// The scopes in the set.
+    pub fn iter(self) -> impl Iterator<Item = Scope> {
+        Scope::ALL.into_iter().filter(move |&scope| self.contains(scope))
+    }
+}
+
+impl FromIterator<Scope> for Scopes {
+    fn from_iter<I: IntoIterator<Item = Scope>>(scopes: I) -> Self {
+        scopes.into_iter().fold(Self::NONE, Self::with)
+    }
+}
+
+impl fmt::Debug for Scopes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter()).finish()
+    }
+}
+
+impl Serialize for Scopes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
+    }
+}
+
+impl<'de> Deserialize<'de> for Scopes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let names = Vec::<String>::deserialize(deserializer)?;
+        Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scope_is_its_name_and_sets_are_lists_of_names() {
+        let set = Scopes::NONE.with(Scope::Chat).with(Scope::RunsRead);
+        let json = serde_json::to_string(&set).unwrap();
+        assert_eq!(json, r#"["chat","runs:read"]"#);
+        assert_eq!(serde_json::from_str::<Scopes>(&json).unwrap(), set);
+        assert_eq!(
+            serde_json::from_str::<Scopes>(r#"["chat","from:the-future"]"#).unwrap(),
+            Scopes::NONE.with(Scope::Chat)
+        );
+        assert_eq!(Scope::ALL.into_iter().collect::<Scopes>(), Scopes::ALL);
+        assert!(set.is_within(Scopes::ALL) && !Scopes::ALL.is_within(set));
+    }
+
+    #[test]
+    fn a_missing_scope_is_named() {
+        let principal = Principal {
+            tenant: TenantId::new(),
+            user: UserId::new(),
+            session: None,
+            api_key: Some(ApiKeyId::new()),
+            scopes: Scopes::NONE.with(Scope::Chat),
+            via: Via::ApiKey,
+        };
+        assert!(principal.require(Scope::Chat).is_ok());
+        let problem = principal.require(Scope::Account).unwrap_err();
+        assert_eq!((problem.status().as_u16(), problem.code()), (403, "insufficient_scope"));
+    }
+}

@@ -1,0 +1,158 @@
+//! Calling a function in a test as Lambda does: an event goes in, the finished answer comes out.
+
+use std::path::Path;
+
+use axum::response::Response;
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use http_body_util::BodyExt as _;
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+
+use crate::App;
+
+/// A request in the form of an HTTP API event (payload 2.0), which function URLs use too.
+#[derive(Debug, Clone)]
+pub struct Event(Value);
+
+impl Event {
+    /// A request without a body.
+    ///
+    /// # Panics
+    /// Never for a literal path.
+    #[must_use]
+    pub fn new(method: &str, path_and_query: &str) -> Self {
+        let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
+        Self(json!({
+            "version": "2.0",
+            "routeKey": "$default",
+            "rawPath": path,
+            "rawQueryString": query,
+            "headers": {"host": "localhost:8080", "x-forwarded-proto": "http"},
+            "requestContext": {
+                "accountId": "123456789012", "apiId": "api", "domainName": "localhost", "domainPrefix": "localhost",
+                "requestId": "event-1", "routeKey": "$default", "stage": "$default",
+                "time": "01/Jan/2026:00:00:00 +0000", "timeEpoch": 1_767_225_600_000_i64,
+                "http": {
+                    "method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "203.0.113.7",
+                    "userAgent": "test"
+                },
+            },
+            "isBase64Encoded": false,
+        }))
+    }
+
+    /// The golden event in a file.
+    ///
+    /// # Panics
+    /// When the file is missing or not JSON.
+    #[must_use]
+    pub fn from_file(path: impl AsRef<Path>) -> Self {
+        let path = path.as_ref();
+        let text =
+            std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        Self(serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
+    }
+
+    /// Sets a header.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.0["headers"][name.to_ascii_lowercase()] = value.into();
+        self
+    }
+
+    /// Sets a cookie, in the field in which Lambda hands cookies over.
+    #[must_use]
+    pub fn cookie(mut self, name: &str, value: &str) -> Self {
+        let cookie = Value::from(format!("{name}={value}"));
+        match self.0.get_mut("cookies").and_then(Value::as_array_mut) {
+            Some(cookies) => cookies.push(cookie),
+            None => self.0["cookies"] = json!([cookie]),
+        }
+        self
+    }
+
+    /// Sets a bearer token or an API key.
+    #[must_use]
+    pub fn bearer(self, token: &str) -> Self {
+        self.header("authorization", &format!("Bearer {token}"))
+    }
+
+    /// Sets a JSON body.
+    #[must_use]
+    pub fn json(self, body: &Value) -> Self {
+        self.header("content-type", "application/json").body(&body.to_string())
+    }
+
+    /// Sets a body as it is.
+    #[must_use]
+    pub fn body(mut self, body: &str) -> Self {
+        self.0["body"] = body.into();
+        self
+    }
+
+    /// Sends the event through the app, decoded by `lambda_http` as in production.
+    ///
+    /// # Panics
+    /// When this is no HTTP event.
+    pub async fn send(&self, app: &App) -> Answer {
+        let response = self.open(app).await;
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.expect("bodies of ours do not fail").to_bytes();
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    /// Sends the event and returns with the body still open, for streams.
+    ///
+    /// # Panics
+    /// When this is no HTTP event.
+    pub async fn open(&self, app: &App) -> Response {
+        let request = lambda_http::request::from_str(&self.0.to_string()).expect("an HTTP API event");
+        match app.clone().oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+}
+
+/// A finished answer.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// The body as JSON.
+    ///
+    /// # Panics
+    /// When it is not JSON.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&self.body)))
+    }
+
+    /// The body as text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// A header's value; empty when missing.
+    #[must_use]
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    /// The code of a problem; empty when this is none.
+    #[must_use]
+    pub fn code(&self) -> String {
+        let body: Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        body["code"].as_str().unwrap_or_default().to_owned()
+    }
+}

@@ -1,0 +1,73 @@
+use super::*;
+
+fn cheap() -> Cost {
+    Cost { memory_kib: 64, iterations: 1, parallelism: 1 }
+}
+
+fn password(text: &str) -> Password {
+    Password::presented(text.to_owned().into()).unwrap()
+}
+
+#[tokio::test]
+async fn the_password_matches_its_hash_and_no_other_does() {
+    let hasher = Hasher::new(cheap()).unwrap();
+    let stored = hasher.hash(password("correct horse")).await.unwrap();
+    assert!(stored.starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{stored}");
+    assert_eq!(hasher.verify(password("correct horse"), Some(&stored)).await.unwrap(), Verdict::Right);
+    assert_eq!(hasher.verify(password("correct hors"), Some(&stored)).await.unwrap(), Verdict::Wrong);
+    let again = hasher.hash(password("correct horse")).await.unwrap();
+    assert_ne!(stored, again, "the salt is fresh each time");
+}
+
+#[tokio::test]
+async fn an_unknown_account_costs_as_much_as_a_wrong_password() {
+    let hasher = Hasher::new(cheap()).unwrap();
+    let stored = hasher.hash(password("correct horse")).await.unwrap();
+    let before = hasher.computed();
+    assert_eq!(hasher.verify(password("x"), Some(&stored)).await.unwrap(), Verdict::Wrong);
+    let wrong = hasher.computed() - before;
+    assert_eq!(hasher.verify(password("x"), None).await.unwrap(), Verdict::Wrong);
+    assert_eq!(hasher.computed() - before - wrong, wrong);
+
+    let (dummy, real) = (PasswordHash::new(&hasher.dummy).unwrap(), PasswordHash::new(&stored).unwrap());
+    assert_eq!(dummy.algorithm, real.algorithm);
+    assert_eq!(dummy.version, real.version);
+    assert_eq!(dummy.params, real.params);
+    assert_eq!(dummy.hash.unwrap().len(), real.hash.unwrap().len());
+    assert_eq!(dummy.salt.unwrap().len(), real.salt.unwrap().len());
+}
+
+#[tokio::test]
+async fn a_hash_of_another_cost_is_outdated_only_for_the_right_password() {
+    let stored = Hasher::new(cheap()).unwrap().hash(password("correct horse")).await.unwrap();
+    let stronger = Hasher::new(Cost { iterations: 2, ..cheap() }).unwrap();
+    assert_eq!(stronger.verify(password("correct horse"), Some(&stored)).await.unwrap(), Verdict::Outdated);
+    assert_eq!(stronger.verify(password("wrong horse"), Some(&stored)).await.unwrap(), Verdict::Wrong);
+}
+
+#[tokio::test]
+async fn a_broken_hash_is_an_error_and_not_a_match() {
+    let hasher = Hasher::new(cheap()).unwrap();
+    for stored in ["", "$argon2id$", "$2b$12$abcdefghijklmnopqrstuv", "plain"] {
+        assert!(hasher.verify(password("plain"), Some(stored)).await.is_err(), "{stored}");
+    }
+}
+
+#[test]
+fn new_passwords_follow_the_length_rule_and_are_not_well_known() {
+    let refused = |text: &str| Password::chosen(text.to_owned().into(), "ann.lee@example.com").unwrap_err();
+    assert_eq!(refused("seven77"), Weakness::Short);
+    assert_eq!(refused("ünïcödé"), Weakness::Short, "characters count, not bytes");
+    assert_eq!(refused("Password123"), Weakness::Common);
+    assert_eq!(refused("zzzzzzzzzzzz"), Weakness::Common);
+    assert_eq!(refused("Ann.Lee@example.com"), Weakness::Common);
+    assert_eq!(refused("ann.lee"), Weakness::Short);
+    assert_eq!(refused(&"0123456789abcdef".repeat(65)), Weakness::Long);
+    assert!(Password::chosen("ein langer Satz ohne Ziffern".to_owned().into(), "ann@example.com").is_ok());
+}
+
+#[test]
+fn impossible_costs_are_refused_and_nothing_secret_is_shown() {
+    assert!(Hasher::new(Cost { memory_kib: 1, iterations: 0, parallelism: 0 }).is_err());
+    assert_eq!(format!("{:?}", password("hunter22")), "Password(..)");
+}

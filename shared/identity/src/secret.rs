@@ -1,0 +1,162 @@
+//! The deployment's secret: everything our functions sign with, from one value in Secrets Manager.
+//!
+//! A deployment starts with nothing but a random `seed`, from which each key is derived for its one purpose. So there
+//! is no first key to be created, and processes that start at the same moment cannot disagree on it. A key that stands
+//! in the secret by itself (`jwt_keys`, `csrf_key`, `cursor_key`) wins over the derived one.
+
+mod vault;
+
+use std::{fmt, sync::Arc};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use ring::hkdf;
+use sequent_data::CursorKey;
+use sequent_domain::{ExposeSecret, SecretString};
+use serde::Deserialize;
+
+pub use vault::Vault;
+
+use crate::signing::{self, KeyRing};
+
+/// What the secret's JSON has for us. Fields we do not know are left to those who do.
+#[derive(Deserialize)]
+pub(crate) struct Document {
+    #[serde(default)]
+    pub(crate) jwt_keys: Vec<signing::Entry>,
+    seed: Option<SecretString>,
+    csrf_key: Option<SecretString>,
+    cursor_key: Option<SecretString>,
+    origin_secret: Option<SecretString>,
+}
+
+impl Document {
+    /// What keys are derived from.
+    pub(crate) fn root(&self) -> Result<&SecretString, signing::Error> {
+        self.seed.as_ref().or(self.csrf_key.as_ref()).ok_or(signing::Error::NoRoot)
+    }
+}
+
+/// The secret, parsed.
+#[derive(Deserialize)]
+#[serde(try_from = "Document")]
+pub struct AppSecret {
+    ring: KeyRing,
+    csrf: SecretString,
+    origin: Option<SecretString>,
+    cursor: CursorKey,
+}
+
+/// The secret cannot be used. Carries none of its text.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A signing key is missing or wrong.
+    #[error(transparent)]
+    Signing(#[from] signing::Error),
+    /// `csrf_key` is too short or not base 64.
+    #[error(transparent)]
+    Csrf(#[from] sequent_http::InvalidKey),
+}
+
+impl AppSecret {
+    /// The keys of access and refresh tokens.
+    #[must_use]
+    pub fn ring(&self) -> &KeyRing {
+        &self.ring
+    }
+
+    /// The key that page cursors are signed with.
+    #[must_use]
+    pub fn cursor(&self) -> &CursorKey {
+        &self.cursor
+    }
+
+    /// The keys of the HTTP pipeline. `origin` is the CDN's secret where it is kept apart from this one.
+    ///
+    /// # Errors
+    /// When `csrf_key` is no key.
+    pub fn http(&self, origin: Option<SecretString>) -> Result<Arc<sequent_http::Keys>, sequent_http::InvalidKey> {
+        sequent_http::Keys::new(&self.csrf, origin.or_else(|| self.origin.clone())).map(Arc::new)
+    }
+}
+
+impl TryFrom<Document> for AppSecret {
+    type Error = Error;
+
+    fn try_from(document: Document) -> Result<Self, Error> {
+        let root = document.root()?.clone();
+        let derived = |purpose| SecretString::from(STANDARD.encode(derive(&root, purpose)));
+        let secret = Self {
+            csrf: document.csrf_key.clone().unwrap_or_else(|| derived(b"csrf tokens 1")),
+            origin: document.origin_secret.clone(),
+            cursor: CursorKey::new(document.cursor_key.clone().unwrap_or_else(|| derived(b"page cursors 1"))),
+            ring: KeyRing::new(document.jwt_keys, &root)?,
+        };
+        secret.http(None)?; // a key that is none is found when the secret is read, not by the first write of a user
+        Ok(secret)
+    }
+}
+
+impl fmt::Debug for AppSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AppSecret").field("ring", &self.ring).finish_non_exhaustive()
+    }
+}
+
+/// 32 bytes for one purpose from the deployment's root (HKDF-SHA-256, RFC 5869).
+pub(crate) fn derive(root: &SecretString, purpose: &[u8]) -> [u8; 32] {
+    let extracted = hkdf::Salt::new(hkdf::HKDF_SHA256, b"sequent identity").extract(root.expose_secret().as_bytes());
+    let mut bytes = [0; 32];
+    extracted
+        .expand(&[purpose], hkdf::HKDF_SHA256)
+        .and_then(|output| output.fill(&mut bytes))
+        .expect("32 bytes are within HKDF-SHA-256's limit of 8160");
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn parse(document: serde_json::Value) -> Result<AppSecret, serde_json::Error> {
+        serde_json::from_value(document)
+    }
+
+    #[test]
+    fn a_seed_is_enough_and_each_purpose_has_its_own_key() {
+        let (one, two) = (parse(json!({ "seed": "s" })).unwrap(), parse(json!({ "seed": "s" })).unwrap());
+        assert_eq!(one.http(None).unwrap().csrf(), two.http(None).unwrap().csrf());
+        let root = SecretString::from("s");
+        assert_ne!(derive(&root, b"csrf tokens 1"), derive(&root, b"page cursors 1"));
+        assert_ne!(derive(&root, b"csrf tokens 1"), derive(&"t".into(), b"csrf tokens 1"));
+    }
+
+    #[test]
+    fn what_stands_in_the_secret_wins() {
+        let key = STANDARD.encode([7; 32]);
+        let secret = parse(json!({ "seed": "s", "csrf_key": key, "origin_secret": "inner" })).unwrap();
+        assert_eq!(secret.http(None).unwrap().csrf(), [7; 32]);
+        let origin = |outer: Option<&str>| {
+            let keys = secret.http(outer.map(SecretString::from)).unwrap();
+            keys.origin().unwrap().expose_secret().to_owned()
+        };
+        assert_eq!((origin(None), origin(Some("outer"))), ("inner".to_owned(), "outer".to_owned()));
+    }
+
+    #[test]
+    fn a_secret_that_cannot_be_used_is_refused_without_being_quoted() {
+        for document in [
+            json!({}),
+            json!({ "jwt_keys": [] }),
+            json!({ "seed": "s", "csrf_key": "secret text" }),
+            json!({ "seed": "s", "jwt_keys": [{ "kid": "k", "private_key": "c2VjcmV0IHRleHQ=", "not_before": 0 }] }),
+            json!({ "seed": "s", "jwt_keys": [{ "kid": "k", "private_key": "?secret text?", "not_before": 0 }] }),
+        ] {
+            let error = parse(document).unwrap_err().to_string();
+            assert!(!error.contains("secret text") && !error.contains("c2Vj"), "{error}");
+        }
+        let shown = format!("{:?}", parse(json!({ "seed": "hidden" })).unwrap());
+        assert!(!shown.contains("hidden"), "{shown}");
+    }
+}

@@ -1,0 +1,375 @@
+//! The operations as a whole, over a real table.
+
+use std::{sync::Arc, time::Duration};
+
+use sequent_data::{PageRequest, Store, key, testing};
+use sequent_domain::{ExposeSecret, SecretString, SessionId, TenantId, Timestamp, UserId};
+use sequent_http::{Authenticator, Credential, Principal, Scope, Scopes, Via};
+use serde_json::json;
+
+use crate::{
+    Config, Error, Identity, SignedIn, Vault,
+    account::NewAccount,
+    audit::{Action, Entry},
+    password::{Cost, Password},
+    session::{Device, OVERLAP},
+    token::{ApiKeyToken, RefreshToken},
+};
+
+const PASSWORD: &str = "correct horse battery";
+
+fn config(iterations: u32) -> Config {
+    Config {
+        public_url: "https://chat.example".to_owned(),
+        access_token_ttl: Duration::from_secs(900),
+        password_cost: Cost { memory_kib: 64, iterations, parallelism: 1 },
+    }
+}
+
+fn identity_over(store: Store, iterations: u32) -> Identity {
+    let vault = Vault::fixed(&json!({ "seed": "a seed for tests" }).to_string().into()).unwrap();
+    Identity::new(store, vault, &config(iterations)).unwrap()
+}
+
+async fn identity() -> Identity {
+    identity_over(testing::store().await, 1)
+}
+
+fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_millis(1_900_000_000_000) + Duration::from_secs(seconds)
+}
+
+fn password(text: &str) -> Password {
+    Password::presented(SecretString::from(text)).unwrap()
+}
+
+async fn sign_up(identity: &Identity, email: &str) -> SignedIn {
+    let account = NewAccount { email: email.parse().unwrap(), password: password(PASSWORD), name: "Ann".to_owned() };
+    identity.sign_up(account, Device::default(), at(0)).await.unwrap()
+}
+
+async fn sign_in(identity: &Identity, email: &str, with: &str, now: Timestamp) -> Result<SignedIn, Error> {
+    identity.sign_in(&email.parse().unwrap(), password(with), Device::default(), now).await
+}
+
+fn caller(of: &SignedIn) -> Principal {
+    Principal {
+        tenant: of.user.tenant_id,
+        user: of.user.id,
+        session: Some(of.session.id),
+        api_key: None,
+        scopes: Scopes::ALL,
+        via: Via::Bearer,
+    }
+}
+
+async fn trail(identity: &Identity, tenant: TenantId) -> Vec<Entry> {
+    let rows = identity
+        .store
+        .client()
+        .query()
+        .table_name(&*identity.store.tables().main)
+        .key_condition_expression("pk = :pk")
+        .expression_attribute_values(
+            ":pk",
+            aws_sdk_dynamodb::types::AttributeValue::S(key::audit(tenant, at(0), "").pk().to_owned()),
+        )
+        .send()
+        .await
+        .unwrap();
+    rows.items.unwrap().into_iter().map(|row| serde_dynamo::from_item(row).unwrap()).collect()
+}
+
+async fn actions(identity: &Identity, tenant: TenantId) -> Vec<Action> {
+    trail(identity, tenant).await.into_iter().map(|entry| entry.action).collect()
+}
+
+#[tokio::test]
+async fn signing_up_creates_everything_or_nothing() {
+    let identity = identity().await;
+    let ann = sign_up(&identity, "Ann@Example.com").await;
+    assert_eq!(ann.user.email.as_str(), "ann@example.com");
+    assert_eq!(identity.user(ann.user.tenant_id, ann.user.id).await.unwrap(), Some(ann.user.clone()));
+    let again = NewAccount { email: ann.user.email.clone(), password: password(PASSWORD), name: "Eve".to_owned() };
+    let refused = identity.sign_up(again, Device::default(), at(1)).await;
+    assert!(matches!(refused, Err(Error::EmailTaken)), "{refused:?}");
+    assert_eq!(actions(&identity, ann.user.tenant_id).await, [Action::SignedUp]);
+    let tables = identity.store.tables();
+    let rows = identity.store.client().scan().table_name(&*tables.main).send().await.unwrap();
+    assert_eq!(rows.count, 6, "the refused sign-up left no row");
+}
+
+#[tokio::test]
+async fn of_many_who_want_one_address_one_gets_it() {
+    let identity = Arc::new(identity().await);
+    let attempts: Vec<_> = (0..20)
+        .map(|_| {
+            let identity = Arc::clone(&identity);
+            tokio::spawn(async move {
+                let account = NewAccount {
+                    email: "ann@example.com".parse().unwrap(),
+                    password: password(PASSWORD),
+                    name: String::new(),
+                };
+                identity.sign_up(account, Device::default(), at(0)).await
+            })
+        })
+        .collect();
+    let mut won = 0;
+    for attempt in attempts {
+        match attempt.await.unwrap() {
+            Ok(_) => won += 1,
+            Err(Error::EmailTaken) => {}
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(won, 1);
+}
+
+#[tokio::test]
+async fn an_unknown_address_and_a_wrong_password_look_and_cost_the_same() {
+    let identity = identity().await;
+    sign_up(&identity, "ann@example.com").await;
+    let mut costs = Vec::new();
+    for email in ["ann@example.com", "nobody@example.com"] {
+        let before = identity.hashes_computed();
+        let refused = sign_in(&identity, email, "wrong horse battery", at(0)).await;
+        assert!(matches!(refused, Err(Error::WrongCredentials)), "{refused:?}");
+        costs.push(identity.hashes_computed() - before);
+    }
+    assert_eq!(costs, [1, 1]);
+    for email in ["ann@example.com", "nobody@example.com"] {
+        for _ in 0..4 {
+            assert!(matches!(sign_in(&identity, email, "wrong", at(0)).await, Err(Error::WrongCredentials)));
+        }
+        let slowed = sign_in(&identity, email, "wrong", at(0)).await;
+        assert!(matches!(slowed, Err(Error::SlowDown(_))), "{slowed:?}");
+    }
+}
+
+#[tokio::test]
+async fn failures_are_seen_in_the_trail_and_forgiven_by_the_right_password() {
+    let identity = identity().await;
+    let ann = sign_up(&identity, "ann@example.com").await;
+    let mut now = at(0);
+    for _ in 0..10 {
+        assert!(matches!(sign_in(&identity, "ann@example.com", "wrong", now).await, Err(Error::WrongCredentials)));
+        now = now + Duration::from_secs(3600);
+    }
+    sign_in(&identity, "ann@example.com", PASSWORD, now).await.unwrap();
+    let trail = trail(&identity, ann.user.tenant_id).await;
+    let seen: Vec<_> = trail.iter().map(|entry| (entry.action, entry.count)).collect();
+    assert_eq!(
+        seen,
+        [(Action::SignedUp, None), (Action::SignInFailures, Some(10)), (Action::SignedIn, None)]
+    );
+    assert!(matches!(sign_in(&identity, "ann@example.com", "wrong", now).await, Err(Error::WrongCredentials)));
+    sign_in(&identity, "ann@example.com", PASSWORD, now).await.expect("the count began anew");
+}
+
+#[tokio::test]
+async fn a_sign_in_renews_a_hash_of_former_parameters() {
+    let store = testing::store().await;
+    sign_up(&identity_over(store.clone(), 1), "ann@example.com").await;
+    let stronger = identity_over(store, 2);
+    sign_in(&stronger, "ann@example.com", PASSWORD, at(1)).await.unwrap();
+    assert_eq!(stronger.hashes_computed(), 2, "one to compare, one to keep");
+    sign_in(&stronger, "ann@example.com", PASSWORD, at(2)).await.unwrap();
+    assert_eq!(stronger.hashes_computed(), 3, "the kept one is up to date");
+}
+
+#[tokio::test]
+async fn fifty_refreshes_at_once_yield_one_successor() {
+    let identity = Arc::new(identity().await);
+    let mut token = sign_up(&identity, "ann@example.com").await.refresh_token;
+    for round in 1..=3 {
+        let requests: Vec<_> = (0..50)
+            .map(|_| {
+                let (identity, token) = (Arc::clone(&identity), token.clone());
+                tokio::spawn(async move { identity.refresh(&token, at(round * 100)).await })
+            })
+            .collect();
+        let mut successors = Vec::new();
+        for request in requests {
+            let refreshed = request.await.unwrap().expect("nobody is turned away");
+            assert_eq!(refreshed.session.generation, round);
+            successors.push(refreshed.refresh_token.expose().to_owned());
+        }
+        successors.dedup();
+        assert_eq!(successors.len(), 1, "all got the same");
+        assert_ne!(successors[0], token.expose());
+        token = RefreshToken::parse(&successors[0]).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_lost_answer_may_be_asked_for_again_for_ten_seconds() {
+    let identity = identity().await;
+    let first = sign_up(&identity, "ann@example.com").await.refresh_token;
+    let second = identity.refresh(&first, at(100)).await.unwrap().refresh_token;
+    let again = identity.refresh(&first, at(100) + OVERLAP).await.unwrap().refresh_token;
+    assert_eq!(second.expose(), again.expose());
+    let third = identity.refresh(&second, at(111)).await.unwrap().refresh_token;
+    assert!(identity.refresh(&third, at(112)).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_copied_token_ends_the_session_for_everybody_and_is_written_down_once() {
+    let identity = Arc::new(identity().await);
+    let ann = sign_up(&identity, "ann@example.com").await;
+    let other = sign_in(&identity, "ann@example.com", PASSWORD, at(1)).await.unwrap();
+    let second = identity.refresh(&ann.refresh_token, at(100)).await.unwrap().refresh_token;
+    let third = identity.refresh(&second, at(200)).await.unwrap().refresh_token;
+
+    let thieves: Vec<_> = (0..20)
+        .map(|_| {
+            let (identity, token) = (Arc::clone(&identity), ann.refresh_token.clone());
+            tokio::spawn(async move { identity.refresh(&token, at(201)).await })
+        })
+        .collect();
+    for thief in thieves {
+        let refused = thief.await.unwrap();
+        assert!(matches!(refused, Err(Error::ReusedRefreshToken | Error::InvalidRefreshToken)), "{refused:?}");
+    }
+    for token in [&ann.refresh_token, &second, &third] {
+        assert!(matches!(identity.refresh(token, at(202)).await, Err(Error::InvalidRefreshToken)));
+    }
+    assert!(identity.refresh(&other.refresh_token, at(202)).await.is_ok(), "another session goes on");
+    let reuse: Vec<_> = trail(&identity, ann.user.tenant_id).await;
+    let reuse: Vec<_> = reuse.iter().filter(|entry| entry.action == Action::RefreshTokenReused).collect();
+    assert_eq!(reuse.len(), 1);
+    assert_eq!(reuse[0].session, Some(ann.session.id));
+}
+
+#[tokio::test]
+async fn the_token_before_the_last_is_reuse_even_within_the_overlap() {
+    let identity = identity().await;
+    let first = sign_up(&identity, "ann@example.com").await.refresh_token;
+    let second = identity.refresh(&first, at(1)).await.unwrap().refresh_token;
+    let third = identity.refresh(&second, at(2)).await.unwrap().refresh_token;
+    assert!(matches!(identity.refresh(&first, at(3)).await, Err(Error::ReusedRefreshToken)));
+    assert!(matches!(identity.refresh(&third, at(3)).await, Err(Error::InvalidRefreshToken)));
+}
+
+#[tokio::test]
+async fn ended_and_unknown_sessions_cannot_be_refreshed() {
+    let identity = identity().await;
+    let ann = sign_up(&identity, "ann@example.com").await;
+    let bob = sign_up(&identity, "bob@example.com").await;
+    let unknown = RefreshToken::generate().unwrap();
+    assert!(matches!(identity.refresh(&unknown, at(1)).await, Err(Error::InvalidRefreshToken)));
+    identity.sign_out(&unknown, at(1)).await.unwrap();
+
+    // Nobody ends the session of another user or tenant.
+    for (tenant, user) in [(bob.user.tenant_id, bob.user.id), (bob.user.tenant_id, ann.user.id)] {
+        let refused = identity.revoke_session(tenant, user, ann.session.id, at(1)).await;
+        assert!(matches!(refused, Err(Error::NotFound)), "{refused:?}");
+    }
+    identity.revoke_session(ann.user.tenant_id, ann.user.id, ann.session.id, at(1)).await.unwrap();
+    assert!(matches!(identity.refresh(&ann.refresh_token, at(2)).await, Err(Error::InvalidRefreshToken)));
+    let again = identity.revoke_session(ann.user.tenant_id, ann.user.id, ann.session.id, at(2)).await;
+    assert!(matches!(again, Err(Error::NotFound)), "{again:?}");
+
+    identity.sign_out(&bob.refresh_token, at(1)).await.unwrap();
+    identity.sign_out(&bob.refresh_token, at(2)).await.expect("signing out twice is no error");
+    assert!(matches!(identity.refresh(&bob.refresh_token, at(2)).await, Err(Error::InvalidRefreshToken)));
+    assert_eq!(actions(&identity, bob.user.tenant_id).await, [Action::SignedUp, Action::SessionRevoked]);
+}
+
+#[tokio::test]
+async fn sessions_are_listed_while_they_are_open() {
+    let identity = identity().await;
+    let ann = sign_up(&identity, "ann@example.com").await;
+    let second = sign_in(&identity, "ann@example.com", PASSWORD, at(1)).await.unwrap();
+    let list = || PageRequest::new(key::sessions(ann.user.tenant_id, ann.user.id));
+    let page = identity.sessions(&list(), at(2)).await.unwrap();
+    let mut ids: Vec<SessionId> = page.items.iter().map(|session| session.id).collect();
+    ids.sort_unstable();
+    let mut expected = [ann.session.id, second.session.id];
+    expected.sort_unstable();
+    assert_eq!(ids, expected);
+    identity.revoke_session(ann.user.tenant_id, ann.user.id, ann.session.id, at(3)).await.unwrap();
+    let page = identity.sessions(&list(), at(4)).await.unwrap();
+    assert_eq!(page.items.iter().map(|session| session.id).collect::<Vec<_>>(), [second.session.id]);
+}
+
+#[tokio::test]
+async fn access_tokens_need_no_table() {
+    let identity = identity().await;
+    let now = Timestamp::now();
+    let account =
+        NewAccount { email: "ann@example.com".parse().unwrap(), password: password(PASSWORD), name: String::new() };
+    let ann = identity.sign_up(account, Device::default(), now).await.unwrap();
+    // Verified by an instance whose table does not answer.
+    let elsewhere = identity_over(testing::unreachable_store().await, 1);
+    let credential = Credential::AccessToken { token: ann.access_token.clone(), via: Via::Cookie };
+    let principal = elsewhere.authenticate(credential).await.unwrap();
+    assert_eq!(principal, Principal { via: Via::Cookie, ..caller(&ann) });
+    for text in [ann.refresh_token.expose().to_owned(), format!("{}x", ann.access_token.expose_secret()), String::new()] {
+        let credential = Credential::AccessToken { token: text.into(), via: Via::Bearer };
+        assert_eq!(elsewhere.authenticate(credential).await.unwrap_err().status(), 401);
+    }
+}
+
+#[tokio::test]
+async fn a_key_works_within_its_scopes_until_it_is_revoked() {
+    let identity = identity().await;
+    let ann = sign_up(&identity, "ann@example.com").await;
+    let scopes = Scopes::NONE.with(Scope::Chat).with(Scope::RunsRead);
+    let (key, token) = identity.create_api_key(&caller(&ann), "ci".to_owned(), scopes, at(1)).await.unwrap();
+    assert!(token.expose().starts_with(&key.prefix) && key.prefix.len() == 9, "{}", key.prefix);
+
+    let present = || Credential::ApiKey(token.expose().into());
+    let principal = identity.authenticate(present()).await.unwrap();
+    assert_eq!((principal.tenant, principal.api_key, principal.scopes), (ann.user.tenant_id, Some(key.id), scopes));
+    let wider = identity.create_api_key(&principal, "more".to_owned(), scopes.with(Scope::Account), at(2)).await;
+    assert!(matches!(wider, Err(Error::ScopesExceeded)), "{wider:?}");
+
+    let stranger = Principal { tenant: TenantId::new(), user: UserId::new(), ..caller(&ann) };
+    assert!(matches!(identity.revoke_api_key(&stranger, key.id, at(3)).await, Err(Error::NotFound)));
+    identity.revoke_api_key(&caller(&ann), key.id, at(3)).await.unwrap();
+    assert_eq!(identity.authenticate(present()).await.unwrap_err().status(), 401, "at once where it was revoked");
+    assert!(matches!(identity.revoke_api_key(&caller(&ann), key.id, at(4)).await, Err(Error::NotFound)));
+    assert_eq!(
+        actions(&identity, ann.user.tenant_id).await,
+        [Action::SignedUp, Action::ApiKeyCreated, Action::ApiKeyRevoked]
+    );
+}
+
+#[tokio::test]
+async fn no_row_holds_anything_that_could_be_presented() {
+    let identity = identity().await;
+    let ann = sign_up(&identity, "ann@example.com").await;
+    let refreshed = identity.refresh(&ann.refresh_token, at(1)).await.unwrap();
+    let (_, token) = identity.create_api_key(&caller(&ann), "ci".to_owned(), Scopes::ALL, at(1)).await.unwrap();
+    let rows = identity.store.client().scan().table_name(&*identity.store.tables().main).send().await.unwrap();
+    let dump = format!("{:?}", rows.items.unwrap());
+    for secret in [
+        PASSWORD, ann.refresh_token.expose(), refreshed.refresh_token.expose(), token.expose(),
+        ann.access_token.expose_secret(),
+    ] {
+        assert!(!dump.contains(secret));
+    }
+    assert!(dump.contains(&ann.refresh_token.digest()) || dump.contains(&refreshed.refresh_token.digest()));
+}
+
+#[tokio::test]
+async fn the_last_use_of_a_key_is_noted_once_a_minute() {
+    let store = testing::store().await;
+    let maker = identity_over(store.clone(), 1);
+    let ann = sign_up(&maker, "ann@example.com").await;
+    let (key, token) = maker.create_api_key(&caller(&ann), "ci".to_owned(), Scopes::ALL, at(0)).await.unwrap();
+    let list = || PageRequest::new(key::api_keys(ann.user.tenant_id));
+    let mut noted = Vec::new();
+    for seconds in [10, 69, 70, 71] {
+        // A new process each time, so that nothing is remembered but what the table says.
+        let process = identity_over(store.clone(), 1);
+        assert!(process.api_key(&token, at(seconds)).await.unwrap().is_some());
+        let page = process.api_keys(&list()).await.unwrap();
+        noted.push(page.items[0].last_used_at.unwrap());
+        assert_eq!(page.items[0].id, key.id);
+    }
+    assert_eq!(noted, [at(10), at(10), at(10), at(71)]);
+    let unknown = ApiKeyToken::generate().unwrap();
+    assert_eq!(maker.api_key(&unknown, at(0)).await.unwrap(), None);
+}

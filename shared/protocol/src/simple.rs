@@ -1,0 +1,187 @@
+//! The answer's text alone, for a browser's `EventSource` and a few lines of script.
+//!
+//! | frame | meaning |
+//! |---|---|
+//! | `event: start`, `data: {"run_id":"..."}` | the run that answers |
+//! | `data: {"delta":"..."}` | append to the text |
+//! | `event: reset`, `data: {"content":"..."}` | replace the text: a crash cut off the last message and it begins anew |
+//! | `event: error`, `data: {"code":"...","message":"..."}` | the run failed; `end` follows |
+//! | `event: end`, `data: {"content":"..."}` | the whole answer; close the source. `"cancelled":true` when it was cut short |
+//!
+//! **Resume.** `EventSource` reconnects by itself, to the same address, with the last `id` it saw. Ids are
+//! [`Cursor`]s: they name the run as well as the position, because the address only says what to ask and asking
+//! again would start another run. `start` stems from the first event of the log, so that the client is bound to its
+//! run before the first word; it has data, for parsers that drop a frame with nothing but an id. `error` has no id
+//! of its own: it and `end` stem from one event, and a cut between them must not lose `end`. After `end` the source
+//! may reconnect once more; where the log is closed and has no frame past the cursor the answer is 204, which tells
+//! `EventSource` to stop.
+
+use std::{fmt, str::FromStr};
+
+use sequent_domain::RunId;
+use sequent_event::{Body, Event, Outcome, Seq};
+use serde::Serialize;
+
+use crate::{
+    native::{self, InvalidCursor},
+    sse::Frame,
+};
+
+/// Between two messages of one answer, as in [`sequent_event::State::answer_text`].
+const BETWEEN_MESSAGES: &str = "\n\n";
+
+/// A position in the stream of one run: `run_...:42`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor {
+    /// The run.
+    pub run: RunId,
+    /// The last event received.
+    pub after: Seq,
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.run, self.after)
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = InvalidCursor;
+
+    fn from_str(text: &str) -> Result<Self, InvalidCursor> {
+        let (run, after) = text.split_once(':').ok_or(InvalidCursor)?;
+        let run = run.parse().map_err(|_| InvalidCursor)?;
+        Ok(Self { run, after: native::parse_cursor(after)? })
+    }
+}
+
+/// Projects one log. Push every event from the first, even to resume: what the answer holds depends on all of them.
+#[derive(Debug, Clone)]
+pub struct Projector {
+    /// Frames at or before this position were received.
+    cursor: Cursor,
+    /// The text of the messages that are done; nothing before the first, whose text may be empty.
+    kept: Option<String>,
+    /// The text message being written.
+    open: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Start {
+    run_id: RunId,
+}
+
+#[derive(Serialize)]
+struct Delta<'a> {
+    delta: &'a str,
+}
+
+#[derive(Serialize)]
+struct Content<'a> {
+    content: &'a str,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    cancelled: bool,
+}
+
+#[derive(Serialize)]
+struct Failure<'a> {
+    code: &'a str,
+    message: &'a str,
+}
+
+impl Projector {
+    /// For a client that has received nothing yet.
+    #[must_use]
+    pub const fn new(run: RunId) -> Self {
+        Self::resume(Cursor { run, after: Seq::START })
+    }
+
+    /// For a client that has received the frames up to `cursor`.
+    #[must_use]
+    pub const fn resume(cursor: Cursor) -> Self {
+        Self { cursor, kept: None, open: None }
+    }
+
+    /// The frames of the next event that the client has not received.
+    #[must_use]
+    pub fn push(&mut self, event: &Event) -> Vec<Frame> {
+        let id = Cursor { run: self.cursor.run, after: event.seq };
+        let frames = event.body().map(|body| self.project(id, body)).unwrap_or_default();
+        if event.seq <= self.cursor.after {
+            return Vec::new();
+        }
+        if frames.is_empty() && event.seq == Seq::START.next() {
+            return vec![Frame::json(Some(&id), Some("start"), &Start { run_id: id.run })];
+        }
+        frames
+    }
+
+    fn project(&mut self, id: Cursor, body: &Body) -> Vec<Frame> {
+        match body {
+            Body::TextMessageStart { .. } => {
+                self.open = Some(String::new());
+                if self.kept.is_some() { vec![delta(id, BETWEEN_MESSAGES)] } else { Vec::new() }
+            }
+            Body::TextMessageContent { delta: piece, .. } => {
+                if let Some(open) = &mut self.open {
+                    open.push_str(piece);
+                }
+                vec![delta(id, piece)]
+            }
+            Body::TextMessageEnd { .. } => {
+                self.keep();
+                Vec::new()
+            }
+            Body::MessageAbandoned { .. } => {
+                if self.open.take().is_none() {
+                    return Vec::new(); // reasoning, which is not shown here
+                }
+                let content = self.kept.as_deref().unwrap_or_default();
+                vec![Frame::json(Some(&id), Some("reset"), &Content { content, cancelled: false })]
+            }
+            Body::RunFinished { outcome, .. } => vec![self.end(id, *outcome == Outcome::Cancelled)],
+            Body::RunError { message, code } => {
+                let failure = Frame::json(None, Some("error"), &Failure { code, message });
+                vec![failure, self.end(id, false)]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn end(&mut self, id: Cursor, cancelled: bool) -> Frame {
+        self.keep(); // a failed run keeps what it had said
+        let content = self.kept.as_deref().unwrap_or_default();
+        Frame::json(Some(&id), Some("end"), &Content { content, cancelled })
+    }
+
+    fn keep(&mut self) {
+        let Some(open) = self.open.take() else { return };
+        match &mut self.kept {
+            None => self.kept = Some(open),
+            Some(kept) => {
+                kept.push_str(BETWEEN_MESSAGES);
+                kept.push_str(&open);
+            }
+        }
+    }
+}
+
+fn delta(id: Cursor, delta: &str) -> Frame {
+    Frame::json(Some(&id), None, &Delta { delta })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_round_trips_and_nothing_else_parses() {
+        let cursor = Cursor { run: RunId::from_bits(9), after: Seq(42) };
+        assert_eq!(cursor.to_string(), "run_00000000000000000000000009:42");
+        assert_eq!(cursor.to_string().parse(), Ok(cursor));
+        for text in ["", "42", "run_00000000000000000000000009", "run_00000000000000000000000009:", "run_x:1"]
+        {
+            assert_eq!(text.parse::<Cursor>(), Err(InvalidCursor), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,236 @@
+use sequent_domain::Timestamp;
+use sequent_event::{ClaimReason, Entry, Payload, Role, Seq};
+use serde_json::json;
+
+use super::*;
+
+fn run() -> RunId {
+    RunId::from_bits(2)
+}
+
+fn project() -> ProjectId {
+    ProjectId::from_bits(1)
+}
+
+fn msg(id: u128) -> MessageId {
+    MessageId::from_bits(id)
+}
+
+fn started() -> Vec<Body> {
+    vec![
+        Body::UserMessage { message_id: msg(1), content: "Hi".into(), model: Some("demo".into()), by: None },
+        Body::RunClaimed { epoch: 1, writer: "w".into(), reason: ClaimReason::Start },
+        Body::RunStarted { thread_id: project(), run_id: run(), parent_run_id: None },
+    ]
+}
+
+fn finished(outcome: Outcome) -> Body {
+    Body::RunFinished { thread_id: project(), run_id: run(), outcome }
+}
+
+fn begin(id: u128, delta: &str) -> [Body; 2] {
+    [
+        Body::TextMessageStart { message_id: msg(id), role: Role::Assistant },
+        Body::TextMessageContent { message_id: msg(id), delta: delta.into() },
+    ]
+}
+
+fn end(id: u128) -> Body {
+    Body::TextMessageEnd { message_id: msg(id) }
+}
+
+fn tool(id: &str, arguments: &str) -> [Body; 3] {
+    let tool_call_id = id.to_owned();
+    [
+        Body::ToolCallStart {
+            tool_call_id: tool_call_id.clone(),
+            tool_call_name: "look".into(),
+            parent_message_id: None,
+        },
+        Body::ToolCallArgs { tool_call_id: tool_call_id.clone(), delta: arguments.into() },
+        Body::ToolCallEnd { tool_call_id },
+    ]
+}
+
+/// Chunks, one a line, of a log that the fold accepts.
+fn chunks(dialect: Dialect, bodies: Vec<Body>) -> String {
+    let mut projector = Projector::new(run(), dialect);
+    let mut state = sequent_event::State::default();
+    let mut lines = String::new();
+    for body in bodies {
+        let event = Entry::new(Timestamp::from_millis(5), body).at_seq(state.next());
+        state.apply(&event).unwrap();
+        for chunk in projector.push(&event) {
+            lines += &serde_json::to_string(&chunk).unwrap();
+            lines.push('\n');
+        }
+    }
+    lines
+}
+
+/// The types alone, for the order of things.
+fn types(dialect: Dialect, bodies: Vec<Body>) -> Vec<String> {
+    chunks(dialect, bodies)
+        .lines()
+        .map(|line| {
+            serde_json::from_str::<serde_json::Value>(line).unwrap()["type"].as_str().unwrap().to_owned()
+        })
+        .collect()
+}
+
+#[test]
+fn tools_run_here_and_a_new_step_follows_their_results() {
+    let mut log = started();
+    log.extend(tool("call-1", "{ \"b\": 1,\n \"a\": 12345678901234567890123 }"));
+    log.push(Body::ToolCallResult {
+        message_id: msg(8),
+        tool_call_id: "call-1".into(),
+        content: "sunny".into(),
+    });
+    log.extend(begin(9, "Sun."));
+    log.extend([end(9), finished(Outcome::Success)]);
+    insta::assert_snapshot!(chunks(Dialect::V5, log), @r#"
+    {"type":"start","messageId":"run_00000000000000000000000002","messageMetadata":{"runId":"run_00000000000000000000000002","projectId":"prj_00000000000000000000000001","model":"demo","demo":true}}
+    {"type":"start-step"}
+    {"type":"tool-input-start","toolCallId":"call-1","toolName":"look","providerExecuted":true}
+    {"type":"tool-input-delta","toolCallId":"call-1","inputTextDelta":"{ \"b\": 1,\n \"a\": 12345678901234567890123 }"}
+    {"type":"tool-input-available","toolCallId":"call-1","toolName":"look","input":{ "b": 1,
+     "a": 12345678901234567890123 },"providerExecuted":true}
+    {"type":"tool-output-available","toolCallId":"call-1","output":"sunny","providerExecuted":true}
+    {"type":"finish-step"}
+    {"type":"start-step"}
+    {"type":"text-start","id":"msg_00000000000000000000000009"}
+    {"type":"text-delta","id":"msg_00000000000000000000000009","delta":"Sun."}
+    {"type":"text-end","id":"msg_00000000000000000000000009"}
+    {"type":"finish-step"}
+    {"type":"finish","finishReason":"stop"}
+    "#);
+}
+
+#[test]
+fn a_cancel_ends_with_abort_and_finish() {
+    let mut log = started();
+    log.extend(tool("call-1", ""));
+    log.extend(begin(9, "Su"));
+    log.push(Body::CancelRequested { by: None, reason: CancelReason::Requested });
+    log.extend([end(9), finished(Outcome::Cancelled)]);
+    insta::assert_snapshot!(chunks(Dialect::V5, log), @r#"
+    {"type":"start","messageId":"run_00000000000000000000000002","messageMetadata":{"runId":"run_00000000000000000000000002","projectId":"prj_00000000000000000000000001","model":"demo","demo":true}}
+    {"type":"start-step"}
+    {"type":"tool-input-start","toolCallId":"call-1","toolName":"look","providerExecuted":true}
+    {"type":"tool-input-delta","toolCallId":"call-1","inputTextDelta":""}
+    {"type":"tool-input-available","toolCallId":"call-1","toolName":"look","input":{},"providerExecuted":true}
+    {"type":"text-start","id":"msg_00000000000000000000000009"}
+    {"type":"text-delta","id":"msg_00000000000000000000000009","delta":"Su"}
+    {"type":"text-end","id":"msg_00000000000000000000000009"}
+    {"type":"tool-output-error","toolCallId":"call-1","errorText":"The run ended before the tool had answered.","providerExecuted":true}
+    {"type":"finish-step"}
+    {"type":"abort","reason":"requested"}
+    {"type":"finish","finishReason":"other"}
+    "#);
+}
+
+#[test]
+fn an_error_closes_what_was_open() {
+    let mut log = started();
+    log.extend(begin(9, "Su"));
+    log.extend(tool("call-1", "{\"half").into_iter().take(2));
+    log.push(Body::RunError { message: "The model failed.".into(), code: "model_failed".into() });
+    insta::assert_snapshot!(chunks(Dialect::V5, log), @r#"
+    {"type":"start","messageId":"run_00000000000000000000000002","messageMetadata":{"runId":"run_00000000000000000000000002","projectId":"prj_00000000000000000000000001","model":"demo","demo":true}}
+    {"type":"start-step"}
+    {"type":"text-start","id":"msg_00000000000000000000000009"}
+    {"type":"text-delta","id":"msg_00000000000000000000000009","delta":"Su"}
+    {"type":"tool-input-start","toolCallId":"call-1","toolName":"look","providerExecuted":true}
+    {"type":"tool-input-delta","toolCallId":"call-1","inputTextDelta":"{\"half"}
+    {"type":"text-end","id":"msg_00000000000000000000000009"}
+    {"type":"tool-input-error","toolCallId":"call-1","toolName":"look","input":"{\"half","errorText":"The run ended while the call was being written.","providerExecuted":true}
+    {"type":"finish-step"}
+    {"type":"error","errorText":"The model failed.","code":"model_failed"}
+    {"type":"finish","finishReason":"error"}
+    "#);
+}
+
+#[test]
+fn a_run_that_ends_before_it_begins_is_a_whole_message() {
+    let cancel = Body::CancelRequested { by: None, reason: CancelReason::Interrupted };
+    let claim = Body::RunClaimed { epoch: 1, writer: "w".into(), reason: ClaimReason::Start };
+    let types = types(Dialect::V5, vec![cancel, claim, finished(Outcome::Cancelled)]);
+    assert_eq!(types, ["start", "start-step", "finish-step", "abort", "finish"]);
+}
+
+fn abandoned(keeps_text: bool) -> Vec<Body> {
+    let mut log = started();
+    if keeps_text {
+        log.extend(begin(3, "First."));
+        log.push(end(3));
+    }
+    log.extend(begin(4, "Hal"));
+    log.push(Body::RunClaimed { epoch: 2, writer: "x".into(), reason: ClaimReason::TakeOver });
+    log.push(Body::MessageAbandoned { message_id: msg(4) });
+    log.extend(begin(5, "Whole."));
+    log.extend([end(5), finished(Outcome::Success)]);
+    log
+}
+
+#[test]
+fn an_abandoned_message_is_marked_and_the_answer_is_the_last_step() {
+    insta::assert_snapshot!(chunks(Dialect::V5, abandoned(false)), @r#"
+    {"type":"start","messageId":"run_00000000000000000000000002","messageMetadata":{"runId":"run_00000000000000000000000002","projectId":"prj_00000000000000000000000001","model":"demo","demo":true}}
+    {"type":"start-step"}
+    {"type":"text-start","id":"msg_00000000000000000000000004"}
+    {"type":"text-delta","id":"msg_00000000000000000000000004","delta":"Hal"}
+    {"type":"text-end","id":"msg_00000000000000000000000004","providerMetadata":{"sequent":{"abandoned":true}}}
+    {"type":"data-sequent-event","data":{"seq":7,"v":1,"timestamp":5,"type":"MESSAGE_ABANDONED","messageId":"msg_00000000000000000000000004"},"transient":true}
+    {"type":"finish-step"}
+    {"type":"start-step"}
+    {"type":"text-start","id":"msg_00000000000000000000000005"}
+    {"type":"text-delta","id":"msg_00000000000000000000000005","delta":"Whole."}
+    {"type":"text-end","id":"msg_00000000000000000000000005"}
+    {"type":"finish-step"}
+    {"type":"finish","finishReason":"stop"}
+    "#);
+}
+
+#[test]
+fn version_7_drops_the_step_unless_it_holds_something_to_keep() {
+    let reset = types(Dialect::V7, abandoned(false));
+    assert_eq!(
+        reset,
+        [
+            "start",
+            "start-step",
+            "text-start",
+            "text-delta",
+            "reset-step",
+            "data-sequent-event",
+            "text-start",
+            "text-delta",
+            "text-end",
+            "finish-step",
+            "finish"
+        ]
+    );
+    assert_eq!(types(Dialect::V7, abandoned(true)), types(Dialect::V5, abandoned(true)));
+}
+
+#[test]
+fn what_the_protocol_has_no_word_for_passes_as_data() {
+    let fields = json!({"type": "HOLOGRAM_SHOWN", "v": 3, "depth": 7});
+    let payload = Payload::Unknown(fields.as_object().unwrap().clone());
+    let event = Entry { at: Timestamp::from_millis(5), payload }.at_seq(Seq(1));
+    let mut projector = Projector::new(run(), Dialect::V5);
+    let [chunk] = projector.push(&event).try_into().unwrap();
+    let expected = json!({"type": "data-sequent-event", "transient": true, "data":
+        {"seq": 1, "timestamp": 5, "type": "HOLOGRAM_SHOWN", "v": 3, "depth": 7}});
+    assert_eq!(serde_json::to_value(&chunk).unwrap(), expected);
+}
+
+#[test]
+fn tool_text_is_json_where_it_is_an_object_or_array() {
+    let json = |json: Json| serde_json::to_string(&json).unwrap();
+    assert_eq!(json(Json::of(" [1] ")), "[1]");
+    assert_eq!(json(Json::of("{broken")), "\"{broken\"");
+    assert_eq!(json(Json::of("12")), "\"12\"");
+    assert_eq!(json(Json::of_arguments(" ")), "{}");
+}

@@ -1,0 +1,228 @@
+//! Laws of the projections, on random logs.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+use sequent_event::{Event, Seq, State};
+use sequent_protocol::{native, simple, sse::Frame, ui_message};
+use serde_json::Value;
+use ui_message::Dialect;
+
+use crate::generator::{logs, run};
+
+/// `uiMessageChunkSchema` of versions 5, 6 and 7 alike, of which we use these.
+const ALLOWED: [&str; 21] = [
+    "start",
+    "start-step",
+    "text-start",
+    "text-delta",
+    "text-end",
+    "reasoning-start",
+    "reasoning-delta",
+    "reasoning-end",
+    "tool-input-start",
+    "tool-input-delta",
+    "tool-input-available",
+    "tool-input-error",
+    "tool-output-available",
+    "tool-output-error",
+    "source-url",
+    "data-sequent-event",
+    "message-metadata",
+    "finish-step",
+    "finish",
+    "abort",
+    "error",
+];
+
+fn simple_frames(log: &[Event], after: Seq) -> Vec<Frame> {
+    let mut projector = simple::Projector::resume(simple::Cursor { run: run(), after });
+    log.iter().flat_map(|event| projector.push(event)).collect()
+}
+
+fn ui_frames(log: &[Event], dialect: Dialect, skip: u64) -> Vec<Frame> {
+    let mut projector = ui_message::Projector::new(run(), dialect);
+    log.iter().flat_map(|event| projector.push_after(skip, event)).map(|chunk| chunk.frame()).collect()
+}
+
+fn ui_chunks(log: &[Event], dialect: Dialect) -> Vec<Value> {
+    ui_frames(log, dialect, 0)
+        .iter()
+        .map(|frame| {
+            let (_, data) = fields(frame);
+            serde_json::from_str(&data).expect("chunks are JSON")
+        })
+        .collect()
+}
+
+/// The event name and the data of a frame, as a client joins them.
+fn fields(frame: &Frame) -> (Option<&str>, String) {
+    let lines = || frame.as_str().lines();
+    let event = lines().find_map(|line| line.strip_prefix("event: "));
+    let data: Vec<&str> = lines().filter_map(|line| line.strip_prefix("data: ")).collect();
+    (event, data.join("\n"))
+}
+
+fn kind(chunk: &Value) -> &str {
+    chunk["type"].as_str().expect("chunks have a type")
+}
+
+/// What `processUIMessageStream` makes of the chunks: steps of parts, as `(text, marked as abandoned)` for text.
+/// Panics where it throws.
+fn read_texts(chunks: &[Value]) -> Vec<(String, bool)> {
+    let mut parts: Vec<(String, String, bool)> = Vec::new(); // id, text, abandoned; done ones have no id
+    let mut step_start = 0;
+    let mut reasoning: BTreeSet<&str> = BTreeSet::new();
+    let mut tools: BTreeSet<&str> = BTreeSet::new();
+    for chunk in chunks {
+        let id = chunk["id"].as_str().or(chunk["toolCallId"].as_str()).unwrap_or_default();
+        let open = parts.iter_mut().find(|part| part.0 == id && !id.is_empty());
+        match kind(chunk) {
+            "start-step" => step_start = parts.len(),
+            "reset-step" => {
+                parts.truncate(step_start);
+                reasoning.clear();
+            }
+            "text-start" => parts.push((id.to_owned(), String::new(), false)),
+            "text-delta" => {
+                open.expect("a delta has a start").1 += chunk["delta"].as_str().expect("a delta is text");
+            }
+            "text-end" => {
+                let part = open.expect("an end has a start");
+                part.0.clear();
+                part.2 = chunk["providerMetadata"]["sequent"]["abandoned"] == true;
+            }
+            "reasoning-start" => assert!(reasoning.insert(id)),
+            "reasoning-delta" => assert!(reasoning.contains(id)),
+            "reasoning-end" => assert!(reasoning.remove(id)),
+            "tool-input-start" => {
+                tools.insert(id);
+            }
+            "tool-input-delta"
+            | "tool-input-available"
+            | "tool-input-error"
+            | "tool-output-available"
+            | "tool-output-error" => assert!(tools.contains(id), "{chunk} without a start"),
+            "finish-step" => {
+                assert!(parts.iter().all(|part| part.0.is_empty()), "version 5 would lose an open text");
+                assert!(reasoning.is_empty(), "version 5 would lose open reasoning");
+            }
+            _ => {}
+        }
+    }
+    parts.into_iter().map(|(_, text, abandoned)| (text, abandoned)).collect()
+}
+
+proptest! {
+    #[test]
+    fn a_resumed_simple_stream_is_the_rest_of_the_whole(log in logs(60), at in any::<prop::sample::Index>()) {
+        let at = at.index(log.len() + 1);
+        let mut projector = simple::Projector::new(run());
+        let whole: Vec<Vec<Frame>> = log.iter().map(|event| projector.push(event)).collect();
+        let rest: Vec<Frame> = whole[at..].concat();
+        prop_assert_eq!(simple_frames(&log, Seq(at as u64)), rest);
+    }
+
+    #[test]
+    fn a_resumed_ui_stream_is_the_rest_of_the_whole(log in logs(60), at in any::<prop::sample::Index>(), v7: bool) {
+        let dialect = if v7 { Dialect::V7 } else { Dialect::V5 };
+        let whole = ui_frames(&log, dialect, 0);
+        let at = at.index(whole.len() + 1);
+        prop_assert_eq!(&ui_frames(&log, dialect, at as u64), &whole[at..]);
+        // A longer log only ever adds: what was sent live stands in every replay.
+        let shorter = ui_frames(&log[..log.len() / 2], dialect, 0);
+        prop_assert_eq!(&shorter, &whole[..shorter.len()]);
+    }
+
+    #[test]
+    fn the_count_is_that_of_the_chunks_seen(log in logs(60)) {
+        let mut projector = ui_message::Projector::new(run(), Dialect::V5);
+        let mut seen = 0;
+        for event in &log {
+            seen += projector.push(event).len() as u64;
+            prop_assert_eq!(projector.count(), seen);
+        }
+    }
+
+    #[test]
+    fn native_frames_are_the_events(log in logs(40)) {
+        for event in &log {
+            let frame = native::frame(event);
+            let (name, data) = fields(&frame);
+            prop_assert_eq!(name, Some(event.entry.type_name()));
+            prop_assert_eq!(&serde_json::from_str::<Event>(&data).unwrap(), event);
+            let id = format!("id: {}\n", event.seq);
+            prop_assert!(frame.as_str().starts_with(&id));
+        }
+    }
+
+    #[test]
+    fn the_text_of_the_simple_stream_is_the_answer(log in logs(80)) {
+        let mut projector = simple::Projector::new(run());
+        let mut state = State::default();
+        let mut text = String::new();
+        for event in &log {
+            state.apply(event).unwrap();
+            for frame in projector.push(event) {
+                let (name, data) = fields(&frame);
+                let data: Value = serde_json::from_str(&data).unwrap_or_default();
+                match name {
+                    None => text += data["delta"].as_str().unwrap_or_default(),
+                    Some("reset") => text = data["content"].as_str().unwrap().to_owned(),
+                    Some("end") => {
+                        prop_assert_eq!(&data["content"], &text);
+                        prop_assert_eq!(&state.answer_text(), &text);
+                    }
+                    name => prop_assert!(matches!(name, Some("start" | "error"))),
+                }
+            }
+            if event.is_terminal() {
+                prop_assert_eq!(&state.answer_text(), &text);
+            }
+        }
+    }
+
+    #[test]
+    fn every_version_of_the_sdk_can_read_the_ui_stream(log in logs(80)) {
+        for chunk in ui_chunks(&log, Dialect::V5) {
+            prop_assert!(ALLOWED.contains(&kind(&chunk)), "{}", chunk);
+        }
+        for chunk in ui_chunks(&log, Dialect::V7) {
+            prop_assert!(ALLOWED.contains(&kind(&chunk)) || kind(&chunk) == "reset-step", "{}", chunk);
+        }
+    }
+
+    #[test]
+    fn ui_text_that_is_not_marked_is_the_answer(log in logs(80), v7: bool) {
+        let dialect = if v7 { Dialect::V7 } else { Dialect::V5 };
+        let state = State::of(&log).unwrap();
+        let mut answers: Vec<String> = state.answers.iter().map(|answer| answer.text.clone()).collect();
+        answers.extend(state.open.filter(|open| !open.reasoning).map(|open| open.text));
+        let mut shown = read_texts(&ui_chunks(&log, dialect));
+        shown.retain(|(_, abandoned)| !abandoned);
+        prop_assert_eq!(shown.into_iter().map(|(text, _)| text).collect::<Vec<_>>(), answers);
+    }
+
+    #[test]
+    fn steps_and_messages_of_the_ui_stream_are_framed(log in logs(80)) {
+        let chunks = ui_chunks(&log, Dialect::V5);
+        let mut outside = true;
+        let mut in_step = false;
+        for chunk in &chunks {
+            match kind(chunk) {
+                "start" => prop_assert!(std::mem::replace(&mut outside, false), "start inside a message"),
+                "start-step" => prop_assert!(!std::mem::replace(&mut in_step, true)),
+                "finish-step" => prop_assert!(std::mem::replace(&mut in_step, false)),
+                "finish" => {
+                    prop_assert!(!in_step, "finish inside a step");
+                    prop_assert!(!std::mem::replace(&mut outside, true), "finish without start");
+                }
+                "data-sequent-event" | "message-metadata" | "abort" | "error" => {}
+                other => prop_assert!(in_step, "{} outside a step", other),
+            }
+        }
+        let terminals = log.iter().filter(|event| event.is_terminal()).count();
+        let finishes = chunks.iter().filter(|chunk| kind(chunk) == "finish").count();
+        prop_assert_eq!(finishes, terminals, "one finish per execution");
+    }
+}

@@ -1,0 +1,136 @@
+//! Runs under every fault at once, in virtual time: the same seed plays the same run.
+
+mod check;
+pub(crate) mod mutation;
+mod owner;
+mod world;
+
+use std::{
+    collections::BTreeMap,
+    hash::{DefaultHasher, Hash, Hasher},
+};
+
+use mutation::Mutation;
+use world::{Report, play};
+
+/// Seeds of one test run; `SIM_SEEDS` asks for more.
+fn seeds() -> u64 {
+    std::env::var("SIM_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(1000)
+}
+
+fn fingerprint(report: &Report) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    report.trace.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Plays seeds on two threads. A run is single-threaded, so this does not touch its determinism.
+fn play_all(seeds: std::ops::Range<u64>, mutation: Mutation) -> Vec<Report> {
+    let half = seeds.start + (seeds.end - seeds.start) / 2;
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| (half..seeds.end).map(|seed| play(seed, mutation)).collect::<Vec<_>>());
+        let mut reports: Vec<Report> = (seeds.start..half).map(|seed| play(seed, mutation)).collect();
+        reports.extend(other.join().unwrap());
+        reports
+    })
+}
+
+#[test]
+fn every_run_keeps_every_promise() {
+    let mut total = Report {
+        seed: 0,
+        violations: Vec::new(),
+        trace: String::new(),
+        events: 0,
+        epochs: 0,
+        succeeded: 0,
+        failed: 0,
+        storage_calls: 0,
+        faults: 0,
+    };
+    for start in (0..seeds()).step_by(250) {
+        for report in play_all(start..(start + 250).min(seeds()), Mutation::None) {
+            assert!(
+                report.violations.is_empty(),
+                "{}\nseed {}: {:#?}",
+                report.trace,
+                report.seed,
+                report.violations
+            );
+            total.events += report.events;
+            total.epochs += report.epochs;
+            total.succeeded += report.succeeded;
+            total.failed += report.failed;
+            total.storage_calls += report.storage_calls;
+            total.faults += report.faults;
+        }
+    }
+    let Report { events, epochs, succeeded, failed, storage_calls, faults, .. } = total;
+    println!(
+        "{} seeds: {events} events by {epochs} owners, {succeeded} operations succeeded, {failed} failed, \
+         {storage_calls} storage calls, {faults} faults",
+        seeds()
+    );
+    assert!(succeeded > failed, "{succeeded} operations succeeded, {failed} failed");
+    assert!(faults > seeds() && epochs > usize::try_from(seeds()).unwrap(), "there was something to survive");
+}
+
+#[test]
+fn the_same_seed_plays_the_same_run() {
+    let mut different = std::collections::BTreeSet::new();
+    for seed in 0..25 {
+        let (one, two) = (play(seed, Mutation::None), play(seed, Mutation::None));
+        assert_eq!(fingerprint(&one), fingerprint(&two), "seed {seed}:\n{}\n\n{}", one.trace, two.trace);
+        different.insert(fingerprint(&one));
+    }
+    assert_eq!(different.len(), 25, "other seeds play other runs");
+}
+
+/// How many of a few seeds catch a broken rule, by the promise that was found broken.
+fn caught(mutation: Mutation) -> BTreeMap<&'static str, usize> {
+    let mut caught = BTreeMap::new();
+    for report in play_all(0..60, mutation) {
+        let rules: std::collections::BTreeSet<_> = report.violations.iter().map(|(rule, _)| *rule).collect();
+        for rule in rules {
+            *caught.entry(rule).or_default() += 1;
+        }
+    }
+    println!("{mutation:?}: {caught:?}");
+    caught
+}
+
+#[test]
+fn without_the_batch_check_events_are_stored_twice() {
+    let caught = caught(Mutation::NoBatchCheck);
+    assert!(caught.contains_key("nothing but what was sent"), "{caught:?}");
+}
+
+#[test]
+fn without_the_epoch_check_a_fenced_owner_writes_on() {
+    let caught = caught(Mutation::NoEpochCheck);
+    assert!(caught.contains_key("fencing"), "{caught:?}");
+}
+
+#[test]
+fn showing_before_storing_is_seen() {
+    let caught = caught(Mutation::ShowBeforeStore);
+    assert!(caught.contains_key("truth before show"), "{caught:?}");
+}
+
+#[test]
+fn an_unconditional_write_loses_what_was_acknowledged() {
+    let caught = caught(Mutation::Overwrite);
+    assert!(caught.contains_key("acknowledged is stored"), "{caught:?}");
+}
+
+#[test]
+fn a_terminal_moved_over_a_cancel_is_seen() {
+    let caught = caught(Mutation::RenumberOverCancel);
+    assert!(caught.contains_key("no terminal over news"), "{caught:?}");
+}
+
+#[test]
+fn a_terminal_in_two_writes_is_seen() {
+    let caught = caught(Mutation::SplitTerminal);
+    assert!(caught.contains_key("one transaction"), "{caught:?}");
+}

@@ -1,0 +1,153 @@
+//! What an owner of a simulated run does: it answers, listens, and closes the log.
+
+use std::time::Duration;
+
+use sequent_domain::MessageId;
+use sequent_event::{Body, Outcome, Phase, Role, Usage};
+use sequent_runlog::{Finish, Stopped, Writer};
+use tokio::time::sleep;
+
+use super::world::{World, project};
+use crate::memory::{Closed, Process, Rows, key};
+
+/// How an owner's time ended without an error.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    Finished,
+    Left,
+}
+
+pub(super) fn question() -> Body {
+    says(MessageId::from_bits(7))
+}
+
+pub(super) fn says(message_id: MessageId) -> Body {
+    Body::UserMessage { message_id, content: "Why?".into(), by: None, model: None }
+}
+
+pub(super) fn started() -> Body {
+    Body::RunStarted { thread_id: project(), run_id: key().run, parent_run_id: None }
+}
+
+pub(super) async fn work(world: &World, writer: Writer<Process>, epoch: u32) -> Result<Ended, Stopped> {
+    let owner = Owner { world, epoch };
+    let opening = writer.opening().clone();
+    let signals = writer.signals();
+    if opening.phase == Phase::Pending {
+        owner.say(&writer, started()).await?;
+    }
+    if let Some(open) = opening.open {
+        owner.say(&writer, Body::MessageAbandoned { message_id: open.id }).await?;
+    }
+    let lazy = fastrand::u8(..) < 30;
+    loop {
+        let answered = signals.borrow().prompts;
+        let message_id = MessageId::from_bits(fastrand::u128(..));
+        owner.say(&writer, Body::TextMessageStart { message_id, role: Role::Assistant }).await?;
+        for _ in 0..fastrand::usize(1..60) {
+            if signals.borrow().cancel.is_some() {
+                break;
+            }
+            if world.table.faulty() && fastrand::u8(..) < 2 {
+                return owner.leave(writer).await;
+            }
+            owner.say(&writer, Body::TextMessageContent { message_id, delta: words() }).await?;
+            if fastrand::u8(..) < 20 {
+                owner.flush(&writer).await?;
+            }
+            if lazy || fastrand::bool() {
+                sleep(Duration::from_millis(fastrand::u64(0..if lazy { 400 } else { 40 }))).await;
+            }
+        }
+        owner.say(&writer, Body::TextMessageEnd { message_id }).await?;
+        loop {
+            let known = *signals.borrow();
+            let outcome = if known.cancel.is_some() { Outcome::Cancelled } else { Outcome::Success };
+            if known.cancel.is_none() && known.prompts > answered {
+                break; // somebody said more: answer that, too
+            }
+            let finished = Body::RunFinished { thread_id: project(), run_id: key().run, outcome };
+            match owner.finish(&writer, known, vec![usage(), finished]).await? {
+                Finish::Done(_) => return Ok(Ended::Finished),
+                Finish::Superseded => {}
+            }
+        }
+    }
+}
+
+struct Owner<'a> {
+    world: &'a World,
+    epoch: u32,
+}
+
+impl Owner<'_> {
+    /// Hands an event over, noting it first: whatever becomes of the call, the event may be stored from now on.
+    async fn say(&self, writer: &Writer<Process>, body: Body) -> Result<(), Stopped> {
+        self.note(|sent| sent.push(body.clone()));
+        writer.append(body).await
+    }
+
+    async fn flush(&self, writer: &Writer<Process>) -> Result<(), Stopped> {
+        self.world.count("flush", writer.flush().await)?;
+        self.acknowledge();
+        Ok(())
+    }
+
+    async fn finish(
+        &self,
+        writer: &Writer<Process>,
+        known: sequent_runlog::Signals,
+        bodies: Vec<Body>,
+    ) -> Result<Finish, Stopped> {
+        let count = bodies.len();
+        self.note(|sent| sent.extend(bodies.iter().cloned()));
+        let rows = |state: &_| Rows { close: Some(Closed::of(state)), ..Rows::default() };
+        let finish = self.world.count("finish", writer.finish(known, bodies, rows).await)?;
+        match &finish {
+            Finish::Superseded => self.note(|sent| sent.truncate(sent.len() - count)),
+            Finish::Done(_) => self.acknowledge(),
+        }
+        Ok(finish)
+    }
+
+    /// Hands the run over, in good order or by forgetting it.
+    async fn leave(&self, writer: Writer<Process>) -> Result<Ended, Stopped> {
+        if fastrand::bool() {
+            self.world.count("release", writer.release().await)?;
+            self.acknowledge();
+        }
+        Ok(Ended::Left)
+    }
+
+    fn note(&self, change: impl FnOnce(&mut Vec<Body>)) {
+        let mut history = self.world.history.lock().unwrap();
+        change(&mut history.owners.entry(self.epoch).or_default().sent);
+    }
+
+    fn acknowledge(&self) {
+        let mut history = self.world.history.lock().unwrap();
+        let owner = history.owners.entry(self.epoch).or_default();
+        owner.acknowledged = owner.sent.len();
+    }
+}
+
+fn words() -> String {
+    let unit = fastrand::choice(["a", "é ", "語", "🦀", "\n\"", "word "]).unwrap();
+    let often = if fastrand::u8(..) < 2 { fastrand::usize(4000..9000) } else { fastrand::usize(1..6) };
+    format!("{}{}", fastrand::u16(..), unit.repeat(often))
+}
+
+fn usage() -> Body {
+    Body::UsageRecorded(Usage {
+        provider: "demo".into(),
+        model: "demo".into(),
+        input_tokens: 1,
+        output_tokens: 2,
+        cached_input_tokens: 0,
+        reasoning_tokens: 0,
+        cost_micro_usd: None,
+        estimated: false,
+        latency_ms: 3,
+        finish_reason: "stop".into(),
+    })
+}

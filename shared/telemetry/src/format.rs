@@ -1,0 +1,45 @@
+//! Which of the two forms log lines have.
+
+use std::io::IsTerminal as _;
+
+/// The form of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// One JSON object per line, for machines.
+    Json,
+    /// One line of aligned text, for a person at a terminal.
+    Text,
+}
+
+impl Format {
+    /// `LOG_FORMAT` (`text` or `json`) decides; without it, text in development at a terminal, JSON everywhere else.
+    #[must_use]
+    pub fn from_env() -> Self {
+        let stage = std::env::var("STAGE").unwrap_or_default();
+        let asked = std::env::var("LOG_FORMAT").unwrap_or_default();
+        Self::choose(&asked, &stage, std::io::stdout().is_terminal())
+    }
+
+    fn choose(asked: &str, stage: &str, terminal: bool) -> Self {
+        match asked.to_ascii_lowercase().as_str() {
+            "text" => Self::Text,
+            "json" => Self::Json,
+            _ if stage == "dev" && terminal => Self::Text,
+            _ => Self::Json,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_only_when_asked_or_at_a_developers_terminal() {
+        assert_eq!(Format::choose("", "dev", true), Format::Text);
+        assert_eq!(Format::choose("", "dev", false), Format::Json);
+        assert_eq!(Format::choose("", "prod", true), Format::Json);
+        assert_eq!(Format::choose("TEXT", "prod", false), Format::Text);
+        assert_eq!(Format::choose("json", "dev", true), Format::Json);
+    }
+}
