@@ -93,7 +93,8 @@ pub(crate) async fn create(
         return Err(invalid().at("/scopes", "a key has at least one scope"));
     }
     let scopes = body.scopes.iter().copied().collect();
-    let (key, token) = auth.identity.create_api_key(&caller, name.to_owned(), scopes, Timestamp::now()).await?;
+    let (key, token) =
+        auth.identity.create_api_key(&caller, name.to_owned(), scopes, Timestamp::now()).await?;
     let created = CreatedApiKey { key: token.expose().to_owned(), details: key.into() };
     Ok((StatusCode::CREATED, NO_STORE, Json(created)))
 }

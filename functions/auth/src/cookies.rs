@@ -46,6 +46,12 @@ impl Cookies {
         self.headers(("", 0), ("", 0))
     }
 
+    /// Takes back a refresh token that is good for nothing, so that the browser stops sending it.
+    pub(crate) fn clear_refresh(self) -> AppendHeaders<[(HeaderName, String); 1]> {
+        let AppendHeaders([_, refresh]) = self.clear();
+        AppendHeaders([refresh])
+    }
+
     /// The refresh token a browser sends, if it has the form of one; `Some(None)` when there is a cookie without.
     pub(crate) fn refresh_token(self, headers: &HeaderMap) -> Option<Option<RefreshToken>> {
         cookie(headers, self.refresh).map(|text| RefreshToken::parse(text.expose_secret()))
@@ -56,7 +62,10 @@ impl Cookies {
         AppendHeaders([
             (
                 SET_COOKIE,
-                format!("{access_name}={}; Path=/; Max-Age={}; HttpOnly; SameSite=Lax{secure}", access.0, access.1),
+                format!(
+                    "{access_name}={}; Path=/; Max-Age={}; HttpOnly; SameSite=Lax{secure}",
+                    access.0, access.1
+                ),
             ),
             (
                 SET_COOKIE,
@@ -77,7 +86,10 @@ mod tests {
     fn attributes_fit_the_prefixes() {
         let AppendHeaders([(_, access), (_, refresh)]) = Cookies::new(false).clear();
         assert_eq!(access, "__Host-sequent_access=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax; Secure");
-        assert_eq!(refresh, "__Secure-sequent_refresh=; Path=/api/auth; Max-Age=0; HttpOnly; SameSite=Strict; Secure");
+        assert_eq!(
+            refresh,
+            "__Secure-sequent_refresh=; Path=/api/auth; Max-Age=0; HttpOnly; SameSite=Strict; Secure"
+        );
         let AppendHeaders([(_, access), (_, refresh)]) = Cookies::new(true).clear();
         assert_eq!(access, "sequent_access=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax");
         assert_eq!(refresh, "sequent_refresh=; Path=/api/auth; Max-Age=0; HttpOnly; SameSite=Strict");

@@ -26,7 +26,10 @@ pub(crate) struct CsrfToken {
     tag = "auth",
     responses((status = 200, description = "The token.", body = CsrfToken), Problems),
 )]
-pub(crate) async fn csrf_token(State(auth): State<Auth>, caller: Principal) -> Result<impl IntoResponse, Problem> {
+pub(crate) async fn csrf_token(
+    State(auth): State<Auth>,
+    caller: Principal,
+) -> Result<impl IntoResponse, Problem> {
     let session = caller.session.ok_or_else(|| {
         Problem::bad_request("no_session", "Only sessions have a CSRF token; an API key does not need one.")
     })?;

@@ -113,7 +113,7 @@ pub(crate) async fn refresh(
             })
         }
         Err(error @ (Error::InvalidRefreshToken | Error::ReusedRefreshToken)) if has_cookie && !in_body => {
-            Ok((auth.cookies.clear(), Problem::from(error)).into_response())
+            Ok((auth.cookies.clear_refresh(), Problem::from(error)).into_response())
         }
         Err(error) => Err(error.into()),
     }
@@ -149,7 +149,8 @@ pub(crate) async fn logout(
     if let Some(token) = Presented::find(&auth, &headers, &body)?.token {
         auth.identity.sign_out(&token, now).await?;
     }
-    if let Some((caller, session)) = caller.and_then(|caller| caller.session.map(|session| (caller, session))) {
+    if let Some((caller, session)) = caller.and_then(|caller| caller.session.map(|session| (caller, session)))
+    {
         match auth.identity.revoke_session(caller.tenant, caller.user, session, now).await {
             Ok(()) | Err(Error::NotFound) => {}
             Err(error) => return Err(error.into()),

@@ -11,7 +11,6 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 pub const DOCUMENT: &str = include_str!("../openapi.json");
 
 /// The function's routes.
-#[must_use]
 pub fn router() -> Router {
     routed().split_for_parts().0
 }

@@ -9,7 +9,14 @@ use sequent_http::{
 use serde_json::Value;
 
 fn generated() -> String {
-    let document = openapi::merge([sequent_auth_function::openapi(), sequent_openapi_function::openapi()]);
+    let document = openapi::merge([
+        sequent_auth_function::openapi(),
+        sequent_chat_function::openapi(),
+        sequent_projects_function::openapi(),
+        sequent_runs_function::openapi(),
+        sequent_health_function::openapi(),
+        sequent_openapi_function::openapi(),
+    ]);
     let mut text = document.to_pretty_json().unwrap();
     text.push('\n');
     text

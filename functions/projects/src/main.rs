@@ -1,3 +1,25 @@
-//! projects
+//! The `projects` function.
 
-fn main() {}
+use std::sync::Arc;
+
+use sequent_data::Store;
+use sequent_http::{Error, Pipeline};
+use sequent_identity::{Config, Identity, Vault};
+use sequent_projects_function::{Conversations, models, router};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    sequent_telemetry::init();
+    let sdk = sequent_aws::config();
+    let store = Store::from_env(&sdk)?;
+    let secrets = aws_sdk_secretsmanager::Client::new(&sdk);
+    let vault = Vault::from_env(&secrets)?;
+    let identity = Arc::new(Identity::new(store.clone(), vault.clone(), &Config::from_env()?)?);
+
+    // Connections, TLS sessions and keys exist before the first request. A secret that cannot be read yet is read then.
+    let ((), _, models) = tokio::join!(store.warm(), vault.get(), models(&secrets));
+    let conversations = Conversations::new(store.clone(), vault.clone(), models?);
+
+    let pipeline = Pipeline::new("projects").store(store).authenticator(identity).keyring(vault);
+    sequent_http::run(pipeline, router(conversations)).await
+}

@@ -1,1 +1,56 @@
-//! runs
+//! Runs over HTTP: what was executed, at what cost, and stopping it.
+//!
+//! Thin: each handler parses, authorises, asks [`sequent_run`] and renders. What a caller may not see is not found.
+
+mod cancel;
+mod runs;
+
+use sequent_http::{Problem, axum::Router, openapi};
+use sequent_identity::Vault;
+use sequent_runlog::{DynamoStorage, Settings};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// What the handlers share.
+#[derive(Clone)]
+pub struct Executions {
+    storage: DynamoStorage,
+    settings: Settings,
+    vault: Vault,
+}
+
+impl Executions {
+    /// Runs whose logs are in `storage`, paged with the cursor key in `vault`.
+    #[must_use]
+    pub fn new(storage: DynamoStorage, settings: Settings, vault: Vault) -> Self {
+        Self { storage, settings, vault }
+    }
+}
+
+/// The function's routes.
+pub fn router(executions: Executions) -> Router {
+    routed().split_for_parts().0.with_state(executions)
+}
+
+/// The function's part of the API's document.
+#[must_use]
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    routed().into_openapi()
+}
+
+fn routed() -> OpenApiRouter<Executions> {
+    OpenApiRouter::with_openapi(openapi::base())
+        .routes(routes!(runs::list))
+        .routes(routes!(runs::get))
+        .routes(routes!(cancel::cancel))
+}
+
+/// What a caller is told when a run operation fails.
+fn problem(error: sequent_run::Error) -> Problem {
+    use sequent_run::Error;
+    match error {
+        Error::NotFound => Problem::not_found("There is no such run."),
+        Error::Cursor(error) => error.into(),
+        Error::Data(error) => error.into(),
+        error => Problem::unavailable(error),
+    }
+}

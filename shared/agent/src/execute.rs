@@ -7,7 +7,7 @@ use sequent_domain::MessageId;
 use sequent_event::{Body, Outcome, Role, Usage};
 use sequent_model::{Chunk, Chunks, Context, FinishReason, ModelName, Request};
 use sequent_run::{Error, Run, Runs, finish};
-use sequent_runlog::{DynamoStorage, Finish, LogKey, Signals, Writer};
+use sequent_runlog::{DynamoStorage, Finish, LogKey, Signals, Stopped, Writer};
 use tokio::time::Instant;
 
 use crate::{Engine, conversation::conversation};
@@ -138,8 +138,8 @@ impl Execution<'_> {
             }
             // The writer knows why; any call tells.
             Left::Stopped => {
-                self.writer.flush().await?;
-                return Err(Error::NotFound);
+                let stopped = self.writer.flush().await.err().unwrap_or(Stopped::Ended);
+                return Err(stopped.into());
             }
             // Dropping the writer stores what is buffered and gives the lease up.
             Left::OutOfTime => return Ok(Ended::HandedOver),

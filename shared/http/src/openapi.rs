@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use sequent_domain::{ApiKeyId, MessageId, ProjectId, RunId, SessionId, Timestamp, UserId};
 use utoipa::openapi::{
     Components, ComponentsBuilder, Content, Info, ObjectBuilder, OpenApi, OpenApiBuilder, Paths, Ref, RefOr,
     ResponseBuilder,
@@ -56,7 +57,7 @@ fn components() -> Components {
         .description(Some("The access token of register, login or refresh."))
         .build();
     let cookie = "Set by register, login and refresh. Writes also need the header X-CSRF-Token.";
-    ComponentsBuilder::new()
+    shared_types(ComponentsBuilder::new())
         .security_scheme("bearer", SecurityScheme::Http(bearer))
         .security_scheme("apiKey", SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("x-api-key"))))
         .security_scheme(
@@ -75,6 +76,18 @@ fn components() -> Components {
             response("Too many requests.").header("Retry-After", string("Seconds until the next try.")),
         )
         .build()
+}
+
+/// Types of the vocabulary. `utoipa` collects the schemas of bodies by itself, but not those of parameters.
+fn shared_types(components: ComponentsBuilder) -> ComponentsBuilder {
+    components
+        .schema_from::<ApiKeyId>()
+        .schema_from::<MessageId>()
+        .schema_from::<ProjectId>()
+        .schema_from::<RunId>()
+        .schema_from::<SessionId>()
+        .schema_from::<Timestamp>()
+        .schema_from::<UserId>()
 }
 
 fn response(description: &str) -> ResponseBuilder {

@@ -116,7 +116,12 @@ impl Issuer {
     ///
     /// # Errors
     /// When no key may sign now.
-    pub fn issue(&self, ring: &KeyRing, subject: &Subject, now: Timestamp) -> Result<SecretString, signing::Error> {
+    pub fn issue(
+        &self,
+        ring: &KeyRing,
+        subject: &Subject,
+        now: Timestamp,
+    ) -> Result<SecretString, signing::Error> {
         let key = ring.signer(now)?;
         let claims = Claims {
             iss: self.url.clone(),
@@ -132,7 +137,8 @@ impl Issuer {
         let mut header = Header::new(Algorithm::EdDSA);
         header.typ = Some(TYPE.to_owned());
         header.kid = Some(key.kid().to_owned());
-        let token = jsonwebtoken::encode(&header, &claims, key.private()).map_err(|_| signing::Error::InvalidKey)?;
+        let token =
+            jsonwebtoken::encode(&header, &claims, key.private()).map_err(|_| signing::Error::InvalidKey)?;
         Ok(token.into())
     }
 
@@ -178,11 +184,11 @@ fn own_header(header: &Header) -> Option<&str> {
         || header.x5c.is_some()
         || header.x5t.is_some()
         || header.x5t_s256.is_some();
-    let extended = header.crit.is_some() || header.enc.is_some() || header.zip.is_some() || header.cty.is_some();
+    let extended =
+        header.crit.is_some() || header.enc.is_some() || header.zip.is_some() || header.cty.is_some();
     let ours = header.alg == Algorithm::EdDSA && header.typ.as_deref() == Some(TYPE);
     if ours && !brings_key && !extended { header.kid.as_deref() } else { None }
 }
-
 
 #[cfg(test)]
 mod tests;

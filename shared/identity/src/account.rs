@@ -75,7 +75,12 @@ impl Identity {
     ///
     /// # Errors
     /// [`Error::EmailTaken`]; nothing was created then.
-    pub async fn sign_up(&self, account: NewAccount, device: Device, now: Timestamp) -> Result<SignedIn, Error> {
+    pub async fn sign_up(
+        &self,
+        account: NewAccount,
+        device: Device,
+        now: Timestamp,
+    ) -> Result<SignedIn, Error> {
         // Hashed whether or not the address is free, so that the time taken does not tell.
         let password_hash = self.hasher.hash(account.password).await?;
         let user = User {

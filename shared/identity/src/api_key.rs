@@ -145,7 +145,12 @@ impl Identity {
     ///
     /// # Errors
     /// [`Error::NotFound`].
-    pub async fn revoke_api_key(&self, caller: &Principal, id: ApiKeyId, now: Timestamp) -> Result<(), Error> {
+    pub async fn revoke_api_key(
+        &self,
+        caller: &Principal,
+        id: ApiKeyId,
+        now: Timestamp,
+    ) -> Result<(), Error> {
         let at = key::api_key(caller.tenant, id);
         let found: Option<ApiKey> = self.store.get(&at).await?;
         let found = found.ok_or(Error::NotFound)?;

@@ -26,7 +26,12 @@ impl Authenticator for Identity {
 }
 
 impl Identity {
-    async fn by_access_token(&self, token: &SecretString, via: Via, now: Timestamp) -> Result<Option<Principal>, Error> {
+    async fn by_access_token(
+        &self,
+        token: &SecretString,
+        via: Via,
+        now: Timestamp,
+    ) -> Result<Option<Principal>, Error> {
         let token = token.expose_secret();
         let mut verdict = self.issuer.verify(self.vault.get().await?.ring(), token, now);
         // A key may have been added since we read them. Reading again is rationed, whatever ids strangers make up.

@@ -12,8 +12,11 @@ use jsonwebtoken::{
 };
 use ring::signature::{ED25519, Ed25519KeyPair, UnparsedPublicKey};
 
-static PROVIDER: CryptoProvider =
-    CryptoProvider { signer_factory: signer, verifier_factory: verifier, key_utils: KeyUtils::new_unimplemented() };
+static PROVIDER: CryptoProvider = CryptoProvider {
+    signer_factory: signer,
+    verifier_factory: verifier,
+    key_utils: KeyUtils::new_unimplemented(),
+};
 
 /// Makes this the process's provider. Cheap and safe to repeat; it must precede the first use of a key, which is why
 /// the constructors of signing keys call it.
@@ -52,7 +55,8 @@ impl JwtVerifier for RingVerifier {
 
 fn signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>, Error> {
     only_eddsa(*algorithm, key.family())?;
-    let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(key.as_bytes()).map_err(|_| ErrorKind::InvalidEddsaKey)?;
+    let pair =
+        Ed25519KeyPair::from_pkcs8_maybe_unchecked(key.as_bytes()).map_err(|_| ErrorKind::InvalidEddsaKey)?;
     Ok(Box::new(RingSigner(pair)))
 }
 
@@ -77,8 +81,17 @@ mod tests {
     fn no_other_algorithm_can_be_built() {
         let (secret, ed) = (DecodingKey::from_secret(b"secret"), DecodingKey::from_ed_der(&[0; 32]));
         for algorithm in [
-            Algorithm::HS256, Algorithm::HS384, Algorithm::HS512, Algorithm::ES256, Algorithm::ES384,
-            Algorithm::RS256, Algorithm::RS384, Algorithm::RS512, Algorithm::PS256, Algorithm::PS384, Algorithm::PS512,
+            Algorithm::HS256,
+            Algorithm::HS384,
+            Algorithm::HS512,
+            Algorithm::ES256,
+            Algorithm::ES384,
+            Algorithm::RS256,
+            Algorithm::RS384,
+            Algorithm::RS512,
+            Algorithm::PS256,
+            Algorithm::PS384,
+            Algorithm::PS512,
         ] {
             assert!(verifier(&algorithm, &ed).is_err());
             assert!(verifier(&algorithm, &secret).is_err());

@@ -94,9 +94,26 @@ mod tests {
         let long_local = format!("{}@example.com", "a".repeat(65));
         let long = format!("a@{}com", "abcdefghij.".repeat(24));
         for text in [
-            "", "@", "a@", "@b.c", "a@b", "a b@c.de", "a@b..c", ".a@b.cd", "a.@b.cd", "a@-b.cd", "a@b-.cd",
-            "a@1.2.3.4", "\"a\"@b.cd", "a@[1.2.3.4]", "a\n@b.cd", "a@b.cd\r\nBcc: c@d.ef", "ä@b.cd", "a@b@c.de",
-            &long_local, &long,
+            "",
+            "@",
+            "a@",
+            "@b.c",
+            "a@b",
+            "a b@c.de",
+            "a@b..c",
+            ".a@b.cd",
+            "a.@b.cd",
+            "a@-b.cd",
+            "a@b-.cd",
+            "a@1.2.3.4",
+            "\"a\"@b.cd",
+            "a@[1.2.3.4]",
+            "a\n@b.cd",
+            "a@b.cd\r\nBcc: c@d.ef",
+            "ä@b.cd",
+            "a@b@c.de",
+            &long_local,
+            &long,
         ] {
             assert!(text.parse::<Email>().is_err(), "{text:?}");
         }

@@ -63,9 +63,11 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match error {
             Error::EmailTaken => Self::conflict("email_taken", "An account with this e-mail address exists."),
-            Error::WrongCredentials => {
-                Self::new(http::StatusCode::UNAUTHORIZED, "wrong_credentials", "E-mail address or password is wrong.")
-            }
+            Error::WrongCredentials => Self::new(
+                http::StatusCode::UNAUTHORIZED,
+                "wrong_credentials",
+                "E-mail address or password is wrong.",
+            ),
             Error::SlowDown(after) => Self::new(
                 http::StatusCode::TOO_MANY_REQUESTS,
                 "too_many_attempts",

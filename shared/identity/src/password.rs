@@ -129,7 +129,8 @@ impl Hasher {
     /// # Errors
     /// [`Error::Cost`] when Argon2 does not allow the parameters.
     pub fn new(cost: Cost) -> Result<Self, Error> {
-        let params = Params::new(cost.memory_kib, cost.iterations, cost.parallelism, None).map_err(Error::Cost)?;
+        let params =
+            Params::new(cost.memory_kib, cost.iterations, cost.parallelism, None).map_err(Error::Cost)?;
         // What an unknown account is compared with: a hash of these very parameters whose output nobody computed, so
         // that no password is known to match it.
         let dummy = format!(
@@ -151,12 +152,17 @@ impl Hasher {
     /// When hashing fails.
     pub async fn hash(&self, password: Password) -> Result<String, Error> {
         let mut salt = [0u8; 16];
-        ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut salt).map_err(|_| Error::Random)?;
+        ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut salt)
+            .map_err(|_| Error::Random)?;
         let hasher = self.clone();
         tokio::task::spawn_blocking(move || {
             hasher.computed.fetch_add(1, Ordering::Relaxed);
             let plain = password.0.expose_secret().as_bytes();
-            hasher.argon2.hash_password_with_salt(plain, &salt).map(|hash| hash.to_string()).map_err(Error::Hash)
+            hasher
+                .argon2
+                .hash_password_with_salt(plain, &salt)
+                .map(|hash| hash.to_string())
+                .map_err(Error::Hash)
         })
         .await?
     }
@@ -170,12 +176,15 @@ impl Hasher {
         let known = stored.is_some();
         let phc = stored.unwrap_or(&self.dummy).to_owned();
         tokio::task::spawn_blocking(move || {
-            let hash = PasswordHash::new(&phc).map_err(|_| Error::Hash(argon2::password_hash::Error::Internal))?;
+            let hash =
+                PasswordHash::new(&phc).map_err(|_| Error::Hash(argon2::password_hash::Error::Internal))?;
             hasher.computed.fetch_add(1, Ordering::Relaxed);
             // Compares in constant time (`phc::Output`'s equality).
             match hasher.argon2.verify_password(password.0.expose_secret().as_bytes(), &hash) {
                 Ok(()) if !known => Ok(Verdict::Wrong),
-                Ok(()) if Params::try_from(&hash).is_ok_and(|params| hasher.same_cost(&params)) => Ok(Verdict::Right),
+                Ok(()) if Params::try_from(&hash).is_ok_and(|params| hasher.same_cost(&params)) => {
+                    Ok(Verdict::Right)
+                }
                 Ok(()) => Ok(Verdict::Outdated),
                 Err(argon2::password_hash::Error::PasswordInvalid) => Ok(Verdict::Wrong),
                 Err(error) => Err(Error::Hash(error)),

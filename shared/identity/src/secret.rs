@@ -74,7 +74,10 @@ impl AppSecret {
     ///
     /// # Errors
     /// When `csrf_key` is no key.
-    pub fn http(&self, origin: Option<SecretString>) -> Result<Arc<sequent_http::Keys>, sequent_http::InvalidKey> {
+    pub fn http(
+        &self,
+        origin: Option<SecretString>,
+    ) -> Result<Arc<sequent_http::Keys>, sequent_http::InvalidKey> {
         sequent_http::Keys::new(&self.csrf, origin.or_else(|| self.origin.clone())).map(Arc::new)
     }
 }
@@ -104,7 +107,8 @@ impl fmt::Debug for AppSecret {
 
 /// 32 bytes for one purpose from the deployment's root (HKDF-SHA-256, RFC 5869).
 pub(crate) fn derive(root: &SecretString, purpose: &[u8]) -> [u8; 32] {
-    let extracted = hkdf::Salt::new(hkdf::HKDF_SHA256, b"sequent identity").extract(root.expose_secret().as_bytes());
+    let extracted =
+        hkdf::Salt::new(hkdf::HKDF_SHA256, b"sequent identity").extract(root.expose_secret().as_bytes());
     let mut bytes = [0; 32];
     extracted
         .expand(&[purpose], hkdf::HKDF_SHA256)

@@ -90,7 +90,13 @@ pub enum Verdict {
 impl Session {
     /// A new session with its first refresh token.
     #[must_use]
-    pub fn open(tenant: TenantId, user: UserId, device: Device, token: &RefreshToken, now: Timestamp) -> Self {
+    pub fn open(
+        tenant: TenantId,
+        user: UserId,
+        device: Device,
+        token: &RefreshToken,
+        now: Timestamp,
+    ) -> Self {
         Self {
             id: SessionId::new(),
             tenant,
@@ -164,7 +170,8 @@ impl Session {
     /// # Errors
     /// When it cannot be encoded.
     pub fn place_row(&self, token: &RefreshToken) -> Result<Row, Error> {
-        let place = Place { tenant: self.tenant, user: self.user, session: self.id, generation: self.generation };
+        let place =
+            Place { tenant: self.tenant, user: self.user, session: self.id, generation: self.generation };
         Ok(Row::new(&key::lookup::refresh_token(token.expose()), &place)?.expires_at(self.ends_at + OVERLAP))
     }
 
@@ -178,7 +185,8 @@ impl Session {
         use aws_sdk_dynamodb::types::AttributeValue::{N, S};
         let rotated = self.rotated(next, now);
         let change = Change {
-            update: "SET generation = :next, token_digest = :digest, rotated_at = :now, idle_until = :idle".to_owned(),
+            update: "SET generation = :next, token_digest = :digest, rotated_at = :now, idle_until = :idle"
+                .to_owned(),
             condition: Some("generation = :current AND attribute_not_exists(revoked_at)".to_owned()),
             names: Vec::new(),
             values: vec![

@@ -80,7 +80,10 @@ impl Identity {
                     match transaction.run(&self.store).await {
                         Ok(()) => (rotated, next),
                         // Lost to another request with the same token, or nobody knows: the row will tell.
-                        Err(cancelled) if cancelled.is_transient() || cancelled.condition_failed(0) => {
+                        Err(cancelled)
+                            if cancelled.is_transient()
+                                || (0..2).any(|write| cancelled.condition_failed(write)) =>
+                        {
                             pause(attempt).await;
                             continue;
                         }
@@ -140,7 +143,8 @@ impl Identity {
 
     /// Ends a session and writes down why, exactly once however many try.
     async fn end(&self, session: &Session, why: Action, now: Timestamp) -> Result<(), Error> {
-        let entry = Entry { session: Some(session.id), ..Entry::new(why, session.user, now) }.row(session.tenant)?;
+        let entry =
+            Entry { session: Some(session.id), ..Entry::new(why, session.user, now) }.row(session.tenant)?;
         let transaction = Transaction::new()
             .update(&self.store, &session.key(), Session::revocation(now))
             .insert(&self.store, entry);

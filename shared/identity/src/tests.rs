@@ -1,5 +1,7 @@
 //! The operations as a whole, over a real table.
 
+mod api_keys;
+
 use std::{sync::Arc, time::Duration};
 
 use sequent_data::{PageRequest, Store, key, testing};
@@ -44,7 +46,8 @@ fn password(text: &str) -> Password {
 }
 
 async fn sign_up(identity: &Identity, email: &str) -> SignedIn {
-    let account = NewAccount { email: email.parse().unwrap(), password: password(PASSWORD), name: "Ann".to_owned() };
+    let account =
+        NewAccount { email: email.parse().unwrap(), password: password(PASSWORD), name: "Ann".to_owned() };
     identity.sign_up(account, Device::default(), at(0)).await.unwrap()
 }
 
@@ -90,7 +93,8 @@ async fn signing_up_creates_everything_or_nothing() {
     let ann = sign_up(&identity, "Ann@Example.com").await;
     assert_eq!(ann.user.email.as_str(), "ann@example.com");
     assert_eq!(identity.user(ann.user.tenant_id, ann.user.id).await.unwrap(), Some(ann.user.clone()));
-    let again = NewAccount { email: ann.user.email.clone(), password: password(PASSWORD), name: "Eve".to_owned() };
+    let again =
+        NewAccount { email: ann.user.email.clone(), password: password(PASSWORD), name: "Eve".to_owned() };
     let refused = identity.sign_up(again, Device::default(), at(1)).await;
     assert!(matches!(refused, Err(Error::EmailTaken)), "{refused:?}");
     assert_eq!(actions(&identity, ann.user.tenant_id).await, [Action::SignedUp]);
@@ -153,7 +157,10 @@ async fn failures_are_seen_in_the_trail_and_forgiven_by_the_right_password() {
     let ann = sign_up(&identity, "ann@example.com").await;
     let mut now = at(0);
     for _ in 0..10 {
-        assert!(matches!(sign_in(&identity, "ann@example.com", "wrong", now).await, Err(Error::WrongCredentials)));
+        assert!(matches!(
+            sign_in(&identity, "ann@example.com", "wrong", now).await,
+            Err(Error::WrongCredentials)
+        ));
         now = now + Duration::from_secs(3600);
     }
     sign_in(&identity, "ann@example.com", PASSWORD, now).await.unwrap();
@@ -163,7 +170,10 @@ async fn failures_are_seen_in_the_trail_and_forgiven_by_the_right_password() {
         seen,
         [(Action::SignedUp, None), (Action::SignInFailures, Some(10)), (Action::SignedIn, None)]
     );
-    assert!(matches!(sign_in(&identity, "ann@example.com", "wrong", now).await, Err(Error::WrongCredentials)));
+    assert!(matches!(
+        sign_in(&identity, "ann@example.com", "wrong", now).await,
+        Err(Error::WrongCredentials)
+    ));
     sign_in(&identity, "ann@example.com", PASSWORD, now).await.expect("the count began anew");
 }
 
@@ -229,7 +239,10 @@ async fn a_copied_token_ends_the_session_for_everybody_and_is_written_down_once(
         .collect();
     for thief in thieves {
         let refused = thief.await.unwrap();
-        assert!(matches!(refused, Err(Error::ReusedRefreshToken | Error::InvalidRefreshToken)), "{refused:?}");
+        assert!(
+            matches!(refused, Err(Error::ReusedRefreshToken | Error::InvalidRefreshToken)),
+            "{refused:?}"
+        );
     }
     for token in [&ann.refresh_token, &second, &third] {
         assert!(matches!(identity.refresh(token, at(202)).await, Err(Error::InvalidRefreshToken)));
@@ -297,43 +310,25 @@ async fn sessions_are_listed_while_they_are_open() {
 async fn access_tokens_need_no_table() {
     let identity = identity().await;
     let now = Timestamp::now();
-    let account =
-        NewAccount { email: "ann@example.com".parse().unwrap(), password: password(PASSWORD), name: String::new() };
+    let account = NewAccount {
+        email: "ann@example.com".parse().unwrap(),
+        password: password(PASSWORD),
+        name: String::new(),
+    };
     let ann = identity.sign_up(account, Device::default(), now).await.unwrap();
     // Verified by an instance whose table does not answer.
     let elsewhere = identity_over(testing::unreachable_store().await, 1);
     let credential = Credential::AccessToken { token: ann.access_token.clone(), via: Via::Cookie };
     let principal = elsewhere.authenticate(credential).await.unwrap();
     assert_eq!(principal, Principal { via: Via::Cookie, ..caller(&ann) });
-    for text in [ann.refresh_token.expose().to_owned(), format!("{}x", ann.access_token.expose_secret()), String::new()] {
+    for text in [
+        ann.refresh_token.expose().to_owned(),
+        format!("{}x", ann.access_token.expose_secret()),
+        String::new(),
+    ] {
         let credential = Credential::AccessToken { token: text.into(), via: Via::Bearer };
         assert_eq!(elsewhere.authenticate(credential).await.unwrap_err().status(), 401);
     }
-}
-
-#[tokio::test]
-async fn a_key_works_within_its_scopes_until_it_is_revoked() {
-    let identity = identity().await;
-    let ann = sign_up(&identity, "ann@example.com").await;
-    let scopes = Scopes::NONE.with(Scope::Chat).with(Scope::RunsRead);
-    let (key, token) = identity.create_api_key(&caller(&ann), "ci".to_owned(), scopes, at(1)).await.unwrap();
-    assert!(token.expose().starts_with(&key.prefix) && key.prefix.len() == 9, "{}", key.prefix);
-
-    let present = || Credential::ApiKey(token.expose().into());
-    let principal = identity.authenticate(present()).await.unwrap();
-    assert_eq!((principal.tenant, principal.api_key, principal.scopes), (ann.user.tenant_id, Some(key.id), scopes));
-    let wider = identity.create_api_key(&principal, "more".to_owned(), scopes.with(Scope::Account), at(2)).await;
-    assert!(matches!(wider, Err(Error::ScopesExceeded)), "{wider:?}");
-
-    let stranger = Principal { tenant: TenantId::new(), user: UserId::new(), ..caller(&ann) };
-    assert!(matches!(identity.revoke_api_key(&stranger, key.id, at(3)).await, Err(Error::NotFound)));
-    identity.revoke_api_key(&caller(&ann), key.id, at(3)).await.unwrap();
-    assert_eq!(identity.authenticate(present()).await.unwrap_err().status(), 401, "at once where it was revoked");
-    assert!(matches!(identity.revoke_api_key(&caller(&ann), key.id, at(4)).await, Err(Error::NotFound)));
-    assert_eq!(
-        actions(&identity, ann.user.tenant_id).await,
-        [Action::SignedUp, Action::ApiKeyCreated, Action::ApiKeyRevoked]
-    );
 }
 
 #[tokio::test]
@@ -341,35 +336,19 @@ async fn no_row_holds_anything_that_could_be_presented() {
     let identity = identity().await;
     let ann = sign_up(&identity, "ann@example.com").await;
     let refreshed = identity.refresh(&ann.refresh_token, at(1)).await.unwrap();
-    let (_, token) = identity.create_api_key(&caller(&ann), "ci".to_owned(), Scopes::ALL, at(1)).await.unwrap();
-    let rows = identity.store.client().scan().table_name(&*identity.store.tables().main).send().await.unwrap();
+    let (_, token) =
+        identity.create_api_key(&caller(&ann), "ci".to_owned(), Scopes::ALL, at(1)).await.unwrap();
+    let rows =
+        identity.store.client().scan().table_name(&*identity.store.tables().main).send().await.unwrap();
     let dump = format!("{:?}", rows.items.unwrap());
     for secret in [
-        PASSWORD, ann.refresh_token.expose(), refreshed.refresh_token.expose(), token.expose(),
+        PASSWORD,
+        ann.refresh_token.expose(),
+        refreshed.refresh_token.expose(),
+        token.expose(),
         ann.access_token.expose_secret(),
     ] {
         assert!(!dump.contains(secret));
     }
     assert!(dump.contains(&ann.refresh_token.digest()) || dump.contains(&refreshed.refresh_token.digest()));
-}
-
-#[tokio::test]
-async fn the_last_use_of_a_key_is_noted_once_a_minute() {
-    let store = testing::store().await;
-    let maker = identity_over(store.clone(), 1);
-    let ann = sign_up(&maker, "ann@example.com").await;
-    let (key, token) = maker.create_api_key(&caller(&ann), "ci".to_owned(), Scopes::ALL, at(0)).await.unwrap();
-    let list = || PageRequest::new(key::api_keys(ann.user.tenant_id));
-    let mut noted = Vec::new();
-    for seconds in [10, 69, 70, 71] {
-        // A new process each time, so that nothing is remembered but what the table says.
-        let process = identity_over(store.clone(), 1);
-        assert!(process.api_key(&token, at(seconds)).await.unwrap().is_some());
-        let page = process.api_keys(&list()).await.unwrap();
-        noted.push(page.items[0].last_used_at.unwrap());
-        assert_eq!(page.items[0].id, key.id);
-    }
-    assert_eq!(noted, [at(10), at(10), at(10), at(71)]);
-    let unknown = ApiKeyToken::generate().unwrap();
-    assert_eq!(maker.api_key(&unknown, at(0)).await.unwrap(), None);
 }

@@ -69,7 +69,9 @@ impl Attempt {
                 Ok(Self { key, number: u32::try_from(failures).unwrap_or(MAX_FAILURES) })
             }
             Err(error) => match error.as_service_error() {
-                Some(service) if service.is_conditional_check_failed_exception() => Err(refusal(&key, store, now).await?),
+                Some(service) if service.is_conditional_check_failed_exception() => {
+                    Err(refusal(&key, store, now).await?)
+                }
                 _ => Err(classify(error).into()),
             },
         }
@@ -117,7 +119,9 @@ async fn refusal(key: &Key, store: &Store, now: Timestamp) -> Result<Error, Erro
     let row: Option<Throttle> = store.get(key).await?;
     Ok(match row {
         Some(row) if row.failures >= MAX_FAILURES => Error::Locked,
-        Some(row) => Error::SlowDown(Timestamp::from_millis(row.blocked_until).since(now).max(Duration::from_secs(1))),
+        Some(row) => {
+            Error::SlowDown(Timestamp::from_millis(row.blocked_until).since(now).max(Duration::from_secs(1)))
+        }
         None => Error::SlowDown(Duration::from_secs(1)), // forgiven in between
     })
 }
@@ -141,14 +145,16 @@ mod tests {
 
     #[test]
     fn waits_double_up_to_a_quarter_of_an_hour() {
-        let waits: Vec<_> = [0, 1, 4, 5, 6, 7, 14, 15, 99, u32::MAX].map(|n| wait_after(n).as_secs()).to_vec();
+        let waits: Vec<_> =
+            [0, 1, 4, 5, 6, 7, 14, 15, 99, u32::MAX].map(|n| wait_after(n).as_secs()).to_vec();
         assert_eq!(waits, [0, 0, 0, 1, 2, 4, 512, 900, 900, 900]);
     }
 
     #[tokio::test]
     async fn wrong_passwords_slow_down_one_address_and_a_right_one_forgives() {
         let store = testing::store().await;
-        let (ann, bob): (Email, Email) = ("ann@example.com".parse().unwrap(), "bob@example.com".parse().unwrap());
+        let (ann, bob): (Email, Email) =
+            ("ann@example.com".parse().unwrap(), "bob@example.com".parse().unwrap());
         for number in 1..=5 {
             let attempt = Attempt::begin(&store, &ann, at(0)).await.unwrap();
             assert_eq!(attempt.number, number);

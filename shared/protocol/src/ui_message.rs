@@ -14,7 +14,7 @@
 //! conversation back by itself when they are done.
 //!
 //! **A message cut off by a crash.** Versions 5 and 6 can neither take back nor replace a text part (checked against
-//! 5.0.277 and 6.0.322: parts only grow, a second `start` with another id leaves them in place, an unknown type
+//! 5.0.277 and 6.0.322: parts only grow, a second `start` does not empty the message a chat is receiving, an unknown type
 //! throws). So by default the part is closed with `providerMetadata: {"sequent":{"abandoned":true}}`, the event
 //! is shown as data, and the new message begins a new step: the parts of the last step are the answer, and a
 //! renderer that skips marked parts shows nothing twice. Version 7 has `reset-step`, which drops the parts of

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::AttributeValue as Value;
 use sequent_data::{Cancelled, Change, Item, Reason, Row, Transaction, key};
 use sequent_domain::{MessageId, ProjectId, RunId, TenantId, Timestamp, UserId};
 use sequent_event::Body;
-use sequent_project::{Message, Name, Project, Role, Standing};
+use sequent_project::{Message, Name, Project, Projects, Role, Standing};
 use sequent_runlog::{
     AppendError, Claim, Companions, DynamoStorage, LogKey, Segment, Settings, Storage, Unavailable, Writer,
     create, open, take_over,
@@ -137,6 +137,9 @@ pub async fn begin_pending(
     observer: Option<UnboundedSender<Arc<Segment>>>,
 ) -> Result<Begin, Error> {
     let store = storage.store();
+    if is_behind(storage, key, run).await? {
+        return Ok(Begin::Wait);
+    }
     let claim = Change {
         update: "SET live_run_id = :run".to_owned(),
         condition: Some(format!("{FREE} OR (attribute_exists(pk) AND live_run_id = :run)")),
@@ -157,6 +160,27 @@ pub async fn begin_pending(
             Ok(Begin::Closed)
         }
     }
+}
+
+/// Whether an earlier message of the project still waits for its answer: who came first is answered first.
+async fn is_behind(storage: &DynamoStorage, key: LogKey, run: &Run) -> Result<bool, Error> {
+    /// Runs that may wait in one project before the order among them is no longer kept.
+    const LOOK_BACK: u32 = 50;
+    let projects = Projects::new(storage.store(), key.tenant);
+    let messages = match projects.latest_messages(run.project_id, LOOK_BACK).await {
+        Ok(messages) => messages,
+        Err(sequent_project::Error::Data(error)) => return Err(error.into()),
+        Err(_) => return Err(Error::NoProject),
+    };
+    let answered = |id| messages.iter().any(|other| other.run_id == id && other.role == Role::Assistant);
+    let earlier = messages.iter().filter(|message| message.role == Role::User && message.run_id < run.id);
+    let keys: Vec<_> = earlier
+        .map(|message| message.run_id)
+        .filter(|id| !answered(*id))
+        .map(|id| key::run(key.tenant, id))
+        .collect();
+    let waiting: Vec<Run> = storage.store().get_many(&keys).await?;
+    Ok(waiting.iter().any(|run| matches!(run.status, Status::Pending | Status::Running)))
 }
 
 /// Lets go of the project if `key`'s run, which has ended or will not begin, still holds it.

@@ -36,14 +36,7 @@ pub async fn control<S: Storage>(storage: &S, key: LogKey, body: Body) -> Result
     check(&body)?;
     let writer = WriterId::new();
     let batch = WriterId::new().0;
-    let mut tail = match retrying(|| storage.tail(key)).await {
-        Ok(Some(tail)) => tail,
-        Ok(None) => return Ok(Control::Missing),
-        Err(ReadError::Unavailable(_)) => return Err(Unavailable(AppendError::Busy)),
-        Err(error @ ReadError::Malformed(_)) => {
-            return Err(Unavailable(AppendError::Refused(Box::new(error))));
-        }
-    };
+    let Some(mut tail) = look(storage, key).await? else { return Ok(Control::Missing) };
     loop {
         if tail.is_terminal() {
             return Ok(Control::Closed);
@@ -59,11 +52,20 @@ pub async fn control<S: Storage>(storage: &S, key: LogKey, body: Body) -> Result
         };
         match append(storage, key, &segment, &S::Companions::default(), PATIENCE).await? {
             Appended::Stored => return Ok(Control::Appended(segment.first)),
-            // The segment that won is the new tail as far as we know. If the log has moved further, the next
-            // attempt meets the segment after it: every conflict is progress.
-            Appended::Lost(stored) => tail = *stored,
+            // Walking on from the segment that won would stay behind an owner that writes as fast as we do; looking
+            // at the tail lands in the gap an owner leaves between two writes.
+            Appended::Lost(stored) => tail = look(storage, key).await?.unwrap_or(*stored),
         }
     }
+}
+
+async fn look<S: Storage>(storage: &S, key: LogKey) -> Result<Option<Segment>, Unavailable> {
+    retrying(|| storage.tail(key)).await.map_err(|error| {
+        Unavailable(match error {
+            ReadError::Unavailable(_) => AppendError::Busy,
+            error @ ReadError::Malformed(_) => AppendError::Refused(Box::new(error)),
+        })
+    })
 }
 
 /// Control events are appended without knowing the whole log, so they must be able to stand anywhere in it.

@@ -4,7 +4,7 @@ use std::{collections::VecDeque, future::Future, time::Duration};
 
 use sequent_domain::Timestamp;
 use sequent_event::{Event, Seq};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::{LogKey, MAX_EVENTS, ReadError, Segment, Storage};
 
@@ -37,20 +37,23 @@ pub async fn page<S: Storage>(
     }
 }
 
-/// Every segment of a log.
+/// Every segment that a log had when it was asked for. Bounded by the tail of that moment: chasing the end of a log
+/// that is written as fast as it is read would never return.
 ///
 /// # Errors
 /// When the log cannot be read.
 pub async fn read_all<S: Storage>(storage: &S, key: LogKey) -> Result<Vec<Segment>, ReadError> {
+    let Some(tail) = retrying(|| storage.tail(key)).await? else { return Ok(Vec::new()) };
     let mut all: Vec<Segment> = Vec::new();
     let mut chain = Chain::from(Seq::START);
-    loop {
+    while all.last().is_none_or(|last| last.last() < tail.last()) {
         let segments = chain.read(storage, key).await?;
         if segments.is_empty() {
-            return Ok(all);
+            return Err(ReadError::Malformed("a log ends before its tail".into()));
         }
         all.extend(segments);
     }
+    Ok(all)
 }
 
 /// Consecutive reads, each held to begin where the one before ended: a reader must never step over a gap, whatever
@@ -126,6 +129,7 @@ pub struct Follow<S> {
     owner_seen: Option<Timestamp>,
     closed: bool,
     pause: Duration,
+    next_read: Instant,
     fresh: bool,
 }
 
@@ -142,6 +146,7 @@ impl<S: Storage> Follow<S> {
             owner_seen: None,
             closed: false,
             pause: SHORTEST_POLL,
+            next_read: Instant::now(),
             fresh: true,
         }
     }
@@ -164,16 +169,20 @@ impl<S: Storage> Follow<S> {
             if self.closed {
                 return Ok(Poll::Closed);
             }
-            sleep(self.pause).await;
-            self.pause = (self.pause * 3 / 2).min(LONGEST_POLL);
+            sleep_until(self.next_read).await;
         }
         let segments = self.chain.read(&self.storage, self.key).await?;
         // A read need not reach the end of the log, so look again before saying that there is no more.
         self.fresh = !segments.is_empty();
         if self.fresh {
             self.pause = SHORTEST_POLL;
-        } else if !self.chain.met {
-            self.look_behind().await?;
+        } else {
+            // A time, not a pause: a caller that looks up from its poll now and then must not start it anew.
+            self.next_read = Instant::now() + self.pause;
+            self.pause = (self.pause * 3 / 2).min(LONGEST_POLL);
+            if !self.chain.met {
+                self.look_behind().await?;
+            }
         }
         for segment in &segments {
             self.take(segment);

@@ -80,7 +80,9 @@ mod tests {
 
     #[test]
     fn levels_of_lambda_and_of_rust_are_understood() {
-        for (asked, info, error) in [("FATAL", false, true), ("info", true, true), ("sequent=loud", true, true)] {
+        for (asked, info, error) in
+            [("FATAL", false, true), ("info", true, true), ("sequent=loud", true, true)]
+        {
             let (guard, lines) = capture_at(asked);
             tracing::info!("an info line");
             tracing::error!("an error line");

@@ -84,11 +84,10 @@ fn with_problem(mut response: Response, exchange: &Exchange, method: &Method) ->
         None => return (response, None),
     };
     let mut rendered = problem.render(Some(exchange.request_id()));
+    let said = rendered.headers().clone();
     for (name, value) in response.headers() {
-        if !matches!(*name, header::CONTENT_TYPE | header::CONTENT_LENGTH)
-            && !rendered.headers().contains_key(name)
-        {
-            rendered.headers_mut().append(name.clone(), value.clone()); // such as Allow, or a cookie being cleared
+        if !matches!(*name, header::CONTENT_TYPE | header::CONTENT_LENGTH) && !said.contains_key(name) {
+            rendered.headers_mut().append(name.clone(), value.clone()); // such as Allow, or cookies being cleared
         }
     }
     if method == Method::HEAD {

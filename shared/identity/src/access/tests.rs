@@ -1,7 +1,10 @@
 //! The attack corpus: every known way of getting a JWT accepted that was not issued as one.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use ring::{hmac, signature::{Ed25519KeyPair, KeyPair}};
+use ring::{
+    hmac,
+    signature::{Ed25519KeyPair, KeyPair},
+};
 use serde_json::{Value, json};
 
 use super::*;
@@ -22,12 +25,7 @@ fn issuer() -> Issuer {
 }
 
 fn subject() -> Subject {
-    Subject {
-        user: UserId::new(),
-        tenant: TenantId::new(),
-        session: SessionId::new(),
-        scopes: Scopes::ALL,
-    }
+    Subject { user: UserId::new(), tenant: TenantId::new(), session: SessionId::new(), scopes: Scopes::ALL }
 }
 
 fn now() -> Timestamp {
@@ -86,7 +84,10 @@ fn a_token_of_ours_is_accepted_until_it_ends() {
     assert_eq!((&header["alg"], &header["typ"]), (&json!("EdDSA"), &json!("at+jwt")));
     let claims = issuer().verify(secret(SEED).ring(), &token, now()).unwrap();
     assert_eq!((claims.exp - claims.iat, claims.iss.as_str()), (900, URL));
-    assert!(issuer().verify(secret(SEED).ring(), &token, now() + Duration::from_secs(904)).is_ok(), "within the leeway");
+    assert!(
+        issuer().verify(secret(SEED).ring(), &token, now() + Duration::from_secs(904)).is_ok(),
+        "within the leeway"
+    );
     let late = issuer().verify(secret(SEED).ring(), &token, now() + Duration::from_secs(905));
     assert_eq!(late.unwrap_err(), Refused::Expired);
     // The harness itself must be able to make a valid token, or everything below would be refused for its making.
@@ -96,7 +97,9 @@ fn a_token_of_ours_is_accepted_until_it_ends() {
 #[test]
 fn algorithms_are_not_the_tokens_to_choose() {
     let (header, claims) = (part(&valid(), 0), part(&valid(), 1));
-    for alg in ["none", "None", "NONE", "nOnE", "", "eddsa", "ES256", "RS256", "PS256", "HS256", "HS384", "HS512"] {
+    for alg in
+        ["none", "None", "NONE", "nOnE", "", "eddsa", "ES256", "RS256", "PS256", "HS256", "HS384", "HS512"]
+    {
         let header = with(header.clone(), "alg", json!(alg));
         let message = format!("{}.{}", encode(&header), encode(&claims));
         refused(alg, &format!("{message}."));
@@ -164,8 +167,14 @@ fn a_token_cannot_bring_its_own_key() {
 fn a_kid_is_a_name_and_nothing_else() {
     let (header, claims) = (part(&valid(), 0), part(&valid(), 1));
     for kid in [
-        json!("../../../../dev/null"), json!("/etc/passwd"), json!("' OR 1=1 --"), json!("http://evil.example/key"),
-        json!(""), json!("\0"), json!("x".repeat(1000)), json!(format!("{} ", header["kid"].as_str().unwrap())),
+        json!("../../../../dev/null"),
+        json!("/etc/passwd"),
+        json!("' OR 1=1 --"),
+        json!("http://evil.example/key"),
+        json!(""),
+        json!("\0"),
+        json!("x".repeat(1000)),
+        json!(format!("{} ", header["kid"].as_str().unwrap())),
     ] {
         let token = signed(&with(header.clone(), "kid", kid.clone()), &claims);
         assert_eq!(refused("kid", &token), Refused::UnknownKey, "{kid}");
@@ -184,12 +193,26 @@ fn tokens_made_for_something_else_are_refused() {
     }
     assert_eq!(refused("no typ", &signed(&without(header.clone(), "typ"), &claims)), Refused::Header);
     for (field, value) in [
-        ("iss", json!("https://evil.example")), ("iss", json!(format!("{URL}/"))), ("iss", json!([URL])),
-        ("iss", json!(null)), ("aud", json!("other-api")), ("aud", json!(["sequent-api", "other-api"])),
-        ("aud", json!([])), ("aud", json!(null)), ("sub", json!("admin")), ("sub", json!(null)),
-        ("tid", json!("usr_01ARZ3NDEKTSV4RRFFQ69G5FAV")), ("sid", json!("")), ("exp", json!("9999999999")),
-        ("exp", json!(-1)), ("exp", json!(0)), ("exp", json!(null)), ("exp", json!(1e300)),
-        ("iat", json!(now().seconds() + 60)), ("scope", json!(["admin"])), ("jti", json!(null)),
+        ("iss", json!("https://evil.example")),
+        ("iss", json!(format!("{URL}/"))),
+        ("iss", json!([URL])),
+        ("iss", json!(null)),
+        ("aud", json!("other-api")),
+        ("aud", json!(["sequent-api", "other-api"])),
+        ("aud", json!([])),
+        ("aud", json!(null)),
+        ("sub", json!("admin")),
+        ("sub", json!(null)),
+        ("tid", json!("usr_01ARZ3NDEKTSV4RRFFQ69G5FAV")),
+        ("sid", json!("")),
+        ("exp", json!("9999999999")),
+        ("exp", json!(-1)),
+        ("exp", json!(0)),
+        ("exp", json!(null)),
+        ("exp", json!(1e300)),
+        ("iat", json!(now().seconds() + 60)),
+        ("scope", json!(["admin"])),
+        ("jti", json!(null)),
     ] {
         let token = signed(&header, &with(claims.clone(), field, value.clone()));
         refused(&format!("{field} {value}"), &token);
@@ -208,10 +231,24 @@ fn other_credentials_are_no_access_tokens() {
     let token = valid();
     let (header, claims) = (token.split('.').next().unwrap(), token.split('.').nth(1).unwrap());
     for text in [
-        refresh.expose().to_owned(), key.expose().to_owned(), format!("{0}.{0}.{0}", refresh.expose()), String::new(),
-        ".".to_owned(), "..".to_owned(), "...".to_owned(), format!("{token}."), format!(".{token}"), format!("{token}.x"),
-        format!("{header}.{claims}"), format!("{header}.{claims}."), format!("{header}..{claims}"), format!(" {token}"),
-        format!("{token}="), format!("{token}\n"), "a".repeat(3000), "🦀.🦀.🦀".to_owned(),
+        refresh.expose().to_owned(),
+        key.expose().to_owned(),
+        format!("{0}.{0}.{0}", refresh.expose()),
+        String::new(),
+        ".".to_owned(),
+        "..".to_owned(),
+        "...".to_owned(),
+        format!("{token}."),
+        format!(".{token}"),
+        format!("{token}.x"),
+        format!("{header}.{claims}"),
+        format!("{header}.{claims}."),
+        format!("{header}..{claims}"),
+        format!(" {token}"),
+        format!("{token}="),
+        format!("{token}\n"),
+        "a".repeat(3000),
+        "🦀.🦀.🦀".to_owned(),
     ] {
         refused("text", &text);
     }

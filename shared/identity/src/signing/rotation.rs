@@ -71,7 +71,8 @@ pub async fn rotate(
     let document: Value = serde_json::from_str(text).map_err(|_| Error::Malformed)?;
     let Some(next) = plan(document, age, token_ttl, now)? else { return Ok(Outcome::Young) };
     let token = hex(digest::digest(&digest::SHA256, format!("rotate {version}").as_bytes()).as_ref());
-    let put = client.put_secret_value().secret_id(id).client_request_token(token).secret_string(next.to_string());
+    let put =
+        client.put_secret_value().secret_id(id).client_request_token(token).secret_string(next.to_string());
     match put.send().await {
         Ok(_) => Ok(Outcome::Rotated),
         Err(error) if error.as_service_error().is_some_and(|error| error.is_resource_exists_exception()) => {
@@ -82,7 +83,12 @@ pub async fn rotate(
 }
 
 /// The secret after a rotation, or `None` when the newest key is too young. Fields that are not ours stay as they are.
-fn plan(mut document: Value, age: Duration, token_ttl: Duration, now: Timestamp) -> Result<Option<Value>, Error> {
+fn plan(
+    mut document: Value,
+    age: Duration,
+    token_ttl: Duration,
+    now: Timestamp,
+) -> Result<Option<Value>, Error> {
     let fields = document.as_object_mut().ok_or(Error::Malformed)?;
     let mut keys = match fields.remove("jwt_keys") {
         None => Vec::new(),
@@ -95,7 +101,9 @@ fn plan(mut document: Value, age: Duration, token_ttl: Duration, now: Timestamp)
         let root = SecretString::from(root.ok_or(super::Error::NoRoot)?);
         let kid = SigningKey::derived(&root)?.kid;
         let der = pkcs8(&derive(&root, super::FIRST_KEY));
-        keys.push(json!({"kid": kid, "private_key": STANDARD.encode(der), "not_before": 0, "not_after": null}));
+        keys.push(
+            json!({"kid": kid, "private_key": STANDARD.encode(der), "not_before": 0, "not_after": null}),
+        );
     }
     let not_before = |key: &Value| key.get("not_before").and_then(Value::as_i64);
     let newest = keys.iter().filter_map(not_before).max().ok_or(Error::Malformed)?;

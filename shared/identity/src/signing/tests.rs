@@ -38,7 +38,10 @@ fn the_newest_key_that_may_sign_does_and_all_unexpired_ones_verify() {
         known.filter(|kid| ring.verifier(kid, at(seconds)).is_some()).collect::<Vec<_>>()
     };
     assert_eq!((signer(99).unwrap(), verifiers(99)), ("old".to_owned(), vec!["old", "current", "next"]));
-    assert_eq!((signer(100).unwrap(), verifiers(199)), ("current".to_owned(), vec!["old", "current", "next"]));
+    assert_eq!(
+        (signer(100).unwrap(), verifiers(199)),
+        ("current".to_owned(), vec!["old", "current", "next"])
+    );
     assert_eq!((signer(300).unwrap(), verifiers(200)), ("next".to_owned(), vec!["current", "next"]));
     assert_eq!(verifiers(400), ["next"]);
     assert_eq!(ring.jwks(at(400)).keys.len(), 1);
@@ -59,5 +62,8 @@ fn the_key_set_has_public_halves_only() {
 #[test]
 fn the_thumbprint_is_that_of_rfc_8037() {
     // RFC 8037 appendix A.3.
-    assert_eq!(thumbprint("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+    assert_eq!(
+        thumbprint("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"),
+        "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"
+    );
 }

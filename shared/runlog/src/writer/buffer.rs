@@ -117,6 +117,9 @@ mod tests {
     }
 
     proptest! {
+        // A case is a whole session of a writer; these many cover the limits well and stay quick.
+        #![proptest_config(ProptestConfig::with_cases(40))]
+
         #[test]
         fn nothing_is_lost_reordered_or_too_long(
             bodies in prop::collection::vec(body(), 1..150),

@@ -2,5 +2,12 @@
 //! virtual time, and against DynamoDB's semantics.
 #![cfg(test)]
 
+mod dynamo;
+mod follow;
+mod lease;
+mod limits;
 mod memory;
+mod process;
 mod simulation;
+mod timing;
+mod writer;

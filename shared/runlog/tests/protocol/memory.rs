@@ -1,34 +1,58 @@
-//! A table in memory, and processes that reach it over a network as unkind as a test wants it.
-//!
-//! The table itself is linearizable: one lock, one instant per operation. Everything that can go wrong lies between
-//! the table and the process: latency, throttling, answers that are lost, writes that arrive late or never, and the
-//! process itself, which may pause at any moment or die.
+//! A table in memory: linearizable, one instant per operation. What lies between it and a process is in
+//! [`process`](crate::process).
 
 use std::{
     collections::BTreeMap,
     fmt::Write,
-    future::pending,
     ops::RangeInclusive,
-    sync::{
-        Arc, Mutex, MutexGuard,
-        atomic::{AtomicBool, AtomicU32, Ordering},
-    },
-    time::Duration,
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use sequent_data::{Cancelled, Reason};
-use sequent_domain::{RunId, TenantId, Timestamp};
-use sequent_event::{Event, Seq, State};
-use sequent_runlog::{AppendError, LogKey, ReadError, Segment, Storage};
-use tokio::time::{Instant, sleep, sleep_until};
+use sequent_domain::{MessageId, ProjectId, RunId, TenantId, Timestamp};
+use sequent_event::{Body, CancelReason, Event, Outcome, Role, Seq, State};
+use sequent_runlog::{AppendError, LogKey, Segment, Settings, Writer, open};
+use tokio::{sync::mpsc, time::Instant};
 
-use crate::simulation::mutation::Mutation;
-
-const EPOCH_MS: i64 = 1_700_000_000_000;
+use crate::{process::Process, simulation::mutation::Mutation};
 
 /// The one log of a test.
 pub(crate) fn key() -> LogKey {
     LogKey { tenant: TenantId::from_bits(1), run: RunId::from_bits(2) }
+}
+
+pub(crate) const MESSAGE: MessageId = MessageId::from_bits(9);
+
+pub(crate) fn question() -> Body {
+    says(MessageId::from_bits(7))
+}
+
+pub(crate) fn says(message_id: MessageId) -> Body {
+    Body::UserMessage { message_id, content: "Why?".into(), by: None, model: None }
+}
+
+pub(crate) fn started() -> Body {
+    Body::RunStarted { thread_id: ProjectId::from_bits(3), run_id: key().run, parent_run_id: None }
+}
+
+pub(crate) fn begins() -> Body {
+    Body::TextMessageStart { message_id: MESSAGE, role: Role::Assistant }
+}
+
+pub(crate) fn delta(text: &str) -> Body {
+    Body::TextMessageContent { message_id: MESSAGE, delta: text.to_owned() }
+}
+
+pub(crate) fn ends() -> Body {
+    Body::TextMessageEnd { message_id: MESSAGE }
+}
+
+pub(crate) fn cancel() -> Body {
+    Body::CancelRequested { by: None, reason: CancelReason::Requested }
+}
+
+pub(crate) fn finished(outcome: Outcome) -> Body {
+    Body::RunFinished { thread_id: ProjectId::from_bits(3), run_id: key().run, outcome }
 }
 
 /// The row that repeats the log's end, as the run row does.
@@ -108,8 +132,8 @@ pub(crate) struct Inner {
 #[derive(Debug, Clone)]
 pub(crate) struct Table {
     inner: Arc<Mutex<Inner>>,
-    faults: Arc<Faults>,
-    began: Instant,
+    pub(crate) faults: Arc<Faults>,
+    pub(crate) began: Instant,
     pub(crate) mutation: Mutation,
 }
 
@@ -143,16 +167,28 @@ impl Table {
 
     /// A new process; `skew` is how far its clock is ahead.
     pub(crate) fn process(&self, skew: i64) -> Process {
-        let mut inner = self.lock();
-        inner.processes += 1;
-        Process {
-            table: self.clone(),
-            id: inner.processes,
-            skew,
-            dead: Arc::default(),
-            paused: Arc::new(Mutex::new(self.began)),
-            epoch: Arc::default(),
-        }
+        let id = {
+            let mut inner = self.lock();
+            inner.processes += 1;
+            inner.processes
+        };
+        Process::new(self.clone(), id, skew)
+    }
+
+    /// A log opened in this table by `process`, its claim and start stored.
+    pub(crate) async fn opened(
+        &self,
+        settings: Settings,
+    ) -> (Writer<Process>, Process, mpsc::UnboundedReceiver<Arc<Segment>>) {
+        let (observer, observed) = mpsc::unbounded_channel();
+        let process = self.process(0);
+        let bodies = (vec![question()], vec![started()]);
+        let writer = open(&process, key(), settings, bodies, Rows::default(), Some(observer)).await.unwrap();
+        (writer, process, observed)
+    }
+
+    pub(crate) fn state(&self) -> State {
+        State::of(&self.events()).unwrap()
     }
 
     pub(crate) fn segments(&self) -> Vec<Segment> {
@@ -163,21 +199,27 @@ impl Table {
         self.lock().segments.values().flat_map(Segment::events).collect()
     }
 
-    /// An event reaches somebody outside: it must stand in the log by now, just so.
+    /// An event reaches somebody outside: it must stand in the log by now, just so, and if it ends the run, the row
+    /// must say so, too.
     pub(crate) fn show(&self, to: &str, event: &Event) {
         let inner = self.lock();
-        let segment = inner.segments.range(..=event.seq.0).next_back().map(|(_, segment)| segment);
-        let stands = segment.is_some_and(|segment| segment.events().any(|stored| stored == *event));
+        let entry =
+            inner.segments.range(..=event.seq.0).next_back().and_then(|(first, segment)| {
+                segment.entries.get(usize::try_from(event.seq.0 - first).unwrap())
+            });
+        let stands = entry == Some(&event.entry);
+        let alone = event.is_terminal() && inner.closed.is_none();
         drop(inner);
+        let what = || format!("{to} saw {} {}", event.seq, event.entry.type_name());
         if !stands {
-            self.violation(
-                "truth before show",
-                format!("{to} saw {} {}", event.seq, event.entry.type_name()),
-            );
+            self.violation("truth before show", what());
+        }
+        if alone {
+            self.violation("one transaction", what());
         }
     }
 
-    fn put(&self, segment: &Segment, rows: &Rows) -> Result<(), AppendError> {
+    pub(crate) fn put(&self, segment: &Segment, rows: &Rows) -> Result<(), AppendError> {
         let mut inner = self.lock();
         inner.writes += 1;
         if self.mutation != Mutation::Overwrite
@@ -195,7 +237,7 @@ impl Table {
         Ok(())
     }
 
-    fn put_rows(&self, rows: &Rows) {
+    pub(crate) fn put_rows(&self, rows: &Rows) {
         let mut inner = self.lock();
         if let Some((epoch, until)) = rows.lease {
             (inner.lease, inner.lease_epoch) = (Some(until), epoch);
@@ -204,201 +246,5 @@ impl Table {
             // The end of a run removes its lease, epoch and all.
             (inner.closed, inner.lease, inner.lease_epoch) = (Some(closed.clone()), None, 0);
         }
-    }
-}
-
-/// What the network does to one write.
-#[derive(Debug)]
-enum Fate {
-    Arrives,
-    Throttled,
-    LostAnswer,
-    Dropped,
-    Late(Duration),
-}
-
-/// A process: the storage as it sees it.
-#[derive(Debug, Clone)]
-pub(crate) struct Process {
-    pub(crate) table: Table,
-    pub(crate) id: u32,
-    skew: i64,
-    dead: Arc<AtomicBool>,
-    paused: Arc<Mutex<Instant>>,
-    /// The epoch it last wrote under.
-    pub(crate) epoch: Arc<AtomicU32>,
-}
-
-impl Process {
-    /// From now on nothing it does reaches the table, and no answer reaches it.
-    pub(crate) fn kill(&self) {
-        self.table.trace(format_args!("p{} dies", self.id));
-        self.dead.store(true, Ordering::Relaxed);
-    }
-
-    /// It stands still for `time`.
-    pub(crate) fn pause(&self, time: Duration) {
-        self.table.trace(format_args!("p{} pauses for {} ms", self.id, time.as_millis()));
-        *self.paused.lock().unwrap() = Instant::now() + time;
-    }
-
-    fn strikes(&self, chance: f64) -> bool {
-        let strikes = self.table.faulty() && fastrand::f64() < chance;
-        self.table.lock().faults += u64::from(strikes);
-        strikes
-    }
-
-    fn fate(&self) -> Fate {
-        let faults = &self.table.faults;
-        if self.strikes(faults.throttle) {
-            Fate::Throttled
-        } else if self.strikes(faults.lost_answer) {
-            Fate::LostAnswer
-        } else if self.strikes(faults.dropped) {
-            Fate::Dropped
-        } else if self.strikes(faults.late) {
-            Fate::Late(Duration::from_millis(fastrand::u64(1..4000)))
-        } else {
-            Fate::Arrives
-        }
-    }
-
-    /// One way between process and table.
-    async fn travel(&self) {
-        if self.strikes(self.table.faults.pause) {
-            self.pause(Duration::from_millis(fastrand::u64(200..4000)));
-        }
-        let latency = fastrand::u64(self.table.faults.latency.clone());
-        if latency > 0 {
-            sleep(Duration::from_millis(latency)).await;
-        }
-        loop {
-            let until = *self.paused.lock().unwrap();
-            if until <= Instant::now() {
-                break;
-            }
-            sleep_until(until).await;
-        }
-        if self.dead.load(Ordering::Relaxed) {
-            pending::<()>().await;
-        }
-    }
-
-    /// The way back: as long as the way there when there are faults, none in a calm table.
-    async fn back(&self) {
-        if self.table.faults.latency.start() != self.table.faults.latency.end() {
-            self.travel().await;
-        }
-    }
-
-    async fn look<T>(&self, read: impl FnOnce(&Inner) -> T) -> Result<T, ReadError> {
-        let fails = self.strikes(self.table.faults.read);
-        self.travel().await;
-        let found = {
-            let mut inner = self.table.lock();
-            inner.reads += 1;
-            read(&inner)
-        };
-        self.back().await;
-        if fails { Err(ReadError::Unavailable("injected".into())) } else { Ok(found) }
-    }
-}
-
-impl Storage for Process {
-    type Companions = Rows;
-
-    async fn append(&self, _: LogKey, segment: &Segment, rows: &Rows) -> Result<(), AppendError> {
-        if segment.epoch > 0 {
-            self.epoch.store(segment.epoch, Ordering::Relaxed);
-        }
-        let fate = self.fate();
-        let (id, epoch, first, count) = (self.id, segment.epoch, segment.first, segment.entries.len());
-        let name = segment.entries.last().map_or("nothing", |entry| entry.type_name());
-        self.table
-            .trace(format_args!("p{id} appends {count} at {first} under {epoch}, last {name}: {fate:?}"));
-        self.table.mutation.before_append(self, segment);
-        self.travel().await;
-        let result = match fate {
-            Fate::Throttled => Err(AppendError::Busy),
-            Fate::Dropped => Err(AppendError::Ambiguous),
-            Fate::Late(by) => {
-                let (table, segment, rows) = (self.table.clone(), segment.clone(), rows.clone());
-                tokio::spawn(async move {
-                    sleep(by).await;
-                    let landed = table.put(&segment, &rows).is_ok();
-                    table.trace(format_args!("late write of p{id} at {first}: landed {landed}"));
-                });
-                Err(AppendError::Ambiguous)
-            }
-            Fate::LostAnswer => {
-                let _ = self.table.put(segment, rows); // the process will not know
-                Err(AppendError::Ambiguous)
-            }
-            Fate::Arrives if self.table.mutation == Mutation::SplitTerminal && rows.close.is_some() => {
-                let stored = self.table.put(segment, &Rows::default());
-                self.travel().await;
-                if stored.is_ok() {
-                    self.table.put_rows(rows);
-                }
-                stored
-            }
-            Fate::Arrives => self.table.put(segment, rows),
-        };
-        self.back().await;
-        let shown = match &result {
-            Err(AppendError::Conflict(stored)) => format!("lost to epoch {}", stored.epoch),
-            Err(error) => error.to_string(),
-            Ok(()) => "stored".to_owned(),
-        };
-        self.table.trace(format_args!("p{id} at {first}: {shown}"));
-        result.map_err(|error| match error {
-            AppendError::Conflict(stored) => {
-                AppendError::Conflict(Box::new(self.table.mutation.conflict(self, *stored)))
-            }
-            other => other,
-        })
-    }
-
-    async fn read(&self, _: LogKey, after: Seq) -> Result<Vec<Segment>, ReadError> {
-        let most = if self.table.faulty() { fastrand::usize(1..9) } else { 1000 };
-        let read = |inner: &Inner| {
-            inner.segments.range(after.0 + 1..).take(most).map(|(_, segment)| segment.clone()).collect()
-        };
-        let found: Vec<Segment> = self.look(read).await?;
-        Ok(found.into_iter().map(|segment| self.table.mutation.seen(self, segment)).collect())
-    }
-
-    async fn tail(&self, _: LogKey) -> Result<Option<Segment>, ReadError> {
-        self.look(|inner| inner.segments.values().next_back().cloned()).await
-    }
-
-    async fn lease(&self, _: LogKey) -> Result<Option<Timestamp>, ReadError> {
-        self.look(|inner| inner.lease).await
-    }
-
-    async fn renew(&self, _: LogKey, epoch: u32, until: Option<Timestamp>) -> Result<(), AppendError> {
-        let fate = self.fate();
-        self.travel().await;
-        if matches!(fate, Fate::Arrives | Fate::LostAnswer) {
-            let mut inner = self.table.lock();
-            if inner.lease_epoch == epoch {
-                inner.lease = until;
-            }
-        }
-        self.back().await;
-        match fate {
-            Fate::Arrives => Ok(()),
-            Fate::Throttled => Err(AppendError::Busy),
-            _ => Err(AppendError::Ambiguous),
-        }
-    }
-
-    fn with_lease(&self, rows: Rows, _: LogKey, epoch: u32, until: Timestamp) -> Rows {
-        Rows { lease: Some((epoch, until)), ..rows }
-    }
-
-    fn now(&self) -> Timestamp {
-        let elapsed = i64::try_from(self.table.began.elapsed().as_millis()).unwrap();
-        Timestamp::from_millis(EPOCH_MS + elapsed + self.skew)
     }
 }

@@ -84,7 +84,10 @@ fn client(secret: &Arc<Mutex<Secret>>) -> Client {
 
 fn secret(text: &Value) -> Arc<Mutex<Secret>> {
     let first = "0".repeat(32);
-    Arc::new(Mutex::new(Secret { versions: HashMap::from([(first.clone(), text.to_string())]), current: first }))
+    Arc::new(Mutex::new(Secret {
+        versions: HashMap::from([(first.clone(), text.to_string())]),
+        current: first,
+    }))
 }
 
 #[test]

@@ -5,11 +5,8 @@ use std::collections::BTreeMap;
 use sequent_event::{Body, Event, Outcome, Seq, State};
 use sequent_runlog::{Control, Segment};
 
-use super::{
-    owner,
-    world::{History, World},
-};
-use crate::memory::Closed;
+use super::world::{History, World};
+use crate::memory::{Closed, question, started};
 
 pub(super) fn all(world: &World) {
     let segments = world.table.segments();
@@ -95,7 +92,7 @@ fn owners(history: &History, segments: &[Segment], log: &[Event], broken: Broken
     for (epoch, mut bodies) in stored.clone() {
         // What opened the log came from no owner's hand.
         let opening: Vec<Body> = match bodies.first() {
-            Some(Body::UserMessage { .. }) => vec![owner::question(), bodies[1].clone(), owner::started()],
+            Some(Body::UserMessage { .. }) => vec![question(), bodies[1].clone(), started()],
             _ => bodies[..1].to_vec(),
         };
         if !bodies.starts_with(&opening)
@@ -116,7 +113,7 @@ fn owners(history: &History, segments: &[Segment], log: &[Event], broken: Broken
         let own: Vec<Body> = {
             let skip = bodies.iter().position(|body| matches!(body, Body::RunClaimed { .. }));
             let mut own: Vec<Body> = bodies.into_iter().skip(skip.map_or(0, |at| at + 1)).collect();
-            if *epoch == 1 && own.first() == Some(&owner::started()) && owner.sent.first() != own.first() {
+            if *epoch == 1 && own.first() == Some(&started()) && owner.sent.first() != own.first() {
                 own.remove(0);
             }
             own

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use sequent_event::{Body, Entry, Payload};
 use sequent_runlog::Segment;
 
-use crate::memory::Process;
+use crate::process::Process;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mutation {

@@ -7,26 +7,17 @@ use sequent_event::{Body, Outcome, Phase, Role, Usage};
 use sequent_runlog::{Finish, Stopped, Writer};
 use tokio::time::sleep;
 
-use super::world::{World, project};
-use crate::memory::{Closed, Process, Rows, key};
+use super::world::World;
+use crate::{
+    memory::{Closed, Rows, finished, started},
+    process::Process,
+};
 
 /// How an owner's time ended without an error.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Ended {
     Finished,
     Left,
-}
-
-pub(super) fn question() -> Body {
-    says(MessageId::from_bits(7))
-}
-
-pub(super) fn says(message_id: MessageId) -> Body {
-    Body::UserMessage { message_id, content: "Why?".into(), by: None, model: None }
-}
-
-pub(super) fn started() -> Body {
-    Body::RunStarted { thread_id: project(), run_id: key().run, parent_run_id: None }
 }
 
 pub(super) async fn work(world: &World, writer: Writer<Process>, epoch: u32) -> Result<Ended, Stopped> {
@@ -40,7 +31,9 @@ pub(super) async fn work(world: &World, writer: Writer<Process>, epoch: u32) -> 
         owner.say(&writer, Body::MessageAbandoned { message_id: open.id }).await?;
     }
     let lazy = fastrand::u8(..) < 30;
+    let mut parts = fastrand::u8(1..6);
     loop {
+        parts = parts.saturating_sub(1);
         let answered = signals.borrow().prompts;
         let message_id = MessageId::from_bits(fastrand::u128(..));
         owner.say(&writer, Body::TextMessageStart { message_id, role: Role::Assistant }).await?;
@@ -63,11 +56,10 @@ pub(super) async fn work(world: &World, writer: Writer<Process>, epoch: u32) -> 
         loop {
             let known = *signals.borrow();
             let outcome = if known.cancel.is_some() { Outcome::Cancelled } else { Outcome::Success };
-            if known.cancel.is_none() && known.prompts > answered {
-                break; // somebody said more: answer that, too
+            if known.cancel.is_none() && (known.prompts > answered || parts > 0) {
+                break; // there is more to say, or somebody said more
             }
-            let finished = Body::RunFinished { thread_id: project(), run_id: key().run, outcome };
-            match owner.finish(&writer, known, vec![usage(), finished]).await? {
+            match owner.finish(&writer, known, vec![usage(), finished(outcome)]).await? {
                 Finish::Done(_) => return Ok(Ended::Finished),
                 Finish::Superseded => {}
             }

@@ -6,10 +6,11 @@ use std::{
     time::Duration,
 };
 
-use sequent_domain::{MessageId, ProjectId, UserId};
+use sequent_domain::{MessageId, UserId};
 use sequent_event::{Body, CancelReason, Event, Seq};
 use sequent_runlog::{
-    Claim, Control, Follow, Poll, Segment, Settings, Writer, control, create, open, page, take_over,
+    Claim, Control, Follow, Poll, ReadError, Segment, Settings, Writer, control, create, open, page,
+    take_over,
 };
 use tokio::{
     sync::mpsc,
@@ -18,7 +19,10 @@ use tokio::{
 };
 
 use super::{check, mutation::Mutation, owner};
-use crate::memory::{Faults, Process, Rows, Table, key};
+use crate::{
+    memory::{Faults, Rows, Table, key, question, says, started},
+    process::Process,
+};
 
 /// What one owner did, by its epoch.
 #[derive(Debug, Default)]
@@ -105,7 +109,7 @@ pub(crate) fn play(seed: u64, mutation: Mutation) -> Report {
 impl World {
     async fn play(&self, until: Instant) {
         let mut actors = JoinSet::new();
-        let merge = fastrand::u8(..) < 200;
+        let merge = fastrand::bool();
         let settings = Settings { merge, ..SETTINGS };
         if fastrand::bool() {
             let world = self.clone();
@@ -153,7 +157,7 @@ impl World {
 
     async fn begin_unowned(&self, settings: Settings) {
         let process = self.table.process(0);
-        let created = create(&process, key(), settings, vec![owner::question()], Rows::default()).await;
+        let created = create(&process, key(), settings, vec![question()], Rows::default()).await;
         let _ = self.count("create", created); // if it did not, a machine opens the log
     }
 
@@ -161,8 +165,8 @@ impl World {
     async fn machine(&self, settings: Settings) {
         loop {
             let process = self.table.process(fastrand::i64(-300..300));
-            let mortal = self.table.faulty() && fastrand::u8(..) < 120;
-            let death = Instant::now() + Duration::from_millis(fastrand::u64(1..3000));
+            let mortal = self.table.faulty() && fastrand::u8(..) < 150;
+            let death = Instant::now() + Duration::from_millis(fastrand::u64(1..1500));
             let dies = async {
                 sleep_until(death).await;
                 process.kill();
@@ -189,7 +193,7 @@ impl World {
                 Ok(Claim::Won(writer)) => Some(*writer),
                 Ok(Claim::Held) | Err(_) => None,
                 Ok(Claim::Missing) => {
-                    let bodies = (vec![owner::question()], vec![owner::started()]);
+                    let bodies = (vec![question()], vec![started()]);
                     let opened =
                         open(process, key(), settings, bodies, Rows::default(), Some(observer)).await;
                     self.count("open", opened).ok()
@@ -242,7 +246,7 @@ impl World {
                 let by = Some(UserId::from_bits(id));
                 Body::CancelRequested { by, reason: CancelReason::Requested }
             } else {
-                owner::says(MessageId::from_bits(id))
+                says(MessageId::from_bits(id))
             };
             let result = self.count("control", control(&process, key(), body.clone()).await);
             self.table.trace(format_args!("control {}: {result:?}", body.type_name()));
@@ -267,6 +271,10 @@ impl World {
                 }
                 Ok(Poll::Idle(_)) => {}
                 Ok(Poll::Closed) => break,
+                Err(error @ ReadError::Malformed(_)) => {
+                    self.table.violation("readers", format!("follower {reader}: {error}"));
+                    break;
+                }
                 Err(error) => self.table.trace(format_args!("follower {reader}: {error}")),
             }
         }
@@ -314,9 +322,4 @@ impl World {
             faults: inner.faults,
         }
     }
-}
-
-/// The conversation all simulated runs belong to.
-pub(super) fn project() -> ProjectId {
-    ProjectId::from_bits(3)
 }

@@ -1,0 +1,114 @@
+//! The function as a deployment would have it, over a table of its own.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use sequent_auth_function::{Auth, router};
+use sequent_data::testing;
+use sequent_http::{
+    App, Config, Pipeline, Stage,
+    testing::{Answer, Event},
+};
+use sequent_identity::{Identity, Vault, password::Cost};
+use serde_json::{Value, json};
+
+pub(crate) const PASSWORD: &str = "correct horse battery staple";
+pub(crate) const ORIGIN: &str = "https://chat.example.com";
+
+/// What the golden events have where a real request has a credential.
+const EXAMPLE_JWT: &str =
+    "eyJhbGciOiJFZERTQSIsImtpZCI6ImV4YW1wbGUiLCJ0eXAiOiJhdCtqd3QifQ.eyJzdWIiOiJ1c3JfZXhhbXBsZSJ9.ZXhhbXBsZQ";
+
+pub(crate) struct Deployment {
+    pub(crate) app: App,
+    pub(crate) identity: Arc<Identity>,
+}
+
+impl Deployment {
+    /// In production, behind the CDN whose secret the golden events carry.
+    pub(crate) async fn new() -> Self {
+        Self::with(Config {
+            stage: Stage::Prod,
+            public_origin: Some(ORIGIN.to_owned()),
+            ..Config::for_tests()
+        })
+        .await
+    }
+
+    pub(crate) async fn with(http: Config) -> Self {
+        let store = testing::store().await;
+        let mut secret = json!({ "seed": "a seed for tests", "csrf_key": STANDARD.encode([7; 32]) });
+        if http.stage == Stage::Prod {
+            secret["origin_secret"] = "example-origin-secret".into();
+        }
+        let vault = Vault::fixed(&secret.to_string().into()).unwrap();
+        let config = sequent_identity::Config {
+            public_url: http.public_origin.clone().unwrap(),
+            access_token_ttl: Duration::from_secs(900),
+            password_cost: Cost { memory_kib: 64, iterations: 1, parallelism: 1 },
+        };
+        let identity = Arc::new(Identity::new(store.clone(), vault.clone(), &config).unwrap());
+        let auth = Auth::new(Arc::clone(&identity), http.plain_http());
+        let pipeline = Pipeline::with_config("auth", http)
+            .store(store)
+            .authenticator(Arc::clone(&identity))
+            .keyring(vault)
+            .around(router(auth));
+        Self { app: pipeline, identity }
+    }
+
+    /// Signs up and answers with the tokens.
+    pub(crate) async fn register(&self, email: &str) -> SignedIn {
+        let body = json!({ "email": email, "password": PASSWORD, "name": "Ada" });
+        let answer = self.send(&request("POST", "/api/auth/register").json(&body)).await;
+        assert_eq!(answer.status, 201, "{}", answer.text());
+        SignedIn::of(&answer)
+    }
+
+    pub(crate) async fn send(&self, event: &Event) -> Answer {
+        event.send(&self.app).await
+    }
+}
+
+/// A request that came through the CDN.
+pub(crate) fn request(method: &str, path: &str) -> Event {
+    Event::new(method, path).header("x-origin-verify", "example-origin-secret")
+}
+
+/// The golden event of this name, with the examples in it replaced by what this deployment gave out.
+pub(crate) fn golden(name: &str, of: &SignedIn) -> Event {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events").join(format!("{name}.json"));
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let text = text
+        .replace(EXAMPLE_JWT, &of.access_token)
+        .replace("rt_example", &of.refresh_token)
+        .replace("example-csrf", &of.csrf_token)
+        .replace("\"sequent_refresh=", "\"__Secure-sequent_refresh=");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    Event::from_file(file.path())
+}
+
+/// What signing in gave.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SignedIn {
+    pub(crate) access_token: String,
+    pub(crate) refresh_token: String,
+    pub(crate) csrf_token: String,
+    pub(crate) user: Value,
+}
+
+impl SignedIn {
+    pub(crate) fn of(answer: &Answer) -> Self {
+        let body = answer.json();
+        assert_eq!(body["token_type"], "Bearer");
+        assert_eq!(body["expires_in"], 900);
+        assert_eq!(answer.header("cache-control"), "no-store");
+        Self {
+            access_token: body["access_token"].as_str().unwrap().to_owned(),
+            refresh_token: body["refresh_token"].as_str().unwrap_or_default().to_owned(),
+            csrf_token: String::new(),
+            user: body["user"].clone(),
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Everything the functions cannot work without, and the cheapest question that each can answer.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_secretsmanager::Client;
+use sequent_aws::Secrets;
+use sequent_data::{Store, classify};
+use sequent_identity::secret::AppSecret;
+use sequent_model::{Config, Provider};
+
+use crate::{
+    check::{Failure, ask},
+    report::Check,
+};
+
+/// Begins with no tenant, so no row of anybody has it.
+const NOBODY: &str = "health";
+
+/// Reads a setting by its name.
+type Lookup = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
+/// The tables, the secrets and the model provider of a deployment.
+#[derive(Clone)]
+pub struct Dependencies {
+    store: Store,
+    client: Client,
+    app_secret: Arc<Secrets<AppSecret>>,
+    origin_secret: Option<String>,
+    model_secret: Option<Arc<Secrets<sequent_model::Secrets>>>,
+    lookup: Lookup,
+}
+
+impl Dependencies {
+    /// The dependencies that `SECRETS_ID`, `ORIGIN_SECRET_ID`, `MODEL_SECRETS_ID` and the model settings name, as
+    /// `lookup` has them.
+    ///
+    /// # Errors
+    /// Names the variable that is missing.
+    pub fn new(
+        store: Store,
+        client: Client,
+        lookup: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
+    ) -> Result<Self, String> {
+        let read = |name: &str| lookup(name).filter(|text| !text.is_empty());
+        let app_secret = read("SECRETS_ID").ok_or_else(|| "SECRETS_ID is not set".to_owned())?;
+        let model_secret = read("MODEL_SECRETS_ID").map(|id| Arc::new(Secrets::new(client.clone(), id)));
+        Ok(Self {
+            app_secret: Arc::new(Secrets::new(client.clone(), app_secret)),
+            origin_secret: read("ORIGIN_SECRET_ID"),
+            model_secret,
+            store,
+            client,
+            lookup: Arc::new(lookup),
+        })
+    }
+
+    /// Asks all of them at once.
+    pub(crate) async fn ask(&self) -> BTreeMap<&'static str, Check> {
+        let (main, events, secret, origin, model) = tokio::join!(
+            ask("main_table", self.main_table()),
+            ask("events_table", self.events_table()),
+            ask("secret", self.app_secret()),
+            ask("origin_secret", self.origin_secret()),
+            ask("model", self.model()),
+        );
+        let model = match model.answer {
+            Some(provider) => model.check.model(provider.as_str(), provider == Provider::Demo),
+            None => model.check,
+        };
+        let mut checks = BTreeMap::from([
+            ("main_table", main.check),
+            ("events_table", events.check),
+            ("secret", secret.check),
+            ("model", model),
+        ]);
+        if self.origin_secret.is_some() {
+            checks.insert("origin_secret", origin.check);
+        }
+        checks
+    }
+
+    async fn main_table(&self) -> Result<(), Failure> {
+        let nobody = || AttributeValue::S(NOBODY.to_owned());
+        let get = self.store.client().get_item().table_name(&*self.store.tables().main);
+        let got = get.key("pk", nobody()).key("sk", nobody()).send().await;
+        got.map(|_| ()).map_err(|error| Failure::Unreadable(Box::new(classify(error))))
+    }
+
+    async fn events_table(&self) -> Result<(), Failure> {
+        let query = self
+            .store
+            .client()
+            .query()
+            .table_name(&*self.store.tables().events)
+            .key_condition_expression("#run = :nobody")
+            .expression_attribute_names("#run", "run")
+            .expression_attribute_values(":nobody", AttributeValue::S(NOBODY.to_owned()))
+            .limit(1);
+        let queried = query.send().await;
+        queried.map(|_| ()).map_err(|error| Failure::Unreadable(Box::new(classify(error))))
+    }
+
+    /// Reads the secret itself: what an instance has cached says nothing of the next one. Reading it parses its keys.
+    async fn app_secret(&self) -> Result<(), Failure> {
+        self.app_secret.invalidate().await;
+        self.app_secret.get().await?;
+        Ok(())
+    }
+
+    async fn origin_secret(&self) -> Result<(), Failure> {
+        let Some(id) = &self.origin_secret else { return Ok(()) };
+        let read = self.client.get_secret_value().secret_id(id).send().await;
+        let text = read.map_err(|error| Failure::Unreadable(Box::new(error)))?.secret_string;
+        if text.is_none_or(|text| text.is_empty()) {
+            return Err(Failure::Unusable("the secret is empty".into()));
+        }
+        Ok(())
+    }
+
+    /// The provider that answers requests which name no model. It is looked up, not called: a call costs money.
+    async fn model(&self) -> Result<Provider, Failure> {
+        let secrets = match &self.model_secret {
+            Some(secrets) => {
+                secrets.invalidate().await;
+                (*secrets.get().await?).clone()
+            }
+            None => sequent_model::Secrets::default(),
+        };
+        let unusable = |error: sequent_model::config::Error| Failure::Unusable(error.into());
+        let config = Config::from_lookup(|name| (self.lookup)(name), secrets).map_err(unusable)?;
+        let (provider, _) = config.default_model.split();
+        let configured = match provider {
+            Provider::Demo => true,
+            Provider::OpenAi => config.openai.is_some(),
+            Provider::Anthropic => config.anthropic.is_some(),
+        };
+        if configured {
+            Ok(provider)
+        } else {
+            Err(Failure::Unusable(format!("no credentials for {}", provider.as_str()).into()))
+        }
+    }
+}

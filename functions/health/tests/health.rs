@@ -1,0 +1,246 @@
+//! What the report says when everything answers, when something does not, and when nothing does.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use aws_sdk_secretsmanager::config::{BehaviorVersion, Credentials, Region, retry::RetryConfig};
+use aws_smithy_http_client::test_util::infallible_client_fn;
+use aws_smithy_runtime_api::{
+    client::{
+        http::{
+            HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
+            SharedHttpConnector,
+        },
+        orchestrator::HttpRequest,
+        runtime_components::RuntimeComponents,
+    },
+    shared::IntoShared as _,
+};
+use aws_smithy_types::body::SdkBody;
+use sequent_data::{Store, Tables, testing};
+use sequent_health_function::{Dependencies, FRESH, Health, LIMIT, router};
+use sequent_http::{
+    App, Config, Pipeline,
+    testing::{Answer, Event},
+};
+use serde_json::{Value, json};
+
+/// A Secrets Manager that has what `secrets` says, and counts how often it was asked.
+#[derive(Clone)]
+struct Manager {
+    secrets: Arc<Mutex<Value>>,
+    asked: Arc<AtomicUsize>,
+}
+
+impl Manager {
+    fn new(secrets: Value) -> Self {
+        Self { secrets: Arc::new(Mutex::new(secrets)), asked: Arc::default() }
+    }
+
+    fn client(&self) -> aws_sdk_secretsmanager::Client {
+        let manager = self.clone();
+        client_over(infallible_client_fn(move |request: http::Request<SdkBody>| {
+            manager.asked.fetch_add(1, Ordering::SeqCst);
+            let body: Value = serde_json::from_slice(request.body().bytes().unwrap()).unwrap();
+            let secrets = manager.secrets.lock().unwrap();
+            let (status, answer) = match secrets[body["SecretId"].as_str().unwrap()].as_str() {
+                Some(text) => (200, json!({ "SecretString": text })),
+                None => (400, json!({ "__type": "ResourceNotFoundException", "message": "internals" })),
+            };
+            http::Response::builder().status(status).body(SdkBody::from(answer.to_string())).unwrap()
+        }))
+    }
+}
+
+fn client_over(http: impl HttpClient + 'static) -> aws_sdk_secretsmanager::Client {
+    let config = aws_sdk_secretsmanager::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+        .retry_config(RetryConfig::disabled())
+        .http_client(http)
+        .build();
+    aws_sdk_secretsmanager::Client::from_conf(config)
+}
+
+fn secrets() -> Value {
+    json!({
+        "app": json!({ "seed": "a seed for tests" }).to_string(),
+        "origin": "from-the-cdn",
+        "model": json!({ "openai_api_key": "sk-very-secret" }).to_string(),
+    })
+}
+
+fn environment(name: &str) -> Option<String> {
+    let value = match name {
+        "SECRETS_ID" => "app",
+        "ORIGIN_SECRET_ID" => "origin",
+        "MODEL_SECRETS_ID" => "model",
+        _ => return None,
+    };
+    Some(value.to_owned())
+}
+
+fn app(
+    store: Store,
+    client: aws_sdk_secretsmanager::Client,
+    environment: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
+) -> App {
+    let dependencies = Dependencies::new(store, client, environment).unwrap();
+    Pipeline::with_config("health", Config::for_tests()).around(router(Health::new(dependencies)))
+}
+
+async fn golden(app: &App) -> Answer {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events/health-get.json");
+    Event::from_file(path).send(app).await
+}
+
+/// The report without the times, which are never the same.
+fn timeless(answer: &Answer) -> Value {
+    let mut report = answer.json();
+    for check in report["checks"].as_object_mut().unwrap().values_mut() {
+        assert!(check["latency_ms"].is_u64(), "{check}");
+        check.as_object_mut().unwrap().remove("latency_ms");
+    }
+    report
+}
+
+#[tokio::test]
+async fn all_is_well() {
+    let app = app(testing::store().await, Manager::new(secrets()).client(), environment);
+    let answer = golden(&app).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let expected = json!({
+        "status": "ok",
+        "checks": {
+            "main_table": { "status": "ok" }, "events_table": { "status": "ok" }, "secret": { "status": "ok" },
+            "origin_secret": { "status": "ok" },
+            "model": { "status": "ok", "provider": "openai", "demo": false },
+        },
+    });
+    assert_eq!(timeless(&answer), expected);
+    assert_eq!(answer.header("cache-control"), "no-store");
+    assert_eq!(Event::new("GET", "/api/health/").send(&app).await.status, 200);
+    assert_eq!(Event::new("POST", "/api/health").send(&app).await.code(), "method_not_allowed");
+}
+
+#[tokio::test]
+async fn without_a_key_the_demo_answers_and_that_is_said() {
+    let only_app = |name: &str| environment(name).filter(|_| name == "SECRETS_ID");
+    let app = app(testing::store().await, Manager::new(secrets()).client(), only_app);
+    let report = timeless(&golden(&app).await);
+    assert_eq!(report["checks"]["model"], json!({ "status": "ok", "provider": "demo", "demo": true }));
+    assert!(report["checks"].get("origin_secret").is_none(), "no CDN, nothing to check");
+}
+
+#[tokio::test]
+async fn what_fails_is_named_and_nothing_else_is_told() {
+    let store = testing::unreachable_store().await;
+    let manager = Manager::new(json!({
+        "app": json!({ "seed": "s", "csrf_key": "secret text" }).to_string(),
+        "model": json!({ "openai_api_key": "sk-very-secret", "openai_base_url": "ftp://secret.host" }).to_string(),
+    }));
+    let answer = golden(&app(store, manager.client(), environment)).await;
+    assert_eq!((answer.status.as_u16(), answer.header("content-type")), (503, "application/json"));
+    let failing = |detail: &str| json!({ "status": "failing", "detail": detail });
+    let expected = json!({
+        "status": "failing",
+        "checks": {
+            "main_table": failing("cannot be read"), "events_table": failing("cannot be read"),
+            "secret": failing("is not usable"), "origin_secret": failing("cannot be read"),
+            "model": failing("is not usable"),
+        },
+    });
+    assert_eq!(timeless(&answer), expected);
+    let text = answer.text();
+    for private in ["secret text", "sk-very-secret", "secret.host", "internals", "127.0.0.1", "from-the-cdn"]
+    {
+        assert!(!text.contains(private), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn one_missing_table_fails_alone() {
+    let store = testing::store().await;
+    let tables = Tables { main: store.tables().main.clone(), events: "no-such-table".into() };
+    let store = Store::new(store.client().clone(), tables);
+    let answer = golden(&app(store, Manager::new(secrets()).client(), environment)).await;
+    assert_eq!(answer.status, 503);
+    let checks = &timeless(&answer)["checks"];
+    let failing: Vec<_> =
+        checks.as_object().unwrap().iter().filter(|(_, check)| check["status"] != "ok").collect();
+    assert_eq!(
+        failing,
+        [(&"events_table".to_owned(), &json!({ "status": "failing", "detail": "cannot be read" }))]
+    );
+}
+
+#[tokio::test]
+async fn a_model_without_credentials_is_a_failure() {
+    let manager = Manager::new(json!({ "app": secrets()["app"], "origin": "o", "model": "{}" }));
+    let claude = |name: &str| match name {
+        "DEFAULT_MODEL" => Some("claude-sonnet-4-6".to_owned()),
+        name => environment(name),
+    };
+    let answer = golden(&app(testing::store().await, manager.client(), claude)).await;
+    assert_eq!(
+        timeless(&answer)["checks"]["model"],
+        json!({ "status": "failing", "detail": "is not usable" })
+    );
+}
+
+#[tokio::test]
+async fn however_often_it_is_asked_dependencies_are_asked_once() {
+    let manager = Manager::new(secrets());
+    let app = app(testing::store().await, manager.client(), environment);
+    let first = golden(&app).await;
+    let once = manager.asked.load(Ordering::SeqCst);
+    assert_eq!(once, 3, "three secrets");
+    *manager.secrets.lock().unwrap() = json!({});
+    for _ in 0..20 {
+        let again = golden(&app).await;
+        assert_eq!(again.json(), first.json(), "within {FRESH:?} the answer is the same");
+    }
+    assert_eq!(manager.asked.load(Ordering::SeqCst), once);
+}
+
+/// An AWS that takes connections and says nothing.
+#[derive(Debug, Clone)]
+struct Silence;
+
+impl HttpConnector for Silence {
+    fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
+        HttpConnectorFuture::new(std::future::pending())
+    }
+}
+
+impl HttpClient for Silence {
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        self.clone().into_shared()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_is_a_failure_after_the_limit_and_all_wait_at_once() {
+    let config = aws_sdk_dynamodb::Config::builder()
+        .behavior_version(aws_sdk_dynamodb::config::BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+        .http_client(SharedHttpClient::new(Silence))
+        .build();
+    let tables = Tables { main: "main".into(), events: "events".into() };
+    let store = Store::new(aws_sdk_dynamodb::Client::from_conf(config), tables);
+    let app = app(store, client_over(Silence), environment);
+    let began = tokio::time::Instant::now();
+    let answer = golden(&app).await;
+    assert!(began.elapsed() < LIMIT * 2, "{:?}", began.elapsed());
+    assert_eq!(answer.status, 503);
+    for (name, check) in timeless(&answer)["checks"].as_object().unwrap() {
+        assert_eq!(check, &json!({ "status": "failing", "detail": "no answer in time" }), "{name}");
+    }
+}

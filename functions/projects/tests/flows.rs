@@ -1,0 +1,210 @@
+//! What clients do over several requests, and what they must not get.
+
+mod deployment;
+
+use deployment::{Deployment, PROJECT, Person, get, golden, live_run, request};
+use sequent_domain::ProjectId;
+use sequent_http::{Scope, testing::Event};
+use serde_json::{Value, json};
+
+async fn create(deployment: &Deployment, of: &Person, body: Value) -> Value {
+    let answer = deployment.send(&request("POST", "/api/projects", of).json(&body)).await;
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    answer.json()
+}
+
+#[tokio::test]
+async fn pages_follow_each_other_without_gap_or_repetition() {
+    let deployment = Deployment::new().await;
+    let ada = deployment.sign_up("ada@example.com").await;
+    let mut made = Vec::new();
+    for n in 0..7 {
+        made.push(create(&deployment, &ada, json!({ "name": format!("Project {n}") })).await["id"].clone());
+    }
+    let (mut seen, mut path, mut pages) = (Vec::new(), "/api/projects/?limit=3".to_owned(), 0);
+    loop {
+        let page = deployment.send(&get(&path, &ada)).await.json();
+        seen.extend(page["items"].as_array().unwrap().iter().map(|project| project["id"].clone()));
+        pages += 1;
+        match page["next_cursor"].as_str() {
+            Some(cursor) => path = format!("/api/projects?limit=3&cursor={cursor}"),
+            None => break,
+        }
+    }
+    made.sort_by_key(|id| std::cmp::Reverse(id.to_string())); // newest first: ids begin with their time
+    assert_eq!((seen, pages), (made, 3));
+}
+
+#[tokio::test]
+async fn messages_are_paged_oldest_first() {
+    let deployment = Deployment::new().await;
+    let ada = deployment.sign_up("ada@example.com").await;
+    let project: ProjectId = PROJECT.parse().unwrap();
+    deployment.converse(&ada, project, "Hello").await;
+    let path = format!("/api/projects/{project}/messages?limit=1");
+    let first = deployment.send(&get(&path, &ada)).await.json();
+    assert_eq!(first["items"][0]["role"], "user");
+    let cursor = first["next_cursor"].as_str().unwrap();
+    let second = deployment.send(&get(&format!("{path}&cursor={cursor}"), &ada)).await.json();
+    assert_eq!((&second["items"][0]["role"], &second["next_cursor"]), (&json!("assistant"), &Value::Null));
+}
+
+#[tokio::test]
+async fn a_live_run_keeps_its_project() {
+    let deployment = Deployment::new().await;
+    let ada = deployment.sign_up("ada@example.com").await;
+    let project: ProjectId = PROJECT.parse().unwrap();
+    let owner = deployment.ask(&ada, project, "Hello").await;
+    let run = live_run(&deployment.send(&golden("projects-get", &ada)).await);
+    let refused = deployment.send(&golden("projects-delete", &ada)).await;
+    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (409, "run_in_progress"));
+    assert_eq!(refused.json()["run_id"], json!(run));
+    assert_eq!(deployment.send(&golden("projects-get", &ada)).await.status, 200);
+    let messages = deployment.send(&golden("projects-messages", &ada)).await.json();
+    assert_eq!(messages["items"].as_array().unwrap().len(), 1, "nothing was deleted");
+    drop(owner);
+}
+
+#[tokio::test]
+async fn the_demo_labels_the_names_it_gives() {
+    let deployment = Deployment::new().await;
+    let ada = deployment.sign_up("ada@example.com").await;
+    deployment.converse(&ada, PROJECT.parse().unwrap(), "When is\nhigh tide?").await;
+    let named = deployment.send(&golden("projects-generate-name", &ada)).await;
+    assert_eq!((named.status.as_u16(), &named.json()["name"]), (200, &json!("Demo: When is high tide?")));
+    assert_eq!(deployment.send(&golden("projects-get", &ada)).await.json(), named.json(), "it is saved");
+
+    let empty = create(&deployment, &ada, json!({})).await;
+    assert_eq!(empty["name"], "New conversation");
+    let path = format!("/api/projects/{}/generate_name/", empty["id"].as_str().unwrap());
+    let refused = deployment.send(&request("POST", &path, &ada)).await;
+    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (409, "no_messages"));
+}
+
+#[tokio::test]
+async fn input_that_is_wrong_is_named() {
+    let deployment = Deployment::new().await;
+    let ada = deployment.sign_up("ada@example.com").await;
+    let post = |body: Value| request("POST", "/api/projects", &ada).json(&body);
+    for body in [json!({ "name": "  " }), json!({ "name": "a\u{7}b" }), json!({ "name": 7 })] {
+        let answer = deployment.send(&post(body)).await;
+        let problem = answer.json();
+        assert_eq!(
+            (answer.status.as_u16(), &problem["errors"][0]["pointer"]),
+            (422, &json!("#/name")),
+            "{problem}"
+        );
+    }
+    assert_eq!(deployment.send(&post(json!({ "nmae": "x" }))).await.code(), "validation_failed");
+    assert_eq!(deployment.send(&post(json!({})).body("{")).await.code(), "invalid_json");
+    for query in ["limit=0", "limit=101", "limit=x", "page=2"] {
+        let answer = deployment.send(&get(&format!("/api/projects?{query}"), &ada)).await;
+        assert_eq!((answer.status.as_u16(), answer.code().as_str()), (400, "invalid_query"), "{query}");
+    }
+    for cursor in ["", "x", "eyJmb3JnZWQiOnRydWV9.AAAA", &"A".repeat(5000)] {
+        let answer = deployment.send(&get(&format!("/api/projects?cursor={cursor}"), &ada)).await;
+        assert_eq!((answer.status.as_u16(), answer.code().as_str()), (400, "invalid_cursor"), "{cursor}");
+    }
+    let nameless = request("PATCH", &format!("/api/projects/{PROJECT}"), &ada).json(&json!({}));
+    assert_eq!(deployment.send(&nameless).await.code(), "validation_failed");
+    assert_eq!(deployment.send(&request("PUT", "/api/projects", &ada)).await.code(), "method_not_allowed");
+}
+
+#[tokio::test]
+async fn another_tenant_finds_nothing_and_changes_nothing() {
+    let deployment = Deployment::new().await;
+    let (ada, eve) =
+        (deployment.sign_up("ada@example.com").await, deployment.sign_up("eve@example.com").await);
+    deployment.converse(&ada, PROJECT.parse().unwrap(), "A secret plan").await;
+    create(&deployment, &ada, json!({ "name": "Another" })).await;
+    create(&deployment, &eve, json!({ "name": "Eve's own" })).await;
+    let before = deployment.send(&golden("projects-get", &ada)).await.json();
+
+    for name in
+        ["projects-get", "projects-messages", "projects-change", "projects-generate-name", "projects-delete"]
+    {
+        let answer = deployment.send(&golden(name, &eve)).await;
+        assert_eq!((answer.status.as_u16(), answer.code().as_str()), (404, "not_found"), "{name}");
+        assert!(!answer.text().contains("secret plan"), "{name}");
+    }
+    let projects = deployment.send(&get("/api/projects", &eve)).await.json();
+    assert_eq!(projects["items"].as_array().unwrap().len(), 1);
+    assert_eq!(projects["items"][0]["name"], "Eve's own");
+
+    // Ada's cursors open none of Eve's lists, nor any other list of her own.
+    let projects = deployment.send(&get("/api/projects?limit=1", &ada)).await.json();
+    let messages =
+        deployment.send(&get(&format!("/api/projects/{PROJECT}/messages?limit=1"), &ada)).await.json();
+    let (projects, messages) =
+        (projects["next_cursor"].as_str().unwrap(), messages["next_cursor"].as_str().unwrap());
+    for (path, cursor, who) in [
+        ("/api/projects", projects, &eve),
+        ("/api/projects", messages, &eve),
+        ("/api/projects", messages, &ada),
+        (&format!("/api/projects/{PROJECT}/messages"), projects, &ada),
+    ] {
+        let answer = deployment.send(&get(&format!("{path}?cursor={cursor}"), who)).await;
+        assert_eq!((answer.status.as_u16(), answer.code().as_str()), (400, "invalid_cursor"), "{path}");
+    }
+    assert_eq!(deployment.send(&golden("projects-get", &ada)).await.json(), before);
+
+    // One Idempotency-Key of two tenants is two keys.
+    let first = deployment.send(&golden("projects-create", &ada)).await;
+    let second = deployment.send(&golden("projects-create", &eve)).await;
+    assert_eq!((first.status.as_u16(), second.status.as_u16()), (201, 201));
+    assert_ne!(first.json()["id"], second.json()["id"]);
+}
+
+#[tokio::test]
+async fn a_credential_does_what_its_scopes_say() {
+    let deployment = Deployment::new().await;
+    let ada = deployment.sign_up("ada@example.com").await;
+    deployment.converse(&ada, PROJECT.parse().unwrap(), "Hello").await;
+    let needed = [
+        ("projects-list", vec![Scope::ProjectsRead]),
+        ("projects-get", vec![Scope::ProjectsRead]),
+        ("projects-messages", vec![Scope::ProjectsRead]),
+        ("projects-create", vec![Scope::ProjectsWrite]),
+        ("projects-change", vec![Scope::ProjectsWrite]),
+        ("projects-generate-name", vec![Scope::ProjectsWrite, Scope::Chat]),
+        ("projects-delete", vec![Scope::ProjectsWrite]),
+    ];
+    for (name, scopes) in needed {
+        for missing in &scopes {
+            let others = Scope::ALL.into_iter().filter(|scope| scope != missing);
+            let key = deployment.api_key(&ada, others).await;
+            let refused = deployment.send(&golden(name, &ada).bearer(&key)).await;
+            assert_eq!(
+                (refused.status.as_u16(), refused.code().as_str()),
+                (403, "insufficient_scope"),
+                "{name}"
+            );
+            assert_eq!(refused.json()["scope"], missing.as_str(), "{name}");
+        }
+        let key = deployment.api_key(&ada, scopes).await;
+        let answer = deployment.send(&golden(name, &ada).bearer(&key)).await;
+        assert!(answer.status.is_success(), "{name}: {}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn nobody_gets_in_without_a_credential_or_past_the_cdn() {
+    let deployment = Deployment::new().await;
+    for (method, path) in [
+        ("GET", "/api/projects".to_owned()),
+        ("POST", "/api/projects".to_owned()),
+        ("GET", format!("/api/projects/{PROJECT}")),
+        ("PATCH", format!("/api/projects/{PROJECT}")),
+        ("DELETE", format!("/api/projects/{PROJECT}")),
+        ("GET", format!("/api/projects/{PROJECT}/messages")),
+        ("POST", format!("/api/projects/{PROJECT}/generate_name")),
+    ] {
+        let event = Event::new(method, &path).header("x-origin-verify", "example-origin-secret");
+        assert_eq!(deployment.send(&event).await.code(), "unauthenticated", "{method} {path}");
+        assert_eq!(
+            deployment.send(&Event::new(method, &path)).await.code(),
+            "wrong_origin",
+            "{method} {path}"
+        );
+    }
+}

@@ -1,0 +1,196 @@
+//! What clients do over several requests, and what they must not get.
+
+mod deployment;
+
+use std::time::Duration;
+
+use deployment::{Deployment, Person, RUN, golden, request};
+use sequent_agent::execute;
+use sequent_domain::{ProjectId, RunId};
+use sequent_event::Body;
+use sequent_http::{Scope, testing::Event};
+use sequent_project::Projects;
+use sequent_runlog::{Settings, read_all};
+use serde_json::{Value, json};
+
+async fn get(deployment: &Deployment, path: &str, of: &Person) -> Value {
+    let answer = deployment.send(&request("GET", path, of)).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    answer.json()
+}
+
+async fn cancel(deployment: &Deployment, run: RunId, of: &Person) -> (u16, Value) {
+    let answer = deployment.send(&request("POST", &format!("/api/runs/{run}/cancel/"), of)).await;
+    (answer.status.as_u16(), answer.json())
+}
+
+/// The types of a run's events, in order.
+async fn log(deployment: &Deployment, of: &Person, run: RunId) -> Vec<Body> {
+    let segments = read_all(&deployment.engine().storage, of.log(run)).await.unwrap();
+    let entries = segments.into_iter().flat_map(|segment| segment.entries);
+    entries.map(|entry| entry.body().expect("a known event").clone()).collect()
+}
+
+async fn project_of(deployment: &Deployment, of: &Person, run: RunId) -> ProjectId {
+    let run = get(deployment, &format!("/api/runs/{run}"), of).await;
+    serde_json::from_value(run["project_id"].clone()).unwrap()
+}
+
+#[tokio::test]
+async fn pages_follow_each_other_and_mine_are_mine() {
+    let deployment = Deployment::new().await;
+    let ada = deployment.sign_up("ada@example.com").await;
+    let bob = ada.colleague();
+    let mut all: Vec<RunId> = (0..7).map(|_| RunId::new()).collect();
+    all.sort();
+    all.reverse(); // newest first: ids begin with their time
+    let (mine, theirs) = all.split_at(4);
+    for run in mine {
+        deployment.complete(&ada, *run).await;
+    }
+    for run in theirs {
+        deployment.complete(&bob, *run).await;
+    }
+    for (filter, expected) in [("", all.as_slice()), ("&mine=false", &all), ("&mine=true", mine)] {
+        let (mut seen, mut cursor, mut pages) = (Vec::new(), String::new(), 0);
+        loop {
+            let page = get(&deployment, &format!("/api/runs/?limit=3{filter}{cursor}"), &ada).await;
+            seen.extend(page["items"].as_array().unwrap().iter().map(|run| run["id"].clone()));
+            pages += 1;
+            match page["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => break,
+            }
+        }
+        assert_eq!((json!(seen), pages), (json!(expected), expected.len().div_ceil(3)), "{filter}");
+    }
+    let first = get(&deployment, "/api/runs?limit=3", &ada).await;
+    let cursor = first["next_cursor"].as_str().unwrap();
+    let other = deployment.send(&request("GET", &format!("/api/runs?mine=true&cursor={cursor}"), &ada)).await;
+    assert_eq!(other.code(), "invalid_cursor", "a cursor belongs to its list");
+    assert_eq!(deployment.send(&request("GET", "/api/runs?mine=maybe", &ada)).await.code(), "invalid_query");
+}
+
+#[tokio::test]
+async fn a_living_owner_is_asked_and_keeps_what_was_said() {
+    let deployment = Deployment::new().await;
+    let ada = deployment.sign_up("ada@example.com").await;
+    let run = RunId::new();
+    let owner = deployment.begin(&ada, run).await;
+    let (status, answer) = cancel(&deployment, run, &ada).await;
+    assert_eq!((status, &answer["status"]), (202, &json!("running")));
+    Box::pin(execute(deployment.engine(), ada.log(run), owner, None)).await.unwrap();
+    let ended = get(&deployment, &format!("/api/runs/{run}"), &ada).await;
+    assert_eq!(ended["status"], "cancelled", "the owner met the request");
+    assert_eq!(cancel(&deployment, run, &ada).await, (200, ended), "a repetition changes nothing");
+}
+
+#[tokio::test]
+async fn a_run_whose_owner_died_is_ended_on_the_spot() {
+    let settings = Settings { lease: Duration::ZERO, ..Settings::default() };
+    let deployment = Deployment::with(settings).await;
+    let ada = deployment.sign_up("ada@example.com").await;
+    let run = RunId::new();
+    let owner = deployment.begin(&ada, run).await;
+    let message_id = sequent_domain::MessageId::new();
+    owner.append(Body::TextMessageStart { message_id, role: sequent_event::Role::Assistant }).await.unwrap();
+    owner.append(Body::TextMessageContent { message_id, delta: "High tide is".to_owned() }).await.unwrap();
+    owner.flush().await.unwrap();
+    let project = project_of(&deployment, &ada, run).await;
+
+    let (status, answer) = cancel(&deployment, run, &ada).await;
+    assert_eq!((status, &answer["status"]), (200, &json!("cancelled")), "{answer}");
+    assert!(answer["completed_at"].is_string());
+    let projects = Projects::new(deployment.engine().store(), ada.tenant());
+    assert_eq!(projects.get(project).await.unwrap().live_run_id, None, "the project is free again");
+    let messages = projects.latest_messages(project, 10).await.unwrap();
+    assert_eq!(messages.last().unwrap().content, "High tide is", "what was said is kept");
+    let events = log(&deployment, &ada, run).await;
+    assert!(matches!(events.last(), Some(Body::RunFinished { .. })), "{events:?}");
+
+    let before = events.len();
+    assert_eq!(cancel(&deployment, run, &ada).await, (200, answer));
+    assert_eq!(log(&deployment, &ada, run).await.len(), before, "an ended run's log stays as it is");
+    drop(owner);
+}
+
+#[tokio::test]
+async fn a_waiting_run_is_ended_without_a_word() {
+    let deployment = Deployment::new().await;
+    let ada = deployment.sign_up("ada@example.com").await;
+    let (first, second) = (RunId::new(), RunId::new());
+    let owner = deployment.begin(&ada, first).await;
+    let project = project_of(&deployment, &ada, first).await;
+    deployment.queue(&ada, project, second).await;
+    assert_eq!(get(&deployment, &format!("/api/runs/{second}"), &ada).await["status"], "pending");
+
+    let (status, answer) = cancel(&deployment, second, &ada).await;
+    assert_eq!((status, &answer["status"]), (200, &json!("cancelled")), "{answer}");
+    assert_eq!(answer["started_at"], Value::Null);
+    let live =
+        Projects::new(deployment.engine().store(), ada.tenant()).get(project).await.unwrap().live_run_id;
+    assert_eq!(live, Some(first), "the run that answers is not disturbed");
+    assert_eq!(get(&deployment, &format!("/api/runs/{first}"), &ada).await["status"], "running");
+    drop(owner);
+}
+
+#[tokio::test]
+async fn another_tenant_finds_nothing_and_stops_nothing() {
+    let deployment = Deployment::new().await;
+    let (ada, eve) =
+        (deployment.sign_up("ada@example.com").await, deployment.sign_up("eve@example.com").await);
+    let run: RunId = RUN.parse().unwrap();
+    let owner = deployment.begin(&ada, run).await;
+    deployment.complete(&ada, RunId::new()).await;
+    let before = log(&deployment, &ada, run).await.len();
+    for name in ["runs-get", "runs-cancel"] {
+        let answer = deployment.send(&golden(name, &eve)).await;
+        assert_eq!((answer.status.as_u16(), answer.code().as_str()), (404, "not_found"), "{name}");
+    }
+    assert_eq!(log(&deployment, &ada, run).await.len(), before, "nothing was appended");
+    assert!(log(&deployment, &eve, run).await.is_empty(), "nor to a log of the same name");
+    for filter in ["", "&mine=true"] {
+        let list = get(&deployment, &format!("/api/runs?limit=1{filter}"), &eve).await;
+        assert_eq!(list, json!({ "items": [], "next_cursor": null }));
+        let hers = get(&deployment, &format!("/api/runs?limit=1{filter}"), &ada).await;
+        let cursor = hers["next_cursor"].as_str().unwrap();
+        let answer =
+            deployment.send(&request("GET", &format!("/api/runs?cursor={cursor}{filter}"), &eve)).await;
+        assert_eq!((answer.status.as_u16(), answer.code().as_str()), (400, "invalid_cursor"));
+    }
+    drop(owner);
+}
+
+#[tokio::test]
+async fn a_credential_does_what_its_scopes_say() {
+    let deployment = Deployment::new().await;
+    let ada = deployment.sign_up("ada@example.com").await;
+    deployment.complete(&ada, RUN.parse().unwrap()).await;
+    for (name, needed) in
+        [("runs-list", Scope::RunsRead), ("runs-get", Scope::RunsRead), ("runs-cancel", Scope::RunsWrite)]
+    {
+        let others = deployment.api_key(&ada, Scope::ALL.into_iter().filter(|scope| *scope != needed)).await;
+        let refused = deployment.send(&golden(name, &ada).bearer(&others)).await;
+        assert_eq!((refused.status.as_u16(), refused.code().as_str()), (403, "insufficient_scope"), "{name}");
+        let key = deployment.api_key(&ada, [needed]).await;
+        assert_eq!(deployment.send(&golden(name, &ada).bearer(&key)).await.status, 200, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_gets_in_without_a_credential_or_past_the_cdn() {
+    let deployment = Deployment::new().await;
+    for (method, path) in [
+        ("GET", "/api/runs".to_owned()),
+        ("GET", format!("/api/runs/{RUN}")),
+        ("POST", format!("/api/runs/{RUN}/cancel")),
+    ] {
+        let event = Event::new(method, &path).header("x-origin-verify", "example-origin-secret");
+        assert_eq!(deployment.send(&event).await.code(), "unauthenticated", "{method} {path}");
+        assert_eq!(
+            deployment.send(&Event::new(method, &path)).await.code(),
+            "wrong_origin",
+            "{method} {path}"
+        );
+    }
+}

@@ -1,0 +1,76 @@
+//! Every golden event of this function, answered.
+
+mod deployment;
+
+use deployment::{Deployment, RUN, golden};
+use serde_json::{Value, json};
+
+/// All golden events there are, so that none is forgotten below.
+fn names() -> Vec<String> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../events");
+    let mut names: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .filter_map(|entry| entry.unwrap().file_name().to_str()?.strip_suffix(".json").map(str::to_owned))
+        .filter(|name| name.starts_with("runs-"))
+        .collect();
+    names.sort();
+    names
+}
+
+/// The status and, for a problem, its code.
+fn expected(name: &str) -> (u16, &'static str) {
+    match name {
+        "runs-cancel" | "runs-get" | "runs-list" | "runs-list-mine" => (200, ""), // the run has ended
+        "runs-get-malformed-id" => (404, "not_found"),
+        "runs-list-forged-cursor" => (400, "invalid_cursor"),
+        "runs-list-limit-zero" => (400, "invalid_query"),
+        other => panic!("no expectation for {other}"),
+    }
+}
+
+#[tokio::test]
+async fn each_is_answered_as_expected() {
+    let deployment = Deployment::new().await;
+    let ada = deployment.sign_up("ada@example.com").await;
+    deployment.complete(&ada, RUN.parse().unwrap()).await;
+    for name in names() {
+        let answer = deployment.send(&golden(&name, &ada)).await;
+        let found = (answer.status.as_u16(), answer.code());
+        assert_eq!((found.0, found.1.as_str()), expected(&name), "{name}: {}", answer.text());
+        assert!(!answer.header("x-request-id").is_empty(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_run_has_the_documented_shape() {
+    let deployment = Deployment::new().await;
+    let ada = deployment.sign_up("ada@example.com").await;
+    deployment.complete(&ada, RUN.parse().unwrap()).await;
+    let run = deployment.send(&golden("runs-get", &ada)).await.json();
+    let mut fields: Vec<_> = run.as_object().unwrap().keys().map(String::as_str).collect();
+    fields.sort_unstable();
+    let documented = [
+        "completed_at",
+        "cost",
+        "created_at",
+        "error",
+        "id",
+        "model",
+        "parent_run_id",
+        "project_id",
+        "started_at",
+        "status",
+        "usage",
+        "user_id",
+    ];
+    assert_eq!(fields, documented);
+    assert_eq!((&run["id"], &run["status"], &run["user_id"]), (&json!(RUN), &json!("success"), &ada.user()));
+    assert_eq!(run["cost"], json!({ "micro_usd": 0, "incomplete": false }));
+    assert!(run["usage"]["output_tokens"].as_u64().unwrap() > 10, "{run}");
+    assert_eq!((&run["parent_run_id"], &run["error"]), (&Value::Null, &Value::Null));
+    for time in ["created_at", "started_at", "completed_at"] {
+        assert!(run[time].as_str().unwrap().ends_with('Z'), "{time}: {run}");
+    }
+    let list = deployment.send(&golden("runs-list", &ada)).await.json();
+    assert_eq!(list, json!({ "items": [run], "next_cursor": null }));
+}

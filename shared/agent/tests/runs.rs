@@ -1,0 +1,275 @@
+//! Runs from start to end against DynamoDB semantics in process: what is stored, and who may do what when.
+
+use std::time::Duration;
+
+use sequent_agent::{Ended, Engine, Item, Live, Source, execute};
+use sequent_domain::{ProjectId, RunId, TenantId, Timestamp, UserId};
+use sequent_event::{Body, CancelReason, Event, Seq, State};
+use sequent_model::{Client, Config};
+use sequent_project::{Name, Project, Projects, Role, Standing};
+use sequent_run::{Begin, Cancel, Runs, Start, Started, Status, begin_pending, cancel, enqueue, start};
+use sequent_runlog::{DynamoStorage, LogKey, Segment, Settings, Writer, read_all};
+use tokio::time::Instant;
+
+struct Bench {
+    engine: Engine,
+    tenant: TenantId,
+    user: UserId,
+}
+
+impl Bench {
+    async fn new() -> Self {
+        let lease = Duration::from_millis(200);
+        let settings = Settings {
+            linger_min: Duration::from_millis(25),
+            linger_max: Duration::from_millis(25),
+            lease,
+            renew: lease / 4,
+            idle_check: Duration::from_millis(20),
+            ..Settings::default()
+        };
+        let storage = DynamoStorage::new(sequent_data::testing::store().await);
+        let engine = Engine { storage, models: Client::new(Config::demo()), settings };
+        Self { engine, tenant: TenantId::new(), user: UserId::new() }
+    }
+
+    fn projects(&self) -> Projects<'_> {
+        Projects::new(self.engine.store(), self.tenant)
+    }
+
+    async fn project(&self) -> Project {
+        self.projects().create(self.user, Name::new("p").unwrap(), Timestamp::now()).await.unwrap()
+    }
+
+    fn asking(&self, project: ProjectId, content: &str) -> Start {
+        Start {
+            tenant: self.tenant,
+            user: self.user,
+            run: RunId::new(),
+            project,
+            new_project: false,
+            content: content.to_owned(),
+            model: None,
+            claims: Vec::new(),
+            replaces: None,
+        }
+    }
+
+    async fn owned(&self, asking: &Start) -> Box<Writer<DynamoStorage>> {
+        match start(&self.engine.storage, self.engine.settings, asking, None).await.unwrap() {
+            Started::Owned(writer) => writer,
+            Started::Busy(live) => panic!("{live} is in the way"),
+        }
+    }
+
+    fn key(&self, run: RunId) -> LogKey {
+        LogKey { tenant: self.tenant, run }
+    }
+
+    async fn state(&self, run: RunId) -> State {
+        let segments = read_all(&self.engine.storage, self.key(run)).await.unwrap();
+        let events: Vec<Event> = segments.iter().flat_map(Segment::events).collect();
+        State::of(&events).unwrap()
+    }
+
+    async fn status(&self, run: RunId) -> Status {
+        Runs::new(self.engine.store(), self.tenant).get(run).await.unwrap().status
+    }
+
+    async fn watch(&self, run: RunId) -> Vec<Event> {
+        let mut items = Live::stream(self.engine.clone(), self.key(run), Seq::START, Source::Elsewhere, None);
+        let mut events = Vec::new();
+        while let Some(item) = items.recv().await {
+            match item {
+                Item::Event(event) => events.push(event),
+                Item::Heartbeat => {}
+                Item::Cut => panic!("no deadline, no cut"),
+            }
+        }
+        events
+    }
+}
+
+#[tokio::test]
+async fn a_finished_run_has_told_every_row_the_same_story() {
+    let bench = Bench::new().await;
+    let project = bench.project().await.id;
+    let asking = bench.asking(project, "/demo tokens=30 rate=0");
+    let writer = bench.owned(&asking).await;
+    assert_eq!(execute(&bench.engine, bench.key(asking.run), *writer, None).await.unwrap(), Ended::Closed);
+
+    let state = bench.state(asking.run).await;
+    let row = Runs::new(bench.engine.store(), bench.tenant).get(asking.run).await.unwrap();
+    assert_eq!(row, row.clone().projected(&state), "the row repeats the log");
+    assert_eq!(row.status, Status::Success);
+    let messages = bench.projects().latest_messages(project, 10).await.unwrap();
+    let roles: Vec<Role> = messages.iter().map(|message| message.role).collect();
+    assert_eq!(roles, [Role::User, Role::Assistant]);
+    assert_eq!(messages[1].content, state.answer_text());
+    assert_eq!(bench.projects().get(project).await.unwrap().live_run_id, None);
+}
+
+#[tokio::test]
+async fn a_project_has_one_live_run() {
+    let bench = Bench::new().await;
+    let project = bench.project().await.id;
+    let first = bench.asking(project, "one");
+    let _writer = bench.owned(&first).await;
+    let second = bench.asking(project, "two");
+    match start(&bench.engine.storage, bench.engine.settings, &second, None).await.unwrap() {
+        Started::Busy(live) => assert_eq!(live, first.run),
+        Started::Owned(_) => panic!("two runs answer at once"),
+    }
+    let missing = bench.asking(ProjectId::new(), "three");
+    let refused = start(&bench.engine.storage, bench.engine.settings, &missing, None).await;
+    assert!(matches!(refused, Err(sequent_run::Error::NoProject)), "{refused:?}");
+}
+
+#[tokio::test]
+async fn waiting_runs_are_answered_in_the_order_they_came() {
+    let bench = Bench::new().await;
+    let (storage, settings) = (&bench.engine.storage, bench.engine.settings);
+    let project = bench.project().await.id;
+    let first = bench.asking(project, "/demo tokens=3 rate=0");
+    let writer = bench.owned(&first).await;
+    let second = bench.asking(project, "/demo tokens=3 rate=0");
+    enqueue(storage, settings, &second).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(2)).await; // ids sort by the millisecond
+    let third = bench.asking(project, "/demo tokens=3 rate=0");
+    enqueue(storage, settings, &third).await.unwrap();
+    let row = async |run| Runs::new(bench.engine.store(), bench.tenant).get(run).await.unwrap();
+
+    let waits =
+        begin_pending(storage, settings, bench.key(second.run), &row(second.run).await, None).await.unwrap();
+    assert!(matches!(waits, Begin::Wait), "the first still answers");
+    execute(&bench.engine, bench.key(first.run), *writer, None).await.unwrap();
+    let waits =
+        begin_pending(storage, settings, bench.key(third.run), &row(third.run).await, None).await.unwrap();
+    assert!(matches!(waits, Begin::Wait), "the second came before");
+    bench.watch(second.run).await;
+    bench.watch(third.run).await;
+    assert_eq!(bench.status(third.run).await, Status::Success);
+    let messages = bench.projects().latest_messages(project, 10).await.unwrap();
+    assert_eq!(messages.len(), 6);
+    assert!(messages.is_sorted_by_key(|message| message.run_id), "exchange after exchange");
+}
+
+#[tokio::test]
+async fn an_owner_that_lives_is_left_alone_however_long_it_is_silent() {
+    let bench = Bench::new().await;
+    let project = bench.project().await.id;
+    let asking = bench.asking(project, "/demo tokens=20 rate=0");
+    let writer = bench.owned(&asking).await;
+    let watching = bench.watch(asking.run);
+    let owning = async {
+        tokio::time::sleep(bench.engine.settings.lease * 4).await;
+        assert_eq!(bench.state(asking.run).await.epoch, 1, "the idle owner renews its lease");
+        execute(&bench.engine, bench.key(asking.run), *writer, None).await.unwrap();
+    };
+    let (events, ()) = tokio::join!(watching, owning);
+    assert!(events.last().unwrap().is_terminal());
+    assert_eq!(bench.state(asking.run).await.epoch, 1);
+}
+
+#[tokio::test]
+async fn a_half_said_message_is_abandoned_and_begun_anew() {
+    let bench = Bench::new().await;
+    let project = bench.project().await.id;
+    let asking = bench.asking(project, "/demo tokens=20 rate=0");
+    let writer = bench.owned(&asking).await;
+    let message_id = sequent_domain::MessageId::new();
+    let role = sequent_event::Role::Assistant;
+    writer.append(Body::TextMessageStart { message_id, role }).await.unwrap();
+    writer.append(Body::TextMessageContent { message_id, delta: "half an ans".into() }).await.unwrap();
+    writer.release().await.unwrap();
+    let events = bench.watch(asking.run).await;
+    let seqs: Vec<u64> = events.iter().map(|event| event.seq.0).collect();
+    assert_eq!(seqs, (1..=events.len() as u64).collect::<Vec<_>>(), "every event once and in order");
+    assert!(events.iter().any(|event| matches!(event.body(), Some(Body::MessageAbandoned { .. }))));
+    let answer = bench.state(asking.run).await.answer_text();
+    assert!(!answer.contains("half an ans"));
+    let messages = bench.projects().latest_messages(project, 10).await.unwrap();
+    assert_eq!(messages.last().unwrap().content, answer);
+}
+
+#[tokio::test]
+async fn a_cancel_keeps_what_was_said_and_a_rollback_takes_the_exchange_back() {
+    let bench = Bench::new().await;
+    let project = bench.project().await.id;
+    for (reason, kept) in [(CancelReason::Requested, 2), (CancelReason::RolledBack, 2)] {
+        let asking = bench.asking(project, "/demo tokens=5000 rate=200");
+        let writer = bench.owned(&asking).await;
+        let key = bench.key(asking.run);
+        let engine = bench.engine.clone();
+        let running = tokio::spawn(async move { execute(&engine, key, *writer, None).await });
+        loop {
+            let state = bench.state(asking.run).await;
+            assert!(!state.phase.is_closed(), "it ended before it was cancelled: {:?}", state.phase);
+            if state.open.is_some_and(|open| !open.text.is_empty()) {
+                break;
+            }
+        }
+        let (storage, settings) = (&bench.engine.storage, bench.engine.settings);
+        let asked = Instant::now();
+        let outcome =
+            cancel(storage, settings, bench.tenant, asking.run, Some(bench.user), reason).await.unwrap();
+        assert_eq!(outcome, Cancel::Requested);
+        assert_eq!(running.await.unwrap().unwrap(), Ended::Closed);
+        assert!(asked.elapsed() < Duration::from_secs(5), "far below what the answer would have taken");
+        assert_eq!(bench.status(asking.run).await, Status::Cancelled);
+        let again = cancel(storage, settings, bench.tenant, asking.run, None, reason).await.unwrap();
+        assert_eq!(again, Cancel::AlreadyEnded);
+        let messages = bench.projects().latest_messages(project, 10).await.unwrap();
+        assert_eq!(messages.len(), kept, "{reason:?}");
+        assert_eq!(messages[1].status, Standing::Partial);
+    }
+}
+
+#[tokio::test]
+async fn a_run_nobody_owns_is_cancelled_on_the_spot() {
+    let bench = Bench::new().await;
+    let (storage, settings) = (&bench.engine.storage, bench.engine.settings);
+    let project = bench.project().await.id;
+    let dead = bench.asking(project, "one");
+    bench.owned(&dead).await.release().await.unwrap();
+    let waiting = bench.asking(project, "two");
+    enqueue(storage, settings, &waiting).await.unwrap();
+    for run in [waiting.run, dead.run] {
+        let outcome =
+            cancel(storage, settings, bench.tenant, run, None, CancelReason::Requested).await.unwrap();
+        assert_eq!(outcome, Cancel::Done);
+        assert_eq!(bench.status(run).await, Status::Cancelled);
+    }
+    assert_eq!(bench.projects().get(project).await.unwrap().live_run_id, None);
+    bench.projects().delete(project).await.unwrap();
+    assert!(matches!(bench.projects().get(project).await, Err(sequent_project::Error::NotFound)));
+}
+
+#[tokio::test]
+async fn before_its_deadline_an_owner_hands_over_and_the_next_one_finishes() {
+    let bench = Bench::new().await;
+    let project = bench.project().await.id;
+    let asking = bench.asking(project, "/demo tokens=100 rate=100");
+    let writer = bench.owned(&asking).await;
+    let deadline = Instant::now() + Engine::HAND_OVER + Duration::from_millis(100);
+    let ended = execute(&bench.engine, bench.key(asking.run), *writer, Some(deadline)).await.unwrap();
+    assert_eq!(ended, Ended::HandedOver);
+    assert_eq!(bench.status(asking.run).await, Status::Running);
+    let events = bench.watch(asking.run).await;
+    assert_eq!(events.iter().filter(|event| event.is_terminal()).count(), 1);
+    assert_eq!(bench.status(asking.run).await, Status::Success);
+}
+
+#[tokio::test]
+async fn a_failing_model_ends_the_run_with_its_reason_and_the_partial_answer() {
+    let bench = Bench::new().await;
+    let project = bench.project().await.id;
+    let asking = bench.asking(project, "/demo tokens=20 rate=0 fail_after=5 error=truncated");
+    let writer = bench.owned(&asking).await;
+    execute(&bench.engine, bench.key(asking.run), *writer, None).await.unwrap();
+    let row = Runs::new(bench.engine.store(), bench.tenant).get(asking.run).await.unwrap();
+    assert_eq!((row.status, row.error.unwrap().code.as_str()), (Status::Error, "model_truncated"));
+    let messages = bench.projects().latest_messages(project, 10).await.unwrap();
+    assert_eq!(messages[1].status, Standing::Partial);
+    assert_eq!(bench.projects().get(project).await.unwrap().live_run_id, None);
+}

@@ -1,0 +1,253 @@
+//! The same protocol on DynamoDB's semantics, through the real SDK.
+
+use std::{sync::Arc, time::Duration};
+
+use sequent_data::{Change, Row, Store, Transaction, key as keys, testing};
+use sequent_domain::{MessageId, RunId, TenantId, Timestamp};
+use sequent_event::{Body, Entry, Event, Outcome, Seq, State};
+use sequent_runlog::{
+    AppendError, Claim, Companions, DynamoStorage, Finish, Follow, LogKey, Poll, Segment, Settings, Storage,
+    Writer, WriterId, control, open, page, read_all, take_over,
+};
+use serde_json::json;
+
+use crate::memory::{begins, cancel, delta, finished, question, started};
+
+fn fresh() -> LogKey {
+    LogKey { tenant: TenantId::new(), run: RunId::new() }
+}
+
+fn segment(first: u64, bodies: Vec<Body>) -> Segment {
+    let at = Timestamp::from_millis(1_700_000_000_000);
+    let entries = bodies.into_iter().map(|body| Entry::new(at, body)).collect();
+    Segment { first: Seq(first), writer: WriterId::new(), batch: WriterId::new().0, epoch: 1, at, entries }
+}
+
+/// A run's row as whoever creates the run writes it, its lease included.
+fn row(store: &Store, log: LogKey) -> Companions {
+    let store = store.clone();
+    Arc::new(move |transaction: Transaction| {
+        let until = Timestamp::now() + Duration::from_secs(10);
+        let body = json!({"lease_until": until.millis(), "lease_epoch": 1});
+        transaction.insert(&store, Row::new(&keys::run(log.tenant, log.run), &body).unwrap())
+    })
+}
+
+/// The end of a run: its row keeps no lease.
+fn ended(store: &Store, log: LogKey) -> Companions {
+    let store = store.clone();
+    Arc::new(move |transaction: Transaction| {
+        let change = Change {
+            update: "REMOVE lease_until, lease_epoch, gsi2pk, gsi2sk".into(),
+            condition: Some("attribute_exists(pk)".into()),
+            ..Change::default()
+        };
+        transaction.update(&store, &keys::run(log.tenant, log.run), change)
+    })
+}
+
+async fn storage() -> DynamoStorage {
+    DynamoStorage::new(testing::store().await)
+}
+
+async fn opened(storage: &DynamoStorage, log: LogKey, settings: Settings) -> Writer<DynamoStorage> {
+    let bodies = (vec![question()], vec![started()]);
+    open(storage, log, settings, bodies, Some(row(storage.store(), log)), None).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_segment_is_read_as_it_was_written_and_stands_for_good() {
+    let (storage, log) = (storage().await, fresh());
+    let stored = segment(1, vec![question(), cancel()]);
+    storage.append(log, &stored, &None).await.unwrap();
+    for companions in [None, Some(row(storage.store(), log))] {
+        let rival = segment(1, vec![question()]);
+        let error = storage.append(log, &rival, &companions).await.unwrap_err();
+        assert!(matches!(&error, AppendError::Conflict(found) if **found == stored), "{error:?}");
+    }
+    assert_eq!(storage.read(log, Seq::START).await.unwrap(), std::slice::from_ref(&stored));
+    assert_eq!(storage.read(log, Seq(1)).await.unwrap(), []);
+    assert_eq!(storage.tail(log).await.unwrap(), Some(stored));
+    assert_eq!(storage.tail(fresh()).await.unwrap(), None);
+    assert_eq!(storage.lease(log).await.unwrap(), None, "the rival's row was not written either");
+}
+
+#[tokio::test]
+async fn a_refused_companion_is_told_from_a_taken_position() {
+    let (storage, log) = (storage().await, fresh());
+    let companions = Some(row(storage.store(), log));
+    storage.append(log, &segment(1, vec![question()]), &companions).await.unwrap();
+    // The row exists by now, so its second insertion is refused, whatever the position.
+    let error = storage.append(log, &segment(2, vec![cancel()]), &companions).await.unwrap_err();
+    assert!(
+        matches!(&error, AppendError::Companions(cancelled) if cancelled.condition_failed(1)),
+        "{error:?}"
+    );
+    assert_eq!(storage.read(log, Seq(1)).await.unwrap(), []);
+    let error = storage.append(log, &segment(1, vec![cancel()]), &companions).await.unwrap_err();
+    assert!(matches!(error, AppendError::Conflict(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_lease_belongs_to_the_latest_epoch() {
+    let (storage, log) = (storage().await, fresh());
+    let settings = Settings {
+        idle_check: Duration::from_secs(60),
+        renew: Duration::from_secs(60),
+        ..Settings::default()
+    };
+    let writer = opened(&storage, log, settings).await;
+    let later = Timestamp::now() + Duration::from_secs(77);
+    storage.renew(log, 1, Some(later)).await.unwrap();
+    assert_eq!(storage.lease(log).await.unwrap(), Some(later));
+    storage.renew(log, 2, None).await.unwrap();
+    assert_eq!(storage.lease(log).await.unwrap(), Some(later), "epoch 2 does not hold it");
+    let held = take_over(&storage, log, settings, false, None).await.unwrap();
+    assert!(matches!(held, Claim::Held), "{held:?}");
+
+    writer.release().await.unwrap();
+    assert_eq!(storage.lease(log).await.unwrap(), None);
+    let Claim::Won(second) = take_over(&storage, log, settings, false, None).await.unwrap() else { panic!() };
+    let lease = storage.lease(log).await.unwrap().expect("the claim takes the lease");
+    storage.renew(log, 1, None).await.unwrap();
+    assert_eq!(storage.lease(log).await.unwrap(), Some(lease), "the former owner cannot take it away");
+
+    let known = *second.signals().borrow();
+    let (store, end) = (storage.store().clone(), vec![finished(Outcome::Success)]);
+    let end = second.finish(known, end, move |_| Some(ended(&store, log))).await.unwrap();
+    assert!(matches!(end, Finish::Done(_)));
+    storage.renew(log, 2, Some(later)).await.unwrap();
+    assert_eq!(storage.lease(log).await.unwrap(), None, "a late renewal does not revive an ended run");
+    assert!(matches!(take_over(&storage, log, settings, true, None).await.unwrap(), Claim::Closed));
+}
+
+#[tokio::test]
+async fn a_log_longer_than_one_answer_of_the_table_is_read_whole() {
+    let (storage, log) = (storage().await, fresh());
+    let writer = opened(&storage, log, Settings::default()).await;
+    writer.append(begins()).await.unwrap();
+    let piece = "ab\"é🦀".repeat(1_500);
+    for _ in 0..160 {
+        writer.append(delta(&piece)).await.unwrap();
+    }
+    writer.append(crate::memory::ends()).await.unwrap();
+    let known = *writer.signals().borrow();
+    let (store, end) = (storage.store().clone(), vec![finished(Outcome::Success)]);
+    let end = writer.finish(known, end, move |_| Some(ended(&store, log))).await.unwrap();
+    let Finish::Done(state) = end else { panic!() };
+
+    let segments = read_all(&storage, log).await.unwrap();
+    let one_answer = storage.read(log, Seq::START).await.unwrap();
+    assert!(one_answer.len() < segments.len(), "the log is longer than 1 MB");
+    let events: Vec<Event> = segments.iter().flat_map(Segment::events).collect();
+    assert_eq!(State::of(&events).unwrap(), *state);
+    assert!(state.answer_text() == piece.repeat(160));
+    let (all, more) = page(&storage, log, Seq::START, 10_000).await.unwrap();
+    assert!(all == events && !more);
+    for after in [0, 1, 3, events.len() / 2, events.len() - 1, events.len(), events.len() + 500] {
+        let mut follow = Follow::new(storage.clone(), log, Seq(after as u64));
+        let mut seen = Vec::new();
+        loop {
+            match follow.poll().await.unwrap() {
+                Poll::Event(event) => seen.push(event),
+                Poll::Idle(_) => {}
+                Poll::Closed => break,
+            }
+        }
+        assert!(seen == events[after.min(events.len())..], "from {after}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_writers_at_one_position_one_wins() {
+    let (storage, log) = (storage().await, fresh());
+    storage.append(log, &segment(1, vec![question()]), &None).await.unwrap();
+    for first in 2..6 {
+        let tasks: Vec<_> = (0..32)
+            .map(|_| {
+                let (storage, rival) = (storage.clone(), segment(first, vec![cancel()]));
+                tokio::spawn(async move { (rival.batch.clone(), storage.append(log, &rival, &None).await) })
+            })
+            .collect();
+        let (mut won, mut met) = (Vec::new(), Vec::new());
+        for task in tasks {
+            match task.await.unwrap() {
+                (batch, Ok(())) => won.push(batch),
+                (_, Err(AppendError::Conflict(stored))) => met.push(stored.batch),
+                (_, Err(error)) => panic!("{error:?}"),
+            }
+        }
+        assert_eq!((won.len(), met.len()), (1, 31));
+        assert!(met.iter().all(|batch| *batch == won[0]), "every loser reads the winner");
+    }
+}
+
+/// Writes a few words under every epoch, hands over, and closes the run in the last of them.
+async fn compete(storage: DynamoStorage, log: LogKey, last_epoch: u32) -> Vec<u32> {
+    let settings = Settings { lease: Duration::from_millis(400), ..Settings::default() };
+    let mut epochs = Vec::new();
+    loop {
+        let writer = match take_over(&storage, log, settings, true, None).await.unwrap() {
+            Claim::Won(writer) => *writer,
+            Claim::Held => {
+                tokio::time::sleep(Duration::from_millis(fastrand::u64(1..20))).await; // a rival's turn
+                continue;
+            }
+            _ => return epochs,
+        };
+        epochs.push(writer.epoch());
+        if let Some(open) = &writer.opening().open {
+            writer.append(Body::MessageAbandoned { message_id: open.id }).await.unwrap();
+        }
+        let message_id = MessageId::new();
+        let role = sequent_event::Role::Assistant;
+        writer.append(Body::TextMessageStart { message_id, role }).await.unwrap();
+        for _ in 0..10 {
+            let delta = format!("{} ", writer.epoch());
+            writer.append(Body::TextMessageContent { message_id, delta }).await.unwrap();
+        }
+        if writer.epoch() < last_epoch {
+            writer.release().await.unwrap();
+            continue;
+        }
+        writer.append(Body::TextMessageEnd { message_id }).await.unwrap();
+        loop {
+            let (known, store) = (*writer.signals().borrow(), storage.store().clone());
+            let end = vec![finished(Outcome::Success)];
+            let end = writer.finish(known, end, move |_| Some(ended(&store, log))).await.unwrap();
+            if matches!(end, Finish::Done(_)) {
+                return epochs;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn owners_who_compete_leave_one_orderly_log() {
+    let (storage, log) = (storage().await, fresh());
+    opened(&storage, log, Settings::default()).await.release().await.unwrap();
+    let person = {
+        let storage = storage.clone();
+        tokio::spawn(async move {
+            for id in 100..110 {
+                control(&storage, log, crate::memory::says(MessageId::from_bits(id))).await.unwrap();
+            }
+        })
+    };
+    let owners: Vec<_> = (0..3).map(|_| tokio::spawn(compete(storage.clone(), log, 12))).collect();
+    let mut epochs = Vec::new();
+    for owner in owners {
+        epochs.extend(owner.await.unwrap());
+    }
+    person.await.unwrap();
+    epochs.sort_unstable();
+    assert_eq!(epochs, (2..=12).collect::<Vec<_>>(), "every epoch had one owner");
+    let segments = read_all(&storage, log).await.unwrap();
+    let events: Vec<Event> = segments.iter().flat_map(Segment::events).collect();
+    let state = State::of(&events).unwrap();
+    assert_eq!(state.answer_text(), "12 ".repeat(10));
+    assert_eq!(events.iter().filter(|event| event.is_terminal()).count(), 1);
+    let of_owners: Vec<u32> =
+        segments.iter().map(|segment| segment.epoch).filter(|epoch| *epoch > 0).collect();
+    assert!(of_owners.is_sorted(), "no segment behind the claim of a higher epoch");
+}

@@ -1,0 +1,139 @@
+//! Readers: from any cursor, through any cut, never over a gap.
+
+use std::time::Duration;
+
+use sequent_event::{Event, Outcome, Seq};
+use sequent_runlog::{Finish, Follow, Poll, ReadError, Settings, Writer, page, read_all};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::{
+    memory::{Rows, Table, begins, delta, ends, finished, key},
+    process::Process,
+};
+
+/// A writer that stores every piece as an event of its own, several to a segment.
+async fn written(table: &Table, pieces: usize) -> Writer<Process> {
+    let (writer, ..) = table.opened(Settings { merge: false, ..Settings::default() }).await;
+    writer.append(begins()).await.unwrap();
+    for piece in 0..pieces {
+        writer.append(delta(&piece.to_string())).await.unwrap();
+        sleep(Duration::from_millis(11)).await;
+    }
+    writer.append(ends()).await.unwrap();
+    writer.flush().await.unwrap();
+    writer
+}
+
+async fn closed(table: &Table, pieces: usize) {
+    let writer = written(table, pieces).await;
+    let known = *writer.signals().borrow();
+    let end = writer.finish(known, vec![finished(Outcome::Success)], |_| Rows::default()).await.unwrap();
+    assert!(matches!(end, Finish::Done(_)));
+}
+
+async fn to_the_end(mut follow: Follow<Process>) -> Vec<Event> {
+    let mut seen = Vec::new();
+    loop {
+        match follow.poll().await.unwrap() {
+            Poll::Event(event) => {
+                assert_eq!(follow.position(), event.seq);
+                seen.push(event);
+            }
+            Poll::Idle(_) => {}
+            Poll::Closed => return seen,
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_cursor_and_every_page_gives_the_rest_of_the_log() {
+    let table = Table::calm(1);
+    closed(&table, 200).await;
+    let log = table.events();
+    assert!(table.segments().iter().any(|segment| segment.entries.len() > 5), "cursors fall into segments");
+    let process = table.process(0);
+    for after in 0..=log.len() {
+        let cursor = Seq(after as u64);
+        assert_eq!(to_the_end(Follow::new(process.clone(), key(), cursor)).await, log[after..]);
+        for limit in [0, 1, 7, log.len() - after, 1000] {
+            let (events, more) = page(&process, key(), cursor, limit).await.unwrap();
+            let end = log.len().min(after + limit);
+            assert_eq!(events, log[after..end]);
+            assert_eq!(more, end < log.len(), "after {after}, limit {limit}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cursor_beyond_a_closed_log_ends_at_once() {
+    let table = Table::calm(1);
+    closed(&table, 10).await;
+    for beyond in [20, 1_000, u64::MAX] {
+        let follow = Follow::new(table.process(0), key(), Seq(beyond));
+        assert_eq!(timeout(Duration::from_secs(1), to_the_end(follow)).await.unwrap(), []);
+        assert_eq!(page(&table.process(0), key(), Seq(beyond), 10).await.unwrap(), (vec![], false));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cursor_beyond_an_open_log_waits_for_the_log_to_pass_it() {
+    let table = Table::calm(1);
+    let follower = tokio::spawn(to_the_end(Follow::new(table.process(0), key(), Seq(150))));
+    closed(&table, 200).await;
+    assert_eq!(follower.await.unwrap(), table.events()[150..]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poll_that_is_dropped_loses_nothing() {
+    let table = Table::calm(20);
+    let process = table.process(0);
+    let follower = tokio::spawn(async move {
+        let mut follow = Follow::new(process, key(), Seq::START);
+        let mut seen = Vec::new();
+        loop {
+            let patience = Duration::from_millis(fastrand::u64(1..90));
+            match timeout(patience, follow.poll()).await {
+                Ok(Ok(Poll::Event(event))) => seen.push(event),
+                Ok(Ok(Poll::Closed)) => return seen,
+                Ok(Ok(Poll::Idle(_))) | Err(_) => {}
+                Ok(Err(error)) => panic!("{error}"),
+            }
+        }
+    });
+    closed(&table, 200).await;
+    assert_eq!(follower.await.unwrap(), table.events());
+}
+
+#[tokio::test(start_paused = true)]
+async fn news_is_seen_soon_and_an_idle_log_is_asked_seldom() {
+    let table = Table::calm(0);
+    let writer = written(&table, 3).await;
+    let mut follow = Follow::new(table.process(0), key(), Seq::START);
+    while !matches!(follow.poll().await.unwrap(), Poll::Idle(Some(_))) {}
+    let (reads, began) = (table.lock().reads, Instant::now());
+    while began.elapsed() < Duration::from_secs(20) {
+        assert!(matches!(follow.poll().await.unwrap(), Poll::Idle(_)));
+    }
+    let asked = table.lock().reads - reads;
+    assert!(asked < 20 * 2 + 20 * 2 + 15, "{asked} reads, the owner's own looks among them");
+    drop(writer);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_reader_steps_over_a_gap() {
+    let table = Table::calm(0);
+    closed(&table, 100).await;
+    let removed = *table.lock().segments.keys().nth(5).unwrap();
+    table.lock().segments.remove(&removed);
+    let process = table.process(0);
+    assert!(matches!(read_all(&process, key()).await, Err(ReadError::Malformed(_))));
+    assert!(matches!(page(&process, key(), Seq::START, 1000).await, Err(ReadError::Malformed(_))));
+    let mut follow = Follow::new(process, key(), Seq::START);
+    loop {
+        match follow.poll().await {
+            Ok(Poll::Event(event)) => assert!(event.seq.0 < removed),
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => break assert!(matches!(error, ReadError::Malformed(_))),
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! When a run changes hands.
+
+use std::time::Duration;
+
+use sequent_domain::MessageId;
+use sequent_event::Seq;
+use sequent_runlog::{Claim, Control, Settings, Stopped, Writer, control, create, take_over};
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    memory::{Rows, Table, begins, delta, key, question, says, started},
+    process::Process,
+};
+
+const SETTINGS: Settings = Settings {
+    linger_min: Duration::from_millis(5),
+    linger_max: Duration::from_millis(50),
+    lease: Duration::from_millis(1000),
+    renew: Duration::from_millis(300),
+    idle_check: Duration::from_millis(100),
+    patience: Duration::from_millis(2000),
+    merge: true,
+};
+
+async fn claim(table: &Table) -> Claim<Process> {
+    take_over(&table.process(0), key(), SETTINGS, true, None).await.unwrap()
+}
+
+async fn won(table: &Table) -> Writer<Process> {
+    match claim(table).await {
+        Claim::Won(writer) => *writer,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Tries to take the run over until it works; how long that took.
+async fn until_won(table: &Table) -> Duration {
+    let began = Instant::now();
+    while !matches!(claim(table).await, Claim::Won(_)) {
+        sleep(Duration::from_millis(20)).await;
+    }
+    began.elapsed()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_released_run_is_taken_over_at_once() {
+    let table = Table::calm(1);
+    let (writer, ..) = table.opened(SETTINGS).await;
+    writer.append(begins()).await.unwrap();
+    assert!(matches!(claim(&table).await, Claim::Held));
+    writer.release().await.unwrap();
+    let next = won(&table).await;
+    assert_eq!(next.epoch(), 2);
+    assert!(next.opening().open.is_some(), "what was buffered was stored first");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_writer_stores_its_events_and_releases() {
+    let table = Table::calm(1);
+    let (writer, ..) = table.opened(SETTINGS).await;
+    writer.append(begins()).await.unwrap();
+    writer.append(delta("kept")).await.unwrap();
+    drop(writer);
+    sleep(Duration::from_millis(100)).await; // far less than the lease
+    assert_eq!(won(&table).await.opening().open.as_ref().unwrap().text, "kept");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_owner_that_writes_is_left_alone_though_it_never_renews() {
+    let table = Table::calm(1);
+    let never = Duration::from_secs(100_000);
+    let settings = Settings { renew: never, idle_check: never, ..SETTINGS };
+    let (writer, ..) = table.opened(settings).await;
+    writer.append(begins()).await.unwrap();
+    for _ in 0..60 {
+        writer.append(delta("on")).await.unwrap();
+        sleep(Duration::from_millis(700)).await;
+        assert!(matches!(claim(&table).await, Claim::Held));
+    }
+    assert!(until_won(&table).await <= SETTINGS.lease, "silent, it is given up");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_owner_renews_and_is_left_alone() {
+    let table = Table::calm(1);
+    let (writer, ..) = table.opened(SETTINGS).await;
+    for _ in 0..300 {
+        sleep(Duration::from_millis(100)).await;
+        assert!(matches!(claim(&table).await, Claim::Held));
+    }
+    writer.append(begins()).await.unwrap();
+    writer.flush().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_owner_is_given_up_after_its_lease_and_not_before() {
+    let table = Table::calm(1);
+    let (_writer, process, _) = table.opened(SETTINGS).await;
+    sleep(Duration::from_millis(5_050)).await;
+    process.kill();
+    let took = until_won(&table).await;
+    // It last renewed at most one look before it could have renewed again.
+    assert!(took >= SETTINGS.lease - SETTINGS.renew - SETTINGS.idle_check, "{took:?}");
+    assert!(took <= SETTINGS.lease + Duration::from_millis(50), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_paused_owner_that_wakes_says_who_fenced_it() {
+    let table = Table::calm(1);
+    let (writer, process, mut observed) = table.opened(SETTINGS).await;
+    process.pause(Duration::from_secs(5));
+    until_won(&table).await;
+    writer.append(begins()).await.unwrap();
+    assert!(matches!(writer.flush().await, Err(Stopped::Fenced(2))));
+    assert!(matches!(writer.append(delta("late")).await, Err(Stopped::Fenced(2))));
+    assert!(matches!(writer.release().await, Err(Stopped::Fenced(2))));
+    assert_eq!(table.state().open, None, "it left no trace");
+    while let Some(segment) = observed.recv().await {
+        assert!(segment.events().all(|event| table.events().contains(&event)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_owner_notices_that_it_is_fenced() {
+    let table = Table::calm(1);
+    let (writer, ..) = table.opened(Settings { renew: Duration::from_secs(60), ..SETTINGS }).await;
+    let mut signals = writer.signals();
+    sleep(SETTINGS.lease).await;
+    until_won(&table).await;
+    let fenced = signals.wait_for(|signals| signals.stopped);
+    tokio::time::timeout(2 * SETTINGS.idle_check, fenced).await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_moves_behind_a_control_event() {
+    let table = Table::calm(10);
+    let (_writer, process, _) = table.opened(SETTINGS).await;
+    process.kill();
+    sleep(SETTINGS.lease).await;
+    // The claim arrives after 40 ms (log, its end, lease, write), the message, begun at 15, after 35.
+    let person = table.process(0);
+    let message = async {
+        sleep(Duration::from_millis(15)).await;
+        control(&person, key(), says(MessageId::from_bits(11))).await.unwrap()
+    };
+    let (writer, stored) = tokio::join!(won(&table), message);
+    assert_eq!(stored, Control::Appended(Seq(4)));
+    assert_eq!(writer.opening().last, Seq(5));
+    assert_eq!(writer.opening().prompts.len(), 2);
+    assert_eq!(writer.signals().borrow().prompts, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_created_without_an_owner_is_started_by_one_of_many() {
+    let table = Table::calm(3);
+    create(&table.process(0), key(), SETTINGS, vec![question()], Rows::default()).await.unwrap();
+    let held = take_over(&table.process(0), key(), SETTINGS, false, None).await.unwrap();
+    assert!(matches!(held, Claim::Held), "{held:?}");
+    let claims = (0..20).map(|_| {
+        let table = table.clone();
+        tokio::spawn(async move { claim(&table).await })
+    });
+    let mut writers = Vec::new();
+    for claim in claims.collect::<Vec<_>>() {
+        if let Claim::Won(writer) = claim.await.unwrap() {
+            writers.push(writer);
+        }
+    }
+    assert_eq!(writers.len(), 1);
+    assert_eq!(writers[0].epoch(), 1);
+    writers[0].append(started()).await.unwrap();
+    writers[0].flush().await.unwrap();
+}

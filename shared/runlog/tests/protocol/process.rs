@@ -1,0 +1,224 @@
+//! Processes that reach a table over a network as unkind as a test wants it: latency, throttling, answers that are
+//! lost, writes that arrive late or never, and the process itself, which may pause at any moment or die.
+
+use std::{
+    future::pending,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use sequent_domain::Timestamp;
+use sequent_event::Seq;
+use sequent_runlog::{AppendError, LogKey, ReadError, Segment, Storage};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::{
+    memory::{Inner, Rows, Table},
+    simulation::mutation::Mutation,
+};
+
+const EPOCH_MS: i64 = 1_700_000_000_000;
+
+/// What the network does to one write.
+#[derive(Debug)]
+enum Fate {
+    Arrives,
+    Throttled,
+    LostAnswer,
+    Dropped,
+    Late(Duration),
+}
+
+/// A process: the storage as it sees it.
+#[derive(Debug, Clone)]
+pub(crate) struct Process {
+    pub(crate) table: Table,
+    pub(crate) id: u32,
+    skew: i64,
+    dead: Arc<AtomicBool>,
+    paused: Arc<Mutex<Instant>>,
+    /// The epoch it last wrote under.
+    pub(crate) epoch: Arc<AtomicU32>,
+}
+
+impl Process {
+    pub(crate) fn new(table: Table, id: u32, skew: i64) -> Self {
+        let paused = Arc::new(Mutex::new(table.began));
+        Self { table, id, skew, dead: Arc::default(), paused, epoch: Arc::default() }
+    }
+
+    /// From now on nothing it does reaches the table, and no answer reaches it.
+    pub(crate) fn kill(&self) {
+        self.table.trace(format_args!("p{} dies", self.id));
+        self.dead.store(true, Ordering::Relaxed);
+    }
+
+    /// It stands still for `time`.
+    pub(crate) fn pause(&self, time: Duration) {
+        self.table.trace(format_args!("p{} pauses for {} ms", self.id, time.as_millis()));
+        *self.paused.lock().unwrap() = Instant::now() + time;
+    }
+
+    fn strikes(&self, chance: f64) -> bool {
+        let strikes = self.table.faulty() && fastrand::f64() < chance;
+        self.table.lock().faults += u64::from(strikes);
+        strikes
+    }
+
+    fn fate(&self) -> Fate {
+        let faults = &self.table.faults;
+        if self.strikes(faults.throttle) {
+            Fate::Throttled
+        } else if self.strikes(faults.lost_answer) {
+            Fate::LostAnswer
+        } else if self.strikes(faults.dropped) {
+            Fate::Dropped
+        } else if self.strikes(faults.late) {
+            Fate::Late(Duration::from_millis(fastrand::u64(1..4000)))
+        } else {
+            Fate::Arrives
+        }
+    }
+
+    /// One way between process and table.
+    async fn travel(&self) {
+        if self.strikes(self.table.faults.pause) {
+            self.pause(Duration::from_millis(fastrand::u64(200..4000)));
+        }
+        let latency = fastrand::u64(self.table.faults.latency.clone());
+        if latency > 0 {
+            sleep(Duration::from_millis(latency)).await;
+        }
+        loop {
+            let until = *self.paused.lock().unwrap();
+            if until <= Instant::now() {
+                break;
+            }
+            sleep_until(until).await;
+        }
+        if self.dead.load(Ordering::Relaxed) {
+            pending::<()>().await;
+        }
+    }
+
+    /// The way back: as long as the way there when there are faults, none in a calm table.
+    async fn back(&self) {
+        if self.table.faults.latency.start() != self.table.faults.latency.end() {
+            self.travel().await;
+        }
+    }
+
+    async fn look<T>(&self, read: impl FnOnce(&Inner) -> T) -> Result<T, ReadError> {
+        let fails = self.strikes(self.table.faults.read);
+        self.travel().await;
+        let found = {
+            let mut inner = self.table.lock();
+            inner.reads += 1;
+            read(&inner)
+        };
+        self.back().await;
+        if fails { Err(ReadError::Unavailable("injected".into())) } else { Ok(found) }
+    }
+}
+
+impl Storage for Process {
+    type Companions = Rows;
+
+    async fn append(&self, _: LogKey, segment: &Segment, rows: &Rows) -> Result<(), AppendError> {
+        if segment.epoch > 0 {
+            self.epoch.store(segment.epoch, Ordering::Relaxed);
+        }
+        let fate = self.fate();
+        let (id, epoch, first, count) = (self.id, segment.epoch, segment.first, segment.entries.len());
+        let name = segment.entries.last().map_or("nothing", |entry| entry.type_name());
+        self.table
+            .trace(format_args!("p{id} appends {count} at {first} under {epoch}, last {name}: {fate:?}"));
+        self.table.mutation.before_append(self, segment);
+        self.travel().await;
+        let result = match fate {
+            Fate::Throttled => Err(AppendError::Busy),
+            Fate::Dropped => Err(AppendError::Ambiguous),
+            Fate::Late(by) => {
+                let (table, segment, rows) = (self.table.clone(), segment.clone(), rows.clone());
+                tokio::spawn(async move {
+                    sleep(by).await;
+                    let landed = table.put(&segment, &rows).is_ok();
+                    table.trace(format_args!("late write of p{id} at {first}: landed {landed}"));
+                });
+                Err(AppendError::Ambiguous)
+            }
+            Fate::LostAnswer => {
+                let _ = self.table.put(segment, rows); // the process will not know
+                Err(AppendError::Ambiguous)
+            }
+            Fate::Arrives if self.table.mutation == Mutation::SplitTerminal && rows.close.is_some() => {
+                let stored = self.table.put(segment, &Rows::default());
+                self.travel().await;
+                if stored.is_ok() {
+                    self.table.put_rows(rows);
+                }
+                stored
+            }
+            Fate::Arrives => self.table.put(segment, rows),
+        };
+        self.back().await;
+        let shown = match &result {
+            Err(AppendError::Conflict(stored)) => format!("lost to epoch {}", stored.epoch),
+            Err(error) => error.to_string(),
+            Ok(()) => "stored".to_owned(),
+        };
+        self.table.trace(format_args!("p{id} at {first}: {shown}"));
+        result.map_err(|error| match error {
+            AppendError::Conflict(stored) => {
+                AppendError::Conflict(Box::new(self.table.mutation.conflict(self, *stored)))
+            }
+            other => other,
+        })
+    }
+
+    async fn read(&self, _: LogKey, after: Seq) -> Result<Vec<Segment>, ReadError> {
+        let most = if self.table.faulty() { fastrand::usize(1..9) } else { 1000 };
+        let read = |inner: &Inner| {
+            inner.segments.range(after.0 + 1..).take(most).map(|(_, segment)| segment.clone()).collect()
+        };
+        let found: Vec<Segment> = self.look(read).await?;
+        Ok(found.into_iter().map(|segment| self.table.mutation.seen(self, segment)).collect())
+    }
+
+    async fn tail(&self, _: LogKey) -> Result<Option<Segment>, ReadError> {
+        self.look(|inner| inner.segments.values().next_back().cloned()).await
+    }
+
+    async fn lease(&self, _: LogKey) -> Result<Option<Timestamp>, ReadError> {
+        self.look(|inner| inner.lease).await
+    }
+
+    async fn renew(&self, _: LogKey, epoch: u32, until: Option<Timestamp>) -> Result<(), AppendError> {
+        let fate = self.fate();
+        self.travel().await;
+        if matches!(fate, Fate::Arrives | Fate::LostAnswer) {
+            let mut inner = self.table.lock();
+            if inner.lease_epoch == epoch {
+                inner.lease = until;
+            }
+        }
+        self.back().await;
+        match fate {
+            Fate::Arrives => Ok(()),
+            Fate::Throttled => Err(AppendError::Busy),
+            _ => Err(AppendError::Ambiguous),
+        }
+    }
+
+    fn with_lease(&self, rows: Rows, _: LogKey, epoch: u32, until: Timestamp) -> Rows {
+        Rows { lease: Some((epoch, until)), ..rows }
+    }
+
+    fn now(&self) -> Timestamp {
+        let elapsed = i64::try_from(self.table.began.elapsed().as_millis()).unwrap();
+        Timestamp::from_millis(EPOCH_MS + elapsed + self.skew)
+    }
+}

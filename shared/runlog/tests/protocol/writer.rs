@@ -1,0 +1,167 @@
+//! What a writer does with events, news and the end of a run.
+
+use std::time::Duration;
+
+use sequent_domain::MessageId;
+use sequent_event::{Body, Outcome, Phase};
+use sequent_runlog::{Control, Finish, MAX_BYTES, MAX_EVENTS, Settings, Stopped, Writer, control};
+use tokio::time::sleep;
+
+use crate::{
+    memory::{Closed, MESSAGE, Rows, Table, begins, cancel, delta, ends, finished, key, says},
+    process::Process,
+};
+
+fn rows(state: &sequent_event::State) -> Rows {
+    Rows { close: Some(Closed::of(state)), ..Rows::default() }
+}
+
+async fn finish(writer: &Writer<Process>, bodies: Vec<Body>) -> Finish {
+    let known = *writer.signals().borrow();
+    writer.finish(known, bodies, rows).await.unwrap()
+}
+
+async fn say(writer: &Writer<Process>, bodies: impl IntoIterator<Item = Body>) {
+    for body in bodies {
+        writer.append(body).await.unwrap();
+    }
+}
+
+fn steps(count: usize) -> impl Iterator<Item = Body> {
+    (0..count).map(|step| Body::StepStarted { step_name: step.to_string() })
+}
+
+fn step_ends(count: usize) -> impl Iterator<Item = Body> {
+    (0..count).map(|step| Body::StepFinished { step_name: step.to_string() })
+}
+
+/// Every stored segment keeps the limits.
+fn assert_limits(table: &Table) {
+    for segment in table.segments() {
+        let bytes = serde_json::to_string(&segment.entries).unwrap().len();
+        assert!(segment.entries.len() <= MAX_EVENTS && bytes <= MAX_BYTES, "{bytes} bytes");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_takes_what_is_buffered_and_the_rows_with_it() {
+    let table = Table::calm(5);
+    let (writer, ..) = table.opened(Settings::default()).await;
+    say(&writer, [begins(), delta("Be"), delta("cause"), ends()]).await;
+    let Finish::Done(state) = finish(&writer, vec![finished(Outcome::Success)]).await else { panic!() };
+    assert_eq!(state.answer_text(), "Because");
+    assert_eq!(*state, table.state());
+    assert_eq!(table.lock().closed, Some(Closed::of(&state)));
+    assert!(matches!(writer.append(begins()).await, Err(Stopped::Ended)));
+    assert_eq!(control(&table.process(0), key(), cancel()).await.unwrap(), Control::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_waits_for_a_buffer_longer_than_a_segment() {
+    let table = Table::calm(5);
+    let (writer, ..) = table.opened(Settings::default()).await;
+    say(&writer, steps(150)).await;
+    say(&writer, step_ends(150)).await;
+    assert!(matches!(finish(&writer, vec![finished(Outcome::Success)]).await, Finish::Done(_)));
+    assert_limits(&table);
+    assert_eq!(table.events().len(), 3 + 300 + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_supersedes_the_end() {
+    let table = Table::calm(5);
+    let (writer, ..) =
+        table.opened(Settings { idle_check: Duration::from_secs(60), ..Settings::default() }).await;
+    say(&writer, [begins(), delta("Be")]).await;
+    writer.flush().await.unwrap();
+    let before = *writer.signals().borrow();
+    control(&table.process(0), key(), cancel()).await.unwrap();
+    say(&writer, [ends()]).await;
+    let end = writer.finish(before, vec![finished(Outcome::Success)], rows).await.unwrap();
+    assert!(matches!(end, Finish::Superseded), "{end:?}");
+    assert!(writer.signals().borrow().cancel.is_some(), "now the owner knows");
+    let Finish::Done(state) = finish(&writer, vec![finished(Outcome::Cancelled)]).await else { panic!() };
+    assert_eq!(state.phase, Phase::Finished(Outcome::Cancelled));
+    assert_eq!(state.answer_text(), "Be", "the partial answer is kept");
+    assert_eq!(table.events().iter().filter(|event| event.is_terminal()).count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_owners_own_news_does_not_supersede_it_for_ever() {
+    let table = Table::calm(5);
+    let (writer, ..) = table.opened(Settings::default()).await;
+    say(&writer, [says(MessageId::from_bits(12))]).await;
+    writer.flush().await.unwrap();
+    assert_eq!(writer.signals().borrow().prompts, 2);
+    assert!(matches!(finish(&writer, vec![finished(Outcome::Success)]).await, Finish::Done(_)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn news_reaches_an_idle_owner_within_a_look() {
+    let table = Table::calm(5);
+    let settings = Settings::default();
+    let (writer, _, mut observed) = table.opened(settings).await;
+    observed.recv().await.unwrap();
+    sleep(Duration::from_millis(1234)).await;
+    control(&table.process(0), key(), cancel()).await.unwrap();
+    let mut signals = writer.signals();
+    let told = signals.wait_for(|signals| signals.cancel.is_some());
+    tokio::time::timeout(settings.idle_check + Duration::from_millis(20), told).await.unwrap().unwrap();
+    let segment = observed.recv().await.unwrap();
+    assert_eq!(segment.epoch, 0, "the observer sees what others wrote, too");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delta_of_any_length_is_stored() {
+    let table = Table::calm(5);
+    let (writer, ..) = table.opened(Settings::default()).await;
+    let worst = "\u{1}\"🦀\n".repeat(150_000);
+    say(&writer, [begins(), delta(&worst), delta("."), ends()]).await;
+    let Finish::Done(state) = finish(&writer, vec![finished(Outcome::Success)]).await else { panic!() };
+    assert!(state.answers[0].text == format!("{worst}."));
+    assert_limits(&table);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_taken_leaves_the_writer_as_it_was() {
+    let table = Table::calm(5);
+    let (writer, ..) = table.opened(Settings::default()).await;
+    let huge = Body::Custom { name: "huge".into(), value: "x".repeat(MAX_BYTES).into() };
+    assert!(matches!(writer.append(huge.clone()).await, Err(Stopped::TooLarge(_))));
+    assert!(matches!(writer.append(finished(Outcome::Success)).await, Err(Stopped::Invalid(_))));
+    let known = *writer.signals().borrow();
+    for bodies in [vec![], vec![ends()]] {
+        assert!(matches!(writer.finish(known, bodies, rows).await, Err(Stopped::Invalid(_))));
+    }
+    let end = writer.finish(known, vec![huge, finished(Outcome::Success)], rows).await;
+    assert!(matches!(end, Err(Stopped::TooLarge(_))), "{end:?}");
+    let too_many: Vec<Body> = steps(MAX_EVENTS).chain([finished(Outcome::Success)]).collect();
+    let end = writer.finish(known, too_many, rows).await;
+    assert!(matches!(end, Err(Stopped::TooLarge(_))), "{end:?}");
+    assert!(matches!(finish(&writer, vec![finished(Outcome::Success)]).await, Finish::Done(_)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_out_of_place_stops_the_writer_and_it_says_so() {
+    let table = Table::calm(5);
+    let (writer, ..) = table.opened(Settings::default()).await;
+    say(&writer, [delta("no message has begun")]).await;
+    assert!(matches!(writer.flush().await, Err(Stopped::Invalid(_))));
+    assert_eq!(table.events().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_merging_every_piece_is_an_event() {
+    let table = Table::calm(5);
+    let (writer, ..) = table.opened(Settings { merge: false, ..Settings::default() }).await;
+    say(&writer, [begins()]).await;
+    for _ in 0..300 {
+        say(&writer, [delta("x")]).await;
+    }
+    writer.flush().await.unwrap();
+    let pieces = table.events();
+    let ours =
+        |body: &Body| matches!(body, Body::TextMessageContent { message_id, .. } if *message_id == MESSAGE);
+    assert_eq!(pieces.iter().filter(|event| event.body().is_some_and(ours)).count(), 300);
+    assert_limits(&table);
+}
