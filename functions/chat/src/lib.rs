@@ -24,7 +24,6 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 pub use models::models;
 
 /// The function's routes.
-#[must_use]
 pub fn router(engine: Engine) -> Router {
     routed().split_for_parts().0.with_state(engine)
 }

@@ -7,13 +7,9 @@ mod models;
 mod projects;
 mod title;
 
+use axum::{Extension, Router, middleware::from_fn};
 use sequent_data::Store;
-use sequent_http::{
-    Principal, Problem,
-    axum::{Extension, Router, middleware::from_fn},
-    idempotency, openapi,
-    rate_limit::Class,
-};
+use sequent_http::{Principal, Problem, idempotency, openapi, rate_limit::Class};
 use sequent_identity::Vault;
 use sequent_model::Client;
 use utoipa_axum::{
@@ -28,13 +24,13 @@ pub use models::models;
 pub struct Conversations {
     store: Store,
     vault: Vault,
-    models: Client,
+    models: Option<Client>,
 }
 
 impl Conversations {
-    /// Projects in `store`, paged with the cursor key in `vault` and named by `models`.
+    /// Projects in `store`, paged with the cursor key in `vault` and named by `models`, or after their first message without.
     #[must_use]
-    pub fn new(store: Store, vault: Vault, models: Client) -> Self {
+    pub fn new(store: Store, vault: Vault, models: Option<Client>) -> Self {
         Self { store, vault, models }
     }
 

@@ -62,15 +62,15 @@ pub(crate) async fn generate(
         return Err(Problem::conflict("no_messages", "Nothing has been said in the project yet."));
     };
     let answer = said(Role::Assistant).unwrap_or_default();
-    let name = name(&conversations.models, question, answer, exchange.request_id()).await;
+    let name = name(conversations.models.as_ref(), question, answer, exchange.request_id()).await;
     projects.rename(id, name, Timestamp::now()).await.map(Json).map_err(problem)
 }
 
 /// A name in any case.
-async fn name(models: &Client, question: &str, answer: &str, request_id: &str) -> Name {
+async fn name(models: Option<&Client>, question: &str, answer: &str, request_id: &str) -> Name {
     let fallback = Name::from_message(question);
-    let model = models.default_model();
-    if models.describe(model).demo {
+    let Some(models) = models else { return fallback };
+    if models.describe(models.default_model()).demo {
         return Name::new(&format!("Demo: {}", fallback.as_str())).unwrap_or(fallback);
     }
     match tokio::time::timeout(PATIENCE, Box::pin(ask(models, question, answer, request_id))).await {

@@ -5,7 +5,8 @@
 mod cancel;
 mod runs;
 
-use sequent_http::{Problem, axum::Router, openapi};
+use axum::Router;
+use sequent_http::{Problem, openapi};
 use sequent_identity::Vault;
 use sequent_runlog::{DynamoStorage, Settings};
 use utoipa_axum::{router::OpenApiRouter, routes};

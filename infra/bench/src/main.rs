@@ -1,3 +1,59 @@
-//! Benchmarks
+//! `scripts/bench`: what the functions cost, measured side by side on one machine, against the targets we hold
+//! them to. Every process is real; DynamoDB is served by `dynoxide` in a process of its own, so that the numbers show
+//! our cost and not an emulator's.
 
-fn main() {}
+mod arguments;
+mod client;
+mod cold_start;
+mod database;
+mod latency;
+mod process;
+mod provider;
+mod report;
+mod resume;
+mod sample;
+mod size;
+mod stack;
+mod throughput;
+mod usage;
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+
+use arguments::{Arguments, Command};
+use report::Report;
+use stack::Stack;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let done = match Arguments::parse(std::env::args().skip(1)) {
+        Ok(Command::Help) => report::line(arguments::USAGE),
+        Ok(Command::Database) => database::serve().await,
+        Ok(Command::Measure(arguments)) => measure(&arguments).await,
+        Err(error) => Err(error),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = report::complain(&format!("bench: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
+    let stack = Stack::start(&arguments.bin_dir).await.context("the stack does not start")?;
+    let mut report = Report::new(arguments.quick);
+    // First, while nothing else runs.
+    cold_start::measure(&stack, arguments.quick, &mut report).await.context("cold start")?;
+    let client = stack.sign_up().await.context("signing up")?;
+    latency::measure(&stack, &client, arguments.quick, &mut report).await.context("latency")?;
+    resume::measure(&stack, &client, arguments.quick, &mut report).await.context("resume")?;
+    throughput::measure(&stack, &client, arguments.quick, &mut report).await.context("throughput")?;
+    size::measure(&stack, &mut report).context("size")?;
+    stack.stop().await;
+    report::line(&report.table())?;
+    report.write(&arguments.json)?;
+    report::line(&format!("written to {}", arguments.json.display()))
+}

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 pub(crate) const USAGE: &str = "\
 usage: sequent-local up [--port N] [--data DIR] [--ephemeral] [--ready-file PATH] [--bin-dir DIR]
 
-  --port N           port of the origin on loopback (default 8080, or PORT); 0 takes any free one
-  --data DIR         where state is kept (default .data, or SEQUENT_DATA)
+  --port N           port of the origin on loopback (default 8787, or PORT); 0 takes any free one
+  --data DIR         where state is kept (default .local, or SEQUENT_DATA)
   --ephemeral        keep nothing: a temporary data folder, removed at the end
   --ready-file PATH  write the origin's URL there once requests are served
   --bin-dir DIR      where the function binaries are (default target/debug, or SEQUENT_BIN_DIR)
@@ -32,7 +32,7 @@ impl Arguments {
     ) -> Result<Option<Self>, String> {
         let env = |name: &str| env(name).filter(|value| !value.is_empty());
         let mut out = Self {
-            port: env("PORT").map_or(Ok(8080), |port| parse_port(&port))?,
+            port: env("PORT").map_or(Ok(8787), |port| parse_port(&port))?,
             data: env("SEQUENT_DATA").map(PathBuf::from),
             bin_dir: env("SEQUENT_BIN_DIR").map(PathBuf::from),
             endpoint_url: env("AWS_ENDPOINT_URL"),
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn arguments_win_over_variables_and_those_over_defaults() {
-        assert_eq!(parse("up", &[]).unwrap().unwrap().port, 8080);
+        assert_eq!(parse("up", &[]).unwrap().unwrap().port, 8787);
         assert_eq!(parse("up", &[("PORT", "1")]).unwrap().unwrap().port, 1);
         let given = parse("up --port 2 --data d --ephemeral", &[("PORT", "1")]).unwrap().unwrap();
         assert_eq!((given.port, given.data, given.ephemeral), (2, Some("d".into()), true));

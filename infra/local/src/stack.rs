@@ -54,10 +54,10 @@ impl Options {
     pub fn new(root: &Path) -> Self {
         Self {
             template: root.join("template.yaml"),
-            data_dir: root.join(".data"),
+            data_dir: root.join(".local"),
             bin_dir: root.join("target/debug"),
             venv: std::env::var_os("SEQUENT_MINISTACK")
-                .map_or_else(|| root.join(".data/ministack"), PathBuf::from),
+                .map_or_else(|| root.join(".local/ministack"), PathBuf::from),
             port: 0,
             endpoint_url: None,
             parameters: BTreeMap::new(),

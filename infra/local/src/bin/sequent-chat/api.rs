@@ -132,7 +132,7 @@ async fn body(answer: Response<Incoming>) -> anyhow::Result<Value> {
 /// One user per checkout with a password nobody knows, kept where the stack keeps its data.
 fn demo_user() -> anyhow::Result<Value> {
     let root = sequent_local::Options::repository();
-    let dir = std::env::var_os("SEQUENT_DATA").map_or_else(|| root.join(".data"), PathBuf::from);
+    let dir = std::env::var_os("SEQUENT_DATA").map_or_else(|| root.join(".local"), PathBuf::from);
     let path = dir.join("demo-user.json");
     if let Ok(text) = std::fs::read_to_string(&path) {
         return serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()));

@@ -17,7 +17,7 @@ use sse::Parser;
 const USAGE: &str = "\
 usage: scripts/chat [--url URL] [--project ID] [--events] MESSAGE
 
-  --url URL     where the stack answers (default http://localhost:8080, or SEQUENT_URL, or PORT)
+  --url URL     where the stack answers (default http://localhost:8787, or SEQUENT_URL, or PORT)
   --project ID  continue a conversation
   --events      print every event instead of the text alone";
 
@@ -66,7 +66,7 @@ async fn run() -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::from(2));
     };
     let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let local = || format!("http://localhost:{}", set("PORT").unwrap_or_else(|| "8080".to_owned()));
+    let local = || format!("http://localhost:{}", set("PORT").unwrap_or_else(|| "8787".to_owned()));
     let url = arguments.url.or_else(|| set("SEQUENT_URL")).unwrap_or_else(local);
     let mut api = Api::new(&url);
     api.sign_in().await.with_context(|| format!("cannot sign in at {url} (is scripts/dev running?)"))?;

@@ -125,7 +125,7 @@ impl Owner<'_> {
 
 fn words() -> String {
     let unit = fastrand::choice(["a", "é ", "語", "🦀", "\n\"", "word "]).unwrap();
-    let often = if fastrand::u8(..) < 2 { fastrand::usize(4000..9000) } else { fastrand::usize(1..6) };
+    let often = if fastrand::u16(..) < 60 { fastrand::usize(4000..9000) } else { fastrand::usize(1..6) };
     format!("{}{}", fastrand::u16(..), unit.repeat(often))
 }
 

@@ -1,10 +1,8 @@
 //! What clients do over several requests, and what they must not get.
 
-mod deployment;
-
 use std::time::Duration;
 
-use deployment::{Deployment, Person, RUN, golden, request};
+use crate::deployment::{Deployment, Person, RUN, golden, request};
 use sequent_agent::execute;
 use sequent_domain::{ProjectId, RunId};
 use sequent_event::Body;

@@ -1,10 +1,8 @@
 //! Naming by a model: what a real provider's answer over the wire becomes, and that its failure is nobody's trouble.
 
-mod deployment;
-
 use std::io::{Read as _, Write as _};
 
-use deployment::{Deployment, PROJECT, golden};
+use crate::deployment::{Deployment, PROJECT, golden};
 use sequent_model::{Client, Config, Secrets};
 
 /// A provider with the OpenAI API on loopback that answers every request with `response` and tells what it was asked.
@@ -64,7 +62,7 @@ fn says(text: &str) -> String {
 
 async fn named(response: String) -> (String, String) {
     let (models, requests) = provider(response);
-    let deployment = Deployment::with(models).await;
+    let deployment = Deployment::with(Some(models)).await;
     let ada = deployment.sign_up("ada@example.com").await;
     deployment.converse(&ada, PROJECT.parse().unwrap(), "When is high tide?").await;
     let answer = deployment.send(&golden("projects-generate-name", &ada)).await;
@@ -90,4 +88,13 @@ async fn a_model_that_fails_or_rambles_leaves_the_first_message() {
     for response in [ramble, says(" \n "), error, "not HTTP at all".to_owned()] {
         assert_eq!(named(response.clone()).await.0, "When is high tide?", "{response}");
     }
+}
+
+#[tokio::test]
+async fn a_model_that_is_not_known_is_not_called_a_demo() {
+    let deployment = Deployment::with(None).await;
+    let ada = deployment.sign_up("ada@example.com").await;
+    deployment.converse(&ada, PROJECT.parse().unwrap(), "When is high tide?").await;
+    let answer = deployment.send(&golden("projects-generate-name", &ada)).await;
+    assert_eq!(answer.json()["name"], "When is high tide?");
 }

@@ -41,10 +41,10 @@ pub(crate) struct Deployment {
 impl Deployment {
     /// In production, behind the CDN whose secret the golden events carry, with the demo provider.
     pub(crate) async fn new() -> Self {
-        Self::with(demo()).await
+        Self::with(Some(demo())).await
     }
 
-    pub(crate) async fn with(models: Client) -> Self {
+    pub(crate) async fn with(models: Option<Client>) -> Self {
         let store = testing::store().await;
         let secret = json!({
             "seed": "a seed for tests", "csrf_key": STANDARD.encode([7; 32]), "origin_secret": "example-origin-secret"

@@ -1,8 +1,6 @@
 //! Every golden event of this function, answered.
 
-mod deployment;
-
-use deployment::{Deployment, RUN, golden};
+use crate::deployment::{Deployment, RUN, golden};
 use serde_json::{Value, json};
 
 /// All golden events there are, so that none is forgotten below.

@@ -1,8 +1,6 @@
 //! What clients do over several requests, and what they must not get.
 
-mod deployment;
-
-use deployment::{Deployment, PROJECT, Person, get, golden, live_run, request};
+use crate::deployment::{Deployment, PROJECT, Person, get, golden, live_run, request};
 use sequent_domain::ProjectId;
 use sequent_http::{Scope, testing::Event};
 use serde_json::{Value, json};

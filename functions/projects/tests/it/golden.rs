@@ -1,8 +1,6 @@
 //! Every golden event of this function, answered.
 
-mod deployment;
-
-use deployment::{Deployment, PROJECT, Person, get, golden, request};
+use crate::deployment::{Deployment, PROJECT, Person, get, golden, request};
 use sequent_http::testing::Answer;
 use serde_json::{Value, json};
 

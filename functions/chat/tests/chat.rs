@@ -1,0 +1,280 @@
+//! The `chat` function over Lambda events and real tables: streams, resumption, once-only starts, isolation.
+#![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
+
+use std::{sync::Arc, time::Duration};
+
+use futures::future::{BoxFuture, join_all};
+use http::StatusCode;
+use sequent_agent::Engine;
+use sequent_chat_function::router;
+use sequent_domain::{ExposeSecret, SecretString, TenantId, UserId};
+use sequent_http::{
+    App, Authenticator, Config, Credential, Keys, Pipeline, Principal, Problem, Scope, Via,
+    rate_limit::Limits,
+    testing::{Answer, Event},
+};
+use sequent_model::Client;
+use sequent_runlog::{DynamoStorage, Settings};
+use serde_json::{Value, json};
+
+const ORIGIN: &str = "example-origin-secret";
+
+/// Knows two people by their tokens, and takes the golden events' token for the first.
+struct People([(TenantId, UserId); 2]);
+
+impl Authenticator for People {
+    fn authenticate(&self, credential: Credential) -> BoxFuture<'_, Result<Principal, Problem>> {
+        let (token, via) = match credential {
+            Credential::AccessToken { token, via } => (token, via),
+            Credential::ApiKey(_) => return Box::pin(async { Err(Problem::unauthenticated(true)) }),
+        };
+        let (tenant, user) = self.0[usize::from(token.expose_secret() == "other")];
+        let scopes = Scope::ALL.into_iter().collect();
+        let session = (via == Via::Cookie).then(sequent_domain::SessionId::new);
+        let principal = Principal { tenant, user, session, api_key: None, scopes, via };
+        Box::pin(async move { Ok(principal) })
+    }
+}
+
+async fn app() -> App {
+    let settings = Settings { lease: Duration::from_secs(2), ..Settings::default() };
+    let store = sequent_data::testing::store().await;
+    let storage = DynamoStorage::new(store.clone());
+    let engine = Engine { storage, models: Client::new(sequent_model::Config::demo()), settings };
+    let config = Config { limits: Limits::NONE, ..Config::for_tests() };
+    let key = SecretString::from("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
+    let keys = Arc::new(Keys::new(&key, Some(ORIGIN.into())).unwrap());
+    let people = People([(TenantId::new(), UserId::new()), (TenantId::new(), UserId::new())]);
+    Pipeline::with_config("chat", config)
+        .store(store)
+        .authenticator(people)
+        .keyring(keys)
+        .around(router(engine))
+}
+
+fn event(method: &str, path: &str) -> Event {
+    Event::new(method, path).bearer("me").header("x-origin-verify", ORIGIN)
+}
+
+fn send(body: &Value) -> Event {
+    event("POST", "/api/chat/send").json(body)
+}
+
+fn say(content: &str) -> Value {
+    json!({"message": {"content": content}})
+}
+
+/// The `data` of every frame, in order.
+fn frames(answer: &Answer) -> Vec<String> {
+    answer.text().lines().filter_map(|line| line.strip_prefix("data: ").map(str::to_owned)).collect()
+}
+
+fn events(answer: &Answer) -> Vec<Value> {
+    frames(answer).iter().map(|data| serde_json::from_str(data).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_send_streams_the_log_and_every_later_read_gives_the_same_bytes() {
+    let app = app().await;
+    let live = send(&say("/demo tokens=20 rate=0")).send(&app).await;
+    assert_eq!(live.status, StatusCode::OK);
+    let log = events(&live);
+    let seqs: Vec<u64> = log.iter().map(|event| event["seq"].as_u64().unwrap()).collect();
+    assert_eq!(seqs, (1..=log.len() as u64).collect::<Vec<_>>());
+    assert_eq!(log.last().unwrap()["outcome"]["type"], "success");
+
+    let path = format!("/api/runs/{}/events", live.header("x-run-id"));
+    for after in 0..=log.len() {
+        let resumed = event("GET", &path).header("last-event-id", &after.to_string()).send(&app).await;
+        if after == log.len() {
+            assert_eq!(resumed.status, StatusCode::NO_CONTENT, "nothing follows the end");
+        } else {
+            assert_eq!(frames(&resumed), frames(&live)[after..], "resumed after {after}");
+        }
+    }
+    let page = event("GET", &format!("{path}?after=2&limit=3")).header("accept", "application/json");
+    let page = page.send(&app).await.json();
+    assert_eq!(page["events"].as_array().unwrap()[..], log[2..5]);
+    assert_eq!(page["next_after"], 5);
+}
+
+#[tokio::test]
+async fn the_ai_sdk_stream_replays_and_skips_by_chunks() {
+    let app = app().await;
+    let body = json!({"id": "a client's own id", "messages": [{"role": "user", "parts": [{"type": "text", "text": "/demo tokens=9 rate=0"}]}]});
+    let live = event("POST", "/api/chat").json(&body).send(&app).await;
+    assert_eq!(live.header("x-vercel-ai-ui-message-stream"), "v1");
+    let chunks = frames(&live);
+    assert_eq!(chunks.last().unwrap(), "[DONE]");
+    let run = live.header("x-workflow-run-id");
+    for skip in 0..chunks.len() {
+        let path = format!("/api/chat/{run}/stream?startIndex={skip}");
+        assert_eq!(frames(&event("GET", &path).send(&app).await), chunks[skip..]);
+    }
+    let tail = event("GET", &format!("/api/chat/{run}/stream?startIndex=-2")).send(&app).await;
+    assert_eq!(frames(&tail), chunks[chunks.len() - 3..]);
+    assert_eq!(tail.header("x-workflow-stream-tail-index"), (chunks.len() - 2).to_string());
+    let idle = event("GET", "/api/chat/a%20client's%20own%20id/stream").send(&app).await;
+    assert_eq!(idle.status, StatusCode::NO_CONTENT);
+
+    let again = event("POST", "/api/chat").json(&body).send(&app).await;
+    assert_eq!(again.header("x-project-id"), live.header("x-project-id"), "one chat, one project");
+}
+
+#[tokio::test]
+async fn the_simple_stream_gives_the_text_and_resumes_its_own_run() {
+    let app = app().await;
+    let project = send(&say("/demo tokens=3 rate=0")).send(&app).await.header("x-project-id").to_owned();
+    let path = format!("/api/projects/{project}/messages/stream?content=%2Fdemo%20tokens%3D5%20rate%3D0");
+    let live = event("GET", &path).send(&app).await;
+    assert_eq!(live.status, StatusCode::OK, "{}", live.text());
+    let deltas: String = events(&live).iter().filter_map(|data| data["delta"].as_str()).collect();
+    assert_eq!(events(&live).last().unwrap()["content"], deltas);
+    let text = live.text();
+    let last = text.lines().filter_map(|line| line.strip_prefix("id: ")).next_back().unwrap();
+    let resumed = event("GET", &path).header("last-event-id", last).send(&app).await;
+    assert_eq!(resumed.status, StatusCode::NO_CONTENT, "EventSource is told to stop");
+}
+
+#[tokio::test]
+async fn fifty_requests_with_one_key_start_one_run() {
+    let app = app().await;
+    let ask = send(&say("/demo tokens=3 rate=0")).header("idempotency-key", "k-1");
+    let answers = join_all((0..50).map(|_| ask.send(&app))).await;
+    let run = answers[0].header("x-run-id");
+    assert!(!run.is_empty());
+    for answer in &answers {
+        assert_eq!((answer.status, answer.header("x-run-id")), (StatusCode::OK, run));
+        assert_eq!(frames(answer), frames(&answers[0]));
+    }
+    assert_eq!(answers.iter().filter(|answer| answer.header("idempotency-replayed") != "true").count(), 1);
+    let other = send(&say("something else")).header("idempotency-key", "k-1").send(&app).await;
+    assert_eq!(
+        (other.status, other.code().as_str()),
+        (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused")
+    );
+}
+
+#[tokio::test]
+async fn a_busy_conversation_does_what_the_request_says() {
+    let app = app().await;
+    let first = send(&say("/demo tokens=3 rate=0")).send(&app).await;
+    let project = first.header("x-project-id");
+    let long = json!({"project_id": project, "message": {"content": "/demo tokens=400 rate=40"}});
+    let open = send(&long).open(&app).await;
+    let live = open.headers()["x-run-id"].to_str().unwrap().to_owned();
+
+    let refused = send(&long).send(&app).await;
+    assert_eq!((refused.status, refused.code().as_str()), (StatusCode::CONFLICT, "run_in_progress"));
+    assert_eq!(refused.json()["run_id"], live);
+
+    let next = json!({"project_id": project, "message": {"content": "/demo tokens=2 rate=0"}, "on_conflict": "interrupt"});
+    let next = send(&next).send(&app).await;
+    assert_eq!(events(&next).last().unwrap()["outcome"]["type"], "success", "{}", next.text());
+    let ended = event("GET", &format!("/api/runs/{live}/events")).send(&app).await;
+    assert_eq!(events(&ended).last().unwrap()["outcome"]["type"], "cancelled");
+    drop(open);
+}
+
+#[tokio::test]
+async fn a_reader_that_leaves_does_not_stop_the_run() {
+    let app = app().await;
+    let open = send(&say("/demo tokens=30 rate=60")).open(&app).await;
+    let run = open.headers()["x-run-id"].to_str().unwrap().to_owned();
+    drop(open);
+    let followed = event("GET", &format!("/api/runs/{run}/events")).send(&app).await;
+    let log = events(&followed);
+    assert_eq!(log.last().unwrap()["outcome"]["type"], "success");
+    assert!(log.iter().all(|event| event["epoch"].as_u64().unwrap_or(1) == 1), "its first owner finished it");
+}
+
+#[tokio::test]
+async fn another_tenant_finds_nothing() {
+    let app = app().await;
+    let mine = send(&say("/demo tokens=3 rate=0 secret-word")).send(&app).await;
+    let (run, project) = (mine.header("x-run-id"), mine.header("x-project-id"));
+    let theirs =
+        |method: &str, path: &str| Event::new(method, path).bearer("other").header("x-origin-verify", ORIGIN);
+    let into = json!({"project_id": project, "message": {"content": "hi"}});
+    for request in [
+        theirs("GET", &format!("/api/runs/{run}/events")),
+        theirs("GET", &format!("/api/runs/{run}/events")).header("last-event-id", "3"),
+        theirs("GET", &format!("/api/runs/{run}/events")).header("accept", "application/json"),
+        theirs("GET", &format!("/api/chat/{run}/stream")),
+        theirs("GET", &format!("/api/chat/{project}/stream")),
+        theirs("GET", &format!("/api/projects/{project}/messages/stream?content=x")),
+        theirs("GET", &format!("/api/projects/{project}/messages/stream?content=x"))
+            .header("last-event-id", &format!("{run}:2")),
+        theirs("POST", "/api/chat/send").json(&into),
+        theirs("POST", "/api/chat")
+            .json(&json!({"id": project, "message": {"role": "user", "content": "hi"}})),
+    ] {
+        let answer = request.send(&app).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{request:?}");
+        assert!(!answer.text().contains("secret-word"));
+    }
+}
+
+#[tokio::test]
+async fn bad_input_is_told_what_is_wrong() {
+    let app = app().await;
+    let huge = "x".repeat(70_000);
+    let cases = [
+        (send(&say("  ")), 422, "validation_failed"),
+        (send(&say(&huge)), 422, "validation_failed"),
+        (send(&json!({"message": {"content": "x"}, "surprise": 1})), 422, "validation_failed"),
+        (send(&json!({"message": {"content": "x"}, "project_id": "run_1"})), 422, "validation_failed"),
+        (send(&json!({"message": {"content": "x"}, "model": ""})), 422, "validation_failed"),
+        (
+            event("POST", "/api/chat/send").header("content-type", "application/json").body("{"),
+            400,
+            "invalid_json",
+        ),
+        (
+            event("POST", "/api/chat").json(&json!({"id": "", "message": {"role": "user", "content": "x"}})),
+            422,
+            "validation_failed",
+        ),
+        (event("POST", "/api/chat").json(&json!({"id": "c", "messages": []})), 422, "validation_failed"),
+        (event("GET", "/api/runs/run_00000000000000000000000000/events?after=x"), 400, "invalid_cursor"),
+        (event("GET", "/api/runs/not-a-run/events"), 404, "not_found"),
+        (send(&say("x")).header("idempotency-key", "has space"), 400, "idempotency_key_invalid"),
+        (
+            Event::new("POST", "/api/chat/send").header("x-origin-verify", ORIGIN).json(&say("x")),
+            401,
+            "unauthenticated",
+        ),
+    ];
+    for (request, status, code) in cases {
+        let answer = request.send(&app).await;
+        assert_eq!((answer.status.as_u16(), answer.code().as_str()), (status, code), "{}", answer.text());
+        assert_eq!(answer.header("content-type"), "application/problem+json");
+    }
+}
+
+#[tokio::test]
+async fn every_golden_event_is_answered_as_its_name_says() {
+    let app = app().await;
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events");
+    let mut seen = 0;
+    for file in std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()) {
+        let name = file.file_stem().unwrap().to_str().unwrap().to_owned();
+        let Some(case) = name.strip_prefix("chat-") else { continue };
+        seen += 1;
+        let status = Event::from_file(&file).send(&app).await.status.as_u16();
+        let expected: &[u16] = match case {
+            "not-through-cloudfront" => &[403],
+            "preflight" => &[200, 204],
+            "send-no-content-type" => &[415],
+            "send-new-project" | "send-base64" => &[200],
+            "run-events-bad-last-event-id" => &[400],
+            // A cookie on a GET that acts wants the browser's word that the page is ours.
+            "project-stream" => &[403, 404],
+            "ai-sdk-resume" => &[204, 404],
+            // They name a project or a run that does not exist here.
+            _ => &[404],
+        };
+        assert!(expected.contains(&status), "{name}: {status}");
+    }
+    assert!(seen >= 15, "the golden events are where they are expected");
+}

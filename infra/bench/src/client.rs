@@ -1,0 +1,142 @@
+//! What a client of the API does: requests, and event streams with the time at which each part arrived.
+
+use std::time::Instant;
+
+use anyhow::{Context, bail};
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper_util::{
+    client::legacy::{Client as Http, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use sequent_domain::{TenantId, UserId};
+use serde_json::Value;
+
+/// Somebody who is signed in, or nobody yet.
+#[derive(Clone)]
+pub(crate) struct Client {
+    http: Http<HttpConnector, Full<Bytes>>,
+    base: String,
+    token: String,
+    pub(crate) tenant: Option<TenantId>,
+    pub(crate) user: Option<UserId>,
+}
+
+/// A streamed answer.
+pub(crate) struct Stream {
+    body: Incoming,
+    text: String,
+    arrived: Instant,
+    pub(crate) project: Option<String>,
+}
+
+/// One server-sent event.
+pub(crate) struct Event {
+    pub(crate) name: String,
+    pub(crate) data: String,
+    /// When its last byte had arrived.
+    pub(crate) at: Instant,
+}
+
+impl Client {
+    /// A client that keeps its connections, as browsers and SDKs do.
+    pub(crate) fn new(base: &str) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        let http = Http::builder(TokioExecutor::new()).build(connector);
+        Self {
+            http,
+            base: base.trim_end_matches('/').to_owned(),
+            token: String::new(),
+            tenant: None,
+            user: None,
+        }
+    }
+
+    /// Takes over the identity that `register` answered with.
+    pub(crate) fn sign_in(&mut self, tokens: &Value) -> anyhow::Result<()> {
+        let text = |value: &Value| value.as_str().map(str::to_owned).context("the answer lacks a field");
+        self.token = text(&tokens["access_token"])?;
+        self.tenant = Some(text(&tokens["user"]["tenant_id"])?.parse()?);
+        self.user = Some(text(&tokens["user"]["id"])?.parse()?);
+        Ok(())
+    }
+
+    pub(crate) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        json: Option<&Value>,
+    ) -> anyhow::Result<Response<Incoming>> {
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if !self.token.is_empty() {
+            request = request.header("authorization", format!("Bearer {}", self.token));
+        }
+        let body = match json {
+            Some(json) => {
+                request = request.header("content-type", "application/json");
+                Full::from(json.to_string())
+            }
+            None => Full::default(),
+        };
+        let answer = self.http.request(request.body(body)?).await?;
+        if !answer.status().is_success() {
+            let status = answer.status();
+            let body = answer.into_body().collect().await?.to_bytes();
+            bail!("{path}: {status} {}", String::from_utf8_lossy(&body));
+        }
+        Ok(answer)
+    }
+
+    pub(crate) async fn json(
+        &self,
+        method: Method,
+        path: &str,
+        json: Option<&Value>,
+    ) -> anyhow::Result<Value> {
+        let answer = self.call(method, path, &[], json).await?;
+        Ok(serde_json::from_slice(&answer.into_body().collect().await?.to_bytes())?)
+    }
+
+    pub(crate) async fn stream(&self, path: &str, json: &Value) -> anyhow::Result<Stream> {
+        let answer = self.call(Method::POST, path, &[], Some(json)).await?;
+        let project =
+            answer.headers().get("x-project-id").and_then(|value| value.to_str().ok()).map(str::to_owned);
+        Ok(Stream { body: answer.into_body(), text: String::new(), arrived: Instant::now(), project })
+    }
+}
+
+impl Stream {
+    /// The next event; `None` at the end. Both servers end lines with a plain newline.
+    pub(crate) async fn next(&mut self) -> anyhow::Result<Option<Event>> {
+        loop {
+            if let Some(end) = self.text.find("\n\n") {
+                let event = parse(&self.text[..end], self.arrived);
+                self.text.drain(..end + 2);
+                if event.data.is_empty() {
+                    continue;
+                }
+                return Ok(Some(event));
+            }
+            let Some(frame) = self.body.frame().await.transpose()? else { return Ok(None) };
+            if let Ok(data) = frame.into_data() {
+                self.arrived = Instant::now();
+                // Our own streams are cut at frames and ASCII here.
+                self.text.push_str(&String::from_utf8_lossy(&data));
+            }
+        }
+    }
+}
+
+fn parse(text: &str, at: Instant) -> Event {
+    let field = |name: &str| {
+        text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned()
+    };
+    Event { name: field("event:"), data: field("data:"), at }
+}

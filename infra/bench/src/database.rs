@@ -1,0 +1,137 @@
+//! The process that stands in for AWS: DynamoDB by `dynoxide`, one secret, and a count of what is used.
+//!
+//! The functions know a single endpoint for all of AWS. Requests to DynamoDB pass through it unchanged unless they are
+//! being counted; the hop costs a fraction of a millisecond, and what the report calls a storage write has paid it too.
+
+use std::{
+    convert::Infallible,
+    io::Write,
+    net::Ipv4Addr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::{TokioExecutor, TokioIo},
+};
+use serde_json::json;
+use tokio::{io::AsyncReadExt, net::TcpListener};
+
+use crate::usage::{Usage, priced};
+
+/// Begins a count (`POST`) and ends it (`GET`).
+pub(crate) const USAGE: &str = "/bench/usage";
+
+type Answer = Response<Full<Bytes>>;
+
+struct Endpoint {
+    database: String,
+    client: Client<HttpConnector, Full<Bytes>>,
+    usage: Mutex<Option<Usage>>,
+}
+
+/// Prints the endpoint's address and serves until standard input is closed, that is until the parent has ended.
+pub(crate) async fn serve() -> anyhow::Result<()> {
+    let database = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let front = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    let endpoint = Arc::new(Endpoint {
+        database: format!("http://{}/", database.local_addr()?),
+        client: Client::builder(TokioExecutor::new()).build(connector),
+        usage: Mutex::default(),
+    });
+    let address = front.local_addr()?;
+    tokio::spawn(dynoxide::server::serve_on(database, dynoxide::Database::memory()?));
+    tokio::spawn(accept(front, endpoint));
+    writeln!(std::io::stdout(), "http://{address}")?;
+    tokio::io::stdin().read_to_end(&mut Vec::new()).await?;
+    Ok(())
+}
+
+async fn accept(listener: TcpListener, endpoint: Arc<Endpoint>) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let _ = stream.set_nodelay(true);
+        let endpoint = endpoint.clone();
+        let service = hyper::service::service_fn(move |request| {
+            let endpoint = endpoint.clone();
+            async move {
+                let answer = endpoint.answer(request).await;
+                Ok::<_, Infallible>(
+                    answer.unwrap_or_else(|error| status(StatusCode::BAD_GATEWAY, &error.to_string())),
+                )
+            }
+        });
+        // A client that hangs up is a function that ended.
+        tokio::spawn(
+            hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service),
+        );
+    }
+}
+
+impl Endpoint {
+    async fn answer(&self, request: Request<Incoming>) -> anyhow::Result<Answer> {
+        if request.uri().path() == USAGE {
+            let counted = std::mem::take(&mut *self.usage());
+            if request.method() == http::Method::POST {
+                *self.usage() = Some(Usage::default());
+            }
+            return Ok(status(StatusCode::OK, &serde_json::to_string(&counted.unwrap_or_default())?));
+        }
+        let target =
+            request.headers().get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default();
+        match target.split_once('.') {
+            Some(("secretsmanager", _)) => Ok(status(StatusCode::OK, &secret().to_string())),
+            Some((_, operation)) => {
+                let operation = operation.to_owned();
+                self.pass_on(request, &operation).await
+            }
+            None => Ok(status(StatusCode::NOT_FOUND, "{}")),
+        }
+    }
+
+    async fn pass_on(&self, request: Request<Incoming>, operation: &str) -> anyhow::Result<Answer> {
+        let counting = self.usage().is_some();
+        let (mut parts, body) = request.into_parts();
+        let mut body = body.collect().await?.to_bytes();
+        if counting {
+            body = priced(&body).into();
+            // The signature no longer fits, but `dynoxide` does not check it.
+            parts.headers.remove(header::CONTENT_LENGTH);
+        }
+        parts.uri = self.database.parse()?;
+        let began = Instant::now();
+        let answer = self.client.request(Request::from_parts(parts, Full::new(body.clone()))).await?;
+        let (mut parts, answer) = answer.into_parts();
+        let answer = answer.collect().await?.to_bytes();
+        if let Some(usage) = self.usage().as_mut().filter(|_| counting) {
+            let took = began.elapsed().as_secs_f64() * 1e3;
+            usage.add(operation, &body, parts.status.is_success(), &answer, took);
+        }
+        parts.headers.remove(header::TRANSFER_ENCODING);
+        Ok(Response::from_parts(parts, Full::new(answer)))
+    }
+
+    fn usage(&self) -> std::sync::MutexGuard<'_, Option<Usage>> {
+        self.usage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The same for every secret: all keys are derived from the seed, and providers are named in the environment.
+fn secret() -> serde_json::Value {
+    let text = json!({"seed": "bench: nothing is kept, so nothing is worth protecting"}).to_string();
+    json!({"ARN": "arn:aws:secretsmanager:us-east-1:000000000000:secret:bench", "Name": "bench", "SecretString": text})
+}
+
+fn status(code: StatusCode, body: &str) -> Answer {
+    let mut answer = Response::new(Full::new(Bytes::from(body.to_owned())));
+    *answer.status_mut() = code;
+    let json = http::HeaderValue::from_static("application/x-amz-json-1.1");
+    answer.headers_mut().insert(header::CONTENT_TYPE, json);
+    answer
+}

@@ -1,0 +1,139 @@
+//! How much later a token arrives through us than from the provider itself, and what a turn costs at the database.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde_json::{Value, json};
+
+use crate::{
+    client::Client,
+    provider::{Script, ages},
+    report::{Report, Row},
+    sample::Sample,
+    stack::Stack,
+};
+
+const FIRST_BYTE_TARGET_MS: f64 = 15.0;
+const WRITE_TARGET_MS: f64 = 5.0;
+const UNITS_TARGET: f64 = 60.0;
+/// A model reads the prompt first; meanwhile the run's first events are stored and sent.
+const DELAY_MS: u64 = 200;
+
+/// Storage, first bytes, tokens and units.
+pub(crate) async fn measure(
+    stack: &Stack,
+    client: &Client,
+    quick: bool,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let writes = writes(stack, if quick { 50 } else { 300 }).await?;
+    report.add(
+        Row::new("storage write", writes.quantile(0.99), "ms")
+            .at_most(WRITE_TARGET_MS)
+            .note(format!("p99; {}; the condition under which the next rows hold", writes.summary())),
+    );
+    let direct = Client::new(&stack.provider);
+    first_byte(client, &direct, if quick { 5 } else { 30 }, report).await?;
+
+    let script = Script { tokens: 500, rate: 50, delay_ms: DELAY_MS };
+    let near = Sample::new(directly(&direct, script).await?);
+    stack.begin_count().await?;
+    let far = Sample::new(through_us(client, script).await?);
+    let usage = stack.end_count().await?;
+    let slowest = Sample::of_ms(usage.write_ms.iter().copied()).max();
+    report.add(Row::new("added delay per token", far.median() - near.median(), "ms").note(format!(
+        "direct {}; ours {}",
+        near.summary(),
+        far.summary()
+    )));
+    let bound = stack.linger_max.as_secs_f64() * 1e3 + slowest;
+    report.add(
+        Row::new("latest token", far.max(), "ms").at_most(bound).note(format!(
+            "bound: linger {} ms + slowest write {slowest:.1} ms",
+            stack.linger_max.as_millis()
+        )),
+    );
+    report.add(
+        Row::new("write units, 500 tokens at 50/s", usage.write_units, "units")
+            .at_most(UNITS_TARGET)
+            .note(usage.breakdown()),
+    );
+    let requests: Vec<_> = usage.requests.iter().map(|(name, count)| format!("{name} {count}")).collect();
+    report.add(Row::new("read units, the same turn", usage.read_units, "units").note(requests.join(", ")));
+    Ok(())
+}
+
+/// A segment's write as the functions do it: conditional, about 700 bytes, one after the other.
+async fn writes(stack: &Stack, count: u32) -> anyhow::Result<Sample> {
+    let store = stack.store();
+    let mut times = Vec::new();
+    for n in 0..count {
+        let put = store.client().put_item().table_name(&*store.tables().events);
+        let put = put
+            .item("run", AttributeValue::S("bench".to_owned()))
+            .item("seq", AttributeValue::N((n + 1).to_string()))
+            .item("events", AttributeValue::S("x".repeat(600)))
+            .condition_expression("attribute_not_exists(seq)");
+        let began = Instant::now();
+        put.send().await.context("a write")?;
+        times.push(began.elapsed());
+    }
+    // The first one opened the connection.
+    Ok(Sample::new(times.into_iter().skip(1)))
+}
+
+async fn first_byte(client: &Client, direct: &Client, count: u32, report: &mut Report) -> anyhow::Result<()> {
+    let script = Script { tokens: 3, rate: 50, delay_ms: DELAY_MS };
+    let (mut near, mut far) = (Vec::new(), Vec::new());
+    // One of each is not counted: it starts the instance and opens connections.
+    for n in 0..=count {
+        let (a, b) = (directly(direct, script).await?, through_us(client, script).await?);
+        if n > 0 {
+            near.extend(a.first());
+            far.extend(b.first());
+        }
+    }
+    let (near, far) = (Sample::new(near), Sample::new(far));
+    report.add(
+        Row::new("added first-byte delay", far.median() - near.median(), "ms")
+            .at_most(FIRST_BYTE_TARGET_MS)
+            .note(format!("direct {}; ours {}", near.summary(), far.summary())),
+    );
+    Ok(())
+}
+
+/// How old each token is when it arrives from the provider.
+async fn directly(direct: &Client, script: Script) -> anyhow::Result<Vec<Duration>> {
+    let message = json!({"role": "user", "content": script.message()});
+    let body = json!({"model": "bench", "stream": true, "messages": [message]});
+    let mut stream = direct.stream("/chat/completions", &body).await?;
+    let mut tokens = Vec::new();
+    while let Some(event) = stream.next().await? {
+        let Ok(data) = serde_json::from_str::<Value>(&event.data) else { continue };
+        tokens.extend(ages(data["choices"][0]["delta"]["content"].as_str().unwrap_or_default(), event.at));
+    }
+    ensure!(tokens.len() == script.tokens as usize, "{} tokens arrived directly", tokens.len());
+    Ok(tokens)
+}
+
+/// How old each token is when it arrives through the chat function.
+async fn through_us(client: &Client, script: Script) -> anyhow::Result<Vec<Duration>> {
+    let body = json!({"message": {"content": script.message()}, "model": "openai/bench"});
+    let mut stream = client.stream("/api/chat/send", &body).await?;
+    let mut tokens = Vec::new();
+    let mut last = String::new();
+    while let Some(event) = stream.next().await? {
+        if event.name == "TEXT_MESSAGE_CONTENT" {
+            let data: Value = serde_json::from_str(&event.data)?;
+            tokens.extend(ages(data["delta"].as_str().unwrap_or_default(), event.at));
+        }
+        last = event.data;
+    }
+    ensure!(
+        tokens.len() == script.tokens as usize,
+        "{} tokens arrived; the last event is {last}",
+        tokens.len()
+    );
+    Ok(tokens)
+}

@@ -1,0 +1,109 @@
+//! A model provider that answers at once and stamps every token with the time at which it left: an
+//! OpenAI-compatible server in this process, so that one clock reads both ends.
+//!
+//! The last `/bench tokens=N rate=R delay=MS` in the request scripts the answer: MS of silence, as a model needs to read
+//! the prompt, then N tokens, R a second.
+
+use std::{
+    convert::Infallible,
+    net::{Ipv4Addr, SocketAddr},
+    sync::LazyLock,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use futures::stream;
+use http::{Request, Response, header};
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper_util::rt::TokioIo;
+use serde_json::json;
+use tokio::net::TcpListener;
+
+static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// An answer to ask for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Script {
+    pub(crate) tokens: u32,
+    pub(crate) rate: u32,
+    pub(crate) delay_ms: u64,
+}
+
+impl Script {
+    /// The message that asks for it.
+    pub(crate) fn message(self) -> String {
+        let Self { tokens, rate, delay_ms } = self;
+        format!("/bench tokens={tokens} rate={rate} delay={delay_ms} end")
+    }
+
+    fn find(body: &str) -> Option<Self> {
+        let (_, script) = body.rsplit_once("/bench ")?;
+        let number = |name: &str| {
+            script.split_whitespace().find_map(|word| word.strip_prefix(name)?.parse::<u32>().ok())
+        };
+        Some(Self { tokens: number("tokens=")?, rate: number("rate=")?, delay_ms: number("delay=")?.into() })
+    }
+}
+
+/// How long ago the tokens in a text left the provider.
+pub(crate) fn ages(text: &str, now: Instant) -> impl Iterator<Item = Duration> {
+    let now = now.saturating_duration_since(*BEGAN);
+    let stamps = text.split_whitespace().filter_map(|word| word.parse::<u64>().ok());
+    stamps.map(move |stamp| now.saturating_sub(Duration::from_micros(stamp)))
+}
+
+/// Serves until the process ends.
+pub(crate) async fn start() -> anyhow::Result<SocketAddr> {
+    LazyLock::force(&BEGAN);
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let address = listener.local_addr()?;
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let _ = stream.set_nodelay(true);
+            let service = hyper::service::service_fn(answer);
+            tokio::spawn(
+                hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service),
+            );
+        }
+    });
+    Ok(address)
+}
+
+type Frames = std::pin::Pin<Box<dyn stream::Stream<Item = Result<Frame<Bytes>, Infallible>> + Send>>;
+
+async fn answer(request: Request<Incoming>) -> Result<Response<StreamBody<Frames>>, hyper::Error> {
+    let body = request.into_body().collect().await?.to_bytes();
+    let script = Script::find(&String::from_utf8_lossy(&body));
+    let script = script.unwrap_or(Script { tokens: 1, rate: 1000, delay_ms: 0 });
+    let first = tokio::time::Instant::now() + Duration::from_millis(script.delay_ms);
+    let frames = stream::unfold(0, move |n| async move {
+        if n > script.tokens {
+            return None;
+        }
+        if n == script.tokens {
+            return Some((Ok(Frame::data(end(n).into())), n + 1));
+        }
+        tokio::time::sleep_until(
+            first + Duration::from_secs_f64(f64::from(n) / f64::from(script.rate.max(1))),
+        )
+        .await;
+        let text = format!("{} ", BEGAN.elapsed().as_micros());
+        Some((Ok(Frame::data(chunk(json!({"content": text}), None).into())), n + 1))
+    });
+    let mut response = Response::new(StreamBody::new(Box::pin(frames) as Frames));
+    response.headers_mut().insert(header::CONTENT_TYPE, http::HeaderValue::from_static("text/event-stream"));
+    Ok(response)
+}
+
+fn chunk(delta: serde_json::Value, finish: Option<&str>) -> String {
+    let choice = json!({"index": 0, "delta": delta, "finish_reason": finish});
+    let body = json!({"id": "bench", "object": "chat.completion.chunk", "created": 0, "model": "bench", "choices": [choice]});
+    format!("data: {body}\n\n")
+}
+
+fn end(tokens: u32) -> String {
+    let usage = json!({"prompt_tokens": 10, "completion_tokens": tokens, "total_tokens": tokens + 10});
+    let usage = json!({"id": "bench", "object": "chat.completion.chunk", "created": 0, "model": "bench", "choices": [], "usage": usage});
+    format!("{}data: {usage}\n\ndata: [DONE]\n\n", chunk(json!({}), Some("stop")))
+}

@@ -1,0 +1,103 @@
+//! How many complete turns a second the machine gives when many clients talk at once, and what instances weigh then.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, ensure};
+use serde_json::json;
+
+use crate::{
+    client::Client,
+    cold_start::mb,
+    process,
+    report::{Report, Row},
+    sample::Sample,
+    stack::Stack,
+};
+
+const TARGET: f64 = 80.0;
+const CLIENTS: usize = 16;
+const TOKENS: usize = 100;
+/// Turns of one conversation before the next begins.
+const CONVERSATION: usize = 10;
+
+/// Turns a second, then the memory of the instances that made them.
+pub(crate) async fn measure(
+    stack: &Stack,
+    client: &Client,
+    quick: bool,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    // Starts the instances and opens the connections.
+    run(client, Duration::from_secs(1)).await?;
+    let chat = stack.instances("ChatFunction");
+    let before = usage(stack, &chat);
+    let began = Instant::now();
+    let turns = run(client, Duration::from_secs(if quick { 3 } else { 15 })).await?;
+    let elapsed = began.elapsed().as_secs_f64();
+    let after = usage(stack, &chat);
+    let cores = |who: usize| (after[who] - before[who]).as_secs_f64() / elapsed;
+    let available = std::thread::available_parallelism().map_or(1, usize::from);
+    let (functions, database, bench) = (cores(0), cores(1), cores(2));
+    report.add(
+        Row::new("turns of 100 tokens, 16 clients", turns.len() as f64 / elapsed, "1/s").at_least(TARGET).note(format!(
+            "{}; of {available} cores the functions used {functions:.2}, the database {database:.2}, clients and origin {bench:.2}",
+            Sample::new(turns).summary()
+        )),
+    );
+    let resident = Sample::of_ms(chat.iter().map(|pid| mb(process::memory(*pid).resident)));
+    let anonymous = Sample::of_ms(chat.iter().map(|pid| mb(process::memory(*pid).anonymous)));
+    report.add(Row::new("resident after load, chat", resident.median(), "MB").note(format!(
+        "median of {} instances, largest {:.1}; {:.1} MB allocated each",
+        chat.len(),
+        resident.max(),
+        anonymous.median()
+    )));
+    Ok(())
+}
+
+fn usage(stack: &Stack, chat: &[u32]) -> [Duration; 3] {
+    let functions = chat.iter().map(|pid| process::cpu(*pid)).sum();
+    [functions, process::cpu(stack.database_pid()), process::cpu(std::process::id())]
+}
+
+async fn run(client: &Client, time: Duration) -> anyhow::Result<Vec<Duration>> {
+    let end = Arc::new(Instant::now() + time);
+    let clients = (0..CLIENTS).map(|_| {
+        let (client, end) = (client.clone(), end.clone());
+        tokio::spawn(async move {
+            let (mut turns, mut project) = (Vec::new(), None);
+            while Instant::now() < *end {
+                let began = Instant::now();
+                project = Some(turn(&client, project.as_deref()).await?);
+                turns.push(began.elapsed());
+                if turns.len() % CONVERSATION == 0 {
+                    project = None;
+                }
+            }
+            anyhow::Ok(turns)
+        })
+    });
+    let mut turns = Vec::new();
+    for client in clients.collect::<Vec<_>>() {
+        turns.extend(client.await??);
+    }
+    Ok(turns)
+}
+
+/// One complete turn: sent, answered by the demo as fast as it can, ended, and read to the end.
+async fn turn(client: &Client, project: Option<&str>) -> anyhow::Result<String> {
+    let mut body = json!({"message": {"content": format!("/demo tokens={TOKENS} rate=0")}, "model": "demo"});
+    if let Some(project) = project {
+        body["project_id"] = json!(project);
+    }
+    let mut stream = client.stream("/api/chat/send", &body).await?;
+    let mut last = String::new();
+    while let Some(event) = stream.next().await? {
+        last = event.name;
+    }
+    ensure!(last == "RUN_FINISHED", "a turn ended with {last:?}");
+    stream.project.context("the answer names its project")
+}

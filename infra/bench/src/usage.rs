@@ -1,0 +1,113 @@
+//! What DynamoDB would charge for, counted request by request.
+//!
+//! Every counted request is made to ask for its price (`ReturnConsumedCapacity=INDEXES`), and the answers are added
+//! up. `dynoxide` prices by the rules of the DynamoDB developer guide ("Read and write operations"): a write costs one
+//! unit per started KB of the larger of the old and the new item, each index it changes the same again, a
+//! transaction twice that; a strongly consistent read one unit per started 4 KB, an eventually consistent one half.
+//! A write whose condition failed is charged too, but names no price: it is counted as one unit for each item.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Requests and their price.
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+pub(crate) struct Usage {
+    pub(crate) write_units: f64,
+    pub(crate) read_units: f64,
+    /// Units by operation and table.
+    pub(crate) units: BTreeMap<String, f64>,
+    /// Requests by operation.
+    pub(crate) requests: BTreeMap<String, u64>,
+    pub(crate) failed_writes: u64,
+    /// How long each write took at the database, in milliseconds.
+    pub(crate) write_ms: Vec<f64>,
+}
+
+/// Asks for the price. The body is a JSON object, which has at least one member in every operation we use.
+pub(crate) fn priced(body: &[u8]) -> Vec<u8> {
+    match body.strip_prefix(b"{") {
+        Some(rest) => [br#"{"ReturnConsumedCapacity":"INDEXES","#, rest].concat(),
+        None => body.to_vec(),
+    }
+}
+
+impl Usage {
+    /// Adds an answer.
+    pub(crate) fn add(&mut self, operation: &str, request: &[u8], ok: bool, answer: &[u8], took_ms: f64) {
+        *self.requests.entry(operation.to_owned()).or_default() += 1;
+        let writes = matches!(
+            operation,
+            "PutItem" | "UpdateItem" | "DeleteItem" | "TransactWriteItems" | "BatchWriteItem"
+        );
+        if writes {
+            self.write_ms.push(took_ms);
+        }
+        if !ok {
+            if writes {
+                self.failed_writes += 1;
+                self.write_units += refused(operation, request);
+            }
+            return;
+        }
+        let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
+        let prices = match &answer["ConsumedCapacity"] {
+            Value::Array(prices) => prices.clone(),
+            price => vec![price.clone()],
+        };
+        for price in prices {
+            let units = price["CapacityUnits"].as_f64().unwrap_or(0.0);
+            let table = price["TableName"].as_str().unwrap_or("?");
+            *self.units.entry(format!("{operation} {table}")).or_default() += units;
+            *(if writes { &mut self.write_units } else { &mut self.read_units }) += units;
+        }
+    }
+
+    /// `PutItem events 42, ...`: where the units went.
+    pub(crate) fn breakdown(&self) -> String {
+        let parts: Vec<_> = self.units.iter().map(|(what, units)| format!("{what} {units}")).collect();
+        let refused = format!("{} refused writes", self.failed_writes);
+        parts.into_iter().chain((self.failed_writes > 0).then_some(refused)).collect::<Vec<_>>().join(", ")
+    }
+}
+
+fn refused(operation: &str, request: &[u8]) -> f64 {
+    if operation != "TransactWriteItems" {
+        return 1.0;
+    }
+    let request: Value = serde_json::from_slice(request).unwrap_or_default();
+    2.0 * request["TransactItems"].as_array().map_or(0, Vec::len) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prices_are_added_up() {
+        let mut usage = Usage::default();
+        let answer = br#"{"ConsumedCapacity":[{"TableName":"main","CapacityUnits":6.0},{"TableName":"events","CapacityUnits":2.0}]}"#;
+        usage.add("TransactWriteItems", b"{}", true, answer, 1.0);
+        usage.add(
+            "GetItem",
+            b"{}",
+            true,
+            br#"{"ConsumedCapacity":{"TableName":"main","CapacityUnits":0.5}}"#,
+            1.0,
+        );
+        usage.add("PutItem", b"{}", false, b"{}", 1.0);
+        assert_eq!((usage.write_units, usage.read_units, usage.failed_writes), (9.0, 0.5, 1));
+        assert_eq!(usage.units["TransactWriteItems main"], 6.0);
+        assert_eq!(usage.write_ms.len(), 2);
+    }
+
+    #[test]
+    fn a_request_is_made_to_ask_for_its_price() {
+        let request: Value = serde_json::from_slice(&priced(br#"{"TableName":"main"}"#)).unwrap();
+        assert_eq!(
+            (&request["ReturnConsumedCapacity"], &request["TableName"]),
+            (&"INDEXES".into(), &"main".into())
+        );
+    }
+}
