@@ -1,0 +1,65 @@
+//! Stopping a run over HTTP, and starting it once.
+#![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
+
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+use sequent_e2e::{System, answer, hear, scaled};
+use serde_json::json;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cancel_takes_effect_within_a_second_and_keeps_what_was_said() {
+    let system = System::start(&[]).await;
+    let caller = system.sign_up("cancel@example.com").await;
+    let sent = caller.send(&json!({"message": {"content": "/demo tokens=2000 rate=50"}})).await;
+    let run = sent.headers()["x-run-id"].to_str().unwrap().to_owned();
+    let reading = tokio::spawn(hear(sent));
+    tokio::time::sleep(Duration::from_millis(1500)).await; // into the answer
+    let asked = Instant::now();
+    let answered = caller.request("POST", &format!("/api/runs/{run}/cancel")).send().await.unwrap();
+    assert!(answered.status().is_success(), "{}", answered.status());
+    let heard = reading.await.unwrap().events;
+    let took = asked.elapsed();
+    println!("cancelled in {took:?}");
+    assert_eq!(heard.last().unwrap()["outcome"]["type"], "cancelled");
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    let row = caller.get(&format!("/api/runs/{run}")).await;
+    assert_eq!(row["status"], "cancelled");
+    let messages =
+        caller.get(&format!("/api/projects/{}/messages", row["project_id"].as_str().unwrap())).await;
+    assert_eq!(messages["items"][1]["content"], answer(&heard));
+    assert_eq!(messages["items"][1]["status"], "partial");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn concurrent_requests_with_one_key_have_one_effect() {
+    let system = System::start(&[]).await;
+    let caller = system.sign_up("once@example.com").await;
+    let keys = scaled(3, 100);
+    for key in 0..keys {
+        let body = json!({"message": {"content": format!("/demo tokens=2 rate=0 {key}")}});
+        let requests = (0..50).map(|_| async {
+            let request =
+                caller.request("POST", "/api/chat/send").header("idempotency-key", format!("key-{key}"));
+            let response = request.json(&body).send().await.unwrap();
+            let run = response.headers().get("x-run-id").map(|run| run.to_str().unwrap().to_owned());
+            (response.status().as_u16(), run)
+        });
+        let answers = join_all(requests).await;
+        let mut runs: Vec<&String> = answers.iter().filter_map(|(_, run)| run.as_ref()).collect();
+        assert!(answers.iter().all(|(status, _)| [200, 409, 429, 503].contains(status)), "{answers:?}");
+        runs.dedup();
+        assert_eq!(runs.len(), 1, "key {key}: {answers:?}");
+    }
+    let mut projects = 0;
+    let mut cursor = String::new();
+    loop {
+        let page = caller.get(&format!("/api/projects?limit=100{cursor}")).await;
+        projects += page["items"].as_array().unwrap().len();
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(projects, keys, "one conversation per key");
+}
