@@ -22,6 +22,9 @@ use tokio::net::TcpListener;
 
 static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
 
+/// What a stamp counts.
+const TICK: Duration = Duration::from_micros(100);
+
 /// An answer to ask for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Script {
@@ -49,8 +52,22 @@ impl Script {
 /// How long ago the tokens in a text left the provider.
 pub(crate) fn ages(text: &str, now: Instant) -> impl Iterator<Item = Duration> {
     let now = now.saturating_duration_since(*BEGAN);
-    let stamps = text.split_whitespace().filter_map(|word| word.parse::<u64>().ok());
-    stamps.map(move |stamp| now.saturating_sub(Duration::from_micros(stamp)))
+    let stamps = text.split_whitespace().filter_map(|word| u64::from_str_radix(word, 36).ok());
+    stamps.map(move |stamp| now.saturating_sub(TICK * u32::try_from(stamp).unwrap_or(u32::MAX)))
+}
+
+/// The present as a token: with its space five characters, as long as tokens of English text are, since what a turn
+/// costs depends on its size.
+fn stamp() -> String {
+    let mut ticks = BEGAN.elapsed().as_micros() / TICK.as_micros();
+    let mut digits = Vec::new();
+    loop {
+        digits.push(char::from_digit((ticks % 36) as u32, 36).unwrap_or('0'));
+        ticks /= 36;
+        if ticks == 0 {
+            return digits.iter().rev().collect();
+        }
+    }
 }
 
 /// Serves until the process ends.
@@ -88,7 +105,7 @@ async fn answer(request: Request<Incoming>) -> Result<Response<StreamBody<Frames
             first + Duration::from_secs_f64(f64::from(n) / f64::from(script.rate.max(1))),
         )
         .await;
-        let text = format!("{} ", BEGAN.elapsed().as_micros());
+        let text = format!("{} ", stamp());
         Some((Ok(Frame::data(chunk(json!({"content": text}), None).into())), n + 1))
     });
     let mut response = Response::new(StreamBody::new(Box::pin(frames) as Frames));
@@ -106,4 +123,19 @@ fn end(tokens: u32) -> String {
     let usage = json!({"prompt_tokens": 10, "completion_tokens": tokens, "total_tokens": tokens + 10});
     let usage = json!({"id": "bench", "object": "chat.completion.chunk", "created": 0, "model": "bench", "choices": [], "usage": usage});
     format!("{}data: {usage}\n\ndata: [DONE]\n\n", chunk(json!({}), Some("stop")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stamp_tells_its_age() {
+        let _ = *BEGAN;
+        let text = format!("{0} {0} ", stamp());
+        let now = Instant::now() + Duration::from_millis(50);
+        let ages: Vec<_> = ages(&text, now).collect();
+        assert_eq!(ages.len(), 2);
+        assert!((49..5000).contains(&ages[0].as_millis()), "{ages:?}");
+    }
 }

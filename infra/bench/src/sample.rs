@@ -22,6 +22,10 @@ impl Sample {
         self.0.get(rank.saturating_sub(1)).copied().unwrap_or(0.0)
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(crate) fn median(&self) -> f64 {
         self.quantile(0.5)
     }

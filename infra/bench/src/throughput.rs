@@ -38,13 +38,20 @@ pub(crate) async fn measure(
     let turns = run(client, Duration::from_secs(if quick { 3 } else { 15 })).await?;
     let elapsed = began.elapsed().as_secs_f64();
     let after = usage(stack, &chat);
+    // The same load again, counted, which costs a little: how long the database takes tells who limits whom.
+    stack.begin_count().await?;
+    let counted = run(client, Duration::from_secs(2)).await?.len().max(1);
+    let used = stack.end_count().await?;
+    let writes = Sample::of_ms(used.write_ms.iter().copied());
     let cores = |who: usize| (after[who] - before[who]).as_secs_f64() / elapsed;
     let available = std::thread::available_parallelism().map_or(1, usize::from);
     let (functions, database, bench) = (cores(0), cores(1), cores(2));
     report.add(
         Row::new("turns of 100 tokens, 16 clients", turns.len() as f64 / elapsed, "1/s").at_least(TARGET).note(format!(
-            "{}; of {available} cores the functions used {functions:.2}, the database {database:.2}, clients and origin {bench:.2}",
-            Sample::new(turns).summary()
+            "{}; of {available} cores the functions used {functions:.2}, the database {database:.2}, clients and origin {bench:.2}; {:.1} writes a turn, at the database {}",
+            Sample::new(turns).summary(),
+            writes.len() as f64 / counted as f64,
+            writes.summary()
         )),
     );
     let resident = Sample::of_ms(chat.iter().map(|pid| mb(process::memory(*pid).resident)));

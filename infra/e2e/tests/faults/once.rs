@@ -1,10 +1,9 @@
 //! Stopping a run over HTTP, and starting it once.
-#![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
 use std::time::{Duration, Instant};
 
+use crate::system::{System, answer, hear, scaled};
 use futures::future::join_all;
-use sequent_e2e::{System, answer, hear, scaled};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,0 +1,162 @@
+//! What the tests share: a [`System`] of its own for each test, and a [`Caller`] signed up with it.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use reqwest::{Client, RequestBuilder, Response};
+use sequent_local::{Options, Stack, logs::Logs};
+use serde_json::{Value, json};
+
+/// How much to test: `E2E_SCALE=soak` for the sizes of `scripts/soak`.
+pub(crate) fn scaled(short: usize, soak: usize) -> usize {
+    if std::env::var("E2E_SCALE").is_ok_and(|scale| scale == "soak") { soak } else { short }
+}
+
+/// A stack of its own, with its state in a folder that goes with it.
+pub(crate) struct System {
+    /// The running stack.
+    pub(crate) stack: Stack,
+    client: Client,
+    _data: tempfile::TempDir,
+}
+
+impl System {
+    /// Starts a stack whose functions see `env` besides what the template gives them.
+    pub(crate) async fn start(env: &[(&str, &str)]) -> Self {
+        // Plain HTTP to loopback, but the client sets up TLS all the same.
+        let _ = rustls::crypto::ring::default_provider().install_default(); // another test of the process was first
+        let data = tempfile::tempdir().unwrap();
+        let mut options = Options::new(&Options::repository());
+        options.data_dir = data.path().join("data");
+        options.port = 0;
+        options.logs = Logs::silent();
+        options.env.extend(env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        options.env.insert("RATE_LIMIT_PER_MINUTE".into(), "read=0,write=0,chat=0,auth=0".into());
+        let stack = Stack::start(options).await.expect("the stack starts");
+        Self { stack, client: Client::new(), _data: data }
+    }
+
+    /// Signs somebody up.
+    pub(crate) async fn sign_up(&self, email: &str) -> Caller {
+        let body = json!({"email": email, "password": "correct horse battery staple"});
+        let url = format!("{}/api/auth/register", self.stack.origin_url());
+        let response = self.client.post(url).json(&body).send().await.unwrap();
+        let answer: Value = response.json().await.unwrap();
+        let token = answer["access_token"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned();
+        let origin = self.stack.origin_url().trim_end_matches('/').to_owned();
+        Caller { client: self.client.clone(), origin, token }
+    }
+}
+
+/// Somebody with an access token.
+#[derive(Clone)]
+pub(crate) struct Caller {
+    client: Client,
+    origin: String,
+    token: String,
+}
+
+/// What one connection gave before it ended.
+#[derive(Debug, Default)]
+pub(crate) struct Heard {
+    /// The data of every complete frame with an id, in order.
+    pub(crate) events: Vec<Value>,
+    /// The connection broke off instead of ending.
+    pub(crate) broke: bool,
+}
+
+impl Caller {
+    /// A request with the caller's token.
+    pub(crate) fn request(&self, method: &str, path: &str) -> RequestBuilder {
+        let method = method.parse().unwrap();
+        self.client.request(method, format!("{}{path}", self.origin)).bearer_auth(&self.token)
+    }
+
+    /// A JSON answer. Asks again while the function's process dies under the request, as any client would.
+    pub(crate) async fn get(&self, path: &str) -> Value {
+        for _ in 0..100 {
+            let request = self.request("GET", path).header("accept", "application/json");
+            if let Ok(answer) = request.send().await
+                && !answer.status().is_server_error()
+                && let Ok(json) = answer.json().await
+            {
+                return json;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("{path} is not answered");
+    }
+
+    /// Sends a message and returns with the stream open.
+    pub(crate) async fn send(&self, body: &Value) -> Response {
+        self.request("POST", "/api/chat/send").json(body).send().await.unwrap()
+    }
+
+    /// Follows a run from behind `after` until it ends, however often the connection breaks.
+    pub(crate) async fn follow(&self, run: &str, mut heard: Vec<Value>, patience: Duration) -> Vec<Value> {
+        let path = format!("/api/runs/{run}/events");
+        let follow = async {
+            while !heard.last().is_some_and(is_terminal) {
+                let after = heard.last().map_or(0, |event| event["seq"].as_u64().unwrap());
+                let request = self.request("GET", &path).header("last-event-id", after.to_string());
+                match request.send().await {
+                    Ok(response) if response.status() == 200 => heard.extend(hear(response).await.events),
+                    _ => tokio::time::sleep(Duration::from_millis(50)).await,
+                }
+            }
+        };
+        tokio::time::timeout(patience, follow).await.unwrap_or_else(|_| panic!("{run} did not end"));
+        heard
+    }
+
+    /// The whole log, by pages.
+    pub(crate) async fn log(&self, run: &str) -> Vec<Value> {
+        let (mut log, mut after) = (Vec::new(), Some(0));
+        while let Some(from) = after {
+            let page = self.get(&format!("/api/runs/{run}/events?after={from}&limit=50")).await;
+            log.extend(page["events"].as_array().unwrap_or_else(|| panic!("{page}")).clone());
+            after = page["next_after"].as_u64();
+        }
+        log
+    }
+}
+
+/// Reads a stream to its end, or to where it breaks.
+pub(crate) async fn hear(response: Response) -> Heard {
+    let (mut text, mut heard) = (Vec::new(), Heard::default());
+    let mut chunks = response.bytes_stream();
+    while let Some(chunk) = chunks.next().await {
+        match chunk {
+            Ok(bytes) => text.extend_from_slice(&bytes),
+            Err(_) => {
+                heard.broke = true;
+                break;
+            }
+        }
+    }
+    let text = String::from_utf8_lossy(&text);
+    // What stands behind the last blank line is no complete frame.
+    let whole = text.rfind("\n\n").map_or("", |end| &text[..end]);
+    let frames = whole.split("\n\n").filter(|frame| frame.lines().any(|line| line.starts_with("id:")));
+    let data = frames.filter_map(|frame| frame.lines().find_map(|line| line.strip_prefix("data: ")));
+    heard.events = data.map(|data| serde_json::from_str(data).unwrap()).collect();
+    heard
+}
+
+/// Whether the event closes its run's log.
+pub(crate) fn is_terminal(event: &Value) -> bool {
+    matches!(event["type"].as_str(), Some("RUN_FINISHED" | "RUN_ERROR"))
+}
+
+/// The answer a log holds: the text of every message that was not abandoned.
+pub(crate) fn answer(log: &[Value]) -> String {
+    let abandoned: Vec<&Value> = log
+        .iter()
+        .filter(|event| event["type"] == "MESSAGE_ABANDONED")
+        .map(|event| &event["messageId"])
+        .collect();
+    log.iter()
+        .filter(|event| event["type"] == "TEXT_MESSAGE_CONTENT" && !abandoned.contains(&&event["messageId"]))
+        .map(|event| event["delta"].as_str().unwrap())
+        .collect()
+}
