@@ -1,7 +1,7 @@
 //! Sending messages and watching runs, over streams that survive everything.
 //!
-//! Every stream here is a projection of a run's log: what starts a run and what merely watches it end in the same
-//! [`stream`], and a client that lost its connection continues any of them from its cursor.
+//! Every stream here is a projection of a run's log: what starts a run and what merely watches it end in the one
+//! `stream` module, and a client that lost its connection continues any of them from its cursor.
 
 mod begin;
 mod chats;

@@ -1,4 +1,5 @@
 //! Runs from start to end against DynamoDB semantics in process: what is stored, and who may do what when.
+#![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
 use std::time::Duration;
 

@@ -7,8 +7,8 @@ use futures::{StreamExt, stream};
 use reqwest::Response;
 use serde_json::{Value, json};
 
-/// Without lingering, and slower than a write, an event per token: about 200 of them.
-const MESSAGE: &str = "/demo tokens=240 rate=70";
+/// Without lingering and slower than most writes: most tokens are events of their own, well over 200 in all.
+const MESSAGE: &str = "/demo tokens=400 rate=28";
 const UNHURRIED: [(&str, &str); 2] = [("LINGER_MIN_MS", "0"), ("LINGER_MAX_MS", "0")];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
