@@ -31,7 +31,7 @@ impl Arguments {
     pub(crate) fn parse(mut given: impl Iterator<Item = String>) -> anyhow::Result<Command> {
         let root = Options::repository();
         let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let data = variable("SEQUENT_DATA").unwrap_or_else(|| root.join(".data"));
+        let data = variable("SEQUENT_DATA").unwrap_or_else(|| root.join(".local"));
         let target = variable("CARGO_TARGET_DIR").unwrap_or_else(|| root.join("target"));
         let mut out = Self { quick: false, json: data.join("bench.json"), bin_dir: target.join("release") };
         while let Some(argument) = given.next() {

@@ -7,8 +7,10 @@ use futures::{StreamExt, stream};
 use reqwest::Response;
 use serde_json::{Value, json};
 
-/// Without lingering and slower than most writes: most tokens are events of their own, well over 200 in all.
-const MESSAGE: &str = "/demo tokens=400 rate=28";
+/// Read while it is written, with a connection for every event.
+const LIVE: &str = "/demo tokens=60 rate=28";
+/// Without lingering and slower than a write, most tokens are events of their own: well over 200 in all.
+const LONG: &str = "/demo tokens=400 rate=28";
 const UNHURRIED: [(&str, &str); 2] = [("LINGER_MIN_MS", "0"), ("LINGER_MAX_MS", "0")];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -17,7 +19,7 @@ async fn a_stream_cut_anywhere_continues_without_a_gap() {
     let caller = system.sign_up("cut@example.com").await;
 
     // Live: a new connection for every single event.
-    let sent = caller.send(&json!({"message": {"content": MESSAGE}})).await;
+    let sent = caller.send(&json!({"message": {"content": LIVE}})).await;
     let run = sent.headers()["x-run-id"].to_str().unwrap().to_owned();
     let mut heard = Vec::new();
     heard.extend(frames(&up_to(sent, Cut::Event).await));
@@ -29,13 +31,17 @@ async fn a_stream_cut_anywhere_continues_without_a_gap() {
     }
     let log = caller.log(&run).await;
     assert_eq!(heard, log, "cut behind every event of a live run");
+
+    let sent = caller.send(&json!({"message": {"content": LONG}})).await;
+    let run = sent.headers()["x-run-id"].to_str().unwrap().to_owned();
+    let log = frames(&up_to(sent, Cut::Never).await);
+    assert_eq!(log, caller.log(&run).await);
     assert!(log.len() >= 200, "only {} events", log.len());
 
     // Replayed: behind every byte, then the rest from the last complete event on.
     let whole = up_to(events(&caller, &run, 0).await, Cut::Never).await;
     assert_eq!(frames(&whole), log);
-    let bytes = (1..whole.len()).step_by(scaled(97, 1));
-    let checks = bytes.map(|at| {
+    let checks = places(&whole).into_iter().map(|at| {
         let (caller, run, whole, log) = (&caller, &run, &whole, &log);
         async move {
             let first = up_to(events(caller, run, 0).await, Cut::Byte(at)).await;
@@ -55,10 +61,7 @@ async fn a_stream_cut_anywhere_continues_without_a_gap() {
 async fn an_ai_sdk_stream_cut_anywhere_continues_at_its_chunk() {
     let system = System::start(&UNHURRIED).await;
     let caller = system.sign_up("chunks@example.com").await;
-    let body =
-        json!({"id": "a chat", "messages": [{"role": "user", "parts": [{"type": "text", "text": MESSAGE}]}]});
-    let sent = caller.request("POST", "/api/chat").json(&body).send().await.unwrap();
-    assert_eq!(sent.status(), 200);
+    let sent = submit(&caller, "live", LIVE).await;
     let run = sent.headers()["x-workflow-run-id"].to_str().unwrap().to_owned();
 
     // Live: a new connection for every chunk.
@@ -67,12 +70,17 @@ async fn an_ai_sdk_stream_cut_anywhere_continues_at_its_chunk() {
         let bytes = up_to(resumed(&caller, &run, live.len()).await, Cut::Event).await;
         live.extend(chunks(&bytes).into_iter().take(1));
     }
+    let replayed = chunks(&up_to(resumed(&caller, &run, 0).await, Cut::Never).await);
+    assert_eq!(live, replayed, "cut behind every chunk of a live run");
+
+    let sent = submit(&caller, "long", LONG).await;
+    let run = sent.headers()["x-workflow-run-id"].to_str().unwrap().to_owned();
+    let all = chunks(&up_to(sent, Cut::Never).await);
     let whole = up_to(resumed(&caller, &run, 0).await, Cut::Never).await;
-    let all = chunks(&whole);
-    assert_eq!(live, all, "cut behind every chunk of a live run");
+    assert_eq!(chunks(&whole), all, "live and replay are the same");
     assert!(all.len() >= 200, "only {} chunks", all.len());
 
-    let checks = (1..whole.len()).step_by(scaled(97, 1)).map(|at| {
+    let checks = places(&whole).into_iter().map(|at| {
         let (caller, run, whole, all) = (&caller, &run, &whole, &all);
         async move {
             let first = up_to(resumed(caller, run, 0).await, Cut::Byte(at)).await;
@@ -84,6 +92,19 @@ async fn an_ai_sdk_stream_cut_anywhere_continues_at_its_chunk() {
     });
     let bytes = stream::iter(checks).buffer_unordered(4).count().await;
     println!("{bytes} cuts in {} bytes, {} chunks", whole.len(), all.len());
+}
+
+/// Where to cut a replay: behind every byte, or in a short test some of them.
+fn places(whole: &[u8]) -> Vec<usize> {
+    (1..whole.len()).step_by(scaled(997, 1)).collect()
+}
+
+async fn submit(caller: &Caller, chat: &str, message: &str) -> Response {
+    let parts = json!([{"type": "text", "text": message}]);
+    let body = json!({"id": chat, "messages": [{"role": "user", "parts": parts}]});
+    let sent = caller.request("POST", "/api/chat").json(&body).send().await.unwrap();
+    assert_eq!(sent.status(), 200);
+    sent
 }
 
 /// Where a reader drops its connection.
