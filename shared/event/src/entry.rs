@@ -80,9 +80,9 @@ impl<'de> Deserialize<'de> for Entry {
             fields.get("type").and_then(Value::as_str).ok_or_else(|| de::Error::missing_field("type"))?;
         let v = fields.get("v").and_then(Value::as_u64).unwrap_or(1);
         let known = u16::try_from(v).is_ok_and(|v| Body::understands(name, v));
-        fields.remove("timestamp");
+        fields = without(fields, "timestamp");
         let payload = if known {
-            fields.remove("v");
+            fields = without(fields, "v");
             Payload::Known(Body::deserialize(Value::Object(fields)).map_err(de::Error::custom)?)
         } else {
             Payload::Unknown(fields)
@@ -123,12 +123,18 @@ impl Serialize for Event {
 
 impl<'de> Deserialize<'de> for Event {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut fields = Map::deserialize(deserializer)?;
-        let seq = fields.remove("seq").ok_or_else(|| de::Error::missing_field("seq"))?;
+        let fields = Map::deserialize(deserializer)?;
+        let seq = fields.get("seq").ok_or_else(|| de::Error::missing_field("seq"))?;
         let seq = Seq::deserialize(seq).map_err(de::Error::custom)?;
-        let entry = Entry::deserialize(Value::Object(fields)).map_err(de::Error::custom)?;
+        let entry = Entry::deserialize(Value::Object(without(fields, "seq"))).map_err(de::Error::custom)?;
         Ok(Self { seq, entry })
     }
+}
+
+/// The other fields, in their order. `Map::remove` moves the last field into the gap where any crate of the build asks
+/// serde_json to preserve order, and then an unknown event would not replay byte for byte.
+fn without(fields: Map<String, Value>, name: &str) -> Map<String, Value> {
+    fields.into_iter().filter(|(field, _)| field != name).collect()
 }
 
 /// The one place that fixes the order of the envelope's fields: replay must give the same bytes as live.
