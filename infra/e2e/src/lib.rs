@@ -1,2 +1,2 @@
 //! The whole system, tested from outside: real binaries and the real template, over HTTP. The tests are in
-//! `tests/faults`, the public npm clients they stand beside in `node`.
+//! `tests/it`, the public npm clients they stand beside in `node`.

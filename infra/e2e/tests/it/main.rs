@@ -1,4 +1,4 @@
-//! The whole system under faults: killed processes, retried requests, impatient people.
+//! The whole system from outside: its clients, its limits, and its faults.
 #![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
 mod cut;
