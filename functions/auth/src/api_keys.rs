@@ -4,7 +4,7 @@ use http::StatusCode;
 use sequent_data::{PageRequest, key};
 use sequent_domain::{ApiKeyId, Timestamp};
 use sequent_http::{
-    Json, Path, Principal, Problem, Query, Scope,
+    Json, Limit, ListQuery, Path, Principal, Problem, Query, Scope,
     axum::{extract::State, response::IntoResponse},
     openapi::Problems,
 };
@@ -12,7 +12,7 @@ use sequent_identity::api_key;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{Auth, account::valid_name, list::ListQuery, signed_in::NO_STORE};
+use crate::{Auth, account::valid_name, signed_in::NO_STORE};
 
 /// A key to be made.
 #[derive(Deserialize, ToSchema)]
@@ -116,7 +116,7 @@ pub(crate) async fn list(
     caller.require(Scope::Account)?;
     let secret = auth.identity.vault().get().await?;
     let request = PageRequest::new(key::api_keys(caller.tenant))
-        .limit(query.limit)
+        .limit(query.limit.map(Limit::get))
         .cursor(secret.cursor(), query.cursor.as_deref())?;
     let page = auth.identity.api_keys(&request).await?.map(ApiKey::from);
     Ok(Json(ApiKeyList { next_cursor: page.next_cursor(secret.cursor()), items: page.items }))

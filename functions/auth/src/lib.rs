@@ -7,7 +7,6 @@ mod api_keys;
 mod cookies;
 mod csrf_token;
 mod jwks;
-mod list;
 mod older;
 mod sessions;
 mod sign_in;

@@ -4,7 +4,7 @@ use http::StatusCode;
 use sequent_data::{PageRequest, key};
 use sequent_domain::{SessionId, Timestamp};
 use sequent_http::{
-    Json, Path, Principal, Problem, Query, Scope,
+    Json, Limit, ListQuery, Path, Principal, Problem, Query, Scope,
     axum::{extract::State, response::IntoResponse},
     openapi::Problems,
 };
@@ -12,7 +12,7 @@ use sequent_identity::session;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{Auth, list::ListQuery};
+use crate::Auth;
 
 /// A device that is signed in.
 #[derive(Serialize, ToSchema)]
@@ -73,7 +73,7 @@ pub(crate) async fn list(
     caller.require(Scope::Account)?;
     let secret = auth.identity.vault().get().await?;
     let request = PageRequest::new(key::sessions(caller.tenant, caller.user))
-        .limit(query.limit)
+        .limit(query.limit.map(Limit::get))
         .cursor(secret.cursor(), query.cursor.as_deref())?;
     let page = auth.identity.sessions(&request, Timestamp::now()).await?;
     let next_cursor = page.next_cursor(secret.cursor());

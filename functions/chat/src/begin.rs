@@ -18,6 +18,8 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
+use crate::stream::Watched;
+
 /// Most bytes of a message. The message is one event, one row and part of a transaction.
 const MAX_CONTENT: usize = 64 * 1024;
 /// How long an interrupted run may take to end.
@@ -52,6 +54,19 @@ pub(crate) struct Begun {
     pub(crate) source: Source,
     /// The run stems from an earlier request with the same key.
     pub(crate) replayed: bool,
+}
+
+impl Begun {
+    /// The whole stream of the run.
+    pub(crate) fn watched(self, principal: &Principal) -> Watched {
+        Watched {
+            key: LogKey { tenant: principal.tenant, run: self.run },
+            project: self.project,
+            after: Seq::START,
+            source: self.source,
+            replayed: self.replayed,
+        }
+    }
 }
 
 /// Starts the run, or attaches to the one the same request started before.

@@ -6,7 +6,6 @@
 mod begin;
 mod chats;
 mod events;
-mod models;
 mod send;
 mod simple;
 mod stream;
@@ -20,8 +19,6 @@ use sequent_http::{
     rate_limit::Class,
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
-
-pub use models::models;
 
 /// The function's routes.
 pub fn router(engine: Engine) -> Router {

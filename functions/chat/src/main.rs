@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use sequent_agent::Engine;
-use sequent_chat_function::{models, router};
+use sequent_chat_function::router;
 use sequent_data::Store;
 use sequent_http::{Error, Pipeline};
 use sequent_identity::{Config, Identity, Vault};
+use sequent_model::Client;
 use sequent_runlog::{DynamoStorage, Settings};
 
 #[tokio::main(flavor = "current_thread")]
@@ -19,7 +20,7 @@ async fn main() -> Result<(), Error> {
     let identity = Arc::new(Identity::new(store.clone(), vault.clone(), &Config::from_env()?)?);
 
     // Connections, TLS sessions and keys exist before the first request. A secret that cannot be read yet is read then.
-    let ((), _, models) = tokio::join!(store.warm(), vault.get(), models(&secrets));
+    let ((), _, models) = tokio::join!(store.warm(), vault.get(), Client::deployed(&secrets));
     let engine = Engine {
         storage: DynamoStorage::new(store.clone()),
         models: models?,

@@ -2,7 +2,6 @@
 
 use sequent_agent::Engine;
 use sequent_domain::ProjectId;
-use sequent_event::Seq;
 use sequent_http::{
     Exchange, Json, Principal, Problem, Scope,
     axum::{extract::State, response::Response},
@@ -10,13 +9,12 @@ use sequent_http::{
     openapi::Problems,
 };
 use sequent_run::OnConflict;
-use sequent_runlog::LogKey;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
     begin::{Ask, Place, begin},
-    stream::{Native, Watched, respond},
+    stream::{Native, respond},
 };
 
 /// A message for a conversation.
@@ -78,12 +76,5 @@ pub(crate) async fn send(
         key,
     };
     let begun = begin(&engine, &principal, ask).await?;
-    let watched = Watched {
-        key: LogKey { tenant: principal.tenant, run: begun.run },
-        project: begun.project,
-        after: Seq::START,
-        source: begun.source,
-        replayed: begun.replayed,
-    };
-    Ok(respond(&engine, &exchange, watched, Native))
+    Ok(respond(&engine, &exchange, begun.watched(&principal), Native))
 }

@@ -93,14 +93,8 @@ pub(crate) async fn stream(
         key: None,
     };
     let begun = begin(&engine, &principal, ask).await?;
-    let watched = Watched {
-        key: LogKey { tenant: principal.tenant, run: begun.run },
-        project,
-        after: Seq::START,
-        source: begun.source,
-        replayed: begun.replayed,
-    };
-    Ok(respond(&engine, &exchange, watched, Projector::new(begun.run)))
+    let projector = Projector::new(begun.run);
+    Ok(respond(&engine, &exchange, begun.watched(&principal), projector))
 }
 
 async fn resume(

@@ -155,14 +155,7 @@ pub(crate) async fn submit(
     let ask =
         Ask { place, content, model: body.model, on_conflict: body.on_conflict, replaces, new_project, key };
     let begun = begin(&engine, &principal, ask).await?;
-    let watched = Watched {
-        key: LogKey { tenant: principal.tenant, run: begun.run },
-        project: begun.project,
-        after: Seq::START,
-        source: begun.source,
-        replayed: begun.replayed,
-    };
-    Ok(stream(&engine, &exchange, watched, 0))
+    Ok(stream(&engine, &exchange, begun.watched(&principal), 0))
 }
 
 /// Where to start.

@@ -3,7 +3,6 @@
 //! Thin: each handler parses, authorises, asks [`sequent_project`] and renders. What a caller may not see is not found.
 
 mod messages;
-mod models;
 mod projects;
 mod title;
 
@@ -16,8 +15,6 @@ use utoipa_axum::{
     router::{OpenApiRouter, UtoipaMethodRouterExt as _},
     routes,
 };
-
-pub use models::models;
 
 /// What the handlers share.
 #[derive(Clone)]

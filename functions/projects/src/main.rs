@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use sequent_data::Store;
-use sequent_http::{Error, Pipeline};
+use sequent_http::Pipeline;
 use sequent_identity::{Config, Identity, Vault};
-use sequent_projects_function::{Conversations, models, router};
+use sequent_model::{Client, deployed::Error};
+use sequent_projects_function::{Conversations, router};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Error> {
+async fn main() -> Result<(), sequent_http::Error> {
     sequent_telemetry::init();
     let sdk = sequent_aws::config();
     let store = Store::from_env(&sdk)?;
@@ -17,8 +18,17 @@ async fn main() -> Result<(), Error> {
     let identity = Arc::new(Identity::new(store.clone(), vault.clone(), &Config::from_env()?)?);
 
     // Connections, TLS sessions and keys exist before the first request. A secret that cannot be read yet is read then.
-    let ((), _, models) = tokio::join!(store.warm(), vault.get(), models(&secrets));
-    let conversations = Conversations::new(store.clone(), vault.clone(), models?);
+    let ((), _, models) = tokio::join!(store.warm(), vault.get(), Client::deployed(&secrets));
+    let models = match models {
+        Ok(models) => Some(models),
+        // Conversations are listed all the same; they are named without a model.
+        Err(error @ Error::Unknown(_)) => {
+            tracing::error!(%error, "no model answers");
+            None
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let conversations = Conversations::new(store.clone(), vault.clone(), models);
 
     let pipeline = Pipeline::new("projects").store(store).authenticator(identity).keyring(vault);
     sequent_http::run(pipeline, router(conversations)).await

@@ -25,6 +25,7 @@ mod chunks;
 mod client;
 pub mod config;
 pub mod demo;
+pub mod deployed;
 mod error;
 mod meter;
 mod name;

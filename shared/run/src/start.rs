@@ -1,6 +1,6 @@
 //! Starting a run: its log, its row, the user's message and the project's claim, in one transaction.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use aws_sdk_dynamodb::types::AttributeValue as Value;
 use sequent_data::{Cancelled, Change, Item, Reason, Row, Transaction, key};
@@ -174,11 +174,9 @@ async fn is_behind(storage: &DynamoStorage, key: LogKey, run: &Run) -> Result<bo
     };
     let answered = |id| messages.iter().any(|other| other.run_id == id && other.role == Role::Assistant);
     let earlier = messages.iter().filter(|message| message.role == Role::User && message.run_id < run.id);
-    let keys: Vec<_> = earlier
-        .map(|message| message.run_id)
-        .filter(|id| !answered(*id))
-        .map(|id| key::run(key.tenant, id))
-        .collect();
+    // A run may have several messages; a key may be asked for once.
+    let ids: BTreeSet<RunId> = earlier.map(|message| message.run_id).filter(|id| !answered(*id)).collect();
+    let keys: Vec<_> = ids.into_iter().map(|id| key::run(key.tenant, id)).collect();
     let waiting: Vec<Run> = storage.store().get_many(&keys).await?;
     Ok(waiting.iter().any(|run| matches!(run.status, Status::Pending | Status::Running)))
 }
