@@ -11,7 +11,7 @@ use sequent_http::{
     idempotency::{self, Effect, IdempotencyKey, PayloadHash, Record},
 };
 use sequent_model::ModelName;
-use sequent_run::{Cancel, OnConflict, Runs, Start, Started, cancel, enqueue, release_project, start};
+use sequent_run::{Cancel, OnConflict, Runs, Start, Started, Work, cancel, enqueue, release_project, start};
 use sequent_runlog::{Follow, LogKey, Poll, Segment};
 use tokio::{
     sync::mpsc::{self, UnboundedSender},
@@ -165,6 +165,8 @@ impl Starting<'_> {
             new_project,
             content: self.ask.content.clone(),
             model: self.ask.model.clone(),
+            work: Work::default(),
+            parent: None,
             claims,
             replaces: self.ask.replaces,
         })
@@ -175,7 +177,7 @@ impl Starting<'_> {
         let key = LogKey { tenant: self.principal.tenant, run: live };
         let Engine { storage, settings, .. } = self.engine;
         let tail = sequent_runlog::Storage::tail(storage, key).await.map_err(Problem::unavailable)?;
-        if tail.is_none_or(|tail| tail.is_terminal()) {
+        if tail.is_none_or(|tail| tail.leaves_closed()) {
             // It ended in this moment, or a crash kept it from letting go.
             release_project(storage, key, new.project).await.map_err(problem)?;
             return Ok(None);

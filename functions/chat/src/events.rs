@@ -93,7 +93,7 @@ pub(crate) async fn events(
     }
     let tail = engine.storage.tail(key).await.map_err(Problem::unavailable)?;
     let tail = tail.ok_or_else(|| Problem::not_found("There is no such run."))?;
-    if after >= tail.last() && tail.is_terminal() {
+    if after >= tail.last() && tail.leaves_closed() {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     if after > tail.last() {

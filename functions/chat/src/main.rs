@@ -8,7 +8,7 @@ use sequent_data::Store;
 use sequent_http::{Error, Pipeline};
 use sequent_identity::{Config, Identity, Vault};
 use sequent_model::Client;
-use sequent_runlog::{DynamoStorage, Settings};
+use sequent_runlog::DynamoStorage;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -21,11 +21,7 @@ async fn main() -> Result<(), Error> {
 
     // Connections, TLS sessions and keys exist before the first request. A secret that cannot be read yet is read then.
     let ((), _, models) = tokio::join!(store.warm(), vault.get(), Client::deployed(&secrets));
-    let engine = Engine {
-        storage: DynamoStorage::new(store.clone()),
-        models: models?,
-        settings: Settings::from_env(),
-    };
+    let engine = Engine::from_env(DynamoStorage::new(store.clone()), models?)?;
 
     let pipeline = Pipeline::new("chat").store(store).authenticator(identity).keyring(vault);
     sequent_http::run_streaming(pipeline, router(engine)).await

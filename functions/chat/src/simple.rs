@@ -110,7 +110,7 @@ async fn resume(
     }
     let key = LogKey { tenant: principal.tenant, run: run.id };
     let tail = engine.storage.tail(key).await.map_err(Problem::unavailable)?;
-    if tail.is_none_or(|tail| tail.is_terminal() && cursor.after >= tail.last()) {
+    if tail.is_none_or(|tail| tail.leaves_closed() && cursor.after >= tail.last()) {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     // The projection needs the whole log to know what the answer holds.

@@ -115,7 +115,7 @@ impl<P: Projection> Writing<P> {
     fn write(&mut self, item: Option<Item>, text: &mut String) {
         let frames = match item {
             Some(Item::Event(event)) => {
-                self.closed = event.is_terminal();
+                self.closed = event.leaves_closed();
                 self.projection.event(&event)
             }
             Some(Item::Heartbeat) => vec![Frame::heartbeat()],

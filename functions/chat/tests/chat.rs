@@ -40,7 +40,7 @@ async fn app() -> App {
     let settings = Settings { lease: Duration::from_secs(2), ..Settings::default() };
     let store = sequent_data::testing::store().await;
     let storage = DynamoStorage::new(store.clone());
-    let engine = Engine { storage, models: Client::new(sequent_model::Config::demo()), settings };
+    let engine = Engine { settings, ..Engine::new(storage, Client::new(sequent_model::Config::demo())) };
     let config = Config { limits: Limits::NONE, ..Config::for_tests() };
     let key = SecretString::from("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
     let keys = Arc::new(Keys::new(&key, Some(ORIGIN.into())).unwrap());
@@ -191,7 +191,7 @@ async fn a_reader_that_leaves_does_not_stop_the_run() {
 #[tokio::test]
 async fn another_tenant_finds_nothing() {
     let app = app().await;
-    let mine = send(&say("/demo tokens=3 rate=0 secret-word")).send(&app).await;
+    let mine = send(&say("secret-word\n/demo tokens=3 rate=0")).send(&app).await;
     let (run, project) = (mine.header("x-run-id"), mine.header("x-project-id"));
     let theirs =
         |method: &str, path: &str| Event::new(method, path).bearer("other").header("x-origin-verify", ORIGIN);

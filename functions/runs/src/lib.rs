@@ -1,12 +1,13 @@
-//! Runs over HTTP: what was executed, at what cost, and stopping it.
+//! Runs over HTTP: starting one in the background, what was executed, at what cost, and stopping it.
 //!
 //! Thin: each handler parses, authorises, asks [`sequent_run`] and renders. What a caller may not see is not found.
 
 mod cancel;
+mod create;
 mod runs;
 
 use axum::Router;
-use sequent_http::{Problem, openapi};
+use sequent_http::{Problem, axum::Extension, openapi, rate_limit::Class};
 use sequent_identity::Vault;
 use sequent_runlog::{DynamoStorage, Settings};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -39,7 +40,9 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 }
 
 fn routed() -> OpenApiRouter<Executions> {
+    let starts = OpenApiRouter::new().routes(routes!(create::create)).route_layer(Extension(Class::Chat));
     OpenApiRouter::with_openapi(openapi::base())
+        .merge(starts)
         .routes(routes!(runs::list))
         .routes(routes!(runs::get))
         .routes(routes!(cancel::cancel))
@@ -50,6 +53,8 @@ fn problem(error: sequent_run::Error) -> Problem {
     use sequent_run::Error;
     match error {
         Error::NotFound => Problem::not_found("There is no such run."),
+        Error::NoProject => Problem::not_found("There is no such project."),
+        Error::ClaimTaken => Problem::conflict("conflict", "Another request was first. Try again."),
         Error::Cursor(error) => error.into(),
         Error::Data(error) => error.into(),
         error => Problem::unavailable(error),

@@ -68,6 +68,8 @@ async fn write(storage: &DynamoStorage, client: &Client, key: LogKey) -> anyhow:
         new_project: true,
         content: "a long task".to_owned(),
         model: None,
+        work: sequent_run::Work::default(),
+        parent: None,
         claims: Vec::new(),
         replaces: None,
     };

@@ -2,33 +2,40 @@
 
 use std::time::Duration;
 
-use futures::StreamExt;
-use sequent_domain::MessageId;
-use sequent_event::{Body, Outcome, Role, Usage};
-use sequent_model::{Chunk, Chunks, Context, FinishReason, ModelName, Request};
-use sequent_run::{Error, Run, Runs, finish};
+use sequent_domain::Timestamp;
+use sequent_event::{Body, CancelReason, Entry, Orchestration, Outcome, Plan, State, StepStatus};
+use sequent_run::{Error, Run, Runs, closing_bodies, finish, queue, wake_next};
 use sequent_runlog::{DynamoStorage, Finish, LogKey, Signals, Stopped, Writer};
 use tokio::time::Instant;
 
-use crate::{Engine, conversation::conversation};
+use crate::{
+    Engine,
+    next::{Next, next},
+};
 
-/// Executions a run may need before something about it must be fatal to every owner.
-const MAX_EPOCH: u32 = 50;
+/// Times a run may change hands before something about it must be fatal to every owner: crashes count, an orderly
+/// hand-over brings the run forward.
+const MAX_CRASHES: u32 = 50;
+/// What is begun needs some time to be worth its while: less than this before the hand-over, nothing new is begun.
+const TOO_LATE: Duration = Duration::from_secs(3);
 
 /// How an execution ended for its owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
-    /// The log is closed.
+    /// The log is closed: the run has ended, or waits for people.
     Closed,
-    /// Time was running out: the lease is given up and another process continues.
+    /// Time was running out: the lease is given up, and the run is queued for another process.
     HandedOver,
+    /// The run waits for its children, and the lease is given up: whoever learns of their end continues.
+    Waiting,
 }
 
-/// Executes the run until its log is closed, or hands it over shortly before `deadline`.
+/// Executes the run until its log is closed or nothing but waiting is left, or hands it over shortly before `deadline`.
+/// Whoever has to continue is told: the queue if this run goes on, or if the next one of its project can begin.
 ///
 /// # Errors
 /// When the writer was stopped, or the run's row or conversation cannot be read. The lease is then given up, so the
-/// next reader's process tries again.
+/// next process tries again.
 pub async fn execute(
     engine: &Engine,
     key: LogKey,
@@ -36,252 +43,233 @@ pub async fn execute(
     deadline: Option<Instant>,
 ) -> Result<Ended, Error> {
     let run = Runs::new(engine.store(), key.tenant).get(key.run).await?;
+    let state = writer.opening().clone();
     let hand_over = deadline.map(|at| at - Engine::HAND_OVER);
-    let execution = Execution { engine, key, run, writer };
-    if let Some(ended) = execution.resume().await? {
-        return Ok(ended);
+    let began = Instant::now();
+    let (project, parent) = (run.project_id, run.parent_run_id);
+    let execution = Execution { engine, key, run, writer, state, began, hand_over, made: false };
+    let ended = Box::pin(execution.run()).await?;
+    match ended {
+        Ended::HandedOver => queue(engine.store(), key).await?,
+        Ended::Closed if parent.is_none() => wake_next(engine.store(), key.tenant, project).await?,
+        Ended::Closed => {}
+        Ended::Waiting => {}
     }
-    execution.answer(hand_over).await
+    Ok(ended)
 }
 
-struct Execution<'a> {
-    engine: &'a Engine,
-    key: LogKey,
-    run: Run,
-    writer: Writer<DynamoStorage>,
-}
-
-/// Why a model's stream was left.
-enum Left {
-    Finished(FinishReason, sequent_model::Usage),
-    Failed(sequent_model::Error),
-    Cancelled,
-    Stopped,
-    OutOfTime,
-}
-
-/// The message being written.
-#[derive(Default)]
-struct Open {
-    text: Option<MessageId>,
-    reasoning: Option<MessageId>,
+pub(crate) struct Execution<'a> {
+    pub(crate) engine: &'a Engine,
+    pub(crate) key: LogKey,
+    pub(crate) run: Run,
+    pub(crate) writer: Writer<DynamoStorage>,
+    /// What the log says once everything appended is stored, as far as this owner has heard.
+    pub(crate) state: State,
+    pub(crate) began: Instant,
+    pub(crate) hand_over: Option<Instant>,
+    /// The children written down by former owners exist.
+    pub(crate) made: bool,
 }
 
 impl Execution<'_> {
-    /// Brings the log to where an answer can begin, whatever the former owner left.
-    async fn resume(&self) -> Result<Option<Ended>, Error> {
-        let state = self.writer.opening();
-        if let Some(open) = &state.open {
-            self.writer.append(Body::MessageAbandoned { message_id: open.id }).await?;
-        } else if let Some(id) = state.open_reasoning {
-            self.writer.append(Body::MessageAbandoned { message_id: id }).await?;
+    async fn run(mut self) -> Result<Ended, Error> {
+        self.open().await?;
+        loop {
+            self.hear().await?;
+            let ended = match self.stops() {
+                Some(bodies) => self.end(bodies).await?,
+                None => match next(&self.state) {
+                    _ if self.is_late() => Some(Ended::HandedOver),
+                    Next::Tools => Box::pin(self.carry_out()).await?,
+                    Next::Ask(purpose) => Box::pin(self.respond(purpose)).await?,
+                    Next::Begin(step_name) => self.note([Body::StepStarted { step_name }]).await?,
+                    Next::Complete(step) => {
+                        let bodies = self.completed(&step, StepStatus::Done);
+                        self.note(bodies).await?
+                    }
+                    Next::Delegate(steps) => Box::pin(self.delegate(&steps)).await?,
+                    Next::Finish => {
+                        let end = self.finished(Outcome::Success);
+                        self.end(vec![end]).await?
+                    }
+                },
+            };
+            match ended {
+                Some(Ended::Closed) => return Ok(Ended::Closed),
+                Some(ended) => return self.let_go(ended).await,
+                None => {}
+            }
         }
-        if state.started_at.is_none() {
+    }
+
+    /// Brings the log to where work can begin, whatever the former owner left.
+    async fn open(&mut self) -> Result<(), Error> {
+        for message_id in self.state.unfinished() {
+            self.append(Body::MessageAbandoned { message_id }).await?;
+        }
+        if self.state.phase != sequent_event::Phase::Running {
             let (thread_id, run_id) = (self.run.project_id, self.run.id);
-            self.writer
-                .append(Body::RunStarted { thread_id, run_id, parent_run_id: self.run.parent_run_id })
-                .await?;
+            let parent_run_id = self.run.parent_run_id;
+            self.append(Body::RunStarted { thread_id, run_id, parent_run_id }).await?;
         }
-        if state.epoch > MAX_EPOCH {
-            let end = self.error("too_many_crashes", "Every process that executed this run was lost.");
-            return self.close(vec![end]).await.map(Some);
+        Ok(())
+    }
+
+    /// Takes in what others have said through the log since the last look.
+    async fn hear(&mut self) -> Result<(), Error> {
+        let signals = *self.writer.signals().borrow();
+        if signals.stopped || signals != self.known() {
+            self.state = self.writer.flush().await?;
+        }
+        Ok(())
+    }
+
+    /// Why the run has to end now, if it has to.
+    fn stops(&self) -> Option<Vec<Body>> {
+        let mut bodies = closing_bodies(&self.state);
+        if self.state.cancel.is_some() {
+            bodies.push(self.finished(Outcome::Cancelled));
+        } else if self.is_cursed() {
+            bodies.push(self.error("too_many_crashes", "Every process that executed this run was lost."));
+        } else if matches!(next(&self.state), Next::Ask(_) | Next::Delegate(_))
+            && let Some((code, message)) = self.engine.bounds.exhausted(&self.state, Timestamp::now())
+        {
+            bodies.push(self.error(code, &message));
+        } else {
+            return None;
+        }
+        Some(bodies)
+    }
+
+    /// Whether the run has changed hands far more often than it has come forward.
+    fn is_cursed(&self) -> bool {
+        let progress = u32::try_from(self.state.turns.len()).unwrap_or(u32::MAX);
+        self.state.epoch > MAX_CRASHES.saturating_add(progress.saturating_mul(2))
+    }
+
+    /// Ends the execution with `bodies`, the last of which is terminal. If news came first, all but that one is
+    /// appended, and the run goes on with the news.
+    pub(crate) async fn end(&mut self, mut bodies: Vec<Body>) -> Result<Option<Ended>, Error> {
+        if self.state.cancel.is_some() {
+            self.cancel_children(&mut bodies).await?;
+        }
+        let (storage, tenant) = (&self.engine.storage, self.key.tenant);
+        let ended = finish(storage, &self.writer, tenant, &self.run, self.known(), bodies.clone());
+        if let Finish::Done(_) = Box::pin(ended).await? {
+            return Ok(Some(Ended::Closed));
+        }
+        bodies.pop();
+        for body in bodies {
+            // A question is part of the end it belongs to.
+            if !matches!(body, Body::ClarificationNeeded { .. }) {
+                self.append(body).await?;
+            }
+        }
+        self.state = self.writer.flush().await?;
+        Ok(None)
+    }
+
+    /// Stores what is buffered and gives the lease up.
+    async fn let_go(self, ended: Ended) -> Result<Ended, Error> {
+        let Self { engine, key, writer, state, .. } = self;
+        writer.release().await?;
+        if ended == Ended::Waiting && crate::children::one_has_ended(engine, key, &state).await? {
+            // It ended while the lease was still held, so whoever was told of it found the run taken.
+            return Ok(Ended::HandedOver);
+        }
+        Ok(ended)
+    }
+
+    pub(crate) async fn append(&mut self, body: Body) -> Result<(), Error> {
+        append(&self.writer, &mut self.state, body).await
+    }
+
+    /// Appends several, and goes on.
+    pub(crate) async fn note(
+        &mut self,
+        bodies: impl IntoIterator<Item = Body>,
+    ) -> Result<Option<Ended>, Error> {
+        for body in bodies {
+            self.append(body).await?;
         }
         Ok(None)
     }
 
-    async fn answer(&self, hand_over: Option<Instant>) -> Result<Ended, Error> {
-        let name = match self.run.model.as_deref() {
-            Some(name) => name.parse::<ModelName>(),
-            None => Ok(self.engine.models.default_model().clone()),
-        };
-        let name = match name {
-            Ok(name) => name,
-            Err(error) => return self.close(vec![self.error(error.code(), &error.public_message())]).await,
-        };
-        let messages =
-            conversation(self.engine.store(), self.key.tenant, &self.run, self.writer.opening()).await?;
-        let began = Instant::now();
-        let context = Context { deadline: None, request_id: Some(self.run.id.to_string()) };
-        let request = Request::new(name.clone(), messages);
-        let asking = Box::pin(self.engine.models.stream(request, context));
-        let mut open = Open::default();
-        let mut counted = None;
-        let left = tokio::select! {
-            biased;
-            left = self.news() => left,
-            () = at(hand_over) => Left::OutOfTime,
-            asked = asking => match asked {
-                Ok(mut chunks) => {
-                    let left = self.relay(&mut chunks, &mut open, hand_over).await?;
-                    counted = Some(chunks.usage());
-                    left
-                }
-                Err(error) => Left::Failed(error),
-            },
-        };
-        let usage =
-            |usage: sequent_model::Usage, reason: &str| self.usage(&name, usage, reason, began.elapsed());
-        let mut bodies = open.closing();
-        match left {
-            Left::Finished(reason, used) => {
-                bodies.push(usage(used, reason.as_str()));
-                bodies.push(self.finished(Outcome::Success));
-            }
-            Left::Failed(error) => {
-                tracing::warn!(run = %self.key.run, %error, "the model failed");
-                bodies.extend(counted.map(|used| usage(used, "error")));
-                bodies.push(self.error(error.code(), &error.public_message()));
-            }
-            Left::Cancelled => {
-                bodies.extend(counted.map(|used| usage(used, "cancelled")));
-                bodies.push(self.finished(Outcome::Cancelled));
-            }
-            // The writer knows why; any call tells.
-            Left::Stopped => {
-                let stopped = self.writer.flush().await.err().unwrap_or(Stopped::Ended);
-                return Err(stopped.into());
-            }
-            // Dropping the writer stores what is buffered and gives the lease up.
-            Left::OutOfTime => return Ok(Ended::HandedOver),
-        }
-        self.close(bodies).await
+    /// What a step's end looks like in the log.
+    pub(crate) fn completed(&self, id: &str, status: StepStatus) -> Vec<Body> {
+        let mut plan = self.state.plan.clone().unwrap_or_default();
+        plan.steps.iter_mut().filter(|step| step.id == id).for_each(|step| step.status = status);
+        let open = self.state.open_steps.iter().any(|name| name == id);
+        let finished = open.then(|| Body::StepFinished { step_name: id.to_owned() });
+        finished.into_iter().chain([Body::PlanUpdated { plan }]).collect()
     }
 
-    /// Writes the model's answer into the log until one of the two ends.
-    async fn relay(
-        &self,
-        chunks: &mut Chunks,
-        open: &mut Open,
-        hand_over: Option<Instant>,
-    ) -> Result<Left, Error> {
-        loop {
-            let chunk = tokio::select! {
-                biased;
-                left = self.news() => return Ok(left),
-                () = at(hand_over) => return Ok(Left::OutOfTime),
-                chunk = chunks.next() => chunk,
-            };
-            match chunk {
-                Some(Ok(Chunk::TextDelta(delta))) => {
-                    for body in open.text(delta) {
-                        self.writer.append(body).await?;
-                    }
-                }
-                Some(Ok(Chunk::ReasoningDelta(delta))) => {
-                    for body in open.reasoning(delta) {
-                        self.writer.append(body).await?;
-                    }
-                }
-                // No tools are offered, so a call is the model's invention.
-                Some(Ok(
-                    Chunk::ToolCallStart { .. } | Chunk::ToolCallDelta { .. } | Chunk::ToolCallEnd { .. },
-                )) => {}
-                Some(Ok(Chunk::Finished { finish_reason, usage })) => {
-                    return Ok(Left::Finished(finish_reason, usage));
-                }
-                Some(Err(error)) => return Ok(Left::Failed(error)),
-                None => return Ok(Left::Failed(sequent_model::Error::Truncated)),
-            }
-        }
+    /// The news this owner has acted on.
+    fn known(&self) -> Signals {
+        Signals { cancel: self.state.cancel, prompts: self.state.prompts.len(), stopped: false }
     }
 
     /// Waits for what ends an execution from outside.
-    async fn news(&self) -> Left {
-        let mut signals = self.writer.signals();
-        let news = signals.wait_for(|signals| signals.stopped || signals.cancel.is_some()).await;
-        match news.map(|signals| signals.stopped) {
-            Ok(false) => Left::Cancelled,
-            Ok(true) | Err(_) => Left::Stopped,
-        }
+    pub(crate) async fn news(&self) -> News {
+        news(&self.writer).await
     }
 
-    /// Closes the log. A cancel that comes first changes the outcome, not what was said.
-    async fn close(&self, mut bodies: Vec<Body>) -> Result<Ended, Error> {
-        loop {
-            let known: Signals = *self.writer.signals().borrow();
-            if known.cancel.is_some()
-                && let Some(Body::RunFinished { outcome, .. }) = bodies.last_mut()
-            {
-                *outcome = Outcome::Cancelled;
-            }
-            let ended =
-                finish(&self.engine.storage, &self.writer, self.key.tenant, &self.run, known, bodies.clone());
-            match Box::pin(ended).await? {
-                Finish::Done(_) => return Ok(Ended::Closed),
-                Finish::Superseded => {}
-            }
-        }
+    /// Whether too little time is left to begin something.
+    fn is_late(&self) -> bool {
+        self.hand_over.is_some_and(|at| Instant::now() + TOO_LATE >= at)
     }
 
-    fn finished(&self, outcome: Outcome) -> Body {
+    pub(crate) fn finished(&self, outcome: Outcome) -> Body {
         Body::RunFinished { thread_id: self.run.project_id, run_id: self.run.id, outcome }
     }
 
-    fn error(&self, code: &str, message: &str) -> Body {
+    pub(crate) fn error(&self, code: &str, message: &str) -> Body {
         Body::RunError { message: message.to_owned(), code: code.to_owned() }
     }
 
-    fn usage(&self, name: &ModelName, used: sequent_model::Usage, reason: &str, latency: Duration) -> Body {
-        let info = self.engine.models.describe(name);
-        Body::UsageRecorded(Usage {
-            provider: info.provider.as_str().to_owned(),
-            cost_micro_usd: self.engine.models.cost(name, &used),
-            model: info.model,
-            input_tokens: used.input_tokens,
-            output_tokens: used.output_tokens,
-            cached_input_tokens: used.cached_input_tokens,
-            reasoning_tokens: used.reasoning_tokens,
-            estimated: used.estimated,
-            latency_ms: u64::try_from(latency.as_millis()).unwrap_or(u64::MAX),
-            finish_reason: reason.to_owned(),
-        })
+    /// The plan, if the run works by one.
+    pub(crate) fn plan(&self) -> Option<&Plan> {
+        let plans =
+            self.state.configuration.orchestration == Orchestration::Plan && self.state.parent.is_none();
+        self.state.plan.as_ref().filter(|_| plans)
     }
 }
 
-impl Open {
-    /// The events of a piece of text: reasoning ends where the answer begins.
-    fn text(&mut self, delta: String) -> Vec<Body> {
-        let mut bodies = self.end_reasoning();
-        let message_id = *self.text.get_or_insert_with(|| {
-            let message_id = MessageId::new();
-            bodies.push(Body::TextMessageStart { message_id, role: Role::Assistant });
-            message_id
-        });
-        bodies.push(Body::TextMessageContent { message_id, delta });
-        bodies
-    }
+/// What ends an execution from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum News {
+    Cancelled(CancelReason),
+    Stopped,
+}
 
-    fn reasoning(&mut self, delta: String) -> Vec<Body> {
-        let mut bodies = self.end_text();
-        let message_id = *self.reasoning.get_or_insert_with(|| {
-            let message_id = MessageId::new();
-            bodies.push(Body::ReasoningStart { message_id });
-            bodies.push(Body::ReasoningMessageStart { message_id, role: Role::Reasoning });
-            message_id
-        });
-        bodies.push(Body::ReasoningMessageContent { message_id, delta });
-        bodies
-    }
-
-    fn closing(&mut self) -> Vec<Body> {
-        let mut bodies = self.end_reasoning();
-        bodies.extend(self.end_text());
-        bodies
-    }
-
-    fn end_text(&mut self) -> Vec<Body> {
-        self.text.take().map(|message_id| Body::TextMessageEnd { message_id }).into_iter().collect()
-    }
-
-    fn end_reasoning(&mut self) -> Vec<Body> {
-        let ended = self.reasoning.take();
-        ended.map_or_else(Vec::new, |message_id| {
-            vec![Body::ReasoningMessageEnd { message_id }, Body::ReasoningEnd { message_id }]
-        })
+impl News {
+    /// The writer knows why it stopped; any call tells.
+    pub(crate) async fn stopped(writer: &Writer<DynamoStorage>) -> Error {
+        writer.flush().await.err().unwrap_or(Stopped::Ended).into()
     }
 }
 
-async fn at(instant: Option<Instant>) {
+pub(crate) async fn news(writer: &Writer<DynamoStorage>) -> News {
+    let mut signals = writer.signals();
+    let news = signals.wait_for(|signals| signals.stopped || signals.cancel.is_some()).await;
+    match news.map(|signals| (signals.stopped, signals.cancel)) {
+        Ok((false, Some(reason))) => News::Cancelled(reason),
+        Ok(_) | Err(_) => News::Stopped,
+    }
+}
+
+/// Hands an event to the log, and takes it in as if it were stored: whatever is decided on it is stored after it.
+pub(crate) async fn append(
+    writer: &Writer<DynamoStorage>,
+    state: &mut State,
+    body: Body,
+) -> Result<(), Error> {
+    let event = Entry::new(Timestamp::now(), body.clone()).at_seq(state.next());
+    state.apply(&event).map_err(Stopped::from)?;
+    Ok(writer.append(body).await?)
+}
+
+pub(crate) async fn at(instant: Option<Instant>) {
     match instant {
         Some(instant) => tokio::time::sleep_until(instant).await,
         None => std::future::pending().await,

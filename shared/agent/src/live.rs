@@ -89,7 +89,7 @@ impl Live {
         let (engine, key, deadline) = (self.engine.clone(), self.key, self.deadline);
         let work = async move {
             match Box::pin(execute(&engine, key, *writer, deadline)).await {
-                Ok(Ended::Closed) => {}
+                Ok(Ended::Closed | Ended::Waiting) => {}
                 Ok(Ended::HandedOver) => tracing::info!(run = %key.run, "handed over before the deadline"),
                 Err(error) => tracing::error!(run = %key.run, %error, "the execution was given up"),
             }
@@ -112,7 +112,7 @@ impl Live {
             // The writer ended: with the log closed, or fenced, or handed over. The log itself tells.
             let Some(segment) = segment else { return reader.then_some(Source::Elsewhere) };
             for event in segment.events().filter(|event| event.seq > self.after).collect::<Vec<_>>() {
-                let (seq, terminal) = (event.seq, event.is_terminal());
+                let (seq, terminal) = (event.seq, event.leaves_closed());
                 // A reader that left must not keep the writer's segments piling up: drain them unseen.
                 reader = reader && self.send(Item::Event(event)).await;
                 self.after = seq;

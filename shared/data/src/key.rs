@@ -187,6 +187,13 @@ pub fn runs(tenant: TenantId) -> Partition {
     Partition::table(format!("{tenant}#runs"))
 }
 
+/// Whose run a row is, and which, if the row is a run's: what a change of the table, or an entry of an index that
+/// spans tenants, is about.
+#[must_use]
+pub fn parse_run(key: &Key) -> Option<(TenantId, RunId)> {
+    Some((key.pk.strip_suffix("#runs")?.parse().ok()?, key.sk.parse().ok()?))
+}
+
 /// Where a run stands among the runs of its user (`gsi1`).
 #[must_use]
 pub fn run_of_user(tenant: TenantId, user: UserId, run: RunId) -> IndexKey {
@@ -210,10 +217,16 @@ pub fn active_run(run: RunId, lease_until: Timestamp) -> IndexKey {
     IndexKey { pk: format!("active#{shard}"), sk: format!("{:015}#{run}", lease_until.millis()) }
 }
 
-/// One shard of the active runs.
+/// What every active run's sort key lies below if its time has come at `now`.
 #[must_use]
-pub fn active_runs(shard: u8) -> Partition {
-    Partition { index: Some("gsi2"), pk: format!("active#{}", shard % ACTIVE_SHARDS) }
+pub fn due_before(now: Timestamp) -> String {
+    format!("{:015}$", now.millis()) // `$` follows `#`
+}
+
+/// Partition key of one shard of the active runs.
+#[must_use]
+pub fn active_shard(shard: u8) -> String {
+    format!("active#{}", shard % ACTIVE_SHARDS)
 }
 
 /// Partition key of a run's log in the `events` table.
@@ -307,6 +320,22 @@ mod tests {
             }
             prop_assert!(run_log(ten, RunId::from_bits(other)).starts_with(&prefix));
         }
+    }
+
+    #[test]
+    fn a_runs_row_is_known_by_its_key() {
+        let (ten, id) = (TenantId::new(), RunId::new());
+        assert_eq!(parse_run(&run(ten, id)), Some((ten, id)));
+        let others = [message(ten, ProjectId::new(), id, 0), project(ten, ProjectId::new()), tenant(ten)];
+        assert_eq!(others.iter().find_map(parse_run), None);
+    }
+
+    #[test]
+    fn a_run_is_due_from_its_time_on() {
+        let (at, id) = (Timestamp::from_millis(1_700_000_000_000), RunId::new());
+        let entry = active_run(id, at);
+        let before = Timestamp::from_millis(at.millis() - 1);
+        assert!(entry.sk() < due_before(at).as_str() && entry.sk() > due_before(before).as_str());
     }
 
     #[test]

@@ -128,6 +128,8 @@ ids! {
     RunId, "run", "run";
     /// One call of a tool within a run.
     ToolCallId, "call", "tool call";
+    /// One question that a run puts to a person.
+    InterruptId, "int", "interrupt";
     /// One HTTP request, given by the caller or made at the edge.
     RequestId, "req", "request";
 }

@@ -7,7 +7,9 @@ pub mod id;
 mod money;
 mod time;
 
-pub use id::{ApiKeyId, MessageId, ProjectId, RequestId, RunId, SessionId, TenantId, ToolCallId, UserId};
+pub use id::{
+    ApiKeyId, InterruptId, MessageId, ProjectId, RequestId, RunId, SessionId, TenantId, ToolCallId, UserId,
+};
 pub use money::MicroUsd;
 pub use secrecy::{ExposeSecret, SecretString};
 pub use time::Timestamp;

@@ -1,8 +1,13 @@
 //! Every event type this build understands, with its fields.
 
-use sequent_domain::{MessageId, MicroUsd, ProjectId, RunId, UserId};
+use sequent_domain::{InterruptId, MessageId, ProjectId, RunId, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use crate::{
+    Answered, CancelReason, Citation, ClaimReason, Configuration, Outcome, Plan, Question, Role, Totals,
+    Usage,
+};
 
 /// What happened. The type name on the wire is the variant in `SCREAMING_SNAKE_CASE`, fields are `camelCase`.
 ///
@@ -102,7 +107,51 @@ pub enum Body {
         value: Value,
     },
 
+    // Children (AG-UI)
+    /// Another run was asked to do a part of the work. The log that says so comes first, the child's own second.
+    SubagentStarted {
+        subagent_run_id: RunId,
+        /// The plan's step, or the tool, that it works on.
+        name: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        description: Option<String>,
+    },
+    /// The child run has ended well.
+    SubagentFinished {
+        subagent_run_id: RunId,
+        /// What it answered.
+        result: String,
+        usage: Totals,
+    },
+    /// The child run has ended otherwise.
+    SubagentError {
+        subagent_run_id: RunId,
+        message: String,
+        code: String,
+        usage: Totals,
+    },
+
     // Ours
+    /// How the run was asked to work, where that is not the default. Stands before the first execution.
+    RunConfigured(Configuration),
+    /// The plan as it stands now: new, revised, or with a step done.
+    PlanUpdated {
+        plan: Plan,
+    },
+    /// A claim of the answer rests on this source.
+    SourceCited(Citation),
+    /// A tool that must not run twice is about to run. Without its result, nobody can tell whether it did.
+    ToolCallDispatched {
+        tool_call_id: String,
+    },
+    /// The run puts a question to a person and ends its execution with the outcome `interrupt`.
+    ClarificationNeeded {
+        interrupt_id: InterruptId,
+        #[serde(flatten)]
+        question: Question,
+    },
+    /// The question is answered. The first answer in the log is the one that counts.
+    ClarificationAnswered(Answered),
     /// A person's turn that this run answers, or that steers it while it runs.
     UserMessage {
         message_id: MessageId,
@@ -135,22 +184,38 @@ pub enum Body {
 }
 
 impl Body {
-    /// The version this build writes for this type.
-    #[must_use]
-    pub const fn version(&self) -> u16 {
-        1
-    }
-
-    /// Whether this build understands version `v` of the type called `name`.
-    #[must_use]
-    pub fn understands(name: &str, v: u16) -> bool {
-        v == 1 && KNOWN.contains(&name)
-    }
-
-    /// Whether the event closes the log.
+    /// Whether the event ends an execution, which closes the log.
     #[must_use]
     pub const fn is_terminal(&self) -> bool {
         matches!(self, Self::RunFinished { .. } | Self::RunError { .. })
+    }
+
+    /// Whether a log that ends with this event is closed: after the end of an execution, and after an answer that
+    /// leaves other questions open.
+    #[must_use]
+    pub const fn leaves_closed(&self) -> bool {
+        match self {
+            Self::ClarificationAnswered(answer) => answer.remaining > 0,
+            other => other.is_terminal(),
+        }
+    }
+
+    /// Whether a log that ends with this event is closed because its run waits for people.
+    #[must_use]
+    pub const fn waits_for_people(&self) -> bool {
+        match self {
+            Self::RunFinished { outcome, .. } => matches!(outcome, Outcome::Interrupt { .. }),
+            other => other.leaves_closed() && !other.is_terminal(),
+        }
+    }
+
+    /// Whether anyone authorised may append the event, not just the run's owner.
+    #[must_use]
+    pub const fn is_control(&self) -> bool {
+        matches!(
+            self,
+            Self::CancelRequested { .. } | Self::UserMessage { .. } | Self::ClarificationAnswered(_)
+        )
     }
 
     /// Appends `other` to this event when both are pieces of one stream, so that pieces waiting for the same write
@@ -176,142 +241,5 @@ impl Body {
         }
         into.push_str(delta);
         None
-    }
-}
-
-/// Type names of [`Body`]'s variants; a test holds the list to the enum.
-pub(crate) const KNOWN: &[&str] = &[
-    "RUN_STARTED",
-    "RUN_FINISHED",
-    "RUN_ERROR",
-    "STEP_STARTED",
-    "STEP_FINISHED",
-    "TEXT_MESSAGE_START",
-    "TEXT_MESSAGE_CONTENT",
-    "TEXT_MESSAGE_END",
-    "REASONING_START",
-    "REASONING_MESSAGE_START",
-    "REASONING_MESSAGE_CONTENT",
-    "REASONING_MESSAGE_END",
-    "REASONING_END",
-    "TOOL_CALL_START",
-    "TOOL_CALL_ARGS",
-    "TOOL_CALL_END",
-    "TOOL_CALL_RESULT",
-    "STATE_SNAPSHOT",
-    "STATE_DELTA",
-    "CUSTOM",
-    "USER_MESSAGE",
-    "RUN_CLAIMED",
-    "CANCEL_REQUESTED",
-    "MESSAGE_ABANDONED",
-    "USAGE_RECORDED",
-];
-
-/// How an execution ended (AG-UI `RUN_FINISHED.outcome`).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-pub enum Outcome {
-    /// The answer is complete.
-    Success,
-    /// Somebody cancelled it; what was said so far is kept.
-    Cancelled,
-}
-
-/// Who speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// The model.
-    Assistant,
-    /// A person.
-    User,
-    /// The model's thinking (AG-UI gives reasoning messages this role).
-    Reasoning,
-}
-
-/// Why a process claimed a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ClaimReason {
-    /// It executes the run first.
-    Start,
-    /// The former owner's lease was over.
-    TakeOver,
-}
-
-/// Why a run was cancelled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CancelReason {
-    /// A person asked for it.
-    Requested,
-    /// A newer message of the same conversation interrupts it; what it said is kept.
-    Interrupted,
-    /// A newer message of the same conversation replaces it; what it said is dropped from the conversation.
-    RolledBack,
-}
-
-/// Tokens and cost of one model call.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Usage {
-    /// Who answered: `openai`, `anthropic`, `demo`.
-    pub provider: String,
-    /// The provider's name of the model.
-    pub model: String,
-    /// Tokens read, cached ones included.
-    pub input_tokens: u64,
-    /// Tokens written, reasoning included.
-    pub output_tokens: u64,
-    /// Of the input, tokens served from the provider's cache.
-    #[serde(default)]
-    pub cached_input_tokens: u64,
-    /// Of the output, tokens of reasoning.
-    #[serde(default)]
-    pub reasoning_tokens: u64,
-    /// What it cost us; absent when the model is not in the price table.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cost_micro_usd: Option<MicroUsd>,
-    /// The provider gave no figures, these are counted by us.
-    #[serde(default)]
-    pub estimated: bool,
-    /// From request to end of answer.
-    pub latency_ms: u64,
-    /// The provider's word for why it stopped, such as `stop` or `length`.
-    pub finish_reason: String,
-}
-
-impl Body {
-    /// The type's name on the wire.
-    #[must_use]
-    pub const fn type_name(&self) -> &'static str {
-        match self {
-            Self::RunStarted { .. } => "RUN_STARTED",
-            Self::RunFinished { .. } => "RUN_FINISHED",
-            Self::RunError { .. } => "RUN_ERROR",
-            Self::StepStarted { .. } => "STEP_STARTED",
-            Self::StepFinished { .. } => "STEP_FINISHED",
-            Self::TextMessageStart { .. } => "TEXT_MESSAGE_START",
-            Self::TextMessageContent { .. } => "TEXT_MESSAGE_CONTENT",
-            Self::TextMessageEnd { .. } => "TEXT_MESSAGE_END",
-            Self::ReasoningStart { .. } => "REASONING_START",
-            Self::ReasoningMessageStart { .. } => "REASONING_MESSAGE_START",
-            Self::ReasoningMessageContent { .. } => "REASONING_MESSAGE_CONTENT",
-            Self::ReasoningMessageEnd { .. } => "REASONING_MESSAGE_END",
-            Self::ReasoningEnd { .. } => "REASONING_END",
-            Self::ToolCallStart { .. } => "TOOL_CALL_START",
-            Self::ToolCallArgs { .. } => "TOOL_CALL_ARGS",
-            Self::ToolCallEnd { .. } => "TOOL_CALL_END",
-            Self::ToolCallResult { .. } => "TOOL_CALL_RESULT",
-            Self::StateSnapshot { .. } => "STATE_SNAPSHOT",
-            Self::StateDelta { .. } => "STATE_DELTA",
-            Self::Custom { .. } => "CUSTOM",
-            Self::UserMessage { .. } => "USER_MESSAGE",
-            Self::RunClaimed { .. } => "RUN_CLAIMED",
-            Self::CancelRequested { .. } => "CANCEL_REQUESTED",
-            Self::MessageAbandoned { .. } => "MESSAGE_ABANDONED",
-            Self::UsageRecorded(_) => "USAGE_RECORDED",
-        }
     }
 }

@@ -108,10 +108,16 @@ impl Event {
         self.entry.body()
     }
 
-    /// Whether the event closes the log.
+    /// Whether the event ends an execution, which closes the log.
     #[must_use]
     pub fn is_terminal(&self) -> bool {
         self.body().is_some_and(Body::is_terminal)
+    }
+
+    /// Whether a log that ends with this event is closed, see [`Body::leaves_closed`].
+    #[must_use]
+    pub fn leaves_closed(&self) -> bool {
+        self.body().is_some_and(Body::leaves_closed)
     }
 }
 

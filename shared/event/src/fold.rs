@@ -1,8 +1,15 @@
 //! What a log means: the state of a run after folding its events from the first.
 
-use sequent_domain::{MessageId, MicroUsd, ProjectId, RunId, Timestamp};
+mod check;
+mod transcript;
 
-use crate::{Body, CancelReason, Event, Outcome, Seq};
+use sequent_domain::{MessageId, ProjectId, RunId, Timestamp};
+
+pub use transcript::{Call, Draft, Turn};
+
+use crate::{
+    Answered, Body, CancelReason, Citation, Configuration, Event, Interrupt, Outcome, Plan, Seq, Totals,
+};
 
 /// The event cannot stand where it does. Writers check before they append, so a stored log never has one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -69,13 +76,47 @@ pub struct OpenMessage {
     pub reasoning: bool,
 }
 
-/// What the assistant said: a completed message, or a partial one kept after a cancel.
+/// What somebody said: a person's message, or a complete one of the assistant, or a partial one kept after a cancel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     /// Its id.
     pub id: MessageId,
     /// Its text.
     pub text: String,
+}
+
+/// A question the run has put, and what came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// The question.
+    pub interrupt: Interrupt,
+    /// Its answer.
+    pub answer: Option<Answered>,
+}
+
+/// A run that this one has started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Child {
+    /// The child run.
+    pub run: RunId,
+    /// What it works on.
+    pub name: String,
+    /// What came of it.
+    pub ended: Option<Ended>,
+}
+
+/// What came of a child run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// It answered.
+    Result(String),
+    /// It failed, or was cancelled.
+    Failure {
+        /// Stable code.
+        code: String,
+        /// For people.
+        message: String,
+    },
 }
 
 /// The state of a run. `State::default()` is that of an empty log.
@@ -89,22 +130,34 @@ pub struct State {
     pub epoch: u32,
     /// Where the run stands.
     pub phase: Phase,
+    /// How it was asked to work.
+    pub configuration: Configuration,
     /// The conversation the run belongs to, known once an execution has begun.
     pub project: Option<ProjectId>,
     /// The run's own id, known once an execution has begun.
     pub run: Option<RunId>,
+    /// The run that started it.
+    pub parent: Option<RunId>,
     /// When the first execution began.
     pub started_at: Option<Timestamp>,
     /// When the last execution ended.
     pub ended_at: Option<Timestamp>,
+    /// Milliseconds spent waiting for people.
+    pub waited_ms: u64,
     /// A cancel that is not yet carried out.
     pub cancel: Option<CancelReason>,
     /// The model the latest message asked for.
     pub model: Option<String>,
     /// What people said to this run.
     pub prompts: Vec<Answer>,
+    /// How many of these the model had been told when it last responded.
+    pub told: usize,
     /// What the assistant said.
     pub answers: Vec<Answer>,
+    /// Everything said and done, in order, as a model has to be told.
+    pub turns: Vec<Turn>,
+    /// The response being written.
+    pub draft: Option<Draft>,
     /// The message being written.
     pub open: Option<OpenMessage>,
     /// Reasoning blocks begun and not ended.
@@ -113,16 +166,22 @@ pub struct State {
     pub open_tools: Vec<String>,
     /// Tool calls written, without a result.
     pub pending_tools: Vec<String>,
+    /// Of those, the ones that may have run: they must not run twice.
+    pub dispatched: Vec<String>,
     /// Steps begun and not ended.
     pub open_steps: Vec<String>,
-    /// Tokens read.
-    pub input_tokens: u64,
-    /// Tokens written.
-    pub output_tokens: u64,
-    /// What the model calls cost.
-    pub cost: MicroUsd,
-    /// A model call was not in the price table, so `cost` is a lower bound.
-    pub cost_incomplete: bool,
+    /// The plan as it stands.
+    pub plan: Option<Plan>,
+    /// Questions put to people.
+    pub asked: Vec<Asked>,
+    /// Runs started by this one.
+    pub children: Vec<Child>,
+    /// Sources cited.
+    pub citations: Vec<Citation>,
+    /// Model calls accounted for.
+    pub model_calls: u32,
+    /// What they used, those of children included.
+    pub totals: Totals,
 }
 
 impl State {
@@ -144,10 +203,32 @@ impl State {
         self.last.next()
     }
 
-    /// The whole answer, messages joined by a blank line.
+    /// Everything the assistant said, messages joined by a blank line.
     #[must_use]
     pub fn answer_text(&self) -> String {
         self.answers.iter().map(|answer| answer.text.as_str()).collect::<Vec<_>>().join("\n\n")
+    }
+
+    /// The questions nobody has answered.
+    pub fn open_interrupts(&self) -> impl Iterator<Item = &Interrupt> {
+        self.asked.iter().filter(|asked| asked.answer.is_none()).map(|asked| &asked.interrupt)
+    }
+
+    /// Whether the run waits for people.
+    #[must_use]
+    pub fn is_interrupted(&self) -> bool {
+        matches!(self.phase, Phase::Finished(Outcome::Interrupt { .. }))
+    }
+
+    /// Whether the log is closed and another execution may begin: nothing is left to wait for.
+    #[must_use]
+    pub fn is_resumable(&self) -> bool {
+        self.is_interrupted() && (self.cancel.is_some() || self.open_interrupts().next().is_none())
+    }
+
+    /// The child runs that have not ended.
+    pub fn live_children(&self) -> impl Iterator<Item = &Child> {
+        self.children.iter().filter(|child| child.ended.is_none())
     }
 
     /// Moves past `event`.
@@ -167,75 +248,19 @@ impl State {
         Ok(())
     }
 
-    fn check(&self, body: &Body) -> Result<(), Invalid> {
-        let name = body.type_name();
-        let reopens =
-            matches!(body, Body::RunStarted { .. } | Body::RunClaimed { .. } | Body::UserMessage { .. });
-        if self.phase.is_closed() && !reopens {
-            return Err(Invalid::Closed(name));
-        }
-        let fits = match body {
-            Body::RunClaimed { epoch, .. } if *epoch != self.epoch + 1 => {
-                return Err(Invalid::Epoch { current: self.epoch, found: *epoch });
-            }
-            Body::RunClaimed { .. } | Body::UserMessage { .. } | Body::CancelRequested { .. } => true,
-            Body::RunStarted { .. } => self.epoch > 0 && self.phase != Phase::Running,
-            // A cancelled run that never began an execution ends without one.
-            Body::RunFinished { .. } => {
-                (self.phase == Phase::Running || self.cancel.is_some()) && self.is_at_rest()
-            }
-            Body::RunError { .. } => self.epoch > 0,
-            _ if self.phase != Phase::Running => false,
-            Body::TextMessageStart { .. } => self.open.is_none(),
-            Body::TextMessageContent { message_id, .. } | Body::TextMessageEnd { message_id } => {
-                self.open.as_ref().is_some_and(|open| open.id == *message_id && !open.reasoning)
-            }
-            Body::ReasoningStart { .. } => self.open_reasoning.is_none() && self.open.is_none(),
-            Body::ReasoningMessageStart { .. } => self.open_reasoning.is_some() && self.open.is_none(),
-            Body::ReasoningMessageContent { message_id, .. } | Body::ReasoningMessageEnd { message_id } => {
-                self.open.as_ref().is_some_and(|open| open.id == *message_id && open.reasoning)
-            }
-            Body::ReasoningEnd { message_id } => {
-                self.open_reasoning == Some(*message_id) && self.open.is_none()
-            }
-            Body::MessageAbandoned { message_id } => {
-                self.open.as_ref().is_some_and(|open| open.id == *message_id)
-                    || self.open_reasoning == Some(*message_id)
-            }
-            Body::ToolCallStart { tool_call_id, .. } => {
-                !self.open_tools.contains(tool_call_id) && !self.pending_tools.contains(tool_call_id)
-            }
-            Body::ToolCallArgs { tool_call_id, .. } | Body::ToolCallEnd { tool_call_id } => {
-                self.open_tools.contains(tool_call_id)
-            }
-            Body::ToolCallResult { tool_call_id, .. } => self.pending_tools.contains(tool_call_id),
-            Body::StepStarted { step_name } => !self.open_steps.contains(step_name),
-            Body::StepFinished { step_name } => self.open_steps.contains(step_name),
-            Body::StateSnapshot { .. }
-            | Body::StateDelta { .. }
-            | Body::Custom { .. }
-            | Body::UsageRecorded(_) => true,
-        };
-        if fits { Ok(()) } else { Err(Invalid::OutOfPlace(name)) }
-    }
-
-    /// AG-UI: messages, tools and steps are closed before `RUN_FINISHED`.
-    fn is_at_rest(&self) -> bool {
-        self.open.is_none()
-            && self.open_reasoning.is_none()
-            && self.open_tools.is_empty()
-            && self.open_steps.is_empty()
-    }
-
     fn step(&mut self, body: &Body, at: Timestamp) {
         match body {
             Body::RunClaimed { epoch, .. } => self.epoch = *epoch,
-            Body::RunStarted { thread_id, run_id, .. } => {
+            Body::RunConfigured(configuration) => self.configuration = configuration.clone(),
+            Body::RunStarted { thread_id, run_id, parent_run_id } => {
                 self.phase = Phase::Running;
                 self.project = Some(*thread_id);
                 self.run = Some(*run_id);
+                self.parent = *parent_run_id;
                 self.started_at.get_or_insert(at);
-                self.ended_at = None;
+                if let Some(ended) = self.ended_at.take() {
+                    self.waited_ms += u64::try_from(at.since(ended).as_millis()).unwrap_or_default();
+                }
             }
             Body::RunFinished { outcome, .. } => self.close(Phase::Finished(outcome.clone()), at),
             Body::RunError { message, code } => {
@@ -245,11 +270,15 @@ impl State {
             Body::UserMessage { message_id, content, model, .. } => {
                 self.model.clone_from(model);
                 self.prompts.push(Answer { id: *message_id, text: content.clone() });
+                self.turns.push(Turn::User { id: *message_id, text: content.clone() });
             }
             Body::CancelRequested { reason, .. } => {
                 self.cancel.get_or_insert(*reason);
             }
-            Body::TextMessageStart { message_id, .. } => self.begin(*message_id, false),
+            Body::TextMessageStart { message_id, .. } => {
+                self.begin(*message_id, false);
+                let _ = self.draft(*message_id); // begins with its first message
+            }
             Body::ReasoningMessageStart { message_id, .. } => self.begin(*message_id, true),
             Body::TextMessageContent { delta, .. } | Body::ReasoningMessageContent { delta, .. } => {
                 if let Some(open) = &mut self.open {
@@ -258,32 +287,63 @@ impl State {
             }
             Body::TextMessageEnd { .. } => self.keep_open_message(),
             Body::ReasoningMessageEnd { .. } => self.open = None,
-            Body::MessageAbandoned { message_id } => {
-                self.open = None;
-                if self.open_reasoning == Some(*message_id) {
-                    self.open_reasoning = None;
-                }
-            }
+            Body::MessageAbandoned { message_id } => self.abandon(*message_id),
             Body::ReasoningStart { message_id } => self.open_reasoning = Some(*message_id),
             Body::ReasoningEnd { .. } => self.open_reasoning = None,
-            Body::ToolCallStart { tool_call_id, .. } => self.open_tools.push(tool_call_id.clone()),
+            Body::ToolCallStart { tool_call_id, tool_call_name, parent_message_id } => {
+                self.open_tools.push(tool_call_id.clone());
+                self.call(tool_call_id, tool_call_name, *parent_message_id);
+            }
+            Body::ToolCallArgs { tool_call_id, delta } => self.argue(tool_call_id, delta),
             Body::ToolCallEnd { tool_call_id } => {
                 self.open_tools.retain(|id| id != tool_call_id);
                 self.pending_tools.push(tool_call_id.clone());
             }
-            Body::ToolCallResult { tool_call_id, .. } => self.pending_tools.retain(|id| id != tool_call_id),
-            Body::StepStarted { step_name } => self.open_steps.push(step_name.clone()),
-            Body::StepFinished { step_name } => self.open_steps.retain(|name| name != step_name),
-            Body::UsageRecorded(usage) => {
-                self.input_tokens += usage.input_tokens;
-                self.output_tokens += usage.output_tokens;
-                self.cost += usage.cost_micro_usd.unwrap_or_default();
-                self.cost_incomplete |= usage.cost_micro_usd.is_none();
+            Body::ToolCallDispatched { tool_call_id } => self.dispatched.push(tool_call_id.clone()),
+            Body::ToolCallResult { tool_call_id, content, .. } => {
+                self.pending_tools.retain(|id| id != tool_call_id);
+                self.dispatched.retain(|id| id != tool_call_id);
+                self.turns.push(Turn::Tool { call: tool_call_id.clone(), content: content.clone() });
             }
-            Body::ToolCallArgs { .. }
-            | Body::StateSnapshot { .. }
-            | Body::StateDelta { .. }
-            | Body::Custom { .. } => {}
+            Body::StepStarted { step_name } => {
+                self.open_steps.push(step_name.clone());
+                self.turns.push(Turn::Step { name: step_name.clone() });
+            }
+            Body::StepFinished { step_name } => {
+                self.open_steps.retain(|name| name != step_name);
+                self.turns.push(Turn::StepOver);
+            }
+            Body::PlanUpdated { plan } => self.plan = Some(plan.clone()),
+            Body::SourceCited(citation) => self.citations.push(citation.clone()),
+            Body::ClarificationNeeded { interrupt_id, question } => {
+                let interrupt = Interrupt { id: *interrupt_id, question: question.clone() };
+                self.asked.push(Asked { interrupt, answer: None });
+            }
+            Body::ClarificationAnswered(answer) => {
+                let asked = self.asked.iter_mut().find(|asked| asked.interrupt.id == answer.interrupt_id);
+                if let Some(asked) = asked {
+                    asked.answer = Some(answer.clone());
+                    // Somebody has taken responsibility for what became of the call.
+                    let call = &asked.interrupt.question.tool_call_id;
+                    self.dispatched.retain(|dispatched| Some(dispatched) != call.as_ref());
+                }
+            }
+            Body::SubagentStarted { subagent_run_id, name, .. } => {
+                self.children.push(Child { run: *subagent_run_id, name: name.clone(), ended: None });
+            }
+            Body::SubagentFinished { subagent_run_id, result, usage } => {
+                self.child_ended(*subagent_run_id, Ended::Result(result.clone()), usage);
+            }
+            Body::SubagentError { subagent_run_id, message, code, usage } => {
+                let ended = Ended::Failure { code: code.clone(), message: message.clone() };
+                self.child_ended(*subagent_run_id, ended, usage);
+            }
+            Body::UsageRecorded(usage) => {
+                self.totals.count(usage);
+                self.model_calls += 1;
+                self.respond(usage.messages_told);
+            }
+            Body::StateSnapshot { .. } | Body::StateDelta { .. } | Body::Custom { .. } => {}
         }
     }
 
@@ -295,21 +355,36 @@ impl State {
         if let Some(open) = self.open.take()
             && !open.reasoning
         {
-            self.answers.push(Answer { id: open.id, text: open.text });
+            let said = Answer { id: open.id, text: open.text };
+            self.draft(open.id).texts.push(said.clone());
+            self.answers.push(said);
+        }
+    }
+
+    fn child_ended(&mut self, run: RunId, ended: Ended, usage: &Totals) {
+        self.totals.add(usage);
+        if let Some(child) = self.children.iter_mut().find(|child| child.run == run) {
+            self.turns.push(Turn::Child { name: child.name.clone(), ended: ended.clone() });
+            child.ended = Some(ended);
         }
     }
 
     fn close(&mut self, phase: Phase, at: Timestamp) {
+        let waits = matches!(phase, Phase::Finished(Outcome::Interrupt { .. }));
         self.phase = phase;
         self.ended_at = Some(at);
         self.cancel = None;
         self.open_reasoning = None;
         self.open_tools.clear();
-        self.pending_tools.clear();
         self.open_steps.clear();
+        self.turns.extend(self.draft.take().map(Turn::from));
+        // What waits for an answer is carried out by the next execution.
+        if !waits {
+            self.pending_tools.clear();
+            self.dispatched.clear();
+        }
     }
 }
 
 #[cfg(test)]
-#[path = "fold/tests.rs"]
 mod tests;

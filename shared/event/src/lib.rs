@@ -7,10 +7,17 @@
 
 mod body;
 mod entry;
+mod execution;
 mod fold;
+mod interrupt;
+mod name;
 mod seq;
+mod work;
 
-pub use body::{Body, CancelReason, ClaimReason, Outcome, Role, Usage};
+pub use body::Body;
 pub use entry::{Entry, Event, Malformed, Payload};
-pub use fold::{Answer, Invalid, OpenMessage, Phase, State};
+pub use execution::{CancelReason, ClaimReason, Outcome, Role, Totals, Usage};
+pub use fold::{Answer, Asked, Call, Child, Draft, Ended, Invalid, OpenMessage, Phase, State, Turn};
+pub use interrupt::{AnswerStatus, Answered, Interrupt, Question, Reason};
 pub use seq::Seq;
+pub use work::{Budget, Citation, Configuration, Orchestration, Plan, Step, StepStatus};

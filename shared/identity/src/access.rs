@@ -42,6 +42,9 @@ pub struct Claims {
     pub iat: i64,
     /// When it ends, in seconds.
     pub exp: i64,
+    /// When it begins to be valid, in seconds. Ours are at once and do not say so (RFC 7519, section 4.1.5).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nbf: Option<i64>,
     /// Its own id.
     pub jti: String,
 }
@@ -132,6 +135,7 @@ impl Issuer {
             scope: scope_text(subject.scopes),
             iat: now.seconds(),
             exp: (now + self.ttl).seconds(),
+            nbf: None,
             jti: Ulid::generate().to_string(),
         };
         let mut header = Header::new(Algorithm::EdDSA);
@@ -158,6 +162,9 @@ impl Issuer {
             .claims;
         let (now_s, leeway) = (now.seconds(), LEEWAY.as_secs().cast_signed());
         if claims.iss != self.url || claims.aud != AUDIENCE || claims.iat > now_s.saturating_add(leeway) {
+            return Err(Refused::Invalid);
+        }
+        if claims.nbf.is_some_and(|begin| begin > now_s.saturating_add(leeway)) {
             return Err(Refused::Invalid);
         }
         if claims.exp.saturating_add(leeway) <= now_s { Err(Refused::Expired) } else { Ok(claims) }

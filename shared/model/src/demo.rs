@@ -5,9 +5,11 @@
 //!
 //! # Directives
 //!
-//! A line of the last user message that begins with `/demo` scripts the answer, for tests and benchmarks:
+//! A line of the last user message that begins with `/demo` scripts the answer, for tests and benchmarks. Where the demo responds
+//! several times to one message, because it calls tools, each response has a line of its own:
 //!
 //! ```text
+//! /demo tool=web_fetch args={"url":"https://example.com/"}
 //! /demo tokens=500 rate=50
 //! ```
 //!
@@ -23,9 +25,9 @@
 //! | `finish=F` | finish reason `stop` (default), `length` or `content_filter` |
 //! | `usage=none` | reports no usage, so that it is estimated |
 //! | `tool=NAME` | calls the tool NAME after the text, if the request offers it |
-//! | `args=JSON` | the call's arguments, without spaces; default `{}` |
+//! | `args=JSON` | the arguments of the tool named before, without spaces (`\u0020` is one); default `{}` |
 //!
-//! Once a tool's result follows the user's message, the script is done and the answer quotes the result.
+//! Several tools in a line are called at once. Behind the last line the script is done, and the answer quotes what a tool gave.
 
 mod answer;
 mod script;
@@ -46,11 +48,9 @@ pub const PROVIDER: &str = "demo";
 pub(crate) fn open(request: &Request, rate: u32) -> Result<RawStream, Error> {
     let said = last_user_text(&request.messages);
     let result = pending_result(&request.messages);
-    // A script has had its answer when a tool has answered it.
-    let script = match result {
-        Some(_) => Script::default(),
-        None => Script::find(&said)?,
-    };
+    let current = request.messages.iter().rev().take_while(|message| message.role != Role::User);
+    let responses = current.filter(|message| message.role == Role::Assistant).count();
+    let script = Script::find(&said, responses)?;
     let rate = script.rate.unwrap_or(rate);
     let silence = script.delay_first;
     let answer = Answer::new(request, &said, result, script);

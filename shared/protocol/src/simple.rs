@@ -18,7 +18,7 @@
 
 use std::{fmt, str::FromStr};
 
-use sequent_domain::RunId;
+use sequent_domain::{MessageId, RunId};
 use sequent_event::{Body, Event, Outcome, Seq};
 use serde::Serialize;
 
@@ -60,10 +60,10 @@ impl FromStr for Cursor {
 pub struct Projector {
     /// Frames at or before this position were received.
     cursor: Cursor,
-    /// The text of the messages that are done; nothing before the first, whose text may be empty.
-    kept: Option<String>,
+    /// The messages that are done. Their texts may be empty.
+    kept: Vec<(MessageId, String)>,
     /// The text message being written.
-    open: Option<String>,
+    open: Option<(MessageId, String)>,
 }
 
 #[derive(Serialize)]
@@ -99,7 +99,7 @@ impl Projector {
     /// For a client that has received the frames up to `cursor`.
     #[must_use]
     pub const fn resume(cursor: Cursor) -> Self {
-        Self { cursor, kept: None, open: None }
+        Self { cursor, kept: Vec::new(), open: None }
     }
 
     /// The frames of the next event that the client has not received.
@@ -118,12 +118,12 @@ impl Projector {
 
     fn project(&mut self, id: Cursor, body: &Body) -> Vec<Frame> {
         match body {
-            Body::TextMessageStart { .. } => {
-                self.open = Some(String::new());
-                if self.kept.is_some() { vec![delta(id, BETWEEN_MESSAGES)] } else { Vec::new() }
+            Body::TextMessageStart { message_id, .. } => {
+                self.open = Some((*message_id, String::new()));
+                if !self.kept.is_empty() { vec![delta(id, BETWEEN_MESSAGES)] } else { Vec::new() }
             }
             Body::TextMessageContent { delta: piece, .. } => {
-                if let Some(open) = &mut self.open {
+                if let Some((_, open)) = &mut self.open {
                     open.push_str(piece);
                 }
                 vec![delta(id, piece)]
@@ -132,11 +132,14 @@ impl Projector {
                 self.keep();
                 Vec::new()
             }
-            Body::MessageAbandoned { .. } => {
-                if self.open.take().is_none() {
+            Body::MessageAbandoned { message_id } => {
+                let shown = self.open.is_some() || self.kept.iter().any(|(id, _)| id == message_id);
+                self.open = None;
+                self.kept.retain(|(id, _)| id != message_id);
+                if !shown {
                     return Vec::new(); // reasoning, which is not shown here
                 }
-                let content = self.kept.as_deref().unwrap_or_default();
+                let content = &self.text();
                 vec![Frame::json(Some(&id), Some("reset"), &Content { content, cancelled: false })]
             }
             Body::RunFinished { outcome, .. } => vec![self.end(id, *outcome == Outcome::Cancelled)],
@@ -150,19 +153,18 @@ impl Projector {
 
     fn end(&mut self, id: Cursor, cancelled: bool) -> Frame {
         self.keep(); // a failed run keeps what it had said
-        let content = self.kept.as_deref().unwrap_or_default();
+        let content = &self.text();
         Frame::json(Some(&id), Some("end"), &Content { content, cancelled })
     }
 
     fn keep(&mut self) {
-        let Some(open) = self.open.take() else { return };
-        match &mut self.kept {
-            None => self.kept = Some(open),
-            Some(kept) => {
-                kept.push_str(BETWEEN_MESSAGES);
-                kept.push_str(&open);
-            }
-        }
+        self.kept.extend(self.open.take());
+    }
+
+    /// The text of the messages that are done.
+    fn text(&self) -> String {
+        let texts: Vec<&str> = self.kept.iter().map(|(_, text)| text.as_str()).collect();
+        texts.join(BETWEEN_MESSAGES)
     }
 }
 

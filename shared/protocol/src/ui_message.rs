@@ -158,6 +158,12 @@ impl Projector {
                 out.push(Chunk::FinishStep);
                 self.finish(self.finish_reason, out);
             }
+            // The message goes on, with a `start` of the same id, when the questions shown as data are answered.
+            Body::RunFinished { outcome: Outcome::Interrupt { .. }, .. } => {
+                self.ensure_started(out);
+                out.push(Chunk::FinishStep);
+                self.finish(FinishReason::ToolCalls, out);
+            }
             Body::RunFinished { outcome: Outcome::Cancelled, .. } => {
                 self.settle(out);
                 out.push(Chunk::Abort { reason: self.cancel });
@@ -204,13 +210,28 @@ impl Projector {
             Body::CancelRequested { reason, .. } => {
                 self.cancel.get_or_insert(*reason);
             }
+            Body::SourceCited(source) => out.push(Chunk::SourceUrl {
+                source_id: event.seq.to_string(),
+                url: source.url.clone(),
+                title: source.title.clone(),
+            }),
             // Empty blocks of reasoning are nothing to show; their messages are parts of their own.
-            Body::RunClaimed { .. } | Body::ReasoningStart { .. } | Body::ReasoningEnd { .. } => {}
+            Body::RunClaimed { .. }
+            | Body::RunConfigured(_)
+            | Body::ToolCallDispatched { .. }
+            | Body::ReasoningStart { .. }
+            | Body::ReasoningEnd { .. } => {}
             Body::StepStarted { .. }
             | Body::StepFinished { .. }
             | Body::StateSnapshot { .. }
             | Body::StateDelta { .. }
-            | Body::Custom { .. } => out.push(shown_as_data(event)),
+            | Body::Custom { .. }
+            | Body::PlanUpdated { .. }
+            | Body::ClarificationNeeded { .. }
+            | Body::ClarificationAnswered(_)
+            | Body::SubagentStarted { .. }
+            | Body::SubagentFinished { .. }
+            | Body::SubagentError { .. } => out.push(shown_as_data(event)),
         }
     }
 
@@ -267,6 +288,8 @@ impl Projector {
             self.end(Some(Mark::ABANDONED), out);
             self.step.over = true;
         }
+        // Calls are made by the response that is lost: nothing else has calls open or waiting while it is written.
+        self.give_up_tools("The response that made the call was lost; it did not run.", out);
         out.push(shown_as_data(event));
     }
 
@@ -330,23 +353,23 @@ impl Projector {
     fn settle(&mut self, out: &mut Vec<Chunk>) {
         self.ensure_started(out);
         self.end(None, out);
+        self.give_up_tools("The run ended before the tool had answered.", out);
+        out.push(Chunk::FinishStep);
+    }
+
+    fn give_up_tools(&mut self, error_text: &'static str, out: &mut Vec<Chunk>) {
         for OpenTool { id, name, arguments } in std::mem::take(&mut self.open_tools) {
             out.push(Chunk::ToolInputError {
                 tool_call_id: id,
                 tool_name: name,
                 input: Json::of_arguments(&arguments),
-                error_text: "The run ended while the call was being written.",
+                error_text,
                 provider_executed: true,
             });
         }
         for tool_call_id in std::mem::take(&mut self.pending_tools) {
-            out.push(Chunk::ToolOutputError {
-                tool_call_id,
-                error_text: "The run ended before the tool had answered.",
-                provider_executed: true,
-            });
+            out.push(Chunk::ToolOutputError { tool_call_id, error_text, provider_executed: true });
         }
-        out.push(Chunk::FinishStep);
     }
 
     fn finish(&mut self, finish_reason: FinishReason, out: &mut Vec<Chunk>) {

@@ -1,8 +1,10 @@
 //! Stopping a run.
 
 use sequent_domain::{RunId, TenantId, UserId};
-use sequent_event::{Body, CancelReason, Outcome};
-use sequent_runlog::{Claim, Control, DynamoStorage, Finish, LogKey, Settings, Signals, control, take_over};
+use sequent_event::{Body, CancelReason, Child, Event, Outcome, State};
+use sequent_runlog::{
+    Claim, Control, DynamoStorage, Finish, LogKey, Segment, Settings, Signals, Stopped, control, read_all, take_over,
+};
 
 use crate::{Error, Runs, Status, closing_bodies, finish, start::release_project};
 
@@ -11,7 +13,7 @@ use crate::{Error, Runs, Status, closing_bodies, finish, start::release_project}
 pub enum Cancel {
     /// The owner was asked and will end the run at its next write or look.
     Requested,
-    /// The run had no living owner, and was ended on the spot.
+    /// The run has ended on the request.
     Done,
     /// The run had ended before.
     AlreadyEnded,
@@ -35,7 +37,38 @@ pub async fn cancel(
         Control::Closed => return Ok(Cancel::AlreadyEnded),
         Control::Appended(_) => {}
     }
-    end_if_abandoned(storage, settings, key).await
+    match end_if_abandoned(storage, settings, key).await? {
+        // Its owner met the request before we looked.
+        Cancel::AlreadyEnded => Ok(Cancel::Done),
+        other => Ok(other),
+    }
+}
+
+/// Cancels a child run on behalf of its parent. Gives what is then to stand in the parent's log.
+///
+/// # Errors
+/// As [`cancel`].
+pub async fn cancel_child(
+    storage: &DynamoStorage,
+    settings: Settings,
+    parent: LogKey,
+    child: &Child,
+) -> Result<Body, Error> {
+    let key = LogKey { run: child.run, ..parent };
+    match Box::pin(cancel(storage, settings, key.tenant, key.run, None, CancelReason::Parent)).await {
+        // A child that was written down and never made has nothing to cancel.
+        Ok(_) | Err(Error::NotFound) => {}
+        Err(error) => return Err(error),
+    }
+    let segments = read_all(storage, key).await?;
+    let events: Vec<Event> = segments.iter().flat_map(Segment::events).collect();
+    let state = State::of(&events).map_err(Stopped::from)?;
+    Ok(Body::SubagentError {
+        subagent_run_id: child.run,
+        message: "The run it is a part of was cancelled.".to_owned(),
+        code: "cancelled".to_owned(),
+        usage: state.totals,
+    })
 }
 
 /// Ends a cancelled run whose owner is gone, or that nobody has begun.
@@ -55,9 +88,19 @@ pub async fn end_if_abandoned(
         Claim::Closed => return Ok(Cancel::AlreadyEnded),
         Claim::Held | Claim::Missing => return Ok(Cancel::Requested),
     };
+    let mut ended = Vec::new();
+    for child in writer.opening().live_children() {
+        ended.push(cancel_child(storage, settings, key, child).await?);
+    }
     loop {
         let known: Signals = *writer.signals().borrow();
         let mut bodies = closing_bodies(writer.opening());
+        if writer.opening().is_interrupted() {
+            // What waited for people ends in an execution of its own.
+            let (thread_id, run_id) = (row.project_id, row.id);
+            bodies.insert(0, Body::RunStarted { thread_id, run_id, parent_run_id: row.parent_run_id });
+        }
+        bodies.splice(0..0, ended.clone());
         bodies.push(Body::RunFinished {
             thread_id: row.project_id,
             run_id: row.id,

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use aws_sdk_dynamodb::types::AttributeValue as Value;
 use sequent_data::{Change, Row, Transaction, key};
 use sequent_domain::{ProjectId, RunId, TenantId, Timestamp};
-use sequent_event::{Body, CancelReason, Outcome, Phase, State};
+use sequent_event::{Answer, Body, CancelReason, Outcome, Phase, State};
 use sequent_project::{Message, Role, Standing};
 use sequent_runlog::{Companions, DynamoStorage, Finish, Signals, Stopped, Writer};
 
-use crate::{Run, Status};
+use serde_dynamo::to_attribute_value;
+
+use crate::Run;
 
 /// Closes the run's log with `bodies`, the last of which is terminal, and writes its final rows with it.
 ///
@@ -24,10 +26,10 @@ pub async fn finish(
     bodies: Vec<Body>,
 ) -> Result<Finish, Stopped> {
     let storage = storage.clone();
-    let (project, id) = (run.project_id, run.id);
+    let run = run.clone();
     let rolled_back = known.cancel == Some(CancelReason::RolledBack);
     let rows = move |state: &State| -> Option<Companions> {
-        let rows = Final::new(&storage, tenant, project, id, state, rolled_back);
+        let rows = Final::new(&storage, tenant, run.clone(), state, rolled_back);
         Some(Arc::new(move |transaction| rows.join(transaction)))
     };
     writer.finish(known, bodies, rows).await
@@ -44,6 +46,16 @@ pub fn closing_bodies(state: &State) -> Vec<Body> {
     let tools = state.open_tools.iter().map(|id| Body::ToolCallEnd { tool_call_id: id.clone() });
     let steps = state.open_steps.iter().map(|name| Body::StepFinished { step_name: name.clone() });
     open.chain(reasoning).chain(tools).chain(steps).collect()
+}
+
+/// What the conversation keeps of a run: its last response if it came to its end, else all that it had said.
+fn answer(state: &State) -> Option<Answer> {
+    let last = state.answers.last()?;
+    let text = match state.phase {
+        Phase::Finished(Outcome::Success) => last.text.clone(),
+        _ => state.answer_text(),
+    };
+    (!text.is_empty()).then_some(Answer { id: last.id, text })
 }
 
 /// Lets go of the project that `run` answers in.
@@ -67,60 +79,65 @@ struct Final {
     project: ProjectId,
     run: RunId,
     change: Change,
-    answers: Vec<Row>,
+    messages: Vec<Row>,
     rolled_back: bool,
-    /// An execution began, so the project is this run's to release.
-    executed: bool,
+    /// An execution began and none will follow: the project is this run's to release.
+    leaves_project: bool,
     prompts: usize,
     at: Timestamp,
 }
 
 impl Final {
-    fn new(
-        storage: &DynamoStorage,
-        tenant: TenantId,
-        project: ProjectId,
-        run: RunId,
-        state: &State,
-        rolled_back: bool,
-    ) -> Self {
+    fn new(storage: &DynamoStorage, tenant: TenantId, row: Run, state: &State, rolled_back: bool) -> Self {
+        let (project, run) = (row.project_id, row.id);
         let at = state.ended_at.unwrap_or_else(Timestamp::now);
         let standing = match state.phase {
             Phase::Finished(Outcome::Success) => Standing::Complete,
             _ => Standing::Partial,
         };
         let prompts = state.prompts.len();
-        let said = state.answers.iter().filter(|answer| !answer.text.is_empty());
-        let answers = said.zip(prompts..).map(|(answer, ordinal)| {
+        let said = |ordinal: usize, role: Role, answer: &Answer, status: Standing| {
             let message = Message {
                 id: answer.id,
                 project_id: project,
                 run_id: run,
-                role: Role::Assistant,
+                role,
                 content: answer.text.clone(),
-                status: standing,
+                status,
                 created_at: at,
             };
             Row::new(&key::message(tenant, project, run, ordinal), &message)
                 .expect("a message serialises to a map")
-        });
-        let answers = if rolled_back { Vec::new() } else { answers.collect() };
+        };
+        let messages = match () {
+            // The run goes on, and so does its answer; a rolled back exchange never was; a child answers its parent.
+            () if rolled_back || state.is_interrupted() || row.parent_run_id.is_some() => Vec::new(),
+            () => {
+                // The first message was stored when the run was; what steered it is known to the log alone.
+                let steering = state.prompts.iter().enumerate().skip(1);
+                let steering = steering.map(|(n, prompt)| said(n, Role::User, prompt, Standing::Complete));
+                steering
+                    .chain(answer(state).map(|answer| said(prompts, Role::Assistant, &answer, standing)))
+                    .collect()
+            }
+        };
         let storage = storage.clone();
-        let executed = state.started_at.is_some();
-        let change = final_change(state);
-        Self { storage, tenant, project, run, change, answers, rolled_back, executed, prompts, at }
+        let answers = row.parent_run_id.is_none();
+        let leaves_project = state.started_at.is_some() && !state.is_interrupted() && answers;
+        let change = final_change(row, state);
+        Self { storage, tenant, project, run, change, messages, rolled_back, leaves_project, prompts, at }
     }
 
     fn join(&self, transaction: Transaction) -> Transaction {
         let store = self.storage.store();
         let mut transaction =
             transaction.update(store, &key::run(self.tenant, self.run), self.change.clone());
-        if self.executed {
+        if self.leaves_project {
             let project = key::project(self.tenant, self.project);
             transaction = transaction.update(store, &project, release(self.run, self.at));
         }
-        for answer in &self.answers {
-            transaction = transaction.put(store, answer.clone());
+        for message in &self.messages {
+            transaction = transaction.put(store, message.clone());
         }
         if self.rolled_back {
             for ordinal in 0..self.prompts {
@@ -132,35 +149,35 @@ impl Final {
     }
 }
 
-/// The run's row after the end: what the log says, and no lease.
-fn final_change(state: &State) -> Change {
-    let number = |n: u64| Value::N(n.to_string());
-    let map =
-        |pairs: [(&str, Value); 2]| Value::M(pairs.into_iter().map(|(k, v)| (k.to_owned(), v)).collect());
-    let usage =
-        map([("input_tokens", number(state.input_tokens)), ("output_tokens", number(state.output_tokens))]);
-    let cost = map([("micro_usd", number(state.cost.0)), ("incomplete", Value::Bool(state.cost_incomplete))]);
-    let error = match &state.phase {
-        Phase::Failed { code, message } => {
-            map([("code", Value::S(code.clone())), ("message", Value::S(message.clone()))])
-        }
-        _ => Value::Null(true),
-    };
-    let time = |at: Option<Timestamp>| at.map_or(Value::Null(true), |at| Value::S(at.to_string()));
-    Change {
-        update: "SET #status = :status, #usage = :usage, #cost = :cost, #error = :error, \
-                 started_at = :started, completed_at = :completed \
-                 REMOVE lease_until, lease_epoch, gsi2pk, gsi2sk"
+/// The run's row after the end of an execution: what the log says, and no lease. A run that waits for people stays in
+/// the sweeper's index until the first of its questions expires.
+fn final_change(run: Run, state: &State) -> Change {
+    let run = run.projected(state);
+    let attribute = |value: Result<Value, serde_dynamo::Error>| value.expect("a row's fields are plain data");
+    let mut change = Change {
+        update: "SET #status = :status, #usage = :usage, #cost = :cost, #error = :error, interrupts = :interrupts, \
+                 started_at = :started, completed_at = :completed"
             .to_owned(),
         condition: Some("attribute_exists(pk)".to_owned()),
         names: vec![("#status", "status"), ("#usage", "usage"), ("#cost", "cost"), ("#error", "error")],
         values: vec![
-            (":status", Value::S(Status::of(&state.phase).as_str().to_owned())),
-            (":usage", usage),
-            (":cost", cost),
-            (":error", error),
-            (":started", time(state.started_at)),
-            (":completed", time(state.ended_at)),
+            (":status", attribute(to_attribute_value(run.status))),
+            (":usage", attribute(to_attribute_value(run.usage))),
+            (":cost", attribute(to_attribute_value(run.cost))),
+            (":error", attribute(to_attribute_value(&run.error))),
+            (":interrupts", attribute(to_attribute_value(&run.interrupts))),
+            (":started", attribute(to_attribute_value(run.started_at))),
+            (":completed", attribute(to_attribute_value(run.completed_at))),
         ],
+    };
+    match run.interrupts.iter().filter_map(|question| question.expires_at).min() {
+        Some(expiry) => {
+            let index = key::active_run(run.id, expiry);
+            change.update.push_str(", gsi2pk = :pk, gsi2sk = :sk REMOVE lease_until, lease_epoch");
+            change.values.push((":pk", Value::S(index.pk().to_owned())));
+            change.values.push((":sk", Value::S(index.sk().to_owned())));
+        }
+        None => change.update.push_str(" REMOVE lease_until, lease_epoch, gsi2pk, gsi2sk"),
     }
+    change
 }

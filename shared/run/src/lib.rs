@@ -4,17 +4,27 @@
 //! comes with the run's row, the user's message and the project's claim; its terminal segment with the run's final
 //! row, the assistant's message and the project's release. No crash can leave the two telling different stories.
 
+mod answer;
 mod cancel;
 mod end;
+mod question;
+mod queue;
 mod row;
 mod runs;
 mod start;
+mod work;
 
-pub use cancel::{Cancel, cancel, end_if_abandoned};
+pub use answer::{Refused, Reply, Then, answer, expire};
+pub use cancel::{Cancel, cancel, cancel_child, end_if_abandoned};
 pub use end::{closing_bodies, finish};
+pub use question::Question;
+pub use queue::{Delivery, Due, GRACE, Sweep, queue, wake_next};
 pub use row::{Cost, Failure, Run, Status, Tokens};
 pub use runs::Runs;
-pub use start::{Begin, OnConflict, Start, Started, begin_pending, enqueue, release_project, start};
+pub use start::{
+    Begin, OnConflict, Start, Started, Submitted, begin_pending, enqueue, release_project, start, submit,
+};
+pub use work::{Limits, Work};
 
 use sequent_data::{Error as DataError, InvalidCursor};
 use sequent_runlog::{ReadError, Stopped, Unavailable};

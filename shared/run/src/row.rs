@@ -4,6 +4,8 @@ use sequent_domain::{MicroUsd, ProjectId, RunId, Timestamp, UserId};
 use sequent_event::{Outcome, Phase, State};
 use serde::{Deserialize, Serialize};
 
+use crate::{Question, Work};
+
 /// A run as the endpoints show it and as the table stores it. Every field repeats the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -22,7 +24,13 @@ pub struct Run {
     /// The model the caller chose; absent means the configured default.
     #[serde(default)]
     pub model: Option<String>,
-    /// Tokens of all its model calls.
+    /// How it was asked to work.
+    #[serde(flatten)]
+    pub work: Work,
+    /// The questions it waits for.
+    #[serde(default)]
+    pub interrupts: Vec<Question>,
+    /// Tokens of all its model calls, those of its children included.
     #[serde(default)]
     pub usage: Tokens,
     /// What its model calls cost.
@@ -99,6 +107,7 @@ impl Status {
             Phase::Pending => Self::Pending,
             Phase::Running => Self::Running,
             Phase::Finished(Outcome::Success) => Self::Success,
+            Phase::Finished(Outcome::Interrupt { .. }) => Self::Interrupted,
             Phase::Finished(Outcome::Cancelled) => Self::Cancelled,
             Phase::Failed { .. } => Self::Error,
         }
@@ -122,9 +131,12 @@ impl Run {
     /// The row with everything the log knows taken from it.
     #[must_use]
     pub fn projected(mut self, state: &State) -> Self {
+        let totals = &state.totals;
         self.status = Status::of(&state.phase);
-        self.usage = Tokens { input_tokens: state.input_tokens, output_tokens: state.output_tokens };
-        self.cost = Cost { micro_usd: state.cost, incomplete: state.cost_incomplete };
+        self.work = Work::from(&state.configuration);
+        self.interrupts = state.open_interrupts().map(Question::from).collect();
+        self.usage = Tokens { input_tokens: totals.input_tokens, output_tokens: totals.output_tokens };
+        self.cost = Cost { micro_usd: totals.cost_micro_usd, incomplete: totals.incomplete };
         self.error = match &state.phase {
             Phase::Failed { code, message } => Some(Failure { code: code.clone(), message: message.clone() }),
             _ => None,
@@ -132,5 +144,11 @@ impl Run {
         self.started_at = state.started_at;
         self.completed_at = state.ended_at;
         self
+    }
+
+    /// Whether it will never execute again.
+    #[must_use]
+    pub const fn has_ended(&self) -> bool {
+        matches!(self.status, Status::Success | Status::Error | Status::Cancelled)
     }
 }

@@ -1,12 +1,12 @@
 //! Starting a run: its log, its row, the user's message and the project's claim, in one transaction.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::AttributeValue as Value;
 use sequent_data::{Cancelled, Change, Item, Reason, Row, Transaction, key};
 use sequent_domain::{MessageId, ProjectId, RunId, TenantId, Timestamp, UserId};
-use sequent_event::Body;
-use sequent_project::{Message, Name, Project, Projects, Role, Standing};
+use sequent_event::{Body, CancelReason, Configuration};
+use sequent_project::{Message, Name, Project, Role, Standing};
 use sequent_runlog::{
     AppendError, Claim, Companions, DynamoStorage, LogKey, Segment, Settings, Storage, Unavailable, Writer,
     create, open, take_over,
@@ -14,7 +14,11 @@ use sequent_runlog::{
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::{Cost, Error, Run, Status, Tokens, end::release};
+use crate::{
+    Cost, Error, Run, Status, Tokens, Work, cancel,
+    end::release,
+    queue::{marked, unanswered},
+};
 
 /// What to do when the project already has a live run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +53,10 @@ pub struct Start {
     pub content: String,
     /// The model chosen, if one was.
     pub model: Option<String>,
+    /// How to work.
+    pub work: Work,
+    /// The run that this one is a part of.
+    pub parent: Option<RunId>,
     /// Rows that must not exist yet and are written with it: the request's idempotency record, a client's own name
     /// for a new project.
     pub claims: Vec<Row>,
@@ -65,8 +73,17 @@ pub enum Started {
     Busy(RunId),
 }
 
+/// What became of a submission.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Submitted {
+    /// The run is stored, and the next to answer in its project.
+    Accepted,
+    /// The project's live run; nothing was stored.
+    Busy(RunId),
+}
+
 /// Order of the writes in a starting transaction; 0 is the segment.
-const PROJECT: usize = 1;
+const PLACE: usize = 1;
 const CLAIMS: usize = 4;
 /// Messages a replaced run may have left; deleting a row that is not there does no harm.
 const REPLACED_MESSAGES: usize = 4;
@@ -83,9 +100,10 @@ pub async fn start(
 ) -> Result<Started, Error> {
     let now = storage.now();
     let message_id = MessageId::new();
-    let before = vec![said(start, message_id)];
-    let after = vec![Body::RunStarted { thread_id: start.project, run_id: start.run, parent_run_id: None }];
-    let rows = Rows::new(storage, settings, start, message_id, now)?.joined();
+    let before = said(start, message_id);
+    let after =
+        vec![Body::RunStarted { thread_id: start.project, run_id: start.run, parent_run_id: start.parent }];
+    let rows = Rows::new(storage, settings, start, message_id, now)?.companions(Turn::Now);
     let key = LogKey { tenant: start.tenant, run: start.run };
     match open(storage, key, settings, (before, after), Some(rows), observer).await {
         Ok(writer) => Ok(Started::Owned(Box::new(writer))),
@@ -94,20 +112,43 @@ pub async fn start(
     }
 }
 
-/// Stores the run as pending: it executes when [`begin_pending`] finds the project free.
+/// Stores the run as pending and has it delivered: it executes when [`begin_pending`] finds its turn come. A child run
+/// has no turn to wait for, and one that is stored already is left as it is: its parent makes it again after a crash.
 ///
 /// # Errors
 /// As [`start`].
 pub async fn enqueue(storage: &DynamoStorage, settings: Settings, start: &Start) -> Result<(), Error> {
+    match pend(storage, settings, start, Turn::Later).await? {
+        Submitted::Accepted => Ok(()),
+        Submitted::Busy(_) => Err(Error::NoProject),
+    }
+}
+
+/// Stores the run as pending, has it delivered and takes the project for it, so that what comes later finds the
+/// project busy; unless another run has it.
+///
+/// # Errors
+/// As [`start`].
+pub async fn submit(storage: &DynamoStorage, settings: Settings, start: &Start) -> Result<Submitted, Error> {
+    pend(storage, settings, start, Turn::Next).await
+}
+
+async fn pend(
+    storage: &DynamoStorage,
+    settings: Settings,
+    start: &Start,
+    turn: Turn,
+) -> Result<Submitted, Error> {
     let now = storage.now();
     let message_id = MessageId::new();
     let key = LogKey { tenant: start.tenant, run: start.run };
-    let rows = Rows::new(storage, settings, start, message_id, now)?.pending();
-    match create(storage, key, settings, vec![said(start, message_id)], Some(rows)).await {
-        Ok(()) => Ok(()),
-        Err(Unavailable(AppendError::Companions(cancelled))) => match refused(cancelled) {
-            Ok(_) => Err(Error::NoProject),
-            Err(error) => Err(error),
+    let rows = Rows::new(storage, settings, start, message_id, now)?.companions(turn);
+    match create(storage, key, settings, said(start, message_id), Some(rows)).await {
+        Ok(()) => Ok(Submitted::Accepted),
+        Err(Unavailable(AppendError::Conflict(_))) if start.parent.is_some() => Ok(Submitted::Accepted),
+        Err(Unavailable(AppendError::Companions(cancelled))) => match refused(cancelled)? {
+            Started::Busy(live) => Ok(Submitted::Busy(live)),
+            Started::Owned(_) => Err(Error::NoProject),
         },
         Err(error) => Err(error.into()),
     }
@@ -125,7 +166,8 @@ pub enum Begin {
 }
 
 /// Begins a pending run if its project has no live run: first the project's claim, then the run's. A crash between
-/// the two leaves the project claimed by a run that is still pending, which whoever follows it begins.
+/// the two leaves the project claimed by a run that is still pending, which whoever follows it begins. A child run
+/// answers in no project, so nothing stands in its way; one whose project is gone is ended.
 ///
 /// # Errors
 /// When the table or the log fails.
@@ -136,9 +178,40 @@ pub async fn begin_pending(
     run: &Run,
     observer: Option<UnboundedSender<Arc<Segment>>>,
 ) -> Result<Begin, Error> {
-    let store = storage.store();
-    if is_behind(storage, key, run).await? {
+    let in_project = run.parent_run_id.is_none();
+    if in_project && !take_turn(storage, settings, key, run).await? {
         return Ok(Begin::Wait);
+    }
+    match take_over(storage, key, settings, true, observer).await? {
+        Claim::Won(writer) => Ok(Begin::Owned(writer)),
+        Claim::Held => Ok(Begin::Wait),
+        Claim::Closed | Claim::Missing => {
+            if in_project {
+                release_project(storage, key, run.project_id).await?;
+            }
+            Ok(Begin::Closed)
+        }
+    }
+}
+
+/// Takes the project for the run. False when another run's turn it is.
+async fn take_turn(
+    storage: &DynamoStorage,
+    settings: Settings,
+    key: LogKey,
+    run: &Run,
+) -> Result<bool, Error> {
+    let store = storage.store();
+    let place = key::project(key.tenant, run.project_id);
+    let Some(project) = store.get::<Project>(&place).await? else {
+        // Deleted while the run waited: there is no conversation left to answer in, and nobody to ask again.
+        let by_nobody = cancel(storage, settings, key.tenant, key.run, None, CancelReason::Requested);
+        Box::pin(by_nobody).await?;
+        return Ok(true);
+    };
+    // Whoever holds the project goes first, or both would wait for each other.
+    if project.live_run_id != Some(run.id) && is_behind(storage, key, run).await? {
+        return Ok(false);
     }
     let claim = Change {
         update: "SET live_run_id = :run".to_owned(),
@@ -146,39 +219,18 @@ pub async fn begin_pending(
         values: vec![(":run", text(run.id)), (":none", Value::Null(true))],
         ..Change::default()
     };
-    let project = key::project(key.tenant, run.project_id);
-    match Transaction::new().update(store, &project, claim).run(store).await {
-        Ok(()) => {}
-        Err(Cancelled::Failed(error)) => return Err(error.into()),
-        Err(Cancelled::Reasons(_)) => return Ok(Begin::Wait),
-    }
-    match take_over(storage, key, settings, true, observer).await? {
-        Claim::Won(writer) => Ok(Begin::Owned(writer)),
-        Claim::Held => Ok(Begin::Wait),
-        Claim::Closed | Claim::Missing => {
-            release_project(storage, key, run.project_id).await?;
-            Ok(Begin::Closed)
-        }
+    match Transaction::new().update(store, &place, claim).run(store).await {
+        Ok(()) => Ok(true),
+        Err(Cancelled::Failed(error)) => Err(error.into()),
+        Err(Cancelled::Reasons(_)) => Ok(false),
     }
 }
 
 /// Whether an earlier message of the project still waits for its answer: who came first is answered first.
 async fn is_behind(storage: &DynamoStorage, key: LogKey, run: &Run) -> Result<bool, Error> {
-    /// Runs that may wait in one project before the order among them is no longer kept.
-    const LOOK_BACK: u32 = 50;
-    let projects = Projects::new(storage.store(), key.tenant);
-    let messages = match projects.latest_messages(run.project_id, LOOK_BACK).await {
-        Ok(messages) => messages,
-        Err(sequent_project::Error::Data(error)) => return Err(error.into()),
-        Err(_) => return Err(Error::NoProject),
-    };
-    let answered = |id| messages.iter().any(|other| other.run_id == id && other.role == Role::Assistant);
-    let earlier = messages.iter().filter(|message| message.role == Role::User && message.run_id < run.id);
-    // A run may have several messages; a key may be asked for once.
-    let ids: BTreeSet<RunId> = earlier.map(|message| message.run_id).filter(|id| !answered(*id)).collect();
-    let keys: Vec<_> = ids.into_iter().map(|id| key::run(key.tenant, id)).collect();
-    let waiting: Vec<Run> = storage.store().get_many(&keys).await?;
-    Ok(waiting.iter().any(|run| matches!(run.status, Status::Pending | Status::Running)))
+    let unanswered = unanswered(storage.store(), key.tenant, run.project_id).await?;
+    let mut earlier = unanswered.iter().filter(|other| other.id < run.id);
+    Ok(earlier.any(|other| matches!(other.status, Status::Pending | Status::Running)))
 }
 
 /// Lets go of the project if `key`'s run, which has ended or will not begin, still holds it.
@@ -198,13 +250,18 @@ pub async fn release_project(storage: &DynamoStorage, key: LogKey, project: Proj
 const FREE: &str = "(attribute_exists(pk) AND attribute_not_exists(deleting) \
                     AND (attribute_not_exists(live_run_id) OR live_run_id = :none))";
 
-fn said(start: &Start, message_id: MessageId) -> Body {
-    Body::UserMessage {
+/// How the run begins: with what is said to it, and how it is to work where that is not the default.
+fn said(start: &Start, message_id: MessageId) -> Vec<Body> {
+    let configuration = Configuration::from(start.work.clone());
+    let configured =
+        (configuration != Configuration::default()).then_some(Body::RunConfigured(configuration));
+    let message = Body::UserMessage {
         message_id,
         content: start.content.clone(),
         by: Some(start.user),
         model: start.model.clone(),
-    }
+    };
+    configured.into_iter().chain([message]).collect()
 }
 
 fn refused(cancelled: Cancelled) -> Result<Started, Error> {
@@ -216,7 +273,7 @@ fn refused(cancelled: Cancelled) -> Result<Started, Error> {
     let Cancelled::Reasons(mut reasons) = cancelled else {
         return Err(Unavailable(AppendError::Companions(cancelled)).into());
     };
-    let found: Option<Item> = match reasons.get_mut(PROJECT) {
+    let found: Option<Item> = match reasons.get_mut(PLACE) {
         Some(Reason::Condition(item)) => item.take().map(|item| *item),
         _ => return Err(Unavailable(AppendError::Companions(Cancelled::Reasons(reasons))).into()),
     };
@@ -227,13 +284,25 @@ fn refused(cancelled: Cancelled) -> Result<Started, Error> {
     }
 }
 
+/// When a new run answers in its project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// At once, by the process that starts it.
+    Now,
+    /// As soon as it is delivered: the project is taken for it.
+    Next,
+    /// After those before it.
+    Later,
+}
+
 /// The rows that come with a new run's first segment.
 struct Rows {
     storage: DynamoStorage,
     tenant: TenantId,
     project: Project,
     new_project: bool,
-    run: Row,
+    parent: Option<RunId>,
+    pending: Row,
     leased: Row,
     message: Row,
     claims: Vec<Row>,
@@ -261,9 +330,11 @@ impl Rows {
             id: start.run,
             project_id: start.project,
             user_id: start.user,
-            parent_run_id: None,
+            parent_run_id: start.parent,
             status: Status::Pending,
             model: start.model.clone(),
+            work: start.work.clone(),
+            interrupts: Vec::new(),
             usage: Tokens::default(),
             cost: Cost::default(),
             error: None,
@@ -289,7 +360,8 @@ impl Rows {
             tenant: start.tenant,
             project,
             new_project: start.new_project,
-            run: Row::new(&key, &pending)?.gsi1(index()),
+            parent: start.parent,
+            pending: marked(Row::new(&key, &pending)?.gsi1(index()), start.run, now),
             leased: DynamoStorage::leased(Row::new(&key, &running)?.gsi1(index()), start.run, until),
             message: Row::new(&key::message(start.tenant, start.project, start.run, 0), &message)?,
             claims: start.claims.clone(),
@@ -298,39 +370,43 @@ impl Rows {
         })
     }
 
-    /// For a run that executes at once.
-    fn joined(self) -> Companions {
+    fn companions(self, turn: Turn) -> Companions {
         Arc::new(move |transaction| {
             let store = self.storage.store();
-            let key = key::project(self.tenant, self.project.id);
-            let transaction = if self.new_project {
-                let row = Row::new(&key, &self.project).expect("a project serialises to a map");
-                transaction.insert(store, row)
-            } else {
-                let claim = Change {
-                    update: "SET live_run_id = :run, updated_at = :now".to_owned(),
-                    condition: Some(FREE.to_owned()),
-                    values: vec![
-                        (":run", text(self.id)),
-                        (":now", text(self.project.updated_at)),
-                        (":none", Value::Null(true)),
-                    ],
-                    ..Change::default()
-                };
-                transaction.update(store, &key, claim)
-            };
-            self.with_claims(transaction.insert(store, self.leased.clone()).put(store, self.message.clone()))
+            let run = if turn == Turn::Now { self.leased.clone() } else { self.pending.clone() };
+            match self.parent {
+                // A child works in its parent's project without answering in it: it neither takes the project nor
+                // says anything there.
+                Some(parent) => transaction.require(store, &key::run(self.tenant, parent)).insert(store, run),
+                None => {
+                    let transaction = self.take_place(transaction, turn).insert(store, run);
+                    self.with_claims(transaction.put(store, self.message.clone()))
+                }
+            }
         })
     }
 
-    /// For a run that waits for its turn.
-    fn pending(self) -> Companions {
-        Arc::new(move |transaction| {
-            let store = self.storage.store();
-            let key = key::project(self.tenant, self.project.id);
-            let transaction = transaction.require(store, &key).insert(store, self.run.clone());
-            self.with_claims(transaction.put(store, self.message.clone()))
-        })
+    fn take_place(&self, transaction: Transaction, turn: Turn) -> Transaction {
+        let store = self.storage.store();
+        let key = key::project(self.tenant, self.project.id);
+        if self.new_project {
+            let row = Row::new(&key, &self.project).expect("a project serialises to a map");
+            return transaction.insert(store, row);
+        }
+        if turn == Turn::Later {
+            return transaction.require(store, &key);
+        }
+        let claim = Change {
+            update: "SET live_run_id = :run, updated_at = :now".to_owned(),
+            condition: Some(FREE.to_owned()),
+            values: vec![
+                (":run", text(self.id)),
+                (":now", text(self.project.updated_at)),
+                (":none", Value::Null(true)),
+            ],
+            ..Change::default()
+        };
+        transaction.update(store, &key, claim)
     }
 
     fn with_claims(&self, transaction: Transaction) -> Transaction {

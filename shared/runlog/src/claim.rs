@@ -93,8 +93,8 @@ pub async fn open<S: Storage>(
     }
 }
 
-/// Takes over a run whose lease is over, or starts one that was created without an owner. `may_start` says whether
-/// a run no one has claimed yet may be claimed.
+/// Takes over a run whose lease is over, resumes one that has nothing left to wait for, or starts one that was created
+/// without an owner. `may_start` says whether a run no one has claimed yet may be claimed.
 ///
 /// # Errors
 /// When the log cannot be read or written.
@@ -111,10 +111,14 @@ pub async fn take_over<S: Storage>(
     }
     let events: Vec<Event> = segments.iter().flat_map(Segment::events).collect();
     let mut state = State::of(&events).map_err(refused)?;
-    if state.phase.is_closed() {
+    if state.phase.is_closed() && !state.is_resumable() {
         return Ok(Claim::Closed);
     }
-    let reason = if state.epoch == 0 { ClaimReason::Start } else { ClaimReason::TakeOver };
+    let reason = match state.epoch {
+        0 => ClaimReason::Start,
+        _ if state.is_resumable() => ClaimReason::Resume,
+        _ => ClaimReason::TakeOver,
+    };
     if reason == ClaimReason::Start && !may_start {
         return Ok(Claim::Held);
     }

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use sequent_event::{Body, Entry, Seq};
+use sequent_event::{Body, Entry, Event, Invalid, Seq, State};
 
 use crate::{
-    AppendError, LogKey, ReadError, Segment, Storage, Unavailable, WriterId,
+    AppendError, LogKey, MAX_EVENTS, ReadError, Segment, Storage, Unavailable, WriterId,
     append::{Appended, append},
-    follow::retrying,
+    follow::{read_all, retrying},
     size::{self, LARGEST},
 };
 
@@ -38,7 +38,8 @@ pub async fn control<S: Storage>(storage: &S, key: LogKey, body: Body) -> Result
     let batch = WriterId::new().0;
     let Some(mut tail) = look(storage, key).await? else { return Ok(Control::Missing) };
     loop {
-        if tail.is_terminal() {
+        let cancels_a_wait = tail.waits_for_people() && matches!(body, Body::CancelRequested { .. });
+        if tail.leaves_closed() && !cancels_a_wait {
             return Ok(Control::Closed);
         }
         let at = storage.now();
@@ -60,18 +61,78 @@ pub async fn control<S: Storage>(storage: &S, key: LogKey, body: Body) -> Result
 }
 
 async fn look<S: Storage>(storage: &S, key: LogKey) -> Result<Option<Segment>, Unavailable> {
-    retrying(|| storage.tail(key)).await.map_err(|error| {
-        Unavailable(match error {
-            ReadError::Unavailable(_) => AppendError::Busy,
-            error @ ReadError::Malformed(_) => AppendError::Refused(Box::new(error)),
-        })
+    retrying(|| storage.tail(key)).await.map_err(unreadable)
+}
+
+/// What became of a decision.
+#[derive(Debug)]
+pub enum Decided<E> {
+    /// What was decided on stands in the log, which is now in this state.
+    Stored(Box<State>),
+    /// The log as it stands does not allow it.
+    Refused(E),
+    /// There is no such log.
+    Missing,
+}
+
+/// Appends what `decide` makes of the whole log, exactly behind what it has read: if anything was stored meanwhile, it
+/// decides again. For control events whose meaning depends on what stands before them, with rows that repeat them.
+///
+/// # Errors
+/// When the log cannot be read or written, or refuses the events.
+pub async fn decide<S: Storage, E>(
+    storage: &S,
+    key: LogKey,
+    decide: impl Fn(&State) -> Result<(Vec<Body>, S::Companions), E>,
+) -> Result<Decided<E>, Unavailable> {
+    let writer = WriterId::new();
+    let batch = WriterId::new().0;
+    loop {
+        let segments = read_all(storage, key).await.map_err(unreadable)?;
+        if segments.is_empty() {
+            return Ok(Decided::Missing);
+        }
+        let events: Vec<Event> = segments.iter().flat_map(Segment::events).collect();
+        let mut state = State::of(&events).map_err(invalid)?;
+        let (bodies, companions) = match decide(&state) {
+            Ok(decided) => decided,
+            Err(why) => return Ok(Decided::Refused(why)),
+        };
+        let at = storage.now();
+        let segment = Segment {
+            first: state.next(),
+            writer: writer.clone(),
+            batch: batch.clone(),
+            epoch: 0,
+            at,
+            entries: bodies.into_iter().map(|body| Entry::new(at, body)).collect(),
+        };
+        let bytes: usize = segment.entries.iter().filter_map(Entry::body).map(size::of).sum();
+        if bytes > LARGEST || segment.entries.len() > MAX_EVENTS {
+            return Err(Unavailable(AppendError::Refused("the events do not fit a segment".into())));
+        }
+        segment.events().try_for_each(|event| state.apply(&event)).map_err(invalid)?;
+        if let Appended::Stored = append(storage, key, &segment, &companions, PATIENCE).await? {
+            return Ok(Decided::Stored(Box::new(state)));
+        }
+    }
+}
+
+fn invalid(error: Invalid) -> Unavailable {
+    Unavailable(AppendError::Refused(Box::new(error)))
+}
+
+fn unreadable(error: ReadError) -> Unavailable {
+    Unavailable(match error {
+        ReadError::Unavailable(_) => AppendError::Busy,
+        error @ ReadError::Malformed(_) => AppendError::Refused(Box::new(error)),
     })
 }
 
 /// Control events are appended without knowing the whole log, so they must be able to stand anywhere in it.
 fn check(body: &Body) -> Result<(), Unavailable> {
     let refused = |why: &str| Err(Unavailable(AppendError::Refused(why.into())));
-    if !matches!(body, Body::CancelRequested { .. } | Body::UserMessage { .. }) {
+    if !body.is_control() || matches!(body, Body::ClarificationAnswered(_)) {
         return refused("not a control event");
     }
     if size::of(body) > LARGEST { refused("the event is too large for a segment") } else { Ok(()) }

@@ -181,9 +181,17 @@ impl Storage for DynamoStorage {
         if companions.is_some() {
             return companions;
         }
-        let store = self.store.clone();
+        let (store, at) = (self.store.clone(), self.now());
         Some(Arc::new(move |transaction: Transaction| {
-            let change = lease_change(key, epoch, Some(until), "attribute_exists(pk)");
+            let mut change = lease_change(key, epoch, Some(until), "attribute_exists(pk)");
+            // Whoever claims a run executes it: from now on its row says so.
+            change.update.push_str(", #status = :running");
+            change.names.push(("#status", "status"));
+            change.values.push((":running", Value::S("running".to_owned())));
+            if epoch == 1 {
+                change.update.push_str(", started_at = :now");
+                change.values.push((":now", Value::S(at.to_string())));
+            }
             transaction.update(&store, &key::run(key.tenant, key.run), change)
         }))
     }

@@ -211,7 +211,7 @@ impl<S: Storage> Follow<S> {
     }
 
     fn take(&mut self, segment: &Segment) {
-        self.closed = segment.is_terminal();
+        self.closed = segment.leaves_closed();
         if segment.epoch > 0 {
             self.owner_seen = Some(segment.at);
         }

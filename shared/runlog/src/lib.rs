@@ -25,7 +25,7 @@ mod writer;
 
 pub use append::Unavailable;
 pub use claim::{Claim, create, open, take_over};
-pub use control::{Control, control};
+pub use control::{Control, Decided, control, decide};
 pub use dynamo::{Companions, DynamoStorage};
 pub use follow::{Follow, Poll, page, read_all};
 pub use segment::{LogKey, MAX_BYTES, MAX_EVENTS, Segment, WriterId};

@@ -71,9 +71,15 @@ impl Segment {
         self.entries.iter().zip(self.first.0..).map(|(entry, seq)| entry.clone().at_seq(Seq(seq)))
     }
 
-    /// Whether its last event closes the log.
+    /// Whether a log that ends with it is closed.
     #[must_use]
-    pub fn is_terminal(&self) -> bool {
-        self.entries.last().and_then(Entry::body).is_some_and(Body::is_terminal)
+    pub fn leaves_closed(&self) -> bool {
+        self.entries.last().and_then(Entry::body).is_some_and(Body::leaves_closed)
+    }
+
+    /// Whether a log that ends with it is closed because its run waits for people.
+    #[must_use]
+    pub fn waits_for_people(&self) -> bool {
+        self.entries.last().and_then(Entry::body).is_some_and(Body::waits_for_people)
     }
 }

@@ -136,14 +136,14 @@ impl<S: Storage> Writer<S> {
         self.send(Command::Append(body)).await
     }
 
-    /// Waits until everything appended so far is stored.
+    /// Waits until everything appended so far is stored. Gives what the log says then.
     ///
     /// # Errors
     /// When the writer stopped before.
-    pub async fn flush(&self) -> Result<(), Stopped> {
+    pub async fn flush(&self) -> Result<State, Stopped> {
         let (reply, done) = oneshot::channel();
         self.send(Command::Flush(reply)).await?;
-        self.answer(done).await
+        self.answer(done).await.map(|state| *state)
     }
 
     /// Closes the log: `bodies`, the last of which is terminal, are stored together with whatever is still buffered

@@ -19,7 +19,7 @@ use sequent_identity::{
 use sequent_model::Client;
 use sequent_projects_function::{Conversations, router};
 use sequent_run::{Start, Started, start};
-use sequent_runlog::{DynamoStorage, LogKey, Settings, Writer};
+use sequent_runlog::{DynamoStorage, LogKey, Writer};
 use serde_json::{Value, json};
 
 const ORIGIN: &str = "https://chat.example.com";
@@ -104,6 +104,8 @@ impl Deployment {
             new_project: true,
             content: content.to_owned(),
             model: None,
+            work: sequent_run::Work::default(),
+            parent: None,
             claims: Vec::new(),
             replaces: None,
         };
@@ -124,7 +126,7 @@ impl Deployment {
 
     fn engine(&self) -> Engine {
         let storage = DynamoStorage::new(self.store.clone());
-        Engine { storage, models: demo(), settings: Settings::default() }
+        Engine::new(storage, demo())
     }
 }
 

@@ -60,7 +60,8 @@ impl Deployment {
             .keyring(vault.clone())
             .around(router(Executions::new(storage.clone(), settings, vault)));
         let demo = sequent_model::Config { demo_tokens_per_second: 0, ..sequent_model::Config::demo() };
-        Self { app, engine: Engine { storage, models: sequent_model::Client::new(demo), settings }, identity }
+        let engine = Engine { settings, ..Engine::new(storage, sequent_model::Client::new(demo)) };
+        Self { app, engine, identity }
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -109,6 +110,13 @@ impl Deployment {
         Box::pin(execute(&self.engine, of.log(run), writer, None)).await.unwrap();
     }
 
+    /// An empty project of theirs.
+    pub(crate) async fn project(&self, of: &Person) -> ProjectId {
+        let projects = sequent_project::Projects::new(self.engine.store(), of.tenant());
+        let name = sequent_project::Name::new("Tides").unwrap();
+        projects.create(of.signed_in.user.id, name, Timestamp::now()).await.unwrap().id
+    }
+
     /// Stores a run that waits for the end of another in the same project.
     pub(crate) async fn queue(&self, of: &Person, project: ProjectId, run: RunId) {
         enqueue(&self.engine.storage, self.engine.settings, &of.asks(run, project, false)).await.unwrap();
@@ -150,6 +158,8 @@ impl Person {
             new_project,
             content: "When is high tide?".to_owned(),
             model: None,
+            work: sequent_run::Work::default(),
+            parent: None,
             claims: Vec::new(),
             replaces: None,
         }

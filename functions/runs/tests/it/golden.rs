@@ -19,6 +19,9 @@ fn names() -> Vec<String> {
 fn expected(name: &str) -> (u16, &'static str) {
     match name {
         "runs-cancel" | "runs-get" | "runs-list" | "runs-list-mine" => (200, ""), // the run has ended
+        "runs-create" => (202, ""),
+        "runs-create-in-project" => (404, "not_found"), // it is somebody else's
+        "runs-create-no-input" => (422, "validation_failed"),
         "runs-get-malformed-id" => (404, "not_found"),
         "runs-list-forged-cursor" => (400, "invalid_cursor"),
         "runs-list-limit-zero" => (400, "invalid_query"),
@@ -48,16 +51,21 @@ async fn a_run_has_the_documented_shape() {
     let mut fields: Vec<_> = run.as_object().unwrap().keys().map(String::as_str).collect();
     fields.sort_unstable();
     let documented = [
+        "budget",
         "completed_at",
         "cost",
         "created_at",
+        "deliverable_type",
         "error",
         "id",
+        "interrupts",
         "model",
+        "orchestration",
         "parent_run_id",
         "project_id",
         "started_at",
         "status",
+        "tools",
         "usage",
         "user_id",
     ];

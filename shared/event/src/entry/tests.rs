@@ -5,7 +5,7 @@ use sequent_domain::{MessageId, ProjectId, RunId};
 use serde_json::json;
 
 use super::*;
-use crate::{Outcome, body::KNOWN};
+use crate::{Outcome, name::KNOWN};
 
 fn at() -> Timestamp {
     Timestamp::from_millis(1_700_000_000_000)

@@ -211,6 +211,8 @@ fn tokens_made_for_something_else_are_refused() {
         ("exp", json!(null)),
         ("exp", json!(1e300)),
         ("iat", json!(now().seconds() + 60)),
+        ("nbf", json!(now().seconds() + 60)),
+        ("nbf", json!("now")),
         ("scope", json!(["admin"])),
         ("jti", json!(null)),
     ] {

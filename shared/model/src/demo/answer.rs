@@ -46,14 +46,15 @@ impl Answer {
             total = limit.into();
             finish = FinishReason::Length;
         }
-        let offered = |name: &String| request.tools.iter().any(|tool| tool.name == *name);
+        let offered = |(name, _): &&(String, String)| request.tools.iter().any(|tool| tool.name == *name);
         let mut call = Vec::new();
-        if let Some(name) = script.tool.clone().filter(offered) {
+        // Read from the end. The ids depend on the conversation only, so that they are the same every time and new in every turn.
+        let calls: Vec<_> = script.tools.iter().filter(offered).cloned().enumerate().collect();
+        for (n, (name, arguments)) in calls.into_iter().rev() {
             finish = FinishReason::ToolCalls;
-            // Read from the end. The id depends on the conversation only, so that it is the same every time and new in every turn.
-            let id = format!("call_demo_{}", request.messages.len());
+            let id = format!("call_demo_{}_{n}", request.messages.len());
             call.push(Chunk::ToolCallEnd { id: id.clone() });
-            call.push(Chunk::ToolCallDelta { id: id.clone(), arguments: script.arguments.clone() });
+            call.push(Chunk::ToolCallDelta { id: id.clone(), arguments });
             call.push(Chunk::ToolCallStart { id, name });
         }
         Self {
@@ -104,7 +105,7 @@ impl Answer {
     /// The demo counts its own tokens; its input is an estimate like any other.
     fn usage(&self) -> Usage {
         let called = match self.finish {
-            FinishReason::ToolCalls => meter::tokens(&self.script.arguments),
+            FinishReason::ToolCalls => self.script.tools.iter().map(|(_, args)| meter::tokens(args)).sum(),
             _ => 0,
         };
         Usage {

@@ -17,8 +17,8 @@ pub(super) struct Script {
     pub(super) hang_after: Option<u64>,
     pub(super) finish: FinishReason,
     pub(super) reports_usage: bool,
-    pub(super) tool: Option<String>,
-    pub(super) arguments: String,
+    /// Names and arguments.
+    pub(super) tools: Vec<(String, String)>,
 }
 
 impl Default for Script {
@@ -33,8 +33,7 @@ impl Default for Script {
             hang_after: None,
             finish: FinishReason::Stop,
             reports_usage: true,
-            tool: None,
-            arguments: "{}".into(),
+            tools: Vec::new(),
         }
     }
 }
@@ -49,17 +48,12 @@ fn unavailable() -> Error {
 }
 
 impl Script {
-    /// The script of a message, empty if it has none.
-    pub(super) fn find(text: &str) -> Result<Self, Error> {
+    /// The script of the response that follows `responses` others to the same message; empty if it has none.
+    pub(super) fn find(text: &str, responses: usize) -> Result<Self, Error> {
         let mut script = Self::default();
-        for line in text.lines() {
-            let mut words = line.split_whitespace();
-            if words.next() != Some("/demo") {
-                continue;
-            }
-            for word in words {
-                script.apply(word)?;
-            }
+        let mut lines = text.lines().filter_map(|line| line.trim_start().strip_prefix("/demo"));
+        for word in lines.nth(responses).into_iter().flat_map(str::split_whitespace) {
+            script.apply(word)?;
         }
         Ok(script)
     }
@@ -101,10 +95,10 @@ impl Script {
                 }
             }
             "usage" if value == "none" => self.reports_usage = false,
-            "tool" if !value.is_empty() => self.tool = Some(value.into()),
+            "tool" if !value.is_empty() => self.tools.push((value.into(), "{}".into())),
             "args" => {
                 serde_json::from_str::<serde_json::Value>(value).map_err(|_| wrong())?;
-                self.arguments = value.into();
+                self.tools.last_mut().ok_or_else(wrong)?.1 = value.into();
             }
             _ => return Err(wrong()),
         }

@@ -113,7 +113,7 @@ async fn a_tool_is_called_once_and_its_result_quoted() {
         parameters: serde_json::json!({"type": "object"}),
     }];
     let (chunks, finished, _) = play(&request).await;
-    let id = "call_demo_1".to_owned();
+    let id = "call_demo_1_0".to_owned();
     let call = [
         Chunk::ToolCallStart { id: id.clone(), name: "search".into() },
         Chunk::ToolCallDelta { id: id.clone(), arguments: "{\"q\":1}".into() },
@@ -122,6 +122,7 @@ async fn a_tool_is_called_once_and_its_result_quoted() {
     assert_eq!(chunks[1..], call);
     assert_eq!(finished.unwrap().0, FinishReason::ToolCalls);
 
+    request.messages.push(Message::assistant("Looking."));
     request.messages.push(Message::tool_result(id, "42 hits"));
     let (chunks, finished, _) = play(&request).await;
     assert!(text(&chunks).contains("“42 hits”"));
@@ -135,7 +136,7 @@ fn what_it_does_not_understand_is_said() {
         let error = open(&ask(script), 40).err().unwrap();
         assert_eq!(error.code(), "model_bad_request", "{script}");
     }
-    assert_eq!(Script::find("say /demo tokens=x, please").unwrap(), Script::default());
+    assert_eq!(Script::find("say /demo tokens=x, please", 0).unwrap(), Script::default());
 }
 
 proptest! {

@@ -75,6 +75,12 @@ pub enum Chunk {
         error_text: &'static str,
         provider_executed: bool,
     },
+    /// A source that the answer rests on; the id is the place of its citation in the run's log.
+    SourceUrl {
+        source_id: String,
+        url: String,
+        title: String,
+    },
     /// An event for which the protocol has no word, as the native stream shows it. Transient: handed to `onData`,
     /// never a part of the message.
     DataSequentEvent {

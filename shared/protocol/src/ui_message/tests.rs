@@ -144,7 +144,7 @@ fn an_error_closes_what_was_open() {
     {"type":"tool-input-start","toolCallId":"call-1","toolName":"look","providerExecuted":true}
     {"type":"tool-input-delta","toolCallId":"call-1","inputTextDelta":"{\"half"}
     {"type":"text-end","id":"msg_00000000000000000000000009"}
-    {"type":"tool-input-error","toolCallId":"call-1","toolName":"look","input":"{\"half","errorText":"The run ended while the call was being written.","providerExecuted":true}
+    {"type":"tool-input-error","toolCallId":"call-1","toolName":"look","input":"{\"half","errorText":"The run ended before the tool had answered.","providerExecuted":true}
     {"type":"finish-step"}
     {"type":"error","errorText":"The model failed.","code":"model_failed"}
     {"type":"finish","finishReason":"error"}

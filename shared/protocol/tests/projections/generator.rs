@@ -232,5 +232,6 @@ pub(crate) fn usage() -> Body {
         estimated: true,
         latency_ms: 250,
         finish_reason: "stop".into(),
+        messages_told: None,
     })
 }

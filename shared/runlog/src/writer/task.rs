@@ -30,7 +30,7 @@ type Rows<S> = Box<dyn Fn(&State) -> <S as Storage>::Companions + Send>;
 
 pub(super) enum Command<S: Storage> {
     Append(Body),
-    Flush(oneshot::Sender<()>),
+    Flush(oneshot::Sender<Box<State>>),
     Finish { known: Signals, bodies: Vec<Body>, rows: Rows<S>, reply: oneshot::Sender<Finish> },
     Release(oneshot::Sender<()>),
 }
@@ -147,7 +147,7 @@ impl<S: Storage> Task<S> {
             Command::Append(body) => self.push(body)?,
             Command::Flush(reply) => {
                 self.write_all().await?;
-                let _ = reply.send(()); // whoever asked may have left
+                let _ = reply.send(Box::new(self.state.clone())); // whoever asked may have left
             }
             Command::Finish { known, bodies, rows, reply } => {
                 let finish = self.finish(known, bodies, rows).await?;

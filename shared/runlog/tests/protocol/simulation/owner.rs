@@ -141,5 +141,6 @@ fn usage() -> Body {
         estimated: false,
         latency_ms: 3,
         finish_reason: "stop".into(),
+        messages_told: None,
     })
 }

@@ -1,95 +1,15 @@
-//! Runs from start to end against DynamoDB semantics in process: what is stored, and who may do what when.
-#![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
+//! Runs from start to end: what is stored, and who may do what when.
 
 use std::time::Duration;
 
-use sequent_agent::{Ended, Engine, Item, Live, Source, execute};
-use sequent_domain::{ProjectId, RunId, TenantId, Timestamp, UserId};
-use sequent_event::{Body, CancelReason, Event, Seq, State};
-use sequent_model::{Client, Config};
-use sequent_project::{Name, Project, Projects, Role, Standing};
-use sequent_run::{Begin, Cancel, Runs, Start, Started, Status, begin_pending, cancel, enqueue, start};
-use sequent_runlog::{DynamoStorage, LogKey, Segment, Settings, Writer, read_all};
+use sequent_agent::{Ended, Engine, execute};
+use sequent_domain::ProjectId;
+use sequent_event::{Body, CancelReason};
+use sequent_project::{Role, Standing};
+use sequent_run::{Begin, Cancel, Runs, Started, Status, begin_pending, cancel, enqueue, start};
 use tokio::time::Instant;
 
-struct Bench {
-    engine: Engine,
-    tenant: TenantId,
-    user: UserId,
-}
-
-impl Bench {
-    async fn new() -> Self {
-        let lease = Duration::from_millis(200);
-        let settings = Settings {
-            linger_min: Duration::from_millis(25),
-            linger_max: Duration::from_millis(25),
-            lease,
-            renew: lease / 4,
-            idle_check: Duration::from_millis(20),
-            ..Settings::default()
-        };
-        let storage = DynamoStorage::new(sequent_data::testing::store().await);
-        let engine = Engine { storage, models: Client::new(Config::demo()), settings };
-        Self { engine, tenant: TenantId::new(), user: UserId::new() }
-    }
-
-    fn projects(&self) -> Projects<'_> {
-        Projects::new(self.engine.store(), self.tenant)
-    }
-
-    async fn project(&self) -> Project {
-        self.projects().create(self.user, Name::new("p").unwrap(), Timestamp::now()).await.unwrap()
-    }
-
-    fn asking(&self, project: ProjectId, content: &str) -> Start {
-        Start {
-            tenant: self.tenant,
-            user: self.user,
-            run: RunId::new(),
-            project,
-            new_project: false,
-            content: content.to_owned(),
-            model: None,
-            claims: Vec::new(),
-            replaces: None,
-        }
-    }
-
-    async fn owned(&self, asking: &Start) -> Box<Writer<DynamoStorage>> {
-        match start(&self.engine.storage, self.engine.settings, asking, None).await.unwrap() {
-            Started::Owned(writer) => writer,
-            Started::Busy(live) => panic!("{live} is in the way"),
-        }
-    }
-
-    fn key(&self, run: RunId) -> LogKey {
-        LogKey { tenant: self.tenant, run }
-    }
-
-    async fn state(&self, run: RunId) -> State {
-        let segments = read_all(&self.engine.storage, self.key(run)).await.unwrap();
-        let events: Vec<Event> = segments.iter().flat_map(Segment::events).collect();
-        State::of(&events).unwrap()
-    }
-
-    async fn status(&self, run: RunId) -> Status {
-        Runs::new(self.engine.store(), self.tenant).get(run).await.unwrap().status
-    }
-
-    async fn watch(&self, run: RunId) -> Vec<Event> {
-        let mut items = Live::stream(self.engine.clone(), self.key(run), Seq::START, Source::Elsewhere, None);
-        let mut events = Vec::new();
-        while let Some(item) = items.recv().await {
-            match item {
-                Item::Event(event) => events.push(event),
-                Item::Heartbeat => {}
-                Item::Cut => panic!("no deadline, no cut"),
-            }
-        }
-        events
-    }
-}
+use crate::bench::Bench;
 
 #[tokio::test]
 async fn a_finished_run_has_told_every_row_the_same_story() {
@@ -214,7 +134,7 @@ async fn a_cancel_keeps_what_was_said_and_a_rollback_takes_the_exchange_back() {
         let asked = Instant::now();
         let outcome =
             cancel(storage, settings, bench.tenant, asking.run, Some(bench.user), reason).await.unwrap();
-        assert_eq!(outcome, Cancel::Requested);
+        assert!(matches!(outcome, Cancel::Requested | Cancel::Done), "its owner may be faster than we look");
         assert_eq!(running.await.unwrap().unwrap(), Ended::Closed);
         assert!(asked.elapsed() < Duration::from_secs(5), "far below what the answer would have taken");
         assert_eq!(bench.status(asking.run).await, Status::Cancelled);

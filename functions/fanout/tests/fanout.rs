@@ -1,0 +1,85 @@
+//! What becomes of the stream's batches, over the golden events and a queue that can refuse.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic where it stands")]
+
+use std::path::Path;
+
+use sequent_fanout_function::handle;
+use sequent_queue::{Batch, testing};
+use serde_json::{Value, json};
+
+const RUN: &str = "run_01K9Z3TB6W1X2Y3Z4A5B6C7D8E";
+const CHILD: &str = "run_01K9Z3TB6W1X2Y3Z4A5B6C7D8F";
+
+fn golden(name: &str) -> Batch {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events").join(format!("{name}.json"));
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn runs(messages: &[String]) -> Vec<String> {
+    let message = |text: &String| {
+        let message: Value = serde_json::from_str(text).unwrap();
+        assert_eq!(message["tenant_id"], "ten_01K9Z3TB6W0000000000000001");
+        message["run_id"].as_str().unwrap().to_owned()
+    };
+    messages.iter().map(message).collect()
+}
+
+fn sequence(record: &Value) -> Value {
+    record["dynamodb"]["SequenceNumber"].clone()
+}
+
+#[tokio::test]
+async fn what_a_change_calls_for_is_sent_and_nothing_else() {
+    let cases: [(&str, &[&str]); 5] = [
+        ("fanout-run-queued", &[RUN]),
+        ("fanout-run-queued-again", &[RUN]),
+        // Its parent goes on.
+        ("fanout-child-ended", &[RUN]),
+        // A renewed lease, a message, a child that ended before, a run that ended, a row that was deleted.
+        ("fanout-nothing-to-do", &[]),
+        ("fanout-batch", &[RUN, CHILD, RUN]),
+    ];
+    for (name, expected) in cases {
+        let (sender, received) = testing::queue().await;
+        assert!(handle(&sender, &golden(name)).await.is_empty(), "{name}");
+        assert_eq!(runs(&received.messages()), expected, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_message_is_retried_from_its_record_on() {
+    let (sender, received) = testing::queue().await;
+    let batch = golden("fanout-batch");
+    received.refuse(json!({ "tenant_id": "ten_01K9Z3TB6W0000000000000001", "run_id": CHILD }).to_string());
+    let failures = serde_json::to_value(handle(&sender, &batch).await).unwrap();
+    let child = sequence(&batch.records[2]);
+    assert_eq!(failures, json!({ "batchItemFailures": [{ "itemIdentifier": child }] }));
+
+    received.take_all();
+    let rest = Batch { records: batch.records[2..].to_vec() };
+    assert!(handle(&sender, &rest).await.is_empty());
+    let all = runs(&received.messages());
+    assert!([RUN, CHILD].iter().all(|run| all.iter().any(|sent| sent == run)), "{all:?}");
+}
+
+#[tokio::test]
+async fn a_queue_that_cannot_be_reached_fails_the_first_record_that_needed_it() {
+    let sender = testing::unreachable_queue().await;
+    let (quiet, busy) = (golden("fanout-nothing-to-do"), golden("fanout-run-queued"));
+    assert!(handle(&sender, &quiet).await.is_empty(), "nothing to send, nothing to fail");
+    let both = Batch { records: [quiet.records, busy.records].concat() };
+    let failures = serde_json::to_value(handle(&sender, &both).await).unwrap();
+    let last = sequence(both.records.last().unwrap());
+    assert_eq!(failures, json!({ "batchItemFailures": [{ "itemIdentifier": last }] }));
+}
+
+#[tokio::test]
+async fn an_unreadable_record_fails_by_itself_after_those_before_it() {
+    let (sender, received) = testing::queue().await;
+    let mut batch = golden("fanout-batch");
+    batch.records[1]["dynamodb"]["NewImage"] = json!({ "pk": { "?": 1 } });
+    let failures = serde_json::to_value(handle(&sender, &batch).await).unwrap();
+    let unreadable = sequence(&batch.records[1]);
+    assert_eq!(failures, json!({ "batchItemFailures": [{ "itemIdentifier": unreadable }] }));
+    assert_eq!(runs(&received.messages()), [RUN], "those behind it are left to the retry");
+}

@@ -1,0 +1,131 @@
+//! Once a minute, finds the runs that nobody drives: the owner's lease is over, the message was lost, or the person
+//! asked has not answered in time.
+//!
+//! Nothing depends on it while all goes well. It is what makes every other delivery allowed to fail.
+
+use std::time::Duration;
+
+use futures::{StreamExt, stream};
+use sequent_data::Store;
+use sequent_domain::Timestamp;
+use sequent_queue::Sender;
+use sequent_run::{Delivery, Due, Error, Run, Runs, Status, Sweep, expire};
+use sequent_runlog::DynamoStorage;
+use serde::Serialize;
+
+/// When a run that was sent again is looked at next, should nobody have taken it: after the next sweep.
+const AGAIN: Duration = Duration::from_secs(90);
+/// Runs looked at at the same time.
+const AT_ONCE: usize = 16;
+
+/// Sweeps the index of active runs.
+#[derive(Debug, Clone)]
+pub struct Scheduler {
+    storage: DynamoStorage,
+    queue: Sender,
+}
+
+/// What one sweep did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Swept {
+    /// Runs whose time had come.
+    pub due: usize,
+    /// Those of them that were sent to the queue.
+    pub sent: usize,
+    /// Those of them that could not be looked at or sent; the next sweep finds them again.
+    pub failed: usize,
+}
+
+/// What became of one due run.
+enum Fate {
+    Send(Delivery),
+    Leave,
+    Failed,
+}
+
+impl Scheduler {
+    /// Over the runs in `storage`, sending to `queue`.
+    #[must_use]
+    pub fn new(storage: DynamoStorage, queue: Sender) -> Self {
+        Self { storage, queue }
+    }
+
+    /// One sweep over everything that is due at `now`.
+    ///
+    /// # Errors
+    /// When the index cannot be read. What was found before that has been seen to.
+    pub async fn sweep(&self, now: Timestamp) -> Result<Swept, Error> {
+        let mut swept = Swept::default();
+        let mut sweep = Sweep::new(self.store(), now);
+        while let Some(page) = sweep.page().await? {
+            swept.due += page.len();
+            let fates: Vec<Fate> = stream::iter(&page)
+                .map(|due| self.look_after(due, now))
+                .buffer_unordered(AT_ONCE)
+                .collect()
+                .await;
+            swept.failed += fates.iter().filter(|fate| matches!(fate, Fate::Failed)).count();
+            let messages: Vec<String> = fates
+                .into_iter()
+                .filter_map(
+                    |fate| if let Fate::Send(delivery) = fate { Some(delivery.to_json()) } else { None },
+                )
+                .collect();
+            match self.queue.send(&messages).await {
+                Ok(()) => swept.sent += messages.len(),
+                Err((taken, error)) => {
+                    tracing::error!(%error, "runs that nobody drives were not queued");
+                    swept.sent += taken;
+                    swept.failed += messages.len() - taken;
+                }
+            }
+        }
+        if swept != Swept::default() {
+            tracing::info!(swept.due, swept.sent, swept.failed, "swept");
+        }
+        Ok(swept)
+    }
+
+    async fn look_after(&self, due: &Due<'_>, now: Timestamp) -> Fate {
+        match self.decide(due, now).await {
+            Ok(fate) => fate,
+            Err(error) => {
+                tracing::error!(run = %due.key().run, %error, "a run that is due was not looked after");
+                Fate::Failed
+            }
+        }
+    }
+
+    async fn decide(&self, due: &Due<'_>, now: Timestamp) -> Result<Fate, Error> {
+        let key = due.key();
+        let run: Run = match Runs::new(self.store(), key.tenant).get(key.run).await {
+            // The index is a moment behind the table.
+            Err(Error::NotFound) => return Ok(Fate::Leave),
+            other => other?,
+        };
+        match run.status {
+            Status::Success | Status::Error | Status::Cancelled => {
+                due.forget().await?;
+                return Ok(Fate::Leave);
+            }
+            // Without open questions it was answered, and waits for somebody to go on with it.
+            Status::Interrupted if !run.interrupts.is_empty() => {
+                // Queues the run itself when nothing is left to wait for, and then the entry has moved.
+                Box::pin(expire(&self.storage, key, now)).await?;
+                let expiries = run.interrupts.iter().filter_map(|question| question.expires_at);
+                match expiries.filter(|at| *at > now).min() {
+                    Some(next) => due.postpone(next).await?,
+                    None => due.postpone(now + AGAIN).await?,
+                };
+                return Ok(Fate::Leave);
+            }
+            Status::Pending | Status::Running | Status::Interrupted => {}
+        }
+        // First, so that of two sweeps one sends; a crash before the message costs one more round.
+        Ok(if due.postpone(now + AGAIN).await? { Fate::Send(Delivery::from(key)) } else { Fate::Leave })
+    }
+
+    fn store(&self) -> &Store {
+        self.storage.store()
+    }
+}

@@ -1,0 +1,95 @@
+//! What a run may use up, and whether it has.
+
+use std::time::Duration;
+
+use sequent_domain::Timestamp;
+use sequent_event::{Budget, State};
+
+/// What the deployment allows any run.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Model calls of a run that names no limit of its own, and the most that one may name.
+    pub steps: u32,
+    /// How long a run may execute, without the time it waits for people.
+    pub time: Duration,
+    /// Tools that run at once.
+    pub parallel_tools: usize,
+    /// Child runs that run at once.
+    pub parallel_children: usize,
+    /// How long a question waits for a person.
+    pub question: Duration,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            steps: 100,
+            time: Duration::from_secs(24 * 3600),
+            parallel_tools: 4,
+            parallel_children: 5,
+            question: Duration::from_secs(7 * 24 * 3600),
+        }
+    }
+}
+
+impl Bounds {
+    /// From `RUN_MAX_STEPS`, `RUN_MAX_SECONDS`, `QUESTION_TTL_S`, `PARALLEL_TOOLS` and `PARALLEL_CHILDREN`, each optional.
+    #[must_use]
+    pub fn from_env() -> Self {
+        fn read<T: std::str::FromStr>(name: &str) -> Option<T> {
+            std::env::var(name).ok().and_then(|text| text.trim().parse().ok())
+        }
+        let default = Self::default();
+        Self {
+            steps: read("RUN_MAX_STEPS").unwrap_or(default.steps),
+            time: read("RUN_MAX_SECONDS").map_or(default.time, Duration::from_secs),
+            question: read("QUESTION_TTL_S").map_or(default.question, Duration::from_secs),
+            parallel_tools: read("PARALLEL_TOOLS").unwrap_or(default.parallel_tools).max(1),
+            parallel_children: read("PARALLEL_CHILDREN").unwrap_or(default.parallel_children).max(1),
+        }
+    }
+
+    /// Which limit keeps the run from another model call: its code, and a sentence for people.
+    pub(crate) fn exhausted(&self, state: &State, now: Timestamp) -> Option<(&'static str, String)> {
+        let Budget { max_steps, max_tokens, max_cost_micro_usd, .. } = state.configuration.budget;
+        let totals = &state.totals;
+        let steps = max_steps.map_or(self.steps, |own| own.min(self.steps));
+        if state.model_calls >= steps {
+            return Some(("step_limit", format!("The run has made all {steps} model calls it may make.")));
+        }
+        if max_tokens.is_some_and(|most| totals.input_tokens + totals.output_tokens >= most) {
+            return Some(("token_limit", "The run has used all the tokens it may use.".to_owned()));
+        }
+        if max_cost_micro_usd.is_some_and(|most| totals.cost_micro_usd.0 >= most) {
+            return Some(("cost_limit", "The run has cost all that it may cost.".to_owned()));
+        }
+        if self.time_left(state, now).is_zero() {
+            return Some(("time_limit", "The run has taken all the time it may take.".to_owned()));
+        }
+        None
+    }
+
+    /// How much longer the run may execute.
+    pub(crate) fn time_left(&self, state: &State, now: Timestamp) -> Duration {
+        let own = state.configuration.budget.max_seconds.map(Duration::from_secs);
+        let allowed = own.map_or(self.time, |own| own.min(self.time));
+        let elapsed = state.started_at.map_or(Duration::ZERO, |at| now.since(at));
+        allowed.saturating_sub(elapsed.saturating_sub(Duration::from_millis(state.waited_ms)))
+    }
+
+    /// What is left of the run's budget, for each of `shares` children.
+    pub(crate) fn share(&self, state: &State, shares: usize, now: Timestamp) -> Budget {
+        let Budget { max_steps, max_tokens, max_cost_micro_usd, max_seconds } = state.configuration.budget;
+        let shares = u64::try_from(shares).unwrap_or(1).max(1);
+        let totals = &state.totals;
+        let tokens = totals.input_tokens + totals.output_tokens;
+        Budget {
+            max_steps,
+            // A child always gets enough to say why it could do nothing.
+            max_tokens: max_tokens.map(|most| (most.saturating_sub(tokens) / shares).max(1)),
+            max_cost_micro_usd: max_cost_micro_usd
+                .map(|most| (most.saturating_sub(totals.cost_micro_usd.0) / shares).max(1)),
+            max_seconds: max_seconds.map(|_| self.time_left(state, now).as_secs().max(1)),
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! An engine over tables of its own, with the demo as its model.
+
+use std::time::Duration;
+
+use sequent_agent::{Engine, Item, Live, Source};
+use sequent_domain::{ProjectId, RunId, TenantId, Timestamp, UserId};
+use sequent_event::{Event, Seq, State};
+use sequent_model::{Client, Config};
+use sequent_project::{Name, Project, Projects};
+use sequent_run::{Runs, Start, Started, Status, start};
+use sequent_runlog::{DynamoStorage, LogKey, Segment, Settings, Writer, read_all};
+
+pub(crate) struct Bench {
+    pub(crate) engine: Engine,
+    pub(crate) tenant: TenantId,
+    pub(crate) user: UserId,
+}
+
+impl Bench {
+    pub(crate) async fn new() -> Self {
+        let lease = Duration::from_millis(200);
+        let settings = Settings {
+            linger_min: Duration::from_millis(25),
+            linger_max: Duration::from_millis(25),
+            lease,
+            renew: lease / 4,
+            idle_check: Duration::from_millis(20),
+            ..Settings::default()
+        };
+        let storage = DynamoStorage::new(sequent_data::testing::store().await);
+        let engine = Engine { settings, ..Engine::new(storage, Client::new(Config::demo())) };
+        Self { engine, tenant: TenantId::new(), user: UserId::new() }
+    }
+
+    pub(crate) fn projects(&self) -> Projects<'_> {
+        Projects::new(self.engine.store(), self.tenant)
+    }
+
+    pub(crate) async fn project(&self) -> Project {
+        self.projects().create(self.user, Name::new("p").unwrap(), Timestamp::now()).await.unwrap()
+    }
+
+    pub(crate) fn asking(&self, project: ProjectId, content: &str) -> Start {
+        Start {
+            tenant: self.tenant,
+            user: self.user,
+            run: RunId::new(),
+            project,
+            new_project: false,
+            content: content.to_owned(),
+            model: None,
+            work: sequent_run::Work::default(),
+            parent: None,
+            claims: Vec::new(),
+            replaces: None,
+        }
+    }
+
+    pub(crate) async fn owned(&self, asking: &Start) -> Box<Writer<DynamoStorage>> {
+        match start(&self.engine.storage, self.engine.settings, asking, None).await.unwrap() {
+            Started::Owned(writer) => writer,
+            Started::Busy(live) => panic!("{live} is in the way"),
+        }
+    }
+
+    pub(crate) fn key(&self, run: RunId) -> LogKey {
+        LogKey { tenant: self.tenant, run }
+    }
+
+    pub(crate) async fn state(&self, run: RunId) -> State {
+        let segments = read_all(&self.engine.storage, self.key(run)).await.unwrap();
+        let events: Vec<Event> = segments.iter().flat_map(Segment::events).collect();
+        State::of(&events).unwrap()
+    }
+
+    pub(crate) async fn status(&self, run: RunId) -> Status {
+        Runs::new(self.engine.store(), self.tenant).get(run).await.unwrap().status
+    }
+
+    pub(crate) async fn watch(&self, run: RunId) -> Vec<Event> {
+        let mut items = Live::stream(self.engine.clone(), self.key(run), Seq::START, Source::Elsewhere, None);
+        let mut events = Vec::new();
+        while let Some(item) = items.recv().await {
+            match item {
+                Item::Event(event) => events.push(event),
+                Item::Heartbeat => {}
+                Item::Cut => panic!("no deadline, no cut"),
+            }
+        }
+        events
+    }
+}

@@ -1,0 +1,124 @@
+//! Plans, and the child runs that carry out their independent steps.
+
+use sequent_agent::{Ended, execute};
+use sequent_event::{Body, Orchestration, Outcome, Phase, StepStatus};
+use sequent_run::{Begin, Runs, Start, Status, begin_pending, cancel};
+use sequent_runlog::{Claim, take_over};
+use serde_json::json;
+
+use crate::bench::Bench;
+
+/// A plan of two independent steps and one that needs them.
+fn script() -> String {
+    let step = |id: &str, independent: bool| json!({"id": id, "title": format!("Do_{id}"), "instructions": "/demo tokens=4 rate=0".replace(' ', "\u{1}"), "independent": independent});
+    let plan = json!({"steps": [step("east", true), step("west", true), step("join", false)]});
+    let plan = plan.to_string().replace("\\u0001", "\\u0020");
+    format!("Compare the two.\n/demo tokens=1 rate=0 tool=write_plan args={plan}")
+}
+
+async fn planned(bench: &Bench) -> Start {
+    let mut asking = bench.asking(bench.project().await.id, &script());
+    asking.work.orchestration = Orchestration::Plan;
+    asking
+}
+
+/// Executes whatever wants an owner, children first, until the parent has ended.
+async fn work(bench: &Bench, of: &Start) {
+    let key = bench.key(of.run);
+    for _ in 0..50 {
+        for child in bench.state(of.run).await.children {
+            let row = Runs::new(bench.engine.store(), bench.tenant).get(child.run).await.unwrap();
+            let begun =
+                begin_pending(&bench.engine.storage, bench.engine.settings, bench.key(child.run), &row, None);
+            if let Begin::Owned(writer) = begun.await.unwrap() {
+                execute(&bench.engine, bench.key(child.run), *writer, None).await.unwrap();
+            }
+        }
+        match take_over(&bench.engine.storage, key, bench.engine.settings, true, None).await.unwrap() {
+            Claim::Won(writer) => {
+                execute(&bench.engine, key, *writer, None).await.unwrap();
+            }
+            Claim::Closed => return,
+            other => panic!("{other:?}"),
+        }
+    }
+    panic!("it does not end");
+}
+
+#[tokio::test]
+async fn independent_steps_are_done_by_children_and_the_rest_in_order() {
+    let bench = Bench::new().await;
+    let asking = planned(&bench).await;
+    let writer = bench.owned(&asking).await;
+    let ended = execute(&bench.engine, bench.key(asking.run), *writer, None).await.unwrap();
+    assert_eq!(ended, Ended::Waiting, "nobody has executed the children yet");
+    assert_eq!(bench.state(asking.run).await.children.len(), 2);
+    work(&bench, &asking).await;
+
+    let state = bench.state(asking.run).await;
+    assert_eq!(state.phase, Phase::Finished(Outcome::Success));
+    assert!(state.plan.as_ref().unwrap().steps.iter().all(|step| step.status == StepStatus::Done));
+    let mut totals = 0;
+    for child in &state.children {
+        let own = bench.state(child.run).await;
+        assert_eq!(own.parent, Some(asking.run));
+        assert_eq!(own.phase, Phase::Finished(Outcome::Success));
+        totals += own.totals.output_tokens;
+        assert!(
+            matches!(&child.ended, Some(sequent_event::Ended::Result(text)) if *text == own.answer_text())
+        );
+    }
+    assert!(totals > 0 && state.totals.output_tokens > totals, "what children use counts");
+    let row = Runs::new(bench.engine.store(), bench.tenant).get(asking.run).await.unwrap();
+    assert_eq!(row, row.clone().projected(&state), "the row repeats the log");
+    let messages = bench.projects().latest_messages(asking.project, 10).await.unwrap();
+    assert_eq!(messages.len(), 2, "children say nothing in the conversation");
+}
+
+#[tokio::test]
+async fn a_cancel_reaches_the_children() {
+    let bench = Bench::new().await;
+    let asking = planned(&bench).await;
+    let writer = bench.owned(&asking).await;
+    execute(&bench.engine, bench.key(asking.run), *writer, None).await.unwrap();
+    let (storage, settings) = (&bench.engine.storage, bench.engine.settings);
+    let reason = sequent_event::CancelReason::Requested;
+    cancel(storage, settings, bench.tenant, asking.run, None, reason).await.unwrap();
+    assert_eq!(bench.status(asking.run).await, Status::Cancelled);
+    let state = bench.state(asking.run).await;
+    for child in &state.children {
+        assert_eq!(bench.status(child.run).await, Status::Cancelled);
+        assert!(
+            matches!(&child.ended, Some(sequent_event::Ended::Failure { code, .. }) if code == "cancelled")
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_parent_that_died_between_writing_down_a_child_and_making_it_makes_it() {
+    let bench = Bench::new().await;
+    let asking = planned(&bench).await;
+    let writer = bench.owned(&asking).await;
+    let plan = serde_json::from_value(json!({"steps": [
+        {"id": "east", "title": "East", "instructions": "/demo tokens=2 rate=0", "independent": true}
+    ]}));
+    writer.append(Body::PlanUpdated { plan: plan.unwrap() }).await.unwrap();
+    let child = sequent_domain::RunId::new();
+    let body = Body::SubagentStarted { subagent_run_id: child, name: "east".into(), description: None };
+    writer.append(body).await.unwrap();
+    writer.release().await.unwrap();
+    let Claim::Won(writer) =
+        take_over(&bench.engine.storage, bench.key(asking.run), bench.engine.settings, true, None)
+            .await
+            .unwrap()
+    else {
+        panic!("the lease was given up")
+    };
+    let ended = execute(&bench.engine, bench.key(asking.run), *writer, None).await.unwrap();
+    assert_eq!(ended, Ended::Waiting);
+    assert_eq!(bench.status(child).await, Status::Pending);
+    work(&bench, &asking).await;
+    let state = bench.state(asking.run).await;
+    assert_eq!(state.children.len(), 1, "the child is the one that was written down");
+    assert_eq!(state.phase, Phase::Finished(Outcome::Success));
+}

@@ -1,0 +1,236 @@
+//! Tools, and the questions they put to people.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use futures::future::BoxFuture;
+use sequent_agent::{Ended, Engine, execute};
+use sequent_event::{AnswerStatus, Body, Outcome, Phase, Reason, State};
+use sequent_run::{Refused, Reply, Runs, Start, Status, Then, answer};
+use sequent_runlog::{Claim, take_over};
+use sequent_tool::{Call, Error, Handler, Kind, Output, Registry, Tool};
+use serde_json::{Value, json};
+
+use crate::bench::Bench;
+
+/// Counts how often it ran.
+#[derive(Default)]
+struct Counter(AtomicUsize);
+
+impl Handler for Counter {
+    fn call<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, Result<Output, Error>> {
+        Box::pin(async move {
+            let before = self.0.fetch_add(1, Ordering::SeqCst);
+            if call.arguments["fails"] == json!(true) {
+                return Err(Error::Unknown("the connection broke".into()));
+            }
+            Ok(Output::text(format!("run {}", before + 1)))
+        })
+    }
+}
+
+/// A bench with `charge`, which must not run twice, and `wire`, which needs a person's leave as well.
+async fn bench() -> (Bench, Arc<Counter>) {
+    let mut bench = Bench::new().await;
+    let counter = Arc::new(Counter::default());
+    let charge = Tool::new("charge", "Charges.", json!({}), Kind::Runs(counter.clone()));
+    let wire = Tool {
+        needs_approval: true,
+        spec: sequent_model::ToolSpec { name: "wire".into(), ..charge.spec.clone() },
+        ..charge.clone()
+    };
+    let mut tools = sequent_tool::built_in(&sequent_tool::Guard::default());
+    tools.extend([charge, wire]);
+    bench.engine = Engine { tools: Arc::new(Registry::new(tools).unwrap()), ..bench.engine };
+    (bench, counter)
+}
+
+async fn begin(bench: &Bench, script: &str) -> (Start, Ended) {
+    let asking = bench.asking(bench.project().await.id, script);
+    let writer = bench.owned(&asking).await;
+    let ended = execute(&bench.engine, bench.key(asking.run), *writer, None).await.unwrap();
+    (asking, ended)
+}
+
+/// Answers all questions of a run with `payload`.
+async fn reply(bench: &Bench, of: &Start, payload: Value) -> State {
+    let open = Runs::new(bench.engine.store(), bench.tenant).get(of.run).await.unwrap().interrupts;
+    let status = AnswerStatus::Resolved;
+    let replies: Vec<Reply> = open
+        .iter()
+        .map(|open| Reply { interrupt: open.id, status, payload: Some(payload.clone()) })
+        .collect();
+    assert!(!replies.is_empty(), "nothing was asked");
+    let (storage, key) = (&bench.engine.storage, bench.key(of.run));
+    answer(storage, key, Some(bench.user), &replies, Then::Caller).await.unwrap().unwrap()
+}
+
+async fn go_on(bench: &Bench, of: &Start) -> Ended {
+    let key = bench.key(of.run);
+    let claimed = take_over(&bench.engine.storage, key, bench.engine.settings, false, None).await.unwrap();
+    let Claim::Won(writer) = claimed else { panic!("{claimed:?}") };
+    execute(&bench.engine, key, *writer, None).await.unwrap()
+}
+
+fn results(state: &State) -> Vec<String> {
+    let tools = state.turns.iter().filter_map(|turn| match turn {
+        sequent_event::Turn::Tool { content, .. } => Some(content.clone()),
+        _ => None,
+    });
+    tools.collect()
+}
+
+#[tokio::test]
+async fn tools_of_one_response_run_once_each_and_the_model_is_told() {
+    let (bench, counter) = bench().await;
+    let cite = r#"{"url":"https://example.com/","title":"Example"}"#;
+    let script = format!(
+        "/demo tokens=2 rate=0 tool=charge tool=cite_source args={cite} tool=charge tool=nothing\n/demo tokens=3 rate=0"
+    );
+    let (asking, ended) = begin(&bench, &script).await;
+    assert_eq!(ended, Ended::Closed);
+    let state = bench.state(asking.run).await;
+    assert_eq!(state.phase, Phase::Finished(Outcome::Success));
+    assert_eq!(counter.0.load(Ordering::SeqCst), 2);
+    assert_eq!(results(&state).len(), 3, "the demo does not call what it is not offered: {state:?}");
+    assert_eq!(state.citations[0].url, "https://example.com/");
+    assert_eq!((state.model_calls, state.answers.len()), (2, 2));
+    let row = Runs::new(bench.engine.store(), bench.tenant).get(asking.run).await.unwrap();
+    assert_eq!(row, row.clone().projected(&state), "the row repeats the log");
+    let messages = bench.projects().latest_messages(asking.project, 10).await.unwrap();
+    assert_eq!(messages.last().unwrap().content, state.answers[1].text, "the last response is the answer");
+}
+
+#[tokio::test]
+async fn a_question_ends_the_execution_and_its_answer_continues_the_run() {
+    let (bench, counter) = bench().await;
+    let ask = r#"{"question":"Which?","options":["a","b"]}"#;
+    let script = format!(
+        "/demo tokens=1 rate=0 tool=charge tool=ask_user args={ask} tool=wire\n/demo tokens=3 rate=0"
+    );
+    let (asking, ended) = begin(&bench, &script).await;
+    assert_eq!(ended, Ended::Closed);
+    assert_eq!(counter.0.load(Ordering::SeqCst), 1, "what needs nobody has run");
+    let state = bench.state(asking.run).await;
+    let asked: Vec<Reason> = state.open_interrupts().map(|open| open.question.reason).collect();
+    assert_eq!(asked, [Reason::Question, Reason::Approval]);
+    assert_eq!(bench.status(asking.run).await, Status::Interrupted);
+    assert_eq!(
+        bench.projects().get(asking.project).await.unwrap().live_run_id,
+        Some(asking.run),
+        "it goes on"
+    );
+
+    let (storage, key) = (&bench.engine.storage, bench.key(asking.run));
+    let first = state.asked[0].interrupt.id;
+    let one = [Reply { interrupt: first, status: AnswerStatus::Resolved, payload: Some(json!("b")) }];
+    let after = answer(storage, key, Some(bench.user), &one, Then::Queue).await.unwrap().unwrap();
+    assert!(!after.is_resumable(), "the other question is still open");
+    let held = take_over(storage, key, bench.engine.settings, false, None).await.unwrap();
+    assert!(matches!(held, Claim::Closed), "{held:?}");
+    let again = answer(storage, key, None, &one, Then::Queue).await.unwrap().unwrap_err();
+    assert!(matches!(&again, Refused::Taken(winner) if winner.payload == Some(json!("b"))), "{again:?}");
+
+    reply(&bench, &asking, json!({"approved": true})).await;
+    assert_eq!(go_on(&bench, &asking).await, Ended::Closed);
+    let state = bench.state(asking.run).await;
+    assert_eq!(state.phase, Phase::Finished(Outcome::Success));
+    assert_eq!(counter.0.load(Ordering::SeqCst), 2, "it was allowed");
+    assert!(results(&state).contains(&"b".to_owned()));
+    assert_eq!(bench.status(asking.run).await, Status::Success);
+    assert_eq!(bench.projects().get(asking.project).await.unwrap().live_run_id, None);
+}
+
+#[tokio::test]
+async fn what_a_person_refuses_does_not_run() {
+    let (bench, counter) = bench().await;
+    let (asking, _) = begin(&bench, "/demo tokens=1 rate=0 tool=wire\n/demo tokens=1 rate=0").await;
+    reply(&bench, &asking, json!({"approved": false})).await;
+    assert_eq!(go_on(&bench, &asking).await, Ended::Closed);
+    assert_eq!(counter.0.load(Ordering::SeqCst), 0);
+    assert!(results(&bench.state(asking.run).await)[0].contains("did not allow"));
+}
+
+#[tokio::test]
+async fn a_call_that_may_have_run_is_not_repeated_unless_a_person_says_so() {
+    for (action, runs) in [("skip", 1), ("retry", 2)] {
+        let (bench, counter) = bench().await;
+        let script = "/demo tokens=1 rate=0 tool=charge args={\"fails\":true}\n/demo tokens=1 rate=0";
+        let (asking, _) = begin(&bench, script).await;
+        let state = bench.state(asking.run).await;
+        let reasons: Vec<Reason> = state.open_interrupts().map(|open| open.question.reason).collect();
+        assert_eq!(reasons, [Reason::UnknownOutcome]);
+        reply(&bench, &asking, json!({"action": action})).await;
+        go_on(&bench, &asking).await;
+        assert_eq!(counter.0.load(Ordering::SeqCst), runs, "{action}");
+        let asked_again = bench.status(asking.run).await == Status::Interrupted;
+        assert_eq!(asked_again, action == "retry", "a second unknown outcome is a second question");
+    }
+}
+
+#[tokio::test]
+async fn a_dead_owners_calls_are_run_once_or_asked_about() {
+    let (bench, counter) = bench().await;
+    for dispatched in [false, true] {
+        let asking = bench
+            .asking(bench.project().await.id, "/demo tokens=1 rate=0 tool=charge\n/demo tokens=1 rate=0");
+        let writer = bench.owned(&asking).await;
+        let id = sequent_domain::ToolCallId::new().to_string();
+        let call = Body::ToolCallStart {
+            tool_call_id: id.clone(),
+            tool_call_name: "charge".into(),
+            parent_message_id: None,
+        };
+        writer.append(call).await.unwrap();
+        writer.append(Body::ToolCallEnd { tool_call_id: id.clone() }).await.unwrap();
+        writer.append(Body::UsageRecorded(usage())).await.unwrap();
+        if dispatched {
+            writer.append(Body::ToolCallDispatched { tool_call_id: id }).await.unwrap();
+        }
+        writer.release().await.unwrap();
+        let before = counter.0.load(Ordering::SeqCst);
+        assert_eq!(go_on(&bench, &asking).await, Ended::Closed);
+        let ran = counter.0.load(Ordering::SeqCst) - before;
+        let status = bench.status(asking.run).await;
+        match dispatched {
+            false => assert_eq!((ran, status), (1, Status::Success), "it had not begun"),
+            true => assert_eq!((ran, status), (0, Status::Interrupted), "it may have run"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_waiting_run_can_be_cancelled() {
+    let (bench, counter) = bench().await;
+    let (asking, _) = begin(&bench, "/demo tokens=1 rate=0 tool=wire").await;
+    let reason = sequent_event::CancelReason::Requested;
+    let Engine { storage, settings, .. } = &bench.engine;
+    let outcome =
+        sequent_run::cancel(storage, *settings, bench.tenant, asking.run, None, reason).await.unwrap();
+    assert_eq!(outcome, sequent_run::Cancel::Done);
+    assert_eq!(bench.status(asking.run).await, Status::Cancelled);
+    assert_eq!(counter.0.load(Ordering::SeqCst), 0);
+    assert_eq!(bench.projects().get(asking.project).await.unwrap().live_run_id, None);
+}
+
+#[tokio::test]
+async fn a_run_stops_at_its_limits() {
+    let (bench, _) = bench().await;
+    let endless = "/demo tokens=1 rate=0 tool=charge\n".repeat(20);
+    let mut asking = bench.asking(bench.project().await.id, &endless);
+    asking.work.budget.max_steps = Some(3);
+    let writer = bench.owned(&asking).await;
+    execute(&bench.engine, bench.key(asking.run), *writer, None).await.unwrap();
+    let state = bench.state(asking.run).await;
+    assert!(matches!(&state.phase, Phase::Failed { code, .. } if code == "step_limit"), "{:?}", state.phase);
+    assert_eq!(state.model_calls, 3);
+}
+
+fn usage() -> sequent_event::Usage {
+    serde_json::from_value(json!({
+        "provider": "demo", "model": "demo", "inputTokens": 1, "outputTokens": 1, "latencyMs": 1, "finishReason": "tool_calls"
+    }))
+    .unwrap()
+}

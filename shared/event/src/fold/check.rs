@@ -1,0 +1,101 @@
+//! Which event may stand where.
+
+use super::{Invalid, Phase, State};
+use crate::{Body, Outcome};
+
+impl State {
+    pub(super) fn check(&self, body: &Body) -> Result<(), Invalid> {
+        let name = body.type_name();
+        if self.phase.is_closed() && !self.may_follow_the_end(body) {
+            return Err(Invalid::Closed(name));
+        }
+        let fits = match body {
+            Body::RunClaimed { epoch, .. } if *epoch != self.epoch + 1 => {
+                return Err(Invalid::Epoch { current: self.epoch, found: *epoch });
+            }
+            Body::RunClaimed { .. } | Body::UserMessage { .. } | Body::CancelRequested { .. } => true,
+            Body::ClarificationAnswered(answer) => {
+                self.is_interrupted() && self.open_interrupts().any(|open| open.id == answer.interrupt_id)
+            }
+            Body::RunConfigured(_) => self.phase == Phase::Pending,
+            Body::RunStarted { .. } => self.epoch > 0 && self.phase != Phase::Running,
+            // A cancelled run that never began an execution ends without one.
+            Body::RunFinished { outcome, .. } => {
+                (self.phase == Phase::Running || self.cancel.is_some())
+                    && self.is_at_rest()
+                    && self.lists_open_questions(outcome)
+            }
+            Body::RunError { .. } => self.epoch > 0,
+            _ if self.phase != Phase::Running => false,
+            Body::TextMessageStart { .. } => self.open.is_none(),
+            Body::TextMessageContent { message_id, .. } | Body::TextMessageEnd { message_id } => {
+                self.open.as_ref().is_some_and(|open| open.id == *message_id && !open.reasoning)
+            }
+            Body::ReasoningStart { .. } => self.open_reasoning.is_none() && self.open.is_none(),
+            Body::ReasoningMessageStart { .. } => self.open_reasoning.is_some() && self.open.is_none(),
+            Body::ReasoningMessageContent { message_id, .. } | Body::ReasoningMessageEnd { message_id } => {
+                self.open.as_ref().is_some_and(|open| open.id == *message_id && open.reasoning)
+            }
+            Body::ReasoningEnd { message_id } => {
+                self.open_reasoning == Some(*message_id) && self.open.is_none()
+            }
+            Body::MessageAbandoned { message_id } => self.may_abandon(*message_id),
+            Body::ToolCallStart { tool_call_id, .. } => {
+                !self.open_tools.contains(tool_call_id) && !self.pending_tools.contains(tool_call_id)
+            }
+            Body::ToolCallArgs { tool_call_id, .. } | Body::ToolCallEnd { tool_call_id } => {
+                self.open_tools.contains(tool_call_id)
+            }
+            Body::ToolCallDispatched { tool_call_id } => {
+                self.pending_tools.contains(tool_call_id) && !self.dispatched.contains(tool_call_id)
+            }
+            Body::ToolCallResult { tool_call_id, .. } => self.pending_tools.contains(tool_call_id),
+            Body::StepStarted { step_name } => !self.open_steps.contains(step_name),
+            Body::StepFinished { step_name } => self.open_steps.contains(step_name),
+            Body::ClarificationNeeded { interrupt_id, .. } => {
+                self.asked.iter().all(|asked| asked.interrupt.id != *interrupt_id)
+            }
+            Body::SubagentStarted { subagent_run_id, .. } => {
+                self.children.iter().all(|child| child.run != *subagent_run_id)
+            }
+            Body::SubagentFinished { subagent_run_id, .. } | Body::SubagentError { subagent_run_id, .. } => {
+                self.live_children().any(|child| child.run == *subagent_run_id)
+            }
+            Body::StateSnapshot { .. }
+            | Body::StateDelta { .. }
+            | Body::Custom { .. }
+            | Body::PlanUpdated { .. }
+            | Body::SourceCited(_)
+            | Body::UsageRecorded(_) => true,
+        };
+        if fits { Ok(()) } else { Err(Invalid::OutOfPlace(name)) }
+    }
+
+    /// A closed log is opened again by a claim and a new execution. One that waits for people takes their answers, and
+    /// can be cancelled.
+    fn may_follow_the_end(&self, body: &Body) -> bool {
+        match body {
+            Body::RunStarted { .. } | Body::RunClaimed { .. } | Body::UserMessage { .. } => true,
+            Body::ClarificationAnswered(_) | Body::CancelRequested { .. } => self.is_interrupted(),
+            _ => false,
+        }
+    }
+
+    /// AG-UI: messages, tools and steps are closed before `RUN_FINISHED`.
+    fn is_at_rest(&self) -> bool {
+        self.open.is_none()
+            && self.open_reasoning.is_none()
+            && self.open_tools.is_empty()
+            && self.open_steps.is_empty()
+    }
+
+    /// An execution that ends to wait says for what, and for all of it.
+    fn lists_open_questions(&self, outcome: &Outcome) -> bool {
+        match outcome {
+            Outcome::Interrupt { interrupts } => {
+                !interrupts.is_empty() && interrupts.iter().eq(self.open_interrupts())
+            }
+            Outcome::Success | Outcome::Cancelled => true,
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! The types' names and versions on the wire.
+
+use crate::Body;
+
+/// Names each variant of [`Body`] once: for writers, and for readers that ask what this build understands.
+macro_rules! names {
+    ($($variant:ident => $name:literal,)+) => {
+        /// Type names of [`Body`]'s variants; a test holds the list to the enum.
+        pub(crate) const KNOWN: &[&str] = &[$($name),+];
+
+        impl Body {
+            /// The type's name on the wire.
+            #[must_use]
+            pub const fn type_name(&self) -> &'static str {
+                match self {
+                    $(Self::$variant { .. } => $name,)+
+                }
+            }
+        }
+    };
+}
+
+names! {
+    RunStarted => "RUN_STARTED",
+    RunFinished => "RUN_FINISHED",
+    RunError => "RUN_ERROR",
+    StepStarted => "STEP_STARTED",
+    StepFinished => "STEP_FINISHED",
+    TextMessageStart => "TEXT_MESSAGE_START",
+    TextMessageContent => "TEXT_MESSAGE_CONTENT",
+    TextMessageEnd => "TEXT_MESSAGE_END",
+    ReasoningStart => "REASONING_START",
+    ReasoningMessageStart => "REASONING_MESSAGE_START",
+    ReasoningMessageContent => "REASONING_MESSAGE_CONTENT",
+    ReasoningMessageEnd => "REASONING_MESSAGE_END",
+    ReasoningEnd => "REASONING_END",
+    ToolCallStart => "TOOL_CALL_START",
+    ToolCallArgs => "TOOL_CALL_ARGS",
+    ToolCallEnd => "TOOL_CALL_END",
+    ToolCallResult => "TOOL_CALL_RESULT",
+    StateSnapshot => "STATE_SNAPSHOT",
+    StateDelta => "STATE_DELTA",
+    Custom => "CUSTOM",
+    SubagentStarted => "SUBAGENT_STARTED",
+    SubagentFinished => "SUBAGENT_FINISHED",
+    SubagentError => "SUBAGENT_ERROR",
+    RunConfigured => "RUN_CONFIGURED",
+    PlanUpdated => "PLAN_UPDATED",
+    SourceCited => "SOURCE_CITED",
+    ToolCallDispatched => "TOOL_CALL_DISPATCHED",
+    ClarificationNeeded => "CLARIFICATION_NEEDED",
+    ClarificationAnswered => "CLARIFICATION_ANSWERED",
+    UserMessage => "USER_MESSAGE",
+    RunClaimed => "RUN_CLAIMED",
+    CancelRequested => "CANCEL_REQUESTED",
+    MessageAbandoned => "MESSAGE_ABANDONED",
+    UsageRecorded => "USAGE_RECORDED",
+}
+
+impl Body {
+    /// The version this build writes for this type.
+    #[must_use]
+    pub const fn version(&self) -> u16 {
+        1
+    }
+
+    /// Whether this build understands version `v` of the type called `name`.
+    #[must_use]
+    pub fn understands(name: &str, v: u16) -> bool {
+        v == 1 && KNOWN.contains(&name)
+    }
+}

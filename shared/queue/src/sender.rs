@@ -1,0 +1,73 @@
+//! Sending messages to one SQS queue.
+
+use std::sync::Arc;
+
+use aws_sdk_sqs::{Client, types::SendMessageBatchRequestEntry};
+
+/// Messages one request takes (SQS developer guide, "Message quotas").
+const BATCH: usize = 10;
+
+/// A message was not taken, or nobody knows whether it was.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The request with it failed.
+    #[error("the queue cannot be reached")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The queue took others of the request, but not this one.
+    #[error("the queue refused the message: {0}")]
+    Refused(String),
+}
+
+/// One queue and the client to reach it. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Sender {
+    client: Client,
+    url: Arc<str>,
+}
+
+impl Sender {
+    /// Sends to the queue at `url`.
+    #[must_use]
+    pub fn new(client: Client, url: impl Into<Arc<str>>) -> Self {
+        Self { client, url: url.into() }
+    }
+
+    /// Sends to the queue whose address is in the environment variable `name`.
+    ///
+    /// # Errors
+    /// Names the variable if it is missing.
+    pub fn from_env(config: &aws_config::SdkConfig, name: &str) -> Result<Self, String> {
+        let url = std::env::var(name).map_err(|_| format!("{name} is not set"))?;
+        Ok(Self::new(Client::new(config), url))
+    }
+
+    /// Sends messages in order, ten a request, and stops at the first request of which something was not taken.
+    ///
+    /// # Errors
+    /// Why, with the number of messages before the first that was not taken. Some behind it may have been.
+    pub async fn send(&self, messages: &[String]) -> Result<(), (usize, Error)> {
+        for (number, batch) in messages.chunks(BATCH).enumerate() {
+            self.send_batch(batch).await.map_err(|(at, error)| (number * BATCH + at, error))?;
+        }
+        Ok(())
+    }
+
+    async fn send_batch(&self, messages: &[String]) -> Result<(), (usize, Error)> {
+        let entry = |(at, message): (usize, &String)| {
+            SendMessageBatchRequestEntry::builder()
+                .id(at.to_string())
+                .message_body(message)
+                .build()
+                .expect("id and body are set")
+        };
+        let entries = messages.iter().enumerate().map(entry).collect();
+        let sent =
+            self.client.send_message_batch().queue_url(&*self.url).set_entries(Some(entries)).send().await;
+        let failed = sent.map_err(|error| (0, Error::Unavailable(Box::new(error))))?.failed;
+        let position = |id: &str| id.parse::<usize>().unwrap_or(0);
+        match failed.into_iter().min_by_key(|entry| position(&entry.id)) {
+            Some(entry) => Err((position(&entry.id), Error::Refused(entry.code))),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! `cite_source`: the answer rests on this.
+
+use std::sync::Arc;
+
+use futures::future::{self, BoxFuture, FutureExt};
+use serde_json::json;
+use url::Url;
+
+use crate::{Call, Citation, Effect, Error, Handler, Kind, Output, Tool};
+
+/// The tool.
+#[must_use]
+pub fn tool() -> Tool {
+    let parameters = json!({
+        "type": "object",
+        "properties": {
+            "url": {"type": "string", "minLength": 1, "maxLength": 2048, "description": "The source's http(s) address."},
+            "title": {"type": "string", "minLength": 1, "maxLength": 500, "description": "The source's title."},
+            "quote": {"type": "string", "maxLength": 2000, "description": "The passage that counts, word for word."}
+        },
+        "required": ["url", "title"],
+        "additionalProperties": false
+    });
+    let description = "Records a source that your answer rests on, so that the reader can check it. Call it once for \
+                       each source you use.";
+    Tool {
+        idempotent: true,
+        ..Tool::new("cite_source", description, parameters, Kind::Runs(Arc::new(CiteSource)))
+    }
+}
+
+struct CiteSource;
+
+impl Handler for CiteSource {
+    fn call<'a>(&'a self, mut call: Call<'a>) -> BoxFuture<'a, Result<Output, Error>> {
+        future::ready(call.parse().and_then(cite)).boxed()
+    }
+}
+
+fn cite(source: Citation) -> Result<Output, Error> {
+    let refused =
+        || Error::Refused(format!("`{}` is not an http(s) address without credentials.", source.url));
+    let url = Url::parse(&source.url).map_err(|_| refused())?;
+    // Readers will click on it: no `javascript:`, no password for the log to keep.
+    if !matches!(url.scheme(), "http" | "https") || !url.username().is_empty() || url.password().is_some() {
+        return Err(refused());
+    }
+    let content = format!("Cited: {}", source.title);
+    Ok(Output { content, effects: vec![Effect::Cited(Citation { url: url.into(), ..source })] })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(url: &str) -> Citation {
+        Citation { url: url.into(), title: "A page".into(), quote: Some("so".into()) }
+    }
+
+    #[test]
+    fn a_source_is_an_effect() {
+        let output = cite(source("HTTPS://Example.com/a b")).unwrap();
+        assert_eq!(output.content, "Cited: A page");
+        assert_eq!(output.effects, [Effect::Cited(source("https://example.com/a%20b"))]);
+    }
+
+    #[test]
+    fn only_web_addresses_are_sources() {
+        for url in
+            ["javascript:alert(1)", "file:///etc/hostname", "data:,x", "https://a:b@c.test/", "page 3", ""]
+        {
+            assert!(matches!(cite(source(url)), Err(Error::Refused(_))), "{url}");
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Exceptions for development: servers on this machine that requests may reach.
+
+use std::str::FromStr;
+
+use url::{Host, Url};
+
+/// A host and port that may be on loopback, such as `127.0.0.1:9999`, `[::1]:9999` or `docs.test:9999`. It is matched as
+/// the URL spells the host, so `localhost:9999` does not open `127.0.0.1:9999`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Allow {
+    host: Host<String>,
+    port: u16,
+}
+
+/// The text is no exception that could be made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a loopback address or host name with a port, such as 127.0.0.1:9999")]
+pub struct NotAllowable(String);
+
+impl Allow {
+    /// Exceptions separated by commas.
+    pub fn parse_list(text: &str) -> Result<Vec<Self>, NotAllowable> {
+        text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::parse).collect()
+    }
+
+    pub(super) fn covers(&self, host: &Host<String>, port: u16) -> bool {
+        self.port == port && self.host == *host
+    }
+
+    pub(super) fn names(&self, name: &str) -> bool {
+        matches!(&self.host, Host::Domain(own) if own == name)
+    }
+}
+
+impl FromStr for Allow {
+    type Err = NotAllowable;
+
+    fn from_str(text: &str) -> Result<Self, NotAllowable> {
+        let wrong = || NotAllowable(text.to_owned());
+        // Parsed as the URLs are that it is compared with. The parser drops the scheme's default port, so the scheme is
+        // one whose default nobody needs here.
+        let url = Url::parse(&format!("ftp://{text}")).map_err(|_| wrong())?;
+        let bare = url.username().is_empty() && url.password().is_none() && matches!(url.path(), "" | "/");
+        let (Some(host), Some(port), true) = (url.host(), url.port(), bare) else { return Err(wrong()) };
+        let loopback = match &host {
+            Host::Domain(_) => true,
+            Host::Ipv4(ip) => ip.is_loopback(),
+            Host::Ipv6(ip) => ip.is_loopback(),
+        };
+        if loopback { Ok(Self { host: host.to_owned(), port }) } else { Err(wrong()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exceptions_are_loopback_and_name_a_port() {
+        let list = Allow::parse_list(" 127.0.0.1:9999, [::1]:80,LocalHost:8080 ,").unwrap();
+        assert_eq!(list.len(), 3);
+        assert!(list[2].names("localhost") && list[2].covers(&Host::Domain("localhost".into()), 8080));
+        assert!(Allow::parse_list("").unwrap().is_empty());
+        for text in [
+            "127.0.0.1",
+            "10.0.0.1:80",
+            "169.254.169.254:80",
+            "[fd00:ec2::254]:80",
+            "[::ffff:127.0.0.1]:80",
+            "a:b@localhost:80",
+            "localhost:80/path",
+            "localhost:99999",
+            "*",
+            ":80",
+        ] {
+            assert!(Allow::parse_list(text).is_err(), "{text}");
+        }
+    }
+}

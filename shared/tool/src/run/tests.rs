@@ -1,0 +1,129 @@
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use futures::future::BoxFuture;
+use proptest::prelude::*;
+use sequent_domain::{RunId, TenantId};
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::*;
+use crate::{Citation, Effect, Handler};
+
+enum Does {
+    Says(String),
+    Refuses(String),
+    Hangs(Arc<AtomicBool>),
+    PanicsAtOnce,
+    PanicsLater,
+}
+
+struct Dropped(Arc<AtomicBool>);
+
+impl Drop for Dropped {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Handler for Does {
+    fn call<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, Result<Output, Error>> {
+        assert!(!matches!(self, Self::PanicsAtOnce), "at once");
+        Box::pin(async move {
+            match self {
+                Self::Says(text) => {
+                    let source =
+                        Citation { url: "https://a.test/".into(), title: call.idempotency_key, quote: None };
+                    Ok(Output { content: text.clone(), effects: vec![Effect::Cited(source)] })
+                }
+                Self::Refuses(text) => Err(Error::Refused(text.clone())),
+                Self::Hangs(dropped) => {
+                    let _held = Dropped(Arc::clone(dropped));
+                    std::future::pending().await
+                }
+                Self::PanicsAtOnce | Self::PanicsLater => {
+                    tokio::task::yield_now().await;
+                    panic!("later")
+                }
+            }
+        })
+    }
+}
+
+fn tool(does: Does) -> Tool {
+    Tool { max_result_bytes: 200, ..Tool::new("try", "Tries.", json!({}), Kind::Runs(Arc::new(does))) }
+}
+
+async fn call(tool: &Tool) -> Result<Output, Error> {
+    run(tool, Call::new(TenantId::from_bits(1), RunId::from_bits(2), "call_1", json!({}))).await
+}
+
+#[tokio::test]
+async fn a_result_and_its_effects_pass() {
+    let output = call(&tool(Does::Says("well".into()))).await.unwrap();
+    assert_eq!(output.content, "well");
+    let [Effect::Cited(source)] = output.effects.as_slice() else { panic!("{:?}", output.effects) };
+    assert_eq!(source.title, format!("{}:call_1", RunId::from_bits(2)), "the key names run and call");
+}
+
+#[tokio::test]
+async fn long_results_and_long_refusals_are_cut_and_say_so() {
+    let output = call(&tool(Does::Says("ä".repeat(500)))).await.unwrap();
+    assert!(output.content.len() <= 200, "{}", output.content.len());
+    assert!(output.content.starts_with("ää") && output.content.contains("1000 bytes"), "{}", output.content);
+    assert_eq!(output.effects.len(), 1, "effects are not the model's to read");
+    let Error::Refused(why) = call(&tool(Does::Refuses("x".repeat(500)))).await.unwrap_err() else {
+        panic!()
+    };
+    assert!(why.len() <= 200 && why.contains("500 bytes"), "{why}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_hangs_is_given_up_in_time() {
+    for idempotent in [true, false] {
+        let dropped = Arc::new(AtomicBool::new(false));
+        let tool =
+            Tool { idempotent, timeout: Duration::from_secs(7), ..tool(Does::Hangs(Arc::clone(&dropped))) };
+        let begun = Instant::now();
+        let error = call(&tool).await.unwrap_err();
+        assert_eq!(begun.elapsed().as_secs(), 7);
+        assert!(dropped.load(Ordering::SeqCst), "the call goes on");
+        assert!(error.message().contains("7s"), "{error}");
+        assert_eq!(matches!(error, Error::Unavailable(_)), idempotent, "{error:?}");
+        assert_eq!(matches!(error, Error::Unknown(_)), !idempotent, "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_panic_is_an_error() {
+    for does in [Does::PanicsAtOnce, Does::PanicsLater] {
+        let error = call(&tool(does)).await.unwrap_err();
+        assert!(matches!(&error, Error::Unknown(text) if !text.contains("later")), "{error:?}");
+    }
+    let safe = Tool { idempotent: true, ..tool(Does::PanicsLater) };
+    assert!(matches!(call(&safe).await, Err(Error::Unavailable(_))));
+}
+
+#[tokio::test]
+async fn what_a_person_answers_does_not_run() {
+    assert!(matches!(call(&crate::ask_user::tool()).await, Err(Error::Refused(_))));
+}
+
+proptest! {
+    #[test]
+    fn a_cut_keeps_to_the_limit_and_to_characters(text in "\\PC{0,300}", limit in 0usize..400) {
+        let short = cut(text.clone(), limit);
+        prop_assert!(short.len() <= limit || short == text);
+        if text.len() <= limit {
+            prop_assert_eq!(&short, &text);
+        } else {
+            let kept = short.split("\n\n[Cut: ").next().unwrap();
+            prop_assert!(text.starts_with(kept));
+        }
+    }
+}
