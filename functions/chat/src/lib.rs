@@ -6,6 +6,7 @@
 mod begin;
 mod chats;
 mod events;
+mod resume;
 mod send;
 mod simple;
 mod stream;
@@ -35,6 +36,9 @@ fn routed() -> OpenApiRouter<Engine> {
     let starts = OpenApiRouter::new()
         .routes(routes!(send::send))
         .routes(routes!(ui::submit))
+        .routes(routes!(resume::resume))
+        .routes(routes!(resume::resume_thread))
+        .routes(routes!(send::send_thread))
         .route_layer(Extension(Class::Chat));
     let starts_by_get = OpenApiRouter::new()
         .routes(routes!(simple::stream))

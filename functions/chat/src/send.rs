@@ -61,11 +61,59 @@ pub(crate) async fn send(
     key: Option<IdempotencyKey>,
     Json(body): Json<Send>,
 ) -> Result<Response, Problem> {
+    start(&engine, &principal, &exchange, key, "/api/chat/send", body).await
+}
+
+/// A message for a conversation, in the words of other agents' servers.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SendToThread {
+    /// The conversation; a new one is made without.
+    #[serde(default)]
+    thread_id: Option<ProjectId>,
+    /// What the user says.
+    message: String,
+    /// The model that answers; the deployment's default without.
+    #[serde(default)]
+    model: Option<String>,
+    /// What to do when a run already answers in the conversation.
+    #[serde(default)]
+    on_conflict: OnConflict,
+}
+
+/// Sends a message and streams the run that answers it, as `POST /api/chat/send` does.
+#[utoipa::path(
+    post,
+    path = "/api/v1/agent/chat",
+    tag = "chat",
+    request_body = SendToThread,
+    params(("Idempotency-Key" = Option<String>, Header, description = "A retry with the same key and payload attaches to the same run.")),
+    responses((status = 200, description = "The run's events.", content_type = "text/event-stream"), Problems),
+)]
+pub(crate) async fn send_thread(
+    State(engine): State<Engine>,
+    principal: Principal,
+    exchange: Exchange,
+    key: Option<IdempotencyKey>,
+    Json(body): Json<SendToThread>,
+) -> Result<Response, Problem> {
+    let SendToThread { thread_id: project_id, message: content, model, on_conflict } = body;
+    let body = Send { project_id, message: Content { content }, model, on_conflict };
+    start(&engine, &principal, &exchange, key, "/api/v1/agent/chat", body).await
+}
+
+async fn start(
+    engine: &Engine,
+    principal: &Principal,
+    exchange: &Exchange,
+    key: Option<IdempotencyKey>,
+    path: &str,
+    body: Send,
+) -> Result<Response, Problem> {
     principal.require(Scope::Chat)?;
     // Hashed as understood, so that a retry with other white space is the same request.
     let payload = serde_json::to_vec(&body).map_err(Problem::internal)?;
-    let key =
-        key.map(|key| (key, "chat.send", PayloadHash::of(&http::Method::POST, "/api/chat/send", &payload)));
+    let key = key.map(|key| (key, "chat.send", PayloadHash::of(&http::Method::POST, path, &payload)));
     let ask = Ask {
         place: body.project_id.map_or(Place::New(Vec::new()), Place::Project),
         content: body.message.content,
@@ -75,6 +123,6 @@ pub(crate) async fn send(
         new_project: ProjectId::new(),
         key,
     };
-    let begun = begin(&engine, &principal, ask).await?;
-    Ok(respond(&engine, &exchange, begun.watched(&principal), Native))
+    let begun = begin(engine, principal, ask).await?;
+    Ok(respond(engine, exchange, begun.watched(principal), Native))
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use sequent_domain::Timestamp;
 use sequent_event::{Event, Seq};
 use sequent_run::{Begin, Run, Runs, Status, begin_pending};
-use sequent_runlog::{Claim, DynamoStorage, Follow, LogKey, Poll, Segment, Writer, take_over};
+use sequent_runlog::{Claim, DynamoStorage, Follow, LogKey, Poll, Segment, Writer, page, take_over};
 use tokio::{
     sync::mpsc::{self, UnboundedReceiver, UnboundedSender},
     time::Instant,
@@ -111,6 +111,9 @@ impl Live {
             };
             // The writer ended: with the log closed, or fenced, or handed over. The log itself tells.
             let Some(segment) = segment else { return reader.then_some(Source::Elsewhere) };
+            if segment.first > self.after.next() && reader && !self.catch_up(segment.first).await {
+                reader = false;
+            }
             for event in segment.events().filter(|event| event.seq > self.after).collect::<Vec<_>>() {
                 let (seq, terminal) = (event.seq, event.leaves_closed());
                 // A reader that left must not keep the writer's segments piling up: drain them unseen.
@@ -121,6 +124,29 @@ impl Live {
                 }
             }
         }
+    }
+
+    /// Passes on what others stored before this process became the owner. Whether the reader is still there.
+    async fn catch_up(&mut self, until: Seq) -> bool {
+        while self.after.next() < until {
+            let missing = usize::try_from(until.0 - self.after.0 - 1).unwrap_or(usize::MAX);
+            match page(&self.engine.storage, self.key, self.after, missing).await {
+                Ok((events, _)) if events.is_empty() => return false,
+                Ok((events, _)) => {
+                    for event in events {
+                        self.after = event.seq;
+                        if !self.send(Item::Event(event)).await {
+                            return false;
+                        }
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(run = %self.key.run, %error, "the log cannot be read");
+                    return false;
+                }
+            }
+        }
+        true
     }
 
     /// Follows a run that another process executes; takes it over when nobody does any more.

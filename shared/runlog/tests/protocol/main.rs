@@ -2,6 +2,7 @@
 //! virtual time, and against DynamoDB's semantics.
 #![cfg(test)]
 
+mod answers;
 mod dynamo;
 mod follow;
 mod lease;

@@ -1,77 +1,11 @@
-//! The `chat` function over Lambda events and real tables: streams, resumption, once-only starts, isolation.
-#![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
+//! Streams, resumption, once-only starts, isolation.
 
-use std::{sync::Arc, time::Duration};
-
-use futures::future::{BoxFuture, join_all};
+use futures::future::join_all;
 use http::StatusCode;
-use sequent_agent::Engine;
-use sequent_chat_function::router;
-use sequent_domain::{ExposeSecret, SecretString, TenantId, UserId};
-use sequent_http::{
-    App, Authenticator, Config, Credential, Keys, Pipeline, Principal, Problem, Scope, Via,
-    rate_limit::Limits,
-    testing::{Answer, Event},
-};
-use sequent_model::Client;
-use sequent_runlog::{DynamoStorage, Settings};
-use serde_json::{Value, json};
+use sequent_http::testing::Event;
+use serde_json::json;
 
-const ORIGIN: &str = "example-origin-secret";
-
-/// Knows two people by their tokens, and takes the golden events' token for the first.
-struct People([(TenantId, UserId); 2]);
-
-impl Authenticator for People {
-    fn authenticate(&self, credential: Credential) -> BoxFuture<'_, Result<Principal, Problem>> {
-        let (token, via) = match credential {
-            Credential::AccessToken { token, via } => (token, via),
-            Credential::ApiKey(_) => return Box::pin(async { Err(Problem::unauthenticated(true)) }),
-        };
-        let (tenant, user) = self.0[usize::from(token.expose_secret() == "other")];
-        let scopes = Scope::ALL.into_iter().collect();
-        let session = (via == Via::Cookie).then(sequent_domain::SessionId::new);
-        let principal = Principal { tenant, user, session, api_key: None, scopes, via };
-        Box::pin(async move { Ok(principal) })
-    }
-}
-
-async fn app() -> App {
-    let settings = Settings { lease: Duration::from_secs(2), ..Settings::default() };
-    let store = sequent_data::testing::store().await;
-    let storage = DynamoStorage::new(store.clone());
-    let engine = Engine { settings, ..Engine::new(storage, Client::new(sequent_model::Config::demo())) };
-    let config = Config { limits: Limits::NONE, ..Config::for_tests() };
-    let key = SecretString::from("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
-    let keys = Arc::new(Keys::new(&key, Some(ORIGIN.into())).unwrap());
-    let people = People([(TenantId::new(), UserId::new()), (TenantId::new(), UserId::new())]);
-    Pipeline::with_config("chat", config)
-        .store(store)
-        .authenticator(people)
-        .keyring(keys)
-        .around(router(engine))
-}
-
-fn event(method: &str, path: &str) -> Event {
-    Event::new(method, path).bearer("me").header("x-origin-verify", ORIGIN)
-}
-
-fn send(body: &Value) -> Event {
-    event("POST", "/api/chat/send").json(body)
-}
-
-fn say(content: &str) -> Value {
-    json!({"message": {"content": content}})
-}
-
-/// The `data` of every frame, in order.
-fn frames(answer: &Answer) -> Vec<String> {
-    answer.text().lines().filter_map(|line| line.strip_prefix("data: ").map(str::to_owned)).collect()
-}
-
-fn events(answer: &Answer) -> Vec<Value> {
-    frames(answer).iter().map(|data| serde_json::from_str(data).unwrap()).collect()
-}
+use crate::app::{ORIGIN, app, event, events, frames, say, send};
 
 #[tokio::test]
 async fn a_send_streams_the_log_and_every_later_read_gives_the_same_bytes() {

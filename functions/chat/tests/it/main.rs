@@ -1,0 +1,6 @@
+//! The `chat` function over Lambda events and real tables.
+#![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
+
+mod app;
+mod resume;
+mod streams;

@@ -1,0 +1,114 @@
+//! Questions, and the answers that let a run go on.
+
+use futures::future::join_all;
+use http::StatusCode;
+use sequent_http::{App, testing::Event};
+use serde_json::{Value, json};
+
+use crate::app::{ORIGIN, app, event, events, say, send};
+
+/// Asks one question with two options, then answers.
+const ASKS: &str = r#"/demo tokens=1 rate=0 tool=ask_user args={"question":"Which?","options":["a","b"]}
+/demo tokens=3 rate=0"#;
+
+/// A run that waits: its id, its question's, and the events so far.
+async fn asked(app: &App) -> (String, String, Vec<Value>) {
+    let answer = send(&say(ASKS)).send(app).await;
+    let log = events(&answer);
+    assert_eq!(log.last().unwrap()["outcome"]["type"], "interrupt", "{log:?}");
+    let question = log.iter().find(|event| event["type"] == "CLARIFICATION_NEEDED").unwrap();
+    assert_eq!(question["message"], "Which?");
+    assert_eq!(log.last().unwrap()["outcome"]["interrupts"][0]["id"], question["interruptId"]);
+    (answer.header("x-run-id").to_owned(), question["interruptId"].as_str().unwrap().to_owned(), log)
+}
+
+fn resume(run: &str, interrupt: &str, payload: &Value) -> Event {
+    let body = json!({"answers": [{"interrupt_id": interrupt, "payload": payload}]});
+    event("POST", &format!("/api/runs/{run}/resume")).json(&body)
+}
+
+#[tokio::test]
+async fn an_answer_streams_the_rest_of_the_run() {
+    let app = app().await;
+    let (run, interrupt, before) = asked(&app).await;
+    let rest = resume(&run, &interrupt, &json!("b")).send(&app).await;
+    assert_eq!(rest.status, StatusCode::OK, "{}", rest.text());
+    let log: Vec<Value> = before.into_iter().chain(events(&rest)).collect();
+    let seqs: Vec<u64> = log.iter().map(|event| event["seq"].as_u64().unwrap()).collect();
+    assert_eq!(seqs, (1..=log.len() as u64).collect::<Vec<_>>(), "no gap between question and answer");
+    assert_eq!(log.last().unwrap()["outcome"]["type"], "success");
+    assert!(log.iter().any(|event| event["type"] == "TOOL_CALL_RESULT" && event["content"] == "b"));
+
+    let late = resume(&run, &interrupt, &json!("a")).send(&app).await;
+    assert_eq!((late.status, late.json()["code"].as_str()), (StatusCode::CONFLICT, Some("already_answered")));
+    assert_eq!(late.json()["answer"]["payload"], "b", "the answer that counts is shown");
+    let again = resume(&run, &interrupt, &json!("b")).send(&app).await;
+    assert_eq!((again.status, again.json()["status"].as_str()), (StatusCode::ACCEPTED, Some("success")));
+}
+
+#[tokio::test]
+async fn of_concurrent_answers_one_counts() {
+    let app = app().await;
+    for _ in 0..5 {
+        let (run, interrupt, _) = asked(&app).await;
+        let answers = ["a", "b", "a", "b"].map(|choice| resume(&run, &interrupt, &json!(choice)));
+        let answers = join_all(answers.iter().map(|answer| answer.send(&app))).await;
+        let winners: Vec<_> = answers.iter().filter(|answer| answer.status == StatusCode::OK).collect();
+        assert_eq!(winners.len(), 1, "{:?}", answers.iter().map(|answer| answer.status).collect::<Vec<_>>());
+        let log =
+            event("GET", &format!("/api/runs/{run}/events?limit=1000")).header("accept", "application/json");
+        let log = log.send(&app).await.json()["events"].as_array().unwrap().clone();
+        let count = |name: &str| log.iter().filter(|event| event["type"] == name).count();
+        assert_eq!((count("CLARIFICATION_ANSWERED"), count("TOOL_CALL_RESULT")), (1, 1));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_must_fit_its_question() {
+    let app = app().await;
+    let (run, interrupt, _) = asked(&app).await;
+    for (body, at) in [
+        (json!({"answers": []}), "#/answers"),
+        (json!({"answers": [{"interrupt_id": interrupt, "payload": "c"}]}), "#/answers/0/payload"),
+        (json!({"answers": [{"interrupt_id": interrupt}]}), "#/answers/0/payload"),
+        (
+            json!({"answers": [{"interrupt_id": interrupt, "payload": "a"}, {"interrupt_id": interrupt, "payload": "a"}]}),
+            "#/answers/1",
+        ),
+    ] {
+        let refused = event("POST", &format!("/api/runs/{run}/resume")).json(&body).send(&app).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{body}: {}", refused.text());
+        assert_eq!(refused.json()["errors"][0]["pointer"], at, "{}", refused.text());
+    }
+    let unknown = resume(&run, "int_01K9Z3T8Q4V7M2N5B6C8D9E0F1", &json!("a")).send(&app).await;
+    assert_eq!(unknown.status, StatusCode::NOT_FOUND);
+    let stranger = Event::new("POST", &format!("/api/runs/{run}/resume"))
+        .bearer("other")
+        .header("x-origin-verify", ORIGIN)
+        .json(&json!({"answers": [{"interrupt_id": interrupt, "payload": "a"}]}));
+    assert_eq!(stranger.send(&app).await.status, StatusCode::NOT_FOUND);
+    let declined = json!({"answers": [{"interrupt_id": interrupt, "status": "cancelled"}]});
+    let declined = event("POST", &format!("/api/runs/{run}/resume")).json(&declined).send(&app).await;
+    assert!(events(&declined).iter().any(|event| event["content"] == "The person declined to answer."));
+}
+
+#[tokio::test]
+async fn the_words_of_other_servers_lead_to_the_same_runs() {
+    let app = app().await;
+    let first = event("POST", "/api/v1/agent/chat").json(&json!({"message": ASKS})).send(&app).await;
+    let log = events(&first);
+    let question = log.iter().find(|event| event["type"] == "CLARIFICATION_NEEDED").unwrap();
+    let thread = first.header("x-project-id");
+    let body =
+        json!({"thread_id": thread, "answers": [{"interrupt_id": question["interruptId"], "payload": "a"}]});
+    let rest = event("POST", "/agent/resume").json(&body).send(&app).await;
+    assert_eq!(events(&rest).last().unwrap()["outcome"]["type"], "success");
+    let nothing = event("POST", "/agent/resume").json(&body).send(&app).await;
+    assert_eq!(
+        (nothing.status, nothing.json()["code"].as_str()),
+        (StatusCode::CONFLICT, Some("nothing_asked"))
+    );
+    let next = json!({"thread_id": thread, "message": "/demo tokens=2 rate=0"});
+    let next = event("POST", "/api/v1/agent/chat").json(&next).send(&app).await;
+    assert_eq!(next.header("x-project-id"), thread);
+}

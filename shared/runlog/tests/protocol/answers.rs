@@ -1,0 +1,133 @@
+//! Answers to a run that waits, raced under every fault: one answer a question, and whoever is told so is right.
+
+use std::{sync::Arc, time::Duration};
+
+use sequent_domain::InterruptId;
+use sequent_event::{AnswerStatus, Answered, Body, Interrupt, Outcome, Question, Reason, State};
+use sequent_runlog::{Claim, Decided, Settings, decide, open, take_over};
+use serde_json::json;
+use tokio::{sync::Mutex, task::JoinSet, time::Instant};
+
+use crate::{
+    memory::{Closed, Faults, Rows, Table, finished, key, question, started},
+    process::Process,
+    simulation::mutation::Mutation,
+};
+
+const QUESTIONS: u128 = 3;
+const PEOPLE: u64 = 6;
+
+fn asks(id: u128) -> Interrupt {
+    let question = Question {
+        reason: Reason::Question,
+        message: "Which?".into(),
+        tool_call_id: None,
+        response_schema: None,
+        expires_at: None,
+    };
+    Interrupt { id: InterruptId::from_bits(id), question }
+}
+
+/// A log that waits for answers to all questions.
+async fn waiting(process: &Process) {
+    let writer =
+        open(process, key(), Settings::default(), (vec![question()], vec![started()]), Rows::default(), None);
+    let writer = writer.await.unwrap();
+    let interrupts: Vec<Interrupt> = (0..QUESTIONS).map(asks).collect();
+    let mut bodies: Vec<Body> = interrupts
+        .iter()
+        .map(|asked| Body::ClarificationNeeded { interrupt_id: asked.id, question: asked.question.clone() })
+        .collect();
+    bodies.push(finished(Outcome::Interrupt { interrupts }));
+    let known = *writer.signals().borrow();
+    let rows = |state: &State| Rows { close: Some(Closed::of(state)), ..Rows::default() };
+    writer.finish(known, bodies, rows).await.unwrap();
+}
+
+/// What the first answer to `interrupt` would be after `state`; `Err` if there is one.
+fn answer(state: &State, interrupt: InterruptId, person: u64) -> Result<Vec<Body>, Answered> {
+    let asked = state.asked.iter().find(|asked| asked.interrupt.id == interrupt).unwrap();
+    if let Some(first) = &asked.answer {
+        return Err(first.clone());
+    }
+    let remaining = u32::try_from(state.open_interrupts().count() - 1).unwrap();
+    let payload = Some(json!(person));
+    let status = AnswerStatus::Resolved;
+    let answered = Answered { interrupt_id: interrupt, status, payload, by: None, remaining };
+    Ok(vec![Body::ClarificationAnswered(answered)])
+}
+
+async fn race(seed: u64) -> u64 {
+    fastrand::seed(seed);
+    let until = Instant::now() + Duration::from_secs(5);
+    let rate = || fastrand::choice([0.0, 0.05, 0.15]).unwrap();
+    let faults = Faults {
+        throttle: rate(),
+        lost_answer: rate(),
+        dropped: rate(),
+        late: rate(),
+        read: rate(),
+        pause: 0.0,
+        until,
+        latency: 0..=fastrand::u64(1..30),
+    };
+    let quiet = Table::new(Faults::none(1), Mutation::None);
+    waiting(&quiet.process(0)).await;
+    let table = Table::new(faults, Mutation::None);
+    for segment in quiet.segments() {
+        table.put(&segment, &Rows::default()).unwrap();
+    }
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let mut people = JoinSet::new();
+    for person in 0..PEOPLE {
+        let (process, told) = (table.process(0), told.clone());
+        people.spawn(async move {
+            for question in 0..QUESTIONS {
+                tokio::time::sleep(Duration::from_millis(fastrand::u64(0..50))).await;
+                let id = InterruptId::from_bits(question);
+                let decided = decide(&process, key(), |state| {
+                    answer(state, id, person).map(|bodies| (bodies, Rows::default()))
+                });
+                match decided.await {
+                    Ok(Decided::Stored(_)) => told.lock().await.push((id, json!(person))),
+                    Ok(Decided::Refused(first)) => told.lock().await.push((id, first.payload.unwrap())),
+                    Ok(Decided::Missing) => panic!("seed {seed}: the log is gone"),
+                    Err(_) => {} // the outcome is unknown to this person
+                }
+            }
+        });
+    }
+    while let Some(joined) = people.join_next().await {
+        joined.unwrap();
+    }
+    tokio::time::sleep(Duration::from_secs(10)).await; // writes still under way
+    let state = table.state();
+    let counted =
+        table.events().iter().filter(|event| event.entry.type_name() == "CLARIFICATION_ANSWERED").count();
+    assert!(counted <= usize::try_from(QUESTIONS).unwrap(), "seed {seed}: a question was answered twice");
+    let told = told.lock().await;
+    for (id, payload) in told.iter() {
+        let asked = state.asked.iter().find(|asked| asked.interrupt.id == *id).unwrap();
+        let first = asked.answer.as_ref().and_then(|answer| answer.payload.as_ref());
+        assert_eq!(first, Some(payload), "seed {seed}: somebody was told of an answer that does not count");
+    }
+    let claimed = take_over(&table.process(0), key(), Settings::default(), false, None).await.unwrap();
+    match claimed {
+        Claim::Won(writer) => assert!(writer.opening().is_resumable() || counted == 3, "seed {seed}"),
+        Claim::Closed => assert!(counted < 3, "seed {seed}: nothing is left to wait for"),
+        other => panic!("seed {seed}: {other:?}"),
+    }
+    told.len() as u64
+}
+
+#[test]
+fn of_many_answers_one_counts_and_everybody_is_told_which() {
+    let mut told = 0;
+    for seed in 0..200 {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        told += runtime.block_on(race(seed));
+    }
+    let asked = u64::try_from(QUESTIONS).unwrap() * PEOPLE * 200;
+    assert!(told > asked / 2, "{told} of {asked} were told");
+}
