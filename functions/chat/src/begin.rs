@@ -177,7 +177,7 @@ impl Starting<'_> {
         let key = LogKey { tenant: self.principal.tenant, run: live };
         let Engine { storage, settings, .. } = self.engine;
         let tail = sequent_runlog::Storage::tail(storage, key).await.map_err(Problem::unavailable)?;
-        if tail.is_none_or(|tail| tail.leaves_closed()) {
+        if tail.is_none_or(|tail| tail.leaves_closed() && !tail.waits_for_people()) {
             // It ended in this moment, or a crash kept it from letting go.
             release_project(storage, key, new.project).await.map_err(problem)?;
             return Ok(None);

@@ -82,6 +82,7 @@ pub(crate) enum Status {
 #[utoipa::path(
     post,
     path = "/api/runs/{id}/resume",
+    operation_id = "resume_run",
     tag = "chat",
     params(("id" = RunId, Path, description = "The run.")),
     request_body = Resume,
@@ -168,9 +169,9 @@ async fn go_on(
             return accepted(engine, principal, run).await;
         }
         Err(Refused::Unknown(id)) => {
-            return Err(
-                Problem::not_found("The run has asked no such question.").with("interrupt_id", json!(id))
-            );
+            let at = replies.iter().position(|reply| reply.interrupt == id).unwrap_or_default();
+            let problem = Problem::invalid("The run has asked no such question.");
+            return Err(problem.at(&format!("/answers/{at}/interrupt_id"), "is no question of this run"));
         }
         Err(Refused::Ended) => {
             return Err(Problem::conflict("run_ended", "The run has ended without the answer."));

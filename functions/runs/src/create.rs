@@ -162,6 +162,13 @@ impl Creating<'_> {
     async fn attempt(&self) -> Result<Option<RunId>, Problem> {
         let Executions { storage, settings, .. } = self.executions;
         let new = self.start()?;
+        if !new.new_project && self.body.on_conflict == OnConflict::Enqueue {
+            // Behind whatever waits there already: a project that is free this instant may not be the caller's turn.
+            return match enqueue(storage, *settings, &new).await {
+                Ok(()) => Ok(Some(new.run)),
+                Err(error) => self.lost(error),
+            };
+        }
         match submit(storage, *settings, &new).await {
             Ok(Submitted::Accepted) => Ok(Some(new.run)),
             Ok(Submitted::Busy(live)) => self.resolve(&new, live).await,

@@ -5,6 +5,7 @@
 mod cancel;
 mod create;
 mod runs;
+mod steer;
 
 use axum::Router;
 use sequent_http::{Problem, axum::Extension, openapi, rate_limit::Class};
@@ -46,6 +47,7 @@ fn routed() -> OpenApiRouter<Executions> {
         .routes(routes!(runs::list))
         .routes(routes!(runs::get))
         .routes(routes!(cancel::cancel))
+        .routes(routes!(steer::steer))
 }
 
 /// What a caller is told when a run operation fails.

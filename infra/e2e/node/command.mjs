@@ -1,4 +1,5 @@
-// The command line both clients share: flags, or one job in JSON a line on standard input; one result in JSON a line.
+// The command line the clients share: flags, or one job in JSON a line on standard input; one result in JSON a line, in
+// the order of the jobs. Jobs are done side by side.
 
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -13,7 +14,7 @@ const COMMON = {
   jobs: { type: 'boolean' }, // read jobs from standard input
 };
 
-/// Runs `perform(job)` when `url` is the program that was started.
+/// Runs `perform(job)` for every job when `url` is the program that was started.
 export async function command(url, options, perform) {
   if (process.argv[1] !== fileURLToPath(url)) return;
   const { values: flags } = parseArgs({ options: { ...COMMON, ...options } });
@@ -24,18 +25,21 @@ export async function command(url, options, perform) {
     ...(cuts && { cuts: cuts.split(',').map(Number) }),
     ...(timeout && { timeout: Number(timeout) }),
   };
-  if (!jobs) return report(defaults, perform);
-  for await (const line of createInterface({ input: process.stdin })) {
-    if (line.trim()) await report({ ...defaults, ...JSON.parse(line) }, perform);
+  const running = [];
+  if (!jobs) running.push(outcome(defaults, perform));
+  else {
+    for await (const line of createInterface({ input: process.stdin })) {
+      if (line.trim()) running.push(outcome({ ...defaults, ...JSON.parse(line) }, perform));
+    }
   }
+  for (const result of running) process.stdout.write(`${JSON.stringify(await result)}\n`);
 }
 
-async function report(job, perform) {
+async function outcome(job, perform) {
   try {
-    const result = await perform(job);
-    process.stdout.write(`${JSON.stringify(result)}\n`);
+    return await perform(job);
   } catch (error) {
-    process.stdout.write(`${JSON.stringify({ failed: error.message })}\n`);
     process.exitCode = 1;
+    return { failed: error.message };
   }
 }

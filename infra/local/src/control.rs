@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -94,7 +94,14 @@ async fn invoke(function: &Arc<Function>, request: Request<Incoming>) -> Respons
         }
         _ => {}
     }
+    let whole = is_from_emulator(&parts.headers) && is_stream_batch(&event);
     let mut response = match function.invoke(event).await {
+        // MiniStack takes any answer to a stream's batch for success; to have the failed part again, fail it all.
+        Ok(Reply::Buffered(payload)) if whole && reports_failures(&payload) => {
+            let mut response = Response::new(full(payload));
+            *response.status_mut() = StatusCode::BAD_GATEWAY;
+            response
+        }
         Ok(Reply::Buffered(payload)) => Response::new(full(payload)),
         // Invoke does not stream: the caller gets everything at the end.
         Ok(Reply::Stream(mut stream)) => {
@@ -119,12 +126,27 @@ async fn invoke(function: &Arc<Function>, request: Request<Incoming>) -> Respons
 fn function_error(error: FunctionError, headers: &HeaderMap) -> Response<Body> {
     let mut response = Response::new(full(error.payload));
     response.headers_mut().insert("x-amz-function-error", HeaderValue::from_static("Unhandled"));
-    // MiniStack, which sends this header, knows failures by the status alone; without it a failed batch of queue
-    // messages would count as done.
-    if headers.contains_key("x-amzn-lambda-function-name") {
+    // MiniStack knows failures by the status alone; without it a failed batch of queue messages would count as done.
+    if is_from_emulator(headers) {
         *response.status_mut() = StatusCode::BAD_GATEWAY;
     }
     response
+}
+
+/// MiniStack alone sends this header.
+fn is_from_emulator(headers: &HeaderMap) -> bool {
+    headers.contains_key("x-amzn-lambda-function-name")
+}
+
+fn is_stream_batch(event: &[u8]) -> bool {
+    serde_json::from_slice::<Value>(event)
+        .is_ok_and(|event| event["Records"][0]["eventSource"] == "aws:dynamodb")
+}
+
+fn reports_failures(answer: &[u8]) -> bool {
+    serde_json::from_slice::<Value>(answer).is_ok_and(|answer| {
+        answer["batchItemFailures"].as_array().is_some_and(|failures| !failures.is_empty())
+    })
 }
 
 async fn invoke_streaming(function: &Arc<Function>, request: Request<Incoming>) -> Response<Body> {

@@ -95,8 +95,17 @@ fn package(template: &Template, stack: &str, functions: &[crate::template::Funct
     let mut document = template.document().clone();
     for resource in document["Resources"].as_object_mut().into_iter().flatten().map(|(_, resource)| resource)
     {
-        if resource["Type"] == "AWS::Serverless::Function" {
-            resource["Properties"]["CodeUri"] = json!(code);
+        match resource["Type"].as_str() {
+            Some("AWS::Serverless::Function") => resource["Properties"]["CodeUri"] = json!(code),
+            // MiniStack compares this number as it comes, and parameters come as text.
+            Some("AWS::Lambda::EventSourceMapping") => {
+                let declared = &resource["Properties"]["ScalingConfig"]["MaximumConcurrency"];
+                let most = template.resolve(declared).as_str().and_then(|text| text.parse::<u32>().ok());
+                if let Some(most) = most {
+                    resource["Properties"]["ScalingConfig"]["MaximumConcurrency"] = json!(most);
+                }
+            }
+            _ => {}
         }
     }
     for function in functions {

@@ -109,6 +109,11 @@ impl Template {
         &self.document
     }
 
+    /// The value with everything that parameters decide filled in.
+    pub fn resolve(&self, value: &Value) -> Value {
+        self.scope.resolve(value)
+    }
+
     /// Names of the declared parameters.
     pub fn parameters(&self) -> impl Iterator<Item = &str> {
         self.document["Parameters"].as_object().into_iter().flatten().map(|(name, _)| name.as_str())

@@ -17,6 +17,8 @@ use crate::{Ended, Engine, execute};
 const HEARTBEAT: Duration = Duration::from_secs(10);
 /// How long a reader's stream outlives the moment an owner in the same process must hand over.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How long a new run is left to whoever takes it from the queue.
+const PICK_UP: Duration = Duration::from_secs(2);
 /// Segments that may wait for a slow reader.
 const BACKLOG: usize = 64;
 
@@ -219,6 +221,9 @@ impl Live {
         let Engine { storage, settings, .. } = &self.engine;
         let run: Run = Runs::new(self.engine.store(), self.key.tenant).get(self.key.run).await?;
         if run.status == Status::Pending {
+            if Timestamp::now().since(run.created_at) < PICK_UP {
+                return Ok(None);
+            }
             return match begin_pending(storage, *settings, self.key, &run, Some(observer)).await? {
                 Begin::Owned(writer) => Ok(Some(writer)),
                 Begin::Wait | Begin::Closed => Ok(None),

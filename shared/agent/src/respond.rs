@@ -10,7 +10,7 @@ use sequent_run::Error;
 use tokio::time::Instant;
 
 use crate::{
-    conversation,
+    Engine, conversation,
     execute::{Ended, Execution, News, at},
     next::{Next, Purpose, next},
 };
@@ -32,7 +32,7 @@ impl Execution<'_> {
             Some(name) => name.parse::<ModelName>(),
             None => Ok(self.engine.models.default_model().clone()),
         };
-        let name = match name {
+        let mut name = match name {
             Ok(name) => name,
             Err(error) => return self.end(vec![self.error(error.code(), &error.public_message())]).await,
         };
@@ -45,7 +45,7 @@ impl Execution<'_> {
         let began = Instant::now();
         let left = Instant::now() + self.engine.bounds.time_left(&self.state, Timestamp::now());
         let context = Context { deadline: Some(left), request_id: Some(self.run.id.to_string()) };
-        let asking = Box::pin(self.engine.models.stream(request, context));
+        let asking = Box::pin(ask(self.engine, name.clone(), request, context));
         let mut open = Open::new();
         let mut counted = None;
         let left = tokio::select! {
@@ -53,7 +53,8 @@ impl Execution<'_> {
             news = self.news() => Left::News(news),
             () = at(self.hand_over) => Left::OutOfTime,
             asked = asking => match asked {
-                Ok(mut chunks) => {
+                Ok((answers, mut chunks)) => {
+                    name = answers;
                     let left = self.relay(&mut chunks, &mut open, left).await?;
                     counted = Some(chunks.usage());
                     left
@@ -174,6 +175,28 @@ impl Execution<'_> {
         );
         Body::UsageRecorded(usage)
     }
+}
+
+/// Asks the model, or those that stand in for it while it cannot answer. Gives who answers.
+async fn ask(
+    engine: &Engine,
+    name: ModelName,
+    request: Request,
+    context: Context,
+) -> Result<(ModelName, Chunks), sequent_model::Error> {
+    let candidates = engine.models.candidates(name);
+    let last = candidates.len() - 1;
+    for (n, model) in candidates.into_iter().enumerate() {
+        let request = Request { model: model.clone(), ..request.clone() };
+        match Box::pin(engine.models.stream(request, context.clone())).await {
+            Ok(chunks) => return Ok((model, chunks)),
+            Err(error) if n < last && error.retryable() => {
+                tracing::warn!(%model, %error, "the next model is asked");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    unreachable!("the last candidate's result is returned")
 }
 
 /// The response being written.

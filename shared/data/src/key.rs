@@ -142,6 +142,18 @@ pub fn api_keys(tenant: TenantId) -> Partition {
     Partition::table(format!("{tenant}#api-keys"))
 }
 
+/// An MCP server that a tenant uses, by the name it has there.
+#[must_use]
+pub fn mcp_server(tenant: TenantId, name: &str) -> Key {
+    Key::new(format!("{tenant}#mcp-servers"), name)
+}
+
+/// All MCP servers of a tenant, sorted by name.
+#[must_use]
+pub fn mcp_servers(tenant: TenantId) -> Partition {
+    Partition::table(format!("{tenant}#mcp-servers"))
+}
+
 /// An entry of the tenant's audit trail, sorted by time; `id` tells entries of one millisecond apart.
 #[must_use]
 pub fn audit(tenant: TenantId, at: Timestamp, id: impl Display) -> Key {
@@ -313,7 +325,7 @@ mod tests {
                 session(ten, UserId::from_bits(other), SessionId::from_bits(other)),
                 api_key(ten, ApiKeyId::from_bits(other)), run(ten, RunId::from_bits(other)),
                 message(ten, ProjectId::from_bits(other), RunId::from_bits(other), 1),
-                idempotency(ten, "op", &text), rate_limit(ten, "chat"),
+                idempotency(ten, "op", &text), rate_limit(ten, "chat"), mcp_server(ten, &text),
             ];
             for key in keys {
                 prop_assert!(key.pk().starts_with(&prefix));

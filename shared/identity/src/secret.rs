@@ -4,6 +4,7 @@
 //! is no first key to be created, and processes that start at the same moment cannot disagree on it. A key that stands
 //! in the secret by itself (`jwt_keys`, `csrf_key`, `cursor_key`) wins over the derived one.
 
+mod sealing;
 mod vault;
 
 use std::{fmt, sync::Arc};
@@ -14,6 +15,7 @@ use sequent_data::CursorKey;
 use sequent_domain::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
+pub use sealing::{SealError, SealingKey};
 pub use vault::Vault;
 
 use crate::signing::{self, KeyRing};
@@ -44,6 +46,7 @@ pub struct AppSecret {
     csrf: SecretString,
     origin: Option<SecretString>,
     cursor: CursorKey,
+    sealing: SealingKey,
 }
 
 /// The secret cannot be used. Carries none of its text.
@@ -70,6 +73,12 @@ impl AppSecret {
         &self.cursor
     }
 
+    /// The key that secrets of tenants are stored under.
+    #[must_use]
+    pub fn sealing(&self) -> &SealingKey {
+        &self.sealing
+    }
+
     /// The keys of the HTTP pipeline. `origin` is the CDN's secret where it is kept apart from this one.
     ///
     /// # Errors
@@ -92,6 +101,7 @@ impl TryFrom<Document> for AppSecret {
             csrf: document.csrf_key.clone().unwrap_or_else(|| derived(b"csrf tokens 1")),
             origin: document.origin_secret.clone(),
             cursor: CursorKey::new(document.cursor_key.clone().unwrap_or_else(|| derived(b"page cursors 1"))),
+            sealing: SealingKey::new(&derive(&root, b"sealed secrets 1")),
             ring: KeyRing::new(document.jwt_keys, &root)?,
         };
         secret.http(None)?; // a key that is none is found when the secret is read, not by the first write of a user

@@ -64,6 +64,12 @@ impl Client {
         &self.0.config.default_model
     }
 
+    /// `model`, and those to ask after it when it cannot answer.
+    pub fn candidates(&self, model: ModelName) -> Vec<ModelName> {
+        let others = self.0.config.fallbacks.iter().filter(|other| **other != model).cloned().collect::<Vec<_>>();
+        std::iter::once(model).chain(others).collect()
+    }
+
     /// Who answers to `model`.
     pub fn describe(&self, model: &ModelName) -> ModelInfo {
         let (provider, name) = model.split();

@@ -5,6 +5,7 @@
 //! | `OPENAI_API_KEY`, `OPENAI_BASE_URL` | OpenAI, or any server of its chat completions API; the address includes `/v1`. A local server needs no key. |
 //! | `ANTHROPIC_API_KEY`, `ANTHROPIC_BASE_URL` | Anthropic |
 //! | `DEFAULT_MODEL` | the model of requests that name none; else by which key is present; else `demo` |
+//! | `MODEL_FALLBACKS` | models to ask, in this order, when one cannot answer; separated by commas |
 //! | `DEMO_TOKENS_PER_SECOND` | pace of the demo, 0 for as fast as possible; 40 |
 //! | `MODEL_CONNECT_TIMEOUT_MS`, `MODEL_FIRST_TOKEN_TIMEOUT_MS`, `MODEL_IDLE_TIMEOUT_MS`, `MODEL_TOTAL_TIMEOUT_MS` | [`Timeouts`] |
 //! | `MODEL_MAX_ATTEMPTS` | attempts before the first chunk; 3 |
@@ -28,6 +29,8 @@ pub struct Config {
     pub anthropic: Option<Endpoint>,
     /// The model of requests that name none.
     pub default_model: ModelName,
+    /// Models asked, one after the other, while the one before cannot answer.
+    pub fallbacks: Vec<ModelName>,
     /// Pace of the demo; 0 is as fast as possible.
     pub demo_tokens_per_second: u32,
     /// How long to wait.
@@ -104,6 +107,9 @@ pub enum Error {
     /// Not a model's name.
     #[error("DEFAULT_MODEL is not a model's name")]
     Model,
+    /// Not a list of models' names.
+    #[error("MODEL_FALLBACKS is not a comma-separated list of models' names")]
+    Fallbacks,
     /// Not a table of prices.
     #[error("MODEL_PRICES is not a JSON object of prices: {0}")]
     Prices(String),
@@ -143,6 +149,7 @@ impl Config {
             openai: None,
             anthropic: None,
             default_model: ModelName::DEMO,
+            fallbacks: Vec::new(),
             demo_tokens_per_second: 40,
             timeouts: Timeouts::default(),
             retry: Policy::default(),
@@ -195,6 +202,10 @@ impl Config {
             None if anthropic.is_some() => ANTHROPIC_DEFAULT,
             None => ModelName::DEMO,
         };
+        let fallbacks = text("MODEL_FALLBACKS").unwrap_or_default();
+        let fallbacks = fallbacks.split(',').map(str::trim).filter(|name| !name.is_empty());
+        let fallbacks =
+            fallbacks.map(|name| name.parse().map_err(|_| Error::Fallbacks)).collect::<Result<_, _>>()?;
         let prices = match text("MODEL_PRICES") {
             Some(json) => price::Table::from_json(&json).map_err(|error| Error::Prices(error.to_string()))?,
             None => price::Table::default(),
@@ -205,6 +216,7 @@ impl Config {
             openai,
             anthropic,
             default_model,
+            fallbacks,
             demo_tokens_per_second: number("DEMO_TOKENS_PER_SECOND", 0)?
                 .unwrap_or(demo.demo_tokens_per_second),
             timeouts: Timeouts {

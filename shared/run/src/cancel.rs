@@ -3,10 +3,11 @@
 use sequent_domain::{RunId, TenantId, UserId};
 use sequent_event::{Body, CancelReason, Child, Event, Outcome, State};
 use sequent_runlog::{
-    Claim, Control, DynamoStorage, Finish, LogKey, Segment, Settings, Signals, Stopped, control, read_all, take_over,
+    Claim, Control, DynamoStorage, Finish, LogKey, Segment, Settings, Signals, Stopped, control, read_all,
+    take_over,
 };
 
-use crate::{Error, Runs, Status, closing_bodies, finish, start::release_project};
+use crate::{Error, Runs, Status, closing_bodies, finish, queue::wake_next, start::release_project};
 
 /// What became of a cancel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,6 +110,9 @@ pub async fn end_if_abandoned(
         if let Finish::Done(_) = finish(storage, &writer, key.tenant, &row, known, bodies).await? {
             // Whoever was about to begin it may have taken the project for it.
             release_project(storage, key, row.project_id).await?;
+            if row.parent_run_id.is_none() {
+                wake_next(storage.store(), key.tenant, row.project_id).await?;
+            }
             return Ok(Cancel::Done);
         }
     }

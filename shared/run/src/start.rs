@@ -1,24 +1,23 @@
 //! Starting a run: its log, its row, the user's message and the project's claim, in one transaction.
 
+mod rows;
+
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::AttributeValue as Value;
 use sequent_data::{Cancelled, Change, Item, Reason, Row, Transaction, key};
-use sequent_domain::{MessageId, ProjectId, RunId, TenantId, Timestamp, UserId};
+use sequent_domain::{MessageId, ProjectId, RunId, TenantId, UserId};
 use sequent_event::{Body, CancelReason, Configuration};
-use sequent_project::{Message, Name, Project, Role, Standing};
+use sequent_project::Project;
 use sequent_runlog::{
-    AppendError, Claim, Companions, DynamoStorage, LogKey, Segment, Settings, Storage, Unavailable, Writer,
-    create, open, take_over,
+    AppendError, Claim, DynamoStorage, LogKey, Segment, Settings, Storage, Unavailable, Writer, create, open,
+    take_over,
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::{
-    Cost, Error, Run, Status, Tokens, Work, cancel,
-    end::release,
-    queue::{marked, unanswered},
-};
+use crate::{Error, Run, Status, Work, cancel, end::release, queue::unanswered};
+use rows::{CLAIMS, FREE, PLACE, Rows, Turn, text};
 
 /// What to do when the project already has a live run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,12 +80,6 @@ pub enum Submitted {
     /// The project's live run; nothing was stored.
     Busy(RunId),
 }
-
-/// Order of the writes in a starting transaction; 0 is the segment.
-const PLACE: usize = 1;
-const CLAIMS: usize = 4;
-/// Messages a replaced run may have left; deleting a row that is not there does no harm.
-const REPLACED_MESSAGES: usize = 4;
 
 /// Starts the run and owns it.
 ///
@@ -246,10 +239,6 @@ pub async fn release_project(storage: &DynamoStorage, key: LogKey, project: Proj
     }
 }
 
-/// The project exists, is not being deleted, and no run answers in it.
-const FREE: &str = "(attribute_exists(pk) AND attribute_not_exists(deleting) \
-                    AND (attribute_not_exists(live_run_id) OR live_run_id = :none))";
-
 /// How the run begins: with what is said to it, and how it is to work where that is not the default.
 fn said(start: &Start, message_id: MessageId) -> Vec<Body> {
     let configuration = Configuration::from(start.work.clone());
@@ -282,145 +271,4 @@ fn refused(cancelled: Cancelled) -> Result<Started, Error> {
         Some(live) => Ok(Started::Busy(live)),
         None => Err(Error::NoProject),
     }
-}
-
-/// When a new run answers in its project.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Turn {
-    /// At once, by the process that starts it.
-    Now,
-    /// As soon as it is delivered: the project is taken for it.
-    Next,
-    /// After those before it.
-    Later,
-}
-
-/// The rows that come with a new run's first segment.
-struct Rows {
-    storage: DynamoStorage,
-    tenant: TenantId,
-    project: Project,
-    new_project: bool,
-    parent: Option<RunId>,
-    pending: Row,
-    leased: Row,
-    message: Row,
-    claims: Vec<Row>,
-    replaces: Option<RunId>,
-    id: RunId,
-}
-
-impl Rows {
-    fn new(
-        storage: &DynamoStorage,
-        settings: Settings,
-        start: &Start,
-        message_id: MessageId,
-        now: Timestamp,
-    ) -> Result<Self, Error> {
-        let project = Project {
-            id: start.project,
-            name: Name::from_message(&start.content),
-            user_id: start.user,
-            created_at: now,
-            updated_at: now,
-            live_run_id: Some(start.run),
-        };
-        let pending = Run {
-            id: start.run,
-            project_id: start.project,
-            user_id: start.user,
-            parent_run_id: start.parent,
-            status: Status::Pending,
-            model: start.model.clone(),
-            work: start.work.clone(),
-            interrupts: Vec::new(),
-            usage: Tokens::default(),
-            cost: Cost::default(),
-            error: None,
-            created_at: now,
-            started_at: None,
-            completed_at: None,
-        };
-        let running = Run { status: Status::Running, started_at: Some(now), ..pending.clone() };
-        let key = key::run(start.tenant, start.run);
-        let index = || key::run_of_user(start.tenant, start.user, start.run);
-        let message = Message {
-            id: message_id,
-            project_id: start.project,
-            run_id: start.run,
-            role: Role::User,
-            content: start.content.clone(),
-            status: Standing::Complete,
-            created_at: now,
-        };
-        let until = now + settings.lease;
-        Ok(Self {
-            storage: storage.clone(),
-            tenant: start.tenant,
-            project,
-            new_project: start.new_project,
-            parent: start.parent,
-            pending: marked(Row::new(&key, &pending)?.gsi1(index()), start.run, now),
-            leased: DynamoStorage::leased(Row::new(&key, &running)?.gsi1(index()), start.run, until),
-            message: Row::new(&key::message(start.tenant, start.project, start.run, 0), &message)?,
-            claims: start.claims.clone(),
-            replaces: start.replaces,
-            id: start.run,
-        })
-    }
-
-    fn companions(self, turn: Turn) -> Companions {
-        Arc::new(move |transaction| {
-            let store = self.storage.store();
-            let run = if turn == Turn::Now { self.leased.clone() } else { self.pending.clone() };
-            match self.parent {
-                // A child works in its parent's project without answering in it: it neither takes the project nor
-                // says anything there.
-                Some(parent) => transaction.require(store, &key::run(self.tenant, parent)).insert(store, run),
-                None => {
-                    let transaction = self.take_place(transaction, turn).insert(store, run);
-                    self.with_claims(transaction.put(store, self.message.clone()))
-                }
-            }
-        })
-    }
-
-    fn take_place(&self, transaction: Transaction, turn: Turn) -> Transaction {
-        let store = self.storage.store();
-        let key = key::project(self.tenant, self.project.id);
-        if self.new_project {
-            let row = Row::new(&key, &self.project).expect("a project serialises to a map");
-            return transaction.insert(store, row);
-        }
-        if turn == Turn::Later {
-            return transaction.require(store, &key);
-        }
-        let claim = Change {
-            update: "SET live_run_id = :run, updated_at = :now".to_owned(),
-            condition: Some(FREE.to_owned()),
-            values: vec![
-                (":run", text(self.id)),
-                (":now", text(self.project.updated_at)),
-                (":none", Value::Null(true)),
-            ],
-            ..Change::default()
-        };
-        transaction.update(store, &key, claim)
-    }
-
-    fn with_claims(&self, transaction: Transaction) -> Transaction {
-        debug_assert_eq!(transaction.len(), CLAIMS, "the claims' place in the transaction is fixed");
-        let store = self.storage.store();
-        let claims = self.claims.iter().cloned();
-        let transaction = claims.fold(transaction, |transaction, row| transaction.insert(store, row));
-        let gone = self.replaces.iter().flat_map(|run| (0..REPLACED_MESSAGES).map(move |n| (*run, n)));
-        gone.fold(transaction, |transaction, (run, ordinal)| {
-            transaction.delete(store, &key::message(self.tenant, self.project.id, run, ordinal))
-        })
-    }
-}
-
-fn text(value: impl std::fmt::Display) -> Value {
-    Value::S(value.to_string())
 }

@@ -192,6 +192,8 @@ impl Storage for DynamoStorage {
                 change.update.push_str(", started_at = :now");
                 change.values.push((":now", Value::S(at.to_string())));
             }
+            // Delivered: what changes from now on is no reason to deliver it.
+            change.update.push_str(" REMOVE queued_at");
             transaction.update(&store, &key::run(key.tenant, key.run), change)
         }))
     }

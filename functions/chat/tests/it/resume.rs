@@ -81,7 +81,7 @@ async fn an_answer_must_fit_its_question() {
         assert_eq!(refused.json()["errors"][0]["pointer"], at, "{}", refused.text());
     }
     let unknown = resume(&run, "int_01K9Z3T8Q4V7M2N5B6C8D9E0F1", &json!("a")).send(&app).await;
-    assert_eq!(unknown.status, StatusCode::NOT_FOUND);
+    assert_eq!(unknown.json()["errors"][0]["pointer"], "#/answers/0/interrupt_id");
     let stranger = Event::new("POST", &format!("/api/runs/{run}/resume"))
         .bearer("other")
         .header("x-origin-verify", ORIGIN)

@@ -200,7 +200,7 @@ async fn every_golden_event_is_answered_as_its_name_says() {
             "not-through-cloudfront" => &[403],
             "preflight" => &[200, 204],
             "send-no-content-type" => &[415],
-            "send-new-project" | "send-base64" => &[200],
+            "send-new-project" | "send-base64" | "agent-chat" => &[200],
             "run-events-bad-last-event-id" => &[400],
             // Their cookie is that of HTTPS, which a plain HTTP origin does not take.
             "project-stream" | "run-events-resume" | "ai-sdk-send" => &[401],

@@ -22,6 +22,7 @@ fn expected(name: &str) -> (u16, &'static str) {
         "runs-create" => (202, ""),
         "runs-create-in-project" => (404, "not_found"), // it is somebody else's
         "runs-create-no-input" => (422, "validation_failed"),
+        "runs-steer" => (409, "run_closed"), // as above
         "runs-get-malformed-id" => (404, "not_found"),
         "runs-list-forged-cursor" => (400, "invalid_cursor"),
         "runs-list-limit-zero" => (400, "invalid_query"),

@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
+import { cutEverywhere } from '../every-byte.mjs';
 import { follow } from '../sse-client.mjs';
 import { converse } from '../ui-client.mjs';
 import { closed, named } from '../replay/fixtures.mjs';
@@ -92,6 +93,26 @@ test('workflow: asks for the chunks it has not got, counting them', async t => {
   assert.equal(resumed.length, 2);
   assert.ok(resumed.every(({ path }) => path === `/api/chat/${fixture.run}/stream`));
   assert.ok(resumed.every(({ search }) => /^\?startIndex=[1-9]/.test(search)));
+});
+
+test('a recorded run is read whole, wherever it is cut, and each question asked once', async t => {
+  t.mock.method(console, 'error', () => {});
+  const fixture = named('representative');
+  const { base, requests } = await serve(fixture, t);
+  const job = { base, token, run: fixture.run, recorded: true };
+  const { bytes } = await cutEverywhere({ ...job, client: 'native', cuts: [] });
+  requests.length = 0;
+  const cuts = Array.from({ length: Math.floor(bytes / 17) }, (_, n) => 17 * n + 1); // several in each frame
+  const { questions, shown } = await cutEverywhere({ ...job, client: 'native', cuts });
+  assert.deepEqual(shown.events.map(({ data }) => data), fixture.events);
+  assert.equal(shown.after_end, 204);
+  assert.equal(questions, fixture.events.length + 1, 'from the start, and behind every event');
+  assert.equal(requests.length, questions);
+  for (const client of ['5', '6', '7', 'workflow']) {
+    const result = await cutEverywhere({ ...job, client, cuts: [1, 150, 151, 152] });
+    assert.equal(result.cuts, 4);
+    assert.equal(result.shown.text, fixture.answer_text, client);
+  }
 });
 
 test('the programs print one result a line', async t => {

@@ -1,110 +1,160 @@
 //! Connections break anywhere, and every reader still ends with the whole log.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use crate::interleaved;
 use crate::system::{Caller, System, is_terminal, scaled};
 use futures::{StreamExt, stream};
 use reqwest::Response;
 use serde_json::{Value, json};
 
-/// Read while it is written, with a connection for every event.
-const LIVE: &str = "/demo tokens=60 rate=28";
-/// Without lingering and slower than a write, most tokens are events of their own: well over 200 in all.
-const LONG: &str = "/demo tokens=400 rate=28";
+/// Without lingering, tokens that come slower than a write takes are events of their own.
 const UNHURRIED: [(&str, &str); 2] = [("LINGER_MIN_MS", "0"), ("LINGER_MAX_MS", "0")];
+/// Requests at once.
+const AT_ONCE: usize = 4;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stream_cut_anywhere_continues_without_a_gap() {
+async fn a_live_stream_cut_behind_every_frame_continues_without_a_gap() {
     let system = System::start(&UNHURRIED).await;
-    let caller = system.sign_up("cut@example.com").await;
-
-    // Live: a new connection for every single event.
-    let sent = caller.send(&json!({"message": {"content": LIVE}})).await;
-    let run = sent.headers()["x-run-id"].to_str().unwrap().to_owned();
-    let mut heard = Vec::new();
-    heard.extend(frames(&up_to(sent, Cut::Event).await));
-    let mut cuts = 0;
-    while !heard.last().is_some_and(is_terminal) {
-        let bytes = up_to(events(&caller, &run, seq(&heard)).await, Cut::Event).await;
-        heard.extend(frames(&bytes).into_iter().take(1));
-        cuts += 1;
-    }
-    let log = caller.log(&run).await;
-    assert_eq!(heard, log, "cut behind every event of a live run");
-
-    let sent = caller.send(&json!({"message": {"content": LONG}})).await;
-    let run = sent.headers()["x-run-id"].to_str().unwrap().to_owned();
-    let log = frames(&up_to(sent, Cut::Never).await);
-    assert_eq!(log, caller.log(&run).await);
-    assert!(log.len() >= 200, "only {} events", log.len());
-
-    // Replayed: behind every byte, then the rest from the last complete event on.
-    let whole = up_to(events(&caller, &run, 0).await, Cut::Never).await;
-    assert_eq!(frames(&whole), log);
-    let checks = places(&whole).into_iter().map(|at| {
-        let (caller, run, whole, log) = (&caller, &run, &whole, &log);
-        async move {
-            let first = up_to(events(caller, run, 0).await, Cut::Byte(at)).await;
-            assert_eq!(first, whole[..at], "a replay has the same bytes");
-            let mut heard = frames(&first);
-            if !heard.last().is_some_and(is_terminal) {
-                heard.extend(frames(&up_to(events(caller, run, seq(&heard)).await, Cut::Never).await));
-            }
-            assert_eq!(&heard, log, "cut behind byte {at}");
-        }
-    });
-    let bytes = stream::iter(checks).buffer_unordered(4).count().await;
-    println!("{cuts} live cuts, {bytes} cuts in {} bytes, {} events", whole.len(), log.len());
+    let caller = system.sign_up("live@example.com").await;
+    let (native, ai_sdk) = futures::join!(
+        cut_behind_every_frame(Protocol::Native, &caller),
+        cut_behind_every_frame(Protocol::AiSdk, &caller),
+    );
+    assert_eq!(parsed(&native.frames), caller.log(&native.run).await);
+    let replayed = frames(&up_to(ai_sdk.resume(&caller, 0).await, Cut::Never).await);
+    assert_eq!(ai_sdk.frames, replayed);
+    let (events, chunks) = (native.frames.len(), ai_sdk.frames.len());
+    println!("{events} connections for as many events, {chunks} for as many chunks");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_ai_sdk_stream_cut_anywhere_continues_at_its_chunk() {
-    let system = System::start(&UNHURRIED).await;
+async fn a_stream_cut_at_any_byte_continues_without_a_gap() {
+    let system = interleaved::system().await;
+    let caller = system.sign_up("bytes@example.com").await;
+    let long = uncut(Protocol::Native, &caller, "Go on.").await;
+    let log = caller.log(&long.run).await;
+    assert_eq!(parsed(&long.frames), log);
+    assert!(log.last().is_some_and(is_terminal));
+    let seqs: Vec<u64> = log.iter().map(|event| event["seq"].as_u64().unwrap()).collect();
+    assert_eq!(seqs, (1..=log.len() as u64).collect::<Vec<_>>(), "the cursor is the number of events");
+    println!("{}", cut_at_every_byte(&caller, &long).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_ai_sdk_stream_cut_at_any_byte_continues_at_its_chunk() {
+    let system = interleaved::system().await;
     let caller = system.sign_up("chunks@example.com").await;
-    let sent = submit(&caller, "live", LIVE).await;
-    let run = sent.headers()["x-workflow-run-id"].to_str().unwrap().to_owned();
+    let long = uncut(Protocol::AiSdk, &caller, "Go on.").await;
+    println!("{}", cut_at_every_byte(&caller, &long).await);
+}
 
-    // Live: a new connection for every chunk.
-    let mut live = chunks(&up_to(sent, Cut::Event).await);
-    while live.last().is_none_or(|chunk| chunk != "[DONE]") {
-        let bytes = up_to(resumed(&caller, &run, live.len()).await, Cut::Event).await;
-        live.extend(chunks(&bytes).into_iter().take(1));
+/// A stream that can be resumed behind each of its frames.
+#[derive(Clone, Copy)]
+enum Protocol {
+    Native,
+    AiSdk,
+}
+
+/// A run, and the data of the frames that its readers get.
+struct Streamed {
+    protocol: Protocol,
+    run: String,
+    frames: Vec<String>,
+}
+
+impl Protocol {
+    async fn send(self, caller: &Caller, message: &str) -> (String, Response) {
+        let (path, header, body) = match self {
+            Self::Native => ("/api/chat/send", "x-run-id", json!({"message": {"content": message}})),
+            Self::AiSdk => {
+                let parts = json!([{"type": "text", "text": message}]);
+                let body =
+                    json!({"id": message.len().to_string(), "messages": [{"role": "user", "parts": parts}]});
+                ("/api/chat", "x-workflow-run-id", body)
+            }
+        };
+        let sent = caller.request("POST", path).json(&body).send().await.unwrap();
+        assert_eq!(sent.status(), 200);
+        (sent.headers()[header].to_str().unwrap().to_owned(), sent)
     }
-    let replayed = chunks(&up_to(resumed(&caller, &run, 0).await, Cut::Never).await);
-    assert_eq!(live, replayed, "cut behind every chunk of a live run");
 
-    let sent = submit(&caller, "long", LONG).await;
-    let run = sent.headers()["x-workflow-run-id"].to_str().unwrap().to_owned();
-    let all = chunks(&up_to(sent, Cut::Never).await);
-    let whole = up_to(resumed(&caller, &run, 0).await, Cut::Never).await;
-    assert_eq!(chunks(&whole), all, "live and replay are the same");
-    assert!(all.len() >= 200, "only {} chunks", all.len());
+    fn ends_with(self, data: &str) -> bool {
+        match self {
+            Self::Native => is_terminal(&serde_json::from_str(data).unwrap()),
+            Self::AiSdk => data == "[DONE]",
+        }
+    }
+}
 
-    let checks = places(&whole).into_iter().map(|at| {
-        let (caller, run, whole, all) = (&caller, &run, &whole, &all);
+impl Streamed {
+    /// The stream behind its first `have` frames. Their number is the cursor of both protocols.
+    async fn resume(&self, caller: &Caller, have: usize) -> Response {
+        let run = &self.run;
+        let request = match self.protocol {
+            Protocol::Native => {
+                let request = caller.request("GET", &format!("/api/runs/{run}/events"));
+                request.header("last-event-id", have.to_string())
+            }
+            Protocol::AiSdk => caller.request("GET", &format!("/api/chat/{run}/stream?startIndex={have}")),
+        };
+        request.send().await.unwrap()
+    }
+}
+
+async fn uncut(protocol: Protocol, caller: &Caller, message: &str) -> Streamed {
+    let (run, sent) = protocol.send(caller, message).await;
+    Streamed { protocol, run, frames: frames(&up_to(sent, Cut::Never).await) }
+}
+
+/// A new connection for every single frame of a live run. How many tokens share a frame depends on the machine, so the
+/// run has no end of its own: it is cancelled when it is long enough.
+async fn cut_behind_every_frame(protocol: Protocol, caller: &Caller) -> Streamed {
+    let enough = scaled(50, 200);
+    let (run, sent) = protocol.send(caller, "/demo tokens=100000 rate=28").await;
+    let first = frames(&up_to(sent, Cut::Event).await).into_iter().take(1).collect();
+    let mut live = Streamed { protocol, run, frames: first };
+    while !live.frames.last().is_some_and(|data| protocol.ends_with(data)) {
+        let bytes = up_to(live.resume(caller, live.frames.len()).await, Cut::Event).await;
+        live.frames.extend(frames(&bytes).into_iter().take(1));
+        if live.frames.len() == enough {
+            let cancel = caller.request("POST", &format!("/api/runs/{}/cancel", live.run));
+            assert!(cancel.send().await.unwrap().status().is_success());
+        }
+    }
+    assert!(live.frames.len() > enough, "over before it was cancelled");
+    live
+}
+
+/// Cuts a replay behind every byte and resumes behind every frame; in a short test, behind some of them.
+///
+/// What a reader has at a cut is the whole frames before it, so cuts inside one frame resume with the same request. Its
+/// answer is read once for all of them. Returns what was done.
+async fn cut_at_every_byte(caller: &Caller, long: &Streamed) -> String {
+    let all = &long.frames;
+    let events = caller.log(&long.run).await.len();
+    assert!(events >= 200, "only {events} events");
+    let whole = up_to(long.resume(caller, 0).await, Cut::Never).await;
+    assert_eq!(&frames(&whole), all, "live and replay are the same");
+
+    let rests = (1..all.len()).step_by(scaled(23, 1)).map(|have| async move {
+        let rest = up_to(long.resume(caller, have).await, Cut::Never).await;
+        assert_eq!(frames(&rest), all[have..], "resumed behind {have} frames");
+    });
+    let resumed = stream::iter(rests).buffer_unordered(AT_ONCE).count().await;
+
+    let began = Instant::now();
+    let cuts = (1..whole.len()).step_by(scaled(797, 1)).map(|at| {
+        let whole = &whole;
         async move {
-            let first = up_to(resumed(caller, run, 0).await, Cut::Byte(at)).await;
+            let first = up_to(long.resume(caller, 0).await, Cut::Byte(at)).await;
             assert_eq!(first, whole[..at], "a replay has the same bytes");
-            let mut seen = chunks(&first);
-            seen.extend(chunks(&up_to(resumed(caller, run, seen.len()).await, Cut::Never).await));
-            assert_eq!(&seen, all, "cut behind byte {at}");
         }
     });
-    let bytes = stream::iter(checks).buffer_unordered(4).count().await;
-    println!("{bytes} cuts in {} bytes, {} chunks", whole.len(), all.len());
-}
-
-/// Where to cut a replay: behind every byte, or in a short test some of them.
-fn places(whole: &[u8]) -> Vec<usize> {
-    (1..whole.len()).step_by(scaled(997, 1)).collect()
-}
-
-async fn submit(caller: &Caller, chat: &str, message: &str) -> Response {
-    let parts = json!([{"type": "text", "text": message}]);
-    let body = json!({"id": chat, "messages": [{"role": "user", "parts": parts}]});
-    let sent = caller.request("POST", "/api/chat").json(&body).send().await.unwrap();
-    assert_eq!(sent.status(), 200);
-    sent
+    let cuts = stream::iter(cuts).buffer_unordered(AT_ONCE).count().await;
+    let rate = cuts as f64 / began.elapsed().as_secs_f64();
+    let (bytes, frames) = (whole.len(), all.len());
+    format!("{cuts} cuts in {bytes} bytes, {rate:.0} a second; resumed behind {resumed} of {frames} frames")
 }
 
 /// Where a reader drops its connection.
@@ -136,17 +186,8 @@ async fn up_to(response: Response, cut: Cut) -> Vec<u8> {
     }
 }
 
-async fn events(caller: &Caller, run: &str, after: u64) -> Response {
-    let request = caller.request("GET", &format!("/api/runs/{run}/events"));
-    request.header("last-event-id", after.to_string()).send().await.unwrap()
-}
-
-async fn resumed(caller: &Caller, run: &str, skip: usize) -> Response {
-    caller.request("GET", &format!("/api/chat/{run}/stream?startIndex={skip}")).send().await.unwrap()
-}
-
 /// The data of every complete frame; a comment has none.
-fn chunks(text: &[u8]) -> Vec<String> {
+fn frames(text: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(text);
     let whole = text.rfind("\n\n").map_or("", |end| &text[..end]);
     let data =
@@ -154,10 +195,6 @@ fn chunks(text: &[u8]) -> Vec<String> {
     data.map(str::to_owned).collect()
 }
 
-fn frames(text: &[u8]) -> Vec<Value> {
-    chunks(text).iter().map(|data| serde_json::from_str(data).unwrap()).collect()
-}
-
-fn seq(heard: &[Value]) -> u64 {
-    heard.last().map_or(0, |event| event["seq"].as_u64().unwrap())
+fn parsed(frames: &[String]) -> Vec<Value> {
+    frames.iter().map(|data| serde_json::from_str(data).unwrap()).collect()
 }

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use crate::once::all;
 use crate::system::{Caller, System, answer, hear, is_terminal, scaled};
 use futures::{StreamExt, stream};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
-/// For every run an owner is killed at a random moment, with SIGKILL; one client per run reconnects until the end.
+/// Every run loses its owner at a random moment, by SIGKILL; one client per run reconnects until the end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_run_is_continued_and_its_reader_misses_nothing() {
     let system = System::start(&[("LEASE_MS", "900"), ("LEASE_RENEW_MS", "250")]).await;
@@ -20,16 +22,57 @@ async fn a_killed_run_is_continued_and_its_reader_misses_nothing() {
     let seed = fastrand::u64(..);
     println!("seed {seed}, {runs} runs");
     let mut random = fastrand::Rng::with_seed(seed);
-    let kills: Vec<Duration> = (0..runs).map(|_| Duration::from_millis(random.u64(..1000))).collect();
-    let runs_of = kills.iter().map(|after| one(&system, &caller, message, &expected, *after));
-    let logs: Vec<Vec<Value>> = stream::iter(runs_of).buffer_unordered(4).collect().await;
-    let epochs = logs.iter().map(|log| log.iter().filter_map(|event| event["epoch"].as_u64()).max());
-    let taken_over = epochs.filter(|epoch| *epoch > Some(1)).count();
-    println!("{taken_over} of {runs} runs were taken over");
-    assert!(taken_over > 0, "no kill hit a run in flight");
+    let pauses: Vec<Duration> = (0..runs).map(|_| Duration::from_millis(random.u64(20..400))).collect();
+    let killed = pauses.iter().map(|pause| killed(&system, &caller, message, &expected, *pause));
+    let survived: Vec<usize> = stream::iter(killed).buffer_unordered(4).collect().await;
+    println!("all taken over, beside {} runs that no kill hit", survived.iter().sum::<usize>());
 }
 
-/// Kills one of the processes that work on a run at that moment: one kill for each run, on average.
+/// A client that got no headers cannot know whether there is a run. It sends again with the same key, and there is one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_send_killed_before_its_headers_and_made_again_runs_once() {
+    let system = System::start(&[("LEASE_MS", "900"), ("LEASE_RENEW_MS", "250")]).await;
+    let caller = system.sign_up("again@example.com").await;
+    let body = json!({"message": {"content": "/demo tokens=12 rate=60"}});
+    let expected = answer(&hear(caller.send(&body).await).await.events);
+
+    let sends = scaled(12, 200);
+    let seed = fastrand::u64(..);
+    println!("seed {seed}, {sends} sends");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let (mut unanswered, mut stored) = (0, 0);
+    for number in 0..sends {
+        let send = || {
+            let request = caller.request("POST", "/api/chat/send").json(&body);
+            request.header("idempotency-key", format!("send-{number}")).send()
+        };
+        let after = Duration::from_millis(random.u64(..25));
+        let (first, ()) = tokio::join!(send(), kill(&system, after));
+        let lost = !first.is_ok_and(|response| response.status() == 200);
+        let again = async {
+            loop {
+                match send().await {
+                    Ok(response) if response.status() == 200 => return response,
+                    Ok(response) => assert!(response.status().is_server_error(), "{response:?}"),
+                    Err(_) => {}
+                }
+            }
+        };
+        let again = timeout(Duration::from_secs(30), again).await.expect("a retry is answered");
+        let attached = again.headers().contains_key("idempotency-replayed");
+        unanswered += usize::from(lost);
+        stored += usize::from(lost && attached);
+        let run = again.headers()["x-run-id"].to_str().unwrap().to_owned();
+        let heard = caller.follow(&run, hear(again).await.events, Duration::from_secs(60)).await;
+        complete(&caller, &run, heard, &expected).await;
+        assert_eq!(all(&caller, "/api/runs").await.len(), number + 2, "one run per send");
+    }
+    assert_eq!(all(&caller, "/api/projects").await.len(), sends + 1, "one conversation per send");
+    println!("{unanswered} of {sends} had no answer, {stored} of them had stored their run");
+    assert!(unanswered > 0, "no kill came before the headers");
+}
+
+/// Kills one of the processes that work on a run at that moment.
 async fn kill(system: &System, after: Duration) {
     tokio::time::sleep(after).await;
     let instances = system.stack.instances();
@@ -40,8 +83,19 @@ async fn kill(system: &System, after: Duration) {
     }
 }
 
-/// Sends, follows through every cut, and holds what was heard against the log.
-async fn one(system: &System, caller: &Caller, message: &str, expected: &str, after: Duration) -> Vec<Value> {
+/// Runs until another process had to take a run over; how many ended before a kill hit them.
+async fn killed(system: &System, caller: &Caller, message: &str, expected: &str, pause: Duration) -> usize {
+    for survived in 0..20 {
+        let log = one(system, caller, message, expected, pause).await;
+        if log.iter().filter_map(|event| event["epoch"].as_u64()).max() > Some(1) {
+            return survived;
+        }
+    }
+    panic!("no kill hits a run in flight");
+}
+
+/// Sends, kills until the answer breaks off, and follows through every cut.
+async fn one(system: &System, caller: &Caller, message: &str, expected: &str, pause: Duration) -> Vec<Value> {
     let sent = loop {
         // Killed before the run was stored, the request fails as a whole and is made again.
         let response = caller.send(&json!({"message": {"content": message}})).await;
@@ -50,9 +104,20 @@ async fn one(system: &System, caller: &Caller, message: &str, expected: &str, af
         }
     };
     let run = sent.headers()["x-run-id"].to_str().unwrap().to_owned();
-    let (heard, ()) = tokio::join!(hear(sent), kill(system, after));
+    let mut reading = std::pin::pin!(hear(sent));
+    let heard = loop {
+        tokio::select! {
+            heard = &mut reading => break heard,
+            () = kill(system, pause) => {}
+        }
+    };
     let heard = caller.follow(&run, heard.events, Duration::from_secs(60)).await;
-    let log = caller.log(&run).await;
+    complete(caller, &run, heard, expected).await
+}
+
+/// Holds what was heard against the log, and the log against everything that repeats it.
+async fn complete(caller: &Caller, run: &str, heard: Vec<Value>, expected: &str) -> Vec<Value> {
+    let log = caller.log(run).await;
     assert_eq!(heard, log, "{run}: what was heard is the log");
     let seqs: Vec<u64> = log.iter().map(|event| event["seq"].as_u64().unwrap()).collect();
     assert_eq!(seqs, (1..=log.len() as u64).collect::<Vec<_>>(), "{run}: no gap, no duplicate");

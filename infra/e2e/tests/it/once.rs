@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::system::{System, answer, hear, scaled};
+use crate::system::{Caller, System, answer, hear, scaled};
 use futures::future::join_all;
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cancel_takes_effect_within_a_second_and_keeps_what_was_said() {
@@ -36,7 +36,7 @@ async fn concurrent_requests_with_one_key_have_one_effect() {
     let caller = system.sign_up("once@example.com").await;
     let keys = scaled(3, 100);
     for key in 0..keys {
-        let body = json!({"message": {"content": format!("/demo tokens=2 rate=0 {key}")}});
+        let body = json!({"message": {"content": format!("{key}\n/demo tokens=2 rate=0")}});
         let requests = (0..50).map(|_| async {
             let request =
                 caller.request("POST", "/api/chat/send").header("idempotency-key", format!("key-{key}"));
@@ -50,15 +50,21 @@ async fn concurrent_requests_with_one_key_have_one_effect() {
         runs.dedup();
         assert_eq!(runs.len(), 1, "key {key}: {answers:?}");
     }
-    let mut projects = 0;
-    let mut cursor = String::new();
+    let runs = all(&caller, "/api/runs").await;
+    assert!(runs.iter().all(|run| run["status"] == "success"), "{runs:?}");
+    assert_eq!(runs.len(), keys, "one run per key");
+    assert_eq!(all(&caller, "/api/projects").await.len(), keys, "in one conversation");
+}
+
+/// Everything a list holds, page by page.
+pub(crate) async fn all(caller: &Caller, path: &str) -> Vec<Value> {
+    let (mut items, mut cursor) = (Vec::new(), String::new());
     loop {
-        let page = caller.get(&format!("/api/projects?limit=100{cursor}")).await;
-        projects += page["items"].as_array().unwrap().len();
+        let page = caller.get(&format!("{path}?limit=100{cursor}")).await;
+        items.extend(page["items"].as_array().unwrap_or_else(|| panic!("{page}")).clone());
         match page["next_cursor"].as_str() {
             Some(next) => cursor = format!("&cursor={next}"),
-            None => break,
+            None => return items,
         }
     }
-    assert_eq!(projects, keys, "one conversation per key");
 }

@@ -194,3 +194,30 @@ async fn a_failing_model_ends_the_run_with_its_reason_and_the_partial_answer() {
     assert_eq!(messages[1].status, Standing::Partial);
     assert_eq!(bench.projects().get(project).await.unwrap().live_run_id, None);
 }
+
+#[tokio::test]
+async fn what_a_person_says_meanwhile_is_answered_before_the_run_ends() {
+    let bench = Bench::new().await;
+    let asking = bench.asking(bench.project().await.id, "/demo tokens=30 rate=60");
+    let writer = bench.owned(&asking).await;
+    let (engine, key) = (bench.engine.clone(), bench.key(asking.run));
+    let running = tokio::spawn(async move { execute(&engine, key, *writer, None).await });
+    while bench.state(asking.run).await.open.is_none() {}
+    let id = sequent_domain::MessageId::new();
+    let said = Body::UserMessage {
+        message_id: id,
+        content: "And in short?".into(),
+        by: Some(bench.user),
+        model: None,
+    };
+    let stored = sequent_runlog::control(&bench.engine.storage, key, said).await.unwrap();
+    assert!(matches!(stored, sequent_runlog::Control::Appended(_)), "{stored:?}");
+    assert_eq!(running.await.unwrap().unwrap(), Ended::Closed);
+    let state = bench.state(asking.run).await;
+    assert_eq!((state.model_calls, state.told), (2, 2));
+    assert!(state.answers[1].text.contains("And in short?"), "the demo quotes what it was told last");
+    let messages = bench.projects().latest_messages(asking.project, 10).await.unwrap();
+    let roles: Vec<Role> = messages.iter().map(|message| message.role).collect();
+    assert_eq!(roles, [Role::User, Role::User, Role::Assistant]);
+    assert_eq!(messages[2].content, state.answers[1].text);
+}

@@ -1,0 +1,223 @@
+//! One of everything that a tenant can have.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::{Call, Person};
+
+/// Crockford's alphabet, in which ids are written.
+const CROCKFORD: &[u8] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+const ULID: usize = 26;
+
+/// Ids, cursors and keys of one tenant.
+#[derive(Debug, Clone)]
+pub(crate) struct Belongings {
+    pub(crate) email: String,
+    /// A project that has been answered in.
+    pub(crate) project: String,
+    /// The run that did.
+    pub(crate) run: String,
+    /// A project that is being answered in, and stays so for as long as a test takes.
+    pub(crate) live_project: String,
+    /// The run that does.
+    pub(crate) live_run: String,
+    /// What an AI SDK client calls that project.
+    pub(crate) chat: String,
+    /// A session beside the one of the access token.
+    pub(crate) session: String,
+    /// An API key.
+    pub(crate) api_key: String,
+    /// An `Idempotency-Key` that has been used with every route that takes one.
+    pub(crate) idempotency_key: String,
+    pub(crate) cursors: Cursors,
+    /// A project of whoever makes the call.
+    pub(crate) home: String,
+    /// Text that is in the tenant's messages and names, and nowhere else.
+    word: String,
+}
+
+/// The second page of each list.
+#[derive(Debug, Clone)]
+pub(crate) struct Cursors {
+    pub(crate) projects: String,
+    pub(crate) messages: String,
+    pub(crate) runs: String,
+    pub(crate) my_runs: String,
+    pub(crate) sessions: String,
+    pub(crate) api_keys: String,
+}
+
+impl Belongings {
+    /// Makes one of everything.
+    pub(crate) async fn of(person: &Person) -> Self {
+        let word = format!("heron{:016x}", fastrand::u64(..));
+        let said = json!({"message": {"content": format!("{word}\n/demo tokens=3 rate=0")}});
+        let sent = person.post(Call::to("/api/chat/send").body(said)).await;
+        assert!(sent.body.contains("RUN_FINISHED"), "{sent:?}");
+        let (project, run) = (sent.header("x-project-id").to_owned(), sent.header("x-run-id").to_owned());
+
+        let chat = random_id("chat");
+        let message = json!({"role": "user", "parts": [
+            {"type": "text", "text": format!("{word}\n/demo tokens=2000 rate=5")},
+        ]});
+        let live = Call::to("/api/chat").body(json!({"id": chat, "messages": [message]}));
+        let live = person.send("POST", &live, &person.bearer()).await; // it goes on without a reader
+        let of_live = |name: &str| live.headers()[name].to_str().unwrap().to_owned();
+
+        let key = json!({"name": word, "scopes": ["projects:read"]});
+        person.post(Call::to("/api/auth/api-keys").body(key.clone())).await;
+        let key = person.post(Call::to("/api/auth/api-keys").body(key)).await.json();
+        person.sign_in().await;
+        let sessions = person.get("/api/auth/sessions").await;
+        let mut sessions = sessions["items"].as_array().unwrap().iter();
+        let session = sessions.find(|session| session["current"] == false).unwrap();
+
+        let belongings = Self {
+            email: person.email.clone(),
+            home: project.clone(),
+            cursors: Cursors::of(person, &project).await,
+            project,
+            run,
+            live_project: of_live("x-project-id"),
+            live_run: of_live("x-run-id"),
+            chat,
+            session: session["id"].as_str().unwrap().to_owned(),
+            api_key: key["id"].as_str().unwrap().to_owned(),
+            idempotency_key: random_id("idem"),
+            word,
+        };
+        belongings.use_key(person).await;
+        belongings
+    }
+
+    /// Uses the key with the routes that take one, twice, so that it is known to be kept.
+    async fn use_key(&self, person: &Person) {
+        for call in super::table::repeatable(self) {
+            person.post(call.clone()).await;
+            let again = person.post(call).await;
+            assert_eq!(again.header("idempotency-replayed"), "true", "{again:?}");
+        }
+    }
+
+    /// Ids, cursors and keys of the same forms, which nobody has.
+    pub(crate) fn nobodys(&self) -> Self {
+        let other = |id: &str| random_id(id.split_once('_').unwrap().0);
+        let Cursors { projects, messages, runs, my_runs, sessions, api_keys } = &self.cursors;
+        Self {
+            email: format!("{}@example.com", random_id("nobody").to_lowercase()),
+            project: other(&self.project),
+            run: other(&self.run),
+            live_project: other(&self.live_project),
+            live_run: other(&self.live_run),
+            chat: other(&self.chat),
+            session: other(&self.session),
+            api_key: other(&self.api_key),
+            idempotency_key: other(&self.idempotency_key),
+            cursors: Cursors {
+                projects: resealed(projects),
+                messages: resealed(messages),
+                runs: resealed(runs),
+                my_runs: resealed(my_runs),
+                sessions: resealed(sessions),
+                api_keys: resealed(api_keys),
+            },
+            home: self.home.clone(),
+            word: String::new(),
+        }
+    }
+
+    /// The same, called by somebody whose own project is `home`.
+    pub(crate) fn called_from(&self, home: &str) -> Self {
+        Self { home: home.to_owned(), ..self.clone() }
+    }
+
+    /// All there is to see of the tenant, except how far the live run has come.
+    pub(crate) async fn snapshot(&self, person: &Person) -> Value {
+        let Self { project, run, live_project, live_run, .. } = self;
+        let mut seen = json!({});
+        for path in [
+            "/api/auth/me".to_owned(),
+            "/api/auth/sessions?limit=100".to_owned(),
+            "/api/auth/api-keys?limit=100".to_owned(),
+            "/api/projects?limit=100".to_owned(),
+            format!("/api/projects/{project}"),
+            format!("/api/projects/{project}/messages?limit=100"),
+            format!("/api/projects/{live_project}"),
+            format!("/api/projects/{live_project}/messages?limit=100"),
+            "/api/runs?limit=100".to_owned(),
+            format!("/api/runs/{run}"),
+            format!("/api/runs/{run}/events?limit=1000"),
+            format!("/api/runs/{live_run}"),
+        ] {
+            seen[&path] = person.get(&path).await;
+        }
+        seen
+    }
+
+    /// Texts by which anything of the tenant's is recognised: every id in a snapshot, names, secrets, what was said.
+    pub(crate) fn traces(&self, person: &Person, snapshot: &Value) -> BTreeSet<String> {
+        let mut traces = BTreeSet::from([
+            self.email.clone(),
+            self.word.clone(),
+            self.idempotency_key.clone(),
+            self.chat.clone(),
+            person.token.clone(),
+            person.refresh_token.clone(),
+        ]);
+        ids(snapshot, &mut traces);
+        for id in [&self.project, &self.run, &self.live_project, &self.live_run, &self.session, &self.api_key]
+        {
+            assert!(traces.contains(id), "the snapshot shows {id}");
+        }
+        traces
+    }
+}
+
+impl Cursors {
+    async fn of(person: &Person, project: &str) -> Self {
+        let messages = format!("/api/projects/{project}/messages?limit=1");
+        Self {
+            projects: next(person, "/api/projects?limit=1").await,
+            messages: next(person, &messages).await,
+            runs: next(person, "/api/runs?limit=1").await,
+            my_runs: next(person, "/api/runs?mine=true&limit=1").await,
+            sessions: next(person, "/api/auth/sessions?limit=1").await,
+            api_keys: next(person, "/api/auth/api-keys?limit=1").await,
+        }
+    }
+}
+
+async fn next(person: &Person, path: &str) -> String {
+    let page = person.get(path).await;
+    page["next_cursor"].as_str().unwrap_or_else(|| panic!("{path} has one page: {page}")).to_owned()
+}
+
+/// An id that nobody has.
+fn random_id(prefix: &str) -> String {
+    // The first character of a ULID is at most 7: it holds three bits.
+    let first = char::from(CROCKFORD[fastrand::usize(..8)]);
+    let rest: String = (1..ULID).map(|_| char::from(CROCKFORD[fastrand::usize(..CROCKFORD.len())])).collect();
+    format!("{prefix}_{first}{rest}")
+}
+
+/// A cursor to the same place under a seal that was not made with the key.
+fn resealed(cursor: &str) -> String {
+    let seal: String = (0..20).map(|_| fastrand::alphanumeric()).collect();
+    format!("{seal}{}", &cursor[20..])
+}
+
+fn ids(value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::String(text) => {
+            let is_ulid =
+                |text: &str| text.len() == ULID && text.bytes().all(|byte| CROCKFORD.contains(&byte));
+            if text.split_once('_').is_some_and(|(_, rest)| is_ulid(rest)) {
+                found.insert(text.clone());
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| ids(item, found)),
+        Value::Object(fields) => fields.values().for_each(|field| ids(field, found)),
+        _ => {}
+    }
+}

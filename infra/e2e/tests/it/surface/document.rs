@@ -1,0 +1,90 @@
+//! What the served OpenAPI document says of each route.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+/// Whether a route asks who is calling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Nobody is served without a credential.
+    Required,
+    /// A credential is looked at, and its absence or badness tolerated.
+    Optional,
+    /// Anybody is served.
+    Public,
+}
+
+/// One operation.
+#[derive(Debug)]
+pub(super) struct Route {
+    /// `METHOD /path`.
+    pub(super) name: String,
+    pub(super) access: Access,
+    /// Names of its parameters and of all members of its body, however deep.
+    pub(super) names: BTreeSet<String>,
+}
+
+/// All operations of a document.
+pub(super) fn routes(document: &Value) -> Vec<Route> {
+    let paths = document["paths"].as_object().unwrap().iter();
+    let operations = paths.flat_map(|(path, item)| {
+        item.as_object().unwrap().iter().map(move |(method, operation)| (path, method, operation))
+    });
+    operations
+        .map(|(path, method, operation)| Route {
+            name: format!("{} {path}", method.to_uppercase()),
+            access: access(document, operation),
+            names: names(document, operation),
+        })
+        .collect()
+}
+
+fn access(document: &Value, operation: &Value) -> Access {
+    let security = operation.get("security").unwrap_or(&document["security"]);
+    let ways =
+        security.as_array().expect("every operation has a security requirement, its own or the global");
+    let open = ways.iter().filter(|way| way.as_object().unwrap().is_empty()).count();
+    match (open, ways.len() - open) {
+        (0, 1..) => Access::Required,
+        (_, 0) => Access::Public,
+        _ => Access::Optional,
+    }
+}
+
+fn names(document: &Value, operation: &Value) -> BTreeSet<String> {
+    let parameters = operation["parameters"].as_array().into_iter().flatten();
+    let mut names: BTreeSet<_> =
+        parameters.map(|parameter| parameter["name"].as_str().unwrap().to_owned()).collect();
+    for content in operation["requestBody"]["content"].as_object().into_iter().flat_map(|all| all.values()) {
+        members(document, &content["schema"], &mut BTreeSet::new(), &mut names);
+    }
+    names
+}
+
+/// Adds the names of all properties in and below a schema.
+fn members<'a>(
+    document: &'a Value,
+    schema: &'a Value,
+    seen: &mut BTreeSet<&'a str>,
+    names: &mut BTreeSet<String>,
+) {
+    match schema {
+        Value::Object(fields) => {
+            if let Some(reference) = fields.get("$ref").and_then(Value::as_str)
+                && seen.insert(reference)
+            {
+                let target = document.pointer(reference.trim_start_matches('#'));
+                members(document, target.expect("references lead somewhere"), seen, names);
+            }
+            if let Some(Value::Object(properties)) = fields.get("properties") {
+                names.extend(properties.keys().cloned());
+                properties.values().for_each(|property| members(document, property, seen, names));
+            }
+            let others = fields.iter().filter(|(name, _)| *name != "properties");
+            others.for_each(|(_, inner)| members(document, inner, seen, names));
+        }
+        Value::Array(schemas) => schemas.iter().for_each(|inner| members(document, inner, seen, names)),
+        _ => {}
+    }
+}

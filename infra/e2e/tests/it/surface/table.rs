@@ -1,0 +1,269 @@
+//! The table of all routes.
+
+use serde_json::{Value, json};
+
+use super::{Belongings, Call, Entry, Foreign, calls::entry};
+
+pub(super) fn table() -> Vec<Entry> {
+    [accounts(), projects(), chats(), runs(), operation()].into_iter().flatten().collect()
+}
+
+fn accounts() -> Vec<Entry> {
+    vec![
+        entry("POST /api/auth/register", "email password name", |of| taken("/api/auth/register", of)),
+        entry("POST /api/users", "email password name", |of| taken("/api/users", of)),
+        entry("POST /api/auth/login", "email password", |of| wrong_password("/api/auth/login", of)),
+        entry("POST /api/login", "email password", |of| wrong_password("/api/login", of)),
+        entry("POST /api/auth/refresh", "refresh_token", |_| {
+            vec![Call::to("/api/auth/refresh").body(no_token()).is(Foreign::Same)]
+        }),
+        entry("POST /api/auth/logout", "refresh_token", |_| sign_out("/api/auth/logout")),
+        entry("POST /api/logout", "refresh_token", |_| sign_out("/api/logout")),
+        entry("GET /api/auth/me", "", |_| vec![Call::to("/api/auth/me")]),
+        entry("GET /api/check_session", "", |_| vec![Call::to("/api/check_session")]),
+        entry("GET /api/auth/csrf-token", "", |_| vec![Call::to("/api/auth/csrf-token")]),
+        entry("GET /api/auth/sessions", "limit cursor", |of| {
+            list("/api/auth/sessions", &of.cursors.sessions)
+        }),
+        entry("DELETE /api/auth/sessions/{id}", "id", |of| {
+            vec![missing(format!("/api/auth/sessions/{}", of.session))]
+        }),
+        entry("GET /api/auth/api-keys", "limit cursor", |of| {
+            list("/api/auth/api-keys", &of.cursors.api_keys)
+        }),
+        entry("POST /api/auth/api-keys", "name scopes", |_| {
+            vec![Call::to("/api/auth/api-keys").body(json!({"name": "another", "scopes": ["runs:read"]}))]
+        }),
+        entry("DELETE /api/auth/api-keys/{id}", "id", |of| {
+            vec![missing(format!("/api/auth/api-keys/{}", of.api_key))]
+        }),
+    ]
+}
+
+fn projects() -> Vec<Entry> {
+    vec![
+        entry("GET /api/projects", "limit cursor", |of| list("/api/projects", &of.cursors.projects)),
+        entry("POST /api/projects", "Idempotency-Key name", |of| {
+            [vec![Call::to("/api/projects").body(json!({"name": "another"}))], keyed(of, "/api/projects")]
+                .concat()
+        }),
+        entry("GET /api/projects/{id}", "id", |of| each_project(of, "")),
+        entry("PATCH /api/projects/{id}", "id name", |of| {
+            each_project(of, "").into_iter().map(|call| call.body(json!({"name": "theirs"}))).collect()
+        }),
+        entry("DELETE /api/projects/{id}", "id", |of| each_project(of, "")),
+        entry("POST /api/projects/{id}/generate_name", "id", |of| each_project(of, "/generate_name")),
+        entry("GET /api/projects/{id}/messages", "id limit cursor", |of| {
+            let cursor = &of.cursors.messages;
+            let mut calls = each_project(of, "/messages");
+            calls.push(missing(format!("/api/projects/{}/messages?cursor={cursor}", of.project)));
+            calls.extend(list(&format!("/api/projects/{}/messages", of.home), cursor));
+            calls
+        }),
+    ]
+}
+
+fn chats() -> Vec<Entry> {
+    vec![
+        entry("POST /api/chat/send", "Idempotency-Key project_id message content model on_conflict", |of| {
+            let send = |project: &String, on_conflict: &str| {
+                let body = json!({"project_id": project, "message": {"content": QUESTION}, "on_conflict": on_conflict});
+                missing("/api/chat/send".to_owned()).body(body)
+            };
+            let mut calls = vec![send(&of.project, "reject")];
+            calls.extend(ON_CONFLICT.map(|on_conflict| send(&of.live_project, on_conflict)));
+            calls.push(
+                send(&of.project, "reject").header("idempotency-key", &format!("{}-2", of.idempotency_key)),
+            );
+            calls.extend(keyed(of, "/api/chat/send"));
+            calls
+        }),
+        entry(
+            "POST /api/chat",
+            "Idempotency-Key id messages message role parts type text content trigger model on_conflict",
+            |of| {
+                let submit = |id: &String, trigger: &str, on_conflict: &str| {
+                    let body = json!({
+                        "id": id, "messages": [ui_message()], "trigger": trigger, "on_conflict": on_conflict,
+                    });
+                    missing("/api/chat".to_owned()).body(body)
+                };
+                let mut calls = vec![
+                    submit(&of.project, "submit-message", "reject"),
+                    submit(&of.project, "regenerate-message", "reject"),
+                    submit(&of.chat, "submit-message", "reject").is(Foreign::Own),
+                    submit(&of.run, "submit-message", "reject").is(Foreign::Own),
+                ];
+                let live =
+                    ON_CONFLICT.map(|on_conflict| submit(&of.live_project, "submit-message", on_conflict));
+                calls.extend(live);
+                calls.extend(keyed(of, "/api/chat"));
+                calls
+            },
+        ),
+        entry("GET /api/chat/{id}/stream", "id startIndex", |of| {
+            let chat = |id: &String, query: &str| Call::to(format!("/api/chat/{id}/stream{query}"));
+            let mut calls = vec![chat(&of.run, "").is(Foreign::Missing)];
+            for id in [&of.project, &of.run, &of.live_project, &of.live_run] {
+                calls.extend(
+                    ["", "?startIndex=1", "?startIndex=-1"].map(|from| chat(id, from).is(Foreign::Missing)),
+                );
+            }
+            calls.push(chat(&of.chat, ""));
+            calls
+        }),
+        entry("GET /api/projects/{id}/messages/stream", "id content model on_conflict Last-Event-ID", |of| {
+            let ask = |project: &String, query: &str| {
+                let content = QUESTION.replace(' ', "%20");
+                missing(format!("/api/projects/{project}/messages/stream?content={content}{query}"))
+            };
+            let mut calls = vec![ask(&of.project, "")];
+            calls.extend(ON_CONFLICT.map(|answer| ask(&of.live_project, &format!("&on_conflict={answer}"))));
+            for (project, run) in
+                [(&of.project, &of.run), (&of.live_project, &of.live_run), (&of.home, &of.run)]
+            {
+                calls.push(ask(project, "").header("last-event-id", &format!("{run}:1")));
+            }
+            calls
+        }),
+    ]
+}
+
+fn runs() -> Vec<Entry> {
+    vec![
+        entry("GET /api/runs", "mine limit cursor", |of| {
+            let mut calls = list("/api/runs", &of.cursors.runs);
+            calls.extend(list("/api/runs?mine=true", &of.cursors.my_runs));
+            calls
+        }),
+        entry(
+            "POST /api/runs",
+            "Idempotency-Key project_id input model on_conflict orchestration deliverable_type tools budget max_steps \
+             max_tokens max_cost_micro_usd max_seconds",
+            |of| {
+                let create = |project: &String, on_conflict: &str| {
+                    let body = json!({"project_id": project, "input": QUESTION, "on_conflict": on_conflict});
+                    missing("/api/runs".to_owned()).body(body)
+                };
+                let mut calls = vec![create(&of.project, "reject")];
+                calls.extend(ON_CONFLICT.map(|on_conflict| create(&of.live_project, on_conflict)));
+                calls.extend(keyed(of, "/api/runs"));
+                calls
+            },
+        ),
+        entry("GET /api/runs/{id}", "id", |of| each_run(of, "")),
+        entry("POST /api/runs/{id}/cancel", "id", |of| each_run(of, "/cancel")),
+        entry("POST /api/runs/{id}/messages", "id content", |of| {
+            each_run(of, "/messages")
+                .into_iter()
+                .map(|call| call.body(json!({"content": QUESTION})))
+                .collect()
+        }),
+        entry("POST /api/runs/{id}/resume", "id answers interrupt_id status payload", |of| {
+            each_run(of, "/resume").into_iter().map(|call| call.body(json!({"answers": answers()}))).collect()
+        }),
+        entry("POST /agent/resume", "thread_id answers interrupt_id status payload", |of| {
+            let resume = |project| {
+                missing("/agent/resume".to_owned()).body(json!({"thread_id": project, "answers": answers()}))
+            };
+            [&of.project, &of.live_project].map(resume).into()
+        }),
+        entry("POST /api/v1/agent/chat", "Idempotency-Key thread_id message model on_conflict", |of| {
+            let send = |on_conflict| {
+                let body =
+                    json!({"thread_id": of.live_project, "message": QUESTION, "on_conflict": on_conflict});
+                missing("/api/v1/agent/chat".to_owned()).body(body)
+            };
+            ON_CONFLICT.map(send).into()
+        }),
+        entry("GET /api/runs/{id}/events", "id after limit Last-Event-ID", |of| {
+            let mut calls = each_run(of, "/events");
+            calls.extend(each_run(of, "/events?after=1"));
+            calls.extend(each_run(of, "/events").into_iter().map(|call| call.header("last-event-id", "1")));
+            let json = |call: Call| call.header("accept", "application/json");
+            calls.extend(each_run(of, "/events?limit=1000").into_iter().map(json));
+            calls
+        }),
+    ]
+}
+
+fn operation() -> Vec<Entry> {
+    vec![
+        entry("GET /.well-known/jwks.json", "", |_| vec![same("/.well-known/jwks.json")]),
+        entry("GET /api/health", "", |_| vec![same("/api/health")]),
+        entry("GET /api/openapi.json", "", |_| vec![same("/api/openapi.json")]),
+    ]
+}
+
+/// The calls that are repeated with an `Idempotency-Key`.
+pub(super) fn repeatable(of: &Belongings) -> Vec<Call> {
+    let chat = json!({"id": format!("{}-keyed", of.idempotency_key), "message": ui_message()});
+    let calls = [
+        Call::to("/api/chat").body(chat),
+        Call::to("/api/chat/send").body(json!({"message": {"content": QUESTION}})),
+        Call::to("/api/projects").body(json!({"name": "keyed"})),
+        Call::to("/api/runs").body(json!({"input": QUESTION})),
+    ];
+    calls.map(|call| call.header("idempotency-key", &of.idempotency_key)).into()
+}
+
+/// Answers to a question that nobody has asked.
+fn answers() -> Value {
+    json!([{"interrupt_id": "int_01K9Z3V5C4D3E2F1G0H9J8K7M6", "payload": "b"}])
+}
+
+const QUESTION: &str = "/demo tokens=3 rate=0";
+const ON_CONFLICT: [&str; 4] = ["reject", "enqueue", "interrupt", "rollback"];
+
+fn ui_message() -> Value {
+    json!({"role": "user", "parts": [{"type": "text", "text": QUESTION}]})
+}
+
+fn same(path: &str) -> Call {
+    Call::to(path).is(Foreign::Same)
+}
+
+fn each_project(of: &Belongings, rest: &str) -> Vec<Call> {
+    [&of.project, &of.live_project].map(|id| missing(format!("/api/projects/{id}{rest}"))).into()
+}
+
+fn each_run(of: &Belongings, rest: &str) -> Vec<Call> {
+    [&of.run, &of.live_run].map(|id| missing(format!("/api/runs/{id}{rest}"))).into()
+}
+
+fn sign_out(path: &str) -> Vec<Call> {
+    vec![Call::to(path), Call::to(path).body(no_token())]
+}
+
+/// The repeated call of a route.
+fn keyed(of: &Belongings, path: &str) -> Vec<Call> {
+    repeatable(of).into_iter().filter(|call| call.path == path).collect()
+}
+
+fn missing(path: String) -> Call {
+    Call::to(path).is(Foreign::Missing)
+}
+
+fn list(path: &str, cursor: &str) -> Vec<Call> {
+    let and = if path.contains('?') { '&' } else { '?' };
+    vec![
+        Call::to(path),
+        Call::to(format!("{path}{and}limit=100")),
+        Call::to(format!("{path}{and}cursor={cursor}")).is(Foreign::BadCursor),
+    ]
+}
+
+fn wrong_password(path: &str, of: &Belongings) -> Vec<Call> {
+    let body = json!({"email": of.email, "password": "not the password at all"});
+    vec![Call::to(path).body(body).is(Foreign::Same)]
+}
+
+fn taken(path: &str, of: &Belongings) -> Vec<Call> {
+    let body = json!({"email": of.email, "password": "correct horse battery staple", "name": "somebody"});
+    vec![Call::to(path).body(body).is(Foreign::Taken)]
+}
+
+/// A refresh token is a secret, not a name: what nobody has is all that can be tried.
+fn no_token() -> Value {
+    json!({"refresh_token": format!("rt_{}", "A".repeat(43))})
+}

@@ -1,0 +1,163 @@
+//! The rows that come with a new run's first segment, and where each stands in the transaction.
+
+use std::sync::Arc;
+
+use aws_sdk_dynamodb::types::AttributeValue as Value;
+use sequent_data::{Change, Row, Transaction, key};
+use sequent_domain::{MessageId, RunId, TenantId, Timestamp};
+use sequent_project::{Message, Name, Project, Role, Standing};
+use sequent_runlog::{Companions, DynamoStorage, Settings};
+
+use super::Start;
+use crate::{Cost, Error, Run, Status, Tokens, queue::marked};
+
+/// Order of the writes in a starting transaction; 0 is the segment.
+pub(super) const PLACE: usize = 1;
+pub(super) const CLAIMS: usize = 4;
+/// Messages a replaced run may have left; deleting a row that is not there does no harm.
+const REPLACED_MESSAGES: usize = 4;
+
+/// The project exists, is not being deleted, and no run answers in it.
+pub(super) const FREE: &str = "(attribute_exists(pk) AND attribute_not_exists(deleting) \
+                    AND (attribute_not_exists(live_run_id) OR live_run_id = :none))";
+
+/// When a new run answers in its project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// At once, by the process that starts it.
+    Now,
+    /// As soon as it is delivered: the project is taken for it.
+    Next,
+    /// After those before it.
+    Later,
+}
+
+/// The rows that come with a new run's first segment.
+pub(super) struct Rows {
+    storage: DynamoStorage,
+    tenant: TenantId,
+    project: Project,
+    new_project: bool,
+    parent: Option<RunId>,
+    pending: Row,
+    leased: Row,
+    message: Row,
+    claims: Vec<Row>,
+    replaces: Option<RunId>,
+    id: RunId,
+}
+
+impl Rows {
+    pub(super) fn new(
+        storage: &DynamoStorage,
+        settings: Settings,
+        start: &Start,
+        message_id: MessageId,
+        now: Timestamp,
+    ) -> Result<Self, Error> {
+        let project = Project {
+            id: start.project,
+            name: Name::from_message(&start.content),
+            user_id: start.user,
+            created_at: now,
+            updated_at: now,
+            live_run_id: Some(start.run),
+        };
+        let pending = Run {
+            id: start.run,
+            project_id: start.project,
+            user_id: start.user,
+            parent_run_id: start.parent,
+            status: Status::Pending,
+            model: start.model.clone(),
+            work: start.work.clone(),
+            interrupts: Vec::new(),
+            usage: Tokens::default(),
+            cost: Cost::default(),
+            error: None,
+            created_at: now,
+            started_at: None,
+            completed_at: None,
+        };
+        let running = Run { status: Status::Running, started_at: Some(now), ..pending.clone() };
+        let key = key::run(start.tenant, start.run);
+        let index = || key::run_of_user(start.tenant, start.user, start.run);
+        let message = Message {
+            id: message_id,
+            project_id: start.project,
+            run_id: start.run,
+            role: Role::User,
+            content: start.content.clone(),
+            status: Standing::Complete,
+            created_at: now,
+        };
+        let until = now + settings.lease;
+        Ok(Self {
+            storage: storage.clone(),
+            tenant: start.tenant,
+            project,
+            new_project: start.new_project,
+            parent: start.parent,
+            pending: marked(Row::new(&key, &pending)?.gsi1(index()), start.run, now),
+            leased: DynamoStorage::leased(Row::new(&key, &running)?.gsi1(index()), start.run, until),
+            message: Row::new(&key::message(start.tenant, start.project, start.run, 0), &message)?,
+            claims: start.claims.clone(),
+            replaces: start.replaces,
+            id: start.run,
+        })
+    }
+
+    pub(super) fn companions(self, turn: Turn) -> Companions {
+        Arc::new(move |transaction| {
+            let store = self.storage.store();
+            let run = if turn == Turn::Now { self.leased.clone() } else { self.pending.clone() };
+            match self.parent {
+                // A child works in its parent's project without answering in it: it neither takes the project nor
+                // says anything there.
+                Some(parent) => transaction.require(store, &key::run(self.tenant, parent)).insert(store, run),
+                None => {
+                    let transaction = self.take_place(transaction, turn).insert(store, run);
+                    self.with_claims(transaction.put(store, self.message.clone()))
+                }
+            }
+        })
+    }
+
+    fn take_place(&self, transaction: Transaction, turn: Turn) -> Transaction {
+        let store = self.storage.store();
+        let key = key::project(self.tenant, self.project.id);
+        if self.new_project {
+            let row = Row::new(&key, &self.project).expect("a project serialises to a map");
+            return transaction.insert(store, row);
+        }
+        if turn == Turn::Later {
+            return transaction.require(store, &key);
+        }
+        let claim = Change {
+            update: "SET live_run_id = :run, updated_at = :now".to_owned(),
+            condition: Some(FREE.to_owned()),
+            values: vec![
+                (":run", text(self.id)),
+                (":now", text(self.project.updated_at)),
+                (":none", Value::Null(true)),
+            ],
+            ..Change::default()
+        };
+        transaction.update(store, &key, claim)
+    }
+
+    fn with_claims(&self, transaction: Transaction) -> Transaction {
+        debug_assert_eq!(transaction.len(), CLAIMS, "the claims' place in the transaction is fixed");
+        let store = self.storage.store();
+        let claims = self.claims.iter().cloned();
+        let transaction = claims.fold(transaction, |transaction, row| transaction.insert(store, row));
+        let gone = self.replaces.iter().flat_map(|run| (0..REPLACED_MESSAGES).map(move |n| (*run, n)));
+        gone.fold(transaction, |transaction, (run, ordinal)| {
+            transaction.delete(store, &key::message(self.tenant, self.project.id, run, ordinal))
+        })
+    }
+}
+
+pub(super) fn text(value: impl std::fmt::Display) -> Value {
+    Value::S(value.to_string())
+}
