@@ -17,15 +17,19 @@ const AT_ONCE: usize = 4;
 async fn a_live_stream_cut_behind_every_frame_continues_without_a_gap() {
     let system = System::start(&UNHURRIED).await;
     let caller = system.sign_up("live@example.com").await;
-    let (native, ai_sdk) = futures::join!(
-        cut_behind_every_frame(Protocol::Native, &caller),
-        cut_behind_every_frame(Protocol::AiSdk, &caller),
-    );
-    assert_eq!(parsed(&native.frames), caller.log(&native.run).await);
-    let replayed = frames(&up_to(ai_sdk.resume(&caller, 0).await, Cut::Never).await);
-    assert_eq!(ai_sdk.frames, replayed);
-    let (events, chunks) = (native.frames.len(), ai_sdk.frames.len());
-    println!("{events} connections for as many events, {chunks} for as many chunks");
+    for _ in 0..scaled(1, 10) {
+        let (native, ai_sdk) = futures::join!(
+            cut_behind_every_frame(Protocol::Native, &caller),
+            cut_behind_every_frame(Protocol::AiSdk, &caller),
+        );
+        assert_eq!(parsed(&native.frames), caller.log(&native.run).await);
+        let replayed = frames(&up_to(ai_sdk.resume(&caller, 0).await, Cut::Never).await);
+        assert_eq!(ai_sdk.frames, replayed);
+        let (events, chunks) = (native.frames.len(), ai_sdk.frames.len());
+        // How many tokens share an event depends on the machine.
+        assert!(events >= 10 && chunks >= 10, "only {events} events and {chunks} chunks");
+        println!("{events} connections for as many events, {chunks} for as many chunks");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -69,8 +73,7 @@ impl Protocol {
             Self::Native => ("/api/chat/send", "x-run-id", json!({"message": {"content": message}})),
             Self::AiSdk => {
                 let parts = json!([{"type": "text", "text": message}]);
-                let body =
-                    json!({"id": message.len().to_string(), "messages": [{"role": "user", "parts": parts}]});
+                let body = json!({"id": "cut", "messages": [{"role": "user", "parts": parts}]});
                 ("/api/chat", "x-workflow-run-id", body)
             }
         };
@@ -107,22 +110,16 @@ async fn uncut(protocol: Protocol, caller: &Caller, message: &str) -> Streamed {
     Streamed { protocol, run, frames: frames(&up_to(sent, Cut::Never).await) }
 }
 
-/// A new connection for every single frame of a live run. How many tokens share a frame depends on the machine, so the
-/// run has no end of its own: it is cancelled when it is long enough.
+/// A new connection for every single frame of a live run. Nobody tells a function that its reader left, so each of them
+/// keeps an invocation until the run ends: several short runs cost less than a long one.
 async fn cut_behind_every_frame(protocol: Protocol, caller: &Caller) -> Streamed {
-    let enough = scaled(50, 200);
-    let (run, sent) = protocol.send(caller, "/demo tokens=100000 rate=28").await;
+    let (run, sent) = protocol.send(caller, "/demo tokens=60 rate=28").await;
     let first = frames(&up_to(sent, Cut::Event).await).into_iter().take(1).collect();
     let mut live = Streamed { protocol, run, frames: first };
     while !live.frames.last().is_some_and(|data| protocol.ends_with(data)) {
         let bytes = up_to(live.resume(caller, live.frames.len()).await, Cut::Event).await;
         live.frames.extend(frames(&bytes).into_iter().take(1));
-        if live.frames.len() == enough {
-            let cancel = caller.request("POST", &format!("/api/runs/{}/cancel", live.run));
-            assert!(cancel.send().await.unwrap().status().is_success());
-        }
     }
-    assert!(live.frames.len() > enough, "over before it was cancelled");
     live
 }
 

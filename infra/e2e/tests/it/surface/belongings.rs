@@ -98,6 +98,15 @@ impl Belongings {
             let again = person.post(call).await;
             assert_eq!(again.header("idempotency-replayed"), "true", "{again:?}");
         }
+        // Background runs end in their own time; from now on nothing of this person's changes but the one live run.
+        let at_work = |run: &Value| run["status"] == "pending" || run["status"] == "running";
+        loop {
+            let runs = person.get("/api/runs?limit=100").await["items"].as_array().unwrap().clone();
+            if runs.iter().filter(|run| at_work(run) && run["id"] != self.live_run.as_str()).count() == 0 {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
     }
 
     /// Ids, cursors and keys of the same forms, which nobody has.
