@@ -1,5 +1,7 @@
 //! What a model is told: the conversation so far, and what this run has said and done.
 
+use std::collections::BTreeSet;
+
 use sequent_event::{Ended, Plan, State, Turn};
 use sequent_model::{Message, Part, Role, ToolCall};
 use sequent_project::{Projects, Role as Speaker};
@@ -75,6 +77,7 @@ fn transcript(state: &State, plan: Option<&Plan>) -> Vec<Message> {
     let mut messages: Vec<Message> = Vec::new();
     let mut waiting: Vec<Message> = Vec::new();
     let mut calls = 0_usize;
+    let mut told: BTreeSet<&str> = BTreeSet::new();
     for turn in &state.turns {
         let message = match turn {
             Turn::User { text, .. } => Message::user(text.clone()),
@@ -100,6 +103,9 @@ fn transcript(state: &State, plan: Option<&Plan>) -> Vec<Message> {
                 }
                 continue;
             }
+            // A step that is taken up again, after people have answered, goes on from where it was: told anew, a model
+            // would begin it anew.
+            Turn::Step { name } if !told.insert(name) => continue,
             Turn::Step { name } => Message::user(instruction(plan, name)),
             Turn::StepOver => continue,
             Turn::Child { name, ended } => Message::user(report(plan, name, ended)),

@@ -19,6 +19,9 @@ const HEARTBEAT: Duration = Duration::from_secs(10);
 const LAST_WORDS: Duration = Duration::from_secs(2);
 /// How long a new run is left to whoever takes it from the queue.
 const PICK_UP: Duration = Duration::from_secs(2);
+/// How long a stream follows what another process writes. Nobody tells a function that its reader has left, so this
+/// bounds what a reader costs who leaves and comes back again and again; one that stays reconnects at its cursor.
+const LONGEST_FOLLOW: Duration = Duration::from_secs(60);
 /// Segments that may wait for a slow reader.
 const BACKLOG: usize = 64;
 
@@ -155,7 +158,12 @@ impl Live {
     async fn follow(&mut self) -> Option<Source> {
         let mut follow = Follow::new(self.engine.storage.clone(), self.key, self.after);
         let mut may_claim = Instant::now();
+        let until = may_claim + LONGEST_FOLLOW;
         loop {
+            if Instant::now() >= until {
+                self.send(Item::Cut).await;
+                return None;
+            }
             match follow.poll().await {
                 Ok(Poll::Event(event)) => {
                     self.after = event.seq;

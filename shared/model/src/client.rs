@@ -66,7 +66,8 @@ impl Client {
 
     /// `model`, and those to ask after it when it cannot answer.
     pub fn candidates(&self, model: ModelName) -> Vec<ModelName> {
-        let others = self.0.config.fallbacks.iter().filter(|other| **other != model).cloned().collect::<Vec<_>>();
+        let others =
+            self.0.config.fallbacks.iter().filter(|other| **other != model).cloned().collect::<Vec<_>>();
         std::iter::once(model).chain(others).collect()
     }
 

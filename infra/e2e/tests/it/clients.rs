@@ -119,7 +119,7 @@ async fn npm_clients_read_a_run_of_200_events_whole_when_cut_at_any_byte() {
     // Every cut a connection to the stack; with the stack's answers recorded, also behind every byte.
     let live = |client: &str, whole: &[u8]| json!({"run": run, "client": client, "how": "error", "cuts": places(whole)});
     let recorded = |client: &str, whole: &[u8]| {
-        let cuts: Vec<usize> = (1..whole.len()).step_by(scaled(307, 1)).collect();
+        let cuts: Vec<usize> = (1..whole.len()).step_by(scaled(997, 1)).collect();
         json!({"run": run, "client": client, "how": "close", "cuts": cuts, "recorded": true})
     };
     let mut jobs = vec![live("native", &native), recorded("native", &native)];
@@ -154,7 +154,7 @@ async fn npm_clients_read_a_run_of_200_events_whole_when_cut_at_any_byte() {
 
 /// Where to cut: spread over the stream, and in the frame in its middle around a boundary and inside a character.
 fn places(whole: &[u8]) -> Vec<usize> {
-    let mut places: Vec<usize> = (1..whole.len()).step_by(whole.len() / scaled(8, 60)).collect();
+    let mut places: Vec<usize> = (1..whole.len()).step_by(whole.len() / scaled(4, 60)).collect();
     let middle = whole.len() / 2;
     let after = |found: Option<usize>| middle + found.unwrap();
     let boundary = after(whole[middle..].windows(2).position(|pair| pair == b"\n\n"));
@@ -164,17 +164,22 @@ fn places(whole: &[u8]) -> Vec<usize> {
     places
 }
 
-/// Has a client do the jobs, all at once.
-async fn drive(program: &str, caller: &Caller, jobs: &[Value]) -> Vec<Value> {
+/// Where the npm packages are.
+pub(crate) fn installed() -> PathBuf {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("node");
     let installed = folder.join("node_modules/.package-lock.json").exists();
-    assert!(installed, "the npm clients are not installed: run `scripts/install node`");
+    assert!(installed, "the npm packages are not installed: run `scripts/install node`");
+    folder
+}
+
+/// Has a client do the jobs, all at once.
+pub(crate) async fn drive(program: &str, caller: &Caller, jobs: &[Value]) -> Vec<Value> {
     let request = caller.request("GET", "/").build().unwrap();
     let token =
         request.headers()["authorization"].to_str().unwrap().strip_prefix("Bearer ").unwrap().to_owned();
     let mut command = Command::new("node");
     command.arg(program).args(["--jobs", "--base", request.url().as_str()]);
-    command.current_dir(folder).env("SEQUENT_TOKEN", token);
+    command.current_dir(installed()).env("SEQUENT_TOKEN", token);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let lines: String = jobs.iter().map(|job| format!("{job}\n")).collect();
     let done = tokio::task::spawn_blocking(move || {

@@ -8,6 +8,7 @@ mod cut;
 mod interleaved;
 mod isolation;
 mod kill;
+mod mcp;
 mod once;
 mod providers;
 mod sends;

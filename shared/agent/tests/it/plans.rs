@@ -122,3 +122,32 @@ async fn a_parent_that_died_between_writing_down_a_child_and_making_it_makes_it(
     assert_eq!(state.children.len(), 1, "the child is the one that was written down");
     assert_eq!(state.phase, Phase::Finished(Outcome::Success));
 }
+
+#[tokio::test]
+async fn a_step_that_asked_a_person_goes_on_with_the_answer_and_is_not_begun_anew() {
+    let bench = Bench::new().await;
+    let instructions =
+        "/demo tokens=1 rate=0 tool=ask_user args={\"question\":\"Which?\"}\n/demo tokens=2 rate=0";
+    let plan = json!({"steps": [{"id": "only", "title": "Only", "instructions": instructions}]});
+    let plan = plan.to_string().replace(' ', "\\u0020");
+    let script = format!("Ask.\n/demo tokens=1 rate=0 tool=write_plan args={plan}");
+    let mut asking = bench.asking(bench.project().await.id, &script);
+    asking.work.orchestration = Orchestration::Plan;
+    let writer = bench.owned(&asking).await;
+    let key = bench.key(asking.run);
+    execute(&bench.engine, key, *writer, None).await.unwrap();
+    assert_eq!(bench.status(asking.run).await, Status::Interrupted);
+    let interrupt = bench.state(asking.run).await.asked[0].interrupt.id;
+    let status = sequent_event::AnswerStatus::Resolved;
+    let reply = sequent_run::Reply { interrupt, status, payload: Some(json!("this one")) };
+    let answered =
+        sequent_run::answer(&bench.engine.storage, key, None, &[reply], sequent_run::Then::Caller).await;
+    assert!(answered.unwrap().is_ok());
+    let claimed = take_over(&bench.engine.storage, key, bench.engine.settings, false, None).await.unwrap();
+    let Claim::Won(writer) = claimed else { panic!("nothing is left to wait for") };
+    execute(&bench.engine, key, *writer, None).await.unwrap();
+    let state = bench.state(asking.run).await;
+    assert_eq!(state.phase, Phase::Finished(Outcome::Success));
+    assert_eq!(state.asked.len(), 1, "asked once");
+    assert_eq!(state.model_calls, 4, "the plan, the step before and after the answer, the conclusion");
+}

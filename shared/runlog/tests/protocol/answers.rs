@@ -45,10 +45,10 @@ async fn waiting(process: &Process) {
 }
 
 /// What the first answer to `interrupt` would be after `state`; `Err` if there is one.
-fn answer(state: &State, interrupt: InterruptId, person: u64) -> Result<Vec<Body>, Answered> {
+fn answer(state: &State, interrupt: InterruptId, person: u64) -> Result<Vec<Body>, Box<Answered>> {
     let asked = state.asked.iter().find(|asked| asked.interrupt.id == interrupt).unwrap();
     if let Some(first) = &asked.answer {
-        return Err(first.clone());
+        return Err(Box::new(first.clone()));
     }
     let remaining = u32::try_from(state.open_interrupts().count() - 1).unwrap();
     let payload = Some(json!(person));

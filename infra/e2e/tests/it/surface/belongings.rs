@@ -28,6 +28,8 @@ pub(crate) struct Belongings {
     pub(crate) session: String,
     /// An API key.
     pub(crate) api_key: String,
+    /// An MCP server.
+    pub(crate) mcp_server: String,
     /// An `Idempotency-Key` that has been used with every route that takes one.
     pub(crate) idempotency_key: String,
     pub(crate) cursors: Cursors,
@@ -68,6 +70,10 @@ impl Belongings {
         let key = json!({"name": word, "scopes": ["projects:read"]});
         person.post(Call::to("/api/auth/api-keys").body(key.clone())).await;
         let key = person.post(Call::to("/api/auth/api-keys").body(key)).await.json();
+        let mcp_server = random_server();
+        let server = json!({"name": mcp_server, "url": format!("https://{word}.example/mcp"), "token": word, "enabled": false});
+        let added = person.post(Call::to("/api/mcp-servers").body(server)).await;
+        assert_eq!(added.status, 201, "{added:?}");
         person.sign_in().await;
         let sessions = person.get("/api/auth/sessions").await;
         let mut sessions = sessions["items"].as_array().unwrap().iter();
@@ -84,6 +90,7 @@ impl Belongings {
             chat,
             session: session["id"].as_str().unwrap().to_owned(),
             api_key: key["id"].as_str().unwrap().to_owned(),
+            mcp_server,
             idempotency_key: random_id("idem"),
             word,
         };
@@ -122,6 +129,7 @@ impl Belongings {
             chat: other(&self.chat),
             session: other(&self.session),
             api_key: other(&self.api_key),
+            mcp_server: random_server(),
             idempotency_key: other(&self.idempotency_key),
             cursors: Cursors {
                 projects: resealed(projects),
@@ -149,6 +157,7 @@ impl Belongings {
             "/api/auth/me".to_owned(),
             "/api/auth/sessions?limit=100".to_owned(),
             "/api/auth/api-keys?limit=100".to_owned(),
+            "/api/mcp-servers".to_owned(),
             "/api/projects?limit=100".to_owned(),
             format!("/api/projects/{project}"),
             format!("/api/projects/{project}/messages?limit=100"),
@@ -171,6 +180,7 @@ impl Belongings {
             self.word.clone(),
             self.idempotency_key.clone(),
             self.chat.clone(),
+            self.mcp_server.clone(),
             person.token.clone(),
             person.refresh_token.clone(),
         ]);
@@ -208,6 +218,11 @@ fn random_id(prefix: &str) -> String {
     let first = char::from(CROCKFORD[fastrand::usize(..8)]);
     let rest: String = (1..ULID).map(|_| char::from(CROCKFORD[fastrand::usize(..CROCKFORD.len())])).collect();
     format!("{prefix}_{first}{rest}")
+}
+
+/// A name for an MCP server that nobody has used.
+pub(super) fn random_server() -> String {
+    format!("notes-{:016x}", fastrand::u64(..))
 }
 
 /// A cursor to the same place under a seal that was not made with the key.

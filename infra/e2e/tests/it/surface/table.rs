@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{Belongings, Call, Entry, Foreign, calls::entry};
+use super::{Belongings, Call, Entry, Foreign, belongings::random_server, calls::entry};
 
 pub(super) fn table() -> Vec<Entry> {
-    [accounts(), projects(), chats(), runs(), operation()].into_iter().flatten().collect()
+    [accounts(), projects(), chats(), runs(), mcp(), operation()].into_iter().flatten().collect()
 }
 
 fn accounts() -> Vec<Entry> {
@@ -183,6 +183,49 @@ fn runs() -> Vec<Entry> {
             let json = |call: Call| call.header("accept", "application/json");
             calls.extend(each_run(of, "/events?limit=1000").into_iter().map(json));
             calls
+        }),
+    ]
+}
+
+fn mcp() -> Vec<Entry> {
+    vec![
+        entry("POST /mcp", "jsonrpc id method params", |of| {
+            let say = |method: &str, params: Value| {
+                let accept = "application/json, text/event-stream";
+                let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+                Call::to("/mcp").header("accept", accept).body(body)
+            };
+            let call = |tool: &str, arguments: Value| {
+                say("tools/call", json!({"name": tool, "arguments": arguments}))
+            };
+            let keyed = json!({"input": QUESTION, "idempotency_key": of.idempotency_key});
+            let mut calls = vec![say("tools/list", json!({})), call("start_run", keyed)];
+            // A tool that finds nothing says so in its result.
+            for (project, run) in [(&of.project, &of.run), (&of.live_project, &of.live_run)] {
+                let send = json!({"message": QUESTION, "project_id": project});
+                let start = json!({"input": QUESTION, "project_id": project});
+                let named = [
+                    call("get_run", json!({"run_id": run})),
+                    call("send_message", send),
+                    call("start_run", start),
+                ];
+                calls.extend(named.map(|call| call.is(Foreign::Same)));
+            }
+            calls
+        }),
+        entry("GET /mcp", "", |_| vec![same("/mcp")]),
+        entry("DELETE /mcp", "", |_| vec![same("/mcp")]),
+        entry("GET /api/mcp-servers", "", |_| vec![Call::to("/api/mcp-servers")]),
+        entry("POST /api/mcp-servers", "name url token allowed_tools enabled", |of| {
+            // Stored without being asked: where there is one to ask, another test does.
+            let own = json!({"name": random_server(), "url": "https://notes.example.com/mcp", "token": "theirs",
+                "allowed_tools": ["note"], "enabled": false});
+            let private = json!({"name": of.mcp_server, "url": "http://10.0.0.1/mcp"});
+            let add = |body| Call::to("/api/mcp-servers").body(body);
+            vec![add(own), add(private).is(Foreign::Same)]
+        }),
+        entry("DELETE /api/mcp-servers/{name}", "name", |of| {
+            vec![missing(format!("/api/mcp-servers/{}", of.mcp_server))]
         }),
     ]
 }

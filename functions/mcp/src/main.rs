@@ -1,0 +1,28 @@
+//! The `mcp` function.
+
+use std::sync::Arc;
+
+use sequent_data::Store;
+use sequent_http::{Error, Pipeline};
+use sequent_identity::{Config, Identity, Vault};
+use sequent_mcp::Servers;
+use sequent_mcp_function::{Mcp, router};
+use sequent_runlog::{DynamoStorage, Settings};
+use sequent_tool::Guard;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    sequent_telemetry::init();
+    let sdk = sequent_aws::config();
+    let store = Store::from_env(&sdk)?;
+    let vault = Vault::from_env(&aws_sdk_secretsmanager::Client::new(&sdk))?;
+    let identity = Arc::new(Identity::new(store.clone(), vault.clone(), &Config::from_env()?)?);
+
+    // Connections, TLS sessions and keys exist before the first request. A secret that cannot be read yet is read then.
+    let _ = tokio::join!(store.warm(), vault.get());
+
+    let servers = Servers::new(store.clone(), vault.clone(), Guard::from_env()?);
+    let mcp = Mcp::new(servers, DynamoStorage::new(store.clone()), Settings::from_env());
+    let pipeline = Pipeline::new("mcp").store(store).authenticator(identity).keyring(vault);
+    sequent_http::run(pipeline, router(mcp)).await
+}

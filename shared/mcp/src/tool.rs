@@ -1,0 +1,149 @@
+//! A server's tool as one of ours.
+
+use std::{fmt::Write as _, sync::Arc, time::Duration};
+
+use futures::future::{BoxFuture, FutureExt};
+use rmcp::model::Tool as Remote;
+use sequent_tool::{Call, Error, Handler, Kind, Output, Schema, Tool};
+use serde::Serialize;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::{Name, link::Link, text};
+
+/// How long a call may take.
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// Names of tools that model providers take.
+const MAX_NAME: usize = 64;
+/// What every run pays for with each model call.
+const MAX_DESCRIPTION: usize = 4 << 10;
+const MAX_SCHEMA: usize = 16 << 10;
+
+/// A tool that a server offers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Offer {
+    /// What the server calls it, and what `allowed_tools` does.
+    pub name: String,
+    /// What models call it.
+    pub tool: String,
+    /// What it does, in the server's words.
+    pub description: String,
+    /// Whether agents may use it: it is allowed and its schema is usable.
+    pub usable: bool,
+}
+
+/// Why a tool is left out.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unusable {
+    #[error("its schema has more than {MAX_SCHEMA} bytes")]
+    Large,
+    #[error("its schema is {0}")]
+    Schema(#[from] sequent_tool::schema::Unusable),
+}
+
+/// The remote tool as a tool of an agent's.
+pub(crate) fn tool(server: &Name, remote: &Remote, link: &Arc<Link>) -> Result<Tool, Unusable> {
+    let mut parameters = Value::Object(remote.input_schema.as_ref().clone());
+    if parameters.to_string().len() > MAX_SCHEMA {
+        return Err(Unusable::Large);
+    }
+    // Providers want an object with properties, and servers leave those out where there are none.
+    if let Some(schema) = parameters.as_object_mut() {
+        schema.entry("type").or_insert_with(|| "object".into());
+        schema.entry("properties").or_insert_with(|| Value::Object(serde_json::Map::new()));
+    }
+    Schema::new(&parameters)?;
+    let hints = remote.annotations.as_ref();
+    let says = |hint: Option<bool>| hint == Some(true);
+    let read_only = hints.is_some_and(|hints| says(hints.read_only_hint));
+    let idempotent = read_only || hints.is_some_and(|hints| says(hints.idempotent_hint));
+    let destructive = !read_only && hints.is_some_and(|hints| says(hints.destructive_hint));
+    let called = Remotely {
+        server: server.clone(),
+        tool: remote.name.to_string(),
+        idempotent,
+        link: Arc::clone(link),
+    };
+    let description = description(remote);
+    let kind = Kind::Runs(Arc::new(called));
+    Ok(Tool {
+        idempotent,
+        needs_approval: destructive,
+        timeout: TIMEOUT,
+        ..Tool::new(tool_name(server, &remote.name), description, parameters, kind)
+    })
+}
+
+/// What the server says of the tool.
+pub(crate) fn description(remote: &Remote) -> String {
+    let mut text = remote.description.as_deref().or(remote.title.as_deref()).unwrap_or_default().to_owned();
+    text.truncate(text.floor_char_boundary(MAX_DESCRIPTION));
+    text
+}
+
+/// `<server>__<tool>` where providers take that. Otherwise as much of it as they take, and a hash of the whole, so that
+/// two tools do not become one.
+pub(crate) fn tool_name(server: &Name, tool: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    let whole = format!("{server}__{tool}");
+    if whole.len() <= MAX_NAME && !tool.is_empty() && whole.chars().all(plain) {
+        return whole;
+    }
+    let digest = Sha256::digest(whole.as_bytes());
+    let hash = digest.iter().take(4).fold(String::from("_"), |mut hash, byte| {
+        let _ = write!(hash, "{byte:02x}"); // writing to a String cannot fail
+        hash
+    });
+    let mut name: String = whole.chars().map(|c| if plain(c) { c } else { '_' }).collect();
+    name.truncate(MAX_NAME - hash.len());
+    name + &hash
+}
+
+/// Calls the tool where it is.
+struct Remotely {
+    server: Name,
+    tool: String,
+    idempotent: bool,
+    link: Arc<Link>,
+}
+
+impl Handler for Remotely {
+    fn call<'a>(&'a self, mut call: Call<'a>) -> BoxFuture<'a, Result<Output, Error>> {
+        async move {
+            let arguments = call.parse()?;
+            let result = self
+                .link
+                .call(&self.tool, &arguments, &call.idempotency_key)
+                .await
+                .map_err(|failure| failure.of_tool(self.server.as_str(), self.idempotent))?;
+            let content = text::of_result(&result);
+            if result.is_error == Some(true) {
+                Err(Error::Refused(content))
+            } else {
+                Ok(Output::text(content))
+            }
+        }
+        .boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_what_providers_take_and_never_meet() {
+        let server = Name::try_from("my-notes".to_owned()).unwrap();
+        assert_eq!(tool_name(&server, "get-sum"), "my-notes__get-sum");
+        let long = "x".repeat(54);
+        assert_eq!(tool_name(&server, &long), format!("my-notes__{long}"));
+        let odd = ["get.sum", "get/sum", "get sum", "", &"x".repeat(55), &"x".repeat(56), "größe", "größ_"];
+        let names: std::collections::BTreeSet<_> = odd.iter().map(|tool| tool_name(&server, tool)).collect();
+        assert_eq!(names.len(), odd.len(), "{names:?}");
+        for name in names {
+            assert!(name.len() <= 64 && name.starts_with("my-notes__"), "{name}");
+            assert!(name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-')), "{name}");
+        }
+    }
+}
