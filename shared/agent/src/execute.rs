@@ -150,7 +150,10 @@ impl Execution<'_> {
     /// Ends the execution with `bodies`, the last of which is terminal. If news came first, all but that one is
     /// appended, and the run goes on with the news.
     pub(crate) async fn end(&mut self, mut bodies: Vec<Body>) -> Result<Option<Ended>, Error> {
-        if self.state.cancel.is_some() {
+        let waits =
+            matches!(bodies.last(), Some(Body::RunFinished { outcome: Outcome::Interrupt { .. }, .. }));
+        if !waits {
+            // However a run ends, nobody is left to take in what its children come to.
             self.cancel_children(&mut bodies).await?;
         }
         let (storage, tenant) = (&self.engine.storage, self.key.tenant);

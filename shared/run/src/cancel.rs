@@ -66,7 +66,7 @@ pub async fn cancel_child(
     let state = State::of(&events).map_err(Stopped::from)?;
     Ok(Body::SubagentError {
         subagent_run_id: child.run,
-        message: "The run it is a part of was cancelled.".to_owned(),
+        message: "The run it is a part of has ended.".to_owned(),
         code: "cancelled".to_owned(),
         usage: state.totals,
     })

@@ -151,3 +151,23 @@ async fn a_step_that_asked_a_person_goes_on_with_the_answer_and_is_not_begun_ane
     assert_eq!(state.asked.len(), 1, "asked once");
     assert_eq!(state.model_calls, 4, "the plan, the step before and after the answer, the conclusion");
 }
+
+#[tokio::test]
+async fn a_run_that_ends_by_its_limits_leaves_no_children_behind() {
+    let bench = Bench::new().await;
+    let asking = planned(&bench).await;
+    let writer = bench.owned(&asking).await;
+    let key = bench.key(asking.run);
+    assert_eq!(execute(&bench.engine, key, *writer, None).await.unwrap(), Ended::Waiting);
+    let bounds = sequent_agent::Bounds { time: std::time::Duration::ZERO, ..bench.engine.bounds };
+    let engine = sequent_agent::Engine { bounds, ..bench.engine.clone() };
+    let claimed = take_over(&engine.storage, key, engine.settings, false, None).await.unwrap();
+    let Claim::Won(writer) = claimed else { panic!("the lease was given up") };
+    assert_eq!(execute(&engine, key, *writer, None).await.unwrap(), Ended::Closed);
+    let state = bench.state(asking.run).await;
+    assert!(matches!(&state.phase, Phase::Failed { code, .. } if code == "time_limit"), "{:?}", state.phase);
+    assert_eq!(state.children.len(), 2);
+    for child in &state.children {
+        assert_eq!(bench.status(child.run).await, Status::Cancelled);
+    }
+}
