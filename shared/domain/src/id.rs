@@ -130,6 +130,10 @@ ids! {
     ToolCallId, "call", "tool call";
     /// One question that a run puts to a person.
     InterruptId, "int", "interrupt";
+    /// Bytes that a run, a job or a person left, under a name.
+    ArtifactId, "art", "artifact";
+    /// One task in the background.
+    JobId, "job", "job";
     /// One HTTP request, given by the caller or made at the edge.
     RequestId, "req", "request";
 }

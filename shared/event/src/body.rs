@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    Answered, CancelReason, Citation, ClaimReason, Configuration, Outcome, Plan, Question, Role, Totals,
-    Usage,
+    Answered, Artifact, CancelReason, Citation, ClaimReason, Configuration, Job, JobEnd, Outcome, Plan,
+    Question, Role, Standing, Totals, Usage,
 };
 
 /// What happened. The type name on the wire is the variant in `SCREAMING_SNAKE_CASE`, fields are `camelCase`.
@@ -144,6 +144,12 @@ pub enum Body {
     ToolCallDispatched {
         tool_call_id: String,
     },
+    /// An artifact exists. By the run's owner, or by the worker of a job, whose id it then has.
+    ArtifactCreated(Artifact),
+    /// A job was enqueued. The log that says so comes first, the job's row second.
+    JobEnqueued(Job),
+    /// The job has ended. May stand behind the run's own end.
+    JobFinished(JobEnd),
     /// The run puts a question to a person and ends its execution with the outcome `interrupt`.
     ClarificationNeeded {
         interrupt_id: InterruptId,
@@ -196,6 +202,7 @@ impl Body {
     pub const fn leaves_closed(&self) -> bool {
         match self {
             Self::ClarificationAnswered(answer) => answer.remaining > 0,
+            Self::JobFinished(end) => !matches!(end.run, Standing::Live),
             other => other.is_terminal(),
         }
     }
@@ -205,6 +212,7 @@ impl Body {
     pub const fn waits_for_people(&self) -> bool {
         match self {
             Self::RunFinished { outcome, .. } => matches!(outcome, Outcome::Interrupt { .. }),
+            Self::JobFinished(end) => matches!(end.run, Standing::Waiting),
             other => other.leaves_closed() && !other.is_terminal(),
         }
     }
@@ -212,10 +220,14 @@ impl Body {
     /// Whether anyone authorised may append the event, not just the run's owner.
     #[must_use]
     pub const fn is_control(&self) -> bool {
-        matches!(
-            self,
-            Self::CancelRequested { .. } | Self::UserMessage { .. } | Self::ClarificationAnswered(_)
-        )
+        match self {
+            Self::CancelRequested { .. }
+            | Self::UserMessage { .. }
+            | Self::ClarificationAnswered(_)
+            | Self::JobFinished(_) => true,
+            Self::ArtifactCreated(artifact) => artifact.job_id.is_some(),
+            _ => false,
+        }
     }
 
     /// Appends `other` to this event when both are pieces of one stream, so that pieces waiting for the same write

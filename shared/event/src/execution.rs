@@ -84,11 +84,22 @@ pub struct Usage {
     pub estimated: bool,
     /// From request to end of answer.
     pub latency_ms: u64,
-    /// The provider's word for why it stopped, such as `stop` or `length`.
+    /// The provider's word for why it stopped, such as `stop` or `length`; or [`Usage::ABANDONED`].
     pub finish_reason: String,
     /// How many of the messages that people sent to the run the model had been told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub messages_told: Option<u32>,
+}
+
+impl Usage {
+    /// The finish reason of a response that was given up half way, to begin anew elsewhere: paid for, but none.
+    pub const ABANDONED: &str = "abandoned";
+
+    /// Whether the call gave a response.
+    #[must_use]
+    pub fn is_of_response(&self) -> bool {
+        self.finish_reason != Self::ABANDONED
+    }
 }
 
 /// What all model calls of a run used, those of its children included.

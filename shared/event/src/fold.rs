@@ -8,7 +8,8 @@ use sequent_domain::{MessageId, ProjectId, RunId, Timestamp};
 pub use transcript::{Call, Draft, Turn};
 
 use crate::{
-    Answered, Body, CancelReason, Citation, Configuration, Event, Interrupt, Outcome, Plan, Seq, Totals,
+    Answered, Artifact, Body, CancelReason, Citation, Configuration, Event, Interrupt, Job, JobEnd, Outcome,
+    Plan, Seq, Standing, Totals,
 };
 
 /// The event cannot stand where it does. Writers check before they append, so a stored log never has one.
@@ -119,6 +120,15 @@ pub enum Ended {
     },
 }
 
+/// A job of the run's, and what came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Task {
+    /// The job.
+    pub job: Job,
+    /// Its end.
+    pub ended: Option<JobEnd>,
+}
+
 /// The state of a run. `State::default()` is that of an empty log.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct State {
@@ -172,6 +182,10 @@ pub struct State {
     pub open_steps: Vec<String>,
     /// The plan as it stands.
     pub plan: Option<Plan>,
+    /// What it has left, by its own doing and by its jobs.
+    pub artifacts: Vec<Artifact>,
+    /// Its jobs.
+    pub jobs: Vec<Task>,
     /// Questions put to people.
     pub asked: Vec<Asked>,
     /// Runs started by this one.
@@ -229,6 +243,21 @@ impl State {
     /// The child runs that have not ended.
     pub fn live_children(&self) -> impl Iterator<Item = &Child> {
         self.children.iter().filter(|child| child.ended.is_none())
+    }
+
+    /// Its jobs that have not ended.
+    pub fn open_jobs(&self) -> impl Iterator<Item = &Job> {
+        self.jobs.iter().filter(|task| task.ended.is_none()).map(|task| &task.job)
+    }
+
+    /// Where the run stands, for others than its owner.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        match () {
+            () if self.is_interrupted() => Standing::Waiting,
+            () if self.phase.is_closed() => Standing::Ended,
+            () => Standing::Live,
+        }
     }
 
     /// Moves past `event`.
@@ -315,6 +344,12 @@ impl State {
             }
             Body::PlanUpdated { plan } => self.plan = Some(plan.clone()),
             Body::SourceCited(citation) => self.citations.push(citation.clone()),
+            Body::ArtifactCreated(artifact) => self.artifacts.push(artifact.clone()),
+            Body::JobEnqueued(job) => self.jobs.push(Task { job: job.clone(), ended: None }),
+            Body::JobFinished(end) => {
+                let ended = self.jobs.iter_mut().find(|task| task.job.job_id == end.job_id);
+                ended.into_iter().for_each(|task| task.ended = Some(end.clone()));
+            }
             Body::ClarificationNeeded { interrupt_id, question } => {
                 let interrupt = Interrupt { id: *interrupt_id, question: question.clone() };
                 self.asked.push(Asked { interrupt, answer: None });
@@ -340,8 +375,10 @@ impl State {
             }
             Body::UsageRecorded(usage) => {
                 self.totals.count(usage);
-                self.model_calls += 1;
-                self.respond(usage.messages_told);
+                if usage.is_of_response() {
+                    self.model_calls += 1;
+                    self.respond(usage.messages_told);
+                }
             }
             Body::StateSnapshot { .. } | Body::StateDelta { .. } | Body::Custom { .. } => {}
         }

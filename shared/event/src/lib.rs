@@ -11,13 +11,15 @@ mod execution;
 mod fold;
 mod interrupt;
 mod name;
+mod product;
 mod seq;
 mod work;
 
 pub use body::Body;
 pub use entry::{Entry, Event, Malformed, Payload};
 pub use execution::{CancelReason, ClaimReason, Outcome, Role, Totals, Usage};
-pub use fold::{Answer, Asked, Call, Child, Draft, Ended, Invalid, OpenMessage, Phase, State, Turn};
+pub use fold::{Answer, Asked, Call, Child, Draft, Ended, Invalid, OpenMessage, Phase, State, Task, Turn};
 pub use interrupt::{AnswerStatus, Answered, Interrupt, Question, Reason};
+pub use product::{Artifact, Job, JobEnd, JobStatus, Standing};
 pub use seq::Seq;
 pub use work::{Budget, Citation, Configuration, Orchestration, Plan, Step, StepStatus};

@@ -55,7 +55,8 @@ fn the_list_of_known_names_is_the_enum() {
 
 proptest! {
     #[test]
-    fn unknown_events_round_trip(name in "[A-Z_]{3,20}X", fields in prop::collection::btree_map("[a-z]{1,8}q", any::<i32>(), 0..6)) {
+    // No field of its own can be called `seq`: that name is the envelope's.
+    fn unknown_events_round_trip(name in "[A-Z_]{3,20}X", fields in prop::collection::btree_map("[a-z]{1,8}qq", any::<i32>(), 0..6)) {
         let mut object = json!({"type": name, "v": 3, "timestamp": 77});
         for (field, value) in fields {
             object[field] = value.into();

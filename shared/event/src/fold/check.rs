@@ -1,7 +1,8 @@
 //! Which event may stand where.
 
 use super::{Invalid, Phase, State};
-use crate::{Body, Outcome};
+use crate::{Artifact, Body, Outcome};
+use sequent_domain::JobId;
 
 impl State {
     pub(super) fn check(&self, body: &Body) -> Result<(), Invalid> {
@@ -17,6 +18,8 @@ impl State {
             Body::ClarificationAnswered(answer) => {
                 self.is_interrupted() && self.open_interrupts().any(|open| open.id == answer.interrupt_id)
             }
+            Body::ArtifactCreated(Artifact { job_id: Some(job), .. }) => self.is_open_job(*job),
+            Body::JobFinished(end) => self.is_open_job(end.job_id) && end.run == self.standing(),
             Body::RunConfigured(_) => self.phase == Phase::Pending,
             Body::RunStarted { .. } => self.epoch > 0 && self.phase != Phase::Running,
             // A cancelled run that never began an execution ends without one.
@@ -55,6 +58,7 @@ impl State {
             Body::ClarificationNeeded { interrupt_id, .. } => {
                 self.asked.iter().all(|asked| asked.interrupt.id != *interrupt_id)
             }
+            Body::JobEnqueued(job) => self.jobs.iter().all(|task| task.job.job_id != job.job_id),
             Body::SubagentStarted { subagent_run_id, .. } => {
                 self.children.iter().all(|child| child.run != *subagent_run_id)
             }
@@ -66,6 +70,7 @@ impl State {
             | Body::Custom { .. }
             | Body::PlanUpdated { .. }
             | Body::SourceCited(_)
+            | Body::ArtifactCreated(_)
             | Body::UsageRecorded(_) => true,
         };
         if fits { Ok(()) } else { Err(Invalid::OutOfPlace(name)) }
@@ -77,8 +82,14 @@ impl State {
         match body {
             Body::RunStarted { .. } | Body::RunClaimed { .. } | Body::UserMessage { .. } => true,
             Body::ClarificationAnswered(_) | Body::CancelRequested { .. } => self.is_interrupted(),
+            Body::ArtifactCreated(artifact) => artifact.job_id.is_some(),
+            Body::JobFinished(_) => true,
             _ => false,
         }
+    }
+
+    fn is_open_job(&self, job: JobId) -> bool {
+        self.open_jobs().any(|open| open.job_id == job)
     }
 
     /// AG-UI: messages, tools and steps are closed before `RUN_FINISHED`.
