@@ -1,6 +1,9 @@
 //! What a client of the API does: requests, and event streams with the time at which each part arrived.
 
-use std::time::Instant;
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::Instant,
+};
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
@@ -12,7 +15,10 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 use sequent_domain::{TenantId, UserId};
-use serde_json::Value;
+use serde_json::{Value, json};
+
+/// Every user has an address of its own.
+static SIGNED_UP: AtomicU32 = AtomicU32::new(0);
 
 /// Somebody who is signed in, or nobody yet.
 #[derive(Clone)]
@@ -55,8 +61,19 @@ impl Client {
         }
     }
 
+    /// A new user with a tenant of its own.
+    pub(crate) async fn sign_up(base: &str) -> anyhow::Result<Self> {
+        let number = SIGNED_UP.fetch_add(1, Ordering::Relaxed);
+        let email = format!("bench{number}@example.com");
+        let user = json!({"email": email, "password": "a password for one run of the bench"});
+        let mut client = Self::new(base);
+        let tokens = client.json(Method::POST, "/api/auth/register", Some(&user)).await?;
+        client.sign_in(&tokens)?;
+        Ok(client)
+    }
+
     /// Takes over the identity that `register` answered with.
-    pub(crate) fn sign_in(&mut self, tokens: &Value) -> anyhow::Result<()> {
+    fn sign_in(&mut self, tokens: &Value) -> anyhow::Result<()> {
         let text = |value: &Value| value.as_str().map(str::to_owned).context("the answer lacks a field");
         self.token = text(&tokens["access_token"])?;
         self.tenant = Some(text(&tokens["user"]["tenant_id"])?.parse()?);

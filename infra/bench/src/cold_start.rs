@@ -20,7 +20,7 @@ use crate::{
     process,
     report::{Report, Row},
     sample::Sample,
-    stack::Stack,
+    stack::{Stack, name},
 };
 
 const TARGET_MS: f64 = 15.0;
@@ -50,7 +50,7 @@ pub(crate) async fn measure(stack: &Stack, quick: bool, report: &mut Report) -> 
         let wall = Sample::new(starts.iter().map(|start| start.wall));
         let cpu = Sample::new(starts.iter().map(|start| start.cpu)).median();
         let memory = starts.last().map(|start| start.memory).unwrap_or_default();
-        let name = function.logical_id.trim_end_matches("Function").to_lowercase();
+        let name = name(function);
         report.add(
             Row::new(format!("cold start, {name}"), wall.median(), "ms")
                 .at_most(TARGET_MS)
@@ -124,7 +124,9 @@ async fn answer(
     if path.ends_with("/extension/event/next") {
         return std::future::pending().await;
     }
-    let mut response = Response::new(Full::new(Bytes::from_static(b"{}")));
+    // What the registration of an internal extension, which a shutdown handler needs, is answered with.
+    let registered = br#"{"functionName":"bench","functionVersion":"$LATEST","handler":"bootstrap"}"#;
+    let mut response = Response::new(Full::new(Bytes::from_static(registered)));
     response.headers_mut().insert("lambda-extension-identifier", http::HeaderValue::from_static("bench"));
     Ok(response)
 }

@@ -1,4 +1,5 @@
-//! The process that stands in for AWS: DynamoDB by `dynoxide`, one secret, and a count of what is used.
+//! The process that stands in for AWS: DynamoDB by `dynoxide`, one secret, a queue that takes every message and keeps
+//! none, and a count of what is used.
 //!
 //! The functions know a single endpoint for all of AWS. Requests to DynamoDB pass through it unchanged unless they are
 //! being counted; the hop costs a fraction of a millisecond, and what the report calls a storage write has paid it too.
@@ -87,6 +88,7 @@ impl Endpoint {
             request.headers().get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default();
         match target.split_once('.') {
             Some(("secretsmanager", _)) => Ok(status(StatusCode::OK, &secret().to_string())),
+            Some(("AmazonSQS", _)) => Ok(status(StatusCode::OK, &taken(request).await?.to_string())),
             Some((_, operation)) => {
                 let operation = operation.to_owned();
                 self.pass_on(request, &operation).await
@@ -126,6 +128,14 @@ impl Endpoint {
 fn secret() -> serde_json::Value {
     let text = json!({"seed": "bench: nothing is kept, so nothing is worth protecting"}).to_string();
     json!({"ARN": "arn:aws:secretsmanager:us-east-1:000000000000:secret:bench", "Name": "bench", "SecretString": text})
+}
+
+/// The answer to a batch of messages.
+async fn taken(request: Request<Incoming>) -> anyhow::Result<serde_json::Value> {
+    let batch: serde_json::Value = serde_json::from_slice(&request.into_body().collect().await?.to_bytes())?;
+    let entries = batch["Entries"].as_array().into_iter().flatten();
+    let taken = entries.map(|entry| json!({"Id": entry["Id"], "MessageId": "bench", "MD5OfMessageBody": ""}));
+    Ok(json!({"Successful": taken.collect::<Vec<_>>(), "Failed": []}))
 }
 
 fn status(code: StatusCode, body: &str) -> Answer {

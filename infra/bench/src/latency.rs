@@ -60,8 +60,7 @@ pub(crate) async fn measure(
             .at_most(UNITS_TARGET)
             .note(usage.breakdown()),
     );
-    let requests: Vec<_> = usage.requests.iter().map(|(name, count)| format!("{name} {count}")).collect();
-    report.add(Row::new("read units, the same turn", usage.read_units, "units").note(requests.join(", ")));
+    report.add(Row::new("read units, the same turn", usage.read_units, "units").note(usage.operations()));
     Ok(())
 }
 

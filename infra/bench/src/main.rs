@@ -1,16 +1,22 @@
 //! `scripts/bench`: what the functions cost, measured side by side on one machine, against the targets we hold
 //! them to. Every process is real; DynamoDB is served by `dynoxide` in a process of its own, so that the numbers show
-//! our cost and not an emulator's.
+//! our cost and not an emulator's. What needs the table's stream and the queue goes through the whole stack, and its
+//! rows say so.
 
+mod agent;
 mod arguments;
+mod background;
 mod client;
 mod cold_start;
 mod database;
+mod fanout;
 mod latency;
+mod pickup;
 mod process;
 mod provider;
 mod report;
 mod resume;
+mod runs;
 mod sample;
 mod size;
 mod stack;
@@ -22,6 +28,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 
 use arguments::{Arguments, Command};
+use background::Background;
 use report::Report;
 use stack::Stack;
 
@@ -51,8 +58,18 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
     latency::measure(&stack, &client, arguments.quick, &mut report).await.context("latency")?;
     resume::measure(&stack, &client, arguments.quick, &mut report).await.context("resume")?;
     throughput::measure(&stack, &client, arguments.quick, &mut report).await.context("throughput")?;
+    agent::measure(&stack, &client, arguments.quick, &mut report).await.context("agent")?;
+    pickup::measure_ours(&stack, &client, arguments.quick, &mut report).await.context("pickup")?;
     size::measure(&stack, &mut report).context("size")?;
     stack.stop().await;
+    match Background::start(&arguments.bin_dir).await.context("the whole stack does not start")? {
+        Some(system) => {
+            pickup::measure(&system, arguments.quick, &mut report).await.context("pickup")?;
+            fanout::measure(&system, arguments.quick, &mut report).await.context("fan-out")?;
+            system.stop().await;
+        }
+        None => report.skipped("pickup and fan-out: scripts/install emulator"),
+    }
     report::line(&report.table())?;
     report.write(&arguments.json)?;
     report::line(&format!("written to {}", arguments.json.display()))

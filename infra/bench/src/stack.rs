@@ -12,10 +12,10 @@ use sequent_local::{
     Options,
     front::Front,
     logs::Logs,
-    runtime::{Config, Environment, Runtime},
+    runtime::{Config, Environment, Reply, Runtime},
     template::{Function, Template},
 };
-use serde_json::json;
+use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     net::TcpListener,
@@ -25,6 +25,8 @@ use tokio::{
 use crate::{client::Client, database, provider, usage::Usage};
 
 const REGION: &str = "us-east-1";
+/// A rate limit that no bench reaches.
+pub(crate) const UNLIMITED: &str = "1000000,chat=1000000";
 
 pub(crate) struct Stack {
     database: Child,
@@ -42,7 +44,7 @@ pub(crate) struct Stack {
 impl Stack {
     pub(crate) async fn start(bin_dir: &Path) -> anyhow::Result<Self> {
         let (database, endpoint) = database_process().await?;
-        sequent_data::testing::create_tables(&store(&endpoint)).await;
+        sequent_data::testing::create_tables(&own_store(&endpoint)).await;
         let provider = format!("http://{}/v1", provider::start().await?);
         let parameters = BTreeMap::from([("Local".to_owned(), "true".to_owned())]);
         let template = Template::read(&Options::repository().join("template.yaml"), &parameters)?;
@@ -72,16 +74,22 @@ impl Stack {
 
     /// A user with a tenant of its own.
     pub(crate) async fn sign_up(&self) -> anyhow::Result<Client> {
-        let mut client = Client::new(&self.origin);
-        let user = json!({"email": "bench@example.com", "password": "a password for one run of the bench"});
-        let tokens = client.json(Method::POST, "/api/auth/register", Some(&user)).await?;
-        client.sign_in(&tokens)?;
-        Ok(client)
+        Client::sign_up(&self.origin).await
     }
 
     /// The tables, reached as the functions reach them.
     pub(crate) fn store(&self) -> Store {
-        store(&self.endpoint)
+        own_store(&self.endpoint)
+    }
+
+    /// What a function makes of an event.
+    pub(crate) async fn invoke(&self, function: &str, event: &Value) -> anyhow::Result<Value> {
+        let function = self.runtime.function(function).with_context(|| format!("no function {function}"))?;
+        match function.invoke(event.to_string().into()).await? {
+            Reply::Buffered(answer) => Ok(serde_json::from_slice(&answer)?),
+            Reply::Stream(_) => anyhow::bail!("{} streams", function.config().name),
+            Reply::Error(error) => anyhow::bail!("{}", String::from_utf8_lossy(&error.payload)),
+        }
     }
 
     /// Process ids of a function's instances.
@@ -129,41 +137,35 @@ async fn database_process() -> anyhow::Result<(Child, String)> {
     Ok((child, line.context("the database process ended at once")?))
 }
 
-fn store(endpoint: &str) -> Store {
+fn own_store(endpoint: &str) -> Store {
+    store(endpoint, "bench", Tables { main: "main".into(), events: "events".into() })
+}
+
+/// Tables behind an endpoint that does not check signatures.
+pub(crate) fn store(endpoint: &str, access_key: &str, tables: Tables) -> Store {
     let config = aws_sdk_dynamodb::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(REGION))
         .endpoint_url(endpoint)
-        .credentials_provider(Credentials::new("bench", "bench", None, None, "bench"))
+        .credentials_provider(Credentials::new(access_key, "bench", None, None, "bench"))
         .http_client(aws_smithy_http_client::Builder::new().build_http())
         .build();
-    let tables = Tables { main: "main".into(), events: "events".into() };
     Store::new(aws_sdk_dynamodb::Client::from_conf(config), tables)
 }
 
 /// What the template gives every function, with this machine's addresses.
 fn environment(template: &Template, endpoint: &str, provider: &str, origin: &str) -> Vec<(String, String)> {
-    let parameters = [
-        ("LEASE_MS", "LeaseMs"),
-        ("LEASE_RENEW_MS", "LeaseRenewMs"),
-        ("LINGER_MIN_MS", "LingerMinMs"),
-        ("LINGER_MAX_MS", "LingerMaxMs"),
-        ("ARGON2_MEMORY_KIB", "Argon2MemoryKib"),
-        ("ARGON2_ITERATIONS", "Argon2Iterations"),
-        ("ARGON2_PARALLELISM", "Argon2Parallelism"),
-    ];
-    let declared = parameters
-        .iter()
-        .filter_map(|(variable, parameter)| Some(((*variable).to_owned(), default(template, parameter)?)));
+    let queue = format!("{endpoint}/000000000000/runs");
     let ours = [
         ("STAGE", "dev"),
         ("PUBLIC_URL", origin),
         ("MAIN_TABLE", "main"),
         ("EVENTS_TABLE", "events"),
+        ("RUNS_QUEUE_URL", &queue),
         ("SECRETS_ID", "bench"),
         ("MODEL_SECRETS_ID", "bench"),
         ("OPENAI_BASE_URL", provider),
-        ("RATE_LIMIT_PER_MINUTE", "1000000,chat=1000000"),
+        ("RATE_LIMIT_PER_MINUTE", UNLIMITED),
         ("AWS_ENDPOINT_URL", endpoint),
         ("AWS_REGION", REGION),
         ("AWS_ACCESS_KEY_ID", "bench"),
@@ -171,15 +173,34 @@ fn environment(template: &Template, endpoint: &str, provider: &str, origin: &str
         ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
         ("AWS_LAMBDA_LOG_LEVEL", "INFO"),
     ];
-    declared.chain(ours.map(|(name, value)| (name.to_owned(), value.to_owned()))).collect()
+    let ours = ours.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    declared(template).into_iter().chain(ours).collect()
+}
+
+/// The variables of all functions that have the values of parameters.
+fn declared(template: &Template) -> Vec<(String, String)> {
+    let document = template.document();
+    let resources = document["Resources"].as_object().into_iter().flat_map(|resources| resources.values());
+    let properties = resources.map(|resource| &resource["Properties"]);
+    let places = properties.chain([&document["Globals"]["Function"]]);
+    let variables = places.filter_map(|place| place["Environment"]["Variables"].as_object()).flatten();
+    let valued = variables
+        .filter_map(|(name, value)| Some((name.clone(), default(template, value["Ref"].as_str()?)?)));
+    valued.collect()
 }
 
 fn default(template: &Template, parameter: &str) -> Option<String> {
     match &template.document()["Parameters"][parameter]["Default"] {
-        serde_json::Value::String(text) => Some(text.clone()),
-        serde_json::Value::Number(number) => Some(number.to_string()),
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
         _ => None,
     }
+}
+
+/// What rows call a function.
+pub(crate) fn name(function: &Function) -> &str {
+    let name = function.binary.strip_prefix("sequent-").unwrap_or(&function.binary);
+    name.strip_suffix("-function").unwrap_or(name)
 }
 
 fn config(function: &Function, bin_dir: &Path, environment: &[(String, String)]) -> Config {

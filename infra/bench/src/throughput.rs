@@ -19,7 +19,7 @@ use crate::{
 
 const TARGET: f64 = 80.0;
 const CLIENTS: usize = 16;
-const TOKENS: usize = 100;
+pub(crate) const TOKENS: usize = 100;
 /// Turns of one conversation before the next begins.
 const CONVERSATION: usize = 10;
 
@@ -31,16 +31,16 @@ pub(crate) async fn measure(
     report: &mut Report,
 ) -> anyhow::Result<()> {
     // Starts the instances and opens the connections.
-    run(client, Duration::from_secs(1)).await?;
+    run(client, Duration::from_secs(1), &plain()).await?;
     let chat = stack.instances("ChatFunction");
     let before = usage(stack, &chat);
     let began = Instant::now();
-    let turns = run(client, Duration::from_secs(if quick { 3 } else { 15 })).await?;
+    let turns = run(client, Duration::from_secs(if quick { 3 } else { 15 }), &plain()).await?;
     let elapsed = began.elapsed().as_secs_f64();
     let after = usage(stack, &chat);
     // The same load again, counted, which costs a little: how long the database takes tells who limits whom.
     stack.begin_count().await?;
-    let counted = run(client, Duration::from_secs(2)).await?.len().max(1);
+    let counted = run(client, Duration::from_secs(2), &plain()).await?.len().max(1);
     let used = stack.end_count().await?;
     let writes = Sample::of_ms(used.write_ms.iter().copied());
     let cores = |who: usize| (after[who] - before[who]).as_secs_f64() / elapsed;
@@ -70,15 +70,21 @@ fn usage(stack: &Stack, chat: &[u32]) -> [Duration; 3] {
     [functions, process::cpu(stack.database_pid()), process::cpu(std::process::id())]
 }
 
-async fn run(client: &Client, time: Duration) -> anyhow::Result<Vec<Duration>> {
+/// What the demo is asked for in a turn without tools, as fast as it can.
+pub(crate) fn plain() -> String {
+    format!("/demo tokens={TOKENS} rate=0")
+}
+
+/// How long each turn took of all that were begun within `time` by clients that say `content` over and over.
+pub(crate) async fn run(client: &Client, time: Duration, content: &str) -> anyhow::Result<Vec<Duration>> {
     let end = Arc::new(Instant::now() + time);
     let clients = (0..CLIENTS).map(|_| {
-        let (client, end) = (client.clone(), end.clone());
+        let (client, end, content) = (client.clone(), end.clone(), content.to_owned());
         tokio::spawn(async move {
             let (mut turns, mut project) = (Vec::new(), None);
             while Instant::now() < *end {
                 let began = Instant::now();
-                project = Some(turn(&client, project.as_deref()).await?);
+                project = Some(turn(&client, project.as_deref(), &content).await?);
                 turns.push(began.elapsed());
                 if turns.len() % CONVERSATION == 0 {
                     project = None;
@@ -94,9 +100,9 @@ async fn run(client: &Client, time: Duration) -> anyhow::Result<Vec<Duration>> {
     Ok(turns)
 }
 
-/// One complete turn: sent, answered by the demo as fast as it can, ended, and read to the end.
-async fn turn(client: &Client, project: Option<&str>) -> anyhow::Result<String> {
-    let mut body = json!({"message": {"content": format!("/demo tokens={TOKENS} rate=0")}, "model": "demo"});
+/// One complete turn: sent, answered by the demo, ended, and read to the end.
+async fn turn(client: &Client, project: Option<&str>, content: &str) -> anyhow::Result<String> {
+    let mut body = json!({"message": {"content": content}, "model": "demo"});
     if let Some(project) = project {
         body["project_id"] = json!(project);
     }

@@ -6,8 +6,9 @@
 //! transaction twice that; a strongly consistent read one unit per started 4 KB, an eventually consistent one half.
 //! A write whose condition failed is charged too, but names no price: it is counted as one unit for each item.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -64,6 +65,12 @@ impl Usage {
         }
     }
 
+    /// `GetItem 2, ...`: how often what was asked for.
+    pub(crate) fn operations(&self) -> String {
+        let parts: Vec<_> = self.requests.iter().map(|(name, count)| format!("{name} {count}")).collect();
+        parts.join(", ")
+    }
+
     /// `PutItem events 42, ...`: where the units went.
     pub(crate) fn breakdown(&self) -> String {
         let parts: Vec<_> = self.units.iter().map(|(what, units)| format!("{what} {units}")).collect();
@@ -78,6 +85,29 @@ fn refused(operation: &str, request: &[u8]) -> f64 {
     }
     let request: Value = serde_json::from_slice(request).unwrap_or_default();
     2.0 * request["TransactItems"].as_array().map_or(0, Vec::len) as f64
+}
+
+/// Units of writing a new item, by its size.
+pub(crate) fn item_units(item: &HashMap<String, AttributeValue>) -> f64 {
+    let bytes: usize = item.iter().map(|(name, value)| name.len() + size(value)).sum();
+    bytes.div_ceil(1024).max(1) as f64
+}
+
+/// Bytes of a value (DynamoDB developer guide, "Item sizes and formats").
+fn size(value: &AttributeValue) -> usize {
+    match value {
+        AttributeValue::S(text) => text.len(),
+        // One byte for two significant digits, and one more.
+        AttributeValue::N(number) => number.len().div_ceil(2) + 1,
+        AttributeValue::B(bytes) => bytes.as_ref().len(),
+        AttributeValue::L(list) => 3 + list.iter().map(|value| 1 + size(value)).sum::<usize>(),
+        AttributeValue::M(map) => {
+            3 + map.iter().map(|(name, value)| 1 + name.len() + size(value)).sum::<usize>()
+        }
+        AttributeValue::Ss(set) | AttributeValue::Ns(set) => set.iter().map(String::len).sum(),
+        AttributeValue::Bs(set) => set.iter().map(|bytes| bytes.as_ref().len()).sum(),
+        _ => 1,
+    }
 }
 
 #[cfg(test)]
@@ -100,6 +130,19 @@ mod tests {
         assert_eq!((usage.write_units, usage.read_units, usage.failed_writes), (9.0, 0.5, 1));
         assert_eq!(usage.units["TransactWriteItems main"], 6.0);
         assert_eq!(usage.write_ms.len(), 2);
+    }
+
+    #[test]
+    fn an_item_costs_by_its_size() {
+        let item = |length: usize| {
+            HashMap::from([
+                ("seq".to_owned(), AttributeValue::N("1234".to_owned())),
+                ("text".to_owned(), AttributeValue::S("x".repeat(length))),
+            ])
+        };
+        // 3 + 3 bytes of the number, 4 of the text's name.
+        assert_eq!(item_units(&item(1024 - 10)), 1.0);
+        assert_eq!(item_units(&item(1024 - 9)), 2.0);
     }
 
     #[test]

@@ -1,0 +1,63 @@
+//! The whole one-machine stack, for what the bench's own cannot do: there the table's stream and the queue are the
+//! emulator's, and so is part of the time they take.
+
+use std::path::{Path, PathBuf};
+
+use sequent_data::{Store, Tables};
+use sequent_local::{Options, Stack, logs::Logs, ministack, stack};
+
+use crate::{client::Client, stack as ours};
+
+pub(crate) struct Background {
+    stack: Stack,
+    store: Store,
+    /// Goes after the stack has.
+    _data: Folder,
+}
+
+impl Background {
+    /// `None` without an emulator to start.
+    pub(crate) async fn start(bin_dir: &Path) -> anyhow::Result<Option<Self>> {
+        let data = Folder(std::env::temp_dir().join(format!("sequent-bench-{}", std::process::id())));
+        let mut options = Options::new(&Options::repository());
+        options.data_dir.clone_from(&data.0);
+        options.bin_dir = bin_dir.to_owned();
+        options.logs = Logs::silent();
+        options.env.insert("RATE_LIMIT_PER_MINUTE".into(), ours::UNLIMITED.into());
+        // What nobody scripts, as a plan's conclusion, is no pause of the demo's.
+        options.env.insert("DEMO_TOKENS_PER_SECOND".into(), "0".into());
+        let stack = match Box::pin(Stack::start(options)).await {
+            Err(stack::Error::MiniStack(ministack::Error::NotInstalled(_))) => return Ok(None),
+            started => started?,
+        };
+        let named = |output: &str| stack.deployed().outputs.get(output).cloned().unwrap_or_default().into();
+        let tables = Tables { main: named("MainTableName"), events: named("EventsTableName") };
+        // The emulator keeps what it has apart by access key.
+        let store = ours::store(stack.endpoint_url(), "test", tables);
+        Ok(Some(Self { stack, store, _data: data }))
+    }
+
+    /// A user with a tenant of its own.
+    pub(crate) async fn sign_up(&self) -> anyhow::Result<Client> {
+        Client::sign_up(self.stack.origin_url()).await
+    }
+
+    /// The tables.
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    pub(crate) async fn stop(self) {
+        self.stack.stop().await;
+    }
+}
+
+/// A folder that goes with its owner.
+struct Folder(PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What is left behind is in the folder for what may be left behind.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
