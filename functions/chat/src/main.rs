@@ -21,7 +21,7 @@ async fn main() -> Result<(), Error> {
 
     // Connections, TLS sessions and keys exist before the first request. A secret that cannot be read yet is read then.
     let ((), _, models) = tokio::join!(store.warm(), vault.get(), Client::deployed(&secrets));
-    let engine = Engine::from_env(DynamoStorage::new(store.clone()), models?)?;
+    let engine = Engine::from_env(DynamoStorage::new(store.clone()), models?, vault.clone())?;
 
     let pipeline = Pipeline::new("chat").store(store).authenticator(identity).keyring(vault);
     sequent_http::run_streaming(pipeline, router(engine)).await

@@ -5,7 +5,7 @@ use sequent_agent::{Engine, Source};
 use sequent_domain::{ProjectId, RunId};
 use sequent_event::{Event, Seq};
 use sequent_http::{
-    Exchange, Json, Path, Principal, Problem, Query, Scope,
+    Exchange, Path, Principal, Problem, Query, Scope, UnlabelledJson,
     axum::{
         extract::State,
         response::{IntoResponse, Response},
@@ -16,7 +16,7 @@ use sequent_http::{
 use sequent_project::Projects;
 use sequent_protocol::{
     sse::Frame,
-    ui_message::{self, Dialect, Projector, StartIndex},
+    ui_message::{self, Projector, StartIndex},
 };
 use sequent_run::OnConflict;
 use sequent_runlog::{LogKey, Segment, read_all};
@@ -25,7 +25,7 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    begin::{Ask, begin, find},
+    begin::{Ask, Place, begin, find},
     chats,
     stream::{Projection, Watched, respond},
 };
@@ -33,8 +33,10 @@ use crate::{
 /// What the SDK's transports send. The conversation's history is ours; of `messages` only the last counts.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 pub(crate) struct Submit {
-    /// The chat: any text of the client's, or a project id.
-    id: String,
+    /// The chat: any text of the client's, or a project id. `WorkflowChatTransport` sends none: then the message goes to
+    /// the conversation of the latest answer in `messages`, or to a new one if there is none.
+    #[serde(default)]
+    id: Option<String>,
     /// The conversation as the client has it.
     #[serde(default)]
     messages: Vec<UiMessage>,
@@ -66,6 +68,9 @@ pub(crate) enum Trigger {
 /// A message in the SDK's form.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 pub(crate) struct UiMessage {
+    /// The client's id of it; that of an answer is its run's.
+    #[serde(default)]
+    id: Option<String>,
     /// `user`, `assistant` or `system`.
     role: String,
     /// Its parts; only `text` parts are understood.
@@ -88,6 +93,19 @@ pub(crate) struct UiPart {
     #[serde(flatten)]
     #[schema(value_type = Object)]
     other: serde_json::Map<String, Value>,
+}
+
+impl Submit {
+    async fn place(&self, engine: &Engine, principal: &Principal, new: ProjectId) -> Result<Place, Problem> {
+        if let Some(id) = &self.id {
+            return chats::place(engine, principal, id, new).await;
+        }
+        let mut answers = self.messages.iter().rev().filter(|message| message.role == "assistant");
+        match answers.find_map(|answer| answer.id.as_deref()?.parse::<RunId>().ok()) {
+            Some(run) => Ok(Place::Project(find(engine, principal, run).await?.project_id)),
+            None => Ok(Place::New(Vec::new())),
+        }
+    }
 }
 
 impl UiMessage {
@@ -118,6 +136,9 @@ impl Projection for Ui {
 }
 
 /// Answers a message, in the AI SDK's UI message stream.
+///
+/// `x-project-id` names the conversation, and is good as the chat's id from then on; `x-workflow-run-id` names the run.
+/// The body is taken as `text/plain` too, which is what a transport sends that sets no content type.
 #[utoipa::path(
     post,
     path = "/api/chat",
@@ -131,7 +152,7 @@ pub(crate) async fn submit(
     principal: Principal,
     exchange: Exchange,
     key: Option<IdempotencyKey>,
-    Json(body): Json<Submit>,
+    UnlabelledJson(body): UnlabelledJson<Submit>,
 ) -> Result<Response, Problem> {
     principal.require(Scope::Chat)?;
     let payload = serde_json::to_vec(&body).map_err(Problem::internal)?;
@@ -143,9 +164,9 @@ pub(crate) async fn submit(
     })?;
     let content = said.text()?;
     let new_project = ProjectId::new();
-    let place = chats::place(&engine, &principal, &body.id, new_project).await?;
+    let place = body.place(&engine, &principal, new_project).await?;
     let replaces = match (&place, body.trigger) {
-        (crate::begin::Place::Project(project), Trigger::RegenerateMessage) => {
+        (Place::Project(project), Trigger::RegenerateMessage) => {
             let projects = Projects::new(engine.store(), principal.tenant);
             let latest = projects.latest_messages(*project, 1).await.map_err(Problem::unavailable)?;
             latest.first().map(|message| message.run_id)
@@ -238,7 +259,7 @@ async fn live_run(engine: &Engine, principal: &Principal, id: &str) -> Result<Op
 /// How many chunks the log makes as it stands.
 async fn stored_chunks(engine: &Engine, key: LogKey) -> Result<u64, Problem> {
     let segments = read_all(&engine.storage, key).await.map_err(Problem::unavailable)?;
-    let mut projector = Projector::new(key.run, Dialect::V5);
+    let mut projector = Projector::new(key.run);
     for event in segments.iter().flat_map(Segment::events) {
         let _ = projector.push(&event); // counted, not sent
     }
@@ -247,7 +268,7 @@ async fn stored_chunks(engine: &Engine, key: LogKey) -> Result<u64, Problem> {
 
 fn stream(engine: &Engine, exchange: &Exchange, watched: Watched, skip: u64) -> Response {
     let run = watched.key.run;
-    let projection = Ui { projector: Projector::new(run, Dialect::V5), skip };
+    let projection = Ui { projector: Projector::new(run), skip };
     let mut response = respond(engine, exchange, watched, projection);
     let headers = response.headers_mut();
     for (name, value) in ui_message::HEADERS {

@@ -1,22 +1,57 @@
-//! Once a minute, finds the runs that nobody drives: the owner's lease is over, the message was lost, or the person
-//! asked has not answered in time.
+//! What has to happen because time has passed. Once a minute, finds the runs that nobody drives: the owner's lease is
+//! over, the message was lost, or the person asked has not answered in time. Once a day, sees to the signing keys
+//! ([`Rotation`]).
 //!
-//! Nothing depends on it while all goes well. It is what makes every other delivery allowed to fail.
+//! No run depends on it while all goes well. It is what makes every other delivery allowed to fail.
+
+mod rotation;
 
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use sequent_data::Store;
 use sequent_domain::Timestamp;
+use sequent_identity::signing::rotation::Outcome;
 use sequent_queue::Sender;
 use sequent_run::{Delivery, Due, Error, Run, Runs, Status, Sweep, expire};
 use sequent_runlog::DynamoStorage;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+pub use rotation::Rotation;
 
 /// When a run that was sent again is looked at next, should nobody have taken it: after the next sweep.
 const AGAIN: Duration = Duration::from_secs(90);
 /// Runs looked at at the same time.
 const AT_ONCE: usize = 16;
+
+/// An event of a schedule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct Event {
+    /// What it is time for; EventBridge's own form of a schedule's event names nothing, and means a sweep.
+    #[serde(default)]
+    pub task: Task,
+}
+
+/// What it is time for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Task {
+    /// [`Scheduler::sweep`].
+    #[default]
+    Sweep,
+    /// [`Rotation::run`].
+    RotateSigningKey,
+}
+
+/// What was done, for whoever invoked the function by hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Done {
+    /// A sweep.
+    Swept(Swept),
+    /// A look at the signing keys.
+    SigningKey(Outcome),
+}
 
 /// Sweeps the index of active runs.
 #[derive(Debug, Clone)]

@@ -5,8 +5,7 @@ use sequent_data::Store;
 use sequent_domain::Timestamp;
 use sequent_queue::Sender;
 use sequent_runlog::DynamoStorage;
-use sequent_scheduler_function::{Scheduler, Swept};
-use serde_json::Value;
+use sequent_scheduler_function::{Done, Event, Rotation, Scheduler, Task};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -14,10 +13,15 @@ async fn main() -> Result<(), Error> {
     let sdk = sequent_aws::config();
     let store = Store::from_env(&sdk)?;
     let queue = Sender::from_env(&sdk, "RUNS_QUEUE_URL")?;
+    let rotation = &Rotation::from_env(aws_sdk_secretsmanager::Client::new(&sdk))?;
     store.warm().await;
     let scheduler = &Scheduler::new(DynamoStorage::new(store), queue);
-    lambda_runtime::run(service_fn(move |_: LambdaEvent<Value>| async move {
-        Ok::<Swept, Error>(scheduler.sweep(Timestamp::now()).await?)
+    lambda_runtime::run(service_fn(move |event: LambdaEvent<Event>| async move {
+        let now = Timestamp::now();
+        Ok::<Done, Error>(match event.payload.task {
+            Task::Sweep => Done::Swept(scheduler.sweep(now).await?),
+            Task::RotateSigningKey => Done::SigningKey(rotation.run(now).await?),
+        })
     }))
     .await
 }

@@ -19,11 +19,12 @@ import { backOff, cuttingFetch } from './cutting-fetch.mjs';
 
 const SDKS = { 5: ai5, 6: ai6, 7: ai7, workflow: ai7 };
 
-/// Job: `{base, token?, chat, message?, sdk?: '5'|'6'|'7'|'workflow', body?, cuts?, how?, timeout?}`; `body` are further
-/// fields of the request. Result: `{run, text, message, chunks, data, finish, error, requests}`; `text` leaves out what
-/// is marked as abandoned, `chunks` counts those of all requests.
+/// Job: `{base, token?, chat, message?, then?, sdk?: '5'|'6'|'7'|'workflow', bare?, body?, cuts?, how?, timeout?}`; `then`
+/// is said after the first answer, `body` are further fields of the request, and with `bare` the transport makes its
+/// requests all by itself but for the token. Result: `{run, projects, text, message, chunks, data, finish, error,
+/// requests}`; `text` leaves out what is marked as abandoned, `chunks` counts those of all requests.
 export async function converse(job) {
-  const { base, token, chat: id, message, sdk = '7', body: extra, timeout = 60 } = job;
+  const { base, token, chat: id, message, then, sdk = '7', bare, body: extra, timeout = 60 } = job;
   const deadline = Date.now() + timeout * 1000;
   const { fetch, requests } = cuttingFetch(job);
   const seen = watch(fetch);
@@ -39,8 +40,10 @@ export async function converse(job) {
     // By run, once it is known: the chat may have moved on.
     prepareReconnectToStreamRequest: () => ({ headers, api: `${api}/${seen.run ?? id}/stream` }),
   };
+  const signed = (input, init) => seen.fetch(input, { ...init, headers: { authorization: headers.authorization } });
+  const settings = bare ? { api, fetch: signed } : prepare;
   const transport =
-    sdk === 'workflow' ? new WorkflowChatTransport(prepare) : new SDKS[sdk].DefaultChatTransport(prepare);
+    sdk === 'workflow' ? new WorkflowChatTransport(settings) : new SDKS[sdk].DefaultChatTransport(settings);
   const data = [];
   const chat = memoryChat(SDKS[sdk], { id, transport, onData: part => data.push(part), onError: () => {} });
 
@@ -62,10 +65,13 @@ export async function converse(job) {
     await chat.resumeStream();
   }
 
+  if (then !== undefined) await chat.sendMessage({ text: then });
+
   const shown = chat.messages.at(-1);
   const parts = shown?.role === 'assistant' ? shown.parts : [];
   return {
     run: seen.run,
+    projects: [...seen.projects],
     text: parts.filter(isAnswer).map(part => part.text).join('\n\n'),
     message: shown,
     messages: chat.messages.length,
@@ -85,11 +91,12 @@ export function isAnswer(part) {
 
 /// Follows along what comes over the wire: the chat does not say whether a stream ended or was cut.
 function watch(fetch) {
-  const seen = { run: undefined, chunks: 0, finish: undefined, error: undefined, whole: false };
+  const seen = { run: undefined, projects: new Set(), chunks: 0, finish: undefined, error: undefined, whole: false };
   seen.fetch = async (input, init) => {
     const response = await fetch(input, init);
     seen.run ??= response.headers.get('x-workflow-run-id') ?? undefined;
     if (!response.ok || !response.body) return response;
+    seen.projects.add(response.headers.get('x-project-id'));
     const decoder = new TextDecoder();
     let announced = false;
     const parser = createParser({

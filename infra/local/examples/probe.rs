@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use lambda_http::http::{Response, StatusCode};
+use lambda_http::request::RequestContext;
 use lambda_http::{Body, Error, Request, RequestExt, run, run_with_streaming_response, service_fn};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
@@ -29,6 +30,14 @@ fn parameter(request: &Request, name: &str) -> Option<String> {
     request.query_string_parameters_ref()?.first(name).map(str::to_owned)
 }
 
+/// What the event calls the request.
+fn gateway_id(request: &Request) -> Option<String> {
+    match request.request_context_ref()? {
+        RequestContext::ApiGatewayV2(context) => context.request_id.clone(),
+        _ => None,
+    }
+}
+
 async fn buffered(request: Request) -> Result<Response<Body>, Error> {
     match parameter(&request, "do").as_deref() {
         Some("fail") => return Err("asked to fail".into()),
@@ -41,6 +50,8 @@ async fn buffered(request: Request) -> Result<Response<Body>, Error> {
     }
     let seen = serde_json::json!({
         "pid": std::process::id(),
+        "invocation": request.lambda_context_ref().map(|context| &context.request_id),
+        "request_id": gateway_id(&request),
         "method": request.method().as_str(),
         "path": request.uri().path(),
         "id": request.path_parameters_ref().and_then(|p| p.first("id")),
@@ -68,6 +79,11 @@ async fn stream(request: Request) -> Result<Response<Chunks>, Error> {
         }
     });
     let response = Response::builder().header("content-type", "text/event-stream");
+    let ids = [
+        Some(request.lambda_context_ref().map_or("", |context| &context.request_id).to_owned()),
+        gateway_id(&request),
+    ];
+    let response = response.header("x-ids", ids.map(Option::unwrap_or_default).join(" "));
     Ok(response.header("x-pid", std::process::id().to_string()).body(Chunks(receiver))?)
 }
 

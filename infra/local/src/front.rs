@@ -75,22 +75,25 @@ impl Front {
     }
 
     async fn handle(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
-        let request_id = crate::request_id();
         let original = request.uri().path();
         let behavior = self.distribution.behavior(original);
         let path = edge(behavior, original).to_owned();
-        let mut response = match &behavior.target {
-            Target::HttpApi => self.http_api(request, peer, &request_id, &path).await,
-            Target::FunctionUrl(id) => match self.runtime.function(id) {
-                Some(function) => function_url(function, request, peer, &request_id, &path).await,
-                None => not_found(),
-            },
+        match &behavior.target {
+            Target::HttpApi => {
+                let id = gateway_request_id();
+                with_id(self.http_api(request, peer, &id, &path).await, "apigw-requestid", &id)
+            }
+            // A function URL's request is its invocation: both have one id.
+            Target::FunctionUrl(function) => {
+                let id = crate::request_id();
+                let response = match self.runtime.function(function) {
+                    Some(function) => function_url(function, request, peer, &id, &path).await,
+                    None => not_found(),
+                };
+                with_id(response, "x-amzn-requestid", &id)
+            }
             Target::Elsewhere(_) => not_found(),
-        };
-        if let Ok(id) = request_id.parse() {
-            response.headers_mut().entry("x-amzn-requestid").or_insert(id);
         }
-        response
     }
 
     async fn http_api(
@@ -149,7 +152,8 @@ async fn function_url(
     };
     let origin =
         Origin { request_id, source_ip: peer.ip(), route_key: "$default", path_parameters: None, path };
-    let response = match function.invoke(event::build(&parts, &body, &origin)).await {
+    let event = event::build(&parts, &body, &origin);
+    let response = match function.invoke_as(request_id.to_owned(), event).await {
         Ok(Reply::Buffered(payload)) => answer::buffered(&payload),
         Ok(Reply::Stream(stream)) => answer::streamed(stream).await,
         Ok(Reply::Error(_)) => None,
@@ -160,6 +164,21 @@ async fn function_url(
         Err(Refusal::Stopping) => Some(failed(StatusCode::SERVICE_UNAVAILABLE)),
     };
     response.unwrap_or_else(|| failed(StatusCode::BAD_GATEWAY))
+}
+
+fn with_id(mut response: Response<Body>, name: &'static str, id: &str) -> Response<Body> {
+    if let Ok(id) = id.parse() {
+        response.headers_mut().insert(name, id);
+    }
+    response
+}
+
+/// An id in the form of API Gateway's, which are no UUIDs and name no invocation.
+fn gateway_request_id() -> String {
+    use base64::Engine as _;
+
+    let bytes: [u8; 11] = std::array::from_fn(|_| fastrand::u8(..));
+    base64::engine::general_purpose::STANDARD.encode(bytes)
 }
 
 /// What the distribution's viewer-request function does: no trailing slash. (It also adds `x-forwarded-host`, as

@@ -40,7 +40,7 @@ pub struct Config {
     pub public_origin: Option<String>,
     /// Further origins that may call with credentials, from `ALLOWED_ORIGINS`.
     pub allowed_origins: Vec<String>,
-    /// Largest request body in bytes, unless a route says otherwise with `axum::extract::DefaultBodyLimit`.
+    /// Largest request body in bytes, unless a route says otherwise with [`crate::BodyLimit`].
     pub max_body: usize,
     /// How long a handler may take to begin its answer; the invocation's own deadline also holds.
     pub timeout: Duration,

@@ -5,6 +5,7 @@
 use axum::extract::{FromRequest, FromRequestParts, Request, path::ErrorKind, rejection::PathRejection};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header, request::Parts};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_path_to_error::Segment;
 
@@ -13,6 +14,16 @@ use crate::Problem;
 /// A JSON body, in and out.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Json<T>(pub T);
+
+/// A JSON body that may be labelled `text/plain` or not at all, as `fetch` sends it for a client that sets no content
+/// type. Forms may write such a body too, and nothing here depends on their not being able to: see [`crate::csrf`].
+#[derive(Debug, Clone, Copy, Default)]
+pub struct UnlabelledJson<T>(pub T);
+
+/// The most bytes a body may have. The pipeline sets it; a route says otherwise with `axum::Extension(BodyLimit(..))`
+/// as its layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BodyLimit(pub usize);
 
 /// The query string.
 #[derive(Debug, Clone, Copy, Default)]
@@ -25,14 +36,32 @@ pub struct Path<T>(pub T);
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        if !is_json(request.headers()) {
-            let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-            return Err(Problem::new(status, "unsupported_media_type", "The body must be application/json."));
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        if is_json(&media_type(request.headers())) {
+            read(request).await.map(Self)
+        } else {
+            Err(not_labelled())
         }
-        let body = body(request, state).await?;
-        from_json(&body).map(Self)
     }
+}
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for UnlabelledJson<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let media_type = media_type(request.headers());
+        let unlabelled = media_type.is_empty() || media_type == "text/plain";
+        if unlabelled || is_json(&media_type) { read(request).await.map(Self) } else { Err(not_labelled()) }
+    }
+}
+
+async fn read<T: DeserializeOwned>(request: Request) -> Result<T, Problem> {
+    from_json(&body(request).await?)
+}
+
+fn not_labelled() -> Problem {
+    let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+    Problem::new(status, "unsupported_media_type", "The body must be application/json.")
 }
 
 impl<T: Serialize> axum::response::IntoResponse for Json<T> {
@@ -42,15 +71,19 @@ impl<T: Serialize> axum::response::IntoResponse for Json<T> {
 }
 
 /// Reads the body within the route's limit.
-pub(crate) async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
-    Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Problem::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "body_too_large",
-            "The body is larger than this route allows.",
-        ),
-        _ => Problem::bad_request("body_unreadable", "The body ended before its end."),
-    })
+pub(crate) async fn body(request: Request) -> Result<Bytes, Problem> {
+    let limit = request.extensions().get::<BodyLimit>().copied();
+    let BodyLimit(limit) =
+        limit.ok_or_else(|| Problem::internal("the router is not wrapped in the HTTP pipeline"))?;
+    match Limited::new(request.into_body(), limit).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => {
+            let detail = format!("The body is larger than this route allows: at most {limit} bytes.");
+            Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+                .with("max_bytes", limit))
+        }
+        Err(_) => Err(Problem::bad_request("body_unreadable", "The body ended before its end.")),
+    }
 }
 
 /// Reads JSON: 400 where it is not JSON, 422 naming the place where it is not what the route takes.
@@ -95,10 +128,15 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
     })
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
+/// The content type without its parameters, in lower case; empty when there is none.
+fn media_type(headers: &HeaderMap) -> String {
     let text = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+    text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+fn is_json(media_type: &str) -> bool {
+    media_type == "application/json"
+        || (media_type.starts_with("application/") && media_type.ends_with("+json"))
 }
 
 impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {

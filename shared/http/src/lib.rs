@@ -43,7 +43,7 @@ pub use authenticate::Authenticator;
 pub use config::{Config, Stage};
 pub use credential::{ACCESS_COOKIE, API_KEY_PREFIX, Credential, PLAIN_ACCESS_COOKIE, cookie};
 pub use exchange::{Exchange, REQUEST_ID};
-pub use extract::{Json, Path, Query, from_json};
+pub use extract::{BodyLimit, Json, Path, Query, UnlabelledJson, from_json};
 pub use keys::{InvalidKey, Keyring, Keys};
 pub use lambda_http::Error;
 pub use list::{Limit, ListQuery};

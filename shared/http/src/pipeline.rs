@@ -6,13 +6,15 @@ mod service;
 
 use std::sync::Arc;
 
-use axum::{Router, extract::DefaultBodyLimit, middleware};
+use axum::{Extension, Router, extract::DefaultBodyLimit, middleware};
 use http::request::Parts;
 use sequent_data::Store;
 
 pub use service::App;
 
-use crate::{Authenticator, Config, Keyring, Keys, Problem, cors, notify::Notifier, rate_limit::RateLimiter};
+use crate::{
+    Authenticator, BodyLimit, Config, Keyring, Keys, Problem, cors, notify::Notifier, rate_limit::RateLimiter,
+};
 
 /// The parts of a pipeline before it stands around a router.
 pub struct Pipeline {
@@ -87,7 +89,8 @@ impl Pipeline {
             .method_not_allowed_fallback(|| async {
                 Problem::of_status(http::StatusCode::METHOD_NOT_ALLOWED)
             })
-            .layer(DefaultBodyLimit::max(shared.config.max_body))
+            .layer(Extension(BodyLimit(shared.config.max_body)))
+            .layer(DefaultBodyLimit::max(shared.config.max_body)) // for handlers that take plain bytes
             .layer(middleware::from_fn_with_state(Arc::clone(&shared), boundary::boundary))
             .layer(cors::layer(&shared.config));
         App::new(router)

@@ -15,10 +15,10 @@
 //!
 //! **A message cut off by a crash.** Versions 5 and 6 can neither take back nor replace a text part (checked against
 //! 5.0.277 and 6.0.322: parts only grow, a second `start` does not empty the message a chat is receiving, an unknown type
-//! throws). So by default the part is closed with `providerMetadata: {"sequent":{"abandoned":true}}`, the event
+//! throws). So the part is closed with `providerMetadata: {"sequent":{"abandoned":true}}`, the event
 //! is shown as data, and the new message begins a new step: the parts of the last step are the answer, and a
-//! renderer that skips marked parts shows nothing twice. Version 7 has `reset-step`, which drops the parts of
-//! the current step; [`Dialect::V7`] uses it wherever the step holds nothing that must stay.
+//! renderer that skips marked parts shows nothing twice. Version 7's `reset-step` drops the parts of the current step,
+//! but clients do not tell their version, and a second form of the stream would be a second way to count its chunks.
 
 mod chunk;
 mod start_index;
@@ -48,28 +48,18 @@ pub fn done() -> Frame {
     Frame::message(None, None, "[DONE]")
 }
 
-/// What the reader understands. Counts of chunks differ between dialects, so a client keeps to one.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Dialect {
-    /// Chunks that versions 5, 6 and 7 understand.
-    #[default]
-    V5,
-    /// With `reset-step`, on which versions 5 and 6 throw.
-    V7,
-}
-
 /// Projects one log. Push every event from the first, even to resume.
 #[derive(Debug, Clone)]
 pub struct Projector {
     run: RunId,
-    dialect: Dialect,
     /// The model that the latest prompt asked for.
     model: Option<String>,
     /// Chunks made so far.
     count: u64,
     /// Between `start` and `finish`.
     started: bool,
-    step: Step,
+    /// What comes next belongs to another model call, and so to another step.
+    step_over: bool,
     part: Option<Part>,
     /// Calls whose arguments are being written.
     open_tools: Vec<OpenTool>,
@@ -80,15 +70,6 @@ pub struct Projector {
     cancel: Option<CancelReason>,
     totals: Totals,
     finish_reason: FinishReason,
-}
-
-/// The current step, as far as it decides where the next begins.
-#[derive(Debug, Clone, Copy, Default)]
-struct Step {
-    /// It holds a complete text or a tool call, which `reset-step` would drop.
-    keeps: bool,
-    /// What comes next belongs to another model call.
-    over: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -107,14 +88,13 @@ struct OpenTool {
 impl Projector {
     /// A projector at the beginning of the run's log.
     #[must_use]
-    pub const fn new(run: RunId, dialect: Dialect) -> Self {
+    pub const fn new(run: RunId) -> Self {
         Self {
             run,
-            dialect,
             model: None,
             count: 0,
             started: false,
-            step: Step { keeps: false, over: false },
+            step_over: false,
             part: None,
             open_tools: Vec::new(),
             pending_tools: Vec::new(),
@@ -192,7 +172,7 @@ impl Projector {
             Body::ToolCallEnd { tool_call_id } => self.call_tool(tool_call_id, out),
             Body::ToolCallResult { tool_call_id, content, .. } => {
                 self.pending_tools.retain(|id| id != tool_call_id);
-                self.step.over = true;
+                self.step_over = true;
                 out.push(Chunk::ToolOutputAvailable {
                     tool_call_id: tool_call_id.clone(),
                     output: Json::of(content),
@@ -231,6 +211,9 @@ impl Projector {
             | Body::ClarificationAnswered(_)
             | Body::SubagentStarted { .. }
             | Body::SubagentFinished { .. }
+            | Body::ArtifactCreated(_)
+            | Body::JobEnqueued(_)
+            | Body::JobFinished(_)
             | Body::SubagentError { .. } => out.push(shown_as_data(event)),
         }
     }
@@ -251,7 +234,7 @@ impl Projector {
     }
 
     fn start_step(&mut self, out: &mut Vec<Chunk>) {
-        self.step = Step::default();
+        self.step_over = false;
         out.push(Chunk::StartStep);
     }
 
@@ -259,7 +242,7 @@ impl Projector {
     fn next_step(&mut self, out: &mut Vec<Chunk>) {
         // Version 5 forgets open parts at the end of a step, and looks for a call first among those of the current step.
         let at_rest = self.part.is_none() && self.open_tools.is_empty() && self.pending_tools.is_empty();
-        if self.step.over && at_rest {
+        if self.step_over && at_rest {
             out.push(Chunk::FinishStep);
             self.start_step(out);
         }
@@ -273,7 +256,6 @@ impl Projector {
 
     fn end(&mut self, provider_metadata: Option<Mark>, out: &mut Vec<Chunk>) {
         let Some(Part { id, reasoning }) = self.part.take() else { return };
-        self.step.keeps |= !reasoning;
         out.push(if reasoning {
             Chunk::ReasoningEnd { id, provider_metadata }
         } else {
@@ -282,12 +264,8 @@ impl Projector {
     }
 
     fn abandon(&mut self, event: &Event, out: &mut Vec<Chunk>) {
-        if self.dialect == Dialect::V7 && !self.step.keeps && self.part.take().is_some() {
-            out.push(Chunk::ResetStep);
-        } else {
-            self.end(Some(Mark::ABANDONED), out);
-            self.step.over = true;
-        }
+        self.end(Some(Mark::ABANDONED), out);
+        self.step_over = true;
         // Calls are made by the response that is lost: nothing else has calls open or waiting while it is written.
         self.give_up_tools("The response that made the call was lost; it did not run.", out);
         out.push(shown_as_data(event));
@@ -295,7 +273,6 @@ impl Projector {
 
     fn open_tool(&mut self, id: &str, name: &str, out: &mut Vec<Chunk>) {
         self.next_step(out);
-        self.step.keeps = true;
         self.open_tools.push(OpenTool { id: id.to_owned(), name: name.to_owned(), arguments: String::new() });
         out.push(Chunk::ToolInputStart {
             tool_call_id: id.to_owned(),

@@ -56,6 +56,38 @@ async fn the_ai_sdk_stream_replays_and_skips_by_chunks() {
 }
 
 #[tokio::test]
+async fn a_message_without_a_chat_id_goes_where_the_latest_answer_came_from() {
+    let app = app().await;
+    let said =
+        json!({"id": "u-1", "role": "user", "parts": [{"type": "text", "text": "/demo tokens=3 rate=0"}]});
+    // As `WorkflowChatTransport` sends it: the conversation alone, under no content type that says JSON.
+    let ask = |messages: &serde_json::Value| {
+        let body = json!({"messages": messages}).to_string();
+        event("POST", "/api/chat").header("content-type", "text/plain;charset=UTF-8").body(&body)
+    };
+    let first = ask(&json!([said])).send(&app).await;
+    assert_eq!(first.status, StatusCode::OK, "{}", first.text());
+    let (run, project) = (first.header("x-workflow-run-id"), first.header("x-project-id"));
+    let start: serde_json::Value = serde_json::from_str(&frames(&first)[0]).unwrap();
+    assert_eq!(start["messageId"], run, "which is how the client comes to know it");
+
+    let answer = json!({"id": run, "role": "assistant", "parts": []});
+    let second = ask(&json!([said, answer, said])).send(&app).await;
+    assert_eq!(second.header("x-project-id"), project, "{}", second.text());
+    let later = json!({"id": second.header("x-workflow-run-id"), "role": "assistant", "parts": []});
+    let third = ask(&json!([said, answer, said, later, said])).send(&app).await;
+    assert_eq!(third.header("x-project-id"), project);
+    let foreign = json!({"id": "made up elsewhere", "role": "assistant", "parts": []});
+    let other = ask(&json!([said, foreign, said])).send(&app).await;
+    assert_eq!(other.status, StatusCode::OK);
+    assert_ne!(other.header("x-project-id"), project, "a conversation we know nothing of is a new one");
+
+    let stranger = Event::new("POST", "/api/chat").bearer("other").header("x-origin-verify", ORIGIN);
+    let stranger = stranger.json(&json!({"messages": [said, answer, said]})).send(&app).await;
+    assert_eq!(stranger.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
 async fn the_simple_stream_gives_the_text_and_resumes_its_own_run() {
     let app = app().await;
     let project = send(&say("/demo tokens=3 rate=0")).send(&app).await.header("x-project-id").to_owned();
@@ -200,7 +232,7 @@ async fn every_golden_event_is_answered_as_its_name_says() {
             "not-through-cloudfront" => &[403],
             "preflight" => &[200, 204],
             "send-no-content-type" => &[415],
-            "send-new-project" | "send-base64" | "agent-chat" => &[200],
+            "send-new-project" | "send-base64" | "agent-chat" | "ai-sdk-send-no-id" => &[200],
             "run-events-bad-last-event-id" => &[400],
             // Their cookie is that of HTTPS, which a plain HTTP origin does not take.
             "project-stream" | "run-events-resume" | "ai-sdk-send" => &[401],

@@ -6,7 +6,6 @@ use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::Reply;
-use crate::request_id;
 
 /// An invocation on its way to, or on, an instance.
 #[derive(Debug)]
@@ -20,16 +19,14 @@ pub(super) struct Assignment {
 }
 
 impl Assignment {
-    pub(super) fn new(event: Bytes, reply: oneshot::Sender<Reply>, permit: OwnedSemaphorePermit) -> Self {
+    pub(super) fn new(
+        request_id: String,
+        event: Bytes,
+        reply: oneshot::Sender<Reply>,
+        permit: OwnedSemaphorePermit,
+    ) -> Self {
         let trace_id = format!("Root=1-{:08x}-{:024x};Sampled=0", now_ms() / 1000, fastrand::u128(..) >> 32);
-        Self {
-            request_id: request_id(),
-            event,
-            trace_id,
-            reply: Some(reply),
-            delivered: None,
-            _permit: permit,
-        }
+        Self { request_id, event, trace_id, reply: Some(reply), delivered: None, _permit: permit }
     }
 
     /// Ends the invocation: gives its concurrency back, then answers.

@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 
-/// Passed through when set: logging, the way out to model providers, and their keys.
+/// Passed through when set: logging, the way out to model providers, their keys, and who else may be reached.
 const INHERITED: &[&str] = &[
     "ANTHROPIC_API_KEY",
     "DEFAULT_MODEL",
@@ -16,6 +16,7 @@ const INHERITED: &[&str] = &[
     "RUST_LOG",
     "SSL_CERT_DIR",
     "SSL_CERT_FILE",
+    "SSRF_ALLOW",
 ];
 
 /// Variables of one function; later ones win over earlier ones.

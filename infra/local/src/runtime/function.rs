@@ -13,6 +13,7 @@ use super::assignment::Assignment;
 use super::instance::Instance;
 use super::{Environment, FunctionError, InstanceInfo, Reply};
 use crate::logs::Logs;
+use crate::request_id;
 
 /// An instance that has answered asks for more within microseconds; waiting this long for it beats a new process.
 const FINISHING_GRACE: Duration = Duration::from_millis(100);
@@ -103,12 +104,17 @@ impl Function {
 
     /// Runs one invocation. It goes on, as on Lambda, when the caller loses interest and drops this future.
     pub async fn invoke(self: &Arc<Self>, event: Bytes) -> Result<Reply, Refusal> {
+        self.invoke_as(request_id(), event).await
+    }
+
+    /// Runs one invocation under an id that the caller has chosen.
+    pub(crate) async fn invoke_as(self: &Arc<Self>, id: String, event: Bytes) -> Result<Reply, Refusal> {
         if self.pool().closed {
             return Err(Refusal::Stopping);
         }
         let permit = self.permits.clone().try_acquire_owned().map_err(|_| Refusal::Throttled)?;
         let (reply, answer) = oneshot::channel();
-        let assignment = Assignment::new(event, reply, permit);
+        let assignment = Assignment::new(id, event, reply, permit);
         tokio::spawn(self.clone().place(assignment));
         // The sender is dropped unanswered only when the runtime itself is going down.
         answer.await.map_err(|_| Refusal::Stopping)

@@ -22,6 +22,23 @@ async fn a_request_reaches_the_function_and_its_answer_the_client() {
 }
 
 #[tokio::test]
+async fn an_http_api_answers_with_its_own_request_id_and_not_with_the_invocations() {
+    let site = Site::start().await;
+    let response = site.get("/api/items/1").await;
+    assert!(!response.headers().contains_key("x-amzn-requestid"));
+    let id = response.headers()["apigw-requestid"].to_str().unwrap().to_owned();
+    let seen = json(response).await;
+    assert_eq!(seen["request_id"], id);
+    assert_ne!(seen["invocation"], id);
+    assert_eq!((id.len(), id.ends_with('=')), (16, true), "{id}");
+    assert!(
+        site.get("/api/other").await.headers().contains_key("apigw-requestid"),
+        "the API says 404 itself"
+    );
+    assert!(!site.get("/index.html").await.headers().contains_key("apigw-requestid"), "elsewhere");
+}
+
+#[tokio::test]
 async fn what_no_route_declares_is_not_found() {
     let site = Site::start().await;
     for path in ["/", "/api/other", "/api/items", "/index.html"] {

@@ -29,6 +29,17 @@ async fn each_chunk_arrives_before_the_next_is_written() {
 }
 
 #[tokio::test]
+async fn a_function_urls_request_id_is_the_invocations() {
+    let site = Site::start().await;
+    let gate = Gate::new().await;
+    let path = path(&gate);
+    let (response, _held) = tokio::join!(site.get(&path), gate.held());
+    let id = response.headers()["x-amzn-requestid"].to_str().unwrap();
+    assert_eq!(response.headers()["x-ids"].to_str().unwrap(), format!("{id} {id}"));
+    assert!(!response.headers().contains_key("apigw-requestid"));
+}
+
+#[tokio::test]
 async fn a_crash_cuts_the_connection() {
     let site = Site::start().await;
     let gate = Gate::new().await;

@@ -1,6 +1,6 @@
 //! Every way a request can be wrong, through a real router.
 
-use axum::{Router, extract::DefaultBodyLimit, routing::post};
+use axum::{Extension, Router, routing::post};
 use http::header::ALLOW;
 use proptest::prelude::*;
 use sequent_domain::ProjectId;
@@ -41,8 +41,9 @@ async fn send(event: Event) -> Answer {
         )
         .route(
             "/large",
-            post(async |Json(_): Json<serde_json::Value>| ()).layer(DefaultBodyLimit::max(3_000_000)),
-        );
+            post(async |Json(_): Json<serde_json::Value>| ()).layer(Extension(BodyLimit(3_000_000))),
+        )
+        .route("/unlabelled", post(async |UnlabelledJson(body): UnlabelledJson<Message>| body.content));
     event.send(&Pipeline::with_config("test", Config::for_tests()).around(router)).await
 }
 
@@ -101,10 +102,28 @@ async fn wrong_media_type() {
 }
 
 #[tokio::test]
+async fn a_body_without_a_label_is_taken_only_where_the_route_says_so() {
+    let unlabelled = || Event::new("POST", "/unlabelled").body(r#"{"content":"hi"}"#);
+    assert_eq!(send(unlabelled()).await.text(), "hi");
+    for kind in ["text/plain;charset=UTF-8", "application/json", "application/problem+json"] {
+        assert_eq!(send(unlabelled().header("content-type", kind)).await.text(), "hi", "{kind}");
+    }
+    for kind in ["multipart/form-data", "application/x-www-form-urlencoded", "text/html"] {
+        let refused = send(unlabelled().header("content-type", kind)).await;
+        expect(&refused, 415, "unsupported_media_type");
+    }
+}
+
+#[tokio::test]
 async fn too_large_bodies_unless_the_route_allows_them() {
     let body = json!("x".repeat(2_000_000));
-    expect(&send(Event::new("POST", &path()).json(&body)).await, 413, "body_too_large");
+    let refused = send(Event::new("POST", &path()).json(&body)).await;
+    expect(&refused, 413, "body_too_large");
+    assert_eq!(refused.json()["max_bytes"], 1024 * 1024);
+    assert_eq!(refused.json()["detail"], "The body is larger than this route allows: at most 1048576 bytes.");
     assert_eq!(send(Event::new("POST", "/large").json(&body)).await.status, 200);
+    let body = json!("x".repeat(3_000_000));
+    assert_eq!(send(Event::new("POST", "/large").json(&body)).await.json()["max_bytes"], 3_000_000);
 }
 
 #[tokio::test]

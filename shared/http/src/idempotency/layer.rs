@@ -56,7 +56,7 @@ async fn once(key: IdempotencyKey, request: Request, next: Next) -> Result<Respo
     let exchange = Exchange::from_request_parts(&mut parts, &()).await?;
     let principal = <Principal as FromRequestParts<()>>::from_request_parts(&mut parts, &()).await?;
 
-    let body = extract::body(Request::from_parts(parts.clone(), body), &()).await?;
+    let body = extract::body(Request::from_parts(parts.clone(), body)).await?;
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
     let payload = PayloadHash::of(&parts.method, path, &body);
     let route = parts.extensions.get::<MatchedPath>().map_or(parts.uri.path(), MatchedPath::as_str);

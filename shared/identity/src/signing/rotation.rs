@@ -2,25 +2,29 @@
 //!
 //! The next key is published [`LEAD`] before it signs, so that every process and every reader of the key set has it by
 //! then. The one before it goes on verifying until the last token it signed has run out. Meant for a schedule; running
-//! it twice, or twice at once, rotates once.
+//! it twice, or twice at once, rotates once, and whatever else was written into the secret meanwhile is kept.
 
 use std::time::Duration;
 
-use aws_sdk_secretsmanager::{Client, error::DisplayErrorContext};
-use base64::{Engine, engine::general_purpose::STANDARD};
-use ring::{
-    digest,
-    rand::{SecureRandom, SystemRandom},
+use aws_sdk_secretsmanager::{
+    Client, error::DisplayErrorContext, operation::update_secret_version_stage::UpdateSecretVersionStageError,
 };
+use base64::{Engine, engine::general_purpose::STANDARD};
+use ring::rand::{SecureRandom, SystemRandom};
 use sequent_aws::secret;
 use sequent_domain::{SecretString, Timestamp};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{SigningKey, pkcs8};
-use crate::{secret::derive, token::hex};
+use crate::secret::derive;
 
 /// From publishing a key to signing with it: two refreshes of a process's copy of the secret.
 pub const LEAD: Duration = Duration::from_secs(2 * secret::REFRESH.as_secs());
+
+/// Labels of Secrets Manager: of the version that readers get, and of one on its way there.
+const CURRENT: &str = "AWSCURRENT";
+const PENDING: &str = "AWSPENDING";
 
 /// Rotation failed; the keys are as they were. Carries none of the secret's text.
 #[derive(Debug, thiserror::Error)]
@@ -40,20 +44,22 @@ pub enum Error {
 }
 
 /// What a rotation did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// A new key was published.
     Rotated,
     /// The newest key is younger than the age asked for.
     Young,
-    /// Another rotation of the same state came first.
+    /// The secret changed meanwhile, most likely by another rotation; nothing of ours is in it.
     Lost,
 }
 
 /// Rotates the keys of secret `id` if the newest is at least `age` old. `token_ttl` is how long an access token lives.
 ///
-/// Safe against a concurrent rotation: the new version's id is computed from the version it replaces, and Secrets
-/// Manager refuses a second, different value under one `ClientRequestToken` (API reference of `PutSecretValue`).
+/// The new version becomes the current one by a compare-and-swap: `UpdateSecretVersionStage` moves `AWSCURRENT` only off
+/// the version that was read, so of concurrent writers none takes away what another has published. A version that
+/// lost, or that a crash left behind, is never read by anybody.
 ///
 /// # Errors
 /// When the secret cannot be read, understood or written.
@@ -69,22 +75,36 @@ pub async fn rotate(
         return Err(Error::Malformed);
     };
     let document: Value = serde_json::from_str(text).map_err(|_| Error::Malformed)?;
-    let Some(next) = plan(document, age, token_ttl, now)? else { return Ok(Outcome::Young) };
-    let token = hex(digest::digest(&digest::SHA256, format!("rotate {version}").as_bytes()).as_ref());
-    let put =
-        client.put_secret_value().secret_id(id).client_request_token(token).secret_string(next.to_string());
-    match put.send().await {
-        Ok(_) => Ok(Outcome::Rotated),
-        Err(error) if error.as_service_error().is_some_and(|error| error.is_resource_exists_exception()) => {
-            Ok(Outcome::Lost)
-        }
-        Err(error) => Err(service(error)),
+    let created = current.created_date().map_or(0, aws_sdk_secretsmanager::primitives::DateTime::secs);
+    let Some(next) = plan(document, created, age, token_ttl, now)? else { return Ok(Outcome::Young) };
+    let put = client.put_secret_value().secret_id(id).secret_string(next.to_string());
+    let put = put.version_stages(PENDING).send().await.map_err(service)?;
+    publish(client, id, version, put.version_id().ok_or(Error::Malformed)?).await
+}
+
+/// Makes version `next` the current one in place of `version`.
+async fn publish(client: &Client, id: &str, version: &str, next: &str) -> Result<Outcome, Error> {
+    let swap = client.update_secret_version_stage().secret_id(id).version_stage(CURRENT);
+    let Err(error) = swap.remove_from_version_id(version).move_to_version_id(next).send().await else {
+        return Ok(Outcome::Rotated);
+    };
+    if !error.as_service_error().is_some_and(UpdateSecretVersionStageError::is_invalid_parameter_exception) {
+        return Err(service(error));
+    }
+    // The label is elsewhere: moved by another writer, or by an attempt of ours whose answer was lost.
+    let current = client.get_secret_value().secret_id(id).send().await.map_err(service)?;
+    match current.version_id() {
+        Some(current) if current == next => Ok(Outcome::Rotated),
+        Some(current) if current != version => Ok(Outcome::Lost),
+        _ => Err(service(error)),
     }
 }
 
 /// The secret after a rotation, or `None` when the newest key is too young. Fields that are not ours stay as they are.
+/// A derived key is as old as the version of the secret, made at second `created`.
 fn plan(
     mut document: Value,
+    created: i64,
     age: Duration,
     token_ttl: Duration,
     now: Timestamp,
@@ -95,7 +115,8 @@ fn plan(
         Some(Value::Array(keys)) => keys,
         Some(_) => return Err(Error::Malformed),
     };
-    if keys.is_empty() {
+    let derived = keys.is_empty();
+    if derived {
         // The derived key steps aside for listed ones, so it joins the list to be verified with for a while.
         let root = ["seed", "csrf_key"].iter().find_map(|name| fields.get(*name)?.as_str());
         let root = SecretString::from(root.ok_or(super::Error::NoRoot)?);
@@ -107,6 +128,7 @@ fn plan(
     }
     let not_before = |key: &Value| key.get("not_before").and_then(Value::as_i64);
     let newest = keys.iter().filter_map(not_before).max().ok_or(Error::Malformed)?;
+    let newest = if derived { created } else { newest };
     if now.since(Timestamp::from_millis(newest.saturating_mul(1000))) < age || newest > now.seconds() {
         return Ok(None);
     }

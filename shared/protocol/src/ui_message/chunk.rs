@@ -90,8 +90,6 @@ pub enum Chunk {
     MessageMetadata {
         message_metadata: Metadata,
     },
-    /// Version 7 only: drops the parts of the current step.
-    ResetStep,
     FinishStep,
     Finish {
         finish_reason: FinishReason,

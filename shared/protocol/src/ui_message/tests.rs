@@ -53,8 +53,8 @@ fn tool(id: &str, arguments: &str) -> [Body; 3] {
 }
 
 /// Chunks, one a line, of a log that the fold accepts.
-fn chunks(dialect: Dialect, bodies: Vec<Body>) -> String {
-    let mut projector = Projector::new(run(), dialect);
+fn chunks(bodies: Vec<Body>) -> String {
+    let mut projector = Projector::new(run());
     let mut state = sequent_event::State::default();
     let mut lines = String::new();
     for body in bodies {
@@ -69,8 +69,8 @@ fn chunks(dialect: Dialect, bodies: Vec<Body>) -> String {
 }
 
 /// The types alone, for the order of things.
-fn types(dialect: Dialect, bodies: Vec<Body>) -> Vec<String> {
-    chunks(dialect, bodies)
+fn types(bodies: Vec<Body>) -> Vec<String> {
+    chunks(bodies)
         .lines()
         .map(|line| {
             serde_json::from_str::<serde_json::Value>(line).unwrap()["type"].as_str().unwrap().to_owned()
@@ -89,7 +89,7 @@ fn tools_run_here_and_a_new_step_follows_their_results() {
     });
     log.extend(begin(9, "Sun."));
     log.extend([end(9), finished(Outcome::Success)]);
-    insta::assert_snapshot!(chunks(Dialect::V5, log), @r#"
+    insta::assert_snapshot!(chunks(log), @r#"
     {"type":"start","messageId":"run_00000000000000000000000002","messageMetadata":{"runId":"run_00000000000000000000000002","projectId":"prj_00000000000000000000000001","model":"demo","demo":true}}
     {"type":"start-step"}
     {"type":"tool-input-start","toolCallId":"call-1","toolName":"look","providerExecuted":true}
@@ -114,7 +114,7 @@ fn a_cancel_ends_with_abort_and_finish() {
     log.extend(begin(9, "Su"));
     log.push(Body::CancelRequested { by: None, reason: CancelReason::Requested });
     log.extend([end(9), finished(Outcome::Cancelled)]);
-    insta::assert_snapshot!(chunks(Dialect::V5, log), @r#"
+    insta::assert_snapshot!(chunks(log), @r#"
     {"type":"start","messageId":"run_00000000000000000000000002","messageMetadata":{"runId":"run_00000000000000000000000002","projectId":"prj_00000000000000000000000001","model":"demo","demo":true}}
     {"type":"start-step"}
     {"type":"tool-input-start","toolCallId":"call-1","toolName":"look","providerExecuted":true}
@@ -136,7 +136,7 @@ fn an_error_closes_what_was_open() {
     log.extend(begin(9, "Su"));
     log.extend(tool("call-1", "{\"half").into_iter().take(2));
     log.push(Body::RunError { message: "The model failed.".into(), code: "model_failed".into() });
-    insta::assert_snapshot!(chunks(Dialect::V5, log), @r#"
+    insta::assert_snapshot!(chunks(log), @r#"
     {"type":"start","messageId":"run_00000000000000000000000002","messageMetadata":{"runId":"run_00000000000000000000000002","projectId":"prj_00000000000000000000000001","model":"demo","demo":true}}
     {"type":"start-step"}
     {"type":"text-start","id":"msg_00000000000000000000000009"}
@@ -155,16 +155,12 @@ fn an_error_closes_what_was_open() {
 fn a_run_that_ends_before_it_begins_is_a_whole_message() {
     let cancel = Body::CancelRequested { by: None, reason: CancelReason::Interrupted };
     let claim = Body::RunClaimed { epoch: 1, writer: "w".into(), reason: ClaimReason::Start };
-    let types = types(Dialect::V5, vec![cancel, claim, finished(Outcome::Cancelled)]);
+    let types = types(vec![cancel, claim, finished(Outcome::Cancelled)]);
     assert_eq!(types, ["start", "start-step", "finish-step", "abort", "finish"]);
 }
 
-fn abandoned(keeps_text: bool) -> Vec<Body> {
+fn abandoned() -> Vec<Body> {
     let mut log = started();
-    if keeps_text {
-        log.extend(begin(3, "First."));
-        log.push(end(3));
-    }
     log.extend(begin(4, "Hal"));
     log.push(Body::RunClaimed { epoch: 2, writer: "x".into(), reason: ClaimReason::TakeOver });
     log.push(Body::MessageAbandoned { message_id: msg(4) });
@@ -175,7 +171,7 @@ fn abandoned(keeps_text: bool) -> Vec<Body> {
 
 #[test]
 fn an_abandoned_message_is_marked_and_the_answer_is_the_last_step() {
-    insta::assert_snapshot!(chunks(Dialect::V5, abandoned(false)), @r#"
+    insta::assert_snapshot!(chunks(abandoned()), @r#"
     {"type":"start","messageId":"run_00000000000000000000000002","messageMetadata":{"runId":"run_00000000000000000000000002","projectId":"prj_00000000000000000000000001","model":"demo","demo":true}}
     {"type":"start-step"}
     {"type":"text-start","id":"msg_00000000000000000000000004"}
@@ -193,33 +189,11 @@ fn an_abandoned_message_is_marked_and_the_answer_is_the_last_step() {
 }
 
 #[test]
-fn version_7_drops_the_step_unless_it_holds_something_to_keep() {
-    let reset = types(Dialect::V7, abandoned(false));
-    assert_eq!(
-        reset,
-        [
-            "start",
-            "start-step",
-            "text-start",
-            "text-delta",
-            "reset-step",
-            "data-sequent-event",
-            "text-start",
-            "text-delta",
-            "text-end",
-            "finish-step",
-            "finish"
-        ]
-    );
-    assert_eq!(types(Dialect::V7, abandoned(true)), types(Dialect::V5, abandoned(true)));
-}
-
-#[test]
 fn what_the_protocol_has_no_word_for_passes_as_data() {
     let fields = json!({"type": "HOLOGRAM_SHOWN", "v": 3, "depth": 7});
     let payload = Payload::Unknown(fields.as_object().unwrap().clone());
     let event = Entry { at: Timestamp::from_millis(5), payload }.at_seq(Seq(1));
-    let mut projector = Projector::new(run(), Dialect::V5);
+    let mut projector = Projector::new(run());
     let [chunk] = projector.push(&event).try_into().unwrap();
     let expected = json!({"type": "data-sequent-event", "transient": true, "data":
         {"seq": 1, "timestamp": 5, "type": "HOLOGRAM_SHOWN", "v": 3, "depth": 7}});

@@ -12,7 +12,6 @@ use proptest::{
 use sequent_event::{Event, Phase, Seq, State};
 use sequent_protocol::{native, simple, sse::Frame, ui_message};
 use serde_json::{Value, json};
-use ui_message::Dialect;
 
 use crate::{
     generator::{Log, logs, run},
@@ -105,8 +104,7 @@ fn fixture(name: &str, log: &[Event]) -> Value {
         "answer_text": state.answer_text(),
         "native": log.iter().map(|event| placed(event.seq, &native::frame(event))).collect::<Vec<_>>(),
         "simple": simple,
-        "ui": ui(log, Dialect::V5),
-        "ui_v7": ui(log, Dialect::V7),
+        "ui": ui(log),
         "done": ui_message::done().as_str(),
         "heartbeat": Frame::heartbeat().as_str(),
     })
@@ -116,7 +114,7 @@ fn placed(seq: Seq, frame: &Frame) -> Value {
     json!({"seq": seq, "frame": frame.as_str()})
 }
 
-fn ui(log: &[Event], dialect: Dialect) -> Vec<String> {
-    let mut projector = ui_message::Projector::new(run(), dialect);
+fn ui(log: &[Event]) -> Vec<String> {
+    let mut projector = ui_message::Projector::new(run());
     log.iter().flat_map(|event| projector.push(event)).map(|chunk| chunk.frame().into()).collect()
 }

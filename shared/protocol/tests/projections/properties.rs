@@ -6,7 +6,6 @@ use proptest::prelude::*;
 use sequent_event::{Event, Seq, State};
 use sequent_protocol::{native, simple, sse::Frame, ui_message};
 use serde_json::Value;
-use ui_message::Dialect;
 
 use crate::generator::{logs, run};
 
@@ -40,13 +39,13 @@ fn simple_frames(log: &[Event], after: Seq) -> Vec<Frame> {
     log.iter().flat_map(|event| projector.push(event)).collect()
 }
 
-fn ui_frames(log: &[Event], dialect: Dialect, skip: u64) -> Vec<Frame> {
-    let mut projector = ui_message::Projector::new(run(), dialect);
+fn ui_frames(log: &[Event], skip: u64) -> Vec<Frame> {
+    let mut projector = ui_message::Projector::new(run());
     log.iter().flat_map(|event| projector.push_after(skip, event)).map(|chunk| chunk.frame()).collect()
 }
 
-fn ui_chunks(log: &[Event], dialect: Dialect) -> Vec<Value> {
-    ui_frames(log, dialect, 0)
+fn ui_chunks(log: &[Event]) -> Vec<Value> {
+    ui_frames(log, 0)
         .iter()
         .map(|frame| {
             let (_, data) = fields(frame);
@@ -71,18 +70,12 @@ fn kind(chunk: &Value) -> &str {
 /// Panics where it throws.
 fn read_texts(chunks: &[Value]) -> Vec<(String, bool)> {
     let mut parts: Vec<(String, String, bool)> = Vec::new(); // id, text, abandoned; done ones have no id
-    let mut step_start = 0;
     let mut reasoning: BTreeSet<&str> = BTreeSet::new();
     let mut tools: BTreeSet<&str> = BTreeSet::new();
     for chunk in chunks {
         let id = chunk["id"].as_str().or(chunk["toolCallId"].as_str()).unwrap_or_default();
         let open = parts.iter_mut().find(|part| part.0 == id && !id.is_empty());
         match kind(chunk) {
-            "start-step" => step_start = parts.len(),
-            "reset-step" => {
-                parts.truncate(step_start);
-                reasoning.clear();
-            }
             "text-start" => parts.push((id.to_owned(), String::new(), false)),
             "text-delta" => {
                 open.expect("a delta has a start").1 += chunk["delta"].as_str().expect("a delta is text");
@@ -124,19 +117,18 @@ proptest! {
     }
 
     #[test]
-    fn a_resumed_ui_stream_is_the_rest_of_the_whole(log in logs(60), at in any::<prop::sample::Index>(), v7: bool) {
-        let dialect = if v7 { Dialect::V7 } else { Dialect::V5 };
-        let whole = ui_frames(&log, dialect, 0);
+    fn a_resumed_ui_stream_is_the_rest_of_the_whole(log in logs(60), at in any::<prop::sample::Index>()) {
+        let whole = ui_frames(&log, 0);
         let at = at.index(whole.len() + 1);
-        prop_assert_eq!(&ui_frames(&log, dialect, at as u64), &whole[at..]);
+        prop_assert_eq!(&ui_frames(&log, at as u64), &whole[at..]);
         // A longer log only ever adds: what was sent live stands in every replay.
-        let shorter = ui_frames(&log[..log.len() / 2], dialect, 0);
+        let shorter = ui_frames(&log[..log.len() / 2], 0);
         prop_assert_eq!(&shorter, &whole[..shorter.len()]);
     }
 
     #[test]
     fn the_count_is_that_of_the_chunks_seen(log in logs(60)) {
-        let mut projector = ui_message::Projector::new(run(), Dialect::V5);
+        let mut projector = ui_message::Projector::new(run());
         let mut seen = 0;
         for event in &log {
             seen += projector.push(event).len() as u64;
@@ -184,28 +176,24 @@ proptest! {
 
     #[test]
     fn every_version_of_the_sdk_can_read_the_ui_stream(log in logs(80)) {
-        for chunk in ui_chunks(&log, Dialect::V5) {
+        for chunk in ui_chunks(&log) {
             prop_assert!(ALLOWED.contains(&kind(&chunk)), "{}", chunk);
-        }
-        for chunk in ui_chunks(&log, Dialect::V7) {
-            prop_assert!(ALLOWED.contains(&kind(&chunk)) || kind(&chunk) == "reset-step", "{}", chunk);
         }
     }
 
     #[test]
-    fn ui_text_that_is_not_marked_is_the_answer(log in logs(80), v7: bool) {
-        let dialect = if v7 { Dialect::V7 } else { Dialect::V5 };
+    fn ui_text_that_is_not_marked_is_the_answer(log in logs(80)) {
         let state = State::of(&log).unwrap();
         let mut answers: Vec<String> = state.answers.iter().map(|answer| answer.text.clone()).collect();
         answers.extend(state.open.filter(|open| !open.reasoning).map(|open| open.text));
-        let mut shown = read_texts(&ui_chunks(&log, dialect));
+        let mut shown = read_texts(&ui_chunks(&log));
         shown.retain(|(_, abandoned)| !abandoned);
         prop_assert_eq!(shown.into_iter().map(|(text, _)| text).collect::<Vec<_>>(), answers);
     }
 
     #[test]
     fn steps_and_messages_of_the_ui_stream_are_framed(log in logs(80)) {
-        let chunks = ui_chunks(&log, Dialect::V5);
+        let chunks = ui_chunks(&log);
         let mut outside = true;
         let mut in_step = false;
         for chunk in &chunks {

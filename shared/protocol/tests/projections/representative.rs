@@ -167,7 +167,7 @@ fn simple_shows_the_answer() {
 
 #[test]
 fn ui_message_shows_steps_tools_and_text() {
-    let mut projector = ui_message::Projector::new(run(), ui_message::Dialect::V5);
+    let mut projector = ui_message::Projector::new(run());
     let chunks = text(log().iter().flat_map(|event| projector.push(event)).map(|chunk| chunk.frame()));
     insta::assert_snapshot!(chunks + ui_message::done().as_str(), @r#"
     data: {"type":"start","messageId":"run_00000000000000000000000002","messageMetadata":{"runId":"run_00000000000000000000000002","projectId":"prj_00000000000000000000000001","model":"demo","demo":true}}

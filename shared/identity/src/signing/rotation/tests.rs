@@ -44,24 +44,33 @@ fn issue(secret: &AppSecret, now: Timestamp) -> SecretString {
 struct Secret {
     versions: HashMap<String, String>,
     current: String,
+    /// The next swap happens, and its answer is lost.
+    loses_an_answer: bool,
 }
 
 impl Secret {
     fn answer(&mut self, target: &str, request: &Value) -> (u16, Value) {
+        let text = |name: &str| request[name].as_str().unwrap().to_owned();
         if target.ends_with("GetSecretValue") {
-            let text = &self.versions[&self.current];
-            return (200, json!({ "Name": "app", "VersionId": self.current, "SecretString": text }));
+            let secret = &self.versions[&self.current];
+            let answer =
+                json!({ "Name": "app", "VersionId": self.current, "SecretString": secret, "CreatedDate": 0 });
+            return (200, answer);
         }
-        assert!(target.ends_with("PutSecretValue"), "{target}");
-        let token = request["ClientRequestToken"].as_str().unwrap();
-        assert!((32..=64).contains(&token.len()));
-        let text = request["SecretString"].as_str().unwrap();
-        if self.versions.get(token).is_some_and(|stored| stored != text) {
-            return (400, json!({ "__type": "ResourceExistsException", "Message": "exists" }));
+        if target.ends_with("PutSecretValue") {
+            assert_eq!(request["VersionStages"], json!(["AWSPENDING"]));
+            let version = text("ClientRequestToken");
+            let before = self.versions.insert(version.clone(), text("SecretString"));
+            assert_eq!(before, None, "the SDK makes up a token for each request");
+            return (200, json!({ "Name": "app", "VersionId": version }));
         }
-        self.versions.insert(token.to_owned(), text.to_owned());
-        self.current = token.to_owned();
-        (200, json!({ "Name": "app", "VersionId": token }))
+        assert!(target.ends_with("UpdateSecretVersionStage"), "{target}");
+        assert_eq!(request["VersionStage"], "AWSCURRENT");
+        if text("RemoveFromVersionId") != self.current {
+            return (400, json!({ "__type": "InvalidParameterException", "Message": "attached elsewhere" }));
+        }
+        self.current = text("MoveToVersionId");
+        (if std::mem::take(&mut self.loses_an_answer) { 500 } else { 200 }, json!({ "Name": "app" }))
     }
 }
 
@@ -87,6 +96,7 @@ fn secret(text: &Value) -> Arc<Mutex<Secret>> {
     Arc::new(Mutex::new(Secret {
         versions: HashMap::from([(first.clone(), text.to_string())]),
         current: first,
+        ..Secret::default()
     }))
 }
 
@@ -97,7 +107,7 @@ fn no_token_is_refused_while_keys_change_however_stale_a_process_is() {
     let mut kids = Vec::new();
     for _ in 0..4 {
         let before = secret_of(&document);
-        let next = plan(document.clone(), MONTH, TTL, now).unwrap().expect("old enough");
+        let next = plan(document.clone(), 0, MONTH, TTL, now).unwrap().expect("old enough");
         assert_eq!(next["cursor_key"], "keep me");
         let after = secret_of(&next);
         // Every second of the overlap would be slow to try; these are the steps at which something changes.
@@ -131,10 +141,12 @@ fn no_token_is_refused_while_keys_change_however_stale_a_process_is() {
 #[test]
 fn a_young_key_stays() {
     let now = at(1_900_000_000);
-    let once = plan(json!({ "seed": "s" }), MONTH, TTL, now).unwrap().unwrap();
-    assert!(plan(once.clone(), MONTH, TTL, now).unwrap().is_none(), "not even begun");
-    assert!(plan(once.clone(), MONTH, TTL, now + MONTH).unwrap().is_none());
-    assert!(plan(once, MONTH, TTL, now + MONTH + LEAD).unwrap().is_some());
+    let derived = json!({ "seed": "s" });
+    assert!(plan(derived.clone(), now.seconds(), MONTH, TTL, now).unwrap().is_none(), "as old as its secret");
+    let once = plan(derived, 0, MONTH, TTL, now).unwrap().unwrap();
+    assert!(plan(once.clone(), 0, MONTH, TTL, now).unwrap().is_none(), "not even begun");
+    assert!(plan(once.clone(), 0, MONTH, TTL, now + MONTH).unwrap().is_none());
+    assert!(plan(once, 0, MONTH, TTL, now + MONTH + LEAD).unwrap().is_some());
 }
 
 #[test]
@@ -146,7 +158,7 @@ fn a_secret_that_is_not_ours_is_left_alone() {
         json!({ "jwt_keys": [{ "not_before": 0 }, "k"], "seed": "s" }),
         json!({ "jwt_keys": [] }),
     ] {
-        assert!(plan(document, MONTH, TTL, at(1_900_000_000)).is_err());
+        assert!(plan(document, 0, MONTH, TTL, at(1_900_000_000)).is_err());
     }
 }
 
@@ -167,7 +179,18 @@ async fn rotating_at_once_rotates_once() {
     }
     let rotated = outcomes.iter().filter(|outcome| **outcome == Outcome::Rotated).count();
     assert_eq!(rotated, 1, "{outcomes:?}");
-    assert_eq!(secret.lock().unwrap().versions.len(), 2);
+    let secret = secret.lock().unwrap();
+    let keys =
+        secret_of(&serde_json::from_str(&secret.versions[&secret.current]).unwrap()).ring().jwks(now).keys;
+    assert_eq!(keys.len(), 2, "the former key and one new one");
+}
+
+#[tokio::test]
+async fn a_swap_whose_answer_is_lost_has_happened() {
+    let secret = secret(&json!({ "seed": "s" }));
+    secret.lock().unwrap().loses_an_answer = true;
+    let rotated = rotate(&client(&secret), "app", MONTH, TTL, at(1_900_000_000)).await;
+    assert_eq!(rotated.unwrap(), Outcome::Rotated, "the SDK asked again and was refused");
 }
 
 #[tokio::test]

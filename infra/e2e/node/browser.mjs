@@ -1,0 +1,158 @@
+#!/usr/bin/env node
+// A page in a real browser that has nothing but the platform: `fetch`, HttpOnly cookies and `EventSource`.
+//
+//   browser.mjs --base URL --browser /usr/bin/chromium --act ask      a message and its answer by one EventSource
+//   browser.mjs --base URL --browser /usr/bin/chromium --act follow   a run's events, while its process is killed
+//
+// Prints one JSON a line. `follow` first prints `{"hears": id}` once it is in the middle of the run, for whoever kills
+// the process; the last line is the result.
+
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+
+import { chromium } from 'playwright-core';
+
+const ARGUMENTS = [
+  '--no-sandbox', // tests run as root in containers
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  // Nothing leaves the machine.
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
+/// Events after which the middle of a run is reached.
+const MIDDLE = 12;
+
+const { values: flags } = parseArgs({
+  options: {
+    base: { type: 'string' },
+    browser: { type: 'string' },
+    act: { type: 'string' },
+    message: { type: 'string' },
+  },
+});
+const print = line => process.stdout.write(`${JSON.stringify(line)}\n`);
+const profile = await mkdtemp(join(tmpdir(), 'sequent-browser-'));
+const context = await chromium.launchPersistentContext(profile, {
+  executablePath: flags.browser,
+  args: ARGUMENTS,
+});
+try {
+  const page = await context.newPage();
+  // What is there does not matter, only the origin. (Answers of the API forbid pages to do anything at all.)
+  await page.goto(new URL('/', flags.base).href);
+  const { project, token } = await page.evaluate(signIn);
+  const cookies = (await context.cookies()).map(({ name, httpOnly, sameSite }) => ({ name, httpOnly, sameSite }));
+  const scripts_see = await page.evaluate('document.cookie');
+  const { message } = flags;
+  let seen;
+  if (flags.act === 'ask') {
+    seen = await page.evaluate(ask, { project, message });
+  } else {
+    await page.exposeFunction('reached', id => print({ hears: id }));
+    seen = await page.evaluate(follow, { project, token, message, middle: MIDDLE });
+  }
+  print({ project, cookies, scripts_see, ...seen });
+} finally {
+  await context.close();
+  await rm(profile, { recursive: true, force: true });
+}
+
+// What follows runs in the page: each function is sent there by itself.
+
+/// Signs up, signs in again as a returning user does, and makes a conversation. Cookies are all that remains of it.
+async function signIn() {
+  const call = async (path, body, headers = {}) => {
+    const init = body && {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...headers },
+      body: JSON.stringify(body),
+    };
+    const response = await fetch(path, init);
+    if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
+    return response.json();
+  };
+  const account = { email: 'page@example.com', password: 'correct horse battery staple' };
+  await call('/api/auth/register', account);
+  await call('/api/auth/login', account);
+  const { csrf_token: token } = await call('/api/auth/csrf-token');
+  const { id } = await call('/api/projects', { name: 'From a page' }, { 'x-csrf-token': token });
+  return { project: id, token };
+}
+
+/// Asks by an address alone; `text` is what a page shows that appends each delta.
+async function ask({ project, message }) {
+  const content = encodeURIComponent(message);
+  const source = new EventSource(`/api/projects/${project}/messages/stream?content=${content}`);
+  const seen = { text: '', deltas: 0, run: undefined };
+  const end = await new Promise((resolve, reject) => {
+    source.onmessage = ({ data }) => {
+      seen.text += JSON.parse(data).delta;
+      seen.deltas += 1;
+    };
+    source.addEventListener('start', ({ data }) => (seen.run = JSON.parse(data).run_id));
+    source.addEventListener('end', ({ data }) => resolve(JSON.parse(data)));
+    source.onerror = ({ data }) => reject(new Error(data ?? 'the connection failed'));
+  });
+  source.close();
+  const messages = await (await fetch(`/api/projects/${project}/messages`)).json();
+  return { ...seen, content: end.content, messages: messages.items ?? messages };
+}
+
+/// Starts a run, leaves its stream, and follows its log by an EventSource that nobody helps when it is cut.
+async function follow({ project, token, message, middle }) {
+  const started = await fetch('/api/chat/send', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', 'x-csrf-token': token },
+    body: JSON.stringify({ project_id: project, message: { content: message } }),
+  });
+  const run = started.headers.get('x-run-id');
+  if (!started.ok || !run) throw new Error(`${started.status} ${await started.text()}`);
+  await started.body.cancel();
+
+  const source = new EventSource(`/api/runs/${run}/events`);
+  const events = [];
+  let cuts = 0;
+  await new Promise((resolve, reject) => {
+    const heard = ({ type, data, lastEventId }) => {
+      events.push({ id: lastEventId, event: type, data: JSON.parse(data) });
+      if (events.length === middle) globalThis.reached(lastEventId);
+      if (type === 'RUN_FINISHED' || type === 'RUN_ERROR') resolve();
+    };
+    // An EventSource tells of nothing that was not asked for by name; a name missing here is an event missing below.
+    for (const name of [
+      'USER_MESSAGE',
+      'RUN_CONFIGURED',
+      'RUN_CLAIMED',
+      'RUN_STARTED',
+      'TEXT_MESSAGE_START',
+      'TEXT_MESSAGE_CONTENT',
+      'TEXT_MESSAGE_END',
+      'MESSAGE_ABANDONED',
+      'USAGE_RECORDED',
+      'RUN_FINISHED',
+      'RUN_ERROR',
+    ]) {
+      source.addEventListener(name, heard);
+    }
+    source.onerror = () => {
+      if (source.readyState === EventSource.CLOSED) return reject(new Error('the browser gave the stream up'));
+      cuts += 1;
+    };
+  });
+  source.close();
+
+  const log = [];
+  for (let after = 0; after !== undefined && after !== null; ) {
+    const path = `/api/runs/${run}/events?after=${after}&limit=1000`;
+    const response = await fetch(path, { headers: { accept: 'application/json' } });
+    const answer = await response.json();
+    log.push(...answer.events);
+    after = answer.next_after;
+  }
+  return { run, events, cuts, log };
+}
