@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sequent_agent::{Engine, execute};
+use sequent_agent::{Engine, Window, execute};
 use sequent_queue::{Batch, Failures};
 use sequent_run::{Begin, Delivery, Run, Runs, Status, begin_pending, queue};
 use sequent_runlog::{Claim, DynamoStorage, LogKey, Stopped, Storage, Unavailable, Writer, take_over};
@@ -48,11 +48,12 @@ impl Worker {
 
     /// Sees to every message of the batch. Those that failed are delivered again.
     pub async fn handle(&self, batch: Batch, deadline: Option<Instant>) -> Failures {
+        let window = deadline.map(Window::until);
         let mut failures = Failures::default();
         for record in batch.records {
             let (worker, body) = (self.clone(), record["body"].clone());
             // In a task of its own, so that a panic is that record's failure and no other's.
-            let delivered = async move { Box::pin(worker.deliver(&body, deadline)).await };
+            let delivered = async move { Box::pin(worker.deliver(&body, window)).await };
             let delivered = tokio::spawn(tracing::Instrument::in_current_span(delivered)).await;
             let error = match delivered {
                 Ok(Ok(())) => continue,
@@ -71,7 +72,7 @@ impl Worker {
         self.leaving.closed().await;
     }
 
-    async fn deliver(&self, body: &Value, deadline: Option<Instant>) -> Result<(), Error> {
+    async fn deliver(&self, body: &Value, window: Option<Window>) -> Result<(), Error> {
         let delivery = Delivery::from_json(body.as_str().unwrap_or_default())?;
         let key = delivery.key();
         let run = match Runs::new(self.engine.store(), key.tenant).get(key.run).await {
@@ -83,7 +84,7 @@ impl Worker {
             Err(error) => return Err(error.into()),
         };
         match self.claim(key, &run).await? {
-            Some(writer) => self.execute(key, writer, deadline).await,
+            Some(writer) => self.execute(key, writer, window).await,
             None => Ok(()),
         }
     }
@@ -108,11 +109,11 @@ impl Worker {
         &self,
         key: LogKey,
         writer: Box<Writer<DynamoStorage>>,
-        deadline: Option<Instant>,
+        window: Option<Window>,
     ) -> Result<(), Error> {
         let mut leaving = self.leaving.subscribe();
         let executed = tokio::select! {
-            executed = Box::pin(execute(&self.engine, key, *writer, deadline)) => executed,
+            executed = Box::pin(execute(&self.engine, key, *writer, window)) => executed,
             // Dropping the execution has its writer store what is buffered and give the lease up.
             () = async { drop(leaving.wait_for(|leaving| *leaving).await) } => {
                 self.let_go(key).await;

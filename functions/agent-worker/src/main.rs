@@ -6,6 +6,7 @@ use lambda_runtime::{Error, LambdaEvent, service_fn, spawn_graceful_shutdown_han
 use sequent_agent::Engine;
 use sequent_agent_worker_function::Worker;
 use sequent_data::Store;
+use sequent_identity::Vault;
 use sequent_model::Client;
 use sequent_queue::{Batch, Failures};
 use sequent_runlog::DynamoStorage;
@@ -20,7 +21,7 @@ async fn main() -> Result<(), Error> {
     // Connections and keys exist before the first run.
     let secrets = aws_sdk_secretsmanager::Client::new(&sdk);
     let ((), models) = tokio::join!(store.warm(), Client::deployed(&secrets));
-    let engine = Engine::from_env(DynamoStorage::new(store), models?)?;
+    let engine = Engine::from_env(DynamoStorage::new(store), models?, Vault::from_env(&secrets)?)?;
 
     let worker = Worker::new(engine);
     let leaving = worker.clone();

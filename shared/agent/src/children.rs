@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use futures::future::try_join_all;
 use sequent_domain::{RunId, Timestamp};
 use sequent_event::{
     Body, Child, Configuration, Event, Orchestration, Outcome, Phase, State, Step, StepStatus,
@@ -129,13 +130,12 @@ impl Execution<'_> {
                 _ => false,
             })
         };
-        for child in live {
-            if reported(bodies, &child) {
-                continue;
-            }
-            let gone = sequent_run::cancel_child(storage, *settings, self.key, &child).await?;
-            bodies.insert(0, gone);
-        }
+        // All at once: whoever cancelled is waiting.
+        let going = live.iter().filter(|child| !reported(bodies, child));
+        let going =
+            going.map(|child| Box::pin(sequent_run::cancel_child(storage, *settings, self.key, child)));
+        let gone = try_join_all(going).await?;
+        bodies.splice(0..0, gone);
         Ok(())
     }
 }

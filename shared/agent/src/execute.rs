@@ -1,23 +1,22 @@
 //! What an owner does with its run.
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use sequent_domain::Timestamp;
 use sequent_event::{Body, CancelReason, Entry, Orchestration, Outcome, Plan, State, StepStatus};
 use sequent_run::{Error, Run, Runs, closing_bodies, finish, queue, wake_next};
 use sequent_runlog::{DynamoStorage, Finish, LogKey, Signals, Stopped, Writer};
+use sequent_tool::Registry;
 use tokio::time::Instant;
 
 use crate::{
-    Engine,
+    Engine, Window,
     next::{Next, next},
 };
 
 /// Times a run may change hands before something about it must be fatal to every owner: crashes count, an orderly
 /// hand-over brings the run forward.
 const MAX_CRASHES: u32 = 50;
-/// What is begun needs some time to be worth its while: less than this before the hand-over, nothing new is begun.
-const TOO_LATE: Duration = Duration::from_secs(3);
 
 /// How an execution ended for its owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +29,7 @@ pub enum Ended {
     Waiting,
 }
 
-/// Executes the run until its log is closed or nothing but waiting is left, or hands it over shortly before `deadline`.
+/// Executes the run until its log is closed or nothing but waiting is left, or hands it over before its `window` closes.
 /// Whoever has to continue is told: the queue if this run goes on, or if the next one of its project can begin.
 ///
 /// # Errors
@@ -40,14 +39,18 @@ pub async fn execute(
     engine: &Engine,
     key: LogKey,
     writer: Writer<DynamoStorage>,
-    deadline: Option<Instant>,
+    window: Option<Window>,
 ) -> Result<Ended, Error> {
-    let run = Runs::new(engine.store(), key.tenant).get(key.run).await?;
     let state = writer.opening().clone();
-    let hand_over = deadline.map(|at| at - Engine::HAND_OVER);
+    let runs = Runs::new(engine.store(), key.tenant);
+    let tools = engine.tools_of(key.tenant, state.configuration.tools.as_deref());
+    let (run, tools) = tokio::join!(runs.get(key.run), tools);
+    let run = run?;
+    let hand_over = window.map(|window| window.hand_over());
     let began = Instant::now();
     let (project, parent) = (run.project_id, run.parent_run_id);
-    let execution = Execution { engine, key, run, writer, state, began, hand_over, made: false };
+    let execution =
+        Execution { engine, key, tools, run, writer, state, began, window, hand_over, made: false };
     let ended = Box::pin(execution.run()).await?;
     match ended {
         Ended::HandedOver => queue(engine.store(), key).await?,
@@ -61,11 +64,14 @@ pub async fn execute(
 pub(crate) struct Execution<'a> {
     pub(crate) engine: &'a Engine,
     pub(crate) key: LogKey,
+    /// What the tenant's runs may call.
+    pub(crate) tools: Arc<Registry>,
     pub(crate) run: Run,
     pub(crate) writer: Writer<DynamoStorage>,
     /// What the log says once everything appended is stored, as far as this owner has heard.
     pub(crate) state: State,
     pub(crate) began: Instant,
+    pub(crate) window: Option<Window>,
     pub(crate) hand_over: Option<Instant>,
     /// The children written down by former owners exist.
     pub(crate) made: bool,
@@ -217,9 +223,8 @@ impl Execution<'_> {
         news(&self.writer).await
     }
 
-    /// Whether too little time is left to begin something.
     fn is_late(&self) -> bool {
-        self.hand_over.is_some_and(|at| Instant::now() + TOO_LATE >= at)
+        self.window.is_some_and(|window| window.is_late())
     }
 
     pub(crate) fn finished(&self, outcome: Outcome) -> Body {

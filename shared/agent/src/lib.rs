@@ -16,14 +16,19 @@ mod planning;
 mod respond;
 mod tools;
 mod verdict;
+mod window;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 pub use bounds::Bounds;
 pub use execute::{Ended, execute};
 pub use live::{Item, Live, Source};
+pub use window::Window;
 
 use sequent_data::Store;
+use sequent_domain::TenantId;
+use sequent_identity::Vault;
+use sequent_mcp::Servers;
 use sequent_runlog::{DynamoStorage, Settings};
 use sequent_tool::{Guard, Registry, guard::NotAllowable};
 
@@ -34,8 +39,10 @@ pub struct Engine {
     pub storage: DynamoStorage,
     /// Who answers.
     pub models: sequent_model::Client,
-    /// What models may call.
+    /// What models may call, whoever's run it is.
     pub tools: Arc<Registry>,
+    /// The MCP servers of tenants, whose tools their runs may call as well. `None`: runs have the tools above alone.
+    pub servers: Option<Servers>,
     /// Timing of the log.
     pub settings: Settings,
     /// What any run may use up.
@@ -43,28 +50,52 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// How long before an invocation's deadline an owner hands its run over: enough to store what is buffered.
-    pub const HAND_OVER: Duration = Duration::from_secs(5);
-
     /// With the built-in tools, and default timing and bounds.
     #[must_use]
     pub fn new(storage: DynamoStorage, models: sequent_model::Client) -> Self {
         Self::with_guard(storage, models, &Guard::default())
     }
 
-    /// As the environment says: see [`Settings::from_env`], [`Bounds::from_env`] and [`Guard::from_env`].
+    /// As the environment says: see [`Settings::from_env`], [`Bounds::from_env`] and [`Guard::from_env`]. The tokens of
+    /// tenants' MCP servers are sealed under the key in `vault`, which is read when the first of them is needed.
     ///
     /// # Errors
     /// When a setting cannot be understood.
-    pub fn from_env(storage: DynamoStorage, models: sequent_model::Client) -> Result<Self, NotAllowable> {
-        let engine = Self::with_guard(storage, models, &Guard::from_env()?);
-        Ok(Self { settings: Settings::from_env(), bounds: Bounds::from_env(), ..engine })
+    pub fn from_env(
+        storage: DynamoStorage,
+        models: sequent_model::Client,
+        vault: Vault,
+    ) -> Result<Self, NotAllowable> {
+        let guard = Guard::from_env()?;
+        let servers = Some(Servers::new(storage.store().clone(), vault, guard.clone()));
+        let engine = Self::with_guard(storage, models, &guard);
+        Ok(Self { servers, settings: Settings::from_env(), bounds: Bounds::from_env(), ..engine })
     }
 
     fn with_guard(storage: DynamoStorage, models: sequent_model::Client, guard: &Guard) -> Self {
         let tools = Registry::new(sequent_tool::built_in(guard)).expect("the built-in tools are valid");
         let (settings, bounds) = (Settings::default(), Bounds::default());
-        Self { storage, models, tools: Arc::new(tools), settings, bounds }
+        Self { storage, models, tools: Arc::new(tools), servers: None, settings, bounds }
+    }
+
+    /// The tools of a tenant's runs: those of the deployment, and those of the tenant's MCP servers. A run that is
+    /// `allowed` no other than the deployment's does not wait for a server to list its own.
+    async fn tools_of(&self, tenant: TenantId, allowed: Option<&[String]>) -> Arc<Registry> {
+        let suffice = allowed.is_some_and(|names| names.iter().all(|name| self.tools.get(name).is_some()));
+        let more = match &self.servers {
+            Some(servers) if !suffice => servers.tools(tenant).await,
+            _ => Vec::new(),
+        };
+        if more.is_empty() {
+            return Arc::clone(&self.tools);
+        }
+        let mut tools = Registry::clone(&self.tools);
+        for tool in more {
+            if let Err(error) = tools.add(tool) {
+                tracing::warn!(%tenant, %error, "a tool of an MCP server is left out");
+            }
+        }
+        Arc::new(tools)
     }
 
     /// The tables.

@@ -11,12 +11,10 @@ use tokio::{
     time::Instant,
 };
 
-use crate::{Ended, Engine, execute};
+use crate::{Ended, Engine, Window, execute};
 
 /// How often a stream without news sends a comment. CloudFront gives an origin 30 s by default.
 const HEARTBEAT: Duration = Duration::from_secs(10);
-/// How long a reader's stream outlives the moment an owner in the same process must hand over.
-const LAST_WORDS: Duration = Duration::from_secs(2);
 /// How long a new run is left to whoever takes it from the queue.
 const PICK_UP: Duration = Duration::from_secs(2);
 /// How long a stream follows what another process writes. Nobody tells a function that its reader has left, so this
@@ -27,6 +25,7 @@ const BACKLOG: usize = 64;
 
 /// What a reader's stream carries.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "nearly every item is an event")]
 pub enum Item {
     /// The next event.
     Event(Event),
@@ -49,7 +48,7 @@ pub struct Live {
     engine: Engine,
     key: LogKey,
     after: Seq,
-    deadline: Option<Instant>,
+    window: Option<Window>,
     out: mpsc::Sender<Item>,
     heard: Instant,
 }
@@ -66,7 +65,8 @@ impl Live {
         deadline: Option<Instant>,
     ) -> mpsc::Receiver<Item> {
         let (out, items) = mpsc::channel(BACKLOG);
-        let live = Self { engine, key, after, deadline, out, heard: Instant::now() };
+        let window = deadline.map(Window::until);
+        let live = Self { engine, key, after, window, out, heard: Instant::now() };
         let span = tracing::Span::current();
         tokio::spawn(tracing::Instrument::instrument(live.run(source), span));
         items
@@ -91,9 +91,9 @@ impl Live {
 
     /// Executes the run in a task of its own: it must not end with its reader.
     fn execute(&self, writer: Box<Writer<DynamoStorage>>) {
-        let (engine, key, deadline) = (self.engine.clone(), self.key, self.deadline);
+        let (engine, key, window) = (self.engine.clone(), self.key, self.window);
         let work = async move {
-            match Box::pin(execute(&engine, key, *writer, deadline)).await {
+            match Box::pin(execute(&engine, key, *writer, window)).await {
                 Ok(Ended::Closed | Ended::Waiting) => {}
                 Ok(Ended::HandedOver) => tracing::info!(run = %key.run, "handed over before the deadline"),
                 Err(error) => tracing::error!(run = %key.run, %error, "the execution was given up"),
@@ -201,12 +201,12 @@ impl Live {
 
     /// Whether the invocation has no time left to follow, let alone to execute.
     fn is_over(&self) -> bool {
-        self.deadline.is_some_and(|at| Instant::now() + Engine::HAND_OVER >= at + LAST_WORDS)
+        self.window.is_some_and(|window| Instant::now() >= window.last_words())
     }
 
     fn may_be_orphaned(&self, seen: Option<Timestamp>) -> bool {
         let settings = self.engine.settings;
-        let enough_time = self.deadline.is_none_or(|at| Instant::now() + Engine::HAND_OVER * 2 < at);
+        let enough_time = self.window.is_none_or(|window| window.is_open());
         // A released lease shows in the row alone; asking for it costs one read per check.
         enough_time && seen.is_none_or(|seen| Timestamp::now().since(seen) >= settings.idle_check * 2)
     }

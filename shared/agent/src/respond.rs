@@ -86,7 +86,15 @@ impl Execution<'_> {
                 self.finished(Outcome::Cancelled)
             }
             Left::News(News::Stopped) => return Err(News::stopped(&self.writer).await),
-            Left::OutOfTime => return Ok(Some(Ended::HandedOver)),
+            Left::OutOfTime => {
+                // The next owner asks anew, but what was said is paid for.
+                let used = counted.map(|used| usage(used, Usage::ABANDONED));
+                let abandoned = self.state.unfinished().into_iter();
+                let abandoned = abandoned.map(|message_id| Body::MessageAbandoned { message_id });
+                let bodies: Vec<Body> = abandoned.chain(used).collect();
+                self.note(bodies).await?;
+                return Ok(Some(Ended::HandedOver));
+            }
         };
         let steps = self.state.open_steps.iter().map(|name| Body::StepFinished { step_name: name.clone() });
         bodies.extend(steps);

@@ -45,7 +45,7 @@ impl Execution<'_> {
 
     /// What the deployment, the run's request and its place allow. A child has nobody to ask.
     fn offered(&self) -> Vec<ToolSpec> {
-        let tools = &self.engine.tools;
+        let tools = &self.tools;
         let mut specs = tools.specs(self.state.configuration.tools.as_deref());
         if self.state.parent.is_some() {
             let asks =
@@ -65,7 +65,7 @@ impl Execution<'_> {
         let (mut running, mut questions) = (Vec::new(), Vec::new());
         for id in self.state.pending_tools.clone() {
             let Some(call) = self.state.tool_call(&id).cloned() else { continue };
-            match verdict(&self.state, &self.engine.tools, &allowed, &call) {
+            match verdict(&self.state, &self.tools, &allowed, &call) {
                 Verdict::Run(tool, arguments) => running.push(Running { call, tool, arguments }),
                 Verdict::Answer(content) => self.append(result(&id, content)).await?,
                 Verdict::Plan(plan) => {

@@ -29,76 +29,68 @@ pub(crate) fn verdict(state: &State, tools: &Registry, allowed: &[String], call:
             Err(why) => Verdict::Answer(why),
         };
     }
+    let asked = state
+        .asked
+        .iter()
+        .rfind(|asked| asked.interrupt.question.tool_call_id.as_deref() == Some(call.id.as_str()));
+    let answer = match asked {
+        Some(Asked { answer: None, .. }) => return Verdict::Wait,
+        Some(Asked { interrupt, answer: Some(answer) }) => Some((interrupt.question.reason, answer)),
+        None => None,
+    };
+    // It may have run, and nobody has said since what became of it. It was noted because it must not run twice,
+    // whatever is known of the tool by now: a server may be away, or describe it otherwise.
+    if state.dispatched.contains(&call.id) {
+        return Verdict::Ask(unknown_outcome(call));
+    }
+    if let Some(text) = answer.and_then(|(reason, answer)| settled(call, reason, answer)) {
+        return Verdict::Answer(text);
+    }
     let tool = tools.get(&call.name).filter(|_| allowed.contains(&call.name));
     let Some(tool) = tool else { return Verdict::Answer(format!("There is no tool `{}`.", call.name)) };
     let arguments = match tools.check(&call.name, &call.arguments) {
         Ok(arguments) => arguments,
         Err(error) => return Verdict::Answer(error.message().to_owned()),
     };
-    let asked = state
-        .asked
-        .iter()
-        .rfind(|asked| asked.interrupt.question.tool_call_id.as_deref() == Some(call.id.as_str()));
-    if let Some(Asked { answer: None, .. }) = asked {
-        return Verdict::Wait;
+    if answer.is_some() {
+        return Verdict::Run(tool.clone(), arguments);
     }
-    // It may have run, and nobody has said since what became of it.
-    if state.dispatched.contains(&call.id) {
-        return match tool.idempotent {
-            true => Verdict::Run(tool.clone(), arguments),
-            false => Verdict::Ask(unknown_outcome(call)),
-        };
-    }
-    match asked.and_then(|asked| asked.answer.as_ref().map(|answer| (asked, answer))) {
-        Some((asked, answer)) => answered(tool, arguments, call, asked.interrupt.question.reason, answer),
-        None if tool.asks() => match question(call, arguments) {
+    if tool.asks() {
+        return match question(call, arguments) {
             Ok(question) => Verdict::Ask(question),
             Err(why) => Verdict::Answer(why),
-        },
-        None if tool.needs_approval => Verdict::Ask(approval(call)),
-        None => Verdict::Run(tool.clone(), arguments),
+        };
     }
+    if tool.needs_approval { Verdict::Ask(approval(call)) } else { Verdict::Run(tool.clone(), arguments) }
 }
 
-/// What a person's answer makes of the call.
-fn answered(
-    tool: &Tool,
-    arguments: Value,
-    call: &Call,
-    reason: Reason,
-    answer: &sequent_event::Answered,
-) -> Verdict {
-    let payload = answer.payload.clone().unwrap_or(Value::Null);
-    match (reason, answer.status) {
-        (Reason::Question, AnswerStatus::Resolved) => Verdict::Answer(match payload {
-            Value::String(text) => text,
+/// What the call came to by what a person said. `None`: it is to run.
+fn settled(call: &Call, reason: Reason, answer: &sequent_event::Answered) -> Option<String> {
+    let payload = answer.payload.as_ref().unwrap_or(&Value::Null);
+    Some(match (reason, answer.status) {
+        (Reason::Question, AnswerStatus::Resolved) => match payload {
+            Value::String(text) => text.clone(),
             other => other.to_string(),
-        }),
-        (Reason::Question, AnswerStatus::Cancelled) => {
-            Verdict::Answer("The person declined to answer.".to_owned())
-        }
+        },
+        (Reason::Question, AnswerStatus::Cancelled) => "The person declined to answer.".to_owned(),
         (Reason::Question, AnswerStatus::Expired) => {
-            Verdict::Answer("Nobody answered in time. Go on without the answer.".to_owned())
+            "Nobody answered in time. Go on without the answer.".to_owned()
         }
-        (Reason::Approval, AnswerStatus::Resolved) if payload["approved"] == json!(true) => {
-            Verdict::Run(tool.clone(), arguments)
-        }
+        (Reason::Approval, AnswerStatus::Resolved) if payload["approved"] == json!(true) => return None,
         (Reason::Approval, AnswerStatus::Expired) => {
-            Verdict::Answer(format!("Nobody allowed `{}` in time, so it did not run.", call.name))
+            format!("Nobody allowed `{}` in time, so it did not run.", call.name)
         }
-        (Reason::Approval, _) => {
-            Verdict::Answer(format!("The person did not allow `{}`, so it did not run.", call.name))
-        }
+        (Reason::Approval, _) => format!("The person did not allow `{}`, so it did not run.", call.name),
         (Reason::UnknownOutcome, AnswerStatus::Resolved) if payload["action"] == json!("retry") => {
-            Verdict::Run(tool.clone(), arguments)
+            return None;
         }
-        (Reason::UnknownOutcome, _) => Verdict::Answer(match payload["result"].as_str() {
+        (Reason::UnknownOutcome, _) => match payload["result"].as_str() {
             Some(result) => result.to_owned(),
             None => {
                 format!("It is not known whether `{}` had its effect. It was not tried again.", call.name)
             }
-        }),
-    }
+        },
+    })
 }
 
 fn question(call: &Call, arguments: Value) -> Result<Question, String> {

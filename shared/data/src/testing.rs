@@ -32,6 +32,12 @@ pub async fn store() -> Store {
     store
 }
 
+/// The tables of a system under test, at the endpoint its functions use, for a look at what they stored.
+#[must_use]
+pub fn deployed(endpoint: &str, tables: Tables) -> Store {
+    reached(endpoint, tables)
+}
+
 /// A store that nothing answers: every operation fails as it does when DynamoDB cannot be reached.
 ///
 /// # Panics
@@ -44,15 +50,19 @@ pub async fn unreachable_store() -> Store {
 }
 
 fn at(address: SocketAddr) -> Store {
+    reached(&format!("http://{address}"), Tables { main: "main".into(), events: "events".into() })
+}
+
+fn reached(endpoint: &str, tables: Tables) -> Store {
     let config = aws_sdk_dynamodb::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))
-        .endpoint_url(format!("http://{address}"))
+        .endpoint_url(endpoint)
         .credentials_provider(Credentials::new("test", "test", None, None, "test"))
         .retry_config(RetryConfig::disabled())
         .http_client(aws_smithy_http_client::Builder::new().build_http())
         .build();
-    Store::new(Client::from_conf(config), Tables { main: "main".into(), events: "events".into() })
+    Store::new(Client::from_conf(config), tables)
 }
 
 /// Creates both tables, as the deployment template declares them, through the store's client.

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    fmt,
     net::IpAddr,
     sync::{Arc, Mutex, OnceLock},
 };
@@ -65,6 +66,12 @@ pub enum Error {
     /// The token could not be sealed, or not be opened again.
     #[error(transparent)]
     Seal(#[from] SealError),
+}
+
+impl fmt::Debug for Servers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Servers").finish_non_exhaustive()
+    }
 }
 
 impl Servers {

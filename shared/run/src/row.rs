@@ -44,7 +44,7 @@ pub struct Run {
     /// When its first execution began.
     #[serde(default)]
     pub started_at: Option<Timestamp>,
-    /// When its last execution ended.
+    /// When it ended for good; a run that waits for people has not.
     #[serde(default)]
     pub completed_at: Option<Timestamp>,
 }
@@ -142,7 +142,7 @@ impl Run {
             _ => None,
         };
         self.started_at = state.started_at;
-        self.completed_at = state.ended_at;
+        self.completed_at = state.ended_at.filter(|_| !state.is_interrupted());
         self
     }
 

@@ -132,7 +132,9 @@ fn unreadable(error: ReadError) -> Unavailable {
 /// Control events are appended without knowing the whole log, so they must be able to stand anywhere in it.
 fn check(body: &Body) -> Result<(), Unavailable> {
     let refused = |why: &str| Err(Unavailable(AppendError::Refused(why.into())));
-    if !body.is_control() || matches!(body, Body::ClarificationAnswered(_)) {
+    let depends =
+        matches!(body, Body::ClarificationAnswered(_) | Body::ArtifactCreated(_) | Body::JobFinished(_));
+    if !body.is_control() || depends {
         return refused("not a control event");
     }
     if size::of(body) > LARGEST { refused("the event is too large for a segment") } else { Ok(()) }

@@ -1,17 +1,17 @@
 //! The tools of a run, by name.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use sequent_model::ToolSpec;
 use serde_json::Value;
 
 use crate::{Error, Schema, Tool, schema};
 
-/// Tools by name, with their schemas compiled.
-#[derive(Debug, Default)]
+/// Tools by name, with their schemas compiled. Cheap to clone.
+#[derive(Debug, Clone, Default)]
 pub struct Registry {
     /// In the order of names, so that equal sets give equal requests: providers cache by prefix.
-    tools: BTreeMap<String, Entry>,
+    tools: BTreeMap<String, Arc<Entry>>,
 }
 
 #[derive(Debug)]
@@ -58,7 +58,7 @@ impl Registry {
             return Err(Invalid::Twice(name));
         }
         match Schema::new(&tool.spec.parameters) {
-            Ok(schema) => self.tools.insert(name, Entry { tool, schema }),
+            Ok(schema) => self.tools.insert(name, Arc::new(Entry { tool, schema })),
             Err(why) => return Err(Invalid::Schema { name, why }),
         };
         Ok(())

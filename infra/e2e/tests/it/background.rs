@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 
 /// For everything that must happen sooner or later on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-async fn create(caller: &Caller, body: &Value) -> Value {
+/// Starts a background run.
+pub(crate) async fn create(caller: &Caller, body: &Value) -> Value {
     let answer = caller.request("POST", "/api/runs").json(body).send().await.unwrap();
     assert_eq!(answer.status(), 202);
     let location = answer.headers()["location"].to_str().unwrap().to_owned();
@@ -19,7 +20,7 @@ async fn create(caller: &Caller, body: &Value) -> Value {
 }
 
 /// Looks at the run until it is what it should be.
-async fn until(caller: &Caller, run: &str, what: impl Fn(&Value) -> bool) -> Value {
+pub(crate) async fn until(caller: &Caller, run: &str, what: impl Fn(&Value) -> bool) -> Value {
     let look = async {
         loop {
             let run = caller.get(&format!("/api/runs/{run}")).await;
@@ -32,12 +33,12 @@ async fn until(caller: &Caller, run: &str, what: impl Fn(&Value) -> bool) -> Val
     timeout(PATIENCE, look).await.unwrap_or_else(|_| panic!("{run} does not change"))
 }
 
-fn epochs(log: &[Value]) -> usize {
+pub(crate) fn epochs(log: &[Value]) -> usize {
     log.iter().filter(|event| event["type"] == "RUN_CLAIMED").count()
 }
 
 /// Processes of a function.
-fn instances(system: &System, function: &str) -> Vec<(u32, String)> {
+pub(crate) fn instances(system: &System, function: &str) -> Vec<(u32, String)> {
     let all = system.stack.instances().into_iter();
     all.filter(|one| one.function == function).map(|one| (one.pid, one.state)).collect()
 }

@@ -87,6 +87,23 @@ async fn ui_clients(caller: &Caller, round: usize) -> usize {
     cut
 }
 
+/// It sends no id, and its body as `text/plain`: what is left to tell the conversation is the answers' ids.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_workflow_transport_without_settings_stays_in_its_conversation() {
+    let system = System::start(&[]).await;
+    let caller = system.sign_up("bare@example.com").await;
+    let then = "/demo tokens=3 rate=0";
+    let job = json!({"chat": "never sent", "message": LIVE, "then": then, "sdk": "workflow", "bare": true, "cuts": [500, 90]});
+    let [result] = drive("ui-client.mjs", &caller, &[job]).await.try_into().unwrap();
+    assert_eq!((&result["finish"], &result["error"]), (&json!("stop"), &Value::Null), "{result}");
+    assert_eq!(result["messages"], 4, "two questions and two answers");
+    let [project] = result["projects"].as_array().unwrap().as_slice() else { panic!("{result}") };
+    let messages = caller.get(&format!("/api/projects/{}/messages", project.as_str().unwrap())).await;
+    assert_eq!(messages["items"].as_array().unwrap().len(), 4);
+    let log = caller.log(result["run"].as_str().unwrap()).await;
+    assert!(messages["items"].as_array().unwrap().iter().any(|message| message["content"] == answer(&log)));
+}
+
 fn combined<T: Copy>(what: &[T]) -> impl Iterator<Item = (&'static str, T)> {
     ["error", "close"].into_iter().flat_map(move |how| what.iter().map(move |one| (how, *one)))
 }

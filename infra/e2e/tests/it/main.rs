@@ -1,16 +1,24 @@
 //! The whole system from outside: its clients, its limits, and its faults.
 #![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
+mod answers;
 mod background;
+mod browser;
+mod cancel;
+mod chaos;
 mod clients;
 mod credentials;
 mod cut;
+mod faults;
 mod interleaved;
 mod isolation;
 mod kill;
+mod long;
 mod mcp;
 mod once;
 mod providers;
+mod rotation;
 mod sends;
 mod surface;
 mod system;
+mod till;

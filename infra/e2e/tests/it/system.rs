@@ -23,6 +23,11 @@ pub(crate) struct System {
 impl System {
     /// Starts a stack whose functions see `env` besides what the template gives them.
     pub(crate) async fn start(env: &[(&str, &str)]) -> Self {
+        Self::start_with(env, |_| {}).await
+    }
+
+    /// Starts a stack with options of its own. The folder around `data_dir` goes with the system.
+    pub(crate) async fn start_with(env: &[(&str, &str)], adjust: impl FnOnce(&mut Options)) -> Self {
         // Plain HTTP to loopback, but the client sets up TLS all the same.
         let _ = rustls::crypto::ring::default_provider().install_default(); // another test of the process was first
         let data = tempfile::tempdir().unwrap();
@@ -32,6 +37,7 @@ impl System {
         options.logs = Logs::silent();
         options.env.extend(env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         options.env.insert("RATE_LIMIT_PER_MINUTE".into(), "read=0,write=0,chat=0,auth=0".into());
+        adjust(&mut options);
         let stack = Stack::start(options).await.expect("the stack starts");
         Self { stack, client: Client::new(), _data: data }
     }
@@ -109,6 +115,34 @@ impl Caller {
         heard
     }
 
+    /// Reads a run to its end as a browser does, through every cut and every question, from behind `heard` on. How often
+    /// it connected, and how many of the connections broke.
+    pub(crate) async fn read(&self, run: &str, heard: &mut Vec<Value>) -> (usize, usize) {
+        let path = format!("/api/runs/{run}/events");
+        let (mut connections, mut broken) = (0, 0);
+        while !heard.last().is_some_and(is_end) {
+            let after = heard.last().map_or(0, |event| event["seq"].as_u64().unwrap());
+            let request = self.request("GET", &path).header("last-event-id", after.to_string());
+            connections += 1;
+            match request.send().await {
+                Ok(response) if response.status() == 200 => {
+                    let more = hear(response).await;
+                    broken += usize::from(more.broke);
+                    heard.extend(more.events);
+                }
+                // Nothing to read before somebody answers the run's question.
+                Ok(response) if response.status() == 204 => {
+                    tokio::time::sleep(Duration::from_millis(50)).await
+                }
+                _ => {
+                    broken += 1;
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+        (connections, broken)
+    }
+
     /// The whole log, by pages.
     pub(crate) async fn log(&self, run: &str) -> Vec<Value> {
         let (mut log, mut after) = (Vec::new(), Some(0));
@@ -148,15 +182,41 @@ pub(crate) fn is_terminal(event: &Value) -> bool {
     matches!(event["type"].as_str(), Some("RUN_FINISHED" | "RUN_ERROR"))
 }
 
+/// Whether the event is a run's last: it does not wait for people.
+pub(crate) fn is_end(event: &Value) -> bool {
+    is_terminal(event) && event["outcome"]["type"] != "interrupt"
+}
+
+/// What every log of a run that has ended shows: no gap, no duplicate, and one end, which is the last event.
+pub(crate) fn check_ended(run: &str, log: &[Value]) {
+    let seqs: Vec<u64> = log.iter().map(|event| event["seq"].as_u64().unwrap()).collect();
+    assert_eq!(seqs, (1..=log.len() as u64).collect::<Vec<_>>(), "{run}: no gap, no duplicate");
+    assert_eq!(log.iter().filter(|event| is_end(event)).count(), 1, "{run}: one end");
+    assert!(log.last().is_some_and(is_end), "{run}: nothing follows the end");
+}
+
+/// The events of a kind.
+pub(crate) fn of_kind<'a>(log: &'a [Value], kind: &str) -> Vec<&'a Value> {
+    log.iter().filter(|event| event["type"] == kind).collect()
+}
+
 /// The answer a log holds: the text of every message that was not abandoned.
 pub(crate) fn answer(log: &[Value]) -> String {
-    let abandoned: Vec<&Value> = log
-        .iter()
-        .filter(|event| event["type"] == "MESSAGE_ABANDONED")
-        .map(|event| &event["messageId"])
-        .collect();
-    log.iter()
-        .filter(|event| event["type"] == "TEXT_MESSAGE_CONTENT" && !abandoned.contains(&&event["messageId"]))
-        .map(|event| event["delta"].as_str().unwrap())
-        .collect()
+    texts(log).concat()
+}
+
+/// The texts of a log's messages, without those that were abandoned.
+pub(crate) fn texts(log: &[Value]) -> Vec<String> {
+    let abandoned: Vec<&Value> =
+        of_kind(log, "MESSAGE_ABANDONED").iter().map(|event| &event["messageId"]).collect();
+    let mut texts: Vec<(&Value, String)> = Vec::new();
+    for event in of_kind(log, "TEXT_MESSAGE_CONTENT") {
+        let (id, delta) = (&event["messageId"], event["delta"].as_str().unwrap());
+        match texts.last_mut().filter(|(last, _)| *last == id) {
+            Some((_, text)) => text.push_str(delta),
+            None if abandoned.contains(&id) => {}
+            None => texts.push((id, delta.to_owned())),
+        }
+    }
+    texts.into_iter().map(|(_, text)| text).collect()
 }

@@ -53,7 +53,7 @@ async fn independent_steps_are_done_by_children_and_the_rest_in_order() {
     let ended = execute(&bench.engine, bench.key(asking.run), *writer, None).await.unwrap();
     assert_eq!(ended, Ended::Waiting, "nobody has executed the children yet");
     assert_eq!(bench.state(asking.run).await.children.len(), 2);
-    work(&bench, &asking).await;
+    Box::pin(work(&bench, &asking)).await;
 
     let state = bench.state(asking.run).await;
     assert_eq!(state.phase, Phase::Finished(Outcome::Success));
@@ -117,7 +117,7 @@ async fn a_parent_that_died_between_writing_down_a_child_and_making_it_makes_it(
     let ended = execute(&bench.engine, bench.key(asking.run), *writer, None).await.unwrap();
     assert_eq!(ended, Ended::Waiting);
     assert_eq!(bench.status(child).await, Status::Pending);
-    work(&bench, &asking).await;
+    Box::pin(work(&bench, &asking)).await;
     let state = bench.state(asking.run).await;
     assert_eq!(state.children.len(), 1, "the child is the one that was written down");
     assert_eq!(state.phase, Phase::Finished(Outcome::Success));

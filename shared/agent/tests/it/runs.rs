@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use sequent_agent::{Ended, Engine, execute};
+use sequent_agent::{Ended, Window, execute};
 use sequent_domain::ProjectId;
 use sequent_event::{Body, CancelReason};
 use sequent_project::{Role, Standing};
 use sequent_run::{Begin, Cancel, Runs, Started, Status, begin_pending, cancel, enqueue, start};
+use sequent_runlog::{Claim, take_over};
 use tokio::time::Instant;
 
 use crate::bench::Bench;
@@ -172,13 +173,55 @@ async fn before_its_deadline_an_owner_hands_over_and_the_next_one_finishes() {
     let project = bench.project().await.id;
     let asking = bench.asking(project, "/demo tokens=100 rate=100");
     let writer = bench.owned(&asking).await;
-    let deadline = Instant::now() + Engine::HAND_OVER + Duration::from_millis(100);
-    let ended = execute(&bench.engine, bench.key(asking.run), *writer, Some(deadline)).await.unwrap();
+    let window = Window::until(Instant::now() + Duration::from_millis(800));
+    let ended = execute(&bench.engine, bench.key(asking.run), *writer, Some(window)).await.unwrap();
     assert_eq!(ended, Ended::HandedOver);
     assert_eq!(bench.status(asking.run).await, Status::Running);
     let events = bench.watch(asking.run).await;
     assert_eq!(events.iter().filter(|event| event.is_terminal()).count(), 1);
     assert_eq!(bench.status(asking.run).await, Status::Success);
+}
+
+#[tokio::test]
+async fn a_run_longer_than_any_invocation_comes_forward_with_every_one() {
+    let bench = Bench::new().await;
+    let call = "/demo tokens=6 rate=60 tool=cite_source args={\"url\":\"https://a.test/\",\"title\":\"a\"}\n";
+    let asking = bench.asking(bench.project().await.id, &format!("{}/demo tokens=3 rate=60", call.repeat(9)));
+    let mut writer = bench.owned(&asking).await;
+    let key = bench.key(asking.run);
+    let mut invocations = 1;
+    loop {
+        // Far less than the margins of an ordinary invocation.
+        let window = Window::until(Instant::now() + Duration::from_millis(600));
+        if execute(&bench.engine, key, *writer, Some(window)).await.unwrap() == Ended::Closed {
+            break;
+        }
+        let claimed = take_over(&bench.engine.storage, key, bench.engine.settings, false, None).await;
+        let Claim::Won(next) = claimed.unwrap() else { panic!("the lease was given up") };
+        writer = next;
+        invocations += 1;
+    }
+    assert!((2..=10).contains(&invocations), "{invocations}");
+    let state = bench.state(asking.run).await;
+    assert_eq!((bench.status(asking.run).await, state.model_calls), (Status::Success, 10), "none twice");
+}
+
+#[tokio::test]
+async fn what_a_response_cost_that_a_deadline_cut_is_accounted_for() {
+    let bench = Bench::new().await;
+    let asking = bench.asking(bench.project().await.id, "/demo tokens=100 rate=100");
+    let (writer, key) = (bench.owned(&asking).await, bench.key(asking.run));
+    let window = Window::until(Instant::now() + Duration::from_millis(800));
+    assert_eq!(execute(&bench.engine, key, *writer, Some(window)).await.unwrap(), Ended::HandedOver);
+    let cut = bench.state(asking.run).await;
+    assert_eq!((cut.model_calls, cut.open.clone(), cut.draft.clone()), (0, None, None), "no response");
+    assert!(cut.totals.output_tokens > 0 && cut.totals.output_tokens < 100, "{:?}", cut.totals);
+    let claimed = take_over(&bench.engine.storage, key, bench.engine.settings, false, None).await;
+    let Claim::Won(writer) = claimed.unwrap() else { panic!("the lease was given up") };
+    execute(&bench.engine, key, *writer, None).await.unwrap();
+    let state = bench.state(asking.run).await;
+    assert_eq!((state.model_calls, state.answers.len()), (1, 1));
+    assert_eq!(state.totals.output_tokens, cut.totals.output_tokens + 100);
 }
 
 #[tokio::test]

@@ -1,0 +1,161 @@
+//! The first answer to a question is the one that counts, and it is worked with once, whoever dies.
+
+use std::time::Duration;
+
+use crate::{
+    background::{PATIENCE, create, instances, until},
+    system::{Caller, System, check_ended, hear, of_kind, scaled, texts},
+};
+use futures::{StreamExt, stream};
+use reqwest::Response;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+/// Asks, and then works on for a moment.
+const ASK: &str =
+    "/demo tokens=2 rate=0 tool=ask_user args={\"question\":\"Which?\"}\n/demo tokens=40 rate=200";
+
+/// A run that waits for a person, and its question.
+async fn asking(caller: &Caller, background: bool) -> (String, String) {
+    let run = if background {
+        create(caller, &json!({"input": ASK})).await["id"].as_str().unwrap().to_owned()
+    } else {
+        let sent = caller.send(&json!({"message": {"content": ASK}})).await;
+        let run = sent.headers()["x-run-id"].to_str().unwrap().to_owned();
+        assert_eq!(hear(sent).await.events.last().unwrap()["outcome"]["type"], "interrupt");
+        run
+    };
+    let row = until(caller, &run, |run| run["status"] == "interrupted").await;
+    assert!(row["completed_at"].is_null(), "it has not ended: {row}");
+    (run, row["interrupts"][0]["id"].as_str().unwrap().to_owned())
+}
+
+async fn resume(
+    caller: &Caller,
+    run: &str,
+    question: &str,
+    payload: &str,
+    background: bool,
+) -> reqwest::Result<Response> {
+    let body = json!({"answers": [{"interrupt_id": question, "payload": payload}]});
+    let accept = if background { "application/json" } else { "text/event-stream" };
+    let request = caller.request("POST", &format!("/api/runs/{run}/resume")).header("accept", accept);
+    request.json(&body).send().await
+}
+
+/// The run has ended well, with this answer, and everything in it happened once.
+async fn check_answered(caller: &Caller, run: &str, payload: &str) {
+    let row = until(caller, run, |run| run["completed_at"].is_string()).await;
+    assert_eq!(row["status"], "success", "{row}");
+    let log = caller.log(run).await;
+    check_ended(run, &log);
+    assert_eq!(log.last().unwrap()["outcome"]["type"], "success", "{run}");
+    let answers = of_kind(&log, "CLARIFICATION_ANSWERED");
+    assert_eq!(answers.len(), 1, "{run}: one answer counts");
+    assert_eq!(answers[0]["payload"], payload, "{run}: the winner's");
+    let results = of_kind(&log, "TOOL_CALL_RESULT");
+    assert_eq!(results.len(), 1, "{run}: the call has one result");
+    assert_eq!(results[0]["content"], payload, "{run}");
+    assert_eq!(of_kind(&log, "CLARIFICATION_NEEDED").len(), 1, "{run}: asked once");
+    assert_eq!(of_kind(&log, "USAGE_RECORDED").len(), 2, "{run}: the response before and the one after");
+    let words: Vec<usize> = texts(&log).iter().map(|text| text.split_whitespace().count()).collect();
+    assert_eq!(words, [2, 40], "{run}: both of them whole");
+    let project = row["project_id"].as_str().unwrap();
+    let messages = caller.get(&format!("/api/projects/{project}/messages")).await;
+    assert_eq!(messages["items"].as_array().unwrap().len(), 2, "{run}: a question and an answer");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_answers_at_once_one_wins_and_the_other_is_shown_it() {
+    let system = System::start(&[]).await;
+    let caller = system.sign_up("twice@example.com").await;
+    let rounds = scaled(16, 200);
+    let rounds = (0..rounds).map(|round| contested(&caller, round % 2 == 0, round % 4 < 2));
+    let won: Vec<bool> = stream::iter(rounds).buffer_unordered(4).collect().await;
+    let east = won.iter().filter(|east| **east).count();
+    println!("{} rounds, the first request won {east} of them", won.len());
+}
+
+/// Two people answer at once. Whether the first of them won.
+async fn contested(caller: &Caller, background: bool, streamed: bool) -> bool {
+    let (run, question) = asking(caller, background).await;
+    let resume = |payload| resume(caller, &run, &question, payload, !streamed);
+    let (east, west) = tokio::join!(resume("east"), resume("west"));
+    let (east, west) = (east.unwrap(), west.unwrap());
+    let (east_won, winner, loser, payload) = match (east.status().as_u16(), west.status().as_u16()) {
+        (200 | 202, 409) => (true, east, west, "east"),
+        (409, 200 | 202) => (false, west, east, "west"),
+        other => panic!("{run}: one wins and one is told so: {other:?}"),
+    };
+    let problem: Value = loser.json().await.unwrap();
+    assert_eq!(problem["code"], "already_answered", "{problem}");
+    assert_eq!(problem["answer"]["payload"], payload, "{problem}");
+    assert_eq!(problem["answer"]["interrupt_id"], question.as_str(), "{problem}");
+    if streamed {
+        assert_eq!(winner.status(), 200);
+        let heard = hear(winner).await;
+        assert!(!heard.broke);
+        assert_eq!(heard.events[0]["type"], "CLARIFICATION_ANSWERED");
+        assert_eq!(heard.events.last().unwrap()["outcome"]["type"], "success");
+    }
+    check_answered(caller, &run, payload).await;
+    // Whoever sends the winning answer again has lost its response, and is not told that somebody else won.
+    let again = resume(payload).await.unwrap();
+    assert_eq!(again.status(), 202, "{run}");
+    east_won
+}
+
+/// The process that took the answer, or the one that goes on with it, dies at a random moment after the answer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_was_taken_is_worked_with_once_whoever_dies() {
+    let system = System::start(&[("LEASE_MS", "900"), ("LEASE_RENEW_MS", "250")]).await;
+    let caller = system.sign_up("killed@example.com").await;
+    let seed = fastrand::u64(..);
+    let rounds = scaled(6, 40);
+    println!("seed {seed}, {rounds} rounds");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let (mut killed, mut repeated) = (0, 0);
+    for round in 0..rounds {
+        let streamed = round % 2 == 0;
+        let (run, question) = asking(&caller, true).await;
+        let sent = resume(&caller, &run, &question, "this one", !streamed).await.unwrap();
+        assert!([200, 202].contains(&sent.status().as_u16()), "{sent:?}");
+        tokio::time::sleep(Duration::from_millis(random.u64(..if streamed { 150 } else { 400 }))).await;
+        for function in ["ChatFunction", "AgentWorkerFunction"] {
+            for (pid, _) in instances(&system, function).iter().filter(|(_, state)| state == "busy") {
+                killed += usize::from(system.stack.kill(*pid));
+            }
+        }
+        drop(sent);
+        if round % 4 < 2 {
+            let mut heard = Vec::new();
+            let reading = timeout(PATIENCE, caller.read(&run, &mut heard)).await;
+            reading.unwrap_or_else(|_| panic!("{run}: nobody who follows it goes on"));
+        } else {
+            swept(&system, &caller, &run).await;
+        }
+        check_answered(&caller, &run, "this one").await;
+        // A client that did not get its response sends the same again.
+        let again = resume(&caller, &run, &question, "this one", true).await.unwrap();
+        assert_eq!(again.status(), 202);
+        repeated += 1;
+    }
+    println!("{killed} processes killed in {rounds} rounds, {repeated} answers repeated");
+    assert!(killed > 0, "no kill hit");
+}
+
+/// Does what the schedule does once a minute, until the run has ended.
+async fn swept(system: &System, caller: &Caller, run: &str) {
+    let scheduler =
+        system.stack.runtime().function("SchedulerFunction").expect("the template has it").clone();
+    let ended = async {
+        loop {
+            scheduler.invoke("{}".into()).await.unwrap();
+            if caller.get(&format!("/api/runs/{run}")).await["completed_at"].is_string() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    timeout(PATIENCE, ended).await.unwrap_or_else(|_| panic!("{run}: no sweep finds it"));
+}

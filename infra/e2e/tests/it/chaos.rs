@@ -1,0 +1,282 @@
+//! Everything an agent does, while everything that can fail does.
+//!
+//! Each run plans, has two steps done by child runs, calls tools side by side and asks a person. Workers are killed, the
+//! messages that deliver runs are doubled and reordered, the database fails in every way it has, and some models fail.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use crate::{
+    faults::{Faults, Rates},
+    once::all,
+    system::{Caller, System, scaled},
+    till::Till,
+};
+use futures::{StreamExt, future::join_all, stream};
+use sequent_data::{Store, Tables, testing};
+use sequent_domain::{RunId, TenantId};
+use sequent_event::{Ended, Event, Outcome, Phase, Reason, State};
+use sequent_run::{Run, Runs};
+use sequent_runlog::{DynamoStorage, LogKey, Segment, read_all};
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+const RATES: Rates = Rates { throttled: 20, ambiguous: 20, silent: 10 };
+
+/// What the model is told to do. It fails in one run of twenty, after everything else has been done.
+fn script(n: usize) -> String {
+    let charge = |what: &str| format!("tool=till__charge args={}", json!({"for": format!("{n}-{what}")}));
+    let child = |what: &str| format!("/demo tokens=3 rate=300 {}\n/demo tokens=3 rate=300", charge(what));
+    let cite = json!({"url": "https://example.com/", "title": "Example"});
+    let ask = json!({"question": "Which?", "options": ["a", "b"]});
+    let fails = if n % 20 == 19 { " fail_after=1 error=overloaded" } else { "" };
+    let join = format!(
+        "/demo tokens=2 rate=300 {} tool=cite_source args={cite} tool=ask_user args={ask}\n\
+         /demo tokens=3 rate=300{fails}",
+        charge("join")
+    );
+    let step = |id: &str, instructions: &str, independent: bool| json!({"id": id, "title": id, "instructions": instructions, "independent": independent});
+    let steps =
+        [step("east", &child("east"), true), step("west", &child("west"), true), step("join", &join, false)];
+    // A directive's arguments hold no spaces.
+    let plan = json!({"steps": steps}).to_string().replace(' ', "\\u0020");
+    // Behind the last line the demo quotes what it was told, at length; these are conclusion enough.
+    format!("Run {n}.\n/demo tokens=1 rate=0 tool=write_plan args={plan}\n/demo tokens=5 rate=300")
+}
+
+/// A request made until it is answered, as a client with a key for it would.
+async fn insist(caller: &Caller, path: &str, key: &str, body: &Value) -> (u16, Value) {
+    loop {
+        let request = caller.request("POST", path).header("accept", "application/json");
+        let sent = request.header("idempotency-key", key).json(body).send().await;
+        if let Ok(answer) = sent
+            && !answer.status().is_server_error()
+            && let (status, Ok(answer)) = (answer.status().as_u16(), answer.json::<Value>().await)
+            // The same request of a moment ago, which nobody heard the end of.
+            && answer["code"] != "idempotency_key_in_progress"
+        {
+            return (status, answer);
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+struct Chaos {
+    system: System,
+    caller: Caller,
+    faults: Faults,
+    tenant: TenantId,
+}
+
+impl Chaos {
+    /// Kills processes, mostly those that work on runs.
+    async fn kill(&self) -> ! {
+        loop {
+            sleep(Duration::from_millis(fastrand::u64(50..700))).await;
+            let victims = match fastrand::u32(..10) {
+                0 => "ChatFunction",
+                1 => "FanoutFunction",
+                2 => "SchedulerFunction",
+                _ => "AgentWorkerFunction",
+            };
+            let busy = self.system.stack.instances().into_iter();
+            let busy = busy.filter(|one| one.function == victims && one.state == "busy");
+            if let Some(victim) = fastrand::choice(busy.collect::<Vec<_>>()) {
+                self.system.stack.kill(victim.pid);
+            }
+        }
+    }
+
+    /// Tells workers of runs once more, late and in another order, whatever became of the runs.
+    async fn duplicate(&self, runs: &[String]) -> ! {
+        let queue = &self.system.stack.deployed().outputs["RunsQueueUrl"];
+        loop {
+            sleep(Duration::from_millis(fastrand::u64(20..200))).await;
+            let run = fastrand::choice(runs).unwrap();
+            let body = json!({"tenant_id": self.tenant, "run_id": run}).to_string();
+            let message = json!({"QueueUrl": queue, "MessageBody": body, "DelaySeconds": fastrand::u32(..3)});
+            // One message more or less makes no difference.
+            drop(self.system.stack.endpoint().json("sqs", "AmazonSQS.SendMessage", &message).await);
+        }
+    }
+
+    /// The schedule does this once a minute.
+    async fn sweep(&self) -> ! {
+        let scheduler = self.system.stack.runtime().function("SchedulerFunction").unwrap().clone();
+        loop {
+            drop(scheduler.invoke("{}".into()).await); // the next one finds what this one did not
+            sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    /// Answers whatever is asked, sometimes twice at once, until all of `count` runs have ended.
+    async fn answer(&self, count: usize) -> usize {
+        let mut answered = 0;
+        loop {
+            let runs = all(&self.caller, "/api/runs").await;
+            if runs.len() == count && runs.iter().all(|run| run["completed_at"].is_string()) {
+                return answered;
+            }
+            // What has been answered waits for a worker, and asks nothing.
+            let waiting =
+                runs.iter().filter(|run| run["interrupts"].as_array().is_some_and(|open| !open.is_empty()));
+            let answers = waiting.flat_map(|run| {
+                let times = if fastrand::u32(..5) == 0 { 2 } else { 1 };
+                (0..times).map(|_| self.reply(run))
+            });
+            let won = join_all(answers).await;
+            answered += won.into_iter().filter(|won| *won).count();
+            sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    /// Whether these answers were the ones that count.
+    async fn reply(&self, run: &Value) -> bool {
+        let answers: Vec<Value> = run["interrupts"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|open| match open["reason"].as_str() {
+                Some("unknown_outcome") => json!({"interrupt_id": open["id"], "payload": {"action": "skip"}}),
+                _ => {
+                    let choice = fastrand::choice(["a", "b"]);
+                    json!({"interrupt_id": open["id"], "payload": choice})
+                }
+            })
+            .collect();
+        let path = format!("/api/runs/{}/resume", run["id"].as_str().unwrap());
+        let key = format!("answer-{}", fastrand::u64(..));
+        let (status, answer) = insist(&self.caller, &path, &key, &json!({"answers": answers})).await;
+        assert!(matches!(status, 202 | 409), "{status} {answer}");
+        status == 202
+    }
+
+    fn store(&self) -> Store {
+        let outputs = &self.system.stack.deployed().outputs;
+        let tables = Tables {
+            main: outputs["MainTableName"].as_str().into(),
+            events: outputs["EventsTableName"].as_str().into(),
+        };
+        testing::deployed(self.system.stack.endpoint().url(), tables)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_run_ends_once_and_nothing_happens_twice() {
+    let count = scaled(12, 300);
+    let (till, faults) = (Till::open().await, Faults::listen(RATES).await);
+    let environment = [
+        ("AWS_ENDPOINT_URL", &*faults.url()),
+        ("SSRF_ALLOW", &*till.address()),
+        ("LEASE_MS", "1500"),
+        ("LEASE_RENEW_MS", "400"),
+    ];
+    let system = System::start(&environment).await;
+    faults.stand_before(system.stack.endpoint().url());
+    let caller = system.sign_up("chaos@example.com").await;
+    let tenant = caller.get("/api/auth/me").await["tenant_id"].as_str().unwrap().parse().unwrap();
+    let server = json!({"name": "till", "url": format!("http://{}/mcp", till.address())});
+    let (status, added) = insist(&caller, "/api/mcp-servers", "till", &server).await;
+    assert_eq!(status, 201, "{added}");
+    // A delivery whose worker died comes again: after an hour and a half, where there is no hurry.
+    let queue = &system.stack.deployed().outputs["RunsQueueUrl"];
+    let impatient = json!({"QueueUrl": queue, "Attributes": {"VisibilityTimeout": "4"}});
+    system.stack.endpoint().json("sqs", "AmazonSQS.SetQueueAttributes", &impatient).await.unwrap();
+
+    let chaos = Chaos { system, caller, faults, tenant };
+    chaos.faults.set(true);
+    let began = Instant::now();
+    let starts = stream::iter(0..count).map(|n| {
+        let (caller, body) = (&chaos.caller, json!({"input": script(n), "orchestration": "plan"}));
+        async move {
+            let (status, run) = insist(caller, "/api/runs", &format!("run-{n}"), &body).await;
+            assert_eq!(status, 202, "{run}");
+            run["id"].as_str().unwrap().to_owned()
+        }
+    });
+    let runs: Vec<String> = starts.buffer_unordered(4).collect().await;
+    let limit = Duration::from_secs(120 + 6 * count as u64);
+    let answered = tokio::select! {
+        _ = async { tokio::join!(chaos.kill(), chaos.duplicate(&runs), chaos.sweep()) } => unreachable!(),
+        answered = chaos.answer(3 * count) => answered,
+        () = sleep(limit) => {
+            chaos.faults.set(false);
+            let left: Vec<Value> = all(&chaos.caller, "/api/runs").await;
+            let left = left.into_iter().filter(|run| !run["completed_at"].is_string());
+            panic!("after {limit:?} there are left: {:#?}", left.collect::<Vec<_>>());
+        }
+    };
+    let took = began.elapsed();
+    chaos.faults.set(false);
+    let (calls, failed) = chaos.faults.counts();
+    let checked = check(&chaos, &runs, &till.charges()).await;
+    println!(
+        "{count} runs in {took:.1?}, {answered} times answered, {failed} of {calls} calls of the database failed; {checked:?}"
+    );
+    assert!(checked.takeovers > 0 && failed > 0, "too calm: {checked:?}");
+}
+
+/// What the runs had to go through.
+#[derive(Debug, Default)]
+struct Checked {
+    /// Owners beyond each execution's first.
+    takeovers: u64,
+    /// Charges made.
+    charged: usize,
+    /// Charges about which a person was asked.
+    asked: usize,
+    /// Runs that ended with an error of their model.
+    failed: usize,
+}
+
+/// Holds all that is left to what was promised.
+async fn check(chaos: &Chaos, started: &[String], charges: &BTreeMap<String, usize>) -> Checked {
+    let storage = DynamoStorage::new(chaos.store());
+    let mut rows: BTreeMap<RunId, (Run, State)> = BTreeMap::new();
+    for run in all(&chaos.caller, "/api/runs").await {
+        let run: RunId = run["id"].as_str().unwrap().parse().unwrap();
+        let key = LogKey { tenant: chaos.tenant, run };
+        let log = read_all(&storage, key).await.unwrap();
+        let events: Vec<Event> = log.iter().flat_map(Segment::events).collect();
+        // Folding refuses a gap, a second end, and whatever cannot stand where it does.
+        let state = State::of(&events).unwrap();
+        let row = Runs::new(storage.store(), chaos.tenant).get(run).await.unwrap();
+        assert!(row.has_ended(), "{run}");
+        assert_eq!(row, row.clone().projected(&state), "{run}: the row repeats the log");
+        rows.insert(run, (row, state));
+    }
+    let mut checked = Checked { charged: charges.len(), ..Checked::default() };
+    let mut expected = BTreeSet::new();
+    for run in started {
+        let run: RunId = run.parse().unwrap();
+        let (_, state) = &rows[&run];
+        let failed = matches!(&state.phase, Phase::Failed { code, .. } if code.starts_with("model_"));
+        assert!(failed || state.phase == Phase::Finished(Outcome::Success), "{run}: {:?}", state.phase);
+        checked.failed += usize::from(failed);
+        assert_eq!(state.children.len(), 2, "{run}");
+        for child in &state.children {
+            let (row, own) = &rows[&child.run];
+            assert_eq!((own.parent, row.parent_run_id), (Some(run), Some(run)));
+            match (&child.ended, &own.phase) {
+                (Some(Ended::Result(text)), Phase::Finished(Outcome::Success)) => {
+                    assert_eq!(Some(text), own.answers.last().map(|answer| &answer.text));
+                }
+                other => panic!("{run} and {} disagree: {other:?}", child.run),
+            }
+            expected.insert(child.run);
+        }
+        expected.insert(run);
+    }
+    assert_eq!(rows.keys().copied().collect::<BTreeSet<_>>(), expected, "no run but those asked for");
+    assert!(charges.values().all(|times| *times == 1), "charged more than once: {charges:?}");
+    for (_, state) in rows.values() {
+        checked.takeovers += u64::from(state.epoch).saturating_sub(1);
+        let reasons = state.asked.iter().map(|asked| asked.interrupt.question.reason);
+        checked.asked += reasons.filter(|reason| *reason == Reason::UnknownOutcome).count();
+    }
+    // One in each child and one in the last step: it was made, or a person was asked about it.
+    assert!(checked.charged + checked.asked >= started.len() * 3, "{checked:?}");
+    checked
+}

@@ -1,0 +1,115 @@
+//! The signing key is replaced while people are signed in.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use serde_json::{Value, json};
+
+use crate::system::System;
+
+const PASSWORD: &str = "correct horse battery staple";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_rotations_at_once_replace_an_old_key_once_and_refuse_no_token() {
+    let system = System::start(&[]).await;
+    let mut secret = secret(&system).await;
+    let long_ago = 1_000_000_000;
+    secret["jwt_keys"] = json!([key("old", long_ago)]);
+    put(&system, &secret).await;
+    forget(&system).await;
+    let caller = system.sign_up("rotation@example.com").await;
+    assert_eq!(kid(&token(&system).await), "old");
+
+    let (one, other) = tokio::join!(rotate(&system), rotate(&system));
+    let mut outcomes = [one["signing_key"].as_str().unwrap(), other["signing_key"].as_str().unwrap()];
+    outcomes.sort_unstable();
+    assert!(matches!(outcomes, ["lost" | "rotated", "rotated" | "young"]), "{outcomes:?}");
+    assert_eq!(outcomes.iter().filter(|outcome| **outcome == "rotated").count(), 1, "{outcomes:?}");
+    assert_eq!(rotate(&system).await["signing_key"], "young");
+
+    // Processes that begin now have both keys, and go on signing with the former until the new one's time has come.
+    forget(&system).await;
+    let mut published = kids(&caller.get("/.well-known/jwks.json").await);
+    assert_eq!(published.len(), 2, "{published:?}");
+    published.retain(|kid| kid != "old");
+    let [new] = published.as_slice() else { panic!("{published:?}") };
+    assert_eq!(kid(&token(&system).await), "old");
+    let me = caller.get("/api/auth/me").await;
+    assert_eq!(me["email"], "rotation@example.com", "{me}");
+
+    // Its time has come.
+    let mut secret = self::secret(&system).await;
+    let keys = secret["jwt_keys"].as_array_mut().unwrap();
+    let next = keys.iter_mut().find(|key| key["kid"] == **new).unwrap();
+    assert!(next["not_before"].as_i64().unwrap() > long_ago);
+    next["not_before"] = json!(long_ago + 1);
+    put(&system, &secret).await;
+    forget(&system).await;
+    assert_eq!(kid(&token(&system).await), *new);
+    let me = caller.get("/api/auth/me").await;
+    assert_eq!(me["email"], "rotation@example.com", "a token of the former key: {me}");
+}
+
+/// What the schedule sends.
+async fn rotate(system: &System) -> Value {
+    let name = &system.stack.deployed().resources["SchedulerFunction"];
+    let url = format!("{}/2015-03-31/functions/{name}/invocations", system.stack.control_url());
+    let event = include_str!("../../../../events/scheduler-rotate-signing-key.json");
+    let answer = reqwest::Client::new().post(url).body(event).send().await.unwrap();
+    assert!(!answer.headers().contains_key("x-amz-function-error"), "{}", answer.text().await.unwrap());
+    answer.json().await.unwrap()
+}
+
+/// The access token of somebody who signs in now.
+async fn token(system: &System) -> String {
+    let body = json!({"email": "rotation@example.com", "password": PASSWORD});
+    let url = format!("{}/api/auth/login", system.stack.origin_url());
+    let answer = reqwest::Client::new().post(url).json(&body).send().await.unwrap();
+    let answer: Value = answer.json().await.unwrap();
+    answer["access_token"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
+}
+
+fn kid(token: &str) -> String {
+    let header = URL_SAFE_NO_PAD.decode(token.split('.').next().unwrap()).unwrap();
+    let header: Value = serde_json::from_slice(&header).unwrap();
+    header["kid"].as_str().unwrap().to_owned()
+}
+
+fn kids(jwks: &Value) -> Vec<String> {
+    let keys = jwks["keys"].as_array().unwrap_or_else(|| panic!("{jwks}"));
+    keys.iter().map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
+}
+
+/// An entry of the secret: PKCS #8 version 1 (RFC 8410, section 7) of a seed made up here.
+fn key(kid: &str, not_before: i64) -> Value {
+    let mut der = vec![0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
+    der.extend_from_slice(&[7; 32]);
+    json!({"kid": kid, "private_key": STANDARD.encode(der), "not_before": not_before, "not_after": null})
+}
+
+/// Ends all processes, and with them what they remember of the secret.
+async fn forget(system: &System) {
+    for instance in system.stack.instances() {
+        system.stack.kill(instance.pid);
+    }
+    while !system.stack.instances().is_empty() {
+        tokio::task::yield_now().await;
+    }
+}
+
+fn secret_id(system: &System) -> &str {
+    &system.stack.deployed().environments["AuthFunction"]["SECRETS_ID"]
+}
+
+async fn secret(system: &System) -> Value {
+    let get = json!({"SecretId": secret_id(system)});
+    let endpoint = system.stack.endpoint();
+    let answer = endpoint.json("secretsmanager", "secretsmanager.GetSecretValue", &get).await.unwrap();
+    serde_json::from_str(answer["SecretString"].as_str().unwrap()).unwrap()
+}
+
+async fn put(system: &System, secret: &Value) {
+    let version = format!("{:032x}", fastrand::u128(..));
+    let put = json!({"SecretId": secret_id(system), "ClientRequestToken": version, "SecretString": secret.to_string()});
+    let endpoint = system.stack.endpoint();
+    endpoint.json("secretsmanager", "secretsmanager.PutSecretValue", &put).await.unwrap();
+}
