@@ -9,6 +9,7 @@ const INHERITED: &[&str] = &[
     "DEFAULT_MODEL",
     "HTTPS_PROXY",
     "LOG_FORMAT",
+    "MODEL_FALLBACKS",
     "NO_PROXY",
     "OPENAI_API_KEY",
     "OPENAI_BASE_URL",
