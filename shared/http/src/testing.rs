@@ -51,7 +51,16 @@ impl Event {
         let path = path.as_ref();
         let text =
             std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        Self(serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
+        Self::from_text(&text)
+    }
+
+    /// The event that this JSON is.
+    ///
+    /// # Panics
+    /// When it is not JSON.
+    #[must_use]
+    pub fn from_text(text: &str) -> Self {
+        Self(serde_json::from_str(text).unwrap_or_else(|error| panic!("{error} in {text}")))
     }
 
     /// Sets a header.

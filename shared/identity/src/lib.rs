@@ -18,6 +18,8 @@ pub mod secret;
 pub mod session;
 mod signed_in;
 pub mod signing;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod throttle;
 pub mod token;
 

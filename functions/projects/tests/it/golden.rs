@@ -68,7 +68,7 @@ async fn a_project_has_the_documented_shape() {
     let mut fields: Vec<_> = project.as_object().unwrap().keys().map(String::as_str).collect();
     fields.sort_unstable();
     assert_eq!(fields, ["created_at", "id", "live_run_id", "name", "updated_at", "user_id"]);
-    assert_eq!((&project["name"], &project["user_id"]), (&json!("Tide tables"), &ada.user()));
+    assert_eq!((&project["name"], &project["user_id"]), (&json!("Tide tables"), &json!(ada.user())));
     assert_eq!(answer.header("location"), format!("/api/projects/{}", project["id"].as_str().unwrap()));
     assert_eq!(deployment.send(&get(answer.header("location"), &ada)).await.json(), project);
 

@@ -1,6 +1,6 @@
 //! Starting background runs: what is stored, once, and what a busy project makes of it.
 
-use crate::deployment::{Deployment, Person, golden, request};
+use crate::deployment::{Deployment, Person, golden, log_key, request};
 use sequent_domain::{ProjectId, RunId};
 use sequent_event::Body;
 use sequent_http::{Scope, testing::Answer};
@@ -39,7 +39,7 @@ async fn a_run_is_stored_with_everything_asked_for_and_can_be_read_at_once() {
         ("deliverable_type", json!("report")),
         ("tools", json!(["web_fetch", "cite_source"])),
         ("budget", budget),
-        ("user_id", ada.user()),
+        ("user_id", json!(ada.user())),
         ("parent_run_id", Value::Null),
     ];
     for (field, expected) in asked {
@@ -49,7 +49,7 @@ async fn a_run_is_stored_with_everything_asked_for_and_can_be_read_at_once() {
     assert_eq!(found.json(), run);
     assert_eq!(live(&deployment, &ada, &run["project_id"]).await, run["id"], "the project waits for it");
 
-    let segments = read_all(&deployment.engine().storage, ada.log(id(&run))).await.unwrap();
+    let segments = read_all(&deployment.engine().storage, log_key(&ada, id(&run))).await.unwrap();
     let bodies: Vec<_> =
         segments.into_iter().flat_map(|segment| segment.entries).map(|e| e.body().unwrap().clone()).collect();
     assert!(

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::deployment::{Deployment, Person, RUN, golden, request};
+use crate::deployment::{Deployment, Person, RUN, golden, log_key, request};
 use sequent_agent::execute;
 use sequent_domain::{ProjectId, RunId};
 use sequent_event::Body;
@@ -24,7 +24,7 @@ async fn cancel(deployment: &Deployment, run: RunId, of: &Person) -> (u16, Value
 
 /// The types of a run's events, in order.
 async fn log(deployment: &Deployment, of: &Person, run: RunId) -> Vec<Body> {
-    let segments = read_all(&deployment.engine().storage, of.log(run)).await.unwrap();
+    let segments = read_all(&deployment.engine().storage, log_key(of, run)).await.unwrap();
     let entries = segments.into_iter().flat_map(|segment| segment.entries);
     entries.map(|entry| entry.body().expect("a known event").clone()).collect()
 }
@@ -77,7 +77,7 @@ async fn a_living_owner_is_asked_and_keeps_what_was_said() {
     let owner = deployment.begin(&ada, run).await;
     let (status, answer) = cancel(&deployment, run, &ada).await;
     assert_eq!((status, &answer["status"]), (202, &json!("running")));
-    Box::pin(execute(deployment.engine(), ada.log(run), owner, None)).await.unwrap();
+    Box::pin(execute(deployment.engine(), log_key(&ada, run), owner, None)).await.unwrap();
     let ended = get(&deployment, &format!("/api/runs/{run}"), &ada).await;
     assert_eq!(ended["status"], "cancelled", "the owner met the request");
     assert_eq!(cancel(&deployment, run, &ada).await, (200, ended), "a repetition changes nothing");

@@ -1,0 +1,167 @@
+//! A function as a deployment would have it, over tables of its own, and people to call it: what the tests of HTTP
+//! functions share.
+//!
+//! It is in production, behind the CDN whose secret the golden events carry.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use sequent_data::Store;
+use sequent_domain::{ExposeSecret, TenantId, Timestamp, UserId};
+use sequent_http::{
+    App, Config, Keyring as _, Pipeline, Principal, Scope, Scopes, Stage, Via,
+    axum::Router,
+    csrf,
+    testing::{Answer, Event},
+};
+use serde_json::json;
+
+use crate::{
+    Identity, SignedIn, Vault,
+    account::NewAccount,
+    password::{Cost, Password},
+    session::Device,
+};
+
+/// Where the deployment is reached.
+pub const ORIGIN: &str = "https://chat.example.com";
+
+/// What the golden events have where a real request has a credential.
+const EXAMPLE_JWT: &str =
+    "eyJhbGciOiJFZERTQSIsImtpZCI6ImV4YW1wbGUiLCJ0eXAiOiJhdCtqd3QifQ.eyJzdWIiOiJ1c3JfZXhhbXBsZSJ9.ZXhhbXBsZQ";
+
+/// A function within its pipeline.
+#[expect(missing_debug_implementations, reason = "it holds keys")]
+pub struct Deployment {
+    app: App,
+    store: Store,
+    vault: Vault,
+    identity: Arc<Identity>,
+}
+
+impl Deployment {
+    /// The function of this name, with the router that `routes` makes over the deployment's tables and secret.
+    ///
+    /// # Panics
+    /// When the in-process database cannot be started.
+    pub async fn new(function: &'static str, routes: impl FnOnce(&Store, &Vault) -> Router) -> Self {
+        let store = sequent_data::testing::store().await;
+        let secret = json!({
+            "seed": "a seed for tests", "csrf_key": STANDARD.encode([7; 32]), "origin_secret": "example-origin-secret"
+        });
+        let vault = Vault::fixed(&secret.to_string().into()).expect("the secret is whole");
+        let config = crate::Config {
+            public_url: ORIGIN.to_owned(),
+            access_token_ttl: Duration::from_secs(900),
+            password_cost: Cost { memory_kib: 64, iterations: 1, parallelism: 1 },
+        };
+        let identity = Identity::new(store.clone(), vault.clone(), &config).expect("the settings are valid");
+        let identity = Arc::new(identity);
+        let http =
+            Config { stage: Stage::Prod, public_origin: Some(ORIGIN.to_owned()), ..Config::for_tests() };
+        let app = Pipeline::with_config(function, http)
+            .store(store.clone())
+            .authenticator(Arc::clone(&identity))
+            .keyring(vault.clone())
+            .around(routes(&store, &vault));
+        Self { app, store, vault, identity }
+    }
+
+    /// The tables.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Calls the function.
+    pub async fn send(&self, event: &Event) -> Answer {
+        event.send(&self.app).await
+    }
+
+    /// Signs somebody up.
+    ///
+    /// # Panics
+    /// When that fails.
+    pub async fn sign_up(&self, email: &str) -> Person {
+        let password = Password::presented("correct horse battery".into()).expect("long enough");
+        let account =
+            NewAccount { email: email.parse().expect("an address"), password, name: "Ada".to_owned() };
+        let signed_in = self.identity.sign_up(account, Device::default(), Timestamp::now()).await;
+        let signed_in = signed_in.expect("the address is new");
+        let csrf = csrf::token(&self.vault.keys().await.expect("the secret is fixed"), signed_in.session.id);
+        Person { token: signed_in.access_token.expose_secret().to_owned(), csrf, signed_in }
+    }
+
+    /// An API key of this person that allows `scopes` and nothing else.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    pub async fn api_key(&self, of: &Person, scopes: impl IntoIterator<Item = Scope>) -> String {
+        let principal = Principal {
+            tenant: of.tenant(),
+            user: of.user(),
+            session: Some(of.signed_in.session.id),
+            api_key: None,
+            scopes: Scopes::ALL,
+            via: Via::Bearer,
+        };
+        let (name, scopes) = ("tests".to_owned(), scopes.into_iter().collect());
+        let created = self.identity.create_api_key(&principal, name, scopes, Timestamp::now()).await;
+        created.expect("people may have keys").1.expose().to_owned()
+    }
+}
+
+/// Somebody with a tenant of their own.
+#[derive(Debug, Clone)]
+pub struct Person {
+    /// Their access token.
+    pub token: String,
+    /// What a request with their cookies proves its origin with.
+    pub csrf: String,
+    signed_in: SignedIn,
+}
+
+impl Person {
+    /// Their tenant.
+    #[must_use]
+    pub fn tenant(&self) -> TenantId {
+        self.signed_in.user.tenant_id
+    }
+
+    /// Who they are.
+    #[must_use]
+    pub fn user(&self) -> UserId {
+        self.signed_in.user.id
+    }
+
+    /// Another user of the same tenant, without a credential.
+    #[must_use]
+    pub fn colleague(&self) -> Self {
+        let mut signed_in = self.signed_in.clone();
+        signed_in.user.id = UserId::new();
+        Self { token: String::new(), csrf: String::new(), signed_in }
+    }
+}
+
+/// A request that came through the CDN.
+#[must_use]
+pub fn request(method: &str, path: &str, of: &Person) -> Event {
+    with_token(method, path, &of.token)
+}
+
+/// A request with any credential that came through the CDN.
+#[must_use]
+pub fn with_token(method: &str, path: &str, token: &str) -> Event {
+    Event::new(method, path).header("x-origin-verify", "example-origin-secret").bearer(token)
+}
+
+/// The golden event of this name, with the examples in it replaced by what this person was given.
+///
+/// # Panics
+/// When there is no such event.
+#[must_use]
+pub fn golden(name: &str, of: &Person) -> Event {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events").join(format!("{name}.json"));
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    Event::from_text(&text.replace(EXAMPLE_JWT, &of.token).replace("example-csrf", &of.csrf))
+}
