@@ -71,7 +71,10 @@ async fn a_run_has_the_documented_shape() {
         "user_id",
     ];
     assert_eq!(fields, documented);
-    assert_eq!((&run["id"], &run["status"], &run["user_id"]), (&json!(RUN), &json!("success"), &json!(ada.user())));
+    assert_eq!(
+        (&run["id"], &run["status"], &run["user_id"]),
+        (&json!(RUN), &json!("success"), &json!(ada.user()))
+    );
     assert_eq!(run["cost"], json!({ "micro_usd": 0, "incomplete": false }));
     assert!(run["usage"]["output_tokens"].as_u64().unwrap() > 10, "{run}");
     assert_eq!((&run["parent_run_id"], &run["error"]), (&Value::Null, &Value::Null));
