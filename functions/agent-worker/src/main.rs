@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use lambda_runtime::{Error, LambdaEvent, service_fn, spawn_graceful_shutdown_handler};
 use sequent_agent::Engine;
 use sequent_agent_worker_function::Worker;
+use sequent_artifacts::Artifacts;
 use sequent_data::Store;
 use sequent_identity::Vault;
 use sequent_model::Client;
@@ -21,7 +22,9 @@ async fn main() -> Result<(), Error> {
     // Connections and keys exist before the first run.
     let secrets = aws_sdk_secretsmanager::Client::new(&sdk);
     let ((), models) = tokio::join!(store.warm(), Client::deployed(&secrets));
-    let engine = Engine::from_env(DynamoStorage::new(store), models?, Vault::from_env(&secrets)?)?;
+    let artifacts = Artifacts::from_env(&sdk, store.clone())?;
+    let engine =
+        Engine::from_env(DynamoStorage::new(store), models?, Vault::from_env(&secrets)?, &artifacts)?;
 
     let worker = Worker::new(engine);
     let leaving = worker.clone();

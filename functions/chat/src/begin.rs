@@ -165,7 +165,7 @@ impl Starting<'_> {
             new_project,
             content: self.ask.content.clone(),
             model: self.ask.model.clone(),
-            work: Work::default(),
+            work: Work { scopes: self.principal.scopes.limits(), ..Work::default() },
             parent: None,
             claims,
             replaces: self.ask.replaces,

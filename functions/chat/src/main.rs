@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use sequent_agent::Engine;
+use sequent_artifacts::Artifacts;
 use sequent_chat_function::router;
 use sequent_data::Store;
 use sequent_http::{Error, Pipeline};
@@ -21,7 +22,8 @@ async fn main() -> Result<(), Error> {
 
     // Connections, TLS sessions and keys exist before the first request. A secret that cannot be read yet is read then.
     let ((), _, models) = tokio::join!(store.warm(), vault.get(), Client::deployed(&secrets));
-    let engine = Engine::from_env(DynamoStorage::new(store.clone()), models?, vault.clone())?;
+    let artifacts = Artifacts::from_env(&sdk, store.clone())?;
+    let engine = Engine::from_env(DynamoStorage::new(store.clone()), models?, vault.clone(), &artifacts)?;
 
     let pipeline = Pipeline::new("chat").store(store).authenticator(identity).keyring(vault);
     sequent_http::run_streaming(pipeline, router(engine)).await

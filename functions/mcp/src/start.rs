@@ -141,7 +141,11 @@ impl Starting<'_> {
             new_project: new.project_id.is_none(),
             content: new.input.clone(),
             model: new.model.clone(),
-            work: Work { orchestration: new.orchestration, ..Work::default() },
+            work: Work {
+                orchestration: new.orchestration,
+                scopes: caller.scopes.limits(),
+                ..Work::default()
+            },
             parent: None,
             claims,
             replaces: None,

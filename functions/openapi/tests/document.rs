@@ -16,6 +16,7 @@ fn generated() -> String {
         sequent_mcp_function::openapi(),
         sequent_projects_function::openapi(),
         sequent_runs_function::openapi(),
+        sequent_artifacts_function::openapi(),
         sequent_health_function::openapi(),
         sequent_openapi_function::openapi(),
     ]);

@@ -236,6 +236,7 @@ impl Creating<'_> {
                 deliverable_type: new.deliverable_type.clone(),
                 tools: new.tools.clone(),
                 budget: new.budget,
+                scopes: self.caller.scopes.limits(),
             },
             parent: None,
             claims,

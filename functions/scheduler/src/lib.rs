@@ -1,6 +1,6 @@
 //! What has to happen because time has passed. Once a minute, finds the runs that nobody drives: the owner's lease is
-//! over, the message was lost, or the person asked has not answered in time. Once a day, sees to the signing keys
-//! ([`Rotation`]).
+//! over, the message was lost, or the person asked has not answered in time. Once an hour, deletes bytes that nothing
+//! refers to. Once a day, sees to the signing keys ([`Rotation`]).
 //!
 //! No run depends on it while all goes well. It is what makes every other delivery allowed to fail.
 
@@ -9,6 +9,7 @@ mod rotation;
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
+use sequent_artifacts::Collected;
 use sequent_data::Store;
 use sequent_domain::Timestamp;
 use sequent_identity::signing::rotation::Outcome;
@@ -41,6 +42,8 @@ pub enum Task {
     Sweep,
     /// [`Rotation::run`].
     RotateSigningKey,
+    /// [`Artifacts::collect`](sequent_artifacts::Artifacts::collect).
+    CollectGarbage,
 }
 
 /// What was done, for whoever invoked the function by hand.
@@ -51,6 +54,8 @@ pub enum Done {
     Swept(Swept),
     /// A look at the signing keys.
     SigningKey(Outcome),
+    /// A look for bytes that nothing refers to.
+    Garbage(Collected),
 }
 
 /// Sweeps the index of active runs.

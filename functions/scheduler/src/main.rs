@@ -1,11 +1,17 @@
 //! The `scheduler` function.
 
+use std::time::{Duration, SystemTime};
+
 use lambda_runtime::{Error, LambdaEvent, service_fn};
+use sequent_artifacts::Artifacts;
 use sequent_data::Store;
 use sequent_domain::Timestamp;
 use sequent_queue::Sender;
 use sequent_runlog::DynamoStorage;
 use sequent_scheduler_function::{Done, Event, Rotation, Scheduler, Task};
+
+/// Deleting one object takes no longer, as a rule; what is cut off is found again.
+const MARGIN: Duration = Duration::from_secs(10);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -14,6 +20,7 @@ async fn main() -> Result<(), Error> {
     let store = Store::from_env(&sdk)?;
     let queue = Sender::from_env(&sdk, "RUNS_QUEUE_URL")?;
     let rotation = &Rotation::from_env(aws_sdk_secretsmanager::Client::new(&sdk))?;
+    let artifacts = &Artifacts::from_env(&sdk, store.clone())?;
     store.warm().await;
     let scheduler = &Scheduler::new(DynamoStorage::new(store), queue);
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Event>| async move {
@@ -21,6 +28,11 @@ async fn main() -> Result<(), Error> {
         Ok::<Done, Error>(match event.payload.task {
             Task::Sweep => Done::Swept(scheduler.sweep(now).await?),
             Task::RotateSigningKey => Done::SigningKey(rotation.run(now).await?),
+            Task::CollectGarbage => {
+                let enough = event.context.deadline() - MARGIN;
+                let go_on = || SystemTime::now() < enough;
+                Done::Garbage(artifacts.collect(now - sequent_artifacts::AGE, go_on).await?)
+            }
         })
     }))
     .await

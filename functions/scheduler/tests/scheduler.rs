@@ -14,9 +14,11 @@ use sequent_scheduler_function::{Event, Scheduler, Swept, Task};
 
 #[test]
 fn a_schedules_event_says_what_it_is_time_for() {
-    for (name, task) in
-        [("scheduler-every-minute", Task::Sweep), ("scheduler-rotate-signing-key", Task::RotateSigningKey)]
-    {
+    for (name, task) in [
+        ("scheduler-every-minute", Task::Sweep),
+        ("scheduler-rotate-signing-key", Task::RotateSigningKey),
+        ("scheduler-collect-garbage", Task::CollectGarbage),
+    ] {
         let file = format!("{}/../../events/{name}.json", env!("CARGO_MANIFEST_DIR"));
         let event: Event = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
         assert_eq!(event, Event { task });

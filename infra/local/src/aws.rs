@@ -160,6 +160,22 @@ impl Endpoint {
         self.call(service, &operation, http::Request::builder().method(method).uri(path), body).await
     }
 
+    /// Puts an S3 object on condition that there is none. False when there is one.
+    pub async fn put_new(&self, path: &str, body: Bytes) -> Result<bool, Error> {
+        let operation = format!("s3 PUT {path}, if there is none");
+        let request = http::Request::put(path).header("if-none-match", "*");
+        match self.call("s3", &operation, request, body).await {
+            Ok(_) => Ok(true),
+            // A conflict: another put was under way, and has won or will.
+            Err(Error::Refused { code, .. })
+                if matches!(&*code, "PreconditionFailed" | "ConditionalRequestConflict") =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     async fn call(
         &self,
         service: &str,

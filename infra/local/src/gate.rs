@@ -1,8 +1,11 @@
 //! The emulator gate. The run log rests on one promise of the database: of all conditional writes racing for one
-//! key, exactly one wins. Emulators have broken it, so every start proves it before anything depends on it.
+//! key, exactly one wins. Artifacts rest on the same promise of S3. Emulators have broken it, so every start proves it
+//! before anything depends on it.
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+use http::Method;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -67,7 +70,43 @@ pub async fn check(endpoint: &Endpoint, load: Load) -> Result<(), Error> {
     call(endpoint, "CreateTable", create).await?;
     let result = race(endpoint, &table, load).await;
     call(endpoint, "DeleteTable", json!({"TableName": table})).await?;
-    result
+    result?;
+    race_for_objects(endpoint, &table, load).await
+}
+
+/// The same race for objects of a bucket.
+async fn race_for_objects(endpoint: &Endpoint, bucket: &str, load: Load) -> Result<(), Error> {
+    endpoint.rest("s3", Method::PUT, &format!("/{bucket}"), Bytes::new()).await?;
+    for key in 0..load.keys.div_ceil(5) {
+        let path = format!("/{bucket}/{key}");
+        let raced = one_object(endpoint, &path, load.writers).await;
+        endpoint.rest("s3", Method::DELETE, &path, Bytes::new()).await?;
+        raced?;
+    }
+    endpoint.rest("s3", Method::DELETE, &format!("/{bucket}"), Bytes::new()).await?;
+    Ok(())
+}
+
+async fn one_object(endpoint: &Endpoint, path: &str, writers: usize) -> Result<(), Error> {
+    let barrier = Arc::new(tokio::sync::Barrier::new(writers));
+    let mut tasks = JoinSet::new();
+    for writer in 0..writers {
+        let (endpoint, barrier, path) = (endpoint.clone(), barrier.clone(), path.to_owned());
+        tasks.spawn(async move {
+            barrier.wait().await;
+            let won = endpoint.put_new(&path, Bytes::from(writer.to_string())).await?;
+            Ok(won.then_some(writer))
+        });
+    }
+    let mut winners = Vec::new();
+    while let Some(result) = tasks.join_next().await {
+        winners.extend(joined(result)?);
+    }
+    let [winner] = winners[..] else {
+        return Err(Error::Winners { winners: winners.len(), writers });
+    };
+    let stored = endpoint.rest("s3", Method::GET, path, Bytes::new()).await?;
+    if stored == winner.to_string().as_bytes() { Ok(()) } else { Err(Error::Overwritten) }
 }
 
 async fn race(endpoint: &Endpoint, table: &str, load: Load) -> Result<(), Error> {

@@ -17,7 +17,7 @@ use crate::logs::Logs;
 use crate::ministack::{self, MiniStack};
 use crate::runtime::{Config, Environment, InstanceInfo, Runtime};
 use crate::secrets;
-use crate::template::{self, Template};
+use crate::template::{self, Distribution, Template};
 
 /// Instances of a function without reserved concurrency: what an account shares, cut down to what a machine bears.
 const UNRESERVED: usize = 200;
@@ -115,7 +115,8 @@ pub struct Stack {
     deployed: Deployed,
     runtime: Arc<Runtime>,
     ministack: Option<MiniStack>,
-    servers: [JoinHandle<()>; 2],
+    servers: Vec<JoinHandle<()>>,
+    own_origin_url: String,
     /// Held as long as the stack lives.
     _lock: std::fs::File,
 }
@@ -131,6 +132,10 @@ impl Stack {
             std::io::ErrorKind::AddrInUse => Error::PortTaken(options.port),
             _ => io("origin port", e),
         })?;
+        // For a function whose URL is an origin of its own: another host than the one above, for a browser would send the
+        // cookies of one to the other, whatever the port.
+        let own_origin = front::listen(0).await.map_err(|e| io("port", e))?;
+        let own_origin_url = format!("http://{}", address(&own_origin)?);
         let control = front::listen(0).await.map_err(|e| io("control port", e))?;
         let origin_url = format!("http://localhost:{}", address(&origin)?.port());
         let control_url = format!("http://{}", address(&control)?);
@@ -141,6 +146,7 @@ impl Stack {
             ("Stage".to_owned(), "dev".to_owned()),
             ("Local".to_owned(), "true".to_owned()),
             ("PublicUrl".to_owned(), origin_url.clone()),
+            ("PreviewUrl".to_owned(), own_origin_url.clone()),
         ]);
         parameters.extend(options.parameters.clone());
         let template = Template::read(&options.template, &parameters)?;
@@ -167,11 +173,17 @@ impl Stack {
         };
         match assemble(&options, name, &template, &functions, &parameters, &endpoint).await {
             Ok((deployed, runtime)) => {
-                let front = Arc::new(Front::new(template.distribution(), &functions, runtime.clone()));
-                let servers = [
-                    tokio::spawn(front.serve(origin)),
-                    tokio::spawn(crate::control::serve(control, runtime.clone())),
-                ];
+                let distribution = template.distribution();
+                let alone = functions
+                    .iter()
+                    .find(|function| function.url.is_some() && !distribution.leads_to(function));
+                let mut servers = vec![tokio::spawn(crate::control::serve(control, runtime.clone()))];
+                if let Some(function) = alone {
+                    let front = Front::new(Distribution::of_url(function), &functions, runtime.clone());
+                    servers.push(tokio::spawn(Arc::new(front).serve(own_origin)));
+                }
+                let front = Arc::new(Front::new(distribution, &functions, runtime.clone()));
+                servers.push(tokio::spawn(front.serve(origin)));
                 Ok(Self {
                     origin_url,
                     control_url,
@@ -180,6 +192,7 @@ impl Stack {
                     runtime,
                     ministack,
                     servers,
+                    own_origin_url,
                     _lock: lock,
                 })
             }
@@ -195,6 +208,11 @@ impl Stack {
     /// What the user opens.
     pub fn origin_url(&self) -> &str {
         &self.origin_url
+    }
+
+    /// Where the function answers whose URL stands behind no distribution.
+    pub fn own_origin_url(&self) -> &str {
+        &self.own_origin_url
     }
 
     /// The AWS endpoint behind it.

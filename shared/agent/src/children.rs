@@ -82,6 +82,7 @@ impl Execution<'_> {
             deliverable_type: None,
             tools: self.state.configuration.tools.clone(),
             budget: self.engine.bounds.share(&self.state, shares, Timestamp::now()),
+            scopes: self.state.configuration.scopes.clone(),
         };
         let task =
             self.state.prompts.first().map_or("", |prompt| prompt.text.lines().next().unwrap_or_default());

@@ -25,6 +25,7 @@ pub use execute::{Ended, execute};
 pub use live::{Item, Live, Source};
 pub use window::Window;
 
+use sequent_artifacts::Artifacts;
 use sequent_data::Store;
 use sequent_domain::TenantId;
 use sequent_identity::Vault;
@@ -57,7 +58,8 @@ impl Engine {
     }
 
     /// As the environment says: see [`Settings::from_env`], [`Bounds::from_env`] and [`Guard::from_env`]. The tokens of
-    /// tenants' MCP servers are sealed under the key in `vault`, which is read when the first of them is needed.
+    /// tenants' MCP servers are sealed under the key in `vault`, which is read when the first of them is needed. What
+    /// runs save becomes one of `artifacts`.
     ///
     /// # Errors
     /// When a setting cannot be understood.
@@ -65,10 +67,13 @@ impl Engine {
         storage: DynamoStorage,
         models: sequent_model::Client,
         vault: Vault,
+        artifacts: &Artifacts,
     ) -> Result<Self, NotAllowable> {
         let guard = Guard::from_env()?;
         let servers = Some(Servers::new(storage.store().clone(), vault, guard.clone()));
-        let engine = Self::with_guard(storage, models, &guard);
+        let mut engine = Self::with_guard(storage, models, &guard);
+        let tools = Arc::make_mut(&mut engine.tools);
+        tools.add(sequent_artifacts::tool(artifacts)).expect("the built-in tools are valid");
         Ok(Self { servers, settings: Settings::from_env(), bounds: Bounds::from_env(), ..engine })
     }
 

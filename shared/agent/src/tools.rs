@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use sequent_domain::{InterruptId, MessageId, Timestamp};
-use sequent_event::{Body, Call, Citation, Interrupt, Outcome, Question};
+use sequent_event::{Artifact, Body, Call, Citation, Interrupt, Outcome, Question};
 use sequent_model::ToolSpec;
 use sequent_run::{Error, closing_bodies};
 use sequent_runlog::{DynamoStorage, Writer};
@@ -43,10 +43,12 @@ impl Execution<'_> {
         }
     }
 
-    /// What the deployment, the run's request and its place allow. A child has nobody to ask.
+    /// What the deployment, the run's request, its caller's scopes and its place allow. A child has nobody to ask.
     fn offered(&self) -> Vec<ToolSpec> {
-        let tools = &self.tools;
-        let mut specs = tools.specs(self.state.configuration.tools.as_deref());
+        let (tools, configuration) = (&self.tools, &self.state.configuration);
+        let mut specs = tools.specs(configuration.tools.as_deref());
+        let needs = |spec: &ToolSpec| tools.get(&spec.name).and_then(|tool| tool.scope);
+        specs.retain(|spec| needs(spec).is_none_or(|scope| configuration.has_scope(scope)));
         if self.state.parent.is_some() {
             let asks =
                 |spec: &ToolSpec| tools.get(&spec.name).is_none_or(|tool| tool.asks() || tool.needs_approval);
@@ -201,6 +203,9 @@ fn told(call: &Call, came: Came) -> Vec<Body> {
                     quote: source.quote,
                     tool_call_id: Some(call.id.clone()),
                 }),
+                Effect::Saved(artifact) => {
+                    Body::ArtifactCreated(Artifact { tool_call_id: Some(call.id.clone()), ..artifact })
+                }
             });
             effects.chain([result(&call.id, output.content)]).collect()
         }

@@ -11,7 +11,7 @@ pub enum Error {
     /// The condition did not hold; the row as it is, where the operation asked for it.
     #[error("the row is not in the state the write asked for")]
     Conflict(Option<Box<Item>>),
-    /// DynamoDB sheds load. The write did not happen.
+    /// DynamoDB sheds load, or another transaction has the row. The write did not happen.
     #[error("the table is throttled")]
     Throttled,
     /// No answer, or a 5xx: the write may or may not have happened.
@@ -51,7 +51,9 @@ where
                 "ThrottlingException"
                 | "ProvisionedThroughputExceededException"
                 | "RequestLimitExceeded"
-                | "TransactionInProgressException",
+                | "TransactionInProgressException"
+                // A write beside a transaction that has the row.
+                | "TransactionConflictException",
             ) => Error::Throttled,
             Some("ConditionalCheckFailedException") => Error::Conflict(None),
             Some("InternalServerError" | "InternalFailure" | "ServiceUnavailable") | None => {

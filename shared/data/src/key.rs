@@ -6,7 +6,7 @@
 use std::fmt::{Display, Write};
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use sequent_domain::{ApiKeyId, ProjectId, RunId, SessionId, TenantId, Timestamp, UserId};
+use sequent_domain::{ApiKeyId, ArtifactId, ProjectId, RunId, SessionId, TenantId, Timestamp, UserId};
 use sha2::{Digest, Sha256};
 
 use crate::Item;
@@ -247,6 +247,97 @@ pub fn run_log(tenant: TenantId, run: RunId) -> String {
     format!("{tenant}#{run}")
 }
 
+// Artifacts, and the objects that hold their bytes.
+
+/// An artifact.
+#[must_use]
+pub fn artifact(tenant: TenantId, id: ArtifactId) -> Key {
+    Key::new(format!("{tenant}#artifacts"), id)
+}
+
+/// All artifacts of a tenant.
+#[must_use]
+pub fn artifacts(tenant: TenantId) -> Partition {
+    Partition::table(format!("{tenant}#artifacts"))
+}
+
+/// One thing that artifacts are listed by. Types and tags have no `#`, so no two lists are one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListedBy<'a> {
+    /// The run that made them.
+    Run(RunId),
+    /// What they are.
+    EntityType(&'a str),
+    /// A tag they have.
+    Tag(&'a str),
+}
+
+impl ListedBy<'_> {
+    fn pk(self, tenant: TenantId) -> String {
+        match self {
+            Self::Run(run) => format!("{tenant}#artifacts#run#{run}"),
+            Self::EntityType(name) => format!("{tenant}#artifacts#type#{name}"),
+            Self::Tag(tag) => format!("{tenant}#artifacts#tag#{tag}"),
+        }
+    }
+}
+
+/// An artifact's place in one of the lists that it is in.
+#[must_use]
+pub fn listed_artifact(tenant: TenantId, by: ListedBy<'_>, id: ArtifactId) -> Key {
+    Key::new(by.pk(tenant), id)
+}
+
+/// One list of a tenant's artifacts.
+#[must_use]
+pub fn artifacts_by(tenant: TenantId, by: ListedBy<'_>) -> Partition {
+    Partition::table(by.pk(tenant))
+}
+
+/// An upload that has been offered, under the id of the artifact it is to become.
+#[must_use]
+pub fn upload(tenant: TenantId, id: ArtifactId) -> Key {
+    Key::new(format!("{tenant}#uploads"), id)
+}
+
+/// What is known of an object of a tenant, by the SHA-256 of its bytes.
+#[must_use]
+pub fn object(tenant: TenantId, digest: &[u8; 32]) -> Key {
+    Key::new(format!("{tenant}#objects"), hex(digest))
+}
+
+/// Whose object a row is, and which, if the row is an object's.
+#[must_use]
+pub fn parse_object(key: &Key) -> Option<(TenantId, [u8; 32])> {
+    let digest = key.sk.as_bytes().as_chunks::<2>().0;
+    let byte = |pair: &[u8; 2]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    let digest: Option<Vec<u8>> = digest.iter().map(byte).collect();
+    Some((key.pk.strip_suffix("#objects")?.parse().ok()?, digest?.try_into().ok()?))
+}
+
+/// Where the bytes of an object are in the bucket.
+#[must_use]
+pub fn object_path(tenant: TenantId, digest: &[u8; 32]) -> String {
+    format!("{tenant}/objects/{}", hex(digest))
+}
+
+/// How many partitions of `gsi2` the objects without a reference are spread over.
+pub const GARBAGE_SHARDS: u8 = 8;
+
+/// Where an object that may have no reference stands in the collector's queue (`gsi2`), by the time it was last wanted.
+/// Like the queue of active runs it spans tenants, and is read by the scheduler alone.
+#[must_use]
+pub fn garbage(tenant: TenantId, digest: &[u8; 32], wanted_at: Timestamp) -> IndexKey {
+    let sk = format!("{:015}#{tenant}#{}", wanted_at.millis(), hex(digest));
+    IndexKey { pk: garbage_shard(digest[0]), sk }
+}
+
+/// Partition key of one shard of that queue.
+#[must_use]
+pub fn garbage_shard(shard: u8) -> String {
+    format!("garbage#{}", shard % GARBAGE_SHARDS)
+}
+
 // Protection of the API.
 
 /// What an `Idempotency-Key` of a caller led to. The caller's text is hashed: it is of any form and length.
@@ -304,7 +395,12 @@ fn hash(parts: &[&[u8]]) -> String {
         sha.update((part.len() as u64).to_be_bytes());
         sha.update(part);
     }
-    sha.finalize().iter().fold(String::with_capacity(64), |mut text, byte| {
+    hex(&sha.finalize())
+}
+
+/// Lower-case hexadecimal.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
         let _ = write!(text, "{byte:02x}"); // writing to a String cannot fail
         text
     })
@@ -317,7 +413,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_tenant_key_begins_with_its_tenant(bits: u128, other: u128, text in ".{0,60}") {
+        fn every_tenant_key_begins_with_its_tenant(bits: u128, other: u128, digest: [u8; 32], text in ".{0,60}") {
             let ten = TenantId::from_bits(bits);
             let prefix = ten.to_string();
             let keys = [
@@ -326,11 +422,18 @@ mod tests {
                 api_key(ten, ApiKeyId::from_bits(other)), run(ten, RunId::from_bits(other)),
                 message(ten, ProjectId::from_bits(other), RunId::from_bits(other), 1),
                 idempotency(ten, "op", &text), rate_limit(ten, "chat"), mcp_server(ten, &text),
+                artifact(ten, ArtifactId::from_bits(other)), upload(ten, ArtifactId::from_bits(other)),
+                listed_artifact(ten, ListedBy::Tag(&text), ArtifactId::from_bits(other)),
+                listed_artifact(ten, ListedBy::EntityType(&text), ArtifactId::from_bits(other)),
+                listed_artifact(ten, ListedBy::Run(RunId::from_bits(other)), ArtifactId::from_bits(other)),
+                object(ten, &digest),
             ];
             for key in keys {
                 prop_assert!(key.pk().starts_with(&prefix));
             }
             prop_assert!(run_log(ten, RunId::from_bits(other)).starts_with(&prefix));
+            prop_assert!(object_path(ten, &digest).starts_with(&prefix));
+            prop_assert_eq!(parse_object(&object(ten, &digest)), Some((ten, digest)));
         }
     }
 

@@ -152,6 +152,19 @@ impl Transaction {
         self
     }
 
+    /// Deletes the row at `key`, which must be there.
+    #[must_use]
+    pub fn remove(mut self, store: &Store, key: &Key) -> Self {
+        let delete = Delete::builder()
+            .table_name(&*store.tables().main)
+            .set_key(Some(key.attributes()))
+            .condition_expression("attribute_exists(pk)")
+            .build()
+            .expect("table, key and condition are set");
+        self.writes.push(TransactWriteItem::builder().delete(delete).build());
+        self
+    }
+
     /// Holds the transaction to a row that must exist.
     #[must_use]
     pub fn require(mut self, store: &Store, key: &Key) -> Self {

@@ -17,6 +17,17 @@ pub struct Configuration {
     /// What it may use up.
     #[serde(skip_serializing_if = "Budget::is_unlimited")]
     pub budget: Budget,
+    /// What its caller may do; all that a person may without. Tools that need a scope are not there without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scopes: Option<Vec<String>>,
+}
+
+impl Configuration {
+    /// Whether the run's caller has the scope.
+    #[must_use]
+    pub fn has_scope(&self, scope: &str) -> bool {
+        self.scopes.as_ref().is_none_or(|scopes| scopes.iter().any(|has| has == scope))
+    }
 }
 
 /// How model calls and tools are arranged.

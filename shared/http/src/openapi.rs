@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use sequent_domain::{ApiKeyId, MessageId, ProjectId, RunId, SessionId, Timestamp, UserId};
+use sequent_domain::{ApiKeyId, ArtifactId, MessageId, ProjectId, RunId, SessionId, Timestamp, UserId};
 use utoipa::openapi::{
     Components, ComponentsBuilder, Content, Info, ObjectBuilder, OpenApi, OpenApiBuilder, Paths, Ref, RefOr,
     ResponseBuilder,
@@ -82,6 +82,7 @@ fn components() -> Components {
 fn shared_types(components: ComponentsBuilder) -> ComponentsBuilder {
     components
         .schema_from::<ApiKeyId>()
+        .schema_from::<ArtifactId>()
         .schema_from::<MessageId>()
         .schema_from::<ProjectId>()
         .schema_from::<RunId>()

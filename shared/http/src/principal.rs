@@ -66,14 +66,26 @@ pub enum Scope {
     RunsRead,
     /// Cancel runs and answer their questions.
     RunsWrite,
+    /// Read artifacts and their bytes.
+    ArtifactsRead,
+    /// Upload and delete artifacts, and have runs save them.
+    ArtifactsWrite,
     /// Manage sessions and API keys.
     Account,
 }
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 6] =
-        [Self::ProjectsRead, Self::ProjectsWrite, Self::Chat, Self::RunsRead, Self::RunsWrite, Self::Account];
+    pub const ALL: [Self; 8] = [
+        Self::ProjectsRead,
+        Self::ProjectsWrite,
+        Self::Chat,
+        Self::RunsRead,
+        Self::RunsWrite,
+        Self::ArtifactsRead,
+        Self::ArtifactsWrite,
+        Self::Account,
+    ];
 
     /// The scope's name in tokens and APIs.
     #[must_use]
@@ -84,6 +96,8 @@ impl Scope {
             Self::Chat => "chat",
             Self::RunsRead => "runs:read",
             Self::RunsWrite => "runs:write",
+            Self::ArtifactsRead => "artifacts:read",
+            Self::ArtifactsWrite => "artifacts:write",
             Self::Account => "account",
         }
     }
@@ -134,7 +148,7 @@ impl utoipa::ToSchema for Scope {}
 
 /// A set of scopes. Serialises as a list of names; names this version does not know are dropped when read.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub struct Scopes(u8);
+pub struct Scopes(u16);
 
 impl Scopes {
     /// No scope.
@@ -158,6 +172,12 @@ impl Scopes {
     #[must_use]
     pub const fn is_within(self, other: Self) -> bool {
         self.0 & !other.0 == 0
+    }
+
+    /// The names of the scopes, unless it is all of them: what a run records of its caller.
+    #[must_use]
+    pub fn limits(self) -> Option<Vec<String>> {
+        (self != Self::ALL).then(|| self.iter().map(|scope| scope.as_str().to_owned()).collect())
     }
 
     /// The scopes in the set.
@@ -207,6 +227,8 @@ mod tests {
         );
         assert_eq!(Scope::ALL.into_iter().collect::<Scopes>(), Scopes::ALL);
         assert!(set.is_within(Scopes::ALL) && !Scopes::ALL.is_within(set));
+        assert_eq!(set.limits().unwrap(), ["chat", "runs:read"]);
+        assert_eq!((Scopes::ALL.limits(), Scopes::NONE.limits()), (None, Some(vec![])));
     }
 
     #[test]

@@ -47,6 +47,7 @@ pub struct AppSecret {
     origin: Option<SecretString>,
     cursor: CursorKey,
     sealing: SealingKey,
+    preview: SecretString,
 }
 
 /// The secret cannot be used. Carries none of its text.
@@ -79,6 +80,12 @@ impl AppSecret {
         &self.sealing
     }
 
+    /// The key that addresses of previews are sealed with.
+    #[must_use]
+    pub fn preview(&self) -> &SecretString {
+        &self.preview
+    }
+
     /// The keys of the HTTP pipeline. `origin` is the CDN's secret where it is kept apart from this one.
     ///
     /// # Errors
@@ -101,6 +108,7 @@ impl TryFrom<Document> for AppSecret {
             csrf: document.csrf_key.clone().unwrap_or_else(|| derived(b"csrf tokens 1")),
             origin: document.origin_secret.clone(),
             cursor: CursorKey::new(document.cursor_key.clone().unwrap_or_else(|| derived(b"page cursors 1"))),
+            preview: derived(b"preview addresses 1"),
             sealing: SealingKey::new(&derive(&root, b"sealed secrets 1")),
             ring: KeyRing::new(document.jwt_keys, &root)?,
         };

@@ -18,6 +18,8 @@ pub struct Work {
     pub tools: Option<Vec<String>>,
     /// What the run may use up, its children included.
     pub budget: Limits,
+    /// What its caller may do, as scopes; all that a person may without. Tools may need one.
+    pub scopes: Option<Vec<String>>,
 }
 
 /// What a run may use up. What is absent is limited by the deployment alone.
@@ -43,6 +45,7 @@ impl From<Work> for Configuration {
             deliverable_type: work.deliverable_type,
             tools: work.tools,
             budget: Budget { max_steps, max_tokens, max_cost_micro_usd, max_seconds },
+            scopes: work.scopes,
         }
     }
 }
@@ -55,6 +58,7 @@ impl From<&Configuration> for Work {
             deliverable_type: configuration.deliverable_type.clone(),
             tools: configuration.tools.clone(),
             budget: Limits { max_steps, max_tokens, max_cost_micro_usd, max_seconds },
+            scopes: configuration.scopes.clone(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What goes into a call, and what comes out.
 
 use sequent_domain::{RunId, TenantId};
+use sequent_event::Artifact;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -35,6 +36,8 @@ pub struct Output {
 pub enum Effect {
     /// The answer rests on a source.
     Cited(Citation),
+    /// Bytes were kept.
+    Saved(Artifact),
 }
 
 /// A source.

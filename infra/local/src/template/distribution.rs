@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use super::Scope;
+use super::{Function, Scope};
 
 /// Where a request goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +38,18 @@ pub struct Distribution {
 }
 
 impl Distribution {
+    /// What stands before a function's own URL: nothing.
+    pub fn of_url(function: &Function) -> Self {
+        let target = Target::FunctionUrl(function.logical_id.clone());
+        Self { behaviors: Vec::new(), default: Behavior { pattern: "*".to_owned(), target, edge: false } }
+    }
+
+    /// Whether some path goes to the function's URL.
+    pub fn leads_to(&self, function: &Function) -> bool {
+        let target = Target::FunctionUrl(function.logical_id.clone());
+        self.behaviors.iter().chain([&self.default]).any(|behavior| behavior.target == target)
+    }
+
     /// The behaviour that serves a path.
     pub fn behavior(&self, path: &str) -> &Behavior {
         self.behaviors
