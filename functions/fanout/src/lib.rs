@@ -1,8 +1,11 @@
 //! Turns changes of the `main` table into messages: the second half of the outbox whose first half is an attribute
 //! of a row.
 
+use std::time::Duration;
+
 use sequent_data::Item;
-use sequent_queue::{Batch, Failures, Sender};
+use sequent_domain::Timestamp;
+use sequent_queue::{Batch, Failures, Message, Sender};
 use sequent_run::Delivery;
 use serde::Deserialize;
 use serde_json::Value;
@@ -23,42 +26,88 @@ struct Change {
     new_image: Option<serde_dynamo::Item>,
 }
 
-/// Sends what the batch's changes call for, in the order of the stream. What comes behind the first failure is left
-/// to the retry, which begins there.
-pub async fn handle(queue: &Sender, batch: &Batch) -> Failures {
+/// The queues that changes are turned into messages for.
+#[derive(Debug, Clone)]
+pub struct Queues {
+    /// Runs that want an owner.
+    pub runs: Sender,
+    /// Jobs that want a worker.
+    pub jobs: Sender,
+    /// Jobs that failed for good.
+    pub dead_jobs: Sender,
+}
+
+/// Messages for one queue, each with the place of the record it stems from.
+#[derive(Default)]
+struct Outgoing {
+    origins: Vec<usize>,
+    messages: Vec<Message>,
+}
+
+impl Outgoing {
+    fn add(&mut self, origin: usize, message: Message) {
+        self.origins.push(origin);
+        self.messages.push(message);
+    }
+
+    /// Sends all. Gives the place of the first record that a message was not taken of.
+    async fn send(&self, queue: &Sender) -> Option<usize> {
+        let (at, error) = queue.send_messages(&self.messages).await.err()?;
+        tracing::error!(%error, "a message was not queued");
+        Some(self.origins.get(at).copied().unwrap_or(0))
+    }
+}
+
+/// Sends what the batch's changes call for, in the order of the stream within each queue. What comes behind the first
+/// failure is left to the retry, which begins there.
+pub async fn handle(queues: &Queues, batch: &Batch) -> Failures {
+    let now = Timestamp::now();
     let mut failures = Failures::default();
-    // The record each message stems from.
-    let mut origins: Vec<&Value> = Vec::new();
-    let mut messages = Vec::new();
+    let (mut runs, mut jobs, mut dead) = (Outgoing::default(), Outgoing::default(), Outgoing::default());
     let mut unread = None;
-    for record in &batch.records {
-        match deliveries(record) {
-            Ok(deliveries) => {
-                origins.extend(deliveries.iter().map(|_| record));
-                messages.extend(deliveries.into_iter().map(Delivery::to_json));
-            }
+    for (at, record) in batch.records.iter().enumerate() {
+        let (old, new) = match images(record) {
+            Ok(Some(images)) => images,
+            Ok(None) => continue,
             Err(error) => {
                 tracing::error!(%error, "a record of the stream cannot be read");
-                unread = Some(record);
+                unread = Some(at);
                 break;
             }
+        };
+        for delivery in Delivery::called_for(old.as_ref(), &new) {
+            runs.add(at, Message::text(delivery.to_json()));
+        }
+        let called = sequent_jobs::called_for(old.as_ref(), &new);
+        if let Some((tenant_id, run_id)) = called.tell {
+            runs.add(at, Message::text(Delivery { tenant_id, run_id }.to_json()));
+        }
+        if let Some((delivery, not_before)) = called.deliver {
+            // A job that has longer to wait than a message can is delivered by the sweep.
+            let delay = not_before.map_or(Duration::ZERO, |at| at.since(now));
+            if delay <= Message::LONGEST_DELAY {
+                jobs.add(at, Message { delay, ..Message::text(delivery.to_json()) });
+            }
+        }
+        if let Some(burial) = called.bury {
+            let cause = format!("{}: {}", burial.cause.code, burial.cause.message);
+            dead.add(at, Message { cause: Some(cause), ..Message::text(burial.message) });
         }
     }
-    match queue.send(&messages).await {
-        Ok(()) => unread.into_iter().for_each(|record| failures.add(record)),
-        Err((at, error)) => {
-            tracing::error!(%error, "a run was not queued");
-            failures.add(origins.get(at).copied().unwrap_or(&Value::Null));
-        }
+    let sent = tokio::join!(runs.send(&queues.runs), jobs.send(&queues.jobs), dead.send(&queues.dead_jobs));
+    let failed = [sent.0, sent.1, sent.2, unread].into_iter().flatten().min();
+    if let Some(record) = failed.and_then(|at| batch.records.get(at)) {
+        failures.add(record);
     }
-    if !messages.is_empty() {
-        tracing::info!(records = batch.records.len(), messages = messages.len(), "runs delivered");
+    let (runs, jobs, dead) = (runs.messages.len(), jobs.messages.len(), dead.messages.len());
+    if runs + jobs + dead > 0 {
+        tracing::info!(records = batch.records.len(), runs, jobs, dead, "delivered");
     }
     failures
 }
 
-fn deliveries(record: &Value) -> Result<Vec<Delivery>, serde_json::Error> {
+/// The row before and after. `None`: it is gone.
+fn images(record: &Value) -> Result<Option<(Option<Item>, Item)>, serde_json::Error> {
     let Change { old_image, new_image } = Record::deserialize(record)?.dynamodb;
-    let Some(new) = new_image.map(Item::from) else { return Ok(Vec::new()) };
-    Ok(Delivery::called_for(old_image.map(Item::from).as_ref(), &new))
+    Ok(new_image.map(|new| (old_image.map(Item::from), Item::from(new))))
 }

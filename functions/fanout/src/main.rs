@@ -1,16 +1,20 @@
 //! The `fanout` function.
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use sequent_fanout_function::handle;
+use sequent_fanout_function::{Queues, handle};
 use sequent_queue::{Batch, Failures, Sender};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     sequent_telemetry::init();
-    let queue = Sender::from_env(&sequent_aws::config(), "RUNS_QUEUE_URL")?;
-    let queue = &queue;
+    let sdk = sequent_aws::config();
+    let queues = &Queues {
+        runs: Sender::from_env(&sdk, "RUNS_QUEUE_URL")?,
+        jobs: Sender::from_env(&sdk, "JOBS_QUEUE_URL")?,
+        dead_jobs: Sender::from_env(&sdk, "JOBS_DEAD_LETTERS_URL")?,
+    };
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Batch>| async move {
-        Ok::<Failures, Error>(handle(queue, &event.payload).await)
+        Ok::<Failures, Error>(handle(queues, &event.payload).await)
     }))
     .await
 }

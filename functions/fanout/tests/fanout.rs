@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
-use sequent_fanout_function::handle;
-use sequent_queue::{Batch, testing};
+use sequent_fanout_function::{Queues, handle};
+use sequent_queue::{Batch, Sender, testing};
 use serde_json::{Value, json};
 
 const RUN: &str = "run_01K9Z3TB6W1X2Y3Z4A5B6C7D8E";
@@ -13,6 +13,11 @@ const CHILD: &str = "run_01K9Z3TB6W1X2Y3Z4A5B6C7D8F";
 fn golden(name: &str) -> Batch {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events").join(format!("{name}.json"));
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// All three queues in one.
+fn only(queue: &Sender) -> Queues {
+    Queues { runs: queue.clone(), jobs: queue.clone(), dead_jobs: queue.clone() }
 }
 
 fn runs(messages: &[String]) -> Vec<String> {
@@ -41,7 +46,7 @@ async fn what_a_change_calls_for_is_sent_and_nothing_else() {
     ];
     for (name, expected) in cases {
         let (sender, received) = testing::queue().await;
-        assert!(handle(&sender, &golden(name)).await.is_empty(), "{name}");
+        assert!(handle(&only(&sender), &golden(name)).await.is_empty(), "{name}");
         assert_eq!(runs(&received.messages()), expected, "{name}");
     }
 }
@@ -51,13 +56,13 @@ async fn a_refused_message_is_retried_from_its_record_on() {
     let (sender, received) = testing::queue().await;
     let batch = golden("fanout-batch");
     received.refuse(json!({ "tenant_id": "ten_01K9Z3TB6W0000000000000001", "run_id": CHILD }).to_string());
-    let failures = serde_json::to_value(handle(&sender, &batch).await).unwrap();
+    let failures = serde_json::to_value(handle(&only(&sender), &batch).await).unwrap();
     let child = sequence(&batch.records[2]);
     assert_eq!(failures, json!({ "batchItemFailures": [{ "itemIdentifier": child }] }));
 
     received.take_all();
     let rest = Batch { records: batch.records[2..].to_vec() };
-    assert!(handle(&sender, &rest).await.is_empty());
+    assert!(handle(&only(&sender), &rest).await.is_empty());
     let all = runs(&received.messages());
     assert!([RUN, CHILD].iter().all(|run| all.iter().any(|sent| sent == run)), "{all:?}");
 }
@@ -66,9 +71,9 @@ async fn a_refused_message_is_retried_from_its_record_on() {
 async fn a_queue_that_cannot_be_reached_fails_the_first_record_that_needed_it() {
     let sender = testing::unreachable_queue().await;
     let (quiet, busy) = (golden("fanout-nothing-to-do"), golden("fanout-run-queued"));
-    assert!(handle(&sender, &quiet).await.is_empty(), "nothing to send, nothing to fail");
+    assert!(handle(&only(&sender), &quiet).await.is_empty(), "nothing to send, nothing to fail");
     let both = Batch { records: [quiet.records, busy.records].concat() };
-    let failures = serde_json::to_value(handle(&sender, &both).await).unwrap();
+    let failures = serde_json::to_value(handle(&only(&sender), &both).await).unwrap();
     let last = sequence(both.records.last().unwrap());
     assert_eq!(failures, json!({ "batchItemFailures": [{ "itemIdentifier": last }] }));
 }
@@ -78,8 +83,29 @@ async fn an_unreadable_record_fails_by_itself_after_those_before_it() {
     let (sender, received) = testing::queue().await;
     let mut batch = golden("fanout-batch");
     batch.records[1]["dynamodb"]["NewImage"] = json!({ "pk": { "?": 1 } });
-    let failures = serde_json::to_value(handle(&sender, &batch).await).unwrap();
+    let failures = serde_json::to_value(handle(&only(&sender), &batch).await).unwrap();
     let unreadable = sequence(&batch.records[1]);
     assert_eq!(failures, json!({ "batchItemFailures": [{ "itemIdentifier": unreadable }] }));
     assert_eq!(runs(&received.messages()), [RUN], "those behind it are left to the retry");
+}
+
+#[tokio::test]
+async fn a_job_is_delivered_and_its_end_is_told_to_its_run_and_to_the_dead_letters() {
+    let (batch, mut received, mut senders) = (golden("fanout-jobs"), Vec::new(), Vec::new());
+    for _ in 0..3 {
+        let (sender, queue) = testing::queue().await;
+        senders.push(sender);
+        received.push(queue);
+    }
+    let [runs_queue, jobs, dead] = [0, 1, 2].map(|at: usize| senders[at].clone());
+    let queues = Queues { runs: runs_queue, jobs, dead_jobs: dead };
+    assert!(handle(&queues, &batch).await.is_empty());
+    let job =
+        json!({"tenant_id": "ten_01K9Z3TB6W0000000000000001", "job_id": "job_01K9Z3TB6W1X2Y3Z4A5B6C7D8E"});
+    let sent = |at: usize| -> Vec<Value> {
+        received[at].messages().iter().map(|text| serde_json::from_str(text).unwrap()).collect()
+    };
+    assert_eq!(sent(1), [job.clone()], "the new one");
+    assert_eq!(sent(2), [job], "the one that failed, and not the one that was cancelled");
+    assert_eq!(runs(&received[0].messages()), [RUN], "it belonged to a run");
 }

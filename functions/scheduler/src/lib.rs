@@ -1,9 +1,11 @@
 //! What has to happen because time has passed. Once a minute, finds the runs that nobody drives: the owner's lease is
-//! over, the message was lost, or the person asked has not answered in time. Once an hour, deletes bytes that nothing
-//! refers to. Once a day, sees to the signing keys ([`Rotation`]).
+//! over, the message was lost, or the person asked has not answered in time; and likewise the jobs. Once an hour, deletes
+//! bytes that nothing refers to. Once a day, sees to the signing keys ([`Rotation`]) and enqueues what is to be done each
+//! day ([`JobScheduler`]).
 //!
 //! No run depends on it while all goes well. It is what makes every other delivery allowed to fail.
 
+mod jobs;
 mod rotation;
 
 use std::time::Duration;
@@ -18,6 +20,7 @@ use sequent_run::{Delivery, Due, Error, Run, Runs, Status, Sweep, expire};
 use sequent_runlog::DynamoStorage;
 use serde::{Deserialize, Serialize};
 
+pub use jobs::{JobScheduler, SweptJobs};
 pub use rotation::Rotation;
 
 /// When a run that was sent again is looked at next, should nobody have taken it: after the next sweep.
@@ -44,6 +47,8 @@ pub enum Task {
     RotateSigningKey,
     /// [`Artifacts::collect`](sequent_artifacts::Artifacts::collect).
     CollectGarbage,
+    /// [`JobScheduler::enqueue_daily`].
+    EnqueueDailyJobs,
 }
 
 /// What was done, for whoever invoked the function by hand.
@@ -56,6 +61,8 @@ pub enum Done {
     SigningKey(Outcome),
     /// A look for bytes that nothing refers to.
     Garbage(Collected),
+    /// Jobs that are due each day, as many as were not enqueued before.
+    Enqueued(usize),
 }
 
 /// Sweeps the index of active runs.

@@ -8,7 +8,7 @@ use sequent_data::Store;
 use sequent_domain::Timestamp;
 use sequent_queue::Sender;
 use sequent_runlog::DynamoStorage;
-use sequent_scheduler_function::{Done, Event, Rotation, Scheduler, Task};
+use sequent_scheduler_function::{Done, Event, JobScheduler, Rotation, Scheduler, Task};
 
 /// Deleting one object takes no longer, as a rule; what is cut off is found again.
 const MARGIN: Duration = Duration::from_secs(10);
@@ -22,11 +22,18 @@ async fn main() -> Result<(), Error> {
     let rotation = &Rotation::from_env(aws_sdk_secretsmanager::Client::new(&sdk))?;
     let artifacts = &Artifacts::from_env(&sdk, store.clone())?;
     store.warm().await;
+    let jobs = &JobScheduler::new(store.clone(), Sender::from_env(&sdk, "JOBS_QUEUE_URL")?);
     let scheduler = &Scheduler::new(DynamoStorage::new(store), queue);
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Event>| async move {
         let now = Timestamp::now();
         Ok::<Done, Error>(match event.payload.task {
-            Task::Sweep => Done::Swept(scheduler.sweep(now).await?),
+            Task::Sweep => {
+                // One that fails must not keep the other from its work.
+                let (runs, jobs) = tokio::join!(scheduler.sweep(now), jobs.sweep(now));
+                jobs?;
+                Done::Swept(runs?)
+            }
+            Task::EnqueueDailyJobs => Done::Enqueued(jobs.enqueue_daily(now).await?),
             Task::RotateSigningKey => Done::SigningKey(rotation.run(now).await?),
             Task::CollectGarbage => {
                 let enough = event.context.deadline() - MARGIN;

@@ -11,6 +11,7 @@ usage: sequent-local up [--port N] [--data DIR] [--ephemeral] [--ready-file PATH
   --ready-file PATH  write the origin's URL there once requests are served
   --bin-dir DIR      where the function binaries are (default target/debug, or SEQUENT_BIN_DIR)
 
+  ADMIN_KEY, when set, is what X-Admin-Key has to carry on the routes of administrators.
   AWS_ENDPOINT_URL, when set, is used in place of the emulator.";
 
 /// What `up` was asked to do.
@@ -22,6 +23,7 @@ pub(crate) struct Arguments {
     pub(crate) ready_file: Option<PathBuf>,
     pub(crate) bin_dir: Option<PathBuf>,
     pub(crate) endpoint_url: Option<String>,
+    pub(crate) admin_key: Option<String>,
 }
 
 impl Arguments {
@@ -36,6 +38,7 @@ impl Arguments {
             data: env("SEQUENT_DATA").map(PathBuf::from),
             bin_dir: env("SEQUENT_BIN_DIR").map(PathBuf::from),
             endpoint_url: env("AWS_ENDPOINT_URL"),
+            admin_key: env("ADMIN_KEY"),
             ..Self::default()
         };
         let mut given = given;

@@ -48,6 +48,7 @@ async fn up(arguments: Arguments) -> anyhow::Result<()> {
         options.data_dir = std::env::temp_dir().join(format!("sequent-{}", std::process::id()));
     }
     options.endpoint_url.clone_from(&arguments.endpoint_url);
+    options.admin_key.clone_from(&arguments.admin_key);
     if std::env::var_os("LOG_FORMAT").is_none() {
         // A person reads along.
         options.env.insert("LOG_FORMAT".to_owned(), "text".to_owned());

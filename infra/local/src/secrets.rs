@@ -23,8 +23,8 @@ pub enum Error {
     Randomness,
 }
 
-/// Adds the keys that are missing from the application's secret.
-pub async fn seed(endpoint: &Endpoint, secret_id: &str) -> Result<(), Error> {
+/// Adds the keys that are missing from the application's secret, and sets the administrators' key if there is to be one.
+pub async fn seed(endpoint: &Endpoint, secret_id: &str, admin_key: Option<&str>) -> Result<(), Error> {
     let mut value = read(endpoint, secret_id).await?;
     let mut changed = false;
     if value.get("jwt_keys").and_then(Value::as_array).is_none_or(Vec::is_empty) {
@@ -36,6 +36,12 @@ pub async fn seed(endpoint: &Endpoint, secret_id: &str) -> Result<(), Error> {
             value.insert(name.to_owned(), Value::String(STANDARD.encode(random::<32>()?)));
             changed = true;
         }
+    }
+    if let Some(key) = admin_key
+        && value.get("admin_key").and_then(Value::as_str) != Some(key)
+    {
+        value.insert("admin_key".to_owned(), json!(key));
+        changed = true;
     }
     if changed { write(endpoint, secret_id, value).await } else { Ok(()) }
 }

@@ -41,6 +41,8 @@ pub struct Options {
     pub parameters: BTreeMap<String, String>,
     /// Variables for all functions; they win over the template's.
     pub env: BTreeMap<String, String>,
+    /// What `X-Admin-Key` has to carry. `None` leaves the secret as it is, which at first is without one.
+    pub admin_key: Option<String>,
     /// An instance idle for longer is stopped.
     pub idle_timeout: Duration,
     /// How hard the endpoint is tested at the start.
@@ -62,6 +64,7 @@ impl Options {
             endpoint_url: None,
             parameters: BTreeMap::new(),
             env: BTreeMap::new(),
+            admin_key: None,
             idle_timeout: Duration::from_secs(300),
             gate: gate::Load::QUICK,
             logs: Logs::stdout(),
@@ -285,19 +288,23 @@ async fn assemble(
     let (deployed, gated) = tokio::join!(deploying, gate::check(endpoint, options.gate));
     let deployed = deployed?;
     gated?;
-    seed_secrets(endpoint, &deployed).await?;
+    seed_secrets(endpoint, &deployed, options.admin_key.as_deref()).await?;
     let configs =
         functions.iter().map(|function| config(options, name, function, endpoint, &deployed)).collect();
     Ok((deployed, Arc::new(Runtime::new(configs))))
 }
 
-async fn seed_secrets(endpoint: &Endpoint, deployed: &Deployed) -> Result<(), secrets::Error> {
+async fn seed_secrets(
+    endpoint: &Endpoint,
+    deployed: &Deployed,
+    admin_key: Option<&str>,
+) -> Result<(), secrets::Error> {
     let named = |variable: &str| {
         let ids = deployed.environments.values().filter_map(|env| env.get(variable).cloned());
         ids.collect::<std::collections::BTreeSet<_>>()
     };
     for id in named("SECRETS_ID") {
-        secrets::seed(endpoint, &id).await?;
+        secrets::seed(endpoint, &id, admin_key).await?;
     }
     for id in named("MODEL_SECRETS_ID") {
         secrets::ensure(endpoint, &id).await?;

@@ -25,7 +25,7 @@ pub enum Ended {
     Closed,
     /// Time was running out: the lease is given up, and the run is queued for another process.
     HandedOver,
-    /// The run waits for its children, and the lease is given up: whoever learns of their end continues.
+    /// The run waits for its children or its jobs, and the lease is given up: whoever learns of their end continues.
     Waiting,
 }
 
@@ -49,8 +49,9 @@ pub async fn execute(
     let hand_over = window.map(|window| window.hand_over());
     let began = Instant::now();
     let (project, parent) = (run.project_id, run.parent_run_id);
+    let (made, enqueued) = (false, Vec::new());
     let execution =
-        Execution { engine, key, tools, run, writer, state, began, window, hand_over, made: false };
+        Execution { engine, key, tools, run, writer, state, began, window, hand_over, made, enqueued };
     let ended = Box::pin(execution.run()).await?;
     match ended {
         Ended::HandedOver => queue(engine.store(), key).await?,
@@ -75,6 +76,8 @@ pub(crate) struct Execution<'a> {
     pub(crate) hand_over: Option<Instant>,
     /// The children written down by former owners exist.
     pub(crate) made: bool,
+    /// The calls whose jobs this owner has seen to exist.
+    pub(crate) enqueued: Vec<String>,
 }
 
 impl Execution<'_> {
@@ -161,6 +164,7 @@ impl Execution<'_> {
         if !waits {
             // However a run ends, nobody is left to take in what its children come to.
             self.cancel_children(&mut bodies).await?;
+            self.cancel_jobs().await?;
         }
         let (storage, tenant) = (&self.engine.storage, self.key.tenant);
         let ended = finish(storage, &self.writer, tenant, &self.run, self.known(), bodies.clone());
@@ -182,7 +186,10 @@ impl Execution<'_> {
     async fn let_go(self, ended: Ended) -> Result<Ended, Error> {
         let Self { engine, key, writer, state, .. } = self;
         writer.release().await?;
-        if ended == Ended::Waiting && crate::children::one_has_ended(engine, key, &state).await? {
+        if ended == Ended::Waiting
+            && (crate::children::one_has_ended(engine, key, &state).await?
+                || crate::jobs::one_has_ended(engine, key, &state).await?)
+        {
             // It ended while the lease was still held, so whoever was told of it found the run taken.
             return Ok(Ended::HandedOver);
         }

@@ -10,6 +10,7 @@ mod bounds;
 mod children;
 mod conversation;
 mod execute;
+mod jobs;
 mod live;
 mod next;
 mod planning;

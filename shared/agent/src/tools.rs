@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use crate::{
     execute::{Ended, Execution, News, append, at, news},
+    jobs::Handed,
     next::Purpose,
     planning,
     verdict::{Verdict, verdict},
@@ -64,7 +65,7 @@ impl Execution<'_> {
         if self.state.configuration.orchestration == sequent_event::Orchestration::Plan {
             allowed.push(planning::NAME.to_owned());
         }
-        let (mut running, mut questions) = (Vec::new(), Vec::new());
+        let (mut running, mut questions, mut jobs) = (Vec::new(), Vec::new(), Vec::new());
         for id in self.state.pending_tools.clone() {
             let Some(call) = self.state.tool_call(&id).cloned() else { continue };
             match verdict(&self.state, &self.tools, &allowed, &call) {
@@ -75,13 +76,18 @@ impl Execution<'_> {
                     self.append(result(&id, "The plan is noted.".to_owned())).await?;
                 }
                 Verdict::Ask(question) => questions.push(question),
+                Verdict::Job(job_type, arguments) => jobs.push(Handed { call: id, job_type, arguments }),
                 Verdict::Wait => {}
             }
         }
-        if !running.is_empty() {
-            return self.run_all(running).await;
+        // Begun first: a job works while the others run, and while people are asked.
+        self.hand_over_calls(&jobs).await?;
+        match () {
+            () if !running.is_empty() => self.run_all(running).await,
+            () if !questions.is_empty() => self.ask(questions).await,
+            () if !jobs.is_empty() => self.await_jobs().await,
+            () => Ok(None),
         }
-        if questions.is_empty() { Ok(None) } else { self.ask(questions).await }
     }
 
     async fn run_all(&mut self, running: Vec<Running>) -> Result<Option<Ended>, Error> {

@@ -1,7 +1,7 @@
 //! What is to become of a tool call, as far as the log decides it. Pure, like [`next`](crate::next).
 
-use sequent_event::{AnswerStatus, Asked, Call, Plan, Question, Reason, State};
-use sequent_tool::{Registry, Tool, ask_user};
+use sequent_event::{AnswerStatus, Asked, Call, JobStatus, Plan, Question, Reason, State, Task};
+use sequent_tool::{Kind, Registry, Tool, ask_user};
 use serde_json::{Value, json};
 
 use crate::planning;
@@ -17,6 +17,8 @@ pub(crate) enum Verdict {
     Plan(Plan),
     /// A person has to say something first.
     Ask(Question),
+    /// A job of this type works on it, or is to be made, with these arguments.
+    Job(&'static str, Value),
     /// It waits for an answer already asked for.
     Wait,
 }
@@ -46,14 +48,26 @@ pub(crate) fn verdict(state: &State, tools: &Registry, allowed: &[String], call:
     if let Some(text) = answer.and_then(|(reason, answer)| settled(call, reason, answer)) {
         return Verdict::Answer(text);
     }
+    // What was handed to a job has that job's result, whatever is known of the tool by now.
+    let of_call = |task: &&Task| task.job.tool_call_id.as_deref() == Some(call.id.as_str());
+    if let Some(ended) = state.jobs.iter().rfind(of_call).and_then(|task| task.ended.as_ref()) {
+        return Verdict::Answer(match ended.status {
+            JobStatus::Success => ended.result.clone(),
+            JobStatus::Error => format!("`{}` failed: {}", call.name, ended.result),
+        });
+    }
     let tool = tools.get(&call.name).filter(|_| allowed.contains(&call.name));
     let Some(tool) = tool else { return Verdict::Answer(format!("There is no tool `{}`.", call.name)) };
     let arguments = match tools.check(&call.name, &call.arguments) {
         Ok(arguments) => arguments,
         Err(error) => return Verdict::Answer(error.message().to_owned()),
     };
+    let begin = |arguments| match tool.kind {
+        Kind::Job(job_type) => Verdict::Job(job_type, arguments),
+        _ => Verdict::Run(tool.clone(), arguments),
+    };
     if answer.is_some() {
-        return Verdict::Run(tool.clone(), arguments);
+        return begin(arguments);
     }
     if tool.asks() {
         return match question(call, arguments) {
@@ -61,7 +75,7 @@ pub(crate) fn verdict(state: &State, tools: &Registry, allowed: &[String], call:
             Err(why) => Verdict::Answer(why),
         };
     }
-    if tool.needs_approval { Verdict::Ask(approval(call)) } else { Verdict::Run(tool.clone(), arguments) }
+    if tool.needs_approval { Verdict::Ask(approval(call)) } else { begin(arguments) }
 }
 
 /// What the call came to by what a person said. `None`: it is to run.

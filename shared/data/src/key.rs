@@ -6,7 +6,7 @@
 use std::fmt::{Display, Write};
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use sequent_domain::{ApiKeyId, ArtifactId, ProjectId, RunId, SessionId, TenantId, Timestamp, UserId};
+use sequent_domain::{ApiKeyId, ArtifactId, JobId, ProjectId, RunId, SessionId, TenantId, Timestamp, UserId};
 use sha2::{Digest, Sha256};
 
 use crate::Item;
@@ -338,6 +338,67 @@ pub fn garbage_shard(shard: u8) -> String {
     format!("garbage#{}", shard % GARBAGE_SHARDS)
 }
 
+// Jobs.
+
+/// A job. One that belongs to no tenant is [`TenantId::SYSTEM`]'s.
+#[must_use]
+pub fn job(tenant: TenantId, job: JobId) -> Key {
+    Key::new(format!("{tenant}#jobs"), job)
+}
+
+/// All jobs of a tenant.
+#[must_use]
+pub fn jobs(tenant: TenantId) -> Partition {
+    Partition::table(format!("{tenant}#jobs"))
+}
+
+/// Which job has this `job_key` among those of its type. Hashed, for it is of any form and length.
+#[must_use]
+pub fn job_key(tenant: TenantId, job_type: &str, key: &str) -> Key {
+    Key::new(format!("{tenant}#job-keys#{job_type}"), hash(&[key.as_bytes()]))
+}
+
+/// Whose job a row is, and which, if the row is a job's: see [`parse_run`].
+#[must_use]
+pub fn parse_job(key: &Key) -> Option<(TenantId, JobId)> {
+    Some((key.pk.strip_suffix("#jobs")?.parse().ok()?, key.sk.parse().ok()?))
+}
+
+/// Where a job that has not ended stands in the sweeper's queue (`gsi2`), by the time somebody has to look at it. Like
+/// [`active_run`] the index spans tenants and is read by the sweeper alone.
+#[must_use]
+pub fn active_job(job: JobId, due: Timestamp) -> IndexKey {
+    IndexKey { pk: active_job_shard(shard_of(job)), sk: format!("{:015}#{job}", due.millis()) }
+}
+
+/// Partition key of one shard of the active jobs.
+#[must_use]
+pub fn active_job_shard(shard: u8) -> String {
+    format!("active-jobs#{}", shard % ACTIVE_SHARDS)
+}
+
+/// Where a job that has ended waits for its removal (`gsi2`), by the time it ended. Read by the clean-up alone.
+#[must_use]
+pub fn ended_job(job: JobId, ended: Timestamp) -> IndexKey {
+    IndexKey { pk: ended_job_shard(shard_of(job)), sk: format!("{:015}#{job}", ended.millis()) }
+}
+
+/// Partition key of one shard of the ended jobs.
+#[must_use]
+pub fn ended_job_shard(shard: u8) -> String {
+    format!("ended-jobs#{}", shard % ACTIVE_SHARDS)
+}
+
+fn shard_of(job: JobId) -> u8 {
+    u8::try_from(job.bits() % u128::from(ACTIVE_SHARDS)).unwrap_or(0)
+}
+
+/// How often somebody was greeted.
+#[must_use]
+pub fn greeting(tenant: TenantId, name: &str) -> Key {
+    Key::new(format!("{tenant}#greetings"), hash(&[name.as_bytes()]))
+}
+
 // Protection of the API.
 
 /// What an `Idempotency-Key` of a caller led to. The caller's text is hashed: it is of any form and length.
@@ -427,6 +488,7 @@ mod tests {
                 listed_artifact(ten, ListedBy::EntityType(&text), ArtifactId::from_bits(other)),
                 listed_artifact(ten, ListedBy::Run(RunId::from_bits(other)), ArtifactId::from_bits(other)),
                 object(ten, &digest),
+                job(ten, JobId::from_bits(other)), job_key(ten, "hello_world", &text), greeting(ten, &text),
             ];
             for key in keys {
                 prop_assert!(key.pk().starts_with(&prefix));
@@ -443,6 +505,9 @@ mod tests {
         assert_eq!(parse_run(&run(ten, id)), Some((ten, id)));
         let others = [message(ten, ProjectId::new(), id, 0), project(ten, ProjectId::new()), tenant(ten)];
         assert_eq!(others.iter().find_map(parse_run), None);
+        let task = JobId::new();
+        assert_eq!(parse_job(&job(ten, task)), Some((ten, task)));
+        assert_eq!(parse_job(&job_key(ten, "hello_world", "a")).or(parse_job(&run(ten, id))), None);
     }
 
     #[test]

@@ -165,6 +165,27 @@ impl Transaction {
         self
     }
 
+    /// Deletes the row at `key` if it is as `condition` says.
+    #[must_use]
+    pub fn delete_if(
+        mut self,
+        store: &Store,
+        key: &Key,
+        condition: &str,
+        values: Vec<(&'static str, AttributeValue)>,
+    ) -> Self {
+        let values = values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let delete = Delete::builder()
+            .table_name(&*store.tables().main)
+            .set_key(Some(key.attributes()))
+            .condition_expression(condition)
+            .set_expression_attribute_values(Some(values))
+            .build()
+            .expect("table and key are set");
+        self.writes.push(TransactWriteItem::builder().delete(delete).build());
+        self
+    }
+
     /// Holds the transaction to a row that must exist.
     #[must_use]
     pub fn require(mut self, store: &Store, key: &Key) -> Self {
@@ -172,6 +193,23 @@ impl Transaction {
             .table_name(&*store.tables().main)
             .set_key(Some(key.attributes()))
             .condition_expression("attribute_exists(pk)")
+            .build()
+            .expect("table, key and condition are set");
+        self.writes.push(TransactWriteItem::builder().condition_check(check).build());
+        self
+    }
+
+    /// Holds the transaction to a log that nothing was appended to: no event stands at `seq`.
+    #[must_use]
+    pub fn require_end_of_log(mut self, store: &Store, log: String, seq: u64) -> Self {
+        let key = Item::from([
+            ("run".to_owned(), AttributeValue::S(log)),
+            ("seq".to_owned(), AttributeValue::N(seq.to_string())),
+        ]);
+        let check = ConditionCheck::builder()
+            .table_name(&*store.tables().events)
+            .set_key(Some(key))
+            .condition_expression("attribute_not_exists(seq)")
             .build()
             .expect("table, key and condition are set");
         self.writes.push(TransactWriteItem::builder().condition_check(check).build());

@@ -138,6 +138,12 @@ ids! {
     RequestId, "req", "request";
 }
 
+impl TenantId {
+    /// The deployment itself, which owns what belongs to no customer: a job that tidies up for all of them, a message
+    /// that nobody could read. A sign-up cannot get this id, whose time is the year 1970, and no credential carries it.
+    pub const SYSTEM: Self = Self::from_bits(0);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

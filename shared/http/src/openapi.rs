@@ -5,7 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use sequent_domain::{ApiKeyId, ArtifactId, MessageId, ProjectId, RunId, SessionId, Timestamp, UserId};
+use sequent_domain::{
+    ApiKeyId, ArtifactId, JobId, MessageId, ProjectId, RunId, SessionId, TenantId, Timestamp, UserId,
+};
 use utoipa::openapi::{
     Components, ComponentsBuilder, Content, Info, ObjectBuilder, OpenApi, OpenApiBuilder, Paths, Ref, RefOr,
     ResponseBuilder,
@@ -61,6 +63,13 @@ fn components() -> Components {
         .security_scheme("bearer", SecurityScheme::Http(bearer))
         .security_scheme("apiKey", SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("x-api-key"))))
         .security_scheme(
+            "adminKey",
+            SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description(
+                "x-admin-key",
+                "The key of whoever operates the deployment; a few routes take it.",
+            ))),
+        )
+        .security_scheme(
             "cookie",
             SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::with_description(ACCESS_COOKIE, cookie))),
         )
@@ -83,10 +92,12 @@ fn shared_types(components: ComponentsBuilder) -> ComponentsBuilder {
     components
         .schema_from::<ApiKeyId>()
         .schema_from::<ArtifactId>()
+        .schema_from::<JobId>()
         .schema_from::<MessageId>()
         .schema_from::<ProjectId>()
         .schema_from::<RunId>()
         .schema_from::<SessionId>()
+        .schema_from::<TenantId>()
         .schema_from::<Timestamp>()
         .schema_from::<UserId>()
 }

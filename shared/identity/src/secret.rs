@@ -14,6 +14,7 @@ use ring::hkdf;
 use sequent_data::CursorKey;
 use sequent_domain::{ExposeSecret, SecretString};
 use serde::Deserialize;
+use subtle::ConstantTimeEq;
 
 pub use sealing::{SealError, SealingKey};
 pub use vault::Vault;
@@ -29,6 +30,7 @@ pub(crate) struct Document {
     csrf_key: Option<SecretString>,
     cursor_key: Option<SecretString>,
     origin_secret: Option<SecretString>,
+    admin_key: Option<SecretString>,
 }
 
 impl Document {
@@ -48,6 +50,7 @@ pub struct AppSecret {
     cursor: CursorKey,
     sealing: SealingKey,
     preview: SecretString,
+    admin: Option<SecretString>,
 }
 
 /// The secret cannot be used. Carries none of its text.
@@ -86,6 +89,15 @@ impl AppSecret {
         &self.preview
     }
 
+    /// Whether `presented` is the key of whoever operates the deployment, the secret's field `admin_key`. Without one no
+    /// key is. The comparison takes the same time wherever the two differ, and tells nothing of their lengths.
+    #[must_use]
+    pub fn is_admin_key(&self, presented: &[u8]) -> bool {
+        let digest = |key: &[u8]| ring::digest::digest(&ring::digest::SHA256, key);
+        let key = self.admin.as_ref().map(|key| digest(key.expose_secret().as_bytes()));
+        key.is_some_and(|key| key.as_ref().ct_eq(digest(presented).as_ref()).into())
+    }
+
     /// The keys of the HTTP pipeline. `origin` is the CDN's secret where it is kept apart from this one.
     ///
     /// # Errors
@@ -107,6 +119,7 @@ impl TryFrom<Document> for AppSecret {
         let secret = Self {
             csrf: document.csrf_key.clone().unwrap_or_else(|| derived(b"csrf tokens 1")),
             origin: document.origin_secret.clone(),
+            admin: document.admin_key.clone().filter(|key| !key.expose_secret().is_empty()),
             cursor: CursorKey::new(document.cursor_key.clone().unwrap_or_else(|| derived(b"page cursors 1"))),
             preview: derived(b"preview addresses 1"),
             sealing: SealingKey::new(&derive(&root, b"sealed secrets 1")),
@@ -164,6 +177,17 @@ mod tests {
             keys.origin().unwrap().expose_secret().to_owned()
         };
         assert_eq!((origin(None), origin(Some("outer"))), ("inner".to_owned(), "outer".to_owned()));
+    }
+
+    #[test]
+    fn only_a_key_that_was_set_is_the_administrators() {
+        let secret = parse(json!({ "seed": "s", "admin_key": "let me in" })).unwrap();
+        assert!(secret.is_admin_key(b"let me in"));
+        assert!(!secret.is_admin_key(b"let me i") && !secret.is_admin_key(b""));
+        for none in [json!({ "seed": "s" }), json!({ "seed": "s", "admin_key": "" })] {
+            let secret = parse(none).unwrap();
+            assert!(!secret.is_admin_key(b"") && !secret.is_admin_key(b"s"));
+        }
     }
 
     #[test]

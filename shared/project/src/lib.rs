@@ -5,9 +5,11 @@
 //! which is what makes "one run at a time per conversation" hold under any concurrency.
 
 mod message;
+pub mod naming;
 mod project;
 mod projects;
 
 pub use message::{Message, Role, Standing};
+pub use naming::NameProject;
 pub use project::{Name, NameError, Project};
 pub use projects::{Error, Projects};

@@ -171,6 +171,15 @@ impl<'a> Projects<'a> {
         Ok(self.store.page(&request.cursor(cursors, cursor)?).await?)
     }
 
+    /// The first `limit` messages, oldest first: what the conversation is about.
+    ///
+    /// # Errors
+    /// When the table fails.
+    pub async fn first_messages(self, id: ProjectId, limit: u32) -> Result<Vec<Message>, Error> {
+        let request = PageRequest::new(key::messages(self.tenant, id)).oldest_first().limit(Some(limit));
+        Ok(self.store.page(&request).await?.items)
+    }
+
     /// The latest `limit` messages, oldest of them first: what a model is told of the conversation.
     ///
     /// # Errors

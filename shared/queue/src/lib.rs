@@ -9,4 +9,4 @@ mod sender;
 pub mod testing;
 
 pub use batch::{Batch, Failures};
-pub use sender::{Error, Sender};
+pub use sender::{Error, Message, Sender};

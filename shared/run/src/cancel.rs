@@ -3,8 +3,8 @@
 use sequent_domain::{RunId, TenantId, UserId};
 use sequent_event::{Body, CancelReason, Child, Event, Outcome, State};
 use sequent_runlog::{
-    Claim, Control, DynamoStorage, Finish, LogKey, Segment, Settings, Signals, Stopped, control, read_all,
-    take_over,
+    Claim, Control, DynamoStorage, Finish, LogKey, Segment, Settings, Signals, Stopped, Storage, control,
+    read_all, take_over,
 };
 
 use crate::{Error, Runs, Status, closing_bodies, finish, queue::wake_next, start::release_project};
@@ -72,6 +72,24 @@ pub async fn cancel_child(
     })
 }
 
+/// Cancels the jobs of a run that is about to end, as far as its log in `state` knows them. Their ends stand in the log
+/// when this returns.
+///
+/// # Errors
+/// When the table or the log fails.
+pub async fn cancel_jobs(storage: &DynamoStorage, key: LogKey, state: &State) -> Result<(), Error> {
+    let why = "The run it is for has ended.";
+    for job in state.open_jobs() {
+        let now = storage.now();
+        match Box::pin(sequent_jobs::cancel(storage, key.tenant, job.job_id, why, now)).await {
+            // One that was written down and never made has nothing to cancel.
+            Ok(_) | Err(sequent_jobs::Error::NotFound) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
 /// Ends a cancelled run whose owner is gone, or that nobody has begun.
 ///
 /// # Errors
@@ -93,6 +111,7 @@ pub async fn end_if_abandoned(
     for child in writer.opening().live_children() {
         ended.push(cancel_child(storage, settings, key, child).await?);
     }
+    cancel_jobs(storage, key, writer.opening()).await?;
     loop {
         let known: Signals = *writer.signals().borrow();
         let mut bodies = closing_bodies(writer.opening());

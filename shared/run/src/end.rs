@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::AttributeValue as Value;
 use sequent_data::{Change, Row, Transaction, key};
 use sequent_domain::{ProjectId, RunId, TenantId, Timestamp};
 use sequent_event::{Answer, Body, CancelReason, Outcome, Phase, State};
-use sequent_project::{Message, Role, Standing};
+use sequent_project::{Message, NameProject, Role, Standing};
 use sequent_runlog::{Companions, DynamoStorage, Finish, Signals, Stopped, Writer};
 
 use serde_dynamo::to_attribute_value;
@@ -73,13 +73,15 @@ pub(crate) fn release(run: RunId, at: Timestamp) -> Change {
 }
 
 /// The final rows of a run.
-struct Final {
+pub(crate) struct Final {
     storage: DynamoStorage,
     tenant: TenantId,
     project: ProjectId,
     run: RunId,
     change: Change,
-    messages: Vec<Row>,
+    pub(crate) messages: Vec<Row>,
+    /// What is enqueued with the end.
+    jobs: Vec<Row>,
     rolled_back: bool,
     /// An execution began and none will follow: the project is this run's to release.
     leaves_project: bool,
@@ -88,7 +90,13 @@ struct Final {
 }
 
 impl Final {
-    fn new(storage: &DynamoStorage, tenant: TenantId, row: Run, state: &State, rolled_back: bool) -> Self {
+    pub(crate) fn new(
+        storage: &DynamoStorage,
+        tenant: TenantId,
+        row: Run,
+        state: &State,
+        rolled_back: bool,
+    ) -> Self {
         let (project, run) = (row.project_id, row.id);
         let at = state.ended_at.unwrap_or_else(Timestamp::now);
         let standing = match state.phase {
@@ -121,11 +129,25 @@ impl Final {
                     .collect()
             }
         };
+        let names = row.opens_project && state.phase == Phase::Finished(Outcome::Success) && !rolled_back;
+        let jobs = if names { NameProject::job(tenant, project, run).rows(at) } else { Vec::new() };
         let storage = storage.clone();
         let answers = row.parent_run_id.is_none();
         let leaves_project = state.started_at.is_some() && !state.is_interrupted() && answers;
         let change = final_change(row, state);
-        Self { storage, tenant, project, run, change, messages, rolled_back, leaves_project, prompts, at }
+        Self {
+            storage,
+            tenant,
+            project,
+            run,
+            change,
+            messages,
+            jobs,
+            rolled_back,
+            leaves_project,
+            prompts,
+            at,
+        }
     }
 
     fn join(&self, transaction: Transaction) -> Transaction {
@@ -136,8 +158,9 @@ impl Final {
             let project = key::project(self.tenant, self.project);
             transaction = transaction.update(store, &project, release(self.run, self.at));
         }
-        for message in &self.messages {
-            transaction = transaction.put(store, message.clone());
+        // A run ends well once, and its job is the only one of its project's name: nothing can stand in the way.
+        for row in self.messages.iter().chain(&self.jobs) {
+            transaction = transaction.put(store, row.clone());
         }
         if self.rolled_back {
             for ordinal in 0..self.prompts {
@@ -177,7 +200,7 @@ fn final_change(run: Run, state: &State) -> Change {
             change.values.push((":pk", Value::S(index.pk().to_owned())));
             change.values.push((":sk", Value::S(index.sk().to_owned())));
         }
-        None => change.update.push_str(" REMOVE lease_until, lease_epoch, gsi2pk, gsi2sk"),
+        None => change.update.push_str(" REMOVE lease_until, lease_epoch, gsi2pk, gsi2sk, opens_project"),
     }
     change
 }

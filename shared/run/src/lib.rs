@@ -9,16 +9,18 @@ mod cancel;
 mod end;
 mod question;
 mod queue;
+mod rebuild;
 mod row;
 mod runs;
 mod start;
 mod work;
 
 pub use answer::{Refused, Reply, Then, answer, expire};
-pub use cancel::{Cancel, cancel, cancel_child, end_if_abandoned};
+pub use cancel::{Cancel, cancel, cancel_child, cancel_jobs, end_if_abandoned};
 pub use end::{closing_bodies, finish};
 pub use question::Question;
 pub use queue::{Delivery, Due, GRACE, Sweep, queue, wake_next};
+pub use rebuild::{RebuildInput, RebuildProjections};
 pub use row::{Cost, Failure, Run, Status, Tokens};
 pub use runs::Runs;
 pub use start::{
@@ -47,6 +49,9 @@ pub enum Error {
     /// The table failed.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// A job of the run's failed to be stored or stopped.
+    #[error(transparent)]
+    Jobs(#[from] sequent_jobs::Error),
     /// The log could not be written.
     #[error(transparent)]
     Log(#[from] Unavailable),

@@ -39,6 +39,10 @@ pub struct Run {
     /// Why it failed.
     #[serde(default)]
     pub error: Option<Failure>,
+    /// Its end has the project named: it is the first of the project. A mark of the table's, not shown to anybody.
+    #[serde(default, skip_serializing)]
+    #[cfg_attr(feature = "openapi", schema(ignore))]
+    pub opens_project: bool,
     /// When it was asked for.
     pub created_at: Timestamp,
     /// When its first execution began.

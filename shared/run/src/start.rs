@@ -18,6 +18,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::{Error, Run, Status, Work, cancel, end::release, queue::unanswered};
 use rows::{CLAIMS, FREE, PLACE, Rows, Turn, text};
+pub(crate) use rows::{asked_at, said_at};
 
 /// What to do when the project already has a live run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -33,6 +33,9 @@ pub struct Tool {
 pub enum Kind {
     /// Something runs and gives a result.
     Runs(Arc<dyn Handler>),
+    /// A job in the background, of this type: the arguments are its input. For what may outlast an invocation: the run
+    /// gives up its process and goes on with the job's result.
+    Job(&'static str),
     /// The run stops until a person has answered; the arguments are an [`ask_user::Question`](crate::ask_user::Question).
     AsksPerson,
 }
@@ -79,6 +82,7 @@ impl fmt::Debug for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Runs(_) => "Runs",
+            Self::Job(_) => "Job",
             Self::AsksPerson => "AsksPerson",
         })
     }

@@ -34,7 +34,7 @@ async fn the_template_is_deployed_and_its_functions_serve_with_their_variables()
     let first = secret(&stack, id).await;
     assert_eq!(first["jwt_keys"].as_array().unwrap().len(), 1);
     assert!(first["cursor_key"].is_string() && first["csrf_key"].is_string());
-    sequent_local::secrets::seed(stack.endpoint(), id).await.unwrap();
+    sequent_local::secrets::seed(stack.endpoint(), id, None).await.unwrap();
     assert_eq!(secret(&stack, id).await, first);
 
     // Invocations that the emulator makes are handed to our execution environment.

@@ -75,7 +75,8 @@ impl Rows {
             usage: Tokens::default(),
             cost: Cost::default(),
             error: None,
-            created_at: now,
+            opens_project: start.new_project,
+            created_at: asked_at(start.run),
             started_at: None,
             completed_at: None,
         };
@@ -89,7 +90,11 @@ impl Rows {
             role: Role::User,
             content: start.content.clone(),
             status: Standing::Complete,
-            created_at: now,
+            created_at: said_at(message_id),
+        };
+        let row = |run: &Run| -> Result<Row, Error> {
+            let row = Row::new(&key, run)?.gsi1(index());
+            Ok(if run.opens_project { row.with("opens_project", Value::Bool(true)) } else { row })
         };
         let until = now + settings.lease;
         Ok(Self {
@@ -98,8 +103,8 @@ impl Rows {
             project,
             new_project: start.new_project,
             parent: start.parent,
-            pending: marked(Row::new(&key, &pending)?.gsi1(index()), start.run, now),
-            leased: DynamoStorage::leased(Row::new(&key, &running)?.gsi1(index()), start.run, until),
+            pending: marked(row(&pending)?, start.run, now),
+            leased: DynamoStorage::leased(row(&running)?, start.run, until),
             message: Row::new(&key::message(start.tenant, start.project, start.run, 0), &message)?,
             claims: start.claims.clone(),
             replaces: start.replaces,
@@ -156,6 +161,16 @@ impl Rows {
             transaction.delete(store, &key::message(self.tenant, self.project.id, run, ordinal))
         })
     }
+}
+
+/// When a run was asked for, as its id says: so its row can be told from its log.
+pub(crate) fn asked_at(run: RunId) -> Timestamp {
+    run.created_at()
+}
+
+/// When a run's first message was said, as its id says.
+pub(crate) fn said_at(message: MessageId) -> Timestamp {
+    message.created_at()
 }
 
 pub(super) fn text(value: impl std::fmt::Display) -> Value {

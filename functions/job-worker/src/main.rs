@@ -1,0 +1,35 @@
+//! The `job-worker` function.
+
+use std::time::SystemTime;
+
+use lambda_runtime::{Error, LambdaEvent, service_fn, spawn_graceful_shutdown_handler};
+use sequent_data::Store;
+use sequent_job_worker_function::{handle, registry};
+use sequent_jobs::Worker;
+use sequent_model::Client;
+use sequent_queue::{Batch, Failures};
+use sequent_runlog::{DynamoStorage, Settings};
+use tokio::time::Instant;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    sequent_telemetry::init();
+    let sdk = sequent_aws::config();
+    let store = Store::from_env(&sdk)?;
+
+    // Connections and keys exist before the first job. Without a model a project keeps the name it was given.
+    let secrets = aws_sdk_secretsmanager::Client::new(&sdk);
+    let ((), models) = tokio::join!(store.warm(), Client::deployed(&secrets));
+    let models = models.inspect_err(|error| tracing::error!(%error, "no model can be asked")).ok();
+
+    let storage = &DynamoStorage::new(store);
+    let worker = Worker::new(registry(models), storage.clone(), Settings::from_env());
+    let leaving = worker.clone();
+    spawn_graceful_shutdown_handler(move || async move { leaving.leave().await }).await;
+    let worker = &worker;
+    lambda_runtime::run(service_fn(move |event: LambdaEvent<Batch>| async move {
+        let left = event.context.deadline().duration_since(SystemTime::now()).unwrap_or_default();
+        Ok::<Failures, Error>(handle(worker, storage, event.payload, Some(Instant::now() + left)).await)
+    }))
+    .await
+}

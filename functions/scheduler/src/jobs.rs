@@ -1,0 +1,98 @@
+//! Jobs by the clock: those that nobody drives, and those of each day.
+
+use std::time::Duration;
+
+use futures::{StreamExt, stream};
+use sequent_data::Store;
+use sequent_domain::{TenantId, Timestamp};
+use sequent_jobs::{
+    Due, Enqueued, Error, New, Sweep, enqueue,
+    kinds::{CleanupInput, CleanupOldJobs},
+};
+use sequent_queue::Sender;
+use serde::Serialize;
+
+/// When a job that was sent again is looked at next, should nobody have taken it.
+const AGAIN: Duration = Duration::from_secs(90);
+/// Jobs looked at at the same time.
+const AT_ONCE: usize = 16;
+
+/// Sweeps the index of active jobs.
+#[derive(Debug, Clone)]
+pub struct JobScheduler {
+    store: Store,
+    queue: Sender,
+}
+
+/// What one sweep did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct SweptJobs {
+    /// Jobs that were sent to the queue.
+    pub sent: usize,
+    /// Jobs that could not be looked at or sent; a later sweep finds them again.
+    pub failed: usize,
+}
+
+impl JobScheduler {
+    /// Over the jobs in `store`, sending to `queue`.
+    #[must_use]
+    pub fn new(store: Store, queue: Sender) -> Self {
+        Self { store, queue }
+    }
+
+    /// Sends every job that is due at `now`: it was not delivered, its pause is over, or its worker is gone. Whoever gets
+    /// the message looks which of these it is.
+    ///
+    /// # Errors
+    /// When the index cannot be read. What was found before that has been seen to.
+    pub async fn sweep(&self, now: Timestamp) -> Result<SweptJobs, Error> {
+        let mut swept = SweptJobs::default();
+        let mut sweep = Sweep::due(&self.store, now);
+        while let Some(page) = sweep.page().await? {
+            // Moved first, so that of two sweeps one sends; a crash before the message costs one more round.
+            let moved: Vec<(Due, Result<bool, Error>)> = stream::iter(page)
+                .map(|due| async {
+                    let moved = due.postpone(&self.store, now + AGAIN).await;
+                    (due, moved)
+                })
+                .buffer_unordered(AT_ONCE)
+                .collect()
+                .await;
+            let mut messages = Vec::with_capacity(moved.len());
+            for (due, moved) in moved {
+                match moved {
+                    Ok(true) => messages.push(due.delivery().to_json()),
+                    Ok(false) => {}
+                    Err(error) => {
+                        tracing::error!(job = %due.job, %error, "a job that is due was not looked after");
+                        swept.failed += 1;
+                    }
+                }
+            }
+            let taken = match self.queue.send(&messages).await {
+                Ok(()) => messages.len(),
+                Err((taken, error)) => {
+                    tracing::error!(%error, "jobs that nobody drives were not queued");
+                    taken
+                }
+            };
+            swept.sent += taken;
+            swept.failed += messages.len() - taken;
+        }
+        if swept != SweptJobs::default() {
+            tracing::info!(swept.sent, swept.failed, "swept jobs");
+        }
+        Ok(swept)
+    }
+
+    /// Enqueues the jobs of the day of `now`. Each has the day for its key, so that it is enqueued once however many
+    /// schedules fire.
+    ///
+    /// # Errors
+    /// When the table fails.
+    pub async fn enqueue_daily(&self, now: Timestamp) -> Result<usize, Error> {
+        let cleanup = New::of::<CleanupOldJobs>(TenantId::SYSTEM, &CleanupInput::of_day(now));
+        let enqueued = enqueue(&self.store, &cleanup, now).await?;
+        Ok(usize::from(matches!(enqueued, Enqueued::New(_))))
+    }
+}

@@ -1,0 +1,107 @@
+//! Finding the jobs that somebody has to look at because time has passed: not delivered, due again, or left by a worker
+//! whose lease is over.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::AttributeValue as Value;
+use sequent_data::{Change, Item, Key, Store, classify, key};
+use sequent_domain::{JobId, TenantId, Timestamp};
+
+use crate::{Delivery, Error, attempt::write};
+
+/// How long after its mark, or its time, a job counts as undelivered.
+pub const GRACE: Duration = Duration::from_secs(30);
+
+/// A walk over an index of jobs: those that are due, or those that ended long ago.
+#[derive(Debug)]
+pub struct Sweep<'a> {
+    store: &'a Store,
+    before: String,
+    of: fn(u8) -> String,
+    shard: u8,
+    after: Option<Item>,
+}
+
+/// A job that was found.
+#[derive(Debug)]
+pub struct Due {
+    /// Whose.
+    pub tenant: TenantId,
+    /// The job.
+    pub job: JobId,
+    /// The sort key it was found under.
+    pub(crate) entry: String,
+}
+
+impl<'a> Sweep<'a> {
+    /// Entries a page has at most.
+    const PAGE: i32 = 100;
+
+    /// Of the jobs that are due at `now`.
+    #[must_use]
+    pub fn due(store: &'a Store, now: Timestamp) -> Self {
+        Self { store, before: key::due_before(now), of: key::active_job_shard, shard: 0, after: None }
+    }
+
+    /// Of the jobs that ended at `cutoff` or before.
+    pub(crate) fn ended(store: &'a Store, cutoff: Timestamp) -> Self {
+        Self { store, before: key::due_before(cutoff), of: key::ended_job_shard, shard: 0, after: None }
+    }
+
+    /// The next page, which may be empty; `None` at the end.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub async fn page(&mut self) -> Result<Option<Vec<Due>>, Error> {
+        if self.shard >= key::ACTIVE_SHARDS {
+            return Ok(None);
+        }
+        let output = self
+            .store
+            .client()
+            .query()
+            .table_name(&*self.store.tables().main)
+            .index_name("gsi2")
+            .key_condition_expression("gsi2pk = :pk AND gsi2sk < :before")
+            .expression_attribute_values(":pk", Value::S((self.of)(self.shard)))
+            .expression_attribute_values(":before", Value::S(self.before.clone()))
+            .set_exclusive_start_key(self.after.take())
+            .limit(Self::PAGE)
+            .send()
+            .await
+            .map_err(classify)?;
+        self.after = output.last_evaluated_key;
+        if self.after.is_none() {
+            self.shard += 1;
+        }
+        let found = output.items.unwrap_or_default().into_iter().filter_map(|item| {
+            let (tenant, job) = key::parse_job(&Key::of_item(&item)?)?;
+            let entry = item.get("gsi2sk")?.as_s().ok()?.clone();
+            Some(Due { tenant, job, entry })
+        });
+        Ok(Some(found.collect()))
+    }
+}
+
+impl Due {
+    /// The message that delivers it.
+    #[must_use]
+    pub fn delivery(&self) -> Delivery {
+        Delivery { tenant_id: self.tenant, job_id: self.job }
+    }
+
+    /// Moves the job to `until`, if it still is where it was found. Of several sweeps one is told `true`.
+    ///
+    /// # Errors
+    /// When the table fails.
+    pub async fn postpone(&self, store: &Store, until: Timestamp) -> Result<bool, Error> {
+        let index = key::active_job(self.job, until);
+        let change = Change {
+            update: "SET gsi2sk = :to".to_owned(),
+            condition: Some("gsi2sk = :entry".to_owned()),
+            values: vec![(":to", Value::S(index.sk().to_owned())), (":entry", Value::S(self.entry.clone()))],
+            ..Change::default()
+        };
+        write(store, self.tenant, self.job, change).await
+    }
+}
