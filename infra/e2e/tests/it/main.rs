@@ -13,6 +13,7 @@ mod cut;
 mod faults;
 mod interleaved;
 mod isolation;
+mod jobs;
 mod kill;
 mod long;
 mod mcp;

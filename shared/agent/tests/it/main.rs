@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
 mod bench;
+mod jobs;
 mod plans;
+mod rebuild;
 mod runs;
 mod tools;

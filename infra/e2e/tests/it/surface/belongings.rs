@@ -30,6 +30,10 @@ pub(crate) struct Belongings {
     pub(crate) api_key: String,
     /// An MCP server.
     pub(crate) mcp_server: String,
+    /// The tenant.
+    pub(crate) tenant: String,
+    /// A job that has ended.
+    pub(crate) job: String,
     /// An `Idempotency-Key` that has been used with every route that takes one.
     pub(crate) idempotency_key: String,
     pub(crate) cursors: Cursors,
@@ -48,6 +52,7 @@ pub(crate) struct Cursors {
     pub(crate) my_runs: String,
     pub(crate) sessions: String,
     pub(crate) api_keys: String,
+    pub(crate) jobs: String,
 }
 
 impl Belongings {
@@ -74,6 +79,15 @@ impl Belongings {
         let server = json!({"name": mcp_server, "url": format!("https://{word}.example/mcp"), "token": word, "enabled": false});
         let added = person.post(Call::to("/api/mcp-servers").body(server)).await;
         assert_eq!(added.status, 201, "{added:?}");
+        let hello = Call::to("/v1/admin/jobs/hello").body(json!({"name": word}));
+        let first = person.post(hello.clone()).await.json();
+        let job = person.post(hello).await.json();
+        for job in [&first, &job] {
+            let path = format!("/api/jobs/{}", job["id"].as_str().unwrap());
+            while person.get(&path).await["status"] != "success" {
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
+        }
         person.sign_in().await;
         let sessions = person.get("/api/auth/sessions").await;
         let mut sessions = sessions["items"].as_array().unwrap().iter();
@@ -91,6 +105,8 @@ impl Belongings {
             session: session["id"].as_str().unwrap().to_owned(),
             api_key: key["id"].as_str().unwrap().to_owned(),
             mcp_server,
+            tenant: person.get("/api/auth/me").await["tenant_id"].as_str().unwrap().to_owned(),
+            job: job["id"].as_str().unwrap().to_owned(),
             idempotency_key: random_id("idem"),
             word,
         };
@@ -119,7 +135,7 @@ impl Belongings {
     /// Ids, cursors and keys of the same forms, which nobody has.
     pub(crate) fn nobodys(&self) -> Self {
         let other = |id: &str| random_id(id.split_once('_').unwrap().0);
-        let Cursors { projects, messages, runs, my_runs, sessions, api_keys } = &self.cursors;
+        let Cursors { projects, messages, runs, my_runs, sessions, api_keys, jobs } = &self.cursors;
         Self {
             email: format!("{}@example.com", random_id("nobody").to_lowercase()),
             project: other(&self.project),
@@ -130,6 +146,8 @@ impl Belongings {
             session: other(&self.session),
             api_key: other(&self.api_key),
             mcp_server: random_server(),
+            tenant: other(&self.tenant),
+            job: other(&self.job),
             idempotency_key: other(&self.idempotency_key),
             cursors: Cursors {
                 projects: resealed(projects),
@@ -138,6 +156,7 @@ impl Belongings {
                 my_runs: resealed(my_runs),
                 sessions: resealed(sessions),
                 api_keys: resealed(api_keys),
+                jobs: resealed(jobs),
             },
             home: self.home.clone(),
             word: String::new(),
@@ -158,6 +177,7 @@ impl Belongings {
             "/api/auth/sessions?limit=100".to_owned(),
             "/api/auth/api-keys?limit=100".to_owned(),
             "/api/mcp-servers".to_owned(),
+            format!("/api/jobs/{}", self.job),
             "/api/projects?limit=100".to_owned(),
             format!("/api/projects/{project}"),
             format!("/api/projects/{project}/messages?limit=100"),
@@ -203,6 +223,7 @@ impl Cursors {
             my_runs: next(person, "/api/runs?mine=true&limit=1").await,
             sessions: next(person, "/api/auth/sessions?limit=1").await,
             api_keys: next(person, "/api/auth/api-keys?limit=1").await,
+            jobs: next(person, "/api/jobs?limit=1").await,
         }
     }
 }

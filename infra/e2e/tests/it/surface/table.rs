@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Belongings, Call, Entry, Foreign, belongings::random_server, calls::entry};
 
 pub(super) fn table() -> Vec<Entry> {
-    [accounts(), projects(), chats(), runs(), mcp(), operation()].into_iter().flatten().collect()
+    [accounts(), projects(), chats(), runs(), jobs(), mcp(), operation()].into_iter().flatten().collect()
 }
 
 fn accounts() -> Vec<Entry> {
@@ -187,6 +187,28 @@ fn runs() -> Vec<Entry> {
     ]
 }
 
+fn jobs() -> Vec<Entry> {
+    vec![
+        entry("GET /api/jobs", "tenant_id limit cursor", |of| {
+            let mut calls = list("/api/jobs", &of.cursors.jobs);
+            calls.push(missing(format!("/api/jobs?tenant_id={}", of.tenant)));
+            calls
+        }),
+        entry("GET /api/jobs/{id}", "id tenant_id", |of| each_job(of, "/api/jobs", "")),
+        entry("POST /api/admin/jobs/{id}/redrive", "id tenant_id", |of| {
+            each_job(of, "/api/admin/jobs", "/redrive")
+        }),
+        entry("POST /api/admin/jobs/{id}/cancel", "id tenant_id", |of| {
+            each_job(of, "/api/admin/jobs", "/cancel")
+        }),
+        entry("POST /v1/admin/jobs/hello", "tenant_id name key pause_ms", |of| {
+            let hello = json!({"name": "nobody", "key": "theirs", "pause_ms": 0});
+            let elsewhere = format!("/v1/admin/jobs/hello?tenant_id={}", of.tenant);
+            vec![missing(elsewhere).body(hello.clone()), Call::to("/v1/admin/jobs/hello").body(hello)]
+        }),
+    ]
+}
+
 fn mcp() -> Vec<Entry> {
     vec![
         entry("POST /mcp", "jsonrpc id method params", |of| {
@@ -268,6 +290,11 @@ fn same(path: &str) -> Call {
 
 fn each_project(of: &Belongings, rest: &str) -> Vec<Call> {
     [&of.project, &of.live_project].map(|id| missing(format!("/api/projects/{id}{rest}"))).into()
+}
+
+fn each_job(of: &Belongings, before: &str, rest: &str) -> Vec<Call> {
+    let path = format!("{before}/{}{rest}", of.job);
+    vec![missing(path.clone()), missing(format!("{path}?tenant_id={}", of.tenant))]
 }
 
 fn each_run(of: &Belongings, rest: &str) -> Vec<Call> {

@@ -1,0 +1,143 @@
+//! Tools that are jobs: the run gives up its process, and goes on with what the job came to.
+
+use std::{sync::Arc, time::Duration};
+
+use sequent_agent::{Ended, Engine, execute};
+use sequent_data::{Item, Row};
+use sequent_domain::{ArtifactId, JobId};
+use sequent_event::{Artifact, CancelReason, JobStatus, Outcome, Phase, Standing, Turn};
+use sequent_jobs::{Context, Delivery, Done, Failed, Jobs, Left, Registry, Worked, Worker, called_for};
+use sequent_run::{Start, Status, cancel};
+use sequent_runlog::{Claim, take_over};
+use sequent_tool::{Kind, Tool};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::bench::Bench;
+
+/// Draws a map of a place, which is an artifact.
+struct DrawMap;
+
+#[derive(Serialize, Deserialize)]
+struct Place {
+    place: String,
+}
+
+impl sequent_jobs::Kind for DrawMap {
+    const TYPE: &'static str = "draw_map";
+    type Input = Place;
+
+    fn key(_: &Place) -> Option<String> {
+        None
+    }
+
+    async fn run(&self, input: Place, context: Context) -> Result<Done, Failed> {
+        if input.place == "Atlantis" {
+            return Err(Failed::Poison("Nobody knows where that is.".to_owned()));
+        }
+        let artifact = Artifact {
+            artifact_id: ArtifactId::new(),
+            title: format!("Map of {}", input.place),
+            entity_type: "map".to_owned(),
+            media_type: "image/png".to_owned(),
+            size: 3,
+            sha256: "ab".repeat(32),
+            tool_call_id: None,
+            job_id: Some(context.job),
+        };
+        let key = sequent_data::key::greeting(context.tenant, "a row of the artifact's");
+        let row = Row::new(&key, &json!({"title": artifact.title})).map_err(Failed::retry)?;
+        Ok(Done { artifacts: vec![Left { artifact, row }], ..Done::text(format!("Drew {}.", input.place)) })
+    }
+}
+
+async fn bench() -> Bench {
+    let mut bench = Bench::new().await;
+    let parameters = json!({"type": "object", "properties": {"place": {"type": "string"}}});
+    let draw = Tool::new("draw_map", "Draws a map.", parameters, Kind::Job("draw_map"));
+    let mut tools = sequent_tool::built_in(&sequent_tool::Guard::default());
+    tools.push(draw);
+    let tools = Arc::new(sequent_tool::Registry::new(tools).unwrap());
+    bench.engine = Engine { tools, ..bench.engine };
+    bench
+}
+
+/// Begins a run that draws `place`, and lets its owner give up its process.
+async fn begun(bench: &Bench, place: &str) -> (Start, JobId) {
+    let arguments = json!({"place": place});
+    let script = format!("/demo tokens=1 rate=0 tool=draw_map args={arguments}\n/demo tokens=3 rate=0");
+    let asking = bench.asking(bench.project().await.id, &script);
+    let writer = bench.owned(&asking).await;
+    let ended = execute(&bench.engine, bench.key(asking.run), *writer, None).await.unwrap();
+    assert_eq!(ended, Ended::Waiting, "no process is held");
+    let state = bench.state(asking.run).await;
+    let job = state.open_jobs().next().expect("the job is in the log").clone();
+    assert_eq!((&*job.job_type, job.tool_call_id.as_ref()), ("draw_map", state.pending_tools.first()));
+    (asking, job.job_id)
+}
+
+async fn work(bench: &Bench, job: JobId) -> Worked {
+    let settings = sequent_runlog::Settings { lease: Duration::from_secs(5), ..bench.engine.settings };
+    let worker = Worker::new(Registry::new().with(DrawMap), bench.engine.storage.clone(), settings);
+    Box::pin(worker.work(Delivery { tenant_id: bench.tenant, job_id: job }, None)).await.unwrap()
+}
+
+async fn go_on(bench: &Bench, of: &Start) -> Ended {
+    let (storage, settings) = (&bench.engine.storage, bench.engine.settings);
+    let claimed = take_over(storage, bench.key(of.run), settings, false, None).await.unwrap();
+    let Claim::Won(writer) = claimed else { panic!("{claimed:?}") };
+    execute(&bench.engine, bench.key(of.run), *writer, None).await.unwrap()
+}
+
+fn result(turns: &[Turn]) -> Option<&str> {
+    turns.iter().find_map(|turn| match turn {
+        Turn::Tool { content, .. } => Some(content.as_str()),
+        _ => None,
+    })
+}
+
+#[tokio::test]
+async fn a_call_that_is_a_job_gives_what_the_job_came_to() {
+    let bench = bench().await;
+    for (place, status, told) in [
+        ("Malta", JobStatus::Success, "Drew Malta."),
+        ("Atlantis", JobStatus::Error, "`draw_map` failed: Nobody knows where that is."),
+    ] {
+        let (asking, job) = begun(&bench, place).await;
+        work(&bench, job).await;
+        let row = Jobs::new(bench.engine.store(), bench.tenant).get(job).await.unwrap();
+        assert_eq!((row.run_id, row.has_ended()), (Some(asking.run), true));
+        let state = bench.state(asking.run).await;
+        let ended = state.jobs[0].ended.as_ref().expect("its end is in the log");
+        assert_eq!((ended.status, ended.run), (status, Standing::Live));
+        assert_eq!(state.artifacts.len(), usize::from(status == JobStatus::Success));
+        assert_eq!(
+            state.artifacts.iter().map(|artifact| artifact.artifact_id).collect::<Vec<_>>(),
+            row.artifacts
+        );
+        // What the table's stream says of the row has the run delivered.
+        let item = |row| serde_dynamo::to_item::<_, Item>(row).unwrap();
+        let key = sequent_data::key::job(bench.tenant, job).attributes();
+        let new: Item = item(&row).into_iter().chain(key).collect();
+        assert_eq!(called_for(None, &new).tell, Some((bench.tenant, asking.run)));
+
+        assert_eq!(go_on(&bench, &asking).await, Ended::Closed);
+        let state = bench.state(asking.run).await;
+        assert_eq!(state.phase, Phase::Finished(Outcome::Success));
+        assert_eq!(result(&state.turns), Some(told));
+    }
+}
+
+#[tokio::test]
+async fn a_cancelled_run_leaves_no_job_at_work() {
+    let bench = bench().await;
+    let (asking, job) = begun(&bench, "Malta").await;
+    let (storage, settings) = (&bench.engine.storage, bench.engine.settings);
+    let reason = CancelReason::Requested;
+    Box::pin(cancel(storage, settings, bench.tenant, asking.run, Some(bench.user), reason)).await.unwrap();
+    assert_eq!(bench.status(asking.run).await, Status::Cancelled);
+    let row = Jobs::new(bench.engine.store(), bench.tenant).get(job).await.unwrap();
+    assert_eq!(row.error.unwrap().code, "cancelled");
+    assert_eq!(bench.state(asking.run).await.open_jobs().count(), 0, "the log knows");
+    assert_eq!(work(&bench, job).await, Worked::Nothing);
+}

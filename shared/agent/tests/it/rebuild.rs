@@ -1,0 +1,99 @@
+//! A run's rows, made again from its log.
+
+use sequent_agent::execute;
+use sequent_data::{Item, Key, PageRequest, key};
+use sequent_domain::Timestamp;
+use sequent_event::CancelReason;
+use sequent_jobs::{Delivery, New, Registry, Worked, Worker, enqueue};
+use sequent_run::{RebuildInput, RebuildProjections, Start, cancel};
+
+use crate::bench::Bench;
+
+/// Every row of the tenant's runs and of their messages, by key.
+async fn rows(bench: &Bench, of: &[Start]) -> Vec<Item> {
+    let store = bench.engine.store();
+    let mut partitions = vec![key::runs(bench.tenant)];
+    partitions.extend(of.iter().map(|start| key::messages(bench.tenant, start.project)));
+    let mut rows = Vec::new();
+    for partition in partitions {
+        let mut cursor: Option<String> = None;
+        let cursors = sequent_data::CursorKey::new("a key for tests".to_owned().into());
+        loop {
+            let request = PageRequest::new(partition.clone()).limit(Some(100));
+            let page = store.page_items(&request.cursor(&cursors, cursor.as_deref()).unwrap()).await.unwrap();
+            cursor = page.next_cursor(&cursors);
+            rows.extend(page.items);
+            if cursor.is_none() {
+                break;
+            }
+        }
+    }
+    rows.sort_by_key(|row| Key::of_item(row).map(|key| (key.pk().to_owned(), key.sk().to_owned())));
+    rows
+}
+
+async fn rebuild(bench: &Bench, of: &Start) -> Worked {
+    let store = bench.engine.store();
+    let new = New::of::<RebuildProjections>(bench.tenant, &RebuildInput { run_id: of.run });
+    enqueue(store, &new, Timestamp::now()).await.unwrap();
+    let registry = Registry::new().with(RebuildProjections);
+    let worker = Worker::new(registry, bench.engine.storage.clone(), bench.engine.settings);
+    Box::pin(worker.work(Delivery { tenant_id: bench.tenant, job_id: new.id }, None)).await.unwrap()
+}
+
+#[tokio::test]
+async fn the_rows_of_a_hundred_runs_come_back_as_they_were() {
+    let bench = Bench::new().await;
+    let ask = r#"{"question":"Which?","options":["a","b"]}"#;
+    let asks = format!("/demo tokens=1 rate=0 tool=ask_user args={ask}");
+    let mut runs = Vec::new();
+    for n in 0..100 {
+        let script = if n % 10 == 0 { asks.clone() } else { format!("Number {n}.\n/demo tokens=3 rate=0") };
+        let mut asking = bench.asking(bench.project().await.id, &script);
+        asking.model = (n % 7 == 0).then(|| "demo/demo".to_owned());
+        asking.work.budget.max_steps = (n % 3 == 0).then_some(9);
+        let writer = bench.owned(&asking).await;
+        let (storage, settings) = (&bench.engine.storage, bench.engine.settings);
+        let reason = if n % 10 == 1 { CancelReason::RolledBack } else { CancelReason::Requested };
+        if n % 10 == 1 || n % 10 == 2 {
+            Box::pin(cancel(storage, settings, bench.tenant, asking.run, Some(bench.user), reason))
+                .await
+                .unwrap();
+        }
+        Box::pin(execute(&bench.engine, bench.key(asking.run), *writer, None)).await.unwrap();
+        runs.push(asking);
+    }
+    let before = rows(&bench, &runs).await;
+    assert!(before.len() > 250, "{} rows", before.len());
+    for row in &before {
+        bench.engine.store().delete(&Key::of_item(row).unwrap()).await.unwrap();
+    }
+    assert!(rows(&bench, &runs).await.is_empty());
+    for run in &runs {
+        assert_eq!(rebuild(&bench, run).await, Worked::Success);
+    }
+    let after = rows(&bench, &runs).await;
+    for (after, before) in after.iter().zip(&before) {
+        assert_eq!(after, before);
+    }
+    assert_eq!(after.len(), before.len());
+
+    // Rows that are there are as good as those that are not.
+    assert_eq!(rebuild(&bench, &runs[3]).await, Worked::Success);
+    assert_eq!(rows(&bench, &runs).await, before);
+    let nobodys = bench.asking(runs[0].project, "");
+    assert_eq!(rebuild(&bench, &nobodys).await, Worked::Failed, "there is no such log");
+}
+
+#[tokio::test]
+async fn a_live_run_keeps_its_owner() {
+    let bench = Bench::new().await;
+    let asking = bench.asking(bench.project().await.id, "/demo tokens=3 rate=0");
+    let writer = bench.owned(&asking).await;
+    let before = rows(&bench, std::slice::from_ref(&asking)).await;
+    assert_eq!(rebuild(&bench, &asking).await, Worked::Success);
+    let lease = |rows: &[Item]| rows.iter().find_map(|row| row.get("lease_epoch").cloned());
+    let after = rows(&bench, std::slice::from_ref(&asking)).await;
+    assert_eq!(lease(&after), lease(&before), "nobody is invited to take it over");
+    Box::pin(execute(&bench.engine, bench.key(asking.run), *writer, None)).await.unwrap();
+}
