@@ -162,6 +162,9 @@ fn environment(template: &Template, endpoint: &str, provider: &str, origin: &str
         ("MAIN_TABLE", "main"),
         ("EVENTS_TABLE", "events"),
         ("RUNS_QUEUE_URL", &queue),
+        // Named, not made: what the bench runs saves nothing.
+        ("ARTIFACTS_BUCKET", "bench"),
+        ("PREVIEW_URL", endpoint),
         ("SECRETS_ID", "bench"),
         ("MODEL_SECRETS_ID", "bench"),
         ("OPENAI_BASE_URL", provider),

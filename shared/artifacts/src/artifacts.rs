@@ -272,3 +272,18 @@ pub(crate) async fn pause(attempt: u32) {
     let most = Duration::from_millis(10).saturating_mul(1 << attempt.min(10)).min(LONGEST_PAUSE);
     tokio::time::sleep(most.mul_f64(fastrand::f64())).await;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_derived_id_is_that_of_its_call_and_sorts_with_its_run() {
+        let (run, later) = (RunId::from_bits(5 << 80 | 1), RunId::from_bits(6 << 80));
+        let id = derived_id(run, "call 1");
+        assert_eq!(id, derived_id(run, "call 1"));
+        assert_ne!(id, derived_id(run, "call 2"));
+        assert_eq!(id.created_at(), run.created_at());
+        assert!(id < derived_id(later, "call 1"));
+    }
+}

@@ -75,7 +75,7 @@ async fn act(system: &System, act: &str, message: &str, meanwhile: impl Fn(&Valu
 }
 
 /// The browser that `scripts/install browser` finds or installs.
-fn browser() -> PathBuf {
+pub(crate) fn browser() -> PathBuf {
     if let Some(chosen) = std::env::var_os("SEQUENT_BROWSER") {
         return chosen.into();
     }

@@ -23,7 +23,8 @@ async fn what_belongs_to_another_tenant_does_not_exist() {
     let entries = entries(&alice).await;
 
     let key = json!({"name": "all", "scopes":
-        ["projects:read", "projects:write", "chat", "runs:read", "runs:write", "account"]});
+        ["projects:read", "projects:write", "chat", "runs:read", "runs:write", "artifacts:read",
+            "artifacts:write", "account"]});
     let key = bob.post(Call::to("/api/auth/api-keys").body(key)).await.json();
     let by_key = vec![("x-api-key", key["key"].as_str().unwrap().to_owned())];
     let stranger = Stranger { bob: &bob, alices: alices.called_from(&bobs.home), traces: &traces };

@@ -34,6 +34,10 @@ pub(crate) struct Belongings {
     pub(crate) tenant: String,
     /// A job that has ended.
     pub(crate) job: String,
+    /// An artifact.
+    pub(crate) artifact: String,
+    /// An upload that has not been completed.
+    pub(crate) upload: String,
     /// An `Idempotency-Key` that has been used with every route that takes one.
     pub(crate) idempotency_key: String,
     pub(crate) cursors: Cursors,
@@ -53,6 +57,8 @@ pub(crate) struct Cursors {
     pub(crate) sessions: String,
     pub(crate) api_keys: String,
     pub(crate) jobs: String,
+    pub(crate) artifacts: String,
+    pub(crate) artifacts_of_type: String,
 }
 
 impl Belongings {
@@ -88,6 +94,8 @@ impl Belongings {
                 tokio::time::sleep(std::time::Duration::from_millis(50)).await;
             }
         }
+        let artifact = keep(person, &word).await;
+        let upload = offer(person, &format!("{word} later"), &word).await;
         person.sign_in().await;
         let sessions = person.get("/api/auth/sessions").await;
         let mut sessions = sessions["items"].as_array().unwrap().iter();
@@ -107,6 +115,8 @@ impl Belongings {
             mcp_server,
             tenant: person.get("/api/auth/me").await["tenant_id"].as_str().unwrap().to_owned(),
             job: job["id"].as_str().unwrap().to_owned(),
+            artifact,
+            upload: upload["id"].as_str().unwrap().to_owned(),
             idempotency_key: random_id("idem"),
             word,
         };
@@ -135,7 +145,8 @@ impl Belongings {
     /// Ids, cursors and keys of the same forms, which nobody has.
     pub(crate) fn nobodys(&self) -> Self {
         let other = |id: &str| random_id(id.split_once('_').unwrap().0);
-        let Cursors { projects, messages, runs, my_runs, sessions, api_keys, jobs } = &self.cursors;
+        let Cursors { projects, messages, runs, my_runs, sessions, api_keys, jobs, artifacts, artifacts_of_type } =
+            &self.cursors;
         Self {
             email: format!("{}@example.com", random_id("nobody").to_lowercase()),
             project: other(&self.project),
@@ -148,6 +159,8 @@ impl Belongings {
             mcp_server: random_server(),
             tenant: other(&self.tenant),
             job: other(&self.job),
+            artifact: other(&self.artifact),
+            upload: other(&self.upload),
             idempotency_key: other(&self.idempotency_key),
             cursors: Cursors {
                 projects: resealed(projects),
@@ -157,6 +170,8 @@ impl Belongings {
                 sessions: resealed(sessions),
                 api_keys: resealed(api_keys),
                 jobs: resealed(jobs),
+                artifacts: resealed(artifacts),
+                artifacts_of_type: resealed(artifacts_of_type),
             },
             home: self.home.clone(),
             word: String::new(),
@@ -178,6 +193,8 @@ impl Belongings {
             "/api/auth/api-keys?limit=100".to_owned(),
             "/api/mcp-servers".to_owned(),
             format!("/api/jobs/{}", self.job),
+            "/api/artifacts?limit=100".to_owned(),
+            format!("/api/artifacts/{}", self.artifact),
             "/api/projects?limit=100".to_owned(),
             format!("/api/projects/{project}"),
             format!("/api/projects/{project}/messages?limit=100"),
@@ -205,8 +222,15 @@ impl Belongings {
             person.refresh_token.clone(),
         ]);
         ids(snapshot, &mut traces);
-        for id in [&self.project, &self.run, &self.live_project, &self.live_run, &self.session, &self.api_key]
-        {
+        for id in [
+            &self.project,
+            &self.run,
+            &self.live_project,
+            &self.live_run,
+            &self.session,
+            &self.api_key,
+            &self.artifact,
+        ] {
             assert!(traces.contains(id), "the snapshot shows {id}");
         }
         traces
@@ -224,8 +248,35 @@ impl Cursors {
             sessions: next(person, "/api/auth/sessions?limit=1").await,
             api_keys: next(person, "/api/auth/api-keys?limit=1").await,
             jobs: next(person, "/api/jobs?limit=1").await,
+            artifacts: next(person, "/api/artifacts?limit=1").await,
+            artifacts_of_type: next(person, "/api/entities?type=page&limit=1").await,
         }
     }
+}
+
+/// Offers an upload of `content`.
+async fn offer(person: &Person, content: &str, word: &str) -> Value {
+    let sha256 = sequent_artifacts::Digest::of(content.as_bytes());
+    let body = json!({"sha256": sha256, "size": content.len(), "title": word, "media_type": "text/html",
+        "entity_type": "page", "tags": [word]});
+    person.post(Call::to("/api/artifacts/uploads").body(body)).await.json()
+}
+
+/// Keeps two artifacts of the same bytes, for there to be a second page. The first.
+async fn keep(person: &Person, word: &str) -> String {
+    let offered = offer(person, word, word).await;
+    let put = &offered["put"];
+    let mut upload = reqwest::Client::new().put(put["url"].as_str().unwrap()).body(word.to_owned());
+    for (name, value) in put["headers"].as_object().unwrap() {
+        if !matches!(name.as_str(), "host" | "content-length") {
+            upload = upload.header(name, value.as_str().unwrap());
+        }
+    }
+    assert!(upload.send().await.unwrap().status().is_success());
+    let id = offered["id"].as_str().unwrap().to_owned();
+    person.post(Call::to(format!("/api/artifacts/uploads/{id}/complete"))).await;
+    assert!(offer(person, word, word).await["artifact"].is_object(), "the bytes are there");
+    id
 }
 
 async fn next(person: &Person, path: &str) -> String {

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use super::{Belongings, Call, Entry, Foreign, belongings::random_server, calls::entry};
 
 pub(super) fn table() -> Vec<Entry> {
-    [accounts(), projects(), chats(), runs(), jobs(), mcp(), operation()].into_iter().flatten().collect()
+    let of_runs = [runs(), artifacts(), jobs()].into_iter().flatten();
+    [accounts(), projects(), chats(), mcp(), operation()].into_iter().flatten().chain(of_runs).collect()
 }
 
 fn accounts() -> Vec<Entry> {
@@ -209,6 +210,39 @@ fn jobs() -> Vec<Entry> {
     ]
 }
 
+fn artifacts() -> Vec<Entry> {
+    vec![
+        entry("GET /api/artifacts", "run entity_type tag limit cursor", |of| {
+            let mut calls = list("/api/artifacts", &of.cursors.artifacts);
+            calls.extend(list("/api/artifacts?entity_type=page", &of.cursors.artifacts_of_type));
+            // A run or a tag that is not the caller's is a filter that nothing passes.
+            calls.extend([&of.run, &of.live_run].map(|run| Call::to(format!("/api/artifacts?run={run}"))));
+            calls.push(Call::to("/api/artifacts?tag=draft&entity_type=page"));
+            calls
+        }),
+        entry("GET /api/entities", "type limit cursor", |of| {
+            list("/api/entities?type=page", &of.cursors.artifacts_of_type)
+        }),
+        entry("GET /api/artifacts/{id}", "id", |of| each_artifact(of, "")),
+        entry("GET /api/artifacts/{id}/content", "id", |of| each_artifact(of, "/content")),
+        entry("POST /api/artifacts/{id}/preview", "id", |of| each_artifact(of, "/preview")),
+        entry("DELETE /api/artifacts/{id}", "id", |of| each_artifact(of, "")),
+        entry("GET /api/runs/{id}/manifest", "id", |of| each_run(of, "/manifest")),
+        entry("POST /api/artifacts/uploads", "sha256 size title media_type entity_type tags run_id", |of| {
+            let offer = |run: &String| {
+                let body = json!({"sha256": "0".repeat(64), "size": 1, "title": "theirs", "media_type": "text/html",
+                    "entity_type": "page", "tags": ["theirs"], "run_id": run});
+                missing("/api/artifacts/uploads".to_owned()).body(body)
+            };
+            [&of.run, &of.live_run].map(offer).into()
+        }),
+        entry("POST /api/artifacts/uploads/{id}/complete", "id", |of| {
+            let complete = |id: &String| missing(format!("/api/artifacts/uploads/{id}/complete"));
+            [&of.artifact, &of.upload].map(complete).into()
+        }),
+    ]
+}
+
 fn mcp() -> Vec<Entry> {
     vec![
         entry("POST /mcp", "jsonrpc id method params", |of| {
@@ -299,6 +333,10 @@ fn each_job(of: &Belongings, before: &str, rest: &str) -> Vec<Call> {
 
 fn each_run(of: &Belongings, rest: &str) -> Vec<Call> {
     [&of.run, &of.live_run].map(|id| missing(format!("/api/runs/{id}{rest}"))).into()
+}
+
+fn each_artifact(of: &Belongings, rest: &str) -> Vec<Call> {
+    vec![missing(format!("/api/artifacts/{}{rest}", of.artifact))]
 }
 
 fn sign_out(path: &str) -> Vec<Call> {

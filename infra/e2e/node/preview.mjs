@@ -1,0 +1,100 @@
+#!/usr/bin/env node
+// A person who is signed in opens pages that nobody trusts, in a real browser: by themselves, and in a frame of the app.
+//
+//   preview.mjs --base URL --browser /usr/bin/chromium --email E --password P --attack FILE URL...
+//
+// Prints one JSON: the loot of the same attack from a page of the app itself, then, for each address, what the page got
+// opened alone and opened in a frame, what it looks like, and every answer that the app gave meanwhile.
+
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+
+import { chromium } from 'playwright-core';
+
+const { values: flags, positionals: urls } = parseArgs({
+  allowPositionals: true,
+  options: {
+    base: { type: 'string' },
+    browser: { type: 'string' },
+    email: { type: 'string' },
+    password: { type: 'string' },
+    attack: { type: 'string' },
+  },
+});
+const profile = await mkdtemp(join(tmpdir(), 'sequent-browser-'));
+const context = await chromium.launchPersistentContext(profile, {
+  executablePath: flags.browser,
+  // Tests run as root in containers, and nothing leaves the machine.
+  args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-sync'],
+});
+try {
+  const app = new URL(flags.base).origin;
+  const home = await context.newPage();
+  await home.goto(`${app}/`);
+  await home.evaluate(signIn, { email: flags.email, password: flags.password });
+  await home.evaluate("localStorage.secret = 'of the app'");
+  const attack = await readFile(flags.attack, 'utf8');
+  await home.evaluate(`globalThis.control = true;\nconst APP = '${app}';\n${attack}`);
+  const control = await looted(home.mainFrame());
+
+  const answers = [];
+  context.on('response', response => {
+    if (response.url().startsWith(app)) answers.push(`${response.request().method()} ${response.url()}`);
+  });
+  const seen = [];
+  for (const url of urls) {
+    const alone = await context.newPage();
+    const response = await alone.goto(url);
+    const page = { loot: await looted(alone.mainFrame()), headers: response.headers() };
+    page.color = await alone.evaluate('getComputedStyle(document.documentElement).backgroundColor');
+    page.cookies = (await context.cookies(url)).length;
+    page.sent = (await response.request().allHeaders()).cookie ?? null;
+    page.answers = answers.splice(0);
+    await alone.close();
+
+    const around = await context.newPage();
+    await around.goto(`${app}/`);
+    await around.evaluate("document.cookie = 'visible=1'");
+    answers.splice(0);
+    await around.evaluate(src => {
+      const frame = document.createElement('iframe');
+      frame.src = src;
+      document.documentElement.append(frame);
+    }, url);
+    const frame = await until(() => around.frames().find(one => one.url().startsWith(url)));
+    page.framed = { loot: await looted(frame), stays: around.url() === `${app}/`, answers: answers.splice(0) };
+    await around.close();
+    seen.push(page);
+  }
+  process.stdout.write(`${JSON.stringify({ control, seen })}\n`);
+} finally {
+  await context.close();
+  await rm(profile, { recursive: true, force: true });
+}
+
+/// What the attack in a frame got, once it is through.
+async function looted(frame) {
+  return until(async () => {
+    const loot = await frame.evaluate('globalThis.loot');
+    return loot?.done ? loot : undefined;
+  });
+}
+
+async function until(look) {
+  const patience = Date.now() + 30_000;
+  for (;;) {
+    const found = await look();
+    if (found) return found;
+    if (Date.now() > patience) throw new Error('it does not come');
+    await new Promise(resolve => setTimeout(resolve, 50));
+  }
+}
+
+// Sent to the page by itself.
+async function signIn(account) {
+  const init = { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(account) };
+  const response = await fetch('/api/auth/login', init);
+  if (!response.ok) throw new Error(`${response.status} ${await response.text()}`);
+}
