@@ -1,6 +1,6 @@
 // What a hostile page tries, in the words of a page: to read cookies and storage, to call the API, to leave its place.
-// `APP` is put before it; `control` is set on a page that
-// is trusted. Each attempt leaves what it got in `loot`, or the name of what stopped it.
+// `APP` is put before it; `control` is set on a page that is trusted. Each attempt leaves what it got in `loot`, or the
+// name of what stopped it.
 globalThis.loot = { ran: true, origin: globalThis.origin };
 const attempt = async (name, act) => {
   try {
@@ -45,10 +45,13 @@ const element = (tag, set) =>
     request.open('GET', `${APP}/api/auth/me`);
     request.send();
   })));
-  await attempt('beacon', () => {
-    if (!navigator.sendBeacon(`${APP}/api/projects`, '{"name":"planted"}')) throw new Error('blocked');
-    return 'queued';
-  });
+  // A beacon that the policy stops is answered `true` all the same; the page is told of it by an event.
+  await attempt('beacon', () => new Promise((resolve, reject) => {
+    const told = ({ blockedURI }) => blockedURI.includes('/api/projects') && reject(new Error('blocked'));
+    document.addEventListener('securitypolicyviolation', told);
+    navigator.sendBeacon(`${APP}/api/projects`, '{"name":"planted"}');
+    setTimeout(() => resolve('sent'), 1500);
+  }));
   await attempt('eventSource', () => within(1500, new Promise((resolve, reject) => {
     const source = new EventSource(`${APP}/api/runs`, { withCredentials: true });
     source.onopen = () => resolve('open');
@@ -65,12 +68,12 @@ const element = (tag, set) =>
     const frame = document.querySelector('iframe');
     return frame.contentDocument.body.innerText; // of another origin, or blocked: it throws
   }));
-  await attempt('window', () => {
+  // These two leave a page that may, and would be taken for what others do.
+  if (!globalThis.control) await attempt('window', () => {
     const opened = globalThis.open(`${APP}/api/auth/me`);
     if (!opened) throw new Error('blocked');
     return opened.document.body.innerText;
   });
-  // A page that may do all this would be left here, and its loot lost.
   if (!globalThis.control) await attempt('form', () => {
     const form = document.createElement('form');
     Object.assign(form, { method: 'POST', action: `${APP}/api/projects`, enctype: 'text/plain' });

@@ -38,6 +38,7 @@ try {
   const attack = await readFile(flags.attack, 'utf8');
   await home.evaluate(`globalThis.control = true;\nconst APP = '${app}';\n${attack}`);
   const control = await looted(home.mainFrame());
+  await home.close(); // from here on, whatever the app answers, a page that nobody trusts has asked for
 
   const answers = [];
   context.on('response', response => {
