@@ -133,7 +133,7 @@ pub enum Body {
 
     // Ours
     /// How the run was asked to work, where that is not the default. Stands before the first execution.
-    RunConfigured(Box<Configuration>),
+    RunConfigured(Configuration),
     /// The plan as it stands now: new, revised, or with a step done.
     PlanUpdated {
         plan: Plan,

@@ -280,7 +280,7 @@ impl State {
     fn step(&mut self, body: &Body, at: Timestamp) {
         match body {
             Body::RunClaimed { epoch, .. } => self.epoch = *epoch,
-            Body::RunConfigured(configuration) => self.configuration = Configuration::clone(configuration),
+            Body::RunConfigured(configuration) => self.configuration = configuration.clone(),
             Body::RunStarted { thread_id, run_id, parent_run_id } => {
                 self.phase = Phase::Running;
                 self.project = Some(*thread_id);

@@ -244,7 +244,7 @@ pub async fn release_project(storage: &DynamoStorage, key: LogKey, project: Proj
 fn said(start: &Start, message_id: MessageId) -> Vec<Body> {
     let configuration = Configuration::from(start.work.clone());
     let configured =
-        (configuration != Configuration::default()).then(|| Body::RunConfigured(Box::new(configuration)));
+        (configuration != Configuration::default()).then_some(Body::RunConfigured(configuration));
     let message = Body::UserMessage {
         message_id,
         content: start.content.clone(),

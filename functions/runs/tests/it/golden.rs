@@ -64,6 +64,7 @@ async fn a_run_has_the_documented_shape() {
         "orchestration",
         "parent_run_id",
         "project_id",
+        "scopes",
         "started_at",
         "status",
         "tools",

@@ -45,7 +45,7 @@ fn archive(entries: &[Given], shared: bool) -> Bytes {
         fields.extend(size.to_le_bytes());
         fields.extend((entry.name.len() as u16).to_le_bytes());
         fields.extend(0_u16.to_le_bytes());
-        if !(shared && !out.is_empty()) {
+        if !shared || out.is_empty() {
             out.extend(b"PK\x03\x04");
             out.extend(&fields);
             out.extend(&entry.name);

@@ -28,7 +28,7 @@ async fn fifty_processes_that_save_the_same_bytes_leave_one_object_and_fifty_art
     let content = "The same in every process.";
     let mut savers: Vec<Saver> =
         (0..PROCESSES).map(|number| saver(&system, &tenant.to_string(), number, content)).collect();
-    let ids: Vec<String> = tokio::task::block_in_place(|| {
+    let mut ids: Vec<String> = tokio::task::block_in_place(|| {
         for saver in &mut savers {
             assert_eq!(saver.says.next().unwrap().unwrap(), "ready");
         }
@@ -53,8 +53,8 @@ async fn fifty_processes_that_save_the_same_bytes_leave_one_object_and_fifty_art
     assert_eq!(references(&system, tenant, content.as_bytes()).await, Some(PROCESSES as u64));
     let mut kept: Vec<String> =
         list(&person, "").await.iter().map(|artifact| artifact["id"].as_str().unwrap().to_owned()).collect();
-    let mut ids = ids;
-    (kept.sort(), ids.sort());
+    kept.sort();
+    ids.sort();
     assert_eq!(kept, ids, "one row for each");
 }
 
