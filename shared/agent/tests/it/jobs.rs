@@ -7,6 +7,7 @@ use sequent_data::{Item, Row};
 use sequent_domain::{ArtifactId, JobId};
 use sequent_event::{Artifact, CancelReason, JobStatus, Outcome, Phase, Standing, Turn};
 use sequent_jobs::{Context, Delivery, Done, Failed, Jobs, Left, Registry, Worked, Worker, called_for};
+use sequent_project::{Name, NameProject};
 use sequent_run::{Start, Status, cancel};
 use sequent_runlog::{Claim, take_over};
 use sequent_tool::{Kind, Tool};
@@ -140,4 +141,29 @@ async fn a_cancelled_run_leaves_no_job_at_work() {
     assert_eq!(row.error.unwrap().code, "cancelled");
     assert_eq!(bench.state(asking.run).await.open_jobs().count(), 0, "the log knows");
     assert_eq!(work(&bench, job).await, Worked::Nothing);
+}
+
+#[tokio::test]
+async fn the_first_exchange_of_a_conversation_has_it_named_once() {
+    let bench = Bench::new().await;
+    let mut first =
+        bench.asking(sequent_domain::ProjectId::new(), "When is high tide?\n/demo tokens=2 rate=0");
+    first.new_project = true;
+    let second = bench.asking(first.project, "And low tide?\n/demo tokens=2 rate=0");
+    for asking in [&first, &second] {
+        let writer = bench.owned(asking).await;
+        let ended = execute(&bench.engine, bench.key(asking.run), *writer, None).await.unwrap();
+        assert_eq!(ended, Ended::Closed);
+    }
+    let cursors = sequent_data::CursorKey::new("a key for tests".to_owned().into());
+    let jobs = Jobs::new(bench.engine.store(), bench.tenant).list(&cursors, None, None).await.unwrap().items;
+    let [job] = &jobs[..] else { panic!("one job: {jobs:?}") };
+    assert_eq!((&*job.job_type, &job.job_key), ("name_project", &Some(first.project.to_string())));
+
+    let registry = Registry::new().with(NameProject::new(Some(bench.engine.models.clone())));
+    let worker = Worker::new(registry, bench.engine.storage.clone(), bench.engine.settings);
+    let delivery = Delivery { tenant_id: bench.tenant, job_id: job.id };
+    assert_eq!(Box::pin(worker.work(delivery, None)).await.unwrap(), Worked::Success);
+    let named = bench.projects().get(first.project).await.unwrap().name;
+    assert_eq!(named, Name::from_message(&first.content), "the demo has nothing to say about it");
 }
