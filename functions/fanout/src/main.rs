@@ -14,7 +14,7 @@ async fn main() -> Result<(), Error> {
         dead_jobs: Sender::from_env(&sdk, "JOBS_DEAD_LETTERS_URL")?,
     };
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Batch>| async move {
-        Ok::<Failures, Error>(handle(queues, &event.payload).await)
+        Ok::<Failures, Error>(Box::pin(handle(queues, &event.payload)).await)
     }))
     .await
 }

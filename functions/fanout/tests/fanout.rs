@@ -105,7 +105,7 @@ async fn a_job_is_delivered_and_its_end_is_told_to_its_run_and_to_the_dead_lette
     let sent = |at: usize| -> Vec<Value> {
         received[at].messages().iter().map(|text| serde_json::from_str(text).unwrap()).collect()
     };
-    assert_eq!(sent(1), [job.clone()], "the new one");
+    assert_eq!(sent(1), std::slice::from_ref(&job), "the new one");
     assert_eq!(sent(2), [job], "the one that failed, and not the one that was cancelled");
     assert_eq!(runs(&received[0].messages()), [RUN], "it belonged to a run");
 }

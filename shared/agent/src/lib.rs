@@ -74,12 +74,15 @@ impl Engine {
         let servers = Some(Servers::new(storage.store().clone(), vault, guard.clone()));
         let mut engine = Self::with_guard(storage, models, &guard);
         let tools = Arc::make_mut(&mut engine.tools);
-        tools.add(sequent_artifacts::tool(artifacts)).expect("the built-in tools are valid");
+        tools.add_built_in(sequent_artifacts::tool(artifacts)).expect("the built-in tools are valid");
         Ok(Self { servers, settings: Settings::from_env(), bounds: Bounds::from_env(), ..engine })
     }
 
     fn with_guard(storage: DynamoStorage, models: sequent_model::Client, guard: &Guard) -> Self {
-        let tools = Registry::new(sequent_tool::built_in(guard)).expect("the built-in tools are valid");
+        let mut tools = Registry::default();
+        for tool in sequent_tool::built_in(guard) {
+            tools.add_built_in(tool).expect("the built-in tools are valid");
+        }
         let (settings, bounds) = (Settings::default(), Bounds::default());
         Self { storage, models, tools: Arc::new(tools), servers: None, settings, bounds }
     }

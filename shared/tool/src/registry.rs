@@ -1,13 +1,16 @@
 //! The tools of a run, by name.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
 use sequent_model::ToolSpec;
 use serde_json::Value;
 
 use crate::{Error, Schema, Tool, schema};
 
-/// Tools by name, with their schemas compiled. Cheap to clone.
+/// Tools by name, with their schemas. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Registry {
     /// In the order of names, so that equal sets give equal requests: providers cache by prefix.
@@ -17,7 +20,8 @@ pub struct Registry {
 #[derive(Debug)]
 struct Entry {
     tool: Tool,
-    schema: Schema,
+    /// Compiled at the first call where it is our own, at once where it is somebody else's.
+    schema: OnceLock<Result<Schema, schema::Unusable>>,
 }
 
 /// A tool that cannot be registered.
@@ -47,8 +51,31 @@ impl Registry {
         Ok(registry)
     }
 
-    /// Adds a tool.
+    /// Adds a tool whose schema may be anything.
     pub fn add(&mut self, tool: Tool) -> Result<(), Invalid> {
+        match Schema::new(&tool.spec.parameters) {
+            Ok(schema) => self.insert(tool, OnceLock::from(Ok(schema))),
+            Err(why) => Err(Invalid::Schema { name: tool.spec.name, why }),
+        }
+    }
+
+    /// Adds a tool of our own, whose schema is known to be one: it is compiled at its first call, because compiling all of
+    /// them takes a third of a cold start, and most invocations call none.
+    pub fn add_built_in(&mut self, tool: Tool) -> Result<(), Invalid> {
+        debug_assert_eq!(
+            Schema::new(&tool.spec.parameters).err(),
+            None,
+            "the schema of `{}`",
+            tool.spec.name
+        );
+        self.insert(tool, OnceLock::new())
+    }
+
+    fn insert(
+        &mut self,
+        tool: Tool,
+        schema: OnceLock<Result<Schema, schema::Unusable>>,
+    ) -> Result<(), Invalid> {
         let name = tool.spec.name.clone();
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
         if !(1..=64).contains(&name.len()) || !name.chars().all(plain) {
@@ -57,10 +84,7 @@ impl Registry {
         if self.tools.contains_key(&name) {
             return Err(Invalid::Twice(name));
         }
-        match Schema::new(&tool.spec.parameters) {
-            Ok(schema) => self.tools.insert(name, Arc::new(Entry { tool, schema })),
-            Err(why) => return Err(Invalid::Schema { name, why }),
-        };
+        self.tools.insert(name, Arc::new(Entry { tool, schema }));
         Ok(())
     }
 
@@ -93,7 +117,10 @@ impl Registry {
         if !value.is_object() {
             return Err(Error::Refused(format!("The arguments of `{name}` must be a JSON object.")));
         }
-        match entry.schema.check(&value) {
+        let schema = entry.schema.get_or_init(|| Schema::new(&entry.tool.spec.parameters));
+        let schema =
+            schema.as_ref().map_err(|why| Error::Refused(format!("`{name}` cannot be called: {why}.")))?;
+        match schema.check(&value) {
             Ok(()) => Ok(value),
             Err(why) => {
                 Err(Error::Refused(format!("The arguments of `{name}` do not fit its parameters: {why}.")))
@@ -114,7 +141,12 @@ mod tests {
 
     #[test]
     fn the_built_in_tools_fit_every_provider() {
-        let registry = Registry::new(crate::built_in(&Guard::default())).unwrap();
+        let mut registry = Registry::default();
+        crate::built_in(&Guard::default())
+            .into_iter()
+            .try_for_each(|tool| registry.add_built_in(tool))
+            .unwrap();
+        assert!(registry.check("web_fetch", "{}").is_err(), "a schema compiled late holds");
         let names: Vec<_> = registry.specs(None).into_iter().map(|spec| spec.name).collect();
         assert_eq!(names, ["ask_user", "cite_source", "web_fetch"]);
         assert!(registry.get("ask_user").unwrap().asks());

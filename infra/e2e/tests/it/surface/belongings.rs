@@ -145,8 +145,17 @@ impl Belongings {
     /// Ids, cursors and keys of the same forms, which nobody has.
     pub(crate) fn nobodys(&self) -> Self {
         let other = |id: &str| random_id(id.split_once('_').unwrap().0);
-        let Cursors { projects, messages, runs, my_runs, sessions, api_keys, jobs, artifacts, artifacts_of_type } =
-            &self.cursors;
+        let Cursors {
+            projects,
+            messages,
+            runs,
+            my_runs,
+            sessions,
+            api_keys,
+            jobs,
+            artifacts,
+            artifacts_of_type,
+        } = &self.cursors;
         Self {
             email: format!("{}@example.com", random_id("nobody").to_lowercase()),
             project: other(&self.project),
