@@ -39,7 +39,9 @@ async fn an_openai_compatible_server_answers_through_the_whole_system() {
     // A failure before the first token is made good without the client's noticing.
     let log = send(&caller, Some(&project), "hiccup").await;
     assert_eq!(log.last().unwrap()["outcome"]["type"], "success", "{log:?}");
-    let asked = provider.asked().await;
+    let mut asked = provider.asked().await;
+    // A job names the conversation when it likes.
+    asked.retain(|request| !request["body"].to_string().contains("You name conversations."));
     let status = |at: usize| asked[asked.len() - at]["response"]["status"].as_u64().unwrap();
     assert_eq!((asked.len(), status(2), status(1)), (3, 503, 200));
     let told = asked.last().unwrap()["body"]["messages"].as_array().unwrap();
