@@ -1,6 +1,6 @@
 //! Jobs over HTTP: what was done in the background, how far it is, why it failed, and trying again.
 //!
-//! Thin: each handler finds out whose jobs the caller may see ([`access`]), asks [`sequent_jobs`] and renders.
+//! Thin: each handler finds out whose jobs the caller may see (`access`), asks [`sequent_jobs`] and renders.
 
 mod access;
 mod admin;
