@@ -162,6 +162,8 @@ fn environment(template: &Template, endpoint: &str, provider: &str, origin: &str
         ("MAIN_TABLE", "main"),
         ("EVENTS_TABLE", "events"),
         ("RUNS_QUEUE_URL", &queue),
+        ("JOBS_QUEUE_URL", &queue),
+        ("JOBS_DEAD_LETTERS_URL", &queue),
         // Named, not made: what the bench runs saves nothing.
         ("ARTIFACTS_BUCKET", "bench"),
         ("PREVIEW_URL", endpoint),

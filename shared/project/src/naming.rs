@@ -87,8 +87,9 @@ impl Kind for NameProject {
     const TYPE: &'static str = "name_project";
     type Input = NameInput;
 
-    fn key(input: &NameInput) -> Option<String> {
-        Some(input.project_id.to_string())
+    /// None: its id is the opening run's, which is as good, and a row less in the transaction of a turn.
+    fn key(_: &NameInput) -> Option<String> {
+        None
     }
 
     async fn run(&self, input: NameInput, context: Context) -> Result<Done, Failed> {

@@ -158,7 +158,8 @@ async fn the_first_exchange_of_a_conversation_has_it_named_once() {
     let cursors = sequent_data::CursorKey::new("a key for tests".to_owned().into());
     let jobs = Jobs::new(bench.engine.store(), bench.tenant).list(&cursors, None, None).await.unwrap().items;
     let [job] = &jobs[..] else { panic!("one job: {jobs:?}") };
-    assert_eq!((&*job.job_type, &job.job_key), ("name_project", &Some(first.project.to_string())));
+    assert_eq!(job.job_type, "name_project");
+    assert_eq!(job.id, NameProject::job(bench.tenant, first.project, first.run).id, "one for one run");
 
     let registry = Registry::new().with(NameProject::new(Some(bench.engine.models.clone())));
     let worker = Worker::new(registry, bench.engine.storage.clone(), bench.engine.settings);
