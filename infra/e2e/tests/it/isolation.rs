@@ -86,8 +86,17 @@ impl Stranger<'_> {
             let text = format!("{:?} {}", answer.headers, answer.body);
             assert_eq!(leaked(&text, self.traces), None, "{what}: {answer:?}");
             if foreign != Foreign::Taken {
-                let expected = self.bob.read(entry.method(), &nobodys, credential).await;
-                assert_eq!(answer.shape(), expected.shape(), "{what}: told from what nobody has");
+                let expected = self.bob.read(entry.method(), &nobodys, credential).await.shape();
+                let mut shape = answer.shape();
+                // A chat of his own may be at work still, for an earlier call.
+                for _ in 0..40 {
+                    if foreign != Foreign::Own || shape == expected {
+                        break;
+                    }
+                    tokio::time::sleep(std::time::Duration::from_millis(250)).await;
+                    shape = self.bob.read(entry.method(), &hers, credential).await.shape();
+                }
+                assert_eq!(shape, expected, "{what}: told from what nobody has");
             }
         }
         count
