@@ -60,7 +60,7 @@ impl Registry {
     }
 
     /// Adds a tool of our own, whose schema is known to be one: it is compiled at its first call, because compiling all of
-    /// them takes a third of a cold start, and most invocations call none.
+    /// them weighs in a cold start, and most invocations call none.
     pub fn add_built_in(&mut self, tool: Tool) -> Result<(), Invalid> {
         debug_assert_eq!(
             Schema::new(&tool.spec.parameters).err(),
