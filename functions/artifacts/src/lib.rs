@@ -5,6 +5,7 @@
 //! never given out to be shown, except by the preview origin, which knows no cookie.
 
 mod artifact;
+mod export;
 mod list;
 mod manifest;
 mod preview;
@@ -59,6 +60,7 @@ fn routed() -> OpenApiRouter<Kept> {
         .routes(routes!(artifact::content))
         .routes(routes!(preview::preview))
         .routes(routes!(manifest::manifest))
+        .routes(routes!(export::create))
 }
 
 /// What a caller is told when an operation fails.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sequent_data::Item;
 use sequent_domain::Timestamp;
+use sequent_jobs::Queue;
 use sequent_queue::{Batch, Failures, Message, Sender};
 use sequent_run::Delivery;
 use serde::Deserialize;
@@ -33,6 +34,8 @@ pub struct Queues {
     pub runs: Sender,
     /// Jobs that want a worker.
     pub jobs: Sender,
+    /// Exports that want a worker.
+    pub exports: Sender,
     /// Jobs that failed for good.
     pub dead_jobs: Sender,
 }
@@ -52,7 +55,8 @@ impl Outgoing {
 
     /// Sends all. Gives the place of the first record that a message was not taken of.
     async fn send(&self, queue: &Sender) -> Option<usize> {
-        let (at, error) = queue.send_messages(&self.messages).await.err()?;
+        // The SDK's futures are large, and four of them are held at once.
+        let (at, error) = Box::pin(queue.send_messages(&self.messages)).await.err()?;
         tracing::error!(%error, "a message was not queued");
         Some(self.origins.get(at).copied().unwrap_or(0))
     }
@@ -63,7 +67,8 @@ impl Outgoing {
 pub async fn handle(queues: &Queues, batch: &Batch) -> Failures {
     let now = Timestamp::now();
     let mut failures = Failures::default();
-    let (mut runs, mut jobs, mut dead) = (Outgoing::default(), Outgoing::default(), Outgoing::default());
+    let (mut runs, mut dead) = (Outgoing::default(), Outgoing::default());
+    let (mut jobs, mut exports) = (Outgoing::default(), Outgoing::default());
     let mut unread = None;
     for (at, record) in batch.records.iter().enumerate() {
         let (old, new) = match images(record) {
@@ -82,11 +87,15 @@ pub async fn handle(queues: &Queues, batch: &Batch) -> Failures {
         if let Some((tenant_id, run_id)) = called.tell {
             runs.add(at, Message::text(Delivery { tenant_id, run_id }.to_json()));
         }
-        if let Some((delivery, not_before)) = called.deliver {
+        if let Some((delivery, queue, not_before)) = called.deliver {
             // A job that has longer to wait than a message can is delivered by the sweep.
             let delay = not_before.map_or(Duration::ZERO, |at| at.since(now));
             if delay <= Message::LONGEST_DELAY {
-                jobs.add(at, Message { delay, ..Message::text(delivery.to_json()) });
+                let queue = match queue {
+                    Queue::Jobs => &mut jobs,
+                    Queue::Exports => &mut exports,
+                };
+                queue.add(at, Message { delay, ..Message::text(delivery.to_json()) });
             }
         }
         if let Some(burial) = called.bury {
@@ -94,14 +103,19 @@ pub async fn handle(queues: &Queues, batch: &Batch) -> Failures {
             dead.add(at, Message { cause: Some(cause), ..Message::text(burial.message) });
         }
     }
-    let sent = tokio::join!(runs.send(&queues.runs), jobs.send(&queues.jobs), dead.send(&queues.dead_jobs));
-    let failed = [sent.0, sent.1, sent.2, unread].into_iter().flatten().min();
+    let sent = tokio::join!(
+        runs.send(&queues.runs),
+        jobs.send(&queues.jobs),
+        exports.send(&queues.exports),
+        dead.send(&queues.dead_jobs)
+    );
+    let failed = [sent.0, sent.1, sent.2, sent.3, unread].into_iter().flatten().min();
     if let Some(record) = failed.and_then(|at| batch.records.get(at)) {
         failures.add(record);
     }
-    let (runs, jobs, dead) = (runs.messages.len(), jobs.messages.len(), dead.messages.len());
-    if runs + jobs + dead > 0 {
-        tracing::info!(records = batch.records.len(), runs, jobs, dead, "delivered");
+    let [runs, jobs, exports, dead] = [runs, jobs, exports, dead].map(|queue| queue.messages.len());
+    if runs + jobs + exports + dead > 0 {
+        tracing::info!(records = batch.records.len(), runs, jobs, exports, dead, "delivered");
     }
     failures
 }

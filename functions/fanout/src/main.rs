@@ -11,6 +11,7 @@ async fn main() -> Result<(), Error> {
     let queues = &Queues {
         runs: Sender::from_env(&sdk, "RUNS_QUEUE_URL")?,
         jobs: Sender::from_env(&sdk, "JOBS_QUEUE_URL")?,
+        exports: Sender::from_env(&sdk, "EXPORTS_QUEUE_URL")?,
         dead_jobs: Sender::from_env(&sdk, "JOBS_DEAD_LETTERS_URL")?,
     };
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Batch>| async move {

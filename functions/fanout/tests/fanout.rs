@@ -15,9 +15,9 @@ fn golden(name: &str) -> Batch {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// All three queues in one.
+/// All queues in one.
 fn only(queue: &Sender) -> Queues {
-    Queues { runs: queue.clone(), jobs: queue.clone(), dead_jobs: queue.clone() }
+    Queues { runs: queue.clone(), jobs: queue.clone(), exports: queue.clone(), dead_jobs: queue.clone() }
 }
 
 fn runs(messages: &[String]) -> Vec<String> {
@@ -92,13 +92,13 @@ async fn an_unreadable_record_fails_by_itself_after_those_before_it() {
 #[tokio::test]
 async fn a_job_is_delivered_and_its_end_is_told_to_its_run_and_to_the_dead_letters() {
     let (batch, mut received, mut senders) = (golden("fanout-jobs"), Vec::new(), Vec::new());
-    for _ in 0..3 {
+    for _ in 0..4 {
         let (sender, queue) = testing::queue().await;
         senders.push(sender);
         received.push(queue);
     }
-    let [runs_queue, jobs, dead] = [0, 1, 2].map(|at: usize| senders[at].clone());
-    let queues = Queues { runs: runs_queue, jobs, dead_jobs: dead };
+    let [runs_queue, jobs, dead_jobs, exports] = [0, 1, 2, 3].map(|at: usize| senders[at].clone());
+    let queues = Queues { runs: runs_queue, jobs, exports, dead_jobs };
     assert!(handle(&queues, &batch).await.is_empty());
     let job =
         json!({"tenant_id": "ten_01K9Z3TB6W0000000000000001", "job_id": "job_01K9Z3TB6W1X2Y3Z4A5B6C7D8E"});
@@ -107,5 +107,8 @@ async fn a_job_is_delivered_and_its_end_is_told_to_its_run_and_to_the_dead_lette
     };
     assert_eq!(sent(1), std::slice::from_ref(&job), "the new one");
     assert_eq!(sent(2), [job], "the one that failed, and not the one that was cancelled");
+    let export =
+        json!({"tenant_id": "ten_01K9Z3TB6W0000000000000001", "job_id": "job_01K9Z3TB6W1X2Y3Z4A5B6C7D8X"});
+    assert_eq!(sent(3), [export], "a queue of its own");
     assert_eq!(runs(&received[0].messages()), [RUN], "it belonged to a run");
 }

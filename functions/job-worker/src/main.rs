@@ -4,8 +4,8 @@ use std::time::SystemTime;
 
 use lambda_runtime::{Error, LambdaEvent, service_fn, spawn_graceful_shutdown_handler};
 use sequent_data::Store;
-use sequent_job_worker_function::{handle, registry};
-use sequent_jobs::Worker;
+use sequent_job_worker_function::registry;
+use sequent_jobs::{Worker, handle};
 use sequent_model::Client;
 use sequent_queue::{Batch, Failures};
 use sequent_runlog::{DynamoStorage, Settings};
@@ -22,14 +22,13 @@ async fn main() -> Result<(), Error> {
     let ((), models) = tokio::join!(store.warm(), Client::deployed(&secrets));
     let models = models.inspect_err(|error| tracing::error!(%error, "no model can be asked")).ok();
 
-    let storage = &DynamoStorage::new(store);
-    let worker = Worker::new(registry(models), storage.clone(), Settings::from_env());
+    let worker = Worker::new(registry(models), DynamoStorage::new(store), Settings::from_env());
     let leaving = worker.clone();
     spawn_graceful_shutdown_handler(move || async move { leaving.leave().await }).await;
     let worker = &worker;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Batch>| async move {
         let left = event.context.deadline().duration_since(SystemTime::now()).unwrap_or_default();
-        Ok::<Failures, Error>(handle(worker, storage, event.payload, Some(Instant::now() + left)).await)
+        Ok::<Failures, Error>(handle(worker, event.payload, Some(Instant::now() + left)).await)
     }))
     .await
 }

@@ -6,7 +6,7 @@ use futures::{StreamExt, stream};
 use sequent_data::Store;
 use sequent_domain::{TenantId, Timestamp};
 use sequent_jobs::{
-    Due, Enqueued, Error, New, Sweep, enqueue,
+    Due, Enqueued, Error, New, Queue, Sweep, enqueue,
     kinds::{CleanupInput, CleanupOldJobs},
 };
 use sequent_queue::Sender;
@@ -21,7 +21,8 @@ const AT_ONCE: usize = 16;
 #[derive(Debug, Clone)]
 pub struct JobScheduler {
     store: Store,
-    queue: Sender,
+    jobs: Sender,
+    exports: Sender,
 }
 
 /// What one sweep did.
@@ -34,10 +35,10 @@ pub struct SweptJobs {
 }
 
 impl JobScheduler {
-    /// Over the jobs in `store`, sending to `queue`.
+    /// Over the jobs in `store`, sending to the queue that each is for.
     #[must_use]
-    pub fn new(store: Store, queue: Sender) -> Self {
-        Self { store, queue }
+    pub fn new(store: Store, jobs: Sender, exports: Sender) -> Self {
+        Self { store, jobs, exports }
     }
 
     /// Sends every job that is due at `now`: it was not delivered, its pause is over, or its worker is gone. Whoever gets
@@ -50,7 +51,7 @@ impl JobScheduler {
         let mut sweep = Sweep::due(&self.store, now);
         while let Some(page) = sweep.page().await? {
             // Moved first, so that of two sweeps one sends; a crash before the message costs one more round.
-            let moved: Vec<(Due, Result<bool, Error>)> = stream::iter(page)
+            let moved: Vec<(Due, Result<Option<Queue>, Error>)> = stream::iter(page)
                 .map(|due| async {
                     let moved = due.postpone(&self.store, now + AGAIN).await;
                     (due, moved)
@@ -58,26 +59,29 @@ impl JobScheduler {
                 .buffer_unordered(AT_ONCE)
                 .collect()
                 .await;
-            let mut messages = Vec::with_capacity(moved.len());
+            let (mut jobs, mut exports) = (Vec::new(), Vec::new());
             for (due, moved) in moved {
                 match moved {
-                    Ok(true) => messages.push(due.delivery().to_json()),
-                    Ok(false) => {}
+                    Ok(Some(Queue::Jobs)) => jobs.push(due.delivery().to_json()),
+                    Ok(Some(Queue::Exports)) => exports.push(due.delivery().to_json()),
+                    Ok(None) => {}
                     Err(error) => {
                         tracing::error!(job = %due.job, %error, "a job that is due was not looked after");
                         swept.failed += 1;
                     }
                 }
             }
-            let taken = match self.queue.send(&messages).await {
-                Ok(()) => messages.len(),
-                Err((taken, error)) => {
-                    tracing::error!(%error, "jobs that nobody drives were not queued");
-                    taken
-                }
-            };
-            swept.sent += taken;
-            swept.failed += messages.len() - taken;
+            for (queue, messages) in [(&self.jobs, jobs), (&self.exports, exports)] {
+                let taken = match queue.send(&messages).await {
+                    Ok(()) => messages.len(),
+                    Err((taken, error)) => {
+                        tracing::error!(%error, "jobs that nobody drives were not queued");
+                        taken
+                    }
+                };
+                swept.sent += taken;
+                swept.failed += messages.len() - taken;
+            }
         }
         if swept != SweptJobs::default() {
             tracing::info!(swept.sent, swept.failed, "swept jobs");

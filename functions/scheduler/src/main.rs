@@ -22,7 +22,11 @@ async fn main() -> Result<(), Error> {
     let rotation = &Rotation::from_env(aws_sdk_secretsmanager::Client::new(&sdk))?;
     let artifacts = &Artifacts::from_env(&sdk, store.clone())?;
     store.warm().await;
-    let jobs = &JobScheduler::new(store.clone(), Sender::from_env(&sdk, "JOBS_QUEUE_URL")?);
+    let jobs = &JobScheduler::new(
+        store.clone(),
+        Sender::from_env(&sdk, "JOBS_QUEUE_URL")?,
+        Sender::from_env(&sdk, "EXPORTS_QUEUE_URL")?,
+    );
     let scheduler = &Scheduler::new(DynamoStorage::new(store), queue);
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Event>| async move {
         let now = Timestamp::now();

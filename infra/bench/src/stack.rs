@@ -163,6 +163,7 @@ fn environment(template: &Template, endpoint: &str, provider: &str, origin: &str
         ("EVENTS_TABLE", "events"),
         ("RUNS_QUEUE_URL", &queue),
         ("JOBS_QUEUE_URL", &queue),
+        ("EXPORTS_QUEUE_URL", &queue),
         ("JOBS_DEAD_LETTERS_URL", &queue),
         // Named, not made: what the bench runs saves nothing.
         ("ARTIFACTS_BUCKET", "bench"),

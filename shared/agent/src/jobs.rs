@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use sequent_domain::{JobId, Timestamp};
 use sequent_event::{Body, Job, State};
-use sequent_jobs::{New, enqueue};
+use sequent_jobs::{New, Queue, enqueue};
 use sequent_run::{Error, cancel_jobs};
 use sequent_runlog::{LogKey, Segment, read_all};
 use serde_json::Value;
@@ -52,6 +52,7 @@ impl Execution<'_> {
                 id: job.job_id,
                 job_type: job.job_type.clone(),
                 job_key: None,
+                queue: Queue::default(),
                 input: handed.arguments.clone(),
                 run: Some(self.key.run),
                 tool_call_id: Some(handed.call.clone()),

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// How often others at the same object are waited for: with the pauses between, several seconds.
-const ATTEMPTS: u32 = 14;
+pub(crate) const ATTEMPTS: u32 = 14;
 const LONGEST_PAUSE: Duration = Duration::from_millis(800);
 /// Pages read for one page of a list with several filters, which may then be short.
 const READS: usize = 5;

@@ -6,7 +6,7 @@ use sequent_domain::{JobId, RunId, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{Error, Failure, Job, Status};
+use crate::{Error, Failure, Job, Queue, Status};
 
 /// The type under which messages that could not be read are kept.
 pub const UNREADABLE: &str = "unreadable";
@@ -48,8 +48,8 @@ pub struct Burial {
 /// What a change of a job's row calls for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Called {
-    /// Deliver the job, not before this time.
-    pub deliver: Option<(Delivery, Option<Timestamp>)>,
+    /// Deliver the job to these workers, not before this time.
+    pub deliver: Option<(Delivery, Queue, Option<Timestamp>)>,
     /// Tell its run that it has ended.
     pub tell: Option<(TenantId, RunId)>,
     /// Keep its message, for it has failed for good.
@@ -69,7 +69,7 @@ pub fn called_for(old: Option<&Item>, new: &Item) -> Called {
     let ended = after.has_ended() && !before.is_some_and(|before| before.has_ended());
     let mut called = Called::default();
     if marked {
-        called.deliver = Some((delivery, after.not_before));
+        called.deliver = Some((delivery, after.queue, after.not_before));
     }
     if ended {
         called.tell = after.run_id.map(|run| (tenant_id, run));
@@ -109,6 +109,7 @@ pub async fn bury_unreadable(
         id,
         job_type: UNREADABLE.to_owned(),
         job_key: None,
+        queue: Queue::default(),
         status: Status::Error,
         run_id: None,
         tool_call_id: None,

@@ -7,7 +7,7 @@ use sequent_data::{Cancelled, Error as DataError, Row, Store, Transaction, key};
 use sequent_domain::{JobId, RunId, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, GRACE, Job, Kind, Status};
+use crate::{Error, GRACE, Job, Kind, Queue, Status};
 
 const TRIES: u32 = 8;
 
@@ -22,6 +22,8 @@ pub struct New {
     pub job_type: String,
     /// What there is one job of.
     pub job_key: Option<String>,
+    /// Which workers it is delivered to.
+    pub queue: Queue,
     /// What it works on.
     pub input: serde_json::Value,
     /// The run that asks for it, whose log says so already.
@@ -67,6 +69,7 @@ impl New {
             id: JobId::new(),
             job_type: K::TYPE.to_owned(),
             job_key: K::key(input),
+            queue: K::QUEUE,
             input: serde_json::to_value(input).expect("a job's input is plain data"),
             run: None,
             tool_call_id: None,
@@ -78,6 +81,7 @@ impl New {
             id: self.id,
             job_type: self.job_type.clone(),
             job_key: self.job_key.clone(),
+            queue: self.queue,
             status: Status::Pending,
             run_id: self.run,
             tool_call_id: self.tool_call_id.clone(),

@@ -19,6 +19,7 @@
 
 mod admin;
 mod attempt;
+mod batch;
 mod deliver;
 mod end;
 mod enqueue;
@@ -33,11 +34,12 @@ mod worker;
 
 pub use admin::{Cancel, Redrive, cancel, redrive};
 pub use attempt::{Claim, claim, renew};
+pub use batch::handle;
 pub use deliver::{Burial, Called, Delivery, UNREADABLE, bury_unreadable, called_for};
 pub use end::{End, end};
 pub use enqueue::{Enqueued, New, enqueue};
 pub use jobs::Jobs;
-pub use registry::{Context, Done, Failed, Kind, Left, Progress, Registry, Retry};
+pub use registry::{Context, Done, Failed, Kind, Left, Progress, Queue, Registry, Retry};
 pub use row::{Failure, Job, Progressed, Status};
 pub use sweep::{Due, GRACE, Sweep};
 pub use worker::{Worked, Worker};

@@ -7,7 +7,7 @@ use sequent_data::{Row, Store};
 use sequent_domain::{JobId, RunId, TenantId};
 use sequent_event::Artifact;
 use sequent_runlog::{Companions, DynamoStorage};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -21,6 +21,8 @@ pub trait Kind: Send + Sync + 'static {
     const TIMEOUT: Duration = Duration::from_secs(60);
     /// What happens when an attempt fails.
     const RETRY: Retry = Retry::DEFAULT;
+    /// Who works on it.
+    const QUEUE: Queue = Queue::Jobs;
     /// What it works on.
     type Input: Serialize + DeserializeOwned + Send;
 
@@ -30,6 +32,18 @@ pub trait Kind: Send + Sync + 'static {
     /// Does it. May be called again for the same job, and be dropped at any await, so whatever must happen once goes into
     /// what it gives back.
     fn run(&self, input: Self::Input, context: Context) -> impl Future<Output = Result<Done, Failed>> + Send;
+}
+
+/// Which workers a job is delivered to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Queue {
+    /// The many, small ones.
+    #[default]
+    Jobs,
+    /// Those with the memory and the fonts to typeset.
+    Exports,
 }
 
 /// How often a failed attempt is followed by another, and when.

@@ -8,7 +8,7 @@ use sequent_domain::{ArtifactId, JobId, RunId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_dynamo::to_attribute_value;
 
-use crate::sweep::GRACE;
+use crate::{Queue, sweep::GRACE};
 
 /// A job as the endpoints show it and as the table stores it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +20,9 @@ pub struct Job {
     pub job_type: String,
     /// What there is one job of: the same key of the same type gives the same job.
     pub job_key: Option<String>,
+    /// Which workers it is delivered to.
+    #[serde(default)]
+    pub queue: Queue,
     /// Where it stands.
     pub status: Status,
     /// The run that asked for it.
@@ -98,6 +101,12 @@ pub struct Failure {
 impl Failure {
     /// The code of a job that somebody stopped.
     pub const CANCELLED: &'static str = "cancelled";
+
+    /// Whether another attempt would fail in the same way.
+    #[must_use]
+    pub fn is_poison(&self) -> bool {
+        self.code == "poison"
+    }
 
     /// A failure. Long messages are cut: they are shown, not kept.
     #[must_use]

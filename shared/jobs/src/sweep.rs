@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::AttributeValue as Value;
-use sequent_data::{Change, Item, Key, Store, classify, key};
+use aws_sdk_dynamodb::types::{AttributeValue as Value, ReturnValue};
+use sequent_data::{Error as DataError, Item, Key, Store, classify, key};
 use sequent_domain::{JobId, TenantId, Timestamp};
 
-use crate::{Delivery, Error, attempt::write};
+use crate::{Delivery, Error, Queue};
 
 /// How long after its mark, or its time, a job counts as undelivered.
 pub const GRACE: Duration = Duration::from_secs(30);
@@ -90,18 +90,33 @@ impl Due {
         Delivery { tenant_id: self.tenant, job_id: self.job }
     }
 
-    /// Moves the job to `until`, if it still is where it was found. Of several sweeps one is told `true`.
+    /// Moves the job to `until`, if it still is where it was found. Of several sweeps one is told which workers to deliver
+    /// it to.
     ///
     /// # Errors
     /// When the table fails.
-    pub async fn postpone(&self, store: &Store, until: Timestamp) -> Result<bool, Error> {
+    pub async fn postpone(&self, store: &Store, until: Timestamp) -> Result<Option<Queue>, Error> {
         let index = key::active_job(self.job, until);
-        let change = Change {
-            update: "SET gsi2sk = :to".to_owned(),
-            condition: Some("gsi2sk = :entry".to_owned()),
-            values: vec![(":to", Value::S(index.sk().to_owned())), (":entry", Value::S(self.entry.clone()))],
-            ..Change::default()
-        };
-        write(store, self.tenant, self.job, change).await
+        let moved = store
+            .client()
+            .update_item()
+            .table_name(&*store.tables().main)
+            .set_key(Some(key::job(self.tenant, self.job).attributes()))
+            .update_expression("SET gsi2sk = :to")
+            .condition_expression("gsi2sk = :entry")
+            .expression_attribute_values(":to", Value::S(index.sk().to_owned()))
+            .expression_attribute_values(":entry", Value::S(self.entry.clone()))
+            .return_values(ReturnValue::AllNew)
+            .send()
+            .await;
+        match moved.map_err(classify) {
+            Ok(output) => {
+                let queue = output.attributes.as_ref().and_then(|row| row.get("queue")).cloned();
+                let queue = queue.and_then(|queue| serde_dynamo::from_attribute_value(queue).ok());
+                Ok(Some(queue.unwrap_or_default()))
+            }
+            Err(DataError::Conflict(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 }

@@ -2,6 +2,7 @@
 //! is never collected.
 
 mod content;
+mod exports;
 mod garbage;
 mod pages;
 mod runs;

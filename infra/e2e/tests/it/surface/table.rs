@@ -227,6 +227,15 @@ fn artifacts() -> Vec<Entry> {
         entry("GET /api/artifacts/{id}/content", "id", |of| each_artifact(of, "/content")),
         entry("POST /api/artifacts/{id}/preview", "id", |of| each_artifact(of, "/preview")),
         entry("DELETE /api/artifacts/{id}", "id", |of| each_artifact(of, "")),
+        entry("POST /api/exports", "artifact_id run_id project_id format", |of| {
+            let export = |body| missing("/api/exports".to_owned()).body(body);
+            vec![
+                export(json!({"artifact_id": of.artifact, "format": "pdf"})),
+                export(json!({"run_id": of.run, "format": "jsonl"})),
+                export(json!({"run_id": of.live_run, "format": "html"})),
+                export(json!({"project_id": of.project, "format": "zip"})),
+            ]
+        }),
         entry("GET /api/runs/{id}/manifest", "id", |of| each_run(of, "/manifest")),
         entry("POST /api/artifacts/uploads", "sha256 size title media_type entity_type tags run_id", |of| {
             let offer = |run: &String| {

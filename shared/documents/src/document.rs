@@ -1,0 +1,170 @@
+//! The one way in, and the one way out.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use crate::{Invalid, Report, Slides, Website, check, limits, schema, structure};
+
+/// A document that was checked. In JSON its `type` says which.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Document {
+    /// A report.
+    Report(Report),
+    /// Slides.
+    Slides(Slides),
+    /// A website.
+    Website(Website),
+}
+
+/// The types of documents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A report.
+    Report,
+    /// Slides.
+    Slides,
+    /// A website.
+    Website,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Report, Self::Slides, Self::Website];
+
+    /// The name, as `type` has it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Report => "report",
+            Self::Slides => "slides",
+            Self::Website => "website",
+        }
+    }
+
+    const fn max_bytes(self) -> usize {
+        match self {
+            Self::Report | Self::Slides => limits::DOCUMENT_BYTES,
+            Self::Website => limits::WEBSITE_BYTES,
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Document {
+    /// The document in `json`.
+    ///
+    /// # Errors
+    /// What to fix.
+    pub fn parse(json: impl AsRef<[u8]>) -> Result<Self, Invalid> {
+        let json = json.as_ref();
+        if json.len() > limits::WEBSITE_BYTES {
+            return Err(too_large(limits::WEBSITE_BYTES));
+        }
+        let value: Value = serde_json::from_slice(json)
+            .map_err(|error| Invalid::one("", format!("this is not valid JSON: {error}")))?;
+        let kind = kind_of(&value)?;
+        if json.len() > kind.max_bytes() {
+            return Err(too_large(kind.max_bytes()));
+        }
+        Self::checked(kind, value)
+    }
+
+    /// The document in `value`.
+    ///
+    /// # Errors
+    /// What to fix.
+    pub fn from_value(value: Value) -> Result<Self, Invalid> {
+        let kind = kind_of(&value)?;
+        Self::checked(kind, value)
+    }
+
+    fn checked(kind: Kind, mut value: Value) -> Result<Self, Invalid> {
+        structure::check(kind, &value)?;
+        Invalid::unless_empty(check::characters(kind, &value))?;
+        if let Some(object) = value.as_object_mut() {
+            object.remove("type");
+        }
+        let document = match kind {
+            Kind::Report => Self::Report(typed(value)?),
+            Kind::Slides => Self::Slides(typed(value)?),
+            Kind::Website => Self::Website(typed(value)?),
+        };
+        Invalid::unless_empty(check::rules(&document))?;
+        Ok(document)
+    }
+
+    /// The JSON Schema (2020-12) of one type, for a model. Some rules go beyond it.
+    #[must_use]
+    pub fn schema(kind: Kind) -> Value {
+        schema::of(kind)
+    }
+
+    /// The type.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Report(_) => Kind::Report,
+            Self::Slides(_) => Kind::Slides,
+            Self::Website(_) => Kind::Website,
+        }
+    }
+
+    /// The title.
+    #[must_use]
+    pub fn title(&self) -> &str {
+        match self {
+            Self::Report(report) => &report.title,
+            Self::Slides(slides) => &slides.title,
+            Self::Website(website) => &website.title,
+        }
+    }
+
+    /// The document as compact JSON; equal documents give equal bytes.
+    #[must_use]
+    pub fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("documents have string keys and finite numbers only")
+    }
+}
+
+/// Stored documents are checked again: what reads them may be newer than what wrote them.
+impl<'de> Deserialize<'de> for Document {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::from_value(Value::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
+}
+
+fn kind_of(value: &Value) -> Result<Kind, Invalid> {
+    let Some(object) = value.as_object() else { return Err(Invalid::one("", "want a JSON object")) };
+    let name = object.get("type").and_then(Value::as_str);
+    Kind::ALL
+        .into_iter()
+        .find(|kind| Some(kind.as_str()) == name)
+        .ok_or_else(|| Invalid::one("/type", "want one of `report`, `slides`, `website`"))
+}
+
+fn too_large(max: usize) -> Invalid {
+    Invalid::one("", format!("too large: at most {max} bytes of JSON"))
+}
+
+fn typed<T: DeserializeOwned>(value: Value) -> Result<T, Invalid> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let mut pointer = String::new();
+        for segment in error.path() {
+            match segment {
+                serde_path_to_error::Segment::Seq { index } => pointer += &format!("/{index}"),
+                serde_path_to_error::Segment::Map { key } => pointer += &format!("/{key}"),
+                _ => {}
+            }
+        }
+        Invalid::one(pointer, error.inner().to_string())
+    })
+}

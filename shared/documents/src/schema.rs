@@ -1,0 +1,215 @@
+//! The JSON Schemas of documents: what a model is shown, and the first check of what it writes.
+
+use serde_json::{Value, json};
+
+use crate::{Kind, limits as max};
+
+/// The types of blocks.
+pub(crate) const BLOCK_TYPES: [&str; 7] = ["paragraph", "list", "table", "chart", "quote", "code", "callout"];
+
+/// The schema of one type of document.
+#[must_use]
+pub fn of(kind: Kind) -> Value {
+    match kind {
+        Kind::Report => report(),
+        Kind::Slides => slides(),
+        Kind::Website => website(),
+    }
+}
+
+fn document(kind: Kind, title: &str, required: &[&str], own: &Value, defs: &Value) -> Value {
+    let mut properties = json!({
+        "type": {"const": kind.as_str()},
+        "version": {"const": 1},
+        "title": line("The title."),
+    });
+    let mut names = vec!["type", "version", "title"];
+    names.extend_from_slice(required);
+    merge(&mut properties, own);
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": title,
+        "type": "object",
+        "properties": properties,
+        "required": names,
+        "additionalProperties": false,
+        "$defs": defs,
+    })
+}
+
+fn merge(into: &mut Value, from: &Value) {
+    if let (Some(into), Some(from)) = (into.as_object_mut(), from.as_object()) {
+        into.extend(from.iter().map(|(key, value)| (key.clone(), value.clone())));
+    }
+}
+
+fn report() -> Value {
+    let section = json!({
+        "type": "object",
+        "properties": {
+            "heading": line("The heading, without a number: numbers come of themselves."),
+            "level": {"type": "integer", "minimum": 1, "maximum": 3},
+            "blocks": blocks(),
+        },
+        "required": ["heading", "level", "blocks"],
+        "additionalProperties": false,
+    });
+    let own = json!({
+        "subtitle": line("A second line to the title."),
+        "authors": {"type": "array", "items": line("A name."), "maxItems": max::AUTHORS},
+        "date": {"type": "string", "format": "date", "description": "YYYY-MM-DD."},
+        "language": language(),
+        "abstract": text("What the report comes to, in a few sentences."),
+        "sections": {"type": "array", "items": section, "minItems": 1, "maxItems": max::SECTIONS},
+        "sources": sources(),
+    });
+    document(Kind::Report, "A report", &["sections"], &own, &block_defs())
+}
+
+fn slides() -> Value {
+    let slide = json!({
+        "type": "object",
+        "properties": {
+            "title": line("The slide's title."),
+            "layout": {"enum": ["content", "two_columns", "section"]},
+            "blocks": blocks(),
+            "notes": text("What the speaker says."),
+        },
+        "required": ["title"],
+        "additionalProperties": false,
+    });
+    let own = json!({
+        "subtitle": line("A second line to the title."),
+        "theme": {"enum": ["light", "dark"]},
+        "language": language(),
+        "slides": {"type": "array", "items": slide, "minItems": 1, "maxItems": max::SLIDES},
+        "sources": sources(),
+    });
+    document(Kind::Slides, "Slides; a title page comes of itself", &["slides"], &own, &block_defs())
+}
+
+fn website() -> Value {
+    let path = json!({
+        "type": "string", "minLength": 1, "maxLength": max::PATH_CHARS,
+        "pattern": "^[A-Za-z0-9_@+][A-Za-z0-9_@~+.-]*(/[A-Za-z0-9_@+][A-Za-z0-9_@~+.-]*)*$",
+        "description": "A relative path such as `assets/site.css`.",
+    });
+    let file = json!({
+        "type": "object",
+        "properties": {
+            "path": path,
+            "media_type": {"type": "string", "maxLength": 100,
+                           "pattern": "^[a-z]+/[a-z0-9.+-]+(; ?charset=utf-8)?$"},
+            "content": {"type": "string", "description": "The text of the file. Either this or `base64`."},
+            "base64": {"type": "string", "description": "The bytes of the file."},
+        },
+        "required": ["path", "media_type"],
+        "oneOf": [{"required": ["content"]}, {"required": ["base64"]}],
+        "additionalProperties": false,
+    });
+    let own = json!({
+        "entry": path,
+        "files": {"type": "array", "items": file, "minItems": 1, "maxItems": max::FILES},
+    });
+    document(Kind::Website, "A website of static files", &["entry", "files"], &own, &json!({}))
+}
+
+fn line(description: &str) -> Value {
+    json!({"type": "string", "minLength": 1, "maxLength": max::LINE_CHARS, "description": description})
+}
+
+fn text(description: &str) -> Value {
+    json!({"type": "string", "minLength": 1, "maxLength": max::TEXT_CHARS,
+           "description": format!("{description} **bold**, *italic*, `code`, [words](https://...), [^source-id].")})
+}
+
+fn language() -> Value {
+    json!({"type": "string", "maxLength": 35, "pattern": "^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$",
+           "description": "A BCP 47 tag, such as `en`, `pt-BR`, `ar`."})
+}
+
+fn sources() -> Value {
+    json!({
+        "type": "array",
+        "maxItems": max::SOURCES,
+        "items": {
+            "type": "object",
+            "properties": {
+                "id": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$",
+                       "description": "Cited in texts as [^id]."},
+                "url": {"type": "string", "maxLength": max::URL_CHARS, "pattern": "^[Hh][Tt][Tt][Pp][Ss]?://[^\\s]+$"},
+                "title": line("The source's title."),
+                "accessed": {"type": "string", "format": "date", "description": "YYYY-MM-DD."},
+                "quote": {"type": "string", "minLength": 1, "maxLength": 2000,
+                          "description": "The passage that counts, word for word."},
+            },
+            "required": ["id", "url", "title"],
+            "additionalProperties": false,
+        },
+    })
+}
+
+fn blocks() -> Value {
+    json!({"type": "array", "maxItems": max::BLOCKS, "items": {"$ref": "#/$defs/block"}})
+}
+
+fn block_defs() -> Value {
+    let names = BLOCK_TYPES.map(|name| json!({"$ref": format!("#/$defs/{name}")}));
+    let object = |name: &str, required: &[&str], own: Value| {
+        let mut properties = json!({"type": {"const": name}});
+        merge(&mut properties, &own);
+        let mut names = vec!["type"];
+        names.extend_from_slice(required);
+        json!({"type": "object", "properties": properties, "required": names, "additionalProperties": false})
+    };
+    let cell = json!({"type": "string", "maxLength": 2000});
+    let label = json!({"type": "string", "minLength": 1, "maxLength": 80});
+    let value = json!({"type": ["number", "null"], "minimum": -max::MAGNITUDE, "maximum": max::MAGNITUDE});
+    json!({
+        "block": {"anyOf": names},
+        "paragraph": object("paragraph", &["text"], json!({"text": text("Running text.")})),
+        "list": object("list", &["items"], json!({
+            "ordered": {"type": "boolean"},
+            "items": {"type": "array", "items": text("An item."), "minItems": 1, "maxItems": max::ITEMS},
+        })),
+        "table": object("table", &["header", "rows"], json!({
+            "caption": text("What the table shows."),
+            "header": {"type": "array", "items": cell, "minItems": 1, "maxItems": max::COLUMNS},
+            "rows": {"type": "array", "minItems": 1, "maxItems": max::ROWS, "items":
+                {"type": "array", "items": cell, "description": "As many cells as the header has."}},
+            "align": {"type": "array", "items": {"enum": ["start", "center", "end"]},
+                      "description": "One for each column; may be left out."},
+        })),
+        "chart": object("chart", &["kind", "labels", "series"], json!({
+            "caption": text("What the chart shows."),
+            "kind": {"enum": ["bar", "stacked_bar", "line", "area", "scatter", "pie"]},
+            "labels": {"type": "array", "items": label, "minItems": 1, "maxItems": max::VALUES,
+                       "description": "Along x, or the slices of a pie. For `scatter` each is a number, such as \"1.5\"."},
+            "series": {"type": "array", "minItems": 1, "maxItems": max::SERIES, "items": {
+                "type": "object",
+                "properties": {
+                    "name": label,
+                    "values": {"type": "array", "items": value, "description": "As many as there are labels."},
+                },
+                "required": ["name", "values"],
+                "additionalProperties": false,
+            }},
+            "unit": {"type": "string", "minLength": 1, "maxLength": 40},
+            "x_title": label,
+            "y_title": label,
+        })),
+        "quote": object("quote", &["text"], json!({
+            "text": text("Somebody's words."),
+            "source": text("Whose they are."),
+        })),
+        "code": object("code", &["text"], json!({
+            "language": {"type": "string", "pattern": "^[A-Za-z0-9+#.-]{1,30}$"},
+            "text": {"type": "string", "minLength": 1, "maxLength": max::CODE_CHARS},
+        })),
+        "callout": object("callout", &["text"], json!({
+            "tone": {"enum": ["note", "success", "warning"]},
+            "title": line("A heading of its own."),
+            "text": text("What the reader must not miss."),
+        })),
+    })
+}

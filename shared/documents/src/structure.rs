@@ -1,0 +1,88 @@
+//! A document against its schema, with failures worded for a model.
+
+use std::sync::LazyLock;
+
+use boon::{Compiler, ErrorKind, SchemaIndex, Schemas, ValidationError};
+use serde_json::Value;
+
+use crate::{Invalid, Kind, Problem, schema};
+
+struct Compiled {
+    schemas: Schemas,
+    index: SchemaIndex,
+}
+
+static REPORT: LazyLock<Compiled> = LazyLock::new(|| compile(Kind::Report));
+static SLIDES: LazyLock<Compiled> = LazyLock::new(|| compile(Kind::Slides));
+static WEBSITE: LazyLock<Compiled> = LazyLock::new(|| compile(Kind::Website));
+
+fn compile(kind: Kind) -> Compiled {
+    let location = format!("https://schema.invalid/{kind}");
+    let mut compiler = Compiler::new();
+    compiler.enable_format_assertions();
+    let mut schemas = Schemas::new();
+    compiler.add_resource(&location, schema::of(kind)).expect("the location is an absolute address");
+    let index = compiler.compile(&location, &mut schemas).expect("our own schemas compile: tests use each");
+    Compiled { schemas, index }
+}
+
+/// Whether `value` fits the schema of `kind`.
+pub(crate) fn check(kind: Kind, value: &Value) -> Result<(), Invalid> {
+    let compiled = match kind {
+        Kind::Report => &*REPORT,
+        Kind::Slides => &*SLIDES,
+        Kind::Website => &*WEBSITE,
+    };
+    let Err(error) = compiled.schemas.validate(value, compiled.index) else { return Ok(()) };
+    let mut problems = Vec::new();
+    collect(&error, &mut problems);
+    // Their order is otherwise that of maps, which other crates' features of serde_json decide.
+    problems.sort_by(|a, b| a.pointer.cmp(&b.pointer));
+    problems.dedup();
+    Invalid::unless_empty(problems)
+}
+
+/// The leaves of the tree of failures: the nodes above only say that something below failed.
+fn collect(error: &ValidationError<'_, '_>, problems: &mut Vec<Problem>) {
+    if matches!(error.kind, ErrorKind::AnyOf) {
+        return alternatives(error, problems);
+    }
+    if matches!(error.kind, ErrorKind::OneOf(_)) {
+        // Only a website's files have such a choice.
+        let message = "want exactly one of `content` and `base64`".to_owned();
+        return problems.push(Problem { pointer: error.instance_location.to_string(), message });
+    }
+    if !error.causes.is_empty() {
+        return error.causes.iter().for_each(|cause| collect(cause, problems));
+    }
+    let message = match &error.kind {
+        ErrorKind::AdditionalProperties { got } => {
+            format!("remove the unknown properties {}", quoted(got))
+        }
+        ErrorKind::Required { want } => format!("add the missing properties {}", quoted(want)),
+        ErrorKind::Pattern { want, .. } => format!("the value must match the pattern {want}"),
+        kind => kind.to_string(),
+    };
+    problems.push(Problem { pointer: error.instance_location.to_string(), message });
+}
+
+/// Of alternatives that `type` tells apart, only the meant one's failures help.
+fn alternatives(error: &ValidationError<'_, '_>, problems: &mut Vec<Problem>) {
+    let place = error.instance_location.to_string();
+    let tag = format!("{place}/type");
+    let of_another_type = |branch: &&ValidationError<'_, '_>| {
+        let mut found = Vec::new();
+        collect(branch, &mut found);
+        found.iter().any(|problem| problem.pointer == tag || problem.message.contains("`type`"))
+    };
+    match error.causes.iter().find(|branch| !of_another_type(branch)) {
+        Some(meant) => collect(meant, problems),
+        None => problems
+            .push(Problem { pointer: tag, message: format!("want one of {}", quoted(&schema::BLOCK_TYPES)) }),
+    }
+}
+
+fn quoted(names: &[impl AsRef<str>]) -> String {
+    let names: Vec<_> = names.iter().map(|name| format!("`{}`", name.as_ref())).collect();
+    names.join(", ")
+}

@@ -1,0 +1,162 @@
+//! Charts as SVG, drawn from their numbers: the same picture in a PDF and on a page.
+//!
+//! plotters maps coordinates and writes the SVG; the arrangement is ours, for it has no grouped or stacked bars, its legend
+//! is a box over the data, and its labels collide.
+
+mod frame;
+mod pie;
+mod plot;
+mod scale;
+
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+use sequent_documents::Chart;
+use sequent_documents::chart::Kind;
+
+use crate::Error;
+
+/// The colours around the data.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Look {
+    ink: RGBColor,
+    soft: RGBColor,
+    rule: RGBColor,
+    paper: RGBColor,
+}
+
+impl Look {
+    pub(crate) const LIGHT: Self = Self {
+        ink: RGBColor(0x1B, 0x20, 0x27),
+        soft: RGBColor(0x5D, 0x66, 0x73),
+        rule: RGBColor(0xDD, 0xE1, 0xE6),
+        paper: RGBColor(0xFF, 0xFF, 0xFF),
+    };
+    pub(crate) const DARK: Self = Self {
+        ink: RGBColor(0xEE, 0xF1, 0xF5),
+        soft: RGBColor(0xA4, 0xAD, 0xBA),
+        rule: RGBColor(0x3A, 0x43, 0x50),
+        paper: RGBColor(0x14, 0x18, 0x1F),
+    };
+}
+
+/// Told apart with any colour vision: the palette of Okabe and Ito without its yellow and black, which paper and ink
+/// swallow, and then Tol's muted one.
+const PALETTE: [RGBColor; 12] = [
+    RGBColor(0x00, 0x72, 0xB2),
+    RGBColor(0xE6, 0x9F, 0x00),
+    RGBColor(0x00, 0x9E, 0x73),
+    RGBColor(0xCC, 0x79, 0xA7),
+    RGBColor(0x56, 0xB4, 0xE9),
+    RGBColor(0xD5, 0x5E, 0x00),
+    RGBColor(0x6A, 0x5A, 0xCD),
+    RGBColor(0x99, 0x99, 0x33),
+    RGBColor(0xAA, 0x44, 0x66),
+    RGBColor(0x44, 0xAA, 0x99),
+    RGBColor(0x8A, 0x8F, 0x98),
+    RGBColor(0xDD, 0xCC, 0x77),
+];
+
+/// Twice the size that it is made for: plotters draws on whole units.
+const WIDTH: i32 = 1440;
+const HEIGHT: i32 = 660;
+const FONT: f64 = 26.0;
+
+type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
+
+/// The chart as an SVG image.
+pub(crate) fn svg(chart: &Chart, look: &Look) -> Result<String, Error> {
+    let mut svg = String::new();
+    {
+        let size = (WIDTH.unsigned_abs(), HEIGHT.unsigned_abs());
+        let area = SVGBackend::with_string(&mut svg, size).into_drawing_area();
+        match chart.kind {
+            Kind::Pie => pie::draw(&area, chart, look)?,
+            _ => plot::draw(&area, chart, look)?,
+        }
+        area.present().map_err(failed)?;
+    }
+    Ok(svg)
+}
+
+/// What the chart shows, in words, for who cannot see it.
+pub(crate) fn description(chart: &Chart) -> String {
+    let kind = match chart.kind {
+        Kind::Bar => "Bar chart",
+        Kind::StackedBar => "Stacked bar chart",
+        Kind::Line => "Line chart",
+        Kind::Area => "Area chart",
+        Kind::Scatter => "Scatter chart",
+        Kind::Pie => "Pie chart",
+    };
+    let names: Vec<_> = chart.series.iter().map(|series| series.name.as_str()).collect();
+    let ends = [chart.labels.first(), chart.labels.last()];
+    let ends: Vec<_> = ends.into_iter().flatten().map(String::as_str).collect();
+    format!("{kind}: {}; {}", names.join(", "), ends.join(" – "))
+}
+
+/// About how wide a text is, in digits: enough to lay out labels with.
+pub(crate) fn width(text: &str) -> f64 {
+    let of = |c: char| match c {
+        'i' | 'j' | 'l' | 'I' | '.' | ',' | ':' | ';' | '\'' | '|' | '!' | ' ' => 0.5,
+        'f' | 'r' | 't' => 0.7,
+        'm' | 'w' | 'M' | 'W' | '%' | '@' => 1.5,
+        '\u{300}'..='\u{36F}' | '\u{591}'..='\u{5BD}' | '\u{64B}'..='\u{65F}' | '\u{200B}'..='\u{200F}' => {
+            0.0
+        }
+        '\u{1100}'..='\u{11FF}'
+        | '\u{2E80}'..='\u{D7FF}'
+        | '\u{F900}'..='\u{FAFF}'
+        | '\u{FF00}'..='\u{FF60}' => 1.75,
+        '\u{1F000}'.. => 2.0,
+        c if c.is_uppercase() => 1.15,
+        _ => 1.0,
+    };
+    text.chars().map(of).sum()
+}
+
+/// The width of a text of this size, in units of the picture.
+fn pixels(text: &str, size: f64) -> i32 {
+    (width(text) * size * 0.572).ceil() as i32
+}
+
+/// The text, or as much of its beginning as fits.
+fn cut(text: &str, size: f64, room: i32) -> String {
+    if pixels(text, size) <= room {
+        return text.to_owned();
+    }
+    let mut short = String::new();
+    for c in text.chars() {
+        short.push(c);
+        if pixels(&short, size) + pixels("…", size) > room {
+            short.pop();
+            break;
+        }
+    }
+    short.truncate(short.trim_end().len());
+    short + "…"
+}
+
+fn color(at: usize) -> RGBColor {
+    PALETTE[at % PALETTE.len()]
+}
+
+/// Where a text stands: at a point, on one side of it.
+#[derive(Clone, Copy)]
+struct Spot {
+    at: (i32, i32),
+    side: HPos,
+}
+
+fn write(area: &Area<'_>, text: &str, spot: Spot, size: f64, color: RGBColor) -> Result<(), Error> {
+    // The backend divides by the same number.
+    let font = ("Noto Sans", size * 1.24).into_font();
+    let style = TextStyle::from(font).color(&color).pos(Pos::new(spot.side, VPos::Center));
+    area.draw(&Text::new(text.to_owned(), spot.at, style)).map_err(failed)
+}
+
+fn failed(error: impl std::fmt::Display) -> Error {
+    Error::Renderer(format!("chart: {error}"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,62 @@
+//! The one door: a document and a format.
+
+use sequent_documents::{Document, Website};
+
+use crate::{Error, Format, archive, html, markdown, pdf};
+
+/// `document` as a file of `format`.
+///
+/// # Errors
+/// [`Error::Unsupported`] for a pair that makes no sense; else [`Error::Renderer`] or [`Error::TooLarge`].
+pub fn export(document: &Document, format: Format) -> Result<Vec<u8>, Error> {
+    match (document, format) {
+        (document, Format::Json) => Ok(document.to_json()),
+        (Document::Report(report), Format::Pdf) => pdf::report(report),
+        (Document::Report(report), Format::Html) => html::report(report).map(String::into_bytes),
+        (Document::Report(report), Format::Markdown) => Ok(markdown::report(report).into_bytes()),
+        (Document::Slides(slides), Format::Pdf) => pdf::slides(slides),
+        (Document::Slides(slides), Format::Html) => html::slides(slides).map(String::into_bytes),
+        (Document::Website(website), Format::Zip) => {
+            let files = website.files.iter().map(|file| (file.path.as_str(), file.content.bytes()));
+            let index = index(website);
+            archive::zip(files.chain(index.iter().map(|page| ("index.html", page.as_bytes()))))
+        }
+        (document, format) => Err(Error::Unsupported { kind: document.kind(), format }),
+    }
+}
+
+/// The page that leads to a website's first, for browsers and servers that open `index.html`, if there is none.
+fn index(website: &Website) -> Option<String> {
+    // Names that differ in case are one file to some systems.
+    let is_index = |path: &str| path.eq_ignore_ascii_case("index.html");
+    if website.files.iter().any(|file| is_index(file.path.as_str())) {
+        return None;
+    }
+    // Paths need no escaping: see `FilePath`.
+    let (entry, title) = (website.entry.as_str(), html::escape(&website.title));
+    Some(format!(
+        "<!doctype html><meta charset=\"utf-8\"><title>{title}</title>\
+         <meta http-equiv=\"refresh\" content=\"0; url={entry}\"><p><a href=\"{entry}\">{title}</a>\n"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_website_opens_at_its_index() {
+        let site = |path: &str| {
+            let file = json!({"path": path, "media_type": "text/html", "content": "<p>Hi"});
+            let site =
+                json!({"type": "website", "version": 1, "title": "A & B", "entry": path, "files": [file]});
+            let archive = export(&Document::from_value(site).unwrap(), Format::Zip).unwrap();
+            let mut archive = zip::ZipArchive::new(std::io::Cursor::new(archive)).unwrap();
+            std::io::read_to_string(archive.by_name("index.html").unwrap()).unwrap()
+        };
+        assert_eq!(site("index.html"), "<p>Hi");
+        let page = site("pages/home.html");
+        assert!(page.contains("url=pages/home.html") && page.contains("A &amp; B"), "{page}");
+    }
+}

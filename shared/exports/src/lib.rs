@@ -1,0 +1,26 @@
+//! What agents deliver, as files for people: [`export`] and [`zip`] are pure functions from
+//! [documents](sequent_documents) to bytes, and [`RenderExport`] is the job that calls them.
+//!
+//! Rendering knows no network, no file system and no clock: the same document gives the same bytes. Whatever a document says is inert in every
+//! format: no text of it is ever read as markup, script or style.
+
+mod archive;
+mod chart;
+mod citations;
+mod error;
+mod export;
+mod headings;
+mod html;
+mod markdown;
+mod pdf;
+mod render;
+pub mod transcript;
+mod words;
+mod writing;
+
+pub use archive::zip;
+pub use error::Error;
+pub use export::export;
+pub use render::RenderExport;
+pub use sequent_documents::Format;
+pub use transcript::Transcript;

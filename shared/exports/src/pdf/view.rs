@@ -1,0 +1,245 @@
+//! A document as the templates read it: plain JSON, everything decided that needs deciding.
+
+use std::collections::HashSet;
+
+use sequent_documents::block::Table;
+use sequent_documents::{Block, Inline, Report, Slides, Text, Theme};
+use serde_json::{Value, json};
+
+use crate::chart::{self, Look};
+use crate::citations::Citations;
+use crate::writing::Writing;
+use crate::{Error, headings, words};
+
+/// What typst reads.
+pub(super) struct View {
+    pub(super) data: Vec<u8>,
+    /// SVG images, in order.
+    pub(super) charts: Vec<String>,
+}
+
+/// Where the chart with this number lies.
+pub(super) fn chart_path(at: usize) -> String {
+    format!("chart-{at}.svg")
+}
+
+pub(super) fn report(report: &Report) -> Result<View, Error> {
+    let mut viewer = Viewer::new(report.language.as_deref(), Citations::of_report(report), Look::LIGHT);
+    let summary = report.summary.as_ref().map(|text| viewer.text(text));
+    let mut sections = Vec::new();
+    for (section, place) in report.sections.iter().zip(headings::places(&report.sections)) {
+        let heading = viewer.line(&section.heading);
+        sections.push(
+            json!({"heading": heading, "level": place.level, "blocks": viewer.blocks(&section.blocks)?}),
+        );
+    }
+    let data = json!({
+        "title": viewer.line(&report.title),
+        "subtitle": report.subtitle.as_ref().map(|line| viewer.line(line)),
+        "authors": report.authors.iter().map(|line| viewer.line(line)).collect::<Vec<_>>(),
+        "date": report.date,
+        "abstract": summary,
+        "sections": sections,
+    });
+    viewer.finish(data)
+}
+
+pub(super) fn slides(slides: &Slides) -> Result<View, Error> {
+    let look = match slides.theme {
+        Theme::Light => Look::LIGHT,
+        Theme::Dark => Look::DARK,
+    };
+    let mut viewer = Viewer::new(slides.language.as_deref(), Citations::of_slides(slides), look);
+    viewer.footnotes = false;
+    let mut pages = Vec::new();
+    for slide in &slides.slides {
+        let title = viewer.line(&slide.title);
+        pages.push(json!({"title": title, "layout": slide.layout, "blocks": viewer.blocks(&slide.blocks)?}));
+    }
+    let data = json!({
+        "title": viewer.line(&slides.title),
+        "subtitle": slides.subtitle.as_ref().map(|line| viewer.line(line)),
+        "theme": slides.theme,
+        "slides": pages,
+    });
+    viewer.finish(data)
+}
+
+struct Viewer<'a> {
+    writing: Writing<'a>,
+    citations: Citations<'a>,
+    look: Look,
+    charts: Vec<String>,
+    /// The sources that have their footnote already.
+    noted: HashSet<usize>,
+    /// Whether a citation may open a footnote here: a table's header is repeated, a caption may be listed.
+    footnotes: bool,
+}
+
+impl<'a> Viewer<'a> {
+    fn new(language: Option<&'a str>, citations: Citations<'a>, look: Look) -> Self {
+        let writing = Writing::of_document(language);
+        Self { writing, citations, look, charts: Vec::new(), noted: HashSet::new(), footnotes: true }
+    }
+
+    fn finish(self, mut data: Value) -> Result<View, Error> {
+        let sources = self.citations.sources().map(|(number, source)| {
+            json!({
+                "number": number,
+                "title": self.line(&source.title),
+                "url": source.url.as_str(),
+                "accessed": source.accessed,
+                "quote": source.quote.as_ref().map(|line| self.line(line)),
+            })
+        });
+        data["sources"] = sources.collect();
+        data["words"] = serde_json::to_value(words::of(self.writing)).unwrap_or_default();
+        data["writing"] = writing(self.writing);
+        let data = serde_json::to_vec(&data).map_err(|error| Error::Renderer(error.to_string()))?;
+        Ok(View { data, charts: self.charts })
+    }
+
+    fn line(&self, line: &str) -> Value {
+        json!({"writing": writing(self.writing.of(line)), "text": breakable(line)})
+    }
+
+    fn text(&mut self, text: &Text) -> Value {
+        let writing = writing(self.writing.of(&text.plain()));
+        json!({"writing": writing, "inlines": self.inlines(text.inlines())})
+    }
+
+    fn without_footnotes(&mut self, text: &Text) -> Value {
+        let before = std::mem::replace(&mut self.footnotes, false);
+        let value = self.text(text);
+        self.footnotes = before;
+        value
+    }
+
+    fn inlines(&mut self, inlines: &[Inline]) -> Value {
+        let mut after_citation = false;
+        let mut values = Vec::new();
+        for inline in inlines {
+            let is_citation = matches!(inline, Inline::Cite(_));
+            values.extend(self.inline(inline, after_citation));
+            after_citation = is_citation;
+        }
+        Value::Array(values)
+    }
+
+    fn inline(&mut self, inline: &Inline, after_citation: bool) -> Option<Value> {
+        Some(match inline {
+            Inline::Plain(text) => json!({"kind": "plain", "text": breakable(text)}),
+            Inline::Bold(inner) => json!({"kind": "bold", "inner": self.inlines(inner)}),
+            Inline::Italic(inner) => json!({"kind": "italic", "inner": self.inlines(inner)}),
+            Inline::Code(text) => json!({"kind": "code", "text": breakable(text)}),
+            Inline::Link { text, url } => {
+                json!({"kind": "link", "inner": self.inlines(text), "url": url.as_str()})
+            }
+            Inline::Cite(id) => {
+                let number = self.citations.number(id.as_str())?;
+                let note = self.footnotes && self.noted.insert(number);
+                json!({"kind": "cite", "number": number, "note": note, "after_citation": after_citation})
+            }
+            Inline::Break => json!({"kind": "break"}),
+        })
+    }
+
+    fn blocks(&mut self, blocks: &[Block]) -> Result<Value, Error> {
+        blocks.iter().map(|block| self.block(block)).collect()
+    }
+
+    fn block(&mut self, block: &Block) -> Result<Value, Error> {
+        Ok(match block {
+            Block::Paragraph { text } => json!({"kind": "paragraph", "text": self.text(text)}),
+            Block::List { ordered, items } => {
+                let items: Vec<_> = items.iter().map(|item| self.text(item)).collect();
+                json!({"kind": "list", "ordered": ordered, "items": items})
+            }
+            Block::Table(table) => self.table(table),
+            Block::Chart(chart) => {
+                self.charts.push(chart::svg(chart, &self.look)?);
+                let caption = chart.caption.as_ref().map(|text| self.without_footnotes(text));
+                json!({"kind": "chart", "path": chart_path(self.charts.len() - 1), "caption": caption,
+                       "alt": chart::description(chart)})
+            }
+            Block::Quote { text, source } => {
+                let text = self.text(text);
+                json!({"kind": "quote", "text": text, "source": source.as_ref().map(|text| self.text(text))})
+            }
+            Block::Code { language, text } => {
+                json!({"kind": "code", "language": language, "text": breakable_code(text)})
+            }
+            Block::Callout { tone, title, text } => {
+                let title = title.as_ref().map(|line| self.line(line));
+                json!({"kind": "callout", "tone": tone, "title": title, "text": self.text(text)})
+            }
+        })
+    }
+
+    fn table(&mut self, table: &Table) -> Value {
+        let caption = table.caption.as_ref().map(|text| self.without_footnotes(text));
+        let header: Vec<_> = table.header.iter().map(|cell| self.without_footnotes(cell)).collect();
+        let rows: Vec<Vec<_>> =
+            table.rows.iter().map(|row| row.iter().map(|cell| self.text(cell)).collect()).collect();
+        json!({"kind": "table", "caption": caption, "header": header, "rows": rows,
+               "align": table.alignment(), "widths": widths(table)})
+    }
+}
+
+fn writing(writing: Writing<'_>) -> Value {
+    json!({"lang": writing.primary(), "region": writing.region(), "dir": writing.dir()})
+}
+
+/// The columns' shares of the width: as much as the longest word needs, and more for more text.
+fn widths(table: &Table) -> Vec<f64> {
+    let column = |at: usize| {
+        let cells = table.rows.iter().chain(std::iter::once(&table.header)).filter_map(|row| row.get(at));
+        let (mut word, mut whole) = (4.0_f64, 4.0_f64);
+        for cell in cells {
+            let text = cell.plain();
+            word = text.split_whitespace().map(chart::width).fold(word, f64::max);
+            whole = whole.max(chart::width(&text));
+        }
+        word.min(18.0).max(whole.min(30.0)) + 2.0
+    };
+    (0..table.header.len()).map(column).collect()
+}
+
+/// The longest run of letters that a line holds for sure.
+const LONGEST_WORD: usize = 36;
+
+/// The text with a place to break in words that no line could hold.
+fn breakable(text: &str) -> String {
+    break_runs(text, LONGEST_WORD)
+}
+
+fn breakable_code(text: &str) -> String {
+    break_runs(text, 72)
+}
+
+fn break_runs(text: &str, longest: usize) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut run = 0;
+    for c in text.chars() {
+        run = if c.is_whitespace() { 0 } else { run + 1 };
+        // Scripts written without spaces break anywhere; combining marks must stay with their letter.
+        if run > longest && c.is_alphanumeric() && u32::from(c) < 0x2E80 {
+            out.push('\u{200B}');
+            run = 1;
+        }
+        out.push(c);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_words_that_no_line_holds_are_broken() {
+        assert_eq!(breakable("an ordinary sentence with words"), "an ordinary sentence with words");
+        assert_eq!(breakable(&"x".repeat(100)).matches('\u{200B}').count(), 2);
+        assert_eq!(breakable(&"海".repeat(100)).matches('\u{200B}').count(), 0);
+    }
+}

@@ -1,0 +1,133 @@
+//! A conversation as an archive: what was said, every run's events, and what the runs made.
+
+use std::collections::BTreeSet;
+
+use sequent_artifacts::{Artifacts, Error as ArtifactError};
+use sequent_data::CursorKey;
+use sequent_domain::{ProjectId, RunId};
+use sequent_jobs::{Context, Failed};
+use sequent_project::{Error as ProjectError, Message, Project, Projects, Role};
+use serde_json::json;
+
+use super::{File, computed, failed, one_line, run};
+use crate::{
+    archive,
+    transcript::{self, Entry, Transcript, What},
+};
+
+/// What the files weigh together, at most: they are held in memory.
+const MOST: u64 = 200 << 20;
+/// Artifacts of one run that are taken.
+const ARTIFACTS: usize = 500;
+
+/// The conversation as a file.
+pub(super) async fn file(artifacts: &Artifacts, context: &Context, id: ProjectId) -> Result<File, Failed> {
+    let project = Projects::new(context.store(), context.tenant).get(id).await.map_err(gone)?;
+    let messages = messages(context, id).await?;
+    let title = project.name.as_str().to_owned();
+    let mut files = Files { left: MOST, files: Vec::new() };
+    let about = json!({"project": project, "messages": messages});
+    files.add("project.json".to_owned(), serde_json::to_vec_pretty(&about).map_err(Failed::retry)?)?;
+    files.add("conversation.md".to_owned(), conversation(&project, &messages).into_bytes())?;
+    let runs: BTreeSet<RunId> = messages.iter().map(|message| message.run_id).collect();
+    for (at, run_id) in runs.iter().enumerate() {
+        let percent = u8::try_from(10 + 70 * at / runs.len().max(1)).unwrap_or(80);
+        context.progress.say(percent, format!("Run {} of {}.", at + 1, runs.len()));
+        let events = run::events(context, *run_id).await?;
+        files.add(format!("runs/{run_id}.jsonl"), run::jsonl(&events))?;
+        let (made, _) = artifacts.of_run(context.tenant, *run_id, ARTIFACTS).await.map_err(failed)?;
+        for artifact in made {
+            files.spend(artifact.size)?;
+            match artifacts.bytes(context.tenant, &artifact, MOST).await {
+                Ok(bytes) => {
+                    let path = format!("artifacts/{}/{}", artifact.id, file_name(&artifact.title));
+                    files.files.push((path, bytes.to_vec()));
+                }
+                Err(ArtifactError::NotFound) => {} // deleted since it was listed
+                Err(error) => return Err(failed(error)),
+            }
+        }
+    }
+    let bytes = computed(move || archive::zip(files.files)).await?;
+    Ok(File { title: one_line(&title), bytes })
+}
+
+/// Files of an archive, and the room there is left.
+struct Files {
+    left: u64,
+    files: Vec<(String, Vec<u8>)>,
+}
+
+impl Files {
+    fn add(&mut self, path: String, bytes: Vec<u8>) -> Result<(), Failed> {
+        self.spend(bytes.len() as u64)?;
+        self.files.push((path, bytes));
+        Ok(())
+    }
+
+    fn spend(&mut self, bytes: u64) -> Result<(), Failed> {
+        let why = || Failed::Poison(format!("The conversation and its files have more than {MOST} bytes."));
+        self.left = self.left.checked_sub(bytes).ok_or_else(why)?;
+        Ok(())
+    }
+}
+
+async fn messages(context: &Context, id: ProjectId) -> Result<Vec<Message>, Failed> {
+    let projects = Projects::new(context.store(), context.tenant);
+    // Only this process sees the cursors.
+    let cursors = CursorKey::new(fastrand::u128(..).to_string().into());
+    let (mut all, mut cursor) = (Vec::new(), None);
+    loop {
+        let page = projects.messages(id, &cursors, cursor.as_deref(), Some(100)).await.map_err(gone)?;
+        cursor = page.next_cursor(&cursors);
+        all.extend(page.items);
+        if cursor.is_none() {
+            return Ok(all);
+        }
+    }
+}
+
+fn gone(error: ProjectError) -> Failed {
+    match error {
+        ProjectError::NotFound => Failed::Poison("The project is gone.".to_owned()),
+        error => Failed::retry(error),
+    }
+}
+
+fn conversation(project: &Project, messages: &[Message]) -> String {
+    let entry = |message: &Message| Entry {
+        who: match message.role {
+            Role::User => "Person".to_owned(),
+            Role::Assistant => "Agent".to_owned(),
+        },
+        at: message.created_at.to_string(),
+        what: What::Text(message.content.clone()),
+    };
+    let entries = messages.iter().map(entry).collect();
+    transcript::markdown(&Transcript { title: project.name.as_str().to_owned(), entries })
+}
+
+/// A title as the last part of a path on any system.
+fn file_name(title: &str) -> String {
+    let plain = |c: char| if c.is_alphanumeric() || " ._-()".contains(c) { c } else { '_' };
+    let name: String = title.chars().map(plain).take(100).collect();
+    let name = name.trim_matches(['.', ' ']);
+    if name.is_empty() { "file".to_owned() } else { name.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_title_is_no_path() {
+        for (title, name) in [
+            ("../../etc/passwd", "_.._etc_passwd"),
+            ("..", "file"),
+            ("Q3: a\\b.csv", "Q3_ a_b.csv"),
+            ("潮汐", "潮汐"),
+        ] {
+            assert_eq!(file_name(title), name);
+        }
+    }
+}
