@@ -14,7 +14,7 @@ mod upload;
 use std::sync::Arc;
 
 use axum::Router;
-use sequent_artifacts::{Artifacts, Error};
+use sequent_artifacts::{Artifacts, Error, PreviewKeys};
 use sequent_data::Store;
 use sequent_http::{Problem, openapi};
 use sequent_identity::Vault;
@@ -26,16 +26,22 @@ pub struct Kept {
     artifacts: Artifacts,
     store: Store,
     vault: Vault,
+    previews: PreviewKeys,
     /// Where previews are served.
     preview_url: Arc<str>,
 }
 
 impl Kept {
-    /// The artifacts of a deployment whose preview origin is `preview_url`. Lists are paged, and previews sealed, with
-    /// keys in `vault`.
+    /// The artifacts of a deployment. Lists are paged with keys in `vault`; previews are at `preview_url`, under addresses
+    /// sealed with `previews`.
     #[must_use]
-    pub fn new(artifacts: Artifacts, store: Store, vault: Vault, preview_url: &str) -> Self {
-        Self { artifacts, store, vault, preview_url: preview_url.trim_end_matches('/').into() }
+    pub fn new(
+        artifacts: Artifacts,
+        store: Store,
+        vault: Vault,
+        (previews, preview_url): (PreviewKeys, &str),
+    ) -> Self {
+        Self { artifacts, store, vault, previews, preview_url: preview_url.trim_end_matches('/').into() }
     }
 }
 

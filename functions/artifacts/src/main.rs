@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sequent_artifacts::Artifacts;
+use sequent_artifacts::{Artifacts, PreviewKeys};
 use sequent_artifacts_function::{Kept, router};
 use sequent_data::Store;
 use sequent_http::{Error, Pipeline};
@@ -13,7 +13,9 @@ async fn main() -> Result<(), Error> {
     sequent_telemetry::init();
     let sdk = sequent_aws::config();
     let store = Store::from_env(&sdk)?;
-    let vault = Vault::from_env(&aws_sdk_secretsmanager::Client::new(&sdk))?;
+    let secrets = aws_sdk_secretsmanager::Client::new(&sdk);
+    let vault = Vault::from_env(&secrets)?;
+    let previews = PreviewKeys::from_env(&secrets)?;
     let identity = Arc::new(Identity::new(store.clone(), vault.clone(), &Config::from_env()?)?);
     let artifacts = Artifacts::from_env(&sdk, store.clone())?;
     let preview_url = std::env::var("PREVIEW_URL").map_err(|_| "PREVIEW_URL is not set")?;
@@ -21,7 +23,7 @@ async fn main() -> Result<(), Error> {
     // Connections, TLS sessions and keys exist before the first request. A secret that cannot be read yet is read then.
     let _ = tokio::join!(store.warm(), vault.get());
 
-    let kept = Kept::new(artifacts, store.clone(), vault.clone(), &preview_url);
+    let kept = Kept::new(artifacts, store.clone(), vault.clone(), (previews, &preview_url));
     let pipeline = Pipeline::new("artifacts").store(store).authenticator(identity).keyring(vault);
     sequent_http::run(pipeline, router(kept)).await
 }

@@ -2,7 +2,7 @@
 
 use axum::{extract::State, response::IntoResponse};
 use http::StatusCode;
-use sequent_artifacts::{Bundle, PreviewKey, Previewed};
+use sequent_artifacts::{Bundle, Previewed};
 use sequent_domain::{ArtifactId, Timestamp};
 use sequent_http::{Json, Path, Principal, Problem, Scope, openapi::Problems};
 use serde::Serialize;
@@ -50,8 +50,8 @@ pub(crate) async fn preview(
         let bytes = kept.artifacts.bytes(caller.tenant, &artifact, Bundle::LARGEST).await.map_err(problem)?;
         Bundle::open(bytes).map_err(|error| problem(error.into()))?;
     }
-    let secret = kept.vault.get().await?;
-    let token = PreviewKey::new(secret.preview()).seal(&previewed);
+    let key = kept.previews.get().await.map_err(Problem::unavailable)?;
+    let token = key.seal(&previewed);
     let preview =
         Preview { url: format!("{}/{token}/", kept.preview_url), expires_at: previewed.expires_at() };
     Ok((StatusCode::CREATED, Json(preview)))

@@ -14,10 +14,9 @@ use axum::{
 };
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, header};
-use sequent_artifacts::{Bucket, Bundle, Digest, PreviewKey, Previewed, preview};
+use sequent_artifacts::{Bucket, Bundle, Digest, PreviewKeys, Previewed, preview};
 use sequent_domain::{TenantId, Timestamp};
 use sequent_http::Problem;
-use sequent_identity::Vault;
 
 /// Most bytes of a page that is no archive.
 const LARGEST: u64 = 32 << 20;
@@ -26,7 +25,7 @@ const LARGEST: u64 = 32 << 20;
 #[derive(Clone)]
 pub struct Previews {
     bucket: Bucket,
-    vault: Vault,
+    keys: PreviewKeys,
     policy: HeaderValue,
     /// The archive that was looked into last: a page asks for its files right after each other.
     last: Arc<Mutex<Option<(TenantId, Digest, Bundle)>>>,
@@ -37,14 +36,18 @@ impl Previews {
     ///
     /// # Errors
     /// When `app` is no origin.
-    pub fn new(bucket: Bucket, vault: Vault, app: &str) -> Result<Self, http::header::InvalidHeaderValue> {
+    pub fn new(
+        bucket: Bucket,
+        keys: PreviewKeys,
+        app: &str,
+    ) -> Result<Self, http::header::InvalidHeaderValue> {
         let policy = HeaderValue::try_from(preview::policy(app))?;
-        Ok(Self { bucket, vault, policy, last: Arc::default() })
+        Ok(Self { bucket, keys, policy, last: Arc::default() })
     }
 
     async fn show(&self, token: &str, path: &str) -> Result<Response, Problem> {
-        let secret = self.vault.get().await?;
-        let opened = PreviewKey::new(secret.preview()).open(token, Timestamp::now());
+        let key = self.keys.get().await.map_err(Problem::unavailable)?;
+        let opened = key.open(token, Timestamp::now());
         let previewed = opened.ok_or_else(missing)?;
         let (media_type, bytes) = if previewed.is_bundle() {
             let bundle = self.bundle(&previewed).await?;

@@ -40,7 +40,7 @@ pub use digest::Digest;
 pub use error::Error;
 pub use export::{Export, Source};
 pub use garbage::{AGE, Collected};
-pub use preview::{PreviewKey, Previewed};
+pub use preview::{PreviewKey, PreviewKeys, Previewed};
 pub use save::{SCOPE, tool};
 pub use serving::{Disposition, inert};
 pub use upload::{LARGEST, Offer, Upload};

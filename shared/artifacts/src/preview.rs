@@ -5,10 +5,12 @@
 //! comes from another origin than the API, so no cookie and no storage of the API is there; `sandbox` takes even that
 //! origin from it; and the policy lets it connect to nothing.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use aws_sdk_secretsmanager::Client;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
+use sequent_aws::Secrets;
 use sequent_domain::{ExposeSecret, SecretString, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
@@ -34,9 +36,35 @@ pub struct Previewed {
     expires: i64,
 }
 
-/// The key that addresses are sealed with.
-#[derive(Debug, Clone)]
-pub struct PreviewKey(SecretString);
+/// The key that addresses are sealed with: any text with at least 128 bits of entropy. A secret of its own, because the
+/// origin that opens the addresses is open to anyone, and what it can read it might be made to tell.
+#[derive(Debug, Clone, Deserialize)]
+pub struct PreviewKey {
+    key: SecretString,
+}
+
+/// Where the key is kept. Cheap to clone.
+#[derive(Clone)]
+pub struct PreviewKeys(Arc<Secrets<PreviewKey>>);
+
+impl PreviewKeys {
+    /// The secret that `PREVIEW_SECRET_ID` names: `{"key":"..."}`.
+    ///
+    /// # Errors
+    /// When the environment does not name one.
+    pub fn from_env(client: &Client) -> Result<Self, String> {
+        let id = std::env::var("PREVIEW_SECRET_ID").map_err(|_| "PREVIEW_SECRET_ID is not set".to_owned())?;
+        Ok(Self(Arc::new(Secrets::new(client.clone(), id))))
+    }
+
+    /// The key.
+    ///
+    /// # Errors
+    /// When it was never read, and cannot be.
+    pub async fn get(&self) -> Result<Arc<PreviewKey>, sequent_aws::secret::Error> {
+        self.0.get().await
+    }
+}
 
 impl Previewed {
     /// An artifact of `tenant`, which comes from a verified credential.
@@ -78,12 +106,6 @@ impl Previewed {
 }
 
 impl PreviewKey {
-    /// Any text with at least 128 bits of entropy.
-    #[must_use]
-    pub fn new(secret: &SecretString) -> Self {
-        Self(secret.clone())
-    }
-
     /// The part of an address that stands for `previewed`.
     #[must_use]
     pub fn seal(&self, previewed: &Previewed) -> String {
@@ -104,7 +126,7 @@ impl PreviewKey {
     }
 
     fn mac(&self, text: &[u8]) -> Hmac<Sha256> {
-        let mut mac = Hmac::<Sha256>::new_from_slice(self.0.expose_secret().as_bytes())
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.key.expose_secret().as_bytes())
             .expect("HMAC takes a key of any length");
         mac.update(text);
         mac
@@ -155,7 +177,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn key() -> PreviewKey {
-        PreviewKey::new(&"a key for tests".into())
+        PreviewKey { key: "a key for tests".into() }
     }
 
     fn previewed(expires: i64) -> Previewed {
@@ -169,7 +191,7 @@ mod tests {
         let token = key().seal(&page);
         assert_eq!(key().open(&token, Timestamp::from_millis(99_999)), Some(page.clone()));
         assert_eq!(key().open(&token, Timestamp::from_millis(100_000)), None);
-        let other = PreviewKey::new(&"another key".into());
+        let other = PreviewKey { key: "another key".into() };
         assert_eq!(other.open(&token, Timestamp::from_millis(0)), None);
         // Whoever changes what it says has to seal it anew.
         let mut bytes = URL_SAFE_NO_PAD.decode(&token).unwrap();

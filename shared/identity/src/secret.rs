@@ -49,7 +49,6 @@ pub struct AppSecret {
     origin: Option<SecretString>,
     cursor: CursorKey,
     sealing: SealingKey,
-    preview: SecretString,
     admin: Option<SecretString>,
 }
 
@@ -81,12 +80,6 @@ impl AppSecret {
     #[must_use]
     pub fn sealing(&self) -> &SealingKey {
         &self.sealing
-    }
-
-    /// The key that addresses of previews are sealed with.
-    #[must_use]
-    pub fn preview(&self) -> &SecretString {
-        &self.preview
     }
 
     /// Whether `presented` is the key of whoever operates the deployment, the secret's field `admin_key`. Without one no
@@ -121,7 +114,6 @@ impl TryFrom<Document> for AppSecret {
             origin: document.origin_secret.clone(),
             admin: document.admin_key.clone().filter(|key| !key.expose_secret().is_empty()),
             cursor: CursorKey::new(document.cursor_key.clone().unwrap_or_else(|| derived(b"page cursors 1"))),
-            preview: derived(b"preview addresses 1"),
             sealing: SealingKey::new(&derive(&root, b"sealed secrets 1")),
             ring: KeyRing::new(document.jwt_keys, &root)?,
         };
