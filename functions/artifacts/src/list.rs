@@ -1,7 +1,7 @@
 //! Lists of artifacts.
 
 use axum::extract::State;
-use sequent_artifacts::{Artifact, Filter};
+use sequent_artifacts::{Artifact, Entity, Filter};
 use sequent_domain::RunId;
 use sequent_http::{Json, Limit, Principal, Problem, Query, Scope, openapi::Problems};
 use serde::{Deserialize, Serialize};
@@ -32,7 +32,7 @@ pub(crate) struct ArtifactsQuery {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct EntitiesQuery {
-    /// What they are, such as `report`.
+    /// What they are, such as `person` or `report`.
     r#type: String,
     /// Most items of the page; 50 if not given.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 100)]
@@ -45,6 +45,14 @@ pub(crate) struct EntitiesQuery {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ArtifactList {
     items: Vec<Artifact>,
+    /// Where the next page starts; null at the end.
+    next_cursor: Option<String>,
+}
+
+/// One page of entities.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct EntityList {
+    items: Vec<Entity>,
     /// Where the next page starts; null at the end.
     next_cursor: Option<String>,
 }
@@ -66,46 +74,47 @@ pub(crate) async fn list(
     caller: Principal,
     Query(query): Query<ArtifactsQuery>,
 ) -> Result<Json<ArtifactList>, Problem> {
+    caller.require(Scope::ArtifactsRead)?;
     let ArtifactsQuery { run, entity_type, tag, limit, cursor } = &query;
     let filter = Filter { run: *run, entity_type: entity_type.as_deref(), tag: tag.as_deref() };
-    page(&kept, &caller, filter, *limit, cursor.as_deref()).await
+    possible(filter)?;
+    let secret = kept.vault.get().await?;
+    let (cursors, limit) = ((secret.cursor(), cursor.as_deref()), limit.map(Limit::get));
+    let page = kept.artifacts.list(caller.tenant, filter, cursors, limit).await.map_err(problem)?;
+    Ok(Json(ArtifactList { next_cursor: page.next_cursor(secret.cursor()), items: page.items }))
 }
 
 /// List entities of a type.
 ///
-/// An entity is the artifact that holds it: what was kept as this type, whichever run or person kept it.
+/// What documents name, such as persons and places, newest first; behind them the artifacts that were kept as being of the
+/// type. A page may have one item more than was asked for where the second list begins.
 #[utoipa::path(
     get,
     path = "/api/entities",
     operation_id = "list_entities",
     tag = "artifacts",
     params(EntitiesQuery),
-    responses((status = 200, description = "One page, newest first.", body = ArtifactList), Problems),
+    responses((status = 200, description = "One page.", body = EntityList), Problems),
 )]
 pub(crate) async fn entities(
     State(kept): State<Kept>,
     caller: Principal,
     Query(query): Query<EntitiesQuery>,
-) -> Result<Json<ArtifactList>, Problem> {
-    let filter = Filter { entity_type: Some(&query.r#type), ..Filter::default() };
-    page(&kept, &caller, filter, query.limit, query.cursor.as_deref()).await
+) -> Result<Json<EntityList>, Problem> {
+    caller.require(Scope::ArtifactsRead)?;
+    possible(Filter { entity_type: Some(&query.r#type), ..Filter::default() })?;
+    let secret = kept.vault.get().await?;
+    let (cursors, limit) = ((secret.cursor(), query.cursor.as_deref()), query.limit.map(Limit::get));
+    let page =
+        kept.artifacts.entities(caller.tenant, &query.r#type, cursors, limit).await.map_err(problem)?;
+    Ok(Json(EntityList { next_cursor: page.next_cursor(secret.cursor()), items: page.items }))
 }
 
-async fn page(
-    kept: &Kept,
-    caller: &Principal,
-    filter: Filter<'_>,
-    limit: Option<Limit>,
-    cursor: Option<&str>,
-) -> Result<Json<ArtifactList>, Problem> {
-    caller.require(Scope::ArtifactsRead)?;
-    if !filter.is_possible() {
-        let detail = "A type or tag has 1 to 64 of the characters a-z, 0-9, `_`, `-`, `.` and `:`.";
-        return Err(Problem::bad_request("invalid_query", detail));
+/// Names are parts of keys.
+fn possible(filter: Filter<'_>) -> Result<(), Problem> {
+    if filter.is_possible() {
+        return Ok(());
     }
-    let secret = kept.vault.get().await?;
-    let limit = limit.map(Limit::get);
-    let page = kept.artifacts.list(caller.tenant, filter, (secret.cursor(), cursor), limit).await;
-    let page = page.map_err(problem)?;
-    Ok(Json(ArtifactList { next_cursor: page.next_cursor(secret.cursor()), items: page.items }))
+    let detail = "A type or tag has 1 to 64 of the characters a-z, 0-9, `_`, `-`, `.` and `:`.";
+    Err(Problem::bad_request("invalid_query", detail))
 }

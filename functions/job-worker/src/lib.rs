@@ -1,5 +1,7 @@
 //! Works on the small jobs: every type of job that needs little memory is listed here.
 
+use sequent_artifacts::Artifacts;
+use sequent_deliverables::{BindCitations, ExtractEntities, GenerateCompanionReport};
 use sequent_jobs::{Registry, kinds};
 use sequent_model::Client;
 use sequent_project::NameProject;
@@ -7,10 +9,13 @@ use sequent_run::RebuildProjections;
 
 /// Every type of job there is but exports. A new one is declared by its [`Kind`](sequent_jobs::Kind) and listed here.
 #[must_use]
-pub fn registry(models: Option<Client>) -> Registry {
+pub fn registry(models: Option<Client>, artifacts: &Artifacts) -> Registry {
     Registry::new()
         .with(kinds::HelloWorld)
         .with(kinds::CleanupOldJobs)
+        .with(GenerateCompanionReport::new(artifacts.clone(), models.clone()))
+        .with(ExtractEntities::new(artifacts.clone(), models.clone()))
+        .with(BindCitations(artifacts.clone()))
         .with(NameProject::new(models))
         .with(RebuildProjections)
 }

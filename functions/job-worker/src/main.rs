@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use lambda_runtime::{Error, LambdaEvent, service_fn, spawn_graceful_shutdown_handler};
+use sequent_artifacts::Artifacts;
 use sequent_data::Store;
 use sequent_job_worker_function::registry;
 use sequent_jobs::{Worker, handle};
@@ -22,7 +23,8 @@ async fn main() -> Result<(), Error> {
     let ((), models) = tokio::join!(store.warm(), Client::deployed(&secrets));
     let models = models.inspect_err(|error| tracing::error!(%error, "no model can be asked")).ok();
 
-    let worker = Worker::new(registry(models), DynamoStorage::new(store), Settings::from_env());
+    let artifacts = Artifacts::from_env(&sdk, store.clone())?;
+    let worker = Worker::new(registry(models, &artifacts), DynamoStorage::new(store), Settings::from_env());
     let leaving = worker.clone();
     spawn_graceful_shutdown_handler(move || async move { leaving.leave().await }).await;
     let worker = &worker;

@@ -5,6 +5,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderValue, Method, StatusCode, header};
+use sequent_documents::Kind;
 use sequent_domain::{ProjectId, RunId, Timestamp};
 use sequent_event::{CancelReason, Orchestration};
 use sequent_http::{
@@ -24,7 +25,7 @@ use crate::{Executions, problem};
 
 /// Most bytes of an input. It is one event, one row and part of a transaction.
 const MAX_INPUT: usize = 64 * 1024;
-/// Most tools a request names, and most characters of a name or of a kind of deliverable.
+/// Most tools a request names, and most characters of a name.
 const MAX_TOOLS: usize = 64;
 const MAX_NAME: usize = 64;
 const OPERATION: &str = "runs.create";
@@ -50,10 +51,10 @@ pub(crate) struct NewRun {
     #[serde(default)]
     #[schema(value_type = String, example = "direct")]
     orchestration: Orchestration,
-    /// What the run is to produce, such as `report`.
+    /// The document that the run is to deliver, beside its answer: `report`, `slides` or `website`. It becomes an artifact.
     #[serde(default)]
-    #[schema(max_length = 64)]
-    deliverable_type: Option<String>,
+    #[schema(value_type = Option<String>, example = "report")]
+    deliverable_type: Option<Kind>,
     /// The tools the model may call; all that the deployment offers without.
     #[serde(default)]
     #[schema(max_items = 64)]
@@ -89,6 +90,9 @@ pub(crate) async fn create(
     Json(body): Json<NewRun>,
 ) -> Result<Response, Problem> {
     caller.require(Scope::Chat)?;
+    if body.deliverable_type.is_some() {
+        caller.require(Scope::ArtifactsWrite)?;
+    }
     check(&body)?;
     // Hashed as understood, so that a retry with other white space is the same request.
     let payload = serde_json::to_vec(&body).map_err(Problem::internal)?;
@@ -125,9 +129,6 @@ fn check(new: &NewRun) -> Result<(), Problem> {
     let is_name =
         |text: &str| (1..=MAX_NAME).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
     let name = format!("must have 1 to {MAX_NAME} visible ASCII characters");
-    if new.deliverable_type.as_deref().is_some_and(|kind| !is_name(kind)) {
-        return invalid("/deliverable_type", name);
-    }
     let tools = new.tools.as_deref().unwrap_or_default();
     if tools.len() > MAX_TOOLS {
         return invalid("/tools", format!("must have at most {MAX_TOOLS} items"));
@@ -233,7 +234,7 @@ impl Creating<'_> {
             model: new.model.clone(),
             work: Work {
                 orchestration: new.orchestration,
-                deliverable_type: new.deliverable_type.clone(),
+                deliverable_type: new.deliverable_type.map(|kind| kind.to_string()),
                 tools: new.tools.clone(),
                 budget: new.budget,
                 scopes: self.caller.scopes.limits(),

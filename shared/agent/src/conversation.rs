@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use sequent_deliverables::tool_name;
+use sequent_documents::Kind;
 use sequent_event::{Ended, Plan, State, Turn};
 use sequent_model::{Message, Part, Role, ToolCall};
 use sequent_project::{Projects, Role as Speaker};
@@ -15,9 +17,9 @@ const MESSAGES: u32 = 100;
 const BYTES: usize = 200_000;
 
 /// Instructions that stand above the conversation.
-pub(crate) fn system(purpose: Purpose) -> Option<String> {
+pub(crate) fn system(purpose: Purpose, deliverable: Option<Kind>) -> Option<String> {
     let text = match purpose {
-        Purpose::Answer => return None,
+        Purpose::Answer => "",
         Purpose::Plan => {
             "Plan the work before you do it: call `write_plan` once with the steps it takes. Mark a step as \
              independent if it needs no other step's result. If the task needs no plan, answer it at once instead."
@@ -29,8 +31,19 @@ pub(crate) fn system(purpose: Purpose) -> Option<String> {
         Purpose::Conclude => {
             "All steps of the plan are done. Answer the task with their results; do not mention the steps."
         }
+        Purpose::Deliver(_) => "",
     };
-    Some(text.to_owned())
+    let deliver = deliverable.filter(|_| !matches!(purpose, Purpose::Plan | Purpose::Step)).map(|kind| {
+        let tool = tool_name(kind);
+        format!(
+            "The task is to be answered by a {kind}. When you have what it takes, deliver it by calling `{tool}` once, whole, \
+             with what was found out so far; then close with a sentence or two, and do not repeat it. Claim nothing that you \
+             cannot support, and cite the sources that you used."
+        )
+    });
+    let text = [Some(text.to_owned()), deliver].into_iter().flatten().filter(|text| !text.is_empty());
+    let text = text.collect::<Vec<_>>().join("\n\n");
+    (!text.is_empty()).then_some(text)
 }
 
 /// The messages of a request: earlier exchanges of the project, then what happened in this run.
@@ -43,6 +56,9 @@ pub(crate) async fn messages(of: &Execution<'_>, purpose: Purpose) -> Result<Vec
     messages.extend(transcript(&of.state, of.plan()));
     if purpose == Purpose::Conclude {
         messages.push(Message::user("All steps are done. Give the answer."));
+    }
+    if let Purpose::Deliver(kind) = purpose {
+        messages.push(Message::user(format!("Now deliver the {kind}: call `{}`.", tool_name(kind))));
     }
     Ok(messages)
 }

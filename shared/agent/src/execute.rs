@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sequent_domain::Timestamp;
+use sequent_domain::{JobId, Timestamp};
 use sequent_event::{Body, CancelReason, Entry, Orchestration, Outcome, Plan, State, StepStatus};
 use sequent_run::{Error, Run, Runs, closing_bodies, finish, queue, wake_next};
 use sequent_runlog::{DynamoStorage, Finish, LogKey, Signals, Stopped, Writer};
@@ -76,8 +76,8 @@ pub(crate) struct Execution<'a> {
     pub(crate) hand_over: Option<Instant>,
     /// The children written down by former owners exist.
     pub(crate) made: bool,
-    /// The calls whose jobs this owner has seen to exist.
-    pub(crate) enqueued: Vec<String>,
+    /// The jobs that this owner has seen to exist.
+    pub(crate) enqueued: Vec<JobId>,
 }
 
 impl Execution<'_> {
@@ -97,6 +97,14 @@ impl Execution<'_> {
                         self.note(bodies).await?
                     }
                     Next::Delegate(steps) => Box::pin(self.delegate(&steps)).await?,
+                    Next::FollowUp(tasks) => Box::pin(self.follow_up(&tasks)).await?,
+                    Next::Announce { website: artifact_id, document: document_id } => {
+                        self.note([Body::WebsiteGenerationDone { artifact_id, document_id }]).await?
+                    }
+                    Next::Fail { code, message } => {
+                        let end = self.error(code, &message);
+                        self.end(vec![end]).await?
+                    }
                     Next::Finish => {
                         let end = self.finished(Outcome::Success);
                         self.end(vec![end]).await?

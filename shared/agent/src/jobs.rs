@@ -1,4 +1,4 @@
-//! Tool calls that jobs carry out.
+//! Tool calls that jobs carry out, and what jobs do with a document.
 //!
 //! As with child runs, a job's id is in the run's log before the job exists, so whoever continues the run makes the same
 //! job or finds it made. The job's worker writes its end into the log, in the transaction that ends the job, and the next
@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use sequent_deliverables::Task;
 use sequent_domain::{JobId, Timestamp};
 use sequent_event::{Body, Job, State};
 use sequent_jobs::{New, Queue, enqueue};
@@ -34,31 +35,51 @@ pub(crate) struct Handed {
 impl Execution<'_> {
     /// Writes the jobs of `calls` down, then makes them: also those that a former owner wrote down and did not get to make.
     pub(crate) async fn hand_over_calls(&mut self, calls: &[Handed]) -> Result<(), Error> {
-        for handed in calls {
-            if job_of(&self.state, &handed.call).is_none() {
-                let (job_id, job_type) = (JobId::new(), handed.job_type.to_owned());
-                let tool_call_id = Some(handed.call.clone());
-                self.append(Body::JobEnqueued(Job { job_id, job_type, tool_call_id })).await?;
+        let jobs = calls.iter().map(|handed| {
+            let known = job_of(&self.state, &handed.call).cloned();
+            let job = known.unwrap_or_else(|| Job {
+                job_id: JobId::new(),
+                job_type: handed.job_type.to_owned(),
+                tool_call_id: Some(handed.call.clone()),
+            });
+            (job, Queue::default(), handed.arguments.clone())
+        });
+        let jobs = jobs.collect();
+        self.hand_over(jobs).await
+    }
+
+    /// Has these done by jobs, and waits for the first of them to end.
+    pub(crate) async fn follow_up(&mut self, tasks: &[Task]) -> Result<Option<Ended>, Error> {
+        self.hand_over(tasks.iter().map(|task| (task.event(), task.queue, task.input.clone())).collect())
+            .await?;
+        self.await_jobs().await
+    }
+
+    async fn hand_over(&mut self, mut jobs: Vec<(Job, Queue, Value)>) -> Result<(), Error> {
+        for (job, ..) in &jobs {
+            if self.state.jobs.iter().all(|task| task.job.job_id != job.job_id) {
+                self.append(Body::JobEnqueued(job.clone())).await?;
             }
         }
-        if calls.iter().all(|handed| self.enqueued.contains(&handed.call)) {
+        jobs.retain(|(job, ..)| !self.enqueued.contains(&job.job_id));
+        if jobs.is_empty() {
             return Ok(());
         }
         self.state = self.writer.flush().await?;
-        for handed in calls {
-            let Some(job) = job_of(&self.state, &handed.call) else { continue };
+        for (job, queue, input) in jobs {
             let new = New {
                 tenant: self.key.tenant,
                 id: job.job_id,
-                job_type: job.job_type.clone(),
+                job_type: job.job_type,
+                // Its id says it: the job of another call or document has another.
                 job_key: None,
-                queue: Queue::default(),
-                input: handed.arguments.clone(),
+                queue,
+                input,
                 run: Some(self.key.run),
-                tool_call_id: Some(handed.call.clone()),
+                tool_call_id: job.tool_call_id,
             };
             enqueue(self.engine.store(), &new, Timestamp::now()).await?;
-            self.enqueued.push(handed.call.clone());
+            self.enqueued.push(job.job_id);
         }
         Ok(())
     }

@@ -74,7 +74,10 @@ impl Engine {
         let servers = Some(Servers::new(storage.store().clone(), vault, guard.clone()));
         let mut engine = Self::with_guard(storage, models, &guard);
         let tools = Arc::make_mut(&mut engine.tools);
-        tools.add_built_in(sequent_artifacts::tool(artifacts)).expect("the built-in tools are valid");
+        let writing = sequent_deliverables::tools(artifacts).into_iter();
+        for tool in writing.chain([sequent_artifacts::tool(artifacts)]) {
+            tools.add_built_in(tool).expect("the built-in tools are valid");
+        }
         Ok(Self { servers, settings: Settings::from_env(), bounds: Bounds::from_env(), ..engine })
     }
 

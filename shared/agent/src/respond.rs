@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures::StreamExt;
+use sequent_deliverables::wanted;
 use sequent_domain::{MessageId, Timestamp, ToolCallId};
 use sequent_event::{Body, Outcome, Role, Usage};
 use sequent_model::{Chunk, Chunks, Context, FinishReason, ModelName, Request};
@@ -37,7 +38,8 @@ impl Execution<'_> {
             Err(error) => return self.end(vec![self.error(error.code(), &error.public_message())]).await,
         };
         let request = Request {
-            system: conversation::system(purpose),
+            system: conversation::system(purpose, wanted(&self.state)),
+            must_call: matches!(purpose, Purpose::Deliver(_)),
             tools: self.tools(purpose),
             ..Request::new(name.clone(), conversation::messages(self, purpose).await?)
         };

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
+use sequent_deliverables::{tool_name, wanted};
+use sequent_documents::Kind;
 use sequent_domain::{InterruptId, MessageId, Timestamp};
 use sequent_event::{Artifact, Body, Call, Citation, Interrupt, Outcome, Question};
 use sequent_model::ToolSpec;
@@ -38,16 +40,24 @@ impl Execution<'_> {
     pub(crate) fn tools(&self, purpose: Purpose) -> Vec<ToolSpec> {
         match purpose {
             Purpose::Plan => vec![planning::spec()],
-            Purpose::Conclude => Vec::new(),
+            Purpose::Conclude => self.writing().into_iter().collect(),
+            Purpose::Deliver(_) => self.writing().into_iter().collect(),
             Purpose::Answer => self.offered(),
-            Purpose::Step => self.offered().into_iter().chain([planning::spec()]).collect(),
+            // The document comes when all steps are done.
+            Purpose::Step => self.researching().into_iter().chain([planning::spec()]).collect(),
         }
     }
 
-    /// What the deployment, the run's request, its caller's scopes and its place allow. A child has nobody to ask.
+    /// Everything it may call but its plan.
     fn offered(&self) -> Vec<ToolSpec> {
+        self.researching().into_iter().chain(self.writing()).collect()
+    }
+
+    /// What the deployment, the run's request, its caller's scopes and its place allow. A child has nobody to ask.
+    fn researching(&self) -> Vec<ToolSpec> {
         let (tools, configuration) = (&self.tools, &self.state.configuration);
         let mut specs = tools.specs(configuration.tools.as_deref());
+        specs.retain(|spec| Kind::ALL.into_iter().all(|kind| tool_name(kind) != spec.name));
         let needs = |spec: &ToolSpec| tools.get(&spec.name).and_then(|tool| tool.scope);
         specs.retain(|spec| needs(spec).is_none_or(|scope| configuration.has_scope(scope)));
         if self.state.parent.is_some() {
@@ -56,6 +66,13 @@ impl Execution<'_> {
             specs.retain(|spec| !asks(spec));
         }
         specs
+    }
+
+    /// The tool that delivers what the run is to deliver.
+    fn writing(&self) -> Option<ToolSpec> {
+        let tool = self.tools.get(tool_name(wanted(&self.state)?))?;
+        let may = tool.scope.is_none_or(|scope| self.state.configuration.has_scope(scope));
+        may.then(|| tool.spec.clone())
     }
 
     /// Carries out every call that has no result: side by side where they run, and with one end to the execution for

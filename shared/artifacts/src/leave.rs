@@ -56,6 +56,7 @@ impl Artifacts {
             result: artifact.id.to_string(),
             artifacts: vec![Left { artifact: artifact.event(), row }],
             writes: Some(Arc::new(writes)),
+            ..Done::default()
         })
     }
 }

@@ -54,6 +54,34 @@ pub enum Block {
     },
 }
 
+impl Block {
+    /// Its texts, in order.
+    pub fn texts(&self) -> Vec<&Text> {
+        match self {
+            Self::Paragraph { text } | Self::Callout { text, .. } => vec![text],
+            Self::List { items, .. } => items.iter().collect(),
+            Self::Table(table) => {
+                table.caption.iter().chain(&table.header).chain(table.rows.iter().flatten()).collect()
+            }
+            Self::Quote { text, source } => std::iter::once(text).chain(source).collect(),
+            Self::Chart(chart) => chart.caption.iter().collect(),
+            Self::Code { .. } => Vec::new(),
+        }
+    }
+
+    /// What it says, without markup, in pieces.
+    #[must_use]
+    pub fn plain(&self) -> Vec<String> {
+        let own = match self {
+            Self::Code { text, .. } => vec![text.clone()],
+            Self::Callout { title, .. } => title.iter().cloned().collect(),
+            Self::Chart(chart) => chart.labels.clone(),
+            _ => Vec::new(),
+        };
+        own.into_iter().chain(self.texts().into_iter().map(Text::plain)).collect()
+    }
+}
+
 /// A table: every row has as many cells as the header.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Table {

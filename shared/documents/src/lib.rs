@@ -9,6 +9,7 @@ pub mod block;
 pub mod chart;
 mod check;
 mod document;
+mod example;
 mod format;
 pub mod inline;
 mod invalid;

@@ -19,6 +19,8 @@ pub const LINE_CHARS: usize = 300;
 pub const TEXT_CHARS: usize = 20_000;
 /// The characters of a block of code.
 pub const CODE_CHARS: usize = 50_000;
+/// The characters of a source's passage.
+pub const QUOTE_CHARS: usize = 2_000;
 /// The characters of a web address.
 pub const URL_CHARS: usize = 2_048;
 

@@ -1,8 +1,10 @@
 //! Reports.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
-use crate::{Block, Source, Text};
+use crate::{Block, Source, SourceId, Text, WebUrl, limits};
 
 /// A report.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,4 +45,46 @@ pub struct Section {
     /// What stands below.
     #[serde(default)]
     pub blocks: Vec<Block>,
+}
+
+impl Report {
+    /// What it says, without markup: headings, texts, cells and labels, one to a line.
+    #[must_use]
+    pub fn plain(&self) -> String {
+        let mut lines = vec![self.title.clone()];
+        lines.extend(self.subtitle.clone());
+        lines.extend(self.authors.iter().cloned());
+        lines.extend(self.summary.as_ref().map(Text::plain));
+        for section in &self.sections {
+            lines.push(section.heading.clone());
+            section.blocks.iter().for_each(|block| lines.extend(block.plain()));
+        }
+        lines.join("\n")
+    }
+
+    /// The sources that its texts cite.
+    #[must_use]
+    pub fn cited(&self) -> BTreeSet<&str> {
+        let texts = self.sections.iter().flat_map(|section| &section.blocks).flat_map(Block::texts);
+        let texts = self.summary.iter().chain(texts);
+        texts.flat_map(Text::citations).map(SourceId::as_str).collect()
+    }
+
+    /// Adds a source under a name of its own. `None`: the list is full, or the title cannot be one.
+    pub fn add_source(&mut self, url: WebUrl, title: &str, quote: Option<String>) -> Option<SourceId> {
+        if self.sources.len() >= limits::SOURCES {
+            return None;
+        }
+        let is_free = |id: &SourceId| self.sources.iter().all(|source| source.id != *id);
+        let id = (1..).filter_map(|n: u32| SourceId::new(&format!("s{n}"))).find(is_free)?;
+        let title = title.chars().map(|c| if c.is_control() { ' ' } else { c }).take(limits::LINE_CHARS);
+        let title: String = title.collect();
+        let title = if title.trim().is_empty() {
+            url.as_str().chars().take(limits::LINE_CHARS).collect()
+        } else {
+            title
+        };
+        self.sources.push(Source { id: id.clone(), url, title, accessed: None, quote });
+        Some(id)
+    }
 }

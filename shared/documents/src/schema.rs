@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{Kind, limits as max};
+use crate::{Kind, example, limits as max};
 
 /// The types of blocks.
 pub(crate) const BLOCK_TYPES: [&str; 7] = ["paragraph", "list", "table", "chart", "quote", "code", "callout"];
@@ -33,6 +33,7 @@ fn document(kind: Kind, title: &str, required: &[&str], own: &Value, defs: &Valu
         "properties": properties,
         "required": names,
         "additionalProperties": false,
+        "examples": [example::of(kind)],
         "$defs": defs,
     })
 }
@@ -140,7 +141,7 @@ fn sources() -> Value {
                 "url": {"type": "string", "maxLength": max::URL_CHARS, "pattern": "^[Hh][Tt][Tt][Pp][Ss]?://[^\\s]+$"},
                 "title": line("The source's title."),
                 "accessed": {"type": "string", "format": "date", "description": "YYYY-MM-DD."},
-                "quote": {"type": "string", "minLength": 1, "maxLength": 2000,
+                "quote": {"type": "string", "minLength": 1, "maxLength": max::QUOTE_CHARS,
                           "description": "The passage that counts, word for word."},
             },
             "required": ["id", "url", "title"],

@@ -159,6 +159,8 @@ fn the_schemas_stay_as_models_know_them() {
         let schema = Document::schema(kind);
         assert_eq!(schema["properties"]["type"]["const"], kind.as_str());
         assert_eq!(schema["additionalProperties"], false);
+        let example = Document::from_value(schema["examples"][0].clone());
+        assert_eq!(example.map(|document| document.kind()), Ok(kind));
     }
     let schema = Document::schema(Kind::Report);
     assert_eq!(schema["$defs"]["block"]["anyOf"].as_array().unwrap().len(), 7);

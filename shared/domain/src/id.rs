@@ -132,6 +132,8 @@ ids! {
     InterruptId, "int", "interrupt";
     /// Bytes that a run, a job or a person left, under a name.
     ArtifactId, "art", "artifact";
+    /// Something with a name that a document tells of.
+    EntityId, "ent", "entity";
     /// One task in the background.
     JobId, "job", "job";
     /// One HTTP request, given by the caller or made at the edge.

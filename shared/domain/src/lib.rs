@@ -8,8 +8,8 @@ mod money;
 mod time;
 
 pub use id::{
-    ApiKeyId, ArtifactId, InterruptId, JobId, MessageId, ProjectId, RequestId, RunId, SessionId, TenantId,
-    ToolCallId, UserId,
+    ApiKeyId, ArtifactId, EntityId, InterruptId, JobId, MessageId, ProjectId, RequestId, RunId, SessionId,
+    TenantId, ToolCallId, UserId,
 };
 pub use money::MicroUsd;
 pub use secrecy::{ExposeSecret, SecretString};

@@ -1,12 +1,12 @@
 //! Every event type this build understands, with its fields.
 
-use sequent_domain::{InterruptId, MessageId, ProjectId, RunId, UserId};
+use sequent_domain::{ArtifactId, InterruptId, MessageId, ProjectId, RunId, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    Answered, Artifact, CancelReason, Citation, ClaimReason, Configuration, Job, JobEnd, Outcome, Plan,
-    Question, Role, Standing, Totals, Usage,
+    Answered, Artifact, CancelReason, Citation, ClaimReason, Configuration, Entity, Job, JobEnd, Outcome,
+    Plan, Question, Role, Standing, Totals, Usage,
 };
 
 /// What happened. The type name on the wire is the variant in `SCREAMING_SNAKE_CASE`, fields are `camelCase`.
@@ -146,6 +146,15 @@ pub enum Body {
     },
     /// An artifact exists. By the run's owner, or by the worker of a job, whose id it then has.
     ArtifactCreated(Artifact),
+    /// The website that the run was to deliver can be opened.
+    WebsiteGenerationDone {
+        /// The archive of its files.
+        artifact_id: ArtifactId,
+        /// The document that it was made of.
+        document_id: ArtifactId,
+    },
+    /// A job has found something that has a name.
+    EntityExtracted(Entity),
     /// A job was enqueued. The log that says so comes first, the job's row second.
     JobEnqueued(Job),
     /// The job has ended. May stand behind the run's own end.
@@ -224,6 +233,7 @@ impl Body {
             Self::CancelRequested { .. }
             | Self::UserMessage { .. }
             | Self::ClarificationAnswered(_)
+            | Self::EntityExtracted(_)
             | Self::JobFinished(_) => true,
             Self::ArtifactCreated(artifact) => artifact.job_id.is_some(),
             _ => false,

@@ -118,6 +118,12 @@ pub struct Totals {
 }
 
 impl Totals {
+    /// Whether no model was called.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// Adds one model call.
     pub(crate) fn count(&mut self, usage: &Usage) {
         self.input_tokens += usage.input_tokens;
@@ -126,8 +132,8 @@ impl Totals {
         self.incomplete |= usage.cost_micro_usd.is_none();
     }
 
-    /// Adds what a child run used.
-    pub(crate) fn add(&mut self, child: &Self) {
+    /// Adds what something else used: a child run, a job, another call.
+    pub fn add(&mut self, child: &Self) {
         self.input_tokens += child.input_tokens;
         self.output_tokens += child.output_tokens;
         self.cost_micro_usd += child.cost_micro_usd;

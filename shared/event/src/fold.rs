@@ -1,15 +1,17 @@
 //! What a log means: the state of a run after folding its events from the first.
 
 mod check;
+mod parts;
 mod transcript;
 
-use sequent_domain::{MessageId, ProjectId, RunId, Timestamp};
+use sequent_domain::{ArtifactId, MessageId, ProjectId, RunId, Timestamp};
 
+pub use parts::{Answer, Asked, Child, Ended, OpenMessage, Phase, Task};
 pub use transcript::{Call, Draft, Turn};
 
 use crate::{
-    Answered, Artifact, Body, CancelReason, Citation, Configuration, Event, Interrupt, Job, JobEnd, Outcome,
-    Plan, Seq, Standing, Totals,
+    Artifact, Body, CancelReason, Citation, Configuration, Event, Interrupt, Job, Outcome, Plan, Seq,
+    Standing, Totals,
 };
 
 /// The event cannot stand where it does. Writers check before they append, so a stored log never has one.
@@ -37,96 +39,6 @@ pub enum Invalid {
     /// The event's counterpart is missing, such as content without a start.
     #[error("{0} out of place")]
     OutOfPlace(&'static str),
-}
-
-/// Where a run stands.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Phase {
-    /// No execution has begun.
-    #[default]
-    Pending,
-    /// An execution is under way.
-    Running,
-    /// Ended by `RUN_FINISHED`.
-    Finished(Outcome),
-    /// Ended by `RUN_ERROR`.
-    Failed {
-        /// Stable code.
-        code: String,
-        /// For people.
-        message: String,
-    },
-}
-
-impl Phase {
-    /// Whether the log is closed.
-    #[must_use]
-    pub const fn is_closed(&self) -> bool {
-        matches!(self, Self::Finished(_) | Self::Failed { .. })
-    }
-}
-
-/// An assistant message that has begun and not ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OpenMessage {
-    /// Its id.
-    pub id: MessageId,
-    /// What it said so far.
-    pub text: String,
-    /// It is the model's thinking, not part of the answer.
-    pub reasoning: bool,
-}
-
-/// What somebody said: a person's message, or a complete one of the assistant, or a partial one kept after a cancel.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
-    /// Its id.
-    pub id: MessageId,
-    /// Its text.
-    pub text: String,
-}
-
-/// A question the run has put, and what came of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Asked {
-    /// The question.
-    pub interrupt: Interrupt,
-    /// Its answer.
-    pub answer: Option<Answered>,
-}
-
-/// A run that this one has started.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Child {
-    /// The child run.
-    pub run: RunId,
-    /// What it works on.
-    pub name: String,
-    /// What came of it.
-    pub ended: Option<Ended>,
-}
-
-/// What came of a child run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ended {
-    /// It answered.
-    Result(String),
-    /// It failed, or was cancelled.
-    Failure {
-        /// Stable code.
-        code: String,
-        /// For people.
-        message: String,
-    },
-}
-
-/// A job of the run's, and what came of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Task {
-    /// The job.
-    pub job: Job,
-    /// Its end.
-    pub ended: Option<JobEnd>,
 }
 
 /// The state of a run. `State::default()` is that of an empty log.
@@ -184,6 +96,8 @@ pub struct State {
     pub plan: Option<Plan>,
     /// What it has left, by its own doing and by its jobs.
     pub artifacts: Vec<Artifact>,
+    /// The archive of the website that it has delivered.
+    pub website: Option<ArtifactId>,
     /// Its jobs.
     pub jobs: Vec<Task>,
     /// Questions put to people.
@@ -345,8 +259,13 @@ impl State {
             Body::PlanUpdated { plan } => self.plan = Some(plan.clone()),
             Body::SourceCited(citation) => self.citations.push(citation.clone()),
             Body::ArtifactCreated(artifact) => self.artifacts.push(artifact.clone()),
+            Body::WebsiteGenerationDone { artifact_id, .. } => self.website = Some(*artifact_id),
             Body::JobEnqueued(job) => self.jobs.push(Task { job: job.clone(), ended: None }),
             Body::JobFinished(end) => {
+                // The row of a run that has ended stays as it is.
+                if end.run != Standing::Ended {
+                    self.totals.add(&end.usage);
+                }
                 let ended = self.jobs.iter_mut().find(|task| task.job.job_id == end.job_id);
                 ended.into_iter().for_each(|task| task.ended = Some(end.clone()));
             }
@@ -380,7 +299,10 @@ impl State {
                     self.respond(usage.messages_told);
                 }
             }
-            Body::StateSnapshot { .. } | Body::StateDelta { .. } | Body::Custom { .. } => {}
+            Body::EntityExtracted(_)
+            | Body::StateSnapshot { .. }
+            | Body::StateDelta { .. }
+            | Body::Custom { .. } => {}
         }
     }
 

@@ -20,6 +20,6 @@ pub use entry::{Entry, Event, Malformed, Payload};
 pub use execution::{CancelReason, ClaimReason, Outcome, Role, Totals, Usage};
 pub use fold::{Answer, Asked, Call, Child, Draft, Ended, Invalid, OpenMessage, Phase, State, Task, Turn};
 pub use interrupt::{AnswerStatus, Answered, Interrupt, Question, Reason};
-pub use product::{Artifact, Job, JobEnd, JobStatus, Standing};
+pub use product::{Artifact, Entity, Job, JobEnd, JobStatus, Standing};
 pub use seq::Seq;
 pub use work::{Budget, Citation, Configuration, Orchestration, Plan, Step, StepStatus};

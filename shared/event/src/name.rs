@@ -49,6 +49,8 @@ names! {
     SourceCited => "SOURCE_CITED",
     ToolCallDispatched => "TOOL_CALL_DISPATCHED",
     ArtifactCreated => "ARTIFACT_CREATED",
+    WebsiteGenerationDone => "WEBSITE_GENERATION_DONE",
+    EntityExtracted => "ENTITY_EXTRACTED",
     JobEnqueued => "JOB_ENQUEUED",
     JobFinished => "JOB_FINISHED",
     ClarificationNeeded => "CLARIFICATION_NEEDED",

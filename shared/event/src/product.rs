@@ -3,6 +3,8 @@
 use sequent_domain::{ArtifactId, JobId};
 use serde::{Deserialize, Serialize};
 
+use crate::Totals;
+
 /// Bytes that are kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -25,6 +27,22 @@ pub struct Artifact {
     /// The job that made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job_id: Option<JobId>,
+}
+
+/// Something that has a name, found by a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Entity {
+    /// What it is, such as `person` or `organization`.
+    pub entity_type: String,
+    /// What it is called.
+    pub name: String,
+    /// How often it is named.
+    pub mentions: u32,
+    /// Where it was found.
+    pub artifact_id: ArtifactId,
+    /// The job that found it.
+    pub job_id: JobId,
 }
 
 /// A task that was handed to the background.
@@ -51,6 +69,9 @@ pub struct JobEnd {
     /// What it came to, for a model to read, or why it failed.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub result: String,
+    /// What its model calls used.
+    #[serde(default, skip_serializing_if = "Totals::is_none")]
+    pub usage: Totals,
     /// Where the run stood. An event may be the last of its log, and then has to tell whether the log is closed.
     pub run: Standing,
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub struct Configuration {
     /// How model calls and tools are arranged.
     pub orchestration: Orchestration,
-    /// What the run is to produce, such as `report`.
+    /// The document that the run is to deliver, such as `report`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deliverable_type: Option<String>,
     /// The tools the model may call; all that the deployment and the caller's scopes allow without.

@@ -57,7 +57,7 @@ impl Kind for RenderExport {
             tags: vec![format.name().to_owned()],
             media_type: format.media_type().to_owned(),
         };
-        let origin = Origin { job: Some(context.job), ..Origin::default() };
+        let origin = Origin { run: context.run, job: Some(context.job), ..Origin::default() };
         // The same id whichever attempt ends the job.
         let id = ArtifactId::from_bits(context.job.bits());
         self.0.leave(tenant, id, description, origin, Bytes::from(file.bytes)).await.map_err(failed)

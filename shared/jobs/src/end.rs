@@ -89,13 +89,15 @@ async fn in_log(
             let artifact = sequent_event::Artifact { job_id: Some(after.id), ..left.artifact.clone() };
             Body::ArtifactCreated(artifact)
         });
+        let more = done.events.iter().cloned();
         let ended = Body::JobFinished(JobEnd {
             job_id: after.id,
             status: if after.status == Status::Success { JobStatus::Success } else { JobStatus::Error },
             result: told(after),
+            usage: done.usage,
             run: state.standing(),
         });
-        Ok((artifacts.chain([ended]).collect(), Some(Arc::clone(companions))))
+        Ok((artifacts.chain(more).chain([ended]).collect(), Some(Arc::clone(companions))))
     });
     match decided.await {
         Ok(Decided::Stored(_)) => Ok(Some(End::Stored)),

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, future::Future, sync::Arc, time::Duration}
 use futures::future::BoxFuture;
 use sequent_data::{Row, Store};
 use sequent_domain::{JobId, RunId, TenantId};
-use sequent_event::Artifact;
+use sequent_event::{Artifact, Body, Totals};
 use sequent_runlog::{Companions, DynamoStorage};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -77,6 +77,10 @@ pub struct Done {
     pub result: String,
     /// Artifacts whose bytes are stored.
     pub artifacts: Vec<Left>,
+    /// What else the run's log is to say, if a run asked for the job: events that name it.
+    pub events: Vec<Body>,
+    /// What the attempt's model calls used.
+    pub usage: Totals,
     /// Other writes. If a condition among them does not hold, the attempt has failed and may be tried again.
     pub writes: Option<Companions>,
 }

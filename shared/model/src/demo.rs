@@ -27,7 +27,8 @@
 //! | `tool=NAME` | calls the tool NAME after the text, if the request offers it |
 //! | `args=JSON` | the arguments of the tool named before, without spaces (`\u0020` is one); default `{}` |
 //!
-//! Several tools in a line are called at once. Behind the last line the script is done, and the answer quotes what a tool gave.
+//! Several tools in a line are called at once. Behind the last line the script is done, and the answer quotes what a tool gave. Where a
+//! tool must be called and no line says which, it is the first one, with the first example that its schema gives.
 
 mod answer;
 mod script;

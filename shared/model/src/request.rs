@@ -20,6 +20,8 @@ pub struct Request {
     pub temperature: Option<f64>,
     /// Tools that the model may call.
     pub tools: Vec<ToolSpec>,
+    /// Whether it has to call one of them. Not every server holds to it.
+    pub must_call: bool,
 }
 
 /// One turn of a conversation.
@@ -128,7 +130,15 @@ impl Request {
 
     /// A plain question.
     pub fn new(model: ModelName, messages: Vec<Message>) -> Self {
-        Self { model, system: None, messages, max_output_tokens: None, temperature: None, tools: Vec::new() }
+        Self {
+            model,
+            system: None,
+            messages,
+            max_output_tokens: None,
+            temperature: None,
+            tools: Vec::new(),
+            must_call: false,
+        }
     }
 
     /// Every text that counts as input, except the tools.

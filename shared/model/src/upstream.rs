@@ -14,7 +14,7 @@ use futures::StreamExt;
 use genai::{
     ModelIden, ServiceTarget,
     adapter::AdapterKind,
-    chat::ChatOptions,
+    chat::{ChatOptions, ToolChoice},
     resolver::{AuthData, Endpoint as Address},
 };
 use secrecy::ExposeSecret;
@@ -108,6 +108,7 @@ fn options(kind: AdapterKind, request: &Request, request_id: Option<&str>) -> Ch
     let mut options = ChatOptions::default().with_capture_usage(true);
     options.max_tokens = request.max_output_tokens;
     options.temperature = request.temperature;
+    options.tool_choice = (request.must_call && !request.tools.is_empty()).then_some(ToolChoice::Required);
     if kind == AdapterKind::OpenAI {
         // Without an effort the crate takes `-max`, `-high`, `-low`... at the end of a model's name for one and cuts it off (`qwen-max`).
         // A budget is an effort that OpenAI's protocol has no field for: nothing is sent, and the name stays whole.

@@ -213,6 +213,8 @@ impl Projector {
             | Body::SubagentFinished { .. }
             | Body::ArtifactCreated(_)
             | Body::JobEnqueued(_)
+            | Body::EntityExtracted(_)
+            | Body::WebsiteGenerationDone { .. }
             | Body::JobFinished(_)
             | Body::SubagentError { .. } => out.push(shown_as_data(event)),
         }

@@ -12,7 +12,7 @@ pub struct Work {
     /// carried out one by one, those that are independent by child runs.
     #[cfg_attr(feature = "openapi", schema(value_type = String, example = "direct"))]
     pub orchestration: Orchestration,
-    /// What the run is to produce, such as `report`.
+    /// The document that the run is to deliver: `report`, `slides` or `website`.
     pub deliverable_type: Option<String>,
     /// The tools the model may call; all that the deployment offers without.
     pub tools: Option<Vec<String>>,

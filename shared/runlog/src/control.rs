@@ -132,8 +132,13 @@ fn unreadable(error: ReadError) -> Unavailable {
 /// Control events are appended without knowing the whole log, so they must be able to stand anywhere in it.
 fn check(body: &Body) -> Result<(), Unavailable> {
     let refused = |why: &str| Err(Unavailable(AppendError::Refused(why.into())));
-    let depends =
-        matches!(body, Body::ClarificationAnswered(_) | Body::ArtifactCreated(_) | Body::JobFinished(_));
+    let depends = matches!(
+        body,
+        Body::ClarificationAnswered(_)
+            | Body::ArtifactCreated(_)
+            | Body::EntityExtracted(_)
+            | Body::JobFinished(_)
+    );
     if !body.is_control() || depends {
         return refused("not a control event");
     }

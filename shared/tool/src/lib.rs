@@ -32,6 +32,7 @@ pub use registry::Registry;
 pub use run::run;
 pub use schema::Schema;
 pub use tool::{Handler, Kind, Tool};
+pub use web_fetch::text_of_html;
 
 /// The tools that come with the product.
 #[must_use]

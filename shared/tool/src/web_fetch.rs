@@ -15,11 +15,20 @@ use futures::future::{BoxFuture, FutureExt};
 use reqwest::{Client, Response, StatusCode, header};
 use serde::Deserialize;
 use serde_json::json;
+use url::Url;
 
 use crate::{
     Call, Error, Guard, Handler, Kind, Output, Tool,
     guard::{Admitted, Refusal},
 };
+
+/// What a page says: its text, with headings, lists and links as in Markdown. A link that leads to another page of the same
+/// site is its words.
+#[must_use]
+pub fn text_of_html(html: &str) -> String {
+    let nowhere = Url::parse("about:blank").expect("it is an address");
+    html::read(html, &nowhere).text
+}
 
 /// How much patience a page gets.
 #[derive(Clone, Copy, Debug)]

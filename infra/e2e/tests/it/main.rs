@@ -10,6 +10,7 @@ mod chaos;
 mod clients;
 mod credentials;
 mod cut;
+mod deliverables;
 mod faults;
 mod interleaved;
 mod isolation;

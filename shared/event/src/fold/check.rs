@@ -19,6 +19,7 @@ impl State {
                 self.is_interrupted() && self.open_interrupts().any(|open| open.id == answer.interrupt_id)
             }
             Body::ArtifactCreated(Artifact { job_id: Some(job), .. }) => self.is_open_job(*job),
+            Body::EntityExtracted(entity) => self.is_open_job(entity.job_id),
             Body::JobFinished(end) => self.is_open_job(end.job_id) && end.run == self.standing(),
             Body::RunConfigured(_) => self.phase == Phase::Pending,
             Body::RunStarted { .. } => self.epoch > 0 && self.phase != Phase::Running,
@@ -71,6 +72,7 @@ impl State {
             | Body::PlanUpdated { .. }
             | Body::SourceCited(_)
             | Body::ArtifactCreated(_)
+            | Body::WebsiteGenerationDone { .. }
             | Body::UsageRecorded(_) => true,
         };
         if fits { Ok(()) } else { Err(Invalid::OutOfPlace(name)) }
@@ -83,7 +85,7 @@ impl State {
             Body::RunStarted { .. } | Body::RunClaimed { .. } | Body::UserMessage { .. } => true,
             Body::ClarificationAnswered(_) | Body::CancelRequested { .. } => self.is_interrupted(),
             Body::ArtifactCreated(artifact) => artifact.job_id.is_some(),
-            Body::JobFinished(_) => true,
+            Body::EntityExtracted(_) | Body::JobFinished(_) => true,
             _ => false,
         }
     }

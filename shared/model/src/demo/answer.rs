@@ -1,7 +1,7 @@
 //! The demo's words, one step at a time.
 
 use crate::{
-    Chunk, Error, FinishReason, Request, Usage,
+    Chunk, Error, FinishReason, Request, ToolSpec, Usage,
     chunk::Raw,
     meter::{self, Meter},
 };
@@ -28,6 +28,8 @@ pub(super) struct Answer {
     said: u64,
     input_tokens: u64,
     call: Vec<Chunk>,
+    /// The tokens of the calls.
+    called: u64,
     finish: FinishReason,
     over: bool,
 }
@@ -49,8 +51,12 @@ impl Answer {
         let offered = |(name, _): &&(String, String)| request.tools.iter().any(|tool| tool.name == *name);
         let mut call = Vec::new();
         // Read from the end. The ids depend on the conversation only, so that they are the same every time and new in every turn.
-        let calls: Vec<_> = script.tools.iter().filter(offered).cloned().enumerate().collect();
-        for (n, (name, arguments)) in calls.into_iter().rev() {
+        let mut calls: Vec<_> = script.tools.iter().filter(offered).cloned().collect();
+        if calls.is_empty() && request.must_call {
+            calls.extend(request.tools.first().map(example));
+        }
+        let called = calls.iter().map(|(_, arguments)| meter::tokens(arguments)).sum();
+        for (n, (name, arguments)) in calls.into_iter().enumerate().rev() {
             finish = FinishReason::ToolCalls;
             let id = format!("call_demo_{}_{n}", request.messages.len());
             call.push(Chunk::ToolCallEnd { id: id.clone() });
@@ -65,6 +71,7 @@ impl Answer {
             said: 0,
             input_tokens: Meter::new(request).usage().input_tokens,
             call,
+            called,
             finish,
             over: false,
         }
@@ -104,18 +111,21 @@ impl Answer {
 
     /// The demo counts its own tokens; its input is an estimate like any other.
     fn usage(&self) -> Usage {
-        let called = match self.finish {
-            FinishReason::ToolCalls => self.script.tools.iter().map(|(_, args)| meter::tokens(args)).sum(),
-            _ => 0,
-        };
         Usage {
             input_tokens: self.input_tokens,
-            output_tokens: self.said + self.reasoned + called,
+            output_tokens: self.said + self.reasoned + self.called,
             cached_input_tokens: 0,
             reasoning_tokens: self.reasoned,
             estimated: true,
         }
     }
+}
+
+/// A call of `tool` with arguments that its schema gives as an example.
+fn example(tool: &ToolSpec) -> (String, String) {
+    let arguments =
+        tool.parameters["examples"].get(0).map_or_else(|| "{}".to_owned(), |example| example.to_string());
+    (tool.name.clone(), arguments)
 }
 
 fn reply(said: &str, result: Option<&str>) -> String {

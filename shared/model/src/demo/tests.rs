@@ -129,6 +129,26 @@ async fn a_tool_is_called_once_and_its_result_quoted() {
     assert_eq!(finished.unwrap().0, FinishReason::Stop);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_tool_that_must_be_called_is_called_as_its_schema_shows() {
+    let tool =
+        |name: &str, parameters| ToolSpec { name: name.into(), description: "Writes.".into(), parameters };
+    let example = serde_json::json!({"type": "object", "examples": [{"a": 1}, {"a": 2}]});
+    let tools = vec![tool("write", example), tool("other", serde_json::json!({"type": "object"}))];
+    let mut request = Request { tools, ..ask("write it\n/demo tokens=1") };
+    assert_eq!(play(&request).await.0.len(), 1, "it need not");
+    request.must_call = true;
+    let arguments = |chunks: Vec<Chunk>| {
+        chunks.into_iter().find_map(|chunk| match chunk {
+            Chunk::ToolCallDelta { arguments, .. } => Some(arguments),
+            _ => None,
+        })
+    };
+    assert_eq!(arguments(play(&request).await.0).unwrap(), r#"{"a":1}"#);
+    request.messages = vec![Message::user("/demo tool=other args={\"b\":1}")];
+    assert_eq!(arguments(play(&request).await.0).unwrap(), r#"{"b":1}"#, "a script goes before");
+}
+
 #[test]
 fn what_it_does_not_understand_is_said() {
     for script in ["/demo token=5", "/demo tokens=100001", "/demo rate=x", "/demo error=odd", "/demo args={"]

@@ -1,0 +1,119 @@
+//! The tools with which a model delivers: `write_report`, `write_slides`, `write_website`.
+
+use std::sync::Arc;
+
+use futures::future::{BoxFuture, FutureExt};
+use sequent_artifacts::{Artifacts, Description, Error, Origin, derived_id};
+use sequent_documents::{Document, Kind};
+use sequent_tool::{Call, Effect, Error as ToolError, Handler, Kind as Calls, Output, Tool};
+use serde_json::{Value, json};
+
+/// What the caller of a run must be allowed for it to keep anything.
+const SCOPE: &str = "artifacts:write";
+
+/// The name of the tool that delivers a `kind`.
+#[must_use]
+pub const fn tool_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Report => "write_report",
+        Kind::Slides => "write_slides",
+        Kind::Website => "write_website",
+    }
+}
+
+/// What a model is told of the tool that delivers a `kind`.
+#[must_use]
+pub(crate) const fn description(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Report => {
+            "Delivers the report, whole. Texts may hold **bold**, *italic*, `code`, [words](https://address) and citations \
+             [^id] of the sources that the report lists; no HTML."
+        }
+        Kind::Slides => {
+            "Delivers the slides, all of them. Texts may hold **bold**, *italic*, `code` and [words](https://address); no \
+             HTML."
+        }
+        Kind::Website => {
+            "Delivers the website: every file of it, complete. It is shown in a sandbox that connects to nothing, so \
+             it must hold all it needs: styles, scripts and images are files of its own."
+        }
+    }
+}
+
+/// The tools that deliver, one for each kind of document.
+#[must_use]
+pub fn tools(artifacts: &Artifacts) -> [Tool; 3] {
+    Kind::ALL.map(|kind| {
+        let write = Write { artifacts: artifacts.clone(), kind };
+        let handler = Calls::Runs(Arc::new(write));
+        Tool {
+            // Its artifact's id comes from the call.
+            idempotent: true,
+            scope: Some(SCOPE),
+            ..Tool::new(tool_name(kind), description(kind), Document::schema(kind), handler)
+        }
+    })
+}
+
+struct Write {
+    artifacts: Artifacts,
+    kind: Kind,
+}
+
+impl Handler for Write {
+    fn call<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, Result<Output, ToolError>> {
+        self.write(call).boxed()
+    }
+}
+
+impl Write {
+    async fn write(&self, mut call: Call<'_>) -> Result<Output, ToolError> {
+        let document = checked(self.kind, call.arguments.take()).map_err(ToolError::Refused)?;
+        let id = derived_id(call.run, &call.idempotency_key);
+        let origin = Origin { run: Some(call.run), tool_call: Some(call.id.to_owned()), ..Origin::default() };
+        let saved = self.artifacts.save(
+            call.tenant,
+            id,
+            described(&document, &[]),
+            origin,
+            document.to_json().into(),
+        );
+        let artifact = saved.await.map_err(told)?;
+        let content = json!({"artifact_id": artifact.id, "delivered": self.kind});
+        Ok(Output { content: content.to_string(), effects: vec![Effect::Saved(artifact.event())] })
+    }
+}
+
+/// The document that a model has written, or what it has to do better.
+pub(crate) fn checked(kind: Kind, written: Value) -> Result<Document, String> {
+    match Document::from_value(written) {
+        Ok(document) if document.kind() == kind => Ok(document),
+        Ok(document) => Err(format!("The document must be a {kind}, not a {}.", document.kind())),
+        Err(invalid) => {
+            Err(format!("The document does not hold its rules. Write it again without:\n{invalid}"))
+        }
+    }
+}
+
+/// A document as an artifact.
+pub(crate) fn described(document: &Document, tags: &[&str]) -> Description {
+    let line: String =
+        document.title().chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect();
+    Description {
+        title: if line.trim().is_empty() { document.kind().to_string() } else { line },
+        entity_type: document.kind().to_string(),
+        tags: tags.iter().map(|&tag| tag.to_owned()).collect(),
+        media_type: "application/json".to_owned(),
+    }
+}
+
+fn told(error: Error) -> ToolError {
+    match error {
+        Error::Invalid(invalid) => ToolError::Refused(format!("The {invalid}.")),
+        Error::Taken => ToolError::Refused("This call has delivered something else before.".to_owned()),
+        error => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a document was not saved");
+            ToolError::Unavailable("The document could not be saved.".to_owned())
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! One small document of each type: what a schema shows a model, and what the demo provider delivers.
+
+use serde_json::{Value, json};
+
+use crate::Kind;
+
+/// An example that holds every rule.
+pub(crate) fn of(kind: Kind) -> Value {
+    match kind {
+        Kind::Report => json!({
+            "type": "report",
+            "version": 1,
+            "title": "An example of a report",
+            "language": "en",
+            "abstract": "No model has written this: it shows what a report looks like.",
+            "sections": [
+                {"heading": "Texts", "level": 1, "blocks": [
+                    {"type": "paragraph", "text": "A paragraph may be **bold**, *italic* or `code`, and cites what it rests on.[^a]"},
+                    {"type": "list", "items": ["An item", "Another item"]}
+                ]},
+                {"heading": "Numbers", "level": 1, "blocks": [
+                    {"type": "table", "header": ["Port", "Range in m"], "rows": [["North", "3.1"], ["South", "0.4"]]},
+                    {"type": "chart", "kind": "bar", "caption": "The same numbers.", "unit": "m", "labels": ["North", "South"],
+                     "series": [{"name": "Range", "values": [3.1, 0.4]}]}
+                ]}
+            ],
+            "sources": [{"id": "a", "url": "https://example.com/", "title": "An example domain"}]
+        }),
+        Kind::Slides => json!({
+            "type": "slides",
+            "version": 1,
+            "title": "An example of slides",
+            "language": "en",
+            "slides": [
+                {"title": "What this is", "blocks": [
+                    {"type": "list", "items": ["No model has written this", "It shows what slides look like"]}
+                ], "notes": "What the speaker says."},
+                {"title": "Numbers", "blocks": [
+                    {"type": "chart", "kind": "line", "labels": ["1", "2", "3"], "series": [{"name": "A", "values": [1, 3, 2]}]}
+                ]}
+            ]
+        }),
+        Kind::Website => json!({
+            "type": "website",
+            "version": 1,
+            "title": "An example of a website",
+            "entry": "index.html",
+            "files": [
+                {"path": "index.html", "media_type": "text/html; charset=utf-8",
+                 "content": "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>An example of a website</title><link rel=\"stylesheet\" href=\"style.css\"><h1>An example of a website</h1><p>No model has written this: it shows what a website looks like.</p></html>"},
+                {"path": "style.css", "media_type": "text/css", "content": "body { font: 18px/1.5 sans-serif; margin: 3rem auto; max-width: 40rem }"}
+            ]
+        }),
+    }
+}
