@@ -47,6 +47,12 @@ impl Background {
         &self.store
     }
 
+    /// The processes of a function.
+    pub(crate) fn instances(&self, function: &str) -> Vec<u32> {
+        let instances = self.stack.instances().into_iter();
+        instances.filter(|instance| instance.function == function).map(|instance| instance.pid).collect()
+    }
+
     pub(crate) async fn stop(self) {
         self.stack.stop().await;
     }

@@ -5,7 +5,7 @@ use std::{
     time::Instant,
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt, Full};
@@ -119,6 +119,18 @@ impl Client {
     ) -> anyhow::Result<Value> {
         let answer = self.call(method, path, &[], json).await?;
         Ok(serde_json::from_slice(&answer.into_body().collect().await?.to_bytes())?)
+    }
+
+    /// Uploads past the API, as the API has said.
+    pub(crate) async fn put(&self, offered: &Value, bytes: Vec<u8>) -> anyhow::Result<()> {
+        let mut request =
+            Request::builder().method(Method::PUT).uri(offered["url"].as_str().context("no address")?);
+        for (name, value) in offered["headers"].as_object().into_iter().flatten() {
+            request = request.header(name, value.as_str().unwrap_or_default());
+        }
+        let answer = self.http.request(request.body(Full::from(bytes))?).await?;
+        ensure!(answer.status().is_success(), "the upload is refused: {}", answer.status());
+        Ok(())
     }
 
     pub(crate) async fn stream(&self, path: &str, json: &Value) -> anyhow::Result<Stream> {

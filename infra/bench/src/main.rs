@@ -9,6 +9,7 @@ mod background;
 mod client;
 mod cold_start;
 mod database;
+mod exports;
 mod fanout;
 mod latency;
 mod pickup;
@@ -66,9 +67,10 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
         Some(system) => {
             pickup::measure(&system, arguments.quick, &mut report).await.context("pickup")?;
             fanout::measure(&system, arguments.quick, &mut report).await.context("fan-out")?;
+            exports::measure(&system, arguments.quick, &mut report).await.context("exports")?;
             system.stop().await;
         }
-        None => report.skipped("pickup and fan-out: scripts/install emulator"),
+        None => report.skipped("pickup, fan-out and exports: scripts/install emulator"),
     }
     report::line(&report.table())?;
     report.write(&arguments.json)?;

@@ -21,6 +21,14 @@ pub(crate) fn memory(pid: u32) -> Memory {
     Memory { resident: field("VmRSS:"), anonymous: field("RssAnon:") }
 }
 
+/// The most that a process has had resident, in bytes; zero when it has ended.
+pub(crate) fn peak(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+    kib.unwrap_or(0) * 1024
+}
+
 /// Processor time of a process's living threads.
 pub(crate) fn cpu(pid: u32) -> Duration {
     let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();

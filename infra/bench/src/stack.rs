@@ -169,6 +169,7 @@ fn environment(template: &Template, endpoint: &str, provider: &str, origin: &str
         ("ARTIFACTS_BUCKET", "bench"),
         ("PREVIEW_URL", endpoint),
         ("SECRETS_ID", "bench"),
+        ("PREVIEW_SECRET_ID", "bench"),
         ("MODEL_SECRETS_ID", "bench"),
         ("OPENAI_BASE_URL", provider),
         ("RATE_LIMIT_PER_MINUTE", UNLIMITED),
