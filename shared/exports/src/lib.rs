@@ -1,4 +1,4 @@
-//! What agents deliver, as files for people: [`export`] and [`zip`] are pure functions from
+//! What agents deliver, as files for people: [`export`] and [`zip()`] are pure functions from
 //! [documents](sequent_documents) to bytes, and [`RenderExport`] is the job that calls them.
 //!
 //! Rendering knows no network, no file system and no clock: the same document gives the same bytes. Whatever a document says is inert in every

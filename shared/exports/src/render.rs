@@ -7,14 +7,14 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use sequent_artifacts::{Artifacts, Description, Error as ArtifactError, Export, Origin, Source};
-use sequent_documents::Document;
+use sequent_documents::{Document, limits};
 use sequent_domain::{ArtifactId, TenantId};
 use sequent_jobs::{Context, Done, Failed, Kind, Queue, Retry};
 
 use crate::{Error, export};
 
-/// Most bytes of a document that is read.
-const LARGEST: u64 = 16 << 20;
+/// Most bytes of a document that is read: those of the largest there is.
+const LARGEST: u64 = limits::WEBSITE_BYTES as u64;
 
 /// Renders exports of what is in these artifacts.
 #[derive(Debug, Clone)]
