@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use sequent_agent::{Engine, Source};
+use sequent_billing::{Asked, Desk};
 use sequent_data::Row;
 use sequent_domain::{ProjectId, RunId, Timestamp};
 use sequent_event::{CancelReason, Seq};
@@ -11,14 +12,16 @@ use sequent_http::{
     idempotency::{self, Effect, IdempotencyKey, PayloadHash, Record},
 };
 use sequent_model::ModelName;
-use sequent_run::{Cancel, OnConflict, Runs, Start, Started, Work, cancel, enqueue, release_project, start};
+use sequent_run::{
+    Cancel, Held, OnConflict, Runs, Start, Started, Work, cancel, enqueue, release_project, start,
+};
 use sequent_runlog::{Follow, LogKey, Poll, Segment};
 use tokio::{
     sync::mpsc::{self, UnboundedSender},
     time::{Instant, timeout_at},
 };
 
-use crate::stream::Watched;
+use crate::{Chat, stream::Watched};
 
 /// Most bytes of a message. The message is one event, one row and part of a transaction.
 const MAX_CONTENT: usize = 64 * 1024;
@@ -70,9 +73,9 @@ impl Begun {
 }
 
 /// Starts the run, or attaches to the one the same request started before.
-pub(crate) async fn begin(engine: &Engine, principal: &Principal, ask: Ask) -> Result<Begun, Problem> {
+pub(crate) async fn begin(chat: &Chat, principal: &Principal, ask: Ask) -> Result<Begun, Problem> {
     check(&ask)?;
-    let starting = Starting { engine, principal, ask };
+    let starting = Starting { engine: &chat.engine, desk: &chat.desk, principal, ask };
     loop {
         if let Some(begun) = starting.replayed().await? {
             return Ok(begun);
@@ -99,6 +102,7 @@ fn check(ask: &Ask) -> Result<(), Problem> {
 
 struct Starting<'a> {
     engine: &'a Engine,
+    desk: &'a Desk,
     principal: &'a Principal,
     ask: Ask,
 }
@@ -118,7 +122,7 @@ impl Starting<'_> {
 
     /// One attempt; `None` asks for another, from the look at the key on.
     async fn attempt(&self) -> Result<Option<Begun>, Problem> {
-        let new = self.new_start()?;
+        let new = self.new_start().await?;
         let (observer, stored) = mpsc::unbounded_channel::<Arc<Segment>>();
         match self.start(&new, observer).await? {
             Some(Started::Owned(writer)) => Ok(Some(Begun {
@@ -141,11 +145,14 @@ impl Starting<'_> {
         match Box::pin(start(storage, *settings, new, Some(observer))).await {
             Ok(started) => Ok(Some(started)),
             Err(sequent_run::Error::ClaimTaken) if self.ask.key.is_some() => Ok(None),
+            Err(sequent_run::Error::NotHeld) => Ok(None),
             Err(error) => Err(problem(error)),
         }
     }
 
-    fn new_start(&self) -> Result<Start, Problem> {
+    async fn new_start(&self) -> Result<Start, Problem> {
+        let asked = Asked { model: self.ask.model.as_deref(), content: &self.ask.content, budget: None };
+        let held = self.desk.hold(self.principal.tenant, asked).await??;
         let run = RunId::new();
         let (project, new_project, names) = match &self.ask.place {
             Place::Project(project) => (*project, false, Vec::new()),
@@ -168,6 +175,7 @@ impl Starting<'_> {
             work: Work { scopes: self.principal.scopes.limits(), ..Work::default() },
             parent: None,
             claims,
+            held: held.map(|held| Box::new(Held::from(held))),
             replaces: self.ask.replaces,
         })
     }
@@ -196,7 +204,7 @@ impl Starting<'_> {
                         source: Source::Elsewhere,
                         replayed: false,
                     })),
-                    Err(sequent_run::Error::ClaimTaken) => Ok(None),
+                    Err(sequent_run::Error::ClaimTaken | sequent_run::Error::NotHeld) => Ok(None),
                     Err(error) => Err(problem(error)),
                 };
             }

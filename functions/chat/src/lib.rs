@@ -12,7 +12,9 @@ mod simple;
 mod stream;
 mod ui;
 
+use axum::extract::FromRef;
 use sequent_agent::Engine;
+use sequent_billing::Desk;
 use sequent_http::{
     axum::{Extension, Router},
     csrf::Protection,
@@ -21,9 +23,24 @@ use sequent_http::{
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+/// What the handlers share.
+#[derive(Debug, Clone)]
+pub struct Chat {
+    /// What executes runs.
+    pub engine: Engine,
+    /// What runs are paid at.
+    pub desk: Desk,
+}
+
+impl FromRef<Chat> for Engine {
+    fn from_ref(chat: &Chat) -> Self {
+        chat.engine.clone()
+    }
+}
+
 /// The function's routes.
-pub fn router(engine: Engine) -> Router {
-    routed().split_for_parts().0.with_state(engine)
+pub fn router(chat: Chat) -> Router {
+    routed().split_for_parts().0.with_state(chat)
 }
 
 /// The function's part of the API's document.
@@ -32,7 +49,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     routed().into_openapi()
 }
 
-fn routed() -> OpenApiRouter<Engine> {
+fn routed() -> OpenApiRouter<Chat> {
     let starts = OpenApiRouter::new()
         .routes(routes!(send::send))
         .routes(routes!(ui::submit))

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use sequent_agent::Engine;
 use sequent_artifacts::Artifacts;
-use sequent_chat_function::router;
+use sequent_billing::Desk;
+use sequent_chat_function::{Chat, router};
 use sequent_data::Store;
 use sequent_http::{Error, Pipeline};
 use sequent_identity::{Config, Identity, Vault};
@@ -25,6 +26,8 @@ async fn main() -> Result<(), Error> {
     let artifacts = Artifacts::from_env(&sdk, store.clone())?;
     let engine = Engine::from_env(DynamoStorage::new(store.clone()), models?, vault.clone(), &artifacts)?;
 
+    let desk = Desk::from_env(store.clone())?;
+
     let pipeline = Pipeline::new("chat").store(store).authenticator(identity).keyring(vault);
-    sequent_http::run_streaming(pipeline, router(engine)).await
+    sequent_http::run_streaming(pipeline, router(Chat { engine, desk })).await
 }

@@ -1,6 +1,5 @@
 //! `POST /api/chat/send`: a message in, the run's log out.
 
-use sequent_agent::Engine;
 use sequent_domain::ProjectId;
 use sequent_http::{
     Exchange, Json, Principal, Problem, Scope,
@@ -13,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
+    Chat,
     begin::{Ask, Place, begin},
     stream::{Native, respond},
 };
@@ -55,13 +55,13 @@ pub(crate) struct Content {
     responses((status = 200, description = "The run's events.", content_type = "text/event-stream"), Problems),
 )]
 pub(crate) async fn send(
-    State(engine): State<Engine>,
+    State(chat): State<Chat>,
     principal: Principal,
     exchange: Exchange,
     key: Option<IdempotencyKey>,
     Json(body): Json<Send>,
 ) -> Result<Response, Problem> {
-    start(&engine, &principal, &exchange, key, "/api/chat/send", body).await
+    start(&chat, &principal, &exchange, key, "/api/chat/send", body).await
 }
 
 /// A message for a conversation, in the words of other agents' servers.
@@ -91,7 +91,7 @@ pub(crate) struct SendToThread {
     responses((status = 200, description = "The run's events.", content_type = "text/event-stream"), Problems),
 )]
 pub(crate) async fn send_thread(
-    State(engine): State<Engine>,
+    State(chat): State<Chat>,
     principal: Principal,
     exchange: Exchange,
     key: Option<IdempotencyKey>,
@@ -99,11 +99,11 @@ pub(crate) async fn send_thread(
 ) -> Result<Response, Problem> {
     let SendToThread { thread_id: project_id, message: content, model, on_conflict } = body;
     let body = Send { project_id, message: Content { content }, model, on_conflict };
-    start(&engine, &principal, &exchange, key, "/api/v1/agent/chat", body).await
+    start(&chat, &principal, &exchange, key, "/api/v1/agent/chat", body).await
 }
 
 async fn start(
-    engine: &Engine,
+    chat: &Chat,
     principal: &Principal,
     exchange: &Exchange,
     key: Option<IdempotencyKey>,
@@ -123,6 +123,6 @@ async fn start(
         new_project: ProjectId::new(),
         key,
     };
-    let begun = begin(engine, principal, ask).await?;
-    Ok(respond(engine, exchange, begun.watched(principal), Native))
+    let begun = begin(chat, principal, ask).await?;
+    Ok(respond(&chat.engine, exchange, begun.watched(principal), Native))
 }

@@ -22,6 +22,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::{
+    Chat,
     begin::{Ask, Place, begin, find},
     stream::{Projection, Watched, respond},
 };
@@ -68,7 +69,7 @@ impl Projection for Projector {
     ),
 )]
 pub(crate) async fn stream(
-    State(engine): State<Engine>,
+    State(chat): State<Chat>,
     principal: Principal,
     exchange: Exchange,
     Path(project): Path<ProjectId>,
@@ -81,7 +82,7 @@ pub(crate) async fn stream(
         let cursor = cursor.ok_or_else(|| {
             Problem::bad_request("invalid_cursor", "Last-Event-ID is not one of this stream.")
         })?;
-        return resume(&engine, &principal, &exchange, project, cursor).await;
+        return resume(&chat.engine, &principal, &exchange, project, cursor).await;
     }
     let ask = Ask {
         place: Place::Project(project),
@@ -92,9 +93,9 @@ pub(crate) async fn stream(
         new_project: project,
         key: None,
     };
-    let begun = begin(&engine, &principal, ask).await?;
+    let begun = begin(&chat, &principal, ask).await?;
     let projector = Projector::new(begun.run);
-    Ok(respond(&engine, &exchange, begun.watched(&principal), projector))
+    Ok(respond(&chat.engine, &exchange, begun.watched(&principal), projector))
 }
 
 async fn resume(

@@ -25,6 +25,7 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
+    Chat,
     begin::{Ask, Place, begin, find},
     chats,
     stream::{Projection, Watched, respond},
@@ -148,13 +149,14 @@ impl Projection for Ui {
     responses((status = 200, description = "UI message chunks.", content_type = "text/event-stream"), Problems),
 )]
 pub(crate) async fn submit(
-    State(engine): State<Engine>,
+    State(chat): State<Chat>,
     principal: Principal,
     exchange: Exchange,
     key: Option<IdempotencyKey>,
     UnlabelledJson(body): UnlabelledJson<Submit>,
 ) -> Result<Response, Problem> {
     principal.require(Scope::Chat)?;
+    let engine = &chat.engine;
     let payload = serde_json::to_vec(&body).map_err(Problem::internal)?;
     let key = key.map(|key| (key, "chat", PayloadHash::of(&http::Method::POST, "/api/chat", &payload)));
     let said =
@@ -164,7 +166,7 @@ pub(crate) async fn submit(
     })?;
     let content = said.text()?;
     let new_project = ProjectId::new();
-    let place = body.place(&engine, &principal, new_project).await?;
+    let place = body.place(engine, &principal, new_project).await?;
     let replaces = match (&place, body.trigger) {
         (Place::Project(project), Trigger::RegenerateMessage) => {
             let projects = Projects::new(engine.store(), principal.tenant);
@@ -175,8 +177,8 @@ pub(crate) async fn submit(
     };
     let ask =
         Ask { place, content, model: body.model, on_conflict: body.on_conflict, replaces, new_project, key };
-    let begun = begin(&engine, &principal, ask).await?;
-    Ok(stream(&engine, &exchange, begun.watched(&principal), 0))
+    let begun = begin(&chat, &principal, ask).await?;
+    Ok(stream(engine, &exchange, begun.watched(&principal), 0))
 }
 
 /// Where to start.

@@ -10,6 +10,7 @@ mod start;
 mod tools;
 
 use axum::{Extension, Router};
+use sequent_billing::Desk;
 use sequent_http::{openapi, rate_limit::Class};
 use sequent_mcp::Servers;
 use sequent_runlog::{DynamoStorage, Settings};
@@ -21,13 +22,14 @@ pub struct Mcp {
     servers: Servers,
     storage: DynamoStorage,
     settings: Settings,
+    desk: Desk,
 }
 
 impl Mcp {
-    /// Servers of tenants, and runs whose logs are in `storage`.
+    /// Servers of tenants, and runs whose logs are in `storage` and which are paid for at `desk`.
     #[must_use]
-    pub fn new(servers: Servers, storage: DynamoStorage, settings: Settings) -> Self {
-        Self { servers, storage, settings }
+    pub fn new(servers: Servers, storage: DynamoStorage, settings: Settings, desk: Desk) -> Self {
+        Self { servers, storage, settings, desk }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use sequent_billing::Desk;
 use sequent_data::Store;
 use sequent_http::{Error, Pipeline};
 use sequent_identity::{Config, Identity, Vault};
@@ -22,7 +23,8 @@ async fn main() -> Result<(), Error> {
     let _ = tokio::join!(store.warm(), vault.get());
 
     let servers = Servers::new(store.clone(), vault.clone(), Guard::from_env()?);
-    let mcp = Mcp::new(servers, DynamoStorage::new(store.clone()), Settings::from_env());
+    let desk = Desk::from_env(store.clone())?;
+    let mcp = Mcp::new(servers, DynamoStorage::new(store.clone()), Settings::from_env(), desk);
     let pipeline = Pipeline::new("mcp").store(store).authenticator(identity).keyring(vault);
     sequent_http::run(pipeline, router(mcp)).await
 }

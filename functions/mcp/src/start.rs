@@ -1,6 +1,7 @@
 //! Starting a run for another agent.
 
 use http::{HeaderValue, Method};
+use sequent_billing::Asked;
 use sequent_domain::{ProjectId, RunId, Timestamp};
 use sequent_event::Orchestration;
 use sequent_http::{
@@ -8,7 +9,7 @@ use sequent_http::{
     idempotency::{self, Effect, IdempotencyKey, PayloadHash, Record},
 };
 use sequent_model::ModelName;
-use sequent_run::{Error, Start, Submitted, Work, enqueue, release_project, submit};
+use sequent_run::{Error, Held, Start, Submitted, Work, enqueue, release_project, submit};
 use sequent_runlog::{LogKey, Storage};
 use serde::Serialize;
 
@@ -94,7 +95,7 @@ impl Starting<'_> {
     /// One attempt; `None` asks for another, from the look at the key on.
     async fn attempt(&self) -> Result<Option<Started>, Problem> {
         let Mcp { storage, settings, .. } = &self.call.mcp;
-        let start = self.to_start()?;
+        let start = self.to_start().await?;
         let started = Some(Started { run_id: start.run, project_id: start.project });
         let outcome = if self.new.waits && !start.new_project {
             // Behind whatever waits there already.
@@ -107,6 +108,7 @@ impl Starting<'_> {
             Ok(Submitted::Busy(live)) => self.busy(start.project, live).await.map(|()| None),
             // Another call with the same key was first.
             Err(Error::ClaimTaken) if self.key.is_some() => Ok(None),
+            Err(Error::NotHeld) => Ok(None),
             Err(error) => Err(problem(error)),
         }
     }
@@ -125,8 +127,10 @@ impl Starting<'_> {
         Err(Problem::conflict("run_in_progress", detail))
     }
 
-    fn to_start(&self) -> Result<Start, Problem> {
+    async fn to_start(&self) -> Result<Start, Problem> {
         let (caller, new) = (&self.call.caller, &self.new);
+        let asked = Asked { model: new.model.as_deref(), content: &new.input, budget: None };
+        let held = self.call.mcp.desk.hold(caller.tenant, asked).await??;
         let (run, project) = (RunId::new(), new.project_id.unwrap_or_else(ProjectId::new));
         let mut claims = Vec::new();
         if let Some((key, payload)) = &self.key {
@@ -148,6 +152,7 @@ impl Starting<'_> {
             },
             parent: None,
             claims,
+            held: held.map(|held| Box::new(Held::from(held))),
             replaces: None,
         })
     }

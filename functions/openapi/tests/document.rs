@@ -13,6 +13,7 @@ fn generated() -> String {
     let document = openapi::merge([
         sequent_auth_function::openapi(),
         sequent_chat_function::openapi(),
+        sequent_billing_function::openapi(),
         sequent_jobs_function::openapi(),
         sequent_mcp_function::openapi(),
         sequent_projects_function::openapi(),

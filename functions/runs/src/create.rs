@@ -5,8 +5,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderValue, Method, StatusCode, header};
+use sequent_billing::Asked;
 use sequent_documents::Kind;
-use sequent_domain::{ProjectId, RunId, Timestamp};
+use sequent_domain::{MicroUsd, ProjectId, RunId, Timestamp};
 use sequent_event::{CancelReason, Orchestration};
 use sequent_http::{
     Json, Principal, Problem, Scope,
@@ -15,7 +16,7 @@ use sequent_http::{
 };
 use sequent_model::ModelName;
 use sequent_run::{
-    Limits, OnConflict, Run, Runs, Start, Submitted, Work, cancel, enqueue, release_project, submit,
+    Held, Limits, OnConflict, Run, Runs, Start, Submitted, Work, cancel, enqueue, release_project, submit,
 };
 use sequent_runlog::{LogKey, Storage};
 use serde::{Deserialize, Serialize};
@@ -162,7 +163,7 @@ impl Creating<'_> {
     /// One attempt; `None` asks for another, from the look at the key on.
     async fn attempt(&self) -> Result<Option<RunId>, Problem> {
         let Executions { storage, settings, .. } = self.executions;
-        let new = self.start()?;
+        let new = self.start().await?;
         if !new.new_project && self.body.on_conflict == OnConflict::Enqueue {
             // Behind whatever waits there already: a project that is free this instant may not be the caller's turn.
             return match enqueue(storage, *settings, &new).await {
@@ -181,6 +182,7 @@ impl Creating<'_> {
     fn lost(&self, error: sequent_run::Error) -> Result<Option<RunId>, Problem> {
         match error {
             sequent_run::Error::ClaimTaken if self.key.is_some() => Ok(None),
+            sequent_run::Error::NotHeld => Ok(None),
             error => Err(problem(error)),
         }
     }
@@ -216,8 +218,11 @@ impl Creating<'_> {
         }
     }
 
-    fn start(&self) -> Result<Start, Problem> {
+    async fn start(&self) -> Result<Start, Problem> {
         let new = &self.body;
+        let budget = new.budget.max_cost_micro_usd.map(MicroUsd);
+        let asked = Asked { model: new.model.as_deref(), content: &new.input, budget };
+        let held = self.executions.desk.hold(self.caller.tenant, asked).await??;
         let (run, project) = (RunId::new(), new.project_id.unwrap_or_else(ProjectId::new));
         let mut claims = Vec::new();
         if let Some((key, payload)) = &self.key {
@@ -241,6 +246,7 @@ impl Creating<'_> {
             },
             parent: None,
             claims,
+            held: held.map(|held| Box::new(Held::from(held))),
             replaces: None,
         })
     }

@@ -8,6 +8,7 @@ mod runs;
 mod steer;
 
 use axum::Router;
+use sequent_billing::Desk;
 use sequent_http::{Problem, axum::Extension, openapi, rate_limit::Class};
 use sequent_identity::Vault;
 use sequent_runlog::{DynamoStorage, Settings};
@@ -19,13 +20,14 @@ pub struct Executions {
     storage: DynamoStorage,
     settings: Settings,
     vault: Vault,
+    desk: Desk,
 }
 
 impl Executions {
-    /// Runs whose logs are in `storage`, paged with the cursor key in `vault`.
+    /// Runs whose logs are in `storage`, paged with the cursor key in `vault`, and paid for at `desk`.
     #[must_use]
-    pub fn new(storage: DynamoStorage, settings: Settings, vault: Vault) -> Self {
-        Self { storage, settings, vault }
+    pub fn new(storage: DynamoStorage, settings: Settings, vault: Vault, desk: Desk) -> Self {
+        Self { storage, settings, vault, desk }
     }
 }
 

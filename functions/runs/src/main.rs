@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use sequent_billing::Desk;
 use sequent_data::Store;
 use sequent_http::{Error, Pipeline};
 use sequent_identity::{Config, Identity, Vault};
@@ -19,7 +20,9 @@ async fn main() -> Result<(), Error> {
     // Connections, TLS sessions and keys exist before the first request. A secret that cannot be read yet is read then.
     let _ = tokio::join!(store.warm(), vault.get());
 
-    let executions = Executions::new(DynamoStorage::new(store.clone()), Settings::from_env(), vault.clone());
+    let desk = Desk::from_env(store.clone())?;
+    let storage = DynamoStorage::new(store.clone());
+    let executions = Executions::new(storage, Settings::from_env(), vault.clone(), desk);
     let pipeline = Pipeline::new("runs").store(store).authenticator(identity).keyring(vault);
     sequent_http::run(pipeline, router(executions)).await
 }

@@ -53,6 +53,7 @@ impl Bench {
             work: Work::default(),
             parent: None,
             claims: Vec::new(),
+            held: None,
             replaces: None,
         }
     }

@@ -71,6 +71,7 @@ async fn write(storage: &DynamoStorage, client: &Client, key: LogKey) -> anyhow:
         work: sequent_run::Work::default(),
         parent: None,
         claims: Vec::new(),
+        held: None,
         replaces: None,
     };
     let Started::Owned(writer) = start(storage, settings, &new, None).await? else {

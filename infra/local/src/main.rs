@@ -35,6 +35,10 @@ async fn main() -> ExitCode {
     }
 }
 
+/// Variables by which a developer tries out what a deployment has parameters for.
+const PARAMETERS: [&str; 6] =
+    ["BILLING", "BILLING_PLANS", "BILLING_MARKUP_PERCENT", "BILLING_HOLD", "BILLING_WELCOME", "MODEL_PRICES"];
+
 async fn up(arguments: Arguments) -> anyhow::Result<()> {
     let mut options = Options::new(&Options::repository());
     options.port = arguments.port;
@@ -52,6 +56,12 @@ async fn up(arguments: Arguments) -> anyhow::Result<()> {
     if std::env::var_os("LOG_FORMAT").is_none() {
         // A person reads along.
         options.env.insert("LOG_FORMAT".to_owned(), "text".to_owned());
+    }
+    // What the template has parameters for wins over its defaults, as a deployment's parameters do.
+    for name in PARAMETERS {
+        if let Ok(value) = std::env::var(name) {
+            options.env.insert(name.to_owned(), value);
+        }
     }
     let data_dir = options.data_dir.clone();
 

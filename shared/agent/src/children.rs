@@ -80,6 +80,7 @@ impl Execution<'_> {
         let configuration = Configuration {
             orchestration: Orchestration::Direct,
             deliverable_type: None,
+            hold: None,
             tools: self.state.configuration.tools.clone(),
             budget: self.engine.bounds.share(&self.state, shares, Timestamp::now()),
             scopes: self.state.configuration.scopes.clone(),
@@ -97,6 +98,7 @@ impl Execution<'_> {
             work: Work::from(&configuration),
             parent: Some(self.run.id),
             claims: Vec::new(),
+            held: None,
             replaces: None,
         }
     }

@@ -8,7 +8,7 @@ mod artifact;
 use std::fmt::{Display, Write};
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use sequent_domain::{ApiKeyId, JobId, ProjectId, RunId, SessionId, TenantId, Timestamp, UserId};
+use sequent_domain::{ApiKeyId, JobId, PostingId, ProjectId, RunId, SessionId, TenantId, Timestamp, UserId};
 use sha2::{Digest, Sha256};
 
 pub use artifact::{
@@ -254,6 +254,32 @@ pub fn run_log(tenant: TenantId, run: RunId) -> String {
     format!("{tenant}#{run}")
 }
 
+// Billing.
+
+/// A tenant's balances and what they depend on.
+#[must_use]
+pub fn account(tenant: TenantId) -> Key {
+    Key::new(format!("{tenant}#billing"), "account")
+}
+
+/// An entry of a tenant's ledger.
+#[must_use]
+pub fn posting(tenant: TenantId, id: PostingId) -> Key {
+    Key::new(format!("{tenant}#ledger"), id)
+}
+
+/// A tenant's ledger.
+#[must_use]
+pub fn ledger(tenant: TenantId) -> Partition {
+    Partition::table(format!("{tenant}#ledger"))
+}
+
+/// What a posting was made for: there is one of it.
+#[must_use]
+pub fn posting_cause(tenant: TenantId, cause: &str) -> Key {
+    Key::new(format!("{tenant}#ledger#causes"), cause)
+}
+
 // Jobs.
 
 /// A job. One that belongs to no tenant is [`TenantId::SYSTEM`]'s.
@@ -404,6 +430,7 @@ mod tests {
                 listed_artifact(ten, ListedBy::Tag(&text), ArtifactId::from_bits(other)),
                 listed_artifact(ten, ListedBy::EntityType(&text), ArtifactId::from_bits(other)),
                 listed_artifact(ten, ListedBy::Run(RunId::from_bits(other)), ArtifactId::from_bits(other)),
+                account(ten), posting(ten, PostingId::from_bits(other)), posting_cause(ten, &text),
                 entity(ten, &text, EntityId::from_bits(other)), object(ten, &digest),
                 job(ten, JobId::from_bits(other)), job_key(ten, "hello_world", &text), greeting(ten, &text),
             ];

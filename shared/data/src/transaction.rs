@@ -119,6 +119,28 @@ impl Transaction {
         self
     }
 
+    /// Writes `row` if the one that is there is as `condition` says.
+    #[must_use]
+    pub fn put_if(
+        mut self,
+        store: &Store,
+        row: Row,
+        condition: &str,
+        values: Vec<(&'static str, AttributeValue)>,
+    ) -> Self {
+        let values = values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let put = Put::builder()
+            .table_name(&*store.tables().main)
+            .set_item(Some(row.into_item()))
+            .condition_expression(condition)
+            .set_expression_attribute_values(Some(values))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .build()
+            .expect("table, item and condition are set");
+        self.writes.push(TransactWriteItem::builder().put(put).build());
+        self
+    }
+
     /// Changes the row at `key`.
     #[must_use]
     pub fn update(mut self, store: &Store, key: &Key, change: Change) -> Self {

@@ -136,6 +136,10 @@ ids! {
     EntityId, "ent", "entity";
     /// One task in the background.
     JobId, "job", "job";
+    /// One entry of a tenant's ledger: amounts that sum to nothing.
+    PostingId, "pst", "posting";
+    /// Credits that were granted together.
+    GrantId, "grt", "grant";
     /// One HTTP request, given by the caller or made at the edge.
     RequestId, "req", "request";
 }

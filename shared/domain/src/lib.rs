@@ -8,9 +8,9 @@ mod money;
 mod time;
 
 pub use id::{
-    ApiKeyId, ArtifactId, EntityId, InterruptId, JobId, MessageId, ProjectId, RequestId, RunId, SessionId,
-    TenantId, ToolCallId, UserId,
+    ApiKeyId, ArtifactId, EntityId, GrantId, InterruptId, JobId, MessageId, PostingId, ProjectId, RequestId,
+    RunId, SessionId, TenantId, ToolCallId, UserId,
 };
-pub use money::MicroUsd;
+pub use money::{MicroCredits, MicroUsd};
 pub use secrecy::{ExposeSecret, SecretString};
 pub use time::Timestamp;

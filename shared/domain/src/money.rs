@@ -3,7 +3,7 @@
 use std::{
     fmt,
     iter::Sum,
-    ops::{Add, AddAssign},
+    ops::{Add, AddAssign, Neg, Sub, SubAssign},
 };
 
 use serde::{Deserialize, Serialize};
@@ -40,6 +40,73 @@ impl fmt::Display for MicroUsd {
     }
 }
 
+/// Millionths of a credit: what people pay with. One credit buys model calls that cost us one US dollar, before the
+/// deployment's own margin. Signed, because entries of a ledger are; sums saturate instead of wrapping.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct MicroCredits(pub i64);
+
+impl MicroCredits {
+    /// None.
+    pub const ZERO: Self = Self(0);
+
+    /// Whole credits.
+    #[must_use]
+    pub const fn whole(credits: i64) -> Self {
+        Self(credits.saturating_mul(1_000_000))
+    }
+}
+
+impl Add for MicroCredits {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+}
+
+impl Sub for MicroCredits {
+    type Output = Self;
+
+    fn sub(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+}
+
+impl Neg for MicroCredits {
+    type Output = Self;
+
+    fn neg(self) -> Self {
+        Self(self.0.saturating_neg())
+    }
+}
+
+impl AddAssign for MicroCredits {
+    fn add_assign(&mut self, other: Self) {
+        *self = *self + other;
+    }
+}
+
+impl SubAssign for MicroCredits {
+    fn sub_assign(&mut self, other: Self) {
+        *self = *self - other;
+    }
+}
+
+impl Sum for MicroCredits {
+    fn sum<I: Iterator<Item = Self>>(amounts: I) -> Self {
+        amounts.fold(Self::ZERO, Add::add)
+    }
+}
+
+impl fmt::Display for MicroCredits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (sign, whole) = (if self.0 < 0 { "-" } else { "" }, self.0.unsigned_abs());
+        write!(f, "{sign}{}.{:06} credits", whole / 1_000_000, whole % 1_000_000)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -48,5 +115,7 @@ mod tests {
     fn prints_six_places_and_saturates() {
         assert_eq!(MicroUsd(1_250_003).to_string(), "$1.250003");
         assert_eq!(MicroUsd(u64::MAX) + MicroUsd(1), MicroUsd(u64::MAX));
+        assert_eq!(MicroCredits(-1_250_003).to_string(), "-1.250003 credits");
+        assert_eq!(MicroCredits(i64::MIN) - MicroCredits(1), -MicroCredits(i64::MAX) - MicroCredits(1));
     }
 }

@@ -22,4 +22,4 @@ pub use fold::{Answer, Asked, Call, Child, Draft, Ended, Invalid, OpenMessage, P
 pub use interrupt::{AnswerStatus, Answered, Interrupt, Question, Reason};
 pub use product::{Artifact, Entity, Job, JobEnd, JobStatus, Standing};
 pub use seq::Seq;
-pub use work::{Budget, Citation, Configuration, Orchestration, Plan, Step, StepStatus};
+pub use work::{Budget, Citation, Configuration, Hold, Orchestration, Plan, Step, StepStatus};

@@ -1,5 +1,6 @@
 //! How a run is asked to work, what it plans, and what it rests on.
 
+use sequent_domain::MicroCredits;
 use serde::{Deserialize, Serialize};
 
 /// How a run is asked to work.
@@ -17,9 +18,24 @@ pub struct Configuration {
     /// What it may use up.
     #[serde(skip_serializing_if = "Budget::is_unlimited")]
     pub budget: Budget,
+    /// The credits that were held for it, where runs are paid for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Box<Hold>>,
     /// What its caller may do; all that a person may without. Tools that need a scope are not there without it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scopes: Option<Vec<String>>,
+}
+
+/// Credits that are held for a run from its start to its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Hold {
+    /// How many: the most that the run can cost whoever pays for it.
+    pub amount: MicroCredits,
+    /// The day that it counts for, as `dYYYYMMDD` in UTC.
+    pub day: String,
+    /// What people pay for what we pay, in percent.
+    pub markup: u32,
 }
 
 impl Configuration {

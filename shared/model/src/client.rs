@@ -83,14 +83,15 @@ impl Client {
         }
     }
 
-    /// What `usage` of `model` costs. The demo costs nothing; `None` is a model without a known price.
+    /// What `usage` of `model` costs. The demo costs nothing unless it is given a price; `None` is a model without a known
+    /// one.
     pub fn cost(&self, model: &ModelName, usage: &Usage) -> Option<MicroUsd> {
         let (provider, name) = model.split();
-        if provider == Provider::Demo {
-            return Some(MicroUsd(0));
-        }
         let price: Option<Price> = self.0.config.prices.get(name);
-        price.map(|price| price.cost(usage))
+        match price {
+            None if provider == Provider::Demo => Some(MicroUsd(0)),
+            price => price.map(|price| price.cost(usage)),
+        }
     }
 
     /// Builds the HTTP client ahead of the first request, if a real provider is configured. Reading the system's certificates blocks for

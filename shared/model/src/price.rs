@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use sequent_domain::MicroUsd;
 use serde::{Deserialize, Serialize};
 
-use crate::Usage;
+use crate::{ModelName, Usage};
 
 /// Prices of one model, in micro-dollars per million tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +63,28 @@ impl Table {
     pub fn from_json(json: &str) -> Result<Self, serde_json::Error> {
         let overrides = serde_json::from_str(json)?;
         Ok(Self { overrides })
+    }
+
+    /// As `MODEL_PRICES` says, see [`config`](crate::config).
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn from_env() -> Result<Self, serde_json::Error> {
+        match std::env::var("MODEL_PRICES").ok().filter(|json| !json.is_empty()) {
+            Some(json) => Self::from_json(&json),
+            None => Ok(Self::default()),
+        }
+    }
+
+    /// What a first call of `model` is likely to cost that is told `bytes` of text: the usual surroundings of a message,
+    /// and an answer of usual length. Nothing where the price is not known.
+    pub fn first_call(&self, model: &str, bytes: usize) -> MicroUsd {
+        let name = model.parse::<ModelName>();
+        let price = name.ok().and_then(|name| self.get(name.split().1));
+        let input_tokens = 1_000 + bytes as u64 / 3;
+        price.map_or(MicroUsd(0), |price| {
+            price.cost(&Usage { input_tokens, output_tokens: 1_000, ..Usage::default() })
+        })
     }
 
     /// The price of a model by the name its provider knows it by. A dated name (`gpt-4o-2024-08-06`, `claude-haiku-4-5-20251001`) or

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::AttributeValue as Value;
+use sequent_billing::{Payer, hold};
 use sequent_data::{Change, Row, Transaction, key};
-use sequent_domain::{ProjectId, RunId, TenantId, Timestamp};
-use sequent_event::{Answer, Body, CancelReason, Outcome, Phase, State};
+use sequent_domain::{MicroUsd, ProjectId, RunId, TenantId, Timestamp};
+use sequent_event::{Answer, Body, CancelReason, Hold, Outcome, Phase, State};
 use sequent_project::{Message, NameProject, Role, Standing};
 use sequent_runlog::{Companions, DynamoStorage, Finish, Signals, Stopped, Writer};
 
@@ -83,6 +84,8 @@ pub(crate) struct Final {
     /// What is enqueued with the end.
     jobs: Vec<Row>,
     rolled_back: bool,
+    /// What was held for it and what its calls cost, if it has ended for good.
+    settles: Option<(Box<Hold>, Payer, MicroUsd)>,
     /// An execution began and none will follow: the project is this run's to release.
     leaves_project: bool,
     prompts: usize,
@@ -131,6 +134,9 @@ impl Final {
         };
         let names = row.opens_project && state.phase == Phase::Finished(Outcome::Success) && !rolled_back;
         let jobs = if names { NameProject::job(tenant, project, run).rows(at) } else { Vec::new() };
+        let payer = Payer { tenant, run, user: row.user_id, project };
+        let hold = state.configuration.hold.clone().filter(|_| !state.is_interrupted());
+        let settles = hold.map(|hold| (hold, payer, state.totals.cost_micro_usd));
         let storage = storage.clone();
         let answers = row.parent_run_id.is_none();
         let leaves_project = state.started_at.is_some() && !state.is_interrupted() && answers;
@@ -144,6 +150,7 @@ impl Final {
             messages,
             jobs,
             rolled_back,
+            settles,
             leaves_project,
             prompts,
             at,
@@ -161,6 +168,9 @@ impl Final {
         // A run ends well once, and its job is the only one of its project's name: nothing can stand in the way.
         for row in self.messages.iter().chain(&self.jobs) {
             transaction = transaction.put(store, row.clone());
+        }
+        if let Some((hold, payer, cost)) = &self.settles {
+            transaction = hold::settle(hold, transaction, store, *payer, *cost, self.at);
         }
         if self.rolled_back {
             for ordinal in 0..self.prompts {

@@ -24,7 +24,8 @@ pub use rebuild::{RebuildInput, RebuildProjections};
 pub use row::{Cost, Failure, Run, Status, Tokens};
 pub use runs::Runs;
 pub use start::{
-    Begin, OnConflict, Start, Started, Submitted, begin_pending, enqueue, release_project, start, submit,
+    Begin, Held, OnConflict, Start, Started, Submitted, begin_pending, enqueue, release_project, start,
+    submit,
 };
 pub use work::{Limits, Work};
 
@@ -46,6 +47,9 @@ pub enum Error {
     /// A row that the start claims exists already: another request was first.
     #[error("another request was first")]
     ClaimTaken,
+    /// The account does not have what was to be held for the run any more, or the plan does not allow the run: ask anew.
+    #[error("the account has changed")]
+    NotHeld,
     /// The table failed.
     #[error(transparent)]
     Data(#[from] DataError),

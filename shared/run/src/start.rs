@@ -5,9 +5,10 @@ mod rows;
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::AttributeValue as Value;
+use sequent_billing::{Plan, hold};
 use sequent_data::{Cancelled, Change, Item, Reason, Row, Transaction, key};
 use sequent_domain::{MessageId, ProjectId, RunId, TenantId, UserId};
-use sequent_event::{Body, CancelReason, Configuration};
+use sequent_event::{Body, CancelReason, Configuration, Hold};
 use sequent_project::Project;
 use sequent_runlog::{
     AppendError, Claim, DynamoStorage, LogKey, Segment, Settings, Storage, Unavailable, Writer, create, open,
@@ -17,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::{Error, Run, Status, Work, cancel, end::release, queue::unanswered};
-use rows::{CLAIMS, FREE, PLACE, Rows, Turn, text};
+use rows::{CLAIMS, FREE, HOLD, PLACE, Rows, Turn, text};
 pub(crate) use rows::{asked_at, said_at};
 
 /// What to do when the project already has a live run.
@@ -60,8 +61,25 @@ pub struct Start {
     /// Rows that must not exist yet and are written with it: the request's idempotency record, a client's own name
     /// for a new project.
     pub claims: Vec<Row>,
+    /// What is held for it, where runs are paid for.
+    pub held: Option<Box<Held>>,
     /// The run whose exchange this one replaces in the conversation: its messages go.
     pub replaces: Option<RunId>,
+}
+
+/// Credits to hold for a run, and the plan that allows it.
+#[derive(Debug, Clone)]
+pub struct Held {
+    /// The credits.
+    pub hold: Hold,
+    /// The plan.
+    pub plan: Plan,
+}
+
+impl From<(Hold, Plan)> for Held {
+    fn from((hold, plan): (Hold, Plan)) -> Self {
+        Self { hold, plan }
+    }
 }
 
 /// What became of a start.
@@ -101,7 +119,7 @@ pub async fn start(
     let key = LogKey { tenant: start.tenant, run: start.run };
     match open(storage, key, settings, (before, after), Some(rows), observer).await {
         Ok(writer) => Ok(Started::Owned(Box::new(writer))),
-        Err(Unavailable(AppendError::Companions(cancelled))) => refused(cancelled),
+        Err(Unavailable(AppendError::Companions(cancelled))) => refused(start, cancelled),
         Err(error) => Err(error.into()),
     }
 }
@@ -140,7 +158,7 @@ async fn pend(
     match create(storage, key, settings, said(start, message_id), Some(rows)).await {
         Ok(()) => Ok(Submitted::Accepted),
         Err(Unavailable(AppendError::Conflict(_))) if start.parent.is_some() => Ok(Submitted::Accepted),
-        Err(Unavailable(AppendError::Companions(cancelled))) => match refused(cancelled)? {
+        Err(Unavailable(AppendError::Companions(cancelled))) => match refused(start, cancelled)? {
             Started::Busy(live) => Ok(Submitted::Busy(live)),
             Started::Owned(_) => Err(Error::NoProject),
         },
@@ -240,9 +258,27 @@ pub async fn release_project(storage: &DynamoStorage, key: LogKey, project: Proj
     }
 }
 
+/// How the run is to work: as it was asked, within what its plan allows and what is held for it.
+fn configuration(start: &Start) -> Configuration {
+    let mut configuration = Configuration::from(start.work.clone());
+    if let Some(Held { hold, plan }) = start.held.as_deref() {
+        if let Some(allowed) = &plan.tools {
+            let asked = configuration.tools.take();
+            let asked = asked.map(|asked| asked.into_iter().filter(|tool| allowed.contains(tool)).collect());
+            configuration.tools = Some(asked.unwrap_or_else(|| allowed.clone()));
+        }
+        // It stops where what was held for it ends.
+        let most = hold::most(hold).0;
+        let budget = &mut configuration.budget.max_cost_micro_usd;
+        *budget = Some(budget.map_or(most, |own| own.min(most)));
+        configuration.hold = Some(Box::new(hold.clone()));
+    }
+    configuration
+}
+
 /// How the run begins: with what is said to it, and how it is to work where that is not the default.
 fn said(start: &Start, message_id: MessageId) -> Vec<Body> {
-    let configuration = Configuration::from(start.work.clone());
+    let configuration = configuration(start);
     let configured =
         (configuration != Configuration::default()).then_some(Body::RunConfigured(configuration));
     let message = Body::UserMessage {
@@ -254,9 +290,13 @@ fn said(start: &Start, message_id: MessageId) -> Vec<Body> {
     configured.into_iter().chain([message]).collect()
 }
 
-fn refused(cancelled: Cancelled) -> Result<Started, Error> {
+fn refused(start: &Start, cancelled: Cancelled) -> Result<Started, Error> {
+    if start.held.is_some() && cancelled.condition_failed(HOLD) {
+        return Err(Error::NotHeld);
+    }
+    let claims = CLAIMS + usize::from(start.held.is_some());
     if let Cancelled::Reasons(reasons) = &cancelled
-        && (CLAIMS..reasons.len()).any(|index| cancelled.condition_failed(index))
+        && (claims..reasons.len()).any(|index| cancelled.condition_failed(index))
     {
         return Err(Error::ClaimTaken);
     }

@@ -46,6 +46,7 @@ impl From<Work> for Configuration {
             tools: work.tools,
             budget: Budget { max_steps, max_tokens, max_cost_micro_usd, max_seconds },
             scopes: work.scopes,
+            hold: None,
         }
     }
 }

@@ -4,7 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use sequent_agent::Engine;
-use sequent_chat_function::router;
+use sequent_billing::Desk;
+use sequent_chat_function::{Chat, router};
 use sequent_domain::{ExposeSecret, SecretString, TenantId, UserId};
 use sequent_http::{
     App, Authenticator, Config, Credential, Keys, Pipeline, Principal, Problem, Scope, Via,
@@ -39,6 +40,7 @@ pub(crate) async fn app() -> App {
     let store = sequent_data::testing::store().await;
     let storage = DynamoStorage::new(store.clone());
     let engine = Engine { settings, ..Engine::new(storage, Client::new(sequent_model::Config::demo())) };
+    let desk = Desk::new(store.clone(), None, Default::default());
     let config = Config { limits: Limits::NONE, ..Config::for_tests() };
     let key = SecretString::from("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
     let keys = Arc::new(Keys::new(&key, Some(ORIGIN.into())).unwrap());
@@ -47,7 +49,7 @@ pub(crate) async fn app() -> App {
         .store(store)
         .authenticator(people)
         .keyring(keys)
-        .around(router(engine))
+        .around(router(Chat { engine, desk }))
 }
 
 pub(crate) fn event(method: &str, path: &str) -> Event {

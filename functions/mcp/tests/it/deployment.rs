@@ -3,6 +3,7 @@
 use std::ops::Deref;
 
 use sequent_agent::{Engine, execute};
+use sequent_billing::Desk;
 use sequent_domain::RunId;
 use sequent_identity::testing;
 pub(crate) use sequent_identity::testing::{Person, golden, with_token as request};
@@ -29,7 +30,12 @@ impl Deployment {
     pub(crate) async fn new() -> Self {
         let function = testing::Deployment::new("mcp", |store, vault| {
             let servers = Servers::new(store.clone(), vault.clone(), Guard::default());
-            router(Mcp::new(servers, DynamoStorage::new(store.clone()), Settings::default()))
+            router(Mcp::new(
+                servers,
+                DynamoStorage::new(store.clone()),
+                Settings::default(),
+                Desk::new(store.clone(), None, Default::default()),
+            ))
         });
         let function = function.await;
         let demo = sequent_model::Config { demo_tokens_per_second: 0, ..sequent_model::Config::demo() };

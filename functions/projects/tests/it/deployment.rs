@@ -51,6 +51,7 @@ impl Deployment {
             work: sequent_run::Work::default(),
             parent: None,
             claims: Vec::new(),
+            held: None,
             replaces: None,
         };
         let engine = self.engine();

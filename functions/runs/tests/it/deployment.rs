@@ -3,6 +3,7 @@
 use std::ops::Deref;
 
 use sequent_agent::{Engine, execute};
+use sequent_billing::Desk;
 use sequent_domain::{ProjectId, RunId, Timestamp};
 use sequent_identity::testing;
 pub(crate) use sequent_identity::testing::{Person, golden, request};
@@ -33,7 +34,12 @@ impl Deployment {
 
     pub(crate) async fn with(settings: Settings) -> Self {
         let function = testing::Deployment::new("runs", |store, vault| {
-            router(Executions::new(DynamoStorage::new(store.clone()), settings, vault.clone()))
+            router(Executions::new(
+                DynamoStorage::new(store.clone()),
+                settings,
+                vault.clone(),
+                Desk::new(store.clone(), None, Default::default()),
+            ))
         });
         let function = function.await;
         let storage = DynamoStorage::new(function.store().clone());
@@ -90,6 +96,7 @@ fn asks(of: &Person, run: RunId, project: ProjectId, new_project: bool) -> Start
         work: sequent_run::Work::default(),
         parent: None,
         claims: Vec::new(),
+        held: None,
         replaces: None,
     }
 }

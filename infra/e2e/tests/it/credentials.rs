@@ -30,7 +30,8 @@ struct Attack {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_forged_token_opens_any_route() {
-    let system = System::start(&[("PUBLIC_URL", SITE)]).await;
+    let system =
+        System::start(&[("PUBLIC_URL", SITE), ("BILLING", "on"), ("BILLING_WELCOME", "1000000000000")]).await;
     let scene = Scene::set(&system).await;
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
@@ -68,7 +69,8 @@ async fn no_forged_token_opens_any_route() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_valid_token_counts_only_where_it_belongs() {
-    let system = System::start(&[("PUBLIC_URL", SITE)]).await;
+    let system =
+        System::start(&[("PUBLIC_URL", SITE), ("BILLING", "on"), ("BILLING_WELCOME", "1000000000000")]).await;
     let scene = Scene::set(&system).await;
     println!("{} requests", scene.repels(&scene.misplaced(), 1).await);
 
@@ -101,11 +103,14 @@ async fn a_valid_token_counts_only_where_it_belongs() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_kind_of_valid_credential_opens_every_route() {
-    let system = System::start(&[("PUBLIC_URL", SITE)]).await;
+    let system =
+        System::start(&[("PUBLIC_URL", SITE), ("BILLING", "on"), ("BILLING_WELCOME", "1000000000000")]).await;
     let scene = Scene::set(&system).await;
     let key = ("x-api-key", scene.key.clone());
     let credentials = [scene.alice.bearer(), scene.cookie(&scene.alice.token), vec![key], bearer(&scene.key)];
-    for entry in scene.entries.iter().filter(|entry| entry.access != Access::Public) {
+    for entry in
+        scene.entries.iter().filter(|entry| matches!(entry.access, Access::Required | Access::Optional))
+    {
         for (at, credential) in credentials.iter().enumerate() {
             let status = scene.alice.send(entry.method(), &scene.call(entry), credential).await.status();
             // The first to delete something finds it.

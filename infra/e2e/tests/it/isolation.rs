@@ -9,9 +9,16 @@ use crate::{
 use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 
+/// Runs are paid for, with more than a test can spend.
+const PAID: [(&str, &str); 3] = [
+    ("BILLING", "on"),
+    ("BILLING_WELCOME", "1000000000000"),
+    ("BILLING_PLANS", r#"{"free":{"concurrent_runs":1000}}"#),
+];
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_belongs_to_another_tenant_does_not_exist() {
-    let system = System::start(&[]).await;
+    let system = System::start(&PAID).await;
     let (alice, bob) = tokio::join!(
         Person::sign_up(&system, "alice@example.com"),
         Person::sign_up(&system, "bob@example.com")

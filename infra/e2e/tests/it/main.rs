@@ -4,6 +4,7 @@
 mod answers;
 mod artifacts;
 mod background;
+mod billing;
 mod browser;
 mod cancel;
 mod chaos;

@@ -52,6 +52,7 @@ impl Bench {
             work: sequent_run::Work::default(),
             parent: None,
             claims: Vec::new(),
+            held: None,
             replaces: None,
         }
     }

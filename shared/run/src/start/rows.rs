@@ -3,16 +3,19 @@
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::AttributeValue as Value;
+use sequent_billing::hold;
 use sequent_data::{Change, Row, Transaction, key};
 use sequent_domain::{MessageId, RunId, TenantId, Timestamp};
 use sequent_project::{Message, Name, Project, Role, Standing};
 use sequent_runlog::{Companions, DynamoStorage, Settings};
 
-use super::Start;
-use crate::{Cost, Error, Run, Status, Tokens, queue::marked};
+use super::{Held, Start, configuration};
+use crate::{Cost, Error, Run, Status, Tokens, Work, queue::marked};
 
 /// Order of the writes in a starting transaction; 0 is the segment.
 pub(super) const PLACE: usize = 1;
+/// Where something is held for the run; claims then come behind it.
+pub(super) const HOLD: usize = 4;
 pub(super) const CLAIMS: usize = 4;
 /// Messages a replaced run may have left; deleting a row that is not there does no harm.
 const REPLACED_MESSAGES: usize = 4;
@@ -43,6 +46,8 @@ pub(super) struct Rows {
     leased: Row,
     message: Row,
     claims: Vec<Row>,
+    held: Option<Box<Held>>,
+    now: Timestamp,
     replaces: Option<RunId>,
     id: RunId,
 }
@@ -70,7 +75,7 @@ impl Rows {
             parent_run_id: start.parent,
             status: Status::Pending,
             model: start.model.clone(),
-            work: start.work.clone(),
+            work: Work::from(&configuration(start)),
             interrupts: Vec::new(),
             usage: Tokens::default(),
             cost: Cost::default(),
@@ -107,6 +112,8 @@ impl Rows {
             leased: DynamoStorage::leased(row(&running)?, start.run, until),
             message: Row::new(&key::message(start.tenant, start.project, start.run, 0), &message)?,
             claims: start.claims.clone(),
+            held: start.held.clone(),
+            now,
             replaces: start.replaces,
             id: start.run,
         })
@@ -154,6 +161,12 @@ impl Rows {
     fn with_claims(&self, transaction: Transaction) -> Transaction {
         debug_assert_eq!(transaction.len(), CLAIMS, "the claims' place in the transaction is fixed");
         let store = self.storage.store();
+        let transaction = match self.held.as_deref() {
+            Some(Held { hold, plan }) => {
+                hold::take(hold, transaction, store, (self.tenant, self.id), plan, self.now)
+            }
+            None => transaction,
+        };
         let claims = self.claims.iter().cloned();
         let transaction = claims.fold(transaction, |transaction, row| transaction.insert(store, row));
         let gone = self.replaces.iter().flat_map(|run| (0..REPLACED_MESSAGES).map(move |n| (*run, n)));

@@ -59,6 +59,7 @@ pub(crate) struct Cursors {
     pub(crate) jobs: String,
     pub(crate) artifacts: String,
     pub(crate) artifacts_of_type: String,
+    pub(crate) ledger: String,
 }
 
 impl Belongings {
@@ -155,6 +156,7 @@ impl Belongings {
             jobs,
             artifacts,
             artifacts_of_type,
+            ledger,
         } = &self.cursors;
         Self {
             email: format!("{}@example.com", random_id("nobody").to_lowercase()),
@@ -181,6 +183,7 @@ impl Belongings {
                 jobs: resealed(jobs),
                 artifacts: resealed(artifacts),
                 artifacts_of_type: resealed(artifacts_of_type),
+                ledger: resealed(ledger),
             },
             home: self.home.clone(),
             word: String::new(),
@@ -259,6 +262,7 @@ impl Cursors {
             jobs: next(person, "/api/jobs?limit=1").await,
             artifacts: next(person, "/api/artifacts?limit=1").await,
             artifacts_of_type: next(person, "/api/entities?type=page&limit=1").await,
+            ledger: next(person, "/api/billing/ledger?limit=1").await,
         }
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Belongings, Call, Entry, Foreign, belongings::random_server, calls::entry};
 
 pub(super) fn table() -> Vec<Entry> {
-    let of_runs = [runs(), artifacts(), jobs()].into_iter().flatten();
+    let of_runs = [runs(), artifacts(), jobs(), billing()].into_iter().flatten();
     [accounts(), projects(), chats(), mcp(), operation()].into_iter().flatten().chain(of_runs).collect()
 }
 
@@ -206,6 +206,24 @@ fn jobs() -> Vec<Entry> {
             let hello = json!({"name": "nobody", "key": "theirs", "pause_ms": 0});
             let elsewhere = format!("/v1/admin/jobs/hello?tenant_id={}", of.tenant);
             vec![missing(elsewhere).body(hello.clone()), Call::to("/v1/admin/jobs/hello").body(hello)]
+        }),
+    ]
+}
+
+fn billing() -> Vec<Entry> {
+    vec![
+        entry("GET /api/billing/credits", "", |_| vec![Call::to("/api/billing/credits")]),
+        entry("GET /api/billing/ledger", "limit cursor", |of| {
+            list("/api/billing/ledger", &of.cursors.ledger)
+        }),
+        entry("GET /api/billing/usage", "from to by", |_| {
+            ["", "?by=user", "?by=project&from=2026-01-01T00:00:00Z"]
+                .map(|query| Call::to(format!("/api/billing/usage{query}")))
+                .into()
+        }),
+        entry("POST /api/admin/billing/adjustments", "tenant_id amount reason key", |of| {
+            let body = json!({"tenant_id": of.tenant, "amount": 1_000_000, "reason": "mine", "key": "mine"});
+            vec![Call::to("/api/admin/billing/adjustments").body(body).is(Foreign::Same)]
         }),
     ]
 }

@@ -1,0 +1,256 @@
+//! The account and the ledger of a tenant in the table.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::AttributeValue as Value;
+use sequent_data::{
+    Cancelled, CursorKey, Error as DataError, InvalidCursor, Page, PageRequest, Row, Store, Transaction, key,
+};
+use sequent_domain::{GrantId, MicroCredits, TenantId, Timestamp};
+use sequent_event::Hold;
+use serde::{Deserialize, Serialize};
+
+use crate::{Account, Cause, Denied, Markup, Plan, Plans, Posting, held_for, hold};
+
+/// How often a change is tried against others at the same account: with the pauses between, some seconds.
+const TRIES: u32 = 40;
+/// Days that are forgotten together.
+const SOME_DAYS: usize = 7;
+const LONGEST_PAUSE: Duration = Duration::from_millis(400);
+
+/// The ledger could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The table failed.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The cursor is not one of this list.
+    #[error(transparent)]
+    Cursor(#[from] InvalidCursor),
+    /// Too many others are at the account.
+    #[error("the account is busy")]
+    Busy,
+}
+
+/// What became of a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was posted.
+    Posted(Posting),
+    /// Its cause has been posted before.
+    Known,
+}
+
+/// A tenant's ledger.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    store: Store,
+    tenant: TenantId,
+}
+
+/// What a deployment asks of runs.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// The plans.
+    pub plans: Plans,
+    /// What people pay for what we pay.
+    pub markup: Markup,
+    /// What is held for a run whose request says nothing of its cost.
+    pub usual_hold: MicroCredits,
+    /// What a new tenant is given.
+    pub welcome: MicroCredits,
+}
+
+/// What a run is expected to do.
+#[derive(Debug, Clone, Copy)]
+pub struct Quote<'a> {
+    /// The model that was asked for; none is the deployment's own, which every plan has.
+    pub model: Option<&'a str>,
+    /// What the first call is estimated to cost us.
+    pub first_call: sequent_domain::MicroUsd,
+    /// The most that the request allows its calls to cost us.
+    pub budget: Option<sequent_domain::MicroUsd>,
+}
+
+/// The row of a cause.
+#[derive(Serialize, Deserialize)]
+struct Caused {
+    posting: sequent_domain::PostingId,
+}
+
+impl Ledger {
+    /// The ledger of `tenant`.
+    #[must_use]
+    pub fn new(store: Store, tenant: TenantId) -> Self {
+        Self { store, tenant }
+    }
+
+    /// The account. A tenant that has none is given one, with what `terms` welcome it with.
+    ///
+    /// # Errors
+    /// When the table fails.
+    pub async fn account(&self, terms: &Terms) -> Result<Account, Error> {
+        if let Some(account) = self.stored().await? {
+            return Ok(account);
+        }
+        let now = Timestamp::now();
+        let mut account = Account::new(Plans::FREE);
+        let welcome = (terms.welcome > MicroCredits::ZERO)
+            .then(|| account.grant(Cause::SignUp, terms.welcome, None, now));
+        let writes = Transaction::new().insert(&self.store, Row::new(&key::account(self.tenant), &account)?);
+        let writes = self.posted(writes, welcome.as_slice())?;
+        for attempt in 0..TRIES {
+            match writes.clone().run(&self.store).await {
+                Ok(()) => return Ok(account),
+                Err(error) if error.is_transient() => pause(attempt).await,
+                Err(Cancelled::Failed(error)) => return Err(error.into()),
+                // Another request was first.
+                Err(Cancelled::Reasons(_)) => match self.stored().await? {
+                    Some(account) => return Ok(account),
+                    None => pause(attempt).await,
+                },
+            }
+        }
+        Err(Error::Busy)
+    }
+
+    /// What to hold for a run. The start of the run has to take it, under conditions of its own.
+    ///
+    /// # Errors
+    /// When the table fails.
+    pub async fn quote(
+        &self,
+        terms: &Terms,
+        quote: Quote<'_>,
+        now: Timestamp,
+    ) -> Result<Result<(Hold, Plan), Denied>, Error> {
+        let mut account = self.account(terms).await?;
+        // Sums of days gone by would make every write dearer.
+        if account.next_expiry <= now.millis() || account.old_days().count() > SOME_DAYS {
+            account = self.expire(now).await?;
+        }
+        let plan = terms.plans.get(&account.plan);
+        if let Some(model) = quote.model.filter(|model| !plan.has_model(model)) {
+            return Ok(Err(Denied::Model { plan: account.plan, model: model.to_owned() }));
+        }
+        let (first, budget) =
+            (terms.markup.credits(quote.first_call), quote.budget.map(|most| terms.markup.credits(most)));
+        let amount = match held_for(first, (terms.usual_hold, plan.per_run), budget, account.available) {
+            Ok(amount) => amount,
+            Err(needed) => {
+                let hold = hold::hold(needed, terms.markup, now);
+                let few = Denied::Insufficient { needed, available: account.available };
+                return Ok(Err(hold::denied(&hold, &account, plan).unwrap_or(few)));
+            }
+        };
+        let hold = hold::hold(amount, terms.markup, now);
+        Ok(match hold::denied(&hold, &account, plan) {
+            Some(denied) => Err(denied),
+            None => Ok((hold, plan.clone())),
+        })
+    }
+
+    /// Grants credits.
+    ///
+    /// # Errors
+    /// When the table fails.
+    pub async fn grant(
+        &self,
+        cause: Cause,
+        amount: MicroCredits,
+        expires: Option<Timestamp>,
+    ) -> Result<Outcome, Error> {
+        self.change(|account, now| vec![account.grant(cause.clone(), amount, expires, now)]).await
+    }
+
+    /// Takes credits back that were granted, as far as they are there.
+    ///
+    /// # Errors
+    /// When the table fails.
+    pub async fn refund(&self, of: GrantId, cause: Cause, amount: MicroCredits) -> Result<Outcome, Error> {
+        self.change(|account, now| vec![account.refund(of, cause.clone(), amount, now)]).await
+    }
+
+    /// Gives credits, or takes them as far as they are there.
+    ///
+    /// # Errors
+    /// When the table fails.
+    pub async fn adjust(&self, cause: Cause, amount: MicroCredits) -> Result<Outcome, Error> {
+        self.change(|account, now| vec![account.adjust(cause.clone(), amount, now)]).await
+    }
+
+    /// Lets expire what is due.
+    ///
+    /// # Errors
+    /// When the table fails.
+    pub async fn expire(&self, now: Timestamp) -> Result<Account, Error> {
+        self.change(|account, _| account.expire(now)).await?;
+        self.stored().await?.ok_or(Error::Busy)
+    }
+
+    /// A page of the ledger, newest first.
+    ///
+    /// # Errors
+    /// [`Error::Cursor`], or when the table fails.
+    pub async fn postings(
+        &self,
+        (cursors, cursor): (&CursorKey, Option<&str>),
+        limit: Option<u32>,
+    ) -> Result<Page<Posting>, Error> {
+        let request = PageRequest::new(key::ledger(self.tenant)).limit(limit).cursor(cursors, cursor)?;
+        Ok(self.store.page(&request).await?)
+    }
+
+    async fn stored(&self) -> Result<Option<Account>, Error> {
+        Ok(self.store.get(&key::account(self.tenant)).await?)
+    }
+
+    /// Reads the account, has it changed, and writes it under the version that was read.
+    async fn change(
+        &self,
+        change: impl Fn(&mut Account, Timestamp) -> Vec<Posting>,
+    ) -> Result<Outcome, Error> {
+        for attempt in 0..TRIES {
+            let stored = self.stored().await?;
+            let before = stored.as_ref().map(|account| account.version);
+            let mut account = stored.unwrap_or_else(|| Account::new(Plans::FREE));
+            let postings = change(&mut account, Timestamp::now());
+            let row = Row::new(&key::account(self.tenant), &account)?;
+            let writes = match before {
+                None => Transaction::new().insert(&self.store, row),
+                Some(version) => {
+                    let version = vec![(":version", Value::N(version.to_string()))];
+                    Transaction::new().put_if(&self.store, row, "version = :version", version)
+                }
+            };
+            match self.posted(writes, &postings)?.run(&self.store).await {
+                Ok(()) => return Ok(postings.into_iter().next().map_or(Outcome::Known, Outcome::Posted)),
+                // Whether the account changed as well or not: the cause was there first.
+                Err(cancelled) if cancelled.condition_failed(2) => return Ok(Outcome::Known),
+                Err(Cancelled::Failed(error)) if !error.is_transient() => return Err(error.into()),
+                Err(_) => pause(attempt).await,
+            }
+        }
+        Err(Error::Busy)
+    }
+
+    /// The writes of postings: each, and the claim of its cause.
+    fn posted(&self, writes: Transaction, postings: &[Posting]) -> Result<Transaction, DataError> {
+        postings.iter().try_fold(writes, |writes, posting| {
+            let writes = writes.put(&self.store, Row::new(&key::posting(self.tenant, posting.id), posting)?);
+            Ok(match posting.cause.name() {
+                Some(name) => {
+                    let place = key::posting_cause(self.tenant, &name);
+                    writes.insert(&self.store, Row::new(&place, &Caused { posting: posting.id })?)
+                }
+                None => writes,
+            })
+        })
+    }
+}
+
+/// Waits before the next attempt, longer each time, and never as long as others do (full jitter).
+async fn pause(attempt: u32) {
+    let most = Duration::from_millis(10).saturating_mul(1 << attempt.min(10)).min(LONGEST_PAUSE);
+    tokio::time::sleep(most.mul_f64(fastrand::f64())).await;
+}

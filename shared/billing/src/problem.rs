@@ -1,0 +1,50 @@
+//! What a caller is told who may not begin a run.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use sequent_http::Problem;
+
+use crate::{Denied, Error};
+
+impl From<Denied> for Problem {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::Insufficient { needed, available } => {
+                let detail = "There are too few credits for the run. Have credits added to the account, or give the run a lower \
+                              `budget.max_cost_micro_usd`.";
+                Self::new(StatusCode::PAYMENT_REQUIRED, "insufficient_credits", detail)
+                    .with("needed_micro_credits", needed.0)
+                    .with("available_micro_credits", available.0)
+            }
+            Denied::Frozen(why) => {
+                let detail = format!("No credits may be spent: {why}. See GET /api/billing/credits.");
+                Self::new(StatusCode::PAYMENT_REQUIRED, "account_frozen", detail)
+            }
+            Denied::Model { plan, model } => {
+                let detail = format!("The plan `{plan}` does not have the model `{model}`.");
+                Self::forbidden("model_not_in_plan", detail)
+            }
+            Denied::Concurrent { limit } => {
+                let detail =
+                    format!("The plan allows {limit} runs at once. Wait for one to end, or cancel one.");
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_runs", detail)
+                    .retry_after(Duration::from_secs(5))
+            }
+            Denied::Daily { limit } => {
+                let detail = format!("The plan allows {limit} a day. Try again tomorrow (UTC).");
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "daily_limit", detail)
+            }
+        }
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Cursor(error) => error.into(),
+            Error::Data(error) => error.into(),
+            error => Self::unavailable(error),
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Random histories of an account, by many at once, and what must hold at every moment of them.
+
+use std::sync::Arc;
+
+use futures::future::join_all;
+use sequent_data::{Cancelled, CursorKey, PageRequest, Store, Transaction, key};
+use sequent_domain::{MicroCredits, MicroUsd, ProjectId, RunId, TenantId, Timestamp, UserId};
+use sequent_event::Hold;
+
+use crate::{
+    Account, Cause, Entry, Ledger, Markup, NEVER, Payer, Place, Plan, Plans, Posting, Quote, Terms, hold,
+};
+
+/// The places there are.
+const PLACES: [Place; 6] =
+    [Place::Granted, Place::Available, Place::Reserved, Place::Spent, Place::Expired, Place::Adjustments];
+
+/// What came of a history.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct History {
+    /// Runs that settled.
+    pub settled: usize,
+    /// Runs that were refused their hold.
+    pub refused: usize,
+    /// Postings in the ledger.
+    pub postings: usize,
+}
+
+/// Has `spenders` do `steps` things each, at the same time, to the account of a new tenant. Every one of them looks at the
+/// account after each thing it does; at the end the ledger is added up.
+///
+/// # Panics
+/// When an invariant does not hold.
+pub async fn history(store: &Store, seed: u64, spenders: usize, steps: usize) -> History {
+    let tenant = TenantId::new();
+    let ledger = Ledger::new(store.clone(), tenant);
+    let terms = Arc::new(Terms {
+        plans: Plans::from_json(r#"{"free": {"concurrent_runs": 1000, "per_run": 90}}"#).expect("plans"),
+        markup: Markup(100),
+        usual_hold: MicroCredits(60),
+        welcome: MicroCredits(500),
+    });
+    let mut seeds = fastrand::Rng::with_seed(seed);
+    let tasks = (0..spenders).map(|n| {
+        let random = fastrand::Rng::with_seed(seeds.u64(..));
+        spend(store.clone(), ledger.clone(), tenant, Arc::clone(&terms), random, (n, steps))
+    });
+    let done = join_all(tasks).await;
+    let account = look(&ledger, &terms).await;
+    assert!(account.holds.is_empty() && account.reserved == MicroCredits::ZERO, "seed {seed}: {account:?}");
+    let postings = all(store, tenant).await;
+    check(&account, &postings, seed);
+    History {
+        settled: done.iter().map(|history| history.settled).sum(),
+        refused: done.iter().map(|history| history.refused).sum(),
+        postings: postings.len(),
+    }
+}
+
+async fn spend(
+    store: Store,
+    ledger: Ledger,
+    tenant: TenantId,
+    terms: Arc<Terms>,
+    mut random: fastrand::Rng,
+    (n, steps): (usize, usize),
+) -> History {
+    let mut history = History::default();
+    for step in 0..steps {
+        // Causes repeat: among the spenders, and of one spender.
+        let object = format!("in_{}", random.usize(..n % 4 + step + 1));
+        let effect = |effect: &str| Cause::Stripe { object: object.clone(), effect: effect.to_owned() };
+        let amount = MicroCredits(random.i64(1..200));
+        match random.u8(..10) {
+            0 => {
+                let expires = random
+                    .bool()
+                    .then(|| Timestamp::from_millis(Timestamp::now().millis() + random.i64(-50..200)));
+                ledger.grant(effect("grant"), amount, expires).await.expect("granted");
+            }
+            1 => {
+                let of = effect("grant").grant_id(Timestamp::now());
+                ledger.refund(of, effect("refund"), amount).await.expect("refunded");
+            }
+            2 => {
+                let amount = if random.bool() { amount } else { -amount };
+                let cause = Cause::Admin { key: object.clone(), reason: "a test".to_owned() };
+                ledger.adjust(cause, amount).await.expect("adjusted");
+            }
+            3 => drop(ledger.expire(Timestamp::now()).await.expect("expired")),
+            _ => match run(&store, &ledger, tenant, &terms, &mut random).await {
+                true => history.settled += 1,
+                false => history.refused += 1,
+            },
+        }
+        look(&ledger, &terms).await;
+    }
+    history
+}
+
+/// A run, from its hold to its end: it may fail, and be released, or cost more than was held.
+async fn run(
+    store: &Store,
+    ledger: &Ledger,
+    tenant: TenantId,
+    terms: &Terms,
+    random: &mut fastrand::Rng,
+) -> bool {
+    let quote = Quote { model: Some("demo"), first_call: MicroUsd(random.u64(0..80)), budget: None };
+    let payer = Payer { tenant, run: RunId::new(), user: UserId::new(), project: ProjectId::new() };
+    let (hold, _) = loop {
+        let now = Timestamp::now();
+        let Ok((hold, plan)) = ledger.quote(terms, quote, now).await.expect("the table answers") else {
+            return false;
+        };
+        if taken(store, &hold, payer, &plan, now).await {
+            break (hold, plan);
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(random.u64(..5))).await;
+    };
+    tokio::time::sleep(std::time::Duration::from_millis(random.u64(..3))).await;
+    let cost = if random.u8(..4) == 0 { MicroUsd(0) } else { MicroUsd(random.u64(0..120)) };
+    loop {
+        let writes = hold::settle(&hold, Transaction::new(), store, payer, cost, Timestamp::now());
+        match writes.run(store).await {
+            Ok(()) => return true,
+            Err(error) if error.is_transient() => {}
+            Err(error) => panic!("a run cannot end: {error}"),
+        }
+    }
+}
+
+async fn taken(store: &Store, hold: &Hold, payer: Payer, plan: &Plan, now: Timestamp) -> bool {
+    let writes = hold::take(hold, Transaction::new(), store, (payer.tenant, payer.run), plan, now);
+    match writes.run(store).await {
+        Ok(()) => true,
+        Err(Cancelled::Failed(error)) if !error.is_transient() => panic!("{error}"),
+        Err(_) => false,
+    }
+}
+
+/// The account, whose row must make sense by itself at every moment.
+async fn look(ledger: &Ledger, terms: &Terms) -> Account {
+    let account = ledger.account(terms).await.expect("the table answers");
+    let sum: MicroCredits = PLACES.iter().map(|place| account.at(*place)).sum();
+    assert_eq!(sum, MicroCredits::ZERO, "nothing comes from nowhere: {account:?}");
+    assert!(account.available >= MicroCredits::ZERO, "{account:?}");
+    assert_eq!(account.reserved, account.holds.values().copied().sum(), "{account:?}");
+    let left: MicroCredits = account.grants.iter().map(|grant| grant.left).sum();
+    assert_eq!(
+        left - account.untaken,
+        account.available + account.reserved,
+        "grants are what is left: {account:?}"
+    );
+    assert!(account.next_expiry == NEVER || !account.grants.is_empty());
+    account
+}
+
+async fn all(store: &Store, tenant: TenantId) -> Vec<Posting> {
+    let cursors = CursorKey::new("only this process sees the cursors".to_owned().into());
+    let (mut all, mut cursor) = (Vec::new(), None);
+    loop {
+        let request =
+            PageRequest::new(key::ledger(tenant)).limit(Some(100)).cursor(&cursors, cursor.as_deref());
+        let page = store.page::<Posting>(&request.expect("our cursor")).await.expect("the table answers");
+        cursor = page.next_cursor(&cursors);
+        all.extend(page.items);
+        if cursor.is_none() {
+            return all;
+        }
+    }
+}
+
+/// The postings sum to zero each, give the balances together, and there is one of each cause.
+fn check(account: &Account, postings: &[Posting], seed: u64) {
+    for posting in postings {
+        assert!(posting.is_balanced(), "seed {seed}: {posting:?}");
+        assert!(posting.uncovered >= MicroCredits::ZERO, "seed {seed}: {posting:?}");
+    }
+    let entries: Vec<Entry> = postings.iter().flat_map(|posting| posting.entries.clone()).collect();
+    for place in PLACES {
+        let sum = entries.iter().filter(|entry| entry.place == place).map(|entry| entry.amount).sum();
+        assert_eq!(account.at(place), sum, "seed {seed}: {place:?}");
+    }
+    let mut causes: Vec<String> = postings.iter().map(|posting| format!("{:?}", posting.cause)).collect();
+    let count = causes.len();
+    causes.sort();
+    causes.dedup();
+    assert_eq!(causes.len(), count, "seed {seed}: one posting of a cause");
+}
