@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use http::Method;
+use sequent_documents::testing;
 use sequent_domain::Timestamp;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -15,11 +16,6 @@ use crate::{
     report::{Report, Row},
     sample::Sample,
 };
-
-/// The report that the renderers' own tests set.
-#[path = "../../../shared/exports/tests/fixture/mod.rs"]
-#[expect(dead_code, reason = "slides are not measured")]
-mod fixture;
 
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -61,7 +57,7 @@ pub(crate) async fn measure(system: &Background, quick: bool, report: &mut Repor
 
 /// Keeps the report, a little different every time: equal ones would be exported once.
 async fn upload(client: &Client, n: usize) -> anyhow::Result<String> {
-    let mut document = serde_json::to_value(fixture::report())?;
+    let mut document = serde_json::to_value(testing::report())?;
     document["subtitle"] = json!(format!("Number {n}"));
     let bytes = serde_json::to_vec(&document)?;
     let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();

@@ -19,6 +19,8 @@ pub mod schema;
 mod slides;
 mod source;
 mod structure;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod text;
 pub mod website;
 

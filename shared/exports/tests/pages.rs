@@ -1,9 +1,7 @@
 //! Pages and Markdown: small documents whole, long ones for what must never be in them.
 #![expect(clippy::unwrap_used, reason = "a document that is refused fails its test")]
 
-mod fixture;
-
-use sequent_documents::Document;
+use sequent_documents::{Document, testing};
 use sequent_exports::transcript::{self, Entry, Transcript, What};
 use sequent_exports::{Error, Format, export};
 use serde_json::{Value, json};
@@ -107,7 +105,7 @@ fn hostile_text_is_only_text() {
 
 #[test]
 fn a_page_loads_nothing_and_its_anchors_exist() {
-    for document in [fixture::report(), fixture::slides("dark")] {
+    for document in [testing::report(), testing::slides("dark")] {
         let page = exported(&document, Format::Html);
         for loading in ["src=", "<link", "@import", "url("] {
             assert!(!page.contains(loading), "{loading}");
@@ -119,7 +117,7 @@ fn a_page_loads_nothing_and_its_anchors_exist() {
             assert_eq!(page.matches(&format!(" id=\"{anchor}\"")).count(), 1, "{anchor}");
         }
     }
-    let report = exported(&fixture::report(), Format::Html);
+    let report = exported(&testing::report(), Format::Html);
     assert_eq!(report.matches("<svg ").count(), 6);
     assert!(
         report.contains("<p lang=\"ar\" dir=\"rtl\">")

@@ -1,16 +1,14 @@
 //! PDFs, read back: what a reader, a search and a screen reader would find in them.
 #![expect(clippy::unwrap_used, reason = "a PDF that cannot be read fails its test")]
 
-mod fixture;
-
 use std::sync::LazyLock;
 
 use lopdf::{Dictionary, Document as Pdf, Object};
-use sequent_documents::Document;
+use sequent_documents::{Document, testing};
 use sequent_exports::{Error, Format, export};
 use serde_json::json;
 
-static REPORT: LazyLock<Pdf> = LazyLock::new(|| load(&fixture::report(), "report"));
+static REPORT: LazyLock<Pdf> = LazyLock::new(|| load(&testing::report(), "report"));
 
 /// Exports `document`; the file stays under `target/tmp`, for whoever wants to look at it.
 fn load(document: &Document, name: &str) -> Pdf {
@@ -102,7 +100,7 @@ fn links_lead_out_and_citations_down() {
 #[test]
 fn a_slide_is_a_page_and_nothing_is_cut() {
     for theme in ["light", "dark"] {
-        let pdf = load(&fixture::slides(theme), &format!("slides-{theme}"));
+        let pdf = load(&testing::slides(theme), &format!("slides-{theme}"));
         // The title page, seven slides, the sources.
         assert_eq!(pdf.get_pages().len(), 9);
         let text = text(&pdf);
@@ -143,7 +141,7 @@ fn hostile_text_is_only_text() {
 
 #[test]
 fn the_same_document_gives_the_same_bytes() {
-    let document = fixture::slides("light");
+    let document = testing::slides("light");
     assert_eq!(export(&document, Format::Pdf), export(&document, Format::Pdf));
     assert!(matches!(export(&document, Format::Zip), Err(Error::Unsupported { .. })));
 }
