@@ -98,9 +98,9 @@ impl Credits {
             adjusted: account.adjusted,
             grants,
             runs_under_way: account.holds.len(),
+            frozen: account.why_frozen().map(str::to_owned),
             plan: account.plan,
             entitlements,
-            frozen: account.frozen,
         }
     }
 }

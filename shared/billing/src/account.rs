@@ -17,7 +17,7 @@ const DAYS: usize = 3;
 /// A tenant's account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
-    /// Raised by every change.
+    /// Raised by every change that is stored.
     pub version: u64,
     /// The plan.
     pub plan: String,
@@ -43,9 +43,9 @@ pub struct Account {
     pub holds: BTreeMap<RunId, MicroCredits>,
     /// What was held and spent on the last days, by the day of the hold.
     pub days: BTreeMap<String, MicroCredits>,
-    /// Why nothing may be spent, if it may not: a payment is disputed, say.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub frozen: Option<String>,
+    /// Why nothing may be spent, if it may not, by what it is about: a dispute, say.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub frozen: BTreeMap<String, String>,
 }
 
 /// Credits that were granted together, and expire together.
@@ -82,7 +82,7 @@ impl Account {
             next_expiry: NEVER,
             holds: BTreeMap::new(),
             days: BTreeMap::new(),
-            frozen: None,
+            frozen: BTreeMap::new(),
         }
     }
 
@@ -99,8 +99,14 @@ impl Account {
         }
     }
 
-    /// Grants credits, until `expires` if that is given.
-    pub(crate) fn grant(
+    /// Why nothing may be spent, if it may not.
+    #[must_use]
+    pub fn why_frozen(&self) -> Option<&str> {
+        self.frozen.values().next().map(String::as_str)
+    }
+
+    /// Grants credits, until `expires` if that is given. The grant's id is [`Cause::grant_id`].
+    pub fn grant(
         &mut self,
         cause: Cause,
         amount: MicroCredits,
@@ -123,13 +129,7 @@ impl Account {
 
     /// Takes back credits that were granted, as far as they are there, from the grant of `of` first. What was spent of
     /// them is told as not covered.
-    pub(crate) fn refund(
-        &mut self,
-        of: GrantId,
-        cause: Cause,
-        amount: MicroCredits,
-        at: Timestamp,
-    ) -> Posting {
+    pub fn refund(&mut self, of: GrantId, cause: Cause, amount: MicroCredits, at: Timestamp) -> Posting {
         self.take_spent();
         let taken = amount.min(self.available);
         self.granted -= taken;
@@ -217,6 +217,5 @@ impl Account {
         self.next_expiry = if waits { at.millis() + WAIT } else { first };
         let old: Vec<String> = self.old_days().cloned().collect();
         self.days.retain(|day, _| !old.contains(day));
-        self.version += 1;
     }
 }

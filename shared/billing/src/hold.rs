@@ -124,7 +124,7 @@ pub fn take(
 pub fn denied(hold: &Hold, account: &Account, plan: &Plan) -> Option<Denied> {
     let today = account.days.get(&hold.day).copied().unwrap_or_default();
     match () {
-        () if account.frozen.is_some() => account.frozen.clone().map(Denied::Frozen),
+        () if !account.frozen.is_empty() => account.why_frozen().map(|why| Denied::Frozen(why.to_owned())),
         () if account.holds.len() >= plan.concurrent_runs as usize => {
             Some(Denied::Concurrent { limit: plan.concurrent_runs })
         }

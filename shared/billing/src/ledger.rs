@@ -10,7 +10,7 @@ use sequent_domain::{GrantId, MicroCredits, TenantId, Timestamp};
 use sequent_event::Hold;
 use serde::{Deserialize, Serialize};
 
-use crate::{Account, Cause, Denied, Markup, Plan, Plans, Posting, held_for, hold};
+use crate::{Account, Cause, Denied, Markup, Plan, Plans, Posting, audit, held_for, hold};
 
 /// How often a change is tried against others at the same account: with the pauses between, some seconds.
 const TRIES: u32 = 40;
@@ -38,6 +38,35 @@ pub enum Outcome {
     /// It was posted.
     Posted(Posting),
     /// Its cause has been posted before.
+    Known,
+}
+
+/// What a change comes to.
+#[derive(Debug, Clone, Default)]
+pub struct Changed {
+    /// What moved.
+    pub postings: Vec<Posting>,
+    /// A row that is written with it.
+    pub beside: Option<Beside>,
+}
+
+/// A row that is written with a change of the account, if it is as it was seen.
+#[derive(Debug, Clone)]
+pub struct Beside {
+    /// The row as it will be. Its attribute `version` is another one than that of every row before it.
+    pub row: Row,
+    /// The `version` that was seen; none if there was no row.
+    pub seen: Option<u64>,
+}
+
+/// What became of a change with a row beside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recorded {
+    /// All of it is stored.
+    Stored,
+    /// The row beside it is not as it was seen.
+    Moved,
+    /// One of the causes was posted before.
     Known,
 }
 
@@ -160,7 +189,7 @@ impl Ledger {
         amount: MicroCredits,
         expires: Option<Timestamp>,
     ) -> Result<Outcome, Error> {
-        self.change(|account, now| vec![account.grant(cause.clone(), amount, expires, now)]).await
+        self.post(|account, now| account.grant(cause.clone(), amount, expires, now)).await
     }
 
     /// Takes credits back that were granted, as far as they are there.
@@ -168,7 +197,7 @@ impl Ledger {
     /// # Errors
     /// When the table fails.
     pub async fn refund(&self, of: GrantId, cause: Cause, amount: MicroCredits) -> Result<Outcome, Error> {
-        self.change(|account, now| vec![account.refund(of, cause.clone(), amount, now)]).await
+        self.post(|account, now| account.refund(of, cause.clone(), amount, now)).await
     }
 
     /// Gives credits, or takes them as far as they are there.
@@ -176,7 +205,7 @@ impl Ledger {
     /// # Errors
     /// When the table fails.
     pub async fn adjust(&self, cause: Cause, amount: MicroCredits) -> Result<Outcome, Error> {
-        self.change(|account, now| vec![account.adjust(cause.clone(), amount, now)]).await
+        self.post(|account, now| account.adjust(cause.clone(), amount, now)).await
     }
 
     /// Lets expire what is due.
@@ -184,7 +213,8 @@ impl Ledger {
     /// # Errors
     /// When the table fails.
     pub async fn expire(&self, now: Timestamp) -> Result<Account, Error> {
-        self.change(|account, _| account.expire(now)).await?;
+        let change = |account: &mut Account, _| Changed { postings: account.expire(now), beside: None };
+        self.change(change).await?;
         self.stored().await?.ok_or(Error::Busy)
     }
 
@@ -205,33 +235,77 @@ impl Ledger {
         Ok(self.store.get(&key::account(self.tenant)).await?)
     }
 
+    /// Changes the account, with a row beside it. `change` may be called more than once.
+    ///
+    /// # Errors
+    /// When the table fails.
+    pub async fn record(
+        &self,
+        change: impl Fn(&mut Account, Timestamp) -> Changed,
+    ) -> Result<Recorded, Error> {
+        self.change(change).await.map(|(recorded, _)| recorded)
+    }
+
+    async fn post(&self, change: impl Fn(&mut Account, Timestamp) -> Posting) -> Result<Outcome, Error> {
+        let posted = self
+            .change(|account, now| Changed { postings: vec![change(account, now)], beside: None })
+            .await?;
+        Ok(match posted {
+            (Recorded::Stored, postings) => {
+                postings.into_iter().next().map_or(Outcome::Known, Outcome::Posted)
+            }
+            (Recorded::Known | Recorded::Moved, _) => Outcome::Known,
+        })
+    }
+
     /// Reads the account, has it changed, and writes it under the version that was read.
     async fn change(
         &self,
-        change: impl Fn(&mut Account, Timestamp) -> Vec<Posting>,
-    ) -> Result<Outcome, Error> {
+        change: impl Fn(&mut Account, Timestamp) -> Changed,
+    ) -> Result<(Recorded, Vec<Posting>), Error> {
         for attempt in 0..TRIES {
             let stored = self.stored().await?;
-            let before = stored.as_ref().map(|account| account.version);
-            let mut account = stored.unwrap_or_else(|| Account::new(Plans::FREE));
-            let postings = change(&mut account, Timestamp::now());
+            let before = stored.clone().unwrap_or_else(|| Account::new(Plans::FREE));
+            let (mut account, now) = (before.clone(), Timestamp::now());
+            let Changed { postings, beside } = change(&mut account, now);
+            // Its own change, whatever else it was: what is written under the version that was read differs from it.
+            account.version = before.version + 1;
             let row = Row::new(&key::account(self.tenant), &account)?;
-            let writes = match before {
-                None => Transaction::new().insert(&self.store, row),
-                Some(version) => {
-                    let version = vec![(":version", Value::N(version.to_string()))];
-                    Transaction::new().put_if(&self.store, row, "version = :version", version)
-                }
+            let writes = self.replace(Transaction::new(), row, stored.map(|account| account.version));
+            let writes = match beside.clone() {
+                Some(Beside { row, seen }) => self.replace(writes, row, seen),
+                None => writes,
             };
+            let entries = audit::entries((&before, &account), &postings, now);
+            let writes = entries.iter().try_fold(writes, |writes, entry| {
+                Ok::<_, DataError>(writes.put(&self.store, entry.row(self.tenant)?))
+            })?;
+            let causes = writes.len()..writes.len() + 2 * postings.len();
             match self.posted(writes, &postings)?.run(&self.store).await {
-                Ok(()) => return Ok(postings.into_iter().next().map_or(Outcome::Known, Outcome::Posted)),
+                Ok(()) => return Ok((Recorded::Stored, postings)),
                 // Whether the account changed as well or not: the cause was there first.
-                Err(cancelled) if cancelled.condition_failed(2) => return Ok(Outcome::Known),
+                Err(cancelled) if causes.clone().any(|n| cancelled.condition_failed(n)) => {
+                    return Ok((Recorded::Known, Vec::new()));
+                }
+                Err(cancelled) if beside.is_some() && cancelled.condition_failed(1) => {
+                    return Ok((Recorded::Moved, Vec::new()));
+                }
                 Err(Cancelled::Failed(error)) if !error.is_transient() => return Err(error.into()),
                 Err(_) => pause(attempt).await,
             }
         }
         Err(Error::Busy)
+    }
+
+    /// Writes a row in the place of the one whose version was seen.
+    fn replace(&self, writes: Transaction, row: Row, seen: Option<u64>) -> Transaction {
+        match seen {
+            None => writes.insert(&self.store, row),
+            Some(version) => {
+                let version = vec![(":version", Value::N(version.to_string()))];
+                writes.put_if(&self.store, row, "version = :version", version)
+            }
+        }
     }
 
     /// The writes of postings: each, and the claim of its cause.

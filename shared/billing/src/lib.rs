@@ -16,6 +16,7 @@
 //! * Credits that expire first are spent first. What was spent is taken from the grants when one is next looked at.
 
 mod account;
+mod audit;
 mod desk;
 mod estimate;
 pub mod hold;
@@ -31,6 +32,6 @@ pub use account::{Account, Grant, NEVER};
 pub use desk::{Asked, Desk, Unreadable};
 pub use estimate::{Markup, held_for};
 pub use hold::{Denied, Payer};
-pub use ledger::{Error, Ledger, Outcome, Quote, Terms};
+pub use ledger::{Beside, Changed, Error, Ledger, Outcome, Quote, Recorded, Terms};
 pub use plan::{Plan, Plans};
 pub use posting::{Cause, Entry, Place, Posting};

@@ -96,7 +96,8 @@ pub struct Posting {
 
 impl Cause {
     /// What there is one posting of. A run needs no such name: its posting's id is its own.
-    pub(crate) fn name(&self) -> Option<String> {
+    #[must_use]
+    pub fn name(&self) -> Option<String> {
         Some(match self {
             Self::SignUp => "sign_up".to_owned(),
             Self::Run { .. } => return None,
@@ -106,8 +107,9 @@ impl Cause {
         })
     }
 
-    /// The id of a grant for this cause: the same whoever makes it.
-    pub(crate) fn grant_id(&self, at: Timestamp) -> GrantId {
+    /// The id of a grant for this cause at this time: the same whoever makes it.
+    #[must_use]
+    pub fn grant_id(&self, at: Timestamp) -> GrantId {
         let digest = Sha256::digest(self.name().unwrap_or_default().as_bytes());
         let (head, _) = digest.split_first_chunk::<16>().expect("a digest has 32 bytes");
         let time = u128::try_from(at.millis()).unwrap_or(0) << 80;

@@ -57,6 +57,17 @@ pub async fn history(store: &Store, seed: u64, spenders: usize, steps: usize) ->
     }
 }
 
+/// The account of a tenant and its ledger, newest posting first, which have been found to agree.
+///
+/// # Panics
+/// When they do not, or when the tenant has no account.
+pub async fn books(store: &Store, tenant: TenantId, seed: u64) -> (Account, Vec<Posting>) {
+    let account = store.get(&key::account(tenant)).await.expect("the table answers").expect("an account");
+    let postings = all(store, tenant).await;
+    check(&account, &postings, seed);
+    (account, postings)
+}
+
 async fn spend(
     store: Store,
     ledger: Ledger,

@@ -4,12 +4,18 @@
 //! rows never share a partition with another's. Sort keys that are ids sort by creation time.
 
 mod artifact;
+mod billing;
 
-use std::fmt::{Display, Write};
+use std::{
+    fmt::{Display, Write},
+    time::Duration,
+};
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use sequent_domain::{ApiKeyId, JobId, PostingId, ProjectId, RunId, SessionId, TenantId, Timestamp, UserId};
+use sequent_domain::{ApiKeyId, JobId, ProjectId, RunId, SessionId, TenantId, Timestamp, UserId};
 use sha2::{Digest, Sha256};
+
+pub use billing::{account, ledger, payer, posting, posting_cause, purchase, subscription};
 
 pub use artifact::{
     GARBAGE_SHARDS, ListedBy, artifact, artifacts, artifacts_by, entities, entity, garbage, garbage_shard,
@@ -161,6 +167,10 @@ pub fn mcp_servers(tenant: TenantId) -> Partition {
     Partition::table(format!("{tenant}#mcp-servers"))
 }
 
+/// How long entries of the audit trail are kept: thirteen months, so that any of them can be compared with the same month a
+/// year before.
+pub const AUDIT_KEPT: Duration = Duration::from_secs(400 * 24 * 3600);
+
 /// An entry of the tenant's audit trail, sorted by time; `id` tells entries of one millisecond apart.
 #[must_use]
 pub fn audit(tenant: TenantId, at: Timestamp, id: impl Display) -> Key {
@@ -252,32 +262,6 @@ pub fn active_shard(shard: u8) -> String {
 #[must_use]
 pub fn run_log(tenant: TenantId, run: RunId) -> String {
     format!("{tenant}#{run}")
-}
-
-// Billing.
-
-/// A tenant's balances and what they depend on.
-#[must_use]
-pub fn account(tenant: TenantId) -> Key {
-    Key::new(format!("{tenant}#billing"), "account")
-}
-
-/// An entry of a tenant's ledger.
-#[must_use]
-pub fn posting(tenant: TenantId, id: PostingId) -> Key {
-    Key::new(format!("{tenant}#ledger"), id)
-}
-
-/// A tenant's ledger.
-#[must_use]
-pub fn ledger(tenant: TenantId) -> Partition {
-    Partition::table(format!("{tenant}#ledger"))
-}
-
-/// What a posting was made for: there is one of it.
-#[must_use]
-pub fn posting_cause(tenant: TenantId, cause: &str) -> Key {
-    Key::new(format!("{tenant}#ledger#causes"), cause)
 }
 
 // Jobs.
@@ -378,6 +362,13 @@ pub mod lookup {
         Key::new(format!("api-key#{}", hash(&[secret.as_bytes()])), "credential")
     }
 
+    /// Which tenant a customer of the payment provider is. Its id is no credential: it is only ever read from what the
+    /// provider has signed or answered.
+    #[must_use]
+    pub fn payer(customer: &str) -> Key {
+        Key::new(format!("payer#{}", hash(&[customer.as_bytes()])), "payer")
+    }
+
     /// Which session a refresh token belongs to.
     #[must_use]
     pub fn refresh_token(token: &str) -> Key {
@@ -413,7 +404,7 @@ fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use sequent_domain::{ArtifactId, EntityId};
+    use sequent_domain::{ArtifactId, EntityId, PostingId};
 
     proptest! {
         #[test]
@@ -431,6 +422,7 @@ mod tests {
                 listed_artifact(ten, ListedBy::EntityType(&text), ArtifactId::from_bits(other)),
                 listed_artifact(ten, ListedBy::Run(RunId::from_bits(other)), ArtifactId::from_bits(other)),
                 account(ten), posting(ten, PostingId::from_bits(other)), posting_cause(ten, &text),
+                payer(ten), subscription(ten), purchase(ten, &text),
                 entity(ten, &text, EntityId::from_bits(other)), object(ten, &digest),
                 job(ten, JobId::from_bits(other)), job_key(ten, "hello_world", &text), greeting(ten, &text),
             ];

@@ -1,14 +1,9 @@
 //! The tenant's audit trail: what happened to its accounts and credentials, for the people who answer for them.
 
-use std::time::Duration;
-
 use sequent_data::{Error, Row, key};
 use sequent_domain::{ApiKeyId, SessionId, TenantId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
-
-/// Entries are kept for thirteen months, so that any of them can be compared with the same month a year before.
-const KEEP: Duration = Duration::from_secs(400 * 24 * 3600);
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +61,6 @@ impl Entry {
     /// When it cannot be encoded.
     pub fn row(&self, tenant: TenantId) -> Result<Row, Error> {
         let key = key::audit(tenant, self.at, Ulid::generate());
-        Ok(Row::new(&key, self)?.expires_at(self.at + KEEP))
+        Ok(Row::new(&key, self)?.expires_at(self.at + key::AUDIT_KEPT))
     }
 }

@@ -1,0 +1,34 @@
+//! What a caller is told who cannot buy.
+
+use http::StatusCode;
+use sequent_http::Problem;
+
+use crate::Error;
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Data(error) => error.into(),
+            Error::Ledger(error) => error.into(),
+            Error::Subscribed => Self::conflict(
+                "already_subscribed",
+                "There is a subscription already. Change or cancel it on the page that POST /api/billing/portal gives.",
+            ),
+            Error::NoCustomer => Self::conflict(
+                "nothing_bought",
+                "Nothing has been bought yet, so there is nothing to manage. Begin with POST /api/billing/checkout.",
+            ),
+            Error::NotSold(why) => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "not_for_sale",
+                format!("It cannot be bought: {why}. See GET /api/billing/catalog."),
+            ),
+            error @ Error::Stripe(
+                sequent_stripe::Error::Refused { .. } | sequent_stripe::Error::Unreadable { .. },
+            ) => Self::internal(error),
+            error @ (Error::Stripe(sequent_stripe::Error::Unavailable(_)) | Error::Contended) => {
+                Self::unavailable(error)
+            }
+        }
+    }
+}

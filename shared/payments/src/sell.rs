@@ -1,0 +1,171 @@
+//! Selling: the pages at Stripe on which people pay, and manage what they pay for.
+
+use sequent_data::key;
+use sequent_domain::{MicroCredits, TenantId};
+use sequent_stripe::{Checkout, Invoice, List, NewCheckout, Sale};
+use ulid::Ulid;
+
+use crate::{Catalog, Error, Payments, PlanOffer, PriceOffer, Subscribed, Subscription};
+
+/// How many credits a checkout buys, in the words it carries at Stripe.
+pub(crate) const CREDITS: &str = "micro_credits";
+/// How many credits a trial is given, in the words its subscription carries there.
+pub(crate) const TRIAL_CREDITS: &str = "trial_micro_credits";
+/// After how many days they expire.
+pub(crate) const EXPIRES_DAYS: &str = "expires_days";
+
+/// Most packs bought at once.
+const MOST: u32 = 100;
+
+/// What is to be bought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Article<'a> {
+    /// A plan, at one of its prices; which may be left out if there is only one.
+    Plan {
+        /// The plan's name.
+        plan: &'a str,
+        /// The price's name.
+        price: Option<&'a str>,
+    },
+    /// Credits.
+    Pack {
+        /// The pack's name.
+        pack: &'a str,
+        /// How many of them.
+        quantity: u32,
+    },
+}
+
+/// Who buys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Buyer<'a> {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// Where receipts go.
+    pub email: Option<&'a str>,
+    /// What makes two requests the same one.
+    pub key: Option<&'a str>,
+}
+
+impl Payments {
+    /// A page on which `article` is paid for. Payers come back to `back`, a page of ours, with `checkout=success` or
+    /// `checkout=cancelled` in its query.
+    ///
+    /// # Errors
+    /// [`Error::NotSold`], [`Error::Subscribed`], or when the table or Stripe fails.
+    pub async fn checkout(
+        &self,
+        buyer: Buyer<'_>,
+        article: Article<'_>,
+        back: &str,
+    ) -> Result<Checkout, Error> {
+        let subscribed: Option<Subscribed> = self.store.get(&key::subscription(buyer.tenant)).await?;
+        let (price, quantity, trial_days, metadata) = match article {
+            Article::Plan { plan, price } => {
+                let current = subscribed.as_ref().and_then(|row| row.subscription.as_ref());
+                if current.is_some_and(|current| !current.status.has_ended()) {
+                    return Err(Error::Subscribed);
+                }
+                let (plan, price) = plan_offer(&self.catalog, plan, price)?;
+                // Who has tried or subscribed before has had the trial.
+                let trial = (current.is_none() && plan.trial_days > 0).then_some(plan.trial_days);
+                let given = trial.filter(|_| plan.trial_credits > MicroCredits::ZERO);
+                let given = given.map(|_| (TRIAL_CREDITS, plan.trial_credits.0.to_string()));
+                (price.price.clone(), 1, trial, Vec::from_iter(given))
+            }
+            Article::Pack { pack, quantity } => {
+                let offer = self.catalog.packs.get(pack);
+                let offer = offer.ok_or_else(|| Error::NotSold(format!("there is no pack `{pack}`")))?;
+                if !(1..=MOST).contains(&quantity) {
+                    return Err(Error::NotSold(format!("1 to {MOST} packs can be bought at once")));
+                }
+                let credits = offer.credits.0.saturating_mul(i64::from(quantity));
+                let days = offer.expires_days.map(|days| (EXPIRES_DAYS, days.to_string()));
+                let metadata = [(CREDITS, credits.to_string())].into_iter().chain(days).collect();
+                (offer.price.clone(), quantity, None, metadata)
+            }
+        };
+        let sale = match article {
+            Article::Plan { .. } => Sale::Subscription(trial_days, &metadata),
+            Article::Pack { .. } => Sale::Once(&metadata),
+        };
+        let customer = self.make_customer(buyer.tenant, buyer.email).await?;
+        let new = NewCheckout {
+            customer: &customer,
+            sale,
+            price: &price,
+            quantity,
+            success_url: &format!("{back}?checkout=success"),
+            cancel_url: &format!("{back}?checkout=cancelled"),
+        };
+        Ok(self.stripe.create_checkout(&once("checkout", &buyer), &new).await?)
+    }
+
+    /// A page on which the tenant changes or cancels its subscription and its way to pay, and sees its invoices.
+    ///
+    /// # Errors
+    /// [`Error::NoCustomer`], or when the table or Stripe fails.
+    pub async fn portal(&self, buyer: Buyer<'_>, back: &str) -> Result<String, Error> {
+        let customer = self.customer(buyer.tenant).await?.ok_or(Error::NoCustomer)?;
+        Ok(self.stripe.create_portal(&once("portal", &buyer), &customer, back).await?.url)
+    }
+
+    /// What the tenant subscribes to, or last did.
+    ///
+    /// # Errors
+    /// When the table fails.
+    pub async fn subscription(&self, tenant: TenantId) -> Result<Option<Subscription>, Error> {
+        let row: Option<Subscribed> = self.store.get(&key::subscription(tenant)).await?;
+        Ok(row.and_then(|row| row.subscription))
+    }
+
+    /// A page of the tenant's invoices, newest first.
+    ///
+    /// # Errors
+    /// When the table or Stripe fails.
+    pub async fn invoices(
+        &self,
+        tenant: TenantId,
+        limit: u32,
+        after: Option<&str>,
+    ) -> Result<List<Invoice>, Error> {
+        match self.customer(tenant).await? {
+            Some(customer) => Ok(self.stripe.invoices(&customer, limit, after).await?),
+            None => Ok(List { data: Vec::new(), has_more: false }),
+        }
+    }
+}
+
+fn plan_offer<'a>(
+    catalog: &'a Catalog,
+    plan: &str,
+    price: Option<&str>,
+) -> Result<(&'a PlanOffer, &'a PriceOffer), Error> {
+    let offer = catalog.plans.get(plan);
+    let offer = offer.ok_or_else(|| Error::NotSold(format!("there is no plan `{plan}`")))?;
+    let mut sold =
+        offer.prices.iter().filter(|(name, one)| one.sold && price.is_none_or(|price| price == *name));
+    match (sold.next(), sold.next()) {
+        (Some((_, one)), None) => Ok((offer, one)),
+        (None, _) => Err(Error::NotSold(match price {
+            Some(price) => format!("the plan `{plan}` has no price `{price}`"),
+            None => format!("the plan `{plan}` is not sold any more"),
+        })),
+        (Some(_), Some(_)) => {
+            let names: Vec<&str> =
+                offer.prices.iter().filter(|(_, one)| one.sold).map(|(name, _)| name.as_str()).collect();
+            Err(Error::NotSold(format!(
+                "the plan `{plan}` has several prices: name one of {}",
+                names.join(", ")
+            )))
+        }
+    }
+}
+
+/// What makes Stripe see a repeated request as one.
+fn once(what: &str, buyer: &Buyer<'_>) -> String {
+    match buyer.key {
+        Some(key) => format!("{what}-{}-{key}", buyer.tenant),
+        None => format!("{what}-{}-{}", buyer.tenant, Ulid::generate()),
+    }
+}

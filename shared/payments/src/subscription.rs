@@ -1,0 +1,198 @@
+//! What a tenant subscribes to: which plan that gives it, and what has been taken over of it.
+
+use std::collections::BTreeSet;
+
+use sequent_billing::{Account, Cause, Plans, Posting};
+use sequent_domain::{MicroCredits, Timestamp};
+use sequent_stripe::SubscriptionStatus;
+use serde::{Deserialize, Serialize};
+
+use crate::{Catalog, sell::TRIAL_CREDITS};
+
+/// What has been taken over of a tenant's subscriptions.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subscribed {
+    /// Raised by every change.
+    pub version: u64,
+    /// The one that counts, or the last one that did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subscription: Option<Subscription>,
+    /// Subscriptions whose trial was given its credits.
+    #[serde(default)]
+    pub tried: BTreeSet<String>,
+}
+
+/// A subscription, as it is shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Subscription {
+    /// Its id at Stripe.
+    pub id: String,
+    /// The plan it is for; null if that is not in the catalog.
+    pub plan: Option<String>,
+    /// Where it stands. `past_due`: a payment failed and is tried again; the plan stays meanwhile. `unpaid`, `paused` and
+    /// `canceled`: the plan is over.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, example = "active"))]
+    pub status: SubscriptionStatus,
+    /// The end of what is paid for.
+    pub current_period_end: Option<Timestamp>,
+    /// When it will end, if it has been cancelled.
+    pub cancels_at: Option<Timestamp>,
+    /// The end of its trial.
+    pub trial_end: Option<Timestamp>,
+    /// When it began.
+    pub created_at: Timestamp,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Step {
+    plan: String,
+    trials: Vec<(Cause, MicroCredits, Timestamp)>,
+    after: Subscribed,
+}
+
+impl Subscribed {
+    /// What is to be done for the account to have what `all`, the customer's subscriptions at Stripe, give it. `None`: it
+    /// has that already, as far as this row tells.
+    pub(crate) fn next(
+        &self,
+        all: &[sequent_stripe::Subscription],
+        catalog: &Catalog,
+        plan: &str,
+    ) -> Option<Step> {
+        let shown = |one: &sequent_stripe::Subscription| Subscription::of(one, catalog);
+        // One that gives a plan counts for more than one that does not, and a later one for more than an earlier one.
+        let rank = |one: &&sequent_stripe::Subscription| {
+            let gives = one.status.entitles();
+            (gives && shown(one).plan.is_some(), gives, !one.status.has_ended(), one.created, one.id.clone())
+        };
+        let counts = all.iter().max_by_key(rank);
+        let entitled = counts.filter(|one| one.status.entitles()).and_then(|one| shown(one).plan);
+        let mut tried = self.tried.clone();
+        let trials = all.iter().filter_map(|one| {
+            let end = Timestamp::from_millis(one.trial_end?.saturating_mul(1000));
+            // What was promised when it was sold, whatever has become of it or of the catalog since.
+            let credits = MicroCredits(one.metadata.get(TRIAL_CREDITS)?.parse().ok()?);
+            let due = credits > MicroCredits::ZERO && tried.insert(one.id.clone());
+            let cause = Cause::Stripe { object: one.id.clone(), effect: "trial".to_owned() };
+            due.then_some((cause, credits, end))
+        });
+        let trials: Vec<_> = trials.collect();
+        let after = Self { version: self.version + 1, subscription: counts.map(shown), tried };
+        let entitled = entitled.unwrap_or_else(|| Plans::FREE.to_owned());
+        if (Self { version: self.version, ..after.clone() }) == *self && entitled == plan {
+            return None;
+        }
+        Some(Step { plan: entitled, trials, after })
+    }
+}
+
+impl Step {
+    /// Does it to the account: what moved, and what has been taken over then.
+    pub(crate) fn apply(&self, account: &mut Account, now: Timestamp) -> (Vec<Posting>, Subscribed) {
+        account.plan.clone_from(&self.plan);
+        let grant = |(cause, credits, expires): &(Cause, MicroCredits, Timestamp)| {
+            account.grant(cause.clone(), *credits, Some(*expires), now)
+        };
+        (self.trials.iter().map(grant).collect(), self.after.clone())
+    }
+}
+
+impl Subscription {
+    fn of(one: &sequent_stripe::Subscription, catalog: &Catalog) -> Self {
+        let at = |seconds: i64| Timestamp::from_millis(seconds.saturating_mul(1000));
+        let end = one.items.data.first().map(|item| at(item.current_period_end));
+        let cancels_at = one.cancel_at.map(at).or_else(|| end.filter(|_| one.cancel_at_period_end));
+        Self {
+            id: one.id.clone(),
+            plan: price(one).and_then(|price| catalog.plan_of(price)).map(|(name, _)| name.to_owned()),
+            status: one.status,
+            current_period_end: end,
+            cancels_at,
+            trial_end: one.trial_end.map(at),
+            created_at: at(one.created),
+        }
+    }
+}
+
+fn price(one: &sequent_stripe::Subscription) -> Option<&str> {
+    one.items.data.first().map(|item| item.price.id.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn catalog() -> Catalog {
+        let json = r#"{"plans": {"pro": {"prices": {"m": {"price": "price_pro", "credits": 5}}},
+                       "team": {"prices": {"m": {"price": "price_team", "credits": 5}}}}}"#;
+        Catalog::from_json(json).unwrap()
+    }
+
+    fn one(id: &str, price: &str, status: &str, created: i64) -> sequent_stripe::Subscription {
+        let value = json!({
+            "id": id, "customer": "cus_1", "status": status, "created": created, "cancel_at": null, "trial_end": null,
+            "cancel_at_period_end": false,
+            "items": {"data": [{"price": {"id": price}, "current_period_end": 2000}], "has_more": false},
+        });
+        serde_json::from_value(value).unwrap()
+    }
+
+    fn plan(all: &[sequent_stripe::Subscription]) -> String {
+        Subscribed::default().next(all, &catalog(), "").unwrap().plan
+    }
+
+    #[test]
+    fn the_plan_is_that_of_the_latest_subscription_that_gives_one() {
+        for (status, expected) in [
+            ("active", "pro"),
+            ("trialing", "pro"),
+            ("past_due", "pro"),
+            ("incomplete", "free"),
+            ("incomplete_expired", "free"),
+            ("unpaid", "free"),
+            ("paused", "free"),
+            ("canceled", "free"),
+            ("something_new", "free"),
+        ] {
+            assert_eq!(plan(&[one("sub_1", "price_pro", status, 1)]), expected, "{status}");
+        }
+        let (pro, team) = (one("sub_1", "price_pro", "active", 1), one("sub_2", "price_team", "active", 1));
+        assert_eq!(plan(&[pro.clone(), team.clone()]), "team");
+        assert_eq!(plan(&[team, pro.clone()]), "team", "in whichever order they are listed");
+        let later = |price: &str, status: &str| one("sub_3", price, status, 9);
+        assert_eq!(plan(&[pro.clone(), later("price_team", "canceled")]), "pro");
+        assert_eq!(plan(&[pro, later("price_unknown", "active")]), "pro");
+        assert_eq!(plan(&[later("price_unknown", "active")]), "free");
+        assert_eq!(plan(&[]), "free");
+    }
+
+    #[test]
+    fn a_trial_is_given_its_credits_once() {
+        let mut account = Account::new(Plans::FREE);
+        let mut tried = one("sub_1", "price_pro", "trialing", 1);
+        tried.trial_end = Some(4_000_000_000);
+        tried.metadata.insert(TRIAL_CREDITS.to_owned(), "7".to_owned());
+        let (row, catalog, now) = (Subscribed::default(), catalog(), Timestamp::from_millis(5));
+        let step = row.next(std::slice::from_ref(&tried), &catalog, "free").unwrap();
+        let (postings, row) = step.apply(&mut account, now);
+        assert_eq!((postings.len(), account.available, account.plan.as_str()), (1, MicroCredits(7), "pro"));
+        assert_eq!(row.next(std::slice::from_ref(&tried), &catalog, "pro"), None);
+        tried.status = SubscriptionStatus::Active;
+        let step = row.next(&[tried], &catalog, "pro").unwrap();
+        assert!(step.trials.is_empty());
+    }
+
+    #[test]
+    fn a_cancellation_says_when() {
+        let mut ends = one("sub_1", "price_pro", "active", 1);
+        ends.cancel_at_period_end = true;
+        let shown = Subscription::of(&ends, &catalog());
+        assert_eq!(shown.cancels_at, Some(Timestamp::from_millis(2_000_000)));
+        ends.cancel_at = Some(1500);
+        assert_eq!(Subscription::of(&ends, &catalog()).cancels_at, Some(Timestamp::from_millis(1_500_000)));
+    }
+}

@@ -1,0 +1,262 @@
+//! Taking over how things stand at Stripe.
+//!
+//! Everything here is one pattern: read the row that says what has been taken over, ask Stripe, decide in plain code, and
+//! write account, postings and row together if the row is still as it was read. Whoever finds it changed begins again, so
+//! a write always rests on an answer that is younger than the write before it.
+
+use std::collections::BTreeMap;
+
+use sequent_billing::{Account, Beside, Cause, Changed, Ledger, Place, Plans, Posting, Recorded};
+use sequent_data::{Row, key};
+use sequent_domain::{GrantId, MicroCredits, TenantId, Timestamp};
+use sequent_stripe::{DisputeStatus, Invoice, InvoiceStatus, Kind, Payment, Session, Subject};
+use serde::Deserialize;
+
+use crate::{
+    Error, Payments,
+    purchase::{Facts, Purchase},
+    sell,
+    subscription::Subscribed,
+};
+
+/// How often a change is tried against others at the same row.
+const TRIES: u32 = 20;
+/// How long credits of a period outlast it, in seconds: an invoice for the next one is paid about an hour after its
+/// beginning (<https://docs.stripe.com/billing/invoices/subscription#subscription-renewal>), or a little later.
+const GRACE: i64 = 24 * 3600;
+
+/// What became of a look at Stripe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Synced {
+    /// Something changed here.
+    Changed,
+    /// All is as it was.
+    Same,
+    /// It is about nobody here, or nothing that is sold here.
+    Foreign,
+}
+
+impl Payments {
+    /// Takes over how `subject` stands now.
+    ///
+    /// # Errors
+    /// When the table or Stripe fails; calling again is safe.
+    pub async fn sync(&self, subject: &Subject) -> Result<Synced, Error> {
+        let id = subject.id.as_str();
+        let intent = match subject.kind {
+            Kind::Customer => return self.sync_customer(id).await,
+            Kind::Subscription => {
+                return match self.stripe.subscription(id).await? {
+                    Some(found) => self.sync_subscriptions(&found.customer).await,
+                    None => Ok(Synced::Foreign),
+                };
+            }
+            Kind::Invoice => return self.sync_payment(&Payment::Invoice(id.to_owned())).await,
+            Kind::Session => return self.sync_payment(&Payment::Session(id.to_owned())).await,
+            Kind::Charge => self.stripe.charge(id).await?.and_then(|charge| charge.payment_intent),
+            Kind::Refund => self.stripe.refund(id).await?.and_then(|refund| refund.payment_intent),
+            Kind::Dispute => self.stripe.dispute(id).await?.and_then(|dispute| dispute.payment_intent),
+        };
+        let Some(intent) = intent else { return Ok(Synced::Foreign) };
+        match self.stripe.payment(&intent).await? {
+            Some(payment) => self.sync_payment(&payment).await,
+            None => Ok(Synced::Foreign),
+        }
+    }
+
+    /// A customer that is no more can pay for nothing more; what it subscribed to has ended.
+    async fn sync_customer(&self, customer: &str) -> Result<Synced, Error> {
+        let Some(tenant) = self.tenant_of(customer).await? else { return Ok(Synced::Foreign) };
+        self.forget_customer(tenant, customer).await?;
+        self.sync_subscriptions(customer).await
+    }
+
+    async fn sync_subscriptions(&self, customer: &str) -> Result<Synced, Error> {
+        let Some(tenant) = self.tenant_of(customer).await? else { return Ok(Synced::Foreign) };
+        let ledger = self.ledger(tenant).await?;
+        for _ in 0..TRIES {
+            let place = key::subscription(tenant);
+            let stored: Option<Subscribed> = self.store.get(&place).await?;
+            let seen = stored.as_ref().map(|row| row.version);
+            let account: Option<Account> = self.store.get(&key::account(tenant)).await?;
+            let plan = account.map_or_else(|| Plans::FREE.to_owned(), |account| account.plan);
+            let all = match self.stripe.subscriptions(customer).await {
+                Err(error) if error.is_missing() => Vec::new(),
+                other => other?,
+            };
+            let Some(step) = stored.unwrap_or_default().next(&all, &self.catalog, &plan) else {
+                return Ok(Synced::Same);
+            };
+            let change = |account: &mut Account, now| {
+                let (postings, after) = step.apply(account, now);
+                changed(&place, postings, &after, seen)
+            };
+            if let Some(synced) = recorded(&ledger, change).await? {
+                return Ok(synced);
+            }
+        }
+        Err(Error::Contended)
+    }
+
+    async fn sync_payment(&self, payment: &Payment) -> Result<Synced, Error> {
+        let id = match payment {
+            Payment::Invoice(id) | Payment::Session(id) => id,
+        };
+        // Whose it is does not change, so this answer may be older than the row.
+        let Some(customer) = self.payer(payment).await? else { return Ok(Synced::Foreign) };
+        let Some(tenant) = self.tenant_of(&customer).await? else { return Ok(Synced::Foreign) };
+        let ledger = self.ledger(tenant).await?;
+        for _ in 0..TRIES {
+            let place = key::purchase(tenant, id);
+            let stored: Option<Purchase> = self.store.get(&place).await?;
+            let seen = stored.as_ref().map(|row| row.version);
+            let purchase = stored.unwrap_or_else(|| Purchase::new(id));
+            let Some(facts) = self.facts(payment).await? else { return Ok(Synced::Foreign) };
+            let expired = match &purchase.granted {
+                Some(granted) if !facts.returned.is_empty() => self.expired(tenant, granted.id).await?,
+                _ => MicroCredits::ZERO,
+            };
+            let at = Timestamp::now();
+            let Some(step) = purchase.next(&facts, expired, at) else { return Ok(Synced::Same) };
+            // The time of the decision, which is in the grant's id.
+            let change = |account: &mut Account, _| {
+                let (postings, after) = step.apply(account, at);
+                changed(&place, postings, &after, seen)
+            };
+            if let Some(synced) = recorded(&ledger, change).await? {
+                return Ok(synced);
+            }
+        }
+        Err(Error::Contended)
+    }
+
+    /// Who pays. `None`: there is no such payment, or it is not one for something that is sold here.
+    async fn payer(&self, payment: &Payment) -> Result<Option<String>, Error> {
+        Ok(match payment {
+            Payment::Invoice(id) => self.stripe.invoice(id).await?.and_then(|invoice| invoice.customer),
+            Payment::Session(id) => {
+                let session = self.stripe.session(id).await?;
+                // A subscription's payments are those of its invoices.
+                session.filter(|session| session.mode == "payment").and_then(|session| session.customer)
+            }
+        })
+    }
+
+    async fn facts(&self, payment: &Payment) -> Result<Option<Facts>, Error> {
+        let (facts, intents) = match payment {
+            Payment::Invoice(id) => {
+                let Some(invoice) = self.stripe.invoice(id).await? else { return Ok(None) };
+                let payments = invoice.payments.iter().flat_map(|payments| &payments.data);
+                let intents = payments.filter_map(|payment| payment.payment.payment_intent.clone()).collect();
+                (self.of_invoice(&invoice).await?, intents)
+            }
+            Payment::Session(id) => {
+                let Some(session) = self.stripe.session(id).await? else { return Ok(None) };
+                (of_session(&session), Vec::from_iter(session.payment_intent))
+            }
+        };
+        self.with_returns(facts, intents).await.map(Some)
+    }
+
+    /// What an invoice buys: of each line, as many credits as its amount is of its price. So a full period buys all of
+    /// them, a change within one the difference, and a trial none.
+    async fn of_invoice(&self, invoice: &Invoice) -> Result<Facts, Error> {
+        let paid = invoice.status == Some(InvoiceStatus::Paid);
+        let (mut credits, mut until) = (0_i128, 0);
+        for line in &invoice.lines.data {
+            let Some((price, each)) =
+                line.price().and_then(|price| Some((price, self.catalog.credits_of(price)?)))
+            else {
+                continue;
+            };
+            until = until.max(line.period.end);
+            let unit = self.stripe.price(price).await?.and_then(|price| price.unit(&invoice.currency));
+            credits += match unit {
+                Some(unit) if unit > 0 => i128::from(each.0) * i128::from(line.amount) / i128::from(unit),
+                // A price of nothing, or one that depends on how many: each of them counts.
+                _ => i128::from(each.0) * i128::from(line.quantity.unwrap_or(1)),
+            };
+        }
+        Ok(Facts {
+            paid,
+            amount: invoice.amount_paid,
+            credits: MicroCredits(i64::try_from(credits).unwrap_or(i64::MAX)),
+            expires: (until > 0).then(|| Timestamp::from_millis((until + GRACE).saturating_mul(1000))),
+            ..Facts::default()
+        })
+    }
+
+    /// With what was given back of the payments, and what is disputed of them.
+    async fn with_returns(&self, mut facts: Facts, intents: Vec<String>) -> Result<Facts, Error> {
+        for intent in intents {
+            let refunds = self.stripe.refunds(&intent).await?;
+            let counted = refunds.into_iter().filter(sequent_stripe::Refund::counts);
+            facts.returned.extend(counted.map(|refund| (refund.id, refund.amount)));
+            for dispute in self.stripe.disputes(&intent).await? {
+                if dispute.status.is_open() {
+                    facts.disputed.insert(dispute.id);
+                } else if dispute.status == DisputeStatus::Lost {
+                    facts.returned.insert(dispute.id, dispute.amount);
+                }
+            }
+        }
+        Ok(facts)
+    }
+
+    /// How many credits of a grant were not spent in time.
+    async fn expired(&self, tenant: TenantId, grant: GrantId) -> Result<MicroCredits, Error> {
+        #[derive(Deserialize)]
+        struct Caused {
+            posting: sequent_domain::PostingId,
+        }
+        let mut expired = MicroCredits::ZERO;
+        for step in 0.. {
+            let Some(name) = (Cause::Expiry { grant_id: grant, step }).name() else { break };
+            let caused: Option<Caused> = self.store.get(&key::posting_cause(tenant, &name)).await?;
+            let Some(caused) = caused else { break };
+            let posting: Option<Posting> = self.store.get(&key::posting(tenant, caused.posting)).await?;
+            expired += posting.map_or(MicroCredits::ZERO, |posting| posting.to(Place::Expired));
+        }
+        Ok(expired)
+    }
+}
+
+/// What a checkout of credits buys: what it says of itself, for it was we who wrote that down when it was made.
+fn of_session(session: &Session) -> Facts {
+    let number = |name: &str| session.metadata.get(name).and_then(|text| text.parse::<i64>().ok());
+    let days = number(sell::EXPIRES_DAYS);
+    Facts {
+        paid: matches!(session.payment_status.as_str(), "paid" | "no_payment_required"),
+        amount: session.amount_total.unwrap_or(0),
+        credits: MicroCredits(number(sell::CREDITS).unwrap_or(0)),
+        expires: days.map(|days| {
+            Timestamp::from_millis(
+                session.created.saturating_add(days.saturating_mul(86_400)).saturating_mul(1000),
+            )
+        }),
+        returned: BTreeMap::new(),
+        ..Facts::default()
+    }
+}
+
+fn changed<T: serde::Serialize>(
+    place: &sequent_data::Key,
+    postings: Vec<Posting>,
+    after: &T,
+    seen: Option<u64>,
+) -> Changed {
+    let row = Row::new(place, after).expect("what was taken over serialises to a map");
+    Changed { postings, beside: Some(Beside { row, seen }) }
+}
+
+/// `None`: the row was changed meanwhile.
+async fn recorded(
+    ledger: &Ledger,
+    change: impl Fn(&mut Account, Timestamp) -> Changed,
+) -> Result<Option<Synced>, Error> {
+    Ok(match ledger.record(change).await? {
+        Recorded::Stored => Some(Synced::Changed),
+        // A write of ours whose answer was lost, or another's of the same: the row tells, next time.
+        Recorded::Moved | Recorded::Known => None,
+    })
+}

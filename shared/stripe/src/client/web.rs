@@ -1,0 +1,129 @@
+//! Requests over the network.
+
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use futures::{FutureExt, future::BoxFuture};
+use sequent_domain::ExposeSecret;
+use serde_json::Value;
+use url::Url;
+
+use crate::{Answer, ApiKey, Method, Request, Transport, VERSION};
+
+/// Where Stripe is.
+const BASE: &str = "https://api.stripe.com";
+/// A single request. Stripe's own libraries wait for 80 s; whoever waits for us has less.
+const TIMEOUT: Duration = Duration::from_secs(15);
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// Sends requests to Stripe, with a key that is read when it is first needed.
+pub struct Web {
+    base: Url,
+    key: Arc<ApiKey>,
+    /// Built at the first request: reading the system's certificates takes longer than the rest of a cold start.
+    http: OnceLock<reqwest::Client>,
+}
+
+/// The environment names no place where Stripe could be.
+#[derive(Debug, thiserror::Error)]
+#[error("STRIPE_API_BASE must be an https URL without a path, or an http one of this machine")]
+pub struct InvalidBase;
+
+impl Web {
+    /// To `base`, with `key`.
+    ///
+    /// # Errors
+    /// When the key would be sent in the open: only this machine is reached without TLS.
+    pub fn new(base: &str, key: ApiKey) -> Result<Self, InvalidBase> {
+        let base: Url = base.parse().map_err(|_| InvalidBase)?;
+        let loopback = match base.host() {
+            Some(url::Host::Ipv4(address)) => address.is_loopback(),
+            Some(url::Host::Ipv6(address)) => address.is_loopback(),
+            Some(url::Host::Domain(name)) => name == "localhost",
+            None => false,
+        };
+        let secure = base.scheme() == "https" || (base.scheme() == "http" && loopback);
+        if !secure || base.path() != "/" || base.query().is_some() {
+            return Err(InvalidBase);
+        }
+        Ok(Self { base, key: Arc::new(key), http: OnceLock::new() })
+    }
+
+    /// To where `STRIPE_API_BASE` says, Stripe itself if it says nothing, with the key in the secret that
+    /// `STRIPE_SECRET_ID` names. `None` if it names none.
+    ///
+    /// # Errors
+    /// See [`InvalidBase`].
+    pub fn from_env(secrets: &aws_sdk_secretsmanager::Client) -> Result<Option<Self>, InvalidBase> {
+        let variable = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
+        let Some(id) = variable("STRIPE_SECRET_ID") else { return Ok(None) };
+        let base = variable("STRIPE_API_BASE").unwrap_or_else(|| BASE.to_owned());
+        Self::new(&base, ApiKey::new(secrets.clone(), id)).map(Some)
+    }
+
+    fn http(&self) -> Result<&reqwest::Client, String> {
+        if let Some(http) = self.http.get() {
+            return Ok(http);
+        }
+        // An error means that the program has chosen a provider already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder()
+            .user_agent(concat!("sequent/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT)
+            .timeout(TIMEOUT)
+            // A process frozen between invocations wakes up with dead connections.
+            .pool_idle_timeout(Duration::from_secs(5))
+            .build()
+            .map_err(|error| error.without_url().to_string())?;
+        Ok(self.http.get_or_init(|| http))
+    }
+
+    async fn sent(&self, request: &Request) -> Result<Answer, String> {
+        let key = self.key.get().await.map_err(|error| error.to_string())?;
+        let mut url = self.base.join(&request.path).map_err(|error| error.to_string())?;
+        let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(&request.form).finish();
+        let http = self.http()?;
+        let sent = match request.method {
+            Method::Get => {
+                url.set_query((!form.is_empty()).then_some(&form));
+                http.get(url)
+            }
+            Method::Post => {
+                http.post(url).header("content-type", "application/x-www-form-urlencoded").body(form)
+            }
+        };
+        let sent = sent.bearer_auth(key.expose_secret()).header("stripe-version", VERSION);
+        let sent = match &request.idempotency_key {
+            Some(key) => sent.header("idempotency-key", key),
+            None => sent,
+        };
+        let answer = sent.send().await.map_err(|error| error.without_url().to_string())?;
+        let header =
+            |name| answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let (status, should_retry, request_id) =
+            (answer.status().as_u16(), header("stripe-should-retry"), header("request-id"));
+        let body = answer.bytes().await.map_err(|error| error.without_url().to_string())?;
+        Ok(Answer {
+            status,
+            body: serde_json::from_slice(&body).unwrap_or(Value::Null),
+            should_retry: should_retry.and_then(|text| text.parse().ok()),
+            request_id,
+        })
+    }
+}
+
+impl Transport for Web {
+    fn send<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Answer, String>> {
+        self.sent(request).boxed()
+    }
+}
+
+impl fmt::Debug for Web {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Web").field("base", &self.base.as_str()).finish_non_exhaustive()
+    }
+}
