@@ -7,19 +7,24 @@ use sequent_billing_function::{Billing, router};
 use sequent_data::Store;
 use sequent_http::{Error, Pipeline};
 use sequent_identity::{Config, Identity, Vault};
+use sequent_payments::Payments;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     sequent_telemetry::init();
     let sdk = sequent_aws::config();
     let store = Store::from_env(&sdk)?;
-    let vault = Vault::from_env(&aws_sdk_secretsmanager::Client::new(&sdk))?;
+    let secrets = aws_sdk_secretsmanager::Client::new(&sdk);
+    let vault = Vault::from_env(&secrets)?;
     let identity = Arc::new(Identity::new(store.clone(), vault.clone(), &Config::from_env()?)?);
 
     // Connections, TLS sessions and keys exist before the first request. A secret that cannot be read yet is read then.
     let _ = tokio::join!(store.warm(), vault.get());
 
-    let billing = Billing::new(Desk::from_env(store.clone())?, vault.clone());
+    let desk = Desk::from_env(store.clone())?;
+    let payments = Payments::from_env(store.clone(), &secrets, &desk)?;
+    let public_url = std::env::var("PUBLIC_URL").unwrap_or_default();
+    let billing = Billing::new(store.clone(), desk, vault.clone()).selling(payments, &public_url);
     let pipeline = Pipeline::new("billing").store(store).authenticator(identity).keyring(vault);
     sequent_http::run(pipeline, router(billing)).await
 }

@@ -4,12 +4,13 @@ use sequent_artifacts::Artifacts;
 use sequent_deliverables::{BindCitations, ExtractEntities, GenerateCompanionReport};
 use sequent_jobs::{Registry, kinds};
 use sequent_model::Client;
+use sequent_payments::{Payments, ReconcileStripe, SyncStripe};
 use sequent_project::NameProject;
 use sequent_run::RebuildProjections;
 
 /// Every type of job there is but exports. A new one is declared by its [`Kind`](sequent_jobs::Kind) and listed here.
 #[must_use]
-pub fn registry(models: Option<Client>, artifacts: &Artifacts) -> Registry {
+pub fn registry(models: Option<Client>, artifacts: &Artifacts, payments: Option<Payments>) -> Registry {
     Registry::new()
         .with(kinds::HelloWorld)
         .with(kinds::CleanupOldJobs)
@@ -18,4 +19,6 @@ pub fn registry(models: Option<Client>, artifacts: &Artifacts) -> Registry {
         .with(BindCitations(artifacts.clone()))
         .with(NameProject::new(models))
         .with(RebuildProjections)
+        .with(SyncStripe(payments.clone()))
+        .with(ReconcileStripe(payments))
 }

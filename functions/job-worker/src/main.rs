@@ -4,10 +4,12 @@ use std::time::SystemTime;
 
 use lambda_runtime::{Error, LambdaEvent, service_fn, spawn_graceful_shutdown_handler};
 use sequent_artifacts::Artifacts;
+use sequent_billing::Desk;
 use sequent_data::Store;
 use sequent_job_worker_function::registry;
 use sequent_jobs::{Worker, handle};
 use sequent_model::Client;
+use sequent_payments::Payments;
 use sequent_queue::{Batch, Failures};
 use sequent_runlog::{DynamoStorage, Settings};
 use tokio::time::Instant;
@@ -24,7 +26,9 @@ async fn main() -> Result<(), Error> {
     let models = models.inspect_err(|error| tracing::error!(%error, "no model can be asked")).ok();
 
     let artifacts = Artifacts::from_env(&sdk, store.clone())?;
-    let worker = Worker::new(registry(models, &artifacts), DynamoStorage::new(store), Settings::from_env());
+    let payments = Payments::from_env(store.clone(), &secrets, &Desk::from_env(store.clone())?)?;
+    let kinds = registry(models, &artifacts, payments);
+    let worker = Worker::new(kinds, DynamoStorage::new(store), Settings::from_env());
     let leaving = worker.clone();
     spawn_graceful_shutdown_handler(move || async move { leaving.leave().await }).await;
     let worker = &worker;

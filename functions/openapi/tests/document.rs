@@ -14,6 +14,7 @@ fn generated() -> String {
         sequent_auth_function::openapi(),
         sequent_chat_function::openapi(),
         sequent_billing_function::openapi(),
+        sequent_stripe_webhook_function::openapi(),
         sequent_jobs_function::openapi(),
         sequent_mcp_function::openapi(),
         sequent_projects_function::openapi(),

@@ -9,6 +9,7 @@ use sequent_jobs::{
     Due, Enqueued, Error, New, Queue, Sweep, enqueue,
     kinds::{CleanupInput, CleanupOldJobs},
 };
+use sequent_payments::{ReconcileInput, ReconcileStripe};
 use sequent_queue::Sender;
 use serde::Serialize;
 
@@ -87,6 +88,20 @@ impl JobScheduler {
             tracing::info!(swept.sent, swept.failed, "swept jobs");
         }
         Ok(swept)
+    }
+
+    /// Enqueues the jobs of the hour of `now`, each once as those of a day: a look for events of Stripe that never came, if
+    /// the deployment sells something.
+    ///
+    /// # Errors
+    /// When the table fails.
+    pub async fn enqueue_hourly(&self, now: Timestamp, sells: bool) -> Result<usize, Error> {
+        if !sells {
+            return Ok(0);
+        }
+        let reconcile = New::of::<ReconcileStripe>(TenantId::SYSTEM, &ReconcileInput::of_hour(now));
+        let enqueued = enqueue(&self.store, &reconcile, now).await?;
+        Ok(usize::from(matches!(enqueued, Enqueued::New(_))))
     }
 
     /// Enqueues the jobs of the day of `now`. Each has the day for its key, so that it is enqueued once however many

@@ -1,6 +1,6 @@
 //! What has to happen because time has passed. Once a minute, finds the runs that nobody drives: the owner's lease is
 //! over, the message was lost, or the person asked has not answered in time; and likewise the jobs. Once an hour, deletes
-//! bytes that nothing refers to. Once a day, sees to the signing keys ([`Rotation`]) and enqueues what is to be done each
+//! bytes that nothing refers to and has payments reconciled. Once a day, sees to the signing keys ([`Rotation`]) and enqueues what is to be done each
 //! day ([`JobScheduler`]).
 //!
 //! No run depends on it while all goes well. It is what makes every other delivery allowed to fail.
@@ -47,6 +47,8 @@ pub enum Task {
     RotateSigningKey,
     /// [`Artifacts::collect`](sequent_artifacts::Artifacts::collect).
     CollectGarbage,
+    /// [`JobScheduler::enqueue_hourly`].
+    EnqueueHourlyJobs,
     /// [`JobScheduler::enqueue_daily`].
     EnqueueDailyJobs,
 }
@@ -61,7 +63,7 @@ pub enum Done {
     SigningKey(Outcome),
     /// A look for bytes that nothing refers to.
     Garbage(Collected),
-    /// Jobs that are due each day, as many as were not enqueued before.
+    /// Jobs that are due each hour or day, as many as were not enqueued before.
     Enqueued(usize),
 }
 

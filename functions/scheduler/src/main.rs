@@ -27,6 +27,8 @@ async fn main() -> Result<(), Error> {
         Sender::from_env(&sdk, "JOBS_QUEUE_URL")?,
         Sender::from_env(&sdk, "EXPORTS_QUEUE_URL")?,
     );
+    let sells = std::env::var("BILLING").as_deref() == Ok("on")
+        && std::env::var("BILLING_CATALOG").is_ok_and(|catalog| !catalog.is_empty());
     let scheduler = &Scheduler::new(DynamoStorage::new(store), queue);
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Event>| async move {
         let now = Timestamp::now();
@@ -37,6 +39,7 @@ async fn main() -> Result<(), Error> {
                 jobs?;
                 Done::Swept(runs?)
             }
+            Task::EnqueueHourlyJobs => Done::Enqueued(jobs.enqueue_hourly(now, sells).await?),
             Task::EnqueueDailyJobs => Done::Enqueued(jobs.enqueue_daily(now).await?),
             Task::RotateSigningKey => Done::SigningKey(rotation.run(now).await?),
             Task::CollectGarbage => {

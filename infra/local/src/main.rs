@@ -36,8 +36,16 @@ async fn main() -> ExitCode {
 }
 
 /// Variables by which a developer tries out what a deployment has parameters for.
-const PARAMETERS: [&str; 6] =
-    ["BILLING", "BILLING_PLANS", "BILLING_MARKUP_PERCENT", "BILLING_HOLD", "BILLING_WELCOME", "MODEL_PRICES"];
+const PARAMETERS: [&str; 8] = [
+    "BILLING",
+    "BILLING_PLANS",
+    "BILLING_CATALOG",
+    "BILLING_MARKUP_PERCENT",
+    "BILLING_HOLD",
+    "BILLING_WELCOME",
+    "MODEL_PRICES",
+    "STRIPE_API_BASE",
+];
 
 async fn up(arguments: Arguments) -> anyhow::Result<()> {
     let mut options = Options::new(&Options::repository());
@@ -63,6 +71,8 @@ async fn up(arguments: Arguments) -> anyhow::Result<()> {
             options.env.insert(name.to_owned(), value);
         }
     }
+    options.stripe_secret_key = std::env::var("STRIPE_SECRET_KEY").ok();
+    options.stripe_webhook_secret = std::env::var("STRIPE_WEBHOOK_SECRET").ok();
     let data_dir = options.data_dir.clone();
 
     // Listened for from the start: Ctrl-C while starting must end what has started, too.

@@ -52,6 +52,24 @@ pub async fn ensure(endpoint: &Endpoint, secret_id: &str) -> Result<(), Error> {
     if value.is_empty() { write(endpoint, secret_id, value).await } else { Ok(()) }
 }
 
+/// Sets a field of a secret. Without a value it stays as it is.
+pub async fn set(
+    endpoint: &Endpoint,
+    secret_id: &str,
+    name: &str,
+    value: Option<Value>,
+) -> Result<(), Error> {
+    let mut object = read(endpoint, secret_id).await?;
+    match value {
+        Some(value) if object.get(name) != Some(&value) => {
+            object.insert(name.to_owned(), value);
+            write(endpoint, secret_id, object).await
+        }
+        None if object.is_empty() => write(endpoint, secret_id, object).await,
+        _ => Ok(()),
+    }
+}
+
 async fn read(endpoint: &Endpoint, secret_id: &str) -> Result<Map<String, Value>, Error> {
     let body = json!({"SecretId": secret_id});
     match endpoint.json("secretsmanager", "secretsmanager.GetSecretValue", &body).await {

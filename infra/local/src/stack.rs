@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -41,6 +42,10 @@ pub struct Options {
     pub parameters: BTreeMap<String, String>,
     /// Variables for all functions; they win over the template's.
     pub env: BTreeMap<String, String>,
+    /// The key for Stripe. `None` leaves the secret as it is, which at first is without one.
+    pub stripe_secret_key: Option<String>,
+    /// What Stripe signs its events with. `None` leaves the secret as it is.
+    pub stripe_webhook_secret: Option<String>,
     /// What `X-Admin-Key` has to carry. `None` leaves the secret as it is, which at first is without one.
     pub admin_key: Option<String>,
     /// An instance idle for longer is stopped.
@@ -65,6 +70,8 @@ impl Options {
             parameters: BTreeMap::new(),
             env: BTreeMap::new(),
             admin_key: None,
+            stripe_secret_key: None,
+            stripe_webhook_secret: None,
             idle_timeout: Duration::from_secs(300),
             gate: gate::Load::QUICK,
             logs: Logs::stdout(),
@@ -288,7 +295,7 @@ async fn assemble(
     let (deployed, gated) = tokio::join!(deploying, gate::check(endpoint, options.gate));
     let deployed = deployed?;
     gated?;
-    seed_secrets(endpoint, &deployed, options.admin_key.as_deref()).await?;
+    seed_secrets(endpoint, &deployed, options).await?;
     let configs =
         functions.iter().map(|function| config(options, name, function, endpoint, &deployed)).collect();
     Ok((deployed, Arc::new(Runtime::new(configs))))
@@ -297,17 +304,26 @@ async fn assemble(
 async fn seed_secrets(
     endpoint: &Endpoint,
     deployed: &Deployed,
-    admin_key: Option<&str>,
+    options: &Options,
 ) -> Result<(), secrets::Error> {
     let named = |variable: &str| {
         let ids = deployed.environments.values().filter_map(|env| env.get(variable).cloned());
         ids.collect::<std::collections::BTreeSet<_>>()
     };
     for id in named("SECRETS_ID") {
-        secrets::seed(endpoint, &id, admin_key).await?;
+        secrets::seed(endpoint, &id, options.admin_key.as_deref()).await?;
     }
     for id in named("MODEL_SECRETS_ID") {
         secrets::ensure(endpoint, &id).await?;
+    }
+    let key = options.stripe_secret_key.as_ref().map(|key| json!(key));
+    let signing = options.stripe_webhook_secret.as_ref().map(|secret| json!([secret]));
+    for (variable, name, value) in
+        [("STRIPE_SECRET_ID", "secret_key", key), ("STRIPE_WEBHOOK_SECRET_ID", "webhook_secrets", signing)]
+    {
+        for id in named(variable).into_iter().filter(|id| !id.is_empty()) {
+            secrets::set(endpoint, &id, name, value.clone()).await?;
+        }
     }
     Ok(())
 }

@@ -11,8 +11,8 @@ impl From<Denied> for Problem {
     fn from(denied: Denied) -> Self {
         match denied {
             Denied::Insufficient { needed, available } => {
-                let detail = "There are too few credits for the run. Have credits added to the account, or give the run a lower \
-                              `budget.max_cost_micro_usd`.";
+                let detail = "There are too few credits for the run. Buy some with POST /api/billing/checkout where they are sold, \
+                              else ask whoever operates the deployment; or give the run a lower `budget.max_cost_micro_usd`.";
                 Self::new(StatusCode::PAYMENT_REQUIRED, "insufficient_credits", detail)
                     .with("needed_micro_credits", needed.0)
                     .with("available_micro_credits", available.0)

@@ -108,6 +108,12 @@ impl Catalog {
         }
     }
 
+    /// Whether nothing is sold.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.plans.is_empty() && self.packs.is_empty()
+    }
+
     /// The plan that a price at Stripe belongs to.
     #[must_use]
     pub fn plan_of(&self, price: &str) -> Option<(&str, &PlanOffer)> {

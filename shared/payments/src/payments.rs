@@ -49,7 +49,7 @@ impl Payments {
         Some(Self { store, stripe, catalog, terms })
     }
 
-    /// As the environment says. `None` if the deployment has no billing, or sells nothing.
+    /// As the environment says. `None` if the deployment has no billing, or no secret for Stripe's key.
     ///
     /// # Errors
     /// When a setting makes no sense.

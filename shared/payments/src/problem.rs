@@ -23,6 +23,10 @@ impl From<Error> for Problem {
                 "not_for_sale",
                 format!("It cannot be bought: {why}. See GET /api/billing/catalog."),
             ),
+            Error::Stripe(sequent_stripe::Error::NotConfigured(why)) => {
+                tracing::error!(why, "nothing can be sold");
+                Self::not_found("Nothing is sold here: this deployment has no key for Stripe.")
+            }
             error @ Error::Stripe(
                 sequent_stripe::Error::Refused { .. } | sequent_stripe::Error::Unreadable { .. },
             ) => Self::internal(error),

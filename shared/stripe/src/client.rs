@@ -24,8 +24,17 @@ const PAGES: usize = 50;
 
 /// How a request is sent. Foreign: over the network in earnest, into a server of our own making in tests.
 pub trait Transport: fmt::Debug + Send + Sync {
-    /// Sends it once. An error is that nothing is known of it.
-    fn send<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Answer, String>>;
+    /// Sends it once.
+    fn send<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Answer, Unsent>>;
+}
+
+/// There is no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unsent {
+    /// Nothing is known of what became of the request.
+    Lost(String),
+    /// It was not sent, for there is no key to send with.
+    NoKey(String),
 }
 
 /// What a request does.
@@ -69,6 +78,9 @@ pub enum Error {
     /// Stripe cannot be reached, or is not well; later it may be.
     #[error("Stripe is not available: {0}")]
     Unavailable(String),
+    /// This deployment has no key for Stripe.
+    #[error("there is no key for Stripe: {0}")]
+    NotConfigured(String),
     /// Stripe says no.
     #[error("Stripe refused with {status} {code}: {message} (request {request_id})")]
     Refused {
@@ -146,7 +158,8 @@ impl Client {
                 }
                 Ok(answer) => (answer.should_be_retried(), answer.into_error()),
                 // Changes are safe to send again: they carry a key.
-                Err(why) => (true, Error::Unavailable(why)),
+                Err(Unsent::Lost(why)) => (true, Error::Unavailable(why)),
+                Err(Unsent::NoKey(why)) => (false, Error::NotConfigured(why)),
             };
             if !again || tries >= TRIES {
                 return Err(error);

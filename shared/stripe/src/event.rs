@@ -118,8 +118,9 @@ impl Kind {
     }
 }
 
-/// Whether this is an id of Stripe's: it may stand in a path as it is.
-pub(crate) fn is_id(text: &str) -> bool {
+/// Whether this may be an id of Stripe's, which can stand in a path as it is.
+#[must_use]
+pub fn is_id(text: &str) -> bool {
     (1..=LONGEST).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }

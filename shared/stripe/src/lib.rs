@@ -18,8 +18,8 @@ pub mod signature;
 pub mod testing;
 
 pub use api::{NewCheckout, Sale};
-pub use client::{Answer, Client, Error, Method, Request, Transport, VERSION, Web};
-pub use event::{Event, Kind, Subject, Unreadable};
+pub use client::{Answer, Client, Error, Method, Request, Transport, Unsent, VERSION, Web};
+pub use event::{Event, Kind, Subject, Unreadable, is_id};
 pub use object::{
     Charge, Checkout, Customer, Dispute, DisputeStatus, Invoice, InvoiceStatus, Line, List, Payment,
     PaymentOf, Period, Portal, Price, Refund, Session, Subscription, SubscriptionStatus,

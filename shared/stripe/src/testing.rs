@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures::{FutureExt, future::BoxFuture};
 use serde_json::{Value, json};
 
-use crate::{Answer, Request, Transport};
+use crate::{Answer, Request, Transport, Unsent};
 use world::World;
 
 /// Days of a period, and of every trial that says nothing else.
@@ -140,7 +140,7 @@ impl Fake {
 }
 
 impl Transport for Fake {
-    fn send<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Answer, String>> {
+    fn send<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Answer, Unsent>> {
         // As over a network, others get a turn before and after.
         async move {
             tokio::task::yield_now().await;

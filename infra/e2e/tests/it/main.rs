@@ -20,6 +20,7 @@ mod kill;
 mod long;
 mod mcp;
 mod once;
+mod payments;
 mod providers;
 mod rotation;
 mod sends;

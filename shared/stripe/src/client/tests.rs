@@ -12,13 +12,13 @@ use crate::{ApiKey, Price};
 /// Answers from a list, and remembers what was asked.
 #[derive(Debug, Default)]
 struct Script {
-    answers: Mutex<Vec<Result<Answer, String>>>,
+    answers: Mutex<Vec<Result<Answer, Unsent>>>,
     asked: Arc<Mutex<Vec<Request>>>,
     calls: AtomicUsize,
 }
 
 impl Transport for Script {
-    fn send<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Answer, String>> {
+    fn send<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Answer, Unsent>> {
         self.asked.lock().unwrap().push(request.clone());
         let n = self.calls.fetch_add(1, Ordering::Relaxed);
         let answers = self.answers.lock().unwrap();
@@ -27,11 +27,11 @@ impl Transport for Script {
     }
 }
 
-fn answer(status: u16, body: Value) -> Result<Answer, String> {
+fn answer(status: u16, body: Value) -> Result<Answer, Unsent> {
     Ok(Answer { status, body, should_retry: None, request_id: Some("req_1".to_owned()) })
 }
 
-fn client(answers: Vec<Result<Answer, String>>) -> (Client, Arc<Mutex<Vec<Request>>>) {
+fn client(answers: Vec<Result<Answer, Unsent>>) -> (Client, Arc<Mutex<Vec<Request>>>) {
     let script = Script { answers: Mutex::new(answers), ..Script::default() };
     let asked = Arc::clone(&script.asked);
     (Client::new(script), asked)
@@ -44,7 +44,7 @@ fn price() -> Value {
 #[tokio::test(start_paused = true)]
 async fn what_may_pass_is_tried_again_with_the_same_key() {
     let failures = vec![
-        Err("connection reset".to_owned()),
+        Err(Unsent::Lost("connection reset".to_owned())),
         answer(500, Value::Null),
         answer(429, json!({"error": {"message": "slow down"}})),
         answer(200, json!({"id": "cus_1"})),
@@ -73,7 +73,7 @@ async fn what_will_not_pass_is_not() {
 
 #[tokio::test(start_paused = true)]
 async fn after_some_tries_it_is_enough() {
-    let (client, asked) = client(vec![Err("refused".to_owned())]);
+    let (client, asked) = client(vec![Err(Unsent::Lost("refused".to_owned()))]);
     assert_eq!(client.price("price_1").await, Err(Error::Unavailable("refused".to_owned())));
     assert_eq!(asked.lock().unwrap().len(), TRIES as usize);
 }

@@ -11,7 +11,7 @@ use sequent_domain::ExposeSecret;
 use serde_json::Value;
 use url::Url;
 
-use crate::{Answer, ApiKey, Method, Request, Transport, VERSION};
+use crate::{Answer, ApiKey, Method, Request, Transport, Unsent, VERSION};
 
 /// Where Stripe is.
 const BASE: &str = "https://api.stripe.com";
@@ -82,11 +82,11 @@ impl Web {
         Ok(self.http.get_or_init(|| http))
     }
 
-    async fn sent(&self, request: &Request) -> Result<Answer, String> {
-        let key = self.key.get().await.map_err(|error| error.to_string())?;
-        let mut url = self.base.join(&request.path).map_err(|error| error.to_string())?;
+    async fn sent(&self, request: &Request) -> Result<Answer, Unsent> {
+        let key = self.key.get().await.map_err(|error| Unsent::NoKey(error.to_string()))?;
+        let mut url = self.base.join(&request.path).map_err(|error| Unsent::Lost(error.to_string()))?;
         let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(&request.form).finish();
-        let http = self.http()?;
+        let http = self.http().map_err(Unsent::Lost)?;
         let sent = match request.method {
             Method::Get => {
                 url.set_query((!form.is_empty()).then_some(&form));
@@ -101,12 +101,12 @@ impl Web {
             Some(key) => sent.header("idempotency-key", key),
             None => sent,
         };
-        let answer = sent.send().await.map_err(|error| error.without_url().to_string())?;
+        let answer = sent.send().await.map_err(lost)?;
         let header =
             |name| answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let (status, should_retry, request_id) =
             (answer.status().as_u16(), header("stripe-should-retry"), header("request-id"));
-        let body = answer.bytes().await.map_err(|error| error.without_url().to_string())?;
+        let body = answer.bytes().await.map_err(lost)?;
         Ok(Answer {
             status,
             body: serde_json::from_slice(&body).unwrap_or(Value::Null),
@@ -116,8 +116,12 @@ impl Web {
     }
 }
 
+fn lost(error: reqwest::Error) -> Unsent {
+    Unsent::Lost(error.without_url().to_string())
+}
+
 impl Transport for Web {
-    fn send<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Answer, String>> {
+    fn send<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Answer, Unsent>> {
         self.sent(request).boxed()
     }
 }

@@ -1,0 +1,348 @@
+//! Buying at Stripe, which is a process of its own here: subscribing, spending, topping up, and getting money back.
+
+use std::{process::Stdio, time::Duration};
+
+use sequent_domain::{SecretString, Timestamp};
+use sequent_stripe::signature;
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+};
+
+use crate::{
+    surface::{Answer, Call, Person},
+    system::System,
+};
+
+const KEY: &str = "sk_test_of_the_tests";
+const SIGNING: &str = "whsec_of_the_tests";
+const CATALOG: &str = r#"{
+    "plans": {"pro": {"prices": {"monthly": {"price": "price_pro", "credits": 60000}}},
+              "team": {"prices": {"monthly": {"price": "price_team", "credits": 500000},
+                                  "yearly": {"price": "price_year", "credits": 6000000}}, "trial_days": 7, "trial_credits": 9000}},
+    "packs": {"small": {"price": "price_small", "credits": 100000, "expires_days": 365}}
+}"#;
+const PLANS: &str = r#"{"pro": {"concurrent_runs": 7}, "team": {}}"#;
+/// A dollar for a million tokens read, and ten for a million written.
+const PRICES: &str = r#"{"demo":{"input":1000000,"output":10000000}}"#;
+
+/// Stripe.
+struct Stripe {
+    url: String,
+    client: reqwest::Client,
+    _process: Child,
+}
+
+impl Stripe {
+    async fn start() -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_sequent-e2e-stripe"))
+            .args([KEY, SIGNING])
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let url = lines.next_line().await.unwrap().unwrap();
+        let _ = rustls::crypto::ring::default_provider().install_default(); // another test of the process was first
+        let stripe = Self { url, client: reqwest::Client::new(), _process: process };
+        for (id, amount, recurring) in [
+            ("price_pro", 2000, true),
+            ("price_team", 7000, true),
+            ("price_year", 70_000, true),
+            ("price_small", 500, false),
+        ] {
+            stripe.has("price", json!({"id": id, "unit_amount": amount, "recurring": recurring})).await;
+        }
+        stripe
+    }
+
+    /// Something happens there; the id of what was made.
+    async fn has(&self, action: &str, body: Value) -> String {
+        let answer =
+            self.client.post(format!("{}/control/{action}", self.url)).json(&body).send().await.unwrap();
+        assert!(answer.status().is_success(), "{action} {body}: {}", answer.status());
+        answer.json::<Value>().await.unwrap()["id"].as_str().unwrap().to_owned()
+    }
+
+    async fn all(&self, object: &str) -> Vec<Value> {
+        self.client
+            .get(format!("{}/control/all/{object}", self.url))
+            .send()
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap()
+    }
+
+    /// The id of the latest object of a kind.
+    async fn latest(&self, object: &str) -> String {
+        self.all(object).await.last().unwrap()["id"].as_str().unwrap().to_owned()
+    }
+
+    /// The person opens the page, and pays.
+    async fn pays(&self, page: &Value) {
+        let session = page["url"].as_str().unwrap().rsplit('/').next().unwrap();
+        self.has("pay", json!({"id": session})).await;
+    }
+}
+
+async fn start(stripe: &Stripe) -> System {
+    let env = [
+        ("BILLING", "on"),
+        ("BILLING_PLANS", PLANS),
+        ("BILLING_CATALOG", CATALOG),
+        ("BILLING_HOLD", "50000"),
+        ("MODEL_PRICES", PRICES),
+        ("STRIPE_API_BASE", &stripe.url),
+    ];
+    let system = System::start_with(&env, |options| {
+        options.stripe_secret_key = Some(KEY.to_owned());
+        options.stripe_webhook_secret = Some(SIGNING.to_owned());
+    })
+    .await;
+    stripe.has("webhook", json!({"url": webhook(&system)})).await;
+    system
+}
+
+fn webhook(system: &System) -> String {
+    format!("{}/api/webhooks/stripe", system.stack.origin_url().trim_end_matches('/'))
+}
+
+async fn post(person: &Person, path: &str, body: Value) -> Answer {
+    person.read("POST", &Call::to(path).body(body), &person.bearer()).await
+}
+
+async fn buy(person: &Person, body: Value) -> Value {
+    let answer = post(person, "/api/billing/checkout", body).await;
+    assert_eq!(answer.status, 201, "{}", answer.json());
+    answer.json()
+}
+
+/// Sends a message; the status of the answer, and its code if there is a problem.
+async fn chat(person: &Person, tokens: u32) -> (u16, String) {
+    let content = format!("Hello.\n/demo tokens={tokens} rate=0");
+    let answer =
+        post(person, "/api/chat/send", json!({"message": {"content": content}, "model": "demo"})).await;
+    let code =
+        if answer.status == 200 { String::new() } else { answer.json()["code"].as_str().unwrap().to_owned() };
+    (answer.status.as_u16(), code)
+}
+
+/// Waits until what `path` answers is as `expected` says.
+async fn until(person: &Person, path: &str, what: &str, expected: impl Fn(&Value) -> bool) -> Value {
+    let mut seen = Value::Null;
+    for _ in 0..300 {
+        seen = person.get(path).await;
+        if expected(&seen) {
+            return seen;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("{what}: {seen}");
+}
+
+async fn credits(person: &Person, what: &str, expected: impl Fn(&Value) -> bool) -> Value {
+    until(person, "/api/billing/credits", what, expected).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_paid_for_can_be_spent_and_what_is_paid_back_cannot() {
+    let stripe = Stripe::start().await;
+    let system = start(&stripe).await;
+    let person = Person::sign_up(&system, "ada@example.com").await;
+    let none = person.get("/api/billing/subscription").await;
+    assert_eq!(none, json!({"subscription": null}));
+    assert_eq!(person.get("/api/billing/invoices").await["items"], json!([]));
+    assert_eq!(chat(&person, 1).await, (402, "insufficient_credits".to_owned()));
+    let nothing = post(&person, "/api/billing/portal", json!({})).await;
+    assert_eq!((nothing.status.as_u16(), &nothing.json()["code"]), (409, &json!("nothing_bought")));
+    let catalog = person.get("/api/billing/catalog").await;
+    assert_eq!(catalog["plans"]["pro"]["prices"]["monthly"]["credits"], 60_000, "{catalog}");
+
+    // Subscribe: the webhook comes, and with it the plan and its credits.
+    let page = buy(&person, json!({"plan": "pro"})).await;
+    assert!(page["expires_at"].is_string(), "{page}");
+    assert_eq!(stripe.all("customer").await.len(), 1);
+    stripe.pays(&page).await;
+    let has =
+        credits(&person, "a plan", |credits| credits["plan"] == "pro" && credits["available"] == 60_000)
+            .await;
+    assert_eq!(has["entitlements"]["concurrent_runs"], 7, "{has}");
+    let subscription = person.get("/api/billing/subscription").await;
+    assert_eq!(subscription["subscription"]["status"], "active", "{subscription}");
+    let invoices = person.get("/api/billing/invoices").await;
+    assert_eq!(
+        (&invoices["items"][0]["status"], &invoices["items"][0]["amount_paid"], &invoices["next_cursor"]),
+        (&json!("paid"), &json!(2000), &Value::Null),
+        "{invoices}"
+    );
+    let again = post(&person, "/api/billing/checkout", json!({"plan": "team", "price": "yearly"})).await;
+    assert_eq!((again.status.as_u16(), &again.json()["code"]), (409, &json!("already_subscribed")));
+    let portal = post(&person, "/api/billing/portal", json!({})).await;
+    assert!(portal.json()["url"].as_str().unwrap().starts_with("https://billing."), "{}", portal.json());
+
+    // Spend: until there is nothing left to hold.
+    assert_eq!(chat(&person, 1000).await.0, 200);
+    assert_eq!(chat(&person, 4900).await.0, 200);
+    assert_eq!(chat(&person, 1000).await, (402, "insufficient_credits".to_owned()));
+
+    // Top up: the same request twice is the same page.
+    let body = json!({"pack": "small", "quantity": 2});
+    let twice = || async {
+        let call = Call::to("/api/billing/checkout").body(body.clone()).header("idempotency-key", "top-up-1");
+        person.read("POST", &call, &person.bearer()).await.json()
+    };
+    let (one, other) = (twice().await, twice().await);
+    assert_eq!(one, other);
+    let before = person.get("/api/billing/credits").await["available"].as_i64().unwrap();
+    stripe.pays(&one).await;
+    credits(&person, "a pack", |credits| credits["available"] == before + 200_000).await;
+    assert_eq!(chat(&person, 100).await.0, 200);
+
+    // Paid back in part: that part of the credits is gone.
+    let left = person.get("/api/billing/credits").await["available"].as_i64().unwrap();
+    let payment = stripe.latest("payment_intent").await;
+    stripe.has("refund", json!({"id": payment, "amount": 250})).await;
+    credits(&person, "a refund", |credits| credits["available"] == left - 50_000).await;
+
+    // Disputed: nothing can be spent until the bank has decided.
+    let dispute = stripe.has("dispute", json!({"id": payment})).await;
+    credits(&person, "frozen", |credits| credits["frozen"].is_string()).await;
+    assert_eq!(chat(&person, 1).await, (402, "account_frozen".to_owned()));
+    stripe.has("close_dispute", json!({"id": dispute, "won": true})).await;
+    credits(&person, "released", |credits| {
+        credits["frozen"].is_null() && credits["available"] == left - 50_000
+    })
+    .await;
+    assert_eq!(chat(&person, 1).await.0, 200);
+
+    // A payment fails, and is made good; a cancellation is told, and comes.
+    let id = stripe.latest("subscription").await;
+    let status = |expected: &'static str| {
+        let person = &person;
+        async move {
+            let is = |answer: &Value| answer["subscription"]["status"] == expected;
+            until(person, "/api/billing/subscription", expected, is).await
+        }
+    };
+    stripe.has("renew", json!({"id": id, "paid": false})).await;
+    status("past_due").await;
+    assert_eq!(person.get("/api/billing/credits").await["plan"], "pro", "it is tried again");
+    let before = person.get("/api/billing/credits").await["available"].as_i64().unwrap();
+    stripe.has("recover", json!({"id": id})).await;
+    status("active").await;
+    credits(&person, "the next month", |credits| credits["available"] == before + 60_000).await;
+    stripe.has("cancel_at_period_end", json!({"id": id})).await;
+    let told = |answer: &Value| answer["subscription"]["cancels_at"].is_string();
+    until(&person, "/api/billing/subscription", "a cancellation", told).await;
+    stripe.has("renew", json!({"id": id})).await;
+    status("canceled").await;
+    credits(&person, "no plan", |credits| credits["plan"] == "free").await;
+
+    // One posting of each payment, though each event came twice.
+    let ledger = person.get("/api/billing/ledger?limit=100").await;
+    let causes: Vec<String> = ledger["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|posting| posting["cause"]["type"] == "stripe")
+        .map(|posting| posting["cause"]["effect"].as_str().unwrap().split('#').next().unwrap().to_owned())
+        .collect();
+    assert_eq!(causes, ["grant", "reversal", "grant", "grant"], "{ledger}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_what_stripe_signed_is_taken_and_what_never_came_is_found() {
+    let stripe = Stripe::start().await;
+    let system = start(&stripe).await;
+    let person = Person::sign_up(&system, "ada@example.com").await;
+
+    // The catalog decides what can be bought.
+    for (body, status, told) in [
+        (json!({}), 422, "/plan"),
+        (json!({"plan": "pro", "pack": "small"}), 422, "/pack"),
+        (json!({"plan": "gold"}), 422, "gold"),
+        (json!({"plan": "team"}), 422, "monthly, yearly"),
+        (json!({"plan": "team", "price": "weekly"}), 422, "weekly"),
+        (json!({"pack": "small", "quantity": 0}), 422, "/quantity"),
+        (json!({"pack": "small", "price": "x"}), 422, "/price"),
+        (json!({"plans": "pro"}), 422, "plans"),
+    ] {
+        let answer = post(&person, "/api/billing/checkout", body.clone()).await;
+        let text = answer.json().to_string();
+        assert!(answer.status == status && text.contains(told), "{body}: {} {text}", answer.status);
+    }
+
+    // Nobody is told anything: the events stay there.
+    stripe.has("webhook", json!({"url": "http://127.0.0.1:9/"})).await;
+    let page = buy(&person, json!({"plan": "team", "price": "monthly"})).await;
+    stripe.pays(&page).await;
+
+    // Somebody else says so.
+    let events: Vec<Value> =
+        reqwest::get(format!("{}/control/events", stripe.url)).await.unwrap().json().await.unwrap();
+    let created = events.iter().find(|event| event["type"] == "customer.subscription.created").unwrap();
+    let send = |header: Option<String>, body: String| {
+        let request = reqwest::Client::new().post(webhook(&system)).body(body);
+        let request = match header {
+            Some(header) => request.header(signature::HEADER, header),
+            None => request,
+        };
+        async move {
+            let answer = request.send().await.unwrap();
+            let (status, kind) = (answer.status().as_u16(), answer.headers().get("content-type").cloned());
+            let body: Value = answer.json().await.unwrap();
+            if status != 200 {
+                assert_eq!(kind.unwrap(), "application/problem+json");
+            }
+            (status, body)
+        }
+    };
+    let sign = |body: &str, secret: &str, at: Timestamp| {
+        signature::sign(body.as_bytes(), &SecretString::from(secret), at)
+    };
+    let (body, now) = (created.to_string(), Timestamp::now());
+    let old = Timestamp::from_millis(now.millis() - 302_000);
+    for header in [
+        None,
+        Some(String::new()),
+        Some("t=1,v1=00".to_owned()),
+        Some(sign(&body, "whsec_other", now)),
+        Some(sign(&body, SIGNING, old)),
+        Some(sign("{}", SIGNING, now)),
+        Some(sign(&body, SIGNING, now).replace("v1=", "v0=")),
+    ] {
+        let (status, problem) = send(header.clone(), body.clone()).await;
+        assert_eq!((status, &problem["code"]), (400, &json!("invalid_signature")), "{header:?}");
+    }
+    let (status, problem) = send(Some(sign("[]", SIGNING, now)), "[]".to_owned()).await;
+    assert_eq!((status, &problem["code"]), (400, &json!("invalid_event")));
+    let other = json!({"id": "evt_x", "object": "event", "type": "terminal.reader.updated"}).to_string();
+    assert_eq!(send(Some(sign(&other, SIGNING, now)), other.clone()).await.1["outcome"], "ignored");
+    assert_eq!(person.get("/api/billing/credits").await["plan"], "free");
+
+    // The schedule finds what never came, once.
+    let reconcile = || async {
+        let name = &system.stack.deployed().resources["SchedulerFunction"];
+        let url = format!("{}/2015-03-31/functions/{name}/invocations", system.stack.control_url());
+        let event = include_str!("../../../../events/scheduler-enqueue-hourly-jobs.json");
+        let answer = reqwest::Client::new().post(url).body(event).send().await.unwrap();
+        answer.json::<Value>().await.unwrap()
+    };
+    assert_eq!(reconcile().await, json!({"enqueued": 1}));
+    credits(&person, "a trial", |credits| credits["plan"] == "team" && credits["available"] == 9000).await;
+    let trial = person.get("/api/billing/subscription").await;
+    assert_eq!(trial["subscription"]["status"], "trialing", "{trial}");
+
+    // What comes after all is known, in either form.
+    assert_eq!(send(Some(sign(&body, SIGNING, now)), body).await.1["outcome"], "known");
+    let thin = json!({
+        "id": "evt_thin", "object": "v2.core.event", "type": "v1.customer.subscription.updated",
+        "related_object": {"id": stripe.latest("subscription").await, "type": "subscription"},
+    });
+    let thin = thin.to_string();
+    assert_eq!(send(Some(sign(&thin, SIGNING, now)), thin.clone()).await.1["outcome"], "stored");
+    assert_eq!(person.get("/api/billing/credits").await["available"], 9000);
+}
