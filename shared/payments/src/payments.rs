@@ -36,6 +36,9 @@ pub enum Error {
     /// The tenant has never bought anything.
     #[error("the tenant has never bought anything")]
     NoCustomer,
+    /// The list has no such place.
+    #[error("the cursor is not one of this list")]
+    Cursor,
     /// It is not for sale.
     #[error("{0}")]
     NotSold(String),

@@ -18,6 +18,7 @@ impl From<Error> for Problem {
                 "nothing_bought",
                 "Nothing has been bought yet, so there is nothing to manage. Begin with POST /api/billing/checkout.",
             ),
+            Error::Cursor => Self::bad_request("invalid_cursor", "The cursor is not one of this list."),
             Error::NotSold(why) => Self::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "not_for_sale",

@@ -119,19 +119,26 @@ impl Payments {
         Ok(row.and_then(|row| row.subscription))
     }
 
-    /// A page of the tenant's invoices, newest first.
+    /// A page of the tenant's invoices, newest first, after the one named.
     ///
     /// # Errors
-    /// When the table or Stripe fails.
+    /// [`Error::Cursor`], or when the table or Stripe fails.
     pub async fn invoices(
         &self,
         tenant: TenantId,
         limit: u32,
         after: Option<&str>,
     ) -> Result<List<Invoice>, Error> {
-        match self.customer(tenant).await? {
-            Some(customer) => Ok(self.stripe.invoices(&customer, limit, after).await?),
-            None => Ok(List { data: Vec::new(), has_more: false }),
+        // It goes to Stripe as it is, which pages through this customer's invoices alone.
+        if after.is_some_and(|after| !sequent_stripe::is_id(after)) {
+            return Err(Error::Cursor);
+        }
+        let Some(customer) = self.customer(tenant).await? else {
+            return Ok(List { data: Vec::new(), has_more: false });
+        };
+        match self.stripe.invoices(&customer, limit, after).await {
+            Err(error) if after.is_some() && error.is_missing() => Err(Error::Cursor),
+            other => Ok(other?),
         }
     }
 }

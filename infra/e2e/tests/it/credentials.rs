@@ -6,6 +6,7 @@ mod forge;
 use std::net::TcpListener;
 
 use crate::{
+    payments::{Stripe, selling},
     surface::{Access, Answer, Belongings, Call, Entry, Header, Person, entries},
     system::{System, scaled},
 };
@@ -22,6 +23,13 @@ const COOKIE: &str = "__Host-sequent_access";
 const ABREAST: usize = 16;
 
 /// A request that must not pass: what is wrong with it, its headers, what is added to its query.
+/// Runs are paid for, with more than a test can spend.
+const PAID: [(&str, &str); 3] = [
+    ("PUBLIC_URL", SITE),
+    ("BILLING_WELCOME", "1000000000000"),
+    ("BILLING_PLANS", r#"{"pro":{"concurrent_runs":1000}}"#),
+];
+
 struct Attack {
     name: String,
     headers: Vec<Header>,
@@ -30,9 +38,8 @@ struct Attack {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_forged_token_opens_any_route() {
-    let system =
-        System::start(&[("PUBLIC_URL", SITE), ("BILLING", "on"), ("BILLING_WELCOME", "1000000000000")]).await;
-    let scene = Scene::set(&system).await;
+    let (stripe, system) = selling(&PAID).await;
+    let scene = Scene::set(&stripe, &system).await;
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let loot = Loot {
@@ -69,9 +76,8 @@ async fn no_forged_token_opens_any_route() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_valid_token_counts_only_where_it_belongs() {
-    let system =
-        System::start(&[("PUBLIC_URL", SITE), ("BILLING", "on"), ("BILLING_WELCOME", "1000000000000")]).await;
-    let scene = Scene::set(&system).await;
+    let (stripe, system) = selling(&PAID).await;
+    let scene = Scene::set(&stripe, &system).await;
     println!("{} requests", scene.repels(&scene.misplaced(), 1).await);
 
     // A browser adds the cookie to what any page asks of it.
@@ -103,9 +109,8 @@ async fn a_valid_token_counts_only_where_it_belongs() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_kind_of_valid_credential_opens_every_route() {
-    let system =
-        System::start(&[("PUBLIC_URL", SITE), ("BILLING", "on"), ("BILLING_WELCOME", "1000000000000")]).await;
-    let scene = Scene::set(&system).await;
+    let (stripe, system) = selling(&PAID).await;
+    let scene = Scene::set(&stripe, &system).await;
     let key = ("x-api-key", scene.key.clone());
     let credentials = [scene.alice.bearer(), scene.cookie(&scene.alice.token), vec![key], bearer(&scene.key)];
     for entry in
@@ -139,11 +144,12 @@ struct Scene {
 }
 
 impl Scene {
-    async fn set(system: &System) -> Self {
+    async fn set(stripe: &Stripe, system: &System) -> Self {
         let (alice, bob) = tokio::join!(
             Person::sign_up(system, "alice@example.com"),
             Person::sign_up(system, "bob@example.com")
         );
+        stripe.subscribed(&alice).await;
         let alices = Belongings::of(&alice).await;
         let key = json!({"name": "all", "scopes":
             ["projects:read", "projects:write", "chat", "runs:read", "runs:write", "artifacts:read",

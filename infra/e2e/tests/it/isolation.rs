@@ -3,26 +3,26 @@
 use std::collections::BTreeSet;
 
 use crate::{
+    payments::selling,
     surface::{Access, Answer, Belongings, Call, Entry, Foreign, Header, Person, entries},
-    system::System,
 };
 use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 
 /// Runs are paid for, with more than a test can spend.
-const PAID: [(&str, &str); 3] = [
-    ("BILLING", "on"),
-    ("BILLING_WELCOME", "1000000000000"),
-    ("BILLING_PLANS", r#"{"free":{"concurrent_runs":1000}}"#),
-];
+const PAID: [(&str, &str); 2] =
+    [("BILLING_WELCOME", "1000000000000"), ("BILLING_PLANS", r#"{"pro":{"concurrent_runs":1000}}"#)];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_belongs_to_another_tenant_does_not_exist() {
-    let system = System::start(&PAID).await;
+    let (stripe, system) = selling(&PAID).await;
     let (alice, bob) = tokio::join!(
         Person::sign_up(&system, "alice@example.com"),
         Person::sign_up(&system, "bob@example.com")
     );
+    for person in [&alice, &bob] {
+        stripe.subscribed(person).await;
+    }
     let (alices, bobs) = tokio::join!(Belongings::of(&alice), Belongings::of(&bob));
     let before = alices.snapshot(&alice).await;
     let said_before = log(&alice, &alices.live_run).await;

@@ -28,7 +28,7 @@ const PLANS: &str = r#"{"pro": {"concurrent_runs": 7}, "team": {}}"#;
 const PRICES: &str = r#"{"demo":{"input":1000000,"output":10000000}}"#;
 
 /// Stripe.
-struct Stripe {
+pub(crate) struct Stripe {
     url: String,
     client: reqwest::Client,
     _process: Child,
@@ -81,6 +81,18 @@ impl Stripe {
         self.all(object).await.last().unwrap()["id"].as_str().unwrap().to_owned()
     }
 
+    /// The person subscribes, and has paid for two months.
+    pub(crate) async fn subscribed(&self, person: &Person) {
+        let page = buy(person, json!({"plan": "pro"})).await;
+        self.pays(&page).await;
+        let id = self.latest("subscription").await;
+        self.has("renew", json!({"id": id})).await;
+        until(person, "/api/billing/credits", "two months", |credits| {
+            credits["granted"].as_i64() >= Some(120_000)
+        })
+        .await;
+    }
+
     /// The person opens the page, and pays.
     async fn pays(&self, page: &Value) {
         let session = page["url"].as_str().unwrap().rsplit('/').next().unwrap();
@@ -88,22 +100,23 @@ impl Stripe {
     }
 }
 
-async fn start(stripe: &Stripe) -> System {
-    let env = [
-        ("BILLING", "on"),
-        ("BILLING_PLANS", PLANS),
-        ("BILLING_CATALOG", CATALOG),
-        ("BILLING_HOLD", "50000"),
-        ("MODEL_PRICES", PRICES),
-        ("STRIPE_API_BASE", &stripe.url),
-    ];
+/// Stripe, and a stack that sells there, whose functions see `env` too.
+pub(crate) async fn selling(env: &[(&str, &str)]) -> (Stripe, System) {
+    let stripe = Stripe::start().await;
+    let usual = [("BILLING", "on"), ("BILLING_CATALOG", CATALOG), ("STRIPE_API_BASE", &stripe.url)];
+    let env: Vec<_> = usual.into_iter().chain(env.iter().copied()).collect();
     let system = System::start_with(&env, |options| {
         options.stripe_secret_key = Some(KEY.to_owned());
         options.stripe_webhook_secret = Some(SIGNING.to_owned());
     })
     .await;
     stripe.has("webhook", json!({"url": webhook(&system)})).await;
-    system
+    (stripe, system)
+}
+
+/// As [`selling`], with little to hold for a run.
+async fn start() -> (Stripe, System) {
+    selling(&[("BILLING_PLANS", PLANS), ("BILLING_HOLD", "50000"), ("MODEL_PRICES", PRICES)]).await
 }
 
 fn webhook(system: &System) -> String {
@@ -149,8 +162,7 @@ async fn credits(person: &Person, what: &str, expected: impl Fn(&Value) -> bool)
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_paid_for_can_be_spent_and_what_is_paid_back_cannot() {
-    let stripe = Stripe::start().await;
-    let system = start(&stripe).await;
+    let (stripe, system) = start().await;
     let person = Person::sign_up(&system, "ada@example.com").await;
     let none = person.get("/api/billing/subscription").await;
     assert_eq!(none, json!({"subscription": null}));
@@ -255,8 +267,7 @@ async fn what_is_paid_for_can_be_spent_and_what_is_paid_back_cannot() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_what_stripe_signed_is_taken_and_what_never_came_is_found() {
-    let stripe = Stripe::start().await;
-    let system = start(&stripe).await;
+    let (stripe, system) = start().await;
     let person = Person::sign_up(&system, "ada@example.com").await;
 
     // The catalog decides what can be bought.

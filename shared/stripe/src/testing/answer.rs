@@ -122,7 +122,10 @@ fn page<'a>(request: &Request, all: impl Iterator<Item = &'a Value>) -> Outcome 
     let mut all: Vec<&Value> = all.collect();
     all.reverse();
     let from = match value(request, "starting_after") {
-        Some(after) => all.iter().position(|one| one["id"] == after).map_or(all.len(), |place| place + 1),
+        Some(after) => match all.iter().position(|one| one["id"] == after) {
+            Some(place) => place + 1,
+            None => return Err((400, "resource_missing", format!("No such object: '{after}'"))),
+        },
         None => 0,
     };
     let (rest, data) = (&all[from..], all[from..].iter().take(limit).collect::<Vec<_>>());

@@ -60,6 +60,7 @@ pub(crate) struct Cursors {
     pub(crate) artifacts: String,
     pub(crate) artifacts_of_type: String,
     pub(crate) ledger: String,
+    pub(crate) invoices: String,
 }
 
 impl Belongings {
@@ -157,6 +158,7 @@ impl Belongings {
             artifacts,
             artifacts_of_type,
             ledger,
+            invoices: _,
         } = &self.cursors;
         Self {
             email: format!("{}@example.com", random_id("nobody").to_lowercase()),
@@ -184,6 +186,7 @@ impl Belongings {
                 artifacts: resealed(artifacts),
                 artifacts_of_type: resealed(artifacts_of_type),
                 ledger: resealed(ledger),
+                invoices: random_id("in"),
             },
             home: self.home.clone(),
             word: String::new(),
@@ -263,6 +266,7 @@ impl Cursors {
             artifacts: next(person, "/api/artifacts?limit=1").await,
             artifacts_of_type: next(person, "/api/entities?type=page&limit=1").await,
             ledger: next(person, "/api/billing/ledger?limit=1").await,
+            invoices: next(person, "/api/billing/invoices?limit=1").await,
         }
     }
 }

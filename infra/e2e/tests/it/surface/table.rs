@@ -221,26 +221,23 @@ fn billing() -> Vec<Entry> {
                 .map(|query| Call::to(format!("/api/billing/usage{query}")))
                 .into()
         }),
-        // Nothing is sold in that deployment; what is, is each tenant's own at Stripe.
-        entry("GET /api/billing/catalog", "", |_| vec![missing("/api/billing/catalog".to_owned())]),
-        entry("GET /api/billing/subscription", "", |_| vec![missing("/api/billing/subscription".to_owned())]),
-        entry("GET /api/billing/invoices", "limit cursor", |_| {
-            vec![missing("/api/billing/invoices?limit=1&cursor=in_1".to_owned())]
+        entry("GET /api/billing/catalog", "", |_| vec![Call::to("/api/billing/catalog").is(Foreign::Same)]),
+        entry("GET /api/billing/subscription", "", |_| vec![Call::to("/api/billing/subscription")]),
+        entry("GET /api/billing/invoices", "limit cursor", |of| {
+            list("/api/billing/invoices", &of.cursors.invoices)
         }),
-        entry("POST /api/billing/checkout", "Idempotency-Key plan price pack quantity", |_| {
-            let keyed =
-                |body| missing("/api/billing/checkout".to_owned()).header("idempotency-key", "k").body(body);
-            vec![
-                keyed(json!({"plan": "pro", "price": "monthly"})),
-                keyed(json!({"pack": "small", "quantity": 1})),
-            ]
+        entry("POST /api/billing/checkout", "Idempotency-Key plan price pack quantity", |of| {
+            let buy = |body| Call::to("/api/billing/checkout").body(body);
+            let pack = buy(json!({"pack": "small", "quantity": 1}));
+            // There is a subscription already, whoever asks.
+            let plan = buy(json!({"plan": "pro", "price": "monthly"})).is(Foreign::Same);
+            vec![pack.clone(), pack.header("idempotency-key", &of.idempotency_key), plan]
         }),
-        entry("POST /api/billing/portal", "", |_| {
-            vec![missing("/api/billing/portal".to_owned()).body(json!({}))]
-        }),
-        entry("POST /api/webhooks/stripe", "", |_| {
-            // Whoever sends it: it is believed if Stripe signed it, and there is no secret here it could have signed with.
-            vec![]
+        entry("POST /api/billing/portal", "", |_| vec![Call::to("/api/billing/portal")]),
+        entry("POST /api/webhooks/stripe", "", |of| {
+            // Whoever sends it, it is not signed.
+            let event = json!({"id": of.run, "type": "invoice.paid", "data": {"object": {"id": of.cursors.invoices}}});
+            vec![Call::to("/api/webhooks/stripe").body(event).is(Foreign::Same)]
         }),
         entry("POST /api/admin/billing/adjustments", "tenant_id amount reason key", |of| {
             let body = json!({"tenant_id": of.tenant, "amount": 1_000_000, "reason": "mine", "key": "mine"});
