@@ -124,9 +124,13 @@ impl Endpoint {
     }
 }
 
+/// What Stripe's events are signed with.
+pub(crate) const WEBHOOK_SECRET: &str = "whsec_bench";
+
 /// The same for every secret: all keys are derived from the seed, and providers are named in the environment.
 fn secret() -> serde_json::Value {
-    let text = json!({"seed": "bench: nothing is kept, so nothing is worth protecting"}).to_string();
+    let seed = "bench: nothing is kept, so nothing is worth protecting";
+    let text = json!({"seed": seed, "webhook_secrets": [WEBHOOK_SECRET]}).to_string();
     json!({"ARN": "arn:aws:secretsmanager:us-east-1:000000000000:secret:bench", "Name": "bench", "SecretString": text})
 }
 

@@ -16,7 +16,7 @@ use crate::{
 
 const FIRST_BYTE_TARGET_MS: f64 = 15.0;
 const WRITE_TARGET_MS: f64 = 5.0;
-const UNITS_TARGET: f64 = 60.0;
+pub(crate) const UNITS_TARGET: f64 = 60.0;
 /// A model reads the prompt first; meanwhile the run's first events are stored and sent.
 const DELAY_MS: u64 = 200;
 
@@ -118,7 +118,7 @@ async fn directly(direct: &Client, script: Script) -> anyhow::Result<Vec<Duratio
 }
 
 /// How old each token is when it arrives through the chat function.
-async fn through_us(client: &Client, script: Script) -> anyhow::Result<Vec<Duration>> {
+pub(crate) async fn through_us(client: &Client, script: Script) -> anyhow::Result<Vec<Duration>> {
     let body = json!({"message": {"content": script.message()}, "model": "openai/bench"});
     let mut stream = client.stream("/api/chat/send", &body).await?;
     let mut tokens = Vec::new();

@@ -6,6 +6,7 @@
 mod agent;
 mod arguments;
 mod background;
+mod billing;
 mod client;
 mod cold_start;
 mod database;
@@ -51,7 +52,7 @@ async fn main() -> ExitCode {
 }
 
 async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
-    let stack = Stack::start(&arguments.bin_dir).await.context("the stack does not start")?;
+    let stack = Stack::start(&arguments.bin_dir, &[]).await.context("the stack does not start")?;
     let mut report = Report::new(arguments.quick);
     // First, while nothing else runs.
     cold_start::measure(&stack, arguments.quick, &mut report).await.context("cold start")?;
@@ -62,6 +63,10 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
     agent::measure(&stack, &client, arguments.quick, &mut report).await.context("agent")?;
     pickup::measure_ours(&stack, &client, arguments.quick, &mut report).await.context("pickup")?;
     size::measure(&stack, &mut report).context("size")?;
+    stack.stop().await;
+    let stack =
+        Stack::start(&arguments.bin_dir, &billing::BILLED).await.context("the stack does not start")?;
+    billing::measure(&stack, arguments.quick, &mut report).await.context("billing")?;
     stack.stop().await;
     match Background::start(&arguments.bin_dir).await.context("the whole stack does not start")? {
         Some(system) => {

@@ -42,7 +42,8 @@ pub(crate) struct Stack {
 }
 
 impl Stack {
-    pub(crate) async fn start(bin_dir: &Path) -> anyhow::Result<Self> {
+    /// Functions see `more` besides what the template and the bench give them.
+    pub(crate) async fn start(bin_dir: &Path, more: &[(&str, &str)]) -> anyhow::Result<Self> {
         let (database, endpoint) = database_process().await?;
         sequent_data::testing::create_tables(&own_store(&endpoint)).await;
         let provider = format!("http://{}/v1", provider::start().await?);
@@ -50,7 +51,8 @@ impl Stack {
         let template = Template::read(&Options::repository().join("template.yaml"), &parameters)?;
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let origin = format!("http://{}", listener.local_addr()?);
-        let environment = environment(&template, &endpoint, &provider, &origin);
+        let mut environment = environment(&template, &endpoint, &provider, &origin);
+        environment.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let functions = template.functions()?;
         let configs = functions.iter().map(|function| config(function, bin_dir, &environment)).collect();
         let runtime = Arc::new(Runtime::new(configs));
@@ -171,6 +173,7 @@ fn environment(template: &Template, endpoint: &str, provider: &str, origin: &str
         ("SECRETS_ID", "bench"),
         ("PREVIEW_SECRET_ID", "bench"),
         ("MODEL_SECRETS_ID", "bench"),
+        ("STRIPE_WEBHOOK_SECRET_ID", "bench"),
         ("OPENAI_BASE_URL", provider),
         ("RATE_LIMIT_PER_MINUTE", UNLIMITED),
         ("AWS_ENDPOINT_URL", endpoint),

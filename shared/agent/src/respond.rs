@@ -47,7 +47,11 @@ impl Execution<'_> {
         let began = Instant::now();
         let left = Instant::now() + self.engine.bounds.time_left(&self.state, Timestamp::now());
         let context = Context { deadline: Some(left), request_id: Some(self.run.id.to_string()) };
-        let asking = Box::pin(ask(self.engine, name.clone(), request, context));
+        let candidates = self.engine.models.candidates(name.clone());
+        // What is paid for must have a price, a model that stands in for another too.
+        let paid = self.state.configuration.hold.is_some();
+        let candidates = if paid { self.engine.models.priced(candidates) } else { candidates };
+        let asking = Box::pin(ask(self.engine, candidates, request, context));
         let mut open = Open::new();
         let mut counted = None;
         let left = tokio::select! {
@@ -190,23 +194,22 @@ impl Execution<'_> {
 /// Asks the model, or those that stand in for it while it cannot answer. Gives who answers.
 async fn ask(
     engine: &Engine,
-    name: ModelName,
+    candidates: Vec<ModelName>,
     request: Request,
     context: Context,
 ) -> Result<(ModelName, Chunks), sequent_model::Error> {
-    let candidates = engine.models.candidates(name);
-    let last = candidates.len() - 1;
-    for (n, model) in candidates.into_iter().enumerate() {
+    let mut candidates = candidates.into_iter().peekable();
+    while let Some(model) = candidates.next() {
         let request = Request { model: model.clone(), ..request.clone() };
         match Box::pin(engine.models.stream(request, context.clone())).await {
             Ok(chunks) => return Ok((model, chunks)),
-            Err(error) if n < last && error.retryable() => {
+            Err(error) if error.retryable() && candidates.peek().is_some() => {
                 tracing::warn!(%model, %error, "the next model is asked");
             }
             Err(error) => return Err(error),
         }
     }
-    unreachable!("the last candidate's result is returned")
+    Err(sequent_model::Error::NotPriced)
 }
 
 /// The response being written.

@@ -111,6 +111,10 @@ impl Desk {
     ) -> Result<Result<Option<(Hold, Plan)>, Denied>, Error> {
         let Some(terms) = &self.terms else { return Ok(Ok(None)) };
         let Asked { model, content, budget } = asked;
+        // The deployment's own model is known to whoever asks it, who looks then.
+        if let Some(model) = model.filter(|model| !self.prices.knows(model)) {
+            return Ok(Err(Denied::Unpriced(model.to_owned())));
+        }
         let first_call = model.map_or(MicroUsd(0), |model| self.prices.first_call(model, content.len()));
         let quoted =
             self.ledger(tenant).quote(terms, Quote { model, first_call, budget }, Timestamp::now()).await?;

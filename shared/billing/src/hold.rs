@@ -26,6 +26,9 @@ pub enum Denied {
         /// The model.
         model: String,
     },
+    /// Nobody knows what the model costs.
+    #[error("the model `{0}` has no known price")]
+    Unpriced(String),
     /// As many runs are under way as may be.
     #[error("{limit} runs are under way already")]
     Concurrent {

@@ -25,6 +25,13 @@ impl From<Denied> for Problem {
                 let detail = format!("The plan `{plan}` does not have the model `{model}`.");
                 Self::forbidden("model_not_in_plan", detail)
             }
+            Denied::Unpriced(model) => {
+                let detail = format!(
+                    "This deployment has no price for the model `{model}`, so it cannot be paid for: name another, or have its \
+                     price added to `MODEL_PRICES`."
+                );
+                Self::forbidden("model_not_priced", detail)
+            }
             Denied::Concurrent { limit } => {
                 let detail =
                     format!("The plan allows {limit} runs at once. Wait for one to end, or cancel one.");

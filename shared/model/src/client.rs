@@ -94,6 +94,13 @@ impl Client {
         }
     }
 
+    /// Those of `candidates` whose cost is known.
+    #[must_use]
+    pub fn priced(&self, candidates: Vec<ModelName>) -> Vec<ModelName> {
+        let nothing = Usage::default();
+        candidates.into_iter().filter(|model| self.cost(model, &nothing).is_some()).collect()
+    }
+
     /// Builds the HTTP client ahead of the first request, if a real provider is configured. Reading the system's certificates blocks for
     /// some milliseconds, which a start-up phase hides better than a first answer does.
     pub fn warm(&self) {

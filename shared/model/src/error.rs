@@ -34,6 +34,9 @@ pub enum Error {
     /// No key or address is configured for this provider.
     #[error("the model provider {0} is not configured")]
     NotConfigured(&'static str),
+    /// Somebody pays for what the model does, and nobody knows what that costs.
+    #[error("the model has no known price")]
+    NotPriced,
     /// The provider does not know the model.
     #[error("unknown model")]
     UnknownModel,
@@ -93,6 +96,7 @@ impl Error {
             Self::Timeout(_) => "model_timeout",
             Self::Unauthorized => "model_unauthorized",
             Self::NotConfigured(_) => "model_not_configured",
+            Self::NotPriced => "model_not_priced",
             Self::UnknownModel => "model_unknown",
             Self::BadRequest(_) => "model_bad_request",
             Self::Truncated => "model_truncated",
@@ -112,6 +116,7 @@ impl Error {
             Self::QuotaExhausted
             | Self::Unauthorized
             | Self::NotConfigured(_)
+            | Self::NotPriced
             | Self::UnknownModel
             | Self::BadRequest(_)
             | Self::Garbage(_)
@@ -141,6 +146,7 @@ impl Error {
             Self::NotConfigured(provider) => {
                 format!("This deployment has no credentials for the model provider {provider}.")
             }
+            Self::NotPriced => "This deployment has no price for the model, so it cannot be paid for.".into(),
             Self::UnknownModel => "The model provider does not know this model.".into(),
             Self::BadRequest(message) => {
                 format!("The model provider did not accept the request: {message}")

@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use sequent_domain::MicroUsd;
 use serde::{Deserialize, Serialize};
 
-use crate::{ModelName, Usage};
+use crate::{ModelName, Provider, Usage};
 
 /// Prices of one model, in micro-dollars per million tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +74,15 @@ impl Table {
             Some(json) => Self::from_json(&json),
             None => Ok(Self::default()),
         }
+    }
+
+    /// Whether it is known what `model` costs. The demo costs nothing unless it is given a price.
+    #[must_use]
+    pub fn knows(&self, model: &str) -> bool {
+        model.parse::<ModelName>().is_ok_and(|name| {
+            let (provider, plain) = name.split();
+            provider == Provider::Demo || self.get(plain).is_some()
+        })
     }
 
     /// What a first call of `model` is likely to cost that is told `bytes` of text: the usual surroundings of a message,

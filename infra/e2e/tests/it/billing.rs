@@ -126,6 +126,10 @@ async fn a_run_lets_go_of_what_it_held_however_it_ends() {
     let refused = person.read("POST", &other, &person.bearer()).await;
     assert_eq!((refused.status.as_u16(), &refused.json()["code"]), (403, &json!("model_not_in_plan")));
 
+    let nobodys = call(json!({"input": "x", "model": "openai/of-my-own"}));
+    let refused = person.read("POST", &nobodys, &person.bearer()).await;
+    assert_eq!((refused.status.as_u16(), &refused.json()["code"]), (403, &json!("model_not_priced")));
+
     for run in [&first, &second] {
         let cancel = Call::to(format!("/api/runs/{}/cancel", run["id"].as_str().unwrap()));
         assert!(person.post(cancel).await.status.is_success());
