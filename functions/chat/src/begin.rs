@@ -12,9 +12,7 @@ use sequent_http::{
     idempotency::{self, Effect, IdempotencyKey, PayloadHash, Record},
 };
 use sequent_model::ModelName;
-use sequent_run::{
-    Cancel, Held, OnConflict, Runs, Start, Started, Work, cancel, enqueue, release_project, start,
-};
+use sequent_run::{Cancel, OnConflict, Runs, Start, Started, Work, cancel, enqueue, release_project, start};
 use sequent_runlog::{Follow, LogKey, Poll, Segment};
 use tokio::{
     sync::mpsc::{self, UnboundedSender},
@@ -175,7 +173,7 @@ impl Starting<'_> {
             work: Work { scopes: self.principal.scopes.limits(), ..Work::default() },
             parent: None,
             claims,
-            held: held.map(|held| Box::new(Held::from(held))),
+            held: held.map(Box::new),
             replaces: self.ask.replaces,
         })
     }

@@ -5,7 +5,7 @@ use sequent_deliverables::{BindCitations, ExtractEntities, GenerateCompanionRepo
 use sequent_jobs::{Registry, kinds};
 use sequent_model::Client;
 use sequent_payments::{Payments, ReconcileStripe, SyncStripe};
-use sequent_project::NameProject;
+use sequent_project::{ForgetOldProjects, NameProject};
 use sequent_run::RebuildProjections;
 
 /// Every type of job there is but exports. A new one is declared by its [`Kind`](sequent_jobs::Kind) and listed here.
@@ -18,6 +18,7 @@ pub fn registry(models: Option<Client>, artifacts: &Artifacts, payments: Option<
         .with(ExtractEntities::new(artifacts.clone(), models.clone()))
         .with(BindCitations(artifacts.clone()))
         .with(NameProject::new(models))
+        .with(ForgetOldProjects)
         .with(RebuildProjections)
         .with(SyncStripe(payments.clone()))
         .with(ReconcileStripe(payments))

@@ -9,7 +9,7 @@ use sequent_http::{
     idempotency::{self, Effect, IdempotencyKey, PayloadHash, Record},
 };
 use sequent_model::ModelName;
-use sequent_run::{Error, Held, Start, Submitted, Work, enqueue, release_project, submit};
+use sequent_run::{Error, Start, Submitted, Work, enqueue, release_project, submit};
 use sequent_runlog::{LogKey, Storage};
 use serde::Serialize;
 
@@ -152,7 +152,7 @@ impl Starting<'_> {
             },
             parent: None,
             claims,
-            held: held.map(|held| Box::new(Held::from(held))),
+            held: held.map(Box::new),
             replaces: None,
         })
     }

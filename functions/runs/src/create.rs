@@ -16,7 +16,7 @@ use sequent_http::{
 };
 use sequent_model::ModelName;
 use sequent_run::{
-    Held, Limits, OnConflict, Run, Runs, Start, Submitted, Work, cancel, enqueue, release_project, submit,
+    Limits, OnConflict, Run, Runs, Start, Submitted, Work, cancel, enqueue, release_project, submit,
 };
 use sequent_runlog::{LogKey, Storage};
 use serde::{Deserialize, Serialize};
@@ -246,7 +246,7 @@ impl Creating<'_> {
             },
             parent: None,
             claims,
-            held: held.map(|held| Box::new(Held::from(held))),
+            held: held.map(Box::new),
             replaces: None,
         })
     }

@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::{
     client::Client,
     database::WEBHOOK_SECRET,
-    latency::through_us,
+    latency::{DELAY_MS, through_us},
     provider::Script,
     report::{Report, Row},
     sample::Sample,
@@ -38,7 +38,7 @@ pub(crate) async fn measure(stack: &Stack, quick: bool, report: &mut Report) -> 
     // The first turn makes the account.
     through_us(&client, Script { tokens: 3, rate: 50, delay_ms: 0 }).await?;
     stack.begin_count().await?;
-    through_us(&client, Script { tokens: 500, rate: 50, delay_ms: 0 }).await?;
+    through_us(&client, Script { tokens: 500, rate: 50, delay_ms: DELAY_MS }).await?;
     let usage = stack.end_count().await?;
     report.add(
         Row::new("write units, a turn that is paid for", usage.write_units, "units")

@@ -18,7 +18,7 @@ const FIRST_BYTE_TARGET_MS: f64 = 15.0;
 const WRITE_TARGET_MS: f64 = 5.0;
 pub(crate) const UNITS_TARGET: f64 = 60.0;
 /// A model reads the prompt first; meanwhile the run's first events are stored and sent.
-const DELAY_MS: u64 = 200;
+pub(crate) const DELAY_MS: u64 = 200;
 
 /// Storage, first bytes, tokens and units.
 pub(crate) async fn measure(

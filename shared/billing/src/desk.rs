@@ -2,10 +2,9 @@
 
 use sequent_data::{Store, key};
 use sequent_domain::{MicroCredits, MicroUsd, TenantId, Timestamp};
-use sequent_event::Hold;
 use sequent_model::price::Table;
 
-use crate::{Denied, Error, Ledger, Markup, Plan, Plans, Quote, Terms};
+use crate::{Denied, Error, Held, Ledger, Markup, Plans, Quote, Terms};
 
 /// The desk of a deployment. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -108,7 +107,7 @@ impl Desk {
         &self,
         tenant: TenantId,
         asked: Asked<'_>,
-    ) -> Result<Result<Option<(Hold, Plan)>, Denied>, Error> {
+    ) -> Result<Result<Option<Held>, Denied>, Error> {
         let Some(terms) = &self.terms else { return Ok(Ok(None)) };
         let Asked { model, content, budget } = asked;
         // The deployment's own model is known to whoever asks it, who looks then.

@@ -46,6 +46,17 @@ pub enum Denied {
     Frozen(String),
 }
 
+/// Credits to hold for a run, and the plan that allows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// The credits.
+    pub hold: Hold,
+    /// The plan.
+    pub plan: Plan,
+    /// Whether it is the account's first hold of the day, as far as was seen.
+    pub first_today: bool,
+}
+
 /// Whose run it is, for its posting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Payer {

@@ -7,10 +7,9 @@ use sequent_data::{
     Cancelled, CursorKey, Error as DataError, InvalidCursor, Page, PageRequest, Row, Store, Transaction, key,
 };
 use sequent_domain::{GrantId, MicroCredits, TenantId, Timestamp};
-use sequent_event::Hold;
 use serde::{Deserialize, Serialize};
 
-use crate::{Account, Cause, Denied, Markup, Plan, Plans, Posting, audit, held_for, hold};
+use crate::{Account, Cause, Denied, Held, Markup, Plans, Posting, audit, held_for, hold};
 
 /// How often a change is tried against others at the same account: with the pauses between, some seconds.
 const TRIES: u32 = 40;
@@ -152,7 +151,7 @@ impl Ledger {
         terms: &Terms,
         quote: Quote<'_>,
         now: Timestamp,
-    ) -> Result<Result<(Hold, Plan), Denied>, Error> {
+    ) -> Result<Result<Held, Denied>, Error> {
         let mut account = self.account(terms).await?;
         // Sums of days gone by would make every write dearer.
         if account.next_expiry <= now.millis() || account.old_days().count() > SOME_DAYS {
@@ -175,7 +174,10 @@ impl Ledger {
         let hold = hold::hold(amount, terms.markup, now);
         Ok(match hold::denied(&hold, &account, plan) {
             Some(denied) => Err(denied),
-            None => Ok((hold, plan.clone())),
+            None => {
+                let first_today = !account.days.contains_key(&hold.day);
+                Ok(Held { hold, plan: plan.clone(), first_today })
+            }
         })
     }
 

@@ -31,7 +31,7 @@ pub mod testing;
 pub use account::{Account, Grant, NEVER};
 pub use desk::{Asked, Desk, Unreadable};
 pub use estimate::{Markup, held_for};
-pub use hold::{Denied, Payer};
+pub use hold::{Denied, Held, Payer};
 pub use ledger::{Beside, Changed, Error, Ledger, Outcome, Quote, Recorded, Terms};
 pub use plan::{Plan, Plans};
 pub use posting::{Cause, Entry, Place, Posting};

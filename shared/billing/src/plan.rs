@@ -19,6 +19,10 @@ pub struct Plan {
     /// The most a run may cost, in millionths of a credit.
     #[cfg_attr(feature = "openapi", schema(value_type = i64))]
     pub per_run: MicroCredits,
+    /// Days that a conversation is kept in which nothing is said any more; without, it is kept until somebody deletes it.
+    /// Looked at on the days on which a run begins.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<u32>, minimum = 1))]
+    pub retention_days: Option<std::num::NonZeroU32>,
     /// The most a day's runs may cost; unlimited without.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<i64>))]
     pub per_day: Option<MicroCredits>,
@@ -26,7 +30,14 @@ pub struct Plan {
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { models: None, tools: None, concurrent_runs: 3, per_run: MicroCredits::whole(1), per_day: None }
+        Self {
+            models: None,
+            tools: None,
+            concurrent_runs: 3,
+            per_run: MicroCredits::whole(1),
+            retention_days: None,
+            per_day: None,
+        }
     }
 }
 

@@ -8,7 +8,8 @@ use sequent_domain::{MicroCredits, MicroUsd, ProjectId, RunId, TenantId, Timesta
 use sequent_event::Hold;
 
 use crate::{
-    Account, Cause, Entry, Ledger, Markup, NEVER, Payer, Place, Plan, Plans, Posting, Quote, Terms, hold,
+    Account, Cause, Entry, Held, Ledger, Markup, NEVER, Payer, Place, Plan, Plans, Posting, Quote, Terms,
+    hold,
 };
 
 /// The places there are.
@@ -121,7 +122,8 @@ async fn run(
     let payer = Payer { tenant, run: RunId::new(), user: UserId::new(), project: ProjectId::new() };
     let (hold, _) = loop {
         let now = Timestamp::now();
-        let Ok((hold, plan)) = ledger.quote(terms, quote, now).await.expect("the table answers") else {
+        let Ok(Held { hold, plan, .. }) = ledger.quote(terms, quote, now).await.expect("the table answers")
+        else {
             return false;
         };
         if taken(store, &hold, payer, &plan, now).await {

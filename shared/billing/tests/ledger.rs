@@ -1,7 +1,7 @@
 //! The ledger on a database with DynamoDB's semantics.
 
 use sequent_billing::{
-    Cause, Denied, Ledger, Markup, Outcome, Payer, Place, Plan, Plans, Quote, Terms, hold, testing,
+    Cause, Denied, Held, Ledger, Markup, Outcome, Payer, Place, Plan, Plans, Quote, Terms, hold, testing,
 };
 use sequent_data::{Cancelled, Store, Transaction, testing as tables};
 use sequent_domain::{MicroCredits, MicroUsd, ProjectId, RunId, TenantId, Timestamp, UserId};
@@ -35,7 +35,7 @@ const QUOTE: Quote<'_> = Quote { model: Some("demo"), first_call: MicroUsd(10), 
 async fn a_run_pays_what_it_cost_and_never_more_than_was_held() {
     let (store, tenant) = (tables::store().await, TenantId::new());
     let (ledger, terms) = (Ledger::new(store.clone(), tenant), terms("{}"));
-    let (hold, plan) = ledger.quote(&terms, QUOTE, Timestamp::now()).await.unwrap().unwrap();
+    let Held { hold, plan, .. } = ledger.quote(&terms, QUOTE, Timestamp::now()).await.unwrap().unwrap();
     assert_eq!((hold.amount, hold::most(&hold)), (MicroCredits(1000), MicroUsd(666)));
     for (cost, spent, uncovered) in [(100, 150, 0), (5000, 1000, 6500), (0, 0, 0)] {
         let (payer, before) = (payer(tenant), ledger.account(&terms).await.unwrap());
@@ -64,7 +64,7 @@ async fn what_a_plan_does_not_allow_is_denied() {
     let denied = ledger.quote(&terms, Quote { model: Some("gpt-5"), ..QUOTE }, now).await.unwrap();
     assert!(matches!(denied, Err(Denied::Model { .. })), "{denied:?}");
 
-    let (hold, plan) = ledger.quote(&terms, QUOTE, now).await.unwrap().unwrap();
+    let Held { hold, plan, .. } = ledger.quote(&terms, QUOTE, now).await.unwrap().unwrap();
     let (first, second) = (payer(tenant), payer(tenant));
     take(&store, &hold, first, &plan).await.unwrap();
     take(&store, &hold, second, &plan).await.unwrap();

@@ -8,8 +8,10 @@ mod message;
 pub mod naming;
 mod project;
 mod projects;
+mod retention;
 
 pub use message::{Message, Role, Standing};
 pub use naming::NameProject;
 pub use project::{Name, NameError, Project};
 pub use projects::{Error, Projects};
+pub use retention::{ForgetInput, ForgetOldProjects};

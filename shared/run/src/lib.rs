@@ -24,8 +24,7 @@ pub use rebuild::{RebuildInput, RebuildProjections};
 pub use row::{Cost, Failure, Run, Status, Tokens};
 pub use runs::Runs;
 pub use start::{
-    Begin, Held, OnConflict, Start, Started, Submitted, begin_pending, enqueue, release_project, start,
-    submit,
+    Begin, OnConflict, Start, Started, Submitted, begin_pending, enqueue, release_project, start, submit,
 };
 pub use work::{Limits, Work};
 

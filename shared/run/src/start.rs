@@ -5,11 +5,11 @@ mod rows;
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::AttributeValue as Value;
-use sequent_billing::{Plan, hold};
+use sequent_billing::{Held, hold};
 use sequent_data::{Cancelled, Change, Item, Reason, Row, Transaction, key};
-use sequent_domain::{MessageId, ProjectId, RunId, TenantId, UserId};
-use sequent_event::{Body, CancelReason, Configuration, Hold};
-use sequent_project::Project;
+use sequent_domain::{MessageId, ProjectId, RunId, TenantId, Timestamp, UserId};
+use sequent_event::{Body, CancelReason, Configuration};
+use sequent_project::{ForgetOldProjects, Project};
 use sequent_runlog::{
     AppendError, Claim, DynamoStorage, LogKey, Segment, Settings, Storage, Unavailable, Writer, create, open,
     take_over,
@@ -67,21 +67,6 @@ pub struct Start {
     pub replaces: Option<RunId>,
 }
 
-/// Credits to hold for a run, and the plan that allows it.
-#[derive(Debug, Clone)]
-pub struct Held {
-    /// The credits.
-    pub hold: Hold,
-    /// The plan.
-    pub plan: Plan,
-}
-
-impl From<(Hold, Plan)> for Held {
-    fn from((hold, plan): (Hold, Plan)) -> Self {
-        Self { hold, plan }
-    }
-}
-
 /// What became of a start.
 #[derive(Debug)]
 pub enum Started {
@@ -118,7 +103,10 @@ pub async fn start(
     let rows = Rows::new(storage, settings, start, message_id, now)?.companions(Turn::Now);
     let key = LogKey { tenant: start.tenant, run: start.run };
     match open(storage, key, settings, (before, after), Some(rows), observer).await {
-        Ok(writer) => Ok(Started::Owned(Box::new(writer))),
+        Ok(writer) => {
+            forget_old(storage, start, now).await;
+            Ok(Started::Owned(Box::new(writer)))
+        }
         Err(Unavailable(AppendError::Companions(cancelled))) => refused(start, cancelled),
         Err(error) => Err(error.into()),
     }
@@ -156,13 +144,30 @@ async fn pend(
     let key = LogKey { tenant: start.tenant, run: start.run };
     let rows = Rows::new(storage, settings, start, message_id, now)?.companions(turn);
     match create(storage, key, settings, said(start, message_id), Some(rows)).await {
-        Ok(()) => Ok(Submitted::Accepted),
+        Ok(()) => {
+            forget_old(storage, start, now).await;
+            Ok(Submitted::Accepted)
+        }
         Err(Unavailable(AppendError::Conflict(_))) if start.parent.is_some() => Ok(Submitted::Accepted),
         Err(Unavailable(AppendError::Companions(cancelled))) => match refused(start, cancelled)? {
             Started::Busy(live) => Ok(Submitted::Busy(live)),
             Started::Owned(_) => Err(Error::NoProject),
         },
         Err(error) => Err(error.into()),
+    }
+}
+
+/// On the first run of a day, has conversations deleted that are older than the plan keeps them. One that fails is made up
+/// for the next day.
+async fn forget_old(storage: &DynamoStorage, start: &Start, now: Timestamp) {
+    let Some(days) =
+        start.held.as_ref().filter(|held| held.first_today).and_then(|held| held.plan.retention_days)
+    else {
+        return;
+    };
+    let job = ForgetOldProjects::job(start.tenant, days, now);
+    if let Err(error) = sequent_jobs::enqueue(storage.store(), &job, now).await {
+        tracing::warn!(%error, "old conversations are looked for tomorrow");
     }
 }
 
@@ -261,7 +266,7 @@ pub async fn release_project(storage: &DynamoStorage, key: LogKey, project: Proj
 /// How the run is to work: as it was asked, within what its plan allows and what is held for it.
 fn configuration(start: &Start) -> Configuration {
     let mut configuration = Configuration::from(start.work.clone());
-    if let Some(Held { hold, plan }) = start.held.as_deref() {
+    if let Some(Held { hold, plan, .. }) = start.held.as_deref() {
         if let Some(allowed) = &plan.tools {
             let asked = configuration.tools.take();
             let asked = asked.map(|asked| asked.into_iter().filter(|tool| allowed.contains(tool)).collect());

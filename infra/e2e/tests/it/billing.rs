@@ -31,6 +31,10 @@ async fn said(person: &Person, message: &str) -> (Value, Vec<Value>) {
     (person.get(&format!("/api/runs/{run}")).await, log["events"].as_array().unwrap().clone())
 }
 
+fn of_type<'a>(jobs: &'a Value, job_type: &str) -> Vec<&'a Value> {
+    jobs["items"].as_array().unwrap().iter().filter(|job| job["job_type"] == job_type).collect()
+}
+
 async fn adjust(system: &System, body: Value) -> (u16, String) {
     let url = format!("{}/api/admin/billing/adjustments", system.stack.origin_url().trim_end_matches('/'));
     let request = reqwest::Client::new().post(url).header("x-admin-key", ADMIN_KEY).json(&body);
@@ -113,7 +117,8 @@ async fn runs_spend_credits_and_stop_where_they_end() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_lets_go_of_what_it_held_however_it_ends() {
-    let plans = r#"{"free":{"concurrent_runs":2,"models":["demo"],"tools":["cite_source"]}}"#;
+    let plans =
+        r#"{"free":{"concurrent_runs":2,"models":["demo"],"tools":["cite_source"],"retention_days":30}}"#;
     let system = start(&[("BILLING_WELCOME", "1000000"), ("BILLING_PLANS", plans)]).await;
     let person = Person::sign_up(&system, "ada@example.com").await;
     let call = |body: Value| Call::to("/api/runs").body(body);
@@ -129,6 +134,17 @@ async fn a_run_lets_go_of_what_it_held_however_it_ends() {
     let nobodys = call(json!({"input": "x", "model": "openai/of-my-own"}));
     let refused = person.read("POST", &nobodys, &person.bearer()).await;
     assert_eq!((refused.status.as_u16(), &refused.json()["code"]), (403, &json!("model_not_priced")));
+
+    // The first run of the day has what is older than the plan keeps it deleted.
+    let forgets = async || {
+        let jobs = person.get("/api/jobs").await;
+        let forgets = of_type(&jobs, "forget_old_projects");
+        (forgets.len(), forgets.first().map(|job| job["status"].clone()))
+    };
+    while forgets().await.1 != Some(json!("success")) {
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    assert_eq!(forgets().await.0, 1, "once");
 
     for run in [&first, &second] {
         let cancel = Call::to(format!("/api/runs/{}/cancel", run["id"].as_str().unwrap()));

@@ -162,7 +162,7 @@ impl Rows {
         debug_assert_eq!(transaction.len(), CLAIMS, "the claims' place in the transaction is fixed");
         let store = self.storage.store();
         let transaction = match self.held.as_deref() {
-            Some(Held { hold, plan }) => {
+            Some(Held { hold, plan, .. }) => {
                 hold::take(hold, transaction, store, (self.tenant, self.id), plan, self.now)
             }
             None => transaction,
