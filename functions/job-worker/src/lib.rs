@@ -4,7 +4,7 @@ use sequent_artifacts::Artifacts;
 use sequent_deliverables::{BindCitations, ExtractEntities, GenerateCompanionReport};
 use sequent_jobs::{Registry, kinds};
 use sequent_model::Client;
-use sequent_payments::{Payments, ReconcileStripe, SyncStripe};
+use sequent_payments::{Payments, ReconcileStripe, ReportUsage, SyncStripe};
 use sequent_project::{ForgetOldProjects, NameProject};
 use sequent_run::RebuildProjections;
 
@@ -21,5 +21,6 @@ pub fn registry(models: Option<Client>, artifacts: &Artifacts, payments: Option<
         .with(ForgetOldProjects)
         .with(RebuildProjections)
         .with(SyncStripe(payments.clone()))
+        .with(ReportUsage(payments.clone()))
         .with(ReconcileStripe(payments))
 }

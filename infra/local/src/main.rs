@@ -36,13 +36,14 @@ async fn main() -> ExitCode {
 }
 
 /// Variables by which a developer tries out what a deployment has parameters for.
-const PARAMETERS: [&str; 8] = [
+const PARAMETERS: [&str; 9] = [
     "BILLING",
     "BILLING_PLANS",
     "BILLING_CATALOG",
     "BILLING_MARKUP_PERCENT",
     "BILLING_HOLD",
     "BILLING_WELCOME",
+    "BILLING_METER",
     "MODEL_PRICES",
     "STRIPE_API_BASE",
 ];

@@ -47,6 +47,7 @@ impl Desk {
     /// | `BILLING_MARKUP_PERCENT` | what people pay for what we pay; 100 |
     /// | `BILLING_HOLD` | held for a run without a budget of its own, in millionths of a credit; 200,000 |
     /// | `BILLING_WELCOME` | granted to a new tenant, in millionths of a credit; none |
+    /// | `BILLING_METER` | the meter at Stripe to which what runs spend is reported; none |
     ///
     /// # Errors
     /// When a variable cannot be read.
@@ -73,6 +74,7 @@ impl Desk {
             markup: Markup(markup.map_err(|_| Unreadable("BILLING_MARKUP_PERCENT", "a percentage"))?),
             usual_hold: MicroCredits(number("BILLING_HOLD", 200_000)?),
             welcome: MicroCredits(number("BILLING_WELCOME", 0)?),
+            metered: variable("BILLING_METER").is_some(),
         };
         let prices = Table::from_env().map_err(|_| Unreadable("MODEL_PRICES", "an object of prices"))?;
         Ok(Self::new(store, Some(terms), prices))

@@ -79,7 +79,7 @@ pub(crate) fn day_of(at: Timestamp) -> String {
 /// A hold of `amount` at `now`.
 #[must_use]
 pub fn hold(amount: MicroCredits, markup: Markup, now: Timestamp) -> Hold {
-    Hold { amount, day: day_of(now), markup: markup.0 }
+    Hold { amount, day: day_of(now), markup: markup.0, metered: false }
 }
 
 /// The most that the run's model calls may cost us.

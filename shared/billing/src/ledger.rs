@@ -7,6 +7,7 @@ use sequent_data::{
     Cancelled, CursorKey, Error as DataError, InvalidCursor, Page, PageRequest, Row, Store, Transaction, key,
 };
 use sequent_domain::{GrantId, MicroCredits, TenantId, Timestamp};
+use sequent_event::Hold;
 use serde::{Deserialize, Serialize};
 
 use crate::{Account, Cause, Denied, Held, Markup, Plans, Posting, audit, held_for, hold};
@@ -87,6 +88,8 @@ pub struct Terms {
     pub usual_hold: MicroCredits,
     /// What a new tenant is given.
     pub welcome: MicroCredits,
+    /// Whether what runs spend is reported to whoever bills by use.
+    pub metered: bool,
 }
 
 /// What a run is expected to do.
@@ -171,7 +174,7 @@ impl Ledger {
                 return Ok(Err(hold::denied(&hold, &account, plan).unwrap_or(few)));
             }
         };
-        let hold = hold::hold(amount, terms.markup, now);
+        let hold = Hold { metered: terms.metered, ..hold::hold(amount, terms.markup, now) };
         Ok(match hold::denied(&hold, &account, plan) {
             Some(denied) => Err(denied),
             None => {

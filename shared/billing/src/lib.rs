@@ -21,6 +21,7 @@ mod desk;
 mod estimate;
 pub mod hold;
 mod ledger;
+mod metering;
 mod plan;
 mod posting;
 #[cfg(feature = "http")]
@@ -33,5 +34,6 @@ pub use desk::{Asked, Desk, Unreadable};
 pub use estimate::{Markup, held_for};
 pub use hold::{Denied, Held, Payer};
 pub use ledger::{Beside, Changed, Error, Ledger, Outcome, Quote, Recorded, Terms};
+pub use metering::Spent;
 pub use plan::{Plan, Plans};
 pub use posting::{Cause, Entry, Place, Posting};

@@ -36,6 +36,9 @@ pub struct Hold {
     pub day: String,
     /// What people pay for what we pay, in percent.
     pub markup: u32,
+    /// Whether what is spent of it is reported to whoever bills by use.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub metered: bool,
 }
 
 impl Configuration {

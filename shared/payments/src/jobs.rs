@@ -1,7 +1,8 @@
-//! The jobs: looking at what an event is about, and looking for events that never came.
+//! The jobs: looking at what an event is about, looking for events that never came, and reporting what runs spend.
 
 use std::time::Duration;
 
+use sequent_billing::Spent;
 use sequent_domain::{TenantId, Timestamp};
 use sequent_jobs::{Context, Done, Enqueued, Failed, Kind, New, Retry, enqueue, redrive};
 use sequent_stripe::{Event, Subject};
@@ -37,6 +38,10 @@ pub struct ReconcileInput {
     /// The hour it is for: there is one job of each.
     pub period: String,
 }
+
+/// `report_usage`: tells a meter at Stripe what a run spent.
+#[derive(Debug, Clone)]
+pub struct ReportUsage(pub Option<Payments>);
 
 impl SyncInput {
     /// The job that an event is for. `None`: it is about nothing we look at.
@@ -96,7 +101,37 @@ impl Kind for ReconcileStripe {
     }
 }
 
+impl Kind for ReportUsage {
+    const TYPE: &'static str = Spent::JOB;
+    const RETRY: Retry =
+        Retry { attempts: 12, first: Duration::from_secs(5), longest: Duration::from_secs(3600) };
+    type Input = Spent;
+
+    /// None: its id is the run's, which is as good.
+    fn key(_: &Spent) -> Option<String> {
+        None
+    }
+
+    async fn run(&self, input: Spent, context: Context) -> Result<Done, Failed> {
+        let payments = configured(self.0.as_ref())?;
+        Ok(Done::text(match payments.report(context.tenant, &input).await.map_err(failed)? {
+            true => "reported",
+            false => "The tenant is no customer.",
+        }))
+    }
+}
+
 impl Payments {
+    /// Reports what a run spent; false if the tenant has never been a customer, or there is no meter.
+    async fn report(&self, tenant: TenantId, spent: &Spent) -> Result<bool, Error> {
+        let Some((meter, customer)) = self.meter.as_ref().zip(self.customer(tenant).await?) else {
+            return Ok(false);
+        };
+        let (run, value) = (spent.run_id.to_string(), spent.micro_credits.0.unsigned_abs());
+        self.stripe.report_usage((meter, &run), &customer, value, spent.at.seconds()).await?;
+        Ok(true)
+    }
+
     /// Enqueues the jobs of the events that Stripe could not deliver, and those that failed once more. Gives how many such
     /// events there are, and for how many of them there is something to do.
     ///

@@ -27,7 +27,7 @@ mod subscription;
 mod sync;
 
 pub use catalog::{Catalog, Pack, PlanOffer, PriceOffer, Unreadable};
-pub use jobs::{ReconcileInput, ReconcileStripe, SyncInput, SyncStripe};
+pub use jobs::{ReconcileInput, ReconcileStripe, ReportUsage, SyncInput, SyncStripe};
 pub use payments::{Error, Payments};
 pub use purchase::Purchase;
 pub use sell::{Article, Buyer};

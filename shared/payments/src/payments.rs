@@ -12,6 +12,8 @@ pub struct Payments {
     pub(crate) store: Store,
     pub(crate) stripe: sequent_stripe::Client,
     pub(crate) catalog: Catalog,
+    /// Where what runs spend is reported.
+    pub(crate) meter: Option<String>,
     terms: Terms,
 }
 
@@ -49,7 +51,7 @@ impl Payments {
     #[must_use]
     pub fn new(store: Store, stripe: sequent_stripe::Client, catalog: Catalog, desk: &Desk) -> Option<Self> {
         let terms = desk.terms()?.clone();
-        Some(Self { store, stripe, catalog, terms })
+        Some(Self { store, stripe, catalog, meter: None, terms })
     }
 
     /// As the environment says. `None` if the deployment has no billing, or no secret for Stripe's key.
@@ -62,7 +64,9 @@ impl Payments {
         desk: &Desk,
     ) -> Result<Option<Self>, Box<dyn std::error::Error + Send + Sync>> {
         let Some(web) = sequent_stripe::Web::from_env(secrets)? else { return Ok(None) };
-        Ok(Self::new(store, sequent_stripe::Client::new(web), Catalog::from_env()?, desk))
+        let meter = std::env::var("BILLING_METER").ok().filter(|name| !name.is_empty());
+        let payments = Self::new(store, sequent_stripe::Client::new(web), Catalog::from_env()?, desk);
+        Ok(payments.map(|payments| Self { meter, ..payments }))
     }
 
     /// What is sold.

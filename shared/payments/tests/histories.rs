@@ -59,6 +59,7 @@ fn world(store: &Store, name: &str) -> World {
         markup: Markup(100),
         usual_hold: MicroCredits(1000),
         welcome: WELCOME,
+        metered: false,
     };
     let desk = Desk::new(store.clone(), Some(terms), Table::default());
     let client = Client::new(fake.clone());

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::AttributeValue as Value;
-use sequent_billing::{Payer, hold};
+use sequent_billing::{Payer, Spent, hold};
 use sequent_data::{Change, Row, Transaction, key};
 use sequent_domain::{MicroUsd, ProjectId, RunId, TenantId, Timestamp};
 use sequent_event::{Answer, Body, CancelReason, Hold, Outcome, Phase, State};
@@ -133,10 +133,12 @@ impl Final {
             }
         };
         let names = row.opens_project && state.phase == Phase::Finished(Outcome::Success) && !rolled_back;
-        let jobs = if names { NameProject::job(tenant, project, run).rows(at) } else { Vec::new() };
         let payer = Payer { tenant, run, user: row.user_id, project };
         let hold = state.configuration.hold.clone().filter(|_| !state.is_interrupted());
         let settles = hold.map(|hold| (hold, payer, state.totals.cost_micro_usd));
+        let naming = names.then(|| NameProject::job(tenant, project, run));
+        let metering = settles.as_ref().and_then(|(hold, payer, cost)| Spent::job(hold, *payer, *cost, at));
+        let jobs = naming.into_iter().chain(metering).flat_map(|job| job.rows(at)).collect();
         let storage = storage.clone();
         let answers = row.parent_run_id.is_none();
         let leaves_project = state.started_at.is_some() && !state.is_interrupted() && answers;
@@ -165,7 +167,7 @@ impl Final {
             let project = key::project(self.tenant, self.project);
             transaction = transaction.update(store, &project, release(self.run, self.at));
         }
-        // A run ends well once, and its job is the only one of its project's name: nothing can stand in the way.
+        // A run ends once, and its jobs have ids of its own: nothing can stand in the way.
         for row in self.messages.iter().chain(&self.jobs) {
             transaction = transaction.put(store, row.clone());
         }

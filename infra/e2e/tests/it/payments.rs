@@ -116,7 +116,13 @@ pub(crate) async fn selling(env: &[(&str, &str)]) -> (Stripe, System) {
 
 /// As [`selling`], with little to hold for a run.
 async fn start() -> (Stripe, System) {
-    selling(&[("BILLING_PLANS", PLANS), ("BILLING_HOLD", "50000"), ("MODEL_PRICES", PRICES)]).await
+    let env = [
+        ("BILLING_PLANS", PLANS),
+        ("BILLING_HOLD", "50000"),
+        ("MODEL_PRICES", PRICES),
+        ("BILLING_METER", "micro_credits_spent"),
+    ];
+    selling(&env).await
 }
 
 fn webhook(system: &System) -> String {
@@ -253,11 +259,33 @@ async fn what_is_paid_for_can_be_spent_and_what_is_paid_back_cannot() {
     status("canceled").await;
     credits(&person, "no plan", |credits| credits["plan"] == "free").await;
 
-    // One posting of each payment, though each event came twice.
+    // What was spent was reported, of each run once.
     let ledger = person.get("/api/billing/ledger?limit=100").await;
-    let causes: Vec<String> = ledger["items"]
-        .as_array()
-        .unwrap()
+    let postings = ledger["items"].as_array().unwrap();
+    let mut runs: Vec<(String, String)> = Vec::new();
+    for posting in postings.iter().filter(|posting| posting["cause"]["type"] == "run") {
+        let spent =
+            posting["entries"].as_array().unwrap().iter().find(|entry| entry["place"] == "spent").unwrap();
+        runs.push((posting["cause"]["run_id"].as_str().unwrap().to_owned(), spent["amount"].to_string()));
+    }
+    let mut reported: Vec<(String, String)> = Vec::new();
+    for _ in 0..300 {
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let reports = stripe.all("billing.meter_event").await;
+        reported =
+            reports.iter().map(|one| (text(&one["identifier"]), text(&one["payload"]["value"]))).collect();
+        if reported.len() >= runs.len() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    runs.sort();
+    reported.sort();
+    assert_eq!(reported, runs);
+    assert_eq!(runs.len(), 4);
+
+    // One posting of each payment, though each event came twice.
+    let causes: Vec<String> = postings
         .iter()
         .filter(|posting| posting["cause"]["type"] == "stripe")
         .map(|posting| posting["cause"]["effect"].as_str().unwrap().split('#').next().unwrap().to_owned())
