@@ -22,14 +22,15 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 #[derive(Clone)]
 pub struct Webhook {
     store: Store,
-    secrets: Arc<WebhookSecrets>,
+    /// Nothing is believed without it.
+    secrets: Option<Arc<WebhookSecrets>>,
 }
 
 impl Webhook {
-    /// Events that are signed with `secrets` become jobs in `store`.
+    /// Events that are signed with `secrets` become jobs in `store`; without any there are no events.
     #[must_use]
-    pub fn new(store: Store, secrets: WebhookSecrets) -> Self {
-        Self { store, secrets: Arc::new(secrets) }
+    pub fn new(store: Store, secrets: Option<WebhookSecrets>) -> Self {
+        Self { store, secrets: secrets.map(Arc::new) }
     }
 }
 
@@ -79,6 +80,7 @@ fn routed() -> OpenApiRouter<Webhook> {
     security(()),
     responses(
         (status = 200, description = "It is stored, or there is nothing to do.", body = Received),
+        (status = 404, description = "The deployment has no billing."),
         (status = 400, description = "It is not signed as it should be (`invalid_signature`), or is no event (`invalid_event`)."),
         Problems
     ),
@@ -89,7 +91,10 @@ async fn receive(
     body: Bytes,
 ) -> Result<Json<Received>, Problem> {
     let now = Timestamp::now();
-    let secrets = webhook.secrets.get().await.map_err(Problem::unavailable)?;
+    let Some(secrets) = &webhook.secrets else {
+        return Err(Problem::not_found("Nothing is sold here: this deployment has no billing."));
+    };
+    let secrets = secrets.get().await.map_err(Problem::unavailable)?;
     let mut signatures = headers.get_all(signature::HEADER).iter();
     let signed = match (signatures.next(), signatures.next()) {
         (Some(one), None) => one.to_str().ok(),

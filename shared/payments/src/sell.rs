@@ -2,7 +2,7 @@
 
 use sequent_data::key;
 use sequent_domain::{MicroCredits, TenantId};
-use sequent_stripe::{Checkout, Invoice, List, NewCheckout, Sale};
+use sequent_stripe::{Checkout, Invoice, List, NewCheckout, Sale, SubscriptionStatus};
 use ulid::Ulid;
 
 use crate::{Catalog, Error, Payments, PlanOffer, PriceOffer, Subscribed, Subscription};
@@ -63,7 +63,11 @@ impl Payments {
         let (price, quantity, trial_days, metadata) = match article {
             Article::Plan { plan, price } => {
                 let current = subscribed.as_ref().and_then(|row| row.subscription.as_ref());
-                if current.is_some_and(|current| !current.status.has_ended()) {
+                // One whose first payment was never made is no reason not to begin anew.
+                let stands = |status: SubscriptionStatus| {
+                    !status.has_ended() && status != SubscriptionStatus::Incomplete
+                };
+                if current.is_some_and(|current| stands(current.status)) {
                     return Err(Error::Subscribed);
                 }
                 let (plan, price) = plan_offer(&self.catalog, plan, price)?;

@@ -1,7 +1,5 @@
 //! What a tenant subscribes to: which plan that gives it, and what has been taken over of it.
 
-use std::collections::BTreeSet;
-
 use sequent_billing::{Account, Cause, Plans, Posting};
 use sequent_domain::{MicroCredits, Timestamp};
 use sequent_stripe::SubscriptionStatus;
@@ -17,9 +15,9 @@ pub struct Subscribed {
     /// The one that counts, or the last one that did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subscription: Option<Subscription>,
-    /// Subscriptions whose trial was given its credits.
-    #[serde(default)]
-    pub tried: BTreeSet<String>,
+    /// The subscription whose trial was given its credits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tried: Option<String>,
 }
 
 /// A subscription, as it is shown.
@@ -48,7 +46,7 @@ pub struct Subscription {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Step {
     plan: String,
-    trials: Vec<(Cause, MicroCredits, Timestamp)>,
+    trial: Option<(Cause, MicroCredits, Timestamp)>,
     after: Subscribed,
 }
 
@@ -69,22 +67,46 @@ impl Subscribed {
         };
         let counts = all.iter().max_by_key(rank);
         let entitled = counts.filter(|one| one.status.entitles()).and_then(|one| shown(one).plan);
-        let mut tried = self.tried.clone();
-        let trials = all.iter().filter_map(|one| {
-            let end = Timestamp::from_millis(one.trial_end?.saturating_mul(1000));
-            // What was promised when it was sold, whatever has become of it or of the catalog since.
-            let credits = MicroCredits(one.metadata.get(TRIAL_CREDITS)?.parse().ok()?);
-            let due = credits > MicroCredits::ZERO && tried.insert(one.id.clone());
-            let cause = Cause::Stripe { object: one.id.clone(), effect: "trial".to_owned() };
-            due.then_some((cause, credits, end))
-        });
-        let trials: Vec<_> = trials.collect();
+        // Who has had a trial has had it, however many pages were open that offered one.
+        let first = all
+            .iter()
+            .filter(|_| self.tried.is_none())
+            .filter_map(Trial::of)
+            .min_by_key(|trial| trial.order());
+        let tried = self.tried.clone().or_else(|| first.as_ref().map(|trial| trial.subscription.to_owned()));
+        let trial = first.map(|trial| (trial.cause(), trial.credits, trial.end));
         let after = Self { version: self.version + 1, subscription: counts.map(shown), tried };
         let entitled = entitled.unwrap_or_else(|| Plans::FREE.to_owned());
         if (Self { version: self.version, ..after.clone() }) == *self && entitled == plan {
             return None;
         }
-        Some(Step { plan: entitled, trials, after })
+        Some(Step { plan: entitled, trial, after })
+    }
+}
+
+/// Credits that were promised for trying out.
+struct Trial<'a> {
+    subscription: &'a str,
+    created: i64,
+    credits: MicroCredits,
+    end: Timestamp,
+}
+
+impl<'a> Trial<'a> {
+    /// What was promised when it was sold, whatever has become of it or of the catalog since.
+    fn of(one: &'a sequent_stripe::Subscription) -> Option<Self> {
+        let credits = MicroCredits(one.metadata.get(TRIAL_CREDITS)?.parse().ok()?);
+        let end = Timestamp::from_millis(one.trial_end?.saturating_mul(1000));
+        let trial = Self { subscription: &one.id, created: one.created, credits, end };
+        (credits > MicroCredits::ZERO).then_some(trial)
+    }
+
+    fn order(&self) -> (i64, &'a str) {
+        (self.created, self.subscription)
+    }
+
+    fn cause(&self) -> Cause {
+        Cause::Stripe { object: self.subscription.to_owned(), effect: "trial".to_owned() }
     }
 }
 
@@ -95,7 +117,7 @@ impl Step {
         let grant = |(cause, credits, expires): &(Cause, MicroCredits, Timestamp)| {
             account.grant(cause.clone(), *credits, Some(*expires), now)
         };
-        (self.trials.iter().map(grant).collect(), self.after.clone())
+        (self.trial.iter().map(grant).collect(), self.after.clone())
     }
 }
 
@@ -182,8 +204,15 @@ mod tests {
         assert_eq!((postings.len(), account.available, account.plan.as_str()), (1, MicroCredits(7), "pro"));
         assert_eq!(row.next(std::slice::from_ref(&tried), &catalog, "pro"), None);
         tried.status = SubscriptionStatus::Active;
-        let step = row.next(&[tried], &catalog, "pro").unwrap();
-        assert!(step.trials.is_empty());
+        let step = row.next(std::slice::from_ref(&tried), &catalog, "pro").unwrap();
+        assert!(step.trial.is_none());
+        let mut again = one("sub_2", "price_pro", "trialing", 2);
+        again.trial_end = Some(5_000_000_000);
+        again.metadata.insert(TRIAL_CREDITS.to_owned(), "7".to_owned());
+        assert!(row.next(&[again.clone()], &catalog, "pro").unwrap().trial.is_none(), "not for another");
+        let (_, both) =
+            Subscribed::default().next(&[again, tried], &catalog, "free").unwrap().apply(&mut account, now);
+        assert_eq!(both.tried.as_deref(), Some("sub_1"), "the first of them");
     }
 
     #[test]

@@ -162,7 +162,7 @@ impl Payments {
     /// them, a change within one the difference, and a trial none.
     async fn of_invoice(&self, invoice: &Invoice) -> Result<Facts, Error> {
         let paid = invoice.status == Some(InvoiceStatus::Paid);
-        let (mut credits, mut until) = (0_i128, 0);
+        let (mut credits, mut until, mut units) = (0_i128, 0, BTreeMap::new());
         for line in &invoice.lines.data {
             let Some((price, each)) =
                 line.price().and_then(|price| Some((price, self.catalog.credits_of(price)?)))
@@ -170,7 +170,11 @@ impl Payments {
                 continue;
             };
             until = until.max(line.period.end);
-            let unit = self.stripe.price(price).await?.and_then(|price| price.unit(&invoice.currency));
+            if !units.contains_key(price) {
+                let unit = self.stripe.price(price).await?.and_then(|price| price.unit(&invoice.currency));
+                units.insert(price, unit);
+            }
+            let unit = units[price];
             credits += match unit {
                 Some(unit) if unit > 0 => i128::from(each.0) * i128::from(line.amount) / i128::from(unit),
                 // A price of nothing, or one that depends on how many: each of them counts.

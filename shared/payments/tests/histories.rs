@@ -194,9 +194,9 @@ impl World {
             .filter(|one| matches!(text(one, "status").as_str(), "active" | "trialing" | "past_due"));
         let latest = entitled.max_by_key(|one| (number(one, "created"), text(one, "id")));
         expected.plan = latest.map_or("free", |one| price(one).0).to_owned();
-        for tried in subscriptions.iter().filter(|one| one["trial_end"].is_i64()) {
-            expected.trials.insert(text(tried, "id"));
-        }
+        let tried = subscriptions.iter().filter(|one| one["trial_end"].is_i64());
+        let first = tried.min_by_key(|one| (number(one, "created"), text(one, "id")));
+        expected.trials.extend(first.map(|one| text(one, "id")));
         let mut purchase = |id: String, credits: i64, paid: i64, intents: Vec<String>| {
             if credits > 0 {
                 let of = |one: &Value| intents.contains(&text(one, "payment_intent"));

@@ -64,8 +64,11 @@ fn get(world: &World, request: &Request) -> Outcome {
         }
         ["events"] => {
             let since: i64 = value(request, "created[gte]").and_then(|text| text.parse().ok()).unwrap_or(0);
+            let wanted = |event: &Value| {
+                request.form.iter().any(|(name, value)| name == "types[]" && event["type"] == value.as_str())
+            };
             let open = world.events.iter().filter(|(event, delivered)| {
-                !delivered && event["created"].as_i64().is_some_and(|at| at >= since)
+                !delivered && event["created"].as_i64().is_some_and(|at| at >= since) && wanted(event)
             });
             page(request, open.map(|(event, _)| event))
         }
