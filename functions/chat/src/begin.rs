@@ -12,7 +12,9 @@ use sequent_http::{
     idempotency::{self, Effect, IdempotencyKey, PayloadHash, Record},
 };
 use sequent_model::ModelName;
-use sequent_run::{Cancel, OnConflict, Runs, Start, Started, Work, cancel, enqueue, release_project, start};
+use sequent_run::{
+    Cancel, OnConflict, Runs, Start, Started, Work, cancel, enqueue, has_waiting, release_project, start,
+};
 use sequent_runlog::{Follow, LogKey, Poll, Segment};
 use tokio::{
     sync::mpsc::{self, UnboundedSender},
@@ -121,6 +123,9 @@ impl Starting<'_> {
     /// One attempt; `None` asks for another, from the look at the key on.
     async fn attempt(&self) -> Result<Option<Begun>, Problem> {
         let new = self.new_start().await?;
+        if self.ask.on_conflict == OnConflict::Enqueue && self.is_behind(&new).await? {
+            return self.queued(&new).await;
+        }
         let (observer, stored) = mpsc::unbounded_channel::<Arc<Segment>>();
         match self.start(&new, observer).await? {
             Some(Started::Owned(writer)) => Ok(Some(Begun {
@@ -178,6 +183,29 @@ impl Starting<'_> {
         })
     }
 
+    /// Whether others wait there already: a project that is free this instant may not be the caller's turn.
+    async fn is_behind(&self, new: &Start) -> Result<bool, Problem> {
+        if new.new_project {
+            return Ok(false);
+        }
+        has_waiting(self.engine.store(), new.tenant, new.project).await.map_err(problem)
+    }
+
+    /// Stored, to be answered when its turn has come.
+    async fn queued(&self, new: &Start) -> Result<Option<Begun>, Problem> {
+        let Engine { storage, settings, .. } = self.engine;
+        match enqueue(storage, *settings, new).await {
+            Ok(()) => Ok(Some(Begun {
+                run: new.run,
+                project: new.project,
+                source: Source::Elsewhere,
+                replayed: false,
+            })),
+            Err(sequent_run::Error::ClaimTaken | sequent_run::Error::NotHeld) => Ok(None),
+            Err(error) => Err(problem(error)),
+        }
+    }
+
     /// The project has a live run.
     async fn resolve(&self, new: &Start, live: RunId) -> Result<Option<Begun>, Problem> {
         let key = LogKey { tenant: self.principal.tenant, run: live };
@@ -194,18 +222,7 @@ impl Starting<'_> {
                     "The project has a live run. Follow it, cancel it, or choose another on_conflict.";
                 return Err(Problem::conflict("run_in_progress", detail).with("run_id", live.to_string()));
             }
-            OnConflict::Enqueue => {
-                return match enqueue(storage, *settings, new).await {
-                    Ok(()) => Ok(Some(Begun {
-                        run: new.run,
-                        project: new.project,
-                        source: Source::Elsewhere,
-                        replayed: false,
-                    })),
-                    Err(sequent_run::Error::ClaimTaken | sequent_run::Error::NotHeld) => Ok(None),
-                    Err(error) => Err(problem(error)),
-                };
-            }
+            OnConflict::Enqueue => return self.queued(new).await,
             OnConflict::Interrupt => CancelReason::Interrupted,
             OnConflict::Rollback => CancelReason::RolledBack,
         };

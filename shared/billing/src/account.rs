@@ -11,6 +11,8 @@ use crate::{Cause, Place, Posting};
 pub const NEVER: i64 = i64::MAX;
 /// How long an expiry waits for runs that hold what has expired, in milliseconds.
 const WAIT: i64 = 60_000;
+/// Grants that expire together at most: each is three writes, and a transaction has room for a hundred.
+const AT_ONCE: usize = 25;
 /// Days whose sums are kept.
 const DAYS: usize = 3;
 
@@ -157,14 +159,14 @@ impl Account {
         Posting { uncovered: moved - amount, ..posting }
     }
 
-    /// Lets expire what is due. What runs hold stays until they have let go of it.
+    /// Lets expire what is due, some of it if it is much. What runs hold stays until they have let go of it.
     pub(crate) fn expire(&mut self, at: Timestamp) -> Vec<Posting> {
         self.take_spent();
         let mut postings = Vec::new();
         for n in 0..self.grants.len() {
             let grant = &mut self.grants[n];
             let amount = grant.left.min(self.available);
-            if grant.expires > at.millis() || amount <= MicroCredits::ZERO {
+            if grant.expires > at.millis() || amount <= MicroCredits::ZERO || postings.len() == AT_ONCE {
                 continue;
             }
             let cause = Cause::Expiry { grant_id: grant.id, step: grant.expiries };

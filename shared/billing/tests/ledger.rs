@@ -153,3 +153,19 @@ async fn the_books_are_right_whatever_is_done_at_once() {
         assert!(history.settled > 0 && history.postings > history.settled, "{history:?}");
     }
 }
+
+#[tokio::test]
+async fn more_grants_may_expire_at_a_time_than_a_transaction_has_room_for() {
+    let (store, tenant) = (tables::store().await, TenantId::new());
+    let (ledger, terms) = (Ledger::new(store.clone(), tenant), terms("{}"));
+    ledger.account(&terms).await.unwrap();
+    let past = Timestamp::from_millis(Timestamp::now().millis() - 1000);
+    for n in 0..60 {
+        ledger.grant(stripe(&format!("in_{n}"), "grant"), MicroCredits(10), Some(past)).await.unwrap();
+    }
+    for left in [350, 100, 0, 0] {
+        let account = ledger.expire(Timestamp::now()).await.unwrap();
+        assert_eq!(account.available, terms.welcome + MicroCredits(left));
+    }
+    testing::books(&store, tenant, 0).await;
+}

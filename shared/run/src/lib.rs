@@ -19,7 +19,7 @@ pub use answer::{Refused, Reply, Then, answer, expire};
 pub use cancel::{Cancel, cancel, cancel_child, cancel_jobs, end_if_abandoned};
 pub use end::{closing_bodies, finish};
 pub use question::Question;
-pub use queue::{Delivery, Due, GRACE, Sweep, queue, wake_next};
+pub use queue::{Delivery, Due, GRACE, Sweep, has_waiting, queue, wake_next};
 pub use rebuild::{RebuildInput, RebuildProjections};
 pub use row::{Cost, Failure, Run, Status, Tokens};
 pub use runs::Runs;

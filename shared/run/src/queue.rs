@@ -133,6 +133,16 @@ pub async fn wake_next(store: &Store, tenant: TenantId, project: ProjectId) -> R
     }
 }
 
+/// Whether a run waits in the project for its turn. The project may be free meanwhile: between the end of one run and the
+/// begin of the next it is nobody's.
+///
+/// # Errors
+/// [`Error::NoProject`], or when the table fails.
+pub async fn has_waiting(store: &Store, tenant: TenantId, project: ProjectId) -> Result<bool, Error> {
+    let unanswered = unanswered(store, tenant, project).await?;
+    Ok(unanswered.iter().any(|run| run.status == Status::Pending))
+}
+
 /// The runs that the latest messages of a project started and that have not answered yet.
 pub(crate) async fn unanswered(
     store: &Store,

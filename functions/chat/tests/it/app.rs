@@ -36,15 +36,19 @@ impl Authenticator for People {
 }
 
 pub(crate) async fn app() -> App {
+    app_over(DynamoStorage::new(sequent_data::testing::store().await), TenantId::new())
+}
+
+/// As [`app`], over these tables, for a first person of this tenant.
+pub(crate) fn app_over(storage: DynamoStorage, tenant: TenantId) -> App {
     let settings = Settings { lease: Duration::from_secs(2), ..Settings::default() };
-    let store = sequent_data::testing::store().await;
-    let storage = DynamoStorage::new(store.clone());
+    let store = storage.store().clone();
     let engine = Engine { settings, ..Engine::new(storage, Client::new(sequent_model::Config::demo())) };
     let desk = Desk::new(store.clone(), None, Default::default());
     let config = Config { limits: Limits::NONE, ..Config::for_tests() };
     let key = SecretString::from("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
     let keys = Arc::new(Keys::new(&key, Some(ORIGIN.into())).unwrap());
-    let people = People([(TenantId::new(), UserId::new()), (TenantId::new(), UserId::new())]);
+    let people = People([(tenant, UserId::new()), (TenantId::new(), UserId::new())]);
     Pipeline::with_config("chat", config)
         .store(store)
         .authenticator(people)

@@ -2,10 +2,13 @@
 
 use futures::future::join_all;
 use http::StatusCode;
+use sequent_domain::{RunId, TenantId, UserId};
 use sequent_http::testing::Event;
-use serde_json::json;
+use sequent_run::{Start, Work, enqueue};
+use sequent_runlog::{DynamoStorage, Settings};
+use serde_json::{Value, json};
 
-use crate::app::{ORIGIN, app, event, events, frames, say, send};
+use crate::app::{ORIGIN, app, app_over, event, events, frames, say, send};
 
 #[tokio::test]
 async fn a_send_streams_the_log_and_every_later_read_gives_the_same_bytes() {
@@ -243,4 +246,40 @@ async fn every_golden_event_is_answered_as_its_name_says() {
         assert!(expected.contains(&status), "{name}: {status}");
     }
     assert!(seen >= 15, "the golden events are where they are expected");
+}
+
+#[tokio::test]
+async fn who_waits_already_is_answered_first_even_if_the_project_is_free_this_instant() {
+    let (storage, tenant) = (DynamoStorage::new(sequent_data::testing::store().await), TenantId::new());
+    let app = app_over(storage.clone(), tenant);
+    let first = send(&say("/demo tokens=1 rate=0")).send(&app).await;
+    let project = first.header("x-project-id").to_owned();
+    // Nobody has begun it yet.
+    let waiting = Start {
+        tenant,
+        user: UserId::new(),
+        run: RunId::new(),
+        project: project.parse().unwrap(),
+        new_project: false,
+        content: "/demo tokens=2 rate=0".to_owned(),
+        model: None,
+        work: Work::default(),
+        parent: None,
+        claims: Vec::new(),
+        held: None,
+        replaces: None,
+    };
+    enqueue(&storage, Settings::default(), &waiting).await.unwrap();
+    let last = json!({"message": {"content": "/demo tokens=1 rate=0"}, "project_id": project, "on_conflict": "enqueue"});
+    let path = format!("/api/runs/{}/events", waiting.run);
+    // Here nobody is told that it waits, but whoever reads along takes it up.
+    let (last, reader) = (send(&last), event("GET", &path));
+    let (last, waited) = tokio::join!(last.send(&app), reader.send(&app));
+    let (last, waited) = (events(&last), events(&waited));
+    let at = |event: &Value| event["timestamp"].as_u64().unwrap();
+    let ended = waited.last().unwrap();
+    assert_eq!(ended["outcome"]["type"], "success");
+    let begun = last.iter().find(|event| event["type"] == "RUN_STARTED").unwrap();
+    assert!(at(begun) >= at(ended));
+    assert_eq!(last.last().unwrap()["outcome"]["type"], "success");
 }
