@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::List;
-pub use web::Web;
+pub use web::{InvalidBase, Web};
 
 /// The API version in which we ask and are answered, whatever the account's own is. Raise it with the shapes of the
 /// objects we read (<https://docs.stripe.com/api/versioning>).

@@ -18,7 +18,7 @@ pub mod signature;
 pub mod testing;
 
 pub use api::{NewCheckout, Sale};
-pub use client::{Answer, Client, Error, Method, Request, Transport, Unsent, VERSION, Web};
+pub use client::{Answer, Client, Error, InvalidBase, Method, Request, Transport, Unsent, VERSION, Web};
 pub use event::{Event, Kind, Subject, Unreadable, is_id};
 pub use object::{
     Charge, Checkout, Customer, Dispute, DisputeStatus, Invoice, InvoiceStatus, Line, List, Payment,
