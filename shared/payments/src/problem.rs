@@ -24,6 +24,9 @@ impl From<Error> for Problem {
                 "not_for_sale",
                 format!("It cannot be bought: {why}. See GET /api/billing/catalog."),
             ),
+            Error::Stripe(sequent_stripe::Error::Refused { code, .. }) if code == "idempotency_error" => {
+                sequent_http::idempotency::mismatch()
+            }
             Error::Stripe(sequent_stripe::Error::NotConfigured(why)) => {
                 tracing::error!(why, "nothing can be sold");
                 Self::not_found("Nothing is sold here: this deployment has no key for Stripe.")

@@ -3,6 +3,7 @@
 use sequent_data::key;
 use sequent_domain::{MicroCredits, TenantId};
 use sequent_stripe::{Checkout, Invoice, List, NewCheckout, Sale, SubscriptionStatus};
+use sha2::{Digest, Sha256};
 use ulid::Ulid;
 
 use crate::{Catalog, Error, Payments, PlanOffer, PriceOffer, Subscribed, Subscription};
@@ -176,7 +177,12 @@ fn plan_offer<'a>(
 /// What makes Stripe see a repeated request as one.
 fn once(what: &str, buyer: &Buyer<'_>) -> String {
     match buyer.key {
-        Some(key) => format!("{what}-{}-{key}", buyer.tenant),
+        // The caller's may be as long as Stripe's may be, which has more in it.
+        Some(key) => {
+            let digest = Sha256::digest(key.as_bytes());
+            let (head, _) = digest.split_first_chunk::<16>().expect("a digest has 32 bytes");
+            format!("{what}-{}-{:032x}", buyer.tenant, u128::from_be_bytes(*head))
+        }
         None => format!("{what}-{}-{}", buyer.tenant, Ulid::generate()),
     }
 }

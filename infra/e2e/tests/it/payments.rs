@@ -214,6 +214,14 @@ async fn what_is_paid_for_can_be_spent_and_what_is_paid_back_cannot() {
     };
     let (one, other) = (twice().await, twice().await);
     assert_eq!(one, other);
+    let other = Call::to("/api/billing/checkout")
+        .body(json!({"pack": "small"}))
+        .header("idempotency-key", "top-up-1");
+    let other = person.read("POST", &other, &person.bearer()).await;
+    assert_eq!((other.status.as_u16(), &other.json()["code"]), (422, &json!("idempotency_key_reused")));
+    let long =
+        Call::to("/api/billing/checkout").body(body.clone()).header("idempotency-key", &"k".repeat(255));
+    assert_eq!(person.read("POST", &long, &person.bearer()).await.status, 201);
     let before = person.get("/api/billing/credits").await["available"].as_i64().unwrap();
     stripe.pays(&one).await;
     credits(&person, "a pack", |credits| credits["available"] == before + 200_000).await;

@@ -9,6 +9,9 @@ type Outcome = Result<Value, (u16, &'static str, String)>;
 
 /// Answers, and to the same idempotency key the same.
 pub(super) fn answer(world: &mut World, request: &Request) -> Answer {
+    if request.idempotency_key.as_ref().is_some_and(|key| key.len() > 255) {
+        return answered(Err((400, "", "An idempotency key has at most 255 characters.".to_owned())));
+    }
     if let Some(key) = &request.idempotency_key
         && let Some((path, form, answer)) = world.answered.get(key)
     {
