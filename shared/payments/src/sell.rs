@@ -95,7 +95,7 @@ impl Payments {
             Article::Pack { .. } => Sale::Once(&metadata),
         };
         let customer = self.make_customer(buyer.tenant, buyer.email).await?;
-        let new = NewCheckout {
+        let mut new = NewCheckout {
             customer: &customer,
             sale,
             price: &price,
@@ -103,7 +103,15 @@ impl Payments {
             success_url: &format!("{back}?checkout=success"),
             cancel_url: &format!("{back}?checkout=cancelled"),
         };
-        Ok(self.stripe.create_checkout(&once("checkout", &buyer), &new).await?)
+        let made = self.stripe.create_checkout(&once("checkout", &customer, &buyer), &new).await;
+        match made {
+            Err(error) if error.is_missing() && self.has_gone(buyer.tenant, &customer).await? => {
+                let another = self.make_customer(buyer.tenant, buyer.email).await?;
+                new.customer = &another;
+                Ok(self.stripe.create_checkout(&once("checkout", &another, &buyer), &new).await?)
+            }
+            other => Ok(other?),
+        }
     }
 
     /// A page on which the tenant changes or cancels its subscription and its way to pay, and sees its invoices.
@@ -112,7 +120,14 @@ impl Payments {
     /// [`Error::NoCustomer`], or when the table or Stripe fails.
     pub async fn portal(&self, buyer: Buyer<'_>, back: &str) -> Result<String, Error> {
         let customer = self.customer(buyer.tenant).await?.ok_or(Error::NoCustomer)?;
-        Ok(self.stripe.create_portal(&once("portal", &buyer), &customer, back).await?.url)
+        match self.stripe.create_portal(&once("portal", &customer, &buyer), &customer, back).await {
+            // What it subscribed to has ended with it.
+            Err(error) if error.is_missing() && self.has_gone(buyer.tenant, &customer).await? => {
+                self.sync_subscriptions(&customer).await?;
+                Err(Error::NoCustomer)
+            }
+            other => Ok(other?.url),
+        }
     }
 
     /// What the tenant subscribes to, or last did.
@@ -142,6 +157,9 @@ impl Payments {
             return Ok(List { data: Vec::new(), has_more: false });
         };
         match self.stripe.invoices(&customer, limit, after).await {
+            Err(error) if error.is_missing() && self.has_gone(tenant, &customer).await? => {
+                Ok(List { data: Vec::new(), has_more: false })
+            }
             Err(error) if after.is_some() && error.is_missing() => Err(Error::Cursor),
             other => Ok(other?),
         }
@@ -174,15 +192,15 @@ fn plan_offer<'a>(
     }
 }
 
-/// What makes Stripe see a repeated request as one.
-fn once(what: &str, buyer: &Buyer<'_>) -> String {
+/// What makes Stripe see a repeated request as one. With another customer it is another.
+fn once(what: &str, customer: &str, buyer: &Buyer<'_>) -> String {
     match buyer.key {
         // The caller's may be as long as Stripe's may be, which has more in it.
         Some(key) => {
             let digest = Sha256::digest(key.as_bytes());
             let (head, _) = digest.split_first_chunk::<16>().expect("a digest has 32 bytes");
-            format!("{what}-{}-{:032x}", buyer.tenant, u128::from_be_bytes(*head))
+            format!("{what}-{customer}-{:032x}", u128::from_be_bytes(*head))
         }
-        None => format!("{what}-{}-{}", buyer.tenant, Ulid::generate()),
+        None => format!("{what}-{customer}-{}", Ulid::generate()),
     }
 }

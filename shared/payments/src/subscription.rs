@@ -75,7 +75,8 @@ impl Subscribed {
             .min_by_key(|trial| trial.order());
         let tried = self.tried.clone().or_else(|| first.as_ref().map(|trial| trial.subscription.to_owned()));
         let trial = first.map(|trial| (trial.cause(), trial.credits, trial.end));
-        let after = Self { version: self.version + 1, subscription: counts.map(shown), tried };
+        let subscription = counts.map(shown).or_else(|| self.subscription.clone().map(Subscription::ended));
+        let after = Self { version: self.version + 1, subscription, tried };
         let entitled = entitled.unwrap_or_else(|| Plans::FREE.to_owned());
         if (Self { version: self.version, ..after.clone() }) == *self && entitled == plan {
             return None;
@@ -122,6 +123,11 @@ impl Step {
 }
 
 impl Subscription {
+    /// One that Stripe does not list any more.
+    fn ended(self) -> Self {
+        Self { status: SubscriptionStatus::Canceled, cancels_at: None, ..self }
+    }
+
     fn of(one: &sequent_stripe::Subscription, catalog: &Catalog) -> Self {
         let at = |seconds: i64| Timestamp::from_millis(seconds.saturating_mul(1000));
         let end = one.items.data.first().map(|item| at(item.current_period_end));

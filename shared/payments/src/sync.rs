@@ -67,11 +67,13 @@ impl Payments {
     /// A customer that is no more can pay for nothing more; what it subscribed to has ended.
     async fn sync_customer(&self, customer: &str) -> Result<Synced, Error> {
         let Some(tenant) = self.tenant_of(customer).await? else { return Ok(Synced::Foreign) };
-        self.forget_customer(tenant, customer).await?;
+        self.has_gone(tenant, customer).await?;
         self.sync_subscriptions(customer).await
     }
 
-    async fn sync_subscriptions(&self, customer: &str) -> Result<Synced, Error> {
+    /// What a tenant has is what all customers give it that it ever was: an event about the first may come after the second
+    /// has subscribed.
+    pub(crate) async fn sync_subscriptions(&self, customer: &str) -> Result<Synced, Error> {
         let Some(tenant) = self.tenant_of(customer).await? else { return Ok(Synced::Foreign) };
         let ledger = self.ledger(tenant).await?;
         for _ in 0..TRIES {
@@ -80,10 +82,13 @@ impl Payments {
             let seen = stored.as_ref().map(|row| row.version);
             let account: Option<Account> = self.store.get(&key::account(tenant)).await?;
             let plan = account.map_or_else(|| Plans::FREE.to_owned(), |account| account.plan);
-            let all = match self.stripe.subscriptions(customer).await {
-                Err(error) if error.is_missing() => Vec::new(),
-                other => other?,
-            };
+            let mut all = Vec::new();
+            for customer in self.customers(tenant).await? {
+                match self.stripe.subscriptions(&customer).await {
+                    Err(error) if error.is_missing() => {}
+                    other => all.extend(other?),
+                }
+            }
             let Some(step) = stored.unwrap_or_default().next(&all, &self.catalog, &plan) else {
                 return Ok(Synced::Same);
             };

@@ -78,7 +78,7 @@ impl World {
     async fn happen(&self, random: &mut fastrand::Rng) {
         let fake = &self.fake;
         let one = |random: &mut fastrand::Rng, kind: &str| pick(random, &fake.all(kind)).map(str::to_owned);
-        match random.u8(..20) {
+        match random.u8(..21) {
             0..=2 => self.buy(Article::Plan { plan: "pro", price: None }, random).await,
             3 => self.buy(Article::Plan { plan: "team", price: Some("monthly") }, random).await,
             4..=6 => self.buy(Article::Pack { pack: "small", quantity: random.u32(1..4) }, random).await,
@@ -118,6 +118,10 @@ impl World {
             18 => {
                 let won = random.bool();
                 one(random, "dispute").and_then(|id| fake.close_dispute(&id, won));
+            }
+            19 => {
+                // One in forty: nobody is to have a new customer each day.
+                one(random, "customer").filter(|_| random.bool()).and_then(|id| fake.delete_customer(&id));
             }
             // Things of the same second have the same time.
             _ => fake.advance(random.i64(1..5 * 86_400)),

@@ -73,6 +73,14 @@ impl Client {
         self.send(request).await
     }
 
+    /// A customer, though it was deleted.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn customer(&self, id: &str) -> Result<Option<Customer>, Error> {
+        self.find(Request::get(format!("/v1/customers/{id}"))).await
+    }
+
     /// Makes a checkout page; with the same key the same one.
     ///
     /// # Errors

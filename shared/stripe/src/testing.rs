@@ -97,6 +97,11 @@ impl Fake {
         self.world().cancel(subscription)
     }
 
+    /// Deletes a customer, which ends what it subscribes to.
+    pub fn delete_customer(&self, customer: &str) -> Option<()> {
+        self.world().delete_customer(customer)
+    }
+
     /// Gives back `amount` cents of a payment; the refund's id.
     pub fn refund(&self, payment_intent: &str, amount: i64) -> Option<String> {
         self.world().refund(payment_intent, amount)

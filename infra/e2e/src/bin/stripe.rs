@@ -117,6 +117,7 @@ async fn control(State(server): State<Server>, Path(action): Path<String>, body:
             fake.change_price(id, body["price"].as_str().unwrap_or_default()).map(|()| String::new())
         }
         "cancel_at_period_end" => fake.cancel_at_period_end(id, is("ends")).map(|()| String::new()),
+        "delete_customer" => fake.delete_customer(id).map(|()| String::new()),
         "refund" => fake.refund(id, number("amount")),
         "dispute" => fake.dispute(id),
         "close_dispute" => fake.close_dispute(id, is("won")).map(|()| String::new()),

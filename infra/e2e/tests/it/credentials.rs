@@ -6,7 +6,7 @@ mod forge;
 use std::net::TcpListener;
 
 use crate::{
-    payments::{Stripe, selling},
+    stripe::{Stripe, selling},
     surface::{Access, Answer, Belongings, Call, Entry, Header, Person, entries},
     system::{System, scaled},
 };

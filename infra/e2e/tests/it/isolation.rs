@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    payments::selling,
+    stripe::selling,
     surface::{Access, Answer, Belongings, Call, Entry, Foreign, Header, Person, entries},
 };
 use futures::{StreamExt, stream};

@@ -24,6 +24,7 @@ mod payments;
 mod providers;
 mod rotation;
 mod sends;
+mod stripe;
 mod surface;
 mod system;
 mod till;

@@ -75,6 +75,9 @@ impl World {
     pub(super) fn pay(&mut self, session: &str, at_once: bool) -> Option<()> {
         let object = self.objects.get(session).filter(|object| object["status"] == "open")?.clone();
         let customer = object["customer"].as_str()?.to_owned();
+        if self.objects[&customer]["deleted"] == true {
+            return None;
+        }
         if object["mode"] == "subscription" {
             let subscription = self.subscribe(&customer, &object);
             self.set(
@@ -255,6 +258,20 @@ impl World {
         self.is(subscription, &["active", "trialing", "past_due", "unpaid"])?;
         self.set(subscription, json!({"status": "canceled", "ended_at": self.now}))?;
         self.tell("customer.subscription.deleted", subscription);
+        Some(())
+    }
+
+    pub(super) fn delete_customer(&mut self, customer: &str) -> Option<()> {
+        if self.objects.get(customer)?["deleted"] == true {
+            return None;
+        }
+        let of = |one: &&Value| one["object"] == "subscription" && one["customer"] == customer;
+        let subscriptions: Vec<Value> = self.objects.values().filter(of).cloned().collect();
+        for subscription in subscriptions {
+            self.cancel(subscription["id"].as_str()?);
+        }
+        self.set(customer, json!({"deleted": true}));
+        self.tell("customer.deleted", customer);
         Some(())
     }
 
