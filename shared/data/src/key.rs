@@ -5,6 +5,8 @@
 
 mod artifact;
 mod billing;
+mod job;
+pub mod lookup;
 
 use std::{
     fmt::{Display, Write},
@@ -12,10 +14,14 @@ use std::{
 };
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use sequent_domain::{ApiKeyId, JobId, ProjectId, RunId, SessionId, TenantId, Timestamp, UserId};
+use sequent_domain::{ApiKeyId, ProjectId, RunId, SessionId, TenantId, Timestamp, UserId};
 use sha2::{Digest, Sha256};
 
 pub use billing::{account, ledger, payer, posting, posting_cause, purchase, subscription};
+
+pub use job::{
+    active_job, active_job_shard, ended_job, ended_job_shard, greeting, job, job_key, jobs, parse_job,
+};
 
 pub use artifact::{
     GARBAGE_SHARDS, ListedBy, artifact, artifacts, artifacts_by, entities, entity, garbage, garbage_shard,
@@ -264,67 +270,6 @@ pub fn run_log(tenant: TenantId, run: RunId) -> String {
     format!("{tenant}#{run}")
 }
 
-// Jobs.
-
-/// A job. One that belongs to no tenant is [`TenantId::SYSTEM`]'s.
-#[must_use]
-pub fn job(tenant: TenantId, job: JobId) -> Key {
-    Key::new(format!("{tenant}#jobs"), job)
-}
-
-/// All jobs of a tenant.
-#[must_use]
-pub fn jobs(tenant: TenantId) -> Partition {
-    Partition::table(format!("{tenant}#jobs"))
-}
-
-/// Which job has this `job_key` among those of its type. Hashed, for it is of any form and length.
-#[must_use]
-pub fn job_key(tenant: TenantId, job_type: &str, key: &str) -> Key {
-    Key::new(format!("{tenant}#job-keys#{job_type}"), hash(&[key.as_bytes()]))
-}
-
-/// Whose job a row is, and which, if the row is a job's: see [`parse_run`].
-#[must_use]
-pub fn parse_job(key: &Key) -> Option<(TenantId, JobId)> {
-    Some((key.pk.strip_suffix("#jobs")?.parse().ok()?, key.sk.parse().ok()?))
-}
-
-/// Where a job that has not ended stands in the sweeper's queue (`gsi2`), by the time somebody has to look at it. Like
-/// [`active_run`] the index spans tenants and is read by the sweeper alone.
-#[must_use]
-pub fn active_job(job: JobId, due: Timestamp) -> IndexKey {
-    IndexKey { pk: active_job_shard(shard_of(job)), sk: format!("{:015}#{job}", due.millis()) }
-}
-
-/// Partition key of one shard of the active jobs.
-#[must_use]
-pub fn active_job_shard(shard: u8) -> String {
-    format!("active-jobs#{}", shard % ACTIVE_SHARDS)
-}
-
-/// Where a job that has ended waits for its removal (`gsi2`), by the time it ended. Read by the clean-up alone.
-#[must_use]
-pub fn ended_job(job: JobId, ended: Timestamp) -> IndexKey {
-    IndexKey { pk: ended_job_shard(shard_of(job)), sk: format!("{:015}#{job}", ended.millis()) }
-}
-
-/// Partition key of one shard of the ended jobs.
-#[must_use]
-pub fn ended_job_shard(shard: u8) -> String {
-    format!("ended-jobs#{}", shard % ACTIVE_SHARDS)
-}
-
-fn shard_of(job: JobId) -> u8 {
-    u8::try_from(job.bits() % u128::from(ACTIVE_SHARDS)).unwrap_or(0)
-}
-
-/// How often somebody was greeted.
-#[must_use]
-pub fn greeting(tenant: TenantId, name: &str) -> Key {
-    Key::new(format!("{tenant}#greetings"), hash(&[name.as_bytes()]))
-}
-
 // Protection of the API.
 
 /// What an `Idempotency-Key` of a caller led to. The caller's text is hashed: it is of any form and length.
@@ -343,43 +288,6 @@ pub fn chat_name(tenant: TenantId, name: &str) -> Key {
 #[must_use]
 pub fn rate_limit(tenant: TenantId, class: &str) -> Key {
     Key::new(format!("{tenant}#rate-limit"), class)
-}
-
-/// Keys that turn a credential into a tenant. They are found by a SHA-256 of what the caller presented, which is
-/// what stands in for the tenant: knowing the key is knowing the credential.
-pub mod lookup {
-    use super::{Key, hash};
-
-    /// Who signs in with this e-mail address (already normalised by the caller).
-    #[must_use]
-    pub fn email(address: &str) -> Key {
-        Key::new(format!("email#{}", hash(&[address.as_bytes()])), "credential")
-    }
-
-    /// Which API key has this secret.
-    #[must_use]
-    pub fn api_key(secret: &str) -> Key {
-        Key::new(format!("api-key#{}", hash(&[secret.as_bytes()])), "credential")
-    }
-
-    /// Which tenant a customer of the payment provider is. Its id is no credential: it is only ever read from what the
-    /// provider has signed or answered.
-    #[must_use]
-    pub fn payer(customer: &str) -> Key {
-        Key::new(format!("payer#{}", hash(&[customer.as_bytes()])), "payer")
-    }
-
-    /// Which session a refresh token belongs to.
-    #[must_use]
-    pub fn refresh_token(token: &str) -> Key {
-        Key::new(format!("refresh#{}", hash(&[token.as_bytes()])), "credential")
-    }
-
-    /// A throttle on something anonymous: sign-in attempts for an address, sign-ups from an address range.
-    #[must_use]
-    pub fn throttle(class: &str, subject: &str) -> Key {
-        Key::new(format!("throttle#{class}#{}", hash(&[subject.as_bytes()])), "throttle")
-    }
 }
 
 /// Lower-case hexadecimal SHA-256 of the parts, each preceded by its length so that no two lists collide.
@@ -404,7 +312,7 @@ fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use sequent_domain::{ArtifactId, EntityId, PostingId};
+    use sequent_domain::{ArtifactId, EntityId, JobId, PostingId};
 
     proptest! {
         #[test]

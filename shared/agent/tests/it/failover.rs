@@ -1,0 +1,72 @@
+//! Models that stand in for one that cannot answer.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpListener,
+    sync::{Arc, Mutex},
+};
+
+use sequent_agent::{Engine, execute};
+use sequent_model::{Client, Config, ModelName, config::Endpoint, price::Table};
+use sequent_run::Status;
+
+use crate::bench::Bench;
+
+/// A server of models that can answer nothing, and which of them it was asked for.
+fn overloaded() -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/v1", listener.local_addr().unwrap());
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let heard = asked.clone();
+    // Ends with the test's process.
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut reader = BufReader::new(stream.unwrap());
+            let (mut line, mut length) = (String::new(), 0);
+            while reader.read_line(&mut line).unwrap() > 2 {
+                if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                    length = value.trim().parse().unwrap();
+                }
+                line.clear();
+            }
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body).unwrap();
+            let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            heard.lock().unwrap().push(body["model"].as_str().unwrap().to_owned());
+            let answer = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+            reader.get_mut().write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    (url, asked)
+}
+
+/// A bench whose runs are for `first`, for which `second` and then the demo stand in.
+async fn bench(url: &str) -> Bench {
+    let bench = Bench::new().await;
+    let fallbacks = ["second", "demo"].map(|name| name.parse::<ModelName>().unwrap());
+    let mut config = Config {
+        openai: Some(Endpoint::new(url, None).unwrap()),
+        default_model: "first".parse().unwrap(),
+        fallbacks: fallbacks.into(),
+        demo_tokens_per_second: 0,
+        prices: Table::from_json(r#"{"first":{"input":1000000,"output":1000000}}"#).unwrap(),
+        ..Config::demo()
+    };
+    config.retry.attempts = 1;
+    Bench { engine: Engine { models: Client::new(config), ..bench.engine.clone() }, ..bench }
+}
+
+#[tokio::test]
+async fn the_next_one_is_asked_and_where_costs_are_limited_only_one_that_can_be_counted() {
+    let (url, asked) = overloaded();
+    let bench = bench(&url).await;
+    for (limit, expected) in [(None, vec!["first", "second"]), (Some(1_000_000), vec!["first"])] {
+        asked.lock().unwrap().clear();
+        let mut asking = bench.asking(bench.project().await.id, "Hello.");
+        asking.work.budget.max_cost_micro_usd = limit;
+        let writer = bench.owned(&asking).await;
+        execute(&bench.engine, bench.key(asking.run), *writer, None).await.unwrap();
+        assert_eq!(*asked.lock().unwrap(), expected);
+        assert_eq!(bench.status(asking.run).await, Status::Success, "the demo has answered");
+    }
+}
