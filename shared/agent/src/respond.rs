@@ -47,10 +47,7 @@ impl Execution<'_> {
         let began = Instant::now();
         let left = Instant::now() + self.engine.bounds.time_left(&self.state, Timestamp::now());
         let context = Context { deadline: Some(left), request_id: Some(self.run.id.to_string()) };
-        let candidates = self.engine.models.candidates(name.clone());
-        // What is paid for must have a price, a model that stands in for another too.
-        let paid = self.state.configuration.hold.is_some();
-        let candidates = if paid { self.engine.models.priced(candidates) } else { candidates };
+        let candidates = self.candidates(&name);
         let asking = Box::pin(ask(self.engine, candidates, request, context));
         let mut open = Open::new();
         let mut counted = None;
@@ -148,6 +145,17 @@ impl Execution<'_> {
                 self.append(body).await?;
             }
         }
+    }
+
+    /// Whom to ask, one after the other. What is paid for must have a price; and of a run that may cost so much, its own model
+    /// having one, nobody stands in for that whose answers could not be counted.
+    fn candidates(&self, name: &ModelName) -> Vec<ModelName> {
+        let (models, configuration) = (&self.engine.models, &self.state.configuration);
+        let limited = configuration.budget.max_cost_micro_usd.is_some();
+        let all = models.candidates(name.clone());
+        let priced = models.priced(all.clone());
+        let counted = limited && priced.first() == Some(name);
+        if configuration.hold.is_some() || counted { priced } else { all }
     }
 
     fn usage(
