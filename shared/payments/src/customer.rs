@@ -73,8 +73,8 @@ impl Payments {
         Err(Error::Contended)
     }
 
-    /// Whether a customer was deleted at Stripe. If so, that is noted, and the next purchase makes another.
-    pub(crate) async fn has_gone(&self, tenant: TenantId, customer: &str) -> Result<bool, Error> {
+    /// Notes that a customer was deleted at Stripe, if it was, so that the next purchase makes another. Whether it was.
+    pub(crate) async fn forget_if_deleted(&self, tenant: TenantId, customer: &str) -> Result<bool, Error> {
         // One that Stripe has never heard of was made with another account's key, which is no reason to forget it.
         if !self.stripe.customer(customer).await?.is_some_and(|found| found.deleted) {
             return Ok(false);

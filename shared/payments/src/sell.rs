@@ -105,7 +105,7 @@ impl Payments {
         };
         let made = self.stripe.create_checkout(&once("checkout", &customer, &buyer), &new).await;
         match made {
-            Err(error) if error.is_missing() && self.has_gone(buyer.tenant, &customer).await? => {
+            Err(error) if error.is_missing() && self.forget_if_deleted(buyer.tenant, &customer).await? => {
                 let another = self.make_customer(buyer.tenant, buyer.email).await?;
                 new.customer = &another;
                 Ok(self.stripe.create_checkout(&once("checkout", &another, &buyer), &new).await?)
@@ -122,7 +122,7 @@ impl Payments {
         let customer = self.customer(buyer.tenant).await?.ok_or(Error::NoCustomer)?;
         match self.stripe.create_portal(&once("portal", &customer, &buyer), &customer, back).await {
             // What it subscribed to has ended with it.
-            Err(error) if error.is_missing() && self.has_gone(buyer.tenant, &customer).await? => {
+            Err(error) if error.is_missing() && self.forget_if_deleted(buyer.tenant, &customer).await? => {
                 self.sync_subscriptions(&customer).await?;
                 Err(Error::NoCustomer)
             }
@@ -157,7 +157,7 @@ impl Payments {
             return Ok(List { data: Vec::new(), has_more: false });
         };
         match self.stripe.invoices(&customer, limit, after).await {
-            Err(error) if error.is_missing() && self.has_gone(tenant, &customer).await? => {
+            Err(error) if error.is_missing() && self.forget_if_deleted(tenant, &customer).await? => {
                 Ok(List { data: Vec::new(), has_more: false })
             }
             Err(error) if after.is_some() && error.is_missing() => Err(Error::Cursor),

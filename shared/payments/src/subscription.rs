@@ -222,6 +222,22 @@ mod tests {
     }
 
     #[test]
+    fn one_that_is_not_listed_any_more_has_ended_and_is_remembered() {
+        let mut ends = one("sub_1", "price_pro", "active", 1);
+        ends.cancel_at_period_end = true;
+        let subscription = Some(Subscription::of(&ends, &catalog()));
+        let row = Subscribed { version: 3, subscription, tried: None };
+        let step = row.next(&[], &catalog(), "pro").unwrap();
+        assert_eq!(step.plan, "free");
+        let shown = step.after.subscription.clone().unwrap();
+        assert_eq!(
+            (shown.id.as_str(), shown.status, shown.cancels_at),
+            ("sub_1", SubscriptionStatus::Canceled, None)
+        );
+        assert_eq!(step.after.next(&[], &catalog(), "free"), None, "once");
+    }
+
+    #[test]
     fn a_cancellation_says_when() {
         let mut ends = one("sub_1", "price_pro", "active", 1);
         ends.cancel_at_period_end = true;

@@ -67,7 +67,7 @@ impl Payments {
     /// A customer that is no more can pay for nothing more; what it subscribed to has ended.
     async fn sync_customer(&self, customer: &str) -> Result<Synced, Error> {
         let Some(tenant) = self.tenant_of(customer).await? else { return Ok(Synced::Foreign) };
-        self.has_gone(tenant, customer).await?;
+        self.forget_if_deleted(tenant, customer).await?;
         self.sync_subscriptions(customer).await
     }
 
