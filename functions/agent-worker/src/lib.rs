@@ -4,8 +4,8 @@
 use std::{sync::Arc, time::Duration};
 
 use sequent_agent::{Engine, Window, execute};
-use sequent_queue::{Batch, Failures};
-use sequent_run::{Begin, Delivery, Run, Runs, Status, begin_pending, queue};
+use sequent_aws::queue::{Batch, Failures};
+use sequent_conversation::{Begin, Delivery, Run, Runs, Status, begin_pending, queue};
 use sequent_runlog::{Claim, DynamoStorage, LogKey, Stopped, Storage, Unavailable, Writer, take_over};
 use serde_json::Value;
 use tokio::{
@@ -33,7 +33,7 @@ pub enum Error {
     Poison(#[from] serde_json::Error),
     /// The table, the log or the execution failed.
     #[error(transparent)]
-    Run(#[from] sequent_run::Error),
+    Run(#[from] sequent_conversation::Error),
     /// The log failed.
     #[error(transparent)]
     Log(#[from] Unavailable),
@@ -77,7 +77,7 @@ impl Worker {
         let key = delivery.key();
         let run = match Runs::new(self.engine.store(), key.tenant).get(key.run).await {
             Ok(run) => run,
-            Err(sequent_run::Error::NotFound) => {
+            Err(sequent_conversation::Error::NotFound) => {
                 tracing::warn!(run = %key.run, "told of a run that does not exist");
                 return Ok(());
             }
@@ -127,7 +127,7 @@ impl Worker {
                 Ok(())
             }
             // A later owner executes it.
-            Err(sequent_run::Error::Stopped(Stopped::Fenced(epoch))) => {
+            Err(sequent_conversation::Error::Stopped(Stopped::Fenced(epoch))) => {
                 tracing::info!(run = %key.run, epoch, "another process took the run over");
                 Ok(())
             }

@@ -6,11 +6,11 @@ use lambda_runtime::{Error, LambdaEvent, service_fn, spawn_graceful_shutdown_han
 use sequent_agent::Engine;
 use sequent_agent_worker_function::Worker;
 use sequent_artifacts::Artifacts;
-use sequent_data::Store;
+use sequent_aws::queue::{Batch, Failures};
 use sequent_identity::Vault;
 use sequent_model::Client;
-use sequent_queue::{Batch, Failures};
 use sequent_runlog::DynamoStorage;
+use sequent_tables::Store;
 use tokio::time::Instant;
 
 #[tokio::main(flavor = "current_thread")]

@@ -5,14 +5,14 @@ use std::{path::Path, time::Duration};
 
 use sequent_agent::Engine;
 use sequent_agent_worker_function::Worker;
-use sequent_domain::{ProjectId, RunId, TenantId, UserId};
-use sequent_event::{Body, CancelReason, Outcome};
-use sequent_model::{Client, Config};
-use sequent_project::{Projects, Role};
-use sequent_queue::Batch;
-use sequent_run::{
+use sequent_aws::queue::Batch;
+use sequent_conversation::{
     Delivery, Run, Runs, Start, Started, Status, Submitted, Work, cancel, enqueue, start, submit, wake_next,
 };
+use sequent_conversation::{Projects, Role};
+use sequent_core::{ProjectId, RunId, TenantId, UserId};
+use sequent_event::{Body, CancelReason, Outcome};
+use sequent_model::{Client, Config};
 use sequent_runlog::{DynamoStorage, Finish, LogKey, Settings, Storage, Writer, read_all};
 use serde_json::{Value, json};
 
@@ -25,7 +25,7 @@ struct Bench {
 
 impl Bench {
     async fn new() -> Self {
-        let storage = DynamoStorage::new(sequent_data::testing::store().await);
+        let storage = DynamoStorage::new(sequent_tables::testing::store().await);
         let settings = Settings { idle_check: Duration::from_millis(20), ..Settings::default() };
         let engine = Engine { settings, ..Engine::new(storage, Client::new(Config::demo())) };
         let worker = Worker::new(engine.clone());
@@ -89,7 +89,7 @@ impl Bench {
 
     /// When the run was marked last; what the stream looks at.
     async fn mark(&self, run: RunId) -> Option<i64> {
-        let key = sequent_data::key::run(self.tenant, run);
+        let key = sequent_tables::key::run(self.tenant, run);
         let row: Value = self.engine.store().get(&key).await.unwrap().unwrap();
         row["queued_at"].as_i64()
     }
@@ -160,7 +160,8 @@ async fn runs_of_a_project_take_their_turns_and_wake_each_other() {
     let known = *owner.signals().borrow();
     let row = bench.run(live.run).await;
     let end = Body::RunFinished { thread_id: live.project, run_id: live.run, outcome: Outcome::Cancelled };
-    let ended = sequent_run::finish(storage, &owner, bench.tenant, &row, known, vec![end]).await.unwrap();
+    let ended =
+        sequent_conversation::finish(storage, &owner, bench.tenant, &row, known, vec![end]).await.unwrap();
     assert!(matches!(ended, Finish::Done(_)));
     let mut order: Vec<RunId> = waiting.iter().map(|asks| asks.run).collect();
     order.sort(); // within a millisecond ids are drawn, not counted
@@ -185,7 +186,7 @@ async fn runs_of_a_project_take_their_turns_and_wake_each_other() {
 /// Wakes until the mark moves: two marks of one millisecond are one.
 async fn while_same<F>(bench: &Bench, run: RunId, mark: i64, mut wake: impl FnMut() -> F)
 where
-    F: Future<Output = Result<(), sequent_run::Error>>,
+    F: Future<Output = Result<(), sequent_conversation::Error>>,
 {
     while bench.mark(run).await == Some(mark) {
         wake().await.unwrap();
@@ -253,7 +254,7 @@ async fn a_child_run_leaves_the_project_to_its_parent() {
 
     let orphan = Start { parent: Some(RunId::new()), ..bench.asks(Some(parent.project), "hello") };
     let refused = enqueue(&bench.engine.storage, bench.engine.settings, &orphan).await;
-    assert!(matches!(refused, Err(sequent_run::Error::NoProject)), "{refused:?}");
+    assert!(matches!(refused, Err(sequent_conversation::Error::NoProject)), "{refused:?}");
 }
 
 #[tokio::test]

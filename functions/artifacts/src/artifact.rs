@@ -3,7 +3,7 @@
 use axum::{extract::State, response::IntoResponse};
 use http::{HeaderValue, StatusCode, header};
 use sequent_artifacts::Artifact;
-use sequent_domain::ArtifactId;
+use sequent_core::ArtifactId;
 use sequent_http::{Json, Path, Principal, Problem, Scope, openapi::Problems};
 
 use crate::{Kept, problem};

@@ -3,12 +3,12 @@
 use axum::{extract::State, response::IntoResponse};
 use http::{HeaderValue, StatusCode, header};
 use sequent_artifacts::{Digest, Export, Source};
+use sequent_conversation::{Error as RunError, Runs};
+use sequent_conversation::{Projects, projects::Error as ProjectError};
+use sequent_core::{ArtifactId, ProjectId, RunId, Timestamp};
 use sequent_documents::Format;
-use sequent_domain::{ArtifactId, ProjectId, RunId, Timestamp};
 use sequent_http::{Json, Principal, Problem, Scope, openapi::Problems};
 use sequent_jobs::{Enqueued, Failure, Job, Status, enqueue};
-use sequent_project::{Error as ProjectError, Projects};
-use sequent_run::{Error as RunError, Runs};
 use serde::Deserialize;
 use utoipa::ToSchema;
 

@@ -15,9 +15,9 @@ use std::sync::Arc;
 
 use axum::Router;
 use sequent_artifacts::{Artifacts, Error, PreviewKeys};
-use sequent_data::Store;
 use sequent_http::{Problem, openapi};
 use sequent_identity::Vault;
+use sequent_tables::Store;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// What the handlers share.

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use sequent_artifacts::{Artifact, Entity, Filter};
-use sequent_domain::RunId;
+use sequent_core::RunId;
 use sequent_http::{Json, Limit, Principal, Problem, Query, Scope, openapi::Problems};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use sequent_artifacts::{Artifacts, PreviewKeys};
 use sequent_artifacts_function::{Kept, router};
-use sequent_data::Store;
 use sequent_http::{Error, Pipeline};
 use sequent_identity::{Config, Identity, Vault};
+use sequent_tables::Store;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {

@@ -2,9 +2,9 @@
 
 use axum::{extract::State, response::IntoResponse};
 use sequent_artifacts::Artifact;
-use sequent_domain::RunId;
+use sequent_conversation::{Error, Runs};
+use sequent_core::RunId;
 use sequent_http::{Json, Path, Principal, Problem, Scope, openapi::Problems};
-use sequent_run::{Error, Runs};
 use serde::Serialize;
 use utoipa::ToSchema;
 

@@ -3,7 +3,7 @@
 use axum::{extract::State, response::IntoResponse};
 use http::StatusCode;
 use sequent_artifacts::{Bundle, Previewed};
-use sequent_domain::{ArtifactId, Timestamp};
+use sequent_core::{ArtifactId, Timestamp};
 use sequent_http::{Json, Path, Principal, Problem, Scope, openapi::Problems};
 use serde::Serialize;
 use utoipa::ToSchema;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use axum::{extract::State, response::IntoResponse};
 use http::StatusCode;
 use sequent_artifacts::{Artifact, Description, Digest, LARGEST, Link, Offer, Origin, Upload};
-use sequent_domain::{ArtifactId, RunId};
+use sequent_core::{ArtifactId, RunId};
 use sequent_http::{Json, Path, Principal, Problem, Scope, openapi::Problems};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

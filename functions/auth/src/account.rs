@@ -1,7 +1,7 @@
 //! Accounts: signing up, and who the caller is.
 
 use http::{HeaderMap, StatusCode, header::USER_AGENT};
-use sequent_domain::{SecretString, Timestamp};
+use sequent_core::{SecretString, Timestamp};
 use sequent_http::{
     Exchange, Json, Principal, Problem,
     axum::{extract::State, response::IntoResponse},

@@ -1,14 +1,14 @@
 //! API keys: credentials for programs.
 
 use http::StatusCode;
-use sequent_data::{PageRequest, key};
-use sequent_domain::{ApiKeyId, Timestamp};
+use sequent_core::{ApiKeyId, Timestamp};
 use sequent_http::{
     Json, Limit, ListQuery, Path, Principal, Problem, Query, Scope,
     axum::{extract::State, response::IntoResponse},
     openapi::Problems,
 };
 use sequent_identity::api_key;
+use sequent_tables::{PageRequest, key};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 

@@ -5,7 +5,7 @@
 //! `__Secure-` (RFC 6265bis section 4.1.3).
 
 use http::{HeaderMap, HeaderName, header::SET_COOKIE};
-use sequent_domain::{ExposeSecret, Timestamp};
+use sequent_core::{ExposeSecret, Timestamp};
 use sequent_http::{ACCESS_COOKIE, PLAIN_ACCESS_COOKIE, axum::response::AppendHeaders, cookie};
 use sequent_identity::{SignedIn, token::RefreshToken};
 

@@ -1,7 +1,7 @@
 //! The public signing keys, for whoever verifies our access tokens.
 
 use http::header::CACHE_CONTROL;
-use sequent_domain::Timestamp;
+use sequent_core::Timestamp;
 use sequent_http::{
     Json, Problem,
     axum::{extract::State, response::IntoResponse},

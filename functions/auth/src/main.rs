@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use sequent_auth_function::{Auth, router};
-use sequent_data::Store;
 use sequent_http::{Error, Pipeline};
 use sequent_identity::{Config, Identity, Vault};
+use sequent_tables::Store;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {

@@ -1,14 +1,14 @@
 //! The caller's sessions: where they are signed in.
 
 use http::StatusCode;
-use sequent_data::{PageRequest, key};
-use sequent_domain::{SessionId, Timestamp};
+use sequent_core::{SessionId, Timestamp};
 use sequent_http::{
     Json, Limit, ListQuery, Path, Principal, Problem, Query, Scope,
     axum::{extract::State, response::IntoResponse},
     openapi::Problems,
 };
 use sequent_identity::session;
+use sequent_tables::{PageRequest, key};
 use serde::Serialize;
 use utoipa::ToSchema;
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use sequent_domain::{ExposeSecret, SecretString, Timestamp};
+use sequent_core::{ExposeSecret, SecretString, Timestamp};
 use sequent_http::{
     Exchange, Json, Principal, Problem,
     axum::{

@@ -1,7 +1,7 @@
 //! The answer that hands out tokens.
 
 use http::header::{CACHE_CONTROL, HeaderName};
-use sequent_domain::ExposeSecret;
+use sequent_core::ExposeSecret;
 use sequent_identity::{SignedIn, account::User};
 use serde::Serialize;
 use utoipa::ToSchema;

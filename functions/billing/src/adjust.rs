@@ -3,7 +3,7 @@
 use axum::{extract::State, response::IntoResponse};
 use http::{HeaderMap, StatusCode};
 use sequent_billing::{Cause, Outcome};
-use sequent_domain::{MicroCredits, TenantId};
+use sequent_core::{MicroCredits, TenantId};
 use sequent_http::{Json, Principal, Problem, openapi::Problems};
 use serde::Deserialize;
 use utoipa::ToSchema;

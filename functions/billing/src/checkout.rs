@@ -2,7 +2,7 @@
 
 use axum::{extract::State, response::IntoResponse};
 use http::StatusCode;
-use sequent_domain::Timestamp;
+use sequent_core::Timestamp;
 use sequent_http::{Json, Principal, Problem, Scope, idempotency::IdempotencyKey, openapi::Problems};
 use sequent_payments::{Article, Buyer, Catalog};
 use serde::{Deserialize, Serialize};

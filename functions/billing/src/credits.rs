@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use sequent_billing::{Account, Grant, Plan};
-use sequent_domain::{MicroCredits, Timestamp};
+use sequent_core::{MicroCredits, Timestamp};
 use sequent_http::{Json, Principal, Problem, Scope, openapi::Problems};
 use serde::Serialize;
 use utoipa::ToSchema;

@@ -11,10 +11,10 @@ mod usage;
 
 use axum::Router;
 use sequent_billing::{Desk, Terms};
-use sequent_data::{Store, key};
 use sequent_http::{Principal, Problem, openapi};
 use sequent_identity::{Vault, account::User};
 use sequent_payments::Payments;
+use sequent_tables::{Store, key};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// What the handlers share.

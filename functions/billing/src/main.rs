@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use sequent_billing::Desk;
 use sequent_billing_function::{Billing, router};
-use sequent_data::Store;
 use sequent_http::{Error, Pipeline};
 use sequent_identity::{Config, Identity, Vault};
 use sequent_payments::Payments;
+use sequent_tables::Store;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {

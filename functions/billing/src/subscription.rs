@@ -1,7 +1,7 @@
 //! What is subscribed to, and the invoices.
 
 use axum::extract::State;
-use sequent_domain::Timestamp;
+use sequent_core::Timestamp;
 use sequent_http::{Json, Limit, ListQuery, Principal, Problem, Query, Scope, openapi::Problems};
 use sequent_payments::Subscription;
 use serde::Serialize;

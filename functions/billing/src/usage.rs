@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use axum::extract::State;
 use sequent_billing::{Cause, Place, Posting};
-use sequent_domain::{MicroCredits, Timestamp};
+use sequent_core::{MicroCredits, Timestamp};
 use sequent_http::{Json, Principal, Problem, Query, Scope, openapi::Problems};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};

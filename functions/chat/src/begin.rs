@@ -4,18 +4,18 @@ use std::{sync::Arc, time::Duration};
 
 use sequent_agent::{Engine, Source};
 use sequent_billing::{Asked, Desk};
-use sequent_data::Row;
-use sequent_domain::{ProjectId, RunId, Timestamp};
+use sequent_conversation::{
+    Cancel, OnConflict, Runs, Start, Started, Work, cancel, enqueue, has_waiting, release_project, start,
+};
+use sequent_core::{ProjectId, RunId, Timestamp};
 use sequent_event::{CancelReason, Seq};
 use sequent_http::{
     Principal, Problem,
     idempotency::{self, Effect, IdempotencyKey, PayloadHash, Record},
 };
 use sequent_model::ModelName;
-use sequent_run::{
-    Cancel, OnConflict, Runs, Start, Started, Work, cancel, enqueue, has_waiting, release_project, start,
-};
 use sequent_runlog::{Follow, LogKey, Poll, Segment};
+use sequent_tables::Row;
 use tokio::{
     sync::mpsc::{self, UnboundedSender},
     time::{Instant, timeout_at},
@@ -147,8 +147,8 @@ impl Starting<'_> {
         let Engine { storage, settings, .. } = self.engine;
         match Box::pin(start(storage, *settings, new, Some(observer))).await {
             Ok(started) => Ok(Some(started)),
-            Err(sequent_run::Error::ClaimTaken) if self.ask.key.is_some() => Ok(None),
-            Err(sequent_run::Error::NotHeld) => Ok(None),
+            Err(sequent_conversation::Error::ClaimTaken) if self.ask.key.is_some() => Ok(None),
+            Err(sequent_conversation::Error::NotHeld) => Ok(None),
             Err(error) => Err(problem(error)),
         }
     }
@@ -201,7 +201,7 @@ impl Starting<'_> {
                 source: Source::Elsewhere,
                 replayed: false,
             })),
-            Err(sequent_run::Error::ClaimTaken | sequent_run::Error::NotHeld) => Ok(None),
+            Err(sequent_conversation::Error::ClaimTaken | sequent_conversation::Error::NotHeld) => Ok(None),
             Err(error) => Err(problem(error)),
         }
     }
@@ -249,8 +249,9 @@ impl Starting<'_> {
                     Poll::Event(_) => {}
                     Poll::Idle(_) if Instant::now() >= look => {
                         look = Instant::now() + settings.idle_check;
-                        let ended =
-                            sequent_run::end_if_abandoned(storage, *settings, key).await.map_err(problem)?;
+                        let ended = sequent_conversation::end_if_abandoned(storage, *settings, key)
+                            .await
+                            .map_err(problem)?;
                         if ended != Cancel::Requested {
                             return Ok(());
                         }
@@ -268,8 +269,8 @@ impl Starting<'_> {
 }
 
 /// What a caller is told when a run operation fails.
-pub(crate) fn problem(error: sequent_run::Error) -> Problem {
-    use sequent_run::Error;
+pub(crate) fn problem(error: sequent_conversation::Error) -> Problem {
+    use sequent_conversation::Error;
     match error {
         Error::NotFound => Problem::not_found("There is no such run."),
         Error::NoProject => Problem::not_found("There is no such project."),
@@ -284,6 +285,6 @@ pub(crate) async fn find(
     engine: &Engine,
     principal: &Principal,
     run: RunId,
-) -> Result<sequent_run::Run, Problem> {
+) -> Result<sequent_conversation::Run, Problem> {
     Runs::new(engine.store(), principal.tenant).get(run).await.map_err(problem)
 }

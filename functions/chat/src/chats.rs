@@ -1,9 +1,9 @@
 //! The AI SDK's chat ids: any text a client chose, or an id of ours.
 
 use sequent_agent::Engine;
-use sequent_data::{Row, key};
-use sequent_domain::{ProjectId, TenantId};
+use sequent_core::{ProjectId, TenantId};
 use sequent_http::{Principal, Problem};
+use sequent_tables::{Row, key};
 use serde::{Deserialize, Serialize};
 
 use crate::begin::Place;

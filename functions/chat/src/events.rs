@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, StatusCode, header};
 use sequent_agent::{Engine, Source};
-use sequent_domain::RunId;
+use sequent_core::RunId;
 use sequent_event::{Event, Seq};
 use sequent_http::{
     Exchange, Json, Path, Principal, Problem, Query, Scope,

@@ -6,11 +6,11 @@ use sequent_agent::Engine;
 use sequent_artifacts::Artifacts;
 use sequent_billing::Desk;
 use sequent_chat_function::{Chat, router};
-use sequent_data::Store;
 use sequent_http::{Error, Pipeline};
 use sequent_identity::{Config, Identity, Vault};
 use sequent_model::Client;
 use sequent_runlog::DynamoStorage;
+use sequent_tables::Store;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {

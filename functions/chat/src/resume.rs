@@ -2,7 +2,9 @@
 
 use http::{HeaderMap, StatusCode};
 use sequent_agent::{Engine, Source};
-use sequent_domain::{InterruptId, ProjectId, RunId};
+use sequent_conversation::Projects;
+use sequent_conversation::{Question, Refused, Reply, Run, Then, answer};
+use sequent_core::{InterruptId, ProjectId, RunId};
 use sequent_event::{AnswerStatus, Seq};
 use sequent_http::{
     Exchange, Json, Path, Principal, Problem, Scope,
@@ -12,8 +14,6 @@ use sequent_http::{
     },
     openapi::Problems,
 };
-use sequent_project::Projects;
-use sequent_run::{Question, Refused, Reply, Run, Then, answer};
 use sequent_runlog::{Claim, LogKey, take_over};
 use sequent_tool::Schema;
 use serde::Deserialize;
@@ -128,7 +128,7 @@ pub(crate) async fn resume_thread(
     principal.require(Scope::Chat)?;
     let project = match Projects::new(engine.store(), principal.tenant).get(body.thread_id).await {
         Ok(project) => project,
-        Err(sequent_project::Error::NotFound) => {
+        Err(sequent_conversation::projects::Error::NotFound) => {
             return Err(Problem::not_found("There is no such conversation."));
         }
         Err(error) => return Err(Problem::unavailable(error)),

@@ -1,13 +1,13 @@
 //! `POST /api/chat/send`: a message in, the run's log out.
 
-use sequent_domain::ProjectId;
+use sequent_conversation::OnConflict;
+use sequent_core::ProjectId;
 use sequent_http::{
     Exchange, Json, Principal, Problem, Scope,
     axum::{extract::State, response::Response},
     idempotency::{IdempotencyKey, PayloadHash},
     openapi::Problems,
 };
-use sequent_run::OnConflict;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 

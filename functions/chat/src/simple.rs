@@ -2,7 +2,8 @@
 
 use http::{HeaderMap, StatusCode};
 use sequent_agent::{Engine, Source};
-use sequent_domain::ProjectId;
+use sequent_conversation::OnConflict;
+use sequent_core::ProjectId;
 use sequent_event::{Event, Seq};
 use sequent_http::{
     Exchange, Path, Principal, Problem, Query, Scope,
@@ -16,7 +17,6 @@ use sequent_protocol::{
     simple::{Cursor, Projector},
     sse::Frame,
 };
-use sequent_run::OnConflict;
 use sequent_runlog::{LogKey, Storage};
 use serde::Deserialize;
 use utoipa::IntoParams;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures::stream;
 use http::{HeaderName, HeaderValue, header};
 use sequent_agent::{Engine, Item, Live, Source};
-use sequent_domain::{ProjectId, RunId, Timestamp};
+use sequent_core::{ProjectId, RunId, Timestamp};
 use sequent_event::{Event, Seq};
 use sequent_http::{
     Exchange,

@@ -2,7 +2,9 @@
 
 use http::{HeaderName, HeaderValue, StatusCode};
 use sequent_agent::{Engine, Source};
-use sequent_domain::{ProjectId, RunId};
+use sequent_conversation::OnConflict;
+use sequent_conversation::Projects;
+use sequent_core::{ProjectId, RunId};
 use sequent_event::{Event, Seq};
 use sequent_http::{
     Exchange, Path, Principal, Problem, Query, Scope, UnlabelledJson,
@@ -13,12 +15,10 @@ use sequent_http::{
     idempotency::{IdempotencyKey, PayloadHash},
     openapi::Problems,
 };
-use sequent_project::Projects;
 use sequent_protocol::{
     sse::Frame,
     ui_message::{self, Projector, StartIndex},
 };
-use sequent_run::OnConflict;
 use sequent_runlog::{LogKey, Segment, read_all};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -253,7 +253,9 @@ async fn live_run(engine: &Engine, principal: &Principal, id: &str) -> Result<Op
     let Some(project) = chats::find(engine, principal, id).await? else { return Ok(None) };
     match Projects::new(engine.store(), principal.tenant).get(project).await {
         Ok(project) => Ok(project.live_run_id),
-        Err(sequent_project::Error::NotFound) => Err(Problem::not_found("There is no such chat.")),
+        Err(sequent_conversation::projects::Error::NotFound) => {
+            Err(Problem::not_found("There is no such chat."))
+        }
         Err(error) => Err(Problem::unavailable(error)),
     }
 }

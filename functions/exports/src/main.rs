@@ -4,11 +4,11 @@ use std::time::SystemTime;
 
 use lambda_runtime::{Error, LambdaEvent, service_fn, spawn_graceful_shutdown_handler};
 use sequent_artifacts::Artifacts;
-use sequent_data::Store;
+use sequent_aws::queue::{Batch, Failures};
 use sequent_exports::RenderExport;
 use sequent_jobs::{Registry, Worker, handle};
-use sequent_queue::{Batch, Failures};
 use sequent_runlog::{DynamoStorage, Settings};
+use sequent_tables::Store;
 use tokio::time::Instant;
 
 #[tokio::main(flavor = "current_thread")]

@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use sequent_data::Item;
-use sequent_domain::Timestamp;
+use sequent_aws::queue::{Batch, Failures, Message, Sender};
+use sequent_conversation::Delivery;
+use sequent_core::Timestamp;
 use sequent_jobs::Queue;
-use sequent_queue::{Batch, Failures, Message, Sender};
-use sequent_run::Delivery;
+use sequent_tables::Item;
 use serde::Deserialize;
 use serde_json::Value;
 

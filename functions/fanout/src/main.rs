@@ -1,8 +1,8 @@
 //! The `fanout` function.
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
+use sequent_aws::queue::{Batch, Failures, Sender};
 use sequent_fanout_function::{Queues, handle};
-use sequent_queue::{Batch, Failures, Sender};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {

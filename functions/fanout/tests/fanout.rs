@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
+use sequent_aws::queue::{Batch, Sender, testing};
 use sequent_fanout_function::{Queues, handle};
-use sequent_queue::{Batch, Sender, testing};
 use serde_json::{Value, json};
 
 const RUN: &str = "run_01K9Z3TB6W1X2Y3Z4A5B6C7D8E";

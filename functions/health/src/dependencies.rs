@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, sync::Arc};
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_secretsmanager::Client;
 use sequent_aws::Secrets;
-use sequent_data::{Store, classify};
 use sequent_identity::secret::AppSecret;
 use sequent_model::{Config, Provider};
+use sequent_tables::{Store, classify};
 
 use crate::{
     check::{Failure, ask},

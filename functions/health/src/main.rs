@@ -1,8 +1,8 @@
 //! The `health` function.
 
-use sequent_data::Store;
 use sequent_health_function::{Dependencies, Health, router};
 use sequent_http::{Error, Pipeline};
+use sequent_tables::Store;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {

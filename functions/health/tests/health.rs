@@ -23,12 +23,12 @@ use aws_smithy_runtime_api::{
     shared::IntoShared as _,
 };
 use aws_smithy_types::body::SdkBody;
-use sequent_data::{Store, Tables, testing};
 use sequent_health_function::{Dependencies, FRESH, Health, LIMIT, router};
 use sequent_http::{
     App, Config, Pipeline,
     testing::{Answer, Event},
 };
+use sequent_tables::{Store, Tables, testing};
 use serde_json::{Value, json};
 
 /// A Secrets Manager that has what `secrets` says, and counts how often it was asked.

@@ -1,12 +1,12 @@
 //! Works on the small jobs: every type of job that needs little memory is listed here.
 
 use sequent_artifacts::Artifacts;
+use sequent_conversation::RebuildProjections;
+use sequent_conversation::{ForgetOldProjects, NameProject};
 use sequent_deliverables::{BindCitations, ExtractEntities, GenerateCompanionReport};
 use sequent_jobs::{Registry, kinds};
 use sequent_model::Client;
 use sequent_payments::{Payments, ReconcileStripe, ReportUsage, SyncStripe};
-use sequent_project::{ForgetOldProjects, NameProject};
-use sequent_run::RebuildProjections;
 
 /// Every type of job there is but exports. A new one is declared by its [`Kind`](sequent_jobs::Kind) and listed here.
 #[must_use]

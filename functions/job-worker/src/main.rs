@@ -4,14 +4,14 @@ use std::time::SystemTime;
 
 use lambda_runtime::{Error, LambdaEvent, service_fn, spawn_graceful_shutdown_handler};
 use sequent_artifacts::Artifacts;
+use sequent_aws::queue::{Batch, Failures};
 use sequent_billing::Desk;
-use sequent_data::Store;
 use sequent_job_worker_function::registry;
 use sequent_jobs::{Worker, handle};
 use sequent_model::Client;
 use sequent_payments::Payments;
-use sequent_queue::{Batch, Failures};
 use sequent_runlog::{DynamoStorage, Settings};
+use sequent_tables::Store;
 use tokio::time::Instant;
 
 #[tokio::main(flavor = "current_thread")]

@@ -6,10 +6,10 @@
 
 use axum::extract::FromRequestParts;
 use http::{HeaderMap, request::Parts};
-use sequent_data::key;
-use sequent_domain::TenantId;
+use sequent_core::TenantId;
 use sequent_http::{Principal, Problem, Scope};
 use sequent_identity::account::{Role, User};
+use sequent_tables::key;
 use serde::Deserialize;
 use utoipa::IntoParams;
 

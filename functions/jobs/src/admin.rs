@@ -3,7 +3,7 @@
 use axum::{extract::State, response::IntoResponse};
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
-use sequent_domain::{JobId, Timestamp};
+use sequent_core::{JobId, Timestamp};
 use sequent_http::{Json, Path, Problem, Query, from_json, openapi::Problems};
 use sequent_jobs::{
     Cancel, Job, New, Redrive, enqueue,

@@ -1,7 +1,7 @@
 //! Reading jobs.
 
 use axum::{extract::State, response::IntoResponse};
-use sequent_domain::{JobId, TenantId};
+use sequent_core::{JobId, TenantId};
 use sequent_http::{Json, Limit, Path, Problem, Query, openapi::Problems};
 use sequent_jobs::{Job, Jobs};
 use serde::{Deserialize, Serialize};

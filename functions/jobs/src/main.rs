@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use sequent_data::Store;
 use sequent_http::{Error, Pipeline};
 use sequent_identity::{Config, Identity, Vault};
 use sequent_jobs_function::{Background, router};
 use sequent_runlog::DynamoStorage;
+use sequent_tables::Store;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {

@@ -1,6 +1,6 @@
 //! MCP in both directions: the servers that a tenant lets its agents use, and Sequent as a server for other agents.
 //!
-//! Thin: each handler parses, authorises, asks [`sequent_mcp`] or [`sequent_run`] and renders. What a caller may not see
+//! Thin: each handler parses, authorises, asks [`sequent_mcp_client`] or [`sequent_conversation`] and renders. What a caller may not see
 //! is not found.
 
 mod endpoint;
@@ -12,7 +12,7 @@ mod tools;
 use axum::{Extension, Router};
 use sequent_billing::Desk;
 use sequent_http::{openapi, rate_limit::Class};
-use sequent_mcp::Servers;
+use sequent_mcp_client::Servers;
 use sequent_runlog::{DynamoStorage, Settings};
 use utoipa_axum::{router::OpenApiRouter, routes};
 

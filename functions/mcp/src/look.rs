@@ -1,9 +1,9 @@
 //! Where a run stands, for another agent.
 
-use sequent_domain::{ProjectId, RunId};
+use sequent_conversation::{Cost, Failure, Question, Runs, Status, Tokens};
+use sequent_core::{ProjectId, RunId};
 use sequent_event::State;
 use sequent_http::{Problem, Scope};
-use sequent_run::{Cost, Failure, Question, Runs, Status, Tokens};
 use sequent_runlog::{LogKey, read_all};
 use serde::Serialize;
 

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use sequent_billing::Desk;
-use sequent_data::Store;
 use sequent_http::{Error, Pipeline};
 use sequent_identity::{Config, Identity, Vault};
-use sequent_mcp::Servers;
+use sequent_mcp_client::Servers;
 use sequent_mcp_function::{Mcp, router};
 use sequent_runlog::{DynamoStorage, Settings};
+use sequent_tables::Store;
 use sequent_tool::Guard;
 
 #[tokio::main(flavor = "current_thread")]

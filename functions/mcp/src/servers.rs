@@ -2,9 +2,9 @@
 
 use axum::{extract::State, response::IntoResponse};
 use http::{StatusCode, header::LOCATION};
-use sequent_domain::{SecretString, Timestamp};
+use sequent_core::{SecretString, Timestamp};
 use sequent_http::{Json, Path, Principal, Problem, Scope, openapi::Problems};
-use sequent_mcp::{Error, Failure, Name, NewServer, Offer, Server, Servers};
+use sequent_mcp_client::{Error, Failure, Name, NewServer, Offer, Server, Servers};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -127,7 +127,7 @@ pub(crate) async fn delete(
 }
 
 fn check(new: NewMcpServer) -> Result<NewServer, Problem> {
-    use sequent_domain::ExposeSecret as _;
+    use sequent_core::ExposeSecret as _;
     let invalid =
         |at: &str, why: String| Err(Problem::invalid("The server cannot be set up so.").at(at, why));
     if new.url.len() > MAX_URL {

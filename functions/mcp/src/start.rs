@@ -2,14 +2,14 @@
 
 use http::{HeaderValue, Method};
 use sequent_billing::Asked;
-use sequent_domain::{ProjectId, RunId, Timestamp};
+use sequent_conversation::{Error, Start, Submitted, Work, enqueue, release_project, submit};
+use sequent_core::{ProjectId, RunId, Timestamp};
 use sequent_event::Orchestration;
 use sequent_http::{
     Problem, Scope,
     idempotency::{self, Effect, IdempotencyKey, PayloadHash, Record},
 };
 use sequent_model::ModelName;
-use sequent_run::{Error, Start, Submitted, Work, enqueue, release_project, submit};
 use sequent_runlog::{LogKey, Storage};
 use serde::Serialize;
 

@@ -4,7 +4,7 @@ use rmcp::{
     ErrorData,
     model::{CallToolRequestParams, CallToolResult, ContentBlock, JsonObject, Tool, ToolAnnotations},
 };
-use sequent_domain::{ProjectId, RunId};
+use sequent_core::{ProjectId, RunId};
 use sequent_event::Orchestration;
 use sequent_http::Problem;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};

@@ -15,7 +15,7 @@ use axum::{
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, header};
 use sequent_artifacts::{Bucket, Bundle, Digest, PreviewKeys, Previewed, preview};
-use sequent_domain::{TenantId, Timestamp};
+use sequent_core::{TenantId, Timestamp};
 use sequent_http::Problem;
 
 /// Most bytes of a page that is no archive.

@@ -1,16 +1,16 @@
 //! Projects, which are conversations, and their messages over HTTP.
 //!
-//! Thin: each handler parses, authorises, asks [`sequent_project`] and renders. What a caller may not see is not found.
+//! Thin: each handler parses, authorises, asks [`sequent_conversation`] and renders. What a caller may not see is not found.
 
 mod messages;
 mod projects;
 mod title;
 
 use axum::{Extension, Router, middleware::from_fn};
-use sequent_data::Store;
 use sequent_http::{Principal, Problem, idempotency, openapi, rate_limit::Class};
 use sequent_identity::Vault;
 use sequent_model::Client;
+use sequent_tables::Store;
 use utoipa_axum::{
     router::{OpenApiRouter, UtoipaMethodRouterExt as _},
     routes,
@@ -32,8 +32,8 @@ impl Conversations {
     }
 
     /// The projects of the caller's tenant.
-    fn of(&self, caller: &Principal) -> sequent_project::Projects<'_> {
-        sequent_project::Projects::new(&self.store, caller.tenant)
+    fn of(&self, caller: &Principal) -> sequent_conversation::Projects<'_> {
+        sequent_conversation::Projects::new(&self.store, caller.tenant)
     }
 }
 
@@ -58,8 +58,8 @@ fn routed() -> OpenApiRouter<Conversations> {
 }
 
 /// What a caller is told when a project operation fails.
-fn problem(error: sequent_project::Error) -> Problem {
-    use sequent_project::Error;
+fn problem(error: sequent_conversation::projects::Error) -> Problem {
+    use sequent_conversation::projects::Error;
     match error {
         Error::NotFound => Problem::not_found("There is no such project."),
         Error::Live(run) => {

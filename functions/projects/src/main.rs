@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use sequent_data::Store;
 use sequent_http::Pipeline;
 use sequent_identity::{Config, Identity, Vault};
 use sequent_model::{Client, deployed::Error};
 use sequent_projects_function::{Conversations, router};
+use sequent_tables::Store;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), sequent_http::Error> {

@@ -1,9 +1,9 @@
 //! What was said in a project.
 
 use axum::{extract::State, response::IntoResponse};
-use sequent_domain::ProjectId;
+use sequent_conversation::Message;
+use sequent_core::ProjectId;
 use sequent_http::{Json, ListQuery, Path, Principal, Problem, Query, Scope, openapi::Problems};
-use sequent_project::Message;
 use serde::Serialize;
 use utoipa::ToSchema;
 

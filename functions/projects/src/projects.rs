@@ -2,9 +2,9 @@
 
 use axum::{extract::State, response::IntoResponse};
 use http::{StatusCode, header::LOCATION};
-use sequent_domain::{ProjectId, Timestamp};
+use sequent_conversation::{Name, Project};
+use sequent_core::{ProjectId, Timestamp};
 use sequent_http::{Json, ListQuery, Path, Principal, Problem, Query, Scope, openapi::Problems};
-use sequent_project::{Name, Project};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 

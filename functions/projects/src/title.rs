@@ -1,9 +1,9 @@
 //! Naming a project on request.
 
 use axum::{extract::State, response::IntoResponse};
-use sequent_domain::{ProjectId, Timestamp};
+use sequent_conversation::{Project, Role, naming::name};
+use sequent_core::{ProjectId, Timestamp};
 use sequent_http::{Exchange, Json, Path, Principal, Problem, Scope, openapi::Problems};
-use sequent_project::{Project, Role, naming::name};
 
 use crate::{Conversations, problem};
 

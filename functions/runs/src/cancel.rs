@@ -2,10 +2,10 @@
 
 use axum::{extract::State, response::IntoResponse};
 use http::StatusCode;
-use sequent_domain::RunId;
+use sequent_conversation::{Cancel, Run, Runs};
+use sequent_core::RunId;
 use sequent_event::CancelReason;
 use sequent_http::{Json, Path, Principal, Problem, Scope, openapi::Problems};
-use sequent_run::{Cancel, Run, Runs};
 
 use crate::{Executions, problem};
 
@@ -35,7 +35,8 @@ pub(crate) async fn cancel(
     caller.require(Scope::RunsWrite)?;
     let Executions { storage, settings, .. } = &executions;
     let by = Some(caller.user);
-    let cancelling = sequent_run::cancel(storage, *settings, caller.tenant, id, by, CancelReason::Requested);
+    let cancelling =
+        sequent_conversation::cancel(storage, *settings, caller.tenant, id, by, CancelReason::Requested);
     let status = match Box::pin(cancelling).await.map_err(problem)? {
         Cancel::Requested => StatusCode::ACCEPTED,
         Cancel::Done | Cancel::AlreadyEnded => StatusCode::OK,

@@ -6,8 +6,11 @@ use axum::{
 };
 use http::{HeaderValue, Method, StatusCode, header};
 use sequent_billing::Asked;
+use sequent_conversation::{
+    Limits, OnConflict, Run, Runs, Start, Submitted, Work, cancel, enqueue, release_project, submit,
+};
+use sequent_core::{MicroUsd, ProjectId, RunId, Timestamp};
 use sequent_documents::Kind;
-use sequent_domain::{MicroUsd, ProjectId, RunId, Timestamp};
 use sequent_event::{CancelReason, Orchestration};
 use sequent_http::{
     Json, Principal, Problem, Scope,
@@ -15,9 +18,6 @@ use sequent_http::{
     openapi::Problems,
 };
 use sequent_model::ModelName;
-use sequent_run::{
-    Limits, OnConflict, Run, Runs, Start, Submitted, Work, cancel, enqueue, release_project, submit,
-};
 use sequent_runlog::{LogKey, Storage};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -179,10 +179,10 @@ impl Creating<'_> {
     }
 
     /// Another request with the same key may have been first.
-    fn lost(&self, error: sequent_run::Error) -> Result<Option<RunId>, Problem> {
+    fn lost(&self, error: sequent_conversation::Error) -> Result<Option<RunId>, Problem> {
         match error {
-            sequent_run::Error::ClaimTaken if self.key.is_some() => Ok(None),
-            sequent_run::Error::NotHeld => Ok(None),
+            sequent_conversation::Error::ClaimTaken if self.key.is_some() => Ok(None),
+            sequent_conversation::Error::NotHeld => Ok(None),
             error => Err(problem(error)),
         }
     }

@@ -1,6 +1,6 @@
 //! Runs over HTTP: starting one in the background, what was executed, at what cost, and stopping it.
 //!
-//! Thin: each handler parses, authorises, asks [`sequent_run`] and renders. What a caller may not see is not found.
+//! Thin: each handler parses, authorises, asks [`sequent_conversation`] and renders. What a caller may not see is not found.
 
 mod cancel;
 mod create;
@@ -53,8 +53,8 @@ fn routed() -> OpenApiRouter<Executions> {
 }
 
 /// What a caller is told when a run operation fails.
-fn problem(error: sequent_run::Error) -> Problem {
-    use sequent_run::Error;
+fn problem(error: sequent_conversation::Error) -> Problem {
+    use sequent_conversation::Error;
     match error {
         Error::NotFound => Problem::not_found("There is no such run."),
         Error::NoProject => Problem::not_found("There is no such project."),

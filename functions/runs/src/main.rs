@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use sequent_billing::Desk;
-use sequent_data::Store;
 use sequent_http::{Error, Pipeline};
 use sequent_identity::{Config, Identity, Vault};
 use sequent_runlog::{DynamoStorage, Settings};
 use sequent_runs_function::{Executions, router};
+use sequent_tables::Store;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {

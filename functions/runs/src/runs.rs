@@ -1,9 +1,9 @@
 //! Reading runs.
 
 use axum::{extract::State, response::IntoResponse};
-use sequent_domain::RunId;
+use sequent_conversation::{Run, Runs};
+use sequent_core::RunId;
 use sequent_http::{Json, Limit, Path, Principal, Problem, Query, Scope, openapi::Problems};
-use sequent_run::{Run, Runs};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 

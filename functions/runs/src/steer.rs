@@ -2,10 +2,10 @@
 
 use axum::{extract::State, response::IntoResponse};
 use http::StatusCode;
-use sequent_domain::{MessageId, RunId};
+use sequent_conversation::Runs;
+use sequent_core::{MessageId, RunId};
 use sequent_event::{Body, Seq};
 use sequent_http::{Json, Path, Principal, Problem, Scope, openapi::Problems};
-use sequent_run::Runs;
 use sequent_runlog::{Control, LogKey, control};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
-use sequent_data::Store;
-use sequent_domain::{TenantId, Timestamp};
+use sequent_aws::queue::Sender;
+use sequent_core::{TenantId, Timestamp};
 use sequent_jobs::{
     Due, Enqueued, Error, New, Queue, Sweep, enqueue,
     kinds::{CleanupInput, CleanupOldJobs},
 };
 use sequent_payments::{ReconcileInput, ReconcileStripe};
-use sequent_queue::Sender;
+use sequent_tables::Store;
 use serde::Serialize;
 
 /// When a job that was sent again is looked at next, should nobody have taken it.

@@ -12,12 +12,12 @@ use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use sequent_artifacts::Collected;
-use sequent_data::Store;
-use sequent_domain::Timestamp;
+use sequent_aws::queue::Sender;
+use sequent_conversation::{Delivery, Due, Error, Run, Runs, Status, Sweep, expire};
+use sequent_core::Timestamp;
 use sequent_identity::signing::rotation::Outcome;
-use sequent_queue::Sender;
-use sequent_run::{Delivery, Due, Error, Run, Runs, Status, Sweep, expire};
 use sequent_runlog::DynamoStorage;
+use sequent_tables::Store;
 use serde::{Deserialize, Serialize};
 
 pub use jobs::{JobScheduler, SweptJobs};

@@ -4,11 +4,11 @@ use std::time::{Duration, SystemTime};
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use sequent_artifacts::Artifacts;
-use sequent_data::Store;
-use sequent_domain::Timestamp;
-use sequent_queue::Sender;
+use sequent_aws::queue::Sender;
+use sequent_core::Timestamp;
 use sequent_runlog::DynamoStorage;
 use sequent_scheduler_function::{Done, Event, JobScheduler, Rotation, Scheduler, Task};
+use sequent_tables::Store;
 
 /// Deleting one object takes no longer, as a rule; what is cut off is found again.
 const MARGIN: Duration = Duration::from_secs(10);

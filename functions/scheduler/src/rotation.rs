@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use aws_sdk_secretsmanager::Client;
-use sequent_domain::Timestamp;
+use sequent_core::Timestamp;
 use sequent_identity::signing::rotation::{self, Error, Outcome};
 
 /// The age at which a key is replaced, where none is set.

@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use sequent_domain::{InterruptId, ProjectId, RunId, TenantId, Timestamp, UserId};
-use sequent_event::{Body, CancelReason, Interrupt, Outcome, Question, Reason};
-use sequent_queue::testing::{self, Received};
-use sequent_run::{
+use sequent_aws::queue::testing::{self, Received};
+use sequent_conversation::{
     Delivery, GRACE, Runs, Start, Started, Status, Submitted, Work, cancel, finish, start, submit,
 };
+use sequent_core::{InterruptId, ProjectId, RunId, TenantId, Timestamp, UserId};
+use sequent_event::{Body, CancelReason, Interrupt, Outcome, Question, Reason};
 use sequent_runlog::{Claim, DynamoStorage, LogKey, Settings, Storage, take_over};
 use sequent_scheduler_function::{Event, Scheduler, Swept, Task};
 
@@ -35,7 +35,7 @@ struct Bench {
 
 impl Bench {
     async fn new() -> Self {
-        let storage = DynamoStorage::new(sequent_data::testing::store().await);
+        let storage = DynamoStorage::new(sequent_tables::testing::store().await);
         let (queue, received) = testing::queue().await;
         let scheduler = Scheduler::new(storage.clone(), queue);
         Self { storage, scheduler, received, tenant: TenantId::new() }
@@ -161,7 +161,7 @@ async fn a_question_that_nobody_answers_in_time_is_closed_and_its_run_goes_on() 
     assert_eq!((row.status, row.interrupts.len()), (Status::Interrupted, 0));
     let key = LogKey { tenant: bench.tenant, run: asks.run };
     let marked: serde_json::Value =
-        bench.storage.store().get(&sequent_data::key::run(key.tenant, key.run)).await.unwrap().unwrap();
+        bench.storage.store().get(&sequent_tables::key::run(key.tenant, key.run)).await.unwrap().unwrap();
     assert!(marked["queued_at"].is_i64(), "the stream delivers it");
     assert_eq!(bench.sweep(GRACE * 2).await, Swept { due: 1, sent: 1, failed: 0 }, "or the sweep");
     let claim = take_over(&bench.storage, key, Settings::default(), false, None).await.unwrap();

@@ -1,9 +1,9 @@
 //! The `stripe-webhook` function.
 
-use sequent_data::Store;
 use sequent_http::{Error, Pipeline};
 use sequent_stripe::WebhookSecrets;
 use sequent_stripe_webhook_function::{Webhook, router};
+use sequent_tables::Store;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {

@@ -3,8 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use sequent_data::{Store, Tables};
 use sequent_local::{Options, Stack, logs::Logs, ministack, stack};
+use sequent_tables::{Store, Tables};
 
 use crate::{client::Client, stack as ours};
 

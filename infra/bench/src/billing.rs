@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use futures::future::join_all;
 use http::Method;
-use sequent_domain::{SecretString, Timestamp};
+use sequent_core::{SecretString, Timestamp};
 use sequent_stripe::{VERSION, signature};
 use serde_json::json;
 

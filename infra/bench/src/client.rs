@@ -14,7 +14,7 @@ use hyper_util::{
     client::legacy::{Client as Http, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use sequent_domain::{TenantId, UserId};
+use sequent_core::{TenantId, UserId};
 use serde_json::{Value, json};
 
 /// Every user has an address of its own.

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use http::Method;
+use sequent_core::Timestamp;
 use sequent_documents::testing;
-use sequent_domain::Timestamp;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 

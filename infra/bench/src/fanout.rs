@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::ensure;
-use sequent_domain::RunId;
+use sequent_core::RunId;
 use sequent_event::Body;
 use sequent_runlog::LogKey;
 use serde_json::json;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use anyhow::ensure;
-use sequent_data::key;
-use sequent_run::Delivery;
+use sequent_conversation::Delivery;
+use sequent_tables::key;
 use serde_json::{Value, json};
 
 use crate::{

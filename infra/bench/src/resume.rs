@@ -5,9 +5,9 @@ use std::time::Instant;
 use anyhow::{Context, ensure};
 use http::Method;
 use http_body_util::BodyExt;
-use sequent_domain::{MessageId, ProjectId, RunId};
+use sequent_conversation::{Run, Runs, Start, Started, closing_bodies, finish, start};
+use sequent_core::{MessageId, ProjectId, RunId};
 use sequent_event::{Body, Outcome, Role};
-use sequent_run::{Run, Runs, Start, Started, closing_bodies, finish, start};
 use sequent_runlog::{DynamoStorage, Finish, LogKey, Settings, read_all};
 
 use crate::{
@@ -68,7 +68,7 @@ async fn write(storage: &DynamoStorage, client: &Client, key: LogKey) -> anyhow:
         new_project: true,
         content: "a long task".to_owned(),
         model: None,
-        work: sequent_run::Work::default(),
+        work: sequent_conversation::Work::default(),
         parent: None,
         claims: Vec::new(),
         held: None,

@@ -6,10 +6,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, bail, ensure};
 use aws_sdk_dynamodb::types::AttributeValue;
 use http::Method;
-use sequent_data::{Store, key};
-use sequent_domain::Timestamp;
+use sequent_core::Timestamp;
 use sequent_event::{Body, Outcome};
 use sequent_runlog::{DynamoStorage, LogKey, Segment, Storage, read_all};
+use sequent_tables::{Store, key};
 use serde_json::Value;
 
 use crate::{client::Client, usage::item_units};

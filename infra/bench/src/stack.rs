@@ -7,7 +7,6 @@ use anyhow::Context;
 use aws_credential_types::Credentials;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Region};
 use http::Method;
-use sequent_data::{Store, Tables};
 use sequent_local::{
     Options,
     front::Front,
@@ -15,6 +14,7 @@ use sequent_local::{
     runtime::{Config, Environment, Reply, Runtime},
     template::{Function, Template},
 };
+use sequent_tables::{Store, Tables};
 use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
@@ -45,7 +45,7 @@ impl Stack {
     /// Functions see `more` besides what the template and the bench give them.
     pub(crate) async fn start(bin_dir: &Path, more: &[(&str, &str)]) -> anyhow::Result<Self> {
         let (database, endpoint) = database_process().await?;
-        sequent_data::testing::create_tables(&own_store(&endpoint)).await;
+        sequent_tables::testing::create_tables(&own_store(&endpoint)).await;
         let provider = format!("http://{}/v1", provider::start().await?);
         let parameters = BTreeMap::from([("Local".to_owned(), "true".to_owned())]);
         let template = Template::read(&Options::repository().join("template.yaml"), &parameters)?;

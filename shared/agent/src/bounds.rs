@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sequent_domain::Timestamp;
+use sequent_core::Timestamp;
 use sequent_event::{Budget, State};
 
 /// What the deployment allows any run.

@@ -6,11 +6,11 @@
 use std::time::Duration;
 
 use futures::future::try_join_all;
-use sequent_domain::{RunId, Timestamp};
+use sequent_conversation::{Error, Runs, Start, Work, enqueue};
+use sequent_core::{RunId, Timestamp};
 use sequent_event::{
     Body, Child, Configuration, Event, Orchestration, Outcome, Phase, State, Step, StepStatus,
 };
-use sequent_run::{Error, Runs, Start, Work, enqueue};
 use sequent_runlog::{LogKey, Segment, read_all};
 use tokio::time::Instant;
 
@@ -135,8 +135,8 @@ impl Execution<'_> {
         };
         // All at once: whoever cancelled is waiting.
         let going = live.iter().filter(|child| !reported(bodies, child));
-        let going =
-            going.map(|child| Box::pin(sequent_run::cancel_child(storage, *settings, self.key, child)));
+        let going = going
+            .map(|child| Box::pin(sequent_conversation::cancel_child(storage, *settings, self.key, child)));
         let gone = try_join_all(going).await?;
         bodies.splice(0..0, gone);
         Ok(())

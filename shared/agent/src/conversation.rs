@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use sequent_conversation::Error;
+use sequent_conversation::{Projects, Role as Speaker};
 use sequent_deliverables::tool_name;
 use sequent_documents::Kind;
 use sequent_event::{Ended, Plan, State, Turn};
 use sequent_model::{Message, Part, Role, ToolCall};
-use sequent_project::{Projects, Role as Speaker};
-use sequent_run::Error;
 
 use crate::{execute::Execution, next::Purpose};
 
@@ -68,7 +68,7 @@ async fn earlier(of: &Execution<'_>) -> Result<Vec<Message>, Error> {
     let projects = Projects::new(of.engine.store(), of.key.tenant);
     let rows = projects.latest_messages(of.run.project_id, MESSAGES).await;
     let rows = rows.map_err(|error| match error {
-        sequent_project::Error::Data(error) => Error::Data(error),
+        sequent_conversation::projects::Error::Data(error) => Error::Data(error),
         _ => Error::NoProject,
     })?;
     let mut room = BYTES;

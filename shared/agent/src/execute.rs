@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use sequent_domain::{JobId, Timestamp};
+use sequent_conversation::{Error, Run, Runs, closing_bodies, finish, queue, wake_next};
+use sequent_core::{JobId, Timestamp};
 use sequent_event::{Body, CancelReason, Entry, Orchestration, Outcome, Plan, State, StepStatus};
-use sequent_run::{Error, Run, Runs, closing_bodies, finish, queue, wake_next};
 use sequent_runlog::{DynamoStorage, Finish, LogKey, Signals, Stopped, Writer};
 use sequent_tool::Registry;
 use tokio::time::Instant;

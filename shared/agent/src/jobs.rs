@@ -6,11 +6,11 @@
 
 use std::time::Duration;
 
+use sequent_conversation::{Error, cancel_jobs};
+use sequent_core::{JobId, Timestamp};
 use sequent_deliverables::Task;
-use sequent_domain::{JobId, Timestamp};
 use sequent_event::{Body, Job, State};
 use sequent_jobs::{New, Queue, enqueue};
-use sequent_run::{Error, cancel_jobs};
 use sequent_runlog::{LogKey, Segment, read_all};
 use serde_json::Value;
 use tokio::time::Instant;

@@ -27,11 +27,11 @@ pub use live::{Item, Live, Source};
 pub use window::Window;
 
 use sequent_artifacts::Artifacts;
-use sequent_data::Store;
-use sequent_domain::TenantId;
+use sequent_core::TenantId;
 use sequent_identity::Vault;
-use sequent_mcp::Servers;
+use sequent_mcp_client::Servers;
 use sequent_runlog::{DynamoStorage, Settings};
+use sequent_tables::Store;
 use sequent_tool::{Guard, Registry, guard::NotAllowable};
 
 /// Everything executing a run needs. Cheap to clone.

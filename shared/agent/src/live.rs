@@ -2,9 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sequent_domain::Timestamp;
+use sequent_conversation::{Begin, Run, Runs, Status, begin_pending};
+use sequent_core::Timestamp;
 use sequent_event::{Event, Seq};
-use sequent_run::{Begin, Run, Runs, Status, begin_pending};
 use sequent_runlog::{Claim, DynamoStorage, Follow, LogKey, Poll, Segment, Writer, page, take_over};
 use tokio::{
     sync::mpsc::{self, UnboundedReceiver, UnboundedSender},
@@ -225,7 +225,7 @@ impl Live {
     async fn try_claim(
         &self,
         observer: UnboundedSender<Arc<Segment>>,
-    ) -> Result<Option<Box<Writer<DynamoStorage>>>, sequent_run::Error> {
+    ) -> Result<Option<Box<Writer<DynamoStorage>>>, sequent_conversation::Error> {
         let Engine { storage, settings, .. } = &self.engine;
         let run: Run = Runs::new(self.engine.store(), self.key.tenant).get(self.key.run).await?;
         if run.status == Status::Pending {

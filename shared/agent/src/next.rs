@@ -1,8 +1,8 @@
 //! What a run's log calls for next. Pure: any process that reads the same log does the same.
 
+use sequent_core::ArtifactId;
 use sequent_deliverables::{Next as Delivery, Task, next as delivery};
 use sequent_documents::Kind;
-use sequent_domain::ArtifactId;
 use sequent_event::{Orchestration, Plan, State, Step, StepStatus, Turn};
 
 /// The next thing to do.

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use futures::StreamExt;
+use sequent_conversation::Error;
+use sequent_core::{MessageId, Timestamp, ToolCallId};
 use sequent_deliverables::wanted;
-use sequent_domain::{MessageId, Timestamp, ToolCallId};
 use sequent_event::{Body, Outcome, Role, Usage};
 use sequent_model::{Chunk, Chunks, Context, FinishReason, ModelName, Request};
-use sequent_run::Error;
 use tokio::time::Instant;
 
 use crate::{

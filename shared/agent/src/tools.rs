@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
+use sequent_conversation::{Error, closing_bodies};
+use sequent_core::{InterruptId, MessageId, Timestamp};
 use sequent_deliverables::{tool_name, wanted};
 use sequent_documents::Kind;
-use sequent_domain::{InterruptId, MessageId, Timestamp};
 use sequent_event::{Artifact, Body, Call, Citation, Interrupt, Outcome, Question};
 use sequent_model::ToolSpec;
-use sequent_run::{Error, closing_bodies};
 use sequent_runlog::{DynamoStorage, Writer};
 use sequent_tool::{Effect, Output, Tool};
 use serde_json::Value;

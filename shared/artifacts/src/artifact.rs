@@ -1,7 +1,7 @@
 //! An artifact's row, and what may be said of one.
 
-use sequent_data::key::ListedBy;
-use sequent_domain::{ArtifactId, JobId, RunId, Timestamp, UserId};
+use sequent_core::{ArtifactId, JobId, RunId, Timestamp, UserId};
+use sequent_tables::key::ListedBy;
 use serde::{Deserialize, Serialize};
 
 use crate::Digest;

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use bytes::Bytes;
-use sequent_data::{
+use sequent_core::{ArtifactId, RunId, TenantId, Timestamp};
+use sequent_tables::{
     Cancelled, CursorKey, Page, PageRequest, Reason, Row, Store, Transaction,
     key::{self, ListedBy},
 };
-use sequent_domain::{ArtifactId, RunId, TenantId, Timestamp};
 
 use crate::{
     Artifact, Bucket, Description, Digest, Error, Link, Origin,
@@ -109,7 +109,7 @@ impl Artifacts {
             Err(reasons) => match reasons.into_iter().next() {
                 Some(Reason::Condition(Some(stored))) => {
                     let stored: Artifact =
-                        serde_dynamo::from_item(*stored).map_err(sequent_data::Error::from)?;
+                        serde_dynamo::from_item(*stored).map_err(sequent_tables::Error::from)?;
                     if stored.sha256 == artifact.sha256 { Ok(Some(stored)) } else { Err(Error::Taken) }
                 }
                 _ => Ok(None),
@@ -148,7 +148,7 @@ impl Artifacts {
                     if reasons.iter().any(failed) {
                         return Ok(Err(reasons));
                     }
-                    return Err(Error::Data(sequent_data::Error::Refused(format!("{reasons:?}").into())));
+                    return Err(Error::Data(sequent_tables::Error::Refused(format!("{reasons:?}").into())));
                 }
                 Err(Cancelled::Failed(error)) => return Err(error.into()),
             }

@@ -12,8 +12,8 @@ use aws_sdk_s3::{
     types::ChecksumMode,
 };
 use bytes::Bytes;
-use sequent_data::key;
-use sequent_domain::TenantId;
+use sequent_core::TenantId;
+use sequent_tables::key;
 
 use crate::{Artifact, Digest, Disposition, Error, inert};
 

@@ -1,10 +1,10 @@
 //! What documents name: who, what and where.
 
-use sequent_data::{
+use sequent_core::{ArtifactId, EntityId, JobId, RunId, TenantId, Timestamp};
+use sequent_tables::{
     CursorKey, Page, PageRequest,
     key::{self, Key, ListedBy},
 };
-use sequent_domain::{ArtifactId, EntityId, JobId, RunId, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{Artifact, Artifacts, Digest, Error};

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
-use sequent_data::InvalidCursor;
+use sequent_tables::InvalidCursor;
 
 use crate::{Invalid, Refused};
 
@@ -33,7 +33,7 @@ pub enum Error {
     Busy,
     /// The table failed.
     #[error(transparent)]
-    Data(#[from] sequent_data::Error),
+    Data(#[from] sequent_tables::Error),
     /// The bucket failed.
     #[error("the bucket failed")]
     Bucket(#[source] Box<dyn std::error::Error + Send + Sync>),

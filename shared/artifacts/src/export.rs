@@ -1,7 +1,7 @@
 //! What may be exported, and the one job there is of it.
 
+use sequent_core::{ArtifactId, JobId, ProjectId, RunId, TenantId};
 use sequent_documents::Format;
-use sequent_domain::{ArtifactId, JobId, ProjectId, RunId, TenantId};
 use sequent_jobs::{New, Queue};
 use serde::{Deserialize, Serialize};
 

@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue as Value;
-use sequent_data::{Error as DataError, Item, Key, classify, key};
-use sequent_domain::{TenantId, Timestamp};
+use sequent_core::{TenantId, Timestamp};
+use sequent_tables::{Error as DataError, Item, Key, classify, key};
 use serde::Serialize;
 
 use crate::{

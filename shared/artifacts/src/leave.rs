@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sequent_data::{Row, Transaction, key};
-use sequent_domain::{ArtifactId, TenantId, Timestamp};
+use sequent_core::{ArtifactId, TenantId, Timestamp};
 use sequent_jobs::{Done, Left};
+use sequent_tables::{Row, Transaction, key};
 
 use crate::{
     Artifact, Artifacts, Description, Digest, Error, Origin,

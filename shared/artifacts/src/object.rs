@@ -1,8 +1,8 @@
 //! An object's row: whether its bytes are there, how many artifacts refer to them, and whether they are going.
 
 use aws_sdk_dynamodb::types::{AttributeValue as Value, ReturnValue};
-use sequent_data::{Change, Error as DataError, Store, classify, key};
-use sequent_domain::{TenantId, Timestamp};
+use sequent_core::{TenantId, Timestamp};
+use sequent_tables::{Change, Error as DataError, Store, classify, key};
 use serde::{Deserialize, Serialize};
 
 use crate::{Digest, Error};

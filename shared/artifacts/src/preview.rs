@@ -11,7 +11,7 @@ use aws_sdk_secretsmanager::Client;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
 use sequent_aws::Secrets;
-use sequent_domain::{ExposeSecret, SecretString, TenantId, Timestamp};
+use sequent_core::{ExposeSecret, SecretString, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 

@@ -3,7 +3,7 @@
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
-use sequent_data::Tables;
+use sequent_tables::Tables;
 
 use crate::{Artifacts, Bucket};
 
@@ -18,5 +18,5 @@ pub fn deployed(endpoint: &str, tables: Tables, bucket: &str) -> Artifacts {
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .http_client(aws_smithy_http_client::Builder::new().build_http())
         .build();
-    Artifacts::new(sequent_data::testing::deployed(endpoint, tables), Bucket::new(&config, bucket))
+    Artifacts::new(sequent_tables::testing::deployed(endpoint, tables), Bucket::new(&config, bucket))
 }

@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-use sequent_data::{Row, key};
-use sequent_domain::{ArtifactId, TenantId, Timestamp};
+use sequent_core::{ArtifactId, TenantId, Timestamp};
+use sequent_tables::{Row, key};
 use serde::{Deserialize, Serialize};
 
 use crate::{

@@ -4,6 +4,7 @@
 //! credentials are always in the environment, so reading just that keeps cold starts short.
 
 mod connect;
+pub mod queue;
 pub mod secret;
 
 pub use connect::config;

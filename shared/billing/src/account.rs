@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sequent_domain::{GrantId, MicroCredits, RunId, Timestamp};
+use sequent_core::{GrantId, MicroCredits, RunId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{Cause, Place, Posting};

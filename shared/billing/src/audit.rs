@@ -1,8 +1,8 @@
 //! What the tenant's audit trail says of its credits: every movement but those of runs, which the ledger tells of one by
 //! one, and every change of what may be spent.
 
-use sequent_data::{Error, Row, key};
-use sequent_domain::{MicroCredits, PostingId, TenantId, Timestamp};
+use sequent_core::{MicroCredits, PostingId, TenantId, Timestamp};
+use sequent_tables::{Error, Row, key};
 use serde::Serialize;
 
 use crate::{Account, Cause, Place, Posting};

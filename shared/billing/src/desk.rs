@@ -1,8 +1,8 @@
 //! Where a run asks for its hold before it is stored, whichever function starts it.
 
-use sequent_data::{Store, key};
-use sequent_domain::{MicroCredits, MicroUsd, TenantId, Timestamp};
+use sequent_core::{MicroCredits, MicroUsd, TenantId, Timestamp};
 use sequent_model::price::Table;
+use sequent_tables::{Store, key};
 
 use crate::{Denied, Error, Held, Ledger, Markup, Plans, Quote, Terms};
 

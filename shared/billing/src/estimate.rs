@@ -1,6 +1,6 @@
 //! How much to hold for a run before anybody knows what it will cost.
 
-use sequent_domain::{MicroCredits, MicroUsd};
+use sequent_core::{MicroCredits, MicroUsd};
 
 /// What people pay for what we pay, in percent: 100 is at cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,9 +1,9 @@
 //! What a run may cost: taken before it begins, settled when it has ended. Both are arithmetic in the account's row.
 
 use aws_sdk_dynamodb::types::AttributeValue as Value;
-use sequent_data::{Change, Row, Store, Transaction, key};
-use sequent_domain::{MicroCredits, MicroUsd, PostingId, ProjectId, RunId, TenantId, Timestamp, UserId};
+use sequent_core::{MicroCredits, MicroUsd, PostingId, ProjectId, RunId, TenantId, Timestamp, UserId};
 use sequent_event::Hold;
+use sequent_tables::{Change, Row, Store, Transaction, key};
 
 use crate::{Account, Cause, Markup, Place, Plan, Posting};
 

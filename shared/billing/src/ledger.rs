@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue as Value;
-use sequent_data::{
+use sequent_core::{GrantId, MicroCredits, TenantId, Timestamp};
+use sequent_event::Hold;
+use sequent_tables::{
     Cancelled, CursorKey, Error as DataError, InvalidCursor, Page, PageRequest, Row, Store, Transaction, key,
 };
-use sequent_domain::{GrantId, MicroCredits, TenantId, Timestamp};
-use sequent_event::Hold;
 use serde::{Deserialize, Serialize};
 
 use crate::{Account, Cause, Denied, Held, Markup, Plans, Posting, audit, held_for, hold};
@@ -98,15 +98,15 @@ pub struct Quote<'a> {
     /// The model that was asked for; none is the deployment's own, which every plan has.
     pub model: Option<&'a str>,
     /// What the first call is estimated to cost us.
-    pub first_call: sequent_domain::MicroUsd,
+    pub first_call: sequent_core::MicroUsd,
     /// The most that the request allows its calls to cost us.
-    pub budget: Option<sequent_domain::MicroUsd>,
+    pub budget: Option<sequent_core::MicroUsd>,
 }
 
 /// The row of a cause.
 #[derive(Serialize, Deserialize)]
 struct Caused {
-    posting: sequent_domain::PostingId,
+    posting: sequent_core::PostingId,
 }
 
 impl Ledger {

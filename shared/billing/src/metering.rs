@@ -1,7 +1,7 @@
 //! What runs spend, for whoever bills by use: the outbox of it. A run's end stores the job that reports it, so that no run is
 //! forgotten, and the run's id is what makes a report that is sent again the same one.
 
-use sequent_domain::{JobId, MicroCredits, MicroUsd, RunId, Timestamp};
+use sequent_core::{JobId, MicroCredits, MicroUsd, RunId, Timestamp};
 use sequent_event::Hold;
 use sequent_jobs::{New, Queue};
 use serde::{Deserialize, Serialize};

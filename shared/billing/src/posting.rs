@@ -1,6 +1,6 @@
 //! Entries of the ledger.
 
-use sequent_domain::{GrantId, MicroCredits, PostingId, ProjectId, RunId, Timestamp, UserId};
+use sequent_core::{GrantId, MicroCredits, PostingId, ProjectId, RunId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 

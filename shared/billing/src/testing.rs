@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use futures::future::join_all;
-use sequent_data::{Cancelled, CursorKey, PageRequest, Store, Transaction, key};
-use sequent_domain::{MicroCredits, MicroUsd, ProjectId, RunId, TenantId, Timestamp, UserId};
+use sequent_core::{MicroCredits, MicroUsd, ProjectId, RunId, TenantId, Timestamp, UserId};
 use sequent_event::Hold;
+use sequent_tables::{Cancelled, CursorKey, PageRequest, Store, Transaction, key};
 
 use crate::{
     Account, Cause, Entry, Held, Ledger, Markup, NEVER, Payer, Place, Plan, Plans, Posting, Quote, Terms,

@@ -3,9 +3,9 @@
 use sequent_billing::{
     Cause, Denied, Held, Ledger, Markup, Outcome, Payer, Place, Plan, Plans, Quote, Terms, hold, testing,
 };
-use sequent_data::{Cancelled, Store, Transaction, testing as tables};
-use sequent_domain::{MicroCredits, MicroUsd, ProjectId, RunId, TenantId, Timestamp, UserId};
+use sequent_core::{MicroCredits, MicroUsd, ProjectId, RunId, TenantId, Timestamp, UserId};
 use sequent_event::Hold;
+use sequent_tables::{Cancelled, Store, Transaction, testing as tables};
 
 fn terms(free: &str) -> Terms {
     Terms {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use sequent_artifacts::{Artifacts, Origin};
+use sequent_core::ArtifactId;
 use sequent_documents::Document;
-use sequent_domain::ArtifactId;
 use sequent_event::State;
 use sequent_jobs::{Context, Done, Failed, Kind};
 use sequent_runlog::{LogKey, Segment, read_all};

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use sequent_artifacts::{Artifacts, Origin};
+use sequent_core::ArtifactId;
 use sequent_documents::{Document, Kind as Documents, Website, website::Content};
-use sequent_domain::ArtifactId;
 use sequent_jobs::{Context, Done, Failed, Kind};
 use sequent_model::{Client, ToolSpec};
 use serde::{Deserialize, Serialize};

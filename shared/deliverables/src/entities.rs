@@ -3,12 +3,12 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use sequent_artifacts::{Artifacts, Entity};
-use sequent_data::{Row, Transaction};
+use sequent_core::{ArtifactId, Timestamp};
 use sequent_documents::Document;
-use sequent_domain::{ArtifactId, Timestamp};
 use sequent_event::Body;
 use sequent_jobs::{Context, Done, Failed, Kind};
 use sequent_model::{Client, ToolSpec};
+use sequent_tables::{Row, Transaction};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 

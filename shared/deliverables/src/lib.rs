@@ -20,8 +20,8 @@ pub use next::{Next, Task, next};
 pub use write::{tool_name, tools};
 
 use sequent_artifacts::{Artifacts, Error as ArtifactError};
+use sequent_core::{ArtifactId, TenantId};
 use sequent_documents::{Document, Kind, limits};
-use sequent_domain::{ArtifactId, TenantId};
 use sequent_event::State;
 use sequent_jobs::Failed;
 

@@ -1,8 +1,8 @@
 //! What a run's log calls for between its answer and its end. Pure: any process that reads the same log does the same.
 
 use sequent_artifacts::{Digest, Export, Source};
+use sequent_core::{ArtifactId, JobId};
 use sequent_documents::{Format, Kind};
-use sequent_domain::{ArtifactId, JobId};
 use sequent_event::{Artifact, Job, JobStatus, State, Turn};
 use sequent_jobs::Queue;
 use serde::Serialize;
@@ -138,7 +138,7 @@ impl Task {
         queue: Queue,
         input: &impl Serialize,
     ) -> Self {
-        let run = state.run.map_or(0, sequent_domain::RunId::bits);
+        let run = state.run.map_or(0, sequent_core::RunId::bits);
         let digest = Digest::of(format!("{}:{job_type}", document.artifact_id).as_bytes());
         let (head, _) = digest.bytes().split_first_chunk::<16>().expect("a digest has 32 bytes");
         // Sorts where its run does.

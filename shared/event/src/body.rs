@@ -1,6 +1,6 @@
 //! Every event type this build understands, with its fields.
 
-use sequent_domain::{ArtifactId, InterruptId, MessageId, ProjectId, RunId, UserId};
+use sequent_core::{ArtifactId, InterruptId, MessageId, ProjectId, RunId, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 

@@ -1,6 +1,6 @@
 //! An event as it is stored and sent.
 
-use sequent_domain::Timestamp;
+use sequent_core::Timestamp;
 use serde::{Deserialize, Serialize, Serializer, de, ser::SerializeMap};
 use serde_json::{Map, Value};
 

@@ -1,6 +1,6 @@
 //! How executions begin and end, and what they used.
 
-use sequent_domain::MicroUsd;
+use sequent_core::MicroUsd;
 use serde::{Deserialize, Serialize};
 
 use crate::Interrupt;

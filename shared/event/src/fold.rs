@@ -4,7 +4,7 @@ mod check;
 mod parts;
 mod transcript;
 
-use sequent_domain::{ArtifactId, MessageId, ProjectId, RunId, Timestamp};
+use sequent_core::{ArtifactId, MessageId, ProjectId, RunId, Timestamp};
 
 pub use parts::{Answer, Asked, Child, Ended, OpenMessage, Phase, Task};
 pub use transcript::{Call, Draft, Turn};

@@ -1,6 +1,6 @@
 //! Questions to people, and their answers.
 
-use sequent_domain::{InterruptId, Timestamp, UserId};
+use sequent_core::{InterruptId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 

@@ -1,6 +1,6 @@
 //! What a run leaves beside its answer: artifacts, and jobs that work on.
 
-use sequent_domain::{ArtifactId, JobId};
+use sequent_core::{ArtifactId, JobId};
 use serde::{Deserialize, Serialize};
 
 use crate::Totals;

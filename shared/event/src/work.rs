@@ -1,6 +1,6 @@
 //! How a run is asked to work, what it plans, and what it rests on.
 
-use sequent_domain::MicroCredits;
+use sequent_core::MicroCredits;
 use serde::{Deserialize, Serialize};
 
 /// How a run is asked to work.

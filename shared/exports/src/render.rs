@@ -7,8 +7,8 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use sequent_artifacts::{Artifacts, Description, Error as ArtifactError, Export, Origin, Source};
+use sequent_core::{ArtifactId, TenantId};
 use sequent_documents::{Document, limits};
-use sequent_domain::{ArtifactId, TenantId};
 use sequent_jobs::{Context, Done, Failed, Kind, Queue, Retry};
 
 use crate::{Error, export};

@@ -1,7 +1,7 @@
 //! Finding the credential in a request.
 
 use http::{HeaderMap, header};
-use sequent_domain::{ExposeSecret as _, SecretString};
+use sequent_core::{ExposeSecret as _, SecretString};
 
 use crate::{Problem, Via};
 

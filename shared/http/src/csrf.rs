@@ -9,7 +9,7 @@ use axum::extract::FromRequestParts;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::{HeaderMap, Method, header, request::Parts};
-use sequent_domain::SessionId;
+use sequent_core::SessionId;
 use sha2::Sha256;
 
 use crate::{Config, Keys, Principal, Problem, Via, pipeline::Shared};

@@ -8,7 +8,7 @@ use std::{
 use axum::extract::FromRequestParts;
 use http::{HeaderMap, HeaderName, HeaderValue, request};
 use lambda_http::{Context, request::RequestContext};
-use sequent_domain::{RequestId, Timestamp};
+use sequent_core::{RequestId, Timestamp};
 
 use crate::{Principal, Problem};
 

@@ -21,8 +21,8 @@ use std::time::Duration;
 
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::{HeaderName, HeaderValue, Method, request::Parts};
-use sequent_data::Key;
-use sequent_domain::TenantId;
+use sequent_core::TenantId;
+use sequent_tables::Key;
 use sha2::{Digest as _, Sha256};
 
 pub use claim::{Claim, Claimed, Outcome, claim, lookup};
@@ -67,7 +67,7 @@ impl IdempotencyKey {
     /// Key of the record of this operation.
     #[must_use]
     pub fn row(&self, tenant: TenantId, operation: &str) -> Key {
-        sequent_data::key::idempotency(tenant, operation, &self.0)
+        sequent_tables::key::idempotency(tenant, operation, &self.0)
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderMap, StatusCode};
-use sequent_domain::Timestamp;
+use sequent_core::Timestamp;
 
 use crate::{Config, Exchange, Problem};
 

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use sequent_domain::{
+use sequent_core::{
     ApiKeyId, ArtifactId, JobId, MessageId, ProjectId, RunId, SessionId, TenantId, Timestamp, UserId,
 };
 use utoipa::openapi::{

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use axum::{Extension, Router, extract::DefaultBodyLimit, middleware};
 use http::request::Parts;
-use sequent_data::Store;
+use sequent_tables::Store;
 
 pub use service::App;
 

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use sequent_domain::{ApiKeyId, SessionId, TenantId, UserId};
+use sequent_core::{ApiKeyId, SessionId, TenantId, UserId};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::Problem;

@@ -280,20 +280,20 @@ impl std::error::Error for Problem {
     }
 }
 
-impl From<sequent_data::Error> for Problem {
-    fn from(error: sequent_data::Error) -> Self {
+impl From<sequent_tables::Error> for Problem {
+    fn from(error: sequent_tables::Error) -> Self {
         if error.is_transient() { Self::unavailable(error) } else { Self::internal(error) }
     }
 }
 
-impl From<sequent_data::Cancelled> for Problem {
-    fn from(cancelled: sequent_data::Cancelled) -> Self {
+impl From<sequent_tables::Cancelled> for Problem {
+    fn from(cancelled: sequent_tables::Cancelled) -> Self {
         if cancelled.is_transient() { Self::unavailable(cancelled) } else { Self::internal(cancelled) }
     }
 }
 
-impl From<sequent_data::InvalidCursor> for Problem {
-    fn from(_: sequent_data::InvalidCursor) -> Self {
+impl From<sequent_tables::InvalidCursor> for Problem {
+    fn from(_: sequent_tables::InvalidCursor) -> Self {
         Self::bad_request("invalid_cursor", "The cursor is not one this list gave out.")
             .at_parameter("cursor", "not valid for this list")
     }

@@ -19,8 +19,8 @@ use aws_sdk_dynamodb::{
 };
 use axum::extract::FromRequestParts;
 use http::{HeaderName, HeaderValue, Method, request::Parts};
-use sequent_data::{Item, Key, Store, key};
-use sequent_domain::{TenantId, Timestamp};
+use sequent_core::{TenantId, Timestamp};
+use sequent_tables::{Item, Key, Store, key};
 
 use crate::{Exchange, Problem, config::Stage, pipeline::Shared};
 

@@ -1,7 +1,7 @@
 //! Accounts: signing up, signing in, and what is known of a user.
 
-use sequent_data::{Change, Row, Transaction, key};
-use sequent_domain::{TenantId, Timestamp, UserId};
+use sequent_core::{TenantId, Timestamp, UserId};
+use sequent_tables::{Change, Row, Transaction, key};
 use serde::{Deserialize, Serialize};
 
 use crate::{

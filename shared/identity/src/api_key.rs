@@ -7,9 +7,9 @@ use std::{
 };
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use sequent_data::{Error as DataError, Page, PageRequest, Row, Transaction, classify, key};
-use sequent_domain::{ApiKeyId, TenantId, Timestamp, UserId};
+use sequent_core::{ApiKeyId, TenantId, Timestamp, UserId};
 use sequent_http::{Principal, Scopes};
+use sequent_tables::{Error as DataError, Page, PageRequest, Row, Transaction, classify, key};
 use serde::{Deserialize, Serialize};
 
 use crate::{

@@ -1,7 +1,7 @@
 //! The tenant's audit trail: what happened to its accounts and credentials, for the people who answer for them.
 
-use sequent_data::{Error, Row, key};
-use sequent_domain::{ApiKeyId, SessionId, TenantId, Timestamp, UserId};
+use sequent_core::{ApiKeyId, SessionId, TenantId, Timestamp, UserId};
+use sequent_tables::{Error, Row, key};
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 

@@ -3,7 +3,7 @@
 //! An access token is verified with the keys in memory. An API key costs one read, at most every few seconds.
 
 use futures::future::BoxFuture;
-use sequent_domain::{ExposeSecret, SecretString, Timestamp};
+use sequent_core::{ExposeSecret, SecretString, Timestamp};
 use sequent_http::{Authenticator, Credential, Principal, Problem, Via};
 
 use crate::{

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sequent_data::{Cancelled, Key, Store, Transaction};
+use sequent_tables::{Cancelled, Key, Store, Transaction};
 use serde::de::IgnoredAny;
 
 const ATTEMPTS: u32 = 5;

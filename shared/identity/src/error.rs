@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use sequent_aws::secret;
-use sequent_data::Cancelled;
 use sequent_http::Problem;
+use sequent_tables::Cancelled;
 
 use crate::{password, signing, token};
 
@@ -38,7 +38,7 @@ pub enum Error {
 
     /// The table.
     #[error(transparent)]
-    Data(#[from] sequent_data::Error),
+    Data(#[from] sequent_tables::Error),
     /// A transaction.
     #[error(transparent)]
     Transaction(#[from] Cancelled),

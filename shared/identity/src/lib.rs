@@ -23,7 +23,7 @@ pub mod testing;
 mod throttle;
 pub mod token;
 
-use sequent_data::Store;
+use sequent_tables::Store;
 
 pub use config::Config;
 pub use error::Error;

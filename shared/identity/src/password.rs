@@ -9,7 +9,7 @@ use std::{
 };
 
 use argon2::{Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, Version};
-use sequent_domain::{ExposeSecret, SecretString};
+use sequent_core::{ExposeSecret, SecretString};
 
 mod guessable;
 

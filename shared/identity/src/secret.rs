@@ -11,8 +11,8 @@ use std::{fmt, sync::Arc};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use ring::hkdf;
-use sequent_data::CursorKey;
-use sequent_domain::{ExposeSecret, SecretString};
+use sequent_core::{ExposeSecret, SecretString};
+use sequent_tables::CursorKey;
 use serde::Deserialize;
 use subtle::ConstantTimeEq;
 

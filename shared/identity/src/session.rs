@@ -7,8 +7,8 @@
 
 use std::time::Duration;
 
-use sequent_data::{Change, Error, Row, Transaction, key};
-use sequent_domain::{SessionId, TenantId, Timestamp, UserId};
+use sequent_core::{SessionId, TenantId, Timestamp, UserId};
+use sequent_tables::{Change, Error, Row, Transaction, key};
 use serde::{Deserialize, Serialize};
 
 use crate::token::RefreshToken;
@@ -178,7 +178,7 @@ impl Session {
     /// The writes that replace the newest token, if it still is the newest.
     pub(crate) fn rotate(
         &self,
-        store: &sequent_data::Store,
+        store: &sequent_tables::Store,
         next: &RefreshToken,
         now: Timestamp,
     ) -> Result<(Self, Transaction), Error> {

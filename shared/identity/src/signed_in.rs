@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use sequent_data::{Page, PageRequest, Transaction, key};
-use sequent_domain::{SecretString, SessionId, TenantId, Timestamp, UserId};
+use sequent_core::{SecretString, SessionId, TenantId, Timestamp, UserId};
 use sequent_http::Scopes;
+use sequent_tables::{Page, PageRequest, Transaction, key};
 
 use crate::{
     Error, Identity,

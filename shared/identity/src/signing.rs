@@ -18,7 +18,7 @@ use ring::{
     digest, hmac,
     signature::{Ed25519KeyPair, KeyPair},
 };
-use sequent_domain::{ExposeSecret, SecretString, Timestamp};
+use sequent_core::{ExposeSecret, SecretString, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{eddsa, secret::derive};

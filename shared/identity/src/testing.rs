@@ -6,14 +6,14 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use sequent_data::Store;
-use sequent_domain::{ExposeSecret, TenantId, Timestamp, UserId};
+use sequent_core::{ExposeSecret, TenantId, Timestamp, UserId};
 use sequent_http::{
     App, Config, Keyring as _, Pipeline, Principal, Scope, Scopes, Stage, Via,
     axum::Router,
     csrf,
     testing::{Answer, Event},
 };
+use sequent_tables::Store;
 use serde_json::json;
 
 use crate::{
@@ -45,7 +45,7 @@ impl Deployment {
     /// # Panics
     /// When the in-process database cannot be started.
     pub async fn new(function: &'static str, routes: impl FnOnce(&Store, &Vault) -> Router) -> Self {
-        let store = sequent_data::testing::store().await;
+        let store = sequent_tables::testing::store().await;
         let secret = json!({
             "seed": "a seed for tests", "csrf_key": STANDARD.encode([7; 32]), "origin_secret": "example-origin-secret"
         });

@@ -4,9 +4,9 @@ mod api_keys;
 
 use std::{sync::Arc, time::Duration};
 
-use sequent_data::{PageRequest, Store, key, testing};
-use sequent_domain::{ExposeSecret, SecretString, SessionId, TenantId, Timestamp, UserId};
+use sequent_core::{ExposeSecret, SecretString, SessionId, TenantId, Timestamp, UserId};
 use sequent_http::{Authenticator, Credential, Principal, Scope, Scopes, Via};
+use sequent_tables::{PageRequest, Store, key, testing};
 use serde_json::json;
 
 use crate::{

@@ -8,8 +8,8 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
-use sequent_data::{Item, Key, Store, classify, key};
-use sequent_domain::Timestamp;
+use sequent_core::Timestamp;
+use sequent_tables::{Item, Key, Store, classify, key};
 
 use crate::{Error, email::Email};
 
@@ -102,7 +102,7 @@ impl Attempt {
             .send()
             .await;
         match sent.map_err(classify) {
-            Ok(_) | Err(sequent_data::Error::Conflict(_)) => Ok(()),
+            Ok(_) | Err(sequent_tables::Error::Conflict(_)) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
@@ -137,7 +137,7 @@ fn read(row: &Item, name: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sequent_data::testing;
+    use sequent_tables::testing;
 
     fn at(seconds: u64) -> Timestamp {
         Timestamp::from_millis(1_900_000_000_000) + Duration::from_secs(seconds)

@@ -9,7 +9,7 @@ use ring::{
     digest, hmac,
     rand::{SecureRandom, SystemRandom},
 };
-use sequent_domain::{ExposeSecret, SecretString, SessionId};
+use sequent_core::{ExposeSecret, SecretString, SessionId};
 
 const BYTES: usize = 32;
 const TEXT: usize = 43;

@@ -1,8 +1,8 @@
 //! What people do with jobs: stop them, and have what failed tried again.
 
-use sequent_data::{Store, key};
-use sequent_domain::{JobId, TenantId, Timestamp};
+use sequent_core::{JobId, TenantId, Timestamp};
 use sequent_runlog::DynamoStorage;
+use sequent_tables::{Store, key};
 
 use crate::{Done, End, Error, Failure, Job, Status, attempt::write, end};
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue as Value;
-use sequent_data::{Change, Error as DataError, Store, classify, key};
-use sequent_domain::{JobId, TenantId, Timestamp};
+use sequent_core::{JobId, TenantId, Timestamp};
+use sequent_tables::{Change, Error as DataError, Store, classify, key};
 
 use crate::{Error, Job, Progressed, Status, row::attribute};
 

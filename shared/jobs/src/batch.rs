@@ -5,8 +5,8 @@
 //! it come again.
 
 use futures::{StreamExt, stream};
-use sequent_domain::Timestamp;
-use sequent_queue::{Batch, Failures};
+use sequent_aws::queue::{Batch, Failures};
+use sequent_core::Timestamp;
 use serde_json::Value;
 use tokio::time::Instant;
 use tracing::Instrument;

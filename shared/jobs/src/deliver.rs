@@ -1,8 +1,8 @@
 //! Messages: what a change of a job's row calls for, and what becomes of a message that nobody can read.
 
 use aws_sdk_dynamodb::types::AttributeValue as Value;
-use sequent_data::{Error as DataError, Item, Key, Row, Store, key};
-use sequent_domain::{JobId, RunId, TenantId, Timestamp};
+use sequent_core::{JobId, RunId, TenantId, Timestamp};
+use sequent_tables::{Error as DataError, Item, Key, Row, Store, key};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use sequent_data::{Cancelled, Error as DataError, Item, Reason, Transaction, key};
-use sequent_domain::{TenantId, Timestamp};
+use sequent_core::{TenantId, Timestamp};
 use sequent_event::{Body, JobEnd, JobStatus, State};
 use sequent_runlog::{AppendError, Companions, Decided, DynamoStorage, LogKey, Unavailable, decide};
+use sequent_tables::{Cancelled, Error as DataError, Item, Reason, Transaction, key};
 
 use crate::{Done, Error, Job, Status, enqueue::backoff};
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue as Value;
-use sequent_data::{Cancelled, Error as DataError, Row, Store, Transaction, key};
-use sequent_domain::{JobId, RunId, TenantId, Timestamp};
+use sequent_core::{JobId, RunId, TenantId, Timestamp};
+use sequent_tables::{Cancelled, Error as DataError, Row, Store, Transaction, key};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, GRACE, Job, Kind, Queue, Status};

@@ -1,7 +1,7 @@
 //! Reading the jobs of a tenant.
 
-use sequent_data::{CursorKey, Page, PageRequest, Store, key};
-use sequent_domain::{JobId, TenantId};
+use sequent_core::{JobId, TenantId};
+use sequent_tables::{CursorKey, Page, PageRequest, Store, key};
 
 use crate::{Error, Job};
 

@@ -44,8 +44,8 @@ pub use row::{Failure, Job, Progressed, Status};
 pub use sweep::{Due, GRACE, Sweep};
 pub use worker::{Worked, Worker};
 
-use sequent_data::{Error as DataError, InvalidCursor};
 use sequent_runlog::Unavailable;
+use sequent_tables::{Error as DataError, InvalidCursor};
 
 /// A job operation failed.
 #[derive(Debug, thiserror::Error)]

@@ -3,10 +3,10 @@
 use std::{collections::BTreeMap, fmt, future::Future, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
-use sequent_data::{Row, Store};
-use sequent_domain::{JobId, RunId, TenantId};
+use sequent_core::{JobId, RunId, TenantId};
 use sequent_event::{Artifact, Body, Totals};
 use sequent_runlog::{Companions, DynamoStorage};
+use sequent_tables::{Row, Store};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tokio::sync::watch;

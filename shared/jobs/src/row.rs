@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue as Value;
-use sequent_data::{Change, key};
-use sequent_domain::{ArtifactId, JobId, RunId, Timestamp};
+use sequent_core::{ArtifactId, JobId, RunId, Timestamp};
+use sequent_tables::{Change, key};
 use serde::{Deserialize, Serialize};
 use serde_dynamo::to_attribute_value;
 

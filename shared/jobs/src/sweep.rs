@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{AttributeValue as Value, ReturnValue};
-use sequent_data::{Error as DataError, Item, Key, Store, classify, key};
-use sequent_domain::{JobId, TenantId, Timestamp};
+use sequent_core::{JobId, TenantId, Timestamp};
+use sequent_tables::{Error as DataError, Item, Key, Store, classify, key};
 
 use crate::{Delivery, Error, Queue};
 

@@ -3,9 +3,9 @@
 use std::{any::Any, sync::Arc, time::Duration};
 
 use futures::{FutureExt, future::BoxFuture};
-use sequent_data::Store;
-use sequent_domain::{TenantId, Timestamp};
+use sequent_core::{TenantId, Timestamp};
 use sequent_runlog::{DynamoStorage, Settings};
+use sequent_tables::Store;
 use tokio::{
     sync::watch,
     time::{Instant, sleep, sleep_until},

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sequent_domain::MicroUsd;
+use sequent_core::MicroUsd;
 use serde::Serialize;
 use tokio::time::Instant;
 

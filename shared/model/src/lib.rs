@@ -42,4 +42,4 @@ pub use error::{Error, Phase};
 pub use name::{ModelName, Provider};
 pub use request::{Message, Part, Request, Role, ToolCall, ToolResult, ToolSpec};
 pub use retry::Policy;
-pub use sequent_domain::MicroUsd;
+pub use sequent_core::MicroUsd;

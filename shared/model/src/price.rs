@@ -10,7 +10,7 @@
 
 use std::collections::HashMap;
 
-use sequent_domain::MicroUsd;
+use sequent_core::MicroUsd;
 use serde::{Deserialize, Serialize};
 
 use crate::{ModelName, Provider, Usage};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sequent_domain::MicroCredits;
+use sequent_core::MicroCredits;
 use serde::{Deserialize, Serialize};
 
 /// What a deployment sells.

@@ -1,8 +1,8 @@
 //! Which customer at Stripe a tenant is, and which tenant a customer.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use sequent_data::{Cancelled, Row, Transaction, key};
-use sequent_domain::TenantId;
+use sequent_core::TenantId;
+use sequent_tables::{Cancelled, Row, Transaction, key};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 

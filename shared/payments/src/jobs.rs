@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sequent_billing::Spent;
-use sequent_domain::{TenantId, Timestamp};
+use sequent_core::{TenantId, Timestamp};
 use sequent_jobs::{Context, Done, Enqueued, Failed, Kind, New, Retry, enqueue, redrive};
 use sequent_stripe::{Event, Subject};
 use serde::{Deserialize, Serialize};

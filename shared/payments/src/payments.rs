@@ -1,8 +1,8 @@
 //! What all of it needs: the tables, Stripe, and what is sold.
 
 use sequent_billing::{Desk, Ledger, Terms};
-use sequent_data::Store;
-use sequent_domain::TenantId;
+use sequent_core::TenantId;
+use sequent_tables::Store;
 
 use crate::Catalog;
 
@@ -22,7 +22,7 @@ pub struct Payments {
 pub enum Error {
     /// The table failed.
     #[error(transparent)]
-    Data(#[from] sequent_data::Error),
+    Data(#[from] sequent_tables::Error),
     /// The ledger failed.
     #[error(transparent)]
     Ledger(#[from] sequent_billing::Error),

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sequent_billing::{Account, Cause, Posting};
-use sequent_domain::{GrantId, MicroCredits, Timestamp};
+use sequent_core::{GrantId, MicroCredits, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// What has been taken over of a purchase.

@@ -1,8 +1,8 @@
 //! Selling: the pages at Stripe on which people pay, and manage what they pay for.
 
-use sequent_data::key;
-use sequent_domain::{MicroCredits, TenantId};
+use sequent_core::{MicroCredits, TenantId};
 use sequent_stripe::{Checkout, Invoice, List, NewCheckout, Sale, SubscriptionStatus};
+use sequent_tables::key;
 use sha2::{Digest, Sha256};
 use ulid::Ulid;
 

@@ -1,7 +1,7 @@
 //! What a tenant subscribes to: which plan that gives it, and what has been taken over of it.
 
 use sequent_billing::{Account, Cause, Plans, Posting};
-use sequent_domain::{MicroCredits, Timestamp};
+use sequent_core::{MicroCredits, Timestamp};
 use sequent_stripe::SubscriptionStatus;
 use serde::{Deserialize, Serialize};
 

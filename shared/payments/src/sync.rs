@@ -7,9 +7,9 @@
 use std::collections::BTreeMap;
 
 use sequent_billing::{Account, Beside, Cause, Changed, Ledger, Place, Plans, Posting, Recorded};
-use sequent_data::{Row, key};
-use sequent_domain::{GrantId, MicroCredits, TenantId, Timestamp};
+use sequent_core::{GrantId, MicroCredits, TenantId, Timestamp};
 use sequent_stripe::{DisputeStatus, Invoice, InvoiceStatus, Kind, Payment, Session, Subject};
+use sequent_tables::{Row, key};
 use serde::Deserialize;
 
 use crate::{
@@ -216,7 +216,7 @@ impl Payments {
     async fn expired(&self, tenant: TenantId, grant: GrantId) -> Result<MicroCredits, Error> {
         #[derive(Deserialize)]
         struct Caused {
-            posting: sequent_domain::PostingId,
+            posting: sequent_core::PostingId,
         }
         let mut expired = MicroCredits::ZERO;
         for step in 0.. {
@@ -249,7 +249,7 @@ fn of_session(session: &Session) -> Facts {
 }
 
 fn changed<T: serde::Serialize>(
-    place: &sequent_data::Key,
+    place: &sequent_tables::Key,
     postings: Vec<Posting>,
     after: &T,
     seen: Option<u64>,

@@ -2,11 +2,11 @@
 #![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
 use sequent_billing::{Account, Desk, Markup, Plans, Terms};
-use sequent_data::{Store, key, testing};
-use sequent_domain::{MicroCredits, TenantId, Timestamp};
+use sequent_core::{MicroCredits, TenantId, Timestamp};
 use sequent_model::price::Table;
 use sequent_payments::{Article, Buyer, Catalog, Error, Payments};
 use sequent_stripe::{Client, Event, SubscriptionStatus, testing::Fake};
+use sequent_tables::{Store, key, testing};
 use serde_json::Value;
 
 const CATALOG: &str = r#"{

@@ -14,11 +14,11 @@ use std::{
 
 use futures::future::join_all;
 use sequent_billing::{Cause, Desk, Markup, Plans, Terms, testing::books};
-use sequent_data::{Store, key, testing};
-use sequent_domain::{MicroCredits, TenantId, Timestamp};
+use sequent_core::{MicroCredits, TenantId, Timestamp};
 use sequent_model::price::Table;
 use sequent_payments::{Article, Buyer, Catalog, Payments, Subscribed};
 use sequent_stripe::{Client, Event, testing::Fake};
+use sequent_tables::{Store, key, testing};
 use serde_json::Value;
 
 const CATALOG: &str = r#"{

@@ -18,7 +18,7 @@
 
 use std::{fmt, str::FromStr};
 
-use sequent_domain::{MessageId, RunId};
+use sequent_core::{MessageId, RunId};
 use sequent_event::{Body, Event, Outcome, Seq};
 use serde::Serialize;
 

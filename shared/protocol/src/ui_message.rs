@@ -23,7 +23,7 @@
 mod chunk;
 mod start_index;
 
-use sequent_domain::{MessageId, ProjectId, RunId};
+use sequent_core::{MessageId, ProjectId, RunId};
 use sequent_event::{Body, CancelReason, Event, Outcome, Usage};
 
 pub use chunk::{Chunk, FinishReason, Json, Mark, Metadata, Totals};
@@ -100,7 +100,7 @@ impl Projector {
             pending_tools: Vec::new(),
             prompted: false,
             cancel: None,
-            totals: Totals { input_tokens: 0, output_tokens: 0, cost_micro_usd: sequent_domain::MicroUsd(0) },
+            totals: Totals { input_tokens: 0, output_tokens: 0, cost_micro_usd: sequent_core::MicroUsd(0) },
             finish_reason: FinishReason::Stop,
         }
     }

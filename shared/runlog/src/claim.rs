@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sequent_domain::Timestamp;
+use sequent_core::Timestamp;
 use sequent_event::{Body, ClaimReason, Entry, Event, Seq, State};
 use tokio::{sync::mpsc, time::Instant};
 

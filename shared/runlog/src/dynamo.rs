@@ -6,9 +6,9 @@ use aws_sdk_dynamodb::{
     error::SdkError,
     types::{AttributeValue as Value, ReturnValuesOnConditionCheckFailure},
 };
-use sequent_data::{Cancelled, Change, Error, Item, Reason, Row, Store, Transaction, classify, key};
-use sequent_domain::{RunId, Timestamp};
+use sequent_core::{RunId, Timestamp};
 use sequent_event::{Entry, Seq};
+use sequent_tables::{Cancelled, Change, Error, Item, Reason, Row, Store, Transaction, classify, key};
 
 use crate::{AppendError, LogKey, ReadError, Segment, Storage, WriterId};
 

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, future::Future, time::Duration};
 
-use sequent_domain::Timestamp;
+use sequent_core::Timestamp;
 use sequent_event::{Event, Seq};
 use tokio::time::{Instant, sleep, sleep_until};
 

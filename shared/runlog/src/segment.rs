@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use sequent_domain::{RunId, TenantId, Timestamp};
+use sequent_core::{RunId, TenantId, Timestamp};
 use sequent_event::{Body, Entry, Event, Seq};
 use ulid::Ulid;
 

@@ -86,7 +86,7 @@ fn escaped(text: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use sequent_domain::{MessageId, Timestamp};
+    use sequent_core::{MessageId, Timestamp};
     use sequent_event::Entry;
 
     use super::*;

@@ -2,9 +2,9 @@
 
 use std::future::Future;
 
-use sequent_data::Cancelled;
-use sequent_domain::Timestamp;
+use sequent_core::Timestamp;
 use sequent_event::Seq;
+use sequent_tables::Cancelled;
 
 use crate::{LogKey, Segment};
 

@@ -1,7 +1,7 @@
 //! The two secrets of a Stripe account, each by itself, because two functions need one of them each.
 
 use sequent_aws::{Secrets, secret};
-use sequent_domain::SecretString;
+use sequent_core::SecretString;
 use serde::Deserialize;
 
 /// The key of our requests.

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use ring::hmac;
-use sequent_domain::{ExposeSecret, SecretString, Timestamp};
+use sequent_core::{ExposeSecret, SecretString, Timestamp};
 
 /// The header's name.
 pub const HEADER: &str = "stripe-signature";

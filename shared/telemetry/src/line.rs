@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use sequent_domain::Timestamp;
+use sequent_core::Timestamp;
 use serde_json::{Map, Value};
 use tracing::{
     Event, Subscriber,

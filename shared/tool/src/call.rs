@@ -1,6 +1,6 @@
 //! What goes into a call, and what comes out.
 
-use sequent_domain::{RunId, TenantId};
+use sequent_core::{RunId, TenantId};
 use sequent_event::Artifact;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;

@@ -4,12 +4,12 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use sequent_auth_function::{Auth, router};
-use sequent_data::testing;
 use sequent_http::{
     App, Config, Pipeline, Stage,
     testing::{Answer, Event},
 };
 use sequent_identity::{Identity, Vault, password::Cost};
+use sequent_tables::testing;
 use serde_json::{Value, json};
 
 pub(crate) const PASSWORD: &str = "correct horse battery staple";

@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 use sequent_agent::Engine;
 use sequent_billing::Desk;
 use sequent_chat_function::{Chat, router};
-use sequent_domain::{ExposeSecret, SecretString, TenantId, UserId};
+use sequent_core::{ExposeSecret, SecretString, TenantId, UserId};
 use sequent_http::{
     App, Authenticator, Config, Credential, Keys, Pipeline, Principal, Problem, Scope, Via,
     rate_limit::Limits,
@@ -29,14 +29,14 @@ impl Authenticator for People {
         };
         let (tenant, user) = self.0[usize::from(token.expose_secret() == "other")];
         let scopes = Scope::ALL.into_iter().collect();
-        let session = (via == Via::Cookie).then(sequent_domain::SessionId::new);
+        let session = (via == Via::Cookie).then(sequent_core::SessionId::new);
         let principal = Principal { tenant, user, session, api_key: None, scopes, via };
         Box::pin(async move { Ok(principal) })
     }
 }
 
 pub(crate) async fn app() -> App {
-    app_over(DynamoStorage::new(sequent_data::testing::store().await), TenantId::new())
+    app_over(DynamoStorage::new(sequent_tables::testing::store().await), TenantId::new())
 }
 
 /// As [`app`], over these tables, for a first person of this tenant.

@@ -2,9 +2,9 @@
 
 use futures::future::join_all;
 use http::StatusCode;
-use sequent_domain::{RunId, TenantId, UserId};
+use sequent_conversation::{Start, Work, enqueue};
+use sequent_core::{RunId, TenantId, UserId};
 use sequent_http::testing::Event;
-use sequent_run::{Start, Work, enqueue};
 use sequent_runlog::{DynamoStorage, Settings};
 use serde_json::{Value, json};
 
@@ -250,7 +250,7 @@ async fn every_golden_event_is_answered_as_its_name_says() {
 
 #[tokio::test]
 async fn who_waits_already_is_answered_first_even_if_the_project_is_free_this_instant() {
-    let (storage, tenant) = (DynamoStorage::new(sequent_data::testing::store().await), TenantId::new());
+    let (storage, tenant) = (DynamoStorage::new(sequent_tables::testing::store().await), TenantId::new());
     let app = app_over(storage.clone(), tenant);
     let first = send(&say("/demo tokens=1 rate=0")).send(&app).await;
     let project = first.header("x-project-id").to_owned();

@@ -2,8 +2,7 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use sequent_data::testing;
-use sequent_domain::{ExposeSecret, JobId, TenantId, Timestamp};
+use sequent_core::{ExposeSecret, JobId, TenantId, Timestamp};
 use sequent_http::{
     App, Config, Pipeline, Principal, Scope, Scopes, Stage, Via,
     testing::{Answer, Event},
@@ -20,6 +19,7 @@ use sequent_jobs::{
 };
 use sequent_jobs_function::{Background, router};
 use sequent_runlog::{DynamoStorage, Settings};
+use sequent_tables::testing;
 use serde_json::json;
 
 const ORIGIN: &str = "https://chat.example.com";

@@ -1,6 +1,6 @@
 //! Who may see and steer which jobs.
 
-use sequent_domain::TenantId;
+use sequent_core::TenantId;
 use sequent_http::Scope;
 use serde_json::json;
 

@@ -4,12 +4,12 @@ use std::ops::Deref;
 
 use sequent_agent::{Engine, execute};
 use sequent_billing::Desk;
-use sequent_domain::RunId;
+use sequent_conversation::{Begin, Runs, begin_pending};
+use sequent_core::RunId;
 use sequent_identity::testing;
 pub(crate) use sequent_identity::testing::{Person, golden, with_token as request};
-use sequent_mcp::Servers;
+use sequent_mcp_client::Servers;
 use sequent_mcp_function::{Mcp, router};
-use sequent_run::{Begin, Runs, begin_pending};
 use sequent_runlog::{DynamoStorage, LogKey, Settings};
 use sequent_tool::Guard;
 

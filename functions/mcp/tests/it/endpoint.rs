@@ -1,7 +1,7 @@
 //! What other agents do at `/mcp`, and what they must not get.
 
 use crate::deployment::{Deployment, Person, golden, request};
-use sequent_domain::RunId;
+use sequent_core::RunId;
 use sequent_http::{Scope, testing::Answer};
 use serde_json::{Value, json};
 

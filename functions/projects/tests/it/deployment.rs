@@ -3,13 +3,13 @@
 use std::ops::Deref;
 
 use sequent_agent::{Engine, execute};
-use sequent_domain::{ProjectId, RunId};
+use sequent_conversation::{Start, Started, start};
+use sequent_core::{ProjectId, RunId};
 use sequent_http::testing::{Answer, Event};
 use sequent_identity::testing;
 pub(crate) use sequent_identity::testing::{Person, golden, request};
 use sequent_model::Client;
 use sequent_projects_function::{Conversations, router};
-use sequent_run::{Start, Started, start};
 use sequent_runlog::{DynamoStorage, LogKey, Writer};
 
 /// The project that the golden events speak of.
@@ -48,7 +48,7 @@ impl Deployment {
             new_project: true,
             content: content.to_owned(),
             model: None,
-            work: sequent_run::Work::default(),
+            work: sequent_conversation::Work::default(),
             parent: None,
             claims: Vec::new(),
             held: None,

@@ -1,7 +1,7 @@
 //! What clients do over several requests, and what they must not get.
 
 use crate::deployment::{Deployment, PROJECT, Person, get, golden, live_run, request};
-use sequent_domain::ProjectId;
+use sequent_core::ProjectId;
 use sequent_http::{Scope, testing::Event};
 use serde_json::{Value, json};
 

@@ -1,10 +1,10 @@
 //! Starting background runs: what is stored, once, and what a busy project makes of it.
 
 use crate::deployment::{Deployment, Person, golden, log_key, request};
-use sequent_domain::{ProjectId, RunId};
+use sequent_conversation::Projects;
+use sequent_core::{ProjectId, RunId};
 use sequent_event::Body;
 use sequent_http::{Scope, testing::Answer};
-use sequent_project::Projects;
 use sequent_runlog::read_all;
 use serde_json::{Value, json};
 

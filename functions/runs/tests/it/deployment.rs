@@ -4,10 +4,10 @@ use std::ops::Deref;
 
 use sequent_agent::{Engine, execute};
 use sequent_billing::Desk;
-use sequent_domain::{ProjectId, RunId, Timestamp};
+use sequent_conversation::{Start, Started, enqueue, start};
+use sequent_core::{ProjectId, RunId, Timestamp};
 use sequent_identity::testing;
 pub(crate) use sequent_identity::testing::{Person, golden, request};
-use sequent_run::{Start, Started, enqueue, start};
 use sequent_runlog::{DynamoStorage, LogKey, Settings, Writer};
 use sequent_runs_function::{Executions, router};
 
@@ -69,8 +69,8 @@ impl Deployment {
 
     /// An empty project of theirs.
     pub(crate) async fn project(&self, of: &Person) -> ProjectId {
-        let projects = sequent_project::Projects::new(self.engine.store(), of.tenant());
-        let name = sequent_project::Name::new("Tides").unwrap();
+        let projects = sequent_conversation::Projects::new(self.engine.store(), of.tenant());
+        let name = sequent_conversation::Name::new("Tides").unwrap();
         projects.create(of.user(), name, Timestamp::now()).await.unwrap().id
     }
 
@@ -93,7 +93,7 @@ fn asks(of: &Person, run: RunId, project: ProjectId, new_project: bool) -> Start
         new_project,
         content: "When is high tide?".to_owned(),
         model: None,
-        work: sequent_run::Work::default(),
+        work: sequent_conversation::Work::default(),
         parent: None,
         claims: Vec::new(),
         held: None,

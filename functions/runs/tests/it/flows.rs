@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use crate::deployment::{Deployment, Person, RUN, golden, log_key, request};
 use sequent_agent::execute;
-use sequent_domain::{ProjectId, RunId};
+use sequent_conversation::Projects;
+use sequent_core::{ProjectId, RunId};
 use sequent_event::Body;
 use sequent_http::{Scope, testing::Event};
-use sequent_project::Projects;
 use sequent_runlog::{Settings, read_all};
 use serde_json::{Value, json};
 
@@ -90,7 +90,7 @@ async fn a_run_whose_owner_died_is_ended_on_the_spot() {
     let ada = deployment.sign_up("ada@example.com").await;
     let run = RunId::new();
     let owner = deployment.begin(&ada, run).await;
-    let message_id = sequent_domain::MessageId::new();
+    let message_id = sequent_core::MessageId::new();
     owner.append(Body::TextMessageStart { message_id, role: sequent_event::Role::Assistant }).await.unwrap();
     owner.append(Body::TextMessageContent { message_id, delta: "High tide is".to_owned() }).await.unwrap();
     owner.flush().await.unwrap();

@@ -7,8 +7,8 @@
 use std::io::{BufRead, Write};
 
 use sequent_artifacts::{Artifacts, Description, Origin};
-use sequent_data::Store;
-use sequent_domain::ArtifactId;
+use sequent_core::ArtifactId;
+use sequent_tables::Store;
 
 type Failure = Box<dyn std::error::Error>;
 

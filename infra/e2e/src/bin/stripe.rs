@@ -22,7 +22,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use sequent_domain::{SecretString, Timestamp};
+use sequent_core::{SecretString, Timestamp};
 use sequent_stripe::{Method, Request, VERSION, signature, testing::Fake};
 use serde_json::{Value, json};
 

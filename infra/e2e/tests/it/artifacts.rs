@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use sequent_artifacts::{Artifacts, Description, Digest};
-use sequent_data::{Tables, key};
-use sequent_domain::TenantId;
+use sequent_core::TenantId;
+use sequent_tables::{Tables, key};
 use serde_json::{Value, json};
 
 use crate::{

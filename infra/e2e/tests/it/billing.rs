@@ -1,7 +1,7 @@
 //! Credits through the stack: what runs cost, who may not begin one, and books that are right under many hands.
 
 use sequent_billing::testing;
-use sequent_data::{Tables, testing::deployed};
+use sequent_tables::{Tables, testing::deployed};
 use serde_json::{Value, json};
 
 use crate::{
@@ -83,8 +83,7 @@ async fn runs_spend_credits_and_stop_where_they_end() {
     let top_up = json!({"tenant_id": tenant, "amount": 1_000_000, "reason": "goodwill", "key": "1"});
     assert_eq!(adjust(&system, top_up.clone()).await.0, 201);
     assert_eq!(adjust(&system, top_up).await.0, 204, "once");
-    let nobodys =
-        json!({"tenant_id": sequent_domain::TenantId::new(), "amount": 5, "reason": "x", "key": "3"});
+    let nobodys = json!({"tenant_id": sequent_core::TenantId::new(), "amount": 5, "reason": "x", "key": "3"});
     assert_eq!(adjust(&system, nobodys).await.0, 404);
     let (run, _) = said(&person, "And now?\n/demo tokens=3 rate=0").await;
     assert_eq!(run["status"], "success");

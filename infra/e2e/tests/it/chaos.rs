@@ -15,11 +15,11 @@ use crate::{
     till::Till,
 };
 use futures::{StreamExt, future::join_all, stream};
-use sequent_data::{Store, Tables, testing};
-use sequent_domain::{RunId, TenantId};
+use sequent_conversation::{Run, Runs};
+use sequent_core::{RunId, TenantId};
 use sequent_event::{Ended, Event, Outcome, Phase, Reason, State};
-use sequent_run::{Run, Runs};
 use sequent_runlog::{DynamoStorage, LogKey, Segment, read_all};
+use sequent_tables::{Store, Tables, testing};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 

@@ -7,12 +7,12 @@ use std::{
 };
 
 use futures::{StreamExt, stream};
-use sequent_data::{Store, Tables, key, testing};
-use sequent_domain::{TenantId, Timestamp};
+use sequent_core::{TenantId, Timestamp};
 use sequent_jobs::{
     Delivery, New, enqueue,
     kinds::{HelloInput, HelloWorld},
 };
+use sequent_tables::{Store, Tables, key, testing};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout};
@@ -158,7 +158,7 @@ impl Plan {
             }
             // Three in ten are enqueued twice and delivered three times; one in ten is told of before it exists.
             if n % 10 < 3 {
-                plan.jobs.push(New { id: sequent_domain::JobId::new(), ..new.clone() });
+                plan.jobs.push(New { id: sequent_core::JobId::new(), ..new.clone() });
                 plan.messages.push(message.clone());
             }
             if n % 10 == 3 {

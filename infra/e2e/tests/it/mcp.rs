@@ -10,10 +10,10 @@ use crate::{
     clients::{drive, installed},
     system::{Caller, System, answer},
 };
-use sequent_data::testing;
-use sequent_domain::{RunId, TenantId, Timestamp, UserId};
+use sequent_core::{RunId, TenantId, Timestamp, UserId};
 use sequent_identity::Vault;
-use sequent_mcp::{Error, Failure, Name, NewServer, Servers};
+use sequent_mcp_client::{Error, Failure, Name, NewServer, Servers};
+use sequent_tables::testing;
 use sequent_tool::{
     Call, Error as ToolError, Guard, Registry, Tool, built_in,
     guard::{Allow, System as Resolver},
@@ -181,7 +181,7 @@ async fn add(
     servers: &Servers,
     tenant: TenantId,
     new: NewServer,
-) -> Result<(sequent_mcp::Server, Vec<sequent_mcp::Offer>), Error> {
+) -> Result<(sequent_mcp_client::Server, Vec<sequent_mcp_client::Offer>), Error> {
     Box::pin(servers.add(tenant, UserId::new(), new, Timestamp::now())).await
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sequent_domain::{SecretString, Timestamp};
+use sequent_core::{SecretString, Timestamp};
 use sequent_stripe::signature;
 use serde_json::{Value, json};
 

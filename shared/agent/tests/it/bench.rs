@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use sequent_agent::{Engine, Item, Live, Source};
-use sequent_domain::{ProjectId, RunId, TenantId, Timestamp, UserId};
+use sequent_conversation::{Name, Project, Projects};
+use sequent_conversation::{Runs, Start, Started, Status, start};
+use sequent_core::{ProjectId, RunId, TenantId, Timestamp, UserId};
 use sequent_event::{Event, Seq, State};
 use sequent_model::{Client, Config};
-use sequent_project::{Name, Project, Projects};
-use sequent_run::{Runs, Start, Started, Status, start};
 use sequent_runlog::{DynamoStorage, LogKey, Segment, Settings, Writer, read_all};
 
 pub(crate) struct Bench {
@@ -27,7 +27,7 @@ impl Bench {
             idle_check: Duration::from_millis(20),
             ..Settings::default()
         };
-        let storage = DynamoStorage::new(sequent_data::testing::store().await);
+        let storage = DynamoStorage::new(sequent_tables::testing::store().await);
         let engine = Engine { settings, ..Engine::new(storage, Client::new(Config::demo())) };
         Self { engine, tenant: TenantId::new(), user: UserId::new() }
     }
@@ -49,7 +49,7 @@ impl Bench {
             new_project: false,
             content: content.to_owned(),
             model: None,
-            work: sequent_run::Work::default(),
+            work: sequent_conversation::Work::default(),
             parent: None,
             claims: Vec::new(),
             held: None,

@@ -7,8 +7,8 @@ use std::{
 };
 
 use sequent_agent::{Engine, execute};
+use sequent_conversation::Status;
 use sequent_model::{Client, Config, ModelName, config::Endpoint, price::Table};
-use sequent_run::Status;
 
 use crate::bench::Bench;
 

@@ -3,13 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use sequent_agent::{Ended, Engine, execute};
-use sequent_data::{Item, Row};
-use sequent_domain::{ArtifactId, JobId};
+use sequent_conversation::{Name, NameProject};
+use sequent_conversation::{Start, Status, cancel};
+use sequent_core::{ArtifactId, JobId};
 use sequent_event::{Artifact, CancelReason, JobStatus, Outcome, Phase, Standing, Turn};
 use sequent_jobs::{Context, Delivery, Done, Failed, Jobs, Left, Registry, Worked, Worker, called_for};
-use sequent_project::{Name, NameProject};
-use sequent_run::{Start, Status, cancel};
 use sequent_runlog::{Claim, take_over};
+use sequent_tables::{Item, Row};
 use sequent_tool::{Kind, Tool};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -46,7 +46,7 @@ impl sequent_jobs::Kind for DrawMap {
             tool_call_id: None,
             job_id: Some(context.job),
         };
-        let key = sequent_data::key::greeting(context.tenant, "a row of the artifact's");
+        let key = sequent_tables::key::greeting(context.tenant, "a row of the artifact's");
         let row = Row::new(&key, &json!({"title": artifact.title})).map_err(Failed::retry)?;
         Ok(Done { artifacts: vec![Left { artifact, row }], ..Done::text(format!("Drew {}.", input.place)) })
     }
@@ -118,7 +118,7 @@ async fn a_call_that_is_a_job_gives_what_the_job_came_to() {
         );
         // What the table's stream says of the row has the run delivered.
         let item = |row| serde_dynamo::to_item::<_, Item>(row).unwrap();
-        let key = sequent_data::key::job(bench.tenant, job).attributes();
+        let key = sequent_tables::key::job(bench.tenant, job).attributes();
         let new: Item = item(&row).into_iter().chain(key).collect();
         assert_eq!(called_for(None, &new).tell, Some((bench.tenant, asking.run)));
 
@@ -146,8 +146,7 @@ async fn a_cancelled_run_leaves_no_job_at_work() {
 #[tokio::test]
 async fn the_first_exchange_of_a_conversation_has_it_named_once() {
     let bench = Bench::new().await;
-    let mut first =
-        bench.asking(sequent_domain::ProjectId::new(), "When is high tide?\n/demo tokens=2 rate=0");
+    let mut first = bench.asking(sequent_core::ProjectId::new(), "When is high tide?\n/demo tokens=2 rate=0");
     first.new_project = true;
     let second = bench.asking(first.project, "And low tide?\n/demo tokens=2 rate=0");
     for asking in [&first, &second] {
@@ -155,7 +154,7 @@ async fn the_first_exchange_of_a_conversation_has_it_named_once() {
         let ended = execute(&bench.engine, bench.key(asking.run), *writer, None).await.unwrap();
         assert_eq!(ended, Ended::Closed);
     }
-    let cursors = sequent_data::CursorKey::new("a key for tests".to_owned().into());
+    let cursors = sequent_tables::CursorKey::new("a key for tests".to_owned().into());
     let jobs = Jobs::new(bench.engine.store(), bench.tenant).list(&cursors, None, None).await.unwrap().items;
     let [job] = &jobs[..] else { panic!("one job: {jobs:?}") };
     assert_eq!(job.job_type, "name_project");

@@ -1,8 +1,8 @@
 //! Plans, and the child runs that carry out their independent steps.
 
 use sequent_agent::{Ended, execute};
+use sequent_conversation::{Begin, Runs, Start, Status, begin_pending, cancel};
 use sequent_event::{Body, Orchestration, Outcome, Phase, StepStatus};
-use sequent_run::{Begin, Runs, Start, Status, begin_pending, cancel};
 use sequent_runlog::{Claim, take_over};
 use serde_json::json;
 
@@ -103,7 +103,7 @@ async fn a_parent_that_died_between_writing_down_a_child_and_making_it_makes_it(
         {"id": "east", "title": "East", "instructions": "/demo tokens=2 rate=0", "independent": true}
     ]}));
     writer.append(Body::PlanUpdated { plan: plan.unwrap() }).await.unwrap();
-    let child = sequent_domain::RunId::new();
+    let child = sequent_core::RunId::new();
     let body = Body::SubagentStarted { subagent_run_id: child, name: "east".into(), description: None };
     writer.append(body).await.unwrap();
     writer.release().await.unwrap();
@@ -139,9 +139,15 @@ async fn a_step_that_asked_a_person_goes_on_with_the_answer_and_is_not_begun_ane
     assert_eq!(bench.status(asking.run).await, Status::Interrupted);
     let interrupt = bench.state(asking.run).await.asked[0].interrupt.id;
     let status = sequent_event::AnswerStatus::Resolved;
-    let reply = sequent_run::Reply { interrupt, status, payload: Some(json!("this one")) };
-    let answered =
-        sequent_run::answer(&bench.engine.storage, key, None, &[reply], sequent_run::Then::Caller).await;
+    let reply = sequent_conversation::Reply { interrupt, status, payload: Some(json!("this one")) };
+    let answered = sequent_conversation::answer(
+        &bench.engine.storage,
+        key,
+        None,
+        &[reply],
+        sequent_conversation::Then::Caller,
+    )
+    .await;
     assert!(answered.unwrap().is_ok());
     let claimed = take_over(&bench.engine.storage, key, bench.engine.settings, false, None).await.unwrap();
     let Claim::Won(writer) = claimed else { panic!("nothing is left to wait for") };

@@ -1,11 +1,11 @@
 //! A run's rows, made again from its log.
 
 use sequent_agent::execute;
-use sequent_data::{Item, Key, PageRequest, key};
-use sequent_domain::Timestamp;
+use sequent_conversation::{RebuildInput, RebuildProjections, Start, cancel};
+use sequent_core::Timestamp;
 use sequent_event::CancelReason;
 use sequent_jobs::{Delivery, New, Registry, Worked, Worker, enqueue};
-use sequent_run::{RebuildInput, RebuildProjections, Start, cancel};
+use sequent_tables::{Item, Key, PageRequest, key};
 
 use crate::bench::Bench;
 
@@ -17,7 +17,7 @@ async fn rows(bench: &Bench, of: &[Start]) -> Vec<Item> {
     let mut rows = Vec::new();
     for partition in partitions {
         let mut cursor: Option<String> = None;
-        let cursors = sequent_data::CursorKey::new("a key for tests".to_owned().into());
+        let cursors = sequent_tables::CursorKey::new("a key for tests".to_owned().into());
         loop {
             let request = PageRequest::new(partition.clone()).limit(Some(100));
             let page = store.page_items(&request.cursor(&cursors, cursor.as_deref()).unwrap()).await.unwrap();

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use sequent_agent::{Ended, Window, execute};
-use sequent_domain::ProjectId;
+use sequent_conversation::{Begin, Cancel, Runs, Started, Status, begin_pending, cancel, enqueue, start};
+use sequent_conversation::{Role, Standing};
+use sequent_core::ProjectId;
 use sequent_event::{Body, CancelReason};
-use sequent_project::{Role, Standing};
-use sequent_run::{Begin, Cancel, Runs, Started, Status, begin_pending, cancel, enqueue, start};
 use sequent_runlog::{Claim, take_over};
 use tokio::time::Instant;
 
@@ -44,7 +44,7 @@ async fn a_project_has_one_live_run() {
     }
     let missing = bench.asking(ProjectId::new(), "three");
     let refused = start(&bench.engine.storage, bench.engine.settings, &missing, None).await;
-    assert!(matches!(refused, Err(sequent_run::Error::NoProject)), "{refused:?}");
+    assert!(matches!(refused, Err(sequent_conversation::Error::NoProject)), "{refused:?}");
 }
 
 #[tokio::test]
@@ -99,7 +99,7 @@ async fn a_half_said_message_is_abandoned_and_begun_anew() {
     let project = bench.project().await.id;
     let asking = bench.asking(project, "/demo tokens=20 rate=0");
     let writer = bench.owned(&asking).await;
-    let message_id = sequent_domain::MessageId::new();
+    let message_id = sequent_core::MessageId::new();
     let role = sequent_event::Role::Assistant;
     writer.append(Body::TextMessageStart { message_id, role }).await.unwrap();
     writer.append(Body::TextMessageContent { message_id, delta: "half an ans".into() }).await.unwrap();
@@ -164,7 +164,10 @@ async fn a_run_nobody_owns_is_cancelled_on_the_spot() {
     }
     assert_eq!(bench.projects().get(project).await.unwrap().live_run_id, None);
     bench.projects().delete(project).await.unwrap();
-    assert!(matches!(bench.projects().get(project).await, Err(sequent_project::Error::NotFound)));
+    assert!(matches!(
+        bench.projects().get(project).await,
+        Err(sequent_conversation::projects::Error::NotFound)
+    ));
 }
 
 #[tokio::test]
@@ -246,7 +249,7 @@ async fn what_a_person_says_meanwhile_is_answered_before_the_run_ends() {
     let (engine, key) = (bench.engine.clone(), bench.key(asking.run));
     let running = tokio::spawn(async move { execute(&engine, key, *writer, None).await });
     while bench.state(asking.run).await.open.is_none() {}
-    let id = sequent_domain::MessageId::new();
+    let id = sequent_core::MessageId::new();
     let said = Body::UserMessage {
         message_id: id,
         content: "And in short?".into(),

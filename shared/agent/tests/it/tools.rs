@@ -7,8 +7,8 @@ use std::sync::{
 
 use futures::future::BoxFuture;
 use sequent_agent::{Ended, Engine, execute};
+use sequent_conversation::{Refused, Reply, Runs, Start, Status, Then, answer};
 use sequent_event::{AnswerStatus, Body, Outcome, Phase, Reason, State};
-use sequent_run::{Refused, Reply, Runs, Start, Status, Then, answer};
 use sequent_runlog::{Claim, take_over};
 use sequent_tool::{Call, Error, Handler, Kind, Output, Registry, Tool};
 use serde_json::{Value, json};
@@ -177,7 +177,7 @@ async fn a_dead_owners_calls_are_run_once_or_asked_about() {
         let asking = bench
             .asking(bench.project().await.id, "/demo tokens=1 rate=0 tool=charge\n/demo tokens=1 rate=0");
         let writer = bench.owned(&asking).await;
-        let id = sequent_domain::ToolCallId::new().to_string();
+        let id = sequent_core::ToolCallId::new().to_string();
         let call = Body::ToolCallStart {
             tool_call_id: id.clone(),
             tool_call_name: "charge".into(),
@@ -207,9 +207,10 @@ async fn a_waiting_run_can_be_cancelled() {
     let (asking, _) = begin(&bench, "/demo tokens=1 rate=0 tool=wire").await;
     let reason = sequent_event::CancelReason::Requested;
     let Engine { storage, settings, .. } = &bench.engine;
-    let outcome =
-        sequent_run::cancel(storage, *settings, bench.tenant, asking.run, None, reason).await.unwrap();
-    assert_eq!(outcome, sequent_run::Cancel::Done);
+    let outcome = sequent_conversation::cancel(storage, *settings, bench.tenant, asking.run, None, reason)
+        .await
+        .unwrap();
+    assert_eq!(outcome, sequent_conversation::Cancel::Done);
     assert_eq!(bench.status(asking.run).await, Status::Cancelled);
     assert_eq!(counter.0.load(Ordering::SeqCst), 0);
     assert_eq!(bench.projects().get(asking.project).await.unwrap().live_run_id, None);

@@ -1,4 +1,4 @@
-use sequent_domain::{MessageId, ProjectId, RunId, Timestamp};
+use sequent_core::{MessageId, ProjectId, RunId, Timestamp};
 use sequent_event::{Body, ClaimReason, Configuration, Entry, JobEnd, Outcome, Standing};
 use serde_json::json;
 

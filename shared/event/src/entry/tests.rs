@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
-use sequent_domain::{MessageId, ProjectId, RunId};
+use sequent_core::{MessageId, ProjectId, RunId};
 use serde_json::json;
 
 use super::*;

@@ -2,7 +2,7 @@
 
 use super::{Invalid, Phase, State};
 use crate::{Artifact, Body, Outcome};
-use sequent_domain::JobId;
+use sequent_core::JobId;
 
 impl State {
     pub(super) fn check(&self, body: &Body) -> Result<(), Invalid> {

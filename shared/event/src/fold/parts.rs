@@ -1,6 +1,6 @@
 //! What a run's state is made of.
 
-use sequent_domain::{MessageId, RunId};
+use sequent_core::{MessageId, RunId};
 
 use crate::{Answered, Interrupt, Job, JobEnd, Outcome};
 

@@ -1,4 +1,4 @@
-use sequent_domain::{MessageId, ProjectId, RunId};
+use sequent_core::{MessageId, ProjectId, RunId};
 
 use super::*;
 use crate::{ClaimReason, Entry, Role};

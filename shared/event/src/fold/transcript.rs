@@ -1,6 +1,6 @@
 //! What was said and done, in the order a model has to be told.
 
-use sequent_domain::MessageId;
+use sequent_core::MessageId;
 
 use super::{Answer, Ended, State};
 

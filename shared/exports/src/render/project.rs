@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use sequent_artifacts::{Artifacts, Error as ArtifactError};
-use sequent_data::CursorKey;
-use sequent_domain::{ProjectId, RunId};
+use sequent_conversation::{Message, Project, Projects, Role, projects::Error as ProjectError};
+use sequent_core::{ProjectId, RunId};
 use sequent_jobs::{Context, Failed};
-use sequent_project::{Error as ProjectError, Message, Project, Projects, Role};
+use sequent_tables::CursorKey;
 use serde_json::json;
 
 use super::{File, computed, failed, one_line, run};

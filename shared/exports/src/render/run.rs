@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
+use sequent_core::RunId;
 use sequent_documents::Format;
-use sequent_domain::RunId;
 use sequent_event::{Body, Event};
 use sequent_jobs::{Context, Failed};
 use sequent_runlog::{LogKey, Segment, read_all};
@@ -136,7 +136,7 @@ impl Telling {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sequent_domain::{MessageId, Timestamp};
+    use sequent_core::{MessageId, Timestamp};
     use sequent_event::{Entry as Logged, Role, Seq};
 
     #[test]

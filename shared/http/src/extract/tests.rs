@@ -3,7 +3,7 @@
 use axum::{Extension, Router, routing::post};
 use http::header::ALLOW;
 use proptest::prelude::*;
-use sequent_domain::ProjectId;
+use sequent_core::ProjectId;
 use serde::Deserialize;
 use serde_json::json;
 

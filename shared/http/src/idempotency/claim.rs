@@ -7,8 +7,8 @@ use aws_sdk_dynamodb::{
     operation::put_item::PutItemError,
     types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
 };
-use sequent_data::{Item, Key, Store};
-use sequent_domain::{RequestId, Timestamp};
+use sequent_core::{RequestId, Timestamp};
+use sequent_tables::{Item, Key, Store};
 
 use super::{Effect, PayloadHash, Record, Stored, in_progress, mismatch};
 use crate::Problem;

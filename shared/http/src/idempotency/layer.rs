@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures::FutureExt as _;
 use http::{HeaderName, HeaderValue, StatusCode};
 use http_body_util::BodyExt as _;
-use sequent_domain::Timestamp;
+use sequent_core::Timestamp;
 
 use super::{Claim, Claimed, Effect, IdempotencyKey, PayloadHash, REPLAYED, Record, Stored, claim};
 use crate::{Exchange, Principal, Problem, extract, pipeline::Shared};

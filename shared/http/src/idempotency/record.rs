@@ -1,7 +1,7 @@
 //! What is stored under an idempotency key.
 
-use sequent_data::{Key, Row};
-use sequent_domain::{ProjectId, RunId, Timestamp};
+use sequent_core::{ProjectId, RunId, Timestamp};
+use sequent_tables::{Key, Row};
 use serde::{Deserialize, Serialize};
 
 use super::{LIFETIME, PayloadHash};

@@ -7,8 +7,8 @@ use std::sync::{
 
 use axum::{Router, middleware::from_fn, routing::post};
 use futures::future::{BoxFuture, join_all};
-use sequent_data::{Store, Transaction, testing};
-use sequent_domain::{ProjectId, RunId, TenantId, Timestamp, UserId};
+use sequent_core::{ProjectId, RunId, TenantId, Timestamp, UserId};
+use sequent_tables::{Store, Transaction, testing};
 use serde_json::json;
 
 use super::*;

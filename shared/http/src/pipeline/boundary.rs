@@ -151,7 +151,7 @@ async fn tell(shared: &Shared, exchange: &Exchange, method: &Method, route: &str
         request_id: exchange.request_id(),
         cause: &cause,
     };
-    let left = exchange.deadline().map_or(notify::PATIENCE, |at| at.since(sequent_domain::Timestamp::now()));
+    let left = exchange.deadline().map_or(notify::PATIENCE, |at| at.since(sequent_core::Timestamp::now()));
     // What is left of the invocation bounds it too; the margin of the deadline is kept for this.
     let _ = tokio::time::timeout(left.max(Duration::from_millis(250)), shared.notifier.tell(&incident)).await;
 }

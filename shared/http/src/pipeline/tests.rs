@@ -6,7 +6,7 @@ use axum::{Extension, Router, routing::get};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use futures::future::BoxFuture;
 use secrecy::{ExposeSecret as _, SecretString};
-use sequent_domain::{RequestId, SessionId, TenantId, UserId};
+use sequent_core::{RequestId, SessionId, TenantId, UserId};
 use sequent_telemetry::testing::capture;
 
 use super::*;
@@ -261,7 +261,7 @@ async fn headers_have_limits() {
 async fn a_tenant_is_limited_per_class() {
     let limits = Limits::parse(Some("read=2,write=0"), Stage::Dev);
     let config = Config { limits, timeout: Duration::from_secs(5), ..Config::for_tests() };
-    let app = pipeline(config).store(sequent_data::testing::store().await).around(router());
+    let app = pipeline(config).store(sequent_tables::testing::store().await).around(router());
     let read = || Event::new("GET", "/me").bearer(TOKEN);
     for status in [200, 200, 429, 429] {
         assert_eq!(read().send(&app).await.status.as_u16(), status);

@@ -1,7 +1,7 @@
 //! The bucket against a real table, with time as an argument.
 
 use http::header::RETRY_AFTER;
-use sequent_data::testing;
+use sequent_tables::testing;
 
 use super::*;
 

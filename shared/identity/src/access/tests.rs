@@ -33,7 +33,7 @@ fn now() -> Timestamp {
 }
 
 fn valid() -> String {
-    use sequent_domain::ExposeSecret;
+    use sequent_core::ExposeSecret;
     issuer().issue(secret(SEED).ring(), &subject(), now()).unwrap().expose_secret().to_owned()
 }
 
@@ -275,7 +275,7 @@ fn no_single_changed_byte_is_accepted() {
 
 #[test]
 fn another_deployment_cannot_sign_for_us() {
-    use sequent_domain::ExposeSecret;
+    use sequent_core::ExposeSecret;
     let other = secret("another seed");
     let token = issuer().issue(other.ring(), &subject(), now()).unwrap();
     assert_eq!(refused("another seed", token.expose_secret()), Refused::UnknownKey);

@@ -6,7 +6,7 @@ use ring::{
     aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
     rand::{SecureRandom, SystemRandom},
 };
-use sequent_domain::{ExposeSecret, SecretString};
+use sequent_core::{ExposeSecret, SecretString};
 
 /// Encrypts secrets for storage: ChaCha20-Poly1305 (RFC 8439) with random nonces. One key may make some 2^32 of those
 /// before two are likely to meet.

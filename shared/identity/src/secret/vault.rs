@@ -8,7 +8,7 @@ use std::{
 use aws_sdk_secretsmanager::{Client, error::DisplayErrorContext};
 use futures::future::BoxFuture;
 use sequent_aws::{Secrets, secret};
-use sequent_domain::{ExposeSecret, SecretString};
+use sequent_core::{ExposeSecret, SecretString};
 use sequent_http::{Keyring, Problem};
 use tokio::sync::Mutex;
 

@@ -12,7 +12,7 @@ use aws_sdk_secretsmanager::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use ring::rand::{SecureRandom, SystemRandom};
 use sequent_aws::secret;
-use sequent_domain::{SecretString, Timestamp};
+use sequent_core::{SecretString, Timestamp};
 use serde::Serialize;
 use serde_json::{Value, json};
 

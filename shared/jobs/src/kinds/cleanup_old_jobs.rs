@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue as Value;
-use sequent_data::{Cancelled, Store, Transaction, key};
-use sequent_domain::Timestamp;
+use sequent_core::Timestamp;
+use sequent_tables::{Cancelled, Store, Transaction, key};
 use serde::{Deserialize, Serialize};
 
 use crate::{Context, Done, Due, Error, Failed, Job, Kind, Sweep};

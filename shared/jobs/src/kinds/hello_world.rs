@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use aws_sdk_dynamodb::types::AttributeValue as Value;
-use sequent_data::{Change, Transaction, key};
+use sequent_tables::{Change, Transaction, key};
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 

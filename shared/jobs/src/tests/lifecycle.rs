@@ -4,9 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use aws_sdk_dynamodb::types::AttributeValue as Value;
 use proptest::prelude::*;
-use sequent_data::{Change, Store, Transaction, key, testing};
-use sequent_domain::{TenantId, Timestamp};
+use sequent_core::{TenantId, Timestamp};
 use sequent_runlog::DynamoStorage;
+use sequent_tables::{Change, Store, Transaction, key, testing};
 use serde::Deserialize;
 
 use crate::{

@@ -8,9 +8,9 @@ use std::{
     time::Duration,
 };
 
-use sequent_data::testing;
-use sequent_domain::{TenantId, Timestamp};
+use sequent_core::{TenantId, Timestamp};
 use sequent_runlog::{DynamoStorage, Settings};
+use sequent_tables::testing;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
@@ -110,7 +110,7 @@ async fn a_job_is_done_once_however_often_it_is_delivered() {
     assert_eq!(bench.work(delivery).await, Worked::Nothing);
     let job = bench.job(delivery).await;
     assert_eq!((job.status, job.attempt, job.result.as_deref()), (Status::Success, 1, Some("attempt 1")));
-    let nobodys = Delivery { job_id: sequent_domain::JobId::new(), ..delivery };
+    let nobodys = Delivery { job_id: sequent_core::JobId::new(), ..delivery };
     assert_eq!(bench.work(nobodys).await, Worked::Nothing);
     assert_eq!(bench.begun.load(Ordering::SeqCst), 1);
 }

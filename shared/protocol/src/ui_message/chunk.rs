@@ -1,6 +1,6 @@
 //! The chunks of the AI SDK UI message stream v1 that we send.
 
-use sequent_domain::{MessageId, MicroUsd, ProjectId, RunId};
+use sequent_core::{MessageId, MicroUsd, ProjectId, RunId};
 use sequent_event::{CancelReason, Event};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};

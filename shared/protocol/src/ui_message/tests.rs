@@ -1,4 +1,4 @@
-use sequent_domain::Timestamp;
+use sequent_core::Timestamp;
 use sequent_event::{ClaimReason, Entry, Payload, Role, Seq};
 use serde_json::json;
 

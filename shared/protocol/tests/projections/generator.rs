@@ -1,7 +1,7 @@
 //! Random logs that the fold accepts: what a reader can meet, take-overs, reopenings and newer writers included.
 
 use proptest::prelude::*;
-use sequent_domain::{MessageId, MicroUsd, ProjectId, RunId, Timestamp};
+use sequent_core::{MessageId, MicroUsd, ProjectId, RunId, Timestamp};
 use sequent_event::{Body, CancelReason, ClaimReason, Entry, Event, Outcome, Role, State, Usage};
 use serde_json::json;
 

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use sequent_domain::Timestamp;
+use sequent_core::Timestamp;
 use sequent_event::{Body, Entry, Payload};
 
 use crate::{
@@ -85,7 +85,7 @@ impl Buffer {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use sequent_domain::MessageId;
+    use sequent_core::MessageId;
 
     use super::*;
 

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sequent_domain::InterruptId;
+use sequent_core::InterruptId;
 use sequent_event::{AnswerStatus, Answered, Body, Interrupt, Outcome, Question, Reason, State};
 use sequent_runlog::{Claim, Decided, Settings, decide, open, take_over};
 use serde_json::json;

@@ -2,13 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sequent_data::{Change, Row, Store, Transaction, key as keys, testing};
-use sequent_domain::{MessageId, RunId, TenantId, Timestamp};
+use sequent_core::{MessageId, RunId, TenantId, Timestamp};
 use sequent_event::{Body, Entry, Event, Outcome, Seq, State};
 use sequent_runlog::{
     AppendError, Claim, Companions, DynamoStorage, Finish, Follow, LogKey, Poll, Segment, Settings, Storage,
     Writer, WriterId, control, open, page, read_all, take_over,
 };
+use sequent_tables::{Change, Row, Store, Transaction, key as keys, testing};
 use serde_json::json;
 
 use crate::memory::{begins, cancel, delta, finished, question, started};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sequent_domain::MessageId;
+use sequent_core::MessageId;
 use sequent_event::Seq;
 use sequent_runlog::{Claim, Control, Settings, Stopped, Writer, control, create, take_over};
 use tokio::time::{Instant, sleep};

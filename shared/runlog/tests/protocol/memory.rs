@@ -8,10 +8,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use sequent_data::{Cancelled, Reason};
-use sequent_domain::{MessageId, ProjectId, RunId, TenantId, Timestamp};
+use sequent_core::{MessageId, ProjectId, RunId, TenantId, Timestamp};
 use sequent_event::{Body, CancelReason, Event, Outcome, Role, Seq, State};
 use sequent_runlog::{AppendError, LogKey, Segment, Settings, Writer, open};
+use sequent_tables::{Cancelled, Reason};
 use tokio::{sync::mpsc, time::Instant};
 
 use crate::{process::Process, simulation::mutation::Mutation};

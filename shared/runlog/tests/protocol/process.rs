@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use sequent_domain::Timestamp;
+use sequent_core::Timestamp;
 use sequent_event::Seq;
 use sequent_runlog::{AppendError, LogKey, ReadError, Segment, Storage};
 use tokio::time::{Instant, sleep, sleep_until};

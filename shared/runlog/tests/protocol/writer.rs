@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sequent_domain::MessageId;
+use sequent_core::MessageId;
 use sequent_event::{Body, Outcome, Phase};
 use sequent_runlog::{Control, Finish, MAX_BYTES, MAX_EVENTS, Settings, Stopped, Writer, control};
 use tokio::time::sleep;

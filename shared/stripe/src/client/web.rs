@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures::{FutureExt, future::BoxFuture};
-use sequent_domain::ExposeSecret;
+use sequent_core::ExposeSecret;
 use serde_json::Value;
 use url::Url;
 

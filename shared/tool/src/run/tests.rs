@@ -8,7 +8,7 @@ use std::{
 
 use futures::future::BoxFuture;
 use proptest::prelude::*;
-use sequent_domain::{RunId, TenantId};
+use sequent_core::{RunId, TenantId};
 use serde_json::json;
 use tokio::time::Instant;
 

@@ -11,7 +11,7 @@ use std::{
 };
 
 use futures::future::{self, BoxFuture, FutureExt};
-use sequent_domain::{RunId, TenantId};
+use sequent_core::{RunId, TenantId};
 use sequent_tool::{
     Call, Error, Guard, Output, Registry, Tool,
     guard::{Allow, Resolve},

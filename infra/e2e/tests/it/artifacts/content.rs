@@ -7,7 +7,7 @@ use std::{
 
 use futures::future::join_all;
 use sequent_artifacts::Origin;
-use sequent_domain::ArtifactId;
+use sequent_core::ArtifactId;
 
 use super::{artifacts, described, environment, list, objects, references, tenant};
 use crate::{surface::Person, system::System};
@@ -44,7 +44,7 @@ async fn fifty_processes_that_save_the_same_bytes_leave_one_object_and_fifty_art
     });
 
     let object =
-        sequent_data::key::object_path(tenant, sequent_artifacts::Digest::of(content.as_bytes()).bytes());
+        sequent_tables::key::object_path(tenant, sequent_artifacts::Digest::of(content.as_bytes()).bytes());
     assert_eq!(
         objects(&system).await,
         [object],

@@ -147,7 +147,7 @@ async fn what_cannot_be_exported_is_said() {
         json!({"artifact_id": id, "format": "jsonl"}),
         json!({"artifact_id": id, "format": "docx"}),
         json!({"format": "pdf"}),
-        json!({"artifact_id": id, "run_id": sequent_domain::RunId::new(), "format": "html"}),
+        json!({"artifact_id": id, "run_id": sequent_core::RunId::new(), "format": "html"}),
     ] {
         let answer = ada.read("POST", &request(body.clone()), &ada.bearer()).await;
         assert!(answer.status.is_client_error() && answer.json()["detail"].is_string(), "{body}: {answer:?}");

@@ -7,7 +7,7 @@ use std::{
 
 use futures::future::join_all;
 use sequent_artifacts::{AGE, Artifacts, Collected, Origin};
-use sequent_domain::{ArtifactId, TenantId, Timestamp};
+use sequent_core::{ArtifactId, TenantId, Timestamp};
 
 use super::{artifacts, described, objects, references, tenant};
 use crate::{

@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use bytes::Bytes;
 use sequent_artifacts::{Description, Origin};
-use sequent_domain::ArtifactId;
+use sequent_core::ArtifactId;
 use serde_json::{Value, json};
 
 use super::{artifacts, tenant};

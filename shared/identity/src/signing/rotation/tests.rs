@@ -6,7 +6,7 @@ use std::{
 use aws_sdk_secretsmanager::config::{BehaviorVersion, Credentials, Region};
 use aws_smithy_http_client::test_util::infallible_client_fn;
 use sequent_aws::Secrets;
-use sequent_domain::{ExposeSecret, SessionId, TenantId, UserId};
+use sequent_core::{ExposeSecret, SessionId, TenantId, UserId};
 
 use super::*;
 use crate::{

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sequent_domain::MessageId;
+use sequent_core::MessageId;
 use sequent_event::{Body, Outcome, Phase, Role, Usage};
 use sequent_runlog::{Finish, Stopped, Writer};
 use tokio::time::sleep;

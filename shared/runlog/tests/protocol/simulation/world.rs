@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use sequent_domain::{MessageId, UserId};
+use sequent_core::{MessageId, UserId};
 use sequent_event::{Body, CancelReason, Event, Seq};
 use sequent_runlog::{
     Claim, Control, Follow, Poll, ReadError, Segment, Settings, Writer, control, create, open, page,

@@ -1,0 +1,96 @@
+//! A conversation.
+
+use sequent_core::{ProjectId, RunId, Timestamp, UserId};
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// A project as the endpoints show it and as the table stores it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Project {
+    /// Its id.
+    pub id: ProjectId,
+    /// What people call it.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, max_length = 200))]
+    pub name: Name,
+    /// Who made it.
+    pub user_id: UserId,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last renamed or answered in.
+    pub updated_at: Timestamp,
+    /// The run that answers right now.
+    #[serde(default)]
+    pub live_run_id: Option<RunId>,
+}
+
+/// A project's name: 1 to 200 characters after trimming, without control characters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Name(String);
+
+/// The text cannot name a project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a project name has 1 to 200 characters and no control characters")]
+pub struct NameError;
+
+impl Name {
+    /// Most characters of a name.
+    pub const MAX: usize = 200;
+
+    /// Trims and checks.
+    ///
+    /// # Errors
+    /// [`NameError`] when nothing is left, it is too long, or has control characters.
+    pub fn new(text: &str) -> Result<Self, NameError> {
+        let text = text.trim();
+        let fits =
+            !text.is_empty() && text.chars().count() <= Self::MAX && !text.chars().any(char::is_control);
+        fits.then(|| Self(text.to_owned())).ok_or(NameError)
+    }
+
+    /// What a new conversation is called: the beginning of its first message, on one line.
+    #[must_use]
+    pub fn from_message(content: &str) -> Self {
+        const LENGTH: usize = 60;
+        let line = content.split_whitespace().collect::<Vec<_>>().join(" ");
+        let clean: String = line.chars().filter(|c| !c.is_control()).collect();
+        let mut name: String = clean.chars().take(LENGTH).collect();
+        if clean.chars().count() > LENGTH {
+            name.push('…');
+        }
+        Self::new(&name).unwrap_or_else(|_| Self("New conversation".to_owned()))
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::new(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_trimmed_and_bounded() {
+        assert_eq!(Name::new("  Plans  ").unwrap().as_str(), "Plans");
+        assert_eq!(Name::new(" \n "), Err(NameError));
+        assert_eq!(Name::new("a\u{7}b"), Err(NameError));
+        assert!(Name::new(&"é".repeat(200)).is_ok());
+        assert_eq!(Name::new(&"é".repeat(201)), Err(NameError));
+    }
+
+    #[test]
+    fn a_first_message_gives_a_one_line_name() {
+        assert_eq!(Name::from_message("Plan\n my  trip").as_str(), "Plan my trip");
+        assert_eq!(Name::from_message(&"ü".repeat(100)).as_str().chars().count(), 61);
+        assert_eq!(Name::from_message("\u{0}").as_str(), "New conversation");
+    }
+}

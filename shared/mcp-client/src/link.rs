@@ -1,0 +1,149 @@
+//! A session with a server: begun when it is needed, begun anew when the server has forgotten it.
+
+use std::{sync::Arc, time::Duration};
+
+use rmcp::{
+    RoleClient, ServiceExt,
+    model::{
+        CallToolRequestParams, CallToolResponse, CallToolResult, ClientCapabilities, ClientConfig,
+        Implementation, JsonObject, MetaObject, PaginatedRequestParams, RequestMetaObject, Tool,
+    },
+    service::RunningService,
+    transport::streamable_http_client::{StreamableHttpClientTransport, StreamableHttpClientTransportConfig},
+};
+use sequent_core::{ExposeSecret, SecretString};
+use sequent_tool::Guard;
+use tokio::{sync::Mutex, time::timeout};
+
+use crate::{
+    Failure,
+    web::{MAX_EVENT_BYTES, Web},
+};
+
+/// Where a call's idempotency key is found by a server that looks for it.
+pub(crate) const IDEMPOTENCY_KEY: &str = "sequent/idempotencyKey";
+
+/// How long the beginning of a session may take, and how long listing the tools.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Known model providers take 128 tools at most, and the built-in ones want a place too.
+const MAX_TOOLS: usize = 100;
+const MAX_PAGES: usize = 20;
+
+type Session = RunningService<RoleClient, ClientConfig>;
+
+/// One server, and the session with it if there is one.
+pub(crate) struct Link {
+    guard: Guard,
+    web: Web,
+    url: String,
+    token: Option<SecretString>,
+    session: Mutex<Option<Arc<Session>>>,
+}
+
+impl Link {
+    pub(crate) fn new(guard: Guard, web: Web, url: String, token: Option<SecretString>) -> Self {
+        Self { guard, web, url, token, session: Mutex::default() }
+    }
+
+    /// The server's tools, as many as we take.
+    pub(crate) async fn list(&self) -> Result<Vec<Tool>, Failure> {
+        let late = |_| Err(Failure::Unreached("The server did not list its tools in time.".into()));
+        timeout(PATIENCE, self.pages()).await.unwrap_or_else(late)
+    }
+
+    async fn pages(&self) -> Result<Vec<Tool>, Failure> {
+        let session = self.session().await?;
+        let (mut tools, mut cursor) = (Vec::new(), None);
+        for _ in 0..MAX_PAGES {
+            let params = PaginatedRequestParams::default().with_cursor(cursor);
+            let page = match session.list_tools(Some(params)).await {
+                Ok(page) => page,
+                Err(error) => {
+                    self.forget(&session).await;
+                    return Err(Failure::of_request(&error));
+                }
+            };
+            tools.extend(page.tools);
+            cursor = page.next_cursor;
+            if cursor.is_none() || tools.len() >= MAX_TOOLS {
+                break;
+            }
+        }
+        tools.truncate(MAX_TOOLS);
+        Ok(tools)
+    }
+
+    /// Calls a tool. What has not reached the server is sent once more, in a new session.
+    pub(crate) async fn call(
+        &self,
+        tool: &str,
+        arguments: &JsonObject,
+        idempotency_key: &str,
+    ) -> Result<CallToolResult, Failure> {
+        let first = self.attempt(tool, arguments, idempotency_key).await;
+        match first {
+            Err(Failure::Unreached(_)) => self.attempt(tool, arguments, idempotency_key).await,
+            outcome => outcome,
+        }
+    }
+
+    async fn attempt(
+        &self,
+        tool: &str,
+        arguments: &JsonObject,
+        key: &str,
+    ) -> Result<CallToolResult, Failure> {
+        let session = self.session().await?;
+        let mut params = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments.clone());
+        let mut meta = MetaObject::new();
+        meta.0.insert(IDEMPOTENCY_KEY.to_owned(), key.into());
+        params.meta = Some(RequestMetaObject(meta));
+        match session.call_tool_once(params).await {
+            Ok(CallToolResponse::Complete(result)) => Ok(result),
+            Ok(_) => Err(Failure::Refused(
+                "The tool wants more than its arguments, which is not supported.".into(),
+            )),
+            Err(error) => {
+                let failure = Failure::of_request(&error);
+                if !matches!(failure, Failure::Refused(_)) {
+                    self.forget(&session).await;
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    /// The session, begun if there is none. Calls that come at the same moment wait for the same one.
+    async fn session(&self) -> Result<Arc<Session>, Failure> {
+        let mut current = self.session.lock().await;
+        if let Some(session) = current.as_ref().filter(|session| !session.is_transport_closed()) {
+            return Ok(Arc::clone(session));
+        }
+        let late = |_| Err(Failure::Unreached("The server does not answer.".into()));
+        let session = Arc::new(timeout(PATIENCE, self.begin()).await.unwrap_or_else(late)?);
+        *current = Some(Arc::clone(&session));
+        Ok(session)
+    }
+
+    async fn begin(&self) -> Result<Session, Failure> {
+        // Anew each time: what is let through may have changed since the server was set up.
+        let admitted = self.guard.admit(&self.url).map_err(|refusal| Failure::from(&refusal))?;
+        let mut config = StreamableHttpClientTransportConfig::with_uri(admitted.url().as_str())
+            .max_sse_event_size(MAX_EVENT_BYTES);
+        if let Some(token) = &self.token {
+            config = config.auth_header(token.expose_secret());
+        }
+        let transport = StreamableHttpClientTransport::with_client(self.web.clone(), config);
+        let us = Implementation::new("sequent", env!("CARGO_PKG_VERSION"));
+        let config = ClientConfig::new(ClientCapabilities::default(), us);
+        Box::pin(config.serve(transport)).await.map_err(|error| Failure::of_start(&error))
+    }
+
+    /// Leaves a session that failed, unless another call has done so already.
+    async fn forget(&self, failed: &Arc<Session>) {
+        let mut current = self.session.lock().await;
+        if current.as_ref().is_some_and(|session| Arc::ptr_eq(session, failed)) {
+            *current = None;
+        }
+    }
+}

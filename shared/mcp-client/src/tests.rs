@@ -1,0 +1,283 @@
+//! Servers over a real table and real connections.
+
+mod scripted;
+
+use sequent_core::{RunId, SecretString, TenantId, Timestamp, UserId};
+use sequent_identity::{Vault, secret::SealError};
+use sequent_tables::{Store, key, testing};
+use sequent_tool::{
+    Call, Error as ToolError, Guard, Output, Tool,
+    guard::{Allow, System},
+    run,
+};
+use serde_json::{Value, json};
+
+use crate::{Error, Failure, Name, NewServer, Offer, Server, Servers, link::IDEMPOTENCY_KEY};
+use scripted::Scripted;
+
+const TOKEN: &str = "a-tenants-own-token";
+
+fn vault(seed: &str) -> Vault {
+    Vault::fixed(&json!({ "seed": seed }).to_string().into()).unwrap()
+}
+
+/// Servers that may be reached at these addresses.
+fn servers(store: &Store, reachable: &[&Scripted]) -> Servers {
+    let allow = reachable.iter().map(|server| server.address.to_string()).collect::<Vec<_>>().join(",");
+    Servers::new(store.clone(), vault("tests"), Guard::new(Allow::parse_list(&allow).unwrap(), System))
+}
+
+fn name(text: &str) -> Name {
+    Name::try_from(text.to_owned()).unwrap()
+}
+
+fn new(called: &str, url: &str) -> NewServer {
+    NewServer { name: name(called), url: url.to_owned(), token: None, allowed_tools: None, enabled: true }
+}
+
+async fn add(servers: &Servers, tenant: TenantId, new: NewServer) -> Result<(Server, Vec<Offer>), Error> {
+    Box::pin(servers.add(tenant, UserId::new(), new, Timestamp::now())).await
+}
+
+fn tool(called: &str) -> Value {
+    json!({"name": called, "inputSchema": {"type": "object"}})
+}
+
+fn find<'a>(tools: &'a [Tool], called: &str) -> &'a Tool {
+    tools.iter().find(|tool| tool.spec.name == called).unwrap_or_else(|| panic!("{called} in {tools:?}"))
+}
+
+async fn call(tools: &[Tool], called: &str, arguments: Value) -> Result<Output, ToolError> {
+    let call = Call::new(TenantId::new(), RunId::new(), "call_1", arguments);
+    Box::pin(run(find(tools, called), call)).await
+}
+
+#[tokio::test]
+async fn a_tenants_server_is_its_agents_tools_and_nobody_elses() {
+    let remote = Scripted::start(json!([
+        {"name": "note", "description": "Notes it.", "inputSchema": {"type": "object",
+            "properties": {"text": {"type": "string"}}, "required": ["text"]}},
+        tool("erase"),
+    ]))
+    .await;
+    let (store, tenant, other) = (testing::store().await, TenantId::new(), TenantId::new());
+    let servers = servers(&store, &[&remote]);
+    let setup = NewServer {
+        token: Some(SecretString::from(TOKEN)),
+        allowed_tools: Some(vec!["note".to_owned()]),
+        ..new("notes", &remote.url())
+    };
+    let (server, offers) = add(&servers, tenant, setup).await.unwrap();
+    assert!(server.has_token && server.enabled);
+    let offer = |called: &str, description: &str, usable| Offer {
+        name: called.to_owned(),
+        tool: format!("notes__{called}"),
+        description: description.to_owned(),
+        usable,
+    };
+    assert_eq!(offers, [offer("note", "Notes it.", true), offer("erase", "", false)]);
+
+    let tools = servers.tools(tenant).await;
+    assert_eq!(tools.iter().map(|tool| tool.spec.name.as_str()).collect::<Vec<_>>(), ["notes__note"]);
+    assert_eq!(find(&tools, "notes__note").spec.parameters["required"], json!(["text"]));
+    let call = Call::new(tenant, RunId::new(), "call_7", json!({"text": "milk"}));
+    let key = call.idempotency_key.clone();
+    let output = Box::pin(run(&tools[0], call)).await.unwrap();
+    assert_eq!(output, Output::text(r#"{"text":"milk"}"#));
+    let heard = remote.heard("tools/call");
+    assert_eq!(heard.len(), 1);
+    assert_eq!(heard[0].0, format!("Bearer {TOKEN}"));
+    assert_eq!(heard[0].1["params"]["_meta"][IDEMPOTENCY_KEY], key);
+    assert_eq!(heard[0].1["params"]["name"], "note");
+
+    assert!(servers.tools(other).await.is_empty());
+    assert!(servers.list(other).await.unwrap().is_empty());
+    assert!(matches!(servers.remove(other, &name("notes")).await, Err(Error::NotFound)));
+    assert_eq!(servers.list(tenant).await.unwrap(), [server]);
+    servers.remove(tenant, &name("notes")).await.unwrap();
+    assert!(servers.list(tenant).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_token_is_in_no_row_and_opens_for_its_server_alone() {
+    let remote = Scripted::start(json!([tool("note")])).await;
+    let (store, tenant) = (testing::store().await, TenantId::new());
+    let first = servers(&store, &[&remote]);
+    let setup = NewServer { token: Some(SecretString::from(TOKEN)), ..new("notes", &remote.url()) };
+    let (server, _) = add(&first, tenant, setup.clone()).await.unwrap();
+    let shown = format!("{setup:?} {server:?} {}", serde_json::to_string(&server).unwrap());
+    assert!(!shown.contains(TOKEN), "{shown}");
+
+    let row: Value = store.get(&key::mcp_server(tenant, "notes")).await.unwrap().unwrap();
+    assert!(!row.to_string().contains(TOKEN), "{row}");
+    let sealed = row["sealed_token"].as_str().unwrap();
+    let secret = vault("tests").get().await.unwrap();
+    let open = |tenant, called: &str, url: &str| {
+        secret.sealing().open(sealed, &crate::server::purpose(tenant, &name(called), url))
+    };
+    assert!(open(tenant, "notes", &remote.url()).is_ok());
+    assert_eq!(open(tenant, "notes", "https://elsewhere.example/").unwrap_err(), SealError::Unopenable);
+    assert_eq!(open(tenant, "other", &remote.url()).unwrap_err(), SealError::Unopenable);
+    assert_eq!(open(TenantId::new(), "notes", &remote.url()).unwrap_err(), SealError::Unopenable);
+
+    // A deployment with another seed cannot open it, and does not go without.
+    let guard = Guard::new(Allow::parse_list(&remote.address.to_string()).unwrap(), System);
+    let asked = remote.begun();
+    assert!(Servers::new(store, vault("another seed"), guard).tools(tenant).await.is_empty());
+    assert_eq!(remote.begun(), asked, "no connection without the token");
+}
+
+#[tokio::test]
+async fn hints_decide_how_a_tool_is_treated_and_what_cannot_be_used_is_left_out() {
+    let annotated = |called: &str, hints: Value| json!({"name": called, "inputSchema": {"type": "object"}, "annotations": hints});
+    let remote = Scripted::start(json!([
+        tool("plain"),
+        annotated("read", json!({"readOnlyHint": true, "destructiveHint": true})),
+        annotated("again", json!({"idempotentHint": true})),
+        annotated("erase", json!({"destructiveHint": true})),
+        annotated("careful", json!({"destructiveHint": false})),
+        tool("twice"),
+        tool("twice"),
+        tool("odd name!"),
+        {"name": "broken", "inputSchema": {"type": "strnig"}},
+        {"name": "remote", "inputSchema": {"$ref": "file:///etc/hostname"}},
+        {"name": "huge", "inputSchema": {"type": "object", "description": "x".repeat(20_000)}},
+    ]))
+    .await;
+    let (store, tenant) = (testing::store().await, TenantId::new());
+    let servers = servers(&store, &[&remote]);
+    let (_, offers) = add(&servers, tenant, new("s", &remote.url())).await.unwrap();
+    let left_out = offers.iter().filter(|offer| !offer.usable).map(|offer| offer.name.as_str());
+    assert_eq!(left_out.collect::<Vec<_>>(), ["broken", "remote", "huge"]);
+    let tools = servers.tools(tenant).await;
+    let treated = |called: &str| {
+        let tool = find(&tools, &format!("s__{called}"));
+        (tool.idempotent, tool.needs_approval)
+    };
+    assert_eq!(treated("plain"), (false, false));
+    assert_eq!(treated("read"), (true, false));
+    assert_eq!(treated("again"), (true, false));
+    assert_eq!(treated("erase"), (false, true));
+    assert_eq!(treated("careful"), (false, false));
+    assert_eq!(tools.len(), 7);
+    sequent_tool::Registry::new(tools).expect("every name and schema is one the registry takes");
+}
+
+#[tokio::test]
+async fn what_cannot_be_set_up_says_why() {
+    let remote = Scripted::start(json!([tool("note")])).await;
+    let (store, tenant) = (testing::store().await, TenantId::new());
+    let servers = servers(&store, &[&remote]);
+    let refused = async |new| add(&servers, tenant, new).await.unwrap_err();
+    for url in ["http://127.0.0.1:9/mcp", "http://169.254.169.254/mcp", "http://10.0.0.1/", "ftp://a.test/"] {
+        assert!(matches!(refused(new("a", url)).await, Error::Address(_)), "{url}");
+    }
+    for url in ["http://example.com/mcp", "http://localhost.example.com/", "http://127.0.0.1.example.com/"] {
+        let exposed = NewServer { token: Some(TOKEN.into()), ..new("a", url) };
+        assert!(matches!(refused(exposed).await, Error::Exposed), "{url}");
+    }
+    for index in 0..Servers::MAX {
+        add(&servers, tenant, new(&format!("s{index}"), &remote.url())).await.unwrap();
+    }
+    assert!(matches!(refused(new("s3", &remote.url())).await, Error::NameTaken));
+    assert!(matches!(refused(new("one-more", &remote.url())).await, Error::TooMany));
+    servers.remove(tenant, &name("s3")).await.unwrap();
+    add(&servers, tenant, new("one-more", &remote.url())).await.unwrap();
+    assert_eq!(servers.tools(tenant).await.len(), Servers::MAX as usize);
+
+    // Allowed, but nobody is there.
+    let address = remote.address;
+    drop(remote);
+    let gone = NewServer { ..new("gone", &format!("http://{address}/mcp")) };
+    let error = add(&servers, TenantId::new(), gone).await.unwrap_err();
+    assert!(matches!(&error, Error::Server(Failure::Unreached(why)) if !why.contains("127")), "{error}");
+}
+
+#[tokio::test]
+async fn a_session_that_the_server_forgot_is_begun_anew_unnoticed() {
+    let remote = Scripted::start(json!([tool("note")])).await;
+    let (store, tenant) = (testing::store().await, TenantId::new());
+    let servers = servers(&store, &[&remote]);
+    add(&servers, tenant, new("s", &remote.url())).await.unwrap();
+    let tools = servers.tools(tenant).await;
+    call(&tools, "s__note", json!({})).await.unwrap();
+    let before = remote.begun();
+    let ways = [
+        (404, -32001, "Session not found"),
+        (400, -32000, "Bad Request: No valid session ID provided"),
+        (400, -32000, "Bad Request: Server not initialized"),
+    ];
+    for (round, (status, code, message)) in ways.into_iter().enumerate() {
+        remote.forget(status, code, message);
+        assert_eq!(
+            call(&tools, "s__note", json!({"n": round})).await.unwrap().content,
+            format!("{{\"n\":{round}}}")
+        );
+        assert_eq!(remote.begun(), before + round + 1, "{message}");
+    }
+}
+
+#[tokio::test]
+async fn an_outcome_says_what_may_have_happened() {
+    let read_only = |called: &str| json!({"name": called, "inputSchema": {"type": "object"}, "annotations": {"readOnlyHint": true}});
+    let listed = json!([
+        tool("fail"),
+        tool("refuse"),
+        tool("break"),
+        read_only("break-reading"),
+        tool("overload"),
+        tool("note"),
+    ]);
+    let remote = Scripted::start(listed.clone()).await;
+    let (store, tenant) = (testing::store().await, TenantId::new());
+    let servers = servers(&store, &[&remote]);
+    add(&servers, tenant, new("s", &remote.url())).await.unwrap();
+    let tools = servers.tools(tenant).await;
+    let failed = async |called: &str| call(&tools, called, json!({})).await.unwrap_err();
+
+    assert_eq!(failed("s__fail").await, ToolError::Refused("The note is locked.".to_owned()));
+    let refused = failed("s__refuse").await;
+    assert!(matches!(&refused, ToolError::Refused(why) if why.contains("no such note")), "{refused:?}");
+    let count = |called: &str| {
+        let calls = remote.heard("tools/call");
+        calls.iter().filter(|(_, message)| message["params"]["name"] == called).count()
+    };
+    assert!(matches!(failed("s__break").await, ToolError::Unknown(_)));
+    assert_eq!(count("break"), 1, "what may have happened is not sent again");
+    assert!(matches!(failed("s__break-reading").await, ToolError::Unavailable(_)));
+    call(&tools, "s__note", json!({})).await.expect("a new session after a broken one");
+
+    let address = remote.address.to_string();
+    drop(remote);
+    assert!(matches!(failed("s__note").await, ToolError::Unavailable(_)), "nothing was sent");
+    let again = Scripted::start_at(&address, listed).await;
+    call(&tools, "s__note", json!({})).await.expect("the server is back, as another process");
+    assert_eq!(again.begun(), 1);
+}
+
+#[tokio::test]
+async fn a_process_asks_once_a_minute() {
+    let remote = Scripted::start(json!([tool("note")])).await;
+    let (store, tenant) = (testing::store().await, TenantId::new());
+    let (here, elsewhere) = (servers(&store, &[&remote]), servers(&store, &[&remote]));
+    assert!(here.tools(tenant).await.is_empty());
+    add(&elsewhere, tenant, new("s", &remote.url())).await.unwrap();
+    assert!(here.tools(tenant).await.is_empty(), "not asked again yet");
+    assert_eq!(elsewhere.tools(tenant).await.len(), 1);
+    let listed = remote.heard("tools/list").len();
+    assert_eq!(elsewhere.tools(tenant).await.len(), 1);
+    assert_eq!(remote.heard("tools/list").len(), listed);
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_enabled_is_kept_and_left_alone() {
+    let remote = Scripted::start(json!([tool("note")])).await;
+    let (store, tenant) = (testing::store().await, TenantId::new());
+    let servers = servers(&store, &[&remote]);
+    let off = NewServer { enabled: false, ..new("off", &remote.url()) };
+    let (server, offers) = add(&servers, tenant, off).await.unwrap();
+    assert!(!server.enabled && offers.is_empty());
+    assert!(servers.tools(tenant).await.is_empty());
+    assert_eq!(servers.list(tenant).await.unwrap(), [server]);
+    assert_eq!(remote.begun(), 0);
+}

@@ -1,0 +1,370 @@
+//! Every key of the `main` and `events` tables, in one place.
+//!
+//! Partition keys start with the tenant id, so code that holds no [`TenantId`] cannot name a row, and one tenant's
+//! rows never share a partition with another's. Sort keys that are ids sort by creation time.
+
+mod artifact;
+mod billing;
+mod job;
+pub mod lookup;
+
+use std::{
+    fmt::{Display, Write},
+    time::Duration,
+};
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use sequent_core::{ApiKeyId, ProjectId, RunId, SessionId, TenantId, Timestamp, UserId};
+use sha2::{Digest, Sha256};
+
+pub use billing::{account, ledger, payer, posting, posting_cause, purchase, subscription};
+
+pub use job::{
+    active_job, active_job_shard, ended_job, ended_job_shard, greeting, job, job_key, jobs, parse_job,
+};
+
+pub use artifact::{
+    GARBAGE_SHARDS, ListedBy, artifact, artifacts, artifacts_by, entities, entity, garbage, garbage_shard,
+    listed_artifact, object, object_path, parse_object, upload,
+};
+
+use crate::Item;
+
+/// Primary key of a row of `main`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Key {
+    pk: String,
+    sk: String,
+}
+
+impl Key {
+    fn new(pk: String, sk: impl Display) -> Self {
+        Self { pk, sk: sk.to_string() }
+    }
+
+    /// The key of a row that was read.
+    #[must_use]
+    pub fn of_item(item: &Item) -> Option<Self> {
+        let text = |name: &str| item.get(name)?.as_s().ok().cloned();
+        Some(Self { pk: text("pk")?, sk: text("sk")? })
+    }
+
+    /// The partition key.
+    #[must_use]
+    pub fn pk(&self) -> &str {
+        &self.pk
+    }
+
+    /// The sort key.
+    #[must_use]
+    pub fn sk(&self) -> &str {
+        &self.sk
+    }
+
+    /// The key attributes of an item, as `GetItem` wants them.
+    #[must_use]
+    pub fn attributes(&self) -> Item {
+        Item::from([
+            ("pk".to_owned(), AttributeValue::S(self.pk.clone())),
+            ("sk".to_owned(), AttributeValue::S(self.sk.clone())),
+        ])
+    }
+}
+
+/// One partition of `main` (or of an index) whose sort keys are listed: what a list endpoint pages through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Partition {
+    pub(crate) index: Option<&'static str>,
+    pub(crate) pk: String,
+}
+
+impl Partition {
+    fn table(pk: String) -> Self {
+        Self { index: None, pk }
+    }
+
+    /// Name of the partition key attribute.
+    pub(crate) fn pk_attribute(&self) -> &'static str {
+        match self.index {
+            None => "pk",
+            Some("gsi1") => "gsi1pk",
+            Some(_) => "gsi2pk",
+        }
+    }
+
+    /// Name of the sort key attribute.
+    pub(crate) fn sk_attribute(&self) -> &'static str {
+        match self.index {
+            None => "sk",
+            Some("gsi1") => "gsi1sk",
+            Some(_) => "gsi2sk",
+        }
+    }
+}
+
+/// Key of a row in one of the two sparse indexes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexKey {
+    pub(crate) pk: String,
+    pub(crate) sk: String,
+}
+
+impl IndexKey {
+    /// The sort key.
+    #[must_use]
+    pub fn sk(&self) -> &str {
+        &self.sk
+    }
+
+    /// The partition key.
+    #[must_use]
+    pub fn pk(&self) -> &str {
+        &self.pk
+    }
+}
+
+// Tenants and the people in them.
+
+/// The tenant's own row.
+#[must_use]
+pub fn tenant(tenant: TenantId) -> Key {
+    Key::new(format!("{tenant}"), "tenant")
+}
+
+/// A user of a tenant.
+#[must_use]
+pub fn user(tenant: TenantId, user: UserId) -> Key {
+    Key::new(format!("{tenant}#users"), user)
+}
+
+/// A sign-in session (refresh-token family) of a user.
+#[must_use]
+pub fn session(tenant: TenantId, user: UserId, session: SessionId) -> Key {
+    Key::new(format!("{tenant}#sessions#{user}"), session)
+}
+
+/// All sessions of a user.
+#[must_use]
+pub fn sessions(tenant: TenantId, user: UserId) -> Partition {
+    Partition::table(format!("{tenant}#sessions#{user}"))
+}
+
+/// An API key of a tenant.
+#[must_use]
+pub fn api_key(tenant: TenantId, id: ApiKeyId) -> Key {
+    Key::new(format!("{tenant}#api-keys"), id)
+}
+
+/// All API keys of a tenant.
+#[must_use]
+pub fn api_keys(tenant: TenantId) -> Partition {
+    Partition::table(format!("{tenant}#api-keys"))
+}
+
+/// An MCP server that a tenant uses, by the name it has there.
+#[must_use]
+pub fn mcp_server(tenant: TenantId, name: &str) -> Key {
+    Key::new(format!("{tenant}#mcp-servers"), name)
+}
+
+/// All MCP servers of a tenant, sorted by name.
+#[must_use]
+pub fn mcp_servers(tenant: TenantId) -> Partition {
+    Partition::table(format!("{tenant}#mcp-servers"))
+}
+
+/// How long entries of the audit trail are kept: thirteen months, so that any of them can be compared with the same month a
+/// year before.
+pub const AUDIT_KEPT: Duration = Duration::from_secs(400 * 24 * 3600);
+
+/// An entry of the tenant's audit trail, sorted by time; `id` tells entries of one millisecond apart.
+#[must_use]
+pub fn audit(tenant: TenantId, at: Timestamp, id: impl Display) -> Key {
+    Key::new(format!("{tenant}#audit"), format!("{:015}#{id}", at.millis()))
+}
+
+// Conversations and runs.
+
+/// A project.
+#[must_use]
+pub fn project(tenant: TenantId, project: ProjectId) -> Key {
+    Key::new(format!("{tenant}#projects"), project)
+}
+
+/// All projects of a tenant.
+#[must_use]
+pub fn projects(tenant: TenantId) -> Partition {
+    Partition::table(format!("{tenant}#projects"))
+}
+
+/// A message of a project: the `ordinal`-th that a run added to it. Keyed by run, so that a conversation reads in
+/// the order of its exchanges even when a message waited for the answer before it.
+#[must_use]
+pub fn message(tenant: TenantId, project: ProjectId, run: RunId, ordinal: usize) -> Key {
+    Key::new(format!("{tenant}#messages#{project}"), format!("{run}#{ordinal:04}"))
+}
+
+/// All messages of a project.
+#[must_use]
+pub fn messages(tenant: TenantId, project: ProjectId) -> Partition {
+    Partition::table(format!("{tenant}#messages#{project}"))
+}
+
+/// A run's summary row.
+#[must_use]
+pub fn run(tenant: TenantId, run: RunId) -> Key {
+    Key::new(format!("{tenant}#runs"), run)
+}
+
+/// All runs of a tenant.
+#[must_use]
+pub fn runs(tenant: TenantId) -> Partition {
+    Partition::table(format!("{tenant}#runs"))
+}
+
+/// Whose run a row is, and which, if the row is a run's: what a change of the table, or an entry of an index that
+/// spans tenants, is about.
+#[must_use]
+pub fn parse_run(key: &Key) -> Option<(TenantId, RunId)> {
+    Some((key.pk.strip_suffix("#runs")?.parse().ok()?, key.sk.parse().ok()?))
+}
+
+/// Where a run stands among the runs of its user (`gsi1`).
+#[must_use]
+pub fn run_of_user(tenant: TenantId, user: UserId, run: RunId) -> IndexKey {
+    IndexKey { pk: format!("{tenant}#runs#{user}"), sk: run.to_string() }
+}
+
+/// All runs of a user (`gsi1`).
+#[must_use]
+pub fn runs_of_user(tenant: TenantId, user: UserId) -> Partition {
+    Partition { index: Some("gsi1"), pk: format!("{tenant}#runs#{user}") }
+}
+
+/// How many partitions of `gsi2` the active runs are spread over: one partition takes 1,000 writes a second.
+pub const ACTIVE_SHARDS: u8 = 8;
+
+/// Where an active run stands in the sweeper's queue (`gsi2`), by the time its lease ends. The index spans tenants
+/// on purpose, is read by the sweeper alone, and projects keys only: the keys found still carry their tenant.
+#[must_use]
+pub fn active_run(run: RunId, lease_until: Timestamp) -> IndexKey {
+    let shard = run.bits() % u128::from(ACTIVE_SHARDS);
+    IndexKey { pk: format!("active#{shard}"), sk: format!("{:015}#{run}", lease_until.millis()) }
+}
+
+/// What every active run's sort key lies below if its time has come at `now`.
+#[must_use]
+pub fn due_before(now: Timestamp) -> String {
+    format!("{:015}$", now.millis()) // `$` follows `#`
+}
+
+/// Partition key of one shard of the active runs.
+#[must_use]
+pub fn active_shard(shard: u8) -> String {
+    format!("active#{}", shard % ACTIVE_SHARDS)
+}
+
+/// Partition key of a run's log in the `events` table.
+#[must_use]
+pub fn run_log(tenant: TenantId, run: RunId) -> String {
+    format!("{tenant}#{run}")
+}
+
+// Protection of the API.
+
+/// What an `Idempotency-Key` of a caller led to. The caller's text is hashed: it is of any form and length.
+#[must_use]
+pub fn idempotency(tenant: TenantId, operation: &str, caller_key: &str) -> Key {
+    Key::new(format!("{tenant}#idempotency#{operation}"), hash(&[caller_key.as_bytes()]))
+}
+
+/// A client's own name for a conversation. Hashed, for it is of any form and length.
+#[must_use]
+pub fn chat_name(tenant: TenantId, name: &str) -> Key {
+    Key::new(format!("{tenant}#chat-names"), hash(&[name.as_bytes()]))
+}
+
+/// A rate-limit bucket of a tenant.
+#[must_use]
+pub fn rate_limit(tenant: TenantId, class: &str) -> Key {
+    Key::new(format!("{tenant}#rate-limit"), class)
+}
+
+/// Lower-case hexadecimal SHA-256 of the parts, each preceded by its length so that no two lists collide.
+fn hash(parts: &[&[u8]]) -> String {
+    let mut sha = Sha256::new();
+    for part in parts {
+        sha.update((part.len() as u64).to_be_bytes());
+        sha.update(part);
+    }
+    hex(&sha.finalize())
+}
+
+/// Lower-case hexadecimal.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}"); // writing to a String cannot fail
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use sequent_core::{ArtifactId, EntityId, JobId, PostingId};
+
+    proptest! {
+        #[test]
+        fn every_tenant_key_begins_with_its_tenant(bits: u128, other: u128, digest: [u8; 32], text in ".{0,60}") {
+            let ten = TenantId::from_bits(bits);
+            let prefix = ten.to_string();
+            let keys = [
+                tenant(ten), user(ten, UserId::from_bits(other)), project(ten, ProjectId::from_bits(other)),
+                session(ten, UserId::from_bits(other), SessionId::from_bits(other)),
+                api_key(ten, ApiKeyId::from_bits(other)), run(ten, RunId::from_bits(other)),
+                message(ten, ProjectId::from_bits(other), RunId::from_bits(other), 1),
+                idempotency(ten, "op", &text), rate_limit(ten, "chat"), mcp_server(ten, &text),
+                artifact(ten, ArtifactId::from_bits(other)), upload(ten, ArtifactId::from_bits(other)),
+                listed_artifact(ten, ListedBy::Tag(&text), ArtifactId::from_bits(other)),
+                listed_artifact(ten, ListedBy::EntityType(&text), ArtifactId::from_bits(other)),
+                listed_artifact(ten, ListedBy::Run(RunId::from_bits(other)), ArtifactId::from_bits(other)),
+                account(ten), posting(ten, PostingId::from_bits(other)), posting_cause(ten, &text),
+                payer(ten), subscription(ten), purchase(ten, &text),
+                entity(ten, &text, EntityId::from_bits(other)), object(ten, &digest),
+                job(ten, JobId::from_bits(other)), job_key(ten, "hello_world", &text), greeting(ten, &text),
+            ];
+            for key in keys {
+                prop_assert!(key.pk().starts_with(&prefix));
+            }
+            prop_assert!(run_log(ten, RunId::from_bits(other)).starts_with(&prefix));
+            prop_assert!(object_path(ten, &digest).starts_with(&prefix));
+            prop_assert_eq!(parse_object(&object(ten, &digest)), Some((ten, digest)));
+        }
+    }
+
+    #[test]
+    fn a_runs_row_is_known_by_its_key() {
+        let (ten, id) = (TenantId::new(), RunId::new());
+        assert_eq!(parse_run(&run(ten, id)), Some((ten, id)));
+        let others = [message(ten, ProjectId::new(), id, 0), project(ten, ProjectId::new()), tenant(ten)];
+        assert_eq!(others.iter().find_map(parse_run), None);
+        let task = JobId::new();
+        assert_eq!(parse_job(&job(ten, task)), Some((ten, task)));
+        assert_eq!(parse_job(&job_key(ten, "hello_world", "a")).or(parse_job(&run(ten, id))), None);
+    }
+
+    #[test]
+    fn a_run_is_due_from_its_time_on() {
+        let (at, id) = (Timestamp::from_millis(1_700_000_000_000), RunId::new());
+        let entry = active_run(id, at);
+        let before = Timestamp::from_millis(at.millis() - 1);
+        assert!(entry.sk() < due_before(at).as_str() && entry.sk() > due_before(before).as_str());
+    }
+
+    #[test]
+    fn a_callers_key_cannot_reach_another_operation() {
+        let ten = TenantId::new();
+        assert_ne!(idempotency(ten, "a", "b#c"), idempotency(ten, "a#b", "c"));
+    }
+}

@@ -1,0 +1,58 @@
+//! A row about to be written: key, body, index entries and expiry.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use sequent_core::Timestamp;
+use serde::Serialize;
+
+use crate::{Error, Item, Key, key::IndexKey};
+
+/// An item of `main`. The body's fields become attributes beside the key attributes; a body must not have fields
+/// named `pk`, `sk`, `gsi1pk`, `gsi1sk`, `gsi2pk`, `gsi2sk` or `expires_at`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    item: Item,
+}
+
+impl Row {
+    /// Encodes `body` under `key`.
+    ///
+    /// # Errors
+    /// When the body does not serialise to a map.
+    pub fn new<T: Serialize>(key: &Key, body: &T) -> Result<Self, Error> {
+        let mut item: Item = serde_dynamo::to_item(body)?;
+        item.extend(key.attributes());
+        Ok(Self { item })
+    }
+
+    /// Lists the row in the first index.
+    #[must_use]
+    pub fn gsi1(self, key: IndexKey) -> Self {
+        self.with("gsi1pk", AttributeValue::S(key.pk)).with("gsi1sk", AttributeValue::S(key.sk))
+    }
+
+    /// Lists the row in the second index.
+    #[must_use]
+    pub fn gsi2(self, key: IndexKey) -> Self {
+        self.with("gsi2pk", AttributeValue::S(key.pk)).with("gsi2sk", AttributeValue::S(key.sk))
+    }
+
+    /// Lets DynamoDB delete the row some time after `at`. TTL deletes up to days late
+    /// (DynamoDB developer guide, "Time to Live"), so readers that care compare the time themselves.
+    #[must_use]
+    pub fn expires_at(self, at: Timestamp) -> Self {
+        self.with("expires_at", AttributeValue::N(at.seconds().to_string()))
+    }
+
+    /// The attributes as they are written.
+    #[must_use]
+    pub fn into_item(self) -> Item {
+        self.item
+    }
+
+    /// Adds one attribute beside the body's.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: AttributeValue) -> Self {
+        self.item.insert(name.to_owned(), value);
+        self
+    }
+}

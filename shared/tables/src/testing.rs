@@ -1,0 +1,168 @@
+//! A fresh pair of tables for a test: `dynoxide` (DynamoDB's semantics on an in-memory SQLite) behind a real socket,
+//! reached through the real SDK, so that a test covers expressions, serialisation and error codes too.
+//!
+//! What it cannot show: reads are always strong and transactions never conflict. Tests that need those inject them.
+
+use std::net::SocketAddr;
+
+use aws_credential_types::Credentials;
+use aws_sdk_dynamodb::{
+    Client,
+    config::{BehaviorVersion, Region, retry::RetryConfig},
+    types::{
+        AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
+        ProjectionType, ScalarAttributeType, StreamSpecification, StreamViewType,
+    },
+};
+
+use crate::{Store, Tables};
+
+/// Starts a database that lives as long as the current tokio runtime and creates both tables in it.
+///
+/// # Panics
+/// When the database cannot be started: there is nothing a test could do about it.
+pub async fn store() -> Store {
+    let database = dynoxide::Database::memory().expect("an in-memory database opens");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a loopback port is free");
+    let address = listener.local_addr().expect("a bound socket has an address");
+    tokio::spawn(dynoxide::server::serve_on(listener, database));
+
+    let store = at(address);
+    create_tables(&store).await;
+    store
+}
+
+/// The tables of a system under test, at the endpoint its functions use, for a look at what they stored.
+#[must_use]
+pub fn deployed(endpoint: &str, tables: Tables) -> Store {
+    reached(endpoint, tables)
+}
+
+/// A store that nothing answers: every operation fails as it does when DynamoDB cannot be reached.
+///
+/// # Panics
+/// When no loopback port is free.
+pub async fn unreachable_store() -> Store {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a loopback port is free");
+    let address = listener.local_addr().expect("a bound socket has an address");
+    drop(listener); // from here on connections to the port are refused
+    at(address)
+}
+
+fn at(address: SocketAddr) -> Store {
+    reached(&format!("http://{address}"), Tables { main: "main".into(), events: "events".into() })
+}
+
+fn reached(endpoint: &str, tables: Tables) -> Store {
+    let config = aws_sdk_dynamodb::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .endpoint_url(endpoint)
+        .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+        .retry_config(RetryConfig::disabled())
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .build();
+    Store::new(Client::from_conf(config), tables)
+}
+
+/// Creates both tables, as the deployment template declares them, through the store's client.
+///
+/// # Panics
+/// When the database refuses.
+pub async fn create_tables(store: &Store) {
+    let Tables { main, events } = store.tables();
+    store
+        .client()
+        .create_table()
+        .table_name(&**events)
+        .billing_mode(BillingMode::PayPerRequest)
+        .attribute_definitions(attribute("run", ScalarAttributeType::S))
+        .attribute_definitions(attribute("seq", ScalarAttributeType::N))
+        .set_key_schema(Some(keys("run", "seq")))
+        .stream_specification(stream(StreamViewType::NewImage))
+        .send()
+        .await
+        .expect("the events table is created");
+    let mut create = store
+        .client()
+        .create_table()
+        .table_name(&**main)
+        .billing_mode(BillingMode::PayPerRequest)
+        .set_key_schema(Some(keys("pk", "sk")))
+        .global_secondary_indexes(index("gsi1", "gsi1pk", "gsi1sk"))
+        .global_secondary_indexes(index("gsi2", "gsi2pk", "gsi2sk"))
+        .stream_specification(stream(StreamViewType::NewAndOldImages));
+    for name in ["pk", "sk", "gsi1pk", "gsi1sk", "gsi2pk", "gsi2sk"] {
+        create = create.attribute_definitions(attribute(name, ScalarAttributeType::S));
+    }
+    create.send().await.expect("the main table is created");
+}
+
+fn attribute(name: &str, of: ScalarAttributeType) -> AttributeDefinition {
+    AttributeDefinition::builder()
+        .attribute_name(name)
+        .attribute_type(of)
+        .build()
+        .expect("name and type are set")
+}
+
+fn keys(partition: &str, sort: &str) -> Vec<KeySchemaElement> {
+    [(partition, KeyType::Hash), (sort, KeyType::Range)]
+        .map(|(name, of)| {
+            KeySchemaElement::builder()
+                .attribute_name(name)
+                .key_type(of)
+                .build()
+                .expect("name and type are set")
+        })
+        .to_vec()
+}
+
+fn index(name: &str, partition: &str, sort: &str) -> GlobalSecondaryIndex {
+    GlobalSecondaryIndex::builder()
+        .index_name(name)
+        .set_key_schema(Some(keys(partition, sort)))
+        .projection(Projection::builder().projection_type(ProjectionType::KeysOnly).build())
+        .build()
+        .expect("name and keys are set")
+}
+
+fn stream(view: StreamViewType) -> StreamSpecification {
+    StreamSpecification::builder()
+        .stream_enabled(true)
+        .stream_view_type(view)
+        .build()
+        .expect("enabled is set")
+}
+
+#[cfg(test)]
+mod tests {
+    use sequent_core::{ProjectId, TenantId};
+    use serde::{Deserialize, Serialize};
+
+    use crate::{Error, Row, key};
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    struct Named {
+        name: String,
+    }
+
+    #[tokio::test]
+    async fn rows_are_written_once_and_read_back() {
+        let store = super::store().await;
+        let key = key::project(TenantId::new(), ProjectId::new());
+        let (first, second) = (Named { name: "first".into() }, Named { name: "second".into() });
+        store.insert(Row::new(&key, &first).unwrap()).await.unwrap();
+        store.insert(Row::new(&key, &first).unwrap()).await.expect("the same write again is no conflict");
+        let conflict = store.insert(Row::new(&key, &second).unwrap()).await.unwrap_err();
+        assert!(matches!(conflict, Error::Conflict(Some(_))), "{conflict:?}");
+        assert_eq!(store.get::<Named>(&key).await.unwrap(), Some(first));
+    }
+
+    #[tokio::test]
+    async fn an_unreachable_table_is_an_ambiguous_outcome() {
+        let store = super::unreachable_store().await;
+        let error = store.get::<Named>(&key::tenant(TenantId::new())).await.unwrap_err();
+        assert!(error.is_transient(), "{error:?}");
+    }
+}
