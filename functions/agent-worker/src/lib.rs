@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use sequent_agent::{Engine, Window, execute};
-use sequent_aws::queue::{Batch, Failures};
+use sequent_aws::queue::{Batch, BatchWorker, Failures};
 use sequent_conversation::{Begin, Delivery, Run, Runs, Status, begin_pending, queue};
 use sequent_runlog::{Claim, DynamoStorage, LogKey, Stopped, Storage, Unavailable, Writer, take_over};
 use serde_json::Value;
@@ -45,9 +45,11 @@ impl Worker {
     pub fn new(engine: Engine) -> Self {
         Self { engine, leaving: Arc::new(watch::Sender::new(false)) }
     }
+}
 
-    /// Sees to every message of the batch. Those that failed are delivered again.
-    pub async fn handle(&self, batch: Batch, deadline: Option<Instant>) -> Failures {
+impl BatchWorker for Worker {
+    /// Executes every run of the batch. Returns the messages of those that failed.
+    async fn handle(&self, batch: Batch, deadline: Option<Instant>) -> Failures {
         let window = deadline.map(Window::until);
         let mut failures = Failures::default();
         for record in batch.records {
@@ -66,12 +68,14 @@ impl Worker {
         failures
     }
 
-    /// Ends every execution at once, for a process that is about to end, and has the runs delivered elsewhere.
-    pub async fn hand_over(&self) {
+    /// Stops every execution and queues its run for another worker.
+    async fn shut_down(&self) {
         self.leaving.send_replace(true);
         self.leaving.closed().await;
     }
+}
 
+impl Worker {
     async fn deliver(&self, body: &Value, window: Option<Window>) -> Result<(), Error> {
         let delivery = Delivery::from_json(body.as_str().unwrap_or_default())?;
         let key = delivery.key();

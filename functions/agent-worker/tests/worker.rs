@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 
 use sequent_agent::Engine;
 use sequent_agent_worker_function::Worker;
-use sequent_aws::queue::Batch;
+use sequent_aws::queue::{Batch, BatchWorker};
 use sequent_conversation::{
     Delivery, Run, Runs, Start, Started, Status, Submitted, Work, cancel, enqueue, start, submit, wake_next,
 };
@@ -267,7 +267,7 @@ async fn a_process_that_ends_hands_its_run_over() {
         while !bench.log(asks.run).await.iter().any(|body| matches!(body, Body::TextMessageStart { .. })) {
             tokio::task::yield_now().await;
         }
-        bench.worker.hand_over().await;
+        bench.worker.shut_down().await;
     };
     let (failures, ()) = tokio::join!(bench.deliver(asks.run), begun);
     assert_eq!(failures, json!([]));

@@ -1,18 +1,14 @@
 //! The `job-worker` function.
 
-use std::time::SystemTime;
-
-use lambda_runtime::{Error, LambdaEvent, service_fn, spawn_graceful_shutdown_handler};
+use lambda_runtime::Error;
 use sequent_artifacts::Artifacts;
-use sequent_aws::queue::{Batch, Failures};
 use sequent_billing::Desk;
 use sequent_job_worker_function::registry;
-use sequent_jobs::{Worker, handle};
+use sequent_jobs::Worker;
 use sequent_model::Client;
 use sequent_payments::Payments;
 use sequent_runlog::{DynamoStorage, Settings};
 use sequent_tables::Store;
-use tokio::time::Instant;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -29,12 +25,5 @@ async fn main() -> Result<(), Error> {
     let payments = Payments::from_env(store.clone(), &secrets, &Desk::from_env(store.clone())?)?;
     let kinds = registry(models, &artifacts, payments);
     let worker = Worker::new(kinds, DynamoStorage::new(store), Settings::from_env());
-    let leaving = worker.clone();
-    spawn_graceful_shutdown_handler(move || async move { leaving.leave().await }).await;
-    let worker = &worker;
-    lambda_runtime::run(service_fn(move |event: LambdaEvent<Batch>| async move {
-        let left = event.context.deadline().duration_since(SystemTime::now()).unwrap_or_default();
-        Ok::<Failures, Error>(handle(worker, event.payload, Some(Instant::now() + left)).await)
-    }))
-    .await
+    sequent_aws::queue::serve(worker).await
 }

@@ -5,8 +5,10 @@
 
 mod batch;
 mod sender;
+mod serve;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
 pub use batch::{Batch, Failures};
 pub use sender::{Error, Message, Sender};
+pub use serve::{BatchWorker, serve};

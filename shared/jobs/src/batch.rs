@@ -5,7 +5,7 @@
 //! it come again.
 
 use futures::{StreamExt, stream};
-use sequent_aws::queue::{Batch, Failures};
+use sequent_aws::queue::{Batch, BatchWorker, Failures};
 use sequent_core::Timestamp;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -13,28 +13,36 @@ use tracing::Instrument;
 
 use crate::{Delivery, Error, Worker, bury_unreadable};
 
-/// Sees to every message of the batch. Those that came to nothing, not even to a failure that is written down, are
-/// delivered again.
-pub async fn handle(worker: &Worker, batch: Batch, deadline: Option<Instant>) -> Failures {
-    let mut failures = Failures::default();
-    let records = batch.records.into_iter().map(|record| async move {
-        let (worker, delivered) = (worker.clone(), record.clone());
-        // In a task of its own, so that a panic is that record's failure and no other's.
-        let one = async move { Box::pin(deliver(&worker, &delivered, deadline)).await };
-        let ended = match tokio::spawn(one.in_current_span()).await {
-            Ok(ended) => ended.map_err(|error| error.to_string()),
-            Err(panic) => Err(panic.to_string()),
-        };
-        (record, ended)
-    });
-    let mut ended = Box::pin(stream::iter(records).buffer_unordered(10));
-    while let Some((record, ended)) = ended.next().await {
-        if let Err(error) = ended {
-            tracing::error!(message = %record["messageId"], %error, "a delivery failed");
-            failures.add(&record);
+impl BatchWorker for Worker {
+    /// Works on every message of the batch. Returns those whose outcome could not be stored.
+    async fn handle(&self, batch: Batch, deadline: Option<Instant>) -> Failures {
+        let mut failures = Failures::default();
+        let records = batch.records.into_iter().map(|record| async move {
+            let worker = self.clone();
+            let delivered = record.clone();
+            // In a task of its own, so that a panic fails this record and no other.
+            let one = async move { Box::pin(deliver(&worker, &delivered, deadline)).await };
+            let ended = match tokio::spawn(one.in_current_span()).await {
+                Ok(ended) => ended.map_err(|error| error.to_string()),
+                Err(panic) => Err(panic.to_string()),
+            };
+            (record, ended)
+        });
+        let mut ended = Box::pin(stream::iter(records).buffer_unordered(10));
+        while let Some((record, ended)) = ended.next().await {
+            if let Err(error) = ended {
+                tracing::error!(message = %record["messageId"], %error, "a delivery failed");
+                failures.add(&record);
+            }
         }
+        failures
     }
-    failures
+
+    /// Returns every attempt in progress to the queue.
+    async fn shut_down(&self) {
+        self.leaving.send_replace(true);
+        self.leaving.closed().await;
+    }
 }
 
 async fn deliver(worker: &Worker, record: &Value, deadline: Option<Instant>) -> Result<(), Error> {

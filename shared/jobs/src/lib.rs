@@ -34,7 +34,6 @@ mod worker;
 
 pub use admin::{Cancel, Redrive, cancel, redrive};
 pub use attempt::{Claim, claim, renew};
-pub use batch::handle;
 pub use deliver::{Burial, Called, Delivery, UNREADABLE, bury_unreadable, called_for};
 pub use end::{End, end};
 pub use enqueue::{Enqueued, New, enqueue};

@@ -32,7 +32,7 @@ pub struct Worker {
     storage: DynamoStorage,
     settings: Settings,
     /// Whether the process is about to end. Its receivers are the attempts under way.
-    leaving: Arc<watch::Sender<bool>>,
+    pub(crate) leaving: Arc<watch::Sender<bool>>,
 }
 
 /// What became of a delivery.
@@ -72,12 +72,6 @@ impl Worker {
     #[must_use]
     pub fn store(&self) -> &Store {
         self.storage.store()
-    }
-
-    /// Gives every attempt under way back, for a process that is about to end.
-    pub async fn leave(&self) {
-        self.leaving.send_replace(true);
-        self.leaving.closed().await;
     }
 
     /// Makes an attempt at the job, if it wants one.

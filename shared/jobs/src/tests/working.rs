@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use sequent_aws::queue::BatchWorker as _;
 use sequent_core::{TenantId, Timestamp};
 use sequent_runlog::{DynamoStorage, Settings};
 use sequent_tables::testing;
@@ -188,7 +189,7 @@ async fn an_attempt_without_time_is_given_back_and_one_that_leaves_too() {
         while bench.job(delivery).await.status != Status::Running {
             sleep(Duration::from_millis(5)).await;
         }
-        bench.worker.leave().await;
+        bench.worker.shut_down().await;
     };
     let (worked, ()) = tokio::join!(bench.work(delivery), leaving);
     assert_eq!(worked, Worked::HandedBack);
