@@ -1,5 +1,4 @@
 //! Pages and Markdown: small documents whole, long ones for what must never be in them.
-#![expect(clippy::unwrap_used, reason = "a document that is refused fails its test")]
 
 use sequent_documents::{Document, testing};
 use sequent_exports::transcript::{self, Entry, Transcript, What};

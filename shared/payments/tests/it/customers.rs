@@ -1,5 +1,4 @@
 //! A customer that was deleted at Stripe, of which nothing was heard here.
-#![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
 use sequent_billing::{Account, Desk, Markup, Plans, Terms};
 use sequent_core::{MicroCredits, TenantId, Timestamp};

@@ -3,7 +3,6 @@
 //! In each, people subscribe, try out, change, cancel, buy credits, pay at once or days later or not, get money back and
 //! dispute, while other workers take over what they hear of it. At the end the account has exactly what Stripe's objects
 //! say it should, one grant for each payment, and books that add up.
-#![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
 use std::{
     collections::{BTreeMap, BTreeSet},

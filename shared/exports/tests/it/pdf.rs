@@ -1,5 +1,4 @@
 //! PDFs, read back: what a reader, a search and a screen reader would find in them.
-#![expect(clippy::unwrap_used, reason = "a PDF that cannot be read fails its test")]
 
 use std::sync::LazyLock;
 
