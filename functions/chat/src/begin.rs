@@ -9,13 +9,13 @@ use sequent_conversation::{
 };
 use sequent_core::{ProjectId, RunId, Timestamp};
 use sequent_event::{CancelReason, Seq};
-use sequent_http::{
-    Principal, Problem,
-    idempotency::{self, Effect, IdempotencyKey, PayloadHash, Record},
-};
+use sequent_http::{Principal, Problem, idempotency};
 use sequent_model::ModelName;
 use sequent_runlog::{Follow, LogKey, Poll, Segment};
-use sequent_tables::Row;
+use sequent_tables::{
+    Row,
+    idempotency::{Effect, Record, Request, lookup},
+};
 use tokio::{
     sync::mpsc::{self, UnboundedSender},
     time::{Instant, timeout_at},
@@ -46,8 +46,7 @@ pub(crate) struct Ask {
     pub(crate) replaces: Option<RunId>,
     /// The id of a new project.
     pub(crate) new_project: ProjectId,
-    /// The caller's key, the operation it belongs to, and the hash of the payload.
-    pub(crate) key: Option<(IdempotencyKey, &'static str, PayloadHash)>,
+    pub(crate) key: Option<Request>,
 }
 
 /// The run that answers.
@@ -109,10 +108,9 @@ struct Starting<'a> {
 
 impl Starting<'_> {
     async fn replayed(&self) -> Result<Option<Begun>, Problem> {
-        let Some((key, operation, payload)) = &self.ask.key else { return Ok(None) };
-        let row = key.row(self.principal.tenant, operation);
-        let outcome = idempotency::lookup(self.engine.store(), &row, payload, Timestamp::now()).await?;
-        Ok(outcome.replay()?.and_then(|record| match record.effect() {
+        let Some(key) = &self.ask.key else { return Ok(None) };
+        let outcome = lookup(self.engine.store(), key, Timestamp::now()).await?;
+        Ok(idempotency::replay(outcome)?.and_then(|record| match record.effect() {
             Effect::Run { run, project } => {
                 Some(Begun { run: *run, project: *project, source: Source::Elsewhere, replayed: true })
             }
@@ -162,9 +160,8 @@ impl Starting<'_> {
             Place::New(names) => (self.ask.new_project, true, names.clone()),
         };
         let mut claims = Vec::new();
-        if let Some((key, operation, payload)) = &self.ask.key {
-            let row = key.row(self.principal.tenant, operation);
-            claims.push(Record::for_run(&row, payload, run, project, Timestamp::now())?);
+        if let Some(key) = &self.ask.key {
+            claims.push(Record::for_run(key, run, project, Timestamp::now())?);
         }
         claims.extend(names);
         Ok(Start {

@@ -5,9 +5,10 @@ use sequent_core::ProjectId;
 use sequent_http::{
     Exchange, Json, Principal, Problem, Scope,
     axum::{extract::State, response::Response},
-    idempotency::{IdempotencyKey, PayloadHash},
+    idempotency::IdempotencyKey,
     openapi::Problems,
 };
+use sequent_tables::idempotency::PayloadHash;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -113,7 +114,8 @@ async fn start(
     principal.require(Scope::Chat)?;
     // Hashed as understood, so that a retry with other white space is the same request.
     let payload = serde_json::to_vec(&body).map_err(Problem::internal)?;
-    let key = key.map(|key| (key, "chat.send", PayloadHash::of(&http::Method::POST, path, &payload)));
+    let key =
+        key.map(|key| key.request(principal.tenant, "chat.send", PayloadHash::of("POST", path, &payload)));
     let ask = Ask {
         place: body.project_id.map_or(Place::New(Vec::new()), Place::Project),
         content: body.message.content,

@@ -12,7 +12,7 @@ use sequent_http::{
         extract::State,
         response::{IntoResponse, Response},
     },
-    idempotency::{IdempotencyKey, PayloadHash},
+    idempotency::IdempotencyKey,
     openapi::Problems,
 };
 use sequent_protocol::{
@@ -20,6 +20,7 @@ use sequent_protocol::{
     ui_message::{self, Projector, StartIndex},
 };
 use sequent_runlog::{LogKey, Segment, read_all};
+use sequent_tables::idempotency::PayloadHash;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -158,7 +159,8 @@ pub(crate) async fn submit(
     principal.require(Scope::Chat)?;
     let engine = &chat.engine;
     let payload = serde_json::to_vec(&body).map_err(Problem::internal)?;
-    let key = key.map(|key| (key, "chat", PayloadHash::of(&http::Method::POST, "/api/chat", &payload)));
+    let key =
+        key.map(|key| key.request(principal.tenant, "chat", PayloadHash::of("POST", "/api/chat", &payload)));
     let said =
         body.message.as_ref().or_else(|| body.messages.iter().rev().find(|message| message.role == "user"));
     let said = said.ok_or_else(|| {

@@ -1,16 +1,17 @@
 //! Starting a run for another agent.
 
-use http::{HeaderValue, Method};
+use http::HeaderValue;
 use sequent_billing::Asked;
 use sequent_conversation::{Error, Start, Submitted, Work, enqueue, release_project, submit};
 use sequent_core::{ProjectId, RunId, Timestamp};
 use sequent_event::Orchestration;
 use sequent_http::{
     Problem, Scope,
-    idempotency::{self, Effect, IdempotencyKey, PayloadHash, Record},
+    idempotency::{self, IdempotencyKey},
 };
 use sequent_model::ModelName;
 use sequent_runlog::{LogKey, Storage};
+use sequent_tables::idempotency::{Effect, PayloadHash, Record, Request, lookup};
 use serde::Serialize;
 
 use crate::{Mcp, endpoint::Call};
@@ -41,7 +42,7 @@ pub(crate) struct Started {
 pub(crate) async fn start(call: &Call, new: New, key: Option<String>) -> Result<Started, Problem> {
     call.caller.require(Scope::Chat)?;
     check(&new)?;
-    let key = key.map(|key| keyed(&key, &new)).transpose()?;
+    let key = key.map(|key| keyed(call, &key, &new)).transpose()?;
     let starting = Starting { call, key, new };
     loop {
         if let Some(started) = starting.replayed().await? {
@@ -66,27 +67,26 @@ fn check(new: &New) -> Result<(), Problem> {
     }
 }
 
-fn keyed(text: &str, new: &New) -> Result<(IdempotencyKey, PayloadHash), Problem> {
+fn keyed(call: &Call, text: &str, new: &New) -> Result<Request, Problem> {
     let invalid = || Problem::invalid("The idempotency key must have 1 to 255 visible ASCII characters.");
     let key = HeaderValue::from_str(text).map_err(|_| invalid())?;
     let key = IdempotencyKey::parse(&key).map_err(|_| invalid())?;
     let payload = serde_json::to_vec(new).map_err(Problem::internal)?;
-    Ok((key, PayloadHash::of(&Method::POST, "/mcp", &payload)))
+    Ok(key.request(call.caller.tenant, OPERATION, PayloadHash::of("POST", "/mcp", &payload)))
 }
 
 struct Starting<'a> {
     call: &'a Call,
-    key: Option<(IdempotencyKey, PayloadHash)>,
+    key: Option<Request>,
     new: New,
 }
 
 impl Starting<'_> {
     async fn replayed(&self) -> Result<Option<Started>, Problem> {
-        let Some((key, payload)) = &self.key else { return Ok(None) };
-        let row = key.row(self.call.caller.tenant, OPERATION);
+        let Some(key) = &self.key else { return Ok(None) };
         let store = self.call.mcp.storage.store();
-        let outcome = idempotency::lookup(store, &row, payload, Timestamp::now()).await?;
-        Ok(outcome.replay()?.and_then(|record| match record.effect() {
+        let outcome = lookup(store, key, Timestamp::now()).await?;
+        Ok(idempotency::replay(outcome)?.and_then(|record| match record.effect() {
             Effect::Run { run, project } => Some(Started { run_id: *run, project_id: *project }),
             Effect::Pending { .. } | Effect::Response(_) => None,
         }))
@@ -133,9 +133,8 @@ impl Starting<'_> {
         let held = self.call.mcp.desk.hold(caller.tenant, asked).await??;
         let (run, project) = (RunId::new(), new.project_id.unwrap_or_else(ProjectId::new));
         let mut claims = Vec::new();
-        if let Some((key, payload)) = &self.key {
-            let row = key.row(caller.tenant, OPERATION);
-            claims.push(Record::for_run(&row, payload, run, project, Timestamp::now())?);
+        if let Some(key) = &self.key {
+            claims.push(Record::for_run(key, run, project, Timestamp::now())?);
         }
         Ok(Start {
             tenant: caller.tenant,

@@ -4,7 +4,7 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 use sequent_billing::Asked;
 use sequent_conversation::{
     Limits, OnConflict, Run, Runs, Start, Submitted, Work, cancel, enqueue, release_project, submit,
@@ -14,11 +14,12 @@ use sequent_documents::Kind;
 use sequent_event::{CancelReason, Orchestration};
 use sequent_http::{
     Json, Principal, Problem, Scope,
-    idempotency::{self, Effect, IdempotencyKey, PayloadHash, REPLAYED, Record},
+    idempotency::{self, IdempotencyKey, REPLAYED},
     openapi::Problems,
 };
 use sequent_model::ModelName;
 use sequent_runlog::{LogKey, Storage};
+use sequent_tables::idempotency::{Effect, PayloadHash, Record, Request, lookup};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -97,7 +98,8 @@ pub(crate) async fn create(
     check(&body)?;
     // Hashed as understood, so that a retry with other white space is the same request.
     let payload = serde_json::to_vec(&body).map_err(Problem::internal)?;
-    let key = key.map(|key| (key, PayloadHash::of(&Method::POST, "/api/runs", &payload)));
+    let key =
+        key.map(|key| key.request(caller.tenant, OPERATION, PayloadHash::of("POST", "/api/runs", &payload)));
     let creating = Creating { executions: &executions, caller: &caller, key, body };
     let (run, replayed) = loop {
         if let Some(run) = creating.replayed().await? {
@@ -143,18 +145,16 @@ fn check(new: &NewRun) -> Result<(), Problem> {
 struct Creating<'a> {
     executions: &'a Executions,
     caller: &'a Principal,
-    /// The caller's key and the hash of the payload.
-    key: Option<(IdempotencyKey, PayloadHash)>,
+    key: Option<Request>,
     body: NewRun,
 }
 
 impl Creating<'_> {
     async fn replayed(&self) -> Result<Option<RunId>, Problem> {
-        let Some((key, payload)) = &self.key else { return Ok(None) };
-        let row = key.row(self.caller.tenant, OPERATION);
+        let Some(key) = &self.key else { return Ok(None) };
         let store = self.executions.storage.store();
-        let outcome = idempotency::lookup(store, &row, payload, Timestamp::now()).await?;
-        Ok(outcome.replay()?.and_then(|record| match record.effect() {
+        let outcome = lookup(store, key, Timestamp::now()).await?;
+        Ok(idempotency::replay(outcome)?.and_then(|record| match record.effect() {
             Effect::Run { run, .. } => Some(*run),
             Effect::Pending { .. } | Effect::Response(_) => None,
         }))
@@ -225,9 +225,8 @@ impl Creating<'_> {
         let held = self.executions.desk.hold(self.caller.tenant, asked).await??;
         let (run, project) = (RunId::new(), new.project_id.unwrap_or_else(ProjectId::new));
         let mut claims = Vec::new();
-        if let Some((key, payload)) = &self.key {
-            let row = key.row(self.caller.tenant, OPERATION);
-            claims.push(Record::for_run(&row, payload, run, project, Timestamp::now())?);
+        if let Some(key) = &self.key {
+            claims.push(Record::for_run(key, run, project, Timestamp::now())?);
         }
         Ok(Start {
             tenant: self.caller.tenant,

@@ -6,28 +6,19 @@
 //! giving it up is conditional on still holding it, so an instance that comes back late cannot overwrite what the
 //! retry did.
 //!
-//! Two ways to use it:
-//!
-//! * [`layer`] around an ordinary JSON route stores the whole answer. If the instance dies between the effect and
-//!   the record, the retry runs again once the claim is over: use it where running again is harmless.
-//! * [`lookup`] and [`Record::for_run`] for an effect that is a transaction of its own: the record is one of the
-//!   rows the transaction inserts, so key and effect happen together or not at all.
+//! [`layer`] around an ordinary JSON route stores the whole response. The records are those of
+//! [`sequent_tables::idempotency`].
 
-mod claim;
 mod layer;
-mod record;
 
 use std::time::Duration;
 
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
-use http::{HeaderName, HeaderValue, Method, request::Parts};
+use http::{HeaderName, HeaderValue, request::Parts};
 use sequent_core::TenantId;
-use sequent_tables::Key;
-use sha2::{Digest as _, Sha256};
+use sequent_tables::idempotency::{Outcome, PayloadHash, Record, Request};
 
-pub use claim::{Claim, Claimed, Outcome, claim, lookup};
 pub use layer::{layer, required};
-pub use record::{Effect, Record, Stored};
 
 use crate::Problem;
 
@@ -36,9 +27,6 @@ pub const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// Set to `true` on answers that come from a record.
 pub const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
-
-/// How long a record answers for its key.
-pub const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The caller's key: 1 to 255 visible ASCII characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,10 +52,10 @@ impl IdempotencyKey {
         &self.0
     }
 
-    /// Key of the record of this operation.
+    /// Identifies a request of `tenant` with this key and `payload`. Keys of different operations are independent.
     #[must_use]
-    pub fn row(&self, tenant: TenantId, operation: &str) -> Key {
-        sequent_tables::key::idempotency(tenant, operation, &self.0)
+    pub fn request(&self, tenant: TenantId, operation: &str, payload: PayloadHash) -> Request {
+        Request { record: sequent_tables::key::idempotency(tenant, operation, &self.0), payload }
     }
 }
 
@@ -90,32 +78,16 @@ impl<S: Sync> OptionalFromRequestParts<S> for IdempotencyKey {
     }
 }
 
-/// SHA-256 over everything that makes two requests the same.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PayloadHash(String);
-
-impl PayloadHash {
-    /// Of a method, a path with its query, and a body.
-    #[must_use]
-    pub fn of(method: &Method, path: &str, body: &[u8]) -> Self {
-        use std::fmt::Write as _;
-
-        let mut sha = Sha256::new();
-        for part in [method.as_str().as_bytes(), path.as_bytes(), body] {
-            sha.update((part.len() as u64).to_be_bytes()); // so that no part can run into the next
-            sha.update(part);
-        }
-        let digest = sha.finalize();
-        Self(digest.iter().fold(String::with_capacity(64), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}"); // writing to a String cannot fail
-            text
-        }))
-    }
-
-    /// Lower-case hexadecimal.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
+/// Returns the record to replay, or `None` if the request is new.
+///
+/// # Errors
+/// 422 if the key was used with another payload, 409 while the first request is running.
+pub fn replay(outcome: Outcome) -> Result<Option<Record>, Problem> {
+    match outcome {
+        Outcome::New => Ok(None),
+        Outcome::Replay(record) => Ok(Some(record)),
+        Outcome::Mismatch => Err(mismatch()),
+        Outcome::InProgress(left) => Err(in_progress(left.min(Duration::from_secs(5)))),
     }
 }
 

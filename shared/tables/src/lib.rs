@@ -6,6 +6,7 @@
 
 mod cursor;
 mod error;
+pub mod idempotency;
 pub mod key;
 mod page;
 mod row;

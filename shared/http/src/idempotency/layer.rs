@@ -13,8 +13,9 @@ use futures::FutureExt as _;
 use http::{HeaderName, HeaderValue, StatusCode};
 use http_body_util::BodyExt as _;
 use sequent_core::Timestamp;
+use sequent_tables::idempotency::{Claim, Claimed, Effect, PayloadHash, Record, Stored, claim};
 
-use super::{Claim, Claimed, Effect, IdempotencyKey, PayloadHash, REPLAYED, Record, Stored, claim};
+use super::{IdempotencyKey, REPLAYED};
 use crate::{Exchange, Principal, Problem, extract, pipeline::Shared};
 
 /// Largest body that is kept, well below DynamoDB's 400 KB per item.
@@ -58,16 +59,16 @@ async fn once(key: IdempotencyKey, request: Request, next: Next) -> Result<Respo
 
     let body = extract::body(Request::from_parts(parts.clone(), body)).await?;
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-    let payload = PayloadHash::of(&parts.method, path, &body);
+    let payload = PayloadHash::of(parts.method.as_str(), path, &body);
     let route = parts.extensions.get::<MatchedPath>().map_or(parts.uri.path(), MatchedPath::as_str);
-    let row = key.row(principal.tenant, &format!("{} {route}", parts.method));
+    let keyed = key.request(principal.tenant, &format!("{} {route}", parts.method), payload);
 
     let now = Timestamp::now();
     let deadline = exchange.deadline().unwrap_or(now + DEFAULT_DEADLINE);
-    let claim = match claim(store, row, payload, now, deadline).await? {
+    let claim = match claim(store, keyed, now, deadline).await? {
         Claimed::Ours(claim) => claim,
         Claimed::Taken(outcome) => {
-            return match outcome.replay()? {
+            return match super::replay(outcome)? {
                 Some(record) => replay(&record),
                 None => Err(super::in_progress(Duration::from_secs(1))),
             };
@@ -102,21 +103,15 @@ async fn finish(claim: Claim, response: Response) -> Result<Response, Problem> {
         Some(((*name).to_owned(), value.to_owned()))
     });
     let stored = Stored { status: parts.status.as_u16(), headers: headers.collect(), body: text(&body) };
-    if let Err(problem) = claim.complete(stored, Timestamp::now()).await {
-        tracing::error!(
-            error = problem.cause().map(tracing::field::display),
-            "an idempotent answer was not stored"
-        );
+    if let Err(error) = claim.complete(stored, Timestamp::now()).await {
+        tracing::error!(%error, "could not store the response for retries; a retry runs again");
     }
     Ok(Response::from_parts(parts, Body::from(body)))
 }
 
 async fn release(claim: Claim) {
-    if let Err(problem) = claim.release().await {
-        tracing::warn!(
-            error = problem.cause().map(tracing::field::display),
-            "an idempotency key stays claimed"
-        );
+    if let Err(error) = claim.release().await {
+        tracing::warn!(%error, "could not release an idempotency key; it is claimed until its deadline");
     }
 }
 

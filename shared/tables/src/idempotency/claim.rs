@@ -1,45 +1,27 @@
-//! Claiming a key, and what it means when it is taken.
+//! Claiming an idempotency key.
 
 use std::time::Duration;
 
-use aws_sdk_dynamodb::{
-    error::SdkError,
-    operation::put_item::PutItemError,
-    types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
-};
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 use sequent_core::{RequestId, Timestamp};
-use sequent_tables::{Item, Key, Store};
 
-use super::{Effect, PayloadHash, Record, Stored, in_progress, mismatch};
-use crate::Problem;
+use super::{Effect, PayloadHash, Record, Request, Stored};
+use crate::{Error, Key, Store, classify, error::classify_put};
 
-/// What a key led to so far.
+/// The state of an idempotency key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// Nothing that still counts.
+    /// The key is unused, or its record no longer counts.
     New,
-    /// This; answer with it again.
+    /// The first request has this record: repeat its result.
     Replay(Record),
-    /// It was used with another payload.
+    /// The key was used with another payload.
     Mismatch,
-    /// The first request is still running, at most this much longer.
+    /// The first request is still running, for at most this long.
     InProgress(Duration),
 }
 
 impl Outcome {
-    /// The record to replay or nothing, with the other outcomes as the problems they are.
-    ///
-    /// # Errors
-    /// 422 or 409.
-    pub fn replay(self) -> Result<Option<Record>, Problem> {
-        match self {
-            Self::New => Ok(None),
-            Self::Replay(record) => Ok(Some(record)),
-            Self::Mismatch => Err(mismatch()),
-            Self::InProgress(left) => Err(in_progress(left.min(Duration::from_secs(5)))),
-        }
-    }
-
     fn of(record: Record, payload: &PayloadHash, now: Timestamp) -> Self {
         if record.is_over(now) {
             return Self::New;
@@ -56,26 +38,21 @@ impl Outcome {
     }
 }
 
-/// Reads what a key led to, claiming nothing.
+/// Reads the state of a key without claiming it.
 ///
 /// # Errors
 /// When the table cannot be read.
-pub async fn lookup(
-    store: &Store,
-    key: &Key,
-    payload: &PayloadHash,
-    now: Timestamp,
-) -> Result<Outcome, Problem> {
-    let found = store.get::<Record>(key).await?;
-    Ok(found.map_or(Outcome::New, |record| Outcome::of(record, payload, now)))
+pub async fn lookup(store: &Store, request: &Request, now: Timestamp) -> Result<Outcome, Error> {
+    let found = store.get::<Record>(&request.record).await?;
+    Ok(found.map_or(Outcome::New, |record| Outcome::of(record, &request.payload, now)))
 }
 
 /// The result of [`claim`].
 #[derive(Debug)]
 pub enum Claimed {
-    /// The key is ours: do the work, then complete or release.
+    /// The caller holds the key: do the work, then complete or release the claim.
     Ours(Claim),
-    /// It is not; never [`Outcome::New`].
+    /// Another request holds the key. The outcome is never [`Outcome::New`].
     Taken(Outcome),
 }
 
@@ -95,11 +72,11 @@ pub struct Claim {
 /// When the table cannot be written.
 pub async fn claim(
     store: &Store,
-    key: Key,
-    payload: PayloadHash,
+    request: Request,
     now: Timestamp,
     deadline: Timestamp,
-) -> Result<Claimed, Problem> {
+) -> Result<Claimed, Error> {
+    let Request { record: key, payload } = request;
     let owner = RequestId::new().to_string();
     let pending = Effect::Pending { owner: owner.clone(), deadline: deadline.millis() };
     let item = Record::new(&payload, pending, now).row(&key)?.into_item();
@@ -119,23 +96,24 @@ pub async fn claim(
         .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
         .send()
         .await;
-    let Err(error) = sent else {
-        return Ok(Claimed::Ours(Claim { store: store.clone(), key, payload, owner }));
+    let record: Record = match sent.map_err(classify_put) {
+        Ok(_) => return Ok(Claimed::Ours(Claim { store: store.clone(), key, payload, owner })),
+        Err(Error::Conflict(Some(item))) => serde_dynamo::from_item(*item)?,
+        Err(error) => return Err(error),
     };
-    let record = conflict(error)?;
     match Outcome::of(record, &payload, now) {
-        // It ended in this very moment; the caller's next try will find it free.
+        // The other claim ended just now; the caller's next try will find the key free.
         Outcome::New => Ok(Claimed::Taken(Outcome::InProgress(Duration::from_secs(1)))),
         outcome => Ok(Claimed::Taken(outcome)),
     }
 }
 
 impl Claim {
-    /// Keeps the answer for retries, unless the claim is no longer ours.
+    /// Stores the response for retries, unless another invocation has taken the claim over.
     ///
     /// # Errors
-    /// When the table cannot be written. The effect has happened; the answer to the caller still stands.
-    pub async fn complete(self, stored: Stored, now: Timestamp) -> Result<(), Problem> {
+    /// When the table cannot be written. The effect has happened; the response to the caller is still valid.
+    pub async fn complete(self, stored: Stored, now: Timestamp) -> Result<(), Error> {
         let item = Record::new(&self.payload, Effect::Response(stored), now).row(&self.key)?.into_item();
         let sent = self
             .store
@@ -148,20 +126,14 @@ impl Claim {
             .expression_attribute_values(":owner", AttributeValue::S(self.owner))
             .send()
             .await;
-        match sent {
-            Ok(_) => Ok(()),
-            Err(error) => lost(
-                error.as_service_error().is_some_and(PutItemError::is_conditional_check_failed_exception),
-            )
-            .map_err(|()| Problem::unavailable(error)),
-        }
+        unless_lost(sent.map(drop).map_err(classify))
     }
 
-    /// Frees the key, unless the claim is no longer ours.
+    /// Frees the key, unless another invocation has taken the claim over.
     ///
     /// # Errors
-    /// When the table cannot be written; the claim then ends with its deadline.
-    pub async fn release(self) -> Result<(), Problem> {
+    /// When the table cannot be written; the claim then ends at its deadline.
+    pub async fn release(self) -> Result<(), Error> {
         let sent = self
             .store
             .client()
@@ -173,34 +145,17 @@ impl Claim {
             .expression_attribute_values(":owner", AttributeValue::S(self.owner))
             .send()
             .await;
-        match sent {
-            Ok(_) => Ok(()),
-            Err(error) => lost(
-                error.as_service_error().is_some_and(|error| error.is_conditional_check_failed_exception()),
-            )
-            .map_err(|()| Problem::unavailable(error)),
+        unless_lost(sent.map(drop).map_err(classify))
+    }
+}
+
+/// Accepts a failed condition: another invocation holds the claim now and will end it.
+fn unless_lost(written: Result<(), Error>) -> Result<(), Error> {
+    match written {
+        Err(Error::Conflict(_)) => {
+            tracing::warn!("an idempotency claim outlived its deadline and was taken over");
+            Ok(())
         }
+        written => written,
     }
-}
-
-/// A claim that somebody else holds by now is theirs to end.
-fn lost(conditional: bool) -> Result<(), ()> {
-    if conditional {
-        tracing::warn!("an idempotency claim outlived its deadline and was taken over");
-        return Ok(());
-    }
-    Err(())
-}
-
-/// The record in the way of a put.
-fn conflict(error: SdkError<PutItemError>) -> Result<Record, Problem> {
-    let item: Option<Item> = match error {
-        SdkError::ServiceError(service) => match service.into_err() {
-            PutItemError::ConditionalCheckFailedException(failed) => failed.item,
-            error => return Err(Problem::unavailable(error)),
-        },
-        error => return Err(Problem::unavailable(error)),
-    };
-    let item = item.ok_or_else(|| Problem::internal("a conflict came without the row that caused it"))?;
-    serde_dynamo::from_item(item).map_err(Problem::internal)
 }
