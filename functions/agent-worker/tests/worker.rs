@@ -1,7 +1,7 @@
 //! Deliveries and what becomes of their runs, over tables of their own.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic where it stands")]
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 use sequent_agent::Engine;
 use sequent_agent_worker_function::Worker;
@@ -95,9 +95,8 @@ impl Bench {
     }
 }
 
-fn golden(name: &str) -> Value {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events").join(format!("{name}.json"));
-    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+fn golden(case: &str) -> Value {
+    serde_json::from_str(&sequent_core::golden::text("agent-worker", case)).unwrap()
 }
 
 #[tokio::test]
@@ -107,13 +106,13 @@ async fn a_delivered_run_is_executed_to_its_end() {
     let asks = Start { run, ..bench.asks(None, "/demo tokens=20 rate=0") };
     bench.submit(&asks).await;
     assert!(bench.mark(run).await.is_some(), "the stream is told");
-    assert_eq!(bench.handle(golden("agent-worker-run")).await, json!([]));
+    assert_eq!(bench.handle(golden("run")).await, json!([]));
     let row = bench.run(run).await;
     assert_eq!(row.status, Status::Success);
     let project = Projects::new(bench.engine.store(), bench.tenant).get(asks.project).await.unwrap();
     assert_eq!(project.live_run_id, None);
     let before = bench.log(run).await;
-    assert_eq!(bench.handle(golden("agent-worker-run")).await, json!([]), "a duplicate is taken");
+    assert_eq!(bench.handle(golden("run")).await, json!([]), "a duplicate is taken");
     assert_eq!(bench.log(run).await, before, "and does nothing");
 }
 
@@ -122,7 +121,7 @@ async fn a_poisonous_message_fails_alone() {
     let bench = Bench::new().await;
     let run = "run_01K9Z3TB6W1X2Y3Z4A5B6C7D8E".parse().unwrap();
     bench.submit(&Start { run, ..bench.asks(None, "/demo tokens=5 rate=0") }).await;
-    let event = golden("agent-worker-poison");
+    let event = golden("poison");
     let poisonous = [0, 1].map(|at| json!({ "itemIdentifier": event["Records"][at]["messageId"] }));
     assert_eq!(bench.handle(event).await, json!(poisonous));
     assert_eq!(bench.run(run).await.status, Status::Success);

@@ -1,8 +1,6 @@
 //! What becomes of the stream's batches, over the golden events and a queue that can refuse.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic where it stands")]
 
-use std::path::Path;
-
 use sequent_aws::queue::{Batch, Sender, testing};
 use sequent_fanout_function::{Queues, handle};
 use serde_json::{Value, json};
@@ -10,9 +8,8 @@ use serde_json::{Value, json};
 const RUN: &str = "run_01K9Z3TB6W1X2Y3Z4A5B6C7D8E";
 const CHILD: &str = "run_01K9Z3TB6W1X2Y3Z4A5B6C7D8F";
 
-fn golden(name: &str) -> Batch {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events").join(format!("{name}.json"));
-    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+fn golden(case: &str) -> Batch {
+    serde_json::from_str(&sequent_core::golden::text("fanout", case)).unwrap()
 }
 
 /// All queues in one.
@@ -36,13 +33,13 @@ fn sequence(record: &Value) -> Value {
 #[tokio::test]
 async fn what_a_change_calls_for_is_sent_and_nothing_else() {
     let cases: [(&str, &[&str]); 5] = [
-        ("fanout-run-queued", &[RUN]),
-        ("fanout-run-queued-again", &[RUN]),
+        ("run-queued", &[RUN]),
+        ("run-queued-again", &[RUN]),
         // Its parent goes on.
-        ("fanout-child-ended", &[RUN]),
+        ("child-ended", &[RUN]),
         // A renewed lease, a message, a child that ended before, a run that ended, a row that was deleted.
-        ("fanout-nothing-to-do", &[]),
-        ("fanout-batch", &[RUN, CHILD, RUN]),
+        ("nothing-to-do", &[]),
+        ("batch", &[RUN, CHILD, RUN]),
     ];
     for (name, expected) in cases {
         let (sender, received) = testing::queue().await;
@@ -54,7 +51,7 @@ async fn what_a_change_calls_for_is_sent_and_nothing_else() {
 #[tokio::test]
 async fn a_refused_message_is_retried_from_its_record_on() {
     let (sender, received) = testing::queue().await;
-    let batch = golden("fanout-batch");
+    let batch = golden("batch");
     received.refuse(json!({ "tenant_id": "ten_01K9Z3TB6W0000000000000001", "run_id": CHILD }).to_string());
     let failures = serde_json::to_value(handle(&only(&sender), &batch).await).unwrap();
     let child = sequence(&batch.records[2]);
@@ -70,7 +67,7 @@ async fn a_refused_message_is_retried_from_its_record_on() {
 #[tokio::test]
 async fn a_queue_that_cannot_be_reached_fails_the_first_record_that_needed_it() {
     let sender = testing::unreachable_queue().await;
-    let (quiet, busy) = (golden("fanout-nothing-to-do"), golden("fanout-run-queued"));
+    let (quiet, busy) = (golden("nothing-to-do"), golden("run-queued"));
     assert!(handle(&only(&sender), &quiet).await.is_empty(), "nothing to send, nothing to fail");
     let both = Batch { records: [quiet.records, busy.records].concat() };
     let failures = serde_json::to_value(handle(&only(&sender), &both).await).unwrap();
@@ -81,7 +78,7 @@ async fn a_queue_that_cannot_be_reached_fails_the_first_record_that_needed_it() 
 #[tokio::test]
 async fn an_unreadable_record_fails_by_itself_after_those_before_it() {
     let (sender, received) = testing::queue().await;
-    let mut batch = golden("fanout-batch");
+    let mut batch = golden("batch");
     batch.records[1]["dynamodb"]["NewImage"] = json!({ "pk": { "?": 1 } });
     let failures = serde_json::to_value(handle(&only(&sender), &batch).await).unwrap();
     let unreadable = sequence(&batch.records[1]);
@@ -91,7 +88,7 @@ async fn an_unreadable_record_fails_by_itself_after_those_before_it() {
 
 #[tokio::test]
 async fn a_job_is_delivered_and_its_end_is_told_to_its_run_and_to_the_dead_letters() {
-    let (batch, mut received, mut senders) = (golden("fanout-jobs"), Vec::new(), Vec::new());
+    let (batch, mut received, mut senders) = (golden("jobs"), Vec::new(), Vec::new());
     for _ in 0..4 {
         let (sender, queue) = testing::queue().await;
         senders.push(sender);

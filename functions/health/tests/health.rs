@@ -1,12 +1,9 @@
 //! What the report says when everything answers, when something does not, and when nothing does.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic where it stands")]
 
-use std::{
-    path::Path,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicUsize, Ordering},
 };
 
 use aws_sdk_secretsmanager::config::{BehaviorVersion, Credentials, Region, retry::RetryConfig};
@@ -97,8 +94,7 @@ fn app(
 }
 
 async fn golden(app: &App) -> Answer {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events/health-get.json");
-    Event::from_file(path).send(app).await
+    Event::golden("health", "get").send(app).await
 }
 
 /// The report without the times, which are never the same.

@@ -7,20 +7,19 @@ use sequent_aws::queue::testing::{self, Received};
 use sequent_conversation::{
     Delivery, GRACE, Runs, Start, Started, Status, Submitted, Work, cancel, finish, start, submit,
 };
-use sequent_core::{InterruptId, ProjectId, RunId, TenantId, Timestamp, UserId};
+use sequent_core::{InterruptId, ProjectId, RunId, TenantId, Timestamp, UserId, golden};
 use sequent_event::{Body, CancelReason, Interrupt, Outcome, Question, Reason};
 use sequent_runlog::{Claim, DynamoStorage, LogKey, Settings, Storage, take_over};
 use sequent_scheduler_function::{Event, Scheduler, Swept, Task};
 
 #[test]
 fn a_schedules_event_says_what_it_is_time_for() {
-    for (name, task) in [
-        ("scheduler-every-minute", Task::Sweep),
-        ("scheduler-rotate-signing-key", Task::RotateSigningKey),
-        ("scheduler-collect-garbage", Task::CollectGarbage),
+    for (case, task) in [
+        ("every-minute", Task::Sweep),
+        ("rotate-signing-key", Task::RotateSigningKey),
+        ("collect-garbage", Task::CollectGarbage),
     ] {
-        let file = format!("{}/../../events/{name}.json", env!("CARGO_MANIFEST_DIR"));
-        let event: Event = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+        let event: Event = serde_json::from_str(&golden::text("scheduler", case)).unwrap();
         assert_eq!(event, Event { task });
     }
     assert!(serde_json::from_str::<Event>(r#"{"task":"rotate"}"#).is_err(), "no sweep for a task unknown");

@@ -3,6 +3,8 @@
 //! Nothing here knows tokio, AWS or HTTP. A value of these types is valid by construction: text from outside
 //! becomes an id only through `FromStr`, so code further in never checks again.
 
+#[cfg(feature = "testing")]
+pub mod golden;
 pub mod id;
 mod money;
 mod time;

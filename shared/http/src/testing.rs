@@ -1,11 +1,10 @@
 //! Calling a function in a test as Lambda does: an event goes in, the finished answer comes out.
 
-use std::path::Path;
-
 use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt as _;
+use sequent_core::golden;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
@@ -42,16 +41,13 @@ impl Event {
         }))
     }
 
-    /// The golden event in a file.
+    /// Returns the golden event of a function.
     ///
     /// # Panics
-    /// When the file is missing or not JSON.
+    /// If the event is missing or not JSON.
     #[must_use]
-    pub fn from_file(path: impl AsRef<Path>) -> Self {
-        let path = path.as_ref();
-        let text =
-            std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        Self::from_text(&text)
+    pub fn golden(function: &str, case: &str) -> Self {
+        Self::from_text(&golden::text(function, case))
     }
 
     /// The event that this JSON is.

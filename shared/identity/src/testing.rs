@@ -3,7 +3,7 @@
 //!
 //! It is in production, behind the CDN whose secret the golden events carry.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use sequent_core::{ExposeSecret, TenantId, Timestamp, UserId};
@@ -155,13 +155,12 @@ pub fn with_token(method: &str, path: &str, token: &str) -> Event {
     Event::new(method, path).header("x-origin-verify", "example-origin-secret").bearer(token)
 }
 
-/// The golden event of this name, with the examples in it replaced by what this person was given.
+/// Returns a golden event of a function, with the example credentials in it replaced by this person's.
 ///
 /// # Panics
-/// When there is no such event.
+/// If the event does not exist.
 #[must_use]
-pub fn golden(name: &str, of: &Person) -> Event {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events").join(format!("{name}.json"));
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+pub fn golden(function: &str, case: &str, of: &Person) -> Event {
+    let text = sequent_core::golden::text(function, case);
     Event::from_text(&text.replace(EXAMPLE_JWT, &of.token).replace("example-csrf", &of.csrf))
 }

@@ -1,6 +1,6 @@
 //! The function as a deployment would have it, over a table of its own.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use sequent_auth_function::{Auth, router};
@@ -76,17 +76,13 @@ pub(crate) fn request(method: &str, path: &str) -> Event {
 }
 
 /// The golden event of this name, with the examples in it replaced by what this deployment gave out.
-pub(crate) fn golden(name: &str, of: &SignedIn) -> Event {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events").join(format!("{name}.json"));
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let text = text
+pub(crate) fn golden(case: &str, of: &SignedIn) -> Event {
+    let text = sequent_core::golden::text("auth", case)
         .replace(EXAMPLE_JWT, &of.access_token)
         .replace("rt_example", &of.refresh_token)
         .replace("example-csrf", &of.csrf_token)
         .replace("\"sequent_refresh=", "\"__Secure-sequent_refresh=");
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), text).unwrap();
-    Event::from_file(file.path())
+    Event::from_text(&text)
 }
 
 /// What signing in gave.

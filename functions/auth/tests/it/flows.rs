@@ -327,7 +327,7 @@ async fn sessions_are_listed_page_by_page_and_belong_to_their_user() {
 async fn the_key_set_verifies_what_was_issued() {
     let deployment = Deployment::new().await;
     let ada = deployment.register("ada@example.com").await;
-    let answer = deployment.send(&golden("auth-jwks", &SignedIn::default())).await;
+    let answer = deployment.send(&golden("jwks", &SignedIn::default())).await;
     assert_eq!(answer.header("cache-control"), "public, max-age=300");
     let set = answer.json();
     use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};

@@ -1,42 +1,22 @@
 //! Every golden event of this function, answered.
 
 use crate::deployment::{Deployment, PASSWORD, SignedIn, golden, request};
+use sequent_core::golden::cases;
 use serde_json::json;
 
 const NOBODY: &str = "someone@example.com";
 
-/// All golden events there are, so that none is forgotten below.
-fn names() -> Vec<String> {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../events");
-    let mut names: Vec<_> = std::fs::read_dir(folder)
-        .unwrap()
-        .filter_map(|entry| entry.unwrap().file_name().to_str()?.strip_suffix(".json").map(str::to_owned))
-        .filter(|name| name.starts_with("auth-"))
-        .collect();
-    names.sort();
-    names
-}
-
 /// Whether the account of the event exists when it arrives, and what it is answered with.
 fn expected(name: &str) -> (bool, u16, &'static str) {
     match name {
-        "auth-register" | "auth-old-register" => (false, 201, ""),
-        "auth-register-password-too-long" => (false, 422, "validation_failed"),
-        "auth-login-malformed" => (true, 400, "invalid_json"),
-        "auth-logout" | "auth-old-logout" => (true, 204, ""),
-        "auth-api-keys-create" => (true, 201, ""),
-        "auth-api-keys-delete" | "auth-sessions-delete" => (true, 404, "not_found"), // ids of somebody else
-        "auth-api-keys-list"
-        | "auth-csrf-token"
-        | "auth-jwks"
-        | "auth-login"
-        | "auth-me"
-        | "auth-me-cookie"
-        | "auth-old-check-session"
-        | "auth-old-login"
-        | "auth-refresh"
-        | "auth-refresh-cookie"
-        | "auth-sessions-list" => (true, 200, ""),
+        "register" | "old-register" => (false, 201, ""),
+        "register-password-too-long" => (false, 422, "validation_failed"),
+        "login-malformed" => (true, 400, "invalid_json"),
+        "logout" | "old-logout" => (true, 204, ""),
+        "api-keys-create" => (true, 201, ""),
+        "api-keys-delete" | "sessions-delete" => (true, 404, "not_found"), // ids of somebody else
+        "api-keys-list" | "csrf-token" | "jwks" | "login" | "me" | "me-cookie" | "old-check-session"
+        | "old-login" | "refresh" | "refresh-cookie" | "sessions-list" => (true, 200, ""),
         other => panic!("no expectation for {other}"),
     }
 }
@@ -52,7 +32,7 @@ async fn with_csrf_token(deployment: &Deployment, signed_in: SignedIn) -> Signed
 
 #[tokio::test]
 async fn each_is_answered_as_expected() {
-    for name in names() {
+    for name in cases("auth") {
         let (registered, status, code) = expected(&name);
         let deployment = Deployment::new().await;
         let email = if registered { "ada@example.com" } else { NOBODY };
@@ -79,17 +59,17 @@ async fn no_credential_of_the_examples_is_accepted() {
         user: json!(null),
     };
     for name in [
-        "auth-me",
-        "auth-me-cookie",
-        "auth-csrf-token",
-        "auth-sessions-list",
-        "auth-sessions-delete",
-        "auth-api-keys-create",
-        "auth-api-keys-list",
-        "auth-api-keys-delete",
-        "auth-refresh",
-        "auth-refresh-cookie",
-        "auth-old-check-session",
+        "me",
+        "me-cookie",
+        "csrf-token",
+        "sessions-list",
+        "sessions-delete",
+        "api-keys-create",
+        "api-keys-list",
+        "api-keys-delete",
+        "refresh",
+        "refresh-cookie",
+        "old-check-session",
     ] {
         let answer = deployment.send(&golden(name, &examples)).await;
         assert_eq!(answer.status, 401, "{name}: {}", answer.text());

@@ -1,6 +1,6 @@
 //! The function as a deployment would have it, over tables of its own.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use sequent_core::{ExposeSecret, JobId, TenantId, Timestamp};
 use sequent_http::{
@@ -124,10 +124,6 @@ pub(crate) fn request(method: &str, path: &str, of: &Person) -> Event {
 }
 
 /// The golden event of this name, with the credential in it replaced by this person's.
-pub(crate) fn golden(name: &str, of: &Person) -> Event {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events").join(format!("{name}.json"));
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), text.replace(EXAMPLE_JWT, &of.token)).unwrap();
-    Event::from_file(file.path())
+pub(crate) fn golden(case: &str, of: &Person) -> Event {
+    Event::from_text(&sequent_core::golden::text("jobs", case).replace(EXAMPLE_JWT, &of.token))
 }

@@ -6,8 +6,9 @@ use sequent_agent::{Engine, execute};
 use sequent_billing::Desk;
 use sequent_conversation::{Begin, Runs, begin_pending};
 use sequent_core::RunId;
+use sequent_http::testing::Event;
 use sequent_identity::testing;
-pub(crate) use sequent_identity::testing::{Person, golden, with_token as request};
+pub(crate) use sequent_identity::testing::{Person, with_token as request};
 use sequent_mcp_client::Servers;
 use sequent_mcp_function::{Mcp, router};
 use sequent_runlog::{DynamoStorage, LogKey, Settings};
@@ -55,4 +56,9 @@ impl Deployment {
         };
         Box::pin(execute(&self.engine, key, *writer, None)).await.unwrap();
     }
+}
+
+/// A golden event of this function, with this person's credentials.
+pub(crate) fn golden(case: &str, of: &Person) -> Event {
+    sequent_identity::testing::golden("mcp", case, of)
 }

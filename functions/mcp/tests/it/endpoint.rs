@@ -41,7 +41,7 @@ fn run_of(result: &Value) -> RunId {
 #[tokio::test]
 async fn a_run_is_started_once_and_its_answer_read_by_its_tenant_alone() {
     let (deployment, ada, bob) = two().await;
-    let event = golden("mcp-call-start-run", &ada);
+    let event = golden("call-start-run", &ada);
     let (one, other) = tokio::join!(deployment.send(&event), deployment.send(&event));
     let (one, other) = (one.json()["result"].clone(), other.json()["result"].clone());
     assert_eq!(one["structuredContent"], other["structuredContent"], "one key, one run");
@@ -128,7 +128,7 @@ async fn every_version_with_sessions_is_spoken_and_schemas_hold() {
         assert_eq!(answer["result"]["protocolVersion"], version, "{answer}");
         assert_eq!(answer["result"]["capabilities"], json!({"tools": {}}));
     }
-    let list = deployment.send(&golden("mcp-list-tools", &ada)).await.json();
+    let list = deployment.send(&golden("list-tools", &ada)).await.json();
     let tools = list["result"]["tools"].as_array().unwrap();
     assert_eq!(tools.len(), 3);
     for tool in tools {

@@ -1,29 +1,18 @@
 //! Every golden event of this function, answered.
 
 use crate::deployment::{Deployment, golden};
+use sequent_core::golden::cases;
 use serde_json::json;
-
-/// All golden events there are, so that none is forgotten below.
-fn names() -> Vec<String> {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../events");
-    let mut names: Vec<_> = std::fs::read_dir(folder)
-        .unwrap()
-        .filter_map(|entry| entry.unwrap().file_name().to_str()?.strip_suffix(".json").map(str::to_owned))
-        .filter(|name| name.starts_with("mcp-"))
-        .collect();
-    names.sort();
-    names
-}
 
 /// The status and, for a problem, its code.
 fn expected(name: &str) -> (u16, &'static str) {
     match name {
-        "mcp-initialize" | "mcp-list-tools" | "mcp-call-start-run" | "mcp-servers-list" => (200, ""),
-        "mcp-notify-initialized" => (202, ""),
-        "mcp-call-anonymous" => (401, "unauthenticated"),
-        "mcp-listen" | "mcp-leave" => (405, "method_not_allowed"),
-        "mcp-servers-create-private" | "mcp-servers-create-token-in-clear" => (422, "validation_failed"),
-        "mcp-servers-delete" => (404, "not_found"),
+        "initialize" | "list-tools" | "call-start-run" | "servers-list" => (200, ""),
+        "notify-initialized" => (202, ""),
+        "call-anonymous" => (401, "unauthenticated"),
+        "listen" | "leave" => (405, "method_not_allowed"),
+        "servers-create-private" | "servers-create-token-in-clear" => (422, "validation_failed"),
+        "servers-delete" => (404, "not_found"),
         other => panic!("no expectation for {other}"),
     }
 }
@@ -32,7 +21,7 @@ fn expected(name: &str) -> (u16, &'static str) {
 async fn each_is_answered_as_expected() {
     let deployment = Deployment::new().await;
     let ada = deployment.sign_up("ada@example.com").await;
-    let names = names();
+    let names = cases("mcp");
     assert_eq!(names.len(), 11);
     for name in names {
         let answer = deployment.send(&golden(&name, &ada)).await;
@@ -47,8 +36,8 @@ async fn an_address_that_cannot_be_used_says_where_and_why() {
     let deployment = Deployment::new().await;
     let ada = deployment.sign_up("ada@example.com").await;
     for (name, why) in [
-        ("mcp-servers-create-private", "the address is not on the public internet"),
-        ("mcp-servers-create-token-in-clear", "must be https where a token is sent"),
+        ("servers-create-private", "the address is not on the public internet"),
+        ("servers-create-token-in-clear", "must be https where a token is sent"),
     ] {
         let answer = deployment.send(&golden(name, &ada)).await.json();
         assert_eq!(answer["errors"], json!([{"pointer": "#/url", "detail": why}]));

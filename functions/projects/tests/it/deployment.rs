@@ -7,7 +7,7 @@ use sequent_conversation::{Start, Started, start};
 use sequent_core::{ProjectId, RunId};
 use sequent_http::testing::{Answer, Event};
 use sequent_identity::testing;
-pub(crate) use sequent_identity::testing::{Person, golden, request};
+pub(crate) use sequent_identity::testing::{Person, request};
 use sequent_model::Client;
 use sequent_projects_function::{Conversations, router};
 use sequent_runlog::{DynamoStorage, LogKey, Writer};
@@ -87,4 +87,9 @@ fn demo() -> Client {
 
 pub(crate) fn get(path: &str, of: &Person) -> Event {
     request("GET", path, of)
+}
+
+/// A golden event of this function, with this person's credentials.
+pub(crate) fn golden(case: &str, of: &Person) -> Event {
+    sequent_identity::testing::golden("projects", case, of)
 }

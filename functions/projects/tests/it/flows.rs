@@ -53,12 +53,12 @@ async fn a_live_run_keeps_its_project() {
     let ada = deployment.sign_up("ada@example.com").await;
     let project: ProjectId = PROJECT.parse().unwrap();
     let owner = deployment.ask(&ada, project, "Hello").await;
-    let run = live_run(&deployment.send(&golden("projects-get", &ada)).await);
-    let refused = deployment.send(&golden("projects-delete", &ada)).await;
+    let run = live_run(&deployment.send(&golden("get", &ada)).await);
+    let refused = deployment.send(&golden("delete", &ada)).await;
     assert_eq!((refused.status.as_u16(), refused.code().as_str()), (409, "run_in_progress"));
     assert_eq!(refused.json()["run_id"], json!(run));
-    assert_eq!(deployment.send(&golden("projects-get", &ada)).await.status, 200);
-    let messages = deployment.send(&golden("projects-messages", &ada)).await.json();
+    assert_eq!(deployment.send(&golden("get", &ada)).await.status, 200);
+    let messages = deployment.send(&golden("messages", &ada)).await.json();
     assert_eq!(messages["items"].as_array().unwrap().len(), 1, "nothing was deleted");
     drop(owner);
 }
@@ -68,9 +68,9 @@ async fn the_demo_labels_the_names_it_gives() {
     let deployment = Deployment::new().await;
     let ada = deployment.sign_up("ada@example.com").await;
     deployment.converse(&ada, PROJECT.parse().unwrap(), "When is\nhigh tide?").await;
-    let named = deployment.send(&golden("projects-generate-name", &ada)).await;
+    let named = deployment.send(&golden("generate-name", &ada)).await;
     assert_eq!((named.status.as_u16(), &named.json()["name"]), (200, &json!("Demo: When is high tide?")));
-    assert_eq!(deployment.send(&golden("projects-get", &ada)).await.json(), named.json(), "it is saved");
+    assert_eq!(deployment.send(&golden("get", &ada)).await.json(), named.json(), "it is saved");
 
     let empty = create(&deployment, &ada, json!({})).await;
     assert_eq!(empty["name"], "New conversation");
@@ -116,11 +116,9 @@ async fn another_tenant_finds_nothing_and_changes_nothing() {
     deployment.converse(&ada, PROJECT.parse().unwrap(), "A secret plan").await;
     create(&deployment, &ada, json!({ "name": "Another" })).await;
     create(&deployment, &eve, json!({ "name": "Eve's own" })).await;
-    let before = deployment.send(&golden("projects-get", &ada)).await.json();
+    let before = deployment.send(&golden("get", &ada)).await.json();
 
-    for name in
-        ["projects-get", "projects-messages", "projects-change", "projects-generate-name", "projects-delete"]
-    {
+    for name in ["get", "messages", "change", "generate-name", "delete"] {
         let answer = deployment.send(&golden(name, &eve)).await;
         assert_eq!((answer.status.as_u16(), answer.code().as_str()), (404, "not_found"), "{name}");
         assert!(!answer.text().contains("secret plan"), "{name}");
@@ -144,11 +142,11 @@ async fn another_tenant_finds_nothing_and_changes_nothing() {
         let answer = deployment.send(&get(&format!("{path}?cursor={cursor}"), who)).await;
         assert_eq!((answer.status.as_u16(), answer.code().as_str()), (400, "invalid_cursor"), "{path}");
     }
-    assert_eq!(deployment.send(&golden("projects-get", &ada)).await.json(), before);
+    assert_eq!(deployment.send(&golden("get", &ada)).await.json(), before);
 
     // One Idempotency-Key of two tenants is two keys.
-    let first = deployment.send(&golden("projects-create", &ada)).await;
-    let second = deployment.send(&golden("projects-create", &eve)).await;
+    let first = deployment.send(&golden("create", &ada)).await;
+    let second = deployment.send(&golden("create", &eve)).await;
     assert_eq!((first.status.as_u16(), second.status.as_u16()), (201, 201));
     assert_ne!(first.json()["id"], second.json()["id"]);
 }
@@ -159,13 +157,13 @@ async fn a_credential_does_what_its_scopes_say() {
     let ada = deployment.sign_up("ada@example.com").await;
     deployment.converse(&ada, PROJECT.parse().unwrap(), "Hello").await;
     let needed = [
-        ("projects-list", vec![Scope::ProjectsRead]),
-        ("projects-get", vec![Scope::ProjectsRead]),
-        ("projects-messages", vec![Scope::ProjectsRead]),
-        ("projects-create", vec![Scope::ProjectsWrite]),
-        ("projects-change", vec![Scope::ProjectsWrite]),
-        ("projects-generate-name", vec![Scope::ProjectsWrite, Scope::Chat]),
-        ("projects-delete", vec![Scope::ProjectsWrite]),
+        ("list", vec![Scope::ProjectsRead]),
+        ("get", vec![Scope::ProjectsRead]),
+        ("messages", vec![Scope::ProjectsRead]),
+        ("create", vec![Scope::ProjectsWrite]),
+        ("change", vec![Scope::ProjectsWrite]),
+        ("generate-name", vec![Scope::ProjectsWrite, Scope::Chat]),
+        ("delete", vec![Scope::ProjectsWrite]),
     ];
     for (name, scopes) in needed {
         for missing in &scopes {

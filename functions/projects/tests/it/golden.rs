@@ -1,38 +1,22 @@
 //! Every golden event of this function, answered.
 
 use crate::deployment::{Deployment, PROJECT, Person, get, golden, request};
+use sequent_core::golden::cases;
 use sequent_http::testing::Answer;
 use serde_json::{Value, json};
-
-/// All golden events there are, so that none is forgotten below.
-fn names() -> Vec<String> {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../events");
-    let mut names: Vec<_> = std::fs::read_dir(folder)
-        .unwrap()
-        .filter_map(|entry| entry.unwrap().file_name().to_str()?.strip_suffix(".json").map(str::to_owned))
-        .filter(|name| name.starts_with("projects-"))
-        .collect();
-    names.sort();
-    names
-}
 
 /// The status and, for a problem, its code.
 fn expected(name: &str) -> (u16, &'static str) {
     match name {
-        "projects-create" | "projects-create-base64" | "projects-create-cookie" => (201, ""),
-        "projects-create-anonymous" => (401, "unauthenticated"),
-        "projects-create-cookie-no-csrf" => (403, "cross_site"),
-        "projects-create-form" | "projects-create-no-content-type" => (415, "unsupported_media_type"),
-        "projects-create-name-too-long" => (422, "validation_failed"),
-        "projects-delete" => (204, ""),
-        "projects-get-encoded-id" => (404, "not_found"),
-        "projects-unknown-route" => (404, "route_not_found"),
-        "projects-change"
-        | "projects-generate-name"
-        | "projects-get"
-        | "projects-list"
-        | "projects-list-trailing-slash"
-        | "projects-messages" => (200, ""),
+        "create" | "create-base64" | "create-cookie" => (201, ""),
+        "create-anonymous" => (401, "unauthenticated"),
+        "create-cookie-no-csrf" => (403, "cross_site"),
+        "create-form" | "create-no-content-type" => (415, "unsupported_media_type"),
+        "create-name-too-long" => (422, "validation_failed"),
+        "delete" => (204, ""),
+        "get-encoded-id" => (404, "not_found"),
+        "unknown-route" => (404, "route_not_found"),
+        "change" | "generate-name" | "get" | "list" | "list-trailing-slash" | "messages" => (200, ""),
         other => panic!("no expectation for {other}"),
     }
 }
@@ -53,7 +37,7 @@ async fn answered(name: &str) -> (Deployment, Person, Answer) {
 
 #[tokio::test]
 async fn each_is_answered_as_expected() {
-    for name in names() {
+    for name in cases("projects") {
         let (_, _, answer) = answered(&name).await;
         let found = (answer.status.as_u16(), answer.code());
         assert_eq!((found.0, found.1.as_str()), expected(&name), "{name}: {}", answer.text());
@@ -63,7 +47,7 @@ async fn each_is_answered_as_expected() {
 
 #[tokio::test]
 async fn a_project_has_the_documented_shape() {
-    let (deployment, ada, answer) = answered("projects-create").await;
+    let (deployment, ada, answer) = answered("create").await;
     let project = answer.json();
     let mut fields: Vec<_> = project.as_object().unwrap().keys().map(String::as_str).collect();
     fields.sort_unstable();
@@ -72,10 +56,10 @@ async fn a_project_has_the_documented_shape() {
     assert_eq!(answer.header("location"), format!("/api/projects/{}", project["id"].as_str().unwrap()));
     assert_eq!(deployment.send(&get(answer.header("location"), &ada)).await.json(), project);
 
-    let again = deployment.send(&golden("projects-create", &ada)).await;
+    let again = deployment.send(&golden("create", &ada)).await;
     assert_eq!((again.status.as_u16(), again.header("idempotency-replayed")), (201, "true"));
     assert_eq!((again.json(), again.header("location")), (project, answer.header("location")));
-    let other = golden("projects-create", &ada).json(&json!({ "name": "Another" }));
+    let other = golden("create", &ada).json(&json!({ "name": "Another" }));
     assert_eq!(deployment.send(&other).await.code(), "idempotency_key_reused");
     let list = deployment.send(&get("/api/projects", &ada)).await.json();
     assert_eq!(list["items"].as_array().unwrap().len(), 2, "the golden one and one more");
@@ -84,9 +68,9 @@ async fn a_project_has_the_documented_shape() {
 
 #[tokio::test]
 async fn a_name_arrives_as_it_was_typed() {
-    let (_, _, answer) = answered("projects-create-base64").await;
+    let (_, _, answer) = answered("create-base64").await;
     assert_eq!(answer.json()["name"], "Gezeiten · 潮汐 · 🌊");
-    let (_, _, answer) = answered("projects-change").await;
+    let (_, _, answer) = answered("change").await;
     assert_eq!(
         (&answer.json()["name"], &answer.json()["id"]),
         (&json!("Tides of the North Sea"), &json!(PROJECT))
@@ -95,7 +79,7 @@ async fn a_name_arrives_as_it_was_typed() {
 
 #[tokio::test]
 async fn an_exchange_is_two_messages() {
-    let (_, _, answer) = answered("projects-messages").await;
+    let (_, _, answer) = answered("messages").await;
     let page = answer.json();
     let [question, reply] = page["items"].as_array().unwrap().as_slice() else { panic!("{page}") };
     assert_eq!((&question["role"], &question["content"]), (&json!("user"), &json!("When is high tide?")));
@@ -105,11 +89,9 @@ async fn an_exchange_is_two_messages() {
 
 #[tokio::test]
 async fn what_is_deleted_is_gone() {
-    let (deployment, ada, answer) = answered("projects-delete").await;
+    let (deployment, ada, answer) = answered("delete").await;
     assert!(answer.body.is_empty());
-    for name in
-        ["projects-get", "projects-messages", "projects-change", "projects-generate-name", "projects-delete"]
-    {
+    for name in ["get", "messages", "change", "generate-name", "delete"] {
         assert_eq!(deployment.send(&golden(name, &ada)).await.code(), "not_found", "{name}");
     }
     let list = deployment.send(&request("GET", "/api/projects", &ada)).await.json();

@@ -65,7 +65,7 @@ async fn named(response: String) -> (String, String) {
     let deployment = Deployment::with(Some(models)).await;
     let ada = deployment.sign_up("ada@example.com").await;
     deployment.converse(&ada, PROJECT.parse().unwrap(), "When is high tide?").await;
-    let answer = deployment.send(&golden("projects-generate-name", &ada)).await;
+    let answer = deployment.send(&golden("generate-name", &ada)).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     (answer.json()["name"].as_str().unwrap().to_owned(), requests.recv().unwrap())
 }
@@ -95,6 +95,6 @@ async fn a_model_that_is_not_known_is_not_called_a_demo() {
     let deployment = Deployment::with(None).await;
     let ada = deployment.sign_up("ada@example.com").await;
     deployment.converse(&ada, PROJECT.parse().unwrap(), "When is high tide?").await;
-    let answer = deployment.send(&golden("projects-generate-name", &ada)).await;
+    let answer = deployment.send(&golden("generate-name", &ada)).await;
     assert_eq!(answer.json()["name"], "When is high tide?");
 }

@@ -26,7 +26,7 @@ async fn live(deployment: &Deployment, of: &Person, project: &Value) -> Value {
 async fn a_run_is_stored_with_everything_asked_for_and_can_be_read_at_once() {
     let deployment = Deployment::new().await;
     let ada = deployment.sign_up("ada@example.com").await;
-    let answer = deployment.send(&golden("runs-create", &ada)).await;
+    let answer = deployment.send(&golden("create", &ada)).await;
     assert_eq!(answer.status, 202, "{}", answer.text());
     let run = answer.json();
     assert_eq!(answer.header("location"), format!("/api/runs/{}", run["id"].as_str().unwrap()));
@@ -63,7 +63,7 @@ async fn a_run_is_stored_with_everything_asked_for_and_can_be_read_at_once() {
 async fn a_retry_with_the_same_key_gets_the_same_run() {
     let deployment = Deployment::new().await;
     let ada = deployment.sign_up("ada@example.com").await;
-    let event = golden("runs-create", &ada);
+    let event = golden("create", &ada);
     let (one, other) = tokio::join!(deployment.send(&event), deployment.send(&event));
     assert_eq!((one.status.as_u16(), other.status.as_u16()), (202, 202), "{} {}", one.text(), other.text());
     assert_eq!(one.json(), other.json());

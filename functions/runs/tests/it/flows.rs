@@ -141,7 +141,7 @@ async fn another_tenant_finds_nothing_and_stops_nothing() {
     let owner = deployment.begin(&ada, run).await;
     deployment.complete(&ada, RunId::new()).await;
     let before = log(&deployment, &ada, run).await.len();
-    for name in ["runs-get", "runs-cancel"] {
+    for name in ["get", "cancel"] {
         let answer = deployment.send(&golden(name, &eve)).await;
         assert_eq!((answer.status.as_u16(), answer.code().as_str()), (404, "not_found"), "{name}");
     }
@@ -164,8 +164,7 @@ async fn a_credential_does_what_its_scopes_say() {
     let deployment = Deployment::new().await;
     let ada = deployment.sign_up("ada@example.com").await;
     deployment.complete(&ada, RUN.parse().unwrap()).await;
-    for (name, needed) in
-        [("runs-list", Scope::RunsRead), ("runs-get", Scope::RunsRead), ("runs-cancel", Scope::RunsWrite)]
+    for (name, needed) in [("list", Scope::RunsRead), ("get", Scope::RunsRead), ("cancel", Scope::RunsWrite)]
     {
         let others = deployment.api_key(&ada, Scope::ALL.into_iter().filter(|scope| *scope != needed)).await;
         let refused = deployment.send(&golden(name, &ada).bearer(&others)).await;

@@ -1,31 +1,20 @@
 //! Every golden event of this function, answered.
 
 use crate::deployment::{Deployment, RUN, golden};
+use sequent_core::golden::cases;
 use serde_json::{Value, json};
-
-/// All golden events there are, so that none is forgotten below.
-fn names() -> Vec<String> {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../events");
-    let mut names: Vec<_> = std::fs::read_dir(folder)
-        .unwrap()
-        .filter_map(|entry| entry.unwrap().file_name().to_str()?.strip_suffix(".json").map(str::to_owned))
-        .filter(|name| name.starts_with("runs-"))
-        .collect();
-    names.sort();
-    names
-}
 
 /// The status and, for a problem, its code.
 fn expected(name: &str) -> (u16, &'static str) {
     match name {
-        "runs-cancel" | "runs-get" | "runs-list" | "runs-list-mine" => (200, ""), // the run has ended
-        "runs-create" => (202, ""),
-        "runs-create-in-project" => (404, "not_found"), // it is somebody else's
-        "runs-create-no-input" => (422, "validation_failed"),
-        "runs-steer" => (409, "run_closed"), // as above
-        "runs-get-malformed-id" => (404, "not_found"),
-        "runs-list-forged-cursor" => (400, "invalid_cursor"),
-        "runs-list-limit-zero" => (400, "invalid_query"),
+        "cancel" | "get" | "list" | "list-mine" => (200, ""), // the run has ended
+        "create" => (202, ""),
+        "create-in-project" => (404, "not_found"), // it is somebody else's
+        "create-no-input" => (422, "validation_failed"),
+        "steer" => (409, "run_closed"), // as above
+        "get-malformed-id" => (404, "not_found"),
+        "list-forged-cursor" => (400, "invalid_cursor"),
+        "list-limit-zero" => (400, "invalid_query"),
         other => panic!("no expectation for {other}"),
     }
 }
@@ -35,7 +24,7 @@ async fn each_is_answered_as_expected() {
     let deployment = Deployment::new().await;
     let ada = deployment.sign_up("ada@example.com").await;
     deployment.complete(&ada, RUN.parse().unwrap()).await;
-    for name in names() {
+    for name in cases("runs") {
         let answer = deployment.send(&golden(&name, &ada)).await;
         let found = (answer.status.as_u16(), answer.code());
         assert_eq!((found.0, found.1.as_str()), expected(&name), "{name}: {}", answer.text());
@@ -48,7 +37,7 @@ async fn a_run_has_the_documented_shape() {
     let deployment = Deployment::new().await;
     let ada = deployment.sign_up("ada@example.com").await;
     deployment.complete(&ada, RUN.parse().unwrap()).await;
-    let run = deployment.send(&golden("runs-get", &ada)).await.json();
+    let run = deployment.send(&golden("get", &ada)).await.json();
     let mut fields: Vec<_> = run.as_object().unwrap().keys().map(String::as_str).collect();
     fields.sort_unstable();
     let documented = [
@@ -82,6 +71,6 @@ async fn a_run_has_the_documented_shape() {
     for time in ["created_at", "started_at", "completed_at"] {
         assert!(run[time].as_str().unwrap().ends_with('Z'), "{time}: {run}");
     }
-    let list = deployment.send(&golden("runs-list", &ada)).await.json();
+    let list = deployment.send(&golden("list", &ada)).await.json();
     assert_eq!(list, json!({ "items": [run], "next_cursor": null }));
 }

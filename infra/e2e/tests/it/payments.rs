@@ -260,7 +260,7 @@ async fn only_what_stripe_signed_is_taken_and_what_never_came_is_found() {
     let reconcile = || async {
         let name = &system.stack.deployed().resources["SchedulerFunction"];
         let url = format!("{}/2015-03-31/functions/{name}/invocations", system.stack.control_url());
-        let event = include_str!("../../../../events/scheduler-enqueue-hourly-jobs.json");
+        let event = include_str!("../../../../events/scheduler/enqueue-hourly-jobs.json");
         let answer = reqwest::Client::new().post(url).body(event).send().await.unwrap();
         answer.json::<Value>().await.unwrap()
     };

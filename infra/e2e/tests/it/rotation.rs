@@ -53,7 +53,7 @@ async fn two_rotations_at_once_replace_an_old_key_once_and_refuse_no_token() {
 async fn rotate(system: &System) -> Value {
     let name = &system.stack.deployed().resources["SchedulerFunction"];
     let url = format!("{}/2015-03-31/functions/{name}/invocations", system.stack.control_url());
-    let event = include_str!("../../../../events/scheduler-rotate-signing-key.json");
+    let event = include_str!("../../../../events/scheduler/rotate-signing-key.json");
     let answer = reqwest::Client::new().post(url).body(event).send().await.unwrap();
     assert!(!answer.headers().contains_key("x-amz-function-error"), "{}", answer.text().await.unwrap());
     answer.json().await.unwrap()

@@ -54,7 +54,7 @@ async fn an_object_goes_with_its_last_artifact_and_not_before_its_age() {
 
     // What the schedule sends does the same, for what is old enough.
     let scheduler = system.stack.runtime().function("SchedulerFunction").unwrap().clone();
-    let event = include_str!("../../../../../events/scheduler-collect-garbage.json");
+    let event = include_str!("../../../../../events/scheduler/collect-garbage.json");
     assert!(matches!(scheduler.invoke(event.into()).await, Ok(sequent_local::runtime::Reply::Buffered(_))));
     assert_eq!(objects(&system).await.len(), 1);
 }
