@@ -4,7 +4,7 @@ use axum::{extract::State, response::IntoResponse};
 use http::{HeaderValue, StatusCode, header};
 use sequent_artifacts::Artifact;
 use sequent_core::ArtifactId;
-use sequent_http::{Json, Path, Principal, Problem, Scope, openapi::Problems};
+use sequent_http::{Caller, Json, Path, Problem, Scope, openapi::Problems};
 
 use crate::{Kept, problem};
 
@@ -25,7 +25,7 @@ use crate::{Kept, problem};
 )]
 pub(crate) async fn get(
     State(kept): State<Kept>,
-    caller: Principal,
+    Caller(caller): Caller,
     Path(id): Path<ArtifactId>,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require(Scope::ArtifactsRead)?;
@@ -49,7 +49,7 @@ pub(crate) async fn get(
 )]
 pub(crate) async fn delete(
     State(kept): State<Kept>,
-    caller: Principal,
+    Caller(caller): Caller,
     Path(id): Path<ArtifactId>,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require(Scope::ArtifactsWrite)?;
@@ -75,7 +75,7 @@ pub(crate) async fn delete(
 )]
 pub(crate) async fn content(
     State(kept): State<Kept>,
-    caller: Principal,
+    Caller(caller): Caller,
     Path(id): Path<ArtifactId>,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require(Scope::ArtifactsRead)?;

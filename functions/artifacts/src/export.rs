@@ -7,7 +7,7 @@ use sequent_conversation::{Error as RunError, Runs};
 use sequent_conversation::{Projects, projects::Error as ProjectError};
 use sequent_core::{ArtifactId, ProjectId, RunId, Timestamp};
 use sequent_documents::Format;
-use sequent_http::{Json, Principal, Problem, Scope, openapi::Problems};
+use sequent_http::{Caller, Json, Principal, Problem, Scope, openapi::Problems};
 use sequent_jobs::{Enqueued, Failure, Job, Status, enqueue};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -55,7 +55,7 @@ pub(crate) struct NewExport {
 )]
 pub(crate) async fn create(
     State(kept): State<Kept>,
-    caller: Principal,
+    Caller(caller): Caller,
     Json(new): Json<NewExport>,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require(Scope::ArtifactsWrite)?;

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use sequent_artifacts::{Artifact, Entity, Filter};
 use sequent_core::RunId;
-use sequent_http::{Json, Limit, Principal, Problem, Query, Scope, openapi::Problems};
+use sequent_http::{Caller, Json, Limit, Problem, Query, Scope, openapi::Problems};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -71,7 +71,7 @@ pub(crate) struct EntityList {
 )]
 pub(crate) async fn list(
     State(kept): State<Kept>,
-    caller: Principal,
+    Caller(caller): Caller,
     Query(query): Query<ArtifactsQuery>,
 ) -> Result<Json<ArtifactList>, Problem> {
     caller.require(Scope::ArtifactsRead)?;
@@ -98,7 +98,7 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn entities(
     State(kept): State<Kept>,
-    caller: Principal,
+    Caller(caller): Caller,
     Query(query): Query<EntitiesQuery>,
 ) -> Result<Json<EntityList>, Problem> {
     caller.require(Scope::ArtifactsRead)?;

@@ -4,7 +4,7 @@ use axum::{extract::State, response::IntoResponse};
 use sequent_artifacts::Artifact;
 use sequent_conversation::{Error, Runs};
 use sequent_core::RunId;
-use sequent_http::{Json, Path, Principal, Problem, Scope, openapi::Problems};
+use sequent_http::{Caller, Json, Path, Principal, Problem, Scope, openapi::Problems};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -41,7 +41,7 @@ pub(crate) struct Manifest {
 )]
 pub(crate) async fn manifest(
     State(kept): State<Kept>,
-    caller: Principal,
+    Caller(caller): Caller,
     Path(run_id): Path<RunId>,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require(Scope::ArtifactsRead)?;

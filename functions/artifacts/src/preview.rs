@@ -4,7 +4,7 @@ use axum::{extract::State, response::IntoResponse};
 use http::StatusCode;
 use sequent_artifacts::{Bundle, Previewed};
 use sequent_core::{ArtifactId, Timestamp};
-use sequent_http::{Json, Path, Principal, Problem, Scope, openapi::Problems};
+use sequent_http::{Caller, Json, Path, Problem, Scope, openapi::Problems};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -40,7 +40,7 @@ pub(crate) struct Preview {
 )]
 pub(crate) async fn preview(
     State(kept): State<Kept>,
-    caller: Principal,
+    Caller(caller): Caller,
     Path(id): Path<ArtifactId>,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require(Scope::ArtifactsRead)?;

@@ -6,7 +6,7 @@ use axum::{extract::State, response::IntoResponse};
 use http::StatusCode;
 use sequent_artifacts::{Artifact, Description, Digest, LARGEST, Link, Offer, Origin, Upload};
 use sequent_core::{ArtifactId, RunId};
-use sequent_http::{Json, Path, Principal, Problem, Scope, openapi::Problems};
+use sequent_http::{Caller, Json, Path, Problem, Scope, openapi::Problems};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -84,7 +84,7 @@ pub(crate) struct Put {
 )]
 pub(crate) async fn offer(
     State(kept): State<Kept>,
-    caller: Principal,
+    Caller(caller): Caller,
     Json(new): Json<NewUpload>,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require(Scope::ArtifactsWrite)?;
@@ -127,7 +127,7 @@ pub(crate) async fn offer(
 )]
 pub(crate) async fn complete(
     State(kept): State<Kept>,
-    caller: Principal,
+    Caller(caller): Caller,
     Path(id): Path<ArtifactId>,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require(Scope::ArtifactsWrite)?;

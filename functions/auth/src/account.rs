@@ -3,7 +3,7 @@
 use http::{HeaderMap, StatusCode, header::USER_AGENT};
 use sequent_core::{SecretString, Timestamp};
 use sequent_http::{
-    Exchange, Json, Principal, Problem,
+    Caller, Exchange, Json, Problem,
     axum::{extract::State, response::IntoResponse},
     csrf::SameSite,
     openapi::Problems,
@@ -129,7 +129,10 @@ pub(crate) async fn register(
     tag = "auth",
     responses((status = 200, description = "The caller's user.", body = User), Problems),
 )]
-pub(crate) async fn me(State(auth): State<Auth>, caller: Principal) -> Result<impl IntoResponse, Problem> {
+pub(crate) async fn me(
+    State(auth): State<Auth>,
+    Caller(caller): Caller,
+) -> Result<impl IntoResponse, Problem> {
     let user = auth.identity.user(caller.tenant, caller.user).await?;
     // The credential outlived its user.
     let user = user.ok_or_else(|| Problem::unauthenticated(true))?;

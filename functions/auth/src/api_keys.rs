@@ -3,7 +3,7 @@
 use http::StatusCode;
 use sequent_core::{ApiKeyId, Timestamp};
 use sequent_http::{
-    Json, Limit, ListQuery, Path, Principal, Problem, Query, Scope,
+    Caller, Json, Limit, ListQuery, Path, Problem, Query, Scope,
     axum::{extract::State, response::IntoResponse},
     openapi::Problems,
 };
@@ -83,7 +83,7 @@ pub(crate) struct ApiKeyList {
 )]
 pub(crate) async fn create(
     State(auth): State<Auth>,
-    caller: Principal,
+    Caller(caller): Caller,
     Json(body): Json<NewApiKey>,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require(Scope::Account)?;
@@ -110,7 +110,7 @@ pub(crate) async fn create(
 )]
 pub(crate) async fn list(
     State(auth): State<Auth>,
-    caller: Principal,
+    Caller(caller): Caller,
     Query(query): Query<ListQuery>,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require(Scope::Account)?;
@@ -139,7 +139,7 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn delete(
     State(auth): State<Auth>,
-    caller: Principal,
+    Caller(caller): Caller,
     Path(id): Path<ApiKeyId>,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require(Scope::Account)?;

@@ -1,7 +1,7 @@
 //! The proof that writes with a cookie need.
 
 use sequent_http::{
-    Json, Keyring, Principal, Problem,
+    Caller, Json, Keyring, Problem,
     axum::{extract::State, response::IntoResponse},
     csrf,
     openapi::Problems,
@@ -28,7 +28,7 @@ pub(crate) struct CsrfToken {
 )]
 pub(crate) async fn csrf_token(
     State(auth): State<Auth>,
-    caller: Principal,
+    Caller(caller): Caller,
 ) -> Result<impl IntoResponse, Problem> {
     let session = caller.session.ok_or_else(|| {
         Problem::bad_request("no_session", "Only sessions have a CSRF token; an API key does not need one.")

@@ -3,7 +3,7 @@
 use http::StatusCode;
 use sequent_core::{SessionId, Timestamp};
 use sequent_http::{
-    Json, Limit, ListQuery, Path, Principal, Problem, Query, Scope,
+    Caller, Json, Limit, ListQuery, Path, Problem, Query, Scope,
     axum::{extract::State, response::IntoResponse},
     openapi::Problems,
 };
@@ -67,7 +67,7 @@ pub(crate) struct SessionList {
 )]
 pub(crate) async fn list(
     State(auth): State<Auth>,
-    caller: Principal,
+    Caller(caller): Caller,
     Query(query): Query<ListQuery>,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require(Scope::Account)?;
@@ -98,7 +98,7 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn delete(
     State(auth): State<Auth>,
-    caller: Principal,
+    Caller(caller): Caller,
     Path(id): Path<SessionId>,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require(Scope::Account)?;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use sequent_core::{ExposeSecret, SecretString, Timestamp};
 use sequent_http::{
-    Exchange, Json, Principal, Problem,
+    Caller, Exchange, Json, Problem,
     axum::{
         extract::State,
         response::{IntoResponse, Response},
@@ -135,12 +135,12 @@ pub(crate) async fn refresh(
 pub(crate) async fn logout(
     State(auth): State<Auth>,
     _: SameSite,
-    caller: Result<Principal, Problem>,
+    caller: Result<Caller, Problem>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<impl IntoResponse, Problem> {
     let caller = match caller {
-        Ok(caller) => Some(caller),
+        Ok(Caller(caller)) => Some(caller),
         // Without a valid access token one can still sign out: it may have run out.
         Err(problem) if problem.status() == StatusCode::UNAUTHORIZED => None,
         Err(problem) => return Err(problem),

@@ -4,7 +4,7 @@ use axum::{extract::State, response::IntoResponse};
 use http::{HeaderMap, StatusCode};
 use sequent_billing::{Cause, Outcome};
 use sequent_core::{MicroCredits, TenantId};
-use sequent_http::{Json, Principal, Problem, openapi::Problems};
+use sequent_http::{Caller, Json, Problem, openapi::Problems};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -47,7 +47,7 @@ pub(crate) struct Adjustment {
 )]
 pub(crate) async fn adjust(
     State(billing): State<Billing>,
-    caller: Option<Principal>,
+    caller: Option<Caller>,
     headers: HeaderMap,
     Json(new): Json<Adjustment>,
 ) -> Result<impl IntoResponse, Problem> {

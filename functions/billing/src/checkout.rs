@@ -3,7 +3,7 @@
 use axum::{extract::State, response::IntoResponse};
 use http::StatusCode;
 use sequent_core::Timestamp;
-use sequent_http::{Json, Principal, Problem, Scope, idempotency::IdempotencyKey, openapi::Problems};
+use sequent_http::{Caller, Json, Problem, Scope, idempotency::IdempotencyKey, openapi::Problems};
 use sequent_payments::{Article, Buyer, Catalog};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -50,7 +50,7 @@ pub(crate) struct Page {
 )]
 pub(crate) async fn catalog(
     State(billing): State<Billing>,
-    caller: Principal,
+    Caller(caller): Caller,
 ) -> Result<Json<Catalog>, Problem> {
     caller.require(Scope::Account)?;
     let mut catalog = billing.payments()?.catalog().clone();
@@ -83,7 +83,7 @@ pub(crate) async fn catalog(
 )]
 pub(crate) async fn checkout(
     State(billing): State<Billing>,
-    caller: Principal,
+    Caller(caller): Caller,
     key: Option<IdempotencyKey>,
     Json(wanted): Json<Purchase>,
 ) -> Result<impl IntoResponse, Problem> {
@@ -120,7 +120,7 @@ pub(crate) async fn checkout(
 )]
 pub(crate) async fn portal(
     State(billing): State<Billing>,
-    caller: Principal,
+    Caller(caller): Caller,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require(Scope::Account)?;
     let (payments, back) = (billing.payments()?, billing.back()?);

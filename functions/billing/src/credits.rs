@@ -3,7 +3,7 @@
 use axum::extract::State;
 use sequent_billing::{Account, Grant, Plan};
 use sequent_core::{MicroCredits, Timestamp};
-use sequent_http::{Json, Principal, Problem, Scope, openapi::Problems};
+use sequent_http::{Caller, Json, Problem, Scope, openapi::Problems};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -65,7 +65,7 @@ struct Left {
 )]
 pub(crate) async fn credits(
     State(billing): State<Billing>,
-    caller: Principal,
+    Caller(caller): Caller,
 ) -> Result<Json<Credits>, Problem> {
     caller.require(Scope::Account)?;
     let terms = billing.terms()?;

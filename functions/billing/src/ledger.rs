@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use sequent_billing::Posting;
-use sequent_http::{Json, Limit, ListQuery, Principal, Problem, Query, Scope, openapi::Problems};
+use sequent_http::{Caller, Json, Limit, ListQuery, Problem, Query, Scope, openapi::Problems};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -34,7 +34,7 @@ pub(crate) struct PostingList {
 )]
 pub(crate) async fn ledger(
     State(billing): State<Billing>,
-    caller: Principal,
+    Caller(caller): Caller,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<PostingList>, Problem> {
     caller.require(Scope::Account)?;

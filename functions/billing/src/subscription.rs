@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use sequent_core::Timestamp;
-use sequent_http::{Json, Limit, ListQuery, Principal, Problem, Query, Scope, openapi::Problems};
+use sequent_http::{Caller, Json, Limit, ListQuery, Problem, Query, Scope, openapi::Problems};
 use sequent_payments::Subscription;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -64,7 +64,7 @@ pub(crate) struct InvoiceList {
 )]
 pub(crate) async fn subscription(
     State(billing): State<Billing>,
-    caller: Principal,
+    Caller(caller): Caller,
 ) -> Result<Json<Subscribed>, Problem> {
     caller.require(Scope::Account)?;
     let subscription = billing.payments()?.subscription(caller.tenant).await?;
@@ -88,7 +88,7 @@ pub(crate) async fn subscription(
 )]
 pub(crate) async fn invoices(
     State(billing): State<Billing>,
-    caller: Principal,
+    Caller(caller): Caller,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<InvoiceList>, Problem> {
     caller.require(Scope::Account)?;

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use axum::extract::State;
 use sequent_billing::{Cause, Place, Posting};
 use sequent_core::{MicroCredits, Timestamp};
-use sequent_http::{Json, Principal, Problem, Query, Scope, openapi::Problems};
+use sequent_http::{Caller, Json, Problem, Query, Scope, openapi::Problems};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -96,7 +96,7 @@ struct Item {
 )]
 pub(crate) async fn usage(
     State(billing): State<Billing>,
-    caller: Principal,
+    Caller(caller): Caller,
     Query(query): Query<UsageQuery>,
 ) -> Result<Json<Usage>, Problem> {
     caller.require(Scope::Account)?;

@@ -5,7 +5,7 @@ use sequent_agent::{Engine, Source};
 use sequent_core::RunId;
 use sequent_event::{Event, Seq};
 use sequent_http::{
-    Exchange, Json, Path, Principal, Problem, Query, Scope,
+    Caller, Exchange, Json, Path, Problem, Query, Scope,
     axum::{
         extract::State,
         response::{IntoResponse, Response},
@@ -71,7 +71,7 @@ pub(crate) struct EventPage {
 )]
 pub(crate) async fn events(
     State(engine): State<Engine>,
-    principal: Principal,
+    Caller(principal): Caller,
     exchange: Exchange,
     Path(run): Path<RunId>,
     Query(query): Query<EventsQuery>,

@@ -7,7 +7,7 @@ use sequent_conversation::{Question, Refused, Reply, Run, Then, answer};
 use sequent_core::{InterruptId, ProjectId, RunId};
 use sequent_event::{AnswerStatus, Seq};
 use sequent_http::{
-    Exchange, Json, Path, Principal, Problem, Scope,
+    Caller, Exchange, Json, Path, Principal, Problem, Scope,
     axum::{
         extract::State,
         response::{IntoResponse, Response},
@@ -95,7 +95,7 @@ pub(crate) enum Status {
 )]
 pub(crate) async fn resume(
     State(engine): State<Engine>,
-    principal: Principal,
+    Caller(principal): Caller,
     exchange: Exchange,
     Path(run): Path<RunId>,
     headers: HeaderMap,
@@ -120,7 +120,7 @@ pub(crate) async fn resume(
 )]
 pub(crate) async fn resume_thread(
     State(engine): State<Engine>,
-    principal: Principal,
+    Caller(principal): Caller,
     exchange: Exchange,
     headers: HeaderMap,
     Json(body): Json<ResumeThread>,

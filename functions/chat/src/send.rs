@@ -3,7 +3,7 @@
 use sequent_conversation::OnConflict;
 use sequent_core::ProjectId;
 use sequent_http::{
-    Exchange, Json, Principal, Problem, Scope,
+    Caller, Exchange, Json, Principal, Problem, Scope,
     axum::{extract::State, response::Response},
     idempotency::IdempotencyKey,
     openapi::Problems,
@@ -57,7 +57,7 @@ pub(crate) struct Content {
 )]
 pub(crate) async fn send(
     State(chat): State<Chat>,
-    principal: Principal,
+    Caller(principal): Caller,
     exchange: Exchange,
     key: Option<IdempotencyKey>,
     Json(body): Json<Send>,
@@ -93,7 +93,7 @@ pub(crate) struct SendToThread {
 )]
 pub(crate) async fn send_thread(
     State(chat): State<Chat>,
-    principal: Principal,
+    Caller(principal): Caller,
     exchange: Exchange,
     key: Option<IdempotencyKey>,
     Json(body): Json<SendToThread>,

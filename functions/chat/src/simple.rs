@@ -6,7 +6,7 @@ use sequent_conversation::OnConflict;
 use sequent_core::ProjectId;
 use sequent_event::{Event, Seq};
 use sequent_http::{
-    Exchange, Path, Principal, Problem, Query, Scope,
+    Caller, Exchange, Path, Principal, Problem, Query, Scope,
     axum::{
         extract::State,
         response::{IntoResponse, Response},
@@ -70,7 +70,7 @@ impl Projection for Projector {
 )]
 pub(crate) async fn stream(
     State(chat): State<Chat>,
-    principal: Principal,
+    Caller(principal): Caller,
     exchange: Exchange,
     Path(project): Path<ProjectId>,
     Query(query): Query<SimpleQuery>,

@@ -7,7 +7,7 @@ use sequent_conversation::Projects;
 use sequent_core::{ProjectId, RunId};
 use sequent_event::{Event, Seq};
 use sequent_http::{
-    Exchange, Path, Principal, Problem, Query, Scope, UnlabelledJson,
+    Caller, Exchange, Path, Principal, Problem, Query, Scope, UnlabelledJson,
     axum::{
         extract::State,
         response::{IntoResponse, Response},
@@ -151,7 +151,7 @@ impl Projection for Ui {
 )]
 pub(crate) async fn submit(
     State(chat): State<Chat>,
-    principal: Principal,
+    Caller(principal): Caller,
     exchange: Exchange,
     key: Option<IdempotencyKey>,
     UnlabelledJson(body): UnlabelledJson<Submit>,
@@ -209,7 +209,7 @@ pub(crate) struct ResumeQuery {
 )]
 pub(crate) async fn resume(
     State(engine): State<Engine>,
-    principal: Principal,
+    Caller(principal): Caller,
     exchange: Exchange,
     Path(id): Path<String>,
     Query(query): Query<ResumeQuery>,

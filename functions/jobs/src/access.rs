@@ -7,7 +7,7 @@
 use axum::extract::FromRequestParts;
 use http::{HeaderMap, request::Parts};
 use sequent_core::TenantId;
-use sequent_http::{Principal, Problem, Scope};
+use sequent_http::{Caller, Principal, Problem, Scope};
 use sequent_identity::account::{Role, User};
 use sequent_tables::key;
 use serde::Deserialize;
@@ -41,7 +41,8 @@ impl FromRequestParts<Background> for Access {
 
     async fn from_request_parts(parts: &mut Parts, background: &Background) -> Result<Self, Problem> {
         let Some(presented) = admin_key(&parts.headers) else {
-            return Principal::from_request_parts(parts, background).await.map(Self::Tenant);
+            let Caller(caller) = Caller::from_request_parts(parts, background).await?;
+            return Ok(Self::Tenant(caller));
         };
         let secret = background.vault.get().await?;
         if secret.is_admin_key(presented) {

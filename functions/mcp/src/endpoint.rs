@@ -10,7 +10,7 @@ use axum::{
     extract::{Request, State},
     response::Response,
 };
-use http::{HeaderValue, StatusCode, header::ALLOW};
+use http::{HeaderValue, header::ALLOW};
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
@@ -23,7 +23,8 @@ use rmcp::{
         streamable_http_server::session::never::NeverSessionManager,
     },
 };
-use sequent_http::{Principal, Problem, openapi::Problems};
+use sequent_core::Code;
+use sequent_http::{Caller, Principal, Problem, openapi::Problems};
 use utoipa::ToSchema;
 
 use crate::{Mcp, tools};
@@ -67,7 +68,7 @@ pub(crate) struct McpMessage {
         Problems
     ),
 )]
-pub(crate) async fn serve(State(mcp): State<Mcp>, caller: Principal, request: Request) -> Response {
+pub(crate) async fn serve(State(mcp): State<Mcp>, Caller(caller): Caller, request: Request) -> Response {
     let server = Sequent(Arc::new(Call { mcp, caller }));
     let config = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false)
@@ -108,8 +109,7 @@ pub(crate) async fn leave() -> Problem {
 
 fn only_post() -> Problem {
     let detail = "There is no stream to listen to and no session to end; MCP messages are sent with POST.";
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
-        .header(ALLOW, HeaderValue::from_static("POST"))
+    Problem::new(Code::MethodNotAllowed, detail).header(ALLOW, HeaderValue::from_static("POST"))
 }
 
 /// What a request is about.

@@ -2,8 +2,8 @@
 
 use axum::{extract::State, response::IntoResponse};
 use http::{StatusCode, header::LOCATION};
-use sequent_core::{SecretString, Timestamp};
-use sequent_http::{Json, Path, Principal, Problem, Scope, openapi::Problems};
+use sequent_core::{Code, SecretString, Timestamp};
+use sequent_http::{Caller, Json, Path, Problem, Scope, openapi::Problems};
 use sequent_mcp_client::{Error, Failure, Name, NewServer, Offer, Server, Servers};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -67,7 +67,10 @@ pub(crate) struct McpServerAdded {
     tag = "mcp",
     responses((status = 200, description = "All of them, by name.", body = McpServerList), Problems),
 )]
-pub(crate) async fn list(State(mcp): State<Mcp>, caller: Principal) -> Result<impl IntoResponse, Problem> {
+pub(crate) async fn list(
+    State(mcp): State<Mcp>,
+    Caller(caller): Caller,
+) -> Result<impl IntoResponse, Problem> {
     caller.require(Scope::ProjectsRead)?;
     let items = mcp.servers.list(caller.tenant).await.map_err(problem)?;
     Ok(Json(McpServerList { items }))
@@ -92,7 +95,7 @@ pub(crate) async fn list(State(mcp): State<Mcp>, caller: Principal) -> Result<im
 )]
 pub(crate) async fn create(
     State(mcp): State<Mcp>,
-    caller: Principal,
+    Caller(caller): Caller,
     Json(body): Json<NewMcpServer>,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require(Scope::Account)?;
@@ -118,7 +121,7 @@ pub(crate) async fn create(
 )]
 pub(crate) async fn delete(
     State(mcp): State<Mcp>,
-    caller: Principal,
+    Caller(caller): Caller,
     Path(name): Path<Name>,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require(Scope::Account)?;
@@ -165,7 +168,7 @@ fn problem(error: Error) -> Problem {
         Error::Exposed => Problem::invalid("The server cannot be set up so.")
             .at("/url", "must be https where a token is sent"),
         Error::Server(Failure::Refused(why) | Failure::Unreached(why) | Failure::Lost(why)) => {
-            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "mcp_server_unreachable", why)
+            Problem::new(Code::McpServerUnreachable, why)
         }
         Error::Data(error) => error.into(),
         Error::Secret(error) => error.into(),

@@ -90,7 +90,7 @@ fn structured(value: &impl Serialize) -> Result<CallToolResult, Problem> {
 fn failed(problem: &Problem) -> CallToolResult {
     if problem.status().is_server_error() {
         let cause = problem.cause().map(ToString::to_string);
-        tracing::error!(code = problem.code(), cause, "a tool of ours failed");
+        tracing::error!(code = problem.code().as_str(), cause, "a tool of ours failed");
     }
     let detail = problem.detail().unwrap_or("It did not work. Try again in a moment.");
     CallToolResult::error(vec![ContentBlock::text(format!("{detail} ({})", problem.code()))])

@@ -3,7 +3,7 @@
 use axum::{extract::State, response::IntoResponse};
 use sequent_conversation::Message;
 use sequent_core::ProjectId;
-use sequent_http::{Json, ListQuery, Path, Principal, Problem, Query, Scope, openapi::Problems};
+use sequent_http::{Caller, Json, ListQuery, Path, Problem, Query, Scope, openapi::Problems};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -34,7 +34,7 @@ pub(crate) struct MessageList {
 )]
 pub(crate) async fn list(
     State(conversations): State<Conversations>,
-    caller: Principal,
+    Caller(caller): Caller,
     Path(id): Path<ProjectId>,
     Query(query): Query<ListQuery>,
 ) -> Result<impl IntoResponse, Problem> {

@@ -4,7 +4,7 @@ use axum::{extract::State, response::IntoResponse};
 use http::{StatusCode, header::LOCATION};
 use sequent_conversation::{Name, Project};
 use sequent_core::{ProjectId, Timestamp};
-use sequent_http::{Json, ListQuery, Path, Principal, Problem, Query, Scope, openapi::Problems};
+use sequent_http::{Caller, Json, ListQuery, Path, Problem, Query, Scope, openapi::Problems};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -57,7 +57,7 @@ pub(crate) struct ProjectList {
 )]
 pub(crate) async fn create(
     State(conversations): State<Conversations>,
-    caller: Principal,
+    Caller(caller): Caller,
     Json(body): Json<NewProject>,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require(Scope::ProjectsWrite)?;
@@ -79,7 +79,7 @@ pub(crate) async fn create(
 )]
 pub(crate) async fn list(
     State(conversations): State<Conversations>,
-    caller: Principal,
+    Caller(caller): Caller,
     Query(query): Query<ListQuery>,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require(Scope::ProjectsRead)?;
@@ -108,7 +108,7 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn get(
     State(conversations): State<Conversations>,
-    caller: Principal,
+    Caller(caller): Caller,
     Path(id): Path<ProjectId>,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require(Scope::ProjectsRead)?;
@@ -131,7 +131,7 @@ pub(crate) async fn get(
 )]
 pub(crate) async fn change(
     State(conversations): State<Conversations>,
-    caller: Principal,
+    Caller(caller): Caller,
     Path(id): Path<ProjectId>,
     Json(body): Json<ProjectChange>,
 ) -> Result<impl IntoResponse, Problem> {
@@ -157,7 +157,7 @@ pub(crate) async fn change(
 )]
 pub(crate) async fn delete(
     State(conversations): State<Conversations>,
-    caller: Principal,
+    Caller(caller): Caller,
     Path(id): Path<ProjectId>,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require(Scope::ProjectsWrite)?;

@@ -3,7 +3,7 @@
 use axum::{extract::State, response::IntoResponse};
 use sequent_conversation::{Project, Role, naming::name};
 use sequent_core::{ProjectId, Timestamp};
-use sequent_http::{Exchange, Json, Path, Principal, Problem, Scope, openapi::Problems};
+use sequent_http::{Caller, Exchange, Json, Path, Problem, Scope, openapi::Problems};
 
 use crate::{Conversations, problem};
 
@@ -26,7 +26,7 @@ use crate::{Conversations, problem};
 )]
 pub(crate) async fn generate(
     State(conversations): State<Conversations>,
-    caller: Principal,
+    Caller(caller): Caller,
     Path(id): Path<ProjectId>,
     exchange: Exchange,
 ) -> Result<impl IntoResponse, Problem> {

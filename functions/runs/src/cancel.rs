@@ -5,7 +5,7 @@ use http::StatusCode;
 use sequent_conversation::{Cancel, Run, Runs};
 use sequent_core::RunId;
 use sequent_event::CancelReason;
-use sequent_http::{Json, Path, Principal, Problem, Scope, openapi::Problems};
+use sequent_http::{Caller, Json, Path, Problem, Scope, openapi::Problems};
 
 use crate::{Executions, problem};
 
@@ -29,7 +29,7 @@ use crate::{Executions, problem};
 )]
 pub(crate) async fn cancel(
     State(executions): State<Executions>,
-    caller: Principal,
+    Caller(caller): Caller,
     Path(id): Path<RunId>,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require(Scope::RunsWrite)?;

@@ -13,7 +13,7 @@ use sequent_core::{MicroUsd, ProjectId, RunId, Timestamp};
 use sequent_documents::Kind;
 use sequent_event::{CancelReason, Orchestration};
 use sequent_http::{
-    Json, Principal, Problem, Scope,
+    Caller, Json, Principal, Problem, Scope,
     idempotency::{self, IdempotencyKey, REPLAYED},
     openapi::Problems,
 };
@@ -87,7 +87,7 @@ pub(crate) struct NewRun {
 )]
 pub(crate) async fn create(
     State(executions): State<Executions>,
-    caller: Principal,
+    Caller(caller): Caller,
     key: Option<IdempotencyKey>,
     Json(body): Json<NewRun>,
 ) -> Result<Response, Problem> {

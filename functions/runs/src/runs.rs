@@ -3,7 +3,7 @@
 use axum::{extract::State, response::IntoResponse};
 use sequent_conversation::{Run, Runs};
 use sequent_core::RunId;
-use sequent_http::{Json, Limit, Path, Principal, Problem, Query, Scope, openapi::Problems};
+use sequent_http::{Caller, Json, Limit, Path, Problem, Query, Scope, openapi::Problems};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -46,7 +46,7 @@ pub(crate) struct RunList {
 )]
 pub(crate) async fn list(
     State(executions): State<Executions>,
-    caller: Principal,
+    Caller(caller): Caller,
     Query(query): Query<RunsQuery>,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require(Scope::RunsRead)?;
@@ -79,7 +79,7 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn get(
     State(executions): State<Executions>,
-    caller: Principal,
+    Caller(caller): Caller,
     Path(id): Path<RunId>,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require(Scope::RunsRead)?;

@@ -5,7 +5,7 @@ use http::StatusCode;
 use sequent_conversation::Runs;
 use sequent_core::{MessageId, RunId};
 use sequent_event::{Body, Seq};
-use sequent_http::{Json, Path, Principal, Problem, Scope, openapi::Problems};
+use sequent_http::{Caller, Json, Path, Problem, Scope, openapi::Problems};
 use sequent_runlog::{Control, LogKey, control};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -54,7 +54,7 @@ pub(crate) struct Said {
 )]
 pub(crate) async fn steer(
     State(executions): State<Executions>,
-    caller: Principal,
+    Caller(caller): Caller,
     Path(run_id): Path<RunId>,
     Json(body): Json<Steer>,
 ) -> Result<impl IntoResponse, Problem> {

@@ -7,6 +7,7 @@ use std::{
 };
 
 use aws_sdk_secretsmanager::Client;
+use sequent_core::{ApiError, ErrorDetails};
 use serde::de::DeserializeOwned;
 use tokio::sync::Mutex;
 
@@ -30,6 +31,12 @@ pub enum Error {
         /// Name or ARN.
         id: String,
     },
+}
+
+impl ApiError for Error {
+    fn details(&self) -> ErrorDetails {
+        ErrorDetails::unavailable()
+    }
 }
 
 /// One secret holding JSON of shape `T`.

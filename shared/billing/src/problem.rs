@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::StatusCode;
+use sequent_core::Code;
 use sequent_http::Problem;
 
 use crate::{Denied, Error};
@@ -13,13 +13,13 @@ impl From<Denied> for Problem {
             Denied::Insufficient { needed, available } => {
                 let detail = "There are too few credits for the run. Buy some with POST /api/billing/checkout where they are sold, \
                               else ask whoever operates the deployment; or give the run a lower `budget.max_cost_micro_usd`.";
-                Self::new(StatusCode::PAYMENT_REQUIRED, "insufficient_credits", detail)
+                Self::new(Code::InsufficientCredits, detail)
                     .with("needed_micro_credits", needed.0)
                     .with("available_micro_credits", available.0)
             }
             Denied::Frozen(why) => {
                 let detail = format!("No credits may be spent: {why}. See GET /api/billing/credits.");
-                Self::new(StatusCode::PAYMENT_REQUIRED, "account_frozen", detail)
+                Self::new(Code::AccountFrozen, detail)
             }
             Denied::Model { plan, model } => {
                 let detail = format!("The plan `{plan}` does not have the model `{model}`.");
@@ -35,12 +35,11 @@ impl From<Denied> for Problem {
             Denied::Concurrent { limit } => {
                 let detail =
                     format!("The plan allows {limit} runs at once. Wait for one to end, or cancel one.");
-                Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_runs", detail)
-                    .retry_after(Duration::from_secs(5))
+                Self::new(Code::TooManyRuns, detail).retry_after(Duration::from_secs(5))
             }
             Denied::Daily { limit } => {
                 let detail = format!("The plan allows {limit} a day. Try again tomorrow (UTC).");
-                Self::new(StatusCode::TOO_MANY_REQUESTS, "daily_limit", detail)
+                Self::new(Code::DailyLimit, detail)
             }
         }
     }

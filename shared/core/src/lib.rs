@@ -1,18 +1,22 @@
-//! The vocabulary every crate shares: ids, times, money and roles.
+//! The vocabulary that every crate shares: ids, times, money, callers and errors.
 //!
 //! Nothing here knows tokio, AWS or HTTP. A value of these types is valid by construction: text from outside
 //! becomes an id only through `FromStr`, so code further in never checks again.
 
+pub mod error;
 #[cfg(feature = "testing")]
 pub mod golden;
 pub mod id;
 mod money;
+mod principal;
 mod time;
 
+pub use error::{ApiError, Code, ErrorDetails, ErrorKind};
 pub use id::{
     ApiKeyId, ArtifactId, EntityId, GrantId, InterruptId, JobId, MessageId, PostingId, ProjectId, RequestId,
     RunId, SessionId, TenantId, ToolCallId, UserId,
 };
 pub use money::{MicroCredits, MicroUsd};
+pub use principal::{MissingScope, Principal, Scope, Scopes, UnknownScope, Via};
 pub use secrecy::{ExposeSecret, SecretString};
 pub use time::Timestamp;

@@ -1,4 +1,4 @@
-//! From a credential to a principal: where the identity crate plugs in, and the extractor every handler uses.
+//! The extractor of the caller, and the verification of credentials that it uses.
 
 use std::sync::Arc;
 
@@ -20,7 +20,14 @@ impl<A: Authenticator + ?Sized> Authenticator for Arc<A> {
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for Principal {
+/// The verified caller of the request. Handlers take it as an argument: `Caller(caller): Caller`.
+///
+/// The extractor verifies the credential, refuses a cookie-authenticated write without a CSRF token, and takes a
+/// permit from the tenant's rate limit. `Option<Caller>` is `None` if no credential was sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller(pub Principal);
+
+impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
@@ -30,12 +37,12 @@ impl<S: Sync> FromRequestParts<S> for Principal {
     }
 }
 
-impl<S: Sync> OptionalFromRequestParts<S> for Principal {
+impl<S: Sync> OptionalFromRequestParts<S> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Problem> {
-        if let Some(principal) = parts.extensions.get::<Self>() {
-            return Ok(Some(principal.clone())); // a layer before the handler has asked already
+        if let Some(caller) = parts.extensions.get::<Self>() {
+            return Ok(Some(caller.clone())); // a layer before the handler verified the credential
         }
         let shared = Shared::of(parts)?;
         let exchange = Exchange::from_request_parts(parts, state).await?;
@@ -43,14 +50,15 @@ impl<S: Sync> OptionalFromRequestParts<S> for Principal {
             return Ok(None);
         };
         let authenticator = shared.authenticator.as_ref().ok_or_else(|| {
-            Problem::internal("the pipeline has no authenticator, but a route asks for a principal")
+            Problem::internal("the pipeline has no authenticator, but a route asks for the caller")
         })?;
-        let principal = authenticator.authenticate(credential).await?;
-        exchange.set_principal(principal.clone());
-        csrf::check(&shared, parts, &principal).await?;
+        let caller = authenticator.authenticate(credential).await?;
+        exchange.set_principal(caller.clone());
+        csrf::check(&shared, parts, &caller).await?;
         let class = parts.extensions.get::<Class>().copied().unwrap_or_else(|| Class::of(&parts.method));
-        shared.limiter.take(principal.tenant, class).await?;
-        parts.extensions.insert(principal.clone());
-        Ok(Some(principal))
+        shared.limiter.take(caller.tenant, class).await?;
+        let caller = Self(caller);
+        parts.extensions.insert(caller.clone());
+        Ok(Some(caller))
     }
 }

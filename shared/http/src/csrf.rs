@@ -9,7 +9,7 @@ use axum::extract::FromRequestParts;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::{HeaderMap, Method, header, request::Parts};
-use sequent_core::SessionId;
+use sequent_core::{Code, SessionId};
 use sha2::Sha256;
 
 use crate::{Config, Keys, Principal, Problem, Via, pipeline::Shared};
@@ -55,7 +55,7 @@ impl<S: Sync> FromRequestParts<S> for SameSite {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let shared = Shared::of(parts)?;
         match page(&shared.config, &parts.headers) {
-            Page::Foreign => Err(refused("cross_site", "The request comes from another site.")),
+            Page::Foreign => Err(Problem::new(Code::CrossSite, "The request comes from another site.")),
             Page::Trusted | Page::Unsaid => Ok(Self),
         }
     }
@@ -72,27 +72,29 @@ pub(crate) async fn check(shared: &Shared, parts: &Parts, principal: &Principal)
         return Ok(());
     }
     match page(&shared.config, &parts.headers) {
-        Page::Foreign => return Err(refused("cross_site", "The request comes from another site.")),
+        Page::Foreign => return Err(Problem::new(Code::CrossSite, "The request comes from another site.")),
         Page::Unsaid if safe => {
-            return Err(refused("cross_site", "The browser does not say which page asks; use POST instead."));
+            return Err(Problem::new(
+                Code::CrossSite,
+                "The browser does not name the page that sent the request. Use POST.",
+            ));
         }
         Page::Trusted if safe => return Ok(()),
         Page::Trusted | Page::Unsaid => {}
     }
     let sent = parts.headers.get(HEADER).and_then(|value| value.to_str().ok());
     let (Some(sent), Some(session)) = (sent, principal.session) else {
-        return Err(refused("csrf_token_missing", "Writes with a cookie need the header X-CSRF-Token."));
+        return Err(Problem::new(
+            Code::CsrfTokenMissing,
+            "Writes with a cookie need the header X-CSRF-Token.",
+        ));
     };
     let keys = shared.keys().await?.ok_or_else(|| Problem::internal("the pipeline has no CSRF key"))?;
     if verify(&keys, session, sent) {
         Ok(())
     } else {
-        Err(refused("csrf_token_invalid", "X-CSRF-Token is not this session's token."))
+        Err(Problem::new(Code::CsrfTokenInvalid, "X-CSRF-Token is not this session's token."))
     }
-}
-
-fn refused(code: &'static str, detail: &'static str) -> Problem {
-    Problem::forbidden(code, detail)
 }
 
 /// Which page a browser says a request comes from.

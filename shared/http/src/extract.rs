@@ -4,8 +4,9 @@
 
 use axum::extract::{FromRequest, FromRequestParts, Request, path::ErrorKind, rejection::PathRejection};
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode, header, request::Parts};
+use http::{HeaderMap, header, request::Parts};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use sequent_core::Code;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_path_to_error::Segment;
 
@@ -60,8 +61,7 @@ async fn read<T: DeserializeOwned>(request: Request) -> Result<T, Problem> {
 }
 
 fn not_labelled() -> Problem {
-    let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-    Problem::new(status, "unsupported_media_type", "The body must be application/json.")
+    Problem::new(Code::UnsupportedMediaType, "The body must be application/json.")
 }
 
 impl<T: Serialize> axum::response::IntoResponse for Json<T> {
@@ -79,10 +79,9 @@ pub(crate) async fn body(request: Request) -> Result<Bytes, Problem> {
         Ok(body) => Ok(body.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => {
             let detail = format!("The body is larger than this route allows: at most {limit} bytes.");
-            Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
-                .with("max_bytes", limit))
+            Err(Problem::new(Code::BodyTooLarge, detail).with("max_bytes", limit))
         }
-        Err(_) => Err(Problem::bad_request("body_unreadable", "The body ended before its end.")),
+        Err(_) => Err(Problem::new(Code::BodyUnreadable, "The body ended early. Send the request again.")),
     }
 }
 
@@ -110,7 +109,7 @@ pub fn from_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
 
 fn not_json(error: &serde_json::Error) -> Problem {
     let detail = format!("The body is not JSON (line {}, column {}).", error.line(), error.column());
-    Problem::bad_request("invalid_json", detail)
+    Problem::new(Code::InvalidJson, detail)
 }
 
 /// The message without the position, which the pointer says better.
@@ -148,7 +147,7 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
             |error| {
                 let name = error.path().to_string();
                 let problem =
-                    Problem::bad_request("invalid_query", "A query parameter is not what this route takes.");
+                    Problem::new(Code::InvalidQuery, "A query parameter is not what this route takes.");
                 problem.at_parameter(if name == "." { "" } else { &name }, error.into_inner().to_string())
             },
         )

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::{HeaderName, HeaderValue, request::Parts};
-use sequent_core::TenantId;
+use sequent_core::{Code, TenantId};
 use sequent_tables::idempotency::{Outcome, PayloadHash, Record, Request};
 
 pub use layer::{layer, required};
@@ -43,7 +43,7 @@ impl IdempotencyKey {
             return Ok(Self(text.to_owned()));
         }
         let detail = "Idempotency-Key must have 1 to 255 visible ASCII characters.";
-        Err(Problem::bad_request("idempotency_key_invalid", detail))
+        Err(Problem::new(Code::IdempotencyKeyInvalid, detail))
     }
 
     /// The caller's text.
@@ -64,7 +64,7 @@ impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let value = parts.headers.get(HEADER).ok_or_else(|| {
-            Problem::bad_request("idempotency_key_required", "This route needs the header Idempotency-Key.")
+            Problem::new(Code::IdempotencyKeyRequired, "This route needs the header Idempotency-Key.")
         })?;
         Self::parse(value)
     }
@@ -95,14 +95,14 @@ pub fn replay(outcome: Outcome) -> Result<Option<Record>, Problem> {
 #[must_use]
 pub fn mismatch() -> Problem {
     let detail = "This Idempotency-Key was used with another payload; use a new key.";
-    Problem::new(http::StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", detail)
+    Problem::new(Code::IdempotencyKeyReused, detail)
 }
 
 /// 409: the first request with the key is not finished.
 #[must_use]
 pub fn in_progress(retry_after: Duration) -> Problem {
     let detail = "A request with this Idempotency-Key is still running.";
-    Problem::conflict("idempotency_key_in_progress", detail).retry_after(retry_after)
+    Problem::new(Code::IdempotencyKeyInProgress, detail).retry_after(retry_after)
 }
 
 #[cfg(test)]

@@ -2,13 +2,13 @@
 //!
 //! A function is an axum router; [`Pipeline::around`] puts around it what must hold for all of them, so that a handler
 //! reads top to bottom and cannot forget it: every failure is a [`Problem`], every request has an id and one log line,
-//! a [`Principal`] exists only for a verified credential that may write, and every input has a limit.
+//! a [`Caller`] exists only for a verified credential that may write, and every input has a limit.
 //!
 //! ```no_run
-//! # use sequent_http::{Authenticator, Pipeline, Principal, Problem, Json, Scope, axum::{Router, routing::get}};
-//! async fn whoami(principal: Principal) -> Result<Json<String>, Problem> {
-//!     principal.require(Scope::Account)?;
-//!     Ok(Json(principal.user.to_string()))
+//! # use sequent_http::{Authenticator, Caller, Pipeline, Problem, Json, Scope, axum::{Router, routing::get}};
+//! async fn whoami(Caller(caller): Caller) -> Result<Json<String>, Problem> {
+//!     caller.require(Scope::Account)?;
+//!     Ok(Json(caller.user.to_string()))
 //! }
 //!
 //! # async fn serve(identity: impl Authenticator) -> Result<(), sequent_http::Error> {
@@ -32,14 +32,13 @@ pub mod notify;
 pub mod openapi;
 mod origin;
 mod pipeline;
-mod principal;
 pub mod problem;
 pub mod rate_limit;
 mod serve;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
-pub use authenticate::Authenticator;
+pub use authenticate::{Authenticator, Caller};
 pub use config::{Config, Stage};
 pub use credential::{ACCESS_COOKIE, API_KEY_PREFIX, Credential, PLAIN_ACCESS_COOKIE, cookie};
 pub use exchange::{Exchange, REQUEST_ID};
@@ -48,8 +47,8 @@ pub use keys::{InvalidKey, Keyring, Keys};
 pub use lambda_http::Error;
 pub use list::{Limit, ListQuery};
 pub use pipeline::{App, Pipeline};
-pub use principal::{Principal, Scope, Scopes, UnknownScope, Via};
 pub use problem::Problem;
+pub use sequent_core::{Principal, Scope, Scopes, UnknownScope, Via};
 pub use serve::{on_shutdown, run, run_streaming};
 
 pub use axum;

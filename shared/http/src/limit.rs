@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use axum::response::{IntoResponse as _, Response};
-use http::{HeaderMap, StatusCode};
-use sequent_core::Timestamp;
+use http::HeaderMap;
+use sequent_core::{Code, Timestamp};
 
 use crate::{Config, Exchange, Problem};
 
@@ -20,8 +20,8 @@ pub(crate) fn headers(headers: &HeaderMap) -> Result<(), Problem> {
     if headers.len() <= MAX_HEADERS && bytes <= MAX_HEADER_BYTES {
         return Ok(());
     }
-    let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
-    Err(Problem::new(status, "headers_too_large", "The request has too many or too large headers."))
+    let detail = format!("The request may have {MAX_HEADERS} headers of {MAX_HEADER_BYTES} bytes in total.");
+    Err(Problem::new(Code::HeadersTooLarge, detail))
 }
 
 /// Ends a handler that does not begin its answer in time, before the platform would end it without one.
@@ -32,7 +32,7 @@ pub(crate) async fn time(
 ) -> Response {
     let left = exchange.deadline().map_or(Duration::MAX, |deadline| deadline.since(Timestamp::now()));
     tokio::time::timeout(config.timeout.min(left), answer).await.unwrap_or_else(|_| {
-        Problem::new(StatusCode::GATEWAY_TIMEOUT, "timeout", "The request took too long.")
+        Problem::new(Code::Timeout, "The request took too long.")
             .source("the handler did not answer in time")
             .into_response()
     })

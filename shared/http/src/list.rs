@@ -54,7 +54,7 @@ mod tests {
         assert_eq!(parse("limit=100&cursor=c").await.unwrap().limit, Some(Limit(100)));
         for query in ["limit=0", "limit=101", "limit=-1", "limit=", "limit=ten", "limit=1&limit=2", "page=2"]
         {
-            assert_eq!(parse(query).await.unwrap_err().code(), "invalid_query", "{query}");
+            assert_eq!(parse(query).await.unwrap_err().code(), sequent_core::Code::InvalidQuery, "{query}");
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use http::HeaderMap;
 use secrecy::ExposeSecret as _;
+use sequent_core::Code;
 use subtle::ConstantTimeEq as _;
 
 use crate::{Keys, Problem};
@@ -17,5 +18,5 @@ pub(crate) fn verify(keys: Option<&Keys>, headers: &HeaderMap) -> Result<bool, P
     if bool::from(sent.ct_eq(secret.expose_secret().as_bytes())) {
         return Ok(true);
     }
-    Err(Problem::forbidden("wrong_origin", "This address is not meant to be called directly."))
+    Err(Problem::new(Code::WrongOrigin, "Use the public address of the deployment."))
 }

@@ -1,188 +1,177 @@
-//! What a caller is told when a request fails: problem details (RFC 9457) as `application/problem+json`.
+//! Failed requests: problem details (RFC 9457) as `application/problem+json`.
 //!
-//! A problem has two sides that never mix. The *outside* is what the caller reads: status, a stable `code` that
-//! programs can match on, a title, a detail written for people, and machine-readable additions such as the id of the
-//! run that stands in the way. The *inside* is the source, an error for the operator: it is logged once, at the
-//! boundary of the request, and never sent. So a handler writes
+//! Domain errors implement [`ApiError`] and become a [`Problem`] with `?`. A handler makes a problem of its own where
+//! the failure is one of HTTP or of the request:
 //!
 //! ```
 //! # use sequent_http::Problem;
+//! # use sequent_core::Code;
 //! # fn load() -> Result<(), std::io::Error> { Ok(()) }
 //! # fn handler() -> Result<(), Problem> {
-//! load().map_err(Problem::internal)?;                      // 500; the caller learns only the request id
-//! load().map_err(|error| Problem::unavailable(error))?;    // 503 with Retry-After
-//! Err(Problem::conflict("run_in_progress", "The project has a live run.").with("run_id", "run_..."))
+//! load().map_err(Problem::internal)?;       // 500; the caller learns only the request id
+//! load().map_err(Problem::unavailable)?;    // 503 with Retry-After
+//! Err(Problem::new(Code::RunInProgress, "The project has a live run.").with("run_id", "run_..."))
 //! # }
 //! ```
 //!
-//! Choose the code as you would choose a public function's name: it is forever. Put nothing into a detail that the
-//! caller did not send or may not know. An error that the caller cannot cause is `internal`: do not invent a code
-//! for it, give it a source.
+//! The catalogue of codes is [`sequent_core::Code`]. [`sequent_core::error`] explains the public and the private side
+//! of an error.
 
 use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use serde::Serialize;
+use sequent_core::{ApiError, Code, ErrorDetails, ErrorKind};
 use serde_json::{Map, Value};
 
 /// The media type of a problem.
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
+/// The path of the catalogue that the `type` of a problem refers to.
+pub const CATALOGUE: &str = "/api/errors";
+
 type Source = Arc<dyn std::error::Error + Send + Sync>;
 
-/// A failed request, told to the caller and to the operator. See the module for how to use it.
+/// A failed request: the public details, and the private source for the log.
 #[derive(Debug, Clone)]
 pub struct Problem(Box<Parts>);
 
 #[derive(Debug, Clone)]
 struct Parts {
     status: StatusCode,
-    code: Cow<'static, str>,
-    detail: Option<Cow<'static, str>>,
-    errors: Vec<FieldError>,
-    extensions: Map<String, Value>,
+    details: ErrorDetails,
     headers: HeaderMap,
     source: Option<Source>,
 }
 
-/// One thing that is wrong with the input, and where.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct FieldError {
-    #[serde(flatten)]
-    place: Place,
-    detail: Cow<'static, str>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Place {
-    /// JSON pointer into the body, as a URI fragment (RFC 6901, section 6).
-    Pointer(String),
-    /// Name of a query or path parameter.
-    Parameter(String),
+/// Keeps the error as the private source if the service is at fault. The source of any other error is not kept,
+/// because it may quote input.
+impl<E: ApiError> From<E> for Problem {
+    fn from(error: E) -> Self {
+        let problem = Self::of(error.details());
+        if problem.code().kind().is_server_fault() { problem.source(error) } else { problem }
+    }
 }
 
 impl Problem {
-    /// A problem of any status. Prefer the constructors below.
+    /// A problem with this code and an explanation for people.
     #[must_use]
-    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self(Box::new(Parts {
-            status,
-            code: code.into(),
-            detail: Some(detail.into()),
-            errors: Vec::new(),
-            extensions: Map::new(),
-            headers: HeaderMap::new(),
-            source: None,
-        }))
+    pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::of(ErrorDetails::new(code, detail))
     }
 
-    /// 400: the request cannot be understood.
+    fn of(details: ErrorDetails) -> Self {
+        let status = status(details.code.kind());
+        Self(Box::new(Parts { status, details, headers: HeaderMap::new(), source: None }))
+    }
+
+    /// 400 with a code given as text. Prefer [`Problem::new`].
     #[must_use]
     pub fn bad_request(code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, code, detail)
+        Self::of_text(code, detail)
     }
 
-    /// 401: there is no valid credential. `invalid` tells whether there was one at all (RFC 6750, section 3).
+    /// 401: no valid credential was sent. `invalid` is `true` if one was sent (RFC 6750, section 3).
     #[must_use]
     pub fn unauthenticated(invalid: bool) -> Self {
-        let (code, detail, challenge) = if invalid {
-            (
-                "invalid_credential",
-                "The credential is not valid.",
-                "Bearer realm=\"sequent\", error=\"invalid_token\"",
-            )
+        if invalid {
+            Self::new(Code::InvalidCredential, "The credential is not valid.")
         } else {
-            ("unauthenticated", "Sign in, or send a bearer token or an API key.", "Bearer realm=\"sequent\"")
-        };
-        Self::new(StatusCode::UNAUTHORIZED, code, detail)
-            .header(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
+            Self::new(Code::Unauthenticated, "Sign in, or send a bearer token or an API key.")
+        }
     }
 
-    /// 403: the caller is known and may not do this.
+    /// 403 with a code given as text. Prefer [`Problem::new`].
     #[must_use]
     pub fn forbidden(code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(StatusCode::FORBIDDEN, code, detail)
+        Self::of_text(code, detail)
     }
 
-    /// 404. What belongs to another tenant is not found either: existence is not told.
+    /// 404. An object of another tenant is not found either: its existence is not revealed.
     #[must_use]
     pub fn not_found(detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not_found", detail)
+        Self::new(Code::NotFound, detail)
     }
 
-    /// 409: the state of the resource is in the way.
+    /// 409 with a code given as text. Prefer [`Problem::new`].
     #[must_use]
     pub fn conflict(code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(StatusCode::CONFLICT, code, detail)
+        Self::of_text(code, detail)
     }
 
-    /// 422: understood, but the content is not acceptable. Say where with [`Problem::at`].
+    fn of_text(code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        match code.parse() {
+            Ok(code) => Self::new(code, detail),
+            Err(unknown) => Self::internal(unknown),
+        }
+    }
+
+    /// 422: the request was understood, but its content is not allowed. Name the places with [`Problem::at`].
     #[must_use]
     pub fn invalid(detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "validation_failed", detail)
+        Self::new(Code::ValidationFailed, detail)
     }
 
     /// 429: too many requests.
     #[must_use]
     pub fn rate_limited(retry_after: Duration) -> Self {
-        Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", "Too many requests; slow down.")
-            .retry_after(retry_after)
+        Self::new(Code::RateLimited, "Too many requests. Wait before the next one.").retry_after(retry_after)
     }
 
-    /// 500: our fault, and the same request would fail again.
+    /// 500: the service is at fault, and the same request would fail again.
     #[must_use]
     pub fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        let detail = "Something went wrong on our side. The request id helps us to find out what.";
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail).source(source)
+        Self::of(ErrorDetails::internal()).source(source)
     }
 
-    /// 503: a dependency does not answer; the same request may succeed a moment later.
+    /// 503: a dependency does not answer. The same request may succeed a moment later.
     #[must_use]
     pub fn unavailable(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        let detail = "The service cannot answer at the moment. Try again shortly.";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
-            .retry_after(Duration::from_secs(1))
-            .source(source)
+        Self::of(ErrorDetails::unavailable()).source(source)
     }
 
-    /// For answers that became errors without anybody making a problem of them.
+    /// A problem for a failed response that a library made without a body of ours.
     pub(crate) fn of_status(status: StatusCode) -> Self {
         let code = match status {
-            StatusCode::NOT_FOUND => "route_not_found",
-            StatusCode::METHOD_NOT_ALLOWED => "method_not_allowed",
-            StatusCode::PAYLOAD_TOO_LARGE => "body_too_large",
-            StatusCode::UNSUPPORTED_MEDIA_TYPE => "unsupported_media_type",
-            StatusCode::GATEWAY_TIMEOUT => "timeout",
-            status if status.is_server_error() => "internal",
-            _ => "bad_request",
+            StatusCode::NOT_FOUND => Code::RouteNotFound,
+            StatusCode::METHOD_NOT_ALLOWED => Code::MethodNotAllowed,
+            StatusCode::PAYLOAD_TOO_LARGE => Code::BodyTooLarge,
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => Code::UnsupportedMediaType,
+            StatusCode::GATEWAY_TIMEOUT => Code::Timeout,
+            status if status.is_server_error() => Code::Internal,
+            _ => Code::BadRequest,
         };
-        let mut problem = Self::new(status, code, "");
-        problem.0.detail = None;
+        let mut problem = Self::new(code, "");
+        problem.0.status = status;
         problem
     }
 
-    /// Names a place in the JSON body that is wrong, as a JSON pointer (`/message/content`).
+    /// Adds a wrong place in the JSON body, as a JSON pointer (`/message/content`).
     #[must_use]
-    pub fn at(mut self, pointer: &str, detail: impl Into<Cow<'static, str>>) -> Self {
-        let place = Place::Pointer(format!("#{pointer}"));
-        self.0.errors.push(FieldError { place, detail: detail.into() });
-        self
+    pub fn at(self, pointer: &str, detail: impl Into<Cow<'static, str>>) -> Self {
+        self.map(|details| details.at(pointer, detail))
     }
 
-    /// Names a query or path parameter that is wrong.
+    /// Adds a wrong query or path parameter.
     #[must_use]
-    pub fn at_parameter(mut self, name: &str, detail: impl Into<Cow<'static, str>>) -> Self {
-        let place = Place::Parameter(name.to_owned());
-        self.0.errors.push(FieldError { place, detail: detail.into() });
-        self
+    pub fn at_parameter(self, name: &str, detail: impl Into<Cow<'static, str>>) -> Self {
+        self.map(|details| details.at_parameter(name, detail))
     }
 
-    /// Adds a member of our own, such as `run_id`.
+    /// Adds a member beside the standard ones, such as `run_id`.
     #[must_use]
-    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
-        self.0.extensions.insert(name.to_owned(), value.into());
+    pub fn with(self, name: &str, value: impl Into<Value>) -> Self {
+        self.map(|details| details.with(name, value))
+    }
+
+    /// Sets `Retry-After`, rounded up to whole seconds.
+    #[must_use]
+    pub fn retry_after(self, after: Duration) -> Self {
+        self.map(|details| details.retry_after(after))
+    }
+
+    fn map(mut self, change: impl FnOnce(ErrorDetails) -> ErrorDetails) -> Self {
+        self.0.details = change(self.0.details);
         self
     }
 
@@ -193,14 +182,7 @@ impl Problem {
         self
     }
 
-    /// Says when to try again, rounded up to whole seconds.
-    #[must_use]
-    pub fn retry_after(self, after: Duration) -> Self {
-        let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
-        self.header(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)))
-    }
-
-    /// Attaches the private cause. It is logged, never sent.
+    /// Attaches the private source. It is logged, never sent.
     #[must_use]
     pub fn source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.0.source = Some(Arc::from(source.into()));
@@ -215,17 +197,17 @@ impl Problem {
 
     /// The stable code.
     #[must_use]
-    pub fn code(&self) -> &str {
-        &self.0.code
+    pub fn code(&self) -> Code {
+        self.0.details.code
     }
 
-    /// The detail for people.
+    /// The explanation for people.
     #[must_use]
     pub fn detail(&self) -> Option<&str> {
-        self.0.detail.as_deref()
+        Some(&*self.0.details.detail).filter(|detail| !detail.is_empty())
     }
 
-    /// The private cause.
+    /// The private source.
     #[must_use]
     pub fn cause(&self) -> Option<&(dyn std::error::Error + Send + Sync + 'static)> {
         self.0.source.as_deref()
@@ -233,33 +215,82 @@ impl Problem {
 
     /// The response, with the request id as `instance` once it is known.
     pub(crate) fn render(&self, instance: Option<&str>) -> Response {
-        let parts = &self.0;
+        let body = Value::Object(self.body(instance)).to_string();
+        let mut response = (self.0.status, body).into_response();
+        let headers = response.headers_mut();
+        headers.extend(self.0.headers.clone());
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+        if let Some(after) = self.0.details.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(after)));
+        }
+        if let Some(challenge) = challenge(self.code()) {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
+        response
+    }
+
+    fn body(&self, instance: Option<&str>) -> Map<String, Value> {
+        let code = self.code().as_str();
         let mut body = Map::new();
-        body.insert("type".into(), format!("urn:sequent:problem:{}", parts.code).into());
-        body.insert("title".into(), parts.status.canonical_reason().unwrap_or("Error").into());
-        body.insert("status".into(), parts.status.as_u16().into());
-        body.insert("code".into(), parts.code.as_ref().into());
-        if let Some(detail) = &parts.detail {
-            body.insert("detail".into(), detail.as_ref().into());
+        body.insert("type".into(), format!("{CATALOGUE}#{code}").into());
+        body.insert("title".into(), self.0.status.canonical_reason().unwrap_or("Error").into());
+        body.insert("status".into(), self.0.status.as_u16().into());
+        body.insert("code".into(), code.into());
+        if let Some(detail) = self.detail() {
+            body.insert("detail".into(), detail.into());
         }
         if let Some(instance) = instance {
             body.insert("instance".into(), instance.into());
         }
-        if let (false, Ok(errors)) = (parts.errors.is_empty(), serde_json::to_value(&parts.errors)) {
+        let fields = &self.0.details.fields;
+        if let (false, Ok(errors)) = (fields.is_empty(), serde_json::to_value(fields)) {
             body.insert("errors".into(), errors);
         }
-        for (name, value) in &parts.extensions {
+        for (name, value) in &self.0.details.extensions {
             body.entry(name.clone()).or_insert_with(|| value.clone()); // the standard members win
         }
-        let mut response = (parts.status, Value::Object(body).to_string()).into_response();
-        response.headers_mut().extend(parts.headers.clone());
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
-        response
+        body
     }
 }
 
+/// The HTTP status of a class of errors.
+pub(crate) const fn status(kind: ErrorKind) -> StatusCode {
+    match kind {
+        ErrorKind::BadRequest => StatusCode::BAD_REQUEST,
+        ErrorKind::Unauthenticated => StatusCode::UNAUTHORIZED,
+        ErrorKind::PaymentRequired => StatusCode::PAYMENT_REQUIRED,
+        ErrorKind::Forbidden => StatusCode::FORBIDDEN,
+        ErrorKind::NotFound => StatusCode::NOT_FOUND,
+        ErrorKind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        ErrorKind::Conflict => StatusCode::CONFLICT,
+        ErrorKind::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        ErrorKind::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        ErrorKind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
+        ErrorKind::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
+        ErrorKind::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorKind::Timeout => StatusCode::GATEWAY_TIMEOUT,
+    }
+}
+
+/// The challenge of `WWW-Authenticate` (RFC 6750, section 3). A failed sign-in has none: it is no bearer token that
+/// was missing.
+fn challenge(code: Code) -> Option<&'static str> {
+    match code {
+        Code::Unauthenticated => Some("Bearer realm=\"sequent\""),
+        Code::InvalidCredential => Some("Bearer realm=\"sequent\", error=\"invalid_token\""),
+        _ => None,
+    }
+}
+
+/// Rounds up, and to at least one second.
+fn whole_seconds(duration: Duration) -> u64 {
+    (duration.as_secs() + u64::from(duration.subsec_nanos() > 0)).max(1)
+}
+
 impl IntoResponse for Problem {
-    /// Carries the problem along as an extension: the boundary logs its source and adds the request id.
+    /// Carries the problem as an extension: the boundary of the request logs its source and adds the request id.
     fn into_response(self) -> Response {
         let mut response = self.render(None);
         response.extensions_mut().insert(self);
@@ -269,39 +300,14 @@ impl IntoResponse for Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.0.status.as_u16(), self.0.code)?;
-        self.0.detail.as_ref().map_or(Ok(()), |detail| write!(f, ": {detail}"))
+        write!(f, "{} {}", self.0.status.as_u16(), self.code())?;
+        self.detail().map_or(Ok(()), |detail| write!(f, ": {detail}"))
     }
 }
 
 impl std::error::Error for Problem {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.0.source.as_ref().map(|source| &**source as &(dyn std::error::Error + 'static))
-    }
-}
-
-impl From<sequent_tables::Error> for Problem {
-    fn from(error: sequent_tables::Error) -> Self {
-        if error.is_transient() { Self::unavailable(error) } else { Self::internal(error) }
-    }
-}
-
-impl From<sequent_tables::Cancelled> for Problem {
-    fn from(cancelled: sequent_tables::Cancelled) -> Self {
-        if cancelled.is_transient() { Self::unavailable(cancelled) } else { Self::internal(cancelled) }
-    }
-}
-
-impl From<sequent_tables::InvalidCursor> for Problem {
-    fn from(_: sequent_tables::InvalidCursor) -> Self {
-        Self::bad_request("invalid_cursor", "The cursor is not one this list gave out.")
-            .at_parameter("cursor", "not valid for this list")
-    }
-}
-
-impl From<sequent_aws::secret::Error> for Problem {
-    fn from(error: sequent_aws::secret::Error) -> Self {
-        Self::unavailable(error)
     }
 }
 
@@ -316,38 +322,47 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_outside_shows_everything_but_the_source() {
-        let problem = Problem::conflict("run_in_progress", "The project has a live run.")
+    async fn the_response_shows_everything_but_the_source() {
+        let problem = Problem::new(Code::RunInProgress, "The project has a live run.")
             .with("run_id", "run_1")
             .with("status", 200)
             .retry_after(Duration::from_millis(1500))
-            .source("the database said something private");
+            .source("the database reported something private");
         let response = problem.render(Some("req_1"));
         assert_eq!(response.headers()[header::CONTENT_TYPE], MEDIA_TYPE);
         assert_eq!(response.headers()[header::RETRY_AFTER], "2");
         let expected = serde_json::json!({
-            "type": "urn:sequent:problem:run_in_progress", "title": "Conflict", "status": 409,
+            "type": "/api/errors#run_in_progress", "title": "Conflict", "status": 409,
             "code": "run_in_progress", "detail": "The project has a live run.", "instance": "req_1", "run_id": "run_1",
         });
         assert_eq!(json(response).await, expected);
     }
 
-    #[tokio::test]
-    async fn places_are_named_for_the_body_and_for_parameters() {
-        let problem = Problem::invalid("2 fields are wrong.")
-            .at("/message/content", "empty")
-            .at_parameter("limit", "0");
-        let errors = json(problem.render(None)).await["errors"].clone();
-        let expected = serde_json::json!([
-            {"pointer": "#/message/content", "detail": "empty"}, {"parameter": "limit", "detail": "0"}
-        ]);
-        assert_eq!(errors, expected);
+    #[test]
+    fn a_missing_and_an_invalid_credential_are_challenged_differently() {
+        let challenge = |problem: Problem| problem.render(None).headers()[header::WWW_AUTHENTICATE].clone();
+        assert_eq!(challenge(Problem::unauthenticated(false)), "Bearer realm=\"sequent\"");
+        let invalid = challenge(Problem::unauthenticated(true));
+        assert_eq!(invalid, "Bearer realm=\"sequent\", error=\"invalid_token\"");
+        let wrong = Problem::new(Code::WrongCredentials, "").render(None);
+        assert!(!wrong.headers().contains_key(header::WWW_AUTHENTICATE));
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("private text")]
+    struct Failure(Code);
+
+    impl ApiError for Failure {
+        fn details(&self) -> ErrorDetails {
+            ErrorDetails::new(self.0, "public text")
+        }
     }
 
     #[test]
-    fn a_source_stays_reachable_for_the_log() {
-        let problem = Problem::internal("the cause");
-        assert_eq!(problem.cause().unwrap().to_string(), "the cause");
-        assert!(!problem.to_string().contains("the cause"));
+    fn an_error_is_kept_as_the_source_only_if_the_service_is_at_fault() {
+        let fault = Problem::from(Failure(Code::Internal));
+        assert_eq!(fault.cause().unwrap().to_string(), "private text");
+        assert!(!fault.to_string().contains("private text"));
+        assert!(Problem::from(Failure(Code::NotFound)).cause().is_none());
     }
 }

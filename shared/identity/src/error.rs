@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sequent_aws::secret;
-use sequent_http::Problem;
+use sequent_core::{ApiError, Code, ErrorDetails};
 use sequent_tables::Cancelled;
 
 use crate::{password, signing, token};
@@ -59,39 +59,36 @@ pub enum Error {
     Contended,
 }
 
-impl From<Error> for Problem {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::EmailTaken => Self::conflict("email_taken", "An account with this e-mail address exists."),
-            Error::WrongCredentials => Self::new(
-                http::StatusCode::UNAUTHORIZED,
-                "wrong_credentials",
-                "E-mail address or password is wrong.",
-            ),
-            Error::SlowDown(after) => Self::new(
-                http::StatusCode::TOO_MANY_REQUESTS,
-                "too_many_attempts",
+impl ApiError for Error {
+    fn details(&self) -> ErrorDetails {
+        match self {
+            Self::EmailTaken => {
+                ErrorDetails::new(Code::EmailTaken, "An account with this email address exists. Sign in.")
+            }
+            Self::WrongCredentials => {
+                ErrorDetails::new(Code::WrongCredentials, "The email address or the password is wrong.")
+            }
+            Self::SlowDown(after) => ErrorDetails::new(
+                Code::TooManyAttempts,
                 "Too many wrong passwords in a row. Wait before the next attempt.",
             )
-            .retry_after(after),
-            Error::Locked => Self::forbidden(
-                "password_locked",
+            .retry_after(*after),
+            Self::Locked => ErrorDetails::new(
+                Code::PasswordLocked,
                 "Too many wrong passwords in a row. Signing in with a password is locked for this address.",
             ),
-            Error::InvalidRefreshToken | Error::ReusedRefreshToken => Self::new(
-                http::StatusCode::UNAUTHORIZED,
-                "invalid_refresh_token",
-                "The refresh token is not valid. Sign in again.",
-            ),
-            Error::NotFound => Self::not_found("There is nothing with this id."),
-            Error::ScopesExceeded => {
-                Self::forbidden("scopes_exceeded", "A key cannot have scopes that the caller does not have.")
+            Self::InvalidRefreshToken | Self::ReusedRefreshToken => {
+                ErrorDetails::new(Code::InvalidRefreshToken, "The refresh token is not valid. Sign in again.")
             }
-            Error::Data(error) => error.into(),
-            Error::Transaction(error) => error.into(),
-            Error::Secret(error) => error.into(),
-            Error::Contended => Self::unavailable(error),
-            error @ (Error::Signing(_) | Error::Password(_) | Error::Random(_)) => Self::internal(error),
+            Self::NotFound => ErrorDetails::new(Code::NotFound, "There is nothing with this id."),
+            Self::ScopesExceeded => {
+                ErrorDetails::new(Code::ScopesExceeded, "A key cannot have scopes that the caller lacks.")
+            }
+            Self::Data(error) => error.details(),
+            Self::Transaction(error) => error.details(),
+            Self::Secret(error) => error.details(),
+            Self::Contended => ErrorDetails::unavailable(),
+            Self::Signing(_) | Self::Password(_) | Self::Random(_) => ErrorDetails::internal(),
         }
     }
 }

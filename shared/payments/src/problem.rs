@@ -1,6 +1,6 @@
 //! What a caller is told who cannot buy.
 
-use http::StatusCode;
+use sequent_core::Code;
 use sequent_http::Problem;
 
 use crate::Error;
@@ -20,8 +20,7 @@ impl From<Error> for Problem {
             ),
             Error::Cursor => Self::bad_request("invalid_cursor", "The cursor is not one of this list."),
             Error::NotSold(why) => Self::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "not_for_sale",
+                Code::NotForSale,
                 format!("It cannot be bought: {why}. See GET /api/billing/catalog."),
             ),
             Error::Stripe(sequent_stripe::Error::Refused { code, .. }) if code == "idempotency_error" => {

@@ -4,6 +4,7 @@
 //! credential. The one exception is [`key::lookup`], rows that turn a credential into a tenant and are found by a
 //! hash of the credential itself.
 
+mod api_error;
 mod cursor;
 mod error;
 pub mod idempotency;

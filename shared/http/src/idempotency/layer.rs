@@ -12,11 +12,11 @@ use bytes::Bytes;
 use futures::FutureExt as _;
 use http::{HeaderName, HeaderValue, StatusCode};
 use http_body_util::BodyExt as _;
-use sequent_core::Timestamp;
+use sequent_core::{Code, Timestamp};
 use sequent_tables::idempotency::{Claim, Claimed, Effect, PayloadHash, Record, Stored, claim};
 
 use super::{IdempotencyKey, REPLAYED};
-use crate::{Exchange, Principal, Problem, extract, pipeline::Shared};
+use crate::{Caller, Exchange, Problem, extract, pipeline::Shared};
 
 /// Largest body that is kept, well below DynamoDB's 400 KB per item.
 const MAX_BODY: usize = 256 * 1024;
@@ -55,13 +55,13 @@ async fn once(key: IdempotencyKey, request: Request, next: Next) -> Result<Respo
     let shared = Shared::of(&parts)?;
     let store = shared.store.as_ref().ok_or_else(|| Problem::internal("the pipeline has no store"))?;
     let exchange = Exchange::from_request_parts(&mut parts, &()).await?;
-    let principal = <Principal as FromRequestParts<()>>::from_request_parts(&mut parts, &()).await?;
+    let Caller(caller) = <Caller as FromRequestParts<()>>::from_request_parts(&mut parts, &()).await?;
 
     let body = extract::body(Request::from_parts(parts.clone(), body)).await?;
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
     let payload = PayloadHash::of(parts.method.as_str(), path, &body);
     let route = parts.extensions.get::<MatchedPath>().map_or(parts.uri.path(), MatchedPath::as_str);
-    let keyed = key.request(principal.tenant, &format!("{} {route}", parts.method), payload);
+    let keyed = key.request(caller.tenant, &format!("{} {route}", parts.method), payload);
 
     let now = Timestamp::now();
     let deadline = exchange.deadline().unwrap_or(now + DEFAULT_DEADLINE);
@@ -128,7 +128,7 @@ fn replay(record: &Record) -> Result<Response, Problem> {
     };
     let Some(body) = &stored.body else {
         let detail = "The request succeeded earlier, but its answer was too large to keep.";
-        return Err(Problem::conflict("idempotent_answer_not_kept", detail));
+        return Err(Problem::new(Code::IdempotentAnswerNotKept, detail));
     };
     let status = StatusCode::from_u16(stored.status).map_err(Problem::internal)?;
     let mut response = (status, body.clone()).into_response();

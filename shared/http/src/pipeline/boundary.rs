@@ -114,7 +114,7 @@ fn log(
 ) {
     let status = response.status();
     let principal = exchange.principal();
-    let code = problem.map(Problem::code);
+    let code = problem.map(|problem| problem.code().as_str());
     // Details of 4xx may quote input and are left out; the code says enough.
     let error = problem.and_then(Problem::cause).map(|cause| cause as &(dyn std::error::Error + 'static));
     macro_rules! line {
@@ -145,7 +145,7 @@ async fn tell(shared: &Shared, exchange: &Exchange, method: &Method, route: &str
     let cause = problem.cause().map(causes).unwrap_or_default();
     let incident = Incident {
         function: shared.function,
-        code: problem.code(),
+        code: problem.code().as_str(),
         status: problem.status().as_u16(),
         route: &format!("{method} {route}"),
         request_id: exchange.request_id(),

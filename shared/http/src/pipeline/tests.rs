@@ -11,7 +11,8 @@ use sequent_telemetry::testing::capture;
 
 use super::*;
 use crate::{
-    Config, Credential, Principal, Scope, Scopes, Stage, Via, csrf, rate_limit::Limits, testing::Event,
+    Caller, Config, Credential, Principal, Scope, Scopes, Stage, Via, csrf, rate_limit::Limits,
+    testing::Event,
 };
 
 const TOKEN: &str = "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJ1c3JfMSJ9.c2lnbmF0dXJlLXNpZ25hdHVyZQ";
@@ -51,10 +52,16 @@ fn pipeline(config: Config) -> Pipeline {
 fn router() -> Router {
     Router::new()
         .route("/open", get(async || "open"))
-        .route("/me", get(async |who: Principal| who.user.to_string()).post(async |_: Principal| "written"))
-        .route("/maybe", get(async |who: Option<Principal>| who.is_some().to_string()))
-        .route("/account", get(async |who: Principal| who.require(Scope::Account)))
-        .route("/stream", get(async |_: Principal| "").layer(Extension(csrf::Protection::TrustedPage)))
+        .route(
+            "/me",
+            get(async |Caller(caller): Caller| caller.user.to_string()).post(async |_: Caller| "written"),
+        )
+        .route("/maybe", get(async |caller: Option<Caller>| caller.is_some().to_string()))
+        .route(
+            "/account",
+            get(async |Caller(caller): Caller| caller.require(Scope::Account).map_err(Problem::from)),
+        )
+        .route("/stream", get(async |_: Caller| "").layer(Extension(csrf::Protection::TrustedPage)))
         .route("/panic", get(async || -> &'static str { panic!("with {TOKEN}") }))
         .route("/broken", get(async || Problem::internal(format!("the cause, token={TOKEN}"))))
         .route("/text", get(async || (http::StatusCode::BAD_GATEWAY, "an upstream's words")))

@@ -1,50 +1,55 @@
-//! Who is calling, and what they may do.
+//! The verified caller of a request, and the scopes of a credential.
 
 use std::{fmt, str::FromStr};
 
-use sequent_core::{ApiKeyId, SessionId, TenantId, UserId};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::Problem;
+use crate::{ApiError, ApiKeyId, Code, ErrorDetails, SessionId, TenantId, UserId};
 
-/// The verified caller of a request. Handlers take it as an argument; there is no other way to a [`TenantId`].
-///
-/// As an extractor it verifies the credential, refuses a cookie-authenticated write without CSRF proof, and takes
-/// a permit from the tenant's rate limit. `Option<Principal>` is `None` when no credential was sent at all.
+/// The verified identity of a request. There is no other way to a [`TenantId`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
-    /// The tenant all keys are built with.
+    /// The tenant that every key is built with.
     pub tenant: TenantId,
-    /// The user, also for an API key: the one who made it.
+    /// The user. For an API key, the user who created it.
     pub user: UserId,
-    /// The sign-in session behind a cookie or bearer token.
+    /// The sign-in session of a cookie or bearer token.
     pub session: Option<SessionId>,
-    /// The API key used.
+    /// The API key that was sent.
     pub api_key: Option<ApiKeyId>,
-    /// What the credential allows.
+    /// The scopes of the credential.
     pub scopes: Scopes,
-    /// How the credential came.
+    /// The way in which the credential was sent.
     pub via: Via,
 }
 
 impl Principal {
-    /// Lets only callers with the scope pass.
+    /// Requires that the credential has the scope.
     ///
     /// # Errors
-    /// 403 naming the scope.
-    pub fn require(&self, scope: Scope) -> Result<(), Problem> {
-        if self.scopes.contains(scope) {
-            return Ok(());
-        }
-        let detail = format!("The credential lacks the scope `{scope}`.");
-        Err(Problem::forbidden("insufficient_scope", detail).with("scope", scope.as_str()))
+    /// [`MissingScope`] if it does not.
+    pub fn require(&self, scope: Scope) -> Result<(), MissingScope> {
+        if self.scopes.contains(scope) { Ok(()) } else { Err(MissingScope(scope)) }
     }
 }
 
-/// How a credential came with the request.
+/// The credential lacks this scope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the credential lacks the scope `{0}`")]
+pub struct MissingScope(pub Scope);
+
+impl ApiError for MissingScope {
+    fn details(&self) -> ErrorDetails {
+        let Self(scope) = self;
+        let detail = format!("The credential lacks the scope `{scope}`.");
+        ErrorDetails::new(Code::InsufficientScope, detail).with("scope", scope.as_str())
+    }
+}
+
+/// The way in which a credential was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Via {
-    /// A cookie: sent by the browser on its own, so writes need CSRF proof.
+    /// A cookie. Browsers send it on their own, so writes need a CSRF token.
     Cookie,
     /// `Authorization: Bearer` with an access token.
     Bearer,
@@ -52,7 +57,7 @@ pub enum Via {
     ApiKey,
 }
 
-/// One thing a credential may allow.
+/// One permission of a credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Scope {
@@ -87,7 +92,7 @@ impl Scope {
         Self::Account,
     ];
 
-    /// The scope's name in tokens and APIs.
+    /// The name of the scope in tokens and APIs.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -109,9 +114,9 @@ impl fmt::Display for Scope {
     }
 }
 
-/// The text names no scope.
+/// The text is not the name of a scope.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no such scope")]
+#[error("not the name of a scope")]
 pub struct UnknownScope;
 
 impl FromStr for Scope {
@@ -134,53 +139,61 @@ impl<'de> Deserialize<'de> for Scope {
     }
 }
 
+#[cfg(feature = "openapi")]
 impl utoipa::PartialSchema for Scope {
     fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
         utoipa::openapi::ObjectBuilder::new()
             .schema_type(utoipa::openapi::schema::Type::String)
             .enum_values(Some(Self::ALL.map(Self::as_str)))
-            .description(Some("What a credential may allow."))
+            .description(Some("One permission of a credential."))
             .into()
     }
 }
 
+#[cfg(feature = "openapi")]
 impl utoipa::ToSchema for Scope {}
 
-/// A set of scopes. Serialises as a list of names; names this version does not know are dropped when read.
+/// A set of scopes. Serialises as a list of names. Names that this version does not know are dropped when read.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Scopes(u16);
 
 impl Scopes {
-    /// No scope.
+    /// The empty set.
     pub const NONE: Self = Self(0);
-    /// All scopes: what signing in gives.
+    /// All scopes. A session has them.
     pub const ALL: Self = Self((1 << Scope::ALL.len()) - 1);
 
-    /// Whether the scope is in the set.
+    /// Returns `true` if the scope is in the set.
     #[must_use]
     pub const fn contains(self, scope: Scope) -> bool {
         self.0 & (1 << scope as u8) != 0
     }
 
-    /// The set with the scope added.
+    /// Adds a scope.
     #[must_use]
     pub const fn with(self, scope: Scope) -> Self {
         Self(self.0 | (1 << scope as u8))
     }
 
-    /// Whether everything in this set is also in the other: a key may not have more than its maker.
+    /// Returns `true` if the other set contains this one. An API key may not have more scopes than its creator.
     #[must_use]
     pub const fn is_within(self, other: Self) -> bool {
         self.0 & !other.0 == 0
     }
 
-    /// The names of the scopes, unless it is all of them: what a run records of its caller.
+    /// Returns the set, or `None` if it is [`Scopes::ALL`]. Events and rows store this of a run's caller.
+    #[must_use]
+    pub fn restriction(self) -> Option<Self> {
+        (self != Self::ALL).then_some(self)
+    }
+
+    /// Returns the names of the scopes, or `None` if the set is [`Scopes::ALL`]. A run stores this of its caller.
     #[must_use]
     pub fn limits(self) -> Option<Vec<String>> {
         (self != Self::ALL).then(|| self.iter().map(|scope| scope.as_str().to_owned()).collect())
     }
 
-    /// The scopes in the set.
+    /// Iterates over the scopes in the set.
     pub fn iter(self) -> impl Iterator<Item = Scope> {
         Scope::ALL.into_iter().filter(move |&scope| self.contains(scope))
     }
@@ -242,7 +255,8 @@ mod tests {
             via: Via::ApiKey,
         };
         assert!(principal.require(Scope::Chat).is_ok());
-        let problem = principal.require(Scope::Account).unwrap_err();
-        assert_eq!((problem.status().as_u16(), problem.code()), (403, "insufficient_scope"));
+        let details = principal.require(Scope::Account).unwrap_err().details();
+        assert_eq!(details.code, Code::InsufficientScope);
+        assert_eq!(details.extensions["scope"], "account");
     }
 }

@@ -1,0 +1,366 @@
+//! The catalogue of error codes: every code that the API can send, with its cause and its remedy.
+
+use std::{fmt, str::FromStr};
+
+/// The class of an error. HTTP derives the status from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the names are those of the HTTP statuses")]
+pub enum ErrorKind {
+    BadRequest,
+    Unauthenticated,
+    PaymentRequired,
+    Forbidden,
+    NotFound,
+    MethodNotAllowed,
+    Conflict,
+    BodyTooLarge,
+    UnsupportedMediaType,
+    Invalid,
+    TooManyRequests,
+    HeadersTooLarge,
+    Internal,
+    Unavailable,
+    Timeout,
+}
+
+impl ErrorKind {
+    /// Returns `true` if the service is at fault and not the request. Such errors are logged with their source.
+    #[must_use]
+    pub const fn is_server_fault(self) -> bool {
+        matches!(self, Self::Internal | Self::Unavailable | Self::Timeout)
+    }
+}
+
+/// A section of the catalogue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "`title` describes each")]
+pub enum Topic {
+    Request,
+    Credential,
+    Idempotency,
+    Conversation,
+    Job,
+    Artifact,
+    Billing,
+    Mcp,
+    Service,
+}
+
+impl Topic {
+    /// Every topic, in the order of the catalogue.
+    pub const ALL: [Self; 9] = [
+        Self::Request,
+        Self::Credential,
+        Self::Idempotency,
+        Self::Conversation,
+        Self::Job,
+        Self::Artifact,
+        Self::Billing,
+        Self::Mcp,
+        Self::Service,
+    ];
+
+    /// The heading of the section.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Request => "Requests",
+            Self::Credential => "Credentials and permissions",
+            Self::Idempotency => "Idempotency keys",
+            Self::Conversation => "Projects and runs",
+            Self::Job => "Jobs",
+            Self::Artifact => "Artifacts",
+            Self::Billing => "Billing",
+            Self::Mcp => "MCP servers",
+            Self::Service => "The service",
+        }
+    }
+}
+
+macro_rules! codes {
+    ($($topic:ident { $($name:ident = $text:literal, $kind:ident, $cause:literal, $remedy:literal;)+ })+) => {
+        /// The stable name of one kind of error.
+        ///
+        /// Choose a code as you would choose the name of a public function: it is forever.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Code {
+            $($(
+                #[doc = $cause]
+                $name,
+            )+)+
+        }
+
+        impl Code {
+            /// Every code, in the order of the catalogue.
+            pub const ALL: &[Self] = &[$($(Self::$name,)+)+];
+
+            /// The code as it is sent.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $($(Self::$name => $text,)+)+ }
+            }
+
+            /// The class of the error.
+            #[must_use]
+            pub const fn kind(self) -> ErrorKind {
+                match self { $($(Self::$name => ErrorKind::$kind,)+)+ }
+            }
+
+            /// The section of the catalogue.
+            #[must_use]
+            pub const fn topic(self) -> Topic {
+                match self { $($(Self::$name => Topic::$topic,)+)+ }
+            }
+
+            /// The reason for the error, as one sentence.
+            #[must_use]
+            pub const fn cause(self) -> &'static str {
+                match self { $($(Self::$name => $cause,)+)+ }
+            }
+
+            /// The action that resolves the error, as one sentence.
+            #[must_use]
+            pub const fn remedy(self) -> &'static str {
+                match self { $($(Self::$name => $remedy,)+)+ }
+            }
+        }
+    };
+}
+
+codes! {
+    Request {
+        BadRequest = "bad_request", BadRequest,
+            "The request is not valid HTTP for this route.",
+            "Compare the request with the API description.";
+        InvalidJson = "invalid_json", BadRequest,
+            "The body is not well-formed JSON.",
+            "Correct the JSON at the line and column that the detail names.";
+        BodyUnreadable = "body_unreadable", BadRequest,
+            "The connection ended before the whole body was received.",
+            "Send the request again.";
+        InvalidQuery = "invalid_query", BadRequest,
+            "A query parameter has an unknown name or a value that is not allowed.",
+            "Correct the parameter that `errors` names.";
+        InvalidCursor = "invalid_cursor", BadRequest,
+            "The cursor was not issued by this list or stream.",
+            "Start again without a cursor, or use the `next_cursor` of the previous page with the same filters.";
+        RouteNotFound = "route_not_found", NotFound,
+            "No route has this path.",
+            "Compare the path with the API description.";
+        MethodNotAllowed = "method_not_allowed", MethodNotAllowed,
+            "The path exists but does not accept this method.",
+            "Use one of the methods in the `Allow` header.";
+        NotFound = "not_found", NotFound,
+            "The tenant has no object with this id. Objects of other tenants count as missing.",
+            "Check the id and the credential.";
+        BodyTooLarge = "body_too_large", BodyTooLarge,
+            "The body is larger than the route accepts.",
+            "Send at most `max_bytes` bytes.";
+        HeadersTooLarge = "headers_too_large", HeadersTooLarge,
+            "The request has more than 100 headers or more than 32 KiB of them.",
+            "Send fewer or smaller headers.";
+        UnsupportedMediaType = "unsupported_media_type", UnsupportedMediaType,
+            "The body has a content type that the route does not accept.",
+            "Send JSON with `Content-Type: application/json`.";
+        ValidationFailed = "validation_failed", Invalid,
+            "The body is JSON, but its content is not allowed.",
+            "Correct the places that `errors` names.";
+        Conflict = "conflict", Conflict,
+            "Another request changed the same object at the same time.",
+            "Read the object again and repeat the request.";
+    }
+    Credential {
+        Unauthenticated = "unauthenticated", Unauthenticated,
+            "The request has no credential.",
+            "Sign in, or send a bearer token or an API key.";
+        InvalidCredential = "invalid_credential", Unauthenticated,
+            "The access token or API key is malformed, expired or revoked.",
+            "Refresh the access token, sign in again, or use another API key.";
+        WrongCredentials = "wrong_credentials", Unauthenticated,
+            "The email address and the password do not belong to an account.",
+            "Check both, or register.";
+        InvalidRefreshToken = "invalid_refresh_token", Unauthenticated,
+            "The refresh token is unknown, expired, revoked or was used before.",
+            "Sign in again.";
+        TooManyAttempts = "too_many_attempts", TooManyRequests,
+            "Several wrong passwords in a row were sent for this address.",
+            "Wait for the time in `Retry-After`.";
+        PasswordLocked = "password_locked", Forbidden,
+            "So many wrong passwords in a row were sent that signing in with a password is locked.",
+            "Ask the operator to unlock the account.";
+        EmailTaken = "email_taken", Conflict,
+            "An account with this email address exists.",
+            "Sign in, or register another address.";
+        InsufficientScope = "insufficient_scope", Forbidden,
+            "The credential lacks the scope that the route requires.",
+            "Use a credential with the scope in `scope`.";
+        ScopesExceeded = "scopes_exceeded", Forbidden,
+            "A new API key was to have scopes that the caller lacks.",
+            "Ask only for scopes that the caller has.";
+        NotAnAdmin = "not_an_admin", Forbidden,
+            "The route requires the admin key or an owner of the tenant.",
+            "Send `x-admin-key`, or call as an owner.";
+        NoSession = "no_session", BadRequest,
+            "The credential is an API key, which has no session.",
+            "Sign in. A request with an API key needs no CSRF token.";
+        CrossSite = "cross_site", Forbidden,
+            "A browser sent the cookie from a page of another site.",
+            "Call from a page of the public origin or of an allowed origin, or send a bearer token.";
+        CsrfTokenMissing = "csrf_token_missing", Forbidden,
+            "A write that is authenticated with a cookie has no CSRF token.",
+            "Send the token of `GET /api/auth/csrf-token` in the `X-CSRF-Token` header.";
+        CsrfTokenInvalid = "csrf_token_invalid", Forbidden,
+            "The CSRF token belongs to another session.",
+            "Get a new token from `GET /api/auth/csrf-token`.";
+        WrongOrigin = "wrong_origin", Forbidden,
+            "The request did not come through the content delivery network.",
+            "Use the public address of the deployment.";
+    }
+    Idempotency {
+        IdempotencyKeyRequired = "idempotency_key_required", BadRequest,
+            "The route requires an idempotency key.",
+            "Send a unique `Idempotency-Key` header.";
+        IdempotencyKeyInvalid = "idempotency_key_invalid", BadRequest,
+            "The idempotency key is empty, longer than 255 characters, or not visible ASCII.",
+            "Send 1 to 255 visible ASCII characters.";
+        IdempotencyKeyReused = "idempotency_key_reused", Invalid,
+            "The idempotency key was used with another request.",
+            "Use a new key for each new request.";
+        IdempotencyKeyInProgress = "idempotency_key_in_progress", Conflict,
+            "The first request with this idempotency key has not finished.",
+            "Repeat the request after the time in `Retry-After`.";
+        IdempotentAnswerNotKept = "idempotent_answer_not_kept", Conflict,
+            "The first request succeeded, but its response was too large to be stored.",
+            "Read the created object instead.";
+    }
+    Conversation {
+        RunInProgress = "run_in_progress", Conflict,
+            "The project has a live run.",
+            "Wait for the run in `run_id`, cancel it, or choose another `on_conflict`.";
+        RunClosed = "run_closed", Conflict,
+            "The run has ended or waits for answers, so it takes no message.",
+            "Start a new run, or answer its questions.";
+        RunEnded = "run_ended", Conflict,
+            "The run ended before the answer was stored.",
+            "Start a new run.";
+        NothingAsked = "nothing_asked", Conflict,
+            "No run of the project waits for an answer.",
+            "Send a message instead.";
+        AlreadyAnswered = "already_answered", Conflict,
+            "The question was answered before, with another answer.",
+            "Read the events of the run to see the answer.";
+        NoMessages = "no_messages", Conflict,
+            "The project has no message to derive a name from.",
+            "Send a message first, or set the name.";
+    }
+    Job {
+        NotFailed = "not_failed", Conflict,
+            "The job has not failed.",
+            "Redrive only jobs with the status `error`.";
+    }
+    Artifact {
+        NotUploaded = "not_uploaded", Conflict,
+            "The bytes of the artifact have not been uploaded.",
+            "Upload them to the address that creating the upload returned, then complete it.";
+        UploadMismatch = "upload_mismatch", Conflict,
+            "The uploaded bytes differ from the announced size or digest.",
+            "Create a new upload with the right size and SHA-256 digest.";
+    }
+    Billing {
+        InsufficientCredits = "insufficient_credits", PaymentRequired,
+            "The account has fewer credits than the run may cost.",
+            "Buy credits, or lower `budget.max_cost_micro_usd`.";
+        AccountFrozen = "account_frozen", PaymentRequired,
+            "The account is frozen, for example because of a payment dispute.",
+            "See `GET /api/billing/credits`, and resolve the reason it names.";
+        ModelNotInPlan = "model_not_in_plan", Forbidden,
+            "The plan does not include the model.",
+            "Choose a model of the plan, or another plan.";
+        ModelNotPriced = "model_not_priced", Forbidden,
+            "The deployment has no price for the model, so its use cannot be charged.",
+            "Choose another model, or add its price to `MODEL_PRICES`.";
+        TooManyRuns = "too_many_runs", TooManyRequests,
+            "The plan's limit of concurrent runs is reached.",
+            "Wait for a run to end, or cancel one.";
+        DailyLimit = "daily_limit", TooManyRequests,
+            "The plan's limit of runs per day is reached.",
+            "Try again tomorrow (UTC), or choose another plan.";
+        AlreadySubscribed = "already_subscribed", Conflict,
+            "The tenant has a subscription.",
+            "Change it on the page that `POST /api/billing/portal` returns.";
+        NothingBought = "nothing_bought", Conflict,
+            "The tenant has bought nothing, so there is nothing to manage.",
+            "Begin with `POST /api/billing/checkout`.";
+        NotForSale = "not_for_sale", Invalid,
+            "The plan or pack cannot be bought.",
+            "Choose an item of `GET /api/billing/catalog`.";
+        InvalidSignature = "invalid_signature", BadRequest,
+            "The signature of the Stripe event is missing, wrong or too old.",
+            "Configure the signing secret of the webhook endpoint.";
+        InvalidEvent = "invalid_event", BadRequest,
+            "The signed body is not a Stripe event.",
+            "Point only Stripe's webhooks at this route.";
+    }
+    Mcp {
+        McpServerExists = "mcp_server_exists", Conflict,
+            "The tenant has an MCP server with this name.",
+            "Choose another name, or delete the server first.";
+        McpServersLimit = "mcp_servers_limit", Conflict,
+            "The tenant's limit of MCP servers is reached.",
+            "Delete a server first.";
+        McpServerUnreachable = "mcp_server_unreachable", Invalid,
+            "The MCP server could not be reached or refused the connection.",
+            "Check the address and the token.";
+    }
+    Service {
+        RateLimited = "rate_limited", TooManyRequests,
+            "The tenant or the network address sent too many requests.",
+            "Wait for the time in `Retry-After`.";
+        Internal = "internal", Internal,
+            "The service failed.",
+            "Report the request id to the operator. The same request would fail again.";
+        Unavailable = "unavailable", Unavailable,
+            "A dependency of the service does not answer.",
+            "Repeat the request after the time in `Retry-After`.";
+        Timeout = "timeout", Timeout,
+            "The service took longer than 28 seconds to begin its response.",
+            "Repeat the request. A write needs an idempotency key to be repeated safely.";
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The text is not an error code.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not an error code of the API")]
+pub struct UnknownCode;
+
+impl FromStr for Code {
+    type Err = UnknownCode;
+
+    fn from_str(text: &str) -> Result<Self, UnknownCode> {
+        Self::ALL.iter().copied().find(|code| code.as_str() == text).ok_or(UnknownCode)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_snake_case_and_explained_in_sentences() {
+        let names: HashSet<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        assert_eq!(names.len(), Code::ALL.len());
+        for &code in Code::ALL {
+            assert!(code.as_str().bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{code}");
+            assert!(code.cause().ends_with('.') && code.remedy().ends_with('.'), "{code}");
+            assert_eq!(code.as_str().parse(), Ok(code));
+        }
+    }
+}
