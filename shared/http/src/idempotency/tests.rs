@@ -48,7 +48,7 @@ async fn counting_app() -> (App, Arc<AtomicUsize>) {
     let handler = move |Json(body): Json<serde_json::Value>| async move {
         assert!(body["panic"].is_null(), "asked to panic");
         if body["fail"] == true {
-            return Err(crate::Problem::conflict("refused", "no"));
+            return Err(crate::Problem::new(sequent_core::Code::Conflict, "no"));
         }
         let n = counter.fetch_add(1, Ordering::SeqCst) + 1;
         Ok((http::StatusCode::CREATED, [("location", format!("/things/{n}"))], Json(json!({"n": n}))))
@@ -85,7 +85,7 @@ async fn an_answer_is_repeated_and_its_effect_is_not() {
 #[tokio::test]
 async fn a_refusal_or_a_panic_frees_the_key() {
     let (app, count) = counting_app().await;
-    assert_eq!(create(&app, Some("k"), json!({"fail": true})).await.code(), "refused");
+    assert_eq!(create(&app, Some("k"), json!({"fail": true})).await.code(), "conflict");
     assert_eq!(create(&app, Some("k"), json!({"panic": true})).await.status, 500);
     assert_eq!(create(&app, Some("k"), json!({})).await.status, 201);
     assert_eq!(count.load(Ordering::SeqCst), 1);
