@@ -18,6 +18,7 @@
 //! ```
 
 mod authenticate;
+pub mod catalogue;
 mod config;
 mod cors;
 mod credential;
@@ -45,7 +46,7 @@ pub use exchange::{Exchange, REQUEST_ID};
 pub use extract::{BodyLimit, Json, Path, Query, UnlabelledJson, from_json};
 pub use keys::{InvalidKey, Keyring, Keys};
 pub use lambda_http::Error;
-pub use list::{Limit, ListQuery};
+pub use list::{Limit, ListQuery, ListResponse};
 pub use pipeline::{App, Pipeline};
 pub use problem::Problem;
 pub use sequent_core::{Principal, Scope, Scopes, UnknownScope, Via};

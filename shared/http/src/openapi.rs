@@ -1,7 +1,7 @@
-//! What all functions' OpenAPI documents share, and how they become one.
+//! The parts that the API descriptions of all functions share, and the merging of them into one document.
 //!
-//! Handlers are annotated with `#[utoipa::path(...)]` and name [`Problems`] among their responses; the crate of each
-//! function exposes `openapi()`, made with its router; `functions/openapi` merges them and serves the result.
+//! Handlers are annotated with `#[utoipa::path(...)]` and name [`Problems`] among their responses. The crate of each
+//! function exposes `openapi()`, made with its router. One function merges the descriptions and serves the result.
 
 use std::collections::BTreeMap;
 
@@ -9,16 +9,17 @@ use sequent_core::{
     ApiKeyId, ArtifactId, JobId, MessageId, ProjectId, RunId, SessionId, TenantId, Timestamp, UserId,
 };
 use utoipa::openapi::{
-    Components, ComponentsBuilder, Content, Info, ObjectBuilder, OpenApi, OpenApiBuilder, Paths, Ref, RefOr,
-    ResponseBuilder,
+    Components, ComponentsBuilder, Content, Info, InfoBuilder, License, ObjectBuilder, OpenApi,
+    OpenApiBuilder, Paths, Ref, RefOr, ResponseBuilder, Server,
     header::HeaderBuilder,
     schema::{AdditionalProperties, ArrayBuilder, Schema, SchemaType, Type},
     security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
+    tag::{Tag, TagBuilder},
 };
 
 use crate::{credential::ACCESS_COOKIE, problem::MEDIA_TYPE};
 
-/// The failures any route can answer with; for the `responses(...)` of `#[utoipa::path]`.
+/// The failures of any route, for the `responses(...)` of `#[utoipa::path]`.
 #[derive(Debug, Clone, Copy)]
 pub struct Problems;
 
@@ -35,7 +36,9 @@ impl utoipa::IntoResponses for Problems {
 #[must_use]
 pub fn base() -> OpenApi {
     OpenApiBuilder::new()
-        .info(Info::new("Sequent", env!("CARGO_PKG_VERSION")))
+        .info(info())
+        .servers(Some([Server::new("/")]))
+        .tags(Some(TAGS.map(tag)))
         .paths(Paths::new())
         .components(Some(components()))
         .security(Some(vec![
@@ -46,10 +49,66 @@ pub fn base() -> OpenApi {
         .build()
 }
 
-/// One document out of those of the functions.
+/// The groups of operations, in the order of the document.
+const TAGS: [(&str, &str); 9] = [
+    ("auth", "Accounts, sessions and API keys."),
+    ("chat", "Messages that are answered in a stream, and streams that are resumed."),
+    ("projects", "Conversations and their messages."),
+    ("runs", "Executions of the agent in the background, and their control."),
+    ("artifacts", "Files that people upload or runs create, and exports of them."),
+    ("jobs", "Background tasks."),
+    ("billing", "Credits, plans, invoices and the ledger."),
+    (
+        "mcp",
+        "The Model Context Protocol: this deployment as a server, and servers whose tools the agent may use.",
+    ),
+    ("meta", "The health of the deployment, this document and the catalogue of errors."),
+];
+
+fn tag((name, description): (&str, &str)) -> Tag {
+    TagBuilder::new().name(name).description(Some(description)).build()
+}
+
+fn info() -> Info {
+    let mut license = License::new("Apache-2.0");
+    license.identifier = Some("Apache-2.0".to_owned());
+    let description = "The API of a Sequent deployment: a backend for AI agents and chat.\n\n\
+        Every answer of the agent is an append-only log of events, so a stream can be resumed at the event where it \
+        stopped. A failed request is answered with problem details (RFC 9457), whose `code` is one of the catalogue \
+        at `/api/errors`. A write can be repeated safely with the header `Idempotency-Key`. Lists are paged with \
+        `limit` and `cursor`.";
+    InfoBuilder::new()
+        .title("Sequent")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(description))
+        .license(Some(license))
+        .build()
+}
+
+/// Merges the descriptions of the functions into one document.
+///
+/// # Panics
+/// If two types have the same schema name.
 #[must_use]
 pub fn merge(documents: impl IntoIterator<Item = OpenApi>) -> OpenApi {
-    documents.into_iter().fold(base(), |all, document| all.merge_from(document))
+    documents.into_iter().fold(base(), |merged, document| {
+        let collisions = collisions(&merged, &document);
+        assert!(collisions.is_empty(), "two types have the same schema name: {collisions:?}");
+        merged.merge_from(document)
+    })
+}
+
+/// The schema names that mean different types in the two documents.
+fn collisions(one: &OpenApi, other: &OpenApi) -> Vec<String> {
+    let (Some(one), Some(other)) = (&one.components, &other.components) else { return Vec::new() };
+    let differs =
+        |name: &str, schema: &RefOr<Schema>| one.schemas.get(name).is_some_and(|known| known != schema);
+    other
+        .schemas
+        .iter()
+        .filter(|(name, schema)| differs(name, schema))
+        .map(|(name, _)| name.clone())
+        .collect()
 }
 
 fn components() -> Components {
@@ -66,7 +125,7 @@ fn components() -> Components {
             "adminKey",
             SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description(
                 "x-admin-key",
-                "The key of whoever operates the deployment; a few routes take it.",
+                "The key of the operator of the deployment. A few routes accept it.",
             ))),
         )
         .security_scheme(
@@ -75,19 +134,19 @@ fn components() -> Components {
         )
         .schema("Problem", problem())
         .schema("FieldError", field_error())
-        .response("Problem", response("The request failed; `code` says why."))
+        .response("Problem", response("The request failed. `code` names the reason."))
         .response(
             "Unauthenticated",
-            response("There is no valid credential.").header("WWW-Authenticate", string("The challenge.")),
+            response("No valid credential was sent.").header("WWW-Authenticate", string("The challenge.")),
         )
         .response(
             "RateLimited",
-            response("Too many requests.").header("Retry-After", string("Seconds until the next try.")),
+            response("Too many requests.").header("Retry-After", string("Seconds until the next attempt.")),
         )
         .build()
 }
 
-/// Types of the vocabulary. `utoipa` collects the schemas of bodies by itself, but not those of parameters.
+/// Types of the vocabulary. `utoipa` collects the schemas of bodies, but not those of parameters.
 fn shared_types(components: ComponentsBuilder) -> ComponentsBuilder {
     components
         .schema_from::<ApiKeyId>()
@@ -106,7 +165,7 @@ fn response(description: &str) -> ResponseBuilder {
     ResponseBuilder::new()
         .description(description)
         .content(MEDIA_TYPE, Content::new(Some(Ref::from_schema_name("Problem"))))
-        .header("X-Request-Id", string("Names this request in our logs."))
+        .header("X-Request-Id", string("The id of this request in the logs."))
 }
 
 fn string(description: &str) -> utoipa::openapi::Header {
@@ -121,16 +180,22 @@ fn property(of: impl Into<SchemaType>, description: &str) -> ObjectBuilder {
 fn problem() -> Schema {
     let errors = ArrayBuilder::new()
         .items(Ref::from_schema_name("FieldError"))
-        .description(Some("What is wrong with the input, and where."));
+        .description(Some("The parts of the input that are wrong."));
     let object = ObjectBuilder::new()
         .description(Some(
             "Problem details (RFC 9457). Some codes add members of their own, such as `run_id`.",
         ))
-        .property("type", property(Type::String, "URI of the kind of problem; says the same as `code`."))
+        .property("type", property(Type::String, "URI reference of the entry in the catalogue of errors."))
         .property("title", property(Type::String, "The status in words."))
         .property("status", property(Type::Integer, "The HTTP status."))
-        .property("code", property(Type::String, "Stable name of the kind of problem, to match on."))
-        .property("detail", property(Type::String, "What happened, for people."))
+        .property(
+            "code",
+            property(
+                Type::String,
+                "Stable name of the kind of problem, to match on. The catalogue at `/api/errors` lists all.",
+            ),
+        )
+        .property("detail", property(Type::String, "Explanation for people."))
         .property("instance", property(Type::String, "The request id."))
         .property("errors", errors)
         .required("type")
@@ -145,7 +210,7 @@ fn field_error() -> Schema {
     let object = ObjectBuilder::new()
         .property("pointer", property(Type::String, "JSON pointer into the body, as a URI fragment."))
         .property("parameter", property(Type::String, "Name of a query or path parameter."))
-        .property("detail", property(Type::String, "What is wrong there."))
+        .property("detail", property(Type::String, "The mistake."))
         .required("detail");
     Schema::Object(object.build())
 }

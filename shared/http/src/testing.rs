@@ -1,10 +1,12 @@
 //! Calling a function in a test as Lambda does: an event goes in, the finished answer comes out.
 
+pub mod document;
+pub mod golden;
+
 use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt as _;
-use sequent_core::golden;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
@@ -47,7 +49,7 @@ impl Event {
     /// If the event is missing or not JSON.
     #[must_use]
     pub fn golden(function: &str, case: &str) -> Self {
-        Self::from_text(&golden::text(function, case))
+        Self::from_text(&sequent_core::golden::text(function, case))
     }
 
     /// The event that this JSON is.
@@ -57,6 +59,18 @@ impl Event {
     #[must_use]
     pub fn from_text(text: &str) -> Self {
         Self(serde_json::from_str(text).unwrap_or_else(|error| panic!("{error} in {text}")))
+    }
+
+    /// The method.
+    #[must_use]
+    pub fn method(&self) -> &str {
+        self.0["requestContext"]["http"]["method"].as_str().unwrap_or_default()
+    }
+
+    /// The path, without the query.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.0["rawPath"].as_str().unwrap_or_default()
     }
 
     /// Sets a header.
