@@ -6,7 +6,7 @@ use aws_config::SdkConfig;
 use bytes::Bytes;
 use sequent_core::{ArtifactId, RunId, TenantId, Timestamp};
 use sequent_tables::{
-    Cancelled, CursorKey, Page, PageRequest, Reason, Row, Store, Transaction,
+    Cancelled, CursorKey, Page, PageRequest, Reason, Reasons, Row, Store, Transaction,
     key::{self, ListedBy},
 };
 
@@ -138,7 +138,7 @@ impl Artifacts {
 
     /// Runs a transaction until there is a verdict on its conditions: artifacts of the same bytes count themselves in one
     /// row, and DynamoDB cancels what comes to it at the same time.
-    async fn run(&self, transaction: Transaction) -> Result<Result<(), Vec<Reason>>, Error> {
+    async fn run(&self, transaction: Transaction) -> Result<Result<(), Reasons>, Error> {
         for attempt in 0..ATTEMPTS {
             match transaction.clone().run(&self.store).await {
                 Ok(()) => return Ok(Ok(())),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sequent_core::{TenantId, Timestamp};
 use sequent_event::{Body, JobEnd, JobStatus, State};
 use sequent_runlog::{AppendError, Companions, Decided, DynamoStorage, LogKey, Unavailable, decide};
-use sequent_tables::{Cancelled, Error as DataError, Item, Reason, Transaction, key};
+use sequent_tables::{Cancelled, Error as DataError, Item, Reason, Reasons, Transaction, key};
 
 use crate::{Done, Error, Job, Status, enqueue::backoff};
 
@@ -120,7 +120,7 @@ fn told(job: &Job) -> String {
 }
 
 /// What the refusal of an end means, whose own write stood at `place`.
-fn verdict(mut reasons: Vec<Reason>, place: usize, after: &Job) -> Result<End, Error> {
+fn verdict(mut reasons: Reasons, place: usize, after: &Job) -> Result<End, Error> {
     let own = reasons.get_mut(place).map(|reason| std::mem::replace(reason, Reason::None));
     match own {
         Some(Reason::Condition(found)) => {

@@ -1,9 +1,12 @@
 //! What can go wrong at the tables, told apart by what the caller can do about it.
 
-use aws_sdk_dynamodb::{error::SdkError, operation::put_item::PutItemError};
+use aws_sdk_dynamodb::{
+    error::SdkError,
+    operation::{delete_item::DeleteItemError, put_item::PutItemError, update_item::UpdateItemError},
+};
 use aws_smithy_runtime_api::client::result::SdkError as RawError;
 
-use crate::Item;
+use crate::{Item, limit::Limit};
 
 /// Failure of a table operation.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +23,9 @@ pub enum Error {
     /// A row does not have the shape its type promises.
     #[error("a stored row is malformed")]
     Malformed(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The write is larger than DynamoDB allows. Nothing was sent.
+    #[error(transparent)]
+    Limit(#[from] Limit),
     /// Anything else the service refused, such as missing permission. Retrying does not help.
     #[error("the table refused the operation")]
     Refused(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -66,18 +72,47 @@ where
     }
 }
 
-/// As [`classify`], keeping the row a failed `PutItem` found in its place.
-pub(crate) fn classify_put(error: SdkError<PutItemError>) -> Error {
+/// As [`classify`], for a conditional write: keeps the row that it found when its condition did not hold.
+pub(crate) fn classify_write<E>(error: SdkError<E>) -> Error
+where
+    E: ConditionFailed
+        + aws_sdk_dynamodb::error::ProvideErrorMetadata
+        + std::error::Error
+        + Send
+        + Sync
+        + 'static,
+{
     match error {
-        SdkError::ServiceError(ref service) if service.err().is_conditional_check_failed_exception() => {
-            let SdkError::ServiceError(service) = error else { unreachable!("matched above") };
-            match service.into_err() {
-                PutItemError::ConditionalCheckFailedException(failed) => {
-                    Error::Conflict(failed.item.map(Box::new))
-                }
-                other => Error::Refused(Box::new(other)),
-            }
+        SdkError::ServiceError(service) if service.err().is_condition_failed() => {
+            Error::Conflict(service.into_err().found().map(Box::new))
         }
         other => classify(other),
     }
 }
+
+/// The errors of the operations that can have a condition.
+pub(crate) trait ConditionFailed {
+    /// Returns `true` if the condition did not hold.
+    fn is_condition_failed(&self) -> bool;
+    /// The row that was found then.
+    fn found(self) -> Option<Item>;
+}
+
+macro_rules! condition_failed {
+    ($($error:ident)+) => {$(
+        impl ConditionFailed for $error {
+            fn is_condition_failed(&self) -> bool {
+                self.is_conditional_check_failed_exception()
+            }
+
+            fn found(self) -> Option<Item> {
+                match self {
+                    Self::ConditionalCheckFailedException(failed) => failed.item,
+                    _ => None,
+                }
+            }
+        }
+    )+};
+}
+
+condition_failed! { PutItemError UpdateItemError DeleteItemError }

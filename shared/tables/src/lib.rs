@@ -1,28 +1,92 @@
-//! The two tables: how keys are built, how rows are written and read, and how lists are paged.
+//! The two tables: how keys are built, how rows are written and read, how lists are paged, and the only code besides
+//! the run log that speaks to DynamoDB.
 //!
-//! The invariant: a key is built by [`key`] and nowhere else, and every key begins with the tenant of a verified
-//! credential. The one exception is [`key::lookup`], rows that turn a credential into a tenant and are found by a
-//! hash of the credential itself.
+//! Invariants:
+//!
+//! * **The tenant is in the key.** A key is built by [`key`] and nowhere else, and every key begins with the tenant of a
+//!   verified credential. The one exception is [`key::lookup`]: rows that turn a credential into a tenant and are found
+//!   by a hash of the credential itself.
+//! * **One retry rule.** [`Store::commit`] retries a transaction after contention, throttling and an ambiguous outcome,
+//!   with the backoff of [`Retry`]. A loop that reads, decides and writes uses the same backoff.
+//! * **An ambiguous outcome is settled, not guessed.** A timeout or a 5xx may hide a success. A transaction that is
+//!   sent again carries the same request token and is applied once. A single write has no token: its caller makes the
+//!   write repeatable, or its condition tells its own row from another's, as [`Store::insert`] does.
+//! * **Limits are errors with numbers.** A write that DynamoDB would refuse for its size is not sent: [`Limit`].
+//!
+//! A write is built from pieces. [`Update`] changes attributes, [`Write`] puts, inserts and deletes rows,
+//! [`attribute`] and [`exists`] make conditions. A piece is sent alone by [`Store::write`], [`Store::write_if`] or
+//! [`Store::update_if`], or together with others in a [`Transaction`], whose [`Label`]s report which condition did
+//! not hold:
+//!
+//! ```
+//! use sequent_core::{ProjectId, RunId, TenantId};
+//! use sequent_tables::{
+//!     Cancelled, Key, Label, Retry, Row, Store, Transaction, Update, Write, attribute, exists, key,
+//! };
+//!
+//! const PROJECT: Label = Label::new("project");
+//!
+//! /// Stores a run and claims its project. Returns `false` if another run has the project.
+//! async fn start(
+//!     store: &Store,
+//!     tenant: TenantId,
+//!     project: ProjectId,
+//!     run: RunId,
+//!     row: Row,
+//! ) -> Result<bool, Cancelled> {
+//!     let claim = Update::of(&key::project(tenant, project))
+//!         .set("live_run_id", run)
+//!         .when(exists().and(attribute("live_run_id").is_none()));
+//!     let transaction = Transaction::new()
+//!         .write(claim)
+//!         .label(PROJECT)
+//!         .write(Write::insert(row));
+//!     match store.commit(transaction, Retry::BRIEF).await {
+//!         Ok(()) => Ok(true),
+//!         Err(cancelled) if cancelled.refused(PROJECT) => Ok(false),
+//!         Err(cancelled) => Err(cancelled),
+//!     }
+//! }
+//! ```
 
 mod api_error;
+mod condition;
 mod cursor;
+mod derived;
+mod due;
 mod error;
+mod expression;
 pub mod idempotency;
 pub mod key;
+pub mod limit;
 mod page;
+mod retry;
 mod row;
 mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+#[cfg(test)]
+mod tests;
 mod transaction;
+mod update;
+mod value;
+mod write;
 
+pub use condition::{Attribute, Condition, absent, attribute, exists};
 pub use cursor::{CursorKey, InvalidCursor};
+pub use derived::{derived_id, derived_id_at};
+pub use due::{Due, DueIndex, Sweep};
 pub use error::{Error, classify};
 pub use key::Key;
+pub use limit::Limit;
 pub use page::{Page, PageRequest};
+pub use retry::Retry;
 pub use row::Row;
 pub use store::{Store, Tables};
-pub use transaction::{Cancelled, Change, Reason, Transaction};
+pub use transaction::{Cancelled, Change, Label, Reason, Reasons, Transaction};
+pub use update::Update;
+pub use value::{Path, attribute_of, decode};
+pub use write::{Table, Write};
 
-/// A DynamoDB item as the SDK has it.
+/// A DynamoDB item as the SDK has it, for example an image of a stream record. [`decode`] and [`attribute_of`] read it.
 pub type Item = std::collections::HashMap<String, aws_sdk_dynamodb::types::AttributeValue>;

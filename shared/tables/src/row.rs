@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use sequent_core::Timestamp;
 use serde::Serialize;
 
-use crate::{Error, Item, Key, key::IndexKey};
+use crate::{Error, Item, Key, key::IndexKey, value::encode};
 
 /// An item of `main`. The body's fields become attributes beside the key attributes; a body must not have fields
 /// named `pk`, `sk`, `gsi1pk`, `gsi1sk`, `gsi2pk`, `gsi2sk` or `expires_at`.
@@ -47,6 +47,12 @@ impl Row {
     #[must_use]
     pub fn into_item(self) -> Item {
         self.item
+    }
+
+    /// Sets one attribute beside the body's.
+    #[must_use]
+    pub fn set(self, name: &str, value: impl Serialize) -> Self {
+        self.with(name, encode(value))
     }
 
     /// Adds one attribute beside the body's.

@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use aws_sdk_dynamodb::{
     Client,
-    types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
+    types::{AttributeValue, KeysAndAttributes, ReturnValue},
 };
 use serde::de::DeserializeOwned;
 
 use crate::{
-    Error, Item, Key, Page, PageRequest, Row,
-    error::{classify, classify_put},
+    Error, Item, Key, Page, PageRequest, Retry, Row, Table, Update, Write, decode,
+    error::{classify, classify_write},
+    limit,
+    write::{Action, Expressions, FOUND},
 };
 
 /// Names of the two tables, `MAIN_TABLE` and `EVENTS_TABLE` in a function's environment.
@@ -30,6 +32,15 @@ impl Tables {
     pub fn from_env() -> Result<Self, String> {
         let read = |name: &str| std::env::var(name).map_err(|_| format!("{name} is not set"));
         Ok(Self { main: read("MAIN_TABLE")?.into(), events: read("EVENTS_TABLE")?.into() })
+    }
+
+    /// The name of a table.
+    #[must_use]
+    pub fn name(&self, table: Table) -> &str {
+        match table {
+            Table::Main => &self.main,
+            Table::Events => &self.events,
+        }
     }
 }
 
@@ -67,18 +78,36 @@ impl Store {
         &self.tables
     }
 
-    /// One cheap read, made while a function initialises so that the connection and its TLS session exist before
-    /// the first request. Its outcome does not matter.
+    /// Makes one cheap read while a function initialises, so that the connection and its TLS session exist before the
+    /// first request. A failure is logged only.
     pub async fn warm(&self) {
-        let key = Item::from([
-            ("pk".to_owned(), AttributeValue::S("warm".to_owned())),
-            ("sk".to_owned(), AttributeValue::S("warm".to_owned())),
-        ]);
-        if let Err(error) =
-            self.client.get_item().table_name(&*self.tables.main).set_key(Some(key)).send().await
-        {
-            tracing::warn!(error = %classify(error), "warming read failed");
+        if let Err(error) = self.ping(Table::Main).await {
+            tracing::warn!(%error, "could not warm the connection to the table; the first request connects");
         }
+    }
+
+    /// Makes one cheap read that finds nothing. It shows that the table can be reached and read.
+    ///
+    /// # Errors
+    /// Returns an error if the table cannot be read.
+    pub async fn ping(&self, table: Table) -> Result<(), Error> {
+        let nothing = || AttributeValue::S("warm".to_owned());
+        match table {
+            Table::Main => {
+                let get = self.client.get_item().table_name(&*self.tables.main);
+                get.key("pk", nothing()).key("sk", nothing()).send().await.map_err(classify)?;
+            }
+            // No function may get an item of this table, but those that read logs may query it.
+            Table::Events => {
+                let query = self.client.query().table_name(&*self.tables.events).limit(1);
+                let query = query
+                    .key_condition_expression("#run = :nothing")
+                    .expression_attribute_names("#run", "run")
+                    .expression_attribute_values(":nothing", nothing());
+                query.send().await.map_err(classify)?;
+            }
+        }
+        Ok(())
     }
 
     /// The row at `key`, strongly consistent.
@@ -98,75 +127,142 @@ impl Store {
         Ok(output.item.map(serde_dynamo::from_item).transpose()?)
     }
 
-    /// Rows at `keys` (at most 100), in no particular order; missing ones are left out.
+    /// Returns the rows at `keys`, which must differ from each other, in no particular order. Missing ones are left out.
     ///
     /// # Errors
-    /// When the table cannot be read or a row is not a `T`.
+    /// Returns an error if the table cannot be read or a row is not a `T`.
     pub async fn get_many<T: DeserializeOwned>(&self, keys: &[Key]) -> Result<Vec<T>, Error> {
-        let mut wanted: Vec<Item> = keys.iter().map(Key::attributes).collect();
         let mut found = Vec::with_capacity(keys.len());
-        while !wanted.is_empty() {
-            let request = aws_sdk_dynamodb::types::KeysAndAttributes::builder()
-                .set_keys(Some(std::mem::take(&mut wanted)))
-                .consistent_read(true)
-                .build()
-                .map_err(|error| Error::Refused(Box::new(error)))?;
-            let output = self
-                .client
-                .batch_get_item()
-                .request_items(&*self.tables.main, request)
-                .send()
-                .await
-                .map_err(classify)?;
-            for item in output.responses.into_iter().flatten().flat_map(|(_, items)| items) {
-                found.push(serde_dynamo::from_item(item)?);
-            }
-            wanted.extend(output.unprocessed_keys.into_iter().flatten().flat_map(|(_, rest)| rest.keys));
+        for batch in keys.chunks(limit::BATCH_KEYS) {
+            self.get_batch(batch, &mut found).await?;
         }
         Ok(found)
     }
 
-    /// Writes the row whatever was there.
-    ///
-    /// # Errors
-    /// When the write fails.
-    pub async fn put(&self, row: Row) -> Result<(), Error> {
-        let put = self.client.put_item().table_name(&*self.tables.main).set_item(Some(row.into_item()));
-        put.send().await.map_err(classify_put)?;
-        Ok(())
-    }
-
-    /// Writes the row if there is none with its key. A retry that meets its own earlier, unacknowledged write is
-    /// a success: the stored row then equals the one being written.
-    ///
-    /// # Errors
-    /// [`Error::Conflict`] with the row that is there.
-    pub async fn insert(&self, row: Row) -> Result<(), Error> {
-        let item = row.into_item();
-        let sent = self
-            .client
-            .put_item()
-            .table_name(&*self.tables.main)
-            .set_item(Some(item.clone()))
-            .condition_expression("attribute_not_exists(pk)")
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .send()
-            .await;
-        match sent.map_err(classify_put) {
-            Err(Error::Conflict(Some(stored))) if *stored == item => Ok(()),
-            Err(error) => Err(error),
-            Ok(_) => Ok(()),
+    /// DynamoDB answers a part of a batch if the rest is too large or is throttled: the rest is asked for again.
+    async fn get_batch<T: DeserializeOwned>(&self, keys: &[Key], found: &mut Vec<T>) -> Result<(), Error> {
+        let mut wanted: Vec<Item> = keys.iter().map(Key::attributes).collect();
+        let mut pauses = Retry::CONTENDED.pauses();
+        loop {
+            let before = wanted.len();
+            let request = KeysAndAttributes::builder().set_keys(Some(wanted)).consistent_read(true).build();
+            let request = request.map_err(|error| Error::Refused(Box::new(error)))?;
+            let batch = self.client.batch_get_item().request_items(&*self.tables.main, request);
+            let output = batch.send().await.map_err(classify)?;
+            for item in output.responses.into_iter().flatten().flat_map(|(_, items)| items) {
+                found.push(decode(item)?);
+            }
+            let rest = output.unprocessed_keys.into_iter().flatten().flat_map(|(_, rest)| rest.keys);
+            wanted = rest.collect();
+            if wanted.is_empty() {
+                return Ok(());
+            }
+            if wanted.len() == before {
+                tokio::time::sleep(pauses.next().ok_or(Error::Throttled)?).await;
+            }
         }
     }
 
-    /// Deletes the row if it is there.
+    /// Sends one write.
     ///
     /// # Errors
-    /// When the write fails.
+    /// [`Error::Conflict`] with the row as it is if the condition of the write does not hold.
+    pub async fn write(&self, write: impl Into<Write>) -> Result<(), Error> {
+        self.send(write.into(), ReturnValue::None).await.map(|_| ())
+    }
+
+    /// Sends one write. Returns `false` if its condition does not hold.
+    ///
+    /// # Errors
+    /// Returns an error if the write fails.
+    pub async fn write_if(&self, write: impl Into<Write>) -> Result<bool, Error> {
+        match self.write(write).await {
+            Ok(()) => Ok(true),
+            Err(Error::Conflict(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Updates a row and returns it as it is then. Returns `None` if the condition of the update does not hold.
+    ///
+    /// # Errors
+    /// Returns an error if the write fails or the row is not a `T`.
+    pub async fn update_if<T: DeserializeOwned>(&self, update: Update) -> Result<Option<T>, Error> {
+        match self.send(update.into(), ReturnValue::AllNew).await {
+            Ok(row) => Ok(Some(decode(row.unwrap_or_default())?)),
+            Err(Error::Conflict(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sends one write. Returns the row after it if `returning` asks for it.
+    async fn send(&self, write: Write, returning: ReturnValue) -> Result<Option<Item>, Error> {
+        write.check()?;
+        let table = self.tables.name(write.table);
+        let Expressions { update, condition, placeholders } = write.expressions();
+        // A condition that does not hold has a row to report. Without one DynamoDB refuses the parameter.
+        let found = condition.is_some().then_some(FOUND);
+        match write.action {
+            Action::Put(item) => {
+                let put = self.client.put_item().table_name(table).set_item(Some(item));
+                let put = put
+                    .set_condition_expression(condition)
+                    .set_expression_attribute_names(placeholders.names())
+                    .set_expression_attribute_values(placeholders.values())
+                    .set_return_values_on_condition_check_failure(found);
+                put.send().await.map(|_| None).map_err(classify_write)
+            }
+            Action::Update(change) => {
+                let key = change.key.attributes();
+                let request = self.client.update_item().table_name(table).set_key(Some(key));
+                let request = request
+                    .set_update_expression(update)
+                    .set_condition_expression(condition)
+                    .set_expression_attribute_names(placeholders.names())
+                    .set_expression_attribute_values(placeholders.values())
+                    .set_return_values_on_condition_check_failure(found)
+                    .return_values(returning);
+                request.send().await.map(|output| output.attributes).map_err(classify_write)
+            }
+            Action::Delete(key) => {
+                let delete = self.client.delete_item().table_name(table).set_key(Some(key));
+                let delete = delete
+                    .set_condition_expression(condition)
+                    .set_expression_attribute_names(placeholders.names())
+                    .set_expression_attribute_values(placeholders.values())
+                    .set_return_values_on_condition_check_failure(found);
+                delete.send().await.map(|_| None).map_err(classify_write)
+            }
+            Action::Check(_) => Err(Error::Refused("a check is part of a transaction only".into())),
+        }
+    }
+
+    /// Stores the row and replaces one with the same key.
+    ///
+    /// # Errors
+    /// Returns an error if the write fails.
+    pub async fn put(&self, row: Row) -> Result<(), Error> {
+        self.write(Write::put(row)).await
+    }
+
+    /// Stores the row if no row has its key. A retry that meets its own earlier, unacknowledged write is a success:
+    /// the stored row then equals the one being written.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] with the row that has the key.
+    pub async fn insert(&self, row: Row) -> Result<(), Error> {
+        match self.write(Write::insert(row.clone())).await {
+            Err(Error::Conflict(Some(stored))) if *stored == row.into_item() => Ok(()),
+            written => written,
+        }
+    }
+
+    /// Deletes the row if it exists.
+    ///
+    /// # Errors
+    /// Returns an error if the write fails.
     pub async fn delete(&self, key: &Key) -> Result<(), Error> {
-        let delete = self.client.delete_item().table_name(&*self.tables.main).set_key(Some(key.attributes()));
-        delete.send().await.map_err(classify)?;
-        Ok(())
+        self.write(Write::delete(key)).await
     }
 
     /// One page of a list.

@@ -1,7 +1,9 @@
-//! A fresh pair of tables for a test: `dynoxide` (DynamoDB's semantics on an in-memory SQLite) behind a real socket,
-//! reached through the real SDK, so that a test covers expressions, serialisation and error codes too.
+//! Fresh tables for a test: `dynoxide` (DynamoDB's semantics on an in-memory SQLite) behind a real socket, reached
+//! through the real SDK, so that a test covers expressions, serialisation and error codes too.
 //!
-//! What it cannot show: reads are always strong and transactions never conflict. Tests that need those inject them.
+//! Its reads are always strong and its transactions never conflict. [`faulty_store`] adds lost answers and contention.
+
+mod faults;
 
 use std::net::SocketAddr;
 
@@ -15,38 +17,63 @@ use aws_sdk_dynamodb::{
     },
 };
 
-use crate::{Store, Tables};
+use crate::{Item, Store, Tables};
+
+pub use faults::{Fault, Faults};
 
 /// Starts a database that lives as long as the current tokio runtime and creates both tables in it.
 ///
 /// # Panics
-/// When the database cannot be started: there is nothing a test could do about it.
+/// Panics if the database cannot be started.
 pub async fn store() -> Store {
-    let database = dynoxide::Database::memory().expect("an in-memory database opens");
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a loopback port is free");
-    let address = listener.local_addr().expect("a bound socket has an address");
-    tokio::spawn(dynoxide::server::serve_on(listener, database));
-
-    let store = at(address);
+    let store = at(database().await);
     create_tables(&store).await;
     store
 }
 
-/// The tables of a system under test, at the endpoint its functions use, for a look at what they stored.
+/// As [`store`], but requests meet the faults that are planned.
+///
+/// # Panics
+/// Panics if the database cannot be started.
+pub async fn faulty_store() -> (Store, Faults) {
+    let faults = Faults::default();
+    let database = database().await;
+    create_tables(&at(database)).await;
+    (at(faults::serve(database, faults.clone()).await), faults)
+}
+
+async fn database() -> SocketAddr {
+    let database = dynoxide::Database::memory().expect("an in-memory database opens");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a loopback port is free");
+    let address = listener.local_addr().expect("a bound socket has an address");
+    tokio::spawn(dynoxide::server::serve_on(listener, database));
+    address
+}
+
+/// Returns a store over the tables of a system under test, at the endpoint that its functions use.
 #[must_use]
 pub fn deployed(endpoint: &str, tables: Tables) -> Store {
     reached(endpoint, tables)
 }
 
-/// A store that nothing answers: every operation fails as it does when DynamoDB cannot be reached.
+/// Returns a store that nothing answers: every operation fails as it does when DynamoDB cannot be reached.
 ///
 /// # Panics
-/// When no loopback port is free.
+/// Panics if no loopback port is free.
 pub async fn unreachable_store() -> Store {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a loopback port is free");
     let address = listener.local_addr().expect("a bound socket has an address");
     drop(listener); // from here on connections to the port are refused
     at(address)
+}
+
+/// Returns every row of the main table, in no particular order.
+///
+/// # Panics
+/// Panics if the table cannot be read.
+pub async fn all_rows(store: &Store) -> Vec<Item> {
+    let scan = store.client().scan().table_name(&*store.tables().main).into_paginator().items().send();
+    scan.collect::<Result<Vec<Item>, _>>().await.expect("the main table can be read")
 }
 
 fn at(address: SocketAddr) -> Store {
@@ -65,10 +92,10 @@ fn reached(endpoint: &str, tables: Tables) -> Store {
     Store::new(Client::from_conf(config), tables)
 }
 
-/// Creates both tables, as the deployment template declares them, through the store's client.
+/// Creates both tables as the deployment template declares them.
 ///
 /// # Panics
-/// When the database refuses.
+/// Panics if the database refuses.
 pub async fn create_tables(store: &Store) {
     let Tables { main, events } = store.tables();
     store
@@ -133,36 +160,4 @@ fn stream(view: StreamViewType) -> StreamSpecification {
         .stream_view_type(view)
         .build()
         .expect("enabled is set")
-}
-
-#[cfg(test)]
-mod tests {
-    use sequent_core::{ProjectId, TenantId};
-    use serde::{Deserialize, Serialize};
-
-    use crate::{Error, Row, key};
-
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-    struct Named {
-        name: String,
-    }
-
-    #[tokio::test]
-    async fn rows_are_written_once_and_read_back() {
-        let store = super::store().await;
-        let key = key::project(TenantId::new(), ProjectId::new());
-        let (first, second) = (Named { name: "first".into() }, Named { name: "second".into() });
-        store.insert(Row::new(&key, &first).unwrap()).await.unwrap();
-        store.insert(Row::new(&key, &first).unwrap()).await.expect("the same write again is no conflict");
-        let conflict = store.insert(Row::new(&key, &second).unwrap()).await.unwrap_err();
-        assert!(matches!(conflict, Error::Conflict(Some(_))), "{conflict:?}");
-        assert_eq!(store.get::<Named>(&key).await.unwrap(), Some(first));
-    }
-
-    #[tokio::test]
-    async fn an_unreachable_table_is_an_ambiguous_outcome() {
-        let store = super::unreachable_store().await;
-        let error = store.get::<Named>(&key::tenant(TenantId::new())).await.unwrap_err();
-        assert!(error.is_transient(), "{error:?}");
-    }
 }

@@ -1,22 +1,46 @@
 //! All-or-nothing writes over both tables.
 
+use std::collections::HashMap;
+
 use aws_sdk_dynamodb::{
     error::SdkError,
     operation::transact_write_items::TransactWriteItemsError,
-    types::{
-        AttributeValue, CancellationReason, ConditionCheck, Delete, Put, ReturnValuesOnConditionCheckFailure,
-        TransactWriteItem, Update,
-    },
+    types::{AttributeValue, CancellationReason, Delete, Put, TransactWriteItem, Update as SdkUpdate},
+};
+use serde::de::DeserializeOwned;
+
+use crate::{
+    Error, Item, Key, Retry, Row, Store, Write,
+    error::classify,
+    exists,
+    limit::{self, Limit},
+    write::{FOUND, Table},
 };
 
-use crate::{Error, Item, Key, Row, Store, error::classify};
+/// A name for a write of a transaction. A cancelled transaction reports by it which condition did not hold.
+///
+/// ```
+/// use sequent_tables::Label;
+///
+/// const PROJECT: Label = Label::new("project");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Label(&'static str);
 
-/// Why one write of a cancelled transaction did not hold.
+impl Label {
+    /// A label. Several writes may have the same one.
+    #[must_use]
+    pub const fn new(name: &'static str) -> Self {
+        Self(name)
+    }
+}
+
+/// The reason why one write of a cancelled transaction did not hold.
 #[derive(Debug)]
 pub enum Reason {
     /// This write was not the problem.
     None,
-    /// Its condition did not hold; the row as it is, if there is one.
+    /// The condition did not hold. Contains the row as it is, if there is one.
     Condition(Option<Box<Item>>),
     /// Another transaction had the row, or the table was throttled: try again.
     Contention,
@@ -24,25 +48,93 @@ pub enum Reason {
     Other(String),
 }
 
+/// One reason per write of a cancelled transaction, in the order in which they were added.
+#[derive(Debug, Default)]
+pub struct Reasons {
+    reasons: Vec<Reason>,
+    labels: Vec<Option<Label>>,
+}
+
+impl From<Vec<Reason>> for Reasons {
+    fn from(reasons: Vec<Reason>) -> Self {
+        Self { reasons, labels: Vec::new() }
+    }
+}
+
+impl std::ops::Deref for Reasons {
+    type Target = Vec<Reason>;
+
+    fn deref(&self) -> &Vec<Reason> {
+        &self.reasons
+    }
+}
+
+impl std::ops::DerefMut for Reasons {
+    fn deref_mut(&mut self) -> &mut Vec<Reason> {
+        &mut self.reasons
+    }
+}
+
+impl IntoIterator for Reasons {
+    type Item = Reason;
+    type IntoIter = std::vec::IntoIter<Reason>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.reasons.into_iter()
+    }
+}
+
 /// A transaction did not happen.
 #[derive(Debug, thiserror::Error)]
 pub enum Cancelled {
-    /// At least one condition did not hold. One reason per write, in the order they were added.
+    /// At least one write was refused.
     #[error("the transaction was cancelled: {0:?}")]
-    Reasons(Vec<Reason>),
-    /// No verdict on the conditions: throttled, ambiguous or refused as a whole.
+    Reasons(Reasons),
+    /// There is no verdict on the conditions: throttled, ambiguous or refused as a whole.
     #[error(transparent)]
     Failed(#[from] Error),
 }
 
 impl Cancelled {
+    /// Returns `true` if the condition of a write with this label did not hold.
+    #[must_use]
+    pub fn refused(&self, label: Label) -> bool {
+        self.refusals(label).next().is_some()
+    }
+
+    /// Returns `true` if the condition of any write did not hold.
+    #[must_use]
+    pub fn any_refused(&self) -> bool {
+        matches!(self, Self::Reasons(all) if all.iter().any(|reason| matches!(reason, Reason::Condition(_))))
+    }
+
+    /// The row that was found in the place of the write with this label, whose condition did not hold. Returns `None`
+    /// if the condition held, or if there is no row or it is not a `T`.
+    #[must_use]
+    pub fn found<T: DeserializeOwned>(&self, label: Label) -> Option<T> {
+        let item = self.refusals(label).find_map(|found| found.clone())?;
+        serde_dynamo::from_item(*item).ok()
+    }
+
+    fn refusals(&self, label: Label) -> impl Iterator<Item = &Option<Box<Item>>> {
+        let all = match self {
+            Self::Reasons(all) => Some(all),
+            Self::Failed(_) => None,
+        };
+        let labelled = all.into_iter().flat_map(|all| all.reasons.iter().zip(&all.labels));
+        labelled.filter_map(move |(reason, known)| match reason {
+            Reason::Condition(found) if *known == Some(label) => Some(found),
+            _ => None,
+        })
+    }
+
     /// Whether the write at `index` failed its condition.
     #[must_use]
     pub fn condition_failed(&self, index: usize) -> bool {
         matches!(self, Self::Reasons(reasons) if matches!(reasons.get(index), Some(Reason::Condition(_))))
     }
 
-    /// Whether trying the very same transaction again may succeed.
+    /// Returns `true` if the same transaction may succeed a moment later.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
@@ -55,7 +147,7 @@ impl Cancelled {
     }
 }
 
-/// An update within a transaction, with its expression values.
+/// An update within a transaction, with its expression values. Superseded by [`Update`](crate::Update).
 #[derive(Debug, Clone, Default)]
 pub struct Change {
     /// `UpdateExpression`.
@@ -68,10 +160,29 @@ pub struct Change {
     pub values: Vec<(&'static str, AttributeValue)>,
 }
 
-/// Up to 100 writes that happen together or not at all (4 MB; each costs double write units).
+/// Up to 100 writes that happen together or not at all. Each costs double write units.
+///
+/// ```
+/// # use sequent_core::{ProjectId, RunId, TenantId};
+/// # use sequent_tables::{Label, Transaction, Update, Write, exists, key};
+/// # let (tenant, project, run) = (TenantId::new(), ProjectId::new(), RunId::new());
+/// const PROJECT: Label = Label::new("project");
+///
+/// let transaction = Transaction::new()
+///     .write(Update::of(&key::project(tenant, project)).set("live_run_id", run).when(exists()))
+///     .label(PROJECT)
+///     .write(Write::require(&key::run(tenant, run)));
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Transaction {
-    writes: Vec<TransactWriteItem>,
+    writes: Vec<(Part, Option<Label>)>,
+}
+
+/// A write of a transaction.
+#[derive(Debug, Clone)]
+enum Part {
+    Typed(Box<Write>),
+    Raw(Box<TransactWriteItem>),
 }
 
 impl Transaction {
@@ -81,13 +192,34 @@ impl Transaction {
         Self::default()
     }
 
-    /// How many writes it has: the index the next one will get.
+    /// Adds a write.
+    #[must_use]
+    pub fn write(mut self, write: impl Into<Write>) -> Self {
+        self.writes.push((Part::Typed(Box::new(write.into())), None));
+        self
+    }
+
+    /// Names the write that was added last, so that [`Cancelled::refused`] can tell it from the others.
+    #[must_use]
+    pub fn label(mut self, label: Label) -> Self {
+        if let Some((_, name)) = self.writes.last_mut() {
+            *name = Some(label);
+        }
+        self
+    }
+
+    fn raw(mut self, part: TransactWriteItem) -> Self {
+        self.writes.push((Part::Raw(Box::new(part)), None));
+        self
+    }
+
+    /// Number of its writes.
     #[must_use]
     pub fn len(&self) -> usize {
         self.writes.len()
     }
 
-    /// Whether it has no writes.
+    /// Returns `true` if it has no writes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.writes.is_empty()
@@ -95,34 +227,33 @@ impl Transaction {
 
     /// Writes `row`, whatever was there.
     #[must_use]
-    pub fn put(self, store: &Store, row: Row) -> Self {
-        self.put_item(&store.tables().main, row.into_item(), None)
+    pub fn put(self, _: &Store, row: Row) -> Self {
+        self.write(Write::put(row))
     }
 
     /// Writes `row` if there is none with its key.
     #[must_use]
-    pub fn insert(self, store: &Store, row: Row) -> Self {
-        self.put_item(&store.tables().main, row.into_item(), Some("attribute_not_exists(pk)"))
+    pub fn insert(self, _: &Store, row: Row) -> Self {
+        self.write(Write::insert(row))
     }
 
     /// Writes an item of either table under a condition without values.
     #[must_use]
-    pub fn put_item(mut self, table: &str, item: Item, condition: Option<&str>) -> Self {
+    pub fn put_item(self, table: &str, item: Item, condition: Option<&str>) -> Self {
         let put = Put::builder()
             .table_name(table)
             .set_item(Some(item))
             .set_condition_expression(condition.map(str::to_owned))
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .return_values_on_condition_check_failure(FOUND)
             .build()
             .expect("table and item are set");
-        self.writes.push(TransactWriteItem::builder().put(put).build());
-        self
+        self.raw(TransactWriteItem::builder().put(put).build())
     }
 
     /// Writes `row` if the one that is there is as `condition` says.
     #[must_use]
     pub fn put_if(
-        mut self,
+        self,
         store: &Store,
         row: Row,
         condition: &str,
@@ -134,63 +265,48 @@ impl Transaction {
             .set_item(Some(row.into_item()))
             .condition_expression(condition)
             .set_expression_attribute_values(Some(values))
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .return_values_on_condition_check_failure(FOUND)
             .build()
             .expect("table, item and condition are set");
-        self.writes.push(TransactWriteItem::builder().put(put).build());
-        self
+        self.raw(TransactWriteItem::builder().put(put).build())
     }
 
     /// Changes the row at `key`.
     #[must_use]
-    pub fn update(mut self, store: &Store, key: &Key, change: Change) -> Self {
+    pub fn update(self, store: &Store, key: &Key, change: Change) -> Self {
         let names = (!change.names.is_empty())
             .then(|| change.names.into_iter().map(|(name, of)| (name.to_owned(), of.to_owned())).collect());
         let values = (!change.values.is_empty())
             .then(|| change.values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect());
-        let update = Update::builder()
+        let update = SdkUpdate::builder()
             .table_name(&*store.tables().main)
             .set_key(Some(key.attributes()))
             .update_expression(change.update)
             .set_condition_expression(change.condition)
             .set_expression_attribute_names(names)
             .set_expression_attribute_values(values)
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .return_values_on_condition_check_failure(FOUND)
             .build()
             .expect("table, key and expression are set");
-        self.writes.push(TransactWriteItem::builder().update(update).build());
-        self
+        self.raw(TransactWriteItem::builder().update(update).build())
     }
 
     /// Deletes the row at `key`, whether or not it is there.
     #[must_use]
-    pub fn delete(mut self, store: &Store, key: &Key) -> Self {
-        let delete = Delete::builder()
-            .table_name(&*store.tables().main)
-            .set_key(Some(key.attributes()))
-            .build()
-            .expect("table and key are set");
-        self.writes.push(TransactWriteItem::builder().delete(delete).build());
-        self
+    pub fn delete(self, _: &Store, key: &Key) -> Self {
+        self.write(Write::delete(key))
     }
 
     /// Deletes the row at `key`, which must be there.
     #[must_use]
-    pub fn remove(mut self, store: &Store, key: &Key) -> Self {
-        let delete = Delete::builder()
-            .table_name(&*store.tables().main)
-            .set_key(Some(key.attributes()))
-            .condition_expression("attribute_exists(pk)")
-            .build()
-            .expect("table, key and condition are set");
-        self.writes.push(TransactWriteItem::builder().delete(delete).build());
-        self
+    pub fn remove(self, _: &Store, key: &Key) -> Self {
+        self.write(Write::delete(key).when(exists()))
     }
 
     /// Deletes the row at `key` if it is as `condition` says.
     #[must_use]
     pub fn delete_if(
-        mut self,
+        self,
         store: &Store,
         key: &Key,
         condition: &str,
@@ -203,62 +319,128 @@ impl Transaction {
             .condition_expression(condition)
             .set_expression_attribute_values(Some(values))
             .build()
-            .expect("table and key are set");
-        self.writes.push(TransactWriteItem::builder().delete(delete).build());
-        self
+            .expect("table, key and condition are set");
+        self.raw(TransactWriteItem::builder().delete(delete).build())
     }
 
     /// Holds the transaction to a row that must exist.
     #[must_use]
-    pub fn require(mut self, store: &Store, key: &Key) -> Self {
-        let check = ConditionCheck::builder()
-            .table_name(&*store.tables().main)
-            .set_key(Some(key.attributes()))
-            .condition_expression("attribute_exists(pk)")
-            .build()
-            .expect("table, key and condition are set");
-        self.writes.push(TransactWriteItem::builder().condition_check(check).build());
-        self
+    pub fn require(self, _: &Store, key: &Key) -> Self {
+        self.write(Write::require(key))
     }
 
     /// Holds the transaction to a log that nothing was appended to: no event stands at `seq`.
     #[must_use]
-    pub fn require_end_of_log(mut self, store: &Store, log: String, seq: u64) -> Self {
-        let key = Item::from([
-            ("run".to_owned(), AttributeValue::S(log)),
-            ("seq".to_owned(), AttributeValue::N(seq.to_string())),
-        ]);
-        let check = ConditionCheck::builder()
-            .table_name(&*store.tables().events)
-            .set_key(Some(key))
-            .condition_expression("attribute_not_exists(seq)")
-            .build()
-            .expect("table, key and condition are set");
-        self.writes.push(TransactWriteItem::builder().condition_check(check).build());
-        self
+    pub fn require_end_of_log(self, _: &Store, log: String, seq: u64) -> Self {
+        self.write(Write::require_end_of_log(log, seq))
     }
 
-    /// Runs it once. The SDK's own retries carry one `ClientRequestToken`, so they cannot apply it twice; a retry
-    /// by the caller is a new transaction, safe only where its conditions make it so.
+    /// Sends the transaction once. Retries of the SDK carry one `ClientRequestToken` and cannot apply it twice; for
+    /// retries of its own a caller uses [`Store::commit`].
     ///
     /// # Errors
-    /// [`Cancelled`] tells per write why it did not happen, or that nothing is known.
+    /// [`Cancelled`] reports for each write why it was refused, or that nothing is known.
     pub async fn run(self, store: &Store) -> Result<(), Cancelled> {
-        let sent = store.client().transact_write_items().set_transact_items(Some(self.writes)).send().await;
-        match sent {
+        let prepared = self.prepare(store)?;
+        prepared.send(store, &new_token()).await
+    }
+
+    /// Checks the limits and builds the request.
+    fn prepare(self, store: &Store) -> Result<Prepared, Error> {
+        self.check()?;
+        let mut prepared = Prepared { parts: Vec::new(), labels: Vec::new() };
+        for (part, label) in self.writes {
+            prepared.labels.push(label);
+            prepared.parts.push(match part {
+                Part::Typed(write) => write.to_part(store.tables())?,
+                Part::Raw(part) => *part,
+            });
+        }
+        Ok(prepared)
+    }
+
+    fn check(&self) -> Result<(), Limit> {
+        let writes = self.writes.len();
+        if writes > limit::TRANSACTION_WRITES {
+            return Err(Limit::TransactionWrites { writes });
+        }
+        let mut bytes = 0;
+        let mut rows: HashMap<(Table, String), usize> = HashMap::new();
+        for (second, (part, _)) in self.writes.iter().enumerate() {
+            let Part::Typed(write) = part else { continue };
+            write.check()?;
+            bytes += write.bytes();
+            if let Some(first) = rows.insert((write.table, write.row_name()), second) {
+                return Err(Limit::SameRow { first, second });
+            }
+        }
+        if bytes > limit::TRANSACTION_BYTES { Err(Limit::TransactionBytes { bytes }) } else { Ok(()) }
+    }
+}
+
+/// A transaction as it is sent, as often as it takes.
+struct Prepared {
+    parts: Vec<TransactWriteItem>,
+    labels: Vec<Option<Label>>,
+}
+
+impl Prepared {
+    async fn send(&self, store: &Store, token: &str) -> Result<(), Cancelled> {
+        let request = store.client().transact_write_items().set_transact_items(Some(self.parts.clone()));
+        match request.client_request_token(token).send().await {
             Ok(_) => Ok(()),
             Err(SdkError::ServiceError(service)) if service.err().is_transaction_canceled_exception() => {
-                let TransactWriteItemsError::TransactionCanceledException(cancelled) = service.into_err()
-                else {
-                    return Err(Cancelled::Reasons(Vec::new()));
+                let reasons = match service.into_err() {
+                    TransactWriteItemsError::TransactionCanceledException(cancelled) => {
+                        cancelled.cancellation_reasons.unwrap_or_default()
+                    }
+                    _ => Vec::new(),
                 };
-                Err(Cancelled::Reasons(
-                    cancelled.cancellation_reasons.unwrap_or_default().into_iter().map(reason).collect(),
-                ))
+                let reasons = reasons.into_iter().map(reason).collect();
+                Err(Cancelled::Reasons(Reasons { reasons, labels: self.labels.clone() }))
             }
             Err(error) => Err(Cancelled::Failed(classify(error))),
         }
     }
+}
+
+impl Store {
+    /// Sends the transaction until it has happened or is known not to have happened, or until the tries of `retry`
+    /// are used up.
+    ///
+    /// A try is repeated after contention, throttling and an ambiguous outcome (a timeout or a 5xx). The tries after
+    /// an ambiguous outcome carry the same `ClientRequestToken`. If the first one was applied after all, DynamoDB
+    /// answers the next one with success and applies nothing (`TransactWriteItems`, "Idempotency": for 10 minutes). A
+    /// refusal is therefore never caused by the transaction's own earlier try.
+    ///
+    /// # Errors
+    /// [`Cancelled`]; [`Cancelled::is_transient`] returns `true` if the tries were used up.
+    pub async fn commit(&self, transaction: Transaction, retry: Retry) -> Result<(), Cancelled> {
+        let prepared = transaction.prepare(self)?;
+        let mut pauses = retry.pauses();
+        let mut token = new_token();
+        let mut is_open = false;
+        loop {
+            let Err(cancelled) = prepared.send(self, &token).await else { return Ok(()) };
+            if !cancelled.is_transient() {
+                return Err(cancelled);
+            }
+            is_open |= matches!(cancelled, Cancelled::Failed(_));
+            // A cancelled transaction is decided. Its token must not be used for another one.
+            if !is_open {
+                token = new_token();
+            }
+            match pauses.next() {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => return Err(cancelled),
+            }
+        }
+    }
+}
+
+/// A `ClientRequestToken`: 1 to 36 characters.
+fn new_token() -> String {
+    ulid::Ulid::generate().to_string()
 }
 
 fn reason(from: CancellationReason) -> Reason {

@@ -229,7 +229,7 @@ impl Table {
         }
         if rows.refused {
             let reasons = vec![Reason::None, Reason::Condition(None)];
-            return Err(AppendError::Companions(Cancelled::Reasons(reasons)));
+            return Err(AppendError::Companions(Cancelled::Reasons(reasons.into())));
         }
         inner.segments.insert(segment.first.0, segment.clone());
         drop(inner);

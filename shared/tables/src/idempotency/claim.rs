@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 use sequent_core::{RequestId, Timestamp};
 
 use super::{Effect, PayloadHash, Record, Request, Stored};
-use crate::{Error, Key, Store, classify, error::classify_put};
+use crate::{Condition, Error, Key, Store, Write, absent, attribute, decode};
 
 /// The state of an idempotency key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,26 +78,15 @@ pub async fn claim(
     let Request { record: key, payload } = request;
     let owner = RequestId::new().to_string();
     let pending = Effect::Pending { owner: owner.clone(), deadline: deadline.millis() };
-    let item = Record::new(&payload, pending, now).row(&key)?.into_item();
-    let sent = store
-        .client()
-        .put_item()
-        .table_name(&*store.tables().main)
-        .set_item(Some(item))
-        .condition_expression(
-            "attribute_not_exists(pk) OR #until <= :now OR effect.pending.deadline <= :now OR effect.pending.#owner = :owner",
-        )
-        .expression_attribute_names("#until", "until")
-        .expression_attribute_names("#owner", "owner")
-        .expression_attribute_values(":now", AttributeValue::N(now.millis().to_string()))
+    let row = Record::new(&payload, pending, now).row(&key)?;
+    let is_free = absent()
+        .or(attribute("until").is_at_most(now.millis()))
+        .or(attribute(["effect", "pending", "deadline"]).is_at_most(now.millis()))
         // A retry of the SDK that meets its own first attempt has the claim.
-        .expression_attribute_values(":owner", AttributeValue::S(owner.clone()))
-        .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-        .send()
-        .await;
-    let record: Record = match sent.map_err(classify_put) {
-        Ok(_) => return Ok(Claimed::Ours(Claim { store: store.clone(), key, payload, owner })),
-        Err(Error::Conflict(Some(item))) => serde_dynamo::from_item(*item)?,
+        .or(is_held_by(&owner));
+    let record: Record = match store.write(Write::put(row).when(is_free)).await {
+        Ok(()) => return Ok(Claimed::Ours(Claim { store: store.clone(), key, payload, owner })),
+        Err(Error::Conflict(Some(found))) => decode(*found)?,
         Err(error) => return Err(error),
     };
     match Outcome::of(record, &payload, now) {
@@ -114,19 +102,8 @@ impl Claim {
     /// # Errors
     /// When the table cannot be written. The effect has happened; the response to the caller is still valid.
     pub async fn complete(self, stored: Stored, now: Timestamp) -> Result<(), Error> {
-        let item = Record::new(&self.payload, Effect::Response(stored), now).row(&self.key)?.into_item();
-        let sent = self
-            .store
-            .client()
-            .put_item()
-            .table_name(&*self.store.tables().main)
-            .set_item(Some(item))
-            .condition_expression("effect.pending.#owner = :owner")
-            .expression_attribute_names("#owner", "owner")
-            .expression_attribute_values(":owner", AttributeValue::S(self.owner))
-            .send()
-            .await;
-        unless_lost(sent.map(drop).map_err(classify))
+        let row = Record::new(&self.payload, Effect::Response(stored), now).row(&self.key)?;
+        self.end(Write::put(row)).await
     }
 
     /// Frees the key, unless another invocation has taken the claim over.
@@ -134,28 +111,17 @@ impl Claim {
     /// # Errors
     /// When the table cannot be written; the claim then ends at its deadline.
     pub async fn release(self) -> Result<(), Error> {
-        let sent = self
-            .store
-            .client()
-            .delete_item()
-            .table_name(&*self.store.tables().main)
-            .set_key(Some(self.key.attributes()))
-            .condition_expression("effect.pending.#owner = :owner")
-            .expression_attribute_names("#owner", "owner")
-            .expression_attribute_values(":owner", AttributeValue::S(self.owner))
-            .send()
-            .await;
-        unless_lost(sent.map(drop).map_err(classify))
+        self.end(Write::delete(&self.key)).await
+    }
+
+    async fn end(&self, write: Write) -> Result<(), Error> {
+        if !self.store.write_if(write.when(is_held_by(&self.owner))).await? {
+            tracing::warn!("could not end an idempotency claim: it outlived its deadline and was taken over");
+        }
+        Ok(())
     }
 }
 
-/// Accepts a failed condition: another invocation holds the claim now and will end it.
-fn unless_lost(written: Result<(), Error>) -> Result<(), Error> {
-    match written {
-        Err(Error::Conflict(_)) => {
-            tracing::warn!("an idempotency claim outlived its deadline and was taken over");
-            Ok(())
-        }
-        written => written,
-    }
+fn is_held_by(owner: &str) -> Condition {
+    attribute(["effect", "pending", "owner"]).equals(owner)
 }

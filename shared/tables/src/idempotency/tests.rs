@@ -4,7 +4,7 @@ use futures::future::join_all;
 use sequent_core::{ProjectId, RunId, TenantId, Timestamp};
 
 use super::*;
-use crate::{Store, Transaction, testing};
+use crate::{Label, Store, Transaction, Write, testing};
 
 const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 const SECOND: Duration = Duration::from_secs(1);
@@ -84,9 +84,10 @@ async fn a_run_and_its_key_are_written_together_or_not_at_all() {
     let key = record_key(TenantId::new());
     let (run, project) = (RunId::new(), ProjectId::new());
     let record = |run| Record::for_run(&request(&key, "a"), run, project, NOW).unwrap();
-    Transaction::new().insert(&store, record(run)).run(&store).await.unwrap();
-    let second = Transaction::new().insert(&store, record(RunId::new())).run(&store).await.unwrap_err();
-    assert!(second.condition_failed(0));
+    let insert = |run| Transaction::new().write(Write::insert(record(run))).label(Label::new("record"));
+    insert(run).run(&store).await.unwrap();
+    let second = insert(RunId::new()).run(&store).await.unwrap_err();
+    assert!(second.refused(Label::new("record")));
     let Outcome::Replay(found) = lookup(&store, &request(&key, "a"), NOW).await.unwrap() else {
         panic!("lost")
     };

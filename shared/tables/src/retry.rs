@@ -1,0 +1,35 @@
+//! The one retry rule of the tables.
+
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+
+/// How many times an operation is tried, with exponential backoff and jitter between the tries, so that those that
+/// collided once do not collide again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retry {
+    tries: usize,
+    longest: Duration,
+}
+
+impl Retry {
+    /// For rows that few requests touch at the same time: 8 tries, about a second.
+    pub const BRIEF: Self = Self { tries: 8, longest: Duration::from_millis(200) };
+    /// For a row that many requests change at the same time, such as a tenant's account: 40 tries, about 10 seconds.
+    pub const CONTENDED: Self = Self { tries: 40, longest: Duration::from_millis(200) };
+
+    /// The backoff as `backon` uses it, for loops that read, decide and write.
+    #[must_use]
+    pub fn backoff(self) -> ExponentialBuilder {
+        ExponentialBuilder::new()
+            .with_min_delay(Duration::from_millis(5))
+            .with_max_delay(self.longest)
+            .with_max_times(self.tries - 1)
+            .with_jitter()
+    }
+
+    /// The pauses between the tries: each lasts between its delay and twice of it.
+    pub(crate) fn pauses(self) -> impl Iterator<Item = Duration> + Send {
+        self.backoff().build()
+    }
+}
