@@ -1,46 +1,31 @@
-//! Turns changes of the `main` table into messages: the second half of the outbox whose first half is an attribute
-//! of a row.
+//! Sends the messages that changes of the `main` table call for: the second half of the outbox. The first half is an
+//! attribute of a row.
 
 use std::time::Duration;
 
+use aws_lambda_events::dynamodb::{EventRecord, StreamRecord};
 use sequent_aws::queue::{Batch, Failures, Message, Sender};
 use sequent_conversation::Delivery;
 use sequent_core::Timestamp;
-use sequent_jobs::Queue;
+use sequent_jobs::{Called, Queue};
 use sequent_tables::Item;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// One record of the table's stream.
-#[derive(Deserialize)]
-struct Record {
-    dynamodb: Change,
-}
-
-/// The row before and after. A deleted row has no new image, an inserted one no old.
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Change {
-    #[serde(default)]
-    old_image: Option<serde_dynamo::Item>,
-    #[serde(default)]
-    new_image: Option<serde_dynamo::Item>,
-}
-
-/// The queues that changes are turned into messages for.
+/// The queues that receive messages.
 #[derive(Debug, Clone)]
 pub struct Queues {
-    /// Runs that want an owner.
+    /// Runs without an owner.
     pub runs: Sender,
-    /// Jobs that want a worker.
+    /// Jobs without a worker.
     pub jobs: Sender,
-    /// Exports that want a worker.
+    /// Export jobs without a worker.
     pub exports: Sender,
-    /// Jobs that failed for good.
+    /// Jobs that have failed and are not retried.
     pub dead_jobs: Sender,
 }
 
-/// Messages for one queue, each with the place of the record it stems from.
+/// Messages for one queue, each with the index of the record that calls for it.
 #[derive(Default)]
 struct Outgoing {
     origins: Vec<usize>,
@@ -53,75 +38,97 @@ impl Outgoing {
         self.messages.push(message);
     }
 
-    /// Sends all. Gives the place of the first record that a message was not taken of.
+    /// Sends all messages. Returns the index of the first record whose message was not accepted.
     async fn send(&self, queue: &Sender) -> Option<usize> {
         // The SDK's futures are large, and four of them are held at once.
         let (at, error) = Box::pin(queue.send_messages(&self.messages)).await.err()?;
-        tracing::error!(%error, "a message was not queued");
+        tracing::error!(%error, "could not queue a message; the stream delivers its record again");
         Some(self.origins.get(at).copied().unwrap_or(0))
     }
 }
 
-/// Sends what the batch's changes call for, in the order of the stream within each queue. What comes behind the first
-/// failure is left to the retry, which begins there.
-pub async fn handle(queues: &Queues, batch: &Batch) -> Failures {
-    let now = Timestamp::now();
-    let mut failures = Failures::default();
-    let (mut runs, mut dead) = (Outgoing::default(), Outgoing::default());
-    let (mut jobs, mut exports) = (Outgoing::default(), Outgoing::default());
-    let mut unread = None;
-    for (at, record) in batch.records.iter().enumerate() {
-        let (old, new) = match images(record) {
-            Ok(Some(images)) => images,
-            Ok(None) => continue,
-            Err(error) => {
-                tracing::error!(%error, "a record of the stream cannot be read");
-                unread = Some(at);
-                break;
-            }
-        };
-        for delivery in Delivery::called_for(old.as_ref(), &new) {
-            runs.add(at, Message::text(delivery.to_json()));
+/// The messages of one batch.
+#[derive(Default)]
+struct Outbox {
+    runs: Outgoing,
+    jobs: Outgoing,
+    exports: Outgoing,
+    dead_jobs: Outgoing,
+}
+
+impl Outbox {
+    /// Adds the messages for the record with the index `origin`.
+    fn add(&mut self, origin: usize, old: Option<&Item>, new: &Item, now: Timestamp) {
+        for delivery in Delivery::called_for(old, new) {
+            self.runs.add(origin, Message::text(delivery.to_json()));
         }
-        let called = sequent_jobs::called_for(old.as_ref(), &new);
-        if let Some((tenant_id, run_id)) = called.tell {
-            runs.add(at, Message::text(Delivery { tenant_id, run_id }.to_json()));
+        let Called { deliver, tell, bury } = sequent_jobs::called_for(old, new);
+        if let Some((tenant_id, run_id)) = tell {
+            self.runs.add(origin, Message::text(Delivery { tenant_id, run_id }.to_json()));
         }
-        if let Some((delivery, queue, not_before)) = called.deliver {
-            // A job that has longer to wait than a message can is delivered by the sweep.
+        if let Some((delivery, queue, not_before)) = deliver {
             let delay = not_before.map_or(Duration::ZERO, |at| at.since(now));
+            // A sweep delivers a job whose pause is longer than SQS can delay a message.
             if delay <= Message::LONGEST_DELAY {
                 let queue = match queue {
-                    Queue::Jobs => &mut jobs,
-                    Queue::Exports => &mut exports,
+                    Queue::Jobs => &mut self.jobs,
+                    Queue::Exports => &mut self.exports,
                 };
-                queue.add(at, Message { delay, ..Message::text(delivery.to_json()) });
+                queue.add(origin, Message { delay, ..Message::text(delivery.to_json()) });
             }
         }
-        if let Some(burial) = called.bury {
-            let cause = format!("{}: {}", burial.cause.code, burial.cause.message);
-            dead.add(at, Message { cause: Some(cause), ..Message::text(burial.message) });
+        if let Some(dead) = bury {
+            let cause = format!("{}: {}", dead.cause.code, dead.cause.message);
+            self.dead_jobs.add(origin, Message { cause: Some(cause), ..Message::text(dead.message) });
         }
     }
-    let sent = tokio::join!(
-        runs.send(&queues.runs),
-        jobs.send(&queues.jobs),
-        exports.send(&queues.exports),
-        dead.send(&queues.dead_jobs)
-    );
-    let failed = [sent.0, sent.1, sent.2, sent.3, unread].into_iter().flatten().min();
-    if let Some(record) = failed.and_then(|at| batch.records.get(at)) {
-        failures.add(record);
+
+    /// Sends all messages. Returns the index of the first record of which a message was not accepted.
+    async fn send(&self, queues: &Queues) -> Option<usize> {
+        let (runs, jobs, exports, dead_jobs) = tokio::join!(
+            self.runs.send(&queues.runs),
+            self.jobs.send(&queues.jobs),
+            self.exports.send(&queues.exports),
+            self.dead_jobs.send(&queues.dead_jobs)
+        );
+        [runs, jobs, exports, dead_jobs].into_iter().flatten().min()
     }
-    let [runs, jobs, exports, dead] = [runs, jobs, exports, dead].map(|queue| queue.messages.len());
-    if runs + jobs + exports + dead > 0 {
-        tracing::info!(records = batch.records.len(), runs, jobs, exports, dead, "delivered");
+}
+
+/// Sends the messages that the batch calls for, in the order of the stream within each queue. After a failure the stream
+/// delivers the batch again from the first record that failed.
+pub async fn handle(queues: &Queues, batch: &Batch) -> Failures {
+    let now = Timestamp::now();
+    let mut outbox = Outbox::default();
+    let mut unreadable = None;
+    for (index, record) in batch.records.iter().enumerate() {
+        match images(record) {
+            Ok(Some((old, new))) => outbox.add(index, old.as_ref(), &new, now),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::error!(%error, "could not read a record of the stream; it is delivered again");
+                unreadable = Some(index);
+                break;
+            }
+        }
+    }
+    let unsent = outbox.send(queues).await;
+    let mut failures = Failures::default();
+    if let Some(index) = [unsent, unreadable].into_iter().flatten().min() {
+        failures.add(&batch.records[index]);
+    }
+    let Outbox { runs, jobs, exports, dead_jobs } = outbox;
+    let [runs, jobs, exports, dead_jobs] = [runs, jobs, exports, dead_jobs].map(|queue| queue.messages.len());
+    if runs + jobs + exports + dead_jobs > 0 {
+        tracing::info!(records = batch.records.len(), runs, jobs, exports, dead_jobs, "queued messages");
     }
     failures
 }
 
-/// The row before and after. `None`: it is gone.
+/// The row before and after a change. Returns `None` for a row that was deleted. A row that was inserted has no image
+/// before the change.
 fn images(record: &Value) -> Result<Option<(Option<Item>, Item)>, serde_json::Error> {
-    let Change { old_image, new_image } = Record::deserialize(record)?.dynamodb;
-    Ok(new_image.map(|new| (old_image.map(Item::from), Item::from(new))))
+    let StreamRecord { old_image, new_image, .. } = EventRecord::deserialize(record)?.change;
+    let image = |image: serde_dynamo::Item| Some(Item::from(image)).filter(|item| !item.is_empty());
+    Ok(image(new_image).map(|new| (image(old_image), new)))
 }

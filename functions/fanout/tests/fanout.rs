@@ -1,5 +1,5 @@
-//! What becomes of the stream's batches, over the golden events and a queue that can refuse.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic where it stands")]
+//! Batches of the stream: the golden events, and a queue that can refuse messages.
+#![expect(clippy::unwrap_used, reason = "a failed step should panic at its line")]
 
 use sequent_aws::queue::{Batch, Sender, testing};
 use sequent_fanout_function::{Queues, handle};
@@ -12,8 +12,8 @@ fn golden(case: &str) -> Batch {
     serde_json::from_str(&sequent_core::golden::text("fanout", case)).unwrap()
 }
 
-/// All queues in one.
-fn only(queue: &Sender) -> Queues {
+/// Sends to all queues at the same one.
+fn all_to(queue: &Sender) -> Queues {
     Queues { runs: queue.clone(), jobs: queue.clone(), exports: queue.clone(), dead_jobs: queue.clone() }
 }
 
@@ -31,11 +31,11 @@ fn sequence(record: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn what_a_change_calls_for_is_sent_and_nothing_else() {
+async fn a_change_sends_the_messages_that_it_calls_for() {
     let cases: [(&str, &[&str]); 5] = [
         ("run-queued", &[RUN]),
         ("run-queued-again", &[RUN]),
-        // Its parent goes on.
+        // The parent run continues.
         ("child-ended", &[RUN]),
         // A renewed lease, a message, a child that ended before, a run that ended, a row that was deleted.
         ("nothing-to-do", &[]),
@@ -43,7 +43,7 @@ async fn what_a_change_calls_for_is_sent_and_nothing_else() {
     ];
     for (name, expected) in cases {
         let (sender, received) = testing::queue().await;
-        assert!(handle(&only(&sender), &golden(name)).await.is_empty(), "{name}");
+        assert!(handle(&all_to(&sender), &golden(name)).await.is_empty(), "{name}");
         assert_eq!(runs(&received.messages()), expected, "{name}");
     }
 }
@@ -53,13 +53,13 @@ async fn a_refused_message_is_retried_from_its_record_on() {
     let (sender, received) = testing::queue().await;
     let batch = golden("batch");
     received.refuse(json!({ "tenant_id": "ten_01K9Z3TB6W0000000000000001", "run_id": CHILD }).to_string());
-    let failures = serde_json::to_value(handle(&only(&sender), &batch).await).unwrap();
+    let failures = serde_json::to_value(handle(&all_to(&sender), &batch).await).unwrap();
     let child = sequence(&batch.records[2]);
     assert_eq!(failures, json!({ "batchItemFailures": [{ "itemIdentifier": child }] }));
 
     received.take_all();
     let rest = Batch { records: batch.records[2..].to_vec() };
-    assert!(handle(&only(&sender), &rest).await.is_empty());
+    assert!(handle(&all_to(&sender), &rest).await.is_empty());
     let all = runs(&received.messages());
     assert!([RUN, CHILD].iter().all(|run| all.iter().any(|sent| sent == run)), "{all:?}");
 }
@@ -67,10 +67,11 @@ async fn a_refused_message_is_retried_from_its_record_on() {
 #[tokio::test]
 async fn a_queue_that_cannot_be_reached_fails_the_first_record_that_needed_it() {
     let sender = testing::unreachable_queue().await;
-    let (quiet, busy) = (golden("nothing-to-do"), golden("run-queued"));
-    assert!(handle(&only(&sender), &quiet).await.is_empty(), "nothing to send, nothing to fail");
+    let quiet = golden("nothing-to-do");
+    let busy = golden("run-queued");
+    assert!(handle(&all_to(&sender), &quiet).await.is_empty(), "nothing to send, nothing to fail");
     let both = Batch { records: [quiet.records, busy.records].concat() };
-    let failures = serde_json::to_value(handle(&only(&sender), &both).await).unwrap();
+    let failures = serde_json::to_value(handle(&all_to(&sender), &both).await).unwrap();
     let last = sequence(both.records.last().unwrap());
     assert_eq!(failures, json!({ "batchItemFailures": [{ "itemIdentifier": last }] }));
 }
@@ -80,15 +81,17 @@ async fn an_unreadable_record_fails_by_itself_after_those_before_it() {
     let (sender, received) = testing::queue().await;
     let mut batch = golden("batch");
     batch.records[1]["dynamodb"]["NewImage"] = json!({ "pk": { "?": 1 } });
-    let failures = serde_json::to_value(handle(&only(&sender), &batch).await).unwrap();
+    let failures = serde_json::to_value(handle(&all_to(&sender), &batch).await).unwrap();
     let unreadable = sequence(&batch.records[1]);
     assert_eq!(failures, json!({ "batchItemFailures": [{ "itemIdentifier": unreadable }] }));
-    assert_eq!(runs(&received.messages()), [RUN], "those behind it are left to the retry");
+    assert_eq!(runs(&received.messages()), [RUN], "later records are left to the retry");
 }
 
 #[tokio::test]
-async fn a_job_is_delivered_and_its_end_is_told_to_its_run_and_to_the_dead_letters() {
-    let (batch, mut received, mut senders) = (golden("jobs"), Vec::new(), Vec::new());
+async fn a_job_is_delivered_and_its_end_notifies_its_run_and_the_dead_letter_queue() {
+    let batch = golden("jobs");
+    let mut received = Vec::new();
+    let mut senders = Vec::new();
     for _ in 0..4 {
         let (sender, queue) = testing::queue().await;
         senders.push(sender);
@@ -102,10 +105,10 @@ async fn a_job_is_delivered_and_its_end_is_told_to_its_run_and_to_the_dead_lette
     let sent = |at: usize| -> Vec<Value> {
         received[at].messages().iter().map(|text| serde_json::from_str(text).unwrap()).collect()
     };
-    assert_eq!(sent(1), std::slice::from_ref(&job), "the new one");
-    assert_eq!(sent(2), [job], "the one that failed, and not the one that was cancelled");
+    assert_eq!(sent(1), std::slice::from_ref(&job), "the new job");
+    assert_eq!(sent(2), [job], "the failed job, not the cancelled one");
     let export =
         json!({"tenant_id": "ten_01K9Z3TB6W0000000000000001", "job_id": "job_01K9Z3TB6W1X2Y3Z4A5B6C7D8X"});
-    assert_eq!(sent(3), [export], "a queue of its own");
-    assert_eq!(runs(&received[0].messages()), [RUN], "it belonged to a run");
+    assert_eq!(sent(3), [export], "exports have a queue of their own");
+    assert_eq!(runs(&received[0].messages()), [RUN], "the failed job belongs to a run");
 }

@@ -7,10 +7,11 @@ use sequent_artifacts::Artifacts;
 use sequent_aws::queue::Sender;
 use sequent_core::Timestamp;
 use sequent_runlog::DynamoStorage;
-use sequent_scheduler_function::{Done, Event, JobScheduler, Rotation, Scheduler, Task};
+use sequent_scheduler_function::{Event, JobSweeper, PeriodicJobs, Rotation, RunSweeper, Task, TaskResult};
 use sequent_tables::Store;
 
-/// Deleting one object takes no longer, as a rule; what is cut off is found again.
+/// The collector stops this long before the timeout. Deleting one object rarely takes longer; if it does, the next
+/// collection finishes it.
 const MARGIN: Duration = Duration::from_secs(10);
 
 #[tokio::main(flavor = "current_thread")]
@@ -18,34 +19,33 @@ async fn main() -> Result<(), Error> {
     sequent_telemetry::init();
     let sdk = sequent_aws::config();
     let store = Store::from_env(&sdk)?;
-    let queue = Sender::from_env(&sdk, "RUNS_QUEUE_URL")?;
     let rotation = &Rotation::from_env(aws_sdk_secretsmanager::Client::new(&sdk))?;
     let artifacts = &Artifacts::from_env(&sdk, store.clone())?;
     store.warm().await;
-    let jobs = &JobScheduler::new(
-        store.clone(),
-        Sender::from_env(&sdk, "JOBS_QUEUE_URL")?,
-        Sender::from_env(&sdk, "EXPORTS_QUEUE_URL")?,
-    );
+
+    let jobs_queue = Sender::from_env(&sdk, "JOBS_QUEUE_URL")?;
+    let exports_queue = Sender::from_env(&sdk, "EXPORTS_QUEUE_URL")?;
     let sells = std::env::var("BILLING").as_deref() == Ok("on")
         && std::env::var("BILLING_CATALOG").is_ok_and(|catalog| !catalog.is_empty());
-    let scheduler = &Scheduler::new(DynamoStorage::new(store), queue);
+    let periodic = &PeriodicJobs::new(store.clone(), sells);
+    let jobs = &JobSweeper::new(store.clone(), jobs_queue, exports_queue);
+    let runs = &RunSweeper::new(DynamoStorage::new(store), Sender::from_env(&sdk, "RUNS_QUEUE_URL")?);
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Event>| async move {
         let now = Timestamp::now();
-        Ok::<Done, Error>(match event.payload.task {
+        Ok::<TaskResult, Error>(match event.payload.task {
             Task::Sweep => {
-                // One that fails must not keep the other from its work.
-                let (runs, jobs) = tokio::join!(scheduler.sweep(now), jobs.sweep(now));
+                // Both sweeps finish even if one of them fails.
+                let (runs, jobs) = tokio::join!(runs.sweep(now), jobs.sweep(now));
                 jobs?;
-                Done::Swept(runs?)
+                TaskResult::Swept(runs?)
             }
-            Task::EnqueueHourlyJobs => Done::Enqueued(jobs.enqueue_hourly(now, sells).await?),
-            Task::EnqueueDailyJobs => Done::Enqueued(jobs.enqueue_daily(now).await?),
-            Task::RotateSigningKey => Done::SigningKey(rotation.run(now).await?),
+            Task::EnqueueHourlyJobs => TaskResult::Enqueued(periodic.enqueue_hourly(now).await?),
+            Task::EnqueueDailyJobs => TaskResult::Enqueued(periodic.enqueue_daily(now).await?),
+            Task::RotateSigningKey => TaskResult::SigningKey(rotation.run(now).await?),
             Task::CollectGarbage => {
-                let enough = event.context.deadline() - MARGIN;
-                let go_on = || SystemTime::now() < enough;
-                Done::Garbage(artifacts.collect(now - sequent_artifacts::AGE, go_on).await?)
+                let stop_at = event.context.deadline() - MARGIN;
+                let go_on = || SystemTime::now() < stop_at;
+                TaskResult::Garbage(artifacts.collect(now - sequent_artifacts::AGE, go_on).await?)
             }
         })
     }))

@@ -1,7 +1,7 @@
-//! Once a day, has the key that signs access tokens replaced if it has reached its age.
+//! Rotation of the key that signs access tokens.
 //!
-//! Looking often and acting seldom needs no memory of its own: the keys say how old they are, and a day on which the
-//! schedule fired twice, or not at all, makes no difference.
+//! The schedule runs every day, and a key is replaced when it has reached its age. The keys contain the time at which
+//! they were made, so it makes no difference if the schedule fires twice a day or misses one.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use aws_sdk_secretsmanager::Client;
 use sequent_core::Timestamp;
 use sequent_identity::signing::rotation::{self, Error, Outcome};
 
-/// The age at which a key is replaced, where none is set.
+/// The default age in days at which a key is replaced.
 const DAYS: u32 = 90;
 
 /// Rotates the signing keys of one secret.
@@ -22,14 +22,16 @@ pub struct Rotation {
 }
 
 impl Rotation {
-    /// Of the secret `SECRETS_ID`, at an age of `SIGNING_KEY_DAYS`.
+    /// Rotates the keys in the secret `SECRETS_ID` at an age of `SIGNING_KEY_DAYS`.
     ///
     /// # Errors
-    /// Names the variable that is missing or no number.
+    /// Returns an error that names the variable that is missing or is not a number.
     pub fn from_env(client: Client) -> Result<Self, String> {
         let secret = std::env::var("SECRETS_ID").map_err(|_| "SECRETS_ID is not set".to_owned())?;
         let days = match std::env::var("SIGNING_KEY_DAYS") {
-            Ok(days) => days.parse().map_err(|_| format!("SIGNING_KEY_DAYS is no number of days: {days}"))?,
+            Ok(days) => {
+                days.parse().map_err(|_| format!("SIGNING_KEY_DAYS is not a number of days: {days}"))?
+            }
             Err(_) => DAYS,
         };
         Ok(Self {
@@ -43,12 +45,14 @@ impl Rotation {
     /// Rotates the keys if the newest is old enough at `now`.
     ///
     /// # Errors
-    /// When the secret cannot be read, understood or written; then the keys are as they were.
+    /// Returns an error if the secret cannot be read, parsed or written. The keys are unchanged then.
     pub async fn run(&self, now: Timestamp) -> Result<Outcome, Error> {
         let outcome = rotation::rotate(&self.client, &self.secret, self.age, self.token_ttl, now).await?;
         match outcome {
-            Outcome::Rotated => tracing::info!("a new signing key is published"),
-            Outcome::Lost => tracing::info!("the signing keys were changed by somebody else meanwhile"),
+            Outcome::Rotated => tracing::info!("published a new signing key"),
+            Outcome::Lost => tracing::info!(
+                "another process changed the signing keys; the next rotation checks them again"
+            ),
             Outcome::Young => {}
         }
         Ok(outcome)

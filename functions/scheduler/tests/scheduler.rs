@@ -1,5 +1,5 @@
-//! Which runs a sweep sends on, and which it leaves alone.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic where it stands")]
+//! The sweeps over runs and the tasks of schedules.
+#![expect(clippy::unwrap_used, reason = "a failed step should panic at its line")]
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use sequent_conversation::{
 use sequent_core::{InterruptId, ProjectId, RunId, TenantId, Timestamp, UserId, golden};
 use sequent_event::{Body, CancelReason, Interrupt, Outcome, Question, Reason};
 use sequent_runlog::{Claim, DynamoStorage, LogKey, Settings, Storage, take_over};
-use sequent_scheduler_function::{Event, Scheduler, Swept, Task};
+use sequent_scheduler_function::{Event, RunSweeper, SweptRuns, Task};
 
 #[test]
-fn a_schedules_event_says_what_it_is_time_for() {
+fn a_schedules_event_contains_its_task() {
     for (case, task) in [
         ("every-minute", Task::Sweep),
         ("rotate-signing-key", Task::RotateSigningKey),
@@ -22,12 +22,12 @@ fn a_schedules_event_says_what_it_is_time_for() {
         let event: Event = serde_json::from_str(&golden::text("scheduler", case)).unwrap();
         assert_eq!(event, Event { task });
     }
-    assert!(serde_json::from_str::<Event>(r#"{"task":"rotate"}"#).is_err(), "no sweep for a task unknown");
+    assert!(serde_json::from_str::<Event>(r#"{"task":"rotate"}"#).is_err(), "an unknown task is not a sweep");
 }
 
 struct Bench {
     storage: DynamoStorage,
-    scheduler: Scheduler,
+    sweeper: RunSweeper,
     received: Received,
     tenant: TenantId,
 }
@@ -36,11 +36,11 @@ impl Bench {
     async fn new() -> Self {
         let storage = DynamoStorage::new(sequent_tables::testing::store().await);
         let (queue, received) = testing::queue().await;
-        let scheduler = Scheduler::new(storage.clone(), queue);
-        Self { storage, scheduler, received, tenant: TenantId::new() }
+        let sweeper = RunSweeper::new(storage.clone(), queue);
+        Self { storage, sweeper, received, tenant: TenantId::new() }
     }
 
-    fn asks(&self) -> Start {
+    fn new_run(&self) -> Start {
         Start {
             tenant: self.tenant,
             user: UserId::new(),
@@ -58,17 +58,17 @@ impl Bench {
     }
 
     async fn pending(&self) -> LogKey {
-        let asks = self.asks();
-        let submitted = submit(&self.storage, Settings::default(), &asks).await.unwrap();
+        let new = self.new_run();
+        let submitted = submit(&self.storage, Settings::default(), &new).await.unwrap();
         assert_eq!(submitted, Submitted::Accepted);
-        LogKey { tenant: self.tenant, run: asks.run }
+        LogKey { tenant: self.tenant, run: new.run }
     }
 
-    async fn sweep(&self, after: Duration) -> Swept {
-        self.scheduler.sweep(Timestamp::now() + after).await.unwrap()
+    async fn sweep(&self, after: Duration) -> SweptRuns {
+        self.sweeper.sweep(Timestamp::now() + after).await.unwrap()
     }
 
-    /// The runs that were sent since the last look.
+    /// The runs that were sent after the first `before` messages.
     fn sent(&self, before: usize) -> Vec<RunId> {
         let messages = self.received.messages();
         let mut runs: Vec<RunId> =
@@ -79,7 +79,7 @@ impl Bench {
 }
 
 #[tokio::test]
-async fn an_undelivered_run_is_sent_once_its_time_has_come_and_not_again_at_once() {
+async fn an_undelivered_run_is_sent_when_it_is_due_and_then_postponed() {
     let bench = Bench::new().await;
     // More than a page, on every shard.
     let mut runs = Vec::new();
@@ -87,12 +87,12 @@ async fn an_undelivered_run_is_sent_once_its_time_has_come_and_not_again_at_once
         runs.push(bench.pending().await.run);
     }
     runs.sort();
-    assert_eq!(bench.sweep(Duration::ZERO).await, Swept::default(), "the stream delivers them");
+    assert_eq!(bench.sweep(Duration::ZERO).await, SweptRuns::default(), "the stream delivers them");
     let later = GRACE + Duration::from_secs(1);
-    assert_eq!(bench.sweep(later).await, Swept { due: 30, sent: 30, failed: 0 });
+    assert_eq!(bench.sweep(later).await, SweptRuns { due: 30, sent: 30, failed: 0 });
     assert_eq!(bench.sent(0), runs);
-    assert_eq!(bench.sweep(later).await, Swept::default(), "they were postponed");
-    assert_eq!(bench.sweep(later + Duration::from_secs(120)).await.sent, 30, "still nobody took them");
+    assert_eq!(bench.sweep(later).await, SweptRuns::default(), "they were postponed");
+    assert_eq!(bench.sweep(later + Duration::from_secs(120)).await.sent, 30, "no worker claimed them");
 }
 
 #[tokio::test]
@@ -108,33 +108,33 @@ async fn two_sweeps_at_the_same_time_send_a_run_once() {
 }
 
 #[tokio::test]
-async fn a_living_owner_is_left_alone_and_a_dead_ones_run_is_sent() {
+async fn a_run_is_sent_only_after_the_lease_of_its_owner_has_ended() {
     let bench = Bench::new().await;
     let settings = Settings::default();
-    let asks = bench.asks();
-    let Started::Owned(owner) = start(&bench.storage, settings, &asks, None).await.unwrap() else {
-        panic!("nothing is in the way")
+    let new = bench.new_run();
+    let Started::Owned(owner) = start(&bench.storage, settings, &new, None).await.unwrap() else {
+        panic!("the project is free")
     };
-    assert_eq!(bench.sweep(settings.lease / 2).await, Swept::default());
-    let key = LogKey { tenant: bench.tenant, run: asks.run };
-    assert_eq!(bench.sweep(settings.lease * 2).await, Swept { due: 1, sent: 1, failed: 0 });
-    assert_eq!(bench.sent(0), [asks.run]);
+    assert_eq!(bench.sweep(settings.lease / 2).await, SweptRuns::default());
+    let key = LogKey { tenant: bench.tenant, run: new.run };
+    assert_eq!(bench.sweep(settings.lease * 2).await, SweptRuns { due: 1, sent: 1, failed: 0 });
+    assert_eq!(bench.sent(0), [new.run]);
 
-    // Given up in order, it is found at once.
+    // A released lease makes the run due at once.
     owner.release().await.unwrap();
     assert_eq!(bench.storage.lease(key).await.unwrap(), None);
-    assert_eq!(bench.sweep(Duration::ZERO).await, Swept { due: 1, sent: 1, failed: 0 });
+    assert_eq!(bench.sweep(Duration::ZERO).await, SweptRuns { due: 1, sent: 1, failed: 0 });
     let claim = take_over(&bench.storage, key, settings, false, None).await.unwrap();
     assert!(matches!(claim, Claim::Won(_)), "{claim:?}");
-    assert_eq!(bench.sweep(Duration::ZERO).await, Swept::default(), "it has an owner again");
+    assert_eq!(bench.sweep(Duration::ZERO).await, SweptRuns::default(), "the run has an owner again");
 }
 
 #[tokio::test]
-async fn a_question_that_nobody_answers_in_time_is_closed_and_its_run_goes_on() {
+async fn an_expired_question_is_closed_and_its_run_continues() {
     let bench = Bench::new().await;
-    let asks = bench.asks();
-    let Started::Owned(owner) = start(&bench.storage, Settings::default(), &asks, None).await.unwrap() else {
-        panic!("nothing is in the way")
+    let new = bench.new_run();
+    let Started::Owned(owner) = start(&bench.storage, Settings::default(), &new, None).await.unwrap() else {
+        panic!("the project is free")
     };
     let expires_at = Timestamp::now() + Duration::from_secs(3600);
     let question = Question {
@@ -148,41 +148,50 @@ async fn a_question_that_nobody_answers_in_time_is_closed_and_its_run_goes_on() 
     let asked = Body::ClarificationNeeded { interrupt_id: interrupt.id, question };
     owner.append(asked).await.unwrap();
     let outcome = Outcome::Interrupt { interrupts: vec![interrupt] };
-    let end = Body::RunFinished { thread_id: asks.project, run_id: asks.run, outcome };
+    let end = Body::RunFinished { thread_id: new.project, run_id: new.run, outcome };
     let runs = Runs::new(bench.storage.store(), bench.tenant);
-    let (row, known) = (runs.get(asks.run).await.unwrap(), *owner.signals().borrow());
+    let row = runs.get(new.run).await.unwrap();
+    let known = *owner.signals().borrow();
     finish(&bench.storage, &owner, bench.tenant, &row, known, vec![end]).await.unwrap();
-    assert_eq!(runs.get(asks.run).await.unwrap().interrupts.len(), 1);
+    assert_eq!(runs.get(new.run).await.unwrap().interrupts.len(), 1);
 
-    assert_eq!(bench.sweep(Duration::from_secs(3500)).await, Swept::default(), "there is time yet");
-    assert_eq!(bench.sweep(Duration::from_secs(3700)).await, Swept { due: 1, sent: 0, failed: 0 });
-    let row = runs.get(asks.run).await.unwrap();
+    assert_eq!(
+        bench.sweep(Duration::from_secs(3500)).await,
+        SweptRuns::default(),
+        "the question is still open"
+    );
+    assert_eq!(bench.sweep(Duration::from_secs(3700)).await, SweptRuns { due: 1, sent: 0, failed: 0 });
+    let row = runs.get(new.run).await.unwrap();
     assert_eq!((row.status, row.interrupts.len()), (Status::Interrupted, 0));
-    let key = LogKey { tenant: bench.tenant, run: asks.run };
+    let key = LogKey { tenant: bench.tenant, run: new.run };
     let marked: serde_json::Value =
         bench.storage.store().get(&sequent_tables::key::run(key.tenant, key.run)).await.unwrap().unwrap();
     assert!(marked["queued_at"].is_i64(), "the stream delivers it");
-    assert_eq!(bench.sweep(GRACE * 2).await, Swept { due: 1, sent: 1, failed: 0 }, "or the sweep");
+    assert_eq!(
+        bench.sweep(GRACE * 2).await,
+        SweptRuns { due: 1, sent: 1, failed: 0 },
+        "or the sweep sends it"
+    );
     let claim = take_over(&bench.storage, key, Settings::default(), false, None).await.unwrap();
     assert!(matches!(claim, Claim::Won(_)), "{claim:?}");
 }
 
 #[tokio::test]
-async fn an_ended_run_leaves_the_index() {
+async fn an_ended_run_is_removed_from_the_index() {
     let bench = Bench::new().await;
     let key = bench.pending().await;
     let ending =
         cancel(&bench.storage, Settings::default(), key.tenant, key.run, None, CancelReason::Requested);
     Box::pin(ending).await.unwrap();
-    assert_eq!(bench.sweep(GRACE * 10).await, Swept::default());
+    assert_eq!(bench.sweep(GRACE * 10).await, SweptRuns::default());
 }
 
 #[tokio::test]
-async fn what_the_queue_refuses_is_found_again() {
+async fn a_run_that_the_queue_refuses_is_sent_by_a_later_sweep() {
     let bench = Bench::new().await;
     let key = bench.pending().await;
     bench.received.refuse(Delivery::from(key).to_json());
-    assert_eq!(bench.sweep(GRACE * 2).await, Swept { due: 1, sent: 0, failed: 1 });
+    assert_eq!(bench.sweep(GRACE * 2).await, SweptRuns { due: 1, sent: 0, failed: 1 });
     bench.received.take_all();
-    assert_eq!(bench.sweep(GRACE * 10).await, Swept { due: 1, sent: 1, failed: 0 });
+    assert_eq!(bench.sweep(GRACE * 10).await, SweptRuns { due: 1, sent: 1, failed: 0 });
 }

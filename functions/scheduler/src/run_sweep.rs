@@ -1,0 +1,130 @@
+//! The sweep over runs that have no owner.
+
+use futures::{StreamExt, stream};
+use sequent_aws::queue::Sender;
+use sequent_conversation::{Delivery, Due, Error, Run, Runs, Status, Sweep, expire};
+use sequent_core::Timestamp;
+use sequent_runlog::DynamoStorage;
+use sequent_tables::Store;
+use serde::Serialize;
+
+use crate::{CONCURRENCY, RESEND_AFTER};
+
+/// Sweeps the due index of runs.
+#[derive(Debug, Clone)]
+pub struct RunSweeper {
+    storage: DynamoStorage,
+    queue: Sender,
+}
+
+/// The result of one sweep.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct SweptRuns {
+    /// Runs that were due.
+    pub due: usize,
+    /// Runs that were sent to the queue.
+    pub sent: usize,
+    /// Runs that could not be read or sent. The next sweep finds them again.
+    pub failed: usize,
+}
+
+/// The decision about one due run.
+enum Decision {
+    Send(Delivery),
+    Skip,
+    Failed,
+}
+
+impl RunSweeper {
+    /// Sweeps the runs in `storage` and sends to `queue`.
+    #[must_use]
+    pub fn new(storage: DynamoStorage, queue: Sender) -> Self {
+        Self { storage, queue }
+    }
+
+    /// Works on every run that is due at `now`.
+    ///
+    /// # Errors
+    /// Returns an error if the index cannot be read. The runs read before that are done.
+    pub async fn sweep(&self, now: Timestamp) -> Result<SweptRuns, Error> {
+        let mut swept = SweptRuns::default();
+        let mut sweep = Sweep::new(self.store(), now);
+        while let Some(page) = sweep.page().await? {
+            swept.due += page.len();
+            let decisions: Vec<Decision> = stream::iter(&page)
+                .map(|due| self.decide_or_log(due, now))
+                .buffer_unordered(CONCURRENCY)
+                .collect()
+                .await;
+            let mut messages = Vec::new();
+            for decision in decisions {
+                match decision {
+                    Decision::Send(delivery) => messages.push(delivery.to_json()),
+                    Decision::Skip => {}
+                    Decision::Failed => swept.failed += 1,
+                }
+            }
+            let sent = self.send(&messages).await;
+            swept.sent += sent;
+            swept.failed += messages.len() - sent;
+        }
+        if swept != SweptRuns::default() {
+            tracing::info!(swept.due, swept.sent, swept.failed, "swept runs");
+        }
+        Ok(swept)
+    }
+
+    /// Returns the number of messages that the queue accepted.
+    async fn send(&self, messages: &[String]) -> usize {
+        match self.queue.send(messages).await {
+            Ok(()) => messages.len(),
+            Err((sent, error)) => {
+                tracing::error!(%error, "could not queue runs without an owner; a later sweep retries");
+                sent
+            }
+        }
+    }
+
+    async fn decide_or_log(&self, due: &Due<'_>, now: Timestamp) -> Decision {
+        match self.decide(due, now).await {
+            Ok(decision) => decision,
+            Err(error) => {
+                tracing::error!(run = %due.key().run, %error, "could not check a due run; the next sweep retries");
+                Decision::Failed
+            }
+        }
+    }
+
+    async fn decide(&self, due: &Due<'_>, now: Timestamp) -> Result<Decision, Error> {
+        let key = due.key();
+        let run: Run = match Runs::new(self.store(), key.tenant).get(key.run).await {
+            // The index is updated later than the table.
+            Err(Error::NotFound) => return Ok(Decision::Skip),
+            other => other?,
+        };
+        match run.status {
+            Status::Success | Status::Error | Status::Cancelled => {
+                due.forget().await?;
+                return Ok(Decision::Skip);
+            }
+            // An interrupted run without open questions was answered and waits for an owner.
+            Status::Interrupted if !run.interrupts.is_empty() => {
+                // If this closes the last question it queues the run, and the run has moved in the index.
+                Box::pin(expire(&self.storage, key, now)).await?;
+                let expiries = run.interrupts.iter().filter_map(|question| question.expires_at);
+                let next = expiries.filter(|at| *at > now).min();
+                due.postpone(next.unwrap_or(now + RESEND_AFTER)).await?;
+                return Ok(Decision::Skip);
+            }
+            Status::Pending | Status::Running | Status::Interrupted => {}
+        }
+        // The run is postponed first, so that only one of two concurrent sweeps sends it. If this process is killed before
+        // it sends the message, the run waits for one more interval.
+        let is_ours = due.postpone(now + RESEND_AFTER).await?;
+        Ok(if is_ours { Decision::Send(Delivery::from(key)) } else { Decision::Skip })
+    }
+
+    fn store(&self) -> &Store {
+        self.storage.store()
+    }
+}
