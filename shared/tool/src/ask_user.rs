@@ -1,59 +1,45 @@
-//! `ask_user`: the run stops until a person has answered.
+//! `ask_user`: asks a person. The run waits until the person has answered.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use crate::{Error, Kind, Schema, Tool};
+use crate::{Error, Kind, Schema, Tool, schema};
 
-/// What the model asks, parsed from the call's arguments.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// The arguments of a call: a question of the model to a person.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Question {
-    /// The question, for a person to read.
+    /// What to ask. The person sees only this, so it must make sense by itself.
+    #[schemars(length(min = 1, max = 4000))]
     pub question: String,
-    /// Answers to choose from.
+    /// Answers to choose from, if the answer is one of a few.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 2, max = 20), inner(length(min = 1, max = 500)), extend("uniqueItems" = true))]
     pub options: Vec<String>,
-    /// JSON Schema that the answer must fit.
+    /// JSON Schema of the answer, if it needs a structure. Not together with options.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Map<String, Value>")]
     pub response_schema: Option<Value>,
 }
 
 /// The tool.
 #[must_use]
 pub fn tool() -> Tool {
-    let parameters = json!({
-        "type": "object",
-        "properties": {
-            "question": {
-                "type": "string", "minLength": 1, "maxLength": 4000,
-                "description": "What to ask. The person sees only this, so it must make sense by itself."
-            },
-            "options": {
-                "type": "array", "minItems": 2, "maxItems": 20, "uniqueItems": true,
-                "items": {"type": "string", "minLength": 1, "maxLength": 500},
-                "description": "Answers to choose from, if the answer is one of a few."
-            },
-            "response_schema": {
-                "type": "object",
-                "description": "JSON Schema of the answer, if it needs a structure. Not together with options."
-            }
-        },
-        "required": ["question"],
-        "additionalProperties": false
-    });
     let description = "Asks the person you work for, and waits for the answer, which may take days. Use it when only \
                        they can know or decide, not for what you can find out.";
+    let parameters = schema::of::<Question>();
     Tool { idempotent: true, ..Tool::new("ask_user", description, parameters, Kind::AsksPerson) }
 }
 
 impl Question {
-    /// From arguments that [`Registry::check`](crate::Registry::check) has passed.
+    /// Parses arguments that [`Registry::check`](crate::Registry::check) has accepted.
     ///
     /// # Errors
-    /// [`Error::Refused`] if no answer could be checked: the schema is none, or there are two.
+    /// [`Error::Refused`] if answers could not be checked: the schema is not valid, or there are options as well.
     pub fn from_arguments(arguments: Value) -> Result<Self, Error> {
         let question: Self = serde_json::from_value(arguments)
-            .map_err(|error| Error::Refused(format!("The arguments do not fit: {error}.")))?;
+            .map_err(|error| Error::Refused(format!("The arguments are not valid: {error}.")))?;
         if let Some(schema) = &question.response_schema {
             if !question.options.is_empty() {
                 return Err(Error::Refused("Give `options` or `response_schema`, not both.".into()));
@@ -64,7 +50,7 @@ impl Question {
         Ok(question)
     }
 
-    /// The schema that an answer must fit, if there is one. Options are one as well.
+    /// The schema that the answer must match, if there is one. Options are expressed as a schema, too.
     #[must_use]
     pub fn answer_schema(&self) -> Option<Value> {
         match &self.response_schema {
@@ -86,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_question_says_what_an_answer_must_be() {
+    fn a_question_contains_the_schema_of_its_answer() {
         assert_eq!(ask(r#"{"question":"Why?"}"#).unwrap().answer_schema(), None);
         let choice = ask(r#"{"question":"Which?","options":["a","b"]}"#).unwrap().answer_schema().unwrap();
         let schema = Schema::new(&choice).unwrap();
@@ -96,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_question_nobody_could_answer_is_refused() {
+    fn a_question_without_a_possible_answer_is_refused() {
         for arguments in [
             r#"{}"#,
             r#"{"question":""}"#,

@@ -1,5 +1,6 @@
-//! What goes into a call, and what comes out.
+//! The input and the output of a call.
 
+use schemars::JsonSchema;
 use sequent_core::{RunId, TenantId};
 use sequent_event::Artifact;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -10,64 +11,71 @@ use crate::Error;
 /// One call of a tool.
 #[derive(Clone, Debug)]
 pub struct Call<'a> {
-    /// On whose behalf.
+    /// The tenant of the run.
     pub tenant: TenantId,
-    /// The run that calls.
+    /// The run that makes the call.
     pub run: RunId,
-    /// The call's id within the run, as the model gave it.
+    /// The call's id, unique within the run.
     pub id: &'a str,
-    /// The same in every attempt at this call, on whichever process, and in no other call.
+    /// Identical in every attempt at this call, also on another process, and different for every other call.
     pub idempotency_key: String,
-    /// The arguments, checked against the tool's schema.
+    /// The arguments, already checked against the tool's schema.
     pub arguments: Value,
 }
 
-/// What a call gave.
+/// The result of a call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Output {
-    /// What the model reads.
+    /// The text for the model.
     pub content: String,
-    /// What the agent writes into the log beside it.
+    /// Effects that the agent writes into the log, besides the text.
     pub effects: Vec<Effect>,
 }
 
-/// Something that is an event of its own.
+/// An effect of a call that becomes an event of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// The answer rests on a source.
+    /// The answer cites a source.
     Cited(Citation),
-    /// Bytes were kept.
+    /// The call saved an artifact.
     Saved(Artifact),
 }
 
-/// A source.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A source that an answer rests on: the arguments of `cite_source`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct Citation {
-    /// Where it is: an `http` or `https` address.
+    /// The source's http(s) address.
+    #[schemars(length(min = 1, max = 2048))]
     pub url: String,
-    /// What it is called.
+    /// The source's title.
+    #[schemars(length(min = 1, max = 500))]
     pub title: String,
-    /// The passage that counts.
+    /// The passage that counts, word for word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(max = 2000))]
     pub quote: Option<String>,
 }
 
 impl<'a> Call<'a> {
-    /// A call. Model providers give ids that are unique within a run only, so the key holds both.
+    /// Creates a call. Its idempotency key contains the run, because a call's id is unique within its run only.
     #[must_use]
     pub fn new(tenant: TenantId, run: RunId, id: &'a str, arguments: Value) -> Self {
         Self { tenant, run, id, idempotency_key: format!("{run}:{id}"), arguments }
     }
 
-    /// The arguments as the tool's own type. The schema has spoken before; this refuses what it let through.
+    /// Parses the arguments into the tool's own type.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] for arguments that the schema allows and the type does not.
     pub fn parse<T: DeserializeOwned>(&mut self) -> Result<T, Error> {
         serde_json::from_value(self.arguments.take())
-            .map_err(|error| Error::Refused(format!("The arguments do not fit: {error}.")))
+            .map_err(|error| Error::Refused(format!("The arguments are not valid: {error}.")))
     }
 }
 
 impl Output {
-    /// A text, and nothing beside it.
+    /// Creates an output without effects.
     pub fn text(content: impl Into<String>) -> Self {
         Self { content: content.into(), effects: Vec::new() }
     }

@@ -1,26 +1,16 @@
-//! `cite_source`: the answer rests on this.
+//! `cite_source`: records a source of the answer.
 
 use std::sync::Arc;
 
 use futures::future::{self, BoxFuture, FutureExt};
-use serde_json::json;
 use url::Url;
 
-use crate::{Call, Citation, Effect, Error, Handler, Kind, Output, Tool};
+use crate::{Call, Citation, Effect, Error, Handler, Kind, Output, Tool, schema};
 
 /// The tool.
 #[must_use]
 pub fn tool() -> Tool {
-    let parameters = json!({
-        "type": "object",
-        "properties": {
-            "url": {"type": "string", "minLength": 1, "maxLength": 2048, "description": "The source's http(s) address."},
-            "title": {"type": "string", "minLength": 1, "maxLength": 500, "description": "The source's title."},
-            "quote": {"type": "string", "maxLength": 2000, "description": "The passage that counts, word for word."}
-        },
-        "required": ["url", "title"],
-        "additionalProperties": false
-    });
+    let parameters = schema::of::<Citation>();
     let description = "Records a source that your answer rests on, so that the reader can check it. Call it once for \
                        each source you use.";
     Tool {
@@ -39,9 +29,9 @@ impl Handler for CiteSource {
 
 fn cite(source: Citation) -> Result<Output, Error> {
     let refused =
-        || Error::Refused(format!("`{}` is not an http(s) address without credentials.", source.url));
+        || Error::Refused(format!("`{}` is not an http(s) address, or it contains credentials.", source.url));
     let url = Url::parse(&source.url).map_err(|_| refused())?;
-    // Readers will click on it: no `javascript:`, no password for the log to keep.
+    // Readers click on the address, so `javascript:` is refused. Credentials must not be stored in the log.
     if !matches!(url.scheme(), "http" | "https") || !url.username().is_empty() || url.password().is_some() {
         return Err(refused());
     }
@@ -58,14 +48,14 @@ mod tests {
     }
 
     #[test]
-    fn a_source_is_an_effect() {
+    fn a_source_becomes_an_effect() {
         let output = cite(source("HTTPS://Example.com/a b")).unwrap();
         assert_eq!(output.content, "Cited: A page");
         assert_eq!(output.effects, [Effect::Cited(source("https://example.com/a%20b"))]);
     }
 
     #[test]
-    fn only_web_addresses_are_sources() {
+    fn only_web_addresses_are_accepted() {
         for url in
             ["javascript:alert(1)", "file:///etc/hostname", "data:,x", "https://a:b@c.test/", "page 3", ""]
         {

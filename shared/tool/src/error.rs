@@ -1,22 +1,22 @@
-//! How a call can fail, in terms of what the agent may do about it.
+//! The error of a call, classified by what the agent may do next.
 
-/// A failed call. Every text is written for the model: it says what to do differently, and holds no secret and nothing
-/// about this deployment's network.
+/// A failed call. Every text is written for the model: it explains what to do differently, and contains no secret and
+/// nothing about this deployment's network.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// Nothing happened, and the same call will fail again. The model reads why.
+    /// Nothing happened, and the same call would fail again. The model reads the text.
     #[error("{0}")]
     Refused(String),
-    /// Nothing happened, or it may happen again without harm: the same call is worth another try.
+    /// Nothing happened, or it may safely happen again: the same call can be retried.
     #[error("{0}")]
     Unavailable(String),
-    /// It may have happened, and must not happen twice: a person has to say.
+    /// The call may have had its effect, and must not have it twice: a person has to decide.
     #[error("{0}")]
     Unknown(String),
 }
 
 impl Error {
-    /// The stable code, for events and metrics.
+    /// The stable code for events and metrics.
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
@@ -26,7 +26,7 @@ impl Error {
         }
     }
 
-    /// The text.
+    /// The text for the model.
     #[must_use]
     pub fn message(&self) -> &str {
         let (Self::Refused(message) | Self::Unavailable(message) | Self::Unknown(message)) = self;

@@ -1,18 +1,18 @@
-//! Requests to addresses that somebody else chose (a model, a tenant, a page that redirects) reach the public internet
-//! and nothing else. Guards against server-side request forgery.
+//! Protection against server-side request forgery: requests to addresses that a model, a tenant or a redirecting page
+//! chose reach the public internet only.
 //!
-//! A request passes two gates, and needs both:
+//! A request must pass two checks:
 //!
-//! 1. [`Guard::admit`] looks at the URL: scheme, credentials, port, the host's name, and the address if the host is one.
-//!    HTTP clients do not ask a resolver about literal addresses, so these are judged here or never. It must see the
-//!    first URL and the target of every redirect.
+//! 1. [`Guard::admit`] checks the URL: scheme, credentials, port, host name, and the address if the host is one. HTTP
+//!    clients do not resolve literal addresses, so this is the only check of them. It must see the first URL and the
+//!    target of every redirect.
 //! 2. The guard is the resolver of the client that [`Guard::configure`] sets up. A name is resolved once, when the
-//!    connection is made; every address is judged, and the connection goes to those very addresses. There is no second
-//!    look-up that a name server could answer differently (DNS rebinding), and no connection without a judgement, also
-//!    not in a client that lives for days.
+//!    client connects; every address is checked, and the client connects to those addresses. There is no second look-up
+//!    that a name server could answer differently (DNS rebinding), and no connection without a check, also not in a
+//!    client that lives for days.
 //!
-//! One address that is not public refuses the whole name: an honest name has no such addresses, and a client might
-//! choose it.
+//! If one address of a name is not public, the name is refused: an honest name has no such address, and the client
+//! might choose it.
 
 mod address;
 mod allow;
@@ -27,7 +27,7 @@ pub use address::is_public;
 pub use allow::{Allow, NotAllowable};
 pub use resolve::{Resolve, System};
 
-/// Decides where requests may go. Cheap to clone.
+/// The rules for outgoing requests. Cheap to clone.
 #[derive(Clone)]
 pub struct Guard(Arc<Inner>);
 
@@ -41,22 +41,22 @@ struct Inner {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admitted(Url);
 
-/// Why a request does not go out. Safe to show: says nothing about what a name resolves to.
+/// The reason why a request is not sent. Safe to show: it does not reveal the addresses of a name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// Not a URL with a host.
-    #[error("that is not a valid address")]
+    #[error("the address is not a valid URL")]
     Malformed,
-    /// Not `http` or `https`.
-    #[error("only http and https addresses can be reached")]
+    /// Neither `http` nor `https`.
+    #[error("only http and https addresses are allowed")]
     Scheme,
-    /// A name or a password in the URL.
+    /// The URL contains a user name or a password.
     #[error("the address must not contain credentials")]
     Credentials,
-    /// A port where no web server is expected.
-    #[error("port {0} cannot be reached")]
+    /// The port is not one of [`Guard::PORTS`].
+    #[error("port {0} is not allowed")]
     Port(u16),
-    /// Not on the public internet.
+    /// The address or name is not on the public internet.
     #[error("the address is not on the public internet")]
     NotPublic,
     /// The name has no address, or the name server does not answer.
@@ -65,33 +65,42 @@ pub enum Refusal {
 }
 
 impl Guard {
-    /// Where web servers are.
+    /// The ports on which web servers are expected.
     pub const PORTS: [u16; 4] = [80, 443, 8080, 8443];
 
-    /// A guard with exceptions, see [`Allow`], and its own resolver.
+    /// Creates a guard with exceptions and a resolver.
     #[must_use]
     pub fn new(allow: Vec<Allow>, resolver: impl Resolve + 'static) -> Self {
         Self::with_ports(Self::PORTS.into(), allow, resolver)
     }
 
-    /// As [`Guard::new`], with other ports.
+    /// Creates a guard with other ports.
     #[must_use]
     pub fn with_ports(ports: Vec<u16>, allow: Vec<Allow>, resolver: impl Resolve + 'static) -> Self {
         Self(Arc::new(Inner { ports, allow, resolver: Box::new(resolver) }))
     }
 
-    /// From `SSRF_ALLOW`: exceptions separated by commas, for development and tests; none by default.
+    /// Reads `SSRF_ALLOW`: exceptions for development and tests, separated by commas. The default is none.
+    ///
+    /// # Errors
+    /// If an exception is not valid.
     pub fn from_env() -> Result<Self, NotAllowable> {
         let allow = Allow::parse_list(&std::env::var("SSRF_ALLOW").unwrap_or_default())?;
         Ok(Self::new(allow, System))
     }
 
-    /// The first gate.
+    /// Checks a URL.
+    ///
+    /// # Errors
+    /// If the URL may not be requested.
     pub fn admit(&self, url: &str) -> Result<Admitted, Refusal> {
         self.admit_url(Url::parse(url).map_err(|_| Refusal::Malformed)?)
     }
 
-    /// The first gate for a redirect from `from`, whose `location` may be relative.
+    /// Checks the target of a redirect from `from`. The `location` may be relative.
+    ///
+    /// # Errors
+    /// If the target may not be requested.
     pub fn admit_redirect(&self, from: &Admitted, location: &str) -> Result<Admitted, Refusal> {
         self.admit_url(from.0.join(location).map_err(|_| Refusal::Malformed)?)
     }
@@ -104,49 +113,52 @@ impl Guard {
             return Err(Refusal::Credentials);
         }
         let port = url.port_or_known_default().ok_or(Refusal::Malformed)?;
-        // The parser has made one spelling of all: case, IDNA, and every way to write an IPv4 address.
+        // The parser has normalized the host: case, IDNA, and every way to write an IPv4 address.
         let host = url.host().ok_or(Refusal::Malformed)?.to_owned();
         if let Host::Domain(name) = &host {
             let bare = name.trim_end_matches('.');
             if bare.len() != name.len() {
-                // No certificate names `example.com.`, and no rule below shall have to think of it.
+                // `example.com.` is checked as `example.com`: the rules and certificates have no final dot.
                 let bare = bare.to_owned();
                 url.set_host(Some(&bare)).map_err(|_| Refusal::Malformed)?;
                 return self.admit_url(url);
             }
         }
-        let exception = self.0.allow.iter().any(|allow| allow.covers(&host, port));
-        if !exception && !self.0.ports.contains(&port) {
+        let is_exception = self.0.allow.iter().any(|allow| allow.covers(&host, port));
+        if !is_exception && !self.0.ports.contains(&port) {
             return Err(Refusal::Port(port));
         }
         let admitted = match host {
-            Host::Domain(name) => exception || is_public_name(&name),
-            Host::Ipv4(ip) => allowed(ip.into(), exception),
-            Host::Ipv6(ip) => allowed(ip.into(), exception),
+            Host::Domain(name) => is_exception || is_public_name(&name),
+            Host::Ipv4(ip) => is_allowed(ip.into(), is_exception),
+            Host::Ipv6(ip) => is_allowed(ip.into(), is_exception),
         };
         if admitted { Ok(Admitted(url)) } else { Err(Refusal::NotPublic) }
     }
 
-    /// The second gate: a client whose every connection passes this guard's resolver. It follows no redirects, because
-    /// each must be admitted, and uses no proxy, which would resolve names by itself.
+    /// Configures a client to resolve every name through this guard. The client follows no redirects, because each must
+    /// be admitted, and uses no proxy, because a proxy would resolve names itself.
     ///
-    /// Hand it admitted URLs only: a literal address does not come past a resolver.
+    /// The client must only get admitted URLs: a literal address is not resolved.
     pub fn configure(&self, client: ClientBuilder) -> ClientBuilder {
         client.dns_resolver(self.clone()).redirect(redirect::Policy::none()).no_proxy().referer(false)
     }
 
-    /// The addresses of a name, if a connection may go to all of them.
+    /// Resolves a name.
+    ///
+    /// # Errors
+    /// If the name has no address, or one that a client may not connect to.
     pub async fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, Refusal> {
-        // The name alone does not say the port, which `admit` has checked.
-        let exception = self.0.allow.iter().any(|allow| allow.names(name));
-        if !exception && !is_public_name(name) {
+        // The port is not known here; `admit` has checked it.
+        let is_exception = self.0.allow.iter().any(|allow| allow.names(name));
+        if !is_exception && !is_public_name(name) {
             return Err(Refusal::NotPublic);
         }
         let addresses = self.0.resolver.resolve(name).await.map_err(|_| Refusal::Unresolved)?;
         if addresses.is_empty() {
             return Err(Refusal::Unresolved);
         }
-        if addresses.iter().all(|ip| allowed(*ip, exception)) {
+        if addresses.iter().all(|ip| is_allowed(*ip, is_exception)) {
             Ok(addresses)
         } else {
             Err(Refusal::NotPublic)
@@ -154,20 +166,21 @@ impl Guard {
     }
 }
 
-/// An exception opens loopback and never more, so that no setting lets a request reach a metadata service.
-fn allowed(ip: IpAddr, exception: bool) -> bool {
-    is_public(ip) || (exception && ip.is_loopback())
+/// Returns `true` if a client may connect to `ip`. An exception allows loopback and nothing else, so that no setting
+/// lets a request reach a metadata service.
+fn is_allowed(ip: IpAddr, is_exception: bool) -> bool {
+    is_public(ip) || (is_exception && ip.is_loopback())
 }
 
-/// Whether a name can be one of the public internet. Its addresses are judged as well: this keeps such names from being
-/// asked for at all, and from whatever a resolver in a private network would make of them.
+/// Returns `true` if the name can be a public one. Its addresses are checked as well; this check keeps private names
+/// from being resolved at all.
 fn is_public_name(name: &str) -> bool {
     // Reserved for private networks by RFC 6761, 6762, 8375 and 9476 and by ICANN (`internal`), or in common use there.
     const PRIVATE: [&str; 10] =
         ["localhost", "local", "internal", "localdomain", "arpa", "alt", "lan", "intranet", "corp", "home"];
     match name.trim_end_matches('.').to_ascii_lowercase().rsplit_once('.') {
         Some((_, top)) => !PRIVATE.contains(&top) && top.parse::<u32>().is_err(),
-        // A single label, such as `localhost` or `metadata`, is somebody's own network.
+        // A single label, such as `localhost` or `metadata`, is a name of a private network.
         None => false,
     }
 }
@@ -186,7 +199,7 @@ impl std::fmt::Debug for Guard {
 }
 
 impl Admitted {
-    /// The URL, as it will be requested.
+    /// The normalized URL to request.
     #[must_use]
     pub const fn url(&self) -> &Url {
         &self.0

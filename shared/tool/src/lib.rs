@@ -1,18 +1,18 @@
 //! Tools that an agent can call.
 //!
-//! A [`Tool`] is two things: what the model sees of it, and how the agent must treat it (may it run again, must a person
-//! agree, how long, how much). The [`Registry`] holds the tools of a run by name and checks the arguments against the
-//! tool's schema; [`run()`] is the only way a call is made. Its contract:
+//! A [`Tool`] has two parts: what the model sees, and how the agent must treat it (may it run again, must a person
+//! agree, its time and size limits). The [`Registry`] holds the tools of a run by name and checks arguments against the
+//! tool's schema. Every call goes through [`run()`], which guarantees:
 //!
-//! * It always returns: within the tool's timeout, and whatever the tool does. A panic is an error like any other.
-//! * What it returns for the model is bounded by [`Tool::max_result_bytes`], and says when it was cut.
-//! * [`Error`] says what the agent may do next, and no more than that: tell the model, try again, or ask a person.
-//! * What a call does beside its answer comes back as [`Effect`]s. The tool stores nothing: the run's log is the truth,
-//!   and only the run's owner writes it.
+//! * It always returns within the tool's timeout, even if the tool hangs or panics. A panic is an error like any other.
+//! * The text for the model is at most [`Tool::max_result_bytes`] long, and ends with a note if it was cut.
+//! * An [`Error`] states what the agent may do next: return it to the model, retry, or ask a person.
+//! * Effects besides the text are returned as [`Effect`]s. The tool stores nothing in the log: only the run's owner
+//!   writes it.
 //!
 //! One tool does not run at all: [`ask_user`] interrupts the run ([`Kind::AsksPerson`]).
 //!
-//! Everything that goes out to an address somebody else chose passes the [`guard`].
+//! Every request to an address that a model, a tenant or a page chose passes the [`guard`].
 
 pub mod ask_user;
 mod call;
@@ -34,7 +34,7 @@ pub use schema::Schema;
 pub use tool::{Handler, Kind, Tool};
 pub use web_fetch::text_of_html;
 
-/// The tools that come with the product.
+/// The built-in tools.
 #[must_use]
 pub fn built_in(guard: &Guard) -> Vec<Tool> {
     vec![ask_user::tool(), cite_source::tool(), web_fetch::tool(guard, web_fetch::Settings::default())]

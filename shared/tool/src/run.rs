@@ -1,4 +1,4 @@
-//! Making a call: bounded in time and size, and safe from what the tool does.
+//! Runs a call: bounded in time and size, and safe from panics.
 
 use std::panic::AssertUnwindSafe;
 
@@ -6,19 +6,19 @@ use futures::FutureExt;
 
 use crate::{Call, Error, Kind, Output, Tool};
 
-/// Calls `tool`. See the [crate] for what holds of the result.
+/// Calls `tool`. The [crate] documentation lists what holds for the result.
 pub async fn run(tool: &Tool, call: Call<'_>) -> Result<Output, Error> {
     let Kind::Runs(handler) = &tool.kind else {
         return Err(Error::Refused(format!(
-            "`{}` is answered by a person, it does not run.",
+            "`{}` cannot run as a call: a person or a job answers it.",
             tool.spec.name
         )));
     };
-    // The inner block also covers a handler that panics before it has a future to give.
+    // The inner block also catches a handler that panics before it returns a future.
     let call = AssertUnwindSafe(async { handler.call(call).await }).catch_unwind();
     let result = match tokio::time::timeout(tool.timeout, call).await {
         Ok(Ok(result)) => result,
-        // The panic hook has logged the message; the payload may quote input.
+        // The panic hook has logged the message. The payload is dropped, because it may quote input.
         Ok(Err(_panic)) => Err(interrupted(tool, "failed unexpectedly".into())),
         Err(_elapsed) => Err(interrupted(tool, format!("did not finish within {:?}", tool.timeout))),
     };
@@ -29,24 +29,24 @@ pub async fn run(tool: &Tool, call: Call<'_>) -> Result<Output, Error> {
     }
 }
 
-/// A call that stopped somewhere in the middle.
-fn interrupted(tool: &Tool, what: String) -> Error {
+/// The error of a call that stopped in the middle.
+fn interrupted(tool: &Tool, problem: String) -> Error {
     let name = &tool.spec.name;
     if tool.idempotent {
-        Error::Unavailable(format!("`{name}` {what}."))
+        Error::Unavailable(format!("`{name}` {problem}."))
     } else {
-        Error::Unknown(format!("`{name}` {what}; it may have had its effect."))
+        Error::Unknown(format!("`{name}` {problem}. It may have had its effect."))
     }
 }
 
-/// At most `limit` bytes, the note about the cut included.
+/// Cuts a text to at most `limit` bytes, including the note about the cut.
 fn cut(mut text: String, limit: usize) -> String {
     let whole = text.len();
     if whole <= limit {
         return text;
     }
-    let note = format!("\n\n[Cut: the result has {whole} bytes, of which only the beginning is shown.]");
-    // A limit too small for the note is kept all the same.
+    let note = format!("\n\n[Cut: the result has {whole} bytes; only the beginning is shown.]");
+    // A limit that is too small for the note still holds.
     let note = if note.len() <= limit { note.as_str() } else { "" };
     text.truncate(text.floor_char_boundary(limit - note.len()));
     text.push_str(note);

@@ -1,4 +1,4 @@
-//! A tool, as the model sees it and as the agent must treat it.
+//! A tool: what the model sees, and how the agent must treat it.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -11,49 +11,49 @@ use crate::{Call, Error, Output};
 /// A tool. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Tool {
-    /// What the model sees.
+    /// The name, description and parameters that the model sees.
     pub spec: ToolSpec,
-    /// Whether a call may be repeated with the same idempotency key without a second effect. Decides what a crash or a
-    /// timeout means: another try, or a question to a person.
+    /// A call may be repeated with the same idempotency key without a second effect. After a crash or a timeout the
+    /// agent retries such a call; for any other it asks a person.
     pub idempotent: bool,
-    /// Whether a person must agree to each call.
+    /// A person must approve each call.
     pub needs_approval: bool,
-    /// How long a call may take.
+    /// Time limit of one attempt.
     pub timeout: Duration,
-    /// The most that the model gets to read of a result.
+    /// Size limit of the text that the model reads.
     pub max_result_bytes: usize,
-    /// What the caller of the run must be allowed to do.
+    /// The scope that the caller of the run needs.
     pub scope: Option<&'static str>,
-    /// What a call is.
+    /// What a call does.
     pub kind: Kind,
 }
 
-/// What a call of a tool is.
+/// The kinds of tools.
 #[derive(Clone)]
 pub enum Kind {
-    /// Something runs and gives a result.
+    /// The handler runs and returns a result.
     Runs(Arc<dyn Handler>),
-    /// A job in the background, of this type: the arguments are its input. For what may outlast an invocation: the run
-    /// gives up its process and goes on with the job's result.
+    /// A background job of this type runs, with the arguments as its input. For work that may outlast an invocation: the
+    /// run releases its process and continues with the job's result.
     Job(&'static str),
-    /// The run stops until a person has answered; the arguments are an [`ask_user::Question`](crate::ask_user::Question).
+    /// The run waits until a person has answered. The arguments are an [`ask_user::Question`](crate::ask_user::Question).
     AsksPerson,
 }
 
-/// What runs. The seam to the foreign: a page of the web, a tenant's own server.
+/// The code that a call runs. A trait, because tools reach foreign systems: the web, a tenant's own server.
 pub trait Handler: Send + Sync {
-    /// Makes the call. Dropping the future gives the call up. Whoever implements it may panic or never return:
-    /// [`run`](crate::run()) takes care of both.
+    /// Makes the call. Dropping the future cancels it. An implementation may panic or never return:
+    /// [`run`](crate::run()) handles both.
     fn call<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, Result<Output, Error>>;
 }
 
 impl Tool {
-    /// Unless a tool says otherwise.
+    /// The default time limit of a call.
     pub const TIMEOUT: Duration = Duration::from_secs(30);
-    /// Unless a tool says otherwise.
+    /// The default size limit of a result.
     pub const MAX_RESULT_BYTES: usize = 64 << 10;
 
-    /// A tool about which nothing reassuring is known: not idempotent. It needs no approval and no scope.
+    /// Creates a tool with the cautious defaults: not idempotent, no approval, no scope.
     pub fn new(
         name: impl Into<String>,
         description: impl Into<String>,
@@ -71,7 +71,7 @@ impl Tool {
         }
     }
 
-    /// Whether a call interrupts the run instead of running.
+    /// Returns `true` if a call asks a person instead of running.
     #[must_use]
     pub const fn asks(&self) -> bool {
         matches!(self.kind, Kind::AsksPerson)

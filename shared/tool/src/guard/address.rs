@@ -1,12 +1,12 @@
-//! Which addresses are on the public internet.
+//! Tells public addresses from private and special ones.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Whether the address can belong to a public server.
+/// Returns `true` if the address can belong to a public server.
 ///
-/// IPv4: everything but the special-purpose blocks. IPv6: only global unicast (2000::/3), and of it not what is
-/// special or wraps an IPv4 address; the forms that wrap one are refused whatever the wrapped address is. That costs
-/// networks that reach IPv4 through NAT64 only, and saves judging what a translator would do.
+/// IPv4: everything but the special-purpose blocks. IPv6: global unicast (2000::/3) without its special blocks and
+/// without addresses that embed an IPv4 address. These are refused even if the embedded address is public: this excludes
+/// networks that reach IPv4 through NAT64 only, but needs no assumptions about translators.
 #[must_use]
 pub fn is_public(ip: IpAddr) -> bool {
     match ip {
@@ -24,11 +24,11 @@ pub fn is_public(ip: IpAddr) -> bool {
     }
 }
 
-/// IANA IPv4 Special-Purpose Address Registry, without the few that are ordinary servers.
+/// IANA IPv4 Special-Purpose Address Registry, without the few blocks that contain ordinary servers.
 const V4_SPECIAL: &[(Ipv4Addr, u32)] = &[
     (Ipv4Addr::new(0, 0, 0, 0), 8),
     (Ipv4Addr::new(10, 0, 0, 0), 8),
-    // Carrier-grade NAT, and Alibaba Cloud's metadata service.
+    // Carrier-grade NAT. Contains Alibaba Cloud's metadata service.
     (Ipv4Addr::new(100, 64, 0, 0), 10),
     (Ipv4Addr::new(127, 0, 0, 0), 8),
     // Link-local: the metadata services of most clouds, and Lambda's own runtime.
@@ -42,17 +42,17 @@ const V4_SPECIAL: &[(Ipv4Addr, u32)] = &[
     (Ipv4Addr::new(198, 18, 0, 0), 15),
     (Ipv4Addr::new(198, 51, 100, 0), 24),
     (Ipv4Addr::new(203, 0, 113, 0), 24),
-    // Looks public, and is Azure's platform service inside every virtual network.
+    // A public address, but Azure's platform service inside every virtual network.
     (Ipv4Addr::new(168, 63, 129, 16), 32),
-    // Multicast, the reserved rest, and broadcast.
+    // Multicast, reserved, and broadcast.
     (Ipv4Addr::new(224, 0, 0, 0), 3),
 ];
 
-/// What IANA assigns to interfaces. Outside are loopback, the mapped, compatible and NAT64 forms, unique local,
-/// link-local, site-local, segment routing and multicast.
+/// The block that IANA assigns to interfaces. It excludes loopback, the mapped, compatible and NAT64 forms, unique
+/// local, link-local, site-local, segment routing and multicast.
 const GLOBAL_UNICAST: (Ipv6Addr, u32) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
 
-/// IANA IPv6 Special-Purpose Address Registry, as far as it lies within global unicast.
+/// The blocks of the IANA IPv6 Special-Purpose Address Registry that lie within global unicast.
 const V6_SPECIAL: &[(Ipv6Addr, u32)] = &[
     // Protocol assignments: Teredo, benchmarking, ORCHID.
     (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23),
@@ -63,10 +63,10 @@ const V6_SPECIAL: &[(Ipv6Addr, u32)] = &[
     (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20),
 ];
 
-/// RFC 5214: an interface identifier that wraps an IPv4 address, under any prefix.
+/// Returns `true` for RFC 5214 addresses: the interface identifier embeds an IPv4 address, under any prefix.
 fn is_isatap(ip: Ipv6Addr) -> bool {
     let [_, _, _, _, high, low, ..] = ip.segments();
-    // The bit for globally unique, and the one for groups, may be set.
+    // The universal/local bit and the group bit may be set.
     high & !0x0300 == 0 && low == 0x5efe
 }
 
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The standard library's opinion, and the first octets it has none about.
+    /// The standard library's classification, and the blocks that it does not classify.
     fn surely_private(ip: Ipv4Addr) -> bool {
         let [a, b, c, _] = ip.octets();
         ip.is_private()
@@ -95,8 +95,8 @@ mod tests {
             || (a, b, c) == (192, 0, 0)
     }
 
-    /// Every way to write an IPv4 address into an IPv6 address that some stack or translator understands.
-    fn wrapped(ip: Ipv4Addr, suffix: u32) -> [Ipv6Addr; 10] {
+    /// Every IPv6 form of an IPv4 address that some stack or translator understands.
+    fn embedded(ip: Ipv4Addr, suffix: u32) -> [Ipv6Addr; 10] {
         let v4 = u128::from(u32::from(ip));
         let at = |prefix: u128, shift: u32| Ipv6Addr::from(prefix | (v4 << shift));
         [
@@ -133,17 +133,17 @@ mod tests {
 
     proptest! {
         #[test]
-        fn private_addresses_are_refused_in_every_dress(ip in private(), suffix: u32) {
+        fn private_addresses_are_refused_in_every_form(ip in private(), suffix: u32) {
             prop_assert!(!is_public(ip.into()), "{ip}");
-            for dressed in wrapped(ip, suffix) {
-                prop_assert!(!is_public(dressed.into()), "{ip} as {dressed}");
+            for form in embedded(ip, suffix) {
+                prop_assert!(!is_public(form.into()), "{ip} as {form}");
             }
         }
 
         #[test]
-        fn even_public_addresses_are_refused_when_dressed(ip: u32, suffix: u32) {
-            for dressed in wrapped(ip.into(), suffix) {
-                prop_assert!(!is_public(dressed.into()), "{dressed}");
+        fn embedded_addresses_are_refused_even_if_they_are_public(ip: u32, suffix: u32) {
+            for form in embedded(ip.into(), suffix) {
+                prop_assert!(!is_public(form.into()), "{form}");
             }
         }
 
@@ -195,7 +195,7 @@ mod tests {
         for ip in public {
             assert!(is_public(ip.parse().unwrap()), "{ip}");
         }
-        let not = [
+        let not_public = [
             "0.0.0.0",
             "0.255.255.255",
             "10.0.0.0",
@@ -247,7 +247,7 @@ mod tests {
             "ff02::1",
             "2a00:1450::5efe:7f00:1",
         ];
-        for ip in not {
+        for ip in not_public {
             assert!(!is_public(ip.parse().unwrap()), "{ip}");
         }
     }

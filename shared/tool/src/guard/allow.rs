@@ -1,24 +1,27 @@
-//! Exceptions for development: servers on this machine that requests may reach.
+//! Exceptions for development: servers on the local machine that requests may reach.
 
 use std::str::FromStr;
 
 use url::{Host, Url};
 
-/// A host and port that may be on loopback, such as `127.0.0.1:9999`, `[::1]:9999` or `docs.test:9999`. It is matched as
-/// the URL spells the host, so `localhost:9999` does not open `127.0.0.1:9999`.
+/// A host and port that may be on loopback, such as `127.0.0.1:9999`, `[::1]:9999` or `docs.test:9999`. The host must
+/// match the URL's spelling: `localhost:9999` does not allow `127.0.0.1:9999`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Allow {
     host: Host<String>,
     port: u16,
 }
 
-/// The text is no exception that could be made.
+/// The error for a text that is not a valid exception.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a loopback address or host name with a port, such as 127.0.0.1:9999")]
 pub struct NotAllowable(String);
 
 impl Allow {
-    /// Exceptions separated by commas.
+    /// Parses exceptions separated by commas.
+    ///
+    /// # Errors
+    /// If one is not a loopback address or a host name with a port.
     pub fn parse_list(text: &str) -> Result<Vec<Self>, NotAllowable> {
         text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::parse).collect()
     }
@@ -37,8 +40,8 @@ impl FromStr for Allow {
 
     fn from_str(text: &str) -> Result<Self, NotAllowable> {
         let wrong = || NotAllowable(text.to_owned());
-        // Parsed as the URLs are that it is compared with. The parser drops the scheme's default port, so the scheme is
-        // one whose default nobody needs here.
+        // Parsed like the URLs it is compared with. The parser drops the scheme's default port, so the scheme is one
+        // whose default port (21) is never needed.
         let url = Url::parse(&format!("ftp://{text}")).map_err(|_| wrong())?;
         let bare = url.username().is_empty() && url.password().is_none() && matches!(url.path(), "" | "/");
         let (Some(host), Some(port), true) = (url.host(), url.port(), bare) else { return Err(wrong()) };
@@ -56,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn exceptions_are_loopback_and_name_a_port() {
+    fn exceptions_are_loopback_with_a_port() {
         let list = Allow::parse_list(" 127.0.0.1:9999, [::1]:80,LocalHost:8080 ,").unwrap();
         assert_eq!(list.len(), 3);
         assert!(list[2].names("localhost") && list[2].covers(&Host::Domain("localhost".into()), 8080));

@@ -1,4 +1,4 @@
-//! From names to addresses.
+//! Resolves names to addresses.
 
 use std::{
     io,
@@ -10,9 +10,9 @@ use reqwest::dns::{self, Name, Resolving};
 
 use super::Guard;
 
-/// Finds the addresses of a name. A seam, so that tests can be the name server.
+/// A resolver of names. A trait, so that tests can replace the name server.
 pub trait Resolve: Send + Sync {
-    /// All addresses of `name`.
+    /// Returns all addresses of `name`.
     fn resolve<'a>(&'a self, name: &'a str) -> BoxFuture<'a, io::Result<Vec<IpAddr>>>;
 }
 
@@ -32,7 +32,7 @@ impl dns::Resolve for Guard {
         let guard = self.clone();
         Box::pin(async move {
             let addresses = Guard::resolve(&guard, name.as_str()).await?;
-            // Port 0 stands for the port of the URL.
+            // Port 0 means the port of the URL.
             let addresses = addresses.into_iter().map(|ip| SocketAddr::new(ip, 0));
             Ok(Box::new(addresses) as dns::Addrs)
         })

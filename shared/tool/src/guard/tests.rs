@@ -9,7 +9,7 @@ use futures::future::{self, BoxFuture, FutureExt};
 
 use super::*;
 
-/// A name server that gives these answers, one after the other.
+/// A name server that returns these answers in order.
 struct Answers(Mutex<VecDeque<Vec<IpAddr>>>);
 
 impl Answers {
@@ -22,14 +22,14 @@ impl Answers {
 impl Resolve for Answers {
     fn resolve<'a>(&'a self, _name: &'a str) -> BoxFuture<'a, io::Result<Vec<IpAddr>>> {
         let answer = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-        future::ready(answer.ok_or_else(|| io::Error::other("asked too often"))).boxed()
+        future::ready(answer.ok_or_else(|| io::Error::other("no answer is left"))).boxed()
     }
 }
 
 #[test]
-fn ordinary_addresses_are_admitted_in_one_spelling() {
+fn public_urls_are_admitted_and_normalized() {
     let guard = Guard::default();
-    for (url, spelling) in [
+    for (url, normalized) in [
         ("https://example.com", "https://example.com/"),
         ("http://EXAMPLE.com.:8080/a?b#c", "http://example.com:8080/a?b#c"),
         ("https://bücher.example./", "https://xn--bcher-kva.example/"),
@@ -37,12 +37,12 @@ fn ordinary_addresses_are_admitted_in_one_spelling() {
         ("https://[2606:4700::1111]:8443/", "https://[2606:4700::1111]:8443/"),
         ("https://local.example.com/", "https://local.example.com/"),
     ] {
-        assert_eq!(guard.admit(url).unwrap().url().as_str(), spelling);
+        assert_eq!(guard.admit(url).unwrap().url().as_str(), normalized);
     }
 }
 
 #[test]
-fn a_refusal_says_why() {
+fn a_refusal_states_its_reason() {
     let guard = Guard::default();
     for (url, why) in [
         ("example.com", Refusal::Malformed),
@@ -87,7 +87,7 @@ async fn one_private_address_refuses_the_name() {
 }
 
 #[tokio::test]
-async fn names_of_private_networks_are_not_even_asked_for() {
+async fn names_of_private_networks_are_not_resolved() {
     let guard = Guard::new(Vec::new(), Answers::new(&[]));
     for name in [
         "localhost",
@@ -111,7 +111,7 @@ async fn names_of_private_networks_are_not_even_asked_for() {
 }
 
 #[tokio::test]
-async fn an_exception_opens_loopback_and_nothing_else() {
+async fn an_exception_allows_loopback_and_nothing_else() {
     let allow = || Allow::parse_list("127.0.0.1:9999,docs.test:9999").unwrap();
     let guard = Guard::new(
         allow(),

@@ -15,8 +15,8 @@ use tokio::time::Instant;
 use super::*;
 use crate::{Citation, Effect, Handler};
 
-enum Does {
-    Says(String),
+enum Behaviour {
+    Returns(String),
     Refuses(String),
     Hangs(Arc<AtomicBool>),
     PanicsAtOnce,
@@ -31,12 +31,12 @@ impl Drop for Dropped {
     }
 }
 
-impl Handler for Does {
+impl Handler for Behaviour {
     fn call<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, Result<Output, Error>> {
         assert!(!matches!(self, Self::PanicsAtOnce), "at once");
         Box::pin(async move {
             match self {
-                Self::Says(text) => {
+                Self::Returns(text) => {
                     let source =
                         Citation { url: "https://a.test/".into(), title: call.idempotency_key, quote: None };
                     Ok(Output { content: text.clone(), effects: vec![Effect::Cited(source)] })
@@ -55,8 +55,8 @@ impl Handler for Does {
     }
 }
 
-fn tool(does: Does) -> Tool {
-    Tool { max_result_bytes: 200, ..Tool::new("try", "Tries.", json!({}), Kind::Runs(Arc::new(does))) }
+fn tool(behaviour: Behaviour) -> Tool {
+    Tool { max_result_bytes: 200, ..Tool::new("try", "Tries.", json!({}), Kind::Runs(Arc::new(behaviour))) }
 }
 
 async fn call(tool: &Tool) -> Result<Output, Error> {
@@ -64,35 +64,38 @@ async fn call(tool: &Tool) -> Result<Output, Error> {
 }
 
 #[tokio::test]
-async fn a_result_and_its_effects_pass() {
-    let output = call(&tool(Does::Says("well".into()))).await.unwrap();
+async fn a_result_and_its_effects_are_returned() {
+    let output = call(&tool(Behaviour::Returns("well".into()))).await.unwrap();
     assert_eq!(output.content, "well");
     let [Effect::Cited(source)] = output.effects.as_slice() else { panic!("{:?}", output.effects) };
-    assert_eq!(source.title, format!("{}:call_1", RunId::from_bits(2)), "the key names run and call");
+    assert_eq!(source.title, format!("{}:call_1", RunId::from_bits(2)), "the key contains run and call");
 }
 
 #[tokio::test]
-async fn long_results_and_long_refusals_are_cut_and_say_so() {
-    let output = call(&tool(Does::Says("ä".repeat(500)))).await.unwrap();
+async fn long_results_and_long_errors_are_cut_with_a_note() {
+    let output = call(&tool(Behaviour::Returns("ä".repeat(500)))).await.unwrap();
     assert!(output.content.len() <= 200, "{}", output.content.len());
     assert!(output.content.starts_with("ää") && output.content.contains("1000 bytes"), "{}", output.content);
-    assert_eq!(output.effects.len(), 1, "effects are not the model's to read");
-    let Error::Refused(why) = call(&tool(Does::Refuses("x".repeat(500)))).await.unwrap_err() else {
+    assert_eq!(output.effects.len(), 1, "effects are not cut");
+    let Error::Refused(why) = call(&tool(Behaviour::Refuses("x".repeat(500)))).await.unwrap_err() else {
         panic!()
     };
     assert!(why.len() <= 200 && why.contains("500 bytes"), "{why}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_hangs_is_given_up_in_time() {
+async fn a_call_that_hangs_is_cancelled_at_its_timeout() {
     for idempotent in [true, false] {
         let dropped = Arc::new(AtomicBool::new(false));
-        let tool =
-            Tool { idempotent, timeout: Duration::from_secs(7), ..tool(Does::Hangs(Arc::clone(&dropped))) };
-        let begun = Instant::now();
+        let tool = Tool {
+            idempotent,
+            timeout: Duration::from_secs(7),
+            ..tool(Behaviour::Hangs(Arc::clone(&dropped)))
+        };
+        let started = Instant::now();
         let error = call(&tool).await.unwrap_err();
-        assert_eq!(begun.elapsed().as_secs(), 7);
-        assert!(dropped.load(Ordering::SeqCst), "the call goes on");
+        assert_eq!(started.elapsed().as_secs(), 7);
+        assert!(dropped.load(Ordering::SeqCst), "the call must be cancelled");
         assert!(error.message().contains("7s"), "{error}");
         assert_eq!(matches!(error, Error::Unavailable(_)), idempotent, "{error:?}");
         assert_eq!(matches!(error, Error::Unknown(_)), !idempotent, "{error:?}");
@@ -101,22 +104,22 @@ async fn a_call_that_hangs_is_given_up_in_time() {
 
 #[tokio::test]
 async fn a_panic_is_an_error() {
-    for does in [Does::PanicsAtOnce, Does::PanicsLater] {
-        let error = call(&tool(does)).await.unwrap_err();
+    for behaviour in [Behaviour::PanicsAtOnce, Behaviour::PanicsLater] {
+        let error = call(&tool(behaviour)).await.unwrap_err();
         assert!(matches!(&error, Error::Unknown(text) if !text.contains("later")), "{error:?}");
     }
-    let safe = Tool { idempotent: true, ..tool(Does::PanicsLater) };
+    let safe = Tool { idempotent: true, ..tool(Behaviour::PanicsLater) };
     assert!(matches!(call(&safe).await, Err(Error::Unavailable(_))));
 }
 
 #[tokio::test]
-async fn what_a_person_answers_does_not_run() {
+async fn a_question_to_a_person_does_not_run() {
     assert!(matches!(call(&crate::ask_user::tool()).await, Err(Error::Refused(_))));
 }
 
 proptest! {
     #[test]
-    fn a_cut_keeps_to_the_limit_and_to_characters(text in "\\PC{0,300}", limit in 0usize..400) {
+    fn a_cut_respects_the_limit_and_characters(text in "\\PC{0,300}", limit in 0usize..400) {
         let short = cut(text.clone(), limit);
         prop_assert!(short.len() <= limit || short == text);
         if text.len() <= limit {

@@ -1,20 +1,20 @@
-//! HTML to text: headings, lists, links and table cells as in Markdown, without what only a browser needs.
+//! Converts HTML to text: headings, lists, links and table cells as in Markdown, without scripts and styles.
 //!
-//! Works on the stream of tokens and builds no tree: time and memory are linear in the page, however it is nested.
+//! It works on the stream of tokens and builds no tree, so time and memory are linear in the size of the page, even for
+//! a page that is nested on purpose. Crates that build a tree (`htmd`, `html2text`) do not have this property.
 
 use html5gum::{DefaultEmitter, EndTag, StartTag, Token, Tokenizer};
 use url::Url;
 
-/// What a page says.
+/// The text of a page.
 #[derive(Debug, Default)]
 pub(super) struct Page {
-    /// Its title on one line.
+    /// The title, on one line.
     pub(super) title: String,
-    /// Its text.
     pub(super) text: String,
 }
 
-/// Reads `html` as far as [`Reader::MAX_TEXT`] goes. Relative links are resolved against `base`.
+/// Converts `html` until the text has [`Reader::MAX_TEXT`] bytes. Relative links are resolved against `base`.
 pub(super) fn read(html: &str, base: &Url) -> Page {
     let mut emitter = DefaultEmitter::default();
     emitter.naively_switch_states(true);
@@ -33,28 +33,34 @@ pub(super) fn read(html: &str, base: &Url) -> Page {
     }
     reader.close_link();
     let Page { title, text } = reader.page;
-    let title: Vec<_> = title.split_whitespace().collect();
-    Page { title: title.join(" ").chars().take(300).collect(), text }
+    let words: Vec<_> = title.split_whitespace().collect();
+    Page { title: words.join(" ").chars().take(300).collect(), text }
 }
 
 struct Reader<'a> {
     base: &'a Url,
     page: Page,
-    /// What separates the next word from the last one.
+    /// The separator between the last word and the next one.
     gap: Gap,
-    /// What stands before the next word: a list's dash, a heading's `#`.
+    /// The prefix of the next word: a dash for a list item, `#` for a heading.
     marker: &'static str,
     link: Option<Link>,
-    /// An element that is passed over, and how many of its name are open.
-    skipped: Option<(Vec<u8>, usize)>,
+    /// The element that is being skipped.
+    skipped: Option<Skipped>,
     in_title: bool,
     preformatted: bool,
 }
 
 struct Link {
     address: String,
-    /// Whether the bracket before its text is written.
-    open: bool,
+    /// The bracket before the link's text is written.
+    is_open: bool,
+}
+
+struct Skipped {
+    name: Vec<u8>,
+    /// Number of open elements with this name.
+    depth: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,7 +72,7 @@ enum Gap {
 }
 
 impl<'a> Reader<'a> {
-    /// Short links to long addresses would let a page grow without end.
+    /// Bytes of text. A limit is needed because many short links to long addresses make the text longer than the page.
     const MAX_TEXT: usize = 1 << 20;
     const MAX_ADDRESS: usize = 500;
 
@@ -85,21 +91,21 @@ impl<'a> Reader<'a> {
 
     fn start(&mut self, tag: &StartTag<()>) {
         let name = tag.name.as_slice();
-        if let Some((skipped, depth)) = &mut self.skipped {
-            if skipped == name {
-                *depth += 1;
+        if let Some(skipped) = &mut self.skipped {
+            if skipped.name == name {
+                skipped.depth += 1;
             }
             return;
         }
         match name {
             b"script" | b"style" | b"noscript" | b"template" | b"svg" | b"iframe" | b"object" | b"canvas"
-            | b"select" | b"textarea" => self.skipped = Some((name.to_vec(), 1)),
+            | b"select" | b"textarea" => self.skipped = Some(Skipped { name: name.to_vec(), depth: 1 }),
             b"title" => self.in_title = self.page.title.is_empty(),
             b"a" => {
                 self.close_link();
                 let address = tag.attributes.get(b"href".as_slice());
                 let address = address.and_then(|href| self.address(&String::from_utf8_lossy(href)));
-                self.link = address.map(|address| Link { address, open: false });
+                self.link = address.map(|address| Link { address, is_open: false });
             }
             b"img" => {
                 if let Some(alt) = tag.attributes.get(b"alt".as_slice()).filter(|alt| !alt.is_empty()) {
@@ -120,10 +126,10 @@ impl<'a> Reader<'a> {
 
     fn end(&mut self, tag: &EndTag<()>) {
         let name = tag.name.as_slice();
-        if let Some((skipped, depth)) = &mut self.skipped {
-            if skipped == name {
-                *depth -= 1;
-                if *depth == 0 {
+        if let Some(skipped) = &mut self.skipped {
+            if skipped.name == name {
+                skipped.depth -= 1;
+                if skipped.depth == 0 {
                     self.skipped = None;
                 }
             }
@@ -164,7 +170,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Writes what stands between the last word and the next.
+    /// Writes the separator, the marker and the bracket that come before the next word.
     fn separate(&mut self) {
         let text = &mut self.page.text;
         let gap = std::mem::replace(&mut self.gap, Gap::None);
@@ -185,9 +191,9 @@ impl<'a> Reader<'a> {
             }
         }
         text.push_str(std::mem::take(&mut self.marker));
-        if let Some(link) = self.link.as_mut().filter(|link| !link.open) {
+        if let Some(link) = self.link.as_mut().filter(|link| !link.is_open) {
             text.push('[');
-            link.open = true;
+            link.is_open = true;
         }
     }
 
@@ -199,23 +205,23 @@ impl<'a> Reader<'a> {
     }
 
     fn close_link(&mut self) {
-        if let Some(Link { address, open: true }) = self.link.take() {
+        if let Some(Link { address, is_open: true }) = self.link.take() {
             self.page.text.push_str(&format!("]({address})"));
         }
     }
 
-    /// Where a link leads, if that is another page of the web.
+    /// Resolves the target of a link. Returns `None` if it is not another page of the web.
     fn address(&self, href: &str) -> Option<String> {
         if href.starts_with('#') || href.len() > Self::MAX_ADDRESS {
             return None;
         }
         let url = self.base.join(href).ok()?;
-        let web = matches!(url.scheme(), "http" | "https") && url.as_str().len() <= Self::MAX_ADDRESS;
-        web.then(|| url.into())
+        let is_web = matches!(url.scheme(), "http" | "https") && url.as_str().len() <= Self::MAX_ADDRESS;
+        is_web.then(|| url.into())
     }
 }
 
-/// How an element stands apart, and what begins it. Inline elements do not.
+/// The separator around an element and the marker before it. Inline elements have neither.
 fn shape(name: &[u8]) -> (Gap, &'static str) {
     match name {
         b"h1" => (Gap::Paragraph, "# "),
@@ -244,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_reads_as_its_author_meant_it() {
+    fn a_page_becomes_readable_text() {
         let html = r#"<!doctype html><html><head><title>News &amp; more</title><style>p{}</style>
             <script>if (a < b) { document.write("<p>no</p>") }</script></head>
             <body><h1>Today</h1><p>It <b>rain</b>ed,
@@ -265,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn links_lead_to_the_web_or_are_plain_text() {
+    fn links_to_the_web_are_kept_and_others_become_plain_text() {
         assert_eq!(text("<a href='javascript:x()'>run</a> <a href='#top'>up</a> <a>none</a>"), "run up none");
         assert_eq!(
             text("<a href=x></a><a href=y>y<a href=z>z"),
@@ -275,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_and_hostile_pages_end() {
+    fn broken_and_hostile_pages_are_read_within_limits() {
         assert_eq!(text("a<script>b"), "a");
         assert_eq!(text("<p>a</p></p></div></svg><p>b"), "a\n\nb");
         assert_eq!(text("&lt;b&gt; &#x41; &bogus;"), "<b> A &bogus;");

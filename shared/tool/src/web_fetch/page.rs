@@ -1,4 +1,4 @@
-//! From a body to what the model reads.
+//! Converts the body of a page to the text that the model reads.
 
 use encoding_rs::{Encoding, UTF_8};
 use url::Url;
@@ -6,30 +6,30 @@ use url::Url;
 use super::html;
 use crate::Error;
 
-/// What we can read, best first.
+/// The `Accept` header: the readable media types.
 pub(super) const ACCEPT: &str =
     "text/html, application/xhtml+xml, text/plain;q=0.9, application/json;q=0.9, text/*;q=0.8";
 
-/// A content type that can be read.
+/// A media type that can be read as text.
 #[derive(Debug)]
 pub(super) struct Media {
-    html: bool,
+    is_html: bool,
     charset: Option<&'static Encoding>,
 }
 
 impl Media {
-    /// From the header's value.
+    /// Parses the value of the `Content-Type` header.
     pub(super) fn parse(header: Option<&str>) -> Result<Self, Error> {
-        let header = header
-            .ok_or_else(|| Error::Refused("The server does not say what kind of content this is.".into()))?;
+        let header =
+            header.ok_or_else(|| Error::Refused("The server did not send a content type.".into()))?;
         let mut parts = header.split(';');
         let kind = parts.next().unwrap_or_default().trim().to_ascii_lowercase();
-        let html = matches!(kind.as_str(), "text/html" | "application/xhtml+xml");
-        let text = kind.starts_with("text/")
+        let is_html = matches!(kind.as_str(), "text/html" | "application/xhtml+xml");
+        let is_text = kind.starts_with("text/")
             || matches!(kind.as_str(), "application/json" | "application/xml")
             || (kind.starts_with("application/") && (kind.ends_with("+json") || kind.ends_with("+xml")));
-        if !html && !text {
-            return Err(Error::Refused(format!("Content of the kind `{kind}` cannot be read as text.")));
+        if !is_html && !is_text {
+            return Err(Error::Refused(format!("The content type `{kind}` cannot be read as text.")));
         }
         let charset = parts.find_map(|part| {
             let (name, label) = part.split_once('=')?;
@@ -40,16 +40,16 @@ impl Media {
                 None
             }
         });
-        Ok(Self { html, charset })
+        Ok(Self { is_html, charset })
     }
 }
 
-/// The text of a page, under a head that says where it is from and what is missing.
-pub(super) fn render(url: &Url, media: &Media, body: &[u8], whole: bool) -> String {
-    let declared = media.charset.or_else(|| if media.html { declared_in_html(body) } else { None });
-    // A byte order mark wins over both. What cannot be decoded becomes U+FFFD, also a character that the limit cut.
+/// The text of a page, below a header with its address and title, and a note if the page was cut.
+pub(super) fn render(url: &Url, media: &Media, body: &[u8], is_whole: bool) -> String {
+    let declared = media.charset.or_else(|| if media.is_html { declared_in_html(body) } else { None });
+    // A byte order mark overrides both. Invalid bytes become U+FFFD, also a character that the limit cut.
     let (text, _, _) = declared.unwrap_or(UTF_8).decode(body);
-    let (title, text) = if media.html {
+    let (title, text) = if media.is_html {
         let page = html::read(&text, url);
         (page.title, page.text)
     } else {
@@ -59,7 +59,7 @@ pub(super) fn render(url: &Url, media: &Media, body: &[u8], whole: bool) -> Stri
     if !title.is_empty() {
         result += &format!("Title: {title}\n");
     }
-    if !whole {
+    if !is_whole {
         result += &format!("Note: the page is longer; only its first {} bytes were read.\n", body.len());
     }
     result.push('\n');
@@ -67,7 +67,7 @@ pub(super) fn render(url: &Url, media: &Media, body: &[u8], whole: bool) -> Stri
     result
 }
 
-/// The label in a `<meta charset=..>` or `<meta .. content="..; charset=..">`, which must stand within the first 1024
+/// The encoding in a `<meta charset=..>` or `<meta .. content="..; charset=..">`, which must be within the first 1024
 /// bytes (HTML, section 4.2.5.4).
 fn declared_in_html(body: &[u8]) -> Option<&'static Encoding> {
     let start = String::from_utf8_lossy(&body[..body.len().min(1024)]).to_ascii_lowercase();
@@ -75,7 +75,7 @@ fn declared_in_html(body: &[u8]) -> Option<&'static Encoding> {
     let (_, rest) = meta.split_once("charset=")?;
     let rest = rest.trim_start_matches(['"', '\'']);
     let label = rest.split(['"', '\'', ' ', ';', '/', '>']).next()?;
-    // A document in UTF-16 could not have said so in ASCII.
+    // A document in UTF-16 cannot contain this label in ASCII, so the label must be wrong.
     Encoding::for_label(label.as_bytes()).map(Encoding::output_encoding)
 }
 
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn kinds_of_content() {
+    fn text_types_are_readable_and_others_are_refused() {
         for kind in [
             "text/html",
             "TEXT/Plain; x=y",
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_begins_with_its_address() {
+    fn the_text_of_a_page_starts_with_its_address() {
         let text = page("text/html", b"<title>A\n page</title><p>Hello");
         assert_eq!(text, "Address: https://a.test/x\nTitle: A page\n\nHello");
         assert_eq!(page("application/json", b"{\"a\": 1}"), "Address: https://a.test/x\n\n{\"a\": 1}");

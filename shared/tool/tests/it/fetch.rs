@@ -1,4 +1,4 @@
-//! What `web_fetch` reads, and how it gives up.
+//! `web_fetch` against a server: the pages it reads, and its errors.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ async fn pages_become_text() {
     assert_eq!(
         get(&tool, &format!("{base}/away")).await.unwrap().content,
         page,
-        "the address is the last one"
+        "the address is that of the last page"
     );
     let data = get(&tool, &format!("{base}/data")).await.unwrap();
     assert!(data.content.ends_with("\n\n{\"a\":1}") && data.effects.is_empty(), "{data:?}");
@@ -36,7 +36,7 @@ async fn pages_become_text() {
 }
 
 #[tokio::test]
-async fn a_request_carries_nothing_of_ours() {
+async fn a_request_carries_no_cookies_and_no_credentials() {
     let server = Server::start(&[
         ("/", "HTTP/1.1 302 Found\r\nset-cookie: id=1\r\nlocation: /b\r\ncontent-length: 0\r\n\r\n".into()),
         ("/b", ok("text/plain", "b")),
@@ -56,7 +56,7 @@ async fn a_request_carries_nothing_of_ours() {
 }
 
 #[tokio::test]
-async fn a_failure_says_whether_to_try_again() {
+async fn an_error_states_whether_a_retry_can_help() {
     let server = Server::start(&[
         ("/busy", ok_status("503 Service Unavailable", "text/plain", "")),
         ("/slow", ok_status("429 Too Many Requests", "text/plain", "")),
@@ -67,18 +67,18 @@ async fn a_failure_says_whether_to_try_again() {
     ])
     .await;
     let (tool, base) = reader(&server, Settings::default());
-    for (path, temporary, says) in [
+    for (path, is_temporary, text) in [
         ("/missing", false, "404 Not Found"),
         ("/busy", true, "503"),
         ("/slow", true, "429"),
         ("/zip", false, "gzip"),
-        ("/cut", true, "broke off"),
-        ("/noise", true, "broke off"),
-        ("/loop", false, "redirects too often"),
+        ("/cut", true, "was lost"),
+        ("/noise", true, "was lost"),
+        ("/loop", false, "too many redirects"),
     ] {
         let error = get(&tool, &format!("{base}{path}")).await.unwrap_err();
-        assert_eq!(matches!(error, Error::Unavailable(_)), temporary, "{path}: {error:?}");
-        assert!(error.message().contains(says), "{path}: {error:?}");
+        assert_eq!(matches!(error, Error::Unavailable(_)), is_temporary, "{path}: {error:?}");
+        assert!(error.message().contains(text), "{path}: {error:?}");
     }
     let loops = server.requests().iter().filter(|head| head.starts_with("GET /loop")).count();
     assert_eq!(loops, 6, "the first and five redirects");
@@ -101,7 +101,7 @@ async fn a_closed_port_is_unavailable() {
 }
 
 #[tokio::test]
-async fn only_so_much_is_read() {
+async fn the_limit_of_a_page_holds() {
     let server = Server::start(&[("/", ok("text/plain", &"ä".repeat(5000)))]).await;
     let (tool, base) = reader(&server, Settings { max_body_bytes: 1001, ..Settings::default() });
     let page = get(&tool, &base).await.unwrap().content;
@@ -115,7 +115,7 @@ async fn only_so_much_is_read() {
 
 #[tokio::test]
 async fn an_endless_page_is_read_up_to_the_limit() {
-    // No length, and no end that would come in time: what is read must not depend on either.
+    // The body is longer than the limit and never complete: reading must depend on neither.
     let endless = format!(
         "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 99999999\r\n\r\n{}",
         "x".repeat(3 << 20)
@@ -128,7 +128,7 @@ async fn an_endless_page_is_read_up_to_the_limit() {
 }
 
 #[tokio::test]
-async fn a_silent_server_is_given_up() {
+async fn a_silent_server_is_a_timeout() {
     let server = Server::start(&[("/", String::new())]).await;
     let (tool, base) = reader(&server, Settings { total: Duration::from_millis(300), ..Settings::default() });
     let error = get(&tool, &base).await.unwrap_err();

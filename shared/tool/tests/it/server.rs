@@ -1,4 +1,4 @@
-//! A web server that gives prepared answers and counts connections, and name servers that lie.
+//! A web server that returns prepared responses and counts connections, and a name server with prepared addresses.
 
 use std::{
     collections::HashMap,
@@ -22,7 +22,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// A web server on loopback; it stops with the test's runtime.
+/// A web server on loopback. It stops with the test's runtime.
 pub(crate) struct Server {
     pub(crate) port: u16,
     seen: Arc<Seen>,
@@ -35,8 +35,8 @@ struct Seen {
 }
 
 impl Server {
-    /// Answers each path with raw bytes, others with 404; `*` is every path. An empty answer is never sent: the server
-    /// hangs.
+    /// Starts a server that answers each path with raw bytes, and other paths with 404. `*` matches every path. For an
+    /// empty response, the server hangs.
     pub(crate) async fn start(answers: &[(&str, String)]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("an address").port();
@@ -46,7 +46,7 @@ impl Server {
             .collect();
         let (answers, seen) = (Arc::new(answers), Arc::new(Seen::default()));
         accept(listener, Arc::clone(&answers), Arc::clone(&seen));
-        // Where there is IPv6, the same port must be quiet there too.
+        // Connections over IPv6 must be counted as well.
         if let Ok(six) = TcpListener::bind(("::1", port)).await {
             accept(six, answers, Arc::clone(&seen));
         }
@@ -109,29 +109,29 @@ pub(crate) fn moved(location: &str) -> String {
     format!("HTTP/1.1 302 Found\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n")
 }
 
-/// A name server: each name has a list of answers, the last of which stays.
+/// A name server: each name has a list of addresses, one per query. The last one is repeated.
 #[derive(Clone, Default)]
 pub(crate) struct Names(Arc<Mutex<HashMap<String, Answers>>>);
 
 #[derive(Default)]
 struct Answers {
-    asked: usize,
+    queries: usize,
     addresses: Vec<IpAddr>,
 }
 
 impl Names {
     pub(crate) fn new(names: &[(&str, &[&str])]) -> Self {
         let answers = |ips: &[&str]| Answers {
-            asked: 0,
+            queries: 0,
             addresses: ips.iter().map(|ip| ip.parse().expect("an address")).collect(),
         };
         let names = names.iter().map(|(name, ips)| ((*name).to_owned(), answers(ips))).collect();
         Self(Arc::new(Mutex::new(names)))
     }
 
-    /// How often the name was asked for.
-    pub(crate) fn asked(&self, name: &str) -> usize {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)[name].asked
+    /// The number of queries for the name.
+    pub(crate) fn queries(&self, name: &str) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)[name].queries
     }
 }
 
@@ -140,27 +140,27 @@ impl Resolve for Names {
         let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let answer = names.get_mut(name).map(|answers| {
             let last = answers.addresses.len() - 1;
-            let address = answers.addresses[answers.asked.min(last)];
-            answers.asked += 1;
+            let address = answers.addresses[answers.queries.min(last)];
+            answers.queries += 1;
             vec![address]
         });
         future::ready(answer.ok_or_else(|| io::Error::other("no such name"))).boxed()
     }
 }
 
-/// A guard that would let any request to `port` through if it were not for the address.
+/// A guard that allows `port`, so that only the address can refuse a request.
 pub(crate) fn guard(port: u16, allow: &str, names: Names) -> Guard {
     let mut ports = Guard::PORTS.to_vec();
     ports.push(port);
     Guard::with_ports(ports, Allow::parse_list(allow).expect("exceptions"), names)
 }
 
-/// The tool behind that guard.
+/// Creates `web_fetch` with that guard.
 pub(crate) fn tool(guard: &Guard, settings: web_fetch::Settings) -> Tool {
     web_fetch::tool(guard, settings)
 }
 
-/// One call, as the agent makes it.
+/// Makes a call as the agent does.
 pub(crate) async fn fetch(tool: &Tool, arguments: &str) -> Result<Output, Error> {
     let registry = Registry::new([tool.clone()]).expect("a usable tool");
     let arguments = registry.check("web_fetch", arguments)?;
@@ -168,12 +168,12 @@ pub(crate) async fn fetch(tool: &Tool, arguments: &str) -> Result<Output, Error>
     sequent_tool::run(tool, call).await
 }
 
-/// One call for one address.
+/// Fetches one address.
 pub(crate) async fn get(tool: &Tool, url: &str) -> Result<Output, Error> {
     fetch(tool, &serde_json::json!({"url": url}).to_string()).await
 }
 
-/// An address that a socket may be bound to on this machine.
+/// A loopback address.
 pub(crate) fn local(port: u16) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], port))
 }

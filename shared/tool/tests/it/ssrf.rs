@@ -1,4 +1,4 @@
-//! A sentinel on loopback that no spelling of its address, no redirect and no name server can lead `web_fetch` to.
+//! A sentinel server on loopback. No spelling of its address, no redirect and no name server leads `web_fetch` to it.
 
 use std::time::Duration;
 
@@ -7,7 +7,8 @@ use sequent_tool::{Error, Guard, guard, web_fetch::Settings};
 
 use crate::server::{Names, Server, get, guard, local, moved, ok, tool};
 
-/// `{port}` is the sentinel's, which the guard lets pass: only the address stands in the way.
+/// URLs that must be refused. `{port}` is the sentinel's port, which the guard allows, so only the address can be the
+/// reason.
 const CORPUS: &[&str] = &[
     // Plain
     "http://127.0.0.1:{port}/",
@@ -146,7 +147,7 @@ const CORPUS: &[&str] = &[
     "http://127.0.0.1:99999/",
 ];
 
-/// The spellings that reach the sentinel through a client nobody guards.
+/// The URLs that reach the sentinel through a client without a guard.
 const REACHES: &[&str] = &[
     "http://127.0.0.1:{port}/",
     "http://2130706433:{port}/",
@@ -162,7 +163,7 @@ const REACHES: &[&str] = &[
     "http:127.0.0.1:{port}/",
 ];
 
-fn lying() -> Names {
+fn deceptive_names() -> Names {
     Names::new(&[
         ("loopback.test", &["127.0.0.1"]),
         ("loopback6.test", &["::1"]),
@@ -187,12 +188,13 @@ fn at(url: &str, port: u16) -> String {
 async fn nothing_reaches_the_sentinel() {
     assert!(CORPUS.len() >= 60, "{}", CORPUS.len());
     let sentinel = sentinel().await;
-    let guard = guard(sentinel.port, "", lying());
-    assert!(guard.admit(&at("http://8.8.8.8:{port}/", sentinel.port)).is_ok(), "the port is no obstacle");
+    let guard = guard(sentinel.port, "", deceptive_names());
+    assert!(guard.admit(&at("http://8.8.8.8:{port}/", sentinel.port)).is_ok(), "the port is allowed");
     let tool = tool(&guard, Settings::default());
     let wrong = stream::iter(CORPUS)
         .map(|url| {
-            let (tool, url) = (&tool, at(url, sentinel.port));
+            let tool = &tool;
+            let url = at(url, sentinel.port);
             async move { (get(tool, &url).await, url) }
         })
         .buffer_unordered(8)
@@ -203,7 +205,7 @@ async fn nothing_reaches_the_sentinel() {
     assert_eq!(sentinel.connections(), 0);
 }
 
-/// The control: the sentinel counts, the corpus is live, and the guard is what stands between.
+/// The control: the sentinel counts connections, the URLs are valid, and only the guard stops them.
 #[tokio::test]
 async fn an_unguarded_client_reaches_the_sentinel() {
     let _ = rustls::crypto::ring::default_provider().install_default(); // another test of the process was first
@@ -256,9 +258,9 @@ async fn no_redirect_reaches_the_sentinel() {
     assert!(front.connections() >= targets.len() + 3, "every redirect was served: {}", front.connections());
 }
 
-/// The second answer of a name server that changes its mind is never asked for.
+/// A name server that changes its answer is queried once for each call.
 #[tokio::test]
-async fn a_connection_goes_to_the_address_that_was_judged() {
+async fn a_connection_goes_to_the_address_that_was_checked() {
     let server = Server::start(&[("*", ok("text/plain", "first"))]).await;
     let names = Names::new(&[("rebind.test", &["127.0.0.1", "169.254.169.254"])]);
     let tool = tool(
@@ -267,21 +269,21 @@ async fn a_connection_goes_to_the_address_that_was_judged() {
     );
     let url = format!("http://rebind.test:{}/", server.port);
     assert!(get(&tool, &url).await.unwrap().content.ends_with("first"));
-    assert_eq!((names.asked("rebind.test"), server.connections()), (1, 1));
-    // The next call asks again, and judges again.
+    assert_eq!((names.queries("rebind.test"), server.connections()), (1, 1));
+    // The next call resolves the name again, and checks the address again.
     let second = get(&tool, &url).await.unwrap_err();
     assert!(
         matches!(&second, Error::Refused(why) if why.contains("not on the public internet")),
         "{second:?}"
     );
-    assert_eq!((names.asked("rebind.test"), server.connections()), (2, 1));
+    assert_eq!((names.queries("rebind.test"), server.connections()), (2, 1));
 }
 
-/// Public at first, loopback from then on: the attack on whoever resolves once to judge and once to connect.
+/// A name that is public at first and then loopback: the attack on a client that resolves a second time to connect.
 #[tokio::test]
 async fn rebinding_from_public_to_loopback_reaches_nothing() {
     let sentinel = sentinel().await;
-    // Global unicast that no registry has handed out: judged public, and nobody is there.
+    // Global unicast that no registry has assigned: public, but no server has it.
     let names = Names::new(&[("rebind.test", &["2e00::1", "127.0.0.1"])]);
     let tool = tool(
         &guard(sentinel.port, "", names.clone()),
@@ -290,8 +292,8 @@ async fn rebinding_from_public_to_loopback_reaches_nothing() {
     let url = format!("http://rebind.test:{}/", sentinel.port);
     let first = get(&tool, &url).await.unwrap_err();
     assert!(matches!(first, Error::Unavailable(_)), "{first:?}");
-    assert_eq!(names.asked("rebind.test"), 1, "judged and connected to by one answer");
+    assert_eq!(names.queries("rebind.test"), 1, "one answer is used for the check and the connection");
     let second = get(&tool, &url).await.unwrap_err();
     assert!(matches!(second, Error::Refused(_)), "{second:?}");
-    assert_eq!((names.asked("rebind.test"), sentinel.connections()), (2, 0));
+    assert_eq!((names.queries("rebind.test"), sentinel.connections()), (2, 0));
 }
