@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use bytes::Bytes;
 use futures::stream;
 use http::{HeaderName, HeaderValue, header};
-use sequent_agent::{Engine, Item, Live, Source};
+use sequent_agent::{Engine, Live, Source, StreamItem};
 use sequent_core::{ProjectId, RunId, Timestamp};
 use sequent_event::{Event, Seq};
 use sequent_http::{
@@ -82,7 +82,7 @@ fn mark(response: &mut Response, run: RunId, project: ProjectId, replayed: bool)
 }
 
 struct Writing<P> {
-    items: tokio::sync::mpsc::Receiver<Item>,
+    items: tokio::sync::mpsc::Receiver<StreamItem>,
     projection: P,
     /// The last event closed the log.
     closed: bool,
@@ -112,14 +112,14 @@ impl<P: Projection> Writing<P> {
         (!text.is_empty()).then(|| (Ok(Bytes::from(text)), self))
     }
 
-    fn write(&mut self, item: Option<Item>, text: &mut String) {
+    fn write(&mut self, item: Option<StreamItem>, text: &mut String) {
         let frames = match item {
-            Some(Item::Event(event)) => {
+            Some(StreamItem::Event(event)) => {
                 self.closed = event.leaves_closed();
                 self.projection.event(&event)
             }
-            Some(Item::Heartbeat) => vec![Frame::heartbeat()],
-            Some(Item::Cut) => {
+            Some(StreamItem::Heartbeat) => vec![Frame::heartbeat()],
+            Some(StreamItem::Cut) => {
                 self.ended = true;
                 vec![Frame::comment("the run goes on: reconnect to follow it")]
             }

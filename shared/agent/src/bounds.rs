@@ -20,6 +20,16 @@ pub struct Bounds {
     pub question: Duration,
 }
 
+/// The message of a run that ends with `time_limit`.
+pub(crate) const TIME_LIMIT: &str = "The run has reached its time limit.";
+
+/// A limit that ends a run.
+pub(crate) struct LimitReached {
+    /// The stable code.
+    pub(crate) code: &'static str,
+    pub(crate) message: String,
+}
+
 impl Default for Bounds {
     fn default() -> Self {
         Self {
@@ -49,22 +59,23 @@ impl Bounds {
         }
     }
 
-    /// Which limit keeps the run from another model call: its code, and a sentence for people.
-    pub(crate) fn exhausted(&self, state: &State, now: Timestamp) -> Option<(&'static str, String)> {
+    /// The limit that keeps the run from another model call, if it has reached one.
+    pub(crate) fn exhausted(&self, state: &State, now: Timestamp) -> Option<LimitReached> {
+        let reached = |code, message: &str| Some(LimitReached { code, message: message.to_owned() });
         let Budget { max_steps, max_tokens, max_cost_micro_usd, .. } = state.configuration.budget;
         let totals = &state.totals;
         let steps = max_steps.map_or(self.steps, |own| own.min(self.steps));
         if state.model_calls >= steps {
-            return Some(("step_limit", format!("The run has made all {steps} model calls it may make.")));
+            return reached("step_limit", &format!("The run has reached its limit of {steps} model calls."));
         }
         if max_tokens.is_some_and(|most| totals.input_tokens + totals.output_tokens >= most) {
-            return Some(("token_limit", "The run has used all the tokens it may use.".to_owned()));
+            return reached("token_limit", "The run has reached its token limit.");
         }
         if max_cost_micro_usd.is_some_and(|most| totals.cost_micro_usd.0 >= most) {
-            return Some(("cost_limit", "The run has cost all that it may cost.".to_owned()));
+            return reached("cost_limit", "The run has reached its cost limit.");
         }
         if self.time_left(state, now).is_zero() {
-            return Some(("time_limit", "The run has taken all the time it may take.".to_owned()));
+            return reached("time_limit", TIME_LIMIT);
         }
         None
     }

@@ -1,149 +1,148 @@
 //! Steps of a plan that child runs carry out.
 //!
-//! A child's id is in its parent's log before the child exists, so whoever continues the parent makes the same child or
-//! finds it made. The parent's owner alone writes into the parent's log: it learns from the child's log what came of it.
-
-use std::time::Duration;
+//! A child's id is in its parent's log before the child exists, so the next owner of the parent creates the same child
+//! or finds it. Only the parent's owner writes into the parent's log: it reads the result of a child from the child's log.
 
 use futures::future::try_join_all;
-use sequent_conversation::{Error, Runs, Start, Work, enqueue};
+use sequent_conversation::{Error, Runs, Start, Work, cancel_child, enqueue};
 use sequent_core::{RunId, Timestamp};
 use sequent_event::{
     Body, Child, Configuration, Event, Orchestration, Outcome, Phase, State, Step, StepStatus,
 };
-use sequent_runlog::{LogKey, Segment, read_all};
+use sequent_runlog::{LogKey, Segment, Stopped, read_all};
 use tokio::time::Instant;
 
 use crate::{
     Engine,
-    execute::{Ended, Execution, News, at, news},
+    execution::{Execution, Flow},
 };
 
-/// How long an owner waits for children before it gives its process up.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// How often it looks meanwhile.
-const LOOK: Duration = Duration::from_millis(200);
+/// The child runs of an execution.
+#[derive(Default)]
+pub(crate) struct ChildRuns {
+    /// The children that former owners wrote into the log exist.
+    created: bool,
+}
 
-impl Execution<'_> {
-    /// Has `steps` done by child runs: starts what may start, takes in what has ended, and waits.
-    pub(crate) async fn delegate(&mut self, steps: &[Step]) -> Result<Option<Ended>, Error> {
-        let give_up = Instant::now() + PATIENCE;
+impl ChildRuns {
+    /// Carries out `steps` by child runs: starts the children that may start, records the results of those that have
+    /// ended, and waits.
+    pub(crate) async fn delegate(
+        &mut self,
+        execution: &mut Execution<'_>,
+        steps: &[Step],
+    ) -> Result<Flow, Error> {
+        let since = Instant::now();
         loop {
-            if self.take_in().await? {
-                return Ok(None); // the plan looks different now
+            if record_results(execution).await? {
+                return Ok(Flow::Continue); // the plan has changed
             }
-            self.start_children(steps).await?;
-            if Instant::now() >= give_up {
-                return Ok(Some(Ended::Waiting));
-            }
-            tokio::select! {
-                biased;
-                news = news(&self.writer) => return match news {
-                    News::Cancelled(_) => Ok(None),
-                    News::Stopped => Err(News::stopped(&self.writer).await),
-                },
-                () = at(self.hand_over) => return Ok(Some(Ended::Waiting)),
-                () = tokio::time::sleep(LOOK) => {}
+            self.start(execution, steps).await?;
+            if let Some(flow) = execution.wait(since).await? {
+                return Ok(flow);
             }
         }
     }
 
-    /// Writes down the children, then makes them: also those that a former owner wrote down and did not get to make.
-    async fn start_children(&mut self, steps: &[Step]) -> Result<(), Error> {
-        let of = |state: &State, step: &Step| state.children.iter().any(|child| child.name == step.id);
-        let room = self.engine.bounds.parallel_children.saturating_sub(self.state.live_children().count());
-        let new: Vec<Step> = steps.iter().filter(|step| !of(&self.state, step)).take(room).cloned().collect();
-        if new.is_empty() && self.made {
+    /// Writes new children into the log, then creates them and those that a former owner wrote but did not create.
+    async fn start(&mut self, execution: &mut Execution<'_>, steps: &[Step]) -> Result<(), Error> {
+        let new = startable(execution, steps);
+        if new.is_empty() && self.created {
             return Ok(());
         }
         for step in new {
-            if !self.state.open_steps.contains(&step.id) {
-                self.append(Body::StepStarted { step_name: step.id.clone() }).await?;
+            if !execution.state.open_steps.contains(&step.id) {
+                execution.append(Body::StepStarted { step_name: step.id.clone() }).await?;
             }
-            let (name, description) = (step.id.clone(), Some(step.title.clone()));
-            self.append(Body::SubagentStarted { subagent_run_id: RunId::new(), name, description }).await?;
+            let started = Body::SubagentStarted {
+                subagent_run_id: RunId::new(),
+                name: step.id.clone(),
+                description: Some(step.title.clone()),
+            };
+            execution.append(started).await?;
         }
-        self.state = self.writer.flush().await?;
-        let live: Vec<Child> = self.state.live_children().cloned().collect();
-        for child in &live {
+        execution.flush().await?;
+        for child in execution.state.live_children() {
             if let Some(step) = steps.iter().find(|step| step.id == child.name) {
-                let start = self.child(child.run, step, steps.len());
-                Box::pin(enqueue(&self.engine.storage, self.engine.settings, &start)).await?;
+                let start = child_run(execution, child.run, step, steps.len());
+                Box::pin(enqueue(&execution.engine.storage, execution.engine.settings, &start)).await?;
             }
         }
-        self.made = true;
-        Ok(())
-    }
-
-    /// The run that carries out `step`.
-    fn child(&self, run: RunId, step: &Step, shares: usize) -> Start {
-        let configuration = Configuration {
-            orchestration: Orchestration::Direct,
-            deliverable_type: None,
-            hold: None,
-            tools: self.state.configuration.tools.clone(),
-            budget: self.engine.bounds.share(&self.state, shares, Timestamp::now()),
-            scopes: self.state.configuration.scopes.clone(),
-        };
-        let task =
-            self.state.prompts.first().map_or("", |prompt| prompt.text.lines().next().unwrap_or_default());
-        Start {
-            tenant: self.key.tenant,
-            user: self.run.user_id,
-            run,
-            project: self.run.project_id,
-            new_project: false,
-            content: format!("This is a part of a larger task: “{task}”.\n\n{}", step.instructions),
-            model: self.run.model.clone(),
-            work: Work::from(&configuration),
-            parent: Some(self.run.id),
-            claims: Vec::new(),
-            held: None,
-            replaces: None,
-        }
-    }
-
-    /// Writes down what came of children that have ended. Whether any has.
-    async fn take_in(&mut self) -> Result<bool, Error> {
-        let live: Vec<Child> = self.state.live_children().cloned().collect();
-        let mut any = false;
-        for child in live {
-            if !has_ended(self.engine, self.key, child.run).await? {
-                continue;
-            }
-            let state = state_of(self.engine, self.key, child.run).await?;
-            let (body, status) = report(&child, &state);
-            let mut bodies = vec![body];
-            bodies.extend(self.completed(&child.name, status));
-            for body in bodies {
-                self.append(body).await?;
-            }
-            any = true;
-        }
-        Ok(any)
-    }
-
-    /// Cancels the children that have not ended, and puts what they come to before the end in `bodies`.
-    pub(crate) async fn cancel_children(&mut self, bodies: &mut Vec<Body>) -> Result<(), Error> {
-        let live: Vec<Child> = self.state.live_children().cloned().collect();
-        let Engine { storage, settings, .. } = self.engine;
-        let reported = |bodies: &[Body], child: &Child| {
-            bodies.iter().any(|body| match body {
-                Body::SubagentError { subagent_run_id, .. } => *subagent_run_id == child.run,
-                _ => false,
-            })
-        };
-        // All at once: whoever cancelled is waiting.
-        let going = live.iter().filter(|child| !reported(bodies, child));
-        let going = going
-            .map(|child| Box::pin(sequent_conversation::cancel_child(storage, *settings, self.key, child)));
-        let gone = try_join_all(going).await?;
-        bodies.splice(0..0, gone);
+        self.created = true;
         Ok(())
     }
 }
 
-/// Whether one of the run's children has ended without its log knowing.
+/// The steps that have no child yet, as many as may run now.
+fn startable<'s>(execution: &Execution<'_>, steps: &'s [Step]) -> Vec<&'s Step> {
+    let state = &execution.state;
+    let room = execution.engine.bounds.parallel_children.saturating_sub(state.live_children().count());
+    let has_child = |step: &Step| state.children.iter().any(|child| child.name == step.id);
+    steps.iter().filter(|step| !has_child(step)).take(room).collect()
+}
+
+/// The child run that carries out `step`. Each of `shares` children gets an equal share of the budget.
+fn child_run(execution: &Execution<'_>, run: RunId, step: &Step, shares: usize) -> Start {
+    let state = &execution.state;
+    let configuration = Configuration {
+        orchestration: Orchestration::Direct,
+        deliverable_type: None,
+        hold: None,
+        tools: state.configuration.tools.clone(),
+        budget: execution.engine.bounds.share(state, shares, Timestamp::now()),
+        scopes: state.configuration.scopes.clone(),
+    };
+    let task = state.prompts.first().map_or("", |prompt| prompt.text.lines().next().unwrap_or_default());
+    Start {
+        tenant: execution.key.tenant,
+        user: execution.run.user_id,
+        run,
+        project: execution.run.project_id,
+        new_project: false,
+        content: format!("This is a part of a larger task: “{task}”.\n\n{}", step.instructions),
+        model: execution.run.model.clone(),
+        work: Work::from(&configuration),
+        parent: Some(execution.run.id),
+        claims: Vec::new(),
+        held: None,
+        replaces: None,
+    }
+}
+
+/// Appends the results of children that have ended. Returns `true` if there was one.
+async fn record_results(execution: &mut Execution<'_>) -> Result<bool, Error> {
+    let live: Vec<Child> = execution.state.live_children().cloned().collect();
+    let mut any = false;
+    for child in live {
+        if !has_ended(execution.engine, execution.key, child.run).await? {
+            continue;
+        }
+        let state = state_of(execution.engine, execution.key, child.run).await?;
+        let (result, status) = result(&child, &state);
+        execution.append(result).await?;
+        execution.append_all(execution.step_ended(&child.name, status)).await?;
+        any = true;
+    }
+    Ok(any)
+}
+
+/// Cancels the children that have not ended, and inserts their results before `bodies`.
+pub(crate) async fn cancel_all(execution: &Execution<'_>, bodies: &mut Vec<Body>) -> Result<(), Error> {
+    let Engine { storage, settings, .. } = execution.engine;
+    let is_reported = |child: &Child| {
+        bodies.iter().any(
+            |body| matches!(body, Body::SubagentError { subagent_run_id, .. } if *subagent_run_id == child.run),
+        )
+    };
+    let unreported = execution.state.live_children().filter(|child| !is_reported(child));
+    // All at once, because the caller of the cancel request waits.
+    let cancels = unreported.map(|child| Box::pin(cancel_child(storage, *settings, execution.key, child)));
+    let results = try_join_all(cancels).await?;
+    bodies.splice(0..0, results);
+    Ok(())
+}
+
+/// Returns `true` if a child that `state` takes for live has ended.
 pub(crate) async fn one_has_ended(engine: &Engine, key: LogKey, state: &State) -> Result<bool, Error> {
     for child in state.live_children() {
         if has_ended(engine, key, child.run).await? {
@@ -156,7 +155,7 @@ pub(crate) async fn one_has_ended(engine: &Engine, key: LogKey, state: &State) -
 async fn has_ended(engine: &Engine, key: LogKey, child: RunId) -> Result<bool, Error> {
     match Runs::new(engine.store(), key.tenant).get(child).await {
         Ok(row) => Ok(row.has_ended()),
-        Err(Error::NotFound) => Ok(false), // written down, not made yet
+        Err(Error::NotFound) => Ok(false), // in the log, but not created yet
         Err(error) => Err(error),
     }
 }
@@ -164,15 +163,21 @@ async fn has_ended(engine: &Engine, key: LogKey, child: RunId) -> Result<bool, E
 async fn state_of(engine: &Engine, key: LogKey, child: RunId) -> Result<State, Error> {
     let segments = read_all(&engine.storage, LogKey { run: child, ..key }).await?;
     let events: Vec<Event> = segments.iter().flat_map(Segment::events).collect();
-    State::of(&events).map_err(|error| sequent_runlog::Stopped::from(error).into())
+    State::of(&events).map_err(|error| Stopped::from(error).into())
 }
 
-/// What a child's end is in its parent's log.
-fn report(child: &Child, state: &State) -> (Body, StepStatus) {
-    let (subagent_run_id, usage) = (child.run, state.totals);
+/// The event that records a child's end in its parent's log, and the status of its step.
+fn result(child: &Child, state: &State) -> (Body, StepStatus) {
+    let subagent_run_id = child.run;
+    let usage = state.totals;
     let failed = |code: &str, message: &str| {
-        let (code, message) = (code.to_owned(), message.to_owned());
-        (Body::SubagentError { subagent_run_id, message, code, usage }, StepStatus::Failed)
+        let error = Body::SubagentError {
+            subagent_run_id,
+            message: message.to_owned(),
+            code: code.to_owned(),
+            usage,
+        };
+        (error, StepStatus::Failed)
     };
     match &state.phase {
         Phase::Finished(Outcome::Success) => {

@@ -1,14 +1,11 @@
-//! Tool calls that jobs carry out, and what jobs do with a document.
+//! Jobs that a run waits for: tool calls that jobs carry out, and the jobs that follow a document.
 //!
-//! As with child runs, a job's id is in the run's log before the job exists, so whoever continues the run makes the same
-//! job or finds it made. The job's worker writes its end into the log, in the transaction that ends the job, and the next
-//! owner turns it into the call's result. Nobody need be there meanwhile.
-
-use std::time::Duration;
+//! A job's id is in the run's log before the job exists, so the next owner of the run creates the same job or finds it.
+//! The job's worker writes its end into the log, in the transaction that ends the job, and the run's next owner turns
+//! it into the call's result. No process has to wait meanwhile.
 
 use sequent_conversation::{Error, cancel_jobs};
 use sequent_core::{JobId, Timestamp};
-use sequent_deliverables::Task;
 use sequent_event::{Body, Job, State};
 use sequent_jobs::{New, Queue, enqueue};
 use sequent_runlog::{LogKey, Segment, read_all};
@@ -17,113 +14,108 @@ use tokio::time::Instant;
 
 use crate::{
     Engine,
-    execute::{Ended, Execution, News, at, news},
+    execution::{Execution, Flow},
 };
 
-/// How long an owner waits for jobs before it gives its process up.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// How often it looks meanwhile.
-const LOOK: Duration = Duration::from_millis(200);
-
-/// A call that is a job.
-pub(crate) struct Handed {
-    pub(crate) call: String,
-    pub(crate) job_type: &'static str,
-    pub(crate) arguments: Value,
+/// A job that the log calls for, whether or not it exists.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct JobRequest {
+    pub(crate) job: Job,
+    pub(crate) queue: Queue,
+    pub(crate) input: Value,
 }
 
-impl Execution<'_> {
-    /// Writes the jobs of `calls` down, then makes them: also those that a former owner wrote down and did not get to make.
-    pub(crate) async fn hand_over_calls(&mut self, calls: &[Handed]) -> Result<(), Error> {
-        let jobs = calls.iter().map(|handed| {
-            let known = job_of(&self.state, &handed.call).cloned();
-            let job = known.unwrap_or_else(|| Job {
-                job_id: JobId::new(),
-                job_type: handed.job_type.to_owned(),
-                tool_call_id: Some(handed.call.clone()),
-            });
-            (job, Queue::default(), handed.arguments.clone())
-        });
-        let jobs = jobs.collect();
-        self.hand_over(jobs).await
+/// The jobs of an execution.
+#[derive(Default)]
+pub(crate) struct RunJobs {
+    /// The jobs that this owner knows to exist.
+    created: Vec<JobId>,
+}
+
+impl RunJobs {
+    /// Creates the jobs in `requests`, and waits for one of the run's jobs to end.
+    pub(crate) async fn follow_up(
+        &mut self,
+        execution: &mut Execution<'_>,
+        requests: Vec<JobRequest>,
+    ) -> Result<Flow, Error> {
+        self.create(execution, requests).await?;
+        wait(execution).await
     }
 
-    /// Has these done by jobs, and waits for the first of them to end.
-    pub(crate) async fn follow_up(&mut self, tasks: &[Task]) -> Result<Option<Ended>, Error> {
-        self.hand_over(tasks.iter().map(|task| (task.event(), task.queue, task.input.clone())).collect())
-            .await?;
-        self.await_jobs().await
-    }
-
-    async fn hand_over(&mut self, mut jobs: Vec<(Job, Queue, Value)>) -> Result<(), Error> {
-        for (job, ..) in &jobs {
-            if self.state.jobs.iter().all(|task| task.job.job_id != job.job_id) {
-                self.append(Body::JobEnqueued(job.clone())).await?;
+    /// Writes new jobs into the log, then creates them and those that a former owner wrote but did not create.
+    pub(crate) async fn create(
+        &mut self,
+        execution: &mut Execution<'_>,
+        mut requests: Vec<JobRequest>,
+    ) -> Result<(), Error> {
+        for JobRequest { job, .. } in &requests {
+            if execution.state.jobs.iter().all(|known| known.job.job_id != job.job_id) {
+                execution.append(Body::JobEnqueued(job.clone())).await?;
             }
         }
-        jobs.retain(|(job, ..)| !self.enqueued.contains(&job.job_id));
-        if jobs.is_empty() {
+        requests.retain(|request| !self.created.contains(&request.job.job_id));
+        if requests.is_empty() {
             return Ok(());
         }
-        self.state = self.writer.flush().await?;
-        for (job, queue, input) in jobs {
+        execution.flush().await?;
+        for JobRequest { job, queue, input } in requests {
             let new = New {
-                tenant: self.key.tenant,
+                tenant: execution.key.tenant,
                 id: job.job_id,
                 job_type: job.job_type,
-                // Its id says it: the job of another call or document has another.
+                // No key: the log holds one id for each call and document.
                 job_key: None,
                 queue,
                 input,
-                run: Some(self.key.run),
+                run: Some(execution.key.run),
                 tool_call_id: job.tool_call_id,
             };
-            enqueue(self.engine.store(), &new, Timestamp::now()).await?;
-            self.enqueued.push(job.job_id);
-        }
-        Ok(())
-    }
-
-    /// Waits for any of the run's jobs to end, and gives the process up when that takes long.
-    pub(crate) async fn await_jobs(&mut self) -> Result<Option<Ended>, Error> {
-        let give_up = Instant::now() + PATIENCE;
-        let open = self.state.open_jobs().count();
-        loop {
-            if Instant::now() >= give_up {
-                return Ok(Some(Ended::Waiting));
-            }
-            tokio::select! {
-                biased;
-                news = news(&self.writer) => return match news {
-                    News::Cancelled(_) => Ok(None),
-                    News::Stopped => Err(News::stopped(&self.writer).await),
-                },
-                () = at(self.hand_over) => return Ok(Some(Ended::Waiting)),
-                () = tokio::time::sleep(LOOK) => {}
-            }
-            self.state = self.writer.flush().await?;
-            if self.state.open_jobs().count() != open {
-                return Ok(None);
-            }
-        }
-    }
-
-    /// Cancels the jobs that have not ended. Their ends stand in the log when this returns.
-    pub(crate) async fn cancel_jobs(&mut self) -> Result<(), Error> {
-        if self.state.open_jobs().next().is_some() {
-            // A worker that was faster has the last word.
-            self.state = self.writer.flush().await?;
-            cancel_jobs(&self.engine.storage, self.key, &self.state).await?;
+            enqueue(execution.engine.store(), &new, Timestamp::now()).await?;
+            self.created.push(job.job_id);
         }
         Ok(())
     }
 }
 
-fn job_of<'a>(state: &'a State, call: &str) -> Option<&'a Job> {
-    state.jobs.iter().map(|task| &task.job).find(|job| job.tool_call_id.as_deref() == Some(call))
+/// The job that carries out a call: the one in the log, or a new one.
+pub(crate) fn of_call(state: &State, call: &str, job_type: &str, input: Value) -> JobRequest {
+    let jobs = state.jobs.iter().map(|known| &known.job);
+    let known = jobs.into_iter().find(|job| job.tool_call_id.as_deref() == Some(call)).cloned();
+    let job = known.unwrap_or_else(|| Job {
+        job_id: JobId::new(),
+        job_type: job_type.to_owned(),
+        tool_call_id: Some(call.to_owned()),
+    });
+    JobRequest { job, queue: Queue::default(), input }
 }
 
-/// Whether a job that `state` takes for open has ended by now.
+/// Waits for one of the run's jobs to end. Releases the process if that takes long.
+pub(crate) async fn wait(execution: &mut Execution<'_>) -> Result<Flow, Error> {
+    let since = Instant::now();
+    let open = execution.state.open_jobs().count();
+    loop {
+        if let Some(flow) = execution.wait(since).await? {
+            return Ok(flow);
+        }
+        execution.flush().await?;
+        if execution.state.open_jobs().count() != open {
+            return Ok(Flow::Continue);
+        }
+    }
+}
+
+/// Cancels the jobs that have not ended. Their ends are in the log when this returns.
+pub(crate) async fn cancel_all(execution: &mut Execution<'_>) -> Result<(), Error> {
+    if execution.state.open_jobs().next().is_some() {
+        // A worker may have ended a job since.
+        execution.flush().await?;
+        cancel_jobs(&execution.engine.storage, execution.key, &execution.state).await?;
+    }
+    Ok(())
+}
+
+/// Returns `true` if a job that `state` takes for open has ended.
 pub(crate) async fn one_has_ended(engine: &Engine, key: LogKey, state: &State) -> Result<bool, Error> {
     if state.open_jobs().next().is_none() {
         return Ok(false);

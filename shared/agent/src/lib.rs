@@ -8,13 +8,17 @@
 
 mod bounds;
 mod children;
-mod conversation;
 mod execute;
+mod execution;
 mod jobs;
 mod live;
 mod next;
+mod offer;
 mod planning;
+mod prompt;
+mod reader;
 mod respond;
+mod response;
 mod tools;
 mod verdict;
 mod window;
@@ -22,8 +26,9 @@ mod window;
 use std::sync::Arc;
 
 pub use bounds::Bounds;
-pub use execute::{Ended, execute};
-pub use live::{Item, Live, Source};
+pub use execute::{Executed, execute};
+pub use live::{Live, Source};
+pub use reader::StreamItem;
 pub use window::Window;
 
 use sequent_artifacts::Artifacts;

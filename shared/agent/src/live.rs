@@ -1,56 +1,41 @@
-//! A run as a reader sees it: every event once and in order, whoever executes it.
+//! A run's stream for one reader, which executes the run if no other process does.
 
 use std::{sync::Arc, time::Duration};
 
-use sequent_conversation::{Begin, Run, Runs, Status, begin_pending};
+use sequent_conversation::{Begin, Error, Run, Runs, Status, begin_pending};
 use sequent_core::Timestamp;
-use sequent_event::{Event, Seq};
-use sequent_runlog::{Claim, DynamoStorage, Follow, LogKey, Poll, Segment, Writer, page, take_over};
+use sequent_event::Seq;
+use sequent_runlog::{Claim, DynamoStorage, LogKey, Segment, Writer, take_over};
 use tokio::{
     sync::mpsc::{self, UnboundedReceiver, UnboundedSender},
     time::Instant,
 };
+use tracing::{Instrument, Span};
 
-use crate::{Ended, Engine, Window, execute};
+use crate::{
+    Engine, Executed, StreamItem, Window, execute,
+    reader::{Pause, Reader},
+};
 
-/// How often a stream without news sends a comment. CloudFront gives an origin 30 s by default.
-const HEARTBEAT: Duration = Duration::from_secs(10);
-/// How long a new run is left to whoever takes it from the queue.
+/// How long a new run is left to the worker that receives it from the queue.
 const PICK_UP: Duration = Duration::from_secs(2);
-/// How long a stream follows what another process writes. Nobody tells a function that its reader has left, so this
-/// bounds what a reader costs who leaves and comes back again and again; one that stays reconnects at its cursor.
-const LONGEST_FOLLOW: Duration = Duration::from_secs(60);
-/// Segments that may wait for a slow reader.
+/// Items that may wait for a slow reader.
 const BACKLOG: usize = 64;
 
-/// What a reader's stream carries.
-#[derive(Debug, Clone, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "nearly every item is an event")]
-pub enum Item {
-    /// The next event.
-    Event(Event),
-    /// Nothing to say, but alive.
-    Heartbeat,
-    /// The stream ends although the log is open: the reader comes back with its position.
-    Cut,
-}
-
-/// Where a reader's events come from first.
+/// The process that executes the run at first.
 pub enum Source {
-    /// This process has just claimed the run: it executes it, and the reader sees what it stores.
+    /// This process has claimed the run: it executes the run, and the reader sees what it stores.
     Owned(Box<Writer<DynamoStorage>>, UnboundedReceiver<Arc<Segment>>),
-    /// Some other process does, or none.
+    /// Another process, or none.
     Elsewhere,
 }
 
-/// A reader of one run.
+/// A run's stream for one reader.
 pub struct Live {
     engine: Engine,
     key: LogKey,
-    after: Seq,
     window: Option<Window>,
-    out: mpsc::Sender<Item>,
-    heard: Instant,
+    reader: Reader,
 }
 
 impl Live {
@@ -63,22 +48,24 @@ impl Live {
         after: Seq,
         source: Source,
         deadline: Option<Instant>,
-    ) -> mpsc::Receiver<Item> {
+    ) -> mpsc::Receiver<StreamItem> {
         let (out, items) = mpsc::channel(BACKLOG);
         let window = deadline.map(Window::until);
-        let live = Self { engine, key, after, window, out, heard: Instant::now() };
-        let span = tracing::Span::current();
-        tokio::spawn(tracing::Instrument::instrument(live.run(source), span));
+        let reader = Reader::new(engine.clone(), key, after, window, out);
+        let live = Self { engine, key, window, reader };
+        tokio::spawn(live.run(source).instrument(Span::current()));
         items
     }
 
-    async fn run(mut self, source: Source) {
-        let mut source = source;
+    async fn run(mut self, mut source: Source) {
         loop {
             let next = match source {
                 Source::Owned(writer, stored) => {
                     self.execute(writer);
-                    self.observe(stored).await
+                    match self.reader.observe(stored).await {
+                        Pause::Orphaned => Some(Source::Elsewhere),
+                        Pause::Ended => None,
+                    }
                 }
                 Source::Elsewhere => self.follow().await,
             };
@@ -89,126 +76,38 @@ impl Live {
         }
     }
 
-    /// Executes the run in a task of its own: it must not end with its reader.
+    /// Executes the run in a task of its own, because it must not end with its reader.
     fn execute(&self, writer: Box<Writer<DynamoStorage>>) {
-        let (engine, key, window) = (self.engine.clone(), self.key, self.window);
+        let engine = self.engine.clone();
+        let key = self.key;
+        let window = self.window;
         let work = async move {
             match Box::pin(execute(&engine, key, *writer, window)).await {
-                Ok(Ended::Closed | Ended::Waiting) => {}
-                Ok(Ended::HandedOver) => tracing::info!(run = %key.run, "handed over before the deadline"),
-                Err(error) => tracing::error!(run = %key.run, %error, "the execution was given up"),
+                Ok(Executed::Closed | Executed::Waiting) => {}
+                Ok(Executed::HandedOver) => {
+                    tracing::info!(run = %key.run, "handed the run over before the deadline")
+                }
+                Err(error) => {
+                    tracing::error!(run = %key.run, %error, "could not execute the run; another process retries");
+                }
             }
         };
-        tokio::spawn(tracing::Instrument::instrument(work, tracing::Span::current()));
+        tokio::spawn(work.instrument(Span::current()));
     }
 
-    /// Passes on what this process stores, until its writer ends.
-    async fn observe(&mut self, mut stored: UnboundedReceiver<Arc<Segment>>) -> Option<Source> {
-        let mut reader = true;
-        loop {
-            let segment = tokio::select! {
-                biased;
-                segment = stored.recv() => segment,
-                () = tokio::time::sleep_until(self.heard + HEARTBEAT), if reader => {
-                    reader = self.send(Item::Heartbeat).await;
-                    continue;
-                }
-            };
-            // The writer ended: with the log closed, or fenced, or handed over. The log itself tells.
-            let Some(segment) = segment else { return reader.then_some(Source::Elsewhere) };
-            if segment.first > self.after.next() && reader && !self.catch_up(segment.first).await {
-                reader = false;
-            }
-            for event in segment.events().filter(|event| event.seq > self.after).collect::<Vec<_>>() {
-                let (seq, terminal) = (event.seq, event.leaves_closed());
-                // A reader that left must not keep the writer's segments piling up: drain them unseen.
-                reader = reader && self.send(Item::Event(event)).await;
-                self.after = seq;
-                if terminal {
-                    return None;
-                }
-            }
-        }
-    }
-
-    /// Passes on what others stored before this process became the owner. Whether the reader is still there.
-    async fn catch_up(&mut self, until: Seq) -> bool {
-        while self.after.next() < until {
-            let missing = usize::try_from(until.0 - self.after.0 - 1).unwrap_or(usize::MAX);
-            match page(&self.engine.storage, self.key, self.after, missing).await {
-                Ok((events, _)) if events.is_empty() => return false,
-                Ok((events, _)) => {
-                    for event in events {
-                        self.after = event.seq;
-                        if !self.send(Item::Event(event)).await {
-                            return false;
-                        }
-                    }
-                }
-                Err(error) => {
-                    tracing::error!(run = %self.key.run, %error, "the log cannot be read");
-                    return false;
-                }
-            }
-        }
-        true
-    }
-
-    /// Follows a run that another process executes; takes it over when nobody does any more.
+    /// Follows a run that another process executes. Claims the run when it has no owner.
     async fn follow(&mut self) -> Option<Source> {
-        let mut follow = Follow::new(self.engine.storage.clone(), self.key, self.after);
-        let mut may_claim = Instant::now();
-        let until = may_claim + LONGEST_FOLLOW;
-        loop {
-            if Instant::now() >= until {
-                self.send(Item::Cut).await;
-                return None;
+        let mut tail = self.reader.tail();
+        while self.reader.follow(&mut tail).await == Pause::Orphaned {
+            if let Some(source) = self.claim().await {
+                return Some(source);
             }
-            match follow.poll().await {
-                Ok(Poll::Event(event)) => {
-                    self.after = event.seq;
-                    if !self.send(Item::Event(event)).await {
-                        return None;
-                    }
-                }
-                Ok(Poll::Closed) => return None,
-                Ok(Poll::Idle(seen)) => {
-                    if self.is_over() {
-                        self.send(Item::Cut).await;
-                        return None;
-                    }
-                    if Instant::now() >= may_claim && self.may_be_orphaned(seen) {
-                        if let Some(source) = self.claim().await {
-                            return Some(source);
-                        }
-                        may_claim = Instant::now() + self.engine.settings.idle_check;
-                    }
-                    if self.heard.elapsed() >= HEARTBEAT && !self.send(Item::Heartbeat).await {
-                        return None;
-                    }
-                    if self.out.is_closed() {
-                        return None;
-                    }
-                }
-                Err(error) => {
-                    tracing::error!(run = %self.key.run, %error, "the log cannot be followed");
-                    self.send(Item::Cut).await;
-                    return None;
-                }
+            tail.postpone_check(self.engine.settings.idle_check);
+            if !self.reader.keep_alive().await {
+                break;
             }
         }
-    }
-
-    /// Whether the invocation has no time left to follow, let alone to execute.
-    fn is_over(&self) -> bool {
-        self.window.is_some_and(|window| Instant::now() >= window.last_words())
-    }
-
-    fn may_be_orphaned(&self, seen: Option<Timestamp>) -> bool {
-        let settings = self.engine.settings;
-        let enough_time = self.window.is_none_or(|window| window.is_open());
-        // A released lease shows in the row alone; asking for it costs one read per check.
-        enough_time && seen.is_none_or(|seen| Timestamp::now().since(seen) >= settings.idle_check * 2)
+        None
     }
 
     async fn claim(&self) -> Option<Source> {
@@ -216,7 +115,7 @@ impl Live {
         match self.try_claim(observer).await {
             Ok(writer) => writer.map(|writer| Source::Owned(writer, stored)),
             Err(error) => {
-                tracing::warn!(run = %self.key.run, %error, "take-over failed");
+                tracing::warn!(run = %self.key.run, %error, "could not claim the run; retrying");
                 None
             }
         }
@@ -225,7 +124,7 @@ impl Live {
     async fn try_claim(
         &self,
         observer: UnboundedSender<Arc<Segment>>,
-    ) -> Result<Option<Box<Writer<DynamoStorage>>>, sequent_conversation::Error> {
+    ) -> Result<Option<Box<Writer<DynamoStorage>>>, Error> {
         let Engine { storage, settings, .. } = &self.engine;
         let run: Run = Runs::new(self.engine.store(), self.key.tenant).get(self.key.run).await?;
         if run.status == Status::Pending {
@@ -241,10 +140,5 @@ impl Live {
             Claim::Won(writer) => Ok(Some(writer)),
             Claim::Held | Claim::Closed | Claim::Missing => Ok(None),
         }
-    }
-
-    async fn send(&mut self, item: Item) -> bool {
-        self.heard = Instant::now();
-        self.out.send(item).await.is_ok()
     }
 }

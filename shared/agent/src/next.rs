@@ -1,9 +1,13 @@
-//! What a run's log calls for next. Pure: any process that reads the same log does the same.
+//! Decides what a run's log calls for next. Pure: every process that reads the same log decides the same.
+
+mod deliverable;
 
 use sequent_core::ArtifactId;
-use sequent_deliverables::{Next as Delivery, Task, next as delivery};
+use sequent_deliverables::wanted;
 use sequent_documents::Kind;
 use sequent_event::{Orchestration, Plan, State, Step, StepStatus, Turn};
+
+use crate::jobs::JobRequest;
 
 /// The next thing to do.
 #[derive(Debug, Clone, PartialEq)]
@@ -12,81 +16,76 @@ pub(crate) enum Next {
     Tools,
     /// Ask the model.
     Ask(Purpose),
-    /// Turn to a step of the plan.
+    /// Start a step of the plan.
     Begin(String),
-    /// The step at hand is done.
+    /// Complete the current step of the plan.
     Complete(String),
-    /// Have these steps done by child runs, or wait for those that do them.
+    /// Have child runs carry out these steps, or wait for the children.
     Delegate(Vec<Step>),
-    /// Have what follows a document done by jobs, or wait for those that do it.
-    FollowUp(Vec<Task>),
-    /// Say that the website can be opened.
+    /// Create the jobs that follow a document, or wait for them.
+    FollowUp(Vec<JobRequest>),
+    /// Announce that the website can be opened.
     Announce {
-        /// The archive of its files.
+        /// The archive of the website's files.
         website: ArtifactId,
-        /// What it was made of.
+        /// The document that the archive was made from.
         document: ArtifactId,
     },
-    /// End the run: what it was to deliver will not be.
+    /// End the run, because the document cannot be delivered.
     Fail {
-        /// Stable code.
+        /// The stable code.
         code: &'static str,
-        /// For people.
         message: String,
     },
-    /// The answer is complete.
+    /// End the run: the answer is complete.
     Finish,
 }
 
-/// What the model is asked for.
+/// The purpose of a request to the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// To answer, or to call tools on the way.
     Answer,
-    /// To plan.
+    /// To write a plan.
     Plan,
-    /// To carry out the step at hand.
+    /// To carry out the current step.
     Step,
-    /// To answer, now that all steps are done.
+    /// To answer after all steps.
     Conclude,
-    /// To write what the run is to deliver.
+    /// To write the document that the run has to deliver.
     Deliver(Kind),
 }
 
-/// What `state` calls for. A child run works directly: it does not plan for itself.
+/// Decides what `state` calls for. A child run works directly, without a plan of its own.
 pub(crate) fn next(state: &State) -> Next {
     if !state.pending_tools.is_empty() {
         return Next::Tools;
     }
     if state.configuration.orchestration == Orchestration::Direct || state.parent.is_some() {
-        return last(state, Purpose::Answer);
+        return answer(state, Purpose::Answer);
     }
     match &state.plan {
-        // A model that answers instead of planning has nothing to plan.
-        None if has_answered(state) => last(state, Purpose::Answer),
+        // The model may answer at once instead of writing a plan.
+        None if has_answered(state) => answer(state, Purpose::Answer),
         None => Next::Ask(Purpose::Plan),
-        Some(plan) => next_of(plan, state),
+        Some(plan) => next_step(plan, state),
     }
 }
 
-/// What is left when there is no step to do: to answer for this `purpose`, and to deliver.
-fn last(state: &State, purpose: Purpose) -> Next {
-    let answered = has_answered(state);
-    match delivery(state, answered) {
-        None | Some(Delivery::Finish) if answered => Next::Finish,
-        None | Some(Delivery::Answer) => Next::Ask(purpose),
-        Some(Delivery::Finish) => Next::Finish,
-        Some(Delivery::Write(kind)) => Next::Ask(Purpose::Deliver(kind)),
-        Some(Delivery::Work(tasks)) => Next::FollowUp(tasks),
-        Some(Delivery::Announce { website, document }) => Next::Announce { website, document },
-        Some(Delivery::Fail { code, message }) => Next::Fail { code, message },
+/// Decides what is left when there is no step to do: to answer for this `purpose`, and to deliver.
+fn answer(state: &State, purpose: Purpose) -> Next {
+    let has_answered = has_answered(state);
+    match wanted(state) {
+        Some(kind) => deliverable::next(state, kind, purpose, has_answered),
+        None if has_answered => Next::Finish,
+        None => Next::Ask(purpose),
     }
 }
 
-fn next_of(plan: &Plan, state: &State) -> Next {
+fn next_step(plan: &Plan, state: &State) -> Next {
     let mut pending = plan.steps.iter().filter(|step| step.status == StepStatus::Pending);
     let Some(first) = pending.next() else {
-        return last(state, Purpose::Conclude);
+        return answer(state, Purpose::Conclude);
     };
     if first.independent {
         let others = pending.take_while(|step| step.independent);
@@ -98,7 +97,7 @@ fn next_of(plan: &Plan, state: &State) -> Next {
     if has_answered(state) { Next::Complete(first.id.clone()) } else { Next::Ask(Purpose::Step) }
 }
 
-/// Whether the last thing in the log is a response that calls no tool, to all that people have said.
+/// Returns `true` if the log ends with a response that calls no tool and covers all messages of people.
 fn has_answered(state: &State) -> bool {
     let answered = matches!(state.turns.last(), Some(Turn::Assistant { calls, .. }) if calls.is_empty());
     answered && state.told >= state.prompts.len()

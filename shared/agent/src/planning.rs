@@ -1,55 +1,48 @@
 //! The tool with which a model writes its plan.
 
+use schemars::JsonSchema;
 use sequent_event::{Plan, Step, StepStatus};
 use sequent_model::ToolSpec;
+use sequent_tool::schema;
 use serde::Deserialize;
-use serde_json::json;
 
 /// What the model calls it. It is carried out by the agent itself: the plan is part of the log.
 pub(crate) const NAME: &str = "write_plan";
 /// Most steps of a plan.
 const MAX_STEPS: usize = 50;
 
-#[derive(Deserialize)]
+/// The arguments of a call.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Written {
-    steps: Vec<WrittenStep>,
+struct PlanArguments {
+    #[schemars(length(min = 1, max = MAX_STEPS))]
+    steps: Vec<StepArguments>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct WrittenStep {
+struct StepArguments {
+    /// A short, unique name, such as `research`.
+    #[schemars(length(min = 1, max = 64))]
     id: String,
+    /// A few words for people.
+    #[schemars(length(min = 1, max = 200))]
     title: String,
+    /// What has to be done, for a reader who does not know the other steps.
+    #[schemars(length(min = 1, max = 8000))]
     instructions: String,
+    /// True if the step needs no other step's result.
     #[serde(default)]
     independent: bool,
 }
 
-/// What the model sees.
+/// The tool as the model sees it.
 pub(crate) fn spec() -> ToolSpec {
-    let text = |description: &str, longest: u32| json!({"type": "string", "minLength": 1, "maxLength": longest, "description": description});
-    let parameters = json!({
-        "type": "object",
-        "properties": {"steps": {
-            "type": "array", "minItems": 1, "maxItems": MAX_STEPS,
-            "items": {
-                "type": "object",
-                "properties": {
-                    "id": text("A short name of its own, such as `research`.", 64),
-                    "title": text("A few words for people.", 200),
-                    "instructions": text("What is to be done, for whoever does it without having seen the rest.", 8000),
-                    "independent": {"type": "boolean", "description": "It needs no other step's result."}
-                },
-                "required": ["id", "title", "instructions"],
-                "additionalProperties": false
-            }
-        }},
-        "required": ["steps"],
-        "additionalProperties": false
-    });
-    let description = "Writes the plan, or replaces the steps of it that are still to be done.";
-    ToolSpec { name: NAME.to_owned(), description: description.to_owned(), parameters }
+    ToolSpec {
+        name: NAME.to_owned(),
+        description: "Writes the plan, or replaces the steps of it that are still to be done.".to_owned(),
+        parameters: schema::of::<PlanArguments>(),
+    }
 }
 
 /// The plan that `arguments` make of the one there is: what is done stays, the rest is replaced.
@@ -57,14 +50,14 @@ pub(crate) fn spec() -> ToolSpec {
 /// # Errors
 /// What is wrong with it, for the model.
 pub(crate) fn written(arguments: &str, before: Option<&Plan>) -> Result<Plan, String> {
-    let written: Written =
+    let written: PlanArguments =
         serde_json::from_str(arguments).map_err(|error| format!("The plan cannot be read: {error}."))?;
     let done = before.into_iter().flat_map(|plan| &plan.steps);
     let mut steps: Vec<Step> = done.filter(|step| step.status != StepStatus::Pending).cloned().collect();
     if written.steps.is_empty() && steps.is_empty() {
         return Err("A plan has at least one step.".to_owned());
     }
-    for WrittenStep { id, title, instructions, independent } in written.steps {
+    for StepArguments { id, title, instructions, independent } in written.steps {
         if id.trim().is_empty() || id.len() > 64 {
             return Err("A step's id has 1 to 64 bytes.".to_owned());
         }
@@ -77,4 +70,65 @@ pub(crate) fn written(arguments: &str, before: Option<&Plan>) -> Result<Plan, St
         return Err(format!("A plan has at most {MAX_STEPS} steps."));
     }
     Ok(Plan { steps })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tool_as_the_model_sees_it() {
+        insta::with_settings!({sort_maps => true}, {
+            insta::assert_json_snapshot!(spec().parameters, @r#"
+            {
+              "additionalProperties": false,
+              "properties": {
+                "steps": {
+                  "items": {
+                    "additionalProperties": false,
+                    "properties": {
+                      "id": {
+                        "description": "A short, unique name, such as `research`.",
+                        "maxLength": 64,
+                        "minLength": 1,
+                        "type": "string"
+                      },
+                      "independent": {
+                        "default": false,
+                        "description": "True if the step needs no other step's result.",
+                        "type": "boolean"
+                      },
+                      "instructions": {
+                        "description": "What has to be done, for a reader who does not know the other steps.",
+                        "maxLength": 8000,
+                        "minLength": 1,
+                        "type": "string"
+                      },
+                      "title": {
+                        "description": "A few words for people.",
+                        "maxLength": 200,
+                        "minLength": 1,
+                        "type": "string"
+                      }
+                    },
+                    "required": [
+                      "id",
+                      "title",
+                      "instructions"
+                    ],
+                    "type": "object"
+                  },
+                  "maxItems": 50,
+                  "minItems": 1,
+                  "type": "array"
+                }
+              },
+              "required": [
+                "steps"
+              ],
+              "type": "object"
+            }
+            "#);
+        });
+    }
 }

@@ -22,7 +22,7 @@ pub struct BindCitations(pub Artifacts);
 
 /// In which report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Input {
+pub struct CitationsInput {
     /// The report.
     pub artifact_id: ArtifactId,
 }
@@ -30,13 +30,13 @@ pub struct Input {
 impl Kind for BindCitations {
     const TYPE: &'static str = "bind_citations";
     const TIMEOUT: Duration = Duration::from_secs(120);
-    type Input = Input;
+    type Input = CitationsInput;
 
-    fn key(input: &Input) -> Option<String> {
+    fn key(input: &Self::Input) -> Option<String> {
         Some(input.artifact_id.to_string())
     }
 
-    async fn run(&self, input: Input, context: Context) -> Result<Done, Failed> {
+    async fn run(&self, input: Self::Input, context: Context) -> Result<Done, Failed> {
         let Some(run) = context.run else {
             return Err(Failed::Poison(
                 "Citations are those of a run, and no run asked for this.".to_owned(),

@@ -33,7 +33,7 @@ pub struct GenerateCompanionReport {
 
 /// For which website.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Input {
+pub struct CompanionInput {
     /// The website's document.
     pub website: ArtifactId,
     /// What the website was made for.
@@ -53,13 +53,13 @@ impl GenerateCompanionReport {
 impl Kind for GenerateCompanionReport {
     const TYPE: &'static str = "generate_companion_report";
     const TIMEOUT: Duration = Duration::from_secs(600);
-    type Input = Input;
+    type Input = CompanionInput;
 
-    fn key(input: &Input) -> Option<String> {
+    fn key(input: &Self::Input) -> Option<String> {
         Some(input.website.to_string())
     }
 
-    async fn run(&self, input: Input, context: Context) -> Result<Done, Failed> {
+    async fn run(&self, input: Self::Input, context: Context) -> Result<Done, Failed> {
         context.progress.say(5, "Reading the website.");
         let Document::Website(website) = read(&self.artifacts, context.tenant, input.website).await? else {
             return Err(Failed::Poison("The document is not a website.".to_owned()));

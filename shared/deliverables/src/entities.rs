@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use schemars::JsonSchema;
 use sequent_artifacts::{Artifacts, Entity};
 use sequent_core::{ArtifactId, Timestamp};
 use sequent_documents::Document;
@@ -9,8 +10,9 @@ use sequent_event::Body;
 use sequent_jobs::{Context, Done, Failed, Kind};
 use sequent_model::{Client, ToolSpec};
 use sequent_tables::{Row, Transaction};
+use sequent_tool::schema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::{
     ask::{Question, ask},
@@ -42,18 +44,28 @@ pub struct ExtractEntities {
 
 /// Of which report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Input {
+pub struct EntitiesInput {
     /// The report.
     pub artifact_id: ArtifactId,
     /// The model that reads; the deployment's default without.
     pub model: Option<String>,
 }
 
-/// What a model says there is.
-#[derive(Debug, Deserialize)]
+/// The arguments of `record_entities`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields, extend("examples" = [{"entities": []}]))]
+struct EntitiesArguments {
+    #[schemars(length(max = MOST))]
+    entities: Vec<Named>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 struct Named {
     #[serde(rename = "type")]
+    #[schemars(extend("enum" = TYPES))]
     entity_type: String,
+    #[schemars(length(min = 1, max = LONGEST))]
     name: String,
 }
 
@@ -68,13 +80,13 @@ impl ExtractEntities {
 impl Kind for ExtractEntities {
     const TYPE: &'static str = "extract_entities";
     const TIMEOUT: Duration = Duration::from_secs(300);
-    type Input = Input;
+    type Input = EntitiesInput;
 
-    fn key(input: &Input) -> Option<String> {
+    fn key(input: &Self::Input) -> Option<String> {
         Some(input.artifact_id.to_string())
     }
 
-    async fn run(&self, input: Input, context: Context) -> Result<Done, Failed> {
+    async fn run(&self, input: Self::Input, context: Context) -> Result<Done, Failed> {
         context.progress.say(5, "Reading the report.");
         let Document::Report(report) = read(&self.artifacts, context.tenant, input.artifact_id).await? else {
             return Err(Failed::Poison("The document is not a report.".to_owned()));
@@ -88,7 +100,7 @@ impl Kind for ExtractEntities {
             tool: tool(),
             time: TIME,
         };
-        let (named, usage) = ask(self.models.as_ref(), &context, question, named).await?;
+        let (named, usage) = ask(self.models.as_ref(), &context, question, parse).await?;
         let now = Timestamp::now();
         let entities: Vec<Entity> = found(material, named)
             .into_iter()
@@ -115,31 +127,20 @@ impl Kind for ExtractEntities {
 }
 
 fn tool() -> ToolSpec {
-    let entity = json!({
-        "type": "object",
-        "properties": {"type": {"enum": TYPES}, "name": {"type": "string", "minLength": 1, "maxLength": LONGEST}},
-        "required": ["type", "name"],
-        "additionalProperties": false
-    });
     ToolSpec {
         name: "record_entities".to_owned(),
         description: "Records what the report names.".to_owned(),
-        parameters: json!({
-            "type": "object",
-            "properties": {"entities": {"type": "array", "items": entity, "maxItems": MOST}},
-            "required": ["entities"],
-            "additionalProperties": false,
-            "examples": [{"entities": []}]
-        }),
+        parameters: schema::of::<EntitiesArguments>(),
     }
 }
 
-fn named(mut written: Value) -> Result<Vec<Named>, String> {
-    let named: Vec<Named> = serde_json::from_value(written["entities"].take())
+/// The entities in a model's arguments.
+fn parse(arguments: Value) -> Result<Vec<Named>, String> {
+    let EntitiesArguments { entities } = serde_json::from_value(arguments)
         .map_err(|error| format!("`entities` must be a list of objects with `type` and `name`: {error}."))?;
-    match named.iter().find(|named| !TYPES.contains(&named.entity_type.as_str())) {
+    match entities.iter().find(|named| !TYPES.contains(&named.entity_type.as_str())) {
         Some(named) => Err(format!("`{}` is not one of {}.", named.entity_type, TYPES.join(", "))),
-        None => Ok(named),
+        None => Ok(entities),
     }
 }
 
@@ -171,6 +172,8 @@ fn count(text: &str, name: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -195,12 +198,65 @@ mod tests {
     }
 
     #[test]
+    fn the_tool_as_the_model_sees_it() {
+        insta::with_settings!({sort_maps => true}, {
+            insta::assert_json_snapshot!(tool().parameters, @r#"
+            {
+              "additionalProperties": false,
+              "examples": [
+                {
+                  "entities": []
+                }
+              ],
+              "properties": {
+                "entities": {
+                  "items": {
+                    "additionalProperties": false,
+                    "properties": {
+                      "name": {
+                        "maxLength": 200,
+                        "minLength": 1,
+                        "type": "string"
+                      },
+                      "type": {
+                        "enum": [
+                          "person",
+                          "organization",
+                          "place",
+                          "product",
+                          "event",
+                          "work",
+                          "other"
+                        ],
+                        "type": "string"
+                      }
+                    },
+                    "required": [
+                      "type",
+                      "name"
+                    ],
+                    "type": "object"
+                  },
+                  "maxItems": 80,
+                  "type": "array"
+                }
+              },
+              "required": [
+                "entities"
+              ],
+              "type": "object"
+            }
+            "#);
+        });
+    }
+
+    #[test]
     fn what_is_no_list_of_entities_is_refused() {
         for written in
             [json!({}), json!({"entities": [1]}), json!({"entities": [{"type": "x", "name": "y"}]})]
         {
-            assert!(named(written).is_err());
+            assert!(parse(written).is_err());
         }
-        assert_eq!(named(json!({"entities": [{"type": "place", "name": "Köln"}]})).unwrap().len(), 1);
+        assert_eq!(parse(json!({"entities": [{"type": "place", "name": "Köln"}]})).unwrap().len(), 1);
     }
 }

@@ -3,20 +3,18 @@
 //! A run with a `deliverable_type` is not done when its model has answered: it has to have called the tool of that type
 //! ([`tools`]), whose arguments are the document. What follows a document is the work of jobs: a website is packed and
 //! gets a report that goes with it; a report has its claims bound to the sources that the run cited, and the names in it
-//! collected. [`next`] tells from the log which of that is still to be done, so that any process can go on with it.
+//! collected. The agent decides from the log which of that is still to be done, so that any process can go on with it.
 
 mod ask;
 mod bind;
 mod citations;
 mod companion;
 mod entities;
-mod next;
 mod write;
 
-pub use citations::BindCitations;
-pub use companion::GenerateCompanionReport;
-pub use entities::ExtractEntities;
-pub use next::{Next, Task, next};
+pub use citations::{BindCitations, CitationsInput};
+pub use companion::{CompanionInput, GenerateCompanionReport};
+pub use entities::{EntitiesInput, ExtractEntities};
 pub use write::{tool_name, tools};
 
 use sequent_artifacts::{Artifacts, Error as ArtifactError};

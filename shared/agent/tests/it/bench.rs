@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sequent_agent::{Engine, Item, Live, Source};
+use sequent_agent::{Engine, Live, Source, StreamItem};
 use sequent_conversation::{Name, Project, Projects};
 use sequent_conversation::{Runs, Start, Started, Status, start};
 use sequent_core::{ProjectId, RunId, TenantId, Timestamp, UserId};
@@ -83,9 +83,9 @@ impl Bench {
         let mut events = Vec::new();
         while let Some(item) = items.recv().await {
             match item {
-                Item::Event(event) => events.push(event),
-                Item::Heartbeat => {}
-                Item::Cut => panic!("no deadline, no cut"),
+                StreamItem::Event(event) => events.push(event),
+                StreamItem::Heartbeat => {}
+                StreamItem::Cut => panic!("no deadline, no cut"),
             }
         }
         events

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sequent_agent::{Ended, Engine, execute};
+use sequent_agent::{Engine, Executed, execute};
 use sequent_conversation::{Name, NameProject};
 use sequent_conversation::{Start, Status, cancel};
 use sequent_core::{ArtifactId, JobId};
@@ -70,7 +70,7 @@ async fn begun(bench: &Bench, place: &str) -> (Start, JobId) {
     let asking = bench.asking(bench.project().await.id, &script);
     let writer = bench.owned(&asking).await;
     let ended = execute(&bench.engine, bench.key(asking.run), *writer, None).await.unwrap();
-    assert_eq!(ended, Ended::Waiting, "no process is held");
+    assert_eq!(ended, Executed::Waiting, "no process is held");
     let state = bench.state(asking.run).await;
     let job = state.open_jobs().next().expect("the job is in the log").clone();
     assert_eq!((&*job.job_type, job.tool_call_id.as_ref()), ("draw_map", state.pending_tools.first()));
@@ -83,7 +83,7 @@ async fn work(bench: &Bench, job: JobId) -> Worked {
     Box::pin(worker.work(Delivery { tenant_id: bench.tenant, job_id: job }, None)).await.unwrap()
 }
 
-async fn go_on(bench: &Bench, of: &Start) -> Ended {
+async fn go_on(bench: &Bench, of: &Start) -> Executed {
     let (storage, settings) = (&bench.engine.storage, bench.engine.settings);
     let claimed = take_over(storage, bench.key(of.run), settings, false, None).await.unwrap();
     let Claim::Won(writer) = claimed else { panic!("{claimed:?}") };
@@ -122,7 +122,7 @@ async fn a_call_that_is_a_job_gives_what_the_job_came_to() {
         let new: Item = item(&row).into_iter().chain(key).collect();
         assert_eq!(called_for(None, &new).tell, Some((bench.tenant, asking.run)));
 
-        assert_eq!(go_on(&bench, &asking).await, Ended::Closed);
+        assert_eq!(go_on(&bench, &asking).await, Executed::Closed);
         let state = bench.state(asking.run).await;
         assert_eq!(state.phase, Phase::Finished(Outcome::Success));
         assert_eq!(result(&state.turns), Some(told));
@@ -152,7 +152,7 @@ async fn the_first_exchange_of_a_conversation_has_it_named_once() {
     for asking in [&first, &second] {
         let writer = bench.owned(asking).await;
         let ended = execute(&bench.engine, bench.key(asking.run), *writer, None).await.unwrap();
-        assert_eq!(ended, Ended::Closed);
+        assert_eq!(ended, Executed::Closed);
     }
     let cursors = sequent_tables::CursorKey::new("a key for tests".to_owned().into());
     let jobs = Jobs::new(bench.engine.store(), bench.tenant).list(&cursors, None, None).await.unwrap().items;

@@ -1,6 +1,6 @@
 //! Plans, and the child runs that carry out their independent steps.
 
-use sequent_agent::{Ended, execute};
+use sequent_agent::{Executed, execute};
 use sequent_conversation::{Begin, Runs, Start, Status, begin_pending, cancel};
 use sequent_event::{Body, Orchestration, Outcome, Phase, StepStatus};
 use sequent_runlog::{Claim, take_over};
@@ -51,7 +51,7 @@ async fn independent_steps_are_done_by_children_and_the_rest_in_order() {
     let asking = planned(&bench).await;
     let writer = bench.owned(&asking).await;
     let ended = execute(&bench.engine, bench.key(asking.run), *writer, None).await.unwrap();
-    assert_eq!(ended, Ended::Waiting, "nobody has executed the children yet");
+    assert_eq!(ended, Executed::Waiting, "nobody has executed the children yet");
     assert_eq!(bench.state(asking.run).await.children.len(), 2);
     Box::pin(work(&bench, &asking)).await;
 
@@ -115,7 +115,7 @@ async fn a_parent_that_died_between_writing_down_a_child_and_making_it_makes_it(
         panic!("the lease was given up")
     };
     let ended = execute(&bench.engine, bench.key(asking.run), *writer, None).await.unwrap();
-    assert_eq!(ended, Ended::Waiting);
+    assert_eq!(ended, Executed::Waiting);
     assert_eq!(bench.status(child).await, Status::Pending);
     Box::pin(work(&bench, &asking)).await;
     let state = bench.state(asking.run).await;
@@ -164,12 +164,12 @@ async fn a_run_that_ends_by_its_limits_leaves_no_children_behind() {
     let asking = planned(&bench).await;
     let writer = bench.owned(&asking).await;
     let key = bench.key(asking.run);
-    assert_eq!(execute(&bench.engine, key, *writer, None).await.unwrap(), Ended::Waiting);
+    assert_eq!(execute(&bench.engine, key, *writer, None).await.unwrap(), Executed::Waiting);
     let bounds = sequent_agent::Bounds { time: std::time::Duration::ZERO, ..bench.engine.bounds };
     let engine = sequent_agent::Engine { bounds, ..bench.engine.clone() };
     let claimed = take_over(&engine.storage, key, engine.settings, false, None).await.unwrap();
     let Claim::Won(writer) = claimed else { panic!("the lease was given up") };
-    assert_eq!(execute(&engine, key, *writer, None).await.unwrap(), Ended::Closed);
+    assert_eq!(execute(&engine, key, *writer, None).await.unwrap(), Executed::Closed);
     let state = bench.state(asking.run).await;
     assert!(matches!(&state.phase, Phase::Failed { code, .. } if code == "time_limit"), "{:?}", state.phase);
     assert_eq!(state.children.len(), 2);

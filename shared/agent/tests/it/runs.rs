@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sequent_agent::{Ended, Window, execute};
+use sequent_agent::{Executed, Window, execute};
 use sequent_conversation::{Begin, Cancel, Runs, Started, Status, begin_pending, cancel, enqueue, start};
 use sequent_conversation::{Role, Standing};
 use sequent_core::ProjectId;
@@ -18,7 +18,7 @@ async fn a_finished_run_has_told_every_row_the_same_story() {
     let project = bench.project().await.id;
     let asking = bench.asking(project, "/demo tokens=30 rate=0");
     let writer = bench.owned(&asking).await;
-    assert_eq!(execute(&bench.engine, bench.key(asking.run), *writer, None).await.unwrap(), Ended::Closed);
+    assert_eq!(execute(&bench.engine, bench.key(asking.run), *writer, None).await.unwrap(), Executed::Closed);
 
     let state = bench.state(asking.run).await;
     let row = Runs::new(bench.engine.store(), bench.tenant).get(asking.run).await.unwrap();
@@ -136,7 +136,7 @@ async fn a_cancel_keeps_what_was_said_and_a_rollback_takes_the_exchange_back() {
         let outcome =
             cancel(storage, settings, bench.tenant, asking.run, Some(bench.user), reason).await.unwrap();
         assert!(matches!(outcome, Cancel::Requested | Cancel::Done), "its owner may be faster than we look");
-        assert_eq!(running.await.unwrap().unwrap(), Ended::Closed);
+        assert_eq!(running.await.unwrap().unwrap(), Executed::Closed);
         assert!(asked.elapsed() < Duration::from_secs(5), "far below what the answer would have taken");
         assert_eq!(bench.status(asking.run).await, Status::Cancelled);
         let again = cancel(storage, settings, bench.tenant, asking.run, None, reason).await.unwrap();
@@ -178,7 +178,7 @@ async fn before_its_deadline_an_owner_hands_over_and_the_next_one_finishes() {
     let writer = bench.owned(&asking).await;
     let window = Window::until(Instant::now() + Duration::from_millis(800));
     let ended = execute(&bench.engine, bench.key(asking.run), *writer, Some(window)).await.unwrap();
-    assert_eq!(ended, Ended::HandedOver);
+    assert_eq!(ended, Executed::HandedOver);
     assert_eq!(bench.status(asking.run).await, Status::Running);
     let events = bench.watch(asking.run).await;
     assert_eq!(events.iter().filter(|event| event.is_terminal()).count(), 1);
@@ -196,7 +196,7 @@ async fn a_run_longer_than_any_invocation_comes_forward_with_every_one() {
     loop {
         // Far less than the margins of an ordinary invocation.
         let window = Window::until(Instant::now() + Duration::from_millis(600));
-        if execute(&bench.engine, key, *writer, Some(window)).await.unwrap() == Ended::Closed {
+        if execute(&bench.engine, key, *writer, Some(window)).await.unwrap() == Executed::Closed {
             break;
         }
         let claimed = take_over(&bench.engine.storage, key, bench.engine.settings, false, None).await;
@@ -215,7 +215,7 @@ async fn what_a_response_cost_that_a_deadline_cut_is_accounted_for() {
     let asking = bench.asking(bench.project().await.id, "/demo tokens=100 rate=100");
     let (writer, key) = (bench.owned(&asking).await, bench.key(asking.run));
     let window = Window::until(Instant::now() + Duration::from_millis(800));
-    assert_eq!(execute(&bench.engine, key, *writer, Some(window)).await.unwrap(), Ended::HandedOver);
+    assert_eq!(execute(&bench.engine, key, *writer, Some(window)).await.unwrap(), Executed::HandedOver);
     let cut = bench.state(asking.run).await;
     assert_eq!((cut.model_calls, cut.open.clone(), cut.draft.clone()), (0, None, None), "no response");
     assert!(cut.totals.output_tokens > 0 && cut.totals.output_tokens < 100, "{:?}", cut.totals);
@@ -258,7 +258,7 @@ async fn what_a_person_says_meanwhile_is_answered_before_the_run_ends() {
     };
     let stored = sequent_runlog::control(&bench.engine.storage, key, said).await.unwrap();
     assert!(matches!(stored, sequent_runlog::Control::Appended(_)), "{stored:?}");
-    assert_eq!(running.await.unwrap().unwrap(), Ended::Closed);
+    assert_eq!(running.await.unwrap().unwrap(), Executed::Closed);
     let state = bench.state(asking.run).await;
     assert_eq!((state.model_calls, state.told), (2, 2));
     assert!(state.answers[1].text.contains("And in short?"), "the demo quotes what it was told last");

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use futures::future::BoxFuture;
-use sequent_agent::{Ended, Engine, execute};
+use sequent_agent::{Engine, Executed, execute};
 use sequent_conversation::{Refused, Reply, Runs, Start, Status, Then, answer};
 use sequent_event::{AnswerStatus, Body, Outcome, Phase, Reason, State};
 use sequent_runlog::{Claim, take_over};
@@ -47,7 +47,7 @@ async fn bench() -> (Bench, Arc<Counter>) {
     (bench, counter)
 }
 
-async fn begin(bench: &Bench, script: &str) -> (Start, Ended) {
+async fn begin(bench: &Bench, script: &str) -> (Start, Executed) {
     let asking = bench.asking(bench.project().await.id, script);
     let writer = bench.owned(&asking).await;
     let ended = execute(&bench.engine, bench.key(asking.run), *writer, None).await.unwrap();
@@ -67,7 +67,7 @@ async fn reply(bench: &Bench, of: &Start, payload: Value) -> State {
     answer(storage, key, Some(bench.user), &replies, Then::Caller).await.unwrap().unwrap()
 }
 
-async fn go_on(bench: &Bench, of: &Start) -> Ended {
+async fn go_on(bench: &Bench, of: &Start) -> Executed {
     let key = bench.key(of.run);
     let claimed = take_over(&bench.engine.storage, key, bench.engine.settings, false, None).await.unwrap();
     let Claim::Won(writer) = claimed else { panic!("{claimed:?}") };
@@ -90,7 +90,7 @@ async fn tools_of_one_response_run_once_each_and_the_model_is_told() {
         "/demo tokens=2 rate=0 tool=charge tool=cite_source args={cite} tool=charge tool=nothing\n/demo tokens=3 rate=0"
     );
     let (asking, ended) = begin(&bench, &script).await;
-    assert_eq!(ended, Ended::Closed);
+    assert_eq!(ended, Executed::Closed);
     let state = bench.state(asking.run).await;
     assert_eq!(state.phase, Phase::Finished(Outcome::Success));
     assert_eq!(counter.0.load(Ordering::SeqCst), 2);
@@ -111,7 +111,7 @@ async fn a_question_ends_the_execution_and_its_answer_continues_the_run() {
         "/demo tokens=1 rate=0 tool=charge tool=ask_user args={ask} tool=wire\n/demo tokens=3 rate=0"
     );
     let (asking, ended) = begin(&bench, &script).await;
-    assert_eq!(ended, Ended::Closed);
+    assert_eq!(ended, Executed::Closed);
     assert_eq!(counter.0.load(Ordering::SeqCst), 1, "what needs nobody has run");
     let state = bench.state(asking.run).await;
     let asked: Vec<Reason> = state.open_interrupts().map(|open| open.question.reason).collect();
@@ -134,7 +134,7 @@ async fn a_question_ends_the_execution_and_its_answer_continues_the_run() {
     assert!(matches!(&again, Refused::Taken(winner) if winner.payload == Some(json!("b"))), "{again:?}");
 
     reply(&bench, &asking, json!({"approved": true})).await;
-    assert_eq!(go_on(&bench, &asking).await, Ended::Closed);
+    assert_eq!(go_on(&bench, &asking).await, Executed::Closed);
     let state = bench.state(asking.run).await;
     assert_eq!(state.phase, Phase::Finished(Outcome::Success));
     assert_eq!(counter.0.load(Ordering::SeqCst), 2, "it was allowed");
@@ -148,7 +148,7 @@ async fn what_a_person_refuses_does_not_run() {
     let (bench, counter) = bench().await;
     let (asking, _) = begin(&bench, "/demo tokens=1 rate=0 tool=wire\n/demo tokens=1 rate=0").await;
     reply(&bench, &asking, json!({"approved": false})).await;
-    assert_eq!(go_on(&bench, &asking).await, Ended::Closed);
+    assert_eq!(go_on(&bench, &asking).await, Executed::Closed);
     assert_eq!(counter.0.load(Ordering::SeqCst), 0);
     assert!(results(&bench.state(asking.run).await)[0].contains("did not allow"));
 }
@@ -191,7 +191,7 @@ async fn a_dead_owners_calls_are_run_once_or_asked_about() {
         }
         writer.release().await.unwrap();
         let before = counter.0.load(Ordering::SeqCst);
-        assert_eq!(go_on(&bench, &asking).await, Ended::Closed);
+        assert_eq!(go_on(&bench, &asking).await, Executed::Closed);
         let ran = counter.0.load(Ordering::SeqCst) - before;
         let status = bench.status(asking.run).await;
         match dispatched {

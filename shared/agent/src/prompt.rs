@@ -9,7 +9,7 @@ use sequent_documents::Kind;
 use sequent_event::{Ended, Plan, State, Turn};
 use sequent_model::{Message, Part, Role, ToolCall};
 
-use crate::{execute::Execution, next::Purpose};
+use crate::{execution::Execution, next::Purpose};
 
 /// Most earlier messages sent along.
 const MESSAGES: u32 = 100;

@@ -1,0 +1,185 @@
+//! The working state of an owner: the run, the writer of its log, and the state that the log leads to.
+//!
+//! The steps of a run (`respond`, `tools`, `children`, `jobs`) append to the log through [`Execution`] and return a
+//! [`Flow`]. Only the loop in `execute` closes the log or releases the lease.
+
+use std::{sync::Arc, time::Duration};
+
+use sequent_conversation::{Error, Run};
+use sequent_core::Timestamp;
+use sequent_event::{Body, CancelReason, Entry, Orchestration, Outcome, Plan, State, StepStatus};
+use sequent_runlog::{DynamoStorage, LogKey, Signals, Stopped, Writer};
+use sequent_tool::Registry;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::{Engine, Window};
+
+/// How long an owner waits for child runs or jobs before it releases its process.
+const MAX_WAIT: Duration = Duration::from_secs(5);
+/// Interval at which a waiting owner polls.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
+
+/// What the loop does after a step.
+pub(crate) enum Flow {
+    /// Decide again what the log calls for.
+    Continue,
+    /// Append these events, the last of which is terminal, and close the log.
+    End(Vec<Body>),
+    /// Release the lease and queue the run for another process.
+    HandOver,
+    /// Release the lease. The end of a child run or a job continues the run.
+    Wait,
+}
+
+/// A reason from outside to interrupt a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StopSignal {
+    Cancelled(CancelReason),
+    /// The writer lost the run to another owner, or cannot write.
+    WriterStopped,
+}
+
+pub(crate) struct Execution<'a> {
+    pub(crate) engine: &'a Engine,
+    pub(crate) key: LogKey,
+    /// The tools of the tenant's runs.
+    pub(crate) tools: Arc<Registry>,
+    pub(crate) run: Run,
+    pub(crate) writer: Writer<DynamoStorage>,
+    /// The state of the log once everything appended is stored, as far as this owner has read it.
+    pub(crate) state: State,
+    pub(crate) started: Instant,
+    window: Option<Window>,
+    pub(crate) hand_over: Option<Instant>,
+}
+
+impl<'a> Execution<'a> {
+    pub(crate) fn new(
+        engine: &'a Engine,
+        key: LogKey,
+        tools: Arc<Registry>,
+        run: Run,
+        writer: Writer<DynamoStorage>,
+        window: Option<Window>,
+    ) -> Self {
+        let state = writer.opening().clone();
+        let hand_over = window.map(|window| window.hand_over());
+        Self { engine, key, tools, run, writer, state, started: Instant::now(), window, hand_over }
+    }
+
+    pub(crate) async fn append(&mut self, body: Body) -> Result<(), Error> {
+        append(&self.writer, &mut self.state, body).await
+    }
+
+    pub(crate) async fn append_all(&mut self, bodies: impl IntoIterator<Item = Body>) -> Result<(), Error> {
+        for body in bodies {
+            self.append(body).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until everything appended is stored, and reads the state that the log has then.
+    pub(crate) async fn flush(&mut self) -> Result<(), Error> {
+        self.state = self.writer.flush().await?;
+        Ok(())
+    }
+
+    /// Reads the events of others (a cancel, a message, an answer) if there are new ones.
+    pub(crate) async fn refresh(&mut self) -> Result<(), Error> {
+        let signals = *self.writer.signals().borrow();
+        if signals.stopped || signals != self.known() {
+            self.flush().await?;
+        }
+        Ok(())
+    }
+
+    /// The signals that this owner has acted on.
+    pub(crate) fn known(&self) -> Signals {
+        Signals { cancel: self.state.cancel, prompts: self.state.prompts.len(), stopped: false }
+    }
+
+    pub(crate) async fn stop_signal(&self) -> StopSignal {
+        stop_signal(&self.writer).await
+    }
+
+    /// Waits a moment for a child run or a job. Returns a flow if the step must end now: because of a signal, or
+    /// because it began to wait too long ago.
+    pub(crate) async fn wait(&self, since: Instant) -> Result<Option<Flow>, Error> {
+        if since.elapsed() >= MAX_WAIT {
+            return Ok(Some(Flow::Wait));
+        }
+        tokio::select! {
+            biased;
+            signal = self.stop_signal() => match signal {
+                StopSignal::Cancelled(_) => Ok(Some(Flow::Continue)),
+                StopSignal::WriterStopped => Err(stop_error(&self.writer).await),
+            },
+            () = at(self.hand_over) => Ok(Some(Flow::Wait)),
+            () = sleep(POLL_INTERVAL) => Ok(None),
+        }
+    }
+
+    /// Returns `true` if too little time is left to start a step.
+    pub(crate) fn is_late(&self) -> bool {
+        self.window.is_some_and(|window| window.is_late())
+    }
+
+    /// The plan, if the run works by one.
+    pub(crate) fn plan(&self) -> Option<&Plan> {
+        let plans =
+            self.state.configuration.orchestration == Orchestration::Plan && self.state.parent.is_none();
+        self.state.plan.as_ref().filter(|_| plans)
+    }
+
+    /// The events that end the plan's step `id`.
+    pub(crate) fn step_ended(&self, id: &str, status: StepStatus) -> Vec<Body> {
+        let mut plan = self.state.plan.clone().unwrap_or_default();
+        plan.steps.iter_mut().filter(|step| step.id == id).for_each(|step| step.status = status);
+        let is_open = self.state.open_steps.iter().any(|name| name == id);
+        let finished = is_open.then(|| Body::StepFinished { step_name: id.to_owned() });
+        finished.into_iter().chain([Body::PlanUpdated { plan }]).collect()
+    }
+
+    pub(crate) fn run_finished(&self, outcome: Outcome) -> Body {
+        Body::RunFinished { thread_id: self.run.project_id, run_id: self.run.id, outcome }
+    }
+}
+
+pub(crate) fn run_error(code: &str, message: &str) -> Body {
+    Body::RunError { message: message.to_owned(), code: code.to_owned() }
+}
+
+/// Appends an event to the log and applies it to `state` before it is stored. This is safe: what is decided on that
+/// state is stored after the event.
+pub(crate) async fn append(
+    writer: &Writer<DynamoStorage>,
+    state: &mut State,
+    body: Body,
+) -> Result<(), Error> {
+    let event = Entry::new(Timestamp::now(), body.clone()).at_seq(state.next());
+    state.apply(&event).map_err(Stopped::from)?;
+    Ok(writer.append(body).await?)
+}
+
+/// Waits for a reason to interrupt the step.
+pub(crate) async fn stop_signal(writer: &Writer<DynamoStorage>) -> StopSignal {
+    let mut signals = writer.signals();
+    let stop = signals.wait_for(|signals| signals.stopped || signals.cancel.is_some()).await;
+    match stop.map(|signals| (signals.stopped, signals.cancel)) {
+        Ok((false, Some(reason))) => StopSignal::Cancelled(reason),
+        Ok(_) | Err(_) => StopSignal::WriterStopped,
+    }
+}
+
+/// The reason why a writer stopped. Every call on a stopped writer returns it.
+pub(crate) async fn stop_error(writer: &Writer<DynamoStorage>) -> Error {
+    writer.flush().await.err().unwrap_or(Stopped::Ended).into()
+}
+
+/// Sleeps until `instant`, or forever without one.
+pub(crate) async fn at(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => sleep_until(instant).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,56 @@
+//! The tools that a run may call, and those that a request offers to the model.
+
+use sequent_deliverables::{tool_name, wanted};
+use sequent_documents::Kind;
+use sequent_event::Orchestration;
+use sequent_model::ToolSpec;
+
+use crate::{execution::Execution, next::Purpose, planning};
+
+/// The tools that a request for this purpose offers.
+pub(crate) fn tools(execution: &Execution<'_>, purpose: Purpose) -> Vec<ToolSpec> {
+    match purpose {
+        Purpose::Plan => vec![planning::spec()],
+        Purpose::Conclude | Purpose::Deliver(_) => deliverable_tool(execution).into_iter().collect(),
+        Purpose::Answer => answering_tools(execution),
+        // The document is written when all steps are done.
+        Purpose::Step => research_tools(execution).into_iter().chain([planning::spec()]).collect(),
+    }
+}
+
+/// The names of the tools that the run may call.
+pub(crate) fn allowed(execution: &Execution<'_>) -> Vec<String> {
+    let mut names: Vec<String> = answering_tools(execution).into_iter().map(|spec| spec.name).collect();
+    if execution.state.configuration.orchestration == Orchestration::Plan {
+        names.push(planning::NAME.to_owned());
+    }
+    names
+}
+
+fn answering_tools(execution: &Execution<'_>) -> Vec<ToolSpec> {
+    research_tools(execution).into_iter().chain(deliverable_tool(execution)).collect()
+}
+
+/// The tools that the deployment, the run's request and its scopes allow, without those that deliver a document. A
+/// child run cannot ask people, so it gets no tool that does.
+fn research_tools(execution: &Execution<'_>) -> Vec<ToolSpec> {
+    let configuration = &execution.state.configuration;
+    let is_child = execution.state.parent.is_some();
+    let mut specs = execution.tools.specs(configuration.tools.as_deref());
+    specs.retain(|spec| {
+        let delivers = Kind::ALL.into_iter().any(|kind| tool_name(kind) == spec.name);
+        execution.tools.get(&spec.name).is_some_and(|tool| {
+            let has_scope = tool.scope.is_none_or(|scope| configuration.has_scope(scope));
+            let asks_people = tool.asks() || tool.needs_approval;
+            !delivers && has_scope && !(is_child && asks_people)
+        })
+    });
+    specs
+}
+
+/// The tool that writes the document which the run has to deliver.
+fn deliverable_tool(execution: &Execution<'_>) -> Option<ToolSpec> {
+    let tool = execution.tools.get(tool_name(wanted(&execution.state)?))?;
+    let has_scope = tool.scope.is_none_or(|scope| execution.state.configuration.has_scope(scope));
+    has_scope.then(|| tool.spec.clone())
+}

@@ -1,0 +1,197 @@
+//! Passes a run's events to one reader: each event once and in order, whichever process executes the run.
+
+use std::{sync::Arc, time::Duration};
+
+use sequent_core::Timestamp;
+use sequent_event::{Event, Seq};
+use sequent_runlog::{DynamoStorage, Follow, LogKey, Poll, Segment, page};
+use tokio::{
+    sync::mpsc::{self, UnboundedReceiver},
+    time::Instant,
+};
+
+use crate::{Engine, Window};
+
+/// Interval at which a stream without new events sends a comment. CloudFront gives an origin 30 s by default.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+/// How long a stream follows what another process writes. A function does not learn that its reader has left, so this
+/// bounds the cost of a reader that leaves and reconnects again and again; one that stays reconnects at its cursor.
+const LONGEST_FOLLOW: Duration = Duration::from_secs(60);
+
+/// An item of a reader's stream.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "nearly every item is an event")]
+pub enum StreamItem {
+    /// The next event.
+    Event(Event),
+    /// There is no new event, but the stream is alive.
+    Heartbeat,
+    /// The stream ends although the log is open. The reader reconnects with its cursor.
+    Cut,
+}
+
+/// Why a reader stopped to follow or to observe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pause {
+    /// The stream has ended, or its reader has left.
+    Ended,
+    /// The run may have no owner.
+    Orphaned,
+}
+
+/// The reader of one run.
+pub(crate) struct Reader {
+    engine: Engine,
+    key: LogKey,
+    /// The last event that was sent.
+    after: Seq,
+    window: Option<Window>,
+    out: mpsc::Sender<StreamItem>,
+    last_sent: Instant,
+}
+
+/// The position of a reader in a log that another process writes.
+pub(crate) struct Tail {
+    follow: Follow<DynamoStorage>,
+    until: Instant,
+    /// When the reader checks next whether the run has an owner.
+    next_check: Instant,
+}
+
+impl Tail {
+    pub(crate) fn postpone_check(&mut self, delay: Duration) {
+        self.next_check = Instant::now() + delay;
+    }
+}
+
+impl Reader {
+    pub(crate) fn new(
+        engine: Engine,
+        key: LogKey,
+        after: Seq,
+        window: Option<Window>,
+        out: mpsc::Sender<StreamItem>,
+    ) -> Self {
+        Self { engine, key, after, window, out, last_sent: Instant::now() }
+    }
+
+    /// Passes on the segments that this process stores, until its writer ends.
+    pub(crate) async fn observe(&mut self, mut stored: UnboundedReceiver<Arc<Segment>>) -> Pause {
+        let mut is_connected = true;
+        loop {
+            let segment = tokio::select! {
+                biased;
+                segment = stored.recv() => segment,
+                () = tokio::time::sleep_until(self.last_sent + HEARTBEAT), if is_connected => {
+                    is_connected = self.send(StreamItem::Heartbeat).await;
+                    continue;
+                }
+            };
+            let Some(segment) = segment else {
+                // The writer has ended: it closed the log, lost the run, or handed it over. The log shows which.
+                return if is_connected { Pause::Orphaned } else { Pause::Ended };
+            };
+            if segment.first > self.after.next() && is_connected {
+                is_connected = self.catch_up(segment.first).await;
+            }
+            for event in segment.events().filter(|event| event.seq > self.after).collect::<Vec<_>>() {
+                let seq = event.seq;
+                let closes = event.leaves_closed();
+                // Segments are received even after the reader left, so that they do not pile up.
+                is_connected = is_connected && self.send(StreamItem::Event(event)).await;
+                self.after = seq;
+                if closes {
+                    return Pause::Ended;
+                }
+            }
+        }
+    }
+
+    /// Passes on what others stored before this process became the owner. Returns `false` if the reader has left, or
+    /// the log cannot be read.
+    async fn catch_up(&mut self, until: Seq) -> bool {
+        while self.after.next() < until {
+            let missing = usize::try_from(until.0 - self.after.0 - 1).unwrap_or(usize::MAX);
+            let events = match page(&self.engine.storage, self.key, self.after, missing).await {
+                Ok((events, _)) => events,
+                Err(error) => {
+                    tracing::error!(run = %self.key.run, %error, "could not read the log; ending the reader's stream");
+                    return false;
+                }
+            };
+            if events.is_empty() {
+                return false;
+            }
+            for event in events {
+                self.after = event.seq;
+                if !self.send(StreamItem::Event(event)).await {
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// The position from which [`Reader::follow`] goes on.
+    pub(crate) fn tail(&self) -> Tail {
+        let now = Instant::now();
+        let follow = Follow::new(self.engine.storage.clone(), self.key, self.after);
+        Tail { follow, until: now + LONGEST_FOLLOW, next_check: now }
+    }
+
+    /// Follows a run that another process executes. Can be called again after [`Pause::Orphaned`].
+    pub(crate) async fn follow(&mut self, tail: &mut Tail) -> Pause {
+        while Instant::now() < tail.until {
+            match tail.follow.poll().await {
+                Ok(Poll::Event(event)) => {
+                    self.after = event.seq;
+                    if !self.send(StreamItem::Event(event)).await {
+                        return Pause::Ended;
+                    }
+                }
+                Ok(Poll::Closed) => return Pause::Ended,
+                Ok(Poll::Idle(last_write)) => {
+                    if self.is_over() {
+                        break;
+                    }
+                    if Instant::now() >= tail.next_check && self.may_be_orphaned(last_write) {
+                        return Pause::Orphaned;
+                    }
+                    if !self.keep_alive().await {
+                        return Pause::Ended;
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(run = %self.key.run, %error, "could not follow the log; cutting the reader's stream");
+                    break;
+                }
+            }
+        }
+        self.send(StreamItem::Cut).await;
+        Pause::Ended
+    }
+
+    /// Sends a heartbeat if it is time. Returns `false` if the reader has left.
+    pub(crate) async fn keep_alive(&mut self) -> bool {
+        let is_due = self.last_sent.elapsed() >= HEARTBEAT;
+        (!is_due || self.send(StreamItem::Heartbeat).await) && !self.out.is_closed()
+    }
+
+    /// Returns `true` if the invocation has no time left to follow or to execute.
+    fn is_over(&self) -> bool {
+        self.window.is_some_and(|window| Instant::now() >= window.last_words())
+    }
+
+    /// Returns `true` if the run has been silent for long enough to ask its row for a lease, and if there is time to
+    /// execute it. A released lease shows in the row alone, and asking for it costs one read.
+    fn may_be_orphaned(&self, last_write: Option<Timestamp>) -> bool {
+        let silence = self.engine.settings.idle_check * 2;
+        let has_time = self.window.is_none_or(|window| window.is_open());
+        has_time && last_write.is_none_or(|at| Timestamp::now().since(at) >= silence)
+    }
+
+    async fn send(&mut self, item: StreamItem) -> bool {
+        self.last_sent = Instant::now();
+        self.out.send(item).await.is_ok()
+    }
+}

@@ -1,0 +1,98 @@
+//! A model's response, turned into events piece by piece.
+
+use sequent_core::{MessageId, ToolCallId};
+use sequent_event::{Body, Role};
+
+/// The events of a response that is being streamed.
+pub(crate) struct Response {
+    /// The id of the response: its first text has this id, and its tool calls belong to it.
+    id: MessageId,
+    has_text: bool,
+    text: Option<MessageId>,
+    reasoning: Option<MessageId>,
+    calls: Vec<OpenCall>,
+}
+
+/// A tool call whose arguments are being streamed. Providers' ids are at best unique within a response, so each call
+/// gets an id of ours.
+struct OpenCall {
+    provider_id: String,
+    id: ToolCallId,
+}
+
+impl Response {
+    pub(crate) fn new() -> Self {
+        Self { id: MessageId::new(), has_text: false, text: None, reasoning: None, calls: Vec::new() }
+    }
+
+    /// The events of a piece of text. It ends the reasoning before it.
+    pub(crate) fn text(&mut self, delta: String) -> Vec<Body> {
+        let mut bodies = self.end_reasoning();
+        let message_id = *self.text.get_or_insert_with(|| {
+            let message_id = if self.has_text { MessageId::new() } else { self.id };
+            self.has_text = true;
+            bodies.push(Body::TextMessageStart { message_id, role: Role::Assistant });
+            message_id
+        });
+        bodies.push(Body::TextMessageContent { message_id, delta });
+        bodies
+    }
+
+    pub(crate) fn reasoning(&mut self, delta: String) -> Vec<Body> {
+        let mut bodies = self.end_text();
+        let message_id = *self.reasoning.get_or_insert_with(|| {
+            let message_id = MessageId::new();
+            bodies.push(Body::ReasoningStart { message_id });
+            bodies.push(Body::ReasoningMessageStart { message_id, role: Role::Reasoning });
+            message_id
+        });
+        bodies.push(Body::ReasoningMessageContent { message_id, delta });
+        bodies
+    }
+
+    pub(crate) fn start_call(&mut self, provider_id: String, name: String) -> Vec<Body> {
+        let mut bodies = self.end_reasoning();
+        bodies.extend(self.end_text());
+        let id = ToolCallId::new();
+        self.calls.push(OpenCall { provider_id, id });
+        bodies.push(Body::ToolCallStart {
+            tool_call_id: id.to_string(),
+            tool_call_name: name,
+            parent_message_id: Some(self.id),
+        });
+        bodies
+    }
+
+    pub(crate) fn arguments(&self, provider_id: &str, delta: String) -> Vec<Body> {
+        let call = self.calls.iter().find(|call| call.provider_id == provider_id);
+        call.map(|call| Body::ToolCallArgs { tool_call_id: call.id.to_string(), delta }).into_iter().collect()
+    }
+
+    pub(crate) fn end_call(&mut self, provider_id: &str) -> Vec<Body> {
+        let index = self.calls.iter().position(|call| call.provider_id == provider_id);
+        index.map(|index| call_end(&self.calls.remove(index))).into_iter().collect()
+    }
+
+    /// The events that end whatever is open.
+    pub(crate) fn end(&mut self) -> Vec<Body> {
+        let mut bodies = self.end_reasoning();
+        bodies.extend(self.end_text());
+        bodies.extend(self.calls.drain(..).map(|call| call_end(&call)));
+        bodies
+    }
+
+    fn end_text(&mut self) -> Vec<Body> {
+        self.text.take().map(|message_id| Body::TextMessageEnd { message_id }).into_iter().collect()
+    }
+
+    fn end_reasoning(&mut self) -> Vec<Body> {
+        let ended = self.reasoning.take();
+        ended.map_or_else(Vec::new, |message_id| {
+            vec![Body::ReasoningMessageEnd { message_id }, Body::ReasoningEnd { message_id }]
+        })
+    }
+}
+
+fn call_end(call: &OpenCall) -> Body {
+    Body::ToolCallEnd { tool_call_id: call.id.to_string() }
+}
