@@ -1,12 +1,12 @@
-//! What we ask of Stripe, each request by its name.
+//! The requests to Stripe, one method each.
 
 use crate::{
     Charge, Checkout, Client, Customer, Dispute, Error, Event, Invoice, Line, List, Payment, Portal, Price,
     Refund, Request, Session, Subscription, object::InvoicePayment,
 };
 
-/// The events without which something would be missed; all others are about what these are about too. A list takes 20 at most
-/// (<https://docs.stripe.com/api/events/list>).
+/// The types of events that must not be missed. Every other type concerns an object that one of these also reports. A list
+/// request takes at most 20 types (<https://docs.stripe.com/api/events/list>).
 const TYPES: [&str; 18] = [
     "charge.dispute.closed",
     "charge.dispute.created",
@@ -28,34 +28,33 @@ const TYPES: [&str; 18] = [
     "refund.updated",
 ];
 
-/// A checkout page to be made.
+/// Parameters of a new checkout page.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "plain data")]
 pub struct NewCheckout<'a> {
-    /// Who pays.
+    /// Id of the paying customer.
     pub customer: &'a str,
-    /// What is bought.
     pub sale: Sale<'a>,
-    /// The price's id.
+    /// Id of the price.
     pub price: &'a str,
-    /// How many.
     pub quantity: u32,
-    /// Where the payer is sent when it is paid.
+    /// Page that Stripe opens after the payment.
     pub success_url: &'a str,
-    /// Where the payer is sent who goes back.
+    /// Page that Stripe opens if the customer goes back.
     pub cancel_url: &'a str,
 }
 
-/// What is bought.
+/// The kind of a purchase.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sale<'a> {
-    /// A subscription, with the days before its first payment and what to write down at it.
+    /// A subscription: the days of its trial, and the metadata to store in it.
     Subscription(Option<u32>, &'a [(&'static str, String)]),
-    /// Something once, with what to write down at the session.
+    /// A single payment: the metadata to store in its session.
     Once(&'a [(&'static str, String)]),
 }
 
 impl Client {
-    /// Makes a customer; with the same key the same one.
+    /// Creates a customer. The same key returns the same customer.
     ///
     /// # Errors
     /// See [`Error`].
@@ -73,7 +72,7 @@ impl Client {
         self.send(request).await
     }
 
-    /// A customer, though it was deleted.
+    /// Fetches a customer, also one that was deleted.
     ///
     /// # Errors
     /// See [`Error`].
@@ -81,7 +80,7 @@ impl Client {
         self.find(Request::get(format!("/v1/customers/{id}"))).await
     }
 
-    /// Makes a checkout page; with the same key the same one.
+    /// Creates a checkout page. The same key returns the same page.
     ///
     /// # Errors
     /// See [`Error`].
@@ -113,7 +112,7 @@ impl Client {
         self.send(request).await
     }
 
-    /// Makes a page on which a customer manages what it pays for.
+    /// Creates a page on which a customer manages its subscriptions.
     ///
     /// # Errors
     /// See [`Error`].
@@ -124,7 +123,7 @@ impl Client {
         self.send(request).await
     }
 
-    /// Reports what was used; the same identifier once.
+    /// Reports usage to a meter. The same identifier is counted once.
     ///
     /// # Errors
     /// See [`Error`].
@@ -144,7 +143,7 @@ impl Client {
         self.send::<serde::de::IgnoredAny>(request).await.map(|_| ())
     }
 
-    /// A subscription.
+    /// Fetches a subscription.
     ///
     /// # Errors
     /// See [`Error`].
@@ -152,7 +151,7 @@ impl Client {
         self.find(Request::get(format!("/v1/subscriptions/{id}"))).await
     }
 
-    /// All subscriptions of a customer, those that have ended too.
+    /// Fetches all subscriptions of a customer, also those that have ended.
     ///
     /// # Errors
     /// See [`Error`].
@@ -161,7 +160,7 @@ impl Client {
         self.all(request, |subscription: &Subscription| &subscription.id).await
     }
 
-    /// An invoice, with all its lines and the payments made for it.
+    /// Fetches an invoice with all its lines and payments.
     ///
     /// # Errors
     /// See [`Error`].
@@ -176,7 +175,7 @@ impl Client {
         Ok(Some(invoice))
     }
 
-    /// A page of a customer's invoices, newest first, after the one named.
+    /// Fetches a page of a customer's invoices, newest first, starting after the invoice `after`.
     ///
     /// # Errors
     /// See [`Error`].
@@ -194,7 +193,7 @@ impl Client {
         self.send(request).await
     }
 
-    /// A checkout session.
+    /// Fetches a checkout session.
     ///
     /// # Errors
     /// See [`Error`].
@@ -202,7 +201,7 @@ impl Client {
         self.find(Request::get(format!("/v1/checkout/sessions/{id}"))).await
     }
 
-    /// What a payment was made for. `None`: for nothing that we sell.
+    /// Finds the purchase that a payment was made for. Returns `None` if it belongs to none of our purchases.
     ///
     /// # Errors
     /// See [`Error`].
@@ -219,7 +218,7 @@ impl Client {
         Ok(sessions.data.into_iter().next().map(|session| Payment::Session(session.id)))
     }
 
-    /// A charge.
+    /// Fetches a charge.
     ///
     /// # Errors
     /// See [`Error`].
@@ -227,7 +226,7 @@ impl Client {
         self.find(Request::get(format!("/v1/charges/{id}"))).await
     }
 
-    /// A refund.
+    /// Fetches a refund.
     ///
     /// # Errors
     /// See [`Error`].
@@ -235,7 +234,7 @@ impl Client {
         self.find(Request::get(format!("/v1/refunds/{id}"))).await
     }
 
-    /// A dispute.
+    /// Fetches a dispute.
     ///
     /// # Errors
     /// See [`Error`].
@@ -243,7 +242,7 @@ impl Client {
         self.find(Request::get(format!("/v1/disputes/{id}"))).await
     }
 
-    /// What was given back of a payment.
+    /// Fetches the refunds of a payment.
     ///
     /// # Errors
     /// See [`Error`].
@@ -252,7 +251,7 @@ impl Client {
         self.all(request, |refund: &Refund| &refund.id).await
     }
 
-    /// The disputes about a payment.
+    /// Fetches the disputes about a payment.
     ///
     /// # Errors
     /// See [`Error`].
@@ -261,7 +260,7 @@ impl Client {
         self.all(request, |dispute: &Dispute| &dispute.id).await
     }
 
-    /// A price, in all its currencies.
+    /// Fetches a price in all its currencies.
     ///
     /// # Errors
     /// See [`Error`].
@@ -269,8 +268,8 @@ impl Client {
         self.find(Request::get(format!("/v1/prices/{id}")).with("expand[]", "currency_options")).await
     }
 
-    /// The events since `since` (seconds since the epoch) that did not reach every endpoint, of the types that matter. Stripe
-    /// keeps events for 30 days (<https://docs.stripe.com/api/events/list>).
+    /// Fetches the events since `since` (seconds since the epoch) that did not reach every endpoint, limited to the types that
+    /// must not be missed. Stripe keeps events for 30 days (<https://docs.stripe.com/api/events/list>).
     ///
     /// # Errors
     /// See [`Error`].

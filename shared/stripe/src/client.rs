@@ -1,4 +1,4 @@
-//! Requests to Stripe: form-encoded, with one pinned API version, tried again where that is safe.
+//! Requests to Stripe: form-encoded, with one pinned API version, retried where that is safe.
 
 mod web;
 
@@ -11,116 +11,116 @@ use serde_json::Value;
 use crate::List;
 pub use web::{InvalidBase, Web};
 
-/// The API version in which we ask and are answered, whatever the account's own is. Raise it with the shapes of the
-/// objects we read (<https://docs.stripe.com/api/versioning>).
+/// The API version of every request and response, independent of the account's default. Raise it together with the shapes
+/// of the objects that we read (<https://docs.stripe.com/api/versioning>).
 pub const VERSION: &str = "2026-07-29.dahlia";
 
-/// How often a request is sent at most.
+/// Most attempts of a request.
 const TRIES: u32 = 4;
-/// The pause after the first failure; it doubles with each.
+/// Pause after the first failure; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// Most pages that a list is followed for.
 const PAGES: usize = 50;
 
-/// How a request is sent. Foreign: over the network in earnest, into a server of our own making in tests.
+/// Sends requests: over the network, or to the test server in this process.
 pub trait Transport: fmt::Debug + Send + Sync {
-    /// Sends it once.
+    /// Sends the request once, without a retry.
     fn send<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Answer, Unsent>>;
 }
 
-/// There is no answer.
+/// A request without a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unsent {
-    /// Nothing is known of what became of the request.
+    /// Stripe may or may not have processed the request.
     Lost(String),
-    /// It was not sent, for there is no key to send with.
+    /// The request was not sent because no key is available.
     NoKey(String),
 }
 
-/// What a request does.
+/// HTTP method of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
-    /// It asks.
+    /// Reads an object or a list.
     Get,
-    /// It changes.
+    /// Changes something.
     Post,
 }
 
-/// A request.
+/// A request to Stripe's API.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "plain data")]
 pub struct Request {
-    /// What it does.
     pub method: Method,
-    /// Its path, beginning with `/v1/`.
+    /// Path that begins with `/v1/`.
     pub path: String,
-    /// Its parameters, in the query of a question and the body of a change.
+    /// Parameters: the query of a GET, the body of a POST.
     pub form: Vec<(String, String)>,
-    /// What makes it the same request when it is sent again. Every change has one.
+    /// Makes a repeated request the same request. Every change has one.
     pub idempotency_key: Option<String>,
 }
 
-/// An answer, whatever its status.
+/// A response of any status.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
-    /// The HTTP status.
+    /// HTTP status.
     pub status: u16,
-    /// The body; null if it is no JSON.
+    /// The body, or null if it is not JSON.
     pub body: Value,
-    /// The header `Stripe-Should-Retry`.
+    /// Value of the header `Stripe-Should-Retry`.
     pub should_retry: Option<bool>,
-    /// The header `Request-Id`, for Stripe's support.
+    /// Value of the header `Request-Id`, which Stripe's support asks for.
     pub request_id: Option<String>,
 }
 
-/// A request came to nothing.
+/// Failure of a request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// Stripe cannot be reached, or is not well; later it may be.
-    #[error("Stripe is not available: {0}")]
+    /// Stripe cannot be reached or reports a fault of its own. A later request may succeed.
+    #[error("Stripe is unavailable: {0}")]
     Unavailable(String),
-    /// This deployment has no key for Stripe.
-    #[error("there is no key for Stripe: {0}")]
+    /// The deployment has no API key for Stripe.
+    #[error("no API key for Stripe is configured: {0}")]
     NotConfigured(String),
-    /// Stripe says no.
+    /// Stripe refused the request.
     #[error("Stripe refused with {status} {code}: {message} (request {request_id})")]
     Refused {
-        /// The HTTP status.
+        /// HTTP status.
         status: u16,
         /// Stripe's own code, such as `resource_missing`.
         code: String,
-        /// What Stripe says to developers.
+        /// Stripe's message for developers.
         message: String,
-        /// For Stripe's support.
+        /// The request id that Stripe's support asks for.
         request_id: String,
     },
-    /// The answer is not of the form that this version of the API has.
-    #[error("Stripe's answer to {path} is not as expected: {why}")]
+    /// The response does not have the form of the pinned API version.
+    #[error("Stripe's response to {path} is malformed: {why}")]
     Unreadable {
-        /// What was asked.
+        /// Path of the request.
         path: String,
-        /// What is wrong with it. Says nothing of the values.
+        /// The malformed place. It contains no values of the response.
         why: String,
     },
 }
 
-/// Asks Stripe. Cheap to clone.
+/// A client of Stripe's API. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Client(Arc<dyn Transport>);
 
 impl Request {
-    /// A question.
+    /// Returns a read of `path`.
     #[must_use]
     pub fn get(path: impl Into<String>) -> Self {
         Self { method: Method::Get, path: path.into(), form: Vec::new(), idempotency_key: None }
     }
 
-    /// A change, which `key` makes the same when it is sent again.
+    /// Returns a change. Requests with the same `key` are the same change.
     #[must_use]
     pub fn post(path: impl Into<String>, key: impl Into<String>) -> Self {
         Self { method: Method::Post, path: path.into(), form: Vec::new(), idempotency_key: Some(key.into()) }
     }
 
-    /// With a parameter.
+    /// Adds a parameter.
     #[must_use]
     pub fn with(mut self, name: impl Into<String>, value: impl ToString) -> Self {
         self.form.push((name.into(), value.to_string()));
@@ -129,7 +129,7 @@ impl Request {
 }
 
 impl Error {
-    /// Whether the object does not exist.
+    /// Returns `true` if the object does not exist.
     #[must_use]
     pub fn is_missing(&self) -> bool {
         matches!(self, Self::Refused { status: 404, .. })
@@ -138,13 +138,13 @@ impl Error {
 }
 
 impl Client {
-    /// A client that sends through `transport`.
+    /// Returns a client that sends through `transport`.
     #[must_use]
     pub fn new(transport: impl Transport + 'static) -> Self {
         Self(Arc::new(transport))
     }
 
-    /// Sends the request until there is an answer that counts.
+    /// Sends the request, with retries, until a response is final.
     pub(crate) async fn send<T: DeserializeOwned>(&self, request: Request) -> Result<T, Error> {
         let mut tries = 0;
         loop {
@@ -152,25 +152,25 @@ impl Client {
             let (again, error) = match self.0.send(&request).await {
                 Ok(answer) if (200..300).contains(&answer.status) => {
                     return serde_path_to_error::deserialize(answer.body).map_err(|error| {
-                        // The parser's own words may quote what it read.
+                        // The parser's message may quote the values.
                         Error::Unreadable { path: request.path, why: format!("at `{}`", error.path()) }
                     });
                 }
                 Ok(answer) => (answer.should_be_retried(), answer.into_error()),
-                // Changes are safe to send again: they carry a key.
+                // A change may be sent again because it carries an idempotency key.
                 Err(Unsent::Lost(why)) => (true, Error::Unavailable(why)),
                 Err(Unsent::NoKey(why)) => (false, Error::NotConfigured(why)),
             };
             if !again || tries >= TRIES {
                 return Err(error);
             }
-            tracing::info!(path = request.path, %error, tries, "Stripe is asked again");
+            tracing::info!(path = request.path, %error, tries, "the request to Stripe failed; retrying it");
             let pause = FIRST_PAUSE.saturating_mul(1 << (tries - 1));
             tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
         }
     }
 
-    /// As [`send`](Self::send); `None` if there is no such object.
+    /// Like [`send`](Self::send). Returns `None` if the object does not exist.
     pub(crate) async fn find<T: DeserializeOwned>(&self, request: Request) -> Result<Option<T>, Error> {
         match self.send(request).await {
             Ok(found) => Ok(Some(found)),
@@ -179,14 +179,15 @@ impl Client {
         }
     }
 
-    /// All pages of a list.
+    /// Fetches all pages of a list.
     pub(crate) async fn all<T: DeserializeOwned>(
         &self,
         request: Request,
         id: impl Fn(&T) -> &str,
     ) -> Result<Vec<T>, Error> {
         let request = request.with("limit", 100);
-        let (mut all, mut next) = (Vec::new(), request.clone());
+        let mut all = Vec::new();
+        let mut next = request.clone();
         for _ in 0..PAGES {
             let page: List<T> = self.send(next).await?;
             all.extend(page.data);
@@ -200,7 +201,7 @@ impl Client {
 }
 
 impl Answer {
-    /// As Stripe asks for it; else what Stripe's libraries do.
+    /// Follows Stripe's header, or else the rule of Stripe's own libraries.
     fn should_be_retried(&self) -> bool {
         self.should_retry.unwrap_or(matches!(self.status, 409 | 429 | 500..))
     }
@@ -209,7 +210,7 @@ impl Answer {
         let text = |name: &str| self.body["error"][name].as_str().map(str::to_owned);
         let message: String = text("message").unwrap_or_default().chars().take(500).collect();
         match self.status {
-            429 | 500.. => Error::Unavailable(format!("it answers {} {message}", self.status)),
+            429 | 500.. => Error::Unavailable(format!("status {}: {message}", self.status)),
             status => Error::Refused {
                 status,
                 code: text("code").or_else(|| text("type")).unwrap_or_default(),

@@ -1,62 +1,55 @@
-//! What an event says: which object it is about.
+//! Parsing of events into the object that they are about.
 //!
-//! Both forms are read: snapshots (`"object": "event"`), whose copy of the object is not used, and thin ones
-//! (`"object": "v2.core.event"`), which have none.
+//! Both forms are accepted: snapshot events (`"object": "event"`), whose copy of the object is ignored, and thin events
+//! (`"object": "v2.core.event"`), which have no copy.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// Longest id and type that are taken. Stripe says ids have at most 255 characters.
+/// Longest accepted id and type. Stripe's ids have at most 255 characters.
 const LONGEST: usize = 255;
 
-/// An event, whose signature has been verified.
+/// An event with a verified signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// Its id: the same however often it is sent.
+    /// The same for every delivery of the event.
     pub id: String,
-    /// What happened, such as `invoice.paid`. Without one there is nothing to do.
+    /// Type such as `invoice.paid`. An event without a type is ignored.
     pub event_type: Option<String>,
-    /// The API version that it was written in. Another one than ours does no harm, for nothing of it is used but ids.
+    /// API version of the event. Any version is accepted, because only ids are used.
     pub api_version: Option<String>,
-    /// What it is about, if that is something we look at.
+    /// The object that the event is about. `None` if we do not process objects of this kind.
     pub subject: Option<Subject>,
 }
 
 /// An object at Stripe.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "plain data")]
 pub struct Subject {
-    /// What it is.
     pub kind: Kind,
-    /// Its id.
     pub id: String,
 }
 
-/// What an object is.
+/// Kind of an object at Stripe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the variants are Stripe's names")]
 pub enum Kind {
-    /// A customer.
     Customer,
-    /// A subscription.
     Subscription,
-    /// An invoice.
     Invoice,
-    /// A checkout session.
     Session,
-    /// A charge.
     Charge,
-    /// A refund.
     Refund,
-    /// A dispute.
     Dispute,
 }
 
-/// The body is no event.
+/// The body is not an event.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Unreadable(&'static str);
 
-/// As much of the JSON as is looked at.
+/// The part of the JSON that we read.
 #[derive(Deserialize)]
 struct Body {
     id: Option<String>,
@@ -79,12 +72,13 @@ struct Related {
 }
 
 impl Event {
-    /// Reads a body.
+    /// Parses the body of a webhook.
     ///
     /// # Errors
-    /// When it is no JSON object with an id.
+    /// Fails if the body is not a JSON object with an id.
     pub fn read(payload: &[u8]) -> Result<Self, Unreadable> {
-        let body: Body = serde_json::from_slice(payload).map_err(|_| Unreadable("The body is no event."))?;
+        let body: Body =
+            serde_json::from_slice(payload).map_err(|_| Unreadable("The body is not an event."))?;
         let id = body.id.filter(|id| is_id(id)).ok_or(Unreadable("The event has no id."))?;
         let event_type = body.event_type.filter(|name| !name.is_empty() && name.len() <= LONGEST);
         let about = match body.related_object {
@@ -98,9 +92,9 @@ impl Event {
 }
 
 impl Kind {
-    /// What events of this type are about. `None`: nothing we look at.
+    /// Returns the kind of object that events of this type are about, or `None` if we do not process it.
     fn of_type(event_type: &str) -> Option<Self> {
-        // Thin events about objects of the first API carry its name.
+        // Thin events about objects of API v1 have the prefix `v1.`.
         let name = event_type.strip_prefix("v1.").unwrap_or(event_type);
         let kinds = [
             ("customer.subscription.", Self::Subscription),
@@ -118,7 +112,7 @@ impl Kind {
     }
 }
 
-/// Whether this may be an id of Stripe's, which can stand in a path as it is.
+/// Returns `true` if the text can be an id of Stripe's. Such an id is safe in a URL path.
 #[must_use]
 pub fn is_id(text: &str) -> bool {
     (1..=LONGEST).contains(&text.len())
@@ -142,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_tells_its_object() {
+    fn an_event_names_its_object() {
         for (event_type, kind) in [
             ("customer.subscription.created", Kind::Subscription),
             ("customer.subscription.trial_will_end", Kind::Subscription),
@@ -165,12 +159,12 @@ mod tests {
         {
             assert_eq!(about(unknown, "x_1"), None, "{unknown}");
         }
-        assert_eq!(about("invoice.upcoming", ""), None, "an invoice that is none yet has no id");
-        assert_eq!(about("invoice.paid", "../refunds"), None, "an id is no path");
+        assert_eq!(about("invoice.upcoming", ""), None, "an upcoming invoice has no id");
+        assert_eq!(about("invoice.paid", "../refunds"), None, "an id is not a path");
     }
 
     #[test]
-    fn a_thin_event_tells_its_object_too() {
+    fn a_thin_event_names_its_object_too() {
         let thin = json!({
             "id": "evt_234", "object": "v2.core.event", "type": "v1.customer.subscription.updated", "livemode": true,
             "created": "2025-10-04T15:13:32.232083866Z",
@@ -186,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn another_version_and_what_is_missing_do_no_harm() {
+    fn other_versions_and_missing_fields_are_accepted() {
         for version in [json!(VERSION), json!("2020-01-01"), json!("2099-10-10.the_larch"), Value::Null] {
             let event = read(&json!({
                 "id": "evt_test_webhook", "object": "event", "api_version": version, "type": "invoice.paid",

@@ -1,12 +1,12 @@
-//! Stripe, as far as we use it: what it sends us and whether it is really from there, and what it says when asked.
+//! The part of Stripe that we use: verified webhooks, and a client for a few requests.
 //!
-//! Nothing here knows of tenants or credits. Two things hold:
+//! Nothing here knows tenants or credits. Two invariants hold:
 //!
-//! * **An event is a hint.** Events come more than once, out of order, late, and in the form of whichever API version the
-//!   endpoint was made with. So an [`Event`] tells which object it is about and no more; how that object stands now is
-//!   asked for, in the form of the one [`VERSION`] that every request names.
-//! * **A request can be sent again.** Whatever changes something carries an idempotency key that is made from what it is
-//!   for, so that a crash between the request and our own write leads to the same object.
+//! * **An event is a hint.** Events arrive more than once, out of order and late, in the form of the API version that the
+//!   endpoint was created with. An [`Event`] therefore holds only the object that it is about. The current state of that
+//!   object is fetched, in the form of the one [`VERSION`] that every request names.
+//! * **A request can be sent again.** Every change carries an idempotency key derived from its purpose. After a crash
+//!   between the request and our own write, the repeated request returns the same object.
 
 mod api;
 mod client;

@@ -1,4 +1,4 @@
-//! Objects of Stripe, as far as we read them. Fields that we do not know are passed over.
+//! Objects of Stripe, reduced to the fields that we read. Unknown fields are ignored.
 
 use std::collections::BTreeMap;
 
@@ -6,309 +6,293 @@ use serde::{Deserialize, Serialize};
 
 /// A page of a list.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[expect(missing_docs, reason = "plain data")]
 pub struct List<T> {
-    /// What is on it.
     pub data: Vec<T>,
-    /// Whether there is another after it.
+    /// `true` if another page follows.
     #[serde(default)]
     pub has_more: bool,
 }
 
-/// Somebody who pays.
+/// A customer of the account.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[expect(missing_docs, reason = "plain data")]
 pub struct Customer {
-    /// Its id.
     pub id: String,
-    /// Whether it was deleted.
+    /// `true` if the customer was deleted at Stripe.
     #[serde(default)]
     pub deleted: bool,
 }
 
-/// A checkout page that was made.
+/// A new checkout page.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Checkout {
-    /// The session's id.
+    /// Id of the checkout session.
     pub id: String,
-    /// Where to pay.
+    /// Address of the page.
     pub url: Option<String>,
-    /// Until when, in seconds since the epoch.
+    /// Expiry in seconds since the epoch.
     pub expires_at: i64,
 }
 
-/// A page on which a customer manages what it pays for.
+/// A page on which a customer manages its subscriptions.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Portal {
-    /// Where it is.
+    /// Address of the page.
     pub url: String,
 }
 
-/// A subscription.
+/// A subscription of a customer.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[expect(missing_docs, reason = "plain data")]
 pub struct Subscription {
-    /// Its id.
     pub id: String,
-    /// Whose.
     pub customer: String,
-    /// Where it stands.
     pub status: SubscriptionStatus,
-    /// When it was made, in seconds since the epoch.
+    /// Seconds since the epoch.
     pub created: i64,
-    /// Whether it ends with its period.
+    /// `true` if the subscription ends with the current period.
     #[serde(default)]
     pub cancel_at_period_end: bool,
-    /// When it will end, if that is so.
+    /// Scheduled end in seconds since the epoch.
     pub cancel_at: Option<i64>,
-    /// When its trial ends, or ended.
+    /// End of the trial in seconds since the epoch.
     pub trial_end: Option<i64>,
-    /// What is subscribed to.
     pub items: List<Item>,
-    /// What we wrote down when it was sold.
+    /// Metadata that we stored at the sale.
     #[serde(default)]
     pub metadata: BTreeMap<String, String>,
 }
 
-/// What is subscribed to.
+/// An item of a subscription.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[expect(missing_docs, reason = "plain data")]
 pub struct Item {
-    /// Its price.
     pub price: PriceId,
-    /// The end of what is paid for, in seconds since the epoch.
+    /// End of the period that is paid for, in seconds since the epoch.
     pub current_period_end: i64,
 }
 
-/// A price, by its id.
+/// A reference to a price.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[expect(missing_docs, reason = "plain data")]
 pub struct PriceId {
-    /// The id.
     pub id: String,
 }
 
-/// Where a subscription stands (<https://docs.stripe.com/api/subscriptions/object#subscription_object-status>).
+/// Status of a subscription (<https://docs.stripe.com/api/subscriptions/object#subscription_object-status>).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SubscriptionStatus {
-    /// Its first payment has not been made.
+    /// The first payment has not been made yet.
     Incomplete,
-    /// Its first payment was not made in time.
+    /// The first payment was not made in time.
     IncompleteExpired,
-    /// It is tried out.
+    /// The trial is running.
     Trialing,
-    /// It is paid for.
+    /// The current period is paid for.
     Active,
-    /// A payment failed and is tried again.
+    /// A payment failed and is retried.
     PastDue,
-    /// It has ended.
+    /// The subscription has ended.
     Canceled,
-    /// Payments failed until nobody tried any more.
+    /// All retries of a payment failed.
     Unpaid,
-    /// Its trial ended without a way to pay.
+    /// The trial ended without a payment method.
     Paused,
-    /// What this version of ours does not know.
+    /// A status that this version does not know.
     #[serde(other)]
     Unknown,
 }
 
-/// An invoice.
+/// An invoice of a customer.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[expect(missing_docs, reason = "plain data")]
 pub struct Invoice {
-    /// Its id.
     pub id: String,
-    /// Whose.
     pub customer: Option<String>,
-    /// Where it stands.
     pub status: Option<InvoiceStatus>,
-    /// What was paid, in the currency's smallest unit.
+    /// In the currency's minor unit.
     pub amount_paid: i64,
-    /// What it comes to.
+    /// In the currency's minor unit.
     pub total: i64,
-    /// In which currency.
     pub currency: String,
-    /// When it was made, in seconds since the epoch.
+    /// Seconds since the epoch.
     pub created: i64,
-    /// Its number, for people.
+    /// Number for people.
     pub number: Option<String>,
-    /// Where it can be seen and paid.
+    /// Page on which the invoice can be read and paid.
     pub hosted_invoice_url: Option<String>,
-    /// Where its document is.
+    /// Address of the PDF.
     pub invoice_pdf: Option<String>,
-    /// What it is for: the first ten lines of it.
+    /// The first ten lines.
     pub lines: List<Line>,
-    /// The payments made for it, if they were asked for.
+    /// Payments of the invoice, if the request expanded them.
     pub payments: Option<List<InvoicePayment>>,
 }
 
-/// Where an invoice stands.
+/// Status of an invoice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "plain data")]
 pub enum InvoiceStatus {
-    /// It may still be changed.
+    /// The invoice can still change.
     Draft,
-    /// It is to be paid.
+    /// The invoice is due.
     Open,
-    /// It was paid.
     Paid,
-    /// It will not be paid.
+    /// The invoice will not be paid.
     Uncollectible,
-    /// It was a mistake.
+    /// The invoice was issued by mistake.
     Void,
-    /// What this version of ours does not know.
+    /// A status that this version does not know.
     #[serde(other)]
     Unknown,
 }
 
 /// A line of an invoice.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[expect(missing_docs, reason = "plain data")]
 pub struct Line {
-    /// Its id.
     pub id: String,
-    /// What it comes to before discounts, in the currency's smallest unit; negative for what is given back.
+    /// Amount before discounts in the currency's minor unit; negative for a credit.
     pub amount: i64,
-    /// How many.
     pub quantity: Option<i64>,
-    /// The time it is for.
+    /// Time that the line covers.
     pub period: Period,
-    /// What is paid for.
     pub pricing: Option<Pricing>,
 }
 
 /// A span of time, in seconds since the epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[expect(missing_docs, reason = "plain data")]
 pub struct Period {
-    /// Its beginning.
     pub start: i64,
-    /// Its end.
     pub end: i64,
 }
 
-/// What a line is for.
+/// The pricing of a line.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[expect(missing_docs, reason = "plain data")]
 pub struct Pricing {
-    /// The price.
     pub price_details: Option<PriceDetails>,
 }
 
 /// The price of a line.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[expect(missing_docs, reason = "plain data")]
 pub struct PriceDetails {
-    /// Its id.
     pub price: String,
 }
 
 /// A payment made for an invoice.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[expect(missing_docs, reason = "plain data")]
 pub struct InvoicePayment {
-    /// The invoice.
     pub invoice: String,
-    /// How.
     pub payment: PaymentOf,
 }
 
-/// How something was paid.
+/// The payment behind an invoice payment.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[expect(missing_docs, reason = "plain data")]
 pub struct PaymentOf {
-    /// The payment intent, if there is one.
     pub payment_intent: Option<String>,
 }
 
-/// A checkout session, as it stands.
+/// The current state of a checkout session.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[expect(missing_docs, reason = "plain data")]
 pub struct Session {
-    /// Its id.
     pub id: String,
-    /// Who pays.
     pub customer: Option<String>,
     /// `payment`, `subscription` or `setup`.
     pub mode: String,
     /// `paid`, `unpaid` or `no_payment_required`.
     pub payment_status: String,
-    /// What it comes to, in the currency's smallest unit.
+    /// In the currency's minor unit.
     pub amount_total: Option<i64>,
-    /// When it was made, in seconds since the epoch.
+    /// Seconds since the epoch.
     pub created: i64,
-    /// How it was paid.
     pub payment_intent: Option<String>,
-    /// What we wrote down when we made it.
+    /// Metadata that we stored in it.
     #[serde(default)]
     pub metadata: BTreeMap<String, String>,
 }
 
-/// What a payment came from.
+/// The purchase that a payment belongs to, by its id.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "plain data")]
 pub enum Payment {
-    /// An invoice.
     Invoice(String),
-    /// A checkout session.
     Session(String),
 }
 
-/// A charge.
+/// A charge of a payment.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[expect(missing_docs, reason = "plain data")]
 pub struct Charge {
-    /// The payment it belongs to.
     pub payment_intent: Option<String>,
 }
 
-/// Money given back.
+/// A refund of a payment.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[expect(missing_docs, reason = "plain data")]
 pub struct Refund {
-    /// Its id.
     pub id: String,
-    /// How much, in the currency's smallest unit.
+    /// In the currency's minor unit.
     pub amount: i64,
     /// `pending`, `requires_action`, `succeeded`, `failed` or `canceled`.
     pub status: Option<String>,
-    /// The payment that is given back.
     pub payment_intent: Option<String>,
 }
 
-/// A payment that its payer disputes with the bank.
+/// A dispute: the payer contests a payment at the bank.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[expect(missing_docs, reason = "plain data")]
 pub struct Dispute {
-    /// Its id.
     pub id: String,
-    /// How much, in the currency's smallest unit.
+    /// In the currency's minor unit.
     pub amount: i64,
-    /// Where it stands.
     pub status: DisputeStatus,
-    /// The payment that is disputed.
     pub payment_intent: Option<String>,
 }
 
-/// Where a dispute stands (<https://docs.stripe.com/api/disputes/object#dispute_object-status>).
+/// Status of a dispute (<https://docs.stripe.com/api/disputes/object#dispute_object-status>).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DisputeStatus {
-    /// The bank asks; no money has moved.
+    /// The bank inquires. No money has moved.
     WarningNeedsResponse,
-    /// The bank looks at what was answered; no money has moved.
+    /// The bank reviews the response. No money has moved.
     WarningUnderReview,
-    /// The bank is content.
+    /// The inquiry is closed.
     WarningClosed,
-    /// The money is gone until there is an answer.
+    /// The money is withdrawn, and the bank waits for a response.
     NeedsResponse,
-    /// The money is gone while the bank looks at the answer.
+    /// The money is withdrawn, and the bank reviews the response.
     UnderReview,
-    /// The money is back.
+    /// The money was returned to us.
     Won,
-    /// The money stays gone.
+    /// The money stays with the payer.
     Lost,
-    /// It did not come to a dispute.
+    /// The dispute was prevented.
     Prevented,
-    /// What this version of ours does not know.
+    /// A status that this version does not know.
     #[serde(other)]
     Unknown,
 }
 
-/// What something costs.
+/// A price and its currencies.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[expect(missing_docs, reason = "plain data")]
 pub struct Price {
-    /// Its id.
     pub id: String,
-    /// The price's own currency.
+    /// Default currency.
     pub currency: String,
-    /// One unit of it, in the currency's smallest unit; none if it depends on how many.
+    /// Amount of one unit in the currency's minor unit. `None` if it depends on the quantity.
     pub unit_amount: Option<i64>,
-    /// The same in other currencies.
+    /// Amounts in other currencies.
     #[serde(default)]
     pub currency_options: BTreeMap<String, CurrencyOption>,
 }
@@ -316,12 +300,12 @@ pub struct Price {
 /// A price in another currency.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct CurrencyOption {
-    /// One unit of it.
+    /// Amount of one unit in the currency's minor unit.
     pub unit_amount: Option<i64>,
 }
 
 impl Price {
-    /// One unit of it in `currency`.
+    /// Returns the amount of one unit in `currency`, in its minor unit.
     #[must_use]
     pub fn unit(&self, currency: &str) -> Option<i64> {
         if self.currency == currency {
@@ -332,7 +316,7 @@ impl Price {
 }
 
 impl Line {
-    /// The id of its price.
+    /// Returns the id of the line's price.
     #[must_use]
     pub fn price(&self) -> Option<&str> {
         Some(&self.pricing.as_ref()?.price_details.as_ref()?.price)
@@ -340,13 +324,13 @@ impl Line {
 }
 
 impl SubscriptionStatus {
-    /// Whether what is subscribed to may be used. While a failed payment is tried again it may.
+    /// Returns `true` if the customer is entitled to the plan. A failed payment that is retried does not end that.
     #[must_use]
     pub const fn entitles(self) -> bool {
         matches!(self, Self::Trialing | Self::Active | Self::PastDue)
     }
 
-    /// Whether it has ended for good.
+    /// Returns `true` if the subscription has ended for good.
     #[must_use]
     pub const fn has_ended(self) -> bool {
         matches!(self, Self::Canceled | Self::IncompleteExpired)
@@ -354,7 +338,7 @@ impl SubscriptionStatus {
 }
 
 impl DisputeStatus {
-    /// Whether the money is gone, and may come back.
+    /// Returns `true` if the money is withdrawn and may be returned.
     #[must_use]
     pub const fn is_open(self) -> bool {
         matches!(self, Self::NeedsResponse | Self::UnderReview)
@@ -362,7 +346,7 @@ impl DisputeStatus {
 }
 
 impl Refund {
-    /// Whether the money goes back, or has gone.
+    /// Returns `true` if the money was or will be returned to the payer.
     #[must_use]
     pub fn counts(&self) -> bool {
         !matches!(self.status.as_deref(), Some("failed" | "canceled"))

@@ -1,13 +1,13 @@
-//! The two secrets of a Stripe account, each by itself, because two functions need one of them each.
+//! The two secrets of a Stripe account. They are separate because two functions need one of them each.
 
 use sequent_aws::{Secrets, secret};
 use sequent_core::SecretString;
 use serde::Deserialize;
 
-/// The key of our requests.
+/// The API key of our requests.
 pub struct ApiKey(Secrets<Key>);
 
-/// The secrets that webhooks are signed with.
+/// The secrets that sign webhooks.
 pub struct WebhookSecrets(Secrets<Signing>);
 
 #[derive(Deserialize)]
@@ -22,28 +22,28 @@ struct Signing {
     webhook_secrets: Vec<SecretString>,
 }
 
-/// A secret cannot be used. Carries none of its text.
+/// A secret cannot be used. The message contains nothing of its text.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// It cannot be read.
+    /// Secrets Manager did not return the secret.
     #[error(transparent)]
     Secret(#[from] secret::Error),
-    /// Nobody has put anything into it.
-    #[error("the secret has no `{0}` yet")]
+    /// The field has not been filled in yet.
+    #[error("the secret has no field `{0}`; add it")]
     Empty(&'static str),
 }
 
 impl ApiKey {
-    /// The field `secret_key` of this secret: a secret or a restricted key.
+    /// Reads the field `secret_key` of the secret `id`: a secret or a restricted key.
     #[must_use]
     pub fn new(client: aws_sdk_secretsmanager::Client, id: String) -> Self {
         Self(Secrets::new(client, id))
     }
 
-    /// The key.
+    /// Returns the API key.
     ///
     /// # Errors
-    /// When there is none.
+    /// Fails if the secret cannot be read or has no key.
     pub async fn get(&self) -> Result<SecretString, Error> {
         let key = self.0.get().await?.secret_key.clone();
         key.ok_or(Error::Empty("secret_key"))
@@ -51,19 +51,17 @@ impl ApiKey {
 }
 
 impl WebhookSecrets {
-    /// The field `webhook_secrets` of the secret that `STRIPE_WEBHOOK_SECRET_ID` names: one, or two while it is rolled.
-    ///
-    /// # Errors
-    /// When the variable is not set.
+    /// Reads the field `webhook_secrets` of the secret that `STRIPE_WEBHOOK_SECRET_ID` names: one secret, or two during a
+    /// rotation. Returns `None` if the variable is not set.
     pub fn from_env(client: aws_sdk_secretsmanager::Client) -> Option<Self> {
         let id = std::env::var("STRIPE_WEBHOOK_SECRET_ID").ok().filter(|id| !id.is_empty())?;
         Some(Self(Secrets::new(client, id)))
     }
 
-    /// The secrets.
+    /// Returns all signing secrets.
     ///
     /// # Errors
-    /// When there are none.
+    /// Fails if the secret cannot be read or holds no signing secret.
     pub async fn get(&self) -> Result<Vec<SecretString>, Error> {
         let secrets = self.0.get().await?.webhook_secrets.clone();
         if secrets.is_empty() { Err(Error::Empty("webhook_secrets")) } else { Ok(secrets) }

@@ -1,46 +1,46 @@
-//! Whether a webhook is from Stripe: the header `Stripe-Signature` over the raw body.
+//! Verification of webhooks by the header `Stripe-Signature` over the raw body.
 //!
 //! The scheme is Stripe's (<https://docs.stripe.com/webhooks#verify-manually>): `t=<seconds>,v1=<hex>[,v1=<hex>]...`,
-//! where each `v1` is HMAC-SHA-256 over `<t>.<body>`. More than one stands there while a secret is rolled. Other schemes
-//! (`v0`) are passed over, so that nobody can talk us into a weaker one.
+//! where each `v1` is HMAC-SHA-256 over `<t>.<body>`. The header has more than one during a rotation. Other schemes (`v0`)
+//! are ignored, so that an attacker cannot choose a weaker one.
 
 use std::time::Duration;
 
 use ring::hmac;
 use sequent_core::{ExposeSecret, SecretString, Timestamp};
 
-/// The header's name.
+/// Name of the header.
 pub const HEADER: &str = "stripe-signature";
 
-/// How old a signature may be, which is what Stripe's own libraries allow. Younger than now it may be: whose clock is
-/// wrong cannot be told.
+/// Largest age of a signature, as in Stripe's own libraries. A signature from the future is accepted, because it is unknown
+/// which of the two clocks is wrong.
 pub const TOLERANCE: Duration = Duration::from_secs(300);
 
-/// Why a webhook is not believed.
+/// Reason why a webhook was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// There is no header, or nothing in it.
-    #[error("there is no Stripe-Signature")]
+    /// The header is missing or empty.
+    #[error("the header Stripe-Signature is missing")]
     Missing,
     /// The header is not of the form `t=...,v1=...`.
     #[error("Stripe-Signature is not of the form t=<seconds>,v1=<hex>")]
     Malformed,
-    /// No signature is of a scheme that counts.
+    /// No signature uses the scheme `v1`.
     #[error("Stripe-Signature has no v1 signature")]
     NoScheme,
-    /// None of the signatures was made of this body with one of our secrets.
-    #[error("no v1 signature fits the body and the endpoint's secret")]
+    /// No signature matches the body and one of our secrets.
+    #[error("no v1 signature matches the body and the endpoint's secret")]
     Wrong,
-    /// It was made too long ago.
+    /// The signature is older than [`TOLERANCE`].
     #[error("the signature is older than five minutes")]
     Old,
 }
 
-/// Whether one of `secrets` signed `payload`, at most [`TOLERANCE`] before `now`. `payload` is the body as it came, byte
-/// for byte. Takes the same time wherever a signature differs.
+/// Checks that one of `secrets` signed `payload` at most [`TOLERANCE`] before `now`. `payload` is the raw body, byte for
+/// byte. The comparison takes constant time.
 ///
 /// # Errors
-/// Tells why it is not believed.
+/// Returns the reason for the refusal.
 pub fn verify(
     payload: &[u8],
     header: Option<&str>,
@@ -67,7 +67,7 @@ pub fn verify(
     Ok(())
 }
 
-/// The header of `payload`, signed at `at`: what Stripe sends.
+/// Returns the header that Stripe sends for `payload` signed at `at`.
 #[must_use]
 pub fn sign(payload: &[u8], secret: &SecretString, at: Timestamp) -> String {
     let seconds = at.millis().div_euclid(1000);
@@ -76,23 +76,24 @@ pub fn sign(payload: &[u8], secret: &SecretString, at: Timestamp) -> String {
 }
 
 fn key(secret: &SecretString) -> hmac::Key {
-    // The whole text with its `whsec_` is the key, as it is shown.
+    // The key is the whole text, with its prefix `whsec_`.
     hmac::Key::new(hmac::HMAC_SHA256, secret.expose_secret().as_bytes())
 }
 
-/// What stands in the header.
+/// Parsed value of the header.
 struct Parts {
     at: i64,
-    /// Those of scheme `v1` that are hexadecimal; others cannot fit anyway.
+    /// Signatures of scheme `v1` in valid hexadecimal; others cannot match.
     signatures: Vec<Vec<u8>>,
 }
 
 impl Parts {
     fn read(header: &str) -> Result<Self, Refused> {
-        let (mut at, mut signatures) = (None, Vec::new());
+        let mut at = None;
+        let mut signatures = Vec::new();
         for item in header.split(',') {
             match item.trim().split_once('=').ok_or(Refused::Malformed)? {
-                // Digits alone: a sign or a blank would be signed differently from what we would sign.
+                // Digits only: with a sign or a space, Stripe would have signed other bytes than we would.
                 ("t", seconds) if seconds.bytes().all(|byte| byte.is_ascii_digit()) => {
                     at = Some(seconds.parse().map_err(|_| Refused::Malformed)?);
                 }

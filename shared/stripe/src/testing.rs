@@ -1,7 +1,7 @@
-//! A Stripe of our own making: it keeps customers, subscriptions, invoices and payments, answers the requests that
-//! [`Client`](crate::Client) sends in the form of the pinned version, and writes down the events that Stripe would send.
+//! A test server that behaves like Stripe: it stores customers, subscriptions, invoices and payments, responds to the requests
+//! of [`Client`](crate::Client) in the form of the pinned version, and records the events that Stripe would send.
 //!
-//! What a person or a bank would do, tests do through its methods: pay a checkout, let a renewal fail, ask for money back.
+//! Its methods are the actions of people and banks: pay a checkout, let a renewal fail, refund a payment.
 
 mod answer;
 mod world;
@@ -14,20 +14,21 @@ use serde_json::{Value, json};
 use crate::{Answer, Request, Transport, Unsent};
 use world::World;
 
-/// Days of a period, and of every trial that says nothing else.
+/// Seconds of a billing period.
 const MONTH: i64 = 30 * 24 * 3600;
 
-/// The server. Clones share what it keeps.
+/// The server. Clones share its state.
 #[derive(Debug, Clone, Default)]
 pub struct Fake(Arc<Mutex<World>>);
 
 impl Fake {
-    /// An empty account, whose clock stands at `now` (seconds since the epoch). Its name is in the ids that it gives.
+    /// Returns an empty account whose clock shows `now` (seconds since the epoch). Its name is part of the ids that it creates.
     #[must_use]
     pub fn new(account: &str, now: i64) -> Self {
         let fake = Self::default();
         let mut world = fake.world();
-        (world.account, world.now) = (account.to_owned(), now);
+        account.clone_into(&mut world.account);
+        world.now = now;
         drop(world);
         fake
     }
@@ -36,7 +37,7 @@ impl Fake {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has a price of `unit_amount` cents, for each month if it is `recurring`.
+    /// Adds a price of `unit_amount` cents, per month if it is `recurring`.
     pub fn add_price(&self, id: &str, unit_amount: i64, recurring: bool) {
         let recurring = recurring.then(|| json!({"interval": "month", "interval_count": 1}));
         let price = json!({
@@ -46,96 +47,96 @@ impl Fake {
         self.world().objects.insert(id.to_owned(), price);
     }
 
-    /// Lets time go by.
+    /// Advances the clock.
     pub fn advance(&self, seconds: i64) {
         self.world().now += seconds;
     }
 
-    /// Answers a request, as the server does.
+    /// Responds to a request.
     #[must_use]
     pub fn answer(&self, request: &Request) -> Answer {
         answer::answer(&mut self.world(), request)
     }
 
-    /// Pays an open checkout page, or, unless `at_once`, begins a payment that takes days. `None` if there is no such page.
+    /// Pays an open checkout page. Unless `at_once`, the payment takes days. Returns `None` if there is no such page.
     pub fn pay(&self, session: &str, at_once: bool) -> Option<()> {
         self.world().pay(session, at_once)
     }
 
-    /// Ends a payment that takes days.
+    /// Completes a payment that takes days.
     pub fn end_payment(&self, session: &str, well: bool) -> Option<()> {
         self.world().end_payment(session, well)
     }
 
-    /// Begins the next period of a subscription, whose payment may fail.
+    /// Begins the next period of a subscription. Its payment fails unless `paid`.
     pub fn renew(&self, subscription: &str, paid: bool) -> Option<()> {
         self.world().renew(subscription, paid)
     }
 
-    /// Pays what is open of a subscription.
+    /// Pays the open invoice of a subscription.
     pub fn recover(&self, subscription: &str) -> Option<()> {
         self.world().recover(subscription)
     }
 
-    /// Gives up on what is open of a subscription.
+    /// Ends the retries of an open invoice.
     pub fn give_up(&self, subscription: &str) -> Option<()> {
         self.world().set_status(subscription, "unpaid")
     }
 
-    /// Moves a subscription to another price, and bills the difference.
+    /// Moves a subscription to another price and bills the difference.
     pub fn change_price(&self, subscription: &str, price: &str) -> Option<()> {
         self.world().change_price(subscription, price)
     }
 
-    /// Has a subscription end with its period, or go on after all.
+    /// Schedules the end of a subscription with its period, or withdraws that.
     pub fn cancel_at_period_end(&self, subscription: &str, ends: bool) -> Option<()> {
         self.world().cancel_at_period_end(subscription, ends)
     }
 
-    /// Ends a subscription.
+    /// Ends a subscription at once.
     pub fn cancel(&self, subscription: &str) -> Option<()> {
         self.world().cancel(subscription)
     }
 
-    /// Deletes a customer, which ends what it subscribes to.
+    /// Deletes a customer, which ends its subscriptions.
     pub fn delete_customer(&self, customer: &str) -> Option<()> {
         self.world().delete_customer(customer)
     }
 
-    /// Gives back `amount` cents of a payment; the refund's id.
+    /// Refunds `amount` cents of a payment and returns the refund's id.
     pub fn refund(&self, payment_intent: &str, amount: i64) -> Option<String> {
         self.world().refund(payment_intent, amount)
     }
 
-    /// The bank sends a refund back.
+    /// Lets a refund fail at the bank.
     pub fn fail_refund(&self, refund: &str) -> Option<()> {
         self.world().fail_refund(refund)
     }
 
-    /// The payer disputes a payment; the dispute's id.
+    /// Opens a dispute about a payment and returns its id.
     pub fn dispute(&self, payment_intent: &str) -> Option<String> {
         self.world().dispute(payment_intent)
     }
 
-    /// The bank decides a dispute.
+    /// Decides a dispute.
     pub fn close_dispute(&self, dispute: &str, won: bool) -> Option<()> {
         self.world().close_dispute(dispute, won)
     }
 
-    /// All objects of a kind, such as `subscription`, in the order in which they were made.
+    /// Returns all objects of a kind, such as `subscription`, oldest first.
     #[must_use]
     pub fn all(&self, object: &str) -> Vec<Value> {
         let world = self.world();
         world.objects.values().filter(|value| value["object"] == object).cloned().collect()
     }
 
-    /// The events written down so far, oldest first.
+    /// Returns the recorded events, oldest first.
     #[must_use]
     pub fn events(&self) -> Vec<Value> {
         self.world().events.iter().map(|(event, _)| event.clone()).collect()
     }
 
-    /// Notes that an event has reached its endpoint.
+    /// Marks an event as delivered.
     pub fn delivered(&self, event: &str) {
         let mut world = self.world();
         for (value, delivered) in &mut world.events {
@@ -146,7 +147,7 @@ impl Fake {
 
 impl Transport for Fake {
     fn send<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Answer, Unsent>> {
-        // As over a network, others get a turn before and after.
+        // Yields, as a request over a network does, so that other tasks run before and after it.
         async move {
             tokio::task::yield_now().await;
             let answer = self.answer(request);

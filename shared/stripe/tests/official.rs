@@ -1,4 +1,4 @@
-//! What we read is in the objects that Stripe publishes, and what our own server answers has their form.
+//! The fields that we read exist in the objects that Stripe publishes, and the test server responds in their form.
 //!
 //! `official.json` holds the examples of <https://github.com/stripe/openapi> (`fixtures3.json`, MIT licence) for the objects
 //! that are read here, unchanged.
@@ -41,13 +41,13 @@ fn the_published_examples_are_read() {
     assert_eq!((event.event_type.as_deref(), event.subject), (Some("plan.created"), None));
 }
 
-/// Every field that our server answers with exists in the published object, and is of the same kind where both have a value.
+/// Checks that every field of the test server exists in the published object, with the same type where both have a value.
 fn fits(ours: &Value, theirs: &Value, at: &str, own: &[&str]) {
     match (ours, theirs) {
         (Value::Object(ours), Value::Object(theirs)) => {
             for (name, value) in ours.iter().filter(|(name, _)| !own.contains(&name.as_str())) {
                 let at = format!("{at}.{name}");
-                // Maps of our own words.
+                // Maps whose keys are ours.
                 if !name.ends_with("metadata") && name != "currency_options" {
                     fits(
                         value,
@@ -92,7 +92,7 @@ async fn our_own_server_answers_in_their_form() {
     let payment = fake.all("payment_intent")[0]["id"].as_str().unwrap().to_owned();
     fake.refund(&payment, 5).unwrap();
     fake.dispute(&payment).unwrap();
-    // What the server notes for itself, and what is there only on request or in the newest version of an example.
+    // Internal fields of the test server, and fields that exist only on request or in a newer example.
     let own = [
         "price",
         "trial_days",

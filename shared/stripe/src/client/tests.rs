@@ -9,7 +9,7 @@ use serde_json::json;
 use super::*;
 use crate::{ApiKey, Price};
 
-/// Answers from a list, and remembers what was asked.
+/// Returns responses from a list and records the requests.
 #[derive(Debug, Default)]
 struct Script {
     answers: Mutex<Vec<Result<Answer, Unsent>>>,
@@ -64,7 +64,7 @@ async fn what_will_not_pass_is_not() {
     assert!(matches!(&error, Error::Refused { status: 402, code, .. } if code == "card_declined"), "{error}");
     assert_eq!(asked.lock().unwrap().len(), 1);
 
-    // Stripe's own word counts for more than the status.
+    // Stripe's header takes precedence over the status.
     let told = Ok(Answer { status: 500, body: Value::Null, should_retry: Some(false), request_id: None });
     let (client, asked) = client(vec![told]);
     assert!(matches!(client.price("price_1").await, Err(Error::Unavailable(_))));

@@ -13,30 +13,30 @@ use url::Url;
 
 use crate::{Answer, ApiKey, Method, Request, Transport, Unsent, VERSION};
 
-/// Where Stripe is.
+/// Base URL of Stripe's API.
 const BASE: &str = "https://api.stripe.com";
-/// A single request. Stripe's own libraries wait for 80 s; whoever waits for us has less.
+/// Timeout of a single request. Stripe's own libraries wait 80 s, but our callers have less time.
 const TIMEOUT: Duration = Duration::from_secs(15);
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// Sends requests to Stripe, with a key that is read when it is first needed.
+/// Sends requests over the network, with a key that is read at the first request.
 pub struct Web {
     base: Url,
     key: Arc<ApiKey>,
-    /// Built at the first request: reading the system's certificates takes longer than the rest of a cold start.
+    /// Built at the first request, because loading the system's certificates takes longer than the rest of a cold start.
     http: OnceLock<reqwest::Client>,
 }
 
-/// The environment names no place where Stripe could be.
+/// The base URL is not acceptable.
 #[derive(Debug, thiserror::Error)]
 #[error("STRIPE_API_BASE must be an https URL without a path, or an http one of this machine")]
 pub struct InvalidBase;
 
 impl Web {
-    /// To `base`, with `key`.
+    /// Returns a transport to `base` that authenticates with `key`.
     ///
     /// # Errors
-    /// When the key would be sent in the open: only this machine is reached without TLS.
+    /// Fails if the key would be sent in plain text: only loopback addresses are allowed without TLS.
     pub fn new(base: &str, key: ApiKey) -> Result<Self, InvalidBase> {
         let base: Url = base.parse().map_err(|_| InvalidBase)?;
         let loopback = match base.host() {
@@ -52,8 +52,8 @@ impl Web {
         Ok(Self { base, key: Arc::new(key), http: OnceLock::new() })
     }
 
-    /// To where `STRIPE_API_BASE` says, Stripe itself if it says nothing, with the key in the secret that
-    /// `STRIPE_SECRET_ID` names. `None` if it names none.
+    /// Returns a transport to `STRIPE_API_BASE` (default: Stripe itself) with the key in the secret that `STRIPE_SECRET_ID`
+    /// names. Returns `None` if that variable is empty.
     ///
     /// # Errors
     /// See [`InvalidBase`].
@@ -68,14 +68,14 @@ impl Web {
         if let Some(http) = self.http.get() {
             return Ok(http);
         }
-        // An error means that the program has chosen a provider already, which is as good.
+        // An error means that the process has installed a provider already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder()
             .user_agent(concat!("sequent/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT)
             .timeout(TIMEOUT)
-            // A process frozen between invocations wakes up with dead connections.
+            // Lambda freezes a process between invocations, and its idle connections are dead when it thaws.
             .pool_idle_timeout(Duration::from_secs(5))
             .build()
             .map_err(|error| error.without_url().to_string())?;
@@ -104,8 +104,9 @@ impl Web {
         let answer = sent.send().await.map_err(lost)?;
         let header =
             |name| answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let (status, should_retry, request_id) =
-            (answer.status().as_u16(), header("stripe-should-retry"), header("request-id"));
+        let status = answer.status().as_u16();
+        let should_retry = header("stripe-should-retry");
+        let request_id = header("request-id");
         let body = answer.bytes().await.map_err(lost)?;
         Ok(Answer {
             status,

@@ -16,7 +16,7 @@ fn now() -> Timestamp {
     Timestamp::from_millis(NOW)
 }
 
-/// The header of a payload that was signed `millis` before now.
+/// Returns the header of a payload that was signed `millis` before now.
 fn header(payload: &[u8], millis: i64) -> String {
     sign(payload, &secret(), Timestamp::from_millis(NOW - millis))
 }
@@ -99,10 +99,10 @@ fn a_rolled_secret_fits_on_either_side() {
     let rolled = SecretString::from("whsec_test_secret_rolled_key");
     let both =
         format!("{},v1={}", header(PAYLOAD, 0), sign(PAYLOAD, &rolled, now()).split_once(",v1=").unwrap().1);
-    // Stripe signs with both while one is rolled: whichever of them we have fits.
+    // During a rotation Stripe signs with both secrets. Either of them is accepted.
     assert_eq!(verify(PAYLOAD, Some(&both), &[secret()], now()), Ok(()));
     assert_eq!(verify(PAYLOAD, Some(&both), std::slice::from_ref(&rolled), now()), Ok(()));
-    // And while we have both, either signature does.
+    // If we have both secrets, a signature by either is accepted.
     let ours = [secret(), rolled.clone()];
     assert_eq!(verify(PAYLOAD, Some(&header(PAYLOAD, 0)), &ours, now()), Ok(()));
     assert_eq!(verify(PAYLOAD, Some(&sign(PAYLOAD, &rolled, now())), &ours, now()), Ok(()));
@@ -119,7 +119,7 @@ fn the_tolerance_ends_at_300_seconds() {
     assert_eq!(check(PAYLOAD, &header(PAYLOAD, 299_000)), Ok(()), "a second inside");
     assert_eq!(check(PAYLOAD, &header(PAYLOAD, 300_000)), Ok(()), "at the edge");
     assert_eq!(check(PAYLOAD, &header(PAYLOAD, 301_000)), Err(Refused::Old), "a second outside");
-    // The header has whole seconds; a millisecond makes the difference in what the clock says.
+    // The header has whole seconds, but our clock has milliseconds.
     let edge = header(PAYLOAD, 300_000);
     let a_millisecond_later = Timestamp::from_millis(NOW + 1);
     assert_eq!(verify(PAYLOAD, Some(&edge), &[secret()], a_millisecond_later), Err(Refused::Old));
@@ -127,9 +127,9 @@ fn the_tolerance_ends_at_300_seconds() {
         check(PAYLOAD, &sign(PAYLOAD, &secret(), Timestamp::from_millis(12_345_000))),
         Err(Refused::Old)
     );
-    // As the official libraries have it, a clock that is ahead is not held against anyone.
+    // Like the official libraries, accept a signature from a clock that is ahead.
     assert_eq!(check(PAYLOAD, &header(PAYLOAD, -400_000)), Ok(()));
-    // And what is both wrong and old is wrong: nobody learns the time by guessing.
+    // A signature that is both wrong and old is reported as wrong, so that guessing reveals nothing about the clock.
     let wrong = header(PAYLOAD, 301_000).replace("v1=", "v1=00");
     assert_eq!(check(PAYLOAD, &wrong), Err(Refused::Wrong));
 }
@@ -142,7 +142,7 @@ fn the_body_is_taken_as_it_came() {
     assert_eq!(check(b"", &good), Err(Refused::Wrong));
     let longer = [PAYLOAD, b"["].concat();
     assert_eq!(check(&longer, &good), Err(Refused::Wrong));
-    // Signed bytes that are no JSON are from Stripe, and cannot be read.
+    // Signed bytes that are not JSON are from Stripe but cannot be parsed.
     let broken = b"} I am not valid JSON; 123][\xff\0";
     assert_eq!(check(broken, &header(broken, 0)), Ok(()));
     assert!(Event::read(broken).is_err());

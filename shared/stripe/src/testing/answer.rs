@@ -1,4 +1,4 @@
-//! Requests, and what is answered to them.
+//! Routing and responses of the test server.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::{Answer, Method, Request};
 
 type Outcome = Result<Value, (u16, &'static str, String)>;
 
-/// Answers, and to the same idempotency key the same.
+/// Responds to a request. The same idempotency key gets the same response.
 pub(super) fn answer(world: &mut World, request: &Request) -> Answer {
     if request.idempotency_key.as_ref().is_some_and(|key| key.len() > 255) {
         return answered(Err((400, "", "An idempotency key has at most 255 characters.".to_owned())));
@@ -98,7 +98,7 @@ fn object(world: &World, request: &Request, kind: &str, id: &str) -> Outcome {
     Ok(found)
 }
 
-/// An invoice as it is answered: with ten lines at most, and its payments only if they are asked for.
+/// Reduces an invoice to its response: at most ten lines, and payments only if they are expanded.
 fn shorten(invoice: &mut Value, payments: bool) {
     if let Some(lines) = invoice["lines"]["data"].as_array_mut().filter(|lines| lines.len() > 10) {
         lines.truncate(10);
@@ -122,7 +122,7 @@ fn list(world: &World, request: &Request, kind: &str) -> Outcome {
     Ok(page)
 }
 
-/// Newest first, after the one named.
+/// Returns a page, newest first, starting after `starting_after`.
 fn page<'a>(request: &Request, all: impl Iterator<Item = &'a Value>) -> Outcome {
     let limit: usize = value(request, "limit").and_then(|text| text.parse().ok()).unwrap_or(10);
     let mut all: Vec<&Value> = all.collect();
@@ -134,13 +134,14 @@ fn page<'a>(request: &Request, all: impl Iterator<Item = &'a Value>) -> Outcome 
         },
         None => 0,
     };
-    let (rest, data) = (&all[from..], all[from..].iter().take(limit).collect::<Vec<_>>());
+    let rest = &all[from..];
+    let data: Vec<_> = rest.iter().take(limit).collect();
     Ok(json!({"object": "list", "has_more": rest.len() > data.len(), "data": data}))
 }
 
 fn post(world: &mut World, request: &Request) -> Outcome {
     if request.idempotency_key.is_none() {
-        return Err((400, "idempotency_key_missing", "This server wants one.".to_owned()));
+        return Err((400, "idempotency_key_missing", "This server requires an idempotency key.".to_owned()));
     }
     match request.path.as_str() {
         "/v1/customers" => {
@@ -148,7 +149,7 @@ fn post(world: &mut World, request: &Request) -> Outcome {
             let metadata = json!({"tenant_id": value(request, "metadata[tenant_id]")});
             let made = json!({"id": id, "object": "customer", "email": value(request, "email"), "metadata": metadata});
             world.objects.insert(id.clone(), made.clone());
-            world.tell("customer.created", &id);
+            world.record("customer.created", &id);
             Ok(made)
         }
         "/v1/checkout/sessions" => session(world, request),

@@ -1,4 +1,4 @@
-//! What the account holds, and what becomes of it.
+//! State of the account, and its changes by people and banks.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,31 +9,31 @@ use crate::{Answer, VERSION};
 
 type Form = Vec<(String, String)>;
 
-/// The account.
+/// The state of one account.
 #[derive(Debug, Default)]
 pub(super) struct World {
-    /// Its name.
+    /// Part of every id.
     pub(super) account: String,
     /// Seconds since the epoch.
     pub(super) now: i64,
-    /// Everything by its id, and so, for each kind, in the order in which it was made.
+    /// Objects by id. Ids of one kind sort by creation.
     pub(super) objects: BTreeMap<String, Value>,
-    /// What was sent about it, and whether it arrived.
+    /// Events, and `true` for those that were delivered.
     pub(super) events: Vec<(Value, bool)>,
-    /// What was answered to an idempotency key.
+    /// Responses by idempotency key, with the request's path and form.
     pub(super) answered: HashMap<String, (String, Form, Answer)>,
     made: u64,
 }
 
 impl World {
-    /// An id that nothing has.
+    /// Returns a new id.
     pub(super) fn id(&mut self, prefix: &str) -> String {
         self.made += 1;
         format!("{prefix}_{}{:08}", self.account, self.made)
     }
 
-    /// Writes down what happened to an object, with a copy of it as it is now.
-    pub(super) fn tell(&mut self, event_type: &str, id: &str) {
+    /// Records an event about an object, with a copy of its current state.
+    pub(super) fn record(&mut self, event_type: &str, id: &str) {
         let event = json!({
             "id": self.id("evt"), "object": "event", "api_version": VERSION, "created": self.now, "livemode": false,
             "type": event_type, "pending_webhooks": 1, "data": {"object": self.objects[id]},
@@ -51,12 +51,13 @@ impl World {
         self.objects.get(id)?[name].as_str().map(str::to_owned)
     }
 
-    /// A payment of `amount` that has been made; `None` if nothing was to be paid.
+    /// Makes a payment of `amount` and returns its id. Returns `None` if nothing is due.
     fn payment(&mut self, customer: &str, amount: i64) -> Option<String> {
         if amount <= 0 {
             return None;
         }
-        let (intent, charge) = (self.id("pi"), self.id("ch"));
+        let intent = self.id("pi");
+        let charge = self.id("ch");
         let made = json!({
             "id": charge, "object": "charge", "amount": amount, "amount_refunded": 0, "customer": customer,
             "payment_intent": intent, "created": self.now, "status": "succeeded",
@@ -67,8 +68,8 @@ impl World {
             "latest_charge": charge, "status": "succeeded",
         });
         self.objects.insert(intent.clone(), made);
-        self.tell("charge.succeeded", &charge);
-        self.tell("payment_intent.succeeded", &intent);
+        self.record("charge.succeeded", &charge);
+        self.record("payment_intent.succeeded", &intent);
         Some(intent)
     }
 
@@ -93,7 +94,7 @@ impl World {
         } else {
             self.set(session, json!({"status": "complete", "payment_status": "unpaid"}));
         }
-        self.tell("checkout.session.completed", session);
+        self.record("checkout.session.completed", session);
         Some(())
     }
 
@@ -106,16 +107,17 @@ impl World {
         if well {
             let intent = self.payment(object["customer"].as_str()?, object["amount_total"].as_i64()?);
             self.set(session, json!({"payment_status": "paid", "payment_intent": intent}));
-            self.tell("checkout.session.async_payment_succeeded", session);
+            self.record("checkout.session.async_payment_succeeded", session);
         } else {
             self.set(session, json!({"failed": true}));
-            self.tell("checkout.session.async_payment_failed", session);
+            self.record("checkout.session.async_payment_failed", session);
         }
         Some(())
     }
 
     fn subscribe(&mut self, customer: &str, session: &Value) -> String {
-        let (id, price) = (self.id("sub"), session["price"].as_str().unwrap_or_default());
+        let id = self.id("sub");
+        let price = session["price"].as_str().unwrap_or_default();
         let trial_end = session["trial_days"].as_i64().map(|days| self.now + days * 24 * 3600);
         let end = trial_end.unwrap_or(self.now + MONTH);
         let made = json!({
@@ -128,7 +130,7 @@ impl World {
             }]},
         });
         self.objects.insert(id.clone(), made);
-        self.tell("customer.subscription.created", &id);
+        self.record("customer.subscription.created", &id);
         let unit = if trial_end.is_some() { 0 } else { self.unit(price) };
         let line = self.line(price, unit, (self.now, end), false);
         self.invoice(&id, vec![line], true);
@@ -148,7 +150,7 @@ impl World {
         })
     }
 
-    /// An invoice, which is paid or left open.
+    /// Creates an invoice that is paid or stays open.
     fn invoice(&mut self, subscription: &str, lines: Vec<Value>, paid: bool) {
         let customer = self.text(subscription, "customer").unwrap_or_default();
         let id = self.id("in");
@@ -165,9 +167,9 @@ impl World {
             "payments": {"object": "list", "data": payments, "has_more": false},
         });
         self.objects.insert(id.clone(), made);
-        self.tell("invoice.created", &id);
-        self.tell("invoice.finalized", &id);
-        self.tell(if paid { "invoice.paid" } else { "invoice.payment_failed" }, &id);
+        self.record("invoice.created", &id);
+        self.record("invoice.finalized", &id);
+        self.record(if paid { "invoice.paid" } else { "invoice.payment_failed" }, &id);
     }
 
     fn paid_by(&mut self, invoice: &str, intent: &str) -> Value {
@@ -213,19 +215,20 @@ impl World {
                 && object["status"] == "open"
                 && object["parent"]["subscription_details"]["subscription"] == subscription
         })?;
-        let (id, total) = (open["id"].as_str()?.to_owned(), open["total"].as_i64()?);
+        let id = open["id"].as_str()?.to_owned();
+        let total = open["total"].as_i64()?;
         let customer = self.text(subscription, "customer")?;
         let intent = self.payment(&customer, total)?;
         let payment = self.paid_by(&id, &intent);
         let payments = json!({"object": "list", "data": [payment], "has_more": false});
         self.set(&id, json!({"status": "paid", "amount_paid": total, "payments": payments}));
-        self.tell("invoice.paid", &id);
+        self.record("invoice.paid", &id);
         self.set_status(subscription, "active")
     }
 
     pub(super) fn set_status(&mut self, subscription: &str, status: &str) -> Option<()> {
         self.set(subscription, json!({"status": status}))?;
-        self.tell("customer.subscription.updated", subscription);
+        self.record("customer.subscription.updated", subscription);
         Some(())
     }
 
@@ -235,13 +238,15 @@ impl World {
         if old == price {
             return None;
         }
-        let (left, whole) = ((end - self.now).max(0), (end - start).max(1));
+        let left = (end - self.now).max(0);
+        let whole = (end - start).max(1);
         let part = |unit: i64| unit * left / whole;
-        let (back, due) = (part(self.unit(&old)), part(self.unit(price)));
+        let back = part(self.unit(&old));
+        let due = part(self.unit(price));
         let lines =
             vec![self.line(&old, -back, (self.now, end), true), self.line(price, due, (self.now, end), true)];
         self.objects.get_mut(subscription)?["items"]["data"][0]["price"]["id"] = json!(price);
-        self.tell("customer.subscription.updated", subscription);
+        self.record("customer.subscription.updated", subscription);
         self.invoice(subscription, lines, true);
         Some(())
     }
@@ -250,14 +255,14 @@ impl World {
         self.is(subscription, &["active", "trialing", "past_due"])?;
         let at = self.item(subscription).map(|(_, _, end)| end).filter(|_| ends);
         self.set(subscription, json!({"cancel_at_period_end": ends, "cancel_at": at}))?;
-        self.tell("customer.subscription.updated", subscription);
+        self.record("customer.subscription.updated", subscription);
         Some(())
     }
 
     pub(super) fn cancel(&mut self, subscription: &str) -> Option<()> {
         self.is(subscription, &["active", "trialing", "past_due", "unpaid"])?;
         self.set(subscription, json!({"status": "canceled", "ended_at": self.now}))?;
-        self.tell("customer.subscription.deleted", subscription);
+        self.record("customer.subscription.deleted", subscription);
         Some(())
     }
 
@@ -271,14 +276,15 @@ impl World {
             self.cancel(subscription["id"].as_str()?);
         }
         self.set(customer, json!({"deleted": true}));
-        self.tell("customer.deleted", customer);
+        self.record("customer.deleted", customer);
         Some(())
     }
 
     fn charge(&self, intent: &str) -> Option<(String, i64, i64)> {
         let charge = self.text(intent, "latest_charge")?;
         let number = |name: &str| self.objects.get(&charge)?[name].as_i64();
-        let (amount, refunded) = (number("amount")?, number("amount_refunded")?);
+        let amount = number("amount")?;
+        let refunded = number("amount_refunded")?;
         Some((charge, amount, refunded))
     }
 
@@ -294,8 +300,8 @@ impl World {
         });
         self.objects.insert(id.clone(), made);
         self.set(&charge, json!({"amount_refunded": refunded + amount}));
-        self.tell("refund.created", &id);
-        self.tell("charge.refunded", &charge);
+        self.record("refund.created", &id);
+        self.record("charge.refunded", &charge);
         Some(id)
     }
 
@@ -307,7 +313,7 @@ impl World {
         let amount = self.objects[refund]["amount"].as_i64()?;
         self.set(refund, json!({"status": "failed"}));
         self.set(&charge, json!({"amount_refunded": refunded - amount}));
-        self.tell("refund.failed", refund);
+        self.record("refund.failed", refund);
         Some(())
     }
 
@@ -326,8 +332,8 @@ impl World {
             "status": "needs_response", "reason": "fraudulent", "created": self.now,
         });
         self.objects.insert(id.clone(), made);
-        self.tell("charge.dispute.created", &id);
-        self.tell("charge.dispute.funds_withdrawn", &id);
+        self.record("charge.dispute.created", &id);
+        self.record("charge.dispute.funds_withdrawn", &id);
         Some(id)
     }
 
@@ -336,7 +342,7 @@ impl World {
             return None;
         }
         self.set(dispute, json!({"status": if won { "won" } else { "lost" }}));
-        self.tell("charge.dispute.closed", dispute);
+        self.record("charge.dispute.closed", dispute);
         Some(())
     }
 }
