@@ -66,7 +66,6 @@ pub struct Subscription {
 
 /// An item of a subscription.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[expect(missing_docs, reason = "plain data")]
 pub struct Item {
     pub price: PriceId,
     /// End of the period that is paid for, in seconds since the epoch.
@@ -75,7 +74,6 @@ pub struct Item {
 
 /// A reference to a price.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[expect(missing_docs, reason = "plain data")]
 pub struct PriceId {
     pub id: String,
 }
@@ -173,21 +171,18 @@ pub struct Period {
 
 /// The pricing of a line.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[expect(missing_docs, reason = "plain data")]
 pub struct Pricing {
     pub price_details: Option<PriceDetails>,
 }
 
 /// The price of a line.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[expect(missing_docs, reason = "plain data")]
 pub struct PriceDetails {
     pub price: String,
 }
 
 /// A payment made for an invoice.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[expect(missing_docs, reason = "plain data")]
 pub struct InvoicePayment {
     pub invoice: String,
     pub payment: PaymentOf,
