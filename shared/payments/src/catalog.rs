@@ -1,32 +1,32 @@
-//! What is for sale: which prices at Stripe buy which plan and how many credits.
+//! The catalog: prices at Stripe, and the plan or the credits that each buys.
 
 use std::collections::BTreeMap;
 
 use sequent_core::MicroCredits;
 use serde::{Deserialize, Serialize};
 
-/// What a deployment sells.
+/// The offers of a deployment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Catalog {
-    /// Plans to subscribe to, by their names.
+    /// Plans by name.
     pub plans: BTreeMap<String, PlanOffer>,
-    /// Credits to buy once, by their names.
+    /// Packs of credits by name.
     pub packs: BTreeMap<String, Pack>,
 }
 
-/// A plan that is sold.
+/// A plan for sale.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PlanOffer {
-    /// Its prices, by their names, such as `monthly`.
+    /// Prices by name, such as `monthly`.
     pub prices: BTreeMap<String, PriceOffer>,
-    /// Days for which it may be tried out before the first payment, by those who have never subscribed.
+    /// Days of the trial before the first payment. Only tenants that have never subscribed get a trial.
     #[serde(default)]
     pub trial_days: u32,
-    /// Credits for those days, in millionths.
+    /// Credits for the trial, in millionths.
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(value_type = i64))]
     pub trial_credits: MicroCredits,
@@ -37,32 +37,32 @@ pub struct PlanOffer {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PriceOffer {
-    /// The recurring price at Stripe.
+    /// Id of the recurring price at Stripe.
     pub price: String,
-    /// Credits that each payment of it buys, in millionths; they expire a day after the time it pays for.
+    /// Credits per payment, in millionths. They expire a day after the period that the payment covers.
     #[cfg_attr(feature = "openapi", schema(value_type = i64))]
     pub credits: MicroCredits,
-    /// Whether it can still be bought. Those who have it keep it.
+    /// `false` if the price cannot be bought any more. Existing subscriptions keep it.
     #[serde(default = "yes")]
     pub sold: bool,
 }
 
-/// Credits that are bought once.
+/// A pack of credits, bought with a single payment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Pack {
-    /// The one-off price at Stripe.
+    /// Id of the one-time price at Stripe.
     pub price: String,
-    /// How many, in millionths.
+    /// Credits of the pack, in millionths.
     #[cfg_attr(feature = "openapi", schema(value_type = i64))]
     pub credits: MicroCredits,
-    /// Days until they expire; never if not given.
+    /// Days until the credits expire. Without it they do not expire.
     #[serde(default)]
     pub expires_days: Option<u32>,
 }
 
-/// The catalog does not make sense.
+/// The catalog is invalid.
 #[derive(Debug, thiserror::Error)]
 #[error("BILLING_CATALOG {0}")]
 pub struct Unreadable(String);
@@ -72,13 +72,13 @@ fn yes() -> bool {
 }
 
 impl Catalog {
-    /// The catalog in `json`.
+    /// Parses a catalog.
     ///
     /// # Errors
-    /// Says what is wrong with it: it is no such object, two offers have the same price, or one gives no credits.
+    /// Fails if the JSON is not a catalog, if two offers have the same price, or if an offer gives no credits.
     pub fn from_json(json: &str) -> Result<Self, Unreadable> {
         let catalog: Self =
-            serde_json::from_str(json).map_err(|error| Unreadable(format!("is no catalog: {error}")))?;
+            serde_json::from_str(json).map_err(|error| Unreadable(format!("is not a catalog: {error}")))?;
         let plans = catalog.plans.values().flat_map(|plan| plan.prices.values());
         let plans = plans.map(|offer| (&offer.price, offer.credits));
         let packs = catalog.packs.values().map(|pack| (&pack.price, pack.credits));
@@ -97,7 +97,7 @@ impl Catalog {
         Ok(catalog)
     }
 
-    /// As `BILLING_CATALOG` says; nothing is sold if it says nothing.
+    /// Reads the catalog in `BILLING_CATALOG`. It is empty if the variable is not set.
     ///
     /// # Errors
     /// See [`from_json`](Self::from_json).
@@ -108,20 +108,20 @@ impl Catalog {
         }
     }
 
-    /// Whether nothing is sold.
+    /// Returns `true` if nothing is for sale.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.plans.is_empty() && self.packs.is_empty()
     }
 
-    /// The plan that a price at Stripe belongs to.
+    /// Returns the plan that a price at Stripe belongs to.
     #[must_use]
     pub fn plan_of(&self, price: &str) -> Option<(&str, &PlanOffer)> {
         let sells = |plan: &PlanOffer| plan.prices.values().any(|offer| offer.price == price);
         self.plans.iter().find(|(_, plan)| sells(plan)).map(|(name, plan)| (name.as_str(), plan))
     }
 
-    /// The credits that a payment of a recurring price buys.
+    /// Returns the credits that a payment of a recurring price buys.
     #[must_use]
     pub fn credits_of(&self, price: &str) -> Option<MicroCredits> {
         let (_, plan) = self.plan_of(price)?;
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_catalog_is_read_and_mistakes_are_told() {
+    fn a_catalog_is_parsed_and_mistakes_are_reported() {
         let catalog = Catalog::from_json(
             r#"{"plans": {"pro": {"prices": {"monthly": {"price": "price_m", "credits": 20000000},
                 "old": {"price": "price_o", "credits": 10000000, "sold": false}}, "trial_days": 14}},
@@ -145,7 +145,7 @@ mod tests {
         assert_eq!(catalog.credits_of("price_m"), Some(MicroCredits::whole(20)));
         assert_eq!((catalog.plan_of("price_s"), catalog.credits_of("price_x")), (None, None));
         for (json, why) in [
-            ("[1]", "no catalog"),
+            ("[1]", "not a catalog"),
             (r#"{"plan": {}}"#, "plan"),
             (r#"{"packs": {"a": {"price": "p", "credits": 0}}}"#, "no credits"),
             (r#"{"packs": {"a": {"price": "p", "credits": 1}, "b": {"price": "p", "credits": 1}}}"#, "twice"),

@@ -1,4 +1,4 @@
-//! Which customer at Stripe a tenant is, and which tenant a customer.
+//! The mapping between tenants and customers at Stripe.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use sequent_core::TenantId;
@@ -10,39 +10,39 @@ use crate::{Error, Payments};
 
 const TRIES: u32 = 5;
 
-/// The tenant's row.
+/// The row of a tenant: its current and former customers.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Payer {
     customer: String,
-    /// Whether it was deleted at Stripe. The next purchase makes another one.
+    /// `true` if the customer was deleted at Stripe. The next purchase creates another one.
     #[serde(default)]
     deleted: bool,
-    /// Those before it.
+    /// Former customers.
     #[serde(default)]
     former: Vec<String>,
 }
 
-/// The customer's row. It is never removed: what is heard of a customer later must find its tenant.
+/// The row of a customer. It is never deleted, because a later event about the customer must find its tenant.
 #[derive(Serialize, Deserialize)]
 struct Bound {
     tenant: TenantId,
 }
 
 impl Payments {
-    /// The tenant's customer, if it has one.
+    /// Returns the tenant's current customer.
     pub(crate) async fn customer(&self, tenant: TenantId) -> Result<Option<String>, Error> {
         let payer: Option<Payer> = self.store.get(&key::payer(tenant)).await?;
         Ok(payer.filter(|payer| !payer.deleted).map(|payer| payer.customer))
     }
 
-    /// All that ever were the tenant's customer.
+    /// Returns the tenant's current and former customers.
     pub(crate) async fn customers(&self, tenant: TenantId) -> Result<Vec<String>, Error> {
         let payer: Option<Payer> = self.store.get(&key::payer(tenant)).await?;
         Ok(payer.map(Payer::all).unwrap_or_default())
     }
 
-    /// The tenant's customer; one is made if it has none. Whoever calls at the same time, or again after a crash, is
-    /// given the same by Stripe, for the key says what it is for.
+    /// Returns the tenant's customer, and creates it if there is none. A concurrent call, or one after a crash, gets the same
+    /// customer, because the idempotency key is derived from the tenant.
     pub(crate) async fn make_customer(&self, tenant: TenantId, email: Option<&str>) -> Result<String, Error> {
         for _ in 0..TRIES {
             let payer: Option<Payer> = self.store.get(&key::payer(tenant)).await?;
@@ -51,7 +51,7 @@ impl Payments {
                 Some(payer) => (payer.clone().all(), Some(payer.customer)),
                 None => (Vec::new(), None),
             };
-            // The same key must not come with another address.
+            // Stripe refuses the same key with other parameters, so the key covers the address.
             let digest = Sha256::digest(email.unwrap_or_default().as_bytes());
             let (head, _) = digest.split_first_chunk::<4>().expect("a digest has 32 bytes");
             let once = format!("customer-{tenant}-{}-{:08x}", former.len(), u32::from_be_bytes(*head));
@@ -66,16 +66,17 @@ impl Payments {
             match writes.put(&self.store, bound).run(&self.store).await {
                 Ok(()) => return Ok(made.id),
                 Err(Cancelled::Failed(error)) if !error.is_transient() => return Err(error.into()),
-                // Somebody else was first, or nothing is known: the row tells.
+                // Another process was first, or the outcome is unknown. The next read of the row decides.
                 Err(_) => {}
             }
         }
         Err(Error::Contended)
     }
 
-    /// Notes that a customer was deleted at Stripe, if it was, so that the next purchase makes another. Whether it was.
+    /// Records that a customer was deleted at Stripe, so that the next purchase creates another. Returns `true` if it was
+    /// deleted.
     pub(crate) async fn forget_if_deleted(&self, tenant: TenantId, customer: &str) -> Result<bool, Error> {
-        // One that Stripe has never heard of was made with another account's key, which is no reason to forget it.
+        // A customer that Stripe does not know was created with the key of another account, and is kept.
         if !self.stripe.customer(customer).await?.is_some_and(|found| found.deleted) {
             return Ok(false);
         }
@@ -85,7 +86,7 @@ impl Payments {
             let write = Transaction::new().put_if(&self.store, next, IS_IT, vec![it(customer.to_owned())]);
             match write.run(&self.store).await {
                 Ok(()) => {}
-                // Another has taken its place already.
+                // A successor has replaced it already.
                 Err(cancelled) if cancelled.condition_failed(0) => {}
                 Err(Cancelled::Failed(error)) => return Err(error.into()),
                 Err(Cancelled::Reasons(_)) => return Err(Error::Contended),
@@ -94,7 +95,7 @@ impl Payments {
         Ok(true)
     }
 
-    /// Whose customer this is. `None`: nobody's here.
+    /// Returns the tenant of a customer, or `None` if it is not a customer of this deployment.
     pub(crate) async fn tenant_of(&self, customer: &str) -> Result<Option<TenantId>, Error> {
         let bound: Option<Bound> = self.store.get(&key::lookup::payer(customer)).await?;
         Ok(bound.map(|bound| bound.tenant))
@@ -109,7 +110,7 @@ impl Payer {
     }
 }
 
-/// The tenant's customer is still the one that was read.
+/// Condition: the tenant's customer is still the one that was read.
 const IS_IT: &str = "customer = :it";
 
 fn it(customer: String) -> (&'static str, AttributeValue) {

@@ -1,4 +1,4 @@
-//! The jobs: looking at what an event is about, looking for events that never came, and reporting what runs spend.
+//! The jobs: apply an event, find events that were never delivered, report the cost of runs.
 
 use std::time::Duration;
 
@@ -10,47 +10,46 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Payments};
 
-/// How far back events are looked for: as long as Stripe keeps them, and we the jobs that they led to.
+/// Age limit of reconciled events. Stripe keeps events for 30 days, and so do we keep their jobs.
 const DAYS: i64 = 30;
 
-/// `sync_stripe`: takes over how the object of an event stands.
+/// `sync_stripe`: applies the current state of the object that an event is about.
 #[derive(Debug, Clone)]
 pub struct SyncStripe(pub Option<Payments>);
 
-/// Which event, and what it is about.
+/// The input of [`SyncStripe`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "plain data")]
 pub struct SyncInput {
-    /// The event's id: there is one job of each.
+    /// Id of the event, and the key of the job.
     pub event: String,
-    /// What happened.
     pub event_type: String,
-    /// What it is about.
     pub subject: Subject,
 }
 
-/// `reconcile_stripe`: finds the events that did not reach us.
+/// `reconcile_stripe`: enqueues the events that Stripe could not deliver.
 #[derive(Debug, Clone)]
 pub struct ReconcileStripe(pub Option<Payments>);
 
-/// When.
+/// The input of [`ReconcileStripe`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReconcileInput {
-    /// The hour it is for: there is one job of each.
+    /// The hour, and the key of the job.
     pub period: String,
 }
 
-/// `report_usage`: tells a meter at Stripe what a run spent.
+/// `report_usage`: reports the cost of a run to a meter at Stripe.
 #[derive(Debug, Clone)]
 pub struct ReportUsage(pub Option<Payments>);
 
 impl SyncInput {
-    /// The job that an event is for. `None`: it is about nothing we look at.
+    /// Returns the input for an event, or `None` if we do not process its kind of object.
     #[must_use]
     pub fn of(event: Event) -> Option<Self> {
         Some(Self { event: event.id, event_type: event.event_type?, subject: event.subject? })
     }
 
-    /// The job to enqueue. It belongs to no tenant: whose the object is, Stripe is asked.
+    /// Returns the job to enqueue. It belongs to the system tenant, because the tenant is known only after the fetch.
     #[must_use]
     pub fn job(&self) -> New {
         New::of::<SyncStripe>(TenantId::SYSTEM, self)
@@ -58,7 +57,7 @@ impl SyncInput {
 }
 
 impl ReconcileInput {
-    /// The look of the hour of `now`.
+    /// Returns the input for the hour of `now`.
     #[must_use]
     pub fn of_hour(now: Timestamp) -> Self {
         Self { period: now.to_string().chars().take(13).collect() }
@@ -68,7 +67,7 @@ impl ReconcileInput {
 impl Kind for SyncStripe {
     const TYPE: &'static str = "sync_stripe";
     const TIMEOUT: Duration = Duration::from_secs(120);
-    // Stripe itself tries for three days; what is not done after these is found again by the reconciliation.
+    // Stripe retries a delivery for three days. A job that has failed by then is found by the reconciliation.
     const RETRY: Retry =
         Retry { attempts: 8, first: Duration::from_secs(2), longest: Duration::from_secs(600) };
     type Input = SyncInput;
@@ -107,7 +106,7 @@ impl Kind for ReportUsage {
         Retry { attempts: 12, first: Duration::from_secs(5), longest: Duration::from_secs(3600) };
     type Input = Spent;
 
-    /// None: its id is the run's, which is as good.
+    /// No key: the job id is derived from the run id, so it is unique already.
     fn key(_: &Spent) -> Option<String> {
         None
     }
@@ -116,30 +115,32 @@ impl Kind for ReportUsage {
         let payments = configured(self.0.as_ref())?;
         Ok(Done::text(match payments.report(context.tenant, &input).await.map_err(failed)? {
             true => "reported",
-            false => "The tenant is no customer.",
+            false => "The tenant is not a customer at Stripe.",
         }))
     }
 }
 
 impl Payments {
-    /// Reports what a run spent; false if the tenant has never been a customer, or there is no meter.
+    /// Reports the cost of a run. Returns `false` if the tenant has never been a customer, or if there is no meter.
     async fn report(&self, tenant: TenantId, spent: &Spent) -> Result<bool, Error> {
         let Some((meter, customer)) = self.meter.as_ref().zip(self.customer(tenant).await?) else {
             return Ok(false);
         };
-        let (run, value) = (spent.run_id.to_string(), spent.micro_credits.0.unsigned_abs());
+        let run = spent.run_id.to_string();
+        let value = spent.micro_credits.0.unsigned_abs();
         self.stripe.report_usage((meter, &run), &customer, value, spent.at.seconds()).await?;
         Ok(true)
     }
 
-    /// Enqueues the jobs of the events that Stripe could not deliver, and those that failed once more. Gives how many such
-    /// events there are, and for how many of them there is something to do.
+    /// Enqueues jobs for the events that Stripe could not deliver, and redrives those whose job failed. Returns the number of
+    /// undelivered events, and the number of jobs enqueued or redriven.
     ///
     /// # Errors
     /// When the table or Stripe fails.
     pub async fn reconcile(&self, now: Timestamp) -> Result<(usize, usize), Error> {
         let missed = self.stripe.undelivered(now.seconds() - DAYS * 24 * 3600).await?;
-        let (found, mut repaired) = (missed.len(), 0);
+        let found = missed.len();
+        let mut repaired = 0;
         for input in missed.into_iter().filter_map(SyncInput::of) {
             match enqueue(&self.store, &input.job(), now).await.map_err(of_job)? {
                 Enqueued::New(_) => repaired += 1,
@@ -155,7 +156,7 @@ impl Payments {
 }
 
 fn configured(payments: Option<&Payments>) -> Result<&Payments, Failed> {
-    payments.ok_or_else(|| Failed::Retry("this deployment has no billing, or no key for Stripe".to_owned()))
+    payments.ok_or_else(|| Failed::Retry("billing is off, or no API key for Stripe is configured".to_owned()))
 }
 
 fn failed(error: Error) -> Failed {
@@ -166,7 +167,7 @@ fn of_job(error: sequent_jobs::Error) -> Error {
     match error {
         sequent_jobs::Error::Data(error) => error.into(),
         error => {
-            tracing::warn!(%error, "an event's job could not be enqueued");
+            tracing::warn!(%error, "could not enqueue the job of a Stripe event; the next reconciliation retries");
             Error::Contended
         }
     }

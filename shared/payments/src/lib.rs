@@ -1,19 +1,18 @@
-//! What is paid at Stripe, and what it buys here: plans and credits.
+//! Payments at Stripe, and the plans and credits that they buy.
 //!
-//! Stripe is the truth about payments, the ledger about credits, and this crate keeps the second in step with the first.
-//! An event leads to a [`SyncStripe`] job, which looks up what the event is about and takes over how it *stands now*:
+//! Stripe is the truth about payments, the ledger is the truth about credits, and this crate keeps the ledger in step with
+//! Stripe. An event leads to a [`SyncStripe`] job, which fetches the object of the event and applies its *current* state:
 //!
-//! * **The order of events does not matter**, nor how often they come. The row that says what has been taken over is read
-//!   before Stripe is asked and written only if it has not changed since, so that of two jobs the one that asked last
-//!   wins.
-//! * **One grant per payment.** Row, posting and balance are one transaction; the posting's cause is the invoice or the
-//!   checkout, and the ledger knows each cause once.
-//! * **What is given back is taken back**: the part of the credits that the returned part of the money had bought. A
-//!   payment in dispute freezes the account until the bank has decided.
-//! * **Nothing is missed for long.** [`ReconcileStripe`] lists what Stripe could not deliver and has it looked at.
+//! * **The order of events does not matter**, nor how often they arrive. The row with the applied state is read before the
+//!   fetch and written only if it has not changed since. Of two jobs, the one that fetched last wins.
+//! * **One grant per payment.** Row, posting and balance change in one transaction. The cause of the posting is the invoice or
+//!   the checkout, and the ledger accepts each cause once.
+//! * **A refund takes back credits**, in the same proportion as the money. A disputed payment freezes the account until the
+//!   bank has decided.
+//! * **No event is missed for long.** [`ReconcileStripe`] lists the events that Stripe could not deliver and enqueues them.
 //!
-//! Customers are made before their first checkout and bound to their tenant by a row of our own, so nothing that a payer
-//! can write at Stripe says whose account is credited.
+//! A customer is created before its first checkout and bound to its tenant by a row of our own. Nothing that a payer can
+//! write at Stripe decides which account is credited.
 
 mod catalog;
 mod customer;

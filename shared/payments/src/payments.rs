@@ -1,4 +1,4 @@
-//! What all of it needs: the tables, Stripe, and what is sold.
+//! The dependencies of this crate in one value: tables, Stripe and catalog.
 
 use sequent_billing::{Desk, Ledger, Terms};
 use sequent_core::TenantId;
@@ -6,18 +6,18 @@ use sequent_tables::Store;
 
 use crate::Catalog;
 
-/// Payments of a deployment. Cheap to clone.
+/// The payments of a deployment. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Payments {
     pub(crate) store: Store,
     pub(crate) stripe: sequent_stripe::Client,
     pub(crate) catalog: Catalog,
-    /// Where what runs spend is reported.
+    /// Name of the meter at Stripe that receives the cost of runs.
     pub(crate) meter: Option<String>,
     terms: Terms,
 }
 
-/// A payment, or what is known of one, could not be dealt with.
+/// Failure of an operation on payments.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The table failed.
@@ -29,35 +29,35 @@ pub enum Error {
     /// Stripe failed, or refused.
     #[error(transparent)]
     Stripe(#[from] sequent_stripe::Error),
-    /// Others were at the same rows again and again; the same call may succeed a moment later.
-    #[error("what was paid for is being changed by others")]
+    /// Every attempt met a concurrent change of the same rows. The same call may succeed a moment later.
+    #[error("the purchase is being changed by other requests")]
     Contended,
-    /// The tenant subscribes already.
-    #[error("the tenant subscribes already")]
+    /// The tenant has a subscription already.
+    #[error("the tenant has a subscription already")]
     Subscribed,
     /// The tenant has never bought anything.
     #[error("the tenant has never bought anything")]
     NoCustomer,
-    /// The list has no such place.
-    #[error("the cursor is not one of this list")]
+    /// The cursor does not belong to this list.
+    #[error("the cursor does not belong to this list")]
     Cursor,
-    /// It is not for sale.
+    /// The catalog has no such offer.
     #[error("{0}")]
     NotSold(String),
 }
 
 impl Payments {
-    /// Payments at `stripe` for what is in `catalog`, on the terms of `desk`. `None` if the deployment has no billing.
+    /// Returns the payments at `stripe` for `catalog`, on the terms of `desk`. Returns `None` if billing is off.
     #[must_use]
     pub fn new(store: Store, stripe: sequent_stripe::Client, catalog: Catalog, desk: &Desk) -> Option<Self> {
         let terms = desk.terms()?.clone();
         Some(Self { store, stripe, catalog, meter: None, terms })
     }
 
-    /// As the environment says. `None` if the deployment has no billing, or no secret for Stripe's key.
+    /// Reads the settings from the environment. Returns `None` if billing is off or there is no secret for Stripe's key.
     ///
     /// # Errors
-    /// When a setting makes no sense.
+    /// Fails if a setting is invalid.
     pub fn from_env(
         store: Store,
         secrets: &aws_sdk_secretsmanager::Client,
@@ -69,16 +69,16 @@ impl Payments {
         Ok(payments.map(|payments| Self { meter, ..payments }))
     }
 
-    /// What is sold.
+    /// Returns the offers of the deployment.
     #[must_use]
     pub fn catalog(&self) -> &Catalog {
         &self.catalog
     }
 
-    /// The ledger of a tenant, whose account is there.
+    /// Returns the ledger of a tenant, after making sure that its account exists.
     pub(crate) async fn ledger(&self, tenant: TenantId) -> Result<Ledger, Error> {
         let ledger = Ledger::new(self.store.clone(), tenant);
-        // A first grant would make an account without the welcome that new ones are given.
+        // A grant to a missing account would create it without the welcome credits of new accounts.
         ledger.account(&self.terms).await?;
         Ok(ledger)
     }

@@ -1,7 +1,7 @@
-//! Something that was bought, an invoice or a checkout: what has become of it here, and what Stripe says should have.
+//! A purchase (an invoice or a checkout): the state applied here, and the step from it to the state at Stripe.
 //!
-//! Plain code. What is taken back is a function of what has been returned so far, not of the events that told of it, so
-//! that any order of them leads to the same.
+//! Pure code. The credits to take back are a function of the money returned so far, not of the events that reported it, so
+//! every order of events has the same result.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,77 +9,71 @@ use sequent_billing::{Account, Cause, Posting};
 use sequent_core::{GrantId, MicroCredits, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// What has been taken over of a purchase.
+/// The applied state of a purchase.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Purchase {
-    /// Raised by every change.
+    /// Incremented by every change.
     pub version: u64,
-    /// The invoice or the checkout session.
+    /// Id of the invoice or of the checkout session.
     pub id: String,
-    /// What it bought, once it was paid.
+    /// The grant, once the purchase was paid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub granted: Option<Granted>,
-    /// What was taken back, or was to be.
+    /// Credits that were taken back, including the uncovered part.
     #[serde(default)]
     pub reversed: MicroCredits,
-    /// The part of it that had been spent already.
+    /// The part of `reversed` that had been spent already.
     #[serde(default)]
     pub uncovered: MicroCredits,
-    /// The refunds and lost disputes that were counted, with their amounts.
+    /// Amounts of the counted refunds and lost disputes, by id.
     #[serde(default)]
     pub returned: BTreeMap<String, i64>,
-    /// Disputes that freeze the account.
+    /// Ids of the disputes that freeze the account.
     #[serde(default)]
     pub disputed: BTreeSet<String>,
 }
 
-/// What a purchase bought.
+/// The credits that a purchase bought.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Granted {
-    /// The grant.
     pub id: GrantId,
-    /// How many credits.
     pub credits: MicroCredits,
-    /// When they expire.
     pub expires: Option<Timestamp>,
 }
 
-/// What Stripe says of a purchase.
+/// The state of a purchase at Stripe.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Facts {
-    /// Whether it was paid.
     pub(crate) paid: bool,
-    /// What was paid, in the currency's smallest unit.
+    /// The paid amount in the currency's minor unit.
     pub(crate) amount: i64,
-    /// What it buys.
     pub(crate) credits: MicroCredits,
-    /// When that expires.
     pub(crate) expires: Option<Timestamp>,
-    /// Refunds that were not turned back and disputes that were lost, with their amounts.
+    /// Amounts of refunds that did not fail and of disputes that were lost, by id.
     pub(crate) returned: BTreeMap<String, i64>,
-    /// Disputes that the bank has not decided.
+    /// Ids of the disputes that the bank has not decided yet.
     pub(crate) disputed: BTreeSet<String>,
 }
 
-/// What is to be done.
+/// The changes that bring a purchase to its state at Stripe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Step {
     grant: Option<Granted>,
-    /// How much more is to be taken back; less, if it is negative. With what it is for.
+    /// Additional credits to take back, or to return if negative, with the cause.
     reverse: Option<(Cause, MicroCredits)>,
-    /// Disputes that are over.
+    /// Ids of the disputes that have been decided.
     released: BTreeSet<String>,
     after: Purchase,
 }
 
 impl Purchase {
-    /// A purchase of which nothing is known yet.
+    /// Returns a purchase without any applied state.
     pub(crate) fn new(id: &str) -> Self {
         Self { id: id.to_owned(), ..Self::default() }
     }
 
-    /// What is to be done for the purchase to stand as Stripe says. `expired` of its credits were not spent in time: who
-    /// has them paid back has nothing to give for them. `None`: it stands so already.
+    /// Returns the step to the state at Stripe, or `None` if nothing has to change. `expired` credits of the grant cannot be
+    /// taken back, because they were not spent in time.
     pub(crate) fn next(&self, facts: &Facts, expired: MicroCredits, now: Timestamp) -> Option<Step> {
         let new =
             (facts.paid && self.granted.is_none() && facts.credits > MicroCredits::ZERO).then(|| Granted {
@@ -107,7 +101,7 @@ impl Purchase {
         Some(Step { grant: new, reverse, released, after })
     }
 
-    /// What a change of what is taken back is for: the object that was counted last, or is no longer.
+    /// Returns the cause of a reversal: the refund or dispute that is counted now and was not before, or the reverse.
     fn why(&self, facts: &Facts, more: MicroCredits) -> Cause {
         let (from, to) = if more > MicroCredits::ZERO {
             (&facts.returned, &self.returned)
@@ -120,13 +114,13 @@ impl Purchase {
     }
 
     fn cause(&self, object: &str, effect: &str) -> Cause {
-        // An object that is counted, and then not, and then again, is another cause each time.
+        // An object can be counted, dropped and counted again. Each time is a cause of its own.
         let again = if effect == "grant" { String::new() } else { format!("#{}", self.version) };
         Cause::Stripe { object: object.to_owned(), effect: format!("{effect}{again}") }
     }
 }
 
-/// The part of the credits that the returned part of the money had bought.
+/// Returns the share of the credits that the returned money had bought.
 fn share(bought: MicroCredits, facts: &Facts) -> MicroCredits {
     let returned: i64 = facts.returned.values().sum::<i64>().clamp(0, facts.amount.max(0));
     if facts.amount <= 0 {
@@ -137,9 +131,10 @@ fn share(bought: MicroCredits, facts: &Facts) -> MicroCredits {
 }
 
 impl Step {
-    /// Does it to the account: what moved, and how the purchase stands then.
+    /// Applies the step to the account. Returns the postings and the new state of the purchase.
     pub(crate) fn apply(&self, account: &mut Account, now: Timestamp) -> (Vec<Posting>, Purchase) {
-        let (mut postings, mut after) = (Vec::new(), self.after.clone());
+        let mut postings = Vec::new();
+        let mut after = self.after.clone();
         if let Some(granted) = &self.grant {
             let cause = Cause::Stripe { object: after.id.clone(), effect: "grant".to_owned() };
             postings.push(account.grant(cause, granted.credits, granted.expires, now));
@@ -150,7 +145,7 @@ impl Step {
                 after.uncovered += posting.uncovered;
                 postings.push(posting);
             } else {
-                // What was never taken is not given back.
+                // Credits that were uncovered were never taken, so they are not returned.
                 let back = -*more;
                 let never = back.min(after.uncovered);
                 after.uncovered -= never;

@@ -1,4 +1,4 @@
-//! Selling: the pages at Stripe on which people pay, and manage what they pay for.
+//! Checkout and portal: the pages at Stripe on which people pay and manage their subscriptions.
 
 use sequent_core::{MicroCredits, TenantId};
 use sequent_stripe::{Checkout, Invoice, List, NewCheckout, Sale, SubscriptionStatus};
@@ -8,49 +8,40 @@ use ulid::Ulid;
 
 use crate::{Catalog, Error, Payments, PlanOffer, PriceOffer, Subscribed, Subscription};
 
-/// How many credits a checkout buys, in the words it carries at Stripe.
+/// Metadata key of a checkout session: the credits that it buys.
 pub(crate) const CREDITS: &str = "micro_credits";
-/// How many credits a trial is given, in the words its subscription carries there.
+/// Metadata key of a subscription: the credits of its trial.
 pub(crate) const TRIAL_CREDITS: &str = "trial_micro_credits";
-/// After how many days they expire.
+/// Metadata key of a checkout session: days until the credits expire.
 pub(crate) const EXPIRES_DAYS: &str = "expires_days";
 
-/// Most packs bought at once.
+/// Largest quantity of a pack in one checkout.
 const MOST: u32 = 100;
 
-/// What is to be bought.
+/// The item of a checkout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "plain data")]
 pub enum Article<'a> {
-    /// A plan, at one of its prices; which may be left out if there is only one.
-    Plan {
-        /// The plan's name.
-        plan: &'a str,
-        /// The price's name.
-        price: Option<&'a str>,
-    },
-    /// Credits.
-    Pack {
-        /// The pack's name.
-        pack: &'a str,
-        /// How many of them.
-        quantity: u32,
-    },
+    /// A plan at one of its prices. The price may be omitted if the plan has only one.
+    Plan { plan: &'a str, price: Option<&'a str> },
+    /// A pack of credits.
+    Pack { pack: &'a str, quantity: u32 },
 }
 
-/// Who buys.
+/// The buyer of a checkout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "plain data")]
 pub struct Buyer<'a> {
-    /// The tenant.
     pub tenant: TenantId,
-    /// Where receipts go.
+    /// Address for receipts.
     pub email: Option<&'a str>,
-    /// What makes two requests the same one.
+    /// The caller's idempotency key.
     pub key: Option<&'a str>,
 }
 
 impl Payments {
-    /// A page on which `article` is paid for. Payers come back to `back`, a page of ours, with `checkout=success` or
-    /// `checkout=cancelled` in its query.
+    /// Creates a page on which `article` is paid for. Stripe redirects the payer to `back`, a page of ours, with
+    /// `checkout=success` or `checkout=cancelled` in its query.
     ///
     /// # Errors
     /// [`Error::NotSold`], [`Error::Subscribed`], or when the table or Stripe fails.
@@ -64,7 +55,7 @@ impl Payments {
         let (price, quantity, trial_days, metadata) = match article {
             Article::Plan { plan, price } => {
                 let current = subscribed.as_ref().and_then(|row| row.subscription.as_ref());
-                // One whose first payment was never made is no reason not to begin anew.
+                // A subscription whose first payment was never made does not prevent a new one.
                 let stands = |status: SubscriptionStatus| {
                     !status.has_ended() && status != SubscriptionStatus::Incomplete
                 };
@@ -72,7 +63,7 @@ impl Payments {
                     return Err(Error::Subscribed);
                 }
                 let (plan, price) = plan_offer(&self.catalog, plan, price)?;
-                // Who has tried or subscribed before has had the trial.
+                // A tenant that had a trial or a subscription gets no further trial.
                 let trial = (current.is_none() && plan.trial_days > 0).then_some(plan.trial_days);
                 let given = trial.filter(|_| plan.trial_credits > MicroCredits::ZERO);
                 let given = given.map(|_| (TRIAL_CREDITS, plan.trial_credits.0.to_string()));
@@ -114,14 +105,14 @@ impl Payments {
         }
     }
 
-    /// A page on which the tenant changes or cancels its subscription and its way to pay, and sees its invoices.
+    /// Creates a page on which the tenant manages its subscription, payment methods and invoices.
     ///
     /// # Errors
     /// [`Error::NoCustomer`], or when the table or Stripe fails.
     pub async fn portal(&self, buyer: Buyer<'_>, back: &str) -> Result<String, Error> {
         let customer = self.customer(buyer.tenant).await?.ok_or(Error::NoCustomer)?;
         match self.stripe.create_portal(&once("portal", &customer, &buyer), &customer, back).await {
-            // What it subscribed to has ended with it.
+            // The subscriptions of a deleted customer have ended.
             Err(error) if error.is_missing() && self.forget_if_deleted(buyer.tenant, &customer).await? => {
                 self.sync_subscriptions(&customer).await?;
                 Err(Error::NoCustomer)
@@ -130,7 +121,7 @@ impl Payments {
         }
     }
 
-    /// What the tenant subscribes to, or last did.
+    /// Returns the tenant's current or last subscription.
     ///
     /// # Errors
     /// When the table fails.
@@ -139,7 +130,7 @@ impl Payments {
         Ok(row.and_then(|row| row.subscription))
     }
 
-    /// A page of the tenant's invoices, newest first, after the one named.
+    /// Fetches a page of the tenant's invoices, newest first, starting after the invoice `after`.
     ///
     /// # Errors
     /// [`Error::Cursor`], or when the table or Stripe fails.
@@ -149,7 +140,7 @@ impl Payments {
         limit: u32,
         after: Option<&str>,
     ) -> Result<List<Invoice>, Error> {
-        // It goes to Stripe as it is, which pages through this customer's invoices alone.
+        // The id is passed on to Stripe, which lists the invoices of this customer only.
         if after.is_some_and(|after| !sequent_stripe::is_id(after)) {
             return Err(Error::Cursor);
         }
@@ -192,10 +183,10 @@ fn plan_offer<'a>(
     }
 }
 
-/// What makes Stripe see a repeated request as one. With another customer it is another.
+/// Returns the idempotency key of a request to Stripe. It differs for each customer.
 fn once(what: &str, customer: &str, buyer: &Buyer<'_>) -> String {
     match buyer.key {
-        // The caller's may be as long as Stripe's may be, which has more in it.
+        // The caller's key may have the full length that Stripe allows, and ours adds a prefix.
         Some(key) => {
             let digest = Sha256::digest(key.as_bytes());
             let (head, _) = digest.split_first_chunk::<16>().expect("a digest has 32 bytes");

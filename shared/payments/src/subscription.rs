@@ -1,4 +1,4 @@
-//! What a tenant subscribes to: which plan that gives it, and what has been taken over of it.
+//! A tenant's subscriptions: the plan that they give, and the step from the applied state to the state at Stripe.
 
 use sequent_billing::{Account, Cause, Plans, Posting};
 use sequent_core::{MicroCredits, Timestamp};
@@ -7,42 +7,42 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Catalog, sell::TRIAL_CREDITS};
 
-/// What has been taken over of a tenant's subscriptions.
+/// The applied state of a tenant's subscriptions.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subscribed {
-    /// Raised by every change.
+    /// Incremented by every change.
     pub version: u64,
-    /// The one that counts, or the last one that did.
+    /// The subscription that decides the plan, or the last one that did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subscription: Option<Subscription>,
-    /// The subscription whose trial was given its credits.
+    /// Id of the subscription whose trial received credits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tried: Option<String>,
 }
 
-/// A subscription, as it is shown.
+/// A subscription in API responses.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Subscription {
-    /// Its id at Stripe.
+    /// Id at Stripe.
     pub id: String,
-    /// The plan it is for; null if that is not in the catalog.
+    /// Name of the plan; null if the catalog does not have it.
     pub plan: Option<String>,
-    /// Where it stands. `past_due`: a payment failed and is tried again; the plan stays meanwhile. `unpaid`, `paused` and
-    /// `canceled`: the plan is over.
+    /// Status at Stripe. With `past_due`, a payment failed and is retried, and the plan stays. With `unpaid`, `paused` and
+    /// `canceled` the plan has ended.
     #[cfg_attr(feature = "openapi", schema(value_type = String, example = "active"))]
     pub status: SubscriptionStatus,
-    /// The end of what is paid for.
+    /// End of the period that is paid for.
     pub current_period_end: Option<Timestamp>,
-    /// When it will end, if it has been cancelled.
+    /// Scheduled end of a cancelled subscription.
     pub cancels_at: Option<Timestamp>,
-    /// The end of its trial.
+    /// End of the trial.
     pub trial_end: Option<Timestamp>,
-    /// When it began.
+    /// Creation time at Stripe.
     pub created_at: Timestamp,
 }
 
-/// What is to be done.
+/// The changes that bring an account to the state at Stripe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Step {
     plan: String,
@@ -51,8 +51,8 @@ pub(crate) struct Step {
 }
 
 impl Subscribed {
-    /// What is to be done for the account to have what `all`, the customer's subscriptions at Stripe, give it. `None`: it
-    /// has that already, as far as this row tells.
+    /// Returns the step that gives the account what `all`, its subscriptions at Stripe, entitle it to. Returns `None` if
+    /// nothing has to change.
     pub(crate) fn next(
         &self,
         all: &[sequent_stripe::Subscription],
@@ -60,14 +60,14 @@ impl Subscribed {
         plan: &str,
     ) -> Option<Step> {
         let shown = |one: &sequent_stripe::Subscription| Subscription::of(one, catalog);
-        // One that gives a plan counts for more than one that does not, and a later one for more than an earlier one.
+        // A subscription that gives a plan ranks before one that does not, and a later one before an earlier one.
         let rank = |one: &&sequent_stripe::Subscription| {
             let gives = one.status.entitles();
             (gives && shown(one).plan.is_some(), gives, !one.status.has_ended(), one.created, one.id.clone())
         };
         let counts = all.iter().max_by_key(rank);
         let entitled = counts.filter(|one| one.status.entitles()).and_then(|one| shown(one).plan);
-        // Who has had a trial has had it, however many pages were open that offered one.
+        // A tenant gets one trial, however many checkout pages that offer one were open.
         let first = all
             .iter()
             .filter(|_| self.tried.is_none())
@@ -85,7 +85,7 @@ impl Subscribed {
     }
 }
 
-/// Credits that were promised for trying out.
+/// The credits of a trial, as promised at the sale.
 struct Trial<'a> {
     subscription: &'a str,
     created: i64,
@@ -94,7 +94,7 @@ struct Trial<'a> {
 }
 
 impl<'a> Trial<'a> {
-    /// What was promised when it was sold, whatever has become of it or of the catalog since.
+    /// Reads the promise from the metadata. Later changes of the subscription or of the catalog do not affect it.
     fn of(one: &'a sequent_stripe::Subscription) -> Option<Self> {
         let credits = MicroCredits(one.metadata.get(TRIAL_CREDITS)?.parse().ok()?);
         let end = Timestamp::from_millis(one.trial_end?.saturating_mul(1000));
@@ -112,7 +112,7 @@ impl<'a> Trial<'a> {
 }
 
 impl Step {
-    /// Does it to the account: what moved, and what has been taken over then.
+    /// Applies the step to the account. Returns the postings and the new applied state.
     pub(crate) fn apply(&self, account: &mut Account, now: Timestamp) -> (Vec<Posting>, Subscribed) {
         account.plan.clone_from(&self.plan);
         let grant = |(cause, credits, expires): &(Cause, MicroCredits, Timestamp)| {
@@ -123,7 +123,7 @@ impl Step {
 }
 
 impl Subscription {
-    /// One that Stripe does not list any more.
+    /// Returns the state of a subscription that Stripe does not list any more.
     fn ended(self) -> Self {
         Self { status: SubscriptionStatus::Canceled, cancels_at: None, ..self }
     }
@@ -190,7 +190,7 @@ mod tests {
         }
         let (pro, team) = (one("sub_1", "price_pro", "active", 1), one("sub_2", "price_team", "active", 1));
         assert_eq!(plan(&[pro.clone(), team.clone()]), "team");
-        assert_eq!(plan(&[team, pro.clone()]), "team", "in whichever order they are listed");
+        assert_eq!(plan(&[team, pro.clone()]), "team", "the order of the list does not matter");
         let later = |price: &str, status: &str| one("sub_3", price, status, 9);
         assert_eq!(plan(&[pro.clone(), later("price_team", "canceled")]), "pro");
         assert_eq!(plan(&[pro, later("price_unknown", "active")]), "pro");
@@ -215,14 +215,14 @@ mod tests {
         let mut again = one("sub_2", "price_pro", "trialing", 2);
         again.trial_end = Some(5_000_000_000);
         again.metadata.insert(TRIAL_CREDITS.to_owned(), "7".to_owned());
-        assert!(row.next(&[again.clone()], &catalog, "pro").unwrap().trial.is_none(), "not for another");
+        assert!(row.next(&[again.clone()], &catalog, "pro").unwrap().trial.is_none(), "no second trial");
         let (_, both) =
             Subscribed::default().next(&[again, tried], &catalog, "free").unwrap().apply(&mut account, now);
         assert_eq!(both.tried.as_deref(), Some("sub_1"), "the first of them");
     }
 
     #[test]
-    fn one_that_is_not_listed_any_more_has_ended_and_is_remembered() {
+    fn a_subscription_that_is_not_listed_any_more_has_ended_and_is_kept() {
         let mut ends = one("sub_1", "price_pro", "active", 1);
         ends.cancel_at_period_end = true;
         let subscription = Some(Subscription::of(&ends, &catalog()));
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cancellation_says_when() {
+    fn a_cancellation_has_its_date() {
         let mut ends = one("sub_1", "price_pro", "active", 1);
         ends.cancel_at_period_end = true;
         let shown = Subscription::of(&ends, &catalog());

@@ -1,8 +1,8 @@
-//! Taking over how things stand at Stripe.
+//! Applies the current state of objects at Stripe.
 //!
-//! Everything here is one pattern: read the row that says what has been taken over, ask Stripe, decide in plain code, and
-//! write account, postings and row together if the row is still as it was read. Whoever finds it changed begins again, so
-//! a write always rests on an answer that is younger than the write before it.
+//! There is one pattern: read the row with the applied state, fetch the object from Stripe, compute the step in pure code, and
+//! write account, postings and row in one transaction if the row is unchanged. If it has changed, start over. Each write is
+//! therefore based on a response that is younger than the write before it.
 
 use std::collections::BTreeMap;
 
@@ -19,28 +19,28 @@ use crate::{
     subscription::Subscribed,
 };
 
-/// How often a change is tried against others at the same row.
+/// Most attempts of a change against concurrent changes of the same row.
 const TRIES: u32 = 20;
-/// How long credits of a period outlast it, in seconds: an invoice for the next one is paid about an hour after its
+/// Seconds for which credits outlast their period. The invoice of the next period is paid about an hour after its
 /// beginning (<https://docs.stripe.com/billing/invoices/subscription#subscription-renewal>), or a little later.
 const GRACE: i64 = 24 * 3600;
 
-/// What became of a look at Stripe.
+/// Result of applying an object's state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Synced {
-    /// Something changed here.
+    /// Something changed.
     Changed,
-    /// All is as it was.
+    /// Nothing had to change.
     Same,
-    /// It is about nobody here, or nothing that is sold here.
+    /// The object belongs to no tenant, or to no offer of the catalog.
     Foreign,
 }
 
 impl Payments {
-    /// Takes over how `subject` stands now.
+    /// Applies the current state of `subject`.
     ///
     /// # Errors
-    /// When the table or Stripe fails; calling again is safe.
+    /// Fails if the table or Stripe fails. Calling again is safe.
     pub async fn sync(&self, subject: &Subject) -> Result<Synced, Error> {
         let id = subject.id.as_str();
         let intent = match subject.kind {
@@ -64,15 +64,15 @@ impl Payments {
         }
     }
 
-    /// A customer that is no more can pay for nothing more; what it subscribed to has ended.
+    /// Applies the deletion of a customer, which ends its subscriptions.
     async fn sync_customer(&self, customer: &str) -> Result<Synced, Error> {
         let Some(tenant) = self.tenant_of(customer).await? else { return Ok(Synced::Foreign) };
         self.forget_if_deleted(tenant, customer).await?;
         self.sync_subscriptions(customer).await
     }
 
-    /// What a tenant has is what all customers give it that it ever was: an event about the first may come after the second
-    /// has subscribed.
+    /// Applies the subscriptions of all customers that the tenant ever had. An event about a former customer may arrive after
+    /// its successor has subscribed.
     pub(crate) async fn sync_subscriptions(&self, customer: &str) -> Result<Synced, Error> {
         let Some(tenant) = self.tenant_of(customer).await? else { return Ok(Synced::Foreign) };
         let ledger = self.ledger(tenant).await?;
@@ -107,7 +107,7 @@ impl Payments {
         let id = match payment {
             Payment::Invoice(id) | Payment::Session(id) => id,
         };
-        // Whose it is does not change, so this answer may be older than the row.
+        // The tenant of a payment does not change, so this response may be older than the row.
         let Some(customer) = self.payer(payment).await? else { return Ok(Synced::Foreign) };
         let Some(tenant) = self.tenant_of(&customer).await? else { return Ok(Synced::Foreign) };
         let ledger = self.ledger(tenant).await?;
@@ -123,7 +123,7 @@ impl Payments {
             };
             let at = Timestamp::now();
             let Some(step) = purchase.next(&facts, expired, at) else { return Ok(Synced::Same) };
-            // The time of the decision, which is in the grant's id.
+            // The grant's id contains the time of the decision.
             let change = |account: &mut Account, _| {
                 let (postings, after) = step.apply(account, at);
                 changed(&place, postings, &after, seen)
@@ -135,13 +135,13 @@ impl Payments {
         Err(Error::Contended)
     }
 
-    /// Who pays. `None`: there is no such payment, or it is not one for something that is sold here.
+    /// Returns the paying customer. Returns `None` if there is no such payment, or if it is not for an offer of ours.
     async fn payer(&self, payment: &Payment) -> Result<Option<String>, Error> {
         Ok(match payment {
             Payment::Invoice(id) => self.stripe.invoice(id).await?.and_then(|invoice| invoice.customer),
             Payment::Session(id) => {
                 let session = self.stripe.session(id).await?;
-                // A subscription's payments are those of its invoices.
+                // The payments of a subscription are those of its invoices.
                 session.filter(|session| session.mode == "payment").and_then(|session| session.customer)
             }
         })
@@ -163,11 +163,13 @@ impl Payments {
         self.with_returns(facts, intents).await.map(Some)
     }
 
-    /// What an invoice buys: of each line, as many credits as its amount is of its price. So a full period buys all of
-    /// them, a change within one the difference, and a trial none.
+    /// Computes the credits of an invoice. Each line buys the share of its price's credits that its amount is of the price: a
+    /// full period buys all, a change within a period the difference, and a trial none.
     async fn of_invoice(&self, invoice: &Invoice) -> Result<Facts, Error> {
         let paid = invoice.status == Some(InvoiceStatus::Paid);
-        let (mut credits, mut until, mut units) = (0_i128, 0, BTreeMap::new());
+        let mut credits = 0_i128;
+        let mut until = 0;
+        let mut units = BTreeMap::new();
         for line in &invoice.lines.data {
             let Some((price, each)) =
                 line.price().and_then(|price| Some((price, self.catalog.credits_of(price)?)))
@@ -182,7 +184,7 @@ impl Payments {
             let unit = units[price];
             credits += match unit {
                 Some(unit) if unit > 0 => i128::from(each.0) * i128::from(line.amount) / i128::from(unit),
-                // A price of nothing, or one that depends on how many: each of them counts.
+                // A price of zero, or one that depends on the quantity: each unit buys the full credits.
                 _ => i128::from(each.0) * i128::from(line.quantity.unwrap_or(1)),
             };
         }
@@ -195,7 +197,7 @@ impl Payments {
         })
     }
 
-    /// With what was given back of the payments, and what is disputed of them.
+    /// Adds the refunds and disputes of the payments to the facts.
     async fn with_returns(&self, mut facts: Facts, intents: Vec<String>) -> Result<Facts, Error> {
         for intent in intents {
             let refunds = self.stripe.refunds(&intent).await?;
@@ -212,7 +214,7 @@ impl Payments {
         Ok(facts)
     }
 
-    /// How many credits of a grant were not spent in time.
+    /// Returns the credits of a grant that expired.
     async fn expired(&self, tenant: TenantId, grant: GrantId) -> Result<MicroCredits, Error> {
         #[derive(Deserialize)]
         struct Caused {
@@ -230,7 +232,7 @@ impl Payments {
     }
 }
 
-/// What a checkout of credits buys: what it says of itself, for it was we who wrote that down when it was made.
+/// Reads the credits of a checkout from its metadata, which we set when we created it.
 fn of_session(session: &Session) -> Facts {
     let number = |name: &str| session.metadata.get(name).and_then(|text| text.parse::<i64>().ok());
     let days = number(sell::EXPIRES_DAYS);
@@ -258,14 +260,14 @@ fn changed<T: serde::Serialize>(
     Changed { postings, beside: Some(Beside { row, seen }) }
 }
 
-/// `None`: the row was changed meanwhile.
+/// Returns `None` if the row was changed in the meantime.
 async fn recorded(
     ledger: &Ledger,
     change: impl Fn(&mut Account, Timestamp) -> Changed,
 ) -> Result<Option<Synced>, Error> {
     Ok(match ledger.record(change).await? {
         Recorded::Stored => Some(Synced::Changed),
-        // A write of ours whose answer was lost, or another's of the same: the row tells, next time.
+        // Our own write whose response was lost, or the same write by another process. The next read of the row decides.
         Recorded::Moved | Recorded::Known => None,
     })
 }

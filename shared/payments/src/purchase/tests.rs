@@ -15,7 +15,7 @@ fn facts(returned: &[(&str, i64)], disputed: &[&str]) -> Facts {
     }
 }
 
-/// Takes over what Stripe says; the effects that moved something.
+/// Applies the facts and returns the effects that moved credits.
 fn take(account: &mut Account, purchase: &mut Purchase, facts: &Facts) -> Vec<String> {
     let Some(step) = purchase.next(facts, MicroCredits::ZERO, NOW) else { return Vec::new() };
     let (postings, after) = step.apply(account, NOW);
@@ -51,7 +51,7 @@ fn parts_that_are_given_back_add_up_to_all_of_it() {
         take(&mut account, &mut purchase, &facts(&parts[..n], &[]));
     }
     assert_eq!((account.available, account.granted), (MicroCredits(0), MicroCredits(0)));
-    // Whichever is heard of first, and even if all are heard of at once.
+    // The order of the events does not matter, nor does applying all of them at once.
     let (mut at_once, mut other) = new();
     assert_eq!(
         take(&mut at_once, &mut other, &facts(&parts, &[])),
@@ -63,7 +63,7 @@ fn parts_that_are_given_back_add_up_to_all_of_it() {
 fn a_refund_that_fails_is_undone_as_far_as_it_took_something() {
     let (mut account, mut purchase) = new();
     take(&mut account, &mut purchase, &facts(&[], &[]));
-    // All but 99 are spent.
+    // All credits but 99 are spent.
     account.available = MicroCredits(99);
     account.untaken = MicroCredits(900);
     assert_eq!(take(&mut account, &mut purchase, &facts(&[("re_1", 2000)], &[])), ["re_1 reversal#1 -99"]);

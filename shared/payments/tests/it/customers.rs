@@ -1,4 +1,4 @@
-//! A customer that was deleted at Stripe, of which nothing was heard here.
+//! A customer that was deleted at Stripe while no event about it has arrived.
 
 use sequent_billing::{Account, Desk, Markup, Plans, Terms};
 use sequent_core::{MicroCredits, TenantId, Timestamp};
@@ -75,7 +75,7 @@ async fn the_next_purchase_makes_another_and_late_events_about_the_first_change_
     let unheard = shop.fake.events().len();
     shop.fake.delete_customer(&first).unwrap();
 
-    // As far as is known it subscribes; the page where it could end that tells how things are.
+    // According to our rows it has a subscription. The portal request reveals that the customer is gone.
     let error = shop.payments.checkout(shop.buyer, PRO, BACK).await.unwrap_err();
     assert!(matches!(error, Error::Subscribed), "{error}");
     let error = shop.payments.portal(shop.buyer, BACK).await.unwrap_err();
@@ -86,7 +86,7 @@ async fn the_next_purchase_makes_another_and_late_events_about_the_first_change_
     let second = shop.fake.all("subscription").last().unwrap().clone();
     assert_ne!(second["customer"], first.as_str());
     assert_eq!(second["status"], "active", "there is one trial");
-    // What was not heard of yet, the newest first: the end of the first customer comes last.
+    // Events that have not arrived yet, newest first: the end of the first customer comes last.
     for event in shop.fake.events()[unheard..].iter().rev() {
         shop.hear(event).await;
     }

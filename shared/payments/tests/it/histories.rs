@@ -1,8 +1,8 @@
-//! Histories at Stripe, whose events come late, in any order, more than once or not at all, to workers that die.
+//! Random histories at Stripe. Their events arrive late, in any order, more than once or never, at workers that crash.
 //!
-//! In each, people subscribe, try out, change, cancel, buy credits, pay at once or days later or not, get money back and
-//! dispute, while other workers take over what they hear of it. At the end the account has exactly what Stripe's objects
-//! say it should, one grant for each payment, and books that add up.
+//! In each history people subscribe, start trials, change plans, cancel, buy credits, pay at once, later or never, get refunds
+//! and open disputes, while workers process the events. At the end, the account matches Stripe's objects, each payment has
+//! one grant, and the ledger sums to zero.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -29,9 +29,9 @@ const CATALOG: &str = r#"{
 }"#;
 const WELCOME: MicroCredits = MicroCredits(777);
 
-/// How many histories, unless `STRIPE_HISTORIES` says otherwise.
+/// Number of histories, unless `STRIPE_HISTORIES` is set.
 const HISTORIES: u64 = 3;
-/// In how many orders the events of each come, unless `STRIPE_ORDERS` says otherwise.
+/// Number of orders of each history's events, unless `STRIPE_ORDERS` is set.
 const ORDERS: u64 = 8;
 
 struct World {
@@ -40,11 +40,11 @@ struct World {
     payments: Payments,
     store: Store,
     tenant: TenantId,
-    /// Events that have been written down and not yet been dealt with, each as often as it is still to come.
+    /// Events still to be delivered, each as often as it will be.
     due: Vec<Event>,
-    /// How many events have been looked at.
+    /// Number of recorded events that were scheduled for delivery.
     heard: usize,
-    /// Syncs that were done, and those that were cut off.
+    /// Syncs that were completed, and syncs that were cut off.
     syncs: (usize, usize),
 }
 
@@ -73,7 +73,7 @@ fn pick<'a>(random: &mut fastrand::Rng, all: &'a [Value]) -> Option<&'a str> {
 }
 
 impl World {
-    /// Something that happens. The same seed makes the same of it, as long as what we answer is the same.
+    /// Lets one random thing happen. The same seed gives the same history as long as our responses are the same.
     async fn happen(&self, random: &mut fastrand::Rng) {
         let fake = &self.fake;
         let one = |random: &mut fastrand::Rng, kind: &str| pick(random, &fake.all(kind)).map(str::to_owned);
@@ -119,17 +119,17 @@ impl World {
                 one(random, "dispute").and_then(|id| fake.close_dispute(&id, won));
             }
             19 => {
-                // One in forty: nobody is to have a new customer each day.
+                // One in forty, so that customers live for a while.
                 one(random, "customer").filter(|_| random.bool()).and_then(|id| fake.delete_customer(&id));
             }
-            // Things of the same second have the same time.
+            // Without this step, everything would happen within one second.
             _ => fake.advance(random.i64(1..5 * 86_400)),
         }
     }
 
     async fn buy(&self, article: Article<'_>, random: &mut fastrand::Rng) {
         let buyer = Buyer { tenant: self.tenant, email: Some("ada@example.com"), key: None };
-        // Who subscribes already is told so, as far as we have heard of it.
+        // A checkout is refused if the tenant has a subscription that we know of.
         if let Ok(page) = self.payments.checkout(buyer, article, "https://example.com/billing").await {
             match random.u8(..8) {
                 0 => {}
@@ -139,7 +139,7 @@ impl World {
         }
     }
 
-    /// Takes note of what Stripe has written down meanwhile: each event comes once to five times, or never.
+    /// Schedules the new events: each is delivered once to five times, or never.
     fn hear(&mut self, random: &mut fastrand::Rng) {
         let events = self.fake.events();
         for value in &events[self.heard..] {
@@ -155,8 +155,7 @@ impl World {
         self.heard = events.len();
     }
 
-    /// Up to four workers take one event each, any of those that are due. Some of them die on the way; what they had comes
-    /// again.
+    /// Lets up to four workers process one random due event each. Some of them crash, and their event is delivered again.
     async fn work(&mut self, random: &mut fastrand::Rng) {
         let mut taken = Vec::new();
         for _ in 0..random.usize(1..5).min(self.due.len()) {
@@ -181,7 +180,7 @@ impl World {
         }
     }
 
-    /// What Stripe's objects say the account should have.
+    /// Computes the account that Stripe's objects imply.
     fn expected(&self) -> Expected {
         let text = |value: &Value, name: &str| value[name].as_str().unwrap_or_default().to_owned();
         let number = |value: &Value, name: &str| value[name].as_i64().unwrap_or_default();
@@ -244,12 +243,12 @@ impl World {
 struct Expected {
     plan: String,
     trials: BTreeSet<String>,
-    /// What each payment bought, and how much of that was taken back.
+    /// Credits bought by each payment, and credits taken back.
     purchases: BTreeMap<String, (i64, i64)>,
     frozen: BTreeSet<String>,
 }
 
-/// Polls a future so often at most. What it had begun is left as it is: a crash.
+/// Polls a future at most `polls` times. Dropping it then is a crash.
 async fn until<F: Future>(mut future: std::pin::Pin<&mut F>, mut polls: u32) -> Option<F::Output> {
     poll_fn(move |context| {
         if polls == 0 {
@@ -261,14 +260,14 @@ async fn until<F: Future>(mut future: std::pin::Pin<&mut F>, mut polls: u32) -> 
     .await
 }
 
-/// One history, one order of its events.
+/// Runs one history with one order of its events.
 async fn run(store: &Store, seed: u64, order: u64) -> (usize, (usize, usize)) {
     let mut world = world(store, &format!("{seed}x{order}x"));
     let (mut history, mut random) = (
         fastrand::Rng::with_seed(seed),
         fastrand::Rng::with_seed(seed.wrapping_mul(1_000_003).wrapping_add(order)),
     );
-    // Not all of them wait for the end of the story.
+    // Workers run with different frequency, some only at the end.
     let diligence = random.u8(..4);
     for _ in 0..history.usize(5..40) {
         world.happen(&mut history).await;
@@ -280,7 +279,7 @@ async fn run(store: &Store, seed: u64, order: u64) -> (usize, (usize, usize)) {
     while !world.due.is_empty() {
         world.work(&mut random).await;
     }
-    // What never came is found by the reconciliation.
+    // The reconciliation finds the events that were never delivered.
     let missed = world.client.undelivered(0).await.unwrap();
     let (found, repaired) = world.payments.reconcile(Timestamp::now()).await.unwrap();
     assert_eq!(found, missed.len());

@@ -1,4 +1,4 @@
-//! Payments against a server that keeps customers, subscriptions and charges as Stripe does.
+//! Payments against a test server that behaves like Stripe.
 #![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
 mod customers;
