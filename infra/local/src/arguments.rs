@@ -1,20 +1,20 @@
-//! The command line, and the variables that stand in for it.
+//! The command line, and the environment variables that set its defaults.
 
 use std::path::PathBuf;
 
 pub(crate) const USAGE: &str = "\
 usage: sequent-local up [--port N] [--data DIR] [--ephemeral] [--ready-file PATH] [--bin-dir DIR]
 
-  --port N           port of the origin on loopback (default 8787, or PORT); 0 takes any free one
-  --data DIR         where state is kept (default .local, or SEQUENT_DATA)
-  --ephemeral        keep nothing: a temporary data folder, removed at the end
-  --ready-file PATH  write the origin's URL there once requests are served
-  --bin-dir DIR      where the function binaries are (default target/debug, or SEQUENT_BIN_DIR)
+  --port N           port to listen on, on loopback (default: PORT, or 8787); 0 takes any free port
+  --data DIR         folder of the state (default: SEQUENT_DATA, or .local)
+  --ephemeral        use a temporary data folder and remove it at the end
+  --ready-file PATH  write the URL to this file as soon as requests are served
+  --bin-dir DIR      folder of the function binaries (default: SEQUENT_BIN_DIR, or the folder of this program)
 
-  ADMIN_KEY, when set, is what X-Admin-Key has to carry on the routes of administrators.
-  AWS_ENDPOINT_URL, when set, is used in place of the emulator.";
+  ADMIN_KEY         the X-Admin-Key of the administrators' routes
+  AWS_ENDPOINT_URL  an AWS endpoint to use instead of the emulator";
 
-/// What `up` was asked to do.
+/// The arguments of `up`.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Arguments {
     pub(crate) port: u16,
@@ -27,7 +27,7 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    /// `None` when help was asked for.
+    /// Returns `None` if help is requested.
     pub(crate) fn parse(
         given: impl Iterator<Item = String>,
         env: impl Fn(&str) -> Option<String>,
@@ -56,12 +56,12 @@ impl Arguments {
                 other => return Err(format!("unknown argument {other}")),
             }
         }
-        if command.is_some() { Ok(Some(out)) } else { Err("say what to do: up".to_owned()) }
+        if command.is_some() { Ok(Some(out)) } else { Err("the command is missing: up".to_owned()) }
     }
 }
 
 fn parse_port(text: &str) -> Result<u16, String> {
-    text.parse().map_err(|_| format!("{text} is not a port"))
+    text.parse().map_err(|_| format!("{text} is not a port; use a number from 0 to 65535"))
 }
 
 #[cfg(test)]

@@ -56,8 +56,8 @@ async fn project_is_free(caller: &Caller, of: &Value) {
     assert_eq!(next["status"], "success", "{next}");
 }
 
-/// Waits until the log holds an event of a kind.
-async fn logged(caller: &Caller, run: &str, kind: &str) {
+/// Waits until the log contains an event of this type.
+pub(crate) async fn logged(caller: &Caller, run: &str, kind: &str) {
     let look = async {
         while of_kind(&caller.log(run).await, kind).is_empty() {
             tokio::time::sleep(Duration::from_millis(20)).await;
