@@ -1,4 +1,4 @@
-//! What calling tools costs: units of a step, and turns a second beside turns without.
+//! The cost of tool calls: write units of a step, and turns per second beside turns without tools.
 
 use std::time::{Duration, Instant};
 
@@ -16,10 +16,10 @@ use crate::{
 
 /// Tokens of a response that calls a tool.
 const STEP_TOKENS: usize = 20;
-/// A tool that reaches nothing but the log, so that nothing else is measured.
+/// A tool that only writes to the log, so that nothing else is measured.
 const CALL: &str = r#"tool=cite_source args={"url":"https://example.com/","title":"Example"}"#;
 
-/// A step's units, then agent turns a second.
+/// Measures the write units of a step, then agent turns per second.
 pub(crate) async fn measure(
     stack: &Stack,
     client: &Client,
@@ -30,7 +30,7 @@ pub(crate) async fn measure(
     turns(client, Duration::from_secs(if quick { 1 } else { 5 }), report).await
 }
 
-/// Of two turns, one with `steps` and one without, the difference: at the demo's own pace, as a person sees it.
+/// Measures the difference between a turn with `steps` and one without, at the demo's normal pace.
 async fn units(stack: &Stack, client: &Client, steps: usize, report: &mut Report) -> anyhow::Result<()> {
     let answer = format!("/demo tokens={STEP_TOKENS}");
     let without = counted(stack, client, 0, &answer).await?;
@@ -55,7 +55,8 @@ async fn counted(stack: &Stack, client: &Client, calls: usize, script: &str) -> 
     stack.begin_count().await?;
     let body = json!({"message": {"content": script}, "model": "demo"});
     let mut stream = client.stream("/api/chat/send", &body).await?;
-    let (mut results, mut last) = (0, String::new());
+    let mut results = 0;
+    let mut last = String::new();
     while let Some(event) = stream.next().await? {
         results += usize::from(event.name == "TOOL_CALL_RESULT");
         last = event.name;
@@ -65,7 +66,7 @@ async fn counted(stack: &Stack, client: &Client, calls: usize, script: &str) -> 
     Ok(used)
 }
 
-/// Turns, and how long it took to make them: those begun within the time end behind it.
+/// Turns and the time that they took. Turns that began within the measured time may end after it.
 #[derive(Default)]
 struct Load {
     turns: Vec<Duration>,
@@ -85,16 +86,18 @@ impl Load {
     }
 }
 
-/// Turns with a tool call and turns without take turns, so that their ratio holds for one state of the machine.
+/// Alternates turns with and without a tool call, so that both see the same state of the machine.
 async fn turns(client: &Client, time: Duration, report: &mut Report) -> anyhow::Result<()> {
     let agent = format!("/demo tokens=0 rate=0 {CALL}\n/demo tokens={TOKENS} rate=0");
     let plain = throughput::plain();
-    let (mut with, mut without) = (Load::default(), Load::default());
+    let mut with = Load::default();
+    let mut without = Load::default();
     for _ in 0..3 {
         without.add(client, time, &plain).await?;
         with.add(client, time, &agent).await?;
     }
-    let (pace, beside) = (with.pace(), without.pace());
+    let pace = with.pace();
+    let beside = without.pace();
     report.add(Row::new("agent turns, 16 clients", pace, "1/s").note(format!(
         "a tool call, its result and {TOKENS} tokens; {}; beside it {beside:.1} turns without the call, {:.2} times as many",
         Sample::new(with.turns).summary(),

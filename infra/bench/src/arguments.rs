@@ -12,15 +12,15 @@ usage: scripts/bench [--quick] [--json PATH] [--bin-dir DIR]
   --json PATH    where the numbers go (default bench.json in .data, or in SEQUENT_DATA)
   --bin-dir DIR  where the function binaries are (default target/release)";
 
-/// What to do.
+/// A command of the bench.
 pub(crate) enum Command {
     Measure(Arguments),
-    /// Be the process that stands in for AWS.
+    /// Run as the process that replaces AWS.
     Database,
     Help,
 }
 
-/// How to measure.
+/// Options of a measurement.
 pub(crate) struct Arguments {
     pub(crate) quick: bool,
     pub(crate) json: PathBuf,

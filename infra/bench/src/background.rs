@@ -1,5 +1,5 @@
-//! The whole one-machine stack, for what the bench's own cannot do: there the table's stream and the queue are the
-//! emulator's, and so is part of the time they take.
+//! The whole one-machine stack, for measurements that need the table's stream and the queues. These belong to the emulator,
+//! and so does part of the measured time.
 
 use std::path::{Path, PathBuf};
 
@@ -11,12 +11,12 @@ use crate::{client::Client, stack as ours};
 pub(crate) struct Background {
     stack: Stack,
     store: Store,
-    /// Goes after the stack has.
+    /// Removed after the stack has stopped.
     _data: Folder,
 }
 
 impl Background {
-    /// `None` without an emulator to start.
+    /// Returns `None` if the emulator is not installed.
     pub(crate) async fn start(bin_dir: &Path) -> anyhow::Result<Option<Self>> {
         let data = Folder(std::env::temp_dir().join(format!("sequent-bench-{}", std::process::id())));
         let mut options = Options::new(&Options::repository());
@@ -24,7 +24,7 @@ impl Background {
         options.bin_dir = bin_dir.to_owned();
         options.logs = Logs::silent();
         options.env.insert("RATE_LIMIT_PER_MINUTE".into(), ours::UNLIMITED.into());
-        // What nobody scripts, as a plan's conclusion, is no pause of the demo's.
+        // Responses without a directive, such as a plan's conclusion, come without pauses.
         options.env.insert("DEMO_TOKENS_PER_SECOND".into(), "0".into());
         let stack = match Box::pin(Stack::start(options)).await {
             Err(stack::Error::MiniStack(ministack::Error::NotInstalled(_))) => return Ok(None),
@@ -32,22 +32,22 @@ impl Background {
         };
         let named = |output: &str| stack.deployed().outputs.get(output).cloned().unwrap_or_default().into();
         let tables = Tables { main: named("MainTableName"), events: named("EventsTableName") };
-        // The emulator keeps what it has apart by access key.
+        // The emulator separates its data by access key.
         let store = ours::store(stack.endpoint_url(), "test", tables);
         Ok(Some(Self { stack, store, _data: data }))
     }
 
-    /// A user with a tenant of its own.
+    /// Signs up a user with a new tenant.
     pub(crate) async fn sign_up(&self) -> anyhow::Result<Client> {
         Client::sign_up(self.stack.origin_url()).await
     }
 
-    /// The tables.
+    /// Returns the store of the stack.
     pub(crate) fn store(&self) -> &Store {
         &self.store
     }
 
-    /// The processes of a function.
+    /// Returns the process ids of a function's instances.
     pub(crate) fn instances(&self, function: &str) -> Vec<u32> {
         let instances = self.stack.instances().into_iter();
         instances.filter(|instance| instance.function == function).map(|instance| instance.pid).collect()
@@ -58,12 +58,12 @@ impl Background {
     }
 }
 
-/// A folder that goes with its owner.
+/// A folder that is removed with its owner.
 struct Folder(PathBuf);
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // What is left behind is in the folder for what may be left behind.
+        // An error leaves files in the temporary folder.
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }

@@ -1,4 +1,4 @@
-//! What paying for a turn adds to it, and how soon Stripe has its answer.
+//! The cost that billing adds to a turn, and the latency of webhook responses.
 
 use std::time::{Duration, Instant};
 
@@ -19,23 +19,23 @@ use crate::{
     stack::Stack,
 };
 
-/// What the whole turn may cost: what it may without billing, and 6.
+/// Target for a paid turn: the target without billing, and 6.
 const UNITS_TARGET: f64 = crate::latency::UNITS_TARGET + 6.0;
 const ACK_TARGET_MS: f64 = 50.0;
-/// Events a second.
+/// Webhook events per second.
 const RATE: u32 = 100;
 
-/// What every function is told so that runs are paid for.
+/// Settings of every function that switch billing on.
 pub(crate) const BILLED: [(&str, &str); 3] = [
     ("BILLING", "on"),
     ("BILLING_WELCOME", "1000000000"),
     ("MODEL_PRICES", r#"{"bench":{"input":1000000,"output":10000000}}"#),
 ];
 
-/// Of a stack whose functions are told [`BILLED`].
+/// Measures a stack whose functions have the settings [`BILLED`].
 pub(crate) async fn measure(stack: &Stack, quick: bool, report: &mut Report) -> anyhow::Result<()> {
     let client = stack.sign_up().await.context("signing up")?;
-    // The first turn makes the account.
+    // The first turn creates the account.
     through_us(&client, Script { tokens: 3, rate: 50, delay_ms: 0 }).await?;
     stack.begin_count().await?;
     through_us(&client, Script { tokens: 500, rate: 50, delay_ms: DELAY_MS }).await?;
@@ -45,7 +45,7 @@ pub(crate) async fn measure(stack: &Stack, quick: bool, report: &mut Report) -> 
             .at_most(UNITS_TARGET)
             .note(usage.breakdown()),
     );
-    // Instances are started and connections opened.
+    // Start instances and open connections.
     acknowledged(&client, RATE).await?;
     let answers = acknowledged(&client, RATE * if quick { 3 } else { 20 }).await?;
     report.add(
@@ -56,12 +56,14 @@ pub(crate) async fn measure(stack: &Stack, quick: bool, report: &mut Report) -> 
     Ok(())
 }
 
-/// How long after its time each of `count` events was answered. One that waits for its sender to be ready has waited, too.
+/// Measures the latency of `count` events from their scheduled time, so that waiting for a free sender counts, too.
 async fn acknowledged(client: &Client, count: u32) -> anyhow::Result<Sample> {
     let secret = SecretString::from(WEBHOOK_SECRET);
-    let (begun, run) = (Instant::now(), fastrand::u32(..));
+    let begun = Instant::now();
+    let run = fastrand::u32(..);
     let sent = (0..count).map(|n| {
-        let (client, secret) = (client.clone(), secret.clone());
+        let client = client.clone();
+        let secret = secret.clone();
         async move {
             let due = begun + Duration::from_secs(1) / RATE * n;
             tokio::time::sleep_until(due.into()).await;

@@ -1,4 +1,4 @@
-//! What a client of the API does: requests, and event streams with the time at which each part arrived.
+//! A client of the API: requests, and event streams with the arrival time of each event.
 
 use std::{
     sync::atomic::{AtomicU32, Ordering},
@@ -17,10 +17,10 @@ use hyper_util::{
 use sequent_core::{TenantId, UserId};
 use serde_json::{Value, json};
 
-/// Every user has an address of its own.
+/// Number of the next user, for a unique address.
 static SIGNED_UP: AtomicU32 = AtomicU32::new(0);
 
-/// Somebody who is signed in, or nobody yet.
+/// A client, signed in or not.
 #[derive(Clone)]
 pub(crate) struct Client {
     http: Http<HttpConnector, Full<Bytes>>,
@@ -30,7 +30,7 @@ pub(crate) struct Client {
     pub(crate) user: Option<UserId>,
 }
 
-/// A streamed answer.
+/// A streamed response.
 pub(crate) struct Stream {
     body: Incoming,
     text: String,
@@ -42,12 +42,12 @@ pub(crate) struct Stream {
 pub(crate) struct Event {
     pub(crate) name: String,
     pub(crate) data: String,
-    /// When its last byte had arrived.
+    /// Arrival of the last byte.
     pub(crate) at: Instant,
 }
 
 impl Client {
-    /// A client that keeps its connections, as browsers and SDKs do.
+    /// Returns a client that reuses connections, as browsers and SDKs do.
     pub(crate) fn new(base: &str) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
@@ -61,7 +61,7 @@ impl Client {
         }
     }
 
-    /// A new user with a tenant of its own.
+    /// Signs up a user with a new tenant.
     pub(crate) async fn sign_up(base: &str) -> anyhow::Result<Self> {
         let number = SIGNED_UP.fetch_add(1, Ordering::Relaxed);
         let email = format!("bench{number}@example.com");
@@ -72,7 +72,7 @@ impl Client {
         Ok(client)
     }
 
-    /// Takes over the identity that `register` answered with.
+    /// Uses the credential that `register` returned.
     fn sign_in(&mut self, tokens: &Value) -> anyhow::Result<()> {
         let text = |value: &Value| value.as_str().map(str::to_owned).context("the answer lacks a field");
         self.token = text(&tokens["access_token"])?;
@@ -121,7 +121,7 @@ impl Client {
         Ok(serde_json::from_slice(&answer.into_body().collect().await?.to_bytes())?)
     }
 
-    /// Uploads past the API, as the API has said.
+    /// Uploads bytes with the link that the API returned.
     pub(crate) async fn put(&self, offered: &Value, bytes: Vec<u8>) -> anyhow::Result<()> {
         let mut request =
             Request::builder().method(Method::PUT).uri(offered["url"].as_str().context("no address")?);
@@ -142,7 +142,7 @@ impl Client {
 }
 
 impl Stream {
-    /// The next event; `None` at the end. Both servers end lines with a plain newline.
+    /// Returns the next event, or `None` at the end. Both servers end lines with LF.
     pub(crate) async fn next(&mut self) -> anyhow::Result<Option<Event>> {
         loop {
             if let Some(end) = self.text.find("\n\n") {
@@ -156,7 +156,7 @@ impl Stream {
             let Some(frame) = self.body.frame().await.transpose()? else { return Ok(None) };
             if let Ok(data) = frame.into_data() {
                 self.arrived = Instant::now();
-                // Our own streams are cut at frames and ASCII here.
+                // Chunks end at frames, and the content is ASCII, so no character is split.
                 self.text.push_str(&String::from_utf8_lossy(&data));
             }
         }

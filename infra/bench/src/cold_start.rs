@@ -1,5 +1,5 @@
-//! From starting a function's process to its first request for work, the warming calls included: a Runtime API of
-//! two answers, so that nothing else is timed.
+//! Cold starts: the time from starting a function's process to its first request for work, including its warming calls.
+//! A minimal Runtime API with two responses is used, so that nothing else is timed.
 
 use std::{
     convert::Infallible,
@@ -25,7 +25,7 @@ use crate::{
 
 const TARGET_MS: f64 = 15.0;
 const TARGET_MB: f64 = 25.0;
-/// A function that is not ready by then never will be.
+/// Time limit for a start.
 const GIVE_UP: Duration = Duration::from_secs(20);
 
 struct Start {
@@ -34,7 +34,7 @@ struct Start {
     memory: process::Memory,
 }
 
-/// Two rows for each function that has been built.
+/// Adds two rows for each function that has been built.
 pub(crate) async fn measure(stack: &Stack, quick: bool, report: &mut Report) -> anyhow::Result<()> {
     for function in &stack.functions {
         let binary = stack.bin_dir.join(&function.binary);
@@ -56,7 +56,8 @@ pub(crate) async fn measure(stack: &Stack, quick: bool, report: &mut Report) -> 
                 .at_most(TARGET_MS)
                 .note(format!("{}; {cpu:.1} ms of it on the processor", wall.summary())),
         );
-        let (resident, anonymous) = (mb(memory.resident), mb(memory.anonymous));
+        let resident = mb(memory.resident);
+        let anonymous = mb(memory.anonymous);
         report.add(
             Row::new(format!("resident when ready, {name}"), resident, "MB")
                 .at_most(TARGET_MB)
@@ -66,7 +67,7 @@ pub(crate) async fn measure(stack: &Stack, quick: bool, report: &mut Report) -> 
     Ok(())
 }
 
-/// Bytes in millions.
+/// Converts bytes to megabytes.
 pub(crate) fn mb(bytes: u64) -> f64 {
     bytes as f64 / 1e6
 }
@@ -124,7 +125,7 @@ async fn answer(
     if path.ends_with("/extension/event/next") {
         return std::future::pending().await;
     }
-    // What the registration of an internal extension, which a shutdown handler needs, is answered with.
+    // The response to the registration of an internal extension, which the shutdown handler needs.
     let registered = br#"{"functionName":"bench","functionVersion":"$LATEST","handler":"bootstrap"}"#;
     let mut response = Response::new(Full::new(Bytes::from_static(registered)));
     response.headers_mut().insert("lambda-extension-identifier", http::HeaderValue::from_static("bench"));

@@ -1,8 +1,8 @@
-//! The process that stands in for AWS: DynamoDB by `dynoxide`, one secret, a queue that takes every message and keeps
-//! none, and a count of what is used.
+//! The process that replaces AWS: DynamoDB by `dynoxide`, one secret, a queue that accepts and drops every message, and a
+//! counter of usage.
 //!
-//! The functions know a single endpoint for all of AWS. Requests to DynamoDB pass through it unchanged unless they are
-//! being counted; the hop costs a fraction of a millisecond, and what the report calls a storage write has paid it too.
+//! The functions use a single endpoint for all of AWS. Requests to DynamoDB pass through it unchanged unless they are
+//! counted. The hop costs a fraction of a millisecond, which the reported time of a storage write includes.
 
 use std::{
     convert::Infallible,
@@ -25,7 +25,7 @@ use tokio::{io::AsyncReadExt, net::TcpListener};
 
 use crate::usage::{Usage, priced};
 
-/// Begins a count (`POST`) and ends it (`GET`).
+/// `POST` begins a count, `GET` ends it.
 pub(crate) const USAGE: &str = "/bench/usage";
 
 type Answer = Response<Full<Bytes>>;
@@ -36,7 +36,7 @@ struct Endpoint {
     usage: Mutex<Option<Usage>>,
 }
 
-/// Prints the endpoint's address and serves until standard input is closed, that is until the parent has ended.
+/// Prints the endpoint's address and serves until standard input is closed, which happens when the parent ends.
 pub(crate) async fn serve() -> anyhow::Result<()> {
     let database = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let front = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
@@ -68,7 +68,7 @@ async fn accept(listener: TcpListener, endpoint: Arc<Endpoint>) {
                 )
             }
         });
-        // A client that hangs up is a function that ended.
+        // A closed connection is a function that ended.
         tokio::spawn(
             hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service),
         );
@@ -103,7 +103,7 @@ impl Endpoint {
         let mut body = body.collect().await?.to_bytes();
         if counting {
             body = priced(&body).into();
-            // The signature no longer fits, but `dynoxide` does not check it.
+            // The signature does not match any more, but `dynoxide` does not check it.
             parts.headers.remove(header::CONTENT_LENGTH);
         }
         parts.uri = self.database.parse()?;
@@ -124,17 +124,17 @@ impl Endpoint {
     }
 }
 
-/// What Stripe's events are signed with.
+/// The secret that signs webhooks.
 pub(crate) const WEBHOOK_SECRET: &str = "whsec_bench";
 
-/// The same for every secret: all keys are derived from the seed, and providers are named in the environment.
+/// Returns the same document for every secret: all keys are derived from the seed, and the environment names the providers.
 fn secret() -> serde_json::Value {
     let seed = "bench: nothing is kept, so nothing is worth protecting";
     let text = json!({"seed": seed, "webhook_secrets": [WEBHOOK_SECRET]}).to_string();
     json!({"ARN": "arn:aws:secretsmanager:us-east-1:000000000000:secret:bench", "Name": "bench", "SecretString": text})
 }
 
-/// The answer to a batch of messages.
+/// Returns the response to a batch of messages.
 async fn taken(request: Request<Incoming>) -> anyhow::Result<serde_json::Value> {
     let batch: serde_json::Value = serde_json::from_slice(&request.into_body().collect().await?.to_bytes())?;
     let entries = batch["Entries"].as_array().into_iter().flatten();

@@ -1,4 +1,4 @@
-//! A report of twenty pages and six charts as PDF, by the function that is deployed for it: time and memory.
+//! Time and memory of a report with twenty pages and six charts as PDF, made by the deployed function.
 
 use std::time::Duration;
 
@@ -21,7 +21,9 @@ const LOOK: Duration = Duration::from_millis(20);
 
 pub(crate) async fn measure(system: &Background, quick: bool, report: &mut Report) -> anyhow::Result<()> {
     let client = system.sign_up().await?;
-    let (mut first, mut worked, mut bytes) = (None, Vec::new(), 0);
+    let mut first = None;
+    let mut worked = Vec::new();
+    let mut bytes = 0;
     for n in 0..=if quick { 2 } else { 10 } {
         let id = upload(&client, n).await?;
         let job = export(&client, &id).await?;
@@ -55,7 +57,7 @@ pub(crate) async fn measure(system: &Background, quick: bool, report: &mut Repor
     Ok(())
 }
 
-/// Keeps the report, a little different every time: equal ones would be exported once.
+/// Uploads a report that differs each time, because equal reports are exported once.
 async fn upload(client: &Client, n: usize) -> anyhow::Result<String> {
     let mut document = serde_json::to_value(testing::report())?;
     document["subtitle"] = json!(format!("Number {n}"));
@@ -70,7 +72,7 @@ async fn upload(client: &Client, n: usize) -> anyhow::Result<String> {
     Ok(id)
 }
 
-/// The job that made the file.
+/// Exports an artifact and returns the finished job.
 async fn export(client: &Client, id: &str) -> anyhow::Result<Value> {
     let asked = json!({"artifact_id": id, "format": "pdf"});
     let mut job = client.json(Method::POST, "/api/exports", Some(&asked)).await?;

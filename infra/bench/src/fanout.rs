@@ -1,4 +1,4 @@
-//! A plan of independent steps, each of them done by a child run, through the whole stack.
+//! A plan of independent steps, each executed by a child run, through the whole stack.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::{
 
 const LOOK: Duration = Duration::from_millis(100);
 
-/// One child, from being written down to its end.
+/// A child run, from its entry in the parent's log to its end.
 struct Child {
     run: RunId,
     written: f64,
@@ -25,11 +25,11 @@ struct Child {
     finished: f64,
 }
 
-/// Time, pace and price.
+/// Measures duration, rate and write units.
 pub(crate) async fn measure(system: &Background, quick: bool, report: &mut Report) -> anyhow::Result<()> {
     let count = if quick { 10 } else { 50 };
     let client = system.sign_up().await?;
-    // Starts the instances that the children of a first plan need.
+    // Start the instances that the children of the first plan need.
     let warm = submit(&client, &planned(5)).await?;
     Log::ended(system.store(), warm, LOOK).await?;
 
@@ -67,7 +67,7 @@ pub(crate) async fn measure(system: &Background, quick: bool, report: &mut Repor
     Ok(())
 }
 
-/// What the parent's log cost, and the part of it that repeats the plan.
+/// Returns the write units of the parent's log, and the part that repeats the plan.
 fn price(parent: &Log, count: usize) -> Row {
     let plans = |segment: &sequent_runlog::Segment| {
         segment.events().filter(|event| matches!(event.body(), Some(Body::PlanUpdated { .. }))).count()
@@ -84,26 +84,27 @@ fn price(parent: &Log, count: usize) -> Row {
     )
 }
 
-/// A request for `count` independent steps; the demo is told what to plan.
+/// Returns a request for `count` independent steps. A directive gives the demo its plan.
 fn planned(count: usize) -> serde_json::Value {
     let steps = (0..count).map(|n| {
         let instructions = "/demo tokens=20 rate=0";
         json!({"id": format!("step{n}"), "title": format!("Part {n}"), "instructions": instructions, "independent": true})
     });
-    // A directive's argument has no spaces of its own.
+    // The argument of a directive contains no spaces.
     let plan = json!({"steps": steps.collect::<Vec<_>>()}).to_string().replace(' ', "\\u0020");
     let script =
         format!("Do all parts.\n/demo tokens=5 rate=0 tool=write_plan args={plan}\n/demo tokens=20 rate=0");
     json!({"input": script, "model": "demo", "orchestration": "plan"})
 }
 
-/// The children that the parent heard of, with what their own logs say.
+/// Returns the children in the parent's log, with times from their own logs.
 async fn children(system: &Background, key: LogKey, parent: &Log) -> anyhow::Result<Vec<Child>> {
     let mut children = Vec::new();
     for (at, body) in parent.bodies() {
         match body {
             Body::SubagentStarted { subagent_run_id, .. } => {
-                let (run, written) = (*subagent_run_id, at.millis() as f64);
+                let run = *subagent_run_id;
+                let written = at.millis() as f64;
                 children.push(Child { run, written, claimed: 0.0, finished: 0.0 });
             }
             Body::SubagentError { message, code, .. } => anyhow::bail!("a child failed: {code}: {message}"),
@@ -117,9 +118,10 @@ async fn children(system: &Background, key: LogKey, parent: &Log) -> anyhow::Res
     Ok(children)
 }
 
-/// Most children that were written down and not taken in again.
+/// Returns the largest number of children that were live at once.
 fn most_at_once(parent: &Log) -> usize {
-    let (mut live, mut most) = (0_usize, 0);
+    let mut live = 0_usize;
+    let mut most = 0;
     for (_, body) in parent.bodies() {
         match body {
             Body::SubagentStarted { .. } => live += 1,

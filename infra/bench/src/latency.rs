@@ -1,4 +1,4 @@
-//! How much later a token arrives through us than from the provider itself, and what a turn costs at the database.
+//! The delay that we add to a token, compared with the provider directly, and the write units of a turn.
 
 use std::time::{Duration, Instant};
 
@@ -17,10 +17,10 @@ use crate::{
 const FIRST_BYTE_TARGET_MS: f64 = 15.0;
 const WRITE_TARGET_MS: f64 = 5.0;
 pub(crate) const UNITS_TARGET: f64 = 60.0;
-/// A model reads the prompt first; meanwhile the run's first events are stored and sent.
+/// Silence before the first token, as a model needs to read the prompt. Meanwhile the run's first events are stored and sent.
 pub(crate) const DELAY_MS: u64 = 200;
 
-/// Storage, first bytes, tokens and units.
+/// Measures storage writes, first bytes, tokens and write units.
 pub(crate) async fn measure(
     stack: &Stack,
     client: &Client,
@@ -47,7 +47,7 @@ pub(crate) async fn measure(
         near.summary(),
         far.summary()
     )));
-    // The clients' own worst delay, measured on the direct path, is not ours.
+    // The worst delay of the clients themselves, measured on the direct path, is not ours.
     let bound = stack.linger_max.as_secs_f64() * 1e3 + slowest + near.max();
     report.add(
         Row::new("latest token", far.max(), "ms").at_most(bound).note(format!(
@@ -64,7 +64,7 @@ pub(crate) async fn measure(
     Ok(())
 }
 
-/// A segment's write as the functions do it: conditional, about 700 bytes, one after the other.
+/// Measures writes of a segment as the functions make them: conditional, about 700 bytes, one after the other.
 async fn writes(stack: &Stack, count: u32) -> anyhow::Result<Sample> {
     let store = stack.store();
     let mut times = Vec::new();
@@ -79,22 +79,25 @@ async fn writes(stack: &Stack, count: u32) -> anyhow::Result<Sample> {
         put.send().await.context("a write")?;
         times.push(began.elapsed());
     }
-    // The first one opened the connection.
+    // The first write opened the connection.
     Ok(Sample::new(times.into_iter().skip(1)))
 }
 
 async fn first_byte(client: &Client, direct: &Client, count: u32, report: &mut Report) -> anyhow::Result<()> {
     let script = Script { tokens: 3, rate: 50, delay_ms: DELAY_MS };
-    let (mut near, mut far) = (Vec::new(), Vec::new());
-    // One of each is not counted: it starts the instance and opens connections.
+    let mut near = Vec::new();
+    let mut far = Vec::new();
+    // The first of each is not counted, because it starts the instance and opens connections.
     for n in 0..=count {
-        let (a, b) = (directly(direct, script).await?, through_us(client, script).await?);
+        let a = directly(direct, script).await?;
+        let b = through_us(client, script).await?;
         if n > 0 {
             near.extend(a.first());
             far.extend(b.first());
         }
     }
-    let (near, far) = (Sample::new(near), Sample::new(far));
+    let near = Sample::new(near);
+    let far = Sample::new(far);
     report.add(
         Row::new("added first-byte delay", far.median() - near.median(), "ms")
             .at_most(FIRST_BYTE_TARGET_MS)
@@ -103,7 +106,7 @@ async fn first_byte(client: &Client, direct: &Client, count: u32, report: &mut R
     Ok(())
 }
 
-/// How old each token is when it arrives from the provider.
+/// Returns the age of each token at its arrival from the provider.
 async fn directly(direct: &Client, script: Script) -> anyhow::Result<Vec<Duration>> {
     let message = json!({"role": "user", "content": script.message()});
     let body = json!({"model": "bench", "stream": true, "messages": [message]});
@@ -117,7 +120,7 @@ async fn directly(direct: &Client, script: Script) -> anyhow::Result<Vec<Duratio
     Ok(tokens)
 }
 
-/// How old each token is when it arrives through the chat function.
+/// Returns the age of each token at its arrival through the chat function.
 pub(crate) async fn through_us(client: &Client, script: Script) -> anyhow::Result<Vec<Duration>> {
     let body = json!({"message": {"content": script.message()}, "model": "openai/bench"});
     let mut stream = client.stream("/api/chat/send", &body).await?;

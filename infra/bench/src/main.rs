@@ -1,7 +1,6 @@
-//! `scripts/bench`: what the functions cost, measured side by side on one machine, against the targets we hold
-//! them to. Every process is real; DynamoDB is served by `dynoxide` in a process of its own, so that the numbers show
-//! our cost and not an emulator's. What needs the table's stream and the queue goes through the whole stack, and its
-//! rows say so.
+//! `scripts/bench`: measures the functions side by side on one machine, beside their targets. Every process is real.
+//! `dynoxide` serves DynamoDB in a process of its own, so that the numbers show our cost and not an emulator's.
+//! Measurements that need the table's stream and the queues go through the whole stack, and their rows say so.
 
 mod agent;
 mod arguments;
@@ -54,7 +53,7 @@ async fn main() -> ExitCode {
 async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
     let stack = Stack::start(&arguments.bin_dir, &[]).await.context("the stack does not start")?;
     let mut report = Report::new(arguments.quick);
-    // First, while nothing else runs.
+    // Cold starts come first, while nothing else runs.
     cold_start::measure(&stack, arguments.quick, &mut report).await.context("cold start")?;
     let client = stack.sign_up().await.context("signing up")?;
     latency::measure(&stack, &client, arguments.quick, &mut report).await.context("latency")?;

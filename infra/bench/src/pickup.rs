@@ -1,4 +1,4 @@
-//! How long a background run waits for its worker: through the whole stack, and what of it is our own functions' doing.
+//! The time that a background run waits for its worker: through the whole stack, and the part spent in our own functions.
 
 use std::time::Duration;
 
@@ -16,20 +16,21 @@ use crate::{
     stack::Stack,
 };
 
-/// Seldom enough not to slow the emulator down.
+/// Polling interval, long enough not to slow the emulator down.
 const LOOK: Duration = Duration::from_millis(50);
-/// The stream is looked at a few times a second: requests come at all parts of that.
+/// The emulator polls the stream a few times per second. Requests are spread over that interval.
 const SPREAD_MS: u64 = 250;
 
 fn task() -> Value {
     json!({"input": "/demo tokens=3 rate=0", "model": "demo"})
 }
 
-/// From a request to the worker's claim: stream, `fanout`, queue, `agent-worker`.
+/// Measures the time from a request to the worker's claim: stream, `fanout`, queue, `agent-worker`.
 pub(crate) async fn measure(system: &Background, quick: bool, report: &mut Report) -> anyhow::Result<()> {
     let client = system.sign_up().await?;
-    let (mut asked, mut answered) = (Vec::new(), Vec::new());
-    // The first one starts instances and opens connections.
+    let mut asked = Vec::new();
+    let mut answered = Vec::new();
+    // The first run starts instances and opens connections.
     for n in 0..=if quick { 5 } else { 60 } {
         tokio::time::sleep(Duration::from_millis(n * 37 % SPREAD_MS)).await;
         let request = now_ms();
@@ -41,7 +42,8 @@ pub(crate) async fn measure(system: &Background, quick: bool, report: &mut Repor
             answered.push(claimed - answer);
         }
     }
-    let (asked, answered) = (Sample::of_ms(asked), Sample::of_ms(answered));
+    let asked = Sample::of_ms(asked);
+    let answered = Sample::of_ms(answered);
     let note = "from the answer to the claim, warm; stream and queue are the emulator's";
     let from_request = format!("{note}; from the request {}", asked.summary());
     report.add(Row::new("pickup of a run, p50", answered.median(), "ms").note(from_request));
@@ -49,14 +51,15 @@ pub(crate) async fn measure(system: &Background, quick: bool, report: &mut Repor
     Ok(())
 }
 
-/// The same way without the emulator: both functions are handed what stream and queue would hand them.
+/// Measures the same without the emulator: both functions receive the records that stream and queue would deliver.
 pub(crate) async fn measure_ours(
     stack: &Stack,
     client: &Client,
     quick: bool,
     report: &mut Report,
 ) -> anyhow::Result<()> {
-    let (mut fanout, mut worker) = (Vec::new(), Vec::new());
+    let mut fanout = Vec::new();
+    let mut worker = Vec::new();
     for n in 0..=if quick { 5 } else { 60 } {
         let key = submit(client, &task()).await?;
         let row = key::run(key.tenant, key.run);
@@ -71,12 +74,13 @@ pub(crate) async fn measure_ours(
         let claimed = Log::ended(&stack.store(), key, LOOK).await?.claimed()?;
         if n > 0 {
             fanout.push(queued - told);
-            // Events are stamped in whole milliseconds.
+            // Events have timestamps in whole milliseconds.
             worker.push((claimed - queued).max(0.0));
         }
     }
     let both = Sample::of_ms(fanout.iter().zip(&worker).map(|(fanout, worker)| fanout + worker));
-    let (fanout, worker) = (Sample::of_ms(fanout), Sample::of_ms(worker));
+    let fanout = Sample::of_ms(fanout);
+    let worker = Sample::of_ms(worker);
     report.add(Row::new("pickup, our functions' part", both.median(), "ms").note(format!(
         "{}; fanout, its message sent: p50 {:.1}; worker, invoked to claim: p50 {:.1}",
         both.summary(),
@@ -86,7 +90,7 @@ pub(crate) async fn measure_ours(
     Ok(())
 }
 
-/// Invokes with a batch of one record, which must not fail.
+/// Invokes a function with a batch of one record, which must not fail.
 async fn handled(stack: &Stack, function: &str, record: Value) -> anyhow::Result<()> {
     let answer = stack.invoke(function, &json!({"Records": [record]})).await?;
     ensure!(answer["batchItemFailures"] == json!([]), "{function}: {answer}");

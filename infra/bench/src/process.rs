@@ -1,4 +1,4 @@
-//! What the kernel knows about a process (`proc(5)`).
+//! Memory and processor time of a process, as the kernel reports them (`proc(5)`).
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Memory {
     pub(crate) resident: u64,
-    /// Of it, what the process allocated; the rest is its executable and libraries, which instances share.
+    /// The part that the process allocated. The rest is its executable and libraries, which instances share.
     pub(crate) anonymous: u64,
 }
 
-/// Resident memory of a process; zero when it has ended.
+/// Returns the resident memory of a process, or zero if it has ended.
 pub(crate) fn memory(pid: u32) -> Memory {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let field = |name: &str| {
@@ -21,7 +21,7 @@ pub(crate) fn memory(pid: u32) -> Memory {
     Memory { resident: field("VmRSS:"), anonymous: field("RssAnon:") }
 }
 
-/// The most that a process has had resident, in bytes; zero when it has ended.
+/// Returns the peak resident memory of a process in bytes, or zero if it has ended.
 pub(crate) fn peak(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -29,7 +29,7 @@ pub(crate) fn peak(pid: u32) -> u64 {
     kib.unwrap_or(0) * 1024
 }
 
-/// Processor time of a process's living threads.
+/// Returns the processor time of a process's live threads.
 pub(crate) fn cpu(pid: u32) -> Duration {
     let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     let nanos = threads.filter_map(|thread| {

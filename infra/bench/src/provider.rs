@@ -1,8 +1,8 @@
-//! A model provider that answers at once and stamps every token with the time at which it left: an
-//! OpenAI-compatible server in this process, so that one clock reads both ends.
+//! A model provider that responds at once and stamps each token with the time at which it was sent: an OpenAI-compatible
+//! server in this process, so that both ends use the same clock.
 //!
-//! The last `/bench tokens=N rate=R delay=MS` in the request scripts the answer: MS of silence, as a model needs to read
-//! the prompt, then N tokens, R a second.
+//! The last `/bench tokens=N rate=R delay=MS` in the request scripts the response: MS milliseconds of silence, as a model
+//! needs to read the prompt, then N tokens at R per second.
 
 use std::{
     convert::Infallible,
@@ -22,10 +22,10 @@ use tokio::net::TcpListener;
 
 static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-/// What a stamp counts.
+/// Unit of a stamp.
 const TICK: Duration = Duration::from_micros(100);
 
-/// An answer to ask for.
+/// The script of a response.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Script {
     pub(crate) tokens: u32,
@@ -34,7 +34,7 @@ pub(crate) struct Script {
 }
 
 impl Script {
-    /// The message that asks for it.
+    /// Returns the message that requests it.
     pub(crate) fn message(self) -> String {
         let Self { tokens, rate, delay_ms } = self;
         format!("/bench tokens={tokens} rate={rate} delay={delay_ms} end")
@@ -49,15 +49,15 @@ impl Script {
     }
 }
 
-/// How long ago the tokens in a text left the provider.
+/// Returns the age of each token in a text.
 pub(crate) fn ages(text: &str, now: Instant) -> impl Iterator<Item = Duration> {
     let now = now.saturating_duration_since(*BEGAN);
     let stamps = text.split_whitespace().filter_map(|word| u64::from_str_radix(word, 36).ok());
     stamps.map(move |stamp| now.saturating_sub(TICK * u32::try_from(stamp).unwrap_or(u32::MAX)))
 }
 
-/// The present as a token: with its space five characters, as long as tokens of English text are, since what a turn
-/// costs depends on its size.
+/// Returns the current time as a token. With its space it has five characters, like an average token of English text,
+/// because the cost of a turn depends on its size.
 fn stamp() -> String {
     let mut ticks = BEGAN.elapsed().as_micros() / TICK.as_micros();
     let mut digits = Vec::new();

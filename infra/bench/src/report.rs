@@ -1,10 +1,10 @@
-//! The table and the file.
+//! Output: the table and the JSON file.
 
 use std::{io::Write, path::Path, time::SystemTime};
 
 use serde_json::{Value, json};
 
-/// What was measured of one thing.
+/// One measurement, beside its target.
 pub(crate) struct Row {
     name: String,
     value: f64,
@@ -32,7 +32,7 @@ impl Row {
         Self { target: Some(Target::AtLeast(target)), ..self }
     }
 
-    /// What else is known: how it spreads, and what it is made of, so that a miss can be explained.
+    /// Adds a note, such as the spread and the parts of a value, so that a miss can be explained.
     pub(crate) fn note(self, note: impl Into<String>) -> Self {
         Self { note: note.into(), ..self }
     }
@@ -77,14 +77,14 @@ impl Report {
         Self { rows: Vec::new(), skipped: Vec::new(), quick }
     }
 
-    /// Adds a row, and shows it at once: the whole takes a minute.
+    /// Adds a row and prints it at once, because a whole run takes minutes.
     pub(crate) fn add(&mut self, row: Row) {
         let _ =
             complain(&format!("bench: {} {} {} {}", row.name, number(row.value), row.unit, row.verdict()));
         self.rows.push(row);
     }
 
-    /// Says what could not be measured.
+    /// Reports something that could not be measured.
     pub(crate) fn skipped(&mut self, what: &str) {
         self.skipped.push(what.to_owned());
     }

@@ -1,4 +1,4 @@
-//! How long a client waits that comes back to a run of 10,000 events and has none of them.
+//! The time that a client needs to read a run of 10,000 events from the start.
 
 use std::time::Instant;
 
@@ -20,7 +20,7 @@ use crate::{
 const TARGET_MS: f64 = 150.0;
 const EVENTS: usize = 10_000;
 
-/// One row.
+/// Adds one row.
 pub(crate) async fn measure(
     stack: &Stack,
     client: &Client,
@@ -30,14 +30,15 @@ pub(crate) async fn measure(
     let storage = DynamoStorage::new(stack.store());
     let key = LogKey { tenant: client.tenant.context("signed in")?, run: RunId::new() };
     write(&storage, client, key).await?;
-    let (mut times, mut bytes) = (Vec::new(), 0);
+    let mut times = Vec::new();
+    let mut bytes = 0;
     for n in 0..if quick { 4 } else { 16 } {
         let began = Instant::now();
         let headers = [("last-event-id", "0"), ("accept", "text/event-stream")];
         let answer =
             client.call(Method::GET, &format!("/api/runs/{}/events", key.run), &headers, None).await?;
         let body = answer.into_body().collect().await?.to_bytes();
-        // The first one may have started an instance.
+        // The first request may have started an instance.
         if n > 0 {
             times.push(began.elapsed());
         }
@@ -57,7 +58,7 @@ pub(crate) async fn measure(
     Ok(())
 }
 
-/// A finished run of that many events, as a run log of an hour's work has them: small ones, 64 to a segment.
+/// Writes a finished run of that many small events, 64 per segment, like a run of an hour.
 async fn write(storage: &DynamoStorage, client: &Client, key: LogKey) -> anyhow::Result<()> {
     let settings = Settings { merge: false, ..Settings::default() };
     let new = Start {
@@ -79,7 +80,7 @@ async fn write(storage: &DynamoStorage, client: &Client, key: LogKey) -> anyhow:
     };
     let message_id = MessageId::new();
     writer.append(Body::TextMessageStart { message_id, role: Role::Assistant }).await?;
-    // Before it the message, the claim and the start; after it the message's end and the run's.
+    // Before it come the message, the claim and the start; after it the ends of the message and of the run.
     for n in 0..EVENTS - 6 {
         writer.append(Body::TextMessageContent { message_id, delta: format!("word{n} ") }).await?;
     }

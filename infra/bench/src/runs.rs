@@ -1,5 +1,5 @@
-//! Background runs as a client starts them, and what their logs tell: every event carries the time at which its writer
-//! made it, so nobody has to look while something is being timed.
+//! Background runs and their logs. Each event carries the time of its writer, so nothing has to be polled while something is
+//! timed.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -14,22 +14,22 @@ use serde_json::Value;
 
 use crate::{client::Client, usage::item_units};
 
-/// A run that takes longer is stuck.
+/// Time limit for a run.
 const GIVE_UP: Duration = Duration::from_secs(300);
 
-/// A log that has come to its end.
+/// The complete log of a run.
 pub(crate) struct Log {
     pub(crate) segments: Vec<Segment>,
-    /// What writing each of them cost, without the rows of `main` that were written with it.
+    /// Write units of each segment, without the rows of `main` in the same transaction.
     pub(crate) units: Vec<f64>,
 }
 
-/// Milliseconds since the epoch by the clock that events are stamped with.
+/// Returns milliseconds since the epoch, by the clock of the events.
 pub(crate) fn now_ms() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64() * 1e3
 }
 
-/// Starts a run.
+/// Starts a background run.
 pub(crate) async fn submit(client: &Client, body: &Value) -> anyhow::Result<LogKey> {
     let run = client.json(Method::POST, "/api/runs", Some(body)).await?;
     let run = run["id"].as_str().context("a run has an id")?.parse()?;
@@ -37,7 +37,7 @@ pub(crate) async fn submit(client: &Client, body: &Value) -> anyhow::Result<LogK
 }
 
 impl Log {
-    /// The run's log once the run has ended well, looked for that often.
+    /// Polls until the run has ended successfully, and returns its log.
     pub(crate) async fn ended(store: &Store, key: LogKey, every: Duration) -> anyhow::Result<Self> {
         let storage = DynamoStorage::new(store.clone());
         let end = async {
@@ -62,30 +62,30 @@ impl Log {
         }
     }
 
-    /// What happened, and when.
+    /// Returns the events with their times.
     pub(crate) fn bodies(&self) -> impl Iterator<Item = (Timestamp, &Body)> {
         let entries = self.segments.iter().flat_map(|segment| &segment.entries);
         entries.filter_map(|entry| Some((entry.at, entry.body()?)))
     }
 
-    /// When the first event like this was made, in milliseconds since the epoch.
+    /// Returns the time of the first such event, in milliseconds since the epoch.
     pub(crate) fn first(&self, like: impl Fn(&Body) -> bool) -> anyhow::Result<f64> {
         let found = self.bodies().find(|(_, body)| like(body));
         found.map(|(at, _)| at.millis() as f64).context("the log lacks an event")
     }
 
-    /// When its owner claimed the run.
+    /// Returns the time of the claim.
     pub(crate) fn claimed(&self) -> anyhow::Result<f64> {
         self.first(|body| matches!(body, Body::RunClaimed { .. }))
     }
 
-    /// When the run had ended.
+    /// Returns the time of the end.
     pub(crate) fn finished(&self) -> anyhow::Result<f64> {
         self.first(|body| matches!(body, Body::RunFinished { .. }))
     }
 }
 
-/// Units of one plain write of each of the log's items.
+/// Returns the write units of a plain write of each item of the log.
 async fn sizes(store: &Store, key: LogKey) -> anyhow::Result<Vec<f64>> {
     let mut pages = store
         .client()
@@ -105,8 +105,8 @@ async fn sizes(store: &Store, key: LogKey) -> anyhow::Result<Vec<f64>> {
     Ok(sizes)
 }
 
-/// How often a segment's units are charged: twice when it was written in a transaction with rows of `main`, as a log's
-/// first segment, claims and ends are.
+/// Returns 2 for a segment that was written in a transaction, which is charged twice, and 1 otherwise. The first segment of a
+/// log, claims and ends are written in transactions.
 fn copies(segment: &Segment) -> f64 {
     let claims = segment.events().any(|event| matches!(event.body(), Some(Body::RunClaimed { .. })));
     if segment.first.0 == 1 || claims || segment.leaves_closed() { 2.0 } else { 1.0 }

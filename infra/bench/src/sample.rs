@@ -16,7 +16,7 @@ impl Sample {
         Self(times)
     }
 
-    /// The value that a share of the sample does not exceed (nearest rank); 0 of an empty one.
+    /// Returns the value that a share of the sample does not exceed (nearest rank), or 0 for an empty sample.
     pub(crate) fn quantile(&self, share: f64) -> f64 {
         let rank = (share * self.0.len() as f64).ceil() as usize;
         self.0.get(rank.saturating_sub(1)).copied().unwrap_or(0.0)
@@ -34,9 +34,11 @@ impl Sample {
         self.quantile(1.0)
     }
 
-    /// `p50 a, p95 b, max c ms`.
+    /// Returns `p50 a, p95 b, max c ms`.
     pub(crate) fn summary(&self) -> String {
-        let (p50, p95, max) = (self.median(), self.quantile(0.95), self.max());
+        let p50 = self.median();
+        let p95 = self.quantile(0.95);
+        let max = self.max();
         format!("p50 {p50:.1}, p95 {p95:.1}, max {max:.1} ms of {}", self.0.len())
     }
 }

@@ -1,4 +1,4 @@
-//! How large the functions' packages are.
+//! Sizes of the functions' packages.
 
 use std::io::Write;
 
@@ -12,10 +12,10 @@ use crate::{
 
 const TARGET_MB: f64 = 5.0;
 
-/// One row for each function that has been built. A zip file of one entry is its deflated bytes and 130 more.
+/// Adds one row for each function that has been built. A zip file with one entry is its deflated bytes and 130 more.
 pub(crate) fn measure(stack: &Stack, report: &mut Report) -> anyhow::Result<()> {
     if cfg!(debug_assertions) {
-        // Compressing takes it minutes.
+        // A debug build compresses for minutes.
         report.skipped("package sizes: this driver is a debug build");
         return Ok(());
     }

@@ -1,5 +1,5 @@
-//! The real function binaries in the local execution environment, behind the local origin, with the database process
-//! in the place of AWS.
+//! The real function binaries in the local execution environment, behind the local origin, with the database process in place
+//! of AWS.
 
 use std::{collections::BTreeMap, path::Path, process::Stdio, sync::Arc, time::Duration};
 
@@ -25,7 +25,7 @@ use tokio::{
 use crate::{client::Client, database, provider, usage::Usage};
 
 const REGION: &str = "us-east-1";
-/// A rate limit that no bench reaches.
+/// A rate limit that the bench does not reach.
 pub(crate) const UNLIMITED: &str = "1000000,chat=1000000";
 
 pub(crate) struct Stack {
@@ -37,12 +37,12 @@ pub(crate) struct Stack {
     pub(crate) environment: Vec<(String, String)>,
     pub(crate) bin_dir: std::path::PathBuf,
     runtime: Arc<Runtime>,
-    /// `LingerMaxMs` as the template has it.
+    /// The template's `LINGER_MAX_MS`.
     pub(crate) linger_max: Duration,
 }
 
 impl Stack {
-    /// Functions see `more` besides what the template and the bench give them.
+    /// Starts the stack. Functions get the variables `more` in addition to those of the template and the bench.
     pub(crate) async fn start(bin_dir: &Path, more: &[(&str, &str)]) -> anyhow::Result<Self> {
         let (database, endpoint) = database_process().await?;
         sequent_tables::testing::create_tables(&own_store(&endpoint)).await;
@@ -74,17 +74,17 @@ impl Stack {
         })
     }
 
-    /// A user with a tenant of its own.
+    /// Signs up a user with a new tenant.
     pub(crate) async fn sign_up(&self) -> anyhow::Result<Client> {
         Client::sign_up(&self.origin).await
     }
 
-    /// The tables, reached as the functions reach them.
+    /// Returns a store that reaches the tables as the functions do.
     pub(crate) fn store(&self) -> Store {
         own_store(&self.endpoint)
     }
 
-    /// What a function makes of an event.
+    /// Invokes a function and returns its response.
     pub(crate) async fn invoke(&self, function: &str, event: &Value) -> anyhow::Result<Value> {
         let function = self.runtime.function(function).with_context(|| format!("no function {function}"))?;
         match function.invoke(event.to_string().into()).await? {
@@ -94,7 +94,7 @@ impl Stack {
         }
     }
 
-    /// Process ids of a function's instances.
+    /// Returns the process ids of a function's instances.
     pub(crate) fn instances(&self, function: &str) -> Vec<u32> {
         self.runtime
             .instances()
@@ -108,18 +108,18 @@ impl Stack {
         self.database.id().unwrap_or_default()
     }
 
-    /// Counts from here on.
+    /// Begins a count.
     pub(crate) async fn begin_count(&self) -> anyhow::Result<()> {
         Client::new(&self.endpoint).json(Method::POST, database::USAGE, None).await.map(drop)
     }
 
-    /// What was used since.
+    /// Ends the count and returns the usage.
     pub(crate) async fn end_count(&self) -> anyhow::Result<Usage> {
         let counted = Client::new(&self.endpoint).json(Method::GET, database::USAGE, None).await?;
         Ok(serde_json::from_value(counted)?)
     }
 
-    /// Ends the functions, then the database.
+    /// Stops the functions, then the database.
     pub(crate) async fn stop(mut self) {
         self.runtime.stop().await;
         drop(self.database.stdin.take());
@@ -143,7 +143,7 @@ fn own_store(endpoint: &str) -> Store {
     store(endpoint, "bench", Tables { main: "main".into(), events: "events".into() })
 }
 
-/// Tables behind an endpoint that does not check signatures.
+/// Returns a store at an endpoint that does not check signatures.
 pub(crate) fn store(endpoint: &str, access_key: &str, tables: Tables) -> Store {
     let config = aws_sdk_dynamodb::Config::builder()
         .behavior_version(BehaviorVersion::latest())
@@ -155,7 +155,7 @@ pub(crate) fn store(endpoint: &str, access_key: &str, tables: Tables) -> Store {
     Store::new(aws_sdk_dynamodb::Client::from_conf(config), tables)
 }
 
-/// What the template gives every function, with this machine's addresses.
+/// Returns the variables that the template gives every function, with the addresses of this machine.
 fn environment(template: &Template, endpoint: &str, provider: &str, origin: &str) -> Vec<(String, String)> {
     let queue = format!("{endpoint}/000000000000/runs");
     let ours = [
@@ -167,7 +167,7 @@ fn environment(template: &Template, endpoint: &str, provider: &str, origin: &str
         ("JOBS_QUEUE_URL", &queue),
         ("EXPORTS_QUEUE_URL", &queue),
         ("JOBS_DEAD_LETTERS_URL", &queue),
-        // Named, not made: what the bench runs saves nothing.
+        // Named but not created, because the bench stores no artifacts here.
         ("ARTIFACTS_BUCKET", "bench"),
         ("PREVIEW_URL", endpoint),
         ("SECRETS_ID", "bench"),
@@ -187,7 +187,7 @@ fn environment(template: &Template, endpoint: &str, provider: &str, origin: &str
     declared(template).into_iter().chain(ours).collect()
 }
 
-/// The variables of all functions that have the values of parameters.
+/// Returns the variables of all functions whose values are parameters.
 fn declared(template: &Template) -> Vec<(String, String)> {
     let document = template.document();
     let resources = document["Resources"].as_object().into_iter().flat_map(|resources| resources.values());
@@ -207,7 +207,7 @@ fn default(template: &Template, parameter: &str) -> Option<String> {
     }
 }
 
-/// What rows call a function.
+/// Returns the name of a function in rows.
 pub(crate) fn name(function: &Function) -> &str {
     let name = function.binary.strip_prefix("sequent-").unwrap_or(&function.binary);
     name.strip_suffix("-function").unwrap_or(name)

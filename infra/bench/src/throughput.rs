@@ -1,4 +1,4 @@
-//! How many complete turns a second the machine gives when many clients talk at once, and what instances weigh then.
+//! Complete turns per second with many concurrent clients, and the memory of the instances under that load.
 
 use std::{
     sync::Arc,
@@ -20,17 +20,17 @@ use crate::{
 const TARGET: f64 = 80.0;
 const CLIENTS: usize = 16;
 pub(crate) const TOKENS: usize = 100;
-/// Turns of one conversation before the next begins.
+/// Turns per conversation.
 const CONVERSATION: usize = 10;
 
-/// Turns a second, then the memory of the instances that made them.
+/// Measures turns per second, then the memory of the instances.
 pub(crate) async fn measure(
     stack: &Stack,
     client: &Client,
     quick: bool,
     report: &mut Report,
 ) -> anyhow::Result<()> {
-    // Starts the instances and opens the connections.
+    // Start the instances and open the connections.
     run(client, Duration::from_secs(1), &plain()).await?;
     let chat = stack.instances("ChatFunction");
     let before = usage(stack, &chat);
@@ -38,14 +38,16 @@ pub(crate) async fn measure(
     let turns = run(client, Duration::from_secs(if quick { 3 } else { 15 }), &plain()).await?;
     let elapsed = began.elapsed().as_secs_f64();
     let after = usage(stack, &chat);
-    // The same load again, counted, which costs a little: how long the database takes tells who limits whom.
+    // Repeat the load with counting, which costs a little. The database's time shows which side is the limit.
     stack.begin_count().await?;
     let counted = run(client, Duration::from_secs(2), &plain()).await?.len().max(1);
     let used = stack.end_count().await?;
     let writes = Sample::of_ms(used.write_ms.iter().copied());
     let cores = |who: usize| (after[who] - before[who]).as_secs_f64() / elapsed;
     let available = std::thread::available_parallelism().map_or(1, usize::from);
-    let (functions, database, bench) = (cores(0), cores(1), cores(2));
+    let functions = cores(0);
+    let database = cores(1);
+    let bench = cores(2);
     report.add(
         Row::new("turns of 100 tokens, 16 clients", turns.len() as f64 / elapsed, "1/s").at_least(TARGET).note(format!(
             "{}; of {available} cores the functions used {functions:.2}, the database {database:.2}, clients and origin {bench:.2}; {:.1} writes a turn, at the database {}",
@@ -70,18 +72,21 @@ fn usage(stack: &Stack, chat: &[u32]) -> [Duration; 3] {
     [functions, process::cpu(stack.database_pid()), process::cpu(std::process::id())]
 }
 
-/// What the demo is asked for in a turn without tools, as fast as it can.
+/// Returns the message of a turn without tools, at full speed.
 pub(crate) fn plain() -> String {
     format!("/demo tokens={TOKENS} rate=0")
 }
 
-/// How long each turn took of all that were begun within `time` by clients that say `content` over and over.
+/// Lets clients send `content` repeatedly, and returns the duration of each turn that began within `time`.
 pub(crate) async fn run(client: &Client, time: Duration, content: &str) -> anyhow::Result<Vec<Duration>> {
     let end = Arc::new(Instant::now() + time);
     let clients = (0..CLIENTS).map(|_| {
-        let (client, end, content) = (client.clone(), end.clone(), content.to_owned());
+        let client = client.clone();
+        let end = end.clone();
+        let content = content.to_owned();
         tokio::spawn(async move {
-            let (mut turns, mut project) = (Vec::new(), None);
+            let mut turns = Vec::new();
+            let mut project = None;
             while Instant::now() < *end {
                 let began = Instant::now();
                 project = Some(turn(&client, project.as_deref(), &content).await?);
@@ -100,7 +105,7 @@ pub(crate) async fn run(client: &Client, time: Duration, content: &str) -> anyho
     Ok(turns)
 }
 
-/// One complete turn: sent, answered by the demo, ended, and read to the end.
+/// Makes one complete turn: sends the message and reads the response to its end.
 async fn turn(client: &Client, project: Option<&str>, content: &str) -> anyhow::Result<String> {
     let mut body = json!({"message": {"content": content}, "model": "demo"});
     if let Some(project) = project {

@@ -1,10 +1,9 @@
-//! What DynamoDB would charge for, counted request by request.
+//! The capacity units that DynamoDB would charge, counted per request.
 //!
-//! Every counted request is made to ask for its price (`ReturnConsumedCapacity=INDEXES`), and the answers are added
-//! up. `dynoxide` prices by the rules of the DynamoDB developer guide ("Read and write operations"): a write costs one
+//! `ReturnConsumedCapacity=INDEXES` is added to every counted request, and the responses are summed. `dynoxide` prices by the rules of the DynamoDB developer guide ("Read and write operations"): a write costs one
 //! unit per started KB of the larger of the old and the new item, each index it changes the same again, a
 //! transaction twice that; a strongly consistent read one unit per started 4 KB, an eventually consistent one half.
-//! A write whose condition failed is charged too, but names no price: it is counted as one unit for each item.
+//! A write with a failed condition is charged too, but its response has no units: it counts as one unit per item.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -12,7 +11,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// Requests and their price.
+/// Requests and their units.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
 pub(crate) struct Usage {
     pub(crate) write_units: f64,
@@ -22,11 +21,11 @@ pub(crate) struct Usage {
     /// Requests by operation.
     pub(crate) requests: BTreeMap<String, u64>,
     pub(crate) failed_writes: u64,
-    /// How long each write took at the database, in milliseconds.
+    /// Time of each write at the database, in milliseconds.
     pub(crate) write_ms: Vec<f64>,
 }
 
-/// Asks for the price. The body is a JSON object, which has at least one member in every operation we use.
+/// Adds the request for consumed capacity. The body is a JSON object with at least one member in every operation we use.
 pub(crate) fn priced(body: &[u8]) -> Vec<u8> {
     match body.strip_prefix(b"{") {
         Some(rest) => [br#"{"ReturnConsumedCapacity":"INDEXES","#, rest].concat(),
@@ -35,7 +34,7 @@ pub(crate) fn priced(body: &[u8]) -> Vec<u8> {
 }
 
 impl Usage {
-    /// Adds an answer.
+    /// Adds a response.
     pub(crate) fn add(&mut self, operation: &str, request: &[u8], ok: bool, answer: &[u8], took_ms: f64) {
         *self.requests.entry(operation.to_owned()).or_default() += 1;
         let writes = matches!(
@@ -65,13 +64,13 @@ impl Usage {
         }
     }
 
-    /// `GetItem 2, ...`: how often what was asked for.
+    /// Returns `GetItem 2, ...`: the number of requests per operation.
     pub(crate) fn operations(&self) -> String {
         let parts: Vec<_> = self.requests.iter().map(|(name, count)| format!("{name} {count}")).collect();
         parts.join(", ")
     }
 
-    /// `PutItem events 42, ...`: where the units went.
+    /// Returns `PutItem events 42, ...`: the units per operation and table.
     pub(crate) fn breakdown(&self) -> String {
         let parts: Vec<_> = self.units.iter().map(|(what, units)| format!("{what} {units}")).collect();
         let refused = format!("{} refused writes", self.failed_writes);
@@ -87,13 +86,13 @@ fn refused(operation: &str, request: &[u8]) -> f64 {
     2.0 * request["TransactItems"].as_array().map_or(0, Vec::len) as f64
 }
 
-/// Units of writing a new item, by its size.
+/// Returns the units of writing a new item, by its size.
 pub(crate) fn item_units(item: &HashMap<String, AttributeValue>) -> f64 {
     let bytes: usize = item.iter().map(|(name, value)| name.len() + size(value)).sum();
     bytes.div_ceil(1024).max(1) as f64
 }
 
-/// Bytes of a value (DynamoDB developer guide, "Item sizes and formats").
+/// Returns the bytes of a value (DynamoDB developer guide, "Item sizes and formats").
 fn size(value: &AttributeValue) -> usize {
     match value {
         AttributeValue::S(text) => text.len(),
