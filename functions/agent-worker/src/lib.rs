@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use sequent_agent::{Engine, Window, execute};
 use sequent_aws::queue::{Batch, BatchWorker, Failures};
 use sequent_conversation::{Begin, Delivery, Run, Runs, Status, begin_pending, queue};
-use sequent_runlog::{Claim, DynamoStorage, LogKey, Stopped, Storage, Unavailable, Writer, take_over};
+use sequent_runlog::{Claim, DynamoStorage, LogKey, Stopped, Storage, Unavailable, Writer, claim};
 use serde_json::Value;
 use tokio::{
     sync::watch,
@@ -103,7 +103,7 @@ impl Worker {
                 Begin::Wait | Begin::Closed => None,
             });
         }
-        Ok(match take_over(storage, key, *settings, false, None).await? {
+        Ok(match claim(storage, key, *settings, false, None).await? {
             Claim::Won(writer) => Some(writer),
             Claim::Held | Claim::Closed | Claim::Missing => None,
         })

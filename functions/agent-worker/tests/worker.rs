@@ -11,7 +11,7 @@ use sequent_conversation::{
 };
 use sequent_conversation::{Projects, Role};
 use sequent_core::{ProjectId, RunId, TenantId, UserId};
-use sequent_event::{Body, CancelReason, Outcome};
+use sequent_event::{Body, CancelReason, RunOutcome};
 use sequent_model::{Client, Config};
 use sequent_runlog::{DynamoStorage, Finish, LogKey, Settings, Storage, Writer, read_all};
 use serde_json::{Value, json};
@@ -158,7 +158,7 @@ async fn runs_of_a_project_take_their_turns_and_wake_each_other() {
 
     let known = *owner.signals().borrow();
     let row = bench.run(live.run).await;
-    let end = Body::RunFinished { thread_id: live.project, run_id: live.run, outcome: Outcome::Cancelled };
+    let end = Body::RunFinished { thread_id: live.project, run_id: live.run, outcome: RunOutcome::Cancelled };
     let ended =
         sequent_conversation::finish(storage, &owner, bench.tenant, &row, known, vec![end]).await.unwrap();
     assert!(matches!(ended, Finish::Done(_)));

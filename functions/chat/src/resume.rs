@@ -14,7 +14,7 @@ use sequent_http::{
     },
     openapi::Problems,
 };
-use sequent_runlog::{Claim, LogKey, take_over};
+use sequent_runlog::{Claim, LogKey, claim};
 use sequent_tool::Schema;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -178,7 +178,7 @@ async fn go_on(
         }
     };
     let (observer, stored) = mpsc::unbounded_channel();
-    let claimed = take_over(&engine.storage, key, engine.settings, false, Some(observer)).await;
+    let claimed = claim(&engine.storage, key, engine.settings, false, Some(observer)).await;
     let source = match claimed.map_err(Problem::unavailable)? {
         Claim::Won(writer) => Source::Owned(writer, stored),
         // Somebody else was faster; the answers' own stream is the same.
@@ -235,7 +235,7 @@ fn fits(question: &Question, payload: Option<&Value>, at: &str) -> Result<(), Pr
     schema.check(payload).map_err(|why| wrong(why.to_string()))
 }
 
-fn shown(answer: &sequent_event::Answered) -> Value {
+fn shown(answer: &sequent_event::InterruptAnswer) -> Value {
     json!({
         "interrupt_id": answer.interrupt_id,
         "status": answer.status,

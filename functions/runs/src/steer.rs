@@ -6,7 +6,7 @@ use sequent_conversation::Runs;
 use sequent_core::{MessageId, RunId};
 use sequent_event::{Body, Seq};
 use sequent_http::{Caller, Json, Path, Problem, Scope, openapi::Problems};
-use sequent_runlog::{Control, LogKey, control};
+use sequent_runlog::{ControlOutcome, LogKey, append_control};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -68,12 +68,12 @@ pub(crate) async fn steer(
     let said =
         Body::UserMessage { message_id: id, content: body.content, by: Some(caller.user), model: run.model };
     let key = LogKey { tenant: caller.tenant, run: run_id };
-    match control(&executions.storage, key, said).await.map_err(Problem::unavailable)? {
-        Control::Appended(seq) => Ok((StatusCode::ACCEPTED, Json(Said { id, run_id, seq }))),
-        Control::Closed => {
+    match append_control(&executions.storage, key, said).await.map_err(Problem::unavailable)? {
+        ControlOutcome::Appended(seq) => Ok((StatusCode::ACCEPTED, Json(Said { id, run_id, seq }))),
+        ControlOutcome::Closed => {
             let problem = Problem::conflict("run_closed", "The run has ended, or waits for answers.");
             Err(problem.with("status", run.status.as_str()))
         }
-        Control::Missing => Err(Problem::not_found("There is no such run.")),
+        ControlOutcome::Missing => Err(Problem::not_found("There is no such run.")),
     }
 }

@@ -8,8 +8,8 @@ use sequent_conversation::{
     Delivery, GRACE, Runs, Start, Started, Status, Submitted, Work, cancel, finish, start, submit,
 };
 use sequent_core::{InterruptId, ProjectId, RunId, TenantId, Timestamp, UserId, golden};
-use sequent_event::{Body, CancelReason, Interrupt, Outcome, Question, Reason};
-use sequent_runlog::{Claim, DynamoStorage, LogKey, Settings, Storage, take_over};
+use sequent_event::{Body, CancelReason, Interrupt, Question, Reason, RunOutcome};
+use sequent_runlog::{Claim, DynamoStorage, LogKey, Settings, Storage, claim};
 use sequent_scheduler_function::{Event, RunSweeper, SweptRuns, Task};
 
 #[test]
@@ -124,7 +124,7 @@ async fn a_run_is_sent_only_after_the_lease_of_its_owner_has_ended() {
     owner.release().await.unwrap();
     assert_eq!(bench.storage.lease(key).await.unwrap(), None);
     assert_eq!(bench.sweep(Duration::ZERO).await, SweptRuns { due: 1, sent: 1, failed: 0 });
-    let claim = take_over(&bench.storage, key, settings, false, None).await.unwrap();
+    let claim = claim(&bench.storage, key, settings, false, None).await.unwrap();
     assert!(matches!(claim, Claim::Won(_)), "{claim:?}");
     assert_eq!(bench.sweep(Duration::ZERO).await, SweptRuns::default(), "the run has an owner again");
 }
@@ -147,7 +147,7 @@ async fn an_expired_question_is_closed_and_its_run_continues() {
     let interrupt = Interrupt { id: InterruptId::new(), question: question.clone() };
     let asked = Body::ClarificationNeeded { interrupt_id: interrupt.id, question };
     owner.append(asked).await.unwrap();
-    let outcome = Outcome::Interrupt { interrupts: vec![interrupt] };
+    let outcome = RunOutcome::Interrupt { interrupts: vec![interrupt] };
     let end = Body::RunFinished { thread_id: new.project, run_id: new.run, outcome };
     let runs = Runs::new(bench.storage.store(), bench.tenant);
     let row = runs.get(new.run).await.unwrap();
@@ -172,7 +172,7 @@ async fn an_expired_question_is_closed_and_its_run_continues() {
         SweptRuns { due: 1, sent: 1, failed: 0 },
         "or the sweep sends it"
     );
-    let claim = take_over(&bench.storage, key, Settings::default(), false, None).await.unwrap();
+    let claim = claim(&bench.storage, key, Settings::default(), false, None).await.unwrap();
     assert!(matches!(claim, Claim::Won(_)), "{claim:?}");
 }
 

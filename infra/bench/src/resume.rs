@@ -7,7 +7,7 @@ use http::Method;
 use http_body_util::BodyExt;
 use sequent_conversation::{Run, Runs, Start, Started, closing_bodies, finish, start};
 use sequent_core::{MessageId, ProjectId, RunId};
-use sequent_event::{Body, Outcome, Role};
+use sequent_event::{Body, Role, RunOutcome};
 use sequent_runlog::{DynamoStorage, Finish, LogKey, Settings, read_all};
 
 use crate::{
@@ -88,7 +88,7 @@ async fn write(storage: &DynamoStorage, client: &Client, key: LogKey) -> anyhow:
     writer.flush().await?;
     let run: Run = Runs::new(storage.store(), key.tenant).get(key.run).await?;
     let mut bodies = closing_bodies(writer.opening());
-    bodies.push(Body::RunFinished { thread_id: new.project, run_id: key.run, outcome: Outcome::Success });
+    bodies.push(Body::RunFinished { thread_id: new.project, run_id: key.run, outcome: RunOutcome::Success });
     let known = *writer.signals().borrow();
     let done = finish(storage, &writer, key.tenant, &run, known, bodies).await?;
     ensure!(matches!(done, Finish::Done(_)), "the run did not end");

@@ -7,7 +7,7 @@ use anyhow::{Context, bail, ensure};
 use aws_sdk_dynamodb::types::AttributeValue;
 use http::Method;
 use sequent_core::Timestamp;
-use sequent_event::{Body, Outcome};
+use sequent_event::{Body, RunOutcome};
 use sequent_runlog::{DynamoStorage, LogKey, Segment, Storage, read_all};
 use sequent_tables::{Store, key};
 use serde_json::Value;
@@ -57,7 +57,7 @@ impl Log {
         let units = segments.iter().zip(sizes).map(|(segment, units)| units * copies(segment)).collect();
         let log = Self { segments, units };
         match log.bodies().last() {
-            Some((_, Body::RunFinished { outcome: Outcome::Success, .. })) => Ok(log),
+            Some((_, Body::RunFinished { outcome: RunOutcome::Success, .. })) => Ok(log),
             end => bail!("{} ended with {end:?}", key.run),
         }
     }

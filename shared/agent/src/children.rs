@@ -7,7 +7,7 @@ use futures::future::try_join_all;
 use sequent_conversation::{Error, Runs, Start, Work, cancel_child, enqueue};
 use sequent_core::{RunId, Timestamp};
 use sequent_event::{
-    Body, Child, Configuration, Event, Orchestration, Outcome, Phase, State, Step, StepStatus,
+    Body, Child, Configuration, Event, Orchestration, Phase, RunOutcome, State, Step, StepStatus,
 };
 use sequent_runlog::{LogKey, Segment, Stopped, read_all};
 use tokio::time::Instant;
@@ -180,7 +180,7 @@ fn result(child: &Child, state: &State) -> (Body, StepStatus) {
         (error, StepStatus::Failed)
     };
     match &state.phase {
-        Phase::Finished(Outcome::Success) => {
+        Phase::Finished(RunOutcome::Success) => {
             let result = state.answers.last().map_or_else(String::new, |answer| answer.text.clone());
             (Body::SubagentFinished { subagent_run_id, result, usage }, StepStatus::Done)
         }

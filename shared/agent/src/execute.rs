@@ -2,7 +2,7 @@
 
 use sequent_conversation::{Error, Runs, closing_bodies, finish, queue, wake_next};
 use sequent_core::Timestamp;
-use sequent_event::{Body, Outcome, Phase, StepStatus};
+use sequent_event::{Body, Phase, RunOutcome, StepStatus};
 use sequent_runlog::{DynamoStorage, Finish, LogKey, Writer};
 
 use crate::{
@@ -113,7 +113,7 @@ impl Owner<'_> {
             Next::Delegate(steps) => return Box::pin(children.delegate(execution, &steps)).await,
             Next::FollowUp(requests) => return Box::pin(jobs.follow_up(execution, requests)).await,
             Next::Fail { code, message } => return Ok(Flow::End(vec![run_error(code, &message)])),
-            Next::Finish => return Ok(Flow::End(vec![execution.run_finished(Outcome::Success)])),
+            Next::Finish => return Ok(Flow::End(vec![execution.run_finished(RunOutcome::Success)])),
             Next::Begin(step_name) => vec![Body::StepStarted { step_name }],
             Next::Complete(step) => execution.step_ended(&step, StepStatus::Done),
             Next::Announce { website, document } => {
@@ -129,7 +129,7 @@ impl Owner<'_> {
         let execution = &self.execution;
         let state = &execution.state;
         let end = if state.cancel.is_some() {
-            execution.run_finished(Outcome::Cancelled)
+            execution.run_finished(RunOutcome::Cancelled)
         } else if self.has_crashed_too_often() {
             run_error("too_many_crashes", "Every process that executed this run was lost.")
         } else if matches!(next(state), Next::Ask(_) | Next::Delegate(_)) {
@@ -146,7 +146,7 @@ impl Owner<'_> {
     /// Returns `true` if the run has changed owners far more often than it has made progress.
     fn has_crashed_too_often(&self) -> bool {
         let state = &self.execution.state;
-        let progress = u32::try_from(state.turns.len()).unwrap_or(u32::MAX);
+        let progress = u32::try_from(state.transcript.len()).unwrap_or(u32::MAX);
         state.epoch > MAX_CRASHES.saturating_add(progress.saturating_mul(2))
     }
 
@@ -155,7 +155,7 @@ impl Owner<'_> {
     async fn end(&mut self, mut bodies: Vec<Body>) -> Result<bool, Error> {
         let execution = &mut self.execution;
         let waits =
-            matches!(bodies.last(), Some(Body::RunFinished { outcome: Outcome::Interrupt { .. }, .. }));
+            matches!(bodies.last(), Some(Body::RunFinished { outcome: RunOutcome::Interrupt { .. }, .. }));
         if !waits {
             // After its end, no owner records the results of the run's children and jobs.
             children::cancel_all(execution, &mut bodies).await?;

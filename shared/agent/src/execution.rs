@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use sequent_conversation::{Error, Run};
 use sequent_core::Timestamp;
-use sequent_event::{Body, CancelReason, Entry, Orchestration, Outcome, Plan, State, StepStatus};
+use sequent_event::{Body, CancelReason, Entry, Orchestration, Plan, RunOutcome, State, StepStatus};
 use sequent_runlog::{DynamoStorage, LogKey, Signals, Stopped, Writer};
 use sequent_tool::Registry;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -140,7 +140,7 @@ impl<'a> Execution<'a> {
         finished.into_iter().chain([Body::PlanUpdated { plan }]).collect()
     }
 
-    pub(crate) fn run_finished(&self, outcome: Outcome) -> Body {
+    pub(crate) fn run_finished(&self, outcome: RunOutcome) -> Body {
         Body::RunFinished { thread_id: self.run.project_id, run_id: self.run.id, outcome }
     }
 }

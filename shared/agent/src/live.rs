@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use sequent_conversation::{Begin, Error, Run, Runs, Status, begin_pending};
 use sequent_core::Timestamp;
 use sequent_event::Seq;
-use sequent_runlog::{Claim, DynamoStorage, LogKey, Segment, Writer, take_over};
+use sequent_runlog::{Claim, DynamoStorage, LogKey, Segment, Writer, claim};
 use tokio::{
     sync::mpsc::{self, UnboundedReceiver, UnboundedSender},
     time::Instant,
@@ -136,7 +136,7 @@ impl Live {
                 Begin::Wait | Begin::Closed => Ok(None),
             };
         }
-        match take_over(storage, self.key, *settings, false, Some(observer)).await? {
+        match claim(storage, self.key, *settings, false, Some(observer)).await? {
             Claim::Won(writer) => Ok(Some(writer)),
             Claim::Held | Claim::Closed | Claim::Missing => Ok(None),
         }

@@ -5,7 +5,7 @@ mod deliverable;
 use sequent_core::ArtifactId;
 use sequent_deliverables::wanted;
 use sequent_documents::Kind;
-use sequent_event::{Orchestration, Plan, State, Step, StepStatus, Turn};
+use sequent_event::{Orchestration, Plan, State, Step, StepStatus, TranscriptEntry};
 
 use crate::jobs::JobRequest;
 
@@ -99,6 +99,7 @@ fn next_step(plan: &Plan, state: &State) -> Next {
 
 /// Returns `true` if the log ends with a response that calls no tool and covers all messages of people.
 fn has_answered(state: &State) -> bool {
-    let answered = matches!(state.turns.last(), Some(Turn::Assistant { calls, .. }) if calls.is_empty());
-    answered && state.told >= state.prompts.len()
+    let answered =
+        matches!(state.transcript.last(), Some(TranscriptEntry::Assistant { calls, .. }) if calls.is_empty());
+    answered && state.prompts_seen >= state.prompts.len()
 }

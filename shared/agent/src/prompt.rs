@@ -6,7 +6,7 @@ use sequent_conversation::Error;
 use sequent_conversation::{Projects, Role as Speaker};
 use sequent_deliverables::tool_name;
 use sequent_documents::Kind;
-use sequent_event::{Ended, Plan, State, Turn};
+use sequent_event::{ChildEnd, Plan, State, TranscriptEntry};
 use sequent_model::{Message, Part, Role, ToolCall};
 
 use crate::{execution::Execution, next::Purpose};
@@ -94,10 +94,10 @@ fn transcript(state: &State, plan: Option<&Plan>) -> Vec<Message> {
     let mut waiting: Vec<Message> = Vec::new();
     let mut calls = 0_usize;
     let mut told: BTreeSet<&str> = BTreeSet::new();
-    for turn in &state.turns {
+    for turn in &state.transcript {
         let message = match turn {
-            Turn::User { text, .. } => Message::user(text.clone()),
-            Turn::Assistant { text, calls: made, .. } => {
+            TranscriptEntry::User { text, .. } => Message::user(text.clone()),
+            TranscriptEntry::Assistant { text, calls: made, .. } => {
                 messages.append(&mut waiting);
                 calls = made.len();
                 let said = (!text.is_empty()).then(|| Part::Text { text: text.clone() });
@@ -111,7 +111,7 @@ fn transcript(state: &State, plan: Option<&Plan>) -> Vec<Message> {
                 }
                 continue;
             }
-            Turn::Tool { call, content } => {
+            TranscriptEntry::Tool { call, content } => {
                 calls = calls.saturating_sub(1);
                 messages.push(Message::tool_result(call.clone(), content.clone()));
                 if calls == 0 {
@@ -121,10 +121,10 @@ fn transcript(state: &State, plan: Option<&Plan>) -> Vec<Message> {
             }
             // A step that is taken up again, after people have answered, goes on from where it was: told anew, a model
             // would begin it anew.
-            Turn::Step { name } if !told.insert(name) => continue,
-            Turn::Step { name } => Message::user(instruction(plan, name)),
-            Turn::StepOver => continue,
-            Turn::Child { name, ended } => Message::user(report(plan, name, ended)),
+            TranscriptEntry::Step { name } if !told.insert(name) => continue,
+            TranscriptEntry::Step { name } => Message::user(instruction(plan, name)),
+            TranscriptEntry::StepOver => continue,
+            TranscriptEntry::Child { name, ended } => Message::user(report(plan, name, ended)),
         };
         if calls > 0 { waiting.push(message) } else { messages.push(message) }
     }
@@ -144,11 +144,11 @@ fn instruction(plan: Option<&Plan>, id: &str) -> String {
     }
 }
 
-fn report(plan: Option<&Plan>, id: &str, ended: &Ended) -> String {
+fn report(plan: Option<&Plan>, id: &str, ended: &ChildEnd) -> String {
     let step = plan.and_then(|plan| plan.steps.iter().find(|step| step.id == id));
     let title = step.map_or(id, |step| step.title.as_str());
     match ended {
-        Ended::Result(result) => format!("The result of the step “{title}”:\n{result}"),
-        Ended::Failure { message, .. } => format!("The step “{title}” could not be done: {message}"),
+        ChildEnd::Result(result) => format!("The result of the step “{title}”:\n{result}"),
+        ChildEnd::Failure { message, .. } => format!("The step “{title}” could not be done: {message}"),
     }
 }

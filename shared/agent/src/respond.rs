@@ -4,7 +4,7 @@ use futures::StreamExt;
 use sequent_conversation::Error;
 use sequent_core::Timestamp;
 use sequent_deliverables::wanted;
-use sequent_event::{Body, Entry, Outcome, Usage};
+use sequent_event::{Body, Entry, RunOutcome, Usage};
 use sequent_model::{Chunk, Chunks, Context, FinishReason, ModelName, Request};
 use sequent_runlog::Stopped;
 use tokio::time::Instant;
@@ -172,7 +172,7 @@ async fn conclude(execution: &mut Execution<'_>, mut call: ModelCall, end: Strea
         StreamEnd::Stopped(StopSignal::WriterStopped) => return Err(stop_error(&execution.writer).await),
         StreamEnd::Stopped(StopSignal::Cancelled(reason)) => {
             execution.state.cancel = Some(reason);
-            ("cancelled", execution.run_finished(Outcome::Cancelled))
+            ("cancelled", execution.run_finished(RunOutcome::Cancelled))
         }
         StreamEnd::TimeLimit => ("cancelled", run_error("time_limit", TIME_LIMIT)),
         StreamEnd::Failed(error) => {
@@ -195,7 +195,7 @@ async fn complete(execution: &mut Execution<'_>, mut bodies: Vec<Body>) -> Resul
         after.apply(&event).map_err(Stopped::from)?;
     }
     if next(&after) == Next::Finish {
-        bodies.push(execution.run_finished(Outcome::Success));
+        bodies.push(execution.run_finished(RunOutcome::Success));
         return Ok(Flow::End(bodies));
     }
     execution.append_all(bodies).await?;

@@ -6,7 +6,7 @@ use backon::{ExponentialBuilder, Retryable};
 use futures::{StreamExt, stream};
 use sequent_conversation::{Error, closing_bodies};
 use sequent_core::{InterruptId, MessageId, Timestamp};
-use sequent_event::{Artifact, Body, Call, Citation, Interrupt, Outcome, Question};
+use sequent_event::{Artifact, Body, Citation, Interrupt, Question, RunOutcome, ToolCall};
 use sequent_runlog::{DynamoStorage, LogKey, Writer};
 use sequent_tool::{Effect, Output, Tool};
 use serde_json::Value;
@@ -28,7 +28,7 @@ const NEW_OWNER: Duration = Duration::from_secs(2);
 
 /// A call that is ready to run.
 struct ReadyCall {
-    call: Call,
+    call: ToolCall,
     tool: Tool,
     arguments: Value,
 }
@@ -120,7 +120,7 @@ fn ask(execution: &Execution<'_>, questions: Vec<Question>) -> Flow {
         question: interrupt.question.clone(),
     }));
     let interrupts = execution.state.open_interrupts().cloned().chain(asked).collect();
-    bodies.push(execution.run_finished(Outcome::Interrupt { interrupts }));
+    bodies.push(execution.run_finished(RunOutcome::Interrupt { interrupts }));
     Flow::End(bodies)
 }
 
@@ -170,7 +170,7 @@ async fn run(
 }
 
 /// The events that record a call's outcome.
-fn outcome_events(call: &Call, outcome: CallOutcome) -> Vec<Body> {
+fn outcome_events(call: &ToolCall, outcome: CallOutcome) -> Vec<Body> {
     match outcome {
         CallOutcome::Succeeded(output) => {
             let effects = output.effects.into_iter().map(|effect| effect_event(call, effect));
@@ -181,7 +181,7 @@ fn outcome_events(call: &Call, outcome: CallOutcome) -> Vec<Body> {
     }
 }
 
-fn effect_event(call: &Call, effect: Effect) -> Body {
+fn effect_event(call: &ToolCall, effect: Effect) -> Body {
     let tool_call_id = Some(call.id.clone());
     match effect {
         Effect::Cited(source) => Body::SourceCited(Citation {

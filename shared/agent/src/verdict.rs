@@ -1,6 +1,8 @@
 //! What is to become of a tool call, as far as the log decides it. Pure, like [`next`](crate::next).
 
-use sequent_event::{AnswerStatus, Asked, Call, JobStatus, Plan, Question, Reason, State, Task};
+use sequent_event::{
+    AnswerStatus, AskedInterrupt, JobStatus, Plan, Question, Reason, RunJob, State, ToolCall,
+};
 use sequent_tool::{Kind, Registry, Tool, ask_user};
 use serde_json::{Value, json};
 
@@ -24,7 +26,7 @@ pub(crate) enum Verdict {
 }
 
 /// What is to become of `call`. `allowed` are the tools this run may use.
-pub(crate) fn verdict(state: &State, tools: &Registry, allowed: &[String], call: &Call) -> Verdict {
+pub(crate) fn verdict(state: &State, tools: &Registry, allowed: &[String], call: &ToolCall) -> Verdict {
     if call.name == planning::NAME && allowed.contains(&call.name) {
         return match planning::written(&call.arguments, state.plan.as_ref()) {
             Ok(plan) => Verdict::Plan(plan),
@@ -36,8 +38,8 @@ pub(crate) fn verdict(state: &State, tools: &Registry, allowed: &[String], call:
         .iter()
         .rfind(|asked| asked.interrupt.question.tool_call_id.as_deref() == Some(call.id.as_str()));
     let answer = match asked {
-        Some(Asked { answer: None, .. }) => return Verdict::Wait,
-        Some(Asked { interrupt, answer: Some(answer) }) => Some((interrupt.question.reason, answer)),
+        Some(AskedInterrupt { answer: None, .. }) => return Verdict::Wait,
+        Some(AskedInterrupt { interrupt, answer: Some(answer) }) => Some((interrupt.question.reason, answer)),
         None => None,
     };
     // It may have run, and nobody has said since what became of it. It was noted because it must not run twice,
@@ -49,7 +51,7 @@ pub(crate) fn verdict(state: &State, tools: &Registry, allowed: &[String], call:
         return Verdict::Answer(text);
     }
     // What was handed to a job has that job's result, whatever is known of the tool by now.
-    let of_call = |task: &&Task| task.job.tool_call_id.as_deref() == Some(call.id.as_str());
+    let of_call = |task: &&RunJob| task.job.tool_call_id.as_deref() == Some(call.id.as_str());
     if let Some(ended) = state.jobs.iter().rfind(of_call).and_then(|task| task.ended.as_ref()) {
         return Verdict::Answer(match ended.status {
             JobStatus::Success => ended.result.clone(),
@@ -79,7 +81,7 @@ pub(crate) fn verdict(state: &State, tools: &Registry, allowed: &[String], call:
 }
 
 /// What the call came to by what a person said. `None`: it is to run.
-fn settled(call: &Call, reason: Reason, answer: &sequent_event::Answered) -> Option<String> {
+fn settled(call: &ToolCall, reason: Reason, answer: &sequent_event::InterruptAnswer) -> Option<String> {
     let payload = answer.payload.as_ref().unwrap_or(&Value::Null);
     Some(match (reason, answer.status) {
         (Reason::Question, AnswerStatus::Resolved) => match payload {
@@ -107,7 +109,7 @@ fn settled(call: &Call, reason: Reason, answer: &sequent_event::Answered) -> Opt
     })
 }
 
-fn question(call: &Call, arguments: Value) -> Result<Question, String> {
+fn question(call: &ToolCall, arguments: Value) -> Result<Question, String> {
     let asked = ask_user::Question::from_arguments(arguments).map_err(|error| error.message().to_owned())?;
     Ok(Question {
         reason: Reason::Question,
@@ -118,7 +120,7 @@ fn question(call: &Call, arguments: Value) -> Result<Question, String> {
     })
 }
 
-fn approval(call: &Call) -> Question {
+fn approval(call: &ToolCall) -> Question {
     Question {
         reason: Reason::Approval,
         message: format!("Allow the tool `{}` with these arguments? {}", call.name, call.arguments),
@@ -132,7 +134,7 @@ fn approval(call: &Call) -> Question {
     }
 }
 
-fn unknown_outcome(call: &Call) -> Question {
+fn unknown_outcome(call: &ToolCall) -> Question {
     Question {
         reason: Reason::UnknownOutcome,
         message: format!(

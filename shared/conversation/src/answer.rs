@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use aws_sdk_dynamodb::types::AttributeValue as Value;
 use sequent_core::{InterruptId, Timestamp, UserId};
-use sequent_event::{AnswerStatus, Answered, Body, State};
-use sequent_runlog::{Companions, Decided, DynamoStorage, LogKey, decide};
+use sequent_event::{AnswerStatus, Body, InterruptAnswer, State};
+use sequent_runlog::{Decision, DynamoStorage, LogKey, TransactionRows, decide};
 use sequent_tables::{Change, Transaction, key};
 use serde_dynamo::to_attribute_value;
 
@@ -40,7 +40,7 @@ pub enum Refused {
     /// The run has asked no such question.
     Unknown(InterruptId),
     /// Another answer came first: this one.
-    Taken(Box<Answered>),
+    Taken(Box<InterruptAnswer>),
     /// The run ended without it.
     Ended,
 }
@@ -71,9 +71,9 @@ pub async fn answer(
         Ok((bodies, Some(rows(storage, key, after, then))))
     });
     match decided.await? {
-        Decided::Stored(state) => Ok(Ok(*state)),
-        Decided::Refused(why) => Ok(Err(why)),
-        Decided::Missing => Err(Error::NotFound),
+        Decision::Stored(state) => Ok(Ok(*state)),
+        Decision::Refused(why) => Ok(Err(why)),
+        Decision::Missing => Err(Error::NotFound),
     }
 }
 
@@ -102,12 +102,12 @@ pub async fn expire(storage: &DynamoStorage, key: LogKey, now: Timestamp) -> Res
     });
     match decided.await? {
         // Somebody answered, or it was none of ours.
-        Decided::Stored(_) | Decided::Refused(()) => Ok(()),
-        Decided::Missing => Err(Error::NotFound),
+        Decision::Stored(_) | Decision::Refused(()) => Ok(()),
+        Decision::Missing => Err(Error::NotFound),
     }
 }
 
-fn answered(state: &State, reply: &Reply, by: Option<UserId>) -> Result<Answered, Refused> {
+fn answered(state: &State, reply: &Reply, by: Option<UserId>) -> Result<InterruptAnswer, Refused> {
     let asked = state.asked.iter().find(|asked| asked.interrupt.id == reply.interrupt);
     let asked = asked.ok_or(Refused::Unknown(reply.interrupt))?;
     if let Some(first) = &asked.answer {
@@ -117,7 +117,7 @@ fn answered(state: &State, reply: &Reply, by: Option<UserId>) -> Result<Answered
         return Err(Refused::Ended);
     }
     let remaining = state.open_interrupts().count() - 1;
-    Ok(Answered {
+    Ok(InterruptAnswer {
         interrupt_id: reply.interrupt,
         status: reply.status,
         payload: reply.payload.clone(),
@@ -127,7 +127,7 @@ fn answered(state: &State, reply: &Reply, by: Option<UserId>) -> Result<Answered
 }
 
 /// The run's row as the answers leave it.
-fn rows(storage: &DynamoStorage, key: LogKey, after: State, then: Then) -> Companions {
+fn rows(storage: &DynamoStorage, key: LogKey, after: State, then: Then) -> TransactionRows {
     let (store, now) = (storage.store().clone(), Timestamp::now());
     let open: Vec<Question> = after.open_interrupts().map(Question::from).collect();
     let next = open.iter().filter_map(|question| question.expires_at).min();

@@ -1,10 +1,10 @@
 //! Stopping a run.
 
 use sequent_core::{RunId, TenantId, UserId};
-use sequent_event::{Body, CancelReason, Child, Event, Outcome, State};
+use sequent_event::{Body, CancelReason, Child, Event, RunOutcome, State};
 use sequent_runlog::{
-    Claim, Control, DynamoStorage, Finish, LogKey, Segment, Settings, Signals, Stopped, Storage, control,
-    read_all, take_over,
+    Claim, ControlOutcome, DynamoStorage, Finish, LogKey, Segment, Settings, Signals, Stopped, Storage,
+    append_control, claim, read_all,
 };
 
 use crate::{Error, Runs, Status, closing_bodies, finish, queue::wake_next, start::release_project};
@@ -33,10 +33,10 @@ pub async fn cancel(
     reason: CancelReason,
 ) -> Result<Cancel, Error> {
     let key = LogKey { tenant, run };
-    match control(storage, key, Body::CancelRequested { by, reason }).await? {
-        Control::Missing => return Err(Error::NotFound),
-        Control::Closed => return Ok(Cancel::AlreadyEnded),
-        Control::Appended(_) => {}
+    match append_control(storage, key, Body::CancelRequested { by, reason }).await? {
+        ControlOutcome::Missing => return Err(Error::NotFound),
+        ControlOutcome::Closed => return Ok(Cancel::AlreadyEnded),
+        ControlOutcome::Appended(_) => {}
     }
     match end_if_abandoned(storage, settings, key).await? {
         // Its owner met the request before we looked.
@@ -102,7 +102,7 @@ pub async fn end_if_abandoned(
     let row = Runs::new(storage.store(), key.tenant).get(key.run).await?;
     // A run that nobody has begun holds no project yet and needs none to end.
     let pending = row.status == Status::Pending;
-    let writer = match take_over(storage, key, settings, pending, None).await? {
+    let writer = match claim(storage, key, settings, pending, None).await? {
         Claim::Won(writer) => writer,
         Claim::Closed => return Ok(Cancel::AlreadyEnded),
         Claim::Held | Claim::Missing => return Ok(Cancel::Requested),
@@ -124,7 +124,7 @@ pub async fn end_if_abandoned(
         bodies.push(Body::RunFinished {
             thread_id: row.project_id,
             run_id: row.id,
-            outcome: Outcome::Cancelled,
+            outcome: RunOutcome::Cancelled,
         });
         if let Finish::Done(_) = finish(storage, &writer, key.tenant, &row, known, bodies).await? {
             // Whoever was about to begin it may have taken the project for it.

@@ -6,8 +6,8 @@ use crate::{Message, NameProject, Role, Standing};
 use aws_sdk_dynamodb::types::AttributeValue as Value;
 use sequent_billing::{Payer, Spent, hold};
 use sequent_core::{MicroUsd, ProjectId, RunId, TenantId, Timestamp};
-use sequent_event::{Answer, Body, CancelReason, Hold, Outcome, Phase, State};
-use sequent_runlog::{Companions, DynamoStorage, Finish, Signals, Stopped, Writer};
+use sequent_event::{Body, CancelReason, Hold, Phase, RunOutcome, State, TextMessage};
+use sequent_runlog::{DynamoStorage, Finish, Signals, Stopped, TransactionRows, Writer};
 use sequent_tables::{Change, Row, Transaction, key};
 
 use serde_dynamo::to_attribute_value;
@@ -29,7 +29,7 @@ pub async fn finish(
     let storage = storage.clone();
     let run = run.clone();
     let rolled_back = known.cancel == Some(CancelReason::RolledBack);
-    let rows = move |state: &State| -> Option<Companions> {
+    let rows = move |state: &State| -> Option<TransactionRows> {
         let rows = Final::new(&storage, tenant, run.clone(), state, rolled_back);
         Some(Arc::new(move |transaction| rows.join(transaction)))
     };
@@ -50,13 +50,13 @@ pub fn closing_bodies(state: &State) -> Vec<Body> {
 }
 
 /// What the conversation keeps of a run: its last response if it came to its end, else all that it had said.
-fn answer(state: &State) -> Option<Answer> {
+fn answer(state: &State) -> Option<TextMessage> {
     let last = state.answers.last()?;
     let text = match state.phase {
-        Phase::Finished(Outcome::Success) => last.text.clone(),
+        Phase::Finished(RunOutcome::Success) => last.text.clone(),
         _ => state.answer_text(),
     };
-    (!text.is_empty()).then_some(Answer { id: last.id, text })
+    (!text.is_empty()).then_some(TextMessage { id: last.id, text })
 }
 
 /// Lets go of the project that `run` answers in.
@@ -103,11 +103,11 @@ impl Final {
         let (project, run) = (row.project_id, row.id);
         let at = state.ended_at.unwrap_or_else(Timestamp::now);
         let standing = match state.phase {
-            Phase::Finished(Outcome::Success) => Standing::Complete,
+            Phase::Finished(RunOutcome::Success) => Standing::Complete,
             _ => Standing::Partial,
         };
         let prompts = state.prompts.len();
-        let said = |ordinal: usize, role: Role, answer: &Answer, status: Standing| {
+        let said = |ordinal: usize, role: Role, answer: &TextMessage, status: Standing| {
             let message = Message {
                 id: answer.id,
                 project_id: project,
@@ -132,7 +132,7 @@ impl Final {
                     .collect()
             }
         };
-        let names = row.opens_project && state.phase == Phase::Finished(Outcome::Success) && !rolled_back;
+        let names = row.opens_project && state.phase == Phase::Finished(RunOutcome::Success) && !rolled_back;
         let payer = Payer { tenant, run, user: row.user_id, project };
         let hold = state.configuration.hold.clone().filter(|_| !state.is_interrupted());
         let settles = hold.map(|hold| (hold, payer, state.totals.cost_micro_usd));

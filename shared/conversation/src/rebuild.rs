@@ -11,7 +11,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{Message, Project, Role, Standing};
 use sequent_core::{MessageId, RunId, TenantId, UserId};
-use sequent_event::{Body, CancelReason, Event, Outcome, Phase, State};
+use sequent_event::{Body, CancelReason, Event, Phase, RunOutcome, State};
 use sequent_jobs::{Context, Done, Failed, Kind};
 use sequent_runlog::{DynamoStorage, LogKey, Segment, Storage, read_all};
 use sequent_tables::{Row, Transaction, key};
@@ -162,7 +162,7 @@ fn messages(
 ) -> Result<Vec<Row>, Failed> {
     let rolled_back = events.iter().any(|event| {
         matches!(event.body(), Some(Body::CancelRequested { reason: CancelReason::RolledBack, .. }))
-    }) && state.phase == Phase::Finished(Outcome::Cancelled);
+    }) && state.phase == Phase::Finished(RunOutcome::Cancelled);
     if rolled_back || run.parent_run_id.is_some() {
         return Ok(Vec::new());
     }

@@ -1,7 +1,7 @@
 //! A run's summary: what the list shows without reading a log.
 
 use sequent_core::{MicroUsd, ProjectId, RunId, Timestamp, UserId};
-use sequent_event::{Outcome, Phase, State};
+use sequent_event::{Phase, RunOutcome, State};
 use serde::{Deserialize, Serialize};
 
 use crate::{Question, Work};
@@ -110,9 +110,9 @@ impl Status {
         match phase {
             Phase::Pending => Self::Pending,
             Phase::Running => Self::Running,
-            Phase::Finished(Outcome::Success) => Self::Success,
-            Phase::Finished(Outcome::Interrupt { .. }) => Self::Interrupted,
-            Phase::Finished(Outcome::Cancelled) => Self::Cancelled,
+            Phase::Finished(RunOutcome::Success) => Self::Success,
+            Phase::Finished(RunOutcome::Interrupt { .. }) => Self::Interrupted,
+            Phase::Finished(RunOutcome::Cancelled) => Self::Cancelled,
             Phase::Failed { .. } => Self::Error,
         }
     }

@@ -10,8 +10,8 @@ use sequent_billing::{Held, hold};
 use sequent_core::{MessageId, ProjectId, RunId, TenantId, Timestamp, UserId};
 use sequent_event::{Body, CancelReason, Configuration};
 use sequent_runlog::{
-    AppendError, Claim, DynamoStorage, LogKey, Segment, Settings, Storage, Unavailable, Writer, create, open,
-    take_over,
+    AppendError, Claim, DynamoStorage, LogKey, Segment, Settings, Storage, Unavailable, Writer, claim,
+    create, create_claimed,
 };
 use sequent_tables::{Cancelled, Change, Item, Reason, Row, Transaction, key};
 use serde::{Deserialize, Serialize};
@@ -102,12 +102,12 @@ pub async fn start(
         vec![Body::RunStarted { thread_id: start.project, run_id: start.run, parent_run_id: start.parent }];
     let rows = Rows::new(storage, settings, start, message_id, now)?.companions(Turn::Now);
     let key = LogKey { tenant: start.tenant, run: start.run };
-    match open(storage, key, settings, (before, after), Some(rows), observer).await {
+    match create_claimed(storage, key, settings, before, after, Some(rows), observer).await {
         Ok(writer) => {
             forget_old(storage, start, now).await;
             Ok(Started::Owned(Box::new(writer)))
         }
-        Err(Unavailable(AppendError::Companions(cancelled))) => refused(start, cancelled),
+        Err(Unavailable(AppendError::RowsRefused(cancelled))) => refused(start, cancelled),
         Err(error) => Err(error.into()),
     }
 }
@@ -149,7 +149,7 @@ async fn pend(
             Ok(Submitted::Accepted)
         }
         Err(Unavailable(AppendError::Conflict(_))) if start.parent.is_some() => Ok(Submitted::Accepted),
-        Err(Unavailable(AppendError::Companions(cancelled))) => match refused(start, cancelled)? {
+        Err(Unavailable(AppendError::RowsRefused(cancelled))) => match refused(start, cancelled)? {
             Started::Busy(live) => Ok(Submitted::Busy(live)),
             Started::Owned(_) => Err(Error::NoProject),
         },
@@ -199,7 +199,7 @@ pub async fn begin_pending(
     if in_project && !take_turn(storage, settings, key, run).await? {
         return Ok(Begin::Wait);
     }
-    match take_over(storage, key, settings, true, observer).await? {
+    match claim(storage, key, settings, true, observer).await? {
         Claim::Won(writer) => Ok(Begin::Owned(writer)),
         Claim::Held => Ok(Begin::Wait),
         Claim::Closed | Claim::Missing => {
@@ -306,11 +306,11 @@ fn refused(start: &Start, cancelled: Cancelled) -> Result<Started, Error> {
         return Err(Error::ClaimTaken);
     }
     let Cancelled::Reasons(mut reasons) = cancelled else {
-        return Err(Unavailable(AppendError::Companions(cancelled)).into());
+        return Err(Unavailable(AppendError::RowsRefused(cancelled)).into());
     };
     let found: Option<Item> = match reasons.get_mut(PLACE) {
         Some(Reason::Condition(item)) => item.take().map(|item| *item),
-        _ => return Err(Unavailable(AppendError::Companions(Cancelled::Reasons(reasons))).into()),
+        _ => return Err(Unavailable(AppendError::RowsRefused(Cancelled::Reasons(reasons))).into()),
     };
     let project: Option<Project> = found.and_then(|item| serde_dynamo::from_item(item).ok());
     match project.and_then(|project| project.live_run_id) {

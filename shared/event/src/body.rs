@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    Answered, Artifact, CancelReason, Citation, ClaimReason, Configuration, Entity, Job, JobEnd, Outcome,
-    Plan, Question, Role, Standing, Totals, Usage,
+    Artifact, CancelReason, Citation, ClaimReason, Configuration, Entity, InterruptAnswer, Job, JobEnd, Plan,
+    Question, Role, RunOutcome, RunStage, Totals, Usage,
 };
 
 /// What happened. The type name on the wire is the variant in `SCREAMING_SNAKE_CASE`, fields are `camelCase`.
@@ -29,7 +29,7 @@ pub enum Body {
     RunFinished {
         thread_id: ProjectId,
         run_id: RunId,
-        outcome: Outcome,
+        outcome: RunOutcome,
     },
     /// An execution failed. `code` is stable, `message` may be shown to people.
     RunError {
@@ -166,7 +166,7 @@ pub enum Body {
         question: Question,
     },
     /// The question is answered. The first answer in the log is the one that counts.
-    ClarificationAnswered(Answered),
+    ClarificationAnswered(InterruptAnswer),
     /// A person's turn that this run answers, or that steers it while it runs.
     UserMessage {
         message_id: MessageId,
@@ -211,7 +211,7 @@ impl Body {
     pub const fn leaves_closed(&self) -> bool {
         match self {
             Self::ClarificationAnswered(answer) => answer.remaining > 0,
-            Self::JobFinished(end) => !matches!(end.run, Standing::Live),
+            Self::JobFinished(end) => !matches!(end.run, RunStage::Live),
             other => other.is_terminal(),
         }
     }
@@ -220,8 +220,8 @@ impl Body {
     #[must_use]
     pub const fn waits_for_people(&self) -> bool {
         match self {
-            Self::RunFinished { outcome, .. } => matches!(outcome, Outcome::Interrupt { .. }),
-            Self::JobFinished(end) => matches!(end.run, Standing::Waiting),
+            Self::RunFinished { outcome, .. } => matches!(outcome, RunOutcome::Interrupt { .. }),
+            Self::JobFinished(end) => matches!(end.run, RunStage::Waiting),
             other => other.leaves_closed() && !other.is_terminal(),
         }
     }

@@ -8,7 +8,7 @@ use crate::Interrupt;
 /// How an execution ended (AG-UI `RUN_FINISHED.outcome`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub enum Outcome {
+pub enum RunOutcome {
     /// The answer is complete.
     Success,
     /// Somebody cancelled it; what was said so far is kept.

@@ -6,12 +6,12 @@ mod transcript;
 
 use sequent_core::{ArtifactId, MessageId, ProjectId, RunId, Timestamp};
 
-pub use parts::{Answer, Asked, Child, Ended, OpenMessage, Phase, Task};
-pub use transcript::{Call, Draft, Turn};
+pub use parts::{AskedInterrupt, Child, ChildEnd, OpenMessage, Phase, RunJob, TextMessage};
+pub use transcript::{Draft, ToolCall, TranscriptEntry};
 
 use crate::{
-    Artifact, Body, CancelReason, Citation, Configuration, Event, Interrupt, Job, Outcome, Plan, Seq,
-    Standing, Totals,
+    Artifact, Body, CancelReason, Citation, Configuration, Event, Interrupt, Job, Plan, RunOutcome, RunStage,
+    Seq, Totals,
 };
 
 /// The event cannot stand where it does. Writers check before they append, so a stored log never has one.
@@ -71,13 +71,13 @@ pub struct State {
     /// The model the latest message asked for.
     pub model: Option<String>,
     /// What people said to this run.
-    pub prompts: Vec<Answer>,
+    pub prompts: Vec<TextMessage>,
     /// How many of these the model had been told when it last responded.
-    pub told: usize,
+    pub prompts_seen: usize,
     /// What the assistant said.
-    pub answers: Vec<Answer>,
+    pub answers: Vec<TextMessage>,
     /// Everything said and done, in order, as a model has to be told.
-    pub turns: Vec<Turn>,
+    pub transcript: Vec<TranscriptEntry>,
     /// The response being written.
     pub draft: Option<Draft>,
     /// The message being written.
@@ -99,9 +99,9 @@ pub struct State {
     /// The archive of the website that it has delivered.
     pub website: Option<ArtifactId>,
     /// Its jobs.
-    pub jobs: Vec<Task>,
+    pub jobs: Vec<RunJob>,
     /// Questions put to people.
-    pub asked: Vec<Asked>,
+    pub asked: Vec<AskedInterrupt>,
     /// Runs started by this one.
     pub children: Vec<Child>,
     /// Sources cited.
@@ -145,7 +145,7 @@ impl State {
     /// Whether the run waits for people.
     #[must_use]
     pub fn is_interrupted(&self) -> bool {
-        matches!(self.phase, Phase::Finished(Outcome::Interrupt { .. }))
+        matches!(self.phase, Phase::Finished(RunOutcome::Interrupt { .. }))
     }
 
     /// Whether the log is closed and another execution may begin: nothing is left to wait for.
@@ -166,11 +166,11 @@ impl State {
 
     /// Where the run stands, for others than its owner.
     #[must_use]
-    pub fn standing(&self) -> Standing {
+    pub fn standing(&self) -> RunStage {
         match () {
-            () if self.is_interrupted() => Standing::Waiting,
-            () if self.phase.is_closed() => Standing::Ended,
-            () => Standing::Live,
+            () if self.is_interrupted() => RunStage::Waiting,
+            () if self.phase.is_closed() => RunStage::Ended,
+            () => RunStage::Live,
         }
     }
 
@@ -212,8 +212,8 @@ impl State {
             }
             Body::UserMessage { message_id, content, model, .. } => {
                 self.model.clone_from(model);
-                self.prompts.push(Answer { id: *message_id, text: content.clone() });
-                self.turns.push(Turn::User { id: *message_id, text: content.clone() });
+                self.prompts.push(TextMessage { id: *message_id, text: content.clone() });
+                self.transcript.push(TranscriptEntry::User { id: *message_id, text: content.clone() });
             }
             Body::CancelRequested { reason, .. } => {
                 self.cancel.get_or_insert(*reason);
@@ -246,24 +246,25 @@ impl State {
             Body::ToolCallResult { tool_call_id, content, .. } => {
                 self.pending_tools.retain(|id| id != tool_call_id);
                 self.dispatched.retain(|id| id != tool_call_id);
-                self.turns.push(Turn::Tool { call: tool_call_id.clone(), content: content.clone() });
+                self.transcript
+                    .push(TranscriptEntry::Tool { call: tool_call_id.clone(), content: content.clone() });
             }
             Body::StepStarted { step_name } => {
                 self.open_steps.push(step_name.clone());
-                self.turns.push(Turn::Step { name: step_name.clone() });
+                self.transcript.push(TranscriptEntry::Step { name: step_name.clone() });
             }
             Body::StepFinished { step_name } => {
                 self.open_steps.retain(|name| name != step_name);
-                self.turns.push(Turn::StepOver);
+                self.transcript.push(TranscriptEntry::StepOver);
             }
             Body::PlanUpdated { plan } => self.plan = Some(plan.clone()),
             Body::SourceCited(citation) => self.citations.push(citation.clone()),
             Body::ArtifactCreated(artifact) => self.artifacts.push(artifact.clone()),
             Body::WebsiteGenerationDone { artifact_id, .. } => self.website = Some(*artifact_id),
-            Body::JobEnqueued(job) => self.jobs.push(Task { job: job.clone(), ended: None }),
+            Body::JobEnqueued(job) => self.jobs.push(RunJob { job: job.clone(), ended: None }),
             Body::JobFinished(end) => {
                 // The row of a run that has ended stays as it is.
-                if end.run != Standing::Ended {
+                if end.run != RunStage::Ended {
                     self.totals.add(&end.usage);
                 }
                 let ended = self.jobs.iter_mut().find(|task| task.job.job_id == end.job_id);
@@ -271,7 +272,7 @@ impl State {
             }
             Body::ClarificationNeeded { interrupt_id, question } => {
                 let interrupt = Interrupt { id: *interrupt_id, question: question.clone() };
-                self.asked.push(Asked { interrupt, answer: None });
+                self.asked.push(AskedInterrupt { interrupt, answer: None });
             }
             Body::ClarificationAnswered(answer) => {
                 let asked = self.asked.iter_mut().find(|asked| asked.interrupt.id == answer.interrupt_id);
@@ -286,10 +287,10 @@ impl State {
                 self.children.push(Child { run: *subagent_run_id, name: name.clone(), ended: None });
             }
             Body::SubagentFinished { subagent_run_id, result, usage } => {
-                self.child_ended(*subagent_run_id, Ended::Result(result.clone()), usage);
+                self.child_ended(*subagent_run_id, ChildEnd::Result(result.clone()), usage);
             }
             Body::SubagentError { subagent_run_id, message, code, usage } => {
-                let ended = Ended::Failure { code: code.clone(), message: message.clone() };
+                let ended = ChildEnd::Failure { code: code.clone(), message: message.clone() };
                 self.child_ended(*subagent_run_id, ended, usage);
             }
             Body::UsageRecorded(usage) => {
@@ -314,29 +315,29 @@ impl State {
         if let Some(open) = self.open.take()
             && !open.reasoning
         {
-            let said = Answer { id: open.id, text: open.text };
+            let said = TextMessage { id: open.id, text: open.text };
             self.draft(open.id).texts.push(said.clone());
             self.answers.push(said);
         }
     }
 
-    fn child_ended(&mut self, run: RunId, ended: Ended, usage: &Totals) {
+    fn child_ended(&mut self, run: RunId, ended: ChildEnd, usage: &Totals) {
         self.totals.add(usage);
         if let Some(child) = self.children.iter_mut().find(|child| child.run == run) {
-            self.turns.push(Turn::Child { name: child.name.clone(), ended: ended.clone() });
+            self.transcript.push(TranscriptEntry::Child { name: child.name.clone(), ended: ended.clone() });
             child.ended = Some(ended);
         }
     }
 
     fn close(&mut self, phase: Phase, at: Timestamp) {
-        let waits = matches!(phase, Phase::Finished(Outcome::Interrupt { .. }));
+        let waits = matches!(phase, Phase::Finished(RunOutcome::Interrupt { .. }));
         self.phase = phase;
         self.ended_at = Some(at);
         self.cancel = None;
         self.open_reasoning = None;
         self.open_tools.clear();
         self.open_steps.clear();
-        self.turns.extend(self.draft.take().map(Turn::from));
+        self.transcript.extend(self.draft.take().map(TranscriptEntry::from));
         // What waits for an answer is carried out by the next execution.
         if !waits {
             self.pending_tools.clear();

@@ -48,7 +48,7 @@ pub enum Reason {
 /// The answer to an interrupt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Answered {
+pub struct InterruptAnswer {
     /// Which question.
     pub interrupt_id: InterruptId,
     /// How it was answered.

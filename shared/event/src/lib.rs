@@ -17,9 +17,12 @@ mod work;
 
 pub use body::Body;
 pub use entry::{Entry, Event, Malformed, Payload};
-pub use execution::{CancelReason, ClaimReason, Outcome, Role, Totals, Usage};
-pub use fold::{Answer, Asked, Call, Child, Draft, Ended, Invalid, OpenMessage, Phase, State, Task, Turn};
-pub use interrupt::{AnswerStatus, Answered, Interrupt, Question, Reason};
-pub use product::{Artifact, Entity, Job, JobEnd, JobStatus, Standing};
+pub use execution::{CancelReason, ClaimReason, Role, RunOutcome, Totals, Usage};
+pub use fold::{
+    AskedInterrupt, Child, ChildEnd, Draft, Invalid, OpenMessage, Phase, RunJob, State, TextMessage,
+    ToolCall, TranscriptEntry,
+};
+pub use interrupt::{AnswerStatus, Interrupt, InterruptAnswer, Question, Reason};
+pub use product::{Artifact, Entity, Job, JobEnd, JobStatus, RunStage};
 pub use seq::Seq;
 pub use work::{Budget, Citation, Configuration, Hold, Orchestration, Plan, Step, StepStatus};

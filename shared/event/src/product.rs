@@ -73,7 +73,7 @@ pub struct JobEnd {
     #[serde(default, skip_serializing_if = "Totals::is_none")]
     pub usage: Totals,
     /// Where the run stood. An event may be the last of its log, and then has to tell whether the log is closed.
-    pub run: Standing,
+    pub run: RunStage,
 }
 
 /// How a job ended.
@@ -89,7 +89,7 @@ pub enum JobStatus {
 /// Where a run stands, for others than its owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Standing {
+pub enum RunStage {
     /// It executes, or waits to.
     Live,
     /// It waits for people.

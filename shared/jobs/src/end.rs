@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sequent_core::{TenantId, Timestamp};
 use sequent_event::{Body, JobEnd, JobStatus, State};
-use sequent_runlog::{AppendError, Companions, Decided, DynamoStorage, LogKey, Unavailable, decide};
+use sequent_runlog::{AppendError, Decision, DynamoStorage, LogKey, TransactionRows, Unavailable, decide};
 use sequent_tables::{Cancelled, Error as DataError, Item, Reason, Reasons, Transaction, key};
 
 use crate::{Done, Error, Job, Status, enqueue::backoff};
@@ -57,7 +57,7 @@ fn companions(
     (before, after): (&Job, &Job),
     done: &Done,
     now: Timestamp,
-) -> Companions {
+) -> TransactionRows {
     let (store, key) = (storage.store().clone(), key::job(tenant, after.id));
     let change = before.change_to(after, now);
     let (rows, writes) = (done.artifacts.clone(), done.writes.clone());
@@ -79,7 +79,7 @@ async fn in_log(
     key: LogKey,
     after: &Job,
     done: &Done,
-    companions: &Companions,
+    companions: &TransactionRows,
 ) -> Result<Option<End>, Error> {
     let decided = decide(storage, key, |state: &State| {
         if !state.open_jobs().any(|open| open.job_id == after.id) {
@@ -100,10 +100,10 @@ async fn in_log(
         Ok((artifacts.chain(more).chain([ended]).collect(), Some(Arc::clone(companions))))
     });
     match decided.await {
-        Ok(Decided::Stored(_)) => Ok(Some(End::Stored)),
-        Ok(Decided::Refused(()) | Decided::Missing) => Ok(None),
+        Ok(Decision::Stored(_)) => Ok(Some(End::Stored)),
+        Ok(Decision::Refused(()) | Decision::Missing) => Ok(None),
         // Place 0 is the segment's.
-        Err(Unavailable(AppendError::Companions(Cancelled::Reasons(reasons)))) => {
+        Err(Unavailable(AppendError::RowsRefused(Cancelled::Reasons(reasons)))) => {
             verdict(reasons, 1, after).map(Some)
         }
         Err(error) => Err(error.into()),

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, future::Future, sync::Arc, time::Duration}
 use futures::future::BoxFuture;
 use sequent_core::{JobId, RunId, TenantId};
 use sequent_event::{Artifact, Body, Totals};
-use sequent_runlog::{Companions, DynamoStorage};
+use sequent_runlog::{DynamoStorage, TransactionRows};
 use sequent_tables::{Row, Store};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -82,7 +82,7 @@ pub struct Done {
     /// What the attempt's model calls used.
     pub usage: Totals,
     /// Other writes. If a condition among them does not hold, the attempt has failed and may be tried again.
-    pub writes: Option<Companions>,
+    pub writes: Option<TransactionRows>,
 }
 
 /// An artifact that a job leaves.

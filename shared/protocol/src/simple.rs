@@ -19,7 +19,7 @@
 use std::{fmt, str::FromStr};
 
 use sequent_core::{MessageId, RunId};
-use sequent_event::{Body, Event, Outcome, Seq};
+use sequent_event::{Body, Event, RunOutcome, Seq};
 use serde::Serialize;
 
 use crate::{
@@ -142,7 +142,7 @@ impl Projector {
                 let content = &self.text();
                 vec![Frame::json(Some(&id), Some("reset"), &Content { content, cancelled: false })]
             }
-            Body::RunFinished { outcome, .. } => vec![self.end(id, *outcome == Outcome::Cancelled)],
+            Body::RunFinished { outcome, .. } => vec![self.end(id, *outcome == RunOutcome::Cancelled)],
             Body::RunError { message, code } => {
                 let failure = Frame::json(None, Some("error"), &Failure { code, message });
                 vec![failure, self.end(id, false)]

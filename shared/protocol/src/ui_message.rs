@@ -24,7 +24,7 @@ mod chunk;
 mod start_index;
 
 use sequent_core::{MessageId, ProjectId, RunId};
-use sequent_event::{Body, CancelReason, Event, Outcome, Usage};
+use sequent_event::{Body, CancelReason, Event, RunOutcome, Usage};
 
 pub use chunk::{Chunk, FinishReason, Json, Mark, Metadata, Totals};
 pub use start_index::{InvalidStartIndex, StartIndex};
@@ -133,18 +133,18 @@ impl Projector {
         let Some(body) = event.body() else { return out.push(shown_as_data(event)) };
         match body {
             Body::RunStarted { thread_id, .. } => self.start(Some(*thread_id), out),
-            Body::RunFinished { outcome: Outcome::Success, .. } => {
+            Body::RunFinished { outcome: RunOutcome::Success, .. } => {
                 self.ensure_started(out);
                 out.push(Chunk::FinishStep);
                 self.finish(self.finish_reason, out);
             }
             // The message goes on, with a `start` of the same id, when the questions shown as data are answered.
-            Body::RunFinished { outcome: Outcome::Interrupt { .. }, .. } => {
+            Body::RunFinished { outcome: RunOutcome::Interrupt { .. }, .. } => {
                 self.ensure_started(out);
                 out.push(Chunk::FinishStep);
                 self.finish(FinishReason::ToolCalls, out);
             }
-            Body::RunFinished { outcome: Outcome::Cancelled, .. } => {
+            Body::RunFinished { outcome: RunOutcome::Cancelled, .. } => {
                 self.settle(out);
                 out.push(Chunk::Abort { reason: self.cancel });
                 self.finish(FinishReason::Other, out);

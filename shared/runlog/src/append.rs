@@ -31,14 +31,14 @@ pub(crate) async fn append<S: Storage>(
     storage: &S,
     key: LogKey,
     segment: &Segment,
-    companions: &S::Companions,
+    rows: &S::Rows,
     patience: Duration,
 ) -> Result<Appended, Unavailable> {
     let give_up = Instant::now() + patience;
     let mut backoff = FIRST_BACKOFF;
     let mut doubtful = false;
     loop {
-        let error = match storage.append(key, segment, companions).await {
+        let error = match storage.append(key, segment, rows).await {
             Ok(()) => return Ok(Appended::Stored),
             Err(AppendError::Conflict(stored)) if stored.batch == segment.batch => {
                 return Ok(Appended::Stored);

@@ -1,4 +1,4 @@
-//! Becoming a run's owner.
+//! Creating a log and claiming a run.
 
 use std::sync::Arc;
 
@@ -14,12 +14,12 @@ use crate::{
     size,
 };
 
-/// What became of an attempt to take a run over.
+/// The result of an attempt to claim a run.
 #[derive(Debug)]
 pub enum Claim<S: Storage> {
     /// The caller owns the run now.
     Won(Box<Writer<S>>),
-    /// Another owner shows signs of life, or took over first.
+    /// Another owner shows signs of life, or has claimed the run first.
     Held,
     /// The log is closed; there is nothing to execute.
     Closed,
@@ -27,78 +27,75 @@ pub enum Claim<S: Storage> {
     Missing,
 }
 
-/// Starts a log that nobody executes yet: its first segment is `entries`.
+/// What a process knows about its claim when it becomes the owner.
+pub(crate) struct Ownership {
+    pub(crate) writer: WriterId,
+    pub(crate) epoch: u32,
+    /// The state of the log, the claim included.
+    pub(crate) state: State,
+    /// The time of the claim. Until the owner writes, others judge by it whether the owner is alive.
+    pub(crate) since: Instant,
+    /// Receives every segment that is stored from the claim on, in order.
+    pub(crate) observer: Option<mpsc::UnboundedSender<Arc<Segment>>>,
+}
+
+/// Creates a log without an owner. Its first segment holds `bodies`.
 ///
 /// # Errors
-/// When a companion's condition does not hold, or the log cannot be written. A log that stands already is
-/// [`AppendError::Conflict`].
+/// If the condition of a transaction row fails, or the log cannot be written. [`AppendError::Conflict`] means that the
+/// log exists already.
 pub async fn create<S: Storage>(
     storage: &S,
     key: LogKey,
     settings: Settings,
     bodies: Vec<Body>,
-    companions: S::Companions,
+    rows: S::Rows,
 ) -> Result<(), Unavailable> {
-    let at = storage.now();
-    let segment = Segment {
-        first: Seq(1),
-        writer: WriterId::new(),
-        batch: WriterId::new().0,
-        epoch: 0,
-        at,
-        entries: bodies.into_iter().map(|body| Entry::new(at, body)).collect(),
-    };
-    first(&segment)?;
-    match append(storage, key, &segment, &companions, settings.patience).await? {
+    let segment = Segment::new(Seq(1), WriterId::new(), 0, storage.now(), bodies);
+    first_state(&segment)?;
+    match append(storage, key, &segment, &rows, settings.patience).await? {
         Appended::Stored => Ok(()),
         Appended::Lost(stored) => Err(Unavailable(AppendError::Conflict(stored))),
     }
 }
 
-/// Starts a log and owns it at once: `before`, the claim of epoch 1, then `after`, all in one write with
-/// `companions` and the lease. `observer` receives every stored segment in order, that first one included.
+/// Creates a log and claims it. One write stores `before`, the claim of epoch 1, `after`, `rows` and the lease.
+/// `observer` receives every stored segment in order, this first one included.
 ///
 /// # Errors
 /// As [`create`].
-pub async fn open<S: Storage>(
+pub async fn create_claimed<S: Storage>(
     storage: &S,
     key: LogKey,
     settings: Settings,
-    (before, after): (Vec<Body>, Vec<Body>),
-    companions: S::Companions,
+    before: Vec<Body>,
+    after: Vec<Body>,
+    rows: S::Rows,
     observer: Option<mpsc::UnboundedSender<Arc<Segment>>>,
 ) -> Result<Writer<S>, Unavailable> {
     let writer = WriterId::new();
+    let since = Instant::now();
+    let at = storage.now();
     let claimed = Body::RunClaimed { epoch: 1, writer: writer.0.clone(), reason: ClaimReason::Start };
-    let (at, since) = (storage.now(), Instant::now());
     let bodies = before.into_iter().chain([claimed]).chain(after);
-    let segment = Segment {
-        first: Seq(1),
-        writer,
-        batch: WriterId::new().0,
-        epoch: 1,
-        at,
-        entries: bodies.map(|body| Entry::new(at, body)).collect(),
-    };
-    let state = first(&segment)?;
-    let companions = storage.with_lease(companions, key, 1, at + settings.lease);
-    match append(storage, key, &segment, &companions, settings.patience).await? {
+    let segment = Segment::new(Seq(1), writer.clone(), 1, at, bodies);
+    let state = first_state(&segment)?;
+    let rows = storage.with_lease(rows, key, 1, at + settings.lease);
+    match append(storage, key, &segment, &rows, settings.patience).await? {
         Appended::Lost(stored) => Err(Unavailable(AppendError::Conflict(stored))),
         Appended::Stored => {
-            if let Some(observer) = &observer {
-                let _ = observer.send(Arc::new(segment.clone())); // a follower that left is nobody's business
-            }
-            Ok(Writer::start(storage.clone(), key, settings, segment.writer, 1, state, observer, since))
+            let ownership = Ownership { writer, epoch: 1, state, since, observer };
+            Ok(start(storage, key, settings, ownership, segment))
         }
     }
 }
 
-/// Takes over a run whose lease is over, resumes one that has nothing left to wait for, or starts one that was created
-/// without an owner. `may_start` says whether a run no one has claimed yet may be claimed.
+/// Makes the caller the owner of a run: takes over a run whose lease has expired, resumes a run that has nothing left
+/// to wait for, or starts a run that was created without an owner. The last only if `may_start`.
 ///
 /// # Errors
-/// When the log cannot be read or written.
-pub async fn take_over<S: Storage>(
+/// If the log cannot be read or written.
+pub async fn claim<S: Storage>(
     storage: &S,
     key: LogKey,
     settings: Settings,
@@ -123,25 +120,19 @@ pub async fn take_over<S: Storage>(
         return Ok(Claim::Held);
     }
     let lease = retrying(|| storage.lease(key)).await.map_err(unreadable)?;
-    if reason == ClaimReason::TakeOver && !is_over(storage.now(), lease, &segments, settings) {
+    if reason == ClaimReason::TakeOver && !has_expired(storage.now(), lease, &segments, settings) {
         return Ok(Claim::Held);
     }
     let epoch = state.epoch + 1;
     let writer = WriterId::new();
-    let (at, since) = (storage.now(), Instant::now());
+    let since = Instant::now();
+    let at = storage.now();
     let claimed = Body::RunClaimed { epoch, writer: writer.0.clone(), reason };
-    let mut segment = Segment {
-        first: state.next(),
-        writer,
-        batch: WriterId::new().0,
-        epoch,
-        at,
-        entries: vec![Entry::new(at, claimed)],
-    };
-    let companions = storage.with_lease(S::Companions::default(), key, epoch, at + settings.lease);
-    // A control event is no sign of the owner's life, so the claim moves behind it. Anything else that took the
-    // position is: the owner lives, or another took over first.
-    while let Appended::Lost(winner) = append(storage, key, &segment, &companions, settings.patience).await? {
+    let mut segment = Segment::new(state.next(), writer.clone(), epoch, at, [claimed]);
+    let rows = storage.with_lease(S::Rows::default(), key, epoch, at + settings.lease);
+    // A control event does not show that the owner is alive, so the claim is retried after it. Any other segment at
+    // the position does: either the owner is alive, or another process has claimed the run first.
+    while let Appended::Lost(winner) = append(storage, key, &segment, &rows, settings.patience).await? {
         if winner.epoch > 0 {
             return Ok(Claim::Held);
         }
@@ -149,16 +140,27 @@ pub async fn take_over<S: Storage>(
         segment.first = state.next();
     }
     advance(&mut state, &segment).map_err(refused)?;
-    if let Some(observer) = &observer {
-        let _ = observer.send(Arc::new(segment.clone())); // as above
-    }
-    let writer = Writer::start(storage.clone(), key, settings, segment.writer, epoch, state, observer, since);
-    Ok(Claim::Won(Box::new(writer)))
+    let ownership = Ownership { writer, epoch, state, since, observer };
+    Ok(Claim::Won(Box::new(start(storage, key, settings, ownership, segment))))
 }
 
-/// Whether the owner may be given up for dead. Its own segments are signs of life, so an owner that writes need not
-/// renew; one that released its lease has none to wait for.
-fn is_over(now: Timestamp, lease: Option<Timestamp>, segments: &[Segment], settings: Settings) -> bool {
+/// Shows the stored claim to the observer and starts the owner's writer.
+fn start<S: Storage>(
+    storage: &S,
+    key: LogKey,
+    settings: Settings,
+    ownership: Ownership,
+    claimed: Segment,
+) -> Writer<S> {
+    if let Some(observer) = &ownership.observer {
+        let _ = observer.send(Arc::new(claimed)); // a follower may have left
+    }
+    Writer::start(storage.clone(), key, settings, ownership)
+}
+
+/// Returns `true` if the owner may be presumed dead. Its segments are signs of life, so an owner that writes need not
+/// renew its lease. An owner that released its lease leaves none to wait for.
+fn has_expired(now: Timestamp, lease: Option<Timestamp>, segments: &[Segment], settings: Settings) -> bool {
     let Some(until) = lease else { return true };
     let seen =
         segments.iter().rev().find(|segment| segment.epoch > 0).map(|segment| segment.at + settings.lease);
@@ -169,12 +171,12 @@ pub(crate) fn advance(state: &mut State, segment: &Segment) -> Result<(), sequen
     segment.events().try_for_each(|event| state.apply(&event))
 }
 
-/// The state that a log's first segment leads to. It is as bound by limits and rules as any other: what cannot be
-/// folded could never be continued, and followers look back no further than a segment may reach.
-fn first(segment: &Segment) -> Result<State, Unavailable> {
+/// Returns the state after a log's first segment. The limits and rules of any other segment hold for it: a log that
+/// cannot be folded could never be continued, and followers read back no further than one segment can reach.
+fn first_state(segment: &Segment) -> Result<State, Unavailable> {
     let bytes: usize = segment.entries.iter().filter_map(Entry::body).map(size::of).sum();
     if segment.entries.is_empty() || segment.entries.len() > MAX_EVENTS || bytes > MAX_BYTES {
-        return Err(Unavailable(AppendError::Refused("the events do not fit one segment".into())));
+        return Err(Unavailable(AppendError::Refused("the events are too large for one segment".into())));
     }
     let mut state = State::default();
     advance(&mut state, segment).map_err(refused)?;

@@ -1,4 +1,4 @@
-//! Control events: what anyone authorised may append to a run, such as a cancel.
+//! Control events: the events, such as a cancel, that any authorised caller may append to a run.
 
 use std::time::Duration;
 
@@ -11,109 +11,105 @@ use crate::{
     size::{self, LARGEST},
 };
 
+const TOO_LARGE: &str = "the events are too large for one segment";
+
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What became of a control event.
+/// The result of [`append_control`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Control {
-    /// It stands in the log at this position.
+pub enum ControlOutcome {
+    /// The event is in the log, at this position.
     Appended(Seq),
-    /// The log was closed before it could be appended.
+    /// The log was closed before the event could be appended.
     Closed,
     /// There is no such log.
     Missing,
 }
 
-/// Appends `body` to an open log, after whatever stands there by then. The owner meets it at its next write or its
-/// next look at the tail.
+/// Appends `body` to the end of an open log. The owner reads it at its next write or its next poll of the tail.
 ///
-/// The caller may repeat it after an error, but then the event may stand twice: [`AppendError::Ambiguous`] says that
-/// the outcome is unknown.
+/// The caller may repeat the call after an error, but the log may then hold the event twice:
+/// [`AppendError::Ambiguous`] means that the outcome is unknown.
 ///
 /// # Errors
-/// When the log cannot be read or written, or the event is not one that may stand anywhere in an open log.
-pub async fn control<S: Storage>(storage: &S, key: LogKey, body: Body) -> Result<Control, Unavailable> {
+/// If the log cannot be read or written, or the event is not allowed everywhere in an open log.
+pub async fn append_control<S: Storage>(
+    storage: &S,
+    key: LogKey,
+    body: Body,
+) -> Result<ControlOutcome, Unavailable> {
     check(&body)?;
     let writer = WriterId::new();
     let batch = WriterId::new().0;
-    let Some(mut tail) = look(storage, key).await? else { return Ok(Control::Missing) };
+    let Some(mut tail) = read_tail(storage, key).await? else { return Ok(ControlOutcome::Missing) };
     loop {
         let cancels_a_wait = tail.waits_for_people() && matches!(body, Body::CancelRequested { .. });
         if tail.leaves_closed() && !cancels_a_wait {
-            return Ok(Control::Closed);
+            return Ok(ControlOutcome::Closed);
         }
-        let at = storage.now();
         let segment = Segment {
-            first: tail.last().next(),
-            writer: writer.clone(),
             batch: batch.clone(),
-            epoch: 0,
-            at,
-            entries: vec![Entry::new(at, body.clone())],
+            ..Segment::new(tail.last().next(), writer.clone(), 0, storage.now(), [body.clone()])
         };
-        match append(storage, key, &segment, &S::Companions::default(), PATIENCE).await? {
-            Appended::Stored => return Ok(Control::Appended(segment.first)),
-            // Walking on from the segment that won would stay behind an owner that writes as fast as we do; looking
-            // at the tail lands in the gap an owner leaves between two writes.
-            Appended::Lost(stored) => tail = look(storage, key).await?.unwrap_or(*stored),
+        match append(storage, key, &segment, &S::Rows::default(), PATIENCE).await? {
+            Appended::Stored => return Ok(ControlOutcome::Appended(segment.first)),
+            // Continuing from the segment that won the position would never catch up with an owner that writes as
+            // fast as we do. The tail is in the gap that an owner leaves between two writes.
+            Appended::Lost(stored) => tail = read_tail(storage, key).await?.unwrap_or(*stored),
         }
     }
 }
 
-async fn look<S: Storage>(storage: &S, key: LogKey) -> Result<Option<Segment>, Unavailable> {
+async fn read_tail<S: Storage>(storage: &S, key: LogKey) -> Result<Option<Segment>, Unavailable> {
     retrying(|| storage.tail(key)).await.map_err(unreadable)
 }
 
-/// What became of a decision.
+/// The result of [`decide`].
 #[derive(Debug)]
-pub enum Decided<E> {
-    /// What was decided on stands in the log, which is now in this state.
+pub enum Decision<E> {
+    /// The events are in the log, which is now in this state.
     Stored(Box<State>),
-    /// The log as it stands does not allow it.
+    /// The log in its present state does not allow it.
     Refused(E),
     /// There is no such log.
     Missing,
 }
 
-/// Appends what `decide` makes of the whole log, exactly behind what it has read: if anything was stored meanwhile, it
-/// decides again. For control events whose meaning depends on what stands before them, with rows that repeat them.
+/// Appends the events that `decide` derives from the whole log, directly after what it has read. If another segment
+/// was stored in the meantime, it reads and decides again. It is for control events whose meaning depends on the events
+/// before them, together with the rows that repeat them.
 ///
 /// # Errors
-/// When the log cannot be read or written, or refuses the events.
+/// If the log cannot be read or written, or refuses the events.
 pub async fn decide<S: Storage, E>(
     storage: &S,
     key: LogKey,
-    decide: impl Fn(&State) -> Result<(Vec<Body>, S::Companions), E>,
-) -> Result<Decided<E>, Unavailable> {
+    decide: impl Fn(&State) -> Result<(Vec<Body>, S::Rows), E>,
+) -> Result<Decision<E>, Unavailable> {
     let writer = WriterId::new();
     let batch = WriterId::new().0;
     loop {
         let segments = read_all(storage, key).await.map_err(unreadable)?;
         if segments.is_empty() {
-            return Ok(Decided::Missing);
+            return Ok(Decision::Missing);
         }
         let events: Vec<Event> = segments.iter().flat_map(Segment::events).collect();
         let mut state = State::of(&events).map_err(invalid)?;
-        let (bodies, companions) = match decide(&state) {
+        let (bodies, rows) = match decide(&state) {
             Ok(decided) => decided,
-            Err(why) => return Ok(Decided::Refused(why)),
+            Err(reason) => return Ok(Decision::Refused(reason)),
         };
-        let at = storage.now();
         let segment = Segment {
-            first: state.next(),
-            writer: writer.clone(),
             batch: batch.clone(),
-            epoch: 0,
-            at,
-            entries: bodies.into_iter().map(|body| Entry::new(at, body)).collect(),
+            ..Segment::new(state.next(), writer.clone(), 0, storage.now(), bodies)
         };
         let bytes: usize = segment.entries.iter().filter_map(Entry::body).map(size::of).sum();
         if bytes > LARGEST || segment.entries.len() > MAX_EVENTS {
-            return Err(Unavailable(AppendError::Refused("the events do not fit a segment".into())));
+            return Err(Unavailable(AppendError::Refused(TOO_LARGE.into())));
         }
         segment.events().try_for_each(|event| state.apply(&event)).map_err(invalid)?;
-        if let Appended::Stored = append(storage, key, &segment, &companions, PATIENCE).await? {
-            return Ok(Decided::Stored(Box::new(state)));
+        if let Appended::Stored = append(storage, key, &segment, &rows, PATIENCE).await? {
+            return Ok(Decision::Stored(Box::new(state)));
         }
     }
 }
@@ -129,18 +125,18 @@ fn unreadable(error: ReadError) -> Unavailable {
     })
 }
 
-/// Control events are appended without knowing the whole log, so they must be able to stand anywhere in it.
+/// Refuses events that are not allowed everywhere in a log: a control event is appended without knowing the whole log.
 fn check(body: &Body) -> Result<(), Unavailable> {
-    let refused = |why: &str| Err(Unavailable(AppendError::Refused(why.into())));
-    let depends = matches!(
+    let refused = |reason: &str| Err(Unavailable(AppendError::Refused(reason.into())));
+    let depends_on_the_log = matches!(
         body,
         Body::ClarificationAnswered(_)
             | Body::ArtifactCreated(_)
             | Body::EntityExtracted(_)
             | Body::JobFinished(_)
     );
-    if !body.is_control() || depends {
+    if !body.is_control() || depends_on_the_log {
         return refused("not a control event");
     }
-    if size::of(body) > LARGEST { refused("the event is too large for a segment") } else { Ok(()) }
+    if size::of(body) > LARGEST { refused(TOO_LARGE) } else { Ok(()) }
 }

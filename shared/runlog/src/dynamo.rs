@@ -21,7 +21,7 @@ pub struct DynamoStorage {
 }
 
 /// Writes to `main` that join an append's transaction. Their indexes start at 1; 0 is the segment.
-pub type Companions = Arc<dyn Fn(Transaction) -> Transaction + Send + Sync>;
+pub type TransactionRows = Arc<dyn Fn(Transaction) -> Transaction + Send + Sync>;
 
 impl DynamoStorage {
     /// Logs in the store's `events` table.
@@ -72,29 +72,29 @@ impl DynamoStorage {
 }
 
 impl Storage for DynamoStorage {
-    type Companions = Option<Companions>;
+    type Rows = Option<TransactionRows>;
 
     async fn append(
         &self,
         key: LogKey,
         segment: &Segment,
-        with: &Option<Companions>,
+        with: &Option<TransactionRows>,
     ) -> Result<(), AppendError> {
         let item = encode(key, segment);
-        let Some(companions) = with else { return self.put(item).await };
+        let Some(rows) = with else { return self.put(item).await };
         let put = Transaction::new().put_item(&self.store.tables().events, item, Some(FREE));
-        match companions(put).run(&self.store).await {
+        match rows(put).run(&self.store).await {
             Ok(()) => Ok(()),
             Err(Cancelled::Failed(error)) => Err(failed(error)),
             Err(Cancelled::Reasons(mut reasons)) => Err(match reasons.first_mut() {
                 Some(Reason::Condition(item)) => conflict(item.take().map(|item| *item)),
-                // An earlier attempt of ours may hold the position, with its companions already applied: their
+                // An earlier attempt of ours may hold the position, with its rows already applied: their
                 // verdict means nothing until the position is decided.
                 Some(Reason::Contention) => AppendError::Busy,
                 Some(Reason::Other(code)) => AppendError::Refused(std::mem::take(code).into()),
                 _ => match Cancelled::Reasons(reasons) {
                     transient if transient.is_transient() => AppendError::Busy,
-                    refused => AppendError::Companions(refused),
+                    refused => AppendError::RowsRefused(refused),
                 },
             }),
         }
@@ -172,14 +172,14 @@ impl Storage for DynamoStorage {
 
     fn with_lease(
         &self,
-        companions: Option<Companions>,
+        rows: Option<TransactionRows>,
         key: LogKey,
         epoch: u32,
         until: Timestamp,
-    ) -> Option<Companions> {
+    ) -> Option<TransactionRows> {
         // A new run's row is put with its lease by whoever creates it: one transaction may touch an item only once.
-        if companions.is_some() {
-            return companions;
+        if rows.is_some() {
+            return rows;
         }
         let (store, at) = (self.store.clone(), self.now());
         Some(Arc::new(move |transaction: Transaction| {

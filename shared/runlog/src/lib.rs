@@ -24,9 +24,9 @@ mod storage;
 mod writer;
 
 pub use append::Unavailable;
-pub use claim::{Claim, create, open, take_over};
-pub use control::{Control, Decided, control, decide};
-pub use dynamo::{Companions, DynamoStorage};
+pub use claim::{Claim, claim, create, create_claimed};
+pub use control::{ControlOutcome, Decision, append_control, decide};
+pub use dynamo::{DynamoStorage, TransactionRows};
 pub use follow::{Follow, Poll, page, read_all};
 pub use segment::{LogKey, MAX_BYTES, MAX_EVENTS, Segment, WriterId};
 pub use settings::Settings;

@@ -60,6 +60,18 @@ pub struct Segment {
 }
 
 impl Segment {
+    /// A new batch of events that all happened at `at`.
+    pub(crate) fn new(
+        first: Seq,
+        writer: WriterId,
+        epoch: u32,
+        at: Timestamp,
+        bodies: impl IntoIterator<Item = Body>,
+    ) -> Self {
+        let entries = bodies.into_iter().map(|body| Entry::new(at, body)).collect();
+        Self { first, writer, batch: WriterId::new().0, epoch, at, entries }
+    }
+
     /// Position of its last event.
     #[must_use]
     pub fn last(&self) -> Seq {

@@ -18,7 +18,7 @@ pub enum AppendError {
     Conflict(Box<Segment>),
     /// The position was free, but a companion write's condition did not hold. Nothing was stored.
     #[error("a write of the same transaction was refused")]
-    Companions(Cancelled),
+    RowsRefused(Cancelled),
     /// It certainly did not happen; trying again may help.
     #[error("the storage is busy")]
     Busy,
@@ -44,14 +44,14 @@ pub enum ReadError {
 /// Storage of logs. Appends and reads must be linearizable per log.
 pub trait Storage: Clone + Send + Sync + 'static {
     /// Writes that happen in the same transaction as an append: the rows that repeat what the log says.
-    type Companions: Clone + Default + Send + Sync + 'static;
+    type Rows: Clone + Default + Send + Sync + 'static;
 
-    /// Stores `segment` with `companions` if nothing stands at `segment.first`.
+    /// Stores `segment` with `rows` if nothing stands at `segment.first`.
     fn append(
         &self,
         key: LogKey,
         segment: &Segment,
-        companions: &Self::Companions,
+        rows: &Self::Rows,
     ) -> impl Future<Output = Result<(), AppendError>> + Send;
 
     /// The segments that start after `after`, in order; possibly not all of them, but at least one if there is one.
@@ -71,14 +71,8 @@ pub trait Storage: Clone + Send + Sync + 'static {
         until: Option<Timestamp>,
     ) -> impl Future<Output = Result<(), AppendError>> + Send;
 
-    /// `companions` together with taking the lease for a new epoch.
-    fn with_lease(
-        &self,
-        companions: Self::Companions,
-        key: LogKey,
-        epoch: u32,
-        until: Timestamp,
-    ) -> Self::Companions;
+    /// `rows` together with taking the lease for a new epoch.
+    fn with_lease(&self, rows: Self::Rows, key: LogKey, epoch: u32, until: Timestamp) -> Self::Rows;
 
     /// The clock that stamps events and judges leases.
     fn now(&self) -> Timestamp;

@@ -6,13 +6,11 @@ mod task;
 use std::sync::Arc;
 
 use sequent_event::{Body, CancelReason, Invalid, State};
-use tokio::{
-    sync::{mpsc, oneshot, watch},
-    time::Instant,
-};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
-    LogKey, MAX_EVENTS, Segment, Settings, Storage, Unavailable, WriterId,
+    LogKey, MAX_EVENTS, Settings, Storage, Unavailable,
+    claim::Ownership,
     size::{self, LARGEST},
 };
 use task::{Command, Task};
@@ -83,25 +81,15 @@ impl<S: Storage> std::fmt::Debug for Writer<S> {
 }
 
 impl<S: Storage> Writer<S> {
-    /// `since` is when the claim was made: what others judge the owner's life by until it writes.
-    #[expect(clippy::too_many_arguments, reason = "called by the two ways to become an owner only")]
-    pub(crate) fn start(
-        storage: S,
-        key: LogKey,
-        settings: Settings,
-        id: WriterId,
-        epoch: u32,
-        state: State,
-        observer: Option<mpsc::UnboundedSender<Arc<Segment>>>,
-        since: Instant,
-    ) -> Self {
+    pub(crate) fn start(storage: S, key: LogKey, settings: Settings, ownership: Ownership) -> Self {
+        let epoch = ownership.epoch;
+        let opening = ownership.state.clone();
         let (commands, receiver) = mpsc::channel(BACKLOG);
-        let (signals, watcher) = watch::channel(Signals::of(&state));
+        let (signals, watcher) = watch::channel(Signals::of(&opening));
         let why = Arc::new(std::sync::Mutex::new(None));
-        let task =
-            Task::new(storage, key, settings, id, epoch, state.clone(), observer, receiver, signals, since);
+        let task = Task::new(storage, key, settings, ownership, receiver, signals);
         tokio::spawn(task.run(Arc::clone(&why)));
-        Self { commands, signals: watcher, why, opening: state, epoch }
+        Self { commands, signals: watcher, why, opening, epoch }
     }
 
     /// The state of the log when this owner took it.
@@ -147,7 +135,7 @@ impl<S: Storage> Writer<S> {
     }
 
     /// Closes the log: `bodies`, the last of which is terminal, are stored together with whatever is still buffered
-    /// and with the companions that `rows` derives from the state they lead to. Done only if the owner has seen all
+    /// and with the rows that `rows` derives from the state they lead to. Done only if the owner has seen all
     /// news: `known` is what it decided on.
     ///
     /// # Errors
@@ -157,7 +145,7 @@ impl<S: Storage> Writer<S> {
         &self,
         known: Signals,
         bodies: Vec<Body>,
-        rows: impl Fn(&State) -> S::Companions + Send + 'static,
+        rows: impl Fn(&State) -> S::Rows + Send + 'static,
     ) -> Result<Finish, Stopped> {
         if !bodies.last().is_some_and(Body::is_terminal) {
             return Err(Invalid::OutOfPlace(bodies.last().map_or("nothing", Body::type_name)).into());

@@ -17,7 +17,7 @@ use crate::{
 use futures::{StreamExt, future::join_all, stream};
 use sequent_conversation::{Run, Runs};
 use sequent_core::{RunId, TenantId};
-use sequent_event::{Ended, Event, Outcome, Phase, Reason, State};
+use sequent_event::{ChildEnd, Event, Phase, Reason, RunOutcome, State};
 use sequent_runlog::{DynamoStorage, LogKey, Segment, read_all};
 use sequent_tables::{Store, Tables, testing};
 use serde_json::{Value, json};
@@ -254,14 +254,14 @@ async fn check(chaos: &Chaos, started: &[String], charges: &BTreeMap<String, usi
         let run: RunId = run.parse().unwrap();
         let (_, state) = &rows[&run];
         let failed = matches!(&state.phase, Phase::Failed { code, .. } if code.starts_with("model_"));
-        assert!(failed || state.phase == Phase::Finished(Outcome::Success), "{run}: {:?}", state.phase);
+        assert!(failed || state.phase == Phase::Finished(RunOutcome::Success), "{run}: {:?}", state.phase);
         checked.failed += usize::from(failed);
         assert_eq!(state.children.len(), 2, "{run}");
         for child in &state.children {
             let (row, own) = &rows[&child.run];
             assert_eq!((own.parent, row.parent_run_id), (Some(run), Some(run)));
             match (&child.ended, &own.phase) {
-                (Some(Ended::Result(text)), Phase::Finished(Outcome::Success)) => {
+                (Some(ChildEnd::Result(text)), Phase::Finished(RunOutcome::Success)) => {
                     assert_eq!(Some(text), own.answers.last().map(|answer| &answer.text));
                 }
                 other => panic!("{run} and {} disagree: {other:?}", child.run),

@@ -7,7 +7,7 @@ use sequent_deliverables::{
     tool_name,
 };
 use sequent_documents::{Format, Kind};
-use sequent_event::{Artifact, Job, JobStatus, State, Turn};
+use sequent_event::{Artifact, Job, JobStatus, State, TranscriptEntry};
 use sequent_jobs::{Kind as JobKind, Queue};
 use serde::Serialize;
 
@@ -33,7 +33,7 @@ pub(super) fn next(state: &State, kind: Kind, purpose: Purpose, has_answered: bo
         };
     };
     // A model that was made to write the document has answered before.
-    let has_read_all = state.told >= state.prompts.len();
+    let has_read_all = state.prompts_seen >= state.prompts.len();
     if !(has_answered || (has_read_all && has_spoken(state))) {
         return Next::Ask(purpose);
     }
@@ -120,19 +120,23 @@ fn delivered(state: &State, kind: Kind) -> Option<&Artifact> {
 }
 
 /// The turns since the last input that is no tool result, newest first.
-fn latest(state: &State) -> impl Iterator<Item = &Turn> {
-    state.turns.iter().rev().take_while(|turn| matches!(turn, Turn::Assistant { .. } | Turn::Tool { .. }))
+fn latest(state: &State) -> impl Iterator<Item = &TranscriptEntry> {
+    state
+        .transcript
+        .iter()
+        .rev()
+        .take_while(|turn| matches!(turn, TranscriptEntry::Assistant { .. } | TranscriptEntry::Tool { .. }))
 }
 
 /// Returns `true` if one of the latest responses calls no tool.
 fn has_spoken(state: &State) -> bool {
-    latest(state).any(|turn| matches!(turn, Turn::Assistant { calls, .. } if calls.is_empty()))
+    latest(state).any(|turn| matches!(turn, TranscriptEntry::Assistant { calls, .. } if calls.is_empty()))
 }
 
 /// The number of latest responses that should have been the document.
 fn failures(state: &State, kind: Kind) -> usize {
-    let has_failed = |turn: &&Turn| match turn {
-        Turn::Assistant { calls, .. } => {
+    let has_failed = |turn: &&TranscriptEntry| match turn {
+        TranscriptEntry::Assistant { calls, .. } => {
             calls.is_empty() || calls.iter().any(|call| call.name == tool_name(kind))
         }
         _ => false,

@@ -6,9 +6,9 @@ use sequent_agent::{Engine, Executed, execute};
 use sequent_conversation::{Name, NameProject};
 use sequent_conversation::{Start, Status, cancel};
 use sequent_core::{ArtifactId, JobId};
-use sequent_event::{Artifact, CancelReason, JobStatus, Outcome, Phase, Standing, Turn};
+use sequent_event::{Artifact, CancelReason, JobStatus, Phase, RunOutcome, RunStage, TranscriptEntry};
 use sequent_jobs::{Context, Delivery, Done, Failed, Jobs, Left, Registry, Worked, Worker, called_for};
-use sequent_runlog::{Claim, take_over};
+use sequent_runlog::{Claim, claim};
 use sequent_tables::{Item, Row};
 use sequent_tool::{Kind, Tool};
 use serde::{Deserialize, Serialize};
@@ -85,14 +85,14 @@ async fn work(bench: &Bench, job: JobId) -> Worked {
 
 async fn go_on(bench: &Bench, of: &Start) -> Executed {
     let (storage, settings) = (&bench.engine.storage, bench.engine.settings);
-    let claimed = take_over(storage, bench.key(of.run), settings, false, None).await.unwrap();
+    let claimed = claim(storage, bench.key(of.run), settings, false, None).await.unwrap();
     let Claim::Won(writer) = claimed else { panic!("{claimed:?}") };
     execute(&bench.engine, bench.key(of.run), *writer, None).await.unwrap()
 }
 
-fn result(turns: &[Turn]) -> Option<&str> {
+fn result(turns: &[TranscriptEntry]) -> Option<&str> {
     turns.iter().find_map(|turn| match turn {
-        Turn::Tool { content, .. } => Some(content.as_str()),
+        TranscriptEntry::Tool { content, .. } => Some(content.as_str()),
         _ => None,
     })
 }
@@ -110,7 +110,7 @@ async fn a_call_that_is_a_job_gives_what_the_job_came_to() {
         assert_eq!((row.run_id, row.has_ended()), (Some(asking.run), true));
         let state = bench.state(asking.run).await;
         let ended = state.jobs[0].ended.as_ref().expect("its end is in the log");
-        assert_eq!((ended.status, ended.run), (status, Standing::Live));
+        assert_eq!((ended.status, ended.run), (status, RunStage::Live));
         assert_eq!(state.artifacts.len(), usize::from(status == JobStatus::Success));
         assert_eq!(
             state.artifacts.iter().map(|artifact| artifact.artifact_id).collect::<Vec<_>>(),
@@ -124,8 +124,8 @@ async fn a_call_that_is_a_job_gives_what_the_job_came_to() {
 
         assert_eq!(go_on(&bench, &asking).await, Executed::Closed);
         let state = bench.state(asking.run).await;
-        assert_eq!(state.phase, Phase::Finished(Outcome::Success));
-        assert_eq!(result(&state.turns), Some(told));
+        assert_eq!(state.phase, Phase::Finished(RunOutcome::Success));
+        assert_eq!(result(&state.transcript), Some(told));
     }
 }
 

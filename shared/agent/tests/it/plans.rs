@@ -2,8 +2,8 @@
 
 use sequent_agent::{Executed, execute};
 use sequent_conversation::{Begin, Runs, Start, Status, begin_pending, cancel};
-use sequent_event::{Body, Orchestration, Outcome, Phase, StepStatus};
-use sequent_runlog::{Claim, take_over};
+use sequent_event::{Body, Orchestration, Phase, RunOutcome, StepStatus};
+use sequent_runlog::{Claim, claim};
 use serde_json::json;
 
 use crate::bench::Bench;
@@ -34,7 +34,7 @@ async fn work(bench: &Bench, of: &Start) {
                 execute(&bench.engine, bench.key(child.run), *writer, None).await.unwrap();
             }
         }
-        match take_over(&bench.engine.storage, key, bench.engine.settings, true, None).await.unwrap() {
+        match claim(&bench.engine.storage, key, bench.engine.settings, true, None).await.unwrap() {
             Claim::Won(writer) => {
                 execute(&bench.engine, key, *writer, None).await.unwrap();
             }
@@ -56,16 +56,16 @@ async fn independent_steps_are_done_by_children_and_the_rest_in_order() {
     Box::pin(work(&bench, &asking)).await;
 
     let state = bench.state(asking.run).await;
-    assert_eq!(state.phase, Phase::Finished(Outcome::Success));
+    assert_eq!(state.phase, Phase::Finished(RunOutcome::Success));
     assert!(state.plan.as_ref().unwrap().steps.iter().all(|step| step.status == StepStatus::Done));
     let mut totals = 0;
     for child in &state.children {
         let own = bench.state(child.run).await;
         assert_eq!(own.parent, Some(asking.run));
-        assert_eq!(own.phase, Phase::Finished(Outcome::Success));
+        assert_eq!(own.phase, Phase::Finished(RunOutcome::Success));
         totals += own.totals.output_tokens;
         assert!(
-            matches!(&child.ended, Some(sequent_event::Ended::Result(text)) if *text == own.answer_text())
+            matches!(&child.ended, Some(sequent_event::ChildEnd::Result(text)) if *text == own.answer_text())
         );
     }
     assert!(totals > 0 && state.totals.output_tokens > totals, "what children use counts");
@@ -89,7 +89,7 @@ async fn a_cancel_reaches_the_children() {
     for child in &state.children {
         assert_eq!(bench.status(child.run).await, Status::Cancelled);
         assert!(
-            matches!(&child.ended, Some(sequent_event::Ended::Failure { code, .. }) if code == "cancelled")
+            matches!(&child.ended, Some(sequent_event::ChildEnd::Failure { code, .. }) if code == "cancelled")
         );
     }
 }
@@ -108,9 +108,7 @@ async fn a_parent_that_died_between_writing_down_a_child_and_making_it_makes_it(
     writer.append(body).await.unwrap();
     writer.release().await.unwrap();
     let Claim::Won(writer) =
-        take_over(&bench.engine.storage, bench.key(asking.run), bench.engine.settings, true, None)
-            .await
-            .unwrap()
+        claim(&bench.engine.storage, bench.key(asking.run), bench.engine.settings, true, None).await.unwrap()
     else {
         panic!("the lease was given up")
     };
@@ -120,7 +118,7 @@ async fn a_parent_that_died_between_writing_down_a_child_and_making_it_makes_it(
     Box::pin(work(&bench, &asking)).await;
     let state = bench.state(asking.run).await;
     assert_eq!(state.children.len(), 1, "the child is the one that was written down");
-    assert_eq!(state.phase, Phase::Finished(Outcome::Success));
+    assert_eq!(state.phase, Phase::Finished(RunOutcome::Success));
 }
 
 #[tokio::test]
@@ -149,11 +147,11 @@ async fn a_step_that_asked_a_person_goes_on_with_the_answer_and_is_not_begun_ane
     )
     .await;
     assert!(answered.unwrap().is_ok());
-    let claimed = take_over(&bench.engine.storage, key, bench.engine.settings, false, None).await.unwrap();
+    let claimed = claim(&bench.engine.storage, key, bench.engine.settings, false, None).await.unwrap();
     let Claim::Won(writer) = claimed else { panic!("nothing is left to wait for") };
     execute(&bench.engine, key, *writer, None).await.unwrap();
     let state = bench.state(asking.run).await;
-    assert_eq!(state.phase, Phase::Finished(Outcome::Success));
+    assert_eq!(state.phase, Phase::Finished(RunOutcome::Success));
     assert_eq!(state.asked.len(), 1, "asked once");
     assert_eq!(state.model_calls, 4, "the plan, the step before and after the answer, the conclusion");
 }
@@ -167,7 +165,7 @@ async fn a_run_that_ends_by_its_limits_leaves_no_children_behind() {
     assert_eq!(execute(&bench.engine, key, *writer, None).await.unwrap(), Executed::Waiting);
     let bounds = sequent_agent::Bounds { time: std::time::Duration::ZERO, ..bench.engine.bounds };
     let engine = sequent_agent::Engine { bounds, ..bench.engine.clone() };
-    let claimed = take_over(&engine.storage, key, engine.settings, false, None).await.unwrap();
+    let claimed = claim(&engine.storage, key, engine.settings, false, None).await.unwrap();
     let Claim::Won(writer) = claimed else { panic!("the lease was given up") };
     assert_eq!(execute(&engine, key, *writer, None).await.unwrap(), Executed::Closed);
     let state = bench.state(asking.run).await;

@@ -7,7 +7,7 @@ use sequent_conversation::{Begin, Cancel, Runs, Started, Status, begin_pending, 
 use sequent_conversation::{Role, Standing};
 use sequent_core::ProjectId;
 use sequent_event::{Body, CancelReason};
-use sequent_runlog::{Claim, take_over};
+use sequent_runlog::{Claim, claim};
 use tokio::time::Instant;
 
 use crate::bench::Bench;
@@ -199,7 +199,7 @@ async fn a_run_longer_than_any_invocation_comes_forward_with_every_one() {
         if execute(&bench.engine, key, *writer, Some(window)).await.unwrap() == Executed::Closed {
             break;
         }
-        let claimed = take_over(&bench.engine.storage, key, bench.engine.settings, false, None).await;
+        let claimed = claim(&bench.engine.storage, key, bench.engine.settings, false, None).await;
         let Claim::Won(next) = claimed.unwrap() else { panic!("the lease was given up") };
         writer = next;
         invocations += 1;
@@ -219,7 +219,7 @@ async fn what_a_response_cost_that_a_deadline_cut_is_accounted_for() {
     let cut = bench.state(asking.run).await;
     assert_eq!((cut.model_calls, cut.open.clone(), cut.draft.clone()), (0, None, None), "no response");
     assert!(cut.totals.output_tokens > 0 && cut.totals.output_tokens < 100, "{:?}", cut.totals);
-    let claimed = take_over(&bench.engine.storage, key, bench.engine.settings, false, None).await;
+    let claimed = claim(&bench.engine.storage, key, bench.engine.settings, false, None).await;
     let Claim::Won(writer) = claimed.unwrap() else { panic!("the lease was given up") };
     execute(&bench.engine, key, *writer, None).await.unwrap();
     let state = bench.state(asking.run).await;
@@ -256,11 +256,11 @@ async fn what_a_person_says_meanwhile_is_answered_before_the_run_ends() {
         by: Some(bench.user),
         model: None,
     };
-    let stored = sequent_runlog::control(&bench.engine.storage, key, said).await.unwrap();
-    assert!(matches!(stored, sequent_runlog::Control::Appended(_)), "{stored:?}");
+    let stored = sequent_runlog::append_control(&bench.engine.storage, key, said).await.unwrap();
+    assert!(matches!(stored, sequent_runlog::ControlOutcome::Appended(_)), "{stored:?}");
     assert_eq!(running.await.unwrap().unwrap(), Executed::Closed);
     let state = bench.state(asking.run).await;
-    assert_eq!((state.model_calls, state.told), (2, 2));
+    assert_eq!((state.model_calls, state.prompts_seen), (2, 2));
     assert!(state.answers[1].text.contains("And in short?"), "the demo quotes what it was told last");
     let messages = bench.projects().latest_messages(asking.project, 10).await.unwrap();
     let roles: Vec<Role> = messages.iter().map(|message| message.role).collect();

@@ -8,8 +8,8 @@ use std::sync::{
 use futures::future::BoxFuture;
 use sequent_agent::{Engine, Executed, execute};
 use sequent_conversation::{Refused, Reply, Runs, Start, Status, Then, answer};
-use sequent_event::{AnswerStatus, Body, Outcome, Phase, Reason, State};
-use sequent_runlog::{Claim, take_over};
+use sequent_event::{AnswerStatus, Body, Phase, Reason, RunOutcome, State};
+use sequent_runlog::{Claim, claim};
 use sequent_tool::{Call, Error, Handler, Kind, Output, Registry, Tool};
 use serde_json::{Value, json};
 
@@ -69,14 +69,14 @@ async fn reply(bench: &Bench, of: &Start, payload: Value) -> State {
 
 async fn go_on(bench: &Bench, of: &Start) -> Executed {
     let key = bench.key(of.run);
-    let claimed = take_over(&bench.engine.storage, key, bench.engine.settings, false, None).await.unwrap();
+    let claimed = claim(&bench.engine.storage, key, bench.engine.settings, false, None).await.unwrap();
     let Claim::Won(writer) = claimed else { panic!("{claimed:?}") };
     execute(&bench.engine, key, *writer, None).await.unwrap()
 }
 
 fn results(state: &State) -> Vec<String> {
-    let tools = state.turns.iter().filter_map(|turn| match turn {
-        sequent_event::Turn::Tool { content, .. } => Some(content.clone()),
+    let tools = state.transcript.iter().filter_map(|turn| match turn {
+        sequent_event::TranscriptEntry::Tool { content, .. } => Some(content.clone()),
         _ => None,
     });
     tools.collect()
@@ -92,7 +92,7 @@ async fn tools_of_one_response_run_once_each_and_the_model_is_told() {
     let (asking, ended) = begin(&bench, &script).await;
     assert_eq!(ended, Executed::Closed);
     let state = bench.state(asking.run).await;
-    assert_eq!(state.phase, Phase::Finished(Outcome::Success));
+    assert_eq!(state.phase, Phase::Finished(RunOutcome::Success));
     assert_eq!(counter.0.load(Ordering::SeqCst), 2);
     assert_eq!(results(&state).len(), 3, "the demo does not call what it is not offered: {state:?}");
     assert_eq!(state.citations[0].url, "https://example.com/");
@@ -128,7 +128,7 @@ async fn a_question_ends_the_execution_and_its_answer_continues_the_run() {
     let one = [Reply { interrupt: first, status: AnswerStatus::Resolved, payload: Some(json!("b")) }];
     let after = answer(storage, key, Some(bench.user), &one, Then::Queue).await.unwrap().unwrap();
     assert!(!after.is_resumable(), "the other question is still open");
-    let held = take_over(storage, key, bench.engine.settings, false, None).await.unwrap();
+    let held = claim(storage, key, bench.engine.settings, false, None).await.unwrap();
     assert!(matches!(held, Claim::Closed), "{held:?}");
     let again = answer(storage, key, None, &one, Then::Queue).await.unwrap().unwrap_err();
     assert!(matches!(&again, Refused::Taken(winner) if winner.payload == Some(json!("b"))), "{again:?}");
@@ -136,7 +136,7 @@ async fn a_question_ends_the_execution_and_its_answer_continues_the_run() {
     reply(&bench, &asking, json!({"approved": true})).await;
     assert_eq!(go_on(&bench, &asking).await, Executed::Closed);
     let state = bench.state(asking.run).await;
-    assert_eq!(state.phase, Phase::Finished(Outcome::Success));
+    assert_eq!(state.phase, Phase::Finished(RunOutcome::Success));
     assert_eq!(counter.0.load(Ordering::SeqCst), 2, "it was allowed");
     assert!(results(&state).contains(&"b".to_owned()));
     assert_eq!(bench.status(asking.run).await, Status::Success);

@@ -6,7 +6,7 @@ use crate::{Message, Name, Project, Role, Standing};
 use aws_sdk_dynamodb::types::AttributeValue as Value;
 use sequent_billing::hold;
 use sequent_core::{MessageId, RunId, TenantId, Timestamp};
-use sequent_runlog::{Companions, DynamoStorage, Settings};
+use sequent_runlog::{DynamoStorage, Settings, TransactionRows};
 use sequent_tables::{Change, Row, Transaction, key};
 
 use super::{Held, Start, configuration};
@@ -119,7 +119,7 @@ impl Rows {
         })
     }
 
-    pub(super) fn companions(self, turn: Turn) -> Companions {
+    pub(super) fn companions(self, turn: Turn) -> TransactionRows {
         Arc::new(move |transaction| {
             let store = self.storage.store();
             let run = if turn == Turn::Now { self.leased.clone() } else { self.pending.clone() };

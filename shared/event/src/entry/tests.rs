@@ -5,7 +5,7 @@ use sequent_core::{MessageId, ProjectId, RunId};
 use serde_json::json;
 
 use super::*;
-use crate::{Outcome, name::KNOWN};
+use crate::{RunOutcome, name::KNOWN};
 
 fn at() -> Timestamp {
     Timestamp::from_millis(1_700_000_000_000)
@@ -19,7 +19,7 @@ fn an_event_is_the_ag_ui_object_with_our_envelope() {
     let body = Body::RunFinished {
         thread_id: ProjectId::from_bits(1),
         run_id: RunId::from_bits(2),
-        outcome: Outcome::Cancelled,
+        outcome: RunOutcome::Cancelled,
     };
     insta::assert_snapshot!(serde_json::to_string(&Entry::new(at(), body)).unwrap(), @r#"{"v":1,"timestamp":1700000000000,"type":"RUN_FINISHED","threadId":"prj_00000000000000000000000001","runId":"run_00000000000000000000000002","outcome":{"type":"cancelled"}}"#);
 }

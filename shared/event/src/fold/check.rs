@@ -1,7 +1,7 @@
 //! Which event may stand where.
 
 use super::{Invalid, Phase, State};
-use crate::{Artifact, Body, Outcome};
+use crate::{Artifact, Body, RunOutcome};
 use sequent_core::JobId;
 
 impl State {
@@ -103,12 +103,12 @@ impl State {
     }
 
     /// An execution that ends to wait says for what, and for all of it.
-    fn lists_open_questions(&self, outcome: &Outcome) -> bool {
+    fn lists_open_questions(&self, outcome: &RunOutcome) -> bool {
         match outcome {
-            Outcome::Interrupt { interrupts } => {
+            RunOutcome::Interrupt { interrupts } => {
                 !interrupts.is_empty() && interrupts.iter().eq(self.open_interrupts())
             }
-            Outcome::Success | Outcome::Cancelled => true,
+            RunOutcome::Success | RunOutcome::Cancelled => true,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use sequent_core::{MessageId, RunId};
 
-use crate::{Answered, Interrupt, Job, JobEnd, Outcome};
+use crate::{Interrupt, InterruptAnswer, Job, JobEnd, RunOutcome};
 
 /// Where a run stands.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -13,7 +13,7 @@ pub enum Phase {
     /// An execution is under way.
     Running,
     /// Ended by `RUN_FINISHED`.
-    Finished(Outcome),
+    Finished(RunOutcome),
     /// Ended by `RUN_ERROR`.
     Failed {
         /// Stable code.
@@ -44,7 +44,7 @@ pub struct OpenMessage {
 
 /// What somebody said: a person's message, or a complete one of the assistant, or a partial one kept after a cancel.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
+pub struct TextMessage {
     /// Its id.
     pub id: MessageId,
     /// Its text.
@@ -53,11 +53,11 @@ pub struct Answer {
 
 /// A question the run has put, and what came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Asked {
+pub struct AskedInterrupt {
     /// The question.
     pub interrupt: Interrupt,
     /// Its answer.
-    pub answer: Option<Answered>,
+    pub answer: Option<InterruptAnswer>,
 }
 
 /// A run that this one has started.
@@ -68,12 +68,12 @@ pub struct Child {
     /// What it works on.
     pub name: String,
     /// What came of it.
-    pub ended: Option<Ended>,
+    pub ended: Option<ChildEnd>,
 }
 
 /// What came of a child run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ended {
+pub enum ChildEnd {
     /// It answered.
     Result(String),
     /// It failed, or was cancelled.
@@ -87,7 +87,7 @@ pub enum Ended {
 
 /// A job of the run's, and what came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Task {
+pub struct RunJob {
     /// The job.
     pub job: Job,
     /// Its end.

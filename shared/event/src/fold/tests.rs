@@ -16,7 +16,7 @@ fn started() -> Body {
     Body::RunStarted { thread_id: ProjectId::from_bits(1), run_id: RunId::from_bits(2), parent_run_id: None }
 }
 
-fn finished(outcome: Outcome) -> Body {
+fn finished(outcome: RunOutcome) -> Body {
     Body::RunFinished { thread_id: ProjectId::from_bits(1), run_id: RunId::from_bits(2), outcome }
 }
 
@@ -35,11 +35,11 @@ fn an_abandoned_message_is_no_part_of_the_answer() {
     let mut log = vec![claimed(1), started(), start, content, claimed(2)];
     log.push(Body::MessageAbandoned { message_id: MessageId::from_bits(1) });
     log.extend(message(2));
-    log.push(finished(Outcome::Success));
+    log.push(finished(RunOutcome::Success));
     let state = State::of(&events(log)).unwrap();
     assert_eq!(state.answer_text(), "text 2");
     assert_eq!(state.epoch, 2);
-    assert_eq!(state.phase, Phase::Finished(Outcome::Success));
+    assert_eq!(state.phase, Phase::Finished(RunOutcome::Success));
 }
 
 #[test]
@@ -61,15 +61,15 @@ fn refuses_what_cannot_stand() {
         (vec![claimed(1), started(), content], Invalid::OutOfPlace("TEXT_MESSAGE_CONTENT")),
         (vec![claimed(1), started(), end], Invalid::OutOfPlace("TEXT_MESSAGE_END")),
         (
-            vec![claimed(1), started(), start.clone(), finished(Outcome::Success)],
+            vec![claimed(1), started(), start.clone(), finished(RunOutcome::Success)],
             Invalid::OutOfPlace("RUN_FINISHED"),
         ),
         (
-            vec![claimed(1), started(), finished(Outcome::Success), finished(Outcome::Success)],
+            vec![claimed(1), started(), finished(RunOutcome::Success), finished(RunOutcome::Success)],
             Invalid::Closed("RUN_FINISHED"),
         ),
         (
-            vec![claimed(1), started(), finished(Outcome::Success), start],
+            vec![claimed(1), started(), finished(RunOutcome::Success), start],
             Invalid::Closed("TEXT_MESSAGE_START"),
         ),
     ];
@@ -84,7 +84,7 @@ fn refuses_what_cannot_stand() {
 #[test]
 fn a_pending_run_can_be_cancelled_before_it_began() {
     let cancel = Body::CancelRequested { by: None, reason: CancelReason::Requested };
-    let state = State::of(&events([cancel, claimed(1), finished(Outcome::Cancelled)])).unwrap();
-    assert_eq!(state.phase, Phase::Finished(Outcome::Cancelled));
+    let state = State::of(&events([cancel, claimed(1), finished(RunOutcome::Cancelled)])).unwrap();
+    assert_eq!(state.phase, Phase::Finished(RunOutcome::Cancelled));
     assert_eq!(state.cancel, None, "carried out");
 }

@@ -2,11 +2,11 @@
 
 use sequent_core::MessageId;
 
-use super::{Answer, Ended, State};
+use super::{ChildEnd, State, TextMessage};
 
 /// One entry of the transcript.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Turn {
+pub enum TranscriptEntry {
     /// A person said something.
     User {
         /// The message.
@@ -21,7 +21,7 @@ pub enum Turn {
         /// Its text; may be empty if it only called tools.
         text: String,
         /// The tools it called.
-        calls: Vec<Call>,
+        calls: Vec<ToolCall>,
     },
     /// A tool gave its result.
     Tool {
@@ -42,13 +42,13 @@ pub enum Turn {
         /// What it worked on.
         name: String,
         /// What came of it.
-        ended: Ended,
+        ended: ChildEnd,
     },
 }
 
 /// A call of a tool.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Call {
+pub struct ToolCall {
     /// Names the call.
     pub id: String,
     /// The tool.
@@ -60,9 +60,9 @@ pub struct Call {
 impl State {
     /// The call of this id.
     #[must_use]
-    pub fn tool_call(&self, id: &str) -> Option<&Call> {
+    pub fn tool_call(&self, id: &str) -> Option<&ToolCall> {
         let drafted = self.draft.iter().flat_map(|draft| &draft.calls);
-        let made = self.turns.iter().rev().filter_map(Turn::calls).flatten();
+        let made = self.transcript.iter().rev().filter_map(TranscriptEntry::calls).flatten();
         drafted.chain(made).find(|call| call.id == id)
     }
 
@@ -86,7 +86,7 @@ impl State {
     }
 
     pub(super) fn call(&mut self, id: &str, name: &str, message: Option<MessageId>) {
-        let call = Call { id: id.to_owned(), name: name.to_owned(), arguments: String::new() };
+        let call = ToolCall { id: id.to_owned(), name: name.to_owned(), arguments: String::new() };
         // A call that names no message belongs to the response being written.
         self.draft(message.unwrap_or_else(|| MessageId::from_bits(0))).calls.push(call);
     }
@@ -100,14 +100,17 @@ impl State {
 
     /// The response is complete. What people said while it was being made stands behind it: the model has yet to be told.
     pub(super) fn respond(&mut self, told: Option<u32>) {
-        self.told = told.map_or(self.prompts.len(), |told| told as usize);
-        let late: Vec<MessageId> = self.prompts.iter().skip(self.told).map(|prompt| prompt.id).collect();
-        let is_late = |turn: &Turn| matches!(turn, Turn::User { id, .. } if late.contains(id));
-        let (late, turns): (Vec<Turn>, _) = std::mem::take(&mut self.turns).into_iter().partition(is_late);
-        self.turns = turns;
+        self.prompts_seen = told.map_or(self.prompts.len(), |told| told as usize);
+        let late: Vec<MessageId> =
+            self.prompts.iter().skip(self.prompts_seen).map(|prompt| prompt.id).collect();
+        let is_late =
+            |turn: &TranscriptEntry| matches!(turn, TranscriptEntry::User { id, .. } if late.contains(id));
+        let (late, turns): (Vec<TranscriptEntry>, _) =
+            std::mem::take(&mut self.transcript).into_iter().partition(is_late);
+        self.transcript = turns;
         // A model may respond with nothing at all.
-        self.turns.push(self.draft.take().unwrap_or_default().into());
-        self.turns.extend(late);
+        self.transcript.push(self.draft.take().unwrap_or_default().into());
+        self.transcript.extend(late);
     }
 
     /// Whether `id` is a message, a block of reasoning or a response that is not accounted for.
@@ -146,9 +149,9 @@ pub struct Draft {
     /// Its first message; its calls name it as their parent.
     pub id: MessageId,
     /// The messages that are complete.
-    pub texts: Vec<Answer>,
+    pub texts: Vec<TextMessage>,
     /// The calls, complete or not.
-    pub calls: Vec<Call>,
+    pub calls: Vec<ToolCall>,
 }
 
 impl Default for Draft {
@@ -157,15 +160,15 @@ impl Default for Draft {
     }
 }
 
-impl From<Draft> for Turn {
+impl From<Draft> for TranscriptEntry {
     fn from(draft: Draft) -> Self {
         let texts: Vec<&str> = draft.texts.iter().map(|text| text.text.as_str()).collect();
         Self::Assistant { id: draft.id, text: texts.join("\n\n"), calls: draft.calls }
     }
 }
 
-impl Turn {
-    fn calls(&self) -> Option<&[Call]> {
+impl TranscriptEntry {
+    fn calls(&self) -> Option<&[ToolCall]> {
         match self {
             Self::Assistant { calls, .. } => Some(calls),
             _ => None,

@@ -24,7 +24,7 @@ fn started() -> Vec<Body> {
     ]
 }
 
-fn finished(outcome: Outcome) -> Body {
+fn finished(outcome: RunOutcome) -> Body {
     Body::RunFinished { thread_id: project(), run_id: run(), outcome }
 }
 
@@ -88,7 +88,7 @@ fn tools_run_here_and_a_new_step_follows_their_results() {
         content: "sunny".into(),
     });
     log.extend(begin(9, "Sun."));
-    log.extend([end(9), finished(Outcome::Success)]);
+    log.extend([end(9), finished(RunOutcome::Success)]);
     insta::assert_snapshot!(chunks(log), @r#"
     {"type":"start","messageId":"run_00000000000000000000000002","messageMetadata":{"runId":"run_00000000000000000000000002","projectId":"prj_00000000000000000000000001","model":"demo","demo":true}}
     {"type":"start-step"}
@@ -113,7 +113,7 @@ fn a_cancel_ends_with_abort_and_finish() {
     log.extend(tool("call-1", ""));
     log.extend(begin(9, "Su"));
     log.push(Body::CancelRequested { by: None, reason: CancelReason::Requested });
-    log.extend([end(9), finished(Outcome::Cancelled)]);
+    log.extend([end(9), finished(RunOutcome::Cancelled)]);
     insta::assert_snapshot!(chunks(log), @r#"
     {"type":"start","messageId":"run_00000000000000000000000002","messageMetadata":{"runId":"run_00000000000000000000000002","projectId":"prj_00000000000000000000000001","model":"demo","demo":true}}
     {"type":"start-step"}
@@ -155,7 +155,7 @@ fn an_error_closes_what_was_open() {
 fn a_run_that_ends_before_it_begins_is_a_whole_message() {
     let cancel = Body::CancelRequested { by: None, reason: CancelReason::Interrupted };
     let claim = Body::RunClaimed { epoch: 1, writer: "w".into(), reason: ClaimReason::Start };
-    let types = types(vec![cancel, claim, finished(Outcome::Cancelled)]);
+    let types = types(vec![cancel, claim, finished(RunOutcome::Cancelled)]);
     assert_eq!(types, ["start", "start-step", "finish-step", "abort", "finish"]);
 }
 
@@ -165,7 +165,7 @@ fn abandoned() -> Vec<Body> {
     log.push(Body::RunClaimed { epoch: 2, writer: "x".into(), reason: ClaimReason::TakeOver });
     log.push(Body::MessageAbandoned { message_id: msg(4) });
     log.extend(begin(5, "Whole."));
-    log.extend([end(5), finished(Outcome::Success)]);
+    log.extend([end(5), finished(RunOutcome::Success)]);
     log
 }
 

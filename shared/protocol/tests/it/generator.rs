@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use sequent_core::{MessageId, MicroUsd, ProjectId, RunId, Timestamp};
-use sequent_event::{Body, CancelReason, ClaimReason, Entry, Event, Outcome, Role, State, Usage};
+use sequent_event::{Body, CancelReason, ClaimReason, Entry, Event, Role, RunOutcome, State, Usage};
 use serde_json::json;
 
 /// The run of every generated log.
@@ -85,7 +85,7 @@ impl Log {
         message_id
     }
 
-    pub(crate) fn finish(&mut self, outcome: Outcome) {
+    pub(crate) fn finish(&mut self, outcome: RunOutcome) {
         self.close_all();
         self.push(Body::RunFinished { thread_id: project(), run_id: run(), outcome });
     }
@@ -202,7 +202,7 @@ impl Log {
                 let entry = json!({"type": "HOLOGRAM_SHOWN", "v": 4, "timestamp": 5, "text": text});
                 self.push_entry(serde_json::from_value(entry).expect("unknown types are entries"));
             }
-            38 => self.finish(if action < 128 { Outcome::Success } else { Outcome::Cancelled }),
+            38 => self.finish(if action < 128 { RunOutcome::Success } else { RunOutcome::Cancelled }),
             _ => {
                 self.push(Body::RunError { message: text, code: "model_failed".into() });
             }

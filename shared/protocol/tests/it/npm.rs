@@ -64,7 +64,7 @@ fn long() -> Vec<Event> {
     log.start();
     let numbers: Vec<String> = (0..200).map(|n| format!("{n} é\u{2028}\n")).collect();
     log.say(&numbers.iter().map(String::as_str).collect::<Vec<_>>());
-    log.finish(sequent_event::Outcome::Success);
+    log.finish(sequent_event::RunOutcome::Success);
     log.events
 }
 
@@ -81,7 +81,7 @@ fn ended(events: Vec<Event>) -> Vec<Event> {
         log.claim();
         log.start();
     }
-    log.finish(sequent_event::Outcome::Success);
+    log.finish(sequent_event::RunOutcome::Success);
     log.events
 }
 

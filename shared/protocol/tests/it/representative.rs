@@ -1,6 +1,6 @@
 //! One run with a bit of everything, as each protocol shows it.
 
-use sequent_event::{Body, Event, Outcome, Role};
+use sequent_event::{Body, Event, Role, RunOutcome};
 use sequent_protocol::{native, simple, sse::Frame, ui_message};
 
 use crate::generator::{Log, run, usage};
@@ -33,7 +33,7 @@ pub(crate) fn log() -> Vec<Event> {
     log.push(Body::MessageAbandoned { message_id });
     log.say(&["Clear sky", "\nover Bern."]);
     log.push(usage());
-    log.finish(Outcome::Success);
+    log.finish(RunOutcome::Success);
     log.events
 }
 

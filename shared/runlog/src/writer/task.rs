@@ -19,19 +19,19 @@ use super::{
 use crate::{
     AppendError, LogKey, ReadError, Segment, Settings, Storage, Unavailable, WriterId,
     append::{Appended, append},
-    claim::advance,
+    claim::{Ownership, advance},
     size,
 };
 
 /// Shortest time between two looks, whatever the settings say.
 const SHORTEST_CHECK: Duration = Duration::from_millis(10);
 
-type Rows<S> = Box<dyn Fn(&State) -> <S as Storage>::Companions + Send>;
+type EndRows<S> = Box<dyn Fn(&State) -> <S as Storage>::Rows + Send>;
 
 pub(super) enum Command<S: Storage> {
     Append(Body),
     Flush(oneshot::Sender<Box<State>>),
-    Finish { known: Signals, bodies: Vec<Body>, rows: Rows<S>, reply: oneshot::Sender<Finish> },
+    Finish { known: Signals, bodies: Vec<Body>, rows: EndRows<S>, reply: oneshot::Sender<Finish> },
     Release(oneshot::Sender<()>),
 }
 
@@ -46,7 +46,7 @@ pub(super) struct Task<S: Storage> {
     storage: S,
     key: LogKey,
     settings: Settings,
-    id: WriterId,
+    writer: WriterId,
     epoch: u32,
     /// What the stored log says.
     state: State,
@@ -64,25 +64,21 @@ pub(super) struct Task<S: Storage> {
 }
 
 impl<S: Storage> Task<S> {
-    #[expect(clippy::too_many_arguments, reason = "called once, by the handle that owns them all")]
     pub(super) fn new(
         storage: S,
         key: LogKey,
         settings: Settings,
-        id: WriterId,
-        epoch: u32,
-        state: State,
-        observer: Option<mpsc::UnboundedSender<Arc<Segment>>>,
+        ownership: Ownership,
         commands: mpsc::Receiver<Command<S>>,
         signals: watch::Sender<Signals>,
-        since: Instant,
     ) -> Self {
+        let Ownership { writer, epoch, state, since, observer } = ownership;
         let now = Instant::now();
         Self {
             storage,
             key,
             settings,
-            id,
+            writer,
             epoch,
             ahead: state.clone(),
             state,
@@ -207,7 +203,7 @@ impl<S: Storage> Task<S> {
         loop {
             let made = Instant::now();
             let segment = self.segment(&batch, entries.clone());
-            match self.store(&segment, &S::Companions::default()).await? {
+            match self.store(&segment, &S::Rows::default()).await? {
                 Appended::Stored => {
                     self.buffer.drop_front(entries.len());
                     return self.stored(segment, made);
@@ -217,7 +213,12 @@ impl<S: Storage> Task<S> {
         }
     }
 
-    async fn finish(&mut self, known: Signals, bodies: Vec<Body>, rows: Rows<S>) -> Result<Finish, Stopped> {
+    async fn finish(
+        &mut self,
+        known: Signals,
+        bodies: Vec<Body>,
+        rows: EndRows<S>,
+    ) -> Result<Finish, Stopped> {
         while !self.buffer.is_empty() && !self.buffer.leaves_room_for(bodies.len()) {
             self.write().await?;
         }
@@ -273,8 +274,8 @@ impl<S: Storage> Task<S> {
         Ok(())
     }
 
-    async fn store(&self, segment: &Segment, companions: &S::Companions) -> Result<Appended, Stopped> {
-        append(&self.storage, self.key, segment, companions, self.settings.patience)
+    async fn store(&self, segment: &Segment, rows: &S::Rows) -> Result<Appended, Stopped> {
+        append(&self.storage, self.key, segment, rows, self.settings.patience)
             .await
             .map_err(|error| Stopped::Unavailable(Arc::new(error)))
     }
@@ -332,7 +333,7 @@ impl<S: Storage> Task<S> {
     fn segment(&self, batch: &str, entries: Vec<Entry>) -> Segment {
         Segment {
             first: self.state.next(),
-            writer: self.id.clone(),
+            writer: self.writer.clone(),
             batch: batch.to_owned(),
             epoch: self.epoch,
             at: self.storage.now(),

@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use sequent_core::InterruptId;
-use sequent_event::{AnswerStatus, Answered, Body, Interrupt, Outcome, Question, Reason, State};
-use sequent_runlog::{Claim, Decided, Settings, decide, open, take_over};
+use sequent_event::{AnswerStatus, Body, Interrupt, InterruptAnswer, Question, Reason, RunOutcome, State};
+use sequent_runlog::{Claim, Decision, Settings, claim, create_claimed, decide};
 use serde_json::json;
 use tokio::{sync::Mutex, task::JoinSet, time::Instant};
 
@@ -30,22 +30,29 @@ fn asks(id: u128) -> Interrupt {
 
 /// A log that waits for answers to all questions.
 async fn waiting(process: &Process) {
-    let writer =
-        open(process, key(), Settings::default(), (vec![question()], vec![started()]), Rows::default(), None);
+    let writer = create_claimed(
+        process,
+        key(),
+        Settings::default(),
+        vec![question()],
+        vec![started()],
+        Rows::default(),
+        None,
+    );
     let writer = writer.await.unwrap();
     let interrupts: Vec<Interrupt> = (0..QUESTIONS).map(asks).collect();
     let mut bodies: Vec<Body> = interrupts
         .iter()
         .map(|asked| Body::ClarificationNeeded { interrupt_id: asked.id, question: asked.question.clone() })
         .collect();
-    bodies.push(finished(Outcome::Interrupt { interrupts }));
+    bodies.push(finished(RunOutcome::Interrupt { interrupts }));
     let known = *writer.signals().borrow();
     let rows = |state: &State| Rows { close: Some(Closed::of(state)), ..Rows::default() };
     writer.finish(known, bodies, rows).await.unwrap();
 }
 
 /// What the first answer to `interrupt` would be after `state`; `Err` if there is one.
-fn answer(state: &State, interrupt: InterruptId, person: u64) -> Result<Vec<Body>, Box<Answered>> {
+fn answer(state: &State, interrupt: InterruptId, person: u64) -> Result<Vec<Body>, Box<InterruptAnswer>> {
     let asked = state.asked.iter().find(|asked| asked.interrupt.id == interrupt).unwrap();
     if let Some(first) = &asked.answer {
         return Err(Box::new(first.clone()));
@@ -53,7 +60,7 @@ fn answer(state: &State, interrupt: InterruptId, person: u64) -> Result<Vec<Body
     let remaining = u32::try_from(state.open_interrupts().count() - 1).unwrap();
     let payload = Some(json!(person));
     let status = AnswerStatus::Resolved;
-    let answered = Answered { interrupt_id: interrupt, status, payload, by: None, remaining };
+    let answered = InterruptAnswer { interrupt_id: interrupt, status, payload, by: None, remaining };
     Ok(vec![Body::ClarificationAnswered(answered)])
 }
 
@@ -89,9 +96,9 @@ async fn race(seed: u64) -> u64 {
                     answer(state, id, person).map(|bodies| (bodies, Rows::default()))
                 });
                 match decided.await {
-                    Ok(Decided::Stored(_)) => told.lock().await.push((id, json!(person))),
-                    Ok(Decided::Refused(first)) => told.lock().await.push((id, first.payload.unwrap())),
-                    Ok(Decided::Missing) => panic!("seed {seed}: the log is gone"),
+                    Ok(Decision::Stored(_)) => told.lock().await.push((id, json!(person))),
+                    Ok(Decision::Refused(first)) => told.lock().await.push((id, first.payload.unwrap())),
+                    Ok(Decision::Missing) => panic!("seed {seed}: the log is gone"),
                     Err(_) => {} // the outcome is unknown to this person
                 }
             }
@@ -111,7 +118,7 @@ async fn race(seed: u64) -> u64 {
         let first = asked.answer.as_ref().and_then(|answer| answer.payload.as_ref());
         assert_eq!(first, Some(payload), "seed {seed}: somebody was told of an answer that does not count");
     }
-    let claimed = take_over(&table.process(0), key(), Settings::default(), false, None).await.unwrap();
+    let claimed = claim(&table.process(0), key(), Settings::default(), false, None).await.unwrap();
     match claimed {
         Claim::Won(writer) => assert!(writer.opening().is_resumable() || counted == 3, "seed {seed}"),
         Claim::Closed => assert!(counted < 3, "seed {seed}: nothing is left to wait for"),

@@ -3,10 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use sequent_core::{MessageId, RunId, TenantId, Timestamp};
-use sequent_event::{Body, Entry, Event, Outcome, Seq, State};
+use sequent_event::{Body, Entry, Event, RunOutcome, Seq, State};
 use sequent_runlog::{
-    AppendError, Claim, Companions, DynamoStorage, Finish, Follow, LogKey, Poll, Segment, Settings, Storage,
-    Writer, WriterId, control, open, page, read_all, take_over,
+    AppendError, Claim, DynamoStorage, Finish, Follow, LogKey, Poll, Segment, Settings, Storage,
+    TransactionRows, Writer, WriterId, append_control, claim, create_claimed, page, read_all,
 };
 use sequent_tables::{Change, Row, Store, Transaction, key as keys, testing};
 use serde_json::json;
@@ -24,7 +24,7 @@ fn segment(first: u64, bodies: Vec<Body>) -> Segment {
 }
 
 /// A run's row as whoever creates the run writes it, its lease included.
-fn row(store: &Store, log: LogKey) -> Companions {
+fn row(store: &Store, log: LogKey) -> TransactionRows {
     let store = store.clone();
     Arc::new(move |transaction: Transaction| {
         let until = Timestamp::now() + Duration::from_secs(10);
@@ -34,7 +34,7 @@ fn row(store: &Store, log: LogKey) -> Companions {
 }
 
 /// The end of a run: its row keeps no lease.
-fn ended(store: &Store, log: LogKey) -> Companions {
+fn ended(store: &Store, log: LogKey) -> TransactionRows {
     let store = store.clone();
     Arc::new(move |transaction: Transaction| {
         let change = Change {
@@ -51,8 +51,11 @@ async fn storage() -> DynamoStorage {
 }
 
 async fn opened(storage: &DynamoStorage, log: LogKey, settings: Settings) -> Writer<DynamoStorage> {
-    let bodies = (vec![question()], vec![started()]);
-    open(storage, log, settings, bodies, Some(row(storage.store(), log)), None).await.unwrap()
+    let before = vec![question()];
+    let after = vec![started()];
+    create_claimed(storage, log, settings, before, after, Some(row(storage.store(), log)), None)
+        .await
+        .unwrap()
 }
 
 #[tokio::test]
@@ -60,9 +63,9 @@ async fn a_segment_is_read_as_it_was_written_and_stands_for_good() {
     let (storage, log) = (storage().await, fresh());
     let stored = segment(1, vec![question(), cancel()]);
     storage.append(log, &stored, &None).await.unwrap();
-    for companions in [None, Some(row(storage.store(), log))] {
+    for rows in [None, Some(row(storage.store(), log))] {
         let rival = segment(1, vec![question()]);
-        let error = storage.append(log, &rival, &companions).await.unwrap_err();
+        let error = storage.append(log, &rival, &rows).await.unwrap_err();
         assert!(matches!(&error, AppendError::Conflict(found) if **found == stored), "{error:?}");
     }
     assert_eq!(storage.read(log, Seq::START).await.unwrap(), std::slice::from_ref(&stored));
@@ -75,16 +78,16 @@ async fn a_segment_is_read_as_it_was_written_and_stands_for_good() {
 #[tokio::test]
 async fn a_refused_companion_is_told_from_a_taken_position() {
     let (storage, log) = (storage().await, fresh());
-    let companions = Some(row(storage.store(), log));
-    storage.append(log, &segment(1, vec![question()]), &companions).await.unwrap();
+    let rows = Some(row(storage.store(), log));
+    storage.append(log, &segment(1, vec![question()]), &rows).await.unwrap();
     // The row exists by now, so its second insertion is refused, whatever the position.
-    let error = storage.append(log, &segment(2, vec![cancel()]), &companions).await.unwrap_err();
+    let error = storage.append(log, &segment(2, vec![cancel()]), &rows).await.unwrap_err();
     assert!(
-        matches!(&error, AppendError::Companions(cancelled) if cancelled.condition_failed(1)),
+        matches!(&error, AppendError::RowsRefused(cancelled) if cancelled.condition_failed(1)),
         "{error:?}"
     );
     assert_eq!(storage.read(log, Seq(1)).await.unwrap(), []);
-    let error = storage.append(log, &segment(1, vec![cancel()]), &companions).await.unwrap_err();
+    let error = storage.append(log, &segment(1, vec![cancel()]), &rows).await.unwrap_err();
     assert!(matches!(error, AppendError::Conflict(_)), "{error:?}");
 }
 
@@ -102,23 +105,23 @@ async fn a_lease_belongs_to_the_latest_epoch() {
     assert_eq!(storage.lease(log).await.unwrap(), Some(later));
     storage.renew(log, 2, None).await.unwrap();
     assert_eq!(storage.lease(log).await.unwrap(), Some(later), "epoch 2 does not hold it");
-    let held = take_over(&storage, log, settings, false, None).await.unwrap();
+    let held = claim(&storage, log, settings, false, None).await.unwrap();
     assert!(matches!(held, Claim::Held), "{held:?}");
 
     writer.release().await.unwrap();
     assert_eq!(storage.lease(log).await.unwrap(), None);
-    let Claim::Won(second) = take_over(&storage, log, settings, false, None).await.unwrap() else { panic!() };
+    let Claim::Won(second) = claim(&storage, log, settings, false, None).await.unwrap() else { panic!() };
     let lease = storage.lease(log).await.unwrap().expect("the claim takes the lease");
     storage.renew(log, 1, None).await.unwrap();
     assert_eq!(storage.lease(log).await.unwrap(), Some(lease), "the former owner cannot take it away");
 
     let known = *second.signals().borrow();
-    let (store, end) = (storage.store().clone(), vec![finished(Outcome::Success)]);
+    let (store, end) = (storage.store().clone(), vec![finished(RunOutcome::Success)]);
     let end = second.finish(known, end, move |_| Some(ended(&store, log))).await.unwrap();
     assert!(matches!(end, Finish::Done(_)));
     storage.renew(log, 2, Some(later)).await.unwrap();
     assert_eq!(storage.lease(log).await.unwrap(), None, "a late renewal does not revive an ended run");
-    assert!(matches!(take_over(&storage, log, settings, true, None).await.unwrap(), Claim::Closed));
+    assert!(matches!(claim(&storage, log, settings, true, None).await.unwrap(), Claim::Closed));
 }
 
 #[tokio::test]
@@ -132,7 +135,7 @@ async fn a_log_longer_than_one_answer_of_the_table_is_read_whole() {
     }
     writer.append(crate::memory::ends()).await.unwrap();
     let known = *writer.signals().borrow();
-    let (store, end) = (storage.store().clone(), vec![finished(Outcome::Success)]);
+    let (store, end) = (storage.store().clone(), vec![finished(RunOutcome::Success)]);
     let end = writer.finish(known, end, move |_| Some(ended(&store, log))).await.unwrap();
     let Finish::Done(state) = end else { panic!() };
 
@@ -187,7 +190,7 @@ async fn compete(storage: DynamoStorage, log: LogKey, last_epoch: u32) -> Vec<u3
     let settings = Settings { lease: Duration::from_millis(400), ..Settings::default() };
     let mut epochs = Vec::new();
     loop {
-        let writer = match take_over(&storage, log, settings, true, None).await.unwrap() {
+        let writer = match claim(&storage, log, settings, true, None).await.unwrap() {
             Claim::Won(writer) => *writer,
             Claim::Held => {
                 tokio::time::sleep(Duration::from_millis(fastrand::u64(1..20))).await; // a rival's turn
@@ -213,7 +216,7 @@ async fn compete(storage: DynamoStorage, log: LogKey, last_epoch: u32) -> Vec<u3
         writer.append(Body::TextMessageEnd { message_id }).await.unwrap();
         loop {
             let (known, store) = (*writer.signals().borrow(), storage.store().clone());
-            let end = vec![finished(Outcome::Success)];
+            let end = vec![finished(RunOutcome::Success)];
             let end = writer.finish(known, end, move |_| Some(ended(&store, log))).await.unwrap();
             if matches!(end, Finish::Done(_)) {
                 return epochs;
@@ -230,7 +233,7 @@ async fn owners_who_compete_leave_one_orderly_log() {
         let storage = storage.clone();
         tokio::spawn(async move {
             for id in 100..110 {
-                control(&storage, log, crate::memory::says(MessageId::from_bits(id))).await.unwrap();
+                append_control(&storage, log, crate::memory::says(MessageId::from_bits(id))).await.unwrap();
             }
         })
     };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sequent_event::{Event, Outcome, Seq};
+use sequent_event::{Event, RunOutcome, Seq};
 use sequent_runlog::{Finish, Follow, Poll, ReadError, Settings, Writer, page, read_all};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -27,7 +27,7 @@ async fn written(table: &Table, pieces: usize) -> Writer<Process> {
 async fn closed(table: &Table, pieces: usize) {
     let writer = written(table, pieces).await;
     let known = *writer.signals().borrow();
-    let end = writer.finish(known, vec![finished(Outcome::Success)], |_| Rows::default()).await.unwrap();
+    let end = writer.finish(known, vec![finished(RunOutcome::Success)], |_| Rows::default()).await.unwrap();
     assert!(matches!(end, Finish::Done(_)));
 }
 

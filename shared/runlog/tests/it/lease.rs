@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sequent_core::MessageId;
 use sequent_event::Seq;
-use sequent_runlog::{Claim, Control, Settings, Stopped, Writer, control, create, take_over};
+use sequent_runlog::{Claim, ControlOutcome, Settings, Stopped, Writer, append_control, claim, create};
 use tokio::time::{Instant, sleep};
 
 use crate::{
@@ -22,12 +22,12 @@ const SETTINGS: Settings = Settings {
     merge: true,
 };
 
-async fn claim(table: &Table) -> Claim<Process> {
-    take_over(&table.process(0), key(), SETTINGS, true, None).await.unwrap()
+async fn try_claim(table: &Table) -> Claim<Process> {
+    claim(&table.process(0), key(), SETTINGS, true, None).await.unwrap()
 }
 
 async fn won(table: &Table) -> Writer<Process> {
-    match claim(table).await {
+    match try_claim(table).await {
         Claim::Won(writer) => *writer,
         other => panic!("{other:?}"),
     }
@@ -36,7 +36,7 @@ async fn won(table: &Table) -> Writer<Process> {
 /// Tries to take the run over until it works; how long that took.
 async fn until_won(table: &Table) -> Duration {
     let began = Instant::now();
-    while !matches!(claim(table).await, Claim::Won(_)) {
+    while !matches!(try_claim(table).await, Claim::Won(_)) {
         sleep(Duration::from_millis(20)).await;
     }
     began.elapsed()
@@ -47,7 +47,7 @@ async fn a_released_run_is_taken_over_at_once() {
     let table = Table::calm(1);
     let (writer, ..) = table.opened(SETTINGS).await;
     writer.append(begins()).await.unwrap();
-    assert!(matches!(claim(&table).await, Claim::Held));
+    assert!(matches!(try_claim(&table).await, Claim::Held));
     writer.release().await.unwrap();
     let next = won(&table).await;
     assert_eq!(next.epoch(), 2);
@@ -75,7 +75,7 @@ async fn an_owner_that_writes_is_left_alone_though_it_never_renews() {
     for _ in 0..60 {
         writer.append(delta("on")).await.unwrap();
         sleep(Duration::from_millis(700)).await;
-        assert!(matches!(claim(&table).await, Claim::Held));
+        assert!(matches!(try_claim(&table).await, Claim::Held));
     }
     assert!(until_won(&table).await <= SETTINGS.lease, "silent, it is given up");
 }
@@ -86,7 +86,7 @@ async fn an_idle_owner_renews_and_is_left_alone() {
     let (writer, ..) = table.opened(SETTINGS).await;
     for _ in 0..300 {
         sleep(Duration::from_millis(100)).await;
-        assert!(matches!(claim(&table).await, Claim::Held));
+        assert!(matches!(try_claim(&table).await, Claim::Held));
     }
     writer.append(begins()).await.unwrap();
     writer.flush().await.unwrap();
@@ -141,10 +141,10 @@ async fn a_claim_moves_behind_a_control_event() {
     let person = table.process(0);
     let message = async {
         sleep(Duration::from_millis(15)).await;
-        control(&person, key(), says(MessageId::from_bits(11))).await.unwrap()
+        append_control(&person, key(), says(MessageId::from_bits(11))).await.unwrap()
     };
     let (writer, stored) = tokio::join!(won(&table), message);
-    assert_eq!(stored, Control::Appended(Seq(4)));
+    assert_eq!(stored, ControlOutcome::Appended(Seq(4)));
     assert_eq!(writer.opening().last, Seq(5));
     assert_eq!(writer.opening().prompts.len(), 2);
     assert_eq!(writer.signals().borrow().prompts, 2);
@@ -154,11 +154,11 @@ async fn a_claim_moves_behind_a_control_event() {
 async fn a_run_created_without_an_owner_is_started_by_one_of_many() {
     let table = Table::calm(3);
     create(&table.process(0), key(), SETTINGS, vec![question()], Rows::default()).await.unwrap();
-    let held = take_over(&table.process(0), key(), SETTINGS, false, None).await.unwrap();
+    let held = claim(&table.process(0), key(), SETTINGS, false, None).await.unwrap();
     assert!(matches!(held, Claim::Held), "{held:?}");
     let claims = (0..20).map(|_| {
         let table = table.clone();
-        tokio::spawn(async move { claim(&table).await })
+        tokio::spawn(async move { try_claim(&table).await })
     });
     let mut writers = Vec::new();
     for claim in claims.collect::<Vec<_>>() {

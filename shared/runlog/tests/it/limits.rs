@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sequent_event::Body;
-use sequent_runlog::{AppendError, MAX_EVENTS, Settings, control, create, open};
+use sequent_runlog::{AppendError, MAX_EVENTS, Settings, append_control, create, create_claimed};
 use tokio::time::Instant;
 
 use crate::memory::{Faults, Rows, Table, begins, cancel, key, question};
@@ -22,7 +22,7 @@ async fn a_log_begins_with_what_can_be_folded_and_fits_a_segment() {
         assert!(matches!(created.unwrap_err().0, AppendError::Refused(_)));
     }
     let after = vec![question(); MAX_EVENTS];
-    let opened = open(&process, key(), SETTINGS(), (vec![], after), Rows::default(), None).await;
+    let opened = create_claimed(&process, key(), SETTINGS(), vec![], after, Rows::default(), None).await;
     assert!(matches!(opened.unwrap_err().0, AppendError::Refused(_)));
     assert!(table.segments().is_empty());
 }
@@ -31,7 +31,10 @@ async fn a_log_begins_with_what_can_be_folded_and_fits_a_segment() {
 async fn a_control_event_can_stand_anywhere() {
     let table = Table::calm(1);
     let (_writer, process, _) = table.opened(SETTINGS()).await;
-    assert!(matches!(control(&process, key(), begins()).await.unwrap_err().0, AppendError::Refused(_)));
+    assert!(matches!(
+        append_control(&process, key(), begins()).await.unwrap_err().0,
+        AppendError::Refused(_)
+    ));
     assert_eq!(table.events().len(), 3);
 }
 
@@ -49,7 +52,7 @@ async fn a_refused_companion_stores_nothing() {
     let table = Table::calm(1);
     let rows = Rows { refused: true, ..Rows::default() };
     let created = create(&table.process(0), key(), SETTINGS(), vec![question()], rows).await;
-    assert!(matches!(created.unwrap_err().0, AppendError::Companions(_)));
+    assert!(matches!(created.unwrap_err().0, AppendError::RowsRefused(_)));
     assert!(table.segments().is_empty());
 }
 
@@ -94,7 +97,7 @@ async fn a_lost_answer_is_found_again_by_its_batch() {
         create(&half.process(0), key(), Settings::default(), vec![question()], Rows::default())
             .await
             .unwrap();
-        let _ = control(&half.process(0), key(), cancel()).await.unwrap();
+        let _ = append_control(&half.process(0), key(), cancel()).await.unwrap();
         assert_eq!(half.events().len(), 2);
     }
 }

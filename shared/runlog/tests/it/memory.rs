@@ -9,8 +9,8 @@ use std::{
 };
 
 use sequent_core::{MessageId, ProjectId, RunId, TenantId, Timestamp};
-use sequent_event::{Body, CancelReason, Event, Outcome, Role, Seq, State};
-use sequent_runlog::{AppendError, LogKey, Segment, Settings, Writer, open};
+use sequent_event::{Body, CancelReason, Event, Role, RunOutcome, Seq, State};
+use sequent_runlog::{AppendError, LogKey, Segment, Settings, Writer, create_claimed};
 use sequent_tables::{Cancelled, Reason};
 use tokio::{sync::mpsc, time::Instant};
 
@@ -51,7 +51,7 @@ pub(crate) fn cancel() -> Body {
     Body::CancelRequested { by: None, reason: CancelReason::Requested }
 }
 
-pub(crate) fn finished(outcome: Outcome) -> Body {
+pub(crate) fn finished(outcome: RunOutcome) -> Body {
     Body::RunFinished { thread_id: ProjectId::from_bits(3), run_id: key().run, outcome }
 }
 
@@ -182,8 +182,12 @@ impl Table {
     ) -> (Writer<Process>, Process, mpsc::UnboundedReceiver<Arc<Segment>>) {
         let (observer, observed) = mpsc::unbounded_channel();
         let process = self.process(0);
-        let bodies = (vec![question()], vec![started()]);
-        let writer = open(&process, key(), settings, bodies, Rows::default(), Some(observer)).await.unwrap();
+        let before = vec![question()];
+        let after = vec![started()];
+        let writer =
+            create_claimed(&process, key(), settings, before, after, Rows::default(), Some(observer))
+                .await
+                .unwrap();
         (writer, process, observed)
     }
 
@@ -229,7 +233,7 @@ impl Table {
         }
         if rows.refused {
             let reasons = vec![Reason::None, Reason::Condition(None)];
-            return Err(AppendError::Companions(Cancelled::Reasons(reasons.into())));
+            return Err(AppendError::RowsRefused(Cancelled::Reasons(reasons.into())));
         }
         inner.segments.insert(segment.first.0, segment.clone());
         drop(inner);

@@ -125,7 +125,7 @@ impl Process {
 }
 
 impl Storage for Process {
-    type Companions = Rows;
+    type Rows = Rows;
 
     async fn append(&self, _: LogKey, segment: &Segment, rows: &Rows) -> Result<(), AppendError> {
         if segment.epoch > 0 {

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use sequent_core::MessageId;
-use sequent_event::{Body, Outcome, Phase};
-use sequent_runlog::{Control, Finish, MAX_BYTES, MAX_EVENTS, Settings, Stopped, Writer, control};
+use sequent_event::{Body, Phase, RunOutcome};
+use sequent_runlog::{
+    ControlOutcome, Finish, MAX_BYTES, MAX_EVENTS, Settings, Stopped, Writer, append_control,
+};
 use tokio::time::sleep;
 
 use crate::{
@@ -48,12 +50,12 @@ async fn the_end_takes_what_is_buffered_and_the_rows_with_it() {
     let table = Table::calm(5);
     let (writer, ..) = table.opened(Settings::default()).await;
     say(&writer, [begins(), delta("Be"), delta("cause"), ends()]).await;
-    let Finish::Done(state) = finish(&writer, vec![finished(Outcome::Success)]).await else { panic!() };
+    let Finish::Done(state) = finish(&writer, vec![finished(RunOutcome::Success)]).await else { panic!() };
     assert_eq!(state.answer_text(), "Because");
     assert_eq!(*state, table.state());
     assert_eq!(table.lock().closed, Some(Closed::of(&state)));
     assert!(matches!(writer.append(begins()).await, Err(Stopped::Ended)));
-    assert_eq!(control(&table.process(0), key(), cancel()).await.unwrap(), Control::Closed);
+    assert_eq!(append_control(&table.process(0), key(), cancel()).await.unwrap(), ControlOutcome::Closed);
 }
 
 #[tokio::test(start_paused = true)]
@@ -62,7 +64,7 @@ async fn an_end_waits_for_a_buffer_longer_than_a_segment() {
     let (writer, ..) = table.opened(Settings::default()).await;
     say(&writer, steps(150)).await;
     say(&writer, step_ends(150)).await;
-    assert!(matches!(finish(&writer, vec![finished(Outcome::Success)]).await, Finish::Done(_)));
+    assert!(matches!(finish(&writer, vec![finished(RunOutcome::Success)]).await, Finish::Done(_)));
     assert_limits(&table);
     assert_eq!(table.events().len(), 3 + 300 + 1);
 }
@@ -75,13 +77,13 @@ async fn a_cancel_supersedes_the_end() {
     say(&writer, [begins(), delta("Be")]).await;
     writer.flush().await.unwrap();
     let before = *writer.signals().borrow();
-    control(&table.process(0), key(), cancel()).await.unwrap();
+    append_control(&table.process(0), key(), cancel()).await.unwrap();
     say(&writer, [ends()]).await;
-    let end = writer.finish(before, vec![finished(Outcome::Success)], rows).await.unwrap();
+    let end = writer.finish(before, vec![finished(RunOutcome::Success)], rows).await.unwrap();
     assert!(matches!(end, Finish::Superseded), "{end:?}");
     assert!(writer.signals().borrow().cancel.is_some(), "now the owner knows");
-    let Finish::Done(state) = finish(&writer, vec![finished(Outcome::Cancelled)]).await else { panic!() };
-    assert_eq!(state.phase, Phase::Finished(Outcome::Cancelled));
+    let Finish::Done(state) = finish(&writer, vec![finished(RunOutcome::Cancelled)]).await else { panic!() };
+    assert_eq!(state.phase, Phase::Finished(RunOutcome::Cancelled));
     assert_eq!(state.answer_text(), "Be", "the partial answer is kept");
     assert_eq!(table.events().iter().filter(|event| event.is_terminal()).count(), 1);
 }
@@ -93,7 +95,7 @@ async fn an_owners_own_news_does_not_supersede_it_for_ever() {
     say(&writer, [says(MessageId::from_bits(12))]).await;
     writer.flush().await.unwrap();
     assert_eq!(writer.signals().borrow().prompts, 2);
-    assert!(matches!(finish(&writer, vec![finished(Outcome::Success)]).await, Finish::Done(_)));
+    assert!(matches!(finish(&writer, vec![finished(RunOutcome::Success)]).await, Finish::Done(_)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -103,7 +105,7 @@ async fn news_reaches_an_idle_owner_within_a_look() {
     let (writer, _, mut observed) = table.opened(settings).await;
     observed.recv().await.unwrap();
     sleep(Duration::from_millis(1234)).await;
-    control(&table.process(0), key(), cancel()).await.unwrap();
+    append_control(&table.process(0), key(), cancel()).await.unwrap();
     let mut signals = writer.signals();
     let told = signals.wait_for(|signals| signals.cancel.is_some());
     tokio::time::timeout(settings.idle_check + Duration::from_millis(20), told).await.unwrap().unwrap();
@@ -117,7 +119,7 @@ async fn a_delta_of_any_length_is_stored() {
     let (writer, ..) = table.opened(Settings::default()).await;
     let worst = "\u{1}\"🦀\n".repeat(150_000);
     say(&writer, [begins(), delta(&worst), delta("."), ends()]).await;
-    let Finish::Done(state) = finish(&writer, vec![finished(Outcome::Success)]).await else { panic!() };
+    let Finish::Done(state) = finish(&writer, vec![finished(RunOutcome::Success)]).await else { panic!() };
     assert!(state.answers[0].text == format!("{worst}."));
     assert_limits(&table);
 }
@@ -128,17 +130,17 @@ async fn what_cannot_be_taken_leaves_the_writer_as_it_was() {
     let (writer, ..) = table.opened(Settings::default()).await;
     let huge = Body::Custom { name: "huge".into(), value: "x".repeat(MAX_BYTES).into() };
     assert!(matches!(writer.append(huge.clone()).await, Err(Stopped::TooLarge(_))));
-    assert!(matches!(writer.append(finished(Outcome::Success)).await, Err(Stopped::Invalid(_))));
+    assert!(matches!(writer.append(finished(RunOutcome::Success)).await, Err(Stopped::Invalid(_))));
     let known = *writer.signals().borrow();
     for bodies in [vec![], vec![ends()]] {
         assert!(matches!(writer.finish(known, bodies, rows).await, Err(Stopped::Invalid(_))));
     }
-    let end = writer.finish(known, vec![huge, finished(Outcome::Success)], rows).await;
+    let end = writer.finish(known, vec![huge, finished(RunOutcome::Success)], rows).await;
     assert!(matches!(end, Err(Stopped::TooLarge(_))), "{end:?}");
-    let too_many: Vec<Body> = steps(MAX_EVENTS).chain([finished(Outcome::Success)]).collect();
+    let too_many: Vec<Body> = steps(MAX_EVENTS).chain([finished(RunOutcome::Success)]).collect();
     let end = writer.finish(known, too_many, rows).await;
     assert!(matches!(end, Err(Stopped::TooLarge(_))), "{end:?}");
-    assert!(matches!(finish(&writer, vec![finished(Outcome::Success)]).await, Finish::Done(_)));
+    assert!(matches!(finish(&writer, vec![finished(RunOutcome::Success)]).await, Finish::Done(_)));
 }
 
 #[tokio::test(start_paused = true)]

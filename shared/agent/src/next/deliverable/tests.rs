@@ -1,5 +1,5 @@
 use sequent_core::{ArtifactId, MessageId, ProjectId, RunId, Timestamp};
-use sequent_event::{Body, ClaimReason, Configuration, Entry, JobEnd, Outcome, Standing};
+use sequent_event::{Body, ClaimReason, Configuration, Entry, JobEnd, RunOutcome, RunStage};
 use serde_json::json;
 
 use super::*;
@@ -80,7 +80,7 @@ impl Run {
             status,
             result: String::new(),
             usage: Default::default(),
-            run: Standing::Live,
+            run: RunStage::Live,
         }));
     }
 
@@ -141,7 +141,7 @@ fn a_model_that_writes_at_once_answers_afterwards() {
     assert_eq!(run.next(), Next::Finish);
     let thread_id = ProjectId::from_bits(1);
     let run_id = RunId::from_bits(7 << 80);
-    run.append(Body::RunFinished { thread_id, run_id, outcome: Outcome::Success });
+    run.append(Body::RunFinished { thread_id, run_id, outcome: RunOutcome::Success });
 }
 
 #[test]

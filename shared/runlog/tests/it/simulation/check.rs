@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use sequent_event::{Body, Event, Outcome, Seq, State};
-use sequent_runlog::{Control, Segment};
+use sequent_event::{Body, Event, RunOutcome, Seq, State};
+use sequent_runlog::{ControlOutcome, Segment};
 
 use super::world::{History, World};
 use crate::memory::{Closed, question, started};
@@ -70,7 +70,7 @@ fn closing(world: &World, log: &[Event], broken: Broken<'_>) {
     }
     let cancelled = log.iter().any(|event| matches!(event.body(), Some(Body::CancelRequested { .. })));
     let succeeded =
-        |event: &&Event| matches!(event.body(), Some(Body::RunFinished { outcome: Outcome::Success, .. }));
+        |event: &&Event| matches!(event.body(), Some(Body::RunFinished { outcome: RunOutcome::Success, .. }));
     if cancelled && log.iter().any(|event| succeeded(&event)) {
         broken("no terminal over news", "a success after a cancel".to_owned());
     }
@@ -139,8 +139,8 @@ fn controls(history: &History, log: &[Event], broken: Broken<'_>) {
         let stands: Vec<Seq> =
             log.iter().filter(|event| event.body() == Some(body)).map(|event| event.seq).collect();
         let right = match result {
-            Some(Control::Appended(seq)) => stands == [*seq],
-            Some(Control::Closed | Control::Missing) => stands.is_empty(),
+            Some(ControlOutcome::Appended(seq)) => stands == [*seq],
+            Some(ControlOutcome::Closed | ControlOutcome::Missing) => stands.is_empty(),
             None => stands.len() <= 1,
         };
         if !right {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sequent_core::MessageId;
-use sequent_event::{Body, Outcome, Phase, Role, Usage};
+use sequent_event::{Body, Phase, Role, RunOutcome, Usage};
 use sequent_runlog::{Finish, Stopped, Writer};
 use tokio::time::sleep;
 
@@ -55,7 +55,7 @@ pub(super) async fn work(world: &World, writer: Writer<Process>, epoch: u32) -> 
         owner.say(&writer, Body::TextMessageEnd { message_id }).await?;
         loop {
             let known = *signals.borrow();
-            let outcome = if known.cancel.is_some() { Outcome::Cancelled } else { Outcome::Success };
+            let outcome = if known.cancel.is_some() { RunOutcome::Cancelled } else { RunOutcome::Success };
             if known.cancel.is_none() && (known.prompts > answered || parts > 0) {
                 break; // there is more to say, or somebody said more
             }

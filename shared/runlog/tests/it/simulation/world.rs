@@ -9,8 +9,8 @@ use std::{
 use sequent_core::{MessageId, UserId};
 use sequent_event::{Body, CancelReason, Event, Seq};
 use sequent_runlog::{
-    Claim, Control, Follow, Poll, ReadError, Segment, Settings, Writer, control, create, open, page,
-    take_over,
+    Claim, ControlOutcome, Follow, Poll, ReadError, Segment, Settings, Writer, append_control, claim, create,
+    create_claimed, page,
 };
 use tokio::{
     sync::mpsc,
@@ -39,7 +39,7 @@ pub(super) struct Ownership {
 #[derive(Debug, Default)]
 pub(super) struct History {
     pub(super) owners: BTreeMap<u32, Ownership>,
-    pub(super) controls: Vec<(Body, Option<Control>)>,
+    pub(super) controls: Vec<(Body, Option<ControlOutcome>)>,
     /// Where a reader began, and what it was given.
     pub(super) readers: Vec<(Seq, Vec<Event>)>,
     pub(super) succeeded: u64,
@@ -187,15 +187,24 @@ impl World {
     async fn live(&self, process: &Process, settings: Settings) -> bool {
         loop {
             let (observer, observed) = mpsc::unbounded_channel();
-            let claim = take_over(process, key(), settings, true, Some(observer.clone())).await;
+            let claim = claim(process, key(), settings, true, Some(observer.clone())).await;
             let writer = match self.count("take over", claim) {
                 Ok(Claim::Closed) => return true,
                 Ok(Claim::Won(writer)) => Some(*writer),
                 Ok(Claim::Held) | Err(_) => None,
                 Ok(Claim::Missing) => {
-                    let bodies = (vec![question()], vec![started()]);
-                    let opened =
-                        open(process, key(), settings, bodies, Rows::default(), Some(observer)).await;
+                    let before = vec![question()];
+                    let after = vec![started()];
+                    let opened = create_claimed(
+                        process,
+                        key(),
+                        settings,
+                        before,
+                        after,
+                        Rows::default(),
+                        Some(observer),
+                    )
+                    .await;
                     self.count("open", opened).ok()
                 }
             };
@@ -248,7 +257,7 @@ impl World {
             } else {
                 says(MessageId::from_bits(id))
             };
-            let result = self.count("control", control(&process, key(), body.clone()).await);
+            let result = self.count("control", append_control(&process, key(), body.clone()).await);
             self.table.trace(format_args!("control {}: {result:?}", body.type_name()));
             self.history.lock().unwrap().controls.push((body, result.ok()));
         }
