@@ -39,7 +39,7 @@ pub(crate) async fn measure(system: &Background, quick: bool, report: &mut Repor
         let file = client.json(Method::GET, &format!("/api/artifacts/{file}"), None).await?;
         bytes = file["size"].as_u64().unwrap_or_default();
     }
-    let instances = system.instances("ExportsFunction");
+    let instances = system.instances("ExportWorkerFunction");
     let peak = instances.into_iter().map(process::peak).max().unwrap_or_default();
     let sample = Sample::of_ms(worked);
     report.add(Row::new("PDF of 20 pages, 6 charts, p50", sample.median(), "ms").note(format!(

@@ -11,7 +11,8 @@ use crate::{
 };
 
 /// Everything that works on a run and its jobs.
-const WORKERS: [&str; 4] = ["AgentWorkerFunction", "JobWorkerFunction", "ExportsFunction", "FanoutFunction"];
+const WORKERS: [&str; 4] =
+    ["AgentWorkerFunction", "JobWorkerFunction", "ExportWorkerFunction", "FanoutFunction"];
 
 /// Starts a run that is to deliver; its log once it has ended.
 async fn deliver(person: &Person, kind: &str, input: &str) -> (String, Vec<Value>) {

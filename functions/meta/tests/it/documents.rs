@@ -1,13 +1,16 @@
-//! The committed document is what the code says, and it is served.
-#![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
+//! The committed API document equals the one that the code generates, and both documents are served.
 
 use std::path::Path;
 
 use sequent_http::{
-    Config, Pipeline, openapi,
+    openapi,
     testing::{Answer, Event},
 };
+use sequent_meta_function::OPENAPI;
+use sequent_tables::testing;
 use serde_json::Value;
+
+use crate::health;
 
 fn generated() -> String {
     let document = openapi::merge([
@@ -20,8 +23,7 @@ fn generated() -> String {
         sequent_projects_function::openapi(),
         sequent_runs_function::openapi(),
         sequent_artifacts_function::openapi(),
-        sequent_health_function::openapi(),
-        sequent_openapi_function::openapi(),
+        sequent_meta_function::openapi(),
     ]);
     let mut text = document.to_pretty_json().unwrap();
     text.push('\n');
@@ -36,10 +38,10 @@ fn the_committed_document_is_current() {
         std::fs::write(&path, &generated).unwrap();
     }
     let committed = std::fs::read_to_string(&path).unwrap();
-    assert!(committed == generated, "openapi.json is stale: run the tests once with UPDATE_OPENAPI=1");
+    assert!(committed == generated, "openapi.json is out of date. Run the tests once with UPDATE_OPENAPI=1.");
 }
 
-/// Every `$ref` anywhere in the document, as a JSON pointer.
+/// Collects every `$ref` of the document as a JSON pointer.
 fn references(value: &Value, found: &mut Vec<String>) {
     match value {
         Value::Object(members) => {
@@ -64,7 +66,7 @@ fn references_resolve_and_operations_are_complete() {
     }
     let mut ids = std::collections::HashSet::new();
     for (path, item) in document["paths"].as_object().unwrap() {
-        assert!(path == "/" || !path.ends_with('/'), "{path}: trailing slashes are taken off before routing");
+        assert!(path == "/" || !path.ends_with('/'), "{path}: trailing slashes are removed before routing");
         for (method, operation) in
             item.as_object().unwrap().iter().filter(|(_, value)| value["responses"].is_object())
         {
@@ -79,17 +81,26 @@ fn references_resolve_and_operations_are_complete() {
 
 async fn get(path: &str) -> Answer {
     let app =
-        Pipeline::with_config("openapi", Config::for_tests()).around(sequent_openapi_function::router());
+        health::app(testing::store().await, health::Manager::new(Value::Null).client(), health::environment);
     Event::new("GET", path).send(&app).await
 }
 
 #[tokio::test]
-async fn it_is_served() {
+async fn the_api_document_is_served() {
     for path in ["/api/openapi.json", "/api/openapi.json/"] {
         let answer = get(path).await;
         assert_eq!(answer.status, 200);
         assert_eq!(answer.header("content-type"), "application/json");
-        assert_eq!(answer.json(), serde_json::from_str::<Value>(sequent_openapi_function::DOCUMENT).unwrap());
+        assert_eq!(answer.header("cache-control"), "public, max-age=60");
+        assert_eq!(answer.json(), serde_json::from_str::<Value>(OPENAPI).unwrap());
     }
     assert_eq!(get("/api/other.json").await.code(), "route_not_found");
+}
+
+#[tokio::test]
+async fn the_error_codes_are_served_as_markdown() {
+    let answer = get("/api/errors").await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.header("content-type"), "text/markdown; charset=utf-8");
+    assert!(answer.text().starts_with("# Errors\n"), "{}", answer.text());
 }

@@ -1,7 +1,7 @@
-//! The `health` function.
+//! The `meta` function.
 
-use sequent_health_function::{Dependencies, Health, router};
 use sequent_http::{Error, Pipeline};
+use sequent_meta_function::{App, Dependencies, router};
 use sequent_tables::Store;
 
 #[tokio::main(flavor = "current_thread")]
@@ -12,8 +12,8 @@ async fn main() -> Result<(), Error> {
     let secrets = aws_sdk_secretsmanager::Client::new(&sdk);
     let dependencies = Dependencies::new(store.clone(), secrets, |name| std::env::var(name).ok())?;
 
-    // The connection and its TLS session exist before the first request, whose checks have little time.
+    // The connection and its TLS session exist before the first request, because a health check has little time.
     store.warm().await;
 
-    sequent_http::run(Pipeline::new("health"), router(Health::new(dependencies))).await
+    sequent_http::run(Pipeline::new("meta"), router(App::new(dependencies))).await
 }

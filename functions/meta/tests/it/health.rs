@@ -1,5 +1,4 @@
-//! What the report says when everything answers, when something does not, and when nothing does.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic where it stands")]
+//! The health report when everything answers, when one dependency fails, and when all do.
 
 use std::sync::{
     Arc, Mutex,
@@ -20,30 +19,31 @@ use aws_smithy_runtime_api::{
     shared::IntoShared as _,
 };
 use aws_smithy_types::body::SdkBody;
-use sequent_health_function::{Dependencies, FRESH, Health, LIMIT, router};
+
 use sequent_http::{
-    App, Config, Pipeline,
+    Config, Pipeline,
     testing::{Answer, Event},
 };
+use sequent_meta_function::{App, Dependencies, FRESH, LIMIT, router};
 use sequent_tables::{Store, Tables, testing};
 use serde_json::{Value, json};
 
-/// A Secrets Manager that has what `secrets` says, and counts how often it was asked.
+/// A Secrets Manager with the given secrets. It counts its requests.
 #[derive(Clone)]
-struct Manager {
+pub(crate) struct Manager {
     secrets: Arc<Mutex<Value>>,
-    asked: Arc<AtomicUsize>,
+    requests: Arc<AtomicUsize>,
 }
 
 impl Manager {
-    fn new(secrets: Value) -> Self {
-        Self { secrets: Arc::new(Mutex::new(secrets)), asked: Arc::default() }
+    pub(crate) fn new(secrets: Value) -> Self {
+        Self { secrets: Arc::new(Mutex::new(secrets)), requests: Arc::default() }
     }
 
-    fn client(&self) -> aws_sdk_secretsmanager::Client {
+    pub(crate) fn client(&self) -> aws_sdk_secretsmanager::Client {
         let manager = self.clone();
         client_over(infallible_client_fn(move |request: http::Request<SdkBody>| {
-            manager.asked.fetch_add(1, Ordering::SeqCst);
+            manager.requests.fetch_add(1, Ordering::SeqCst);
             let body: Value = serde_json::from_slice(request.body().bytes().unwrap()).unwrap();
             let secrets = manager.secrets.lock().unwrap();
             let (status, answer) = match secrets[body["SecretId"].as_str().unwrap()].as_str() {
@@ -74,7 +74,7 @@ fn secrets() -> Value {
     })
 }
 
-fn environment(name: &str) -> Option<String> {
+pub(crate) fn environment(name: &str) -> Option<String> {
     let value = match name {
         "SECRETS_ID" => "app",
         "ORIGIN_SECRET_ID" => "origin",
@@ -84,20 +84,20 @@ fn environment(name: &str) -> Option<String> {
     Some(value.to_owned())
 }
 
-fn app(
+pub(crate) fn app(
     store: Store,
     client: aws_sdk_secretsmanager::Client,
     environment: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
-) -> App {
+) -> sequent_http::App {
     let dependencies = Dependencies::new(store, client, environment).unwrap();
-    Pipeline::with_config("health", Config::for_tests()).around(router(Health::new(dependencies)))
+    Pipeline::with_config("meta", Config::for_tests()).around(router(App::new(dependencies)))
 }
 
-async fn golden(app: &App) -> Answer {
-    Event::golden("health", "get").send(app).await
+async fn report(app: &sequent_http::App) -> Answer {
+    Event::golden("meta", "health").send(app).await
 }
 
-/// The report without the times, which are never the same.
+/// Returns the report without the latencies, which differ each time.
 fn timeless(answer: &Answer) -> Value {
     let mut report = answer.json();
     for check in report["checks"].as_object_mut().unwrap().values_mut() {
@@ -108,9 +108,9 @@ fn timeless(answer: &Answer) -> Value {
 }
 
 #[tokio::test]
-async fn all_is_well() {
+async fn every_dependency_answers() {
     let app = app(testing::store().await, Manager::new(secrets()).client(), environment);
-    let answer = golden(&app).await;
+    let answer = report(&app).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     let expected = json!({
         "status": "ok",
@@ -127,22 +127,22 @@ async fn all_is_well() {
 }
 
 #[tokio::test]
-async fn without_a_key_the_demo_answers_and_that_is_said() {
+async fn without_a_model_key_the_report_names_the_demo_provider() {
     let only_app = |name: &str| environment(name).filter(|_| name == "SECRETS_ID");
     let app = app(testing::store().await, Manager::new(secrets()).client(), only_app);
-    let report = timeless(&golden(&app).await);
+    let report = timeless(&report(&app).await);
     assert_eq!(report["checks"]["model"], json!({ "status": "ok", "provider": "demo", "demo": true }));
     assert!(report["checks"].get("origin_secret").is_none(), "no CDN, nothing to check");
 }
 
 #[tokio::test]
-async fn what_fails_is_named_and_nothing_else_is_told() {
+async fn the_report_names_what_fails_and_quotes_no_cause() {
     let store = testing::unreachable_store().await;
     let manager = Manager::new(json!({
         "app": json!({ "seed": "s", "csrf_key": "secret text" }).to_string(),
         "model": json!({ "openai_api_key": "sk-very-secret", "openai_base_url": "ftp://secret.host" }).to_string(),
     }));
-    let answer = golden(&app(store, manager.client(), environment)).await;
+    let answer = report(&app(store, manager.client(), environment)).await;
     assert_eq!((answer.status.as_u16(), answer.header("content-type")), (503, "application/json"));
     let failing = |detail: &str| json!({ "status": "failing", "detail": detail });
     let expected = json!({
@@ -166,7 +166,7 @@ async fn one_missing_table_fails_alone() {
     let store = testing::store().await;
     let tables = Tables { main: store.tables().main.clone(), events: "no-such-table".into() };
     let store = Store::new(store.client().clone(), tables);
-    let answer = golden(&app(store, Manager::new(secrets()).client(), environment)).await;
+    let answer = report(&app(store, Manager::new(secrets()).client(), environment)).await;
     assert_eq!(answer.status, 503);
     let checks = &timeless(&answer)["checks"];
     let failing: Vec<_> =
@@ -184,7 +184,7 @@ async fn a_model_without_credentials_is_a_failure() {
         "DEFAULT_MODEL" => Some("claude-sonnet-4-6".to_owned()),
         name => environment(name),
     };
-    let answer = golden(&app(testing::store().await, manager.client(), claude)).await;
+    let answer = report(&app(testing::store().await, manager.client(), claude)).await;
     assert_eq!(
         timeless(&answer)["checks"]["model"],
         json!({ "status": "failing", "detail": "is not usable" })
@@ -192,21 +192,21 @@ async fn a_model_without_credentials_is_a_failure() {
 }
 
 #[tokio::test]
-async fn however_often_it_is_asked_dependencies_are_asked_once() {
+async fn many_requests_check_the_dependencies_once() {
     let manager = Manager::new(secrets());
     let app = app(testing::store().await, manager.client(), environment);
-    let first = golden(&app).await;
-    let once = manager.asked.load(Ordering::SeqCst);
+    let first = report(&app).await;
+    let once = manager.requests.load(Ordering::SeqCst);
     assert_eq!(once, 3, "three secrets");
     *manager.secrets.lock().unwrap() = json!({});
     for _ in 0..20 {
-        let again = golden(&app).await;
+        let again = report(&app).await;
         assert_eq!(again.json(), first.json(), "within {FRESH:?} the answer is the same");
     }
-    assert_eq!(manager.asked.load(Ordering::SeqCst), once);
+    assert_eq!(manager.requests.load(Ordering::SeqCst), once);
 }
 
-/// An AWS that takes connections and says nothing.
+/// An AWS that accepts connections and never answers.
 #[derive(Debug, Clone)]
 struct Silence;
 
@@ -223,7 +223,7 @@ impl HttpClient for Silence {
 }
 
 #[tokio::test(start_paused = true)]
-async fn silence_is_a_failure_after_the_limit_and_all_wait_at_once() {
+async fn no_answer_within_the_limit_is_a_failure_and_all_checks_run_at_once() {
     let config = aws_sdk_dynamodb::Config::builder()
         .behavior_version(aws_sdk_dynamodb::config::BehaviorVersion::latest())
         .region(Region::new("us-east-1"))
@@ -234,7 +234,7 @@ async fn silence_is_a_failure_after_the_limit_and_all_wait_at_once() {
     let store = Store::new(aws_sdk_dynamodb::Client::from_conf(config), tables);
     let app = app(store, client_over(Silence), environment);
     let began = tokio::time::Instant::now();
-    let answer = golden(&app).await;
+    let answer = report(&app).await;
     assert!(began.elapsed() < LIMIT * 2, "{:?}", began.elapsed());
     assert_eq!(answer.status, 503);
     for (name, check) in timeless(&answer)["checks"].as_object().unwrap() {

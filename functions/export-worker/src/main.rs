@@ -1,4 +1,4 @@
-//! The `exports` function: works on the jobs that typeset, which take more memory and time than others, and fonts.
+//! The `export-worker` function: runs the jobs that typeset. They need more memory, more time, and fonts.
 
 use lambda_runtime::Error;
 use sequent_artifacts::Artifacts;

@@ -1,4 +1,4 @@
-//! Everything the functions cannot work without, and the cheapest question that each can answer.
+//! The dependencies that no function can work without, and the cheapest request that each of them can answer.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -9,13 +9,13 @@ use sequent_identity::secret::AppSecret;
 use sequent_model::{Config, Provider};
 use sequent_tables::{Store, classify};
 
-use crate::{
-    check::{Failure, ask},
-    report::Check,
+use super::{
+    check::{Failure, check},
+    report::HealthCheck,
 };
 
-/// Begins with no tenant, so no row of anybody has it.
-const NOBODY: &str = "health";
+/// A key of no row: the key of a row begins with its tenant.
+const ABSENT: &str = "health";
 
 /// Reads a setting by its name.
 type Lookup = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
@@ -32,18 +32,19 @@ pub struct Dependencies {
 }
 
 impl Dependencies {
-    /// The dependencies that `SECRETS_ID`, `ORIGIN_SECRET_ID`, `MODEL_SECRETS_ID` and the model settings name, as
-    /// `lookup` has them.
+    /// Reads `SECRETS_ID`, `ORIGIN_SECRET_ID`, `MODEL_SECRETS_ID` and the model settings with `lookup`.
     ///
     /// # Errors
-    /// Names the variable that is missing.
+    /// If `SECRETS_ID` is missing.
     pub fn new(
         store: Store,
         client: Client,
         lookup: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
     ) -> Result<Self, String> {
         let read = |name: &str| lookup(name).filter(|text| !text.is_empty());
-        let app_secret = read("SECRETS_ID").ok_or_else(|| "SECRETS_ID is not set".to_owned())?;
+        let app_secret = read("SECRETS_ID").ok_or_else(|| {
+            "SECRETS_ID is not set. Set it to the name or ARN of the app secret.".to_owned()
+        })?;
         let model_secret = read("MODEL_SECRETS_ID").map(|id| Arc::new(Secrets::new(client.clone(), id)));
         Ok(Self {
             app_secret: Arc::new(Secrets::new(client.clone(), app_secret)),
@@ -55,17 +56,17 @@ impl Dependencies {
         })
     }
 
-    /// Asks all of them at once.
-    pub(crate) async fn ask(&self) -> BTreeMap<&'static str, Check> {
+    /// Checks all dependencies at once.
+    pub(crate) async fn check(&self) -> BTreeMap<&'static str, HealthCheck> {
         let (main, events, secret, origin, model) = tokio::join!(
-            ask("main_table", self.main_table()),
-            ask("events_table", self.events_table()),
-            ask("secret", self.app_secret()),
-            ask("origin_secret", self.origin_secret()),
-            ask("model", self.model()),
+            check("main_table", self.main_table()),
+            check("events_table", self.events_table()),
+            check("secret", self.app_secret()),
+            check("origin_secret", self.origin_secret()),
+            check("model", self.model()),
         );
-        let model = match model.answer {
-            Some(provider) => model.check.model(provider.as_str(), provider == Provider::Demo),
+        let model = match model.value {
+            Some(provider) => model.check.with_provider(provider.as_str(), provider == Provider::Demo),
             None => model.check,
         };
         let mut checks = BTreeMap::from([
@@ -81,9 +82,9 @@ impl Dependencies {
     }
 
     async fn main_table(&self) -> Result<(), Failure> {
-        let nobody = || AttributeValue::S(NOBODY.to_owned());
+        let absent = || AttributeValue::S(ABSENT.to_owned());
         let get = self.store.client().get_item().table_name(&*self.store.tables().main);
-        let got = get.key("pk", nobody()).key("sk", nobody()).send().await;
+        let got = get.key("pk", absent()).key("sk", absent()).send().await;
         got.map(|_| ()).map_err(|error| Failure::Unreadable(Box::new(classify(error))))
     }
 
@@ -93,15 +94,16 @@ impl Dependencies {
             .client()
             .query()
             .table_name(&*self.store.tables().events)
-            .key_condition_expression("#run = :nobody")
+            .key_condition_expression("#run = :absent")
             .expression_attribute_names("#run", "run")
-            .expression_attribute_values(":nobody", AttributeValue::S(NOBODY.to_owned()))
+            .expression_attribute_values(":absent", AttributeValue::S(ABSENT.to_owned()))
             .limit(1);
         let queried = query.send().await;
         queried.map(|_| ()).map_err(|error| Failure::Unreadable(Box::new(classify(error))))
     }
 
-    /// Reads the secret itself: what an instance has cached says nothing of the next one. Reading it parses its keys.
+    /// Reads the secret itself, because a cached value proves nothing for the next instance. Reading it parses its
+    /// keys.
     async fn app_secret(&self) -> Result<(), Failure> {
         self.app_secret.invalidate().await;
         self.app_secret.get().await?;
@@ -118,7 +120,8 @@ impl Dependencies {
         Ok(())
     }
 
-    /// The provider that answers requests which name no model. It is looked up, not called: a call costs money.
+    /// Returns the provider that answers if a request names no model. The provider is not called, because a call
+    /// costs money.
     async fn model(&self) -> Result<Provider, Failure> {
         let secrets = match &self.model_secret {
             Some(secrets) => {

@@ -1,0 +1,5 @@
+//! The function as a deployment runs it.
+#![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
+
+mod documents;
+mod health;
