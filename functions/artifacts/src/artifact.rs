@@ -6,11 +6,11 @@ use sequent_artifacts::Artifact;
 use sequent_core::ArtifactId;
 use sequent_http::{Caller, Json, Path, Problem, Scope, openapi::Problems};
 
-use crate::{Kept, problem};
+use crate::App;
 
 /// Get an artifact.
 ///
-/// What it is; its bytes are at `/content`.
+/// Returns its description. Its bytes are at `/content`.
 #[utoipa::path(
     get,
     path = "/api/artifacts/{id}",
@@ -23,18 +23,18 @@ use crate::{Kept, problem};
         Problems
     ),
 )]
-pub(crate) async fn get(
-    State(kept): State<Kept>,
+pub(crate) async fn get_artifact(
+    State(app): State<App>,
     Caller(caller): Caller,
     Path(id): Path<ArtifactId>,
-) -> Result<impl IntoResponse, Problem> {
+) -> Result<Json<Artifact>, Problem> {
     caller.require(Scope::ArtifactsRead)?;
-    kept.artifacts.get(caller.tenant, id).await.map(Json).map_err(problem)
+    Ok(Json(app.artifacts.get(caller.tenant, id).await?))
 }
 
 /// Delete an artifact.
 ///
-/// Its bytes are deleted later, unless another artifact has the same.
+/// Its bytes are deleted later, unless another artifact has the same bytes.
 #[utoipa::path(
     delete,
     path = "/api/artifacts/{id}",
@@ -42,25 +42,25 @@ pub(crate) async fn get(
     tag = "artifacts",
     params(("id" = ArtifactId, Path, description = "The artifact.")),
     responses(
-        (status = 204, description = "It is gone."),
+        (status = 204, description = "The artifact is deleted."),
         (status = 404, description = "The tenant has no such artifact."),
         Problems
     ),
 )]
-pub(crate) async fn delete(
-    State(kept): State<Kept>,
+pub(crate) async fn delete_artifact(
+    State(app): State<App>,
     Caller(caller): Caller,
     Path(id): Path<ArtifactId>,
-) -> Result<impl IntoResponse, Problem> {
+) -> Result<StatusCode, Problem> {
     caller.require(Scope::ArtifactsWrite)?;
-    kept.artifacts.delete(caller.tenant, id).await.map_err(problem)?;
+    app.artifacts.delete(caller.tenant, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Get an artifact's bytes.
+/// Get the bytes of an artifact.
 ///
-/// Redirects to an address that gives them, whole or by `Range`, for five minutes, as a file to save. Types that a
-/// browser would carry out, such as HTML, are given as `application/octet-stream`; to see them, ask for a preview.
+/// Redirects to an address from which the bytes can be downloaded for five minutes, whole or by `Range`. Types that a
+/// browser would execute, such as HTML, are sent as `application/octet-stream`; create a preview to see them.
 #[utoipa::path(
     get,
     path = "/api/artifacts/{id}/content",
@@ -68,19 +68,19 @@ pub(crate) async fn delete(
     tag = "artifacts",
     params(("id" = ArtifactId, Path, description = "The artifact.")),
     responses(
-        (status = 302, description = "Where the bytes are.", headers(("Location" = String, description = "The address."))),
+        (status = 302, description = "The address of the bytes.", headers(("Location" = String, description = "The address."))),
         (status = 404, description = "The tenant has no such artifact."),
         Problems
     ),
 )]
-pub(crate) async fn content(
-    State(kept): State<Kept>,
+pub(crate) async fn get_artifact_content(
+    State(app): State<App>,
     Caller(caller): Caller,
     Path(id): Path<ArtifactId>,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require(Scope::ArtifactsRead)?;
-    let artifact = kept.artifacts.get(caller.tenant, id).await.map_err(problem)?;
-    let link = kept.artifacts.link(caller.tenant, &artifact).await.map_err(problem)?;
+    let artifact = app.artifacts.get(caller.tenant, id).await?;
+    let link = app.artifacts.link(caller.tenant, &artifact).await?;
     let location = HeaderValue::try_from(link.url).map_err(Problem::internal)?;
     Ok((StatusCode::FOUND, [(header::LOCATION, location)]))
 }

@@ -1,33 +1,32 @@
-//! Asking for files.
+//! Requests for exports.
 
 use axum::{extract::State, response::IntoResponse};
-use http::{HeaderValue, StatusCode, header};
+use http::{StatusCode, header::LOCATION};
 use sequent_artifacts::{Digest, Export, Source};
-use sequent_conversation::{Error as RunError, Runs};
-use sequent_conversation::{Projects, projects::Error as ProjectError};
-use sequent_core::{ArtifactId, ProjectId, RunId, Timestamp};
+use sequent_conversation::{Projects, Runs};
+use sequent_core::{ArtifactId, Principal, ProjectId, RunId, Timestamp};
 use sequent_documents::Format;
-use sequent_http::{Caller, Json, Principal, Problem, Scope, openapi::Problems};
+use sequent_http::{Caller, Json, Problem, Scope, openapi::Problems};
 use sequent_jobs::{Enqueued, Failure, Job, Status, enqueue};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::{Kept, problem};
+use crate::{App, missing};
 
-/// How often a file that was made and deleted, or could not be made, is made anew.
-const MOST: u32 = 10;
+/// How many times a file that was deleted or could not be made is made again.
+const MOST_REPETITIONS: u32 = 10;
 
-/// What to make a file of, one of the three, and in which format.
+/// The source of the file, exactly one of the three ids, and its format.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewExport {
-    /// A document that is kept as an artifact: a report, slides or a website.
+    /// A document that is stored as an artifact: a report, slides or a website.
     #[serde(default)]
     artifact_id: Option<ArtifactId>,
     /// A run: its events, or a transcript.
     #[serde(default)]
     run_id: Option<RunId>,
-    /// A conversation, with its runs and what they made.
+    /// A conversation, with its runs and their artifacts.
     #[serde(default)]
     project_id: Option<ProjectId>,
     /// `pdf` and `html` of reports and slides, `markdown` of reports, `zip` of websites, `json` of all documents; `jsonl`,
@@ -36,11 +35,11 @@ pub(crate) struct NewExport {
     format: Format,
 }
 
-/// Make a file of a document, a run or a conversation.
+/// Export a document, a run or a conversation to a file.
 ///
-/// The file is made in the background: the job says how far that is, and at its end which artifact the file is. The same
-/// content in the same format is made once; a request for it then gives the job that has ended. Equal requests are
-/// therefore safe to repeat.
+/// A job makes the file in the background. The job shows the progress and, when it has succeeded, the artifact that
+/// contains the file. Equal content in the same format is exported once: a repeated request returns the job of the first
+/// one, so it is safe to repeat.
 #[utoipa::path(
     post,
     path = "/api/exports",
@@ -48,85 +47,89 @@ pub(crate) struct NewExport {
     tag = "artifacts",
     request_body = NewExport,
     responses(
-        (status = 202, description = "The job.", body = Job, headers(("Location" = String, description = "Where to look at it."))),
+        (status = 202, description = "The job.", body = Job, headers(("Location" = String, description = "The path of the job."))),
         (status = 404, description = "The tenant has no such artifact, run or project."),
+        (status = 422, description = "The source cannot be exported to the format."),
         Problems
     ),
 )]
-pub(crate) async fn create(
-    State(kept): State<Kept>,
+pub(crate) async fn create_export(
+    State(app): State<App>,
     Caller(caller): Caller,
     Json(new): Json<NewExport>,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require(Scope::ArtifactsWrite)?;
-    let source = source(&new)?;
+    let source = new.source()?;
     if !source.formats().contains(&new.format) {
         let names: Vec<&str> = source.formats().iter().map(|format| format.name()).collect();
-        let why = format!("Of this there is {}.", names.join(", "));
-        return Err(Problem::invalid("There is no such format of this.").at("/format", why));
+        let rule = format!("must be one of: {}", names.join(", "));
+        return Err(Problem::invalid("The source cannot be exported to this format.").at("/format", rule));
     }
-    let version = version(&kept, &caller, source).await?;
-    let mut export = Export { source, version, format: new.format, again: 0 };
-    let job = loop {
-        let job = export.job(caller.tenant);
-        let enqueued = enqueue(&kept.store, &job, Timestamp::now()).await.map_err(Problem::unavailable)?;
-        match enqueued {
-            Enqueued::New(job) => break job,
-            Enqueued::Existing(job) if export.again >= MOST || stands(&kept, &caller, &job).await? => {
-                break job;
+    let version = version(&app, &caller, source).await?;
+    let job = enqueue_export(&app, &caller, Export { source, version, format: new.format, again: 0 }).await?;
+    let location = [(LOCATION, format!("/api/jobs/{}", job.id))];
+    Ok((StatusCode::ACCEPTED, location, Json(job)))
+}
+
+impl NewExport {
+    fn source(&self) -> Result<Source, Problem> {
+        match (self.artifact_id, self.run_id, self.project_id) {
+            (Some(id), None, None) => Ok(Source::Artifact(id)),
+            (None, Some(id), None) => Ok(Source::Run(id)),
+            (None, None, Some(id)) => Ok(Source::Project(id)),
+            _ => Err(Problem::invalid("Send exactly one of `artifact_id`, `run_id` and `project_id`.")),
+        }
+    }
+}
+
+/// Enqueues the job of the export, or returns the job of an equal export if that is still usable.
+async fn enqueue_export(app: &App, caller: &Principal, mut export: Export) -> Result<Job, Problem> {
+    loop {
+        let new = export.job(caller.tenant);
+        match enqueue(&app.store, &new, Timestamp::now()).await.map_err(Problem::unavailable)? {
+            Enqueued::New(job) => return Ok(job),
+            Enqueued::Existing(job) => {
+                if export.again >= MOST_REPETITIONS || is_usable(app, caller, &job).await? {
+                    return Ok(job);
+                }
+                export.again += 1;
             }
-            Enqueued::Existing(_) => export.again += 1,
         }
-    };
-    let location = HeaderValue::from_str(&format!("/api/jobs/{}", job.id)).map_err(Problem::internal)?;
-    Ok((StatusCode::ACCEPTED, [(header::LOCATION, location)], Json(job)))
-}
-
-fn source(new: &NewExport) -> Result<Source, Problem> {
-    match (new.artifact_id, new.run_id, new.project_id) {
-        (Some(id), None, None) => Ok(Source::Artifact(id)),
-        (None, Some(id), None) => Ok(Source::Run(id)),
-        (None, None, Some(id)) => Ok(Source::Project(id)),
-        _ => Err(Problem::invalid("Give one of `artifact_id`, `run_id` and `project_id`.")),
     }
 }
 
-/// What tells the content of the source now from what it was or will be, once the source was found to be the tenant's.
-async fn version(kept: &Kept, caller: &Principal, source: Source) -> Result<Digest, Problem> {
+/// Checks that the tenant has the source, and returns a digest that changes with its content.
+async fn version(app: &App, caller: &Principal, source: Source) -> Result<Digest, Problem> {
     let now = Timestamp::now();
-    let told = match source {
-        Source::Artifact(id) => {
-            return Ok(kept.artifacts.get(caller.tenant, id).await.map_err(problem)?.sha256);
+    let content = match source {
+        Source::Artifact(id) => return Ok(app.artifacts.get(caller.tenant, id).await?.sha256),
+        Source::Run(id) => {
+            let run = Runs::new(&app.store, caller.tenant).get(id).await.map_err(missing::run)?;
+            // The row of a run that has ended does not change. The row of a live run does not change with its log.
+            let asked_at = run.completed_at.is_none().then_some(now);
+            serde_json::to_vec(&(&run, asked_at))
         }
-        Source::Run(id) => match Runs::new(&kept.store, caller.tenant).get(id).await {
-            // The row of a run that has ended stays as it is; that of one at work says little of its log.
-            Ok(run) => serde_json::to_vec(&(&run, run.completed_at.is_none().then_some(now))),
-            Err(RunError::NotFound) => return Err(Problem::not_found("There is no such run.")),
-            Err(RunError::Data(error)) => return Err(error.into()),
-            Err(error) => return Err(Problem::unavailable(error)),
-        },
-        Source::Project(id) => match Projects::new(&kept.store, caller.tenant).get(id).await {
-            // Its runs go on, and nothing of the project's own tells.
-            Ok(project) => serde_json::to_vec(&(project, now)),
-            Err(ProjectError::NotFound) => return Err(Problem::not_found("There is no such project.")),
-            Err(ProjectError::Data(error)) => return Err(error.into()),
-            Err(error) => return Err(Problem::unavailable(error)),
-        },
+        Source::Project(id) => {
+            let project = Projects::new(&app.store, caller.tenant).get(id).await.map_err(missing::project)?;
+            // The row of a project does not change with its runs.
+            serde_json::to_vec(&(project, now))
+        }
     };
-    told.map(|text| Digest::of(&text)).map_err(Problem::internal)
+    content.map(|text| Digest::of(&text)).map_err(Problem::internal)
 }
 
-/// Whether a job is as good as a new one: at work, done with its file still there, or doomed for what it is given.
-async fn stands(kept: &Kept, caller: &Principal, job: &Job) -> Result<bool, Problem> {
+/// Returns `true` if a new job would not give another result: the job is in progress, its file exists, or it failed for
+/// a reason that a repetition does not change.
+async fn is_usable(app: &App, caller: &Principal, job: &Job) -> Result<bool, Problem> {
     match job.status {
         Status::Pending | Status::Running => Ok(true),
         Status::Error => Ok(job.error.as_ref().is_some_and(Failure::is_poison)),
         Status::Success => {
             let Some(file) = job.artifacts.first() else { return Ok(false) };
-            match kept.artifacts.get(caller.tenant, *file).await {
+            match app.artifacts.get(caller.tenant, *file).await {
                 Ok(_) => Ok(true),
                 Err(sequent_artifacts::Error::NotFound) => Ok(false),
-                Err(error) => Err(problem(error)),
+                Err(error) => Err(error.into()),
             }
         }
     }

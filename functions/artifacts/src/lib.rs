@@ -1,90 +1,71 @@
-//! Artifacts over HTTP: what runs and people have kept, its bytes, and uploads.
+//! Artifacts over HTTP: their descriptions and bytes, uploads, previews, exports, and the manifest of a run.
 //!
-//! Thin: each handler parses, authorises, asks [`sequent_artifacts`] and renders. Bytes do not pass through here: they
-//! are read and written at the bucket, by links that are signed for some minutes. What a browser could carry out is
-//! never given out to be shown, except by the preview origin, which knows no cookie.
+//! Thin: each handler parses, authorises, calls [`sequent_artifacts`] and renders. Bytes do not pass through this
+//! function. Clients read and write them at the bucket, with links that are signed for some minutes. Content that a
+//! browser could execute is shown only on the preview origin, which has no cookies.
 
 mod artifact;
 mod export;
 mod list;
 mod manifest;
+mod missing;
 mod preview;
 mod upload;
 
 use std::sync::Arc;
 
 use axum::Router;
-use sequent_artifacts::{Artifacts, Error, PreviewKeys};
-use sequent_http::{Problem, openapi};
+use sequent_artifacts::{Artifacts, PreviewKeys};
+use sequent_http::openapi;
 use sequent_identity::Vault;
 use sequent_tables::Store;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-/// What the handlers share.
+/// The state of the handlers.
 #[derive(Clone)]
-pub struct Kept {
+pub struct App {
     artifacts: Artifacts,
     store: Store,
+    /// Has the key of the cursors.
     vault: Vault,
     previews: PreviewKeys,
-    /// Where previews are served.
     preview_url: Arc<str>,
 }
 
-impl Kept {
-    /// The artifacts of a deployment. Lists are paged with keys in `vault`; previews are at `preview_url`, under addresses
-    /// sealed with `previews`.
+impl App {
+    /// Makes the state. Addresses of previews begin with `preview_url` and are sealed with `previews`.
     #[must_use]
     pub fn new(
         artifacts: Artifacts,
         store: Store,
         vault: Vault,
-        (previews, preview_url): (PreviewKeys, &str),
+        previews: PreviewKeys,
+        preview_url: &str,
     ) -> Self {
         Self { artifacts, store, vault, previews, preview_url: preview_url.trim_end_matches('/').into() }
     }
 }
 
-/// The function's routes.
-pub fn router(kept: Kept) -> Router {
-    routed().split_for_parts().0.with_state(kept)
+/// The routes of the function.
+pub fn router(app: App) -> Router {
+    routed().split_for_parts().0.with_state(app)
 }
 
-/// The function's part of the API's document.
+/// The function's part of the API description.
 #[must_use]
 pub fn openapi() -> utoipa::openapi::OpenApi {
     routed().into_openapi()
 }
 
-fn routed() -> OpenApiRouter<Kept> {
+fn routed() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(openapi::base())
-        .routes(routes!(list::list))
-        .routes(routes!(list::entities))
-        .routes(routes!(upload::offer))
-        .routes(routes!(upload::complete))
-        .routes(routes!(artifact::get, artifact::delete))
-        .routes(routes!(artifact::content))
-        .routes(routes!(preview::preview))
-        .routes(routes!(manifest::manifest))
-        .routes(routes!(export::create))
-}
-
-/// What a caller is told when an operation fails.
-fn problem(error: Error) -> Problem {
-    match error {
-        Error::NotFound => Problem::not_found("There is no such artifact."),
-        Error::Invalid(invalid) => {
-            let pointer = format!("/{}", invalid.field);
-            Problem::invalid("The artifact cannot be described so.").at(&pointer, invalid.why)
-        }
-        Error::NotUploaded => Problem::conflict("not_uploaded", "The bytes have not been uploaded."),
-        Error::Mismatch(what) => {
-            let detail = format!("The {what} of what was uploaded is not the one announced.");
-            Problem::conflict("upload_mismatch", detail).with("mismatch", what)
-        }
-        Error::Bundle(why) => Problem::invalid(format!("The archive cannot be opened: {why}.")),
-        Error::Cursor(error) => error.into(),
-        Error::Data(error) => error.into(),
-        error => Problem::unavailable(error),
-    }
+        .routes(routes!(list::list_artifacts))
+        .routes(routes!(list::list_entities))
+        .routes(routes!(upload::create_upload))
+        .routes(routes!(upload::complete_upload))
+        .routes(routes!(artifact::get_artifact, artifact::delete_artifact))
+        .routes(routes!(artifact::get_artifact_content))
+        .routes(routes!(preview::create_preview))
+        .routes(routes!(manifest::get_run_manifest))
+        .routes(routes!(export::create_export))
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sequent_artifacts::{Artifacts, PreviewKeys};
-use sequent_artifacts_function::{Kept, router};
+use sequent_artifacts_function::{App, router};
 use sequent_http::{Error, Pipeline};
 use sequent_identity::{Config, Identity, Vault};
 use sequent_tables::Store;
@@ -20,10 +20,10 @@ async fn main() -> Result<(), Error> {
     let artifacts = Artifacts::from_env(&sdk, store.clone())?;
     let preview_url = std::env::var("PREVIEW_URL").map_err(|_| "PREVIEW_URL is not set")?;
 
-    // Connections, TLS sessions and keys exist before the first request. A secret that cannot be read yet is read then.
+    // Opens connections and reads the secret before the first request, which retries a failed read.
     let _ = tokio::join!(store.warm(), vault.get());
 
-    let kept = Kept::new(artifacts, store.clone(), vault.clone(), (previews, &preview_url));
+    let app = App::new(artifacts, store.clone(), vault.clone(), previews, &preview_url);
     let pipeline = Pipeline::new("artifacts").store(store).authenticator(identity).keyring(vault);
-    sequent_http::run(pipeline, router(kept)).await
+    sequent_http::run(pipeline, router(app)).await
 }

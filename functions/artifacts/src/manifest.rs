@@ -1,32 +1,31 @@
-//! What a run has made.
+//! The manifest of a run.
 
-use axum::{extract::State, response::IntoResponse};
-use sequent_artifacts::Artifact;
-use sequent_conversation::{Error, Runs};
+use axum::extract::State;
+use sequent_artifacts::{Artifact, RunArtifacts};
+use sequent_conversation::Runs;
 use sequent_core::RunId;
-use sequent_http::{Caller, Json, Path, Principal, Problem, Scope, openapi::Problems};
+use sequent_http::{Caller, Json, Path, Problem, Scope, openapi::Problems};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{Kept, problem};
+use crate::{App, missing};
 
-/// Most artifacts of a manifest; with all their fields they are within what a function may answer.
+/// Most artifacts of a manifest. That many, with all fields, fit into one response of Lambda.
 const MOST: usize = 2_000;
 
-/// What a run has made.
+/// The artifacts of a run.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Manifest {
-    /// The run.
     run_id: RunId,
-    /// Its artifacts, oldest first.
+    /// The artifacts of the run, oldest first.
     items: Vec<Artifact>,
-    /// These are all. Page through `GET /api/artifacts?run=` where they are not.
+    /// False if the run has more than 2,000 artifacts. Page through `GET /api/artifacts?run=` then.
     complete: bool,
 }
 
-/// Get a run's manifest.
+/// Get the manifest of a run.
 ///
-/// Every artifact that the run has made so far.
+/// Lists every artifact that the run has created until now.
 #[utoipa::path(
     get,
     path = "/api/runs/{id}/manifest",
@@ -39,23 +38,13 @@ pub(crate) struct Manifest {
         Problems
     ),
 )]
-pub(crate) async fn manifest(
-    State(kept): State<Kept>,
+pub(crate) async fn get_run_manifest(
+    State(app): State<App>,
     Caller(caller): Caller,
     Path(run_id): Path<RunId>,
-) -> Result<impl IntoResponse, Problem> {
+) -> Result<Json<Manifest>, Problem> {
     caller.require(Scope::ArtifactsRead)?;
-    must_have(&kept, &caller, run_id).await?;
-    let (items, complete) = kept.artifacts.of_run(caller.tenant, run_id, MOST).await.map_err(problem)?;
-    Ok(Json(Manifest { run_id, items, complete }))
-}
-
-/// Holds the request to a run that the caller's tenant has.
-pub(crate) async fn must_have(kept: &Kept, caller: &Principal, run: RunId) -> Result<(), Problem> {
-    match Runs::new(&kept.store, caller.tenant).get(run).await {
-        Ok(_) => Ok(()),
-        Err(Error::NotFound) => Err(Problem::not_found("There is no such run.")),
-        Err(Error::Data(error)) => Err(error.into()),
-        Err(error) => Err(Problem::unavailable(error)),
-    }
+    Runs::new(&app.store, caller.tenant).get(run_id).await.map_err(missing::run)?;
+    let RunArtifacts { items, is_complete } = app.artifacts.of_run(caller.tenant, run_id, MOST).await?;
+    Ok(Json(Manifest { run_id, items, complete: is_complete }))
 }

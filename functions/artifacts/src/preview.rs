@@ -1,4 +1,4 @@
-//! Links to the preview origin.
+//! Addresses of the preview origin.
 
 use axum::{extract::State, response::IntoResponse};
 use http::StatusCode;
@@ -8,51 +8,47 @@ use sequent_http::{Caller, Json, Path, Problem, Scope, openapi::Problems};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{Kept, problem};
+use crate::App;
 
-/// Where an artifact can be seen, for a while.
+/// An address that shows an artifact for ten minutes.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Preview {
-    /// On an origin of its own, where no cookie of the API is sent and no script reaches anything. Whoever knows the
-    /// address can see the artifact.
+    /// The address. It has an origin of its own, to which no cookie of the API is sent and from which no script reaches
+    /// the API. Every person who knows the address can see the artifact.
     url: String,
-    /// Until when.
     expires_at: Timestamp,
 }
 
 /// Preview an artifact.
 ///
-/// An address under which a browser shows it: a page, an image, or an archive of a website with its `index.html`. What it
-/// shows is not trusted: it runs in a sandbox without an origin, and cannot connect to anything. An archive with entries
-/// that lead out of it, or that would unpack to too much, is refused.
+/// Returns an address at which a browser shows the artifact: a page, an image, or an archive of a website with its
+/// `index.html`. The content is not trusted: it runs in a sandbox without an origin and cannot connect to other hosts. An
+/// archive with entries that lead out of it, or that would unpack to too many bytes, is refused.
 #[utoipa::path(
     post,
     path = "/api/artifacts/{id}/preview",
-    operation_id = "preview_artifact",
+    operation_id = "create_preview",
     tag = "artifacts",
     params(("id" = ArtifactId, Path, description = "The artifact.")),
     responses(
         (status = 201, description = "The address.", body = Preview),
         (status = 404, description = "The tenant has no such artifact."),
-        (status = 422, description = "It is an archive that cannot be opened."),
+        (status = 422, description = "The artifact is an archive that cannot be opened."),
         Problems
     ),
 )]
-pub(crate) async fn preview(
-    State(kept): State<Kept>,
+pub(crate) async fn create_preview(
+    State(app): State<App>,
     Caller(caller): Caller,
     Path(id): Path<ArtifactId>,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require(Scope::ArtifactsRead)?;
-    let artifact = kept.artifacts.get(caller.tenant, id).await.map_err(problem)?;
+    let artifact = app.artifacts.get(caller.tenant, id).await?;
     let previewed = Previewed::of(caller.tenant, &artifact, Timestamp::now());
     if previewed.is_bundle() {
-        let bytes = kept.artifacts.bytes(caller.tenant, &artifact, Bundle::LARGEST).await.map_err(problem)?;
-        Bundle::open(bytes).map_err(|error| problem(error.into()))?;
+        Bundle::open(app.artifacts.bytes(caller.tenant, &artifact, Bundle::LARGEST).await?)?;
     }
-    let key = kept.previews.get().await.map_err(Problem::unavailable)?;
-    let token = key.seal(&previewed);
-    let preview =
-        Preview { url: format!("{}/{token}/", kept.preview_url), expires_at: previewed.expires_at() };
-    Ok((StatusCode::CREATED, Json(preview)))
+    let token = app.previews.get().await?.seal(&previewed);
+    let url = format!("{}/{token}/", app.preview_url);
+    Ok((StatusCode::CREATED, Json(Preview { url, expires_at: previewed.expires_at() })))
 }

@@ -5,37 +5,38 @@ use std::collections::BTreeMap;
 use axum::{extract::State, response::IntoResponse};
 use http::StatusCode;
 use sequent_artifacts::{Artifact, Description, Digest, LARGEST, Link, Offer, Origin, Upload};
-use sequent_core::{ArtifactId, RunId};
+use sequent_conversation::Runs;
+use sequent_core::{ArtifactId, RunId, UserId};
 use sequent_http::{Caller, Json, Path, Problem, Scope, openapi::Problems};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{Kept, manifest::must_have, problem};
+use crate::{App, missing};
 
-/// Bytes to upload, and what they are.
+/// The announcement of an upload.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewUpload {
     /// SHA-256 of the bytes.
     sha256: Digest,
-    /// How many bytes: 1 to 268,435,456.
+    /// Number of bytes: 1 to 268,435,456.
     #[schema(minimum = 1, maximum = 268_435_456)]
     size: u64,
-    /// What they are called, in one line.
+    /// One line.
     #[schema(min_length = 1, max_length = 200)]
     title: String,
-    /// Their media type, such as `application/pdf`.
+    /// Media type of the bytes, such as `application/pdf`.
     #[schema(max_length = 100)]
     media_type: String,
-    /// What they are.
+    /// Kind of content, such as `report`.
     #[serde(default = "file")]
     #[schema(pattern = "^[a-z0-9_.:-]{1,64}$", default = "file")]
     entity_type: String,
-    /// Words to find them by.
+    /// Words to find the artifact by.
     #[serde(default)]
     #[schema(max_items = 10)]
     tags: Vec<String>,
-    /// The run they belong to.
+    /// The run to which the artifact belongs.
     #[serde(default)]
     run_id: Option<RunId>,
 }
@@ -44,32 +45,30 @@ fn file() -> String {
     "file".to_owned()
 }
 
-/// What is left to do.
+/// The next step of an upload.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Offered {
-    /// The upload, and later the artifact.
+pub(crate) struct UploadOffer {
+    /// Id of the upload, and later of the artifact.
     id: ArtifactId,
-    /// The artifact, if the tenant had these bytes: then nothing is left to do.
+    /// The artifact, if the tenant has these bytes already. Nothing is left to do then.
     artifact: Option<Artifact>,
-    /// Otherwise the request that uploads them; complete the upload after it.
-    put: Option<Put>,
+    /// Otherwise the request that uploads the bytes. Complete the upload after it.
+    put: Option<UploadRequest>,
 }
 
-/// A request that works for five minutes, once.
+/// A signed request that works once, for five minutes.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Put {
-    /// Its method.
+pub(crate) struct UploadRequest {
     method: String,
-    /// Its address.
     url: String,
-    /// Headers it must have, with exactly these values.
+    /// Headers that the request must have, with exactly these values.
     headers: BTreeMap<String, String>,
 }
 
-/// Offer an upload.
+/// Create an upload.
 ///
-/// Gives a request that uploads exactly the announced bytes, by digest, length and type, past the API. The artifact
-/// appears when the upload is completed. Bytes that the tenant has already need no upload.
+/// Returns a signed request that uploads exactly the announced bytes, by digest, length and type, to the bucket. The
+/// artifact is created when the upload is completed. If the tenant has the bytes already, nothing needs to be uploaded.
 #[utoipa::path(
     post,
     path = "/api/artifacts/uploads",
@@ -77,41 +76,32 @@ pub(crate) struct Put {
     tag = "artifacts",
     request_body = NewUpload,
     responses(
-        (status = 201, description = "What is left to do.", body = Offered),
+        (status = 201, description = "The next step.", body = UploadOffer),
         (status = 404, description = "The tenant has no such run."),
         Problems
     ),
 )]
-pub(crate) async fn offer(
-    State(kept): State<Kept>,
+pub(crate) async fn create_upload(
+    State(app): State<App>,
     Caller(caller): Caller,
     Json(new): Json<NewUpload>,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require(Scope::ArtifactsWrite)?;
     if !(1..=LARGEST).contains(&new.size) {
-        let detail = format!("must be 1 to {LARGEST}");
-        return Err(Problem::invalid("The bytes cannot be taken.").at("/size", detail));
+        let rule = format!("must be 1 to {LARGEST}");
+        return Err(Problem::invalid("The upload has a size that is not allowed.").at("/size", rule));
     }
     if let Some(run) = new.run_id {
-        must_have(&kept, &caller, run).await?;
+        Runs::new(&app.store, caller.tenant).get(run).await.map_err(missing::run)?;
     }
-    let NewUpload { sha256, size, title, media_type, entity_type, tags, run_id } = new;
-    let origin = Origin { run: run_id, user: Some(caller.user), ..Origin::default() };
-    let upload =
-        Upload { sha256, size, description: Description { title, entity_type, tags, media_type }, origin };
-    let offered = match kept.artifacts.offer(caller.tenant, upload).await.map_err(problem)? {
-        Offer::Stored(artifact) => Offered { id: artifact.id, artifact: Some(artifact), put: None },
-        Offer::Put(id, Link { method, url, headers }) => {
-            Offered { id, artifact: None, put: Some(Put { method, url, headers }) }
-        }
-    };
-    Ok((StatusCode::CREATED, Json(offered)))
+    let offer = app.artifacts.offer(caller.tenant, new.into_upload(caller.user)).await?;
+    Ok((StatusCode::CREATED, Json(UploadOffer::from(offer))))
 }
 
 /// Complete an upload.
 ///
-/// The bucket is asked for digest, length and type of what is there; if they are those announced, the artifact appears.
-/// May be repeated. An upload can be completed for an hour.
+/// Compares digest, length and type of the object in the bucket with the announcement, and creates the artifact. The
+/// request may be repeated. An upload can be completed for an hour.
 #[utoipa::path(
     post,
     path = "/api/artifacts/uploads/{id}/complete",
@@ -121,15 +111,38 @@ pub(crate) async fn offer(
     responses(
         (status = 200, description = "The artifact.", body = Artifact),
         (status = 404, description = "The tenant has no such upload."),
-        (status = 409, description = "Nothing was uploaded (`not_uploaded`), or something else (`upload_mismatch`)."),
+        (status = 409, description = "No bytes were uploaded (`not_uploaded`), or other bytes (`upload_mismatch`)."),
         Problems
     ),
 )]
-pub(crate) async fn complete(
-    State(kept): State<Kept>,
+pub(crate) async fn complete_upload(
+    State(app): State<App>,
     Caller(caller): Caller,
     Path(id): Path<ArtifactId>,
-) -> Result<impl IntoResponse, Problem> {
+) -> Result<Json<Artifact>, Problem> {
     caller.require(Scope::ArtifactsWrite)?;
-    kept.artifacts.complete(caller.tenant, id).await.map(Json).map_err(problem)
+    Ok(Json(app.artifacts.complete(caller.tenant, id).await?))
+}
+
+impl NewUpload {
+    fn into_upload(self, user: UserId) -> Upload {
+        let Self { sha256, size, title, media_type, entity_type, tags, run_id } = self;
+        Upload {
+            sha256,
+            size,
+            description: Description { title, entity_type, tags, media_type },
+            origin: Origin { run: run_id, user: Some(user), ..Origin::default() },
+        }
+    }
+}
+
+impl From<Offer> for UploadOffer {
+    fn from(offer: Offer) -> Self {
+        match offer {
+            Offer::Stored(artifact) => Self { id: artifact.id, artifact: Some(artifact), put: None },
+            Offer::Put(id, Link { method, url, headers }) => {
+                Self { id, artifact: None, put: Some(UploadRequest { method, url, headers }) }
+            }
+        }
+    }
 }

@@ -1,36 +1,38 @@
-//! Giving and taking credits, for whoever operates the deployment.
+//! Adjustments of credits by the operator of the deployment.
 
 use axum::{extract::State, response::IntoResponse};
 use http::{HeaderMap, StatusCode};
-use sequent_billing::{Cause, Outcome};
-use sequent_core::{MicroCredits, TenantId};
+use sequent_billing::{Cause, Outcome, Posting};
+use sequent_core::{Code, MicroCredits, TenantId};
 use sequent_http::{Caller, Json, Problem, openapi::Problems};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::Billing;
+use crate::App;
 
-/// The most that one adjustment moves: a slip of the pen is no fortune.
-const MOST: i64 = 1_000_000_000_000;
+/// The largest adjustment, so that a mistyped number does little harm.
+const LARGEST: i64 = 1_000_000_000_000;
 
 /// An adjustment.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Adjustment {
-    /// Whose credits.
     tenant_id: TenantId,
-    /// How many are given, or taken if it is negative, in millionths of a credit. No more is taken than there is.
+    /// Millionths of a credit to give, or to take if negative. No more is taken than the tenant has.
     #[schema(value_type = i64)]
     amount: MicroCredits,
-    /// Why: 1 to 500 characters.
+    /// The reason: 1 to 500 characters.
     #[schema(min_length = 1, max_length = 500)]
     reason: String,
-    /// Names the adjustment, in 1 to 100 visible ASCII characters. The same one again is the same adjustment.
+    /// Identifies the adjustment, in 1 to 100 visible ASCII characters. A second adjustment with the same key changes
+    /// nothing.
     #[schema(min_length = 1, max_length = 100)]
     key: String,
 }
 
-/// Adjust a tenant's credits.
+/// Adjust the credits of a tenant.
+///
+/// Only the operator of the deployment can do this, with `X-Admin-Key`.
 #[utoipa::path(
     post,
     path = "/api/admin/billing/adjustments",
@@ -39,46 +41,59 @@ pub(crate) struct Adjustment {
     request_body = Adjustment,
     security(("adminKey" = [])),
     responses(
-        (status = 201, description = "What was posted.", body = sequent_billing::Posting),
-        (status = 204, description = "It was posted before."),
+        (status = 201, description = "The posting.", body = Posting),
+        (status = 204, description = "The adjustment was posted before."),
         (status = 404, description = "There is no such tenant, or the deployment has no billing."),
         Problems
     ),
 )]
-pub(crate) async fn adjust(
-    State(billing): State<Billing>,
+pub(crate) async fn adjust_credits(
+    State(app): State<App>,
     caller: Option<Caller>,
     headers: HeaderMap,
     Json(new): Json<Adjustment>,
 ) -> Result<impl IntoResponse, Problem> {
-    match headers.get("x-admin-key").map(http::HeaderValue::as_bytes) {
-        Some(key) if billing.vault.get().await?.is_admin_key(key) => {}
-        Some(_) => return Err(Problem::unauthenticated(true)),
-        None if caller.is_none() => return Err(Problem::unauthenticated(false)),
-        None => {
-            let detail = "Only whoever operates the deployment may do this, with `X-Admin-Key`.";
-            return Err(Problem::forbidden("not_an_admin", detail));
-        }
+    require_operator(&app, caller.is_some(), &headers).await?;
+    let terms = app.terms()?;
+    new.check()?;
+    if !app.desk.knows(new.tenant_id).await? {
+        return Err(Problem::not_found("There is no tenant with this id."));
     }
-    let terms = billing.terms()?;
-    let invalid = |at: &str, why: String| Err(Problem::invalid("The adjustment cannot be made.").at(at, why));
-    if new.amount == MicroCredits::ZERO || !(-MOST..=MOST).contains(&new.amount.0) {
-        return invalid("/amount", format!("must be other than 0, and at most {MOST} either way"));
-    }
-    if !(1..=500).contains(&new.reason.trim().chars().count()) {
-        return invalid("/reason", "must have 1 to 500 characters".to_owned());
-    }
-    if !(1..=100).contains(&new.key.len()) || !new.key.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return invalid("/key", "must have 1 to 100 visible ASCII characters".to_owned());
-    }
-    if !billing.desk.knows(new.tenant_id).await? {
-        return Err(Problem::not_found("There is no such tenant."));
-    }
-    let ledger = billing.desk.ledger(new.tenant_id);
+    let ledger = app.desk.ledger(new.tenant_id);
     ledger.account(terms).await?;
     let cause = Cause::Admin { key: new.key, reason: new.reason };
     Ok(match ledger.adjust(cause, new.amount).await? {
         Outcome::Posted(posting) => (StatusCode::CREATED, Json(posting)).into_response(),
         Outcome::Known => StatusCode::NO_CONTENT.into_response(),
     })
+}
+
+async fn require_operator(app: &App, has_caller: bool, headers: &HeaderMap) -> Result<(), Problem> {
+    match headers.get("x-admin-key").map(http::HeaderValue::as_bytes) {
+        Some(key) if app.vault.get().await?.is_admin_key(key) => Ok(()),
+        Some(_) => Err(Problem::unauthenticated(true)),
+        None if has_caller => {
+            let detail = "Only the operator of the deployment can do this. Send the header `X-Admin-Key`.";
+            Err(Problem::new(Code::NotAnAdmin, detail))
+        }
+        None => Err(Problem::unauthenticated(false)),
+    }
+}
+
+impl Adjustment {
+    fn check(&self) -> Result<(), Problem> {
+        let invalid = |at: &str, rule: String| {
+            Err(Problem::invalid("A field of the adjustment is not allowed.").at(at, rule))
+        };
+        if self.amount == MicroCredits::ZERO || !(-LARGEST..=LARGEST).contains(&self.amount.0) {
+            return invalid("/amount", format!("must be -{LARGEST} to {LARGEST}, and not 0"));
+        }
+        if !(1..=500).contains(&self.reason.trim().chars().count()) {
+            return invalid("/reason", "must have 1 to 500 characters".to_owned());
+        }
+        if !(1..=100).contains(&self.key.len()) || !self.key.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return invalid("/key", "must have 1 to 100 visible ASCII characters".to_owned());
+        }
+        Ok(())
+    }
 }

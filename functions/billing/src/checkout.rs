@@ -1,4 +1,4 @@
-//! Buying: what is for sale, and the pages at Stripe on which it is paid for and managed.
+//! The catalog, and the pages at Stripe for buying and for managing a subscription.
 
 use axum::{extract::State, response::IntoResponse};
 use http::StatusCode;
@@ -8,35 +8,35 @@ use sequent_payments::{Article, Buyer, Catalog};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::Billing;
+use crate::App;
 
-/// What to buy: a plan or a pack of the catalog.
+/// A plan or a pack of the catalog to buy.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Purchase {
     /// The plan to subscribe to.
     plan: Option<String>,
-    /// Which of the plan's prices; not needed if it has only one.
+    /// The price of the plan. Not needed if the plan has only one.
     price: Option<String>,
     /// The pack of credits to buy.
     pack: Option<String>,
-    /// How many packs: 1 to 100, 1 if not given.
+    /// Number of packs: 1 to 100, 1 if not given.
     #[schema(minimum = 1, maximum = 100)]
     quantity: Option<u32>,
 }
 
 /// A page at Stripe.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Page {
-    /// Where to send the browser.
+pub(crate) struct StripePage {
+    /// The address to open in the browser.
     url: String,
-    /// Until when it can be used; null if Stripe does not say.
+    /// The end of the page's validity; null if Stripe does not report it.
     expires_at: Option<Timestamp>,
 }
 
-/// Get what is for sale.
+/// Get the catalog.
 ///
-/// Prices are Stripe's: ask there, or show them on the page that a checkout leads to.
+/// Lists the plans and packs for sale. Stripe keeps the prices: read them there, or show them on the page of a checkout.
 #[utoipa::path(
     get,
     path = "/api/billing/catalog",
@@ -48,12 +48,12 @@ pub(crate) struct Page {
         Problems
     ),
 )]
-pub(crate) async fn catalog(
-    State(billing): State<Billing>,
+pub(crate) async fn get_catalog(
+    State(app): State<App>,
     Caller(caller): Caller,
 ) -> Result<Json<Catalog>, Problem> {
     caller.require(Scope::Account)?;
-    let mut catalog = billing.payments()?.catalog().clone();
+    let mut catalog = app.payments()?.catalog().clone();
     for plan in catalog.plans.values_mut() {
         plan.prices.retain(|_, price| price.sold);
     }
@@ -61,78 +61,76 @@ pub(crate) async fn catalog(
     Ok(Json(catalog))
 }
 
-/// Buy a plan or credits.
+/// Create a checkout for a plan or for credits.
 ///
-/// Answers with a page at Stripe. What was bought is there as soon as Stripe has said that it was paid, which is usually
-/// before the browser is back at `/billing?checkout=success`. With an `Idempotency-Key` a repeated request gives the same
-/// page for a day.
+/// Returns a page at Stripe. The purchase takes effect when Stripe reports the payment, usually before the browser returns
+/// to `/billing?checkout=success`. With an `Idempotency-Key` a repeated request returns the same page for a day.
 #[utoipa::path(
     post,
     path = "/api/billing/checkout",
     operation_id = "create_checkout",
     tag = "billing",
-    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repeated request the same one.")),
+    params(("Idempotency-Key" = Option<String>, Header, description = "Makes it safe to repeat the request.")),
     request_body = Purchase,
     responses(
-        (status = 201, description = "Where to pay.", body = Page),
+        (status = 201, description = "The page for the payment.", body = StripePage),
         (status = 404, description = "The deployment sells nothing."),
-        (status = 409, description = "There is a subscription already (`already_subscribed`)."),
-        (status = 422, description = "It is not for sale (`not_for_sale`)."),
+        (status = 409, description = "The tenant has a subscription (`already_subscribed`)."),
+        (status = 422, description = "The plan or pack is not for sale (`not_for_sale`)."),
         Problems
     ),
 )]
-pub(crate) async fn checkout(
-    State(billing): State<Billing>,
+pub(crate) async fn create_checkout(
+    State(app): State<App>,
     Caller(caller): Caller,
     key: Option<IdempotencyKey>,
-    Json(wanted): Json<Purchase>,
+    Json(purchase): Json<Purchase>,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require(Scope::Account)?;
-    let (payments, back) = (billing.payments()?, billing.back()?);
-    let article = wanted.article()?;
-    let email = billing.email(&caller).await?;
-    let buyer = Buyer {
-        tenant: caller.tenant,
-        email: email.as_deref(),
-        key: key.as_ref().map(IdempotencyKey::as_str),
-    };
-    let page = payments.checkout(buyer, article, &back).await?;
-    let url = page.url.ok_or_else(|| Problem::unavailable("Stripe made a checkout without a page"))?;
+    let payments = app.payments()?;
+    let return_url = app.return_url()?;
+    let article = purchase.article()?;
+    let email = app.email(&caller).await?;
+    let key = key.as_ref().map(IdempotencyKey::as_str);
+    let buyer = Buyer { tenant: caller.tenant, email: email.as_deref(), key };
+    let page = payments.checkout(buyer, article, &return_url).await?;
+    let url = page.url.ok_or_else(|| Problem::unavailable("Stripe created a checkout without a page"))?;
     let expires_at = Some(Timestamp::from_millis(page.expires_at.saturating_mul(1000)));
-    Ok((StatusCode::CREATED, Json(Page { url, expires_at })))
+    Ok((StatusCode::CREATED, Json(StripePage { url, expires_at })))
 }
 
-/// Manage the subscription.
+/// Create a page to manage the subscription.
 ///
-/// Answers with a page at Stripe for changing or cancelling it, for ways to pay and for invoices. It can be used for some
-/// minutes.
+/// Returns a page at Stripe on which the subscription can be changed or cancelled, with payment methods and invoices. The
+/// page is valid for some minutes.
 #[utoipa::path(
     post,
     path = "/api/billing/portal",
     operation_id = "create_portal",
     tag = "billing",
     responses(
-        (status = 201, description = "Where to go.", body = Page),
+        (status = 201, description = "The page.", body = StripePage),
         (status = 404, description = "The deployment sells nothing."),
-        (status = 409, description = "Nothing has been bought yet (`nothing_bought`)."),
+        (status = 409, description = "The tenant has bought nothing (`nothing_bought`)."),
         Problems
     ),
 )]
-pub(crate) async fn portal(
-    State(billing): State<Billing>,
+pub(crate) async fn create_portal(
+    State(app): State<App>,
     Caller(caller): Caller,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require(Scope::Account)?;
-    let (payments, back) = (billing.payments()?, billing.back()?);
+    let payments = app.payments()?;
     let buyer = Buyer { tenant: caller.tenant, email: None, key: None };
-    let url = payments.portal(buyer, &back).await?;
-    Ok((StatusCode::CREATED, Json(Page { url, expires_at: None })))
+    let url = payments.portal(buyer, &app.return_url()?).await?;
+    Ok((StatusCode::CREATED, Json(StripePage { url, expires_at: None })))
 }
 
 impl Purchase {
     fn article(&self) -> Result<Article<'_>, Problem> {
-        let refused =
-            |at: &str, why: &'static str| Err(Problem::invalid("It cannot be bought like this.").at(at, why));
+        let refused = |at: &str, rule: &'static str| {
+            Err(Problem::invalid("The purchase names no plan or pack that can be bought.").at(at, rule))
+        };
         match (&self.plan, &self.pack) {
             (Some(_), Some(_)) => refused("/pack", "cannot be bought together with a plan"),
             (None, None) => refused("/plan", "is missing: name a plan or a pack of GET /api/billing/catalog"),

@@ -1,4 +1,4 @@
-//! How many credits there are.
+//! The balances of a tenant.
 
 use axum::extract::State;
 use sequent_billing::{Account, Grant, Plan};
@@ -7,44 +7,44 @@ use sequent_http::{Caller, Json, Problem, Scope, openapi::Problems};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::Billing;
+use crate::App;
 
-/// A tenant's balances, in millionths of a credit.
+/// The balances of a tenant in millionths of a credit, and its plan.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Credits {
-    /// To be spent.
+pub(crate) struct CreditBalance {
+    /// Credits that can be spent.
     #[schema(value_type = i64)]
     available: MicroCredits,
-    /// Held for runs under way: what they do not use comes back when they end.
+    /// Credits held for live runs. The unused part is released when a run ends.
     #[schema(value_type = i64)]
     reserved: MicroCredits,
-    /// Spent on runs.
+    /// Credits spent on runs.
     #[schema(value_type = i64)]
     spent: MicroCredits,
-    /// Not spent in time.
+    /// Credits that expired before they were spent.
     #[schema(value_type = i64)]
     expired: MicroCredits,
-    /// Bought, or given with a plan, less what was refunded.
+    /// Credits that were bought or came with a plan, minus refunds.
     #[schema(value_type = i64)]
     granted: MicroCredits,
-    /// Given by administrators, less what they took.
+    /// Credits given by the operator, minus those taken.
     #[schema(value_type = i64)]
     adjusted: MicroCredits,
-    /// What is left, in the order in which it is spent.
-    grants: Vec<Left>,
-    /// Runs that hold credits.
+    /// The unspent grants, in the order in which they are spent.
+    grants: Vec<UnspentGrant>,
+    /// Number of live runs that hold credits.
     runs_under_way: usize,
-    /// The plan's name.
+    /// Name of the plan.
     plan: String,
-    /// What the plan allows.
+    /// The limits of the plan.
     entitlements: Plan,
-    /// Why nothing may be spent, if it may not.
+    /// The reason why no credits can be spent; null if they can.
     frozen: Option<String>,
 }
 
-/// What is left of a grant.
+/// The unspent part of a grant.
 #[derive(Debug, Serialize, ToSchema)]
-struct Left {
+struct UnspentGrant {
     #[schema(value_type = i64)]
     left: MicroCredits,
     /// Null if it does not expire.
@@ -52,43 +52,46 @@ struct Left {
 }
 
 /// Get the credits.
+///
+/// Returns the balances and the limits of the plan.
 #[utoipa::path(
     get,
     path = "/api/billing/credits",
     operation_id = "get_credits",
     tag = "billing",
     responses(
-        (status = 200, description = "The balances, and what the plan allows.", body = Credits),
+        (status = 200, description = "The balances, and the limits of the plan.", body = CreditBalance),
         (status = 404, description = "The deployment has no billing."),
         Problems
     ),
 )]
-pub(crate) async fn credits(
-    State(billing): State<Billing>,
+pub(crate) async fn get_credits(
+    State(app): State<App>,
     Caller(caller): Caller,
-) -> Result<Json<Credits>, Problem> {
+) -> Result<Json<CreditBalance>, Problem> {
     caller.require(Scope::Account)?;
-    let terms = billing.terms()?;
-    let ledger = billing.desk.ledger(caller.tenant);
-    let (account, now) = (ledger.account(terms).await?, Timestamp::now());
+    let terms = app.terms()?;
+    let ledger = app.desk.ledger(caller.tenant);
+    let now = Timestamp::now();
+    let account = ledger.account(terms).await?;
     let account = if account.next_expiry <= now.millis() { ledger.expire(now).await? } else { account };
     let entitlements = terms.plans.get(&account.plan).clone();
-    Ok(Json(Credits::of(account, entitlements)))
+    Ok(Json(CreditBalance::of(account, entitlements)))
 }
 
-impl Credits {
+impl CreditBalance {
     fn of(account: Account, entitlements: Plan) -> Self {
         let mut untaken = account.untaken;
-        let left = |grant: &Grant| {
-            // What was spent since the grants were last looked at comes from the first of them.
+        let unspent = |grant: &Grant| {
+            // Credits that were spent since the grants were last updated are taken from the first grants.
             let taken = untaken.min(grant.left);
             untaken -= taken;
             let expires_at =
                 (grant.expires != sequent_billing::NEVER).then(|| Timestamp::from_millis(grant.expires));
-            Left { left: grant.left - taken, expires_at }
+            UnspentGrant { left: grant.left - taken, expires_at }
         };
         let grants =
-            account.grants.iter().map(left).filter(|grant| grant.left > MicroCredits::ZERO).collect();
+            account.grants.iter().map(unspent).filter(|grant| grant.left > MicroCredits::ZERO).collect();
         Self {
             available: account.available,
             reserved: account.reserved,

@@ -1,25 +1,17 @@
-//! Every movement of credits.
+//! The ledger of a tenant.
 
 use axum::extract::State;
 use sequent_billing::Posting;
-use sequent_http::{Caller, Json, Limit, ListQuery, Problem, Query, Scope, openapi::Problems};
-use serde::Serialize;
-use utoipa::ToSchema;
+use sequent_http::{Caller, Json, Limit, ListQuery, ListResponse, Problem, Query, Scope, openapi::Problems};
 
-use crate::Billing;
+use crate::App;
 
-/// One page of the ledger.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct PostingList {
-    items: Vec<Posting>,
-    /// Where the next page starts; null at the end.
-    next_cursor: Option<String>,
-}
+type PostingList = ListResponse<Posting>;
 
-/// List the ledger.
+/// List the postings of the ledger.
 ///
-/// Newest first; a run's posting stands where the run was asked for. The entries of a posting sum to zero, and those of all
-/// postings to the balances, less what is held for runs under way.
+/// Newest first. The posting of a run has the time at which the run was created. The entries of a posting sum to zero. The
+/// entries of all postings sum to the balances, except for credits that live runs hold.
 #[utoipa::path(
     get,
     path = "/api/billing/ledger",
@@ -32,15 +24,15 @@ pub(crate) struct PostingList {
         Problems
     ),
 )]
-pub(crate) async fn ledger(
-    State(billing): State<Billing>,
+pub(crate) async fn list_ledger(
+    State(app): State<App>,
     Caller(caller): Caller,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<PostingList>, Problem> {
     caller.require(Scope::Account)?;
-    billing.terms()?;
-    let secret = billing.vault.get().await?;
+    app.terms()?;
+    let secret = app.vault.get().await?;
     let cursors = (secret.cursor(), query.cursor.as_deref());
-    let page = billing.desk.ledger(caller.tenant).postings(cursors, query.limit.map(Limit::get)).await?;
-    Ok(Json(PostingList { next_cursor: page.next_cursor(secret.cursor()), items: page.items }))
+    let page = app.desk.ledger(caller.tenant).postings(cursors, query.limit.map(Limit::get)).await?;
+    Ok(Json(ListResponse::new(page, secret.cursor())))
 }

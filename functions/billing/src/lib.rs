@@ -1,6 +1,6 @@
-//! Credits over HTTP: how many there are, where they came from, what they were spent on, and how to buy more.
+//! Billing over HTTP: balances, the ledger, usage, purchases and the subscription.
 //!
-//! Thin: each handler parses, authorises, asks [`sequent_billing`] or [`sequent_payments`] and renders.
+//! Thin: each handler parses, authorises, calls [`sequent_billing`] or [`sequent_payments`] and renders.
 
 mod adjust;
 mod checkout;
@@ -11,85 +11,86 @@ mod usage;
 
 use axum::Router;
 use sequent_billing::{Desk, Terms};
-use sequent_http::{Principal, Problem, openapi};
+use sequent_core::Principal;
+use sequent_http::{Problem, openapi};
 use sequent_identity::{Vault, account::User};
 use sequent_payments::Payments;
 use sequent_tables::{Store, key};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-/// What the handlers share.
+/// The state of the handlers.
 #[derive(Clone)]
-pub struct Billing {
+pub struct App {
     desk: Desk,
+    /// Has the key of the cursors and the admin key.
     vault: Vault,
     store: Store,
-    /// What is sold; nothing without it.
+    /// `None` if the deployment sells nothing.
     payments: Option<Payments>,
-    /// The origin that users open.
+    /// The origin to which people return from Stripe.
     public_url: String,
 }
 
-impl Billing {
-    /// What is paid for at `desk`, paged with the cursor key in `vault`, which has the administrators' key too; nothing is
-    /// sold.
+impl App {
+    /// Makes the state of a deployment that sells nothing.
     #[must_use]
     pub fn new(store: Store, desk: Desk, vault: Vault) -> Self {
         Self { desk, vault, store, payments: None, public_url: String::new() }
     }
 
-    /// Sells what `payments` has to people who come back to `public_url`.
+    /// Sells the catalog of `payments`. People return from Stripe to `public_url`.
     #[must_use]
     pub fn selling(self, payments: Option<Payments>, public_url: &str) -> Self {
         Self { payments, public_url: public_url.trim_end_matches('/').to_owned(), ..self }
     }
 
     fn terms(&self) -> Result<&Terms, Problem> {
-        self.desk
-            .terms()
-            .ok_or_else(|| Problem::not_found("Runs cost nothing here: this deployment has no billing."))
+        self.desk.terms().ok_or_else(|| Problem::not_found("This deployment has no billing. Runs are free."))
     }
 
     fn payments(&self) -> Result<&Payments, Problem> {
         self.terms()?;
-        let sold = self.payments.as_ref().filter(|payments| !payments.catalog().is_empty());
-        sold.ok_or_else(|| Problem::not_found("Nothing is sold here."))
+        let payments = self.payments.as_ref().filter(|payments| !payments.catalog().is_empty());
+        payments.ok_or_else(|| Problem::not_found("This deployment sells nothing."))
     }
 
-    /// Where people come back to from a page of Stripe's.
-    fn back(&self) -> Result<String, Problem> {
+    /// The page to which people return from Stripe.
+    fn return_url(&self) -> Result<String, Problem> {
         if self.public_url.is_empty() {
-            return Err(Problem::unavailable("PUBLIC_URL is not set, so nobody could come back from Stripe"));
+            return Err(Problem::unavailable(
+                "PUBLIC_URL is not set, so there is no page to return to from Stripe",
+            ));
         }
         Ok(format!("{}/billing", self.public_url))
     }
 
-    /// Where receipts go.
+    /// The address to which Stripe sends receipts.
     async fn email(&self, caller: &Principal) -> Result<Option<String>, Problem> {
         let user: Option<User> = self.store.get(&key::user(caller.tenant, caller.user)).await?;
         Ok(user.map(|user| user.email.as_str().to_owned()))
     }
 }
 
-/// The function's routes.
-pub fn router(billing: Billing) -> Router {
-    routed().split_for_parts().0.with_state(billing)
+/// The routes of the function.
+pub fn router(app: App) -> Router {
+    routed().split_for_parts().0.with_state(app)
 }
 
-/// The function's part of the API's document.
+/// The function's part of the API description.
 #[must_use]
 pub fn openapi() -> utoipa::openapi::OpenApi {
     routed().into_openapi()
 }
 
-fn routed() -> OpenApiRouter<Billing> {
+fn routed() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(openapi::base())
-        .routes(routes!(credits::credits))
-        .routes(routes!(ledger::ledger))
-        .routes(routes!(usage::usage))
-        .routes(routes!(adjust::adjust))
-        .routes(routes!(checkout::catalog))
-        .routes(routes!(checkout::checkout))
-        .routes(routes!(checkout::portal))
-        .routes(routes!(subscription::subscription))
-        .routes(routes!(subscription::invoices))
+        .routes(routes!(credits::get_credits))
+        .routes(routes!(ledger::list_ledger))
+        .routes(routes!(usage::get_usage))
+        .routes(routes!(adjust::adjust_credits))
+        .routes(routes!(checkout::get_catalog))
+        .routes(routes!(checkout::create_checkout))
+        .routes(routes!(checkout::create_portal))
+        .routes(routes!(subscription::get_subscription))
+        .routes(routes!(subscription::list_invoices))
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sequent_billing::Desk;
-use sequent_billing_function::{Billing, router};
+use sequent_billing_function::{App, router};
 use sequent_http::{Error, Pipeline};
 use sequent_identity::{Config, Identity, Vault};
 use sequent_payments::Payments;
@@ -18,13 +18,13 @@ async fn main() -> Result<(), Error> {
     let vault = Vault::from_env(&secrets)?;
     let identity = Arc::new(Identity::new(store.clone(), vault.clone(), &Config::from_env()?)?);
 
-    // Connections, TLS sessions and keys exist before the first request. A secret that cannot be read yet is read then.
+    // Opens connections and reads the secret before the first request, which retries a failed read.
     let _ = tokio::join!(store.warm(), vault.get());
 
     let desk = Desk::from_env(store.clone())?;
     let payments = Payments::from_env(store.clone(), &secrets, &desk)?;
     let public_url = std::env::var("PUBLIC_URL").unwrap_or_default();
-    let billing = Billing::new(store.clone(), desk, vault.clone()).selling(payments, &public_url);
+    let app = App::new(store.clone(), desk, vault.clone()).selling(payments, &public_url);
     let pipeline = Pipeline::new("billing").store(store).authenticator(identity).keyring(vault);
-    sequent_http::run(pipeline, router(billing)).await
+    sequent_http::run(pipeline, router(app)).await
 }

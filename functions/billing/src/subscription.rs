@@ -1,53 +1,47 @@
-//! What is subscribed to, and the invoices.
+//! The subscription and the invoices of a tenant.
 
 use axum::extract::State;
 use sequent_core::Timestamp;
-use sequent_http::{Caller, Json, Limit, ListQuery, Problem, Query, Scope, openapi::Problems};
+use sequent_http::{Caller, Json, Limit, ListQuery, ListResponse, Problem, Query, Scope, openapi::Problems};
 use sequent_payments::Subscription;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::Billing;
+use crate::App;
 
-/// Invoices of a page, unless the caller says otherwise.
-const USUAL: u32 = 50;
+/// Default number of invoices of a page.
+const DEFAULT_LIMIT: u32 = 50;
 
-/// What is subscribed to.
+type InvoiceList = ListResponse<Invoice>;
+
+/// The subscription of a tenant.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Subscribed {
-    /// The subscription that counts, or the last one that did; null if there was none.
+pub(crate) struct CurrentSubscription {
+    /// The current subscription, or else the last one; null if there was none.
     subscription: Option<Subscription>,
 }
 
 /// An invoice.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Invoice {
-    /// Its id at Stripe.
+    /// Id at Stripe.
     id: String,
-    /// Its number, as it is printed.
+    /// The printed number.
     number: Option<String>,
     /// `draft`, `open`, `paid`, `uncollectible` or `void`.
     #[schema(value_type = Option<String>)]
     status: Option<sequent_stripe::InvoiceStatus>,
-    /// What it comes to, in the currency's smallest unit.
+    /// Total amount in the currency's smallest unit.
     total: i64,
-    /// What was paid of it.
+    /// Paid amount in the currency's smallest unit.
     amount_paid: i64,
     /// Three letters, such as `usd`.
     currency: String,
     created_at: Timestamp,
-    /// Where it can be seen and paid.
+    /// The page that shows the invoice and takes its payment.
     url: Option<String>,
-    /// Its document.
+    /// The invoice as a PDF file.
     pdf: Option<String>,
-}
-
-/// One page of the invoices.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct InvoiceList {
-    items: Vec<Invoice>,
-    /// Where the next page starts; null at the end.
-    next_cursor: Option<String>,
 }
 
 /// Get the subscription.
@@ -57,23 +51,23 @@ pub(crate) struct InvoiceList {
     operation_id = "get_subscription",
     tag = "billing",
     responses(
-        (status = 200, description = "What is subscribed to.", body = Subscribed),
+        (status = 200, description = "The subscription.", body = CurrentSubscription),
         (status = 404, description = "The deployment sells nothing."),
         Problems
     ),
 )]
-pub(crate) async fn subscription(
-    State(billing): State<Billing>,
+pub(crate) async fn get_subscription(
+    State(app): State<App>,
     Caller(caller): Caller,
-) -> Result<Json<Subscribed>, Problem> {
+) -> Result<Json<CurrentSubscription>, Problem> {
     caller.require(Scope::Account)?;
-    let subscription = billing.payments()?.subscription(caller.tenant).await?;
-    Ok(Json(Subscribed { subscription }))
+    let subscription = app.payments()?.subscription(caller.tenant).await?;
+    Ok(Json(CurrentSubscription { subscription }))
 }
 
 /// List the invoices.
 ///
-/// Newest first, as Stripe has them.
+/// Newest first, read from Stripe.
 #[utoipa::path(
     get,
     path = "/api/billing/invoices",
@@ -86,32 +80,32 @@ pub(crate) async fn subscription(
         Problems
     ),
 )]
-pub(crate) async fn invoices(
-    State(billing): State<Billing>,
+pub(crate) async fn list_invoices(
+    State(app): State<App>,
     Caller(caller): Caller,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<InvoiceList>, Problem> {
     caller.require(Scope::Account)?;
-    let payments = billing.payments()?;
-    let after = query.cursor.as_deref();
-    let limit = query.limit.map_or(USUAL, Limit::get);
-    let page = payments.invoices(caller.tenant, limit, after).await?;
+    let limit = query.limit.map_or(DEFAULT_LIMIT, Limit::get);
+    let page = app.payments()?.invoices(caller.tenant, limit, query.cursor.as_deref()).await?;
+    // Stripe continues a list after the id of an object.
     let next_cursor = page.data.last().filter(|_| page.has_more).map(|last| last.id.clone());
-    Ok(Json(InvoiceList { items: page.data.into_iter().map(Invoice::from).collect(), next_cursor }))
+    let items = page.data.into_iter().map(Invoice::from).collect();
+    Ok(Json(ListResponse::from_parts(items, next_cursor)))
 }
 
 impl From<sequent_stripe::Invoice> for Invoice {
-    fn from(of: sequent_stripe::Invoice) -> Self {
+    fn from(invoice: sequent_stripe::Invoice) -> Self {
         Self {
-            id: of.id,
-            number: of.number,
-            status: of.status,
-            total: of.total,
-            amount_paid: of.amount_paid,
-            currency: of.currency,
-            created_at: Timestamp::from_millis(of.created.saturating_mul(1000)),
-            url: of.hosted_invoice_url,
-            pdf: of.invoice_pdf,
+            id: invoice.id,
+            number: invoice.number,
+            status: invoice.status,
+            total: invoice.total,
+            amount_paid: invoice.amount_paid,
+            currency: invoice.currency,
+            created_at: Timestamp::from_millis(invoice.created.saturating_mul(1000)),
+            url: invoice.hosted_invoice_url,
+            pdf: invoice.invoice_pdf,
         }
     }
 }

@@ -1,54 +1,49 @@
-//! Whose jobs a caller may see and steer.
+//! The tenants whose jobs a caller may read and manage.
 //!
-//! A signed-in caller has to do with the own tenant's jobs and no others: to read them takes `runs:read`, to steer them
-//! the scope `account` and the role of an owner. Whoever has the deployment's own key, sent as `X-Admin-Key`, operates it:
-//! any tenant's jobs, and those of [`TenantId::SYSTEM`], which belong to no tenant.
+//! A signed-in caller may use only the jobs of its own tenant: reading needs the scope `runs:read`, managing needs the scope
+//! `account` and the role of an owner. The operator of the deployment sends the admin key as `X-Admin-Key` and may use the
+//! jobs of every tenant, and those of [`TenantId::SYSTEM`], which belong to the deployment itself.
 
 use axum::extract::FromRequestParts;
 use http::{HeaderMap, request::Parts};
-use sequent_core::TenantId;
-use sequent_http::{Caller, Principal, Problem, Scope};
+use sequent_core::{Code, Principal, TenantId};
+use sequent_http::{Caller, Problem, Scope};
 use sequent_identity::account::{Role, User};
 use sequent_tables::key;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::Background;
+use crate::App;
 
-/// The header that carries the deployment's own key.
+/// The header with the admin key.
 const ADMIN_KEY: &str = "x-admin-key";
 
-/// Which tenant's jobs are meant.
+/// The query parameter that selects a tenant.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Whose {
-    /// With `X-Admin-Key`: the tenant whose jobs are meant. Without it those of the deployment itself, among them messages
-    /// that nobody could read. Other callers mean their own.
+pub(crate) struct TenantQuery {
+    /// With `X-Admin-Key`: the tenant of the jobs. Without it the jobs of the deployment itself, which include messages that
+    /// could not be read. Other callers can only name their own tenant.
     pub(crate) tenant_id: Option<TenantId>,
 }
 
-/// Who calls.
+/// The caller of a route that also accepts the admin key.
 pub(crate) enum Access {
-    /// Somebody who operates the deployment.
-    Deployment,
-    /// Somebody of a tenant.
+    Operator,
     Tenant(Principal),
 }
 
-impl FromRequestParts<Background> for Access {
+impl FromRequestParts<App> for Access {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, background: &Background) -> Result<Self, Problem> {
-        let Some(presented) = admin_key(&parts.headers) else {
-            let Caller(caller) = Caller::from_request_parts(parts, background).await?;
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let Some(key) = admin_key(&parts.headers) else {
+            let Caller(caller) = Caller::from_request_parts(parts, app).await?;
             return Ok(Self::Tenant(caller));
         };
-        let secret = background.vault.get().await?;
-        if secret.is_admin_key(presented) {
-            return Ok(Self::Deployment);
-        }
-        Err(Problem::unauthenticated(true))
+        let secret = app.vault.get().await?;
+        if secret.is_admin_key(key) { Ok(Self::Operator) } else { Err(Problem::unauthenticated(true)) }
     }
 }
 
@@ -57,40 +52,36 @@ fn admin_key(headers: &HeaderMap) -> Option<&[u8]> {
 }
 
 impl Access {
-    /// The tenant whose jobs the caller may read.
-    pub(crate) fn reads(&self, whose: Option<TenantId>) -> Result<TenantId, Problem> {
+    /// Returns the tenant whose jobs the caller reads.
+    pub(crate) fn to_read(&self, tenant: Option<TenantId>) -> Result<TenantId, Problem> {
         match self {
-            Self::Deployment => Ok(whose.unwrap_or(TenantId::SYSTEM)),
+            Self::Operator => Ok(tenant.unwrap_or(TenantId::SYSTEM)),
             Self::Tenant(caller) => {
                 caller.require(Scope::RunsRead)?;
-                own(caller, whose)
+                own_tenant(caller, tenant)
             }
         }
     }
 
-    /// The tenant whose jobs the caller may enqueue, redrive and cancel.
-    pub(crate) async fn steers(
-        &self,
-        background: &Background,
-        whose: Option<TenantId>,
-    ) -> Result<TenantId, Problem> {
+    /// Returns the tenant whose jobs the caller enqueues, redrives or cancels.
+    pub(crate) async fn to_manage(&self, app: &App, tenant: Option<TenantId>) -> Result<TenantId, Problem> {
         let caller = match self {
-            Self::Deployment => return Ok(whose.unwrap_or(TenantId::SYSTEM)),
+            Self::Operator => return Ok(tenant.unwrap_or(TenantId::SYSTEM)),
             Self::Tenant(caller) => caller,
         };
         caller.require(Scope::Account)?;
-        let tenant = own(caller, whose)?;
-        let user: Option<User> = background.storage.store().get(&key::user(tenant, caller.user)).await?;
+        let tenant = own_tenant(caller, tenant)?;
+        let user: Option<User> = app.store().get(&key::user(tenant, caller.user)).await?;
         match user.map(|user| user.role) {
             Some(Role::Owner) => Ok(tenant),
-            None => Err(Problem::forbidden("not_an_admin", "Only an owner of the tenant may do this.")),
+            None => Err(Problem::new(Code::NotAnAdmin, "Only an owner of the tenant can do this.")),
         }
     }
 }
 
-fn own(caller: &Principal, whose: Option<TenantId>) -> Result<TenantId, Problem> {
-    match whose {
-        Some(other) if other != caller.tenant => Err(Problem::not_found("There is no such tenant.")),
+fn own_tenant(caller: &Principal, tenant: Option<TenantId>) -> Result<TenantId, Problem> {
+    match tenant {
+        Some(other) if other != caller.tenant => Err(Problem::not_found("There is no tenant with this id.")),
         _ => Ok(caller.tenant),
     }
 }

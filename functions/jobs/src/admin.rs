@@ -1,9 +1,9 @@
-//! Steering jobs.
+//! Redriving, cancelling and enqueuing jobs.
 
 use axum::{extract::State, response::IntoResponse};
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode, header};
-use sequent_core::{JobId, Timestamp};
+use http::{StatusCode, header::LOCATION};
+use sequent_core::{Code, JobId, Timestamp};
 use sequent_http::{Json, Path, Problem, Query, from_json, openapi::Problems};
 use sequent_jobs::{
     Cancel, Job, New, Redrive, enqueue,
@@ -11,109 +11,111 @@ use sequent_jobs::{
 };
 
 use crate::{
-    Background,
-    access::{Access, Whose},
+    App,
+    access::{Access, TenantQuery},
     problem,
 };
 
-/// Longest name and key of a greeting, in bytes.
+/// Longest name and longest key of a greeting, in bytes.
 const LONGEST: usize = 200;
 
 /// Redrive a job.
 ///
-/// Has a job that failed tried again, with all its attempts before it. It is queued once for each time it failed: a
-/// repeated request finds it waiting. A job that has not failed is left as it is.
+/// Queues a job that has failed again, with its full number of attempts. A repeated request finds the job waiting and
+/// returns an error.
 #[utoipa::path(
     post,
     path = "/api/admin/jobs/{id}/redrive",
     operation_id = "redrive_job",
     tag = "jobs",
-    params(("id" = JobId, Path, description = "The job."), Whose),
+    params(("id" = JobId, Path, description = "The job."), TenantQuery),
     security(("bearer" = []), ("apiKey" = []), ("cookie" = []), ("adminKey" = [])),
     responses(
-        (status = 202, description = "The job, which waits again.", body = Job),
+        (status = 202, description = "The job, which is pending again.", body = Job),
         (status = 404, description = "The tenant has no such job."),
-        (status = 409, description = "It has not failed (`not_failed`)."),
+        (status = 409, description = "The job has not failed (`not_failed`)."),
         Problems
     ),
 )]
-pub(crate) async fn redrive(
-    State(background): State<Background>,
+pub(crate) async fn redrive_job(
+    State(app): State<App>,
     access: Access,
     Path(id): Path<JobId>,
-    Query(whose): Query<Whose>,
+    Query(query): Query<TenantQuery>,
 ) -> Result<impl IntoResponse, Problem> {
-    let tenant = access.steers(&background, whose.tenant_id).await?;
-    let store = background.storage.store();
-    match sequent_jobs::redrive(store, tenant, id, Timestamp::now()).await.map_err(problem)? {
+    let tenant = access.to_manage(&app, query.tenant_id).await?;
+    match sequent_jobs::redrive(app.store(), tenant, id, Timestamp::now()).await.map_err(problem)? {
         Redrive::Done(job) => Ok((StatusCode::ACCEPTED, Json(*job))),
-        Redrive::NotFailed(_) => Err(Problem::conflict("not_failed", "The job has not failed.")),
+        Redrive::NotFailed(_) => {
+            Err(Problem::new(Code::NotFailed, "The job has not failed, so it cannot be redriven."))
+        }
     }
 }
 
 /// Cancel a job.
 ///
-/// It ends at once with the error `cancelled`; nothing that its worker still does is stored. Cancelling a job that has
-/// ended changes nothing, so the request may be repeated.
+/// The job ends at once with the error `cancelled`. Nothing that its worker still does is stored. Cancelling a job that
+/// has ended changes nothing, so the request may be repeated.
 #[utoipa::path(
     post,
     path = "/api/admin/jobs/{id}/cancel",
     operation_id = "cancel_job",
     tag = "jobs",
-    params(("id" = JobId, Path, description = "The job."), Whose),
+    params(("id" = JobId, Path, description = "The job."), TenantQuery),
     security(("bearer" = []), ("apiKey" = []), ("cookie" = []), ("adminKey" = [])),
     responses(
-        (status = 200, description = "The job, which has ended now or had ended before.", body = Job),
+        (status = 200, description = "The job, which has ended.", body = Job),
         (status = 404, description = "The tenant has no such job."),
         Problems
     ),
 )]
-pub(crate) async fn cancel(
-    State(background): State<Background>,
+pub(crate) async fn cancel_job(
+    State(app): State<App>,
     access: Access,
     Path(id): Path<JobId>,
-    Query(whose): Query<Whose>,
+    Query(query): Query<TenantQuery>,
 ) -> Result<impl IntoResponse, Problem> {
-    let tenant = access.steers(&background, whose.tenant_id).await?;
-    let why = "Somebody cancelled it.";
-    let cancelled = sequent_jobs::cancel(&background.storage, tenant, id, why, Timestamp::now());
+    let tenant = access.to_manage(&app, query.tenant_id).await?;
+    let reason = "The job was cancelled by a request.";
+    let cancelled = sequent_jobs::cancel(&app.storage, tenant, id, reason, Timestamp::now());
     let (Cancel::Done(job) | Cancel::AlreadyEnded(job)) = Box::pin(cancelled).await.map_err(problem)?;
     Ok(Json(*job))
 }
 
 /// Enqueue a greeting.
 ///
-/// `hello_world` is the smallest job there is. With a `key` that was used before, the job that has it is given.
+/// Enqueues a job of the type `hello_world`, the smallest there is. With a `key` that was used before it returns the job
+/// that has the key.
 #[utoipa::path(
     post,
     path = "/v1/admin/jobs/hello",
     operation_id = "enqueue_hello",
     tag = "jobs",
-    params(Whose),
+    params(TenantQuery),
     request_body(content = Option<HelloInput>, content_type = "application/json"),
     security(("bearer" = []), ("apiKey" = []), ("cookie" = []), ("adminKey" = [])),
     responses(
-        (status = 202, description = "The job.", body = Job, headers(("Location" = String, description = "Where to look at it."))),
+        (status = 202, description = "The job.", body = Job, headers(("Location" = String, description = "The path of the job."))),
         Problems
     ),
 )]
-pub(crate) async fn hello(
-    State(background): State<Background>,
+pub(crate) async fn enqueue_hello(
+    State(app): State<App>,
     access: Access,
-    Query(whose): Query<Whose>,
+    Query(query): Query<TenantQuery>,
     body: Bytes,
 ) -> Result<impl IntoResponse, Problem> {
-    let tenant = access.steers(&background, whose.tenant_id).await?;
+    let tenant = access.to_manage(&app, query.tenant_id).await?;
     let input: HelloInput = if body.is_empty() { HelloInput::default() } else { from_json(&body)? };
     for (pointer, text) in [("/name", &input.name), ("/key", &input.key)] {
         if text.as_ref().is_some_and(|text| text.len() > LONGEST) {
-            let why = format!("At most {LONGEST} bytes.");
-            return Err(Problem::invalid("The greeting is not acceptable.").at(pointer, why));
+            let rule = format!("must have at most {LONGEST} bytes");
+            return Err(Problem::invalid("A field of the greeting is too long.").at(pointer, rule));
         }
     }
     let new = New::of::<HelloWorld>(tenant, &input);
-    let enqueued = enqueue(background.storage.store(), &new, Timestamp::now()).await.map_err(problem)?;
+    let enqueued = enqueue(app.store(), &new, Timestamp::now()).await.map_err(problem)?;
     let job = enqueued.into_job();
-    let location = HeaderValue::from_str(&format!("/api/jobs/{}", job.id)).map_err(Problem::internal)?;
-    Ok((StatusCode::ACCEPTED, [(header::LOCATION, location)], Json(job)))
+    let location = [(LOCATION, format!("/api/jobs/{}", job.id))];
+    Ok((StatusCode::ACCEPTED, location, Json(job)))
 }

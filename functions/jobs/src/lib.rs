@@ -1,6 +1,6 @@
-//! Jobs over HTTP: what was done in the background, how far it is, why it failed, and trying again.
+//! Jobs over HTTP: their progress, results and errors, and redriving and cancelling them.
 //!
-//! Thin: each handler finds out whose jobs the caller may see (`access`), asks [`sequent_jobs`] and renders.
+//! Thin: each handler finds the tenant whose jobs the caller may use (`access`), calls [`sequent_jobs`] and renders.
 
 mod access;
 mod admin;
@@ -10,48 +10,53 @@ use axum::Router;
 use sequent_http::{Problem, openapi};
 use sequent_identity::Vault;
 use sequent_runlog::DynamoStorage;
+use sequent_tables::Store;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-/// What the handlers share.
+/// The state of the handlers.
 #[derive(Clone)]
-pub struct Background {
+pub struct App {
     storage: DynamoStorage,
+    /// Has the key of the cursors and the admin key.
     vault: Vault,
 }
 
-impl Background {
-    /// Jobs in `storage`, paged with the cursor key in `vault`, which has the administrators' key too.
+impl App {
+    /// Makes the state.
     #[must_use]
     pub fn new(storage: DynamoStorage, vault: Vault) -> Self {
         Self { storage, vault }
     }
+
+    fn store(&self) -> &Store {
+        self.storage.store()
+    }
 }
 
-/// The function's routes.
-pub fn router(background: Background) -> Router {
-    routed().split_for_parts().0.with_state(background)
+/// The routes of the function.
+pub fn router(app: App) -> Router {
+    routed().split_for_parts().0.with_state(app)
 }
 
-/// The function's part of the API's document.
+/// The function's part of the API description.
 #[must_use]
 pub fn openapi() -> utoipa::openapi::OpenApi {
     routed().into_openapi()
 }
 
-fn routed() -> OpenApiRouter<Background> {
+fn routed() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(openapi::base())
-        .routes(routes!(jobs::list))
-        .routes(routes!(jobs::get))
-        .routes(routes!(admin::redrive))
-        .routes(routes!(admin::cancel))
-        .routes(routes!(admin::hello))
+        .routes(routes!(jobs::list_jobs))
+        .routes(routes!(jobs::get_job))
+        .routes(routes!(admin::redrive_job))
+        .routes(routes!(admin::cancel_job))
+        .routes(routes!(admin::enqueue_hello))
 }
 
-/// What a caller is told when a job operation fails.
 fn problem(error: sequent_jobs::Error) -> Problem {
     use sequent_jobs::Error;
     match error {
-        Error::NotFound => Problem::not_found("There is no such job."),
+        Error::NotFound => Problem::not_found("There is no job with this id."),
         Error::Cursor(error) => error.into(),
         Error::Data(error) => error.into(),
         error => Problem::unavailable(error),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sequent_http::{Error, Pipeline};
 use sequent_identity::{Config, Identity, Vault};
-use sequent_jobs_function::{Background, router};
+use sequent_jobs_function::{App, router};
 use sequent_runlog::DynamoStorage;
 use sequent_tables::Store;
 
@@ -16,10 +16,10 @@ async fn main() -> Result<(), Error> {
     let vault = Vault::from_env(&aws_sdk_secretsmanager::Client::new(&sdk))?;
     let identity = Arc::new(Identity::new(store.clone(), vault.clone(), &Config::from_env()?)?);
 
-    // Connections, TLS sessions and keys exist before the first request. A secret that cannot be read yet is read then.
+    // Opens connections and reads the secret before the first request, which retries a failed read.
     let _ = tokio::join!(store.warm(), vault.get());
 
-    let background = Background::new(DynamoStorage::new(store.clone()), vault.clone());
+    let app = App::new(DynamoStorage::new(store.clone()), vault.clone());
     let pipeline = Pipeline::new("jobs").store(store).authenticator(identity).keyring(vault);
-    sequent_http::run(pipeline, router(background)).await
+    sequent_http::run(pipeline, router(app)).await
 }

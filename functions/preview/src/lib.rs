@@ -1,8 +1,8 @@
-//! The preview origin: shows pages that nobody trusts, where they reach nothing.
+//! The preview origin. It shows untrusted pages in a place where they can reach nothing.
 //!
-//! It is another origin than the API's and has no way into it: it takes no cookie, no token and no account, sets
-//! nothing, and its role reads objects and nothing else. The address alone says what is shown; the API sealed it. See
-//! [`sequent_artifacts::preview`] for what keeps a page in its place.
+//! It has another origin than the API and no access to it: it reads no cookies and no tokens, sets nothing, and its role
+//! can only read objects. The address alone decides what is shown. The API sealed it. [`sequent_artifacts::preview`]
+//! explains the measures that isolate a page.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -18,24 +18,34 @@ use sequent_artifacts::{Bucket, Bundle, Digest, PreviewKeys, Previewed, preview}
 use sequent_core::{TenantId, Timestamp};
 use sequent_http::Problem;
 
-/// Most bytes of a page that is no archive.
+/// Largest object in bytes that is not an archive.
 const LARGEST: u64 = 32 << 20;
+/// Denies the page every feature of the visitor's device.
+const PERMISSIONS: &str = "accelerometer=(), camera=(), clipboard-read=(), display-capture=(), geolocation=(), gyroscope=(), \
+                         hid=(), microphone=(), midi=(), payment=(), serial=(), usb=()";
 
-/// What the handlers share.
+/// The state of the handlers.
 #[derive(Clone)]
-pub struct Previews {
+pub struct App {
     bucket: Bucket,
     keys: PreviewKeys,
     policy: HeaderValue,
-    /// The archive that was looked into last: a page asks for its files right after each other.
-    last: Arc<Mutex<Option<(TenantId, Digest, Bundle)>>>,
+    /// The archive that was opened last. A page requests its files in quick succession.
+    last: Arc<Mutex<Option<OpenBundle>>>,
 }
 
-impl Previews {
-    /// Previews of what is in `bucket`, which pages of `app` may show in frames.
+#[derive(Clone)]
+struct OpenBundle {
+    tenant: TenantId,
+    digest: Digest,
+    bundle: Bundle,
+}
+
+impl App {
+    /// Shows objects of `bucket`. Pages of the origin `app` may show previews in frames.
     ///
     /// # Errors
-    /// When `app` is no origin.
+    /// Returns an error if `app` cannot be part of a header.
     pub fn new(
         bucket: Bucket,
         keys: PreviewKeys,
@@ -46,26 +56,28 @@ impl Previews {
     }
 
     async fn show(&self, token: &str, path: &str) -> Result<Response, Problem> {
-        let key = self.keys.get().await.map_err(Problem::unavailable)?;
-        let opened = key.open(token, Timestamp::now());
-        let previewed = opened.ok_or_else(missing)?;
-        let (media_type, bytes) = if previewed.is_bundle() {
+        let previewed = self.keys.get().await?.open(token, Timestamp::now()).ok_or_else(missing)?;
+        if previewed.is_bundle() {
             let bundle = self.bundle(&previewed).await?;
             let name = bundle.find(path).ok_or_else(missing)?;
-            let bytes = bundle.read(name).map_err(refused)?.ok_or_else(missing)?;
-            (preview::type_of(name).to_owned(), Bytes::from(bytes))
+            let bytes = bundle.read(name)?.ok_or_else(missing)?;
+            self.response(preview::type_of(name), bytes.into())
         } else if path.is_empty() {
-            (previewed.media_type().to_owned(), self.bytes(&previewed, LARGEST).await?)
+            let bytes = self.bytes(&previewed, LARGEST).await?;
+            self.response(previewed.media_type(), bytes)
         } else {
-            return Err(missing());
-        };
+            Err(missing())
+        }
+    }
+
+    fn response(&self, media_type: &str, bytes: Bytes) -> Result<Response, Problem> {
         let media_type = HeaderValue::try_from(media_type).map_err(Problem::internal)?;
         let headers = [
             (header::CONTENT_TYPE, media_type),
             (header::CONTENT_SECURITY_POLICY, self.policy.clone()),
             (header::CACHE_CONTROL, HeaderValue::from_static("private, no-store")),
             (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
-            (HeaderName::from_static("permissions-policy"), HeaderValue::from_static(POWERLESS)),
+            (HeaderName::from_static("permissions-policy"), HeaderValue::from_static(PERMISSIONS)),
             (HeaderName::from_static("x-dns-prefetch-control"), HeaderValue::from_static("off")),
             (HeaderName::from_static("x-robots-tag"), HeaderValue::from_static("noindex")),
         ];
@@ -73,50 +85,45 @@ impl Previews {
     }
 
     async fn bundle(&self, previewed: &Previewed) -> Result<Bundle, Problem> {
-        let (tenant, digest) = (previewed.tenant(), *previewed.digest());
+        let tenant = previewed.tenant();
+        let digest = *previewed.digest();
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some((of, is, bundle)) = last
-            && (of, is) == (tenant, digest)
+        if let Some(last) = last
+            && last.tenant == tenant
+            && last.digest == digest
         {
-            return Ok(bundle);
+            return Ok(last.bundle);
         }
-        let bundle = Bundle::open(self.bytes(previewed, Bundle::LARGEST).await?).map_err(refused)?;
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((tenant, digest, bundle.clone()));
+        let bundle = Bundle::open(self.bytes(previewed, Bundle::LARGEST).await?)?;
+        let opened = OpenBundle { tenant, digest, bundle: bundle.clone() };
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(opened);
         Ok(bundle)
     }
 
     async fn bytes(&self, previewed: &Previewed, most: u64) -> Result<Bytes, Problem> {
-        let got = self.bucket.get(previewed.tenant(), previewed.digest(), most).await;
-        got.map_err(Problem::unavailable)?.ok_or_else(missing)
+        let bytes = self.bucket.get(previewed.tenant(), previewed.digest(), most).await;
+        bytes.map_err(Problem::unavailable)?.ok_or_else(missing)
     }
 }
 
-/// A page has no use for the machine it is looked at on.
-const POWERLESS: &str = "accelerometer=(), camera=(), clipboard-read=(), display-capture=(), geolocation=(), gyroscope=(), \
-                         hid=(), microphone=(), midi=(), payment=(), serial=(), usb=()";
-
-/// One answer for all that is not there, forged addresses and those whose time is over included.
+/// The one response for missing files and for forged and expired addresses.
 fn missing() -> Problem {
-    Problem::not_found("There is no preview at this address, or its time is over.")
+    Problem::not_found("There is no preview at this address, or it has expired.")
 }
 
-fn refused(why: sequent_artifacts::Refused) -> Problem {
-    Problem::invalid(format!("The archive cannot be opened: {why}."))
+/// The routes of the function.
+pub fn router(app: App) -> Router {
+    // The pipeline removes trailing slashes. The browser keeps them and resolves the links of a page against them.
+    Router::new().route("/{token}", get(show_root)).route("/{token}/{*path}", get(show_file)).with_state(app)
 }
 
-/// The function's routes.
-pub fn router(previews: Previews) -> Router {
-    // The pipeline takes trailing slashes away; the browser keeps them, and resolves a page's links by them.
-    Router::new().route("/{token}", get(whole)).route("/{token}/{*path}", get(file)).with_state(previews)
+async fn show_root(State(app): State<App>, Path(token): Path<String>) -> Result<Response, Problem> {
+    app.show(&token, "").await
 }
 
-async fn whole(State(previews): State<Previews>, Path(token): Path<String>) -> Result<Response, Problem> {
-    previews.show(&token, "").await
-}
-
-async fn file(
-    State(previews): State<Previews>,
+async fn show_file(
+    State(app): State<App>,
     Path((token, path)): Path<(String, String)>,
 ) -> Result<Response, Problem> {
-    previews.show(&token, &path).await
+    app.show(&token, &path).await
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sequent_http::Pipeline;
 use sequent_identity::{Config, Identity, Vault};
 use sequent_model::{Client, deployed::Error};
-use sequent_projects_function::{Conversations, router};
+use sequent_projects_function::{App, router};
 use sequent_tables::Store;
 
 #[tokio::main(flavor = "current_thread")]
@@ -17,19 +17,19 @@ async fn main() -> Result<(), sequent_http::Error> {
     let vault = Vault::from_env(&secrets)?;
     let identity = Arc::new(Identity::new(store.clone(), vault.clone(), &Config::from_env()?)?);
 
-    // Connections, TLS sessions and keys exist before the first request. A secret that cannot be read yet is read then.
+    // Opens connections and reads the secret before the first request, which retries a failed read.
     let ((), _, models) = tokio::join!(store.warm(), vault.get(), Client::deployed(&secrets));
     let models = match models {
         Ok(models) => Some(models),
-        // Conversations are listed all the same; they are named without a model.
+        // The other routes work without a model.
         Err(error @ Error::Unknown(_)) => {
-            tracing::error!(%error, "no model answers");
+            tracing::error!(%error, "no model is available; projects are named after their first message");
             None
         }
         Err(error) => return Err(error.into()),
     };
-    let conversations = Conversations::new(store.clone(), vault.clone(), models);
+    let app = App::new(store.clone(), vault.clone(), models);
 
     let pipeline = Pipeline::new("projects").store(store).authenticator(identity).keyring(vault);
-    sequent_http::run(pipeline, router(conversations)).await
+    sequent_http::run(pipeline, router(app)).await
 }

@@ -1,25 +1,19 @@
-//! What was said in a project.
+//! The messages of a project.
 
-use axum::{extract::State, response::IntoResponse};
+use axum::extract::State;
 use sequent_conversation::Message;
 use sequent_core::ProjectId;
-use sequent_http::{Caller, Json, ListQuery, Path, Problem, Query, Scope, openapi::Problems};
-use serde::Serialize;
-use utoipa::ToSchema;
+use sequent_http::{
+    Caller, Json, Limit, ListQuery, ListResponse, Path, Problem, Query, Scope, openapi::Problems,
+};
 
-use crate::{Conversations, problem};
+use crate::{App, problem};
 
-/// One page of messages.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct MessageList {
-    items: Vec<Message>,
-    /// Where the next page starts; null at the end.
-    next_cursor: Option<String>,
-}
+type MessageList = ListResponse<Message>;
 
 /// List the messages of a project.
 ///
-/// An answer appears when its run has ended; follow the run to see it being written.
+/// The answer of a run is added when the run has ended. Follow the run to receive it while it is written.
 #[utoipa::path(
     get,
     path = "/api/projects/{id}/messages",
@@ -32,19 +26,17 @@ pub(crate) struct MessageList {
         Problems
     ),
 )]
-pub(crate) async fn list(
-    State(conversations): State<Conversations>,
+pub(crate) async fn list_messages(
+    State(app): State<App>,
     Caller(caller): Caller,
     Path(id): Path<ProjectId>,
     Query(query): Query<ListQuery>,
-) -> Result<impl IntoResponse, Problem> {
+) -> Result<Json<MessageList>, Problem> {
     caller.require(Scope::ProjectsRead)?;
-    let secret = conversations.vault.get().await?;
-    let limit = query.limit.map(sequent_http::Limit::get);
-    let page = conversations
-        .of(&caller)
-        .messages(id, secret.cursor(), query.cursor.as_deref(), limit)
-        .await
-        .map_err(problem)?;
-    Ok(Json(MessageList { next_cursor: page.next_cursor(secret.cursor()), items: page.items }))
+    let secret = app.vault.get().await?;
+    let limit = query.limit.map(Limit::get);
+    let projects = app.projects(&caller);
+    let page =
+        projects.messages(id, secret.cursor(), query.cursor.as_deref(), limit).await.map_err(problem)?;
+    Ok(Json(ListResponse::new(page, secret.cursor())))
 }

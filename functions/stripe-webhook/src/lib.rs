@@ -1,14 +1,14 @@
-//! Takes what Stripe sends: believes it if it is signed, stores it as a job, and says so.
+//! Receives events of Stripe: verifies the signature, stores the event as a job, and answers.
 //!
-//! Nothing else happens here, so that the answer is quick and the function needs next to no rights: it can insert jobs
-//! and read one secret. An event that comes again finds the job that it led to the first time.
+//! The function does nothing else, so it answers quickly and needs few permissions: it can insert jobs and read one
+//! secret. An event that Stripe sends again finds the job of the first delivery.
 
 use std::sync::Arc;
 
 use axum::{Router, extract::State};
 use bytes::Bytes;
 use http::HeaderMap;
-use sequent_core::Timestamp;
+use sequent_core::{Code, Timestamp};
 use sequent_http::{Json, Problem, openapi, openapi::Problems};
 use sequent_jobs::{Enqueued, enqueue};
 use sequent_payments::SyncInput;
@@ -18,59 +18,58 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-/// What the handler needs.
+/// The state of the handler.
 #[derive(Clone)]
-pub struct Webhook {
+pub struct App {
     store: Store,
-    /// Nothing is believed without it.
+    /// The signing secrets. Without them the deployment has no billing.
     secrets: Option<Arc<WebhookSecrets>>,
 }
 
-impl Webhook {
-    /// Events that are signed with `secrets` become jobs in `store`; without any there are no events.
+impl App {
+    /// Stores events that are signed with `secrets` as jobs in `store`. Without secrets the route answers 404.
     #[must_use]
     pub fn new(store: Store, secrets: Option<WebhookSecrets>) -> Self {
         Self { store, secrets: secrets.map(Arc::new) }
     }
 }
 
-/// What became of an event.
+/// The response to an event.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
-struct Received {
-    outcome: Outcome,
+struct WebhookReceipt {
+    outcome: WebhookOutcome,
 }
 
+/// `stored`: a job handles the event. `known`: the event was stored before. `ignored`: the event has no effect here.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum Outcome {
-    /// It is stored, and will be looked into.
+enum WebhookOutcome {
     Stored,
-    /// It was stored before.
     Known,
-    /// It is about nothing that matters here.
     Ignored,
 }
 
-/// The function's routes.
-pub fn router(webhook: Webhook) -> Router {
-    routed().split_for_parts().0.with_state(webhook)
+/// The routes of the function.
+pub fn router(app: App) -> Router {
+    routed().split_for_parts().0.with_state(app)
 }
 
-/// The function's part of the API's document.
+/// The function's part of the API description.
 #[must_use]
 pub fn openapi() -> utoipa::openapi::OpenApi {
     routed().into_openapi()
 }
 
-fn routed() -> OpenApiRouter<Webhook> {
-    OpenApiRouter::with_openapi(openapi::base()).routes(routes!(receive))
+fn routed() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(openapi::base()).routes(routes!(receive_stripe_event))
 }
 
 /// Receive an event of Stripe.
 ///
-/// For Stripe alone: the header `Stripe-Signature` has to be made with the endpoint's secret, over the body as it is sent,
-/// within the last five minutes. Snapshot and thin events of any API version are taken. What an event is about is looked
-/// up afterwards, so that neither its order nor its copy of the object matters; the same event has its effect once.
+/// Only Stripe calls this route. The header `Stripe-Signature` must be made with the secret of the endpoint, over the body
+/// as it is sent, within the last five minutes. Snapshot and thin events of any API version are accepted. The object of an
+/// event is read from Stripe afterwards, so neither the order of events nor their copies of objects matter. Each event
+/// takes effect once.
 #[utoipa::path(
     post,
     path = "/api/webhooks/stripe",
@@ -79,46 +78,56 @@ fn routed() -> OpenApiRouter<Webhook> {
     request_body(content = serde_json::Value, description = "A Stripe event.", content_type = "application/json"),
     security(()),
     responses(
-        (status = 200, description = "It is stored, or there is nothing to do.", body = Received),
+        (status = 200, description = "The event is stored, or has no effect.", body = WebhookReceipt),
         (status = 404, description = "The deployment has no billing."),
-        (status = 400, description = "It is not signed as it should be (`invalid_signature`), or is no event (`invalid_event`)."),
+        (status = 400, description = "The signature is not valid (`invalid_signature`), or the body is not an event (`invalid_event`)."),
         Problems
     ),
 )]
-async fn receive(
-    State(webhook): State<Webhook>,
+async fn receive_stripe_event(
+    State(app): State<App>,
     headers: HeaderMap,
     body: Bytes,
-) -> Result<Json<Received>, Problem> {
+) -> Result<Json<WebhookReceipt>, Problem> {
     let now = Timestamp::now();
-    let Some(secrets) = &webhook.secrets else {
-        return Err(Problem::not_found("Nothing is sold here: this deployment has no billing."));
+    let Some(secrets) = &app.secrets else {
+        return Err(Problem::not_found("This deployment has no billing."));
     };
     let secrets = secrets.get().await.map_err(Problem::unavailable)?;
-    let mut signatures = headers.get_all(signature::HEADER).iter();
-    let signed = match (signatures.next(), signatures.next()) {
-        (Some(one), None) => one.to_str().ok(),
-        // Of two headers none is the one that counts.
-        _ => None,
-    };
-    signature::verify(&body, signed, &secrets, now).map_err(|why| {
-        Problem::bad_request("invalid_signature", format!("The event is not believed: {why}."))
+    let signature = only_signature(&headers);
+    signature::verify(&body, signature, &secrets, now).map_err(|reason| {
+        Problem::new(Code::InvalidSignature, format!("The signature of the event is not valid: {reason}."))
     })?;
-    let event = Event::read(&body).map_err(|why| Problem::bad_request("invalid_event", why.to_string()))?;
+    let event = Event::read(&body).map_err(|reason| Problem::new(Code::InvalidEvent, reason.to_string()))?;
     if let Some(version) = event.api_version.as_deref().filter(|version| *version != VERSION) {
-        tracing::debug!(version, ours = VERSION, "the endpoint has another API version, which does no harm");
+        tracing::debug!(
+            version,
+            ours = VERSION,
+            "the webhook endpoint has another API version, which is harmless"
+        );
     }
-    let (id, event_type) = (event.id.clone(), event.event_type.clone());
-    let Some(input) = SyncInput::of(event) else {
-        tracing::info!(event = id, event_type, outcome = "ignored", "an event of Stripe");
-        return Ok(Json(Received { outcome: Outcome::Ignored }));
+    let id = event.id.clone();
+    let event_type = event.event_type.clone();
+    let outcome = match SyncInput::of(event) {
+        Some(input) => store(&app, &input, now).await?,
+        None => WebhookOutcome::Ignored,
     };
-    let outcome = match enqueue(&webhook.store, &input.job(), now).await {
-        Ok(Enqueued::New(_)) => Outcome::Stored,
-        Ok(Enqueued::Existing(_)) => Outcome::Known,
-        // Stripe sends it again.
-        Err(error) => return Err(Problem::unavailable(error)),
-    };
-    tracing::info!(event = id, event_type, ?outcome, "an event of Stripe");
-    Ok(Json(Received { outcome }))
+    tracing::info!(event = id, event_type, ?outcome, "received an event of Stripe");
+    Ok(Json(WebhookReceipt { outcome }))
+}
+
+/// Returns the signature if the request has exactly one. Of two headers neither can be trusted.
+fn only_signature(headers: &HeaderMap) -> Option<&str> {
+    let mut signatures = headers.get_all(signature::HEADER).iter();
+    let signature = signatures.next()?;
+    if signatures.next().is_some() { None } else { signature.to_str().ok() }
+}
+
+async fn store(app: &App, input: &SyncInput, now: Timestamp) -> Result<WebhookOutcome, Problem> {
+    match enqueue(&app.store, &input.job(), now).await {
+        Ok(Enqueued::New(_)) => Ok(WebhookOutcome::Stored),
+        Ok(Enqueued::Existing(_)) => Ok(WebhookOutcome::Known),
+        // Stripe sends the event again.
+        Err(error) => Err(Problem::unavailable(error)),
+    }
 }

@@ -2,7 +2,7 @@
 
 use sequent_http::{Error, Pipeline};
 use sequent_stripe::WebhookSecrets;
-use sequent_stripe_webhook_function::{Webhook, router};
+use sequent_stripe_webhook_function::{App, router};
 use sequent_tables::Store;
 
 #[tokio::main(flavor = "current_thread")]
@@ -12,7 +12,7 @@ async fn main() -> Result<(), Error> {
     let store = Store::from_env(&sdk)?;
     let secrets = WebhookSecrets::from_env(aws_sdk_secretsmanager::Client::new(&sdk));
 
-    // Connections and keys exist before the first event. A secret that cannot be read yet is read then.
+    // Opens connections and reads the secret before the first event, which retries a failed read.
     let secret = async {
         if let Some(secrets) = &secrets {
             let _ = secrets.get().await;
@@ -20,6 +20,6 @@ async fn main() -> Result<(), Error> {
     };
     tokio::join!(store.warm(), secret);
 
-    // No authenticator and no keys of ours: the signature is the credential, and there is nobody to count.
-    sequent_http::run(Pipeline::new("stripe-webhook"), router(Webhook::new(store, secrets))).await
+    // No authenticator, no keys and no rate limits: the signature is the credential.
+    sequent_http::run(Pipeline::new("stripe-webhook"), router(App::new(store, secrets))).await
 }

@@ -1,99 +1,91 @@
-//! An artifact's row, and what may be said of one.
+//! Artifact rows, and the rules for their descriptions.
 
 use sequent_core::{ArtifactId, JobId, RunId, Timestamp, UserId};
 use sequent_tables::key::ListedBy;
 use serde::{Deserialize, Serialize};
 
-use crate::Digest;
+use crate::{Content, Digest};
 
 const LONGEST_TITLE: usize = 200;
 const LONGEST_NAME: usize = 64;
 const LONGEST_MEDIA_TYPE: usize = 100;
 const MOST_TAGS: usize = 10;
 
-/// Bytes that are kept, and what they are.
+/// Stored bytes and their description.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[expect(missing_docs, reason = "plain data")]
 pub struct Artifact {
-    /// Its id.
     pub id: ArtifactId,
-    /// What it is called.
     pub title: String,
-    /// What it is, such as `report` or `file`.
+    /// The kind of content, such as `report` or `file`.
     pub entity_type: String,
-    /// Words to find it by.
+    /// Words to find the artifact by.
     #[serde(default)]
     pub tags: Vec<String>,
-    /// Of the bytes (RFC 6838).
+    /// Media type of the bytes (RFC 6838).
     pub media_type: String,
-    /// How many bytes.
+    /// Number of bytes.
     pub size: u64,
-    /// Of the bytes.
     pub sha256: Digest,
-    /// The run that made it.
+    /// The run that created it.
     #[serde(default)]
     pub run_id: Option<RunId>,
-    /// The tool call that made it.
+    /// The tool call that created it.
     #[serde(default)]
     pub tool_call_id: Option<String>,
-    /// The job that made it.
+    /// The job that created it.
     #[serde(default)]
     pub job_id: Option<JobId>,
-    /// Who uploaded it.
+    /// The user who uploaded it.
     #[serde(default)]
     pub user_id: Option<UserId>,
-    /// When it was stored.
     pub created_at: Timestamp,
 }
 
-/// What the bytes are, as whoever stores them says.
+/// The fields of an artifact that its creator chooses.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields are those of `Artifact`")]
 pub struct Description {
-    /// What they are called.
     pub title: String,
-    /// What they are.
     pub entity_type: String,
-    /// Words to find them by.
     #[serde(default)]
     pub tags: Vec<String>,
-    /// What reads them.
     pub media_type: String,
 }
 
-/// Who makes an artifact.
+/// The creator of an artifact.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "plain data")]
 pub struct Origin {
-    /// The run.
     #[serde(default)]
     pub run: Option<RunId>,
-    /// The run's tool call.
     #[serde(default)]
     pub tool_call: Option<String>,
-    /// The job.
     #[serde(default)]
     pub job: Option<JobId>,
-    /// The person who uploads it.
+    /// The user who uploads it.
     #[serde(default)]
     pub user: Option<UserId>,
 }
 
-/// What is wrong with a description, and where.
+/// A field of a description has a value that is not allowed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{field} {why}")]
-pub struct Invalid {
-    /// The field.
+#[error("{field} {rule}")]
+pub struct InvalidDescription {
+    /// Name of the field.
     pub field: &'static str,
-    /// What it must be.
-    pub why: String,
+    /// The rule that the value breaks: "must ...".
+    pub rule: String,
 }
 
 impl Description {
-    /// The same with tags sorted and without repetitions, if all of it can be taken.
+    /// Checks every field, and sorts the tags and removes duplicates.
     ///
     /// # Errors
-    /// The first thing that is wrong.
-    pub fn checked(mut self) -> Result<Self, Invalid> {
-        let invalid = |field, why: String| Err(Invalid { field, why });
+    /// Returns the first field that is not allowed.
+    pub fn checked(mut self) -> Result<Self, InvalidDescription> {
+        let invalid = |field, rule: String| Err(InvalidDescription { field, rule });
         let length = self.title.chars().count();
         let is_line = !self.title.chars().any(char::is_control) && !self.title.trim().is_empty();
         if !is_line || length > LONGEST_TITLE {
@@ -114,20 +106,21 @@ impl Description {
         if !is_media_type(&self.media_type) {
             return invalid(
                 "media_type",
-                "must be `type/subtype`, with `; charset=utf-8` or without".to_owned(),
+                "must be `type/subtype`, optionally followed by `; charset=utf-8`".to_owned(),
             );
         }
         Ok(self)
     }
 }
 
-/// Types and tags are parts of keys, and of addresses.
+/// Returns `true` if the text can be an entity type or a tag. Both are parts of keys and of URLs.
 pub(crate) fn is_name(text: &str) -> bool {
     let plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' | b'.' | b':');
     (1..=LONGEST_NAME).contains(&text.len()) && text.bytes().all(plain)
 }
 
-/// RFC 6838, 4.2, in lower case, with the one parameter that is worth keeping.
+/// Returns `true` for a media type in lower case (RFC 6838, section 4.2). The only parameter allowed is the charset
+/// UTF-8.
 fn is_media_type(text: &str) -> bool {
     let essence = text.strip_suffix("; charset=utf-8").unwrap_or(text);
     let plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'!' | b'#' | b'$' | b'&' | b'^' | b'_' | b'.' | b'+' | b'-');
@@ -137,13 +130,13 @@ fn is_media_type(text: &str) -> bool {
 }
 
 impl Artifact {
-    /// An artifact of `size` bytes with this digest.
+    /// Assembles the row of an artifact.
     #[must_use]
     pub fn new(
         id: ArtifactId,
         description: Description,
         origin: Origin,
-        (sha256, size): (Digest, u64),
+        content: Content,
         now: Timestamp,
     ) -> Self {
         let Description { title, entity_type, tags, media_type } = description;
@@ -154,8 +147,8 @@ impl Artifact {
             entity_type,
             tags,
             media_type,
-            size,
-            sha256,
+            size: content.size,
+            sha256: content.sha256,
             run_id: run,
             tool_call_id: tool_call,
             job_id: job,
@@ -164,14 +157,14 @@ impl Artifact {
         }
     }
 
-    /// The lists it is in, beside that of all.
+    /// The lists that contain the artifact, besides the list of all artifacts.
     pub(crate) fn lists(&self) -> impl Iterator<Item = ListedBy<'_>> {
         let tags = self.tags.iter().map(|tag| ListedBy::Tag(tag));
         let run = self.run_id.map(ListedBy::Run);
         run.into_iter().chain([ListedBy::EntityType(&self.entity_type)]).chain(tags)
     }
 
-    /// As an event tells of it.
+    /// The payload of the `ARTIFACT_CREATED` event.
     #[must_use]
     pub fn event(&self) -> sequent_event::Artifact {
         sequent_event::Artifact {
@@ -208,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_taken_is_named() {
+    fn a_field_that_is_not_allowed_is_named() {
         for title in ["", " ", "a\nb", "a\u{0}", &"x".repeat(201)] {
             assert_eq!(described(|of| of.title = title.into()).unwrap_err(), "title", "{title:?}");
         }

@@ -1,26 +1,23 @@
 //! Storing, reading, listing and deleting artifacts.
 
-use std::time::Duration;
-
 use aws_config::SdkConfig;
 use bytes::Bytes;
 use sequent_core::{ArtifactId, RunId, TenantId, Timestamp};
 use sequent_tables::{
-    Cancelled, CursorKey, Page, PageRequest, Reason, Reasons, Row, Store, Transaction,
+    CursorKey, Label, Page, PageRequest, Retry, Row, Store, Transaction, Write, exists,
     key::{self, ListedBy},
 };
 
 use crate::{
-    Artifact, Bucket, Description, Digest, Error, Link, Origin,
+    Artifact, Bucket, Content, Description, Error, Link, Origin,
     artifact::is_name,
-    object::{Standing, let_go, referred_to, want},
+    object::{refer_to, release, retry_while_deleting},
 };
 
-/// How often others at the same object are waited for: with the pauses between, several seconds.
-pub(crate) const ATTEMPTS: u32 = 14;
-const LONGEST_PAUSE: Duration = Duration::from_millis(800);
-/// Pages read for one page of a list with several filters, which may then be short.
+/// Pages read for one page of a list with several filters, which may then have fewer items than asked for.
 const READS: usize = 5;
+const ARTIFACT: Label = Label::new("artifact");
+const OBJECT: Label = Label::new("object");
 
 /// The artifacts of a deployment. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -29,38 +26,45 @@ pub struct Artifacts {
     pub(crate) bucket: Bucket,
 }
 
-/// Which artifacts a list shows.
+/// The conditions that an artifact of a list meets.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "plain data")]
 pub struct Filter<'a> {
-    /// Those that this run made.
     pub run: Option<RunId>,
-    /// Those that are this.
     pub entity_type: Option<&'a str>,
-    /// Those with this tag.
     pub tag: Option<&'a str>,
 }
 
+/// The artifacts of one run, oldest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunArtifacts {
+    /// The artifacts, up to the limit of the call.
+    pub items: Vec<Artifact>,
+    /// `false` if the run has more.
+    pub is_complete: bool,
+}
+
 impl Artifacts {
-    /// Rows in `store`, bytes in `bucket`.
+    /// Keeps rows in `store` and bytes in `bucket`.
     #[must_use]
     pub fn new(store: Store, bucket: Bucket) -> Self {
         Self { store, bucket }
     }
 
-    /// As the environment says: bytes are in `ARTIFACTS_BUCKET`.
+    /// Keeps bytes in the bucket that the environment variable `ARTIFACTS_BUCKET` names.
     ///
     /// # Errors
-    /// When that is not set.
+    /// Returns an error if the variable is not set.
     pub fn from_env(config: &SdkConfig, store: Store) -> Result<Self, String> {
         let name = std::env::var("ARTIFACTS_BUCKET").map_err(|_| "ARTIFACTS_BUCKET is not set".to_owned())?;
         Ok(Self::new(store, Bucket::new(config, &name)))
     }
 
-    /// Stores bytes under an id. The same call again gives the artifact that is there.
+    /// Stores bytes and an artifact that refers to them. Returns the stored artifact if the same call was made before.
     ///
     /// # Errors
-    /// [`Error::Taken`] when the id is that of other bytes; when the description cannot be taken; when the table or the
-    /// bucket fails.
+    /// [`Error::Taken`] if the id belongs to an artifact with other bytes, [`Error::Description`], or an error of the
+    /// table or the bucket.
     pub async fn save(
         &self,
         tenant: TenantId,
@@ -70,163 +74,126 @@ impl Artifacts {
         bytes: Bytes,
     ) -> Result<Artifact, Error> {
         let description = description.checked()?;
-        let (digest, size) = (Digest::of(&bytes), bytes.len() as u64);
-        let artifact = Artifact::new(id, description, origin, (digest, size), Timestamp::now());
-        for attempt in 0..ATTEMPTS {
-            let Some(object) = want(&self.store, tenant, (&digest, size)).await? else {
-                pause(attempt).await; // until the collector is done with it
-                continue;
-            };
-            if object.standing != Standing::Stored {
-                self.bucket.put(tenant, &digest, &artifact.media_type, bytes.clone()).await?;
-            }
-            match self.record(tenant, &artifact).await? {
-                Some(artifact) => return Ok(artifact),
-                None => pause(attempt).await,
-            }
-        }
-        Err(Error::Busy)
+        let content = Content::of(&bytes);
+        let artifact = Artifact::new(id, description, origin, content, Timestamp::now());
+        retry_while_deleting(|| async {
+            self.put_object(tenant, content, &artifact.media_type, bytes.clone()).await?;
+            self.record(tenant, &artifact).await
+        })
+        .await
     }
 
-    /// Stores the row of an artifact whose bytes are in the bucket, and counts it, in one transaction. The artifact that
-    /// is there; `None` when the object is going, or gone.
-    pub(crate) async fn record(
-        &self,
-        tenant: TenantId,
-        artifact: &Artifact,
-    ) -> Result<Option<Artifact>, Error> {
-        let (store, place) = (&self.store, key::artifact(tenant, artifact.id));
-        let mut record = Transaction::new().insert(store, Row::new(&place, artifact)?).update(
-            store,
-            &key::object(tenant, artifact.sha256.bytes()),
-            referred_to(),
-        );
-        for list in artifact.lists() {
-            record = record.put(store, Row::new(&key::listed_artifact(tenant, list, artifact.id), artifact)?);
-        }
-        match self.run(record).await? {
-            Ok(()) => Ok(Some(artifact.clone())),
-            Err(reasons) => match reasons.into_iter().next() {
-                Some(Reason::Condition(Some(stored))) => {
-                    let stored: Artifact =
-                        serde_dynamo::from_item(*stored).map_err(sequent_tables::Error::from)?;
-                    if stored.sha256 == artifact.sha256 { Ok(Some(stored)) } else { Err(Error::Taken) }
-                }
-                _ => Ok(None),
-            },
-        }
-    }
-
-    /// Deletes an artifact. Its bytes stay until the collector finds that nothing refers to them.
+    /// Stores the rows of an artifact whose bytes are in the bucket, and counts it in the object's row, in one
+    /// transaction. Returns the stored artifact if the same call was made before.
     ///
     /// # Errors
-    /// [`Error::NotFound`], or when the table fails.
+    /// [`Error::Taken`]; [`Error::Deleting`] if the object is being deleted or is gone; or an error of the table.
+    pub(crate) async fn record(&self, tenant: TenantId, artifact: &Artifact) -> Result<Artifact, Error> {
+        let mut record = Transaction::new()
+            .write(Write::insert(Row::new(&key::artifact(tenant, artifact.id), artifact)?))
+            .label(ARTIFACT)
+            .write(refer_to(tenant, &artifact.sha256))
+            .label(OBJECT);
+        for row in list_rows(tenant, artifact)? {
+            record = record.write(Write::put(row));
+        }
+        let Err(cancelled) = self.store.commit(record, Retry::CONTENDED).await else {
+            return Ok(artifact.clone());
+        };
+        match cancelled.found::<Artifact>(ARTIFACT) {
+            Some(stored) if stored.sha256 == artifact.sha256 => Ok(stored),
+            Some(_) => Err(Error::Taken),
+            None if cancelled.refused(OBJECT) => Err(Error::Deleting),
+            None => Err(cancelled.into()),
+        }
+    }
+
+    /// Deletes an artifact. Its bytes stay until the collector finds that no artifact refers to them.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], or an error of the table.
     pub async fn delete(&self, tenant: TenantId, id: ArtifactId) -> Result<(), Error> {
         let artifact = self.get(tenant, id).await?;
-        let store = &self.store;
-        let mut delete = Transaction::new().remove(store, &key::artifact(tenant, id)).update(
-            store,
-            &key::object(tenant, artifact.sha256.bytes()),
-            let_go(tenant, &artifact.sha256),
-        );
+        let mut delete = Transaction::new()
+            .write(Write::delete(&key::artifact(tenant, id)).when(exists()))
+            .write(release(tenant, &artifact.sha256));
         for list in artifact.lists() {
-            delete = delete.delete(store, &key::listed_artifact(tenant, list, id));
+            delete = delete.write(Write::delete(&key::listed_artifact(tenant, list, id)));
         }
-        // Refused: somebody else has deleted it, perhaps an earlier attempt of this.
-        self.run(delete).await?.or(Ok(()))
+        match self.store.commit(delete, Retry::CONTENDED).await {
+            Ok(()) => Ok(()),
+            // Another request deleted it meanwhile.
+            Err(cancelled) if cancelled.any_refused() => Ok(()),
+            Err(cancelled) => Err(cancelled.into()),
+        }
     }
 
-    /// Runs a transaction until there is a verdict on its conditions: artifacts of the same bytes count themselves in one
-    /// row, and DynamoDB cancels what comes to it at the same time.
-    async fn run(&self, transaction: Transaction) -> Result<Result<(), Reasons>, Error> {
-        for attempt in 0..ATTEMPTS {
-            match transaction.clone().run(&self.store).await {
-                Ok(()) => return Ok(Ok(())),
-                Err(cancelled) if cancelled.is_transient() => pause(attempt).await,
-                Err(Cancelled::Reasons(reasons)) => {
-                    let failed = |reason: &Reason| matches!(reason, Reason::Condition(_));
-                    if reasons.iter().any(failed) {
-                        return Ok(Err(reasons));
-                    }
-                    return Err(Error::Data(sequent_tables::Error::Refused(format!("{reasons:?}").into())));
-                }
-                Err(Cancelled::Failed(error)) => return Err(error.into()),
-            }
-        }
-        Err(Error::Busy)
-    }
-
-    /// One artifact.
+    /// Reads one artifact.
     ///
     /// # Errors
-    /// [`Error::NotFound`], or when the table fails.
+    /// [`Error::NotFound`], or an error of the table.
     pub async fn get(&self, tenant: TenantId, id: ArtifactId) -> Result<Artifact, Error> {
         self.store.get(&key::artifact(tenant, id)).await?.ok_or(Error::NotFound)
     }
 
-    /// The artifact's bytes, if there are at most `most` of them.
+    /// Reads the artifact's bytes.
     ///
     /// # Errors
-    /// When there are more, or the bucket fails.
+    /// [`Error::Mismatch`] if there are more than `most`, or an error of the bucket.
     pub async fn bytes(&self, tenant: TenantId, artifact: &Artifact, most: u64) -> Result<Bytes, Error> {
         self.bucket.get(tenant, &artifact.sha256, most).await?.ok_or(Error::NotFound)
     }
 
-    /// A link under which the artifact's bytes can be saved, for some minutes.
+    /// Signs a link that downloads the artifact's bytes. It works for five minutes.
     ///
     /// # Errors
-    /// When there are no credentials to sign it with.
+    /// Returns an error if there are no credentials to sign the link with.
     pub async fn link(&self, tenant: TenantId, artifact: &Artifact) -> Result<Link, Error> {
-        self.bucket.reading(tenant, artifact).await
+        self.bucket.sign_get(tenant, artifact).await
     }
 
-    /// A page of artifacts, newest first. With several filters it may be short, or empty, before the end of the list.
+    /// Reads a page of artifacts, newest first. With several filters a page may have fewer items than `limit`, or none,
+    /// before the end of the list.
     ///
     /// # Errors
-    /// [`Error::Cursor`], or when the table fails.
+    /// [`Error::Cursor`], or an error of the table.
     pub async fn list(
         &self,
         tenant: TenantId,
         filter: Filter<'_>,
-        (cursors, cursor): (&CursorKey, Option<&str>),
+        cursors: &CursorKey,
+        cursor: Option<&str>,
         limit: Option<u32>,
     ) -> Result<Page<Artifact>, Error> {
-        // The list that is likely the shortest is read; what other filters drop is dropped here.
-        let by = match filter {
-            Filter { run: Some(run), .. } => Some(ListedBy::Run(run)),
-            Filter { tag: Some(tag), .. } => Some(ListedBy::Tag(tag)),
-            Filter { entity_type: Some(name), .. } => Some(ListedBy::EntityType(name)),
-            Filter { .. } => None,
+        let partition = match filter.shortest_list() {
+            Some(list) => key::artifacts_by(tenant, list),
+            None => key::artifacts(tenant),
         };
-        let partition = by.map_or_else(|| key::artifacts(tenant), |by| key::artifacts_by(tenant, by));
         let first = PageRequest::new(partition).limit(limit);
         let mut request = first.clone().cursor(cursors, cursor)?;
-        let (wanted, mut found) = (limit.unwrap_or(PageRequest::DEFAULT_LIMIT) as usize, Vec::new());
-        for read in 1.. {
+        let wanted = limit.unwrap_or(PageRequest::DEFAULT_LIMIT) as usize;
+        let mut found = Vec::new();
+        let mut reads = 0;
+        loop {
             let room = u32::try_from(wanted - found.len()).unwrap_or(u32::MAX);
             let page = self.store.page::<Artifact>(&request.limit(Some(room))).await?;
-            found.extend(page.items.iter().filter(|artifact| filter.takes(artifact)).cloned());
+            found.extend(page.items.iter().filter(|artifact| filter.matches(artifact)).cloned());
+            reads += 1;
             let next = page.next_cursor(cursors);
-            if next.is_none() || found.len() >= wanted || read >= READS {
+            if next.is_none() || found.len() >= wanted || reads >= READS {
                 return Ok(page.with_items(found));
             }
             request = first.clone().cursor(cursors, next.as_deref())?;
         }
-        unreachable!("the loop has no end of its own")
     }
 
-    /// Every artifact of a run, oldest first, up to `most`.
+    /// Reads the artifacts of a run, at most `most`.
     ///
     /// # Errors
-    /// When the table fails.
-    pub async fn of_run(
-        &self,
-        tenant: TenantId,
-        run: RunId,
-        most: usize,
-    ) -> Result<(Vec<Artifact>, bool), Error> {
-        let mut found: Vec<Artifact> = Vec::new();
-        // Only this process sees the cursors.
+    /// Returns an error if the table fails.
+    pub async fn of_run(&self, tenant: TenantId, run: RunId, most: usize) -> Result<RunArtifacts, Error> {
+        let mut items: Vec<Artifact> = Vec::new();
+        // The cursors do not leave this process, so any key signs them.
         let cursors = CursorKey::new(fastrand::u128(..).to_string().into());
         let mut cursor = None;
         loop {
@@ -234,56 +201,45 @@ impl Artifacts {
             let request = PageRequest::new(partition).limit(Some(PageRequest::MAX_LIMIT)).oldest_first();
             let page = self.store.page::<Artifact>(&request.cursor(&cursors, cursor.as_deref())?).await?;
             cursor = page.next_cursor(&cursors);
-            found.extend(page.items);
-            if cursor.is_none() || found.len() >= most {
-                let whole = cursor.is_none() && found.len() <= most;
-                found.truncate(most);
-                return Ok((found, whole));
+            items.extend(page.items);
+            if cursor.is_none() || items.len() >= most {
+                let is_complete = cursor.is_none() && items.len() <= most;
+                items.truncate(most);
+                return Ok(RunArtifacts { items, is_complete });
             }
         }
     }
 }
 
-impl Filter<'_> {
-    /// Whether its names can be those of artifacts.
+impl<'a> Filter<'a> {
+    /// Returns `true` if artifacts can have the entity type and the tag. Other texts must not become parts of keys.
     #[must_use]
-    pub fn is_possible(&self) -> bool {
+    pub fn is_valid(&self) -> bool {
         [self.entity_type, self.tag].into_iter().flatten().all(is_name)
     }
 
-    fn takes(&self, artifact: &Artifact) -> bool {
+    /// The list to read: the one that is probably the shortest. Other filters are applied to what is read.
+    fn shortest_list(&self) -> Option<ListedBy<'a>> {
+        let run = self.run.map(ListedBy::Run);
+        run.or_else(|| self.tag.map(ListedBy::Tag)).or_else(|| self.entity_type.map(ListedBy::EntityType))
+    }
+
+    fn matches(&self, artifact: &Artifact) -> bool {
         self.run.is_none_or(|run| artifact.run_id == Some(run))
             && self.entity_type.is_none_or(|name| artifact.entity_type == name)
             && self.tag.is_none_or(|tag| artifact.tags.iter().any(|of| of == tag))
     }
 }
 
-/// The id of what a call makes that may be made again: the same for the same `key`. It sorts where its run does.
+/// The copies of an artifact's row in the lists that contain it.
+pub(crate) fn list_rows(tenant: TenantId, artifact: &Artifact) -> Result<Vec<Row>, Error> {
+    let row = |list| Row::new(&key::listed_artifact(tenant, list, artifact.id), artifact);
+    Ok(artifact.lists().map(row).collect::<Result<_, _>>()?)
+}
+
+/// The id of the artifact that a step of a run creates. The same step has the same `key`, so that a repeated step
+/// creates the same artifact. The id sorts together with the run's.
 #[must_use]
 pub fn derived_id(run: RunId, key: &str) -> ArtifactId {
-    let digest = Digest::of(key.as_bytes());
-    let (head, _) = digest.bytes().split_first_chunk::<16>().expect("a digest has 32 bytes");
-    let random = u128::from_be_bytes(*head) & ((1 << 80) - 1);
-    ArtifactId::from_bits((run.bits() >> 80 << 80) | random)
-}
-
-/// Waits before the next attempt, longer each time, and never as long as others do (full jitter).
-pub(crate) async fn pause(attempt: u32) {
-    let most = Duration::from_millis(10).saturating_mul(1 << attempt.min(10)).min(LONGEST_PAUSE);
-    tokio::time::sleep(most.mul_f64(fastrand::f64())).await;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_derived_id_is_that_of_its_call_and_sorts_with_its_run() {
-        let (run, later) = (RunId::from_bits(5 << 80 | 1), RunId::from_bits(6 << 80));
-        let id = derived_id(run, "call 1");
-        assert_eq!(id, derived_id(run, "call 1"));
-        assert_ne!(id, derived_id(run, "call 2"));
-        assert_eq!(id.created_at(), run.created_at());
-        assert!(id < derived_id(later, "call 1"));
-    }
+    ArtifactId::from_bits(sequent_tables::derived_id(run.bits(), key))
 }

@@ -1,4 +1,4 @@
-//! The bucket: objects are put once, read, and deleted version by version.
+//! The bucket. Objects are put once, read, and deleted version by version.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -15,11 +15,11 @@ use bytes::Bytes;
 use sequent_core::TenantId;
 use sequent_tables::key;
 
-use crate::{Artifact, Digest, Disposition, Error, inert};
+use crate::{Artifact, Content, Digest, Disposition, Error, inert};
 
-/// How long a link to read or write an object works. What it is for begins at once.
+/// How long a signed link is valid. Clients use it at once.
 const LINK: Duration = Duration::from_secs(300);
-/// A put of the most that passes through a function takes this long on a poor day.
+/// Enough for the largest object that passes through a function, on a slow connection.
 const ATTEMPT: Duration = Duration::from_secs(20);
 const OPERATION: Duration = Duration::from_secs(60);
 
@@ -30,20 +30,19 @@ pub struct Bucket {
     name: Arc<str>,
 }
 
-/// A request that somebody without credentials of ours may make for a while.
+/// A signed request, which needs no credentials and is valid for five minutes.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "plain data")]
 pub struct Link {
-    /// Its method.
     pub method: String,
-    /// Where to.
     pub url: String,
-    /// The headers it must have, with exactly these values: they are signed.
+    /// Headers that the request must have, with exactly these values: the signature covers them.
     pub headers: BTreeMap<String, String>,
 }
 
-/// What stands in the bucket.
+/// The properties of an object in the bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Stored {
+pub(crate) struct StoredObject {
     pub(crate) size: u64,
     pub(crate) media_type: String,
     pub(crate) sha256: Option<String>,
@@ -51,7 +50,7 @@ pub(crate) struct Stored {
 }
 
 impl Bucket {
-    /// The bucket of this name.
+    /// Makes a client for the bucket of this name.
     #[must_use]
     pub fn new(config: &SdkConfig, name: &str) -> Self {
         let timeouts = TimeoutConfig::builder()
@@ -59,14 +58,14 @@ impl Bucket {
             .operation_attempt_timeout(ATTEMPT)
             .operation_timeout(OPERATION)
             .build();
-        // Emulators have no name of their own for each bucket.
+        // Emulators have no host name per bucket.
         let by_path = config.endpoint_url().is_some();
         let config =
             aws_sdk_s3::config::Builder::from(config).timeout_config(timeouts).force_path_style(by_path);
         Self { client: Client::from_conf(config.build()), name: name.into() }
     }
 
-    /// Puts the bytes, unless they are there.
+    /// Puts the bytes unless the object exists.
     pub(crate) async fn put(
         &self,
         tenant: TenantId,
@@ -76,21 +75,25 @@ impl Bucket {
     ) -> Result<(), Error> {
         let put = self.client.put_object();
         let put = put.bucket(&*self.name).key(key::object_path(tenant, digest.bytes()));
-        // S3 computes the checksum itself and refuses bytes that have another.
+        // S3 computes the checksum itself and refuses bytes with another one.
         let put = put.if_none_match("*").checksum_sha256(digest.base64()).content_type(media_type);
         match put.body(ByteStream::from(bytes)).send().await {
             Ok(_) => Ok(()),
-            Err(error) if is(&error, "PreconditionFailed") => Ok(()), // what is there has the same digest
+            Err(error) if is(&error, "PreconditionFailed") => Ok(()), // the existing object has the same digest
             Err(error) => Err(Error::bucket(error)),
         }
     }
 
-    /// What stands there.
-    pub(crate) async fn head(&self, tenant: TenantId, digest: &Digest) -> Result<Option<Stored>, Error> {
+    /// Reads the properties of an object. Returns `None` if it does not exist.
+    pub(crate) async fn head(
+        &self,
+        tenant: TenantId,
+        digest: &Digest,
+    ) -> Result<Option<StoredObject>, Error> {
         let head =
             self.client.head_object().bucket(&*self.name).key(key::object_path(tenant, digest.bytes()));
         match head.checksum_mode(ChecksumMode::Enabled).send().await {
-            Ok(head) => Ok(Some(Stored {
+            Ok(head) => Ok(Some(StoredObject {
                 size: head.content_length().and_then(|size| size.try_into().ok()).unwrap_or_default(),
                 media_type: head.content_type().unwrap_or_default().to_owned(),
                 sha256: head.checksum_sha256().map(str::to_owned),
@@ -101,10 +104,10 @@ impl Bucket {
         }
     }
 
-    /// The bytes, if they are there and at most `most`.
+    /// Reads the bytes of an object. Returns `None` if it does not exist.
     ///
     /// # Errors
-    /// When there are more, or the bucket fails.
+    /// [`Error::Mismatch`] if the object has more than `most` bytes, or an error of the bucket.
     pub async fn get(&self, tenant: TenantId, digest: &Digest, most: u64) -> Result<Option<Bytes>, Error> {
         let get = self.client.get_object().bucket(&*self.name).key(key::object_path(tenant, digest.bytes()));
         let found = match get.send().await {
@@ -119,7 +122,7 @@ impl Bucket {
         Ok(Some(bytes.into_bytes()))
     }
 
-    /// Deletes one version; one that is gone already is as good.
+    /// Deletes one version. Does nothing if the version does not exist.
     pub(crate) async fn delete(&self, tenant: TenantId, digest: &Digest, version: &str) -> Result<(), Error> {
         let delete =
             self.client.delete_object().bucket(&*self.name).key(key::object_path(tenant, digest.bytes()));
@@ -130,8 +133,8 @@ impl Bucket {
         }
     }
 
-    /// A link under which the artifact's bytes can be saved, whole or by `Range`.
-    pub(crate) async fn reading(&self, tenant: TenantId, artifact: &Artifact) -> Result<Link, Error> {
+    /// Signs a link that downloads the artifact's bytes, whole or by `Range`.
+    pub(crate) async fn sign_get(&self, tenant: TenantId, artifact: &Artifact) -> Result<Link, Error> {
         let Artifact { title, media_type, sha256, .. } = artifact;
         let get = self.client.get_object().bucket(&*self.name).key(key::object_path(tenant, sha256.bytes()));
         let get = get
@@ -141,25 +144,26 @@ impl Bucket {
         Ok(link(&get.presigned(lifetime()).await.map_err(Error::bucket)?))
     }
 
-    /// A link to put exactly these bytes, once.
-    pub(crate) async fn writing(
+    /// Signs a link that uploads exactly these bytes, once.
+    pub(crate) async fn sign_put(
         &self,
         tenant: TenantId,
-        (digest, size): (&Digest, u64),
+        content: Content,
         media_type: &str,
     ) -> Result<Link, Error> {
-        let put = self.client.put_object().bucket(&*self.name).key(key::object_path(tenant, digest.bytes()));
+        let Content { sha256, size } = content;
+        let put = self.client.put_object().bucket(&*self.name).key(key::object_path(tenant, sha256.bytes()));
         let put = put
             .if_none_match("*")
             .content_length(i64::try_from(size).unwrap_or(i64::MAX))
             .content_type(media_type)
-            .checksum_sha256(digest.base64());
+            .checksum_sha256(sha256.base64());
         Ok(link(&put.presigned(lifetime()).await.map_err(Error::bucket)?))
     }
 }
 
 fn lifetime() -> PresigningConfig {
-    PresigningConfig::expires_in(LINK).expect("minutes are less than the week that links may live")
+    PresigningConfig::expires_in(LINK).expect("five minutes are less than the maximum of a week")
 }
 
 fn link(request: &PresignedRequest) -> Link {

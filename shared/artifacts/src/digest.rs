@@ -1,4 +1,4 @@
-//! The SHA-256 of bytes, which is what an object is known by.
+//! The SHA-256 of bytes, which identifies an object.
 
 use std::{fmt, str::FromStr};
 
@@ -10,31 +10,47 @@ use sha2::{Digest as _, Sha256};
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Digest([u8; 32]);
 
-/// The text is no digest.
+/// The text is not a digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a SHA-256: expected 64 lower-case hexadecimal digits")]
-pub struct NoDigest;
+pub struct InvalidDigest;
+
+/// The identity of bytes: their digest and their number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "plain data")]
+pub struct Content {
+    pub sha256: Digest,
+    pub size: u64,
+}
+
+impl Content {
+    /// Describes these bytes.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self { sha256: Digest::of(bytes), size: bytes.len() as u64 }
+    }
+}
 
 impl Digest {
-    /// Of these bytes.
+    /// Computes the digest of these bytes.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
     }
 
-    /// From its 32 bytes.
+    /// Makes a digest from its 32 bytes.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
-    /// Its 32 bytes.
+    /// The digest as 32 bytes.
     #[must_use]
     pub const fn bytes(&self) -> &[u8; 32] {
         &self.0
     }
 
-    /// As S3 writes checksums.
+    /// The form in which S3 writes checksums.
     #[must_use]
     pub fn base64(&self) -> String {
         STANDARD.encode(self.0)
@@ -54,18 +70,18 @@ impl fmt::Debug for Digest {
 }
 
 impl FromStr for Digest {
-    type Err = NoDigest;
+    type Err = InvalidDigest;
 
-    fn from_str(text: &str) -> Result<Self, NoDigest> {
+    fn from_str(text: &str) -> Result<Self, InvalidDigest> {
         let value = |digit: u8| match digit {
             b'0'..=b'9' => Ok(digit - b'0'),
             b'a'..=b'f' => Ok(digit - b'a' + 10),
-            _ => Err(NoDigest),
+            _ => Err(InvalidDigest),
         };
         let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-        let pairs: &[[u8; 2]; 32] = pairs.try_into().map_err(|_| NoDigest)?;
+        let pairs: &[[u8; 2]; 32] = pairs.try_into().map_err(|_| InvalidDigest)?;
         if !rest.is_empty() {
-            return Err(NoDigest);
+            return Err(InvalidDigest);
         }
         let mut bytes = [0; 32];
         for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
@@ -114,16 +130,16 @@ mod tests {
         }
 
         #[test]
-        fn other_text_is_none(text in ".{0,80}") {
+        fn other_text_is_refused(text in ".{0,80}") {
             let parsed = text.parse::<Digest>();
             prop_assert!(parsed.is_err() || parsed.unwrap().to_string() == text);
         }
     }
 
     #[test]
-    fn of_nothing() {
+    fn the_digest_of_no_bytes_is_known_and_has_one_spelling() {
         let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         assert_eq!(Digest::of(b"").to_string(), empty);
-        assert_eq!(empty.to_uppercase().parse::<Digest>(), Err(NoDigest), "one spelling");
+        assert_eq!(empty.to_uppercase().parse::<Digest>(), Err(InvalidDigest));
     }
 }

@@ -1,71 +1,78 @@
-//! What documents name: who, what and where.
+//! Entities: the persons, organizations, places and documents that a tenant's artifacts name.
 
 use sequent_core::{ArtifactId, EntityId, JobId, RunId, TenantId, Timestamp};
 use sequent_tables::{
-    CursorKey, Page, PageRequest,
+    CursorKey, Page, PageRequest, derived_id,
     key::{self, Key, ListedBy},
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Artifact, Artifacts, Digest, Error};
+use crate::{Artifact, Artifacts, Error};
 
-/// Something with a name: found in a document, or an artifact that was kept as being of a type.
+/// A named thing of some type: one that a document mentions, or an artifact that has the type itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[expect(missing_docs, reason = "plain data")]
 pub struct Entity {
-    /// Its id.
     pub id: EntityId,
-    /// What it is, such as `person` or `report`.
+    /// The type, such as `person` or `report`.
     pub entity_type: String,
-    /// What it is called.
     pub name: String,
-    /// Where it was found, or what it is.
+    /// The document that mentions the entity, or the artifact that it is.
     pub artifact_id: ArtifactId,
-    /// How often the document names it, if one does.
+    /// Number of mentions in the document. Null for an artifact.
     #[serde(default)]
     pub mentions: Option<u32>,
-    /// The run that it comes from.
+    /// The run that created the document or artifact.
     #[serde(default)]
     pub run_id: Option<RunId>,
-    /// The job that found it.
+    /// The job that found the entity or created the artifact.
     #[serde(default)]
     pub job_id: Option<JobId>,
-    /// Since when it is known.
     pub created_at: Timestamp,
 }
 
+/// An entity as it was found in a document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are those of `Entity`")]
+pub struct Mention {
+    pub entity_type: String,
+    pub name: String,
+    pub count: u32,
+}
+
 impl Entity {
-    /// What a job has found in an artifact. The same find has the same id.
+    /// An entity that `job` found in a document. The same mention always has the same id, which sorts together with the
+    /// document's.
     #[must_use]
     pub fn found(
-        (run, job): (Option<RunId>, JobId),
-        artifact: ArtifactId,
-        (entity_type, name, mentions): (String, String, u32),
+        mention: Mention,
+        document: ArtifactId,
+        run: Option<RunId>,
+        job: JobId,
         now: Timestamp,
     ) -> Self {
-        let digest = Digest::of(format!("{artifact}:{entity_type}:{}", name.to_lowercase()).as_bytes());
-        let (head, _) = digest.bytes().split_first_chunk::<16>().expect("a digest has 32 bytes");
-        // Sorts where its artifact does.
-        let random = u128::from_be_bytes(*head) & ((1 << 80) - 1);
+        let Mention { entity_type, name, count } = mention;
+        let seed = format!("{document}:{entity_type}:{}", name.to_lowercase());
         Self {
-            id: EntityId::from_bits((artifact.bits() >> 80 << 80) | random),
+            id: EntityId::from_bits(derived_id(document.bits(), seed)),
             entity_type,
             name,
-            artifact_id: artifact,
-            mentions: Some(mentions),
+            artifact_id: document,
+            mentions: Some(count),
             run_id: run,
             job_id: Some(job),
             created_at: now,
         }
     }
 
-    /// Where its row is.
+    /// The key of the entity's row.
     #[must_use]
     pub fn key(&self, tenant: TenantId) -> Key {
         key::entity(tenant, &self.entity_type, self.id)
     }
 
-    /// As a run's log tells of it, if a job has found it.
+    /// The payload of the `ENTITY_EXTRACTED` event. Returns `None` if the entity is an artifact.
     #[must_use]
     pub fn event(&self) -> Option<sequent_event::Entity> {
         Some(sequent_event::Entity {
@@ -94,22 +101,24 @@ impl From<Artifact> for Entity {
 }
 
 impl Artifacts {
-    /// A page of the entities of a type: those found in documents, newest first, then the artifacts that are of the type.
+    /// Reads a page of the entities of a type: those found in documents, newest first, then the artifacts of the type. The
+    /// page on which the second list begins may have one item more than `limit`.
     ///
     /// # Errors
-    /// [`Error::Cursor`], or when the table fails.
+    /// [`Error::Cursor`], or an error of the table.
     pub async fn entities(
         &self,
         tenant: TenantId,
         entity_type: &str,
-        (cursors, cursor): (&CursorKey, Option<&str>),
+        cursors: &CursorKey,
+        cursor: Option<&str>,
         limit: Option<u32>,
     ) -> Result<Page<Entity>, Error> {
-        let kept = PageRequest::new(key::artifacts_by(tenant, ListedBy::EntityType(entity_type)));
+        let artifacts = PageRequest::new(key::artifacts_by(tenant, ListedBy::EntityType(entity_type)));
         let found = PageRequest::new(key::entities(tenant, entity_type)).limit(limit);
         let Ok(request) = found.cursor(cursors, cursor) else {
-            // Of the second list, or of none.
-            let request = kept.limit(limit).cursor(cursors, cursor)?;
+            // The cursor belongs to the second list, or to neither.
+            let request = artifacts.limit(limit).cursor(cursors, cursor)?;
             return Ok(self.store.page::<Artifact>(&request).await?.map(Entity::from));
         };
         let page = self.store.page::<Entity>(&request).await?;
@@ -118,9 +127,10 @@ impl Artifacts {
         }
         let mut items = page.items;
         let wanted = limit.unwrap_or(PageRequest::DEFAULT_LIMIT) as usize;
-        // A full page that is the first list's last has one item more: only the second list can be gone on with.
+        // Even if the last page of the first list is full, one artifact is read: only the second list has a cursor to
+        // continue with.
         let room = u32::try_from(wanted.saturating_sub(items.len())).ok();
-        let rest = self.store.page::<Artifact>(&kept.limit(room)).await?;
+        let rest = self.store.page::<Artifact>(&artifacts.limit(room)).await?;
         items.extend(rest.items.iter().cloned().map(Entity::from));
         Ok(rest.with_items(items))
     }

@@ -1,57 +1,62 @@
-//! What can go wrong.
+//! Failures of operations on artifacts.
 
 use std::fmt::Debug;
 
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
-use sequent_tables::InvalidCursor;
+use sequent_core::{ApiError, Code, ErrorDetails};
+use sequent_tables::{Cancelled, InvalidCursor};
 
-use crate::{Invalid, Refused};
+use crate::{BundleError, InvalidDescription};
 
 /// An operation on artifacts failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The tenant has no such artifact, or no such upload.
-    #[error("no such artifact")]
+    #[error("the artifact does not exist")]
     NotFound,
-    /// The description cannot be taken.
+    /// A field of the description is not allowed.
     #[error(transparent)]
-    Invalid(#[from] Invalid),
-    /// The id is taken by an artifact with other bytes.
-    #[error("the id is taken by other bytes")]
+    Description(#[from] InvalidDescription),
+    /// The id belongs to an artifact with other bytes.
+    #[error("the id belongs to an artifact with other bytes")]
     Taken,
-    /// Nothing has been uploaded yet.
-    #[error("nothing has been uploaded")]
+    /// The bytes of an upload are not in the bucket.
+    #[error("the bytes have not been uploaded")]
     NotUploaded,
-    /// What was uploaded is not what was announced.
-    #[error("the {0} of what was uploaded is not the one announced")]
+    /// The object in the bucket differs from the one announced. Contains the property: `checksum`, `size` or `media_type`.
+    #[error("the {0} of the uploaded object is not the one announced")]
     Mismatch(&'static str),
-    /// The cursor is not one of this list.
+    /// The cursor was not issued by this list.
     #[error(transparent)]
     Cursor(#[from] InvalidCursor),
-    /// Others were at the same object or row for longer than it was worth waiting.
-    #[error("the object is in use")]
-    Busy,
+    /// The collector is deleting the object, and was still doing so after all retries.
+    #[error("the object is being deleted")]
+    Deleting,
     /// The table failed.
     #[error(transparent)]
-    Data(#[from] sequent_tables::Error),
+    Table(#[from] sequent_tables::Error),
+    /// A transaction was cancelled for another reason than its conditions, such as contention.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
     /// The bucket failed.
     #[error("the bucket failed")]
     Bucket(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The archive cannot be opened.
     #[error(transparent)]
-    Bundle(#[from] Refused),
-    /// The bucket keeps no versions, so nothing can be deleted from it safely.
-    #[error("the bucket keeps no versions")]
+    Bundle(#[from] BundleError),
+    /// The bucket has no versioning, so no object can be deleted from it safely.
+    #[error("the bucket has no versioning; enable it")]
     Unversioned,
 }
 
 impl Error {
-    /// Whether the same call may succeed a moment later.
+    /// Returns `true` if the same call may succeed a moment later.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Busy | Self::Bucket(_) => true,
-            Self::Data(error) => error.is_transient(),
+            Self::Deleting | Self::Bucket(_) => true,
+            Self::Table(error) => error.is_transient(),
+            Self::Cancelled(cancelled) => cancelled.is_transient(),
             _ => false,
         }
     }
@@ -62,5 +67,37 @@ impl Error {
         R: Debug + Send + Sync + 'static,
     {
         Self::Bucket(Box::new(error))
+    }
+}
+
+impl ApiError for Error {
+    fn details(&self) -> ErrorDetails {
+        match self {
+            Self::NotFound => ErrorDetails::new(Code::NotFound, "There is no artifact with this id."),
+            Self::Description(invalid) => {
+                let details =
+                    ErrorDetails::new(Code::ValidationFailed, "A field of the artifact is not allowed.");
+                details.at(&format!("/{}", invalid.field), invalid.rule.clone())
+            }
+            Self::NotUploaded => {
+                ErrorDetails::new(Code::NotUploaded, "The bytes have not been uploaded. Upload them first.")
+            }
+            Self::Mismatch(property) => {
+                let detail = format!("The {property} of the uploaded bytes differs from the announced one.");
+                ErrorDetails::new(Code::UploadMismatch, detail).with("mismatch", *property)
+            }
+            Self::Bundle(error) => error.details(),
+            Self::Cursor(error) => error.details(),
+            Self::Table(error) => error.details(),
+            Self::Cancelled(error) => error.details(),
+            Self::Deleting | Self::Bucket(_) => ErrorDetails::unavailable(),
+            Self::Taken | Self::Unversioned => ErrorDetails::internal(),
+        }
+    }
+}
+
+impl ApiError for BundleError {
+    fn details(&self) -> ErrorDetails {
+        ErrorDetails::new(Code::ValidationFailed, format!("The archive cannot be opened: {self}."))
     }
 }

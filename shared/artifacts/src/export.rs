@@ -1,4 +1,4 @@
-//! What may be exported, and the one job there is of it.
+//! Exports: files made of a document, a run or a conversation, each by one job.
 
 use sequent_core::{ArtifactId, JobId, ProjectId, RunId, TenantId};
 use sequent_documents::Format;
@@ -7,34 +7,33 @@ use serde::{Deserialize, Serialize};
 
 use crate::Digest;
 
-/// Something to be made a file of: the input of the job `render_export`.
+/// The input of the job `render_export`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "plain data")]
 pub struct Export {
-    /// What.
     pub source: Source,
-    /// Of the content as it was when somebody asked: other content is another export.
+    /// Digest of the source's content at the time of the request: other content is another export.
     pub version: Digest,
-    /// In which format.
     pub format: Format,
-    /// How often the file was made, and deleted, before.
+    /// How many earlier exports of the same content failed or had their file deleted.
     #[serde(default)]
     pub again: u32,
 }
 
-/// What a file can be made of.
+/// The source of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
-    /// A document that is kept as an artifact.
+    /// A document that is stored as an artifact.
     Artifact(ArtifactId),
-    /// What happened in a run.
+    /// The events of a run.
     Run(RunId),
-    /// A conversation with its runs and what they made.
+    /// A conversation with its runs and their artifacts.
     Project(ProjectId),
 }
 
 impl Source {
-    /// The formats there are. Not every type of document has all of a document's.
+    /// The formats that the source can be exported to. Some types of documents have fewer.
     #[must_use]
     pub const fn formats(self) -> &'static [Format] {
         match self {
@@ -49,7 +48,7 @@ impl Export {
     /// The type of the job.
     pub const TYPE: &'static str = "render_export";
 
-    /// The same for the same content, format and renderer, and for no others.
+    /// The job key. Equal keys mean equal content, format and renderer.
     ///
     /// # Panics
     /// Never: an export is plain data.
@@ -83,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_that_of_its_content_and_format() {
+    fn the_key_depends_on_content_and_format() {
         let export = Export {
             source: Source::Run(RunId::from_bits(1)),
             version: Digest::of(b"1"),

@@ -1,24 +1,24 @@
-//! Artifacts that jobs leave: their bytes are stored first, their rows with the end of the job.
+//! Artifacts of jobs: the bytes are stored during the job, the rows in the transaction that ends it.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use sequent_core::{ArtifactId, TenantId, Timestamp};
 use sequent_jobs::{Done, Left};
-use sequent_tables::{Row, Transaction, key};
+use sequent_tables::{Row, Transaction, Write, key};
 
 use crate::{
-    Artifact, Artifacts, Description, Digest, Error, Origin,
-    artifacts::{ATTEMPTS, pause},
-    object::{Standing, referred_to, want},
+    Artifact, Artifacts, Content, Description, Error, Origin,
+    artifacts::list_rows,
+    object::{refer_to, retry_while_deleting},
 };
 
 impl Artifacts {
-    /// Stores bytes, and gives what a job's end has to store for them to be an artifact. If the job does not end so, the
-    /// collector finds bytes that nothing refers to.
+    /// Stores bytes. Returns the end of the job, which contains the rows of the artifact. If the job ends in another way,
+    /// the collector deletes the bytes.
     ///
     /// # Errors
-    /// When the description cannot be taken, or the table or the bucket fails.
+    /// [`Error::Description`], or an error of the table or the bucket.
     pub async fn leave(
         &self,
         tenant: TenantId,
@@ -28,35 +28,26 @@ impl Artifacts {
         bytes: Bytes,
     ) -> Result<Done, Error> {
         let description = description.checked()?;
-        let (digest, size) = (Digest::of(&bytes), bytes.len() as u64);
-        let artifact = Artifact::new(id, description, origin, (digest, size), Timestamp::now());
-        for attempt in 0..ATTEMPTS {
-            let Some(object) = want(&self.store, tenant, (&digest, size)).await? else {
-                pause(attempt).await; // until the collector is done with it
-                continue;
-            };
-            if object.standing != Standing::Stored {
-                self.bucket.put(tenant, &digest, &artifact.media_type, bytes).await?;
-            }
-            return self.left(tenant, &artifact);
-        }
-        Err(Error::Busy)
+        let content = Content::of(&bytes);
+        let artifact = Artifact::new(id, description, origin, content, Timestamp::now());
+        retry_while_deleting(|| self.put_object(tenant, content, &artifact.media_type, bytes.clone()))
+            .await?;
+        done(tenant, &artifact)
     }
+}
 
-    fn left(&self, tenant: TenantId, artifact: &Artifact) -> Result<Done, Error> {
-        let row = Row::new(&key::artifact(tenant, artifact.id), artifact)?;
-        let lists = artifact.lists().map(|list| key::listed_artifact(tenant, list, artifact.id));
-        let rows: Vec<Row> = lists.map(|place| Row::new(&place, artifact)).collect::<Result<_, _>>()?;
-        let (store, object) = (self.store.clone(), key::object(tenant, artifact.sha256.bytes()));
-        let writes = move |writes: Transaction| {
-            let writes = writes.update(&store, &object, referred_to());
-            rows.iter().fold(writes, |writes, row| writes.put(&store, row.clone()))
-        };
-        Ok(Done {
-            result: artifact.id.to_string(),
-            artifacts: vec![Left { artifact: artifact.event(), row }],
-            writes: Some(Arc::new(writes)),
-            ..Done::default()
-        })
-    }
+fn done(tenant: TenantId, artifact: &Artifact) -> Result<Done, Error> {
+    let row = Row::new(&key::artifact(tenant, artifact.id), artifact)?;
+    let rows = list_rows(tenant, artifact)?;
+    let reference = refer_to(tenant, &artifact.sha256);
+    let writes = move |writes: Transaction| {
+        let writes = writes.write(reference.clone());
+        rows.iter().fold(writes, |writes, row| writes.write(Write::put(row.clone())))
+    };
+    Ok(Done {
+        result: artifact.id.to_string(),
+        artifacts: vec![Left { artifact: artifact.event(), row }],
+        writes: Some(Arc::new(writes)),
+        ..Done::default()
+    })
 }

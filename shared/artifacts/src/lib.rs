@@ -1,19 +1,18 @@
-//! Artifacts: immutable bytes in S3 under the SHA-256 of their content, and rows that say what they are.
+//! Artifacts: immutable bytes in S3 under the SHA-256 of their content, and rows that describe them.
 //!
-//! An *object* is bytes. It is written once, on condition that it is not there, and never overwritten: what has its
-//! digest *is* its content. An *artifact* refers to an object and says what it is called, what it is, and which run
-//! made it. The same bytes are one object of a tenant, however many artifacts refer to it; no object is shared between
-//! tenants, whose ids its key begins with.
+//! An *object* is bytes. It is written once, on condition that it does not exist, and never overwritten: its key is the
+//! digest of its content. An *artifact* refers to an object and has a title, a type and the run that created it. Equal
+//! bytes of a tenant are one object, however many artifacts refer to it. Tenants share no objects: the key of an object
+//! begins with the tenant's id.
 //!
-//! The invariants, of which the object's row is the guard:
+//! The object's row guards these invariants:
 //!
-//! * The row is there before the bytes are, and every artifact is counted in its `refs` by the transaction that
-//!   stores or deletes the artifact.
-//! * The collector marks an object as going only while `refs` is 0, and from then on no artifact can refer to it. It
-//!   deletes the one version that it has noted with the mark, so a deletion that arrives late deletes nothing newer.
-//! * Whoever wants an object that is going waits until it is gone, and stores it anew.
+//! * The row exists before the bytes do. The transaction that stores or deletes an artifact counts it in `refs`.
+//! * The collector marks an object as being deleted only while `refs` is 0, and no artifact can refer to it after that.
+//!   The mark contains the one version that the collector deletes, so a late deletion never deletes a newer version.
+//! * An operation that needs an object which is being deleted waits for the end of the deletion and stores it again.
 //!
-//! So no clock decides what is deleted; clocks only decide when the collector looks.
+//! No clock decides what is deleted. Clocks only decide when the collector runs.
 
 mod artifact;
 mod artifacts;
@@ -29,16 +28,18 @@ mod object;
 pub mod preview;
 mod save;
 mod serving;
-#[cfg(feature = "testing")]
+#[cfg(any(test, feature = "testing"))]
 pub mod testing;
+#[cfg(test)]
+mod tests;
 mod upload;
 
-pub use artifact::{Artifact, Description, Invalid, Origin};
-pub use artifacts::{Artifacts, Filter, derived_id};
+pub use artifact::{Artifact, Description, InvalidDescription, Origin};
+pub use artifacts::{Artifacts, Filter, RunArtifacts, derived_id};
 pub use bucket::{Bucket, Link};
-pub use bundle::{Bundle, Refused};
-pub use digest::Digest;
-pub use entity::Entity;
+pub use bundle::{Bundle, BundleError};
+pub use digest::{Content, Digest, InvalidDigest};
+pub use entity::{Entity, Mention};
 pub use error::Error;
 pub use export::{Export, Source};
 pub use garbage::{AGE, Collected};

@@ -1,117 +1,100 @@
-//! An object's row: whether its bytes are there, how many artifacts refer to them, and whether they are going.
+//! Object rows: the state of an object's bytes, and the number of artifacts that refer to them.
 
-use aws_sdk_dynamodb::types::{AttributeValue as Value, ReturnValue};
+use backon::Retryable;
+use bytes::Bytes;
 use sequent_core::{TenantId, Timestamp};
-use sequent_tables::{Change, Error as DataError, Store, classify, key};
+use sequent_tables::{Condition, Retry, Update, absent, attribute, exists, key};
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, Error};
+use crate::{Artifacts, Content, Digest, Error};
 
-/// Where an object stands.
+/// The state of an object's bytes. Stored in the attribute `standing`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Standing {
-    /// Somebody is about to put its bytes.
+pub(crate) enum ObjectState {
+    /// A process is about to put the bytes.
     Wanted,
-    /// Its bytes are there.
+    /// The bytes are in the bucket.
     Stored,
-    /// The collector is deleting it.
-    Going,
+    /// The collector is deleting the bytes.
+    #[serde(rename = "going")]
+    Deleting,
 }
 
-impl Standing {
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Wanted => "wanted",
-            Self::Stored => "stored",
-            Self::Going => "going",
-        }
-    }
-
-    pub(crate) fn value(self) -> Value {
-        Value::S(self.as_str().to_owned())
-    }
-}
-
-/// What is known of an object.
+/// The row of an object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Object {
-    pub(crate) standing: Standing,
+    #[serde(rename = "standing")]
+    pub(crate) state: ObjectState,
     pub(crate) size: u64,
-    /// Artifacts that refer to it.
+    /// Number of artifacts that refer to the object.
     pub(crate) refs: u64,
-    /// The version that is being deleted.
+    /// The version that the collector is deleting.
     #[serde(default)]
     pub(crate) version: Option<String>,
-    /// Its place in the collector's queue.
+    /// Position in the due index of the collector.
     #[serde(default)]
     pub(crate) gsi2sk: Option<String>,
 }
 
-/// Writes down that somebody is about to refer to the object, which keeps the collector away for a while. `None`: it is
-/// going.
-pub(crate) async fn want(
-    store: &Store,
-    tenant: TenantId,
-    (digest, size): (&Digest, u64),
-) -> Result<Option<Object>, Error> {
-    let queued = key::garbage(tenant, digest.bytes(), Timestamp::now());
-    let wanted = store
-        .client()
-        .update_item()
-        .table_name(&*store.tables().main)
-        .set_key(Some(key::object(tenant, digest.bytes()).attributes()))
-        .update_expression(
-            "SET #size = if_not_exists(#size, :size), standing = if_not_exists(standing, :wanted), gsi2pk = :pk, \
-             gsi2sk = :sk ADD refs :none",
-        )
-        .condition_expression("attribute_not_exists(pk) OR standing <> :going")
-        .expression_attribute_names("#size", "size")
-        .expression_attribute_values(":size", Value::N(size.to_string()))
-        .expression_attribute_values(":wanted", Standing::Wanted.value())
-        .expression_attribute_values(":going", Standing::Going.value())
-        .expression_attribute_values(":none", Value::N("0".to_owned()))
-        .expression_attribute_values(":pk", Value::S(queued.pk().to_owned()))
-        .expression_attribute_values(":sk", Value::S(queued.sk().to_owned()))
-        .return_values(ReturnValue::AllNew)
-        .send()
-        .await;
-    match wanted.map_err(classify) {
-        Ok(output) => {
-            let item = output.attributes.unwrap_or_default();
-            Ok(Some(serde_dynamo::from_item(item).map_err(DataError::from)?))
+impl Artifacts {
+    /// Announces that an artifact is about to refer to the object, which keeps the collector away for [`AGE`](crate::AGE).
+    ///
+    /// # Errors
+    /// [`Error::Deleting`] while the collector is deleting the object.
+    pub(crate) async fn want(&self, tenant: TenantId, content: Content) -> Result<Object, Error> {
+        let due = key::garbage(tenant, content.sha256.bytes(), Timestamp::now());
+        let update = Update::of(&key::object(tenant, content.sha256.bytes()))
+            .set_if_absent("size", content.size)
+            .set_if_absent("standing", ObjectState::Wanted)
+            .set_if_absent("refs", 0)
+            .gsi2(&due)
+            .when(absent().or(is_not_being_deleted()));
+        self.store.update_if(update).await?.ok_or(Error::Deleting)
+    }
+
+    /// Wants the object and puts its bytes unless they are in the bucket.
+    ///
+    /// # Errors
+    /// [`Error::Deleting`], or an error of the table or the bucket.
+    pub(crate) async fn put_object(
+        &self,
+        tenant: TenantId,
+        content: Content,
+        media_type: &str,
+        bytes: Bytes,
+    ) -> Result<(), Error> {
+        if self.want(tenant, content).await?.state == ObjectState::Stored {
+            return Ok(());
         }
-        Err(DataError::Conflict(_)) => Ok(None),
-        Err(error) => Err(error.into()),
+        self.bucket.put(tenant, &content.sha256, media_type, bytes).await
     }
 }
 
-/// One artifact more refers to the object, whose bytes are there. Fails if it is going, or gone.
-pub(crate) fn referred_to() -> Change {
-    Change {
-        update: "SET standing = :stored ADD refs :one REMOVE gsi2pk, gsi2sk".to_owned(),
-        condition: Some("attribute_exists(pk) AND standing <> :going".to_owned()),
-        values: vec![
-            (":stored", Standing::Stored.value()),
-            (":going", Standing::Going.value()),
-            (":one", Value::N("1".to_owned())),
-        ],
-        ..Change::default()
-    }
+/// Repeats `operation` while the collector is deleting the object that it needs.
+pub(crate) async fn retry_while_deleting<T, F: Future<Output = Result<T, Error>>>(
+    operation: impl FnMut() -> F,
+) -> Result<T, Error> {
+    operation.retry(Retry::CONTENDED.backoff()).when(|error| matches!(error, Error::Deleting)).await
 }
 
-/// One artifact less refers to the object. If it was the last one, the collector finds it in time.
-pub(crate) fn let_go(tenant: TenantId, digest: &Digest) -> Change {
-    let queued = key::garbage(tenant, digest.bytes(), Timestamp::now());
-    Change {
-        update: "SET gsi2pk = :pk, gsi2sk = :sk ADD refs :less".to_owned(),
-        condition: Some("refs > :none".to_owned()),
-        values: vec![
-            (":pk", Value::S(queued.pk().to_owned())),
-            (":sk", Value::S(queued.sk().to_owned())),
-            (":less", Value::N("-1".to_owned())),
-            (":none", Value::N("0".to_owned())),
-        ],
-        ..Change::default()
-    }
+/// Counts one more artifact that refers to the object, whose bytes are in the bucket.
+pub(crate) fn refer_to(tenant: TenantId, digest: &Digest) -> Update {
+    Update::of(&key::object(tenant, digest.bytes()))
+        .set("standing", ObjectState::Stored)
+        .add("refs", 1)
+        .remove_gsi2()
+        .when(exists().and(is_not_being_deleted()))
+}
+
+/// Counts one artifact less. If it was the last one, the collector finds the object when it is due.
+pub(crate) fn release(tenant: TenantId, digest: &Digest) -> Update {
+    Update::of(&key::object(tenant, digest.bytes()))
+        .add("refs", -1)
+        .gsi2(&key::garbage(tenant, digest.bytes(), Timestamp::now()))
+        .when(attribute("refs").is_above(0))
+}
+
+fn is_not_being_deleted() -> Condition {
+    attribute("standing").differs_from(ObjectState::Deleting)
 }

@@ -1,9 +1,9 @@
-//! What the preview origin may show, and how it is shown.
+//! Preview addresses, and the content security policy of previewed pages.
 //!
-//! The origin has no accounts and reads no cookie: who may see what is in the address, sealed by the API for a few
-//! minutes. What it shows is somebody's, or some model's, page. Three things keep that from reaching anything: it
-//! comes from another origin than the API, so no cookie and no storage of the API is there; `sandbox` takes even that
-//! origin from it; and the policy lets it connect to nothing.
+//! The preview origin has no accounts and reads no cookie. Its addresses carry the permission to see an artifact, sealed
+//! by the API for a few minutes. The pages are untrusted: a user or a model wrote them. Three measures isolate them:
+//! they have another origin than the API, and so none of its cookies and storage; `sandbox` removes even that origin;
+//! and the policy forbids all connections.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,12 +17,14 @@ use sha2::Sha256;
 
 use crate::{Artifact, Digest};
 
-/// How long an address works.
+/// How long an address is valid.
 const LIFETIME: Duration = Duration::from_secs(600);
+/// Bytes of an HMAC-SHA-256.
 const TAG: usize = 32;
+/// Longest sealed part of an address.
 const LONGEST: usize = 600;
 
-/// What an address shows.
+/// The content of an address: an object, its type, and the end of the permission.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Previewed {
     #[serde(rename = "t")]
@@ -36,69 +38,88 @@ pub struct Previewed {
     expires: i64,
 }
 
-/// The key that addresses are sealed with: any text with at least 128 bits of entropy. A secret of its own, because the
-/// origin that opens the addresses is open to anyone, and what it can read it might be made to tell.
+/// The key that seals addresses: any text with at least 128 bits of entropy. It is a secret of its own, because the
+/// preview origin can read it and is the most exposed part of the system.
 #[derive(Debug, Clone, Deserialize)]
 pub struct PreviewKey {
     key: SecretString,
 }
 
-/// Where the key is kept. Cheap to clone.
+/// The source of the key. Cheap to clone.
 #[derive(Clone)]
-pub struct PreviewKeys(Arc<Secrets<PreviewKey>>);
+pub struct PreviewKeys(KeySource);
+
+#[derive(Clone)]
+enum KeySource {
+    Secret(Arc<Secrets<PreviewKey>>),
+    Fixed(Arc<PreviewKey>),
+}
 
 impl PreviewKeys {
-    /// The secret that `PREVIEW_SECRET_ID` names: `{"key":"..."}`.
+    /// Reads the key from the secret that `PREVIEW_SECRET_ID` names: `{"key":"..."}`.
     ///
     /// # Errors
-    /// When the environment does not name one.
+    /// Returns an error if the variable is not set.
     pub fn from_env(client: &Client) -> Result<Self, String> {
         let id = std::env::var("PREVIEW_SECRET_ID").map_err(|_| "PREVIEW_SECRET_ID is not set".to_owned())?;
-        Ok(Self(Arc::new(Secrets::new(client.clone(), id))))
+        Ok(Self(KeySource::Secret(Arc::new(Secrets::new(client.clone(), id)))))
     }
 
-    /// The key.
+    /// Uses this key.
+    #[must_use]
+    pub fn fixed(key: SecretString) -> Self {
+        Self(KeySource::Fixed(Arc::new(PreviewKey { key })))
+    }
+
+    /// Returns the key.
     ///
     /// # Errors
-    /// When it was never read, and cannot be.
+    /// Returns an error if the secret was never read and cannot be read now.
     pub async fn get(&self) -> Result<Arc<PreviewKey>, sequent_aws::secret::Error> {
-        self.0.get().await
+        match &self.0 {
+            KeySource::Secret(secrets) => secrets.get().await,
+            KeySource::Fixed(key) => Ok(Arc::clone(key)),
+        }
     }
 }
 
 impl Previewed {
-    /// An artifact of `tenant`, which comes from a verified credential.
+    /// Permits to see an artifact for ten minutes. `tenant` comes from a verified credential.
     #[must_use]
     pub fn of(tenant: TenantId, artifact: &Artifact, now: Timestamp) -> Self {
-        let (digest, media_type) = (artifact.sha256, artifact.media_type.clone());
-        Self { tenant, digest, media_type, expires: (now + LIFETIME).seconds() }
+        Self {
+            tenant,
+            digest: artifact.sha256,
+            media_type: artifact.media_type.clone(),
+            expires: (now + LIFETIME).seconds(),
+        }
     }
 
-    /// Until when the address works.
+    /// The end of the permission.
     #[must_use]
     pub fn expires_at(&self) -> Timestamp {
         Timestamp::from_millis(self.expires.saturating_mul(1000))
     }
 
-    /// Whose bytes they are.
+    /// The tenant that owns the object.
     #[must_use]
     pub const fn tenant(&self) -> TenantId {
         self.tenant
     }
 
-    /// Which bytes they are.
+    /// The digest of the object.
     #[must_use]
     pub const fn digest(&self) -> &Digest {
         &self.digest
     }
 
-    /// What they are.
+    /// The media type of the artifact.
     #[must_use]
     pub fn media_type(&self) -> &str {
         &self.media_type
     }
 
-    /// Whether it is an archive of files.
+    /// Returns `true` for an archive of a website.
     #[must_use]
     pub fn is_bundle(&self) -> bool {
         self.media_type == "application/zip"
@@ -106,7 +127,7 @@ impl Previewed {
 }
 
 impl PreviewKey {
-    /// The part of an address that stands for `previewed`.
+    /// Seals a permission into the first segment of an address.
     #[must_use]
     pub fn seal(&self, previewed: &Previewed) -> String {
         let text = serde_json::to_vec(previewed).expect("ids, text and a number are JSON");
@@ -115,7 +136,7 @@ impl PreviewKey {
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// What a part of an address stands for, if it was sealed with this key and its time is not over.
+    /// Opens a sealed segment. Returns `None` if it was not sealed with this key or has expired.
     #[must_use]
     pub fn open(&self, token: &str, now: Timestamp) -> Option<Previewed> {
         let bytes = URL_SAFE_NO_PAD.decode(token.get(..LONGEST.min(token.len()))?).ok()?;
@@ -133,8 +154,8 @@ impl PreviewKey {
     }
 }
 
-/// The policy of everything that is shown. Scripts run, for generated pages have them, but without an origin; `app` may
-/// put the page into a frame.
+/// The content security policy of every preview. Scripts run, because generated pages contain them, but without an
+/// origin. Only pages of the origin `app` may show the preview in a frame.
 #[must_use]
 pub fn policy(app: &str) -> String {
     let app = if app.is_empty() { "'none'" } else { app };
@@ -146,7 +167,7 @@ pub fn policy(app: &str) -> String {
     )
 }
 
-/// The type that a file of a bundle is shown as, by its name.
+/// The media type of a file of a bundle, derived from its name.
 #[must_use]
 pub fn type_of(name: &str) -> &'static str {
     match name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase()).as_deref() {
@@ -186,14 +207,14 @@ mod tests {
     }
 
     #[test]
-    fn an_address_opens_until_its_time_is_over() {
+    fn an_address_opens_until_it_expires() {
         let page = previewed(100);
         let token = key().seal(&page);
         assert_eq!(key().open(&token, Timestamp::from_millis(99_999)), Some(page.clone()));
         assert_eq!(key().open(&token, Timestamp::from_millis(100_000)), None);
         let other = PreviewKey { key: "another key".into() };
         assert_eq!(other.open(&token, Timestamp::from_millis(0)), None);
-        // Whoever changes what it says has to seal it anew.
+        // A changed expiry does not match the seal.
         let mut bytes = URL_SAFE_NO_PAD.decode(&token).unwrap();
         let at = bytes.windows(4).position(|four| four == b":100").unwrap() + 1;
         bytes[at] = b'9';

@@ -1,4 +1,4 @@
-//! `save_artifact`: what an agent has written is kept.
+//! The tool `save_artifact`, with which an agent stores a text as an artifact.
 
 use std::sync::Arc;
 
@@ -9,39 +9,39 @@ use serde_json::json;
 
 use crate::{Artifacts, Description, Error, Origin, derived_id};
 
-/// What the caller of a run must be allowed for it to keep anything.
+/// The scope that the caller of a run needs for the run to store artifacts.
 pub const SCOPE: &str = "artifacts:write";
-/// Most bytes of a text. What a model writes is far less.
+/// Longest text in bytes, far above the output limits of models.
 const LONGEST: usize = 1 << 20;
 
-/// The tool.
+/// Makes the tool.
 #[must_use]
 pub fn tool(artifacts: &Artifacts) -> Tool {
     let parameters = json!({
         "type": "object",
         "properties": {
-            "title": {"type": "string", "minLength": 1, "maxLength": 200, "description": "What it is called, in one line."},
+            "title": {"type": "string", "minLength": 1, "maxLength": 200, "description": "One line."},
             "content": {"type": "string", "minLength": 1, "maxLength": LONGEST, "description": "The whole text."},
             "media_type": {
                 "type": "string", "maxLength": 100,
-                "description": "Of the text, such as text/markdown (the default), text/html, text/csv or application/json."
+                "description": "Media type of the text, such as text/markdown (the default), text/html, text/csv or application/json."
             },
             "entity_type": {
                 "type": "string", "pattern": "^[a-z0-9_.:-]{1,64}$",
-                "description": "What it is, such as report, table or file (the default)."
+                "description": "Kind of content, such as report, table or file (the default)."
             },
             "tags": {
                 "type": "array", "maxItems": 10, "items": {"type": "string", "pattern": "^[a-z0-9_.:-]{1,64}$"},
-                "description": "Words to find it by."
+                "description": "Words to find the file by."
             }
         },
         "required": ["title", "content"],
         "additionalProperties": false
     });
-    let description = "Keeps a text for the person, as a file beside your answer: a report, a table, a page. Do not \
-                       repeat it in the answer.";
+    let description = "Stores a text for the user as a file beside your answer: a report, a table, a page. Do not \
+                       repeat the text in the answer.";
     Tool {
-        // Its artifact's id comes from the call.
+        // The artifact's id is derived from the call.
         idempotent: true,
         scope: Some(SCOPE),
         ..Tool::new("save_artifact", description, parameters, Kind::Runs(Arc::new(Save(artifacts.clone()))))
@@ -83,19 +83,23 @@ impl Save {
         let id = derived_id(call.run, &call.idempotency_key);
         let origin = Origin { run: Some(call.run), tool_call: Some(call.id.to_owned()), ..Origin::default() };
         let artifact =
-            self.0.save(call.tenant, id, description, origin, content.into()).await.map_err(told)?;
+            self.0.save(call.tenant, id, description, origin, content.into()).await.map_err(tool_error)?;
         let content = json!({"artifact_id": artifact.id, "sha256": artifact.sha256, "size": artifact.size});
         Ok(Output { content: content.to_string(), effects: vec![Effect::Saved(artifact.event())] })
     }
 }
 
-fn told(error: Error) -> ToolError {
+/// Explains a failure to the model.
+fn tool_error(error: Error) -> ToolError {
     match error {
-        Error::Invalid(invalid) => ToolError::Refused(format!("The {invalid}.")),
-        Error::Taken => ToolError::Refused("This call has saved something else before.".to_owned()),
+        Error::Description(invalid) => ToolError::Refused(format!("The {invalid}.")),
+        Error::Taken => ToolError::Refused("This call has stored another text before.".to_owned()),
         error => {
-            tracing::warn!(error = &error as &dyn std::error::Error, "an artifact was not saved");
-            ToolError::Unavailable("The artifact could not be saved.".to_owned())
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "could not store the artifact of a tool call"
+            );
+            ToolError::Unavailable("The artifact could not be stored.".to_owned())
         }
     }
 }

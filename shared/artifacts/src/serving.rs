@@ -1,7 +1,7 @@
-//! How bytes that nobody has checked are given out.
+//! Safe response headers for untrusted bytes.
 
-/// Types that no browser carries anything out for, whoever's page shows them. What is not here is given out as bytes
-/// to be saved: HTML, SVG and XML can hold scripts, and a type that is not known may one day.
+/// Media types that no browser executes. All others are served as `application/octet-stream`: HTML, SVG and XML can
+/// contain scripts, and an unknown type may be executed one day.
 const INERT: [&str; 22] = [
     "application/json",
     "application/pdf",
@@ -27,7 +27,7 @@ const INERT: [&str; 22] = [
     "video/webm",
 ];
 
-/// The type that bytes are given out with, which is theirs only if it is harmless.
+/// The media type to serve bytes with. Returns their own type only if it is inert.
 #[must_use]
 pub fn inert(media_type: &str) -> &str {
     let essence = media_type.split(';').next().unwrap_or_default();
@@ -37,14 +37,14 @@ pub fn inert(media_type: &str) -> &str {
 /// `Content-Disposition` under which a browser saves bytes instead of showing them (RFC 6266).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Disposition<'a> {
-    /// What the file is called.
+    /// Title of the artifact.
     pub title: &'a str,
-    /// The media type, for a title without an extension.
+    /// Decides the extension of a title that has none.
     pub media_type: &'a str,
 }
 
 impl Disposition<'_> {
-    /// The header's value: plain ASCII, whatever the title is.
+    /// The header's value. It is plain ASCII for every title.
     #[must_use]
     pub fn attachment(&self) -> String {
         let name = self.name();
@@ -64,7 +64,7 @@ impl Disposition<'_> {
         format!("attachment; filename=\"{ascii}\"; filename*=UTF-8''{escaped}")
     }
 
-    /// The title with an extension, and without what a file system would take for a path.
+    /// The title with an extension, and without characters that separate the parts of a path.
     fn name(&self) -> String {
         let parts = self.title.split(['/', '\\', ':']).filter(|part| !part.is_empty());
         let name = parts.collect::<Vec<_>>().join("-");
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn active_types_are_bytes() {
+    fn types_that_browsers_execute_are_served_as_octets() {
         assert!(INERT.is_sorted());
         for media_type in
             ["text/html", "image/svg+xml", "text/xml", "application/xhtml+xml", "text/javascript", "x/y"]

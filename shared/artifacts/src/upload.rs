@@ -1,54 +1,50 @@
-//! Uploads that go to the bucket directly.
+//! Uploads, which go to the bucket directly.
 //!
-//! Whoever uploads says beforehand what: digest, length and type. The link they get is signed over all three, so the
-//! bucket refuses anything else, and the key is the digest, so nothing can be overwritten. The artifact's row appears
-//! once the bucket itself has said that what stands there is what was announced.
+//! A client announces digest, length and type of its bytes. The link that it gets is signed over all three, so the bucket
+//! refuses anything else, and the key is the digest, so no object can be overwritten. The artifact's row is stored after
+//! the bucket has confirmed that the announced bytes are there.
 
 use std::time::Duration;
 
 use sequent_core::{ArtifactId, TenantId, Timestamp};
-use sequent_tables::{Row, key};
+use sequent_tables::{Row, Write, key};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Artifact, Artifacts, Description, Digest, Error, Link, Origin,
-    artifacts::pause,
-    object::{Standing, want},
+    Artifact, Artifacts, Content, Description, Digest, Error, Link, Origin,
+    object::{ObjectState, retry_while_deleting},
 };
 
-/// Most bytes of an upload.
+/// The largest upload, in bytes.
 pub const LARGEST: u64 = 256 << 20;
-/// How long an upload may be completed. Far less than the collector waits.
+/// How long an upload can be completed. The collector waits far longer.
 const LIFETIME: Duration = Duration::from_secs(3600);
-const ATTEMPTS: u32 = 10;
 
-/// Bytes that somebody wants to upload.
+/// Bytes that a client announces.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "plain data")]
 pub struct Upload {
-    /// Their digest.
     pub sha256: Digest,
-    /// How many.
+    /// Number of bytes.
     pub size: u64,
-    /// What they are.
     #[serde(flatten)]
     pub description: Description,
-    /// Who makes the artifact.
     #[serde(flatten)]
     pub origin: Origin,
 }
 
-/// An upload as it is kept until it is completed.
+/// The row of an upload that is not completed yet.
 #[derive(Debug, Serialize, Deserialize)]
-struct Offered {
+struct PendingUpload {
     #[serde(flatten)]
     upload: Upload,
     offered_at: Timestamp,
 }
 
-/// What there is to do.
+/// The next step of an upload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Offer {
-    /// Nothing: the tenant has these bytes, and this is the artifact.
+    /// Nothing is left to do: the tenant has these bytes already, and the artifact is stored.
     Stored(Artifact),
     /// Put the bytes, then complete the upload with this id.
     Put(ArtifactId, Link),
@@ -58,46 +54,54 @@ impl Artifacts {
     /// Offers a link to upload bytes.
     ///
     /// # Errors
-    /// When the description cannot be taken, or the table fails.
+    /// [`Error::Description`], or an error of the table.
     pub async fn offer(&self, tenant: TenantId, upload: Upload) -> Result<Offer, Error> {
-        let description = upload.description.clone().checked()?;
+        let description = upload.description.checked()?;
         let upload = Upload { description, ..upload };
-        let (id, now) = (ArtifactId::new(), Timestamp::now());
-        for attempt in 0..ATTEMPTS {
-            let Some(object) = want(&self.store, tenant, (&upload.sha256, upload.size)).await? else {
-                pause(attempt).await;
-                continue;
-            };
-            if object.standing == Standing::Stored && object.size == upload.size {
-                match self.record(tenant, &artifact(id, &upload, now)).await? {
-                    Some(artifact) => return Ok(Offer::Stored(artifact)),
-                    None => continue,
-                }
-            }
-            let media_type = &upload.description.media_type;
-            let link = self.bucket.writing(tenant, (&upload.sha256, upload.size), media_type).await?;
-            let row = Row::new(&key::upload(tenant, id), &Offered { upload, offered_at: now })?;
-            self.store.insert(row.expires_at(now + LIFETIME)).await?;
-            return Ok(Offer::Put(id, link));
-        }
-        Err(Error::Busy)
+        retry_while_deleting(|| self.offer_once(tenant, &upload)).await
     }
 
-    /// Makes the artifact of an upload, once the bytes are there. Completing it again gives the same artifact.
+    async fn offer_once(&self, tenant: TenantId, upload: &Upload) -> Result<Offer, Error> {
+        let id = ArtifactId::new();
+        let now = Timestamp::now();
+        let object = self.want(tenant, upload.content()).await?;
+        if object.state == ObjectState::Stored && object.size == upload.size {
+            return self.record(tenant, &upload.artifact(id, now)).await.map(Offer::Stored);
+        }
+        let link = self.bucket.sign_put(tenant, upload.content(), &upload.description.media_type).await?;
+        let pending = PendingUpload { upload: upload.clone(), offered_at: now };
+        let row = Row::new(&key::upload(tenant, id), &pending)?;
+        self.store.write(Write::insert(row.expires_at(now + LIFETIME))).await?;
+        Ok(Offer::Put(id, link))
+    }
+
+    /// Stores the artifact of an upload whose bytes are in the bucket. A repeated call returns the same artifact.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when there is no such upload any more, [`Error::NotUploaded`] and [`Error::Mismatch`] when what
-    /// is there is not what was announced; when the table or the bucket fails.
+    /// [`Error::NotFound`] if the upload does not exist or is too old, [`Error::NotUploaded`] if the bytes are missing,
+    /// [`Error::Mismatch`] if they are not those that were announced, or an error of the table or the bucket.
     pub async fn complete(&self, tenant: TenantId, id: ArtifactId) -> Result<Artifact, Error> {
-        let place = key::upload(tenant, id);
-        let offered: Option<Offered> = self.store.get(&place).await?;
-        let live = |offered: &Offered| Timestamp::now().since(offered.offered_at) < LIFETIME;
-        let Some(Offered { upload, .. }) = offered.filter(live) else {
+        let key = key::upload(tenant, id);
+        let pending: Option<PendingUpload> = self.store.get(&key).await?;
+        let is_open = |pending: &PendingUpload| Timestamp::now().since(pending.offered_at) < LIFETIME;
+        let Some(PendingUpload { upload, .. }) = pending.filter(is_open) else {
             return self.get(tenant, id).await; // completed before, or never offered
         };
-        let digest = upload.sha256;
-        let stored = self.bucket.head(tenant, &digest).await?.ok_or(Error::NotUploaded)?;
-        if stored.sha256.as_deref() != Some(&digest.base64()) {
+        self.check_stored(tenant, &upload).await?;
+        match self.record(tenant, &upload.artifact(id, Timestamp::now())).await {
+            Ok(artifact) => {
+                self.store.write(Write::delete(&key)).await?;
+                Ok(artifact)
+            }
+            Err(Error::Deleting) => Err(Error::NotUploaded),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Compares the object in the bucket with the announcement.
+    async fn check_stored(&self, tenant: TenantId, upload: &Upload) -> Result<(), Error> {
+        let stored = self.bucket.head(tenant, &upload.sha256).await?.ok_or(Error::NotUploaded)?;
+        if stored.sha256.as_deref() != Some(&upload.sha256.base64()) {
             return Err(Error::Mismatch("checksum"));
         }
         if stored.size != upload.size {
@@ -106,17 +110,16 @@ impl Artifacts {
         if stored.media_type != upload.description.media_type {
             return Err(Error::Mismatch("media_type"));
         }
-        match self.record(tenant, &artifact(id, &upload, Timestamp::now())).await? {
-            Some(artifact) => {
-                self.store.delete(&place).await?;
-                Ok(artifact)
-            }
-            None => Err(Error::NotUploaded),
-        }
+        Ok(())
     }
 }
 
-fn artifact(id: ArtifactId, upload: &Upload, now: Timestamp) -> Artifact {
-    let Upload { sha256, size, description, origin } = upload.clone();
-    Artifact::new(id, description, origin, (sha256, size), now)
+impl Upload {
+    fn content(&self) -> Content {
+        Content { sha256: self.sha256, size: self.size }
+    }
+
+    fn artifact(&self, id: ArtifactId, now: Timestamp) -> Artifact {
+        Artifact::new(id, self.description.clone(), self.origin.clone(), self.content(), now)
+    }
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use schemars::JsonSchema;
-use sequent_artifacts::{Artifacts, Entity};
+use sequent_artifacts::{Artifacts, Entity, Mention};
 use sequent_core::{ArtifactId, Timestamp};
 use sequent_documents::Document;
 use sequent_event::Body;
@@ -105,12 +105,8 @@ impl Kind for ExtractEntities {
         let entities: Vec<Entity> = found(material, named)
             .into_iter()
             .map(|((entity_type, name), mentions)| {
-                Entity::found(
-                    (context.run, context.job),
-                    input.artifact_id,
-                    (entity_type, name, mentions),
-                    now,
-                )
+                let mention = Mention { entity_type, name, count: mentions };
+                Entity::found(mention, input.artifact_id, context.run, context.job, now)
             })
             .collect();
         let rows = entities.iter().map(|entity| Row::new(&entity.key(context.tenant), entity));

@@ -40,7 +40,7 @@ async fn read(artifacts: &Artifacts, tenant: TenantId, id: ArtifactId) -> Result
 fn failed(error: ArtifactError) -> Failed {
     match error {
         ArtifactError::NotFound => Failed::Poison("The document is gone.".to_owned()),
-        ArtifactError::Invalid(invalid) => Failed::Poison(invalid.to_string()),
+        ArtifactError::Description(invalid) => Failed::Poison(invalid.to_string()),
         error => Failed::retry(error),
     }
 }

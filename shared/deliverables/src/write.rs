@@ -109,7 +109,7 @@ pub(crate) fn described(document: &Document, tags: &[&str]) -> Description {
 
 fn told(error: Error) -> ToolError {
     match error {
-        Error::Invalid(invalid) => ToolError::Refused(format!("The {invalid}.")),
+        Error::Description(invalid) => ToolError::Refused(format!("The {invalid}.")),
         Error::Taken => ToolError::Refused("This call has delivered something else before.".to_owned()),
         error => {
             tracing::warn!(error = &error as &dyn std::error::Error, "a document was not saved");

@@ -87,7 +87,7 @@ async fn computed<T: Send + 'static>(
 fn failed(error: ArtifactError) -> Failed {
     match error {
         ArtifactError::NotFound => Failed::Poison("The artifact is gone.".to_owned()),
-        ArtifactError::Invalid(invalid) => Failed::Poison(invalid.to_string()),
+        ArtifactError::Description(invalid) => Failed::Poison(invalid.to_string()),
         error => Failed::retry(error),
     }
 }

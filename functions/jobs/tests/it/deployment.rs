@@ -17,7 +17,7 @@ use sequent_jobs::{
     Delivery, New, Registry, Worker, enqueue,
     kinds::{HelloInput, HelloWorld},
 };
-use sequent_jobs_function::{Background, router};
+use sequent_jobs_function::router;
 use sequent_runlog::{DynamoStorage, Settings};
 use sequent_tables::testing;
 use serde_json::json;
@@ -56,7 +56,7 @@ impl Deployment {
             .store(store)
             .authenticator(Arc::clone(&identity))
             .keyring(vault.clone())
-            .around(router(Background::new(storage.clone(), vault)));
+            .around(router(sequent_jobs_function::App::new(storage.clone(), vault)));
         Self { app, storage, identity }
     }
 

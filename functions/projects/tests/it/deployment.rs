@@ -9,7 +9,7 @@ use sequent_http::testing::{Answer, Event};
 use sequent_identity::testing;
 pub(crate) use sequent_identity::testing::{Person, request};
 use sequent_model::Client;
-use sequent_projects_function::{Conversations, router};
+use sequent_projects_function::{App, router};
 use sequent_runlog::{DynamoStorage, LogKey, Writer};
 
 /// The project that the golden events speak of.
@@ -33,7 +33,7 @@ impl Deployment {
 
     pub(crate) async fn with(models: Option<Client>) -> Self {
         let function = testing::Deployment::new("projects", |store, vault| {
-            router(Conversations::new(store.clone(), vault.clone(), models))
+            router(App::new(store.clone(), vault.clone(), models))
         });
         Self(function.await)
     }

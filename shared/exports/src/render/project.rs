@@ -35,8 +35,8 @@ pub(super) async fn file(artifacts: &Artifacts, context: &Context, id: ProjectId
         context.progress.say(percent, format!("Run {} of {}.", at + 1, runs.len()));
         let events = run::events(context, *run_id).await?;
         files.add(format!("runs/{run_id}.jsonl"), run::jsonl(&events))?;
-        let (made, _) = artifacts.of_run(context.tenant, *run_id, ARTIFACTS).await.map_err(failed)?;
-        for artifact in made {
+        let made = artifacts.of_run(context.tenant, *run_id, ARTIFACTS).await.map_err(failed)?;
+        for artifact in made.items {
             files.spend(artifact.size)?;
             match artifacts.bytes(context.tenant, &artifact, MOST).await {
                 Ok(bytes) => {
