@@ -1,2 +1,2 @@
-//! The whole system, tested from outside: real binaries and the real template, over HTTP. The tests are in
-//! `tests/it`, the public npm clients they stand beside in `node`.
+//! Tests of the whole system from outside: real binaries and the real template, over HTTP. The tests are in `tests/it`, and the
+//! programs that drive public npm clients in `node`.

@@ -1,8 +1,8 @@
-//! One of many processes that save the same bytes: it gets ready, waits for a line, saves, and says what came of it.
+//! One of many processes that save the same bytes: it connects, waits for a line on standard input, saves, and prints the result.
 //!
 //!   sequent-e2e-saver TENANT TITLE CONTENT
 //!
-//! It reaches tables and bucket as a function does, by its environment.
+//! Like a function, it reads the names of tables and bucket from its environment.
 
 use std::io::{BufRead, Write};
 
@@ -17,7 +17,8 @@ async fn main() -> Result<(), Failure> {
     let mut arguments = std::env::args().skip(1);
     let mut argument = |name: &str| arguments.next().ok_or_else(|| format!("{name} is missing"));
     let tenant = argument("TENANT")?.parse()?;
-    let (title, content) = (argument("TITLE")?, argument("CONTENT")?);
+    let title = argument("TITLE")?;
+    let content = argument("CONTENT")?;
     let sdk = sequent_aws::config();
     let store = Store::from_env(&sdk)?;
     store.warm().await;
@@ -28,7 +29,8 @@ async fn main() -> Result<(), Failure> {
     out.flush()?;
     std::io::stdin().lock().read_line(&mut String::new())?;
 
-    let (entity_type, media_type) = ("file".to_owned(), "text/plain".to_owned());
+    let entity_type = "file".to_owned();
+    let media_type = "text/plain".to_owned();
     let description = Description { title, entity_type, tags: Vec::new(), media_type };
     let saved =
         artifacts.save(tenant, ArtifactId::new(), description, Origin::default(), content.into()).await?;

@@ -1,11 +1,11 @@
-//! A Stripe of our own making as a process: it answers the API, and sends its events, signed, until they are taken.
+//! The test server that behaves like Stripe, as a process: it serves the API and sends signed events until they are accepted.
 //!
 //!   sequent-e2e-stripe SECRET_KEY WEBHOOK_SECRET
 //!
-//! Prints its address. What a person or a bank would do is asked for below `/control`: `POST /control/webhook` with `{"url"}`
-//! says where events go, and `POST /control/<action>` with `{"id", ...}` does what [`Fake`] can.
+//! It prints its address. `POST /control/webhook` with `{"url"}` sets the address of the webhook, and
+//! `POST /control/<action>` with `{"id", ...}` performs an action of a person or a bank, see [`Fake`].
 //!
-//! Each event is sent twice, and those that wait are sent in any order, for Stripe promises neither one nor the other.
+//! Each event is sent twice, and waiting events are sent in reverse order, because Stripe promises neither once nor in order.
 
 use std::{
     collections::HashMap,
@@ -28,7 +28,7 @@ use serde_json::{Value, json};
 
 type Failure = Box<dyn std::error::Error>;
 
-/// The pause between two looks for events.
+/// Polling interval for new events.
 const PAUSE: Duration = Duration::from_millis(30);
 
 #[derive(Clone)]
@@ -42,7 +42,8 @@ struct Server {
 async fn main() -> Result<(), Failure> {
     let mut arguments = std::env::args().skip(1);
     let mut argument = |name: &str| arguments.next().ok_or_else(|| format!("{name} is missing"));
-    let (key, secret) = (argument("SECRET_KEY")?, SecretString::from(argument("WEBHOOK_SECRET")?));
+    let key = argument("SECRET_KEY")?;
+    let secret = SecretString::from(argument("WEBHOOK_SECRET")?);
     let server =
         Server { fake: Fake::new("", Timestamp::now().seconds()), key: key.into(), webhook: Arc::default() };
     let router = Router::new()
@@ -60,7 +61,7 @@ async fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-/// The API itself.
+/// Serves Stripe's API.
 async fn api(State(server): State<Server>, uri: Uri, headers: HeaderMap, request: HttpRequest) -> Response {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let refused = |status: StatusCode, message: &str| {
@@ -94,10 +95,11 @@ async fn events(State(server): State<Server>) -> Json<Vec<Value>> {
     Json(server.fake.events())
 }
 
-/// What a person or a bank does.
+/// Performs an action of a person or a bank.
 async fn control(State(server): State<Server>, Path(action): Path<String>, body: Bytes) -> Response {
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let (id, fake) = (body["id"].as_str().unwrap_or_default(), &server.fake);
+    let id = body["id"].as_str().unwrap_or_default();
+    let fake = &server.fake;
     let number = |name: &str| body[name].as_i64().unwrap_or_default();
     let is = |name: &str| body[name] != false;
     let done = match action.as_str() {
@@ -129,11 +131,12 @@ async fn control(State(server): State<Server>, Path(action): Path<String>, body:
     }
 }
 
-/// Sends each event until it has been taken twice, later each time that it was not.
+/// Sends each event until it was accepted twice.
 async fn deliver(server: Server, secret: SecretString) {
-    // An error means that the program has chosen a provider already, which is as good.
+    // An error means that the process has installed a provider already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let (client, mut taken) = (reqwest::Client::new(), HashMap::<String, u32>::new());
+    let client = reqwest::Client::new();
+    let mut taken = HashMap::<String, u32>::new();
     loop {
         tokio::time::sleep(PAUSE).await;
         let url = server.webhook.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -142,7 +145,7 @@ async fn deliver(server: Server, secret: SecretString) {
         waiting.retain(|event| {
             taken.get(event["id"].as_str().unwrap_or_default()).is_none_or(|times| *times < 2)
         });
-        // The newest first: as far from the order in which things happened as can be.
+        // Newest first, which is the reverse of the order in which things happened.
         for event in waiting.iter().rev() {
             let body = event.to_string();
             let header = signature::sign(body.as_bytes(), &secret, Timestamp::now());

@@ -1,4 +1,4 @@
-//! The first answer to a question is the one that counts, and it is worked with once, whoever dies.
+//! The first answer to a question wins and takes effect once, whichever process is killed.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use reqwest::Response;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-/// Asks, and then works on for a moment.
+/// Asks a question and continues for a moment after the answer.
 const ASK: &str =
     "/demo tokens=2 rate=0 tool=ask_user args={\"question\":\"Which?\"}\n/demo tokens=40 rate=200";
 
-/// A run that waits for a person, and its question.
+/// Starts a run that waits for a person, and returns the run and its question.
 async fn asking(caller: &Caller, background: bool) -> (String, String) {
     let run = if background {
         create(caller, &json!({"input": ASK})).await["id"].as_str().unwrap().to_owned()
@@ -43,7 +43,7 @@ async fn resume(
     request.json(&body).send().await
 }
 
-/// The run has ended well, with this answer, and everything in it happened once.
+/// Checks that the run succeeded with this answer, and that every event in it happened once.
 async fn check_answered(caller: &Caller, run: &str, payload: &str) {
     let row = until(caller, run, |run| run["completed_at"].is_string()).await;
     assert_eq!(row["status"], "success", "{row}");
@@ -76,12 +76,13 @@ async fn of_two_answers_at_once_one_wins_and_the_other_is_shown_it() {
     println!("{} rounds, the first request won {east} of them", won.len());
 }
 
-/// Two people answer at once. Whether the first of them won.
+/// Lets two people answer at the same time. Returns `true` if the first one won.
 async fn contested(caller: &Caller, background: bool, streamed: bool) -> bool {
     let (run, question) = asking(caller, background).await;
     let resume = |payload| resume(caller, &run, &question, payload, !streamed);
     let (east, west) = tokio::join!(resume("east"), resume("west"));
-    let (east, west) = (east.unwrap(), west.unwrap());
+    let east = east.unwrap();
+    let west = west.unwrap();
     let (east_won, winner, loser, payload) = match (east.status().as_u16(), west.status().as_u16()) {
         (200 | 202, 409) => (true, east, west, "east"),
         (409, 200 | 202) => (false, west, east, "west"),
@@ -99,13 +100,13 @@ async fn contested(caller: &Caller, background: bool, streamed: bool) -> bool {
         assert_eq!(heard.events.last().unwrap()["outcome"]["type"], "success");
     }
     check_answered(caller, &run, payload).await;
-    // Whoever sends the winning answer again has lost its response, and is not told that somebody else won.
+    // A client that lost the response repeats the winning answer, and receives success.
     let again = resume(payload).await.unwrap();
     assert_eq!(again.status(), 202, "{run}");
     east_won
 }
 
-/// The process that took the answer, or the one that goes on with it, dies at a random moment after the answer.
+/// Kills the process that stored the answer, or the one that continues with it, at a random moment after the answer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answer_that_was_taken_is_worked_with_once_whoever_dies() {
     let system = System::start(&[("LEASE_MS", "900"), ("LEASE_RENEW_MS", "250")]).await;
@@ -114,7 +115,8 @@ async fn an_answer_that_was_taken_is_worked_with_once_whoever_dies() {
     let rounds = scaled(6, 40);
     println!("seed {seed}, {rounds} rounds");
     let mut random = fastrand::Rng::with_seed(seed);
-    let (mut killed, mut repeated) = (0, 0);
+    let mut killed = 0;
+    let mut repeated = 0;
     for round in 0..rounds {
         let streamed = round % 2 == 0;
         let (run, question) = asking(&caller, true).await;
@@ -135,7 +137,7 @@ async fn an_answer_that_was_taken_is_worked_with_once_whoever_dies() {
             swept(&system, &caller, &run).await;
         }
         check_answered(&caller, &run, "this one").await;
-        // A client that did not get its response sends the same again.
+        // A client without a response repeats its request.
         let again = resume(&caller, &run, &question, "this one", true).await.unwrap();
         assert_eq!(again.status(), 202);
         repeated += 1;
@@ -144,7 +146,7 @@ async fn an_answer_that_was_taken_is_worked_with_once_whoever_dies() {
     assert!(killed > 0, "no kill hit");
 }
 
-/// Does what the schedule does once a minute, until the run has ended.
+/// Invokes the scheduler repeatedly, as the schedule does once per minute, until the run has ended.
 async fn swept(system: &System, caller: &Caller, run: &str) {
     let scheduler =
         system.stack.runtime().function("SchedulerFunction").expect("the template has it").clone();

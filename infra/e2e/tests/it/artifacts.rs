@@ -1,5 +1,5 @@
-//! What runs and people keep: the same bytes are kept once, what is not what it says is refused, and what is referred to
-//! is never collected.
+//! Artifacts of runs and people: equal bytes are stored once, content that differs from its announcement is refused, and a
+//! referenced object is never collected.
 
 mod content;
 mod exports;
@@ -21,12 +21,12 @@ use crate::{
     system::System,
 };
 
-/// The variables of the function that keeps artifacts.
+/// Returns the environment of the artifacts function.
 fn environment(system: &System) -> &BTreeMap<String, String> {
     &system.stack.deployed().environments["ArtifactsFunction"]
 }
 
-/// Tables and bucket of the stack, as the functions reach them.
+/// Returns the stack's artifacts, reached as the functions reach them.
 fn artifacts(system: &System) -> Artifacts {
     let environment = environment(system);
     let tables = Tables {
@@ -44,7 +44,7 @@ async fn tenant(person: &Person) -> TenantId {
     person.get("/api/auth/me").await["tenant_id"].as_str().unwrap().parse().unwrap()
 }
 
-/// The keys of all versions of all objects in the bucket.
+/// Returns the keys of all versions of all objects in the bucket.
 async fn objects(system: &System) -> Vec<String> {
     let path = format!("/{}?versions", environment(system)["ARTIFACTS_BUCKET"]);
     let xml = system.stack.endpoint().rest("s3", http::Method::GET, &path, Bytes::new()).await.unwrap();
@@ -52,7 +52,7 @@ async fn objects(system: &System) -> Vec<String> {
     xml.split("<Key>").skip(1).map(|rest| rest.split("</Key>").next().unwrap().to_owned()).collect()
 }
 
-/// How many artifacts refer to the object of these bytes; `None` when there is no such object.
+/// Returns the number of references to the object of these bytes, or `None` if there is no such object.
 async fn references(system: &System, tenant: TenantId, content: &[u8]) -> Option<u64> {
     let table = &environment(system)["MAIN_TABLE"];
     let place = key::object(tenant, Digest::of(content).bytes());
@@ -63,18 +63,19 @@ async fn references(system: &System, tenant: TenantId, content: &[u8]) -> Option
 }
 
 fn described(title: &str) -> Description {
-    let (entity_type, media_type) = ("file".to_owned(), "text/plain".to_owned());
+    let entity_type = "file".to_owned();
+    let media_type = "text/plain".to_owned();
     Description { title: title.to_owned(), entity_type, tags: Vec::new(), media_type }
 }
 
-/// All artifacts of a person's tenant.
+/// Lists the artifacts of a person's tenant.
 async fn list(person: &Person, query: &str) -> Vec<Value> {
     let page = person.get(&format!("/api/artifacts?limit=100{query}")).await;
     assert!(page["next_cursor"].is_null(), "one page: {page}");
     page["items"].as_array().unwrap().clone()
 }
 
-/// Offers an upload.
+/// Announces an upload.
 async fn offer(person: &Person, body: Value) -> Value {
     person.post(Call::to("/api/artifacts/uploads").body(body)).await.json()
 }

@@ -1,4 +1,4 @@
-//! Runs in the background: the stream delivers them, a worker executes them, and whoever dies is replaced.
+//! Background runs: the table's stream delivers them, a worker executes them, and a killed worker is replaced.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use crate::system::{Caller, System, answer, hear, is_terminal};
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 
-/// For everything that must happen sooner or later on a busy machine.
+/// Time limit for anything that must happen eventually, also on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Starts a background run.
@@ -19,7 +19,7 @@ pub(crate) async fn create(caller: &Caller, body: &Value) -> Value {
     run
 }
 
-/// Looks at the run until it is what it should be.
+/// Polls the run until it fulfils the condition.
 pub(crate) async fn until(caller: &Caller, run: &str, what: impl Fn(&Value) -> bool) -> Value {
     let look = async {
         loop {
@@ -37,7 +37,7 @@ pub(crate) fn epochs(log: &[Value]) -> usize {
     log.iter().filter(|event| event["type"] == "RUN_CLAIMED").count()
 }
 
-/// Processes of a function.
+/// Returns the processes of a function and their states.
 pub(crate) fn instances(system: &System, function: &str) -> Vec<(u32, String)> {
     let all = system.stack.instances().into_iter();
     all.filter(|one| one.function == function).map(|one| (one.pid, one.state)).collect()
@@ -56,7 +56,7 @@ async fn a_background_run_is_executed_by_a_worker_and_followed_to_its_end() {
         let run = create(&caller, &json!({"input": "/demo tokens=60 rate=60"})).await;
         assert_eq!(run["status"], "pending");
         let id = run["id"].as_str().unwrap();
-        // Nobody follows it yet, so nobody but the worker can have begun it.
+        // There is no follower yet, so only the worker can have claimed it.
         until(&caller, id, |run| run["status"] != "pending").await;
         pickups.push(begun.elapsed());
         assert!(instances(&system, "AgentWorkerFunction").iter().any(|(_, state)| state == "busy"));
@@ -117,7 +117,7 @@ async fn a_killed_workers_run_is_found_by_the_sweep_and_continued_by_another() {
     let (pid, _) = workers.iter().find(|(_, state)| state == "busy").expect("a worker executes it");
     assert!(system.stack.kill(*pid));
 
-    // The schedule does this once a minute.
+    // The schedule does this once per minute.
     let scheduler =
         system.stack.runtime().function("SchedulerFunction").expect("the template has it").clone();
     let ended = async {
@@ -157,7 +157,7 @@ async fn a_killed_workers_run_is_continued_by_whoever_follows_it() {
     assert_eq!(until(&caller, id, |run| run["completed_at"].is_string()).await["status"], "success");
 }
 
-/// With a lease of two minutes, nothing but an orderly hand-over lets another worker continue in time.
+/// With a lease of two minutes, only an orderly hand-over lets another worker continue in time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_that_is_told_to_stop_hands_its_run_over() {
     let system = System::start(&[("LEASE_MS", "120000"), ("LEASE_RENEW_MS", "1000")]).await;
@@ -184,8 +184,9 @@ async fn a_message_that_is_none_goes_to_the_dead_letters_and_holds_nobody_up() {
     let caller = system.sign_up("poison@example.com").await;
     let endpoint = system.stack.endpoint();
     let outputs = &system.stack.deployed().outputs;
-    let (queue, dead) = (&outputs["RunsQueueUrl"], &outputs["RunsDeadLettersUrl"]);
-    // A message that failed is hidden for an hour and a half; this test has less time.
+    let queue = &outputs["RunsQueueUrl"];
+    let dead = &outputs["RunsDeadLettersUrl"];
+    // A failed message is invisible for an hour and a half, which is too long for this test.
     let impatient = json!({"QueueUrl": queue, "Attributes": {"VisibilityTimeout": "1"}});
     endpoint.json("sqs", "AmazonSQS.SetQueueAttributes", &impatient).await.unwrap();
     let poison = json!({"QueueUrl": queue, "MessageBody": "not a message of ours"});
@@ -207,7 +208,7 @@ async fn a_message_that_is_none_goes_to_the_dead_letters_and_holds_nobody_up() {
     assert_eq!(timeout(PATIENCE, arrived).await.expect("five failures are enough"), "not a message of ours");
 }
 
-/// MiniStack takes every answer to a batch of a stream for success, so the execution environment tells it otherwise.
+/// MiniStack treats every response to a stream batch as success. The execution environment turns partial failures into errors.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_streams_batch_that_failed_in_part_is_no_success() {
     let system = System::start(&[]).await;

@@ -1,4 +1,4 @@
-//! Credits through the stack: what runs cost, who may not begin one, and books that are right under many hands.
+//! Credits through the stack: the cost of runs, refusals, and a ledger that stays correct under concurrency.
 
 use sequent_billing::testing;
 use sequent_tables::{Tables, testing::deployed};
@@ -10,7 +10,7 @@ use crate::{
 };
 
 const ADMIN_KEY: &str = "a key for tests";
-/// A dollar for a million tokens read, and ten for a million written.
+/// One dollar per million input tokens, and ten per million output tokens.
 const PRICES: &str = r#"{"demo":{"input":1000000,"output":10000000}}"#;
 
 async fn start(more: &[(&str, &str)]) -> System {
@@ -19,7 +19,7 @@ async fn start(more: &[(&str, &str)]) -> System {
     System::start_with(&env, |options| options.admin_key = Some(ADMIN_KEY.to_owned())).await
 }
 
-/// Sends a message; the answer's status, and the log of the run if there is one.
+/// Sends a message and returns the response, or the run and its log.
 async fn said(person: &Person, message: &str) -> (Value, Vec<Value>) {
     let call = Call::to("/api/chat/send").body(json!({"message": {"content": message}, "model": "demo"}));
     let answer = person.read("POST", &call, &person.bearer()).await;
@@ -49,7 +49,7 @@ async fn runs_spend_credits_and_stop_where_they_end() {
     let credits = person.get("/api/billing/credits").await;
     assert_eq!((&credits["available"], &credits["plan"]), (&json!(60_000), &json!("free")), "{credits}");
 
-    // A thousand tokens cost a hundredth of a credit, and a little for what was read.
+    // A thousand output tokens cost a hundredth of a credit, plus a little for the input.
     let (run, log) = said(&person, "Hello.\n/demo tokens=1000 rate=0").await;
     let cost = run["cost"]["micro_usd"].as_i64().unwrap();
     assert!((10_000..11_000).contains(&cost), "{run}");
@@ -63,12 +63,12 @@ async fn runs_spend_credits_and_stop_where_they_end() {
     );
     assert_eq!((&credits["reserved"], &credits["runs_under_way"]), (&json!(0), &json!(0)));
 
-    // A run that costs more than was held for it costs that.
+    // A run never costs more than its hold.
     let (run, _) = said(&person, "More.\n/demo tokens=10000 rate=0").await;
     let after = person.get("/api/billing/credits").await;
     assert_eq!((&after["available"], &after["reserved"]), (&json!(0), &json!(0)), "{after} {run}");
 
-    // With nothing to hold there is no run, and the problem says how to get on.
+    // Without credits there is no run, and the problem names the remedy.
     let (problem, _) = said(&person, "And more.\n/demo tokens=1 rate=0").await;
     assert_eq!(
         (&problem["status"], &problem["code"]),
@@ -134,7 +134,7 @@ async fn a_run_lets_go_of_what_it_held_however_it_ends() {
     let refused = person.read("POST", &nobodys, &person.bearer()).await;
     assert_eq!((refused.status.as_u16(), &refused.json()["code"]), (403, &json!("model_not_priced")));
 
-    // The first run of the day has what is older than the plan keeps it deleted.
+    // The first run of a day enqueues the deletion of conversations beyond the plan's retention.
     let forgets = async || {
         let jobs = person.get("/api/jobs").await;
         let forgets = of_type(&jobs, "forget_old_projects");
@@ -174,7 +174,7 @@ async fn a_run_lets_go_of_what_it_held_however_it_ends() {
     assert_eq!(sum, 1_000_000, "{credits}");
 }
 
-/// Histories of accounts on the stack's own table, which has conflicts between transactions as DynamoDB has them.
+/// Random histories of accounts on the stack's own table, where transactions conflict as in DynamoDB.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_books_are_right_whatever_32_spenders_do_at_once() {
     let system = System::start(&[]).await;
@@ -184,10 +184,13 @@ async fn the_books_are_right_whatever_32_spenders_do_at_once() {
         events: outputs["EventsTableName"].clone().into(),
     };
     let store = deployed(system.stack.endpoint_url(), tables);
-    // Each spender does a sequence of things.
-    let (sequences, seed) = (scaled(320, 10_000), fastrand::u64(..));
+    // Each spender performs a sequence of operations.
+    let sequences = scaled(320, 10_000);
+    let seed = fastrand::u64(..);
     println!("seed {seed}, {sequences} sequences");
-    let (mut settled, mut refused, mut postings) = (0, 0, 0);
+    let mut settled = 0;
+    let mut refused = 0;
+    let mut postings = 0;
     for n in 0..sequences.div_ceil(32) {
         let history = testing::history(&store, seed.wrapping_add(n as u64), 32, 3).await;
         settled += history.settled;

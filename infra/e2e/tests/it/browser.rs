@@ -1,4 +1,4 @@
-//! A page in a real browser, signed in by cookies that no script can read, and its `EventSource`.
+//! A page in a real browser with HttpOnly cookies, and its `EventSource`.
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -30,13 +30,13 @@ async fn a_page_asks_by_an_event_source_and_its_cookies() {
     assert_eq!(seen["scripts_see"], "");
 }
 
-/// The reconnect is the browser's own: the page does nothing when the connection breaks.
+/// The browser reconnects by itself: the page does nothing when the connection breaks.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_event_source_follows_a_run_through_a_killed_process_and_gets_each_event_once() {
     let system = System::start(&[("LEASE_MS", "900"), ("LEASE_RENEW_MS", "250")]).await;
     let kill = |line: &Value| {
         assert!(line["hears"].is_string(), "{line}");
-        // The run's owner, and whoever served the page: both are processes of the function.
+        // The run's owner and the process that serves the page are both instances of the function.
         let instances = system.stack.instances();
         let busy = instances.iter().filter(|one| one.function == "ChatFunction" && one.state == "busy");
         assert!(busy.filter(|one| system.stack.kill(one.pid)).count() > 0, "nothing to kill");
@@ -56,7 +56,7 @@ async fn an_event_source_follows_a_run_through_a_killed_process_and_gets_each_ev
     assert!(!answer(log).is_empty());
 }
 
-/// Has a page act; `meanwhile` is called when it says that it is in the middle of a run.
+/// Lets a page act, and calls `meanwhile` when the page reports that it is in the middle of a run.
 async fn act(system: &System, act: &str, message: &str, meanwhile: impl Fn(&Value)) -> Value {
     let mut command = Command::new("node");
     command.args(["browser.mjs", "--base", system.stack.origin_url(), "--act", act, "--message", message]);
@@ -74,7 +74,7 @@ async fn act(system: &System, act: &str, message: &str, meanwhile: impl Fn(&Valu
     })
 }
 
-/// The browser that `scripts/install browser` finds or installs.
+/// Returns the browser that `scripts/install browser` finds or installs.
 pub(crate) fn browser() -> PathBuf {
     if let Some(chosen) = std::env::var_os("SEQUENT_BROWSER") {
         return chosen.into();

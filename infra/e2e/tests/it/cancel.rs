@@ -1,4 +1,4 @@
-//! A cancel ends a run whatever the run is at, and everything that works for it.
+//! A cancel ends a run in every phase, with its children and jobs.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-/// What a busy machine is given for what takes less than a second.
+/// Time limit on a busy machine for something that usually takes less than a second.
 const SOON: Duration = Duration::from_secs(5);
-/// Longer than any test here waits.
+/// Message of a run that lasts longer than these tests.
 const LONG: &str = "/demo tokens=4000 rate=20";
 
-/// Cancels the run and gives the time from the answer to the end, after looking at everything the end leaves.
+/// Cancels the run, checks the state after its end, and returns the time from the response to the end.
 async fn cancel(caller: &Caller, run: &str, what: &str) -> Duration {
     let answer = caller.request("POST", &format!("/api/runs/{run}/cancel")).send().await.unwrap();
     let status = answer.status().as_u16();
@@ -43,12 +43,13 @@ async fn check_cancelled(caller: &Caller, run: &str, what: &str) {
     check_ended(run, &log);
     assert_eq!(log.last().unwrap()["outcome"]["type"], "cancelled", "{what}");
     assert_eq!(of_kind(&log, "CANCEL_REQUESTED").len(), 1, "{what}");
-    let (opened, closed) = (of_kind(&log, "STEP_STARTED").len(), of_kind(&log, "STEP_FINISHED").len());
+    let opened = of_kind(&log, "STEP_STARTED").len();
+    let closed = of_kind(&log, "STEP_FINISHED").len();
     assert_eq!(opened, closed, "{what}: no step stays open");
     assert_eq!(caller.get(&format!("/api/runs/{run}")).await["status"], "cancelled", "{what}");
 }
 
-/// The project of a run that has ended takes the next message at once.
+/// Checks that the project of an ended run accepts the next message at once.
 async fn project_is_free(caller: &Caller, of: &Value) {
     let body = json!({"input": "/demo tokens=2 rate=0", "project_id": of["project_id"]});
     let next = create(caller, &body).await;
@@ -90,7 +91,7 @@ async fn while_the_model_speaks() {
         times.push(cancel(&caller, id(&run), &format!("in the background {round}")).await);
         project_is_free(&caller, &run).await;
     }
-    // A model that says nothing, not even that it has heard.
+    // A model that sends nothing.
     let run = create(&caller, &json!({"input": "/demo delay_first=60000"})).await;
     until(&caller, id(&run), |run| run["status"] == "running").await;
     times.push(cancel(&caller, id(&run), "before the first word").await);
@@ -121,7 +122,7 @@ async fn while_a_tool_runs() {
     }
 }
 
-/// A server that takes connections and never answers, and word of every connection.
+/// Starts a server that accepts connections and never responds. The receiver gets one item per connection.
 async fn silent() -> (String, mpsc::UnboundedReceiver<()>) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -176,7 +177,7 @@ async fn while_children_work() {
     }
 }
 
-/// The children of a run once there are so many.
+/// Waits until the run has `count` children and returns them.
 async fn children(caller: &Caller, run: &str, count: usize) -> Vec<String> {
     let look = async {
         loop {
@@ -217,7 +218,8 @@ async fn while_it_is_queued() {
     let caller = system.sign_up("queued@example.com").await;
     let first = create(&caller, &json!({"input": LONG})).await;
     let behind = json!({"input": "/demo tokens=2 rate=0", "project_id": first["project_id"], "on_conflict": "enqueue"});
-    let (second, third) = (create(&caller, &behind).await, create(&caller, &behind).await);
+    let second = create(&caller, &behind).await;
+    let third = create(&caller, &behind).await;
     logged(&caller, id(&first), "TEXT_MESSAGE_CONTENT").await;
     let behind = cancel(&caller, id(&second), "behind another run").await;
     assert_eq!(caller.get(&format!("/api/runs/{}", id(&third))).await["status"], "pending");
@@ -227,7 +229,7 @@ async fn while_it_is_queued() {
     assert_eq!(third["status"], "success", "whoever waited behind both has its turn");
 }
 
-/// Delivery, claim and cancel meet in every order.
+/// Delivery, claim and cancel race in every order.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn before_or_while_a_worker_picks_it_up() {
     let system = System::start(&[]).await;
@@ -235,7 +237,8 @@ async fn before_or_while_a_worker_picks_it_up() {
     let seed = fastrand::u64(..);
     println!("seed {seed}");
     let mut random = fastrand::Rng::with_seed(seed);
-    let (mut untouched, mut times) = (0, Vec::new());
+    let mut untouched = 0;
+    let mut times = Vec::new();
     for round in 0..scaled(12, 100) {
         let run = create(&caller, &json!({"input": LONG})).await;
         tokio::time::sleep(Duration::from_millis(random.u64(..250))).await;

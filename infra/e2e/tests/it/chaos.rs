@@ -1,7 +1,7 @@
-//! Everything an agent does, while everything that can fail does.
+//! All features of an agent under all kinds of faults.
 //!
-//! Each run plans, has two steps done by child runs, calls tools side by side and asks a person. Workers are killed, the
-//! messages that deliver runs are doubled and reordered, the database fails in every way it has, and some models fail.
+//! Each run plans, executes two steps in child runs, calls tools in parallel and asks a person. Meanwhile workers are killed,
+//! messages are doubled and reordered, the database fails in every way that it can, and some models fail.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -25,7 +25,7 @@ use tokio::time::{Instant, sleep};
 
 const RATES: Rates = Rates { throttled: 20, ambiguous: 20, silent: 10 };
 
-/// What the model is told to do. It fails in one run of twenty, after everything else has been done.
+/// Returns the script for the model. One run in twenty fails, after everything else has been done.
 fn script(n: usize) -> String {
     let charge = |what: &str| format!("tool=till__charge args={}", json!({"for": format!("{n}-{what}")}));
     let child = |what: &str| format!("/demo tokens=3 rate=300 {}\n/demo tokens=3 rate=300", charge(what));
@@ -40,13 +40,13 @@ fn script(n: usize) -> String {
     let step = |id: &str, instructions: &str, independent: bool| json!({"id": id, "title": id, "instructions": instructions, "independent": independent});
     let steps =
         [step("east", &child("east"), true), step("west", &child("west"), true), step("join", &join, false)];
-    // A directive's arguments hold no spaces.
+    // The arguments of a directive contain no spaces.
     let plan = json!({"steps": steps}).to_string().replace(' ', "\\u0020");
-    // Behind the last line the demo quotes what it was told, at length; these are conclusion enough.
+    // After the last line the demo would quote its input at length, so the script ends with short responses.
     format!("Run {n}.\n/demo tokens=1 rate=0 tool=write_plan args={plan}\n/demo tokens=5 rate=300")
 }
 
-/// A request made until it is answered, as a client with a key for it would.
+/// Repeats a request with its idempotency key until it gets a final response.
 async fn insist(caller: &Caller, path: &str, key: &str, body: &Value) -> (u16, Value) {
     loop {
         let request = caller.request("POST", path).header("accept", "application/json");
@@ -54,7 +54,7 @@ async fn insist(caller: &Caller, path: &str, key: &str, body: &Value) -> (u16, V
         if let Ok(answer) = sent
             && !answer.status().is_server_error()
             && let (status, Ok(answer)) = (answer.status().as_u16(), answer.json::<Value>().await)
-            // The same request of a moment ago, which nobody heard the end of.
+            // An earlier attempt of the same request may still be in progress.
             && answer["code"] != "idempotency_key_in_progress"
         {
             return (status, answer);
@@ -71,7 +71,7 @@ struct Chaos {
 }
 
 impl Chaos {
-    /// Kills processes, mostly those that work on runs.
+    /// Kills processes, mostly workers of runs.
     async fn kill(&self) -> ! {
         loop {
             sleep(Duration::from_millis(fastrand::u64(50..700))).await;
@@ -89,7 +89,7 @@ impl Chaos {
         }
     }
 
-    /// Tells workers of runs once more, late and in another order, whatever became of the runs.
+    /// Sends the messages of runs again, late and in another order.
     async fn duplicate(&self, runs: &[String]) -> ! {
         let queue = &self.system.stack.deployed().outputs["RunsQueueUrl"];
         loop {
@@ -97,12 +97,12 @@ impl Chaos {
             let run = fastrand::choice(runs).unwrap();
             let body = json!({"tenant_id": self.tenant, "run_id": run}).to_string();
             let message = json!({"QueueUrl": queue, "MessageBody": body, "DelaySeconds": fastrand::u32(..3)});
-            // One message more or less makes no difference.
+            // The result does not depend on a single message.
             drop(self.system.stack.endpoint().json("sqs", "AmazonSQS.SendMessage", &message).await);
         }
     }
 
-    /// The schedule does this once a minute.
+    /// Invokes the scheduler, as the schedule does once per minute.
     async fn sweep(&self) -> ! {
         let scheduler = self.system.stack.runtime().function("SchedulerFunction").unwrap().clone();
         loop {
@@ -111,7 +111,7 @@ impl Chaos {
         }
     }
 
-    /// Answers whatever is asked, sometimes twice at once, until all of `count` runs have ended.
+    /// Answers every question, sometimes twice at the same time, until all `count` runs have ended.
     async fn answer(&self, count: usize) -> usize {
         let mut answered = 0;
         loop {
@@ -119,7 +119,7 @@ impl Chaos {
             if runs.len() == count && runs.iter().all(|run| run["completed_at"].is_string()) {
                 return answered;
             }
-            // What has been answered waits for a worker, and asks nothing.
+            // A run with an answered question waits for a worker and has no open question.
             let waiting =
                 runs.iter().filter(|run| run["interrupts"].as_array().is_some_and(|open| !open.is_empty()));
             let answers = waiting.flat_map(|run| {
@@ -132,7 +132,7 @@ impl Chaos {
         }
     }
 
-    /// Whether these answers were the ones that count.
+    /// Returns `true` if these answers won.
     async fn reply(&self, run: &Value) -> bool {
         let answers: Vec<Value> = run["interrupts"]
             .as_array()
@@ -166,7 +166,8 @@ impl Chaos {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_run_ends_once_and_nothing_happens_twice() {
     let count = scaled(12, 300);
-    let (till, faults) = (Till::open().await, Faults::listen(RATES).await);
+    let till = Till::open().await;
+    let faults = Faults::listen(RATES).await;
     let environment = [
         ("AWS_ENDPOINT_URL", &*faults.url()),
         ("SSRF_ALLOW", &*till.address()),
@@ -180,7 +181,7 @@ async fn every_run_ends_once_and_nothing_happens_twice() {
     let server = json!({"name": "till", "url": format!("http://{}/mcp", till.address())});
     let (status, added) = insist(&caller, "/api/mcp-servers", "till", &server).await;
     assert_eq!(status, 201, "{added}");
-    // A delivery whose worker died comes again: after an hour and a half, where there is no hurry.
+    // The message of a killed worker becomes visible again after an hour and a half, which is too long for a test.
     let queue = &system.stack.deployed().outputs["RunsQueueUrl"];
     let impatient = json!({"QueueUrl": queue, "Attributes": {"VisibilityTimeout": "4"}});
     system.stack.endpoint().json("sqs", "AmazonSQS.SetQueueAttributes", &impatient).await.unwrap();
@@ -189,7 +190,8 @@ async fn every_run_ends_once_and_nothing_happens_twice() {
     chaos.faults.set(true);
     let began = Instant::now();
     let starts = stream::iter(0..count).map(|n| {
-        let (caller, body) = (&chaos.caller, json!({"input": script(n), "orchestration": "plan"}));
+        let caller = &chaos.caller;
+        let body = json!({"input": script(n), "orchestration": "plan"});
         async move {
             let (status, run) = insist(caller, "/api/runs", &format!("run-{n}"), &body).await;
             assert_eq!(status, 202, "{run}");
@@ -197,7 +199,7 @@ async fn every_run_ends_once_and_nothing_happens_twice() {
         }
     });
     let runs: Vec<String> = starts.buffer_unordered(4).collect().await;
-    // A run whose messages all died is sent again after a minute and a half; on a busy machine that can happen some times.
+    // A run without a live message is sent again after a minute and a half. On a busy machine this happens several times.
     let limit = Duration::from_secs(480 + 6 * count as u64);
     let answered = tokio::select! {
         _ = async { tokio::join!(chaos.kill(), chaos.duplicate(&runs), chaos.sweep()) } => unreachable!(),
@@ -219,20 +221,20 @@ async fn every_run_ends_once_and_nothing_happens_twice() {
     assert!(checked.takeovers > 0 && failed > 0, "too calm: {checked:?}");
 }
 
-/// What the runs had to go through.
+/// Totals over all runs.
 #[derive(Debug, Default)]
 struct Checked {
-    /// Owners beyond each execution's first.
+    /// Claims after the first of each execution.
     takeovers: u64,
-    /// Charges made.
+    /// Charges by the tool.
     charged: usize,
-    /// Charges about which a person was asked.
+    /// Charges with an unknown outcome, about which a person was asked.
     asked: usize,
-    /// Runs that ended with an error of their model.
+    /// Runs that ended with a model error.
     failed: usize,
 }
 
-/// Holds all that is left to what was promised.
+/// Checks logs, rows and charges against the guarantees.
 async fn check(chaos: &Chaos, started: &[String], charges: &BTreeMap<String, usize>) -> Checked {
     let storage = DynamoStorage::new(chaos.store());
     let mut rows: BTreeMap<RunId, (Run, State)> = BTreeMap::new();
@@ -241,7 +243,7 @@ async fn check(chaos: &Chaos, started: &[String], charges: &BTreeMap<String, usi
         let key = LogKey { tenant: chaos.tenant, run };
         let log = read_all(&storage, key).await.unwrap();
         let events: Vec<Event> = log.iter().flat_map(Segment::events).collect();
-        // Folding refuses a gap, a second end, and whatever cannot stand where it does.
+        // Folding refuses a gap, a second end, and an event in a wrong state.
         let state = State::of(&events).unwrap();
         let row = Runs::new(storage.store(), chaos.tenant).get(run).await.unwrap();
         assert!(row.has_ended(), "{run}");
@@ -277,7 +279,7 @@ async fn check(chaos: &Chaos, started: &[String], charges: &BTreeMap<String, usi
         let reasons = state.asked.iter().map(|asked| asked.interrupt.question.reason);
         checked.asked += reasons.filter(|reason| *reason == Reason::UnknownOutcome).count();
     }
-    // One in each child and one in the last step: it was made, or a person was asked about it.
+    // One charge in each child and one in the last step: each was made, or a person was asked about it.
     assert!(checked.charged + checked.asked >= started.len() * 3, "{checked:?}");
     checked
 }

@@ -1,5 +1,5 @@
-//! The public npm clients read what our own reader in `cut` reads: `eventsource-parser` and the AI SDK, versions 5 to 7,
-//! with connections that break.
+//! Public npm clients with broken connections: `eventsource-parser` and the AI SDK, versions 5 to 7. They must read the same as
+//! our own reader in `cut`.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use crate::interleaved;
 use crate::system::{Caller, System, answer, scaled};
 use serde_json::{Value, json};
 
-/// For three seconds; its second line is quoted in the answer, and has characters of two, three and four bytes.
+/// A message whose answer takes three seconds. The answer quotes the second line, with characters of two, three and four bytes.
 const LIVE: &str = "/demo tokens=60 rate=20\nÜber die Brücke → 東京 🚆";
 const SDKS: [&str; 4] = ["5", "6", "7", "workflow"];
 
@@ -24,9 +24,9 @@ async fn npm_clients_read_live_runs_whole_through_every_cut() {
     }
 }
 
-/// Returns how many connections were cut.
+/// Returns the number of connections that were cut.
 async fn native_clients(caller: &Caller, round: usize) -> usize {
-    // The first frames are the same in every run but for ids and times, which have one length.
+    // The first frames are equal in every run except for ids and times of equal length.
     let like_live = json!({"message": {"content": LIVE.replace("60", "02").replace("20", "00")}});
     let probe = caller.send(&like_live).await.bytes().await.unwrap();
     let first_frame = 2 + probe.windows(2).position(|pair| pair == b"\n\n").unwrap();
@@ -87,7 +87,7 @@ async fn ui_clients(caller: &Caller, round: usize) -> usize {
     cut
 }
 
-/// It sends no id, and its body as `text/plain`: what is left to tell the conversation is the answers' ids.
+/// The client sends no id, and its body as `text/plain`. Only the ids of earlier answers identify the conversation.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_workflow_transport_without_settings_stays_in_its_conversation() {
     let system = System::start(&[]).await;
@@ -108,7 +108,8 @@ fn combined<T: Copy>(what: &[T]) -> impl Iterator<Item = (&'static str, T)> {
     ["error", "close"].into_iter().flat_map(move |how| what.iter().map(move |one| (how, *one)))
 }
 
-/// How many connections were cut that began before the run ended; no fewer than two, the first where it was asked for.
+/// Checks that the first cut was at the requested place, and returns the number of connections (at least two) that were cut
+/// before the run ended.
 fn cut_while_live(job: &Value, result: &Value, log: &[Value]) -> usize {
     let ended = log.last().unwrap()["timestamp"].as_u64().unwrap();
     let requests = result["requests"].as_array().unwrap();
@@ -133,7 +134,7 @@ async fn npm_clients_read_a_run_of_200_events_whole_when_cut_at_any_byte() {
     let resumed = caller.request("GET", &format!("/api/chat/{run}/stream")).send().await.unwrap();
     let ui = resumed.bytes().await.unwrap();
 
-    // Every cut a connection to the stack; with the stack's answers recorded, also behind every byte.
+    // Each cut is a connection to the stack. With recorded responses, a cut after every byte is affordable, too.
     let live = |client: &str, whole: &[u8]| json!({"run": run, "client": client, "how": "error", "cuts": places(whole)});
     let recorded = |client: &str, whole: &[u8]| {
         let cuts: Vec<usize> = (1..whole.len()).step_by(scaled(997, 1)).collect();
@@ -143,7 +144,7 @@ async fn npm_clients_read_a_run_of_200_events_whole_when_cut_at_any_byte() {
     for sdk in SDKS {
         jobs.extend([live(sdk, &ui), recorded(sdk, &ui)]);
     }
-    // A thread each, for two processors.
+    // One thread per processor.
     let (one, other) = jobs.split_at(6);
     let (one, other) =
         futures::join!(drive("every-byte.mjs", &caller, one), drive("every-byte.mjs", &caller, other));
@@ -169,7 +170,7 @@ async fn npm_clients_read_a_run_of_200_events_whole_when_cut_at_any_byte() {
     }
 }
 
-/// Where to cut: spread over the stream, and in the frame in its middle around a boundary and inside a character.
+/// Returns the places of cuts: spread over the stream, around a frame boundary in the middle, and inside a character.
 fn places(whole: &[u8]) -> Vec<usize> {
     let mut places: Vec<usize> = (1..whole.len()).step_by(whole.len() / scaled(4, 60)).collect();
     let middle = whole.len() / 2;
@@ -181,7 +182,7 @@ fn places(whole: &[u8]) -> Vec<usize> {
     places
 }
 
-/// Where the npm packages are.
+/// Returns the folder of the npm packages.
 pub(crate) fn installed() -> PathBuf {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("node");
     let installed = folder.join("node_modules/.package-lock.json").exists();
@@ -189,7 +190,7 @@ pub(crate) fn installed() -> PathBuf {
     folder
 }
 
-/// Has a client do the jobs, all at once.
+/// Lets a client do all jobs at once.
 pub(crate) async fn drive(program: &str, caller: &Caller, jobs: &[Value]) -> Vec<Value> {
     let request = caller.request("GET", "/").build().unwrap();
     let token =
@@ -205,7 +206,8 @@ pub(crate) async fn drive(program: &str, caller: &Caller, jobs: &[Value]) -> Vec
         child.wait_with_output().unwrap()
     });
     let output = done.await.unwrap();
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let out = String::from_utf8_lossy(&output.stdout);
+    let err = String::from_utf8_lossy(&output.stderr);
     let results: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(results.len(), jobs.len(), "{program}: {err}");
     let failed: Vec<&Value> = results.iter().filter_map(|result| result.get("failed")).collect();

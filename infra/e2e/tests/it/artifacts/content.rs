@@ -1,4 +1,4 @@
-//! The same bytes are kept once, whoever keeps them and however many at the same time.
+//! Equal bytes are stored once, however many processes store them at the same time.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -14,7 +14,7 @@ use crate::{surface::Person, system::System};
 
 const PROCESSES: usize = 50;
 
-/// A process that waits to save, and what it says.
+/// A process that waits to save, and its output.
 struct Saver {
     child: Child,
     says: std::io::Lines<BufReader<ChildStdout>>,
@@ -71,7 +71,9 @@ fn saver(system: &System, tenant: &str, number: usize, content: &str) -> Saver {
 async fn a_call_that_is_repeated_keeps_one_artifact() {
     let system = System::start(&[]).await;
     let person = Person::sign_up(&system, "again@example.com").await;
-    let (artifacts, tenant, id) = (artifacts(&system), tenant(&person).await, ArtifactId::new());
+    let artifacts = artifacts(&system);
+    let tenant = tenant(&person).await;
+    let id = ArtifactId::new();
     let save = |content: &'static str| {
         artifacts.save(tenant, id, described("Again"), Origin::default(), content.as_bytes().into())
     };

@@ -1,4 +1,4 @@
-//! Files of documents, runs and conversations, made in the background, once.
+//! Exports of documents, runs and conversations are made in the background, once.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use crate::{
     system::System,
 };
 
-/// Saves a document through a run; its artifact.
+/// Saves a document through a run and returns its artifact.
 async fn saved(person: &Person, document: &Value) -> String {
     let args = json!({"title": "Tides", "content": document.to_string(), "media_type": "application/json",
         "entity_type": "report"});
-    // A script ends its arguments at a space.
+    // The argument of a directive ends at a space.
     let args = args.to_string().replace(' ', "\\u0020");
     let said = format!("/demo tool=save_artifact args={args}\n/demo tokens=2 rate=0");
     let call = Call::to("/api/chat/send").body(json!({"message": {"content": said}}));
@@ -31,7 +31,7 @@ async fn asked(person: &Person, body: Value) -> Value {
     job
 }
 
-/// The job once it has ended, and what was seen of its progress.
+/// Waits for the end of a job and checks its progress on the way.
 async fn ended(person: &Person, job: &Value) -> Value {
     let path = format!("/api/jobs/{}", job["id"].as_str().unwrap());
     let wait = async {
@@ -46,7 +46,7 @@ async fn ended(person: &Person, job: &Value) -> Value {
     timeout(Duration::from_secs(240), wait).await.expect("the job ends")
 }
 
-/// The file that a request comes to: what it is, and its bytes.
+/// Requests an export and returns its artifact and bytes.
 async fn file(person: &Person, body: Value) -> (Value, Vec<u8>) {
     let job = ended(person, &asked(person, body.clone()).await).await;
     assert_eq!(job["status"], "success", "{body}: {job}");
@@ -87,7 +87,7 @@ async fn a_report_becomes_files_once_and_again_when_they_are_gone() {
         assert!(String::from_utf8(bytes).unwrap().contains(piece), "{format}");
     }
 
-    // The same request gives the same file, from however many sides.
+    // Concurrent equal requests return the same file.
     let same = json!({"artifact_id": id, "format": "pdf"});
     let (first, second) = tokio::join!(asked(&person, same.clone()), asked(&person, same.clone()));
     assert_eq!((&first["id"], &first["artifacts"]), (&second["id"], &json!([pdf["id"]])));
@@ -107,7 +107,8 @@ async fn runs_and_conversations_become_files() {
     let said = "When is high tide?\n/demo tokens=3 rate=0";
     let call = Call::to("/api/chat/send").body(json!({"message": {"content": said}}));
     let answer = person.read("POST", &call, &person.bearer()).await;
-    let (run, project) = (answer.header("x-run-id"), answer.header("x-project-id"));
+    let run = answer.header("x-run-id");
+    let project = answer.header("x-project-id");
     let log = person.get(&format!("/api/runs/{run}/events?limit=1000")).await;
 
     let (_, lines) = file(&person, json!({"run_id": run, "format": "jsonl"})).await;

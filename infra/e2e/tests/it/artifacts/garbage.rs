@@ -1,4 +1,4 @@
-//! What nothing refers to goes, and nothing else.
+//! The collector deletes unreferenced objects, and nothing else.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -20,7 +20,7 @@ async fn save(artifacts: &Artifacts, tenant: TenantId, content: &'static str) ->
     save.await.unwrap().id
 }
 
-/// As the schedule does, a moment later than everything that has happened.
+/// Runs the collector as the schedule does, at a time after everything that has happened.
 async fn collect(artifacts: &Artifacts, after: Duration) -> Collected {
     artifacts.collect(Timestamp::now() + Duration::from_millis(1) - after, || true).await.unwrap()
 }
@@ -29,8 +29,10 @@ async fn collect(artifacts: &Artifacts, after: Duration) -> Collected {
 async fn an_object_goes_with_its_last_artifact_and_not_before_its_age() {
     let system = System::start(&[]).await;
     let person = Person::sign_up(&system, "collector@example.com").await;
-    let (artifacts, tenant) = (artifacts(&system), tenant(&person).await);
-    let (one, two) = (save(&artifacts, tenant, "bytes").await, save(&artifacts, tenant, "bytes").await);
+    let artifacts = artifacts(&system);
+    let tenant = tenant(&person).await;
+    let one = save(&artifacts, tenant, "bytes").await;
+    let two = save(&artifacts, tenant, "bytes").await;
     let delete = async |id: ArtifactId| {
         let answer = person.read("DELETE", &Call::to(format!("/api/artifacts/{id}")), &person.bearer()).await;
         answer.status.as_u16()
@@ -52,21 +54,23 @@ async fn an_object_goes_with_its_last_artifact_and_not_before_its_age() {
         "bytes"
     );
 
-    // What the schedule sends does the same, for what is old enough.
+    // The scheduled event does the same for objects that are old enough.
     let scheduler = system.stack.runtime().function("SchedulerFunction").unwrap().clone();
     let event = include_str!("../../../../../events/scheduler/collect-garbage.json");
     assert!(matches!(scheduler.invoke(event.into()).await, Ok(sequent_local::runtime::Reply::Buffered(_))));
     assert_eq!(objects(&system).await.len(), 1);
 }
 
-/// Collectors that wait for nothing, beside people who keep and delete the same few bytes over and over: whatever is
-/// kept is there.
+/// Runs collectors without any waiting time beside people who repeatedly store and delete the same few bytes. Stored bytes must
+/// exist.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_an_artifact_refers_to_is_there_while_collectors_work() {
     const CONTENTS: [&str; 3] = ["one", "two", "three"];
     let system = System::start(&[]).await;
     let person = Person::sign_up(&system, "race@example.com").await;
-    let (artifacts, tenant, done) = (artifacts(&system), tenant(&person).await, AtomicBool::new(false));
+    let artifacts = artifacts(&system);
+    let tenant = tenant(&person).await;
+    let done = AtomicBool::new(false);
     let rounds = scaled(25, 400);
     let people = join_all((0..6).map(async |person: usize| {
         for round in 0..rounds {

@@ -1,4 +1,4 @@
-//! Pages that nobody trusts, in a real browser.
+//! Untrusted pages in a real browser.
 
 use std::process::{Command, Stdio};
 
@@ -17,7 +17,7 @@ use crate::{
 
 const ATTACK: &str = include_str!("../../../node/attack.js");
 
-/// Keeps bytes and asks for a preview.
+/// Stores bytes and requests a preview.
 async fn preview(system: &System, person: &Person, media_type: &str, bytes: Bytes) -> (u16, Value) {
     let description = Description {
         title: "A page".to_owned(),
@@ -25,18 +25,21 @@ async fn preview(system: &System, person: &Person, media_type: &str, bytes: Byte
         tags: Vec::new(),
         media_type: media_type.to_owned(),
     };
-    let (tenant, id) = (tenant(person).await, ArtifactId::new());
+    let tenant = tenant(person).await;
+    let id = ArtifactId::new();
     artifacts(system).save(tenant, id, description, Origin::default(), bytes).await.unwrap();
     let call = Call::to(format!("/api/artifacts/{id}/preview"));
     let answer = person.read("POST", &call, &person.bearer()).await;
     (answer.status.as_u16(), answer.json())
 }
 
-/// An archive of files as they are.
+/// Builds a ZIP archive of uncompressed files.
 fn archive(files: &[(&str, &[u8])]) -> Bytes {
-    let (mut out, mut directory) = (Vec::new(), Vec::new());
+    let mut out = Vec::new();
+    let mut directory = Vec::new();
     for (name, content) in files {
-        let (size, start) = (content.len() as u32, out.len() as u32);
+        let size = content.len() as u32;
+        let start = out.len() as u32;
         let mut fields = vec![20, 0, 0, 0, 0, 0, 0, 0, 0, 0];
         fields.extend(crc32fast::hash(content).to_le_bytes());
         fields.extend([size.to_le_bytes(), size.to_le_bytes()].concat());
@@ -45,7 +48,8 @@ fn archive(files: &[(&str, &[u8])]) -> Bytes {
         directory.extend([b"PK\x01\x02\x14\x03", fields.as_slice(), &[0; 10]].concat());
         directory.extend([&start.to_le_bytes(), name.as_bytes()].concat());
     }
-    let (count, offset) = (files.len() as u16, out.len() as u32);
+    let count = files.len() as u16;
+    let offset = out.len() as u32;
     let end = [
         b"PK\x05\x06\0\0\0\0".as_slice(),
         &count.to_le_bytes(),
@@ -85,7 +89,7 @@ async fn hostile_pages_reach_no_cookie_no_storage_and_no_api() {
     }
     let seen = open(&person, &app, &urls);
 
-    // From a page of the app the same attack gets what the person may see: it would show here if it worked.
+    // From a page of the app the same attack succeeds, which shows that it works.
     let control = &seen["control"];
     assert!(control["fetch"]["got"].as_str().unwrap().contains("victim@example.com"), "{control}");
     assert!(control["localStorage"]["got"].as_str().unwrap().contains("of the app"), "{control}");
@@ -116,7 +120,7 @@ async fn hostile_pages_reach_no_cookie_no_storage_and_no_api() {
     assert_eq!(projects["items"], json!([]), "nothing was planted");
 }
 
-/// The attack ran to its end, without an origin, and every attempt was stopped or got nothing.
+/// Checks that the attack ran to its end without an origin, and that every attempt was stopped or got nothing.
 fn nothing_was_got(loot: &Value) {
     assert_eq!(
         (&loot["ran"], &loot["done"], &loot["origin"]),
@@ -124,7 +128,7 @@ fn nothing_was_got(loot: &Value) {
         "{loot}"
     );
     for (attempt, outcome) in loot.as_object().unwrap() {
-        // A form is stopped without a word: that it reached nothing the app's answers show.
+        // A blocked form reports nothing. The app's responses show that it reached nothing.
         if matches!(attempt.as_str(), "ran" | "done" | "origin" | "form" | "top") {
             continue;
         }
@@ -169,7 +173,7 @@ async fn addresses_cannot_be_made_up_and_archives_that_lie_are_refused() {
     {
         assert_eq!(get(missing.clone()).await.0, 404, "{missing}");
     }
-    // Nothing of the API is there, and nothing of the preview is on the app's origin.
+    // The preview origin serves no API, and the app's origin serves no preview.
     assert_eq!(get(format!("{own}/api/health")).await.0, 404);
     let token = url.strip_prefix(own).unwrap();
     assert_eq!(get(format!("{}{token}", system.stack.origin_url().trim_end_matches('/'))).await.0, 404);

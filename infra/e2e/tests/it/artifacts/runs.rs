@@ -1,4 +1,4 @@
-//! What a run keeps, and for whom it may.
+//! Artifacts of runs, and the scopes that they need.
 
 use reqwest::{Client, header};
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use crate::{
 const SAVE: &str = "/demo tool=save_artifact args={\"title\":\"Q3\",\"content\":\"<script>alert(1)</script>\",\
                     \"media_type\":\"text/html\",\"entity_type\":\"report\",\"tags\":[\"q3\",\"draft\"]}\n/demo tokens=2 rate=0";
 
-/// Has a run answer to `said`, with a credential. Its id and its log.
+/// Starts a run with a credential and returns its id and log.
 async fn run(person: &Person, credential: &[(&'static str, String)], said: &str) -> (String, Vec<Value>) {
     let call = Call::to("/api/chat/send").body(json!({"message": {"content": said}}));
     let answer = person.read("POST", &call, credential).await;
@@ -53,7 +53,7 @@ async fn what_a_run_saves_is_in_its_log_its_manifest_and_every_list() {
     assert_eq!((&entity["name"], &entity["artifact_id"]), (&artifact["title"], &artifact["id"]));
     assert_eq!(person.get("/api/entities?type=table").await["items"], json!([]));
 
-    // The bytes, as they are and in part, but nothing that a browser carries out.
+    // The bytes are served whole and in ranges, but never as a type that a browser executes.
     let content = Call::to(format!("/api/artifacts/{id}/content"));
     let there = person.send("GET", &content, &person.bearer()).await;
     assert_eq!(there.headers()[header::CONTENT_TYPE], "application/octet-stream");
@@ -79,7 +79,7 @@ async fn a_run_saves_nothing_for_a_caller_who_may_not() {
     let (_, log) = run(&person, &without, SAVE).await;
     assert_eq!(of_kind(&log, "RUN_CONFIGURED")[0]["scopes"], json!(["chat", "runs:read"]));
     assert_eq!(of_kind(&log, "TOOL_CALL_START"), Vec::<&Value>::new(), "it is not offered");
-    // A child has no more than its parent, whatever it asks for.
+    // A child run has no scope that its parent lacks.
     let plan =
         json!({"input": format!("/demo\n{SAVE}"), "orchestration": "plan", "tools": ["save_artifact"]});
     let started = person.read("POST", &Call::to("/api/runs").body(plan), &without).await.json();

@@ -1,4 +1,4 @@
-//! An upload is what it was announced to be, or it is none.
+//! An upload that differs from its announcement is refused.
 
 use reqwest::{Client, Response};
 use sequent_artifacts::Digest;
@@ -17,7 +17,7 @@ fn announced(content: &str) -> Value {
         "entity_type": "table", "tags": ["q3"]})
 }
 
-/// Makes the offered request, as the browser of whoever uploads does, with changes.
+/// Makes the signed request with changes, as a browser would.
 async fn put(offered: &Value, content: &str, change: &[(&str, &str)]) -> Response {
     let put = &offered["put"];
     let mut request =
@@ -25,7 +25,7 @@ async fn put(offered: &Value, content: &str, change: &[(&str, &str)]) -> Respons
     for (name, value) in put["headers"].as_object().unwrap() {
         let changed = change.iter().find(|(changed, _)| changed == name);
         let value = changed.map_or_else(|| value.as_str().unwrap(), |(_, value)| value);
-        // What a client sends by itself.
+        // Headers that the client adds by itself.
         if !matches!(name.as_str(), "host" | "content-length") && !value.is_empty() {
             request = request.header(name, value);
         }
@@ -80,7 +80,7 @@ async fn an_upload_with_another_hash_length_type_or_tenant_is_refused() {
         assert_eq!(objects(&system).await, Vec::<String>::new(), "{what}");
     }
 
-    // Bob knows the upload's id, and his own link leads to his own bytes.
+    // Bob knows the id of the upload, but his link leads to an object of his own.
     assert_eq!(code(&complete(&bob, &offered).await, 404), "not_found");
     let bobs = offer(&bob, announced(CONTENT)).await;
     let stolen = bobs["put"]["url"].as_str().unwrap().split_once('?').unwrap().1;
@@ -108,11 +108,13 @@ async fn an_upload_with_another_hash_length_type_or_tenant_is_refused() {
 async fn bytes_that_are_there_need_no_upload_and_keep_what_each_says_of_them() {
     let system = System::start(&[]).await;
     let person = Person::sign_up(&system, "ada@example.com").await;
-    let (first, mut json_too) = (announced(CONTENT), announced(CONTENT));
+    let first = announced(CONTENT);
+    let mut json_too = announced(CONTENT);
     json_too["media_type"] = json!("application/json");
-    let (first, second) = (offer(&person, first).await, offer(&person, json_too.clone()).await);
+    let first = offer(&person, first).await;
+    let second = offer(&person, json_too.clone()).await;
     assert!(put(&first, CONTENT, &[]).await.status().is_success());
-    // The bytes are those announced, but nobody has uploaded them as this type.
+    // The bytes match the announcement, but were not uploaded with this type.
     assert_eq!(put(&second, CONTENT, &[]).await.status(), 412);
     let refused = complete(&person, &second).await;
     assert_eq!(code(&refused, 409), "upload_mismatch");
