@@ -1,4 +1,4 @@
-//! Nothing but a valid credential, in a place meant for it, opens any route.
+//! Only a valid credential in its proper place opens a route.
 
 mod corpus;
 mod forge;
@@ -15,15 +15,15 @@ use forge::Forge;
 use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 
-/// What the functions take as their public address: as in production, so that cookies have the names of production.
+/// Public address of the deployment, with https as in production, so that cookies have their production names.
 const SITE: &str = "https://chat.example";
 const COOKIE: &str = "__Host-sequent_access";
 
-/// Requests at a time.
+/// Concurrent requests.
 const ABREAST: usize = 16;
 
-/// A request that must not pass: what is wrong with it, its headers, what is added to its query.
-/// Runs are paid for, with more than a test can spend.
+/// A request that must be refused: its fault, its headers, and an addition to its query.
+/// Switches billing on, with more credits than a test can spend.
 const PAID: [(&str, &str); 3] = [
     ("PUBLIC_URL", SITE),
     ("BILLING_WELCOME", "1000000000000"),
@@ -52,7 +52,7 @@ async fn no_forged_token_opens_any_route() {
         address: &format!("http://{}", listener.local_addr().unwrap()),
     };
     let forge = Forge::of(&system, &scene.alice).await;
-    // What the forge makes is accepted unless something is wrong with it.
+    // A well-formed token of the forge is accepted, so a refusal has the reason that the test names.
     let sound = forge.sign(&forge.header, &forge.claims);
     let me = scene.alice.read("GET", &Call::to("/api/auth/me"), &bearer(&sound)).await;
     assert_eq!(me.status, 200, "{me:?}");
@@ -80,8 +80,9 @@ async fn a_valid_token_counts_only_where_it_belongs() {
     let scene = Scene::set(&stripe, &system).await;
     println!("{} requests", scene.repels(&scene.misplaced(), 1).await);
 
-    // A browser adds the cookie to what any page asks of it.
-    let (with_cookie, csrf) = (("cookie", format!("{COOKIE}={}", scene.alice.token)), "x-csrf-token");
+    // A browser adds the cookie to the requests of every page.
+    let with_cookie = ("cookie", format!("{COOKIE}={}", scene.alice.token));
+    let csrf = "x-csrf-token";
     let from = |origin: &str| vec![with_cookie.clone(), ("origin", origin.to_owned())];
     let with_csrf = |origin: &str, token: &str| [from(origin), vec![(csrf, token.to_owned())]].concat();
     for entry in scene.entries.iter().filter(|entry| entry.access == Access::Required) {
@@ -118,7 +119,7 @@ async fn every_kind_of_valid_credential_opens_every_route() {
     {
         for (at, credential) in credentials.iter().enumerate() {
             let status = scene.alice.send(entry.method(), &scene.call(entry), credential).await.status();
-            // The first to delete something finds it.
+            // Only the first delete finds its object.
             let served = if at == 0 {
                 status.is_success() || status == 409 || status == 422
             } else {
@@ -129,17 +130,17 @@ async fn every_kind_of_valid_credential_opens_every_route() {
     }
 }
 
-/// Alice, whose access is wanted, and Bob.
+/// Alice, who is attacked, and Bob, another user.
 struct Scene {
     alice: Person,
     bob: Person,
     alices: Belongings,
     csrf: String,
     bobs_csrf: String,
-    /// An API key of Alice's that may do everything.
+    /// An API key of Alice's with every scope.
     key: String,
     entries: Vec<Entry>,
-    /// What Alice has.
+    /// A snapshot of Alice's data.
     before: Value,
 }
 
@@ -167,19 +168,19 @@ impl Scene {
         }
     }
 
-    /// The most telling call of a route, to what is Alice's.
+    /// Returns a call of the route that concerns Alice's data.
     fn call(&self, entry: &Entry) -> Call {
         (entry.calls)(&self.alices).swap_remove(0)
     }
 
-    /// A token in the cookie, with all else a browser sends from our own pages.
+    /// Returns the headers of a browser on our own pages, with the token in the cookie.
     fn cookie(&self, token: &str) -> Vec<Header> {
         let site = ("origin", SITE.to_owned());
         vec![("cookie", format!("{COOKIE}={token}")), site, ("x-csrf-token", self.csrf.clone())]
     }
 
-    /// Tries every attack on every route, or on each `stride`th in turn, and finds that nothing came of it.
-    /// Tells how many requests that were.
+    /// Tries every attack on every `stride`th route, and checks that all are refused and nothing has changed. Returns the
+    /// number of requests.
     async fn repels(&self, attacks: &[Attack], stride: usize) -> usize {
         let asking = self.entries.iter().filter(|entry| entry.access != Access::Public);
         let routes: Vec<(&Entry, Call)> = asking.map(|entry| (entry, self.call(entry))).collect();
@@ -194,13 +195,13 @@ impl Scene {
         outcomes.len()
     }
 
-    /// What was wrong with the answer, if anything.
+    /// Returns the fault of the response, or `None`.
     async fn attempt(&self, attack: &Attack, entry: &Entry, call: &Call) -> Option<String> {
         let and = if call.path.contains('?') { '&' } else { '?' };
         let queried = |query| Call { path: format!("{}{and}{query}", call.path), ..call.clone() };
         let queried = attack.query.as_ref().map(queried);
         let answer = self.alice.read(entry.method(), queried.as_ref().unwrap_or(call), &attack.headers).await;
-        // Signing out works without access, and must then end nobody's session, as the snapshot shows.
+        // Logout works without a credential. It must then end no session, which the snapshot shows.
         let tolerated = entry.access == Access::Optional && answer.status == 204;
         let refused = tolerated || is_refusal(&answer);
         (!refused).then(|| format!("{} by {}: {}", entry.route, attack.name, answer.status))
@@ -210,9 +211,11 @@ impl Scene {
         assert_eq!(self.alices.snapshot(&self.alice).await, self.before, "nothing of hers has changed");
     }
 
-    /// Valid credentials in places where they must not count, or beside one that does not hold.
+    /// Returns valid credentials in places where they must be ignored, or beside an invalid one.
     fn misplaced(&self) -> Vec<Attack> {
-        let (token, key, refresh) = (&self.alice.token, &self.key, &self.alice.refresh_token);
+        let token = &self.alice.token;
+        let key = &self.key;
+        let refresh = &self.alice.refresh_token;
         let (message, others_signature) =
             (token.rsplit_once('.').unwrap().0, self.bob.token.rsplit_once('.').unwrap().1);
         let forged = format!("{message}.{others_signature}");
@@ -224,7 +227,8 @@ impl Scene {
             attacks.push(Attack { name: name.to_owned(), headers, query: None });
         };
         push("nothing", Vec::new());
-        let (good, bad) = (format!("Bearer {token}"), format!("Bearer {forged}"));
+        let good = format!("Bearer {token}");
+        let bad = format!("Bearer {forged}");
         for (one, two) in [(&good, &bad), (&bad, &good), (&good, &good)] {
             push("two Authorization headers", vec![authorization(one), authorization(two)]);
             push("two in one Authorization header", vec![authorization(&format!("{one},{two}"))]);
@@ -272,7 +276,7 @@ impl Scene {
             push(&format!("cookie {name}"), cookie(format!("{name}={token}")));
         }
         push("the refresh token in the access cookie", self.cookie(refresh));
-        // Bob's, because it is in its place where one signs out.
+        // Bob's cookie, because logout accepts a refresh cookie.
         push("the refresh cookie", cookie(format!("__Secure-sequent_refresh={}", self.bob.refresh_token)));
         push("the API key in the cookie", self.cookie(key));
         push("a forged cookie before a valid one", cookie(format!("{COOKIE}={forged}; {COOKIE}={token}")));
@@ -293,7 +297,7 @@ impl Scene {
     }
 }
 
-/// Whether the answer is the one refusal there is.
+/// Returns `true` if the response is the standard refusal.
 fn is_refusal(answer: &Answer) -> bool {
     let code = || answer.json()["code"].clone();
     answer.status == 401

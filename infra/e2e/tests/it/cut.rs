@@ -1,4 +1,4 @@
-//! Connections break anywhere, and every reader still ends with the whole log.
+//! Connections break at any byte, and every reader still gets the whole log.
 
 use std::time::{Duration, Instant};
 
@@ -8,9 +8,9 @@ use futures::{StreamExt, stream};
 use reqwest::Response;
 use serde_json::{Value, json};
 
-/// Without lingering, tokens that come slower than a write takes are events of their own.
+/// Without lingering, a token that arrives after the previous write becomes an event of its own.
 const UNHURRIED: [(&str, &str); 2] = [("LINGER_MIN_MS", "0"), ("LINGER_MAX_MS", "0")];
-/// Requests at once.
+/// Concurrent requests.
 const AT_ONCE: usize = 4;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -25,8 +25,9 @@ async fn a_live_stream_cut_behind_every_frame_continues_without_a_gap() {
         assert_eq!(parsed(&native.frames), caller.log(&native.run).await);
         let replayed = frames(&up_to(ai_sdk.resume(&caller, 0).await, Cut::Never).await);
         assert_eq!(ai_sdk.frames, replayed);
-        let (events, chunks) = (native.frames.len(), ai_sdk.frames.len());
-        // How many tokens share an event depends on the machine.
+        let events = native.frames.len();
+        let chunks = ai_sdk.frames.len();
+        // The number of tokens per event depends on the machine.
         assert!(events >= 10 && chunks >= 10, "only {events} events and {chunks} chunks");
         println!("{events} connections for as many events, {chunks} for as many chunks");
     }
@@ -53,14 +54,14 @@ async fn an_ai_sdk_stream_cut_at_any_byte_continues_at_its_chunk() {
     println!("{}", cut_at_every_byte(&caller, &long).await);
 }
 
-/// A stream that can be resumed behind each of its frames.
+/// A protocol whose stream can be resumed after each frame.
 #[derive(Clone, Copy)]
 enum Protocol {
     Native,
     AiSdk,
 }
 
-/// A run, and the data of the frames that its readers get.
+/// A run, and the data of the frames in its stream.
 struct Streamed {
     protocol: Protocol,
     run: String,
@@ -91,7 +92,7 @@ impl Protocol {
 }
 
 impl Streamed {
-    /// The stream behind its first `have` frames. Their number is the cursor of both protocols.
+    /// Resumes the stream after its first `have` frames. Their number is the cursor of both protocols.
     async fn resume(&self, caller: &Caller, have: usize) -> Response {
         let run = &self.run;
         let request = match self.protocol {
@@ -110,7 +111,7 @@ async fn uncut(protocol: Protocol, caller: &Caller, message: &str) -> Streamed {
     Streamed { protocol, run, frames: frames(&up_to(sent, Cut::Never).await) }
 }
 
-/// A new connection for every single frame of a live run. Nobody tells a function that its reader left, so each of them
+/// Opens a new connection for each frame of a live run. A function does not learn that its reader has left, so each connection
 /// keeps an invocation until the run ends: several short runs cost less than a long one.
 async fn cut_behind_every_frame(protocol: Protocol, caller: &Caller) -> Streamed {
     let (run, sent) = protocol.send(caller, "/demo tokens=60 rate=28").await;
@@ -123,10 +124,10 @@ async fn cut_behind_every_frame(protocol: Protocol, caller: &Caller) -> Streamed
     live
 }
 
-/// Cuts a replay behind every byte and resumes behind every frame; in a short test, behind some of them.
+/// Cuts a replay after every byte and resumes after every frame; in a short test, after some of them.
 ///
-/// What a reader has at a cut is the whole frames before it, so cuts inside one frame resume with the same request. Its
-/// answer is read once for all of them. Returns what was done.
+/// At a cut, a reader has the complete frames before it. Cuts inside one frame therefore resume with the same request, whose
+/// response is read once for all of them. Returns a summary.
 async fn cut_at_every_byte(caller: &Caller, long: &Streamed) -> String {
     let all = &long.frames;
     let events = caller.log(&long.run).await.len();
@@ -150,24 +151,26 @@ async fn cut_at_every_byte(caller: &Caller, long: &Streamed) -> String {
     });
     let cuts = stream::iter(cuts).buffer_unordered(AT_ONCE).count().await;
     let rate = cuts as f64 / began.elapsed().as_secs_f64();
-    let (bytes, frames) = (whole.len(), all.len());
+    let bytes = whole.len();
+    let frames = all.len();
     format!("{cuts} cuts in {bytes} bytes, {rate:.0} a second; resumed behind {resumed} of {frames} frames")
 }
 
-/// Where a reader drops its connection.
+/// The place at which a reader closes its connection.
 #[derive(Clone, Copy)]
 enum Cut {
-    /// When the first complete event is there.
+    /// After the first complete event.
     Event,
-    /// After so many bytes.
+    /// After this many bytes.
     Byte(usize),
     Never,
 }
 
-/// Reads up to the cut; dropping the response closes the connection.
+/// Reads up to the cut. Dropping the response closes the connection.
 async fn up_to(response: Response, cut: Cut) -> Vec<u8> {
     assert_eq!(response.status(), 200);
-    let (mut text, mut pieces) = (Vec::new(), response.bytes_stream());
+    let mut text = Vec::new();
+    let mut pieces = response.bytes_stream();
     loop {
         let piece = tokio::time::timeout(Duration::from_secs(30), pieces.next()).await;
         let Some(piece) = piece.expect("the stream fell silent") else { return text };
@@ -183,7 +186,7 @@ async fn up_to(response: Response, cut: Cut) -> Vec<u8> {
     }
 }
 
-/// The data of every complete frame; a comment has none.
+/// Returns the data of every complete frame. Comments have none.
 fn frames(text: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(text);
     let whole = text.rfind("\n\n").map_or("", |end| &text[..end]);

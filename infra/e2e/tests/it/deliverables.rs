@@ -1,4 +1,4 @@
-//! Runs that deliver documents, and what jobs make of these.
+//! Runs that deliver documents, and the jobs that follow.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -10,11 +10,11 @@ use crate::{
     system::{Caller, System, check_ended, is_end, of_kind, scaled},
 };
 
-/// Everything that works on a run and its jobs.
+/// All functions that work on a run and its jobs.
 const WORKERS: [&str; 4] =
     ["AgentWorkerFunction", "JobWorkerFunction", "ExportWorkerFunction", "FanoutFunction"];
 
-/// Starts a run that is to deliver; its log once it has ended.
+/// Starts a run with a deliverable and returns its log at the end.
 async fn deliver(person: &Person, kind: &str, input: &str) -> (String, Vec<Value>) {
     let run =
         person.post(Call::to("/api/runs").body(json!({"input": input, "deliverable_type": kind}))).await;
@@ -40,7 +40,7 @@ async fn content(person: &Person, artifact: &Value) -> Value {
     serde_json::from_slice(&bytes).unwrap()
 }
 
-/// Arguments of a scripted call: a script ends them at a space.
+/// Encodes the arguments of a directive, which end at a space.
 fn args(value: &Value) -> String {
     value.to_string().replace(' ', "\\u0020")
 }
@@ -51,7 +51,7 @@ async fn a_report_is_delivered_its_claims_bound_and_its_names_collected() {
     let person = Person::sign_up(&system, "ada@example.com").await;
     let source = json!({"url": "https://tides.example/cuxhaven", "title": "Tide tables",
         "quote": "At Cuxhaven the tidal range is about three metres"});
-    // The demo provider takes the last line as its script when it is asked for the names in the report.
+    // The last line scripts the demo provider's response to the request for names in the report.
     let names = json!({"entities": [{"type": "place", "name": "Cuxhaven"}, {"type": "person", "name": "Nobody Real"}]});
     let report = json!({"type": "report", "version": 1, "title": "Tides of the North Sea", "sections": [
         {"heading": "Findings", "level": 1, "blocks": [
@@ -91,7 +91,7 @@ async fn a_report_is_delivered_its_claims_bound_and_its_names_collected() {
         of_kind(&log, "JOB_ENQUEUED").iter().map(|job| job["jobType"].as_str().unwrap()).collect();
     assert_eq!(jobs, BTreeSet::from(["bind_citations", "extract_entities"]));
     assert!(of_kind(&log, "JOB_FINISHED").iter().all(|end| end["status"] == "success"), "{log:#?}");
-    // What the jobs' model calls used is the run's.
+    // The usage of the jobs' model calls belongs to the run.
     let responses: u64 =
         of_kind(&log, "USAGE_RECORDED").iter().map(|usage| usage["outputTokens"].as_u64().unwrap()).sum();
     let row = person.get(&format!("/api/runs/{run}")).await;
@@ -122,7 +122,7 @@ async fn a_model_that_only_answers_is_made_to_deliver() {
     }
 }
 
-/// The events of a website's run from the document on, in order.
+/// The events of a website's run from the document to the end, in order.
 const FLOW: [&str; 10] = [
     "ARTIFACT_CREATED",
     "TOOL_CALL_RESULT",
@@ -136,11 +136,11 @@ const FLOW: [&str; 10] = [
     "RUN_FINISHED",
 ];
 
-/// Everything that works on it is killed once after every one of its steps, and each comes once all the same.
+/// All workers are killed once after each step, and each step still happens once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_website_and_its_report_survive_a_kill_between_any_two_steps() {
     let system = System::start(&[("LEASE_MS", "900"), ("LEASE_RENEW_MS", "250")]).await;
-    // What a killed worker had received is hidden for long; this test has less time.
+    // The messages of a killed worker stay invisible for a long time, which is too long for this test.
     for queue in ["RunsQueueUrl", "JobsQueueUrl", "ExportsQueueUrl"] {
         let url = &system.stack.deployed().outputs[queue];
         let impatient = json!({"QueueUrl": url, "Attributes": {"VisibilityTimeout": "3"}});
@@ -160,7 +160,7 @@ async fn a_website_and_its_report_survive_a_kill_between_any_two_steps() {
     }
 }
 
-/// Runs it, kills every worker when `step` of the flow is in the log, and looks at what there is at the end.
+/// Runs the flow, kills all workers when `step` is in the log, and checks the result.
 async fn website(system: &System, caller: &Caller, step: usize) {
     let body = json!({"input": "A page on tides.\n/demo tokens=2 rate=0", "deliverable_type": "website"});
     let answer = caller.request("POST", "/api/runs").json(&body).send().await.unwrap();
@@ -212,14 +212,14 @@ async fn website(system: &System, caller: &Caller, step: usize) {
     assert_eq!(report["items"][0]["entity_type"], "report", "{report}");
 }
 
-/// The events of the flow in a log, from the document on.
+/// Returns the events of the flow in a log.
 fn flow(log: &[Value]) -> Vec<&str> {
     let kinds = log.iter().map(|event| event["type"].as_str().unwrap());
     let from_document = kinds.skip_while(|kind| *kind != "ARTIFACT_CREATED");
     from_document.filter(|kind| FLOW.contains(kind)).collect()
 }
 
-/// Does several times a second what the schedule does once a minute.
+/// Invokes the scheduler several times per second.
 async fn sweeping(system: &System) {
     let scheduler =
         system.stack.runtime().function("SchedulerFunction").expect("the template has it").clone();

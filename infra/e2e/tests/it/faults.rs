@@ -1,4 +1,4 @@
-//! A database that fails as DynamoDB does, whoever asks: a proxy between the functions and the emulator.
+//! A proxy between the functions and the emulator that fails as DynamoDB does.
 
 use std::{
     convert::Infallible,
@@ -18,21 +18,21 @@ use axum::{
 };
 use reqwest::Client;
 
-/// Longer than any caller waits.
+/// Delay of a silent call, longer than any caller waits.
 const HANGS: Duration = Duration::from_secs(30);
 
-/// Of a thousand calls of the database, how many fail in which way.
+/// Rates of faults, per thousand calls of the database.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rates {
-    /// Refused before anything happened.
+    /// Refused before any effect.
     pub(crate) throttled: u32,
-    /// Answered with an internal error, although it happened.
+    /// Executed, and answered with an internal error.
     pub(crate) ambiguous: u32,
-    /// Not answered at all, although it happened.
+    /// Executed, and not answered.
     pub(crate) silent: u32,
 }
 
-/// Where functions find AWS instead of the emulator.
+/// The endpoint that functions use in place of the emulator.
 #[derive(Clone)]
 pub(crate) struct Faults(Arc<Inner>);
 
@@ -47,7 +47,7 @@ struct Inner {
 }
 
 impl Faults {
-    /// Listens. Nothing is served before the emulator is known.
+    /// Listens on a port. Requests are served once the emulator is known.
     pub(crate) async fn listen(rates: Rates) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default(); // another test of the process was first
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
@@ -69,17 +69,17 @@ impl Faults {
         format!("http://{}", self.0.address)
     }
 
-    /// Begins to serve, without faults for now.
+    /// Begins to serve, without faults at first.
     pub(crate) fn stand_before(&self, emulator: &str) {
         self.0.emulator.set(emulator.trim_end_matches('/').to_owned()).expect("one emulator");
     }
 
-    /// From now on calls fail, or no longer do.
+    /// Switches faults on or off.
     pub(crate) fn set(&self, on: bool) {
         self.0.on.store(on, Ordering::Relaxed);
     }
 
-    /// Calls of the database so far, and how many of them failed.
+    /// Returns the number of calls of the database, and of failed calls.
     pub(crate) fn counts(&self) -> (usize, usize) {
         (self.0.calls.load(Ordering::Relaxed), self.0.failed.load(Ordering::Relaxed))
     }
@@ -93,7 +93,8 @@ async fn serve(State(faults): State<Faults>, request: Request) -> Result<Respons
     }
     calls.fetch_add(1, Ordering::Relaxed);
     let dice = fastrand::u32(..1000);
-    let (throttled, ambiguous) = (rates.throttled, rates.throttled + rates.ambiguous);
+    let throttled = rates.throttled;
+    let ambiguous = throttled + rates.ambiguous;
     if dice < ambiguous + rates.silent {
         failed.fetch_add(1, Ordering::Relaxed);
     }

@@ -1,8 +1,8 @@
-//! A model that thinks before every word: an OpenAI-compatible server in the test's own process.
+//! A model that reasons before every word: an OpenAI-compatible server in the test's process.
 //!
-//! Pieces of one message that wait for the same write are stored as one event, so an answer that comes at once is a
-//! few events. Thoughts between the words keep them apart: hundreds of events, of many types, in a handful of
-//! segments, which makes the run cheap to read tens of thousands of times.
+//! Pieces of one message that wait for the same write are stored as one event, so an answer that arrives at once becomes a few
+//! events. Reasoning between the words keeps them apart. The result is hundreds of events of many types in a few segments,
+//! and a run that is cheap to read tens of thousands of times.
 
 use crate::system::System;
 use serde_json::{Value, json};
@@ -11,10 +11,10 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// Eight events each: the run has a little over 200.
+/// Words of the answer. Each becomes eight events, so the run has a little over 200.
 const WORDS: usize = 25;
 
-/// A system in which such a model answers, whatever is asked.
+/// Starts a system in which this model answers every request.
 pub(crate) async fn system() -> System {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/v1", listener.local_addr().unwrap());
@@ -23,12 +23,12 @@ pub(crate) async fn system() -> System {
             tokio::spawn(answer(stream));
         }
     });
-    // Reading one run tens of thousands of times outlasts an access token.
+    // Reading one run tens of thousands of times takes longer than the default lifetime of an access token.
     System::start(&[("OPENAI_BASE_URL", &url), ("ACCESS_TOKEN_TTL_S", "3600")]).await
 }
 
 async fn answer(mut stream: TcpStream) {
-    // Read although it does not matter: closing a connection with unread bytes would reset it.
+    // The request is read because closing a connection with unread bytes would reset it.
     let mut question = Vec::new();
     while !is_complete(&question) {
         assert_ne!(stream.read_buf(&mut question).await.unwrap(), 0, "the question breaks off");
@@ -40,7 +40,7 @@ async fn answer(mut stream: TcpStream) {
     };
     let mut body = String::new();
     for word in 0..WORDS {
-        // Characters of two, three and four bytes, for cuts to fall into.
+        // Characters of two, three and four bytes, so that cuts fall into characters.
         body.push_str(&piece(json!({"reasoning_content": "ü→"}), None));
         body.push_str(&piece(json!({"content": format!("{word}🚆")}), None));
     }
@@ -50,7 +50,7 @@ async fn answer(mut stream: TcpStream) {
     stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
 }
 
-/// Whether all of an HTTP request with a `Content-Length` is there.
+/// Returns `true` if the bytes hold a complete HTTP request with a `Content-Length`.
 fn is_complete(request: &[u8]) -> bool {
     let text = String::from_utf8_lossy(request).to_ascii_lowercase();
     let Some((head, _)) = text.split_once("\r\n\r\n") else { return false };

@@ -1,4 +1,4 @@
-//! Tenants see nothing of each other and change nothing of each other's, whatever names they use.
+//! Tenants cannot read or change each other's data, whatever ids they use.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::{
 use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 
-/// Runs are paid for, with more than a test can spend.
+/// Switches billing on, with more credits than a test can spend.
 const PAID: [(&str, &str); 2] =
     [("BILLING_WELCOME", "1000000000000"), ("BILLING_PLANS", r#"{"pro":{"concurrent_runs":1000}}"#)];
 
@@ -37,7 +37,7 @@ async fn what_belongs_to_another_tenant_does_not_exist() {
     let stranger = Stranger { bob: &bob, alices: alices.called_from(&bobs.home), traces: &traces };
     let tries = entries.iter().map(async |entry| {
         let tried = stranger.tries(entry, &bob.bearer()).await;
-        // After each other: a key in use is a conflict, also between two credentials of one tenant.
+        // One after the other, because a key in use is a conflict, also between two credentials of one tenant.
         let again = entry.access != Access::Public;
         tried + if again { stranger.tries(entry, &by_key).await } else { 0 }
     });
@@ -55,7 +55,7 @@ async fn what_belongs_to_another_tenant_does_not_exist() {
     the_owner_is_served(&alice, &alices, &entries).await;
 }
 
-/// Without this, a call that is wrong in itself would look like one that is refused.
+/// Checks that the owner's calls succeed. Otherwise a malformed call would look like a refusal.
 async fn the_owner_is_served(alice: &Person, alices: &Belongings, entries: &[Entry]) {
     for entry in entries {
         for call in (entry.calls)(alices) {
@@ -63,7 +63,7 @@ async fn the_owner_is_served(alice: &Person, alices: &Belongings, entries: &[Ent
                 continue;
             }
             let status = alice.send(entry.method(), &call, &alice.bearer()).await.status();
-            // A conflict with a live run shows as well that the owner's project was found.
+            // A conflict with a live run also shows that the owner's project was found.
             assert!(
                 status.is_success() || status == 409 || status == 422,
                 "{}: its owner gets {status} from {call:?}",
@@ -73,7 +73,7 @@ async fn the_owner_is_served(alice: &Person, alices: &Belongings, entries: &[Ent
     }
 }
 
-/// Bob, who knows every name of Alice's.
+/// Bob, who knows every id of Alice's.
 struct Stranger<'a> {
     bob: &'a Person,
     alices: Belongings,
@@ -81,13 +81,14 @@ struct Stranger<'a> {
 }
 
 impl Stranger<'_> {
-    /// Makes all calls of a route, each with Alice's names and once more with nobody's.
+    /// Makes all calls of a route, each with Alice's ids and once more with unknown ids.
     async fn tries(&self, entry: &Entry, credential: &[Header]) -> usize {
         let hers = (entry.calls)(&self.alices);
         let nobodys = (entry.calls)(&self.alices.nobodys());
         let count = hers.len();
         for (hers, nobodys) in hers.into_iter().zip(nobodys) {
-            let (foreign, what) = (hers.foreign, format!("{} {hers:?}", entry.method()));
+            let foreign = hers.foreign;
+            let what = format!("{} {hers:?}", entry.method());
             let answer = self.bob.read(entry.method(), &hers, credential).await;
             check(foreign, &answer, &what);
             let text = format!("{:?} {}", answer.headers, answer.body);
@@ -95,7 +96,7 @@ impl Stranger<'_> {
             if foreign != Foreign::Taken {
                 let expected = self.bob.read(entry.method(), &nobodys, credential).await.shape();
                 let mut shape = answer.shape();
-                // A chat of his own may be at work still, for an earlier call.
+                // A chat of his own may still be live because of an earlier call.
                 for _ in 0..40 {
                     if foreign != Foreign::Own || shape == expected {
                         break;
@@ -119,14 +120,14 @@ fn check(foreign: Foreign, answer: &Answer, what: &str) {
         Foreign::Missing => problem(404, "not_found"),
         Foreign::BadCursor => problem(400, "invalid_cursor"),
         Foreign::Taken => problem(409, "email_taken"),
-        // Only sessions have a CSRF token; an API key is told so.
+        // Only sessions have a CSRF token, so an API key gets this problem.
         Foreign::Own if answer.status == 400 => problem(400, "no_session"),
         Foreign::Own => assert!(answer.status.is_success(), "{what}: {answer:?}"),
         Foreign::Same => assert!(!answer.status.is_server_error(), "{what}: {answer:?}"),
     }
 }
 
-/// The first trace in a text.
+/// Returns the first trace in a text.
 fn leaked<'a>(text: &str, traces: &'a BTreeSet<String>) -> Option<&'a String> {
     traces.iter().find(|trace| text.contains(*trace))
 }

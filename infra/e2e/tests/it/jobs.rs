@@ -1,4 +1,4 @@
-//! Jobs through the stack: a greeting on request, and a storm of messages over workers that are killed and paused.
+//! Jobs through the stack: a greeting on request, and a storm of messages at workers that are killed and paused.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -29,7 +29,7 @@ async fn start(env: &[(&str, &str)]) -> System {
     System::start_with(env, |options| options.admin_key = Some(ADMIN_KEY.to_owned())).await
 }
 
-/// Somebody who operates the deployment.
+/// A client with the deployment's admin key.
 struct Operator {
     client: reqwest::Client,
     origin: String,
@@ -47,7 +47,7 @@ impl Operator {
         (answer.status().as_u16(), answer.json().await.unwrap())
     }
 
-    /// All jobs of a tenant, by their ids.
+    /// Lists all jobs of a tenant by id.
     async fn jobs(&self, tenant: TenantId) -> BTreeMap<String, Value> {
         let mut jobs = BTreeMap::new();
         let mut cursor = String::new();
@@ -69,7 +69,8 @@ impl Operator {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_greeting_is_enqueued_done_and_shown_and_only_administrators_may() {
     let system = start(&[]).await;
-    let (operator, ada) = (Operator::of(&system), system.sign_up("ada@example.com").await);
+    let operator = Operator::of(&system);
+    let ada = system.sign_up("ada@example.com").await;
     let (status, job) = operator.send("POST", "/v1/admin/jobs/hello").await;
     assert_eq!((status, &job["status"]), (202, &json!("pending")), "{job}");
     let path = format!("/api/jobs/{}", job["id"].as_str().unwrap());
@@ -86,7 +87,7 @@ async fn a_greeting_is_enqueued_done_and_shown_and_only_administrators_may() {
     assert_eq!((&done["result"], &done["attempt"]), (&json!("Hello, world!"), &json!(1)));
     assert_eq!(ada.request("GET", &path).send().await.unwrap().status(), 404, "it is not hers");
 
-    // The owner of a tenant has to do with that tenant's jobs. Progress can be read while it runs.
+    // The owner of a tenant manages its jobs. Progress can be read during the attempt.
     let hello = json!({"name": "Ada", "key": "once", "pause_ms": 5000});
     let send = || ada.request("POST", "/v1/admin/jobs/hello").json(&hello).send();
     let job: Value = send().await.unwrap().json().await.unwrap();
@@ -106,7 +107,7 @@ async fn a_greeting_is_enqueued_done_and_shown_and_only_administrators_may() {
     assert_eq!(ada.request("POST", &redrive).send().await.unwrap().status(), 202);
     assert_eq!(ada.request("POST", &redrive).send().await.unwrap().status(), 409, "once");
 
-    // Nobody else steers anything.
+    // No other caller can manage jobs.
     let plain = reqwest::Client::new();
     let url = format!("{}{cancel}", operator.origin);
     assert_eq!(plain.post(&url).send().await.unwrap().status(), 401);
@@ -116,16 +117,16 @@ async fn a_greeting_is_enqueued_done_and_shown_and_only_administrators_may() {
     assert_eq!(eve.request("POST", &cancel).send().await.unwrap().status(), 404);
 }
 
-/// What a storm is to leave.
+/// The jobs and messages of a storm, and its expected result.
 #[derive(Default)]
 struct Plan {
-    /// Names greeted by jobs that are sound.
+    /// Names that sound jobs greet.
     sound: Vec<String>,
-    /// Jobs to enqueue, some of them twice.
+    /// Jobs to enqueue, some twice.
     jobs: Vec<New>,
-    /// Messages to send beside those that the rows cause.
+    /// Messages in addition to those of the outbox.
     messages: Vec<String>,
-    /// Messages that must end up in the dead letters.
+    /// Messages that must become dead letters.
     poison: BTreeSet<String>,
 }
 
@@ -138,7 +139,7 @@ impl Plan {
             let input = HelloInput { name: Some(name.clone()), key: Some(name.clone()), pause_ms };
             let mut new = New::of::<HelloWorld>(tenant, &input);
             let message = Delivery { tenant_id: tenant, job_id: new.id }.to_json();
-            // One in a hundred is poison, of three sorts.
+            // One in a hundred is poison, of three kinds.
             match (n % 100, n / 100 % 3) {
                 (50, 0) => {
                     new.job_type = "from_the_future".to_owned();
@@ -156,7 +157,7 @@ impl Plan {
                 }
                 _ => plan.sound.push(name),
             }
-            // Three in ten are enqueued twice and delivered three times; one in ten is told of before it exists.
+            // Three in ten are enqueued twice and delivered three times. For one in ten a message is sent before the job exists.
             if n % 10 < 3 {
                 plan.jobs.push(New { id: sequent_core::JobId::new(), ..new.clone() });
                 plan.messages.push(message.clone());
@@ -175,19 +176,20 @@ impl Plan {
 async fn a_storm_of_messages_over_dying_workers_does_everything_once() {
     let size = scaled(300, 10_000);
     let system = start(&[("LEASE_MS", "1500"), ("LEASE_RENEW_MS", "400")]).await;
-    let (operator, tenant) = (Operator::of(&system), TenantId::new());
+    let operator = Operator::of(&system);
+    let tenant = TenantId::new();
     let outputs = &system.stack.deployed().outputs;
     let tables = Tables {
         main: outputs["MainTableName"].clone().into(),
         events: outputs["EventsTableName"].clone().into(),
     };
     let store = testing::deployed(system.stack.endpoint_url(), tables);
-    // What a killed worker had received is hidden for an hour and a half; this test has less time.
+    // The messages of a killed worker stay invisible for an hour and a half, which is too long for this test.
     let impatient = json!({"QueueUrl": outputs["JobsQueueUrl"], "Attributes": {"VisibilityTimeout": "10"}});
     system.stack.endpoint().json("sqs", "AmazonSQS.SetQueueAttributes", &impatient).await.unwrap();
 
     let plan = Plan::of(size, tenant);
-    // Of a key that is enqueued twice, the first job stands and the second is nobody's.
+    // If a key is enqueued twice, the first job counts and the second has no row.
     let begun = Instant::now();
     let calm = AtomicBool::new(false);
     let storm = async {
@@ -200,7 +202,8 @@ async fn a_storm_of_messages_over_dying_workers_does_everything_once() {
             .await;
         send(&system, late).await;
         let rows: BTreeSet<_> = enqueued.iter().map(|job| job.id).collect();
-        let (expected, unreadable) = (rows.len(), plan.poison.iter().filter(|p| !p.starts_with('{')).count());
+        let expected = rows.len();
+        let unreadable = plan.poison.iter().filter(|p| !p.starts_with('{')).count();
         let ended = |jobs: &BTreeMap<String, Value>| {
             jobs.values().filter(|job| matches!(job["status"].as_str(), Some("success" | "error"))).count()
         };
@@ -219,7 +222,7 @@ async fn a_storm_of_messages_over_dying_workers_does_everything_once() {
     println!("{size} messages, {killed} kills, {paused} pauses, {swept} sweeps in {:?}", begun.elapsed());
     assert!(killed > 0 && paused > 0, "there was a storm");
 
-    // A job whose key was taken by its twin has no row; the twin's id is what the dead letters name.
+    // A job whose key was claimed by its twin has no row. The dead letters name the twin's id.
     let of_row: BTreeSet<String> =
         enqueued.iter().map(|job| Delivery { tenant_id: tenant, job_id: job.id }.to_json()).collect();
     let poison: BTreeSet<String> = operator
@@ -239,7 +242,7 @@ async fn a_storm_of_messages_over_dying_workers_does_everything_once() {
     check_effects(&store, tenant, &plan).await;
     assert_eq!(dead_letters(&system, &expected).await, expected);
 
-    // Trying the poison again changes nothing but the count of tries.
+    // Redriving the poison changes only the number of attempts.
     let mut redriven = 0;
     for tenant in [tenant, TenantId::SYSTEM] {
         for (id, job) in operator.jobs(tenant).await {
@@ -263,9 +266,10 @@ async fn send(system: &System, messages: &[String]) {
     }
 }
 
-/// Kills workers, and pauses others for longer than their lease, until all is calm.
+/// Kills workers, and pauses others for longer than their lease, until the storm is over.
 async fn chaos(system: &System, calm: &AtomicBool) -> (usize, usize) {
-    let (mut killed, mut paused) = (0, 0);
+    let mut killed = 0;
+    let mut paused = 0;
     while !calm.load(Ordering::SeqCst) {
         sleep(Duration::from_millis(fastrand::u64(100..500))).await;
         let busy: Vec<u32> = instances(system, WORKER)
@@ -274,7 +278,7 @@ async fn chaos(system: &System, calm: &AtomicBool) -> (usize, usize) {
             .map(|(pid, _)| pid)
             .collect();
         let Some(&pid) = fastrand::choice(&busy) else { continue };
-        // A storm may be short: what was seldom comes first.
+        // A storm may be short, so the rarer fault comes first.
         if killed < paused || (killed == paused && fastrand::bool()) {
             killed += usize::from(system.stack.kill(pid));
         } else if signal("-STOP", pid) {
@@ -291,7 +295,7 @@ fn signal(signal: &str, pid: u32) -> bool {
     sent.status.success()
 }
 
-/// Does once a second what the schedule does once a minute.
+/// Invokes the scheduler once per second.
 async fn sweeping(system: &System, calm: &AtomicBool) -> usize {
     let scheduler =
         system.stack.runtime().function("SchedulerFunction").expect("the template has it").clone();
@@ -304,7 +308,7 @@ async fn sweeping(system: &System, calm: &AtomicBool) -> usize {
     swept
 }
 
-/// Each guest was greeted once.
+/// Checks that each name was greeted once.
 async fn check_effects(store: &Store, tenant: TenantId, plan: &Plan) {
     #[derive(Deserialize)]
     struct Greeting {
@@ -322,7 +326,7 @@ async fn check_effects(store: &Store, tenant: TenantId, plan: &Plan) {
     assert!(wrong.is_empty(), "greeted once each, except {wrong:?}");
 }
 
-/// Takes the dead letters, each with its cause, until all that are expected have come.
+/// Receives dead letters, each with its cause, until all expected ones have arrived.
 async fn dead_letters(system: &System, expected: &BTreeSet<String>) -> BTreeSet<String> {
     let queue = &system.stack.deployed().outputs["JobsDeadLettersUrl"];
     let endpoint = system.stack.endpoint();
@@ -330,7 +334,7 @@ async fn dead_letters(system: &System, expected: &BTreeSet<String>) -> BTreeSet<
     let mut found = BTreeSet::new();
     let mut quiet = 0;
     let begun = Instant::now();
-    // Until nothing more comes: one letter too many would be as wrong as one too few.
+    // Wait until no more arrive, because a surplus letter is as wrong as a missing one.
     while (quiet < 3 || !expected.is_subset(&found)) && begun.elapsed() < PATIENCE {
         let answer = endpoint.json("sqs", "AmazonSQS.ReceiveMessage", &receive).await.unwrap();
         let messages = answer["Messages"].as_array().cloned().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Processes die at any moment; nobody loses a byte.
+//! Processes are killed at random moments, and no client loses a byte.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-/// Every run loses its owner at a random moment, by SIGKILL; one client per run reconnects until the end.
+/// The owner of each run is killed at a random moment. One client per run reconnects until the end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_run_is_continued_and_its_reader_misses_nothing() {
     let system = System::start(&[("LEASE_MS", "900"), ("LEASE_RENEW_MS", "250")]).await;
@@ -28,7 +28,8 @@ async fn a_killed_run_is_continued_and_its_reader_misses_nothing() {
     println!("all taken over, beside {} runs that no kill hit", survived.iter().sum::<usize>());
 }
 
-/// A client that got no headers cannot know whether there is a run. It sends again with the same key, and there is one.
+/// A client without response headers cannot know whether its run exists. It repeats the request with the same key, and exactly
+/// one run exists.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_send_killed_before_its_headers_and_made_again_runs_once() {
     let system = System::start(&[("LEASE_MS", "900"), ("LEASE_RENEW_MS", "250")]).await;
@@ -40,7 +41,8 @@ async fn a_send_killed_before_its_headers_and_made_again_runs_once() {
     let seed = fastrand::u64(..);
     println!("seed {seed}, {sends} sends");
     let mut random = fastrand::Rng::with_seed(seed);
-    let (mut unanswered, mut stored) = (0, 0);
+    let mut unanswered = 0;
+    let mut stored = 0;
     for number in 0..sends {
         let send = || {
             let request = caller.request("POST", "/api/chat/send").json(&body);
@@ -72,7 +74,7 @@ async fn a_send_killed_before_its_headers_and_made_again_runs_once() {
     assert!(unanswered > 0, "no kill came before the headers");
 }
 
-/// Kills one of the processes that work on a run at that moment.
+/// Kills one of the processes that execute a run at that moment.
 async fn kill(system: &System, after: Duration) {
     tokio::time::sleep(after).await;
     let instances = system.stack.instances();
@@ -83,7 +85,7 @@ async fn kill(system: &System, after: Duration) {
     }
 }
 
-/// Runs until another process had to take a run over; how many ended before a kill hit them.
+/// Repeats runs until one was taken over by another process. Returns the number of runs that ended before the kill.
 async fn killed(system: &System, caller: &Caller, message: &str, expected: &str, pause: Duration) -> usize {
     for survived in 0..20 {
         let log = one(system, caller, message, expected, pause).await;
@@ -94,10 +96,10 @@ async fn killed(system: &System, caller: &Caller, message: &str, expected: &str,
     panic!("no kill hits a run in flight");
 }
 
-/// Sends, kills until the answer breaks off, and follows through every cut.
+/// Sends a message, kills until the response breaks off, and follows the run through every cut.
 async fn one(system: &System, caller: &Caller, message: &str, expected: &str, pause: Duration) -> Vec<Value> {
     let sent = loop {
-        // Killed before the run was stored, the request fails as a whole and is made again.
+        // If the process is killed before the run is stored, the request fails and is repeated.
         let response = caller.send(&json!({"message": {"content": message}})).await;
         if response.status() == 200 {
             break response;
@@ -115,7 +117,7 @@ async fn one(system: &System, caller: &Caller, message: &str, expected: &str, pa
     complete(caller, &run, heard, expected).await
 }
 
-/// Holds what was heard against the log, and the log against everything that repeats it.
+/// Compares the received events with the log, and the log with its projections.
 async fn complete(caller: &Caller, run: &str, heard: Vec<Value>, expected: &str) -> Vec<Value> {
     let log = caller.log(run).await;
     assert_eq!(heard, log, "{run}: what was heard is the log");

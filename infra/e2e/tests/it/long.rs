@@ -1,4 +1,4 @@
-//! Runs that take far longer than an invocation may: handed from one to the next, told to one client, nothing done twice.
+//! Runs that last far longer than an invocation: each is handed over, one client reads all of it, and no step happens twice.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,14 +13,14 @@ use sequent_local::Options;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-/// Tokens of every response: too few for the part of the demo's answer that quotes what was said.
+/// Tokens of every response, too few for the demo to quote its input.
 const TOKENS: usize = 16;
 
-/// How much a run has to do.
+/// The amount of work in a run.
 struct Load {
-    /// The functions' timeout in seconds.
+    /// Timeout of the functions in seconds.
     timeout: usize,
-    /// Responses of the direct runs, and tokens a second.
+    /// Responses of the direct runs, and tokens per second.
     responses: usize,
     rate: usize,
 }
@@ -30,7 +30,7 @@ impl Load {
         Self { timeout: scaled(12, 30), responses: scaled(22, 90), rate: scaled(16, 8) }
     }
 
-    /// Responses that cite a source each, named after `of`, and one that concludes.
+    /// Returns a script of responses that each cite a source named after `of`, and of one conclusion.
     fn script(&self, of: &str, responses: usize) -> String {
         let cite = |n| {
             let source = json!({"url": format!("https://{of}.test/{n}"), "title": "t"});
@@ -40,7 +40,7 @@ impl Load {
         (1..responses).map(cite).chain([conclusion]).collect()
     }
 
-    /// Two steps for child runs and three in order. Together they take about as long as a direct run.
+    /// Returns a plan with two steps for child runs and three sequential steps. It takes about as long as a direct run.
     fn plan(&self) -> String {
         let step = |id: &str, independent: bool, responses| json!({"id": id, "title": id, "instructions": self.script(id, responses), "independent": independent});
         let part = self.responses / 4;
@@ -56,7 +56,7 @@ impl Load {
     }
 }
 
-/// The stack's template, with other timeouts for the functions that execute runs.
+/// Changes the timeout of the functions that execute runs.
 fn impatient(options: &mut Options, timeout: usize) {
     let text = std::fs::read_to_string(&options.template).unwrap();
     let longest = "\n      Timeout: 900\n";
@@ -66,13 +66,13 @@ fn impatient(options: &mut Options, timeout: usize) {
     std::fs::write(&options.template, text).unwrap();
 }
 
-/// Watches what executes runs until `done`: for every function, how long each of its invocations took.
+/// Watches the functions that execute runs until `done`. Returns the durations of their invocations.
 async fn watch<T>(system: &System, done: impl Future<Output = T>) -> (T, BTreeMap<String, Vec<Duration>>) {
     let mut done = std::pin::pin!(done);
     let mut invocations = BTreeMap::new();
     let came = loop {
         for one in system.stack.instances() {
-            // Its time counts from when a process has it, which may have to be started first.
+            // The time of an invocation counts from its assignment to a process, which may have to start first.
             let executes = ["ChatFunction", "AgentWorkerFunction"].contains(&one.function.as_str())
                 && one.state == "busy";
             if let Some(id) = one.request_id.filter(|_| executes) {
@@ -110,12 +110,12 @@ async fn a_run_of_many_invocations_does_every_step_once_and_one_client_follows_i
     for (function, times) in invocations {
         let longest = times.iter().max().unwrap();
         println!("{function}: {} invocations, the longest took {longest:?}", times.len());
-        // One that is killed takes all of its time.
+        // An invocation that is killed takes its whole timeout.
         assert!(*longest < timeout - Duration::from_millis(500), "{function} ends in good order");
     }
 }
 
-/// The answer to a message, read from the response and then by reconnecting. Owners and connections, as below.
+/// Reads the answer to a message from the response and then by reconnecting. Returns the number of owners and connections.
 async fn foreground(caller: &Caller, load: &Load) -> (usize, usize) {
     let message = load.script("fore", load.responses);
     let sent = caller.send(&json!({"message": {"content": message}})).await;
@@ -129,7 +129,7 @@ async fn foreground(caller: &Caller, load: &Load) -> (usize, usize) {
     (epochs(&log), connections + 1)
 }
 
-/// A run that a worker begins.
+/// Executes a background run.
 async fn background(caller: &Caller, load: &Load) -> (usize, usize) {
     let run = create(caller, &json!({"input": load.script("back", load.responses)})).await;
     let (log, connections) = read_on(caller, run["id"].as_str().unwrap(), Vec::new()).await;
@@ -138,7 +138,7 @@ async fn background(caller: &Caller, load: &Load) -> (usize, usize) {
     (epochs(&log), connections)
 }
 
-/// A run with a plan and children.
+/// Executes a run with a plan and children.
 async fn planned(caller: &Caller, load: &Load) -> (usize, usize) {
     let run = create(caller, &json!({"input": load.plan(), "orchestration": "plan"})).await;
     let (log, connections) = read_on(caller, run["id"].as_str().unwrap(), Vec::new()).await;
@@ -168,8 +168,8 @@ async fn planned(caller: &Caller, load: &Load) -> (usize, usize) {
     (epochs(&log), connections)
 }
 
-/// Reads the run to its end by reconnecting, and holds what was heard against the log and the row. The log, and how often
-/// it connected.
+/// Reads the run to its end by reconnecting, and compares the received events with the log and the row. Returns the log and the
+/// number of connections.
 async fn read_on(caller: &Caller, run: &str, mut heard: Vec<Value>) -> (Vec<Value>, usize) {
     let (connections, broken) = caller.read(run, &mut heard).await;
     assert_eq!(broken, 0, "every stream ended in good order");
@@ -182,7 +182,7 @@ async fn read_on(caller: &Caller, run: &str, mut heard: Vec<Value>) -> (Vec<Valu
     (log, connections)
 }
 
-/// Every response is there once and whole, and so is every call's result and every source.
+/// Checks that every response, result and source exists once and is complete.
 fn check_steps(log: &[Value], of: &str, responses: usize) {
     assert_eq!(of_kind(log, "USAGE_RECORDED").len(), responses, "{of}: no response came twice");
     assert_eq!(cited(log, of), once(of, responses), "{of}: every source once and in order");
@@ -196,7 +196,7 @@ fn check_steps(log: &[Value], of: &str, responses: usize) {
     );
 }
 
-/// The sources cited for a part, in order.
+/// Returns the sources cited for a part, in order.
 fn cited(log: &[Value], of: &str) -> Vec<String> {
     let urls =
         of_kind(log, "SOURCE_CITED").into_iter().map(|event| event["url"].as_str().unwrap().to_owned());
@@ -207,7 +207,7 @@ fn once(of: &str, responses: usize) -> Vec<String> {
     (1..responses).map(|n| format!("https://{of}.test/{n}")).collect()
 }
 
-/// No call has a second result.
+/// Checks that no call has a second result.
 fn results_once(log: &[Value]) {
     let calls: Vec<&Value> =
         of_kind(log, "TOOL_CALL_RESULT").iter().map(|event| &event["toolCallId"]).collect();

@@ -1,4 +1,4 @@
-//! The whole system from outside: its clients, its limits, and its faults.
+//! Tests of the whole system from outside: clients, limits and faults.
 #![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
 mod answers;

@@ -1,4 +1,4 @@
-//! MCP in both directions, with the reference implementations of its authors at the other end.
+//! MCP in both directions, with the reference implementations of its authors on the other side.
 
 use std::{
     io::{BufRead, BufReader},
@@ -24,7 +24,8 @@ use serde_json::{Value, json};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tools_of_the_reference_server_are_called_and_found_again_when_it_restarts() {
     let mut reference = Reference::start();
-    let (tenant, servers) = (TenantId::new(), reference.servers().await);
+    let tenant = TenantId::new();
+    let servers = reference.servers().await;
     let few = NewServer {
         name: name("few"),
         allowed_tools: Some(vec!["echo".to_owned(), "no-such-tool".to_owned()]),
@@ -58,7 +59,7 @@ async fn tools_of_the_reference_server_are_called_and_found_again_when_it_restar
     assert!(image.contains("[image, image/png, "), "{image}");
     let weather = call("everything__get-structured-content", json!({"location": "Chicago"})).await.unwrap();
     assert_eq!(serde_json::from_str::<Value>(&weather).unwrap()["humidity"], 82);
-    // It reports its progress in a stream before the result.
+    // This tool reports its progress in a stream before the result.
     let long = json!({"duration": 1, "steps": 4});
     let long = call("everything__trigger-long-running-operation", long).await.unwrap();
     assert!(long.contains("Steps: 4"), "{long}");
@@ -81,7 +82,8 @@ async fn tools_of_the_reference_server_are_called_and_found_again_when_it_restar
 async fn a_tenant_sets_up_its_own_servers() {
     let reference = Reference::start();
     let system = System::start(&[("SSRF_ALLOW", &reference.address())]).await;
-    let (alice, bob) = (system.sign_up("alice@example.com").await, system.sign_up("bob@example.com").await);
+    let alice = system.sign_up("alice@example.com").await;
+    let bob = system.sign_up("bob@example.com").await;
     let setup = json!({"name": "everything", "url": reference.url(), "token": "alices-token", "allowed_tools": ["echo"]});
     let (status, added) = post(&alice, "/api/mcp-servers", &setup).await;
     assert_eq!(status, 201, "{added}");
@@ -115,7 +117,8 @@ async fn a_tenant_sets_up_its_own_servers() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_official_client_starts_runs_and_reads_their_answers() {
     let system = System::start(&[]).await;
-    let (alice, bob) = (system.sign_up("alice@example.com").await, system.sign_up("bob@example.com").await);
+    let alice = system.sign_up("alice@example.com").await;
+    let bob = system.sign_up("bob@example.com").await;
     let said = "/demo tokens=20 rate=0";
     let start =
         json!({"name": "start_run", "arguments": {"input": said, "idempotency_key": "one"}, "follow": true});
@@ -148,7 +151,7 @@ async fn the_official_client_starts_runs_and_reads_their_answers() {
     let messages = alice.get(&format!("/api/projects/{}/messages", project.as_str().unwrap())).await;
     assert_eq!(messages["items"].as_array().unwrap().len(), 4, "two questions and their answers");
 
-    // Bob knows the names, and finds nothing under them.
+    // Bob knows the ids, but they do not exist for him.
     let spoken = speak(&bob, json!({"calls": [look, message]})).await;
     for (result, what) in spoken["results"].as_array().unwrap().iter().zip(["no such run", "no such project"])
     {
@@ -185,7 +188,7 @@ async fn add(
     Box::pin(servers.add(tenant, UserId::new(), new, Timestamp::now())).await
 }
 
-/// The reference server in a process of its own.
+/// The reference server as a process.
 struct Reference {
     port: u16,
     process: Child,
@@ -194,12 +197,12 @@ struct Reference {
 
 impl Reference {
     fn start() -> Self {
-        // It cannot tell which port it was given, so it gets one that was free a moment ago.
+        // The server cannot report its port, so it gets one that was free a moment ago.
         let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
         Self::start_at(port)
     }
 
-    /// Returns when it listens.
+    /// Starts the server and waits until it listens.
     fn start_at(port: u16) -> Self {
         let mut process = Command::new("node")
             .args(["node_modules/@modelcontextprotocol/server-everything/dist/index.js", "streamableHttp"])
@@ -247,7 +250,7 @@ impl Reference {
         }
     }
 
-    /// Servers that may be reached here and nowhere else.
+    /// Returns a client that may reach only this server.
     async fn servers(&self) -> Servers {
         let vault = Vault::fixed(&json!({"seed": "tests"}).to_string().into()).unwrap();
         let guard = Guard::new(Allow::parse_list(&self.address()).unwrap(), Resolver);

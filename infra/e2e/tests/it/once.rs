@@ -25,7 +25,7 @@ async fn a_cancel_takes_effect_within_a_second_and_keeps_what_was_said() {
     let took = asked.elapsed();
     println!("cancelled in {took:?}");
     assert_eq!(heard.last().unwrap()["outcome"]["type"], "cancelled");
-    // A second is the promise; a test on a busy machine allows for more.
+    // The target is one second; a test on a busy machine allows more.
     assert!(took < Duration::from_secs(5), "{took:?}");
     let row = caller.get(&format!("/api/runs/{run}")).await;
     assert_eq!(row["status"], "cancelled");
@@ -65,9 +65,10 @@ async fn concurrent_requests_with_one_key_have_one_effect() {
     assert_eq!(all(&caller, "/api/projects").await.len(), keys, "in one conversation");
 }
 
-/// Everything a list holds, page by page.
+/// Reads all pages of a list.
 pub(crate) async fn all(caller: &Caller, path: &str) -> Vec<Value> {
-    let (mut items, mut cursor) = (Vec::new(), String::new());
+    let mut items = Vec::new();
+    let mut cursor = String::new();
     loop {
         let page = caller.get(&format!("{path}?limit=100{cursor}")).await;
         items.extend(page["items"].as_array().unwrap_or_else(|| panic!("{page}")).clone());

@@ -1,4 +1,4 @@
-//! Buying at Stripe, which is a process of its own here: subscribing, spending, topping up, and getting money back.
+//! Purchases with the test server for Stripe as a process: subscribe, spend, top up, refund.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use crate::{
 };
 
 const PLANS: &str = r#"{"pro": {"concurrent_runs": 7}, "team": {}}"#;
-/// A dollar for a million tokens read, and ten for a million written.
+/// One dollar per million input tokens, and ten per million output tokens.
 const PRICES: &str = r#"{"demo":{"input":1000000,"output":10000000}}"#;
 
-/// As [`selling`], with little to hold for a run.
+/// Like [`selling`], with a small hold per run.
 async fn start() -> (Stripe, System) {
     let env = [
         ("BILLING_PLANS", PLANS),
@@ -31,7 +31,7 @@ async fn post(person: &Person, path: &str, body: Value) -> Answer {
     person.read("POST", &Call::to(path).body(body), &person.bearer()).await
 }
 
-/// Sends a message; the status of the answer, and its code if there is a problem.
+/// Sends a message and returns the status, and the problem's code if there is one.
 async fn chat(person: &Person, tokens: u32) -> (u16, String) {
     let content = format!("Hello.\n/demo tokens={tokens} rate=0");
     let answer =
@@ -58,7 +58,7 @@ async fn what_is_paid_for_can_be_spent_and_what_is_paid_back_cannot() {
     let catalog = person.get("/api/billing/catalog").await;
     assert_eq!(catalog["plans"]["pro"]["prices"]["monthly"]["credits"], 60_000, "{catalog}");
 
-    // Subscribe: the webhook comes, and with it the plan and its credits.
+    // Subscribe: the webhook brings the plan and its credits.
     let page = buy(&person, json!({"plan": "pro"})).await;
     assert!(page["expires_at"].is_string(), "{page}");
     assert_eq!(stripe.all("customer").await.len(), 1);
@@ -80,18 +80,19 @@ async fn what_is_paid_for_can_be_spent_and_what_is_paid_back_cannot() {
     let portal = post(&person, "/api/billing/portal", json!({})).await;
     assert!(portal.json()["url"].as_str().unwrap().starts_with("https://billing."), "{}", portal.json());
 
-    // Spend: until there is nothing left to hold.
+    // Spend until a hold is refused.
     assert_eq!(chat(&person, 1000).await.0, 200);
     assert_eq!(chat(&person, 4900).await.0, 200);
     assert_eq!(chat(&person, 1000).await, (402, "insufficient_credits".to_owned()));
 
-    // Top up: the same request twice is the same page.
+    // Top up: the same request returns the same page.
     let body = json!({"pack": "small", "quantity": 2});
     let twice = || async {
         let call = Call::to("/api/billing/checkout").body(body.clone()).header("idempotency-key", "top-up-1");
         person.read("POST", &call, &person.bearer()).await.json()
     };
-    let (one, other) = (twice().await, twice().await);
+    let one = twice().await;
+    let other = twice().await;
     assert_eq!(one, other);
     let other = Call::to("/api/billing/checkout")
         .body(json!({"pack": "small"}))
@@ -106,13 +107,13 @@ async fn what_is_paid_for_can_be_spent_and_what_is_paid_back_cannot() {
     credits(&person, "a pack", |credits| credits["available"] == before + 200_000).await;
     assert_eq!(chat(&person, 100).await.0, 200);
 
-    // Paid back in part: that part of the credits is gone.
+    // Partial refund: the same share of the credits is taken back.
     let left = person.get("/api/billing/credits").await["available"].as_i64().unwrap();
     let payment = stripe.latest("payment_intent").await;
     stripe.has("refund", json!({"id": payment, "amount": 250})).await;
     credits(&person, "a refund", |credits| credits["available"] == left - 50_000).await;
 
-    // Disputed: nothing can be spent until the bank has decided.
+    // Dispute: no credits can be spent until the bank has decided.
     let dispute = stripe.has("dispute", json!({"id": payment})).await;
     credits(&person, "frozen", |credits| credits["frozen"].is_string()).await;
     assert_eq!(chat(&person, 1).await, (402, "account_frozen".to_owned()));
@@ -123,7 +124,7 @@ async fn what_is_paid_for_can_be_spent_and_what_is_paid_back_cannot() {
     .await;
     assert_eq!(chat(&person, 1).await.0, 200);
 
-    // A payment fails, and is made good; a cancellation is told, and comes.
+    // A renewal fails and is recovered; a cancellation is scheduled and takes effect.
     let id = stripe.latest("subscription").await;
     let status = |expected: &'static str| {
         let person = &person;
@@ -146,7 +147,7 @@ async fn what_is_paid_for_can_be_spent_and_what_is_paid_back_cannot() {
     status("canceled").await;
     credits(&person, "no plan", |credits| credits["plan"] == "free").await;
 
-    // What was spent was reported, of each run once.
+    // The cost of each run was reported once.
     let ledger = person.get("/api/billing/ledger?limit=100").await;
     let postings = ledger["items"].as_array().unwrap();
     let mut runs: Vec<(String, String)> = Vec::new();
@@ -171,7 +172,7 @@ async fn what_is_paid_for_can_be_spent_and_what_is_paid_back_cannot() {
     assert_eq!(reported, runs);
     assert_eq!(runs.len(), 4);
 
-    // One posting of each payment, though each event came twice.
+    // Each payment has one posting, although each event arrived twice.
     let causes: Vec<String> = postings
         .iter()
         .filter(|posting| posting["cause"]["type"] == "stripe")
@@ -179,7 +180,7 @@ async fn what_is_paid_for_can_be_spent_and_what_is_paid_back_cannot() {
         .collect();
     assert_eq!(causes, ["grant", "reversal", "grant", "grant"], "{ledger}");
 
-    // Deleted at Stripe: the next purchase is made as another customer.
+    // Deleted at Stripe: the next purchase creates another customer.
     let left = person.get("/api/billing/credits").await["available"].as_i64().unwrap();
     stripe.has("delete_customer", json!({"id": stripe.latest("customer").await})).await;
     stripe.pays(&buy(&person, json!({"pack": "small"})).await).await;
@@ -208,12 +209,12 @@ async fn only_what_stripe_signed_is_taken_and_what_never_came_is_found() {
         assert!(answer.status == status && text.contains(told), "{body}: {} {text}", answer.status);
     }
 
-    // Nobody is told anything: the events stay there.
+    // The events are not delivered.
     stripe.has("webhook", json!({"url": "http://127.0.0.1:9/"})).await;
     let page = buy(&person, json!({"plan": "team", "price": "monthly"})).await;
     stripe.pays(&page).await;
 
-    // Somebody else says so.
+    // A forged event.
     let events: Vec<Value> =
         reqwest::get(format!("{}/control/events", stripe.url)).await.unwrap().json().await.unwrap();
     let created = events.iter().find(|event| event["type"] == "customer.subscription.created").unwrap();
@@ -236,7 +237,8 @@ async fn only_what_stripe_signed_is_taken_and_what_never_came_is_found() {
     let sign = |body: &str, secret: &str, at: Timestamp| {
         signature::sign(body.as_bytes(), &SecretString::from(secret), at)
     };
-    let (body, now) = (created.to_string(), Timestamp::now());
+    let body = created.to_string();
+    let now = Timestamp::now();
     let old = Timestamp::from_millis(now.millis() - 302_000);
     for header in [
         None,
@@ -256,7 +258,7 @@ async fn only_what_stripe_signed_is_taken_and_what_never_came_is_found() {
     assert_eq!(send(Some(sign(&other, SIGNING, now)), other.clone()).await.1["outcome"], "ignored");
     assert_eq!(person.get("/api/billing/credits").await["plan"], "free");
 
-    // The schedule finds what never came, once.
+    // The schedule finds the undelivered events, once.
     let reconcile = || async {
         let name = &system.stack.deployed().resources["SchedulerFunction"];
         let url = format!("{}/2015-03-31/functions/{name}/invocations", system.stack.control_url());
@@ -269,7 +271,7 @@ async fn only_what_stripe_signed_is_taken_and_what_never_came_is_found() {
     let trial = person.get("/api/billing/subscription").await;
     assert_eq!(trial["subscription"]["status"], "trialing", "{trial}");
 
-    // What comes after all is known, in either form.
+    // A late delivery is known already, in either form.
     assert_eq!(send(Some(sign(&body, SIGNING, now)), body).await.1["outcome"], "known");
     let thin = json!({
         "id": "evt_thin", "object": "v2.core.event", "type": "v1.customer.subscription.updated",

@@ -1,5 +1,5 @@
-//! Real providers behind the whole system: a public OpenAI-compatible server in a process of its own, which answers,
-//! stumbles, lies, falls silent and dies.
+//! Providers behind the whole system: a public OpenAI-compatible server as a process, which responds, fails, sends garbage, hangs
+//! and is killed.
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use crate::system::{Caller, System, answer, hear, is_terminal};
 use reqwest::Client;
 use serde_json::{Value, json};
 
-/// The provider refuses every other key, and no answer of ours may show it.
+/// The provider refuses every other key, and no response of ours may contain it.
 const KEY: &str = "e2e.provider.key-5f1c";
 const MODEL: &str = "house-model";
 
@@ -36,11 +36,11 @@ async fn an_openai_compatible_server_answers_through_the_whole_system() {
     assert_eq!(row["cost"], json!({"micro_usd": 3600, "incomplete": false}));
     let project = row["project_id"].as_str().unwrap().to_owned();
 
-    // A failure before the first token is made good without the client's noticing.
+    // A failure before the first token is retried, and the client does not notice.
     let log = send(&caller, Some(&project), "hiccup").await;
     assert_eq!(log.last().unwrap()["outcome"]["type"], "success", "{log:?}");
     let mut asked = provider.asked().await;
-    // A job names the conversation when it likes.
+    // The job that names the conversation runs at any time.
     asked.retain(|request| !request["body"].to_string().contains("You name conversations."));
     let status = |at: usize| asked[asked.len() - at]["response"]["status"].as_u64().unwrap();
     assert_eq!((asked.len(), status(2), status(1)), (3, 503, 200));
@@ -102,21 +102,21 @@ async fn a_provider_that_fails_ends_the_run_clearly_and_nothing_is_lost() {
     assert_eq!(read.collect::<Vec<_>>(), conversation, "every word that was said, in order");
 }
 
-/// What befalls the provider before a message.
+/// A fault of the provider before a message.
 enum Fault {
-    /// Its own fault injection.
+    /// The provider's own fault injection.
     Chaos(Value),
-    /// Nothing: its answer to this message is the fault.
+    /// The response to this message is the fault.
     Answer,
-    /// It no longer takes our key.
+    /// The provider refuses our key.
     Locked,
     /// No process listens.
     Down,
-    /// Its process dies in the middle of the answer.
+    /// The process is killed in the middle of the response.
     Killed,
 }
 
-/// A provider that comes back where it was.
+/// A provider that can be restarted at the same address.
 struct Service {
     port: u16,
     running: Option<Provider>,
@@ -132,7 +132,7 @@ impl Service {
         self.running.as_ref().unwrap()
     }
 
-    /// Gives the provider away if it is to die later.
+    /// Applies the fault. Returns the provider if it is to be killed later.
     async fn befall(&mut self, fault: &Fault) -> Option<Provider> {
         match fault {
             Fault::Chaos(chaos) => self.provider().inject(chaos).await,
@@ -144,7 +144,7 @@ impl Service {
         None
     }
 
-    /// From now on it answers well.
+    /// Removes the fault.
     async fn restore(&mut self) {
         match &self.running {
             Some(provider) if provider.key == KEY => provider.heal().await,
@@ -164,7 +164,7 @@ fn turn(role: &str, content: &str, status: &str) -> Turn {
     [role, content, status].map(str::to_owned)
 }
 
-/// Sends, and holds what was heard against the log.
+/// Sends a message and compares the received events with the log.
 async fn send(caller: &Caller, project: Option<&str>, message: &str) -> Vec<Value> {
     let sent = caller.send(&json!({"project_id": project, "message": {"content": message}})).await;
     assert_eq!(sent.status(), 200, "{message}");
@@ -175,11 +175,12 @@ async fn send(caller: &Caller, project: Option<&str>, message: &str) -> Vec<Valu
     heard.events
 }
 
-/// Sends, and kills the provider when the first piece of its answer is here.
+/// Sends a message and kills the provider after the first piece of its response.
 async fn send_and_kill(caller: &Caller, project: &str, message: &str, provider: Provider) -> Vec<Value> {
     let mut sent = caller.send(&json!({"project_id": project, "message": {"content": message}})).await;
     let run = sent.headers()["x-run-id"].to_str().unwrap().to_owned();
-    let (mut provider, mut text) = (Some(provider), String::new());
+    let mut provider = Some(provider);
+    let mut text = String::new();
     while let Some(piece) = sent.chunk().await.unwrap() {
         text.push_str(&String::from_utf8_lossy(&piece));
         if text.contains("TEXT_MESSAGE_CONTENT") {
@@ -189,7 +190,7 @@ async fn send_and_kill(caller: &Caller, project: &str, message: &str, provider: 
     caller.log(&run).await
 }
 
-/// The run of `log` says once, clearly and discreetly why it failed.
+/// Checks that the run failed once with this code, and that its message is clear and reveals no secret.
 async fn failed(caller: &Caller, log: &[Value], code: &str) {
     let end = log.last().unwrap();
     assert_eq!(log.iter().filter(|event| is_terminal(event)).count(), 1, "{log:?}");
@@ -205,7 +206,7 @@ async fn failed(caller: &Caller, log: &[Value], code: &str) {
     }
 }
 
-/// The run's row.
+/// Reads the row of the log's run.
 async fn row(caller: &Caller, log: &[Value]) -> Value {
     let started = log.iter().find(|event| event["type"] == "RUN_STARTED").unwrap();
     caller.get(&format!("/api/runs/{}", started["runId"].as_str().unwrap())).await
@@ -215,7 +216,7 @@ fn clients() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("node")
 }
 
-/// What the provider is told to answer to a message; to any other, the answer to the empty one.
+/// Returns the scripted response to a message, or the default response.
 fn fixture(message: &str) -> String {
     let text = std::fs::read_to_string(clients().join("provider/answers.json")).unwrap();
     let answers: Value = serde_json::from_str(&text).unwrap();
@@ -224,17 +225,17 @@ fn fixture(message: &str) -> String {
     found.unwrap()["response"]["content"].as_str().unwrap().to_owned()
 }
 
-/// The server, for as long as the value lives.
+/// The server process; dropping the value ends it.
 struct Provider {
     port: u16,
     key: String,
     process: Child,
-    /// Open as long as the process may write to it.
+    /// Kept open so that the process can write to it.
     _output: BufReader<ChildStdout>,
 }
 
 impl Provider {
-    /// Returns when it listens; on any free port for 0.
+    /// Starts the server and waits until it listens. Port 0 selects a free port.
     fn start(port: u16, key: &str) -> Self {
         let server = clients().join("node_modules/@copilotkit/aimock/dist/cli.js");
         assert!(server.exists(), "the npm packages are missing: scripts/install node");
@@ -248,7 +249,8 @@ impl Provider {
             .spawn()
             .expect("node starts");
         let mut output = BufReader::new(process.stdout.take().unwrap());
-        let (mut line, mut bound) = (String::new(), None);
+        let mut line = String::new();
+        let mut bound = None;
         while bound.is_none() && output.read_line(&mut line).unwrap() > 0 {
             bound = line.trim().rsplit_once("listening on http://127.0.0.1:").map(|(_, port)| port.parse());
             line.clear();
@@ -257,7 +259,7 @@ impl Provider {
         Self { port, key: key.to_owned(), process, _output: output }
     }
 
-    /// The deployment's settings for it: impatient, so that a silent provider is one soon.
+    /// Returns the deployment's settings, with short timeouts so that a silent provider is detected soon.
     fn settings(&self) -> Vec<(&'static str, String)> {
         let prices = json!({MODEL: {"input": 2_000_000, "output": 8_000_000}});
         vec![
@@ -275,7 +277,7 @@ impl Provider {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
-    /// What befalls requests from now on.
+    /// Injects faults into the following requests.
     async fn inject(&self, chaos: &Value) {
         let request = Client::new().post(self.url("/__aimock/chaos")).bearer_auth(&self.key).json(chaos);
         let answer = request.send().await.unwrap();
@@ -287,7 +289,7 @@ impl Provider {
         assert_eq!(request.send().await.unwrap().status(), 200);
     }
 
-    /// The requests it got, and how it answered.
+    /// Returns the received requests and their responses.
     async fn asked(&self) -> Vec<Value> {
         let request = Client::new().get(self.url("/__aimock/journal")).bearer_auth(&self.key);
         request.send().await.unwrap().json().await.unwrap()

@@ -26,7 +26,7 @@ async fn two_rotations_at_once_replace_an_old_key_once_and_refuse_no_token() {
     assert_eq!(outcomes.iter().filter(|outcome| **outcome == "rotated").count(), 1, "{outcomes:?}");
     assert_eq!(rotate(&system).await["signing_key"], "young");
 
-    // Processes that begin now have both keys, and go on signing with the former until the new one's time has come.
+    // Processes that start now have both keys, and sign with the old one until the start time of the new one.
     forget(&system).await;
     let mut published = kids(&caller.get("/.well-known/jwks.json").await);
     assert_eq!(published.len(), 2, "{published:?}");
@@ -36,7 +36,7 @@ async fn two_rotations_at_once_replace_an_old_key_once_and_refuse_no_token() {
     let me = caller.get("/api/auth/me").await;
     assert_eq!(me["email"], "rotation@example.com", "{me}");
 
-    // Its time has come.
+    // The start time of the new key has passed.
     let mut secret = self::secret(&system).await;
     let keys = secret["jwt_keys"].as_array_mut().unwrap();
     let next = keys.iter_mut().find(|key| key["kid"] == **new).unwrap();
@@ -49,7 +49,7 @@ async fn two_rotations_at_once_replace_an_old_key_once_and_refuse_no_token() {
     assert_eq!(me["email"], "rotation@example.com", "a token of the former key: {me}");
 }
 
-/// What the schedule sends.
+/// Invokes the scheduler with the event of the schedule.
 async fn rotate(system: &System) -> Value {
     let name = &system.stack.deployed().resources["SchedulerFunction"];
     let url = format!("{}/2015-03-31/functions/{name}/invocations", system.stack.control_url());
@@ -59,7 +59,7 @@ async fn rotate(system: &System) -> Value {
     answer.json().await.unwrap()
 }
 
-/// The access token of somebody who signs in now.
+/// Signs a user in and returns the access token.
 async fn token(system: &System) -> String {
     let body = json!({"email": "rotation@example.com", "password": PASSWORD});
     let url = format!("{}/api/auth/login", system.stack.origin_url());
@@ -79,14 +79,14 @@ fn kids(jwks: &Value) -> Vec<String> {
     keys.iter().map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
 }
 
-/// An entry of the secret: PKCS #8 version 1 (RFC 8410, section 7) of a seed made up here.
+/// Returns an entry of the secret: PKCS #8 version 1 (RFC 8410, section 7) of a random seed.
 fn key(kid: &str, not_before: i64) -> Value {
     let mut der = vec![0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
     der.extend_from_slice(&[7; 32]);
     json!({"kid": kid, "private_key": STANDARD.encode(der), "not_before": not_before, "not_after": null})
 }
 
-/// Ends all processes, and with them what they remember of the secret.
+/// Ends all processes, and with them their cached secret.
 async fn forget(system: &System) {
     for instance in system.stack.instances() {
         system.stack.kill(instance.pid);

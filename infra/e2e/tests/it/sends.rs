@@ -1,4 +1,4 @@
-//! Sending messages over HTTP: once however often it is asked, in order, whoever stays to listen.
+//! Sending messages over HTTP: once per key, in order, whether or not the client keeps reading.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use futures::future::join_all;
 use reqwest::{Response, header::HeaderMap};
 use serde_json::{Value, json};
 
-/// Long enough to be live while other requests come.
+/// Message of a run that stays live during other requests.
 const LONG: &str = "/demo tokens=4000 rate=40";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -21,7 +21,7 @@ async fn a_key_attaches_to_its_run_and_to_no_other_request() {
         caller.request("POST", "/api/chat/send").header("idempotency-key", "k-1").json(body).send()
     };
 
-    // Live: another process serves the retry while the first still writes.
+    // Live: another process serves the retry while the first one still writes.
     let first = keyed(&caller, &body).await.unwrap();
     let retry = keyed(&caller, &body).await.unwrap();
     assert_eq!((first.status(), retry.status()), (200.try_into().unwrap(), 200.try_into().unwrap()));
@@ -35,7 +35,7 @@ async fn a_key_attaches_to_its_run_and_to_no_other_request() {
     assert_eq!(first.events, caller.log(&run).await);
     assert_eq!(first.events.last().unwrap()["outcome"]["type"], "success");
 
-    // Over: spelled differently, it is the same request still.
+    // Ended: with other white space it is still the same request.
     let spaced = caller.request("POST", "/api/chat/send").header("idempotency-key", "k-1");
     let spaced = spaced.header("content-type", "application/json").body(format!("{body:#}"));
     let spaced = spaced.send().await.unwrap();
@@ -44,7 +44,7 @@ async fn a_key_attaches_to_its_run_and_to_no_other_request() {
 
     let mut changed = body.clone();
     changed["message"]["content"] = json!("/demo tokens=1 rate=0");
-    let refused = problem(keyed(&caller, &changed).await.unwrap(), 422, "idempotency_key_reused").await;
+    let refused = refusal(keyed(&caller, &changed).await.unwrap(), 422, "idempotency_key_reused").await;
     assert!(refused["detail"].as_str().unwrap().len() > 20, "{refused}");
     let theirs = keyed(&other, &changed).await.unwrap();
     assert_eq!(theirs.status(), 200, "another tenant's keys are its own");
@@ -57,9 +57,10 @@ async fn a_busy_conversation_refuses_or_queues() {
     let system = System::start(&[]).await;
     let caller = system.sign_up("queue@example.com").await;
     let live = say(&caller, None, "opening\n/demo tokens=80 rate=40", "reject").await;
-    let (opening, project) = (header(live.headers(), "x-run-id"), header(live.headers(), "x-project-id"));
+    let opening = header(live.headers(), "x-run-id");
+    let project = header(live.headers(), "x-project-id");
     let refused = say(&caller, Some(&project), "refused", "reject").await;
-    let refused = problem(refused, 409, "run_in_progress").await;
+    let refused = refusal(refused, 409, "run_in_progress").await;
     assert_eq!(refused["run_id"], opening, "the refusal names the live run");
 
     let second = say(&caller, Some(&project), "second\n/demo tokens=20 rate=40", "enqueue").await;
@@ -96,7 +97,7 @@ async fn a_busy_conversation_is_interrupted_or_rolled_back() {
         let next = hear(next).await.events;
         assert_eq!(next.last().unwrap()["outcome"]["type"], "success", "{strategy}");
 
-        // Whatever becomes of the conversation, the log keeps what happened.
+        // The log keeps its events, whatever happens to the conversation.
         let log = caller.follow(&live, Vec::new(), Duration::from_secs(10)).await;
         assert_eq!(log.last().unwrap()["outcome"]["type"], "cancelled", "{strategy}");
         assert_eq!(caller.get(&format!("/api/runs/{live}")).await["status"], "cancelled");
@@ -110,12 +111,12 @@ async fn a_busy_conversation_is_interrupted_or_rolled_back() {
     conversation.check(&caller, &project).await;
 }
 
-/// What a conversation should hold: by whom, what, and how complete.
+/// The expected messages of a conversation: role, text and status.
 #[derive(Default)]
 struct Conversation(Vec<[String; 3]>);
 
 impl Conversation {
-    /// The question and the answer of a run.
+    /// Adds the question and the answer of a run.
     fn exchange(&mut self, log: &[Value], status: &str) {
         let asked = log.iter().find(|event| event["type"] == "USER_MESSAGE").unwrap();
         self.0.push(["user", asked["content"].as_str().unwrap(), "complete"].map(str::to_owned));
@@ -145,7 +146,7 @@ async fn of_many_concurrent_sends_one_runs_and_the_others_are_told_which() {
     assert_eq!(won.len(), 1);
     let winner = header(won[0].headers(), "x-run-id");
     for refused in lost {
-        assert_eq!(problem(refused, 409, "run_in_progress").await["run_id"], winner);
+        assert_eq!(refusal(refused, 409, "run_in_progress").await["run_id"], winner);
     }
     assert_eq!(all(&caller, "/api/runs").await.len(), 2, "the losers left no run behind");
     assert_eq!(all(&caller, &messages(&project)).await.len(), 3, "nor a message");
@@ -161,10 +162,11 @@ async fn a_run_outlives_its_client_and_past_its_end_there_is_no_content() {
     let parts = json!([{"type": "text", "text": message}]);
     let body = json!({"id": "a chat", "messages": [{"role": "user", "parts": parts}]});
     let sent = caller.request("POST", "/api/chat").json(&body).send().await.unwrap();
-    let (run, project) = (header(sent.headers(), "x-run-id"), header(sent.headers(), "x-project-id"));
+    let run = header(sent.headers(), "x-run-id");
+    let project = header(sent.headers(), "x-project-id");
     drop(sent); // with its connection, before a byte of the answer was read
 
-    // Only its row is asked for: a reader of the log would take a lost run over.
+    // Only the row is read, because a reader of the log would take a lost run over.
     let ended = async {
         loop {
             let row = caller.get(&format!("/api/runs/{run}")).await;
@@ -227,14 +229,14 @@ async fn a_mistake_is_a_problem_that_says_what_to_fix() {
     ];
     for (body, status, code, names) in cases {
         let shown: String = body.chars().take(60).collect();
-        let problem = problem(sent(body).await, status, code).await;
+        let problem = refusal(sent(body).await, status, code).await;
         assert!(problem["detail"].as_str().unwrap().len() > 10, "{shown}: {problem}");
         let errors = problem["errors"].to_string();
         assert!(names.is_none_or(|name| errors.contains(name)), "{shown}: {problem}");
     }
     assert_eq!(all(&caller, "/api/runs").await.len(), 0, "no mistake starts a run");
 
-    // A name may be well formed and still nobody's: the run tells which setting is missing.
+    // A well-formed name without a provider: the run's error names the missing setting.
     let sent = hear(sent(with(json!({"model": "gpt-nobody-serves"}))).await).await.events;
     let end = sent.last().unwrap();
     assert_eq!(
@@ -249,7 +251,7 @@ async fn say(caller: &Caller, project: Option<&str>, content: &str, on_conflict:
     caller.send(&json!({"project_id": project, "message": message, "on_conflict": on_conflict})).await
 }
 
-/// Returns the run once it has begun to speak, and reads on in the background.
+/// Waits for the first text of the run, then continues to read in the background.
 async fn speaking(mut sent: Response) -> String {
     assert_eq!(sent.status(), 200);
     let run = header(sent.headers(), "x-run-id");
@@ -262,8 +264,8 @@ async fn speaking(mut sent: Response) -> String {
     run
 }
 
-/// The problem an answer is.
-async fn problem(answer: Response, status: u16, code: &str) -> Value {
+/// Checks that the response is this problem, and returns it.
+async fn refusal(answer: Response, status: u16, code: &str) -> Value {
     let kind = answer.headers().get("content-type").map(|kind| kind.to_str().unwrap().to_owned());
     let got = answer.status().as_u16();
     let problem: Value = answer.json().await.unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Stripe as a process beside a stack, and a stack that sells there.
+//! The test server for Stripe as a process beside a stack, and a stack that sells through it.
 
 use std::{process::Stdio, time::Duration};
 
@@ -14,7 +14,7 @@ use crate::{
 };
 
 const KEY: &str = "sk_test_of_the_tests";
-/// What it signs its events with.
+/// The secret that signs its events.
 pub(crate) const SIGNING: &str = "whsec_of_the_tests";
 const CATALOG: &str = r#"{
     "plans": {"pro": {"prices": {"monthly": {"price": "price_pro", "credits": 60000}}},
@@ -23,7 +23,7 @@ const CATALOG: &str = r#"{
     "packs": {"small": {"price": "price_small", "credits": 100000, "expires_days": 365}}
 }"#;
 
-/// Stripe.
+/// The test server for Stripe.
 pub(crate) struct Stripe {
     pub(crate) url: String,
     client: reqwest::Client,
@@ -53,7 +53,7 @@ impl Stripe {
         stripe
     }
 
-    /// Something happens there; the id of what was made.
+    /// Performs an action and returns the id of the new object.
     pub(crate) async fn has(&self, action: &str, body: Value) -> String {
         let answer =
             self.client.post(format!("{}/control/{action}", self.url)).json(&body).send().await.unwrap();
@@ -72,12 +72,12 @@ impl Stripe {
             .unwrap()
     }
 
-    /// The id of the latest object of a kind.
+    /// Returns the id of the latest object of a kind.
     pub(crate) async fn latest(&self, object: &str) -> String {
         self.all(object).await.last().unwrap()["id"].as_str().unwrap().to_owned()
     }
 
-    /// The person subscribes, and has paid for two months.
+    /// Subscribes the person, with payments for two months.
     pub(crate) async fn subscribed(&self, person: &Person) {
         let page = buy(person, json!({"plan": "pro"})).await;
         self.pays(&page).await;
@@ -89,14 +89,14 @@ impl Stripe {
         .await;
     }
 
-    /// The person opens the page, and pays.
+    /// Pays a checkout page.
     pub(crate) async fn pays(&self, page: &Value) {
         let session = page["url"].as_str().unwrap().rsplit('/').next().unwrap();
         self.has("pay", json!({"id": session})).await;
     }
 }
 
-/// Stripe, and a stack that sells there, whose functions see `env` too.
+/// Starts the test server and a stack that sells through it, whose functions also get `env`.
 pub(crate) async fn selling(env: &[(&str, &str)]) -> (Stripe, System) {
     let stripe = Stripe::start().await;
     let usual = [("BILLING", "on"), ("BILLING_CATALOG", CATALOG), ("STRIPE_API_BASE", &stripe.url)];
@@ -110,12 +110,12 @@ pub(crate) async fn selling(env: &[(&str, &str)]) -> (Stripe, System) {
     (stripe, system)
 }
 
-/// Where the stack takes events.
+/// Returns the webhook address of the stack.
 pub(crate) fn webhook(system: &System) -> String {
     format!("{}/api/webhooks/stripe", system.stack.origin_url().trim_end_matches('/'))
 }
 
-/// Makes a checkout page.
+/// Creates a checkout page.
 pub(crate) async fn buy(person: &Person, body: Value) -> Value {
     let call = Call::to("/api/billing/checkout").body(body);
     let answer = person.read("POST", &call, &person.bearer()).await;
@@ -123,7 +123,7 @@ pub(crate) async fn buy(person: &Person, body: Value) -> Value {
     answer.json()
 }
 
-/// Waits until what `path` answers is as `expected` says.
+/// Polls `path` until the response fulfils `expected`.
 pub(crate) async fn until(
     person: &Person,
     path: &str,

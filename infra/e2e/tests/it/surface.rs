@@ -1,7 +1,7 @@
-//! All that is served: every route of the OpenAPI document, and how each is called for the belongings of one tenant.
+//! Every route of the OpenAPI document, and the calls of each for the belongings of one tenant.
 //!
-//! A route that the table in [`calls`] does not know fails the tests that walk over all of them, so nobody adds one
-//! without saying what strangers and forgers must get from it.
+//! A route that is missing from the table in [`calls`] fails the tests, so each new route needs an entry that states the expected
+//! response to strangers and forgers.
 
 mod belongings;
 mod calls;

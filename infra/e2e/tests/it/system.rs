@@ -1,4 +1,4 @@
-//! What the tests share: a [`System`] of its own for each test, and a [`Caller`] signed up with it.
+//! Shared by the tests: a [`System`] per test, and a [`Caller`] with an account on it.
 
 use std::time::Duration;
 
@@ -7,34 +7,34 @@ use reqwest::{Client, RequestBuilder, Response};
 use sequent_local::{Options, Stack, logs::Logs};
 use serde_json::{Value, json};
 
-/// How much to test: `E2E_SCALE=soak` for the sizes of `scripts/soak`.
+/// Returns the size of a test: `soak` if `E2E_SCALE=soak` is set, as `scripts/soak` does.
 pub(crate) fn scaled(short: usize, soak: usize) -> usize {
     if std::env::var("E2E_SCALE").is_ok_and(|scale| scale == "soak") { soak } else { short }
 }
 
-/// A stack of its own, with its state in a folder that goes with it.
+/// A stack with its own temporary data folder.
 pub(crate) struct System {
-    /// The running stack.
+    /// The running stack of the test.
     pub(crate) stack: Stack,
     client: Client,
     _data: tempfile::TempDir,
 }
 
 impl System {
-    /// Starts a stack whose functions see `env` besides what the template gives them.
+    /// Starts a stack whose functions get `env` in addition to the template's variables.
     pub(crate) async fn start(env: &[(&str, &str)]) -> Self {
         Self::start_with(env, |_| {}).await
     }
 
-    /// Starts a stack with options of its own. The folder around `data_dir` goes with the system.
+    /// Starts a stack with changed options. The folder around `data_dir` is removed with the system.
     pub(crate) async fn start_with(env: &[(&str, &str)], adjust: impl FnOnce(&mut Options)) -> Self {
-        // Plain HTTP to loopback, but the client sets up TLS all the same.
+        // The client sets up TLS although it only uses plain HTTP to loopback.
         let _ = rustls::crypto::ring::default_provider().install_default(); // another test of the process was first
         let data = tempfile::tempdir().unwrap();
         let mut options = Options::new(&Options::repository());
         options.data_dir = data.path().join("data");
         options.port = 0;
-        // The emulator's promises have a test of their own; here they would take a third of each start.
+        // The check of the emulator has a test of its own. Here it would take a third of each start.
         options.gate = None;
         options.logs = Logs::silent();
         options.env.extend(env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
@@ -44,7 +44,7 @@ impl System {
         Self { stack, client: Client::new(), _data: data }
     }
 
-    /// Signs somebody up.
+    /// Registers a user.
     pub(crate) async fn sign_up(&self, email: &str) -> Caller {
         let body = json!({"email": email, "password": "correct horse battery staple"});
         let url = format!("{}/api/auth/register", self.stack.origin_url());
@@ -56,7 +56,7 @@ impl System {
     }
 }
 
-/// Somebody with an access token.
+/// A user with an access token.
 #[derive(Clone)]
 pub(crate) struct Caller {
     client: Client,
@@ -64,23 +64,23 @@ pub(crate) struct Caller {
     token: String,
 }
 
-/// What one connection gave before it ended.
+/// Events received over one connection.
 #[derive(Debug, Default)]
 pub(crate) struct Heard {
     /// The data of every complete frame with an id, in order.
     pub(crate) events: Vec<Value>,
-    /// The connection broke off instead of ending.
+    /// `true` if the connection broke instead of ending.
     pub(crate) broke: bool,
 }
 
 impl Caller {
-    /// A request with the caller's token.
+    /// Returns a request with the caller's token.
     pub(crate) fn request(&self, method: &str, path: &str) -> RequestBuilder {
         let method = method.parse().unwrap();
         self.client.request(method, format!("{}{path}", self.origin)).bearer_auth(&self.token)
     }
 
-    /// A JSON answer. Asks again while the function's process dies under the request, as any client would.
+    /// Reads a JSON response. Repeats the request if the function's process is killed during it, as a client would.
     pub(crate) async fn get(&self, path: &str) -> Value {
         for _ in 0..100 {
             let request = self.request("GET", path).header("accept", "application/json");
@@ -95,12 +95,12 @@ impl Caller {
         panic!("{path} is not answered");
     }
 
-    /// Sends a message and returns with the stream open.
+    /// Sends a message and returns the open stream.
     pub(crate) async fn send(&self, body: &Value) -> Response {
         self.request("POST", "/api/chat/send").json(body).send().await.unwrap()
     }
 
-    /// Follows a run from behind `after` until it ends, however often the connection breaks.
+    /// Follows a run after the events in `heard` until it ends, through every broken connection.
     pub(crate) async fn follow(&self, run: &str, mut heard: Vec<Value>, patience: Duration) -> Vec<Value> {
         let path = format!("/api/runs/{run}/events");
         let follow = async {
@@ -117,11 +117,12 @@ impl Caller {
         heard
     }
 
-    /// Reads a run to its end as a browser does, through every cut and every question, from behind `heard` on. How often
-    /// it connected, and how many of the connections broke.
+    /// Reads a run after the events in `heard` to its end as a browser does, through every cut and question. Returns the number of
+    /// connections, and the number of broken ones.
     pub(crate) async fn read(&self, run: &str, heard: &mut Vec<Value>) -> (usize, usize) {
         let path = format!("/api/runs/{run}/events");
-        let (mut connections, mut broken) = (0, 0);
+        let mut connections = 0;
+        let mut broken = 0;
         while !heard.last().is_some_and(is_end) {
             let after = heard.last().map_or(0, |event| event["seq"].as_u64().unwrap());
             let request = self.request("GET", &path).header("last-event-id", after.to_string());
@@ -132,7 +133,7 @@ impl Caller {
                     broken += usize::from(more.broke);
                     heard.extend(more.events);
                 }
-                // Nothing to read before somebody answers the run's question.
+                // There is nothing to read until the run's question is answered.
                 Ok(response) if response.status() == 204 => {
                     tokio::time::sleep(Duration::from_millis(50)).await
                 }
@@ -145,9 +146,10 @@ impl Caller {
         (connections, broken)
     }
 
-    /// The whole log, by pages.
+    /// Reads the whole log by pages.
     pub(crate) async fn log(&self, run: &str) -> Vec<Value> {
-        let (mut log, mut after) = (Vec::new(), Some(0));
+        let mut log = Vec::new();
+        let mut after = Some(0);
         while let Some(from) = after {
             let page = self.get(&format!("/api/runs/{run}/events?after={from}&limit=50")).await;
             log.extend(page["events"].as_array().unwrap_or_else(|| panic!("{page}")).clone());
@@ -157,9 +159,10 @@ impl Caller {
     }
 }
 
-/// Reads a stream to its end, or to where it breaks.
+/// Reads a stream to its end or to its break.
 pub(crate) async fn hear(response: Response) -> Heard {
-    let (mut text, mut heard) = (Vec::new(), Heard::default());
+    let mut text = Vec::new();
+    let mut heard = Heard::default();
     let mut chunks = response.bytes_stream();
     while let Some(chunk) = chunks.next().await {
         match chunk {
@@ -171,7 +174,7 @@ pub(crate) async fn hear(response: Response) -> Heard {
         }
     }
     let text = String::from_utf8_lossy(&text);
-    // What stands behind the last blank line is no complete frame.
+    // The text after the last blank line is not a complete frame.
     let whole = text.rfind("\n\n").map_or("", |end| &text[..end]);
     let frames = whole.split("\n\n").filter(|frame| frame.lines().any(|line| line.starts_with("id:")));
     let data = frames.filter_map(|frame| frame.lines().find_map(|line| line.strip_prefix("data: ")));
@@ -179,17 +182,17 @@ pub(crate) async fn hear(response: Response) -> Heard {
     heard
 }
 
-/// Whether the event closes its run's log.
+/// Returns `true` if the event closes its run's log.
 pub(crate) fn is_terminal(event: &Value) -> bool {
     matches!(event["type"].as_str(), Some("RUN_FINISHED" | "RUN_ERROR"))
 }
 
-/// Whether the event is a run's last: it does not wait for people.
+/// Returns `true` if the event is the last of a run, so that the run does not wait for a person.
 pub(crate) fn is_end(event: &Value) -> bool {
     is_terminal(event) && event["outcome"]["type"] != "interrupt"
 }
 
-/// What every log of a run that has ended shows: no gap, no duplicate, and one end, which is the last event.
+/// Checks the log of an ended run: no gap, no duplicate, and one end, which is the last event.
 pub(crate) fn check_ended(run: &str, log: &[Value]) {
     let seqs: Vec<u64> = log.iter().map(|event| event["seq"].as_u64().unwrap()).collect();
     assert_eq!(seqs, (1..=log.len() as u64).collect::<Vec<_>>(), "{run}: no gap, no duplicate");
@@ -197,23 +200,24 @@ pub(crate) fn check_ended(run: &str, log: &[Value]) {
     assert!(log.last().is_some_and(is_end), "{run}: nothing follows the end");
 }
 
-/// The events of a kind.
+/// Returns the events of a type.
 pub(crate) fn of_kind<'a>(log: &'a [Value], kind: &str) -> Vec<&'a Value> {
     log.iter().filter(|event| event["type"] == kind).collect()
 }
 
-/// The answer a log holds: the text of every message that was not abandoned.
+/// Returns the answer in a log: the text of every message that was not abandoned.
 pub(crate) fn answer(log: &[Value]) -> String {
     texts(log).concat()
 }
 
-/// The texts of a log's messages, without those that were abandoned.
+/// Returns the texts of a log's messages, without abandoned ones.
 pub(crate) fn texts(log: &[Value]) -> Vec<String> {
     let abandoned: Vec<&Value> =
         of_kind(log, "MESSAGE_ABANDONED").iter().map(|event| &event["messageId"]).collect();
     let mut texts: Vec<(&Value, String)> = Vec::new();
     for event in of_kind(log, "TEXT_MESSAGE_CONTENT") {
-        let (id, delta) = (&event["messageId"], event["delta"].as_str().unwrap());
+        let id = &event["messageId"];
+        let delta = event["delta"].as_str().unwrap();
         match texts.last_mut().filter(|(last, _)| *last == id) {
             Some((_, text)) => text.push_str(delta),
             None if abandoned.contains(&id) => {}

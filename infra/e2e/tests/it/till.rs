@@ -1,4 +1,4 @@
-//! A tenant's MCP server with a tool that must not run twice, and that counts.
+//! A tenant's MCP server with a tool that must not run twice and that counts its calls.
 
 use std::{
     collections::BTreeMap,
@@ -23,7 +23,7 @@ use rmcp::{
 };
 use serde_json::json;
 
-/// Long enough to die in.
+/// Duration of a call, long enough for a kill.
 const TAKES: Duration = Duration::from_millis(20);
 
 /// The server. Its tool `charge` takes `{"for": "..."}`.
@@ -57,7 +57,7 @@ impl Till {
         self.address.to_string()
     }
 
-    /// How often each thing was charged for.
+    /// Returns the number of charges per item.
     pub(crate) fn charges(&self) -> BTreeMap<String, usize> {
         self.charges.lock().unwrap().clone()
     }

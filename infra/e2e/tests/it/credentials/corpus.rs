@@ -1,24 +1,24 @@
-//! Tokens that must not be accepted.
+//! Forged tokens that must be refused.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
 use super::forge::{Forge, encode, malleated, part, unsigned};
 
-/// A token and what is wrong with it.
+/// A token and its fault.
 pub(super) type Forgery = (String, String);
 
-/// What else a forger holds.
+/// Other secrets in the forger's hands.
 pub(super) struct Loot<'a> {
-    /// Somebody else's valid access token.
+    /// A valid access token of another user.
     pub(super) others_token: &'a str,
-    /// Texts that are good for something, but not for access.
+    /// Credentials for other purposes.
     pub(super) other_credentials: &'a [(&'static str, String)],
-    /// An address where the forger would see a key being fetched.
+    /// An address at which the forger would see a request for a key.
     pub(super) address: &'a str,
 }
 
-/// Everything.
+/// Returns all forgeries.
 pub(super) fn forgeries(forge: &Forge, loot: &Loot<'_>) -> Vec<Forgery> {
     let mut all = Vec::new();
     algorithms(forge, &mut all);
@@ -48,7 +48,7 @@ fn algorithms(forge: &Forge, all: &mut Vec<Forgery>) {
         forge.sign(&with(&forge.header, "alg", json!(["EdDSA"])), &forge.claims),
     ));
     for (at, (name, secret)) in forge.public_secrets().into_iter().enumerate() {
-        // One algorithm is enough to tell whether a form is taken, and one form whether an algorithm is.
+        // One algorithm suffices to test each form of the key, and one form to test each algorithm.
         for alg in &["HS256", "HS384", "HS512", "EdDSA"][..if at == 0 { 4 } else { 1 }] {
             let header = with(&forge.header, "alg", json!(alg));
             all.push((format!("{alg} under the public key as {name}"), forge.mac(&header, &secret)));
@@ -56,7 +56,7 @@ fn algorithms(forge: &Forge, all: &mut Vec<Forgery>) {
     }
 }
 
-/// Keys that the token brings along or says where to find.
+/// Adds tokens that carry a key or name its location.
 fn keys(forge: &Forge, loot: &Loot<'_>, all: &mut Vec<Forgery>) {
     for kid in [&forge.header["kid"], &json!("attacker")] {
         for (field, value) in [
@@ -92,7 +92,7 @@ fn kids(forge: &Forge, all: &mut Vec<Forgery>) {
         all.push((format!("kid {kid}"), forge.sign(&header, &forge.claims)));
     }
     all.push(("no kid".into(), forge.sign(&without(&forge.header, "kid"), &forge.claims)));
-    // Names of something with content that the forger knows.
+    // Key ids that name content known to the forger.
     for kid in [
         "../../../../../../dev/null",
         "/proc/self/environ",
@@ -109,7 +109,7 @@ fn kids(forge: &Forge, all: &mut Vec<Forgery>) {
     }
 }
 
-/// Headers of tokens for another use, signed with our key.
+/// Adds tokens with headers for other purposes, signed with our key.
 fn headers(forge: &Forge, all: &mut Vec<Forgery>) {
     for typ in
         ["JWT", "jwt", "", "at+jwt ", "rt+jwt", "refresh+jwt", "id+jwt", "application/at+jwt", "dpop+jwt"]
@@ -130,9 +130,10 @@ fn headers(forge: &Forge, all: &mut Vec<Forgery>) {
     }
 }
 
-/// Claims of a token for somebody else, somewhere else or another time, signed with our key.
+/// Adds tokens for another subject, another place or another time, signed with our key.
 fn claims(forge: &Forge, all: &mut Vec<Forgery>) {
-    let (iss, iat) = (forge.claims["iss"].as_str().unwrap(), forge.claims["iat"].as_i64().unwrap());
+    let iss = forge.claims["iss"].as_str().unwrap();
+    let iat = forge.claims["iat"].as_i64().unwrap();
     let hour = 3600;
     for (field, value) in [
         ("iss", json!("https://evil.example")),
@@ -175,9 +176,10 @@ fn claims(forge: &Forge, all: &mut Vec<Forgery>) {
     }
 }
 
-/// A valid signature, changed or under something else than it was made for.
+/// Adds tokens with a changed signature, or with a signature of other content.
 fn signatures(forge: &Forge, loot: &Loot<'_>, all: &mut Vec<Forgery>) {
-    let (token, signature) = (&forge.token, forge.signature());
+    let token = &forge.token;
+    let signature = forge.signature();
     let [header, claims] = [&forge.header, &forge.claims];
     let others = part(loot.others_token, 1);
     let mut push = |name: &str, token: String| all.push((name.to_owned(), token));
@@ -258,7 +260,7 @@ fn without(value: &Value, field: &str) -> Value {
     value
 }
 
-/// 64 bytes are 86 characters, of whose last only two bits count: another spelling of the same signature.
+/// Sets unused bits of the encoding. 64 bytes are 86 characters, and only two bits of the last one are used.
 fn unused_bits(token: &str) -> String {
     let (rest, last) = token.split_at(token.len() - 1);
     let other = match last {
@@ -271,7 +273,7 @@ fn unused_bits(token: &str) -> String {
     format!("{rest}{other}")
 }
 
-/// The same header with a space in it, under the signature of the header without.
+/// Adds a space to the header under the signature of the original header.
 fn respelled(forge: &Forge) -> String {
     let header = forge.header.to_string().replacen(':', ": ", 1);
     let (_, rest) = forge.token.split_once('.').unwrap();

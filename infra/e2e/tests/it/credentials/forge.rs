@@ -1,4 +1,4 @@
-//! Tokens as whoever wants makes them, also with the deployment's own key.
+//! A forge of tokens, also with the deployment's own key.
 
 use base64::{
     Engine,
@@ -18,16 +18,16 @@ const ORDER: [u8; 32] = [
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
 ];
 
-/// What is in a forger's hands: somebody's token, the published key, a key of the forger's own. The deployment's
-/// private key is here too, so that a wrong claim is refused for itself and not for its signature.
+/// A forger with a valid token, the published key and a key of its own. It also has the deployment's private key, so that a
+/// wrong claim is refused for itself and not for its signature.
 pub(super) struct Forge {
     ours: Ed25519KeyPair,
     attackers: Ed25519KeyPair,
-    /// The token of the person whose access is wanted, and its parts.
+    /// The token of the attacked user.
     pub(super) token: String,
     pub(super) header: Value,
     pub(super) claims: Value,
-    /// The published key.
+    /// The published signing key.
     jwk: Value,
 }
 
@@ -51,22 +51,22 @@ impl Forge {
         forge
     }
 
-    /// Signed with the deployment's key.
+    /// Signs with the deployment's key.
     pub(super) fn sign(&self, header: &Value, claims: &Value) -> String {
         signed(&self.ours, header, claims)
     }
 
-    /// Signed with a key of the forger's.
+    /// Signs with the forger's own key.
     pub(super) fn attacker_sign(&self, header: &Value, claims: &Value) -> String {
         signed(&self.attackers, header, claims)
     }
 
-    /// The public half of the forger's key.
+    /// Returns the public half of the forger's key.
     pub(super) fn attackers_jwk(&self, kid: &Value) -> Value {
         json!({"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "x": x(&self.attackers), "kid": kid})
     }
 
-    /// "Signed" with HMAC under a secret that everybody knows.
+    /// Computes an HMAC under a secret that is public.
     pub(super) fn mac(&self, header: &Value, secret: &[u8]) -> String {
         let algorithm = match header["alg"].as_str() {
             Some("HS384") => hmac::HMAC_SHA384,
@@ -78,7 +78,7 @@ impl Forge {
         format!("{message}.{}", URL_SAFE_NO_PAD.encode(tag))
     }
 
-    /// The published key in every form in which a library may take it for an HMAC secret.
+    /// Returns the published key in every form that a library may mistake for an HMAC secret.
     pub(super) fn public_secrets(&self) -> Vec<(&'static str, Vec<u8>)> {
         let x = self.jwk["x"].as_str().unwrap();
         let raw = URL_SAFE_NO_PAD.decode(x).unwrap();
@@ -103,17 +103,17 @@ impl Forge {
         ]
     }
 
-    /// Header and claims of the token as they are encoded.
+    /// Returns the encoded header and claims of the token.
     pub(super) fn message(&self) -> &str {
         self.token.rsplit_once('.').unwrap().0
     }
 
-    /// The token's signature as it is encoded.
+    /// Returns the encoded signature of the token.
     pub(super) fn signature(&self) -> &str {
         self.token.rsplit_once('.').unwrap().1
     }
 
-    /// The token with another signature.
+    /// Returns the token with a changed signature.
     pub(super) fn resigned(&self, change: impl Fn(&mut Vec<u8>)) -> String {
         let mut signature = URL_SAFE_NO_PAD.decode(self.signature()).unwrap();
         change(&mut signature);
@@ -121,8 +121,8 @@ impl Forge {
     }
 }
 
-/// Adds the group's order to the second half of a signature, which then still satisfies the equation: a verifier that
-/// leaves out the range check of RFC 8032 section 5.1.7 takes it.
+/// Adds the group's order to the second half of a signature. It still satisfies the equation, so a verifier without the range
+/// check of RFC 8032 section 5.1.7 accepts it.
 pub(super) fn malleated(signature: &mut [u8]) {
     let mut carry = 0;
     for (byte, order) in signature[32..].iter_mut().zip(ORDER) {
@@ -154,7 +154,7 @@ fn x(key: &Ed25519KeyPair) -> String {
     URL_SAFE_NO_PAD.encode(key.public_key())
 }
 
-/// The key in the deployment's secret.
+/// Reads the signing key from the deployment's secret.
 async fn signing_key(system: &System) -> Ed25519KeyPair {
     let environments = &system.stack.deployed().environments;
     let id = environments.values().find_map(|variables| variables.get("SECRETS_ID")).unwrap();

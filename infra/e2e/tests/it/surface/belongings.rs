@@ -1,4 +1,4 @@
-//! One of everything that a tenant can have.
+//! One object of every kind that a tenant can have.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Call, Person};
 
-/// Crockford's alphabet, in which ids are written.
+/// Crockford's alphabet, which ids use.
 const CROCKFORD: &[u8] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 const ULID: usize = 26;
 
@@ -14,40 +14,34 @@ const ULID: usize = 26;
 #[derive(Debug, Clone)]
 pub(crate) struct Belongings {
     pub(crate) email: String,
-    /// A project that has been answered in.
+    /// A project with an ended run.
     pub(crate) project: String,
-    /// The run that did.
     pub(crate) run: String,
-    /// A project that is being answered in, and stays so for as long as a test takes.
+    /// A project with a run that stays live for the whole test.
     pub(crate) live_project: String,
-    /// The run that does.
     pub(crate) live_run: String,
-    /// What an AI SDK client calls that project.
+    /// The chat id of that project for AI SDK clients.
     pub(crate) chat: String,
-    /// A session beside the one of the access token.
+    /// A session other than that of the access token.
     pub(crate) session: String,
-    /// An API key.
     pub(crate) api_key: String,
-    /// An MCP server.
     pub(crate) mcp_server: String,
-    /// The tenant.
     pub(crate) tenant: String,
     /// A job that has ended.
     pub(crate) job: String,
-    /// An artifact.
     pub(crate) artifact: String,
     /// An upload that has not been completed.
     pub(crate) upload: String,
     /// An `Idempotency-Key` that has been used with every route that takes one.
     pub(crate) idempotency_key: String,
     pub(crate) cursors: Cursors,
-    /// A project of whoever makes the call.
+    /// A project of the caller's own.
     pub(crate) home: String,
-    /// Text that is in the tenant's messages and names, and nowhere else.
+    /// Text that occurs only in the tenant's messages and names.
     word: String,
 }
 
-/// The second page of each list.
+/// Cursors to the second page of each list.
 #[derive(Debug, Clone)]
 pub(crate) struct Cursors {
     pub(crate) projects: String,
@@ -64,13 +58,14 @@ pub(crate) struct Cursors {
 }
 
 impl Belongings {
-    /// Makes one of everything.
+    /// Creates one object of every kind.
     pub(crate) async fn of(person: &Person) -> Self {
         let word = format!("heron{:016x}", fastrand::u64(..));
         let said = json!({"message": {"content": format!("{word}\n/demo tokens=3 rate=0")}});
         let sent = person.post(Call::to("/api/chat/send").body(said)).await;
         assert!(sent.body.contains("RUN_FINISHED"), "{sent:?}");
-        let (project, run) = (sent.header("x-project-id").to_owned(), sent.header("x-run-id").to_owned());
+        let project = sent.header("x-project-id").to_owned();
+        let run = sent.header("x-run-id").to_owned();
 
         let chat = random_id("chat");
         let message = json!({"role": "user", "parts": [
@@ -126,14 +121,14 @@ impl Belongings {
         belongings
     }
 
-    /// Uses the key with the routes that take one, twice, so that it is known to be kept.
+    /// Uses the key twice with every route that accepts one, so that its record exists.
     async fn use_key(&self, person: &Person) {
         for call in super::table::repeatable(self) {
             person.post(call.clone()).await;
             let again = person.post(call).await;
             assert_eq!(again.header("idempotency-replayed"), "true", "{again:?}");
         }
-        // Background runs end in their own time; from now on nothing of this person's changes but the one live run.
+        // Wait for the background runs. Afterwards only the one live run changes.
         let at_work = |run: &Value| run["status"] == "pending" || run["status"] == "running";
         loop {
             let runs = person.get("/api/runs?limit=100").await["items"].as_array().unwrap().clone();
@@ -144,7 +139,7 @@ impl Belongings {
         }
     }
 
-    /// Ids, cursors and keys of the same forms, which nobody has.
+    /// Returns unknown ids, cursors and keys of the same forms.
     pub(crate) fn nobodys(&self) -> Self {
         let other = |id: &str| random_id(id.split_once('_').unwrap().0);
         let Cursors {
@@ -193,12 +188,12 @@ impl Belongings {
         }
     }
 
-    /// The same, called by somebody whose own project is `home`.
+    /// Returns the same for a caller whose own project is `home`.
     pub(crate) fn called_from(&self, home: &str) -> Self {
         Self { home: home.to_owned(), ..self.clone() }
     }
 
-    /// All there is to see of the tenant, except how far the live run has come.
+    /// Reads everything of the tenant, except the progress of the live run.
     pub(crate) async fn snapshot(&self, person: &Person) -> Value {
         let Self { project, run, live_project, live_run, .. } = self;
         let mut seen = json!({});
@@ -225,7 +220,7 @@ impl Belongings {
         seen
     }
 
-    /// Texts by which anything of the tenant's is recognised: every id in a snapshot, names, secrets, what was said.
+    /// Returns texts that identify the tenant's data: every id in a snapshot, names, secrets, messages.
     pub(crate) fn traces(&self, person: &Person, snapshot: &Value) -> BTreeSet<String> {
         let mut traces = BTreeSet::from([
             self.email.clone(),
@@ -271,7 +266,7 @@ impl Cursors {
     }
 }
 
-/// Offers an upload of `content`.
+/// Announces an upload of `content`.
 async fn offer(person: &Person, content: &str, word: &str) -> Value {
     let sha256 = sequent_artifacts::Digest::of(content.as_bytes());
     let body = json!({"sha256": sha256, "size": content.len(), "title": word, "media_type": "text/html",
@@ -279,7 +274,7 @@ async fn offer(person: &Person, content: &str, word: &str) -> Value {
     person.post(Call::to("/api/artifacts/uploads").body(body)).await.json()
 }
 
-/// Keeps two artifacts of the same bytes, for there to be a second page. The first.
+/// Stores two artifacts of the same bytes, so that there is a second page. Returns the first.
 async fn keep(person: &Person, word: &str) -> String {
     let offered = offer(person, word, word).await;
     let put = &offered["put"];
@@ -301,20 +296,20 @@ async fn next(person: &Person, path: &str) -> String {
     page["next_cursor"].as_str().unwrap_or_else(|| panic!("{path} has one page: {page}")).to_owned()
 }
 
-/// An id that nobody has.
+/// Returns an unknown id.
 fn random_id(prefix: &str) -> String {
-    // The first character of a ULID is at most 7: it holds three bits.
+    // The first character of a ULID is at most 7, because it holds three bits.
     let first = char::from(CROCKFORD[fastrand::usize(..8)]);
     let rest: String = (1..ULID).map(|_| char::from(CROCKFORD[fastrand::usize(..CROCKFORD.len())])).collect();
     format!("{prefix}_{first}{rest}")
 }
 
-/// A name for an MCP server that nobody has used.
+/// Returns an unused name for an MCP server.
 pub(super) fn random_server() -> String {
     format!("notes-{:016x}", fastrand::u64(..))
 }
 
-/// A cursor to the same place under a seal that was not made with the key.
+/// Returns a cursor to the same place with a forged signature.
 fn resealed(cursor: &str) -> String {
     let seal: String = (0..20).map(|_| fastrand::alphanumeric()).collect();
     format!("{seal}{}", &cursor[20..])

@@ -1,4 +1,4 @@
-//! How a route is called, what a stranger must get from that, and that all routes are known.
+//! The calls of each route, the expected response to a stranger, and a check that all routes are known.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,22 +10,22 @@ use super::{
     table::table,
 };
 
-/// What a call that names one tenant's belongings must come to when another tenant makes it.
+/// Expected result if another tenant makes a call with one tenant's ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Foreign {
-    /// They are not found.
+    /// The ids are not found.
     Missing,
-    /// The cursor is not one of the caller's list.
+    /// The cursor does not belong to the caller's list.
     BadCursor,
-    /// It succeeds, and has to do with nothing but what is the caller's.
+    /// The call succeeds and concerns only the caller's own data.
     Own,
-    /// It is the same whoever asks, and whomever it names.
+    /// The response is the same for every caller.
     Same,
-    /// Whether an address has an account is told to who tries to take it; nothing else is.
+    /// Registration reveals that an address is taken, and nothing else.
     Taken,
 }
 
-/// One way to call a route.
+/// A call of a route.
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
     pub(crate) path: String,
@@ -35,7 +35,7 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// A call that has to do with the caller alone.
+    /// Returns a call that concerns only the caller.
     pub(crate) fn to(path: impl Into<String>) -> Self {
         Self { path: path.into(), headers: Vec::new(), body: None, foreign: Foreign::Own }
     }
@@ -55,18 +55,18 @@ impl Call {
     }
 }
 
-/// What the table says of a route, and the document.
+/// A route in the table and in the document.
 pub(crate) struct Entry {
     /// `METHOD /path` as in the document.
     pub(crate) route: &'static str,
-    /// Every parameter, and every member of the body, separated by spaces.
+    /// Every parameter and every member of the body, separated by spaces.
     names: &'static str,
-    /// Calls with each of those that can name something, the most telling first.
+    /// Calls with each member that can hold an id, the most important one first.
     pub(crate) calls: fn(&Belongings) -> Vec<Call>,
     pub(crate) access: Access,
 }
 
-/// An entry of the table. Whether the route asks for a credential the document tells.
+/// Returns an entry of the table. The document decides whether the route requires a credential.
 pub(super) fn entry(route: &'static str, names: &'static str, calls: fn(&Belongings) -> Vec<Call>) -> Entry {
     Entry { route, names, calls, access: Access::Required }
 }
@@ -77,8 +77,8 @@ impl Entry {
     }
 }
 
-/// The table, held against the document that is served: no route and no name may be missing on either side. Reads come
-/// first and deletions last, so that an owner can make all calls in this order.
+/// Returns the table after comparing it with the served document: no route and no name may be missing on either side. Reads
+/// come first and deletions last, so that an owner can make all calls in this order.
 pub(crate) async fn entries(person: &Person) -> Vec<Entry> {
     let mut documented: BTreeMap<String, Route> = routes(&person.get("/api/openapi.json").await)
         .into_iter()

@@ -1,33 +1,33 @@
-//! What the served OpenAPI document says of each route.
+//! The operations of the served OpenAPI document.
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-/// Whether a route asks who is calling.
+/// Access requirement of a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
-    /// Nobody is served without a credential.
+    /// A credential is required.
     Required,
-    /// Nobody is served but whoever operates the deployment.
+    /// The deployment's admin key is required.
     Operator,
-    /// A credential is looked at, and its absence or badness tolerated.
+    /// A credential is read, but may be missing or invalid.
     Optional,
-    /// Anybody is served.
+    /// No credential is read.
     Public,
 }
 
-/// One operation.
+/// An operation of the document.
 #[derive(Debug)]
 pub(super) struct Route {
     /// `METHOD /path`.
     pub(super) name: String,
     pub(super) access: Access,
-    /// Names of its parameters and of all members of its body, however deep.
+    /// Names of the parameters and of all members of the body at any depth.
     pub(super) names: BTreeSet<String>,
 }
 
-/// All operations of a document.
+/// Returns all operations of a document.
 pub(super) fn routes(document: &Value) -> Vec<Route> {
     let paths = document["paths"].as_object().unwrap().iter();
     let operations = paths.flat_map(|(path, item)| {

@@ -1,4 +1,4 @@
-//! Somebody with an account, and requests with whatever credential a test makes up.
+//! A user with an account, and requests with arbitrary credentials.
 
 use std::time::Duration;
 
@@ -11,22 +11,22 @@ use crate::system::System;
 /// A request header.
 pub(crate) type Header = (&'static str, String);
 
-/// Longer than any answer here takes that is not wrongly the stream of somebody's live run.
+/// Time limit of a response. Only the stream of a live run lasts longer, and receiving one would be a fault.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Somebody who has signed up and signed in once more.
+/// A user with two sessions.
 pub(crate) struct Person {
     client: Client,
     origin: String,
     pub(crate) email: String,
     pub(crate) token: String,
     pub(crate) refresh_token: String,
-    /// The answer to the sign-up: tokens, user and tenant.
+    /// Response to the registration: tokens, user and tenant.
     pub(crate) account: Value,
 }
 
 impl Person {
-    /// Signs somebody up.
+    /// Registers a user.
     pub(crate) async fn sign_up(system: &System, email: &str) -> Self {
         let mut person = Self {
             client: Client::new(),
@@ -42,7 +42,7 @@ impl Person {
         person
     }
 
-    /// A session from another device.
+    /// Signs in from another device.
     pub(crate) async fn sign_in(&self) -> Value {
         self.enter("login").await
     }
@@ -54,12 +54,12 @@ impl Person {
         answer.json()
     }
 
-    /// The header with the access token.
+    /// Returns the header with the access token.
     pub(crate) fn bearer(&self) -> Vec<Header> {
         vec![("authorization", format!("Bearer {}", self.token))]
     }
 
-    /// Sends a call with a credential of any kind, and returns once the answer begins.
+    /// Sends a call with any credential and returns when the response begins.
     pub(crate) async fn send(&self, method: &str, call: &Call, credential: &[Header]) -> Response {
         let mut request =
             self.client.request(method.parse().unwrap(), format!("{}{}", self.origin, call.path));
@@ -73,16 +73,17 @@ impl Person {
         answer.unwrap_or_else(|_| panic!("{method} {}: no answer", call.path)).unwrap()
     }
 
-    /// Sends a call and reads the answer to its end.
+    /// Sends a call and reads the whole response.
     pub(crate) async fn read(&self, method: &str, call: &Call, credential: &[Header]) -> Answer {
         let response = self.send(method, call, credential).await;
-        let (status, headers) = (response.status(), response.headers().clone());
+        let status = response.status();
+        let headers = response.headers().clone();
         let body = tokio::time::timeout(PATIENCE, response.text()).await;
         let body = body.unwrap_or_else(|_| panic!("{method} {}: the answer does not end", call.path));
         Answer { status, headers, body: body.unwrap() }
     }
 
-    /// A page or an object of the person's own.
+    /// Reads a page or an object of the user's own.
     pub(crate) async fn get(&self, path: &str) -> Value {
         let call = Call::to(path).header("accept", "application/json");
         let answer = self.read("GET", &call, &self.bearer()).await;
@@ -90,7 +91,7 @@ impl Person {
         answer.json()
     }
 
-    /// Makes something of the person's own.
+    /// Creates an object of the user's own.
     pub(crate) async fn post(&self, call: Call) -> Answer {
         let answer = self.read("POST", &call, &self.bearer()).await;
         assert!(answer.status.is_success(), "{answer:?}");
@@ -98,7 +99,7 @@ impl Person {
     }
 }
 
-/// A whole answer.
+/// A complete response.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
@@ -107,13 +108,12 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// The body as JSON.
+    /// Parses the body as JSON.
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// What a caller can tell this answer from another by: everything about a problem but the id of its request, and
-    /// of a success that it is one.
+    /// Returns everything that distinguishes this response for a caller: a problem without its request id, or the fact of success.
     pub(crate) fn shape(&self) -> Value {
         let mut shape = json!({ "status": self.status.as_u16() });
         if !self.status.is_success() {
@@ -123,7 +123,7 @@ impl Answer {
         shape
     }
 
-    /// A header's text.
+    /// Returns the text of a header.
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).unwrap_or_else(|| panic!("no {name}: {self:?}")).to_str().unwrap()
     }

@@ -217,7 +217,7 @@ fn artifacts() -> Vec<Entry> {
         entry("GET /api/artifacts", "run entity_type tag limit cursor", |of| {
             let mut calls = list("/api/artifacts", &of.cursors.artifacts);
             calls.extend(list("/api/artifacts?entity_type=page", &of.cursors.artifacts_of_type));
-            // A run or a tag that is not the caller's is a filter that nothing passes.
+            // A filter with a foreign run or tag matches nothing.
             calls.extend([&of.run, &of.live_run].map(|run| Call::to(format!("/api/artifacts?run={run}"))));
             calls.push(Call::to("/api/artifacts?tag=draft&entity_type=page"));
             calls
@@ -267,7 +267,7 @@ fn mcp() -> Vec<Entry> {
             };
             let keyed = json!({"input": QUESTION, "idempotency_key": of.idempotency_key});
             let mut calls = vec![say("tools/list", json!({})), call("start_run", keyed)];
-            // A tool that finds nothing says so in its result.
+            // A tool that finds nothing reports that in its result.
             for (project, run) in [(&of.project, &of.run), (&of.live_project, &of.live_run)] {
                 let send = json!({"message": QUESTION, "project_id": project});
                 let start = json!({"input": QUESTION, "project_id": project});
@@ -284,7 +284,7 @@ fn mcp() -> Vec<Entry> {
         entry("DELETE /mcp", "", |_| vec![same("/mcp")]),
         entry("GET /api/mcp-servers", "", |_| vec![Call::to("/api/mcp-servers")]),
         entry("POST /api/mcp-servers", "name url token allowed_tools enabled", |of| {
-            // Stored without being asked: where there is one to ask, another test does.
+            // The server is stored without a connection to it. Another test has a reachable server.
             let own = json!({"name": random_server(), "url": "https://notes.example.com/mcp", "token": "theirs",
                 "allowed_tools": ["note"], "enabled": false});
             let private = json!({"name": of.mcp_server, "url": "http://10.0.0.1/mcp"});
@@ -305,7 +305,7 @@ fn operation() -> Vec<Entry> {
     ]
 }
 
-/// The calls that are repeated with an `Idempotency-Key`.
+/// Returns the calls that are repeated with an `Idempotency-Key`.
 pub(super) fn repeatable(of: &Belongings) -> Vec<Call> {
     let chat = json!({"id": format!("{}-keyed", of.idempotency_key), "message": ui_message()});
     let calls = [
@@ -317,7 +317,7 @@ pub(super) fn repeatable(of: &Belongings) -> Vec<Call> {
     calls.map(|call| call.header("idempotency-key", &of.idempotency_key)).into()
 }
 
-/// Answers to a question that nobody has asked.
+/// Returns answers to an unknown question.
 fn answers() -> Value {
     json!([{"interrupt_id": "int_01K9Z3V5C4D3E2F1G0H9J8K7M6", "payload": "b"}])
 }
@@ -354,7 +354,7 @@ fn sign_out(path: &str) -> Vec<Call> {
     vec![Call::to(path), Call::to(path).body(no_token())]
 }
 
-/// The repeated call of a route.
+/// Returns the repeated call of a route.
 fn keyed(of: &Belongings, path: &str) -> Vec<Call> {
     repeatable(of).into_iter().filter(|call| call.path == path).collect()
 }
@@ -382,7 +382,7 @@ fn taken(path: &str, of: &Belongings) -> Vec<Call> {
     vec![Call::to(path).body(body).is(Foreign::Taken)]
 }
 
-/// A refresh token is a secret, not a name: what nobody has is all that can be tried.
+/// Returns an unknown refresh token. A valid one is a secret that a stranger cannot have.
 fn no_token() -> Value {
     json!({"refresh_token": format!("rt_{}", "A".repeat(43))})
 }

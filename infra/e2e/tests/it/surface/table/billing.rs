@@ -23,13 +23,13 @@ pub(super) fn billing() -> Vec<Entry> {
         entry("POST /api/billing/checkout", "Idempotency-Key plan price pack quantity", |of| {
             let buy = |body| Call::to("/api/billing/checkout").body(body);
             let pack = buy(json!({"pack": "small", "quantity": 1}));
-            // There is a subscription already, whoever asks.
+            // Both tenants have a subscription already.
             let plan = buy(json!({"plan": "pro", "price": "monthly"})).is(Foreign::Same);
             vec![pack.clone(), pack.header("idempotency-key", &of.idempotency_key), plan]
         }),
         entry("POST /api/billing/portal", "", |_| vec![Call::to("/api/billing/portal")]),
         entry("POST /api/webhooks/stripe", "", |of| {
-            // Whoever sends it, it is not signed.
+            // The event is not signed.
             let event = json!({"id": of.run, "type": "invoice.paid", "data": {"object": {"id": of.cursors.invoices}}});
             vec![Call::to("/api/webhooks/stripe").body(event).is(Foreign::Same)]
         }),
