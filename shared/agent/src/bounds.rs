@@ -1,22 +1,22 @@
-//! What a run may use up, and whether it has.
+//! The limits of runs.
 
 use std::time::Duration;
 
 use sequent_core::Timestamp;
 use sequent_event::{Budget, State};
 
-/// What the deployment allows any run.
+/// The limits that the deployment sets for every run.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// Model calls of a run that names no limit of its own, and the most that one may name.
+    /// Model calls of a run without a limit of its own, and the highest limit that a run can have.
     pub steps: u32,
-    /// How long a run may execute, without the time it waits for people.
+    /// Time that a run may execute. The time in which it waits for people does not count.
     pub time: Duration,
-    /// Tools that run at once.
+    /// Tools that run in parallel.
     pub parallel_tools: usize,
-    /// Child runs that run at once.
+    /// Child runs that run in parallel.
     pub parallel_children: usize,
-    /// How long a question waits for a person.
+    /// Time after which a question to a person expires.
     pub question: Duration,
 }
 
@@ -25,7 +25,6 @@ pub(crate) const TIME_LIMIT: &str = "The run has reached its time limit.";
 
 /// A limit that ends a run.
 pub(crate) struct LimitReached {
-    /// The stable code.
     pub(crate) code: &'static str,
     pub(crate) message: String,
 }
@@ -80,7 +79,7 @@ impl Bounds {
         None
     }
 
-    /// How much longer the run may execute.
+    /// The time that the run may still execute.
     pub(crate) fn time_left(&self, state: &State, now: Timestamp) -> Duration {
         let own = state.configuration.budget.max_seconds.map(Duration::from_secs);
         let allowed = own.map_or(self.time, |own| own.min(self.time));
@@ -88,7 +87,7 @@ impl Bounds {
         allowed.saturating_sub(elapsed.saturating_sub(Duration::from_millis(state.waited_ms)))
     }
 
-    /// What is left of the run's budget, for each of `shares` children.
+    /// The remaining budget of the run, divided by `shares` children.
     pub(crate) fn share(&self, state: &State, shares: usize, now: Timestamp) -> Budget {
         let Budget { max_steps, max_tokens, max_cost_micro_usd, max_seconds } = state.configuration.budget;
         let shares = u64::try_from(shares).unwrap_or(1).max(1);
@@ -96,7 +95,7 @@ impl Bounds {
         let tokens = totals.input_tokens + totals.output_tokens;
         Budget {
             max_steps,
-            // A child always gets enough to say why it could do nothing.
+            // At least 1, because a child with a budget of 0 could not even report that it has none left.
             max_tokens: max_tokens.map(|most| (most.saturating_sub(tokens) / shares).max(1)),
             max_cost_micro_usd: max_cost_micro_usd
                 .map(|most| (most.saturating_sub(totals.cost_micro_usd.0) / shares).max(1)),

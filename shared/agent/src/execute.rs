@@ -19,7 +19,7 @@ use crate::{
 /// raises the limit by two, so an orderly hand-over does not count.
 const MAX_CRASHES: u32 = 50;
 
-/// How an execution ended for its owner.
+/// The result of an execution for its owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Executed {
     /// The log is closed: the run has ended, or waits for answers from people.

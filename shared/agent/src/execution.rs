@@ -14,12 +14,12 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::{Engine, Window};
 
-/// How long an owner waits for child runs or jobs before it releases its process.
+/// Time that an owner waits for child runs or jobs before it releases its process.
 const MAX_WAIT: Duration = Duration::from_secs(5);
 /// Interval at which a waiting owner polls.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// What the loop does after a step.
+/// The next action of the loop after a step.
 pub(crate) enum Flow {
     /// Decide again what the log calls for.
     Continue,

@@ -1,10 +1,9 @@
-//! Executing a run: from the conversation to a closed log, on whichever process owns it.
+//! Executes runs: from the conversation to a closed log, on any process that owns the run.
 //!
-//! The agent is a function of the log. [`execute`] asks the `next` module what the folded log calls for, does it, and
-//! writes down what came of it, until nothing is left to do: so it makes no difference which process does it, how often
-//! it was killed on the way, or how long a person took to answer. [`Live`] is what a reader sees, and is also where a
-//! run whose owner died finds its next one: a reader that meets an expired lease takes the run over and executes it in
-//! place.
+//! The agent is a function of the log. [`execute`] decides from the folded log what to do next (module `next`), does it,
+//! and appends the result, until nothing is left to do. So it does not matter which process does it, how often it was
+//! killed on the way, or how long a person took to answer. [`Live`] streams a run's events to a reader. It is also how a
+//! run whose owner died gets its next owner: a reader that finds an expired lease takes the run over and executes it.
 
 mod bounds;
 mod children;
@@ -39,36 +38,36 @@ use sequent_runlog::{DynamoStorage, Settings};
 use sequent_tables::Store;
 use sequent_tool::{Guard, Registry, guard::NotAllowable};
 
-/// Everything executing a run needs. Cheap to clone.
+/// The dependencies of an execution. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Engine {
-    /// Where the logs are.
+    /// The storage of the logs.
     pub storage: DynamoStorage,
-    /// Who answers.
+    /// The client of the model providers.
     pub models: sequent_model::Client,
-    /// What models may call, whoever's run it is.
+    /// The tools of the deployment, which every run may call.
     pub tools: Arc<Registry>,
-    /// The MCP servers of tenants, whose tools their runs may call as well. `None`: runs have the tools above alone.
+    /// The MCP servers of tenants, whose tools the tenants' runs may call as well. Without it, runs have only `tools`.
     pub servers: Option<Servers>,
-    /// Timing of the log.
+    /// The timing of the log.
     pub settings: Settings,
-    /// What any run may use up.
+    /// The limits of every run.
     pub bounds: Bounds,
 }
 
 impl Engine {
-    /// With the built-in tools, and default timing and bounds.
+    /// Creates an engine with the built-in tools, and default timing and bounds.
     #[must_use]
     pub fn new(storage: DynamoStorage, models: sequent_model::Client) -> Self {
         Self::with_guard(storage, models, &Guard::default())
     }
 
-    /// As the environment says: see [`Settings::from_env`], [`Bounds::from_env`] and [`Guard::from_env`]. The tokens of
-    /// tenants' MCP servers are sealed under the key in `vault`, which is read when the first of them is needed. What
-    /// runs save becomes one of `artifacts`.
+    /// Creates an engine from the environment: see [`Settings::from_env`], [`Bounds::from_env`] and [`Guard::from_env`].
+    /// The tokens of tenants' MCP servers are sealed with the key in `vault`, which is read when the first token is
+    /// needed. Runs save documents and files in `artifacts`.
     ///
     /// # Errors
-    /// When a setting cannot be understood.
+    /// If a setting is not valid.
     pub fn from_env(
         storage: DynamoStorage,
         models: sequent_model::Client,
@@ -79,8 +78,8 @@ impl Engine {
         let servers = Some(Servers::new(storage.store().clone(), vault, guard.clone()));
         let mut engine = Self::with_guard(storage, models, &guard);
         let tools = Arc::make_mut(&mut engine.tools);
-        let writing = sequent_deliverables::tools(artifacts).into_iter();
-        for tool in writing.chain([sequent_artifacts::tool(artifacts)]) {
+        let deliverable_tools = sequent_deliverables::tools(artifacts).into_iter();
+        for tool in deliverable_tools.chain([sequent_artifacts::tool(artifacts)]) {
             tools.add_built_in(tool).expect("the built-in tools are valid");
         }
         Ok(Self { servers, settings: Settings::from_env(), bounds: Bounds::from_env(), ..engine })
@@ -91,31 +90,38 @@ impl Engine {
         for tool in sequent_tool::built_in(guard) {
             tools.add_built_in(tool).expect("the built-in tools are valid");
         }
-        let (settings, bounds) = (Settings::default(), Bounds::default());
-        Self { storage, models, tools: Arc::new(tools), servers: None, settings, bounds }
+        Self {
+            storage,
+            models,
+            tools: Arc::new(tools),
+            servers: None,
+            settings: Settings::default(),
+            bounds: Bounds::default(),
+        }
     }
 
-    /// The tools of a tenant's runs: those of the deployment, and those of the tenant's MCP servers. A run that is
-    /// `allowed` no other than the deployment's does not wait for a server to list its own.
+    /// The tools of a tenant's run: those of the deployment, and those of the tenant's MCP servers. If the run is only
+    /// `allowed` tools of the deployment, it does not wait for the servers.
     async fn tools_of(&self, tenant: TenantId, allowed: Option<&[String]>) -> Arc<Registry> {
-        let suffice = allowed.is_some_and(|names| names.iter().all(|name| self.tools.get(name).is_some()));
-        let more = match &self.servers {
-            Some(servers) if !suffice => servers.tools(tenant).await,
+        let needs_servers =
+            allowed.is_none_or(|names| names.iter().any(|name| self.tools.get(name).is_none()));
+        let remote = match &self.servers {
+            Some(servers) if needs_servers => servers.tools(tenant).await,
             _ => Vec::new(),
         };
-        if more.is_empty() {
+        if remote.is_empty() {
             return Arc::clone(&self.tools);
         }
         let mut tools = Registry::clone(&self.tools);
-        for tool in more {
+        for tool in remote {
             if let Err(error) = tools.add(tool) {
-                tracing::warn!(%tenant, %error, "a tool of an MCP server is left out");
+                tracing::warn!(%tenant, %error, "could not use a tool of an MCP server; runs go on without it");
             }
         }
         Arc::new(tools)
     }
 
-    /// The tables.
+    /// The store of the tables.
     #[must_use]
     pub fn store(&self) -> &Store {
         self.storage.store()

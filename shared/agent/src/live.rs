@@ -17,7 +17,7 @@ use crate::{
     reader::{Pause, Reader},
 };
 
-/// How long a new run is left to the worker that receives it from the queue.
+/// Time in which only the worker that receives a new run from the queue claims it.
 const PICK_UP: Duration = Duration::from_secs(2);
 /// Items that may wait for a slow reader.
 const BACKLOG: usize = 64;

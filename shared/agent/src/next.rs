@@ -14,7 +14,7 @@ use crate::jobs::JobRequest;
 pub(crate) enum Next {
     /// Carry out the tool calls that have no result.
     Tools,
-    /// Ask the model.
+    /// Send a request to the model.
     Ask(Purpose),
     /// Start a step of the plan.
     Begin(String),
@@ -32,11 +32,7 @@ pub(crate) enum Next {
         document: ArtifactId,
     },
     /// End the run, because the document cannot be delivered.
-    Fail {
-        /// The stable code.
-        code: &'static str,
-        message: String,
-    },
+    Fail { code: &'static str, message: String },
     /// End the run: the answer is complete.
     Finish,
 }

@@ -1,4 +1,4 @@
-//! The tool with which a model writes its plan.
+//! `write_plan`: the tool with which a model writes its plan.
 
 use schemars::JsonSchema;
 use sequent_event::{Plan, Step, StepStatus};
@@ -6,9 +6,9 @@ use sequent_model::ToolSpec;
 use sequent_tool::schema;
 use serde::Deserialize;
 
-/// What the model calls it. It is carried out by the agent itself: the plan is part of the log.
+/// The name of the tool. The agent itself carries the call out, because the plan is part of the log.
 pub(crate) const NAME: &str = "write_plan";
-/// Most steps of a plan.
+/// Steps of a plan at most.
 const MAX_STEPS: usize = 50;
 
 /// The arguments of a call.
@@ -28,7 +28,7 @@ struct StepArguments {
     /// A few words for people.
     #[schemars(length(min = 1, max = 200))]
     title: String,
-    /// What has to be done, for a reader who does not know the other steps.
+    /// The instructions for the step, for a reader who does not know the other steps.
     #[schemars(length(min = 1, max = 8000))]
     instructions: String,
     /// True if the step needs no other step's result.
@@ -45,29 +45,29 @@ pub(crate) fn spec() -> ToolSpec {
     }
 }
 
-/// The plan that `arguments` make of the one there is: what is done stays, the rest is replaced.
+/// Builds the new plan from `arguments`: steps that have ended stay, the rest is replaced.
 ///
 /// # Errors
-/// What is wrong with it, for the model.
-pub(crate) fn written(arguments: &str, before: Option<&Plan>) -> Result<Plan, String> {
+/// A text for the model: the problem of the plan.
+pub(crate) fn new_plan(arguments: &str, before: Option<&Plan>) -> Result<Plan, String> {
     let written: PlanArguments =
-        serde_json::from_str(arguments).map_err(|error| format!("The plan cannot be read: {error}."))?;
-    let done = before.into_iter().flat_map(|plan| &plan.steps);
-    let mut steps: Vec<Step> = done.filter(|step| step.status != StepStatus::Pending).cloned().collect();
+        serde_json::from_str(arguments).map_err(|error| format!("The plan is not valid: {error}."))?;
+    let old_steps = before.into_iter().flat_map(|plan| &plan.steps);
+    let mut steps: Vec<Step> = old_steps.filter(|step| step.status != StepStatus::Pending).cloned().collect();
     if written.steps.is_empty() && steps.is_empty() {
-        return Err("A plan has at least one step.".to_owned());
+        return Err("A plan must have at least one step.".to_owned());
     }
     for StepArguments { id, title, instructions, independent } in written.steps {
         if id.trim().is_empty() || id.len() > 64 {
-            return Err("A step's id has 1 to 64 bytes.".to_owned());
+            return Err("The id of a step must have 1 to 64 bytes.".to_owned());
         }
         if steps.iter().any(|step| step.id == id) {
-            return Err(format!("There are two steps `{id}`."));
+            return Err(format!("There are two steps with the id `{id}`."));
         }
         steps.push(Step { id, title, instructions, independent, status: StepStatus::Pending });
     }
     if steps.len() > MAX_STEPS {
-        return Err(format!("A plan has at most {MAX_STEPS} steps."));
+        return Err(format!("A plan can have at most {MAX_STEPS} steps."));
     }
     Ok(Plan { steps })
 }
@@ -99,7 +99,7 @@ mod tests {
                         "type": "boolean"
                       },
                       "instructions": {
-                        "description": "What has to be done, for a reader who does not know the other steps.",
+                        "description": "The instructions for the step, for a reader who does not know the other steps.",
                         "maxLength": 8000,
                         "minLength": 1,
                         "type": "string"

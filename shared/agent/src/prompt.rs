@@ -1,9 +1,9 @@
-//! What a model is told: the conversation so far, and what this run has said and done.
+//! The prompt of a model call: system instructions, the earlier conversation, and what this run has done so far.
 
 use std::collections::BTreeSet;
 
 use sequent_conversation::Error;
-use sequent_conversation::{Projects, Role as Speaker};
+use sequent_conversation::{Projects, Role as MessageRole};
 use sequent_deliverables::tool_name;
 use sequent_documents::Kind;
 use sequent_event::{ChildEnd, Plan, State, TranscriptEntry};
@@ -11,22 +11,22 @@ use sequent_model::{Message, Part, Role, ToolCall};
 
 use crate::{execution::Execution, next::Purpose};
 
-/// Most earlier messages sent along.
-const MESSAGES: u32 = 100;
-/// Most bytes of earlier messages sent along; the oldest are left out first.
-const BYTES: usize = 200_000;
+/// Earlier messages of the project that a prompt contains at most.
+const MAX_MESSAGES: u32 = 100;
+/// Bytes of earlier messages that a prompt contains at most. The oldest are left out first.
+const MAX_BYTES: usize = 200_000;
 
-/// Instructions that stand above the conversation.
+/// The system instructions.
 pub(crate) fn system(purpose: Purpose, deliverable: Option<Kind>) -> Option<String> {
     let text = match purpose {
         Purpose::Answer => "",
         Purpose::Plan => {
-            "Plan the work before you do it: call `write_plan` once with the steps it takes. Mark a step as \
-             independent if it needs no other step's result. If the task needs no plan, answer it at once instead."
+            "Plan the work before you do it: call `write_plan` once with all steps. Mark a step as independent if it \
+             needs no other step's result. If the task needs no plan, answer it at once instead."
         }
         Purpose::Step => {
-            "You carry out a plan step by step. Do the step you are asked for, and nothing beyond it. If the plan \
-             proves wrong, call `write_plan` with the steps that are still to be done."
+            "You carry out a plan step by step. Do the step that you are asked for, and nothing else. If the plan \
+             turns out to be wrong, call `write_plan` with the steps that are still to be done."
         }
         Purpose::Conclude => {
             "All steps of the plan are done. Answer the task with their results; do not mention the steps."
@@ -36,24 +36,24 @@ pub(crate) fn system(purpose: Purpose, deliverable: Option<Kind>) -> Option<Stri
     let deliver = deliverable.filter(|_| !matches!(purpose, Purpose::Plan | Purpose::Step)).map(|kind| {
         let tool = tool_name(kind);
         format!(
-            "The task is to be answered by a {kind}. When you have what it takes, deliver it by calling `{tool}` once, whole, \
-             with what was found out so far; then close with a sentence or two, and do not repeat it. Claim nothing that you \
+            "The result of the task is a {kind}. When you have everything you need, deliver the complete {kind} with one \
+             call of `{tool}`; then finish with a sentence or two, and do not repeat its content. Claim nothing that you \
              cannot support, and cite the sources that you used."
         )
     });
-    let text = [Some(text.to_owned()), deliver].into_iter().flatten().filter(|text| !text.is_empty());
-    let text = text.collect::<Vec<_>>().join("\n\n");
-    (!text.is_empty()).then_some(text)
+    let parts = [Some(text.to_owned()), deliver].into_iter().flatten().filter(|part| !part.is_empty());
+    let instructions = parts.collect::<Vec<_>>().join("\n\n");
+    (!instructions.is_empty()).then_some(instructions)
 }
 
-/// The messages of a request: earlier exchanges of the project, then what happened in this run.
-pub(crate) async fn messages(of: &Execution<'_>, purpose: Purpose) -> Result<Vec<Message>, Error> {
-    let mut messages = match of.run.parent_run_id {
-        // A child knows its task and nothing else.
+/// The messages of a request: earlier messages of the project, then what happened in this run.
+pub(crate) async fn messages(execution: &Execution<'_>, purpose: Purpose) -> Result<Vec<Message>, Error> {
+    let mut messages = match execution.run.parent_run_id {
+        // A child gets its task only.
         Some(_) => Vec::new(),
-        None => earlier(of).await?,
+        None => earlier(execution).await?,
     };
-    messages.extend(transcript(&of.state, of.plan()));
+    messages.extend(transcript(&execution.state, execution.plan()));
     if purpose == Purpose::Conclude {
         messages.push(Message::user("All steps are done. Give the answer."));
     }
@@ -63,76 +63,78 @@ pub(crate) async fn messages(of: &Execution<'_>, purpose: Purpose) -> Result<Vec
     Ok(messages)
 }
 
-/// Earlier exchanges of the project.
-async fn earlier(of: &Execution<'_>) -> Result<Vec<Message>, Error> {
-    let projects = Projects::new(of.engine.store(), of.key.tenant);
-    let rows = projects.latest_messages(of.run.project_id, MESSAGES).await;
+/// Earlier messages of the project.
+async fn earlier(execution: &Execution<'_>) -> Result<Vec<Message>, Error> {
+    let projects = Projects::new(execution.engine.store(), execution.key.tenant);
+    let rows = projects.latest_messages(execution.run.project_id, MAX_MESSAGES).await;
     let rows = rows.map_err(|error| match error {
         sequent_conversation::projects::Error::Data(error) => Error::Data(error),
         _ => Error::NoProject,
     })?;
-    let mut room = BYTES;
-    // Exchanges of later runs cannot be known to this one: it may be a take-over of an old run.
-    let earlier = rows.iter().rev().filter(|row| row.run_id < of.run.id).take_while(|row| {
+    let mut room = MAX_BYTES;
+    // Messages of later runs are excluded: this process may have taken over an old run.
+    let earlier = rows.iter().rev().filter(|row| row.run_id < execution.run.id).take_while(|row| {
         room = room.saturating_sub(row.content.len());
         room > 0
     });
     let mut messages: Vec<Message> = earlier
         .map(|row| match row.role {
-            Speaker::User => Message::user(row.content.clone()),
-            Speaker::Assistant => Message::assistant(row.content.clone()),
+            MessageRole::User => Message::user(row.content.clone()),
+            MessageRole::Assistant => Message::assistant(row.content.clone()),
         })
         .collect();
     messages.reverse();
     Ok(messages)
 }
 
-/// What was said and done in this run. Providers want the results of a response's calls right behind it, so what people
-/// said in between follows them.
+/// The messages of this run. Providers require the results of a response's calls directly after the response, so messages
+/// that people sent in between come after the results.
 fn transcript(state: &State, plan: Option<&Plan>) -> Vec<Message> {
     let mut messages: Vec<Message> = Vec::new();
     let mut waiting: Vec<Message> = Vec::new();
-    let mut calls = 0_usize;
-    let mut told: BTreeSet<&str> = BTreeSet::new();
-    for turn in &state.transcript {
-        let message = match turn {
+    let mut open_calls = 0_usize;
+    let mut started: BTreeSet<&str> = BTreeSet::new();
+    for entry in &state.transcript {
+        let message = match entry {
             TranscriptEntry::User { text, .. } => Message::user(text.clone()),
             TranscriptEntry::Assistant { text, calls: made, .. } => {
                 messages.append(&mut waiting);
-                calls = made.len();
-                let said = (!text.is_empty()).then(|| Part::Text { text: text.clone() });
+                open_calls = made.len();
+                let spoken = (!text.is_empty()).then(|| Part::Text { text: text.clone() });
                 let calls = made.iter().map(|call| {
-                    let (id, name) = (call.id.clone(), call.name.clone());
-                    Part::ToolCall(ToolCall { id, name, arguments: arguments(&call.arguments) })
+                    Part::ToolCall(ToolCall {
+                        id: call.id.clone(),
+                        name: call.name.clone(),
+                        arguments: arguments(&call.arguments),
+                    })
                 });
-                let parts: Vec<Part> = said.into_iter().chain(calls).collect();
+                let parts: Vec<Part> = spoken.into_iter().chain(calls).collect();
                 if !parts.is_empty() {
                     messages.push(Message { role: Role::Assistant, parts });
                 }
                 continue;
             }
             TranscriptEntry::Tool { call, content } => {
-                calls = calls.saturating_sub(1);
+                open_calls = open_calls.saturating_sub(1);
                 messages.push(Message::tool_result(call.clone(), content.clone()));
-                if calls == 0 {
+                if open_calls == 0 {
                     messages.append(&mut waiting);
                 }
                 continue;
             }
-            // A step that is taken up again, after people have answered, goes on from where it was: told anew, a model
-            // would begin it anew.
-            TranscriptEntry::Step { name } if !told.insert(name) => continue,
+            // A step that continues after people have answered is not announced again: the model would start it again.
+            TranscriptEntry::Step { name } if !started.insert(name) => continue,
             TranscriptEntry::Step { name } => Message::user(instruction(plan, name)),
             TranscriptEntry::StepOver => continue,
-            TranscriptEntry::Child { name, ended } => Message::user(report(plan, name, ended)),
+            TranscriptEntry::Child { name, ended } => Message::user(child_result(plan, name, ended)),
         };
-        if calls > 0 { waiting.push(message) } else { messages.push(message) }
+        if open_calls > 0 { waiting.push(message) } else { messages.push(message) }
     }
     messages.append(&mut waiting);
     messages
 }
 
-/// Providers refuse calls without arguments.
+/// Returns `{}` for empty arguments, because providers refuse calls without arguments.
 fn arguments(written: &str) -> String {
     if written.trim().is_empty() { "{}".to_owned() } else { written.to_owned() }
 }
@@ -144,7 +146,7 @@ fn instruction(plan: Option<&Plan>, id: &str) -> String {
     }
 }
 
-fn report(plan: Option<&Plan>, id: &str, ended: &ChildEnd) -> String {
+fn child_result(plan: Option<&Plan>, id: &str, ended: &ChildEnd) -> String {
     let step = plan.and_then(|plan| plan.steps.iter().find(|step| step.id == id));
     let title = step.map_or(id, |step| step.title.as_str());
     match ended {

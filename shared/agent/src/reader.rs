@@ -14,8 +14,8 @@ use crate::{Engine, Window};
 
 /// Interval at which a stream without new events sends a comment. CloudFront gives an origin 30 s by default.
 const HEARTBEAT: Duration = Duration::from_secs(10);
-/// How long a stream follows what another process writes. A function does not learn that its reader has left, so this
-/// bounds the cost of a reader that leaves and reconnects again and again; one that stays reconnects at its cursor.
+/// Time that a stream follows what another process writes. A function does not learn that its reader has left, so this
+/// limits the cost of a reader that leaves and reconnects again and again. A reader that stays reconnects at its cursor.
 const LONGEST_FOLLOW: Duration = Duration::from_secs(60);
 
 /// An item of a reader's stream.
@@ -30,7 +30,7 @@ pub enum StreamItem {
     Cut,
 }
 
-/// Why a reader stopped to follow or to observe.
+/// The reason why a reader stopped following or observing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pause {
     /// The stream has ended, or its reader has left.
@@ -54,7 +54,7 @@ pub(crate) struct Reader {
 pub(crate) struct Tail {
     follow: Follow<DynamoStorage>,
     until: Instant,
-    /// When the reader checks next whether the run has an owner.
+    /// The time of the next check for an owner.
     next_check: Instant,
 }
 
@@ -179,7 +179,7 @@ impl Reader {
 
     /// Returns `true` if the invocation has no time left to follow or to execute.
     fn is_over(&self) -> bool {
-        self.window.is_some_and(|window| Instant::now() >= window.last_words())
+        self.window.is_some_and(|window| Instant::now() >= window.stream_end())
     }
 
     /// Returns `true` if the run has been silent for long enough to ask its row for a lease, and if there is time to

@@ -18,7 +18,7 @@ use crate::{
     response::Response,
 };
 
-/// How the stream of a response ended.
+/// The end of a response's stream.
 enum StreamEnd {
     Finished(FinishReason, sequent_model::Usage),
     Failed(sequent_model::Error),
@@ -34,7 +34,7 @@ struct ModelCall {
     /// The model that answers. It may be a fallback for the one that was asked for.
     model: ModelName,
     started: Instant,
-    /// How many messages of people the request contains.
+    /// The number of people's messages in the request.
     messages_told: Option<u32>,
     response: Response,
     /// The usage so far, once a model answers.

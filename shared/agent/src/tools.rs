@@ -23,7 +23,7 @@ use crate::{
 const RETRIES: ExponentialBuilder =
     ExponentialBuilder::new().with_min_delay(Duration::from_millis(250)).with_max_times(2).with_jitter();
 
-/// How long an owner counts as new, with all of its time left.
+/// Time in which an owner counts as new, with all of its time left.
 const NEW_OWNER: Duration = Duration::from_secs(2);
 
 /// A call that is ready to run.

@@ -1,4 +1,4 @@
-//! What is to become of a tool call, as far as the log decides it. Pure, like [`next`](crate::next).
+//! Decides from the log how to handle a tool call. Pure, like [`next`](crate::next).
 
 use sequent_event::{
     AnswerStatus, AskedInterrupt, JobStatus, Plan, Question, Reason, RunJob, State, ToolCall,
@@ -8,29 +8,29 @@ use serde_json::{Value, json};
 
 use crate::planning;
 
-/// What is to become of a call.
+/// The decision about a call.
 #[derive(Debug, Clone)]
 pub(crate) enum Verdict {
-    /// It runs, with these arguments.
+    /// Run the tool with these arguments.
     Run(Tool, Value),
-    /// This is its result.
+    /// Return this text as the result.
     Answer(String),
-    /// It is the plan.
+    /// Store the plan.
     Plan(Plan),
-    /// A person has to say something first.
+    /// Ask a person first.
     Ask(Question),
-    /// A job of this type works on it, or is to be made, with these arguments.
+    /// Create a job of this type with these arguments, or wait for it.
     Job(&'static str, Value),
-    /// It waits for an answer already asked for.
+    /// Wait for the answer to a question that was asked already.
     Wait,
 }
 
-/// What is to become of `call`. `allowed` are the tools this run may use.
+/// Decides how to handle `call`. The run may use the tools in `allowed`.
 pub(crate) fn verdict(state: &State, tools: &Registry, allowed: &[String], call: &ToolCall) -> Verdict {
     if call.name == planning::NAME && allowed.contains(&call.name) {
-        return match planning::written(&call.arguments, state.plan.as_ref()) {
+        return match planning::new_plan(&call.arguments, state.plan.as_ref()) {
             Ok(plan) => Verdict::Plan(plan),
-            Err(why) => Verdict::Answer(why),
+            Err(problem) => Verdict::Answer(problem),
         };
     }
     let asked = state
@@ -42,16 +42,16 @@ pub(crate) fn verdict(state: &State, tools: &Registry, allowed: &[String], call:
         Some(AskedInterrupt { interrupt, answer: Some(answer) }) => Some((interrupt.question.reason, answer)),
         None => None,
     };
-    // It may have run, and nobody has said since what became of it. It was noted because it must not run twice,
-    // whatever is known of the tool by now: a server may be away, or describe it otherwise.
+    // The call was dispatched and has no result: it may have run. Only calls that must not run twice are recorded as
+    // dispatched, so this does not depend on how the tool is described now.
     if state.dispatched.contains(&call.id) {
         return Verdict::Ask(unknown_outcome(call));
     }
-    if let Some(text) = answer.and_then(|(reason, answer)| settled(call, reason, answer)) {
+    if let Some(text) = answer.and_then(|(reason, answer)| result_of_answer(call, reason, answer)) {
         return Verdict::Answer(text);
     }
-    // What was handed to a job has that job's result, whatever is known of the tool by now.
-    let of_call = |task: &&RunJob| task.job.tool_call_id.as_deref() == Some(call.id.as_str());
+    // A job's result counts even if the tool is not available any more.
+    let of_call = |job: &&RunJob| job.job.tool_call_id.as_deref() == Some(call.id.as_str());
     if let Some(ended) = state.jobs.iter().rfind(of_call).and_then(|task| task.ended.as_ref()) {
         return Verdict::Answer(match ended.status {
             JobStatus::Success => ended.result.clone(),
@@ -64,24 +64,24 @@ pub(crate) fn verdict(state: &State, tools: &Registry, allowed: &[String], call:
         Ok(arguments) => arguments,
         Err(error) => return Verdict::Answer(error.message().to_owned()),
     };
-    let begin = |arguments| match tool.kind {
+    let start = |arguments| match tool.kind {
         Kind::Job(job_type) => Verdict::Job(job_type, arguments),
         _ => Verdict::Run(tool.clone(), arguments),
     };
     if answer.is_some() {
-        return begin(arguments);
+        return start(arguments);
     }
     if tool.asks() {
         return match question(call, arguments) {
             Ok(question) => Verdict::Ask(question),
-            Err(why) => Verdict::Answer(why),
+            Err(problem) => Verdict::Answer(problem),
         };
     }
-    if tool.needs_approval { Verdict::Ask(approval(call)) } else { begin(arguments) }
+    if tool.needs_approval { Verdict::Ask(approval(call)) } else { start(arguments) }
 }
 
-/// What the call came to by what a person said. `None`: it is to run.
-fn settled(call: &ToolCall, reason: Reason, answer: &sequent_event::InterruptAnswer) -> Option<String> {
+/// The result of a call that a person's answer decides. Returns `None` if the call has to run.
+fn result_of_answer(call: &ToolCall, reason: Reason, answer: &sequent_event::InterruptAnswer) -> Option<String> {
     let payload = answer.payload.as_ref().unwrap_or(&Value::Null);
     Some(match (reason, answer.status) {
         (Reason::Question, AnswerStatus::Resolved) => match payload {
@@ -90,20 +90,20 @@ fn settled(call: &ToolCall, reason: Reason, answer: &sequent_event::InterruptAns
         },
         (Reason::Question, AnswerStatus::Cancelled) => "The person declined to answer.".to_owned(),
         (Reason::Question, AnswerStatus::Expired) => {
-            "Nobody answered in time. Go on without the answer.".to_owned()
+            "There was no answer in time. Continue without it.".to_owned()
         }
         (Reason::Approval, AnswerStatus::Resolved) if payload["approved"] == json!(true) => return None,
         (Reason::Approval, AnswerStatus::Expired) => {
-            format!("Nobody allowed `{}` in time, so it did not run.", call.name)
+            format!("`{}` was not approved in time, so it did not run.", call.name)
         }
-        (Reason::Approval, _) => format!("The person did not allow `{}`, so it did not run.", call.name),
+        (Reason::Approval, _) => format!("The person did not approve `{}`, so it did not run.", call.name),
         (Reason::UnknownOutcome, AnswerStatus::Resolved) if payload["action"] == json!("retry") => {
             return None;
         }
         (Reason::UnknownOutcome, _) => match payload["result"].as_str() {
             Some(result) => result.to_owned(),
             None => {
-                format!("It is not known whether `{}` had its effect. It was not tried again.", call.name)
+                format!("It is unknown if `{}` had its effect. It was not run again.", call.name)
             }
         },
     })
@@ -123,7 +123,10 @@ fn question(call: &ToolCall, arguments: Value) -> Result<Question, String> {
 fn approval(call: &ToolCall) -> Question {
     Question {
         reason: Reason::Approval,
-        message: format!("Allow the tool `{}` with these arguments? {}", call.name, call.arguments),
+        message: format!(
+            "Do you approve a call of the tool `{}` with these arguments? {}",
+            call.name, call.arguments
+        ),
         tool_call_id: Some(call.id.clone()),
         response_schema: Some(json!({
             "type": "object",
@@ -138,8 +141,8 @@ fn unknown_outcome(call: &ToolCall) -> Question {
     Question {
         reason: Reason::UnknownOutcome,
         message: format!(
-            "The tool `{}` was running when its process was lost. It may have had its effect. Run it again, or go on \
-             without? Its arguments: {}",
+            "The tool `{}` was running when its process was lost, so it may have had its effect. Run it again, or \
+             continue without it? Its arguments: {}",
             call.name, call.arguments
         ),
         tool_call_id: Some(call.id.clone()),
@@ -147,7 +150,7 @@ fn unknown_outcome(call: &ToolCall) -> Question {
             "type": "object",
             "properties": {
                 "action": {"type": "string", "enum": ["retry", "skip"]},
-                "result": {"type": "string", "description": "With skip: what the tool gave, if you know."}
+                "result": {"type": "string", "description": "With `skip`: the result of the call, if you know it."}
             },
             "required": ["action"]
         })),

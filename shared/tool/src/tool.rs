@@ -24,7 +24,7 @@ pub struct Tool {
     pub max_result_bytes: usize,
     /// The scope that the caller of the run needs.
     pub scope: Option<&'static str>,
-    /// What a call does.
+    /// The kind of the tool.
     pub kind: Kind,
 }
 

@@ -150,7 +150,7 @@ async fn what_a_person_refuses_does_not_run() {
     reply(&bench, &asking, json!({"approved": false})).await;
     assert_eq!(go_on(&bench, &asking).await, Executed::Closed);
     assert_eq!(counter.0.load(Ordering::SeqCst), 0);
-    assert!(results(&bench.state(asking.run).await)[0].contains("did not allow"));
+    assert!(results(&bench.state(asking.run).await)[0].contains("did not approve"));
 }
 
 #[tokio::test]

@@ -43,14 +43,15 @@ impl FromStr for Allow {
         // Parsed like the URLs it is compared with. The parser drops the scheme's default port, so the scheme is one
         // whose default port (21) is never needed.
         let url = Url::parse(&format!("ftp://{text}")).map_err(|_| wrong())?;
-        let bare = url.username().is_empty() && url.password().is_none() && matches!(url.path(), "" | "/");
-        let (Some(host), Some(port), true) = (url.host(), url.port(), bare) else { return Err(wrong()) };
-        let loopback = match &host {
+        let is_bare = url.username().is_empty() && url.password().is_none() && matches!(url.path(), "" | "/");
+        let host = url.host().filter(|_| is_bare).ok_or_else(wrong)?;
+        let port = url.port().ok_or_else(wrong)?;
+        let is_loopback = match &host {
             Host::Domain(_) => true,
             Host::Ipv4(ip) => ip.is_loopback(),
             Host::Ipv6(ip) => ip.is_loopback(),
         };
-        if loopback { Ok(Self { host: host.to_owned(), port }) } else { Err(wrong()) }
+        if is_loopback { Ok(Self { host: host.to_owned(), port }) } else { Err(wrong()) }
     }
 }
 

@@ -44,7 +44,8 @@ impl Server {
             .iter()
             .map(|(path, answer)| ((*path).to_owned(), answer.replace("{port}", &port.to_string())))
             .collect();
-        let (answers, seen) = (Arc::new(answers), Arc::new(Seen::default()));
+        let answers = Arc::new(answers);
+        let seen = Arc::new(Seen::default());
         accept(listener, Arc::clone(&answers), Arc::clone(&seen));
         // Connections over IPv6 must be counted as well.
         if let Ok(six) = TcpListener::bind(("::1", port)).await {
@@ -104,7 +105,6 @@ pub(crate) fn ok_status(status: &str, content_type: &str, body: &str) -> String 
     format!("HTTP/1.1 {status}\r\ncontent-type: {content_type}\r\ncontent-length: {length}\r\n\r\n{body}")
 }
 
-/// A redirect.
 pub(crate) fn moved(location: &str) -> String {
     format!("HTTP/1.1 302 Found\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n")
 }
@@ -168,12 +168,10 @@ pub(crate) async fn fetch(tool: &Tool, arguments: &str) -> Result<Output, Error>
     sequent_tool::run(tool, call).await
 }
 
-/// Fetches one address.
 pub(crate) async fn get(tool: &Tool, url: &str) -> Result<Output, Error> {
     fetch(tool, &serde_json::json!({"url": url}).to_string()).await
 }
 
-/// A loopback address.
 pub(crate) fn local(port: u16) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], port))
 }
