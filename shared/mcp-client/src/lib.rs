@@ -1,12 +1,12 @@
-//! MCP servers that a tenant lets its agents use: which they are, what tools they offer, and calling those.
+//! The client of tenants' MCP servers: setting servers up, listing their tools, and calling the tools.
 //!
-//! The invariants:
+//! Invariants:
 //!
-//! * A connection goes where [`sequent_tool::Guard`] lets it, and nowhere else.
+//! * Every connection is allowed by [`sequent_tool::Guard`].
 //! * A tenant's token for a server is stored sealed for that tenant, server and address, and leaves this crate only in
 //!   the `Authorization` header of a request to that address.
-//! * What a server says of itself is untrusted: names are made to fit, schemas must compile, sizes are bounded, and a
-//!   server that is away costs its tools and nothing else.
+//! * A server's description of itself is untrusted: names are adapted, schemas must compile, sizes are limited. If a
+//!   server is down, only its own tools are missing.
 
 mod link;
 mod listing;

@@ -1,4 +1,4 @@
-//! A session with a server: begun when it is needed, begun anew when the server has forgotten it.
+//! The session with a server: started when it is needed, and again when the server has ended it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,18 +20,18 @@ use crate::{
     web::{MAX_EVENT_BYTES, Web},
 };
 
-/// Where a call's idempotency key is found by a server that looks for it.
+/// The `_meta` field with a call's idempotency key, for servers that support it.
 pub(crate) const IDEMPOTENCY_KEY: &str = "sequent/idempotencyKey";
 
-/// How long the beginning of a session may take, and how long listing the tools.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Known model providers take 128 tools at most, and the built-in ones want a place too.
+/// Time limit for starting a session, and for listing the tools.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// The known model providers accept 128 tools at most, and the built-in tools need some of them.
 const MAX_TOOLS: usize = 100;
 const MAX_PAGES: usize = 20;
 
 type Session = RunningService<RoleClient, ClientConfig>;
 
-/// One server, and the session with it if there is one.
+/// A server and the current session with it.
 pub(crate) struct Link {
     guard: Guard,
     web: Web,
@@ -45,15 +45,17 @@ impl Link {
         Self { guard, web, url, token, session: Mutex::default() }
     }
 
-    /// The server's tools, as many as we take.
+    /// Lists the server's tools, at most [`MAX_TOOLS`].
     pub(crate) async fn list(&self) -> Result<Vec<Tool>, Failure> {
-        let late = |_| Err(Failure::Unreached("The server did not list its tools in time.".into()));
-        timeout(PATIENCE, self.pages()).await.unwrap_or_else(late)
+        let late =
+            |_| Err(Failure::Unreached("The server did not list its tools in time. Try again later.".into()));
+        timeout(TIMEOUT, self.pages()).await.unwrap_or_else(late)
     }
 
     async fn pages(&self) -> Result<Vec<Tool>, Failure> {
         let session = self.session().await?;
-        let (mut tools, mut cursor) = (Vec::new(), None);
+        let mut tools = Vec::new();
+        let mut cursor = None;
         for _ in 0..MAX_PAGES {
             let params = PaginatedRequestParams::default().with_cursor(cursor);
             let page = match session.list_tools(Some(params)).await {
@@ -73,7 +75,7 @@ impl Link {
         Ok(tools)
     }
 
-    /// Calls a tool. What has not reached the server is sent once more, in a new session.
+    /// Calls a tool. A call that has not reached the server is sent once more, in a new session.
     pub(crate) async fn call(
         &self,
         tool: &str,
@@ -101,7 +103,7 @@ impl Link {
         match session.call_tool_once(params).await {
             Ok(CallToolResponse::Complete(result)) => Ok(result),
             Ok(_) => Err(Failure::Refused(
-                "The tool wants more than its arguments, which is not supported.".into(),
+                "The tool asks for more than its arguments, which is not supported.".into(),
             )),
             Err(error) => {
                 let failure = Failure::of_request(&error);
@@ -113,20 +115,20 @@ impl Link {
         }
     }
 
-    /// The session, begun if there is none. Calls that come at the same moment wait for the same one.
+    /// Returns the session, and starts one if there is none. Concurrent calls wait for the same session.
     async fn session(&self) -> Result<Arc<Session>, Failure> {
         let mut current = self.session.lock().await;
         if let Some(session) = current.as_ref().filter(|session| !session.is_transport_closed()) {
             return Ok(Arc::clone(session));
         }
-        let late = |_| Err(Failure::Unreached("The server does not answer.".into()));
-        let session = Arc::new(timeout(PATIENCE, self.begin()).await.unwrap_or_else(late)?);
+        let late = |_| Err(Failure::Unreached("The server did not answer in time. Try again later.".into()));
+        let session = Arc::new(timeout(TIMEOUT, self.start()).await.unwrap_or_else(late)?);
         *current = Some(Arc::clone(&session));
         Ok(session)
     }
 
-    async fn begin(&self) -> Result<Session, Failure> {
-        // Anew each time: what is let through may have changed since the server was set up.
+    async fn start(&self) -> Result<Session, Failure> {
+        // Checked for each session, because the rules may have changed since the server was set up.
         let admitted = self.guard.admit(&self.url).map_err(|refusal| Failure::from(&refusal))?;
         let mut config = StreamableHttpClientTransportConfig::with_uri(admitted.url().as_str())
             .max_sse_event_size(MAX_EVENT_BYTES);
@@ -134,12 +136,12 @@ impl Link {
             config = config.auth_header(token.expose_secret());
         }
         let transport = StreamableHttpClientTransport::with_client(self.web.clone(), config);
-        let us = Implementation::new("sequent", env!("CARGO_PKG_VERSION"));
-        let config = ClientConfig::new(ClientCapabilities::default(), us);
+        let client_info = Implementation::new("sequent", env!("CARGO_PKG_VERSION"));
+        let config = ClientConfig::new(ClientCapabilities::default(), client_info);
         Box::pin(config.serve(transport)).await.map_err(|error| Failure::of_start(&error))
     }
 
-    /// Leaves a session that failed, unless another call has done so already.
+    /// Drops a failed session, unless another call has already replaced it.
     async fn forget(&self, failed: &Arc<Session>) {
         let mut current = self.session.lock().await;
         if current.as_ref().is_some_and(|session| Arc::ptr_eq(session, failed)) {

@@ -1,4 +1,4 @@
-//! The tools of a tenant's servers, as this process knows them.
+//! The cache of the tools of tenants' servers in this process.
 
 use std::{
     collections::BTreeSet,
@@ -19,44 +19,44 @@ use crate::{
     tool::{description, tool, tool_name},
 };
 
-/// How long a list is trusted: the longest until a change of a tenant's servers reaches a process.
-const FRESH: Duration = Duration::from_secs(60);
-/// How long when a server did not answer.
-const FRESH_WITHOUT_ALL: Duration = Duration::from_secs(10);
-/// Tenants a process remembers.
-const REMEMBERED: usize = 256;
-/// Model providers take 128 tools, and the built-in ones come first.
+/// Time for which a list is cached. A change of a tenant's servers reaches every process within this time.
+const TTL: Duration = Duration::from_secs(60);
+/// Time for which a list is cached if a server did not answer.
+const INCOMPLETE_TTL: Duration = Duration::from_secs(10);
+/// Tenants in the cache at most.
+const MAX_TENANTS: usize = 256;
+/// Tools of all servers at most: model providers accept 128 tools, and the built-in tools come first.
 const MAX_TOOLS: usize = 100;
 
-/// What a process knows of a tenant's servers.
-pub(crate) struct Known {
-    until: Instant,
-    servers: Vec<Reached>,
+/// The cached servers of a tenant.
+pub(crate) struct CachedServers {
+    expires: Instant,
+    servers: Vec<ConnectedServer>,
 }
 
-/// A server and its session, with the tools it listed last.
-struct Reached {
+/// A server, its session, and the tools that it listed last.
+struct ConnectedServer {
     stored: Stored,
     link: Arc<Link>,
     tools: Vec<Tool>,
 }
 
 impl Servers {
-    /// The tools that agents of the tenant may use. For a tenant without servers it costs one query a minute. A server
-    /// that cannot be reached costs its tools, unless it listed them to this process before.
+    /// Returns the tools that agents of the tenant may use. For a tenant without servers this costs one query a minute. If
+    /// a server cannot be reached, the tools that it listed to this process before are returned.
     pub async fn tools(&self, tenant: TenantId) -> Vec<Tool> {
-        let before = self.inner().recall(tenant);
-        if let Some(known) = before.as_ref().filter(|known| Instant::now() < known.until) {
+        let before = self.inner().cached(tenant);
+        if let Some(known) = before.as_ref().filter(|known| Instant::now() < known.expires) {
             return known.tools();
         }
-        match self.inner().learn(tenant, before.as_deref()).await {
+        match self.inner().connect_all(tenant, before.as_deref()).await {
             Ok(known) => {
                 let tools = known.tools();
-                self.inner().remember(tenant, known);
+                self.inner().cache(tenant, known);
                 tools
             }
             Err(error) => {
-                tracing::warn!(%tenant, %error, "the MCP servers of a tenant could not be read");
+                tracing::warn!(%tenant, %error, "could not read the tenant's MCP servers; using the tools listed before");
                 before.map(|known| known.tools()).unwrap_or_default()
             }
         }
@@ -64,39 +64,43 @@ impl Servers {
 }
 
 impl Inner {
-    fn recall(&self, tenant: TenantId) -> Option<Arc<Known>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&tenant).cloned()
+    fn cached(&self, tenant: TenantId) -> Option<Arc<CachedServers>> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(&tenant).cloned()
     }
 
-    fn remember(&self, tenant: TenantId, known: Known) {
-        let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.len() >= REMEMBERED {
+    fn cache(&self, tenant: TenantId, known: CachedServers) {
+        let mut all = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= MAX_TENANTS {
             let now = Instant::now();
-            all.retain(|_, known| now < known.until);
+            all.retain(|_, known| now < known.expires);
         }
-        if all.len() < REMEMBERED || all.contains_key(&tenant) {
+        if all.len() < MAX_TENANTS || all.contains_key(&tenant) {
             all.insert(tenant, Arc::new(known));
         }
     }
 
-    async fn learn(&self, tenant: TenantId, before: Option<&Known>) -> Result<Known, Error> {
+    async fn connect_all(
+        &self,
+        tenant: TenantId,
+        before: Option<&CachedServers>,
+    ) -> Result<CachedServers, Error> {
         let mut rows = self.rows(tenant).await?;
         rows.retain(|stored| stored.server.enabled);
         rows.truncate(Servers::MAX as usize);
-        let reached = join_all(rows.into_iter().map(|stored| self.reach(tenant, stored, before))).await;
-        let all = reached.iter().all(|(_, answered)| *answered);
-        let fresh = if all { FRESH } else { FRESH_WITHOUT_ALL };
+        let reached = join_all(rows.into_iter().map(|stored| self.connect(tenant, stored, before))).await;
+        let is_complete = reached.iter().all(|(_, answered)| *answered);
+        let ttl = if is_complete { TTL } else { INCOMPLETE_TTL };
         let servers = reached.into_iter().filter_map(|(reached, _)| reached).collect();
-        Ok(Known { until: Instant::now() + fresh, servers })
+        Ok(CachedServers { expires: Instant::now() + ttl, servers })
     }
 
-    /// The server as it is now, and whether it answered. An unchanged one keeps its session.
-    async fn reach(
+    /// Lists a server's tools. Returns `false` if the server did not answer. An unchanged server keeps its session.
+    async fn connect(
         &self,
         tenant: TenantId,
         stored: Stored,
-        before: Option<&Known>,
-    ) -> (Option<Reached>, bool) {
+        before: Option<&CachedServers>,
+    ) -> (Option<ConnectedServer>, bool) {
         let server = stored.server.name.clone();
         let same = before.and_then(|known| known.servers.iter().find(|reached| reached.stored == stored));
         let link = match same {
@@ -104,19 +108,21 @@ impl Inner {
             None => match self.open(tenant, &stored).await {
                 Ok(link) => Arc::new(link),
                 Err(error) => {
-                    tracing::warn!(%tenant, %server, %error, "an MCP server cannot be used");
+                    tracing::warn!(%tenant, %server, %error, "could not connect to an MCP server; its tools are missing");
                     return (None, false);
                 }
             },
         };
-        let (tools, answered) = match link.list().await {
-            Ok(remote) => (usable(&stored.server, &remote, &link), true),
+        let listed = link.list().await;
+        let answered = listed.is_ok();
+        let tools = match listed {
+            Ok(remote) => usable(&stored.server, &remote, &link),
             Err(error) => {
-                tracing::warn!(%tenant, %server, %error, "an MCP server did not list its tools");
-                (same.map(|reached| reached.tools.clone()).unwrap_or_default(), false)
+                tracing::warn!(%tenant, %server, %error, "an MCP server did not list its tools; using those listed before");
+                same.map(|known| known.tools.clone()).unwrap_or_default()
             }
         };
-        (Some(Reached { stored, link, tools }), answered)
+        (Some(ConnectedServer { stored, link, tools }), answered)
     }
 
     async fn open(&self, tenant: TenantId, stored: &Stored) -> Result<Link, Error> {
@@ -132,13 +138,13 @@ impl Inner {
     }
 }
 
-impl Known {
+impl CachedServers {
     fn tools(&self) -> Vec<Tool> {
         self.servers.iter().flat_map(|reached| &reached.tools).take(MAX_TOOLS).cloned().collect()
     }
 }
 
-/// The allowed tools of a server that can be used.
+/// The tools of a server that are allowed and usable.
 fn usable(server: &Server, remote: &[Remote], link: &Arc<Link>) -> Vec<Tool> {
     let mut names = BTreeSet::new();
     let mut tools = Vec::new();
@@ -146,17 +152,17 @@ fn usable(server: &Server, remote: &[Remote], link: &Arc<Link>) -> Vec<Tool> {
         match tool(&server.name, remote, link) {
             Ok(tool) if names.insert(tool.spec.name.clone()) => tools.push(tool),
             Ok(tool) => {
-                tracing::warn!(server = %server.name, tool = tool.spec.name, "an MCP server lists a tool twice");
+                tracing::warn!(server = %server.name, tool = tool.spec.name, "an MCP server lists a tool twice; using the first one");
             }
             Err(error) => {
-                tracing::warn!(server = %server.name, tool = &*remote.name, %error, "an MCP server's tool is left out");
+                tracing::warn!(server = %server.name, tool = &*remote.name, %error, "could not use a tool of an MCP server; leaving it out");
             }
         }
     }
     tools
 }
 
-/// All tools of a server, and which of them agents may use.
+/// All tools of a server, with a mark on those that agents may use.
 pub(crate) fn offers(server: &Server, remote: &[Remote], link: &Arc<Link>) -> Vec<Offer> {
     let usable = usable(server, remote, link);
     let offer = |remote: &Remote| {

@@ -1,25 +1,25 @@
-//! What a tenant calls a server.
+//! The name of a server.
 
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// The name of a server within its tenant: `[a-z0-9-]{1,32}`. It begins the names of the server's tools, which is why
-/// it has no underscore: where it ends is never in doubt.
+/// The name of a server within its tenant: `[a-z0-9-]{1,32}`. The names of the server's tools start with it and `__`, so
+/// it contains no underscore.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Name(String);
 
-/// The text names no server.
+/// The error for a text that is not a valid name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a server's name has 1 to 32 of the characters a-z, 0-9 and -")]
+#[error("the name of a server must have 1 to 32 of the characters a-z, 0-9 and -")]
 pub struct InvalidName;
 
 impl Name {
-    /// Most characters of a name.
+    /// Characters of a name at most.
     pub const MAX: usize = 32;
 
-    /// The text.
+    /// Returns the name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -31,8 +31,8 @@ impl TryFrom<String> for Name {
 
     fn try_from(text: String) -> Result<Self, InvalidName> {
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        let fits = (1..=Self::MAX).contains(&text.len()) && text.bytes().all(plain);
-        if fits { Ok(Self(text)) } else { Err(InvalidName) }
+        let is_valid = (1..=Self::MAX).contains(&text.len()) && text.bytes().all(plain);
+        if is_valid { Ok(Self(text)) } else { Err(InvalidName) }
     }
 }
 
@@ -53,12 +53,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_short_and_plain() {
-        for fine in ["a", "my-notes-2", &"x".repeat(32)] {
-            assert_eq!(Name::try_from(fine.to_owned()).unwrap().as_str(), fine);
+    fn names_are_checked() {
+        for valid in ["a", "my-notes-2", &"x".repeat(32)] {
+            assert_eq!(Name::try_from(valid.to_owned()).unwrap().as_str(), valid);
         }
-        for wrong in ["", "Notes", "a_b", "a b", "ä", "a/b", &"x".repeat(33)] {
-            assert_eq!(Name::try_from(wrong.to_owned()), Err(InvalidName), "{wrong}");
+        for invalid in ["", "Notes", "a_b", "a b", "ä", "a/b", &"x".repeat(33)] {
+            assert_eq!(Name::try_from(invalid.to_owned()), Err(InvalidName), "{invalid}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! How talking to a server can fail, in terms of what may have happened at its end.
+//! The failure of a request to a server, classified by what may have happened on the server.
 
 use std::error::Error as StdError;
 
@@ -9,51 +9,51 @@ use rmcp::{
 };
 use sequent_tool::{Error as ToolError, guard::Refusal};
 
-/// Why a server did not do what it was asked. The texts are for people and models: in our own words, for the client's
-/// may tell addresses, except where the server itself answered.
+/// A failed request. The texts are for people and models. They do not quote the HTTP client, because its texts can contain
+/// addresses; an error that the server itself returned is quoted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// It will not: the same request fails again.
+    /// The server refuses: the same request would fail again.
     #[error("{0}")]
     Refused(String),
-    /// Nothing has reached it.
+    /// The request has not reached the server.
     #[error("{0}")]
     Unreached(String),
-    /// It may have done it, and no answer came.
+    /// There is no answer: the server may have processed the request.
     #[error("{0}")]
     Lost(String),
 }
 
 type Http = StreamableHttpError<reqwest::Error>;
 
-/// The most that is quoted of an error of a server's.
+/// Bytes that are quoted from a server's error at most.
 const MAX_QUOTE: usize = 2000;
 
 impl Failure {
-    /// Of a tool's call.
+    /// Classifies the error of a request in a session.
     pub(crate) fn of_request(error: &ServiceError) -> Self {
         match error {
             ServiceError::McpError(error) => Self::answered(error),
             ServiceError::TransportSend(error) => Self::of_transport(error),
             ServiceError::TransportClosed | ServiceError::Cancelled { .. } => {
-                Self::Lost("The connection broke off.".into())
+                Self::Lost("The connection to the server was lost.".into())
             }
-            _ => Self::Lost("The server answered something that is no result.".into()),
+            _ => Self::Lost("The server's answer is not a result.".into()),
         }
     }
 
-    /// Of the beginning of a session, before which nothing is done.
+    /// Classifies the error of starting a session. No call has been sent before that.
     pub(crate) fn of_start(error: &ClientInitializeError) -> Self {
         let failure = match error {
             ClientInitializeError::JsonRpcError(error) => Self::answered(error),
             ClientInitializeError::TransportError { error, .. } => Self::of_transport(error),
             ClientInitializeError::NoCompatibleProtocolVersion { .. } => {
-                Self::Refused("The server speaks another version of MCP.".into())
+                Self::Refused("The server uses a version of MCP that is not supported.".into())
             }
-            _ => Self::Unreached("The server does not answer as an MCP server does.".into()),
+            _ => Self::Unreached("The server does not answer like an MCP server. Check its address.".into()),
         };
         match failure {
-            Self::Lost(why) => Self::Unreached(why),
+            Self::Lost(text) => Self::Unreached(text),
             failure => failure,
         }
     }
@@ -61,7 +61,7 @@ impl Failure {
     fn of_transport(error: &DynamicTransportError) -> Self {
         match error.error.downcast_ref::<Http>() {
             Some(error) => Self::of_http(error),
-            None => Self::Lost("The connection broke off.".into()),
+            None => Self::Lost("The connection to the server was lost.".into()),
         }
     }
 
@@ -72,21 +72,21 @@ impl Failure {
                 Self::Unreached("The server has ended the session.".into())
             }
             StreamableHttpError::AuthRequired(_) | StreamableHttpError::InsufficientScope(_) => {
-                Self::Refused("The server does not accept the token it was given, or wants one.".into())
+                Self::Refused("The server requires a token, or does not accept the configured one.".into())
             }
             StreamableHttpError::HttpStatus(error) => Self::of_status(error.status),
-            // The SDK's text for other statuses; the body behind it is not for quoting.
+            // The SDK's text for other statuses. It contains the body, which is not quoted.
             StreamableHttpError::UnexpectedServerResponse(text) => match status_in(text) {
                 Some(status) => Self::of_status(status),
-                None => Self::Lost("The server answered something that is not MCP.".into()),
+                None => Self::Lost("The server's answer is not MCP.".into()),
             },
             StreamableHttpError::ResponseBodyTooLarge { .. } => {
                 Self::Lost("The server's answer is too large.".into())
             }
             StreamableHttpError::UnexpectedContentType(_) => {
-                Self::Lost("The server answered something that is not MCP.".into())
+                Self::Lost("The server's answer is not MCP.".into())
             }
-            _ => Self::Lost("The connection broke off.".into()),
+            _ => Self::Lost("The connection to the server was lost.".into()),
         }
     }
 
@@ -100,30 +100,32 @@ impl Failure {
         }
         match error.status() {
             Some(status) => Self::of_status(status.as_u16()),
-            None if error.is_connect() => Self::Unreached("No connection to the server can be made.".into()),
-            None => Self::Lost("The connection broke off.".into()),
+            None if error.is_connect() => Self::Unreached("The server cannot be reached.".into()),
+            None => Self::Lost("The connection to the server was lost.".into()),
         }
     }
 
     fn of_status(status: u16) -> Self {
         match status {
             401 | 403 => {
-                Self::Refused("The server does not accept the token it was given, or wants one.".into())
+                Self::Refused("The server requires a token, or does not accept the configured one.".into())
             }
-            300..=399 => Self::Refused("The server redirects; name the address it redirects to.".into()),
-            429 => Self::Unreached("The server answered 429: too many requests.".into()),
+            300..=399 => Self::Refused(
+                "The server redirects the request. Use the address that it redirects to.".into(),
+            ),
+            429 => Self::Unreached("The server answered 429: too many requests. Try again later.".into()),
             408 | 500..=599 => Self::Lost(format!("The server answered {status}.")),
-            _ => Self::Refused(format!("The server answered {status}: this is no MCP endpoint.")),
+            _ => Self::Refused(format!("The server answered {status}: the address is not an MCP endpoint.")),
         }
     }
 
     fn answered(error: &ErrorData) -> Self {
-        let mut text = format!("The server refused: {}", error.message);
+        let mut text = format!("The server returned an error: {}", error.message);
         text.truncate(text.floor_char_boundary(MAX_QUOTE));
         Self::Refused(text)
     }
 
-    /// What an agent may do about it.
+    /// Converts to a tool's error, which states what the agent may do next.
     pub(crate) fn of_tool(self, server: &str, idempotent: bool) -> ToolError {
         let text = format!("MCP server `{server}`: {self}");
         match self {
@@ -137,12 +139,12 @@ impl Failure {
 impl From<&Refusal> for Failure {
     fn from(refusal: &Refusal) -> Self {
         let text = format!("The server cannot be reached: {refusal}.");
-        // A name server may be down; everything else is a rule.
+        // A name server may be down for a while. Everything else is refused by a rule.
         if *refusal == Refusal::Unresolved { Self::Unreached(text) } else { Self::Refused(text) }
     }
 }
 
-/// `404` of `HTTP 404 Not Found: ...`.
+/// Returns `404` for `HTTP 404 Not Found: ...`.
 fn status_in(text: &str) -> Option<u16> {
     text.strip_prefix("HTTP ")?.get(..3)?.parse().ok()
 }
@@ -152,10 +154,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_may_have_happened_decides_what_an_agent_may_do() {
+    fn a_failure_decides_what_the_agent_may_do() {
         let tool = |failure: Failure, idempotent| failure.of_tool("notes", idempotent).code();
-        let (refused, unreached, lost) =
-            (Failure::Refused("no".into()), Failure::Unreached("no".into()), Failure::Lost("no".into()));
+        let refused = Failure::Refused("no".into());
+        let unreached = Failure::Unreached("no".into());
+        let lost = Failure::Lost("no".into());
         assert_eq!(tool(refused, false), "tool_refused");
         assert_eq!(tool(unreached, false), "tool_unavailable");
         assert_eq!(tool(lost.clone(), true), "tool_unavailable");
@@ -163,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_says_whether_the_request_was_processed() {
+    fn a_status_decides_if_the_request_was_processed() {
         let http = |text: &'static str| Failure::of_http(&Http::UnexpectedServerResponse(text.into()));
         assert!(
             matches!(http("HTTP 404 Not Found: <html>"), Failure::Refused(text) if !text.contains("html"))

@@ -1,4 +1,4 @@
-//! A server as its tenant set it up.
+//! The configuration of a server.
 
 use sequent_core::{SecretString, TenantId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
@@ -9,50 +9,48 @@ use crate::Name;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Server {
-    /// What the tenant calls it.
+    /// Name, unique within the tenant.
     #[cfg_attr(feature = "openapi", schema(value_type = String, pattern = "^[a-z0-9-]{1,32}$"))]
     pub name: Name,
-    /// Its MCP endpoint (streamable HTTP).
+    /// URL of the MCP endpoint (streamable HTTP).
     pub url: String,
-    /// The only tools that agents may use, by the names the server gives them; all of them when null.
+    /// The tools that agents may use, by the names that the server uses. Null allows all tools.
     #[serde(default)]
     pub allowed_tools: Option<Vec<String>>,
-    /// Whether agents see it.
+    /// Agents can use the server.
     pub enabled: bool,
-    /// Whether requests to it carry a bearer token. The token itself is shown to nobody.
+    /// Requests to the server contain a bearer token. The token itself is never shown.
     pub has_token: bool,
-    /// Who set it up.
+    /// The user who set the server up.
     pub user_id: UserId,
-    /// When.
+    /// Creation time.
     pub created_at: Timestamp,
 }
 
-/// A server to set up.
+/// A server to set up. The fields are those of [`Server`].
 #[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "plain data")]
 pub struct NewServer {
-    /// What to call it.
     pub name: Name,
-    /// Its MCP endpoint.
     pub url: String,
-    /// What requests to it carry as bearer token.
+    /// The bearer token for requests to the server.
     pub token: Option<SecretString>,
-    /// The only tools that agents may use; all of them if absent.
     pub allowed_tools: Option<Vec<String>>,
-    /// Whether agents see it.
     pub enabled: bool,
 }
 
-/// The row.
+/// The row of a server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Stored {
     #[serde(flatten)]
     pub(crate) server: Server,
-    /// The token, sealed for [`purpose`].
+    /// The bearer token, sealed for [`purpose`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) sealed_token: Option<String>,
 }
 
-/// What a token is sealed for. Whoever could write to the table could still not have it sent elsewhere.
+/// The purpose that a token is sealed for. It contains the address, so that write access to the table is not enough to
+/// have the token sent elsewhere.
 pub(crate) fn purpose(tenant: TenantId, name: &Name, url: &str) -> String {
     format!("mcp server of {tenant}: {name} {url}")
 }

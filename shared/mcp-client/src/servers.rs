@@ -1,4 +1,4 @@
-//! The servers of each tenant: setting them up, listing them, taking them away.
+//! The servers of each tenant: set up, list, get, remove.
 
 use std::{
     collections::HashMap,
@@ -19,12 +19,12 @@ use sequent_tool::{
 use crate::{
     Failure, Name, NewServer, Offer, Server,
     link::Link,
-    listing::{self, Known},
+    listing::{self, CachedServers},
     server::{Stored, purpose},
     web::Web,
 };
 
-/// The MCP servers of all tenants, and what this process knows of them. Cheap to clone.
+/// The MCP servers of all tenants, with a cache of their tools. Cheap to clone.
 #[derive(Clone)]
 pub struct Servers(Arc<Inner>);
 
@@ -33,37 +33,37 @@ pub(crate) struct Inner {
     pub(crate) vault: Vault,
     guard: Guard,
     web: OnceLock<Web>,
-    pub(crate) known: Mutex<HashMap<TenantId, Arc<Known>>>,
+    pub(crate) cache: Mutex<HashMap<TenantId, Arc<CachedServers>>>,
 }
 
-/// A server cannot be set up, found or taken away.
+/// The error of an operation on a tenant's servers.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The tenant has no such server.
-    #[error("no such MCP server")]
+    /// The tenant has no server with this name.
+    #[error("there is no MCP server with this name")]
     NotFound,
-    /// The tenant has a server of that name.
-    #[error("the name is taken")]
+    /// The tenant has a server with this name already.
+    #[error("there is already an MCP server with this name")]
     NameTaken,
-    /// The tenant has as many as it may.
-    #[error("a tenant has at most {} MCP servers", Servers::MAX)]
+    /// The tenant has [`Servers::MAX`] servers already.
+    #[error("a tenant can have at most {} MCP servers", Servers::MAX)]
     TooMany,
-    /// The address is not one that may be reached.
+    /// The guard does not allow the address.
     #[error(transparent)]
     Address(#[from] Refusal),
-    /// A token must not travel in clear text.
-    #[error("a token is sent over https only")]
+    /// The server has a token and no TLS: the token would be sent in clear text.
+    #[error("a token can only be sent over https")]
     Exposed,
     /// The server did not list its tools.
     #[error(transparent)]
     Server(#[from] Failure),
-    /// The table failed.
+    /// The table could not be read or written.
     #[error(transparent)]
     Data(#[from] DataError),
     /// The deployment's secret could not be read.
     #[error(transparent)]
     Secret(#[from] secret::Error),
-    /// The token could not be sealed, or not be opened again.
+    /// The token could not be sealed or opened.
     #[error(transparent)]
     Seal(#[from] SealError),
 }
@@ -75,21 +75,21 @@ impl fmt::Debug for Servers {
 }
 
 impl Servers {
-    /// Most servers of a tenant.
+    /// Servers of a tenant at most.
     pub const MAX: u32 = 10;
 
-    /// Servers whose rows are in `store`, with tokens sealed under the key in `vault`, reached where `guard` lets.
+    /// Creates a client for the servers in `store`. Tokens are sealed with the key in `vault`; `guard` limits connections.
     #[must_use]
     pub fn new(store: Store, vault: Vault, guard: Guard) -> Self {
-        Self(Arc::new(Inner { store, vault, guard, web: OnceLock::new(), known: Mutex::default() }))
+        Self(Arc::new(Inner { store, vault, guard, web: OnceLock::new(), cache: Mutex::default() }))
     }
 
     pub(crate) fn inner(&self) -> &Inner {
         &self.0
     }
 
-    /// Sets a server up, if it can be reached and lists its tools, which are returned beside it. Agents see it within a
-    /// minute. One that is not enabled is not asked.
+    /// Sets a server up if it can be reached and lists its tools. Returns the server and its tools. Agents can use it
+    /// within a minute. A server that is not enabled is stored without a connection.
     ///
     /// # Errors
     /// [`Error::NameTaken`], [`Error::TooMany`], [`Error::Address`], [`Error::Exposed`], [`Error::Server`], or when
@@ -133,36 +133,36 @@ impl Servers {
             created_at: now,
         };
         let offers = listing::offers(&server, &remote, &link);
-        let place = key::mcp_server(tenant, server.name.as_str());
+        let row_key = key::mcp_server(tenant, server.name.as_str());
         let stored = Stored { server, sealed_token };
-        match inner.store.insert(Row::new(&place, &stored)?).await {
+        match inner.store.insert(Row::new(&row_key, &stored)?).await {
             Ok(()) => Ok((stored.server, offers)),
             Err(DataError::Conflict(_)) => Err(Error::NameTaken),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// The tenant's servers, by name.
+    /// Lists the tenant's servers by name.
     ///
     /// # Errors
-    /// When the table fails.
+    /// If the table fails.
     pub async fn list(&self, tenant: TenantId) -> Result<Vec<Server>, Error> {
         Ok(self.inner().rows(tenant).await?.into_iter().map(|stored| stored.server).collect())
     }
 
-    /// One server of the tenant.
+    /// Returns one server of the tenant.
     ///
     /// # Errors
-    /// [`Error::NotFound`], or when the table fails.
+    /// [`Error::NotFound`], or if the table fails.
     pub async fn get(&self, tenant: TenantId, name: &Name) -> Result<Server, Error> {
         let stored: Option<Stored> = self.inner().store.get(&key::mcp_server(tenant, name.as_str())).await?;
         stored.map(|stored| stored.server).ok_or(Error::NotFound)
     }
 
-    /// Takes a server and its token away. Agents lose it within a minute.
+    /// Removes a server and its token. Agents stop using it within a minute.
     ///
     /// # Errors
-    /// [`Error::NotFound`], or when the table fails.
+    /// [`Error::NotFound`], or if the table fails.
     pub async fn remove(&self, tenant: TenantId, name: &Name) -> Result<(), Error> {
         self.get(tenant, name).await?;
         Ok(self.inner().store.delete(&key::mcp_server(tenant, name.as_str())).await?)
@@ -170,7 +170,7 @@ impl Servers {
 }
 
 impl Inner {
-    /// One query. More rows than there may be, because two requests at the same moment can pass the limit together.
+    /// Reads the rows in one query. There can be more than the limit, because concurrent requests can pass its check.
     pub(crate) async fn rows(&self, tenant: TenantId) -> Result<Vec<Stored>, DataError> {
         let request = PageRequest::new(key::mcp_servers(tenant)).oldest_first();
         Ok(self.store.page(&request.limit(Some(2 * Servers::MAX))).await?.items)
@@ -181,8 +181,8 @@ impl Inner {
             Some(web) => web.clone(),
             None => {
                 let web = Web::new(&self.guard).map_err(|error| {
-                    tracing::error!(%error, "no HTTP client for MCP servers");
-                    Failure::Unreached("MCP servers cannot be reached at the moment.".into())
+                    tracing::error!(%error, "could not create the HTTP client for MCP servers; their tools are unavailable");
+                    Failure::Unreached("MCP servers cannot be reached now. Try again later.".into())
                 })?;
                 self.web.get_or_init(|| web).clone()
             }
@@ -191,7 +191,8 @@ impl Inner {
     }
 }
 
-/// Whether nobody on the way reads along: TLS, or this very machine, which only a development exception reaches.
+/// Returns `true` if a token cannot be read on the way: over TLS, or on the local machine, which only an exception for
+/// development allows.
 fn keeps_secrets(admitted: &Admitted) -> bool {
     let host = admitted.url().host_str().unwrap_or_default();
     let ip = host.trim_matches(['[', ']']).parse::<IpAddr>();

@@ -1,4 +1,4 @@
-//! Servers over a real table and real connections.
+//! Servers with a real table and real connections.
 
 mod scripted;
 
@@ -21,7 +21,7 @@ fn vault(seed: &str) -> Vault {
     Vault::fixed(&json!({ "seed": seed }).to_string().into()).unwrap()
 }
 
-/// Servers that may be reached at these addresses.
+/// A client that may connect to these servers.
 fn servers(store: &Store, reachable: &[&Scripted]) -> Servers {
     let allow = reachable.iter().map(|server| server.address.to_string()).collect::<Vec<_>>().join(",");
     Servers::new(store.clone(), vault("tests"), Guard::new(Allow::parse_list(&allow).unwrap(), System))
@@ -53,14 +53,16 @@ async fn call(tools: &[Tool], called: &str, arguments: Value) -> Result<Output, 
 }
 
 #[tokio::test]
-async fn a_tenants_server_is_its_agents_tools_and_nobody_elses() {
+async fn the_tools_of_a_server_are_for_its_tenant_only() {
     let remote = Scripted::start(json!([
         {"name": "note", "description": "Notes it.", "inputSchema": {"type": "object",
             "properties": {"text": {"type": "string"}}, "required": ["text"]}},
         tool("erase"),
     ]))
     .await;
-    let (store, tenant, other) = (testing::store().await, TenantId::new(), TenantId::new());
+    let store = testing::store().await;
+    let tenant = TenantId::new();
+    let other = TenantId::new();
     let servers = servers(&store, &[&remote]);
     let setup = NewServer {
         token: Some(SecretString::from(TOKEN)),
@@ -84,11 +86,11 @@ async fn a_tenants_server_is_its_agents_tools_and_nobody_elses() {
     let key = call.idempotency_key.clone();
     let output = Box::pin(run(&tools[0], call)).await.unwrap();
     assert_eq!(output, Output::text(r#"{"text":"milk"}"#));
-    let heard = remote.heard("tools/call");
-    assert_eq!(heard.len(), 1);
-    assert_eq!(heard[0].0, format!("Bearer {TOKEN}"));
-    assert_eq!(heard[0].1["params"]["_meta"][IDEMPOTENCY_KEY], key);
-    assert_eq!(heard[0].1["params"]["name"], "note");
+    let received = remote.received("tools/call");
+    assert_eq!(received.len(), 1);
+    assert_eq!(received[0].0, format!("Bearer {TOKEN}"));
+    assert_eq!(received[0].1["params"]["_meta"][IDEMPOTENCY_KEY], key);
+    assert_eq!(received[0].1["params"]["name"], "note");
 
     assert!(servers.tools(other).await.is_empty());
     assert!(servers.list(other).await.unwrap().is_empty());
@@ -99,9 +101,10 @@ async fn a_tenants_server_is_its_agents_tools_and_nobody_elses() {
 }
 
 #[tokio::test]
-async fn a_token_is_in_no_row_and_opens_for_its_server_alone() {
+async fn a_token_is_stored_sealed_and_opens_for_its_server_only() {
     let remote = Scripted::start(json!([tool("note")])).await;
-    let (store, tenant) = (testing::store().await, TenantId::new());
+    let store = testing::store().await;
+    let tenant = TenantId::new();
     let first = servers(&store, &[&remote]);
     let setup = NewServer { token: Some(SecretString::from(TOKEN)), ..new("notes", &remote.url()) };
     let (server, _) = add(&first, tenant, setup.clone()).await.unwrap();
@@ -120,15 +123,15 @@ async fn a_token_is_in_no_row_and_opens_for_its_server_alone() {
     assert_eq!(open(tenant, "other", &remote.url()).unwrap_err(), SealError::Unopenable);
     assert_eq!(open(TenantId::new(), "notes", &remote.url()).unwrap_err(), SealError::Unopenable);
 
-    // A deployment with another seed cannot open it, and does not go without.
+    // A deployment with another seed cannot open the token, and does not connect without it.
     let guard = Guard::new(Allow::parse_list(&remote.address.to_string()).unwrap(), System);
-    let asked = remote.begun();
+    let before = remote.sessions_started();
     assert!(Servers::new(store, vault("another seed"), guard).tools(tenant).await.is_empty());
-    assert_eq!(remote.begun(), asked, "no connection without the token");
+    assert_eq!(remote.sessions_started(), before, "no connection without the token");
 }
 
 #[tokio::test]
-async fn hints_decide_how_a_tool_is_treated_and_what_cannot_be_used_is_left_out() {
+async fn hints_decide_how_a_tool_is_treated_and_unusable_tools_are_left_out() {
     let annotated = |called: &str, hints: Value| json!({"name": called, "inputSchema": {"type": "object"}, "annotations": hints});
     let remote = Scripted::start(json!([
         tool("plain"),
@@ -144,7 +147,8 @@ async fn hints_decide_how_a_tool_is_treated_and_what_cannot_be_used_is_left_out(
         {"name": "huge", "inputSchema": {"type": "object", "description": "x".repeat(20_000)}},
     ]))
     .await;
-    let (store, tenant) = (testing::store().await, TenantId::new());
+    let store = testing::store().await;
+    let tenant = TenantId::new();
     let servers = servers(&store, &[&remote]);
     let (_, offers) = add(&servers, tenant, new("s", &remote.url())).await.unwrap();
     let left_out = offers.iter().filter(|offer| !offer.usable).map(|offer| offer.name.as_str());
@@ -160,13 +164,14 @@ async fn hints_decide_how_a_tool_is_treated_and_what_cannot_be_used_is_left_out(
     assert_eq!(treated("erase"), (false, true));
     assert_eq!(treated("careful"), (false, false));
     assert_eq!(tools.len(), 7);
-    sequent_tool::Registry::new(tools).expect("every name and schema is one the registry takes");
+    sequent_tool::Registry::new(tools).expect("the registry accepts every name and schema");
 }
 
 #[tokio::test]
-async fn what_cannot_be_set_up_says_why() {
+async fn a_server_that_cannot_be_set_up_is_refused_with_a_reason() {
     let remote = Scripted::start(json!([tool("note")])).await;
-    let (store, tenant) = (testing::store().await, TenantId::new());
+    let store = testing::store().await;
+    let tenant = TenantId::new();
     let servers = servers(&store, &[&remote]);
     let refused = async |new| add(&servers, tenant, new).await.unwrap_err();
     for url in ["http://127.0.0.1:9/mcp", "http://169.254.169.254/mcp", "http://10.0.0.1/", "ftp://a.test/"] {
@@ -185,7 +190,7 @@ async fn what_cannot_be_set_up_says_why() {
     add(&servers, tenant, new("one-more", &remote.url())).await.unwrap();
     assert_eq!(servers.tools(tenant).await.len(), Servers::MAX as usize);
 
-    // Allowed, but nobody is there.
+    // The address is allowed, but the server is down.
     let address = remote.address;
     drop(remote);
     let gone = NewServer { ..new("gone", &format!("http://{address}/mcp")) };
@@ -194,31 +199,32 @@ async fn what_cannot_be_set_up_says_why() {
 }
 
 #[tokio::test]
-async fn a_session_that_the_server_forgot_is_begun_anew_unnoticed() {
+async fn a_session_that_the_server_ended_is_replaced() {
     let remote = Scripted::start(json!([tool("note")])).await;
-    let (store, tenant) = (testing::store().await, TenantId::new());
+    let store = testing::store().await;
+    let tenant = TenantId::new();
     let servers = servers(&store, &[&remote]);
     add(&servers, tenant, new("s", &remote.url())).await.unwrap();
     let tools = servers.tools(tenant).await;
     call(&tools, "s__note", json!({})).await.unwrap();
-    let before = remote.begun();
-    let ways = [
+    let before = remote.sessions_started();
+    let reports = [
         (404, -32001, "Session not found"),
         (400, -32000, "Bad Request: No valid session ID provided"),
         (400, -32000, "Bad Request: Server not initialized"),
     ];
-    for (round, (status, code, message)) in ways.into_iter().enumerate() {
+    for (round, (status, code, message)) in reports.into_iter().enumerate() {
         remote.forget(status, code, message);
         assert_eq!(
             call(&tools, "s__note", json!({"n": round})).await.unwrap().content,
             format!("{{\"n\":{round}}}")
         );
-        assert_eq!(remote.begun(), before + round + 1, "{message}");
+        assert_eq!(remote.sessions_started(), before + round + 1, "{message}");
     }
 }
 
 #[tokio::test]
-async fn an_outcome_says_what_may_have_happened() {
+async fn an_error_states_what_may_have_happened() {
     let read_only = |called: &str| json!({"name": called, "inputSchema": {"type": "object"}, "annotations": {"readOnlyHint": true}});
     let listed = json!([
         tool("fail"),
@@ -229,7 +235,8 @@ async fn an_outcome_says_what_may_have_happened() {
         tool("note"),
     ]);
     let remote = Scripted::start(listed.clone()).await;
-    let (store, tenant) = (testing::store().await, TenantId::new());
+    let store = testing::store().await;
+    let tenant = TenantId::new();
     let servers = servers(&store, &[&remote]);
     add(&servers, tenant, new("s", &remote.url())).await.unwrap();
     let tools = servers.tools(tenant).await;
@@ -239,11 +246,11 @@ async fn an_outcome_says_what_may_have_happened() {
     let refused = failed("s__refuse").await;
     assert!(matches!(&refused, ToolError::Refused(why) if why.contains("no such note")), "{refused:?}");
     let count = |called: &str| {
-        let calls = remote.heard("tools/call");
+        let calls = remote.received("tools/call");
         calls.iter().filter(|(_, message)| message["params"]["name"] == called).count()
     };
     assert!(matches!(failed("s__break").await, ToolError::Unknown(_)));
-    assert_eq!(count("break"), 1, "what may have happened is not sent again");
+    assert_eq!(count("break"), 1, "a call that may have run is not sent again");
     assert!(matches!(failed("s__break-reading").await, ToolError::Unavailable(_)));
     call(&tools, "s__note", json!({})).await.expect("a new session after a broken one");
 
@@ -251,33 +258,36 @@ async fn an_outcome_says_what_may_have_happened() {
     drop(remote);
     assert!(matches!(failed("s__note").await, ToolError::Unavailable(_)), "nothing was sent");
     let again = Scripted::start_at(&address, listed).await;
-    call(&tools, "s__note", json!({})).await.expect("the server is back, as another process");
-    assert_eq!(again.begun(), 1);
+    call(&tools, "s__note", json!({})).await.expect("the server has restarted");
+    assert_eq!(again.sessions_started(), 1);
 }
 
 #[tokio::test]
-async fn a_process_asks_once_a_minute() {
+async fn a_process_lists_tools_once_a_minute() {
     let remote = Scripted::start(json!([tool("note")])).await;
-    let (store, tenant) = (testing::store().await, TenantId::new());
-    let (here, elsewhere) = (servers(&store, &[&remote]), servers(&store, &[&remote]));
+    let store = testing::store().await;
+    let tenant = TenantId::new();
+    let here = servers(&store, &[&remote]);
+    let elsewhere = servers(&store, &[&remote]);
     assert!(here.tools(tenant).await.is_empty());
     add(&elsewhere, tenant, new("s", &remote.url())).await.unwrap();
-    assert!(here.tools(tenant).await.is_empty(), "not asked again yet");
+    assert!(here.tools(tenant).await.is_empty(), "still cached");
     assert_eq!(elsewhere.tools(tenant).await.len(), 1);
-    let listed = remote.heard("tools/list").len();
+    let listed = remote.received("tools/list").len();
     assert_eq!(elsewhere.tools(tenant).await.len(), 1);
-    assert_eq!(remote.heard("tools/list").len(), listed);
+    assert_eq!(remote.received("tools/list").len(), listed);
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_enabled_is_kept_and_left_alone() {
+async fn a_disabled_server_is_stored_and_never_contacted() {
     let remote = Scripted::start(json!([tool("note")])).await;
-    let (store, tenant) = (testing::store().await, TenantId::new());
+    let store = testing::store().await;
+    let tenant = TenantId::new();
     let servers = servers(&store, &[&remote]);
     let off = NewServer { enabled: false, ..new("off", &remote.url()) };
     let (server, offers) = add(&servers, tenant, off).await.unwrap();
     assert!(!server.enabled && offers.is_empty());
     assert!(servers.tools(tenant).await.is_empty());
     assert_eq!(servers.list(tenant).await.unwrap(), [server]);
-    assert_eq!(remote.begun(), 0);
+    assert_eq!(remote.sessions_started(), 0);
 }

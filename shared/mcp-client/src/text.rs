@@ -1,14 +1,14 @@
-//! A tool's result as the text that a model reads.
+//! Converts a tool's result to the text that a model reads.
 
 use rmcp::model::{CallToolResult, ContentBlock, ResourceContents};
 
 const UNKNOWN: &str = "[content of an unknown kind]";
 
-/// The parts of a result one after the other. What is no text is described, so that the model knows it is there.
+/// Joins the parts of a result. Parts that are not text are described, so that the model knows about them.
 pub(crate) fn of_result(result: &CallToolResult) -> String {
     let parts: Vec<String> = result.content.iter().map(of_block).collect();
     match &result.structured_content {
-        // Servers repeat structured content as text, for clients that know only that.
+        // Servers repeat structured content as text, for clients that only support text.
         Some(value) if parts.is_empty() => value.to_string(),
         _ => parts.join("\n\n"),
     }
@@ -17,12 +17,12 @@ pub(crate) fn of_result(result: &CallToolResult) -> String {
 fn of_block(block: &ContentBlock) -> String {
     match block {
         ContentBlock::Text(text) => text.text.clone(),
-        ContentBlock::Image(image) => left_out("image", Some(&image.mime_type), &image.data),
-        ContentBlock::Audio(audio) => left_out("audio", Some(&audio.mime_type), &audio.data),
+        ContentBlock::Image(image) => describe("image", Some(&image.mime_type), &image.data),
+        ContentBlock::Audio(audio) => describe("audio", Some(&audio.mime_type), &audio.data),
         ContentBlock::Resource(embedded) => match &embedded.resource {
             ResourceContents::TextResourceContents { uri, text, .. } => format!("[{uri}]\n{text}"),
             ResourceContents::BlobResourceContents { uri, mime_type, blob, .. } => {
-                left_out(uri, mime_type.as_ref(), blob)
+                describe(uri, mime_type.as_ref(), blob)
             }
             _ => UNKNOWN.to_owned(),
         },
@@ -31,7 +31,7 @@ fn of_block(block: &ContentBlock) -> String {
     }
 }
 
-fn left_out(what: &str, mime: Option<&String>, base64: &str) -> String {
+fn describe(what: &str, mime: Option<&String>, base64: &str) -> String {
     let kind = mime.map_or("of unknown type", String::as_str);
     format!("[{what}, {kind}, {} bytes: not shown]", base64.len() / 4 * 3)
 }
@@ -42,7 +42,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn everything_in_a_result_is_read_or_named() {
+    fn every_part_of_a_result_is_text_or_described() {
         let result = |value| of_result(&serde_json::from_value(value).unwrap());
         let text = result(json!({"content": [
             {"type": "text", "text": "Here it is."},

@@ -1,4 +1,4 @@
-//! A server's tool as one of ours.
+//! Adapts a server's tool to a tool of the agent.
 
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 
@@ -11,11 +11,11 @@ use sha2::{Digest, Sha256};
 
 use crate::{Name, link::Link, text};
 
-/// How long a call may take.
+/// Time limit of a call.
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// Names of tools that model providers take.
+/// Bytes of a tool's name at most, a limit of model providers.
 const MAX_NAME: usize = 64;
-/// What every run pays for with each model call.
+// Every model call contains the descriptions and schemas of all tools, so their sizes are limited (in bytes).
 const MAX_DESCRIPTION: usize = 4 << 10;
 const MAX_SCHEMA: usize = 16 << 10;
 
@@ -23,17 +23,17 @@ const MAX_SCHEMA: usize = 16 << 10;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Offer {
-    /// What the server calls it, and what `allowed_tools` does.
+    /// The name that the server and `allowed_tools` use.
     pub name: String,
-    /// What models call it.
+    /// The name that models use.
     pub tool: String,
-    /// What it does, in the server's words.
+    /// The server's description.
     pub description: String,
-    /// Whether agents may use it: it is allowed and its schema is usable.
+    /// Agents can use the tool: it is allowed and its schema is usable.
     pub usable: bool,
 }
 
-/// Why a tool is left out.
+/// The reason why a tool cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unusable {
     #[error("its schema has more than {MAX_SCHEMA} bytes")]
@@ -42,31 +42,30 @@ pub(crate) enum Unusable {
     Schema(#[from] sequent_tool::schema::Unusable),
 }
 
-/// The remote tool as a tool of an agent's.
+/// Creates the agent's tool that calls the remote tool.
 pub(crate) fn tool(server: &Name, remote: &Remote, link: &Arc<Link>) -> Result<Tool, Unusable> {
     let mut parameters = Value::Object(remote.input_schema.as_ref().clone());
     if parameters.to_string().len() > MAX_SCHEMA {
         return Err(Unusable::Large);
     }
-    // Providers want an object with properties, and servers leave those out where there are none.
+    // Providers require an object with properties. Servers omit the properties if there are none.
     if let Some(schema) = parameters.as_object_mut() {
         schema.entry("type").or_insert_with(|| "object".into());
         schema.entry("properties").or_insert_with(|| Value::Object(serde_json::Map::new()));
     }
     Schema::new(&parameters)?;
     let hints = remote.annotations.as_ref();
-    let says = |hint: Option<bool>| hint == Some(true);
-    let read_only = hints.is_some_and(|hints| says(hints.read_only_hint));
-    let idempotent = read_only || hints.is_some_and(|hints| says(hints.idempotent_hint));
-    let destructive = !read_only && hints.is_some_and(|hints| says(hints.destructive_hint));
-    let called = Remotely {
+    let read_only = hints.is_some_and(|hints| hints.read_only_hint == Some(true));
+    let idempotent = read_only || hints.is_some_and(|hints| hints.idempotent_hint == Some(true));
+    let destructive = !read_only && hints.is_some_and(|hints| hints.destructive_hint == Some(true));
+    let handler = RemoteTool {
         server: server.clone(),
         tool: remote.name.to_string(),
         idempotent,
         link: Arc::clone(link),
     };
     let description = description(remote);
-    let kind = Kind::Runs(Arc::new(called));
+    let kind = Kind::Runs(Arc::new(handler));
     Ok(Tool {
         idempotent,
         needs_approval: destructive,
@@ -75,15 +74,15 @@ pub(crate) fn tool(server: &Name, remote: &Remote, link: &Arc<Link>) -> Result<T
     })
 }
 
-/// What the server says of the tool.
+/// The server's description of the tool, cut to [`MAX_DESCRIPTION`].
 pub(crate) fn description(remote: &Remote) -> String {
     let mut text = remote.description.as_deref().or(remote.title.as_deref()).unwrap_or_default().to_owned();
     text.truncate(text.floor_char_boundary(MAX_DESCRIPTION));
     text
 }
 
-/// `<server>__<tool>` where providers take that. Otherwise as much of it as they take, and a hash of the whole, so that
-/// two tools do not become one.
+/// Returns `<server>__<tool>` if providers accept this name. Otherwise cuts it and appends a hash of the full name, so
+/// that different tools have different names.
 pub(crate) fn tool_name(server: &Name, tool: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
     let whole = format!("{server}__{tool}");
@@ -100,15 +99,15 @@ pub(crate) fn tool_name(server: &Name, tool: &str) -> String {
     name + &hash
 }
 
-/// Calls the tool where it is.
-struct Remotely {
+/// The handler that calls a tool on its server.
+struct RemoteTool {
     server: Name,
     tool: String,
     idempotent: bool,
     link: Arc<Link>,
 }
 
-impl Handler for Remotely {
+impl Handler for RemoteTool {
     fn call<'a>(&'a self, mut call: Call<'a>) -> BoxFuture<'a, Result<Output, Error>> {
         async move {
             let arguments = call.parse()?;
@@ -133,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_what_providers_take_and_never_meet() {
+    fn names_are_accepted_by_providers_and_unique() {
         let server = Name::try_from("my-notes".to_owned()).unwrap();
         assert_eq!(tool_name(&server, "get-sum"), "my-notes__get-sum");
         let long = "x".repeat(54);

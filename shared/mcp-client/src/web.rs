@@ -1,8 +1,8 @@
-//! The requests of the MCP client, over a client of ours that is guarded.
+//! The HTTP transport of the MCP client, with a guarded HTTP client.
 //!
-//! Two things differ from the SDK's own: no connection is held open for what a server may want to say by itself (a
-//! process that is frozen between invocations cannot listen), and a server that does not know our session any more is
-//! understood as such whichever way it says so.
+//! It differs from the SDK's own transport in two ways. It holds no connection open for messages that a server sends
+//! unasked, because a process that is frozen between invocations cannot receive them. And it recognizes every form in
+//! which servers report that a session has ended.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -18,21 +18,21 @@ use rmcp::{
 use sequent_tool::Guard;
 use sse_stream::Sse;
 
-/// The largest message that is read of a server. The SDK bounds JSON bodies by itself (16 MiB).
+/// The size limit of a server's message. The SDK itself limits JSON bodies to 16 MiB.
 pub(crate) const MAX_EVENT_BYTES: usize = 4 << 20;
 
 type Headers = HashMap<HeaderName, HeaderValue>;
-type Outcome<T> = Result<T, StreamableHttpError<reqwest::Error>>;
+type HttpResult<T> = Result<T, StreamableHttpError<reqwest::Error>>;
 type Events = BoxStream<'static, Result<Sse, SseError>>;
 
-/// A guarded HTTP client that speaks MCP.
+/// A guarded HTTP client for MCP.
 #[derive(Clone)]
 pub(crate) struct Web(Client);
 
 impl Web {
-    /// Reads the system's certificates, so it is made when it is first needed.
+    /// Creates the client. This reads the system's certificates, so it is done when the client is first needed.
     pub(crate) fn new(guard: &Guard) -> Result<Self, reqwest::Error> {
-        // An error means that the program has chosen a provider already, which is as good.
+        // An error means that the program has chosen a provider already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         guard
             .configure(Client::builder())
@@ -42,7 +42,7 @@ impl Web {
             .no_deflate()
             .no_zstd()
             .connect_timeout(std::time::Duration::from_secs(5))
-            // A process frozen between invocations wakes up with dead connections.
+            // No pool: the connections of a frozen process are dead when it resumes.
             .pool_max_idle_per_host(0)
             .build()
             .map(Self)
@@ -59,7 +59,7 @@ impl StreamableHttpClient for Web {
         session: Option<Arc<str>>,
         token: Option<String>,
         headers: Headers,
-    ) -> Outcome<StreamableHttpPostResponse> {
+    ) -> HttpResult<StreamableHttpPostResponse> {
         let limit = MAX_EVENT_BYTES;
         self.post_message_with_max_sse_event_size(uri, message, session, token, headers, limit).await
     }
@@ -72,7 +72,7 @@ impl StreamableHttpClient for Web {
         token: Option<String>,
         headers: Headers,
         limit: usize,
-    ) -> Outcome<StreamableHttpPostResponse> {
+    ) -> HttpResult<StreamableHttpPostResponse> {
         let in_session = session.is_some();
         let answer =
             self.0.post_message_with_max_sse_event_size(uri, message, session, token, headers, limit).await?;
@@ -92,7 +92,7 @@ impl StreamableHttpClient for Web {
         session: Arc<str>,
         token: Option<String>,
         headers: Headers,
-    ) -> Outcome<()> {
+    ) -> HttpResult<()> {
         self.0.delete_session(uri, session, token, headers).await
     }
 
@@ -103,7 +103,7 @@ impl StreamableHttpClient for Web {
         last_event_id: Option<String>,
         token: Option<String>,
         headers: Headers,
-    ) -> Outcome<Events> {
+    ) -> HttpResult<Events> {
         let limit = MAX_EVENT_BYTES;
         self.get_stream_with_max_sse_event_size(uri, session, last_event_id, token, headers, limit).await
     }
@@ -116,7 +116,7 @@ impl StreamableHttpClient for Web {
         token: Option<String>,
         headers: Headers,
         limit: usize,
-    ) -> Outcome<Events> {
+    ) -> HttpResult<Events> {
         if last_event_id.is_none() {
             return Err(StreamableHttpError::ServerDoesNotSupportSse);
         }
@@ -124,8 +124,8 @@ impl StreamableHttpClient for Web {
     }
 }
 
-/// The specification asks for 404; the servers of the reference SDKs also answer 400 with an error of the transport,
-/// before they look at the message.
+/// Returns `true` if the error reports an unknown session. The specification requires status 404; the servers of the
+/// reference SDKs also answer 400 with a transport error.
 fn forgot_session(code: i32, message: &str) -> bool {
     const SERVER_ERRORS: std::ops::RangeInclusive<i32> = -32001..=-32000;
     let message = message.to_ascii_lowercase();
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_forgotten_session_is_known_by_the_words_of_the_reference_servers() {
+    fn an_unknown_session_is_recognized_by_the_texts_of_the_reference_servers() {
         for (code, message) in [
             (-32000, "Bad Request: No valid session ID provided"),
             (-32001, "Session not found"),
@@ -146,7 +146,7 @@ mod tests {
         ] {
             assert!(forgot_session(code, message), "{message}");
         }
-        // What a tool says is no word of the transport.
+        // Errors of tools are not transport errors.
         for (code, message) in [(-32603, "no session"), (-32602, "session is required"), (-32000, "busy")] {
             assert!(!forgot_session(code, message), "{message}");
         }

@@ -1,4 +1,4 @@
-//! An MCP server that does what its tools are called, over the plainest HTTP there is.
+//! An MCP server over minimal HTTP. Its tools behave as their names say: `fail` fails, `break` drops the connection.
 
 use std::{
     collections::HashSet,
@@ -13,7 +13,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// The server. It stops when this is dropped.
+/// A running server. It stops when it is dropped.
 pub(super) struct Scripted {
     pub(super) address: SocketAddr,
     state: Arc<Mutex<State>>,
@@ -24,11 +24,11 @@ pub(super) struct Scripted {
 struct State {
     tools: Value,
     sessions: HashSet<String>,
-    begun: usize,
-    /// How it says that it does not know a session.
-    forgotten: (u16, i32, &'static str),
-    /// Every message, with the authorization it came with.
-    heard: Vec<(String, Value)>,
+    sessions_started: usize,
+    /// The status, code and message for an unknown session.
+    unknown_session: (u16, i32, &'static str),
+    /// Every message, with its authorization.
+    received: Vec<(String, Value)>,
 }
 
 impl Scripted {
@@ -38,9 +38,10 @@ impl Scripted {
 
     pub(super) async fn start_at(address: &str, tools: Value) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
-        let state = State { tools, forgotten: (404, -32001, "Session not found"), ..State::default() };
+        let state = State { tools, unknown_session: (404, -32001, "Session not found"), ..State::default() };
         let state = Arc::new(Mutex::new(state));
-        let (address, shared) = (listener.local_addr().unwrap(), Arc::clone(&state));
+        let address = listener.local_addr().unwrap();
+        let shared = Arc::clone(&state);
         let task = tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
@@ -54,22 +55,22 @@ impl Scripted {
         format!("http://{}/mcp", self.address)
     }
 
-    /// Ends all sessions, and from now on says so like this.
+    /// Ends all sessions, and reports unknown sessions in this way from now on.
     pub(super) fn forget(&self, status: u16, code: i32, message: &'static str) {
         let mut state = self.state.lock().unwrap();
         state.sessions.clear();
-        state.forgotten = (status, code, message);
+        state.unknown_session = (status, code, message);
     }
 
-    /// How many sessions have begun.
-    pub(super) fn begun(&self) -> usize {
-        self.state.lock().unwrap().begun
+    /// The number of sessions that were started.
+    pub(super) fn sessions_started(&self) -> usize {
+        self.state.lock().unwrap().sessions_started
     }
 
-    /// Every message of this method, with the authorization it came with.
-    pub(super) fn heard(&self, method: &str) -> Vec<(String, Value)> {
+    /// Every message of this method, with its authorization.
+    pub(super) fn received(&self, method: &str) -> Vec<(String, Value)> {
         let state = self.state.lock().unwrap();
-        state.heard.iter().filter(|(_, message)| message["method"] == method).cloned().collect()
+        state.received.iter().filter(|(_, message)| message["method"] == method).cloned().collect()
     }
 }
 
@@ -91,7 +92,7 @@ async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>) {
     let Some((status, session, answer)) =
         respond(&state, &head, &header("mcp-session-id"), &header("authorization"), &body)
     else {
-        return; // the connection breaks off
+        return; // drops the connection
     };
     let session = session.map(|session| format!("mcp-session-id: {session}\r\n")).unwrap_or_default();
     let answer = answer.map(|answer| answer.to_string()).unwrap_or_default();
@@ -100,7 +101,7 @@ async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>) {
         "HTTP/1.1 {status} Scripted\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\
          {session}connection: close\r\n\r\n{answer}"
     );
-    let _ = stream.write_all(response.as_bytes()).await; // the client may have left
+    let _ = stream.write_all(response.as_bytes()).await; // the client may have disconnected
 }
 
 async fn request(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
@@ -136,7 +137,7 @@ fn respond(
         return Some((if head.starts_with("DELETE") { 204 } else { 405 }, None, None));
     }
     let message: Value = serde_json::from_slice(body).unwrap();
-    state.heard.push((authorization.to_owned(), message.clone()));
+    state.received.push((authorization.to_owned(), message.clone()));
     let id = &message["id"];
     let result =
         |result: Value| Some((200, None, Some(json!({"jsonrpc": "2.0", "id": id, "result": result}))));
@@ -145,8 +146,8 @@ fn respond(
         Some((status, None, Some(json!({"jsonrpc": "2.0", "id": id, "error": error}))))
     };
     if message["method"] == "initialize" {
-        state.begun += 1;
-        let session = format!("session-{}", state.begun);
+        state.sessions_started += 1;
+        let session = format!("session-{}", state.sessions_started);
         state.sessions.insert(session.clone());
         let (_, _, answer) = result(json!({
             "protocolVersion": "2025-11-25", "capabilities": {"tools": {}},
@@ -155,7 +156,7 @@ fn respond(
         return Some((200, Some(session), answer));
     }
     if !state.sessions.contains(session) {
-        let (status, code, text) = state.forgotten;
+        let (status, code, text) = state.unknown_session;
         return error(status, code, text);
     }
     let text = |text: &str, is_error: bool| {
