@@ -81,7 +81,11 @@ pub(crate) fn verdict(state: &State, tools: &Registry, allowed: &[String], call:
 }
 
 /// The result of a call that a person's answer decides. Returns `None` if the call has to run.
-fn result_of_answer(call: &ToolCall, reason: Reason, answer: &sequent_event::InterruptAnswer) -> Option<String> {
+fn result_of_answer(
+    call: &ToolCall,
+    reason: Reason,
+    answer: &sequent_event::InterruptAnswer,
+) -> Option<String> {
     let payload = answer.payload.as_ref().unwrap_or(&Value::Null);
     Some(match (reason, answer.status) {
         (Reason::Question, AnswerStatus::Resolved) => match payload {

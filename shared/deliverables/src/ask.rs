@@ -1,4 +1,4 @@
-//! Asking a model for data instead of words: it has to call a tool, and what it writes has to hold the tool's rules.
+//! Requests data from a model: the model must call a tool with valid arguments.
 
 use std::time::Duration;
 
@@ -11,29 +11,29 @@ use sequent_model::{
 use serde_json::Value;
 use tokio::time::Instant;
 
-/// Responses until one holds the rules.
-const ATTEMPTS: usize = 3;
+/// Responses that are requested until one is valid.
+const MAX_ATTEMPTS: usize = 3;
 
-/// What a model is asked for.
+/// A request for data.
 pub(crate) struct Question {
-    /// Who is asked; the deployment's default without.
+    /// The name of the model. The default is the deployment's model.
     pub(crate) model: Option<String>,
     pub(crate) system: &'static str,
     pub(crate) material: String,
     pub(crate) tool: ToolSpec,
-    /// How long all of it may take.
+    /// Time limit for all attempts.
     pub(crate) time: Duration,
 }
 
-/// What `accept` makes of the arguments with which the model calls the tool, and what that used. An argument that is
-/// refused is written anew, with the reason in sight.
+/// Asks the model until `accept` accepts the arguments of its call. Returns what `accept` returns, and the usage. After
+/// arguments that are refused, the model gets the reason and tries again.
 pub(crate) async fn ask<T>(
     models: Option<&Client>,
     context: &Context,
     question: Question,
     accept: impl Fn(Value) -> Result<T, String>,
 ) -> Result<(T, Totals), Failed> {
-    let Some(models) = models else { return Err(Failed::Retry("No model can be asked.".to_owned())) };
+    let Some(models) = models else { return Err(Failed::Retry("No model is configured.".to_owned())) };
     let model = match question.model.as_deref().map(str::parse::<ModelName>) {
         None => models.default_model().clone(),
         Some(Ok(model)) => model,
@@ -46,41 +46,51 @@ pub(crate) async fn ask<T>(
         ..Request::new(model, vec![Message::user(question.material)])
     };
     let deadline = Some(Instant::now() + question.time);
-    let (mut used, mut why) = (Totals::default(), String::new());
-    for _ in 0..ATTEMPTS {
-        let asked = sequent_model::Context { deadline, request_id: Some(context.job.to_string()) };
-        let (said, calls, usage) =
-            response(models, request.clone(), asked).await.map_err(|error| failed(&error))?;
-        used.add(&totals(models, &request.model, &usage));
-        let Some(call) = calls.first() else {
-            why = format!("The model did not call `{}`.", request.tools[0].name);
-            request.messages.extend([Message::assistant(said), Message::user(why.clone())]);
+    let mut used = Totals::default();
+    let mut problem = String::new();
+    for _ in 0..MAX_ATTEMPTS {
+        let limits = sequent_model::Context { deadline, request_id: Some(context.job.to_string()) };
+        let response = response(models, request.clone(), limits).await.map_err(|error| failed(&error))?;
+        used.add(&totals(models, &request.model, &response.usage));
+        let Some(call) = response.calls.first() else {
+            problem = format!("The model did not call `{}`.", request.tools[0].name);
+            request.messages.extend([Message::assistant(response.text), Message::user(problem.clone())]);
             continue;
         };
-        let written = serde_json::from_str(&call.arguments)
+        let accepted = serde_json::from_str(&call.arguments)
             .map_err(|error| format!("The arguments are not valid JSON: {error}."))
             .and_then(&accept);
-        match written {
+        match accepted {
             Ok(accepted) => return Ok((accepted, used)),
-            Err(refused) => why = refused,
+            Err(refusal) => problem = refusal,
         }
-        let results = calls.iter().map(|call| Message::tool_result(call.id.clone(), why.clone()));
-        let results: Vec<Message> = results.collect();
-        let parts = calls.into_iter().map(Part::ToolCall).collect();
+        let results: Vec<Message> = response
+            .calls
+            .iter()
+            .map(|call| Message::tool_result(call.id.clone(), problem.clone()))
+            .collect();
+        let parts = response.calls.into_iter().map(Part::ToolCall).collect();
         request.messages.push(Message { role: Role::Assistant, parts });
         request.messages.extend(results);
     }
-    Err(Failed::Retry(format!("The model has failed {ATTEMPTS} times. {why}")))
+    Err(Failed::Retry(format!("The model has failed {MAX_ATTEMPTS} times. {problem}")))
 }
 
-/// A whole response: its text, its calls, and what it used.
+struct Response {
+    text: String,
+    calls: Vec<ToolCall>,
+    usage: Usage,
+}
+
+/// Reads a complete response.
 async fn response(
     models: &Client,
     request: Request,
     context: sequent_model::Context,
-) -> Result<(String, Vec<ToolCall>, Usage), Error> {
+) -> Result<Response, Error> {
     let mut chunks = Box::pin(models.stream(request, context)).await?;
-    let (mut text, mut calls) = (String::new(), Vec::<ToolCall>::new());
+    let mut text = String::new();
+    let mut calls: Vec<ToolCall> = Vec::new();
     while let Some(chunk) = chunks.next().await {
         match chunk? {
             Chunk::TextDelta(delta) => text.push_str(&delta),
@@ -92,7 +102,7 @@ async fn response(
             Chunk::ReasoningDelta(_) | Chunk::ToolCallEnd { .. } | Chunk::Finished { .. } => {}
         }
     }
-    Ok((text, calls, chunks.usage()))
+    Ok(Response { text, calls, usage: chunks.usage() })
 }
 
 fn totals(models: &Client, model: &ModelName, usage: &Usage) -> Totals {
@@ -106,6 +116,6 @@ fn totals(models: &Client, model: &ModelName, usage: &Usage) -> Totals {
 }
 
 fn failed(error: &Error) -> Failed {
-    let why = error.public_message().to_string();
-    if error.retryable() { Failed::Retry(why) } else { Failed::Poison(why) }
+    let message = error.public_message().to_string();
+    if error.retryable() { Failed::Retry(message) } else { Failed::Poison(message) }
 }

@@ -1,28 +1,28 @@
-//! Which claim rests on which source: a claim is bound to the source with whose words it shares most.
+//! Binds claims to sources: each claim to the source with which it has the most words in common.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use sequent_documents::{Block, Report, SourceId, Text, WebUrl, limits};
 use sequent_event::Citation;
 
-/// Words that a claim and a source have to share, at least.
-const SHARED: usize = 3;
-/// The part of the words of the shorter of the two that they have to share.
-const PART: f64 = 0.5;
+/// Words that a claim and a source must have in common.
+const MIN_COMMON: usize = 3;
+/// Minimum ratio of common words to the words of the shorter text.
+const MIN_RATIO: f64 = 0.5;
 
-/// What came of it.
+/// The result of binding.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Bound {
-    /// Claims that got a citation.
+    /// Number of claims that got a citation.
     pub(crate) claims: usize,
-    /// Sources that the report names, and the run has not cited.
-    pub(crate) unknown: Vec<String>,
-    /// Sources that the run has cited, and no claim rests on.
-    pub(crate) idle: Vec<String>,
+    /// Sources of the report that the run has not cited.
+    pub(crate) uncited: Vec<String>,
+    /// Sources that the run has cited and no claim uses.
+    pub(crate) unused: Vec<String>,
 }
 
-/// Completes the report's list of sources by those that the run cited, and binds its claims to them: a paragraph or an
-/// item of a list that cites nothing. What the report cites already stays as it is.
+/// Adds the sources that the run cited to the report, and binds claims to them. A claim is a paragraph or a list item
+/// without a citation. Existing citations stay.
 pub(crate) fn bind(report: &mut Report, cited: &[Citation]) -> Bound {
     let sources = list(report, cited);
     let mut bound = Bound::default();
@@ -36,9 +36,9 @@ pub(crate) fn bind(report: &mut Report, cited: &[Citation]) -> Bound {
             for text in texts {
                 if text.citations().is_empty()
                     && let Some(id) = closest(&words(&text.plain()), &sources)
-                    && let Some(cites) = citing(text, id)
+                    && let Some(cited) = with_citation(text, id)
                 {
-                    *text = cites;
+                    *text = cited;
                     bound.claims += 1;
                 }
             }
@@ -46,18 +46,18 @@ pub(crate) fn bind(report: &mut Report, cited: &[Citation]) -> Bound {
     }
     let used: BTreeSet<String> = report.cited().into_iter().map(str::to_owned).collect();
     let known: BTreeSet<&str> = sources.keys().map(SourceId::as_str).collect();
-    let named = |keep: &dyn Fn(&str) -> bool| {
+    let urls = |keep: &dyn Fn(&str) -> bool| {
         let sources = report.sources.iter().filter(|source| keep(source.id.as_str()));
         sources.map(|source| source.url.as_str().to_owned()).collect()
     };
-    bound.unknown = named(&|id| !known.contains(id));
-    bound.idle = named(&|id| known.contains(id) && !used.contains(id));
-    // A list of sources says what the report rests on.
+    bound.uncited = urls(&|id| !known.contains(id));
+    bound.unused = urls(&|id| known.contains(id) && !used.contains(id));
+    // Sources that the run cited but no claim uses are not listed.
     report.sources.retain(|source| used.contains(source.id.as_str()) || !known.contains(source.id.as_str()));
     bound
 }
 
-/// The words of each source that the run cited, by its name in the report; those that the report does not have are added.
+/// Returns the words of each source that the run cited, by its id in the report. Adds missing sources to the report.
 fn list(report: &mut Report, cited: &[Citation]) -> BTreeMap<SourceId, BTreeSet<String>> {
     let mut sources: BTreeMap<SourceId, BTreeSet<String>> = BTreeMap::new();
     for citation in cited {
@@ -66,11 +66,11 @@ fn list(report: &mut Report, cited: &[Citation]) -> BTreeMap<SourceId, BTreeSet<
         let id = match report.sources.iter_mut().find(|source| source.url == url) {
             Some(source) => {
                 if source.quote.is_none() {
-                    source.quote = fitting(quote);
+                    source.quote = cut_quote(quote);
                 }
                 source.id.clone()
             }
-            None => match report.add_source(url, &citation.title, fitting(quote)) {
+            None => match report.add_source(url, &citation.title, cut_quote(quote)) {
                 Some(id) => id,
                 None => break, // the list is full
             },
@@ -80,36 +80,38 @@ fn list(report: &mut Report, cited: &[Citation]) -> BTreeMap<SourceId, BTreeSet<
     sources
 }
 
-fn fitting(quote: &str) -> Option<String> {
+fn cut_quote(quote: &str) -> Option<String> {
     let quote = quote.trim();
     (!quote.is_empty()).then(|| quote.chars().take(limits::QUOTE_CHARS).collect())
 }
 
-/// The text with a citation at its end, if there is room and the text does not end in something that hides it.
-fn citing(text: &Text, id: &SourceId) -> Option<Text> {
+/// Appends a citation to a text. Returns `None` if the text becomes too long, or ends in markup that hides the citation.
+fn with_citation(text: &Text, id: &SourceId) -> Option<Text> {
     let source = format!("{}[^{}]", text.source().trim_end(), id.as_str());
     let fits = source.chars().count() <= limits::TEXT_CHARS;
     Some(Text::from(source)).filter(|text| fits && text.citations() == [id])
 }
 
-/// The source that shares most with a claim, if any shares enough.
+/// Returns the source with the most words in common with a claim, if one has enough.
 fn closest<'a>(
     claim: &BTreeSet<String>,
     sources: &'a BTreeMap<SourceId, BTreeSet<String>>,
 ) -> Option<&'a SourceId> {
-    let shared = |words: &BTreeSet<String>| claim.intersection(words).count();
-    let enough = |words: &BTreeSet<String>| {
-        let (shared, shorter) = (shared(words), claim.len().min(words.len()));
-        shared >= SHARED && shared as f64 >= shorter as f64 * PART
+    let common = |words: &BTreeSet<String>| claim.intersection(words).count();
+    let is_enough = |words: &BTreeSet<String>| {
+        let common = common(words);
+        let shorter = claim.len().min(words.len());
+        common >= MIN_COMMON && common as f64 >= shorter as f64 * MIN_RATIO
     };
-    let (id, _) = sources.iter().filter(|(_, words)| enough(words)).max_by_key(|(_, words)| shared(words))?;
+    let (id, _) =
+        sources.iter().filter(|(_, words)| is_enough(words)).max_by_key(|(_, words)| common(words))?;
     Some(id)
 }
 
-/// The words that count: those of four letters or more, and numbers.
+/// Returns the significant words of a text: those of four letters or more, and numbers.
 fn words(text: &str) -> BTreeSet<String> {
-    let counts = |word: &&str| word.chars().count() >= 4 || word.contains(char::is_numeric);
-    text.split(|c: char| !c.is_alphanumeric()).filter(counts).map(str::to_lowercase).collect()
+    let is_significant = |word: &&str| word.chars().count() >= 4 || word.contains(char::is_numeric);
+    text.split(|c: char| !c.is_alphanumeric()).filter(is_significant).map(str::to_lowercase).collect()
 }
 
 #[cfg(test)]
@@ -135,17 +137,17 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_is_bound_to_the_source_whose_words_it_has() {
+    fn a_claim_is_bound_to_the_source_with_the_same_words() {
         let blocks = json!([
             {"type": "paragraph", "text": "The tidal range at Cuxhaven is three metres."},
-            {"type": "paragraph", "text": "Nobody knows why."},
+            {"type": "paragraph", "text": "The reason is unknown."},
             {"type": "list", "items": ["The moon pulls the oceans twice a day[^mine]", "Oceans follow the **moon**, twice each day."]},
         ]);
-        let mine = json!([
+        let own_sources = json!([
             {"id": "mine", "url": "https://moon.example/", "title": "The moon"},
             {"id": "own", "url": "https://own.example/", "title": "Own"}
         ]);
-        let mut report = report(blocks, mine);
+        let mut report = report(blocks, own_sources);
         let cited = [
             citation(
                 "https://tides.example/cux",
@@ -158,24 +160,24 @@ mod tests {
         let bound = bind(&mut report, &cited);
         let expected = Bound {
             claims: 2,
-            unknown: vec!["https://own.example/".into()],
-            idle: vec!["https://other.example/".into()],
+            uncited: vec!["https://own.example/".into()],
+            unused: vec!["https://other.example/".into()],
         };
         assert_eq!(bound, expected);
         let json = serde_json::to_value(&report).unwrap();
         let blocks = &json["sections"][0]["blocks"];
         assert_eq!(blocks[0]["text"], "The tidal range at Cuxhaven is three metres.[^s1]");
-        assert_eq!(blocks[1]["text"], "Nobody knows why.");
+        assert_eq!(blocks[1]["text"], "The reason is unknown.");
         assert_eq!(blocks[2]["items"][1], "Oceans follow the **moon**, twice each day.[^mine]");
         let ids: Vec<_> = report.sources.iter().map(|source| source.id.as_str()).collect();
-        assert_eq!(ids, ["mine", "own", "s1"], "what no claim rests on is not listed");
+        assert_eq!(ids, ["mine", "own", "s1"], "a source that no claim uses is not listed");
         assert_eq!(report.sources[0].quote.as_deref(), Some("The oceans follow the moon twice a day"));
-        assert_eq!(bind(&mut report.clone(), &cited).claims, 0, "once is enough");
+        assert_eq!(bind(&mut report.clone(), &cited).claims, 0, "a second time changes nothing");
     }
 
     proptest! {
         #[test]
-        fn what_is_bound_is_a_document_still(
+        fn a_report_with_citations_is_still_a_valid_document(
             texts in prop::collection::vec("([a-z]{1,9}[ *`\\[\\]^\\\\]{1,2}){1,20}", 1..9),
             quotes in prop::collection::vec("([a-z]{1,9} ){0,20}", 0..9),
         ) {

@@ -1,4 +1,4 @@
-//! `bind_citations`: the claims of a report are bound to the sources that its run has cited.
+//! `bind_citations`: the job that binds the claims of a report to the sources that its run has cited.
 
 use std::time::Duration;
 
@@ -16,11 +16,11 @@ use crate::{
     write::described,
 };
 
-/// Binds citations.
+/// The job kind `bind_citations`.
 #[derive(Debug, Clone)]
 pub struct BindCitations(pub Artifacts);
 
-/// In which report.
+/// The input of [`BindCitations`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CitationsInput {
     /// The report.
@@ -39,7 +39,7 @@ impl Kind for BindCitations {
     async fn run(&self, input: Self::Input, context: Context) -> Result<Done, Failed> {
         let Some(run) = context.run else {
             return Err(Failed::Poison(
-                "Citations are those of a run, and no run asked for this.".to_owned(),
+                "The job belongs to no run, so there are no citations to bind.".to_owned(),
             ));
         };
         let Document::Report(mut report) = read(&self.0, context.tenant, input.artifact_id).await? else {
@@ -51,34 +51,33 @@ impl Kind for BindCitations {
         let cited = State::of(&events).map_err(Failed::retry)?.citations;
         let before = report.clone();
         let bound = bind(&mut report, &cited);
-        let result = told(&bound);
+        let result = summary(&bound);
         if report == before {
             return Ok(Done::text(result));
         }
         let report = Document::Report(report);
-        // What is stored can be read again.
+        // Checked before it is stored, so that it can be read again.
         if let Err(invalid) = Document::parse(report.to_json()) {
-            return Err(Failed::Poison(format!(
-                "With its citations the report does not hold its rules: {invalid}"
-            )));
+            return Err(Failed::Poison(format!("The report is not valid with its citations: {invalid}")));
         }
         let id = ArtifactId::from_bits(context.job.bits());
         let origin = Origin { run: Some(run), job: Some(context.job), ..Origin::default() };
-        let (described, bytes) = (described(&report, &["cited"]), report.to_json().into());
-        let left = self.0.leave(context.tenant, id, described, origin, bytes).await.map_err(failed)?;
-        Ok(Done { result, ..left })
+        let description = described(&report, &["cited"]);
+        let bytes = report.to_json().into();
+        let done = self.0.leave(context.tenant, id, description, origin, bytes).await.map_err(failed)?;
+        Ok(Done { result, ..done })
     }
 }
 
-fn told(bound: &Bound) -> String {
-    let mut told = format!("{} claims were bound to sources.", bound.claims);
-    for (what, sources) in [
-        ("Named in the report, but not cited by the run", &bound.unknown),
-        ("Cited by the run, but no claim rests on it", &bound.idle),
+fn summary(bound: &Bound) -> String {
+    let mut summary = format!("{} claims were bound to sources.", bound.claims);
+    for (label, sources) in [
+        ("Listed in the report, but not cited by the run", &bound.uncited),
+        ("Cited by the run, but used by no claim", &bound.unused),
     ] {
         if !sources.is_empty() {
-            told += &format!(" {what}: {}.", sources.join(", "));
+            summary += &format!(" {label}: {}.", sources.join(", "));
         }
     }
-    told
+    summary
 }

@@ -1,4 +1,4 @@
-//! The tools with which a model delivers: `write_report`, `write_slides`, `write_website`.
+//! The tools with which a model delivers a document: `write_report`, `write_slides`, `write_website`.
 
 use std::sync::Arc;
 
@@ -8,10 +8,10 @@ use sequent_documents::{Document, Kind};
 use sequent_tool::{Call, Effect, Error as ToolError, Handler, Kind as Calls, Output, Tool};
 use serde_json::{Value, json};
 
-/// What the caller of a run must be allowed for it to keep anything.
+/// The scope that the caller of a run needs to save artifacts.
 const SCOPE: &str = "artifacts:write";
 
-/// The name of the tool that delivers a `kind`.
+/// Returns the name of the tool that delivers a `kind`.
 #[must_use]
 pub const fn tool_name(kind: Kind) -> &'static str {
     match kind {
@@ -21,33 +21,32 @@ pub const fn tool_name(kind: Kind) -> &'static str {
     }
 }
 
-/// What a model is told of the tool that delivers a `kind`.
+/// Returns the description, for models, of the tool that delivers a `kind`.
 #[must_use]
 pub(crate) const fn description(kind: Kind) -> &'static str {
     match kind {
         Kind::Report => {
-            "Delivers the report, whole. Texts may hold **bold**, *italic*, `code`, [words](https://address) and citations \
-             [^id] of the sources that the report lists; no HTML."
+            "Delivers the complete report. Texts may contain **bold**, *italic*, `code`, [words](https://address) and \
+             citations [^id] of the sources that the report lists, but no HTML."
         }
         Kind::Slides => {
-            "Delivers the slides, all of them. Texts may hold **bold**, *italic*, `code` and [words](https://address); no \
-             HTML."
+            "Delivers all slides. Texts may contain **bold**, *italic*, `code` and [words](https://address), but no HTML."
         }
         Kind::Website => {
-            "Delivers the website: every file of it, complete. It is shown in a sandbox that connects to nothing, so \
-             it must hold all it needs: styles, scripts and images are files of its own."
+            "Delivers the website with all its files, each complete. It is shown in a sandbox without network access, so \
+             it must contain everything it needs: styles, scripts and images are files of their own."
         }
     }
 }
 
-/// The tools that deliver, one for each kind of document.
+/// Returns the tools that deliver documents, one for each kind.
 #[must_use]
 pub fn tools(artifacts: &Artifacts) -> [Tool; 3] {
     Kind::ALL.map(|kind| {
         let write = Write { artifacts: artifacts.clone(), kind };
         let handler = Calls::Runs(Arc::new(write));
         Tool {
-            // Its artifact's id comes from the call.
+            // The id of the artifact is derived from the call.
             idempotent: true,
             scope: Some(SCOPE),
             ..Tool::new(tool_name(kind), description(kind), Document::schema(kind), handler)
@@ -78,24 +77,27 @@ impl Write {
             origin,
             document.to_json().into(),
         );
-        let artifact = saved.await.map_err(told)?;
+        let artifact = saved.await.map_err(tool_error)?;
         let content = json!({"artifact_id": artifact.id, "delivered": self.kind});
         Ok(Output { content: content.to_string(), effects: vec![Effect::Saved(artifact.event())] })
     }
 }
 
-/// The document that a model has written, or what it has to do better.
+/// Checks the document that a model has written.
+///
+/// # Errors
+/// A text for the model: the rules that the document breaks.
 pub(crate) fn checked(kind: Kind, written: Value) -> Result<Document, String> {
     match Document::from_value(written) {
         Ok(document) if document.kind() == kind => Ok(document),
-        Ok(document) => Err(format!("The document must be a {kind}, not a {}.", document.kind())),
+        Ok(document) => Err(format!("The document must be a {kind}, but it is a {}.", document.kind())),
         Err(invalid) => {
-            Err(format!("The document does not hold its rules. Write it again without:\n{invalid}"))
+            Err(format!("The document is not valid. Correct these problems and write it again:\n{invalid}"))
         }
     }
 }
 
-/// A document as an artifact.
+/// Describes a document as an artifact.
 pub(crate) fn described(document: &Document, tags: &[&str]) -> Description {
     let line: String =
         document.title().chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect();
@@ -107,13 +109,16 @@ pub(crate) fn described(document: &Document, tags: &[&str]) -> Description {
     }
 }
 
-fn told(error: Error) -> ToolError {
+fn tool_error(error: Error) -> ToolError {
     match error {
         Error::Description(invalid) => ToolError::Refused(format!("The {invalid}.")),
-        Error::Taken => ToolError::Refused("This call has delivered something else before.".to_owned()),
+        Error::Taken => ToolError::Refused("This call has already delivered another document.".to_owned()),
         error => {
-            tracing::warn!(error = &error as &dyn std::error::Error, "a document was not saved");
-            ToolError::Unavailable("The document could not be saved.".to_owned())
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "could not save a document; the call is retried"
+            );
+            ToolError::Unavailable("The document could not be saved. Try again.".to_owned())
         }
     }
 }
