@@ -1,4 +1,4 @@
-//! Accounts: signing up, and who the caller is.
+//! Accounts: signing up, and the user of the caller.
 
 use http::{HeaderMap, StatusCode, header::USER_AGENT};
 use sequent_core::{SecretString, Timestamp};
@@ -19,35 +19,35 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::{
-    Auth,
-    signed_in::{NO_STORE, Tokens},
+    App,
+    signed_in::{AuthTokens, NO_STORE},
 };
 
-/// Most characters of a name people give themselves or their keys.
+/// The maximum number of characters in the name of a user or an API key.
 pub(crate) const MAX_NAME: usize = 100;
 
 /// A new account.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Registration {
-    /// Address to sign in with.
+    /// The address to sign in with.
     #[schema(format = "email", max_length = 254)]
     email: String,
     /// At least 8 characters, at most 1024 bytes, and none of the best-known passwords.
     #[schema(value_type = String, format = "password", min_length = 8, max_length = 1024)]
     password: SecretString,
-    /// What to call the user; the address up to the `@` if not given.
+    /// The name of the user. The default is the address up to the `@`.
     #[schema(max_length = 100)]
     name: Option<String>,
 }
 
 impl Registration {
-    /// Names everything that is wrong at once.
+    /// Checks all fields, so that the problem names every one that is wrong.
     fn parse(self) -> Result<NewAccount, Problem> {
         let email = self.email.parse::<Email>();
         let password = Password::chosen(self.password, self.email.trim());
         let name = self.name.as_deref().map(valid_name).transpose();
-        let mut problem = Problem::invalid("The account cannot be created like this.");
+        let mut problem = Problem::invalid("The account cannot be created with these values.");
         match (email, password, name) {
             (Ok(email), Ok(password), Ok(name)) => {
                 let local = email.as_str().split('@').next().unwrap_or_default();
@@ -70,18 +70,18 @@ impl Registration {
     }
 }
 
-/// A name without the space around it, if it is one line of reasonable length.
+/// Trims a name, and checks that it is one line of at most [`MAX_NAME`] characters.
 pub(crate) fn valid_name(text: &str) -> Result<&str, &'static str> {
     let text = text.trim();
     match text.chars().count() {
-        0 => Err("a name is not empty"),
+        0 => Err("must not be empty"),
         1..=MAX_NAME if !text.contains(char::is_control) => Ok(text),
-        1..=MAX_NAME => Err("a name has no control characters"),
-        _ => Err("a name has at most 100 characters"),
+        1..=MAX_NAME => Err("must not contain control characters"),
+        _ => Err("must have at most 100 characters"),
     }
 }
 
-/// What the request says of the client, for people to recognise their sessions by.
+/// The client of the request, by which people recognise their sessions.
 pub(crate) fn device(headers: &HeaderMap, exchange: &Exchange) -> Device {
     Device {
         user_agent: headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).map(str::to_owned),
@@ -95,18 +95,18 @@ pub(crate) fn device(headers: &HeaderMap, exchange: &Exchange) -> Device {
 #[utoipa::path(
     post,
     path = "/api/auth/register",
-    operation_id = "register",
+    operation_id = "sign_up",
     tag = "auth",
     security(()),
     request_body = Registration,
     responses(
-        (status = 201, description = "The account, signed in.", body = Tokens),
-        (status = 409, description = "The address has an account (`email_taken`)."),
+        (status = 201, description = "The account is created and signed in.", body = AuthTokens),
+        (status = 409, description = "An account with the address exists (`email_taken`)."),
         Problems
     ),
 )]
-pub(crate) async fn register(
-    State(auth): State<Auth>,
+pub(crate) async fn sign_up(
+    State(app): State<App>,
     _: SameSite,
     throttle: Throttle,
     exchange: Exchange,
@@ -116,25 +116,22 @@ pub(crate) async fn register(
     let account = body.parse()?;
     throttle.by_address().await?;
     let now = Timestamp::now();
-    let signed_in = auth.identity.sign_up(account, device(&headers, &exchange), now).await?;
-    let cookies = auth.cookies.set(&signed_in, now);
-    Ok((StatusCode::CREATED, NO_STORE, cookies, Json(Tokens::new(signed_in))))
+    let signed_in = app.identity.sign_up(account, device(&headers, &exchange), now).await?;
+    let cookies = app.cookies.set(&signed_in, now);
+    Ok((StatusCode::CREATED, NO_STORE, cookies, Json(AuthTokens::new(signed_in))))
 }
 
-/// Who am I.
+/// Get the user of the caller.
 #[utoipa::path(
     get,
     path = "/api/auth/me",
     operation_id = "get_me",
     tag = "auth",
-    responses((status = 200, description = "The caller's user.", body = User), Problems),
+    responses((status = 200, description = "The user.", body = User), Problems),
 )]
-pub(crate) async fn me(
-    State(auth): State<Auth>,
-    Caller(caller): Caller,
-) -> Result<impl IntoResponse, Problem> {
-    let user = auth.identity.user(caller.tenant, caller.user).await?;
-    // The credential outlived its user.
+pub(crate) async fn me(State(app): State<App>, Caller(caller): Caller) -> Result<impl IntoResponse, Problem> {
+    let user = app.identity.user(caller.tenant, caller.user).await?;
+    // The credential is older than the deletion of its user.
     let user = user.ok_or_else(|| Problem::unauthenticated(true))?;
     Ok((NO_STORE, Json(user)))
 }

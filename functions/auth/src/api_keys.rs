@@ -3,39 +3,39 @@
 use http::StatusCode;
 use sequent_core::{ApiKeyId, Timestamp};
 use sequent_http::{
-    Caller, Json, Limit, ListQuery, Path, Problem, Query, Scope,
+    Caller, Json, ListQuery, ListResponse, Path, Problem, Query, Scope,
     axum::{extract::State, response::IntoResponse},
     openapi::Problems,
 };
 use sequent_identity::api_key;
-use sequent_tables::{PageRequest, key};
+use sequent_tables::key;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{Auth, account::valid_name, signed_in::NO_STORE};
+use crate::{App, account::valid_name, signed_in::NO_STORE};
 
-/// A key to be made.
+/// A new API key.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewApiKey {
-    /// What it is for.
+    /// The purpose of the key, for people.
     #[schema(min_length = 1, max_length = 100)]
     name: String,
-    /// What it allows: no more than the caller may do.
+    /// The permissions of the key. The caller must have each of them.
     #[schema(min_items = 1)]
     scopes: Vec<Scope>,
 }
 
-/// A key without its secret.
+/// An API key, without its secret.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ApiKey {
     id: ApiKeyId,
     name: String,
-    /// The beginning of the secret, to tell keys apart by.
+    /// The first characters of the secret, by which people recognise the key.
     prefix: String,
     scopes: Vec<Scope>,
     created_at: Timestamp,
-    /// When it was last used, to the minute.
+    /// The time of the last use, to the minute.
     last_used_at: Option<Timestamp>,
 }
 
@@ -52,7 +52,7 @@ impl From<api_key::ApiKey> for ApiKey {
     }
 }
 
-/// A key with its secret, which is shown this once.
+/// An API key with its secret. No other response contains the secret.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct CreatedApiKey {
     /// `sk_...`, for `Authorization: Bearer` or `x-api-key`.
@@ -61,18 +61,12 @@ pub(crate) struct CreatedApiKey {
     details: ApiKey,
 }
 
-/// One page of keys.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct ApiKeyList {
-    items: Vec<ApiKey>,
-    /// Where the next page starts; null at the end.
-    next_cursor: Option<String>,
-}
+pub(crate) type ApiKeyList = ListResponse<ApiKey>;
 
 /// Create an API key.
 ///
-/// The secret is in this answer and nowhere else, which is also why this route takes no `Idempotency-Key`: to repeat
-/// the answer, the secret would have to be kept.
+/// The secret is only in this response. The route takes no `Idempotency-Key`, because a repeated response would
+/// require that the secret is stored.
 #[utoipa::path(
     post,
     path = "/api/auth/api-keys",
@@ -82,19 +76,19 @@ pub(crate) struct ApiKeyList {
     responses((status = 201, description = "The key.", body = CreatedApiKey), Problems),
 )]
 pub(crate) async fn create(
-    State(auth): State<Auth>,
+    State(app): State<App>,
     Caller(caller): Caller,
     Json(body): Json<NewApiKey>,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require(Scope::Account)?;
-    let invalid = || Problem::invalid("The key cannot be created like this.");
+    let invalid = || Problem::invalid("The API key cannot be created with these values.");
     let name = valid_name(&body.name).map_err(|detail| invalid().at("/name", detail))?;
     if body.scopes.is_empty() {
-        return Err(invalid().at("/scopes", "a key has at least one scope"));
+        return Err(invalid().at("/scopes", "must contain at least one scope"));
     }
     let scopes = body.scopes.iter().copied().collect();
-    let (key, token) =
-        auth.identity.create_api_key(&caller, name.to_owned(), scopes, Timestamp::now()).await?;
+    let created = app.identity.create_api_key(&caller, name.to_owned(), scopes, Timestamp::now()).await?;
+    let (key, token) = created;
     let created = CreatedApiKey { key: token.expose().to_owned(), details: key.into() };
     Ok((StatusCode::CREATED, NO_STORE, Json(created)))
 }
@@ -109,22 +103,20 @@ pub(crate) async fn create(
     responses((status = 200, description = "One page, newest first.", body = ApiKeyList), Problems),
 )]
 pub(crate) async fn list(
-    State(auth): State<Auth>,
+    State(app): State<App>,
     Caller(caller): Caller,
     Query(query): Query<ListQuery>,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require(Scope::Account)?;
-    let secret = auth.identity.vault().get().await?;
-    let request = PageRequest::new(key::api_keys(caller.tenant))
-        .limit(query.limit.map(Limit::get))
-        .cursor(secret.cursor(), query.cursor.as_deref())?;
-    let page = auth.identity.api_keys(&request).await?.map(ApiKey::from);
-    Ok(Json(ApiKeyList { next_cursor: page.next_cursor(secret.cursor()), items: page.items }))
+    let secret = app.identity.vault().get().await?;
+    let request = query.page_of(key::api_keys(caller.tenant), secret.cursor())?;
+    let page = app.identity.api_keys(&request).await?.map(ApiKey::from);
+    Ok(Json(ApiKeyList::new(page, secret.cursor())))
 }
 
 /// Revoke an API key.
 ///
-/// It stops working within five seconds.
+/// The key stops working within five seconds.
 #[utoipa::path(
     delete,
     path = "/api/auth/api-keys/{id}",
@@ -132,17 +124,17 @@ pub(crate) async fn list(
     tag = "auth",
     params(("id" = ApiKeyId, Path, description = "The key.")),
     responses(
-        (status = 204, description = "Revoked."),
+        (status = 204, description = "The key is revoked."),
         (status = 404, description = "The tenant has no such key."),
         Problems
     ),
 )]
 pub(crate) async fn delete(
-    State(auth): State<Auth>,
+    State(app): State<App>,
     Caller(caller): Caller,
     Path(id): Path<ApiKeyId>,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require(Scope::Account)?;
-    auth.identity.revoke_api_key(&caller, id, Timestamp::now()).await?;
+    app.identity.revoke_api_key(&caller, id, Timestamp::now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }

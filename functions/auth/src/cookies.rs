@@ -1,8 +1,8 @@
-//! The cookies browsers hold their tokens in, out of reach of scripts.
+//! The cookies in which browsers hold their tokens. Scripts cannot read them.
 //!
-//! The access cookie goes to every path, because `EventSource` can send nothing else. The refresh cookie goes only to
-//! `/api/auth`, so that no other function ever receives it; the `__Host-` prefix demands the path `/`, hence its
-//! `__Secure-` (RFC 6265bis section 4.1.3).
+//! The access cookie is sent to every path, because `EventSource` can send no other credential. The refresh cookie is
+//! sent only to `/api/auth`, so that no other function receives it. Its prefix is `__Secure-`, because `__Host-`
+//! requires the path `/` (RFC 6265bis, section 4.1.3).
 
 use http::{HeaderMap, HeaderName, header::SET_COOKIE};
 use sequent_core::{ExposeSecret, Timestamp};
@@ -15,7 +15,7 @@ const PLAIN_REFRESH_COOKIE: &str = "sequent_refresh";
 /// Two `Set-Cookie` headers.
 pub(crate) type SetCookies = AppendHeaders<[(HeaderName, String); 2]>;
 
-/// Names and attributes for one way users come in.
+/// The names and attributes of the cookies, which depend on the scheme of the public address.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Cookies {
     access: &'static str,
@@ -32,49 +32,41 @@ impl Cookies {
         }
     }
 
-    /// Hands both tokens to the browser, each for as long as it is good.
+    /// Sets both cookies, each for the lifetime of its token.
     pub(crate) fn set(self, signed_in: &SignedIn, now: Timestamp) -> SetCookies {
+        let access_token = signed_in.access_token.expose_secret();
         let session = signed_in.session.expires_at().since(now);
-        self.headers(
-            (signed_in.access_token.expose_secret(), signed_in.expires_in.as_secs()),
-            (signed_in.refresh_token.expose(), session.as_secs()),
-        )
+        AppendHeaders([
+            self.access_cookie(access_token, signed_in.expires_in.as_secs()),
+            self.refresh_cookie(signed_in.refresh_token.expose(), session.as_secs()),
+        ])
     }
 
-    /// Takes both tokens back.
+    /// Deletes both cookies.
     pub(crate) fn clear(self) -> SetCookies {
-        self.headers(("", 0), ("", 0))
+        AppendHeaders([self.access_cookie("", 0), self.refresh_cookie("", 0)])
     }
 
-    /// Takes back a refresh token that is good for nothing, so that the browser stops sending it.
+    /// Deletes the cookie of an invalid refresh token, so that the browser stops sending it.
     pub(crate) fn clear_refresh(self) -> AppendHeaders<[(HeaderName, String); 1]> {
-        let AppendHeaders([_, refresh]) = self.clear();
-        AppendHeaders([refresh])
+        AppendHeaders([self.refresh_cookie("", 0)])
     }
 
-    /// The refresh token a browser sends, if it has the form of one; `Some(None)` when there is a cookie without.
+    /// The refresh token in the cookie. Returns `Some(None)` if the cookie is malformed.
     pub(crate) fn refresh_token(self, headers: &HeaderMap) -> Option<Option<RefreshToken>> {
         cookie(headers, self.refresh).map(|text| RefreshToken::parse(text.expose_secret()))
     }
 
-    fn headers(self, access: (&str, u64), refresh: (&str, u64)) -> SetCookies {
-        let Self { access: access_name, refresh: refresh_name, secure } = self;
-        AppendHeaders([
-            (
-                SET_COOKIE,
-                format!(
-                    "{access_name}={}; Path=/; Max-Age={}; HttpOnly; SameSite=Lax{secure}",
-                    access.0, access.1
-                ),
-            ),
-            (
-                SET_COOKIE,
-                format!(
-                    "{refresh_name}={}; Path=/api/auth; Max-Age={}; HttpOnly; SameSite=Strict{secure}",
-                    refresh.0, refresh.1
-                ),
-            ),
-        ])
+    fn access_cookie(self, token: &str, max_age: u64) -> (HeaderName, String) {
+        let Self { access, secure, .. } = self;
+        let attributes = format!("Path=/; Max-Age={max_age}; HttpOnly; SameSite=Lax{secure}");
+        (SET_COOKIE, format!("{access}={token}; {attributes}"))
+    }
+
+    fn refresh_cookie(self, token: &str, max_age: u64) -> (HeaderName, String) {
+        let Self { refresh, secure, .. } = self;
+        let attributes = format!("Path=/api/auth; Max-Age={max_age}; HttpOnly; SameSite=Strict{secure}");
+        (SET_COOKIE, format!("{refresh}={token}; {attributes}"))
     }
 }
 

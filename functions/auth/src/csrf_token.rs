@@ -1,7 +1,8 @@
-//! The proof that writes with a cookie need.
+//! The CSRF token, which writes with a cookie require.
 
+use sequent_core::Code;
 use sequent_http::{
-    Caller, Json, Keyring, Problem,
+    Caller, Json, Problem,
     axum::{extract::State, response::IntoResponse},
     csrf,
     openapi::Problems,
@@ -9,12 +10,12 @@ use sequent_http::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{Auth, signed_in::NO_STORE};
+use crate::{App, signed_in::NO_STORE};
 
-/// A CSRF token.
+/// The CSRF token of a session.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct CsrfToken {
-    /// For the header `X-CSRF-Token`, as long as the session lasts.
+    /// The value of the header `X-CSRF-Token`. It is valid as long as the session.
     csrf_token: String,
 }
 
@@ -27,12 +28,12 @@ pub(crate) struct CsrfToken {
     responses((status = 200, description = "The token.", body = CsrfToken), Problems),
 )]
 pub(crate) async fn csrf_token(
-    State(auth): State<Auth>,
+    State(app): State<App>,
     Caller(caller): Caller,
 ) -> Result<impl IntoResponse, Problem> {
     let session = caller.session.ok_or_else(|| {
-        Problem::bad_request("no_session", "Only sessions have a CSRF token; an API key does not need one.")
+        Problem::new(Code::NoSession, "An API key has no session. Its requests need no CSRF token.")
     })?;
-    let keys = auth.identity.vault().keys().await?;
+    let keys = app.identity.vault().http_keys().await?;
     Ok((NO_STORE, Json(CsrfToken { csrf_token: csrf::token(&keys, session) })))
 }

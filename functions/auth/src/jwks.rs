@@ -1,4 +1,4 @@
-//! The public signing keys, for whoever verifies our access tokens.
+//! The public signing keys, with which other services verify access tokens.
 
 use http::header::CACHE_CONTROL;
 use sequent_core::Timestamp;
@@ -9,12 +9,12 @@ use sequent_http::{
 };
 use sequent_identity::signing::JwkSet;
 
-use crate::Auth;
+use crate::App;
 
 /// Get the public signing keys.
 ///
-/// All keys that verify an access token now or sign one soon. A key is listed ten minutes before it first signs, so a
-/// copy may be kept for the five minutes that `Cache-Control` allows.
+/// The set contains all keys that verify an access token now or sign one soon. A key is listed ten minutes before it
+/// first signs, so a copy may be cached for the five minutes that `Cache-Control` allows.
 #[utoipa::path(
     get,
     path = "/.well-known/jwks.json",
@@ -23,7 +23,7 @@ use crate::Auth;
     security(()),
     responses((status = 200, description = "JSON Web Key Set (RFC 7517).", body = JwkSet), Problems),
 )]
-pub(crate) async fn jwks(State(auth): State<Auth>) -> Result<impl IntoResponse, Problem> {
-    let secret = auth.identity.vault().get().await?;
+pub(crate) async fn jwks(State(app): State<App>) -> Result<impl IntoResponse, Problem> {
+    let secret = app.identity.vault().get().await?;
     Ok(([(CACHE_CONTROL, "public, max-age=300")], Json(secret.ring().jwks(Timestamp::now()))))
 }

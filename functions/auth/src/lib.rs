@@ -1,13 +1,13 @@
-//! Signing up, in and out, sessions, API keys and the public signing keys over HTTP.
+//! Accounts, sessions, API keys and the public signing keys over HTTP.
 //!
-//! Thin: each handler parses, authorises, asks [`sequent_identity`] and renders.
+//! Each handler parses the request, checks the scope, calls [`sequent_identity`] and renders the result.
 
 mod account;
 mod api_keys;
 mod cookies;
 mod csrf_token;
+mod deprecated;
 mod jwks;
-mod older;
 mod sessions;
 mod sign_in;
 mod signed_in;
@@ -23,40 +23,40 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use cookies::Cookies;
 
-/// What the handlers share.
+/// The state of the handlers.
 #[derive(Clone)]
-pub struct Auth {
+pub struct App {
     identity: Arc<Identity>,
     cookies: Cookies,
 }
 
-impl Auth {
-    /// `plain_http` tells that users come over HTTP, which only development allows: browsers then refuse secure
-    /// cookies, so these are set without.
+impl App {
+    /// The state of a deployment. `plain_http` is `true` if users connect over HTTP, which only development allows.
+    /// Browsers refuse secure cookies there, so the cookies are set without the attribute.
     #[must_use]
     pub fn new(identity: Arc<Identity>, plain_http: bool) -> Self {
         Self { identity, cookies: Cookies::new(plain_http) }
     }
 }
 
-/// The function's routes.
-pub fn router(auth: Auth) -> Router {
-    older::routes(routed().split_for_parts().0).with_state(auth)
+/// The routes of the function.
+pub fn router(app: App) -> Router {
+    deprecated::routes(routed().split_for_parts().0).with_state(app)
 }
 
-/// The function's part of the API's document.
+/// The API description of the function.
 #[must_use]
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    older::document(routed().into_openapi())
+    deprecated::document(routed().into_openapi())
 }
 
-fn routed() -> OpenApiRouter<Auth> {
+fn routed() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(openapi::base())
-        .routes(routes!(account::register))
+        .routes(routes!(account::sign_up))
         .routes(routes!(account::me))
-        .routes(routes!(sign_in::login))
-        .routes(routes!(sign_in::refresh))
-        .routes(routes!(sign_in::logout))
+        .routes(routes!(sign_in::sign_in))
+        .routes(routes!(sign_in::refresh_tokens))
+        .routes(routes!(sign_in::sign_out))
         .routes(routes!(csrf_token::csrf_token))
         .routes(routes!(jwks::jwks))
         .routes(routes!(sessions::list))

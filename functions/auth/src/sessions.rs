@@ -1,34 +1,33 @@
-//! The caller's sessions: where they are signed in.
+//! The sessions of the caller, one per signed-in device.
 
 use http::StatusCode;
 use sequent_core::{SessionId, Timestamp};
 use sequent_http::{
-    Caller, Json, Limit, ListQuery, Path, Problem, Query, Scope,
+    Caller, Json, ListQuery, ListResponse, Path, Problem, Query, Scope,
     axum::{extract::State, response::IntoResponse},
     openapi::Problems,
 };
 use sequent_identity::session;
-use sequent_tables::{PageRequest, key};
+use sequent_tables::key;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::Auth;
+use crate::App;
 
 /// A device that is signed in.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Session {
     id: SessionId,
-    /// When it signed in.
     created_at: Timestamp,
-    /// When it last refreshed its tokens.
+    /// The time at which it last refreshed its tokens.
     last_used_at: Timestamp,
-    /// When it ends if it is not used.
+    /// The time at which it ends if it is not used.
     expires_at: Timestamp,
-    /// What the client called itself when it signed in.
+    /// The `User-Agent` header of the sign-in.
     user_agent: Option<String>,
-    /// The network address it signed in from.
+    /// The network address of the sign-in.
     address: Option<String>,
-    /// Whether it is the session of this request.
+    /// True if this request belongs to the session.
     current: bool,
 }
 
@@ -46,17 +45,12 @@ impl Session {
     }
 }
 
-/// One page of sessions.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct SessionList {
-    items: Vec<Session>,
-    /// Where the next page starts; null at the end.
-    next_cursor: Option<String>,
-}
+pub(crate) type SessionList = ListResponse<Session>;
 
-/// List my sessions.
+/// List the sessions of the caller.
 ///
-/// Those that are open, newest first. A page may have fewer than `limit` items and still be followed by another.
+/// The list contains open sessions, newest first. A page may have fewer than `limit` items and still have a
+/// `next_cursor`.
 #[utoipa::path(
     get,
     path = "/api/auth/sessions",
@@ -66,24 +60,21 @@ pub(crate) struct SessionList {
     responses((status = 200, description = "One page.", body = SessionList), Problems),
 )]
 pub(crate) async fn list(
-    State(auth): State<Auth>,
+    State(app): State<App>,
     Caller(caller): Caller,
     Query(query): Query<ListQuery>,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require(Scope::Account)?;
-    let secret = auth.identity.vault().get().await?;
-    let request = PageRequest::new(key::sessions(caller.tenant, caller.user))
-        .limit(query.limit.map(Limit::get))
-        .cursor(secret.cursor(), query.cursor.as_deref())?;
-    let page = auth.identity.sessions(&request, Timestamp::now()).await?;
-    let next_cursor = page.next_cursor(secret.cursor());
-    let items = page.items.into_iter().map(|session| Session::new(session, caller.session)).collect();
-    Ok(Json(SessionList { items, next_cursor }))
+    let secret = app.identity.vault().get().await?;
+    let request = query.page_of(key::sessions(caller.tenant, caller.user), secret.cursor())?;
+    let page = app.identity.sessions(&request, Timestamp::now()).await?;
+    let page = page.map(|session| Session::new(session, caller.session));
+    Ok(Json(SessionList::new(page, secret.cursor())))
 }
 
 /// End a session.
 ///
-/// Its refresh token is refused at once; access tokens already given out run out by themselves, within 15 minutes.
+/// Its refresh token is refused at once. Access tokens that were issued before expire within 15 minutes.
 #[utoipa::path(
     delete,
     path = "/api/auth/sessions/{id}",
@@ -91,17 +82,17 @@ pub(crate) async fn list(
     tag = "auth",
     params(("id" = SessionId, Path, description = "The session.")),
     responses(
-        (status = 204, description = "Ended."),
+        (status = 204, description = "The session has ended."),
         (status = 404, description = "The caller has no such open session."),
         Problems
     ),
 )]
 pub(crate) async fn delete(
-    State(auth): State<Auth>,
+    State(app): State<App>,
     Caller(caller): Caller,
     Path(id): Path<SessionId>,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require(Scope::Account)?;
-    auth.identity.revoke_session(caller.tenant, caller.user, id, Timestamp::now()).await?;
+    app.identity.revoke_session(caller.tenant, caller.user, id, Timestamp::now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,4 +1,4 @@
-//! Signing in, staying signed in and signing out.
+//! Signing in, refreshing the tokens and signing out.
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
@@ -19,12 +19,12 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::{
-    Auth,
+    App,
     account::device,
-    signed_in::{NO_STORE, Tokens},
+    signed_in::{AuthTokens, NO_STORE},
 };
 
-/// Address and password.
+/// The address and the password of an account.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Credentials {
@@ -34,10 +34,10 @@ pub(crate) struct Credentials {
     password: SecretString,
 }
 
-/// A refresh token, where it does not come in a cookie.
+/// A refresh token that is not sent in a cookie.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Refresh {
+pub(crate) struct RefreshRequest {
     /// `rt_...`.
     #[schema(value_type = Option<String>)]
     refresh_token: Option<SecretString>,
@@ -45,19 +45,19 @@ pub(crate) struct Refresh {
 
 /// Sign in.
 ///
-/// The tokens are also set as cookies. After five wrong passwords in a row the address has to wait longer and longer
-/// between attempts (429 `too_many_attempts`); after a hundred its password is locked (403 `password_locked`).
+/// The tokens are also set as cookies. After five wrong passwords in a row, each further attempt for the address has
+/// to wait longer (429 `too_many_attempts`). After a hundred, the password is locked (403 `password_locked`).
 #[utoipa::path(
     post,
     path = "/api/auth/login",
-    operation_id = "login",
+    operation_id = "sign_in",
     tag = "auth",
     security(()),
     request_body = Credentials,
-    responses((status = 200, description = "Signed in.", body = Tokens), Problems),
+    responses((status = 200, description = "The new session.", body = AuthTokens), Problems),
 )]
-pub(crate) async fn login(
-    State(auth): State<Auth>,
+pub(crate) async fn sign_in(
+    State(app): State<App>,
     _: SameSite,
     throttle: Throttle,
     exchange: Exchange,
@@ -65,47 +65,47 @@ pub(crate) async fn login(
     Json(body): Json<Credentials>,
 ) -> Result<impl IntoResponse, Problem> {
     throttle.by_address().await?;
-    // What cannot be an address or a password of ours is wrong, and says so in the same words as any other.
+    // A malformed address or password is answered like a wrong one, so that the response reveals nothing.
     let email: Email = body.email.parse().map_err(|_| Error::WrongCredentials)?;
     let password = Password::presented(body.password).map_err(|_| Error::WrongCredentials)?;
     let now = Timestamp::now();
-    let signed_in = auth.identity.sign_in(&email, password, device(&headers, &exchange), now).await?;
-    let cookies = auth.cookies.set(&signed_in, now);
-    Ok((NO_STORE, cookies, Json(Tokens::new(signed_in))))
+    let signed_in = app.identity.sign_in(&email, password, device(&headers, &exchange), now).await?;
+    let cookies = app.cookies.set(&signed_in, now);
+    Ok((NO_STORE, cookies, Json(AuthTokens::new(signed_in))))
 }
 
-/// Replace the tokens.
+/// Refresh the tokens of a session.
 ///
-/// Takes the refresh token from the body or, without one, from the cookie, and gives the next one in the same way. A
-/// refresh token is good once; shown again within ten seconds it yields the same answer, shown later it ends the
-/// session.
+/// The refresh token is read from the body or, if there is none, from the cookie. The next one is returned in the same
+/// way. A refresh token can be used once. If it is used again within ten seconds, the response is the same. If it is
+/// used later, the session ends.
 #[utoipa::path(
     post,
     path = "/api/auth/refresh",
-    operation_id = "refresh",
+    operation_id = "refresh_tokens",
     tag = "auth",
     security(()),
-    request_body(content = Option<Refresh>, description = "Not needed where the cookie is sent."),
-    responses((status = 200, description = "New tokens.", body = Tokens), Problems),
+    request_body(content = Option<RefreshRequest>, description = "Not needed if the cookie is sent."),
+    responses((status = 200, description = "New tokens.", body = AuthTokens), Problems),
 )]
-pub(crate) async fn refresh(
-    State(auth): State<Auth>,
+pub(crate) async fn refresh_tokens(
+    State(app): State<App>,
     _: SameSite,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
-    let Presented { token, in_body, has_cookie } = Presented::find(&auth, &headers, &body)?;
+    let Presented { token, in_body, has_cookie } = Presented::find(&app, &headers, &body)?;
     let now = Timestamp::now();
     let refreshed = match &token {
-        Some(token) => auth.identity.refresh(token, now).await,
+        Some(token) => app.identity.refresh(token, now).await,
         None => Err(Error::InvalidRefreshToken),
     };
     match refreshed {
         Ok(signed_in) => {
-            // A browser that holds the cookie must get the next one, also when it sent the token in the body:
-            // otherwise the cookie's next use would look like theft.
-            let cookies = has_cookie.then(|| auth.cookies.set(&signed_in, now));
-            let tokens = Tokens::new(signed_in);
+            // A browser with the cookie must get the next one even if it sent the token in the body. Otherwise the
+            // next use of the old cookie would look like theft.
+            let cookies = has_cookie.then(|| app.cookies.set(&signed_in, now));
+            let tokens = AuthTokens::new(signed_in);
             let tokens = Json(if in_body { tokens } else { tokens.without_refresh_token() });
             Ok(match cookies {
                 Some(cookies) => (NO_STORE, cookies, tokens).into_response(),
@@ -113,7 +113,7 @@ pub(crate) async fn refresh(
             })
         }
         Err(error @ (Error::InvalidRefreshToken | Error::ReusedRefreshToken)) if has_cookie && !in_body => {
-            Ok((auth.cookies.clear_refresh(), Problem::from(error)).into_response())
+            Ok((app.cookies.clear_refresh(), Problem::from(error)).into_response())
         }
         Err(error) => Err(error.into()),
     }
@@ -121,19 +121,19 @@ pub(crate) async fn refresh(
 
 /// Sign out.
 ///
-/// Ends the session of the refresh token or, without one, of the access token, and clears the cookies. Access tokens
-/// already given out run out by themselves, within 15 minutes.
+/// Ends the session of the refresh token or, if there is none, of the access token, and clears the cookies. Access
+/// tokens that were issued before expire within 15 minutes.
 #[utoipa::path(
     post,
     path = "/api/auth/logout",
-    operation_id = "logout",
+    operation_id = "sign_out",
     tag = "auth",
     security((), ("bearer" = []), ("cookie" = [])),
-    request_body(content = Option<Refresh>, description = "Not needed where cookies or a bearer token are sent."),
-    responses((status = 204, description = "Signed out."), Problems),
+    request_body(content = Option<RefreshRequest>, description = "Not needed if cookies or a bearer token are sent."),
+    responses((status = 204, description = "The session has ended."), Problems),
 )]
-pub(crate) async fn logout(
-    State(auth): State<Auth>,
+pub(crate) async fn sign_out(
+    State(app): State<App>,
     _: SameSite,
     caller: Result<Caller, Problem>,
     headers: HeaderMap,
@@ -141,25 +141,25 @@ pub(crate) async fn logout(
 ) -> Result<impl IntoResponse, Problem> {
     let caller = match caller {
         Ok(Caller(caller)) => Some(caller),
-        // Without a valid access token one can still sign out: it may have run out.
+        // An expired access token does not prevent signing out.
         Err(problem) if problem.status() == StatusCode::UNAUTHORIZED => None,
         Err(problem) => return Err(problem),
     };
     let now = Timestamp::now();
-    if let Some(token) = Presented::find(&auth, &headers, &body)?.token {
-        auth.identity.sign_out(&token, now).await?;
+    if let Some(token) = Presented::find(&app, &headers, &body)?.token {
+        app.identity.sign_out(&token, now).await?;
     }
     if let Some((caller, session)) = caller.and_then(|caller| caller.session.map(|session| (caller, session)))
     {
-        match auth.identity.revoke_session(caller.tenant, caller.user, session, now).await {
+        match app.identity.revoke_session(caller.tenant, caller.user, session, now).await {
             Ok(()) | Err(Error::NotFound) => {}
             Err(error) => return Err(error.into()),
         }
     }
-    Ok((StatusCode::NO_CONTENT, auth.cookies.clear()))
+    Ok((StatusCode::NO_CONTENT, app.cookies.clear()))
 }
 
-/// The refresh token of a request, and where it was.
+/// The refresh token of a request, and the places in which it was sent.
 struct Presented {
     token: Option<RefreshToken>,
     in_body: bool,
@@ -167,9 +167,9 @@ struct Presented {
 }
 
 impl Presented {
-    fn find(auth: &Auth, headers: &HeaderMap, body: &Bytes) -> Result<Self, Problem> {
-        let cookie = auth.cookies.refresh_token(headers);
-        let sent = if body.is_empty() { None } else { from_json::<Refresh>(body)?.refresh_token };
+    fn find(app: &App, headers: &HeaderMap, body: &Bytes) -> Result<Self, Problem> {
+        let cookie = app.cookies.refresh_token(headers);
+        let sent = if body.is_empty() { None } else { from_json::<RefreshRequest>(body)?.refresh_token };
         Ok(Self {
             in_body: sent.is_some(),
             has_cookie: cookie.is_some(),

@@ -1,4 +1,4 @@
-//! The answer that hands out tokens.
+//! The response that contains the tokens of a session.
 
 use http::header::{CACHE_CONTROL, HeaderName};
 use sequent_core::ExposeSecret;
@@ -6,25 +6,25 @@ use sequent_identity::{SignedIn, account::User};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// Tokens are for one client: no cache may keep them (RFC 6749 section 5.1).
+/// The tokens are for one client. No cache may store them (RFC 6749, section 5.1).
 pub(crate) const NO_STORE: [(HeaderName, &str); 1] = [(CACHE_CONTROL, "no-store")];
 
-/// Tokens and whom they stand for.
+/// The tokens of a session, and its user.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct Tokens {
+pub(crate) struct AuthTokens {
     /// JWT for `Authorization: Bearer`.
     access_token: String,
     /// Always `Bearer`.
     token_type: &'static str,
-    /// Seconds until the access token ends.
+    /// Seconds until the access token expires.
     expires_in: u64,
-    /// Buys the next access token, once. Absent where the refresh token came, and goes, in a cookie.
+    /// Used once, for the next tokens. Absent if it is in a cookie.
     #[serde(skip_serializing_if = "Option::is_none")]
     refresh_token: Option<String>,
     user: User,
 }
 
-impl Tokens {
+impl AuthTokens {
     pub(crate) fn new(signed_in: SignedIn) -> Self {
         Self {
             access_token: signed_in.access_token.expose_secret().to_owned(),
@@ -35,7 +35,7 @@ impl Tokens {
         }
     }
 
-    /// Without the refresh token: a script that could read it would undo what the `HttpOnly` cookie is for.
+    /// Removes the refresh token. A script that could read it would defeat the `HttpOnly` cookie.
     pub(crate) fn without_refresh_token(self) -> Self {
         Self { refresh_token: None, ..self }
     }

@@ -8,7 +8,7 @@ use axum::extract::FromRequestParts;
 use http::{HeaderMap, request::Parts};
 use sequent_core::{Code, Principal, TenantId};
 use sequent_http::{Caller, Problem, Scope};
-use sequent_identity::account::{Role, User};
+use sequent_identity::account::{User, UserRole};
 use sequent_tables::key;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -73,7 +73,7 @@ impl Access {
         let tenant = own_tenant(caller, tenant)?;
         let user: Option<User> = app.store().get(&key::user(tenant, caller.user)).await?;
         match user.map(|user| user.role) {
-            Some(Role::Owner) => Ok(tenant),
+            Some(UserRole::Owner) => Ok(tenant),
             None => Err(Problem::new(Code::NotAnAdmin, "Only an owner of the tenant can do this.")),
         }
     }

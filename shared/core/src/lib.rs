@@ -18,5 +18,5 @@ pub use id::{
 };
 pub use money::{MicroCredits, MicroUsd};
 pub use principal::{MissingScope, Principal, Scope, Scopes, UnknownScope, Via};
-pub use secrecy::{ExposeSecret, SecretString};
+pub use secrecy::{ExposeSecret, SecretSlice, SecretString};
 pub use time::Timestamp;

@@ -1,23 +1,45 @@
 //! The extractor of the caller, and the verification of credentials that it uses.
 
+#[cfg(any(test, feature = "testing"))]
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
-use futures::future::BoxFuture;
 use http::request::Parts;
+use sequent_core::Principal;
+use sequent_identity::{Credential, Identity};
 
-use crate::{Credential, Exchange, Principal, Problem, csrf, pipeline::Shared, rate_limit::Class};
+use crate::{Exchange, Problem, credential, csrf, pipeline::Shared, rate_limit::Class};
 
-/// Verifies credentials. The answer to one that is wrong in any way is `Problem::unauthenticated(true)`.
-pub trait Authenticator: Send + Sync + 'static {
-    /// The caller the credential proves.
-    fn authenticate(&self, credential: Credential) -> BoxFuture<'_, Result<Principal, Problem>>;
+/// Verifies credentials.
+pub(crate) enum Authenticator {
+    Identity(Arc<Identity>),
+    /// Callers by their token or API key.
+    #[cfg(any(test, feature = "testing"))]
+    Fixed(HashMap<String, Principal>),
 }
 
-impl<A: Authenticator + ?Sized> Authenticator for Arc<A> {
-    fn authenticate(&self, credential: Credential) -> BoxFuture<'_, Result<Principal, Problem>> {
-        (**self).authenticate(credential)
+impl Authenticator {
+    async fn authenticate(&self, credential: &Credential) -> Result<Principal, Problem> {
+        match self {
+            Self::Identity(identity) => Ok(identity.authenticate(credential).await?),
+            #[cfg(any(test, feature = "testing"))]
+            Self::Fixed(callers) => fixed(callers, credential),
+        }
     }
+}
+
+#[cfg(any(test, feature = "testing"))]
+fn fixed(callers: &HashMap<String, Principal>, credential: &Credential) -> Result<Principal, Problem> {
+    use sequent_core::{ExposeSecret as _, Via};
+
+    let (secret, via) = match credential {
+        Credential::AccessToken { token, via } => (token, *via),
+        Credential::ApiKey(key) => (key, Via::ApiKey),
+    };
+    let caller = callers.get(secret.expose_secret()).ok_or_else(|| Problem::unauthenticated(true))?;
+    let session = caller.session.filter(|_| via != Via::ApiKey);
+    Ok(Principal { session, via, ..caller.clone() })
 }
 
 /// The verified caller of the request. Handlers take it as an argument: `Caller(caller): Caller`.
@@ -46,13 +68,13 @@ impl<S: Sync> OptionalFromRequestParts<S> for Caller {
         }
         let shared = Shared::of(parts)?;
         let exchange = Exchange::from_request_parts(parts, state).await?;
-        let Some(credential) = Credential::find(&parts.headers, shared.config.plain_http())? else {
+        let Some(credential) = credential::find(&parts.headers, shared.config.plain_http())? else {
             return Ok(None);
         };
         let authenticator = shared.authenticator.as_ref().ok_or_else(|| {
             Problem::internal("the pipeline has no authenticator, but a route asks for the caller")
         })?;
-        let caller = authenticator.authenticate(credential).await?;
+        let caller = authenticator.authenticate(&credential).await?;
         exchange.set_principal(caller.clone());
         csrf::check(&shared, parts, &caller).await?;
         let class = parts.extensions.get::<Class>().copied().unwrap_or_else(|| Class::of(&parts.method));

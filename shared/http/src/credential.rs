@@ -1,12 +1,10 @@
-//! Finding the credential in a request.
+//! The credential of a request.
 
-use http::{HeaderMap, header};
-use sequent_core::{ExposeSecret as _, SecretString};
+use http::{HeaderMap, HeaderValue, header};
+use sequent_core::{ExposeSecret as _, SecretString, Via};
+use sequent_identity::{Credential, token::ApiKeyToken};
 
-use crate::{Problem, Via};
-
-/// What API keys begin with; anything else after `Bearer` is an access token.
-pub const API_KEY_PREFIX: &str = "sk_";
+use crate::Problem;
 
 /// The access cookie over HTTPS. The prefix binds it to this host: no sibling domain can plant one.
 pub const ACCESS_COOKIE: &str = "__Host-sequent_access";
@@ -14,67 +12,58 @@ pub const ACCESS_COOKIE: &str = "__Host-sequent_access";
 /// The access cookie of development over plain HTTP, where browsers refuse the prefix.
 pub const PLAIN_ACCESS_COOKIE: &str = "sequent_access";
 
-/// Longest credential looked at.
+/// The longest credential that is accepted, in bytes.
 const MAX_LENGTH: usize = 4096;
 
-/// A credential that nobody has verified yet.
-#[derive(Debug, Clone)]
-pub enum Credential {
-    /// An access token, and whether it came in a cookie or a header.
-    AccessToken {
-        /// The JWT.
-        token: SecretString,
-        /// [`Via::Cookie`] or [`Via::Bearer`].
-        via: Via,
-    },
-    /// An API key, `sk_...`.
-    ApiKey(SecretString),
+/// Finds the first credential in the order `Authorization`, `x-api-key`, cookie. One that is present but unusable is an
+/// error and never falls through to the next.
+///
+/// # Errors
+/// 401 if the header is malformed.
+pub(crate) fn find(headers: &HeaderMap, plain_http: bool) -> Result<Option<Credential>, Problem> {
+    if let Some(value) = headers.get(header::AUTHORIZATION) {
+        return from_authorization(value).map(Some);
+    }
+    if let Some(value) = headers.get("x-api-key") {
+        let text = value.to_str().map_err(|_| invalid())?;
+        return match from_text(text.trim(), Via::ApiKey)? {
+            key @ Credential::ApiKey(_) => Ok(Some(key)),
+            Credential::AccessToken { .. } => Err(invalid()),
+        };
+    }
+    let name = if plain_http { PLAIN_ACCESS_COOKIE } else { ACCESS_COOKIE };
+    match cookie(headers, name).filter(|token| !token.expose_secret().is_empty()) {
+        Some(token) if token.expose_secret().len() <= MAX_LENGTH => {
+            Ok(Some(Credential::AccessToken { token, via: Via::Cookie }))
+        }
+        Some(_) => Err(invalid()),
+        None => Ok(None),
+    }
 }
 
-impl Credential {
-    /// The first credential in the order `Authorization`, `x-api-key`, cookie. One that is present but unusable is
-    /// an error and never falls through to the next: the caller meant it.
-    ///
-    /// # Errors
-    /// 401 for a malformed header.
-    pub fn find(headers: &HeaderMap, plain_http: bool) -> Result<Option<Self>, Problem> {
-        let invalid = || Problem::unauthenticated(true);
-        if let Some(value) = headers.get(header::AUTHORIZATION) {
-            let text = value.to_str().map_err(|_| invalid())?;
-            let (scheme, token) = text.split_once(' ').ok_or_else(invalid)?;
-            if !scheme.eq_ignore_ascii_case("bearer") {
-                return Err(invalid());
-            }
-            return Self::from_text(token.trim(), Via::Bearer).map(Some);
-        }
-        if let Some(value) = headers.get("x-api-key") {
-            let text = value.to_str().map_err(|_| invalid())?;
-            return match Self::from_text(text.trim(), Via::ApiKey)? {
-                key @ Self::ApiKey(_) => Ok(Some(key)),
-                Self::AccessToken { .. } => Err(invalid()),
-            };
-        }
-        let name = if plain_http { PLAIN_ACCESS_COOKIE } else { ACCESS_COOKIE };
-        match cookie(headers, name).filter(|token| !token.expose_secret().is_empty()) {
-            Some(token) if token.expose_secret().len() <= MAX_LENGTH => {
-                Ok(Some(Self::AccessToken { token, via: Via::Cookie }))
-            }
-            Some(_) => Err(invalid()),
-            None => Ok(None),
-        }
+fn from_authorization(value: &HeaderValue) -> Result<Credential, Problem> {
+    let text = value.to_str().map_err(|_| invalid())?;
+    let (scheme, token) = text.split_once(' ').ok_or_else(invalid)?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(invalid());
     }
+    from_text(token.trim(), Via::Bearer)
+}
 
-    fn from_text(text: &str, via: Via) -> Result<Self, Problem> {
-        if text.is_empty() || text.len() > MAX_LENGTH {
-            return Err(Problem::unauthenticated(true));
-        }
-        let secret = SecretString::from(text);
-        if text.starts_with(API_KEY_PREFIX) {
-            Ok(Self::ApiKey(secret))
-        } else {
-            Ok(Self::AccessToken { token: secret, via })
-        }
+fn from_text(text: &str, via: Via) -> Result<Credential, Problem> {
+    if text.is_empty() || text.len() > MAX_LENGTH {
+        return Err(invalid());
     }
+    let secret = SecretString::from(text);
+    if text.starts_with(ApiKeyToken::PREFIX) {
+        Ok(Credential::ApiKey(secret))
+    } else {
+        Ok(Credential::AccessToken { token: secret, via })
+    }
+}
+
+fn invalid() -> Problem {
+    Problem::unauthenticated(true)
 }
 
 /// The value of a cookie.
@@ -92,7 +81,6 @@ pub fn cookie(headers: &HeaderMap, name: &str) -> Option<SecretString> {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
     use proptest::prelude::*;
 
     use super::*;
@@ -106,9 +94,7 @@ mod tests {
             Credential::AccessToken { token, via } => format!("{via:?} {}", token.expose_secret()),
             Credential::ApiKey(key) => format!("key {}", key.expose_secret()),
         };
-        Credential::find(&map, plain)
-            .map(|found| found.map(show))
-            .map_err(|problem| problem.status().as_u16())
+        super::find(&map, plain).map(|found| found.map(show)).map_err(|problem| problem.status().as_u16())
     }
 
     #[test]
@@ -145,7 +131,7 @@ mod tests {
             if let Ok(value) = HeaderValue::from_bytes(&value) {
                 map.insert(name, value);
             }
-            let _ = Credential::find(&map, true);
+            let _ = super::find(&map, true);
         }
     }
 }

@@ -9,10 +9,13 @@ use axum::extract::FromRequestParts;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::{HeaderMap, Method, header, request::Parts};
-use sequent_core::{Code, SessionId};
+use sequent_core::{Code, Principal, SessionId, Via};
+use sequent_identity::HttpKeys;
 use sha2::Sha256;
 
-use crate::{Config, Keys, Principal, Problem, Via, pipeline::Shared};
+#[cfg(doc)]
+use crate::Caller;
+use crate::{Config, Problem, pipeline::Shared};
 
 /// The header that carries the token.
 pub const HEADER: &str = "x-csrf-token";
@@ -27,11 +30,11 @@ pub enum Protection {
 
 /// The token of a session.
 #[must_use]
-pub fn token(keys: &Keys, session: SessionId) -> String {
+pub fn token(keys: &HttpKeys, session: SessionId) -> String {
     URL_SAFE_NO_PAD.encode(mac(keys, session).finalize().into_bytes())
 }
 
-fn mac(keys: &Keys, session: SessionId) -> Hmac<Sha256> {
+fn mac(keys: &HttpKeys, session: SessionId) -> Hmac<Sha256> {
     let mut mac = Hmac::<Sha256>::new_from_slice(keys.csrf()).expect("HMAC takes keys of any length");
     mac.update(b"sequent csrf v1\0");
     mac.update(&session.bits().to_be_bytes());
@@ -40,12 +43,12 @@ fn mac(keys: &Keys, session: SessionId) -> Hmac<Sha256> {
 
 /// Whether the token is this session's, in time that does not depend on how wrong it is.
 #[must_use]
-pub fn verify(keys: &Keys, session: SessionId, token: &str) -> bool {
+pub fn verify(keys: &HttpKeys, session: SessionId, token: &str) -> bool {
     URL_SAFE_NO_PAD.decode(token).is_ok_and(|bytes| mac(keys, session).verify_slice(&bytes).is_ok())
 }
 
 /// Refuses requests that a browser attributes to a foreign site; for routes that read a cookie without a
-/// [`Principal`], such as refresh and logout. As an extractor: `_: csrf::SameSite`.
+/// [`Caller`], such as refresh and logout. As an extractor: `_: csrf::SameSite`.
 #[derive(Debug, Clone, Copy)]
 pub struct SameSite;
 
@@ -122,17 +125,14 @@ fn page(config: &Config, headers: &HeaderMap) -> Page {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use http::HeaderValue;
     use proptest::prelude::*;
-    use secrecy::SecretString;
 
     use super::*;
 
-    fn keys(byte: u8) -> Arc<Keys> {
+    fn keys(byte: u8) -> HttpKeys {
         let key = base64::engine::general_purpose::STANDARD.encode([byte; 32]);
-        Arc::new(Keys::new(&SecretString::from(key), None).unwrap())
+        HttpKeys::new(&key.into(), None).unwrap()
     }
 
     proptest! {

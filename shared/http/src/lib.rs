@@ -5,15 +5,15 @@
 //! a [`Caller`] exists only for a verified credential that may write, and every input has a limit.
 //!
 //! ```no_run
-//! # use sequent_http::{Authenticator, Caller, Pipeline, Problem, Json, Scope, axum::{Router, routing::get}};
+//! # use sequent_http::{Caller, Pipeline, Problem, Json, Scope, axum::{Router, routing::get}};
 //! async fn whoami(Caller(caller): Caller) -> Result<Json<String>, Problem> {
 //!     caller.require(Scope::Account)?;
 //!     Ok(Json(caller.user.to_string()))
 //! }
 //!
-//! # async fn serve(identity: impl Authenticator) -> Result<(), sequent_http::Error> {
+//! # async fn serve(identity: sequent_identity::Identity) -> Result<(), sequent_http::Error> {
 //! let router = Router::new().route("/api/whoami", get(whoami));
-//! sequent_http::run(Pipeline::new("auth").authenticator(identity), router).await
+//! sequent_http::run(Pipeline::new("auth").identity(identity), router).await
 //! # }
 //! ```
 
@@ -26,7 +26,6 @@ pub mod csrf;
 mod exchange;
 mod extract;
 pub mod idempotency;
-mod keys;
 mod limit;
 mod list;
 pub mod notify;
@@ -39,12 +38,11 @@ mod serve;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
-pub use authenticate::{Authenticator, Caller};
+pub use authenticate::Caller;
 pub use config::{Config, Stage};
-pub use credential::{ACCESS_COOKIE, API_KEY_PREFIX, Credential, PLAIN_ACCESS_COOKIE, cookie};
+pub use credential::{ACCESS_COOKIE, PLAIN_ACCESS_COOKIE, cookie};
 pub use exchange::{Exchange, REQUEST_ID};
 pub use extract::{BodyLimit, Json, Path, Query, UnlabelledJson, from_json};
-pub use keys::{InvalidKey, Keyring, Keys};
 pub use lambda_http::Error;
 pub use list::{Limit, ListQuery, ListResponse};
 pub use pipeline::{App, Pipeline};

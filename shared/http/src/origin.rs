@@ -2,18 +2,18 @@
 //! the CDN adds to its origin requests is what tells the two ways apart.
 
 use http::HeaderMap;
-use secrecy::ExposeSecret as _;
-use sequent_core::Code;
+use sequent_core::{Code, ExposeSecret as _};
+use sequent_identity::HttpKeys;
 use subtle::ConstantTimeEq as _;
 
-use crate::{Keys, Problem};
+use crate::Problem;
 
 /// The header that carries the secret.
 pub(crate) const HEADER: &str = "x-origin-verify";
 
 /// `true` when the secret was asked for and is right, `false` when none is configured.
-pub(crate) fn verify(keys: Option<&Keys>, headers: &HeaderMap) -> Result<bool, Problem> {
-    let Some(secret) = keys.and_then(Keys::origin) else { return Ok(false) };
+pub(crate) fn verify(keys: Option<&HttpKeys>, headers: &HeaderMap) -> Result<bool, Problem> {
+    let Some(secret) = keys.and_then(HttpKeys::origin) else { return Ok(false) };
     let sent = headers.get(HEADER).map(http::HeaderValue::as_bytes).unwrap_or_default();
     if bool::from(sent.ct_eq(secret.expose_secret().as_bytes())) {
         return Ok(true);

@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use axum::{Extension, Router, extract::DefaultBodyLimit, middleware};
 use http::request::Parts;
+use sequent_identity::{HttpKeys, Identity, Vault};
 use sequent_tables::Store;
 
 pub use service::App;
 
 use crate::{
-    Authenticator, BodyLimit, Config, Keyring, Keys, Problem, cors, notify::Notifier, rate_limit::RateLimiter,
+    BodyLimit, Config, Problem, authenticate::Authenticator, cors, notify::Notifier, rate_limit::RateLimiter,
 };
 
 /// The parts of a pipeline before it stands around a router.
@@ -21,8 +22,8 @@ pub struct Pipeline {
     function: &'static str,
     config: Config,
     store: Option<Store>,
-    authenticator: Option<Arc<dyn Authenticator>>,
-    keyring: Option<Arc<dyn Keyring>>,
+    authenticator: Option<Authenticator>,
+    vault: Option<Vault>,
 }
 
 /// What the layers and extractors of one process share.
@@ -30,8 +31,8 @@ pub(crate) struct Shared {
     pub(crate) function: &'static str,
     pub(crate) config: Config,
     pub(crate) store: Option<Store>,
-    pub(crate) authenticator: Option<Arc<dyn Authenticator>>,
-    pub(crate) keyring: Option<Arc<dyn Keyring>>,
+    pub(crate) authenticator: Option<Authenticator>,
+    pub(crate) vault: Option<Vault>,
     pub(crate) limiter: Arc<RateLimiter>,
     pub(crate) notifier: Notifier,
 }
@@ -46,7 +47,7 @@ impl Pipeline {
     /// A pipeline with settings of one's own.
     #[must_use]
     pub fn with_config(function: &'static str, config: Config) -> Self {
-        Self { function, config, store: None, authenticator: None, keyring: None }
+        Self { function, config, store: None, authenticator: None, vault: None }
     }
 
     /// Keeps rate limits and idempotency records in this store. Without one, there are none.
@@ -56,18 +57,27 @@ impl Pipeline {
         self
     }
 
-    /// Who turns credentials into principals.
+    /// Verifies credentials with this identity, and CSRF tokens and the CDN's secret with its vault. A function
+    /// without an identity cannot have routes with a [`Caller`](crate::Caller), and checks neither.
     #[must_use]
-    pub fn authenticator(mut self, authenticator: impl Authenticator) -> Self {
-        self.authenticator = Some(Arc::new(authenticator));
+    pub fn identity(mut self, identity: impl Into<Arc<Identity>>) -> Self {
+        let identity = identity.into();
+        self.vault = Some(identity.vault().clone());
+        self.authenticator = Some(Authenticator::Identity(identity));
         self
     }
 
-    /// Where the CSRF key and the CDN's secret come from. Without it, neither is checked, so a function that takes
-    /// cookies refuses them.
+    /// Accepts these tokens and API keys in place of an identity, for tests.
+    #[cfg(any(test, feature = "testing"))]
     #[must_use]
-    pub fn keyring(mut self, keyring: impl Keyring) -> Self {
-        self.keyring = Some(Arc::new(keyring));
+    pub fn callers<T: Into<String>>(
+        mut self,
+        vault: Vault,
+        callers: impl IntoIterator<Item = (T, sequent_core::Principal)>,
+    ) -> Self {
+        let callers = callers.into_iter().map(|(token, caller)| (token.into(), caller));
+        self.vault = Some(vault);
+        self.authenticator = Some(Authenticator::Fixed(callers.collect()));
         self
     }
 
@@ -81,7 +91,7 @@ impl Pipeline {
             config: self.config,
             store: self.store,
             authenticator: self.authenticator,
-            keyring: self.keyring,
+            vault: self.vault,
             limiter,
         });
         let router = router
@@ -103,9 +113,9 @@ impl Shared {
         found.ok_or_else(|| Problem::internal("the router is not wrapped in the HTTP pipeline"))
     }
 
-    pub(crate) async fn keys(&self) -> Result<Option<Arc<Keys>>, Problem> {
-        match &self.keyring {
-            Some(keyring) => keyring.keys().await.map(Some),
+    pub(crate) async fn keys(&self) -> Result<Option<HttpKeys>, Problem> {
+        match &self.vault {
+            Some(vault) => Ok(Some(vault.http_keys().await?)),
             None => Ok(None),
         }
     }

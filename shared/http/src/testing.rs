@@ -1,5 +1,6 @@
 //! Calling a function in a test as Lambda does: an event goes in, the finished answer comes out.
 
+pub mod deployment;
 pub mod document;
 pub mod golden;
 

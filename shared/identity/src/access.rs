@@ -7,8 +7,7 @@
 use std::time::Duration;
 
 use jsonwebtoken::{Algorithm, Header, Validation};
-use sequent_core::{SecretString, SessionId, TenantId, Timestamp, UserId};
-use sequent_http::Scopes;
+use sequent_core::{Scopes, SecretString, SessionId, TenantId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 

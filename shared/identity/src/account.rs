@@ -20,7 +20,7 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub enum Role {
+pub enum UserRole {
     /// Made the tenant by signing up.
     Owner,
 }
@@ -41,7 +41,7 @@ pub struct User {
     /// When they signed up.
     pub created_at: Timestamp,
     /// What they may do.
-    pub role: Role,
+    pub role: UserRole,
 }
 
 /// Who wants an account. The password was checked when the type was made.
@@ -89,7 +89,7 @@ impl Identity {
             name: account.name,
             tenant_id: TenantId::new(),
             created_at: now,
-            role: Role::Owner,
+            role: UserRole::Owner,
         };
         let token = RefreshToken::generate()?;
         let session = Session::open(user.tenant_id, user.id, device, &token, now);

@@ -7,8 +7,7 @@ use std::{
 };
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use sequent_core::{ApiKeyId, TenantId, Timestamp, UserId};
-use sequent_http::{Principal, Scopes};
+use sequent_core::{ApiKeyId, Principal, Scopes, TenantId, Timestamp, UserId};
 use sequent_tables::{Error as DataError, Page, PageRequest, Row, Transaction, classify, key};
 use serde::{Deserialize, Serialize};
 

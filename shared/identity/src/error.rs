@@ -11,6 +11,9 @@ use crate::{password, signing, token};
 /// Why an operation on an identity failed. The first group is the caller's to fix.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The access token or API key is malformed, unknown, expired or revoked.
+    #[error("the credential is not valid")]
+    InvalidCredential,
     /// An account with this e-mail address exists.
     #[error("the e-mail address has an account")]
     EmailTaken,
@@ -62,6 +65,9 @@ pub enum Error {
 impl ApiError for Error {
     fn details(&self) -> ErrorDetails {
         match self {
+            Self::InvalidCredential => {
+                ErrorDetails::new(Code::InvalidCredential, "The credential is not valid.")
+            }
             Self::EmailTaken => {
                 ErrorDetails::new(Code::EmailTaken, "An account with this email address exists. Sign in.")
             }

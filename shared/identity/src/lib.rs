@@ -10,6 +10,7 @@ pub mod audit;
 mod authenticator;
 mod commit;
 mod config;
+mod credential;
 mod eddsa;
 pub mod email;
 mod error;
@@ -18,16 +19,15 @@ pub mod secret;
 pub mod session;
 mod signed_in;
 pub mod signing;
-#[cfg(feature = "testing")]
-pub mod testing;
 mod throttle;
 pub mod token;
 
 use sequent_tables::Store;
 
 pub use config::Config;
+pub use credential::Credential;
 pub use error::Error;
-pub use secret::Vault;
+pub use secret::{HttpKeys, Vault};
 pub use signed_in::SignedIn;
 pub use throttle::MAX_FAILURES;
 

@@ -4,10 +4,11 @@
 //! is no first key to be created, and processes that start at the same moment cannot disagree on it. A key that stands
 //! in the secret by itself (`jwt_keys`, `csrf_key`, `cursor_key`) wins over the derived one.
 
+mod http_keys;
 mod sealing;
 mod vault;
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use ring::hkdf;
@@ -16,6 +17,7 @@ use sequent_tables::CursorKey;
 use serde::Deserialize;
 use subtle::ConstantTimeEq;
 
+pub use http_keys::{HttpKeys, InvalidKey};
 pub use sealing::{SealError, SealingKey};
 pub use vault::Vault;
 
@@ -45,8 +47,7 @@ impl Document {
 #[serde(try_from = "Document")]
 pub struct AppSecret {
     ring: KeyRing,
-    csrf: SecretString,
-    origin: Option<SecretString>,
+    http: HttpKeys,
     cursor: CursorKey,
     sealing: SealingKey,
     admin: Option<SecretString>,
@@ -60,7 +61,7 @@ pub enum Error {
     Signing(#[from] signing::Error),
     /// `csrf_key` is too short or not base 64.
     #[error(transparent)]
-    Csrf(#[from] sequent_http::InvalidKey),
+    Csrf(#[from] InvalidKey),
 }
 
 impl AppSecret {
@@ -91,15 +92,10 @@ impl AppSecret {
         key.is_some_and(|key| key.as_ref().ct_eq(digest(presented).as_ref()).into())
     }
 
-    /// The keys of the HTTP pipeline. `origin` is the CDN's secret where it is kept apart from this one.
-    ///
-    /// # Errors
-    /// When `csrf_key` is no key.
-    pub fn http(
-        &self,
-        origin: Option<SecretString>,
-    ) -> Result<Arc<sequent_http::Keys>, sequent_http::InvalidKey> {
-        sequent_http::Keys::new(&self.csrf, origin.or_else(|| self.origin.clone())).map(Arc::new)
+    /// The keys of the HTTP pipeline. `origin` is the CDN's secret if it is stored apart from this one.
+    #[must_use]
+    pub fn http(&self, origin: Option<SecretString>) -> HttpKeys {
+        self.http.clone().with_origin(origin)
     }
 }
 
@@ -109,16 +105,14 @@ impl TryFrom<Document> for AppSecret {
     fn try_from(document: Document) -> Result<Self, Error> {
         let root = document.root()?.clone();
         let derived = |purpose| SecretString::from(STANDARD.encode(derive(&root, purpose)));
-        let secret = Self {
-            csrf: document.csrf_key.clone().unwrap_or_else(|| derived(b"csrf tokens 1")),
-            origin: document.origin_secret.clone(),
+        let csrf = document.csrf_key.clone().unwrap_or_else(|| derived(b"csrf tokens 1"));
+        Ok(Self {
+            http: HttpKeys::new(&csrf, document.origin_secret.clone())?,
             admin: document.admin_key.clone().filter(|key| !key.expose_secret().is_empty()),
             cursor: CursorKey::new(document.cursor_key.clone().unwrap_or_else(|| derived(b"page cursors 1"))),
             sealing: SealingKey::new(&derive(&root, b"sealed secrets 1")),
             ring: KeyRing::new(document.jwt_keys, &root)?,
-        };
-        secret.http(None)?; // a key that is none is found when the secret is read, not by the first write of a user
-        Ok(secret)
+        })
     }
 }
 
@@ -153,7 +147,7 @@ mod tests {
     #[test]
     fn a_seed_is_enough_and_each_purpose_has_its_own_key() {
         let (one, two) = (parse(json!({ "seed": "s" })).unwrap(), parse(json!({ "seed": "s" })).unwrap());
-        assert_eq!(one.http(None).unwrap().csrf(), two.http(None).unwrap().csrf());
+        assert_eq!(one.http(None).csrf(), two.http(None).csrf());
         let root = SecretString::from("s");
         assert_ne!(derive(&root, b"csrf tokens 1"), derive(&root, b"page cursors 1"));
         assert_ne!(derive(&root, b"csrf tokens 1"), derive(&"t".into(), b"csrf tokens 1"));
@@ -163,9 +157,9 @@ mod tests {
     fn what_stands_in_the_secret_wins() {
         let key = STANDARD.encode([7; 32]);
         let secret = parse(json!({ "seed": "s", "csrf_key": key, "origin_secret": "inner" })).unwrap();
-        assert_eq!(secret.http(None).unwrap().csrf(), [7; 32]);
+        assert_eq!(secret.http(None).csrf(), [7; 32]);
         let origin = |outer: Option<&str>| {
-            let keys = secret.http(outer.map(SecretString::from)).unwrap();
+            let keys = secret.http(outer.map(SecretString::from));
             keys.origin().unwrap().expose_secret().to_owned()
         };
         assert_eq!((origin(None), origin(Some("outer"))), ("inner".to_owned(), "outer".to_owned()));

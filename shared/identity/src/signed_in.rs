@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use sequent_core::{SecretString, SessionId, TenantId, Timestamp, UserId};
-use sequent_http::Scopes;
+use sequent_core::{Scopes, SecretString, SessionId, TenantId, Timestamp, UserId};
 use sequent_tables::{Page, PageRequest, Transaction, key};
 
 use crate::{

@@ -5,7 +5,7 @@ mod api_keys;
 use std::{sync::Arc, time::Duration};
 
 use sequent_core::{ExposeSecret, SecretString, SessionId, TenantId, Timestamp, UserId};
-use sequent_http::{Authenticator, Credential, Principal, Scope, Scopes, Via};
+use sequent_core::{Principal, Scope, Scopes, Via};
 use sequent_tables::{PageRequest, Store, key, testing};
 use serde_json::json;
 

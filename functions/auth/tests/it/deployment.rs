@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use sequent_auth_function::{Auth, router};
+use sequent_auth_function::router;
 use sequent_http::{
     App, Config, Pipeline, Stage,
     testing::{Answer, Event},
@@ -48,12 +48,11 @@ impl Deployment {
             password_cost: Cost { memory_kib: 64, iterations: 1, parallelism: 1 },
         };
         let identity = Arc::new(Identity::new(store.clone(), vault.clone(), &config).unwrap());
-        let auth = Auth::new(Arc::clone(&identity), http.plain_http());
+        let app = sequent_auth_function::App::new(Arc::clone(&identity), http.plain_http());
         let pipeline = Pipeline::with_config("auth", http)
             .store(store)
-            .authenticator(Arc::clone(&identity))
-            .keyring(vault)
-            .around(router(auth));
+            .identity(Arc::clone(&identity))
+            .around(router(app));
         Self { app: pipeline, identity }
     }
 

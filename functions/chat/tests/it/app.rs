@@ -1,37 +1,35 @@
 //! The function over tables of its own, for two people who do not know each other.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use futures::future::BoxFuture;
 use sequent_agent::Engine;
 use sequent_billing::Desk;
 use sequent_chat_function::{Chat, router};
-use sequent_core::{ExposeSecret, SecretString, TenantId, UserId};
+use sequent_core::{Principal, Scopes, SessionId, TenantId, UserId, Via};
 use sequent_http::{
-    App, Authenticator, Config, Credential, Keys, Pipeline, Principal, Problem, Scope, Via,
+    App, Config, Pipeline,
     rate_limit::Limits,
     testing::{Answer, Event},
 };
+use sequent_identity::Vault;
 use sequent_model::Client;
 use sequent_runlog::{DynamoStorage, Settings};
 use serde_json::{Value, json};
 
 pub(crate) const ORIGIN: &str = "example-origin-secret";
 
-/// Knows two people by their tokens, and takes the golden events' token for the first.
-struct People([(TenantId, UserId); 2]);
+/// The token that the golden events have.
+const EXAMPLE_JWT: &str =
+    "eyJhbGciOiJFZERTQSIsImtpZCI6ImV4YW1wbGUiLCJ0eXAiOiJhdCtqd3QifQ.eyJzdWIiOiJ1c3JfZXhhbXBsZSJ9.ZXhhbXBsZQ";
 
-impl Authenticator for People {
-    fn authenticate(&self, credential: Credential) -> BoxFuture<'_, Result<Principal, Problem>> {
-        let (token, via) = match credential {
-            Credential::AccessToken { token, via } => (token, via),
-            Credential::ApiKey(_) => return Box::pin(async { Err(Problem::unauthenticated(true)) }),
-        };
-        let (tenant, user) = self.0[usize::from(token.expose_secret() == "other")];
-        let scopes = Scope::ALL.into_iter().collect();
-        let session = (via == Via::Cookie).then(sequent_core::SessionId::new);
-        let principal = Principal { tenant, user, session, api_key: None, scopes, via };
-        Box::pin(async move { Ok(principal) })
+fn caller(tenant: TenantId) -> Principal {
+    Principal {
+        tenant,
+        user: UserId::new(),
+        session: Some(SessionId::new()),
+        api_key: None,
+        scopes: Scopes::ALL,
+        via: Via::Bearer,
     }
 }
 
@@ -46,13 +44,13 @@ pub(crate) fn app_over(storage: DynamoStorage, tenant: TenantId) -> App {
     let engine = Engine { settings, ..Engine::new(storage, Client::new(sequent_model::Config::demo())) };
     let desk = Desk::new(store.clone(), None, Default::default());
     let config = Config { limits: Limits::NONE, ..Config::for_tests() };
-    let key = SecretString::from("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
-    let keys = Arc::new(Keys::new(&key, Some(ORIGIN.into())).unwrap());
-    let people = People([(tenant, UserId::new()), (TenantId::new(), UserId::new())]);
+    let secret = json!({ "seed": "a seed for tests", "origin_secret": ORIGIN });
+    let vault = Vault::fixed(&secret.to_string().into()).unwrap();
+    let me = caller(tenant);
+    let callers = [("me", me.clone()), (EXAMPLE_JWT, me), ("other", caller(TenantId::new()))];
     Pipeline::with_config("chat", config)
         .store(store)
-        .authenticator(people)
-        .keyring(keys)
+        .callers(vault, callers)
         .around(router(Chat { engine, desk }))
 }
 

@@ -54,8 +54,7 @@ impl Deployment {
         let storage = DynamoStorage::new(store.clone());
         let app = Pipeline::with_config("jobs", http)
             .store(store)
-            .authenticator(Arc::clone(&identity))
-            .keyring(vault.clone())
+            .identity(Arc::clone(&identity))
             .around(router(sequent_jobs_function::App::new(storage.clone(), vault)));
         Self { app, storage, identity }
     }

@@ -7,8 +7,8 @@ use sequent_billing::Desk;
 use sequent_conversation::{Begin, Runs, begin_pending};
 use sequent_core::RunId;
 use sequent_http::testing::Event;
-use sequent_identity::testing;
-pub(crate) use sequent_identity::testing::{Person, with_token as request};
+use sequent_http::testing::deployment as testing;
+pub(crate) use sequent_http::testing::deployment::{Person, with_token as request};
 use sequent_mcp_client::Servers;
 use sequent_mcp_function::{Mcp, router};
 use sequent_runlog::{DynamoStorage, LogKey, Settings};
@@ -60,5 +60,5 @@ impl Deployment {
 
 /// A golden event of this function, with this person's credentials.
 pub(crate) fn golden(case: &str, of: &Person) -> Event {
-    sequent_identity::testing::golden("mcp", case, of)
+    sequent_http::testing::deployment::golden("mcp", case, of)
 }

@@ -5,9 +5,9 @@ use std::ops::Deref;
 use sequent_agent::{Engine, execute};
 use sequent_conversation::{Start, Started, start};
 use sequent_core::{ProjectId, RunId};
+use sequent_http::testing::deployment as testing;
+pub(crate) use sequent_http::testing::deployment::{Person, request};
 use sequent_http::testing::{Answer, Event};
-use sequent_identity::testing;
-pub(crate) use sequent_identity::testing::{Person, request};
 use sequent_model::Client;
 use sequent_projects_function::{App, router};
 use sequent_runlog::{DynamoStorage, LogKey, Writer};
@@ -91,5 +91,5 @@ pub(crate) fn get(path: &str, of: &Person) -> Event {
 
 /// A golden event of this function, with this person's credentials.
 pub(crate) fn golden(case: &str, of: &Person) -> Event {
-    sequent_identity::testing::golden("projects", case, of)
+    sequent_http::testing::deployment::golden("projects", case, of)
 }

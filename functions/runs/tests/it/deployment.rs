@@ -7,8 +7,8 @@ use sequent_billing::Desk;
 use sequent_conversation::{Start, Started, enqueue, start};
 use sequent_core::{ProjectId, RunId, Timestamp};
 use sequent_http::testing::Event;
-use sequent_identity::testing;
-pub(crate) use sequent_identity::testing::{Person, request};
+use sequent_http::testing::deployment as testing;
+pub(crate) use sequent_http::testing::deployment::{Person, request};
 use sequent_runlog::{DynamoStorage, LogKey, Settings, Writer};
 use sequent_runs_function::{Executions, router};
 
@@ -104,5 +104,5 @@ fn asks(of: &Person, run: RunId, project: ProjectId, new_project: bool) -> Start
 
 /// A golden event of this function, with this person's credentials.
 pub(crate) fn golden(case: &str, of: &Person) -> Event {
-    sequent_identity::testing::golden("runs", case, of)
+    sequent_http::testing::deployment::golden("runs", case, of)
 }

@@ -6,14 +6,14 @@ use std::sync::{
 };
 
 use axum::{Router, middleware::from_fn, routing::post};
-use futures::future::{BoxFuture, join_all};
+use futures::future::join_all;
 use sequent_core::{TenantId, UserId};
 use sequent_tables::testing;
 use serde_json::json;
 
 use super::*;
 use crate::{
-    App, Authenticator, Config, Credential, Json, Pipeline, Principal, Scopes, Via,
+    App, Config, Json, Pipeline, Principal, Scopes, Via,
     testing::{Answer, Event},
 };
 
@@ -25,19 +25,14 @@ fn a_key_has_1_to_255_visible_ascii_characters() {
     assert!(IdempotencyKey::parse(&HeaderValue::from_bytes("ü".as_bytes()).unwrap()).is_err());
 }
 
-struct Anyone(TenantId);
-
-impl Authenticator for Anyone {
-    fn authenticate(&self, _: Credential) -> BoxFuture<'_, Result<Principal, crate::Problem>> {
-        let principal = Principal {
-            tenant: self.0,
-            user: UserId::from_bits(1),
-            session: None,
-            api_key: None,
-            scopes: Scopes::ALL,
-            via: Via::Bearer,
-        };
-        Box::pin(std::future::ready(Ok(principal)))
+fn caller() -> Principal {
+    Principal {
+        tenant: TenantId::new(),
+        user: UserId::from_bits(1),
+        session: None,
+        api_key: None,
+        scopes: Scopes::ALL,
+        via: Via::Bearer,
     }
 }
 
@@ -56,7 +51,7 @@ async fn counting_app() -> (App, Arc<AtomicUsize>) {
     let router = Router::new().route("/things", post(handler).layer(from_fn(required)));
     let pipeline = Pipeline::with_config("test", Config::for_tests())
         .store(testing::store().await)
-        .authenticator(Anyone(TenantId::new()));
+        .callers(Vault::fixed(&r#"{"seed":"s"}"#.into()).unwrap(), [("token", caller())]);
     (pipeline.around(router), count)
 }
 

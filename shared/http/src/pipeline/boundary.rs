@@ -60,7 +60,7 @@ pub(super) async fn boundary(State(shared): State<Arc<Shared>>, request: Request
 
 async fn check_origin(shared: &Shared, headers: &HeaderMap) -> Result<bool, Problem> {
     let keys = shared.keys().await?;
-    origin::verify(keys.as_deref(), headers)
+    origin::verify(keys.as_ref(), headers)
 }
 
 /// Runs the handler; a panic or a missed deadline becomes a problem.

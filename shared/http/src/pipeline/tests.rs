@@ -1,52 +1,39 @@
 //! The whole pipeline: what holds for every answer, whoever asks and however it ends.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use axum::{Extension, Router, routing::get};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use futures::future::BoxFuture;
-use secrecy::{ExposeSecret as _, SecretString};
-use sequent_core::{RequestId, SessionId, TenantId, UserId};
+use sequent_core::{Principal, RequestId, Scope, Scopes, SessionId, TenantId, UserId, Via};
+use sequent_identity::Vault;
 use sequent_telemetry::testing::capture;
 
 use super::*;
-use crate::{
-    Caller, Config, Credential, Principal, Scope, Scopes, Stage, Via, csrf, rate_limit::Limits,
-    testing::Event,
-};
+use crate::{Caller, Config, Stage, csrf, rate_limit::Limits, testing::Event};
 
 const TOKEN: &str = "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJ1c3JfMSJ9.c2lnbmF0dXJlLXNpZ25hdHVyZQ";
 const SESSION: SessionId = SessionId::from_bits(7);
 
-/// Knows one token and one key.
-struct Fixed;
-
-impl Authenticator for Fixed {
-    fn authenticate(&self, credential: Credential) -> BoxFuture<'_, Result<Principal, Problem>> {
-        let (via, right) = match &credential {
-            Credential::AccessToken { token, via } => (*via, token.expose_secret() == TOKEN),
-            Credential::ApiKey(key) => (Via::ApiKey, key.expose_secret() == "sk_right"),
-        };
-        let principal = Principal {
-            tenant: TenantId::from_bits(1),
-            user: UserId::from_bits(2),
-            session: (via != Via::ApiKey).then_some(SESSION),
-            api_key: None,
-            scopes: Scopes::NONE.with(Scope::Chat),
-            via,
-        };
-        let result = if right { Ok(principal) } else { Err(Problem::unauthenticated(true)) };
-        Box::pin(std::future::ready(result))
+fn caller() -> Principal {
+    Principal {
+        tenant: TenantId::from_bits(1),
+        user: UserId::from_bits(2),
+        session: Some(SESSION),
+        api_key: None,
+        scopes: Scopes::NONE.with(Scope::Chat),
+        via: Via::Bearer,
     }
 }
 
-fn keys(origin: Option<&str>) -> Arc<Keys> {
-    let key = SecretString::from(STANDARD.encode([3; 32]));
-    Arc::new(Keys::new(&key, origin.map(SecretString::from)).unwrap())
+fn vault(origin: &str) -> Vault {
+    let key = STANDARD.encode([3; 32]);
+    let secret = serde_json::json!({ "seed": "s", "csrf_key": key, "origin_secret": origin });
+    Vault::fixed(&secret.to_string().into()).unwrap()
 }
 
+/// Accepts one token and one API key.
 fn pipeline(config: Config) -> Pipeline {
-    Pipeline::with_config("test", config).authenticator(Fixed).keyring(keys(None))
+    Pipeline::with_config("test", config).callers(vault(""), [(TOKEN, caller()), ("sk_right", caller())])
 }
 
 fn router() -> Router {
@@ -166,8 +153,9 @@ async fn a_write_with_a_cookie_needs_both_proofs_and_other_writes_none() {
     let app = app();
     let write = || Event::new("POST", "/me");
     let browser = || write().cookie("sequent_access", TOKEN);
-    let token = csrf::token(&keys(None), SESSION);
-    let other = csrf::token(&keys(None), SessionId::from_bits(8));
+    let keys = vault("").http_keys().await.unwrap();
+    let token = csrf::token(&keys, SESSION);
+    let other = csrf::token(&keys, SessionId::from_bits(8));
     let cases = [
         (browser(), 403, "csrf_token_missing"),
         (browser().header("x-csrf-token", &other), 403, "csrf_token_invalid"),
@@ -246,7 +234,9 @@ async fn head_answers_like_get_without_a_body() {
 
 #[tokio::test]
 async fn behind_a_cdn_only_the_cdn_is_answered() {
-    let app = Pipeline::with_config("test", production()).keyring(keys(Some("cdn-secret"))).around(router());
+    let app = Pipeline::with_config("test", production())
+        .callers(vault("cdn-secret"), [(TOKEN, caller())])
+        .around(router());
     let ask = |secret: &'static str| Event::new("GET", "/open").header("x-origin-verify", secret);
     assert_eq!(ask("cdn-secret").send(&app).await.status, 200);
     for event in [ask("wrong"), ask(""), ask("cdn-secret-longer"), Event::new("GET", "/open")] {

@@ -6,13 +6,11 @@ use std::{
 };
 
 use aws_sdk_secretsmanager::{Client, error::DisplayErrorContext};
-use futures::future::BoxFuture;
 use sequent_aws::{Secrets, secret};
 use sequent_core::{ExposeSecret, SecretString};
-use sequent_http::{Keyring, Problem};
 use tokio::sync::Mutex;
 
-use super::AppSecret;
+use super::{AppSecret, HttpKeys};
 
 /// A stranger can name any `kid`; this bounds how often that makes us read the secret.
 const REREAD: Duration = Duration::from_secs(30);
@@ -95,22 +93,22 @@ impl Vault {
         secrets.invalidate().await;
         secrets.get().await.map(Some)
     }
-}
 
-impl Keyring for Vault {
-    fn keys(&self) -> BoxFuture<'_, Result<Arc<sequent_http::Keys>, Problem>> {
-        Box::pin(async {
-            let origin = match &self.0.origin {
-                Some(origin) => Some(origin.get().await?),
-                None => None,
-            };
-            self.get().await?.http(origin).map_err(Problem::internal)
-        })
+    /// The keys of the HTTP pipeline as of now. They rotate, so each use asks for them.
+    ///
+    /// # Errors
+    /// When a secret was never read and cannot be.
+    pub async fn http_keys(&self) -> Result<HttpKeys, secret::Error> {
+        let origin = match &self.0.origin {
+            Some(origin) => Some(origin.get().await?),
+            None => None,
+        };
+        Ok(self.get().await?.http(origin))
     }
 }
 
 impl Origin {
-    async fn get(&self) -> Result<SecretString, Problem> {
+    async fn get(&self) -> Result<SecretString, secret::Error> {
         let mut read = self.read.lock().await;
         if let Some((at, text)) = read.as_ref()
             && at.elapsed() < secret::REFRESH
@@ -127,8 +125,12 @@ impl Origin {
             }
             // Without the secret every request would be refused or let through; the one read before is better.
             (_, Some((_, stale))) => Ok(stale.clone()),
-            (Ok(None), None) => Err(Problem::internal("the origin secret is empty")),
-            (Err(error), None) => Err(Problem::unavailable(DisplayErrorContext(error).to_string())),
+            (Ok(None), None) => Err(self.error("the secret is empty")),
+            (Err(error), None) => Err(self.error(DisplayErrorContext(error).to_string())),
         }
+    }
+
+    fn error(&self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> secret::Error {
+        secret::Error::Read { id: self.id.clone(), source: source.into() }
     }
 }

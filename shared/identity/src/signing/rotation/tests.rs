@@ -34,7 +34,7 @@ fn issue(secret: &AppSecret, now: Timestamp) -> SecretString {
         user: UserId::from_bits(1),
         tenant: TenantId::from_bits(2),
         session: SessionId::from_bits(3),
-        scopes: sequent_http::Scopes::ALL,
+        scopes: sequent_core::Scopes::ALL,
     };
     issuer().issue(secret.ring(), &subject, now).unwrap()
 }

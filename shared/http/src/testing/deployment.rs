@@ -5,23 +5,20 @@
 
 use std::{sync::Arc, time::Duration};
 
+use axum::Router;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use sequent_core::{ExposeSecret, TenantId, Timestamp, UserId};
-use sequent_http::{
-    App, Config, Keyring as _, Pipeline, Principal, Scope, Scopes, Stage, Via,
-    axum::Router,
-    csrf,
-    testing::{Answer, Event},
-};
-use sequent_tables::Store;
-use serde_json::json;
-
-use crate::{
+use sequent_core::{ExposeSecret, Principal, Scope, Scopes, TenantId, Timestamp, UserId, Via};
+use sequent_identity::{
     Identity, SignedIn, Vault,
     account::NewAccount,
     password::{Cost, Password},
     session::Device,
 };
+use sequent_tables::Store;
+use serde_json::json;
+
+use super::{Answer, Event};
+use crate::{App, Config, Pipeline, Stage, csrf};
 
 /// Where the deployment is reached.
 pub const ORIGIN: &str = "https://chat.example.com";
@@ -50,7 +47,7 @@ impl Deployment {
             "seed": "a seed for tests", "csrf_key": STANDARD.encode([7; 32]), "origin_secret": "example-origin-secret"
         });
         let vault = Vault::fixed(&secret.to_string().into()).expect("the secret is whole");
-        let config = crate::Config {
+        let config = sequent_identity::Config {
             public_url: ORIGIN.to_owned(),
             access_token_ttl: Duration::from_secs(900),
             password_cost: Cost { memory_kib: 64, iterations: 1, parallelism: 1 },
@@ -61,8 +58,7 @@ impl Deployment {
             Config { stage: Stage::Prod, public_origin: Some(ORIGIN.to_owned()), ..Config::for_tests() };
         let app = Pipeline::with_config(function, http)
             .store(store.clone())
-            .authenticator(Arc::clone(&identity))
-            .keyring(vault.clone())
+            .identity(Arc::clone(&identity))
             .around(routes(&store, &vault));
         Self { app, store, vault, identity }
     }
@@ -88,7 +84,8 @@ impl Deployment {
             NewAccount { email: email.parse().expect("an address"), password, name: "Ada".to_owned() };
         let signed_in = self.identity.sign_up(account, Device::default(), Timestamp::now()).await;
         let signed_in = signed_in.expect("the address is new");
-        let csrf = csrf::token(&self.vault.keys().await.expect("the secret is fixed"), signed_in.session.id);
+        let csrf =
+            csrf::token(&self.vault.http_keys().await.expect("the secret is fixed"), signed_in.session.id);
         Person { token: signed_in.access_token.expose_secret().to_owned(), csrf, signed_in }
     }
 
