@@ -1,13 +1,12 @@
-//! Accounts: signing up, signing in, and what is known of a user.
+//! Accounts: signing up, signing in, and the users.
 
 use sequent_core::{TenantId, Timestamp, UserId};
-use sequent_tables::{Change, Row, Transaction, key};
+use sequent_tables::{Label, Retry, Row, Transaction, Update, Write, attribute, key};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Error, Identity,
-    audit::{Action, Entry},
-    commit::commit,
+    audit::{Action, AuditEntry},
     email::Email,
     password::{Password, Verdict},
     session::{Device, Session},
@@ -16,52 +15,49 @@ use crate::{
     token::RefreshToken,
 };
 
-/// What a user may do in the tenant.
+/// The permissions of a user in the tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum UserRole {
-    /// Made the tenant by signing up.
+    /// The user who created the tenant by signing up.
     Owner,
 }
 
 /// A user, as stored and as shown.
+#[expect(missing_docs, reason = "plain data")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct User {
-    /// Id of the user.
     pub id: UserId,
-    /// Sign-in name.
+    /// The address to sign in with.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = "email"))]
     pub email: Email,
-    /// What to call them.
     pub name: String,
-    /// Their tenant.
     pub tenant_id: TenantId,
-    /// When they signed up.
     pub created_at: Timestamp,
-    /// What they may do.
     pub role: UserRole,
 }
 
-/// Who wants an account. The password was checked when the type was made.
+/// A new account. Its address and password are valid by their types.
+#[expect(missing_docs, reason = "plain data")]
 #[derive(Debug, Clone)]
 pub struct NewAccount {
-    /// Sign-in name.
     pub email: Email,
-    /// Password.
     pub password: Password,
-    /// What to call them.
     pub name: String,
 }
 
-/// The row a sign-in starts from: found by the address, before any tenant is known.
+/// The row that a sign-in begins with. It is found by the address, before the tenant is known.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Credential {
     tenant: TenantId,
     user: UserId,
     password_hash: String,
 }
+
+/// The write that claims the address.
+const ADDRESS: Label = Label::new("address");
 
 #[derive(Serialize)]
 struct Tenant {
@@ -71,17 +67,17 @@ struct Tenant {
 }
 
 impl Identity {
-    /// Creates a tenant with its first user and signs them in, all in one transaction.
+    /// Creates a tenant with its first user and a session, in one transaction.
     ///
     /// # Errors
-    /// [`Error::EmailTaken`]; nothing was created then.
+    /// [`Error::EmailTaken`]. Nothing is created then.
     pub async fn sign_up(
         &self,
         account: NewAccount,
         device: Device,
         now: Timestamp,
     ) -> Result<SignedIn, Error> {
-        // Hashed whether or not the address is free, so that the time taken does not tell.
+        // The password is hashed even if the address is taken, so that the time does not reveal it.
         let password_hash = self.hasher.hash(account.password).await?;
         let user = User {
             id: UserId::new(),
@@ -95,31 +91,31 @@ impl Identity {
         let session = Session::open(user.tenant_id, user.id, device, &token, now);
         let tenant = Tenant { id: user.tenant_id, name: user.name.clone(), created_at: now };
         let credential = Credential { tenant: user.tenant_id, user: user.id, password_hash };
-        let entry = Entry {
+        let entry = AuditEntry {
             session: Some(session.id),
             address: session.address.clone(),
-            ..Entry::new(Action::SignedUp, user.id, now)
+            ..AuditEntry::new(Action::SignedUp, user.id, now)
         };
-        let store = &self.store;
         let transaction = Transaction::new()
-            .insert(store, Row::new(&key::lookup::email(user.email.as_str()), &credential)?)
-            .insert(store, Row::new(&key::tenant(tenant.id), &tenant)?)
-            .insert(store, Row::new(&key::user(user.tenant_id, user.id), &user)?)
-            .insert(store, session.row()?)
-            .insert(store, session.place_row(&token)?)
-            .insert(store, entry.row(user.tenant_id)?);
-        match commit(store, transaction, &session.key()).await {
+            .write(Write::insert(Row::new(&key::lookup::email(user.email.as_str()), &credential)?))
+            .label(ADDRESS)
+            .write(Write::insert(Row::new(&key::tenant(tenant.id), &tenant)?))
+            .write(Write::insert(Row::new(&key::user(user.tenant_id, user.id), &user)?))
+            .write(Write::insert(session.row()?))
+            .write(Write::insert(session.token_row(&token)?))
+            .write(Write::insert(entry.row(user.tenant_id)?));
+        match self.store.commit(transaction, Retry::BRIEF).await {
             Ok(()) => self.signed_in(user, session, token, now).await,
-            Err(cancelled) if cancelled.condition_failed(0) => Err(Error::EmailTaken),
+            Err(cancelled) if cancelled.refused(ADDRESS) => Err(Error::EmailTaken),
             Err(cancelled) => Err(cancelled.into()),
         }
     }
 
-    /// Opens a session for whoever knows the password of `email`.
+    /// Opens a session, if the password is that of `email`.
     ///
     /// # Errors
-    /// [`Error::WrongCredentials`] whether the address or the password is wrong, after the same work;
-    /// [`Error::SlowDown`] and [`Error::Locked`] after too many of them.
+    /// [`Error::WrongCredentials`] if the address or the password is wrong. The work is the same in both cases.
+    /// [`Error::SlowDown`] and [`Error::Locked`] after too many wrong passwords.
     pub async fn sign_in(
         &self,
         email: &Email,
@@ -144,29 +140,29 @@ impl Identity {
         }
         let token = RefreshToken::generate()?;
         let session = Session::open(user.tenant_id, user.id, device, &token, now);
-        let entry = Entry {
+        let entry = AuditEntry {
             session: Some(session.id),
             address: session.address.clone(),
-            ..Entry::new(Action::SignedIn, user.id, now)
+            ..AuditEntry::new(Action::SignedIn, user.id, now)
         };
         let transaction = Transaction::new()
-            .insert(store, session.row()?)
-            .insert(store, session.place_row(&token)?)
-            .insert(store, entry.row(user.tenant_id)?);
-        commit(store, transaction, &session.key()).await?;
+            .write(Write::insert(session.row()?))
+            .write(Write::insert(session.token_row(&token)?))
+            .write(Write::insert(entry.row(user.tenant_id)?));
+        store.commit(transaction, Retry::BRIEF).await?;
         self.signed_in(user, session, token, now).await
     }
 
-    /// A user of a tenant.
+    /// Reads a user of a tenant.
     ///
     /// # Errors
-    /// When the table cannot be read.
+    /// If the table cannot be read.
     pub async fn user(&self, tenant: TenantId, user: UserId) -> Result<Option<User>, Error> {
         Ok(self.store.get(&key::user(tenant, user)).await?)
     }
 
-    /// Every tenth wrong password in a row goes into the trail: often enough to be seen, seldom enough not to let a
-    /// stranger fill it.
+    /// Records every tenth wrong password in a row in the audit trail. That is visible, and a stranger cannot fill the
+    /// trail.
     async fn note_failures(
         &self,
         attempt: &Attempt,
@@ -177,34 +173,26 @@ impl Identity {
         if let Some(credential) = credential
             && attempt.number.is_multiple_of(10)
         {
-            let entry = Entry {
+            let entry = AuditEntry {
                 count: Some(attempt.number),
                 address: device.address,
-                ..Entry::new(Action::SignInFailures, credential.user, now)
+                ..AuditEntry::new(Action::SignInFailures, credential.user, now)
             };
             self.store.insert(entry.row(credential.tenant)?).await?;
         }
         Ok(())
     }
 
-    /// Replaces a hash of former parameters, unless somebody else just did.
+    /// Replaces a hash that was made with former parameters, unless another sign-in has replaced it.
     async fn rehash(&self, email: &Email, credential: &Credential, password: Password) -> Result<(), Error> {
-        use aws_sdk_dynamodb::types::AttributeValue::S;
-        let change = Change {
-            update: "SET password_hash = :new".to_owned(),
-            condition: Some("password_hash = :old".to_owned()),
-            names: Vec::new(),
-            values: vec![
-                (":new", S(self.hasher.hash(password).await?)),
-                (":old", S(credential.password_hash.clone())),
-            ],
-        };
-        let update = Transaction::new().update(&self.store, &key::lookup::email(email.as_str()), change);
-        match update.run(&self.store).await {
-            Ok(()) => Ok(()),
+        let update = Update::of(&key::lookup::email(email.as_str()))
+            .set("password_hash", self.hasher.hash(password).await?)
+            .when(attribute("password_hash").equals(&credential.password_hash));
+        match self.store.write_if(update).await {
+            Ok(_) => Ok(()),
             // The sign-in does not depend on it, and the next one tries again.
-            Err(cancelled) if cancelled.condition_failed(0) || cancelled.is_transient() => Ok(()),
-            Err(cancelled) => Err(cancelled.into()),
+            Err(error) if error.is_transient() => Ok(()),
+            Err(error) => Err(error.into()),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! API keys: credentials for programs, with the scopes their maker chose, good until revoked.
+//! API keys: credentials for programs, with the scopes that their creator chose, valid until revoked.
 
 use std::{
     collections::HashMap,
@@ -6,61 +6,53 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use sequent_core::{ApiKeyId, Principal, Scopes, TenantId, Timestamp, UserId};
-use sequent_tables::{Error as DataError, Page, PageRequest, Row, Transaction, classify, key};
+use sequent_tables::{Page, PageRequest, Retry, Row, Transaction, Update, Write, attribute, exists, key};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Error, Identity,
-    audit::{Action, Entry},
-    commit::commit,
+    audit::{Action, AuditEntry},
     token::ApiKeyToken,
 };
 
-/// How long a process trusts what it read of a key: the longest a revoked key goes on working.
+/// The time for which a process trusts what it read of a key. A revoked key works at most this much longer.
 pub const TRUSTED: Duration = Duration::from_secs(5);
-/// `last_used_at` is exact to this much: one write a minute and key, not one a request.
+/// The precision of `last_used_at`: one write per minute and key, not one per request.
 const TOUCHED: Duration = Duration::from_secs(60);
-/// Keys a process remembers.
+/// The number of keys that a process remembers.
 const REMEMBERED: usize = 1024;
 
-/// A key as its tenant sees it.
+/// The row of a key in its tenant.
+#[expect(missing_docs, reason = "plain data")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApiKey {
-    /// Its id.
     pub id: ApiKeyId,
-    /// What its maker calls it.
     pub name: String,
-    /// The beginning of the secret.
+    /// The first characters of the secret.
     pub prefix: String,
-    /// What it allows.
     pub scopes: Scopes,
-    /// Who made it.
+    /// The user who created the key.
     pub user: UserId,
-    /// When.
     pub created_at: Timestamp,
-    /// When it was last used, to the minute.
+    /// The time of the last use, to the minute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_used_at: Option<Timestamp>,
-    /// SHA-256 of the secret, by which its other row is found.
+    /// The SHA-256 of the secret, by which the other row is found.
     digest: String,
 }
 
-/// The row found by the secret.
+/// The row of a key that is found by its secret.
+#[expect(missing_docs, reason = "plain data")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grant {
-    /// The key.
     pub id: ApiKeyId,
-    /// Its tenant.
     pub tenant: TenantId,
-    /// Its maker.
     pub user: UserId,
-    /// What it allows.
     pub scopes: Scopes,
 }
 
-/// What this process read of keys a moment ago.
+/// The keys that this process read within the last seconds.
 #[derive(Default)]
 pub(crate) struct Recent(Mutex<HashMap<String, Seen>>);
 
@@ -92,18 +84,18 @@ impl Recent {
 }
 
 impl Identity {
-    /// Makes a key for the caller. The token is in this answer and nowhere else.
+    /// Creates a key for the caller. The token is not stored, only its hash.
     ///
     /// # Errors
-    /// [`Error::ScopesExceeded`] when it would allow more than the caller may.
+    /// [`Error::ScopesExceeded`] if the caller lacks one of the scopes.
     pub async fn create_api_key(
         &self,
-        maker: &Principal,
+        caller: &Principal,
         name: String,
         scopes: Scopes,
         now: Timestamp,
     ) -> Result<(ApiKey, ApiKeyToken), Error> {
-        if !scopes.is_within(maker.scopes) {
+        if !scopes.is_within(caller.scopes) {
             return Err(Error::ScopesExceeded);
         }
         let token = ApiKeyToken::generate()?;
@@ -112,30 +104,30 @@ impl Identity {
             name,
             prefix: token.display_prefix().to_owned(),
             scopes,
-            user: maker.user,
+            user: caller.user,
             created_at: now,
             last_used_at: None,
             digest: token.digest(),
         };
-        let grant = Grant { id: key.id, tenant: maker.tenant, user: maker.user, scopes };
-        let entry = Entry {
+        let grant = Grant { id: key.id, tenant: caller.tenant, user: caller.user, scopes };
+        let entry = AuditEntry {
             api_key: Some(key.id),
-            session: maker.session,
-            ..Entry::new(Action::ApiKeyCreated, maker.user, now)
+            session: caller.session,
+            ..AuditEntry::new(Action::ApiKeyCreated, caller.user, now)
         };
-        let at = key::api_key(maker.tenant, key.id);
+        let at = key::api_key(caller.tenant, key.id);
         let transaction = Transaction::new()
-            .insert(&self.store, Row::new(&at, &key)?)
-            .insert(&self.store, Row::new(&key::lookup::api_key(&key.digest), &grant)?)
-            .insert(&self.store, entry.row(maker.tenant)?);
-        commit(&self.store, transaction, &at).await?;
+            .write(Write::insert(Row::new(&at, &key)?))
+            .write(Write::insert(Row::new(&key::lookup::api_key(&key.digest), &grant)?))
+            .write(Write::insert(entry.row(caller.tenant)?));
+        self.store.commit(transaction, Retry::BRIEF).await?;
         Ok((key, token))
     }
 
-    /// One page of a tenant's keys, newest first.
+    /// Reads one page of a tenant's keys, newest first.
     ///
     /// # Errors
-    /// When the table cannot be read.
+    /// If the table cannot be read.
     pub async fn api_keys(&self, request: &PageRequest) -> Result<Page<ApiKey>, Error> {
         Ok(self.store.page(request).await?)
     }
@@ -153,25 +145,24 @@ impl Identity {
         let at = key::api_key(caller.tenant, id);
         let found: Option<ApiKey> = self.store.get(&at).await?;
         let found = found.ok_or(Error::NotFound)?;
-        let entry = Entry {
+        let entry = AuditEntry {
             api_key: Some(id),
             session: caller.session,
-            ..Entry::new(Action::ApiKeyRevoked, caller.user, now)
+            ..AuditEntry::new(Action::ApiKeyRevoked, caller.user, now)
         };
-        // Deleting is the same however often it happens, so a retry needs no witness but the entry's own fresh key.
         let transaction = Transaction::new()
-            .delete(&self.store, &key::lookup::api_key(&found.digest))
-            .delete(&self.store, &at)
-            .insert(&self.store, entry.row(caller.tenant)?);
-        commit(&self.store, transaction, &key::tenant(caller.tenant)).await?;
+            .write(Write::delete(&key::lookup::api_key(&found.digest)))
+            .write(Write::delete(&at))
+            .write(Write::insert(entry.row(caller.tenant)?));
+        self.store.commit(transaction, Retry::BRIEF).await?;
         self.recent.forget(&found.digest);
         Ok(())
     }
 
-    /// What a key allows; `None` when there is no such key.
+    /// Reads the grant of a key. Returns `None` if the key does not exist.
     ///
     /// # Errors
-    /// When the table cannot be read.
+    /// If the table cannot be read.
     pub async fn api_key(&self, token: &ApiKeyToken, now: Timestamp) -> Result<Option<Grant>, Error> {
         let digest = token.digest();
         let seen = self.recent.get(&digest);
@@ -196,26 +187,15 @@ impl Identity {
         Ok(Some(grant))
     }
 
-    /// Notes that a key is used, if nobody did within the minute. Whether it works is not the caller's concern.
+    /// Records the use of a key, at most once a minute. A failure does not concern the request.
     async fn touch(&self, grant: &Grant, now: Timestamp) {
-        let text = |at: Timestamp| AttributeValue::S(at.to_string());
-        let sent = self
-            .store
-            .client()
-            .update_item()
-            .table_name(&*self.store.tables().main)
-            .set_key(Some(key::api_key(grant.tenant, grant.id).attributes()))
-            .update_expression("SET last_used_at = :now")
-            .condition_expression(
-                "attribute_exists(pk) AND (attribute_not_exists(last_used_at) OR last_used_at < :before)",
-            )
-            .expression_attribute_values(":now", text(now))
-            .expression_attribute_values(":before", text(now - TOUCHED))
-            .send()
-            .await;
-        match sent.map_err(classify) {
-            Ok(_) | Err(DataError::Conflict(_)) => {}
-            Err(error) => tracing::warn!(error = %error, api_key = %grant.id, "last use of a key not noted"),
+        let last_use = || attribute("last_used_at");
+        let update = Update::of(&key::api_key(grant.tenant, grant.id))
+            .set("last_used_at", now)
+            .when(exists())
+            .when(last_use().is_absent().or(last_use().is_below(now - TOUCHED)));
+        if let Err(error) = self.store.write_if(update).await {
+            tracing::warn!(error = %error, api_key = %grant.id, "could not record the last use of an API key");
         }
     }
 }

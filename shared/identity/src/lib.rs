@@ -8,7 +8,6 @@ pub mod account;
 pub mod api_key;
 pub mod audit;
 mod authenticator;
-mod commit;
 mod config;
 mod credential;
 mod eddsa;

@@ -1,26 +1,29 @@
-//! A session: one signed-in device, held by a chain of refresh tokens of which each buys the next.
+//! A session: one signed-in device, with a chain of refresh tokens in which each is exchanged for the next.
 //!
-//! The rules are RFC 9700 section 4.14 with one concession to real networks. Only the newest token of the chain is
-//! good. The one before it may be shown again within [`OVERLAP`], because the answer that carried its successor may
-//! have been lost, and then yields that same successor. Anything older has been copied: whoever shows it, the session
-//! ends, for the thief and the owner alike.
+//! The rules are those of RFC 9700, section 4.14, with one concession to real networks. Only the newest token of the
+//! chain is valid. The previous one may be used again within [`OVERLAP`], because the response with its successor may
+//! have been lost; it yields the same successor. An older token must have been copied. Its use ends the session, for
+//! the thief and the owner alike.
 
 use std::time::Duration;
 
 use sequent_core::{SessionId, TenantId, Timestamp, UserId};
-use sequent_tables::{Change, Error, Row, Transaction, key};
+use sequent_tables::{Error, Label, Row, Transaction, Update, Write, attribute, exists, key};
 use serde::{Deserialize, Serialize};
 
 use crate::token::RefreshToken;
 
-/// How long a replaced token is excused by a lost answer.
+/// The time within which a replaced token may be used again.
 pub const OVERLAP: Duration = Duration::from_secs(10);
-/// A session unused for this long ends.
+/// The time after which an unused session ends.
 pub const IDLE: Duration = Duration::from_secs(30 * 24 * 3600);
-/// However busy, a session ends this long after signing in.
+/// The time after which a session ends in any case.
 pub const LONGEST: Duration = Duration::from_secs(90 * 24 * 3600);
 
-/// What is known of the client that signs in.
+/// The writes that replace a refresh token.
+pub(crate) const ROTATION: Label = Label::new("rotation");
+
+/// The client that signs in.
 #[derive(Debug, Clone, Default)]
 pub struct Device {
     /// `User-Agent`, so that people recognise their sessions.
@@ -30,60 +33,55 @@ pub struct Device {
 }
 
 /// The row of a session.
+#[expect(missing_docs, reason = "plain data")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
-    /// Its id.
     pub id: SessionId,
-    /// The user's tenant.
     pub tenant: TenantId,
-    /// Who signed in.
     pub user: UserId,
-    /// When they did.
     pub created_at: Timestamp,
-    /// When the newest refresh token was given out.
+    /// The time at which the newest refresh token was issued.
     pub rotated_at: Timestamp,
-    /// When it ends if it is not used.
+    /// The time at which the session ends if it is not used.
     pub idle_until: Timestamp,
-    /// When it ends in any case.
+    /// The time at which the session ends in any case.
     pub ends_at: Timestamp,
-    /// How many refresh tokens were given out before the newest.
+    /// The number of refresh tokens before the newest.
     pub generation: u64,
-    /// Digest of the newest refresh token.
+    /// The digest of the newest refresh token.
     pub token_digest: String,
-    /// When it was ended before its time.
+    /// The time at which the session was ended early.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked_at: Option<Timestamp>,
-    /// `User-Agent` at sign-in, at most 256 characters of it.
+    /// The first 256 characters of `User-Agent` at the sign-in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_agent: Option<String>,
-    /// Network address at sign-in.
+    /// The network address at the sign-in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
 }
 
-/// Where a refresh token belongs: the row found by its hash.
+/// The row of a refresh token, which is found by the hash of the token.
+#[expect(missing_docs, reason = "plain data")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
-    /// Tenant of the session.
+pub struct TokenOwner {
     pub tenant: TenantId,
-    /// User of the session.
     pub user: UserId,
-    /// The session.
     pub session: SessionId,
-    /// Which link of the chain it is.
+    /// The position of the token in the chain.
     pub generation: u64,
 }
 
-/// What presenting a token of some generation means.
+/// The consequence of using a token of some generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// The newest: replace it.
+    /// The token is the newest. Replace it.
     Rotate,
-    /// The one just replaced: give the same successor again.
+    /// The token was replaced a moment ago. Return the same successor again.
     Repeat,
-    /// Replaced too long ago: end the session.
+    /// The token was replaced earlier. End the session.
     Reused,
-    /// The session is over.
+    /// The session has ended.
     Ended,
 }
 
@@ -113,19 +111,19 @@ impl Session {
         }
     }
 
-    /// Whether it can still be refreshed.
+    /// Returns `true` if the session can be refreshed.
     #[must_use]
     pub fn is_open(&self, now: Timestamp) -> bool {
         self.revoked_at.is_none() && now < self.idle_until && now < self.ends_at
     }
 
-    /// When it ends as things stand.
+    /// The time at which the session ends if it is not used again.
     #[must_use]
     pub fn expires_at(&self) -> Timestamp {
         self.idle_until.min(self.ends_at)
     }
 
-    /// What to do about a token of this `generation` of the chain.
+    /// Decides about a token of this `generation`.
     #[must_use]
     pub fn judge(&self, generation: u64, now: Timestamp) -> Verdict {
         match self.generation.checked_sub(generation) {
@@ -133,12 +131,12 @@ impl Session {
             Some(0) => Verdict::Rotate,
             Some(1) if now.since(self.rotated_at) <= OVERLAP => Verdict::Repeat,
             Some(_) => Verdict::Reused,
-            // A token's row is written with the generation it has, in one transaction with the session's.
+            // This cannot happen: the row of a token is written in one transaction with that of its session.
             None => Verdict::Ended,
         }
     }
 
-    /// The session after its newest token was replaced by `next`.
+    /// The session with `next` as its newest token.
     #[must_use]
     pub fn rotated(&self, next: &RefreshToken, now: Timestamp) -> Self {
         Self {
@@ -150,65 +148,56 @@ impl Session {
         }
     }
 
-    /// Its key.
+    /// The key of the row.
     #[must_use]
     pub fn key(&self) -> key::Key {
         key::session(self.tenant, self.user, self.id)
     }
 
-    /// The row. It outlives its end by the overlap so that the last word is "ended" and not "unknown".
+    /// The row. It is kept a little longer than the session, so that a late token is answered as ended and not as
+    /// unknown.
     ///
     /// # Errors
-    /// When it cannot be encoded.
+    /// If it cannot be encoded.
     pub fn row(&self) -> Result<Row, Error> {
         Ok(Row::new(&self.key(), self)?.expires_at(self.ends_at + OVERLAP))
     }
 
-    /// The row by which `token`, the newest of the chain, finds the session. It is kept as long as the session may
-    /// last, not as long as the token is good: a token that was replaced must be recognised to be called reused.
+    /// The row by which `token`, the newest of the chain, leads to the session. It is kept for the lifetime of the
+    /// session and not of the token, because the reuse of a replaced token must be recognised.
     ///
     /// # Errors
-    /// When it cannot be encoded.
-    pub fn place_row(&self, token: &RefreshToken) -> Result<Row, Error> {
-        let place =
-            Place { tenant: self.tenant, user: self.user, session: self.id, generation: self.generation };
-        Ok(Row::new(&key::lookup::refresh_token(token.expose()), &place)?.expires_at(self.ends_at + OVERLAP))
-    }
-
-    /// The writes that replace the newest token, if it still is the newest.
-    pub(crate) fn rotate(
-        &self,
-        store: &sequent_tables::Store,
-        next: &RefreshToken,
-        now: Timestamp,
-    ) -> Result<(Self, Transaction), Error> {
-        use aws_sdk_dynamodb::types::AttributeValue::{N, S};
-        let rotated = self.rotated(next, now);
-        let change = Change {
-            update: "SET generation = :next, token_digest = :digest, rotated_at = :now, idle_until = :idle"
-                .to_owned(),
-            condition: Some("generation = :current AND attribute_not_exists(revoked_at)".to_owned()),
-            names: Vec::new(),
-            values: vec![
-                (":next", N(rotated.generation.to_string())),
-                (":current", N(self.generation.to_string())),
-                (":digest", S(rotated.token_digest.clone())),
-                (":now", S(rotated.rotated_at.to_string())),
-                (":idle", S(rotated.idle_until.to_string())),
-            ],
+    /// If it cannot be encoded.
+    pub fn token_row(&self, token: &RefreshToken) -> Result<Row, Error> {
+        let owner = TokenOwner {
+            tenant: self.tenant,
+            user: self.user,
+            session: self.id,
+            generation: self.generation,
         };
-        let place = rotated.place_row(next)?;
-        Ok((rotated, Transaction::new().update(store, &self.key(), change).insert(store, place)))
+        Ok(Row::new(&key::lookup::refresh_token(token.expose()), &owner)?.expires_at(self.ends_at + OVERLAP))
     }
 
-    /// The write that ends it, if nobody did before.
-    pub(crate) fn revocation(now: Timestamp) -> Change {
-        Change {
-            update: "SET revoked_at = :now".to_owned(),
-            condition: Some("attribute_exists(pk) AND attribute_not_exists(revoked_at)".to_owned()),
-            names: Vec::new(),
-            values: vec![(":now", aws_sdk_dynamodb::types::AttributeValue::S(now.to_string()))],
-        }
+    /// The writes that replace the newest token by `next`, which `self` has as its newest. They are refused with
+    /// [`ROTATION`] if another request was first.
+    pub(crate) fn rotation(&self, next: &RefreshToken) -> Result<Transaction, Error> {
+        let update = Update::of(&self.key())
+            .set("generation", self.generation)
+            .set("token_digest", &self.token_digest)
+            .set("rotated_at", self.rotated_at)
+            .set("idle_until", self.idle_until)
+            .when(attribute("generation").equals(self.generation - 1))
+            .when(attribute("revoked_at").is_absent());
+        let token = Write::insert(self.token_row(next)?);
+        Ok(Transaction::new().write(update).label(ROTATION).write(token).label(ROTATION))
+    }
+
+    /// The write that ends the session, unless it has been ended.
+    pub(crate) fn revocation(&self, now: Timestamp) -> Update {
+        Update::of(&self.key())
+            .set("revoked_at", now)
+            .when(exists())
+            .when(attribute("revoked_at").is_absent())
     }
 }
 

@@ -1,36 +1,45 @@
-//! Slowing down whoever guesses passwords: per address of the account, known or not.
+//! Limits on guessing passwords, per address of an account, whether it exists or not.
 //!
-//! An attempt is counted *before* the password is looked at, in one conditional write, and the count is taken back
-//! when the password was right. However many attempts run at once, no more than [`MAX_FAILURES`] wrong ones in a row
-//! are therefore ever answered (NIST SP 800-63B-4 section 3.2.2). Sessions and API keys are not affected: a stranger
-//! who guesses can keep the owner from signing in anew, never from working.
+//! An attempt is counted in one conditional write *before* the password is checked, and the count is deleted if the
+//! password was right. However many attempts run at once, at most [`MAX_FAILURES`] wrong ones in a row are therefore
+//! answered (NIST SP 800-63B-4, section 3.2.2). Sessions and API keys are not affected: guessing can keep the owner
+//! from signing in again, but not from working.
 
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use sequent_core::Timestamp;
-use sequent_tables::{Item, Key, Store, classify, key};
+use sequent_tables::{Condition, Key, Store, Update, attribute, key};
+use serde::Deserialize;
 
 use crate::{Error, email::Email};
 
-/// Consecutive wrong passwords after which no further one is looked at.
+/// The number of consecutive wrong passwords after which no further one is checked.
 pub const MAX_FAILURES: u32 = 100;
-/// Wrong passwords that cost nothing: people mistype.
+/// The number of wrong passwords without a wait, because people mistype.
 const FREE: u32 = 5;
-/// Longest wait between two attempts.
+/// The longest wait between two attempts.
 const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
-/// A count nobody adds to is forgotten in the end, so that the rows of made-up addresses do not pile up.
+/// The time after which an unchanged count is deleted, so that the rows of made-up addresses do not accumulate.
 const KEEP: Duration = Duration::from_secs(400 * 24 * 3600);
 
-/// An attempt that may look at the password: how many it is in a row.
+/// An attempt whose password may be checked.
 #[derive(Debug)]
 #[must_use = "an attempt that is neither failed nor forgiven counts as failed"]
 pub(crate) struct Attempt {
     key: Key,
+    /// The position of the attempt in the row of consecutive ones, from 1.
     pub(crate) number: u32,
 }
 
-/// How long to wait after `failures` wrong passwords in a row: 1 s, 2 s, 4 s, ... up to a quarter of an hour.
+/// The row of an address.
+#[derive(Deserialize)]
+struct Count {
+    failures: u32,
+    #[serde(default)]
+    blocked_until: i64,
+}
+
+/// The wait after this many wrong passwords in a row: 1 s, 2 s, 4 s, ... up to a quarter of an hour.
 fn wait_after(failures: u32) -> Duration {
     match failures.checked_sub(FREE) {
         None => Duration::ZERO,
@@ -39,99 +48,60 @@ fn wait_after(failures: u32) -> Duration {
 }
 
 impl Attempt {
-    /// Counts an attempt for `email`, if one may be made now.
+    /// Counts an attempt for `email`, if one is allowed now.
     ///
     /// # Errors
     /// [`Error::SlowDown`] or [`Error::Locked`].
     pub(crate) async fn begin(store: &Store, email: &Email, now: Timestamp) -> Result<Self, Error> {
         let key = key::lookup::throttle("sign-in", email.as_str());
-        let sent = store
-            .client()
-            .update_item()
-            .table_name(&*store.tables().main)
-            .set_key(Some(key.attributes()))
-            .update_expression("ADD failures :one SET expires_at = :keep")
-            .condition_expression(
-                "(attribute_not_exists(blocked_until) OR blocked_until <= :now) \
-                 AND (attribute_not_exists(failures) OR failures < :most)",
-            )
-            .expression_attribute_values(":one", number(1))
-            .expression_attribute_values(":keep", number((now + KEEP).seconds()))
-            .expression_attribute_values(":now", number(now.millis()))
-            .expression_attribute_values(":most", number(MAX_FAILURES))
-            .return_values(ReturnValue::UpdatedNew)
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .send()
-            .await;
-        match sent {
-            Ok(output) => {
-                let failures = output.attributes.as_ref().and_then(|row| read(row, "failures")).unwrap_or(1);
-                Ok(Self { key, number: u32::try_from(failures).unwrap_or(MAX_FAILURES) })
-            }
-            Err(error) => match error.as_service_error() {
-                Some(service) if service.is_conditional_check_failed_exception() => {
-                    Err(refusal(&key, store, now).await?)
-                }
-                _ => Err(classify(error).into()),
-            },
+        let count = Update::of(&key)
+            .add("failures", 1)
+            .expires_at(now + KEEP)
+            .when(is_absent_or("blocked_until", |until| until.is_at_most(now.millis())))
+            .when(is_absent_or("failures", |failures| failures.is_below(MAX_FAILURES)));
+        match store.update_if::<Count>(count).await? {
+            Some(count) => Ok(Self { key, number: count.failures }),
+            None => Err(refusal(&key, store, now).await?),
         }
     }
 
-    /// The password was right: the count starts anew.
+    /// Deletes the count, because the password was right.
     pub(crate) async fn forgive(self, store: &Store) -> Result<(), Error> {
         Ok(store.delete(&self.key).await?)
     }
 
-    /// The password was wrong: the next attempt may have to wait.
+    /// Sets the wait before the next attempt, because the password was wrong. Attempts that run at the same time may
+    /// finish in any order; the longest wait wins.
     pub(crate) async fn fail(self, store: &Store, now: Timestamp) -> Result<(), Error> {
         let wait = wait_after(self.number);
         if wait.is_zero() {
             return Ok(());
         }
-        // Attempts that ran at the same time may finish in any order; the longest wait wins.
-        let sent = store
-            .client()
-            .update_item()
-            .table_name(&*store.tables().main)
-            .set_key(Some(self.key.attributes()))
-            .update_expression("SET blocked_until = :until")
-            .condition_expression(
-                "attribute_exists(failures) AND (attribute_not_exists(blocked_until) OR blocked_until < :until)",
-            )
-            .expression_attribute_values(":until", number((now + wait).millis()))
-            .send()
-            .await;
-        match sent.map_err(classify) {
-            Ok(_) | Err(sequent_tables::Error::Conflict(_)) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        let until = (now + wait).millis();
+        let block = Update::of(&self.key)
+            .set("blocked_until", until)
+            .when(attribute("failures").is_present())
+            .when(is_absent_or("blocked_until", |known| known.is_below(until)));
+        store.write_if(block).await?;
+        Ok(())
     }
 }
 
-/// Why an attempt may not be made, read after the fact: precise enough to say how long to wait.
+fn is_absent_or(name: &'static str, test: impl FnOnce(sequent_tables::Attribute) -> Condition) -> Condition {
+    attribute(name).is_absent().or(test(attribute(name)))
+}
+
+/// The reason why an attempt was refused, read afterwards to report how long to wait.
 async fn refusal(key: &Key, store: &Store, now: Timestamp) -> Result<Error, Error> {
-    #[derive(serde::Deserialize)]
-    struct Throttle {
-        failures: u32,
-        #[serde(default)]
-        blocked_until: i64,
-    }
-    let row: Option<Throttle> = store.get(key).await?;
-    Ok(match row {
-        Some(row) if row.failures >= MAX_FAILURES => Error::Locked,
-        Some(row) => {
-            Error::SlowDown(Timestamp::from_millis(row.blocked_until).since(now).max(Duration::from_secs(1)))
+    const SHORTEST_WAIT: Duration = Duration::from_secs(1);
+    let count: Option<Count> = store.get(key).await?;
+    Ok(match count {
+        Some(count) if count.failures >= MAX_FAILURES => Error::Locked,
+        Some(count) => {
+            Error::SlowDown(Timestamp::from_millis(count.blocked_until).since(now).max(SHORTEST_WAIT))
         }
-        None => Error::SlowDown(Duration::from_secs(1)), // forgiven in between
+        None => Error::SlowDown(SHORTEST_WAIT), // it was forgiven in between
     })
-}
-
-fn number(value: impl ToString) -> AttributeValue {
-    AttributeValue::N(value.to_string())
-}
-
-fn read(row: &Item, name: &str) -> Option<u64> {
-    row.get(name)?.as_n().ok()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -151,10 +121,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn wrong_passwords_slow_down_one_address_and_a_right_one_forgives() {
+    async fn wrong_passwords_slow_down_one_address_and_a_right_one_ends_that() {
         let store = testing::store().await;
-        let (ann, bob): (Email, Email) =
-            ("ann@example.com".parse().unwrap(), "bob@example.com".parse().unwrap());
+        let ann: Email = "ann@example.com".parse().unwrap();
+        let bob: Email = "bob@example.com".parse().unwrap();
         for number in 1..=5 {
             let attempt = Attempt::begin(&store, &ann, at(0)).await.unwrap();
             assert_eq!(attempt.number, number);
@@ -169,7 +139,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn however_many_guess_at_once_a_hundred_are_answered() {
+    async fn of_many_concurrent_guesses_a_hundred_are_answered() {
         let store = testing::store().await;
         let email: Email = "ann@example.com".parse().unwrap();
         let guesses: Vec<_> = (0..150)
@@ -178,7 +148,8 @@ mod tests {
                 tokio::spawn(async move { Attempt::begin(&store, &email, at(0)).await })
             })
             .collect();
-        let (mut answered, mut locked) = (Vec::new(), 0);
+        let mut answered = Vec::new();
+        let mut locked = 0;
         for guess in guesses {
             match guess.await.unwrap() {
                 Ok(attempt) => answered.push(attempt),

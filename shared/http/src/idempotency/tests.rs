@@ -7,13 +7,14 @@ use std::sync::{
 
 use axum::{Router, middleware::from_fn, routing::post};
 use futures::future::join_all;
-use sequent_core::{TenantId, UserId};
+use sequent_core::{Principal, Scopes, TenantId, UserId, Via};
+use sequent_identity::Vault;
 use sequent_tables::testing;
 use serde_json::json;
 
 use super::*;
 use crate::{
-    App, Config, Json, Pipeline, Principal, Scopes, Via,
+    App, Config, Json, Pipeline,
     testing::{Answer, Event},
 };
 
