@@ -7,7 +7,7 @@ use sequent_conversation::{Projects, Runs};
 use sequent_core::{ArtifactId, Principal, ProjectId, RunId, Timestamp};
 use sequent_documents::Format;
 use sequent_http::{Caller, Json, Problem, Scope, openapi::Problems};
-use sequent_jobs::{Enqueued, Failure, Job, Status, enqueue};
+use sequent_jobs::{Enqueued, Job, JobFailure, JobStatus, enqueue};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -122,9 +122,9 @@ async fn version(app: &App, caller: &Principal, source: Source) -> Result<Digest
 /// a reason that a repetition does not change.
 async fn is_usable(app: &App, caller: &Principal, job: &Job) -> Result<bool, Problem> {
     match job.status {
-        Status::Pending | Status::Running => Ok(true),
-        Status::Error => Ok(job.error.as_ref().is_some_and(Failure::is_poison)),
-        Status::Success => {
+        JobStatus::Pending | JobStatus::Running => Ok(true),
+        JobStatus::Error => Ok(job.error.as_ref().is_some_and(JobFailure::is_poison)),
+        JobStatus::Success => {
             let Some(file) = job.artifacts.first() else { return Ok(false) };
             match app.artifacts.get(caller.tenant, *file).await {
                 Ok(_) => Ok(true),

@@ -7,7 +7,7 @@ use aws_lambda_events::dynamodb::{EventRecord, StreamRecord};
 use sequent_aws::queue::{Batch, Failures, Message, Sender};
 use sequent_conversation::Delivery;
 use sequent_core::Timestamp;
-use sequent_jobs::{Called, Queue};
+use sequent_jobs::{Dispatch, Effects, Queue};
 use sequent_tables::Item;
 use serde::Deserialize;
 use serde_json::Value;
@@ -62,11 +62,11 @@ impl Outbox {
         for delivery in Delivery::called_for(old, new) {
             self.runs.add(origin, Message::text(delivery.to_json()));
         }
-        let Called { deliver, tell, bury } = sequent_jobs::called_for(old, new);
-        if let Some((tenant_id, run_id)) = tell {
+        let Effects { deliver, notify_run, dead_letter } = Effects::of(old, new);
+        if let Some((tenant_id, run_id)) = notify_run {
             self.runs.add(origin, Message::text(Delivery { tenant_id, run_id }.to_json()));
         }
-        if let Some((delivery, queue, not_before)) = deliver {
+        if let Some(Dispatch { delivery, queue, not_before }) = deliver {
             let delay = not_before.map_or(Duration::ZERO, |at| at.since(now));
             // A sweep delivers a job whose pause is longer than SQS can delay a message.
             if delay <= Message::LONGEST_DELAY {
@@ -77,7 +77,7 @@ impl Outbox {
                 queue.add(origin, Message { delay, ..Message::text(delivery.to_json()) });
             }
         }
-        if let Some(dead) = bury {
+        if let Some(dead) = dead_letter {
             let cause = format!("{}: {}", dead.cause.code, dead.cause.message);
             self.dead_jobs.add(origin, Message { cause: Some(cause), ..Message::text(dead.message) });
         }

@@ -8,7 +8,7 @@ use sequent_jobs::{Registry, kinds};
 use sequent_model::Client;
 use sequent_payments::{Payments, ReconcileStripe, ReportUsage, SyncStripe};
 
-/// Every type of job there is but exports. A new one is declared by its [`Kind`](sequent_jobs::Kind) and listed here.
+/// Every type of job there is but exports. A new one is declared by its [`JobKind`](sequent_jobs::JobKind) and listed here.
 #[must_use]
 pub fn registry(models: Option<Client>, artifacts: &Artifacts, payments: Option<Payments>) -> Registry {
     Registry::new()

@@ -6,14 +6,13 @@ use http::{StatusCode, header::LOCATION};
 use sequent_core::{Code, JobId, Timestamp};
 use sequent_http::{Json, Path, Problem, Query, from_json, openapi::Problems};
 use sequent_jobs::{
-    Cancel, Job, New, Redrive, enqueue,
+    Cancel, Job, NewJob, Redrive, enqueue,
     kinds::{HelloInput, HelloWorld},
 };
 
 use crate::{
     App,
     access::{Access, TenantQuery},
-    problem,
 };
 
 /// Longest name and longest key of a greeting, in bytes.
@@ -44,7 +43,7 @@ pub(crate) async fn redrive_job(
     Query(query): Query<TenantQuery>,
 ) -> Result<impl IntoResponse, Problem> {
     let tenant = access.to_manage(&app, query.tenant_id).await?;
-    match sequent_jobs::redrive(app.store(), tenant, id, Timestamp::now()).await.map_err(problem)? {
+    match sequent_jobs::redrive(app.store(), tenant, id, Timestamp::now()).await? {
         Redrive::Done(job) => Ok((StatusCode::ACCEPTED, Json(*job))),
         Redrive::NotFailed(_) => {
             Err(Problem::new(Code::NotFailed, "The job has not failed, so it cannot be redriven."))
@@ -78,7 +77,7 @@ pub(crate) async fn cancel_job(
     let tenant = access.to_manage(&app, query.tenant_id).await?;
     let reason = "The job was cancelled by a request.";
     let cancelled = sequent_jobs::cancel(&app.storage, tenant, id, reason, Timestamp::now());
-    let (Cancel::Done(job) | Cancel::AlreadyEnded(job)) = Box::pin(cancelled).await.map_err(problem)?;
+    let (Cancel::Done(job) | Cancel::AlreadyEnded(job)) = Box::pin(cancelled).await?;
     Ok(Json(*job))
 }
 
@@ -113,8 +112,8 @@ pub(crate) async fn enqueue_hello(
             return Err(Problem::invalid("A field of the greeting is too long.").at(pointer, rule));
         }
     }
-    let new = New::of::<HelloWorld>(tenant, &input);
-    let enqueued = enqueue(app.store(), &new, Timestamp::now()).await.map_err(problem)?;
+    let new = NewJob::of::<HelloWorld>(tenant, &input);
+    let enqueued = enqueue(app.store(), &new, Timestamp::now()).await?;
     let job = enqueued.into_job();
     let location = [(LOCATION, format!("/api/jobs/{}", job.id))];
     Ok((StatusCode::ACCEPTED, location, Json(job)))

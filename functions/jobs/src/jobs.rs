@@ -10,7 +10,6 @@ use utoipa::IntoParams;
 use crate::{
     App,
     access::{Access, TenantQuery},
-    problem,
 };
 
 type JobList = ListResponse<Job>;
@@ -52,7 +51,7 @@ pub(crate) async fn list_jobs(
     let secret = app.vault.get().await?;
     let jobs = Jobs::new(app.store(), tenant);
     let limit = query.limit.map(Limit::get);
-    let page = jobs.list(secret.cursor(), query.cursor.as_deref(), limit).await.map_err(problem)?;
+    let page = jobs.list(secret.cursor(), query.cursor.as_deref(), limit).await?;
     Ok(Json(ListResponse::new(page, secret.cursor())))
 }
 
@@ -79,5 +78,5 @@ pub(crate) async fn get_job(
     Query(query): Query<TenantQuery>,
 ) -> Result<Json<Job>, Problem> {
     let tenant = access.to_read(query.tenant_id)?;
-    Jobs::new(app.store(), tenant).get(id).await.map(Json).map_err(problem)
+    Ok(Json(Jobs::new(app.store(), tenant).get(id).await?))
 }

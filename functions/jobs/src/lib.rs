@@ -7,7 +7,7 @@ mod admin;
 mod jobs;
 
 use axum::Router;
-use sequent_http::{Problem, openapi};
+use sequent_http::openapi;
 use sequent_identity::Vault;
 use sequent_runlog::DynamoStorage;
 use sequent_tables::Store;
@@ -51,14 +51,4 @@ fn routed() -> OpenApiRouter<App> {
         .routes(routes!(admin::redrive_job))
         .routes(routes!(admin::cancel_job))
         .routes(routes!(admin::enqueue_hello))
-}
-
-fn problem(error: sequent_jobs::Error) -> Problem {
-    use sequent_jobs::Error;
-    match error {
-        Error::NotFound => Problem::not_found("There is no job with this id."),
-        Error::Cursor(error) => error.into(),
-        Error::Data(error) => error.into(),
-        error => Problem::unavailable(error),
-    }
 }

@@ -3,8 +3,8 @@
 use futures::{StreamExt, stream};
 use sequent_aws::queue::Sender;
 use sequent_core::Timestamp;
-use sequent_jobs::{Due, Error, Queue, Sweep};
-use sequent_tables::Store;
+use sequent_jobs::{Error, Queue, postpone};
+use sequent_tables::{Due, DueIndex, Store};
 use serde::Serialize;
 
 use crate::{CONCURRENCY, RESEND_AFTER};
@@ -40,7 +40,7 @@ impl JobSweeper {
     /// Returns an error if the index cannot be read. The jobs read before that are done.
     pub async fn sweep(&self, now: Timestamp) -> Result<SweptJobs, Error> {
         let mut swept = SweptJobs::default();
-        let mut sweep = Sweep::due(&self.store, now);
+        let mut sweep = DueIndex::Jobs.sweep(&self.store, now);
         while let Some(page) = sweep.page().await? {
             self.sweep_page(page, now, &mut swept).await;
         }
@@ -53,23 +53,23 @@ impl JobSweeper {
     async fn sweep_page(&self, page: Vec<Due>, now: Timestamp, swept: &mut SweptJobs) {
         // A job is postponed first, so that only one of two concurrent sweeps sends it. If this process is killed before
         // it sends the message, the job waits for one more interval.
-        let postponed: Vec<(Due, Result<Option<Queue>, Error>)> = stream::iter(page)
+        let postponed: Vec<_> = stream::iter(page)
             .map(|due| async {
-                let queue = due.postpone(&self.store, now + RESEND_AFTER).await;
-                (due, queue)
+                let job = postpone(&self.store, &due, now + RESEND_AFTER).await;
+                (due, job)
             })
             .buffer_unordered(CONCURRENCY)
             .collect()
             .await;
         let mut jobs = Vec::new();
         let mut exports = Vec::new();
-        for (due, queue) in postponed {
-            match queue {
-                Ok(Some(Queue::Jobs)) => jobs.push(due.delivery().to_json()),
-                Ok(Some(Queue::Exports)) => exports.push(due.delivery().to_json()),
+        for (due, job) in postponed {
+            match job {
+                Ok(Some((delivery, Queue::Jobs))) => jobs.push(delivery.to_json()),
+                Ok(Some((delivery, Queue::Exports))) => exports.push(delivery.to_json()),
                 Ok(None) => {}
                 Err(error) => {
-                    tracing::error!(job = %due.job, %error, "could not postpone a due job; the next sweep retries");
+                    tracing::error!(job = due.key().sk(), %error, "could not postpone a due job; the next sweep retries");
                     swept.failed += 1;
                 }
             }

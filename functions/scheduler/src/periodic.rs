@@ -3,7 +3,7 @@
 
 use sequent_core::{TenantId, Timestamp};
 use sequent_jobs::{
-    Enqueued, Error, New, enqueue,
+    Enqueued, Error, NewJob, enqueue,
     kinds::{CleanupInput, CleanupOldJobs},
 };
 use sequent_payments::{ReconcileInput, ReconcileStripe};
@@ -33,7 +33,7 @@ impl PeriodicJobs {
         if !self.sells {
             return Ok(0);
         }
-        let reconcile = New::of::<ReconcileStripe>(TenantId::SYSTEM, &ReconcileInput::of_hour(now));
+        let reconcile = NewJob::of::<ReconcileStripe>(TenantId::SYSTEM, &ReconcileInput::of_hour(now));
         self.enqueue(&reconcile, now).await
     }
 
@@ -43,11 +43,11 @@ impl PeriodicJobs {
     /// # Errors
     /// Returns an error if the table fails.
     pub async fn enqueue_daily(&self, now: Timestamp) -> Result<usize, Error> {
-        let cleanup = New::of::<CleanupOldJobs>(TenantId::SYSTEM, &CleanupInput::of_day(now));
+        let cleanup = NewJob::of::<CleanupOldJobs>(TenantId::SYSTEM, &CleanupInput::of_day(now));
         self.enqueue(&cleanup, now).await
     }
 
-    async fn enqueue(&self, job: &New, now: Timestamp) -> Result<usize, Error> {
+    async fn enqueue(&self, job: &NewJob, now: Timestamp) -> Result<usize, Error> {
         let enqueued = enqueue(&self.store, job, now).await?;
         Ok(usize::from(matches!(enqueued, Enqueued::New(_))))
     }

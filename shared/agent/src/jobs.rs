@@ -7,7 +7,7 @@
 use sequent_conversation::{Error, cancel_jobs};
 use sequent_core::{JobId, Timestamp};
 use sequent_event::{Body, Job, State};
-use sequent_jobs::{New, Queue, enqueue};
+use sequent_jobs::{NewJob, Queue, enqueue};
 use sequent_runlog::{LogKey, Segment, read_all};
 use serde_json::Value;
 use tokio::time::Instant;
@@ -60,7 +60,7 @@ impl RunJobs {
         }
         execution.flush().await?;
         for JobRequest { job, queue, input } in requests {
-            let new = New {
+            let new = NewJob {
                 tenant: execution.key.tenant,
                 id: job.job_id,
                 job_type: job.job_type,

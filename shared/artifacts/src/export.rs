@@ -2,7 +2,7 @@
 
 use sequent_core::{ArtifactId, JobId, ProjectId, RunId, TenantId};
 use sequent_documents::Format;
-use sequent_jobs::{New, Queue};
+use sequent_jobs::{NewJob, Queue};
 use serde::{Deserialize, Serialize};
 
 use crate::Digest;
@@ -63,8 +63,8 @@ impl Export {
     /// # Panics
     /// Never: an export is plain data.
     #[must_use]
-    pub fn job(&self, tenant: TenantId) -> New {
-        New {
+    pub fn job(&self, tenant: TenantId) -> NewJob {
+        NewJob {
             tenant,
             id: JobId::new(),
             job_type: Self::TYPE.to_owned(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use sequent_core::{ArtifactId, TenantId, Timestamp};
-use sequent_jobs::{Done, Left};
+use sequent_jobs::{Done, LeftArtifact};
 use sequent_tables::{Row, Transaction, Write, key};
 
 use crate::{
@@ -46,7 +46,7 @@ fn done(tenant: TenantId, artifact: &Artifact) -> Result<Done, Error> {
     };
     Ok(Done {
         result: artifact.id.to_string(),
-        artifacts: vec![Left { artifact: artifact.event(), row }],
+        artifacts: vec![LeftArtifact { artifact: artifact.event(), row }],
         writes: Some(Arc::new(writes)),
         ..Done::default()
     })

@@ -3,7 +3,7 @@
 
 use sequent_core::{JobId, MicroCredits, MicroUsd, RunId, Timestamp};
 use sequent_event::Hold;
-use sequent_jobs::{New, Queue};
+use sequent_jobs::{NewJob, Queue};
 use serde::{Deserialize, Serialize};
 
 use crate::{Payer, Place, hold::posting};
@@ -28,10 +28,10 @@ impl Spent {
     /// # Panics
     /// Never: what was spent is plain data.
     #[must_use]
-    pub fn job(hold: &Hold, payer: Payer, cost: MicroUsd, at: Timestamp) -> Option<New> {
+    pub fn job(hold: &Hold, payer: Payer, cost: MicroUsd, at: Timestamp) -> Option<NewJob> {
         let micro_credits = posting(hold, payer, cost, at).to(Place::Spent);
         let spent = Self { run_id: payer.run, micro_credits, at };
-        (hold.metered && micro_credits > MicroCredits::ZERO).then(|| New {
+        (hold.metered && micro_credits > MicroCredits::ZERO).then(|| NewJob {
             tenant: payer.tenant,
             // The run's own, so that there is one of it; another job of the run has the plain id.
             id: JobId::from_bits(payer.run.bits() ^ 1),

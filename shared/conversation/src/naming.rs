@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use aws_sdk_dynamodb::types::AttributeValue as Value;
 use futures::StreamExt as _;
 use sequent_core::{JobId, ProjectId, RunId, TenantId, Timestamp};
-use sequent_jobs::{Context, Done, Failed, Kind, New};
+use sequent_jobs::{Context, Done, Failed, JobKind, NewJob};
 use sequent_model::{Chunk, Client, Error, Message, Request};
 use sequent_tables::{Change, Transaction, key};
 use serde::{Deserialize, Serialize};
@@ -77,13 +77,13 @@ impl NameProject {
     /// The job of naming `project`, which `run` opened. The same for the same run, so that it can be stored with the
     /// run's end.
     #[must_use]
-    pub fn job(tenant: TenantId, project: ProjectId, run: RunId) -> New {
+    pub fn job(tenant: TenantId, project: ProjectId, run: RunId) -> NewJob {
         let id = JobId::from_bits(run.bits());
-        New { id, ..New::of::<Self>(tenant, &NameInput { project_id: project }) }
+        NewJob { id, ..NewJob::of::<Self>(tenant, &NameInput { project_id: project }) }
     }
 }
 
-impl Kind for NameProject {
+impl JobKind for NameProject {
     const TYPE: &'static str = "name_project";
     type Input = NameInput;
 

@@ -12,7 +12,7 @@ use std::{sync::Arc, time::Duration};
 use crate::{Message, Project, Role, Standing};
 use sequent_core::{MessageId, RunId, TenantId, UserId};
 use sequent_event::{Body, CancelReason, Event, Phase, RunOutcome, State};
-use sequent_jobs::{Context, Done, Failed, Kind};
+use sequent_jobs::{Context, Done, Failed, JobKind};
 use sequent_runlog::{DynamoStorage, LogKey, Segment, Storage, read_all};
 use sequent_tables::{Row, Transaction, key};
 use serde::{Deserialize, Serialize};
@@ -35,7 +35,7 @@ pub struct RebuildInput {
     pub run_id: RunId,
 }
 
-impl Kind for RebuildProjections {
+impl JobKind for RebuildProjections {
     const TYPE: &'static str = "rebuild_projections";
     const TIMEOUT: Duration = Duration::from_secs(120);
     type Input = RebuildInput;

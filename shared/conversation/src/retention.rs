@@ -3,7 +3,7 @@
 use std::{num::NonZeroU32, time::Duration};
 
 use sequent_core::{TenantId, Timestamp};
-use sequent_jobs::{Context, Done, Failed, Kind, New};
+use sequent_jobs::{Context, Done, Failed, JobKind, NewJob};
 use sequent_tables::{CursorKey, Store};
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
@@ -26,13 +26,13 @@ pub struct ForgetInput {
 impl ForgetOldProjects {
     /// The job of the day of `now`, for a tenant whose conversations are kept for `days`.
     #[must_use]
-    pub fn job(tenant: TenantId, days: NonZeroU32, now: Timestamp) -> New {
+    pub fn job(tenant: TenantId, days: NonZeroU32, now: Timestamp) -> NewJob {
         let period = now.to_string().chars().take(10).collect();
-        New::of::<Self>(tenant, &ForgetInput { period, days })
+        NewJob::of::<Self>(tenant, &ForgetInput { period, days })
     }
 }
 
-impl Kind for ForgetOldProjects {
+impl JobKind for ForgetOldProjects {
     const TYPE: &'static str = "forget_old_projects";
     const TIMEOUT: Duration = Duration::from_secs(600);
     type Input = ForgetInput;

@@ -6,7 +6,7 @@ use sequent_artifacts::{Artifacts, Origin};
 use sequent_core::ArtifactId;
 use sequent_documents::Document;
 use sequent_event::State;
-use sequent_jobs::{Context, Done, Failed, Kind};
+use sequent_jobs::{Context, Done, Failed, JobKind};
 use sequent_runlog::{LogKey, Segment, read_all};
 use serde::{Deserialize, Serialize};
 
@@ -27,7 +27,7 @@ pub struct CitationsInput {
     pub artifact_id: ArtifactId,
 }
 
-impl Kind for BindCitations {
+impl JobKind for BindCitations {
     const TYPE: &'static str = "bind_citations";
     const TIMEOUT: Duration = Duration::from_secs(120);
     type Input = CitationsInput;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sequent_artifacts::{Artifacts, Origin};
 use sequent_core::ArtifactId;
 use sequent_documents::{Document, Kind as Documents, Website, website::Content};
-use sequent_jobs::{Context, Done, Failed, Kind};
+use sequent_jobs::{Context, Done, Failed, JobKind};
 use sequent_model::{Client, ToolSpec};
 use serde::{Deserialize, Serialize};
 
@@ -50,7 +50,7 @@ impl GenerateCompanionReport {
     }
 }
 
-impl Kind for GenerateCompanionReport {
+impl JobKind for GenerateCompanionReport {
     const TYPE: &'static str = "generate_companion_report";
     const TIMEOUT: Duration = Duration::from_secs(600);
     type Input = CompanionInput;
@@ -60,11 +60,11 @@ impl Kind for GenerateCompanionReport {
     }
 
     async fn run(&self, input: Self::Input, context: Context) -> Result<Done, Failed> {
-        context.progress.say(5, "Reading the website.");
+        context.progress.report(5, "Reading the website.");
         let Document::Website(website) = read(&self.artifacts, context.tenant, input.website).await? else {
             return Err(Failed::Poison("The document is not a website.".to_owned()));
         };
-        context.progress.say(15, "Writing the report.");
+        context.progress.report(15, "Writing the report.");
         let kind = Documents::Report;
         let question = Question {
             model: input.model,
@@ -79,7 +79,7 @@ impl Kind for GenerateCompanionReport {
         };
         let (report, usage) =
             ask(self.models.as_ref(), &context, question, |written| checked(kind, written)).await?;
-        context.progress.say(90, "Storing the report.");
+        context.progress.report(90, "Storing the report.");
         let id = ArtifactId::from_bits(context.job.bits());
         let origin = Origin { run: context.run, job: Some(context.job), ..Origin::default() };
         let description = described(&report, &["companion"]);

@@ -7,7 +7,7 @@ use sequent_artifacts::{Artifacts, Entity, Mention};
 use sequent_core::{ArtifactId, Timestamp};
 use sequent_documents::Document;
 use sequent_event::Body;
-use sequent_jobs::{Context, Done, Failed, Kind};
+use sequent_jobs::{Context, Done, Failed, JobKind};
 use sequent_model::{Client, ToolSpec};
 use sequent_tables::{Row, Transaction};
 use sequent_tool::schema;
@@ -77,7 +77,7 @@ impl ExtractEntities {
     }
 }
 
-impl Kind for ExtractEntities {
+impl JobKind for ExtractEntities {
     const TYPE: &'static str = "extract_entities";
     const TIMEOUT: Duration = Duration::from_secs(300);
     type Input = EntitiesInput;
@@ -87,7 +87,7 @@ impl Kind for ExtractEntities {
     }
 
     async fn run(&self, input: Self::Input, context: Context) -> Result<Done, Failed> {
-        context.progress.say(5, "Reading the report.");
+        context.progress.report(5, "Reading the report.");
         let Document::Report(report) = read(&self.artifacts, context.tenant, input.artifact_id).await? else {
             return Err(Failed::Poison("The document is not a report.".to_owned()));
         };

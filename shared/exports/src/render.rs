@@ -9,7 +9,7 @@ use bytes::Bytes;
 use sequent_artifacts::{Artifacts, Description, Error as ArtifactError, Export, Origin, Source};
 use sequent_core::{ArtifactId, TenantId};
 use sequent_documents::{Document, limits};
-use sequent_jobs::{Context, Done, Failed, Kind, Queue, Retry};
+use sequent_jobs::{Context, Done, Failed, JobKind, Queue, RetryPolicy};
 
 use crate::{Error, export};
 
@@ -26,10 +26,10 @@ struct File {
     bytes: Vec<u8>,
 }
 
-impl Kind for RenderExport {
+impl JobKind for RenderExport {
     const TYPE: &'static str = Export::TYPE;
     const TIMEOUT: Duration = Duration::from_secs(300);
-    const RETRY: Retry = Retry { attempts: 3, ..Retry::DEFAULT };
+    const RETRY: RetryPolicy = RetryPolicy { attempts: 3, ..RetryPolicy::DEFAULT };
     const QUEUE: Queue = Queue::Exports;
     type Input = Export;
 
@@ -39,18 +39,18 @@ impl Kind for RenderExport {
 
     async fn run(&self, input: Export, context: Context) -> Result<Done, Failed> {
         let (tenant, format) = (context.tenant, input.format);
-        context.progress.say(5, "Reading what there is to export.");
+        context.progress.report(5, "Reading what there is to export.");
         let file = match input.source {
             Source::Artifact(id) => {
                 let document = self.document(tenant, id).await?;
-                context.progress.say(20, "Setting the pages.");
+                context.progress.report(20, "Setting the pages.");
                 let title = document.title().to_owned();
                 File { title, bytes: computed(move || export(&document, format)).await? }
             }
             Source::Run(id) => run::file(&context, id, format).await?,
             Source::Project(id) => project::file(&self.0, &context, id).await?,
         };
-        context.progress.say(90, "Storing the file.");
+        context.progress.report(90, "Storing the file.");
         let description = Description {
             title: one_line(&file.title),
             entity_type: "export".to_owned(),

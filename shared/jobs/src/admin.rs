@@ -1,35 +1,36 @@
-//! What people do with jobs: stop them, and have what failed tried again.
+//! Administration of jobs: cancelling them, and trying failed ones again.
 
 use sequent_core::{JobId, TenantId, Timestamp};
 use sequent_runlog::DynamoStorage;
 use sequent_tables::{Store, key};
 
-use crate::{Done, End, Error, Failure, Job, Status, attempt::write, end};
+use crate::{Done, End, EndedJob, Error, Job, JobFailure, JobStatus, end};
 
+/// Tries of a change against other changes of the same job.
 const TRIES: u32 = 10;
 
-/// What became of a cancel.
+/// The outcome of a cancellation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cancel {
-    /// The job has ended now. Whoever works on it learns so at its next sign of life, and can store nothing any more.
+    /// The job has ended now. Its worker learns this at its next renewal and can store nothing more.
     Done(Box<Job>),
-    /// It had ended before.
+    /// The job had ended before.
     AlreadyEnded(Box<Job>),
 }
 
-/// What became of a redrive.
+/// The outcome of a redrive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Redrive {
-    /// The job waits again, with all its attempts before it.
+    /// The job is pending again, with all its attempts ahead.
     Done(Box<Job>),
-    /// It has not failed, so there is nothing to try again.
+    /// The job has not failed, so nothing was changed.
     NotFailed(Box<Job>),
 }
 
-/// Ends a job with the failure `cancelled`, unless it has ended. It keeps its key.
+/// Ends a job with the failure `cancelled`, unless it has ended. The job keeps its key.
 ///
 /// # Errors
-/// [`Error::NotFound`], or when the table or the log of its run fails.
+/// [`Error::NotFound`], or an error of the table or of the log of the job's run.
 pub async fn cancel(
     storage: &DynamoStorage,
     tenant: TenantId,
@@ -42,29 +43,30 @@ pub async fn cancel(
         if job.has_ended() {
             return Ok(Cancel::AlreadyEnded(Box::new(job)));
         }
-        let after = job.failed(Failure::new(Failure::CANCELLED, why), now);
-        if end(storage, tenant, (&job, &after), &Done::default(), now).await? == End::Stored {
+        let after = job.failed(JobFailure::new(JobFailure::CANCELLED, why), now);
+        let ended = EndedJob { tenant, before: &job, after: &after, done: &Done::default() };
+        if end(storage, ended, now).await? == End::Stored {
             return Ok(Cancel::Done(Box::new(after)));
         }
     }
     Err(Error::Contended)
 }
 
-/// Has a job that failed tried again, once for each time it failed: a second redrive finds it waiting.
+/// Makes a failed job pending again, once for each failure: a second redrive finds it pending.
 ///
-/// The log of its run has told of the failure and is not rewritten: a redriven job has its effects, and its row its
-/// result, but the tool call it belonged to is answered already.
+/// The log of its run already contains the failure and is not rewritten. A redriven job has its effects, and its row
+/// gets the result, but the tool call it belonged to has its answer already.
 ///
 /// # Errors
-/// [`Error::NotFound`], or when the table fails.
+/// [`Error::NotFound`], or an error of the table.
 pub async fn redrive(store: &Store, tenant: TenantId, id: JobId, now: Timestamp) -> Result<Redrive, Error> {
     for _ in 0..TRIES {
         let job = get(store, tenant, id).await?;
-        if job.status != Status::Error {
+        if job.status != JobStatus::Error {
             return Ok(Redrive::NotFailed(Box::new(job)));
         }
         let after = job.redriven();
-        if write(store, tenant, id, job.change_to(&after, now)).await? {
+        if store.write_if(job.update_to(tenant, &after, now)).await? {
             return Ok(Redrive::Done(Box::new(after)));
         }
     }

@@ -1,104 +1,74 @@
-//! Becoming the one that works on a job, and staying it.
+//! The ownership of a job: claiming it and renewing the lease.
 
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::AttributeValue as Value;
 use sequent_core::{JobId, TenantId, Timestamp};
-use sequent_tables::{Change, Error as DataError, Store, classify, key};
+use sequent_tables::{Store, Update, attribute, key};
 
-use crate::{Error, Job, Progressed, Status, row::attribute};
+use crate::{Error, Job, JobProgress, JobStatus};
 
-/// What became of an attempt to work on a job.
+/// The outcome of an attempt to claim a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Claim {
-    /// The caller works on it now, under the row's `attempt`.
+pub enum JobClaim {
+    /// The caller works on the job, under the `attempt` of the row.
     Won(Box<Job>),
-    /// Somebody else does, or was first.
+    /// Another worker has the job.
     Held,
-    /// Its next attempt may not begin before this.
+    /// The next attempt must not begin before this time.
     NotYet(Timestamp),
-    /// It has ended.
+    /// The job has ended.
     Ended,
-    /// There is no such job.
+    /// The job does not exist.
     Missing,
 }
 
-/// Takes the job if it waits, or if whoever took it has shown no sign of life for as long as its lease was.
+/// Claims a job that is pending, or whose worker has let its lease run out.
 ///
 /// # Errors
-/// When the table fails.
+/// Returns an error if the table fails.
 pub async fn claim(
     store: &Store,
     tenant: TenantId,
     id: JobId,
     now: Timestamp,
     lease: Duration,
-) -> Result<Claim, Error> {
-    let Some(job) = store.get::<Job>(&key::job(tenant, id)).await? else { return Ok(Claim::Missing) };
+) -> Result<JobClaim, Error> {
+    let Some(job) = store.get::<Job>(&key::job(tenant, id)).await? else { return Ok(JobClaim::Missing) };
     match job.status {
-        Status::Success | Status::Error => return Ok(Claim::Ended),
-        Status::Pending => {
+        JobStatus::Success | JobStatus::Error => return Ok(JobClaim::Ended),
+        JobStatus::Pending => {
             if let Some(at) = job.not_before.filter(|at| *at > now) {
-                return Ok(Claim::NotYet(at));
+                return Ok(JobClaim::NotYet(at));
             }
         }
-        Status::Running => {
+        JobStatus::Running => {
             if job.lease_until.is_some_and(|until| until > now) {
-                return Ok(Claim::Held);
+                return Ok(JobClaim::Held);
             }
         }
     }
     let claimed = job.claimed(now, lease);
-    let change = job.change_to(&claimed, now);
-    if write(store, tenant, id, change).await? { Ok(Claim::Won(Box::new(claimed))) } else { Ok(Claim::Held) }
+    let won = store.write_if(job.update_to(tenant, &claimed, now)).await?;
+    Ok(if won { JobClaim::Won(Box::new(claimed)) } else { JobClaim::Held })
 }
 
-/// Renews the attempt's lease and says how far it has come. False: the job is another's, or has ended.
+/// Renews the lease of an attempt and stores its progress. Returns `false` if another attempt has the job, or the job
+/// has ended.
 ///
 /// # Errors
-/// When the table fails.
+/// Returns an error if the table fails.
 pub async fn renew(
     store: &Store,
     tenant: TenantId,
     job: &Job,
     until: Timestamp,
-    progress: Option<&Progressed>,
+    progress: Option<&JobProgress>,
 ) -> Result<bool, Error> {
-    let index = key::active_job(job.id, until);
-    let change = Change {
-        update: "SET lease_until = :until, #progress = :progress, gsi2pk = :pk, gsi2sk = :sk".to_owned(),
-        condition: Some("#status = :running AND attempt = :mine".to_owned()),
-        names: vec![("#status", "status"), ("#progress", "progress")],
-        values: vec![
-            (":until", attribute(&until)),
-            (":progress", attribute(&progress)),
-            (":running", attribute(&Status::Running)),
-            (":mine", attribute(&job.attempt)),
-            (":pk", Value::S(index.pk().to_owned())),
-            (":sk", Value::S(index.sk().to_owned())),
-        ],
-    };
-    write(store, tenant, job.id, change).await
-}
-
-/// Makes a change of a job's row. False: its condition does not hold.
-pub(crate) async fn write(store: &Store, tenant: TenantId, id: JobId, change: Change) -> Result<bool, Error> {
-    let mut request = store
-        .client()
-        .update_item()
-        .table_name(&*store.tables().main)
-        .set_key(Some(key::job(tenant, id).attributes()))
-        .update_expression(change.update)
-        .set_condition_expression(change.condition);
-    for (name, of) in change.names {
-        request = request.expression_attribute_names(name, of);
-    }
-    for (name, value) in change.values {
-        request = request.expression_attribute_values(name, value);
-    }
-    match request.send().await.map_err(classify) {
-        Ok(_) => Ok(true),
-        Err(DataError::Conflict(_)) => Ok(false),
-        Err(error) => Err(error.into()),
-    }
+    let update = Update::of(&key::job(tenant, job.id))
+        .set("lease_until", until)
+        .set("progress", progress)
+        .gsi2(&key::active_job(job.id, until))
+        .when(attribute("status").equals(JobStatus::Running))
+        .when(attribute("attempt").equals(job.attempt));
+    Ok(store.write_if(update).await?)
 }

@@ -1,8 +1,8 @@
 //! Batches of the queues of jobs.
 //!
-//! Every message is looked at side by side, and each job that still wants a worker gets one attempt. What becomes of a job
-//! is in its row, so a message is done with as soon as that is written; only when the table or a log cannot be written does
-//! it come again.
+//! The messages of a batch are handled concurrently, and each job that still wants a worker gets one attempt. The outcome
+//! is stored in the job's row, so the message can be deleted as soon as that is written. Only if the table or a log cannot
+//! be written is the message received again.
 
 use futures::{StreamExt, stream};
 use sequent_aws::queue::{Batch, BatchWorker, Failures};
@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use crate::{Delivery, Error, Worker, bury_unreadable};
+use crate::{Delivery, Error, Worker, store_unreadable};
 
 impl BatchWorker for Worker {
     /// Works on every message of the batch. Returns those whose outcome could not be stored.
@@ -20,7 +20,7 @@ impl BatchWorker for Worker {
         let records = batch.records.into_iter().map(|record| async move {
             let worker = self.clone();
             let delivered = record.clone();
-            // In a task of its own, so that a panic fails this record and no other.
+            // The task is separate, so that a panic fails this record and no other.
             let one = async move { Box::pin(deliver(&worker, &delivered, deadline)).await };
             let ended = match tokio::spawn(one.in_current_span()).await {
                 Ok(ended) => ended.map_err(|error| error.to_string()),
@@ -31,7 +31,7 @@ impl BatchWorker for Worker {
         let mut ended = Box::pin(stream::iter(records).buffer_unordered(10));
         while let Some((record, ended)) = ended.next().await {
             if let Err(error) = ended {
-                tracing::error!(message = %record["messageId"], %error, "a delivery failed");
+                tracing::error!(message = %record["messageId"], %error, "could not handle a message; it is received again");
                 failures.add(&record);
             }
         }
@@ -50,10 +50,10 @@ async fn deliver(worker: &Worker, record: &Value, deadline: Option<Instant>) -> 
     match Delivery::from_json(text) {
         Ok(delivery) => worker.work(delivery, deadline).await.map(|_| ()),
         Err(error) => {
-            tracing::warn!(message = %record["messageId"], %error, "a message cannot be read");
+            tracing::warn!(message = %record["messageId"], %error, "could not read a message; it is stored as a failed job");
             let id = record["messageId"].as_str().unwrap_or_default();
             let why = format!("The message cannot be read: {error}");
-            bury_unreadable(worker.store(), id, text, &why, Timestamp::now()).await
+            store_unreadable(worker.store(), id, text, &why, Timestamp::now()).await
         }
     }
 }

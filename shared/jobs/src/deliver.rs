@@ -1,98 +1,132 @@
-//! Messages: what a change of a job's row calls for, and what becomes of a message that nobody can read.
+//! Messages: those that a change of a job's row calls for, and those that cannot be read.
 
-use aws_sdk_dynamodb::types::AttributeValue as Value;
 use sequent_core::{JobId, RunId, TenantId, Timestamp};
-use sequent_tables::{Error as DataError, Item, Key, Row, Store, key};
+use sequent_tables::{Due, Error as DataError, Item, Key, Row, Store, attribute_of, decode, key};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{Error, Failure, Job, Queue, Status};
+use crate::{Error, Job, JobFailure, JobStatus, Queue};
 
-/// The type under which messages that could not be read are kept.
+/// The type under which messages that cannot be read are stored.
 pub const UNREADABLE: &str = "unreadable";
 
-/// A message of the queue of jobs.
+/// A message of the queue of jobs: a job that may want a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "plain data")]
 pub struct Delivery {
-    /// Whose.
     pub tenant_id: TenantId,
-    /// The job that may want a worker.
     pub job_id: JobId,
 }
 
 impl Delivery {
-    /// The message's text.
+    /// Encodes the message.
     #[must_use]
     pub fn to_json(self) -> String {
         serde_json::to_string(&self).expect("two ids serialise to a map")
     }
 
-    /// Reads a message.
+    /// Decodes a message.
     ///
     /// # Errors
-    /// When it is not one of ours.
+    /// Returns an error if the text is not a delivery.
     pub fn from_json(text: &str) -> Result<Self, serde_json::Error> {
         serde_json::from_str(text)
     }
-}
 
-/// A message for the dead letters.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Burial {
-    /// The message, as it came.
-    pub message: String,
-    /// Why nothing came of it.
-    pub cause: Failure,
-}
-
-/// What a change of a job's row calls for.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Called {
-    /// Deliver the job to these workers, not before this time.
-    pub deliver: Option<(Delivery, Queue, Option<Timestamp>)>,
-    /// Tell its run that it has ended.
-    pub tell: Option<(TenantId, RunId)>,
-    /// Keep its message, for it has failed for good.
-    pub bury: Option<Burial>,
-}
-
-/// What a change of a row of `main` calls for if the row is a job's.
-#[must_use]
-pub fn called_for(old: Option<&Item>, new: &Item) -> Called {
-    let Some((tenant_id, job_id)) = Key::of_item(new).as_ref().and_then(key::parse_job) else {
-        return Called::default();
-    };
-    let delivery = Delivery { tenant_id, job_id };
-    let mark = |item: &Item| item.get("queued_at").cloned();
-    let marked = mark(new).is_some_and(|mark_new| old.and_then(mark) != Some(mark_new));
-    let (before, Some(after)) = (old.and_then(job), job(new)) else { return Called::default() };
-    let ended = after.has_ended() && !before.is_some_and(|before| before.has_ended());
-    let mut called = Called::default();
-    if marked {
-        called.deliver = Some((delivery, after.queue, after.not_before));
+    fn of_key(key: &Key) -> Option<Self> {
+        let (tenant_id, job_id) = key::parse_job(key)?;
+        Some(Self { tenant_id, job_id })
     }
-    if ended {
-        called.tell = after.run_id.map(|run| (tenant_id, run));
-        if after.status == Status::Error {
-            called.bury = after.error.clone().filter(|cause| cause.code != Failure::CANCELLED).map(|cause| {
-                let unread = after.input.as_str().filter(|_| after.job_type == UNREADABLE);
-                Burial { message: unread.map_or_else(|| delivery.to_json(), str::to_owned), cause }
-            });
+}
+
+/// A message for the dead-letter queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// The message as it was received.
+    pub message: String,
+    /// The reason why its job failed.
+    pub cause: JobFailure,
+}
+
+/// A message to the workers of a queue, not to be received before `not_before`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "plain data")]
+pub struct Dispatch {
+    pub delivery: Delivery,
+    pub queue: Queue,
+    pub not_before: Option<Timestamp>,
+}
+
+/// The messages that a change of a row calls for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Effects {
+    /// The job became ready for a worker.
+    pub deliver: Option<Dispatch>,
+    /// The job ended: wake the run that waits for it.
+    pub notify_run: Option<(TenantId, RunId)>,
+    /// The job failed for good.
+    pub dead_letter: Option<DeadLetter>,
+}
+
+impl Effects {
+    /// Returns the effects of a change of a row of `main`. A row that is not a job's has none.
+    #[must_use]
+    pub fn of(old: Option<&Item>, new: &Item) -> Self {
+        let Some(delivery) = Key::of_item(new).as_ref().and_then(Delivery::of_key) else {
+            return Self::default();
+        };
+        let Some(job) = job(new) else { return Self::default() };
+        let queued_at = |item: &Item| attribute_of::<i64>(item, "queued_at");
+        let is_queued = queued_at(new).is_some() && queued_at(new) != old.and_then(queued_at);
+        let ends = job.has_ended() && !old.and_then(self::job).is_some_and(|before| before.has_ended());
+        let dispatch = Dispatch { delivery, queue: job.queue, not_before: job.not_before };
+        Self {
+            deliver: is_queued.then_some(dispatch),
+            notify_run: job.run_id.filter(|_| ends).map(|run| (delivery.tenant_id, run)),
+            dead_letter: if ends { dead_letter(&job, delivery) } else { None },
         }
     }
-    called
+}
+
+/// The dead letter of a job that has ended. A job that was cancelled, or did not fail, has none.
+fn dead_letter(job: &Job, delivery: Delivery) -> Option<DeadLetter> {
+    let is_failed = job.status == JobStatus::Error;
+    let cause = job.error.clone().filter(|cause| is_failed && cause.code != JobFailure::CANCELLED)?;
+    let unread = job.input.as_str().filter(|_| job.job_type == UNREADABLE);
+    Some(DeadLetter { message: unread.map_or_else(|| delivery.to_json(), str::to_owned), cause })
 }
 
 fn job(item: &Item) -> Option<Job> {
-    serde_dynamo::from_item(item.clone()).ok()
+    decode(item.clone()).ok()
 }
 
-/// Keeps a message that nobody can read as a job of the deployment's own that has failed, so that it is listed with its
-/// cause and goes to the dead letters. Once, however often the message is delivered: `message_id` names it.
+/// Makes a due job due again at `until`. Returns the job's message and queue to the one sweep that moved it, and `None`
+/// to others.
 ///
 /// # Errors
-/// When the table fails.
-pub async fn bury_unreadable(
+/// Returns an error if the table fails.
+pub async fn postpone(
+    store: &Store,
+    due: &Due,
+    until: Timestamp,
+) -> Result<Option<(Delivery, Queue)>, Error> {
+    /// The attribute that a sweep needs of a job's row.
+    #[derive(Deserialize)]
+    struct Queued {
+        #[serde(default)]
+        queue: Queue,
+    }
+    let Some(delivery) = Delivery::of_key(due.key()) else { return Ok(None) };
+    let moved: Option<Queued> = due.postpone(store, until).await?;
+    Ok(moved.map(|row| (delivery, row.queue)))
+}
+
+/// Stores a message that cannot be read as a failed job of the deployment itself, so that it is listed with its cause
+/// and becomes a dead letter. `message_id` makes this idempotent: a redelivery stores the same row.
+///
+/// # Errors
+/// Returns an error if the table fails.
+pub async fn store_unreadable(
     store: &Store,
     message_id: &str,
     text: &str,
@@ -100,17 +134,13 @@ pub async fn bury_unreadable(
     now: Timestamp,
 ) -> Result<(), Error> {
     const LONGEST: usize = 100_000;
-    let hash = Sha256::digest([message_id.as_bytes(), b"\0", text.as_bytes()].concat());
-    let mut bits = [0; 16];
-    bits.copy_from_slice(&hash[..16]);
-    // 48 bits of time, as other ids have, would differ from one delivery to the next.
-    let id = JobId::from_bits(u128::from_be_bytes(bits));
+    let id = unreadable_id(message_id, text);
     let job = Job {
         id,
         job_type: UNREADABLE.to_owned(),
         job_key: None,
         queue: Queue::default(),
-        status: Status::Error,
+        status: JobStatus::Error,
         run_id: None,
         tool_call_id: None,
         input: serde_json::Value::String(text.chars().take(LONGEST).collect()),
@@ -123,17 +153,21 @@ pub async fn bury_unreadable(
         progress: None,
         result: None,
         artifacts: Vec::new(),
-        error: Some(Failure::new("poison", why)),
+        error: Some(JobFailure::new("poison", why)),
         created_at: now,
         started_at: None,
         completed_at: Some(now),
     };
-    let index = key::ended_job(id, now);
-    let row = Row::new(&key::job(TenantId::SYSTEM, id), &job)?
-        .with("gsi2pk", Value::S(index.pk().to_owned()))
-        .with("gsi2sk", Value::S(index.sk().to_owned()));
+    let row = Row::new(&key::job(TenantId::SYSTEM, id), &job)?.gsi2(key::ended_job(id, now));
     match store.insert(row).await {
         Ok(()) | Err(DataError::Conflict(_)) => Ok(()),
         Err(error) => Err(error.into()),
     }
+}
+
+/// The id has no time in it, unlike those of other jobs: the time differs from one delivery to the next.
+fn unreadable_id(message_id: &str, text: &str) -> JobId {
+    let digest = Sha256::digest([message_id.as_bytes(), b"\0", text.as_bytes()].concat());
+    let (head, _) = digest.split_first_chunk::<16>().expect("a SHA-256 digest has 32 bytes");
+    JobId::from_bits(u128::from_be_bytes(*head))
 }

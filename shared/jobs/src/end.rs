@@ -1,86 +1,84 @@
-//! The end of a job: its final row, everything it left and what its run's log says of it, in one transaction.
+//! The end of a job: its final row, everything that it leaves, and the events in its run's log, in one transaction.
 
 use std::sync::Arc;
 
 use sequent_core::{TenantId, Timestamp};
-use sequent_event::{Body, JobEnd, JobStatus, State};
+use sequent_event::{Body, JobEnd, JobStatus as EndStatus, State};
 use sequent_runlog::{AppendError, Decision, DynamoStorage, LogKey, TransactionRows, Unavailable, decide};
-use sequent_tables::{Cancelled, Error as DataError, Item, Reason, Reasons, Transaction, key};
+use sequent_tables::{Cancelled, Error as DataError, Label, Retry, Transaction, Write};
 
-use crate::{Done, Error, Job, Status, enqueue::backoff};
+use crate::{Done, Error, Job, JobStatus};
 
-const TRIES: u32 = 10;
+/// The write of the job's own row.
+const JOB: Label = Label::new("job");
 
-/// What became of an end.
+/// The outcome of an attempt to end a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// It is stored, with everything that belongs to it.
+    /// The end is stored, with everything that belongs to it.
     Stored,
-    /// The job was no longer where the caller had seen it: somebody else's, or ended. Nothing was stored.
+    /// The job was no longer in the state that the caller had read: another attempt has it, or it has ended. Nothing was
+    /// stored.
     Fenced,
 }
 
-/// Ends the job, seen as `before`, as `after`. `done` is what its handler wants stored with that.
-///
-/// # Errors
-/// [`Error::Effects`] when what the handler wants stored is refused, or when the table or the log fails. After an error
-/// the end may be stored; calling again tells.
-pub async fn end(
-    storage: &DynamoStorage,
-    tenant: TenantId,
-    (before, after): (&Job, &Job),
-    done: &Done,
-    now: Timestamp,
-) -> Result<End, Error> {
-    let companions = companions(storage, tenant, (before, after), done, now);
-    if let Some(run) = after.run_id
-        && let Some(end) = in_log(storage, LogKey { tenant, run }, after, done, &companions).await?
-    {
-        return Ok(end);
-    }
-    for attempt in 0..TRIES {
-        match companions(Transaction::new()).run(storage.store()).await {
-            Ok(()) => return Ok(End::Stored),
-            Err(error) if error.is_transient() => {}
-            Err(Cancelled::Failed(error)) => return Err(error.into()),
-            Err(Cancelled::Reasons(reasons)) => return verdict(reasons, 0, after),
-        }
-        tokio::time::sleep(backoff(attempt)).await;
-    }
-    Err(Error::Contended)
+/// A job that is to end.
+#[derive(Debug, Clone, Copy)]
+pub struct EndedJob<'a> {
+    /// The tenant that has the job.
+    pub tenant: TenantId,
+    /// The row as it was read.
+    pub before: &'a Job,
+    /// The row as it will be.
+    pub after: &'a Job,
+    /// The rest of what is stored with the end.
+    pub done: &'a Done,
 }
 
-/// The writes of an end, the job's own first.
-fn companions(
-    storage: &DynamoStorage,
-    tenant: TenantId,
-    (before, after): (&Job, &Job),
-    done: &Done,
-    now: Timestamp,
-) -> TransactionRows {
-    let (store, key) = (storage.store().clone(), key::job(tenant, after.id));
-    let change = before.change_to(after, now);
-    let (rows, writes) = (done.artifacts.clone(), done.writes.clone());
+/// Ends a job. After an error the end may be stored; a second call returns the outcome.
+///
+/// # Errors
+/// [`Error::Effects`] if the writes of the handler are refused, or an error of the table or of the log.
+pub async fn end(storage: &DynamoStorage, ended: EndedJob<'_>, now: Timestamp) -> Result<End, Error> {
+    let rows = rows(ended, now);
+    if let Some(run) = ended.after.run_id {
+        let key = LogKey { tenant: ended.tenant, run };
+        if let Some(end) = end_in_log(storage, key, ended, &rows).await? {
+            return Ok(end);
+        }
+    }
+    match storage.store().commit(rows(Transaction::new()), Retry::BRIEF).await {
+        Ok(()) => Ok(End::Stored),
+        Err(cancelled) if cancelled.is_transient() => Err(Error::Contended),
+        Err(cancelled) => verdict(cancelled, ended.after),
+    }
+}
+
+/// The rows of an end, the job's own first.
+fn rows(ended: EndedJob<'_>, now: Timestamp) -> TransactionRows {
+    let update = ended.before.update_to(ended.tenant, ended.after, now);
+    let artifacts: Vec<Write> =
+        ended.done.artifacts.iter().map(|artifact| Write::put(artifact.row.clone())).collect();
+    let more = ended.done.writes.clone();
     Arc::new(move |transaction: Transaction| {
-        let transaction = transaction.update(&store, &key, change.clone());
-        let transaction =
-            rows.iter().fold(transaction, |transaction, left| transaction.put(&store, left.row.clone()));
-        match &writes {
-            Some(writes) => writes(transaction),
+        let transaction = transaction.write(update.clone()).label(JOB);
+        let transaction = artifacts.iter().cloned().fold(transaction, Transaction::write);
+        match &more {
+            Some(more) => more(transaction),
             None => transaction,
         }
     })
 }
 
-/// Ends the job in its run's log too. `None`: the log does not wait for it, so its row alone has to be ended. That is so
-/// after a redrive, when the log has told of a first end already.
-async fn in_log(
+/// Ends the job in its run's log, too. Returns `None` if the log does not wait for the job, so that its row alone has to
+/// end. This is the case after a redrive, when the log already contains a first end.
+async fn end_in_log(
     storage: &DynamoStorage,
     key: LogKey,
-    after: &Job,
-    done: &Done,
-    companions: &TransactionRows,
+    ended: EndedJob<'_>,
+    rows: &TransactionRows,
 ) -> Result<Option<End>, Error> {
+    let EndedJob { after, done, .. } = ended;
     let decided = decide(storage, key, |state: &State| {
         if !state.open_jobs().any(|open| open.job_id == after.id) {
             return Err(());
@@ -89,29 +87,27 @@ async fn in_log(
             let artifact = sequent_event::Artifact { job_id: Some(after.id), ..left.artifact.clone() };
             Body::ArtifactCreated(artifact)
         });
-        let more = done.events.iter().cloned();
-        let ended = Body::JobFinished(JobEnd {
+        let is_success = after.status == JobStatus::Success;
+        let finished = Body::JobFinished(JobEnd {
             job_id: after.id,
-            status: if after.status == Status::Success { JobStatus::Success } else { JobStatus::Error },
-            result: told(after),
+            status: if is_success { EndStatus::Success } else { EndStatus::Error },
+            result: result_text(after),
             usage: done.usage,
             run: state.standing(),
         });
-        Ok((artifacts.chain(more).chain([ended]).collect(), Some(Arc::clone(companions))))
+        let bodies = artifacts.chain(done.events.iter().cloned()).chain([finished]).collect();
+        Ok((bodies, Some(Arc::clone(rows))))
     });
     match decided.await {
         Ok(Decision::Stored(_)) => Ok(Some(End::Stored)),
         Ok(Decision::Refused(()) | Decision::Missing) => Ok(None),
-        // Place 0 is the segment's.
-        Err(Unavailable(AppendError::RowsRefused(Cancelled::Reasons(reasons)))) => {
-            verdict(reasons, 1, after).map(Some)
-        }
+        Err(Unavailable(AppendError::RowsRefused(cancelled))) => verdict(cancelled, after).map(Some),
         Err(error) => Err(error.into()),
     }
 }
 
-/// What a run is told of the end.
-fn told(job: &Job) -> String {
+/// The text that the run gets as the result of the job.
+fn result_text(job: &Job) -> String {
     match (&job.result, &job.error) {
         (Some(result), _) => result.clone(),
         (None, Some(error)) => error.message.clone(),
@@ -119,17 +115,19 @@ fn told(job: &Job) -> String {
     }
 }
 
-/// What the refusal of an end means, whose own write stood at `place`.
-fn verdict(mut reasons: Reasons, place: usize, after: &Job) -> Result<End, Error> {
-    let own = reasons.get_mut(place).map(|reason| std::mem::replace(reason, Reason::None));
-    match own {
-        Some(Reason::Condition(found)) => {
-            let found: Option<Item> = found.map(|item| *item);
-            let found: Option<Job> = found.and_then(|item| serde_dynamo::from_item(item).ok());
-            let stored = found.is_some_and(|found| found.is_already(after));
-            Ok(if stored { End::Stored } else { End::Fenced })
+/// Interprets a refusal: of the job's own row, or of a write of its handler.
+fn verdict(cancelled: Cancelled, after: &Job) -> Result<End, Error> {
+    const LONGEST: usize = 500;
+    if cancelled.refused(JOB) {
+        // An earlier try of the same write, whose answer was lost, is a success.
+        let is_stored = cancelled.found::<Job>(JOB).is_some_and(|found| found.is_already(after));
+        return Ok(if is_stored { End::Stored } else { End::Fenced });
+    }
+    match cancelled {
+        Cancelled::Failed(DataError::Limit(limit)) => Err(Error::Effects(limit.to_string())),
+        Cancelled::Failed(error) => Err(error.into()),
+        Cancelled::Reasons(reasons) => {
+            Err(Error::Effects(format!("{reasons:?}").chars().take(LONGEST).collect()))
         }
-        Some(Reason::Other(code)) => Err(DataError::Refused(code.into()).into()),
-        _ => Err(Error::Effects(format!("{reasons:?}").chars().take(500).collect())),
     }
 }

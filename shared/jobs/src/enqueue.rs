@@ -1,48 +1,46 @@
-//! Enqueuing: inserting a job's row, with the row that claims its key.
+//! Enqueuing: inserting a job's row, together with the row that claims its key.
 
-use std::time::Duration;
-
-use aws_sdk_dynamodb::types::AttributeValue as Value;
 use sequent_core::{JobId, RunId, TenantId, Timestamp};
-use sequent_tables::{Cancelled, Error as DataError, Row, Store, Transaction, key};
+use sequent_tables::{Retry, Row, Store, Transaction, Write, key};
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, GRACE, Job, Kind, Queue, Status};
+use crate::{Error, GRACE, Job, JobKind, JobStatus, Queue};
 
-const TRIES: u32 = 8;
+/// Tries against a clean-up that removes the existing job at the same time.
+const TRIES: u32 = 3;
 
 /// A job to enqueue.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct New {
-    /// Whose.
+pub struct NewJob {
+    /// The tenant that has the job.
     pub tenant: TenantId,
-    /// Its id: made by the caller, so that it can be written down first.
+    /// The id. The caller makes it, so that it can store it before.
     pub id: JobId,
-    /// Its type.
+    /// The name of its [`JobKind`].
     pub job_type: String,
-    /// What there is one job of.
+    /// The key under which at most one job of the type exists.
     pub job_key: Option<String>,
-    /// Which workers it is delivered to.
+    /// The workers that receive the job.
     pub queue: Queue,
-    /// What it works on.
+    /// The input as JSON.
     pub input: serde_json::Value,
-    /// The run that asks for it, whose log says so already.
+    /// The run that asks for the job. Its log already contains the request.
     pub run: Option<RunId>,
-    /// The tool call whose result it gives.
+    /// The tool call that gets the result.
     pub tool_call_id: Option<String>,
 }
 
-/// What became of an enqueuing.
+/// The outcome of enqueuing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Enqueued {
     /// The job is stored and will be delivered.
     New(Job),
-    /// There was one with this key, or this id, before.
+    /// A job with this key or this id existed before.
     Existing(Job),
 }
 
 impl Enqueued {
-    /// The job, whoever stored it.
+    /// Returns the job, new or not.
     #[must_use]
     pub fn into_job(self) -> Job {
         match self {
@@ -53,17 +51,17 @@ impl Enqueued {
 
 /// The row that claims a key.
 #[derive(Serialize, Deserialize)]
-struct Claimed {
+struct KeyClaim {
     job_id: JobId,
 }
 
-impl New {
+impl NewJob {
     /// A job of kind `K`.
     ///
     /// # Panics
-    /// When the input does not serialise, which is a mistake in its type.
+    /// Panics if the input does not serialise, which is a mistake in its type.
     #[must_use]
-    pub fn of<K: Kind>(tenant: TenantId, input: &K::Input) -> Self {
+    pub fn of<K: JobKind>(tenant: TenantId, input: &K::Input) -> Self {
         Self {
             tenant,
             id: JobId::new(),
@@ -82,7 +80,7 @@ impl New {
             job_type: self.job_type.clone(),
             job_key: self.job_key.clone(),
             queue: self.queue,
-            status: Status::Pending,
+            status: JobStatus::Pending,
             run_id: self.run,
             tool_call_id: self.tool_call_id.clone(),
             input: self.input.clone(),
@@ -102,20 +100,18 @@ impl New {
         }
     }
 
-    /// The rows of the new job, for a transaction that enqueues it with what it is for: its own and, for a job with a
-    /// key, the one that claims the key. They are to be inserted, or put where nobody else can have claimed the key.
+    /// Builds the rows of the new job for a transaction that enqueues it together with other writes: its own row and, if
+    /// it has a key, the row that claims the key. Insert them, or put them if no other job can have the key.
     ///
     /// # Panics
     /// Never: a job serialises to a map.
     #[must_use]
     pub fn rows(&self, now: Timestamp) -> Vec<Row> {
         let job = Row::new(&key::job(self.tenant, self.id), &self.job(now)).expect("a job is a map");
-        let job = job
-            .with("queued_at", Value::N(now.millis().to_string()))
-            .gsi2(key::active_job(self.id, now + GRACE));
+        let job = job.set("queued_at", now.millis()).gsi2(key::active_job(self.id, now + GRACE));
         let claim = self.job_key.as_ref().map(|text| {
             let key = key::job_key(self.tenant, &self.job_type, text);
-            Row::new(&key, &Claimed { job_id: self.id }).expect("an id is a map")
+            Row::new(&key, &KeyClaim { job_id: self.id }).expect("an id is a map")
         });
         [job].into_iter().chain(claim).collect()
     }
@@ -125,7 +121,7 @@ impl New {
             return Ok(Some(job));
         }
         let Some(text) = &self.job_key else { return Ok(None) };
-        let claim: Option<Claimed> = store.get(&key::job_key(self.tenant, &self.job_type, text)).await?;
+        let claim: Option<KeyClaim> = store.get(&key::job_key(self.tenant, &self.job_type, text)).await?;
         match claim {
             Some(claim) => Ok(store.get(&key::job(self.tenant, claim.job_id)).await?),
             None => Ok(None),
@@ -133,31 +129,23 @@ impl New {
     }
 }
 
-/// Enqueues a job, unless there is one with its key or its id.
+/// Enqueues a job, unless one with its key or its id exists.
 ///
 /// # Errors
-/// When the table fails.
-pub async fn enqueue(store: &Store, new: &New, now: Timestamp) -> Result<Enqueued, Error> {
-    for attempt in 0..TRIES {
-        let rows = new.rows(now).into_iter();
-        let transaction = rows.fold(Transaction::new(), |transaction, row| transaction.insert(store, row));
-        match transaction.run(store).await {
+/// Returns an error if the table fails.
+pub async fn enqueue(store: &Store, new: &NewJob, now: Timestamp) -> Result<Enqueued, Error> {
+    for _ in 0..TRIES {
+        let inserts = new.rows(now).into_iter().map(Write::insert);
+        let transaction = inserts.fold(Transaction::new(), Transaction::write);
+        match store.commit(transaction, Retry::BRIEF).await {
             Ok(()) => return Ok(Enqueued::New(new.job(now))),
-            Err(error) if error.condition_failed(0) || error.condition_failed(1) => {
+            Err(cancelled) if cancelled.any_refused() => {
                 if let Some(job) = new.existing(store).await? {
                     return Ok(Enqueued::Existing(job));
                 }
             }
-            Err(error) if error.is_transient() => {}
-            Err(Cancelled::Failed(error)) => return Err(error.into()),
-            Err(error) => return Err(DataError::Refused(Box::new(error)).into()),
+            Err(cancelled) => return Err(cancelled.into()),
         }
-        tokio::time::sleep(backoff(attempt)).await;
     }
     Err(Error::Contended)
-}
-
-/// Full jitter, so that those who met do not meet again.
-pub(crate) fn backoff(attempt: u32) -> Duration {
-    Duration::from_millis(10 << attempt.min(7)).mul_f64(fastrand::f64())
 }

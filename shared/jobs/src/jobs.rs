@@ -19,18 +19,18 @@ impl<'a> Jobs<'a> {
         Self { store, tenant }
     }
 
-    /// One job.
+    /// Reads one job.
     ///
     /// # Errors
-    /// [`Error::NotFound`], or when the table fails.
+    /// [`Error::NotFound`], or an error of the table.
     pub async fn get(self, id: JobId) -> Result<Job, Error> {
         self.store.get(&key::job(self.tenant, id)).await?.ok_or(Error::NotFound)
     }
 
-    /// A page of the tenant's jobs, newest first.
+    /// Reads a page of the tenant's jobs, newest first.
     ///
     /// # Errors
-    /// [`Error::Cursor`], or when the table fails.
+    /// [`Error::Cursor`], or an error of the table.
     pub async fn list(
         self,
         cursors: &CursorKey,

@@ -1,4 +1,4 @@
-//! The types of jobs that need nothing but the tables.
+//! Kinds of jobs that need nothing but the tables.
 
 mod cleanup_old_jobs;
 mod hello_world;

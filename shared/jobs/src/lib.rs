@@ -1,21 +1,23 @@
-//! Jobs: tasks in the background that have their effect once.
+//! Jobs: background tasks whose effects happen once.
 //!
-//! A job is a row. Enqueuing is inserting it; the table's stream turns the mark on it into a message, and a message says
-//! no more than that a job may want a worker. So messages may be lost, doubled, late and out of order. What holds:
+//! A job is a row. Enqueuing inserts it; the table's stream turns its outbox attribute `queued_at` into a message. A
+//! message says only that a job may want a worker. Messages may therefore be lost, duplicated, late and out of order.
+//! Invariants:
 //!
-//! * **One job per key.** The row that claims a `job_key` is written with the job's own. It stays as long as the job is
-//!   kept, also after its end: the same key gives the same job, and what failed is tried again by a redrive alone.
-//! * **One attempt that counts.** Claiming a job raises its `attempt`, which is the fencing token: every later write of
-//!   an attempt holds only while the row says `running` with that number. Whoever was paused, or lost its network, until
-//!   another took over can neither complete nor fail what is its successor's.
-//! * **Effects with the end.** A handler stores nothing that must happen once. It gives back rows, artifacts and a result
-//!   ([`Done`]), and the worker commits them with the job's final row and the events in the run's log, in one
-//!   transaction. A handler that ran twice therefore did no more than waste time.
-//! * **Nothing is lost in silence.** What cannot be read or fails for good is a row with its cause, and a message in the
-//!   dead letters.
+//! * **One job per key.** The row that claims a `job_key` is written together with the job's own. It is kept as long as
+//!   the job, also after the job's end: the same key leads to the same job, and only a redrive retries a failed one.
+//! * **One attempt counts.** Claiming a job increments its `attempt`, which is the fencing token: every later write of an
+//!   attempt requires that the row is `running` with that number. A worker that was paused or lost its network until
+//!   another took over can neither complete nor fail the job of its successor.
+//! * **Effects with the end.** A handler stores nothing that must happen once. It returns rows, artifacts and a result
+//!   ([`Done`]). The worker commits them with the job's final row and the events in the run's log, in one transaction. A
+//!   handler that ran twice has therefore only wasted time. The exception is `sync_stripe`, which writes the account of
+//!   another tenant than the job's: the cause of each of its postings makes the write happen once.
+//! * **Nothing is lost in silence.** A message that cannot be read, and a job that fails for good, are stored as a row with
+//!   their cause, and become messages of the dead-letter queue.
 //!
-//! A type of job is a [`Kind`]: its name, input, key, timeout, retry policy and handler, declared in one place and made
-//! known to the worker by its [`Registry`].
+//! A kind of job is a [`JobKind`]: its name, input, key, timeout, retry policy and handler, declared in one place and added
+//! to the worker's [`Registry`].
 
 mod admin;
 mod attempt;
@@ -27,32 +29,38 @@ mod jobs;
 pub mod kinds;
 mod registry;
 mod row;
-mod sweep;
 #[cfg(test)]
 mod tests;
 mod worker;
 
 pub use admin::{Cancel, Redrive, cancel, redrive};
-pub use attempt::{Claim, claim, renew};
-pub use deliver::{Burial, Called, Delivery, UNREADABLE, bury_unreadable, called_for};
-pub use end::{End, end};
-pub use enqueue::{Enqueued, New, enqueue};
+pub use attempt::{JobClaim, claim, renew};
+pub use deliver::{DeadLetter, Delivery, Dispatch, Effects, UNREADABLE, postpone, store_unreadable};
+pub use end::{End, EndedJob, end};
+pub use enqueue::{Enqueued, NewJob, enqueue};
 pub use jobs::Jobs;
-pub use registry::{Context, Done, Failed, Kind, Left, Progress, Queue, Registry, Retry};
-pub use row::{Failure, Job, Progressed, Status};
-pub use sweep::{Due, GRACE, Sweep};
+pub use registry::{
+    Context, Done, Failed, JobKind, LeftArtifact, ProgressReporter, Queue, Registry, RetryPolicy,
+};
+pub use row::{Job, JobFailure, JobProgress, JobStatus};
 pub use worker::{Worked, Worker};
 
+use std::time::Duration;
+
+use sequent_core::{ApiError, Code, ErrorDetails};
 use sequent_runlog::Unavailable;
-use sequent_tables::{Error as DataError, InvalidCursor};
+use sequent_tables::{Cancelled, Error as DataError, InvalidCursor};
+
+/// Time after which a job that was queued, or whose pause is over, counts as undelivered.
+pub const GRACE: Duration = Duration::from_secs(30);
 
 /// A job operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The tenant has no such job.
-    #[error("no such job")]
+    #[error("the job does not exist")]
     NotFound,
-    /// The cursor is not one of this list.
+    /// The cursor was not issued by this list.
     #[error(transparent)]
     Cursor(#[from] InvalidCursor),
     /// The table failed.
@@ -61,10 +69,31 @@ pub enum Error {
     /// The log of the job's run failed.
     #[error(transparent)]
     Log(#[from] Unavailable),
-    /// Others wrote the row again and again; the same call may succeed a moment later.
+    /// Other writes changed the row again and again. The same call may succeed a moment later.
     #[error("the job's row is contended")]
     Contended,
-    /// What a handler wanted stored with the end of its job was refused.
+    /// The writes of a handler were refused.
     #[error("the job's effects were refused: {0}")]
     Effects(String),
+}
+
+impl From<Cancelled> for Error {
+    fn from(cancelled: Cancelled) -> Self {
+        match cancelled {
+            contended if contended.is_transient() => Self::Contended,
+            Cancelled::Failed(error) => Self::Data(error),
+            refused @ Cancelled::Reasons(_) => Self::Data(DataError::Refused(Box::new(refused))),
+        }
+    }
+}
+
+impl ApiError for Error {
+    fn details(&self) -> ErrorDetails {
+        match self {
+            Self::NotFound => ErrorDetails::new(Code::NotFound, "There is no job with this id."),
+            Self::Cursor(error) => error.details(),
+            Self::Data(error) => error.details(),
+            Self::Log(_) | Self::Contended | Self::Effects(_) => ErrorDetails::unavailable(),
+        }
+    }
 }

@@ -1,7 +1,8 @@
-//! The types of jobs: what each declares, and the worker's list of them.
+//! The kinds of jobs: the declaration of each, and the registry of a worker.
 
 use std::{collections::BTreeMap, fmt, future::Future, sync::Arc, time::Duration};
 
+use backon::{BackoffBuilder, ExponentialBuilder};
 use futures::future::BoxFuture;
 use sequent_core::{JobId, RunId, TenantId};
 use sequent_event::{Artifact, Body, Totals};
@@ -11,94 +12,100 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tokio::sync::watch;
 
-use crate::Progressed;
+use crate::JobProgress;
 
-/// A type of job. Whoever implements it may hold what its handler needs.
-pub trait Kind: Send + Sync + 'static {
-    /// Its name, in rows, logs and APIs. It is forever.
+/// A kind of job. The implementing type contains the dependencies of the handler.
+pub trait JobKind: Send + Sync + 'static {
+    /// The name of the kind in rows, logs and APIs. It never changes.
     const TYPE: &'static str;
-    /// How long an attempt may take. More than a worker's invocation has (15 minutes) is never reached.
+    /// Longest time of an attempt. A worker's invocation ends after 15 minutes, so a longer time has no effect.
     const TIMEOUT: Duration = Duration::from_secs(60);
-    /// What happens when an attempt fails.
-    const RETRY: Retry = Retry::DEFAULT;
-    /// Who works on it.
+    /// The policy for failed attempts.
+    const RETRY: RetryPolicy = RetryPolicy::DEFAULT;
+    /// The workers that receive the job.
     const QUEUE: Queue = Queue::Jobs;
-    /// What it works on.
+    /// The input of the job.
     type Input: Serialize + DeserializeOwned + Send;
 
-    /// What there is one job of. `None`: every enqueuing is a job of its own.
+    /// Returns the key under which at most one job exists. Returns `None` if each enqueuing makes a new job.
     fn key(input: &Self::Input) -> Option<String>;
 
-    /// Does it. May be called again for the same job, and be dropped at any await, so whatever must happen once goes into
-    /// what it gives back.
+    /// Runs one attempt. It may be called again for the same job and may be dropped at any await, so an effect that must
+    /// happen once belongs into the returned [`Done`].
     fn run(&self, input: Self::Input, context: Context) -> impl Future<Output = Result<Done, Failed>> + Send;
 }
 
-/// Which workers a job is delivered to.
+/// The workers that receive a job.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Queue {
-    /// The many, small ones.
+    /// Workers for many small jobs.
     #[default]
     Jobs,
-    /// Those with the memory and the fonts to typeset.
+    /// Workers with the memory and the fonts for typesetting.
     Exports,
 }
 
-/// How often a failed attempt is followed by another, and when.
+/// The policy for failed attempts of a job: exponential backoff with jitter, stored as the row's `not_before`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Retry {
-    /// Attempts that may fail before the job does. Those lost with their process are not among them.
+pub struct RetryPolicy {
+    /// Attempts that may fail before the job fails. Attempts that are lost with their process do not count.
     pub attempts: u32,
-    /// The pause after the first failure; it doubles with each.
+    /// Pause after the first failure. It doubles with each further one.
     pub first: Duration,
-    /// The longest pause.
+    /// Longest pause.
     pub longest: Duration,
 }
 
-impl Retry {
-    /// Unless a kind says otherwise.
+impl RetryPolicy {
+    /// The policy of a kind that declares none.
     pub const DEFAULT: Self =
         Self { attempts: 5, first: Duration::from_secs(2), longest: Duration::from_secs(300) };
 
-    /// The pause after the `failures`-th failure, without jitter.
+    /// Returns the pause after the `failures`-th failure, at random between half of it and all, so that jobs that failed
+    /// together do not return together. Returns `None` if no attempt is left.
     #[must_use]
-    pub fn pause(self, failures: u32) -> Duration {
-        let doubled = 1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX);
-        self.first.saturating_mul(doubled).min(self.longest)
+    pub fn pause(self, failures: u32) -> Option<Duration> {
+        let past = usize::try_from(failures.checked_sub(1)?).ok()?;
+        let backoff = ExponentialBuilder::new()
+            .with_min_delay(self.first / 2)
+            .with_max_delay(self.longest / 2)
+            .with_max_times(self.attempts.saturating_sub(1) as usize)
+            .with_jitter();
+        backoff.build().nth(past)
     }
 }
 
-/// What a handler wants stored with the end of its job, all of it or nothing.
+/// The result of an attempt, stored in one transaction with the end of its job.
 #[derive(Clone, Default)]
 pub struct Done {
-    /// What it came to, for a model or a person to read. Cut at [`Done::MAX_RESULT`] bytes; more is an artifact.
+    /// Text for a model or a person. Cut at [`Done::MAX_RESULT`] bytes; a longer result is an artifact.
     pub result: String,
-    /// Artifacts whose bytes are stored.
-    pub artifacts: Vec<Left>,
-    /// What else the run's log is to say, if a run asked for the job: events that name it.
+    /// Artifacts whose bytes are stored already.
+    pub artifacts: Vec<LeftArtifact>,
+    /// Further events for the log of the run that asked for the job.
     pub events: Vec<Body>,
-    /// What the attempt's model calls used.
+    /// Usage of the attempt's model calls.
     pub usage: Totals,
-    /// Other writes. If a condition among them does not hold, the attempt has failed and may be tried again.
+    /// Other writes. If a condition among them does not hold, the attempt fails and is retried.
     pub writes: Option<TransactionRows>,
 }
 
 /// An artifact that a job leaves.
 #[derive(Debug, Clone)]
-pub struct Left {
-    /// What the run's log says of it.
+pub struct LeftArtifact {
+    /// The artifact as the run's log describes it.
     pub artifact: Artifact,
-    /// Its row.
+    /// The row of the artifact.
     pub row: Row,
 }
 
 impl Done {
-    /// Fits an event, even if JSON makes six bytes of each.
+    /// Longest result in bytes. It fits an event even if JSON escapes each byte with six.
     pub const MAX_RESULT: usize = 16_000;
 
-    /// Only a result.
+    /// A result without anything else.
     #[must_use]
     pub fn text(result: impl Into<String>) -> Self {
         Self { result: result.into(), ..Self::default() }
@@ -111,77 +118,77 @@ impl fmt::Debug for Done {
     }
 }
 
-/// An attempt came to nothing.
+/// An attempt failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failed {
-    /// Another may succeed.
+    /// Another attempt may succeed.
     #[error("{0}")]
     Retry(String),
-    /// No other will.
+    /// Every other attempt would fail, too.
     #[error("{0}")]
     Poison(String),
 }
 
 impl Failed {
-    /// A failure of something else than the job itself: worth another attempt.
+    /// A failure that another attempt may not meet, such as one of the table.
     pub fn retry(error: impl fmt::Display) -> Self {
         Self::Retry(error.to_string())
     }
 }
 
-/// What a handler is given beside its input.
+/// The context of an attempt.
 #[derive(Debug, Clone)]
 pub struct Context {
-    /// Whose job it is.
+    /// The tenant that has the job.
     pub tenant: TenantId,
     /// The job.
     pub job: JobId,
-    /// The run that asked for it.
+    /// The run that asked for the job.
     pub run: Option<RunId>,
-    /// Which attempt this is, from 1.
+    /// Number of the attempt, from 1.
     pub attempt: u32,
-    /// The tables.
+    /// The tables and the logs.
     pub storage: DynamoStorage,
-    /// Where to say how far it has come.
-    pub progress: Progress,
-    /// Turns true when what the handler does can no longer be stored: it was cancelled, or took so long without a sign of
-    /// life that another took over. The handler is dropped then, at its next await; one that computes for long should look.
+    /// Reports the progress of the attempt.
+    pub progress: ProgressReporter,
+    /// Turns `true` when the result of the attempt can no longer be stored, because the job was cancelled or another worker
+    /// took it over. The handler is dropped at its next await; a handler that computes for long should read this.
     pub lost: watch::Receiver<bool>,
 }
 
 impl Context {
-    /// The tables.
+    /// Returns the tables.
     #[must_use]
     pub fn store(&self) -> &Store {
         self.storage.store()
     }
 }
 
-/// Says how far a job has come. Stored a few times a second at most; what is said in between is passed over.
+/// Reports the progress of a job. It is stored a few times a second at most; reports in between are skipped.
 #[derive(Debug, Clone)]
-pub struct Progress(pub(crate) Arc<watch::Sender<Option<Progressed>>>);
+pub struct ProgressReporter(pub(crate) Arc<watch::Sender<Option<JobProgress>>>);
 
-impl Progress {
-    /// `percent` of all there is to do is done.
-    pub fn say(&self, percent: u8, message: impl Into<String>) {
-        self.0.send_replace(Some(Progressed { percent: percent.min(100), message: message.into() }));
+impl ProgressReporter {
+    /// Reports that `percent` of the work is done.
+    pub fn report(&self, percent: u8, message: impl Into<String>) {
+        self.0.send_replace(Some(JobProgress { percent: percent.min(100), message: message.into() }));
     }
 }
 
-/// The kinds a worker knows, by their types.
+/// The kinds that a worker can run, by their names.
 #[derive(Clone, Default)]
 pub struct Registry {
-    kinds: BTreeMap<&'static str, Entry>,
+    kinds: BTreeMap<&'static str, RegisteredKind>,
 }
 
 #[derive(Clone)]
-pub(crate) struct Entry {
+pub(crate) struct RegisteredKind {
     pub(crate) timeout: Duration,
-    pub(crate) retry: Retry,
+    pub(crate) retry: RetryPolicy,
     pub(crate) handler: Arc<dyn Handler>,
 }
 
-/// A kind whose input is not known by type any more.
+/// A [`JobKind`] without its input type.
 pub(crate) trait Handler: Send + Sync {
     fn start(
         self: Arc<Self>,
@@ -190,7 +197,7 @@ pub(crate) trait Handler: Send + Sync {
     ) -> Result<BoxFuture<'static, Result<Done, Failed>>, serde_json::Error>;
 }
 
-impl<K: Kind> Handler for K {
+impl<K: JobKind> Handler for K {
     fn start(
         self: Arc<Self>,
         input: Value,
@@ -202,21 +209,21 @@ impl<K: Kind> Handler for K {
 }
 
 impl Registry {
-    /// No kinds yet.
+    /// An empty registry.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a kind. Of two of one type the latter counts.
+    /// Adds a kind. It replaces one of the same name.
     #[must_use]
-    pub fn with<K: Kind>(mut self, kind: K) -> Self {
-        let entry = Entry { timeout: K::TIMEOUT, retry: K::RETRY, handler: Arc::new(kind) };
+    pub fn with<K: JobKind>(mut self, kind: K) -> Self {
+        let entry = RegisteredKind { timeout: K::TIMEOUT, retry: K::RETRY, handler: Arc::new(kind) };
         self.kinds.insert(K::TYPE, entry);
         self
     }
 
-    pub(crate) fn get(&self, job_type: &str) -> Option<&Entry> {
+    pub(crate) fn get(&self, job_type: &str) -> Option<&RegisteredKind> {
         self.kinds.get(job_type)
     }
 }
@@ -232,9 +239,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_double_up_to_the_longest() {
-        let retry = Retry { attempts: 9, first: Duration::from_secs(2), longest: Duration::from_secs(60) };
-        let pauses: Vec<u64> = [1, 2, 3, 6, 40].map(|failures| retry.pause(failures).as_secs()).into();
-        assert_eq!(pauses, [2, 4, 8, 60, 60]);
+    fn pauses_double_up_to_the_longest_and_end_with_the_attempts() {
+        let policy =
+            RetryPolicy { attempts: 9, first: Duration::from_secs(2), longest: Duration::from_secs(60) };
+        for (failures, seconds) in [(1, 2), (2, 4), (3, 8), (6, 60), (8, 60)] {
+            let pause = policy.pause(failures).expect("an attempt is left");
+            let longest = Duration::from_secs(seconds);
+            assert!(pause >= longest / 2 && pause <= longest, "{failures}: {pause:?}");
+        }
+        assert_eq!(policy.pause(9), None);
     }
 }

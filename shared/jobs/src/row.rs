@@ -1,114 +1,112 @@
-//! A job's row: where it stands, and the steps it may take from there.
+//! A job's row: its state, and the steps it may take.
 
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::AttributeValue as Value;
-use sequent_core::{ArtifactId, JobId, RunId, Timestamp};
-use sequent_tables::{Change, key};
+use sequent_core::{ArtifactId, JobId, RunId, TenantId, Timestamp};
+use sequent_tables::{Update, attribute, key};
 use serde::{Deserialize, Serialize};
-use serde_dynamo::to_attribute_value;
 
-use crate::{Queue, sweep::GRACE};
+use crate::{GRACE, Queue};
 
-/// A job as the endpoints show it and as the table stores it.
+/// A job as the endpoints return it and as the table stores it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Job {
-    /// Its id.
+    /// Id of the job.
     pub id: JobId,
-    /// What kind of job it is, such as `hello_world`.
+    /// Kind of the job, such as `hello_world`.
     pub job_type: String,
-    /// What there is one job of: the same key of the same type gives the same job.
+    /// Key of the job: at most one job of a type has it.
     pub job_key: Option<String>,
-    /// Which workers it is delivered to.
+    /// Workers that receive the job.
     #[serde(default)]
     pub queue: Queue,
-    /// Where it stands.
-    pub status: Status,
-    /// The run that asked for it.
+    /// State of the job.
+    pub status: JobStatus,
+    /// Run that asked for the job.
     pub run_id: Option<RunId>,
-    /// The tool call whose result it gives.
+    /// Tool call that gets the result.
     pub tool_call_id: Option<String>,
-    /// What it works on.
+    /// Input of the job; its form depends on the type.
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub input: serde_json::Value,
-    /// How often it was begun. Also its fencing token: only the latest attempt can end it.
+    /// Number of the latest attempt, from 1. It is the fencing token: only the latest attempt can end the job.
     pub attempt: u32,
-    /// Attempts that failed since it was enqueued or redriven.
+    /// Attempts that failed since the job was enqueued or redriven.
     pub failures: u32,
     /// Attempts that were lost with their process since then.
     pub lost: u32,
-    /// How often it was redriven.
+    /// Number of redrives.
     pub redrives: u32,
-    /// Until when the attempt under way need not show a sign of life.
+    /// End of the current attempt's lease, if it is not renewed.
     pub lease_until: Option<Timestamp>,
-    /// When the next attempt may begin.
+    /// Earliest time of the next attempt.
     pub not_before: Option<Timestamp>,
-    /// How far it has come.
-    pub progress: Option<Progressed>,
-    /// What it came to.
+    /// Progress of the job.
+    pub progress: Option<JobProgress>,
+    /// Result of the job.
     pub result: Option<String>,
-    /// What it left.
+    /// Artifacts that the job made.
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
     pub artifacts: Vec<ArtifactId>,
-    /// Why it failed, or why its last attempt did.
-    pub error: Option<Failure>,
-    /// When it was enqueued.
+    /// Failure of the job, or of its latest failed attempt.
+    pub error: Option<JobFailure>,
+    /// Time of the enqueuing.
     pub created_at: Timestamp,
-    /// When its first attempt began.
+    /// Start of the first attempt.
     pub started_at: Option<Timestamp>,
-    /// When it ended.
+    /// Time of the end.
     pub completed_at: Option<Timestamp>,
 }
 
-/// Where a job stands.
+/// The state of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
-pub enum Status {
-    /// It waits for a worker.
+pub enum JobStatus {
+    /// The job waits for a worker.
     Pending,
-    /// A worker has it.
+    /// A worker has the job.
     Running,
-    /// It did what it was to do.
+    /// The job has succeeded.
     Success,
-    /// It will not, unless it is redriven.
+    /// The job has failed. A redrive can make it pending again.
     Error,
 }
 
-/// How far a job has come.
+/// The progress of a job.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Progressed {
-    /// Of all it has to do.
+pub struct JobProgress {
+    /// Part of the work that is done.
     #[cfg_attr(feature = "openapi", schema(maximum = 100))]
     pub percent: u8,
-    /// For people.
+    /// Explanation for people.
     pub message: String,
 }
 
-/// Why a job failed.
+/// The failure of a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Failure {
-    /// Stable, for programs: `poison`, `failed`, `timeout`, `panicked`, `too_many_crashes`, `cancelled`.
+pub struct JobFailure {
+    /// Stable code: `poison`, `failed`, `timeout`, `panicked`, `too_many_crashes` or `cancelled`.
     pub code: String,
-    /// For people.
+    /// Explanation for people.
     pub message: String,
 }
 
-impl Failure {
-    /// The code of a job that somebody stopped.
+impl JobFailure {
+    /// The code of a job that was cancelled.
     pub const CANCELLED: &'static str = "cancelled";
 
-    /// Whether another attempt would fail in the same way.
+    /// Returns `true` if another attempt would fail in the same way.
     #[must_use]
     pub fn is_poison(&self) -> bool {
         self.code == "poison"
     }
 
-    /// A failure. Long messages are cut: they are shown, not kept.
+    /// A failure. Long messages are cut, because the row is read in lists.
     #[must_use]
     pub fn new(code: &str, message: &str) -> Self {
         const LONGEST: usize = 2000;
@@ -117,18 +115,18 @@ impl Failure {
 }
 
 impl Job {
-    /// Whether it has ended.
+    /// Returns `true` if the job has ended.
     #[must_use]
     pub const fn has_ended(&self) -> bool {
-        matches!(self.status, Status::Success | Status::Error)
+        matches!(self.status, JobStatus::Success | JobStatus::Error)
     }
 
-    /// The next attempt under way.
+    /// The job with the next attempt in progress.
     pub(crate) fn claimed(&self, now: Timestamp, lease: Duration) -> Self {
         Self {
-            status: Status::Running,
+            status: JobStatus::Running,
             attempt: self.attempt + 1,
-            lost: self.lost + u32::from(self.status == Status::Running),
+            lost: self.lost + u32::from(self.status == JobStatus::Running),
             lease_until: Some(now + lease),
             not_before: None,
             started_at: self.started_at.or(Some(now)),
@@ -136,28 +134,28 @@ impl Job {
         }
     }
 
-    /// Waiting for its next attempt, without one under way.
+    /// The job waiting for its next attempt, with none in progress.
     pub(crate) fn waiting(&self, not_before: Option<Timestamp>) -> Self {
-        Self { status: Status::Pending, lease_until: None, not_before, ..self.clone() }
+        Self { status: JobStatus::Pending, lease_until: None, not_before, ..self.clone() }
     }
 
     /// As [`waiting`](Self::waiting), because an attempt failed.
-    pub(crate) fn failed_once(&self, why: Failure, not_before: Timestamp) -> Self {
+    pub(crate) fn failed_once(&self, why: JobFailure, not_before: Timestamp) -> Self {
         Self { failures: self.failures + 1, error: Some(why), ..self.waiting(Some(not_before)) }
     }
 
-    /// Ended well.
+    /// The job ended with a result.
     pub(crate) fn succeeded(&self, result: &str, artifacts: Vec<ArtifactId>, now: Timestamp) -> Self {
         let result = (!result.is_empty()).then(|| result.to_owned());
-        Self { status: Status::Success, result, artifacts, error: None, ..self.ended(now) }
+        Self { status: JobStatus::Success, result, artifacts, error: None, ..self.ended(now) }
     }
 
-    /// Ended otherwise.
-    pub(crate) fn failed(&self, why: Failure, now: Timestamp) -> Self {
-        Self { status: Status::Error, error: Some(why), ..self.ended(now) }
+    /// The job ended with a failure.
+    pub(crate) fn failed(&self, why: JobFailure, now: Timestamp) -> Self {
+        Self { status: JobStatus::Error, error: Some(why), ..self.ended(now) }
     }
 
-    /// Waiting again after it had failed for good, with all its attempts before it.
+    /// The job waiting again after it had failed, with all its attempts ahead.
     pub(crate) fn redriven(&self) -> Self {
         Self {
             failures: 0,
@@ -173,75 +171,49 @@ impl Job {
         Self { lease_until: None, not_before: None, completed_at: Some(now), ..self.clone() }
     }
 
-    /// What turns the row `self` was read from into this one, provided that nobody took a step meanwhile. Progress and the
-    /// lease are no steps: the one attempt that writes them is not disturbed by itself.
-    pub(crate) fn change_to(&self, after: &Self, now: Timestamp) -> Change {
-        let index = match after.status {
-            Status::Pending => {
+    /// Builds the update that turns this row, as it was read, into `after`, unless the job took a step meanwhile. Progress
+    /// and the renewal of a lease are not steps: an attempt does not fence itself.
+    pub(crate) fn update_to(&self, tenant: TenantId, after: &Self, now: Timestamp) -> Update {
+        let position = match after.status {
+            JobStatus::Pending => {
                 key::active_job(after.id, after.not_before.map_or(now, |at| at.max(now)) + GRACE)
             }
-            Status::Running => key::active_job(after.id, after.lease_until.unwrap_or(now)),
-            Status::Success | Status::Error => key::ended_job(after.id, now),
+            JobStatus::Running => key::active_job(after.id, after.lease_until.unwrap_or(now)),
+            JobStatus::Success | JobStatus::Error => key::ended_job(after.id, now),
         };
-        let mut change = Change {
-            update: "SET #status = :status, attempt = :attempt, failures = :failures, lost = :lost, \
-                     redrives = :redrives, lease_until = :lease, not_before = :not_before, #progress = :progress, \
-                     #result = :result, artifacts = :artifacts, #error = :error, started_at = :started, \
-                     completed_at = :completed, gsi2pk = :pk, gsi2sk = :sk"
-                .to_owned(),
-            condition: Some(
-                "#status = :was AND attempt = :held AND redrives = :driven".to_owned(),
-            ),
-            names: vec![
-                ("#status", "status"),
-                ("#progress", "progress"),
-                ("#result", "result"),
-                ("#error", "error"),
-            ],
-            values: vec![
-                (":was", attribute(&self.status)),
-                (":held", attribute(&self.attempt)),
-                (":driven", attribute(&self.redrives)),
-                (":status", attribute(&after.status)),
-                (":attempt", attribute(&after.attempt)),
-                (":failures", attribute(&after.failures)),
-                (":lost", attribute(&after.lost)),
-                (":redrives", attribute(&after.redrives)),
-                (":lease", attribute(&after.lease_until)),
-                (":not_before", attribute(&after.not_before)),
-                (":progress", attribute(&after.progress)),
-                (":result", attribute(&after.result)),
-                (":artifacts", attribute(&after.artifacts)),
-                (":error", attribute(&after.error)),
-                (":started", attribute(&after.started_at)),
-                (":completed", attribute(&after.completed_at)),
-                (":pk", Value::S(index.pk().to_owned())),
-                (":sk", Value::S(index.sk().to_owned())),
-            ],
-        };
-        if after.status == Status::Pending {
-            change.update.push_str(", queued_at = :now");
-            change.values.push((":now", Value::N(now.millis().to_string())));
-        } else {
-            change.update.push_str(" REMOVE queued_at");
+        let update = Update::of(&key::job(tenant, after.id))
+            .set("status", after.status)
+            .set("attempt", after.attempt)
+            .set("failures", after.failures)
+            .set("lost", after.lost)
+            .set("redrives", after.redrives)
+            .set("lease_until", after.lease_until)
+            .set("not_before", after.not_before)
+            .set("progress", &after.progress)
+            .set("result", &after.result)
+            .set("artifacts", &after.artifacts)
+            .set("error", &after.error)
+            .set("started_at", after.started_at)
+            .set("completed_at", after.completed_at)
+            .gsi2(&position)
+            .when(attribute("status").equals(self.status))
+            .when(attribute("attempt").equals(self.attempt))
+            .when(attribute("redrives").equals(self.redrives));
+        match after.status {
+            JobStatus::Pending => update.set("queued_at", now.millis()),
+            // A take-over is allowed only if the lease that was read has not been renewed since.
+            JobStatus::Running => {
+                update.remove("queued_at").when(attribute("lease_until").equals(self.lease_until))
+            }
+            JobStatus::Success | JobStatus::Error => update.remove("queued_at"),
         }
-        if after.status == Status::Running {
-            // Taking over is allowed only if the lease that was seen to be over has not been renewed since.
-            change.condition = change.condition.map(|held| held + " AND lease_until = :seen");
-            change.values.push((":seen", attribute(&self.lease_until)));
-        }
-        change
     }
 
-    /// Whether this row, found where a write did not hold, is what that write would have made of it: an earlier try of
-    /// the same write, whose answer was lost.
+    /// Returns `true` if this row, found where the write of `after` did not hold, is the result of that write: an earlier
+    /// try of it, whose answer was lost.
     pub(crate) fn is_already(&self, after: &Self) -> bool {
         (self.status, self.attempt, self.redrives) == (after.status, after.attempt, after.redrives)
             && self.completed_at == after.completed_at
             && self.not_before == after.not_before
     }
-}
-
-pub(crate) fn attribute<T: Serialize>(value: &T) -> Value {
-    to_attribute_value(value).expect("a row's fields are plain data")
 }

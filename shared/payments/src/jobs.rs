@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sequent_billing::Spent;
 use sequent_core::{TenantId, Timestamp};
-use sequent_jobs::{Context, Done, Enqueued, Failed, Kind, New, Retry, enqueue, redrive};
+use sequent_jobs::{Context, Done, Enqueued, Failed, JobKind, NewJob, RetryPolicy, enqueue, redrive};
 use sequent_stripe::{Event, Subject};
 use serde::{Deserialize, Serialize};
 
@@ -51,8 +51,8 @@ impl SyncInput {
 
     /// Returns the job to enqueue. It belongs to the system tenant, because the tenant is known only after the fetch.
     #[must_use]
-    pub fn job(&self) -> New {
-        New::of::<SyncStripe>(TenantId::SYSTEM, self)
+    pub fn job(&self) -> NewJob {
+        NewJob::of::<SyncStripe>(TenantId::SYSTEM, self)
     }
 }
 
@@ -64,12 +64,12 @@ impl ReconcileInput {
     }
 }
 
-impl Kind for SyncStripe {
+impl JobKind for SyncStripe {
     const TYPE: &'static str = "sync_stripe";
     const TIMEOUT: Duration = Duration::from_secs(120);
     // Stripe retries a delivery for three days. A job that has failed by then is found by the reconciliation.
-    const RETRY: Retry =
-        Retry { attempts: 8, first: Duration::from_secs(2), longest: Duration::from_secs(600) };
+    const RETRY: RetryPolicy =
+        RetryPolicy { attempts: 8, first: Duration::from_secs(2), longest: Duration::from_secs(600) };
     type Input = SyncInput;
 
     fn key(input: &SyncInput) -> Option<String> {
@@ -83,7 +83,7 @@ impl Kind for SyncStripe {
     }
 }
 
-impl Kind for ReconcileStripe {
+impl JobKind for ReconcileStripe {
     const TYPE: &'static str = "reconcile_stripe";
     const TIMEOUT: Duration = Duration::from_secs(600);
     type Input = ReconcileInput;
@@ -95,15 +95,15 @@ impl Kind for ReconcileStripe {
     async fn run(&self, _: ReconcileInput, context: Context) -> Result<Done, Failed> {
         let payments = configured(self.0.as_ref())?;
         let (found, repaired) = payments.reconcile(Timestamp::now()).await.map_err(failed)?;
-        context.progress.say(100, format!("{repaired} events enqueued"));
+        context.progress.report(100, format!("{repaired} events enqueued"));
         Ok(Done::text(format!("{found} events had not been delivered, {repaired} were enqueued")))
     }
 }
 
-impl Kind for ReportUsage {
+impl JobKind for ReportUsage {
     const TYPE: &'static str = Spent::JOB;
-    const RETRY: Retry =
-        Retry { attempts: 12, first: Duration::from_secs(5), longest: Duration::from_secs(3600) };
+    const RETRY: RetryPolicy =
+        RetryPolicy { attempts: 12, first: Duration::from_secs(5), longest: Duration::from_secs(3600) };
     type Input = Spent;
 
     /// No key: the job id is derived from the run id, so it is unique already.

@@ -14,7 +14,7 @@ use sequent_identity::{
     session::Device,
 };
 use sequent_jobs::{
-    Delivery, New, Registry, Worker, enqueue,
+    Delivery, NewJob, Registry, Worker, enqueue,
     kinds::{HelloInput, HelloWorld},
 };
 use sequent_jobs_function::router;
@@ -88,10 +88,10 @@ impl Deployment {
 
     /// The job that the golden events speak of, which has failed.
     pub(crate) async fn failed_job(&self, of: &Person) {
-        let new = New {
+        let new = NewJob {
             id: JOB.parse().unwrap(),
             job_type: "from_the_future".to_owned(),
-            ..New::of::<HelloWorld>(of.tenant(), &HelloInput::default())
+            ..NewJob::of::<HelloWorld>(of.tenant(), &HelloInput::default())
         };
         enqueue(self.storage.store(), &new, Timestamp::now()).await.unwrap();
         self.work(of.tenant(), new.id).await;

@@ -9,7 +9,7 @@ use std::{
 use futures::{StreamExt, stream};
 use sequent_core::{TenantId, Timestamp};
 use sequent_jobs::{
-    Delivery, New, enqueue,
+    Delivery, NewJob, enqueue,
     kinds::{HelloInput, HelloWorld},
 };
 use sequent_tables::{Store, Tables, key, testing};
@@ -123,7 +123,7 @@ struct Plan {
     /// Names that sound jobs greet.
     sound: Vec<String>,
     /// Jobs to enqueue, some twice.
-    jobs: Vec<New>,
+    jobs: Vec<NewJob>,
     /// Messages in addition to those of the outbox.
     messages: Vec<String>,
     /// Messages that must become dead letters.
@@ -137,7 +137,7 @@ impl Plan {
             let name = format!("guest {n}");
             let pause_ms = if n % 4 == 0 { fastrand::u32(0..600) } else { 0 };
             let input = HelloInput { name: Some(name.clone()), key: Some(name.clone()), pause_ms };
-            let mut new = New::of::<HelloWorld>(tenant, &input);
+            let mut new = NewJob::of::<HelloWorld>(tenant, &input);
             let message = Delivery { tenant_id: tenant, job_id: new.id }.to_json();
             // One in a hundred is poison, of three kinds.
             match (n % 100, n / 100 % 3) {
@@ -159,7 +159,7 @@ impl Plan {
             }
             // Three in ten are enqueued twice and delivered three times. For one in ten a message is sent before the job exists.
             if n % 10 < 3 {
-                plan.jobs.push(New { id: sequent_core::JobId::new(), ..new.clone() });
+                plan.jobs.push(NewJob { id: sequent_core::JobId::new(), ..new.clone() });
                 plan.messages.push(message.clone());
             }
             if n % 10 == 3 {

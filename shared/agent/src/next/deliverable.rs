@@ -8,7 +8,7 @@ use sequent_deliverables::{
 };
 use sequent_documents::{Format, Kind};
 use sequent_event::{Artifact, Job, JobStatus, State, TranscriptEntry};
-use sequent_jobs::{Kind as JobKind, Queue};
+use sequent_jobs::{JobKind, Queue};
 use serde::Serialize;
 
 use super::{Next, Purpose};

@@ -7,7 +7,7 @@ use sequent_conversation::{Name, NameProject};
 use sequent_conversation::{Start, Status, cancel};
 use sequent_core::{ArtifactId, JobId};
 use sequent_event::{Artifact, CancelReason, JobStatus, Phase, RunOutcome, RunStage, TranscriptEntry};
-use sequent_jobs::{Context, Delivery, Done, Failed, Jobs, Left, Registry, Worked, Worker, called_for};
+use sequent_jobs::{Context, Delivery, Done, Effects, Failed, Jobs, LeftArtifact, Registry, Worked, Worker};
 use sequent_runlog::{Claim, claim};
 use sequent_tables::{Item, Row};
 use sequent_tool::{Kind, Tool};
@@ -24,7 +24,7 @@ struct Place {
     place: String,
 }
 
-impl sequent_jobs::Kind for DrawMap {
+impl sequent_jobs::JobKind for DrawMap {
     const TYPE: &'static str = "draw_map";
     type Input = Place;
 
@@ -48,7 +48,10 @@ impl sequent_jobs::Kind for DrawMap {
         };
         let key = sequent_tables::key::greeting(context.tenant, "a row of the artifact's");
         let row = Row::new(&key, &json!({"title": artifact.title})).map_err(Failed::retry)?;
-        Ok(Done { artifacts: vec![Left { artifact, row }], ..Done::text(format!("Drew {}.", input.place)) })
+        Ok(Done {
+            artifacts: vec![LeftArtifact { artifact, row }],
+            ..Done::text(format!("Drew {}.", input.place))
+        })
     }
 }
 
@@ -120,7 +123,7 @@ async fn a_call_that_is_a_job_gives_what_the_job_came_to() {
         let item = |row| serde_dynamo::to_item::<_, Item>(row).unwrap();
         let key = sequent_tables::key::job(bench.tenant, job).attributes();
         let new: Item = item(&row).into_iter().chain(key).collect();
-        assert_eq!(called_for(None, &new).tell, Some((bench.tenant, asking.run)));
+        assert_eq!(Effects::of(None, &new).notify_run, Some((bench.tenant, asking.run)));
 
         assert_eq!(go_on(&bench, &asking).await, Executed::Closed);
         let state = bench.state(asking.run).await;

@@ -4,7 +4,7 @@ use sequent_agent::execute;
 use sequent_conversation::{RebuildInput, RebuildProjections, Start, cancel};
 use sequent_core::Timestamp;
 use sequent_event::CancelReason;
-use sequent_jobs::{Delivery, New, Registry, Worked, Worker, enqueue};
+use sequent_jobs::{Delivery, NewJob, Registry, Worked, Worker, enqueue};
 use sequent_tables::{Item, Key, PageRequest, key};
 
 use crate::bench::Bench;
@@ -34,7 +34,7 @@ async fn rows(bench: &Bench, of: &[Start]) -> Vec<Item> {
 
 async fn rebuild(bench: &Bench, of: &Start) -> Worked {
     let store = bench.engine.store();
-    let new = New::of::<RebuildProjections>(bench.tenant, &RebuildInput { run_id: of.run });
+    let new = NewJob::of::<RebuildProjections>(bench.tenant, &RebuildInput { run_id: of.run });
     enqueue(store, &new, Timestamp::now()).await.unwrap();
     let registry = Registry::new().with(RebuildProjections);
     let worker = Worker::new(registry, bench.engine.storage.clone(), bench.engine.settings);

@@ -32,7 +32,7 @@ pub(super) async fn file(artifacts: &Artifacts, context: &Context, id: ProjectId
     let runs: BTreeSet<RunId> = messages.iter().map(|message| message.run_id).collect();
     for (at, run_id) in runs.iter().enumerate() {
         let percent = u8::try_from(10 + 70 * at / runs.len().max(1)).unwrap_or(80);
-        context.progress.say(percent, format!("Run {} of {}.", at + 1, runs.len()));
+        context.progress.report(percent, format!("Run {} of {}.", at + 1, runs.len()));
         let events = run::events(context, *run_id).await?;
         files.add(format!("runs/{run_id}.jsonl"), run::jsonl(&events))?;
         let made = artifacts.of_run(context.tenant, *run_id, ARTIFACTS).await.map_err(failed)?;

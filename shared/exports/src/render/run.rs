@@ -14,7 +14,7 @@ use crate::transcript::{self, Entry, Transcript, What};
 /// The run as a file.
 pub(super) async fn file(context: &Context, run: RunId, format: Format) -> Result<File, Failed> {
     let events = events(context, run).await?;
-    context.progress.say(50, "Writing it down.");
+    context.progress.report(50, "Writing it down.");
     let title = format!("Run {run}");
     let heading = title.clone();
     let bytes = computed(move || match format {

@@ -1,27 +1,26 @@
-//! `cleanup_old_jobs`: removes jobs that ended long ago, those of all tenants, and with them their keys.
+//! `cleanup_old_jobs`: removes jobs of all tenants that ended long ago, together with their keys.
 
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::AttributeValue as Value;
 use sequent_core::Timestamp;
-use sequent_tables::{Cancelled, Store, Transaction, key};
+use sequent_tables::{Due, DueIndex, Retry, Store, Transaction, Write, key};
 use serde::{Deserialize, Serialize};
 
-use crate::{Context, Done, Due, Error, Failed, Job, Kind, Sweep};
+use crate::{Context, Done, Error, Failed, Job, JobKind};
 
-/// Days that jobs are kept after their end, unless the input says otherwise.
+/// Days that a job is kept after its end, unless the input gives another number.
 const DAYS: u32 = 30;
 
 /// Removes old jobs.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CleanupOldJobs;
 
-/// How old.
+/// The input of [`CleanupOldJobs`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CleanupInput {
-    /// The period it is for, such as a date: each has one job, however many schedules fire.
+    /// The period of this clean-up, such as a date. Each period has one job, however many schedules fire.
     pub period: String,
-    /// Days that a job is kept after its end; 30 if not given.
+    /// Days that a job is kept after its end; 30 by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub days: Option<u32>,
 }
@@ -34,7 +33,7 @@ impl CleanupInput {
     }
 }
 
-impl Kind for CleanupOldJobs {
+impl JobKind for CleanupOldJobs {
     const TYPE: &'static str = "cleanup_old_jobs";
     const TIMEOUT: Duration = Duration::from_secs(600);
     type Input = CleanupInput;
@@ -43,38 +42,34 @@ impl Kind for CleanupOldJobs {
         Some(input.period.clone())
     }
 
-    /// Removing what is gone already changes nothing, so this needs no transaction with its own end.
+    /// Removes the jobs directly, without a transaction with its own end: removing a removed job changes nothing.
     async fn run(&self, input: CleanupInput, context: Context) -> Result<Done, Failed> {
         let kept = Duration::from_secs(u64::from(input.days.unwrap_or(DAYS)) * 24 * 3600);
-        let mut sweep = Sweep::ended(context.store(), Timestamp::now() - kept);
-        let (mut removed, mut pages) = (0_usize, 0_u8);
+        let mut sweep = DueIndex::EndedJobs.sweep(context.store(), Timestamp::now() - kept);
+        let mut removed = 0_usize;
+        let mut pages = 0_u8;
         while let Some(page) = sweep.page().await.map_err(Failed::retry)? {
             for due in page {
                 removed += usize::from(remove(context.store(), &due).await.map_err(Failed::retry)?);
             }
             pages = pages.saturating_add(1);
-            context.progress.say(pages.min(99), format!("{removed} jobs removed"));
+            context.progress.report(pages.min(99), format!("{removed} jobs removed"));
         }
         Ok(Done::text(format!("{removed} jobs removed")))
     }
 }
 
-/// Removes a job and its key, if it still is where it was found: a redrive may have woken it.
+/// Removes a job and its key. Returns `false` if the job is gone, or is no longer ended because of a redrive.
 async fn remove(store: &Store, due: &Due) -> Result<bool, Error> {
-    let row = key::job(due.tenant, due.job);
-    let Some(job) = store.get::<Job>(&row).await? else { return Ok(false) };
-    let mut transaction = Transaction::new().delete_if(
-        store,
-        &row,
-        "gsi2sk = :entry",
-        vec![(":entry", Value::S(due.entry.clone()))],
-    );
+    let Some((tenant, _)) = key::parse_job(due.key()) else { return Ok(false) };
+    let Some(job) = store.get::<Job>(due.key()).await? else { return Ok(false) };
+    let mut transaction = Transaction::new().write(Write::delete(due.key()).when(due.is_unmoved()));
     if let Some(text) = &job.job_key {
-        transaction = transaction.delete(store, &key::job_key(due.tenant, &job.job_type, text));
+        transaction = transaction.write(Write::delete(&key::job_key(tenant, &job.job_type, text)));
     }
-    match transaction.run(store).await {
+    match store.commit(transaction, Retry::BRIEF).await {
         Ok(()) => Ok(true),
-        Err(Cancelled::Reasons(_)) => Ok(false),
-        Err(Cancelled::Failed(error)) => Err(error.into()),
+        Err(cancelled) if cancelled.any_refused() => Ok(false),
+        Err(cancelled) => Err(cancelled.into()),
     }
 }

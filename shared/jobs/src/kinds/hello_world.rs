@@ -1,35 +1,34 @@
-//! `hello_world`: greets somebody, and counts how often. The smallest job that has an effect, to try the rest with.
+//! `hello_world`: greets, and counts the greetings. The smallest job with an effect, to try the system with.
 
 use std::{sync::Arc, time::Duration};
 
-use aws_sdk_dynamodb::types::AttributeValue as Value;
-use sequent_tables::{Change, Transaction, key};
+use sequent_tables::{Transaction, Update, key};
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
-use crate::{Context, Done, Failed, Kind};
+use crate::{Context, Done, Failed, JobKind};
 
 /// Greets.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct HelloWorld;
 
-/// Whom to greet.
+/// The greeting.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct HelloInput {
-    /// Who is greeted; `world` if nobody is named.
+    /// The name to greet; `world` by default.
     #[cfg_attr(feature = "openapi", schema(max_length = 200))]
     pub name: Option<String>,
-    /// With the same key it is the same job.
+    /// A second request with the same key returns the first job.
     #[cfg_attr(feature = "openapi", schema(max_length = 200))]
     pub key: Option<String>,
-    /// Milliseconds to take over it, a minute at most.
+    /// Milliseconds that the job takes; at most a minute.
     #[cfg_attr(feature = "openapi", schema(maximum = 60000))]
     pub pause_ms: u32,
 }
 
-impl Kind for HelloWorld {
+impl JobKind for HelloWorld {
     const TYPE: &'static str = "hello_world";
     const TIMEOUT: Duration = Duration::from_secs(90);
     type Input = HelloInput;
@@ -43,18 +42,13 @@ impl Kind for HelloWorld {
         let name = input.name.unwrap_or_else(|| "world".to_owned());
         if input.pause_ms > 0 {
             for step in 0..STEPS {
-                context.progress.say(u8::try_from(step * 100 / STEPS).unwrap_or(100), "Taking a breath.");
+                context.progress.report(u8::try_from(step * 100 / STEPS).unwrap_or(100), "Taking a breath.");
                 sleep(Duration::from_millis(u64::from(input.pause_ms.min(60_000) / STEPS))).await;
             }
         }
-        let (store, key) = (context.store().clone(), key::greeting(context.tenant, &name));
-        let count = Change {
-            update: "ADD greeted :one".to_owned(),
-            values: vec![(":one", Value::N("1".to_owned()))],
-            ..Change::default()
-        };
+        let count = Update::of(&key::greeting(context.tenant, &name)).add("greeted", 1);
         Ok(Done {
-            writes: Some(Arc::new(move |writes: Transaction| writes.update(&store, &key, count.clone()))),
+            writes: Some(Arc::new(move |transaction: Transaction| transaction.write(count.clone()))),
             ..Done::text(format!("Hello, {name}!"))
         })
     }

@@ -1,17 +1,16 @@
-//! Any order of what workers, sweepers, people and clocks may do to one job, those that were taken for dead included.
+//! Random orders of everything that workers, sweeps, people and clocks may do to one job. A worker may also continue
+//! after another one has taken its job over.
 
 use std::{sync::Arc, time::Duration};
 
-use aws_sdk_dynamodb::types::AttributeValue as Value;
 use proptest::prelude::*;
 use sequent_core::{TenantId, Timestamp};
 use sequent_runlog::DynamoStorage;
-use sequent_tables::{Change, Store, Transaction, key, testing};
+use sequent_tables::{Store, Transaction, Update, key, testing};
 use serde::Deserialize;
 
 use crate::{
-    Cancel, Claim, Done, End, Enqueued, Failure, Job, Jobs, New, Redrive, Status,
-    attempt::write,
+    Cancel, Done, End, EndedJob, Enqueued, Job, JobClaim, JobFailure, JobStatus, Jobs, NewJob, Redrive,
     cancel, claim, end, enqueue,
     kinds::{HelloInput, HelloWorld},
     redrive, renew,
@@ -23,7 +22,7 @@ const WORKERS: usize = 3;
 
 #[derive(Debug, Clone, Copy)]
 enum Step {
-    /// A worker gets the message.
+    /// A worker receives the message.
     Claim(usize),
     Renew(usize),
     Complete(usize),
@@ -33,7 +32,7 @@ enum Step {
     HandBack(usize),
     Cancel,
     Redrive,
-    /// The same key once more.
+    /// A second enqueuing with the same key.
     Enqueue,
     Wait(u16),
 }
@@ -54,10 +53,10 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What the row has to say.
+/// The expected state of the row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Model {
-    status: Status,
+    status: JobStatus,
     attempt: u32,
     failures: u32,
     lost: u32,
@@ -70,10 +69,10 @@ struct World {
     store: Store,
     storage: DynamoStorage,
     tenant: TenantId,
-    new: New,
+    new: NewJob,
     now: i64,
     model: Model,
-    /// What each worker believes to work on, rightly or not.
+    /// The job as each worker claimed it. The worker may have lost it since.
     held: [Option<Job>; WORKERS],
 }
 
@@ -81,12 +80,12 @@ impl World {
     async fn new() -> Self {
         let store = testing::store().await;
         let input = HelloInput { key: Some("one".into()), ..HelloInput::default() };
-        let new = New::of::<HelloWorld>(TenantId::new(), &input);
+        let new = NewJob::of::<HelloWorld>(TenantId::new(), &input);
         let now = 1_800_000_000_000;
         let made = enqueue(&store, &new, Timestamp::from_millis(now)).await.unwrap();
         assert!(matches!(made, Enqueued::New(_)));
         let model = Model {
-            status: Status::Pending,
+            status: JobStatus::Pending,
             attempt: 0,
             failures: 0,
             lost: 0,
@@ -102,21 +101,23 @@ impl World {
         Timestamp::from_millis(self.now)
     }
 
-    /// What worker `at` believes in, and whether it is so.
+    /// Returns the job that a worker claimed, and `true` if it still has it.
     fn belief(&self, at: usize) -> Option<(Job, bool)> {
         let job = self.held[at].clone()?;
-        let right = self.model.status == Status::Running && self.model.attempt == job.attempt;
+        let right = self.model.status == JobStatus::Running && self.model.attempt == job.attempt;
         Some((job, right))
     }
 
     async fn take(&mut self, step: Step) {
-        let (now, id, tenant) = (self.at(), self.new.id, self.tenant);
+        let now = self.at();
+        let id = self.new.id;
+        let tenant = self.tenant;
         let store = self.store.clone();
         match step {
             Step::Wait(ms) => self.now += i64::from(ms),
             Step::Enqueue => {
                 let input = HelloInput { key: Some("one".into()), ..HelloInput::default() };
-                let again = New::of::<HelloWorld>(tenant, &input);
+                let again = NewJob::of::<HelloWorld>(tenant, &input);
                 let existing = enqueue(&store, &again, now).await.unwrap();
                 assert!(matches!(&existing, Enqueued::Existing(job) if job.id == id), "{existing:?}");
             }
@@ -124,22 +125,22 @@ impl World {
                 let claimed = claim(&store, tenant, id, now, LEASE).await.unwrap();
                 let Model { status, lease_until, not_before, .. } = self.model;
                 let free = match status {
-                    Status::Pending => not_before <= self.now,
-                    Status::Running => lease_until <= self.now,
-                    Status::Success | Status::Error => false,
+                    JobStatus::Pending => not_before <= self.now,
+                    JobStatus::Running => lease_until <= self.now,
+                    JobStatus::Success | JobStatus::Error => false,
                 };
                 match claimed {
-                    Claim::Won(job) if free => {
-                        self.model.lost += u32::from(status == Status::Running);
-                        self.model.status = Status::Running;
+                    JobClaim::Won(job) if free => {
+                        self.model.lost += u32::from(status == JobStatus::Running);
+                        self.model.status = JobStatus::Running;
                         self.model.attempt += 1;
                         self.model.lease_until = self.now + 1000;
                         self.model.not_before = 0;
                         self.held[worker] = Some(*job);
                     }
-                    Claim::Held => assert!(!free && status == Status::Running),
-                    Claim::NotYet(at) => assert!(!free && at.millis() == not_before),
-                    Claim::Ended => assert!(matches!(status, Status::Success | Status::Error)),
+                    JobClaim::Held => assert!(!free && status == JobStatus::Running),
+                    JobClaim::NotYet(at) => assert!(!free && at.millis() == not_before),
+                    JobClaim::Ended => assert!(matches!(status, JobStatus::Success | JobStatus::Error)),
                     other => panic!("{other:?} although {:?}", self.model),
                 }
             }
@@ -158,69 +159,69 @@ impl World {
             }
             Step::Fail(worker) => {
                 let Some((job, right)) = self.belief(worker) else { return };
-                let after = job.failed(Failure::new("poison", "no"), now);
+                let after = job.failed(JobFailure::new("poison", "no"), now);
                 self.ends(&job, &after, right, self.effect()).await;
             }
             Step::FailOnce(worker) => {
                 let Some((job, right)) = self.belief(worker) else { return };
-                let after = job.failed_once(Failure::new("failed", "not yet"), now + PAUSE);
-                assert_eq!(write(&store, tenant, id, job.change_to(&after, now)).await.unwrap(), right);
+                let after = job.failed_once(JobFailure::new("failed", "not yet"), now + PAUSE);
+                assert_eq!(store.write_if(job.update_to(tenant, &after, now)).await.unwrap(), right);
                 if right {
                     self.model.failures += 1;
-                    self.model.status = Status::Pending;
+                    self.model.status = JobStatus::Pending;
                     self.model.not_before = self.now + 700;
                 }
             }
             Step::HandBack(worker) => {
                 let Some((job, right)) = self.belief(worker) else { return };
-                let back = job.change_to(&job.waiting(None), now);
-                assert_eq!(write(&store, tenant, id, back).await.unwrap(), right);
+                let back = job.update_to(tenant, &job.waiting(None), now);
+                assert_eq!(store.write_if(back).await.unwrap(), right);
                 if right {
-                    self.model.status = Status::Pending;
+                    self.model.status = JobStatus::Pending;
                     self.model.not_before = 0;
                 }
             }
             Step::Cancel => {
-                let open = matches!(self.model.status, Status::Pending | Status::Running);
+                let open = matches!(self.model.status, JobStatus::Pending | JobStatus::Running);
                 let cancelled = cancel(&self.storage, tenant, id, "enough", now).await.unwrap();
                 assert_eq!(matches!(cancelled, Cancel::Done(_)), open);
                 if open {
-                    self.model.status = Status::Error;
+                    self.model.status = JobStatus::Error;
                 }
             }
             Step::Redrive => {
-                let failed = self.model.status == Status::Error;
+                let failed = self.model.status == JobStatus::Error;
                 let driven = redrive(&store, tenant, id, now).await.unwrap();
                 assert_eq!(matches!(driven, Redrive::Done(_)), failed);
                 if failed {
-                    let Model { attempt, redrives, .. } = self.model;
-                    let redrives = redrives + 1;
-                    let (failures, lost, lease_until, not_before) = (0, 0, 0, 0);
-                    let status = Status::Pending;
-                    self.model = Model { status, attempt, failures, lost, redrives, lease_until, not_before };
+                    self.model = Model {
+                        status: JobStatus::Pending,
+                        attempt: self.model.attempt,
+                        failures: 0,
+                        lost: 0,
+                        redrives: self.model.redrives + 1,
+                        lease_until: 0,
+                        not_before: 0,
+                    };
                 }
             }
         }
     }
 
-    /// A write that has to come with the end of the job, of whichever kind.
+    /// A result with a write that must happen once.
     fn effect(&self) -> Done {
-        let (store, key) = (self.store.clone(), key::greeting(self.tenant, "effects"));
-        let count = Change {
-            update: "ADD greeted :one".to_owned(),
-            values: vec![(":one", Value::N("1".to_owned()))],
-            ..Change::default()
-        };
+        let count = Update::of(&key::greeting(self.tenant, "effects")).add("greeted", 1);
         Done {
-            writes: Some(Arc::new(move |writes: Transaction| writes.update(&store, &key, count.clone()))),
+            writes: Some(Arc::new(move |transaction: Transaction| transaction.write(count.clone()))),
             ..Done::text("done")
         }
     }
 
     async fn ends(&mut self, before: &Job, after: &Job, right: bool, done: Done) {
-        let done = if after.status == Status::Success { done } else { Done::default() };
-        let ended = end(&self.storage, self.tenant, (before, after), &done, self.at()).await.unwrap();
-        // Ending again what one has ended oneself, with the same end, is no news.
+        let done = if after.status == JobStatus::Success { done } else { Done::default() };
+        let ending = EndedJob { tenant: self.tenant, before, after, done: &done };
+        let ended = end(&self.storage, ending, self.at()).await.unwrap();
+        // A worker that ends its job a second time in the same way succeeds, too.
         let again = before.attempt == self.model.attempt && self.model.status == after.status;
         assert!((ended == End::Stored) == right || again, "{ended:?}, {right}, {:?}", self.model);
         if right {
@@ -234,14 +235,14 @@ impl World {
         let Model { status, attempt, failures, lost, redrives, .. } = self.model;
         assert_eq!(found, (status, attempt, failures, lost, redrives));
         assert_eq!(job.has_ended(), job.completed_at.is_some());
-        assert_eq!(job.lease_until.is_some(), status == Status::Running);
+        assert_eq!(job.lease_until.is_some(), status == JobStatus::Running);
         #[derive(Deserialize)]
         struct Effects {
             greeted: u32,
         }
         let effects: Option<Effects> = self.store.get(&key::greeting(self.tenant, "effects")).await.unwrap();
         let effects = effects.map_or(0, |effects| effects.greeted);
-        assert_eq!(effects, u32::from(status == Status::Success), "one success, one effect");
+        assert_eq!(effects, u32::from(status == JobStatus::Success), "one success, one effect");
     }
 }
 
@@ -249,7 +250,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn whatever_happens_the_row_is_what_the_rules_say(steps in prop::collection::vec(step(), 1..60)) {
+    fn the_row_follows_the_rules_in_any_order_of_events(steps in prop::collection::vec(step(), 1..60)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let mut world = World::new().await;

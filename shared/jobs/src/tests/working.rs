@@ -1,4 +1,4 @@
-//! What the worker makes of handlers that work, fail, hang and die.
+//! The worker with handlers that succeed, fail, hang and panic.
 
 use std::{
     sync::{
@@ -17,18 +17,18 @@ use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    Claim, Context, Delivery, Done, Failed, Job, Jobs, Kind, New, Registry, Retry, Status, Worked, Worker,
-    cancel, claim, enqueue, redrive,
+    Context, Delivery, Done, Failed, Job, JobClaim, JobKind, JobStatus, Jobs, NewJob, Registry, RetryPolicy,
+    Worked, Worker, cancel, claim, enqueue, redrive,
 };
 
-/// Does what its input says, and counts how often it was begun.
+/// Acts as its input asks, and counts its attempts.
 struct Puppet(Arc<AtomicU32>);
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Act {
     Succeed,
-    /// Fails until it was begun so often.
+    /// Fails until this many attempts were made.
     FailUntil(u32),
     Refuse,
     Panic,
@@ -36,11 +36,11 @@ enum Act {
     Report,
 }
 
-impl Kind for Puppet {
+impl JobKind for Puppet {
     const TYPE: &'static str = "puppet";
     const TIMEOUT: Duration = Duration::from_millis(300);
-    const RETRY: Retry =
-        Retry { attempts: 3, first: Duration::from_millis(20), longest: Duration::from_millis(40) };
+    const RETRY: RetryPolicy =
+        RetryPolicy { attempts: 3, first: Duration::from_millis(20), longest: Duration::from_millis(40) };
     type Input = Act;
 
     fn key(_: &Act) -> Option<String> {
@@ -57,7 +57,7 @@ impl Kind for Puppet {
             Act::Panic => panic!("out of luck"),
             Act::Hang => std::future::pending().await,
             Act::Report => {
-                context.progress.say(40, "Nearly half of it.");
+                context.progress.report(40, "Nearly half of it.");
                 std::future::pending().await
             }
         }
@@ -85,11 +85,11 @@ impl Bench {
     }
 
     async fn enqueue(&self, act: Act) -> Delivery {
-        let new = New::of::<Puppet>(self.tenant, &act);
+        let new = NewJob::of::<Puppet>(self.tenant, &act);
         self.enqueue_new(&new).await
     }
 
-    async fn enqueue_new(&self, new: &New) -> Delivery {
+    async fn enqueue_new(&self, new: &NewJob) -> Delivery {
         enqueue(self.storage.store(), new, Timestamp::now()).await.unwrap();
         Delivery { tenant_id: self.tenant, job_id: new.id }
     }
@@ -104,24 +104,24 @@ impl Bench {
 }
 
 #[tokio::test]
-async fn a_job_is_done_once_however_often_it_is_delivered() {
+async fn a_job_runs_once_even_if_it_is_delivered_twice() {
     let bench = Bench::new().await;
     let delivery = bench.enqueue(Act::Succeed).await;
     assert_eq!(bench.work(delivery).await, Worked::Success);
     assert_eq!(bench.work(delivery).await, Worked::Nothing);
     let job = bench.job(delivery).await;
-    assert_eq!((job.status, job.attempt, job.result.as_deref()), (Status::Success, 1, Some("attempt 1")));
-    let nobodys = Delivery { job_id: sequent_core::JobId::new(), ..delivery };
-    assert_eq!(bench.work(nobodys).await, Worked::Nothing);
+    assert_eq!((job.status, job.attempt, job.result.as_deref()), (JobStatus::Success, 1, Some("attempt 1")));
+    let unknown = Delivery { job_id: sequent_core::JobId::new(), ..delivery };
+    assert_eq!(bench.work(unknown).await, Worked::Nothing);
     assert_eq!(bench.begun.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
-async fn failures_are_retried_as_often_as_the_kind_says_and_no_more() {
+async fn failures_are_retried_as_often_as_the_policy_of_the_kind_allows() {
     let bench = Bench::new().await;
     let delivery = bench.enqueue(Act::FailUntil(3)).await;
     assert_eq!(bench.work(delivery).await, Worked::Again);
-    assert_eq!(bench.work(delivery).await, Worked::Again, "it waits out the pause");
+    assert_eq!(bench.work(delivery).await, Worked::Again, "the worker waits for the pause");
     assert_eq!(bench.work(delivery).await, Worked::Success);
     assert_eq!(bench.job(delivery).await.failures, 2);
 
@@ -131,16 +131,16 @@ async fn failures_are_retried_as_often_as_the_kind_says_and_no_more() {
             assert_eq!(bench.work(delivery).await, expected, "{code}");
         }
         let job = bench.job(delivery).await;
-        assert_eq!((job.status, job.failures, &*job.error.unwrap().code), (Status::Error, 3, code));
+        assert_eq!((job.status, job.failures, &*job.error.unwrap().code), (JobStatus::Error, 3, code));
     }
 }
 
 #[tokio::test]
-async fn poison_fails_at_once_with_its_cause_and_a_redrive_tries_again() {
+async fn poison_fails_at_once_and_a_redrive_retries_it() {
     let bench = Bench::new().await;
     let unknown =
-        New { job_type: "from_the_future".into(), ..New::of::<Puppet>(bench.tenant, &Act::Succeed) };
-    let unfit = New { input: json!({"dance": 3}), ..New::of::<Puppet>(bench.tenant, &Act::Succeed) };
+        NewJob { job_type: "from_the_future".into(), ..NewJob::of::<Puppet>(bench.tenant, &Act::Succeed) };
+    let unfit = NewJob { input: json!({"dance": 3}), ..NewJob::of::<Puppet>(bench.tenant, &Act::Succeed) };
     let cases = [
         (bench.enqueue(Act::Refuse).await, "never"),
         (bench.enqueue_new(&unknown).await, "There is no type of job `from_the_future`."),
@@ -151,13 +151,13 @@ async fn poison_fails_at_once_with_its_cause_and_a_redrive_tries_again() {
         let error = bench.job(delivery).await.error.unwrap();
         assert!(error.code == "poison" && error.message.starts_with(why), "{error:?}");
         redrive(bench.storage.store(), bench.tenant, delivery.job_id, Timestamp::now()).await.unwrap();
-        assert_eq!(bench.work(delivery).await, Worked::Failed, "it is poison still");
+        assert_eq!(bench.work(delivery).await, Worked::Failed, "the input is still poison");
         assert_eq!(bench.job(delivery).await.redrives, 1);
     }
 }
 
 #[tokio::test]
-async fn progress_can_be_read_meanwhile_and_a_cancel_ends_it() {
+async fn progress_is_stored_during_an_attempt_and_a_cancellation_ends_it() {
     let bench = Bench::new().await;
     let delivery = bench.enqueue(Act::Report).await;
     let watching = async {
@@ -173,20 +173,20 @@ async fn progress_can_be_read_meanwhile_and_a_cancel_ends_it() {
     let (worked, ()) = tokio::join!(bench.work(delivery), watching);
     assert_eq!(worked, Worked::Fenced);
     let job = bench.job(delivery).await;
-    assert_eq!((job.status, &*job.error.unwrap().code), (Status::Error, "cancelled"));
+    assert_eq!((job.status, &*job.error.unwrap().code), (JobStatus::Error, "cancelled"));
 }
 
 #[tokio::test]
-async fn an_attempt_without_time_is_given_back_and_one_that_leaves_too() {
+async fn an_attempt_is_handed_back_at_the_deadline_and_at_shutdown() {
     let bench = Bench::new().await;
     let delivery = bench.enqueue(Act::Report).await;
     let soon = Some(Instant::now() + Duration::from_millis(80));
     assert_eq!(bench.worker.work(delivery, soon).await.unwrap(), Worked::HandedBack);
     let job = bench.job(delivery).await;
-    assert_eq!((job.status, job.attempt, job.failures), (Status::Pending, 1, 0));
+    assert_eq!((job.status, job.attempt, job.failures), (JobStatus::Pending, 1, 0));
 
     let leaving = async {
-        while bench.job(delivery).await.status != Status::Running {
+        while bench.job(delivery).await.status != JobStatus::Running {
             sleep(Duration::from_millis(5)).await;
         }
         bench.worker.shut_down().await;
@@ -196,23 +196,24 @@ async fn an_attempt_without_time_is_given_back_and_one_that_leaves_too() {
 }
 
 #[tokio::test]
-async fn a_lease_is_kept_while_it_works_and_lost_to_whoever_waits_it_out() {
+async fn a_lease_is_renewed_during_an_attempt_and_lost_when_it_runs_out() {
     let bench = Bench::new().await;
     let delivery = bench.enqueue(Act::Report).await;
-    let (store, lease) = (bench.storage.store(), Duration::from_millis(600));
+    let store = bench.storage.store();
+    let lease = Duration::from_millis(600);
     let taking = async {
-        while bench.job(delivery).await.status != Status::Running {
+        while bench.job(delivery).await.status != JobStatus::Running {
             sleep(Duration::from_millis(5)).await;
         }
         let now = Timestamp::now();
         let held = claim(store, bench.tenant, delivery.job_id, now, lease).await.unwrap();
-        assert_eq!(held, Claim::Held);
-        // Another clock, far ahead: the worker is taken for dead although it lives.
+        assert_eq!(held, JobClaim::Held);
+        // Another worker with a clock far ahead takes the job over, although the first worker is alive.
         let later = now + Duration::from_secs(60);
         let taken = claim(store, bench.tenant, delivery.job_id, later, lease).await.unwrap();
-        assert!(matches!(taken, Claim::Won(job) if job.attempt == 2 && job.lost == 1));
+        assert!(matches!(taken, JobClaim::Won(job) if job.attempt == 2 && job.lost == 1));
     };
     let (worked, ()) = tokio::join!(bench.work(delivery), taking);
     assert_eq!(worked, Worked::Fenced);
-    assert_eq!(bench.job(delivery).await.status, Status::Running, "the successor's");
+    assert_eq!(bench.job(delivery).await.status, JobStatus::Running, "the second worker has the job");
 }
