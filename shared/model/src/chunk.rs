@@ -1,60 +1,60 @@
-//! What a model says, piece by piece, and what it cost in tokens.
+//! The pieces of an answer, and the tokens that it used.
 
 use serde::{Deserialize, Serialize};
 
 /// One piece of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Chunk {
-    /// More of the answer's text; never empty.
+    /// The next piece of the answer's text; never empty.
     TextDelta(String),
-    /// More of the model's visible reasoning; never empty.
+    /// The next piece of the model's visible reasoning; never empty.
     ReasoningDelta(String),
-    /// The model begins to call a tool.
+    /// The model starts to call a tool.
     ToolCallStart {
-        /// Names the call in the chunks that follow and in the [`ToolResult`](crate::ToolResult).
+        /// The id of the call, for the following chunks and the [`ToolResult`](crate::ToolResult).
         id: String,
-        /// Name of the tool.
+        /// The name of the tool.
         name: String,
     },
-    /// More of a call's arguments, JSON text that is whole only at [`Chunk::ToolCallEnd`].
+    /// The next piece of a call's arguments. The JSON text is complete at [`Chunk::ToolCallEnd`].
     ToolCallDelta {
-        /// The call.
+        /// The id of the call.
         id: String,
         /// A piece of JSON text; never empty.
         arguments: String,
     },
     /// The arguments of a call are complete.
     ToolCallEnd {
-        /// The call.
+        /// The id of the call.
         id: String,
     },
     /// The last chunk of an answer.
     Finished {
-        /// Why the model stopped.
+        /// The reason why the model stopped.
         finish_reason: FinishReason,
-        /// What the answer used.
+        /// The tokens that the answer used.
         usage: Usage,
     },
 }
 
-/// Why a model stopped.
+/// The reason why a model stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FinishReason {
-    /// It had said everything, or met a stop sequence.
+    /// The answer is complete, or a stop sequence was reached.
     Stop,
-    /// The limit on output tokens, or the context window, was reached.
+    /// The limit of output tokens, or of the context window, was reached.
     Length,
-    /// It waits for the results of its tool calls.
+    /// The model waits for the results of its tool calls.
     ToolCalls,
-    /// The provider withheld (the rest of) the answer.
+    /// The provider withheld the answer or the rest of it.
     ContentFilter,
-    /// A reason that only this provider knows.
+    /// Another reason, specific to the provider.
     Other,
 }
 
 impl FinishReason {
-    /// The stable name, as serialised.
+    /// Returns the stable name, as serialized.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Stop => "stop",
@@ -69,24 +69,24 @@ impl FinishReason {
 /// Tokens used by one answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
-    /// All input tokens, cached ones included.
+    /// All input tokens, including cached ones.
     pub input_tokens: u64,
-    /// All output tokens, reasoning included.
+    /// All output tokens, including reasoning.
     pub output_tokens: u64,
-    /// The part of the input that the provider had cached.
+    /// The part of the input that was in the provider's cache.
     pub cached_input_tokens: u64,
     /// The part of the output that was reasoning.
     pub reasoning_tokens: u64,
-    /// True if the provider reported nothing and these are our own estimates.
+    /// True if the provider reported no usage and these numbers are estimates.
     pub estimated: bool,
 }
 
-/// What a backend yields before [`Chunks`](crate::Chunks) puts the contract around it.
+/// The items of a provider's stream, before [`Chunks`](crate::Chunks) enforces the contract.
 #[derive(Debug)]
 pub(crate) enum Raw {
-    /// Any chunk but `Finished`.
+    /// Any chunk except `Finished`.
     Chunk(Chunk),
-    /// The provider said that it still works.
+    /// The provider signalled that it is still working.
     Alive,
     /// The model stopped.
     Finished { finish_reason: FinishReason, usage: Option<Usage> },

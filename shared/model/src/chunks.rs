@@ -1,4 +1,4 @@
-//! The contract around a backend's stream: bounded silence, exactly one end, usage always.
+//! Enforces the contract of a stream: limited waiting, exactly one end, and a usage for every answer.
 
 use std::{
     pin::Pin,
@@ -19,10 +19,10 @@ use crate::{
     meter::Meter,
 };
 
-/// An answer as it arrives. Ends with [`Chunk::Finished`] or with one `Err`; dropping it cancels the request.
+/// The stream of an answer. It ends with [`Chunk::Finished`] or with one `Err`. Dropping it cancels the request.
 pub struct Chunks {
     state: State,
-    /// The first chunk, read to know that the answer has begun.
+    /// The first chunk, which was read to know that the answer has started.
     first: Option<Chunk>,
     meter: Meter,
     usage: Option<Usage>,
@@ -30,8 +30,8 @@ pub struct Chunks {
     timer: Pin<Box<Sleep>>,
     phase: Phase,
     activity: Activity,
-    /// `activity` when the timer was last set.
-    seen: u64,
+    /// The activity count when the timer was set.
+    last_activity: u64,
 }
 
 enum State {
@@ -39,7 +39,7 @@ enum State {
     Closed,
 }
 
-/// How long an answer may take.
+/// The time limits of an answer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     pub(crate) first_token: Duration,
@@ -47,7 +47,8 @@ pub(crate) struct Limits {
     pub(crate) deadline: Instant,
 }
 
-/// Counts what the provider sent, also what is invisible here, so that a model that works silently is not taken for a dead one.
+/// Counts everything that the provider sends, including events that give no chunk, so that a model that works without output
+/// does not time out.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Activity(Arc<AtomicU64>);
 
@@ -61,7 +62,7 @@ impl Activity {
     }
 }
 
-/// More output than any model gives; a provider that sends on and on is broken.
+/// Limit of an answer: more than any model gives. A provider that sends more is faulty.
 const MAX_OUTPUT_BYTES: u64 = 16 << 20;
 
 impl Chunks {
@@ -74,14 +75,14 @@ impl Chunks {
             limits,
             timer: Box::pin(tokio::time::sleep_until(limits.deadline)),
             phase: Phase::FirstToken,
-            seen: activity.count(),
+            last_activity: activity.count(),
             activity,
         }
         .armed(Phase::FirstToken)
     }
 
-    /// Waits for the first chunk. What fails here has generated nothing and may be tried again.
-    pub(crate) async fn begun(mut self) -> Result<Self, Error> {
+    /// Waits for the first chunk. An error before it can be retried, because nothing has been generated.
+    pub(crate) async fn started(mut self) -> Result<Self, Error> {
         match self.next().await {
             Some(Ok(chunk)) => {
                 self.first = Some(chunk);
@@ -92,7 +93,8 @@ impl Chunks {
         }
     }
 
-    /// Tokens used so far: an estimate while the answer grows (or after it failed), the provider's word after [`Chunk::Finished`].
+    /// Returns the tokens used so far: an estimate during the stream or after an error, and the provider's report after
+    /// [`Chunk::Finished`].
     pub fn usage(&self) -> Usage {
         self.usage.unwrap_or_else(|| self.meter.usage())
     }
@@ -103,20 +105,20 @@ impl Chunks {
     }
 
     fn arm(&mut self, phase: Phase) {
-        let patience = match phase {
+        let limit = match phase {
             Phase::FirstToken => self.limits.first_token,
             _ => self.limits.idle,
         };
-        let until = Instant::now() + patience;
+        let until = Instant::now() + limit;
         self.phase = if until < self.limits.deadline { phase } else { Phase::Total };
         self.timer.as_mut().reset(until.min(self.limits.deadline));
-        self.seen = self.activity.count();
+        self.last_activity = self.activity.count();
     }
 
-    /// `Pending` is answered by the timer: `None` means that it rings later.
-    fn silence(&mut self, cx: &mut Context<'_>) -> Option<Error> {
+    /// Returns an error if the stream is pending and the timer has expired.
+    fn timeout(&mut self, cx: &mut Context<'_>) -> Option<Error> {
         while self.timer.as_mut().poll(cx).is_ready() {
-            if self.phase != Phase::Idle || self.activity.count() == self.seen {
+            if self.phase != Phase::Idle || self.activity.count() == self.last_activity {
                 return Some(Error::Timeout(self.phase));
             }
             self.arm(Phase::Idle);
@@ -126,7 +128,7 @@ impl Chunks {
 
     fn finish(&mut self, reported: Option<Usage>) -> Usage {
         let estimate = self.meter.usage();
-        // Some servers report zeros for an answer that they gave.
+        // Some servers report zeros although there is an answer.
         let usage = reported
             .filter(|usage| usage.output_tokens > 0 || estimate.output_tokens == 0)
             .unwrap_or(estimate);
@@ -158,18 +160,18 @@ impl Stream for Chunks {
                     this.arm(Phase::Idle);
                     return Poll::Ready(Some(Ok(chunk)));
                 }
-                Err(Error::Garbage("an answer without end".into()))
+                Err(Error::InvalidAnswer("the answer is too long".into()))
             }
             Poll::Ready(Some(Ok(Raw::Finished { finish_reason, usage }))) => {
                 Ok(Chunk::Finished { finish_reason, usage: this.finish(usage) })
             }
             Poll::Ready(Some(Err(error))) => Err(error),
             Poll::Ready(None) => Err(Error::Truncated),
-            Poll::Pending => match this.silence(cx) {
+            Poll::Pending => match this.timeout(cx) {
                 Some(error) => Err(error),
                 None => return Poll::Pending,
             },
-            // The loop above took them all.
+            // Unreachable: the loop above has consumed these items.
             Poll::Ready(Some(Ok(Raw::Alive))) => return Poll::Pending,
         };
         // Dropping the stream closes the connection.

@@ -1,4 +1,4 @@
-//! The one way to ask a model.
+//! The client: every request to a model goes through it.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::{
     upstream::Upstream,
 };
 
-/// Asks models. Cheap to clone; clones share connections.
+/// A client of all configured providers. Cheap to clone; clones share connections.
 #[derive(Clone, Debug)]
 pub struct Client(Arc<Inner>);
 
@@ -26,52 +26,55 @@ struct Inner {
     upstream: Upstream,
 }
 
-/// What surrounds a request.
+/// The context of a request.
 #[derive(Clone, Debug, Default)]
 pub struct Context {
-    /// When the caller's own time is up. The configured total timeout applies as well.
+    /// The caller's deadline. The configured total timeout applies as well.
     pub deadline: Option<Instant>,
-    /// Sent to the provider as `x-client-request-id`, so that its logs can be matched with ours.
+    /// Sent to the provider as `x-client-request-id`, to match its logs with ours.
     pub request_id: Option<String>,
 }
 
-/// Who answers to a name.
+/// Description of a model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ModelInfo {
-    /// The provider.
+    /// The provider of the model.
     pub provider: Provider,
-    /// The model as the provider knows it.
+    /// The provider's name of the model.
     pub model: String,
-    /// True if no model is behind it: every answer must be labelled so.
+    /// True for the demo, which is not a model: every answer must be labelled as such.
     pub demo: bool,
-    /// Whether this deployment can ask it.
+    /// True if the deployment is configured for the provider.
     pub configured: bool,
 }
 
 impl Client {
-    /// A client of the providers in `config`.
+    /// Creates a client of the providers in `config`.
     pub fn new(config: Config) -> Self {
         Self(Arc::new(Inner { config, upstream: Upstream::default() }))
     }
 
-    /// A client of the providers that the environment names, see [`config`](crate::config).
+    /// Creates a client of the providers in the environment, see [`config`](crate::config).
+    ///
+    /// # Errors
+    /// If a setting is not valid.
     pub fn from_env() -> Result<Self, config::Error> {
         Config::from_env(Secrets::default()).map(Self::new)
     }
 
-    /// The model of requests that name none.
+    /// Returns the model of requests that name none.
     pub fn default_model(&self) -> &ModelName {
         &self.0.config.default_model
     }
 
-    /// `model`, and those to ask after it when it cannot answer.
+    /// Returns `model` and its fallbacks, in the order to try them.
     pub fn candidates(&self, model: ModelName) -> Vec<ModelName> {
         let others =
             self.0.config.fallbacks.iter().filter(|other| **other != model).cloned().collect::<Vec<_>>();
         std::iter::once(model).chain(others).collect()
     }
 
-    /// Who answers to `model`.
+    /// Describes `model`.
     pub fn describe(&self, model: &ModelName) -> ModelInfo {
         let (provider, name) = model.split();
         let demo = provider == Provider::Demo;
@@ -83,8 +86,7 @@ impl Client {
         }
     }
 
-    /// What `usage` of `model` costs. The demo costs nothing unless it is given a price; `None` is a model without a known
-    /// one.
+    /// Returns the cost of `usage`, or `None` if the model has no known price. The demo costs nothing unless it has a price.
     pub fn cost(&self, model: &ModelName, usage: &Usage) -> Option<MicroUsd> {
         let (provider, name) = model.split();
         let price: Option<Price> = self.0.config.prices.get(name);
@@ -94,15 +96,15 @@ impl Client {
         }
     }
 
-    /// Those of `candidates` whose cost is known.
+    /// Returns the candidates with a known price.
     #[must_use]
     pub fn priced(&self, candidates: Vec<ModelName>) -> Vec<ModelName> {
         let nothing = Usage::default();
         candidates.into_iter().filter(|model| self.cost(model, &nothing).is_some()).collect()
     }
 
-    /// Builds the HTTP client ahead of the first request, if a real provider is configured. Reading the system's certificates blocks for
-    /// some milliseconds, which a start-up phase hides better than a first answer does.
+    /// Creates the HTTP client before the first request, if a real provider is configured. This reads the system's
+    /// certificates, which takes some milliseconds: better at start-up than in the first answer.
     pub fn warm(&self) {
         let config = &self.0.config;
         if config.openai.is_some() || config.anthropic.is_some() {
@@ -110,10 +112,12 @@ impl Client {
         }
     }
 
-    /// Asks for an answer, and returns when its first chunk is here.
+    /// Sends a request, and returns when the first chunk of the answer has arrived.
     ///
-    /// An `Err` means that nothing was generated and that trying again at once is pointless: temporary failures have been retried already.
     /// Dropping the future or the stream cancels the request.
+    ///
+    /// # Errors
+    /// Nothing was generated. An immediate retry does not help, because temporary errors have been retried already.
     pub async fn stream(&self, request: Request, context: Context) -> Result<Chunks, Error> {
         request.validate()?;
         let config = &self.0.config;
@@ -126,16 +130,16 @@ impl Client {
         if provider == Provider::Demo {
             let raw = demo::open(&request, config.demo_tokens_per_second)?;
             let chunks = Chunks::new(raw, meter, limits, Activity::default());
-            return chunks.begun().await;
+            return chunks.started().await;
         }
         let request_id = context.request_id.as_deref();
         retry::run(&config.retry, deadline, || async {
             let activity = Activity::default();
             let opening =
                 self.0.upstream.open(config, provider, model, &request, request_id, activity.clone());
-            // The provider crate's futures are large.
+            // Boxed, because the futures of `genai` are large.
             let raw = Box::pin(opening).await?;
-            Chunks::new(raw, meter.clone(), limits, activity).begun().await
+            Chunks::new(raw, meter.clone(), limits, activity).started().await
         })
         .await
     }

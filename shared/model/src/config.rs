@@ -1,17 +1,17 @@
-//! Where models are served, with which keys, and how patiently we ask.
+//! The configuration: providers, keys, timeouts and prices.
 //!
 //! | variable | meaning |
 //! |---|---|
-//! | `OPENAI_API_KEY`, `OPENAI_BASE_URL` | OpenAI, or any server of its chat completions API; the address includes `/v1`. A local server needs no key. |
+//! | `OPENAI_API_KEY`, `OPENAI_BASE_URL` | OpenAI, or any server with its chat completions API. The address includes `/v1`. A local server needs no key. |
 //! | `ANTHROPIC_API_KEY`, `ANTHROPIC_BASE_URL` | Anthropic |
-//! | `DEFAULT_MODEL` | the model of requests that name none; else by which key is present; else `demo` |
-//! | `MODEL_FALLBACKS` | models to ask, in this order, when one cannot answer; separated by commas |
-//! | `DEMO_TOKENS_PER_SECOND` | pace of the demo, 0 for as fast as possible; 40 |
+//! | `DEFAULT_MODEL` | the model of requests that name none; the default depends on the keys, and is `demo` without a key |
+//! | `MODEL_FALLBACKS` | models to try, in this order, if one cannot answer; separated by commas |
+//! | `DEMO_TOKENS_PER_SECOND` | speed of the demo, 0 for as fast as possible; default 40 |
 //! | `MODEL_CONNECT_TIMEOUT_MS`, `MODEL_FIRST_TOKEN_TIMEOUT_MS`, `MODEL_IDLE_TIMEOUT_MS`, `MODEL_TOTAL_TIMEOUT_MS` | [`Timeouts`] |
-//! | `MODEL_MAX_ATTEMPTS` | attempts before the first chunk; 3 |
-//! | `MODEL_PRICES` | JSON on top of the built-in prices, see [`price::Table`] |
+//! | `MODEL_MAX_ATTEMPTS` | attempts before the first chunk; default 3 |
+//! | `MODEL_PRICES` | JSON that overrides the built-in prices, see [`price::Table`] |
 //!
-//! An empty variable counts as absent. Keys may also come from a [`Secrets`] document; a variable wins over it.
+//! An empty variable counts as absent. Keys may also come from a [`Secrets`] document; a variable takes precedence.
 
 use std::time::Duration;
 
@@ -20,47 +20,47 @@ use serde::Deserialize;
 
 use crate::{ModelName, Policy, Provider, price};
 
-/// Everything a [`Client`](crate::Client) needs to know.
+/// The configuration of a [`Client`](crate::Client).
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The OpenAI-compatible provider, if there is one.
+    /// The OpenAI-compatible provider, if one is configured.
     pub openai: Option<Endpoint>,
-    /// Anthropic, if there is a key.
+    /// Anthropic, if a key is configured.
     pub anthropic: Option<Endpoint>,
     /// The model of requests that name none.
     pub default_model: ModelName,
-    /// Models asked, one after the other, while the one before cannot answer.
+    /// Models to try in this order if a model cannot answer.
     pub fallbacks: Vec<ModelName>,
-    /// Pace of the demo; 0 is as fast as possible.
+    /// Speed of the demo; 0 is as fast as possible.
     pub demo_tokens_per_second: u32,
-    /// How long to wait.
+    /// The timeouts of a request.
     pub timeouts: Timeouts,
-    /// How often to try.
+    /// The rules for retries.
     pub retry: Policy,
-    /// What tokens cost.
+    /// The prices of tokens.
     pub prices: price::Table,
-    /// Our HTTP client, if the embedding program has one; else one is built at the first request.
+    /// The HTTP client to use. Without it, one is created at the first request.
     pub http: Option<reqwest::Client>,
 }
 
-/// A server of models.
+/// The server of a provider.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
-    /// Address that paths are appended to; ends with `/`.
+    /// The address that paths are appended to. It ends with `/`.
     pub(crate) base_url: String,
     pub(crate) key: Option<SecretString>,
 }
 
-/// How long silence may last.
+/// Time limits of a request.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
     /// To open a connection.
     pub connect: Duration,
-    /// From an attempt's start to its first chunk. Models that reason in silence need much.
+    /// From the start of an attempt to its first chunk. Models that reason before they answer need a long time.
     pub first_token: Duration,
     /// Between chunks.
     pub idle: Duration,
-    /// From the request to the end, all attempts included.
+    /// From the request to the end of the answer, including all attempts.
     pub total: Duration,
 }
 
@@ -75,63 +75,70 @@ impl Default for Timeouts {
     }
 }
 
-/// Keys as the secrets document holds them: `{"openai_api_key", "openai_base_url", "anthropic_api_key"}`, all optional, others ignored.
+/// The secrets document: `{"openai_api_key", "openai_base_url", "anthropic_api_key"}`. All fields are optional, and unknown
+/// fields are ignored.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Secrets {
-    /// As `OPENAI_API_KEY`.
+    /// Like `OPENAI_API_KEY`.
     pub openai_api_key: Option<SecretString>,
-    /// As `OPENAI_BASE_URL`.
+    /// Like `OPENAI_BASE_URL`.
     pub openai_base_url: Option<String>,
-    /// As `ANTHROPIC_API_KEY`.
+    /// Like `ANTHROPIC_API_KEY`.
     pub anthropic_api_key: Option<SecretString>,
 }
 
 impl Secrets {
-    /// Reads the document.
+    /// Parses the document.
+    ///
+    /// # Errors
+    /// If it is not the expected JSON.
     pub fn from_json(json: &str) -> Result<Self, Error> {
-        // The parser's own message may quote the document.
+        // The parser's message is dropped, because it may quote the document.
         serde_json::from_str(json).map_err(|_| Error::Secrets)
     }
 }
 
-/// A setting that cannot be used. Names it, and never shows its value.
+/// A setting that is not valid. The message contains its name, and never its value, which may be a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// Not an `http` or `https` address.
-    #[error("{0} is not an http(s) address")]
+    /// The address is neither `http` nor `https`, or contains credentials.
+    #[error("{0} is not valid: set an http(s) address without credentials")]
     Address(&'static str),
-    /// Not a whole number, or out of range.
-    #[error("{0} is not a number in range")]
+    /// The number is not a whole number, or is out of range.
+    #[error("{0} is not valid: set a whole number in range")]
     Number(&'static str),
-    /// Not a model's name.
-    #[error("DEFAULT_MODEL is not a model's name")]
+    /// The name of the default model is not valid.
+    #[error("DEFAULT_MODEL is not valid: set the name of a model")]
     Model,
-    /// Not a list of models' names.
-    #[error("MODEL_FALLBACKS is not a comma-separated list of models' names")]
+    /// The list of fallbacks is not valid.
+    #[error("MODEL_FALLBACKS is not valid: set the names of models, separated by commas")]
     Fallbacks,
-    /// Not a table of prices.
-    #[error("MODEL_PRICES is not a JSON object of prices: {0}")]
+    /// The table of prices is not valid.
+    #[error("MODEL_PRICES is not valid: set a JSON object of prices: {0}")]
     Prices(String),
-    /// Not the expected document.
-    #[error("the model secrets are not the expected JSON document")]
+    /// The secrets document is not valid.
+    #[error("the model secrets are not valid: store the JSON document that the documentation describes")]
     Secrets,
 }
 
 impl Endpoint {
-    /// A server and its key, if it wants one.
+    /// Creates an endpoint from the address of a server, and its key if it needs one.
+    ///
+    /// # Errors
+    /// If the address is not valid.
     pub fn new(base_url: &str, key: Option<SecretString>) -> Result<Self, Error> {
         Self::named("base URL", base_url, key)
     }
 
     fn named(name: &'static str, base_url: &str, key: Option<SecretString>) -> Result<Self, Error> {
         let url = reqwest::Url::parse(base_url).map_err(|_| Error::Address(name))?;
-        // A password in the address would reach logs and `Debug`.
+        // Credentials in the address would appear in logs and `Debug` output.
         let credentials = !url.username().is_empty() || url.password().is_some();
         if !matches!(url.scheme(), "http" | "https") || !url.has_host() || credentials {
             return Err(Error::Address(name));
         }
-        // Paths are joined onto the address, which would replace a last segment without a slash.
+        // Without a final slash, joining a path would replace the last segment of the address.
         let slash = if base_url.ends_with('/') { "" } else { "/" };
         Ok(Self { base_url: format!("{base_url}{slash}"), key })
     }
@@ -143,7 +150,7 @@ const OPENAI_DEFAULT: ModelName = ModelName::from_static("gpt-5.4-mini");
 const ANTHROPIC_DEFAULT: ModelName = ModelName::from_static("claude-sonnet-4-6");
 
 impl Config {
-    /// No provider but the demo.
+    /// The configuration with the demo as the only provider.
     pub fn demo() -> Self {
         Self {
             openai: None,
@@ -158,12 +165,18 @@ impl Config {
         }
     }
 
-    /// Reads the environment, with `secrets` behind it.
+    /// Reads the environment, and `secrets` for what it does not contain.
+    ///
+    /// # Errors
+    /// If a setting is not valid.
     pub fn from_env(secrets: Secrets) -> Result<Self, Error> {
         Self::from_lookup(|name| std::env::var(name).ok(), secrets)
     }
 
-    /// Reads settings from wherever `lookup` finds them.
+    /// Reads the settings with `lookup`.
+    ///
+    /// # Errors
+    /// If a setting is not valid.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>, secrets: Secrets) -> Result<Self, Error> {
         let text = |name: &str| lookup(name).filter(|value| !value.trim().is_empty());
         let key = |name: &str| text(name).map(|key| SecretString::from(key.trim()));
@@ -175,8 +188,8 @@ impl Config {
             },
         };
         let millis = |name, default: Duration| {
-            let given = number(name, 1)?;
-            Ok(given.map_or(default, |ms| Duration::from_millis(ms.into())))
+            let millis = number(name, 1)?;
+            Ok(millis.map_or(default, |ms| Duration::from_millis(ms.into())))
         };
 
         let openai_key = key("OPENAI_API_KEY").or(secrets.openai_api_key.filter(is_set));
@@ -202,15 +215,18 @@ impl Config {
             None if anthropic.is_some() => ANTHROPIC_DEFAULT,
             None => ModelName::DEMO,
         };
-        let fallbacks = text("MODEL_FALLBACKS").unwrap_or_default();
-        let fallbacks = fallbacks.split(',').map(str::trim).filter(|name| !name.is_empty());
-        let fallbacks =
-            fallbacks.map(|name| name.parse().map_err(|_| Error::Fallbacks)).collect::<Result<_, _>>()?;
+        let fallback_list = text("MODEL_FALLBACKS").unwrap_or_default();
+        let fallbacks = fallback_list
+            .split(',')
+            .map(str::trim)
+            .filter(|name| !name.is_empty())
+            .map(|name| name.parse().map_err(|_| Error::Fallbacks))
+            .collect::<Result<_, _>>()?;
         let prices = match text("MODEL_PRICES") {
             Some(json) => price::Table::from_json(&json).map_err(|error| Error::Prices(error.to_string()))?,
             None => price::Table::default(),
         };
-        let usual = Timeouts::default();
+        let default_timeouts = Timeouts::default();
         let demo = Self::demo();
         Ok(Self {
             openai,
@@ -220,10 +236,10 @@ impl Config {
             demo_tokens_per_second: number("DEMO_TOKENS_PER_SECOND", 0)?
                 .unwrap_or(demo.demo_tokens_per_second),
             timeouts: Timeouts {
-                connect: millis("MODEL_CONNECT_TIMEOUT_MS", usual.connect)?,
-                first_token: millis("MODEL_FIRST_TOKEN_TIMEOUT_MS", usual.first_token)?,
-                idle: millis("MODEL_IDLE_TIMEOUT_MS", usual.idle)?,
-                total: millis("MODEL_TOTAL_TIMEOUT_MS", usual.total)?,
+                connect: millis("MODEL_CONNECT_TIMEOUT_MS", default_timeouts.connect)?,
+                first_token: millis("MODEL_FIRST_TOKEN_TIMEOUT_MS", default_timeouts.first_token)?,
+                idle: millis("MODEL_IDLE_TIMEOUT_MS", default_timeouts.idle)?,
+                total: millis("MODEL_TOTAL_TIMEOUT_MS", default_timeouts.total)?,
             },
             retry: Policy {
                 attempts: number("MODEL_MAX_ATTEMPTS", 1)?.unwrap_or(demo.retry.attempts),
@@ -234,7 +250,7 @@ impl Config {
         })
     }
 
-    /// The server of a provider's models; the demo has none.
+    /// Returns the server of a provider. The demo has none.
     pub(crate) fn endpoint(&self, provider: Provider) -> Option<&Endpoint> {
         match provider {
             Provider::Demo => None,

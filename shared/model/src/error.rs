@@ -1,60 +1,61 @@
-//! How asking a model can fail, in terms a caller can act on.
+//! The error of a request to a model, classified by what the caller can do.
 
 use std::time::Duration;
 
 /// A failed request to a model.
 ///
-/// `Display` is for logs: it may hold a detail from the provider, with keys removed. What a client may see is [`Error::public_message`].
+/// `Display` is for logs: it may contain a detail from the provider, with keys removed. [`Error::public_message`] is for
+/// clients.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The provider wants fewer requests.
+    /// The provider limits the rate of requests.
     #[error("rate limited by the model provider")]
     RateLimited {
-        /// How long it asked us to wait.
+        /// The waiting time that the provider asked for.
         retry_after: Option<Duration>,
     },
-    /// The account's quota or credit is used up; waiting does not help.
+    /// The account's quota or credit is used up. A retry does not help.
     #[error("the quota at the model provider is exhausted")]
     QuotaExhausted,
-    /// The provider has no capacity at the moment.
+    /// The provider has no capacity now.
     #[error("the model provider is overloaded")]
     Overloaded {
-        /// How long it asked us to wait.
+        /// The waiting time that the provider asked for.
         retry_after: Option<Duration>,
     },
-    /// The provider could not be reached, or failed.
+    /// The provider could not be reached, or had an internal error.
     #[error("the model provider is unavailable: {0}")]
     Unavailable(String),
-    /// The provider was silent for too long.
+    /// The provider did not answer in time.
     #[error("the model provider timed out ({0})")]
     Timeout(Phase),
-    /// The provider did not accept our key.
+    /// The provider rejected the key.
     #[error("the model provider rejected the credentials")]
     Unauthorized,
     /// No key or address is configured for this provider.
     #[error("the model provider {0} is not configured")]
     NotConfigured(&'static str),
-    /// Somebody pays for what the model does, and nobody knows what that costs.
+    /// The run is metered, and the model has no known price.
     #[error("the model has no known price")]
     NotPriced,
     /// The provider does not know the model.
     #[error("unknown model")]
     UnknownModel,
-    /// The request is wrong; the text says how, and is safe to show.
+    /// The request is not valid. The text states why, and is safe to show.
     #[error("bad model request: {0}")]
     BadRequest(String),
     /// The stream ended without a finish reason: the answer is incomplete.
-    #[error("the model's answer was cut off")]
+    #[error("the model's answer is incomplete")]
     Truncated,
-    /// What came is not the protocol.
-    #[error("the model provider sent something unreadable: {0}")]
-    Garbage(String),
-    /// The provider refused the request for its content.
+    /// The provider's answer violates the protocol.
+    #[error("the model provider sent an invalid answer: {0}")]
+    InvalidAnswer(String),
+    /// The provider refused the content of the request.
     #[error("the model provider refused the content")]
     ContentFiltered,
 }
 
-/// Where time ran out.
+/// The phase in which a timeout occurred.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// Opening the connection.
@@ -63,12 +64,12 @@ pub enum Phase {
     FirstToken,
     /// Waiting for the next chunk.
     Idle,
-    /// The whole answer, or the caller's own deadline.
+    /// The complete answer, or the caller's own deadline.
     Total,
 }
 
 impl Phase {
-    /// The stable name.
+    /// Returns the stable name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Connect => "connect",
@@ -86,7 +87,7 @@ impl std::fmt::Display for Phase {
 }
 
 impl Error {
-    /// The stable code, for events, problems and metrics.
+    /// Returns the stable code for events, problems and metrics.
     pub fn code(&self) -> &'static str {
         match self {
             Self::RateLimited { .. } => "model_rate_limited",
@@ -100,12 +101,13 @@ impl Error {
             Self::UnknownModel => "model_unknown",
             Self::BadRequest(_) => "model_bad_request",
             Self::Truncated => "model_truncated",
-            Self::Garbage(_) => "model_garbage",
+            Self::InvalidAnswer(_) => "model_garbage",
             Self::ContentFiltered => "model_content_filtered",
         }
     }
 
-    /// Whether the same request may succeed later. The client itself retries such failures, but only before the first chunk.
+    /// Returns `true` if the same request may succeed later. The client itself retries such errors, but only before the first
+    /// chunk.
     pub fn retryable(&self) -> bool {
         match self {
             Self::RateLimited { .. }
@@ -119,12 +121,12 @@ impl Error {
             | Self::NotPriced
             | Self::UnknownModel
             | Self::BadRequest(_)
-            | Self::Garbage(_)
+            | Self::InvalidAnswer(_)
             | Self::ContentFiltered => false,
         }
     }
 
-    /// How long the provider asked us to wait, if it did.
+    /// Returns the waiting time that the provider asked for.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::RateLimited { retry_after } | Self::Overloaded { retry_after } => *retry_after,
@@ -132,28 +134,28 @@ impl Error {
         }
     }
 
-    /// What a client may be told.
+    /// Returns the message for clients.
     pub fn public_message(&self) -> String {
         match self {
             Self::RateLimited { .. } => {
-                "The model is receiving too many requests. Please try again shortly.".into()
+                "The model provider limits the rate of requests. Try again in a minute.".into()
             }
-            Self::QuotaExhausted => "The account at the model provider has no quota left.".into(),
-            Self::Overloaded { .. } => "The model is overloaded. Please try again shortly.".into(),
-            Self::Unavailable(_) => "The model is unavailable at the moment. Please try again.".into(),
-            Self::Timeout(_) => "The model took too long to answer. Please try again.".into(),
-            Self::Unauthorized => "The model provider rejected this deployment's credentials.".into(),
+            Self::QuotaExhausted => "The deployment's quota at the model provider is used up. Choose another model.".into(),
+            Self::Overloaded { .. } => "The model is overloaded. Try again in a minute, or choose another model.".into(),
+            Self::Unavailable(_) => "The model is unavailable. Try again in a minute, or choose another model.".into(),
+            Self::Timeout(_) => "The model did not answer in time. Try again.".into(),
+            Self::Unauthorized => "The model provider rejected the deployment's key. Its operator has to correct the key.".into(),
             Self::NotConfigured(provider) => {
-                format!("This deployment has no credentials for the model provider {provider}.")
+                format!("The deployment has no key for the model provider {provider}. Choose another model.")
             }
-            Self::NotPriced => "This deployment has no price for the model, so it cannot be paid for.".into(),
-            Self::UnknownModel => "The model provider does not know this model.".into(),
+            Self::NotPriced => "The deployment has no price for the model, so its use cannot be charged. Choose another model.".into(),
+            Self::UnknownModel => "The model provider has no model with this name. Choose another model.".into(),
             Self::BadRequest(message) => {
-                format!("The model provider did not accept the request: {message}")
+                format!("The request to the model is not valid: {message}")
             }
-            Self::Truncated => "The model's answer was cut off before its end.".into(),
-            Self::Garbage(_) => "The model provider sent an unreadable answer.".into(),
-            Self::ContentFiltered => "The model provider refused this content.".into(),
+            Self::Truncated => "The connection to the model was lost before the answer was complete. Try again.".into(),
+            Self::InvalidAnswer(_) => "The model provider sent an invalid answer. Try again, or choose another model.".into(),
+            Self::ContentFiltered => "The model provider refused the content of the request.".into(),
         }
     }
 }

@@ -1,11 +1,11 @@
-//! Counts tokens where a provider does not.
+//! Estimates tokens for providers that do not report them.
 //!
-//! The estimate is about four bytes of ASCII, or one other character, to a token: within some 20 % of the usual tokenizers on prose, and
-//! high rather than low on other scripts. Anything better would need each model's own vocabulary.
+//! A token is estimated as four bytes of ASCII, or as one other character. For prose this is within about 20 % of the usual
+//! tokenizers, and too high rather than too low for other scripts. A better estimate would need each model's vocabulary.
 
 use crate::{Chunk, Request, Usage};
 
-/// Estimated tokens of an answer as it grows.
+/// The estimated tokens of an answer that is being streamed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Meter {
     input: Tally,
@@ -32,7 +32,7 @@ impl Tally {
     }
 }
 
-/// Estimated tokens of a text.
+/// Estimates the tokens of a text.
 pub(crate) fn tokens(text: &str) -> u64 {
     let mut tally = Tally::default();
     tally.add(text);
@@ -40,7 +40,7 @@ pub(crate) fn tokens(text: &str) -> u64 {
 }
 
 impl Meter {
-    /// Starts with the request as input.
+    /// Creates a meter with the request as its input.
     pub(crate) fn new(request: &Request) -> Self {
         let mut meter = Self::default();
         for text in request.texts() {
@@ -54,7 +54,7 @@ impl Meter {
         meter
     }
 
-    /// Counts one chunk as output.
+    /// Counts a chunk as output.
     pub(crate) fn add(&mut self, chunk: &Chunk) {
         match chunk {
             Chunk::TextDelta(text) => self.output.add(text),
@@ -65,12 +65,12 @@ impl Meter {
         }
     }
 
-    /// Bytes of output so far, near enough for a limit.
+    /// Returns the approximate bytes of output so far.
     pub(crate) fn size(&self) -> u64 {
         [self.output, self.reasoning].iter().map(|tally| tally.ascii + 3 * tally.other).sum()
     }
 
-    /// The estimate so far.
+    /// Returns the estimate so far.
     pub(crate) fn usage(&self) -> Usage {
         let reasoning_tokens = self.reasoning.tokens();
         Usage {

@@ -1,4 +1,4 @@
-//! Names of models, and which provider a name belongs to.
+//! Names of models, and the provider that a name selects.
 
 use std::{borrow::Cow, fmt, str::FromStr};
 
@@ -8,19 +8,19 @@ use crate::Error;
 
 /// The name of a model as a caller gives it: `demo`, `gpt-5.4-mini`, `claude-sonnet-4-6`, `openai/some-local-model`.
 ///
-/// The prefixes `openai/`, `anthropic/` and `demo/` choose the provider. Without one, `demo` is the demo, `claude-...` is Anthropic, and
-/// everything else goes to the OpenAI-compatible provider, prefix-like parts included (`meta-llama/llama-4` is one name).
+/// The prefixes `openai/`, `anthropic/` and `demo/` select the provider. Without one, `demo` is the demo, `claude-...` is
+/// Anthropic, and every other name belongs to the OpenAI-compatible provider, also with a slash (`meta-llama/llama-4`).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ModelName(Cow<'static, str>);
 
-/// Who answers.
+/// A provider of models.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Provider {
-    /// The deterministic stand-in; no model at all.
+    /// The deterministic demo, which is not a model.
     Demo,
-    /// OpenAI, or whatever serves its API at the configured address.
+    /// OpenAI, or another server with its API at the configured address.
     #[serde(rename = "openai")]
     OpenAi,
     /// Anthropic.
@@ -28,7 +28,7 @@ pub enum Provider {
 }
 
 impl Provider {
-    /// The stable name, as serialised.
+    /// Returns the stable name, as serialized.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Demo => "demo",
@@ -39,7 +39,7 @@ impl Provider {
 }
 
 impl ModelName {
-    /// The demo's name.
+    /// The name of the demo.
     pub const DEMO: Self = Self(Cow::Borrowed("demo"));
     const MAX_BYTES: usize = 128;
 
@@ -47,12 +47,12 @@ impl ModelName {
         Self(Cow::Borrowed(name))
     }
 
-    /// The name as given.
+    /// Returns the name as it was given.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The provider and the name that it knows the model by.
+    /// Returns the provider, and the provider's name of the model.
     pub fn split(&self) -> (Provider, &str) {
         let name = self.as_str();
         match name.split_once('/') {
@@ -71,16 +71,16 @@ impl FromStr for ModelName {
 
     fn from_str(name: &str) -> Result<Self, Error> {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:/@+".contains(&byte);
-        // `::` would be read as a namespace by the provider crate.
-        let well_formed = !name.is_empty()
+        // The crate `genai` would take `::` for a namespace.
+        let is_well_formed = !name.is_empty()
             && name.len() <= Self::MAX_BYTES
             && name.bytes().all(allowed)
             && !name.contains("::");
         let parsed = Self(Cow::Owned(name.to_owned()));
-        if well_formed && !parsed.split().1.is_empty() {
+        if is_well_formed && !parsed.split().1.is_empty() {
             Ok(parsed)
         } else {
-            Err(Error::BadRequest("not a model's name".into()))
+            Err(Error::BadRequest("the name of the model is not valid".into()))
         }
     }
 }
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_name_chooses_the_provider() {
+    fn the_name_selects_the_provider() {
         let cases = [
             ("demo", Provider::Demo, "demo"),
             ("demo/fast", Provider::Demo, "fast"),
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_could_smuggle_something_are_refused() {
+    fn malformed_names_are_refused() {
         let long = "a".repeat(129);
         for name in ["", "a b", "a\r\nX: y", "openai/", "ollama::x", "a?b", "ü", &long] {
             assert!(name.parse::<ModelName>().is_err(), "{name:?}");

@@ -1,12 +1,12 @@
-//! What tokens cost, in integers.
+//! The prices of tokens, as integers.
 //!
-//! Prices are micro-dollars per million tokens, so that USD 2.50 per million is `2_500_000` and no price needs a fraction. The cost of an
-//! answer is the exact sum of `tokens * price`, divided once by a million and **rounded up** to a whole micro-dollar: an answer that used a
-//! priced token never costs zero, and no rounding error grows with the number of parts.
+//! Prices are micro-dollars per million tokens: USD 2.50 per million is `2_500_000`, so no price needs a fraction. The cost
+//! of an answer is the exact sum of `tokens * price`, divided once by a million and **rounded up** to a whole micro-dollar. So
+//! an answer with a priced token never costs zero, and rounding errors do not add up.
 //!
-//! The built-in list is the providers' public prices for ordinary (not batch, not priority) use, as of November 2026. Prices change and
-//! self-hosted models have others, so a [`Table`] takes overrides. A model that neither knows has no cost (`None`), which is not the same as
-//! costing nothing.
+//! The built-in list contains the providers' public prices for ordinary use (not batch, not priority), as of November 2026.
+//! Prices change, and self-hosted models have other prices, so a [`Table`] accepts overrides. The cost of a model without a
+//! known price is `None`, which is different from a cost of zero.
 
 use std::collections::HashMap;
 
@@ -19,12 +19,12 @@ use crate::{ModelName, Provider, Usage};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Price {
-    /// Input that the provider had not cached.
+    /// Input that is not cached by the provider.
     pub input: u64,
-    /// Input that it had; the price of other input if absent.
+    /// Cached input. The default is the price of other input.
     #[serde(default)]
     pub cached_input: Option<u64>,
-    /// Output, reasoning included.
+    /// Output, including reasoning.
     pub output: u64,
 }
 
@@ -33,9 +33,9 @@ impl Price {
         Self { input, cached_input: Some(cached_input), output }
     }
 
-    /// What `usage` costs, rounded up. Saturates instead of overflowing.
+    /// Returns the cost of `usage`, rounded up. Saturates instead of overflowing.
     pub fn cost(&self, usage: &Usage) -> MicroUsd {
-        // Never trust a provider to report a part that is smaller than its whole.
+        // A provider may report more cached tokens than input tokens.
         let cached = usage.cached_input_tokens.min(usage.input_tokens);
         let fresh = usage.input_tokens - cached;
         let parts = [
@@ -43,7 +43,7 @@ impl Price {
             (cached, self.cached_input.unwrap_or(self.input)),
             (usage.output_tokens, self.output),
         ];
-        // Three products of two u64 could exceed u128 only together, hence the saturating sum.
+        // Each product of two u64 fits a u128, but their sum may not.
         let total = parts
             .iter()
             .map(|(tokens, price)| u128::from(*tokens) * u128::from(*price))
@@ -52,23 +52,26 @@ impl Price {
     }
 }
 
-/// The built-in prices with a deployment's own on top.
+/// The built-in prices and a deployment's overrides.
 #[derive(Clone, Debug, Default)]
 pub struct Table {
     overrides: HashMap<String, Price>,
 }
 
 impl Table {
-    /// Reads overrides: `{"my-model": {"input": 150000, "cached_input": 75000, "output": 600000}}`.
+    /// Parses overrides: `{"my-model": {"input": 150000, "cached_input": 75000, "output": 600000}}`.
+    ///
+    /// # Errors
+    /// If the JSON is not such an object.
     pub fn from_json(json: &str) -> Result<Self, serde_json::Error> {
         let overrides = serde_json::from_str(json)?;
         Ok(Self { overrides })
     }
 
-    /// As `MODEL_PRICES` says, see [`config`](crate::config).
+    /// Reads overrides from `MODEL_PRICES`, see [`config`](crate::config).
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// If the variable is not valid.
     pub fn from_env() -> Result<Self, serde_json::Error> {
         match std::env::var("MODEL_PRICES").ok().filter(|json| !json.is_empty()) {
             Some(json) => Self::from_json(&json),
@@ -76,7 +79,7 @@ impl Table {
         }
     }
 
-    /// Whether it is known what `model` costs. The demo costs nothing unless it is given a price.
+    /// Returns `true` if the price of `model` is known. The demo costs nothing unless it has a price.
     #[must_use]
     pub fn knows(&self, model: &str) -> bool {
         model.parse::<ModelName>().is_ok_and(|name| {
@@ -85,8 +88,8 @@ impl Table {
         })
     }
 
-    /// What a first call of `model` is likely to cost that is told `bytes` of text: the usual surroundings of a message,
-    /// and an answer of usual length. Nothing where the price is not known.
+    /// Estimates the cost of a first call with `bytes` of text: the text, a typical prompt around it, and an answer of typical
+    /// length. Returns zero if the price is not known.
     pub fn first_call(&self, model: &str, bytes: usize) -> MicroUsd {
         let name = model.parse::<ModelName>();
         let price = name.ok().and_then(|name| self.get(name.split().1));
@@ -96,12 +99,12 @@ impl Table {
         })
     }
 
-    /// The price of a model by the name its provider knows it by. A dated name (`gpt-4o-2024-08-06`, `claude-haiku-4-5-20251001`) or
-    /// `-latest` has the price of the plain name unless it is listed itself.
+    /// Returns the price of a model, by the provider's name. A name with a date (`gpt-4o-2024-08-06`,
+    /// `claude-haiku-4-5-20251001`) or `-latest` has the price of the plain name unless it is listed itself.
     pub fn get(&self, model: &str) -> Option<Price> {
-        let own = |name: &str| self.overrides.get(name).copied();
+        let overridden = |name: &str| self.overrides.get(name).copied();
         let plain = without_version(model);
-        own(model).or_else(|| listed(model)).or_else(|| own(plain)).or_else(|| listed(plain))
+        overridden(model).or_else(|| listed(model)).or_else(|| overridden(plain)).or_else(|| listed(plain))
     }
 }
 
@@ -110,7 +113,7 @@ fn listed(model: &str) -> Option<Price> {
     found.map(|(_, price)| *price)
 }
 
-/// Drops `-YYYY-MM-DD`, `-YYYYMMDD` or `-latest`.
+/// Removes `-YYYY-MM-DD`, `-YYYYMMDD` or `-latest`.
 fn without_version(model: &str) -> &str {
     if let Some(plain) = model.strip_suffix("-latest") {
         return plain;
@@ -200,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn dated_names_have_the_plain_price_and_others_none() {
+    fn a_dated_name_has_the_price_of_the_plain_name() {
         let table = Table::default();
         for (name, plain) in [
             ("gpt-4o-2024-08-06", "gpt-4o"),
@@ -217,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deployment_has_the_last_word() {
+    fn overrides_take_precedence() {
         let json =
             r#"{"gpt-4o": {"input": 1, "output": 2}, "own": {"input": 3, "cached_input": 1, "output": 4}}"#;
         let table = Table::from_json(json).unwrap();
@@ -225,13 +228,13 @@ mod tests {
         assert_eq!((price.input, price.cached_input, price.output), (1, None, 2));
         assert_eq!(price.cost(&usage(1_000_000, 1_000_000, 0)), MicroUsd(1));
         assert_eq!(table.get("own"), Some(Price::new(3, 1, 4)));
-        for wrong in [r#"{"a": {"input": 0.5, "output": 1}}"#, r#"{"a": {"input": -1, "output": 1}}"#] {
-            assert!(Table::from_json(wrong).is_err());
+        for invalid in [r#"{"a": {"input": 0.5, "output": 1}}"#, r#"{"a": {"input": -1, "output": 1}}"#] {
+            assert!(Table::from_json(invalid).is_err());
         }
     }
 
     #[test]
-    fn the_list_has_no_name_twice() {
+    fn the_names_in_the_list_are_unique() {
         let mut names: Vec<_> = LIST.iter().map(|(name, _)| name).collect();
         names.sort();
         names.dedup();
@@ -240,7 +243,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn rounding_never_loses_money_nor_adds_a_whole_unit(
+        fn rounding_adds_less_than_one_unit(
             input in 0..10_000_000_u64, cached in 0..10_000_000_u64, output in 0..10_000_000_u64,
             prices in (0..100_000_000_u64, 0..100_000_000_u64, 0..1_000_000_000_u64),
         ) {
@@ -254,7 +257,7 @@ mod tests {
         }
 
         #[test]
-        fn any_usage_has_a_cost_and_more_never_costs_less(
+        fn more_usage_never_costs_less(
             input: u64, cached: u64, output: u64, more in 0..1000_u64, prices: (u64, u64, u64),
         ) {
             let price = Price::new(prices.0, prices.1, prices.2);

@@ -1,47 +1,46 @@
-//! What a model is asked, in terms that every provider can serve.
+//! A provider-neutral request.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{Error, ModelName};
 
-/// One request for one answer.
+/// A request for one answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
-    /// Who shall answer.
+    /// The model that should answer.
     pub model: ModelName,
-    /// Instructions that stand above the conversation.
+    /// Instructions that apply to the whole conversation.
     pub system: Option<String>,
     /// The conversation, oldest first.
     pub messages: Vec<Message>,
-    /// Upper limit of the answer's length; the provider's own if absent.
+    /// Limit of the answer's length. The default is the provider's limit.
     pub max_output_tokens: Option<u32>,
-    /// Randomness, 0 to 2; the provider's own if absent.
+    /// Randomness, 0 to 2. The default is the provider's.
     pub temperature: Option<f64>,
     /// Tools that the model may call.
     pub tools: Vec<ToolSpec>,
-    /// Whether it has to call one of them. Not every server holds to it.
+    /// The model must call one of the tools. Not every server enforces this.
     pub must_call: bool,
 }
 
-/// One turn of a conversation.
+/// One message of a conversation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "plain data")]
 pub struct Message {
-    /// Whose turn.
     pub role: Role,
-    /// What it holds, in order.
     pub parts: Vec<Part>,
 }
 
-/// Whose turn a message is.
+/// The author of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// The person.
+    /// A person.
     User,
     /// The model.
     Assistant,
-    /// Results of tools.
+    /// A message with results of tools.
     Tool,
 }
 
@@ -49,23 +48,20 @@ pub enum Role {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Part {
-    /// Text.
-    Text {
-        /// The text.
-        text: String,
-    },
+    #[expect(missing_docs, reason = "plain data")]
+    Text { text: String },
     /// A call that the model made; in assistant messages.
     ToolCall(ToolCall),
-    /// What a call gave; in tool messages.
+    /// The result of a call; in tool messages.
     ToolResult(ToolResult),
 }
 
 /// A call of a tool.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ToolCall {
-    /// Names the call.
+    /// The id that the result refers to.
     pub id: String,
-    /// Name of the tool.
+    /// The name of the tool.
     pub name: String,
     /// The arguments as JSON text.
     pub arguments: String,
@@ -76,33 +72,33 @@ pub struct ToolCall {
 pub struct ToolResult {
     /// The call's [`ToolCall::id`].
     pub call_id: String,
-    /// What the model gets to read.
+    /// The text for the model.
     pub content: String,
 }
 
 /// A tool that a model may call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ToolSpec {
-    /// Name, `[a-zA-Z0-9_-]{1,64}` at the known providers.
+    /// The name; the known providers accept `[a-zA-Z0-9_-]{1,64}`.
     pub name: String,
-    /// What it does and when to use it, for the model.
+    /// The purpose of the tool, for the model.
     pub description: String,
     /// JSON Schema of the arguments.
     pub parameters: Value,
 }
 
 impl Message {
-    /// What the person said.
+    /// Creates a message of a person.
     pub fn user(text: impl Into<String>) -> Self {
         Self::text(Role::User, text)
     }
 
-    /// What the model said earlier.
+    /// Creates an earlier answer of the model.
     pub fn assistant(text: impl Into<String>) -> Self {
         Self::text(Role::Assistant, text)
     }
 
-    /// What a tool gave.
+    /// Creates a message with the result of a tool.
     pub fn tool_result(call_id: impl Into<String>, content: impl Into<String>) -> Self {
         let result = ToolResult { call_id: call_id.into(), content: content.into() };
         Self { role: Role::Tool, parts: vec![Part::ToolResult(result)] }
@@ -113,7 +109,7 @@ impl Message {
         Self { role, parts: vec![part] }
     }
 
-    /// Every text of the message that counts as input.
+    /// Returns every text of the message that counts as input.
     pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().map(|part| match part {
             Part::Text { text } => text.as_str(),
@@ -128,7 +124,7 @@ impl Request {
     const MAX_MESSAGES: usize = 4096;
     const MAX_TOOLS: usize = 128;
 
-    /// A plain question.
+    /// Creates a request without instructions, tools and limits.
     pub fn new(model: ModelName, messages: Vec<Message>) -> Self {
         Self {
             model,
@@ -141,23 +137,23 @@ impl Request {
         }
     }
 
-    /// Every text that counts as input, except the tools.
+    /// Returns every text that counts as input, except the tools.
     pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
         let messages = self.messages.iter().flat_map(Message::texts);
         self.system.as_deref().into_iter().chain(messages)
     }
 
-    /// What no provider could serve, said before anything is sent.
+    /// Refuses a request that no provider accepts, before it is sent.
     pub(crate) fn validate(&self) -> Result<(), Error> {
-        let refuse = |why: &str| Err(Error::BadRequest(why.into()));
+        let refuse = |problem: &str| Err(Error::BadRequest(problem.into()));
         if self.messages.is_empty() {
-            return refuse("there is no message");
+            return refuse("the conversation must contain a message");
         }
         if self.messages.len() > Self::MAX_MESSAGES {
-            return refuse("there are too many messages");
+            return refuse("the conversation has too many messages");
         }
         if self.tools.len() > Self::MAX_TOOLS {
-            return refuse("there are too many tools");
+            return refuse("the request has too many tools");
         }
         if self.texts().map(str::len).sum::<usize>() > Self::MAX_BYTES {
             return refuse("the conversation is too long");

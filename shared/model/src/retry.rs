@@ -1,8 +1,8 @@
-//! Tries again while nothing has been generated yet.
+//! Retries a request while nothing has been generated.
 //!
-//! Exponential backoff with full jitter: the wait is uniform between zero and `base * 2^n`, so that callers who failed together do not
-//! come back together. A provider's `Retry-After` is the least we wait. If it asks for more than `retry_after_cap`, or for more than the
-//! deadline leaves, the failure is returned at once: trying earlier than told would only fail again.
+//! Exponential backoff with full jitter: the delay is uniform between zero and `base * 2^n`, so that callers that failed at
+//! the same time do not retry at the same time. A provider's `Retry-After` is the minimum delay. If it is longer than
+//! `retry_after_cap` or than the time left, the error is returned at once, because an earlier retry would fail again.
 
 use std::{future::Future, time::Duration};
 
@@ -10,16 +10,16 @@ use tokio::time::Instant;
 
 use crate::Error;
 
-/// How often and how patiently to try.
+/// The rules for retries.
 #[derive(Clone, Debug)]
 pub struct Policy {
-    /// Attempts in all, the first included; at least 1.
+    /// Number of attempts, including the first; at least 1.
     pub attempts: u32,
-    /// Upper bound of the first wait.
+    /// Upper limit of the first delay.
     pub base: Duration,
-    /// Upper bound of any jittered wait.
+    /// Upper limit of every jittered delay.
     pub cap: Duration,
-    /// The longest `Retry-After` that is honoured.
+    /// The longest `Retry-After` that is accepted.
     pub retry_after_cap: Duration,
 }
 
@@ -35,8 +35,8 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// The wait before attempt `made + 1`, or `None` to give up. `jitter` maps an upper bound to a wait.
-    fn wait(
+    /// Returns the delay before attempt `made + 1`, or `None` for no further attempt. `jitter` maps an upper limit to a delay.
+    fn delay(
         &self,
         made: u32,
         error: &Error,
@@ -47,12 +47,12 @@ impl Policy {
             return None;
         }
         let bound = self.base.saturating_mul(1 << (made - 1).min(16)).min(self.cap);
-        let asked = error.retry_after().unwrap_or_default();
-        if asked > self.retry_after_cap {
+        let requested = error.retry_after().unwrap_or_default();
+        if requested > self.retry_after_cap {
             return None;
         }
-        let wait = jitter(bound).max(asked);
-        (wait < left).then_some(wait)
+        let delay = jitter(bound).max(requested);
+        (delay < left).then_some(delay)
     }
 }
 
@@ -60,7 +60,7 @@ fn full_jitter(bound: Duration) -> Duration {
     bound.mul_f64(fastrand::f64())
 }
 
-/// Calls `attempt` until it succeeds or the policy gives up.
+/// Calls `attempt` until it succeeds or the policy allows no further attempt.
 pub(crate) async fn run<T, F, A>(policy: &Policy, deadline: Instant, attempt: A) -> Result<T, Error>
 where
     A: Fn() -> F,
@@ -73,17 +73,17 @@ where
             Err(error) => error,
         };
         let left = deadline.saturating_duration_since(Instant::now());
-        let Some(wait) = policy.wait(made, &error, left, full_jitter) else {
+        let Some(delay) = policy.delay(made, &error, left, full_jitter) else {
             return Err(error);
         };
-        // Only the code: a provider's message may quote the conversation.
+        // Only the code is logged, because a provider's message may quote the conversation.
         tracing::warn!(
             code = error.code(),
             attempt = made,
-            wait_ms = wait.as_millis() as u64,
-            "the model request failed; trying again"
+            delay_ms = delay.as_millis() as u64,
+            "the request to the model failed; retrying"
         );
-        tokio::time::sleep(wait).await;
+        tokio::time::sleep(delay).await;
         made += 1;
     }
 }
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn waits_double_up_to_the_cap_and_then_end() {
+    fn delays_double_up_to_the_cap() {
         let policy = Policy {
             attempts: 8,
             base: Duration::from_secs(1),
@@ -109,48 +109,48 @@ mod tests {
             ..Policy::default()
         };
         let error = Error::Unavailable(String::new());
-        let waits: Vec<_> = (1..=8).map(|made| policy.wait(made, &error, MINUTE, |bound| bound)).collect();
+        let delays: Vec<_> = (1..=8).map(|made| policy.delay(made, &error, MINUTE, |bound| bound)).collect();
         let seconds = |n| Some(Duration::from_secs(n));
         let expected = [1, 2, 4, 5, 5, 5, 5].map(seconds);
-        assert_eq!(waits[..7], expected);
-        assert_eq!(waits[7], None);
+        assert_eq!(delays[..7], expected);
+        assert_eq!(delays[7], None);
     }
 
     #[test]
-    fn retry_after_is_the_least_wait_and_its_cap_ends_it() {
+    fn retry_after_is_the_minimum_delay_up_to_its_cap() {
         let policy = Policy::default();
-        let wait = |error: &Error, left| policy.wait(1, error, left, |_| Duration::ZERO);
-        assert_eq!(wait(&rate_limited(7), MINUTE), Some(Duration::from_secs(7)));
-        assert_eq!(wait(&rate_limited(21), MINUTE), None);
-        assert_eq!(wait(&rate_limited(7), Duration::from_secs(7)), None);
-        assert_eq!(wait(&Error::Unauthorized, MINUTE), None);
+        let delay = |error: &Error, left| policy.delay(1, error, left, |_| Duration::ZERO);
+        assert_eq!(delay(&rate_limited(7), MINUTE), Some(Duration::from_secs(7)));
+        assert_eq!(delay(&rate_limited(21), MINUTE), None);
+        assert_eq!(delay(&rate_limited(7), Duration::from_secs(7)), None);
+        assert_eq!(delay(&Error::Unauthorized, MINUTE), None);
     }
 
     #[test]
     fn jitter_stays_within_its_bound() {
         let bound = Duration::from_millis(300);
-        let waits: Vec<_> = (0..200).map(|_| full_jitter(bound)).collect();
-        assert!(waits.iter().all(|wait| *wait <= bound));
-        assert!(waits.iter().any(|wait| *wait < bound / 3));
-        assert!(waits.iter().any(|wait| *wait > bound / 3 * 2));
+        let delays: Vec<_> = (0..200).map(|_| full_jitter(bound)).collect();
+        assert!(delays.iter().all(|delay| *delay <= bound));
+        assert!(delays.iter().any(|delay| *delay < bound / 3));
+        assert!(delays.iter().any(|delay| *delay > bound / 3 * 2));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn it_really_waits_as_long_as_told() {
-        let began = Instant::now();
+    async fn a_retry_waits_as_long_as_the_provider_asks() {
+        let started = Instant::now();
         let calls = Cell::new(0);
-        let result = run(&Policy::default(), began + MINUTE, || async {
+        let result = run(&Policy::default(), started + MINUTE, || async {
             calls.set(calls.get() + 1);
             if calls.get() < 3 { Err(rate_limited(5)) } else { Ok("answer") }
         })
         .await;
         assert_eq!(result, Ok("answer"));
         assert_eq!(calls.get(), 3);
-        assert!((10..12).contains(&began.elapsed().as_secs()));
+        assert!((10..12).contains(&started.elapsed().as_secs()));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_cannot_succeed_is_tried_once() {
+    async fn a_permanent_error_is_not_retried() {
         let calls = Cell::new(0);
         let result: Result<(), _> = run(&Policy::default(), Instant::now() + MINUTE, || async {
             calls.set(calls.get() + 1);

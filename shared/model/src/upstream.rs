@@ -1,7 +1,7 @@
-//! Real models, through `genai`.
+//! Real providers, through the crate `genai`.
 //!
-//! What the crate leaves open is closed here: see [`frames`] for ends that it hides, [`events`] for its uneven tool calls and its logging,
-//! [`failure`] for what its errors mean to us.
+//! The modules correct its faults: [`frames`] finds ends that it hides, [`events`] unifies its tool calls and suppresses its
+//! logging, and [`failure`] classifies its errors.
 
 mod events;
 mod failure;
@@ -24,7 +24,7 @@ use events::Events;
 use failure::Redact;
 use frames::Frames;
 
-/// The client of real providers; the HTTP client behind it is built at the first request, because reading the system's certificates
+/// The client of real providers. Its HTTP client is created at the first request, because reading the system's certificates
 /// takes longer than the rest of a cold start.
 #[derive(Debug, Default)]
 pub(crate) struct Upstream {
@@ -32,7 +32,7 @@ pub(crate) struct Upstream {
 }
 
 impl Upstream {
-    /// Sends `request` and returns the answer's stream, before anything has arrived. Failures come through the stream.
+    /// Sends `request` and returns the stream of the answer before anything has arrived. Errors are items of the stream.
     pub(crate) async fn open(
         &self,
         config: &Config,
@@ -59,7 +59,7 @@ impl Upstream {
         Ok(Events::new(response.stream, kind, frames, redact).boxed())
     }
 
-    /// Builds the client now. A failure is met, and reported, by the first request.
+    /// Creates the client now. An error is reported by the first request.
     pub(crate) fn warm(&self, config: &Config) {
         let _ = self.client(config);
     }
@@ -72,17 +72,17 @@ impl Upstream {
             Some(http) => http.clone(),
             None => http(config)?,
         };
-        let client = genai::Client::builder()
-            .with_reqwest(http)
-            .build()
-            .map_err(|_| Error::Unavailable("the model client could not be built".into()))?;
+        let client = genai::Client::builder().with_reqwest(http).build().map_err(|_| {
+            Error::Unavailable("the client of the model provider could not be created".into())
+        })?;
         Ok(self.client.get_or_init(|| client))
     }
 }
 
-/// Our HTTP client: TLS by ring, no redirects (they would carry the key elsewhere), and no compression, which would hold back small frames.
+/// Creates the HTTP client: TLS by ring, no redirects (they would send the key elsewhere), and no compression (it would delay
+/// small frames).
 fn http(config: &Config) -> Result<reqwest::Client, Error> {
-    // An error means that the program has chosen a provider already, which is as good.
+    // An error means that the program has chosen a provider already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .connect_timeout(config.timeouts.connect)
@@ -91,11 +91,11 @@ fn http(config: &Config) -> Result<reqwest::Client, Error> {
         .tcp_nodelay(true)
         .user_agent(concat!("sequent/", env!("CARGO_PKG_VERSION")))
         .build()
-        .map_err(|error| Error::Unavailable(format!("no HTTP client: {error}")))
+        .map_err(|error| Error::Unavailable(format!("the HTTP client could not be created: {error}")))
 }
 
 fn target(kind: AdapterKind, model: &str, endpoint: &Endpoint) -> ServiceTarget {
-    // The crate insists on a key; servers that need none ignore this one.
+    // The crate requires a key. Servers that need none ignore it.
     let key = endpoint.key.as_ref().map_or("none", |key| key.expose_secret());
     ServiceTarget {
         endpoint: Address::from_owned(endpoint.base_url.as_str()),
@@ -110,8 +110,8 @@ fn options(kind: AdapterKind, request: &Request, request_id: Option<&str>) -> Ch
     options.temperature = request.temperature;
     options.tool_choice = (request.must_call && !request.tools.is_empty()).then_some(ToolChoice::Required);
     if kind == AdapterKind::OpenAI {
-        // Without an effort the crate takes `-max`, `-high`, `-low`... at the end of a model's name for one and cuts it off (`qwen-max`).
-        // A budget is an effort that OpenAI's protocol has no field for: nothing is sent, and the name stays whole.
+        // Without an effort, the crate takes `-max`, `-high` or `-low` at the end of a model's name for one and cuts it off
+        // (`qwen-max`). A budget is an effort that OpenAI's protocol has no field for: it is not sent, and the name stays whole.
         options.reasoning_effort = Some(genai::chat::ReasoningEffort::Budget(0));
     }
     if let Some(id) = request_id {

@@ -12,7 +12,7 @@ fn stop(usage: Option<Usage>) -> Result<Raw, Error> {
     Ok(Raw::Finished { finish_reason: FinishReason::Stop, usage })
 }
 
-/// Each item after its own silence, then silence for ever.
+/// A stream of items, each after a delay in milliseconds, without an end.
 fn spoken(items: Vec<(u64, Result<Raw, Error>)>) -> RawStream {
     stream::iter(items)
         .then(|(seconds, item)| sleep(Duration::from_secs(seconds)).map(|()| item))
@@ -34,7 +34,7 @@ fn chunks_with(raw: RawStream, activity: Activity) -> Chunks {
     Chunks::new(raw, Meter::new(&request), limits, activity)
 }
 
-/// The last item, after checking that nothing follows it.
+/// Returns the number of items and the last one, after which nothing may follow.
 async fn end(mut chunks: Chunks) -> (usize, Result<Chunk, Error>) {
     let mut before = 0;
     loop {
@@ -49,7 +49,7 @@ async fn end(mut chunks: Chunks) -> (usize, Result<Chunk, Error>) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_phase_has_its_own_patience() {
+async fn every_phase_has_its_own_timeout() {
     let cases = [
         (vec![(31, text("late"))], 0, 30, Phase::FirstToken),
         (vec![(29, text("a")), (11, text("b"))], 1, 39, Phase::Idle),
@@ -64,7 +64,7 @@ async fn every_phase_has_its_own_patience() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn signs_of_life_count_as_activity_but_not_as_a_first_token() {
+async fn keep_alives_count_as_activity_but_not_as_a_first_token() {
     let alive = || Ok(Raw::Alive);
     let working = vec![(1, text("a")), (9, alive()), (9, alive()), (9, text("b")), (1, stop(None))];
     let (before, last) = end(chunks(spoken(working))).await;
@@ -77,7 +77,7 @@ async fn signs_of_life_count_as_activity_but_not_as_a_first_token() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn frames_seen_elsewhere_count_as_activity() {
+async fn raw_frames_count_as_activity() {
     let activity = Activity::default();
     let noted = activity.clone();
     let invisible = stream::pending().take_until(async move {
@@ -96,7 +96,7 @@ async fn frames_seen_elsewhere_count_as_activity() {
 async fn an_end_without_a_reason_is_a_cut() {
     let raw = stream::iter([text("half")]).boxed();
     assert_eq!(end(chunks(raw)).await, (1, Err(Error::Truncated)));
-    let empty = chunks(stream::iter([]).boxed()).begun().await;
+    let empty = chunks(stream::iter([]).boxed()).started().await;
     assert_eq!(empty.unwrap_err(), Error::Truncated);
 }
 
@@ -109,15 +109,15 @@ async fn nothing_follows_an_end() {
 }
 
 #[tokio::test]
-async fn begun_keeps_the_first_chunk() {
+async fn started_keeps_the_first_chunk() {
     let raw = stream::iter([text("a"), stop(None)]).boxed();
-    let mut begun = chunks(raw).begun().await.unwrap();
+    let mut begun = chunks(raw).started().await.unwrap();
     assert_eq!(begun.next().await, Some(Ok(Chunk::TextDelta("a".into()))));
     assert_eq!(end(begun).await.0, 0);
 }
 
 #[tokio::test]
-async fn usage_is_the_providers_word_or_an_estimate_that_says_so() {
+async fn usage_is_the_providers_report_or_a_marked_estimate() {
     let reported = Usage { input_tokens: 9, output_tokens: 1, ..Usage::default() };
     let estimate = Usage { input_tokens: 2, output_tokens: 4, estimated: true, ..Usage::default() };
     let zero = Usage::default();
@@ -136,9 +136,9 @@ async fn usage_is_the_providers_word_or_an_estimate_that_says_so() {
 }
 
 #[tokio::test]
-async fn an_answer_without_end_is_stopped() {
+async fn an_endless_answer_is_stopped() {
     let raw = stream::repeat_with(|| text(&"x".repeat(1 << 20))).boxed();
     let (before, last) = end(chunks(raw)).await;
     assert_eq!(before, 16);
-    assert!(matches!(last, Err(Error::Garbage(_))));
+    assert!(matches!(last, Err(Error::InvalidAnswer(_))));
 }

@@ -16,7 +16,7 @@ fn key(endpoint: &Option<Endpoint>) -> &str {
 }
 
 #[test]
-fn without_keys_there_is_the_demo() {
+fn without_keys_the_demo_answers() {
     for env in [&[][..], &[("OPENAI_API_KEY", ""), ("ANTHROPIC_API_KEY", " ")]] {
         let config = config(env, r#"{"openai_api_key": "", "other": 1}"#).unwrap();
         assert!(config.openai.is_none() && config.anthropic.is_none());
@@ -26,7 +26,7 @@ fn without_keys_there_is_the_demo() {
 }
 
 #[test]
-fn the_environment_wins_over_the_secrets() {
+fn the_environment_takes_precedence_over_the_secrets() {
     let secrets = r#"{"openai_api_key": "s1", "openai_base_url": "http://a/v1", "anthropic_api_key": "s2"}"#;
     let only = config(&[], secrets).unwrap();
     assert_eq!((key(&only.openai), key(&only.anthropic)), ("s1", "s2"));
@@ -38,7 +38,7 @@ fn the_environment_wins_over_the_secrets() {
 }
 
 #[test]
-fn the_default_model_follows_the_keys() {
+fn the_default_model_depends_on_the_keys() {
     let model = |env: &[(&str, &str)]| config(env, "{}").unwrap().default_model;
     let anthropic = ("ANTHROPIC_API_KEY", "k");
     assert_eq!(model(&[anthropic]), ANTHROPIC_DEFAULT);
@@ -48,7 +48,7 @@ fn the_default_model_follows_the_keys() {
 }
 
 #[test]
-fn what_cannot_be_used_is_named_and_not_shown() {
+fn an_error_names_the_setting_and_not_its_value() {
     let cases = [
         ("OPENAI_BASE_URL", "ftp://hidden/"),
         ("OPENAI_BASE_URL", "hidden"),
@@ -67,7 +67,7 @@ fn what_cannot_be_used_is_named_and_not_shown() {
 }
 
 #[test]
-fn debug_shows_no_key() {
+fn debug_output_contains_no_key() {
     let env = [("OPENAI_API_KEY", "sk-hidden"), ("ANTHROPIC_API_KEY", "sk-hidden")];
     let secrets = r#"{"openai_api_key": "sk-hidden"}"#;
     let shown = format!("{:?} {:?}", config(&env, "{}").unwrap(), Secrets::from_json(secrets));

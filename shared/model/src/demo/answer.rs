@@ -1,4 +1,4 @@
-//! The demo's words, one step at a time.
+//! The demo's answer, one step at a time.
 
 use crate::{
     Chunk, Error, FinishReason, Request, ToolSpec, Usage,
@@ -8,38 +8,38 @@ use crate::{
 
 use super::script::Script;
 
-/// What the demo does next.
+/// The next step of an answer.
 pub(super) enum Step {
-    /// Says something that counts as this many tokens of the timetable.
-    Say(Raw, u64),
+    /// Sends an item that takes this many tokens of the schedule.
+    Send(Raw, u64),
     Fail(Error),
-    /// Ends as a lost connection does.
+    /// Ends like a lost connection.
     Cut,
     Hang,
 }
 
-/// An answer that is made as it is read.
+/// An answer that is generated while it is read.
 pub(super) struct Answer {
     script: Script,
-    /// The reply proper; what `tokens` asks beyond it is filled up.
+    /// The words of the reply. If the script asks for more tokens, filler follows.
     reply: Vec<String>,
     total: u64,
-    reasoned: u64,
-    said: u64,
+    reasoning_sent: u64,
+    text_sent: u64,
     input_tokens: u64,
     call: Vec<Chunk>,
-    /// The tokens of the calls.
-    called: u64,
+    /// The tokens of the calls' arguments.
+    call_tokens: u64,
     finish: FinishReason,
     over: bool,
 }
 
-/// Longest quote of what the person said, in characters.
-const QUOTE: usize = 400;
+/// Characters of a quote at most.
+const MAX_QUOTE: usize = 400;
 
 impl Answer {
-    pub(super) fn new(request: &Request, said: &str, result: Option<&str>, script: Script) -> Self {
-        let reply = split(&reply(said, result));
+    pub(super) fn new(request: &Request, prompt: &str, result: Option<&str>, script: Script) -> Self {
+        let reply = split(&reply(prompt, result));
         let mut total = script.tokens.unwrap_or(reply.len() as u64);
         let mut finish = script.finish;
         if let Some(limit) = request.max_output_tokens
@@ -50,12 +50,12 @@ impl Answer {
         }
         let offered = |(name, _): &&(String, String)| request.tools.iter().any(|tool| tool.name == *name);
         let mut call = Vec::new();
-        // Read from the end. The ids depend on the conversation only, so that they are the same every time and new in every turn.
+        // The chunks are popped from the end. The ids depend on the conversation only: they are reproducible, and differ between turns.
         let mut calls: Vec<_> = script.tools.iter().filter(offered).cloned().collect();
         if calls.is_empty() && request.must_call {
             calls.extend(request.tools.first().map(example));
         }
-        let called = calls.iter().map(|(_, arguments)| meter::tokens(arguments)).sum();
+        let call_tokens = calls.iter().map(|(_, arguments)| meter::tokens(arguments)).sum();
         for (n, (name, arguments)) in calls.into_iter().enumerate().rev() {
             finish = FinishReason::ToolCalls;
             let id = format!("call_demo_{}_{n}", request.messages.len());
@@ -67,11 +67,11 @@ impl Answer {
             script,
             reply,
             total,
-            reasoned: 0,
-            said: 0,
+            reasoning_sent: 0,
+            text_sent: 0,
             input_tokens: Meter::new(request).usage().input_tokens,
             call,
-            called,
+            call_tokens,
             finish,
             over: false,
         }
@@ -81,81 +81,81 @@ impl Answer {
         if self.over {
             return Step::Cut;
         }
-        if self.script.fail_after == Some(self.said) && self.reasoned >= self.script.reasoning {
+        if self.script.fail_after == Some(self.text_sent) && self.reasoning_sent >= self.script.reasoning {
             self.over = true;
             return self.script.error.clone().map_or(Step::Cut, Step::Fail);
         }
-        if self.script.hang_after == Some(self.said) && self.reasoned >= self.script.reasoning {
+        if self.script.hang_after == Some(self.text_sent) && self.reasoning_sent >= self.script.reasoning {
             return Step::Hang;
         }
-        if self.reasoned < self.script.reasoning {
-            self.reasoned += 1;
-            return Step::Say(Raw::Chunk(Chunk::ReasoningDelta(filler(self.reasoned))), 1);
+        if self.reasoning_sent < self.script.reasoning {
+            self.reasoning_sent += 1;
+            return Step::Send(Raw::Chunk(Chunk::ReasoningDelta(filler(self.reasoning_sent))), 1);
         }
-        if self.said < self.total {
-            let text = match self.reply.get(self.said as usize) {
+        if self.text_sent < self.total {
+            let text = match self.reply.get(self.text_sent as usize) {
                 Some(word) => word.clone(),
-                None => filler(self.said + 1),
+                None => filler(self.text_sent + 1),
             };
-            self.said += 1;
-            return Step::Say(Raw::Chunk(Chunk::TextDelta(text)), 1);
+            self.text_sent += 1;
+            return Step::Send(Raw::Chunk(Chunk::TextDelta(text)), 1);
         }
         if let Some(chunk) = self.call.pop() {
-            return Step::Say(Raw::Chunk(chunk), 0);
+            return Step::Send(Raw::Chunk(chunk), 0);
         }
         self.over = true;
         let usage = self.script.reports_usage.then(|| self.usage());
         let finish_reason = self.finish;
-        Step::Say(Raw::Finished { finish_reason, usage }, 0)
+        Step::Send(Raw::Finished { finish_reason, usage }, 0)
     }
 
-    /// The demo counts its own tokens; its input is an estimate like any other.
+    /// The demo counts its output tokens; its input tokens are an estimate.
     fn usage(&self) -> Usage {
         Usage {
             input_tokens: self.input_tokens,
-            output_tokens: self.said + self.reasoned + self.called,
+            output_tokens: self.text_sent + self.reasoning_sent + self.call_tokens,
             cached_input_tokens: 0,
-            reasoning_tokens: self.reasoned,
+            reasoning_tokens: self.reasoning_sent,
             estimated: true,
         }
     }
 }
 
-/// A call of `tool` with arguments that its schema gives as an example.
+/// Returns the name of `tool` and the first example of its arguments.
 fn example(tool: &ToolSpec) -> (String, String) {
     let arguments =
         tool.parameters["examples"].get(0).map_or_else(|| "{}".to_owned(), |example| example.to_string());
     (tool.name.clone(), arguments)
 }
 
-fn reply(said: &str, result: Option<&str>) -> String {
+fn reply(prompt: &str, result: Option<&str>) -> String {
     let quote = |text: &str| {
-        let mut quoted: String = text.trim().chars().take(QUOTE).collect();
+        let mut quoted: String = text.trim().chars().take(MAX_QUOTE).collect();
         if quoted.len() < text.trim().len() {
             quoted.push('…');
         }
         quoted
     };
-    let heard = match result {
+    let input = match result {
         Some(result) => format!("The tool answered: “{}”.", quote(result)),
-        None => format!("You said: “{}”.", quote(said)),
+        None => format!("You said: “{}”.", quote(prompt)),
     };
     format!(
-        "This is the demo provider: no language model is configured, so nobody has thought about this answer. {heard} \
+        "This is the demo provider: no language model is configured, so this answer was generated by fixed rules. {input} \
          Set OPENAI_API_KEY (with OPENAI_BASE_URL for another server) or ANTHROPIC_API_KEY to talk to a real model."
     )
 }
 
-/// Words with the white space before them; very long ones in pieces. Joined again they are the text.
+/// Splits a text into words, each with the white space before it, and long words into pieces. Joined, they give the text.
 fn split(text: &str) -> Vec<String> {
-    const LONGEST: usize = 24;
+    const MAX_LENGTH: usize = 24;
     let mut words: Vec<String> = Vec::new();
-    let mut length = LONGEST;
+    let mut length = MAX_LENGTH;
     let mut in_word = true;
     for c in text.chars() {
-        let begins_word = c.is_whitespace() && in_word;
+        let starts_word = c.is_whitespace() && in_word;
         in_word = !c.is_whitespace();
-        if begins_word || length >= LONGEST {
+        if starts_word || length >= MAX_LENGTH {
             words.push(String::new());
             length = 0;
         }
@@ -167,7 +167,7 @@ fn split(text: &str) -> Vec<String> {
     words
 }
 
-/// Readable words without end, numbered now and then so that a missing or repeated one is seen.
+/// Returns the n-th word of an endless readable text. Every 20th is a number, so that missing or repeated words are noticed.
 fn filler(n: u64) -> String {
     const WORDS: [&str; 19] = [
         "the", "log", "is", "the", "truth", "and", "nothing", "is", "shown", "that", "is", "not", "stored",
@@ -175,6 +175,6 @@ fn filler(n: u64) -> String {
     ];
     match n % 20 {
         0 => format!(" [{n}]"),
-        place => format!(" {}", WORDS[place as usize - 1]),
+        position => format!(" {}", WORDS[position as usize - 1]),
     }
 }

@@ -1,10 +1,10 @@
-//! Reads the directives of a `/demo` line.
+//! Parses the directives of a `/demo` line.
 
 use std::time::Duration;
 
 use crate::{Error, FinishReason};
 
-/// What a person asked the demo to do.
+/// The directives for one response.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Script {
     pub(super) tokens: Option<u64>,
@@ -12,12 +12,12 @@ pub(super) struct Script {
     pub(super) delay_first: Duration,
     pub(super) reasoning: u64,
     pub(super) fail_after: Option<u64>,
-    /// `None` is a cut: the stream just ends.
+    /// The error of `fail_after`. Without one, the stream ends like a lost connection.
     pub(super) error: Option<Error>,
     pub(super) hang_after: Option<u64>,
     pub(super) finish: FinishReason,
     pub(super) reports_usage: bool,
-    /// Names and arguments.
+    /// Names and arguments of calls.
     pub(super) tools: Vec<(String, String)>,
 }
 
@@ -38,17 +38,18 @@ impl Default for Script {
     }
 }
 
-/// Limits that keep a public demo from being a way to burn time or memory.
+// The limits protect the time and memory of a public deployment.
 const MAX_TOKENS: u64 = 100_000;
 const MAX_RATE: u64 = 1_000_000;
 const MAX_DELAY_MS: u64 = 900_000;
 
 fn unavailable() -> Error {
-    Error::Unavailable("the demo was told to fail".into())
+    Error::Unavailable("the script of the demo asked for this error".into())
 }
 
 impl Script {
-    /// The script of the response that follows `responses` others to the same message; empty if it has none.
+    /// Finds the script for the response after `responses` earlier ones to the same message. Returns an empty script if there is
+    /// none.
     pub(super) fn find(text: &str, responses: usize) -> Result<Self, Error> {
         let mut script = Self::default();
         let mut lines = text.lines().filter_map(|line| line.trim_start().strip_prefix("/demo"));
@@ -60,14 +61,13 @@ impl Script {
 
     fn apply(&mut self, word: &str) -> Result<(), Error> {
         let (name, value) = word.split_once('=').unwrap_or((word, ""));
-        let wrong = || {
-            // The word is the person's own, and short because it is one word of a line.
+        let invalid = || {
             let shown: String = word.chars().take(40).collect();
-            Error::BadRequest(format!("the demo does not understand `{shown}`"))
+            Error::BadRequest(format!("`{shown}` is not a valid directive of the demo"))
         };
-        let number = |most: u64| match value.parse::<u64>() {
-            Ok(number) if number <= most => Ok(number),
-            _ => Err(wrong()),
+        let number = |max: u64| match value.parse::<u64>() {
+            Ok(number) if number <= max => Ok(number),
+            _ => Err(invalid()),
         };
         match name {
             "tokens" => self.tokens = Some(number(MAX_TOKENS)?),
@@ -81,9 +81,11 @@ impl Script {
                     "unavailable" => Some(unavailable()),
                     "rate_limited" => Some(Error::RateLimited { retry_after: None }),
                     "overloaded" => Some(Error::Overloaded { retry_after: None }),
-                    "garbage" => Some(Error::Garbage("the demo was told to".into())),
+                    "garbage" => {
+                        Some(Error::InvalidAnswer("the script of the demo asked for this error".into()))
+                    }
                     "truncated" => None,
-                    _ => return Err(wrong()),
+                    _ => return Err(invalid()),
                 }
             }
             "finish" => {
@@ -91,16 +93,16 @@ impl Script {
                     "stop" => FinishReason::Stop,
                     "length" => FinishReason::Length,
                     "content_filter" => FinishReason::ContentFilter,
-                    _ => return Err(wrong()),
+                    _ => return Err(invalid()),
                 }
             }
             "usage" if value == "none" => self.reports_usage = false,
             "tool" if !value.is_empty() => self.tools.push((value.into(), "{}".into())),
             "args" => {
-                serde_json::from_str::<serde_json::Value>(value).map_err(|_| wrong())?;
-                self.tools.last_mut().ok_or_else(wrong)?.1 = value.into();
+                serde_json::from_str::<serde_json::Value>(value).map_err(|_| invalid())?;
+                self.tools.last_mut().ok_or_else(invalid)?.1 = value.into();
             }
-            _ => return Err(wrong()),
+            _ => return Err(invalid()),
         }
         Ok(())
     }

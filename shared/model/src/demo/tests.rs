@@ -10,7 +10,9 @@ fn ask(text: &str) -> Request {
 
 async fn play(request: &Request) -> (Vec<Chunk>, Option<(FinishReason, Option<Usage>)>, Option<Error>) {
     let mut raw = open(request, 40).unwrap();
-    let (mut chunks, mut finished, mut failed) = (Vec::new(), None, None);
+    let mut chunks = Vec::new();
+    let mut finished = None;
+    let mut failed = None;
     while let Some(item) = raw.next().await {
         match item {
             Ok(Raw::Chunk(chunk)) => chunks.push(chunk),
@@ -31,7 +33,7 @@ fn text(chunks: &[Chunk]) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_quotes_the_person_and_says_what_it_is() {
+async fn the_answer_quotes_the_message_and_names_the_demo() {
     let request = ask("What is the   weather\nin Köln? 🌦");
     let (chunks, finished, _) = play(&request).await;
     let answer = text(&chunks);
@@ -43,7 +45,7 @@ async fn it_quotes_the_person_and_says_what_it_is() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn tokens_come_in_number_and_on_time() {
+async fn the_script_sets_the_number_and_the_time_of_tokens() {
     for (script, tokens, millis) in [
         ("/demo tokens=500 rate=50", 500, 10_000),
         ("/demo tokens=5 rate=50", 5, 100),
@@ -51,27 +53,27 @@ async fn tokens_come_in_number_and_on_time() {
         ("/demo tokens=1000 rate=0", 1000, 0),
         ("/demo tokens=0 rate=1", 0, 0),
     ] {
-        let began = Instant::now();
+        let started = Instant::now();
         let (chunks, finished, _) = play(&ask(script)).await;
         assert_eq!(chunks.len(), tokens, "{script}");
         assert!(finished.is_some());
-        let took = began.elapsed().as_millis() as i64;
+        let took = started.elapsed().as_millis() as i64;
         assert!((took - millis).abs() <= 5, "{script}: {took} ms");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_reader_does_not_shift_the_timetable() {
-    let began = Instant::now();
+async fn a_slow_reader_does_not_shift_the_schedule() {
+    let started = Instant::now();
     let mut raw = open(&ask("/demo tokens=100 rate=100"), 40).unwrap();
     while raw.next().await.is_some() {
         sleep(Duration::from_millis(9)).await;
     }
-    assert!(began.elapsed() <= Duration::from_millis(1020));
+    assert!(started.elapsed() <= Duration::from_millis(1020));
 }
 
 #[tokio::test(start_paused = true)]
-async fn failures_come_where_they_were_ordered() {
+async fn errors_occur_where_the_script_places_them() {
     for (name, code) in [
         ("unavailable", Some("model_unavailable")),
         ("rate_limited", Some("model_rate_limited")),
@@ -102,7 +104,7 @@ async fn the_script_decides_the_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tool_is_called_once_and_its_result_quoted() {
+async fn a_tool_is_called_once_and_its_result_is_quoted() {
     let mut request = ask("look it up\n/demo tokens=1 tool=search args={\"q\":1}");
     let (chunks, finished, _) = play(&request).await;
     assert_eq!((chunks.len(), finished.unwrap().0), (1, FinishReason::Stop), "not offered");
@@ -130,13 +132,13 @@ async fn a_tool_is_called_once_and_its_result_quoted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tool_that_must_be_called_is_called_as_its_schema_shows() {
+async fn a_required_tool_is_called_with_the_example_of_its_schema() {
     let tool =
         |name: &str, parameters| ToolSpec { name: name.into(), description: "Writes.".into(), parameters };
     let example = serde_json::json!({"type": "object", "examples": [{"a": 1}, {"a": 2}]});
     let tools = vec![tool("write", example), tool("other", serde_json::json!({"type": "object"}))];
     let mut request = Request { tools, ..ask("write it\n/demo tokens=1") };
-    assert_eq!(play(&request).await.0.len(), 1, "it need not");
+    assert_eq!(play(&request).await.0.len(), 1, "no call is required");
     request.must_call = true;
     let arguments = |chunks: Vec<Chunk>| {
         chunks.into_iter().find_map(|chunk| match chunk {
@@ -146,11 +148,11 @@ async fn a_tool_that_must_be_called_is_called_as_its_schema_shows() {
     };
     assert_eq!(arguments(play(&request).await.0).unwrap(), r#"{"a":1}"#);
     request.messages = vec![Message::user("/demo tool=other args={\"b\":1}")];
-    assert_eq!(arguments(play(&request).await.0).unwrap(), r#"{"b":1}"#, "a script goes before");
+    assert_eq!(arguments(play(&request).await.0).unwrap(), r#"{"b":1}"#, "a script takes precedence");
 }
 
 #[test]
-fn what_it_does_not_understand_is_said() {
+fn invalid_directives_are_refused() {
     for script in ["/demo token=5", "/demo tokens=100001", "/demo rate=x", "/demo error=odd", "/demo args={"]
     {
         let error = open(&ask(script), 40).err().unwrap();
@@ -162,9 +164,9 @@ fn what_it_does_not_understand_is_said() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
-    fn the_same_request_has_the_same_answer(said in ".{0,600}", tokens in 0..300_u32, system in ".{0,20}") {
+    fn the_same_request_has_the_same_answer(prompt in ".{0,600}", tokens in 0..300_u32, system in ".{0,20}") {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        let mut request = ask(&format!("{}\n/demo tokens={tokens} reasoning=3", said.replace("/demo", "")));
+        let mut request = ask(&format!("{}\n/demo tokens={tokens} reasoning=3", prompt.replace("/demo", "")));
         request.system = Some(system);
         let (one, two) = runtime.block_on(async { (play(&request).await, play(&request).await) });
         prop_assert_eq!(&one, &two);
@@ -172,10 +174,10 @@ proptest! {
     }
 
     #[test]
-    fn the_quote_survives_being_cut_into_tokens(said in "[^/]{1,300}") {
+    fn the_quote_is_complete_after_the_split_into_tokens(prompt in "[^/]{1,300}") {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        let (chunks, _, _) = runtime.block_on(play(&ask(&said)));
-        prop_assert!(text(&chunks).contains(said.trim()));
+        let (chunks, _, _) = runtime.block_on(play(&ask(&prompt)));
+        prop_assert!(text(&chunks).contains(prompt.trim()));
         prop_assert!(chunks.iter().all(|chunk| !matches!(chunk, Chunk::TextDelta(text) if text.is_empty())));
     }
 }

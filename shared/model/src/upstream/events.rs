@@ -1,4 +1,4 @@
-//! The provider crate's events as ours.
+//! Converts the events of the crate `genai` to chunks.
 
 use std::{
     collections::VecDeque,
@@ -22,7 +22,7 @@ use super::{
     frames::Frames,
 };
 
-/// One answer of a real provider.
+/// The stream of an answer of a real provider.
 pub(super) struct Events {
     inner: ChatStream,
     frames: Arc<Frames>,
@@ -39,14 +39,14 @@ impl Events {
 
     fn take(&mut self, event: ChatStreamEvent) {
         match event {
-            // Said before anything was sent.
+            // Reported before the request is sent.
             ChatStreamEvent::Start => {}
-            ChatStreamEvent::Chunk(chunk) => self.say(Chunk::TextDelta(chunk.content)),
+            ChatStreamEvent::Chunk(chunk) => self.send(Chunk::TextDelta(chunk.content)),
             ChatStreamEvent::ReasoningChunk(chunk) => {
-                self.say(Chunk::ReasoningDelta(chunk.content));
+                self.send(Chunk::ReasoningDelta(chunk.content));
             }
             ChatStreamEvent::ToolCallChunk(chunk) => match self.calls.take(chunk.tool_call) {
-                Ok(chunks) => chunks.into_iter().for_each(|chunk| self.say(chunk)),
+                Ok(chunks) => chunks.into_iter().for_each(|chunk| self.send(chunk)),
                 Err(error) => self.fail(error),
             },
             ChatStreamEvent::ThoughtSignatureChunk(_) | ChatStreamEvent::Heartbeat => {
@@ -55,12 +55,12 @@ impl Events {
             ChatStreamEvent::End(StreamEnd {
                 captured_stop_reason: Some(reason), captured_usage, ..
             }) => self.finish(reason, captured_usage),
-            // An end marker without a reason: not the end of an answer.
+            // An end marker without a reason is not the end of an answer.
             ChatStreamEvent::End(_) => self.fail(Error::Truncated),
         }
     }
 
-    fn say(&mut self, chunk: Chunk) {
+    fn send(&mut self, chunk: Chunk) {
         let empty = match &chunk {
             Chunk::TextDelta(text) | Chunk::ReasoningDelta(text) => text.is_empty(),
             Chunk::ToolCallDelta { arguments, .. } => arguments.is_empty(),
@@ -77,7 +77,7 @@ impl Events {
         }
         self.queue.push_back(Ok(Raw::Finished {
             finish_reason: finish_reason(&reason),
-            usage: usage.and_then(|usage| used(&usage)),
+            usage: usage.and_then(|usage| reported_usage(&usage)),
         }));
         self.over = true;
     }
@@ -87,12 +87,12 @@ impl Events {
         self.over = true;
     }
 
-    /// The connection is at its end, and no end was reported.
+    /// Handles the end of the connection without a reported end of the answer.
     fn close(&mut self) {
         match self.frames.finish() {
             Some(finish) => self.finish(finish.reason, finish.usage),
             None if self.frames.only_noise() => {
-                self.fail(Error::Garbage("no event in the answer".into()));
+                self.fail(Error::InvalidAnswer("the answer contains no event".into()));
             }
             None => self.fail(Error::Truncated),
         }
@@ -111,19 +111,19 @@ impl Stream for Events {
             if this.over {
                 return Poll::Ready(None);
             }
-            // The crate logs what providers answer, word for word: prompts, and parts of rejected keys.
+            // Logging is off, because the crate logs the answers of providers, which can contain prompts and parts of keys.
             let polled = tracing::dispatcher::with_default(&Dispatch::none(), || {
                 Pin::new(&mut this.inner).poll_next(cx)
             });
-            if this.frames.torn() {
-                this.fail(Error::Garbage("an event without a name".into()));
+            if this.frames.has_nameless_event() {
+                this.fail(Error::InvalidAnswer("an event has no name".into()));
                 continue;
             }
             match polled {
                 Poll::Ready(Some(Ok(event))) => this.take(event),
                 Poll::Ready(Some(Err(error))) => {
                     let error = failure::classify(error, &this.redact);
-                    // A connection that breaks after the finish reason has delivered the whole answer.
+                    // A connection that is lost after the finish reason has delivered the complete answer.
                     match this.frames.finish() {
                         Some(finish) if error.retryable() => {
                             this.finish(finish.reason, finish.usage);
@@ -148,8 +148,8 @@ fn finish_reason(reason: &StopReason) -> FinishReason {
     }
 }
 
-/// `None` if the report says nothing.
-fn used(usage: &Reported) -> Option<Usage> {
+/// Returns `None` if the report contains no numbers.
+fn reported_usage(usage: &Reported) -> Option<Usage> {
     let count = |tokens: Option<i32>| u64::try_from(tokens.unwrap_or(0)).unwrap_or(0);
     if usage.prompt_tokens.is_none() && usage.completion_tokens.is_none() {
         return None;
@@ -167,20 +167,20 @@ fn used(usage: &Reported) -> Option<Usage> {
 
 /// Tool calls in progress.
 ///
-/// The crate reports them as each provider does: Anthropic's with all arguments so far, OpenAI's with the new piece only, where
-/// later pieces have no name and, instead of the call's id, `call_N` with N its place.
+/// The crate reports them like the providers: Anthropic's calls with all arguments so far, and OpenAI's with the new piece
+/// only. Later pieces of OpenAI's calls have no name and, instead of the call's id, `call_N` with its index N.
 struct Calls {
     cumulative: bool,
-    open: Vec<Open>,
+    open: Vec<OpenCall>,
 }
 
-struct Open {
+struct OpenCall {
     id: String,
-    /// Bytes of arguments passed on.
+    /// Bytes of arguments that were sent.
     sent: usize,
 }
 
-/// No model makes more at once.
+/// Calls of a response at most: more than any model makes.
 const MAX_CALLS: usize = 128;
 
 impl Calls {
@@ -201,10 +201,10 @@ impl Calls {
         let at = match self.find(&call.call_id, &call.fn_name) {
             Some(at) => at,
             None if call.fn_name.is_empty() => {
-                return Err(Error::Garbage("a tool call without a name".into()));
+                return Err(Error::InvalidAnswer("a tool call has no name".into()));
             }
             None if self.open.len() == MAX_CALLS => {
-                return Err(Error::Garbage("tool calls without end".into()));
+                return Err(Error::InvalidAnswer("the answer has too many tool calls".into()));
             }
             None => {
                 let id = match call.call_id.as_str() {
@@ -212,13 +212,15 @@ impl Calls {
                     id => id.to_owned(),
                 };
                 chunks.push(Chunk::ToolCallStart { id: id.clone(), name: call.fn_name });
-                self.open.push(Open { id, sent: 0 });
+                self.open.push(OpenCall { id, sent: 0 });
                 self.open.len() - 1
             }
         };
         let open = &mut self.open[at];
         let from = if self.cumulative { open.sent } else { 0 };
-        let new = arguments.get(from..).ok_or_else(|| Error::Garbage("tool arguments that shrink".into()))?;
+        let new = arguments
+            .get(from..)
+            .ok_or_else(|| Error::InvalidAnswer("the arguments of a tool call became shorter".into()))?;
         open.sent += new.len();
         chunks.push(Chunk::ToolCallDelta { id: open.id.clone(), arguments: new.to_owned() });
         Ok(chunks)
@@ -231,8 +233,8 @@ impl Calls {
         }
         let known = self.open.iter().position(|call| call.id == id);
         known.or_else(|| {
-            let place: usize = id.strip_prefix("call_")?.parse().ok()?;
-            (name.is_empty() && place < self.open.len()).then_some(place)
+            let index: usize = id.strip_prefix("call_")?.parse().ok()?;
+            (name.is_empty() && index < self.open.len()).then_some(index)
         })
     }
 }

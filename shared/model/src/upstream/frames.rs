@@ -1,10 +1,12 @@
-//! Watches the wire beside the provider crate, for what its events do not say.
+//! Observes the raw frames of an answer, for facts that the events of the crate `genai` do not contain.
 //!
-//! The crate reports an end only when the provider's last marker arrives (`[DONE]`, `message_stop`), and forgets a finish reason that came
-//! before a missing marker. Some servers never send the marker, so an answer with a finish reason is whole; without one it was cut.
+//! The crate reports an end only when the provider's last marker arrives (`[DONE]`, `message_stop`), and drops a finish reason
+//! if the marker is missing. Some servers never send the marker, so an answer with a finish reason is complete, and one without
+//! it was cut.
 //!
-//! It also tears an event apart if CR and LF of one line end arrive separately, and then skips the half without a name. Anthropic itself
-//! ends lines with LF; of a gateway that does not, an event without a name must be an error and not a missing word.
+//! The crate also splits an event if the CR and the LF of a line end arrive separately, and skips the part without a name.
+//! Anthropic itself ends lines with LF. With a gateway that uses CR LF, an event without a name must be an error, because
+//! otherwise a piece of the answer would be missing.
 
 use std::sync::{
     Mutex, PoisonError,
@@ -19,16 +21,17 @@ use serde_json::Value;
 
 use crate::chunks::Activity;
 
-/// What was seen on the wire.
+/// The facts about the frames of an answer.
 #[derive(Debug)]
 pub(super) struct Frames {
     activity: Activity,
-    /// Something came that is not an event.
+    /// A frame arrived that is not an event.
     noise: AtomicBool,
-    /// An event came.
+    /// An event arrived.
     data: AtomicBool,
-    /// Whether events must have names, and whether one had none.
-    named: bool,
+    /// The protocol requires that events have names.
+    needs_names: bool,
+    /// An event without a required name arrived.
     nameless: AtomicBool,
     finish: Mutex<Option<Finish>>,
 }
@@ -43,7 +46,7 @@ impl Frames {
     pub(super) fn new(kind: AdapterKind, activity: Activity) -> Self {
         Self {
             activity,
-            named: kind == AdapterKind::Anthropic,
+            needs_names: kind == AdapterKind::Anthropic,
             nameless: AtomicBool::new(false),
             noise: AtomicBool::new(false),
             data: AtomicBool::new(false),
@@ -51,18 +54,18 @@ impl Frames {
         }
     }
 
-    /// The finish reason, if one came.
+    /// Returns the finish reason, if one arrived.
     pub(super) fn finish(&self) -> Option<Finish> {
         let finish = self.finish.lock().unwrap_or_else(PoisonError::into_inner);
         finish.clone()
     }
 
-    /// Whether an event came that cannot be placed.
-    pub(super) fn torn(&self) -> bool {
+    /// Returns `true` if an event without a required name arrived.
+    pub(super) fn has_nameless_event(&self) -> bool {
         self.nameless.load(Ordering::Relaxed)
     }
 
-    /// Whether a body came that holds no event at all: a web page, a JSON document.
+    /// Returns `true` if the body contains no event at all, like a web page or a JSON document.
     pub(super) fn only_noise(&self) -> bool {
         self.noise.load(Ordering::Relaxed) && !self.data.load(Ordering::Relaxed)
     }
@@ -76,13 +79,13 @@ impl ChatFrameSink for Frames {
             return;
         }
         self.data.store(true, Ordering::Relaxed);
-        if self.named && frame.event.is_none() {
+        if self.needs_names && frame.event.is_none() {
             self.nameless.store(true, Ordering::Relaxed);
         }
-        let says_why = has_text(frame.data, "\"finish_reason\"") || has_text(frame.data, "\"stop_reason\"");
+        let has_reason = has_text(frame.data, "\"finish_reason\"") || has_text(frame.data, "\"stop_reason\"");
         let mut finish = self.finish.lock().unwrap_or_else(PoisonError::into_inner);
-        // The frame after a finish reason may be the one with the usage.
-        if !says_why && finish.is_none() {
+        // The frame after a finish reason may contain the usage.
+        if !has_reason && finish.is_none() {
             return;
         }
         let Some(data) = frame.json() else { return };
@@ -100,7 +103,7 @@ impl ChatFrameSink for Frames {
     }
 }
 
-/// Whether `key` has a string for its value. Most providers send `null` with every frame, which must not cost a parse.
+/// Returns `true` if the value of `key` is a string. Most providers send `null` in every frame, which is not worth parsing.
 fn has_text(data: &str, key: &str) -> bool {
     data.match_indices(key).any(|(at, _)| {
         let rest = data[at + key.len()..].trim_start();

@@ -1,4 +1,4 @@
-//! Our request in the provider crate's terms.
+//! Converts a request to the types of the crate `genai`.
 
 use genai::chat::{
     ChatMessage, ChatRequest, ChatRole, ContentPart, MessageContent, Tool, ToolCall, ToolResponse,
@@ -33,7 +33,7 @@ fn part(part: &Part) -> ContentPart {
         Part::ToolCall(call) => ContentPart::ToolCall(ToolCall {
             call_id: call.id.clone(),
             fn_name: call.name.clone(),
-            // A model may have made unreadable arguments; it must still be able to read its own call back.
+            // The arguments may be invalid JSON. The model must still see its own call.
             fn_arguments: serde_json::from_str(&call.arguments)
                 .unwrap_or_else(|_| Value::Object(Default::default())),
             thought_signatures: None,

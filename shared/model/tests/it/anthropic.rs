@@ -55,14 +55,14 @@ fn ask() -> Request {
     Request::new(model, vec![Message::user("hi")])
 }
 
-async fn hear(server: &Server, request: Request) -> Result<Vec<Result<Chunk, Error>>, Error> {
+async fn read(server: &Server, request: Request) -> Result<Vec<Result<Chunk, Error>>, Error> {
     let client = server.client(|_| ());
     let chunks = client.stream(request, Context::default()).await?;
     Ok(chunks.collect().await)
 }
 
 #[tokio::test]
-async fn an_answer_byte_by_byte() {
+async fn an_answer_may_arrive_byte_by_byte() {
     let acts = vec![Act::Write(head()), Act::Trickle(hello().concat().into_bytes())];
     let server = Server::start(vec![acts]).await;
     let mut request = ask();
@@ -80,7 +80,7 @@ async fn an_answer_byte_by_byte() {
         Ok(Chunk::TextDelta("Gott 🦀".into())),
         Ok(Chunk::Finished { finish_reason: FinishReason::Stop, usage }),
     ];
-    assert_eq!(hear(&server, request).await.unwrap(), expected);
+    assert_eq!(read(&server, request).await.unwrap(), expected);
 
     let received = server.received().remove(0);
     let (head, body) = received.split_once("\r\n\r\n").unwrap();
@@ -94,7 +94,7 @@ async fn an_answer_byte_by_byte() {
 }
 
 #[tokio::test]
-async fn reasoning_and_a_tool_call() {
+async fn reasoning_and_a_tool_call_are_streamed() {
     let json = |text: &str| delta(1, json!({"type": "input_json_delta", "partial_json": text}));
     let frames = [
         start(),
@@ -120,7 +120,7 @@ async fn reasoning_and_a_tool_call() {
     request.messages.push(Message::assistant("earlier"));
     request.messages.push(Message::user("again"));
     let chunks: Vec<Chunk> =
-        hear(&server, request).await.unwrap().into_iter().map(|chunk| chunk.unwrap()).collect();
+        read(&server, request).await.unwrap().into_iter().map(|chunk| chunk.unwrap()).collect();
     let id = || "toolu_1".to_owned();
     let expected = [
         Chunk::ReasoningDelta("hm".into()),
@@ -134,10 +134,10 @@ async fn reasoning_and_a_tool_call() {
 }
 
 #[tokio::test]
-async fn a_cut_is_never_an_end_but_a_stop_reason_is() {
+async fn only_a_stop_reason_is_an_end() {
     for (frames, whole) in [(3, false), (5, false), (6, false), (7, true), (8, true)] {
         let server = Server::start(vec![vec![Act::Write(events(&hello()[..frames]))]]).await;
-        let last = match hear(&server, ask()).await {
+        let last = match read(&server, ask()).await {
             Ok(mut chunks) => chunks.pop().unwrap(),
             Err(error) => Err(error),
         };
@@ -157,30 +157,30 @@ async fn a_cut_is_never_an_end_but_a_stop_reason_is() {
 }
 
 #[tokio::test]
-async fn overload_is_tried_again_before_the_first_chunk_only() {
+async fn overload_is_retried_before_the_first_chunk_only() {
     let error = json!({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}});
     let overloaded = answer("529 Overloaded", "", &error.to_string());
     let in_stream = Act::Write(events(&[start(), frame(error.clone())]));
     let whole = Act::Write(events(&hello()));
     let server = Server::start(vec![vec![overloaded], vec![in_stream], vec![whole]]).await;
-    assert_eq!(hear(&server, ask()).await.unwrap().len(), 3);
+    assert_eq!(read(&server, ask()).await.unwrap().len(), 3);
     assert_eq!(server.requests(), 3);
 
     let begun = [&hello()[..4], &[frame(error)]].concat();
     let server = Server::start(vec![vec![Act::Write(events(&begun))]]).await;
-    let chunks = hear(&server, ask()).await.unwrap();
+    let chunks = read(&server, ask()).await.unwrap();
     assert_eq!(chunks[1..], [Err(Error::Overloaded { retry_after: None })]);
     assert_eq!(server.requests(), 1);
 }
 
 #[tokio::test]
-async fn a_torn_event_is_never_a_missing_word() {
+async fn a_split_event_is_an_error_and_not_a_missing_word() {
     let wire = hello().concat().replace('\n', "\r\n");
     let whole = [head(), wire.clone().into_bytes()].concat();
     let server = Server::start(vec![vec![Act::Write(whole)]]).await;
-    assert_eq!(hear(&server, ask()).await.unwrap().len(), 3);
+    assert_eq!(read(&server, ask()).await.unwrap().len(), 3);
 
-    // Between the two bytes of the first line end after the first word.
+    // The connection is split between the CR and the LF of the first line end after the first word.
     let at = wire.find("Grüß").expect("the word") + 8;
     let at = at + wire[at..].find("content_block_delta\r").expect("an event") + 20;
     let release = std::sync::Arc::new(tokio::sync::Notify::new());
@@ -195,7 +195,7 @@ async fn a_torn_event_is_never_a_missing_word() {
     assert_eq!(chunks.next().await, Some(Ok(Chunk::TextDelta("Grüß ".into()))));
     release.notify_one();
     let rest: Vec<_> = chunks.collect().await;
-    let torn = rest == [Err(Error::Garbage("an event without a name".into()))];
+    let torn = rest == [Err(Error::InvalidAnswer("an event without a name".into()))];
     let mended = rest.len() == 2 && rest[0] == Ok(Chunk::TextDelta("Gott 🦀".into()));
     assert!(torn || mended, "{rest:?}");
 }

@@ -1,4 +1,4 @@
-//! The demo and the client's bookkeeping, through the public interface.
+//! The demo, through the public interface.
 
 use futures::StreamExt;
 use sequent_model::{
@@ -10,7 +10,7 @@ fn ask(text: &str) -> Request {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_answers_without_any_key_and_is_labelled() {
+async fn the_demo_answers_without_a_key_and_is_labelled() {
     let client = Client::new(Config::demo());
     let model = client.default_model().clone();
     let info = client.describe(&model);
@@ -26,14 +26,14 @@ async fn it_answers_without_any_key_and_is_labelled() {
     }
     assert!(text.contains("“ping”"));
     let Some(Chunk::Finished { usage, .. }) = last else {
-        panic!("no end: {last:?}");
+        panic!("the stream has no end: {last:?}");
     };
     assert_eq!(chunks.usage(), usage);
     assert_eq!(client.cost(&model, &usage), Some(MicroUsd(0)));
 }
 
 #[tokio::test(start_paused = true)]
-async fn its_failures_are_those_of_a_real_provider() {
+async fn its_errors_are_those_of_a_real_provider() {
     let client = Client::new(Config::demo());
     let end = async |text: &str| {
         let chunks = client.stream(ask(text), Context::default()).await;
@@ -53,7 +53,7 @@ async fn its_failures_are_those_of_a_real_provider() {
 }
 
 #[tokio::test]
-async fn what_is_not_configured_is_said() {
+async fn a_provider_that_is_not_configured_is_an_error() {
     let client = Client::new(Config::demo());
     for (name, provider) in [("gpt-4o", "openai"), ("claude-sonnet-4-6", "anthropic")] {
         let model: ModelName = name.parse().unwrap();
@@ -65,7 +65,7 @@ async fn what_is_not_configured_is_said() {
 }
 
 #[tokio::test]
-async fn requests_nobody_could_serve_are_refused() {
+async fn requests_that_no_provider_accepts_are_refused() {
     let client = Client::new(Config::demo());
     let mut hot = ask("hi");
     hot.temperature = Some(f64::NAN);

@@ -1,4 +1,4 @@
-//! The demo model, and the protocols of real models over real sockets: what works, and each way they can fail.
+//! The demo, and the protocols of real providers over sockets: answers and every kind of error.
 
 mod anthropic;
 mod demo;

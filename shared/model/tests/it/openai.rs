@@ -36,7 +36,7 @@ fn usage() -> String {
 
 const DONE: &str = "data: [DONE]\n\n";
 
-fn whole() -> Vec<u8> {
+fn complete_answer() -> Vec<u8> {
     events(&[text("Hel"), text("lo"), finish("stop"), usage(), DONE.into()])
 }
 
@@ -53,10 +53,10 @@ fn ask(text: &str) -> Request {
     Request::new(model, vec![Message::user(text)])
 }
 
-type Heard = (String, Result<(FinishReason, Usage), Error>);
+type Answer = (String, Result<(FinishReason, Usage), Error>);
 
-/// The text, and how it ended.
-async fn hear(client: &sequent_model::Client, request: Request) -> Heard {
+/// Returns the text and the end of an answer.
+async fn read(client: &sequent_model::Client, request: Request) -> Answer {
     let mut chunks = match client.stream(request, Context::default()).await {
         Ok(chunks) => chunks,
         Err(error) => return (String::new(), Err(error)),
@@ -70,17 +70,17 @@ async fn hear(client: &sequent_model::Client, request: Request) -> Heard {
             Err(error) => return (text, Err(error)),
         }
     }
-    panic!("an answer without an end");
+    panic!("the answer has no end");
 }
 
 #[tokio::test]
-async fn an_answer_with_usage() {
-    let server = Server::start(vec![vec![Act::Write(whole())]]).await;
+async fn an_answer_has_a_usage() {
+    let server = Server::start(vec![vec![Act::Write(complete_answer())]]).await;
     let mut request = ask("hello");
     request.system = Some("Be kind.".into());
     request.max_output_tokens = Some(99);
-    let heard = hear(&server.client(|_| ()), request).await;
-    assert_eq!(heard, ("Hello".into(), Ok((FinishReason::Stop, REPORTED))));
+    let content = read(&server.client(|_| ()), request).await;
+    assert_eq!(content, ("Hello".into(), Ok((FinishReason::Stop, REPORTED))));
 
     let received = server.received().remove(0);
     let (head, body) = received.split_once("\r\n\r\n").unwrap();
@@ -96,7 +96,7 @@ async fn an_answer_with_usage() {
 }
 
 #[tokio::test]
-async fn a_chunk_is_passed_on_before_the_next_exists() {
+async fn a_chunk_is_returned_before_the_next_one_exists() {
     let release = Arc::new(Notify::new());
     let acts = vec![
         Act::Write(events(&[text("first")])),
@@ -119,8 +119,8 @@ async fn bytes_may_be_split_anywhere() {
         let wire = stream.concat().replace('\n', separator);
         let acts = vec![Act::Write(head()), Act::Trickle(wire.into_bytes())];
         let server = Server::start(vec![acts]).await;
-        let (heard, end) = hear(&server.client(|_| ()), ask("hi")).await;
-        assert_eq!(heard, format!("{said}!"));
+        let (content, end) = read(&server.client(|_| ()), ask("hi")).await;
+        assert_eq!(content, format!("{said}!"));
         assert!(end.unwrap().1.estimated, "no usage was reported");
     }
 }
@@ -130,9 +130,9 @@ async fn a_finish_reason_without_done_is_an_end() {
     for tail in [finish("length"), [finish("length"), usage()].concat()] {
         let has_usage = tail.contains("usage");
         let server = Server::start(vec![vec![Act::Write(events(&[text("a"), tail]))]]).await;
-        let (heard, end) = hear(&server.client(|_| ()), ask("hi")).await;
+        let (content, end) = read(&server.client(|_| ()), ask("hi")).await;
         let (reason, usage) = end.unwrap();
-        assert_eq!((heard.as_str(), reason), ("a", FinishReason::Length));
+        assert_eq!((content.as_str(), reason), ("a", FinishReason::Length));
         assert_eq!(usage == REPORTED, has_usage);
         assert_eq!(usage.estimated, !has_usage);
     }
@@ -150,36 +150,36 @@ async fn a_cut_is_never_an_end() {
         events(&[text("half"), half[..half.len() - 9].to_owned()]),
         events(&[text("half"), DONE.into()]),
         chunked(&text("half")),
-        // In the middle of a character.
+        // Inside a character.
         [events(&[text("half")]), b"data: {\"\xe6\x97".to_vec()].concat(),
     ];
     for (n, cut) in cuts.into_iter().enumerate() {
         let server = Server::start(vec![vec![Act::Write(cut)]]).await;
-        let (heard, end) = hear(&server.client(|_| ()), ask("hi")).await;
-        assert_eq!(heard, "half", "{n}");
+        let (content, end) = read(&server.client(|_| ()), ask("hi")).await;
+        assert_eq!(content, "half", "{n}");
         assert_eq!(end, Err(Error::Truncated), "{n}");
-        assert_eq!(server.requests(), 1, "nothing is asked again once something was shown");
+        assert_eq!(server.requests(), 1, "there is no retry after the first chunk");
     }
 }
 
 #[tokio::test]
-async fn garbage_is_called_garbage() {
+async fn an_invalid_answer_is_reported_as_such() {
     let bodies = [
         events(&[text("ok"), "data: {nonsense\n\n".into()]),
         events(&[text("ok"), "data: <html>\n\n".into(), text("more")]),
     ];
     for body in bodies {
         let server = Server::start(vec![vec![Act::Write(body)]]).await;
-        let (heard, end) = hear(&server.client(|_| ()), ask("hi")).await;
-        assert_eq!((heard.as_str(), end.unwrap_err().code()), ("ok", "model_garbage"));
+        let (content, end) = read(&server.client(|_| ()), ask("hi")).await;
+        assert_eq!((content.as_str(), end.unwrap_err().code()), ("ok", "model_garbage"));
     }
     let bytes = [events(&[]), b"data: \xff\xfe\n\n".to_vec()].concat();
     let server = Server::start(vec![vec![Act::Write(bytes)]]).await;
-    let (_, end) = hear(&server.client(|_| ()), ask("hi")).await;
+    let (_, end) = read(&server.client(|_| ()), ask("hi")).await;
     assert_eq!(end.unwrap_err().code(), "model_garbage");
     let page = answer("200 OK", "content-type: text/html\r\n", "<html>\n\n<p>Sign in</p></html>");
     let server = Server::start(vec![vec![page]]).await;
-    let (_, end) = hear(&server.client(|_| ()), ask("hi")).await;
+    let (_, end) = read(&server.client(|_| ()), ask("hi")).await;
     assert_eq!(end.unwrap_err().code(), "model_garbage");
     assert_eq!(server.requests(), 1);
 }
@@ -189,24 +189,24 @@ async fn an_error_event_is_an_error() {
     let event = frame(json!({"error": {"message": "busy", "type": "server_error"}}));
     let body = events(&[text("a"), event, text("b"), finish("stop"), DONE.into()]);
     let server = Server::start(vec![vec![Act::Write(body)]]).await;
-    let (heard, end) = hear(&server.client(|_| ()), ask("hi")).await;
-    assert_eq!((heard.as_str(), end), ("a", Err(Error::Unavailable("busy".into()))));
+    let (content, end) = read(&server.client(|_| ()), ask("hi")).await;
+    assert_eq!((content.as_str(), end), ("a", Err(Error::Unavailable("busy".into()))));
 }
 
 #[tokio::test]
-async fn a_rate_limit_is_waited_for() {
+async fn a_request_is_retried_after_a_rate_limit() {
     let limited = answer("429 Too Many Requests", "retry-after-ms: 30\r\n", "{}");
     let failed = answer("500 Internal Server Error", "", "oops");
-    let server = Server::start(vec![vec![limited], vec![failed], vec![Act::Write(whole())]]).await;
-    let began = std::time::Instant::now();
-    let (heard, end) = hear(&server.client(|_| ()), ask("hi")).await;
-    assert_eq!((heard.as_str(), end.is_ok()), ("Hello", true));
+    let server = Server::start(vec![vec![limited], vec![failed], vec![Act::Write(complete_answer())]]).await;
+    let started = std::time::Instant::now();
+    let (content, end) = read(&server.client(|_| ()), ask("hi")).await;
+    assert_eq!((content.as_str(), end.is_ok()), ("Hello", true));
     assert_eq!(server.requests(), 3);
-    assert!(began.elapsed() >= Duration::from_millis(30));
+    assert!(started.elapsed() >= Duration::from_millis(30));
 }
 
 #[tokio::test]
-async fn attempts_are_bounded_and_hopeless_ones_not_repeated() {
+async fn attempts_are_limited_and_permanent_errors_are_not_retried() {
     let cases = [
         ("500 Internal Server Error", "", 3, "model_unavailable"),
         ("503 Service Unavailable", "", 3, "model_overloaded"),
@@ -218,7 +218,7 @@ async fn attempts_are_bounded_and_hopeless_ones_not_repeated() {
     for (status, headers, requests, code) in cases {
         let body = format!(r#"{{"error": {{"message": "Incorrect API key {KEY} sk-abcd***"}}}}"#);
         let server = Server::start(vec![vec![answer(status, headers, &body)]]).await;
-        let (_, end) = hear(&server.client(|_| ()), ask("hi")).await;
+        let (_, end) = read(&server.client(|_| ()), ask("hi")).await;
         let error = end.unwrap_err();
         assert_eq!((error.code(), server.requests()), (code, requests), "{status}");
         let shown = format!("{error} {error:?} {}", error.public_message());
@@ -227,46 +227,47 @@ async fn attempts_are_bounded_and_hopeless_ones_not_repeated() {
 }
 
 #[tokio::test]
-async fn a_connection_that_closes_or_is_refused_is_tried_again() {
-    let server = Server::start(vec![vec![], vec![Act::Write(head())], vec![Act::Write(whole())]]).await;
-    let (heard, _) = hear(&server.client(|_| ()), ask("hi")).await;
-    assert_eq!((heard.as_str(), server.requests()), ("Hello", 3));
+async fn a_connection_that_closes_or_is_refused_is_retried() {
+    let server =
+        Server::start(vec![vec![], vec![Act::Write(head())], vec![Act::Write(complete_answer())]]).await;
+    let (content, _) = read(&server.client(|_| ()), ask("hi")).await;
+    assert_eq!((content.as_str(), server.requests()), ("Hello", 3));
 
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let closed = format!("http://{}/v1", listener.local_addr().unwrap());
     drop(listener);
     let endpoint = sequent_model::config::Endpoint::new(&closed, None).unwrap();
     let client = server.client(|config| config.openai = Some(endpoint));
-    let (_, end) = hear(&client, ask("hi")).await;
-    assert_eq!(end, Err(Error::Unavailable("no connection".into())));
+    let (_, end) = read(&client, ask("hi")).await;
+    assert_eq!(end, Err(Error::Unavailable("the connection failed".into())));
 }
 
 #[tokio::test]
-async fn silence_is_bounded_in_every_phase() {
+async fn every_phase_has_a_timeout() {
     let short = Duration::from_millis(80);
     let mute = Server::start(vec![vec![Act::Hang]]).await;
     let client = mute.client(|config| {
         config.timeouts.first_token = short;
         config.retry.attempts = 2;
     });
-    let (_, end) = hear(&client, ask("hi")).await;
+    let (_, end) = read(&client, ask("hi")).await;
     assert_eq!(end, Err(Error::Timeout(Phase::FirstToken)));
     assert_eq!(mute.requests(), 2);
 
     let stalled = vec![Act::Write(events(&[text("a")])), Act::Hang];
     let server = Server::start(vec![stalled]).await;
     let client = server.client(|config| config.timeouts.idle = short);
-    let (heard, end) = hear(&client, ask("hi")).await;
-    assert_eq!((heard.as_str(), end), ("a", Err(Error::Timeout(Phase::Idle))));
+    let (content, end) = read(&client, ask("hi")).await;
+    assert_eq!((content.as_str(), end), ("a", Err(Error::Timeout(Phase::Idle))));
 
     let client = server.client(|config| config.timeouts.total = short);
-    let (heard, end) = hear(&client, ask("hi")).await;
-    assert_eq!((heard.as_str(), end), ("a", Err(Error::Timeout(Phase::Total))));
+    let (content, end) = read(&client, ask("hi")).await;
+    assert_eq!((content.as_str(), end), ("a", Err(Error::Timeout(Phase::Total))));
     assert_eq!(server.requests(), 2);
 }
 
 #[tokio::test]
-async fn the_callers_deadline_counts() {
+async fn the_deadline_of_the_caller_applies() {
     let mute = Server::start(vec![vec![Act::Hang]]).await;
     let client = mute.client(|_| ());
     let context = Context {
@@ -280,7 +281,7 @@ async fn the_callers_deadline_counts() {
 }
 
 #[tokio::test]
-async fn tools_go_out_and_calls_come_back() {
+async fn tools_are_sent_and_calls_are_received() {
     let piece = |index: u32, more: Value| {
         let mut call = json!({"index": index});
         call.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -335,11 +336,11 @@ async fn tools_go_out_and_calls_come_back() {
 }
 
 #[tokio::test]
-async fn the_models_name_arrives_whole() {
+async fn the_name_of_the_model_is_sent_unchanged() {
     for name in ["qwen-max", "o3-mini-high", "openai/meta-llama/llama-4:free"] {
-        let server = Server::start(vec![vec![Act::Write(whole())]]).await;
+        let server = Server::start(vec![vec![Act::Write(complete_answer())]]).await;
         let request = Request::new(name.parse().unwrap(), vec![Message::user("hi")]);
-        hear(&server.client(|_| ()), request).await.1.unwrap();
+        read(&server.client(|_| ()), request).await.1.unwrap();
         let received = server.received().remove(0);
         let body: Value = serde_json::from_str(received.split_once("\r\n\r\n").unwrap().1).unwrap();
         assert_eq!(body["model"], name.strip_prefix("openai/").unwrap_or(name));

@@ -1,4 +1,4 @@
-//! What reaches the log while providers fail: our own words, and no key.
+//! The log lines of provider errors: they contain our own texts only, and no key.
 
 use std::{
     fmt::Write,
@@ -10,7 +10,7 @@ use tracing::{Event, Metadata, Subscriber, field, span};
 
 use crate::server::{Act, KEY, Server, answer, events};
 
-/// Keeps every event as text.
+/// A subscriber that stores every event as text.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<String>>);
 
@@ -24,7 +24,7 @@ impl Subscriber for Log {
     fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
     fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
     fn event(&self, event: &Event<'_>) {
-        let mut text = self.0.lock().expect("no panic while held");
+        let mut text = self.0.lock().expect("the lock is not poisoned");
         let _ = writeln!(text, "{}", event.metadata().target());
         event.record(&mut Text(&mut text));
     }
@@ -41,7 +41,7 @@ impl field::Visit for Text<'_> {
 }
 
 #[tokio::test]
-async fn failures_are_logged_without_keys_and_without_the_providers_words() {
+async fn errors_are_logged_without_keys_and_without_the_texts_of_providers() {
     let body = format!(
         r#"{{"error": {{"message": "Incorrect API key {KEY} sk-abcd***; prompt was private-words"}}}}"#
     );

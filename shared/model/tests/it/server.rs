@@ -1,4 +1,4 @@
-//! A provider that does as the test says: real HTTP over a real socket, one behaviour for each request in turn.
+//! A provider with scripted behaviour: HTTP over a socket, with a list of actions for each request.
 
 use std::sync::{
     Arc, Mutex,
@@ -12,18 +12,18 @@ use tokio::{
     sync::Notify,
 };
 
-/// One thing a provider does with a connection.
+/// An action of the provider on a connection.
 #[derive(Clone)]
 pub(crate) enum Act {
-    /// Writes bytes at once.
+    /// Writes all bytes at once.
     Write(Vec<u8>),
-    /// Writes every byte by itself.
+    /// Writes the bytes one by one.
     Trickle(Vec<u8>),
-    /// Goes on when the test says so.
+    /// Waits for the test.
     Await(Arc<Notify>),
-    /// Says nothing more and keeps the connection.
+    /// Keeps the connection open and sends nothing more.
     Hang,
-    /// Tells the test when the client has closed the connection.
+    /// Notifies the test when the client has closed the connection.
     Tell(Arc<Notify>),
 }
 
@@ -34,13 +34,14 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Request `n` meets behaviour `n`; later ones the last.
+    /// Starts a server that handles request `n` with behaviour `n`, and later requests with the last one.
     pub(crate) async fn start(behaviours: Vec<Vec<Act>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = format!("http://{}", listener.local_addr().expect("bound"));
         let requests = Arc::new(AtomicUsize::new(0));
         let received = Arc::new(Mutex::new(Vec::new()));
-        let (counter, log) = (requests.clone(), received.clone());
+        let counter = requests.clone();
+        let log = received.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let n = counter.fetch_add(1, Ordering::SeqCst);
@@ -51,17 +52,17 @@ impl Server {
         Self { address, requests, received }
     }
 
-    /// Requests so far.
+    /// Returns the number of requests so far.
     pub(crate) fn requests(&self) -> usize {
         self.requests.load(Ordering::SeqCst)
     }
 
-    /// The requests' heads and bodies.
+    /// Returns the heads and bodies of the requests.
     pub(crate) fn received(&self) -> Vec<String> {
-        self.received.lock().expect("no panic while held").clone()
+        self.received.lock().expect("the lock is not poisoned").clone()
     }
 
-    /// A client of this server, impatient enough for tests.
+    /// Creates a client of this server with short timeouts.
     pub(crate) fn client(&self, adjust: impl FnOnce(&mut Config)) -> Client {
         let base = format!("{}/v1", self.address);
         let endpoint = Endpoint::new(&base, Some(KEY.into())).expect("an address");
@@ -71,19 +72,19 @@ impl Server {
         config.retry.base = std::time::Duration::from_millis(1);
         adjust(&mut config);
         let client = Client::new(config);
-        // Reading certificates takes longer than some of the tests' timeouts.
+        // Reading certificates takes longer than some timeouts of the tests.
         client.warm();
         client
     }
 }
 
-/// The key that must appear nowhere but in the request.
+/// The key. It must appear in requests only.
 pub(crate) const KEY: &str = "test-key-5f2c";
 
 async fn serve(mut stream: TcpStream, acts: Vec<Act>, log: Arc<Mutex<Vec<String>>>) {
     stream.set_nodelay(true).expect("a socket");
     let request = read_request(&mut stream).await;
-    log.lock().expect("no panic while held").push(request);
+    log.lock().expect("the lock is not poisoned").push(request);
     for act in acts {
         let written = match act {
             Act::Write(bytes) => stream.write_all(&bytes).await,
@@ -137,7 +138,7 @@ async fn read_request(stream: &mut TcpStream) -> String {
     }
 }
 
-/// The head of an event stream whose body ends with the connection.
+/// Returns the head of an event stream whose body ends with the connection.
 pub(crate) fn head() -> Vec<u8> {
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n".to_vec()
 }

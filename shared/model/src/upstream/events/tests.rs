@@ -9,7 +9,7 @@ fn call(id: &str, name: &str, arguments: &str) -> ToolCall {
     }
 }
 
-/// `start:id:name` and `id:arguments`, in order.
+/// The chunks as `start:id:name` and `id:arguments`.
 fn played(kind: AdapterKind, pieces: &[(&str, &str, &str)]) -> Result<Vec<String>, Error> {
     let mut calls = Calls::new(kind);
     let mut seen = Vec::new();
@@ -28,7 +28,7 @@ fn played(kind: AdapterKind, pieces: &[(&str, &str, &str)]) -> Result<Vec<String
 }
 
 #[test]
-fn openai_pieces_find_their_call_by_place() {
+fn openai_pieces_find_their_call_by_index() {
     let pieces = [
         ("a1", "one", ""),
         ("call_0", "", "{\"x"),
@@ -42,7 +42,7 @@ fn openai_pieces_find_their_call_by_place() {
 }
 
 #[test]
-fn openai_calls_that_come_whole_or_repeat_their_id() {
+fn openai_calls_may_be_complete_or_repeat_their_id() {
     let whole = [("x", "one", "{}"), ("y", "one", "{}")];
     assert_eq!(played(AdapterKind::OpenAI, &whole).unwrap(), ["start:x:one", "x:{}", "start:y:one", "y:{}"]);
     let repeated = [("x", "one", "{"), ("x", "one", "}")];
@@ -55,7 +55,7 @@ fn openai_calls_that_come_whole_or_repeat_their_id() {
 }
 
 #[test]
-fn anthropic_pieces_hold_everything_so_far() {
+fn anthropic_pieces_contain_all_arguments_so_far() {
     let pieces = [("t", "one", ""), ("t", "one", "{\"é"), ("t", "one", "{\"é\":1}")];
     let expected = ["start:t:one", "t:{\"é", "t:\":1}"];
     assert_eq!(played(AdapterKind::Anthropic, &pieces).unwrap(), expected);
@@ -64,7 +64,7 @@ fn anthropic_pieces_hold_everything_so_far() {
 }
 
 #[test]
-fn calls_that_make_no_sense_are_garbage() {
+fn inconsistent_calls_are_invalid_answers() {
     let unknown = [("call_7", "", "{}")];
     let error = played(AdapterKind::OpenAI, &unknown).unwrap_err();
     assert_eq!(error.code(), "model_garbage");

@@ -10,11 +10,11 @@ fn redact() -> Redact {
 
 fn code(status: u16, body: Value) -> &'static str {
     let status = StatusCode::from_u16(status).unwrap();
-    by_status(status, &explained(&body), &HeaderMap::new(), &redact()).code()
+    by_status(status, &ProviderError::from_value(&body), &HeaderMap::new(), &redact()).code()
 }
 
 #[test]
-fn statuses_are_told_apart() {
+fn statuses_are_classified() {
     let plain = |status| code(status, Value::Null);
     let expected = [
         (301, "model_garbage"),
@@ -41,7 +41,7 @@ fn statuses_are_told_apart() {
 }
 
 #[test]
-fn errors_inside_a_stream_are_told_apart() {
+fn errors_inside_a_stream_are_classified() {
     let code = |body: Value| by_event(&body, &redact()).code();
     let anthropic = |kind: &str| json!({"type": "error", "error": {"type": kind, "message": "m"}});
     assert_eq!(code(anthropic("overloaded_error")), "model_overloaded");
@@ -54,7 +54,7 @@ fn errors_inside_a_stream_are_told_apart() {
 }
 
 #[test]
-fn no_key_gets_out() {
+fn no_key_is_revealed() {
     let texts = [
         "Incorrect API key provided: sk-proj-abc***xyz. See the docs.",
         "header Authorization: Bearer secret-key-1 refused",
@@ -64,7 +64,7 @@ fn no_key_gets_out() {
         let body = json!({"error": {"message": text}});
         for status in [400, 500] {
             let status = StatusCode::from_u16(status).unwrap();
-            let error = by_status(status, &explained(&body), &HeaderMap::new(), &redact());
+            let error = by_status(status, &ProviderError::from_value(&body), &HeaderMap::new(), &redact());
             let shown = format!("{error} {error:?} {}", error.public_message());
             for secret in ["sk-proj", "secret-key-1", "abc***"] {
                 assert!(!shown.contains(secret), "{shown}");
