@@ -12,11 +12,13 @@ use tokio::sync::oneshot;
 use crate::aws::Endpoint;
 use crate::logs::Logs;
 
-/// A cold Python start on a busy machine.
+/// Time for a cold start of Python on a busy machine.
 const READY_LIMIT: Duration = Duration::from_secs(90);
-/// For writing its state.
+/// Starts of the emulator before giving up.
+const ATTEMPTS: u32 = 3;
+/// Time for the emulator to write its state.
 const STOP_LIMIT: Duration = Duration::from_secs(30);
-/// Between two looks at whether it still answers.
+/// Interval of the liveness check.
 const CHECK: Duration = Duration::from_secs(15);
 
 /// Ends the emulator when our end of its standard input closes, that is however we ended, then hands over to
@@ -81,17 +83,8 @@ impl MiniStack {
         if !python.exists() {
             return Err(Error::NotInstalled(options.venv));
         }
-        let port = choose_port(&options.data_dir)?;
-        let log = options.data_dir.join("ministack.log");
-        let mut child = command(&python, port, &log, &options)?.spawn()?;
-        // Out of the child, whose wait() would close it.
-        let lifeline = child.stdin.take();
-        let endpoint = Endpoint::local(&format!("http://127.0.0.1:{port}"));
-        if let Err(reason) = ready(&endpoint, &mut child).await {
-            let _ = child.kill().await;
-            return Err(Error::NotReady { reason, log: log.display().to_string(), tail: tail(&log) });
-        }
-        // Kept so that what the emulator puts its own address into (queue URLs) stays right after a restart.
+        let Running { child, lifeline, port, endpoint } = launch(&python, &options).await?;
+        // Kept so that the addresses in stored state (queue URLs) stay valid after a restart.
         std::fs::write(options.data_dir.join("ministack.port"), port.to_string())?;
         let (stop, stopped) = oneshot::channel();
         let supervisor = tokio::spawn(supervise(child, lifeline, endpoint.clone(), stopped, options.logs));
@@ -145,7 +138,48 @@ async fn supervise(
     }
 }
 
-async fn ready(endpoint: &Endpoint, child: &mut Child) -> Result<(), String> {
+/// An emulator that answers.
+struct Running {
+    child: Child,
+    lifeline: Option<ChildStdin>,
+    port: u16,
+    endpoint: Endpoint,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum NotReady {
+    #[error("it ended with {0}")]
+    Ended(std::process::ExitStatus),
+    #[error("its process was lost: {0}")]
+    Lost(std::io::Error),
+    #[error("it did not answer within {} s", READY_LIMIT.as_secs())]
+    Silent,
+}
+
+/// Starts the emulator and waits until it answers.
+async fn launch(python: &Path, options: &Options) -> Result<Running, Error> {
+    let log = options.data_dir.join("ministack.log");
+    let mut attempt = 1;
+    loop {
+        let port = choose_port(&options.data_dir)?;
+        let mut child = command(python, port, &log, options)?.spawn()?;
+        // Taken out of the child, because wait() would close it.
+        let lifeline = child.stdin.take();
+        let endpoint = Endpoint::local(&format!("http://127.0.0.1:{port}"));
+        match ready(&endpoint, &mut child).await {
+            Ok(()) => return Ok(Running { child, lifeline, port, endpoint }),
+            // Another process may have taken the port before the emulator did.
+            Err(NotReady::Ended(_)) if attempt < ATTEMPTS => attempt += 1,
+            Err(reason) => {
+                let _ = child.kill().await;
+                let reason = reason.to_string();
+                return Err(Error::NotReady { reason, log: log.display().to_string(), tail: tail(&log) });
+            }
+        }
+    }
+}
+
+async fn ready(endpoint: &Endpoint, child: &mut Child) -> Result<(), NotReady> {
     let answers = async {
         while alive(endpoint).await.is_err() {
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -153,8 +187,8 @@ async fn ready(endpoint: &Endpoint, child: &mut Child) -> Result<(), String> {
     };
     tokio::select! {
         () = answers => Ok(()),
-        status = child.wait() => Err(status.map_or_else(|e| e.to_string(), |s| format!("it ended with {s}"))),
-        () = tokio::time::sleep(READY_LIMIT) => Err(format!("no answer within {} s", READY_LIMIT.as_secs())),
+        status = child.wait() => Err(status.map_or_else(NotReady::Lost, NotReady::Ended)),
+        () = tokio::time::sleep(READY_LIMIT) => Err(NotReady::Silent),
     }
 }
 

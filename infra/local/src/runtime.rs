@@ -1,11 +1,16 @@
-//! Our Lambda execution environment: runs the real function binaries as processes over the Lambda Runtime API.
-//! One invocation per instance at a time, scale-out on demand, and the failures Lambda would report.
+//! Our Lambda execution environment: it runs the real function binaries as processes over the Lambda Runtime API.
+//! An instance has one invocation at a time, instances start on demand, and failures are reported as Lambda reports them.
+//!
+//! The modules depend on each other in this order: `config`, `environment`, `reply` < `assignment` < `instance` <
+//! `pool` < `api` < `supervisor` < `function`.
 
 mod api;
 mod assignment;
+mod config;
 mod environment;
 mod function;
 mod instance;
+mod pool;
 mod reply;
 mod supervisor;
 
@@ -13,13 +18,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
-
+pub use config::Config;
 pub use environment::Environment;
-pub use function::{Config, Function, Refusal};
+pub use function::{Function, Refusal};
+pub use instance::InstanceInfo;
 pub use reply::{Cut, FunctionError, Reply, Stream};
 
-/// How often idle instances and changed binaries are looked for.
+/// Interval of the search for idle instances and changed binaries.
 const HOUSEKEEPING: Duration = Duration::from_millis(500);
 
 /// All functions of a stack.
@@ -29,21 +34,8 @@ pub struct Runtime {
     housekeeper: tokio::task::JoinHandle<()>,
 }
 
-/// What the control endpoint tells about an instance.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
-pub struct InstanceInfo {
-    /// Process id; identifies the instance towards [`Runtime::kill`].
-    pub pid: u32,
-    /// Logical id of its function.
-    pub function: String,
-    /// `starting`, `idle`, `busy` or `stopping`.
-    pub state: String,
-    /// The invocation it is working on.
-    pub request_id: Option<String>,
-}
-
 impl Runtime {
-    /// Starts with no instances; the first request to a function starts one.
+    /// Creates the functions without instances. The first request to a function starts one.
     pub fn new(configs: Vec<Config>) -> Self {
         let functions: BTreeMap<_, _> = configs
             .into_iter()
@@ -54,7 +46,7 @@ impl Runtime {
             let mut ticks = tokio::time::interval(HOUSEKEEPING);
             loop {
                 ticks.tick().await;
-                watched.iter().for_each(|function| function.tidy());
+                watched.iter().for_each(|function| function.pool.tidy());
             }
         });
         Self { functions, housekeeper }
@@ -66,23 +58,23 @@ impl Runtime {
         self.functions.get(name).or_else(|| self.functions.values().find(|f| f.config().name == name))
     }
 
-    /// Every live instance.
+    /// Lists every live instance.
     pub fn instances(&self) -> Vec<InstanceInfo> {
-        self.functions.values().flat_map(|function| function.instances()).collect()
+        self.functions.values().flat_map(|function| function.pool.instances()).collect()
     }
 
-    /// Kills an instance with SIGKILL: what a crash is. False when there is no such instance.
+    /// Kills an instance with SIGKILL, as a crash would. Returns `false` if there is no such instance.
     pub fn kill(&self, pid: u32) -> bool {
-        self.functions.values().any(|function| function.kill(pid))
+        self.functions.values().any(|function| function.pool.kill(pid))
     }
 
-    /// Asks every instance to end (SIGTERM), kills what has not ended after the grace period, and waits.
+    /// Asks every instance to end (SIGTERM), kills those that have not ended after the grace period, and waits.
     pub async fn stop(&self) {
         self.housekeeper.abort();
-        // All are told first, so that their grace periods run at the same time.
-        self.functions.values().for_each(|function| function.close());
+        // All are asked first, so that their grace periods run at the same time.
+        self.functions.values().for_each(|function| function.pool.close());
         for function in self.functions.values() {
-            function.ended().await;
+            function.pool.ended().await;
         }
     }
 }

@@ -1,32 +1,31 @@
-//! `application/vnd.amazon.eventstream`, the framing of InvokeWithResponseStream: length-prefixed messages with
-//! string headers, each part guarded by a CRC-32.
+//! `application/vnd.amazon.eventstream`, the framing of InvokeWithResponseStream.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::{BufMut, Bytes, BytesMut};
+use aws_smithy_eventstream::frame::write_message_to;
+use aws_smithy_types::event_stream::{Header, HeaderValue, Message};
+use bytes::Bytes;
 use http_body::Frame;
 use serde_json::json;
 
 use crate::runtime::{Cut, FunctionError, Stream};
 
-/// The type number of a string header.
-const STRING: u8 = 7;
-
-/// A streamed payload as event-stream messages, ended by `InvokeComplete`.
+/// A payload as event-stream messages, ended by `InvokeComplete`.
 #[derive(Debug)]
 pub(super) struct Frames {
     stream: Option<Stream>,
-    ready: Vec<Bytes>,
+    /// Messages that wait to be read, the next one last.
+    ready: Vec<Message>,
 }
 
 impl Frames {
-    /// A payload that is there already.
+    /// Frames a whole payload.
     pub(super) fn of(payload: Bytes) -> Self {
-        Self { stream: None, ready: vec![complete(None), chunk(&payload)] }
+        Self { stream: None, ready: vec![complete(None), chunk(payload)] }
     }
 
-    /// A failure before the first chunk.
+    /// Frames a failure before the first chunk.
     pub(super) fn failed(error: &FunctionError) -> Self {
         Self { stream: None, ready: vec![complete(Some(&String::from_utf8_lossy(&error.payload)))] }
     }
@@ -44,72 +43,43 @@ impl http_body::Body for Frames {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         let this = self.get_mut();
-        let frame = match &mut this.stream {
+        let message = match &mut this.stream {
             None => this.ready.pop(),
             Some(stream) => match std::task::ready!(stream.poll_next(cx)) {
-                Some(Ok(data)) => Some(chunk(&data)),
+                Some(Ok(data)) => Some(chunk(data)),
                 end => {
                     this.stream = None;
                     Some(complete(end.map(|_| "the function's response was cut")))
                 }
             },
         };
-        Poll::Ready(frame.map(|frame| Ok(Frame::data(frame))))
+        Poll::Ready(message.map(|message| encode(&message).map(Frame::data)))
     }
 }
 
-fn chunk(data: &[u8]) -> Bytes {
+fn chunk(data: Bytes) -> Message {
     message("PayloadChunk", "application/octet-stream", data)
 }
 
-fn complete(error: Option<&str>) -> Bytes {
+fn complete(error: Option<&str>) -> Message {
     let body = match error {
         None => json!({}),
         Some(details) => json!({"ErrorCode": "Unhandled", "ErrorDetails": details}),
     };
-    message("InvokeComplete", "application/json", body.to_string().as_bytes())
+    message("InvokeComplete", "application/json", Bytes::from(body.to_string()))
 }
 
-fn message(event_type: &str, content_type: &str, payload: &[u8]) -> Bytes {
-    let mut headers = BytesMut::new();
-    for (name, value) in
-        [(":message-type", "event"), (":event-type", event_type), (":content-type", content_type)]
-    {
-        headers.put_u8(short(name.len()));
-        headers.put_slice(name.as_bytes());
-        headers.put_u8(STRING);
-        headers.put_u16(u16::from(short(value.len())));
-        headers.put_slice(value.as_bytes());
-    }
-    // Prelude of 12 bytes and a trailing checksum of 4.
-    let total = 12 + headers.len() + payload.len() + 4;
-    let mut out = BytesMut::with_capacity(total);
-    out.put_u32(u32::try_from(total).unwrap_or(u32::MAX));
-    out.put_u32(u32::try_from(headers.len()).unwrap_or(u32::MAX));
-    out.put_u32(crc32fast::hash(&out));
-    out.put_slice(&headers);
-    out.put_slice(payload);
-    out.put_u32(crc32fast::hash(&out));
-    out.freeze()
+fn message(event_type: &'static str, content_type: &'static str, payload: Bytes) -> Message {
+    let header = |name, value: &'static str| Header::new(name, HeaderValue::String(value.into()));
+    Message::new(payload)
+        .add_header(header(":message-type", "event"))
+        .add_header(header(":event-type", event_type))
+        .add_header(header(":content-type", content_type))
 }
 
-/// Our header names and values are short constants.
-fn short(len: usize) -> u8 {
-    u8::try_from(len).unwrap_or(u8::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_message_has_the_published_layout() {
-        let frame = chunk(b"hi");
-        assert_eq!(u32::from_be_bytes(frame[..4].try_into().unwrap()) as usize, frame.len());
-        assert_eq!(u32::from_be_bytes(frame[8..12].try_into().unwrap()), crc32fast::hash(&frame[..8]));
-        let end = frame.len() - 4;
-        assert_eq!(u32::from_be_bytes(frame[end..].try_into().unwrap()), crc32fast::hash(&frame[..end]));
-        assert_eq!(&frame[end - 2..end], b"hi");
-        assert_eq!(&frame[12..27], b"\x0d:message-type\x07");
-    }
+fn encode(message: &Message) -> Result<Bytes, Cut> {
+    let mut bytes = Vec::new();
+    // Fails only for messages of 4 GiB and more.
+    write_message_to(message, &mut bytes).map_err(|_| Cut)?;
+    Ok(bytes.into())
 }

@@ -1,5 +1,5 @@
-//! The Lambda Runtime API (2018-06-01) and the part of the Extensions API that `graceful-shutdown` of
-//! `lambda_runtime` needs, served to one instance on a port of its own.
+//! The Lambda Runtime API (2018-06-01), and the part of the Extensions API that `graceful-shutdown` of `lambda_runtime`
+//! needs. Each instance has a port of its own.
 
 use std::sync::Arc;
 
@@ -11,10 +11,10 @@ use hyper_util::rt::TokioIo;
 use serde_json::json;
 use tokio::net::TcpStream;
 
-use super::function::Function;
+use super::config::Config;
 use super::instance::{Delivery, Instance};
-use super::reply::Pump;
-use super::{FunctionError, Reply, Stream};
+use super::pool::Pool;
+use super::reply::{FunctionError, Pump, Reply, Stream};
 use crate::request_id;
 
 /// Lambda's limit for a buffered response.
@@ -27,31 +27,32 @@ const PREFIX: &str = "/2018-06-01/runtime/";
 type Answer = Response<Full<Bytes>>;
 
 /// Serves one connection of the instance until either side closes it.
-pub(super) async fn serve(stream: TcpStream, instance: Arc<Instance>, function: Arc<Function>) {
+pub(super) async fn serve(stream: TcpStream, instance: Arc<Instance>, pool: Arc<Pool>) {
     let _ = stream.set_nodelay(true);
     let service = hyper::service::service_fn(move |request| {
-        let (instance, function) = (instance.clone(), function.clone());
-        async move { Ok::<_, std::convert::Infallible>(handle(request, &instance, &function).await) }
+        let instance = instance.clone();
+        let pool = pool.clone();
+        async move { Ok::<_, std::convert::Infallible>(handle(request, &instance, &pool).await) }
     });
-    // An error here is the process going away, which the supervisor sees for itself.
+    // An error here means that the process has ended, which the supervisor notices itself.
     let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
-async fn handle(request: Request<Incoming>, instance: &Arc<Instance>, function: &Arc<Function>) -> Answer {
+async fn handle(request: Request<Incoming>, instance: &Arc<Instance>, pool: &Pool) -> Answer {
     let path = request.uri().path().to_owned();
     let Some(operation) = path.strip_prefix(PREFIX) else {
-        return extension(request.method(), &path, function).await;
+        return extension(request.method(), &path, pool.config()).await;
     };
     let parts: Vec<&str> = operation.split('/').collect();
     match (request.method(), parts.as_slice()) {
-        (&Method::GET, ["invocation", "next"]) => invocation(instance.next(function).await, function),
-        (&Method::POST, ["invocation", id, "response"]) => response(request, id, instance, function).await,
+        (&Method::GET, ["invocation", "next"]) => invocation(pool.next(instance).await, pool.config()),
+        (&Method::POST, ["invocation", id, "response"]) => response(request, id, instance, pool).await,
         (&Method::POST, ["invocation", id, "error"]) => {
             if !instance.awaits(id) {
                 return unknown_request(id);
             }
             let payload = error_payload(request).await;
-            instance.finish(id, function, Some(Reply::Error(FunctionError::reported(payload))));
+            pool.finish(instance, id, Some(Reply::Error(FunctionError::reported(payload))));
             accepted()
         }
         (&Method::POST, ["init", "error"]) => {
@@ -62,18 +63,18 @@ async fn handle(request: Request<Incoming>, instance: &Arc<Instance>, function: 
     }
 }
 
-fn invocation(delivery: Delivery, function: &Function) -> Answer {
+fn invocation(delivery: Delivery, config: &Config) -> Answer {
     Response::builder()
         .header("content-type", "application/json")
         .header("lambda-runtime-aws-request-id", delivery.request_id)
         .header("lambda-runtime-deadline-ms", delivery.deadline_ms.to_string())
-        .header("lambda-runtime-invoked-function-arn", function.config().arn())
+        .header("lambda-runtime-invoked-function-arn", config.arn())
         .header("lambda-runtime-trace-id", delivery.trace_id)
         .body(Full::new(delivery.event))
         .unwrap_or_else(|e| refuse(StatusCode::INTERNAL_SERVER_ERROR, "Internal", &e.to_string()))
 }
 
-async fn response(request: Request<Incoming>, id: &str, instance: &Instance, function: &Function) -> Answer {
+async fn response(request: Request<Incoming>, id: &str, instance: &Instance, pool: &Pool) -> Answer {
     if !instance.awaits(id) {
         return unknown_request(id);
     }
@@ -86,16 +87,16 @@ async fn response(request: Request<Incoming>, id: &str, instance: &Instance, fun
             return unknown_request(id);
         }
         let whole = pass_on(body, &pump).await;
-        instance.finish(id, function, None);
+        pool.finish(instance, id, None);
         match whole {
             Ok(()) => pump.complete(),
-            Err(reason) => function.config().logs.line(&function.config().logical_id, &reason),
+            Err(reason) => pool.config().logs.line(&pool.config().logical_id, &reason),
         }
         return accepted();
     }
     match Limited::new(body, RESPONSE_LIMIT).collect().await {
         Ok(body) => {
-            instance.finish(id, function, Some(Reply::Buffered(body.to_bytes())));
+            pool.finish(instance, id, Some(Reply::Buffered(body.to_bytes())));
             accepted()
         }
         Err(error) if error.is::<http_body_util::LengthLimitError>() => {
@@ -103,21 +104,21 @@ async fn response(request: Request<Incoming>, id: &str, instance: &Instance, fun
                 "Response payload size exceeded maximum allowed payload size ({RESPONSE_LIMIT} bytes)."
             );
             let error = FunctionError::platform("Function.ResponseSizeTooLarge", id, &message);
-            instance.finish(id, function, Some(Reply::Error(error)));
+            pool.finish(instance, id, Some(Reply::Error(error)));
             refuse(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", &message)
         }
-        // The connection broke: the process is ending, and the supervisor settles the invocation.
+        // The connection broke: the process is ending, and the supervisor will settle the invocation.
         Err(error) => refuse(StatusCode::BAD_REQUEST, "BadRequest", &error.to_string()),
     }
 }
 
-/// Passes a streamed body on chunk by chunk, to its very end even when nobody reads any more: as on Lambda, a
-/// function is not told that its client has left.
+/// Forwards a streamed body chunk by chunk, to its end even if its reader has left: as on Lambda, a function does not
+/// learn that its client has disconnected.
 async fn pass_on(mut body: Incoming, pump: &Pump) -> Result<(), String> {
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| format!("the streamed response broke off: {error}"))?;
         if let Some(trailers) = frame.trailers_ref() {
-            // How a runtime reports an error after the response has begun.
+            // The runtime's report of an error after the response has begun.
             if let Some(kind) = text(trailers, "lambda-runtime-function-error-type") {
                 return Err(format!("the streamed response ended with {kind}"));
             }
@@ -129,11 +130,11 @@ async fn pass_on(mut body: Incoming, pump: &Pump) -> Result<(), String> {
     Ok(())
 }
 
-async fn extension(method: &Method, path: &str, function: &Function) -> Answer {
+async fn extension(method: &Method, path: &str, config: &Config) -> Answer {
     match (method, path) {
         (&Method::POST, "/2020-01-01/extension/register") => {
             let body = json!({
-                "functionName": function.config().name,
+                "functionName": config.name,
                 "functionVersion": "$LATEST",
                 "handler": "bootstrap",
                 "accountId": "000000000000",
@@ -144,7 +145,7 @@ async fn extension(method: &Method, path: &str, function: &Function) -> Answer {
             }
             answer
         }
-        // Internal extensions receive no events; the end comes as SIGTERM.
+        // Internal extensions receive no events. Their end is announced by SIGTERM.
         (&Method::GET, "/2020-01-01/extension/event/next") => std::future::pending().await,
         _ => refuse(StatusCode::NOT_FOUND, "NotFound", "no such operation"),
     }

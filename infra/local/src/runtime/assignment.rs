@@ -1,13 +1,13 @@
-//! An invocation, from acceptance to its answer.
+//! An invocation from its acceptance to its answer.
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::Reply;
+use super::reply::Reply;
 
-/// An invocation on its way to, or on, an instance.
+/// An invocation that waits for an instance, or is on one.
 #[derive(Debug)]
 pub(super) struct Assignment {
     pub(super) request_id: String,
@@ -29,12 +29,12 @@ impl Assignment {
         Self { request_id, event, trace_id, reply: Some(reply), delivered: None, _permit: permit }
     }
 
-    /// Ends the invocation: gives its concurrency back, then answers.
+    /// Ends the invocation: returns its share of the concurrency, then answers.
     pub(super) fn finish(self, reply: Reply) {
         let Self { reply: sender, _permit, .. } = self;
         drop(_permit);
         if let Some(sender) = sender {
-            // Nobody listening is fine: the caller has left.
+            // Fails if the caller has left, which is fine.
             let _ = sender.send(reply);
         }
     }

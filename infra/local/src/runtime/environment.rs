@@ -1,9 +1,9 @@
-//! The variables an instance starts with: a clean set, as on Lambda. Of the developer's own environment only
-//! the names listed here pass.
+//! The environment variables of an instance: a clean set, as on Lambda. From the developer's environment it gets only
+//! the variables that are listed here.
 
 use std::ffi::OsString;
 
-/// Passed through when set: logging, the way out to model providers, their keys, and who else may be reached.
+/// Variables that are passed on if set: logging, proxies to model providers, their keys, and other allowed hosts.
 const INHERITED: &[&str] = &[
     "ANTHROPIC_API_KEY",
     "DEFAULT_MODEL",
@@ -20,19 +20,19 @@ const INHERITED: &[&str] = &[
     "SSRF_ALLOW",
 ];
 
-/// Variables of one function; later ones win over earlier ones.
+/// Variables of one function. Later ones override earlier ones.
 #[derive(Clone, Default)]
 pub struct Environment(Vec<(OsString, OsString)>);
 
 impl std::fmt::Debug for Environment {
-    /// Names only: values may be keys.
+    /// Shows only the names, because values may be keys.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
     }
 }
 
 impl Environment {
-    /// What passes from the developer's environment.
+    /// Returns the variables that are passed on from the developer's environment.
     pub fn inherited() -> Self {
         let set = INHERITED.iter().filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?)));
         Self(set.collect())
@@ -48,7 +48,7 @@ impl Environment {
         self
     }
 
-    /// The variables in order.
+    /// Iterates over the variables in order.
     pub fn iter(&self) -> impl Iterator<Item = (&OsString, &OsString)> {
         self.0.iter().map(|(name, value)| (name, value))
     }

@@ -1,26 +1,39 @@
-//! One instance: a process with a Runtime API of its own, and the invocation it is working on.
+//! One instance: a process with a Runtime API of its own, and the invocation it works on.
 //!
-//! An invocation lives in the instance's slot from assignment until its response is complete. Whatever ends
-//! the process, the supervisor is the one place that then settles what is left in the slot.
+//! An invocation is in the instance's slot from its assignment until its response is complete. However the process
+//! ends, only the supervisor then settles the invocation that is left in the slot.
 
-use std::future::Future;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::sync::Notify;
 
 use super::assignment::{Assignment, now_ms};
-use super::function::{Config, Function, Generation};
-use super::supervisor::supervise;
-use super::{FunctionError, InstanceInfo, Reply};
+use super::config::{Config, Generation};
+use super::reply::Reply;
 
-/// Lambda's limit for the init phase; a slower init is restarted within the invocation's own timeout.
+/// Lambda's limit for the init phase. A slower init is restarted within the invocation's own timeout.
 const INIT_LIMIT: Duration = Duration::from_secs(10);
-/// A running (or ending) process.
+
+/// An instance, as the control endpoint lists it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceInfo {
+    /// Process id. It identifies the instance in [`Runtime::kill`](super::Runtime::kill).
+    pub pid: u32,
+    /// Logical id of its function.
+    pub function: String,
+    /// `starting`, `idle`, `busy` or `stopping`.
+    pub state: String,
+    /// Id of the invocation it works on.
+    pub request_id: Option<String>,
+}
+
+/// A process that runs or is ending.
 #[derive(Debug)]
 pub(super) struct Instance {
     pub(super) id: u64,
@@ -33,7 +46,7 @@ pub(super) struct Instance {
     pub(super) attention: Notify,
 }
 
-/// What may change about an instance.
+/// The changing part of an instance.
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) phase: Phase,
@@ -41,7 +54,7 @@ pub(super) struct Slot {
     since: Instant,
     pub(super) retiring: bool,
     pub(super) kill: bool,
-    /// What the runtime said about its failed init.
+    /// Error report of a failed init.
     pub(super) init_error: Option<Bytes>,
 }
 
@@ -50,20 +63,19 @@ pub(super) enum Phase {
     Starting,
     Idle,
     Busy,
-    /// Answered, but has not asked for more work yet.
+    /// It has answered but not yet asked for more work.
     Finishing,
     Ended,
 }
 
 impl Instance {
-    /// Starts the process. The second value supervises it and must be spawned.
+    /// Starts the process. The supervisor must run the second value.
     pub(super) async fn start(
         id: u64,
         generation: Generation,
-        function: &Arc<Function>,
-    ) -> std::io::Result<(Arc<Self>, impl Future<Output = ()> + Send + use<>)> {
+        config: &Config,
+    ) -> std::io::Result<(Arc<Self>, Process)> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let config = function.config();
         let mut child = command(config, id, &listener.local_addr()?.to_string()).spawn()?;
         if let Some(out) = child.stdout.take() {
             config.logs.follow(&config.logical_id, out);
@@ -87,11 +99,10 @@ impl Instance {
             work: Notify::new(),
             attention: Notify::new(),
         });
-        let supervisor = supervise(instance.clone(), function.clone(), child, listener);
-        Ok((instance, supervisor))
+        Ok((instance, Process { child, listener }))
     }
 
-    /// Hands over an invocation; gives it back if the instance has ended meanwhile.
+    /// Hands over an invocation. Returns it if the instance has ended meanwhile.
     pub(super) fn assign(&self, assignment: Assignment) -> Result<(), Box<Assignment>> {
         let mut slot = self.slot();
         if slot.phase == Phase::Ended || slot.retiring || slot.assignment.is_some() {
@@ -106,32 +117,21 @@ impl Instance {
         Ok(())
     }
 
-    /// The handler of `next`: waits for an invocation and marks it as delivered.
-    pub(super) async fn next(self: &Arc<Self>, function: &Arc<Function>) -> Delivery {
-        let (was, settled) = {
-            let mut slot = self.slot();
-            let was = slot.phase;
-            // Asking for more without having answered: the invocation is lost.
-            let settled = slot.assignment.take_if(|a| a.delivered.is_some());
-            slot.phase = if slot.assignment.is_some() { Phase::Busy } else { Phase::Idle };
-            slot.since = Instant::now();
-            (was, settled)
-        };
-        if was == Phase::Finishing {
-            function.finishing(false);
-        }
-        if let Some(lost) = settled {
-            let id = lost.request_id.clone();
-            lost.finish(Reply::Error(FunctionError::exited(
-                &id,
-                "the runtime asked for more without answering",
-            )));
-        }
-        if self.slot().assignment.is_none() {
-            function.now_idle(self);
-        }
+    /// Notes that the runtime asks for an invocation.
+    pub(super) fn ask(&self) -> Asked {
+        let mut slot = self.slot();
+        let was_finishing = slot.phase == Phase::Finishing;
+        let unanswered = slot.assignment.take_if(|a| a.delivered.is_some());
+        let needs_work = slot.assignment.is_none();
+        slot.phase = if needs_work { Phase::Idle } else { Phase::Busy };
+        slot.since = Instant::now();
+        Asked { was_finishing, unanswered, needs_work }
+    }
+
+    /// Waits for an invocation and marks it as delivered.
+    pub(super) async fn delivery(&self, config: &Config) -> Delivery {
         loop {
-            if let Some(delivery) = self.deliver(function.config()) {
+            if let Some(delivery) = self.deliver(config) {
                 self.attention.notify_one();
                 return delivery;
             }
@@ -153,7 +153,7 @@ impl Instance {
         Some(delivery)
     }
 
-    /// Answers the caller early, when a streamed response begins. False when this invocation is not running here.
+    /// Answers the caller early, when a streamed response begins. Returns `false` if this invocation does not run here.
     pub(super) fn begin(&self, request_id: &str, reply: Reply) -> bool {
         let mut slot = self.slot();
         let Some(assignment) = slot.assignment.as_mut().filter(|a| a.request_id == request_id) else {
@@ -164,43 +164,33 @@ impl Instance {
         true
     }
 
-    /// Whether this invocation is running here and not answered yet.
+    /// Returns `true` if this invocation runs here and is not answered yet.
     pub(super) fn awaits(&self, request_id: &str) -> bool {
         self.slot().assignment.as_ref().is_some_and(|a| a.request_id == request_id && a.reply.is_some())
     }
 
-    /// The response is complete.
-    pub(super) fn finish(&self, request_id: &str, function: &Function, reply: Option<Reply>) {
-        let taken = {
-            let mut slot = self.slot();
-            let taken = slot.assignment.take_if(|a| a.request_id == request_id);
-            if taken.is_some() {
-                slot.phase = Phase::Finishing;
-            }
-            taken
-        };
-        let Some(assignment) = taken else { return };
-        // Before the answer: a caller who sends its next request at once must find this instance, not a new one.
-        function.finishing(true);
+    /// Takes the invocation whose response is complete. Returns `None` if it does not run here.
+    pub(super) fn take(&self, request_id: &str) -> Option<Assignment> {
+        let mut slot = self.slot();
+        let taken = slot.assignment.take_if(|a| a.request_id == request_id)?;
+        slot.phase = Phase::Finishing;
+        drop(slot);
         self.attention.notify_one();
-        match reply {
-            Some(reply) => assignment.finish(reply),
-            None => drop(assignment),
-        }
+        Some(taken)
     }
 
-    /// The runtime reported that it could not start.
+    /// Keeps the runtime's report of a failed init.
     pub(super) fn init_failed(&self, payload: Bytes) {
         self.slot().init_error = Some(payload);
     }
 
-    /// Asks the process to end, kills it later.
+    /// Asks the process to end. The supervisor kills it after a grace period.
     pub(super) fn retire(&self) {
         self.slot().retiring = true;
         self.attention.notify_one();
     }
 
-    /// SIGKILL. False when it has ended already.
+    /// Kills the process with SIGKILL. Returns `false` if it has ended already.
     pub(super) fn kill(&self) -> bool {
         let mut slot = self.slot();
         slot.kill = true;
@@ -227,7 +217,7 @@ impl Instance {
         InstanceInfo { pid: self.pid, function: function.to_owned(), state: state.to_owned(), request_id }
     }
 
-    /// When the supervisor must kill: the end of the init phase, or of the invocation.
+    /// Returns the time at which the supervisor must kill: the end of the init phase or of the invocation.
     pub(super) fn expiry(&self, config: &Config) -> Option<Instant> {
         let slot = self.slot();
         match (&slot.phase, &slot.assignment) {
@@ -238,12 +228,29 @@ impl Instance {
     }
 
     pub(super) fn slot(&self) -> MutexGuard<'_, Slot> {
-        // Nothing panics while holding it.
+        // No code panics while it holds the lock.
         self.slot.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What `next` hands to the runtime.
+/// A started process and the listener of its Runtime API.
+#[derive(Debug)]
+pub(super) struct Process {
+    pub(super) child: Child,
+    pub(super) listener: TcpListener,
+}
+
+/// State of the slot when the runtime asked for an invocation.
+#[derive(Debug)]
+pub(super) struct Asked {
+    /// The instance had just answered.
+    pub(super) was_finishing: bool,
+    /// An invocation that was delivered and never answered. It is lost.
+    pub(super) unanswered: Option<Assignment>,
+    pub(super) needs_work: bool,
+}
+
+/// The invocation that `next` hands to the runtime.
 #[derive(Debug)]
 pub(super) struct Delivery {
     pub(super) request_id: String,
@@ -261,7 +268,7 @@ fn command(config: &Config, id: u64, runtime_api: &str) -> Command {
         .env("PATH", "/usr/local/bin:/usr/bin:/bin")
         .env("LANG", "en_US.UTF-8")
         .env("TZ", ":UTC")
-        // There is no instance metadata service here; without this the SDK would wait for one.
+        // There is no instance metadata service here. Without this the SDK would wait for one.
         .env("AWS_EC2_METADATA_DISABLED", "true")
         .envs(config.environment.iter())
         .envs([
@@ -277,7 +284,7 @@ fn command(config: &Config, id: u64, runtime_api: &str) -> Command {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        // Ctrl-C in the terminal is for us to handle; instances end in order.
+        // Ctrl-C in the terminal reaches only this program, which then ends the instances in order.
         .process_group(0)
         .kill_on_drop(true);
     command

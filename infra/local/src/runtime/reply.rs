@@ -1,4 +1,4 @@
-//! What comes back from an invocation, in the forms in which Lambda reports it.
+//! The result of an invocation, in the forms in which Lambda reports it.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -20,10 +20,10 @@ pub enum Reply {
     Error(FunctionError),
 }
 
-/// A streamed payload. Dropping it does not stop the function: its output is then read and thrown away.
+/// A streamed payload. Dropping it does not stop the function: the rest of its output is read and discarded.
 #[derive(Debug)]
 pub struct Stream {
-    /// `Content-Type` the function gave; HTTP functions use the integration type with a prelude.
+    /// The function's `Content-Type`. HTTP functions use the integration type with a prelude.
     pub content_type: String,
     chunks: mpsc::Receiver<Bytes>,
     complete: Arc<AtomicBool>,
@@ -39,19 +39,19 @@ pub(super) struct Pump {
 
 impl Stream {
     pub(super) fn new(content_type: String) -> (Pump, Self) {
-        // Room for a burst; beyond it a slow reader slows the function down, as a full socket does.
+        // Room for a burst. Beyond it a slow reader slows the function down, as a full socket does.
         let (sender, chunks) = mpsc::channel(16);
         let complete = Arc::new(AtomicBool::new(false));
         let pump = Pump { chunks: sender, complete: complete.clone() };
         (pump, Self { content_type, chunks, complete, ended: false })
     }
 
-    /// The next chunk; [`Cut`], once, when the rest is lost.
+    /// Returns the next chunk. If the rest is lost, returns [`Cut`] once.
     pub async fn next(&mut self) -> Option<Result<Bytes, Cut>> {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
-    /// [`Stream::next`] for hand-written futures.
+    /// Polls for the next chunk, as [`Stream::next`] does.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Cut>>> {
         if self.ended {
             return Poll::Ready(None);
@@ -67,18 +67,18 @@ impl Stream {
 }
 
 impl Pump {
-    /// Passes a chunk on; without a reader it is dropped.
+    /// Forwards a chunk. Without a reader, drops it.
     pub(super) async fn send(&self, chunk: Bytes) {
         let _ = self.chunks.send(chunk).await;
     }
 
-    /// The response is whole. A pump dropped without this is a cut.
+    /// Marks the response as whole. A pump that is dropped without this is a cut.
     pub(super) fn complete(self) {
         self.complete.store(true, Ordering::Release);
     }
 }
 
-/// The instance went away, or failed, in the middle of a streamed response.
+/// The instance ended or failed during a streamed response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the function's response was cut")]
 pub struct Cut;
@@ -91,23 +91,23 @@ pub struct FunctionError {
 }
 
 impl FunctionError {
-    /// An error as the runtime reported it through the Runtime API.
+    /// Wraps an error that the runtime reported through the Runtime API.
     pub(super) fn reported(payload: Bytes) -> Self {
         Self { payload }
     }
 
-    /// The platform's own message, in Lambda's wording.
+    /// Creates an error of the platform, in Lambda's wording.
     pub(super) fn platform(kind: &str, request_id: &str, message: &str) -> Self {
         let message = format!("RequestId: {request_id} Error: {message}");
         Self { payload: Bytes::from(json!({"errorType": kind, "errorMessage": message}).to_string()) }
     }
 
-    /// The process ended before it had answered.
+    /// Creates the error for a process that ended before it had answered.
     pub(super) fn exited(request_id: &str, status: &str) -> Self {
         Self::platform("Runtime.ExitError", request_id, &format!("Runtime exited with error: {status}"))
     }
 
-    /// `Timeout` passed.
+    /// Creates the error for an invocation that exceeded `Timeout`.
     pub(super) fn timed_out(request_id: &str, seconds: f64) -> Self {
         Self::platform("Sandbox.Timedout", request_id, &format!("Task timed out after {seconds:.2} seconds"))
     }

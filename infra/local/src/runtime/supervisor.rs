@@ -1,30 +1,30 @@
-//! The task that watches over one instance: it alone waits for the process, kills it when its time is up, and
-//! settles what it leaves behind.
+//! The task that supervises one instance: it alone waits for the process, kills it when its time is over, and settles
+//! the invocation that is left.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::net::TcpListener;
-use tokio::process::Child;
 use tokio::task::JoinSet;
 
-use super::function::Function;
-use super::instance::{Instance, Phase};
-use super::{FunctionError, Reply, api};
+use super::api;
+use super::assignment::Assignment;
+use super::instance::{Instance, Phase, Process};
+use super::pool::Pool;
+use super::reply::{FunctionError, Reply};
 
-/// From SIGTERM to SIGKILL.
+/// Time from SIGTERM to SIGKILL.
 const GRACE: Duration = Duration::from_secs(2);
-/// For what the process wrote before it ended and we have not read yet.
+/// Longest time to read what the process wrote before it ended.
 const DRAIN: Duration = Duration::from_secs(2);
 
-/// Runs until the process has ended and nothing of it is left.
+/// Runs until the process has ended and its connections are closed. Returns an invocation that the process never got.
 pub(super) async fn supervise(
     instance: Arc<Instance>,
-    function: Arc<Function>,
-    mut child: Child,
-    listener: TcpListener,
-) {
-    let config = function.config();
+    process: Process,
+    pool: &Arc<Pool>,
+) -> Option<Assignment> {
+    let Process { mut child, listener } = process;
+    let config = pool.config();
     let mut connections = JoinSet::new();
     let mut term_at: Option<Instant> = None;
     let mut timed_out = false;
@@ -34,7 +34,7 @@ pub(super) async fn supervise(
             (slot.retiring, slot.kill)
         };
         if kill {
-            // Fails only if it has ended, which wait() then reports.
+            // Fails only if the process has ended, which wait() then reports.
             let _ = child.start_kill();
         } else if retiring && term_at.is_none() {
             terminate(instance.pid);
@@ -45,7 +45,7 @@ pub(super) async fn supervise(
         tokio::select! {
             status = child.wait() => break status,
             accepted = listener.accept() => if let Ok((stream, _)) = accepted {
-                connections.spawn(api::serve(stream, instance.clone(), function.clone()));
+                connections.spawn(api::serve(stream, instance.clone(), pool.clone()));
             },
             Some(_) = connections.join_next() => {}
             () = instance.attention.notified() => {}
@@ -55,51 +55,53 @@ pub(super) async fn supervise(
             }
         }
     };
-    // The sockets of a dead process end by themselves; what it wrote before is still read.
+    // The sockets of a dead process end by themselves. Data that it wrote before is still read.
     drop(listener);
     let drained = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(DRAIN, drained).await.is_err() {
         connections.shutdown().await;
     }
     let status = status.map_or_else(|e| e.to_string(), |status| status.to_string());
-    settle(&instance, &function, timed_out, &status);
+    let unstarted = settle(&instance, pool, timed_out, &status);
+    pool.remove(&instance);
+    unstarted
 }
 
-/// Ends what the dead instance leaves behind.
-fn settle(instance: &Arc<Instance>, function: &Arc<Function>, timed_out: bool, status: &str) {
+/// Ends the invocation that the dead instance leaves, or returns it if the process never got it.
+fn settle(instance: &Instance, pool: &Pool, timed_out: bool, status: &str) -> Option<Assignment> {
     let (was, left, init_error, retiring) = {
         let mut slot = instance.slot();
         let was = std::mem::replace(&mut slot.phase, Phase::Ended);
         (was, slot.assignment.take(), slot.init_error.take(), slot.retiring)
     };
     if was == Phase::Finishing {
-        function.finishing(false);
+        pool.finished();
     }
-    let config = function.config();
-    if let Some(assignment) = left {
-        let id = assignment.request_id.clone();
-        if assignment.delivered.is_none() && was != Phase::Starting {
-            // The idle process died just before it could be given the work: nothing has happened yet.
-            tokio::spawn(function.clone().place(assignment));
-        } else {
-            let error = match init_error {
-                Some(payload) => FunctionError::reported(payload),
-                None if timed_out => FunctionError::timed_out(&id, config.timeout.as_secs_f64()),
-                None => FunctionError::exited(&id, status),
-            };
-            config.logs.line(&config.logical_id, &String::from_utf8_lossy(&error.payload));
-            assignment.finish(Reply::Error(error));
+    let config = pool.config();
+    let Some(assignment) = left else {
+        if !retiring {
+            config.logs.line(&config.logical_id, &format!("instance {} ended: {status}", instance.pid));
         }
-    } else if !retiring {
-        config.logs.line(&config.logical_id, &format!("instance {} ended: {status}", instance.pid));
+        return None;
+    };
+    if assignment.delivered.is_none() && was != Phase::Starting {
+        return Some(assignment);
     }
-    function.forget(instance);
+    let id = assignment.request_id.clone();
+    let error = match init_error {
+        Some(payload) => FunctionError::reported(payload),
+        None if timed_out => FunctionError::timed_out(&id, config.timeout.as_secs_f64()),
+        None => FunctionError::exited(&id, status),
+    };
+    config.logs.line(&config.logical_id, &String::from_utf8_lossy(&error.payload));
+    assignment.finish(Reply::Error(error));
+    None
 }
 
 fn terminate(pid: u32) {
     let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
     if let Some(pid) = pid {
-        // The child is not reaped before wait() returns, so the id cannot have been reused.
+        // The process is not reaped before wait() returns, so its id cannot have been reused.
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
     }
 }

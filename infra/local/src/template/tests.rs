@@ -27,7 +27,7 @@ fn short_tags_become_long_forms() {
 fn globals_are_inherited_and_overridden() {
     let template = fixture("dev");
     let probe = function(&template, "ProbeFunction");
-    assert_eq!((probe.timeout_s, probe.memory_mb), (2, 256), "own timeout, inherited memory");
+    assert_eq!((probe.timeout_s, probe.memory_mb), (5, 256), "own timeout, inherited memory");
     let stream = function(&template, "StreamFunction");
     assert_eq!(stream.timeout_s, 20);
     assert_eq!(stream.url, Some(InvokeMode::ResponseStream));

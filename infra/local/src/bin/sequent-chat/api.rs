@@ -1,4 +1,4 @@
-//! The few calls of the API that a chat needs.
+//! The calls of the API that a chat needs.
 
 use std::path::PathBuf;
 
@@ -11,6 +11,7 @@ use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
+use sse_stream::SseStream;
 
 pub(crate) struct Api {
     url: String,
@@ -18,24 +19,8 @@ pub(crate) struct Api {
     client: Client<HttpConnector, Full<Bytes>>,
 }
 
-/// A streamed response.
-pub(crate) struct Stream(Incoming);
-
-impl Stream {
-    /// The next bytes; `None` at the end.
-    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, hyper::Error> {
-        loop {
-            match self.0.frame().await.transpose()? {
-                None => return Ok(None),
-                Some(frame) => {
-                    if let Ok(data) = frame.into_data() {
-                        return Ok(Some(data));
-                    }
-                }
-            }
-        }
-    }
-}
+/// The events of a streamed response.
+pub(crate) type Events = SseStream<Incoming>;
 
 impl Api {
     pub(crate) fn new(url: &str) -> Self {
@@ -43,7 +28,7 @@ impl Api {
         Self { url: url.trim_end_matches('/').to_owned(), token: SecretString::default(), client }
     }
 
-    /// Signs the demo user of this machine in, or up if the stack does not know it yet.
+    /// Signs in the demo user of this machine. If the stack does not know it yet, signs it up.
     pub(crate) async fn sign_in(&mut self) -> anyhow::Result<()> {
         let user = demo_user()?;
         let mut answer = self.call(Method::POST, "/api/auth/login", &[], Some(&user)).await?;
@@ -56,12 +41,12 @@ impl Api {
         Ok(())
     }
 
-    /// Sends a message; the answer with the ids of its run and project.
+    /// Sends a message. Returns the events of the answer, the run's id and the project's id.
     pub(crate) async fn send(
         &self,
         message: &str,
         project: Option<&str>,
-    ) -> anyhow::Result<(Stream, String, String)> {
+    ) -> anyhow::Result<(Events, String, String)> {
         let mut request = json!({"message": {"content": message}});
         if let Some(project) = project {
             request["project_id"] = json!(project);
@@ -74,17 +59,18 @@ impl Api {
             let value = answer.headers().get(name).and_then(|value| value.to_str().ok());
             value.map(str::to_owned).with_context(|| format!("the answer has no {name} header"))
         };
-        let (run, project) = (header("x-run-id")?, header("x-project-id")?);
-        Ok((Stream(answer.into_body()), run, project))
+        let run = header("x-run-id")?;
+        let project = header("x-project-id")?;
+        Ok((SseStream::new(answer.into_body()), run, project))
     }
 
-    /// What comes after an event; `None` when the run has ended and nothing does.
-    pub(crate) async fn resume(&self, run: &str, after: u64) -> anyhow::Result<Option<Stream>> {
+    /// Returns the events after the event `after`. Returns `None` if the run has ended and there are none.
+    pub(crate) async fn resume(&self, run: &str, after: u64) -> anyhow::Result<Option<Events>> {
         let after = after.to_string();
         let headers = [("last-event-id", after.as_str()), ("accept", "text/event-stream")];
         let answer = self.call(Method::GET, &format!("/api/runs/{run}/events"), &headers, None).await?;
         let answer = accepted(answer).await?;
-        Ok((answer.status() != StatusCode::NO_CONTENT).then(|| Stream(answer.into_body())))
+        Ok((answer.status() != StatusCode::NO_CONTENT).then(|| SseStream::new(answer.into_body())))
     }
 
     async fn call(
@@ -112,7 +98,7 @@ impl Api {
     }
 }
 
-/// Refusals as one readable line.
+/// Returns the answer if it is a success, else an error of one readable line.
 async fn accepted(answer: Response<Incoming>) -> anyhow::Result<Response<Incoming>> {
     if answer.status().is_success() {
         return Ok(answer);
@@ -129,7 +115,7 @@ async fn body(answer: Response<Incoming>) -> anyhow::Result<Value> {
     Ok(serde_json::from_slice(&bytes)?)
 }
 
-/// One user per checkout with a password nobody knows, kept where the stack keeps its data.
+/// Returns the demo user of this checkout. Its random password is stored in the stack's data folder.
 fn demo_user() -> anyhow::Result<Value> {
     let root = sequent_local::Options::repository();
     let dir = std::env::var_os("SEQUENT_DATA").map_or_else(|| root.join(".local"), PathBuf::from);
@@ -140,7 +126,7 @@ fn demo_user() -> anyhow::Result<Value> {
     let mut bytes = [0_u8; 24];
     ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut bytes)
         .ok()
-        .context("no randomness for a password")?;
+        .context("the system gave no random bytes for a password")?;
     let password: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     let user = json!({"email": format!("demo-{}@example.com", &password[..8]), "password": &password[8..]});
     std::fs::create_dir_all(&dir)?;

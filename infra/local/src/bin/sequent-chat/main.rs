@@ -1,27 +1,26 @@
-//! `scripts/chat "hello"`: signs a local demo user in, sends a message and prints the answer as it streams. A
-//! connection that breaks is taken up again where it broke, as any client of the API can do it.
+//! `scripts/chat "hello"`: signs in a local demo user, sends a message and prints the answer as it streams. If the
+//! connection breaks, the program reconnects and continues where it broke, as any client of the API can.
 
 mod api;
-mod sse;
 
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use futures::StreamExt;
 use serde_json::Value;
 
-use api::{Api, Stream};
-use sse::Parser;
+use api::{Api, Events};
 
 const USAGE: &str = "\
 usage: scripts/chat [--url URL] [--project ID] [--events] MESSAGE
 
-  --url URL     where the stack answers (default http://localhost:8787, or SEQUENT_URL, or PORT)
-  --project ID  continue a conversation
+  --url URL     URL of the stack (default: SEQUENT_URL, or http://localhost:PORT, or http://localhost:8787)
+  --project ID  continue this conversation
   --events      print every event instead of the text alone";
 
-/// Attempts to take a broken stream up again before giving up; news resets the count.
+/// Attempts to reconnect before the program gives up. Each received event resets the count.
 const ATTEMPTS: u32 = 40;
 const PAUSE: Duration = Duration::from_millis(250);
 
@@ -72,45 +71,43 @@ async fn run() -> anyhow::Result<ExitCode> {
     api.sign_in().await.with_context(|| format!("cannot sign in at {url} (is scripts/dev running?)"))?;
 
     let message = arguments.message.unwrap_or_default();
-    let (stream, run, project) = api.send(&message, arguments.project.as_deref()).await?;
-    let code = follow(&api, stream, &run, arguments.events).await?;
-    note(&format!("\n[{run} in {project}; go on with --project {project}]"));
+    let (events, run, project) = api.send(&message, arguments.project.as_deref()).await?;
+    let code = follow(&api, events, &run, arguments.events).await?;
+    note(&format!("\n[{run} in {project}; to continue: --project {project}]"));
     Ok(code)
 }
 
-/// Prints until the run ends, reconnecting after the last event seen.
-async fn follow(api: &Api, first: Stream, run: &str, verbose: bool) -> anyhow::Result<ExitCode> {
+/// Prints events until the run ends. Reconnects after the last event received.
+async fn follow(api: &Api, first: Events, run: &str, verbose: bool) -> anyhow::Result<ExitCode> {
     let mut seen = 0;
     let mut failures = 0;
     let mut current = Some(first);
     loop {
-        if let Some(mut stream) = current.take() {
-            let mut parser = Parser::default();
-            // An error and an end without a terminal event are the same thing: a cut.
-            while let Ok(Some(bytes)) = stream.next().await {
-                for event in parser.push(&bytes) {
-                    if let Some(id) = event.id.as_deref().and_then(|id| id.parse::<u64>().ok()) {
-                        seen = id;
-                        failures = 0;
-                    }
-                    let data: Value = serde_json::from_str(&event.data).unwrap_or_default();
-                    show(&event.name, &data, verbose);
-                    match event.name.as_str() {
-                        "RUN_FINISHED" => return Ok(ExitCode::SUCCESS),
-                        "RUN_ERROR" => return Ok(ExitCode::FAILURE),
-                        _ => {}
-                    }
+        if let Some(mut events) = current.take() {
+            // An error, or an end without a terminal event, is a broken connection.
+            while let Some(Ok(event)) = events.next().await {
+                if let Some(id) = event.id.as_deref().and_then(|id| id.parse::<u64>().ok()) {
+                    seen = id;
+                    failures = 0;
+                }
+                let name = event.event.unwrap_or_default();
+                let data: Value = serde_json::from_str(&event.data.unwrap_or_default()).unwrap_or_default();
+                show(&name, &data, verbose);
+                match name.as_str() {
+                    "RUN_FINISHED" => return Ok(ExitCode::SUCCESS),
+                    "RUN_ERROR" => return Ok(ExitCode::FAILURE),
+                    _ => {}
                 }
             }
         }
         failures += 1;
         if failures > ATTEMPTS {
-            bail!("the run stays out of reach after event {seen}");
+            bail!("lost the connection after event {seen}; gave up after {ATTEMPTS} attempts to reconnect");
         }
         tokio::time::sleep(PAUSE).await;
         match api.resume(run, seen).await {
-            Ok(Some(stream)) => current = Some(stream),
-            // Nothing is left to follow.
+            Ok(Some(events)) => current = Some(events),
+            // The run has ended, and no events are left.
             Ok(None) => return Ok(ExitCode::SUCCESS),
             Err(_) if failures < ATTEMPTS => {}
             Err(error) => return Err(error),
@@ -120,7 +117,7 @@ async fn follow(api: &Api, first: Stream, run: &str, verbose: bool) -> anyhow::R
 
 fn show(name: &str, data: &Value, verbose: bool) {
     let mut out = std::io::stdout().lock();
-    // A closed pipe ends the program at the next read; nothing to do here.
+    // A closed pipe is no error: the program ends with the run.
     let _ = match name {
         _ if verbose => writeln!(out, "{data}"),
         "TEXT_MESSAGE_CONTENT" => write!(out, "{}", data["delta"].as_str().unwrap_or_default()),
