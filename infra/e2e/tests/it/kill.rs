@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::background::{PATIENCE, instances};
 use crate::once::all;
 use crate::system::{Caller, System, answer, hear, is_terminal, scaled};
 use futures::{StreamExt, stream};
@@ -49,7 +50,11 @@ async fn a_send_killed_before_its_headers_and_made_again_runs_once() {
             request.header("idempotency-key", format!("send-{number}")).send()
         };
         let after = Duration::from_millis(random.u64(..25));
-        let (first, ()) = tokio::join!(send(), kill(&system, after));
+        let killed = async {
+            busy(&system).await;
+            kill(&system, after).await;
+        };
+        let (first, ()) = tokio::join!(send(), killed);
         let lost = !first.is_ok_and(|response| response.status() == 200);
         let again = async {
             loop {
@@ -72,6 +77,16 @@ async fn a_send_killed_before_its_headers_and_made_again_runs_once() {
     assert_eq!(all(&caller, "/api/projects").await.len(), sends + 1, "one conversation per send");
     println!("{unanswered} of {sends} had no answer, {stored} of them had stored their run");
     assert!(unanswered > 0, "no kill came before the headers");
+}
+
+/// Waits until a process works on a request, so that a kill hits it however long the request takes to get there.
+async fn busy(system: &System) {
+    let working = async {
+        while !instances(system, "ChatFunction").iter().any(|(_, state)| state == "busy") {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(PATIENCE, working).await.expect("the request reaches a process");
 }
 
 /// Kills one of the processes that execute a run at that moment.

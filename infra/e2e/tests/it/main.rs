@@ -28,3 +28,4 @@ mod stripe;
 mod surface;
 mod system;
 mod till;
+mod types;

@@ -197,13 +197,14 @@ struct Reference {
 
 impl Reference {
     fn start() -> Self {
-        // The server cannot report its port, so it gets one that was free a moment ago.
-        let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
-        Self::start_at(port)
+        // It cannot report a port that it has chosen itself, so it gets one that is free now. Another process may take
+        // the port before it does.
+        let free = || TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+        (0..10).find_map(|_| Self::start_at(free())).expect("the reference server starts")
     }
 
-    /// Starts the server and waits until it listens.
-    fn start_at(port: u16) -> Self {
+    /// Returns when the server listens, or `None` if it cannot.
+    fn start_at(port: u16) -> Option<Self> {
         let mut process = Command::new("node")
             .args(["node_modules/@modelcontextprotocol/server-everything/dist/index.js", "streamableHttp"])
             .current_dir(installed())
@@ -217,9 +218,12 @@ impl Reference {
         let mut line = String::new();
         while !line.contains("listening on port") {
             line.clear();
-            assert!(output.read_line(&mut line).unwrap() > 0, "the reference server did not start");
+            if output.read_line(&mut line).unwrap() == 0 {
+                process.wait().unwrap();
+                return None;
+            }
         }
-        Self { port, process, _output: output }
+        Some(Self { port, process, _output: output })
     }
 
     fn stop(&mut self) {
@@ -229,7 +233,7 @@ impl Reference {
 
     fn restart(&mut self) {
         self.stop();
-        *self = Self::start_at(self.port);
+        *self = Self::start_at(self.port).expect("the reference server starts again");
     }
 
     fn address(&self) -> String {

@@ -259,7 +259,8 @@ impl Provider {
         Self { port, key: key.to_owned(), process, _output: output }
     }
 
-    /// Returns the deployment's settings, with short timeouts so that a silent provider is detected soon.
+    /// Returns the deployment's settings for it. The timeouts are short for the test's sake, but long enough for a busy
+    /// machine to answer in time.
     fn settings(&self) -> Vec<(&'static str, String)> {
         let prices = json!({MODEL: {"input": 2_000_000, "output": 8_000_000}});
         vec![
@@ -267,8 +268,8 @@ impl Provider {
             ("OPENAI_API_KEY", KEY.to_owned()),
             ("DEFAULT_MODEL", MODEL.to_owned()),
             ("MODEL_PRICES", prices.to_string()),
-            ("MODEL_FIRST_TOKEN_TIMEOUT_MS", "1000".to_owned()),
-            ("MODEL_IDLE_TIMEOUT_MS", "1000".to_owned()),
+            ("MODEL_FIRST_TOKEN_TIMEOUT_MS", "3000".to_owned()),
+            ("MODEL_IDLE_TIMEOUT_MS", "3000".to_owned()),
             ("MODEL_MAX_ATTEMPTS", "2".to_owned()),
         ]
     }

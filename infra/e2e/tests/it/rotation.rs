@@ -92,7 +92,7 @@ async fn forget(system: &System) {
         system.stack.kill(instance.pid);
     }
     while !system.stack.instances().is_empty() {
-        tokio::task::yield_now().await;
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
 }
 

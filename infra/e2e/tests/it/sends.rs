@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::background::PATIENCE;
 use crate::once::all;
 use crate::system::{Caller, System, answer, hear, is_terminal, scaled};
 use futures::future::join_all;
@@ -56,7 +57,7 @@ async fn a_key_attaches_to_its_run_and_to_no_other_request() {
 async fn a_busy_conversation_refuses_or_queues() {
     let system = System::start(&[]).await;
     let caller = system.sign_up("queue@example.com").await;
-    let live = say(&caller, None, "opening\n/demo tokens=80 rate=40", "reject").await;
+    let live = say(&caller, None, "opening\n/demo tokens=80 rate=20", "reject").await;
     let opening = header(live.headers(), "x-run-id");
     let project = header(live.headers(), "x-project-id");
     let refused = say(&caller, Some(&project), "refused", "reject").await;
@@ -98,7 +99,7 @@ async fn a_busy_conversation_is_interrupted_or_rolled_back() {
         assert_eq!(next.last().unwrap()["outcome"]["type"], "success", "{strategy}");
 
         // The log keeps its events, whatever happens to the conversation.
-        let log = caller.follow(&live, Vec::new(), Duration::from_secs(10)).await;
+        let log = caller.follow(&live, Vec::new(), PATIENCE).await;
         assert_eq!(log.last().unwrap()["outcome"]["type"], "cancelled", "{strategy}");
         assert_eq!(caller.get(&format!("/api/runs/{live}")).await["status"], "cancelled");
         assert!(log.iter().any(|event| event["type"] == "USER_MESSAGE"), "{strategy}");
@@ -176,7 +177,7 @@ async fn a_run_outlives_its_client_and_past_its_end_there_is_no_content() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    let row = tokio::time::timeout(Duration::from_secs(15), ended).await.expect("the run ends");
+    let row = tokio::time::timeout(PATIENCE, ended).await.expect("the run ends");
     assert_eq!(row["status"], "success");
     let log = caller.log(&run).await;
     let epochs = log.iter().filter_map(|event| event["epoch"].as_u64());

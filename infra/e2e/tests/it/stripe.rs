@@ -131,7 +131,7 @@ pub(crate) async fn until(
     expected: impl Fn(&Value) -> bool,
 ) -> Value {
     let mut seen = Value::Null;
-    for _ in 0..300 {
+    for _ in 0..600 {
         seen = person.get(path).await;
         if expected(&seen) {
             return seen;

@@ -6,6 +6,7 @@ use futures::StreamExt;
 use reqwest::{Client, RequestBuilder, Response};
 use sequent_local::{Options, Stack, logs::Logs};
 use serde_json::{Value, json};
+use sse_stream::{Sse, SseStream};
 
 /// Returns the size of a test: `soak` if `E2E_SCALE=soak` is set, as `scripts/soak` does.
 pub(crate) fn scaled(short: usize, soak: usize) -> usize {
@@ -159,26 +160,23 @@ impl Caller {
     }
 }
 
-/// Reads a stream to its end or to its break.
+/// Reads the events of a stream to its end, or to where it breaks. An incomplete event at the end is left out.
 pub(crate) async fn hear(response: Response) -> Heard {
-    let mut text = Vec::new();
     let mut heard = Heard::default();
-    let mut chunks = response.bytes_stream();
-    while let Some(chunk) = chunks.next().await {
-        match chunk {
-            Ok(bytes) => text.extend_from_slice(&bytes),
-            Err(_) => {
+    let mut frames = SseStream::from_byte_stream(response.bytes_stream());
+    while let Some(frame) = frames.next().await {
+        match frame {
+            Ok(Sse { id: Some(_), data: Some(data), .. }) => {
+                heard.events.push(serde_json::from_str(&data).unwrap());
+            }
+            Ok(_) => {}
+            Err(sse_stream::Error::Body(_)) => {
                 heard.broke = true;
                 break;
             }
+            Err(error) => panic!("not an event stream: {error}"),
         }
     }
-    let text = String::from_utf8_lossy(&text);
-    // The text after the last blank line is not a complete frame.
-    let whole = text.rfind("\n\n").map_or("", |end| &text[..end]);
-    let frames = whole.split("\n\n").filter(|frame| frame.lines().any(|line| line.starts_with("id:")));
-    let data = frames.filter_map(|frame| frame.lines().find_map(|line| line.strip_prefix("data: ")));
-    heard.events = data.map(|data| serde_json::from_str(data).unwrap()).collect();
     heard
 }
 
