@@ -1,5 +1,5 @@
-//! The whole one-machine stack, for measurements that need the table's stream and the queues. These belong to the emulator,
-//! and so does part of the measured time.
+//! The whole one-machine stack, for measurements that need the table's stream and the queues. These belong to
+//! the emulator, and so does part of the measured time.
 
 use std::path::{Path, PathBuf};
 

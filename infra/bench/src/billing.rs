@@ -56,7 +56,8 @@ pub(crate) async fn measure(stack: &Stack, quick: bool, report: &mut Report) -> 
     Ok(())
 }
 
-/// Measures the latency of `count` events from their scheduled time, so that waiting for a free sender counts, too.
+/// Measures the latency of `count` events from their scheduled time, so that waiting for a free sender
+/// counts, too.
 async fn acknowledged(client: &Client, count: u32) -> anyhow::Result<Sample> {
     let secret = SecretString::from(WEBHOOK_SECRET);
     let begun = Instant::now();

@@ -1,5 +1,5 @@
-//! Cold starts: the time from starting a function's process to its first request for work, including its warming calls.
-//! A minimal Runtime API with two responses is used, so that nothing else is timed.
+//! Cold starts: the time from starting a function's process to its first request for work, including its
+//! warming calls. A minimal Runtime API with two responses is used, so that nothing else is timed.
 
 use std::{
     convert::Infallible,

@@ -1,8 +1,9 @@
-//! The process that replaces AWS: DynamoDB by `dynoxide`, one secret, a queue that accepts and drops every message, and a
-//! counter of usage.
+//! The process that replaces AWS: DynamoDB by `dynoxide`, one secret, a queue that accepts and drops every
+//! message, and a counter of usage.
 //!
-//! The functions use a single endpoint for all of AWS. Requests to DynamoDB pass through it unchanged unless they are
-//! counted. The hop costs a fraction of a millisecond, which the reported time of a storage write includes.
+//! The functions use a single endpoint for all of AWS. Requests to DynamoDB pass through it unchanged unless
+//! they are counted. The hop costs a fraction of a millisecond, which the reported time of a storage write
+//! includes.
 
 use std::{
     convert::Infallible,
@@ -36,7 +37,8 @@ struct Endpoint {
     usage: Mutex<Option<Usage>>,
 }
 
-/// Prints the endpoint's address and serves until standard input is closed, which happens when the parent ends.
+/// Prints the endpoint's address and serves until standard input is closed, which happens when the parent
+/// ends.
 pub(crate) async fn serve() -> anyhow::Result<()> {
     let database = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let front = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
@@ -127,7 +129,8 @@ impl Endpoint {
 /// The secret that signs webhooks.
 pub(crate) const WEBHOOK_SECRET: &str = "whsec_bench";
 
-/// Returns the same document for every secret: all keys are derived from the seed, and the environment names the providers.
+/// Returns the same document for every secret: all keys are derived from the seed, and the environment names
+/// the providers.
 fn secret() -> serde_json::Value {
     let seed = "bench: nothing is kept, so nothing is worth protecting";
     let text = json!({"seed": seed, "webhook_secrets": [WEBHOOK_SECRET]}).to_string();

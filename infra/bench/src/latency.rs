@@ -17,7 +17,8 @@ use crate::{
 const FIRST_BYTE_TARGET_MS: f64 = 15.0;
 const WRITE_TARGET_MS: f64 = 5.0;
 pub(crate) const UNITS_TARGET: f64 = 60.0;
-/// Silence before the first token, as a model needs to read the prompt. Meanwhile the run's first events are stored and sent.
+/// Silence before the first token, as a model needs to read the prompt. Meanwhile the run's first events are
+/// stored and sent.
 pub(crate) const DELAY_MS: u64 = 200;
 
 /// Measures storage writes, first bytes, tokens and write units.
@@ -64,7 +65,8 @@ pub(crate) async fn measure(
     Ok(())
 }
 
-/// Measures writes of a segment as the functions make them: conditional, about 700 bytes, one after the other.
+/// Measures writes of a segment as the functions make them: conditional, about 700 bytes, one after the
+/// other.
 async fn writes(stack: &Stack, count: u32) -> anyhow::Result<Sample> {
     let store = stack.store();
     let mut times = Vec::new();

@@ -1,6 +1,7 @@
-//! `scripts/bench`: measures the functions side by side on one machine, beside their targets. Every process is real.
-//! `dynoxide` serves DynamoDB in a process of its own, so that the numbers show our cost and not an emulator's.
-//! Measurements that need the table's stream and the queues go through the whole stack, and their rows say so.
+//! `scripts/bench`: measures the functions side by side on one machine, beside their targets. Every process
+//! is real. `dynoxide` serves DynamoDB in a process of its own, so that the numbers show our cost and not an
+//! emulator's. Measurements that need the table's stream and the queues go through the whole stack, and their
+//! rows say so.
 
 mod agent;
 mod arguments;

@@ -1,4 +1,5 @@
-//! The time that a background run waits for its worker: through the whole stack, and the part spent in our own functions.
+//! The time that a background run waits for its worker: through the whole stack, and the part spent in our
+//! own functions.
 
 use std::time::Duration;
 
@@ -51,7 +52,8 @@ pub(crate) async fn measure(system: &Background, quick: bool, report: &mut Repor
     Ok(())
 }
 
-/// Measures the same without the emulator: both functions receive the records that stream and queue would deliver.
+/// Measures the same without the emulator: both functions receive the records that stream and queue would
+/// deliver.
 pub(crate) async fn measure_ours(
     stack: &Stack,
     client: &Client,

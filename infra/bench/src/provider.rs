@@ -1,8 +1,8 @@
-//! A model provider that responds at once and stamps each token with the time at which it was sent: an OpenAI-compatible
-//! server in this process, so that both ends use the same clock.
+//! A model provider that responds at once and stamps each token with the time at which it was sent: an
+//! OpenAI-compatible server in this process, so that both ends use the same clock.
 //!
-//! The last `/bench tokens=N rate=R delay=MS` in the request scripts the response: MS milliseconds of silence, as a model
-//! needs to read the prompt, then N tokens at R per second.
+//! The last `/bench tokens=N rate=R delay=MS` in the request scripts the response: MS milliseconds of
+//! silence, as a model needs to read the prompt, then N tokens at R per second.
 
 use std::{
     convert::Infallible,
@@ -56,8 +56,8 @@ pub(crate) fn ages(text: &str, now: Instant) -> impl Iterator<Item = Duration> {
     stamps.map(move |stamp| now.saturating_sub(TICK * u32::try_from(stamp).unwrap_or(u32::MAX)))
 }
 
-/// Returns the current time as a token. With its space it has five characters, like an average token of English text,
-/// because the cost of a turn depends on its size.
+/// Returns the current time as a token. With its space it has five characters, like an average token of
+/// English text, because the cost of a turn depends on its size.
 fn stamp() -> String {
     let mut ticks = BEGAN.elapsed().as_micros() / TICK.as_micros();
     let mut digits = Vec::new();

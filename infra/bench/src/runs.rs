@@ -1,5 +1,5 @@
-//! Background runs and their logs. Each event carries the time of its writer, so nothing has to be polled while something is
-//! timed.
+//! Background runs and their logs. Each event carries the time of its writer, so nothing has to be polled
+//! while something is timed.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -105,8 +105,8 @@ async fn sizes(store: &Store, key: LogKey) -> anyhow::Result<Vec<f64>> {
     Ok(sizes)
 }
 
-/// Returns 2 for a segment that was written in a transaction, which is charged twice, and 1 otherwise. The first segment of a
-/// log, claims and ends are written in transactions.
+/// Returns 2 for a segment that was written in a transaction, which is charged twice, and 1 otherwise. The
+/// first segment of a log, claims and ends are written in transactions.
 fn copies(segment: &Segment) -> f64 {
     let claims = segment.events().any(|event| matches!(event.body(), Some(Body::RunClaimed { .. })));
     if segment.first.0 == 1 || claims || segment.leaves_closed() { 2.0 } else { 1.0 }

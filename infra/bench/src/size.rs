@@ -12,7 +12,8 @@ use crate::{
 
 const TARGET_MB: f64 = 5.0;
 
-/// Adds one row for each function that has been built. A zip file with one entry is its deflated bytes and 130 more.
+/// Adds one row for each function that has been built. A zip file with one entry is its deflated bytes and
+/// 130 more.
 pub(crate) fn measure(stack: &Stack, report: &mut Report) -> anyhow::Result<()> {
     if cfg!(debug_assertions) {
         // A debug build compresses for minutes.

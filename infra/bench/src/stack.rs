@@ -1,5 +1,5 @@
-//! The real function binaries in the local execution environment, behind the local origin, with the database process in place
-//! of AWS.
+//! The real function binaries in the local execution environment, behind the local origin, with the database
+//! process in place of AWS.
 
 use std::{collections::BTreeMap, path::Path, process::Stdio, sync::Arc, time::Duration};
 
@@ -42,7 +42,8 @@ pub(crate) struct Stack {
 }
 
 impl Stack {
-    /// Starts the stack. Functions get the variables `more` in addition to those of the template and the bench.
+    /// Starts the stack. Functions get the variables `more` in addition to those of the template and the
+    /// bench.
     pub(crate) async fn start(bin_dir: &Path, more: &[(&str, &str)]) -> anyhow::Result<Self> {
         let (database, endpoint) = database_process().await?;
         sequent_tables::testing::create_tables(&own_store(&endpoint)).await;

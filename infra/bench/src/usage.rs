@@ -1,9 +1,11 @@
 //! The capacity units that DynamoDB would charge, counted per request.
 //!
-//! `ReturnConsumedCapacity=INDEXES` is added to every counted request, and the responses are summed. `dynoxide` prices by the rules of the DynamoDB developer guide ("Read and write operations"): a write costs one
-//! unit per started KB of the larger of the old and the new item, each index it changes the same again, a
-//! transaction twice that; a strongly consistent read one unit per started 4 KB, an eventually consistent one half.
-//! A write with a failed condition is charged too, but its response has no units: it counts as one unit per item.
+//! `ReturnConsumedCapacity=INDEXES` is added to every counted request, and the responses are summed.
+//! `dynoxide` prices by the rules of the DynamoDB developer guide ("Read and write operations"): a write
+//! costs one unit per started KB of the larger of the old and the new item, each index it changes the same
+//! again, a transaction twice that; a strongly consistent read one unit per started 4 KB, an eventually
+//! consistent one half. A write with a failed condition is charged too, but its response has no units: it
+//! counts as one unit per item.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -25,7 +27,8 @@ pub(crate) struct Usage {
     pub(crate) write_ms: Vec<f64>,
 }
 
-/// Adds the request for consumed capacity. The body is a JSON object with at least one member in every operation we use.
+/// Adds the request for consumed capacity. The body is a JSON object with at least one member in every
+/// operation we use.
 pub(crate) fn priced(body: &[u8]) -> Vec<u8> {
     match body.strip_prefix(b"{") {
         Some(rest) => [br#"{"ReturnConsumedCapacity":"INDEXES","#, rest].concat(),

@@ -1,6 +1,6 @@
-//! A real Lambda function for the tests of the execution environment. What it does with a request is in the
-//! query: `do=echo|fail|exit|gate`; a gate is a TCP address from which the test steers it line by line, so that
-//! no test depends on time. As a function whose name contains `Stream` it streams.
+//! A real Lambda function for the tests of the execution environment. The query selects its action:
+//! `do=echo|fail|exit|gate`. A gate is a TCP address through which the test controls it line by line, so that
+//! no test depends on time. If its name contains `Stream`, it streams.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -30,7 +30,7 @@ fn parameter(request: &Request, name: &str) -> Option<String> {
     request.query_string_parameters_ref()?.first(name).map(str::to_owned)
 }
 
-/// What the event calls the request.
+/// Returns the request id of the event.
 fn gateway_id(request: &Request) -> Option<String> {
     match request.request_context_ref()? {
         RequestContext::ApiGatewayV2(context) => context.request_id.clone(),
@@ -72,7 +72,7 @@ async fn stream(request: Request) -> Result<Response<Chunks>, Error> {
             if sender.send(line).await.is_err() {
                 return;
             }
-            // The test learns that this chunk was taken.
+            // Reports to the test that the chunk was taken.
             if gate.acknowledge().await.is_err() {
                 return;
             }
@@ -101,7 +101,7 @@ impl http_body::Body for Chunks {
     }
 }
 
-/// The test's hand on this invocation.
+/// The connection through which the test controls this invocation.
 struct Gate(BufReader<TcpStream>);
 
 impl Gate {
@@ -112,7 +112,7 @@ impl Gate {
         Ok(Self(BufReader::new(stream)))
     }
 
-    /// The next line; `None` when the test lets go.
+    /// Reads the next line. Returns `None` if the test has closed the gate.
     async fn line(&mut self) -> Option<String> {
         let mut line = String::new();
         let read = self.0.read_line(&mut line).await.ok()?;

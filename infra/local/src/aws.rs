@@ -1,5 +1,6 @@
-//! A thin signed client for the AWS endpoint of the stack (MiniStack, another emulator, or whatever
-//! `AWS_ENDPOINT_URL` names). One client for every service keeps the SDK crates, and their build time, out of this tool.
+//! A small signing client for the AWS endpoint of the stack: MiniStack, or the endpoint that
+//! `AWS_ENDPOINT_URL` names. One client for all services keeps the SDK crates, and their build time, out of
+//! this tool.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,42 +13,31 @@ use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 
-/// How long one call may take; a stack operation is many calls.
+/// Time limit of one call. A stack operation consists of many calls.
 const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What can go wrong in a call.
+/// Failures of a call.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "plain data")]
 pub enum Error {
     /// The endpoint did not answer.
-    #[error("{endpoint} cannot be reached: {reason}")]
-    Unreachable {
-        /// Which endpoint.
-        endpoint: String,
-        /// Why.
-        reason: String,
-    },
-    /// The endpoint refused.
+    #[error("cannot reach the AWS endpoint {endpoint}: {reason}")]
+    Unreachable { endpoint: String, reason: String },
+    /// The service refused the call.
     #[error("{operation}: {code}: {message}")]
     Refused {
-        /// Service and operation.
         operation: String,
         /// AWS error code, without its namespace.
         code: String,
-        /// The service's own words.
         message: String,
     },
     /// The request could not be built or the answer not read.
     #[error("{operation}: {reason}")]
-    Malformed {
-        /// Service and operation.
-        operation: String,
-        /// What was wrong.
-        reason: String,
-    },
+    Malformed { operation: String, reason: String },
 }
 
 impl Error {
-    /// The AWS error code, if the service refused.
+    /// Returns the AWS error code if the service refused the call.
     pub fn code(&self) -> Option<&str> {
         match self {
             Self::Refused { code, .. } => Some(code),
@@ -56,7 +46,7 @@ impl Error {
     }
 }
 
-/// An endpoint with the credentials to use there. Cheap to clone; clones share the connection pool.
+/// An endpoint and the credentials for it. Clones are cheap and share the connection pool.
 #[derive(Clone)]
 pub struct Endpoint {
     url: String,
@@ -75,12 +65,13 @@ impl std::fmt::Debug for Endpoint {
 }
 
 impl Endpoint {
-    /// An emulator on this machine, where any credentials do.
+    /// Creates the endpoint of an emulator on this machine, which accepts any credentials.
     pub fn local(url: &str) -> Self {
         Self::new(url, "us-east-1", Credentials::new("test", "test", None, None, "local"))
     }
 
-    /// An endpoint of the user's choice, with the region and credentials of the environment where they are set.
+    /// Creates an endpoint that the user has chosen, with the environment's region and credentials if they
+    /// are set.
     pub fn from_env(url: &str) -> Self {
         let var = |name| std::env::var(name).ok().filter(|v: &String| !v.is_empty());
         let key = var("AWS_ACCESS_KEY_ID").unwrap_or_else(|| "test".to_owned());
@@ -101,17 +92,17 @@ impl Endpoint {
         }
     }
 
-    /// Base URL without a trailing slash.
+    /// Returns the base URL, without a trailing slash.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The region requests are signed for.
+    /// Returns the region that requests are signed for.
     pub fn region(&self) -> &str {
         &self.region
     }
 
-    /// The variables with which a function reaches this endpoint.
+    /// Returns the environment variables with which a function reaches this endpoint.
     pub fn function_env(&self) -> Vec<(String, String)> {
         let mut env = vec![
             ("AWS_ENDPOINT_URL".to_owned(), self.url.clone()),
@@ -126,17 +117,17 @@ impl Endpoint {
         env
     }
 
-    /// A call of the JSON protocol (DynamoDB, Secrets Manager, ...). `target` is the `X-Amz-Target`.
+    /// Calls a service with a JSON protocol (DynamoDB, Secrets Manager, ...). `target` is the `X-Amz-Target`.
     pub async fn json(&self, service: &str, target: &str, body: &Value) -> Result<Value, Error> {
         let request = http::Request::post("/")
-            // Secrets Manager speaks 1.1, DynamoDB 1.0; both accept either here.
+            // Secrets Manager uses version 1.1 and DynamoDB 1.0. Both accept either version here.
             .header("content-type", "application/x-amz-json-1.0")
             .header("x-amz-target", target);
         let answer = self.call(service, target, request, Bytes::from(body.to_string())).await?;
         parse_json(target, &answer)
     }
 
-    /// A call of the query protocol (CloudFormation): form fields in, XML out.
+    /// Calls a service with the query protocol (CloudFormation): the request is a form, the answer XML.
     pub async fn query(&self, service: &str, action: &str, fields: &[(&str, &str)]) -> Result<String, Error> {
         let body = form_urlencoded::Serializer::new(String::new())
             .append_pair("Action", action)
@@ -148,7 +139,7 @@ impl Endpoint {
         Ok(String::from_utf8_lossy(&answer).into_owned())
     }
 
-    /// A call of a REST service (S3, Lambda).
+    /// Calls a REST service (S3, Lambda).
     pub async fn rest(
         &self,
         service: &str,
@@ -160,13 +151,13 @@ impl Endpoint {
         self.call(service, &operation, http::Request::builder().method(method).uri(path), body).await
     }
 
-    /// Puts an S3 object on condition that there is none. False when there is one.
+    /// Puts an S3 object if there is none. Returns `false` if there is one.
     pub async fn put_new(&self, path: &str, body: Bytes) -> Result<bool, Error> {
         let operation = format!("s3 PUT {path}, if there is none");
         let request = http::Request::put(path).header("if-none-match", "*");
         match self.call("s3", &operation, request, body).await {
             Ok(_) => Ok(true),
-            // A conflict: another put was under way, and has won or will.
+            // A conflict means that another put is in progress: it has won or will win.
             Err(Error::Refused { code, .. })
                 if matches!(&*code, "PreconditionFailed" | "ConditionalRequestConflict") =>
             {
@@ -244,7 +235,7 @@ fn parse_json(operation: &str, bytes: &[u8]) -> Result<Value, Error> {
         .map_err(|e| Error::Malformed { operation: operation.to_owned(), reason: e.to_string() })
 }
 
-/// Code and message of an error body, JSON or XML.
+/// Returns the code and message of an error body, in JSON or XML.
 fn refusal(bytes: &[u8]) -> (String, String) {
     let text = String::from_utf8_lossy(bytes);
     if let Ok(json) = serde_json::from_slice::<Value>(bytes) {
@@ -258,14 +249,16 @@ fn refusal(bytes: &[u8]) -> (String, String) {
     (code, xml_text(&text, "Message").unwrap_or_else(|| text.chars().take(500).collect()))
 }
 
-/// Text of the first element with this name. Enough for the flat answers of the query protocol.
+/// Returns the text of the first element with this name. This suffices for the flat answers of the query
+/// protocol.
 pub(crate) fn xml_text(xml: &str, name: &str) -> Option<String> {
     xml_all(xml, name).next().map(unescape)
 }
 
-/// Raw contents of every element with this name, in order.
+/// Returns the raw contents of every element with this name, in order.
 pub(crate) fn xml_all<'a>(xml: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
-    let (open, close) = (format!("<{name}>"), format!("</{name}>"));
+    let open = format!("<{name}>");
+    let close = format!("</{name}>");
     let mut rest = xml;
     std::iter::from_fn(move || {
         let start = rest.find(&open)? + open.len();

@@ -1,5 +1,5 @@
-//! What happens behind the scenes, on a loopback port of its own: Lambda's Invoke API (for MiniStack's event sources, the
-//! AWS CLI and `cargo lambda invoke`), and a list of instances that tests can kill.
+//! The control port, on loopback: Lambda's Invoke API (for MiniStack's event sources, the AWS CLI and
+//! `cargo lambda invoke`), and a list of the instances, which tests can kill.
 
 mod eventstream;
 
@@ -33,7 +33,7 @@ pub async fn serve(listener: TcpListener, runtime: Arc<Runtime>) {
                         async move { Ok::<_, std::convert::Infallible>(handle(request, &runtime).await) }
                     });
                     let http = hyper::server::conn::http1::Builder::new();
-                    // An error here is a client that left.
+                    // An error here means that the client has left.
                     let _ = http.serve_connection(TokioIo::new(stream), service).await;
                 });
             },
@@ -43,9 +43,9 @@ pub async fn serve(listener: TcpListener, runtime: Arc<Runtime>) {
 }
 
 async fn handle(request: Request<Incoming>, runtime: &Runtime) -> Response<Body> {
-    // No web page may drive this port.
+    // Web pages must not use this port.
     if request.headers().contains_key("origin") {
-        return respond::message(StatusCode::FORBIDDEN, "not for browsers");
+        return respond::message(StatusCode::FORBIDDEN, "The control port does not serve web pages.");
     }
     let path = request.uri().path().to_owned();
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
@@ -71,7 +71,7 @@ async fn handle(request: Request<Incoming>, runtime: &Runtime) -> Response<Body>
 }
 
 fn find<'a>(runtime: &'a Runtime, name: &str) -> Option<&'a Arc<Function>> {
-    // ARNs come percent-encoded.
+    // ARNs are percent-encoded in paths.
     runtime.function(&name.replace("%3A", ":").replace("%3a", ":"))
 }
 
@@ -96,14 +96,15 @@ async fn invoke(function: &Arc<Function>, request: Request<Incoming>) -> Respons
     }
     let whole = is_from_emulator(&parts.headers) && is_stream_batch(&event);
     let mut response = match function.invoke(event).await {
-        // MiniStack takes any answer to a stream's batch for success; to have the failed part again, fail it all.
+        // MiniStack treats every answer to a batch of a stream as success. To get the failed part delivered
+        // again, the whole batch must fail.
         Ok(Reply::Buffered(payload)) if whole && reports_failures(&payload) => {
             let mut response = Response::new(full(payload));
             *response.status_mut() = StatusCode::BAD_GATEWAY;
             response
         }
         Ok(Reply::Buffered(payload)) => Response::new(full(payload)),
-        // Invoke does not stream: the caller gets everything at the end.
+        // Invoke does not stream: the caller gets the whole payload at the end.
         Ok(Reply::Stream(mut stream)) => {
             let mut all = Vec::new();
             while let Some(chunk) = stream.next().await {
@@ -126,14 +127,15 @@ async fn invoke(function: &Arc<Function>, request: Request<Incoming>) -> Respons
 fn function_error(error: FunctionError, headers: &HeaderMap) -> Response<Body> {
     let mut response = Response::new(full(error.payload));
     response.headers_mut().insert("x-amz-function-error", HeaderValue::from_static("Unhandled"));
-    // MiniStack knows failures by the status alone; without it a failed batch of queue messages would count as done.
+    // MiniStack recognises failures only by the status. Without it a failed batch of queue messages would
+    // count as done.
     if is_from_emulator(headers) {
         *response.status_mut() = StatusCode::BAD_GATEWAY;
     }
     response
 }
 
-/// MiniStack alone sends this header.
+/// Returns `true` for requests of MiniStack: only it sends this header.
 fn is_from_emulator(headers: &HeaderMap) -> bool {
     headers.contains_key("x-amzn-lambda-function-name")
 }

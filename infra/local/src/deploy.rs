@@ -1,5 +1,5 @@
-//! Deploys the template to the endpoint through CloudFormation, as `sam deploy` would, and reads back what came
-//! of it. Since invocations are handed to our own execution environment, the code uploaded is a placeholder.
+//! Deploys the template to the endpoint through CloudFormation, as `sam deploy` would, and reads the result.
+//! The uploaded code is a placeholder, because our own execution environment runs the functions.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,54 +11,48 @@ use serde_json::{Value, json};
 use crate::aws::{self, Endpoint, xml_all, xml_text};
 use crate::template::Template;
 
-/// One stack operation; a small one takes a second or two.
+/// Time limit of one stack operation. A small one takes a second or two.
 const LIMIT: Duration = Duration::from_secs(180);
 /// A zip archive without entries.
 const EMPTY_ZIP: &[u8] = b"PK\x05\x06\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
 
-/// What can go wrong in a deployment.
+/// Failures of a deployment.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "plain data")]
 pub enum Error {
-    /// The endpoint refused a call.
+    /// A call to the endpoint failed.
     #[error(transparent)]
     Aws(#[from] aws::Error),
     /// Resources could not be created or changed.
     #[error("stack {stack} ended in {status}:\n{reasons}")]
     Failed {
-        /// Stack name.
         stack: String,
-        /// Its final status.
         status: String,
         /// One line per failed resource.
         reasons: String,
     },
     /// The operation did not end.
     #[error("stack {stack} is still {status} after {} s", LIMIT.as_secs())]
-    Unfinished {
-        /// Stack name.
-        stack: String,
-        /// Its last status.
-        status: String,
-    },
+    Unfinished { stack: String, status: String },
 }
 
-/// What a deployment produced.
+/// The result of a deployment.
 #[derive(Debug, Clone, Default)]
 pub struct Deployed {
     /// Physical ids by logical id.
     pub resources: BTreeMap<String, String>,
-    /// Stack outputs.
+    /// Outputs of the stack by name.
     pub outputs: BTreeMap<String, String>,
     /// Resolved environment variables by the function's logical id.
     pub environments: BTreeMap<String, BTreeMap<String, String>>,
 }
 
-/// The name a function gets: its own, or one we can know before the deployment.
+/// Returns the name of a function: the declared name, or else one that is known before the deployment.
 pub fn function_name(stack: &str, function: &crate::template::Function) -> String {
     function.name.clone().unwrap_or_else(|| format!("{stack}-{}", function.logical_id))
 }
 
-/// Creates the stack, or updates it if the template or a parameter changed.
+/// Creates the stack, or updates it if the template or a parameter has changed.
 pub async fn deploy(
     endpoint: &Endpoint,
     stack: &str,
@@ -71,7 +65,7 @@ pub async fn deploy(
     create_bucket(endpoint, &bucket).await?;
     endpoint.rest("s3", Method::PUT, &path("placeholder.zip"), Bytes::from_static(EMPTY_ZIP)).await?;
     let packaged = package(template, stack, functions, &format!("s3://{bucket}/placeholder.zip"));
-    // Through S3, because a template in the request itself may have 51,200 bytes at most.
+    // Through S3, because a template in the request itself is limited to 51,200 bytes.
     endpoint.rest("s3", Method::PUT, &path("template.json"), Bytes::from(packaged.to_string())).await?;
 
     let declared: Vec<_> =
@@ -90,14 +84,14 @@ async fn create_bucket(endpoint: &Endpoint, bucket: &str) -> Result<(), aws::Err
     }
 }
 
-/// What `sam package` does: the code's place in S3 instead of a folder.
+/// Replaces the folder of each function's code by its location in S3, as `sam package` does.
 fn package(template: &Template, stack: &str, functions: &[crate::template::Function], code: &str) -> Value {
     let mut document = template.document().clone();
     for resource in document["Resources"].as_object_mut().into_iter().flatten().map(|(_, resource)| resource)
     {
         match resource["Type"].as_str() {
             Some("AWS::Serverless::Function") => resource["Properties"]["CodeUri"] = json!(code),
-            // MiniStack compares this number as it comes, and parameters come as text.
+            // MiniStack compares this value as a number, but parameters are text.
             Some("AWS::Lambda::EventSourceMapping") => {
                 let declared = &resource["Properties"]["ScalingConfig"]["MaximumConcurrency"];
                 let most = template.resolve(declared).as_str().and_then(|text| text.parse::<u32>().ok());
@@ -187,7 +181,7 @@ async fn status(endpoint: &Endpoint, stack: &str) -> Result<Option<String>, aws:
     }
 }
 
-/// The resources that failed by themselves, in the order in which they did.
+/// Lists the resources that failed themselves, in the order of their failures.
 async fn failures(endpoint: &Endpoint, stack: &str) -> Result<String, aws::Error> {
     let xml = endpoint.query("cloudformation", "DescribeStackEvents", &[("StackName", stack)]).await?;
     let mut lines: Vec<_> = xml_all(&xml, "member")
@@ -233,7 +227,7 @@ async fn read(
     }
     let xml = endpoint.query("cloudformation", "DescribeStacks", &[("StackName", stack)]).await?;
     for member in xml_all(&xml, "member") {
-        // The first of these is inside the stack's own element; only the pair matters.
+        // The elements are nested, but only outputs contain this pair.
         if let (Some(key), Some(value)) = (xml_text(member, "OutputKey"), xml_text(member, "OutputValue")) {
             deployed.outputs.insert(key, value);
         }

@@ -1,5 +1,5 @@
-//! The one origin: what CloudFront, API Gateway and function URLs are in production. It listens on loopback and
-//! routes by what the template declares.
+//! The one origin, in place of CloudFront, API Gateway and function URLs. It listens on loopback and routes
+//! by the template.
 
 mod answer;
 mod event;
@@ -27,10 +27,10 @@ use routes::{Matched, Routes};
 /// API Gateway's limits for an HTTP API.
 const HTTP_API_BODY: usize = 10 * 1024 * 1024;
 const HTTP_API_TIMEOUT: Duration = Duration::from_secs(30);
-/// Lambda's limit for an invocation, hence for a function URL.
+/// Lambda's limit for an invocation, and therefore for a function URL.
 const FUNCTION_URL_BODY: usize = 6 * 1024 * 1024;
 
-/// Everything a request needs to find its function.
+/// Finds the function for each request.
 #[derive(Debug)]
 pub struct Front {
     distribution: Distribution,
@@ -39,19 +39,19 @@ pub struct Front {
 }
 
 impl Front {
-    /// Routes by a template's functions and distribution.
+    /// Creates the routes from a template's functions and distribution.
     pub fn new(distribution: Distribution, functions: &[Declared], runtime: Arc<Runtime>) -> Self {
         Self { distribution, routes: Routes::new(functions), runtime }
     }
 
-    /// Serves connections until the task is aborted, which also ends them.
+    /// Serves connections until the task is aborted, which also closes them.
     pub async fn serve(self: Arc<Self>, listener: TcpListener) {
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
                 accepted = listener.accept() => match accepted {
                     Ok((stream, peer)) => { connections.spawn(self.clone().connection(stream, peer)); }
-                    // Out of descriptors: give the connections that exist a moment to end.
+                    // Out of file descriptors: give existing connections a moment to end.
                     Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
                 },
                 Some(_) = connections.join_next() => {}
@@ -60,13 +60,13 @@ impl Front {
     }
 
     async fn connection(self: Arc<Self>, stream: TcpStream, peer: SocketAddr) {
-        // A token must not wait for the next one.
+        // Without this, a token could wait for the next one (Nagle's algorithm).
         let _ = stream.set_nodelay(true);
         let service = hyper::service::service_fn(move |request| {
             let front = self.clone();
             async move { Ok::<_, std::convert::Infallible>(front.handle(request, peer).await) }
         });
-        // Errors are clients that left, or bodies that were cut; both are reported where they arise.
+        // Errors are clients that have left, or bodies that were cut. Both are reported where they occur.
         let _ = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(Duration::from_secs(60))
@@ -83,7 +83,7 @@ impl Front {
                 let id = gateway_request_id();
                 with_id(self.http_api(request, peer, &id, &path).await, "apigw-requestid", &id)
             }
-            // A function URL's request is its invocation: both have one id.
+            // For a function URL, the request and its invocation have one id.
             Target::FunctionUrl(function) => {
                 let id = crate::request_id();
                 let response = match self.runtime.function(function) {
@@ -119,7 +119,7 @@ impl Front {
             path,
         };
         let event = event::build(&parts, &body, &origin);
-        // The invocation itself goes on to its own timeout; only the gateway stops waiting.
+        // If the gateway stops waiting, the invocation itself continues until its own timeout.
         let answered = async {
             match function.invoke(event).await {
                 Ok(Reply::Buffered(payload)) => answer::buffered(&payload),
@@ -173,7 +173,7 @@ fn with_id(mut response: Response<Body>, name: &'static str, id: &str) -> Respon
     response
 }
 
-/// An id in the form of API Gateway's, which are no UUIDs and name no invocation.
+/// Creates a request id in API Gateway's form. It is not a UUID and not the id of an invocation.
 fn gateway_request_id() -> String {
     use base64::Engine as _;
 
@@ -181,8 +181,8 @@ fn gateway_request_id() -> String {
     base64::engine::general_purpose::STANDARD.encode(bytes)
 }
 
-/// What the distribution's viewer-request function does: no trailing slash. (It also adds `x-forwarded-host`, as
-/// every event here has it.)
+/// Removes a trailing slash, as the distribution's viewer-request function does. (That function also adds
+/// `x-forwarded-host`, which every event has here.)
 fn edge<'a>(behavior: &Behavior, path: &'a str) -> &'a str {
     if !behavior.edge {
         return path;
@@ -202,7 +202,7 @@ async fn read(body: Incoming, limit: usize) -> Result<Bytes, StatusCode> {
 }
 
 fn unreadable(status: StatusCode) -> Response<Body> {
-    // API Gateway's wording, which is older than today's name of that status.
+    // API Gateway's wording, which is older than the present name of this status.
     let text =
         if status == StatusCode::PAYLOAD_TOO_LARGE { "Request Entity Too Large" } else { "Bad Request" };
     respond::message(status, text)
@@ -212,12 +212,12 @@ fn not_found() -> Response<Body> {
     respond::message(StatusCode::NOT_FOUND, "Not Found")
 }
 
-/// The platform's answer when the function itself failed.
+/// Creates the platform's response for a function that failed.
 fn failed(status: StatusCode) -> Response<Body> {
     respond::message(status, status.canonical_reason().unwrap_or_default())
 }
 
-/// A listener on loopback; `port` 0 takes any free one.
+/// Listens on loopback. `port` 0 takes any free port.
 pub async fn listen(port: u16) -> std::io::Result<TcpListener> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await
 }

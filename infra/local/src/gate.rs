@@ -1,6 +1,6 @@
-//! The emulator gate. The run log rests on one promise of the database: of all conditional writes racing for one
-//! key, exactly one wins. Artifacts rest on the same promise of S3. Emulators have broken it, so every start proves it
-//! before anything depends on it.
+//! The concurrency gate. The run log relies on one guarantee of the database: of all conditional writes that
+//! race for one key, exactly one succeeds. Artifacts rely on the same guarantee of S3. Emulators have broken
+//! it, so every start tests it first.
 
 use std::sync::Arc;
 
@@ -11,54 +11,45 @@ use tokio::task::JoinSet;
 
 use crate::aws::{self, Endpoint};
 
-/// How hard to try.
+/// Size of the test.
 #[derive(Debug, Clone, Copy)]
 pub struct Load {
     /// Writers racing for each key.
     pub writers: usize,
-    /// Keys raced for, one after the other.
+    /// Keys to race for, one after the other.
     pub keys: usize,
     /// Increments each writer makes in the lost-update check.
     pub increments: usize,
 }
 
 impl Load {
-    /// A second's worth, for every start.
+    /// Takes a second, for every start.
     pub const QUICK: Self = Self { writers: 16, keys: 25, increments: 4 };
-    /// Found the fault in other emulators reliably.
+    /// Has found the fault in other emulators reliably.
     pub const THOROUGH: Self = Self { writers: 32, keys: 120, increments: 10 };
 }
 
-/// Why the endpoint must not be used.
+/// Reasons not to use the endpoint.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "plain data")]
 pub enum Error {
-    /// A call failed for another reason than its condition.
+    /// A call failed for a reason other than its condition.
     #[error(transparent)]
     Aws(#[from] aws::Error),
-    /// Several writers, or none, won the same conditional put.
+    /// Several writers, or none, succeeded with the same conditional put.
     #[error(
         "{winners} of {writers} writers won the conditional put on one key: the endpoint is not linearizable"
     )]
-    Winners {
-        /// How many won.
-        winners: usize,
-        /// How many tried.
-        writers: usize,
-    },
+    Winners { winners: usize, writers: usize },
     /// The stored item is not the winner's.
     #[error("the stored item is not the one whose write was acknowledged")]
     Overwritten,
-    /// Compare-and-set increments disappeared.
+    /// Acknowledged compare-and-set increments were lost.
     #[error("{expected} acknowledged increments left the counter at {found}: updates are lost")]
-    LostUpdate {
-        /// How many were acknowledged.
-        expected: usize,
-        /// What was stored.
-        found: usize,
-    },
+    LostUpdate { expected: usize, found: usize },
 }
 
-/// Races on a table of its own, which it removes again.
+/// Tests the guarantee on a table and a bucket of its own, and deletes both afterwards.
 pub async fn check(endpoint: &Endpoint, load: Load) -> Result<(), Error> {
     let table = format!("gate-{}", crate::request_id());
     let create = json!({
@@ -74,7 +65,7 @@ pub async fn check(endpoint: &Endpoint, load: Load) -> Result<(), Error> {
     race_for_objects(endpoint, &table, load).await
 }
 
-/// The same race for objects of a bucket.
+/// Tests the same guarantee for the objects of a bucket.
 async fn race_for_objects(endpoint: &Endpoint, bucket: &str, load: Load) -> Result<(), Error> {
     endpoint.rest("s3", Method::PUT, &format!("/{bucket}"), Bytes::new()).await?;
     for key in 0..load.keys.div_ceil(5) {
@@ -91,7 +82,9 @@ async fn one_object(endpoint: &Endpoint, path: &str, writers: usize) -> Result<(
     let barrier = Arc::new(tokio::sync::Barrier::new(writers));
     let mut tasks = JoinSet::new();
     for writer in 0..writers {
-        let (endpoint, barrier, path) = (endpoint.clone(), barrier.clone(), path.to_owned());
+        let endpoint = endpoint.clone();
+        let barrier = barrier.clone();
+        let path = path.to_owned();
         tasks.spawn(async move {
             barrier.wait().await;
             let won = endpoint.put_new(&path, Bytes::from(writer.to_string())).await?;
@@ -117,7 +110,7 @@ async fn race(endpoint: &Endpoint, table: &str, load: Load) -> Result<(), Error>
     no_lost_update(endpoint, table, load).await
 }
 
-/// A real account needs a moment; emulators answer at once.
+/// Waits until the table is active. A real account takes a moment, emulators do not.
 async fn wait_active(endpoint: &Endpoint, table: &str) -> Result<(), Error> {
     loop {
         let answer = call(endpoint, "DescribeTable", json!({"TableName": table})).await?;
@@ -129,11 +122,12 @@ async fn wait_active(endpoint: &Endpoint, table: &str) -> Result<(), Error> {
 }
 
 async fn one_winner(endpoint: &Endpoint, table: &str, key: &str, writers: usize) -> Result<(), Error> {
-    // All are released at once, by the last to arrive.
+    // The barrier releases all writers at once.
     let barrier = Arc::new(tokio::sync::Barrier::new(writers));
     let mut tasks = JoinSet::new();
     for writer in 0..writers {
-        let (endpoint, barrier) = (endpoint.clone(), barrier.clone());
+        let endpoint = endpoint.clone();
+        let barrier = barrier.clone();
         let put = json!({
             "TableName": table,
             "Item": {"k": {"S": key}, "writer": {"N": writer.to_string()}},
@@ -163,11 +157,12 @@ async fn one_winner(endpoint: &Endpoint, table: &str, key: &str, writers: usize)
 async fn no_lost_update(endpoint: &Endpoint, table: &str, load: Load) -> Result<(), Error> {
     let counter = json!({"TableName": table, "Item": {"k": {"S": "counter"}, "n": {"N": "0"}}});
     call(endpoint, "PutItem", counter).await?;
-    // Fewer writers than in the race: each must win `increments` times against all others.
+    // Fewer writers than in the race, because each must succeed `increments` times against all others.
     let writers = (load.writers / 4).max(2);
     let mut tasks = JoinSet::new();
     for _ in 0..writers {
-        let (endpoint, table) = (endpoint.clone(), table.to_owned());
+        let endpoint = endpoint.clone();
+        let table = table.to_owned();
         tasks.spawn(async move {
             for _ in 0..load.increments {
                 while !increment(&endpoint, &table).await? {}
@@ -178,11 +173,13 @@ async fn no_lost_update(endpoint: &Endpoint, table: &str, load: Load) -> Result<
     while let Some(result) = tasks.join_next().await {
         joined(result)?;
     }
-    let (expected, found) = (writers * load.increments, counter_value(endpoint, table).await?);
+    let expected = writers * load.increments;
+    let found = counter_value(endpoint, table).await?;
     if found == expected { Ok(()) } else { Err(Error::LostUpdate { expected, found }) }
 }
 
-/// Reads, then writes one more on condition that nobody else did.
+/// Reads the counter, then increments it by a conditional write. Returns `false` if another writer was
+/// faster.
 async fn increment(endpoint: &Endpoint, table: &str) -> Result<bool, Error> {
     let seen = counter_value(endpoint, table).await?;
     let put = json!({

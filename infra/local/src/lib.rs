@@ -1,7 +1,7 @@
-//! The one-machine stack: the real template on an emulated AWS endpoint, the real function binaries in an
-//! execution environment of our own, and one origin in front, on loopback only.
+//! The whole system on one machine: the real template on an emulated AWS endpoint, the real function binaries
+//! in our own execution environment, and one origin for all requests, on loopback only.
 //!
-//! Everything that exists here exists because `template.yaml` declares it.
+//! Invariant: a route, queue, stream or schedule exists here only because `template.yaml` declares it.
 
 pub mod aws;
 pub mod control;
@@ -18,7 +18,7 @@ pub mod template;
 
 pub use stack::{Options, Stack};
 
-/// An id in the form of AWS request ids (UUID version 4).
+/// Creates an id in the form of AWS request ids (UUID version 4).
 pub(crate) fn request_id() -> String {
     let bits = (fastrand::u128(..) & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
     let hex = format!("{bits:032x}");

@@ -1,31 +1,31 @@
-//! Output of many processes on one stream, each line with the name of its writer in front.
+//! The output of many processes on one stream. Each line begins with the name of its writer.
 
 use std::io::Write;
 use std::sync::Arc;
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 
-/// A longer line is a runaway and is split.
+/// Longest line in bytes. A longer one is split.
 const LINE_LIMIT: u64 = 64 * 1024;
 
-/// Where log lines go. Cheap to clone.
+/// The destination of log lines. Clones are cheap.
 #[derive(Debug, Clone, Default)]
 pub struct Logs {
     silent: Arc<bool>,
 }
 
 impl Logs {
-    /// To standard output.
+    /// Writes lines to standard output.
     pub fn stdout() -> Self {
         Self::default()
     }
 
-    /// Nowhere.
+    /// Discards all lines.
     pub fn silent() -> Self {
         Self { silent: Arc::new(true) }
     }
 
-    /// Writes one line.
+    /// Writes one line with the name of its writer.
     pub fn line(&self, writer: &str, text: &str) {
         if *self.silent {
             return;
@@ -37,7 +37,8 @@ impl Logs {
 
     /// Copies lines until the stream ends.
     pub(crate) fn follow(&self, writer: &str, stream: impl AsyncRead + Send + Unpin + 'static) {
-        let (logs, writer) = (self.clone(), writer.to_owned());
+        let logs = self.clone();
+        let writer = writer.to_owned();
         tokio::spawn(async move {
             use tokio::io::AsyncReadExt;
             let mut reader = BufReader::new(stream);

@@ -1,4 +1,4 @@
-//! `sequent-local up`: runs the one-machine stack until Ctrl-C.
+//! `sequent-local up`: runs the system on one machine until Ctrl-C.
 
 mod arguments;
 
@@ -35,7 +35,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Variables by which a developer tries out what a deployment has parameters for.
+/// Environment variables that set parameters of a deployment.
 const PARAMETERS: [&str; 9] = [
     "BILLING",
     "BILLING_PLANS",
@@ -63,10 +63,10 @@ async fn up(arguments: Arguments) -> anyhow::Result<()> {
     options.endpoint_url.clone_from(&arguments.endpoint_url);
     options.admin_key.clone_from(&arguments.admin_key);
     if std::env::var_os("LOG_FORMAT").is_none() {
-        // A person reads along.
+        // The log is for a person, not for CloudWatch.
         options.env.insert("LOG_FORMAT".to_owned(), "text".to_owned());
     }
-    // What the template has parameters for wins over its defaults, as a deployment's parameters do.
+    // They override the template's defaults, as the parameters of a deployment do.
     for name in PARAMETERS {
         if let Ok(value) = std::env::var(name) {
             options.env.insert(name.to_owned(), value);
@@ -76,7 +76,7 @@ async fn up(arguments: Arguments) -> anyhow::Result<()> {
     options.stripe_webhook_secret = std::env::var("STRIPE_WEBHOOK_SECRET").ok();
     let data_dir = options.data_dir.clone();
 
-    // Listened for from the start: Ctrl-C while starting must end what has started, too.
+    // From the beginning: Ctrl-C during the start must also end what has already started.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hangup = signal(SignalKind::hangup())?;
@@ -110,7 +110,7 @@ async fn up(arguments: Arguments) -> anyhow::Result<()> {
     say("\nstopping ...");
     stack.stop().await;
     if let Some(file) = &arguments.ready_file {
-        // Gone already is fine.
+        // It may have been removed already.
         let _ = std::fs::remove_file(file);
     }
     if arguments.ephemeral {
@@ -119,7 +119,7 @@ async fn up(arguments: Arguments) -> anyhow::Result<()> {
     }
     anyhow::ensure!(
         !broken,
-        "the emulator ended by itself; see {}",
+        "the emulator ended unexpectedly; see {}",
         data_dir.join("ministack.log").display()
     );
     Ok(())
@@ -127,7 +127,7 @@ async fn up(arguments: Arguments) -> anyhow::Result<()> {
 
 fn screen(stack: &Stack, data_dir: &Path, ephemeral: bool) -> String {
     let url = stack.origin_url();
-    let kept = if ephemeral { "thrown away at the end" } else { "kept; delete it to start afresh" };
+    let kept = if ephemeral { "removed at the end" } else { "kept; delete it to start from scratch" };
     format!(
         r#"
 Sequent is ready at {url}

@@ -1,5 +1,5 @@
-//! Runs MiniStack, the emulator behind the AWS endpoint, as a child process: on loopback only, with an
-//! environment of its own, its state in the data folder, and never outliving us.
+//! Runs MiniStack, the AWS emulator, as a child process: on loopback only, with an environment of its own,
+//! and with its state in the data folder. It never outlives this process.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -21,8 +21,8 @@ const STOP_LIMIT: Duration = Duration::from_secs(30);
 /// Interval of the liveness check.
 const CHECK: Duration = Duration::from_secs(15);
 
-/// Ends the emulator when our end of its standard input closes, that is however we ended, then hands over to
-/// hypercorn within the same process (no workers: one process to supervise, and one that gets the signal).
+/// Ends the emulator when its standard input closes, which happens however this process ends. Then runs
+/// hypercorn in the same process, without workers: one process to supervise, and one that gets the signal.
 const LAUNCHER: &str = "\
 import os, signal, sys, threading
 os.umask(0o077)
@@ -34,41 +34,35 @@ from hypercorn.__main__ import main
 sys.exit(main())
 ";
 
-/// What can go wrong with the emulator.
+/// Failures of the emulator's start.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "plain data")]
 pub enum Error {
-    /// There is no virtual environment with it.
-    #[error("MiniStack is not installed in {0}; run scripts/install")]
+    /// Its virtual environment does not exist.
+    #[error("MiniStack is not installed in {0}; run `scripts/install emulator`")]
     NotInstalled(PathBuf),
-    /// It could not be started.
-    #[error("MiniStack cannot be started: {0}")]
+    /// Its process could not be started.
+    #[error("cannot start MiniStack: {0}")]
     Start(#[from] std::io::Error),
-    /// It ended before it was ready, or did not get ready.
-    #[error("MiniStack did not get ready: {reason}; the end of {log}:\n{tail}")]
-    NotReady {
-        /// Exit status or timeout.
-        reason: String,
-        /// Log file.
-        log: String,
-        /// Its last lines.
-        tail: String,
-    },
+    /// It ended before it was ready, or did not become ready in time.
+    #[error("MiniStack did not become ready: {reason}. The last lines of {log}:\n{tail}")]
+    NotReady { reason: String, log: String, tail: String },
 }
 
-/// How to run it.
+/// Settings of the emulator.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Virtual environment that holds it.
+    /// Virtual environment with MiniStack.
     pub venv: PathBuf,
-    /// Where its state and log go.
+    /// Folder of its state and log.
     pub data_dir: PathBuf,
-    /// Functions (by name) whose invocations it hands over, and to which URL.
+    /// Names of functions, and the URLs to which it forwards their invocations.
     pub proxies: Vec<(String, String)>,
-    /// Where its end is reported.
+    /// Destination of reports about it.
     pub logs: Logs,
 }
 
-/// A running emulator.
+/// A running emulator and the task that supervises it.
 #[derive(Debug)]
 pub struct MiniStack {
     endpoint: Endpoint,
@@ -77,7 +71,7 @@ pub struct MiniStack {
 }
 
 impl MiniStack {
-    /// Starts it and waits until it answers.
+    /// Starts the emulator and waits until it answers.
     pub async fn start(options: Options) -> Result<Self, Error> {
         let python = options.venv.join("bin/python");
         if !python.exists() {
@@ -91,20 +85,20 @@ impl MiniStack {
         Ok(Self { endpoint, stop, supervisor })
     }
 
-    /// Where it answers.
+    /// Returns its endpoint.
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
 
-    /// Whether it has ended.
+    /// Returns `true` if it has ended.
     pub fn ended(&self) -> bool {
         self.supervisor.is_finished()
     }
 
-    /// Ends it in order, so that its state is written.
+    /// Stops it in order, so that it writes its state.
     pub async fn stop(self) {
         let _ = self.stop.send(());
-        // Only a panic could make this fail.
+        // Fails only if the supervisor has panicked.
         let _ = self.supervisor.await;
     }
 }
@@ -121,19 +115,19 @@ async fn supervise(
         tokio::select! {
             status = child.wait() => {
                 let status = status.map_or_else(|e| e.to_string(), |s| s.to_string());
-                return logs.line("ministack", &format!("THE EMULATOR ENDED ({status}); restart the stack"));
+                return logs.line("ministack", &format!("the emulator ended unexpectedly ({status}); restart the stack"));
             }
-            // Also when the sender is dropped without stop().
+            // Also completes when the sender is dropped without stop().
             _ = &mut stopped => break,
             _ = check.tick() => if let Err(error) = alive(&endpoint).await {
-                logs.line("ministack", &format!("the emulator does not answer: {error}"));
+                logs.line("ministack", &format!("the emulator does not answer the liveness check: {error}"));
             },
         }
     }
-    // Closing its standard input is the launcher's signal to end in order.
+    // The launcher ends in order when its standard input closes.
     drop(lifeline);
     if tokio::time::timeout(STOP_LIMIT, child.wait()).await.is_err() {
-        logs.line("ministack", "the emulator did not end in time and is killed; its latest state is lost");
+        logs.line("ministack", "the emulator did not end in time and was killed; its latest state is lost");
         let _ = child.kill().await;
     }
 }
@@ -203,7 +197,7 @@ fn command(python: &Path, port: u16, log: &Path, options: &Options) -> std::io::
     let mut command = Command::new(python);
     command
         .args(["-c", LAUNCHER, "ministack.app:app", "--workers", "0", "--bind", &bind, "--keep-alive", "75"])
-        // Nothing of the developer's environment, credentials above all, reaches it.
+        // The developer's environment, above all the credentials, must not reach it.
         .env_clear()
         .env("PATH", "/usr/local/bin:/usr/bin:/bin")
         .env("HOME", data)
@@ -215,7 +209,7 @@ fn command(python: &Path, port: u16, log: &Path, options: &Options) -> std::io::
         .env("LOG_LEVEL", "WARNING")
         .env("IOT_MTLS_ENABLED", "0")
         .env("SFTP_ENABLED", "0")
-        // It would look for containers of its own; there are none, and Docker is none of its business.
+        // Otherwise it would search Docker for containers of its own.
         .env("DOCKER_HOST", "unix:///nonexistent")
         .env("PERSIST_STATE", "1")
         .env("S3_PERSIST", "1")
@@ -226,13 +220,13 @@ fn command(python: &Path, port: u16, log: &Path, options: &Options) -> std::io::
         .stdin(Stdio::piped())
         .stdout(output.try_clone()?)
         .stderr(output)
-        // Ctrl-C in the terminal is for us to handle.
+        // Ctrl-C in the terminal reaches only this program, which then ends the emulator in order.
         .process_group(0)
         .kill_on_drop(false);
     Ok(command)
 }
 
-/// The port used before if it is free, else any free one.
+/// Returns the port that was used before if it is free, else any free port.
 fn choose_port(data_dir: &Path) -> std::io::Result<u16> {
     let before = std::fs::read_to_string(data_dir.join("ministack.port")).ok();
     let before = before.and_then(|text| text.trim().parse::<u16>().ok()).unwrap_or(0);

@@ -1,4 +1,4 @@
-//! The body type that all our servers answer with, and small JSON answers.
+//! The body type of all our servers' responses, and small JSON responses.
 
 use std::convert::Infallible;
 
@@ -10,15 +10,15 @@ use serde_json::Value;
 
 use crate::runtime::Cut;
 
-/// Whole or streamed; a [`Cut`] breaks the connection off.
+/// A whole or streamed body. A [`Cut`] closes the connection without an end.
 pub(crate) type Body = UnsyncBoxBody<Bytes, Cut>;
 
-/// A whole body.
+/// Creates a whole body.
 pub(crate) fn full(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into()).map_err(|never: Infallible| match never {}).boxed_unsync()
 }
 
-/// A JSON answer.
+/// Creates a JSON response.
 pub(crate) fn json(status: StatusCode, body: &Value) -> Response<Body> {
     let mut response = Response::new(full(body.to_string()));
     *response.status_mut() = status;
@@ -26,7 +26,7 @@ pub(crate) fn json(status: StatusCode, body: &Value) -> Response<Body> {
     response
 }
 
-/// `{"message": ...}`, as API Gateway answers by itself.
+/// Creates a `{"message": ...}` response, as API Gateway's own responses are.
 pub(crate) fn message(status: StatusCode, text: &str) -> Response<Body> {
     json(status, &serde_json::json!({"message": text}))
 }

@@ -1,8 +1,9 @@
-//! Our Lambda execution environment: it runs the real function binaries as processes over the Lambda Runtime API.
-//! An instance has one invocation at a time, instances start on demand, and failures are reported as Lambda reports them.
+//! Our Lambda execution environment: it runs the real function binaries as processes over the Lambda Runtime
+//! API. An instance has one invocation at a time, instances start on demand, and failures are reported as
+//! Lambda reports them.
 //!
-//! The modules depend on each other in this order: `config`, `environment`, `reply` < `assignment` < `instance` <
-//! `pool` < `api` < `supervisor` < `function`.
+//! The modules depend on each other in this order: `config`, `environment`, `reply` < `assignment` <
+//! `instance` < `pool` < `api` < `supervisor` < `function`.
 
 mod api;
 mod assignment;
@@ -68,7 +69,8 @@ impl Runtime {
         self.functions.values().any(|function| function.pool.kill(pid))
     }
 
-    /// Asks every instance to end (SIGTERM), kills those that have not ended after the grace period, and waits.
+    /// Asks every instance to end (SIGTERM), kills those that have not ended after the grace period, and
+    /// waits.
     pub async fn stop(&self) {
         self.housekeeper.abort();
         // All are asked first, so that their grace periods run at the same time.

@@ -1,5 +1,5 @@
-//! Fills in the secrets that CloudFormation cannot make: an Ed25519 signing key and two symmetric keys.
-//! Whatever is there already is kept.
+//! Fills in the secrets that CloudFormation cannot generate: an Ed25519 signing key and two symmetric keys.
+//! Existing values are kept.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,21 +9,21 @@ use serde_json::{Map, Value, json};
 
 use crate::aws::{self, Endpoint};
 
-/// What can go wrong with the secrets.
+/// Failures of reading or writing secrets.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The endpoint refused.
+    /// A call to the endpoint failed.
     #[error(transparent)]
     Aws(#[from] aws::Error),
-    /// There is a value, but not one we may add to.
-    #[error("secret {0} does not hold a JSON object")]
+    /// The secret has a value that no field can be added to.
+    #[error("the value of secret {0} is not a JSON object; correct or delete it")]
     Shape(String),
-    /// The operating system gave no randomness.
-    #[error("no randomness to make keys from")]
+    /// The operating system returned no random bytes.
+    #[error("the operating system returned no random bytes for new keys")]
     Randomness,
 }
 
-/// Adds the keys that are missing from the application's secret, and sets the administrators' key if there is to be one.
+/// Adds missing keys to the application's secret, and sets the administrators' key if one is given.
 pub async fn seed(endpoint: &Endpoint, secret_id: &str, admin_key: Option<&str>) -> Result<(), Error> {
     let mut value = read(endpoint, secret_id).await?;
     let mut changed = false;
@@ -52,7 +52,7 @@ pub async fn ensure(endpoint: &Endpoint, secret_id: &str) -> Result<(), Error> {
     if value.is_empty() { write(endpoint, secret_id, value).await } else { Ok(()) }
 }
 
-/// Sets a field of a secret. Without a value it stays as it is.
+/// Sets a field of a secret. `None` leaves the field unchanged.
 pub async fn set(
     endpoint: &Endpoint,
     secret_id: &str,
@@ -73,12 +73,12 @@ pub async fn set(
 async fn read(endpoint: &Endpoint, secret_id: &str) -> Result<Map<String, Value>, Error> {
     let body = json!({"SecretId": secret_id});
     match endpoint.json("secretsmanager", "secretsmanager.GetSecretValue", &body).await {
-        // An emulator may answer with no value where AWS answers that there is none.
+        // If a secret has no value, AWS returns an error but an emulator may return an empty value.
         Ok(answer) => match answer["SecretString"].as_str() {
             None | Some("") => Ok(Map::new()),
             Some(text) => serde_json::from_str(text).map_err(|_| Error::Shape(secret_id.to_owned())),
         },
-        // A secret without a value looks the same as none at all.
+        // AWS returns the same error for a secret without a value as for no secret.
         Err(error) if error.code() == Some("ResourceNotFoundException") => Ok(Map::new()),
         Err(error) => Err(error.into()),
     }

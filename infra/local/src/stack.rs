@@ -1,4 +1,4 @@
-//! The whole stack in one value: what `sequent-local up` runs, and what integration tests start, several at once.
+//! The whole stack in one value. `sequent-local up` runs one, and integration tests start several at once.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -20,45 +20,46 @@ use crate::runtime::{Config, Environment, InstanceInfo, Runtime};
 use crate::secrets;
 use crate::template::{self, Distribution, Template};
 
-/// Instances of a function without reserved concurrency: what an account shares, cut down to what a machine bears.
+/// Most instances of a function without reserved concurrency. In an account all functions share 1,000 by
+/// default; this is what one machine can run.
 const UNRESERVED: usize = 200;
 
-/// How to start a stack.
+/// Settings of a stack.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The template.
+    /// Path of the template.
     pub template: PathBuf,
-    /// Where state is kept.
+    /// Folder of the state.
     pub data_dir: PathBuf,
-    /// Where the function binaries are.
+    /// Folder of the function binaries.
     pub bin_dir: PathBuf,
-    /// Virtual environment that holds MiniStack.
+    /// Virtual environment with MiniStack.
     pub venv: PathBuf,
-    /// Port of the origin; 0 takes any free one.
+    /// Port of the origin. 0 takes any free port.
     pub port: u16,
-    /// An endpoint to use instead of starting MiniStack.
+    /// AWS endpoint to use instead of MiniStack.
     pub endpoint_url: Option<String>,
-    /// Template parameters beside `Stage`, `Local` and `PublicUrl`.
+    /// Template parameters besides those that the stack sets itself, such as `Stage` and `PublicUrl`.
     pub parameters: BTreeMap<String, String>,
-    /// Variables for all functions; they win over the template's.
+    /// Environment variables of all functions. They override those of the template.
     pub env: BTreeMap<String, String>,
-    /// The key for Stripe. `None` leaves the secret as it is, which at first is without one.
+    /// Secret key for Stripe. `None` leaves the stored secret unchanged; a new stack has none.
     pub stripe_secret_key: Option<String>,
-    /// What Stripe signs its events with. `None` leaves the secret as it is.
+    /// Secret with which Stripe signs its events. `None` leaves the stored secret unchanged.
     pub stripe_webhook_secret: Option<String>,
-    /// What `X-Admin-Key` has to carry. `None` leaves the secret as it is, which at first is without one.
+    /// Value that `X-Admin-Key` must have. `None` leaves the stored secret unchanged; a new stack has none.
     pub admin_key: Option<String>,
-    /// An instance idle for longer is stopped.
+    /// Longest idle time of an instance. It is stopped after it.
     pub idle_timeout: Duration,
     /// Load of the concurrency gate at the start. `None` skips the gate, for tests of anything else.
     pub gate: Option<gate::Load>,
-    /// Where output goes.
+    /// Destination of the output.
     pub logs: Logs,
 }
 
 impl Options {
-    /// Returns the defaults for the repository at `root`: its template, its data folder, any free port, and the function
-    /// binaries that were built together with the running program.
+    /// Returns the defaults for the repository at `root`: its template, its data folder, any free port, and
+    /// the function binaries that were built together with the running program.
     pub fn new(root: &Path) -> Self {
         Self {
             template: root.join("template.yaml"),
@@ -79,7 +80,7 @@ impl Options {
         }
     }
 
-    /// The repository this crate was built from.
+    /// Returns the repository that this crate was built from.
     pub fn repository() -> PathBuf {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
         here.ancestors().nth(2).unwrap_or(here).to_owned()
@@ -93,8 +94,9 @@ fn built_with_us() -> Option<PathBuf> {
     if folder.ends_with("deps") { folder.parent().map(Path::to_owned) } else { Some(folder.to_owned()) }
 }
 
-/// Why a stack did not start.
+/// Reasons why a stack did not start.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "plain data")]
 pub enum Error {
     /// The template cannot be used.
     #[error(transparent)]
@@ -108,23 +110,18 @@ pub enum Error {
     /// The secrets could not be filled in.
     #[error(transparent)]
     Secrets(#[from] secrets::Error),
-    /// The endpoint breaks the promise everything rests on.
+    /// The endpoint does not give the guarantee that the system relies on.
     #[error("the endpoint failed the concurrency gate: {0}")]
     Gate(#[from] gate::Error),
     /// The port is in use.
-    #[error("port {0} is taken; choose another with --port")]
+    #[error("port {0} is in use; choose another with --port")]
     PortTaken(u16),
     /// The data folder, or a port, cannot be used.
-    #[error("{what}: {source}")]
-    Io {
-        /// What was tried.
-        what: String,
-        /// Why it failed.
-        source: std::io::Error,
-    },
+    #[error("cannot use the {what}: {source}")]
+    Io { what: String, source: std::io::Error },
 }
 
-/// A running stack. Dropping it ends everything at once; [`Stack::stop`] ends it in order.
+/// A running stack. Dropping it kills everything at once. [`Stack::stop`] stops it in order.
 #[derive(Debug)]
 pub struct Stack {
     origin_url: String,
@@ -135,23 +132,23 @@ pub struct Stack {
     ministack: Option<MiniStack>,
     servers: Vec<JoinHandle<()>>,
     own_origin_url: String,
-    /// Held as long as the stack lives.
+    /// Held as long as the stack runs.
     _lock: std::fs::File,
 }
 
 impl Stack {
-    /// Starts everything and returns when requests are served.
+    /// Starts everything. Returns when requests are served.
     pub async fn start(mut options: Options) -> Result<Self, Error> {
         options.data_dir = std::path::absolute(&options.data_dir).map_err(|e| io("data folder", e))?;
-        options.venv = std::path::absolute(&options.venv).map_err(|e| io("MiniStack", e))?;
+        options.venv = std::path::absolute(&options.venv).map_err(|e| io("folder of MiniStack", e))?;
         let lock = prepare(&options.data_dir).map_err(|e| io("data folder", e))?;
-        // First, because it is what most likely fails, and because functions are told its address.
+        // First, because this is the most likely failure, and because functions need the address.
         let origin = front::listen(options.port).await.map_err(|e| match e.kind() {
             std::io::ErrorKind::AddrInUse => Error::PortTaken(options.port),
             _ => io("origin port", e),
         })?;
-        // For a function whose URL is an origin of its own: another host than the one above, for a browser would send the
-        // cookies of one to the other, whatever the port.
+        // For a function whose URL is an origin of its own. It needs another host name than the origin above,
+        // because browsers ignore the port of cookies and would send one origin's cookies to the other.
         let own_origin = front::listen(0).await.map_err(|e| io("port", e))?;
         let own_origin_url = format!("http://{}", address(&own_origin)?);
         let control = front::listen(0).await.map_err(|e| io("control port", e))?;
@@ -223,59 +220,61 @@ impl Stack {
         }
     }
 
-    /// What the user opens.
+    /// Returns the URL that the user opens.
     pub fn origin_url(&self) -> &str {
         &self.origin_url
     }
 
-    /// Where the function answers whose URL stands behind no distribution.
+    /// Returns the URL of the function whose URL is not part of the distribution.
     pub fn own_origin_url(&self) -> &str {
         &self.own_origin_url
     }
 
-    /// The AWS endpoint behind it.
+    /// Returns the URL of the AWS endpoint.
     pub fn endpoint_url(&self) -> &str {
         self.endpoint.url()
     }
 
-    /// A client for that endpoint.
+    /// Returns a client for the AWS endpoint.
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
 
-    /// Where instances are listed (`GET /instances`) and killed (`POST /instances/{pid}/kill`), and functions invoked.
+    /// Returns the URL of the control port: `GET /instances`, `POST /instances/{pid}/kill`, and Lambda's
+    /// Invoke API.
     pub fn control_url(&self) -> &str {
         &self.control_url
     }
 
-    /// Physical names, outputs and variables of the deployed template.
+    /// Returns the physical names, outputs and variables of the deployed template.
     pub fn deployed(&self) -> &Deployed {
         &self.deployed
     }
 
-    /// The execution environment.
+    /// Returns the execution environment.
     pub fn runtime(&self) -> &Arc<Runtime> {
         &self.runtime
     }
 
-    /// Every live instance.
+    /// Lists every live instance.
     pub fn instances(&self) -> Vec<InstanceInfo> {
         self.runtime.instances()
     }
 
-    /// Kills an instance with SIGKILL. False when it has ended already.
+    /// Kills an instance with SIGKILL. Returns `false` if it has ended already.
     pub fn kill(&self, pid: u32) -> bool {
         self.runtime.kill(pid)
     }
 
-    /// Whether the emulator has ended by itself, which nothing survives.
+    /// Returns `true` if the emulator has ended by itself. The stack must be restarted then.
     pub fn broken(&self) -> bool {
         self.ministack.as_ref().is_some_and(MiniStack::ended)
     }
 
-    /// Ends everything in order: no new requests, then the instances, then the emulator, which writes its state.
+    /// Stops everything in order: first the instances, then the servers, then the emulator, which writes its
+    /// state.
     pub async fn stop(mut self) {
-        // Instances first: their last words may still reach clients.
+        // Instances first, so that their last output still reaches clients.
         self.runtime.stop().await;
         self.servers.iter().for_each(JoinHandle::abort);
         if let Some(ministack) = self.ministack.take() {
@@ -369,8 +368,8 @@ fn config(
     }
 }
 
-/// Makes the data folder, for its owner only since the emulator keeps secrets there, and takes hold of it: two stacks
-/// on one folder would overwrite each other's state.
+/// Creates the data folder and locks it, because two stacks with one folder would overwrite each other's
+/// state. Only its owner can read it, because the emulator stores secrets there.
 fn prepare(data_dir: &Path) -> std::io::Result<std::fs::File> {
     use std::os::unix::fs::PermissionsExt;
     std::fs::create_dir_all(data_dir)?;
@@ -378,9 +377,10 @@ fn prepare(data_dir: &Path) -> std::io::Result<std::fs::File> {
     let lock = std::fs::File::create(data_dir.join("lock"))?;
     lock.try_lock().map_err(|e| match e {
         std::fs::TryLockError::Error(e) => e,
-        std::fs::TryLockError::WouldBlock => {
-            std::io::Error::other(format!("{} is in use by another stack", data_dir.display()))
-        }
+        std::fs::TryLockError::WouldBlock => std::io::Error::other(format!(
+            "another stack uses {}; stop it or choose --data",
+            data_dir.display()
+        )),
     })?;
     Ok(lock)
 }

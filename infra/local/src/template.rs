@@ -1,5 +1,5 @@
-//! Reads `template.yaml`: which functions exist, what triggers them, and which path of the one origin
-//! leads where. Nothing about the application is known to this crate except through here.
+//! Reads `template.yaml`: the functions, their triggers, and the paths of the one origin. This crate knows
+//! the application only through this module.
 
 mod distribution;
 mod document;
@@ -15,64 +15,60 @@ use serde_json::Value;
 pub use distribution::{Behavior, Distribution, Target};
 pub use resolve::Scope;
 
-/// What can be wrong with a template.
+/// Faults of a template.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "plain data")]
 pub enum Error {
     /// The file could not be read.
     #[error("cannot read {path}: {source}")]
-    Read {
-        /// The file.
-        path: String,
-        /// Why.
-        source: std::io::Error,
-    },
+    Read { path: String, source: std::io::Error },
     /// The text is not YAML.
     #[error("the template is not valid YAML: {0}")]
     Yaml(#[from] serde_yaml_ng::Error),
-    /// The YAML is not a template we understand.
+    /// The YAML is not a template that this crate understands.
     #[error("{0}")]
     Shape(String),
 }
 
-/// A parsed template with the parameter values it is deployed with.
+/// A parsed template and the parameter values of its deployment.
 #[derive(Debug, Clone)]
 pub struct Template {
     document: Value,
     scope: Scope,
 }
 
-/// How a function URL answers.
+/// `InvokeMode` of a function URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InvokeMode {
-    /// The whole response at once.
+    /// Sends the whole response at once.
     Buffered,
-    /// Chunk by chunk.
+    /// Sends the response chunk by chunk.
     ResponseStream,
 }
 
-/// One `AWS::Serverless::Function`.
+/// A resource of type `AWS::Serverless::Function`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Function {
     /// Its key under `Resources`.
     pub logical_id: String,
-    /// The name it gives itself, if any.
+    /// Its `FunctionName`, if declared.
     pub name: Option<String>,
     /// File name of the executable.
     pub binary: String,
     /// Seconds after which an invocation is killed.
     pub timeout_s: u64,
-    /// Memory in MB (told to the function; not enforced here).
+    /// `MemorySize` in MB. It is passed to the function but not enforced here.
     pub memory_mb: u64,
-    /// Most instances at once, when reserved.
+    /// Most instances at once, if reserved.
     pub reserved_concurrency: Option<usize>,
-    /// Present when the function has a URL of its own.
+    /// The mode of its function URL, if it has one.
     pub url: Option<InvokeMode>,
-    /// What invokes it.
+    /// Its event sources.
     pub sources: Vec<Source>,
 }
 
-/// An event source of a function. Queues, streams and schedules are delivered by the emulator, which reads
-/// them from the deployed stack; what the emulator cannot do is listed here by name.
+/// An event source of a function. The emulator reads queues, streams and schedules from the deployed stack
+/// and delivers their events, so this crate only knows their names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// A route of the HTTP API.
@@ -87,46 +83,46 @@ pub enum Source {
 }
 
 impl Template {
-    /// Reads a template file; `parameters` override the defaults it declares.
+    /// Reads a template file. `parameters` override its defaults.
     pub fn read(path: &Path, parameters: &BTreeMap<String, String>) -> Result<Self, Error> {
         let text = std::fs::read_to_string(path)
             .map_err(|source| Error::Read { path: path.display().to_string(), source })?;
         Self::parse(&text, parameters)
     }
 
-    /// Parses a template; `parameters` override the defaults it declares.
+    /// Parses a template. `parameters` override its defaults.
     pub fn parse(text: &str, parameters: &BTreeMap<String, String>) -> Result<Self, Error> {
         let document = document::from_yaml(text)?;
         if !document["Resources"].is_object() {
-            return Err(Error::Shape("the template has no Resources".to_owned()));
+            return Err(Error::Shape("the template has no `Resources`".to_owned()));
         }
         let scope = Scope::new(&document, parameters);
         Ok(Self { document, scope })
     }
 
-    /// The whole document with short tags written in their long form.
+    /// Returns the whole document, with short tags in their long form.
     pub fn document(&self) -> &Value {
         &self.document
     }
 
-    /// The value with everything that parameters decide filled in.
+    /// Replaces everything in a value that depends only on parameters.
     pub fn resolve(&self, value: &Value) -> Value {
         self.scope.resolve(value)
     }
 
-    /// Names of the declared parameters.
+    /// Returns the names of the declared parameters.
     pub fn parameters(&self) -> impl Iterator<Item = &str> {
         self.document["Parameters"].as_object().into_iter().flatten().map(|(name, _)| name.as_str())
     }
 
-    /// All functions whose condition holds, in the order of their ids.
+    /// Returns all functions whose condition is true, in the order of their ids.
     pub fn functions(&self) -> Result<Vec<Function>, Error> {
         self.resources_of("AWS::Serverless::Function")
             .map(|(id, resource)| self.function(id, resource))
             .collect()
     }
 
-    /// How the one origin divides its paths.
+    /// Returns the routing table of the one origin.
     pub fn distribution(&self) -> Distribution {
         distribution::read(&self.document, &self.scope)
     }
@@ -157,7 +153,7 @@ impl Template {
             logical_id: id.to_owned(),
             name: property("FunctionName").as_str().map(str::to_owned),
             binary: binary_name(id, resource),
-            // The defaults are Lambda's own.
+            // The defaults are Lambda's.
             timeout_s: number("Timeout", 3)?,
             memory_mb: number("MemorySize", 128)?,
             reserved_concurrency: reserved.and_then(|n| usize::try_from(n).ok()),
@@ -181,7 +177,7 @@ fn source(event: &Value) -> Source {
         return Source::Other(kind.to_owned());
     }
     let properties = &event["Properties"];
-    // SAM: an HttpApi event without a path is the API's $default route.
+    // In SAM, an HttpApi event without a path is the API's $default route.
     let path = properties["Path"].as_str().unwrap_or("$default").to_owned();
     let method = properties["Method"].as_str().unwrap_or("ANY").to_uppercase();
     Source::HttpApi {
@@ -190,8 +186,9 @@ fn source(event: &Value) -> Source {
     }
 }
 
-/// The executable that `sam build` with cargo-lambda would put into the function's package: the binary named in the
-/// build properties, else the one named after the function's folder, else after its logical id.
+/// Returns the name of the executable that `sam build` with cargo-lambda would put into the function's
+/// package: the binary of the build properties, else the one named after the function's folder, else after
+/// its logical id.
 fn binary_name(id: &str, resource: &Value) -> String {
     if let Some(name) = resource["Metadata"]["BuildProperties"]["Binary"].as_str() {
         return name.to_owned();

@@ -1,6 +1,6 @@
-// A client that is written against the types that `openapi-typescript` generates from the API description. The test
-// `types` compiles it, which proves that the description has what it relies on, and runs it against a stack, which proves
-// that the answers have these types.
+// A client that is written against the types that `openapi-typescript` generates from the API description.
+// The test `types` compiles it, which proves that the description has what it relies on, and runs it against
+// a stack, which proves that the answers have these types.
 //
 //   client.js --base URL        with the access token in SEQUENT_TOKEN
 

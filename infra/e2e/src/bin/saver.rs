@@ -1,4 +1,5 @@
-//! One of many processes that save the same bytes: it connects, waits for a line on standard input, saves, and prints the result.
+//! One of many processes that save the same bytes: it connects, waits for a line on standard input, saves,
+//! and prints the result.
 //!
 //!   sequent-e2e-saver TENANT TITLE CONTENT
 //!

@@ -1,11 +1,13 @@
-//! The test server that behaves like Stripe, as a process: it serves the API and sends signed events until they are accepted.
+//! The test server that behaves like Stripe, as a process: it serves the API and sends signed events until
+//! they are accepted.
 //!
 //!   sequent-e2e-stripe SECRET_KEY WEBHOOK_SECRET
 //!
 //! It prints its address. `POST /control/webhook` with `{"url"}` sets the address of the webhook, and
 //! `POST /control/<action>` with `{"id", ...}` performs an action of a person or a bank, see [`Fake`].
 //!
-//! Each event is sent twice, and waiting events are sent in reverse order, because Stripe promises neither once nor in order.
+//! Each event is sent twice, and waiting events are sent in reverse order, because Stripe promises neither
+//! once nor in order.
 
 use std::{
     collections::HashMap,

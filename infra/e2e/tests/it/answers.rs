@@ -106,7 +106,8 @@ async fn contested(caller: &Caller, background: bool, streamed: bool) -> bool {
     east_won
 }
 
-/// Kills the process that stored the answer, or the one that continues with it, at a random moment after the answer.
+/// Kills the process that stored the answer, or the one that continues with it, at a random moment after the
+/// answer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answer_that_was_taken_is_worked_with_once_whoever_dies() {
     let system = System::start(&[("LEASE_MS", "900"), ("LEASE_RENEW_MS", "250")]).await;

@@ -1,5 +1,5 @@
-//! Artifacts of runs and people: equal bytes are stored once, content that differs from its announcement is refused, and a
-//! referenced object is never collected.
+//! Artifacts of runs and people: equal bytes are stored once, content that differs from its announcement is
+//! refused, and a referenced object is never collected.
 
 mod content;
 mod exports;

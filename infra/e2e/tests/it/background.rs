@@ -1,4 +1,5 @@
-//! Background runs: the table's stream delivers them, a worker executes them, and a killed worker is replaced.
+//! Background runs: the table's stream delivers them, a worker executes them, and a killed worker is
+//! replaced.
 
 use std::time::Duration;
 
@@ -210,7 +211,8 @@ async fn a_message_that_is_none_goes_to_the_dead_letters_and_holds_nobody_up() {
     assert_eq!(timeout(PATIENCE, arrived).await.expect("five failures are enough"), "not a message of ours");
 }
 
-/// MiniStack treats every response to a stream batch as success. The execution environment turns partial failures into errors.
+/// MiniStack treats every response to a stream batch as success. The execution environment turns partial
+/// failures into errors.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_streams_batch_that_failed_in_part_is_no_success() {
     let system = System::start(&[]).await;

@@ -13,7 +13,8 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-/// Time limit on a busy machine for something that usually takes less than a second. The runs themselves last far longer.
+/// Time limit on a busy machine for something that usually takes less than a second. The runs themselves last
+/// far longer.
 const SOON: Duration = Duration::from_secs(20);
 /// Message of a run that lasts longer than these tests.
 const LONG: &str = "/demo tokens=4000 rate=20";

@@ -1,7 +1,8 @@
 //! All features of an agent under all kinds of faults.
 //!
-//! Each run plans, executes two steps in child runs, calls tools in parallel and asks a person. Meanwhile workers are killed,
-//! messages are doubled and reordered, the database fails in every way that it can, and some models fail.
+//! Each run plans, executes two steps in child runs, calls tools in parallel and asks a person. Meanwhile
+//! workers are killed, messages are doubled and reordered, the database fails in every way that it can, and
+//! some models fail.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -181,7 +182,8 @@ async fn every_run_ends_once_and_nothing_happens_twice() {
     let server = json!({"name": "till", "url": format!("http://{}/mcp", till.address())});
     let (status, added) = insist(&caller, "/api/mcp-servers", "till", &server).await;
     assert_eq!(status, 201, "{added}");
-    // The message of a killed worker becomes visible again after an hour and a half, which is too long for a test.
+    // The message of a killed worker becomes visible again after an hour and a half, which is too long for a
+    // test.
     let queue = &system.stack.deployed().outputs["RunsQueueUrl"];
     let impatient = json!({"QueueUrl": queue, "Attributes": {"VisibilityTimeout": "4"}});
     system.stack.endpoint().json("sqs", "AmazonSQS.SetQueueAttributes", &impatient).await.unwrap();
@@ -199,7 +201,8 @@ async fn every_run_ends_once_and_nothing_happens_twice() {
         }
     });
     let runs: Vec<String> = starts.buffer_unordered(4).collect().await;
-    // A run without a live message is sent again after a minute and a half. On a busy machine this happens several times.
+    // A run without a live message is sent again after a minute and a half. On a busy machine this happens
+    // several times.
     let limit = Duration::from_secs(480 + 6 * count as u64);
     let answered = tokio::select! {
         _ = async { tokio::join!(chaos.kill(), chaos.duplicate(&runs), chaos.sweep()) } => unreachable!(),

@@ -1,5 +1,5 @@
-//! Public npm clients with broken connections: `eventsource-parser` and the AI SDK, versions 5 to 7. They must read the same as
-//! our own reader in `cut`.
+//! Public npm clients with broken connections: `eventsource-parser` and the AI SDK, versions 5 to 7. They
+//! must read the same as our own reader in `cut`.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -9,7 +9,8 @@ use crate::interleaved;
 use crate::system::{Caller, System, answer, scaled};
 use serde_json::{Value, json};
 
-/// A message whose answer takes three seconds. The answer quotes the second line, with characters of two, three and four bytes.
+/// A message whose answer takes three seconds. The answer quotes the second line, with characters of two,
+/// three and four bytes.
 const LIVE: &str = "/demo tokens=60 rate=20\nÜber die Brücke → 東京 🚆";
 const SDKS: [&str; 4] = ["5", "6", "7", "workflow"];
 
@@ -87,7 +88,8 @@ async fn ui_clients(caller: &Caller, round: usize) -> usize {
     cut
 }
 
-/// The client sends no id, and its body as `text/plain`. Only the ids of earlier answers identify the conversation.
+/// The client sends no id, and its body as `text/plain`. Only the ids of earlier answers identify the
+/// conversation.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_workflow_transport_without_settings_stays_in_its_conversation() {
     let system = System::start(&[]).await;
@@ -108,8 +110,8 @@ fn combined<T: Copy>(what: &[T]) -> impl Iterator<Item = (&'static str, T)> {
     ["error", "close"].into_iter().flat_map(move |how| what.iter().map(move |one| (how, *one)))
 }
 
-/// Checks that the first cut was at the requested place, and returns the number of connections (at least two) that were cut
-/// before the run ended.
+/// Checks that the first cut was at the requested place, and returns the number of connections (at least two)
+/// that were cut before the run ended.
 fn cut_while_live(job: &Value, result: &Value, log: &[Value]) -> usize {
     let ended = log.last().unwrap()["timestamp"].as_u64().unwrap();
     let requests = result["requests"].as_array().unwrap();
@@ -134,7 +136,8 @@ async fn npm_clients_read_a_run_of_200_events_whole_when_cut_at_any_byte() {
     let resumed = caller.request("GET", &format!("/api/chat/{run}/stream")).send().await.unwrap();
     let ui = resumed.bytes().await.unwrap();
 
-    // Each cut is a connection to the stack. With recorded responses, a cut after every byte is affordable, too.
+    // Each cut is a connection to the stack. With recorded responses, a cut after every byte is affordable,
+    // too.
     let live = |client: &str, whole: &[u8]| json!({"run": run, "client": client, "how": "error", "cuts": places(whole)});
     let recorded = |client: &str, whole: &[u8]| {
         let cuts: Vec<usize> = (1..whole.len()).step_by(scaled(997, 1)).collect();
@@ -170,7 +173,8 @@ async fn npm_clients_read_a_run_of_200_events_whole_when_cut_at_any_byte() {
     }
 }
 
-/// Returns the places of cuts: spread over the stream, around a frame boundary in the middle, and inside a character.
+/// Returns the places of cuts: spread over the stream, around a frame boundary in the middle, and inside a
+/// character.
 fn places(whole: &[u8]) -> Vec<usize> {
     let mut places: Vec<usize> = (1..whole.len()).step_by(whole.len() / scaled(4, 60)).collect();
     let middle = whole.len() / 2;

@@ -15,7 +15,8 @@ use forge::Forge;
 use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 
-/// Public address of the deployment, with https as in production, so that cookies have their production names.
+/// Public address of the deployment, with https as in production, so that cookies have their production
+/// names.
 const SITE: &str = "https://chat.example";
 const COOKIE: &str = "__Host-sequent_access";
 
@@ -179,8 +180,8 @@ impl Scene {
         vec![("cookie", format!("{COOKIE}={token}")), site, ("x-csrf-token", self.csrf.clone())]
     }
 
-    /// Tries every attack on every `stride`th route, and checks that all are refused and nothing has changed. Returns the
-    /// number of requests.
+    /// Tries every attack on every `stride`th route, and checks that all are refused and nothing has changed.
+    /// Returns the number of requests.
     async fn repels(&self, attacks: &[Attack], stride: usize) -> usize {
         let asking = self.entries.iter().filter(|entry| entry.access != Access::Public);
         let routes: Vec<(&Entry, Call)> = asking.map(|entry| (entry, self.call(entry))).collect();

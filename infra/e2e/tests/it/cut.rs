@@ -111,8 +111,8 @@ async fn uncut(protocol: Protocol, caller: &Caller, message: &str) -> Streamed {
     Streamed { protocol, run, frames: frames(&up_to(sent, Cut::Never).await) }
 }
 
-/// Opens a new connection for each frame of a live run. A function does not learn that its reader has left, so each connection
-/// keeps an invocation until the run ends: several short runs cost less than a long one.
+/// Opens a new connection for each frame of a live run. A function does not learn that its reader has left,
+/// so each connection keeps an invocation until the run ends: several short runs cost less than a long one.
 async fn cut_behind_every_frame(protocol: Protocol, caller: &Caller) -> Streamed {
     let (run, sent) = protocol.send(caller, "/demo tokens=60 rate=28").await;
     let first = frames(&up_to(sent, Cut::Event).await).into_iter().take(1).collect();
@@ -126,8 +126,8 @@ async fn cut_behind_every_frame(protocol: Protocol, caller: &Caller) -> Streamed
 
 /// Cuts a replay after every byte and resumes after every frame; in a short test, after some of them.
 ///
-/// At a cut, a reader has the complete frames before it. Cuts inside one frame therefore resume with the same request, whose
-/// response is read once for all of them. Returns a summary.
+/// At a cut, a reader has the complete frames before it. Cuts inside one frame therefore resume with the same
+/// request, whose response is read once for all of them. Returns a summary.
 async fn cut_at_every_byte(caller: &Caller, long: &Streamed) -> String {
     let all = &long.frames;
     let events = caller.log(&long.run).await.len();

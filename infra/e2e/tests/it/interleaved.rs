@@ -1,8 +1,8 @@
 //! A model that reasons before every word: an OpenAI-compatible server in the test's process.
 //!
-//! Pieces of one message that wait for the same write are stored as one event, so an answer that arrives at once becomes a few
-//! events. Reasoning between the words keeps them apart. The result is hundreds of events of many types in a few segments,
-//! and a run that is cheap to read tens of thousands of times.
+//! Pieces of one message that wait for the same write are stored as one event, so an answer that arrives at
+//! once becomes a few events. Reasoning between the words keeps them apart. The result is hundreds of events
+//! of many types in a few segments, and a run that is cheap to read tens of thousands of times.
 
 use crate::system::System;
 use serde_json::{Value, json};

@@ -37,7 +37,8 @@ async fn what_belongs_to_another_tenant_does_not_exist() {
     let stranger = Stranger { bob: &bob, alices: alices.called_from(&bobs.home), traces: &traces };
     let tries = entries.iter().map(async |entry| {
         let tried = stranger.tries(entry, &bob.bearer()).await;
-        // One after the other, because a key in use is a conflict, also between two credentials of one tenant.
+        // One after the other, because a key in use is a conflict, also between two credentials of one
+        // tenant.
         let again = entry.access != Access::Public;
         tried + if again { stranger.tries(entry, &by_key).await } else { 0 }
     });

@@ -1,4 +1,5 @@
-//! Jobs through the stack: a greeting on request, and a storm of messages at workers that are killed and paused.
+//! Jobs through the stack: a greeting on request, and a storm of messages at workers that are killed and
+//! paused.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -157,7 +158,8 @@ impl Plan {
                 }
                 _ => plan.sound.push(name),
             }
-            // Three in ten are enqueued twice and delivered three times. For one in ten a message is sent before the job exists.
+            // Three in ten are enqueued twice and delivered three times. For one in ten a message is sent
+            // before the job exists.
             if n % 10 < 3 {
                 plan.jobs.push(NewJob { id: sequent_core::JobId::new(), ..new.clone() });
                 plan.messages.push(message.clone());

@@ -29,8 +29,8 @@ async fn a_killed_run_is_continued_and_its_reader_misses_nothing() {
     println!("all taken over, beside {} runs that no kill hit", survived.iter().sum::<usize>());
 }
 
-/// A client without response headers cannot know whether its run exists. It repeats the request with the same key, and exactly
-/// one run exists.
+/// A client without response headers cannot know whether its run exists. It repeats the request with the same
+/// key, and exactly one run exists.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_send_killed_before_its_headers_and_made_again_runs_once() {
     let system = System::start(&[("LEASE_MS", "900"), ("LEASE_RENEW_MS", "250")]).await;
@@ -79,7 +79,8 @@ async fn a_send_killed_before_its_headers_and_made_again_runs_once() {
     assert!(unanswered > 0, "no kill came before the headers");
 }
 
-/// Waits until a process works on a request, so that a kill hits it however long the request takes to get there.
+/// Waits until a process works on a request, so that a kill hits it however long the request takes to get
+/// there.
 async fn busy(system: &System) {
     let working = async {
         while !instances(system, "ChatFunction").iter().any(|(_, state)| state == "busy") {
@@ -100,7 +101,8 @@ async fn kill(system: &System, after: Duration) {
     }
 }
 
-/// Repeats runs until one was taken over by another process. Returns the number of runs that ended before the kill.
+/// Repeats runs until one was taken over by another process. Returns the number of runs that ended before the
+/// kill.
 async fn killed(system: &System, caller: &Caller, message: &str, expected: &str, pause: Duration) -> usize {
     for survived in 0..20 {
         let log = one(system, caller, message, expected, pause).await;

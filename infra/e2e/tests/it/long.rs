@@ -1,4 +1,5 @@
-//! Runs that last far longer than an invocation: each is handed over, one client reads all of it, and no step happens twice.
+//! Runs that last far longer than an invocation: each is handed over, one client reads all of it, and no step
+//! happens twice.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -40,7 +41,8 @@ impl Load {
         (1..responses).map(cite).chain([conclusion]).collect()
     }
 
-    /// Returns a plan with two steps for child runs and three sequential steps. It takes about as long as a direct run.
+    /// Returns a plan with two steps for child runs and three sequential steps. It takes about as long as a
+    /// direct run.
     fn plan(&self) -> String {
         let step = |id: &str, independent: bool, responses| json!({"id": id, "title": id, "instructions": self.script(id, responses), "independent": independent});
         let part = self.responses / 4;
@@ -72,7 +74,8 @@ async fn watch<T>(system: &System, done: impl Future<Output = T>) -> (T, BTreeMa
     let mut invocations = BTreeMap::new();
     let came = loop {
         for one in system.stack.instances() {
-            // The time of an invocation counts from its assignment to a process, which may have to start first.
+            // The time of an invocation counts from its assignment to a process, which may have to start
+            // first.
             let executes = ["ChatFunction", "AgentWorkerFunction"].contains(&one.function.as_str())
                 && one.state == "busy";
             if let Some(id) = one.request_id.filter(|_| executes) {
@@ -115,7 +118,8 @@ async fn a_run_of_many_invocations_does_every_step_once_and_one_client_follows_i
     }
 }
 
-/// Reads the answer to a message from the response and then by reconnecting. Returns the number of owners and connections.
+/// Reads the answer to a message from the response and then by reconnecting. Returns the number of owners and
+/// connections.
 async fn foreground(caller: &Caller, load: &Load) -> (usize, usize) {
     let message = load.script("fore", load.responses);
     let sent = caller.send(&json!({"message": {"content": message}})).await;
@@ -168,8 +172,8 @@ async fn planned(caller: &Caller, load: &Load) -> (usize, usize) {
     (epochs(&log), connections)
 }
 
-/// Reads the run to its end by reconnecting, and compares the received events with the log and the row. Returns the log and the
-/// number of connections.
+/// Reads the run to its end by reconnecting, and compares the received events with the log and the row.
+/// Returns the log and the number of connections.
 async fn read_on(caller: &Caller, run: &str, mut heard: Vec<Value>) -> (Vec<Value>, usize) {
     let (connections, broken) = caller.read(run, &mut heard).await;
     assert_eq!(broken, 0, "every stream ended in good order");

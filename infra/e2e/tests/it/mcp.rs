@@ -197,8 +197,8 @@ struct Reference {
 
 impl Reference {
     fn start() -> Self {
-        // It cannot report a port that it has chosen itself, so it gets one that is free now. Another process may take
-        // the port before it does.
+        // It cannot report a port that it has chosen itself, so it gets one that is free now. Another process
+        // may take the port before it does.
         let free = || TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
         (0..10).find_map(|_| Self::start_at(free())).expect("the reference server starts")
     }

@@ -1,5 +1,5 @@
-//! Providers behind the whole system: a public OpenAI-compatible server as a process, which responds, fails, sends garbage, hangs
-//! and is killed.
+//! Providers behind the whole system: a public OpenAI-compatible server as a process, which responds, fails,
+//! sends garbage, hangs and is killed.
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -259,8 +259,8 @@ impl Provider {
         Self { port, key: key.to_owned(), process, _output: output }
     }
 
-    /// Returns the deployment's settings for it. The timeouts are short for the test's sake, but long enough for a busy
-    /// machine to answer in time.
+    /// Returns the deployment's settings for it. The timeouts are short for the test's sake, but long enough
+    /// for a busy machine to answer in time.
     fn settings(&self) -> Vec<(&'static str, String)> {
         let prices = json!({MODEL: {"input": 2_000_000, "output": 8_000_000}});
         vec![

@@ -81,7 +81,8 @@ impl Caller {
         self.client.request(method, format!("{}{path}", self.origin)).bearer_auth(&self.token)
     }
 
-    /// Reads a JSON response. Repeats the request if the function's process is killed during it, as a client would.
+    /// Reads a JSON response. Repeats the request if the function's process is killed during it, as a client
+    /// would.
     pub(crate) async fn get(&self, path: &str) -> Value {
         for _ in 0..100 {
             let request = self.request("GET", path).header("accept", "application/json");
@@ -118,8 +119,8 @@ impl Caller {
         heard
     }
 
-    /// Reads a run after the events in `heard` to its end as a browser does, through every cut and question. Returns the number of
-    /// connections, and the number of broken ones.
+    /// Reads a run after the events in `heard` to its end as a browser does, through every cut and question.
+    /// Returns the number of connections, and the number of broken ones.
     pub(crate) async fn read(&self, run: &str, heard: &mut Vec<Value>) -> (usize, usize) {
         let path = format!("/api/runs/{run}/events");
         let mut connections = 0;
@@ -160,10 +161,11 @@ impl Caller {
     }
 }
 
-/// Reads the events of a stream to its end, or to where it breaks. An incomplete event at the end is left out.
+/// Reads the events of a stream to its end, or to where it breaks. An incomplete event at the end is left
+/// out.
 pub(crate) async fn hear(response: Response) -> Heard {
     let mut heard = Heard::default();
-    let mut frames = SseStream::from_byte_stream(response.bytes_stream());
+    let mut frames = SseStream::from_bytes_stream(response.bytes_stream());
     while let Some(frame) = frames.next().await {
         match frame {
             Ok(Sse { id: Some(_), data: Some(data), .. }) => {

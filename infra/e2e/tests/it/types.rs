@@ -1,5 +1,5 @@
-//! A TypeScript client compiles against types that are generated from the API description, and the stack's answers have
-//! these types.
+//! A TypeScript client compiles against types that are generated from the API description, and the stack's
+//! answers have these types.
 
 use std::process::Command;
 
@@ -30,7 +30,8 @@ async fn a_client_with_generated_types_reads_runs_and_messages() {
     assert_eq!((&seen["next"], &seen["refused"]), (&Value::Null, &json!("not_found")));
 }
 
-/// Generates the types and compiles the client, both into a folder of `node_modules`, where the client finds its packages.
+/// Generates the types and compiles the client, both into a folder of `node_modules`, where the client finds
+/// its packages.
 fn compile() {
     let types = "node_modules/.cache/typed/sequent-api.d.ts";
     npx("openapi-typescript", &["../../../functions/meta/openapi.json", "--output", types]);

@@ -1,4 +1,4 @@
-//! Turns what a function returned into an HTTP response, the way API Gateway and function URLs do.
+//! Converts a function's payload into an HTTP response, as API Gateway and function URLs do.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -14,16 +14,16 @@ use serde_json::Value;
 use crate::respond::{self, Body, full};
 use crate::runtime::{Cut, Stream};
 
-/// Between the metadata and the body of a streamed HTTP response.
+/// Separates the metadata and the body of a streamed HTTP response.
 const DELIMITER: [u8; 8] = [0; 8];
 const INTEGRATION: &str = "application/vnd.awslambda.http-integration-response";
-/// Headers beyond this are a function gone wrong.
+/// Longest prelude in bytes. A longer one is an error of the function.
 const PRELUDE_LIMIT: usize = 256 * 1024;
 
-/// A buffered payload; `None` when it is no valid response.
+/// Converts a buffered payload. Returns `None` if it is not a valid response.
 pub(super) fn buffered(payload: &[u8]) -> Option<Response<Body>> {
     let value: Value = serde_json::from_slice(payload).ok()?;
-    // Format 2.0 infers a response when the function returns anything without a status.
+    // In format 2.0, a payload without a status is the body of a response.
     if value.get("statusCode").is_none() {
         return Some(respond::json(StatusCode::OK, &value));
     }
@@ -36,7 +36,7 @@ pub(super) fn buffered(payload: &[u8]) -> Option<Response<Body>> {
     head.body(full(body)).ok()
 }
 
-/// A streamed response: its head from the prelude, its body as it comes.
+/// Converts a streamed payload: the prelude becomes the head, and the body is forwarded as it arrives.
 pub(super) async fn streamed(mut stream: Stream) -> Option<Response<Body>> {
     if stream.content_type != INTEGRATION {
         let builder = Response::builder().header("content-type", stream.content_type.as_str());
@@ -58,7 +58,7 @@ pub(super) async fn streamed(mut stream: Stream) -> Option<Response<Body>> {
     head(&prelude)?.body(Passing { first, stream }.boxed_unsync()).ok()
 }
 
-/// Everything a stream holds, for callers who want it at once; `None` if it was cut.
+/// Reads a whole stream. Returns `None` if it was cut.
 pub(super) async fn collected(mut stream: Stream) -> Option<Bytes> {
     let mut all = BytesMut::new();
     while let Some(chunk) = stream.next().await {
@@ -75,7 +75,7 @@ fn head(value: &Value) -> Option<http::response::Builder> {
     };
     let mut builder = Response::builder().status(status);
     for (name, value) in value["headers"].as_object().into_iter().flatten() {
-        // Those that belong to the connection are ours to set.
+        // The server sets the headers of the connection itself.
         if !matches!(
             name.to_ascii_lowercase().as_str(),
             "connection" | "transfer-encoding" | "content-length" | "keep-alive"
@@ -96,7 +96,8 @@ fn head(value: &Value) -> Option<http::response::Builder> {
     Some(builder)
 }
 
-/// A body that passes each chunk on as it arrives, and breaks the connection off if the rest is lost.
+/// A body that forwards each chunk as it arrives, and closes the connection without an end if the rest is
+/// lost.
 struct Passing {
     first: Option<Bytes>,
     stream: Stream,

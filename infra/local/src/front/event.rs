@@ -1,4 +1,4 @@
-//! Builds events in payload format 2.0, the one that HTTP APIs and function URLs share.
+//! Builds events in payload format 2.0, which HTTP APIs and function URLs share.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 use time::macros::format_description;
 
-/// What the event says besides the request itself.
+/// Fields of the event that are not part of the request.
 #[derive(Debug)]
 pub(super) struct Origin<'a> {
     pub(super) request_id: &'a str,
@@ -21,13 +21,13 @@ pub(super) struct Origin<'a> {
     pub(super) route_key: &'a str,
     /// `None` for a function URL.
     pub(super) path_parameters: Option<&'a BTreeMap<String, String>>,
-    /// The path after what the edge did to it.
+    /// The path as the edge has changed it.
     pub(super) path: &'a str,
 }
 
 pub(super) fn build(parts: &Parts, body: &Bytes, origin: &Origin<'_>) -> Bytes {
     let now = OffsetDateTime::now_utc();
-    // Fails only for a broken format description, which this constant is not.
+    // Fails only for an invalid format description, and this constant is valid.
     let format = format_description!("[day]/[month repr:short]/[year]:[hour]:[minute]:[second] +0000");
     let time = now.format(&format).unwrap_or_default();
     let host = text(&parts.headers, "host").unwrap_or("localhost");
@@ -78,7 +78,8 @@ pub(super) fn build(parts: &Parts, body: &Bytes, origin: &Origin<'_>) -> Bytes {
     Bytes::from(event.to_string())
 }
 
-/// Lower-case names, repeated values joined by commas, cookies apart, and what the proxies before a function add.
+/// Returns the headers without cookies: names in lower case, repeated values joined by commas, and the
+/// headers that proxies add.
 fn headers(headers: &HeaderMap, source_ip: IpAddr, host: &str) -> Map<String, Value> {
     let mut out = Map::new();
     for name in headers.keys() {
@@ -119,7 +120,7 @@ fn query_parameters(query: &str) -> Value {
     json!(out)
 }
 
-/// The media types that API Gateway passes as text.
+/// Returns `true` for the media types that API Gateway passes as text.
 fn is_text(headers: &HeaderMap) -> bool {
     let kind = text(headers, "content-type").unwrap_or_default().split(';').next().unwrap_or_default().trim();
     kind.starts_with("text/")

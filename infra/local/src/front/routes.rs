@@ -1,11 +1,11 @@
-//! The HTTP API's route table. API Gateway chooses the most specific route: a literal segment before a variable,
-//! a variable before a greedy one, a method before `ANY`, and `$default` when nothing else matches.
+//! The HTTP API's route table. API Gateway chooses the most specific route: a literal segment before a
+//! variable, a variable before a greedy one, a method before `ANY`, and `$default` if nothing else matches.
 
 use std::collections::BTreeMap;
 
 use crate::template::{Function, Source};
 
-/// All routes, most specific first.
+/// All routes, the most specific first.
 #[derive(Debug, Default)]
 pub(super) struct Routes(Vec<Route>);
 
@@ -17,7 +17,7 @@ struct Route {
     segments: Vec<Segment>,
 }
 
-/// In the order of precedence.
+/// A segment of a path. The variants are in the order of precedence.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Segment {
     Literal(String),
@@ -30,7 +30,7 @@ enum Segment {
 pub(super) struct Matched<'a> {
     /// Logical id of the function.
     pub(super) function: &'a str,
-    /// `METHOD /path` as declared.
+    /// `METHOD /path` as the template declares it.
     pub(super) key: &'a str,
     /// Values of the variables.
     pub(super) parameters: BTreeMap<String, String>,
@@ -54,7 +54,7 @@ impl Routes {
         Self(routes)
     }
 
-    /// The route for a request, and with it the function.
+    /// Finds the route of a request.
     pub(super) fn find(&self, method: &str, path: &str) -> Option<Matched<'_>> {
         self.0.iter().find_map(|route| {
             let method_fits = route.method == "ANY" || route.method == method;
@@ -92,7 +92,7 @@ fn route(function: &str, method: &str, path: &str) -> Route {
     }
 }
 
-/// Without the text, so that sorting keeps declared order among equals.
+/// Returns the rank of a segment. It ignores the text, so that sorting keeps the declared order among equals.
 fn kind(segment: &Segment) -> u8 {
     match segment {
         Segment::Literal(_) => 0,
@@ -101,7 +101,7 @@ fn kind(segment: &Segment) -> u8 {
     }
 }
 
-/// The variables' values if the path fits. Matching is exact: a trailing slash makes another path.
+/// Returns the values of the variables if the path matches. A trailing slash makes another path.
 fn capture(segments: &[Segment], path: &str) -> Option<BTreeMap<String, String>> {
     let mut parameters = BTreeMap::new();
     let mut rest = Some(path.strip_prefix('/').unwrap_or(path));

@@ -1,5 +1,5 @@
-//! The Lambda Runtime API (2018-06-01), and the part of the Extensions API that `graceful-shutdown` of `lambda_runtime`
-//! needs. Each instance has a port of its own.
+//! The Lambda Runtime API (2018-06-01), and the part of the Extensions API that `graceful-shutdown` of
+//! `lambda_runtime` needs. Each instance has a port of its own.
 
 use std::sync::Arc;
 
@@ -112,8 +112,8 @@ async fn response(request: Request<Incoming>, id: &str, instance: &Instance, poo
     }
 }
 
-/// Forwards a streamed body chunk by chunk, to its end even if its reader has left: as on Lambda, a function does not
-/// learn that its client has disconnected.
+/// Forwards a streamed body chunk by chunk, to its end even if its reader has left: as on Lambda, a function
+/// does not learn that its client has disconnected.
 async fn pass_on(mut body: Incoming, pump: &Pump) -> Result<(), String> {
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| format!("the streamed response broke off: {error}"))?;

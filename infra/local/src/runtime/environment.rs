@@ -1,9 +1,10 @@
-//! The environment variables of an instance: a clean set, as on Lambda. From the developer's environment it gets only
-//! the variables that are listed here.
+//! The environment variables of an instance: a clean set, as on Lambda. From the developer's environment it
+//! gets only the variables that are listed here.
 
 use std::ffi::OsString;
 
-/// Variables that are passed on if set: logging, proxies to model providers, their keys, and other allowed hosts.
+/// Variables that are passed on if set: logging, proxies to model providers, their keys, and other allowed
+/// hosts.
 const INHERITED: &[&str] = &[
     "ANTHROPIC_API_KEY",
     "DEFAULT_MODEL",

@@ -1,7 +1,7 @@
 //! One instance: a process with a Runtime API of its own, and the invocation it works on.
 //!
-//! An invocation is in the instance's slot from its assignment until its response is complete. However the process
-//! ends, only the supervisor then settles the invocation that is left in the slot.
+//! An invocation is in the instance's slot from its assignment until its response is complete. However the
+//! process ends, only the supervisor then settles the invocation that is left in the slot.
 
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -153,7 +153,8 @@ impl Instance {
         Some(delivery)
     }
 
-    /// Answers the caller early, when a streamed response begins. Returns `false` if this invocation does not run here.
+    /// Answers the caller early, when a streamed response begins. Returns `false` if this invocation does not
+    /// run here.
     pub(super) fn begin(&self, request_id: &str, reply: Reply) -> bool {
         let mut slot = self.slot();
         let Some(assignment) = slot.assignment.as_mut().filter(|a| a.request_id == request_id) else {

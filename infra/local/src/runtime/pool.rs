@@ -11,8 +11,8 @@ use super::config::{Config, Generation};
 use super::instance::{Delivery, Instance, InstanceInfo};
 use super::reply::{FunctionError, Reply};
 
-/// An instance that has answered asks for more within microseconds. Waiting this long for it is cheaper than a new
-/// process.
+/// An instance that has answered asks for more within microseconds. Waiting this long for it is cheaper than
+/// a new process.
 const FINISHING_GRACE: Duration = Duration::from_millis(100);
 
 /// The instances of a function.
@@ -140,10 +140,12 @@ impl Pool {
         instance.delivery(&self.config).await
     }
 
-    /// Ends the instance's invocation. `None` if its caller has been answered before, by the start of a stream.
+    /// Ends the instance's invocation. `None` if its caller has been answered before, by the start of a
+    /// stream.
     pub(super) fn finish(&self, instance: &Instance, request_id: &str, reply: Option<Reply>) {
         let Some(assignment) = instance.take(request_id) else { return };
-        // Before the answer: a caller that sends its next request at once must find this instance, not a new one.
+        // Before the answer: a caller that sends its next request at once must find this instance, not a new
+        // one.
         self.state().finishing += 1;
         self.changed.notify_waiters();
         match reply {

@@ -1,5 +1,5 @@
-//! The task that supervises one instance: it alone waits for the process, kills it when its time is over, and settles
-//! the invocation that is left.
+//! The task that supervises one instance: it alone waits for the process, kills it when its time is over, and
+//! settles the invocation that is left.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,7 +17,8 @@ const GRACE: Duration = Duration::from_secs(2);
 /// Longest time to read what the process wrote before it ended.
 const DRAIN: Duration = Duration::from_secs(2);
 
-/// Runs until the process has ended and its connections are closed. Returns an invocation that the process never got.
+/// Runs until the process has ended and its connections are closed. Returns an invocation that the process
+/// never got.
 pub(super) async fn supervise(
     instance: Arc<Instance>,
     process: Process,

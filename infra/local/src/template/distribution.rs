@@ -1,56 +1,56 @@
-//! The routing table of the one origin, read from the CloudFront distribution that serves production:
-//! an origin leads to the resource that its domain name refers to. The distribution itself is not deployed
-//! on one machine, so its condition does not matter here.
+//! The routing table of the one origin, read from the CloudFront distribution of production. An origin leads
+//! to the resource that its domain name refers to. The distribution itself is not deployed on one machine, so
+//! its condition is ignored here.
 
 use serde_json::Value;
 
 use super::{Function, Scope};
 
-/// Where a request goes.
+/// The destination of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
-    /// To the routes of the HTTP API.
+    /// The routes of the HTTP API.
     HttpApi,
-    /// To the function URL of the function with this logical id.
+    /// The function URL of the function with this logical id.
     FunctionUrl(String),
-    /// To something that is not served on one machine yet (an S3 origin, say).
+    /// An origin that is not served on one machine yet, such as an S3 bucket.
     Elsewhere(String),
 }
 
-/// One cache behaviour.
+/// A cache behaviour of the distribution.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Behavior {
     /// CloudFront path pattern: `*` is any run of characters, `?` any single one.
     pub pattern: String,
-    /// Where matching paths go.
+    /// Destination of matching paths.
     pub target: Target,
-    /// Whether a CloudFront function sees the request first.
+    /// `true` if a CloudFront function changes the request first.
     pub edge: bool,
 }
 
 /// Cache behaviours in their order of precedence, then the default.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Distribution {
-    /// The first that matches wins.
+    /// Behaviours in the order of precedence: the first that matches is used.
     pub behaviors: Vec<Behavior>,
-    /// What serves everything else; its pattern is `*`.
+    /// Serves all other paths. Its pattern is `*`.
     pub default: Behavior,
 }
 
 impl Distribution {
-    /// What stands before a function's own URL: nothing.
+    /// Creates the distribution of a function URL that is an origin of its own.
     pub fn of_url(function: &Function) -> Self {
         let target = Target::FunctionUrl(function.logical_id.clone());
         Self { behaviors: Vec::new(), default: Behavior { pattern: "*".to_owned(), target, edge: false } }
     }
 
-    /// Whether some path goes to the function's URL.
+    /// Returns `true` if a behaviour leads to the function's URL.
     pub fn leads_to(&self, function: &Function) -> bool {
         let target = Target::FunctionUrl(function.logical_id.clone());
         self.behaviors.iter().chain([&self.default]).any(|behavior| behavior.target == target)
     }
 
-    /// The behaviour that serves a path.
+    /// Returns the behaviour that serves a path.
     pub fn behavior(&self, path: &str) -> &Behavior {
         self.behaviors
             .iter()
@@ -66,7 +66,7 @@ pub(super) fn read(document: &Value, scope: &Scope) -> Distribution {
         .flatten()
         .find(|(_, resource)| resource["Type"] == "AWS::CloudFront::Distribution")
         .map(|(_, resource)| scope.resolve(&resource["Properties"]["DistributionConfig"]));
-    // Without a distribution the HTTP API is all there is.
+    // Without a distribution, the HTTP API serves all paths.
     let Some(config) = config else {
         let default = Behavior { pattern: "*".to_owned(), target: Target::HttpApi, edge: false };
         return Distribution { behaviors: Vec::new(), default };
@@ -105,7 +105,7 @@ fn resource_target(document: &Value, id: &str) -> Option<Target> {
         }
         _ => {}
     }
-    // SAM names the API it makes up `ServerlessHttpApi`, and the URL of function `X` `XUrl`.
+    // SAM names its implicit API `ServerlessHttpApi`, and the URL of function `X` `XUrl`.
     if id == "ServerlessHttpApi" {
         return Some(Target::HttpApi);
     }
@@ -115,7 +115,7 @@ fn resource_target(document: &Value, id: &str) -> Option<Target> {
         .then(|| Target::FunctionUrl(function.to_owned()))
 }
 
-/// Logical ids that a value refers to, through `Ref`, `Fn::GetAtt` or `Fn::Sub`.
+/// Collects the logical ids that a value refers to through `Ref`, `Fn::GetAtt` or `Fn::Sub`.
 fn references(value: &Value, out: &mut Vec<String>) {
     match value {
         Value::Array(items) => items.iter().for_each(|item| references(item, out)),
@@ -146,16 +146,17 @@ fn substitutions(text: &str, out: &mut Vec<String>) {
     }
 }
 
-/// CloudFront's pattern match over the whole path; a pattern may leave out the leading slash.
+/// Matches the whole path as CloudFront does. A pattern may omit the leading slash.
 fn matches(pattern: &[u8], path: &[u8]) -> bool {
     let pattern = pattern.strip_prefix(b"/").unwrap_or(pattern);
     let path = path.strip_prefix(b"/").unwrap_or(path);
     glob(pattern, path)
 }
 
-/// Iterative glob: on a mismatch, let the last `*` take one more character.
+/// Matches iteratively: after a mismatch, the last `*` takes one more character.
 fn glob(pattern: &[u8], text: &[u8]) -> bool {
-    let (mut p, mut t) = (0, 0);
+    let mut p = 0;
+    let mut t = 0;
     let mut star: Option<(usize, usize)> = None;
     while t < text.len() {
         match pattern.get(p) {
@@ -170,7 +171,8 @@ fn glob(pattern: &[u8], text: &[u8]) -> bool {
             _ => match &mut star {
                 Some((at, taken)) => {
                     *taken += 1;
-                    (p, t) = (*at + 1, *taken);
+                    p = *at + 1;
+                    t = *taken;
                 }
                 None => return false,
             },

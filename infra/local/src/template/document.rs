@@ -1,4 +1,4 @@
-//! YAML with CloudFormation's short tags, as the JSON that CloudFormation accepts as well.
+//! Converts YAML with CloudFormation's short tags to the equivalent JSON.
 
 use serde_json::{Map, Value as Json};
 use serde_yaml_ng::Value as Yaml;
@@ -43,7 +43,7 @@ fn key_text(key: Yaml) -> Result<String, Error> {
 fn intrinsic(tag: &str, value: Json) -> Json {
     let (name, value) = match tag {
         "Ref" | "Condition" => (tag.to_owned(), value),
-        // The short form is one string, the JSON form a list whose second item may itself contain dots.
+        // The short form is one string. The JSON form is a list whose second item may contain dots.
         "GetAtt" => {
             let value = match value {
                 Json::String(s) => {

@@ -1,5 +1,5 @@
-//! Evaluates the intrinsic functions that depend on nothing but parameters: `Ref`, `If` and the condition
-//! functions, `Sub` over parameters. Everything else (what CloudFormation alone knows) is left as it is.
+//! Evaluates the intrinsic functions that depend only on parameters: `Ref`, `If`, the condition functions,
+//! and `Sub` with parameters. Everything that only CloudFormation knows is left unchanged.
 
 use std::collections::BTreeMap;
 
@@ -13,9 +13,9 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// Declared defaults, overridden by what the caller passes.
+    /// Creates a scope from the declared defaults and the caller's overrides.
     pub(super) fn new(document: &Value, overrides: &BTreeMap<String, String>) -> Self {
-        // What CloudFormation itself provides; the account is the one emulators use.
+        // CloudFormation's pseudo parameters. The account is the one that emulators use.
         let mut parameters: BTreeMap<String, String> = [
             ("AWS::AccountId", "000000000000"),
             ("AWS::Partition", "aws"),
@@ -40,12 +40,12 @@ impl Scope {
         Self { parameters, conditions }
     }
 
-    /// Whether a resource's `Condition` (if any) holds.
+    /// Returns `true` if the resource has no `Condition` or its `Condition` is true.
     pub fn exists(&self, resource: &Value) -> bool {
         resource["Condition"].as_str().is_none_or(|name| self.condition(name))
     }
 
-    /// The value with everything known filled in; `AWS::NoValue` becomes null.
+    /// Replaces everything known in a value. `AWS::NoValue` becomes null.
     pub fn resolve(&self, value: &Value) -> Value {
         match value {
             Value::Object(map) => self.intrinsic(map).unwrap_or_else(|| {
@@ -73,7 +73,7 @@ impl Scope {
         }
     }
 
-    /// Fills `${Parameter}`; `None` when the text also refers to something else.
+    /// Replaces `${Parameter}`. Returns `None` if the text also refers to something else.
     fn substitute(&self, text: &str) -> Option<Value> {
         let mut out = text.to_owned();
         for (name, value) in &self.parameters {
@@ -102,7 +102,7 @@ impl Scope {
     }
 }
 
-/// CloudFormation compares everything as text.
+/// Returns a value as text, because CloudFormation compares all values as text.
 fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }

@@ -1,4 +1,5 @@
-//! The fixture template served without an emulator, a client, and the hand with which a test steers the probe.
+//! The fixture template served without an emulator, a client, and the gate through which a test controls the
+//! probe.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,27 +20,27 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Far beyond what anything here takes; a test that meets it has failed.
+/// Far longer than anything here takes. A test that reaches it has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) fn fixture() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixture.yaml")
 }
 
-/// Puts the probe into a folder under the names that the fixture's functions expect.
+/// Copies the probe into a folder, under the names that the fixture's functions expect.
 pub(crate) fn install_probe(dir: &Path) {
     let exe = std::env::current_exe().unwrap();
     // target/debug/deps/it-... -> target/debug/examples/probe
     let probe = exe.ancestors().nth(2).unwrap().join("examples/probe");
     for name in ["probe", "sequent-stream-function"] {
-        // Linked under another name, then renamed: a binary is never seen half written.
+        // Copied under another name, then renamed, so that no reader gets a half-written binary.
         let fresh = dir.join(format!("{name}.new"));
         std::fs::copy(&probe, &fresh).unwrap();
         std::fs::rename(&fresh, dir.join(name)).unwrap();
     }
 }
 
-/// Functions of the fixture behind one origin.
+/// The functions of the fixture and their origin.
 pub(crate) struct Site {
     pub(crate) url: String,
     pub(crate) control: String,
@@ -89,19 +90,19 @@ impl Site {
         send(Request::post(url).body(Full::from(event)).unwrap()).await
     }
 
-    /// Waits for the list of instances to satisfy a condition; it changes when processes do.
+    /// Waits until the list of instances satisfies a condition.
     pub(crate) async fn until(&self, condition: impl Fn(&[sequent_local::runtime::InstanceInfo]) -> bool) {
         let met = async {
             while !condition(&self.runtime.instances()) {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(PATIENCE, met).await.expect("the instances never came to this");
+        tokio::time::timeout(PATIENCE, met).await.expect("the instances did not reach the expected state");
     }
 }
 
 pub(crate) async fn send(request: Request<Full<Bytes>>) -> Response<Incoming> {
-    // One connection per request, closed when its response is dropped: as a client that leaves does it.
+    // One connection per request. It closes when the response is dropped, as when a client leaves.
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
     let client: Client<_, Full<Bytes>> =
@@ -114,10 +115,10 @@ pub(crate) async fn json(response: Response<Incoming>) -> serde_json::Value {
     serde_json::from_slice(&bytes).unwrap_or_else(|_| panic!("not JSON: {bytes:?}"))
 }
 
-/// Where probes report.
+/// The listener to which probes connect.
 pub(crate) struct Gate(TcpListener);
 
-/// One invocation in the test's hand. Dropping it lets the invocation end.
+/// An invocation that the test controls. Dropping it lets the invocation end.
 pub(crate) struct Held {
     pub(crate) pid: u32,
     stream: BufReader<TcpStream>,
@@ -132,10 +133,10 @@ impl Gate {
         self.0.local_addr().unwrap().to_string()
     }
 
-    /// The next invocation that arrives here.
+    /// Waits for the next invocation that connects.
     pub(crate) async fn held(&self) -> Held {
         let (stream, _) =
-            tokio::time::timeout(PATIENCE, self.0.accept()).await.expect("nobody came").unwrap();
+            tokio::time::timeout(PATIENCE, self.0.accept()).await.expect("no invocation connected").unwrap();
         let mut stream = BufReader::new(stream);
         let mut pid = String::new();
         stream.read_line(&mut pid).await.unwrap();
@@ -144,7 +145,7 @@ impl Gate {
 }
 
 impl Held {
-    /// Has the probe send a chunk, and waits until the runtime has taken it.
+    /// Makes the probe send a chunk, and waits until the runtime has taken it.
     pub(crate) async fn chunk(&mut self, text: &str) {
         self.stream.get_mut().write_all(format!("{text}\n").as_bytes()).await.unwrap();
         let mut ack = String::new();
@@ -153,7 +154,7 @@ impl Held {
     }
 }
 
-/// The next chunk of a response.
+/// Waits for the next chunk of a response.
 pub(crate) async fn chunk(response: &mut Response<Incoming>) -> Option<Result<String, hyper::Error>> {
     let frame = tokio::time::timeout(PATIENCE, response.frame()).await.expect("no chunk came")?;
     Some(frame.map(|frame| String::from_utf8(frame.into_data().unwrap().to_vec()).unwrap()))

@@ -1,4 +1,4 @@
-//! Buffered functions: events, reuse, scale-out, throttling, and every way to fail.
+//! Buffered functions: events, reuse, scale-out, throttling, and all kinds of failure.
 
 use http::Request;
 use http_body_util::{BodyExt, Full};

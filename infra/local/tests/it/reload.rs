@@ -1,4 +1,4 @@
-//! A rebuilt binary takes over without a restart.
+//! A rebuilt binary is used without a restart.
 
 use crate::harness::{Gate, Site, chunk, install_probe, json};
 
@@ -17,7 +17,7 @@ async fn new_invocations_run_the_new_binary_and_old_ones_finish() {
     assert_ne!(json(site.get("/api/items/1").await).await["pid"].as_u64().unwrap(), idle);
     site.until(|instances| instances.iter().all(|i| u64::from(i.pid) != idle)).await;
 
-    // The one that was busy is left alone until it has answered.
+    // The busy instance continues until it has answered.
     held.chunk("still here").await;
     assert_eq!(chunk(&mut response).await.unwrap().unwrap(), "still here\n");
     let old = held.pid;

@@ -29,7 +29,7 @@ async fn the_template_is_deployed_and_its_functions_serve_with_their_variables()
     assert_eq!((seen["id"].as_str(), seen["greeting"].as_str()), (Some("9"), Some("hello from dev")));
     assert_eq!(stack.instances().len(), 1);
 
-    // Secrets: made once, kept afterwards.
+    // Secrets are generated once and kept.
     let id = &stack.deployed().environments["ProbeFunction"]["SECRETS_ID"];
     let first = secret(&stack, id).await;
     assert_eq!(first["jwt_keys"].as_array().unwrap().len(), 1);
@@ -37,7 +37,7 @@ async fn the_template_is_deployed_and_its_functions_serve_with_their_variables()
     sequent_local::secrets::seed(stack.endpoint(), id, None).await.unwrap();
     assert_eq!(secret(&stack, id).await, first);
 
-    // Invocations that the emulator makes are handed to our execution environment.
+    // The emulator forwards its invocations to our execution environment.
     let name = &stack.deployed().resources["ProbeFunction"];
     let event = json!({
         "version": "2.0", "rawPath": "/x", "rawQueryString": "", "headers": {},

@@ -1,4 +1,5 @@
-//! Streamed responses: chunk by chunk, cut when the instance dies, and deaf to clients that leave.
+//! Streamed responses: they arrive chunk by chunk, are cut if the instance dies, and continue if the client
+//! leaves.
 
 use std::pin::pin;
 
@@ -57,7 +58,7 @@ async fn a_crash_cuts_the_connection() {
 async fn a_crash_before_the_first_byte_is_a_bad_gateway() {
     let site = Site::start().await;
     let gate = Gate::new().await;
-    // The probe connects to a gate that nobody serves any more, fails, and reports an error.
+    // The probe connects to a closed gate, fails, and reports an error.
     let path = path(&gate);
     drop(gate);
     let response = site.get(&path).await;
@@ -73,7 +74,7 @@ async fn a_client_that_leaves_stops_nothing() {
     held.chunk("first").await;
     assert_eq!(chunk(&mut response).await.unwrap().unwrap(), "first\n");
     drop(response);
-    // More than any buffer on the way holds: each is taken only because the runtime goes on reading.
+    // More than all buffers can hold: the chunks are taken only because the runtime continues to read.
     let big = "x".repeat(256 * 1024);
     for _ in 0..100 {
         held.chunk(&big).await;

@@ -120,7 +120,8 @@ async fn hostile_pages_reach_no_cookie_no_storage_and_no_api() {
     assert_eq!(projects["items"], json!([]), "nothing was planted");
 }
 
-/// Checks that the attack ran to its end without an origin, and that every attempt was stopped or got nothing.
+/// Checks that the attack ran to its end without an origin, and that every attempt was stopped or got
+/// nothing.
 fn nothing_was_got(loot: &Value) {
     assert_eq!(
         (&loot["ran"], &loot["done"], &loot["origin"]),

@@ -18,8 +18,8 @@ const ORDER: [u8; 32] = [
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
 ];
 
-/// A forger with a valid token, the published key and a key of its own. It also has the deployment's private key, so that a
-/// wrong claim is refused for itself and not for its signature.
+/// A forger with a valid token, the published key and a key of its own. It also has the deployment's private
+/// key, so that a wrong claim is refused for itself and not for its signature.
 pub(super) struct Forge {
     ours: Ed25519KeyPair,
     attackers: Ed25519KeyPair,
@@ -121,8 +121,8 @@ impl Forge {
     }
 }
 
-/// Adds the group's order to the second half of a signature. It still satisfies the equation, so a verifier without the range
-/// check of RFC 8032 section 5.1.7 accepts it.
+/// Adds the group's order to the second half of a signature. It still satisfies the equation, so a verifier
+/// without the range check of RFC 8032 section 5.1.7 accepts it.
 pub(super) fn malleated(signature: &mut [u8]) {
     let mut carry = 0;
     for (byte, order) in signature[32..].iter_mut().zip(ORDER) {

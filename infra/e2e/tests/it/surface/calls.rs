@@ -77,8 +77,8 @@ impl Entry {
     }
 }
 
-/// Returns the table after comparing it with the served document: no route and no name may be missing on either side. Reads
-/// come first and deletions last, so that an owner can make all calls in this order.
+/// Returns the table after comparing it with the served document: no route and no name may be missing on
+/// either side. Reads come first and deletions last, so that an owner can make all calls in this order.
 pub(crate) async fn entries(person: &Person) -> Vec<Entry> {
     let mut documented: BTreeMap<String, Route> = routes(&person.get("/api/openapi.json").await)
         .into_iter()

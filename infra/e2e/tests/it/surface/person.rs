@@ -113,7 +113,8 @@ impl Answer {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// Returns everything that distinguishes this response for a caller: a problem without its request id, or the fact of success.
+    /// Returns everything that distinguishes this response for a caller: a problem without its request id, or
+    /// the fact of success.
     pub(crate) fn shape(&self) -> Value {
         let mut shape = json!({ "status": self.status.as_u16() });
         if !self.status.is_success() {

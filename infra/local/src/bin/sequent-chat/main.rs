@@ -1,5 +1,6 @@
-//! `scripts/chat "hello"`: signs in a local demo user, sends a message and prints the answer as it streams. If the
-//! connection breaks, the program reconnects and continues where it broke, as any client of the API can.
+//! `scripts/chat "hello"`: signs in a local demo user, sends a message and prints the answer as it streams.
+//! If the connection breaks, the program reconnects and continues where it broke, as any client of the API
+//! can.
 
 mod api;
 
