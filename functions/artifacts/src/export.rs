@@ -11,7 +11,7 @@ use sequent_jobs::{Enqueued, Job, JobFailure, JobStatus, enqueue};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::{App, missing};
+use crate::App;
 
 /// How many times a file that was deleted or could not be made is made again.
 const MOST_REPETITIONS: u32 = 10;
@@ -104,13 +104,13 @@ async fn version(app: &App, caller: &Principal, source: Source) -> Result<Digest
     let content = match source {
         Source::Artifact(id) => return Ok(app.artifacts.get(caller.tenant, id).await?.sha256),
         Source::Run(id) => {
-            let run = Runs::new(&app.store, caller.tenant).get(id).await.map_err(missing::run)?;
+            let run = Runs::new(&app.store, caller.tenant).get(id).await?;
             // The row of a run that has ended does not change. The row of a live run does not change with its log.
             let asked_at = run.completed_at.is_none().then_some(now);
             serde_json::to_vec(&(&run, asked_at))
         }
         Source::Project(id) => {
-            let project = Projects::new(&app.store, caller.tenant).get(id).await.map_err(missing::project)?;
+            let project = Projects::new(&app.store, caller.tenant).get(id).await?;
             // The row of a project does not change with its runs.
             serde_json::to_vec(&(project, now))
         }

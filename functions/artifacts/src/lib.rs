@@ -8,7 +8,6 @@ mod artifact;
 mod export;
 mod list;
 mod manifest;
-mod missing;
 mod preview;
 mod upload;
 

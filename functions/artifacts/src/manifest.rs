@@ -8,7 +8,7 @@ use sequent_http::{Caller, Json, Path, Problem, Scope, openapi::Problems};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{App, missing};
+use crate::App;
 
 /// Most artifacts of a manifest. That many, with all fields, fit into one response of Lambda.
 const MOST: usize = 2_000;
@@ -44,7 +44,7 @@ pub(crate) async fn get_run_manifest(
     Path(run_id): Path<RunId>,
 ) -> Result<Json<Manifest>, Problem> {
     caller.require(Scope::ArtifactsRead)?;
-    Runs::new(&app.store, caller.tenant).get(run_id).await.map_err(missing::run)?;
+    Runs::new(&app.store, caller.tenant).get(run_id).await?;
     let RunArtifacts { items, is_complete } = app.artifacts.of_run(caller.tenant, run_id, MOST).await?;
     Ok(Json(Manifest { run_id, items, complete: is_complete }))
 }

@@ -11,7 +11,7 @@ use sequent_http::{Caller, Json, Path, Problem, Scope, openapi::Problems};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{App, missing};
+use crate::App;
 
 /// The announcement of an upload.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -92,7 +92,7 @@ pub(crate) async fn create_upload(
         return Err(Problem::invalid("The upload has a size that is not allowed.").at("/size", rule));
     }
     if let Some(run) = new.run_id {
-        Runs::new(&app.store, caller.tenant).get(run).await.map_err(missing::run)?;
+        Runs::new(&app.store, caller.tenant).get(run).await?;
     }
     let offer = app.artifacts.offer(caller.tenant, new.into_upload(caller.user)).await?;
     Ok((StatusCode::CREATED, Json(UploadOffer::from(offer))))

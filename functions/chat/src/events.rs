@@ -1,11 +1,11 @@
-//! `GET /api/runs/{id}/events`: a run's log, followed or by page.
+//! `GET /api/runs/{id}/events`: the log of a run, as a stream or by page.
 
 use http::{HeaderMap, StatusCode, header};
-use sequent_agent::{Engine, Source};
-use sequent_core::RunId;
+use sequent_conversation::Error;
+use sequent_core::{Code, RunId, Scope};
 use sequent_event::{Event, Seq};
 use sequent_http::{
-    Caller, Exchange, Json, Path, Problem, Query, Scope,
+    Caller, Exchange, Json, Path, Problem, Query,
     axum::{
         extract::State,
         response::{IntoResponse, Response},
@@ -18,24 +18,41 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    begin::find,
+    App,
     stream::{Native, Watched, respond},
 };
 
-const DEFAULT_LIMIT: usize = 100;
-const MAX_LIMIT: usize = 1000;
-
-/// Where to start, and how much.
+/// The query of `GET /api/runs/{id}/events`.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct EventsQuery {
-    /// Start behind the event with this `seq`. `Last-Event-ID` wins over it.
+    /// Start after the event with this `seq`. `Last-Event-ID` takes precedence.
     #[serde(default)]
     after: Option<String>,
-    /// Events of a page, 1 to 1000.
+    /// Most events of a page; 100 if not given.
     #[serde(default)]
-    limit: Option<usize>,
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
+    limit: EventLimit,
+}
+
+/// The number of events of a page: 1 to 1000.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "usize")]
+struct EventLimit(usize);
+
+impl Default for EventLimit {
+    fn default() -> Self {
+        Self(100)
+    }
+}
+
+impl TryFrom<usize> for EventLimit {
+    type Error = &'static str;
+
+    fn try_from(number: usize) -> Result<Self, Self::Error> {
+        (1..=1000).contains(&number).then_some(Self(number)).ok_or("must be 1 to 1000")
+    }
 }
 
 /// A page of a run's log.
@@ -44,19 +61,20 @@ pub(crate) struct EventPage {
     /// The events in order: `{seq, type, v, timestamp, ...fields of that type}`.
     #[schema(value_type = Vec<Object>)]
     events: Vec<Event>,
-    /// The `after` of the next page; null when the log has no more events yet.
+    /// `after` of the next page. Null if the log has no more events yet.
     #[schema(value_type = Option<u64>)]
     next_after: Option<Seq>,
 }
 
-/// Follows a run, live or finished.
+/// Follow a run
 ///
-/// As `text/event-stream` the log from the cursor on, until the run ends: `id` is the event's `seq`. Past the end of
-/// a finished run the answer is 204. With `Accept: application/json` one page of the log. A run whose process died
-/// is taken over by whoever follows it.
+/// As `text/event-stream`, the log after the cursor until the run ends: `id` is the event's `seq`. At the end of a
+/// finished run the response is 204. With `Accept: application/json`, one page of the log. A client that follows a run
+/// whose process died has it executed further.
 #[utoipa::path(
     get,
     path = "/api/runs/{id}/events",
+    operation_id = "follow_run",
     tag = "chat",
     params(
         ("id" = RunId, Path, description = "The run."),
@@ -65,43 +83,40 @@ pub(crate) struct EventPage {
     ),
     responses(
         (status = 200, description = "The events.", content((EventPage = "application/json"), (String = "text/event-stream"))),
-        (status = 204, description = "The run has ended and the caller has all of it."),
+        (status = 204, description = "The run has ended and the caller has received everything."),
         Problems,
     ),
 )]
 pub(crate) async fn events(
-    State(engine): State<Engine>,
-    Caller(principal): Caller,
+    State(app): State<App>,
+    Caller(caller): Caller,
     exchange: Exchange,
     Path(run): Path<RunId>,
     Query(query): Query<EventsQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    principal.require(Scope::RunsRead)?;
+    caller.require(Scope::RunsRead)?;
     let after = cursor(&headers, query.after.as_deref())?;
-    let row = find(&engine, &principal, run).await?;
-    let key = LogKey { tenant: principal.tenant, run };
+    let row = app.runs_of(&caller).get(run).await?;
+    let key = LogKey { tenant: caller.tenant, run };
+    let storage = &app.engine.storage;
     if wants_json(&headers) {
-        let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
-        if !(1..=MAX_LIMIT).contains(&limit) {
-            let problem = Problem::invalid("The limit is out of range.");
-            return Err(problem.at_parameter("limit", "must be between 1 and 1000"));
-        }
-        let (events, more) = page(&engine.storage, key, after, limit).await.map_err(Problem::unavailable)?;
+        let EventLimit(limit) = query.limit;
+        let (events, more) = page(storage, key, after, limit).await.map_err(Problem::unavailable)?;
         let next_after = events.last().filter(|_| more).map(|event| event.seq);
         return Ok(Json(EventPage { events, next_after }).into_response());
     }
-    let tail = engine.storage.tail(key).await.map_err(Problem::unavailable)?;
-    let tail = tail.ok_or_else(|| Problem::not_found("There is no such run."))?;
+    let tail = storage.tail(key).await.map_err(Problem::unavailable)?.ok_or(Error::RunNotFound)?;
     if after >= tail.last() && tail.leaves_closed() {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     if after > tail.last() {
-        let problem = Problem::bad_request("invalid_cursor", "The run has not come that far.");
-        return Err(problem.with("last", tail.last().0));
+        let detail =
+            "The cursor is after the last event of the run. Use the `seq` of an event that was received.";
+        return Err(Problem::new(Code::InvalidCursor, detail).with("last", tail.last().0));
     }
-    let watched = Watched { key, project: row.project_id, after, source: Source::Elsewhere, replayed: false };
-    Ok(respond(&engine, &exchange, watched, Native))
+    let watched = Watched::elsewhere(key, row.project_id, after);
+    Ok(respond(&app.engine, &exchange, watched, Native))
 }
 
 pub(crate) fn wants_json(headers: &HeaderMap) -> bool {
@@ -109,7 +124,7 @@ pub(crate) fn wants_json(headers: &HeaderMap) -> bool {
     accept.contains("application/json") && !accept.contains("text/event-stream")
 }
 
-/// The cursor of a native stream: what the browser sends by itself wins over what the address says.
+/// Reads the cursor of a native stream. The header, which a browser sends on its own, takes precedence over the query.
 fn cursor(headers: &HeaderMap, after: Option<&str>) -> Result<Seq, Problem> {
     let header = headers.get("last-event-id").map(|value| value.to_str().unwrap_or("?"));
     let (name, text) = match (header, after) {
@@ -118,6 +133,6 @@ fn cursor(headers: &HeaderMap, after: Option<&str>) -> Result<Seq, Problem> {
         (None, None) => return Ok(Seq::START),
     };
     native::parse_cursor(text).map_err(|error| {
-        Problem::bad_request("invalid_cursor", error.to_string()).at_parameter(name, "must be a whole number")
+        Problem::new(Code::InvalidCursor, error.to_string()).at_parameter(name, "must be a whole number")
     })
 }

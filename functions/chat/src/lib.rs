@@ -1,20 +1,20 @@
-//! Sending messages and watching runs, over streams that survive everything.
+//! Sending messages and following runs, over streams that survive a lost connection.
 //!
-//! Every stream here is a projection of a run's log: what starts a run and what merely watches it end in the one
-//! `stream` module, and a client that lost its connection continues any of them from its cursor.
+//! Every stream is a projection of a run's log. A route that starts a run and one that only follows it both end in the
+//! `stream` module, and a client that lost its connection continues any stream from its cursor.
 
-mod begin;
+mod ai_sdk;
 mod chats;
+mod event_source;
 mod events;
 mod resume;
 mod send;
-mod simple;
 mod stream;
-mod ui;
 
-use axum::extract::FromRef;
 use sequent_agent::Engine;
 use sequent_billing::Desk;
+use sequent_conversation::{Projects, RunStarter, Runs};
+use sequent_core::Principal;
 use sequent_http::{
     axum::{Extension, Router},
     csrf::Protection,
@@ -23,47 +23,58 @@ use sequent_http::{
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-/// What the handlers share.
+/// The state of the handlers.
 #[derive(Debug, Clone)]
-pub struct Chat {
-    /// What executes runs.
-    pub engine: Engine,
-    /// What runs are paid at.
-    pub desk: Desk,
+pub struct App {
+    engine: Engine,
+    starter: RunStarter,
 }
 
-impl FromRef<Chat> for Engine {
-    fn from_ref(chat: &Chat) -> Self {
-        chat.engine.clone()
+impl App {
+    /// Executes runs with `engine` and charges for them at `desk`.
+    #[must_use]
+    pub fn new(engine: Engine, desk: Desk) -> Self {
+        let starter = RunStarter::new(engine.runs(), desk);
+        Self { engine, starter }
+    }
+
+    /// The runs that the caller may see.
+    fn runs_of(&self, caller: &Principal) -> Runs<'_> {
+        Runs::new(self.engine.store(), caller.tenant)
+    }
+
+    /// The projects that the caller may see.
+    fn projects_of(&self, caller: &Principal) -> Projects<'_> {
+        Projects::new(self.engine.store(), caller.tenant)
     }
 }
 
-/// The function's routes.
-pub fn router(chat: Chat) -> Router {
-    routed().split_for_parts().0.with_state(chat)
+/// Builds the routes of the function.
+pub fn router(app: App) -> Router {
+    routed().split_for_parts().0.with_state(app)
 }
 
-/// The function's part of the API's document.
+/// Builds the function's part of the API description.
 #[must_use]
 pub fn openapi() -> utoipa::openapi::OpenApi {
     routed().into_openapi()
 }
 
-fn routed() -> OpenApiRouter<Chat> {
+fn routed() -> OpenApiRouter<App> {
     let starts = OpenApiRouter::new()
         .routes(routes!(send::send))
-        .routes(routes!(ui::submit))
+        .routes(routes!(ai_sdk::send))
         .routes(routes!(resume::resume))
         .routes(routes!(resume::resume_thread))
-        .routes(routes!(send::send_thread))
+        .routes(routes!(send::send_to_thread))
         .route_layer(Extension(Class::Chat));
     let starts_by_get = OpenApiRouter::new()
-        .routes(routes!(simple::stream))
+        .routes(routes!(event_source::stream))
         .route_layer(Extension(Protection::TrustedPage))
         .route_layer(Extension(Class::Chat));
     OpenApiRouter::with_openapi(openapi::base())
         .routes(routes!(events::events))
-        .routes(routes!(ui::resume))
+        .routes(routes!(ai_sdk::follow))
         .merge(starts)
         .merge(starts_by_get)
 }

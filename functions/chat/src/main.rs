@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sequent_agent::Engine;
 use sequent_artifacts::Artifacts;
 use sequent_billing::Desk;
-use sequent_chat_function::{Chat, router};
+use sequent_chat_function::{App, router};
 use sequent_http::{Error, Pipeline};
 use sequent_identity::{Config, Identity, Vault};
 use sequent_model::Client;
@@ -29,5 +29,5 @@ async fn main() -> Result<(), Error> {
     let desk = Desk::from_env(store.clone())?;
 
     let pipeline = Pipeline::new("chat").store(store).identity(identity);
-    sequent_http::run_streaming(pipeline, router(Chat { engine, desk })).await
+    sequent_http::run_streaming(pipeline, router(App::new(engine, desk))).await
 }

@@ -1,13 +1,12 @@
-//! `POST /api/runs/{id}/resume`: answers to what a run has asked, and the run that goes on with them.
+//! `POST /api/runs/{id}/resume`: answers the questions of a run and resumes it.
 
 use http::{HeaderMap, StatusCode};
-use sequent_agent::{Engine, Source};
-use sequent_conversation::Projects;
-use sequent_conversation::{Question, Refused, Reply, Run, Then, answer};
-use sequent_core::{InterruptId, ProjectId, RunId};
-use sequent_event::{AnswerStatus, Seq};
+use sequent_agent::Source;
+use sequent_conversation::{Error, Question, Reply, ResumeBy, Run, answer};
+use sequent_core::{Code, InterruptId, Principal, ProjectId, RunId, Scope};
+use sequent_event::{AnswerStatus, InterruptAnswer, Seq};
 use sequent_http::{
-    Caller, Exchange, Json, Path, Principal, Problem, Scope,
+    Caller, Exchange, Json, Path, Problem,
     axum::{
         extract::State,
         response::{IntoResponse, Response},
@@ -17,67 +16,66 @@ use sequent_http::{
 use sequent_runlog::{Claim, LogKey, claim};
 use sequent_tool::Schema;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::mpsc;
 use utoipa::ToSchema;
 
 use crate::{
-    begin::{find, problem},
+    App,
     events::wants_json,
     stream::{Native, Watched, respond},
 };
 
-/// Most answers of a request. A response of a model asks no more.
-const MOST: usize = 50;
-/// Most bytes of an answer. All of them are one segment of the log.
-const LONGEST: usize = 32 * 1024;
+/// Answers of one request. A model asks no more questions in one response.
+const MAX_ANSWERS: usize = 50;
+/// Bytes of all answers of a request, which are one segment of the log.
+const MAX_BYTES: usize = 32 * 1024;
 
-/// Answers to open questions.
+/// Answers to the questions of a run.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Resume {
-    answers: Vec<Answer>,
+pub(crate) struct ResumeRun {
+    answers: Vec<QuestionAnswer>,
 }
 
-/// Answers to the questions that the run of a conversation waits for.
+/// Answers to the questions of a thread's live run.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ResumeThread {
-    /// The conversation.
+    /// The thread, which is a project.
     thread_id: ProjectId,
-    answers: Vec<Answer>,
+    answers: Vec<QuestionAnswer>,
 }
 
-/// One answer.
+/// An answer to one question.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Answer {
-    /// The question, as `CLARIFICATION_NEEDED` and the run name it.
+pub(crate) struct QuestionAnswer {
+    /// The question, as in `CLARIFICATION_NEEDED` and in the run.
     interrupt_id: InterruptId,
-    /// Whether the question is answered or declined.
     #[serde(default)]
-    status: Status,
-    /// The answer, as the question's `response_schema` wants it.
+    status: QuestionAnswerStatus,
+    /// The answer, in the form that the question's `response_schema` requires.
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     payload: Option<Value>,
 }
 
-/// How a person takes a question.
+/// The kind of answer.
 #[derive(Debug, Default, Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Status {
-    /// Answers it.
+pub(crate) enum QuestionAnswerStatus {
+    /// The person answers.
     #[default]
     Resolved,
-    /// Declines to.
+    /// The person declines to answer.
     Cancelled,
 }
 
-/// Answers what a run has asked.
+/// Answer the questions of a run
 ///
-/// The first answer to a question is the one that counts; another gets 409 and is shown it. When nothing is left to
-/// answer the run goes on: as a stream of its events from the answers on or, with `Accept: application/json`, in the
+/// The first answer to a question is the one that counts; another one gets 409 with the first. When no question is left,
+/// the run continues: as a stream of its events from the answers on or, with `Accept: application/json`, in the
 /// background.
 #[utoipa::path(
     post,
@@ -85,161 +83,168 @@ pub(crate) enum Status {
     operation_id = "resume_run",
     tag = "chat",
     params(("id" = RunId, Path, description = "The run.")),
-    request_body = Resume,
+    request_body = ResumeRun,
     responses(
-        (status = 200, description = "The run's events.", content_type = "text/event-stream"),
-        (status = 202, description = "The answers are stored. The run goes on in the background, or waits for further answers.", body = Run),
-        (status = 409, description = "Another answer came first (`already_answered`), or the run has ended (`run_ended`)."),
+        (status = 200, description = "The events of the run.", content_type = "text/event-stream"),
+        (status = 202, description = "The answers are stored. The run continues in the background or waits for further answers.", body = Run),
+        (status = 409, description = "Another answer was first (`already_answered`), or the run has ended (`run_ended`)."),
         Problems,
     ),
 )]
 pub(crate) async fn resume(
-    State(engine): State<Engine>,
-    Caller(principal): Caller,
+    State(app): State<App>,
+    Caller(caller): Caller,
     exchange: Exchange,
     Path(run): Path<RunId>,
     headers: HeaderMap,
-    Json(body): Json<Resume>,
+    Json(body): Json<ResumeRun>,
 ) -> Result<Response, Problem> {
-    principal.require(Scope::Chat)?;
-    go_on(&engine, &principal, &exchange, run, body.answers, wants_json(&headers)).await
+    caller.require(Scope::Chat)?;
+    let resume_by = resume_by(&headers);
+    answer_and_continue(&app, &caller, &exchange, run, body.answers, resume_by).await
 }
 
-/// Answers what the run of a conversation has asked, as `POST /api/runs/{id}/resume` does.
+/// Answer the questions of a thread
+///
+/// Answers the questions of the thread's live run, as `POST /api/runs/{id}/resume` does.
 #[utoipa::path(
     post,
     path = "/agent/resume",
+    operation_id = "resume_thread",
     tag = "chat",
     request_body = ResumeThread,
     responses(
-        (status = 200, description = "The run's events.", content_type = "text/event-stream"),
+        (status = 200, description = "The events of the run.", content_type = "text/event-stream"),
         (status = 202, description = "The answers are stored.", body = Run),
-        (status = 409, description = "Another answer came first, or nothing is being asked (`nothing_asked`)."),
+        (status = 409, description = "Another answer was first, or no question is open (`nothing_asked`)."),
         Problems,
     ),
 )]
 pub(crate) async fn resume_thread(
-    State(engine): State<Engine>,
-    Caller(principal): Caller,
+    State(app): State<App>,
+    Caller(caller): Caller,
     exchange: Exchange,
     headers: HeaderMap,
     Json(body): Json<ResumeThread>,
 ) -> Result<Response, Problem> {
-    principal.require(Scope::Chat)?;
-    let project = match Projects::new(engine.store(), principal.tenant).get(body.thread_id).await {
-        Ok(project) => project,
-        Err(sequent_conversation::projects::Error::NotFound) => {
-            return Err(Problem::not_found("There is no such conversation."));
-        }
-        Err(error) => return Err(Problem::unavailable(error)),
-    };
-    let run = project.live_run_id;
-    let run = run.ok_or_else(|| Problem::conflict("nothing_asked", "No run of this conversation waits."))?;
-    go_on(&engine, &principal, &exchange, run, body.answers, wants_json(&headers)).await
+    caller.require(Scope::Chat)?;
+    let project = app.projects_of(&caller).get(body.thread_id).await?;
+    let run = project.live_run_id.ok_or_else(|| {
+        Problem::new(Code::NothingAsked, "No run of this thread waits for an answer. Send a message instead.")
+    })?;
+    let resume_by = resume_by(&headers);
+    answer_and_continue(&app, &caller, &exchange, run, body.answers, resume_by).await
 }
 
-async fn go_on(
-    engine: &Engine,
-    principal: &Principal,
+/// A client that does not want a stream has the run continued by a worker.
+fn resume_by(headers: &HeaderMap) -> ResumeBy {
+    if wants_json(headers) { ResumeBy::Worker } else { ResumeBy::Caller }
+}
+
+async fn answer_and_continue(
+    app: &App,
+    caller: &Principal,
     exchange: &Exchange,
     run: RunId,
-    answers: Vec<Answer>,
-    background: bool,
+    answers: Vec<QuestionAnswer>,
+    resume_by: ResumeBy,
 ) -> Result<Response, Problem> {
-    let row = find(engine, principal, run).await?;
+    let row = app.runs_of(caller).get(run).await?;
     let replies = check(&row.interrupts, answers)?;
-    let key = LogKey { tenant: principal.tenant, run };
-    let then = if background { Then::Queue } else { Then::Caller };
-    let by = Some(principal.user);
-    let answered = answer(&engine.storage, key, by, &replies, then).await.map_err(problem)?;
-    let count = replies.len() as u64;
-    let after = match answered {
-        Ok(state) if background || !state.is_resumable() => return accepted(engine, principal, run).await,
-        Ok(state) => Seq(state.last.0.saturating_sub(count)),
-        Err(Refused::Taken(winner)) => {
-            let own = |reply: &Reply| {
-                reply.interrupt == winner.interrupt_id
-                    && (reply.status, &reply.payload, by) == (winner.status, &winner.payload, winner.by)
-            };
-            if !replies.iter().any(own) {
-                let problem = Problem::conflict("already_answered", "Somebody has answered before.");
-                return Err(problem.with("answer", shown(&winner)));
-            }
-            // The same answer again: its first response was lost.
-            return accepted(engine, principal, run).await;
+    let key = LogKey { tenant: caller.tenant, run };
+    let storage = &app.engine.storage;
+    let state = match answer(storage, key, Some(caller.user), &replies, resume_by).await {
+        Ok(state) => state,
+        // The same answer again: the response to the first request was lost.
+        Err(Error::AlreadyAnswered(first)) if is_among(&first, &replies, caller) => {
+            return accepted(app, caller, run).await;
         }
-        Err(Refused::Unknown(id)) => {
+        Err(Error::UnknownQuestion(id)) => {
             let at = replies.iter().position(|reply| reply.interrupt == id).unwrap_or_default();
-            let problem = Problem::invalid("The run has asked no such question.");
-            return Err(problem.at(&format!("/answers/{at}/interrupt_id"), "is no question of this run"));
+            let pointer = format!("/answers/{at}/interrupt_id");
+            let problem = Problem::from(Error::UnknownQuestion(id));
+            return Err(problem.at(&pointer, "must be a question of this run"));
         }
-        Err(Refused::Ended) => {
-            return Err(Problem::conflict("run_ended", "The run has ended without the answer."));
-        }
+        Err(error) => return Err(error.into()),
     };
+    if resume_by == ResumeBy::Worker || !state.is_resumable() {
+        return accepted(app, caller, run).await;
+    }
+    let after = Seq(state.last.0.saturating_sub(replies.len() as u64));
     let (observer, stored) = mpsc::unbounded_channel();
-    let claimed = claim(&engine.storage, key, engine.settings, false, Some(observer)).await;
+    let claimed = claim(storage, key, app.engine.settings, false, Some(observer)).await;
     let source = match claimed.map_err(Problem::unavailable)? {
         Claim::Won(writer) => Source::Owned(writer, stored),
-        // Somebody else was faster; the answers' own stream is the same.
+        // Another process was first. The stream after the answers is the same.
         Claim::Held | Claim::Closed | Claim::Missing => Source::Elsewhere,
     };
-    let watched = Watched { key, project: row.project_id, after, source, replayed: false };
-    Ok(respond(engine, exchange, watched, Native))
+    let watched = Watched { source, ..Watched::elsewhere(key, row.project_id, after) };
+    Ok(respond(&app.engine, exchange, watched, Native))
 }
 
-async fn accepted(engine: &Engine, principal: &Principal, run: RunId) -> Result<Response, Problem> {
-    let row: Run = find(engine, principal, run).await?;
-    Ok((StatusCode::ACCEPTED, Json(row)).into_response())
+/// Returns `true` if the stored answer is one of the caller's replies.
+fn is_among(first: &InterruptAnswer, replies: &[Reply], caller: &Principal) -> bool {
+    let is_same = |reply: &Reply| {
+        reply.interrupt == first.interrupt_id
+            && reply.status == first.status
+            && reply.payload == first.payload
+    };
+    first.by == Some(caller.user) && replies.iter().any(is_same)
 }
 
-/// The answers, each held against its question if that is still open.
-fn check(open: &[Question], answers: Vec<Answer>) -> Result<Vec<Reply>, Problem> {
-    if answers.is_empty() || answers.len() > MOST {
-        let problem = Problem::invalid("There must be 1 to 50 answers.");
+async fn accepted(app: &App, caller: &Principal, run: RunId) -> Result<Response, Problem> {
+    let run = app.runs_of(caller).get(run).await?;
+    Ok((StatusCode::ACCEPTED, Json(run)).into_response())
+}
+
+/// Checks the answers, each against the schema of its question if that is still open.
+fn check(open: &[Question], answers: Vec<QuestionAnswer>) -> Result<Vec<Reply>, Problem> {
+    if answers.is_empty() || answers.len() > MAX_ANSWERS {
+        let problem = Problem::invalid(format!("Send 1 to {MAX_ANSWERS} answers."));
         return Err(problem.at("/answers", format!("has {} items", answers.len())));
     }
     let mut replies: Vec<Reply> = Vec::with_capacity(answers.len());
-    for (n, Answer { interrupt_id, status, payload }) in answers.into_iter().enumerate() {
-        let at = format!("/answers/{n}");
-        if replies.iter().any(|reply| reply.interrupt == interrupt_id) {
-            return Err(Problem::invalid("A question is answered twice.").at(&at, "is a second answer"));
-        }
-        let status = match status {
-            Status::Resolved => AnswerStatus::Resolved,
-            Status::Cancelled => AnswerStatus::Cancelled,
-        };
-        let question = open.iter().find(|question| question.id == interrupt_id);
-        if let (AnswerStatus::Resolved, Some(question)) = (status, question) {
-            fits(question, payload.as_ref(), &format!("{at}/payload"))?;
-        }
-        replies.push(Reply { interrupt: interrupt_id, status, payload });
+    for (n, answer) in answers.into_iter().enumerate() {
+        let reply = check_one(open, answer, &format!("/answers/{n}"), &replies)?;
+        replies.push(reply);
     }
-    let bytes: usize = replies
-        .iter()
-        .filter_map(|reply| reply.payload.as_ref())
-        .map(|payload| payload.to_string().len())
-        .sum();
-    if bytes > LONGEST {
-        return Err(Problem::invalid("The answers are too long.")
-            .at("/answers", format!("must have at most {LONGEST} bytes")));
+    let payloads = replies.iter().filter_map(|reply| reply.payload.as_ref());
+    let bytes: usize = payloads.map(|payload| payload.to_string().len()).sum();
+    if bytes > MAX_BYTES {
+        let problem = Problem::invalid("The answers are too long.");
+        return Err(problem.at("/answers", format!("must have at most {MAX_BYTES} bytes")));
     }
     Ok(replies)
 }
 
-fn fits(question: &Question, payload: Option<&Value>, at: &str) -> Result<(), Problem> {
-    let wrong = |why: String| Problem::invalid("The answer does not fit the question.").at(at, why);
-    let Some(payload) = payload else { return Err(wrong("is missing".to_owned())) };
-    let Some(schema) = &question.response_schema else { return Ok(()) };
-    let schema = Schema::new(schema).map_err(Problem::internal)?;
-    schema.check(payload).map_err(|why| wrong(why.to_string()))
+fn check_one(
+    open: &[Question],
+    answer: QuestionAnswer,
+    at: &str,
+    earlier: &[Reply],
+) -> Result<Reply, Problem> {
+    let QuestionAnswer { interrupt_id, status, payload } = answer;
+    if earlier.iter().any(|reply| reply.interrupt == interrupt_id) {
+        let problem = Problem::invalid("A question is answered twice.");
+        return Err(problem.at(at, "must be the only answer to its question"));
+    }
+    let status = match status {
+        QuestionAnswerStatus::Resolved => AnswerStatus::Resolved,
+        QuestionAnswerStatus::Cancelled => AnswerStatus::Cancelled,
+    };
+    let question = open.iter().find(|question| question.id == interrupt_id);
+    if let (AnswerStatus::Resolved, Some(question)) = (status, question) {
+        check_payload(question, payload.as_ref(), &format!("{at}/payload"))?;
+    }
+    Ok(Reply { interrupt: interrupt_id, status, payload })
 }
 
-fn shown(answer: &sequent_event::InterruptAnswer) -> Value {
-    json!({
-        "interrupt_id": answer.interrupt_id,
-        "status": answer.status,
-        "payload": answer.payload,
-        "by": answer.by,
-    })
+fn check_payload(question: &Question, payload: Option<&Value>, at: &str) -> Result<(), Problem> {
+    let invalid = |why: String| {
+        Problem::invalid("The answer does not have the form that the question requires.").at(at, why)
+    };
+    let Some(payload) = payload else { return Err(invalid("is missing".to_owned())) };
+    let Some(schema) = &question.response_schema else { return Ok(()) };
+    let schema = Schema::new(schema).map_err(Problem::internal)?;
+    schema.check(payload).map_err(|why| invalid(why.to_string()))
 }

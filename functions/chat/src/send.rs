@@ -1,130 +1,139 @@
-//! `POST /api/chat/send`: a message in, the run's log out.
+//! `POST /api/chat/send`: sends a message and streams the log of the run that answers it.
 
-use sequent_conversation::OnConflict;
-use sequent_core::ProjectId;
+use sequent_conversation::{Destination, OnConflict, Prompt, RunRequest, Work};
+use sequent_core::{Principal, ProjectId, Scope};
 use sequent_http::{
-    Caller, Exchange, Json, Principal, Problem, Scope,
+    Caller, Exchange, Json, Problem,
     axum::{extract::State, response::Response},
     idempotency::IdempotencyKey,
     openapi::Problems,
 };
+use sequent_model::ModelName;
 use sequent_tables::idempotency::PayloadHash;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    Chat,
-    begin::{Ask, Place, begin},
-    stream::{Native, respond},
+    App,
+    stream::{Native, Watched, respond},
 };
 
-/// A message for a conversation.
+/// A message for a project.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Send {
-    /// The conversation; a new one is made without.
+pub(crate) struct SendMessage {
+    /// The project. A new one is created if it is absent.
     #[serde(default)]
     project_id: Option<ProjectId>,
-    message: Content,
-    /// The model that answers; the deployment's default without.
+    message: MessageContent,
+    /// The model that answers. The default model of the deployment if it is absent.
     #[serde(default)]
-    model: Option<String>,
-    /// What to do when a run already answers in the project.
+    #[schema(value_type = Option<String>)]
+    model: Option<ModelName>,
+    /// The policy for a project that has a live run.
     #[serde(default)]
     on_conflict: OnConflict,
 }
 
-/// What the user says.
+/// The content of a message.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Content {
+pub(crate) struct MessageContent {
     /// 1 byte to 64 KiB of text.
-    #[schema(min_length = 1, max_length = 65536)]
-    content: String,
+    #[schema(value_type = String, min_length = 1, max_length = 65536)]
+    content: Prompt,
 }
 
-/// Sends a message and streams the run that answers it.
+/// Send a message
 ///
-/// The stream is the run's log as server-sent events: `id` is the event's `seq`, `event` its type, `data` the event.
-/// Headers name the run and the project. After a cut, follow `GET /api/runs/{id}/events` with `Last-Event-ID`.
+/// Streams the run that answers. The stream is the run's log as server-sent events: `id` is the event's `seq`, `event`
+/// its type, `data` the event. Headers name the run and the project. After a cut, follow `GET /api/runs/{id}/events`
+/// with `Last-Event-ID`.
 #[utoipa::path(
     post,
     path = "/api/chat/send",
+    operation_id = "send_message",
     tag = "chat",
-    request_body = Send,
-    params(("Idempotency-Key" = Option<String>, Header, description = "A retry with the same key and payload attaches to the same run.")),
-    responses((status = 200, description = "The run's events.", content_type = "text/event-stream"), Problems),
+    request_body = SendMessage,
+    params(("Idempotency-Key" = Option<String>, Header, description = "A retry with the same key and payload follows the same run.")),
+    responses((status = 200, description = "The events of the run.", content_type = "text/event-stream"), Problems),
 )]
 pub(crate) async fn send(
-    State(chat): State<Chat>,
-    Caller(principal): Caller,
+    State(app): State<App>,
+    Caller(caller): Caller,
     exchange: Exchange,
     key: Option<IdempotencyKey>,
-    Json(body): Json<Send>,
+    Json(body): Json<SendMessage>,
 ) -> Result<Response, Problem> {
-    start(&chat, &principal, &exchange, key, "/api/chat/send", body).await
+    start(&app, caller, &exchange, key, "/api/chat/send", body).await
 }
 
-/// A message for a conversation, in the words of other agents' servers.
+/// A message for a thread, which is a project.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SendToThread {
-    /// The conversation; a new one is made without.
+    /// The project. A new one is created if it is absent.
     #[serde(default)]
     thread_id: Option<ProjectId>,
-    /// What the user says.
-    message: String,
-    /// The model that answers; the deployment's default without.
+    /// 1 byte to 64 KiB of text.
+    #[schema(value_type = String, min_length = 1, max_length = 65536)]
+    message: Prompt,
+    /// The model that answers. The default model of the deployment if it is absent.
     #[serde(default)]
-    model: Option<String>,
-    /// What to do when a run already answers in the conversation.
+    #[schema(value_type = Option<String>)]
+    model: Option<ModelName>,
+    /// The policy for a thread that has a live run.
     #[serde(default)]
     on_conflict: OnConflict,
 }
 
-/// Sends a message and streams the run that answers it, as `POST /api/chat/send` does.
+/// Send a message to a thread
+///
+/// Streams the run that answers, as `POST /api/chat/send` does.
 #[utoipa::path(
     post,
     path = "/api/v1/agent/chat",
+    operation_id = "send_thread_message",
     tag = "chat",
     request_body = SendToThread,
-    params(("Idempotency-Key" = Option<String>, Header, description = "A retry with the same key and payload attaches to the same run.")),
-    responses((status = 200, description = "The run's events.", content_type = "text/event-stream"), Problems),
+    params(("Idempotency-Key" = Option<String>, Header, description = "A retry with the same key and payload follows the same run.")),
+    responses((status = 200, description = "The events of the run.", content_type = "text/event-stream"), Problems),
 )]
-pub(crate) async fn send_thread(
-    State(chat): State<Chat>,
-    Caller(principal): Caller,
+pub(crate) async fn send_to_thread(
+    State(app): State<App>,
+    Caller(caller): Caller,
     exchange: Exchange,
     key: Option<IdempotencyKey>,
     Json(body): Json<SendToThread>,
 ) -> Result<Response, Problem> {
     let SendToThread { thread_id: project_id, message: content, model, on_conflict } = body;
-    let body = Send { project_id, message: Content { content }, model, on_conflict };
-    start(&chat, &principal, &exchange, key, "/api/v1/agent/chat", body).await
+    let body = SendMessage { project_id, message: MessageContent { content }, model, on_conflict };
+    start(&app, caller, &exchange, key, "/api/v1/agent/chat", body).await
 }
 
 async fn start(
-    chat: &Chat,
-    principal: &Principal,
+    app: &App,
+    caller: Principal,
     exchange: &Exchange,
     key: Option<IdempotencyKey>,
     path: &str,
-    body: Send,
+    body: SendMessage,
 ) -> Result<Response, Problem> {
-    principal.require(Scope::Chat)?;
-    // Hashed as understood, so that a retry with other white space is the same request.
+    caller.require(Scope::Chat)?;
+    // The hash is of the parsed request, so that a retry with other white space is the same request.
     let payload = serde_json::to_vec(&body).map_err(Problem::internal)?;
-    let key =
-        key.map(|key| key.request(principal.tenant, "chat.send", PayloadHash::of("POST", path, &payload)));
-    let ask = Ask {
-        place: body.project_id.map_or(Place::New(Vec::new()), Place::Project),
-        content: body.message.content,
+    let payload = PayloadHash::of("POST", path, &payload);
+    let tenant = caller.tenant;
+    let request = RunRequest {
+        caller,
+        project: Destination::or_new(body.project_id),
+        prompt: body.message.content,
         model: body.model,
+        work: Work::default(),
         on_conflict: body.on_conflict,
         replaces: None,
-        new_project: ProjectId::new(),
-        key,
+        idempotency: key.map(|key| key.request(tenant, "chat.send", payload)),
     };
-    let begun = begin(chat, principal, ask).await?;
-    Ok(respond(&chat.engine, exchange, begun.watched(principal), Native))
+    let started = Box::pin(app.starter.start(&request)).await?;
+    Ok(respond(&app.engine, exchange, Watched::started(tenant, started), Native))
 }

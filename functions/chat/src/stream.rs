@@ -1,4 +1,4 @@
-//! From a run's log to the frames of an HTTP response.
+//! The projection of a run's log to the body of an HTTP response.
 
 use std::convert::Infallible;
 
@@ -6,7 +6,8 @@ use bytes::Bytes;
 use futures::stream;
 use http::{HeaderName, HeaderValue, header};
 use sequent_agent::{Engine, Live, Source, StreamItem};
-use sequent_core::{ProjectId, RunId, Timestamp};
+use sequent_conversation::{Owner, StartedRun};
+use sequent_core::{ProjectId, RunId, TenantId, Timestamp};
 use sequent_event::{Event, Seq};
 use sequent_http::{
     Exchange,
@@ -20,18 +21,18 @@ use tokio::time::Instant;
 const RUN_ID: HeaderName = HeaderName::from_static("x-run-id");
 const PROJECT_ID: HeaderName = HeaderName::from_static("x-project-id");
 
-/// How one protocol writes a log.
+/// A projection of a log to the frames of one protocol.
 pub(crate) trait Projection: Send + 'static {
-    /// The frames of the next event.
+    /// Returns the frames of the next event.
     fn event(&mut self, event: &Event) -> Vec<Frame>;
 
-    /// The frames after the last event of a closed log.
+    /// Returns the frames after the last event of a closed log.
     fn closed(&mut self) -> Vec<Frame> {
         Vec::new()
     }
 }
 
-/// The log as it is.
+/// The log itself: one frame for each event.
 pub(crate) struct Native;
 
 impl Projection for Native {
@@ -40,39 +41,61 @@ impl Projection for Native {
     }
 }
 
-/// What a stream is of.
+/// The run of a stream, and the part of its log that is streamed.
 pub(crate) struct Watched {
     pub(crate) key: LogKey,
     pub(crate) project: ProjectId,
-    /// The stream starts at the event behind it.
+    /// The stream starts after the event at this position.
     pub(crate) after: Seq,
     pub(crate) source: Source,
     pub(crate) replayed: bool,
 }
 
-/// A streamed response. A run that this process owns goes on to its end even if nobody reads.
+impl Watched {
+    /// The whole log of a run that was started for this request.
+    pub(crate) fn started(tenant: TenantId, started: StartedRun) -> Self {
+        let source = match started.owner {
+            Some(Owner { writer, stored }) => Source::Owned(writer, stored),
+            None => Source::Elsewhere,
+        };
+        Self {
+            key: LogKey { tenant, run: started.run },
+            project: started.project,
+            after: Seq::START,
+            source,
+            replayed: started.replayed,
+        }
+    }
+
+    /// The log of a run that another process executes, if any.
+    pub(crate) fn elsewhere(key: LogKey, project: ProjectId, after: Seq) -> Self {
+        Self { key, project, after, source: Source::Elsewhere, replayed: false }
+    }
+}
+
+/// Builds the streamed response. A run that this process owns is executed to its end even if the client leaves.
 pub(crate) fn respond(
     engine: &Engine,
     exchange: &Exchange,
     watched: Watched,
     projection: impl Projection,
 ) -> Response {
-    let (run, project, replayed) = (watched.key.run, watched.project, watched.replayed);
+    let Watched { key, project, after, source, replayed } = watched;
     let deadline = exchange.deadline().map(|at| Instant::now() + at.since(Timestamp::now()));
-    let items = Live::stream(engine.clone(), watched.key, watched.after, watched.source, deadline);
+    let items = Live::stream(engine.clone(), key, after, source, deadline);
     let frames = stream::unfold(Writing { items, projection, closed: false, ended: false }, Writing::next);
     let mut response = Response::new(Body::from_stream(frames));
-    mark(&mut response, run, project, replayed);
+    add_headers(&mut response, key.run, project, replayed);
     response
 }
 
-/// The headers every stream has.
-fn mark(response: &mut Response, run: RunId, project: ProjectId, replayed: bool) {
+/// Adds the headers that every stream has.
+fn add_headers(response: &mut Response, run: RunId, project: ProjectId, replayed: bool) {
     let id = |text: String| HeaderValue::try_from(text).expect("ids are ASCII");
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    // Proxies such as nginx otherwise hold a stream back until it ends.
+    // Without this header, proxies such as nginx buffer a stream until it ends.
     headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     headers.insert(RUN_ID, id(run.to_string()));
     headers.insert(PROJECT_ID, id(project.to_string()));
@@ -90,9 +113,9 @@ struct Writing<P> {
 }
 
 impl<P: Projection> Writing<P> {
-    /// The next bytes: of everything that is ready, so that a replay is not sent frame by frame.
+    /// Returns the next bytes: all items that are ready, so that a replay is not sent frame by frame.
     async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
-        /// A resumed log is read in megabytes; a response is written in pieces a client can start on.
+        /// A resumed log is read in megabytes. The response is written in smaller pieces, so that the client can start.
         const PIECE: usize = 64 * 1024;
         let mut text = String::new();
         while !self.ended {
@@ -121,11 +144,11 @@ impl<P: Projection> Writing<P> {
             Some(StreamItem::Heartbeat) => vec![Frame::heartbeat()],
             Some(StreamItem::Cut) => {
                 self.ended = true;
-                vec![Frame::comment("the run goes on: reconnect to follow it")]
+                vec![Frame::comment("the run continues: reconnect to follow it")]
             }
             None => {
                 self.ended = true;
-                // A stream that ends without the terminal event was cut, and must not look complete.
+                // A stream that ends without the terminal event was cut, so it must not look complete.
                 if self.closed { self.projection.closed() } else { Vec::new() }
             }
         };

@@ -59,7 +59,7 @@ struct Outbox {
 impl Outbox {
     /// Adds the messages for the record with the index `origin`.
     fn add(&mut self, origin: usize, old: Option<&Item>, new: &Item, now: Timestamp) {
-        for delivery in Delivery::called_for(old, new) {
+        for delivery in Delivery::of_change(old, new) {
             self.runs.add(origin, Message::text(delivery.to_json()));
         }
         let Effects { deliver, notify_run, dead_letter } = Effects::of(old, new);

@@ -1,7 +1,7 @@
-//! `POST /mcp`: Sequent as an MCP server (streamable HTTP), for agents elsewhere.
+//! `POST /mcp`: Sequent as an MCP server (streamable HTTP), for other agents.
 //!
-//! Stateless: there are no sessions, every request carries its own credential and is answered with one JSON document, so
-//! that any instance may answer any of them.
+//! The server is stateless: there are no sessions. Every request carries its own credential and is answered with one
+//! JSON document, so any instance can answer any request.
 
 use std::{future::ready, sync::Arc};
 
@@ -23,22 +23,22 @@ use rmcp::{
         streamable_http_server::session::never::NeverSessionManager,
     },
 };
-use sequent_core::Code;
-use sequent_http::{Caller, Principal, Problem, openapi::Problems};
+use sequent_core::{Code, Principal};
+use sequent_http::{Caller, Problem, openapi::Problems};
 use utoipa::ToSchema;
 
-use crate::{Mcp, tools};
+use crate::{App, tools};
 
-/// More than any call of our tools needs.
+/// Bytes of a message. No call of a tool needs more.
 const MAX_MESSAGE: usize = 256 * 1024;
 
 const INSTRUCTIONS: &str = "Runs are tasks that Sequent's agents carry out in the background. Start one with start_run, or \
-    go on with a conversation with send_message; both answer at once with a run_id. Then ask get_run every few seconds until \
-    the status is success, error, cancelled or interrupted. An interrupted run waits for a person's answer.";
+    continue a conversation with send_message. Both return a run_id at once. Then call get_run every few seconds until the \
+    status is success, error, cancelled or interrupted. An interrupted run waits for a person's answer.";
 
 /// A JSON-RPC 2.0 message of MCP.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "only its schema is used: the SDK reads the message")]
+#[expect(dead_code, reason = "only the schema is used: the SDK reads the message")]
 pub(crate) struct McpMessage {
     /// `2.0`.
     jsonrpc: String,
@@ -47,82 +47,84 @@ pub(crate) struct McpMessage {
     id: Option<serde_json::Value>,
     /// `initialize`, `tools/list`, `tools/call`, ...
     method: Option<String>,
-    /// As the method wants it.
+    /// In the form that the method requires.
     #[schema(value_type = Option<Object>)]
     params: Option<serde_json::Value>,
 }
 
-/// Speak MCP to Sequent.
+/// Send an MCP message
 ///
 /// The endpoint for MCP clients (streamable HTTP, stateless, protocol versions 2024-11-05 to 2026-07-28) with the tools
-/// `start_run`, `get_run` and `send_message`. Clients say that they accept `application/json` and `text/event-stream`.
+/// `start_run`, `get_run` and `send_message`. Clients must accept `application/json` and `text/event-stream`.
 #[utoipa::path(
     post,
     path = "/mcp",
-    operation_id = "mcp",
+    operation_id = "send_mcp_message",
     tag = "mcp",
     request_body = McpMessage,
     responses(
         (status = 200, description = "The JSON-RPC response.", content_type = "application/json"),
-        (status = 202, description = "A notification was taken."),
+        (status = 202, description = "The notification was accepted."),
         Problems
     ),
 )]
-pub(crate) async fn serve(State(mcp): State<Mcp>, Caller(caller): Caller, request: Request) -> Response {
-    let server = Sequent(Arc::new(Call { mcp, caller }));
+pub(crate) async fn serve(State(app): State<App>, Caller(caller): Caller, request: Request) -> Response {
+    let server = Server { app, caller: Arc::new(caller) };
     let config = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false)
         .with_json_response(true)
         .with_max_request_body_bytes(MAX_MESSAGE)
-        // No browser is tricked into sending somebody's access token, and which names lead here the CDN decides.
+        // The check protects servers without authentication from browsers. Here every request needs an access token, and
+        // the CDN decides which host names are served.
         .disable_allowed_hosts();
     let service =
         StreamableHttpService::new(move || Ok(server.clone()), Arc::<NeverSessionManager>::default(), config);
     Box::pin(service.handle(request)).await.map(Body::new)
 }
 
-/// Nothing to listen to: answers come with the requests.
+/// Open an MCP stream
+///
+/// Always refused: the server sends no messages on its own. Responses come with the requests.
 #[utoipa::path(
     get,
     path = "/mcp",
-    operation_id = "mcp_listen",
+    operation_id = "open_mcp_stream",
     tag = "mcp",
     security(()),
-    responses((status = 405, description = "Always, which tells MCP clients to do without."), Problems),
+    responses((status = 405, description = "Always. MCP clients then do without."), Problems),
 )]
 pub(crate) async fn listen() -> Problem {
     only_post()
 }
 
-/// No session to end.
+/// Close an MCP session
+///
+/// Always refused: there are no sessions.
 #[utoipa::path(
     delete,
     path = "/mcp",
-    operation_id = "mcp_leave",
+    operation_id = "close_mcp_session",
     tag = "mcp",
     security(()),
-    responses((status = 405, description = "Always, which tells MCP clients to do without."), Problems),
+    responses((status = 405, description = "Always. MCP clients then do without."), Problems),
 )]
 pub(crate) async fn leave() -> Problem {
     only_post()
 }
 
 fn only_post() -> Problem {
-    let detail = "There is no stream to listen to and no session to end; MCP messages are sent with POST.";
+    let detail = "The server has no streams and no sessions. Send MCP messages with POST.";
     Problem::new(Code::MethodNotAllowed, detail).header(ALLOW, HeaderValue::from_static("POST"))
 }
 
-/// What a request is about.
-pub(crate) struct Call {
-    pub(crate) mcp: Mcp,
-    pub(crate) caller: Principal,
+/// The MCP server for one request.
+#[derive(Clone)]
+struct Server {
+    app: App,
+    caller: Arc<Principal>,
 }
 
-/// The server, for one request.
-#[derive(Clone)]
-struct Sequent(Arc<Call>);
-
-impl ServerHandler for Sequent {
+impl ServerHandler for Server {
     fn get_info(&self) -> ServerConfig {
         ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
             .with_server_info(Implementation::new("sequent", env!("CARGO_PKG_VERSION")))
@@ -146,6 +148,6 @@ impl ServerHandler for Sequent {
         request: CallToolRequestParams,
         _context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        Box::pin(tools::call(&self.0, request)).await.map(CallToolResponse::from)
+        Box::pin(tools::call(&self.app, &self.caller, request)).await.map(CallToolResponse::from)
     }
 }

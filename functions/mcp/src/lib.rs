@@ -1,51 +1,50 @@
-//! MCP in both directions: the servers that a tenant lets its agents use, and Sequent as a server for other agents.
+//! MCP in both directions: the servers whose tools a tenant's agents may use, and Sequent as a server for other agents.
 //!
-//! Thin: each handler parses, authorises, asks [`sequent_mcp_client`] or [`sequent_conversation`] and renders. What a caller may not see
-//! is not found.
+//! Each handler parses, authorises, calls [`sequent_mcp_client`] or [`sequent_conversation`] and renders. An object of
+//! another tenant is not found.
 
 mod endpoint;
-mod look;
+mod get_run;
 mod servers;
 mod start;
 mod tools;
 
 use axum::{Extension, Router};
 use sequent_billing::Desk;
+use sequent_conversation::{RunStarter, RunStore};
 use sequent_http::{openapi, rate_limit::Class};
 use sequent_mcp_client::Servers;
 use sequent_runlog::{DynamoStorage, Settings};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-/// What the handlers share.
+/// The state of the handlers.
 #[derive(Clone)]
-pub struct Mcp {
+pub struct App {
     servers: Servers,
-    storage: DynamoStorage,
-    settings: Settings,
-    desk: Desk,
+    starter: RunStarter,
 }
 
-impl Mcp {
-    /// Servers of tenants, and runs whose logs are in `storage` and which are paid for at `desk`.
+impl App {
+    /// The MCP servers of tenants, and runs whose logs are in `storage` and which are charged for at `desk`.
     #[must_use]
     pub fn new(servers: Servers, storage: DynamoStorage, settings: Settings, desk: Desk) -> Self {
-        Self { servers, storage, settings, desk }
+        Self { servers, starter: RunStarter::new(RunStore::new(storage, settings), desk) }
     }
 }
 
-/// The function's routes.
-pub fn router(mcp: Mcp) -> Router {
-    routed().split_for_parts().0.with_state(mcp)
+/// Builds the routes of the function.
+pub fn router(app: App) -> Router {
+    routed().split_for_parts().0.with_state(app)
 }
 
-/// The function's part of the API's document.
+/// Builds the function's part of the API description.
 #[must_use]
 pub fn openapi() -> utoipa::openapi::OpenApi {
     routed().into_openapi()
 }
 
-fn routed() -> OpenApiRouter<Mcp> {
-    // Any of its messages may start a model.
+fn routed() -> OpenApiRouter<App> {
+    // Any message may start a model.
     let endpoint = OpenApiRouter::new().routes(routes!(endpoint::serve)).route_layer(Extension(Class::Chat));
     OpenApiRouter::with_openapi(openapi::base())
         .merge(endpoint)

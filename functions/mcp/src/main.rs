@@ -6,7 +6,7 @@ use sequent_billing::Desk;
 use sequent_http::{Error, Pipeline};
 use sequent_identity::{Config, Identity, Vault};
 use sequent_mcp_client::Servers;
-use sequent_mcp_function::{Mcp, router};
+use sequent_mcp_function::{App, router};
 use sequent_runlog::{DynamoStorage, Settings};
 use sequent_tables::Store;
 use sequent_tool::Guard;
@@ -24,7 +24,7 @@ async fn main() -> Result<(), Error> {
 
     let servers = Servers::new(store.clone(), vault.clone(), Guard::from_env()?);
     let desk = Desk::from_env(store.clone())?;
-    let mcp = Mcp::new(servers, DynamoStorage::new(store.clone()), Settings::from_env(), desk);
+    let app = App::new(servers, DynamoStorage::new(store.clone()), Settings::from_env(), desk);
     let pipeline = Pipeline::new("mcp").store(store).identity(identity);
-    sequent_http::run(pipeline, router(mcp)).await
+    sequent_http::run(pipeline, router(app)).await
 }

@@ -8,7 +8,7 @@ use sequent_mcp_client::{Error, Failure, Name, NewServer, Offer, Server, Servers
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::Mcp;
+use crate::App;
 
 const MAX_URL: usize = 2048;
 const MAX_TOKEN: usize = 4096;
@@ -68,11 +68,11 @@ pub(crate) struct McpServerAdded {
     responses((status = 200, description = "All of them, by name.", body = McpServerList), Problems),
 )]
 pub(crate) async fn list(
-    State(mcp): State<Mcp>,
+    State(app): State<App>,
     Caller(caller): Caller,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require(Scope::ProjectsRead)?;
-    let items = mcp.servers.list(caller.tenant).await.map_err(problem)?;
+    let items = app.servers.list(caller.tenant).await.map_err(problem)?;
     Ok(Json(McpServerList { items }))
 }
 
@@ -94,13 +94,13 @@ pub(crate) async fn list(
     ),
 )]
 pub(crate) async fn create(
-    State(mcp): State<Mcp>,
+    State(app): State<App>,
     Caller(caller): Caller,
     Json(body): Json<NewMcpServer>,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require(Scope::Account)?;
     let new = check(body)?;
-    let adding = mcp.servers.add(caller.tenant, caller.user, new, Timestamp::now());
+    let adding = app.servers.add(caller.tenant, caller.user, new, Timestamp::now());
     let (server, tools) = Box::pin(adding).await.map_err(problem)?;
     let location = [(LOCATION, format!("/api/mcp-servers/{}", server.name))];
     Ok((StatusCode::CREATED, location, Json(McpServerAdded { server, tools })))
@@ -120,12 +120,12 @@ pub(crate) async fn create(
     ),
 )]
 pub(crate) async fn delete(
-    State(mcp): State<Mcp>,
+    State(app): State<App>,
     Caller(caller): Caller,
     Path(name): Path<Name>,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require(Scope::Account)?;
-    mcp.servers.remove(caller.tenant, &name).await.map_err(problem)?;
+    app.servers.remove(caller.tenant, &name).await.map_err(problem)?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -1,86 +1,128 @@
-//! The tools that other agents see.
+//! The tools that other agents can call.
 
 use rmcp::{
     ErrorData,
     model::{CallToolRequestParams, CallToolResult, ContentBlock, JsonObject, Tool, ToolAnnotations},
 };
-use sequent_core::{ProjectId, RunId};
+use schemars::JsonSchema;
+use sequent_conversation::Prompt;
+use sequent_core::{Principal, ProjectId, RunId};
 use sequent_event::Orchestration;
 use sequent_http::Problem;
+use sequent_model::ModelName;
+use sequent_tool::schema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use crate::{
-    endpoint::Call,
-    look,
-    start::{self, New},
+    App,
+    get_run::get_run,
+    start::{Task, start},
 };
 
-/// Where the key is that makes a repeated call harmless, for clients that give every call one.
+/// The member of `_meta` with the idempotency key, for clients that give every call one.
 const IDEMPOTENCY_KEY: &str = "sequent/idempotencyKey";
 
-#[derive(Deserialize)]
+/// The arguments of `start_run`.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct StartRun {
-    input: String,
+    /// The task.
+    #[schemars(with = "String", length(min = 1, max = 65_536))]
+    input: Prompt,
+    /// The project. A new one is created if it is absent.
+    #[schemars(with = "String", regex(pattern = "^prj_"))]
+    #[serde(default)]
     project_id: Option<ProjectId>,
-    model: Option<String>,
+    /// The model. The default model of the deployment if it is absent.
+    #[schemars(with = "String")]
+    #[serde(default)]
+    model: Option<ModelName>,
+    /// plan: the run makes a plan and carries it out step by step, for long tasks.
+    #[schemars(with = "String", extend("enum" = ["direct", "plan"]))]
     #[serde(default)]
     orchestration: Orchestration,
+    /// Any text of your choice. A repeated call with the same key returns the same run.
+    #[schemars(with = "String", length(min = 1, max = 255))]
+    #[serde(default)]
     idempotency_key: Option<String>,
 }
 
-#[derive(Deserialize)]
+/// The arguments of `send_message`.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct SendMessage {
-    message: String,
+    /// The text of the message.
+    #[schemars(with = "String", length(min = 1, max = 65_536))]
+    message: Prompt,
+    /// The project. A new one is created if it is absent.
+    #[schemars(with = "String", regex(pattern = "^prj_"))]
+    #[serde(default)]
     project_id: Option<ProjectId>,
+    /// Any text of your choice. A repeated call with the same key returns the same run.
+    #[schemars(with = "String", length(min = 1, max = 255))]
+    #[serde(default)]
     idempotency_key: Option<String>,
 }
 
-#[derive(Deserialize)]
+/// The arguments of `get_run`.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct GetRun {
+    /// The run_id that start_run or send_message returned.
+    #[schemars(with = "String", regex(pattern = "^run_"))]
     run_id: RunId,
 }
 
-/// Makes the call. What fails within a tool is a result that says what to do, for the model that called.
-pub(crate) async fn call(call: &Call, request: CallToolRequestParams) -> Result<CallToolResult, ErrorData> {
+/// Calls a tool. A failure within the tool is a result that tells the calling model what to do.
+pub(crate) async fn call(
+    app: &App,
+    caller: &Principal,
+    request: CallToolRequestParams,
+) -> Result<CallToolResult, ErrorData> {
     let meta = request.meta.as_ref().and_then(|meta| meta.0.0.get(IDEMPOTENCY_KEY)?.as_str());
-    let meta = meta.map(str::to_owned);
+    let key = meta.map(str::to_owned);
     let arguments = Value::Object(request.arguments.unwrap_or_default());
-    let outcome = match request.name.as_ref() {
-        "start_run" => Box::pin(start_run(call, arguments, meta)).await,
-        "send_message" => Box::pin(send_message(call, arguments, meta)).await,
-        "get_run" => Box::pin(get_run(call, arguments)).await,
-        _ => return Err(ErrorData::invalid_params("There is no such tool.", None)),
+    let result = match request.name.as_ref() {
+        "start_run" => Box::pin(start_run(app, caller, arguments, key)).await,
+        "send_message" => Box::pin(send_message(app, caller, arguments, key)).await,
+        "get_run" => Box::pin(read_run(app, caller, arguments)).await,
+        _ => return Err(ErrorData::invalid_params("There is no tool with this name.", None)),
     };
-    Ok(outcome.unwrap_or_else(|problem| failed(&problem)))
+    Ok(result.unwrap_or_else(|problem| failed(&problem)))
 }
 
-async fn start_run(call: &Call, arguments: Value, key: Option<String>) -> Result<CallToolResult, Problem> {
+async fn start_run(
+    app: &App,
+    caller: &Principal,
+    arguments: Value,
+    key: Option<String>,
+) -> Result<CallToolResult, Problem> {
     let StartRun { input, project_id, model, orchestration, idempotency_key } = parse(arguments)?;
-    let key = idempotency_key.or(key);
-    let new = New { input, project_id, model, orchestration, waits: false };
-    start::start(call, new, key).await.and_then(|started| structured(&started))
+    let task = Task { input, project_id, model, orchestration, waits: false };
+    structured(&start(app, caller, task, idempotency_key.or(key)).await?)
 }
 
-async fn send_message(call: &Call, arguments: Value, key: Option<String>) -> Result<CallToolResult, Problem> {
+async fn send_message(
+    app: &App,
+    caller: &Principal,
+    arguments: Value,
+    key: Option<String>,
+) -> Result<CallToolResult, Problem> {
     let SendMessage { message, project_id, idempotency_key } = parse(arguments)?;
-    let key = idempotency_key.or(key);
     let orchestration = Orchestration::default();
-    let new = New { input: message, project_id, model: None, orchestration, waits: true };
-    start::start(call, new, key).await.and_then(|started| structured(&started))
+    let task = Task { input: message, project_id, model: None, orchestration, waits: true };
+    structured(&start(app, caller, task, idempotency_key.or(key)).await?)
 }
 
-async fn get_run(call: &Call, arguments: Value) -> Result<CallToolResult, Problem> {
+async fn read_run(app: &App, caller: &Principal, arguments: Value) -> Result<CallToolResult, Problem> {
     let GetRun { run_id } = parse(arguments)?;
-    look::look(call, run_id).await.and_then(|seen| structured(&seen))
+    structured(&get_run(app, caller, run_id).await?)
 }
 
 fn parse<T: DeserializeOwned>(arguments: Value) -> Result<T, Problem> {
     serde_json::from_value(arguments)
-        .map_err(|error| Problem::invalid(format!("The arguments do not fit: {error}.")))
+        .map_err(|error| Problem::invalid(format!("The arguments are not valid: {error}.")))
 }
 
 fn structured(value: &impl Serialize) -> Result<CallToolResult, Problem> {
@@ -90,71 +132,52 @@ fn structured(value: &impl Serialize) -> Result<CallToolResult, Problem> {
 fn failed(problem: &Problem) -> CallToolResult {
     if problem.status().is_server_error() {
         let cause = problem.cause().map(ToString::to_string);
-        tracing::error!(code = problem.code().as_str(), cause, "a tool of ours failed");
+        tracing::error!(code = %problem.code(), cause, "could not carry out the call of a tool");
     }
-    let detail = problem.detail().unwrap_or("It did not work. Try again in a moment.");
+    let detail = problem.detail().unwrap_or("The call failed. Try again in a moment.");
     CallToolResult::error(vec![ContentBlock::text(format!("{detail} ({})", problem.code()))])
 }
 
-/// What `tools/list` says.
+/// Returns the tools, as `tools/list` shows them.
 pub(crate) fn all() -> Vec<Tool> {
-    let key = json!({"type": "string", "minLength": 1, "maxLength": 255,
-        "description": "Any text of yours. A repeated call with the same key gets the same run."});
-    let project = |without: &str| json!({"type": "string", "pattern": "^prj_", "description": format!("The conversation; without, {without}.")});
-    let text =
-        |what: &str| json!({"type": "string", "minLength": 1, "maxLength": 65536, "description": what});
     let started = json!({"type": "object", "required": ["run_id", "project_id"], "properties": {
         "run_id": {"type": "string"}, "project_id": {"type": "string"}}});
-    let seen = json!({"type": "object", "required": ["run_id", "project_id", "status"], "properties": {
+    let report = json!({"type": "object", "required": ["run_id", "project_id", "status"], "properties": {
         "run_id": {"type": "string"}, "project_id": {"type": "string"},
         "status": {"enum": ["pending", "running", "interrupted", "success", "error", "cancelled"]},
         "answer": {"type": ["string", "null"]}, "interrupts": {"type": "array"},
         "usage": {"type": "object"}, "cost": {"type": "object"}, "error": {"type": ["object", "null"]}}});
     let starts = ToolAnnotations::new().read_only(false).destructive(false).idempotent(false);
     vec![
-        tool(
+        tool::<StartRun>(
             "start_run",
-            "Starts a task in the background and answers at once. Ask get_run for its outcome.",
-            json!({"input": text("What is to be done."), "project_id": project("a new one is made"),
-                "model": {"type": "string", "description": "The model that works; the deployment's default without."},
-                "orchestration": {"enum": ["direct", "plan"], "description": "plan: in planned steps, for long tasks."},
-                "idempotency_key": key}),
-            &["input"],
+            "Starts a task in the background and returns at once. Call get_run for its result.",
             started.clone(),
             starts.clone(),
         ),
-        tool(
+        tool::<SendMessage>(
             "send_message",
-            "Sends a message to a conversation. The answer is a run in the background, behind those that were asked for \
-             before: ask get_run for it.",
-            json!({"message": text("What to say."), "project_id": project("a new one begins"), "idempotency_key": key}),
-            &["message"],
+            "Sends a message to a project. A run in the background answers it, after the runs that were started before: \
+             call get_run for the answer.",
             started,
             starts,
         ),
-        tool(
+        tool::<GetRun>(
             "get_run",
-            "Tells where a run stands, and what it answered.",
-            json!({"run_id": {"type": "string", "pattern": "^run_", "description": "As start_run or send_message gave it."}}),
-            &["run_id"],
-            seen,
+            "Returns the status of a run, and its answer.",
+            report,
             ToolAnnotations::new().read_only(true),
         ),
     ]
 }
 
-fn tool(
+fn tool<Arguments: JsonSchema>(
     name: &'static str,
     description: &'static str,
-    properties: Value,
-    required: &[&str],
     output: Value,
     annotations: ToolAnnotations,
 ) -> Tool {
-    let input = json!({
-        "type": "object", "properties": properties, "required": required, "additionalProperties": false,
-    });
-    Tool::new(name, description, object(input))
+    Tool::new(name, description, object(schema::of::<Arguments>()))
         .with_raw_output_schema(object(output).into())
         .with_annotations(annotations.open_world(true))
 }

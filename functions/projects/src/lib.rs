@@ -8,8 +8,8 @@ mod projects;
 mod title;
 
 use axum::{Extension, Router, middleware::from_fn};
-use sequent_core::{Code, Principal};
-use sequent_http::{Problem, idempotency, openapi, rate_limit::Class};
+use sequent_core::Principal;
+use sequent_http::{idempotency, openapi, rate_limit::Class};
 use sequent_identity::Vault;
 use sequent_model::Client;
 use sequent_tables::Store;
@@ -59,17 +59,4 @@ fn routed() -> OpenApiRouter<App> {
         .routes(routes!(projects::get_project, projects::update_project, projects::delete_project))
         .routes(routes!(messages::list_messages))
         .routes(routes!(title::generate_project_name).layer(Extension(Class::Chat)))
-}
-
-fn problem(error: sequent_conversation::projects::Error) -> Problem {
-    use sequent_conversation::projects::Error;
-    match error {
-        Error::NotFound => Problem::not_found("There is no project with this id."),
-        Error::Live(run) => {
-            Problem::new(Code::RunInProgress, "The project has a live run. Cancel it or wait for its end.")
-                .with("run_id", run.to_string())
-        }
-        Error::Cursor(error) => error.into(),
-        Error::Data(error) => error.into(),
-    }
 }

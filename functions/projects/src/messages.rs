@@ -7,7 +7,7 @@ use sequent_http::{
     Caller, Json, Limit, ListQuery, ListResponse, Path, Problem, Query, Scope, openapi::Problems,
 };
 
-use crate::{App, problem};
+use crate::App;
 
 type MessageList = ListResponse<Message>;
 
@@ -36,7 +36,6 @@ pub(crate) async fn list_messages(
     let secret = app.vault.get().await?;
     let limit = query.limit.map(Limit::get);
     let projects = app.projects(&caller);
-    let page =
-        projects.messages(id, secret.cursor(), query.cursor.as_deref(), limit).await.map_err(problem)?;
+    let page = projects.messages(id, secret.cursor(), query.cursor.as_deref(), limit).await?;
     Ok(Json(ListResponse::new(page, secret.cursor())))
 }

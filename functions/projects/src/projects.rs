@@ -2,7 +2,7 @@
 
 use axum::{extract::State, response::IntoResponse};
 use http::{StatusCode, header::LOCATION};
-use sequent_conversation::{Name, Project};
+use sequent_conversation::{Project, ProjectName};
 use sequent_core::{ProjectId, Timestamp};
 use sequent_http::{
     Caller, Json, Limit, ListQuery, ListResponse, Path, Problem, Query, Scope, openapi::Problems,
@@ -10,7 +10,7 @@ use sequent_http::{
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::{App, problem};
+use crate::App;
 
 /// The name of a project that was created without one.
 const UNNAMED: &str = "New conversation";
@@ -21,7 +21,7 @@ const UNNAMED: &str = "New conversation";
 pub(crate) struct NewProject {
     /// The name; `New conversation` if not given.
     #[schema(value_type = Option<String>, min_length = 1, max_length = 200)]
-    name: Option<Name>,
+    name: Option<ProjectName>,
 }
 
 /// A change of a project.
@@ -30,7 +30,7 @@ pub(crate) struct NewProject {
 pub(crate) struct ProjectChange {
     /// The new name.
     #[schema(value_type = String, min_length = 1, max_length = 200)]
-    name: Name,
+    name: ProjectName,
 }
 
 type ProjectList = ListResponse<Project>;
@@ -57,8 +57,8 @@ pub(crate) async fn create_project(
     Json(body): Json<NewProject>,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require(Scope::ProjectsWrite)?;
-    let name = body.name.unwrap_or_else(|| Name::from_message(UNNAMED));
-    let project = app.projects(&caller).create(caller.user, name, Timestamp::now()).await.map_err(problem)?;
+    let name = body.name.unwrap_or_else(|| ProjectName::from_message(UNNAMED));
+    let project = app.projects(&caller).create(caller.user, name, Timestamp::now()).await?;
     let location = [(LOCATION, format!("/api/projects/{}", project.id))];
     Ok((StatusCode::CREATED, location, Json(project)))
 }
@@ -81,7 +81,7 @@ pub(crate) async fn list_projects(
     let secret = app.vault.get().await?;
     let limit = query.limit.map(Limit::get);
     let projects = app.projects(&caller);
-    let page = projects.list(secret.cursor(), query.cursor.as_deref(), limit).await.map_err(problem)?;
+    let page = projects.list(secret.cursor(), query.cursor.as_deref(), limit).await?;
     Ok(Json(ListResponse::new(page, secret.cursor())))
 }
 
@@ -104,7 +104,7 @@ pub(crate) async fn get_project(
     Path(id): Path<ProjectId>,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require(Scope::ProjectsRead)?;
-    app.projects(&caller).get(id).await.map(Json).map_err(problem)
+    Ok(Json(app.projects(&caller).get(id).await?))
 }
 
 /// Rename a project.
@@ -128,7 +128,7 @@ pub(crate) async fn update_project(
     Json(body): Json<ProjectChange>,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require(Scope::ProjectsWrite)?;
-    app.projects(&caller).rename(id, body.name, Timestamp::now()).await.map(Json).map_err(problem)
+    Ok(Json(app.projects(&caller).rename(id, body.name, Timestamp::now()).await?))
 }
 
 /// Delete a project and its messages.
@@ -153,6 +153,6 @@ pub(crate) async fn delete_project(
     Path(id): Path<ProjectId>,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require(Scope::ProjectsWrite)?;
-    app.projects(&caller).delete(id).await.map_err(problem)?;
+    app.projects(&caller).delete(id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,11 +1,11 @@
 //! Generated names of projects.
 
 use axum::{extract::State, response::IntoResponse};
-use sequent_conversation::{Project, Role, naming::name};
+use sequent_conversation::{MessageRole, Project, naming::name};
 use sequent_core::{Code, ProjectId, Timestamp};
 use sequent_http::{Caller, Exchange, Json, Path, Problem, Scope, openapi::Problems};
 
-use crate::{App, problem};
+use crate::App;
 
 /// Generate the name of a project from its first messages.
 ///
@@ -34,12 +34,12 @@ pub(crate) async fn generate_project_name(
     caller.require(Scope::Chat)?; // a model call costs money
     let projects = app.projects(&caller);
     let secret = app.vault.get().await?;
-    let messages = projects.messages(id, secret.cursor(), None, Some(10)).await.map_err(problem)?.items;
+    let messages = projects.messages(id, secret.cursor(), None, Some(10)).await?.items;
     let first = |role| messages.iter().find(|message| message.role == role).map(|message| &*message.content);
-    let Some(question) = first(Role::User) else {
+    let Some(question) = first(MessageRole::User) else {
         return Err(Problem::new(Code::NoMessages, "The project has no messages. Send one first."));
     };
-    let answer = first(Role::Assistant).unwrap_or_default();
+    let answer = first(MessageRole::Assistant).unwrap_or_default();
     let name = name(app.models.as_ref(), question, answer, exchange.request_id()).await;
-    projects.rename(id, name, Timestamp::now()).await.map(Json).map_err(problem)
+    Ok(Json(projects.rename(id, name, Timestamp::now()).await?))
 }

@@ -1,19 +1,20 @@
-//! Stopping a run.
+//! Cancelling a run.
 
 use axum::{extract::State, response::IntoResponse};
 use http::StatusCode;
-use sequent_conversation::{Cancel, Run, Runs};
-use sequent_core::RunId;
+use sequent_conversation::{Cancel, Run};
+use sequent_core::{RunId, Scope};
 use sequent_event::CancelReason;
-use sequent_http::{Caller, Json, Path, Problem, Scope, openapi::Problems};
+use sequent_http::{Caller, Json, Path, Problem, openapi::Problems};
+use sequent_runlog::LogKey;
 
-use crate::{Executions, problem};
+use crate::App;
 
-/// Cancel a run.
+/// Cancel a run
 ///
-/// What it has said so far is kept. A run that executes stops within a second and is answered with 202; one that
-/// nobody executes is ended here and now. Cancelling a run that has ended changes nothing, so the request may be
-/// repeated.
+/// The text of the run so far is kept. A run that is being executed stops within a second and is answered with 202. A
+/// run without an owner is ended before the response. Cancelling a run that has ended changes nothing, so the request
+/// can be repeated.
 #[utoipa::path(
     post,
     path = "/api/runs/{id}/cancel",
@@ -21,26 +22,25 @@ use crate::{Executions, problem};
     tag = "runs",
     params(("id" = RunId, Path, description = "The run.")),
     responses(
-        (status = 200, description = "The run, which has ended now or had ended before.", body = Run),
+        (status = 200, description = "The run, which has ended.", body = Run),
         (status = 202, description = "The run, which was asked to stop.", body = Run),
         (status = 404, description = "The tenant has no such run."),
         Problems
     ),
 )]
 pub(crate) async fn cancel(
-    State(executions): State<Executions>,
+    State(app): State<App>,
     Caller(caller): Caller,
     Path(id): Path<RunId>,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require(Scope::RunsWrite)?;
-    let Executions { storage, settings, .. } = &executions;
-    let by = Some(caller.user);
+    let key = LogKey { tenant: caller.tenant, run: id };
     let cancelling =
-        sequent_conversation::cancel(storage, *settings, caller.tenant, id, by, CancelReason::Requested);
-    let status = match Box::pin(cancelling).await.map_err(problem)? {
+        sequent_conversation::cancel(app.store(), key, Some(caller.user), CancelReason::Requested);
+    let status = match Box::pin(cancelling).await? {
         Cancel::Requested => StatusCode::ACCEPTED,
         Cancel::Done | Cancel::AlreadyEnded => StatusCode::OK,
     };
-    let run = Runs::new(storage.store(), caller.tenant).get(id).await.map_err(problem)?;
+    let run = app.runs_of(&caller).get(id).await?;
     Ok((status, Json(run)))
 }

@@ -1,6 +1,6 @@
-//! Runs over HTTP: starting one in the background, what was executed, at what cost, and stopping it.
+//! Runs over HTTP: starting one in the background, reading, steering and cancelling it.
 //!
-//! Thin: each handler parses, authorises, asks [`sequent_conversation`] and renders. What a caller may not see is not found.
+//! Each handler parses, authorises, calls [`sequent_conversation`] and renders. An object of another tenant is not found.
 
 mod cancel;
 mod create;
@@ -9,40 +9,49 @@ mod steer;
 
 use axum::Router;
 use sequent_billing::Desk;
-use sequent_http::{Problem, axum::Extension, openapi, rate_limit::Class};
+use sequent_conversation::{RunStarter, RunStore, Runs};
+use sequent_core::Principal;
+use sequent_http::{axum::Extension, openapi, rate_limit::Class};
 use sequent_identity::Vault;
 use sequent_runlog::{DynamoStorage, Settings};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-/// What the handlers share.
+/// The state of the handlers.
 #[derive(Clone)]
-pub struct Executions {
-    storage: DynamoStorage,
-    settings: Settings,
+pub struct App {
+    starter: RunStarter,
     vault: Vault,
-    desk: Desk,
 }
 
-impl Executions {
-    /// Runs whose logs are in `storage`, paged with the cursor key in `vault`, and paid for at `desk`.
+impl App {
+    /// Runs whose logs are in `storage`, which are paged with the cursor key in `vault` and charged for at `desk`.
     #[must_use]
     pub fn new(storage: DynamoStorage, settings: Settings, vault: Vault, desk: Desk) -> Self {
-        Self { storage, settings, vault, desk }
+        Self { starter: RunStarter::new(RunStore::new(storage, settings), desk), vault }
+    }
+
+    fn store(&self) -> &RunStore {
+        self.starter.runs()
+    }
+
+    /// The runs that the caller may see.
+    fn runs_of(&self, caller: &Principal) -> Runs<'_> {
+        Runs::new(self.store().tables(), caller.tenant)
     }
 }
 
-/// The function's routes.
-pub fn router(executions: Executions) -> Router {
-    routed().split_for_parts().0.with_state(executions)
+/// Builds the routes of the function.
+pub fn router(app: App) -> Router {
+    routed().split_for_parts().0.with_state(app)
 }
 
-/// The function's part of the API's document.
+/// Builds the function's part of the API description.
 #[must_use]
 pub fn openapi() -> utoipa::openapi::OpenApi {
     routed().into_openapi()
 }
 
-fn routed() -> OpenApiRouter<Executions> {
+fn routed() -> OpenApiRouter<App> {
     let starts = OpenApiRouter::new().routes(routes!(create::create)).route_layer(Extension(Class::Chat));
     OpenApiRouter::with_openapi(openapi::base())
         .merge(starts)
@@ -50,17 +59,4 @@ fn routed() -> OpenApiRouter<Executions> {
         .routes(routes!(runs::get))
         .routes(routes!(cancel::cancel))
         .routes(routes!(steer::steer))
-}
-
-/// What a caller is told when a run operation fails.
-fn problem(error: sequent_conversation::Error) -> Problem {
-    use sequent_conversation::Error;
-    match error {
-        Error::NotFound => Problem::not_found("There is no such run."),
-        Error::NoProject => Problem::not_found("There is no such project."),
-        Error::ClaimTaken => Problem::conflict("conflict", "Another request was first. Try again."),
-        Error::Cursor(error) => error.into(),
-        Error::Data(error) => error.into(),
-        error => Problem::unavailable(error),
-    }
 }

@@ -6,7 +6,7 @@ use sequent_billing::Desk;
 use sequent_http::{Error, Pipeline};
 use sequent_identity::{Config, Identity, Vault};
 use sequent_runlog::{DynamoStorage, Settings};
-use sequent_runs_function::{Executions, router};
+use sequent_runs_function::{App, router};
 use sequent_tables::Store;
 
 #[tokio::main(flavor = "current_thread")]
@@ -22,7 +22,7 @@ async fn main() -> Result<(), Error> {
 
     let desk = Desk::from_env(store.clone())?;
     let storage = DynamoStorage::new(store.clone());
-    let executions = Executions::new(storage, Settings::from_env(), vault.clone(), desk);
+    let app = App::new(storage, Settings::from_env(), vault.clone(), desk);
     let pipeline = Pipeline::new("runs").store(store).identity(identity);
-    sequent_http::run(pipeline, router(executions)).await
+    sequent_http::run(pipeline, router(app)).await
 }

@@ -1,27 +1,27 @@
 //! Reading runs.
 
 use axum::{extract::State, response::IntoResponse};
-use sequent_conversation::{Run, Runs};
-use sequent_core::RunId;
-use sequent_http::{Caller, Json, Limit, Path, Problem, Query, Scope, openapi::Problems};
+use sequent_conversation::Run;
+use sequent_core::{RunId, Scope};
+use sequent_http::{Caller, Json, Limit, Path, Problem, Query, openapi::Problems};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::{Executions, problem};
+use crate::App;
 
-/// Which runs, and which page of them.
+/// The query of `GET /api/runs`.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RunsQuery {
-    /// Only those the caller started.
+    /// Only the runs that the caller started.
     #[serde(default)]
     #[param(required = false)]
     mine: bool,
     /// Most items of the page; 50 if not given.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 100)]
     limit: Option<Limit>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     cursor: Option<String>,
 }
 
@@ -29,13 +29,14 @@ pub(crate) struct RunsQuery {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct RunList {
     items: Vec<Run>,
-    /// Where the next page starts; null at the end.
+    /// The cursor of the next page. Null at the end.
     next_cursor: Option<String>,
 }
 
-/// List runs.
+/// List runs
 ///
-/// Those of the tenant or, with `mine`, of the caller alone. A cursor belongs to the list it came from.
+/// The runs of the tenant or, with `mine`, only those of the caller. A cursor is valid only for the list that it came
+/// from.
 #[utoipa::path(
     get,
     path = "/api/runs",
@@ -45,24 +46,25 @@ pub(crate) struct RunList {
     responses((status = 200, description = "One page, newest first.", body = RunList), Problems),
 )]
 pub(crate) async fn list(
-    State(executions): State<Executions>,
+    State(app): State<App>,
     Caller(caller): Caller,
     Query(query): Query<RunsQuery>,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require(Scope::RunsRead)?;
-    let secret = executions.vault.get().await?;
-    let (key, cursor, limit) = (secret.cursor(), query.cursor.as_deref(), query.limit.map(Limit::get));
-    let runs = Runs::new(executions.storage.store(), caller.tenant);
+    let secret = app.vault.get().await?;
+    let cursors = secret.cursor();
+    let cursor = query.cursor.as_deref();
+    let limit = query.limit.map(Limit::get);
+    let runs = app.runs_of(&caller);
     let page = if query.mine {
-        runs.list_of_user(caller.user, key, cursor, limit).await
+        runs.list_of_user(caller.user, cursors, cursor, limit).await?
     } else {
-        runs.list(key, cursor, limit).await
+        runs.list(cursors, cursor, limit).await?
     };
-    let page = page.map_err(problem)?;
-    Ok(Json(RunList { next_cursor: page.next_cursor(key), items: page.items }))
+    Ok(Json(RunList { next_cursor: page.next_cursor(cursors), items: page.items }))
 }
 
-/// Get a run.
+/// Get a run
 ///
 /// Usage and cost are complete when the run has ended.
 #[utoipa::path(
@@ -78,10 +80,10 @@ pub(crate) async fn list(
     ),
 )]
 pub(crate) async fn get(
-    State(executions): State<Executions>,
+    State(app): State<App>,
     Caller(caller): Caller,
     Path(id): Path<RunId>,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require(Scope::RunsRead)?;
-    Runs::new(executions.storage.store(), caller.tenant).get(id).await.map(Json).map_err(problem)
+    Ok(Json(app.runs_of(&caller).get(id).await?))
 }

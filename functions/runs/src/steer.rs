@@ -1,79 +1,74 @@
-//! Saying something to a run while it works.
+//! Steering a run: sending it a message while it works.
 
 use axum::{extract::State, response::IntoResponse};
 use http::StatusCode;
-use sequent_conversation::Runs;
-use sequent_core::{MessageId, RunId};
+use sequent_conversation::Prompt;
+use sequent_core::{Code, MessageId, RunId, Scope};
 use sequent_event::{Body, Seq};
-use sequent_http::{Caller, Json, Path, Problem, Scope, openapi::Problems};
+use sequent_http::{Caller, Json, Path, Problem, openapi::Problems};
 use sequent_runlog::{ControlOutcome, LogKey, append_control};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{Executions, problem};
+use crate::App;
 
-/// Most bytes of a message.
-const LONGEST: usize = 64 * 1024;
-
-/// Something a person says to a run.
+/// A message for a run that works.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Steer {
+pub(crate) struct SteerRun {
     /// 1 byte to 64 KiB of text.
-    #[schema(min_length = 1, max_length = 65536)]
-    content: String,
+    #[schema(value_type = String, min_length = 1, max_length = 65536)]
+    content: Prompt,
 }
 
-/// A message that a run will heed.
+/// A message that was added to a run.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Said {
+pub(crate) struct SteeringMessage {
     id: MessageId,
     run_id: RunId,
-    /// The message's place in the run's log.
+    /// The position of the message in the run's log.
     #[schema(value_type = u64)]
     seq: Seq,
 }
 
-/// Steer a run.
+/// Steer a run
 ///
-/// The message reaches the agent before its next model call; a run that was about to end answers it first. A run that
-/// has ended, or waits for answers, takes none: send it to the conversation, or answer the questions.
+/// The message reaches the agent before its next model call. A run that was about to end answers it first. A run that
+/// has ended or waits for answers takes no message: send it to the conversation, or answer the questions.
 #[utoipa::path(
     post,
     path = "/api/runs/{id}/messages",
     operation_id = "steer_run",
     tag = "runs",
     params(("id" = RunId, Path, description = "The run.")),
-    request_body = Steer,
+    request_body = SteerRun,
     responses(
-        (status = 202, description = "The message stands in the run's log.", body = Said),
+        (status = 202, description = "The message is stored in the run's log.", body = SteeringMessage),
         (status = 404, description = "The tenant has no such run."),
-        (status = 409, description = "The run has ended, or waits for answers (`run_closed`)."),
+        (status = 409, description = "The run has ended or waits for answers (`run_closed`)."),
         Problems
     ),
 )]
 pub(crate) async fn steer(
-    State(executions): State<Executions>,
+    State(app): State<App>,
     Caller(caller): Caller,
     Path(run_id): Path<RunId>,
-    Json(body): Json<Steer>,
+    Json(body): Json<SteerRun>,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require(Scope::Chat)?;
-    if body.content.trim().is_empty() || body.content.len() > LONGEST {
-        let detail = format!("must have 1 to {LONGEST} bytes, not all of them blank");
-        return Err(Problem::invalid("The message cannot be taken.").at("/content", detail));
-    }
-    let run = Runs::new(executions.storage.store(), caller.tenant).get(run_id).await.map_err(problem)?;
+    let run = app.runs_of(&caller).get(run_id).await?;
     let id = MessageId::new();
-    let said =
-        Body::UserMessage { message_id: id, content: body.content, by: Some(caller.user), model: run.model };
+    let content = String::from(body.content);
+    let message = Body::UserMessage { message_id: id, content, by: Some(caller.user), model: run.model };
     let key = LogKey { tenant: caller.tenant, run: run_id };
-    match append_control(&executions.storage, key, said).await.map_err(Problem::unavailable)? {
-        ControlOutcome::Appended(seq) => Ok((StatusCode::ACCEPTED, Json(Said { id, run_id, seq }))),
-        ControlOutcome::Closed => {
-            let problem = Problem::conflict("run_closed", "The run has ended, or waits for answers.");
-            Err(problem.with("status", run.status.as_str()))
+    match append_control(app.store().storage(), key, message).await.map_err(Problem::unavailable)? {
+        ControlOutcome::Appended(seq) => {
+            Ok((StatusCode::ACCEPTED, Json(SteeringMessage { id, run_id, seq })))
         }
-        ControlOutcome::Missing => Err(Problem::not_found("There is no such run.")),
+        ControlOutcome::Closed => {
+            let detail = "The run has ended or waits for answers. Start a new run, or answer its questions.";
+            Err(Problem::new(Code::RunClosed, detail).with("status", run.status.as_str()))
+        }
+        ControlOutcome::Missing => Err(sequent_conversation::Error::RunNotFound.into()),
     }
 }

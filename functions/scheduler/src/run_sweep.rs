@@ -2,11 +2,11 @@
 
 use futures::{StreamExt, stream};
 use sequent_aws::queue::Sender;
-use sequent_conversation::{Delivery, Due, Error, Run, Runs, Status, Sweep, expire};
+use sequent_conversation::{Delivery, Error, Run, RunStatus, Runs, expire};
 use sequent_core::Timestamp;
-use sequent_runlog::DynamoStorage;
-use sequent_tables::Store;
-use serde::Serialize;
+use sequent_runlog::{DynamoStorage, LogKey};
+use sequent_tables::{Due, DueIndex, Store, key};
+use serde::{Serialize, de::IgnoredAny};
 
 use crate::{CONCURRENCY, RESEND_AFTER};
 
@@ -48,11 +48,12 @@ impl RunSweeper {
     /// Returns an error if the index cannot be read. The runs read before that are done.
     pub async fn sweep(&self, now: Timestamp) -> Result<SweptRuns, Error> {
         let mut swept = SweptRuns::default();
-        let mut sweep = Sweep::new(self.store(), now);
+        let mut sweep = DueIndex::Runs.sweep(self.store(), now);
         while let Some(page) = sweep.page().await? {
             swept.due += page.len();
             let decisions: Vec<Decision> = stream::iter(&page)
-                .map(|due| self.decide_or_log(due, now))
+                .filter_map(async |due| Some((log_key(due)?, due)))
+                .map(|(key, due)| self.decide_or_log(key, due, now))
                 .buffer_unordered(CONCURRENCY)
                 .collect()
                 .await;
@@ -85,46 +86,50 @@ impl RunSweeper {
         }
     }
 
-    async fn decide_or_log(&self, due: &Due<'_>, now: Timestamp) -> Decision {
-        match self.decide(due, now).await {
+    async fn decide_or_log(&self, key: LogKey, due: &Due, now: Timestamp) -> Decision {
+        match self.decide(key, due, now).await {
             Ok(decision) => decision,
             Err(error) => {
-                tracing::error!(run = %due.key().run, %error, "could not check a due run; the next sweep retries");
+                tracing::error!(run = %key.run, %error, "could not check a due run; the next sweep retries");
                 Decision::Failed
             }
         }
     }
 
-    async fn decide(&self, due: &Due<'_>, now: Timestamp) -> Result<Decision, Error> {
-        let key = due.key();
+    async fn decide(&self, key: LogKey, due: &Due, now: Timestamp) -> Result<Decision, Error> {
         let run: Run = match Runs::new(self.store(), key.tenant).get(key.run).await {
             // The index is updated later than the table.
-            Err(Error::NotFound) => return Ok(Decision::Skip),
+            Err(Error::RunNotFound) => return Ok(Decision::Skip),
             other => other?,
         };
         match run.status {
-            Status::Success | Status::Error | Status::Cancelled => {
-                due.forget().await?;
+            RunStatus::Success | RunStatus::Error | RunStatus::Cancelled => {
+                due.forget(self.store()).await?;
                 return Ok(Decision::Skip);
             }
             // An interrupted run without open questions was answered and waits for an owner.
-            Status::Interrupted if !run.interrupts.is_empty() => {
+            RunStatus::Interrupted if !run.interrupts.is_empty() => {
                 // If this closes the last question it queues the run, and the run has moved in the index.
                 Box::pin(expire(&self.storage, key, now)).await?;
                 let expiries = run.interrupts.iter().filter_map(|question| question.expires_at);
                 let next = expiries.filter(|at| *at > now).min();
-                due.postpone(next.unwrap_or(now + RESEND_AFTER)).await?;
+                due.postpone::<IgnoredAny>(self.store(), next.unwrap_or(now + RESEND_AFTER)).await?;
                 return Ok(Decision::Skip);
             }
-            Status::Pending | Status::Running | Status::Interrupted => {}
+            RunStatus::Pending | RunStatus::Running | RunStatus::Interrupted => {}
         }
         // The run is postponed first, so that only one of two concurrent sweeps sends it. If this process is killed before
         // it sends the message, the run waits for one more interval.
-        let is_ours = due.postpone(now + RESEND_AFTER).await?;
-        Ok(if is_ours { Decision::Send(Delivery::from(key)) } else { Decision::Skip })
+        let postponed: Option<IgnoredAny> = due.postpone(self.store(), now + RESEND_AFTER).await?;
+        Ok(if postponed.is_some() { Decision::Send(Delivery::from(key)) } else { Decision::Skip })
     }
 
     fn store(&self) -> &Store {
         self.storage.store()
     }
+}
+
+fn log_key(due: &Due) -> Option<LogKey> {
+    let (tenant, run) = key::parse_run(due.key())?;
+    Some(LogKey { tenant, run })
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sequent_aws::queue::testing::{self, Received};
 use sequent_conversation::{
-    Delivery, GRACE, Runs, Start, Started, Status, Submitted, Work, cancel, finish, start, submit,
+    Delivery, GRACE, NewRun, RunStatus, RunStore, Runs, Turn, cancel, create, create_claimed, finish,
 };
 use sequent_core::{InterruptId, ProjectId, RunId, TenantId, Timestamp, UserId, golden};
 use sequent_event::{Body, CancelReason, Interrupt, Question, Reason, RunOutcome};
@@ -40,27 +40,18 @@ impl Bench {
         Self { storage, sweeper, received, tenant: TenantId::new() }
     }
 
-    fn new_run(&self) -> Start {
-        Start {
-            tenant: self.tenant,
-            user: UserId::new(),
-            run: RunId::new(),
-            project: ProjectId::new(),
-            new_project: true,
-            content: "When is high tide?".to_owned(),
-            model: None,
-            work: Work::default(),
-            parent: None,
-            claims: Vec::new(),
-            held: None,
-            replaces: None,
-        }
+    fn runs(&self) -> RunStore {
+        RunStore::new(self.storage.clone(), Settings::default())
+    }
+
+    fn new_run(&self) -> NewRun {
+        let project = ProjectId::new();
+        NewRun { new_project: true, ..NewRun::new(self.tenant, UserId::new(), project, "When is high tide?") }
     }
 
     async fn pending(&self) -> LogKey {
         let new = self.new_run();
-        let submitted = submit(&self.storage, Settings::default(), &new).await.unwrap();
-        assert_eq!(submitted, Submitted::Accepted);
+        create(&self.runs(), &new, Turn::Claim).await.unwrap();
         LogKey { tenant: self.tenant, run: new.run }
     }
 
@@ -112,9 +103,7 @@ async fn a_run_is_sent_only_after_the_lease_of_its_owner_has_ended() {
     let bench = Bench::new().await;
     let settings = Settings::default();
     let new = bench.new_run();
-    let Started::Owned(owner) = start(&bench.storage, settings, &new, None).await.unwrap() else {
-        panic!("the project is free")
-    };
+    let owner = create_claimed(&bench.runs(), &new, None).await.unwrap();
     assert_eq!(bench.sweep(settings.lease / 2).await, SweptRuns::default());
     let key = LogKey { tenant: bench.tenant, run: new.run };
     assert_eq!(bench.sweep(settings.lease * 2).await, SweptRuns { due: 1, sent: 1, failed: 0 });
@@ -133,9 +122,7 @@ async fn a_run_is_sent_only_after_the_lease_of_its_owner_has_ended() {
 async fn an_expired_question_is_closed_and_its_run_continues() {
     let bench = Bench::new().await;
     let new = bench.new_run();
-    let Started::Owned(owner) = start(&bench.storage, Settings::default(), &new, None).await.unwrap() else {
-        panic!("the project is free")
-    };
+    let owner = create_claimed(&bench.runs(), &new, None).await.unwrap();
     let expires_at = Timestamp::now() + Duration::from_secs(3600);
     let question = Question {
         reason: Reason::Question,
@@ -152,7 +139,7 @@ async fn an_expired_question_is_closed_and_its_run_continues() {
     let runs = Runs::new(bench.storage.store(), bench.tenant);
     let row = runs.get(new.run).await.unwrap();
     let known = *owner.signals().borrow();
-    finish(&bench.storage, &owner, bench.tenant, &row, known, vec![end]).await.unwrap();
+    finish(&bench.runs(), &owner, bench.tenant, &row, known, vec![end]).await.unwrap();
     assert_eq!(runs.get(new.run).await.unwrap().interrupts.len(), 1);
 
     assert_eq!(
@@ -162,7 +149,7 @@ async fn an_expired_question_is_closed_and_its_run_continues() {
     );
     assert_eq!(bench.sweep(Duration::from_secs(3700)).await, SweptRuns { due: 1, sent: 0, failed: 0 });
     let row = runs.get(new.run).await.unwrap();
-    assert_eq!((row.status, row.interrupts.len()), (Status::Interrupted, 0));
+    assert_eq!((row.status, row.interrupts.len()), (RunStatus::Interrupted, 0));
     let key = LogKey { tenant: bench.tenant, run: new.run };
     let marked: serde_json::Value =
         bench.storage.store().get(&sequent_tables::key::run(key.tenant, key.run)).await.unwrap().unwrap();
@@ -180,9 +167,8 @@ async fn an_expired_question_is_closed_and_its_run_continues() {
 async fn an_ended_run_is_removed_from_the_index() {
     let bench = Bench::new().await;
     let key = bench.pending().await;
-    let ending =
-        cancel(&bench.storage, Settings::default(), key.tenant, key.run, None, CancelReason::Requested);
-    Box::pin(ending).await.unwrap();
+    let runs = bench.runs();
+    Box::pin(cancel(&runs, key, None, CancelReason::Requested)).await.unwrap();
     assert_eq!(bench.sweep(GRACE * 10).await, SweptRuns::default());
 }
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::{Context, ensure};
 use http::Method;
 use http_body_util::BodyExt;
-use sequent_conversation::{Run, Runs, Start, Started, closing_bodies, finish, start};
+use sequent_conversation::{NewRun, Run, RunStore, Runs, closing_bodies, create_claimed, finish};
 use sequent_core::{MessageId, ProjectId, RunId};
 use sequent_event::{Body, Role, RunOutcome};
 use sequent_runlog::{DynamoStorage, Finish, LogKey, Settings, read_all};
@@ -61,23 +61,14 @@ pub(crate) async fn measure(
 /// Writes a finished run of that many small events, 64 per segment, like a run of an hour.
 async fn write(storage: &DynamoStorage, client: &Client, key: LogKey) -> anyhow::Result<()> {
     let settings = Settings { merge: false, ..Settings::default() };
-    let new = Start {
-        tenant: key.tenant,
-        user: client.user.context("signed in")?,
+    let runs = RunStore::new(storage.clone(), settings);
+    let user = client.user.context("signed in")?;
+    let new = NewRun {
         run: key.run,
-        project: ProjectId::new(),
         new_project: true,
-        content: "a long task".to_owned(),
-        model: None,
-        work: sequent_conversation::Work::default(),
-        parent: None,
-        claims: Vec::new(),
-        held: None,
-        replaces: None,
+        ..NewRun::new(key.tenant, user, ProjectId::new(), "a long task")
     };
-    let Started::Owned(writer) = start(storage, settings, &new, None).await? else {
-        anyhow::bail!("a new project has no live run")
-    };
+    let writer = create_claimed(&runs, &new, None).await?;
     let message_id = MessageId::new();
     writer.append(Body::TextMessageStart { message_id, role: Role::Assistant }).await?;
     // Before it come the message, the claim and the start; after it the ends of the message and of the run.
@@ -90,7 +81,7 @@ async fn write(storage: &DynamoStorage, client: &Client, key: LogKey) -> anyhow:
     let mut bodies = closing_bodies(writer.opening());
     bodies.push(Body::RunFinished { thread_id: new.project, run_id: key.run, outcome: RunOutcome::Success });
     let known = *writer.signals().borrow();
-    let done = finish(storage, &writer, key.tenant, &run, known, bodies).await?;
+    let done = finish(&runs, &writer, key.tenant, &run, known, bodies).await?;
     ensure!(matches!(done, Finish::Done(_)), "the run did not end");
     Ok(())
 }

@@ -4,7 +4,7 @@
 //! or finds it. Only the parent's owner writes into the parent's log: it reads the result of a child from the child's log.
 
 use futures::future::try_join_all;
-use sequent_conversation::{Error, Runs, Start, Work, cancel_child, enqueue};
+use sequent_conversation::{Error, NewRun, Runs, Turn, Work, cancel_child, create};
 use sequent_core::{RunId, Timestamp};
 use sequent_event::{
     Body, Child, Configuration, Event, Orchestration, Phase, RunOutcome, State, Step, StepStatus,
@@ -64,8 +64,8 @@ impl ChildRuns {
         execution.flush().await?;
         for child in execution.state.live_children() {
             if let Some(step) = steps.iter().find(|step| step.id == child.name) {
-                let start = child_run(execution, child.run, step, steps.len());
-                Box::pin(enqueue(&execution.engine.storage, execution.engine.settings, &start)).await?;
+                let new = child_run(execution, child.run, step, steps.len());
+                Box::pin(create(&execution.engine.runs(), &new, Turn::Wait)).await?;
             }
         }
         self.created = true;
@@ -82,7 +82,7 @@ fn startable<'s>(execution: &Execution<'_>, steps: &'s [Step]) -> Vec<&'s Step> 
 }
 
 /// The child run that carries out `step`. Each of `shares` children gets an equal share of the budget.
-fn child_run(execution: &Execution<'_>, run: RunId, step: &Step, shares: usize) -> Start {
+fn child_run(execution: &Execution<'_>, run: RunId, step: &Step, shares: usize) -> NewRun {
     let state = &execution.state;
     let configuration = Configuration {
         orchestration: Orchestration::Direct,
@@ -93,19 +93,14 @@ fn child_run(execution: &Execution<'_>, run: RunId, step: &Step, shares: usize) 
         scopes: state.configuration.scopes.clone(),
     };
     let task = state.prompts.first().map_or("", |prompt| prompt.text.lines().next().unwrap_or_default());
-    Start {
-        tenant: execution.key.tenant,
-        user: execution.run.user_id,
+    let content = format!("This is a part of a larger task: “{task}”.\n\n{}", step.instructions);
+    let parent = &execution.run;
+    NewRun {
         run,
-        project: execution.run.project_id,
-        new_project: false,
-        content: format!("This is a part of a larger task: “{task}”.\n\n{}", step.instructions),
-        model: execution.run.model.clone(),
+        model: parent.model.clone(),
         work: Work::from(&configuration),
-        parent: Some(execution.run.id),
-        claims: Vec::new(),
-        held: None,
-        replaces: None,
+        parent: Some(parent.id),
+        ..NewRun::new(execution.key.tenant, parent.user_id, parent.project_id, content)
     }
 }
 
@@ -128,7 +123,7 @@ async fn record_results(execution: &mut Execution<'_>) -> Result<bool, Error> {
 
 /// Cancels the children that have not ended, and inserts their results before `bodies`.
 pub(crate) async fn cancel_all(execution: &Execution<'_>, bodies: &mut Vec<Body>) -> Result<(), Error> {
-    let Engine { storage, settings, .. } = execution.engine;
+    let runs = execution.engine.runs();
     let is_reported = |child: &Child| {
         bodies.iter().any(
             |body| matches!(body, Body::SubagentError { subagent_run_id, .. } if *subagent_run_id == child.run),
@@ -136,7 +131,7 @@ pub(crate) async fn cancel_all(execution: &Execution<'_>, bodies: &mut Vec<Body>
     };
     let unreported = execution.state.live_children().filter(|child| !is_reported(child));
     // All at once, because the caller of the cancel request waits.
-    let cancels = unreported.map(|child| Box::pin(cancel_child(storage, *settings, execution.key, child)));
+    let cancels = unreported.map(|child| Box::pin(cancel_child(&runs, execution.key, child)));
     let results = try_join_all(cancels).await?;
     bodies.splice(0..0, results);
     Ok(())
@@ -155,7 +150,7 @@ pub(crate) async fn one_has_ended(engine: &Engine, key: LogKey, state: &State) -
 async fn has_ended(engine: &Engine, key: LogKey, child: RunId) -> Result<bool, Error> {
     match Runs::new(engine.store(), key.tenant).get(child).await {
         Ok(row) => Ok(row.has_ended()),
-        Err(Error::NotFound) => Ok(false), // in the log, but not created yet
+        Err(Error::RunNotFound) => Ok(false), // in the log, but not created yet
         Err(error) => Err(error),
     }
 }

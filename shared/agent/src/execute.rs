@@ -161,8 +161,9 @@ impl Owner<'_> {
             children::cancel_all(execution, &mut bodies).await?;
             jobs::cancel_all(execution).await?;
         }
+        let runs = execution.engine.runs();
         let closing = finish(
-            &execution.engine.storage,
+            &runs,
             &execution.writer,
             execution.key.tenant,
             &execution.run,

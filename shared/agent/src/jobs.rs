@@ -110,7 +110,7 @@ pub(crate) async fn cancel_all(execution: &mut Execution<'_>) -> Result<(), Erro
     if execution.state.open_jobs().next().is_some() {
         // A worker may have ended a job since.
         execution.flush().await?;
-        cancel_jobs(&execution.engine.storage, execution.key, &execution.state).await?;
+        cancel_jobs(&execution.engine.runs(), execution.key, &execution.state).await?;
     }
     Ok(())
 }

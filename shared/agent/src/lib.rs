@@ -31,6 +31,7 @@ pub use reader::StreamItem;
 pub use window::Window;
 
 use sequent_artifacts::Artifacts;
+use sequent_conversation::RunStore;
 use sequent_core::TenantId;
 use sequent_identity::Vault;
 use sequent_mcp_client::Servers;
@@ -119,6 +120,12 @@ impl Engine {
             }
         }
         Arc::new(tools)
+    }
+
+    /// The logs and rows of runs, with the settings of their owners.
+    #[must_use]
+    pub fn runs(&self) -> RunStore {
+        RunStore::new(self.storage.clone(), self.settings)
     }
 
     /// The store of the tables.

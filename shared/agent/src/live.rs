@@ -2,10 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sequent_conversation::{Begin, Error, Run, Runs, Status, begin_pending};
+use sequent_conversation::{Error, Run, RunStatus, Runs, claim};
 use sequent_core::Timestamp;
 use sequent_event::Seq;
-use sequent_runlog::{Claim, DynamoStorage, LogKey, Segment, Writer, claim};
+use sequent_runlog::{DynamoStorage, LogKey, Segment, Writer};
 use tokio::{
     sync::mpsc::{self, UnboundedReceiver, UnboundedSender},
     time::Instant,
@@ -125,20 +125,11 @@ impl Live {
         &self,
         observer: UnboundedSender<Arc<Segment>>,
     ) -> Result<Option<Box<Writer<DynamoStorage>>>, Error> {
-        let Engine { storage, settings, .. } = &self.engine;
         let run: Run = Runs::new(self.engine.store(), self.key.tenant).get(self.key.run).await?;
-        if run.status == Status::Pending {
-            if Timestamp::now().since(run.created_at) < PICK_UP {
-                return Ok(None);
-            }
-            return match begin_pending(storage, *settings, self.key, &run, Some(observer)).await? {
-                Begin::Owned(writer) => Ok(Some(writer)),
-                Begin::Wait | Begin::Closed => Ok(None),
-            };
+        let is_new = Timestamp::now().since(run.created_at) < PICK_UP;
+        if run.status == RunStatus::Pending && is_new {
+            return Ok(None);
         }
-        match claim(storage, self.key, *settings, false, Some(observer)).await? {
-            Claim::Won(writer) => Ok(Some(writer)),
-            Claim::Held | Claim::Closed | Claim::Missing => Ok(None),
-        }
+        claim(&self.engine.runs(), self.key, &run, Some(observer)).await
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use sequent_conversation::Error;
-use sequent_conversation::{Projects, Role as MessageRole};
+use sequent_conversation::{MessageRole, Projects};
 use sequent_deliverables::tool_name;
 use sequent_documents::Kind;
 use sequent_event::{ChildEnd, Plan, State, TranscriptEntry};
@@ -66,11 +66,7 @@ pub(crate) async fn messages(execution: &Execution<'_>, purpose: Purpose) -> Res
 /// Earlier messages of the project.
 async fn earlier(execution: &Execution<'_>) -> Result<Vec<Message>, Error> {
     let projects = Projects::new(execution.engine.store(), execution.key.tenant);
-    let rows = projects.latest_messages(execution.run.project_id, MAX_MESSAGES).await;
-    let rows = rows.map_err(|error| match error {
-        sequent_conversation::projects::Error::Data(error) => Error::Data(error),
-        _ => Error::NoProject,
-    })?;
+    let rows = projects.latest_messages(execution.run.project_id, MAX_MESSAGES).await?;
     let mut room = MAX_BYTES;
     // Messages of later runs are excluded: this process may have taken over an old run.
     let earlier = rows.iter().rev().filter(|row| row.run_id < execution.run.id).take_while(|row| {

@@ -16,6 +16,7 @@
 //! * Credits that expire first are spent first. What was spent is taken from the grants when one is next looked at.
 
 mod account;
+mod api_error;
 mod audit;
 mod desk;
 mod estimate;
@@ -24,8 +25,6 @@ mod ledger;
 mod metering;
 mod plan;
 mod posting;
-#[cfg(feature = "http")]
-mod problem;
 #[cfg(feature = "testing")]
 pub mod testing;
 

@@ -1,120 +1,116 @@
-//! Answers to the questions a run waits for.
+//! Answers to the questions that a run waits for.
 
 use std::{sync::Arc, time::Duration};
 
-use aws_sdk_dynamodb::types::AttributeValue as Value;
 use sequent_core::{InterruptId, Timestamp, UserId};
-use sequent_event::{AnswerStatus, Body, InterruptAnswer, State};
+use sequent_event::{AnswerStatus, Body, Interrupt, InterruptAnswer, State};
 use sequent_runlog::{Decision, DynamoStorage, LogKey, TransactionRows, decide};
-use sequent_tables::{Change, Transaction, key};
-use serde_dynamo::to_attribute_value;
+use sequent_tables::{Transaction, Update, exists, key};
 
-use crate::{Error, Question};
+use crate::{Error, Question, outbox};
 
-/// How long after the last answer the sweeper looks whether the run goes on.
+/// Time after the last answer until the sweep checks that the run has an owner.
 const GRACE: Duration = Duration::from_secs(30);
 
-/// One person's answer to one question.
+/// An answer to one question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
-    /// Which question.
+    /// The question.
     pub interrupt: InterruptId,
-    /// How it is answered.
+    /// The kind of answer.
     pub status: AnswerStatus,
-    /// The answer, as the question's schema wants it.
+    /// The answer, in the form that the question's schema requires.
     pub payload: Option<serde_json::Value>,
 }
 
-/// Who goes on with the run once nothing is left to wait for.
+/// The process that resumes the run once all its questions are answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Then {
-    /// Whoever takes it from the queue.
-    Queue,
-    /// The caller, who takes it over at once. Should it die before, the sweeper finds the run.
+pub enum ResumeBy {
+    /// A worker that receives the run from the queue.
+    Worker,
+    /// The caller, who claims the run at once. If the caller dies first, the sweep finds the run.
     Caller,
 }
 
-/// Why answers were not taken. Nothing was stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refused {
-    /// The run has asked no such question.
-    Unknown(InterruptId),
-    /// Another answer came first: this one.
-    Taken(Box<InterruptAnswer>),
-    /// The run ended without it.
-    Ended,
-}
-
-/// Stores answers: all of them, or none. The first answer to a question is the one that counts.
+/// Stores answers: all of them, or none. The first answer to a question is the one that counts. Returns the state of the
+/// run with the answers.
 ///
 /// The caller has checked the payloads against the questions' schemas.
 ///
 /// # Errors
-/// [`Error::NotFound`], or when the table or the log fails.
+/// [`Error::UnknownQuestion`], [`Error::AlreadyAnswered`], [`Error::RunEnded`], [`Error::RunNotFound`], or when the
+/// table or the log fails.
 pub async fn answer(
     storage: &DynamoStorage,
     key: LogKey,
     by: Option<UserId>,
     replies: &[Reply],
-    then: Then,
-) -> Result<Result<State, Refused>, Error> {
+    resume_by: ResumeBy,
+) -> Result<State, Error> {
     let decided = decide(storage, key, |state| {
-        let mut after = state.clone();
-        let mut bodies = Vec::with_capacity(replies.len());
-        for reply in replies {
-            let answered = answered(&after, reply, by)?;
-            after.asked.iter_mut().filter(|asked| asked.interrupt.id == reply.interrupt).for_each(|asked| {
-                asked.answer = Some(answered.clone());
-            });
-            bodies.push(Body::ClarificationAnswered(answered));
-        }
-        Ok((bodies, Some(rows(storage, key, after, then))))
+        let (after, bodies) = apply(state, replies, by)?;
+        Ok((bodies, Some(rows(key, &after, resume_by))))
     });
     match decided.await? {
-        Decision::Stored(state) => Ok(Ok(*state)),
-        Decision::Refused(why) => Ok(Err(why)),
-        Decision::Missing => Err(Error::NotFound),
+        Decision::Stored(state) => Ok(*state),
+        Decision::Refused(refusal) => Err(refusal),
+        Decision::Missing => Err(Error::RunNotFound),
     }
 }
 
-/// Answers every question whose time is over with nothing, and queues the run if none is left.
+/// Answers every question whose time is over as expired, and queues the run if no question is left. Does nothing if
+/// another answer came first or no question has expired.
 ///
 /// # Errors
-/// As [`answer`].
+/// [`Error::RunNotFound`], or when the table or the log fails.
 pub async fn expire(storage: &DynamoStorage, key: LogKey, now: Timestamp) -> Result<(), Error> {
+    /// There is nothing to expire.
+    struct Unchanged;
     let decided = decide(storage, key, |state| {
         if !state.is_interrupted() {
-            return Err(());
+            return Err(Unchanged);
         }
-        let over = |open: &&sequent_event::Interrupt| open.question.expires_at.is_some_and(|at| at <= now);
-        let expired: Vec<InterruptId> = state.open_interrupts().filter(over).map(|open| open.id).collect();
-        let mut after = state.clone();
-        let mut bodies = Vec::with_capacity(expired.len());
-        for interrupt in expired {
-            let reply = Reply { interrupt, status: AnswerStatus::Expired, payload: None };
-            let answered = answered(&after, &reply, None).map_err(|_| ())?;
-            after.asked.iter_mut().filter(|asked| asked.interrupt.id == interrupt).for_each(|asked| {
-                asked.answer = Some(answered.clone());
-            });
-            bodies.push(Body::ClarificationAnswered(answered));
+        let expired = |open: &&Interrupt| open.question.expires_at.is_some_and(|at| at <= now);
+        let replies: Vec<Reply> = state
+            .open_interrupts()
+            .filter(expired)
+            .map(|open| Reply { interrupt: open.id, status: AnswerStatus::Expired, payload: None })
+            .collect();
+        if replies.is_empty() {
+            return Err(Unchanged);
         }
-        if bodies.is_empty() { Err(()) } else { Ok((bodies, Some(rows(storage, key, after, Then::Queue)))) }
+        let (after, bodies) = apply(state, &replies, None).map_err(|_| Unchanged)?;
+        Ok((bodies, Some(rows(key, &after, ResumeBy::Worker))))
     });
     match decided.await? {
-        // Somebody answered, or it was none of ours.
-        Decision::Stored(_) | Decision::Refused(()) => Ok(()),
-        Decision::Missing => Err(Error::NotFound),
+        Decision::Stored(_) | Decision::Refused(Unchanged) => Ok(()),
+        Decision::Missing => Err(Error::RunNotFound),
     }
 }
 
-fn answered(state: &State, reply: &Reply, by: Option<UserId>) -> Result<InterruptAnswer, Refused> {
+/// Returns the state after the replies, and the events that lead there.
+fn apply(state: &State, replies: &[Reply], by: Option<UserId>) -> Result<(State, Vec<Body>), Error> {
+    let mut after = state.clone();
+    let mut bodies = Vec::with_capacity(replies.len());
+    for reply in replies {
+        let answered = answered(&after, reply, by)?;
+        let asked = after.asked.iter_mut().find(|asked| asked.interrupt.id == reply.interrupt);
+        if let Some(asked) = asked {
+            asked.answer = Some(answered.clone());
+        }
+        bodies.push(Body::ClarificationAnswered(answered));
+    }
+    Ok((after, bodies))
+}
+
+fn answered(state: &State, reply: &Reply, by: Option<UserId>) -> Result<InterruptAnswer, Error> {
     let asked = state.asked.iter().find(|asked| asked.interrupt.id == reply.interrupt);
-    let asked = asked.ok_or(Refused::Unknown(reply.interrupt))?;
+    let asked = asked.ok_or(Error::UnknownQuestion(reply.interrupt))?;
     if let Some(first) = &asked.answer {
-        return Err(Refused::Taken(Box::new(first.clone())));
+        return Err(Error::AlreadyAnswered(Box::new(first.clone())));
     }
     if !state.is_interrupted() || state.cancel.is_some() {
-        return Err(Refused::Ended);
+        return Err(Error::RunEnded);
     }
     let remaining = state.open_interrupts().count() - 1;
     Ok(InterruptAnswer {
@@ -126,32 +122,19 @@ fn answered(state: &State, reply: &Reply, by: Option<UserId>) -> Result<Interrup
     })
 }
 
-/// The run's row as the answers leave it.
-fn rows(storage: &DynamoStorage, key: LogKey, after: State, then: Then) -> TransactionRows {
-    let (store, now) = (storage.store().clone(), Timestamp::now());
+/// The row of the run after the answers.
+fn rows(key: LogKey, after: &State, resume_by: ResumeBy) -> TransactionRows {
     let open: Vec<Question> = after.open_interrupts().map(Question::from).collect();
-    let next = open.iter().filter_map(|question| question.expires_at).min();
-    let done = open.is_empty();
-    let questions: Value = to_attribute_value(&open).expect("a question serialises");
-    Arc::new(move |transaction: Transaction| {
-        let mut change = Change {
-            update: "SET interrupts = :open".to_owned(),
-            condition: Some("attribute_exists(pk)".to_owned()),
-            values: vec![(":open", questions.clone())],
-            ..Change::default()
-        };
-        if done && then == Then::Queue {
-            change.update.push_str(", queued_at = :now");
-            change.values.push((":now", Value::N(now.millis().to_string())));
-        }
-        // When the sweeper has to look: soon if the run should go on, else when the next question expires.
-        let look = if done { Some(now + GRACE) } else { next };
-        if let Some(look) = look {
-            let index = key::active_run(key.run, look);
-            change.update.push_str(", gsi2pk = :pk, gsi2sk = :sk");
-            change.values.push((":pk", Value::S(index.pk().to_owned())));
-            change.values.push((":sk", Value::S(index.sk().to_owned())));
-        }
-        transaction.update(&store, &key::run(key.tenant, key.run), change)
-    })
+    let now = Timestamp::now();
+    let mut update = Update::of(&key::run(key.tenant, key.run)).set("interrupts", &open).when(exists());
+    if open.is_empty() && resume_by == ResumeBy::Worker {
+        update = outbox::queue_with(update, now);
+    }
+    // The sweep reads the run soon if it should be executed, otherwise when the next question expires.
+    let next_expiry = open.iter().filter_map(|question| question.expires_at).min();
+    let due = if open.is_empty() { Some(now + GRACE) } else { next_expiry };
+    if let Some(due) = due {
+        update = update.gsi2(&key::active_run(key.run, due));
+    }
+    Arc::new(move |transaction: Transaction| transaction.write(update.clone()))
 }

@@ -1,88 +1,82 @@
-//! Stopping a run.
+//! Cancelling a run.
 
-use sequent_core::{RunId, TenantId, UserId};
+use sequent_core::UserId;
 use sequent_event::{Body, CancelReason, Child, Event, RunOutcome, State};
 use sequent_runlog::{
-    Claim, ControlOutcome, DynamoStorage, Finish, LogKey, Segment, Settings, Signals, Stopped, Storage,
-    append_control, claim, read_all,
+    Claim, ControlOutcome, Finish, LogKey, Segment, Signals, Stopped, Storage as _, append_control, read_all,
 };
 
-use crate::{Error, Runs, Status, closing_bodies, finish, queue::wake_next, start::release_project};
+use crate::{
+    Error, RunStatus, RunStore, Runs, closing_bodies, finish,
+    turn::{release_turn, wake_next},
+};
 
-/// What became of a cancel.
+/// The result of cancelling a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cancel {
-    /// The owner was asked and will end the run at its next write or look.
+    /// The owner of the run ends it at its next write or read of the log.
     Requested,
-    /// The run has ended on the request.
+    /// The run has ended because of the request.
     Done,
     /// The run had ended before.
     AlreadyEnded,
 }
 
-/// Asks a run to stop, and ends it right here when nobody lives who could. What it said so far is kept.
+/// Requests cancellation. If the run has no live owner, ends it directly. Its text so far is kept.
 ///
 /// # Errors
-/// [`Error::NotFound`], or when the table or the log fails.
+/// [`Error::RunNotFound`], or when the table or the log fails.
 pub async fn cancel(
-    storage: &DynamoStorage,
-    settings: Settings,
-    tenant: TenantId,
-    run: RunId,
+    runs: &RunStore,
+    key: LogKey,
     by: Option<UserId>,
     reason: CancelReason,
 ) -> Result<Cancel, Error> {
-    let key = LogKey { tenant, run };
-    match append_control(storage, key, Body::CancelRequested { by, reason }).await? {
-        ControlOutcome::Missing => return Err(Error::NotFound),
+    match append_control(runs.storage(), key, Body::CancelRequested { by, reason }).await? {
+        ControlOutcome::Missing => return Err(Error::RunNotFound),
         ControlOutcome::Closed => return Ok(Cancel::AlreadyEnded),
         ControlOutcome::Appended(_) => {}
     }
-    match end_if_abandoned(storage, settings, key).await? {
-        // Its owner met the request before we looked.
+    match end_if_abandoned(runs, key).await? {
+        // The owner has met the request in the meantime.
         Cancel::AlreadyEnded => Ok(Cancel::Done),
         other => Ok(other),
     }
 }
 
-/// Cancels a child run on behalf of its parent. Gives what is then to stand in the parent's log.
+/// Cancels a child run on behalf of its parent. Returns the event that reports it in the parent's log.
 ///
 /// # Errors
-/// As [`cancel`].
-pub async fn cancel_child(
-    storage: &DynamoStorage,
-    settings: Settings,
-    parent: LogKey,
-    child: &Child,
-) -> Result<Body, Error> {
+/// When the table or the log fails.
+pub async fn cancel_child(runs: &RunStore, parent: LogKey, child: &Child) -> Result<Body, Error> {
     let key = LogKey { run: child.run, ..parent };
-    match Box::pin(cancel(storage, settings, key.tenant, key.run, None, CancelReason::Parent)).await {
-        // A child that was written down and never made has nothing to cancel.
-        Ok(_) | Err(Error::NotFound) => {}
+    match Box::pin(cancel(runs, key, None, CancelReason::Parent)).await {
+        // A child that is in the parent's log and was not created has nothing to cancel.
+        Ok(_) | Err(Error::RunNotFound) => {}
         Err(error) => return Err(error),
     }
-    let segments = read_all(storage, key).await?;
+    let segments = read_all(runs.storage(), key).await?;
     let events: Vec<Event> = segments.iter().flat_map(Segment::events).collect();
     let state = State::of(&events).map_err(Stopped::from)?;
     Ok(Body::SubagentError {
         subagent_run_id: child.run,
-        message: "The run it is a part of has ended.".to_owned(),
+        message: "The run that this one is a part of has ended.".to_owned(),
         code: "cancelled".to_owned(),
         usage: state.totals,
     })
 }
 
-/// Cancels the jobs of a run that is about to end, as far as its log in `state` knows them. Their ends stand in the log
-/// when this returns.
+/// Cancels the open jobs of a run that is about to end; `state` is the state of its log. When this returns, the log
+/// contains the ends of the jobs.
 ///
 /// # Errors
 /// When the table or the log fails.
-pub async fn cancel_jobs(storage: &DynamoStorage, key: LogKey, state: &State) -> Result<(), Error> {
-    let why = "The run it is for has ended.";
+pub async fn cancel_jobs(runs: &RunStore, key: LogKey, state: &State) -> Result<(), Error> {
+    let reason = "The run that this job belongs to has ended.";
     for job in state.open_jobs() {
-        let now = storage.now();
-        match Box::pin(sequent_jobs::cancel(storage, key.tenant, job.job_id, why, now)).await {
-            // One that was written down and never made has nothing to cancel.
+        let now = runs.storage().now();
+        match Box::pin(sequent_jobs::cancel(runs.storage(), key.tenant, job.job_id, reason, now)).await {
+            // A job that is in the log and was not created has nothing to cancel.
             Ok(_) | Err(sequent_jobs::Error::NotFound) => {}
             Err(error) => return Err(error.into()),
         }
@@ -90,49 +84,44 @@ pub async fn cancel_jobs(storage: &DynamoStorage, key: LogKey, state: &State) ->
     Ok(())
 }
 
-/// Ends a cancelled run whose owner is gone, or that nobody has begun.
+/// Ends a cancelled run whose owner is dead, or that has never had one.
 ///
 /// # Errors
-/// [`Error::NotFound`], or when the table or the log fails.
-pub async fn end_if_abandoned(
-    storage: &DynamoStorage,
-    settings: Settings,
-    key: LogKey,
-) -> Result<Cancel, Error> {
-    let row = Runs::new(storage.store(), key.tenant).get(key.run).await?;
-    // A run that nobody has begun holds no project yet and needs none to end.
-    let pending = row.status == Status::Pending;
-    let writer = match claim(storage, key, settings, pending, None).await? {
+/// [`Error::RunNotFound`], or when the table or the log fails.
+pub async fn end_if_abandoned(runs: &RunStore, key: LogKey) -> Result<Cancel, Error> {
+    let row = Runs::new(runs.tables(), key.tenant).get(key.run).await?;
+    // A pending run needs no turn to end.
+    let may_start = row.status == RunStatus::Pending;
+    let writer = match sequent_runlog::claim(runs.storage(), key, runs.settings(), may_start, None).await? {
         Claim::Won(writer) => writer,
         Claim::Closed => return Ok(Cancel::AlreadyEnded),
         Claim::Held | Claim::Missing => return Ok(Cancel::Requested),
     };
-    let mut ended = Vec::new();
+    let mut children = Vec::new();
     for child in writer.opening().live_children() {
-        ended.push(cancel_child(storage, settings, key, child).await?);
+        children.push(cancel_child(runs, key, child).await?);
     }
-    cancel_jobs(storage, key, writer.opening()).await?;
+    cancel_jobs(runs, key, writer.opening()).await?;
+    let mut bodies = children;
+    if writer.opening().is_interrupted() {
+        // A run that waits for people ends in an execution of its own.
+        let parent_run_id = row.parent_run_id;
+        bodies.push(Body::RunStarted { thread_id: row.project_id, run_id: row.id, parent_run_id });
+    }
+    bodies.extend(closing_bodies(writer.opening()));
+    let outcome = RunOutcome::Cancelled;
+    bodies.push(Body::RunFinished { thread_id: row.project_id, run_id: row.id, outcome });
     loop {
         let known: Signals = *writer.signals().borrow();
-        let mut bodies = closing_bodies(writer.opening());
-        if writer.opening().is_interrupted() {
-            // What waited for people ends in an execution of its own.
-            let (thread_id, run_id) = (row.project_id, row.id);
-            bodies.insert(0, Body::RunStarted { thread_id, run_id, parent_run_id: row.parent_run_id });
-        }
-        bodies.splice(0..0, ended.clone());
-        bodies.push(Body::RunFinished {
-            thread_id: row.project_id,
-            run_id: row.id,
-            outcome: RunOutcome::Cancelled,
-        });
-        if let Finish::Done(_) = finish(storage, &writer, key.tenant, &row, known, bodies).await? {
-            // Whoever was about to begin it may have taken the project for it.
-            release_project(storage, key, row.project_id).await?;
-            if row.parent_run_id.is_none() {
-                wake_next(storage.store(), key.tenant, row.project_id).await?;
-            }
-            return Ok(Cancel::Done);
+        let finished = finish(runs, &writer, key.tenant, &row, known, bodies.clone()).await?;
+        if let Finish::Done(_) = finished {
+            break;
         }
     }
+    // A process that was about to claim the run may have claimed the turn for it.
+    release_turn(runs.tables(), key, row.project_id).await?;
+    if row.parent_run_id.is_none() {
+        wake_next(runs.tables(), key.tenant, row.project_id).await?;
+    }
+    Ok(Cancel::Done)
 }

@@ -1,46 +1,43 @@
-//! One turn of a conversation.
+//! The messages of a conversation.
 
 use sequent_core::{MessageId, ProjectId, RunId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// A message as the list endpoint shows it and as the table stores it.
+/// A message as the API shows it and as the table stores it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[expect(missing_docs, reason = "plain data")]
 pub struct Message {
-    /// The id it has in its run's log too.
+    /// The id of the message, in the log of its run too.
     pub id: MessageId,
-    /// The conversation.
     pub project_id: ProjectId,
-    /// The run it started, or that wrote it.
+    /// The run that the message started or steered, or that wrote it.
     pub run_id: RunId,
-    /// Who speaks.
-    pub role: Role,
-    /// Its text.
+    pub role: MessageRole,
     pub content: String,
-    /// Whether the text is all there is.
-    pub status: Standing,
-    /// When it was sent, or completed.
+    pub status: MessageStatus,
+    /// The time at which the message was sent, or the answer ended.
     pub created_at: Timestamp,
 }
 
-/// Who speaks.
+/// The author of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
-pub enum Role {
+pub enum MessageRole {
     /// A person.
     User,
     /// The model.
     Assistant,
 }
 
-/// Whether a message is complete.
+/// The completeness of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
-pub enum Standing {
-    /// Said in full.
+pub enum MessageStatus {
+    /// The text is complete.
     Complete,
-    /// Cut short by a cancel or a failure; what was said is kept.
+    /// The text was cut short by a cancellation or a failure.
     Partial,
 }

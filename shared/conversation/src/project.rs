@@ -1,24 +1,22 @@
-//! A conversation.
+//! The row of a project, which is a conversation.
 
 use sequent_core::{ProjectId, RunId, Timestamp, UserId};
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// A project as the endpoints show it and as the table stores it.
+/// A project as the API shows it and as the table stores it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[expect(missing_docs, reason = "plain data")]
 pub struct Project {
-    /// Its id.
     pub id: ProjectId,
-    /// What people call it.
     #[cfg_attr(feature = "openapi", schema(value_type = String, max_length = 200))]
-    pub name: Name,
-    /// Who made it.
+    pub name: ProjectName,
+    /// The user who created the project.
     pub user_id: UserId,
-    /// When it was made.
     pub created_at: Timestamp,
-    /// When it was last renamed or answered in.
+    /// The time at which the project was last renamed or answered in.
     pub updated_at: Timestamp,
-    /// The run that answers right now.
+    /// The run that has the turn in the project.
     #[serde(default)]
     pub live_run_id: Option<RunId>,
 }
@@ -26,29 +24,29 @@ pub struct Project {
 /// A project's name: 1 to 200 characters after trimming, without control characters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
-pub struct Name(String);
+pub struct ProjectName(String);
 
-/// The text cannot name a project.
+/// The text is not acceptable as a project's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a project name has 1 to 200 characters and no control characters")]
-pub struct NameError;
+pub struct ProjectNameError;
 
-impl Name {
-    /// Most characters of a name.
+impl ProjectName {
+    /// Longest name, in characters.
     pub const MAX: usize = 200;
 
-    /// Trims and checks.
+    /// Trims and checks the text.
     ///
     /// # Errors
-    /// [`NameError`] when nothing is left, it is too long, or has control characters.
-    pub fn new(text: &str) -> Result<Self, NameError> {
+    /// [`ProjectNameError`] if nothing is left, or the text is too long or has control characters.
+    pub fn new(text: &str) -> Result<Self, ProjectNameError> {
         let text = text.trim();
         let fits =
             !text.is_empty() && text.chars().count() <= Self::MAX && !text.chars().any(char::is_control);
-        fits.then(|| Self(text.to_owned())).ok_or(NameError)
+        fits.then(|| Self(text.to_owned())).ok_or(ProjectNameError)
     }
 
-    /// What a new conversation is called: the beginning of its first message, on one line.
+    /// Makes the name of a new conversation from the beginning of its first message, on one line.
     #[must_use]
     pub fn from_message(content: &str) -> Self {
         const LENGTH: usize = 60;
@@ -61,14 +59,14 @@ impl Name {
         Self::new(&name).unwrap_or_else(|_| Self("New conversation".to_owned()))
     }
 
-    /// The text.
+    /// Returns the name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-impl<'de> Deserialize<'de> for Name {
+impl<'de> Deserialize<'de> for ProjectName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::new(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
     }
@@ -80,17 +78,17 @@ mod tests {
 
     #[test]
     fn names_are_trimmed_and_bounded() {
-        assert_eq!(Name::new("  Plans  ").unwrap().as_str(), "Plans");
-        assert_eq!(Name::new(" \n "), Err(NameError));
-        assert_eq!(Name::new("a\u{7}b"), Err(NameError));
-        assert!(Name::new(&"é".repeat(200)).is_ok());
-        assert_eq!(Name::new(&"é".repeat(201)), Err(NameError));
+        assert_eq!(ProjectName::new("  Plans  ").unwrap().as_str(), "Plans");
+        assert_eq!(ProjectName::new(" \n "), Err(ProjectNameError));
+        assert_eq!(ProjectName::new("a\u{7}b"), Err(ProjectNameError));
+        assert!(ProjectName::new(&"é".repeat(200)).is_ok());
+        assert_eq!(ProjectName::new(&"é".repeat(201)), Err(ProjectNameError));
     }
 
     #[test]
     fn a_first_message_gives_a_one_line_name() {
-        assert_eq!(Name::from_message("Plan\n my  trip").as_str(), "Plan my trip");
-        assert_eq!(Name::from_message(&"ü".repeat(100)).as_str().chars().count(), 61);
-        assert_eq!(Name::from_message("\u{0}").as_str(), "New conversation");
+        assert_eq!(ProjectName::from_message("Plan\n my  trip").as_str(), "Plan my trip");
+        assert_eq!(ProjectName::from_message(&"ü".repeat(100)).as_str().chars().count(), 61);
+        assert_eq!(ProjectName::from_message("\u{0}").as_str(), "New conversation");
     }
 }

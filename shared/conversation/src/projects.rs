@@ -1,30 +1,14 @@
 //! Reading and changing the projects of a tenant.
 
-use aws_sdk_dynamodb::types::AttributeValue as Value;
-use sequent_core::{ProjectId, RunId, TenantId, Timestamp, UserId};
+use sequent_core::{ProjectId, TenantId, Timestamp, UserId};
 use sequent_tables::{
-    Cancelled, Change, CursorKey, Error as DataError, InvalidCursor, Page, PageRequest, Reason, Row, Store,
-    Transaction, key,
+    CursorKey, Key, Label, Page, PageRequest, Retry, Row, Store, Transaction, Update, Write, attribute,
+    exists, key,
 };
 
-use crate::{Message, Name, Project};
+use crate::{Error, Message, Project, ProjectName};
 
-/// A project operation failed.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The tenant has no such project.
-    #[error("no such project")]
-    NotFound,
-    /// A run answers in the project right now.
-    #[error("{0} is answering in this project")]
-    Live(RunId),
-    /// The cursor is not one of this list.
-    #[error(transparent)]
-    Cursor(#[from] InvalidCursor),
-    /// The table failed.
-    #[error(transparent)]
-    Data(#[from] DataError),
-}
+const PROJECT: Label = Label::new("project");
 
 /// The projects of one tenant.
 #[derive(Debug, Clone, Copy)]
@@ -40,11 +24,11 @@ impl<'a> Projects<'a> {
         Self { store, tenant }
     }
 
-    /// A new, empty project.
+    /// Creates an empty project.
     ///
     /// # Errors
     /// When the table fails.
-    pub async fn create(self, user: UserId, name: Name, now: Timestamp) -> Result<Project, Error> {
+    pub async fn create(self, user: UserId, name: ProjectName, now: Timestamp) -> Result<Project, Error> {
         let id = ProjectId::new();
         let project =
             Project { id, name, user_id: user, created_at: now, updated_at: now, live_run_id: None };
@@ -52,15 +36,15 @@ impl<'a> Projects<'a> {
         Ok(project)
     }
 
-    /// One project.
+    /// Reads one project.
     ///
     /// # Errors
-    /// [`Error::NotFound`], or when the table fails.
+    /// [`Error::ProjectNotFound`], or when the table fails.
     pub async fn get(self, id: ProjectId) -> Result<Project, Error> {
-        self.store.get(&key::project(self.tenant, id)).await?.ok_or(Error::NotFound)
+        self.store.get(&key::project(self.tenant, id)).await?.ok_or(Error::ProjectNotFound)
     }
 
-    /// A page of the projects, newest first.
+    /// Reads a page of the projects, newest first.
     ///
     /// # Errors
     /// [`Error::Cursor`], or when the table fails.
@@ -77,88 +61,57 @@ impl<'a> Projects<'a> {
     /// Renames a project.
     ///
     /// # Errors
-    /// [`Error::NotFound`], or when the table fails.
-    pub async fn rename(self, id: ProjectId, name: Name, now: Timestamp) -> Result<Project, Error> {
-        let output = self
-            .store
-            .client()
-            .update_item()
-            .table_name(&*self.store.tables().main)
-            .set_key(Some(key::project(self.tenant, id).attributes()))
-            .update_expression("SET #name = :name, updated_at = :now")
-            .condition_expression("attribute_exists(pk)")
-            .expression_attribute_names("#name", "name")
-            .expression_attribute_values(":name", Value::S(name.as_str().to_owned()))
-            .expression_attribute_values(":now", Value::S(now.to_string()))
-            .return_values(aws_sdk_dynamodb::types::ReturnValue::AllNew)
-            .send()
-            .await
-            .map_err(sequent_tables::classify);
-        match output {
-            Ok(output) => {
-                let item = output.attributes.ok_or(Error::NotFound)?;
-                Ok(serde_dynamo::from_item(item).map_err(DataError::from)?)
-            }
-            Err(DataError::Conflict(_)) => Err(Error::NotFound),
-            Err(error) => Err(error.into()),
-        }
+    /// [`Error::ProjectNotFound`], or when the table fails.
+    pub async fn rename(self, id: ProjectId, name: ProjectName, now: Timestamp) -> Result<Project, Error> {
+        let update = Update::of(&key::project(self.tenant, id))
+            .set("name", &name)
+            .set("updated_at", now)
+            .when(exists());
+        self.store.update_if(update).await?.ok_or(Error::ProjectNotFound)
     }
 
-    /// Deletes a project and its messages. The logs and rows of its runs stay: they are the tenant's record of what
-    /// was done and what it cost.
+    /// Deletes a project and its messages. The logs and rows of its runs stay: they are the tenant's record of the work
+    /// and its cost.
     ///
     /// # Errors
-    /// [`Error::Live`] while a run answers in it, [`Error::NotFound`], or when the table fails.
+    /// [`Error::Busy`] while a run has the turn in the project, [`Error::ProjectNotFound`], or when the table fails.
     pub async fn delete(self, id: ProjectId) -> Result<(), Error> {
-        let change = Change {
-            update: "SET deleting = :yes".to_owned(),
-            condition: Some(
-                "attribute_exists(pk) AND (attribute_not_exists(live_run_id) OR live_run_id = :none)"
-                    .to_owned(),
-            ),
-            values: vec![(":yes", Value::Bool(true)), (":none", Value::Null(true))],
-            ..Change::default()
-        };
-        // First the mark, under a condition, so that no run can start while the messages go.
-        let marked = Transaction::new()
-            .update(self.store, &key::project(self.tenant, id), change)
-            .run(self.store)
-            .await;
-        match marked {
-            Ok(()) => {}
-            Err(Cancelled::Failed(error)) => return Err(error.into()),
-            Err(Cancelled::Reasons(reasons)) => {
-                let Some(Reason::Condition(Some(item))) = reasons.into_iter().next() else {
-                    return Err(Error::NotFound);
-                };
-                let project: Project = serde_dynamo::from_item(*item).map_err(DataError::from)?;
-                return Err(project.live_run_id.map_or(Error::NotFound, Error::Live));
-            }
-        }
+        self.begin_deletion(id).await?;
         loop {
-            let request =
-                PageRequest::new(key::messages(self.tenant, id)).limit(Some(PageRequest::MAX_LIMIT));
+            let messages = key::messages(self.tenant, id);
+            let request = PageRequest::new(messages).limit(Some(PageRequest::MAX_LIMIT));
             let page = self.store.page_items(&request).await?;
             if page.items.is_empty() {
                 break;
             }
-            let transaction = page
-                .items
-                .iter()
-                .filter_map(sequent_tables::Key::of_item)
-                .fold(Transaction::new(), |transaction, key| transaction.delete(self.store, &key));
-            transaction.run(self.store).await.map_err(|cancelled| match cancelled {
-                Cancelled::Failed(error) => error,
-                Cancelled::Reasons(_) => DataError::Throttled,
-            })?;
+            let keys = page.items.iter().filter_map(Key::of_item);
+            let deletion = keys.fold(Transaction::new(), |deletion, key| deletion.write(Write::delete(&key)));
+            self.store.commit(deletion, Retry::BRIEF).await?;
         }
         Ok(self.store.delete(&key::project(self.tenant, id)).await?)
     }
 
-    /// A page of a project's messages, oldest first.
+    /// Marks the project as being deleted, so that no run can claim its turn while the messages are deleted.
+    async fn begin_deletion(self, id: ProjectId) -> Result<(), Error> {
+        let key = key::project(self.tenant, id);
+        // A project whose deletion was cut short may be deleted again.
+        let is_idle = exists().and(attribute("live_run_id").is_none());
+        let update = Update::of(&key).set("deleting", true).when(is_idle);
+        let marked = self.store.commit(Transaction::new().write(update).label(PROJECT), Retry::BRIEF).await;
+        match marked {
+            Ok(()) => Ok(()),
+            Err(cancelled) if cancelled.refused(PROJECT) => {
+                let live = cancelled.found::<Project>(PROJECT).and_then(|project| project.live_run_id);
+                Err(live.map_or(Error::ProjectNotFound, Error::Busy))
+            }
+            Err(cancelled) => Err(cancelled.into()),
+        }
+    }
+
+    /// Reads a page of a project's messages, oldest first.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::Cursor`], or when the table fails.
+    /// [`Error::ProjectNotFound`], [`Error::Cursor`], or when the table fails.
     pub async fn messages(
         self,
         id: ProjectId,
@@ -171,7 +124,7 @@ impl<'a> Projects<'a> {
         Ok(self.store.page(&request.cursor(cursors, cursor)?).await?)
     }
 
-    /// The first `limit` messages, oldest first: what the conversation is about.
+    /// Reads the first `limit` messages, oldest first.
     ///
     /// # Errors
     /// When the table fails.
@@ -180,7 +133,7 @@ impl<'a> Projects<'a> {
         Ok(self.store.page(&request).await?.items)
     }
 
-    /// The latest `limit` messages, oldest of them first: what a model is told of the conversation.
+    /// Reads the latest `limit` messages, oldest of them first.
     ///
     /// # Errors
     /// When the table fails.

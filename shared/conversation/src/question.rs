@@ -1,4 +1,4 @@
-//! The questions a run waits for, as its row shows them.
+//! The questions that a run waits for, as its row shows them.
 
 use sequent_core::{InterruptId, Timestamp};
 use sequent_event::{Interrupt, Reason};
@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 /// A question that waits for a person's answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[expect(missing_docs, reason = "plain data")]
 pub struct Question {
-    /// Names the question.
     pub id: InterruptId,
     /// `question`: the model asks. `approval`: a tool may run only if a person agrees. `unknown_outcome`: a tool that
     /// must not run twice was running when its process died.
     #[cfg_attr(feature = "openapi", schema(value_type = String, example = "question"))]
     pub reason: Reason,
-    /// The question itself.
+    /// The text of the question.
     pub message: String,
     /// The tool call that waits for the answer.
     #[serde(default)]
@@ -23,7 +23,7 @@ pub struct Question {
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
     pub response_schema: Option<serde_json::Value>,
-    /// When the run goes on without an answer.
+    /// The time at which the run continues without an answer.
     #[serde(default)]
     pub expires_at: Option<Timestamp>,
 }

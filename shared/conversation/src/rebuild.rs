@@ -1,37 +1,34 @@
-//! `rebuild_projections`: a run's rows anew, from its log.
+//! `rebuild_projections`: writes the rows of a run again, from its log.
 //!
-//! The log is the truth and the rows repeat it, so rows that were lost or damaged are made again: the run's own, its place
-//! in the lists, and what it said in its project. They are stored only if the log has not grown since it was read, so an
-//! owner that writes at the same time is never overwritten with the past.
+//! The log is the truth and the rows repeat it, so rows that were lost or damaged can be rebuilt: the run's own row, its
+//! positions in the lists, and its messages. They are stored only if the log has not grown since it was read, so the rows
+//! of an owner that writes at the same time are never overwritten with older ones.
 //!
-//! Two things a log does not tell: that another run took its exchange's place (`replaces`), and that its project was
-//! deleted. The latter the project's row tells; the former brings the replaced exchange back.
+//! A log does not record two facts: that another run replaced its exchange (`replaces`), and that its project was
+//! deleted. The latter is read from the project's row. As to the former, a rebuild brings the replaced exchange back.
 
 use std::{sync::Arc, time::Duration};
 
-use crate::{Message, Project, Role, Standing};
 use sequent_core::{MessageId, RunId, TenantId, UserId};
 use sequent_event::{Body, CancelReason, Event, Phase, RunOutcome, State};
 use sequent_jobs::{Context, Done, Failed, JobKind};
 use sequent_runlog::{DynamoStorage, LogKey, Segment, Storage, read_all};
-use sequent_tables::{Row, Transaction, key};
+use sequent_tables::{Row, Transaction, Write, key};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Cost, Run, Status, Tokens, Work,
-    end::Final,
-    queue::marked,
-    start::{asked_at, said_at},
+    Cost, Message, MessageRole, MessageStatus, Project, Run, RunStatus, TokenUsage, Work, finish::FinalRows,
+    outbox::queued,
 };
 
-/// Makes a run's rows from its log.
+/// `rebuild_projections`: writes the rows of a run again, from its log.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RebuildProjections;
 
-/// Which run.
+/// The input of [`RebuildProjections`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RebuildInput {
-    /// The run, of the tenant whose job it is.
+    /// A run of the job's tenant.
     pub run_id: RunId,
 }
 
@@ -50,24 +47,22 @@ impl JobKind for RebuildProjections {
         let events: Vec<Event> = segments.iter().flat_map(Segment::events).collect();
         let state = State::of(&events).map_err(|error| Failed::Poison(error.to_string()))?;
         let rows = Rebuilt::of(&context.storage, key, &events, &state).await?;
-        let text = format!("{} rows", 1 + rows.messages.len());
+        let text = format!("{} rows were rebuilt.", 1 + rows.messages.len());
         Ok(Done { writes: Some(Arc::new(move |transaction| rows.join(transaction))), ..Done::text(text) })
     }
 }
 
-/// Rows as the log tells them.
+/// The rebuilt rows of a run.
 struct Rebuilt {
-    storage: DynamoStorage,
     key: LogKey,
-    /// Where the log ended.
+    /// The first free position of the log.
     next: u64,
-    run: Row,
-    /// The row of a run at work is its owner's: it is made only if there is none.
-    owned: bool,
+    /// `None` if the run is being executed: its owner maintains the row.
+    run: Option<Row>,
     messages: Vec<Row>,
 }
 
-/// What is said first in a log.
+/// The first user message of a log.
 struct Opening {
     message: MessageId,
     content: String,
@@ -86,46 +81,25 @@ impl Rebuilt {
         let store = storage.store();
         let opening = opening(events).ok_or_else(|| Failed::Poison("There is no such run.".to_owned()))?;
         let stored: Option<Run> = store.get(&key::run(tenant, id)).await.map_err(Failed::retry)?;
-        // A run that nobody has begun does not say yet in which project it will answer.
-        let project = state.project.or(stored.as_ref().map(|run| run.project_id));
-        let project = project.ok_or_else(|| {
-            Failed::Poison("The run has not begun and its row is gone: nobody knows its project.".to_owned())
-        })?;
-        let run = Run {
-            id,
-            project_id: project,
-            user_id: opening.by,
-            parent_run_id: state.parent.or(stored.as_ref().and_then(|run| run.parent_run_id)),
-            status: Status::Pending,
-            model: opening.model.clone(),
-            work: Work::default(),
-            interrupts: Vec::new(),
-            usage: Tokens::default(),
-            cost: Cost::default(),
-            error: None,
-            opens_project: false,
-            created_at: asked_at(id),
-            started_at: None,
-            completed_at: None,
-        }
-        .projected(state);
-        let exists: Option<Project> =
-            store.get(&key::project(tenant, project)).await.map_err(Failed::retry)?;
-        let messages = match exists {
+        let run = run(id, &opening, state, stored.as_ref())?;
+        let project_key = key::project(tenant, run.project_id);
+        let project: Option<Project> = store.get(&project_key).await.map_err(Failed::retry)?;
+        let messages = match project {
             Some(_) => messages(storage, tenant, &run, state, events, &opening)?,
             None => Vec::new(),
         };
-        let owned = stored.is_some() && !run.has_ended() && !state.is_interrupted();
+        let is_owned = stored.is_some() && !run.has_ended() && !state.is_interrupted();
         let row = row(storage, tenant, &run)?;
-        Ok(Self { storage: storage.clone(), key, next: state.next().0, run: row, owned, messages })
+        Ok(Self { key, next: state.next().0, run: (!is_owned).then_some(row), messages })
     }
 
     fn join(&self, transaction: Transaction) -> Transaction {
-        let store = self.storage.store();
         let LogKey { tenant, run } = self.key;
-        let transaction = transaction.require_end_of_log(store, key::run_log(tenant, run), self.next);
-        let transaction = if self.owned { transaction } else { transaction.put(store, self.run.clone()) };
-        self.messages.iter().fold(transaction, |transaction, row| transaction.put(store, row.clone()))
+        let end_of_log = Write::require_end_of_log(key::run_log(tenant, run), self.next);
+        let rows = self.run.iter().chain(&self.messages);
+        rows.fold(transaction.write(end_of_log), |transaction, row| {
+            transaction.write(Write::put(row.clone()))
+        })
     }
 }
 
@@ -138,7 +112,35 @@ fn opening(events: &[Event]) -> Option<Opening> {
     })
 }
 
-/// The run's row, and its places in the indexes.
+/// The run as its log describes it. The log of a run that was never executed does not name its project: `stored`, the
+/// present row, does.
+fn run(id: RunId, opening: &Opening, state: &State, stored: Option<&Run>) -> Result<Run, Failed> {
+    let project = state.project.or(stored.map(|run| run.project_id));
+    let project = project.ok_or_else(|| {
+        let reason = "The run was never executed and its row is lost, so its project is unknown.";
+        Failed::Poison(reason.to_owned())
+    })?;
+    let run = Run {
+        id,
+        project_id: project,
+        user_id: opening.by,
+        parent_run_id: state.parent.or(stored.and_then(|run| run.parent_run_id)),
+        status: RunStatus::Pending,
+        model: opening.model.clone(),
+        work: Work::default(),
+        interrupts: Vec::new(),
+        usage: TokenUsage::default(),
+        cost: Cost::default(),
+        error: None,
+        opens_project: false,
+        created_at: id.created_at(),
+        started_at: None,
+        completed_at: None,
+    };
+    Ok(run.projected(state))
+}
+
+/// The row of the run with its positions in the indexes.
 fn row(storage: &DynamoStorage, tenant: TenantId, run: &Run) -> Result<Row, Failed> {
     let row = Row::new(&key::run(tenant, run.id), run).map_err(Failed::retry)?;
     let row = row.gsi1(key::run_of_user(tenant, run.user_id, run.id));
@@ -146,12 +148,12 @@ fn row(storage: &DynamoStorage, tenant: TenantId, run: &Run) -> Result<Row, Fail
     Ok(match expiry {
         _ if run.has_ended() => row,
         Some(expiry) => row.gsi2(key::active_run(run.id, expiry)),
-        // Without a lease: whoever is told of it next continues it.
-        None => marked(row, run.id, storage.now()),
+        // The row has no lease: the next worker that receives the run continues it.
+        None => queued(row, run.id, storage.now()),
     })
 }
 
-/// What the run said in its project, and what was said to it.
+/// The messages of the run in its project.
 fn messages(
     storage: &DynamoStorage,
     tenant: TenantId,
@@ -160,26 +162,29 @@ fn messages(
     events: &[Event],
     opening: &Opening,
 ) -> Result<Vec<Row>, Failed> {
-    let rolled_back = events.iter().any(|event| {
-        matches!(event.body(), Some(Body::CancelRequested { reason: CancelReason::RolledBack, .. }))
-    }) && state.phase == Phase::Finished(RunOutcome::Cancelled);
-    if rolled_back || run.parent_run_id.is_some() {
+    if run.parent_run_id.is_some() || was_rolled_back(state, events) {
         return Ok(Vec::new());
     }
     let first = Message {
         id: opening.message,
         project_id: run.project_id,
         run_id: run.id,
-        role: Role::User,
+        role: MessageRole::User,
         content: opening.content.clone(),
-        status: Standing::Complete,
-        created_at: said_at(opening.message),
+        status: MessageStatus::Complete,
+        created_at: opening.message.created_at(),
     };
     let key = key::message(tenant, run.project_id, run.id, 0);
-    let first = Row::new(&key, &first).map_err(Failed::retry)?;
-    let said = match run.has_ended() {
-        true => Final::new(storage, tenant, run.clone(), state, false).messages,
-        false => Vec::new(),
+    let mut rows = vec![Row::new(&key, &first).map_err(Failed::retry)?];
+    if run.has_ended() {
+        rows.extend(FinalRows::new(storage.store(), tenant, run.clone(), state, false).messages);
+    }
+    Ok(rows)
+}
+
+fn was_rolled_back(state: &State, events: &[Event]) -> bool {
+    let asks_rollback = |event: &Event| {
+        matches!(event.body(), Some(Body::CancelRequested { reason: CancelReason::RolledBack, .. }))
     };
-    Ok([first].into_iter().chain(said).collect())
+    state.phase == Phase::Finished(RunOutcome::Cancelled) && events.iter().any(asks_rollback)
 }

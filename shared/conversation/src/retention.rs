@@ -1,4 +1,4 @@
-//! `forget_old_projects`: deletes the conversations of a tenant in which nothing has been said for long.
+//! `forget_old_projects`: deletes the conversations of a tenant that are older than its plan keeps them.
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -8,18 +8,18 @@ use sequent_tables::{CursorKey, Store};
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
-use crate::{Projects, projects::Error};
+use crate::{Error, Projects};
 
-/// Deletes old conversations, as their owner would.
+/// `forget_old_projects`: deletes conversations without recent messages.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ForgetOldProjects;
 
-/// How old.
+/// The input of [`ForgetOldProjects`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ForgetInput {
-    /// The day it is for: each has one job.
+    /// The day, as `2026-11-29`. Each day has one job.
     pub period: String,
-    /// Days that a conversation is kept after the last that was said in it.
+    /// Days for which a conversation is kept after its last message.
     pub days: NonZeroU32,
 }
 
@@ -41,27 +41,29 @@ impl JobKind for ForgetOldProjects {
         Some(input.period.clone())
     }
 
-    /// Deleting what is gone already changes nothing, so this needs no transaction with its own end.
+    /// Deleting a project twice changes nothing, so the deletions need no transaction with the end of the job.
     async fn run(&self, input: ForgetInput, context: Context) -> Result<Done, Failed> {
         let kept = Duration::from_secs(u64::from(input.days.get()) * 24 * 3600);
         let before = Timestamp::now() - kept;
         let forgotten = forget(context.store(), context.tenant, before).await.map_err(Failed::retry)?;
-        Ok(Done::text(format!("{forgotten} conversations were deleted")))
+        Ok(Done::text(format!("{forgotten} projects were deleted.")))
     }
 }
 
-/// Deletes the conversations in which nothing has been said since `before`; how many they were.
+/// Deletes the conversations without a message since `before`. Returns their number.
 async fn forget(store: &Store, tenant: TenantId, before: Timestamp) -> Result<usize, Error> {
     let projects = Projects::new(store, tenant);
-    let (cursors, mut cursor, mut forgotten) = (CursorKey::new(Ulid::generate().to_string().into()), None, 0);
+    let cursors = CursorKey::new(Ulid::generate().to_string().into());
+    let mut cursor = None;
+    let mut forgotten = 0;
     loop {
         let page = projects.list(&cursors, cursor.as_deref(), Some(100)).await?;
         cursor = page.next_cursor(&cursors);
         for project in page.items.into_iter().filter(|project| project.updated_at < before) {
             match projects.delete(project.id).await {
                 Ok(()) => forgotten += 1,
-                // Somebody goes on with it after all, or was faster.
-                Err(Error::Live(_) | Error::NotFound) => {}
+                // A user has just continued or deleted the conversation.
+                Err(Error::Busy(_) | Error::ProjectNotFound) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -76,31 +78,33 @@ mod tests {
     use sequent_core::UserId;
 
     use super::*;
-    use crate::Name;
+    use crate::ProjectName;
 
     #[tokio::test]
-    async fn only_what_is_old_and_the_tenants_own_goes() {
+    async fn only_old_projects_of_the_tenant_are_deleted() {
         let store = sequent_tables::testing::store().await;
-        let (tenant, other, user) = (TenantId::new(), TenantId::new(), UserId::new());
+        let tenant = TenantId::new();
+        let other_tenant = TenantId::new();
+        let user = UserId::new();
         let now = Timestamp::now();
         let ago = |days: u64| now - Duration::from_secs(days * 24 * 3600);
-        let name = || Name::new("x").expect("a name");
-        let (ours, theirs) = (Projects::new(&store, tenant), Projects::new(&store, other));
+        let name = || ProjectName::new("x").expect("a name");
+        let ours = Projects::new(&store, tenant);
+        let theirs = Projects::new(&store, other_tenant);
         let mut old = Vec::new();
-        // More than a page of them.
+        // More than one page.
         for _ in 0..120 {
             old.push(ours.create(user, name(), ago(31)).await.expect("created"));
         }
         let young = ours.create(user, name(), ago(29)).await.expect("created");
         let foreign = theirs.create(user, name(), ago(31)).await.expect("created");
         assert_eq!(forget(&store, tenant, ago(30)).await.expect("forgotten"), 120);
-        assert!(matches!(ours.get(old[0].id).await, Err(Error::NotFound)));
-        assert_eq!(ours.get(young.id).await.expect("there"), young);
-        assert_eq!(theirs.get(foreign.id).await.expect("there"), foreign);
+        assert!(matches!(ours.get(old[0].id).await, Err(Error::ProjectNotFound)));
+        assert_eq!(ours.get(young.id).await.expect("exists"), young);
+        assert_eq!(theirs.get(foreign.id).await.expect("exists"), foreign);
         assert_eq!(forget(&store, tenant, ago(30)).await.expect("forgotten"), 0);
-        let days = NonZeroU32::new(30).expect("not none");
-        let (one, again) =
-            (ForgetOldProjects::job(tenant, days, now), ForgetOldProjects::job(tenant, days, now));
-        assert_eq!(one.job_key, again.job_key, "one of a day");
+        let days = NonZeroU32::new(30).expect("not zero");
+        let job = || ForgetOldProjects::job(tenant, days, now);
+        assert_eq!(job().job_key, job().job_key, "one job a day");
     }
 }

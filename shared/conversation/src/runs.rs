@@ -1,7 +1,7 @@
 //! Reading the runs of a tenant.
 
 use sequent_core::{RunId, TenantId, UserId};
-use sequent_tables::{CursorKey, Page, PageRequest, Store, key};
+use sequent_tables::{CursorKey, Key, Page, PageRequest, Store, key};
 
 use crate::{Error, Run};
 
@@ -19,15 +19,15 @@ impl<'a> Runs<'a> {
         Self { store, tenant }
     }
 
-    /// One run.
+    /// Reads one run.
     ///
     /// # Errors
-    /// [`Error::NotFound`], or when the table fails.
+    /// [`Error::RunNotFound`], or when the table fails.
     pub async fn get(self, id: RunId) -> Result<Run, Error> {
-        self.store.get(&key::run(self.tenant, id)).await?.ok_or(Error::NotFound)
+        self.store.get(&key::run(self.tenant, id)).await?.ok_or(Error::RunNotFound)
     }
 
-    /// A page of the tenant's runs, newest first.
+    /// Reads a page of the tenant's runs, newest first.
     ///
     /// # Errors
     /// [`Error::Cursor`], or when the table fails.
@@ -41,7 +41,7 @@ impl<'a> Runs<'a> {
         Ok(self.store.page(&request).await?)
     }
 
-    /// A page of one user's runs, newest first.
+    /// Reads a page of one user's runs, newest first.
     ///
     /// # Errors
     /// [`Error::Cursor`], or when the table fails.
@@ -52,11 +52,10 @@ impl<'a> Runs<'a> {
         cursor: Option<&str>,
         limit: Option<u32>,
     ) -> Result<Page<Run>, Error> {
-        let request =
-            PageRequest::new(key::runs_of_user(self.tenant, user)).limit(limit).cursor(cursors, cursor)?;
-        // The index holds keys only, so that changes of a run's row cost no second write; fetch what it names.
-        let page = self.store.page_items(&request).await?;
-        let keys: Vec<_> = page.items.iter().filter_map(sequent_tables::Key::of_item).collect();
+        let request = PageRequest::new(key::runs_of_user(self.tenant, user)).limit(limit);
+        let page = self.store.page_items(&request.cursor(cursors, cursor)?).await?;
+        // The index holds keys only, so that changes of a run's row cost no second write.
+        let keys: Vec<_> = page.items.iter().filter_map(Key::of_item).collect();
         let mut runs: Vec<Run> = self.store.get_many(&keys).await?;
         runs.sort_by_key(|run| std::cmp::Reverse(run.id));
         Ok(page.with_items(runs))

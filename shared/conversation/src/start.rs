@@ -1,320 +1,348 @@
-//! Starting a run: its log, its row, the user's message and the project's claim, in one transaction.
+//! Starting a run for a request, the one use case behind every route that sends a message.
+//!
+//! A request is retried, meets a busy project, or finds that the account has changed since its credits were quoted.
+//! [`RunStarter`] resolves all of it, in attempts: each begins with the request's idempotency record, reserves credits
+//! and creates the run. What a busy project means is the request's choice: [`OnConflict`].
 
-mod rows;
+use std::{sync::Arc, time::Duration};
 
-use std::sync::Arc;
-
-use crate::{ForgetOldProjects, Project};
-use aws_sdk_dynamodb::types::AttributeValue as Value;
-use sequent_billing::{Held, hold};
-use sequent_core::{MessageId, ProjectId, RunId, TenantId, Timestamp, UserId};
-use sequent_event::{Body, CancelReason, Configuration};
-use sequent_runlog::{
-    AppendError, Claim, DynamoStorage, LogKey, Segment, Settings, Storage, Unavailable, Writer, claim,
-    create, create_claimed,
+use sequent_billing::{Asked, Desk};
+use sequent_core::{MicroUsd, Principal, ProjectId, RunId, Timestamp};
+use sequent_event::{CancelReason, Seq};
+use sequent_model::ModelName;
+use sequent_runlog::{DynamoStorage, Follow, LogKey, Poll, Segment, Storage as _, Writer};
+use sequent_tables::{
+    Row, Write,
+    idempotency::{self, Effect, Record},
 };
-use sequent_tables::{Cancelled, Change, Item, Reason, Row, Transaction, key};
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::{
+    sync::mpsc::{self, UnboundedReceiver},
+    time::{Instant, timeout_at},
+};
 
-use crate::{Error, Run, Status, Work, cancel, end::release, queue::unanswered};
-use rows::{CLAIMS, FREE, HOLD, PLACE, Rows, Turn, text};
-pub(crate) use rows::{asked_at, said_at};
+use crate::{
+    Cancel, Error, NewRun, Prompt, RunStore, Turn, Work, cancel, create, create_claimed, end_if_abandoned,
+    turn::{has_waiting, release_turn},
+};
 
-/// What to do when the project already has a live run.
+/// Time in which an interrupted run must end, if two leases are not longer.
+const INTERRUPTION: Duration = Duration::from_secs(10);
+
+/// The policy for a project that has a live run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum OnConflict {
-    /// Refuse, naming the live run.
+    /// Refuse the request and name the live run.
     #[default]
     Reject,
-    /// Wait for its end, then run.
+    /// Run after the live run and those that wait already.
     Enqueue,
-    /// Cancel it, keeping what it said, then run.
+    /// Cancel the live run and keep what it has said, then run.
     Interrupt,
-    /// Cancel it and drop its exchange from the conversation, then run.
+    /// Cancel the live run and delete its messages from the conversation, then run.
     Rollback,
 }
 
-/// A run to start.
-#[derive(Clone)]
-pub struct Start {
-    /// Whose.
-    pub tenant: TenantId,
-    /// Who asks.
-    pub user: UserId,
-    /// Its id: made by the caller, so that an idempotency record can name it.
-    pub run: RunId,
-    /// The conversation.
-    pub project: ProjectId,
-    /// Make the project rather than expect it.
-    pub new_project: bool,
-    /// What the user says.
-    pub content: String,
-    /// The model chosen, if one was.
-    pub model: Option<String>,
-    /// How to work.
+/// A request to start a run.
+#[derive(Debug, Clone)]
+pub struct RunRequest {
+    /// The verified caller. The run has its scopes.
+    pub caller: Principal,
+    /// The project that the run answers in.
+    pub project: Destination,
+    /// The user's message.
+    pub prompt: Prompt,
+    /// The model that answers. The default model if absent.
+    pub model: Option<ModelName>,
+    /// The way in which the run works. Its scopes are those of the caller.
     pub work: Work,
-    /// The run that this one is a part of.
-    pub parent: Option<RunId>,
-    /// Rows that must not exist yet and are written with it: the request's idempotency record, a client's own name
-    /// for a new project.
-    pub claims: Vec<Row>,
-    /// What is held for it, where runs are paid for.
-    pub held: Option<Box<Held>>,
-    /// The run whose exchange this one replaces in the conversation: its messages go.
+    /// The policy for a project that has a live run.
+    pub on_conflict: OnConflict,
+    /// The run whose messages this one replaces in the conversation.
     pub replaces: Option<RunId>,
+    /// The idempotency key of the request. A retry with the same key leads to the same run.
+    pub idempotency: Option<idempotency::Request>,
 }
 
-/// What became of a start.
-#[derive(Debug)]
-pub enum Started {
-    /// The caller owns the run.
-    Owned(Box<Writer<DynamoStorage>>),
-    /// The project's live run; nothing was stored.
-    Busy(RunId),
+/// The project that a run answers in.
+#[derive(Debug, Clone)]
+pub enum Destination {
+    /// This project of the tenant.
+    Project(ProjectId),
+    /// A project that is created with the run.
+    NewProject {
+        /// The id of the new project.
+        id: ProjectId,
+        /// Rows that are inserted with it, such as the client's own name for the project. None of them may exist.
+        rows: Vec<Row>,
+    },
 }
 
-/// What became of a submission.
+impl Destination {
+    /// Returns `project`, or a new project without further rows if it is `None`.
+    #[must_use]
+    pub fn or_new(project: Option<ProjectId>) -> Self {
+        match project {
+            Some(project) => Self::Project(project),
+            None => Self::NewProject { id: ProjectId::new(), rows: Vec::new() },
+        }
+    }
+
+    const fn id(&self) -> ProjectId {
+        match self {
+            Self::Project(id) | Self::NewProject { id, .. } => *id,
+        }
+    }
+}
+
+/// A run that was started.
+pub struct StartedRun {
+    /// The id of the run.
+    pub run: RunId,
+    /// The project that the run answers in.
+    pub project: ProjectId,
+    /// An earlier request with the same idempotency key started the run.
+    pub replayed: bool,
+    /// The ownership of the run. `None` if another process executes it.
+    pub owner: Option<Owner>,
+}
+
+/// The ownership of a run.
+pub struct Owner {
+    /// Appends to the log of the run.
+    pub writer: Box<Writer<DynamoStorage>>,
+    /// Receives every segment that the writer stores.
+    pub stored: UnboundedReceiver<Arc<Segment>>,
+}
+
+/// Starts runs for requests. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct RunStarter {
+    runs: RunStore,
+    desk: Desk,
+}
+
+/// The process that executes a new run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Submitted {
-    /// The run is stored, and the next to answer in its project.
-    Accepted,
-    /// The project's live run; nothing was stored.
-    Busy(RunId),
+enum Executor {
+    Caller,
+    Worker,
 }
 
-/// Starts the run and owns it.
-///
-/// # Errors
-/// [`Error::NoProject`], [`Error::ClaimTaken`], or when the log cannot be written.
-pub async fn start(
-    storage: &DynamoStorage,
-    settings: Settings,
-    start: &Start,
-    observer: Option<UnboundedSender<Arc<Segment>>>,
-) -> Result<Started, Error> {
-    let now = storage.now();
-    let message_id = MessageId::new();
-    let before = said(start, message_id);
-    let after =
-        vec![Body::RunStarted { thread_id: start.project, run_id: start.run, parent_run_id: start.parent }];
-    let rows = Rows::new(storage, settings, start, message_id, now)?.companions(Turn::Now);
-    let key = LogKey { tenant: start.tenant, run: start.run };
-    match create_claimed(storage, key, settings, before, after, Some(rows), observer).await {
-        Ok(writer) => {
-            forget_old(storage, start, now).await;
-            Ok(Started::Owned(Box::new(writer)))
-        }
-        Err(Unavailable(AppendError::RowsRefused(cancelled))) => refused(start, cancelled),
-        Err(error) => Err(error.into()),
+impl RunStarter {
+    /// Starts runs in `runs` with credits of `desk`.
+    #[must_use]
+    pub fn new(runs: RunStore, desk: Desk) -> Self {
+        Self { runs, desk }
     }
-}
 
-/// Stores the run as pending and has it delivered: it executes when [`begin_pending`] finds its turn come. A child run
-/// has no turn to wait for, and one that is stored already is left as it is: its parent makes it again after a crash.
-///
-/// # Errors
-/// As [`start`].
-pub async fn enqueue(storage: &DynamoStorage, settings: Settings, start: &Start) -> Result<(), Error> {
-    match pend(storage, settings, start, Turn::Later).await? {
-        Submitted::Accepted => Ok(()),
-        Submitted::Busy(_) => Err(Error::NoProject),
+    /// Returns the logs and rows of the runs.
+    #[must_use]
+    pub fn runs(&self) -> &RunStore {
+        &self.runs
     }
-}
 
-/// Stores the run as pending, has it delivered and takes the project for it, so that what comes later finds the
-/// project busy; unless another run has it.
-///
-/// # Errors
-/// As [`start`].
-pub async fn submit(storage: &DynamoStorage, settings: Settings, start: &Start) -> Result<Submitted, Error> {
-    pend(storage, settings, start, Turn::Next).await
-}
-
-async fn pend(
-    storage: &DynamoStorage,
-    settings: Settings,
-    start: &Start,
-    turn: Turn,
-) -> Result<Submitted, Error> {
-    let now = storage.now();
-    let message_id = MessageId::new();
-    let key = LogKey { tenant: start.tenant, run: start.run };
-    let rows = Rows::new(storage, settings, start, message_id, now)?.companions(turn);
-    match create(storage, key, settings, said(start, message_id), Some(rows)).await {
-        Ok(()) => {
-            forget_old(storage, start, now).await;
-            Ok(Submitted::Accepted)
-        }
-        Err(Unavailable(AppendError::Conflict(_))) if start.parent.is_some() => Ok(Submitted::Accepted),
-        Err(Unavailable(AppendError::RowsRefused(cancelled))) => match refused(start, cancelled)? {
-            Started::Busy(live) => Ok(Submitted::Busy(live)),
-            Started::Owned(_) => Err(Error::NoProject),
-        },
-        Err(error) => Err(error.into()),
+    /// Starts a run that the caller executes and follows. If the run has to wait for others, a worker executes it. A live
+    /// run that has to make way is given 10 seconds or two leases to end.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] or [`Error::StillRunning`] if the project is busy, [`Error::ProjectNotFound`],
+    /// [`Error::ClaimTaken`], [`Error::KeyTaken`], [`Error::Denied`], or when the table or the log fails.
+    pub async fn start(&self, request: &RunRequest) -> Result<StartedRun, Error> {
+        self.until_started(request, Executor::Caller).await
     }
-}
 
-/// On the first run of a day, has conversations deleted that are older than the plan keeps them. One that fails is made up
-/// for the next day.
-async fn forget_old(storage: &DynamoStorage, start: &Start, now: Timestamp) {
-    let Some(days) =
-        start.held.as_ref().filter(|held| held.first_today).and_then(|held| held.plan.retention_days)
-    else {
-        return;
-    };
-    let job = ForgetOldProjects::job(start.tenant, days, now);
-    if let Err(error) = sequent_jobs::enqueue(storage.store(), &job, now).await {
-        tracing::warn!(%error, "old conversations are looked for tomorrow");
+    /// Starts a run that a worker executes. The caller does not wait for a live run that has to make way.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start), but never [`Error::StillRunning`].
+    pub async fn submit(&self, request: &RunRequest) -> Result<StartedRun, Error> {
+        self.until_started(request, Executor::Worker).await
     }
-}
 
-/// What became of an attempt to begin a pending run.
-#[derive(Debug)]
-pub enum Begin {
-    /// The caller owns the run.
-    Owned(Box<Writer<DynamoStorage>>),
-    /// Another run answers in the project, or another process began this one first.
-    Wait,
-    /// There is nothing to begin.
-    Closed,
-}
-
-/// Begins a pending run if its project has no live run: first the project's claim, then the run's. A crash between
-/// the two leaves the project claimed by a run that is still pending, which whoever follows it begins. A child run
-/// answers in no project, so nothing stands in its way; one whose project is gone is ended.
-///
-/// # Errors
-/// When the table or the log fails.
-pub async fn begin_pending(
-    storage: &DynamoStorage,
-    settings: Settings,
-    key: LogKey,
-    run: &Run,
-    observer: Option<UnboundedSender<Arc<Segment>>>,
-) -> Result<Begin, Error> {
-    let in_project = run.parent_run_id.is_none();
-    if in_project && !take_turn(storage, settings, key, run).await? {
-        return Ok(Begin::Wait);
-    }
-    match claim(storage, key, settings, true, observer).await? {
-        Claim::Won(writer) => Ok(Begin::Owned(writer)),
-        Claim::Held => Ok(Begin::Wait),
-        Claim::Closed | Claim::Missing => {
-            if in_project {
-                release_project(storage, key, run.project_id).await?;
+    async fn until_started(&self, request: &RunRequest, executor: Executor) -> Result<StartedRun, Error> {
+        let mut claim_taken = false;
+        loop {
+            if let Some(replayed) = self.replay(request).await? {
+                return Ok(replayed);
             }
-            Ok(Begin::Closed)
+            // It was not a request with the same key that took the claim, so no further attempt can succeed.
+            if claim_taken {
+                return Err(Error::ClaimTaken);
+            }
+            match Box::pin(self.attempt(request, executor)).await {
+                Ok(Some(started)) => return Ok(started),
+                Ok(None) | Err(Error::ReservationLost) => {}
+                Err(Error::ClaimTaken) => claim_taken = true,
+                Err(error) => return Err(error),
+            }
         }
     }
-}
 
-/// Takes the project for the run. False when another run's turn it is.
-async fn take_turn(
-    storage: &DynamoStorage,
-    settings: Settings,
-    key: LogKey,
-    run: &Run,
-) -> Result<bool, Error> {
-    let store = storage.store();
-    let place = key::project(key.tenant, run.project_id);
-    let Some(project) = store.get::<Project>(&place).await? else {
-        // Deleted while the run waited: there is no conversation left to answer in, and nobody to ask again.
-        let by_nobody = cancel(storage, settings, key.tenant, key.run, None, CancelReason::Requested);
-        Box::pin(by_nobody).await?;
-        return Ok(true);
-    };
-    // Whoever holds the project goes first, or both would wait for each other.
-    if project.live_run_id != Some(run.id) && is_behind(storage, key, run).await? {
-        return Ok(false);
+    /// Returns the run that an earlier request with the same key started.
+    async fn replay(&self, request: &RunRequest) -> Result<Option<StartedRun>, Error> {
+        let Some(keyed) = &request.idempotency else { return Ok(None) };
+        let outcome = idempotency::lookup(self.runs.tables(), keyed, Timestamp::now()).await?;
+        let record = outcome.replay()?;
+        Ok(record.and_then(|record| match record.effect() {
+            Effect::Run { run, project } => {
+                Some(StartedRun { run: *run, project: *project, replayed: true, owner: None })
+            }
+            Effect::Pending { .. } | Effect::Response(_) => None,
+        }))
     }
-    let claim = Change {
-        update: "SET live_run_id = :run".to_owned(),
-        condition: Some(format!("{FREE} OR (attribute_exists(pk) AND live_run_id = :run)")),
-        values: vec![(":run", text(run.id)), (":none", Value::Null(true))],
-        ..Change::default()
-    };
-    match Transaction::new().update(store, &place, claim).run(store).await {
-        Ok(()) => Ok(true),
-        Err(Cancelled::Failed(error)) => Err(error.into()),
-        Err(Cancelled::Reasons(_)) => Ok(false),
-    }
-}
 
-/// Whether an earlier message of the project still waits for its answer: who came first is answered first.
-async fn is_behind(storage: &DynamoStorage, key: LogKey, run: &Run) -> Result<bool, Error> {
-    let unanswered = unanswered(storage.store(), key.tenant, run.project_id).await?;
-    let mut earlier = unanswered.iter().filter(|other| other.id < run.id);
-    Ok(earlier.any(|other| matches!(other.status, Status::Pending | Status::Running)))
-}
-
-/// Lets go of the project if `key`'s run, which has ended or will not begin, still holds it.
-///
-/// # Errors
-/// When the table fails.
-pub async fn release_project(storage: &DynamoStorage, key: LogKey, project: ProjectId) -> Result<(), Error> {
-    let store = storage.store();
-    let change = release(key.run, storage.now());
-    match Transaction::new().update(store, &key::project(key.tenant, project), change).run(store).await {
-        Ok(()) | Err(Cancelled::Reasons(_)) => Ok(()), // another run's, or free: as good
-        Err(Cancelled::Failed(error)) => Err(error.into()),
-    }
-}
-
-/// How the run is to work: as it was asked, within what its plan allows and what is held for it.
-fn configuration(start: &Start) -> Configuration {
-    let mut configuration = Configuration::from(start.work.clone());
-    if let Some(Held { hold, plan, .. }) = start.held.as_deref() {
-        if let Some(allowed) = &plan.tools {
-            let asked = configuration.tools.take();
-            let asked = asked.map(|asked| asked.into_iter().filter(|tool| allowed.contains(tool)).collect());
-            configuration.tools = Some(asked.unwrap_or_else(|| allowed.clone()));
+    /// Makes one attempt. Returns `None` if another one is worthwhile.
+    async fn attempt(&self, request: &RunRequest, executor: Executor) -> Result<Option<StartedRun>, Error> {
+        let new = self.reserve(request).await?;
+        let created = if self.has_to_wait(request, &new, executor).await? {
+            create(&self.runs, &new, Turn::Wait).await.map(|()| None)
+        } else {
+            self.create(&new, executor).await
+        };
+        match created {
+            Ok(owner) => Ok(Some(started(&new, owner))),
+            Err(Error::Busy(live)) => self.resolve(request, &new, live, executor).await,
+            Err(error) => Err(error),
         }
-        // It stops where what was held for it ends.
-        let most = hold::most(hold).0;
-        let budget = &mut configuration.budget.max_cost_micro_usd;
-        *budget = Some(budget.map_or(most, |own| own.min(most)));
-        configuration.hold = Some(Box::new(hold.clone()));
     }
-    configuration
+
+    async fn create(&self, new: &NewRun, executor: Executor) -> Result<Option<Owner>, Error> {
+        match executor {
+            Executor::Caller => {
+                let (observer, stored) = mpsc::unbounded_channel();
+                let writer = Box::pin(create_claimed(&self.runs, new, Some(observer))).await?;
+                Ok(Some(Owner { writer, stored }))
+            }
+            Executor::Worker => create(&self.runs, new, Turn::Claim).await.map(|()| None),
+        }
+    }
+
+    /// Returns `true` if the run must not claim the turn even if it is free: between the end of one run and the start of
+    /// the next, the turn is free while earlier runs wait for it. A worker finds that out when it claims the run.
+    async fn has_to_wait(
+        &self,
+        request: &RunRequest,
+        new: &NewRun,
+        executor: Executor,
+    ) -> Result<bool, Error> {
+        if new.new_project || request.on_conflict != OnConflict::Enqueue {
+            return Ok(false);
+        }
+        match executor {
+            Executor::Worker => Ok(true),
+            Executor::Caller => has_waiting(self.runs.tables(), new.tenant, new.project).await,
+        }
+    }
+
+    /// Applies the conflict policy to the live run of the project. Returns `None` if the turn is free now.
+    async fn resolve(
+        &self,
+        request: &RunRequest,
+        new: &NewRun,
+        live: RunId,
+        executor: Executor,
+    ) -> Result<Option<StartedRun>, Error> {
+        let key = LogKey { tenant: request.caller.tenant, run: live };
+        if self.has_ended(key).await? {
+            // It ended just now, or a crash came before it released the turn.
+            release_turn(self.runs.tables(), key, new.project).await?;
+            return Ok(None);
+        }
+        match request.on_conflict {
+            OnConflict::Reject => return Err(Error::Busy(live)),
+            OnConflict::Enqueue => {}
+            OnConflict::Interrupt | OnConflict::Rollback => {
+                let has_ended = self.stop(request, key).await?;
+                if executor == Executor::Caller {
+                    let has_ended = has_ended || self.wait_for_end(key).await?;
+                    return if has_ended { Ok(None) } else { Err(Error::StillRunning(live)) };
+                }
+            }
+        }
+        // The live run ends in its own time, and its end wakes the next.
+        create(&self.runs, new, Turn::Wait).await?;
+        Ok(Some(started(new, None)))
+    }
+
+    async fn has_ended(&self, key: LogKey) -> Result<bool, Error> {
+        let tail = self.runs.storage().tail(key).await?;
+        Ok(tail.is_none_or(|tail| tail.leaves_closed() && !tail.waits_for_people()))
+    }
+
+    /// Cancels the live run. Returns `true` if it has ended.
+    async fn stop(&self, request: &RunRequest, key: LogKey) -> Result<bool, Error> {
+        let reason = match request.on_conflict {
+            OnConflict::Rollback => CancelReason::RolledBack,
+            OnConflict::Reject | OnConflict::Enqueue | OnConflict::Interrupt => CancelReason::Interrupted,
+        };
+        let cancelled = Box::pin(cancel(&self.runs, key, Some(request.caller.user), reason)).await?;
+        Ok(cancelled != Cancel::Requested)
+    }
+
+    /// Waits for the end of a run that was asked to stop. If its owner turns out to be dead, ends it here. Returns `false`
+    /// if the run did not end in time.
+    async fn wait_for_end(&self, key: LogKey) -> Result<bool, Error> {
+        let give_up = Instant::now() + INTERRUPTION.max(self.runs.settings().lease * 2);
+        match timeout_at(give_up, Box::pin(self.end_of(key))).await {
+            Ok(ended) => ended.map(|()| true),
+            Err(_) => Ok(false),
+        }
+    }
+
+    async fn end_of(&self, key: LogKey) -> Result<(), Error> {
+        let settings = self.runs.settings();
+        let mut follow = Follow::new(self.runs.storage().clone(), key, Seq::START);
+        let mut next_check = Instant::now() + settings.lease;
+        loop {
+            match follow.poll().await? {
+                Poll::Closed => return Ok(()),
+                Poll::Event(_) => {}
+                Poll::Idle(_) if Instant::now() >= next_check => {
+                    next_check = Instant::now() + settings.idle_check;
+                    if end_if_abandoned(&self.runs, key).await? != Cancel::Requested {
+                        return Ok(());
+                    }
+                }
+                Poll::Idle(_) => {}
+            }
+        }
+    }
+
+    /// Reserves credits and prepares the run. Nothing is stored yet: the reservation is part of the transaction that
+    /// creates the run.
+    async fn reserve(&self, request: &RunRequest) -> Result<NewRun, Error> {
+        let model = request.model.as_ref().map(ModelName::as_str);
+        let budget = request.work.budget.max_cost_micro_usd.map(MicroUsd);
+        let asked = Asked { model, content: request.prompt.as_str(), budget };
+        let held = self.desk.hold(request.caller.tenant, asked).await??;
+        let run = RunId::new();
+        let project = request.project.id();
+        let now = Timestamp::now();
+        let mut claims = Vec::new();
+        if let Some(keyed) = &request.idempotency {
+            claims.push(Record::for_run(keyed, run, project, now)?);
+        }
+        let mut new_project = false;
+        if let Destination::NewProject { rows, .. } = &request.project {
+            new_project = true;
+            claims.extend(rows.iter().cloned().map(Write::insert));
+        }
+        Ok(NewRun {
+            run,
+            new_project,
+            model: model.map(str::to_owned),
+            work: Work { scopes: request.caller.scopes.limits(), ..request.work.clone() },
+            claims,
+            held: held.map(Box::new),
+            replaces: request.replaces,
+            ..NewRun::new(request.caller.tenant, request.caller.user, project, request.prompt.as_str())
+        })
+    }
 }
 
-/// How the run begins: with what is said to it, and how it is to work where that is not the default.
-fn said(start: &Start, message_id: MessageId) -> Vec<Body> {
-    let configuration = configuration(start);
-    let configured =
-        (configuration != Configuration::default()).then_some(Body::RunConfigured(configuration));
-    let message = Body::UserMessage {
-        message_id,
-        content: start.content.clone(),
-        by: Some(start.user),
-        model: start.model.clone(),
-    };
-    configured.into_iter().chain([message]).collect()
-}
-
-fn refused(start: &Start, cancelled: Cancelled) -> Result<Started, Error> {
-    if start.held.is_some() && cancelled.condition_failed(HOLD) {
-        return Err(Error::NotHeld);
-    }
-    let claims = CLAIMS + usize::from(start.held.is_some());
-    if let Cancelled::Reasons(reasons) = &cancelled
-        && (claims..reasons.len()).any(|index| cancelled.condition_failed(index))
-    {
-        return Err(Error::ClaimTaken);
-    }
-    let Cancelled::Reasons(mut reasons) = cancelled else {
-        return Err(Unavailable(AppendError::RowsRefused(cancelled)).into());
-    };
-    let found: Option<Item> = match reasons.get_mut(PLACE) {
-        Some(Reason::Condition(item)) => item.take().map(|item| *item),
-        _ => return Err(Unavailable(AppendError::RowsRefused(Cancelled::Reasons(reasons))).into()),
-    };
-    let project: Option<Project> = found.and_then(|item| serde_dynamo::from_item(item).ok());
-    match project.and_then(|project| project.live_run_id) {
-        Some(live) => Ok(Started::Busy(live)),
-        None => Err(Error::NoProject),
-    }
+fn started(new: &NewRun, owner: Option<Owner>) -> StartedRun {
+    StartedRun { run: new.run, project: new.project, replayed: false, owner }
 }

@@ -1,39 +1,39 @@
-//! How a run is asked to work, as requests and rows say it.
+//! The way in which a run works, as requests and rows contain it.
 
 use sequent_event::{Budget, Configuration, Orchestration};
 use serde::{Deserialize, Serialize};
 
-/// How a run is asked to work. All of it is optional.
+/// The way in which a run works. Everything is optional.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default)]
 pub struct Work {
     /// `direct`: model and tools alternate until the model answers. `plan`: the model plans first, and the steps are
-    /// carried out one by one, those that are independent by child runs.
+    /// carried out one by one. Independent steps are carried out by child runs.
     #[cfg_attr(feature = "openapi", schema(value_type = String, example = "direct"))]
     pub orchestration: Orchestration,
-    /// The document that the run is to deliver: `report`, `slides` or `website`.
+    /// The document that the run delivers: `report`, `slides` or `website`.
     pub deliverable_type: Option<String>,
-    /// The tools the model may call; all that the deployment offers without.
+    /// The tools that the model may call. All tools of the deployment if null.
     pub tools: Option<Vec<String>>,
-    /// What the run may use up, its children included.
+    /// The limits of the run, its children included.
     pub budget: Limits,
-    /// What its caller may do, as scopes; all that a person may without. Tools may need one.
+    /// The scopes of the run's caller, which tools may require. All scopes if null.
     pub scopes: Option<Vec<String>>,
 }
 
-/// What a run may use up. What is absent is limited by the deployment alone.
+/// The limits of a run. A limit that is absent is set by the deployment alone.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Model calls.
     pub max_steps: Option<u32>,
-    /// Tokens read and written.
+    /// Input and output tokens.
     pub max_tokens: Option<u64>,
     /// Millionths of a US dollar.
     pub max_cost_micro_usd: Option<u64>,
-    /// Seconds from the start of the first execution, without those spent waiting for people.
+    /// Seconds since the start of the first execution, without the time spent waiting for people.
     pub max_seconds: Option<u64>,
 }
 

@@ -11,12 +11,10 @@
 
 mod layer;
 
-use std::time::Duration;
-
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::{HeaderName, HeaderValue, request::Parts};
 use sequent_core::{Code, TenantId};
-use sequent_tables::idempotency::{Outcome, PayloadHash, Record, Request};
+use sequent_tables::idempotency::{PayloadHash, Request};
 
 pub use layer::{layer, required};
 
@@ -76,33 +74,6 @@ impl<S: Sync> OptionalFromRequestParts<S> for IdempotencyKey {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Problem> {
         parts.headers.get(HEADER).map(Self::parse).transpose()
     }
-}
-
-/// Returns the record to replay, or `None` if the request is new.
-///
-/// # Errors
-/// 422 if the key was used with another payload, 409 while the first request is running.
-pub fn replay(outcome: Outcome) -> Result<Option<Record>, Problem> {
-    match outcome {
-        Outcome::New => Ok(None),
-        Outcome::Replay(record) => Ok(Some(record)),
-        Outcome::Mismatch => Err(mismatch()),
-        Outcome::InProgress(left) => Err(in_progress(left.min(Duration::from_secs(5)))),
-    }
-}
-
-/// 422: the key was used for something else.
-#[must_use]
-pub fn mismatch() -> Problem {
-    let detail = "This Idempotency-Key was used with another payload; use a new key.";
-    Problem::new(Code::IdempotencyKeyReused, detail)
-}
-
-/// 409: the first request with the key is not finished.
-#[must_use]
-pub fn in_progress(retry_after: Duration) -> Problem {
-    let detail = "A request with this Idempotency-Key is still running.";
-    Problem::new(Code::IdempotencyKeyInProgress, detail).retry_after(retry_after)
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ impl From<Error> for Problem {
                 format!("It cannot be bought: {why}. See GET /api/billing/catalog."),
             ),
             Error::Stripe(sequent_stripe::Error::Refused { code, .. }) if code == "idempotency_error" => {
-                sequent_http::idempotency::mismatch()
+                sequent_tables::idempotency::KeyTaken::Reused.into()
             }
             Error::Stripe(sequent_stripe::Error::NotConfigured(why)) => {
                 tracing::error!(why, "nothing can be sold");

@@ -22,7 +22,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::Key;
 
-pub use claim::{Claim, Claimed, Outcome, claim, lookup};
+pub use claim::{Claim, Claimed, KeyTaken, Outcome, claim, lookup};
 pub use record::{Effect, Record, Stored};
 
 /// How long a record answers for its key.

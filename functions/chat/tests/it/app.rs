@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sequent_agent::Engine;
 use sequent_billing::Desk;
-use sequent_chat_function::{Chat, router};
+use sequent_chat_function::{App as Chat, router};
 use sequent_core::{Principal, Scopes, SessionId, TenantId, UserId, Via};
 use sequent_http::{
     App, Config, Pipeline,
@@ -51,7 +51,7 @@ pub(crate) fn app_over(storage: DynamoStorage, tenant: TenantId) -> App {
     Pipeline::with_config("chat", config)
         .store(store)
         .callers(vault, callers)
-        .around(router(Chat { engine, desk }))
+        .around(router(Chat::new(engine, desk)))
 }
 
 pub(crate) fn event(method: &str, path: &str) -> Event {

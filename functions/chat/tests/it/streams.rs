@@ -2,8 +2,8 @@
 
 use futures::future::join_all;
 use http::StatusCode;
-use sequent_conversation::{Start, Work, enqueue};
-use sequent_core::{RunId, TenantId, UserId};
+use sequent_conversation::{NewRun, RunStore, Turn, create};
+use sequent_core::{TenantId, UserId};
 use sequent_http::testing::Event;
 use sequent_runlog::{DynamoStorage, Settings};
 use serde_json::{Value, json};
@@ -243,33 +243,23 @@ async fn every_golden_event_is_answered_as_its_name_says() {
 }
 
 #[tokio::test]
-async fn who_waits_already_is_answered_first_even_if_the_project_is_free_this_instant() {
-    let (storage, tenant) = (DynamoStorage::new(sequent_tables::testing::store().await), TenantId::new());
+async fn a_run_that_waits_is_answered_first_even_if_the_turn_is_free_for_an_instant() {
+    let storage = DynamoStorage::new(sequent_tables::testing::store().await);
+    let tenant = TenantId::new();
     let app = app_over(storage.clone(), tenant);
     let first = send(&say("/demo tokens=1 rate=0")).send(&app).await;
     let project = first.header("x-project-id").to_owned();
-    // Nobody has begun it yet.
-    let waiting = Start {
-        tenant,
-        user: UserId::new(),
-        run: RunId::new(),
-        project: project.parse().unwrap(),
-        new_project: false,
-        content: "/demo tokens=2 rate=0".to_owned(),
-        model: None,
-        work: Work::default(),
-        parent: None,
-        claims: Vec::new(),
-        held: None,
-        replaces: None,
-    };
-    enqueue(&storage, Settings::default(), &waiting).await.unwrap();
+    // This run is created and has no owner yet.
+    let waiting = NewRun::new(tenant, UserId::new(), project.parse().unwrap(), "/demo tokens=2 rate=0");
+    create(&RunStore::new(storage, Settings::default()), &waiting, Turn::Wait).await.unwrap();
     let last = json!({"message": {"content": "/demo tokens=1 rate=0"}, "project_id": project, "on_conflict": "enqueue"});
     let path = format!("/api/runs/{}/events", waiting.run);
-    // Here nobody is told that it waits, but whoever reads along takes it up.
-    let (last, reader) = (send(&last), event("GET", &path));
+    // No worker runs in this test. The reader of the waiting run claims it.
+    let last = send(&last);
+    let reader = event("GET", &path);
     let (last, waited) = tokio::join!(last.send(&app), reader.send(&app));
-    let (last, waited) = (events(&last), events(&waited));
+    let last = events(&last);
+    let waited = events(&waited);
     let at = |event: &Value| event["timestamp"].as_u64().unwrap();
     let ended = waited.last().unwrap();
     assert_eq!(ended["outcome"]["type"], "success");

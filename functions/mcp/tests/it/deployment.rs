@@ -4,13 +4,13 @@ use std::ops::Deref;
 
 use sequent_agent::{Engine, execute};
 use sequent_billing::Desk;
-use sequent_conversation::{Begin, Runs, begin_pending};
+use sequent_conversation::{Runs, claim};
 use sequent_core::RunId;
 use sequent_http::testing::Event;
 use sequent_http::testing::deployment as testing;
 pub(crate) use sequent_http::testing::deployment::{Person, with_token as request};
 use sequent_mcp_client::Servers;
-use sequent_mcp_function::{Mcp, router};
+use sequent_mcp_function::{App, router};
 use sequent_runlog::{DynamoStorage, LogKey, Settings};
 use sequent_tool::Guard;
 
@@ -31,7 +31,7 @@ impl Deployment {
     pub(crate) async fn new() -> Self {
         let function = testing::Deployment::new("mcp", |store, vault| {
             let servers = Servers::new(store.clone(), vault.clone(), Guard::default());
-            router(Mcp::new(
+            router(App::new(
                 servers,
                 DynamoStorage::new(store.clone()),
                 Settings::default(),
@@ -46,14 +46,10 @@ impl Deployment {
 
     /// Does what a worker does with a pending run.
     pub(crate) async fn work(&self, of: &Person, run: RunId) {
-        let Engine { storage, settings, .. } = &self.engine;
         let key = LogKey { tenant: of.tenant(), run };
-        let row = Runs::new(storage.store(), key.tenant).get(run).await.unwrap();
-        let Begin::Owned(writer) =
-            Box::pin(begin_pending(storage, *settings, key, &row, None)).await.unwrap()
-        else {
-            panic!("{run} is not to be begun");
-        };
+        let row = Runs::new(self.engine.store(), key.tenant).get(run).await.unwrap();
+        let writer = Box::pin(claim(&self.engine.runs(), key, &row, None)).await.unwrap();
+        let writer = writer.unwrap_or_else(|| panic!("{run} cannot be claimed"));
         Box::pin(execute(&self.engine, key, *writer, None)).await.unwrap();
     }
 }

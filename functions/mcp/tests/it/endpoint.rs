@@ -61,7 +61,8 @@ async fn a_run_is_started_once_and_its_answer_read_by_its_tenant_alone() {
     assert_eq!(ended["structuredContent"]["status"], "success", "{ended}");
     assert!(!ended["structuredContent"]["answer"].as_str().unwrap().is_empty());
     assert!(
-        failed(&call(&deployment, &bob.token, "get_run", look).await).starts_with("There is no such run.")
+        failed(&call(&deployment, &bob.token, "get_run", look).await)
+            .starts_with("There is no run with this id.")
     );
 }
 
@@ -83,7 +84,7 @@ async fn a_conversation_takes_one_run_at_a_time_and_messages_wait() {
     deployment.work(&ada, run_of(&third)).await;
     for (tool, arguments) in [("send_message", message), ("start_run", start)] {
         let refused = call(&deployment, &bob.token, tool, arguments).await;
-        assert!(failed(&refused).starts_with("There is no such project."), "{refused}");
+        assert!(failed(&refused).starts_with("There is no project with this id."), "{refused}");
     }
 }
 
@@ -104,7 +105,7 @@ async fn a_call_that_cannot_be_made_says_what_to_do() {
         ("start_run", json!({"input": "x", "idempotency_key": ""}), "idempotency key"),
         ("start_run", json!({"input": "x", "orchestration": "chaos"}), "unknown variant"),
         ("send_message", json!({"message": "x", "model": "y"}), "unknown field"),
-        ("get_run", json!({"run_id": "run_1"}), "do not fit"),
+        ("get_run", json!({"run_id": "run_1"}), "not valid"),
     ] {
         let refused = call(&deployment, &ada.token, tool, arguments).await;
         assert!(failed(&refused).contains(why), "{tool}: {refused}");

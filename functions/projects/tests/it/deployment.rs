@@ -3,7 +3,7 @@
 use std::ops::Deref;
 
 use sequent_agent::{Engine, execute};
-use sequent_conversation::{Start, Started, start};
+use sequent_conversation::{NewRun, create_claimed};
 use sequent_core::{ProjectId, RunId};
 use sequent_http::testing::deployment as testing;
 pub(crate) use sequent_http::testing::deployment::{Person, request};
@@ -40,25 +40,8 @@ impl Deployment {
 
     /// A new conversation whose first message waits for its answer. Keep the writer: it is the run's owner.
     pub(crate) async fn ask(&self, of: &Person, project: ProjectId, content: &str) -> Writer<DynamoStorage> {
-        let start_run = Start {
-            tenant: of.tenant(),
-            user: of.user(),
-            run: RunId::new(),
-            project,
-            new_project: true,
-            content: content.to_owned(),
-            model: None,
-            work: sequent_conversation::Work::default(),
-            parent: None,
-            claims: Vec::new(),
-            held: None,
-            replaces: None,
-        };
-        let engine = self.engine();
-        match Box::pin(start(&engine.storage, engine.settings, &start_run, None)).await.unwrap() {
-            Started::Owned(writer) => *writer,
-            Started::Busy(run) => panic!("{run} is live"),
-        }
+        let new = NewRun { new_project: true, ..NewRun::new(of.tenant(), of.user(), project, content) };
+        *Box::pin(create_claimed(&self.engine().runs(), &new, None)).await.unwrap()
     }
 
     /// A new conversation of one exchange, answered by the demo provider.

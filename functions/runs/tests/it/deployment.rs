@@ -4,13 +4,13 @@ use std::ops::Deref;
 
 use sequent_agent::{Engine, execute};
 use sequent_billing::Desk;
-use sequent_conversation::{Start, Started, enqueue, start};
+use sequent_conversation::{NewRun, ProjectName, Projects, Turn, create, create_claimed};
 use sequent_core::{ProjectId, RunId, Timestamp};
 use sequent_http::testing::Event;
 use sequent_http::testing::deployment as testing;
 pub(crate) use sequent_http::testing::deployment::{Person, request};
 use sequent_runlog::{DynamoStorage, LogKey, Settings, Writer};
-use sequent_runs_function::{Executions, router};
+use sequent_runs_function::{App, router};
 
 /// The run that the golden events speak of.
 pub(crate) const RUN: &str = "run_01K9Z3TB6W1X2Y3Z4A5B6C7D8E";
@@ -35,7 +35,7 @@ impl Deployment {
 
     pub(crate) async fn with(settings: Settings) -> Self {
         let function = testing::Deployment::new("runs", |store, vault| {
-            router(Executions::new(
+            router(App::new(
                 DynamoStorage::new(store.clone()),
                 settings,
                 vault.clone(),
@@ -55,11 +55,8 @@ impl Deployment {
 
     /// Starts a run in a project of its own. Keep the writer: it is the run's owner.
     pub(crate) async fn begin(&self, of: &Person, run: RunId) -> Writer<DynamoStorage> {
-        let begin = asks(of, run, ProjectId::new(), true);
-        match Box::pin(start(&self.engine.storage, self.engine.settings, &begin, None)).await.unwrap() {
-            Started::Owned(writer) => *writer,
-            Started::Busy(run) => panic!("{run} is live"),
-        }
+        let new = NewRun { new_project: true, ..new_run(of, run, ProjectId::new()) };
+        *Box::pin(create_claimed(&self.engine.runs(), &new, None)).await.unwrap()
     }
 
     /// Starts a run and lets the demo provider answer it to the end.
@@ -70,14 +67,14 @@ impl Deployment {
 
     /// An empty project of theirs.
     pub(crate) async fn project(&self, of: &Person) -> ProjectId {
-        let projects = sequent_conversation::Projects::new(self.engine.store(), of.tenant());
-        let name = sequent_conversation::Name::new("Tides").unwrap();
+        let projects = Projects::new(self.engine.store(), of.tenant());
+        let name = ProjectName::new("Tides").unwrap();
         projects.create(of.user(), name, Timestamp::now()).await.unwrap().id
     }
 
     /// Stores a run that waits for the end of another in the same project.
     pub(crate) async fn queue(&self, of: &Person, project: ProjectId, run: RunId) {
-        enqueue(&self.engine.storage, self.engine.settings, &asks(of, run, project, false)).await.unwrap();
+        create(&self.engine.runs(), &new_run(of, run, project), Turn::Wait).await.unwrap();
     }
 }
 
@@ -85,21 +82,8 @@ pub(crate) fn log_key(of: &Person, run: RunId) -> LogKey {
     LogKey { tenant: of.tenant(), run }
 }
 
-fn asks(of: &Person, run: RunId, project: ProjectId, new_project: bool) -> Start {
-    Start {
-        tenant: of.tenant(),
-        user: of.user(),
-        run,
-        project,
-        new_project,
-        content: "When is high tide?".to_owned(),
-        model: None,
-        work: sequent_conversation::Work::default(),
-        parent: None,
-        claims: Vec::new(),
-        held: None,
-        replaces: None,
-    }
+fn new_run(of: &Person, run: RunId, project: ProjectId) -> NewRun {
+    NewRun { run, ..NewRun::new(of.tenant(), of.user(), project, "When is high tide?") }
 }
 
 /// A golden event of this function, with this person's credentials.

@@ -153,7 +153,8 @@ async fn the_official_client_starts_runs_and_reads_their_answers() {
 
     // Bob knows the ids, but they do not exist for him.
     let spoken = speak(&bob, json!({"calls": [look, message]})).await;
-    for (result, what) in spoken["results"].as_array().unwrap().iter().zip(["no such run", "no such project"])
+    for (result, what) in
+        spoken["results"].as_array().unwrap().iter().zip(["no run with this id", "no project with this id"])
     {
         assert_eq!(result["isError"], true, "{result}");
         assert!(result["content"][0]["text"].as_str().unwrap().contains(what), "{result}");

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use sequent_agent::{Engine, Live, Source, StreamItem};
-use sequent_conversation::{Name, Project, Projects};
-use sequent_conversation::{Runs, Start, Started, Status, start};
+use sequent_conversation::{NewRun, Project, ProjectName, Projects, RunStatus, Runs, create_claimed};
 use sequent_core::{ProjectId, RunId, TenantId, Timestamp, UserId};
 use sequent_event::{Event, Seq, State};
 use sequent_model::{Client, Config};
@@ -37,31 +36,15 @@ impl Bench {
     }
 
     pub(crate) async fn project(&self) -> Project {
-        self.projects().create(self.user, Name::new("p").unwrap(), Timestamp::now()).await.unwrap()
+        self.projects().create(self.user, ProjectName::new("p").unwrap(), Timestamp::now()).await.unwrap()
     }
 
-    pub(crate) fn asking(&self, project: ProjectId, content: &str) -> Start {
-        Start {
-            tenant: self.tenant,
-            user: self.user,
-            run: RunId::new(),
-            project,
-            new_project: false,
-            content: content.to_owned(),
-            model: None,
-            work: sequent_conversation::Work::default(),
-            parent: None,
-            claims: Vec::new(),
-            held: None,
-            replaces: None,
-        }
+    pub(crate) fn asking(&self, project: ProjectId, content: &str) -> NewRun {
+        NewRun::new(self.tenant, self.user, project, content)
     }
 
-    pub(crate) async fn owned(&self, asking: &Start) -> Box<Writer<DynamoStorage>> {
-        match start(&self.engine.storage, self.engine.settings, asking, None).await.unwrap() {
-            Started::Owned(writer) => writer,
-            Started::Busy(live) => panic!("{live} is in the way"),
-        }
+    pub(crate) async fn owned(&self, new: &NewRun) -> Box<Writer<DynamoStorage>> {
+        create_claimed(&self.engine.runs(), new, None).await.unwrap()
     }
 
     pub(crate) fn key(&self, run: RunId) -> LogKey {
@@ -74,7 +57,7 @@ impl Bench {
         State::of(&events).unwrap()
     }
 
-    pub(crate) async fn status(&self, run: RunId) -> Status {
+    pub(crate) async fn status(&self, run: RunId) -> RunStatus {
         Runs::new(self.engine.store(), self.tenant).get(run).await.unwrap().status
     }
 

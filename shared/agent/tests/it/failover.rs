@@ -7,7 +7,7 @@ use std::{
 };
 
 use sequent_agent::{Engine, execute};
-use sequent_conversation::Status;
+use sequent_conversation::RunStatus;
 use sequent_model::{Client, Config, ModelName, config::Endpoint, price::Table};
 
 use crate::bench::Bench;
@@ -67,6 +67,6 @@ async fn the_next_one_is_asked_and_where_costs_are_limited_only_one_that_can_be_
         let writer = bench.owned(&asking).await;
         execute(&bench.engine, bench.key(asking.run), *writer, None).await.unwrap();
         assert_eq!(*asked.lock().unwrap(), expected);
-        assert_eq!(bench.status(asking.run).await, Status::Success, "the demo has answered");
+        assert_eq!(bench.status(asking.run).await, RunStatus::Success, "the demo has answered");
     }
 }

@@ -3,8 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use sequent_agent::{Engine, Executed, execute};
-use sequent_conversation::{Name, NameProject};
-use sequent_conversation::{Start, Status, cancel};
+use sequent_conversation::{NameProject, NewRun, ProjectName, RunStatus, cancel};
 use sequent_core::{ArtifactId, JobId};
 use sequent_event::{Artifact, CancelReason, JobStatus, Phase, RunOutcome, RunStage, TranscriptEntry};
 use sequent_jobs::{Context, Delivery, Done, Effects, Failed, Jobs, LeftArtifact, Registry, Worked, Worker};
@@ -67,7 +66,7 @@ async fn bench() -> Bench {
 }
 
 /// Begins a run that draws `place`, and lets its owner give up its process.
-async fn begun(bench: &Bench, place: &str) -> (Start, JobId) {
+async fn begun(bench: &Bench, place: &str) -> (NewRun, JobId) {
     let arguments = json!({"place": place});
     let script = format!("/demo tokens=1 rate=0 tool=draw_map args={arguments}\n/demo tokens=3 rate=0");
     let asking = bench.asking(bench.project().await.id, &script);
@@ -86,7 +85,7 @@ async fn work(bench: &Bench, job: JobId) -> Worked {
     Box::pin(worker.work(Delivery { tenant_id: bench.tenant, job_id: job }, None)).await.unwrap()
 }
 
-async fn go_on(bench: &Bench, of: &Start) -> Executed {
+async fn go_on(bench: &Bench, of: &NewRun) -> Executed {
     let (storage, settings) = (&bench.engine.storage, bench.engine.settings);
     let claimed = claim(storage, bench.key(of.run), settings, false, None).await.unwrap();
     let Claim::Won(writer) = claimed else { panic!("{claimed:?}") };
@@ -136,10 +135,10 @@ async fn a_call_that_is_a_job_gives_what_the_job_came_to() {
 async fn a_cancelled_run_leaves_no_job_at_work() {
     let bench = bench().await;
     let (asking, job) = begun(&bench, "Malta").await;
-    let (storage, settings) = (&bench.engine.storage, bench.engine.settings);
+    let runs = bench.engine.runs();
     let reason = CancelReason::Requested;
-    Box::pin(cancel(storage, settings, bench.tenant, asking.run, Some(bench.user), reason)).await.unwrap();
-    assert_eq!(bench.status(asking.run).await, Status::Cancelled);
+    Box::pin(cancel(&runs, bench.key(asking.run), Some(bench.user), reason)).await.unwrap();
+    assert_eq!(bench.status(asking.run).await, RunStatus::Cancelled);
     let row = Jobs::new(bench.engine.store(), bench.tenant).get(job).await.unwrap();
     assert_eq!(row.error.unwrap().code, "cancelled");
     assert_eq!(bench.state(asking.run).await.open_jobs().count(), 0, "the log knows");
@@ -168,5 +167,5 @@ async fn the_first_exchange_of_a_conversation_has_it_named_once() {
     let delivery = Delivery { tenant_id: bench.tenant, job_id: job.id };
     assert_eq!(Box::pin(worker.work(delivery, None)).await.unwrap(), Worked::Success);
     let named = bench.projects().get(first.project).await.unwrap().name;
-    assert_eq!(named, Name::from_message(&first.content), "the demo has nothing to say about it");
+    assert_eq!(named, ProjectName::from_message(&first.content), "the demo has nothing to say about it");
 }

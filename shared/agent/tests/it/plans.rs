@@ -1,7 +1,7 @@
 //! Plans, and the child runs that carry out their independent steps.
 
 use sequent_agent::{Executed, execute};
-use sequent_conversation::{Begin, Runs, Start, Status, begin_pending, cancel};
+use sequent_conversation::{NewRun, RunStatus, Runs, cancel};
 use sequent_event::{Body, Orchestration, Phase, RunOutcome, StepStatus};
 use sequent_runlog::{Claim, claim};
 use serde_json::json;
@@ -16,21 +16,21 @@ fn script() -> String {
     format!("Compare the two.\n/demo tokens=1 rate=0 tool=write_plan args={plan}")
 }
 
-async fn planned(bench: &Bench) -> Start {
+async fn planned(bench: &Bench) -> NewRun {
     let mut asking = bench.asking(bench.project().await.id, &script());
     asking.work.orchestration = Orchestration::Plan;
     asking
 }
 
 /// Executes whatever wants an owner, children first, until the parent has ended.
-async fn work(bench: &Bench, of: &Start) {
+async fn work(bench: &Bench, of: &NewRun) {
     let key = bench.key(of.run);
     for _ in 0..50 {
         for child in bench.state(of.run).await.children {
             let row = Runs::new(bench.engine.store(), bench.tenant).get(child.run).await.unwrap();
-            let begun =
-                begin_pending(&bench.engine.storage, bench.engine.settings, bench.key(child.run), &row, None);
-            if let Begin::Owned(writer) = begun.await.unwrap() {
+            let runs = bench.engine.runs();
+            let claimed = sequent_conversation::claim(&runs, bench.key(child.run), &row, None).await;
+            if let Some(writer) = claimed.unwrap() {
                 execute(&bench.engine, bench.key(child.run), *writer, None).await.unwrap();
             }
         }
@@ -81,13 +81,12 @@ async fn a_cancel_reaches_the_children() {
     let asking = planned(&bench).await;
     let writer = bench.owned(&asking).await;
     execute(&bench.engine, bench.key(asking.run), *writer, None).await.unwrap();
-    let (storage, settings) = (&bench.engine.storage, bench.engine.settings);
     let reason = sequent_event::CancelReason::Requested;
-    cancel(storage, settings, bench.tenant, asking.run, None, reason).await.unwrap();
-    assert_eq!(bench.status(asking.run).await, Status::Cancelled);
+    cancel(&bench.engine.runs(), bench.key(asking.run), None, reason).await.unwrap();
+    assert_eq!(bench.status(asking.run).await, RunStatus::Cancelled);
     let state = bench.state(asking.run).await;
     for child in &state.children {
-        assert_eq!(bench.status(child.run).await, Status::Cancelled);
+        assert_eq!(bench.status(child.run).await, RunStatus::Cancelled);
         assert!(
             matches!(&child.ended, Some(sequent_event::ChildEnd::Failure { code, .. }) if code == "cancelled")
         );
@@ -114,7 +113,7 @@ async fn a_parent_that_died_between_writing_down_a_child_and_making_it_makes_it(
     };
     let ended = execute(&bench.engine, bench.key(asking.run), *writer, None).await.unwrap();
     assert_eq!(ended, Executed::Waiting);
-    assert_eq!(bench.status(child).await, Status::Pending);
+    assert_eq!(bench.status(child).await, RunStatus::Pending);
     Box::pin(work(&bench, &asking)).await;
     let state = bench.state(asking.run).await;
     assert_eq!(state.children.len(), 1, "the child is the one that was written down");
@@ -134,7 +133,7 @@ async fn a_step_that_asked_a_person_goes_on_with_the_answer_and_is_not_begun_ane
     let writer = bench.owned(&asking).await;
     let key = bench.key(asking.run);
     execute(&bench.engine, key, *writer, None).await.unwrap();
-    assert_eq!(bench.status(asking.run).await, Status::Interrupted);
+    assert_eq!(bench.status(asking.run).await, RunStatus::Interrupted);
     let interrupt = bench.state(asking.run).await.asked[0].interrupt.id;
     let status = sequent_event::AnswerStatus::Resolved;
     let reply = sequent_conversation::Reply { interrupt, status, payload: Some(json!("this one")) };
@@ -143,10 +142,10 @@ async fn a_step_that_asked_a_person_goes_on_with_the_answer_and_is_not_begun_ane
         key,
         None,
         &[reply],
-        sequent_conversation::Then::Caller,
+        sequent_conversation::ResumeBy::Caller,
     )
     .await;
-    assert!(answered.unwrap().is_ok());
+    assert!(answered.is_ok());
     let claimed = claim(&bench.engine.storage, key, bench.engine.settings, false, None).await.unwrap();
     let Claim::Won(writer) = claimed else { panic!("nothing is left to wait for") };
     execute(&bench.engine, key, *writer, None).await.unwrap();
@@ -172,6 +171,6 @@ async fn a_run_that_ends_by_its_limits_leaves_no_children_behind() {
     assert!(matches!(&state.phase, Phase::Failed { code, .. } if code == "time_limit"), "{:?}", state.phase);
     assert_eq!(state.children.len(), 2);
     for child in &state.children {
-        assert_eq!(bench.status(child.run).await, Status::Cancelled);
+        assert_eq!(bench.status(child.run).await, RunStatus::Cancelled);
     }
 }

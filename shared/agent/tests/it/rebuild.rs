@@ -1,7 +1,7 @@
 //! A run's rows, made again from its log.
 
 use sequent_agent::execute;
-use sequent_conversation::{RebuildInput, RebuildProjections, Start, cancel};
+use sequent_conversation::{NewRun, RebuildInput, RebuildProjections, cancel};
 use sequent_core::Timestamp;
 use sequent_event::CancelReason;
 use sequent_jobs::{Delivery, NewJob, Registry, Worked, Worker, enqueue};
@@ -10,7 +10,7 @@ use sequent_tables::{Item, Key, PageRequest, key};
 use crate::bench::Bench;
 
 /// Every row of the tenant's runs and of their messages, by key.
-async fn rows(bench: &Bench, of: &[Start]) -> Vec<Item> {
+async fn rows(bench: &Bench, of: &[NewRun]) -> Vec<Item> {
     let store = bench.engine.store();
     let mut partitions = vec![key::runs(bench.tenant)];
     partitions.extend(of.iter().map(|start| key::messages(bench.tenant, start.project)));
@@ -32,7 +32,7 @@ async fn rows(bench: &Bench, of: &[Start]) -> Vec<Item> {
     rows
 }
 
-async fn rebuild(bench: &Bench, of: &Start) -> Worked {
+async fn rebuild(bench: &Bench, of: &NewRun) -> Worked {
     let store = bench.engine.store();
     let new = NewJob::of::<RebuildProjections>(bench.tenant, &RebuildInput { run_id: of.run });
     enqueue(store, &new, Timestamp::now()).await.unwrap();
@@ -55,12 +55,10 @@ async fn the_rows_of_a_hundred_runs_come_back_as_they_were() {
         asking.model = (n % 7 == 0).then(|| "demo/demo".to_owned());
         asking.work.budget.max_steps = (n % 3 == 0).then_some(9);
         let writer = bench.owned(&asking).await;
-        let (storage, settings) = (&bench.engine.storage, bench.engine.settings);
         let reason = if n % 10 == 1 { CancelReason::RolledBack } else { CancelReason::Requested };
         if n % 10 == 1 || n % 10 == 2 {
-            Box::pin(cancel(storage, settings, bench.tenant, asking.run, Some(bench.user), reason))
-                .await
-                .unwrap();
+            let store = bench.engine.runs();
+            Box::pin(cancel(&store, bench.key(asking.run), Some(bench.user), reason)).await.unwrap();
         }
         Box::pin(execute(&bench.engine, bench.key(asking.run), *writer, None)).await.unwrap();
         runs.push(asking);

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use sequent_agent::{Executed, Window, execute};
-use sequent_conversation::{Begin, Cancel, Runs, Started, Status, begin_pending, cancel, enqueue, start};
-use sequent_conversation::{Role, Standing};
+use sequent_conversation::{
+    Cancel, Error, MessageRole, MessageStatus, RunStatus, Runs, Turn, cancel, claim, create, create_claimed,
+};
 use sequent_core::ProjectId;
 use sequent_event::{Body, CancelReason};
-use sequent_runlog::{Claim, claim};
+use sequent_runlog::Claim;
 use tokio::time::Instant;
 
 use crate::bench::Bench;
@@ -23,10 +24,10 @@ async fn a_finished_run_has_told_every_row_the_same_story() {
     let state = bench.state(asking.run).await;
     let row = Runs::new(bench.engine.store(), bench.tenant).get(asking.run).await.unwrap();
     assert_eq!(row, row.clone().projected(&state), "the row repeats the log");
-    assert_eq!(row.status, Status::Success);
+    assert_eq!(row.status, RunStatus::Success);
     let messages = bench.projects().latest_messages(project, 10).await.unwrap();
-    let roles: Vec<Role> = messages.iter().map(|message| message.role).collect();
-    assert_eq!(roles, [Role::User, Role::Assistant]);
+    let roles: Vec<MessageRole> = messages.iter().map(|message| message.role).collect();
+    assert_eq!(roles, [MessageRole::User, MessageRole::Assistant]);
     assert_eq!(messages[1].content, state.answer_text());
     assert_eq!(bench.projects().get(project).await.unwrap().live_run_id, None);
 }
@@ -38,39 +39,35 @@ async fn a_project_has_one_live_run() {
     let first = bench.asking(project, "one");
     let _writer = bench.owned(&first).await;
     let second = bench.asking(project, "two");
-    match start(&bench.engine.storage, bench.engine.settings, &second, None).await.unwrap() {
-        Started::Busy(live) => assert_eq!(live, first.run),
-        Started::Owned(_) => panic!("two runs answer at once"),
-    }
+    let refused = create_claimed(&bench.engine.runs(), &second, None).await;
+    assert!(matches!(refused, Err(Error::Busy(live)) if live == first.run), "{refused:?}");
     let missing = bench.asking(ProjectId::new(), "three");
-    let refused = start(&bench.engine.storage, bench.engine.settings, &missing, None).await;
-    assert!(matches!(refused, Err(sequent_conversation::Error::NoProject)), "{refused:?}");
+    let refused = create_claimed(&bench.engine.runs(), &missing, None).await;
+    assert!(matches!(refused, Err(Error::ProjectNotFound)), "{refused:?}");
 }
 
 #[tokio::test]
 async fn waiting_runs_are_answered_in_the_order_they_came() {
     let bench = Bench::new().await;
-    let (storage, settings) = (&bench.engine.storage, bench.engine.settings);
+    let runs = bench.engine.runs();
     let project = bench.project().await.id;
     let first = bench.asking(project, "/demo tokens=3 rate=0");
     let writer = bench.owned(&first).await;
     let second = bench.asking(project, "/demo tokens=3 rate=0");
-    enqueue(storage, settings, &second).await.unwrap();
+    create(&runs, &second, Turn::Wait).await.unwrap();
     tokio::time::sleep(Duration::from_millis(2)).await; // ids sort by the millisecond
     let third = bench.asking(project, "/demo tokens=3 rate=0");
-    enqueue(storage, settings, &third).await.unwrap();
+    create(&runs, &third, Turn::Wait).await.unwrap();
     let row = async |run| Runs::new(bench.engine.store(), bench.tenant).get(run).await.unwrap();
 
-    let waits =
-        begin_pending(storage, settings, bench.key(second.run), &row(second.run).await, None).await.unwrap();
-    assert!(matches!(waits, Begin::Wait), "the first still answers");
+    let claimed = claim(&runs, bench.key(second.run), &row(second.run).await, None).await.unwrap();
+    assert!(claimed.is_none(), "the first still answers");
     execute(&bench.engine, bench.key(first.run), *writer, None).await.unwrap();
-    let waits =
-        begin_pending(storage, settings, bench.key(third.run), &row(third.run).await, None).await.unwrap();
-    assert!(matches!(waits, Begin::Wait), "the second came before");
+    let claimed = claim(&runs, bench.key(third.run), &row(third.run).await, None).await.unwrap();
+    assert!(claimed.is_none(), "the second is earlier");
     bench.watch(second.run).await;
     bench.watch(third.run).await;
-    assert_eq!(bench.status(third.run).await, Status::Success);
+    assert_eq!(bench.status(third.run).await, RunStatus::Success);
     let messages = bench.projects().latest_messages(project, 10).await.unwrap();
     assert_eq!(messages.len(), 6);
     assert!(messages.is_sorted_by_key(|message| message.run_id), "exchange after exchange");
@@ -131,43 +128,39 @@ async fn a_cancel_keeps_what_was_said_and_a_rollback_takes_the_exchange_back() {
                 break;
             }
         }
-        let (storage, settings) = (&bench.engine.storage, bench.engine.settings);
+        let runs = bench.engine.runs();
+        let key = bench.key(asking.run);
         let asked = Instant::now();
-        let outcome =
-            cancel(storage, settings, bench.tenant, asking.run, Some(bench.user), reason).await.unwrap();
+        let outcome = cancel(&runs, key, Some(bench.user), reason).await.unwrap();
         assert!(matches!(outcome, Cancel::Requested | Cancel::Done), "its owner may be faster than we look");
         assert_eq!(running.await.unwrap().unwrap(), Executed::Closed);
         assert!(asked.elapsed() < Duration::from_secs(5), "far below what the answer would have taken");
-        assert_eq!(bench.status(asking.run).await, Status::Cancelled);
-        let again = cancel(storage, settings, bench.tenant, asking.run, None, reason).await.unwrap();
+        assert_eq!(bench.status(asking.run).await, RunStatus::Cancelled);
+        let again = cancel(&runs, key, None, reason).await.unwrap();
         assert_eq!(again, Cancel::AlreadyEnded);
         let messages = bench.projects().latest_messages(project, 10).await.unwrap();
         assert_eq!(messages.len(), kept, "{reason:?}");
-        assert_eq!(messages[1].status, Standing::Partial);
+        assert_eq!(messages[1].status, MessageStatus::Partial);
     }
 }
 
 #[tokio::test]
 async fn a_run_nobody_owns_is_cancelled_on_the_spot() {
     let bench = Bench::new().await;
-    let (storage, settings) = (&bench.engine.storage, bench.engine.settings);
+    let runs = bench.engine.runs();
     let project = bench.project().await.id;
     let dead = bench.asking(project, "one");
     bench.owned(&dead).await.release().await.unwrap();
     let waiting = bench.asking(project, "two");
-    enqueue(storage, settings, &waiting).await.unwrap();
+    create(&runs, &waiting, Turn::Wait).await.unwrap();
     for run in [waiting.run, dead.run] {
-        let outcome =
-            cancel(storage, settings, bench.tenant, run, None, CancelReason::Requested).await.unwrap();
+        let outcome = cancel(&runs, bench.key(run), None, CancelReason::Requested).await.unwrap();
         assert_eq!(outcome, Cancel::Done);
-        assert_eq!(bench.status(run).await, Status::Cancelled);
+        assert_eq!(bench.status(run).await, RunStatus::Cancelled);
     }
     assert_eq!(bench.projects().get(project).await.unwrap().live_run_id, None);
     bench.projects().delete(project).await.unwrap();
-    assert!(matches!(
-        bench.projects().get(project).await,
-        Err(sequent_conversation::projects::Error::NotFound)
-    ));
+    assert!(matches!(bench.projects().get(project).await, Err(Error::ProjectNotFound)));
 }
 
 #[tokio::test]
@@ -179,10 +172,10 @@ async fn before_its_deadline_an_owner_hands_over_and_the_next_one_finishes() {
     let window = Window::until(Instant::now() + Duration::from_millis(800));
     let ended = execute(&bench.engine, bench.key(asking.run), *writer, Some(window)).await.unwrap();
     assert_eq!(ended, Executed::HandedOver);
-    assert_eq!(bench.status(asking.run).await, Status::Running);
+    assert_eq!(bench.status(asking.run).await, RunStatus::Running);
     let events = bench.watch(asking.run).await;
     assert_eq!(events.iter().filter(|event| event.is_terminal()).count(), 1);
-    assert_eq!(bench.status(asking.run).await, Status::Success);
+    assert_eq!(bench.status(asking.run).await, RunStatus::Success);
 }
 
 #[tokio::test]
@@ -199,14 +192,15 @@ async fn a_run_longer_than_any_invocation_comes_forward_with_every_one() {
         if execute(&bench.engine, key, *writer, Some(window)).await.unwrap() == Executed::Closed {
             break;
         }
-        let claimed = claim(&bench.engine.storage, key, bench.engine.settings, false, None).await;
+        let claimed =
+            sequent_runlog::claim(&bench.engine.storage, key, bench.engine.settings, false, None).await;
         let Claim::Won(next) = claimed.unwrap() else { panic!("the lease was given up") };
         writer = next;
         invocations += 1;
     }
     assert!((2..=10).contains(&invocations), "{invocations}");
     let state = bench.state(asking.run).await;
-    assert_eq!((bench.status(asking.run).await, state.model_calls), (Status::Success, 10), "none twice");
+    assert_eq!((bench.status(asking.run).await, state.model_calls), (RunStatus::Success, 10), "none twice");
 }
 
 #[tokio::test]
@@ -219,7 +213,7 @@ async fn what_a_response_cost_that_a_deadline_cut_is_accounted_for() {
     let cut = bench.state(asking.run).await;
     assert_eq!((cut.model_calls, cut.open.clone(), cut.draft.clone()), (0, None, None), "no response");
     assert!(cut.totals.output_tokens > 0 && cut.totals.output_tokens < 100, "{:?}", cut.totals);
-    let claimed = claim(&bench.engine.storage, key, bench.engine.settings, false, None).await;
+    let claimed = sequent_runlog::claim(&bench.engine.storage, key, bench.engine.settings, false, None).await;
     let Claim::Won(writer) = claimed.unwrap() else { panic!("the lease was given up") };
     execute(&bench.engine, key, *writer, None).await.unwrap();
     let state = bench.state(asking.run).await;
@@ -235,9 +229,9 @@ async fn a_failing_model_ends_the_run_with_its_reason_and_the_partial_answer() {
     let writer = bench.owned(&asking).await;
     execute(&bench.engine, bench.key(asking.run), *writer, None).await.unwrap();
     let row = Runs::new(bench.engine.store(), bench.tenant).get(asking.run).await.unwrap();
-    assert_eq!((row.status, row.error.unwrap().code.as_str()), (Status::Error, "model_truncated"));
+    assert_eq!((row.status, row.error.unwrap().code.as_str()), (RunStatus::Error, "model_truncated"));
     let messages = bench.projects().latest_messages(project, 10).await.unwrap();
-    assert_eq!(messages[1].status, Standing::Partial);
+    assert_eq!(messages[1].status, MessageStatus::Partial);
     assert_eq!(bench.projects().get(project).await.unwrap().live_run_id, None);
 }
 
@@ -263,7 +257,7 @@ async fn what_a_person_says_meanwhile_is_answered_before_the_run_ends() {
     assert_eq!((state.model_calls, state.prompts_seen), (2, 2));
     assert!(state.answers[1].text.contains("And in short?"), "the demo quotes what it was told last");
     let messages = bench.projects().latest_messages(asking.project, 10).await.unwrap();
-    let roles: Vec<Role> = messages.iter().map(|message| message.role).collect();
-    assert_eq!(roles, [Role::User, Role::User, Role::Assistant]);
+    let roles: Vec<MessageRole> = messages.iter().map(|message| message.role).collect();
+    assert_eq!(roles, [MessageRole::User, MessageRole::User, MessageRole::Assistant]);
     assert_eq!(messages[2].content, state.answers[1].text);
 }

@@ -7,7 +7,7 @@ use std::sync::{
 
 use futures::future::BoxFuture;
 use sequent_agent::{Engine, Executed, execute};
-use sequent_conversation::{Refused, Reply, Runs, Start, Status, Then, answer};
+use sequent_conversation::{NewRun, Reply, ResumeBy, RunStatus, Runs, answer};
 use sequent_event::{AnswerStatus, Body, Phase, Reason, RunOutcome, State};
 use sequent_runlog::{Claim, claim};
 use sequent_tool::{Call, Error, Handler, Kind, Output, Registry, Tool};
@@ -47,7 +47,7 @@ async fn bench() -> (Bench, Arc<Counter>) {
     (bench, counter)
 }
 
-async fn begin(bench: &Bench, script: &str) -> (Start, Executed) {
+async fn begin(bench: &Bench, script: &str) -> (NewRun, Executed) {
     let asking = bench.asking(bench.project().await.id, script);
     let writer = bench.owned(&asking).await;
     let ended = execute(&bench.engine, bench.key(asking.run), *writer, None).await.unwrap();
@@ -55,7 +55,7 @@ async fn begin(bench: &Bench, script: &str) -> (Start, Executed) {
 }
 
 /// Answers all questions of a run with `payload`.
-async fn reply(bench: &Bench, of: &Start, payload: Value) -> State {
+async fn reply(bench: &Bench, of: &NewRun, payload: Value) -> State {
     let open = Runs::new(bench.engine.store(), bench.tenant).get(of.run).await.unwrap().interrupts;
     let status = AnswerStatus::Resolved;
     let replies: Vec<Reply> = open
@@ -64,10 +64,10 @@ async fn reply(bench: &Bench, of: &Start, payload: Value) -> State {
         .collect();
     assert!(!replies.is_empty(), "nothing was asked");
     let (storage, key) = (&bench.engine.storage, bench.key(of.run));
-    answer(storage, key, Some(bench.user), &replies, Then::Caller).await.unwrap().unwrap()
+    answer(storage, key, Some(bench.user), &replies, ResumeBy::Caller).await.unwrap()
 }
 
-async fn go_on(bench: &Bench, of: &Start) -> Executed {
+async fn go_on(bench: &Bench, of: &NewRun) -> Executed {
     let key = bench.key(of.run);
     let claimed = claim(&bench.engine.storage, key, bench.engine.settings, false, None).await.unwrap();
     let Claim::Won(writer) = claimed else { panic!("{claimed:?}") };
@@ -116,7 +116,7 @@ async fn a_question_ends_the_execution_and_its_answer_continues_the_run() {
     let state = bench.state(asking.run).await;
     let asked: Vec<Reason> = state.open_interrupts().map(|open| open.question.reason).collect();
     assert_eq!(asked, [Reason::Question, Reason::Approval]);
-    assert_eq!(bench.status(asking.run).await, Status::Interrupted);
+    assert_eq!(bench.status(asking.run).await, RunStatus::Interrupted);
     assert_eq!(
         bench.projects().get(asking.project).await.unwrap().live_run_id,
         Some(asking.run),
@@ -126,12 +126,13 @@ async fn a_question_ends_the_execution_and_its_answer_continues_the_run() {
     let (storage, key) = (&bench.engine.storage, bench.key(asking.run));
     let first = state.asked[0].interrupt.id;
     let one = [Reply { interrupt: first, status: AnswerStatus::Resolved, payload: Some(json!("b")) }];
-    let after = answer(storage, key, Some(bench.user), &one, Then::Queue).await.unwrap().unwrap();
+    let after = answer(storage, key, Some(bench.user), &one, ResumeBy::Worker).await.unwrap();
     assert!(!after.is_resumable(), "the other question is still open");
     let held = claim(storage, key, bench.engine.settings, false, None).await.unwrap();
     assert!(matches!(held, Claim::Closed), "{held:?}");
-    let again = answer(storage, key, None, &one, Then::Queue).await.unwrap().unwrap_err();
-    assert!(matches!(&again, Refused::Taken(winner) if winner.payload == Some(json!("b"))), "{again:?}");
+    let again = answer(storage, key, None, &one, ResumeBy::Worker).await.unwrap_err();
+    let sequent_conversation::Error::AlreadyAnswered(first) = &again else { panic!("{again:?}") };
+    assert_eq!(first.payload, Some(json!("b")));
 
     reply(&bench, &asking, json!({"approved": true})).await;
     assert_eq!(go_on(&bench, &asking).await, Executed::Closed);
@@ -139,7 +140,7 @@ async fn a_question_ends_the_execution_and_its_answer_continues_the_run() {
     assert_eq!(state.phase, Phase::Finished(RunOutcome::Success));
     assert_eq!(counter.0.load(Ordering::SeqCst), 2, "it was allowed");
     assert!(results(&state).contains(&"b".to_owned()));
-    assert_eq!(bench.status(asking.run).await, Status::Success);
+    assert_eq!(bench.status(asking.run).await, RunStatus::Success);
     assert_eq!(bench.projects().get(asking.project).await.unwrap().live_run_id, None);
 }
 
@@ -165,7 +166,7 @@ async fn a_call_that_may_have_run_is_not_repeated_unless_a_person_says_so() {
         reply(&bench, &asking, json!({"action": action})).await;
         go_on(&bench, &asking).await;
         assert_eq!(counter.0.load(Ordering::SeqCst), runs, "{action}");
-        let asked_again = bench.status(asking.run).await == Status::Interrupted;
+        let asked_again = bench.status(asking.run).await == RunStatus::Interrupted;
         assert_eq!(asked_again, action == "retry", "a second unknown outcome is a second question");
     }
 }
@@ -195,8 +196,8 @@ async fn a_dead_owners_calls_are_run_once_or_asked_about() {
         let ran = counter.0.load(Ordering::SeqCst) - before;
         let status = bench.status(asking.run).await;
         match dispatched {
-            false => assert_eq!((ran, status), (1, Status::Success), "it had not begun"),
-            true => assert_eq!((ran, status), (0, Status::Interrupted), "it may have run"),
+            false => assert_eq!((ran, status), (1, RunStatus::Success), "it had not begun"),
+            true => assert_eq!((ran, status), (0, RunStatus::Interrupted), "it may have run"),
         }
     }
 }
@@ -206,12 +207,10 @@ async fn a_waiting_run_can_be_cancelled() {
     let (bench, counter) = bench().await;
     let (asking, _) = begin(&bench, "/demo tokens=1 rate=0 tool=wire").await;
     let reason = sequent_event::CancelReason::Requested;
-    let Engine { storage, settings, .. } = &bench.engine;
-    let outcome = sequent_conversation::cancel(storage, *settings, bench.tenant, asking.run, None, reason)
-        .await
-        .unwrap();
+    let runs = bench.engine.runs();
+    let outcome = sequent_conversation::cancel(&runs, bench.key(asking.run), None, reason).await.unwrap();
     assert_eq!(outcome, sequent_conversation::Cancel::Done);
-    assert_eq!(bench.status(asking.run).await, Status::Cancelled);
+    assert_eq!(bench.status(asking.run).await, RunStatus::Cancelled);
     assert_eq!(counter.0.load(Ordering::SeqCst), 0);
     assert_eq!(bench.projects().get(asking.project).await.unwrap().live_run_id, None);
 }

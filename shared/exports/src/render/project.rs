@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use sequent_artifacts::{Artifacts, Error as ArtifactError};
-use sequent_conversation::{Message, Project, Projects, Role, projects::Error as ProjectError};
+use sequent_conversation::{Error as ConversationError, Message, MessageRole, Project, Projects};
 use sequent_core::{ProjectId, RunId};
 use sequent_jobs::{Context, Failed};
 use sequent_tables::CursorKey;
@@ -87,9 +87,9 @@ async fn messages(context: &Context, id: ProjectId) -> Result<Vec<Message>, Fail
     }
 }
 
-fn gone(error: ProjectError) -> Failed {
+fn gone(error: ConversationError) -> Failed {
     match error {
-        ProjectError::NotFound => Failed::Poison("The project is gone.".to_owned()),
+        ConversationError::ProjectNotFound => Failed::Poison("The project is gone.".to_owned()),
         error => Failed::retry(error),
     }
 }
@@ -97,8 +97,8 @@ fn gone(error: ProjectError) -> Failed {
 fn conversation(project: &Project, messages: &[Message]) -> String {
     let entry = |message: &Message| Entry {
         who: match message.role {
-            Role::User => "Person".to_owned(),
-            Role::Assistant => "Agent".to_owned(),
+            MessageRole::User => "Person".to_owned(),
+            MessageRole::Assistant => "Agent".to_owned(),
         },
         at: message.created_at.to_string(),
         what: What::Text(message.content.clone()),

@@ -13,7 +13,7 @@ use futures::FutureExt as _;
 use http::{HeaderName, HeaderValue, StatusCode};
 use http_body_util::BodyExt as _;
 use sequent_core::{Code, Timestamp};
-use sequent_tables::idempotency::{Claim, Claimed, Effect, PayloadHash, Record, Stored, claim};
+use sequent_tables::idempotency::{Claim, Claimed, Effect, KeyTaken, PayloadHash, Record, Stored, claim};
 
 use super::{IdempotencyKey, REPLAYED};
 use crate::{Caller, Exchange, Problem, extract, pipeline::Shared};
@@ -68,9 +68,9 @@ async fn once(key: IdempotencyKey, request: Request, next: Next) -> Result<Respo
     let claim = match claim(store, keyed, now, deadline).await? {
         Claimed::Ours(claim) => claim,
         Claimed::Taken(outcome) => {
-            return match super::replay(outcome)? {
+            return match outcome.replay()? {
                 Some(record) => replay(&record),
-                None => Err(super::in_progress(Duration::from_secs(1))),
+                None => Err(KeyTaken::InProgress { retry_after: Duration::from_secs(1) }.into()),
             };
         }
     };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sequent_core::{RequestId, Timestamp};
+use sequent_core::{ApiError, Code, ErrorDetails, RequestId, Timestamp};
 
 use super::{Effect, PayloadHash, Record, Request, Stored};
 use crate::{Condition, Error, Key, Store, Write, absent, attribute, decode};
@@ -20,7 +20,52 @@ pub enum Outcome {
     InProgress(Duration),
 }
 
+/// The idempotency key of a request cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum KeyTaken {
+    /// The key was used with another payload.
+    #[error("the idempotency key was used with another payload")]
+    Reused,
+    /// The first request with the key is still running.
+    #[error("the first request with the idempotency key is still running")]
+    InProgress {
+        /// Time after which the caller should try again.
+        retry_after: Duration,
+    },
+}
+
+impl ApiError for KeyTaken {
+    fn details(&self) -> ErrorDetails {
+        match self {
+            Self::Reused => {
+                let detail = "This Idempotency-Key was used with another request. Use a new key.";
+                ErrorDetails::new(Code::IdempotencyKeyReused, detail)
+            }
+            Self::InProgress { retry_after } => {
+                let detail = "The first request with this Idempotency-Key is still running. Try again later.";
+                ErrorDetails::new(Code::IdempotencyKeyInProgress, detail).retry_after(*retry_after)
+            }
+        }
+    }
+}
+
 impl Outcome {
+    /// Longest time that a caller is asked to wait for the first request.
+    const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+    /// Returns the record whose result is to be repeated, or `None` if the request is new.
+    ///
+    /// # Errors
+    /// [`KeyTaken`] if the key was used with another payload, or the first request is still running.
+    pub fn replay(self) -> Result<Option<Record>, KeyTaken> {
+        match self {
+            Self::New => Ok(None),
+            Self::Replay(record) => Ok(Some(record)),
+            Self::Mismatch => Err(KeyTaken::Reused),
+            Self::InProgress(left) => Err(KeyTaken::InProgress { retry_after: left.min(Self::LONGEST_WAIT) }),
+        }
+    }
+
     fn of(record: Record, payload: &PayloadHash, now: Timestamp) -> Self {
         if record.is_over(now) {
             return Self::New;

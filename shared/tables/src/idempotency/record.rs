@@ -4,7 +4,7 @@ use sequent_core::{ProjectId, RunId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{LIFETIME, PayloadHash, Request};
-use crate::{Error, Key, Row};
+use crate::{Error, Key, Row, Write, absent, attribute};
 
 /// An idempotency record as the table stores it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,13 +50,21 @@ impl Record {
         Self { payload: payload.as_str().to_owned(), until: (now + LIFETIME).millis(), effect }
     }
 
-    /// Builds the row that ties a key to the run that its request starts. Insert it in the transaction that starts the
-    /// run; if its condition fails, [`lookup`](super::lookup) finds the effect of the request that was first.
+    /// Builds the write that ties a key to the run that its request starts, for the transaction that starts the run. If
+    /// its condition fails, [`lookup`](super::lookup) finds the effect of the request that was first. A record that no
+    /// longer counts is replaced: the table's TTL deletes it late.
     ///
     /// # Errors
     /// When the row cannot be encoded.
-    pub fn for_run(request: &Request, run: RunId, project: ProjectId, now: Timestamp) -> Result<Row, Error> {
-        Self::new(&request.payload, Effect::Run { run, project }, now).row(&request.record)
+    pub fn for_run(
+        request: &Request,
+        run: RunId,
+        project: ProjectId,
+        now: Timestamp,
+    ) -> Result<Write, Error> {
+        let row = Self::new(&request.payload, Effect::Run { run, project }, now).row(&request.record)?;
+        let is_over = attribute("until").is_at_most(now.millis());
+        Ok(Write::put(row).when(absent().or(is_over)))
     }
 
     /// Returns the effect of the first request with the key.

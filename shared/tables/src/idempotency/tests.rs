@@ -4,7 +4,7 @@ use futures::future::join_all;
 use sequent_core::{ProjectId, RunId, TenantId, Timestamp};
 
 use super::*;
-use crate::{Label, Store, Transaction, Write, testing};
+use crate::{Label, Store, Transaction, testing};
 
 const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 const SECOND: Duration = Duration::from_secs(1);
@@ -84,7 +84,7 @@ async fn a_run_and_its_key_are_written_together_or_not_at_all() {
     let key = record_key(TenantId::new());
     let (run, project) = (RunId::new(), ProjectId::new());
     let record = |run| Record::for_run(&request(&key, "a"), run, project, NOW).unwrap();
-    let insert = |run| Transaction::new().write(Write::insert(record(run))).label(Label::new("record"));
+    let insert = |run| Transaction::new().write(record(run)).label(Label::new("record"));
     insert(run).run(&store).await.unwrap();
     let second = insert(RunId::new()).run(&store).await.unwrap_err();
     assert!(second.refused(Label::new("record")));
@@ -93,6 +93,18 @@ async fn a_run_and_its_key_are_written_together_or_not_at_all() {
     };
     assert_eq!(found.effect(), &Effect::Run { run, project });
     assert_eq!(lookup(&store, &request(&key, "b"), NOW).await.unwrap(), Outcome::Mismatch);
+}
+
+#[tokio::test]
+async fn a_run_replaces_a_record_that_is_older_than_a_day() {
+    let store = testing::store().await;
+    let request = request(&record_key(TenantId::new()), "a");
+    let tomorrow = NOW + LIFETIME;
+    for at in [NOW, tomorrow] {
+        let record = Record::for_run(&request, RunId::new(), ProjectId::new(), at).unwrap();
+        Transaction::new().write(record).run(&store).await.unwrap();
+        assert!(matches!(lookup(&store, &request, at).await.unwrap(), Outcome::Replay(_)));
+    }
 }
 
 #[tokio::test]

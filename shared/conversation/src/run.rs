@@ -1,4 +1,4 @@
-//! A run's summary: what the list shows without reading a log.
+//! The row of a run: its summary, for lists and pages that do not read the log.
 
 use sequent_core::{MicroUsd, ProjectId, RunId, Timestamp, UserId};
 use sequent_event::{Phase, RunOutcome, State};
@@ -6,105 +6,104 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Question, Work};
 
-/// A run as the endpoints show it and as the table stores it. Every field repeats the log.
+/// A run as the API shows it and as the table stores it. Every field repeats the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[expect(missing_docs, reason = "plain data")]
 pub struct Run {
-    /// Its id.
     pub id: RunId,
-    /// The conversation it answers in.
     pub project_id: ProjectId,
-    /// Who started it.
+    /// The user who started the run.
     pub user_id: UserId,
-    /// The run that started it, for a child run.
+    /// The run that started this one, for a child run.
     #[serde(default)]
     pub parent_run_id: Option<RunId>,
-    /// Where it stands.
-    pub status: Status,
-    /// The model the caller chose; absent means the configured default.
+    pub status: RunStatus,
+    /// The model that the caller chose. The default model if null.
     #[serde(default)]
     pub model: Option<String>,
-    /// How it was asked to work.
     #[serde(flatten)]
     pub work: Work,
-    /// The questions it waits for.
+    /// The questions that wait for answers.
     #[serde(default)]
     pub interrupts: Vec<Question>,
-    /// Tokens of all its model calls, those of its children included.
+    /// Tokens of all model calls, those of child runs included.
     #[serde(default)]
-    pub usage: Tokens,
-    /// What its model calls cost.
+    pub usage: TokenUsage,
+    /// Cost of all model calls, those of child runs included.
     #[serde(default)]
     pub cost: Cost,
-    /// Why it failed.
+    /// The reason for the status `error`.
     #[serde(default)]
-    pub error: Option<Failure>,
-    /// Its end has the project named: it is the first of the project. A mark of the table's, not shown to anybody.
+    pub error: Option<RunFailure>,
+    /// The run is the first of its project, so its end has the project named. Not shown by the API.
     #[serde(default, skip_serializing)]
     #[cfg_attr(feature = "openapi", schema(ignore))]
     pub opens_project: bool,
-    /// When it was asked for.
+    /// The time of the request for the run.
     pub created_at: Timestamp,
-    /// When its first execution began.
+    /// The start of the first execution.
     #[serde(default)]
     pub started_at: Option<Timestamp>,
-    /// When it ended for good; a run that waits for people has not.
+    /// The end of the run. Null while the run waits for people.
     #[serde(default)]
     pub completed_at: Option<Timestamp>,
 }
 
-/// Where a run stands.
+/// The status of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
-pub enum Status {
-    /// Waiting for its turn.
+pub enum RunStatus {
+    /// The run waits for its turn or for a worker.
     Pending,
-    /// Executing, or waiting for a new owner after a crash.
+    /// The run is executed, or waits for a new owner after a crash.
     Running,
-    /// Waiting for a person's answer.
+    /// The run waits for a person's answer.
     Interrupted,
-    /// Ended with a complete answer.
+    /// The run has ended with a complete answer.
     Success,
-    /// Ended by a failure.
+    /// The run has ended with a failure.
     Error,
-    /// Ended because somebody asked for it.
+    /// The run was cancelled.
     Cancelled,
 }
 
 /// Tokens of all model calls of a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Tokens {
-    /// Tokens read.
+#[expect(missing_docs, reason = "plain data")]
+pub struct TokenUsage {
     pub input_tokens: u64,
-    /// Tokens written.
     pub output_tokens: u64,
 }
 
-/// What a run's model calls cost.
+/// Cost of the model calls of a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Cost {
     /// Millionths of a US dollar.
     #[cfg_attr(feature = "openapi", schema(value_type = u64))]
     pub micro_usd: MicroUsd,
-    /// A model was not in the price table, so the amount is a lower bound.
+    /// A model is not in the price table, so the amount is a lower bound.
     pub incomplete: bool,
 }
 
-/// Why a run failed.
+/// The reason why a run failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Failure {
-    /// Stable, for programs.
+pub struct RunFailure {
+    /// A stable name, for programs.
     pub code: String,
-    /// For people.
+    /// An explanation, for people.
     pub message: String,
 }
 
-impl Status {
-    /// The status a log says.
+impl RunStatus {
+    /// The statuses of runs that have not ended.
+    pub(crate) const LIVE: [Self; 3] = [Self::Pending, Self::Running, Self::Interrupted];
+
+    /// Returns the status for the phase of a log.
     #[must_use]
     pub fn of(phase: &Phase) -> Self {
         match phase {
@@ -117,7 +116,13 @@ impl Status {
         }
     }
 
-    /// Its name in JSON.
+    /// Returns `true` if a run with this status will never be executed again.
+    #[must_use]
+    pub const fn has_ended(self) -> bool {
+        matches!(self, Self::Success | Self::Error | Self::Cancelled)
+    }
+
+    /// Returns the name in JSON.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -132,17 +137,19 @@ impl Status {
 }
 
 impl Run {
-    /// The row with everything the log knows taken from it.
+    /// Returns the row with everything that the log knows taken from `state`.
     #[must_use]
     pub fn projected(mut self, state: &State) -> Self {
         let totals = &state.totals;
-        self.status = Status::of(&state.phase);
+        self.status = RunStatus::of(&state.phase);
         self.work = Work::from(&state.configuration);
         self.interrupts = state.open_interrupts().map(Question::from).collect();
-        self.usage = Tokens { input_tokens: totals.input_tokens, output_tokens: totals.output_tokens };
+        self.usage = TokenUsage { input_tokens: totals.input_tokens, output_tokens: totals.output_tokens };
         self.cost = Cost { micro_usd: totals.cost_micro_usd, incomplete: totals.incomplete };
         self.error = match &state.phase {
-            Phase::Failed { code, message } => Some(Failure { code: code.clone(), message: message.clone() }),
+            Phase::Failed { code, message } => {
+                Some(RunFailure { code: code.clone(), message: message.clone() })
+            }
             _ => None,
         };
         self.started_at = state.started_at;
@@ -150,9 +157,9 @@ impl Run {
         self
     }
 
-    /// Whether it will never execute again.
+    /// Returns `true` if the run will never be executed again.
     #[must_use]
     pub const fn has_ended(&self) -> bool {
-        matches!(self.status, Status::Success | Status::Error | Status::Cancelled)
+        self.status.has_ended()
     }
 }

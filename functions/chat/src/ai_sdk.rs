@@ -1,0 +1,289 @@
+//! The AI SDK's UI message stream, version 1: `POST /api/chat` and `GET /api/chat/{id}/stream`.
+
+use http::{HeaderName, HeaderValue, StatusCode};
+use sequent_conversation::{Destination, OnConflict, Prompt, PromptError, RunRequest, Work};
+use sequent_core::{Code, Principal, RunId, Scope};
+use sequent_event::{Event, Seq};
+use sequent_http::{
+    Caller, Exchange, Path, Problem, Query, UnlabelledJson,
+    axum::{
+        extract::State,
+        response::{IntoResponse, Response},
+    },
+    idempotency::IdempotencyKey,
+    openapi::Problems,
+};
+use sequent_model::ModelName;
+use sequent_protocol::{
+    sse::Frame,
+    ui_message::{self, Projector, StartIndex},
+};
+use sequent_runlog::{LogKey, Segment, read_all};
+use sequent_tables::idempotency::PayloadHash;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+
+use crate::{
+    App, chats,
+    stream::{Projection, Watched, respond},
+};
+
+/// The request of the SDK's transports. The history of the conversation is on the server: of `messages` only the last
+/// user message is read.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+pub(crate) struct ChatRequest {
+    /// The chat: any text that the client chose, or a project id. `WorkflowChatTransport` sends none: the message then
+    /// goes to the project of the latest answer in `messages`, or to a new one if there is no answer.
+    #[serde(default)]
+    id: Option<String>,
+    /// The conversation as the client knows it.
+    #[serde(default)]
+    messages: Vec<UiMessage>,
+    /// The new message alone, for clients that do not send the history.
+    #[serde(default)]
+    message: Option<UiMessage>,
+    #[serde(default)]
+    trigger: Trigger,
+    /// The model that answers. The default model of the deployment if it is absent.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    model: Option<ModelName>,
+    /// The policy for a chat that has a live run.
+    #[serde(default)]
+    on_conflict: OnConflict,
+}
+
+/// The kind of request.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Trigger {
+    /// Answer a new message.
+    #[default]
+    SubmitMessage,
+    /// Replace the last answer by a new one.
+    RegenerateMessage,
+}
+
+/// A message in the format of the SDK.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+pub(crate) struct UiMessage {
+    /// The client's id of the message. An answer has the id of its run.
+    #[serde(default)]
+    id: Option<String>,
+    /// `user`, `assistant` or `system`.
+    role: String,
+    /// The parts of the message. Only `text` parts are supported.
+    #[serde(default)]
+    parts: Vec<UiPart>,
+    /// The text, in the format of older versions.
+    #[serde(default)]
+    content: Option<String>,
+}
+
+/// A part of a message.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+pub(crate) struct UiPart {
+    #[serde(rename = "type")]
+    kind: String,
+    /// The text of a `text` part.
+    #[serde(default)]
+    text: Option<String>,
+    #[serde(flatten)]
+    #[schema(value_type = Object)]
+    other: serde_json::Map<String, Value>,
+}
+
+impl ChatRequest {
+    async fn destination(&self, app: &App, caller: &Principal) -> Result<Destination, Problem> {
+        if let Some(id) = &self.id {
+            return chats::destination(app, caller, id).await;
+        }
+        let mut answers = self.messages.iter().rev().filter(|message| message.role == "assistant");
+        match answers.find_map(|answer| answer.id.as_deref()?.parse::<RunId>().ok()) {
+            Some(run) => Ok(Destination::Project(app.runs_of(caller).get(run).await?.project_id)),
+            None => Ok(Destination::or_new(None)),
+        }
+    }
+
+    fn prompt(&self) -> Result<Prompt, Problem> {
+        let last = self.messages.iter().rev().find(|message| message.role == "user");
+        let message = self.message.as_ref().or(last).ok_or_else(|| {
+            Problem::invalid("The request has no message.").at("/messages", "must contain a user message")
+        })?;
+        let invalid = |error: PromptError| {
+            Problem::invalid("The message is not allowed.").at("/messages", error.to_string())
+        };
+        Prompt::try_from(message.text()?).map_err(invalid)
+    }
+
+    /// Returns the run whose answer is to be replaced: that of the latest message.
+    async fn replaced(
+        &self,
+        app: &App,
+        caller: &Principal,
+        destination: &Destination,
+    ) -> Result<Option<RunId>, Problem> {
+        let Destination::Project(project) = destination else { return Ok(None) };
+        if self.trigger != Trigger::RegenerateMessage {
+            return Ok(None);
+        }
+        let latest = app.projects_of(caller).latest_messages(*project, 1).await?;
+        Ok(latest.first().map(|message| message.run_id))
+    }
+}
+
+impl UiMessage {
+    fn text(&self) -> Result<String, Problem> {
+        if let Some(part) = self.parts.iter().find(|part| part.kind == "file") {
+            let problem = Problem::invalid("Files are not supported.");
+            return Err(problem.at("/messages", format!("has a part of type {:?}", part.kind)));
+        }
+        let parts: Vec<&str> = self.parts.iter().filter_map(|part| part.text.as_deref()).collect();
+        Ok(if parts.is_empty() { self.content.clone().unwrap_or_default() } else { parts.join("\n") })
+    }
+}
+
+/// The chunks of a run's answer, without those that the client has received.
+struct UiMessages {
+    projector: Projector,
+    skip: u64,
+}
+
+impl Projection for UiMessages {
+    fn event(&mut self, event: &Event) -> Vec<Frame> {
+        self.projector.push_after(self.skip, event).iter().map(ui_message::Chunk::frame).collect()
+    }
+
+    fn closed(&mut self) -> Vec<Frame> {
+        vec![ui_message::done()]
+    }
+}
+
+/// Send a chat message
+///
+/// Streams the answer in the AI SDK's UI message stream. `x-project-id` names the project and can be used as the chat id
+/// from then on; `x-workflow-run-id` names the run. The body may also be labelled `text/plain`, as transports do that set
+/// no content type.
+#[utoipa::path(
+    post,
+    path = "/api/chat",
+    operation_id = "send_chat_message",
+    tag = "chat",
+    request_body = ChatRequest,
+    params(("Idempotency-Key" = Option<String>, Header, description = "A retry with the same key and payload follows the same run.")),
+    responses((status = 200, description = "UI message chunks.", content_type = "text/event-stream"), Problems),
+)]
+pub(crate) async fn send(
+    State(app): State<App>,
+    Caller(caller): Caller,
+    exchange: Exchange,
+    key: Option<IdempotencyKey>,
+    UnlabelledJson(body): UnlabelledJson<ChatRequest>,
+) -> Result<Response, Problem> {
+    caller.require(Scope::Chat)?;
+    let payload = serde_json::to_vec(&body).map_err(Problem::internal)?;
+    let payload = PayloadHash::of("POST", "/api/chat", &payload);
+    let prompt = body.prompt()?;
+    let project = body.destination(&app, &caller).await?;
+    let replaces = body.replaced(&app, &caller, &project).await?;
+    let tenant = caller.tenant;
+    let request = RunRequest {
+        caller,
+        project,
+        prompt,
+        model: body.model,
+        work: Work::default(),
+        on_conflict: body.on_conflict,
+        replaces,
+        idempotency: key.map(|key| key.request(tenant, "chat", payload)),
+    };
+    let started = Box::pin(app.starter.start(&request)).await?;
+    Ok(stream(&app, &exchange, Watched::started(tenant, started), 0))
+}
+
+/// The query of `GET /api/chat/{id}/stream`.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct FollowQuery {
+    /// The chunks to skip from the start or, if negative, to keep from the end.
+    #[serde(default, rename = "startIndex")]
+    start_index: Option<String>,
+}
+
+/// Follow a chat
+///
+/// For a chat: the answer that is being written, from its first chunk, or 204 if there is none. For a run: its chunks
+/// from `startIndex` on, live or finished.
+#[utoipa::path(
+    get,
+    path = "/api/chat/{id}/stream",
+    operation_id = "follow_chat",
+    tag = "chat",
+    params(("id" = String, Path, description = "A chat id, a project id or a run id."), FollowQuery),
+    responses(
+        (status = 200, description = "UI message chunks.", content_type = "text/event-stream"),
+        (status = 204, description = "No run is live in this chat."),
+        Problems,
+    ),
+)]
+pub(crate) async fn follow(
+    State(app): State<App>,
+    Caller(caller): Caller,
+    exchange: Exchange,
+    Path(id): Path<String>,
+    Query(query): Query<FollowQuery>,
+) -> Result<Response, Problem> {
+    caller.require(Scope::RunsRead)?;
+    let start = query.start_index.as_deref().map(str::parse::<StartIndex>).transpose().map_err(|error| {
+        Problem::new(Code::InvalidCursor, error.to_string())
+            .at_parameter("startIndex", "must be a whole number")
+    })?;
+    let run = match id.parse::<RunId>() {
+        Ok(run) => Some(run),
+        Err(_) => live_run(&app, &caller, &id).await?,
+    };
+    let Some(run) = run else { return Ok(StatusCode::NO_CONTENT.into_response()) };
+    let row = app.runs_of(&caller).get(run).await?;
+    let key = LogKey { tenant: caller.tenant, run };
+    let watched = Watched::elsewhere(key, row.project_id, Seq::START);
+    match start.unwrap_or_default() {
+        StartIndex::Skip(skip) => Ok(stream(&app, &exchange, watched, skip)),
+        last @ StartIndex::Last(_) => {
+            let stored = stored_chunks(&app, key).await?;
+            let mut response = stream(&app, &exchange, watched, last.resolve(stored));
+            let name = HeaderName::from_static("x-workflow-stream-tail-index");
+            let index = i64::try_from(stored).unwrap_or(i64::MAX) - 1;
+            response.headers_mut().insert(name, HeaderValue::from(index));
+            Ok(response)
+        }
+    }
+}
+
+async fn live_run(app: &App, caller: &Principal, id: &str) -> Result<Option<RunId>, Problem> {
+    let Some(project) = chats::find(app, caller, id).await? else { return Ok(None) };
+    Ok(app.projects_of(caller).get(project).await?.live_run_id)
+}
+
+/// Counts the chunks of the log as it is.
+async fn stored_chunks(app: &App, key: LogKey) -> Result<u64, Problem> {
+    let segments = read_all(&app.engine.storage, key).await.map_err(Problem::unavailable)?;
+    let mut projector = Projector::new(key.run);
+    for event in segments.iter().flat_map(Segment::events) {
+        let _ = projector.push(&event); // counted, not sent
+    }
+    Ok(projector.count())
+}
+
+fn stream(app: &App, exchange: &Exchange, watched: Watched, skip: u64) -> Response {
+    let run = watched.key.run;
+    let projection = UiMessages { projector: Projector::new(run), skip };
+    let mut response = respond(&app.engine, exchange, watched, projection);
+    let headers = response.headers_mut();
+    for (name, value) in ui_message::HEADERS {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    let id = HeaderValue::try_from(run.to_string()).expect("ids are ASCII");
+    headers.insert(HeaderName::from_static("x-workflow-run-id"), id);
+    response
+}

@@ -1,0 +1,126 @@
+//! `GET /api/projects/{id}/messages/stream`: sends a message and streams the text of the answer, for `EventSource`.
+
+use http::{HeaderMap, StatusCode};
+use sequent_conversation::{Destination, Error, OnConflict, Prompt, RunRequest, Work};
+use sequent_core::{Code, Principal, ProjectId, Scope};
+use sequent_event::{Event, Seq};
+use sequent_http::{
+    Caller, Exchange, Path, Problem, Query,
+    axum::{
+        extract::State,
+        response::{IntoResponse, Response},
+    },
+    openapi::Problems,
+};
+use sequent_model::ModelName;
+use sequent_protocol::{
+    simple::{Cursor, Projector},
+    sse::Frame,
+};
+use sequent_runlog::{LogKey, Storage};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::{
+    App,
+    stream::{Projection, Watched, respond},
+};
+
+/// The query of `GET /api/projects/{id}/messages/stream`.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct EventSourceQuery {
+    /// The user's message: 1 byte to 64 KiB of text.
+    #[param(value_type = String, min_length = 1, max_length = 65536)]
+    content: Prompt,
+    /// The model that answers. The default model of the deployment if it is absent.
+    #[serde(default)]
+    #[param(value_type = Option<String>)]
+    model: Option<ModelName>,
+    /// The policy for a project that has a live run.
+    #[serde(default)]
+    #[param(inline)]
+    on_conflict: OnConflict,
+}
+
+impl Projection for Projector {
+    fn event(&mut self, event: &Event) -> Vec<Frame> {
+        self.push(event)
+    }
+}
+
+/// Send a message by GET
+///
+/// Streams the text of the answer: `data: {"delta":"..."}` for each piece, then `event: end` with
+/// `data: {"content":"..."}`. A browser's `EventSource` reconnects on its own and continues the same run, because the
+/// event ids name it.
+#[utoipa::path(
+    get,
+    path = "/api/projects/{id}/messages/stream",
+    operation_id = "stream_message",
+    tag = "chat",
+    params(
+        ("id" = ProjectId, Path, description = "The project."),
+        EventSourceQuery,
+        ("Last-Event-ID" = Option<String>, Header, description = "Sent by the browser when it reconnects."),
+    ),
+    responses(
+        (status = 200, description = "The answer.", content_type = "text/event-stream"),
+        (status = 204, description = "The run has ended and the caller has received everything."),
+        Problems,
+    ),
+)]
+pub(crate) async fn stream(
+    State(app): State<App>,
+    Caller(caller): Caller,
+    exchange: Exchange,
+    Path(project): Path<ProjectId>,
+    Query(query): Query<EventSourceQuery>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    caller.require(Scope::Chat)?;
+    if let Some(sent) = headers.get("last-event-id") {
+        let cursor = sent.to_str().ok().and_then(|text| text.parse::<Cursor>().ok());
+        let cursor = cursor.ok_or_else(|| {
+            let detail = "The Last-Event-ID was not sent by this stream. Reconnect without it.";
+            Problem::new(Code::InvalidCursor, detail)
+        })?;
+        return resume(&app, &caller, &exchange, project, cursor).await;
+    }
+    let tenant = caller.tenant;
+    let request = RunRequest {
+        caller,
+        project: Destination::Project(project),
+        prompt: query.content,
+        model: query.model,
+        work: Work::default(),
+        on_conflict: query.on_conflict,
+        replaces: None,
+        idempotency: None,
+    };
+    let started = Box::pin(app.starter.start(&request)).await?;
+    let projector = Projector::new(started.run);
+    Ok(respond(&app.engine, &exchange, Watched::started(tenant, started), projector))
+}
+
+async fn resume(
+    app: &App,
+    caller: &Principal,
+    exchange: &Exchange,
+    project: ProjectId,
+    cursor: Cursor,
+) -> Result<Response, Problem> {
+    let run = app.runs_of(caller).get(cursor.run).await?;
+    if run.project_id != project {
+        return Err(Error::RunNotFound.into());
+    }
+    let key = LogKey { tenant: caller.tenant, run: run.id };
+    let tail = app.engine.storage.tail(key).await.map_err(Problem::unavailable)?;
+    if tail.is_none_or(|tail| tail.leaves_closed() && cursor.after >= tail.last()) {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    // The projection needs the whole log to know the text of the answer.
+    let watched = Watched::elsewhere(key, project, Seq::START);
+    Ok(respond(&app.engine, exchange, watched, Projector::resume(cursor)))
+}

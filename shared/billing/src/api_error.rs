@@ -1,0 +1,56 @@
+//! The public side of the errors of an account.
+
+use std::time::Duration;
+
+use sequent_core::{ApiError, Code, ErrorDetails};
+
+use crate::{Denied, Error};
+
+impl ApiError for Denied {
+    fn details(&self) -> ErrorDetails {
+        match self {
+            Self::Insufficient { needed, available } => {
+                let detail = "The account has too few credits for the run. Buy credits with POST /api/billing/checkout if \
+                              they are sold, or ask the operator of the deployment, or lower `budget.max_cost_micro_usd`.";
+                ErrorDetails::new(Code::InsufficientCredits, detail)
+                    .with("needed_micro_credits", needed.0)
+                    .with("available_micro_credits", available.0)
+            }
+            Self::Frozen(why) => {
+                let detail = format!("No credits can be spent: {why}. See GET /api/billing/credits.");
+                ErrorDetails::new(Code::AccountFrozen, detail)
+            }
+            Self::Model { plan, model } => {
+                let detail = format!("The plan `{plan}` does not include the model `{model}`.");
+                ErrorDetails::new(Code::ModelNotInPlan, detail)
+            }
+            Self::Unpriced(model) => {
+                let detail = format!(
+                    "The deployment has no price for the model `{model}`. Choose another model, or add its price to \
+                     `MODEL_PRICES`."
+                );
+                ErrorDetails::new(Code::ModelNotPriced, detail)
+            }
+            Self::Concurrent { limit } => {
+                let detail = format!(
+                    "The plan allows {limit} runs at the same time. Wait for a run to end, or cancel one."
+                );
+                ErrorDetails::new(Code::TooManyRuns, detail).retry_after(Duration::from_secs(5))
+            }
+            Self::Daily { limit } => {
+                let detail = format!("The plan allows {limit} a day. Try again tomorrow (UTC).");
+                ErrorDetails::new(Code::DailyLimit, detail)
+            }
+        }
+    }
+}
+
+impl ApiError for Error {
+    fn details(&self) -> ErrorDetails {
+        match self {
+            Self::Cursor(error) => error.details(),
+            Self::Data(error) => error.details(),
+            Self::Busy => ErrorDetails::unavailable(),
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Becoming the owner of a run.
+
+use std::sync::Arc;
+
+use sequent_event::CancelReason;
+use sequent_runlog::{Claim, DynamoStorage, LogKey, Segment, Writer};
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::{
+    Error, Run, RunStatus, RunStore, cancel,
+    turn::{self, TurnClaim, release_turn},
+};
+
+/// Makes the caller the owner of a run that has none: one that is pending, one whose owner died or handed it over, or one
+/// whose questions were answered. `run` is its row as the caller has just read it. `observer` receives every segment
+/// that the owner stores.
+///
+/// A pending run needs the turn of its project first. A crash between the two claims leaves the turn with a run that is
+/// still pending; the next claim of that run continues there. A child run answers in no project and needs no turn. A run
+/// whose project was deleted is cancelled.
+///
+/// Returns `None` if there is nothing for the caller to execute: the run has an owner, its turn has not come, or it has
+/// ended.
+///
+/// # Errors
+/// When the table or the log fails.
+pub async fn claim(
+    runs: &RunStore,
+    key: LogKey,
+    run: &Run,
+    observer: Option<UnboundedSender<Arc<Segment>>>,
+) -> Result<Option<Box<Writer<DynamoStorage>>>, Error> {
+    let is_pending = run.status == RunStatus::Pending;
+    let needs_turn = is_pending && run.parent_run_id.is_none();
+    if needs_turn {
+        match turn::claim(runs.tables(), key.tenant, run).await? {
+            TurnClaim::Claimed => {}
+            TurnClaim::Taken => return Ok(None),
+            TurnClaim::ProjectDeleted => {
+                Box::pin(cancel(runs, key, None, CancelReason::Requested)).await?;
+                return Ok(None);
+            }
+        }
+    }
+    let claimed = sequent_runlog::claim(runs.storage(), key, runs.settings(), is_pending, observer).await?;
+    match claimed {
+        Claim::Won(writer) => Ok(Some(writer)),
+        Claim::Held => Ok(None),
+        Claim::Closed | Claim::Missing => {
+            if needs_turn {
+                release_turn(runs.tables(), key, run.project_id).await?;
+            }
+            Ok(None)
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Creating a run: its log, its row, the user's message and the turn of its project, in one transaction.
+
+mod rows;
+
+use std::sync::Arc;
+
+use sequent_billing::{Held, hold};
+use sequent_core::{MessageId, ProjectId, RunId, TenantId, Timestamp, UserId};
+use sequent_event::{Body, Configuration};
+use sequent_runlog::{AppendError, DynamoStorage, LogKey, Segment, Storage as _, Unavailable, Writer};
+use sequent_tables::{Cancelled, Label, Write};
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::{Error, ForgetOldProjects, Project, RunStore, Work};
+use rows::{NewRows, Placement};
+
+const PROJECT: Label = Label::new("project");
+const RESERVATION: Label = Label::new("reservation");
+const CLAIM: Label = Label::new("claim");
+
+/// A run to create.
+#[derive(Debug, Clone)]
+pub struct NewRun {
+    /// The tenant that owns the run.
+    pub tenant: TenantId,
+    /// The user who starts the run.
+    pub user: UserId,
+    /// The id of the run. The caller chooses it, so that an idempotency record can name it.
+    pub run: RunId,
+    /// The project that the run answers in.
+    pub project: ProjectId,
+    /// Create the project with the run. Otherwise it must exist.
+    pub new_project: bool,
+    /// The user's message.
+    pub content: String,
+    /// The name of the model. The default model if absent.
+    pub model: Option<String>,
+    /// The way in which the run works.
+    pub work: Work,
+    /// The run that this one is a part of.
+    pub parent: Option<RunId>,
+    /// Rows that are written with the run under conditions, such as its idempotency record or the client's name for a
+    /// new project.
+    pub claims: Vec<Write>,
+    /// The credits to hold for the run, where runs are charged for.
+    pub held: Option<Box<Held>>,
+    /// The run whose messages this one replaces in the conversation: they are deleted.
+    pub replaces: Option<RunId>,
+}
+
+impl NewRun {
+    /// A run with a new id that says `content` in an existing project, with everything else at its default.
+    #[must_use]
+    pub fn new(tenant: TenantId, user: UserId, project: ProjectId, content: impl Into<String>) -> Self {
+        Self {
+            tenant,
+            user,
+            run: RunId::new(),
+            project,
+            new_project: false,
+            content: content.into(),
+            model: None,
+            work: Work::default(),
+            parent: None,
+            claims: Vec::new(),
+            held: None,
+            replaces: None,
+        }
+    }
+
+    /// Returns the key of the run's log.
+    #[must_use]
+    pub fn key(&self) -> LogKey {
+        LogKey { tenant: self.tenant, run: self.run }
+    }
+}
+
+/// The turn of a run that is created as pending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// The run claims the project's turn, so that later runs find the project busy.
+    Claim,
+    /// The run waits until the earlier runs of the project have ended.
+    Wait,
+}
+
+/// Creates a run, claims the project's turn for it, and makes the caller its owner. `observer` receives every segment
+/// that the owner stores.
+///
+/// # Errors
+/// [`Error::Busy`] if another run has the turn, [`Error::ProjectNotFound`], [`Error::ClaimTaken`],
+/// [`Error::ReservationLost`], or when the table or the log fails. Nothing was stored then.
+pub async fn create_claimed(
+    runs: &RunStore,
+    new: &NewRun,
+    observer: Option<UnboundedSender<Arc<Segment>>>,
+) -> Result<Box<Writer<DynamoStorage>>, Error> {
+    let now = runs.storage().now();
+    let message = MessageId::new();
+    let before = opening(new, message);
+    let after = vec![Body::RunStarted { thread_id: new.project, run_id: new.run, parent_run_id: new.parent }];
+    let rows = NewRows::new(runs, new, message, now)?.transaction_rows(Placement::Claimed);
+    let created = sequent_runlog::create_claimed(
+        runs.storage(),
+        new.key(),
+        runs.settings(),
+        before,
+        after,
+        Some(rows),
+        observer,
+    );
+    match created.await {
+        Ok(writer) => {
+            forget_old_projects(runs, new, now).await;
+            Ok(Box::new(writer))
+        }
+        Err(Unavailable(AppendError::RowsRefused(cancelled))) => Err(refusal(cancelled)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Creates a pending run and has it delivered to a worker, which [claims](crate::claim) it when its turn has come.
+///
+/// A child run answers in no project, so it has no turn to wait for. A child that exists is left as it is: its parent
+/// creates it again after a crash.
+///
+/// # Errors
+/// As [`create_claimed`]. With [`Turn::Wait`], or for a child, never [`Error::Busy`].
+pub async fn create(runs: &RunStore, new: &NewRun, turn: Turn) -> Result<(), Error> {
+    let now = runs.storage().now();
+    let message = MessageId::new();
+    let placement = match turn {
+        Turn::Claim => Placement::Next,
+        Turn::Wait => Placement::Waiting,
+    };
+    let rows = NewRows::new(runs, new, message, now)?.transaction_rows(placement);
+    let bodies = opening(new, message);
+    let created =
+        sequent_runlog::create(runs.storage(), new.key(), runs.settings(), bodies, Some(rows)).await;
+    match created {
+        Ok(()) => {
+            forget_old_projects(runs, new, now).await;
+            Ok(())
+        }
+        Err(Unavailable(AppendError::Conflict(_))) if new.parent.is_some() => Ok(()),
+        Err(Unavailable(AppendError::RowsRefused(cancelled))) => Err(refusal(cancelled)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Finds the reason why a starting transaction was cancelled.
+fn refusal(cancelled: Cancelled) -> Error {
+    if cancelled.refused(RESERVATION) {
+        return Error::ReservationLost;
+    }
+    if cancelled.refused(CLAIM) {
+        return Error::ClaimTaken;
+    }
+    if !cancelled.refused(PROJECT) {
+        return Unavailable(AppendError::RowsRefused(cancelled)).into();
+    }
+    let live = cancelled.found::<Project>(PROJECT).and_then(|project| project.live_run_id);
+    live.map_or(Error::ProjectNotFound, Error::Busy)
+}
+
+/// Enqueues the deletion of conversations that are older than the plan keeps them, with the first run of a day. If that
+/// fails, the first run of the next day makes up for it.
+async fn forget_old_projects(runs: &RunStore, new: &NewRun, now: Timestamp) {
+    let first_today = new.held.as_ref().filter(|held| held.first_today);
+    let Some(days) = first_today.and_then(|held| held.plan.retention_days) else { return };
+    let job = ForgetOldProjects::job(new.tenant, days, now);
+    if let Err(error) = sequent_jobs::enqueue(runs.tables(), &job, now).await {
+        tracing::warn!(%error, "could not enqueue the deletion of old projects; the next day's first run does");
+    }
+}
+
+/// The configuration of the run: as requested, within the limits of the plan and of the credits that are held.
+fn configuration(new: &NewRun) -> Configuration {
+    let mut configuration = Configuration::from(new.work.clone());
+    let Some(Held { hold, plan, .. }) = new.held.as_deref() else { return configuration };
+    if let Some(allowed) = &plan.tools {
+        let requested = configuration.tools.take();
+        configuration.tools = Some(match requested {
+            Some(requested) => requested.into_iter().filter(|tool| allowed.contains(tool)).collect(),
+            None => allowed.clone(),
+        });
+    }
+    // The run stops where the credits that are held for it end.
+    let most = hold::most(hold).0;
+    let budget = &mut configuration.budget.max_cost_micro_usd;
+    *budget = Some(budget.map_or(most, |own| own.min(most)));
+    configuration.hold = Some(Box::new(hold.clone()));
+    configuration
+}
+
+/// The first events of the log: the configuration if it is not the default, then the user's message.
+fn opening(new: &NewRun, message_id: MessageId) -> Vec<Body> {
+    let configuration = configuration(new);
+    let is_default = configuration == Configuration::default();
+    let configured = (!is_default).then_some(Body::RunConfigured(configuration));
+    let message = Body::UserMessage {
+        message_id,
+        content: new.content.clone(),
+        by: Some(new.user),
+        model: new.model.clone(),
+    };
+    configured.into_iter().chain([message]).collect()
+}

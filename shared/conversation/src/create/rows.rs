@@ -1,0 +1,159 @@
+//! The rows that are written with the first segment of a run.
+
+use std::sync::Arc;
+
+use sequent_billing::{Held, hold};
+use sequent_core::{MessageId, Timestamp};
+use sequent_runlog::{DynamoStorage, LogKey, TransactionRows};
+use sequent_tables::{Row, Store, Transaction, Write, key};
+
+use super::{CLAIM, NewRun, PROJECT, RESERVATION, configuration};
+use crate::{
+    Cost, Error, Message, MessageRole, MessageStatus, Project, ProjectName, Run, RunStatus, RunStore,
+    TokenUsage, Work, outbox::queued, turn,
+};
+
+/// Messages that a replaced run may have left. Deleting a row that does not exist does no harm.
+const REPLACED_MESSAGES: usize = 4;
+
+/// The place of a new run among the runs of its project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Placement {
+    /// The run has the turn and an owner.
+    Claimed,
+    /// The run is pending and has the turn.
+    Next,
+    /// The run is pending, and its turn comes later.
+    Waiting,
+}
+
+/// The rows that are written with the first segment of a run.
+pub(super) struct NewRows {
+    store: Store,
+    new: NewRun,
+    project: Row,
+    pending: Row,
+    leased: Row,
+    message: Row,
+    now: Timestamp,
+}
+
+impl NewRows {
+    pub(super) fn new(
+        runs: &RunStore,
+        new: &NewRun,
+        message_id: MessageId,
+        now: Timestamp,
+    ) -> Result<Self, Error> {
+        let project = Project {
+            id: new.project,
+            name: ProjectName::from_message(&new.content),
+            user_id: new.user,
+            created_at: now,
+            updated_at: now,
+            live_run_id: Some(new.run),
+        };
+        let pending = pending(new);
+        let running = Run { status: RunStatus::Running, started_at: Some(now), ..pending.clone() };
+        let message = Message {
+            id: message_id,
+            project_id: new.project,
+            run_id: new.run,
+            role: MessageRole::User,
+            content: new.content.clone(),
+            status: MessageStatus::Complete,
+            created_at: message_id.created_at(),
+        };
+        let until = now + runs.settings().lease;
+        Ok(Self {
+            store: runs.tables().clone(),
+            project: Row::new(&key::project(new.tenant, new.project), &project)?,
+            pending: queued(run_row(new, &pending)?, new.run, now),
+            leased: DynamoStorage::leased(run_row(new, &running)?, new.run, until),
+            message: Row::new(&key::message(new.tenant, new.project, new.run, 0), &message)?,
+            new: new.clone(),
+            now,
+        })
+    }
+
+    pub(super) fn transaction_rows(self, placement: Placement) -> TransactionRows {
+        Arc::new(move |transaction| self.join(transaction, placement))
+    }
+
+    fn join(&self, transaction: Transaction, placement: Placement) -> Transaction {
+        let LogKey { tenant, .. } = self.new.key();
+        let run = match placement {
+            Placement::Claimed => self.leased.clone(),
+            Placement::Next | Placement::Waiting => self.pending.clone(),
+        };
+        // A child works in its parent's project without answering there: it needs no turn and sends no message.
+        if let Some(parent) = self.new.parent {
+            let require_parent = Write::require(&key::run(tenant, parent));
+            return transaction.write(require_parent).label(PROJECT).write(Write::insert(run));
+        }
+        let transaction = transaction
+            .write(self.project(placement))
+            .label(PROJECT)
+            .write(Write::insert(run))
+            .write(Write::put(self.message.clone()));
+        self.with_replaced(self.with_claims(self.with_hold(transaction)))
+    }
+
+    fn project(&self, placement: Placement) -> Write {
+        if self.new.new_project {
+            return Write::insert(self.project.clone());
+        }
+        match placement {
+            Placement::Claimed | Placement::Next => {
+                turn::claim_for_new(self.new.key(), self.new.project, self.now).into()
+            }
+            Placement::Waiting => Write::require(&key::project(self.new.tenant, self.new.project)),
+        }
+    }
+
+    fn with_hold(&self, transaction: Transaction) -> Transaction {
+        let Some(Held { hold, plan, .. }) = self.new.held.as_deref() else { return transaction };
+        let payer = (self.new.tenant, self.new.run);
+        hold::take(hold, transaction, &self.store, payer, plan, self.now).label(RESERVATION)
+    }
+
+    fn with_claims(&self, transaction: Transaction) -> Transaction {
+        let claims = self.new.claims.iter().cloned();
+        claims.fold(transaction, |transaction, claim| transaction.write(claim).label(CLAIM))
+    }
+
+    fn with_replaced(&self, transaction: Transaction) -> Transaction {
+        let Some(replaced) = self.new.replaces else { return transaction };
+        (0..REPLACED_MESSAGES).fold(transaction, |transaction, ordinal| {
+            let message = key::message(self.new.tenant, self.new.project, replaced, ordinal);
+            transaction.write(Write::delete(&message))
+        })
+    }
+}
+
+/// The run before its first execution.
+fn pending(new: &NewRun) -> Run {
+    Run {
+        id: new.run,
+        project_id: new.project,
+        user_id: new.user,
+        parent_run_id: new.parent,
+        status: RunStatus::Pending,
+        model: new.model.clone(),
+        work: Work::from(&configuration(new)),
+        interrupts: Vec::new(),
+        usage: TokenUsage::default(),
+        cost: Cost::default(),
+        error: None,
+        opens_project: new.new_project,
+        created_at: new.run.created_at(),
+        started_at: None,
+        completed_at: None,
+    }
+}
+
+fn run_row(new: &NewRun, run: &Run) -> Result<Row, Error> {
+    let row = Row::new(&key::run(new.tenant, new.run), run)?;
+    let row = row.gsi1(key::run_of_user(new.tenant, new.user, new.run));
+    Ok(if run.opens_project { row.set("opens_project", true) } else { row })
+}

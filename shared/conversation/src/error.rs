@@ -1,0 +1,121 @@
+//! The errors of a conversation.
+
+use std::time::Duration;
+
+use sequent_billing::Denied;
+use sequent_core::{ApiError, Code, ErrorDetails, InterruptId, RunId};
+use sequent_event::InterruptAnswer;
+use sequent_runlog::{ReadError, Stopped, Unavailable};
+use sequent_tables::{Cancelled, InvalidCursor, idempotency::KeyTaken};
+
+/// An operation on a project or a run failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The tenant has no such run.
+    #[error("no such run")]
+    RunNotFound,
+    /// The tenant has no such project.
+    #[error("no such project")]
+    ProjectNotFound,
+    /// This run has the project's turn. Nothing was stored.
+    #[error("{0} answers in the project")]
+    Busy(RunId),
+    /// This run was asked to stop and did not end in time. Nothing was stored.
+    #[error("{0} did not stop in time")]
+    StillRunning(RunId),
+    /// A row that the new run claims exists: another request was first.
+    #[error("another request was first")]
+    ClaimTaken,
+    /// The account no longer has the credits that were to be held for the run, or the plan no longer allows the run.
+    #[error("the account has changed")]
+    ReservationLost,
+    /// The run has asked no such question.
+    #[error("the run has not asked {0}")]
+    UnknownQuestion(InterruptId),
+    /// The question has this answer already.
+    #[error("{} was answered before", .0.interrupt_id)]
+    AlreadyAnswered(Box<InterruptAnswer>),
+    /// The run ended before the answer.
+    #[error("the run has ended")]
+    RunEnded,
+    /// The idempotency key of the request is in use.
+    #[error(transparent)]
+    KeyTaken(#[from] KeyTaken),
+    /// The account does not allow the run.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// The account could not be read or changed.
+    #[error(transparent)]
+    Billing(#[from] sequent_billing::Error),
+    /// The cursor was not issued by this list.
+    #[error(transparent)]
+    Cursor(#[from] InvalidCursor),
+    /// The table failed.
+    #[error(transparent)]
+    Table(#[from] sequent_tables::Error),
+    /// A transaction was refused for a reason that no caller can change.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+    /// A job of the run could not be stored or stopped.
+    #[error(transparent)]
+    Jobs(#[from] sequent_jobs::Error),
+    /// The log could not be written.
+    #[error(transparent)]
+    Log(#[from] Unavailable),
+    /// The log could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The writer of the run stopped.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}
+
+impl ApiError for Error {
+    fn details(&self) -> ErrorDetails {
+        match self {
+            Self::RunNotFound => ErrorDetails::new(Code::NotFound, "There is no run with this id."),
+            Self::ProjectNotFound => ErrorDetails::new(Code::NotFound, "There is no project with this id."),
+            Self::Busy(run) => {
+                let detail = "A run is active in this project. Wait for its end or cancel it. \
+                              A new run can also choose another `on_conflict`.";
+                ErrorDetails::new(Code::RunInProgress, detail).with("run_id", run.to_string())
+            }
+            Self::StillRunning(run) => {
+                let detail = "The active run was asked to stop, but has not stopped yet. Try again.";
+                ErrorDetails::new(Code::RunInProgress, detail)
+                    .with("run_id", run.to_string())
+                    .retry_after(Duration::from_secs(2))
+            }
+            Self::ClaimTaken => ErrorDetails::new(Code::Conflict, "Another request was first. Try again."),
+            Self::UnknownQuestion(id) => {
+                let detail = format!("The run has not asked the question {id}.");
+                ErrorDetails::new(Code::ValidationFailed, detail)
+            }
+            Self::AlreadyAnswered(answer) => {
+                let detail = "The question has another answer already. The member `answer` contains it.";
+                ErrorDetails::new(Code::AlreadyAnswered, detail).with("answer", shown(answer))
+            }
+            Self::RunEnded => {
+                ErrorDetails::new(Code::RunEnded, "The run ended before the answer. Start a new run.")
+            }
+            Self::KeyTaken(error) => error.details(),
+            Self::Denied(error) => error.details(),
+            Self::Billing(error) => error.details(),
+            Self::Cursor(error) => error.details(),
+            Self::Table(error) => error.details(),
+            Self::Cancelled(error) => error.details(),
+            Self::ReservationLost | Self::Jobs(_) | Self::Log(_) | Self::Read(_) | Self::Stopped(_) => {
+                ErrorDetails::unavailable()
+            }
+        }
+    }
+}
+
+fn shown(answer: &InterruptAnswer) -> serde_json::Value {
+    serde_json::json!({
+        "interrupt_id": answer.interrupt_id,
+        "status": answer.status,
+        "payload": answer.payload,
+        "by": answer.by,
+    })
+}
