@@ -1,14 +1,13 @@
-//! Works on the small jobs: every type of job that needs little memory is listed here.
+//! The jobs of the `job-worker` function: every job type that needs little memory.
 
 use sequent_artifacts::Artifacts;
-use sequent_conversation::RebuildProjections;
-use sequent_conversation::{ForgetOldProjects, NameProject};
+use sequent_conversation::{ForgetOldProjects, NameProject, RebuildProjections};
 use sequent_deliverables::{BindCitations, ExtractEntities, GenerateCompanionReport};
 use sequent_jobs::{Registry, kinds};
 use sequent_model::Client;
 use sequent_payments::{Payments, ReconcileStripe, ReportUsage, SyncStripe};
 
-/// Every type of job there is but exports. A new one is declared by its [`JobKind`](sequent_jobs::JobKind) and listed here.
+/// Returns all job types except exports. To add one, implement its [`JobKind`](sequent_jobs::JobKind) and list it here.
 #[must_use]
 pub fn registry(models: Option<Client>, artifacts: &Artifacts, payments: Option<Payments>) -> Registry {
     Registry::new()

@@ -16,10 +16,12 @@ async fn main() -> Result<(), Error> {
     let sdk = sequent_aws::config();
     let store = Store::from_env(&sdk)?;
 
-    // Connections and keys exist before the first job. Without a model a project keeps the name it was given.
+    // Connections and keys exist before the first job. Without a model, the jobs that need none still run.
     let secrets = aws_sdk_secretsmanager::Client::new(&sdk);
     let ((), models) = tokio::join!(store.warm(), Client::deployed(&secrets));
-    let models = models.inspect_err(|error| tracing::error!(%error, "no model can be asked")).ok();
+    let models = models
+        .inspect_err(|error| tracing::error!(%error, "could not set up the models; their jobs are retried"))
+        .ok();
 
     let artifacts = Artifacts::from_env(&sdk, store.clone())?;
     let payments = Payments::from_env(store.clone(), &secrets, &Desk::from_env(store.clone())?)?;

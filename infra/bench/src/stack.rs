@@ -14,6 +14,7 @@ use sequent_local::{
     runtime::{Config, Environment, Reply, Runtime},
     template::{Function, Template},
 };
+use sequent_runlog::Settings;
 use sequent_tables::{Store, Tables};
 use serde_json::Value;
 use tokio::{
@@ -37,7 +38,7 @@ pub(crate) struct Stack {
     pub(crate) environment: Vec<(String, String)>,
     pub(crate) bin_dir: std::path::PathBuf,
     runtime: Arc<Runtime>,
-    /// The template's `LINGER_MAX_MS`.
+    /// The longest gap between two writes of a run's log.
     pub(crate) linger_max: Duration,
 }
 
@@ -59,8 +60,6 @@ impl Stack {
         let runtime = Arc::new(Runtime::new(configs));
         let front = Arc::new(Front::new(template.distribution(), &functions, runtime.clone()));
         tokio::spawn(front.serve(listener));
-        let linger_max = default(&template, "LingerMaxMs").and_then(|text| text.parse().ok());
-        let linger_max = Duration::from_millis(linger_max.context("the template has no LingerMaxMs")?);
         let bin_dir = bin_dir.to_owned();
         Ok(Self {
             database,
@@ -71,7 +70,7 @@ impl Stack {
             environment,
             bin_dir,
             runtime,
-            linger_max,
+            linger_max: Settings::default().linger_max,
         })
     }
 

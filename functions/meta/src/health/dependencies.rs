@@ -2,20 +2,16 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_secretsmanager::Client;
 use sequent_aws::Secrets;
 use sequent_identity::secret::AppSecret;
 use sequent_model::{Config, Provider};
-use sequent_tables::{Store, classify};
+use sequent_tables::{Store, Table};
 
 use super::{
     check::{Failure, check},
     report::HealthCheck,
 };
-
-/// A key of no row: the key of a row begins with its tenant.
-const ABSENT: &str = "health";
 
 /// Reads a setting by its name.
 type Lookup = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
@@ -59,8 +55,8 @@ impl Dependencies {
     /// Checks all dependencies at once.
     pub(crate) async fn check(&self) -> BTreeMap<&'static str, HealthCheck> {
         let (main, events, secret, origin, model) = tokio::join!(
-            check("main_table", self.main_table()),
-            check("events_table", self.events_table()),
+            check("main_table", self.table(Table::Main)),
+            check("events_table", self.table(Table::Events)),
             check("secret", self.app_secret()),
             check("origin_secret", self.origin_secret()),
             check("model", self.model()),
@@ -81,25 +77,8 @@ impl Dependencies {
         checks
     }
 
-    async fn main_table(&self) -> Result<(), Failure> {
-        let absent = || AttributeValue::S(ABSENT.to_owned());
-        let get = self.store.client().get_item().table_name(&*self.store.tables().main);
-        let got = get.key("pk", absent()).key("sk", absent()).send().await;
-        got.map(|_| ()).map_err(|error| Failure::Unreadable(Box::new(classify(error))))
-    }
-
-    async fn events_table(&self) -> Result<(), Failure> {
-        let query = self
-            .store
-            .client()
-            .query()
-            .table_name(&*self.store.tables().events)
-            .key_condition_expression("#run = :absent")
-            .expression_attribute_names("#run", "run")
-            .expression_attribute_values(":absent", AttributeValue::S(ABSENT.to_owned()))
-            .limit(1);
-        let queried = query.send().await;
-        queried.map(|_| ()).map_err(|error| Failure::Unreadable(Box::new(classify(error))))
+    async fn table(&self, table: Table) -> Result<(), Failure> {
+        self.store.ping(table).await.map_err(|error| Failure::Unreadable(error.into()))
     }
 
     /// Reads the secret itself, because a cached value proves nothing for the next instance. Reading it parses its

@@ -2,15 +2,12 @@
 
 use std::path::Path;
 
-use sequent_http::{
-    openapi,
-    testing::{Answer, Event},
-};
+use sequent_http::{openapi, testing::Event};
 use sequent_meta_function::OPENAPI;
 use sequent_tables::testing;
 use serde_json::Value;
 
-use crate::health;
+use crate::deployment::{Manager, app, environment, secrets, send};
 
 fn generated() -> String {
     let document = openapi::merge([
@@ -79,28 +76,31 @@ fn references_resolve_and_operations_are_complete() {
     }
 }
 
-async fn get(path: &str) -> Answer {
-    let app =
-        health::app(testing::store().await, health::Manager::new(Value::Null).client(), health::environment);
-    Event::new("GET", path).send(&app).await
+async fn deployed() -> sequent_http::App {
+    app(testing::store().await, Manager::new(secrets()).client(), environment)
 }
 
 #[tokio::test]
 async fn the_api_document_is_served() {
-    for path in ["/api/openapi.json", "/api/openapi.json/"] {
-        let answer = get(path).await;
+    let app = deployed().await;
+    let with_slash = Event::new("GET", "/api/openapi.json/").send(&app).await;
+    for answer in [send(&app, "openapi").await, with_slash] {
         assert_eq!(answer.status, 200);
         assert_eq!(answer.header("content-type"), "application/json");
         assert_eq!(answer.header("cache-control"), "public, max-age=60");
         assert_eq!(answer.json(), serde_json::from_str::<Value>(OPENAPI).unwrap());
     }
-    assert_eq!(get("/api/other.json").await.code(), "route_not_found");
+    assert_eq!(Event::new("GET", "/api/other.json").send(&app).await.code(), "route_not_found");
 }
 
 #[tokio::test]
 async fn the_error_codes_are_served_as_markdown() {
-    let answer = get("/api/errors").await;
+    let answer = send(&deployed().await, "errors").await;
     assert_eq!(answer.status, 200);
     assert_eq!(answer.header("content-type"), "text/markdown; charset=utf-8");
     assert!(answer.text().starts_with("# Errors\n"), "{}", answer.text());
+    assert!(
+        answer.text().contains("\n### `route_not_found`\n"),
+        "the type of a problem links to its section"
+    );
 }

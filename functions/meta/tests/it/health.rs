@@ -1,12 +1,8 @@
 //! The health report when everything answers, when one dependency fails, and when all do.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::sync::atomic::Ordering;
 
-use aws_sdk_secretsmanager::config::{BehaviorVersion, Credentials, Region, retry::RetryConfig};
-use aws_smithy_http_client::test_util::infallible_client_fn;
+use aws_sdk_secretsmanager::config::{Credentials, Region};
 use aws_smithy_runtime_api::{
     client::{
         http::{
@@ -18,84 +14,12 @@ use aws_smithy_runtime_api::{
     },
     shared::IntoShared as _,
 };
-use aws_smithy_types::body::SdkBody;
-
-use sequent_http::{
-    Config, Pipeline,
-    testing::{Answer, Event},
-};
-use sequent_meta_function::{App, Dependencies, FRESH, LIMIT, router};
+use sequent_http::testing::{Answer, Event};
+use sequent_meta_function::{FRESH, LIMIT};
 use sequent_tables::{Store, Tables, testing};
 use serde_json::{Value, json};
 
-/// A Secrets Manager with the given secrets. It counts its requests.
-#[derive(Clone)]
-pub(crate) struct Manager {
-    secrets: Arc<Mutex<Value>>,
-    requests: Arc<AtomicUsize>,
-}
-
-impl Manager {
-    pub(crate) fn new(secrets: Value) -> Self {
-        Self { secrets: Arc::new(Mutex::new(secrets)), requests: Arc::default() }
-    }
-
-    pub(crate) fn client(&self) -> aws_sdk_secretsmanager::Client {
-        let manager = self.clone();
-        client_over(infallible_client_fn(move |request: http::Request<SdkBody>| {
-            manager.requests.fetch_add(1, Ordering::SeqCst);
-            let body: Value = serde_json::from_slice(request.body().bytes().unwrap()).unwrap();
-            let secrets = manager.secrets.lock().unwrap();
-            let (status, answer) = match secrets[body["SecretId"].as_str().unwrap()].as_str() {
-                Some(text) => (200, json!({ "SecretString": text })),
-                None => (400, json!({ "__type": "ResourceNotFoundException", "message": "internals" })),
-            };
-            http::Response::builder().status(status).body(SdkBody::from(answer.to_string())).unwrap()
-        }))
-    }
-}
-
-fn client_over(http: impl HttpClient + 'static) -> aws_sdk_secretsmanager::Client {
-    let config = aws_sdk_secretsmanager::Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new("us-east-1"))
-        .credentials_provider(Credentials::new("test", "test", None, None, "test"))
-        .retry_config(RetryConfig::disabled())
-        .http_client(http)
-        .build();
-    aws_sdk_secretsmanager::Client::from_conf(config)
-}
-
-fn secrets() -> Value {
-    json!({
-        "app": json!({ "seed": "a seed for tests" }).to_string(),
-        "origin": "from-the-cdn",
-        "model": json!({ "openai_api_key": "sk-very-secret" }).to_string(),
-    })
-}
-
-pub(crate) fn environment(name: &str) -> Option<String> {
-    let value = match name {
-        "SECRETS_ID" => "app",
-        "ORIGIN_SECRET_ID" => "origin",
-        "MODEL_SECRETS_ID" => "model",
-        _ => return None,
-    };
-    Some(value.to_owned())
-}
-
-pub(crate) fn app(
-    store: Store,
-    client: aws_sdk_secretsmanager::Client,
-    environment: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
-) -> sequent_http::App {
-    let dependencies = Dependencies::new(store, client, environment).unwrap();
-    Pipeline::with_config("meta", Config::for_tests()).around(router(App::new(dependencies)))
-}
-
-async fn report(app: &sequent_http::App) -> Answer {
-    Event::golden("meta", "health").send(app).await
-}
+use crate::deployment::{Manager, app, client_over, environment, secrets, send};
 
 /// Returns the report without the latencies, which differ each time.
 fn timeless(answer: &Answer) -> Value {
@@ -110,7 +34,7 @@ fn timeless(answer: &Answer) -> Value {
 #[tokio::test]
 async fn every_dependency_answers() {
     let app = app(testing::store().await, Manager::new(secrets()).client(), environment);
-    let answer = report(&app).await;
+    let answer = send(&app, "health").await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     let expected = json!({
         "status": "ok",
@@ -130,7 +54,7 @@ async fn every_dependency_answers() {
 async fn without_a_model_key_the_report_names_the_demo_provider() {
     let only_app = |name: &str| environment(name).filter(|_| name == "SECRETS_ID");
     let app = app(testing::store().await, Manager::new(secrets()).client(), only_app);
-    let report = timeless(&report(&app).await);
+    let report = timeless(&send(&app, "health").await);
     assert_eq!(report["checks"]["model"], json!({ "status": "ok", "provider": "demo", "demo": true }));
     assert!(report["checks"].get("origin_secret").is_none(), "no CDN, nothing to check");
 }
@@ -142,7 +66,7 @@ async fn the_report_names_what_fails_and_quotes_no_cause() {
         "app": json!({ "seed": "s", "csrf_key": "secret text" }).to_string(),
         "model": json!({ "openai_api_key": "sk-very-secret", "openai_base_url": "ftp://secret.host" }).to_string(),
     }));
-    let answer = report(&app(store, manager.client(), environment)).await;
+    let answer = send(&app(store, manager.client(), environment), "health").await;
     assert_eq!((answer.status.as_u16(), answer.header("content-type")), (503, "application/json"));
     let failing = |detail: &str| json!({ "status": "failing", "detail": detail });
     let expected = json!({
@@ -166,7 +90,7 @@ async fn one_missing_table_fails_alone() {
     let store = testing::store().await;
     let tables = Tables { main: store.tables().main.clone(), events: "no-such-table".into() };
     let store = Store::new(store.client().clone(), tables);
-    let answer = report(&app(store, Manager::new(secrets()).client(), environment)).await;
+    let answer = send(&app(store, Manager::new(secrets()).client(), environment), "health").await;
     assert_eq!(answer.status, 503);
     let checks = &timeless(&answer)["checks"];
     let failing: Vec<_> =
@@ -184,7 +108,7 @@ async fn a_model_without_credentials_is_a_failure() {
         "DEFAULT_MODEL" => Some("claude-sonnet-4-6".to_owned()),
         name => environment(name),
     };
-    let answer = report(&app(testing::store().await, manager.client(), claude)).await;
+    let answer = send(&app(testing::store().await, manager.client(), claude), "health").await;
     assert_eq!(
         timeless(&answer)["checks"]["model"],
         json!({ "status": "failing", "detail": "is not usable" })
@@ -195,12 +119,12 @@ async fn a_model_without_credentials_is_a_failure() {
 async fn many_requests_check_the_dependencies_once() {
     let manager = Manager::new(secrets());
     let app = app(testing::store().await, manager.client(), environment);
-    let first = report(&app).await;
+    let first = send(&app, "health").await;
     let once = manager.requests.load(Ordering::SeqCst);
     assert_eq!(once, 3, "three secrets");
     *manager.secrets.lock().unwrap() = json!({});
     for _ in 0..20 {
-        let again = report(&app).await;
+        let again = send(&app, "health").await;
         assert_eq!(again.json(), first.json(), "within {FRESH:?} the answer is the same");
     }
     assert_eq!(manager.requests.load(Ordering::SeqCst), once);
@@ -234,7 +158,7 @@ async fn no_answer_within_the_limit_is_a_failure_and_all_checks_run_at_once() {
     let store = Store::new(aws_sdk_dynamodb::Client::from_conf(config), tables);
     let app = app(store, client_over(Silence), environment);
     let began = tokio::time::Instant::now();
-    let answer = report(&app).await;
+    let answer = send(&app, "health").await;
     assert!(began.elapsed() < LIMIT * 2, "{:?}", began.elapsed());
     assert_eq!(answer.status, 503);
     for (name, check) in timeless(&answer)["checks"].as_object().unwrap() {

@@ -300,6 +300,7 @@ fn mcp() -> Vec<Entry> {
 fn operation() -> Vec<Entry> {
     vec![
         entry("GET /.well-known/jwks.json", "", |_| vec![same("/.well-known/jwks.json")]),
+        entry("GET /api/errors", "", |_| vec![same("/api/errors")]),
         entry("GET /api/health", "", |_| vec![same("/api/health")]),
         entry("GET /api/openapi.json", "", |_| vec![same("/api/openapi.json")]),
     ]
