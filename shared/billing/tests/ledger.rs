@@ -1,5 +1,7 @@
 //! The ledger on a database with DynamoDB's semantics.
 
+use std::time::Duration;
+
 use sequent_billing::{
     Cause, Denied, Held, Ledger, Markup, Outcome, Payer, Place, Plan, Plans, Quote, Terms, hold, testing,
 };
@@ -97,7 +99,9 @@ async fn a_cause_is_posted_once_and_what_expires_first_is_spent_first() {
     let (store, tenant) = (tables::store().await, TenantId::new());
     let (ledger, terms) = (Ledger::new(store.clone(), tenant), terms("{}"));
     ledger.account(&terms).await.unwrap();
-    let soon = Timestamp::from_millis(Timestamp::now().millis() + 400);
+    let now = Timestamp::now();
+    let soon = now + Duration::from_secs(60);
+    let later = soon + Duration::from_millis(1);
     let granted = ledger.grant(stripe("in_1", "grant"), MicroCredits(700), Some(soon)).await.unwrap();
     let Outcome::Posted(posting) = granted else { panic!("{granted:?}") };
     assert_eq!(posting.to(Place::Available), MicroCredits(700));
@@ -108,23 +112,23 @@ async fn a_cause_is_posted_once_and_what_expires_first_is_spent_first() {
     // 150 of the 700 are spent, though 3000 others were there before them; 1000 are held when the rest expires.
     let plan = Plan::default();
     let spend = |cost| async move {
-        let (hold, payer) = (hold::hold(MicroCredits(1000), Markup(150), Timestamp::now()), payer(tenant));
+        let hold = hold::hold(MicroCredits(1000), Markup(150), now);
+        let payer = payer(tenant);
         take(&store, &hold, payer, &Plan::default()).await.unwrap();
-        hold::settle(&hold, Transaction::new(), &store, payer, MicroUsd(cost), Timestamp::now())
+        hold::settle(&hold, Transaction::new(), &store, payer, MicroUsd(cost), now)
             .run(&store)
             .await
             .unwrap();
         store
     };
     let store = spend(100).await;
-    tokio::time::sleep(std::time::Duration::from_millis(450)).await;
     let held = payer(tenant);
-    let hold = hold::hold(MicroCredits(1000), Markup(150), Timestamp::now());
+    let hold = hold::hold(MicroCredits(1000), Markup(150), later);
     assert!(
         take(&store, &hold, held, &plan).await.unwrap_err().condition_failed(0),
         "what is due expires first"
     );
-    let account = ledger.expire(Timestamp::now()).await.unwrap();
+    let account = ledger.expire(later).await.unwrap();
     assert_eq!(
         (account.expired, account.available, account.spent),
         (MicroCredits(550), MicroCredits(3000), MicroCredits(150))

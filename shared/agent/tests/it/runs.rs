@@ -167,9 +167,9 @@ async fn a_run_nobody_owns_is_cancelled_on_the_spot() {
 async fn before_its_deadline_an_owner_hands_over_and_the_next_one_finishes() {
     let bench = Bench::new().await;
     let project = bench.project().await.id;
-    let asking = bench.asking(project, "/demo tokens=100 rate=100");
+    let asking = bench.asking(project, "/demo tokens=100 rate=40");
     let writer = bench.owned(&asking).await;
-    let window = Window::until(Instant::now() + Duration::from_millis(800));
+    let window = Window::until(Instant::now() + Duration::from_millis(2000));
     let ended = execute(&bench.engine, bench.key(asking.run), *writer, Some(window)).await.unwrap();
     assert_eq!(ended, Executed::HandedOver);
     assert_eq!(bench.status(asking.run).await, RunStatus::Running);
@@ -181,14 +181,14 @@ async fn before_its_deadline_an_owner_hands_over_and_the_next_one_finishes() {
 #[tokio::test]
 async fn a_run_longer_than_any_invocation_comes_forward_with_every_one() {
     let bench = Bench::new().await;
-    let call = "/demo tokens=6 rate=60 tool=cite_source args={\"url\":\"https://a.test/\",\"title\":\"a\"}\n";
-    let asking = bench.asking(bench.project().await.id, &format!("{}/demo tokens=3 rate=60", call.repeat(9)));
+    let call = "/demo tokens=6 rate=24 tool=cite_source args={\"url\":\"https://a.test/\",\"title\":\"a\"}\n";
+    let asking = bench.asking(bench.project().await.id, &format!("{}/demo tokens=3 rate=24", call.repeat(9)));
     let mut writer = bench.owned(&asking).await;
     let key = bench.key(asking.run);
     let mut invocations = 1;
     loop {
         // Far less than the margins of an ordinary invocation.
-        let window = Window::until(Instant::now() + Duration::from_millis(600));
+        let window = Window::until(Instant::now() + Duration::from_millis(1500));
         if execute(&bench.engine, key, *writer, Some(window)).await.unwrap() == Executed::Closed {
             break;
         }
@@ -198,7 +198,7 @@ async fn a_run_longer_than_any_invocation_comes_forward_with_every_one() {
         writer = next;
         invocations += 1;
     }
-    assert!((2..=10).contains(&invocations), "{invocations}");
+    assert!(invocations > 1, "no invocation had time for all of it");
     let state = bench.state(asking.run).await;
     assert_eq!((bench.status(asking.run).await, state.model_calls), (RunStatus::Success, 10), "none twice");
 }
@@ -206,9 +206,9 @@ async fn a_run_longer_than_any_invocation_comes_forward_with_every_one() {
 #[tokio::test]
 async fn what_a_response_cost_that_a_deadline_cut_is_accounted_for() {
     let bench = Bench::new().await;
-    let asking = bench.asking(bench.project().await.id, "/demo tokens=100 rate=100");
+    let asking = bench.asking(bench.project().await.id, "/demo tokens=100 rate=40");
     let (writer, key) = (bench.owned(&asking).await, bench.key(asking.run));
-    let window = Window::until(Instant::now() + Duration::from_millis(800));
+    let window = Window::until(Instant::now() + Duration::from_millis(2000));
     assert_eq!(execute(&bench.engine, key, *writer, Some(window)).await.unwrap(), Executed::HandedOver);
     let cut = bench.state(asking.run).await;
     assert_eq!((cut.model_calls, cut.open.clone(), cut.draft.clone()), (0, None, None), "no response");
