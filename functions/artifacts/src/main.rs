@@ -24,6 +24,6 @@ async fn main() -> Result<(), Error> {
     let _ = tokio::join!(store.warm(), vault.get());
 
     let app = App::new(artifacts, store.clone(), vault.clone(), previews, &preview_url);
-    let pipeline = Pipeline::new("artifacts").store(store).identity(identity);
+    let pipeline = Pipeline::new("artifacts")?.store(store).identity(identity);
     sequent_http::run(pipeline, router(app)).await
 }

@@ -11,7 +11,7 @@ use sequent_tables::Store;
 async fn main() -> Result<(), Error> {
     sequent_telemetry::init();
     let config = Config::from_env()?;
-    let http = sequent_http::Config::from_env();
+    let http = sequent_http::Config::from_env()?;
     let sdk = sequent_aws::config();
     let store = Store::from_env(&sdk)?;
     let vault = Vault::from_env(&aws_sdk_secretsmanager::Client::new(&sdk))?;

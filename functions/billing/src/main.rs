@@ -25,6 +25,6 @@ async fn main() -> Result<(), Error> {
     let payments = Payments::from_env(store.clone(), &secrets, &desk)?;
     let public_url = std::env::var("PUBLIC_URL").unwrap_or_default();
     let app = App::new(store.clone(), desk, vault.clone()).selling(payments, &public_url);
-    let pipeline = Pipeline::new("billing").store(store).identity(identity);
+    let pipeline = Pipeline::new("billing")?.store(store).identity(identity);
     sequent_http::run(pipeline, router(app)).await
 }

@@ -28,6 +28,6 @@ async fn main() -> Result<(), Error> {
 
     let desk = Desk::from_env(store.clone())?;
 
-    let pipeline = Pipeline::new("chat").store(store).identity(identity);
+    let pipeline = Pipeline::new("chat")?.store(store).identity(identity);
     sequent_http::run_streaming(pipeline, router(App::new(engine, desk))).await
 }

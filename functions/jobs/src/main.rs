@@ -20,6 +20,6 @@ async fn main() -> Result<(), Error> {
     let _ = tokio::join!(store.warm(), vault.get());
 
     let app = App::new(DynamoStorage::new(store.clone()), vault.clone());
-    let pipeline = Pipeline::new("jobs").store(store).identity(identity);
+    let pipeline = Pipeline::new("jobs")?.store(store).identity(identity);
     sequent_http::run(pipeline, router(app)).await
 }

@@ -15,5 +15,5 @@ async fn main() -> Result<(), Error> {
     // The connection and its TLS session exist before the first request, because a health check has little time.
     store.warm().await;
 
-    sequent_http::run(Pipeline::new("meta"), router(App::new(dependencies))).await
+    sequent_http::run(Pipeline::new("meta")?, router(App::new(dependencies))).await
 }

@@ -17,5 +17,5 @@ async fn main() -> Result<(), Error> {
 
     let app = App::new(Bucket::new(&sdk, &bucket), keys, &app_origin)?;
     // No store and no keys: the function has no callers to authenticate and no rate limits.
-    sequent_http::run_streaming(Pipeline::new("preview"), router(app)).await
+    sequent_http::run_streaming(Pipeline::new("preview")?, router(app)).await
 }

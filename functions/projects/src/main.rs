@@ -30,6 +30,6 @@ async fn main() -> Result<(), sequent_http::Error> {
     };
     let app = App::new(store.clone(), vault.clone(), models);
 
-    let pipeline = Pipeline::new("projects").store(store).identity(identity);
+    let pipeline = Pipeline::new("projects")?.store(store).identity(identity);
     sequent_http::run(pipeline, router(app)).await
 }

@@ -6,7 +6,10 @@
 use std::time::Duration;
 
 use aws_sdk_secretsmanager::Client;
-use sequent_core::Timestamp;
+use sequent_core::{
+    Timestamp,
+    setting::{self, InvalidSetting},
+};
 use sequent_identity::signing::rotation::{self, Error, Outcome};
 
 /// The default age in days at which a key is replaced.
@@ -25,15 +28,10 @@ impl Rotation {
     /// Rotates the keys in the secret `SECRETS_ID` at an age of `SIGNING_KEY_DAYS`.
     ///
     /// # Errors
-    /// Returns an error that names the variable that is missing or is not a number.
-    pub fn from_env(client: Client) -> Result<Self, String> {
-        let secret = std::env::var("SECRETS_ID").map_err(|_| "SECRETS_ID is not set".to_owned())?;
-        let days = match std::env::var("SIGNING_KEY_DAYS") {
-            Ok(days) => {
-                days.parse().map_err(|_| format!("SIGNING_KEY_DAYS is not a number of days: {days}"))?
-            }
-            Err(_) => DAYS,
-        };
+    /// [`InvalidSetting`] if a variable is missing or not a number.
+    pub fn from_env(client: Client) -> Result<Self, InvalidSetting> {
+        let secret = setting::required("SECRETS_ID")?;
+        let days = setting::parsed("SIGNING_KEY_DAYS", "a number of days")?.unwrap_or(DAYS);
         Ok(Self {
             client,
             secret,

@@ -21,5 +21,5 @@ async fn main() -> Result<(), Error> {
     tokio::join!(store.warm(), secret);
 
     // No authenticator, no keys and no rate limits: the signature is the credential.
-    sequent_http::run(Pipeline::new("stripe-webhook"), router(App::new(store, secrets))).await
+    sequent_http::run(Pipeline::new("stripe-webhook")?, router(App::new(store, secrets))).await
 }

@@ -9,6 +9,7 @@ pub mod golden;
 pub mod id;
 mod money;
 mod principal;
+pub mod setting;
 mod time;
 
 pub use error::{ApiError, Code, ErrorDetails, ErrorKind};
@@ -19,4 +20,5 @@ pub use id::{
 pub use money::{MicroCredits, MicroUsd};
 pub use principal::{MissingScope, Principal, Scope, Scopes, UnknownScope, Via};
 pub use secrecy::{ExposeSecret, SecretSlice, SecretString};
+pub use setting::InvalidSetting;
 pub use time::Timestamp;

@@ -1,75 +1,88 @@
-//! The environment of the pipeline.
+//! The settings of the pipeline.
 
 use std::time::Duration;
 
+use sequent_core::setting::{self, InvalidSetting};
+
 use crate::{notify, rate_limit::Limits};
 
-/// Where the process runs. Anything not named `dev` or `staging` is production: the safe side of a typing error.
+/// The largest request body, in bytes.
+const MAX_BODY: usize = 1024 * 1024;
+
+/// The HTTP API ends a request after 30 s. The caller gets our response a little earlier, and not the gateway's.
+const TIMEOUT: Duration = Duration::from_secs(28);
+
+/// The stage of the deployment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
     /// A developer's machine.
     Dev,
-    /// A deployed rehearsal.
+    /// A deployment for tests.
     Staging,
-    /// The real thing.
+    /// The deployment that users have.
     Prod,
 }
 
 impl Stage {
-    /// From `STAGE`.
-    #[must_use]
-    pub fn from_env() -> Self {
-        Self::parse(&std::env::var("STAGE").unwrap_or_default())
+    /// Reads `STAGE`. A missing setting is production, the safe side.
+    ///
+    /// # Errors
+    /// [`InvalidSetting`] if it names another stage.
+    pub fn from_env() -> Result<Self, InvalidSetting> {
+        Self::parse(&setting::text("STAGE").unwrap_or_default())
     }
 
-    fn parse(text: &str) -> Self {
+    fn parse(text: &str) -> Result<Self, InvalidSetting> {
         match text {
-            "dev" => Self::Dev,
-            "staging" => Self::Staging,
-            _ => Self::Prod,
+            "dev" => Ok(Self::Dev),
+            "staging" => Ok(Self::Staging),
+            "" | "prod" => Ok(Self::Prod),
+            _ => Err(InvalidSetting::new("STAGE", text, "dev, staging or prod")),
         }
     }
 }
 
-/// Settings of the pipeline.
+/// The settings of the pipeline.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where the process runs.
+    /// The stage of the deployment, from `STAGE`.
     pub stage: Stage,
-    /// The origin users see, from `PUBLIC_URL`, such as `https://app.example.com`.
+    /// The origin that users see, from `PUBLIC_URL`, such as `https://app.example.com`.
     pub public_origin: Option<String>,
     /// Further origins that may call with credentials, from `ALLOWED_ORIGINS`.
     pub allowed_origins: Vec<String>,
-    /// Largest request body in bytes, unless a route says otherwise with [`crate::BodyLimit`].
+    /// The largest request body in bytes, unless a route sets [`crate::BodyLimit`].
     pub max_body: usize,
-    /// How long a handler may take to begin its answer; the invocation's own deadline also holds.
+    /// The time within which a handler must begin its response, besides the deadline of the invocation.
     pub timeout: Duration,
-    /// Rate limits.
+    /// The rate limits, from `RATE_LIMIT_PER_MINUTE`.
     pub limits: Limits,
-    /// Where operators are told of failures.
+    /// The addresses to which failures are reported.
     pub notify: notify::Config,
 }
 
 impl Config {
-    /// From the environment.
-    #[must_use]
-    pub fn from_env() -> Self {
-        let read = |name: &str| std::env::var(name).ok().filter(|text| !text.trim().is_empty());
-        let stage = Stage::from_env();
-        let list = read("ALLOWED_ORIGINS").unwrap_or_default();
-        Self {
+    /// Reads the environment.
+    ///
+    /// # Errors
+    /// [`InvalidSetting`] if a value is not allowed.
+    pub fn from_env() -> Result<Self, InvalidSetting> {
+        let stage = Stage::from_env()?;
+        let public_url = setting::text("PUBLIC_URL");
+        let allowed_origins = setting::text("ALLOWED_ORIGINS").unwrap_or_default();
+        let limits = setting::text("RATE_LIMIT_PER_MINUTE");
+        Ok(Self {
             stage,
-            public_origin: read("PUBLIC_URL").as_deref().and_then(origin_of),
-            allowed_origins: list.split(',').filter_map(origin_of).collect(),
-            max_body: 1024 * 1024,
-            // The HTTP API gives up after 30 s; the caller should get our answer, not the gateway's.
-            timeout: Duration::from_secs(28),
-            limits: Limits::parse(read("RATE_LIMIT_PER_MINUTE").as_deref(), stage),
+            public_origin: public_url.map(|url| origin("PUBLIC_URL", &url)).transpose()?,
+            allowed_origins: origins("ALLOWED_ORIGINS", &allowed_origins)?,
+            max_body: MAX_BODY,
+            timeout: TIMEOUT,
+            limits: Limits::parse(limits.as_deref(), stage)?,
             notify: notify::Config::from_env(),
-        }
+        })
     }
 
-    /// Settings for tests: development without an outside world.
+    /// The settings of tests: development, without other services.
     #[cfg(any(test, feature = "testing"))]
     #[must_use]
     pub fn for_tests() -> Self {
@@ -77,34 +90,43 @@ impl Config {
             stage: Stage::Dev,
             public_origin: Some("http://localhost:8080".to_owned()),
             allowed_origins: Vec::new(),
-            max_body: 1024 * 1024,
-            timeout: Duration::from_secs(28),
-            limits: Limits::parse(None, Stage::Dev),
+            max_body: MAX_BODY,
+            timeout: TIMEOUT,
+            limits: Limits::of_stage(Stage::Dev),
             notify: notify::Config::default(),
         }
     }
 
-    /// Whether users come over plain HTTP, which only development allows.
+    /// Returns `true` if users connect over plain HTTP, which only development allows.
     #[must_use]
     pub fn plain_http(&self) -> bool {
         self.stage == Stage::Dev
             && self.public_origin.as_ref().is_none_or(|origin| origin.starts_with("http://"))
     }
 
-    /// Whether every origin may call: development without a list of its own.
+    /// Returns `true` if pages of every origin may call: in development, unless there is a list.
     pub(crate) fn any_origin(&self) -> bool {
         self.stage == Stage::Dev && self.allowed_origins.is_empty()
     }
 
-    /// Whether a page of this origin may write with the user's cookies. Where any origin may call, only pages served
-    /// by this machine may do that: a site on the web must not reach a developer's local data.
+    /// Returns `true` if a page of this origin may write with the user's cookies. If any origin may call, only pages of
+    /// this machine may do that: a site on the web must not reach a developer's local data.
     pub(crate) fn trusts_origin(&self, origin: &str) -> bool {
         let listed = self.public_origin.iter().chain(&self.allowed_origins).any(|trusted| trusted == origin);
         listed || (self.any_origin() && is_loopback(origin))
     }
 }
 
-/// Scheme, host and port of a URL, as browsers write it in `Origin`.
+fn origins(variable: &str, list: &str) -> Result<Vec<String>, InvalidSetting> {
+    let urls = list.split(',').map(str::trim).filter(|url| !url.is_empty());
+    urls.map(|url| origin(variable, url)).collect()
+}
+
+fn origin(variable: &str, url: &str) -> Result<String, InvalidSetting> {
+    origin_of(url).ok_or_else(|| InvalidSetting::new(variable, url, "an http or https URL"))
+}
+
+/// The scheme, host and port of a URL, as browsers write it in `Origin`.
 fn origin_of(url: &str) -> Option<String> {
     let uri: http::Uri = url.trim().parse().ok()?;
     let scheme = uri.scheme_str().filter(|scheme| matches!(*scheme, "http" | "https"))?;
@@ -129,10 +151,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_unknown_stage_is_production() {
-        assert_eq!(Stage::parse("dev"), Stage::Dev);
-        assert_eq!(Stage::parse("Dev"), Stage::Prod);
-        assert_eq!(Stage::parse(""), Stage::Prod);
+    fn a_missing_stage_is_production_and_an_unknown_one_is_refused() {
+        assert_eq!(Stage::parse("dev"), Ok(Stage::Dev));
+        assert_eq!(Stage::parse(""), Ok(Stage::Prod));
+        let error = Stage::parse("Dev").unwrap_err().to_string();
+        assert_eq!(error, "the environment variable STAGE is `Dev`, but must be dev, staging or prod");
+    }
+
+    #[test]
+    fn a_malformed_origin_is_refused() {
+        let listed = origins("ALLOWED_ORIGINS", "https://a.example, http://b.example/").unwrap();
+        assert_eq!(listed, ["https://a.example", "http://b.example"]);
+        assert!(origins("ALLOWED_ORIGINS", "https://a.example,b.example").is_err());
     }
 
     #[test]

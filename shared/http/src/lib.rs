@@ -13,7 +13,7 @@
 //!
 //! # async fn serve(identity: sequent_identity::Identity) -> Result<(), sequent_http::Error> {
 //! let router = Router::new().route("/api/whoami", get(whoami));
-//! sequent_http::run(Pipeline::new("auth").identity(identity), router).await
+//! sequent_http::run(Pipeline::new("auth")?.identity(identity), router).await
 //! # }
 //! ```
 

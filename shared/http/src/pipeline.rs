@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use axum::{Extension, Router, extract::DefaultBodyLimit, middleware};
 use http::request::Parts;
+use sequent_core::InvalidSetting;
 use sequent_identity::{HttpKeys, Identity, Vault};
 use sequent_tables::Store;
 
@@ -38,13 +39,15 @@ pub(crate) struct Shared {
 }
 
 impl Pipeline {
-    /// A pipeline for the function of this name, set up from the environment.
-    #[must_use]
-    pub fn new(function: &'static str) -> Self {
-        Self::with_config(function, Config::from_env())
+    /// A pipeline for the function with this name, with the settings in the environment.
+    ///
+    /// # Errors
+    /// [`InvalidSetting`] if a setting is not allowed.
+    pub fn new(function: &'static str) -> Result<Self, InvalidSetting> {
+        Ok(Self::with_config(function, Config::from_env()?))
     }
 
-    /// A pipeline with settings of one's own.
+    /// A pipeline with these settings.
     #[must_use]
     pub fn with_config(function: &'static str, config: Config) -> Self {
         Self { function, config, store: None, authenticator: None, vault: None }

@@ -1,11 +1,11 @@
-//! Rate limits per tenant, and per address or e-mail where nobody is signed in yet.
+//! Rate limits per tenant, and per network address before the caller is signed in.
 //!
-//! The limit is a token bucket kept as one number per subject in DynamoDB: the time at which the bucket will be full
-//! again (the generic cell rate algorithm). An instance takes permits in blocks with one conditional update and
-//! spends them from memory, so most requests cost no write; it also remembers a refusal until it ends. Permits not
-//! spent within a few seconds are lost, which errs on the strict side by at most a block per instance.
+//! A limit is a token bucket. It is stored in DynamoDB as one number per subject: the time at which the bucket will be
+//! full again (the generic cell rate algorithm). An instance takes permits in blocks with one conditional update and
+//! spends them from memory, so most requests cost no write. It also remembers a refusal until it ends. Permits that
+//! are not spent within a few seconds are lost, so an instance is too strict by at most one block.
 //!
-//! When DynamoDB does not answer, requests pass: the limiter protects the service and must not be what breaks it.
+//! If DynamoDB does not answer, requests pass: the limiter protects the service and must not break it.
 
 use std::{
     collections::HashMap,
@@ -13,37 +13,36 @@ use std::{
     time::Duration,
 };
 
-use aws_sdk_dynamodb::{
-    error::SdkError, operation::update_item::UpdateItemError, types::AttributeValue,
-    types::ReturnValuesOnConditionCheckFailure,
-};
 use axum::extract::FromRequestParts;
 use http::{HeaderName, HeaderValue, Method, request::Parts};
-use sequent_core::{TenantId, Timestamp};
-use sequent_tables::{Item, Key, Store, key};
+use sequent_core::{InvalidSetting, TenantId, Timestamp};
+use sequent_tables::{Error, Key, Store, Update, attribute, attribute_of, key};
 
 use crate::{Exchange, Problem, config::Stage, pipeline::Shared};
 
-/// The time over which a limit counts; a bucket holds one window's worth of permits.
+/// The period of a limit. A bucket holds the permits of one period.
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// How long an instance keeps permits it has not spent.
+/// The time for which an instance keeps unspent permits.
 const HOLD: Duration = Duration::from_secs(10);
 
-/// Most subjects an instance remembers.
+/// The number of subjects that an instance remembers.
 const REMEMBERED: usize = 4096;
 
-/// What kind of request it is. A route says so with `axum::Extension(Class::Chat)` as a route layer; otherwise the
-/// method decides between reading and writing.
+/// The attribute of a bucket.
+const FULL_AT: &str = "full_at";
+
+/// The class of a request. A route sets it with the layer `axum::Extension(Class::Chat)`. Without one, the method
+/// decides between reading and writing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Class {
-    /// Reads.
+    /// Requests that read.
     Read,
-    /// Writes.
+    /// Requests that write.
     Write,
     /// Requests that start a model.
     Chat,
-    /// Attempts to prove an identity.
+    /// Attempts to sign up or in.
     Auth,
 }
 
@@ -64,7 +63,7 @@ impl Class {
     }
 }
 
-/// Requests per minute for each class; zero means no limit.
+/// Requests per minute for each class. Zero means no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     read: u32,
@@ -77,31 +76,40 @@ impl Limits {
     /// No limits.
     pub const NONE: Self = Self { read: 0, write: 0, chat: 0, auth: 0 };
 
-    /// Reads `read=1200,write=600,chat=120,auth=30`; what is left out or unreadable has the stage's default. A
-    /// single number sets reads and writes.
-    #[must_use]
-    pub fn parse(text: Option<&str>, stage: Stage) -> Self {
-        let mut limits = if stage == Stage::Dev {
-            Self { read: 60_000, write: 60_000, chat: 60_000, auth: 6_000 }
-        } else {
-            Self { read: 1_200, write: 600, chat: 120, auth: 30 }
-        };
+    /// Reads `read=1200,write=600,chat=120,auth=30`. A class that is left out has the default of the stage. A single
+    /// number sets reads and writes.
+    ///
+    /// # Errors
+    /// [`InvalidSetting`] if a class is unknown or a number is malformed.
+    pub fn parse(text: Option<&str>, stage: Stage) -> Result<Self, InvalidSetting> {
+        let mut limits = Self::of_stage(stage);
         for part in text.unwrap_or_default().split(',').map(str::trim).filter(|part| !part.is_empty()) {
-            let (name, number) = part.split_once('=').unwrap_or(("", part));
-            let Ok(number) = number.trim().parse() else {
-                tracing::warn!(setting = part, "RATE_LIMIT_PER_MINUTE has a part that is no number");
-                continue;
-            };
-            match name.trim() {
-                "" => (limits.read, limits.write) = (number, number),
+            let (class, number) = part.split_once('=').unwrap_or(("", part));
+            let number = number.trim().parse().map_err(|_| Self::invalid(part))?;
+            match class.trim() {
+                "" => {
+                    limits.read = number;
+                    limits.write = number;
+                }
                 "read" => limits.read = number,
                 "write" => limits.write = number,
                 "chat" => limits.chat = number,
                 "auth" => limits.auth = number,
-                _ => tracing::warn!(setting = part, "RATE_LIMIT_PER_MINUTE names an unknown class"),
+                _ => return Err(Self::invalid(part)),
             }
         }
-        limits
+        Ok(limits)
+    }
+
+    pub(crate) const fn of_stage(stage: Stage) -> Self {
+        match stage {
+            Stage::Dev => Self { read: 60_000, write: 60_000, chat: 60_000, auth: 6_000 },
+            Stage::Staging | Stage::Prod => Self { read: 1_200, write: 600, chat: 120, auth: 30 },
+        }
+    }
+
+    fn invalid(part: &str) -> InvalidSetting {
+        InvalidSetting::new("RATE_LIMIT_PER_MINUTE", part, "numbers for `read`, `write`, `chat` and `auth`")
     }
 
     const fn per_minute(self, class: Class) -> u32 {
@@ -114,7 +122,7 @@ impl Limits {
     }
 }
 
-/// Hands out permits. One per process.
+/// Issues permits. A process has one.
 #[derive(Debug)]
 pub struct RateLimiter {
     store: Option<Store>,
@@ -122,7 +130,7 @@ pub struct RateLimiter {
     known: Mutex<HashMap<Key, Known>>,
 }
 
-/// Throttles what happens before anybody is signed in; an extractor.
+/// The limit on requests without a caller, as an extractor.
 #[derive(Debug, Clone)]
 pub struct Throttle {
     limiter: Arc<RateLimiter>,
@@ -130,7 +138,7 @@ pub struct Throttle {
 }
 
 impl Throttle {
-    /// Takes a permit of the caller's network address. Where none is known, as in a unit test, requests pass.
+    /// Takes a permit of the client's network address. If it is unknown, as in a unit test, requests pass.
     ///
     /// # Errors
     /// 429 with `Retry-After`.
@@ -139,14 +147,6 @@ impl Throttle {
             Some(client) => self.limiter.take_anonymous(Class::Auth, client).await,
             None => Ok(()),
         }
-    }
-
-    /// Takes a permit of something the caller names, such as the e-mail address to sign in with.
-    ///
-    /// # Errors
-    /// 429 with `Retry-After`.
-    pub async fn by_subject(&self, subject: &str) -> Result<(), Problem> {
-        self.limiter.take_anonymous(Class::Auth, subject).await
     }
 }
 
@@ -160,7 +160,7 @@ impl<S: Sync> FromRequestParts<S> for Throttle {
     }
 }
 
-/// What an instance knows about a bucket.
+/// The state of a bucket as an instance knows it. Times are microseconds since the Unix epoch.
 #[derive(Debug, Clone, Copy, Default)]
 struct Known {
     permits: u32,
@@ -169,7 +169,7 @@ struct Known {
     full_at: Option<i64>,
 }
 
-/// How a bucket is filled: microseconds per permit, and permits taken at once.
+/// The rate at which a bucket fills: microseconds per permit, and permits taken at once.
 #[derive(Debug, Clone, Copy)]
 struct Rate {
     per_minute: u32,
@@ -178,7 +178,7 @@ struct Rate {
 }
 
 impl RateLimiter {
-    /// A limiter over the main table; without a store everything passes.
+    /// A limiter over the main table. Without a store, every request passes.
     #[must_use]
     pub fn new(store: Option<Store>, limits: Limits) -> Self {
         Self { store, limits, known: Mutex::default() }
@@ -192,12 +192,9 @@ impl RateLimiter {
         self.take_at(key::rate_limit(tenant, class.name()), class, Timestamp::now()).await
     }
 
-    /// Takes one permit of an anonymous subject, such as an address or an e-mail. The subject is stored hashed.
-    ///
-    /// # Errors
-    /// 429 with `Retry-After`.
-    pub async fn take_anonymous(&self, class: Class, subject: &str) -> Result<(), Problem> {
-        self.take_at(key::lookup::throttle(class.name(), subject), class, Timestamp::now()).await
+    /// Takes one permit of a network address, which is stored as a hash.
+    async fn take_anonymous(&self, class: Class, address: &str) -> Result<(), Problem> {
+        self.take_at(key::lookup::throttle(class.name(), address), class, Timestamp::now()).await
     }
 
     async fn take_at(&self, key: Key, class: Class, now: Timestamp) -> Result<(), Problem> {
@@ -222,7 +219,7 @@ impl RateLimiter {
 
     fn recall(&self, key: &Key) -> Known {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        // Taken out while in use, so that two requests of one instance never spend the same permit.
+        // The state is removed while it is used, so that two requests of one instance never spend the same permit.
         known.remove(key).unwrap_or_default()
     }
 
@@ -243,7 +240,7 @@ impl RateLimiter {
     }
 }
 
-/// Takes up to a block; `Err` holds the microseconds until the next permit.
+/// Takes up to a block of permits. Returns the microseconds until the next permit as the error.
 async fn take_block(store: &Store, key: &Key, rate: Rate, now: i64, known: &mut Known) -> Result<(), i64> {
     let window = i64::try_from(WINDOW.as_micros()).unwrap_or(i64::MAX);
     let hold = i64::try_from(HOLD.as_micros()).unwrap_or(i64::MAX);
@@ -268,56 +265,37 @@ async fn take_block(store: &Store, key: &Key, rate: Rate, now: i64, known: &mut 
             Err(Changed::Unknown) => return Ok(()),
         }
     }
-    tracing::info!("a rate limit bucket is contended, letting the request pass");
+    tracing::info!("the rate limit of a subject is contended; the request passes");
     Ok(())
 }
 
 enum Changed {
-    /// Another instance was faster; the bucket is now this.
+    /// Another instance changed the bucket to this.
     To(Option<i64>),
-    /// No answer.
+    /// The table did not answer.
     Unknown,
 }
 
 async fn update(store: &Store, key: &Key, from: Option<i64>, to: i64) -> Result<(), Changed> {
-    let expires = to / 1_000_000 + 60;
-    let request = store
-        .client()
-        .update_item()
-        .table_name(&*store.tables().main)
-        .set_key(Some(key.attributes()))
-        .update_expression("SET full_at = :to, expires_at = :expires")
-        .expression_attribute_values(":to", AttributeValue::N(to.to_string()))
-        .expression_attribute_values(":expires", AttributeValue::N(expires.to_string()))
-        .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-    let request = match from {
-        None => request.condition_expression("attribute_not_exists(full_at)"),
-        Some(from) => request
-            .condition_expression("full_at = :from")
-            .expression_attribute_values(":from", AttributeValue::N(from.to_string())),
+    let unchanged = match from {
+        None => attribute(FULL_AT).is_absent(),
+        Some(from) => attribute(FULL_AT).equals(from),
     };
-    match request.send().await {
-        Ok(_) => Ok(()),
-        Err(SdkError::ServiceError(service)) => match service.into_err() {
-            UpdateItemError::ConditionalCheckFailedException(failed) => {
-                Err(Changed::To(failed.item.as_ref().and_then(full_at)))
-            }
-            error => Err(fail_open(&error)),
-        },
-        Err(error) => Err(fail_open(&error)),
+    let update = Update::of(key)
+        .set(FULL_AT, to)
+        .expires_at(Timestamp::from_millis(to / 1000) + WINDOW)
+        .when(unchanged);
+    match store.write(update).await {
+        Ok(()) => Ok(()),
+        Err(Error::Conflict(found)) => Err(Changed::To(found.and_then(|row| attribute_of(&row, FULL_AT)))),
+        Err(error) => {
+            tracing::warn!(%error, "could not read a rate limit; the request passes");
+            Err(Changed::Unknown)
+        }
     }
 }
 
-fn fail_open(error: &(dyn std::error::Error + 'static)) -> Changed {
-    tracing::warn!(error, "the rate limit cannot be read, letting the request pass");
-    Changed::Unknown
-}
-
-fn full_at(item: &Item) -> Option<i64> {
-    item.get("full_at")?.as_n().ok()?.parse().ok()
-}
-
-/// 429 with the fields of draft-ietf-httpapi-ratelimit-headers.
+/// The problem with the header fields of draft-ietf-httpapi-ratelimit-headers.
 fn refused(class: Class, rate: Rate, micros: i64) -> Problem {
     let wait = Duration::from_micros(u64::try_from(micros).unwrap_or(0));
     let seconds = wait.as_secs() + 1;

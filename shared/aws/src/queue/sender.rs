@@ -6,6 +6,7 @@ use aws_sdk_sqs::{
     Client,
     types::{MessageAttributeValue, SendMessageBatchRequestEntry},
 };
+use sequent_core::setting::{self, InvalidSetting};
 
 /// Messages one request takes (SQS developer guide, "Message quotas").
 const BATCH: usize = 10;
@@ -60,10 +61,9 @@ impl Sender {
     /// Sends to the queue whose address is in the environment variable `name`.
     ///
     /// # Errors
-    /// Names the variable if it is missing.
-    pub fn from_env(config: &aws_config::SdkConfig, name: &str) -> Result<Self, String> {
-        let url = std::env::var(name).map_err(|_| format!("{name} is not set"))?;
-        Ok(Self::new(Client::new(config), url))
+    /// [`InvalidSetting`] if the variable is missing.
+    pub fn from_env(config: &aws_config::SdkConfig, name: &str) -> Result<Self, InvalidSetting> {
+        Ok(Self::new(Client::new(config), setting::required(name)?))
     }
 
     /// Sends texts in order, ten a request, and stops at the first request of which something was not taken.

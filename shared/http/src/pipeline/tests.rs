@@ -256,7 +256,7 @@ async fn headers_have_limits() {
 
 #[tokio::test]
 async fn a_tenant_is_limited_per_class() {
-    let limits = Limits::parse(Some("read=2,write=0"), Stage::Dev);
+    let limits = Limits::parse(Some("read=2,write=0"), Stage::Dev).unwrap();
     let config = Config { limits, timeout: Duration::from_secs(5), ..Config::for_tests() };
     let app = pipeline(config).store(sequent_tables::testing::store().await).around(router());
     let read = || Event::new("GET", "/me").bearer(TOKEN);

@@ -1,4 +1,4 @@
-//! Where the secret comes from, and how a process learns of a key it has not seen yet.
+//! The source of the secret, and the reading of a key that the process has not seen.
 
 use std::{
     sync::Arc,
@@ -7,15 +7,18 @@ use std::{
 
 use aws_sdk_secretsmanager::{Client, error::DisplayErrorContext};
 use sequent_aws::{Secrets, secret};
-use sequent_core::{ExposeSecret, SecretString};
+use sequent_core::{
+    ExposeSecret, SecretString,
+    setting::{self, InvalidSetting},
+};
 use tokio::sync::Mutex;
 
 use super::{AppSecret, HttpKeys};
 
-/// A stranger can name any `kid`; this bounds how often that makes us read the secret.
+/// The shortest time between two reads that an unknown `kid` causes. A stranger can make up any.
 const REREAD: Duration = Duration::from_secs(30);
 
-/// The deployment's secret as this process has it, kept fresh. Clones share it.
+/// The secret of the deployment as this process knows it, kept up to date. Clones share it.
 #[derive(Clone)]
 pub struct Vault(Arc<Inner>);
 
@@ -30,7 +33,7 @@ enum Source {
     Fixed(Arc<AppSecret>),
 }
 
-/// The CDN's secret, which CloudFormation has to keep as a plain text of its own.
+/// The CDN's secret, which CloudFormation has to store as a plain text of its own.
 struct Origin {
     client: Client,
     id: String,
@@ -38,27 +41,30 @@ struct Origin {
 }
 
 impl Vault {
-    /// The secrets that `SECRETS_ID` and, where a CDN stands in front, `ORIGIN_SECRET_ID` name.
+    /// The secrets that `SECRETS_ID` and, if a CDN is in front, `ORIGIN_SECRET_ID` name.
     ///
     /// # Errors
-    /// Names the variable that is missing.
-    pub fn from_env(client: &Client) -> Result<Self, String> {
-        let id = std::env::var("SECRETS_ID").map_err(|_| "SECRETS_ID is not set".to_owned())?;
-        let origin = std::env::var("ORIGIN_SECRET_ID").ok().filter(|id| !id.is_empty());
-        let origin = origin.map(|id| Origin { client: client.clone(), id, read: Mutex::default() });
+    /// [`InvalidSetting`] if `SECRETS_ID` is missing.
+    pub fn from_env(client: &Client) -> Result<Self, InvalidSetting> {
+        let id = setting::required("SECRETS_ID")?;
+        let origin = setting::text("ORIGIN_SECRET_ID").map(|id| Origin {
+            client: client.clone(),
+            id,
+            read: Mutex::default(),
+        });
         Ok(Self::of(Source::Manager(Secrets::new(client.clone(), id)), origin))
     }
 
-    /// The deployment's secret alone.
+    /// The secret of the deployment, without that of a CDN.
     #[must_use]
     pub fn new(secrets: Secrets<AppSecret>) -> Self {
         Self::of(Source::Manager(secrets), None)
     }
 
-    /// A secret's text that does not change: what tests and tools use.
+    /// A secret that does not change, for tests and tools.
     ///
     /// # Errors
-    /// When the text is not the JSON expected.
+    /// If the text is not the expected JSON.
     pub fn fixed(document: &SecretString) -> Result<Self, serde_json::Error> {
         let secret = serde_json::from_str(document.expose_secret())?;
         Ok(Self::of(Source::Fixed(Arc::new(secret)), None))
@@ -71,7 +77,7 @@ impl Vault {
     /// The secret, at most [`secret::REFRESH`] old.
     ///
     /// # Errors
-    /// When it was never read and cannot be.
+    /// If it cannot be read and was never read before.
     pub async fn get(&self) -> Result<Arc<AppSecret>, secret::Error> {
         match &self.0.source {
             Source::Manager(secrets) => secrets.get().await,
@@ -79,10 +85,10 @@ impl Vault {
         }
     }
 
-    /// The secret read anew because a token named a key we do not have; `None` when that was done a moment ago.
+    /// Reads the secret again, because a token names an unknown key. Returns `None` if that was done a moment ago.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// If it cannot be read.
     pub async fn reread(&self) -> Result<Option<Arc<AppSecret>>, secret::Error> {
         let Source::Manager(secrets) = &self.0.source else { return Ok(None) };
         let mut last = self.0.reread.lock().await;
@@ -94,10 +100,10 @@ impl Vault {
         secrets.get().await.map(Some)
     }
 
-    /// The keys of the HTTP pipeline as of now. They rotate, so each use asks for them.
+    /// The current keys of the HTTP pipeline. They rotate, so do not keep them.
     ///
     /// # Errors
-    /// When a secret was never read and cannot be.
+    /// If a secret cannot be read and was never read before.
     pub async fn http_keys(&self) -> Result<HttpKeys, secret::Error> {
         let origin = match &self.0.origin {
             Some(origin) => Some(origin.get().await?),
@@ -123,7 +129,7 @@ impl Origin {
                 *read = Some((Instant::now(), text.clone()));
                 Ok(text)
             }
-            // Without the secret every request would be refused or let through; the one read before is better.
+            // Without the secret every request would have to be refused or accepted. An old secret is better.
             (_, Some((_, stale))) => Ok(stale.clone()),
             (Ok(None), None) => Err(self.error("the secret is empty")),
             (Err(error), None) => Err(self.error(DisplayErrorContext(error).to_string())),
