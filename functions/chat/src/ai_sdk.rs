@@ -160,7 +160,7 @@ impl Projection for UiMessages {
     }
 }
 
-/// Send a chat message
+/// Send a chat message.
 ///
 /// Streams the answer in the AI SDK's UI message stream. `x-project-id` names the project and can be used as the chat id
 /// from then on; `x-workflow-run-id` names the run. The body may also be labelled `text/plain`, as transports do that set
@@ -211,7 +211,7 @@ pub(crate) struct FollowQuery {
     start_index: Option<String>,
 }
 
-/// Follow a chat
+/// Follow a chat.
 ///
 /// For a chat: the answer that is being written, from its first chunk, or 204 if there is none. For a run: its chunks
 /// from `startIndex` on, live or finished.

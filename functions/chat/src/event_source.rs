@@ -50,7 +50,7 @@ impl Projection for Projector {
     }
 }
 
-/// Send a message by GET
+/// Send a message by GET.
 ///
 /// Streams the text of the answer: `data: {"delta":"..."}` for each piece, then `event: end` with
 /// `data: {"content":"..."}`. A browser's `EventSource` reconnects on its own and continues the same run, because the

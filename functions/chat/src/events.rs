@@ -66,7 +66,7 @@ pub(crate) struct EventPage {
     next_after: Option<Seq>,
 }
 
-/// Follow a run
+/// Follow a run.
 ///
 /// As `text/event-stream`, the log after the cursor until the run ends: `id` is the event's `seq`. At the end of a
 /// finished run the response is 204. With `Accept: application/json`, one page of the log. A client that follows a run

@@ -72,7 +72,7 @@ pub(crate) enum QuestionAnswerStatus {
     Cancelled,
 }
 
-/// Answer the questions of a run
+/// Answer the questions of a run.
 ///
 /// The first answer to a question is the one that counts; another one gets 409 with the first. When no question is left,
 /// the run continues: as a stream of its events from the answers on or, with `Accept: application/json`, in the
@@ -104,7 +104,7 @@ pub(crate) async fn resume(
     answer_and_continue(&app, &caller, &exchange, run, body.answers, resume_by).await
 }
 
-/// Answer the questions of a thread
+/// Answer the questions of a thread.
 ///
 /// Answers the questions of the thread's live run, as `POST /api/runs/{id}/resume` does.
 #[utoipa::path(

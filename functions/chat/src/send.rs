@@ -44,7 +44,7 @@ pub(crate) struct MessageContent {
     content: Prompt,
 }
 
-/// Send a message
+/// Send a message.
 ///
 /// Streams the run that answers. The stream is the run's log as server-sent events: `id` is the event's `seq`, `event`
 /// its type, `data` the event. Headers name the run and the project. After a cut, follow `GET /api/runs/{id}/events`
@@ -87,7 +87,7 @@ pub(crate) struct SendToThread {
     on_conflict: OnConflict,
 }
 
-/// Send a message to a thread
+/// Send a message to a thread.
 ///
 /// Streams the run that answers, as `POST /api/chat/send` does.
 #[utoipa::path(

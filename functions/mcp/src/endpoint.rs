@@ -40,7 +40,7 @@ const INSTRUCTIONS: &str = "Runs are tasks that Sequent's agents carry out in th
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "only the schema is used: the SDK reads the message")]
 pub(crate) struct McpMessage {
-    /// `2.0`.
+    /// Must be `2.0`.
     jsonrpc: String,
     /// Absent in notifications.
     #[schema(value_type = Option<Value>)]
@@ -52,7 +52,7 @@ pub(crate) struct McpMessage {
     params: Option<serde_json::Value>,
 }
 
-/// Send an MCP message
+/// Send an MCP message.
 ///
 /// The endpoint for MCP clients (streamable HTTP, stateless, protocol versions 2024-11-05 to 2026-07-28) with the tools
 /// `start_run`, `get_run` and `send_message`. Clients must accept `application/json` and `text/event-stream`.
@@ -82,7 +82,7 @@ pub(crate) async fn serve(State(app): State<App>, Caller(caller): Caller, reques
     Box::pin(service.handle(request)).await.map(Body::new)
 }
 
-/// Open an MCP stream
+/// Open an MCP stream.
 ///
 /// Always refused: the server sends no messages on its own. Responses come with the requests.
 #[utoipa::path(
@@ -97,7 +97,7 @@ pub(crate) async fn listen() -> Problem {
     only_post()
 }
 
-/// Close an MCP session
+/// Close an MCP session.
 ///
 /// Always refused: there are no sessions.
 #[utoipa::path(

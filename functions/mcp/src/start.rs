@@ -50,7 +50,7 @@ pub(crate) async fn start(
     };
     match Box::pin(app.starter.submit(&request)).await {
         Ok(StartedRun { run, project, .. }) => Ok(Started { run_id: run, project_id: project }),
-        Err(error) => Err(problem(error)),
+        Err(error) => Err(for_model(error)),
     }
 }
 
@@ -63,7 +63,7 @@ fn keyed(caller: &Principal, text: &str, task: &Task) -> Result<idempotency::Req
 }
 
 /// Explains an error to a model, which calls tools and knows nothing of HTTP.
-pub(crate) fn problem(error: Error) -> Problem {
+pub(crate) fn for_model(error: Error) -> Problem {
     match error {
         Error::RunNotFound => Problem::not_found(
             "There is no run with this id. Use a run_id that start_run or send_message returned.",

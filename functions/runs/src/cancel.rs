@@ -10,7 +10,7 @@ use sequent_runlog::LogKey;
 
 use crate::App;
 
-/// Cancel a run
+/// Cancel a run.
 ///
 /// The text of the run so far is kept. A run that is being executed stops within a second and is answered with 202. A
 /// run without an owner is ended before the response. Cancelling a run that has ended changes nothing, so the request

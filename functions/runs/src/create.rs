@@ -61,7 +61,7 @@ pub(crate) struct CreateRun {
     budget: Limits,
 }
 
-/// Start a background run
+/// Start a background run.
 ///
 /// Answered as soon as the run is stored. The run is executed whether or not a client follows it at
 /// `GET /api/runs/{id}/events`. If another run is active in the project, `on_conflict` decides: `enqueue` waits for its

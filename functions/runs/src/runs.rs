@@ -3,9 +3,9 @@
 use axum::{extract::State, response::IntoResponse};
 use sequent_conversation::Run;
 use sequent_core::{RunId, Scope};
-use sequent_http::{Caller, Json, Limit, Path, Problem, Query, openapi::Problems};
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use sequent_http::{Caller, Json, Limit, ListResponse, Path, Problem, Query, openapi::Problems};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use crate::App;
 
@@ -18,22 +18,16 @@ pub(crate) struct RunsQuery {
     #[serde(default)]
     #[param(required = false)]
     mine: bool,
-    /// Most items of the page; 50 if not given.
+    /// Maximum number of items; 50 if not given.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 100)]
     limit: Option<Limit>,
     /// `next_cursor` of the previous page.
     cursor: Option<String>,
 }
 
-/// One page of runs.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct RunList {
-    items: Vec<Run>,
-    /// The cursor of the next page. Null at the end.
-    next_cursor: Option<String>,
-}
+type RunList = ListResponse<Run>;
 
-/// List runs
+/// List runs.
 ///
 /// The runs of the tenant or, with `mine`, only those of the caller. A cursor is valid only for the list that it came
 /// from.
@@ -61,10 +55,10 @@ pub(crate) async fn list(
     } else {
         runs.list(cursors, cursor, limit).await?
     };
-    Ok(Json(RunList { next_cursor: page.next_cursor(cursors), items: page.items }))
+    Ok(Json(ListResponse::new(page, cursors)))
 }
 
-/// Get a run
+/// Get a run.
 ///
 /// Usage and cost are complete when the run has ended.
 #[utoipa::path(

@@ -31,7 +31,7 @@ pub(crate) struct SteeringMessage {
     seq: Seq,
 }
 
-/// Steer a run
+/// Steer a run.
 ///
 /// The message reaches the agent before its next model call. A run that was about to end answers it first. A run that
 /// has ended or waits for answers takes no message: send it to the conversation, or answer the questions.

@@ -334,7 +334,7 @@ impl RunStarter {
             run,
             new_project,
             model: model.map(str::to_owned),
-            work: Work { scopes: request.caller.scopes.limits(), ..request.work.clone() },
+            work: Work { scopes: request.caller.scopes.restriction(), ..request.work.clone() },
             claims,
             held: held.map(Box::new),
             replaces: request.replaces,

@@ -1,5 +1,6 @@
 //! The way in which a run works, as requests and rows contain it.
 
+use sequent_core::Scopes;
 use sequent_event::{Budget, Configuration, Orchestration};
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +20,8 @@ pub struct Work {
     /// The limits of the run, its children included.
     pub budget: Limits,
     /// The scopes of the run's caller, which tools may require. All scopes if null.
-    pub scopes: Option<Vec<String>>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<String>>))]
+    pub scopes: Option<Scopes>,
 }
 
 /// The limits of a run. A limit that is absent is set by the deployment alone.
@@ -45,7 +47,7 @@ impl From<Work> for Configuration {
             deliverable_type: work.deliverable_type,
             tools: work.tools,
             budget: Budget { max_steps, max_tokens, max_cost_micro_usd, max_seconds },
-            scopes: work.scopes,
+            scopes: work.scopes.map(names),
             hold: None,
         }
     }
@@ -59,7 +61,15 @@ impl From<&Configuration> for Work {
             deliverable_type: configuration.deliverable_type.clone(),
             tools: configuration.tools.clone(),
             budget: Limits { max_steps, max_tokens, max_cost_micro_usd, max_seconds },
-            scopes: configuration.scopes.clone(),
+            scopes: configuration.scopes.as_deref().map(scopes),
         }
     }
+}
+
+fn names(scopes: Scopes) -> Vec<String> {
+    scopes.iter().map(|scope| scope.as_str().to_owned()).collect()
+}
+
+fn scopes(names: &[String]) -> Scopes {
+    names.iter().filter_map(|name| name.parse().ok()).collect()
 }

@@ -8,6 +8,7 @@
 //! * A server's description of itself is untrusted: names are adapted, schemas must compile, sizes are limited. If a
 //!   server is down, only its own tools are missing.
 
+mod api_error;
 mod link;
 mod listing;
 mod name;

@@ -1,4 +1,4 @@
-//! The function over tables of its own, for two people who do not know each other.
+//! The function over tables of its own, for callers of two tenants.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ pub(crate) async fn app() -> App {
     app_over(DynamoStorage::new(sequent_tables::testing::store().await), TenantId::new())
 }
 
-/// As [`app`], over these tables, for a first person of this tenant.
+/// As [`app`], over these tables, with the first caller in this tenant.
 pub(crate) fn app_over(storage: DynamoStorage, tenant: TenantId) -> App {
     let settings = Settings { lease: Duration::from_secs(2), ..Settings::default() };
     let store = storage.store().clone();
@@ -66,7 +66,7 @@ pub(crate) fn say(content: &str) -> Value {
     json!({"message": {"content": content}})
 }
 
-/// The `data` of every frame, in order.
+/// Returns the `data` of every frame, in order.
 pub(crate) fn frames(answer: &Answer) -> Vec<String> {
     answer.text().lines().filter_map(|line| line.strip_prefix("data: ").map(str::to_owned)).collect()
 }

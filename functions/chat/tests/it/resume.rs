@@ -1,4 +1,4 @@
-//! Questions, and the answers that let a run go on.
+//! Questions of a run, and the answers that resume it.
 
 use futures::future::join_all;
 use http::StatusCode;
@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 
 use crate::app::{ORIGIN, app, event, events, say, send};
 
-/// Asks one question with two options, then answers.
+/// A script that asks one question with two options and then answers.
 const ASKS: &str = r#"/demo tokens=1 rate=0 tool=ask_user args={"question":"Which?","options":["a","b"]}
 /demo tokens=3 rate=0"#;
 
-/// A run that waits: its id, its question's, and the events so far.
+/// Starts a run that waits for an answer. Returns its id, the id of its question, and the events so far.
 async fn asked(app: &App) -> (String, String, Vec<Value>) {
     let answer = send(&say(ASKS)).send(app).await;
     let log = events(&answer);
@@ -41,13 +41,13 @@ async fn an_answer_streams_the_rest_of_the_run() {
 
     let late = resume(&run, &interrupt, &json!("a")).send(&app).await;
     assert_eq!((late.status, late.json()["code"].as_str()), (StatusCode::CONFLICT, Some("already_answered")));
-    assert_eq!(late.json()["answer"]["payload"], "b", "the answer that counts is shown");
+    assert_eq!(late.json()["answer"]["payload"], "b", "the first answer is returned");
     let again = resume(&run, &interrupt, &json!("b")).send(&app).await;
     assert_eq!((again.status, again.json()["status"].as_str()), (StatusCode::ACCEPTED, Some("success")));
 }
 
 #[tokio::test]
-async fn of_concurrent_answers_one_counts() {
+async fn the_first_of_concurrent_answers_counts() {
     let app = app().await;
     for _ in 0..5 {
         let (run, interrupt, _) = asked(&app).await;
@@ -64,7 +64,7 @@ async fn of_concurrent_answers_one_counts() {
 }
 
 #[tokio::test]
-async fn an_answer_must_fit_its_question() {
+async fn an_answer_must_have_the_form_that_its_question_requires() {
     let app = app().await;
     let (run, interrupt, _) = asked(&app).await;
     for (body, at) in [
@@ -93,7 +93,7 @@ async fn an_answer_must_fit_its_question() {
 }
 
 #[tokio::test]
-async fn the_words_of_other_servers_lead_to_the_same_runs() {
+async fn the_thread_routes_lead_to_the_same_runs() {
     let app = app().await;
     let first = event("POST", "/api/v1/agent/chat").json(&json!({"message": ASKS})).send(&app).await;
     let log = events(&first);

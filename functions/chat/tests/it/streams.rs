@@ -1,4 +1,4 @@
-//! Streams, resumption, once-only starts, isolation.
+//! Streams, resumption, idempotent starts, isolation of tenants.
 
 use futures::future::join_all;
 use http::StatusCode;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::app::{ORIGIN, app, app_over, event, events, frames, say, send};
 
 #[tokio::test]
-async fn a_send_streams_the_log_and_every_later_read_gives_the_same_bytes() {
+async fn a_send_streams_the_log_and_every_later_read_returns_the_same_bytes() {
     let app = app().await;
     let live = send(&say("/demo tokens=20 rate=0")).send(&app).await;
     assert_eq!(live.status, StatusCode::OK);
@@ -24,7 +24,7 @@ async fn a_send_streams_the_log_and_every_later_read_gives_the_same_bytes() {
     for after in 0..=log.len() {
         let resumed = event("GET", &path).header("last-event-id", &after.to_string()).send(&app).await;
         if after == log.len() {
-            assert_eq!(resumed.status, StatusCode::NO_CONTENT, "nothing follows the end");
+            assert_eq!(resumed.status, StatusCode::NO_CONTENT, "no event follows the end");
         } else {
             assert_eq!(frames(&resumed), frames(&live)[after..], "resumed after {after}");
         }
@@ -36,7 +36,7 @@ async fn a_send_streams_the_log_and_every_later_read_gives_the_same_bytes() {
 }
 
 #[tokio::test]
-async fn the_ai_sdk_stream_replays_and_skips_by_chunks() {
+async fn the_ai_sdk_stream_is_replayed_and_skipped_by_chunks() {
     let app = app().await;
     let body = json!({"id": "a client's own id", "messages": [{"role": "user", "parts": [{"type": "text", "text": "/demo tokens=9 rate=0"}]}]});
     let live = event("POST", "/api/chat").json(&body).send(&app).await;
@@ -59,20 +59,21 @@ async fn the_ai_sdk_stream_replays_and_skips_by_chunks() {
 }
 
 #[tokio::test]
-async fn a_message_without_a_chat_id_goes_where_the_latest_answer_came_from() {
+async fn a_message_without_a_chat_id_goes_to_the_project_of_the_latest_answer() {
     let app = app().await;
     let said =
         json!({"id": "u-1", "role": "user", "parts": [{"type": "text", "text": "/demo tokens=3 rate=0"}]});
-    // As `WorkflowChatTransport` sends it: the conversation alone, under no content type that says JSON.
+    // `WorkflowChatTransport` sends only the conversation, without a JSON content type.
     let ask = |messages: &serde_json::Value| {
         let body = json!({"messages": messages}).to_string();
         event("POST", "/api/chat").header("content-type", "text/plain;charset=UTF-8").body(&body)
     };
     let first = ask(&json!([said])).send(&app).await;
     assert_eq!(first.status, StatusCode::OK, "{}", first.text());
-    let (run, project) = (first.header("x-workflow-run-id"), first.header("x-project-id"));
+    let run = first.header("x-workflow-run-id");
+    let project = first.header("x-project-id");
     let start: serde_json::Value = serde_json::from_str(&frames(&first)[0]).unwrap();
-    assert_eq!(start["messageId"], run, "which is how the client comes to know it");
+    assert_eq!(start["messageId"], run, "the client learns the run from the message id");
 
     let answer = json!({"id": run, "role": "assistant", "parts": []});
     let second = ask(&json!([said, answer, said])).send(&app).await;
@@ -83,7 +84,7 @@ async fn a_message_without_a_chat_id_goes_where_the_latest_answer_came_from() {
     let foreign = json!({"id": "made up elsewhere", "role": "assistant", "parts": []});
     let other = ask(&json!([said, foreign, said])).send(&app).await;
     assert_eq!(other.status, StatusCode::OK);
-    assert_ne!(other.header("x-project-id"), project, "a conversation we know nothing of is a new one");
+    assert_ne!(other.header("x-project-id"), project, "an unknown conversation becomes a new project");
 
     let stranger = Event::new("POST", "/api/chat").bearer("other").header("x-origin-verify", ORIGIN);
     let stranger = stranger.json(&json!({"messages": [said, answer, said]})).send(&app).await;
@@ -91,7 +92,7 @@ async fn a_message_without_a_chat_id_goes_where_the_latest_answer_came_from() {
 }
 
 #[tokio::test]
-async fn the_simple_stream_gives_the_text_and_resumes_its_own_run() {
+async fn the_event_source_stream_has_the_text_and_resumes_its_own_run() {
     let app = app().await;
     let project = send(&say("/demo tokens=3 rate=0")).send(&app).await.header("x-project-id").to_owned();
     let path = format!("/api/projects/{project}/messages/stream?content=%2Fdemo%20tokens%3D5%20rate%3D0");
@@ -102,7 +103,7 @@ async fn the_simple_stream_gives_the_text_and_resumes_its_own_run() {
     let text = live.text();
     let last = text.lines().filter_map(|line| line.strip_prefix("id: ")).next_back().unwrap();
     let resumed = event("GET", &path).header("last-event-id", last).send(&app).await;
-    assert_eq!(resumed.status, StatusCode::NO_CONTENT, "EventSource is told to stop");
+    assert_eq!(resumed.status, StatusCode::NO_CONTENT, "204 makes EventSource stop");
 }
 
 #[tokio::test]
@@ -125,7 +126,7 @@ async fn fifty_requests_with_one_key_start_one_run() {
 }
 
 #[tokio::test]
-async fn a_busy_conversation_does_what_the_request_says() {
+async fn on_conflict_decides_what_happens_in_a_busy_project() {
     let app = app().await;
     let first = send(&say("/demo tokens=3 rate=0")).send(&app).await;
     let project = first.header("x-project-id");
@@ -154,14 +155,18 @@ async fn a_reader_that_leaves_does_not_stop_the_run() {
     let followed = event("GET", &format!("/api/runs/{run}/events")).send(&app).await;
     let log = events(&followed);
     assert_eq!(log.last().unwrap()["outcome"]["type"], "success");
-    assert!(log.iter().all(|event| event["epoch"].as_u64().unwrap_or(1) == 1), "its first owner finished it");
+    assert!(
+        log.iter().all(|event| event["epoch"].as_u64().unwrap_or(1) == 1),
+        "the first owner finished the run"
+    );
 }
 
 #[tokio::test]
-async fn another_tenant_finds_nothing() {
+async fn another_tenant_finds_neither_runs_nor_projects() {
     let app = app().await;
     let mine = send(&say("secret-word\n/demo tokens=3 rate=0")).send(&app).await;
-    let (run, project) = (mine.header("x-run-id"), mine.header("x-project-id"));
+    let run = mine.header("x-run-id");
+    let project = mine.header("x-project-id");
     let theirs =
         |method: &str, path: &str| Event::new(method, path).bearer("other").header("x-origin-verify", ORIGIN);
     let into = json!({"project_id": project, "message": {"content": "hi"}});
@@ -185,7 +190,7 @@ async fn another_tenant_finds_nothing() {
 }
 
 #[tokio::test]
-async fn bad_input_is_told_what_is_wrong() {
+async fn invalid_input_is_refused_with_a_code() {
     let app = app().await;
     let huge = "x".repeat(70_000);
     let cases = [
@@ -206,6 +211,8 @@ async fn bad_input_is_told_what_is_wrong() {
         ),
         (event("POST", "/api/chat").json(&json!({"id": "c", "messages": []})), 422, "validation_failed"),
         (event("GET", "/api/runs/run_00000000000000000000000000/events?after=x"), 400, "invalid_cursor"),
+        (event("GET", "/api/runs/run_00000000000000000000000000/events?limit=0"), 400, "invalid_query"),
+        (event("GET", "/api/runs/run_00000000000000000000000000/events?limit=1001"), 400, "invalid_query"),
         (event("GET", "/api/runs/not-a-run/events"), 404, "not_found"),
         (send(&say("x")).header("idempotency-key", "has space"), 400, "idempotency_key_invalid"),
         (
@@ -222,7 +229,7 @@ async fn bad_input_is_told_what_is_wrong() {
 }
 
 #[tokio::test]
-async fn every_golden_event_is_answered_as_its_name_says() {
+async fn every_golden_event_has_its_status() {
     let app = app().await;
     for case in sequent_core::golden::cases("chat") {
         let status = Event::golden("chat", &case).send(&app).await.status.as_u16();
@@ -232,10 +239,10 @@ async fn every_golden_event_is_answered_as_its_name_says() {
             "send-no-content-type" => &[415],
             "send-new-project" | "send-base64" | "agent-chat" | "ai-sdk-send-no-id" => &[200],
             "run-events-bad-last-event-id" => &[400],
-            // Their cookie is that of HTTPS, which a plain HTTP origin does not take.
+            // Their cookie has the name for HTTPS, which a plain HTTP origin does not accept.
             "project-stream" | "run-events-resume" | "ai-sdk-send" => &[401],
             "ai-sdk-resume" => &[204, 404],
-            // They name a project or a run that does not exist here.
+            // They name a project or a run that does not exist in this test.
             _ => &[404],
         };
         assert!(expected.contains(&status), "{case}: {status}");

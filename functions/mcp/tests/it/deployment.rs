@@ -1,4 +1,4 @@
-//! The function with a worker for the runs it starts.
+//! The function over tables of its own, with a worker for the runs that it starts.
 
 use std::ops::Deref;
 
@@ -44,7 +44,7 @@ impl Deployment {
         Self { function, engine: Engine::new(storage, sequent_model::Client::new(demo)) }
     }
 
-    /// Does what a worker does with a pending run.
+    /// Claims and executes a pending run, as a worker does.
     pub(crate) async fn work(&self, of: &Person, run: RunId) {
         let key = LogKey { tenant: of.tenant(), run };
         let row = Runs::new(self.engine.store(), key.tenant).get(run).await.unwrap();
@@ -54,7 +54,7 @@ impl Deployment {
     }
 }
 
-/// A golden event of this function, with this person's credentials.
+/// A golden event of this function with the credentials of `of`.
 pub(crate) fn golden(case: &str, of: &Person) -> Event {
     sequent_http::testing::deployment::golden("mcp", case, of)
 }

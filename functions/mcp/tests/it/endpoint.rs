@@ -1,4 +1,4 @@
-//! What other agents do at `/mcp`, and what they must not get.
+//! Calls of other agents at `/mcp`, and the isolation of tenants.
 
 use crate::deployment::{Deployment, Person, golden, request};
 use sequent_core::RunId;
@@ -39,11 +39,12 @@ fn run_of(result: &Value) -> RunId {
 }
 
 #[tokio::test]
-async fn a_run_is_started_once_and_its_answer_read_by_its_tenant_alone() {
+async fn a_run_is_started_once_and_only_its_tenant_can_read_it() {
     let (deployment, ada, bob) = two().await;
     let event = golden("call-start-run", &ada);
     let (one, other) = tokio::join!(deployment.send(&event), deployment.send(&event));
-    let (one, other) = (one.json()["result"].clone(), other.json()["result"].clone());
+    let one = one.json()["result"].clone();
+    let other = other.json()["result"].clone();
     assert_eq!(one["structuredContent"], other["structuredContent"], "one key, one run");
     let reused = json!({"input": "Something else.", "idempotency_key": "tides-1"});
     let reused = call(&deployment, &ada.token, "start_run", reused).await;
@@ -67,7 +68,7 @@ async fn a_run_is_started_once_and_its_answer_read_by_its_tenant_alone() {
 }
 
 #[tokio::test]
-async fn a_conversation_takes_one_run_at_a_time_and_messages_wait() {
+async fn start_run_is_refused_in_a_busy_project_and_send_message_waits() {
     let (deployment, ada, bob) = two().await;
     let first = call(&deployment, &ada.token, "send_message", json!({"message": "/demo tokens=3"})).await;
     let project = first["structuredContent"]["project_id"].clone();
@@ -89,7 +90,7 @@ async fn a_conversation_takes_one_run_at_a_time_and_messages_wait() {
 }
 
 #[tokio::test]
-async fn a_call_that_cannot_be_made_says_what_to_do() {
+async fn a_refused_call_explains_what_to_do() {
     let (deployment, ada, _) = two().await;
     let reader = deployment.api_key(&ada, [Scope::RunsRead]).await;
     let refused = call(&deployment, &reader, "start_run", json!({"input": "x"})).await;
@@ -117,7 +118,7 @@ async fn a_call_that_cannot_be_made_says_what_to_do() {
 }
 
 #[tokio::test]
-async fn every_version_with_sessions_is_spoken_and_schemas_hold() {
+async fn every_protocol_version_is_supported_and_results_match_their_schemas() {
     let (deployment, ada, _) = two().await;
     for version in ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"] {
         let params = json!({"protocolVersion": version, "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});

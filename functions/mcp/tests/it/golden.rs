@@ -1,4 +1,4 @@
-//! Every golden event of this function, answered.
+//! The golden events of this function and their responses.
 
 use crate::deployment::{Deployment, golden};
 use sequent_core::golden::cases;
@@ -13,12 +13,12 @@ fn expected(name: &str) -> (u16, &'static str) {
         "listen" | "leave" => (405, "method_not_allowed"),
         "servers-create-private" | "servers-create-token-in-clear" => (422, "validation_failed"),
         "servers-delete" => (404, "not_found"),
-        other => panic!("no expectation for {other}"),
+        other => panic!("add the expected status of {other}"),
     }
 }
 
 #[tokio::test]
-async fn each_is_answered_as_expected() {
+async fn every_golden_event_has_its_status_and_code() {
     let deployment = Deployment::new().await;
     let ada = deployment.sign_up("ada@example.com").await;
     let names = cases("mcp");
@@ -32,12 +32,12 @@ async fn each_is_answered_as_expected() {
 }
 
 #[tokio::test]
-async fn an_address_that_cannot_be_used_says_where_and_why() {
+async fn an_address_that_is_not_allowed_is_refused_with_the_reason() {
     let deployment = Deployment::new().await;
     let ada = deployment.sign_up("ada@example.com").await;
     for (name, why) in [
         ("servers-create-private", "the address is not on the public internet"),
-        ("servers-create-token-in-clear", "must be https where a token is sent"),
+        ("servers-create-token-in-clear", "must be https if a token is sent"),
     ] {
         let answer = deployment.send(&golden(name, &ada)).await.json();
         assert_eq!(answer["errors"], json!([{"pointer": "#/url", "detail": why}]));

@@ -1,4 +1,4 @@
-//! Starting background runs: what is stored, once, and what a busy project makes of it.
+//! Starting background runs: the stored rows, retries, and busy projects.
 
 use crate::deployment::{Deployment, Person, golden, log_key, request};
 use sequent_conversation::Projects;
@@ -23,7 +23,7 @@ async fn live(deployment: &Deployment, of: &Person, project: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_run_is_stored_with_everything_asked_for_and_can_be_read_at_once() {
+async fn a_run_is_stored_as_requested_and_can_be_read_at_once() {
     let deployment = Deployment::new().await;
     let ada = deployment.sign_up("ada@example.com").await;
     let answer = deployment.send(&golden("create", &ada)).await;
@@ -47,7 +47,7 @@ async fn a_run_is_stored_with_everything_asked_for_and_can_be_read_at_once() {
     }
     let found = deployment.send(&request("GET", answer.header("location"), &ada)).await;
     assert_eq!(found.json(), run);
-    assert_eq!(live(&deployment, &ada, &run["project_id"]).await, run["id"], "the project waits for it");
+    assert_eq!(live(&deployment, &ada, &run["project_id"]).await, run["id"], "the run has the turn");
 
     let segments = read_all(&deployment.engine().storage, log_key(&ada, id(&run))).await.unwrap();
     let bodies: Vec<_> =
@@ -80,7 +80,7 @@ async fn a_retry_with_the_same_key_gets_the_same_run() {
 }
 
 #[tokio::test]
-async fn a_busy_project_refuses_queues_or_gives_way() {
+async fn on_conflict_decides_what_happens_in_a_busy_project() {
     let deployment = Deployment::new().await;
     let ada = deployment.sign_up("ada@example.com").await;
     let first = create(&deployment, &ada, json!({ "input": "one" })).await.json();
@@ -91,7 +91,11 @@ async fn a_busy_project_refuses_queues_or_gives_way() {
 
     let queued = create(&deployment, &ada, in_project("enqueue")).await;
     assert_eq!(queued.status, 202, "{}", queued.text());
-    assert_eq!(live(&deployment, &ada, &first["project_id"]).await, first["id"], "it waits its turn");
+    assert_eq!(
+        live(&deployment, &ada, &first["project_id"]).await,
+        first["id"],
+        "the second run waits for its turn"
+    );
 
     for on_conflict in ["interrupt", "rollback"] {
         let answer = create(&deployment, &ada, in_project(on_conflict)).await;
@@ -99,7 +103,7 @@ async fn a_busy_project_refuses_queues_or_gives_way() {
     }
     let path = format!("/api/runs/{}", first["id"].as_str().unwrap());
     let ended = deployment.send(&request("GET", &path, &ada)).await.json();
-    assert_eq!(ended["status"], "cancelled", "nobody had begun it");
+    assert_eq!(ended["status"], "cancelled", "it was pending");
 }
 
 #[tokio::test]
@@ -116,7 +120,7 @@ async fn simultaneous_requests_that_reject_conflicts_start_one_run() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_run_is_refused_before_anything_is_stored() {
+async fn an_invalid_request_is_refused_before_a_row_is_stored() {
     let deployment = Deployment::new().await;
     let ada = deployment.sign_up("ada@example.com").await;
     let long = "x".repeat(64 * 1024 + 1);

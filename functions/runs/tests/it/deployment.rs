@@ -1,4 +1,4 @@
-//! The function with runs to speak of.
+//! The function over tables of its own, with an engine that executes runs.
 
 use std::ops::Deref;
 
@@ -12,7 +12,7 @@ pub(crate) use sequent_http::testing::deployment::{Person, request};
 use sequent_runlog::{DynamoStorage, LogKey, Settings, Writer};
 use sequent_runs_function::{App, router};
 
-/// The run that the golden events speak of.
+/// The run that the golden events name.
 pub(crate) const RUN: &str = "run_01K9Z3TB6W1X2Y3Z4A5B6C7D8E";
 
 pub(crate) struct Deployment {
@@ -53,26 +53,26 @@ impl Deployment {
         &self.engine
     }
 
-    /// Starts a run in a project of its own. Keep the writer: it is the run's owner.
+    /// Creates a run in a new project and claims it. Keep the writer: when it is dropped, the run has no owner.
     pub(crate) async fn begin(&self, of: &Person, run: RunId) -> Writer<DynamoStorage> {
         let new = NewRun { new_project: true, ..new_run(of, run, ProjectId::new()) };
         *Box::pin(create_claimed(&self.engine.runs(), &new, None)).await.unwrap()
     }
 
-    /// Starts a run and lets the demo provider answer it to the end.
+    /// Creates a run and executes it to its end with the demo provider.
     pub(crate) async fn complete(&self, of: &Person, run: RunId) {
         let writer = self.begin(of, run).await;
         Box::pin(execute(&self.engine, log_key(of, run), writer, None)).await.unwrap();
     }
 
-    /// An empty project of theirs.
+    /// Creates an empty project.
     pub(crate) async fn project(&self, of: &Person) -> ProjectId {
         let projects = Projects::new(self.engine.store(), of.tenant());
         let name = ProjectName::new("Tides").unwrap();
         projects.create(of.user(), name, Timestamp::now()).await.unwrap().id
     }
 
-    /// Stores a run that waits for the end of another in the same project.
+    /// Creates a run that waits for the live run of the project.
     pub(crate) async fn queue(&self, of: &Person, project: ProjectId, run: RunId) {
         create(&self.engine.runs(), &new_run(of, run, project), Turn::Wait).await.unwrap();
     }
@@ -86,7 +86,7 @@ fn new_run(of: &Person, run: RunId, project: ProjectId) -> NewRun {
     NewRun { run, ..NewRun::new(of.tenant(), of.user(), project, "When is high tide?") }
 }
 
-/// A golden event of this function, with this person's credentials.
+/// A golden event of this function with the credentials of `of`.
 pub(crate) fn golden(case: &str, of: &Person) -> Event {
     sequent_http::testing::deployment::golden("runs", case, of)
 }

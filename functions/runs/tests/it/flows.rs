@@ -1,4 +1,4 @@
-//! What clients do over several requests, and what they must not get.
+//! Requests that build on each other: listing, cancelling, and the limits of tenants and scopes.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ async fn cancel(deployment: &Deployment, run: RunId, of: &Person) -> (u16, Value
     (answer.status.as_u16(), answer.json())
 }
 
-/// The types of a run's events, in order.
+/// The events of a run, in order.
 async fn log(deployment: &Deployment, of: &Person, run: RunId) -> Vec<Body> {
     let segments = read_all(&deployment.engine().storage, log_key(of, run)).await.unwrap();
     let entries = segments.into_iter().flat_map(|segment| segment.entries);
@@ -35,7 +35,7 @@ async fn project_of(deployment: &Deployment, of: &Person, run: RunId) -> Project
 }
 
 #[tokio::test]
-async fn pages_follow_each_other_and_mine_are_mine() {
+async fn a_list_is_paged_and_mine_contains_only_the_callers_runs() {
     let deployment = Deployment::new().await;
     let ada = deployment.sign_up("ada@example.com").await;
     let bob = ada.colleague();
@@ -50,7 +50,9 @@ async fn pages_follow_each_other_and_mine_are_mine() {
         deployment.complete(&bob, *run).await;
     }
     for (filter, expected) in [("", all.as_slice()), ("&mine=false", &all), ("&mine=true", mine)] {
-        let (mut seen, mut cursor, mut pages) = (Vec::new(), String::new(), 0);
+        let mut seen = Vec::new();
+        let mut cursor = String::new();
+        let mut pages = 0;
         loop {
             let page = get(&deployment, &format!("/api/runs/?limit=3{filter}{cursor}"), &ada).await;
             seen.extend(page["items"].as_array().unwrap().iter().map(|run| run["id"].clone()));
@@ -65,12 +67,12 @@ async fn pages_follow_each_other_and_mine_are_mine() {
     let first = get(&deployment, "/api/runs?limit=3", &ada).await;
     let cursor = first["next_cursor"].as_str().unwrap();
     let other = deployment.send(&request("GET", &format!("/api/runs?mine=true&cursor={cursor}"), &ada)).await;
-    assert_eq!(other.code(), "invalid_cursor", "a cursor belongs to its list");
+    assert_eq!(other.code(), "invalid_cursor", "a cursor is valid for its list only");
     assert_eq!(deployment.send(&request("GET", "/api/runs?mine=maybe", &ada)).await.code(), "invalid_query");
 }
 
 #[tokio::test]
-async fn a_living_owner_is_asked_and_keeps_what_was_said() {
+async fn a_live_owner_is_asked_to_cancel_and_ends_the_run() {
     let deployment = Deployment::new().await;
     let ada = deployment.sign_up("ada@example.com").await;
     let run = RunId::new();
@@ -79,12 +81,12 @@ async fn a_living_owner_is_asked_and_keeps_what_was_said() {
     assert_eq!((status, &answer["status"]), (202, &json!("running")));
     Box::pin(execute(deployment.engine(), log_key(&ada, run), owner, None)).await.unwrap();
     let ended = get(&deployment, &format!("/api/runs/{run}"), &ada).await;
-    assert_eq!(ended["status"], "cancelled", "the owner met the request");
+    assert_eq!(ended["status"], "cancelled", "the owner ended the run");
     assert_eq!(cancel(&deployment, run, &ada).await, (200, ended), "a repetition changes nothing");
 }
 
 #[tokio::test]
-async fn a_run_whose_owner_died_is_ended_on_the_spot() {
+async fn a_run_with_a_dead_owner_is_ended_by_the_request() {
     let settings = Settings { lease: Duration::ZERO, ..Settings::default() };
     let deployment = Deployment::with(settings).await;
     let ada = deployment.sign_up("ada@example.com").await;
@@ -100,23 +102,24 @@ async fn a_run_whose_owner_died_is_ended_on_the_spot() {
     assert_eq!((status, &answer["status"]), (200, &json!("cancelled")), "{answer}");
     assert!(answer["completed_at"].is_string());
     let projects = Projects::new(deployment.engine().store(), ada.tenant());
-    assert_eq!(projects.get(project).await.unwrap().live_run_id, None, "the project is free again");
+    assert_eq!(projects.get(project).await.unwrap().live_run_id, None, "the turn is free again");
     let messages = projects.latest_messages(project, 10).await.unwrap();
-    assert_eq!(messages.last().unwrap().content, "High tide is", "what was said is kept");
+    assert_eq!(messages.last().unwrap().content, "High tide is", "the text so far is kept");
     let events = log(&deployment, &ada, run).await;
     assert!(matches!(events.last(), Some(Body::RunFinished { .. })), "{events:?}");
 
     let before = events.len();
     assert_eq!(cancel(&deployment, run, &ada).await, (200, answer));
-    assert_eq!(log(&deployment, &ada, run).await.len(), before, "an ended run's log stays as it is");
+    assert_eq!(log(&deployment, &ada, run).await.len(), before, "the log of an ended run does not change");
     drop(owner);
 }
 
 #[tokio::test]
-async fn a_waiting_run_is_ended_without_a_word() {
+async fn a_pending_run_is_cancelled_without_disturbing_the_live_run() {
     let deployment = Deployment::new().await;
     let ada = deployment.sign_up("ada@example.com").await;
-    let (first, second) = (RunId::new(), RunId::new());
+    let first = RunId::new();
+    let second = RunId::new();
     let owner = deployment.begin(&ada, first).await;
     let project = project_of(&deployment, &ada, first).await;
     deployment.queue(&ada, project, second).await;
@@ -127,16 +130,16 @@ async fn a_waiting_run_is_ended_without_a_word() {
     assert_eq!(answer["started_at"], Value::Null);
     let live =
         Projects::new(deployment.engine().store(), ada.tenant()).get(project).await.unwrap().live_run_id;
-    assert_eq!(live, Some(first), "the run that answers is not disturbed");
+    assert_eq!(live, Some(first), "the live run keeps the turn");
     assert_eq!(get(&deployment, &format!("/api/runs/{first}"), &ada).await["status"], "running");
     drop(owner);
 }
 
 #[tokio::test]
-async fn another_tenant_finds_nothing_and_stops_nothing() {
+async fn another_tenant_can_neither_see_nor_cancel_a_run() {
     let deployment = Deployment::new().await;
-    let (ada, eve) =
-        (deployment.sign_up("ada@example.com").await, deployment.sign_up("eve@example.com").await);
+    let ada = deployment.sign_up("ada@example.com").await;
+    let eve = deployment.sign_up("eve@example.com").await;
     let run: RunId = RUN.parse().unwrap();
     let owner = deployment.begin(&ada, run).await;
     deployment.complete(&ada, RunId::new()).await;
@@ -146,7 +149,7 @@ async fn another_tenant_finds_nothing_and_stops_nothing() {
         assert_eq!((answer.status.as_u16(), answer.code().as_str()), (404, "not_found"), "{name}");
     }
     assert_eq!(log(&deployment, &ada, run).await.len(), before, "nothing was appended");
-    assert!(log(&deployment, &eve, run).await.is_empty(), "nor to a log of the same name");
+    assert!(log(&deployment, &eve, run).await.is_empty(), "and no log of the other tenant was created");
     for filter in ["", "&mine=true"] {
         let list = get(&deployment, &format!("/api/runs?limit=1{filter}"), &eve).await;
         assert_eq!(list, json!({ "items": [], "next_cursor": null }));
@@ -160,7 +163,7 @@ async fn another_tenant_finds_nothing_and_stops_nothing() {
 }
 
 #[tokio::test]
-async fn a_credential_does_what_its_scopes_say() {
+async fn each_route_requires_its_scope() {
     let deployment = Deployment::new().await;
     let ada = deployment.sign_up("ada@example.com").await;
     deployment.complete(&ada, RUN.parse().unwrap()).await;
@@ -175,7 +178,7 @@ async fn a_credential_does_what_its_scopes_say() {
 }
 
 #[tokio::test]
-async fn nobody_gets_in_without_a_credential_or_past_the_cdn() {
+async fn a_request_needs_a_credential_and_must_come_through_the_cdn() {
     let deployment = Deployment::new().await;
     for (method, path) in [
         ("GET", "/api/runs".to_owned()),

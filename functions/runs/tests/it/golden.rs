@@ -1,4 +1,4 @@
-//! Every golden event of this function, answered.
+//! The golden events of this function and their responses.
 
 use crate::deployment::{Deployment, RUN, golden};
 use sequent_core::golden::cases;
@@ -9,18 +9,18 @@ fn expected(name: &str) -> (u16, &'static str) {
     match name {
         "cancel" | "get" | "list" | "list-mine" => (200, ""), // the run has ended
         "create" => (202, ""),
-        "create-in-project" => (404, "not_found"), // it is somebody else's
+        "create-in-project" => (404, "not_found"), // the project belongs to another tenant
         "create-no-input" => (422, "validation_failed"),
-        "steer" => (409, "run_closed"), // as above
+        "steer" => (409, "run_closed"), // the run has ended
         "get-malformed-id" => (404, "not_found"),
         "list-forged-cursor" => (400, "invalid_cursor"),
         "list-limit-zero" => (400, "invalid_query"),
-        other => panic!("no expectation for {other}"),
+        other => panic!("add the expected status of {other}"),
     }
 }
 
 #[tokio::test]
-async fn each_is_answered_as_expected() {
+async fn every_golden_event_has_its_status_and_code() {
     let deployment = Deployment::new().await;
     let ada = deployment.sign_up("ada@example.com").await;
     deployment.complete(&ada, RUN.parse().unwrap()).await;
