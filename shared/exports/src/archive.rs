@@ -1,4 +1,4 @@
-//! ZIP archives: the same files give the same bytes.
+//! ZIP archives. The same files give the same bytes.
 
 use std::collections::HashSet;
 use std::io::{Cursor, Write};
@@ -8,13 +8,13 @@ use zip::{CompressionMethod, DateTime, ZipWriter, result::ZipError};
 
 use crate::Error;
 
-/// What the files of an archive weigh together, at most: the archive is built in memory.
+/// Limit of the total size of the files. The archive is built in memory.
 const MAX_BYTES: usize = 256 << 20;
 
-/// The files as one archive, in their order.
+/// Packs the files into one archive, in the given order.
 ///
 /// # Errors
-/// [`Error::Path`], [`Error::TooLarge`].
+/// [`Error::Path`] and [`Error::TooLarge`].
 pub fn zip<P: AsRef<str>, B: AsRef<[u8]>>(files: impl IntoIterator<Item = (P, B)>) -> Result<Vec<u8>, Error> {
     let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
     let options = SimpleFileOptions::default()
@@ -24,7 +24,8 @@ pub fn zip<P: AsRef<str>, B: AsRef<[u8]>>(files: impl IntoIterator<Item = (P, B)
     let mut taken = HashSet::new();
     let mut left = MAX_BYTES;
     for (path, bytes) in files {
-        let (path, bytes) = (path.as_ref(), bytes.as_ref());
+        let path = path.as_ref();
+        let bytes = bytes.as_ref();
         if !is_safe(path) || !taken.insert(path.to_lowercase()) {
             return Err(Error::Path(path.to_owned()));
         }
@@ -39,7 +40,7 @@ fn failed(error: &ZipError) -> Error {
     Error::Renderer(error.to_string())
 }
 
-/// Unpacks below its folder, on any system.
+/// Returns `true` if the path stays inside the folder that the archive is unpacked to, on any system.
 fn is_safe(path: &str) -> bool {
     let segment = |segment: &str| !segment.is_empty() && segment != "." && segment != "..";
     path.len() <= 1_024
@@ -66,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn no_path_leaves_the_folder_or_comes_twice() {
+    fn a_path_that_leaves_the_folder_or_is_repeated_is_refused() {
         for path in ["", "/a", "../a", "a/../b", "a//b", "a/", "C:/a", "a\\b", "a\0"] {
             assert_eq!(zip([(path, "")]), Err(Error::Path(path.into())));
         }

@@ -1,7 +1,7 @@
-//! Charts as SVG, drawn from their numbers: the same picture in a PDF and on a page.
+//! Charts as SVG images. A PDF and an HTML page contain the same image.
 //!
-//! plotters maps coordinates and writes the SVG; the arrangement is ours, for it has no grouped or stacked bars, its legend
-//! is a box over the data, and its labels collide.
+//! plotters maps coordinates and writes the SVG. The layout is ours, because plotters has no grouped or
+//! stacked bars, its legend is a box over the data, and its labels overlap.
 
 mod frame;
 mod pie;
@@ -15,7 +15,7 @@ use sequent_documents::chart::Kind;
 
 use crate::Error;
 
-/// The colours around the data.
+/// The colours of text, grid and background.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Look {
     ink: RGBColor,
@@ -39,8 +39,8 @@ impl Look {
     };
 }
 
-/// Told apart with any colour vision: the palette of Okabe and Ito without its yellow and black, which paper and ink
-/// swallow, and then Tol's muted one.
+/// Colours of the series, distinguishable with any colour vision: the palette of Okabe and Ito without its
+/// yellow and black, which are hard to see on paper and among text, followed by Tol's muted palette.
 const PALETTE: [RGBColor; 12] = [
     RGBColor(0x00, 0x72, 0xB2),
     RGBColor(0xE6, 0x9F, 0x00),
@@ -56,14 +56,14 @@ const PALETTE: [RGBColor; 12] = [
     RGBColor(0xDD, 0xCC, 0x77),
 ];
 
-/// Twice the size that it is made for: plotters draws on whole units.
+/// The width of the image: twice the displayed size, because plotters only draws on whole units.
 const WIDTH: i32 = 1440;
 const HEIGHT: i32 = 660;
 const FONT: f64 = 26.0;
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 
-/// The chart as an SVG image.
+/// Draws the chart as an SVG image.
 pub(crate) fn svg(chart: &Chart, look: &Look) -> Result<String, Error> {
     let mut svg = String::new();
     {
@@ -78,7 +78,7 @@ pub(crate) fn svg(chart: &Chart, look: &Look) -> Result<String, Error> {
     Ok(svg)
 }
 
-/// What the chart shows, in words, for who cannot see it.
+/// Describes the chart in words, for people who cannot see it.
 pub(crate) fn description(chart: &Chart) -> String {
     let kind = match chart.kind {
         Kind::Bar => "Bar chart",
@@ -94,7 +94,7 @@ pub(crate) fn description(chart: &Chart) -> String {
     format!("{kind}: {}; {}", names.join(", "), ends.join(" – "))
 }
 
-/// About how wide a text is, in digits: enough to lay out labels with.
+/// Estimates the width of a text in digits, precisely enough to lay out labels.
 pub(crate) fn width(text: &str) -> f64 {
     let of = |c: char| match c {
         'i' | 'j' | 'l' | 'I' | '.' | ',' | ':' | ';' | '\'' | '|' | '!' | ' ' => 0.5,
@@ -114,12 +114,12 @@ pub(crate) fn width(text: &str) -> f64 {
     text.chars().map(of).sum()
 }
 
-/// The width of a text of this size, in units of the picture.
+/// Estimates the width of a text of this size in units of the image.
 fn pixels(text: &str, size: f64) -> i32 {
     (width(text) * size * 0.572).ceil() as i32
 }
 
-/// The text, or as much of its beginning as fits.
+/// Returns the text, cut with an ellipsis if it does not fit.
 fn cut(text: &str, size: f64, room: i32) -> String {
     if pixels(text, size) <= room {
         return text.to_owned();
@@ -140,7 +140,7 @@ fn color(at: usize) -> RGBColor {
     PALETTE[at % PALETTE.len()]
 }
 
-/// Where a text stands: at a point, on one side of it.
+/// The position of a text: a point, and the side of the text that is at the point.
 #[derive(Clone, Copy)]
 struct Spot {
     at: (i32, i32),
@@ -148,7 +148,7 @@ struct Spot {
 }
 
 fn write(area: &Area<'_>, text: &str, spot: Spot, size: f64, color: RGBColor) -> Result<(), Error> {
-    // The backend divides by the same number.
+    // The backend divides the size by this factor.
     let font = ("Noto Sans", size * 1.24).into_font();
     let style = TextStyle::from(font).color(&color).pos(Pos::new(spot.side, VPos::Center));
     area.draw(&Text::new(text.to_owned(), spot.at, style)).map_err(failed)

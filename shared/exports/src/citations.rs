@@ -1,11 +1,12 @@
-//! The numbers of sources: in the order in which a reader meets them.
+//! The numbers of sources, in reading order.
 
 use std::collections::HashMap;
 
 use sequent_documents::block::Table;
 use sequent_documents::{Block, Report, Slides, Source, Text};
 
-/// The sources of a document, numbered from 1; those that no text cites come last.
+/// The sources of a document, numbered from 1 in the order of their first citations. Uncited sources come
+/// last.
 pub(crate) struct Citations<'a> {
     numbers: HashMap<&'a str, usize>,
     order: Vec<&'a Source>,
@@ -36,7 +37,7 @@ impl<'a> Citations<'a> {
         this
     }
 
-    /// The number of the source called `id`. A checked document cites only sources that it has.
+    /// Returns the number of the source with this id. A valid document cites only sources that it lists.
     pub(crate) fn number(&self, id: &str) -> Option<usize> {
         self.numbers.get(id).copied()
     }
@@ -51,7 +52,7 @@ impl<'a> Citations<'a> {
     }
 }
 
-/// The texts of a block, as a reader meets them.
+/// The texts of a block, in reading order.
 fn texts(block: &Block) -> Vec<&Text> {
     match block {
         Block::Paragraph { text } | Block::Callout { text, .. } => vec![text],

@@ -1,27 +1,21 @@
-//! How an export can fail.
+//! Errors of an export.
 
-use sequent_documents::Kind;
+use sequent_documents::{Format, Kind};
 
-use sequent_documents::Format;
-
-/// A failed export.
+/// An error of an export.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// This type of document has no such format.
-    #[error("there is no {} of a {kind}", format.name())]
-    Unsupported {
-        /// The document's type.
-        kind: Kind,
-        /// The format asked for.
-        format: Format,
-    },
-    /// The renderer failed on a document that it should take: our bug. Exporting again will not help.
+    /// Documents of this type cannot be exported in this format.
+    #[error("a document of type {kind} cannot be exported as {}", format.name())]
+    #[expect(missing_docs, reason = "plain data")]
+    Unsupported { kind: Kind, format: Format },
+    /// The renderer failed on a valid document. This is a bug of ours: a retry does not help.
     #[error("the renderer failed: {0}")]
     Renderer(String),
-    /// A path in an archive that is empty, absolute, leaves its folder, or is there twice.
-    #[error("`{0}` is no path for an archive, or is there twice")]
+    /// A path of an archive is empty, absolute, repeated, or leaves the folder.
+    #[error("`{0}` is not a valid path for an archive, or occurs twice")]
     Path(String),
-    /// An archive larger than this process should hold.
-    #[error("the archive is too large: at most {0} bytes")]
+    /// The archive would be larger than this many bytes, more than the process should hold in memory.
+    #[error("the archive is too large: it may have at most {0} bytes")]
     TooLarge(usize),
 }

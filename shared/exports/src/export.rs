@@ -1,13 +1,16 @@
-//! The one door: a document and a format.
+//! The entry point: a document and a format give a file.
 
+use maud::{DOCTYPE, html};
 use sequent_documents::{Document, Website};
 
+use crate::html::Plain;
 use crate::{Error, Format, archive, html, markdown, pdf};
 
-/// `document` as a file of `format`.
+/// Renders `document` as a file of `format`.
 ///
 /// # Errors
-/// [`Error::Unsupported`] for a pair that makes no sense; else [`Error::Renderer`] or [`Error::TooLarge`].
+/// [`Error::Unsupported`] if documents of this type do not have the format. Otherwise [`Error::Renderer`] or
+/// [`Error::TooLarge`].
 pub fn export(document: &Document, format: Format) -> Result<Vec<u8>, Error> {
     match (document, format) {
         (document, Format::Json) => Ok(document.to_json()),
@@ -25,19 +28,24 @@ pub fn export(document: &Document, format: Format) -> Result<Vec<u8>, Error> {
     }
 }
 
-/// The page that leads to a website's first, for browsers and servers that open `index.html`, if there is none.
+/// Returns a page that redirects to the entry page, for browsers and servers that open `index.html`. Returns
+/// `None` if the website has an `index.html`.
 fn index(website: &Website) -> Option<String> {
-    // Names that differ in case are one file to some systems.
+    // Some file systems ignore case.
     let is_index = |path: &str| path.eq_ignore_ascii_case("index.html");
     if website.files.iter().any(|file| is_index(file.path.as_str())) {
         return None;
     }
-    // Paths need no escaping: see `FilePath`.
-    let (entry, title) = (website.entry.as_str(), html::escape(&website.title));
-    Some(format!(
-        "<!doctype html><meta charset=\"utf-8\"><title>{title}</title>\
-         <meta http-equiv=\"refresh\" content=\"0; url={entry}\"><p><a href=\"{entry}\">{title}</a>\n"
-    ))
+    let entry = website.entry.as_str();
+    let title = Plain(&website.title);
+    let page = html! {
+        (DOCTYPE)
+        meta charset="utf-8";
+        title { (title) }
+        meta http-equiv="refresh" content={ "0; url=" (entry) };
+        p { a href=(entry) { (title) } }
+    };
+    Some(page.into_string())
 }
 
 #[cfg(test)]

@@ -2,31 +2,34 @@
 
 use sequent_documents::Section;
 
-/// A heading's place among the others.
+/// The number of one heading.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
-    /// 1 to 3, and at most one below the heading before: a level that was left out would leave a zero in the number.
+pub(crate) struct HeadingNumber {
+    /// The position among all headings, from 1.
+    pub(crate) position: usize,
+    /// 1 to 3, and at most one more than the level of the heading before: a level that was left out would put
+    /// a zero into the number.
     pub(crate) level: u8,
-    /// As in `1.2`.
-    pub(crate) number: String,
+    /// The number as text, such as `1.2`.
+    pub(crate) text: String,
 }
 
-/// The places of the headings of `sections`.
-pub(crate) fn places(sections: &[Section]) -> Vec<Place> {
+/// Numbers the headings of `sections`.
+pub(crate) fn numbers(sections: &[Section]) -> Vec<HeadingNumber> {
     let mut counts = [0_usize; 3];
-    // The levels, as written, of the headings that the next one may stand below.
-    let mut above: Vec<u8> = Vec::new();
-    let place = |section: &Section| {
+    // The levels, as written, of the headings that can be parents of the next one.
+    let mut parents: Vec<u8> = Vec::new();
+    let number = |(section, position): (&Section, usize)| {
         let written = section.level.clamp(1, 3);
-        above.retain(|level| *level < written);
-        above.push(written);
-        let depth = above.len();
+        parents.retain(|level| *level < written);
+        parents.push(written);
+        let depth = parents.len();
         counts[depth - 1] += 1;
         counts[depth..].fill(0);
-        let numbers: Vec<_> = counts[..depth].iter().map(usize::to_string).collect();
-        Place { level: depth as u8, number: numbers.join(".") }
+        let parts: Vec<_> = counts[..depth].iter().map(usize::to_string).collect();
+        HeadingNumber { position, level: depth as u8, text: parts.join(".") }
     };
-    sections.iter().map(place).collect()
+    sections.iter().zip(1..).map(number).collect()
 }
 
 #[cfg(test)]
@@ -36,8 +39,8 @@ mod tests {
     #[test]
     fn no_number_has_a_zero() {
         let section = |level| Section { heading: "h".into(), level, blocks: Vec::new() };
-        let places = places(&[3, 1, 3, 3, 2, 3, 1].map(section));
-        let numbers: Vec<_> = places.iter().map(|place| place.number.as_str()).collect();
-        assert_eq!(numbers, ["1", "2", "2.1", "2.2", "2.3", "2.3.1", "3"]);
+        let numbers = numbers(&[3, 1, 3, 3, 2, 3, 1].map(section));
+        let texts: Vec<_> = numbers.iter().map(|number| number.text.as_str()).collect();
+        assert_eq!(texts, ["1", "2", "2.1", "2.2", "2.3", "2.3.1", "3"]);
     }
 }

@@ -1,8 +1,8 @@
-//! What agents deliver, as files for people: [`export`] and [`zip()`] are pure functions from
-//! [documents](sequent_documents) to bytes, and [`RenderExport`] is the job that calls them.
+//! Exports: files for people, made of what agents deliver. [`export`] and [`zip()`] are pure functions from
+//! [documents](sequent_documents) to bytes. [`RenderExport`] is the job that calls them.
 //!
-//! Rendering knows no network, no file system and no clock: the same document gives the same bytes. Whatever a document says is inert in every
-//! format: no text of it is ever read as markup, script or style.
+//! Rendering uses no network, no file system and no clock: the same document gives the same bytes. The text
+//! of a document is inert in every format: it is never interpreted as markup, script or style.
 
 mod archive;
 mod chart;

@@ -23,15 +23,15 @@ pub(crate) fn report(report: &Report) -> String {
     if let Some(summary) = &report.summary {
         out += &format!("## {}\n\n{}\n\n", words.summary, writer.text(summary));
     }
-    for (section, place) in report.sections.iter().zip(headings::places(&report.sections)) {
-        let marks = "#".repeat(usize::from(place.level) + 1);
+    for (section, number) in report.sections.iter().zip(headings::numbers(&report.sections)) {
+        let marks = "#".repeat(usize::from(number.level) + 1);
         out += &format!("{marks} {}\n\n", escape(&section.heading));
         section.blocks.iter().for_each(|block| out += &writer.block(block));
     }
     out + &writer.sources()
 }
 
-/// Text that means nothing but itself, on one line.
+/// Escapes a text so that it has no Markdown syntax, and puts it on one line.
 pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len() + 8);
     let mut before = None;
@@ -42,7 +42,7 @@ pub(crate) fn escape(text: &str) -> String {
                 escaped.push('\\');
                 escaped.push(c);
             }
-            // A heading, a list or a rule, but only where a line begins.
+            // At the beginning of a line these begin a heading, a list or a rule.
             '#' | '+' | '-' | '=' | ':' if starts_line => {
                 escaped.push('\\');
                 escaped.push(c);
@@ -62,7 +62,7 @@ pub(crate) fn escape(text: &str) -> String {
     escaped
 }
 
-/// Code between fences longer than any in it.
+/// Puts code between fences that are longer than any fence inside it.
 pub(crate) fn fenced(language: &str, code: &str) -> String {
     let longest = code.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest.max(2) + 1);
@@ -73,7 +73,7 @@ fn code_span(code: &str) -> String {
     let longest = code.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest + 1);
     let pad = if code.starts_with('`') || code.ends_with('`') { " " } else { "" };
-    // A bar would end a table's cell, even in code.
+    // A bar ends a table cell, even in code.
     format!("{fence}{pad}{}{pad}{fence}", code.replace('|', "\\|").replace('\n', " "))
 }
 

@@ -1,8 +1,8 @@
-//! PDF, by typst.
+//! PDF files, typeset by typst.
 //!
-//! The templates are fixed files. A document reaches them as JSON and charts as SVG: nothing that a model or a person
-//! wrote is ever read as typst markup. The limits of documents bound time and memory; the compiler has no clock to stop it
-//! by, so a caller that must be done by a deadline needs one of its own around it.
+//! The templates are fixed files. They receive a document as JSON and its charts as SVG, so nothing that a
+//! model or a person wrote is interpreted as typst markup. The limits of documents bound time and memory. The
+//! compiler has no timeout, so a caller with a deadline has to enforce it from outside.
 
 mod fonts;
 mod view;
@@ -17,7 +17,7 @@ use typst_layout::PagedDocument;
 use typst_pdf::PdfOptions;
 
 use crate::Error;
-use world::Desk;
+use world::DocumentWorld;
 
 const TEMPLATES: [(&str, &str); 3] = [
     ("blocks.typ", include_str!("pdf/blocks.typ")),
@@ -25,7 +25,8 @@ const TEMPLATES: [(&str, &str); 3] = [
     ("slides.typ", include_str!("pdf/slides.typ")),
 ];
 
-/// Layout recurses with the nesting of a page; a caller's thread may have little stack left.
+/// Stack size of the compiler's thread. Layout recurses with the nesting of a page, and the caller's thread
+/// may have little stack left.
 const STACK: usize = 32 << 20;
 
 pub(crate) fn report(report: &Report) -> Result<Vec<u8>, Error> {
@@ -41,9 +42,9 @@ fn typeset(main: &str, view: view::View) -> Result<Vec<u8>, Error> {
     files.extend(
         view.charts.into_iter().enumerate().map(|(at, svg)| (view::chart_path(at), svg.into_bytes())),
     );
-    let desk = Desk::new(main, &TEMPLATES, files);
+    let world = DocumentWorld::new(main, &TEMPLATES, files);
     thread::scope(|scope| {
-        let worker = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || compile(&desk));
+        let worker = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || compile(&world));
         let worker = worker.map_err(|error| Error::Renderer(error.to_string()))?;
         worker.join().unwrap_or_else(|panic| match panic.downcast::<&'static str>() {
             Ok(message) => Err(Error::Renderer(format!("panicked: {message}"))),
@@ -55,10 +56,10 @@ fn typeset(main: &str, view: view::View) -> Result<Vec<u8>, Error> {
     })
 }
 
-fn compile(desk: &Desk) -> Result<Vec<u8>, Error> {
-    let compiled = typst::compile::<PagedDocument>(desk).output;
+fn compile(world: &DocumentWorld) -> Result<Vec<u8>, Error> {
+    let compiled = typst::compile::<PagedDocument>(world).output;
     let pdf = compiled.and_then(|document| typst_pdf::pdf(&document, &PdfOptions::default()));
-    // What typst remembers for the next compilation would pile up from document to document.
+    // Otherwise typst's cache would grow with every document.
     comemo::evict(0);
     pdf.map_err(|errors| Error::Renderer(first(&errors)))
 }

@@ -1,4 +1,4 @@
-//! `render_export`: a file of a document, a run or a conversation, as an artifact.
+//! `render_export`: the job that renders a document, a run or a project and stores the file as an artifact.
 
 mod project;
 mod run;
@@ -13,14 +13,13 @@ use sequent_jobs::{Context, Done, Failed, JobKind, Queue, RetryPolicy};
 
 use crate::{Error, export};
 
-/// Most bytes of a document that is read: those of the largest there is.
+/// Limit of the size of a document that is read: that of the largest type.
 const LARGEST: u64 = limits::WEBSITE_BYTES as u64;
 
-/// Renders exports of what is in these artifacts.
+/// The job kind. It reads from and writes to these artifacts.
 #[derive(Debug, Clone)]
 pub struct RenderExport(pub Artifacts);
 
-/// A file.
 struct File {
     title: String,
     bytes: Vec<u8>,
@@ -38,12 +37,13 @@ impl JobKind for RenderExport {
     }
 
     async fn run(&self, input: Export, context: Context) -> Result<Done, Failed> {
-        let (tenant, format) = (context.tenant, input.format);
-        context.progress.report(5, "Reading what there is to export.");
+        let tenant = context.tenant;
+        let format = input.format;
+        context.progress.report(5, "Reading the source.");
         let file = match input.source {
             Source::Artifact(id) => {
                 let document = self.document(tenant, id).await?;
-                context.progress.report(20, "Setting the pages.");
+                context.progress.report(20, "Rendering the document.");
                 let title = document.title().to_owned();
                 File { title, bytes: computed(move || export(&document, format)).await? }
             }
@@ -58,7 +58,7 @@ impl JobKind for RenderExport {
             media_type: format.media_type().to_owned(),
         };
         let origin = Origin { run: context.run, job: Some(context.job), ..Origin::default() };
-        // The same id whichever attempt ends the job.
+        // Derived from the job, so every attempt stores the same artifact.
         let id = ArtifactId::from_bits(context.job.bits());
         self.0.leave(tenant, id, description, origin, Bytes::from(file.bytes)).await.map_err(failed)
     }
@@ -68,35 +68,38 @@ impl RenderExport {
     async fn document(&self, tenant: TenantId, id: ArtifactId) -> Result<Document, Failed> {
         let artifact = self.0.get(tenant, id).await.map_err(failed)?;
         if artifact.size > LARGEST {
-            return Err(Failed::Poison(format!("A document has at most {LARGEST} bytes.")));
+            return Err(Failed::Poison(format!(
+                "The document is too large: it may have at most {LARGEST} bytes."
+            )));
         }
         let bytes = self.0.bytes(tenant, &artifact, LARGEST).await.map_err(failed)?;
-        Document::parse(&bytes).map_err(|why| Failed::Poison(format!("The artifact is no document: {why}")))
+        Document::parse(&bytes)
+            .map_err(|error| Failed::Poison(format!("The artifact is not a valid document: {error}")))
     }
 }
 
-/// What a thread that may block comes to. It goes on when the job is given up; the limits of documents bound it.
+/// Runs `work` on a thread that may block. The work continues if the job is abandoned; the limits of
+/// documents bound it.
 async fn computed<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Failed> {
     let ended = tokio::task::spawn_blocking(work).await.map_err(Failed::retry)?;
-    // The same document fails in the same way.
+    // Rendering is deterministic, so a retry would fail in the same way.
     ended.map_err(|error| Failed::Poison(error.to_string()))
 }
 
 fn failed(error: ArtifactError) -> Failed {
     match error {
-        ArtifactError::NotFound => Failed::Poison("The artifact is gone.".to_owned()),
+        ArtifactError::NotFound => Failed::Poison("The artifact does not exist any more.".to_owned()),
         ArtifactError::Description(invalid) => Failed::Poison(invalid.to_string()),
         error => Failed::retry(error),
     }
 }
 
-/// A title that an artifact can have.
+/// Turns the title into one that an artifact may have: one line of at most 200 characters.
 fn one_line(title: &str) -> String {
     let clean = title.chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect::<String>();
     if clean.trim().is_empty() { "Export".to_owned() } else { clean }
 }
 
-/// A run's events.
 type Events = Arc<[sequent_event::Event]>;

@@ -1,127 +1,139 @@
-//! What happened in a run, for people to read and for programs to go through.
+//! A run or a conversation as a transcript: for people as HTML or Markdown, for programs as JSON lines.
 
-use crate::html::{self, Page};
+use maud::{Markup, html};
+
+use crate::html::{Language, Page, Plain};
 use crate::markdown;
 use crate::writing::Writing;
 
-/// A run, told in order.
+/// A run or a conversation in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "plain data")]
 pub struct Transcript {
-    /// The title.
     pub title: String,
-    /// What happened.
-    pub entries: Vec<Entry>,
+    pub parts: Vec<Part>,
 }
 
-/// One thing that happened.
+/// One part of a transcript.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// Who did it: a person, an agent, a tool.
-    pub who: String,
-    /// When, in the words of the caller.
+pub struct Part {
+    /// The name of a person, an agent or a tool.
+    pub author: String,
+    /// The time, as the caller wants it to be shown.
     pub at: String,
-    /// What.
-    pub what: What,
+    #[expect(missing_docs, reason = "plain data")]
+    pub content: PartContent,
 }
 
-/// What happened.
+/// The content of one part.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum What {
-    /// Somebody said something. It is shown as it is, not as markup.
+#[expect(missing_docs, reason = "plain data")]
+pub enum PartContent {
+    /// A message. It is shown as written, not as markup.
     Text(String),
-    /// A tool was called.
-    Call {
-        /// The tool.
-        tool: String,
-        /// Its arguments.
-        arguments: String,
-    },
-    /// A call's result.
-    Result {
-        /// The tool.
-        tool: String,
-        /// Whether it failed.
-        failed: bool,
-        /// What it said.
-        content: String,
-    },
-    /// A person was asked.
+    /// A call of a tool.
+    Call { tool: String, arguments: String },
+    /// The result of a call.
+    Result { tool: String, failed: bool, content: String },
+    /// A question to a person.
     Question(String),
 }
 
 const STYLE: &str = include_str!("html/transcript.css");
 
-/// The transcript as one page.
+/// Renders the transcript as one HTML page.
 #[must_use]
 pub fn html(transcript: &Transcript) -> String {
     let writing = Writing::of_document(None);
-    let line = |line: &str| {
-        format!("<span{}>{}</span>", html::attributes(writing, writing.of(line)), html::escape(line))
+    let body = html! {
+        main {
+            h1 { (line(writing, &transcript.title)) }
+            @for part in &transcript.parts {
+                article class=(class(&part.content)) {
+                    header { b { (line(writing, &part.author)) } " " time { (Plain(&part.at)) } }
+                    (content(writing, &part.content))
+                }
+                "\n"
+            }
+        }
     };
-    let words = |class: &str, text: &str| {
-        let attributes = html::attributes(writing, writing.of(text));
-        format!("<p class=\"{class}\"{attributes}>{}</p>\n", html::escape(text))
-    };
-    let entry = |entry: &Entry| {
-        let (class, what) = match &entry.what {
-            What::Text(text) => ("text", words("words", text)),
-            What::Question(text) => ("question", words("words", text)),
-            What::Call { tool, arguments } => ("call", folded("→", tool, arguments)),
-            What::Result { tool, failed: false, content } => ("result", folded("←", tool, content)),
-            What::Result { tool, failed: true, content } => ("result failed", folded("✗", tool, content)),
-        };
-        let (who, at) = (line(&entry.who), html::escape(&entry.at));
-        format!(
-            "<article class=\"{class}\">\n<header><b>{who}</b> <time>{at}</time></header>\n{what}</article>\n"
-        )
-    };
-    let entries: String = transcript.entries.iter().map(entry).collect();
-    let body = format!("<main>\n<h1>{}</h1>\n{entries}</main>\n", line(&transcript.title));
-    Page { title: &transcript.title, writing, style: STYLE, body: &body, script: None }.render()
+    Page { title: &transcript.title, writing, style: STYLE, class: None, script: None }.render(&body)
 }
 
-fn folded(sign: &str, tool: &str, content: &str) -> String {
-    let (tool, content) = (html::escape(tool), html::escape(content));
-    format!("<details><summary>{sign} <code>{tool}</code></summary><pre>{content}</pre></details>\n")
+const fn class(content: &PartContent) -> &'static str {
+    match content {
+        PartContent::Text(_) => "text",
+        PartContent::Question(_) => "question",
+        PartContent::Call { .. } => "call",
+        PartContent::Result { failed: false, .. } => "result",
+        PartContent::Result { failed: true, .. } => "result failed",
+    }
 }
 
-/// The transcript as Markdown.
+fn content(writing: Writing<'_>, content: &PartContent) -> Markup {
+    match content {
+        PartContent::Text(text) | PartContent::Question(text) => {
+            let own = Language::of(writing.of(text), writing);
+            html! { p.words lang=[own.lang] dir=[own.dir] { (Plain(text)) } }
+        }
+        PartContent::Call { tool, arguments } => folded("→", tool, arguments),
+        PartContent::Result { tool, failed, content } => folded(result_sign(*failed), tool, content),
+    }
+}
+
+fn line(writing: Writing<'_>, line: &str) -> Markup {
+    let own = Language::of(writing.of(line), writing);
+    html! { span lang=[own.lang] dir=[own.dir] { (Plain(line)) } }
+}
+
+fn folded(sign: &str, tool: &str, content: &str) -> Markup {
+    html! {
+        details {
+            summary { (sign) " " code { (Plain(tool)) } }
+            pre { (Plain(content)) }
+        }
+    }
+}
+
+const fn result_sign(failed: bool) -> &'static str {
+    if failed { "✗" } else { "←" }
+}
+
+/// Renders the transcript as Markdown.
 #[must_use]
 pub fn markdown(transcript: &Transcript) -> String {
-    let paragraphs = |text: &str| {
-        let lines = text.lines().map(|line| match markdown::escape(line.trim()) {
-            line if line.is_empty() => "\n".to_owned(),
-            line => line + "  \n",
-        });
-        lines.collect::<String>() + "\n"
-    };
-    let mut out = format!("# {}\n\n", markdown::escape(&transcript.title));
-    for entry in &transcript.entries {
-        let (who, at) = (markdown::escape(&entry.who), markdown::escape(&entry.at));
-        out += &match &entry.what {
-            What::Text(text) => format!("**{who}** · {at}\n\n{}", paragraphs(text)),
-            What::Question(text) => format!("**{who}** · {at} · ?\n\n{}", paragraphs(text)),
-            What::Call { tool, arguments } => {
-                format!(
-                    "**{who}** · {at} → {}\n\n{}",
-                    markdown::escape(tool),
-                    markdown::fenced("json", arguments)
-                )
-            }
-            What::Result { tool, failed, content } => {
-                let sign = if *failed { "✗" } else { "←" };
-                format!(
-                    "**{who}** · {at} {sign} {}\n\n{}",
-                    markdown::escape(tool),
-                    markdown::fenced("", content)
-                )
-            }
-        };
-    }
-    out
+    let title = markdown::escape(&transcript.title);
+    let parts: String = transcript.parts.iter().map(markdown_part).collect();
+    format!("# {title}\n\n{parts}")
 }
 
-/// JSON values, one a line. A line break inside a value would make two: JSON needs none, so it becomes a space.
+fn markdown_part(part: &Part) -> String {
+    let author = markdown::escape(&part.author);
+    let at = markdown::escape(&part.at);
+    let (suffix, content) = match &part.content {
+        PartContent::Text(text) => (String::new(), paragraphs(text)),
+        PartContent::Question(text) => (" · ?".to_owned(), paragraphs(text)),
+        PartContent::Call { tool, arguments } => {
+            (format!(" → {}", markdown::escape(tool)), markdown::fenced("json", arguments))
+        }
+        PartContent::Result { tool, failed, content } => {
+            let sign = result_sign(*failed);
+            (format!(" {sign} {}", markdown::escape(tool)), markdown::fenced("", content))
+        }
+    };
+    format!("**{author}** · {at}{suffix}\n\n{content}")
+}
+
+fn paragraphs(text: &str) -> String {
+    let lines = text.lines().map(|line| match markdown::escape(line.trim()) {
+        line if line.is_empty() => "\n".to_owned(),
+        line => line + "  \n",
+    });
+    lines.collect::<String>() + "\n"
+}
+
+/// Writes JSON values, one on each line. A line break inside a value would make two lines. JSON does not need
+/// it, so it becomes a space.
 #[must_use]
 pub fn jsonl<L: AsRef<str>>(lines: impl IntoIterator<Item = L>) -> Vec<u8> {
     let mut bytes = Vec::new();

@@ -1,4 +1,4 @@
-//! The few words that an export adds itself.
+//! The few words that an export adds to a document.
 
 use crate::writing::Writing;
 
@@ -19,7 +19,7 @@ const fn words(all: [&'static str; 7]) -> Words {
     Words { summary, contents, sources, accessed, figure, table, notes }
 }
 
-/// The words for a document; English where we do not know its language.
+/// Returns the words in the language of a document, or in English if they are not translated.
 pub(crate) fn of(writing: Writing<'_>) -> Words {
     match &*writing.primary() {
         "ar" => words(["ملخص", "المحتويات", "المصادر", "تاريخ الاطلاع", "الشكل", "الجدول", "ملاحظات"]),

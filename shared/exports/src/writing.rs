@@ -1,11 +1,11 @@
-//! Which language and direction a text has, by its letters: a document in one language quotes others.
+//! Language and direction of texts, derived from their letters: a document in one language quotes others.
 
-/// How a text is written.
+/// The language and direction of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Writing<'a> {
     /// A BCP 47 tag.
     pub(crate) language: &'a str,
-    /// From the right.
+    /// Written from right to left.
     pub(crate) rtl: bool,
 }
 
@@ -19,8 +19,8 @@ impl<'a> Writing<'a> {
         Self { language, rtl }
     }
 
-    /// The writing of a text in this document: by the script that most of its letters have. Letters that the document's own
-    /// language may have leave it as it is.
+    /// The writing of a text in this document, derived from the script that most of its letters belong to. If
+    /// the document's own language is written in that script, the text counts as being in that language.
     pub(crate) fn of(self, text: &str) -> Self {
         let mut counts = [0_usize; 9];
         for c in text.chars().take(2_000) {
@@ -79,13 +79,13 @@ impl<'a> Writing<'a> {
         self.language.split('-').skip(1).find(alphabetic).map(str::to_ascii_uppercase)
     }
 
-    /// As HTML's `dir`.
+    /// The value of the HTML attribute `dir`.
     pub(crate) const fn dir(self) -> &'static str {
         if self.rtl { "rtl" } else { "ltr" }
     }
 }
 
-/// A script that decides something here; Latin stands for all others.
+/// A script that identifies a language. `Latin` represents all other scripts, too.
 #[derive(Clone, Copy)]
 enum Script {
     Latin,
@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn letters_tell_the_language() {
+    fn letters_identify_the_language() {
         let english = Writing::of_document(Some("en-GB"));
         let language = |text| english.of(text).language;
         assert_eq!(language("Sea level, 2026: 3.4 mm"), "en-GB");

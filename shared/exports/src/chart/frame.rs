@@ -1,4 +1,4 @@
-//! What stands around the data: titles, legend, grid and labels.
+//! The parts of a chart around the data: titles, legend, grid and labels.
 
 use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
@@ -11,7 +11,7 @@ use crate::Error;
 const SMALL: f64 = FONT * 0.92;
 const LINE: i32 = 40;
 
-/// The rectangle that the data has, in units of the picture.
+/// The rectangle of the data, in units of the image.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Frame {
     pub(super) left: i32,
@@ -21,7 +21,7 @@ pub(super) struct Frame {
 }
 
 impl Frame {
-    /// Draws the y axis' title and the legend, and leaves room for the labels.
+    /// Draws the title of the y axis and the legend, and leaves room for the labels.
     pub(super) fn new(area: &Area<'_>, chart: &Chart, look: &Look, y: &Scale) -> Result<Self, Error> {
         let mut top = 12;
         if let Some(title) = y_title(chart) {
@@ -43,7 +43,7 @@ impl Frame {
         })
     }
 
-    /// The grid along y, with its labels.
+    /// Draws the grid along the y axis with its labels.
     pub(super) fn grid(&self, area: &Area<'_>, y: &Scale, look: &Look) -> Result<(), Error> {
         for tick in y.ticks() {
             let share = (tick - y.low) / (y.high - y.low);
@@ -57,12 +57,13 @@ impl Frame {
         Ok(())
     }
 
-    /// Labels at these places along x: as many as fit, on up to two lines.
+    /// Draws labels at these positions along the x axis: as many as fit, on up to two lines.
     pub(super) fn labels(&self, area: &Area<'_>, labels: &[(i32, &str)], look: &Look) -> Result<(), Error> {
         let span = f64::from(self.right - self.left);
         let slot = (span / labels.len().max(1) as f64) as i32;
         let widest = labels.iter().map(|(_, label)| pixels(label, FONT)).max().unwrap_or(1);
-        // A few names must all be read, so they share the width; of many labels each is one in a sequence.
+        // A few labels are names, which must all be shown, so they share the width. Many labels are a
+        // sequence, of which some may be left out.
         let few = labels.len() <= 14;
         let every = if few { 1 } else { ((widest + 24) / slot.max(1) + 1).max(1) as usize };
         let room = if few { slot - 4 } else { widest };
@@ -76,7 +77,7 @@ impl Frame {
         Ok(())
     }
 
-    /// The x axis' title.
+    /// Draws the title of the x axis.
     pub(super) fn x_title(&self, area: &Area<'_>, chart: &Chart, look: &Look) -> Result<(), Error> {
         let Some(title) = &chart.x_title else { return Ok(()) };
         let spot = Spot { at: (i32::midpoint(self.left, self.right), HEIGHT - 20), side: HPos::Center };
@@ -93,14 +94,16 @@ fn y_title(chart: &Chart) -> Option<String> {
     }
 }
 
-/// The names in rows from `top`; returns where they end.
+/// Draws the names in rows from `top`. Returns the end of the last row.
 pub(super) fn legend(area: &Area<'_>, names: &[&str], top: i32, look: &Look) -> Result<i32, Error> {
-    let (mut x, mut y) = (4, top);
+    let mut x = 4;
+    let mut y = top;
     for (at, name) in names.iter().enumerate() {
         let name = cut(name, FONT, WIDTH / 2);
         let wide = pixels(&name, FONT) + 74;
         if x > 4 && x + wide > WIDTH {
-            (x, y) = (4, y + LINE);
+            x = 4;
+            y += LINE;
         }
         let swatch = Rectangle::new([(x, y + 5), (x + 22, y + 27)], color(at).filled());
         area.draw(&swatch).map_err(failed)?;
@@ -110,7 +113,7 @@ pub(super) fn legend(area: &Area<'_>, names: &[&str], top: i32, look: &Look) -> 
     Ok(y + LINE)
 }
 
-/// A label on one line, or on two that are broken between words, or cut.
+/// Puts a label on one line, or on two lines that are broken between words or cut.
 fn two_lines(label: &str, size: f64, room: i32) -> Vec<String> {
     if pixels(label, size) <= room {
         return vec![label.to_owned()];

@@ -1,4 +1,4 @@
-//! Shares of a whole, as a ring with its legend beside it.
+//! Pie charts, drawn as a ring with a legend at its side.
 
 use std::f64::consts::{FRAC_PI_2, TAU};
 
@@ -20,7 +20,7 @@ pub(super) fn draw(area: &Area<'_>, chart: &Chart, look: &Look) -> Result<(), Er
         chart.series.iter().take(1).flat_map(|series| &series.values).map(|v| v.unwrap_or(0.0)).collect();
     let sum: f64 = values.iter().sum();
     if sum <= 0.0 {
-        return Err(failed("a pie without a sum"));
+        return Err(failed("the values of a pie must have a sum above zero"));
     }
     let mut from = 0.0;
     for (at, value) in values.iter().enumerate() {
@@ -48,20 +48,21 @@ pub(super) fn draw(area: &Area<'_>, chart: &Chart, look: &Look) -> Result<(), Er
     Ok(())
 }
 
-/// One part of the ring, from the top and clockwise; shares are of the whole turn.
+/// Draws one slice of the ring. The shares `from` and `to` are measured clockwise from the top.
 fn slice(area: &Area<'_>, from: f64, to: f64, at: usize, look: &Look) -> Result<(), Error> {
     let steps = ((to - from) * 180.0).ceil().max(2.0) as usize;
     let point = |radius: f64, step: usize| {
         let turn = from + (to - from) * step as f64 / steps as f64;
         let angle = turn * TAU - FRAC_PI_2;
-        let (x, y) = (CENTER.0 + radius * angle.cos(), CENTER.1 + radius * angle.sin());
+        let x = CENTER.0 + radius * angle.cos();
+        let y = CENTER.1 + radius * angle.sin();
         (x.round() as i32, y.round() as i32)
     };
     let outer = (0..=steps).map(|step| point(OUTER, step));
     let inner = (0..=steps).rev().map(|step| point(INNER, step));
     let outline: Vec<_> = outer.chain(inner).collect();
     area.draw(&Polygon::new(outline.clone(), color(at))).map_err(failed)?;
-    // A gap between the slices, so that neighbours of similar brightness stay apart.
+    // A gap separates neighbouring slices of similar brightness.
     if to - from < 1.0 {
         let gap = look.paper.stroke_width(5);
         area.draw(&PathElement::new(vec![point(INNER, 0), point(OUTER, 0)], gap)).map_err(failed)?;

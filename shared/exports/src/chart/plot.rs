@@ -18,9 +18,8 @@ pub(super) fn draw(area: &Area<'_>, chart: &Chart, look: &Look) -> Result<(), Er
     let frame = Frame::new(area, chart, look, &y)?;
     frame.grid(area, &y, look)?;
     let x = x_scale(chart);
-    let (across, down) = (frame.left..frame.right, frame.bottom..frame.top);
-    let spec =
-        Cartesian2d::<RangedCoordf64, RangedCoordf64>::new(x.low..x.high, y.low..y.high, (across, down));
+    let pixels = (frame.left..frame.right, frame.bottom..frame.top);
+    let spec = Cartesian2d::<RangedCoordf64, RangedCoordf64>::new(x.low..x.high, y.low..y.high, pixels);
     let plane = area.apply_coord_spec(spec);
     let place = |value: f64| RangedCoordf64::from(x.low..x.high).map(&value, (frame.left, frame.right));
     if chart.kind == Kind::Scatter {
@@ -47,23 +46,27 @@ fn values(chart: &Chart) -> impl Iterator<Item = f64> {
 }
 
 fn y_scale(chart: &Chart) -> Scale {
-    let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
-    let mut meet = |value: f64| (low, high) = (low.min(value), high.max(value));
+    let mut low = f64::INFINITY;
+    let mut high = f64::NEG_INFINITY;
+    let mut include = |value: f64| {
+        low = low.min(value);
+        high = high.max(value);
+    };
     match chart.kind {
         Kind::StackedBar => {
             for at in 0..chart.labels.len() {
                 let column =
                     || chart.series.iter().filter_map(|series| series.values.get(at).copied().flatten());
-                meet(column().filter(|value| *value > 0.0).sum());
-                meet(column().filter(|value| *value < 0.0).sum());
+                include(column().filter(|value| *value > 0.0).sum());
+                include(column().filter(|value| *value < 0.0).sum());
             }
         }
-        Kind::Area => stacks(chart).iter().flatten().for_each(|value| meet(*value)),
-        _ => values(chart).for_each(meet),
+        Kind::Area => stacks(chart).iter().flatten().for_each(|value| include(*value)),
+        _ => values(chart).for_each(include),
     }
     let far_from_zero = low > 0.0 && high - low < low || high < 0.0 && high - low < -high;
     match chart.kind {
-        // The length of a bar is its value: it must begin at zero.
+        // The length of a bar shows its value, so bars must start at zero.
         Kind::Line | Kind::Scatter if far_from_zero => Scale::new(low, high),
         _ => Scale::from_zero(low, high),
     }
@@ -78,7 +81,7 @@ fn x_scale(chart: &Chart) -> Scale {
             let low = numbers.iter().copied().fold(f64::INFINITY, f64::min);
             Scale::new(low, numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max))
         }
-        // Room for half a label at both ends; one point stands in the middle.
+        // Both ends have room for half a label. A single point is in the middle.
         _ => Scale { low: -0.35_f64.max(last * 0.03), high: last + 0.35_f64.max(last * 0.03), step: 1.0 },
     }
 }
@@ -115,7 +118,7 @@ fn stacked_bars(plane: &Plane<'_>, chart: &Chart) -> Result<(), Error> {
     Ok(())
 }
 
-/// The upper edge of each area: the sums of the series up to it. A missing value adds nothing.
+/// Returns the upper edge of each area: the sums of all series up to it. A missing value counts as zero.
 fn stacks(chart: &Chart) -> Vec<Vec<f64>> {
     let mut edge = vec![0.0; chart.labels.len()];
     let mut stacks = Vec::new();
@@ -150,9 +153,9 @@ fn lines(plane: &Plane<'_>, chart: &Chart, look: &Look) -> Result<(), Error> {
             let points: Vec<_> =
                 run.iter().flatten().enumerate().map(|(x, y)| ((start + x) as f64, *y)).collect();
             start += run.len() + 1;
-            let lonely = points.len() == 1;
+            let is_single = points.len() == 1;
             plane.draw(&PathElement::new(points.clone(), color(at).stroke_width(5))).map_err(failed)?;
-            if markers || lonely {
+            if markers || is_single {
                 for point in points {
                     plane.draw(&Circle::new(point, 8, look.paper.filled())).map_err(failed)?;
                     plane.draw(&Circle::new(point, 6, color(at).filled())).map_err(failed)?;
@@ -175,7 +178,7 @@ fn points(plane: &Plane<'_>, chart: &Chart) -> Result<(), Error> {
     Ok(())
 }
 
-/// The values of a series at their places along x.
+/// Returns the values of a series with their positions along the x axis.
 fn present(series: &Series) -> impl Iterator<Item = (f64, f64)> {
     series.values.iter().enumerate().filter_map(|(at, value)| value.map(|value| (at as f64, value)))
 }

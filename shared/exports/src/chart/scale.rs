@@ -9,7 +9,7 @@ pub(super) struct Scale {
 }
 
 impl Scale {
-    /// The axis for values between `low` and `high`, with about five steps.
+    /// Creates an axis for values between `low` and `high`, with about five steps.
     pub(super) fn new(low: f64, high: f64) -> Self {
         let (low, high) = if high > low { (low, high) } else { around(low) };
         let rough = (high - low) / 5.0;
@@ -19,7 +19,7 @@ impl Scale {
         Self { low: (low / step + 1e-9).floor() * step, high: (high / step - 1e-9).ceil() * step, step }
     }
 
-    /// As [`Scale::new`], from zero unless the values are all far from it.
+    /// Creates an axis that includes zero.
     pub(super) fn from_zero(low: f64, high: f64) -> Self {
         Self::new(low.min(0.0), high.max(0.0))
     }
@@ -30,7 +30,7 @@ impl Scale {
         (0..=count).map(|at| self.low + self.step * at as f64).collect()
     }
 
-    /// A tick in words.
+    /// The label of a tick.
     pub(super) fn label(&self, tick: f64) -> String {
         number(tick, decimals(self.step))
     }
@@ -50,7 +50,8 @@ fn decimals(step: f64) -> usize {
         .unwrap_or(10) as usize
 }
 
-/// A number with grouped thousands. Narrow spaces group: point and comma mean different things in different languages.
+/// Formats a number with grouped thousands. The separator is a narrow space, because point and comma have
+/// different meanings in different languages.
 pub(super) fn number(value: f64, decimals: usize) -> String {
     if value.abs() >= 1e12 {
         return format!("{value:e}");

@@ -59,7 +59,7 @@ fn texts_are_escaped_and_cut() {
 }
 
 #[test]
-fn bars_are_as_long_as_their_values() {
+fn the_length_of_a_bar_is_proportional_to_its_value() {
     let drawn = svg(&chart(Kind::Bar, &["a", "b"], &[&[Some(50.0), Some(100.0)]]), &Look::LIGHT).unwrap();
     let heights: Vec<i32> = drawn
         .lines()

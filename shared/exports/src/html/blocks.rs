@@ -2,17 +2,18 @@
 
 use std::collections::HashSet;
 
+use maud::{Markup, PreEscaped, html};
 use sequent_documents::block::{Align, Table, Tone};
 use sequent_documents::{Block, Chart, Inline, Source, Text};
 
-use super::{attributes, escape};
+use super::{Language, Plain};
 use crate::Error;
 use crate::chart::{self, Look};
 use crate::citations::Citations;
 use crate::words::{self, Words};
 use crate::writing::Writing;
 
-/// Writes the blocks of one document, counting figures and citations as it goes.
+/// Writes the blocks of one document. It counts figures and citations as it goes.
 pub(super) struct Writer<'a> {
     pub(super) writing: Writing<'a>,
     pub(super) words: Words,
@@ -20,7 +21,7 @@ pub(super) struct Writer<'a> {
     look: Look,
     figures: usize,
     tables: usize,
-    /// The sources that were cited: the first citation is where the way back leads.
+    /// The numbers of the sources cited so far. A source links back to its first citation.
     cited: HashSet<usize>,
 }
 
@@ -31,149 +32,206 @@ impl<'a> Writer<'a> {
         Self { writing, words, citations, look, figures: 0, tables: 0, cited: HashSet::new() }
     }
 
-    /// `<tag>` around one line.
-    pub(super) fn line(&self, tag: &str, line: &str) -> String {
-        let attributes = attributes(self.writing, self.writing.of(line));
-        format!("<{tag}{attributes}>{}</{}>", escape(line), tag.split(' ').next().unwrap_or(tag))
+    pub(super) fn language(&self, text: &str) -> Language<'a> {
+        Language::of(self.writing.of(text), self.writing)
     }
 
-    /// `<tag>` around a text.
-    pub(super) fn text(&mut self, tag: &str, text: &Text) -> String {
-        let attributes = attributes(self.writing, self.writing.of(&text.plain()));
-        let name = tag.split(' ').next().unwrap_or(tag);
-        format!("<{tag}{attributes}>{}</{name}>", self.inlines(text.inlines()))
+    /// One line as a `<span>`.
+    pub(super) fn line(&self, line: &str) -> Markup {
+        let own = self.language(line);
+        html! { span lang=[own.lang] dir=[own.dir] { (Plain(line)) } }
     }
 
-    fn inlines(&mut self, inlines: &[Inline]) -> String {
-        let mut html = String::new();
-        let mut after_citation = false;
-        for inline in inlines {
-            let is_citation = matches!(inline, Inline::Cite(_));
-            if is_citation && after_citation {
-                html.push_str("<sup>,</sup>");
+    /// A text as a `<p>`.
+    pub(super) fn paragraph(&mut self, text: &Text) -> Markup {
+        let own = self.language(&text.plain());
+        html! { p lang=[own.lang] dir=[own.dir] { (self.inlines(text.inlines())) } }
+    }
+
+    /// A text as a `<span>`.
+    fn span(&mut self, text: &Text) -> Markup {
+        let own = self.language(&text.plain());
+        html! { span lang=[own.lang] dir=[own.dir] { (self.inlines(text.inlines())) } }
+    }
+
+    fn inlines(&mut self, inlines: &[Inline]) -> Markup {
+        let is_citation = |at: usize| matches!(inlines.get(at), Some(Inline::Cite(_)));
+        html! {
+            @for (at, inline) in inlines.iter().enumerate() {
+                @if at > 0 && is_citation(at - 1) && is_citation(at) {
+                    sup { "," }
+                }
+                (self.inline(inline))
             }
-            html.push_str(&self.inline(inline));
-            after_citation = is_citation;
         }
-        html
     }
 
-    fn inline(&mut self, inline: &Inline) -> String {
+    fn inline(&mut self, inline: &Inline) -> Markup {
         match inline {
-            Inline::Plain(text) => escape(text),
-            Inline::Bold(inner) => format!("<strong>{}</strong>", self.inlines(inner)),
-            Inline::Italic(inner) => format!("<em>{}</em>", self.inlines(inner)),
-            Inline::Code(text) => format!("<code dir=\"ltr\">{}</code>", escape(text)),
+            Inline::Plain(text) => html! { (Plain(text)) },
+            Inline::Bold(inner) => html! { strong { (self.inlines(inner)) } },
+            Inline::Italic(inner) => html! { em { (self.inlines(inner)) } },
+            Inline::Code(text) => html! { code dir="ltr" { (Plain(text)) } },
             Inline::Link { text, url } => link(url.as_str(), &self.inlines(text)),
             Inline::Cite(id) => match self.citations.number(id.as_str()) {
-                Some(number) => {
-                    let anchor = if self.cited.insert(number) {
-                        format!(" id=\"cite-{number}\"")
-                    } else {
-                        String::new()
-                    };
-                    format!("<sup{anchor}><a href=\"#source-{number}\">{number}</a></sup>")
-                }
-                None => String::new(),
+                Some(number) => self.citation(number),
+                None => html! {},
             },
-            Inline::Break => "<br>".to_owned(),
+            Inline::Break => html! { br; },
         }
     }
 
-    pub(super) fn blocks(&mut self, blocks: &[Block]) -> Result<String, Error> {
-        blocks.iter().map(|block| self.block(block)).collect()
+    fn citation(&mut self, number: usize) -> Markup {
+        let anchor = self.cited.insert(number).then(|| format!("cite-{number}"));
+        html! { sup id=[anchor] { a href={ "#source-" (number) } { (number) } } }
     }
 
-    fn block(&mut self, block: &Block) -> Result<String, Error> {
+    pub(super) fn blocks(&mut self, blocks: &[Block]) -> Result<Markup, Error> {
+        let blocks: Vec<Markup> =
+            blocks.iter().map(|block| self.block(block)).collect::<Result<_, Error>>()?;
+        Ok(html! { @for block in blocks { (block) "\n" } })
+    }
+
+    fn block(&mut self, block: &Block) -> Result<Markup, Error> {
         Ok(match block {
-            Block::Paragraph { text } => self.text("p", text) + "\n",
-            Block::List { ordered, items } => {
-                let tag = if *ordered { "ol" } else { "ul" };
-                let items: String = items.iter().map(|item| self.text("li", item) + "\n").collect();
-                format!("<{tag}>\n{items}</{tag}>\n")
-            }
+            Block::Paragraph { text } => self.paragraph(text),
+            Block::List { ordered: true, items } => html! { ol { (self.items(items)) } },
+            Block::List { ordered: false, items } => html! { ul { (self.items(items)) } },
             Block::Table(table) => self.table(table),
             Block::Chart(chart) => self.chart(chart)?,
-            Block::Quote { text, source } => {
-                let words = self.text("p", text);
-                let source = source.as_ref().map(|source| self.text("footer", source)).unwrap_or_default();
-                format!("<blockquote>{words}{source}</blockquote>\n")
-            }
-            Block::Code { text, .. } => format!("<pre><code>{}</code></pre>\n", escape(text)),
-            Block::Callout { tone, title, text } => {
-                let tone = match tone {
-                    Tone::Note => "note",
-                    Tone::Success => "success",
-                    Tone::Warning => "warning",
-                };
-                let title =
-                    title.as_ref().map(|line| self.line("b class=\"title\"", line)).unwrap_or_default();
-                format!("<aside class=\"{tone}\">{title}{}</aside>\n", self.text("span", text))
-            }
+            Block::Quote { text, source } => html! {
+                blockquote {
+                    (self.paragraph(text))
+                    @if let Some(source) = source {
+                        @let own = self.language(&source.plain());
+                        footer lang=[own.lang] dir=[own.dir] { (self.inlines(source.inlines())) }
+                    }
+                }
+            },
+            Block::Code { text, .. } => html! { pre { code { (Plain(text)) } } },
+            Block::Callout { tone, title, text } => self.callout(*tone, title.as_deref(), text),
         })
     }
 
-    fn chart(&mut self, chart: &Chart) -> Result<String, Error> {
+    fn items(&mut self, items: &[Text]) -> Markup {
+        html! {
+            @for item in items {
+                @let own = self.language(&item.plain());
+                li lang=[own.lang] dir=[own.dir] { (self.inlines(item.inlines())) }
+            }
+        }
+    }
+
+    fn callout(&mut self, tone: Tone, title: Option<&str>, text: &Text) -> Markup {
+        let tone = match tone {
+            Tone::Note => "note",
+            Tone::Success => "success",
+            Tone::Warning => "warning",
+        };
+        html! {
+            aside class=(tone) {
+                @if let Some(title) = title {
+                    @let own = self.language(title);
+                    b.title lang=[own.lang] dir=[own.dir] { (Plain(title)) }
+                }
+                (self.span(text))
+            }
+        }
+    }
+
+    fn chart(&mut self, chart: &Chart) -> Result<Markup, Error> {
         self.figures += 1;
         let svg = chart::svg(chart, &self.look)?;
-        let label = format!("<svg role=\"img\" aria-label=\"{}\" ", escape(&chart::description(chart)));
-        let svg = svg.replacen("<svg ", &label, 1);
+        let label = html! { (Plain(&chart::description(chart))) }.into_string();
+        let svg = svg.replacen("<svg ", &format!("<svg role=\"img\" aria-label=\"{label}\" "), 1);
         let caption = self.caption(self.words.figure, self.figures, chart.caption.as_ref());
-        Ok(format!("<figure>\n{svg}{caption}</figure>\n"))
+        Ok(html! { figure { (PreEscaped(svg)) (caption) } })
     }
 
-    fn caption(&mut self, name: &str, number: usize, caption: Option<&Text>) -> String {
-        let Some(caption) = caption else { return String::new() };
-        format!("<figcaption><b>{name} {number}</b> {}</figcaption>\n", self.text("span", caption))
+    fn caption(&mut self, name: &str, number: usize, caption: Option<&Text>) -> Markup {
+        html! {
+            @if let Some(caption) = caption {
+                figcaption { b { (name) " " (number) } " " (self.span(caption)) }
+            }
+        }
     }
 
-    fn table(&mut self, table: &Table) -> String {
+    fn table(&mut self, table: &Table) -> Markup {
         self.tables += 1;
-        let caption = self.caption(self.words.table, self.tables, table.caption.as_ref());
         let align = table.alignment();
-        let mut row = |tag: &str, cells: &[Text]| {
-            let cell = |(cell, align): (&Text, &Align)| match align {
-                Align::Start => self.text(tag, cell),
-                Align::Center => self.text(&format!("{tag} class=\"center\""), cell),
-                Align::End => self.text(&format!("{tag} class=\"end\""), cell),
-            };
-            format!("<tr>{}</tr>\n", cells.iter().zip(&align).map(cell).collect::<String>())
-        };
-        let header = row("th", &table.header);
-        let rows: String = table.rows.iter().map(|cells| row("td", cells)).collect();
-        format!(
-            "<figure>\n{caption}<div class=\"scroll\"><table>\n<thead>{header}</thead>\n<tbody>\n{rows}</tbody>\n\
-             </table></div>\n</figure>\n"
-        )
+        html! {
+            figure {
+                (self.caption(self.words.table, self.tables, table.caption.as_ref()))
+                div.scroll {
+                    table {
+                        thead {
+                            tr {
+                                @for (cell, align) in table.header.iter().zip(&align) {
+                                    @let own = self.language(&cell.plain());
+                                    th class=[class(*align)] lang=[own.lang] dir=[own.dir] {
+                                        (self.inlines(cell.inlines()))
+                                    }
+                                }
+                            }
+                        }
+                        tbody {
+                            @for row in &table.rows {
+                                tr { (self.cells(row, &align)) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
     }
 
-    /// The list of sources, with the ways back.
-    pub(super) fn sources(&self) -> String {
-        let item = |(number, source): (usize, &Source)| {
-            let quote = source
-                .quote
-                .as_ref()
-                .map(|quote| self.line("span class=\"quote\"", quote))
-                .unwrap_or_default();
-            let accessed = source.accessed.as_ref();
-            let accessed =
-                accessed.map(|day| format!(" ({} {})", self.words.accessed, escape(day))).unwrap_or_default();
-            let back = match self.cited.contains(&number) {
-                true => format!(" <a href=\"#cite-{number}\" aria-label=\"{number}\">↩</a>"),
-                false => String::new(),
-            };
-            let url = source.url.as_str();
-            let title = self.line("span", &source.title);
-            let address = link(url, &escape(url));
-            format!(
-                "<li id=\"source-{number}\">{title}. <span dir=\"ltr\">{address}</span>{accessed}{back}{quote}</li>\n"
-            )
-        };
-        let items: String = self.citations.sources().map(item).collect();
-        format!("<ol class=\"sources\">\n{items}</ol>\n")
+    fn cells(&mut self, cells: &[Text], align: &[Align]) -> Markup {
+        html! {
+            @for (cell, align) in cells.iter().zip(align) {
+                @let own = self.language(&cell.plain());
+                td class=[class(*align)] lang=[own.lang] dir=[own.dir] { (self.inlines(cell.inlines())) }
+            }
+        }
+    }
+
+    /// The list of sources. A source that is cited links back to its first citation.
+    pub(super) fn sources(&self) -> Markup {
+        html! {
+            ol.sources {
+                @for (number, source) in self.citations.sources() {
+                    li id={ "source-" (number) } { (self.source(number, source)) }
+                }
+            }
+        }
+    }
+
+    fn source(&self, number: usize, source: &Source) -> Markup {
+        let url = source.url.as_str();
+        html! {
+            (self.line(&source.title)) ". "
+            span dir="ltr" { (link(url, &html! { (Plain(url)) })) }
+            @if let Some(day) = &source.accessed {
+                " (" (self.words.accessed) " " (Plain(day)) ")"
+            }
+            @if self.cited.contains(&number) {
+                " " a href={ "#cite-" (number) } aria-label=(number) { "↩" }
+            }
+            @if let Some(quote) = &source.quote {
+                @let own = self.language(quote);
+                span.quote lang=[own.lang] dir=[own.dir] { (Plain(quote)) }
+            }
+        }
     }
 }
 
-fn link(url: &str, inner: &str) -> String {
-    format!("<a href=\"{}\" rel=\"noopener noreferrer\">{inner}</a>", escape(url))
+const fn class(align: Align) -> Option<&'static str> {
+    match align {
+        Align::Start => None,
+        Align::Center => Some("center"),
+        Align::End => Some("end"),
+    }
+}
+
+fn link(url: &str, inner: &Markup) -> Markup {
+    html! { a href=(Plain(url)) rel="noopener noreferrer" { (inner) } }
 }

@@ -1,77 +1,112 @@
 //! A report as one page.
 
+use std::iter::Peekable;
+
+use maud::{Markup, html};
 use sequent_documents::{Report, Section};
 
-use super::Page;
 use super::blocks::Writer;
+use super::{Page, Plain};
 use crate::Error;
 use crate::chart::Look;
 use crate::citations::Citations;
-use crate::headings::{self, Place};
+use crate::headings::{self, HeadingNumber};
 
 const STYLE: &str = include_str!("report.css");
 
 pub(crate) fn report(report: &Report) -> Result<String, Error> {
     let mut writer = Writer::new(report.language.as_deref(), Citations::of_report(report), Look::LIGHT);
-    let mut body = String::from("<main>\n");
-    body += &header(&writer, report);
-    if let Some(summary) = &report.summary {
-        let text = writer.text("p", summary);
-        body += &format!("<section>\n<h2>{}</h2>\n{text}\n</section>\n", writer.words.summary);
+    let numbers = headings::numbers(&report.sections);
+    let summary = report.summary.as_ref().map(|summary| writer.paragraph(summary));
+    let mut sections = Vec::new();
+    for (section, number) in report.sections.iter().zip(&numbers) {
+        sections.push((heading(&writer, section, number), writer.blocks(&section.blocks)?));
     }
-    let places = headings::places(&report.sections);
-    body += &contents(&writer, &report.sections, &places);
-    for (at, (section, place)) in report.sections.iter().zip(&places).enumerate() {
-        let heading = writer.line("span", &section.heading);
-        let tag = format!("h{}", place.level + 1);
-        let number = format!("<span class=\"number\">{}</span>", place.number);
-        body += &format!("<{tag} id=\"section-{}\">{number}{heading}</{tag}>\n", at + 1);
-        body += &writer.blocks(&section.blocks)?;
-    }
-    if !writer.citations.is_empty() {
-        body += &format!("<h2 id=\"sources\">{}</h2>\n{}", writer.words.sources, writer.sources());
-    }
-    body += "</main>\n";
+    let body = html! {
+        main {
+            (header(&writer, report))
+            @if let Some(summary) = summary {
+                section { h2 { (writer.words.summary) } (summary) }
+            }
+            @if report.sections.len() >= 3 {
+                nav.sans {
+                    h2 { (writer.words.contents) }
+                    (contents(&writer, &mut report.sections.iter().zip(&numbers).peekable(), 1))
+                }
+            }
+            @for (heading, blocks) in &sections {
+                (heading) "\n" (blocks)
+            }
+            @if !writer.citations.is_empty() {
+                h2 #sources { (writer.words.sources) }
+                (writer.sources())
+            }
+        }
+    };
     let page =
-        Page { title: &report.title, writing: writer.writing, style: STYLE, body: &body, script: None };
-    Ok(page.render())
+        Page { title: &report.title, writing: writer.writing, style: STYLE, class: None, script: None };
+    Ok(page.render(&body))
 }
 
-fn header(writer: &Writer<'_>, report: &Report) -> String {
-    let mut header = format!("<header>\n{}\n", writer.line("h1", &report.title));
-    if let Some(subtitle) = &report.subtitle {
-        header += &format!("{}\n", writer.line("p class=\"subtitle sans\"", subtitle));
+fn header(writer: &Writer<'_>, report: &Report) -> Markup {
+    let title = writer.language(&report.title);
+    let mut credits: Vec<Markup> = report.authors.iter().map(|author| writer.line(author)).collect();
+    if let Some(date) = &report.date {
+        let own = writer.language(date);
+        credits.push(html! { time lang=[own.lang] dir=[own.dir] { (Plain(date)) } });
     }
-    let authors: Vec<_> = report.authors.iter().map(|author| writer.line("span", author)).collect();
-    let date = report.date.as_ref().map(|date| writer.line("time", date));
-    let line: Vec<_> = authors.into_iter().chain(date).collect();
-    if !line.is_empty() {
-        header += &format!("<p class=\"sans\">{}</p>\n", line.join(" · "));
+    html! {
+        header {
+            h1 lang=[title.lang] dir=[title.dir] { (Plain(&report.title)) }
+            @if let Some(subtitle) = &report.subtitle {
+                @let own = writer.language(subtitle);
+                p.subtitle.sans lang=[own.lang] dir=[own.dir] { (Plain(subtitle)) }
+            }
+            @if !credits.is_empty() {
+                p.sans {
+                    @for (at, credit) in credits.iter().enumerate() {
+                        @if at > 0 { " · " }
+                        (credit)
+                    }
+                }
+            }
+        }
     }
-    header + "</header>\n"
 }
 
-fn contents(writer: &Writer<'_>, sections: &[Section], places: &[Place]) -> String {
-    if sections.len() < 3 {
-        return String::new();
+fn heading(writer: &Writer<'_>, section: &Section, number: &HeadingNumber) -> Markup {
+    let id = anchor(number);
+    let inner = html! { span.number { (number.text) } (writer.line(&section.heading)) };
+    match number.level {
+        1 => html! { h2 id=(id) { (inner) } },
+        2 => html! { h3 id=(id) { (inner) } },
+        _ => html! { h4 id=(id) { (inner) } },
     }
-    let mut list = String::new();
-    let mut depth = 0;
-    for (at, (section, Place { level, number })) in sections.iter().zip(places).enumerate() {
-        while depth < *level {
-            list += "<ol>\n";
-            depth += 1;
+}
+
+/// The table of contents from the next heading on, as far as the headings are at `level` or below it.
+fn contents<'a>(
+    writer: &Writer<'_>,
+    headings: &mut Peekable<impl Iterator<Item = (&'a Section, &'a HeadingNumber)>>,
+    level: u8,
+) -> Markup {
+    html! {
+        ol {
+            @while let Some((section, number)) = headings.next_if(|(_, number)| number.level == level) {
+                li {
+                    a href={ "#" (anchor(number)) } {
+                        span.number { (number.text) }
+                        (writer.line(&section.heading))
+                    }
+                    @if headings.peek().is_some_and(|(_, next)| next.level > level) {
+                        (contents(writer, headings, level + 1))
+                    }
+                }
+            }
         }
-        while depth > *level {
-            list += "</ol>\n";
-            depth -= 1;
-        }
-        let heading = writer.line("span", &section.heading);
-        list += &format!(
-            "<li><a href=\"#section-{}\"><span class=\"number\">{number}</span>{heading}</a></li>\n",
-            at + 1
-        );
     }
-    list += &"</ol>\n".repeat(depth.into());
-    format!("<nav class=\"sans\">\n<h2>{}</h2>\n{list}</nav>\n", writer.words.contents)
+}
+
+fn anchor(number: &HeadingNumber) -> String {
+    format!("section-{}", number.position)
 }

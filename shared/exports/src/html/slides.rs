@@ -1,17 +1,21 @@
-//! Slides as one page: arrow keys turn them, printing puts each on a sheet, and without script they stand below each other.
+//! Slides as one page. Arrow keys turn them, printing puts each on a sheet, and without the script they form
+//! a column.
 
+use maud::{Markup, html};
 use sequent_documents::{Layout, Slide, Slides, Theme};
 
-use super::Page;
 use super::blocks::Writer;
+use super::{Page, Plain, Script};
 use crate::Error;
 use crate::chart::Look;
 use crate::citations::Citations;
 
 const STYLE: &str = include_str!("slides.css");
-const SCRIPT: &str = include_str!("slides.js");
-/// Of [`SCRIPT`]; a test computes it.
-const SCRIPT_DIGEST: &str = "sha256-H77wEQcK+exoHOwxWTc3gXNcoZhfF4RXrp+t1uI6Y6Y=";
+/// A test compares the digest with the source.
+const SCRIPT: Script = Script {
+    source: include_str!("slides.js"),
+    digest: "sha256-H77wEQcK+exoHOwxWTc3gXNcoZhfF4RXrp+t1uI6Y6Y=",
+};
 
 pub(crate) fn slides(slides: &Slides) -> Result<String, Error> {
     let (look, theme) = match slides.theme {
@@ -19,49 +23,68 @@ pub(crate) fn slides(slides: &Slides) -> Result<String, Error> {
         Theme::Dark => (Look::DARK, "dark"),
     };
     let mut writer = Writer::new(slides.language.as_deref(), Citations::of_slides(slides), look);
-    let mut body = String::new();
-    let subtitle = slides.subtitle.as_ref().map(|line| writer.line("p", line)).unwrap_or_default();
-    body += &section(0, "title", &(writer.line("h1", &slides.title) + &subtitle));
-    for (at, slide) in slides.slides.iter().enumerate() {
-        body += &one(&mut writer, at + 1, slide)?;
+    let mut sections = vec![section(1, "title", &title(&writer, slides))];
+    for slide in &slides.slides {
+        let content = content(&mut writer, slide)?;
+        sections.push(section(sections.len() + 1, class(slide.layout), &content));
     }
     if !writer.citations.is_empty() {
-        let inner = format!("<h2>{}</h2>\n{}", writer.words.sources, writer.sources());
-        body += &section(slides.slides.len() + 1, "content", &inner);
+        let sources = html! { h2 { (writer.words.sources) } (writer.sources()) };
+        sections.push(section(sections.len() + 1, "content", &sources));
     }
     let page = Page {
         title: &slides.title,
         writing: writer.writing,
         style: STYLE,
-        body: &body,
-        script: Some((SCRIPT, SCRIPT_DIGEST)),
+        class: Some(theme),
+        script: Some(SCRIPT),
     };
-    Ok(page.render().replacen("<body>", &format!("<body class=\"{theme}\">"), 1))
+    Ok(page.render(&html! { @for section in sections { (section) "\n" } }))
 }
 
-fn section(number: usize, class: &str, inner: &str) -> String {
-    format!("<section class=\"slide {class}\" id=\"slide-{}\">\n{inner}\n</section>\n", number + 1)
+fn section(number: usize, class: &str, content: &Markup) -> Markup {
+    html! { section class={ "slide " (class) } id={ "slide-" (number) } { (content) } }
 }
 
-fn one(writer: &mut Writer<'_>, number: usize, slide: &Slide) -> Result<String, Error> {
-    let mut inner = writer.line("h2", &slide.title) + "\n";
-    let class = match slide.layout {
+fn title(writer: &Writer<'_>, slides: &Slides) -> Markup {
+    let own = writer.language(&slides.title);
+    html! {
+        h1 lang=[own.lang] dir=[own.dir] { (Plain(&slides.title)) }
+        @if let Some(subtitle) = &slides.subtitle {
+            @let own = writer.language(subtitle);
+            p lang=[own.lang] dir=[own.dir] { (Plain(subtitle)) }
+        }
+    }
+}
+
+const fn class(layout: Layout) -> &'static str {
+    match layout {
         Layout::Content => "content",
         Layout::TwoColumns => "two-columns",
         Layout::Section => "section",
-    };
-    if slide.layout == Layout::TwoColumns {
-        let (left, right) = slide.blocks.split_at(slide.blocks.len().div_ceil(2));
-        let (left, right) = (writer.blocks(left)?, writer.blocks(right)?);
-        inner += &format!("<div class=\"columns\"><div>{left}</div><div>{right}</div></div>");
-    } else {
-        inner += &writer.blocks(&slide.blocks)?;
     }
-    if let Some(notes) = &slide.notes {
-        let notes = writer.text("p", notes);
-        inner += &format!("<details><summary>{}</summary>{notes}</details>", writer.words.notes);
+}
+
+fn content(writer: &mut Writer<'_>, slide: &Slide) -> Result<Markup, Error> {
+    let own = writer.language(&slide.title);
+    let blocks = blocks(writer, slide)?;
+    Ok(html! {
+        h2 lang=[own.lang] dir=[own.dir] { (Plain(&slide.title)) }
+        (blocks)
+        @if let Some(notes) = &slide.notes {
+            details { summary { (writer.words.notes) } (writer.paragraph(notes)) }
+        }
+    })
+}
+
+fn blocks(writer: &mut Writer<'_>, slide: &Slide) -> Result<Markup, Error> {
+    if slide.layout != Layout::TwoColumns {
+        return writer.blocks(&slide.blocks);
     }
-    Ok(section(number, class, &inner))
+    let (left, right) = slide.blocks.split_at(slide.blocks.len().div_ceil(2));
+    let left = writer.blocks(left)?;
+    let right = writer.blocks(right)?;
+    Ok(html! { div.columns { div { (left) } div { (right) } } })
 }
 
 #[cfg(test)]
@@ -73,6 +96,7 @@ mod tests {
 
     #[test]
     fn the_policy_allows_our_script_and_no_other() {
-        assert_eq!(SCRIPT_DIGEST, format!("sha256-{}", BASE64_STANDARD.encode(Sha256::digest(SCRIPT))));
+        let digest = BASE64_STANDARD.encode(Sha256::digest(SCRIPT.source));
+        assert_eq!(SCRIPT.digest, format!("sha256-{digest}"));
     }
 }

@@ -1,12 +1,12 @@
-//! The typefaces, compiled in. `fonts/README.md` says where they come from and what they cover.
+//! The typefaces, compiled into the binary. `fonts/README.md` lists their origin and coverage.
 
 use std::sync::LazyLock;
 
 use typst::foundations::Bytes;
 use typst::text::Font;
 
-/// Parsed at the first export. The data stays in the binary's pages: of the large CJK face only the glyphs that a
-/// document uses are ever read.
+/// The fonts, parsed at the first export. The data stays in the binary's pages, so only the glyphs of the
+/// large CJK face that a document uses are read from disk.
 pub(super) static FONTS: LazyLock<Vec<Font>> =
     LazyLock::new(|| FILES.iter().filter_map(|data| Font::new(Bytes::new(*data), 0)).collect());
 

@@ -1,4 +1,4 @@
-//! A document as the templates read it: plain JSON, everything decided that needs deciding.
+//! The JSON that the templates read. It leaves no decision to them.
 
 use std::collections::HashSet;
 
@@ -11,14 +11,14 @@ use crate::citations::Citations;
 use crate::writing::Writing;
 use crate::{Error, headings, words};
 
-/// What typst reads.
+/// The input of typst.
 pub(super) struct View {
     pub(super) data: Vec<u8>,
-    /// SVG images, in order.
+    /// SVG images, in order of appearance.
     pub(super) charts: Vec<String>,
 }
 
-/// Where the chart with this number lies.
+/// The path of a chart in the world of the document.
 pub(super) fn chart_path(at: usize) -> String {
     format!("chart-{at}.svg")
 }
@@ -27,10 +27,10 @@ pub(super) fn report(report: &Report) -> Result<View, Error> {
     let mut viewer = Viewer::new(report.language.as_deref(), Citations::of_report(report), Look::LIGHT);
     let summary = report.summary.as_ref().map(|text| viewer.text(text));
     let mut sections = Vec::new();
-    for (section, place) in report.sections.iter().zip(headings::places(&report.sections)) {
+    for (section, number) in report.sections.iter().zip(headings::numbers(&report.sections)) {
         let heading = viewer.line(&section.heading);
         sections.push(
-            json!({"heading": heading, "level": place.level, "blocks": viewer.blocks(&section.blocks)?}),
+            json!({"heading": heading, "level": number.level, "blocks": viewer.blocks(&section.blocks)?}),
         );
     }
     let data = json!({
@@ -70,9 +70,10 @@ struct Viewer<'a> {
     citations: Citations<'a>,
     look: Look,
     charts: Vec<String>,
-    /// The sources that have their footnote already.
+    /// The numbers of the sources that have a footnote already.
     noted: HashSet<usize>,
-    /// Whether a citation may open a footnote here: a table's header is repeated, a caption may be listed.
+    /// Citations may open footnotes here. They may not in a table header, which is repeated, or in a caption,
+    /// which may be listed.
     footnotes: bool,
 }
 
@@ -190,11 +191,12 @@ fn writing(writing: Writing<'_>) -> Value {
     json!({"lang": writing.primary(), "region": writing.region(), "dir": writing.dir()})
 }
 
-/// The columns' shares of the width: as much as the longest word needs, and more for more text.
+/// The relative widths of the columns: enough for the longest word, and more for more text.
 fn widths(table: &Table) -> Vec<f64> {
     let column = |at: usize| {
         let cells = table.rows.iter().chain(std::iter::once(&table.header)).filter_map(|row| row.get(at));
-        let (mut word, mut whole) = (4.0_f64, 4.0_f64);
+        let mut word = 4.0_f64;
+        let mut whole = 4.0_f64;
         for cell in cells {
             let text = cell.plain();
             word = text.split_whitespace().map(chart::width).fold(word, f64::max);
@@ -205,10 +207,10 @@ fn widths(table: &Table) -> Vec<f64> {
     (0..table.header.len()).map(column).collect()
 }
 
-/// The longest run of letters that a line holds for sure.
+/// The longest run of letters that fits on a line in any case.
 const LONGEST_WORD: usize = 36;
 
-/// The text with a place to break in words that no line could hold.
+/// Inserts zero-width spaces into words that are too long for a line.
 fn breakable(text: &str) -> String {
     break_runs(text, LONGEST_WORD)
 }
@@ -222,7 +224,7 @@ fn break_runs(text: &str, longest: usize) -> String {
     let mut run = 0;
     for c in text.chars() {
         run = if c.is_whitespace() { 0 } else { run + 1 };
-        // Scripts written without spaces break anywhere; combining marks must stay with their letter.
+        // Scripts without spaces may break anywhere. Combining marks must stay with their letter.
         if run > longest && c.is_alphanumeric() && u32::from(c) < 0x2E80 {
             out.push('\u{200B}');
             run = 1;
@@ -237,7 +239,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_words_that_no_line_holds_are_broken() {
+    fn only_words_too_long_for_a_line_are_broken() {
         assert_eq!(breakable("an ordinary sentence with words"), "an ordinary sentence with words");
         assert_eq!(breakable(&"x".repeat(100)).matches('\u{200B}').count(), 2);
         assert_eq!(breakable(&"海".repeat(100)).matches('\u{200B}').count(), 0);

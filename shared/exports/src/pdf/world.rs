@@ -1,5 +1,5 @@
-//! What typst sees: its library, our typefaces, the templates, and the document as data. No file system, no packages, no
-//! clock.
+//! The world that typst compiles in: its library, our typefaces, the templates, and the document as data. It
+//! has no file system, no packages and no clock.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -17,14 +17,14 @@ static LIBRARY: LazyLock<LazyHash<Library>> = LazyLock::new(|| LazyHash::new(Lib
 static BOOK: LazyLock<LazyHash<FontBook>> =
     LazyLock::new(|| LazyHash::new(FontBook::from_fonts(FONTS.iter())));
 
-/// One document's world.
-pub(super) struct Desk {
+/// The world of one document.
+pub(super) struct DocumentWorld {
     main: FileId,
     sources: HashMap<FileId, Source>,
     files: HashMap<FileId, Bytes>,
 }
 
-impl Desk {
+impl DocumentWorld {
     /// A world whose main file is the first of `sources`.
     pub(super) fn new(main: &str, sources: &[(&str, &str)], files: Vec<(String, Vec<u8>)>) -> Self {
         let source = |(path, text): &(&str, &str)| (id(path), Source::new(id(path), (*text).to_owned()));
@@ -36,13 +36,13 @@ impl Desk {
     }
 }
 
-/// Interned for ever: only names from a bounded set may come here, never a user's.
+/// typst never frees an interned path, so `path` must be from a bounded set, never from a user.
 fn id(path: &str) -> FileId {
     let path = VirtualPath::new(path).expect("the paths of templates, data and charts are our own");
     FileId::new(RootedPath::new(VirtualRoot::Project, path))
 }
 
-impl World for Desk {
+impl World for DocumentWorld {
     fn library(&self) -> &LazyHash<Library> {
         &LIBRARY
     }

@@ -1,4 +1,4 @@
-//! A conversation as an archive: what was said, every run's events, and what the runs made.
+//! A project as an archive: its messages, the events of its runs, and their artifacts.
 
 use std::collections::BTreeSet;
 
@@ -12,20 +12,20 @@ use serde_json::json;
 use super::{File, computed, failed, one_line, run};
 use crate::{
     archive,
-    transcript::{self, Entry, Transcript, What},
+    transcript::{self, Part, PartContent, Transcript},
 };
 
-/// What the files weigh together, at most: they are held in memory.
-const MOST: u64 = 200 << 20;
-/// Artifacts of one run that are taken.
-const ARTIFACTS: usize = 500;
+/// Limit of the total size of the files. They are held in memory.
+const MAX_BYTES: u64 = 200 << 20;
+/// Limit of the artifacts of one run; the rest is left out.
+const MAX_ARTIFACTS: usize = 500;
 
-/// The conversation as a file.
+/// Builds the archive.
 pub(super) async fn file(artifacts: &Artifacts, context: &Context, id: ProjectId) -> Result<File, Failed> {
     let project = Projects::new(context.store(), context.tenant).get(id).await.map_err(gone)?;
     let messages = messages(context, id).await?;
     let title = project.name.as_str().to_owned();
-    let mut files = Files { left: MOST, files: Vec::new() };
+    let mut files = Files { left: MAX_BYTES, files: Vec::new() };
     let about = json!({"project": project, "messages": messages});
     files.add("project.json".to_owned(), serde_json::to_vec_pretty(&about).map_err(Failed::retry)?)?;
     files.add("conversation.md".to_owned(), conversation(&project, &messages).into_bytes())?;
@@ -35,15 +35,15 @@ pub(super) async fn file(artifacts: &Artifacts, context: &Context, id: ProjectId
         context.progress.report(percent, format!("Run {} of {}.", at + 1, runs.len()));
         let events = run::events(context, *run_id).await?;
         files.add(format!("runs/{run_id}.jsonl"), run::jsonl(&events))?;
-        let made = artifacts.of_run(context.tenant, *run_id, ARTIFACTS).await.map_err(failed)?;
+        let made = artifacts.of_run(context.tenant, *run_id, MAX_ARTIFACTS).await.map_err(failed)?;
         for artifact in made.items {
             files.spend(artifact.size)?;
-            match artifacts.bytes(context.tenant, &artifact, MOST).await {
+            match artifacts.bytes(context.tenant, &artifact, MAX_BYTES).await {
                 Ok(bytes) => {
                     let path = format!("artifacts/{}/{}", artifact.id, file_name(&artifact.title));
                     files.files.push((path, bytes.to_vec()));
                 }
-                Err(ArtifactError::NotFound) => {} // deleted since it was listed
+                Err(ArtifactError::NotFound) => {} // deleted in the meantime
                 Err(error) => return Err(failed(error)),
             }
         }
@@ -52,8 +52,8 @@ pub(super) async fn file(artifacts: &Artifacts, context: &Context, id: ProjectId
     Ok(File { title: one_line(&title), bytes })
 }
 
-/// Files of an archive, and the room there is left.
 struct Files {
+    /// Bytes that may still be added.
     left: u64,
     files: Vec<(String, Vec<u8>)>,
 }
@@ -66,17 +66,19 @@ impl Files {
     }
 
     fn spend(&mut self, bytes: u64) -> Result<(), Failed> {
-        let why = || Failed::Poison(format!("The conversation and its files have more than {MOST} bytes."));
-        self.left = self.left.checked_sub(bytes).ok_or_else(why)?;
+        let too_large =
+            || Failed::Poison(format!("The project and its files are too large: at most {MAX_BYTES} bytes."));
+        self.left = self.left.checked_sub(bytes).ok_or_else(too_large)?;
         Ok(())
     }
 }
 
 async fn messages(context: &Context, id: ProjectId) -> Result<Vec<Message>, Failed> {
     let projects = Projects::new(context.store(), context.tenant);
-    // Only this process sees the cursors.
+    // The cursors never leave this process, so any key will do.
     let cursors = CursorKey::new(fastrand::u128(..).to_string().into());
-    let (mut all, mut cursor) = (Vec::new(), None);
+    let mut all = Vec::new();
+    let mut cursor = None;
     loop {
         let page = projects.messages(id, &cursors, cursor.as_deref(), Some(100)).await.map_err(gone)?;
         cursor = page.next_cursor(&cursors);
@@ -89,25 +91,27 @@ async fn messages(context: &Context, id: ProjectId) -> Result<Vec<Message>, Fail
 
 fn gone(error: ConversationError) -> Failed {
     match error {
-        ConversationError::ProjectNotFound => Failed::Poison("The project is gone.".to_owned()),
+        ConversationError::ProjectNotFound => {
+            Failed::Poison("The project does not exist any more.".to_owned())
+        }
         error => Failed::retry(error),
     }
 }
 
 fn conversation(project: &Project, messages: &[Message]) -> String {
-    let entry = |message: &Message| Entry {
-        who: match message.role {
+    let part = |message: &Message| Part {
+        author: match message.role {
             MessageRole::User => "Person".to_owned(),
             MessageRole::Assistant => "Agent".to_owned(),
         },
         at: message.created_at.to_string(),
-        what: What::Text(message.content.clone()),
+        content: PartContent::Text(message.content.clone()),
     };
-    let entries = messages.iter().map(entry).collect();
-    transcript::markdown(&Transcript { title: project.name.as_str().to_owned(), entries })
+    let parts = messages.iter().map(part).collect();
+    transcript::markdown(&Transcript { title: project.name.as_str().to_owned(), parts })
 }
 
-/// A title as the last part of a path on any system.
+/// Turns the title into a file name that is valid on any system.
 fn file_name(title: &str) -> String {
     let plain = |c: char| if c.is_alphanumeric() || " ._-()".contains(c) { c } else { '_' };
     let name: String = title.chars().map(plain).take(100).collect();
@@ -120,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_title_is_no_path() {
+    fn a_title_cannot_contain_a_path() {
         for (title, name) in [
             ("../../etc/passwd", "_.._etc_passwd"),
             ("..", "file"),

@@ -1,4 +1,4 @@
-//! A run: its events, and the transcript that they tell.
+//! A run as a file: its events as JSON lines, or their transcript as HTML or Markdown.
 
 use std::collections::HashMap;
 
@@ -9,12 +9,12 @@ use sequent_jobs::{Context, Failed};
 use sequent_runlog::{LogKey, Segment, read_all};
 
 use super::{Events, File, computed};
-use crate::transcript::{self, Entry, Transcript, What};
+use crate::transcript::{self, Part, PartContent, Transcript};
 
-/// The run as a file.
+/// Renders the run as a file.
 pub(super) async fn file(context: &Context, run: RunId, format: Format) -> Result<File, Failed> {
     let events = events(context, run).await?;
-    context.progress.report(50, "Writing it down.");
+    context.progress.report(50, "Rendering the transcript.");
     let title = format!("Run {run}");
     let heading = title.clone();
     let bytes = computed(move || match format {
@@ -25,125 +25,124 @@ pub(super) async fn file(context: &Context, run: RunId, format: Format) -> Resul
     Ok(File { title, bytes: bytes.await? })
 }
 
-/// The run's events so far.
+/// Reads the run's events up to now.
 pub(super) async fn events(context: &Context, run: RunId) -> Result<Events, Failed> {
     let key = LogKey { tenant: context.tenant, run };
     let segments = read_all(&context.storage, key).await.map_err(Failed::retry)?;
     Ok(segments.iter().flat_map(Segment::events).collect())
 }
 
-/// One event a line, in the form that streams and pages have.
+/// Writes one event per line, in the form of streams and lists.
 pub(super) fn jsonl(events: &[Event]) -> Vec<u8> {
     transcript::jsonl(events.iter().map(|event| serde_json::to_string(event).unwrap_or_default()))
 }
 
-/// What the events tell, in the order in which each thing began.
+/// Builds the transcript. Its parts are in the order in which they began.
 pub(super) fn transcript(title: &str, events: &[Event]) -> Transcript {
-    let mut telling = Telling::default();
+    let mut builder = Builder::default();
     for event in events {
         if let Some(body) = event.body() {
-            telling.tell(&event.entry.at.to_string(), body);
+            builder.push(&event.entry.at.to_string(), body);
         }
     }
-    let entries = telling.entries.into_iter().flatten();
-    let is_something = |entry: &Entry| !matches!(&entry.what, What::Text(text) if text.is_empty());
-    Transcript { title: title.to_owned(), entries: entries.filter(is_something).collect() }
+    let is_empty = |part: &Part| matches!(&part.content, PartContent::Text(text) if text.is_empty());
+    let parts = builder.parts.into_iter().flatten().filter(|part| !is_empty(part));
+    Transcript { title: title.to_owned(), parts: parts.collect() }
 }
 
-/// A transcript that grows.
+/// A transcript that is being built.
 #[derive(Default)]
-struct Telling {
-    /// `None`: it was taken back.
-    entries: Vec<Option<Entry>>,
-    /// Where the messages and calls are that may grow.
-    places: HashMap<String, usize>,
-    /// What tool a call is of.
+struct Builder {
+    /// `None` replaces a message that was abandoned.
+    parts: Vec<Option<Part>>,
+    /// Indices of the messages and calls that later events may extend, by message or call id.
+    indices: HashMap<String, usize>,
+    /// Names of tools, by call id.
     tools: HashMap<String, String>,
 }
 
 const PERSON: &str = "Person";
 const AGENT: &str = "Agent";
 
-impl Telling {
-    fn tell(&mut self, at: &str, body: &Body) {
+impl Builder {
+    fn push(&mut self, at: &str, body: &Body) {
         match body {
-            Body::UserMessage { content, .. } => self.add(PERSON, at, What::Text(content.clone())),
+            Body::UserMessage { content, .. } => self.add(PERSON, at, PartContent::Text(content.clone())),
             Body::TextMessageStart { message_id, .. } => {
-                self.places.insert(message_id.to_string(), self.entries.len());
-                self.add(AGENT, at, What::Text(String::new()));
+                self.indices.insert(message_id.to_string(), self.parts.len());
+                self.add(AGENT, at, PartContent::Text(String::new()));
             }
             Body::TextMessageContent { message_id, delta } => {
-                if let Some(What::Text(text)) = self.growing(&message_id.to_string()) {
+                if let Some(PartContent::Text(text)) = self.content_mut(&message_id.to_string()) {
                     text.push_str(delta);
                 }
             }
             Body::MessageAbandoned { message_id } => {
-                if let Some(place) = self.places.remove(&message_id.to_string()) {
-                    self.entries[place] = None;
+                if let Some(index) = self.indices.remove(&message_id.to_string()) {
+                    self.parts[index] = None;
                 }
             }
             Body::ToolCallStart { tool_call_id, tool_call_name, .. } => {
                 self.tools.insert(tool_call_id.clone(), tool_call_name.clone());
-                self.places.insert(tool_call_id.clone(), self.entries.len());
-                let (tool, arguments) = (tool_call_name.clone(), String::new());
-                self.add(AGENT, at, What::Call { tool, arguments });
+                self.indices.insert(tool_call_id.clone(), self.parts.len());
+                let call = PartContent::Call { tool: tool_call_name.clone(), arguments: String::new() };
+                self.add(AGENT, at, call);
             }
             Body::ToolCallArgs { tool_call_id, delta } => {
-                if let Some(What::Call { arguments, .. }) = self.growing(tool_call_id) {
+                if let Some(PartContent::Call { arguments, .. }) = self.content_mut(tool_call_id) {
                     arguments.push_str(delta);
                 }
             }
             Body::ToolCallResult { tool_call_id, content, .. } => {
                 let tool = self.tools.get(tool_call_id).cloned().unwrap_or_default();
-                self.add(&tool.clone(), at, What::Result { tool, failed: false, content: content.clone() });
+                self.add(&tool, at, result(&tool, false, content));
             }
             Body::SubagentFinished { result, .. } => {
-                self.add("Child run", at, What::Text(result.clone()));
+                self.add("Child run", at, PartContent::Text(result.clone()));
             }
-            Body::SubagentError { message, .. } => {
-                let (tool, content) = ("run".to_owned(), message.clone());
-                self.add("Child run", at, What::Result { tool, failed: true, content });
-            }
+            Body::SubagentError { message, .. } => self.add("Child run", at, result("run", true, message)),
             Body::ClarificationNeeded { question, .. } => {
-                self.add(AGENT, at, What::Question(question.message.clone()));
+                self.add(AGENT, at, PartContent::Question(question.message.clone()));
             }
             Body::ClarificationAnswered(answer) => {
-                let said = match &answer.payload {
+                let text = match &answer.payload {
                     Some(serde_json::Value::String(text)) => text.clone(),
                     Some(other) => other.to_string(),
                     None => "(no answer)".to_owned(),
                 };
-                self.add(PERSON, at, What::Text(said));
+                self.add(PERSON, at, PartContent::Text(text));
             }
-            Body::RunError { message, code } => {
-                let (tool, content) = (code.clone(), message.clone());
-                self.add("Run", at, What::Result { tool, failed: true, content });
-            }
+            Body::RunError { message, code } => self.add("Run", at, result(code, true, message)),
             _ => {}
         }
     }
 
-    fn add(&mut self, who: &str, at: &str, what: What) {
-        self.entries.push(Some(Entry { who: who.to_owned(), at: at.to_owned(), what }));
+    fn add(&mut self, author: &str, at: &str, content: PartContent) {
+        self.parts.push(Some(Part { author: author.to_owned(), at: at.to_owned(), content }));
     }
 
-    fn growing(&mut self, id: &str) -> Option<&mut What> {
-        let place = *self.places.get(id)?;
-        self.entries.get_mut(place)?.as_mut().map(|entry| &mut entry.what)
+    fn content_mut(&mut self, id: &str) -> Option<&mut PartContent> {
+        let index = *self.indices.get(id)?;
+        self.parts.get_mut(index)?.as_mut().map(|part| &mut part.content)
     }
+}
+
+fn result(tool: &str, failed: bool, content: &str) -> PartContent {
+    PartContent::Result { tool: tool.to_owned(), failed, content: content.to_owned() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use sequent_core::{MessageId, Timestamp};
-    use sequent_event::{Entry as Logged, Role, Seq};
+    use sequent_event::{Entry, Role, Seq};
 
     #[test]
-    fn a_message_that_was_given_up_is_not_told() {
-        let (cut, whole) = (MessageId::from_bits(1), MessageId::from_bits(2));
+    fn an_abandoned_message_is_left_out() {
+        let cut = MessageId::from_bits(1);
+        let whole = MessageId::from_bits(2);
         let start = |message_id| Body::TextMessageStart { message_id, role: Role::Assistant };
-        let says = |message_id, delta: &str| Body::TextMessageContent { message_id, delta: delta.into() };
+        let content = |message_id, delta: &str| Body::TextMessageContent { message_id, delta: delta.into() };
         let call = || "c".to_owned();
         let bodies = [
             Body::UserMessage {
@@ -153,11 +152,11 @@ mod tests {
                 model: None,
             },
             start(cut),
-            says(cut, "Hel"),
+            content(cut, "Hel"),
             Body::MessageAbandoned { message_id: cut },
             start(whole),
-            says(whole, "Hel"),
-            says(whole, "lo"),
+            content(whole, "Hel"),
+            content(whole, "lo"),
             Body::ToolCallStart {
                 tool_call_id: call(),
                 tool_call_name: "look".into(),
@@ -170,17 +169,18 @@ mod tests {
         let events: Vec<Event> = bodies
             .into_iter()
             .zip(1..)
-            .map(|(body, seq)| Logged::new(Timestamp::from_millis(0), body).at_seq(Seq(seq)))
+            .map(|(body, seq)| Entry::new(Timestamp::from_millis(0), body).at_seq(Seq(seq)))
             .collect();
-        let told = transcript("Run", &events);
-        let whats: Vec<(&str, &What)> = told.entries.iter().map(|entry| (&*entry.who, &entry.what)).collect();
+        let transcript = transcript("Run", &events);
+        let parts: Vec<(&str, &PartContent)> =
+            transcript.parts.iter().map(|part| (&*part.author, &part.content)).collect();
         let expected = [
-            (PERSON, &What::Text("Hi".into())),
-            (AGENT, &What::Text("Hello".into())),
-            (AGENT, &What::Call { tool: "look".into(), arguments: "{\"a\":1}".into() }),
-            ("look", &What::Result { tool: "look".into(), failed: false, content: "there".into() }),
+            (PERSON, &PartContent::Text("Hi".into())),
+            (AGENT, &PartContent::Text("Hello".into())),
+            (AGENT, &PartContent::Call { tool: "look".into(), arguments: "{\"a\":1}".into() }),
+            ("look", &PartContent::Result { tool: "look".into(), failed: false, content: "there".into() }),
         ];
-        assert_eq!(whats, expected);
+        assert_eq!(parts, expected);
         let lines = String::from_utf8(jsonl(&events)).unwrap();
         assert_eq!(lines.lines().count(), 11);
         let first: serde_json::Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();

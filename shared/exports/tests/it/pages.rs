@@ -1,7 +1,7 @@
-//! Pages and Markdown: small documents whole, long ones for what must never be in them.
+//! HTML pages and Markdown: small documents as a whole, long ones for what they must never contain.
 
 use sequent_documents::{Document, testing};
-use sequent_exports::transcript::{self, Entry, Transcript, What};
+use sequent_exports::transcript::{self, Part, PartContent, Transcript};
 use sequent_exports::{Error, Format, export};
 use serde_json::{Value, json};
 
@@ -15,9 +15,10 @@ fn small(blocks: Value) -> Document {
         "sources": [{"id": "a", "url": "https://a.test/?q=1&r=\"", "title": "An *a*", "accessed": "2026-01-02"}]})).unwrap()
 }
 
-/// What stands between the page's header and its end.
+/// The part of a page between its header and its end, with a line break between any two tags.
 fn body(page: &str) -> String {
-    page.split_once("</header>").unwrap().1.split_once("</main>").unwrap().0.trim().to_owned()
+    let body = page.split_once("</header>").unwrap().1.split_once("</main>").unwrap().0;
+    body.replace("><", ">\n<")
 }
 
 #[test]
@@ -126,17 +127,24 @@ fn a_page_loads_nothing_and_its_anchors_exist() {
 
 #[test]
 fn a_transcript_is_readable_and_inert() {
-    let entry = |who: &str, what| Entry { who: who.into(), at: "10:02".into(), what };
+    let part = |author: &str, content| Part { author: author.into(), at: "10:02".into(), content };
     let transcript = Transcript {
         title: "Run <1>".into(),
-        entries: vec![
-            entry("Ana", What::Text("# Find\n\n<b>it</b>".into())),
-            entry("agent", What::Call { tool: "web_fetch".into(), arguments: "{\"url\":\"```\"}".into() }),
-            entry(
-                "web_fetch",
-                What::Result { tool: "web_fetch".into(), failed: true, content: "</pre><script>".into() },
+        parts: vec![
+            part("Ana", PartContent::Text("# Find\n\n<b>it</b>".into())),
+            part(
+                "agent",
+                PartContent::Call { tool: "web_fetch".into(), arguments: "{\"url\":\"```\"}".into() },
             ),
-            entry("agent", What::Question("Which?".into())),
+            part(
+                "web_fetch",
+                PartContent::Result {
+                    tool: "web_fetch".into(),
+                    failed: true,
+                    content: "</pre><script>".into(),
+                },
+            ),
+            part("agent", PartContent::Question("Which?".into())),
         ],
     };
     let page = transcript::html(&transcript);

@@ -1,4 +1,4 @@
-//! PDFs, read back: what a reader, a search and a screen reader would find in them.
+//! PDF files, read back as a reader, a search and a screen reader would read them.
 
 use std::sync::LazyLock;
 
@@ -9,7 +9,7 @@ use serde_json::json;
 
 static REPORT: LazyLock<Pdf> = LazyLock::new(|| load(&testing::report(), "report"));
 
-/// Exports `document`; the file stays under `target/tmp`, for whoever wants to look at it.
+/// Exports `document`. The file stays in `target/tmp` for inspection.
 fn load(document: &Document, name: &str) -> Pdf {
     let pdf = export(document, Format::Pdf).unwrap();
     std::fs::write(format!("{}/{name}.pdf", env!("CARGO_TARGET_TMPDIR")), &pdf).unwrap();
@@ -68,22 +68,22 @@ fn every_font_is_embedded_and_can_be_searched() {
 }
 
 #[test]
-fn the_words_of_every_script_are_there() {
+fn words_of_every_script_are_extracted() {
     let text = text(&REPORT);
     for word in
         ["Satellite altimetry", "Greenland", "上海", "大阪", "上昇", "부산", "Одессы", "Θεσσαλονίκη", "🌊"]
     {
         assert!(text.contains(word), "{word} is missing");
     }
-    // Lines of Arabic and Hebrew are stored as they are drawn, from the left: readers turn them round.
+    // Lines of Arabic and Hebrew are stored in the order of drawing, from the left. Readers reverse them.
     for word in ["الإسكندرية", "חיפה"] {
-        let turned: String = word.chars().rev().collect();
-        assert!(text.contains(word) || text.contains(&turned), "{word} is missing");
+        let reversed: String = word.chars().rev().collect();
+        assert!(text.contains(word) || text.contains(&reversed), "{word} is missing");
     }
 }
 
 #[test]
-fn links_lead_out_and_citations_down() {
+fn links_and_citations_are_links_of_the_pdf() {
     let links: Vec<_> = dictionaries(&REPORT).filter(|d| is(d, b"Subtype", b"Link")).collect();
     let out = |url: &str| {
         links
@@ -97,10 +97,10 @@ fn links_lead_out_and_citations_down() {
 }
 
 #[test]
-fn a_slide_is_a_page_and_nothing_is_cut() {
+fn every_slide_is_a_page_and_no_text_is_cut() {
     for theme in ["light", "dark"] {
         let pdf = load(&testing::slides(theme), &format!("slides-{theme}"));
-        // The title page, seven slides, the sources.
+        // The title page, seven slides and the sources.
         assert_eq!(pdf.get_pages().len(), 9);
         let text = text(&pdf);
         assert!(text.contains("Point 24") && text.contains("Decision needed"), "{text}");
