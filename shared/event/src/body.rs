@@ -1,4 +1,4 @@
-//! Every event type this build understands, with its fields.
+//! The event types that this build understands, with their fields.
 
 use sequent_core::{ArtifactId, InterruptId, MessageId, ProjectId, RunId, UserId};
 use serde::{Deserialize, Serialize};
@@ -9,29 +9,30 @@ use crate::{
     Question, Role, RunOutcome, RunStage, Totals, Usage,
 };
 
-/// What happened. The type name on the wire is the variant in `SCREAMING_SNAKE_CASE`, fields are `camelCase`.
+/// The type of an event and its fields. On the wire the type is the variant in `SCREAMING_SNAKE_CASE`; fields
+/// are `camelCase`.
 ///
-/// All types are at version 1. A change of meaning or a new field raises the version of its type in
-/// [`Body::version`]; a reader without that version passes the event through as it is.
+/// All types have version 1. A change of meaning or a new field raises the version of its type in
+/// [`Body::version`]. A reader that does not know the version passes the event through unchanged.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "SCREAMING_SNAKE_CASE", rename_all_fields = "camelCase")]
-#[expect(missing_docs, reason = "the fields are AG-UI's, or named by the variant's own comment")]
+#[expect(missing_docs, reason = "the fields are those of AG-UI, or the comment of the variant explains them")]
 pub enum Body {
     // Life of a run (AG-UI)
-    /// An execution begins: the first, or the one after an answered interrupt.
+    /// An execution starts: the first, or another one after the run's questions were answered.
     RunStarted {
         thread_id: ProjectId,
         run_id: RunId,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         parent_run_id: Option<RunId>,
     },
-    /// An execution ended as intended: done, waiting for a person, or cancelled.
+    /// An execution ended without an error: the run is complete, cancelled, or waits for a person.
     RunFinished {
         thread_id: ProjectId,
         run_id: RunId,
         outcome: RunOutcome,
     },
-    /// An execution failed. `code` is stable, `message` may be shown to people.
+    /// An execution failed. `code` is stable; `message` may be shown to people.
     RunError {
         message: String,
         code: String,
@@ -108,22 +109,22 @@ pub enum Body {
     },
 
     // Children (AG-UI)
-    /// Another run was asked to do a part of the work. The log that says so comes first, the child's own second.
+    /// Part of the work is delegated to a child run. This event is stored before the log of the child is
+    /// created.
     SubagentStarted {
         subagent_run_id: RunId,
-        /// The plan's step, or the tool, that it works on.
+        /// The step of the plan, or the tool, that the child works on.
         name: String,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         description: Option<String>,
     },
-    /// The child run has ended well.
+    /// A child run succeeded.
     SubagentFinished {
         subagent_run_id: RunId,
-        /// What it answered.
         result: String,
         usage: Totals,
     },
-    /// The child run has ended otherwise.
+    /// A child run failed or was cancelled.
     SubagentError {
         subagent_run_id: RunId,
         message: String,
@@ -131,82 +132,82 @@ pub enum Body {
         usage: Totals,
     },
 
-    // Ours
-    /// How the run was asked to work, where that is not the default. Stands before the first execution.
+    // Sequent's own
+    /// The configuration of the run, if it is not the default. It comes before the first execution.
     RunConfigured(Configuration),
-    /// The plan as it stands now: new, revised, or with a step done.
+    /// The current plan: new, revised, or with a step done.
     PlanUpdated {
         plan: Plan,
     },
-    /// A claim of the answer rests on this source.
+    /// A statement of the answer is based on this source.
     SourceCited(Citation),
-    /// A tool that must not run twice is about to run. Without its result, nobody can tell whether it did.
+    /// A tool that must not run twice is about to run. Without a result, it is unknown whether it did.
     ToolCallDispatched {
         tool_call_id: String,
     },
-    /// An artifact exists. By the run's owner, or by the worker of a job, whose id it then has.
+    /// An artifact was created: by the owner of the run, or by the worker of the job that the artifact names.
     ArtifactCreated(Artifact),
-    /// The website that the run was to deliver can be opened.
+    /// The website that the run was asked for is ready.
     WebsiteGenerationDone {
-        /// The archive of its files.
+        /// The archive of the website's files.
         artifact_id: ArtifactId,
-        /// The document that it was made of.
+        /// The document that the website was built from.
         document_id: ArtifactId,
     },
-    /// A job has found something that has a name.
+    /// A job found a named entity.
     EntityExtracted(Entity),
-    /// A job was enqueued. The log that says so comes first, the job's row second.
+    /// A job was enqueued. This event is stored before the row of the job.
     JobEnqueued(Job),
-    /// The job has ended. May stand behind the run's own end.
+    /// A job ended. The event may come after the end of the run.
     JobFinished(JobEnd),
-    /// The run puts a question to a person and ends its execution with the outcome `interrupt`.
+    /// The run asks a person. Its execution then ends with the outcome `interrupt`.
     ClarificationNeeded {
         interrupt_id: InterruptId,
         #[serde(flatten)]
         question: Question,
     },
-    /// The question is answered. The first answer in the log is the one that counts.
+    /// A question was answered. The first answer in the log counts.
     ClarificationAnswered(InterruptAnswer),
-    /// A person's turn that this run answers, or that steers it while it runs.
+    /// A message of a person: the one that the run answers, or one that steers the run while it executes.
     UserMessage {
         message_id: MessageId,
         content: String,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         by: Option<UserId>,
-        /// The model the person chose, if they did.
+        /// The model that the person chose, if any.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         model: Option<String>,
     },
-    /// A process became the run's owner. Everything a lower epoch still tries to append is refused by the log.
+    /// A process became the owner of the run. The log refuses every later append of a lower epoch.
     RunClaimed {
         epoch: u32,
         writer: String,
         reason: ClaimReason,
     },
-    /// Somebody asked the run to stop. The owner ends it with the outcome `cancelled`.
+    /// Cancellation was requested. The owner ends the run with the outcome `cancelled`.
     CancelRequested {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         by: Option<UserId>,
         reason: CancelReason,
     },
-    /// The message was cut off by a crash of its writer and begins anew under another id. What it had said so far
-    /// is not part of the answer.
+    /// A message was cut off by a crash of its writer and is replaced by one with another id. Its text is not
+    /// part of the answer.
     MessageAbandoned {
         message_id: MessageId,
     },
-    /// One model call's usage and cost.
+    /// Usage and cost of one model call.
     UsageRecorded(Usage),
 }
 
 impl Body {
-    /// Whether the event ends an execution, which closes the log.
+    /// Returns `true` if the event ends an execution and so closes the log.
     #[must_use]
     pub const fn is_terminal(&self) -> bool {
         matches!(self, Self::RunFinished { .. } | Self::RunError { .. })
     }
 
-    /// Whether a log that ends with this event is closed: after the end of an execution, and after an answer that
-    /// leaves other questions open.
+    /// Returns `true` if a log that ends with this event is closed: after the end of an execution, and after
+    /// an answer that leaves other questions open.
     #[must_use]
     pub const fn leaves_closed(&self) -> bool {
         match self {
@@ -216,7 +217,7 @@ impl Body {
         }
     }
 
-    /// Whether a log that ends with this event is closed because its run waits for people.
+    /// Returns `true` if a log that ends with this event is closed because its run waits for people.
     #[must_use]
     pub const fn waits_for_people(&self) -> bool {
         match self {
@@ -226,7 +227,7 @@ impl Body {
         }
     }
 
-    /// Whether anyone authorised may append the event, not just the run's owner.
+    /// Returns `true` if every authorised caller may append the event, not only the owner of the run.
     #[must_use]
     pub const fn is_control(&self) -> bool {
         match self {
@@ -240,8 +241,8 @@ impl Body {
         }
     }
 
-    /// Appends `other` to this event when both are pieces of one stream, so that pieces waiting for the same write
-    /// are stored as one. Gives `other` back when they are not, or when the piece would pass `limit` bytes.
+    /// Appends `other` to this event if both are pieces of one stream, so that pieces waiting for the same
+    /// write are stored as one. Returns `other` if they are not, or if the result would exceed `limit` bytes.
     pub fn merge(&mut self, other: Self, limit: usize) -> Option<Self> {
         let (into, delta) = match (&mut *self, &other) {
             (

@@ -1,4 +1,4 @@
-//! An event as it is stored and sent.
+//! The form in which events are stored and sent.
 
 use sequent_core::Timestamp;
 use serde::{Deserialize, Serialize, Serializer, de, ser::SerializeMap};
@@ -6,37 +6,37 @@ use serde_json::{Map, Value};
 
 use crate::{Body, Seq};
 
-/// An understood event, or one from a newer writer kept as it came.
+/// An event that this build understands, or an unchanged one from a newer writer.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Payload {
-    /// A type and version this build knows.
+    /// An event of a type and version that this build knows.
     Known(Body),
-    /// Anything else: all its fields, `type` and `v` included.
+    /// All fields of any other event, `type` and `v` included.
     Unknown(Map<String, Value>),
 }
 
-/// An event without its position: what a writer hands to the log.
+/// An event without its position, as a writer passes it to the log.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
-    /// When it happened, by the writer's clock.
+    /// The time of the event, by the writer's clock.
     pub at: Timestamp,
-    /// What happened.
+    #[expect(missing_docs, reason = "plain data")]
     pub payload: Payload,
 }
 
-/// The stored text is not an event.
+/// A stored text that is not an event.
 #[derive(Debug, thiserror::Error)]
 #[error("not an event: {0}")]
 pub struct Malformed(#[from] serde_json::Error);
 
 impl Entry {
-    /// An entry this build understands.
+    /// Creates an entry that this build understands.
     #[must_use]
     pub const fn new(at: Timestamp, body: Body) -> Self {
         Self { at, payload: Payload::Known(body) }
     }
 
-    /// The understood part.
+    /// The body. Returns `None` if this build does not understand the event.
     #[must_use]
     pub const fn body(&self) -> Option<&Body> {
         match &self.payload {
@@ -45,7 +45,7 @@ impl Entry {
         }
     }
 
-    /// The type's name on the wire.
+    /// The name of the type on the wire.
     #[must_use]
     pub fn type_name(&self) -> &str {
         match &self.payload {
@@ -54,14 +54,14 @@ impl Entry {
         }
     }
 
-    /// The entry at its place in the log.
+    /// Gives the entry a position in the log.
     #[must_use]
     pub const fn at_seq(self, seq: Seq) -> Event {
         Event { seq, entry: self }
     }
 }
 
-/// `{type, v, timestamp, ...fields}`; unknown entries in the order they were stored.
+/// Serialises as `{type, v, timestamp, ...fields}`. Unknown entries keep the stored order of fields.
 impl Serialize for Entry {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         Envelope { seq: None, entry: self }.serialize(serializer)
@@ -91,30 +91,29 @@ impl<'de> Deserialize<'de> for Entry {
     }
 }
 
-/// An entry at its place in the log. Serialises as `{seq, type, v, timestamp, ...fields}`, the form that SSE data
-/// and JSON pages share.
+/// An entry with its position in the log. Serialises as `{seq, type, v, timestamp, ...fields}`, the form that
+/// SSE data and JSON lists share.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "plain data")]
 pub struct Event {
-    /// Its place.
     pub seq: Seq,
-    /// When, and what.
     pub entry: Entry,
 }
 
 impl Event {
-    /// The understood part.
+    /// The body. Returns `None` if this build does not understand the event.
     #[must_use]
     pub const fn body(&self) -> Option<&Body> {
         self.entry.body()
     }
 
-    /// Whether the event ends an execution, which closes the log.
+    /// Returns `true` if the event ends an execution and so closes the log.
     #[must_use]
     pub fn is_terminal(&self) -> bool {
         self.body().is_some_and(Body::is_terminal)
     }
 
-    /// Whether a log that ends with this event is closed, see [`Body::leaves_closed`].
+    /// Returns `true` if a log that ends with this event is closed: see [`Body::leaves_closed`].
     #[must_use]
     pub fn leaves_closed(&self) -> bool {
         self.body().is_some_and(Body::leaves_closed)
@@ -137,13 +136,15 @@ impl<'de> Deserialize<'de> for Event {
     }
 }
 
-/// The other fields, in their order. `Map::remove` moves the last field into the gap where any crate of the build asks
-/// serde_json to preserve order, and then an unknown event would not replay byte for byte.
+/// Returns the other fields in their order. `Map::remove` would move the last field into the gap if any crate
+/// of the build enables serde_json's `preserve_order`, and an unknown event would no longer replay byte for
+/// byte.
 fn without(fields: Map<String, Value>, name: &str) -> Map<String, Value> {
     fields.into_iter().filter(|(field, _)| field != name).collect()
 }
 
-/// The one place that fixes the order of the envelope's fields: replay must give the same bytes as live.
+/// Fixes the order of the envelope's fields, in this place only: a replay must give the same bytes as the
+/// live stream.
 struct Envelope<'a> {
     seq: Option<Seq>,
     entry: &'a Entry,

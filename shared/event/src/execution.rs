@@ -1,60 +1,60 @@
-//! How executions begin and end, and what they used.
+//! Outcomes, reasons and usage of executions.
 
 use sequent_core::MicroUsd;
 use serde::{Deserialize, Serialize};
 
 use crate::Interrupt;
 
-/// How an execution ended (AG-UI `RUN_FINISHED.outcome`).
+/// The outcome of an execution that did not fail (AG-UI `RUN_FINISHED.outcome`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum RunOutcome {
     /// The answer is complete.
     Success,
-    /// Somebody cancelled it; what was said so far is kept.
+    /// The run was cancelled. The answer so far is kept.
     Cancelled,
-    /// It waits for people to answer.
+    /// The run waits for people.
     Interrupt {
-        /// The questions that are open.
+        /// All open questions.
         interrupts: Vec<Interrupt>,
     },
 }
 
-/// Who speaks.
+/// The author of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// The model.
+    /// The model, in an answer.
     Assistant,
-    /// A person.
+    /// A person who uses the product.
     User,
-    /// The model's thinking (AG-UI gives reasoning messages this role).
+    /// The model, in its reasoning (AG-UI gives reasoning messages this role).
     Reasoning,
 }
 
-/// Why a process claimed a run.
+/// The reason of a claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ClaimReason {
-    /// It executes the run first.
+    /// The process is the first owner of the run.
     Start,
-    /// The former owner's lease was over.
+    /// The lease of the former owner had expired.
     TakeOver,
-    /// The run waited for people, and nothing is left to wait for.
+    /// The run had waited for people and has nothing left to wait for.
     Resume,
 }
 
-/// Why a run was cancelled.
+/// The reason of a cancellation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CancelReason {
-    /// A person asked for it.
+    /// A person requested it.
     Requested,
-    /// A newer message of the same conversation interrupts it; what it said is kept.
+    /// A newer message of the same project interrupts the run. The answer so far is kept.
     Interrupted,
-    /// A newer message of the same conversation replaces it; what it said is dropped from the conversation.
+    /// A newer message of the same project replaces the run. Its answer is dropped from the conversation.
     RolledBack,
-    /// The run that started it was cancelled.
+    /// The parent run was cancelled.
     Parent,
 }
 
@@ -62,55 +62,54 @@ pub enum CancelReason {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Usage {
-    /// Who answered: `openai`, `anthropic`, `demo`.
+    /// The name of the provider: `openai`, `anthropic` or `demo`.
     pub provider: String,
     /// The provider's name of the model.
     pub model: String,
-    /// Tokens read, cached ones included.
+    /// Tokens of the input, cached ones included.
     pub input_tokens: u64,
-    /// Tokens written, reasoning included.
+    /// Tokens of the output, reasoning included.
     pub output_tokens: u64,
-    /// Of the input, tokens served from the provider's cache.
+    /// The input tokens that the provider read from its cache.
     #[serde(default)]
     pub cached_input_tokens: u64,
-    /// Of the output, tokens of reasoning.
+    /// The output tokens of reasoning.
     #[serde(default)]
     pub reasoning_tokens: u64,
-    /// What it cost us; absent when the model is not in the price table.
+    /// The cost to the operator; absent if the model is not in the price table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost_micro_usd: Option<MicroUsd>,
-    /// The provider gave no figures, these are counted by us.
+    /// The provider gave no figures, so these are estimates of ours.
     #[serde(default)]
     pub estimated: bool,
-    /// From request to end of answer.
+    /// The time from the request to the end of the answer.
     pub latency_ms: u64,
-    /// The provider's word for why it stopped, such as `stop` or `length`; or [`Usage::ABANDONED`].
+    /// The provider's reason for the end, such as `stop` or `length`; or [`Usage::ABANDONED`].
     pub finish_reason: String,
-    /// How many of the messages that people sent to the run the model had been told.
+    /// The number of the run's user messages that the request contained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub messages_told: Option<u32>,
 }
 
 impl Usage {
-    /// The finish reason of a response that was given up half way, to begin anew elsewhere: paid for, but none.
+    /// The finish reason of a response that was abandoned half way and is requested again elsewhere. It costs
+    /// money but is not a response.
     pub const ABANDONED: &str = "abandoned";
 
-    /// Whether the call gave a response.
+    /// Returns `true` if the call gave a response.
     #[must_use]
     pub fn is_of_response(&self) -> bool {
         self.finish_reason != Self::ABANDONED
     }
 }
 
-/// What all model calls of a run used, those of its children included.
+/// The usage of all model calls of a run, those of its children included.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "plain data")]
 pub struct Totals {
-    /// Tokens read.
     pub input_tokens: u64,
-    /// Tokens written.
     pub output_tokens: u64,
-    /// What they cost.
     pub cost_micro_usd: MicroUsd,
     /// A model was not in the price table, so the cost is a lower bound.
     #[serde(default)]
@@ -118,7 +117,7 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// Whether no model was called.
+    /// Returns `true` if nothing was used.
     #[must_use]
     pub fn is_none(&self) -> bool {
         *self == Self::default()
@@ -132,7 +131,7 @@ impl Totals {
         self.incomplete |= usage.cost_micro_usd.is_none();
     }
 
-    /// Adds what something else used: a child run, a job, another call.
+    /// Adds the usage of a child run, a job or another call.
     pub fn add(&mut self, child: &Self) {
         self.input_tokens += child.input_tokens;
         self.output_tokens += child.output_tokens;

@@ -1,76 +1,74 @@
-//! Questions to people, and their answers.
+//! Questions that runs ask people, and their answers.
 
 use sequent_core::{InterruptId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// An open question, as AG-UI lists it at the end of an execution.
+/// An open question, in the form in which AG-UI lists it at the end of an execution.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "plain data")]
 pub struct Interrupt {
-    /// Names the question.
     pub id: InterruptId,
-    /// The question.
     #[serde(flatten)]
     pub question: Question,
 }
 
-/// A question that a run puts to a person.
+/// A question that a run asks a person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "plain data")]
 pub struct Question {
-    /// What kind of question it is.
     pub reason: Reason,
-    /// The question itself.
+    /// The text of the question.
     pub message: String,
     /// The tool call that waits for the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool_call_id: Option<String>,
-    /// JSON Schema of the answer's payload.
+    /// The JSON Schema of the answer's payload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_schema: Option<Value>,
-    /// When the run goes on without an answer.
+    /// The time at which the run continues without an answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
 }
 
-/// What kind of question an interrupt is.
+/// The reason of a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
-    /// The model asks for something only a person knows.
+    /// The model needs information that only a person has.
     Question,
-    /// A tool may run only if a person agrees.
+    /// A tool may run only if a person approves it.
     Approval,
-    /// A tool that must not run twice was running when its process died.
+    /// The process died while a tool ran that must not run twice.
     UnknownOutcome,
 }
 
 /// The answer to an interrupt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "plain data")]
 pub struct InterruptAnswer {
-    /// Which question.
     pub interrupt_id: InterruptId,
-    /// How it was answered.
     pub status: AnswerStatus,
-    /// The answer, as the question's schema wants it.
+    /// The answer in the form of the question's schema.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<Value>,
-    /// Who answered.
+    /// The user who answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<UserId>,
-    /// Questions still open behind this answer. At 0 the run goes on.
+    /// The number of questions that are still open after this answer. At 0 the run continues.
     pub remaining: u32,
 }
 
-/// How a question was answered.
+/// The kind of answer to a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AnswerStatus {
-    /// With a payload.
+    /// The person answered. The answer has a payload.
     Resolved,
-    /// The person declines.
+    /// The person declined to answer.
     Cancelled,
-    /// Nobody answered in time.
+    /// The question expired without an answer.
     Expired,
 }

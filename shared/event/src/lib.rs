@@ -1,9 +1,10 @@
-//! The event model of a run: what can stand in its log, and what a log means.
+//! The event model of a run: the events of its log, and the state that they add up to.
 //!
-//! Names and fields are those of AG-UI 1.0 where it has them, and in the same style where it does not. An event of a
-//! type or version this build does not know is kept whole and passed through, so an older reader never loses what
-//! a newer writer stored. [`State`] is the one interpretation of a log: folding the events from the first gives
-//! the status, the conversation and the totals that every stored row merely repeats.
+//! Names and fields are those of AG-UI 1.0 where it has them, and in the same style where it does not. An
+//! event of a type or version that this build does not know is kept as a whole and passed through, so an
+//! older reader never loses what a newer writer stored. [`State`] is the only interpretation of a log:
+//! folding the events from the first gives the status, the conversation and the totals that the stored rows
+//! repeat.
 
 mod body;
 mod entry;

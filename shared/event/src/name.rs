@@ -1,15 +1,15 @@
-//! The types' names and versions on the wire.
+//! Names and versions of the event types on the wire.
 
 use crate::Body;
 
-/// Names each variant of [`Body`] once: for writers, and for readers that ask what this build understands.
+/// Maps each variant of [`Body`] to its name, for writers and for [`Body::understands`].
 macro_rules! names {
     ($($variant:ident => $name:literal,)+) => {
-        /// Type names of [`Body`]'s variants; a test holds the list to the enum.
+        /// Type names of all variants of [`Body`]. A test compares the list with the enum.
         pub(crate) const KNOWN: &[&str] = &[$($name),+];
 
         impl Body {
-            /// The type's name on the wire.
+            /// The name of the type on the wire.
             #[must_use]
             pub const fn type_name(&self) -> &'static str {
                 match self {
@@ -63,13 +63,13 @@ names! {
 }
 
 impl Body {
-    /// The version this build writes for this type.
+    /// The version of this type that this build writes.
     #[must_use]
     pub const fn version(&self) -> u16 {
         1
     }
 
-    /// Whether this build understands version `v` of the type called `name`.
+    /// Returns `true` if this build understands version `v` of the type called `name`.
     #[must_use]
     pub fn understands(name: &str, v: u16) -> bool {
         v == 1 && KNOWN.contains(&name)

@@ -1,99 +1,96 @@
-//! What a run leaves beside its answer: artifacts, and jobs that work on.
+//! Artifacts, entities and jobs of a run.
 
 use sequent_core::{ArtifactId, JobId};
 use serde::{Deserialize, Serialize};
 
 use crate::Totals;
 
-/// Bytes that are kept.
+/// Immutable bytes in storage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "plain data")]
 pub struct Artifact {
-    /// Names the artifact.
     pub artifact_id: ArtifactId,
-    /// What it is called.
     pub title: String,
-    /// What it is, such as `report` or `file`.
+    /// The kind of artifact, such as `report` or `file`.
     pub entity_type: String,
-    /// Of the bytes (RFC 6838).
+    /// The media type of the bytes (RFC 6838).
     pub media_type: String,
-    /// How many bytes.
+    /// The number of bytes.
     pub size: u64,
     /// SHA-256 of the bytes, as 64 hexadecimal digits.
     pub sha256: String,
-    /// The tool call that made it.
+    /// The tool call that created the artifact, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool_call_id: Option<String>,
-    /// The job that made it.
+    /// The job that created the artifact, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job_id: Option<JobId>,
 }
 
-/// Something that has a name, found by a job.
+/// A named entity that a job found in an artifact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "plain data")]
 pub struct Entity {
-    /// What it is, such as `person` or `organization`.
+    /// The kind of entity, such as `person` or `organization`.
     pub entity_type: String,
-    /// What it is called.
     pub name: String,
-    /// How often it is named.
+    /// The number of times that the artifact mentions the entity.
     pub mentions: u32,
-    /// Where it was found.
     pub artifact_id: ArtifactId,
-    /// The job that found it.
     pub job_id: JobId,
 }
 
-/// A task that was handed to the background.
+/// A background task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "plain data")]
 pub struct Job {
-    /// Names the job.
     pub job_id: JobId,
-    /// Its type, such as `render_export`.
+    /// The type of the job, such as `render_export`.
     pub job_type: String,
-    /// The tool call whose result it gives.
+    /// The tool call that the job's result answers, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool_call_id: Option<String>,
 }
 
-/// The end of a job, as its worker wrote it down.
+/// The end of a job, as its worker recorded it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "plain data")]
 pub struct JobEnd {
-    /// The job.
     pub job_id: JobId,
-    /// How it ended.
     pub status: JobStatus,
-    /// What it came to, for a model to read, or why it failed.
+    /// The result as text for a model, or the reason of the failure.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub result: String,
-    /// What its model calls used.
+    /// The usage of the job's model calls.
     #[serde(default, skip_serializing_if = "Totals::is_none")]
     pub usage: Totals,
-    /// Where the run stood. An event may be the last of its log, and then has to tell whether the log is closed.
+    /// The stage of the run at that time. This event may be the last of its log, and a reader of the tail
+    /// must be able to see whether the log is closed.
     pub run: RunStage,
 }
 
-/// How a job ended.
+/// The result of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "plain data")]
 pub enum JobStatus {
-    /// It did what it was to do.
     Success,
-    /// It will not.
+    /// The job failed and will not be retried.
     Error,
 }
 
-/// Where a run stands, for others than its owner.
+/// The stage of a run, as seen by processes other than its owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunStage {
-    /// It executes, or waits to.
+    /// The run executes, or waits for its execution to start.
     Live,
-    /// It waits for people.
+    /// The run waits for people.
     Waiting,
-    /// It has ended.
+    /// The run has ended.
     Ended,
 }

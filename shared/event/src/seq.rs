@@ -1,16 +1,17 @@
-//! Position in a log.
+//! Positions in a log.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Position of an event in its run's log. The first event is 1; 0 is "before the first", where a reader starts.
+/// The position of an event in the log of its run. The first event has 1. A reader starts at 0, before the
+/// first event.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Seq(pub u64);
 
 impl Seq {
-    /// Before the first event.
+    /// The position before the first event.
     pub const START: Self = Self(0);
 
     /// The position after this one.

@@ -1,27 +1,29 @@
-//! How a run is asked to work, what it plans, and what it rests on.
+//! Configuration, plan and sources of a run.
 
 use sequent_core::MicroCredits;
 use serde::{Deserialize, Serialize};
 
-/// How a run is asked to work.
+/// The configuration of a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Configuration {
-    /// How model calls and tools are arranged.
+    #[expect(missing_docs, reason = "plain data")]
     pub orchestration: Orchestration,
-    /// The document that the run is to deliver, such as `report`.
+    /// The type of document that the run has to deliver, such as `report`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deliverable_type: Option<String>,
-    /// The tools the model may call; all that the deployment and the caller's scopes allow without.
+    /// The tools that the model may call. Without a list, it may call all that the deployment and the
+    /// caller's scopes allow.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tools: Option<Vec<String>>,
-    /// What it may use up.
+    /// Limits of the usage.
     #[serde(skip_serializing_if = "Budget::is_unlimited")]
     pub budget: Budget,
-    /// The credits that were held for it, where runs are paid for.
+    /// The credits that are held for the run, if the deployment charges for runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hold: Option<Box<Hold>>,
-    /// What its caller may do; all that a person may without. Tools that need a scope are not there without it.
+    /// The scopes of the caller. Without a list, the caller may do everything that a person may. The model is
+    /// not offered a tool that needs a scope which the caller lacks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scopes: Option<Vec<String>>,
 }
@@ -30,113 +32,114 @@ pub struct Configuration {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Hold {
-    /// How many: the most that the run can cost whoever pays for it.
+    /// The amount held: the most that the run can cost the tenant.
     pub amount: MicroCredits,
-    /// The day that it counts for, as `dYYYYMMDD` in UTC.
+    /// The day that the hold counts for, as `dYYYYMMDD` in UTC.
     pub day: String,
-    /// What people pay for what we pay, in percent.
+    /// The price for the tenant as a percentage of the cost to the operator.
     pub markup: u32,
-    /// Whether what is spent of it is reported to whoever bills by use.
+    /// The credits spent are reported for billing by usage.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub metered: bool,
 }
 
 impl Configuration {
-    /// Whether the run's caller has the scope.
+    /// Returns `true` if the caller of the run has the scope.
     #[must_use]
     pub fn has_scope(&self, scope: &str) -> bool {
         self.scopes.as_ref().is_none_or(|scopes| scopes.iter().any(|has| has == scope))
     }
 }
 
-/// How model calls and tools are arranged.
+/// The order of model calls and tools.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Orchestration {
     /// Model and tools alternate until the model answers.
     #[default]
     Direct,
-    /// The model plans first; the steps are carried out one by one, those that are independent by child runs.
+    /// The model plans first. The steps are executed one after the other; independent steps may be executed
+    /// by child runs at the same time.
     Plan,
 }
 
-/// What a run may use up, its children included. What is absent is limited by the deployment alone.
+/// Limits of a run's usage, its children included. If a limit is absent, only that of the deployment applies.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Budget {
-    /// Model calls.
+    /// Limit of the model calls.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_steps: Option<u32>,
-    /// Tokens read and written.
+    /// Limit of the input and output tokens together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_tokens: Option<u64>,
-    /// Millionths of a US dollar.
+    /// Limit of the cost in millionths of a US dollar.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_cost_micro_usd: Option<u64>,
-    /// Seconds from the start of the first execution, time spent waiting for people left out.
+    /// Limit of the time since the start of the first execution, in seconds, not counting the time spent
+    /// waiting for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_seconds: Option<u64>,
 }
 
 impl Budget {
-    /// Whether nothing is limited.
+    /// Returns `true` if nothing is limited.
     #[must_use]
     pub fn is_unlimited(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// What the run intends to do.
+/// The plan of a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "plain data")]
 pub struct Plan {
-    /// The steps in order.
     pub steps: Vec<Step>,
 }
 
 /// One step of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "plain data")]
 pub struct Step {
-    /// Names the step within its plan; `STEP_STARTED.stepName` and `SUBAGENT_STARTED.name` refer to it.
+    /// Unique within the plan. `STEP_STARTED.stepName` and `SUBAGENT_STARTED.name` refer to it.
     pub id: String,
-    /// A few words for people.
+    /// A short title for people.
     pub title: String,
-    /// What is to be done, for whoever does it.
+    /// Instructions for the model that executes the step.
     pub instructions: String,
-    /// It needs no other step's result, so a child run may do it beside others.
+    /// The step needs no result of another one, so a child run may execute it in parallel.
     #[serde(default)]
     pub independent: bool,
-    /// How far it is.
     #[serde(default)]
     pub status: StepStatus,
 }
 
-/// How far a step is.
+/// The progress of a step.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "plain data")]
 pub enum StepStatus {
-    /// To be done, or being done.
+    /// The step has not started, or is being executed.
     #[default]
     Pending,
-    /// Done.
     Done,
-    /// Could not be done; the run goes on without it.
+    /// The step failed. The run continues without it.
     Failed,
 }
 
-/// A source that the answer rests on.
+/// A source that the answer is based on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "plain data")]
 pub struct Citation {
-    /// Where it is.
     pub url: String,
-    /// What it is called.
     pub title: String,
-    /// The words that matter.
+    /// The relevant passage of the source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quote: Option<String>,
-    /// The tool call that cited it.
+    /// The tool call that cited the source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool_call_id: Option<String>,
 }

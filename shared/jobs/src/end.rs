@@ -93,7 +93,7 @@ async fn end_in_log(
             status: if is_success { EndStatus::Success } else { EndStatus::Error },
             result: result_text(after),
             usage: done.usage,
-            run: state.standing(),
+            run: state.stage(),
         });
         let bodies = artifacts.chain(done.events.iter().cloned()).chain([finished]).collect();
         Ok((bodies, Some(Arc::clone(rows))))

@@ -25,7 +25,7 @@ fn an_event_is_the_ag_ui_object_with_our_envelope() {
 }
 
 #[test]
-fn a_newer_version_of_a_known_type_passes_through_untouched() {
+fn a_newer_version_of_a_known_type_passes_through_unchanged() {
     let stored = json!({"type": "RUN_STARTED", "v": 2, "timestamp": 5, "threadId": 9, "mood": "sunny"});
     let entry: Entry = serde_json::from_value(stored.clone()).unwrap();
     assert!(entry.body().is_none());
@@ -39,7 +39,7 @@ fn a_known_type_with_wrong_fields_is_malformed_not_passed_through() {
 }
 
 #[test]
-fn the_list_of_known_names_is_the_enum() {
+fn the_list_of_names_matches_the_enum() {
     let error = serde_json::from_value::<Body>(json!({"type": "NO_SUCH"})).unwrap_err().to_string();
     let of_enum: BTreeSet<&str> = error
         .split('`')
@@ -55,7 +55,7 @@ fn the_list_of_known_names_is_the_enum() {
 
 proptest! {
     #[test]
-    // No field of its own can be called `seq`: that name is the envelope's.
+    // A field of an event is never called `seq`: that name belongs to the envelope.
     fn unknown_events_round_trip(name in "[A-Z_]{3,20}X", fields in prop::collection::btree_map("[a-z]{1,8}qq", any::<i32>(), 0..6)) {
         let mut object = json!({"type": name, "v": 3, "timestamp": 77});
         for (field, value) in fields {

@@ -1,4 +1,4 @@
-//! Which event may stand where.
+//! The rules of the log: the events that are allowed in each state.
 
 use super::{Invalid, Phase, State};
 use crate::{Artifact, Body, RunOutcome};
@@ -20,10 +20,10 @@ impl State {
             }
             Body::ArtifactCreated(Artifact { job_id: Some(job), .. }) => self.is_open_job(*job),
             Body::EntityExtracted(entity) => self.is_open_job(entity.job_id),
-            Body::JobFinished(end) => self.is_open_job(end.job_id) && end.run == self.standing(),
+            Body::JobFinished(end) => self.is_open_job(end.job_id) && end.run == self.stage(),
             Body::RunConfigured(_) => self.phase == Phase::Pending,
             Body::RunStarted { .. } => self.epoch > 0 && self.phase != Phase::Running,
-            // A cancelled run that never began an execution ends without one.
+            // A run that is cancelled before its first execution ends without one.
             Body::RunFinished { outcome, .. } => {
                 (self.phase == Phase::Running || self.cancel.is_some())
                     && self.is_at_rest()
@@ -78,8 +78,8 @@ impl State {
         if fits { Ok(()) } else { Err(Invalid::OutOfPlace(name)) }
     }
 
-    /// A closed log is opened again by a claim and a new execution. One that waits for people takes their answers, and
-    /// can be cancelled.
+    /// Returns `true` if the event is allowed in a closed log. A claim and a new execution open the log
+    /// again. The answers of people and a cancellation are allowed while the run waits for people.
     fn may_follow_the_end(&self, body: &Body) -> bool {
         match body {
             Body::RunStarted { .. } | Body::RunClaimed { .. } | Body::UserMessage { .. } => true,
@@ -94,7 +94,7 @@ impl State {
         self.open_jobs().any(|open| open.job_id == job)
     }
 
-    /// AG-UI: messages, tools and steps are closed before `RUN_FINISHED`.
+    /// Returns `true` if all messages, tools and steps are closed. AG-UI requires this before `RUN_FINISHED`.
     fn is_at_rest(&self) -> bool {
         self.open.is_none()
             && self.open_reasoning.is_none()
@@ -102,7 +102,7 @@ impl State {
             && self.open_steps.is_empty()
     }
 
-    /// An execution that ends to wait says for what, and for all of it.
+    /// Returns `true` unless the execution ends to wait for people and does not list all open questions.
     fn lists_open_questions(&self, outcome: &RunOutcome) -> bool {
         match outcome {
             RunOutcome::Interrupt { interrupts } => {

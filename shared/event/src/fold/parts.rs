@@ -1,95 +1,84 @@
-//! What a run's state is made of.
+//! The parts of a run's state.
 
 use sequent_core::{MessageId, RunId};
 
 use crate::{Interrupt, InterruptAnswer, Job, JobEnd, RunOutcome};
 
-/// Where a run stands.
+/// The phase of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Phase {
-    /// No execution has begun.
+    /// No execution has started.
     #[default]
     Pending,
-    /// An execution is under way.
+    /// An execution is in progress.
     Running,
-    /// Ended by `RUN_FINISHED`.
+    /// The last execution ended with `RUN_FINISHED`.
     Finished(RunOutcome),
-    /// Ended by `RUN_ERROR`.
-    Failed {
-        /// Stable code.
-        code: String,
-        /// For people.
-        message: String,
-    },
+    /// The last execution ended with `RUN_ERROR`.
+    #[expect(missing_docs, reason = "as in the event")]
+    Failed { code: String, message: String },
 }
 
 impl Phase {
-    /// Whether the log is closed.
+    /// Returns `true` if the log is closed.
     #[must_use]
     pub const fn is_closed(&self) -> bool {
         matches!(self, Self::Finished(_) | Self::Failed { .. })
     }
 }
 
-/// An assistant message that has begun and not ended.
+/// A message of the model that has started and not ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "plain data")]
 pub struct OpenMessage {
-    /// Its id.
     pub id: MessageId,
-    /// What it said so far.
+    /// The text so far.
     pub text: String,
-    /// It is the model's thinking, not part of the answer.
+    /// The message is reasoning and not part of the answer.
     pub reasoning: bool,
 }
 
-/// What somebody said: a person's message, or a complete one of the assistant, or a partial one kept after a cancel.
+/// A message of a person, a complete message of the assistant, or a partial one that was kept after a
+/// cancellation.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "plain data")]
 pub struct TextMessage {
-    /// Its id.
     pub id: MessageId,
-    /// Its text.
     pub text: String,
 }
 
-/// A question the run has put, and what came of it.
+/// A question that the run asked, and its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "plain data")]
 pub struct AskedInterrupt {
-    /// The question.
     pub interrupt: Interrupt,
-    /// Its answer.
     pub answer: Option<InterruptAnswer>,
 }
 
-/// A run that this one has started.
+/// A child run.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "plain data")]
 pub struct Child {
-    /// The child run.
     pub run: RunId,
-    /// What it works on.
+    /// The step of the plan, or the tool, that the child works on.
     pub name: String,
-    /// What came of it.
     pub ended: Option<ChildEnd>,
 }
 
-/// What came of a child run.
+/// The end of a child run.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "plain data")]
 pub enum ChildEnd {
-    /// It answered.
+    /// The answer of the child.
     Result(String),
-    /// It failed, or was cancelled.
-    Failure {
-        /// Stable code.
-        code: String,
-        /// For people.
-        message: String,
-    },
+    /// The child failed or was cancelled.
+    Failure { code: String, message: String },
 }
 
-/// A job of the run's, and what came of it.
+/// A job of the run.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "plain data")]
 pub struct RunJob {
-    /// The job.
     pub job: Job,
-    /// Its end.
     pub ended: Option<JobEnd>,
 }

@@ -1,7 +1,7 @@
 use sequent_core::{MessageId, ProjectId, RunId};
 
 use super::*;
-use crate::{ClaimReason, Entry, Role};
+use crate::{Body, ClaimReason, Entry, Role};
 
 fn events(bodies: impl IntoIterator<Item = Body>) -> Vec<Event> {
     let at = Timestamp::from_millis(1);
@@ -30,7 +30,7 @@ fn message(id: u128) -> [Body; 3] {
 }
 
 #[test]
-fn an_abandoned_message_is_no_part_of_the_answer() {
+fn an_abandoned_message_is_not_part_of_the_answer() {
     let [start, content, _] = message(1);
     let mut log = vec![claimed(1), started(), start, content, claimed(2)];
     log.push(Body::MessageAbandoned { message_id: MessageId::from_bits(1) });
@@ -43,7 +43,7 @@ fn an_abandoned_message_is_no_part_of_the_answer() {
 }
 
 #[test]
-fn a_failed_run_keeps_what_it_had_said() {
+fn a_failed_run_keeps_its_answer_so_far() {
     let [start, content, _] = message(1);
     let error = Body::RunError { message: "provider".into(), code: "model_unavailable".into() };
     let state = State::of(&events([claimed(1), started(), start, content, error])).unwrap();
@@ -52,7 +52,7 @@ fn a_failed_run_keeps_what_it_had_said() {
 }
 
 #[test]
-fn refuses_what_cannot_stand() {
+fn events_out_of_place_are_refused() {
     let [start, content, end] = message(1);
     let cases: Vec<(Vec<Body>, Invalid)> = vec![
         (vec![started()], Invalid::OutOfPlace("RUN_STARTED")),
@@ -82,9 +82,9 @@ fn refuses_what_cannot_stand() {
 }
 
 #[test]
-fn a_pending_run_can_be_cancelled_before_it_began() {
+fn a_pending_run_can_be_cancelled_before_its_first_execution() {
     let cancel = Body::CancelRequested { by: None, reason: CancelReason::Requested };
     let state = State::of(&events([cancel, claimed(1), finished(RunOutcome::Cancelled)])).unwrap();
     assert_eq!(state.phase, Phase::Finished(RunOutcome::Cancelled));
-    assert_eq!(state.cancel, None, "carried out");
+    assert_eq!(state.cancel, None, "the cancellation has taken effect");
 }

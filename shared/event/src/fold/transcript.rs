@@ -1,4 +1,4 @@
-//! What was said and done, in the order a model has to be told.
+//! The transcript: messages, calls and results in the order in which a model has to read them.
 
 use sequent_core::MessageId;
 
@@ -6,59 +6,35 @@ use super::{ChildEnd, State, TextMessage};
 
 /// One entry of the transcript.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "plain data")]
 pub enum TranscriptEntry {
-    /// A person said something.
-    User {
-        /// The message.
-        id: MessageId,
-        /// Its text.
-        text: String,
-    },
-    /// The model responded.
-    Assistant {
-        /// The message.
-        id: MessageId,
-        /// Its text; may be empty if it only called tools.
-        text: String,
-        /// The tools it called.
-        calls: Vec<ToolCall>,
-    },
-    /// A tool gave its result.
-    Tool {
-        /// The call.
-        call: String,
-        /// What the model gets to read.
-        content: String,
-    },
-    /// The run turned to a step of its plan.
-    Step {
-        /// The step.
-        name: String,
-    },
-    /// The run turned away from the step it was at: done with it, or about to wait.
+    /// A message of a person.
+    User { id: MessageId, text: String },
+    /// A response of the model. The text may be empty if the model only called tools.
+    Assistant { id: MessageId, text: String, calls: Vec<ToolCall> },
+    /// The result of a tool call, as text for the model.
+    Tool { call: String, content: String },
+    /// The run starts to work on a step of its plan.
+    Step { name: String },
+    /// The run stops working on a step: the step is done, or the run is about to wait.
     StepOver,
-    /// A child run ended.
-    Child {
-        /// What it worked on.
-        name: String,
-        /// What came of it.
-        ended: ChildEnd,
-    },
+    /// A child run ended. `name` is the step, or the tool, that it worked on.
+    Child { name: String, ended: ChildEnd },
 }
 
 /// A call of a tool.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "plain data")]
 pub struct ToolCall {
-    /// Names the call.
     pub id: String,
-    /// The tool.
+    /// The name of the tool.
     pub name: String,
     /// The arguments, as JSON text that the model wrote.
     pub arguments: String,
 }
 
 impl State {
-    /// The call of this id.
+    /// Returns the call with this id.
     #[must_use]
     pub fn tool_call(&self, id: &str) -> Option<&ToolCall> {
         let drafted = self.draft.iter().flat_map(|draft| &draft.calls);
@@ -66,13 +42,13 @@ impl State {
         drafted.chain(made).find(|call| call.id == id)
     }
 
-    /// What the last owner left half written: messages, blocks of reasoning and calls since the last response that was
-    /// accounted for. The message being written comes first.
+    /// The messages that the last owner left incomplete: messages, reasoning blocks and calls since the last
+    /// response whose usage was recorded. The message being written comes first.
     #[must_use]
     pub fn unfinished(&self) -> Vec<MessageId> {
         let mut ids: Vec<MessageId> = self.open.iter().map(|open| open.id).collect();
         ids.extend(self.draft.iter().flat_map(|draft| draft.texts.iter().map(|text| text.id)));
-        // Abandoning an open message abandons the reasoning it is part of.
+        // Abandoning an open message abandons its reasoning block, too.
         ids.extend(self.open_reasoning.filter(|_| self.open.is_none()));
         let calls = self.draft.iter().filter(|draft| !draft.calls.is_empty() && !ids.contains(&draft.id));
         let calls: Vec<MessageId> = calls.map(|draft| draft.id).collect();
@@ -80,40 +56,41 @@ impl State {
         ids
     }
 
-    /// The response being written, begun with this id if there is none.
+    /// Returns the response being written. Starts one with this id if there is none.
     pub(super) fn draft(&mut self, id: MessageId) -> &mut Draft {
         self.draft.get_or_insert_with(|| Draft { id, texts: Vec::new(), calls: Vec::new() })
     }
 
     pub(super) fn call(&mut self, id: &str, name: &str, message: Option<MessageId>) {
         let call = ToolCall { id: id.to_owned(), name: name.to_owned(), arguments: String::new() };
-        // A call that names no message belongs to the response being written.
+        // A call without a parent message belongs to the response being written.
         self.draft(message.unwrap_or_else(|| MessageId::from_bits(0))).calls.push(call);
     }
 
-    pub(super) fn argue(&mut self, id: &str, delta: &str) {
+    pub(super) fn append_arguments(&mut self, id: &str, delta: &str) {
         let mut calls = self.draft.iter_mut().flat_map(|draft| &mut draft.calls);
         if let Some(call) = calls.find(|call| call.id == id) {
             call.arguments.push_str(delta);
         }
     }
 
-    /// The response is complete. What people said while it was being made stands behind it: the model has yet to be told.
-    pub(super) fn respond(&mut self, told: Option<u32>) {
-        self.prompts_seen = told.map_or(self.prompts.len(), |told| told as usize);
+    /// Completes the response. User messages that arrived while it was being written move after it, because
+    /// the model has not read them yet.
+    pub(super) fn respond(&mut self, prompts_seen: Option<u32>) {
+        self.prompts_seen = prompts_seen.map_or(self.prompts.len(), |count| count as usize);
         let late: Vec<MessageId> =
             self.prompts.iter().skip(self.prompts_seen).map(|prompt| prompt.id).collect();
         let is_late =
-            |turn: &TranscriptEntry| matches!(turn, TranscriptEntry::User { id, .. } if late.contains(id));
-        let (late, turns): (Vec<TranscriptEntry>, _) =
+            |entry: &TranscriptEntry| matches!(entry, TranscriptEntry::User { id, .. } if late.contains(id));
+        let (late, rest): (Vec<TranscriptEntry>, _) =
             std::mem::take(&mut self.transcript).into_iter().partition(is_late);
-        self.transcript = turns;
-        // A model may respond with nothing at all.
+        self.transcript = rest;
+        // The response of a model may be empty.
         self.transcript.push(self.draft.take().unwrap_or_default().into());
         self.transcript.extend(late);
     }
 
-    /// Whether `id` is a message, a block of reasoning or a response that is not accounted for.
+    /// Returns `true` if `id` is a message or reasoning block of a response whose usage is not recorded yet.
     pub(super) fn may_abandon(&self, id: MessageId) -> bool {
         let drafted = |draft: &Draft| draft.id == id || draft.texts.iter().any(|text| text.id == id);
         self.open.as_ref().is_some_and(|open| open.id == id)
@@ -121,7 +98,7 @@ impl State {
             || self.draft.as_ref().is_some_and(drafted)
     }
 
-    /// Drops a message, and with the first message of a response the calls it made.
+    /// Drops a message. With the first message of a response, its tool calls are dropped, too.
     pub(super) fn abandon(&mut self, id: MessageId) {
         if self.open.as_ref().is_some_and(|open| open.id == id || self.open_reasoning == Some(id)) {
             let reasoning = self.open.take().is_some_and(|open| open.reasoning);
@@ -143,12 +120,12 @@ impl State {
     }
 }
 
-/// A response being written: whatever stands in the log since the last model call was accounted for.
+/// A response being written: the events since the usage of the last model call was recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draft {
-    /// Its first message; its calls name it as their parent.
+    /// The first message. Calls name it as their parent.
     pub id: MessageId,
-    /// The messages that are complete.
+    /// The complete messages.
     pub texts: Vec<TextMessage>,
     /// The calls, complete or not.
     pub calls: Vec<ToolCall>,

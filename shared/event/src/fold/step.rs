@@ -1,0 +1,165 @@
+//! The effect of each event on the state.
+
+use sequent_core::{MessageId, RunId, Timestamp};
+
+use super::{
+    AskedInterrupt, Child, ChildEnd, OpenMessage, Phase, RunJob, State, TextMessage, TranscriptEntry,
+};
+use crate::{Body, Interrupt, RunOutcome, RunStage, Totals};
+
+impl State {
+    /// Applies an event that [`State::check`] has allowed.
+    pub(super) fn step(&mut self, body: &Body, at: Timestamp) {
+        match body {
+            Body::RunClaimed { epoch, .. } => self.epoch = *epoch,
+            Body::RunConfigured(configuration) => self.configuration = configuration.clone(),
+            Body::RunStarted { thread_id, run_id, parent_run_id } => {
+                self.phase = Phase::Running;
+                self.project = Some(*thread_id);
+                self.run = Some(*run_id);
+                self.parent = *parent_run_id;
+                self.started_at.get_or_insert(at);
+                if let Some(ended) = self.ended_at.take() {
+                    self.waited_ms += u64::try_from(at.since(ended).as_millis()).unwrap_or_default();
+                }
+            }
+            Body::RunFinished { outcome, .. } => self.close(Phase::Finished(outcome.clone()), at),
+            Body::RunError { message, code } => {
+                self.keep_open_message();
+                self.close(Phase::Failed { code: code.clone(), message: message.clone() }, at);
+            }
+            Body::UserMessage { message_id, content, model, .. } => {
+                self.model.clone_from(model);
+                self.prompts.push(TextMessage { id: *message_id, text: content.clone() });
+                self.transcript.push(TranscriptEntry::User { id: *message_id, text: content.clone() });
+            }
+            Body::CancelRequested { reason, .. } => {
+                self.cancel.get_or_insert(*reason);
+            }
+            Body::TextMessageStart { message_id, .. } => {
+                self.begin(*message_id, false);
+                let _ = self.draft(*message_id); // a response begins with its first message
+            }
+            Body::ReasoningMessageStart { message_id, .. } => self.begin(*message_id, true),
+            Body::TextMessageContent { delta, .. } | Body::ReasoningMessageContent { delta, .. } => {
+                if let Some(open) = &mut self.open {
+                    open.text.push_str(delta);
+                }
+            }
+            Body::TextMessageEnd { .. } => self.keep_open_message(),
+            Body::ReasoningMessageEnd { .. } => self.open = None,
+            Body::MessageAbandoned { message_id } => self.abandon(*message_id),
+            Body::ReasoningStart { message_id } => self.open_reasoning = Some(*message_id),
+            Body::ReasoningEnd { .. } => self.open_reasoning = None,
+            Body::ToolCallStart { tool_call_id, tool_call_name, parent_message_id } => {
+                self.open_tools.push(tool_call_id.clone());
+                self.call(tool_call_id, tool_call_name, *parent_message_id);
+            }
+            Body::ToolCallArgs { tool_call_id, delta } => self.append_arguments(tool_call_id, delta),
+            Body::ToolCallEnd { tool_call_id } => {
+                self.open_tools.retain(|id| id != tool_call_id);
+                self.pending_tools.push(tool_call_id.clone());
+            }
+            Body::ToolCallDispatched { tool_call_id } => self.dispatched.push(tool_call_id.clone()),
+            Body::ToolCallResult { tool_call_id, content, .. } => {
+                self.pending_tools.retain(|id| id != tool_call_id);
+                self.dispatched.retain(|id| id != tool_call_id);
+                self.transcript
+                    .push(TranscriptEntry::Tool { call: tool_call_id.clone(), content: content.clone() });
+            }
+            Body::StepStarted { step_name } => {
+                self.open_steps.push(step_name.clone());
+                self.transcript.push(TranscriptEntry::Step { name: step_name.clone() });
+            }
+            Body::StepFinished { step_name } => {
+                self.open_steps.retain(|name| name != step_name);
+                self.transcript.push(TranscriptEntry::StepOver);
+            }
+            Body::PlanUpdated { plan } => self.plan = Some(plan.clone()),
+            Body::SourceCited(citation) => self.citations.push(citation.clone()),
+            Body::ArtifactCreated(artifact) => self.artifacts.push(artifact.clone()),
+            Body::WebsiteGenerationDone { artifact_id, .. } => self.website = Some(*artifact_id),
+            Body::JobEnqueued(job) => self.jobs.push(RunJob { job: job.clone(), ended: None }),
+            Body::JobFinished(end) => {
+                // The row of a run that has ended is final.
+                if end.run != RunStage::Ended {
+                    self.totals.add(&end.usage);
+                }
+                let ended = self.jobs.iter_mut().find(|task| task.job.job_id == end.job_id);
+                ended.into_iter().for_each(|task| task.ended = Some(end.clone()));
+            }
+            Body::ClarificationNeeded { interrupt_id, question } => {
+                let interrupt = Interrupt { id: *interrupt_id, question: question.clone() };
+                self.asked.push(AskedInterrupt { interrupt, answer: None });
+            }
+            Body::ClarificationAnswered(answer) => {
+                let asked = self.asked.iter_mut().find(|asked| asked.interrupt.id == answer.interrupt_id);
+                if let Some(asked) = asked {
+                    asked.answer = Some(answer.clone());
+                    // A person has decided about the call whose outcome was unknown.
+                    let call = &asked.interrupt.question.tool_call_id;
+                    self.dispatched.retain(|dispatched| Some(dispatched) != call.as_ref());
+                }
+            }
+            Body::SubagentStarted { subagent_run_id, name, .. } => {
+                self.children.push(Child { run: *subagent_run_id, name: name.clone(), ended: None });
+            }
+            Body::SubagentFinished { subagent_run_id, result, usage } => {
+                self.child_ended(*subagent_run_id, ChildEnd::Result(result.clone()), usage);
+            }
+            Body::SubagentError { subagent_run_id, message, code, usage } => {
+                let ended = ChildEnd::Failure { code: code.clone(), message: message.clone() };
+                self.child_ended(*subagent_run_id, ended, usage);
+            }
+            Body::UsageRecorded(usage) => {
+                self.totals.count(usage);
+                if usage.is_of_response() {
+                    self.model_calls += 1;
+                    self.respond(usage.messages_told);
+                }
+            }
+            Body::EntityExtracted(_)
+            | Body::StateSnapshot { .. }
+            | Body::StateDelta { .. }
+            | Body::Custom { .. } => {}
+        }
+    }
+
+    fn begin(&mut self, id: MessageId, reasoning: bool) {
+        self.open = Some(OpenMessage { id, text: String::new(), reasoning });
+    }
+
+    fn keep_open_message(&mut self) {
+        if let Some(open) = self.open.take()
+            && !open.reasoning
+        {
+            let message = TextMessage { id: open.id, text: open.text };
+            self.draft(open.id).texts.push(message.clone());
+            self.answers.push(message);
+        }
+    }
+
+    fn child_ended(&mut self, run: RunId, ended: ChildEnd, usage: &Totals) {
+        self.totals.add(usage);
+        if let Some(child) = self.children.iter_mut().find(|child| child.run == run) {
+            self.transcript.push(TranscriptEntry::Child { name: child.name.clone(), ended: ended.clone() });
+            child.ended = Some(ended);
+        }
+    }
+
+    fn close(&mut self, phase: Phase, at: Timestamp) {
+        let waits = matches!(phase, Phase::Finished(RunOutcome::Interrupt { .. }));
+        self.phase = phase;
+        self.ended_at = Some(at);
+        self.cancel = None;
+        self.open_reasoning = None;
+        self.open_tools.clear();
+        self.open_steps.clear();
+        self.transcript.extend(self.draft.take().map(TranscriptEntry::from));
+        // The next execution carries out the calls that wait for an answer.
+        if !waits {
+            self.pending_tools.clear();
+            self.dispatched.clear();
+        }
+    }
+}
