@@ -1,4 +1,4 @@
-//! One append, ridden through throttling and ambiguous outcomes to a definite answer.
+//! One append, retried through throttling and ambiguous outcomes until the result is definite.
 
 use std::time::Duration;
 
@@ -9,24 +9,24 @@ use crate::{AppendError, LogKey, Segment, Storage};
 const FIRST_BACKOFF: Duration = Duration::from_millis(10);
 const LONGEST_BACKOFF: Duration = Duration::from_millis(1000);
 
-/// The storage gave no definite answer in time, or refused for good.
+/// The storage gave no definite result in time, or refused the segment.
 #[derive(Debug, thiserror::Error)]
 #[error("the log could not be written")]
 pub struct Unavailable(#[source] pub AppendError);
 
-/// A definite answer.
+/// A definite result of an append.
 #[derive(Debug)]
 pub(crate) enum Appended {
     /// The segment is stored, by this attempt or an earlier one of the same batch.
     Stored,
-    /// Another segment has the position, and this one never will.
+    /// Another segment has the position, so this one can never be stored there.
     Lost(Box<Segment>),
 }
 
-/// Repeats the append under the same batch id until the answer is definite.
+/// Repeats the append under the same batch id until the result is definite.
 ///
-/// Why repeating is safe: while the position is free, at most one of the attempts can take it; once it is taken, by
-/// us or by another, no delayed attempt can succeed any more.
+/// Repeating is safe. While the position is free, at most one of the attempts can take it. Once it is taken,
+/// by us or by another process, no delayed attempt can succeed any more.
 pub(crate) async fn append<S: Storage>(
     storage: &S,
     key: LogKey,
@@ -34,9 +34,9 @@ pub(crate) async fn append<S: Storage>(
     rows: &S::Rows,
     patience: Duration,
 ) -> Result<Appended, Unavailable> {
-    let give_up = Instant::now() + patience;
+    let deadline = Instant::now() + patience;
     let mut backoff = FIRST_BACKOFF;
-    let mut doubtful = false;
+    let mut ambiguous = false;
     loop {
         let error = match storage.append(key, segment, rows).await {
             Ok(()) => return Ok(Appended::Stored),
@@ -47,12 +47,12 @@ pub(crate) async fn append<S: Storage>(
             Err(error @ (AppendError::Busy | AppendError::Ambiguous)) => error,
             Err(error) => return Err(Unavailable(error)),
         };
-        doubtful |= matches!(error, AppendError::Ambiguous);
-        // Full jitter, so that writers that failed together do not return together.
+        ambiguous |= matches!(error, AppendError::Ambiguous);
+        // Full jitter, so that writers that failed at the same time do not retry at the same time.
         let pause = backoff.mul_f64(fastrand::f64());
-        if Instant::now() + pause >= give_up {
-            // One attempt of unknown outcome is enough: the segment may stand, or land yet.
-            return Err(Unavailable(if doubtful { AppendError::Ambiguous } else { error }));
+        if Instant::now() + pause >= deadline {
+            // One ambiguous attempt is enough: the segment may be stored, or may still arrive.
+            return Err(Unavailable(if ambiguous { AppendError::Ambiguous } else { error }));
         }
         sleep(pause).await;
         backoff = (backoff * 2).min(LONGEST_BACKOFF);

@@ -27,7 +27,7 @@ pub enum Claim<S: Storage> {
     Missing,
 }
 
-/// What a process knows about its claim when it becomes the owner.
+/// The claim of a process that has become the owner.
 pub(crate) struct Ownership {
     pub(crate) writer: WriterId,
     pub(crate) epoch: u32,
@@ -42,8 +42,8 @@ pub(crate) struct Ownership {
 /// Creates a log without an owner. Its first segment holds `bodies`.
 ///
 /// # Errors
-/// If the condition of a transaction row fails, or the log cannot be written. [`AppendError::Conflict`] means that the
-/// log exists already.
+/// If the condition of a transaction row fails, or the log cannot be written. [`AppendError::Conflict`] means
+/// that the log exists already.
 pub async fn create<S: Storage>(
     storage: &S,
     key: LogKey,
@@ -59,8 +59,8 @@ pub async fn create<S: Storage>(
     }
 }
 
-/// Creates a log and claims it. One write stores `before`, the claim of epoch 1, `after`, `rows` and the lease.
-/// `observer` receives every stored segment in order, this first one included.
+/// Creates a log and claims it. One write stores `before`, the claim of epoch 1, `after`, `rows` and the
+/// lease. `observer` receives every stored segment in order, this first one included.
 ///
 /// # Errors
 /// As [`create`].
@@ -90,8 +90,8 @@ pub async fn create_claimed<S: Storage>(
     }
 }
 
-/// Makes the caller the owner of a run: takes over a run whose lease has expired, resumes a run that has nothing left
-/// to wait for, or starts a run that was created without an owner. The last only if `may_start`.
+/// Makes the caller the owner of a run: takes over a run whose lease has expired, resumes a run that has
+/// nothing left to wait for, or starts a run that was created without an owner. The last only if `may_start`.
 ///
 /// # Errors
 /// If the log cannot be read or written.
@@ -130,8 +130,8 @@ pub async fn claim<S: Storage>(
     let claimed = Body::RunClaimed { epoch, writer: writer.0.clone(), reason };
     let mut segment = Segment::new(state.next(), writer.clone(), epoch, at, [claimed]);
     let rows = storage.with_lease(S::Rows::default(), key, epoch, at + settings.lease);
-    // A control event does not show that the owner is alive, so the claim is retried after it. Any other segment at
-    // the position does: either the owner is alive, or another process has claimed the run first.
+    // A control event does not show that the owner is alive, so the claim is retried after it. Any other
+    // segment at the position does: either the owner is alive, or another process has claimed the run first.
     while let Appended::Lost(winner) = append(storage, key, &segment, &rows, settings.patience).await? {
         if winner.epoch > 0 {
             return Ok(Claim::Held);
@@ -158,8 +158,8 @@ fn start<S: Storage>(
     Writer::start(storage.clone(), key, settings, ownership)
 }
 
-/// Returns `true` if the owner may be presumed dead. Its segments are signs of life, so an owner that writes need not
-/// renew its lease. An owner that released its lease leaves none to wait for.
+/// Returns `true` if the owner may be presumed dead. Its segments are signs of life, so an owner that writes
+/// need not renew its lease. An owner that released its lease leaves none to wait for.
 fn has_expired(now: Timestamp, lease: Option<Timestamp>, segments: &[Segment], settings: Settings) -> bool {
     let Some(until) = lease else { return true };
     let seen =
@@ -171,8 +171,9 @@ pub(crate) fn advance(state: &mut State, segment: &Segment) -> Result<(), sequen
     segment.events().try_for_each(|event| state.apply(&event))
 }
 
-/// Returns the state after a log's first segment. The limits and rules of any other segment hold for it: a log that
-/// cannot be folded could never be continued, and followers read back no further than one segment can reach.
+/// Returns the state after a log's first segment. The limits and rules of any other segment hold for it: a
+/// log that cannot be folded could never be continued, and followers read back no further than one segment
+/// can reach.
 fn first_state(segment: &Segment) -> Result<State, Unavailable> {
     let bytes: usize = segment.entries.iter().filter_map(Entry::body).map(size::of).sum();
     if segment.entries.is_empty() || segment.entries.len() > MAX_EVENTS || bytes > MAX_BYTES {

@@ -26,7 +26,8 @@ pub enum ControlOutcome {
     Missing,
 }
 
-/// Appends `body` to the end of an open log. The owner reads it at its next write or its next poll of the tail.
+/// Appends `body` to the end of an open log. The owner reads it at its next write or its next poll of the
+/// tail.
 ///
 /// The caller may repeat the call after an error, but the log may then hold the event twice:
 /// [`AppendError::Ambiguous`] means that the outcome is unknown.
@@ -53,8 +54,8 @@ pub async fn append_control<S: Storage>(
         };
         match append(storage, key, &segment, &S::Rows::default(), PATIENCE).await? {
             Appended::Stored => return Ok(ControlOutcome::Appended(segment.first)),
-            // Continuing from the segment that won the position would never catch up with an owner that writes as
-            // fast as we do. The tail is in the gap that an owner leaves between two writes.
+            // Continuing from the segment that won the position would never catch up with an owner that
+            // writes as fast as we do. The tail is in the gap that an owner leaves between two writes.
             Appended::Lost(stored) => tail = read_tail(storage, key).await?.unwrap_or(*stored),
         }
     }
@@ -75,9 +76,9 @@ pub enum Decision<E> {
     Missing,
 }
 
-/// Appends the events that `decide` derives from the whole log, directly after what it has read. If another segment
-/// was stored in the meantime, it reads and decides again. It is for control events whose meaning depends on the events
-/// before them, together with the rows that repeat them.
+/// Appends the events that `decide` derives from the whole log, directly after what it has read. If another
+/// segment was stored in the meantime, it reads and decides again. It is for control events whose meaning
+/// depends on the events before them, together with the rows that repeat them.
 ///
 /// # Errors
 /// If the log cannot be read or written, or refuses the events.
@@ -125,7 +126,8 @@ fn unreadable(error: ReadError) -> Unavailable {
     })
 }
 
-/// Refuses events that are not allowed everywhere in a log: a control event is appended without knowing the whole log.
+/// Refuses events that are not allowed everywhere in a log: a control event is appended without knowing the
+/// whole log.
 fn check(body: &Body) -> Result<(), Unavailable> {
     let refused = |reason: &str| Err(Unavailable(AppendError::Refused(reason.into())));
     let depends_on_the_log = matches!(

@@ -2,72 +2,44 @@
 
 use std::sync::Arc;
 
-use aws_sdk_dynamodb::{
-    error::SdkError,
-    types::{AttributeValue as Value, ReturnValuesOnConditionCheckFailure},
-};
+use aws_sdk_dynamodb::types::AttributeValue as Value;
 use sequent_core::{RunId, Timestamp};
 use sequent_event::{Entry, Seq};
-use sequent_tables::{Cancelled, Change, Error, Item, Reason, Row, Store, Transaction, classify, key};
+use sequent_tables::{
+    Cancelled, Error, Item, Reason, Row, Store, Transaction, Update, Write, attribute, classify, exists, key,
+};
 
 use crate::{AppendError, LogKey, ReadError, Segment, Storage, WriterId};
 
-const FREE: &str = "attribute_not_exists(seq)";
-
-/// The tables as storage of logs.
+/// DynamoDB as the storage of logs.
 #[derive(Debug, Clone)]
 pub struct DynamoStorage {
     store: Store,
 }
 
-/// Writes to `main` that join an append's transaction. Their indexes start at 1; 0 is the segment.
+/// Adds writes to `main` to the transaction of an append. Their indexes start at 1; index 0 is the segment.
 pub type TransactionRows = Arc<dyn Fn(Transaction) -> Transaction + Send + Sync>;
 
 impl DynamoStorage {
-    /// Logs in the store's `events` table.
+    /// Stores logs in the `events` table of the store.
     #[must_use]
     pub fn new(store: Store) -> Self {
         Self { store }
     }
 
-    /// The store.
+    /// The underlying store, for rows other than logs.
     #[must_use]
     pub fn store(&self) -> &Store {
         &self.store
     }
 
-    /// `row`, a new run's, with the lease of epoch 1 that [`open`](crate::open) takes: the run's row and its lease
-    /// are one item, which a transaction may touch only once.
+    /// Adds the lease of epoch 1, which [`create_claimed`](crate::create_claimed) takes, to the row of a new
+    /// run. The row and the lease are one item, and a transaction may touch an item only once.
     #[must_use]
     pub fn leased(row: Row, run: RunId, until: Timestamp) -> Row {
         row.with("lease_until", Value::N(until.millis().to_string()))
             .with("lease_epoch", Value::N("1".to_owned()))
             .gsi2(key::active_run(run, until))
-    }
-
-    async fn put(&self, item: Item) -> Result<(), AppendError> {
-        let sent = self
-            .store
-            .client()
-            .put_item()
-            .table_name(&*self.store.tables().events)
-            .set_item(Some(item))
-            .condition_expression(FREE)
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .send()
-            .await;
-        match sent {
-            Ok(_) => Ok(()),
-            Err(SdkError::ServiceError(failed)) if failed.err().is_conditional_check_failed_exception() => {
-                use aws_sdk_dynamodb::operation::put_item::PutItemError;
-                let item = match failed.into_err() {
-                    PutItemError::ConditionalCheckFailedException(failed) => failed.item,
-                    _ => None,
-                };
-                Err(conflict(item))
-            }
-            Err(error) => Err(failed(classify(error))),
-        }
     }
 }
 
@@ -80,16 +52,20 @@ impl Storage for DynamoStorage {
         segment: &Segment,
         with: &Option<TransactionRows>,
     ) -> Result<(), AppendError> {
-        let item = encode(key, segment);
-        let Some(rows) = with else { return self.put(item).await };
-        let put = Transaction::new().put_item(&self.store.tables().events, item, Some(FREE));
-        match rows(put).run(&self.store).await {
+        let write = Write::append(encode(key, segment));
+        let Some(rows) = with else {
+            return self.store.write(write).await.map_err(|error| match error {
+                Error::Conflict(item) => conflict(item.map(|item| *item)),
+                error => failed(error),
+            });
+        };
+        match rows(Transaction::new().write(write)).run(&self.store).await {
             Ok(()) => Ok(()),
             Err(Cancelled::Failed(error)) => Err(failed(error)),
             Err(Cancelled::Reasons(mut reasons)) => Err(match reasons.first_mut() {
                 Some(Reason::Condition(item)) => conflict(item.take().map(|item| *item)),
-                // An earlier attempt of ours may hold the position, with its rows already applied: their
-                // verdict means nothing until the position is decided.
+                // An earlier attempt of ours may have the position, and have applied these rows. So a failed
+                // condition means nothing until the position is decided.
                 Some(Reason::Contention) => AppendError::Busy,
                 Some(Reason::Other(code)) => AppendError::Refused(std::mem::take(code).into()),
                 _ => match Cancelled::Reasons(reasons) {
@@ -151,23 +127,11 @@ impl Storage for DynamoStorage {
     }
 
     async fn renew(&self, key: LogKey, epoch: u32, until: Option<Timestamp>) -> Result<(), AppendError> {
-        let change = lease_change(key, epoch, until, "lease_epoch = :epoch");
-        let mut update = self
-            .store
-            .client()
-            .update_item()
-            .table_name(&*self.store.tables().main)
-            .set_key(Some(key::run(key.tenant, key.run).attributes()))
-            .update_expression(change.update)
-            .set_condition_expression(change.condition);
-        for (name, value) in change.values {
-            update = update.expression_attribute_values(name, value);
-        }
-        match update.send().await.map_err(classify) {
-            // A later epoch holds the lease, or the run has ended: nothing of ours to renew.
-            Ok(_) | Err(Error::Conflict(_)) => Ok(()),
-            Err(error) => Err(failed(error)),
-        }
+        let held = attribute("lease_epoch").equals(epoch);
+        // If the condition does not hold, a later epoch holds the lease or the run has ended: there is
+        // nothing to renew.
+        let renewed = self.store.write_if(lease_update(key, epoch, until).when(held)).await;
+        renewed.map(|_| ()).map_err(failed)
     }
 
     fn with_lease(
@@ -177,24 +141,21 @@ impl Storage for DynamoStorage {
         epoch: u32,
         until: Timestamp,
     ) -> Option<TransactionRows> {
-        // A new run's row is put with its lease by whoever creates it: one transaction may touch an item only once.
+        // The caller that creates a run stores its row with the lease: a transaction may touch an item only
+        // once.
         if rows.is_some() {
             return rows;
         }
-        let (store, at) = (self.store.clone(), self.now());
+        let at = self.now();
         Some(Arc::new(move |transaction: Transaction| {
-            let mut change = lease_change(key, epoch, Some(until), "attribute_exists(pk)");
-            // Whoever claims a run executes it: from now on its row says so.
-            change.update.push_str(", #status = :running");
-            change.names.push(("#status", "status"));
-            change.values.push((":running", Value::S("running".to_owned())));
+            // The process that claims a run executes it, so the row becomes `running`. The run is delivered,
+            // so later changes of the row must not send its message again.
+            let mut update =
+                lease_update(key, epoch, Some(until)).set("status", "running").remove("queued_at");
             if epoch == 1 {
-                change.update.push_str(", started_at = :now");
-                change.values.push((":now", Value::S(at.to_string())));
+                update = update.set("started_at", at.to_string());
             }
-            // Delivered: what changes from now on is no reason to deliver it.
-            change.update.push_str(" REMOVE queued_at");
-            transaction.update(&store, &key::run(key.tenant, key.run), change)
+            transaction.write(update.when(exists()))
         }))
     }
 
@@ -203,25 +164,15 @@ impl Storage for DynamoStorage {
     }
 }
 
-/// Sets or clears the lease part of a run's row, and its place in the sweeper's index.
-fn lease_change(key: LogKey, epoch: u32, until: Option<Timestamp>, condition: &str) -> Change {
-    let mut change = Change {
-        condition: Some(condition.to_owned()),
-        values: vec![(":epoch", Value::N(epoch.to_string()))],
-        ..Change::default()
-    };
-    let index = key::active_run(key.run, until.unwrap_or(Timestamp::from_millis(0)));
-    change.values.push((":pk", Value::S(index.pk().to_owned())));
-    change.values.push((":sk", Value::S(index.sk().to_owned())));
-    change.update = match until {
-        Some(until) => {
-            change.values.push((":until", Value::N(until.millis().to_string())));
-            "SET lease_until = :until, lease_epoch = :epoch, gsi2pk = :pk, gsi2sk = :sk".to_owned()
-        }
-        // Given up, not ended: the sweeper finds it first of all.
-        None => "SET lease_epoch = :epoch, gsi2pk = :pk, gsi2sk = :sk REMOVE lease_until".to_owned(),
-    };
-    change
+/// Sets or clears the lease on a run's row and moves the row in the index of active runs.
+fn lease_update(key: LogKey, epoch: u32, until: Option<Timestamp>) -> Update {
+    // A run whose lease is released has not ended, so the sweep finds it first.
+    let position = key::active_run(key.run, until.unwrap_or(Timestamp::from_millis(0)));
+    let update = Update::of(&key::run(key.tenant, key.run)).set("lease_epoch", epoch).gsi2(&position);
+    match until {
+        Some(until) => update.set("lease_until", until.millis()),
+        None => update.remove("lease_until"),
+    }
 }
 
 fn encode(key: LogKey, segment: &Segment) -> Item {
@@ -254,7 +205,7 @@ fn decode(item: Item) -> Result<Segment, ReadError> {
         entries,
     };
     if segment.entries.is_empty() || position("last")? != segment.last().0 {
-        return Err(ReadError::Malformed("a segment's events do not fill its range".into()));
+        return Err(ReadError::Malformed("the events of a segment do not match its range".into()));
     }
     Ok(segment)
 }
@@ -267,7 +218,8 @@ fn conflict(item: Option<Item>) -> AppendError {
     match item.map(decode) {
         Some(Ok(segment)) => AppendError::Conflict(Box::new(segment)),
         Some(Err(error)) => AppendError::Refused(Box::new(error)),
-        // The condition failed, so something stands there; without it we cannot tell whose. Ask again.
+        // The condition failed, so the position is taken. Without the item we do not know by which segment,
+        // so retry.
         None => AppendError::Busy,
     }
 }

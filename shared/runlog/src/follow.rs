@@ -1,4 +1,4 @@
-//! Reading a log: whole, by page, and live.
+//! Reading a log: as a whole, by page, and live.
 
 use std::{collections::VecDeque, future::Future, time::Duration};
 
@@ -12,10 +12,11 @@ const SHORTEST_POLL: Duration = Duration::from_millis(30);
 const LONGEST_POLL: Duration = Duration::from_millis(500);
 const ATTEMPTS: u32 = 5;
 
-/// At most `limit` events after `after`, and whether the log goes on behind them.
+/// Reads at most `limit` events after `after`. The second value is `true` if the log has more events after
+/// them.
 ///
 /// # Errors
-/// When the log cannot be read.
+/// If the log cannot be read.
 pub async fn page<S: Storage>(
     storage: &S,
     key: LogKey,
@@ -37,11 +38,11 @@ pub async fn page<S: Storage>(
     }
 }
 
-/// Every segment that a log had when it was asked for. Bounded by the tail of that moment: chasing the end of a log
-/// that is written as fast as it is read would never return.
+/// Reads all segments that a log has at the time of the call. The read ends at the tail of that moment:
+/// following a log that is written as fast as it is read would never end.
 ///
 /// # Errors
-/// When the log cannot be read.
+/// If the log cannot be read.
 pub async fn read_all<S: Storage>(storage: &S, key: LogKey) -> Result<Vec<Segment>, ReadError> {
     let Some(tail) = retrying(|| storage.tail(key)).await? else { return Ok(Vec::new()) };
     let mut all: Vec<Segment> = Vec::new();
@@ -49,48 +50,53 @@ pub async fn read_all<S: Storage>(storage: &S, key: LogKey) -> Result<Vec<Segmen
     while all.last().is_none_or(|last| last.last() < tail.last()) {
         let segments = chain.read(storage, key).await?;
         if segments.is_empty() {
-            return Err(ReadError::Malformed("a log ends before its tail".into()));
+            return Err(ReadError::Malformed("the log ends before its tail".into()));
         }
         all.extend(segments);
     }
     Ok(all)
 }
 
-/// Consecutive reads, each held to begin where the one before ended: a reader must never step over a gap, whatever
-/// the storage answers.
+/// Consecutive reads. Each must start where the one before ended: a reader must never skip a gap, even if the
+/// storage returns one.
 #[derive(Debug)]
 struct Chain {
     after: Seq,
     from: Seq,
-    met: bool,
+    /// A segment has been read, and `from` is its end.
+    joined: bool,
 }
 
 impl Chain {
-    /// Reads whose first segment holds the event after `after`, or begins earlier.
+    /// Starts with the segment that holds the event after `after`, or with an earlier one.
     fn from(after: Seq) -> Self {
         // The segment that holds `after + 1` starts at most MAX_EVENTS - 1 before it.
-        Self { after, from: Seq(after.0.saturating_sub(MAX_EVENTS as u64 - 1)), met: false }
+        Self { after, from: Seq(after.0.saturating_sub(MAX_EVENTS as u64 - 1)), joined: false }
     }
 
     async fn read<S: Storage>(&mut self, storage: &S, key: LogKey) -> Result<Vec<Segment>, ReadError> {
         let segments = retrying(|| storage.read(key, self.from)).await?;
-        let (mut from, mut met) = (self.from, self.met);
+        let mut from = self.from;
+        let mut joined = self.joined;
         for segment in &segments {
-            let joins = match met {
+            let joins = match joined {
                 true => segment.first == from.next(),
                 false => segment.first.0 <= self.after.0.saturating_add(1),
             };
             if !joins {
-                return Err(ReadError::Malformed(format!("no event before {}", segment.first).into()));
+                let gap = format!("the events before {} are missing", segment.first);
+                return Err(ReadError::Malformed(gap.into()));
             }
-            (from, met) = (segment.last(), true);
+            from = segment.last();
+            joined = true;
         }
-        (self.from, self.met) = (from, met);
+        self.from = from;
+        self.joined = joined;
         Ok(segments)
     }
 }
 
-/// Repeats a read that failed for a passing reason, a few times.
+/// Retries a read a few times if the storage is unavailable.
 pub(crate) async fn retrying<T, F>(mut read: impl FnMut() -> F) -> Result<T, ReadError>
 where
     F: Future<Output = Result<T, ReadError>>,
@@ -107,18 +113,19 @@ where
     }
 }
 
-/// What a follower met.
+/// The result of one poll.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Poll {
     /// The next event.
     Event(Event),
-    /// The log is closed and everything in it was delivered.
+    /// The log is closed, and all its events were delivered.
     Closed,
-    /// Nothing new; the owner's last sign of life in the log, if one was seen.
+    /// No new event. Contains the time of the owner's last segment, if one was read.
     Idle(Option<Timestamp>),
 }
 
-/// A live reader of one log. It polls the tail: every 30 ms after news, backing off to twice a second.
+/// A live reader of one log. It polls the tail: every 30 ms after a new event, then with backoff up to 500
+/// ms.
 #[derive(Debug)]
 pub struct Follow<S> {
     storage: S,
@@ -130,11 +137,11 @@ pub struct Follow<S> {
     closed: bool,
     pause: Duration,
     next_read: Instant,
-    fresh: bool,
+    has_more: bool,
 }
 
 impl<S: Storage> Follow<S> {
-    /// A follower whose first event is the one after `after`, which need not be the end of a segment.
+    /// Creates a follower. Its first event is the one after `after`, which need not be the end of a segment.
     #[must_use]
     pub fn new(storage: S, key: LogKey, after: Seq) -> Self {
         Self {
@@ -147,7 +154,7 @@ impl<S: Storage> Follow<S> {
             closed: false,
             pause: SHORTEST_POLL,
             next_read: Instant::now(),
-            fresh: true,
+            has_more: true,
         }
     }
 
@@ -157,38 +164,41 @@ impl<S: Storage> Follow<S> {
         self.after
     }
 
-    /// The next event, or the news that there is none yet after one poll. Dropping the future loses nothing.
+    /// Returns the next event, or reports after one read that there is none yet. Dropping the future loses
+    /// nothing.
     ///
     /// # Errors
-    /// When the log cannot be read; the follower can be polled again.
+    /// If the log cannot be read. The follower can be polled again.
     pub async fn poll(&mut self) -> Result<Poll, ReadError> {
         if let Some(event) = self.deliver() {
             return Ok(event);
         }
-        if !self.fresh {
+        if !self.has_more {
             if self.closed {
                 return Ok(Poll::Closed);
             }
             sleep_until(self.next_read).await;
         }
         let segments = self.chain.read(&self.storage, self.key).await?;
-        // A read need not reach the end of the log, so look again before saying that there is no more.
-        self.fresh = !segments.is_empty();
-        if self.fresh {
+        // A read need not reach the end of the log, so read again before reporting that there are no more
+        // events.
+        self.has_more = !segments.is_empty();
+        if self.has_more {
             self.pause = SHORTEST_POLL;
         } else {
-            // A time, not a pause: a caller that looks up from its poll now and then must not start it anew.
+            // This is a point in time and not a pause: a caller that drops and repeats `poll` must not
+            // restart the pause.
             self.next_read = Instant::now() + self.pause;
             self.pause = (self.pause * 3 / 2).min(LONGEST_POLL);
-            if !self.chain.met {
-                self.look_behind().await?;
+            if !self.chain.joined {
+                self.check_tail().await?;
             }
         }
         for segment in &segments {
-            self.take(segment);
+            self.note(segment);
             self.ready.extend(segment.events().filter(|event| event.seq > self.after));
         }
-        Ok(self.deliver().unwrap_or(match self.closed && !self.fresh {
+        Ok(self.deliver().unwrap_or(match self.closed && !self.has_more {
             true => Poll::Closed,
             false => Poll::Idle(self.owner_seen),
         }))
@@ -200,17 +210,18 @@ impl<S: Storage> Follow<S> {
         Some(Poll::Event(event))
     }
 
-    /// Nothing stands near the cursor: it may lie beyond the end of a log that is closed already.
-    async fn look_behind(&mut self) -> Result<(), ReadError> {
+    /// Reads the tail. There is no event near the cursor, which may lie beyond the end of a closed log.
+    async fn check_tail(&mut self) -> Result<(), ReadError> {
         let tail = retrying(|| self.storage.tail(self.key)).await?;
         if let Some(tail) = tail.filter(|tail| tail.last() <= self.after) {
-            self.take(&tail);
-            (self.chain.from, self.chain.met) = (tail.last(), true);
+            self.note(&tail);
+            self.chain.from = tail.last();
+            self.chain.joined = true;
         }
         Ok(())
     }
 
-    fn take(&mut self, segment: &Segment) {
+    fn note(&mut self, segment: &Segment) {
         self.closed = segment.leaves_closed();
         if segment.epoch > 0 {
             self.owner_seen = Some(segment.at);

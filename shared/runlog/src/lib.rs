@@ -1,16 +1,19 @@
 //! The run log: one append-only sequence of events per run, with one writer fenced by the log itself.
 //!
-//! The protocol rests on a single primitive, "store this segment if nothing stands at its position". From it follow:
+//! The protocol is based on a single primitive: "store this segment if its position is free". This gives:
 //!
-//! * **Order.** A position is only ever learnt from the segment before it, so segments never overlap or leave gaps.
-//! * **Fencing.** Whoever loses the race for a position reads what won it. An owner that meets a higher epoch stops.
-//! * **Ambiguity.** A write whose outcome is unknown is repeated under the same batch id; losing to one's own batch
-//!   is winning.
-//! * **Truth before show.** A [`Writer`] tells its observer of a segment only after the write was acknowledged.
+//! * **Order.** A process learns a position only from the segment before it, so segments neither overlap nor
+//!   leave gaps.
+//! * **Fencing.** A process that loses the race for a position reads the segment that won. An owner that
+//!   reads a higher epoch stops.
+//! * **Ambiguity.** A write with an unknown outcome is repeated under the same batch id. If the position is
+//!   then taken by a segment with that batch id, the first write had succeeded.
+//! * **Nothing is shown before it is stored.** A [`Writer`] passes a segment to its observer only after the
+//!   write was acknowledged.
 //!
-//! No lock, counter row or clock takes part in that argument. Leases and clocks only decide *when* somebody tries
-//! to take a run over. The protocol is generic over [`Storage`] so that the same code runs against DynamoDB and in
-//! a deterministic simulation that injects every fault it must survive.
+//! This argument needs no lock, counter row or clock. Leases and clocks only decide *when* a process tries to
+//! take over a run. The protocol is generic over [`Storage`], so the same code runs against DynamoDB and in a
+//! deterministic simulation that injects every fault that it must survive.
 
 mod append;
 mod claim;

@@ -1,4 +1,4 @@
-//! What one write stores.
+//! Segments: the units of writing.
 
 use std::fmt;
 
@@ -6,28 +6,27 @@ use sequent_core::{RunId, TenantId, Timestamp};
 use sequent_event::{Body, Entry, Event, Seq};
 use ulid::Ulid;
 
-/// Most events of a segment.
+/// Limit of the events of a segment.
 pub const MAX_EVENTS: usize = 64;
 
-/// Most bytes of a segment's encoded events. DynamoDB allows 400 KB an item; half of that leaves room for a
-/// transaction's other items within its 4 MB.
+/// Limit of the size of a segment's encoded events, in bytes. DynamoDB allows 400 KB per item. Half of that
+/// leaves room for the other items of a transaction within its limit of 4 MB.
 pub const MAX_BYTES: usize = 200_000;
 
-/// Which log: a run of a tenant.
+/// The key of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "plain data")]
 pub struct LogKey {
-    /// Whose run it is.
     pub tenant: TenantId,
-    /// The run.
     pub run: RunId,
 }
 
-/// Names a process that appends. Every claim uses a fresh one, so two claims by one process are told apart.
+/// The id of a process that appends. Every claim uses a new one, so that two claims by one process differ.
 #[derive(Clone, PartialEq, Eq)]
 pub struct WriterId(pub String);
 
 impl WriterId {
-    /// A fresh id.
+    /// Generates a random id.
     #[must_use]
     #[expect(clippy::new_without_default, reason = "a default id would hide that it is random")]
     pub fn new() -> Self {
@@ -41,26 +40,27 @@ impl fmt::Debug for WriterId {
     }
 }
 
-/// Consecutive events stored by one write. Never changed once stored.
+/// Consecutive events that one write stores. A stored segment never changes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Segment {
-    /// Position of its first event.
+    /// The position of the first event.
     pub first: Seq,
-    /// Who wrote it.
+    /// The process that wrote the segment.
     pub writer: WriterId,
-    /// Names this batch of events across retries: a conflict with a stored segment of the same batch is our own
-    /// earlier success.
+    /// The id of this batch of events across retries. A conflict with a stored segment of the same batch
+    /// means that an earlier attempt of ours succeeded.
     pub batch: String,
-    /// The epoch of the owner that wrote it, or 0 for a control event, which anyone authorised may append.
+    /// The epoch of the owner that wrote the segment, or 0 for control events, which every authorised caller
+    /// may append.
     pub epoch: u32,
-    /// When it was written, by its writer's clock.
+    /// The time of the write, by its writer's clock.
     pub at: Timestamp,
     /// The events, never empty.
     pub entries: Vec<Entry>,
 }
 
 impl Segment {
-    /// A new batch of events that all happened at `at`.
+    /// Creates a segment with a new batch id. All events get the time `at`.
     pub(crate) fn new(
         first: Seq,
         writer: WriterId,
@@ -72,24 +72,24 @@ impl Segment {
         Self { first, writer, batch: WriterId::new().0, epoch, at, entries }
     }
 
-    /// Position of its last event.
+    /// The position of the last event.
     #[must_use]
     pub fn last(&self) -> Seq {
         self.first.plus(self.entries.len() as u64 - 1)
     }
 
-    /// Its events with their positions.
+    /// The events with their positions.
     pub fn events(&self) -> impl Iterator<Item = Event> + '_ {
         self.entries.iter().zip(self.first.0..).map(|(entry, seq)| entry.clone().at_seq(Seq(seq)))
     }
 
-    /// Whether a log that ends with it is closed.
+    /// Returns `true` if a log that ends with this segment is closed.
     #[must_use]
     pub fn leaves_closed(&self) -> bool {
         self.entries.last().and_then(Entry::body).is_some_and(Body::leaves_closed)
     }
 
-    /// Whether a log that ends with it is closed because its run waits for people.
+    /// Returns `true` if a log that ends with this segment is closed because its run waits for people.
     #[must_use]
     pub fn waits_for_people(&self) -> bool {
         self.entries.last().and_then(Entry::body).is_some_and(Body::waits_for_people)

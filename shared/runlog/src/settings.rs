@@ -2,23 +2,24 @@
 
 use std::time::Duration;
 
-/// How a writer batches and how long its claim lasts. None of these affects safety.
+/// Settings of batching and of leases. None of them affects safety.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
-    /// Least time between two writes of a burst.
+    /// The shortest time between two writes of a burst.
     pub linger_min: Duration,
-    /// Most time between two writes of a burst. Between the two the gap is a quarter of the time the execution has
-    /// been writing: the first words appear at once, and a long answer does not pay a write per token.
+    /// The longest time between two writes of a burst. Between these limits the gap is a quarter of the time
+    /// that the execution has been writing: the first words appear at once, and a long answer does not cost a
+    /// write per token.
     pub linger_max: Duration,
-    /// How long an owner that shows no sign of life is left alone.
+    /// The time without a sign of life after which another process may take over a run.
     pub lease: Duration,
-    /// How often an owner that writes nothing renews its lease.
+    /// The interval at which an owner that writes nothing renews its lease.
     pub renew: Duration,
-    /// How often an owner that writes nothing looks for control events; at least as often as it renews.
+    /// The interval at which an owner that writes nothing polls for control events; at most `renew`.
     pub idle_check: Duration,
-    /// How long a write is retried before the owner gives the run up.
+    /// The time for which a write is retried before the owner stops.
     pub patience: Duration,
-    /// Store pieces of one message that wait for the same write as one event.
+    /// Store the pieces of one message that wait for the same write as one event.
     pub merge: bool,
 }
 

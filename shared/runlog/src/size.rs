@@ -1,40 +1,41 @@
-//! How many bytes an event takes in a stored segment, and how one that is too long is cut.
+//! The size of an event in a stored segment, and the cutting of events that are too long.
 //!
-//! Sizes are upper bounds of the encoded form, not of the text: a quotation mark takes two bytes in JSON and a control
-//! character six, so a segment measured by its text could pass DynamoDB's 400 KB although it looked half as long.
+//! Sizes are upper bounds of the encoded form, not of the text. A quotation mark takes two bytes in JSON and
+//! a control character six, so a segment measured by its text could exceed DynamoDB's 400 KB although the
+//! text is half as long.
 
 use sequent_event::Body;
 
 use crate::MAX_BYTES;
 
-/// Bytes of text up to which pieces of one stream are merged into one event, and beyond which a piece is cut.
-/// Even if JSON escapes every byte of it to six, it stays below [`LARGEST`].
+/// Pieces of one stream are merged up to this number of bytes, and longer pieces are cut. Even if JSON
+/// escapes every byte to six, a piece stays below [`LARGEST`].
 pub(crate) const PIECE: usize = 16_000;
 
-/// Most bytes of one event: half of a segment, so that whatever waits for a write can be halved to fit.
+/// Limit of the size of one event in bytes: half a segment, so that any two events fit into one.
 pub(crate) const LARGEST: usize = MAX_BYTES / 2;
 
-/// Bytes of an event beyond its own fields' text: names, ids, version, time.
+/// Bytes of an event besides the text of its fields: names, ids, version and time.
 const ENVELOPE: usize = 256;
 
-/// Most bytes `body` takes in a segment.
+/// Returns an upper bound of the bytes that `body` takes in a segment.
 pub(crate) fn of(body: &Body) -> usize {
     match body {
         Body::TextMessageContent { delta, .. } | Body::ReasoningMessageContent { delta, .. } => {
             ENVELOPE + escaped(delta)
         }
         Body::ToolCallArgs { tool_call_id, delta } => ENVELOPE + escaped(tool_call_id) + escaped(delta),
-        // What cannot be encoded cannot be stored either.
+        // An event that cannot be encoded cannot be stored either.
         other => serde_json::to_vec(other).map_or(MAX_BYTES, |text| ENVELOPE + text.len()),
     }
 }
 
-/// Bytes that `more` adds to an event it is merged into.
+/// Returns the bytes that `more` adds to the event that it is merged into.
 pub(crate) fn of_delta(more: &Body) -> usize {
     text(more).map_or(0, escaped)
 }
 
-/// The event as stored: itself, or a piece's text in pieces of at most [`PIECE`] bytes.
+/// Cuts a long piece of a stream into pieces of at most [`PIECE`] bytes. Returns any other event unchanged.
 pub(crate) fn cut(body: Body) -> Vec<Body> {
     let Some(whole) = text(&body).filter(|text| text.len() > PIECE) else { return vec![body] };
     let mut parts = Vec::with_capacity(whole.len() / PIECE + 1);
@@ -47,7 +48,7 @@ pub(crate) fn cut(body: Body) -> Vec<Body> {
     parts
 }
 
-/// The text of a piece of a stream: an event that says more of what an earlier one began.
+/// Returns the text of a piece of a stream. Returns `None` for any other event.
 fn text(body: &Body) -> Option<&str> {
     match body {
         Body::TextMessageContent { delta, .. }
@@ -73,7 +74,7 @@ fn with_text(of: &Body, part: &str) -> Body {
     }
 }
 
-/// Bytes of `text` as the inside of a JSON string (RFC 8259, section 7, as `serde_json` writes it).
+/// Returns the bytes of `text` inside a JSON string (RFC 8259, section 7, as `serde_json` writes it).
 fn escaped(text: &str) -> usize {
     let width = |byte: u8| match byte {
         b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 2,
@@ -110,7 +111,7 @@ mod tests {
             let body = piece(kind, delta);
             let entry = Entry::new(Timestamp::from_millis(i64::MAX / 1_000_000), body.clone());
             let encoded = serde_json::to_string(&entry).unwrap();
-            prop_assert!(encoded.len() < of(&body), "{} bytes, said {}", encoded.len(), of(&body));
+            prop_assert!(encoded.len() < of(&body), "{} bytes, computed {}", encoded.len(), of(&body));
         }
 
         #[test]

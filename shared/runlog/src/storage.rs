@@ -1,4 +1,4 @@
-//! What the protocol needs of a table, and nothing more.
+//! The storage operations that the protocol needs.
 
 use std::future::Future;
 
@@ -10,43 +10,43 @@ use crate::{LogKey, Segment};
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
-/// An append did not, or may not have, happened.
+/// An append that failed, or whose outcome is unknown.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
-    /// A segment stands there already.
-    #[error("another segment stands at that position")]
+    /// Another segment is stored at the position.
+    #[error("another segment is stored at this position")]
     Conflict(Box<Segment>),
-    /// The position was free, but a companion write's condition did not hold. Nothing was stored.
-    #[error("a write of the same transaction was refused")]
+    /// The position was free, but the condition of a transaction row failed. Nothing was stored.
+    #[error("the condition of a row in the same transaction failed")]
     RowsRefused(Cancelled),
-    /// It certainly did not happen; trying again may help.
-    #[error("the storage is busy")]
+    /// Nothing was stored. A retry may succeed.
+    #[error("the storage is busy; retry later")]
     Busy,
-    /// It may or may not have happened.
-    #[error("the outcome is unknown")]
+    /// The segment may be stored or not.
+    #[error("it is unknown whether the segment was stored")]
     Ambiguous,
-    /// It did not happen and never will.
+    /// Nothing was stored, and a retry will not succeed.
     #[error("the storage refused the segment")]
     Refused(#[source] Source),
 }
 
-/// A read failed.
+/// A read that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// Trying again may help.
-    #[error("the storage cannot be read right now")]
+    /// A retry may succeed.
+    #[error("the storage cannot be read right now; retry later")]
     Unavailable(#[source] Source),
-    /// It never will.
-    #[error("the stored log cannot be understood")]
+    /// A retry will not succeed.
+    #[error("the stored log is malformed")]
     Malformed(#[source] Source),
 }
 
-/// Storage of logs. Appends and reads must be linearizable per log.
+/// A storage of logs. Appends and reads must be linearizable per log.
 pub trait Storage: Clone + Send + Sync + 'static {
-    /// Writes that happen in the same transaction as an append: the rows that repeat what the log says.
+    /// Rows that repeat the content of the log. They are written in the same transaction as an append.
     type Rows: Clone + Default + Send + Sync + 'static;
 
-    /// Stores `segment` with `rows` if nothing stands at `segment.first`.
+    /// Stores `segment` and `rows` if the position `segment.first` is free.
     fn append(
         &self,
         key: LogKey,
@@ -54,16 +54,18 @@ pub trait Storage: Clone + Send + Sync + 'static {
         rows: &Self::Rows,
     ) -> impl Future<Output = Result<(), AppendError>> + Send;
 
-    /// The segments that start after `after`, in order; possibly not all of them, but at least one if there is one.
+    /// Returns segments that start after `after`, in order: not necessarily all, but at least one if there is
+    /// one.
     fn read(&self, key: LogKey, after: Seq) -> impl Future<Output = Result<Vec<Segment>, ReadError>> + Send;
 
-    /// The last segment.
+    /// Returns the last segment.
     fn tail(&self, key: LogKey) -> impl Future<Output = Result<Option<Segment>, ReadError>> + Send;
 
-    /// When the owner's lease ends; `None` when no owner holds one.
+    /// Returns the end of the owner's lease, or `None` if no owner holds one.
     fn lease(&self, key: LogKey) -> impl Future<Output = Result<Option<Timestamp>, ReadError>> + Send;
 
-    /// Sets the lease of epoch `epoch`, or gives it up with `None`. A later epoch's lease is left alone.
+    /// Extends the lease of epoch `epoch`, or releases it if `until` is `None`. Does not change the lease of
+    /// a later epoch.
     fn renew(
         &self,
         key: LogKey,
@@ -71,9 +73,9 @@ pub trait Storage: Clone + Send + Sync + 'static {
         until: Option<Timestamp>,
     ) -> impl Future<Output = Result<(), AppendError>> + Send;
 
-    /// `rows` together with taking the lease for a new epoch.
+    /// Adds to `rows` the write that takes the lease for a new epoch.
     fn with_lease(&self, rows: Self::Rows, key: LogKey, epoch: u32, until: Timestamp) -> Self::Rows;
 
-    /// The clock that stamps events and judges leases.
+    /// The time for events and leases.
     fn now(&self) -> Timestamp;
 }

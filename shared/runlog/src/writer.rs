@@ -1,4 +1,4 @@
-//! The owner's handle: buffered appends with group commit, and the news that reaches an owner through its log.
+//! The owner's handle: buffered appends with group commit, and signals that reach the owner through its log.
 
 mod buffer;
 mod task;
@@ -15,37 +15,37 @@ use crate::{
 };
 use task::{Command, Task};
 
-/// Events that may wait between the owner and its writer before [`Writer::append`] waits itself.
+/// Capacity of the queue between the owner and its writer. If the queue is full, [`Writer::append`] waits.
 const BACKLOG: usize = 256;
 
-/// Why a writer stopped. Whatever was not yet acknowledged was never shown to anybody.
+/// The reason why a writer stopped. Events that were not acknowledged were never shown.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Stopped {
-    /// A later epoch owns the run. The former owner leaves without a trace.
-    #[error("epoch {0} owns the run now")]
+    /// A later epoch owns the run. The former owner stops and leaves nothing in the log.
+    #[error("the run is owned by epoch {0} now")]
     Fenced(u32),
-    /// The log could not be written for longer than the writer's patience.
+    /// The log could not be written within [`Settings::patience`].
     #[error("the log could not be written")]
     Unavailable(#[source] Arc<Unavailable>),
-    /// The owner tried to append what cannot stand there, or read what this build cannot follow.
-    #[error("the log refuses the event")]
+    /// The owner appended an event that is not allowed, or read one that this build cannot apply.
+    #[error("the event is not allowed at its position in the log")]
     Invalid(#[from] Invalid),
-    /// One event is larger than a segment may be.
+    /// An event is too large for a segment.
     #[error("an event of {0} bytes does not fit a segment")]
     TooLarge(usize),
-    /// The writer finished or released the run earlier.
-    #[error("the writer has ended")]
+    /// The writer has finished or released the run.
+    #[error("the writer has finished or released the run")]
     Ended,
 }
 
-/// What others told the owner through the log.
+/// Signals of other processes to the owner, read from the log.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Signals {
-    /// Somebody asked the run to stop.
+    /// The reason, if cancellation was requested.
     pub cancel: Option<CancelReason>,
-    /// How many messages people have sent to this run, the first included.
+    /// The number of user messages sent to this run, the first included.
     pub prompts: usize,
-    /// The writer stopped; any call tells why.
+    /// The writer has stopped. Any call returns the reason.
     pub stopped: bool,
 }
 
@@ -55,17 +55,18 @@ impl Signals {
     }
 }
 
-/// How [`Writer::finish`] ended.
+/// The result of [`Writer::finish`].
 #[derive(Debug)]
 pub enum Finish {
-    /// The log is closed; this is its state.
+    /// The log is closed and has this state.
     Done(Box<State>),
-    /// News came before the log could be closed. The owner decides again; nothing of the terminal was stored.
+    /// A signal arrived before the log could be closed. None of the events was stored. The owner has to
+    /// decide again.
     Superseded,
 }
 
-/// The owner's handle on its run. Dropping it without [`Writer::finish`] releases the lease, so that another
-/// process continues at once.
+/// The owner's handle of its run. Dropping it without [`Writer::finish`] releases the lease, so that another
+/// process can continue at once.
 pub struct Writer<S: Storage> {
     commands: mpsc::Sender<Command<S>>,
     signals: watch::Receiver<Signals>,
@@ -92,30 +93,31 @@ impl<S: Storage> Writer<S> {
         Self { commands, signals: watcher, why, opening, epoch }
     }
 
-    /// The state of the log when this owner took it.
+    /// The state of the log at the time of the claim.
     #[must_use]
     pub fn opening(&self) -> &State {
         &self.opening
     }
 
-    /// The epoch this owner appends under.
+    /// The epoch of this owner.
     #[must_use]
     pub fn epoch(&self) -> u32 {
         self.epoch
     }
 
-    /// News from the log, current and to come.
+    /// The signals of other processes, with every change.
     #[must_use]
     pub fn signals(&self) -> watch::Receiver<Signals> {
         self.signals.clone()
     }
 
-    /// Hands an event to the log. It is stored with the next write; an error may concern an earlier event. The text
-    /// of a long delta is stored as several events.
+    /// Appends an event. It is stored with the next write, so an error may concern an earlier event. A long
+    /// delta is stored as several events.
     ///
     /// # Errors
-    /// When the writer has stopped. [`Stopped::TooLarge`], and [`Stopped::Invalid`] for a terminal event (which only
-    /// [`Writer::finish`] stores) or a claim, concern this event alone: it was not taken, the writer goes on.
+    /// If the writer has stopped. [`Stopped::TooLarge`], and [`Stopped::Invalid`] for a claim or a terminal
+    /// event (which only [`Writer::finish`] stores), concern this event alone: it was not accepted, and the
+    /// writer continues.
     pub async fn append(&self, body: Body) -> Result<(), Stopped> {
         if body.is_terminal() || matches!(body, Body::RunClaimed { .. }) {
             return Err(Invalid::OutOfPlace(body.type_name()).into());
@@ -124,23 +126,23 @@ impl<S: Storage> Writer<S> {
         self.send(Command::Append(body)).await
     }
 
-    /// Waits until everything appended so far is stored. Gives what the log says then.
+    /// Waits until all events appended so far are stored. Returns the state of the log at that time.
     ///
     /// # Errors
-    /// When the writer stopped before.
+    /// If the writer has stopped.
     pub async fn flush(&self) -> Result<State, Stopped> {
         let (reply, done) = oneshot::channel();
         self.send(Command::Flush(reply)).await?;
         self.answer(done).await.map(|state| *state)
     }
 
-    /// Closes the log: `bodies`, the last of which is terminal, are stored together with whatever is still buffered
-    /// and with the rows that `rows` derives from the state they lead to. Done only if the owner has seen all
-    /// news: `known` is what it decided on.
+    /// Closes the log. The last of `bodies` must be terminal. They are stored together with the buffered
+    /// events and with the rows that `rows` derives from the final state. `known` are the signals that the
+    /// owner based its decision on: if there are others by now, nothing is stored.
     ///
     /// # Errors
-    /// When the writer has stopped, or the events cannot stand there. When the last of `bodies` is not terminal, or
-    /// they do not fit a segment, they were not taken and the writer goes on.
+    /// If the writer has stopped, or the events are not allowed. If the last of `bodies` is not terminal, or
+    /// they are too large for a segment, they were not accepted and the writer continues.
     pub async fn finish(
         &self,
         known: Signals,
@@ -156,10 +158,10 @@ impl<S: Storage> Writer<S> {
         self.answer(done).await
     }
 
-    /// Stores what is buffered and gives the lease up, so that another process can continue at once.
+    /// Stores the buffered events and releases the lease, so that another process can continue at once.
     ///
     /// # Errors
-    /// When the writer stopped before.
+    /// If the writer has stopped.
     pub async fn release(self) -> Result<(), Stopped> {
         let (reply, done) = oneshot::channel();
         self.send(Command::Release(reply)).await?;
@@ -180,7 +182,8 @@ impl<S: Storage> Writer<S> {
         }
     }
 
-    /// Why the writer stopped. The task drops a reply a moment before it has written down why, so wait for that.
+    /// Returns the reason why the writer stopped. The task drops a reply shortly before it records the
+    /// reason, so this waits for it.
     async fn why(&self) -> Stopped {
         let _ = self.signals.clone().wait_for(|signals| signals.stopped).await; // or the task is gone
         let why = self.why.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -188,7 +191,7 @@ impl<S: Storage> Writer<S> {
     }
 }
 
-/// Whether the events, their longest texts cut, fit half a segment.
+/// Returns an error unless the events fit half a segment. A single long delta counts as cut.
 fn check_size(bodies: &[Body]) -> Result<(), Stopped> {
     let bytes = match bodies {
         [one] => size::cut(one.clone()).iter().map(size::of).max().unwrap_or(0),

@@ -1,4 +1,4 @@
-//! Events that wait for the next write.
+//! The events that wait for the next write.
 
 use std::collections::VecDeque;
 
@@ -17,19 +17,19 @@ pub(super) struct Buffer {
     bytes: usize,
 }
 
-/// What became of an event.
+/// The result of adding an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pushed {
-    /// It takes a position of its own.
+    /// The event takes a position of its own.
     Added,
-    /// It became part of the event before it.
+    /// The event was merged into the one before it.
     Merged,
 }
 
 impl Buffer {
-    /// Adds an event behind the others, into the last one if both are pieces of one stream and `merge` allows.
-    pub(super) fn push(&mut self, at: Timestamp, body: Body, merge: bool) -> Pushed {
-        let mut body = body;
+    /// Adds an event at the end. If `merge` is set and it continues the stream of the last event, the two are
+    /// merged.
+    pub(super) fn push(&mut self, at: Timestamp, mut body: Body, merge: bool) -> Pushed {
         if merge && let Some((Entry { payload: Payload::Known(into), .. }, size)) = self.entries.back_mut() {
             let more = size::of_delta(&body);
             match into.merge(body, PIECE) {
@@ -38,7 +38,7 @@ impl Buffer {
                     self.bytes += more;
                     return Pushed::Merged;
                 }
-                Some(apart) => body = apart,
+                Some(separate) => body = separate,
             }
         }
         let size = size::of(&body);
@@ -51,22 +51,22 @@ impl Buffer {
         self.entries.is_empty()
     }
 
-    /// Whether the events fill a segment, so that waiting for more gains nothing.
+    /// Returns `true` if the events fill a segment, so waiting for more gains nothing.
     pub(super) fn is_full(&self) -> bool {
         self.entries.len() >= MAX_EVENTS || self.bytes >= LARGEST
     }
 
-    /// Whether the events and `count` more of together at most [`LARGEST`] bytes fit one segment.
+    /// Returns `true` if these events and `count` more, with at most [`LARGEST`] bytes together, fit one
+    /// segment.
     pub(super) fn leaves_room_for(&self, count: usize) -> bool {
         self.entries.len() + count <= MAX_EVENTS && self.bytes <= LARGEST
     }
 
-    /// All waiting events.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter().map(|(entry, _)| entry)
     }
 
-    /// As many events from the front as one segment takes; at least one if there is one.
+    /// Returns as many events from the front as fit one segment: at least one if there is one.
     pub(super) fn front(&self) -> Vec<Entry> {
         let mut bytes = 0;
         let fits = |(_, size): &&(Entry, usize)| {
@@ -76,7 +76,7 @@ impl Buffer {
         self.entries.iter().take(MAX_EVENTS).take_while(fits).map(|(entry, _)| entry.clone()).collect()
     }
 
-    /// Drops the first `count` events: they are stored.
+    /// Drops the first `count` events after they are stored.
     pub(super) fn drop_front(&mut self, count: usize) {
         self.bytes -= self.entries.drain(..count).map(|(_, size)| size).sum::<usize>();
     }
@@ -103,21 +103,21 @@ mod tests {
         })
     }
 
-    /// One text per unbroken stretch of one stream, and every other event as it is.
-    fn stretches<'a>(bodies: impl IntoIterator<Item = &'a Body>) -> Vec<Body> {
+    /// Merges the consecutive pieces of each stream and leaves other events as they are.
+    fn merged<'a>(bodies: impl IntoIterator<Item = &'a Body>) -> Vec<Body> {
         let mut all: Vec<Body> = Vec::new();
         for body in bodies {
-            let apart = match all.last_mut() {
+            let separate = match all.last_mut() {
                 None => Some(body.clone()),
                 Some(last) => last.merge(body.clone(), usize::MAX),
             };
-            all.extend(apart);
+            all.extend(separate);
         }
         all
     }
 
     proptest! {
-        // A case is a whole session of a writer; these many cover the limits well and stay quick.
+        // Each case is a whole session of a writer. This number of cases covers the limits and is still fast.
         #![proptest_config(ProptestConfig::with_cases(40))]
 
         #[test]
@@ -155,8 +155,8 @@ mod tests {
                 write(&mut buffer, &mut stored);
             }
             prop_assert_eq!(buffer.bytes, 0);
-            prop_assert_eq!(stored.len(), counted, "every event that was added took one position");
-            prop_assert_eq!(stretches(&stored), stretches(&bodies));
+            prop_assert_eq!(stored.len(), counted, "every added event takes one position");
+            prop_assert_eq!(merged(&stored), merged(&bodies));
         }
     }
 }

@@ -1,7 +1,8 @@
-//! The task behind a [`Writer`](super::Writer): the only place that appends for an owner.
+//! The task of a [`Writer`](super::Writer): the only place that appends for an owner.
 
 use std::{
     mem,
+    ops::ControlFlow,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -23,7 +24,7 @@ use crate::{
     size,
 };
 
-/// Shortest time between two looks, whatever the settings say.
+/// The shortest interval of polls, even if the settings ask for a shorter one.
 const SHORTEST_CHECK: Duration = Duration::from_millis(10);
 
 type EndRows<S> = Box<dyn Fn(&State) -> <S as Storage>::Rows + Send>;
@@ -35,22 +36,15 @@ pub(super) enum Command<S: Storage> {
     Release(oneshot::Sender<()>),
 }
 
-/// Whether the task goes on after a command.
-#[derive(Debug, PartialEq, Eq)]
-enum Go {
-    On,
-    End,
-}
-
 pub(super) struct Task<S: Storage> {
     storage: S,
     key: LogKey,
     settings: Settings,
     writer: WriterId,
     epoch: u32,
-    /// What the stored log says.
+    /// The state of the stored log.
     state: State,
-    /// `state` with the buffered events applied: what the next event is checked against.
+    /// `state` with the buffered events applied. The next event is checked against it.
     ahead: State,
     buffer: Buffer,
     observer: Option<mpsc::UnboundedSender<Arc<Segment>>>,
@@ -58,7 +52,7 @@ pub(super) struct Task<S: Storage> {
     signals: watch::Sender<Signals>,
     began: Instant,
     wrote: Option<Instant>,
-    /// When the last segment that is stored was made: others judge the owner's life by the time it carries.
+    /// The time at which the last stored segment was created. Others judge by it whether the owner is alive.
     sign_of_life: Instant,
     next_check: Instant,
 }
@@ -97,7 +91,7 @@ impl<S: Storage> Task<S> {
         let stopped = match self.serve().await {
             Ok(()) => Stopped::Ended,
             Err(stopped) => {
-                tracing::warn!(run = %self.key.run, epoch = self.epoch, reason = %stopped, "writer stopped");
+                tracing::warn!(run = %self.key.run, epoch = self.epoch, reason = %stopped, "the writer stopped; another process may take over the run");
                 stopped
             }
         };
@@ -108,14 +102,14 @@ impl<S: Storage> Task<S> {
     async fn serve(&mut self) -> Result<(), Stopped> {
         loop {
             if self.is_due() {
-                // Whatever came in while the last write was under way joins this one. The count bounds how long a
-                // flood of small pieces can hold the write back.
+                // Commands that arrived during the last write join this one. The limit bounds how long a
+                // flood of small pieces can delay the write.
                 for _ in 0..BACKLOG {
                     if self.buffer.is_full() {
                         break;
                     }
                     let Ok(command) = self.commands.try_recv() else { break };
-                    if self.obey(command).await? == Go::End {
+                    if self.execute(command).await?.is_break() {
                         return Ok(());
                     }
                 }
@@ -126,47 +120,48 @@ impl<S: Storage> Task<S> {
                 biased;
                 command = self.commands.recv() => match command {
                     Some(command) => {
-                        if self.obey(command).await? == Go::End {
+                        if self.execute(command).await?.is_break() {
                             return Ok(());
                         }
                     }
                     None => return self.release().await,
                 },
                 () = sleep_until(due), if !self.buffer.is_empty() => {}
-                () = sleep_until(self.next_check), if self.buffer.is_empty() => self.look().await?,
+                () = sleep_until(self.next_check), if self.buffer.is_empty() => self.poll().await?,
             }
         }
     }
 
-    async fn obey(&mut self, command: Command<S>) -> Result<Go, Stopped> {
+    /// Returns `Break` if the task is done.
+    async fn execute(&mut self, command: Command<S>) -> Result<ControlFlow<()>, Stopped> {
         match command {
             Command::Append(body) => self.push(body)?,
             Command::Flush(reply) => {
                 self.write_all().await?;
-                let _ = reply.send(Box::new(self.state.clone())); // whoever asked may have left
+                let _ = reply.send(Box::new(self.state.clone())); // the caller may have left
             }
             Command::Finish { known, bodies, rows, reply } => {
                 let finish = self.finish(known, bodies, rows).await?;
                 let done = matches!(finish, Finish::Done(_));
                 let _ = reply.send(finish); // as above
                 if done {
-                    return Ok(Go::End);
+                    return Ok(ControlFlow::Break(()));
                 }
             }
             Command::Release(reply) => {
                 self.release().await?;
                 let _ = reply.send(()); // as above
-                return Ok(Go::End);
+                return Ok(ControlFlow::Break(()));
             }
         }
-        Ok(Go::On)
+        Ok(ControlFlow::Continue(()))
     }
 
     fn is_due(&self) -> bool {
         !self.buffer.is_empty() && (self.buffer.is_full() || self.due() <= Instant::now())
     }
 
-    /// When the buffer must be written: a gap after the last write that grows with the length of the answer.
+    /// Returns the time of the next write: after a gap that grows with the length of the answer.
     fn due(&self) -> Instant {
         let gap = (self.began.elapsed() / 4).min(self.settings.linger_max).max(self.settings.linger_min);
         self.wrote.map_or_else(Instant::now, |wrote| wrote + gap)
@@ -177,7 +172,7 @@ impl<S: Storage> Task<S> {
         for part in size::cut(body) {
             self.ahead.apply(&Entry::new(at, part.clone()).at_seq(self.ahead.next()))?;
             if self.buffer.push(at, part, self.settings.merge) == Pushed::Merged {
-                self.ahead.last.0 -= 1; // the two pieces take one position
+                self.ahead.last.0 -= 1; // the merged pieces take one position
             }
         }
         Ok(())
@@ -190,9 +185,9 @@ impl<S: Storage> Task<S> {
         Ok(())
     }
 
-    /// Stores one segment from the front of the buffer, if there is anything in it, after whatever others stored
-    /// meanwhile. One batch id serves all positions it is tried at: a position is left only when another segment
-    /// has it for good.
+    /// Stores one segment from the front of the buffer, after the segments that others have stored in the
+    /// meantime. Does nothing if the buffer is empty. All attempts share one batch id: the writer leaves a
+    /// position only after another segment has taken it.
     async fn write(&mut self) -> Result<(), Stopped> {
         let entries = self.buffer.front();
         if entries.is_empty() {
@@ -201,12 +196,12 @@ impl<S: Storage> Task<S> {
         let batch = WriterId::new().0;
         self.wrote = Some(Instant::now());
         loop {
-            let made = Instant::now();
+            let created = Instant::now();
             let segment = self.segment(&batch, entries.clone());
             match self.store(&segment, &S::Rows::default()).await? {
                 Appended::Stored => {
                     self.buffer.drop_front(entries.len());
-                    return self.stored(segment, made);
+                    return self.stored(segment, created);
                 }
                 Appended::Lost(winner) => self.absorb(*winner).await?,
             }
@@ -227,7 +222,8 @@ impl<S: Storage> Task<S> {
             if Signals::of(&self.state) != known {
                 return Ok(Finish::Superseded);
             }
-            let (at, made) = (self.storage.now(), Instant::now());
+            let created = Instant::now();
+            let at = self.storage.now();
             let mut entries: Vec<Entry> = self.buffer.iter().cloned().collect();
             let mut end = self.ahead.clone();
             for body in &bodies {
@@ -239,7 +235,7 @@ impl<S: Storage> Task<S> {
             match self.store(&segment, &rows(&end)).await? {
                 Appended::Stored => {
                     self.buffer = Buffer::default();
-                    self.stored(segment, made)?;
+                    self.stored(segment, created)?;
                     return Ok(Finish::Done(Box::new(self.state.clone())));
                 }
                 Appended::Lost(winner) => self.absorb(*winner).await?,
@@ -250,24 +246,27 @@ impl<S: Storage> Task<S> {
     async fn release(&mut self) -> Result<(), Stopped> {
         self.write_all().await?;
         if let Err(error) = self.storage.renew(self.key, self.epoch, None).await {
-            tracing::warn!(run = %self.key.run, %error, "the lease could not be given up and will run out");
+            tracing::warn!(run = %self.key.run, %error, "could not release the lease; the run continues after it expires");
         }
         Ok(())
     }
 
-    /// An owner with nothing to write looks for news, and shows that it lives.
-    async fn look(&mut self) -> Result<(), Stopped> {
+    /// Reads new segments and renews the lease, while there is nothing to write.
+    async fn poll(&mut self) -> Result<(), Stopped> {
         match self.storage.read(self.key, self.state.last).await {
-            Ok(segments) => segments.into_iter().try_for_each(|segment| self.take(segment))?,
-            // The next look or write finds out; an owner that cannot read is still the owner.
+            Ok(segments) => segments.into_iter().try_for_each(|segment| self.apply(segment))?,
+            // An owner that cannot read is still the owner. The next poll or write reads again.
             Err(ReadError::Unavailable(_)) => {}
             Err(ReadError::Malformed(source)) => return Err(refused(AppendError::Refused(source))),
         }
         if self.sign_of_life.elapsed() >= self.settings.renew {
-            let (now, made) = (self.storage.now(), Instant::now());
-            match self.storage.renew(self.key, self.epoch, Some(now + self.settings.lease)).await {
-                Ok(()) => self.sign_of_life = made,
-                Err(error) => tracing::warn!(run = %self.key.run, %error, "the lease could not be renewed"),
+            let created = Instant::now();
+            let until = self.storage.now() + self.settings.lease;
+            match self.storage.renew(self.key, self.epoch, Some(until)).await {
+                Ok(()) => self.sign_of_life = created,
+                Err(error) => {
+                    tracing::warn!(run = %self.key.run, %error, "could not renew the lease; the next poll retries");
+                }
             }
         }
         self.next_check = Instant::now() + check_interval(self.settings);
@@ -280,22 +279,22 @@ impl<S: Storage> Task<S> {
             .map_err(|error| Stopped::Unavailable(Arc::new(error)))
     }
 
-    /// After losing a position: take in the winner and all that follows it, then place the buffer behind.
+    /// Applies the segment that won a position, and those after it. The buffer is then appended after them.
     async fn absorb(&mut self, winner: Segment) -> Result<(), Stopped> {
-        self.take(winner)?;
+        self.apply(winner)?;
         loop {
             match self.storage.read(self.key, self.state.last).await {
                 Ok(more) if more.is_empty() => return Ok(()),
-                Ok(more) => more.into_iter().try_for_each(|segment| self.take(segment))?,
-                // Reading ahead only saves attempts: whatever else stands there, the next append meets it.
+                Ok(more) => more.into_iter().try_for_each(|segment| self.apply(segment))?,
+                // Reading ahead only saves attempts: the next append finds any segment that was not read.
                 Err(ReadError::Unavailable(_)) => return Ok(()),
                 Err(ReadError::Malformed(source)) => return Err(refused(AppendError::Refused(source))),
             }
         }
     }
 
-    /// Takes in a segment that somebody else stored.
-    fn take(&mut self, segment: Segment) -> Result<(), Stopped> {
+    /// Applies a segment of another process.
+    fn apply(&mut self, segment: Segment) -> Result<(), Stopped> {
         advance(&mut self.state, &segment)?;
         self.observe(segment);
         if self.state.epoch > self.epoch {
@@ -309,24 +308,25 @@ impl<S: Storage> Task<S> {
         Ok(())
     }
 
-    /// Our own segment is stored: now it may be shown.
-    fn stored(&mut self, segment: Segment, made: Instant) -> Result<(), Stopped> {
+    /// Applies a segment of our own that is stored now and may be shown.
+    fn stored(&mut self, segment: Segment, created: Instant) -> Result<(), Stopped> {
         advance(&mut self.state, &segment)?;
         self.signal();
-        self.sign_of_life = made;
+        self.sign_of_life = created;
         self.next_check = Instant::now() + check_interval(self.settings);
         self.observe(segment);
         Ok(())
     }
 
-    /// Tells the owner what the log says now, its own events included: `finish` compares with just that.
+    /// Publishes the signals in the present log, including those of our own events: `finish` compares with
+    /// them.
     fn signal(&self) {
         self.signals.send_if_modified(|signals| mem::replace(signals, Signals::of(&self.state)) != *signals);
     }
 
     fn observe(&self, segment: Segment) {
         if let Some(observer) = &self.observer {
-            let _ = observer.send(Arc::new(segment)); // a follower that left is nobody's business
+            let _ = observer.send(Arc::new(segment)); // a follower may have left
         }
     }
 
@@ -346,7 +346,7 @@ fn refused(error: AppendError) -> Stopped {
     Stopped::Unavailable(Arc::new(Unavailable(error)))
 }
 
-/// An owner that renews more often than it looks would not.
+/// The lease is renewed in a poll, so the interval of polls is at most the interval of renewals.
 fn check_interval(settings: Settings) -> Duration {
     settings.idle_check.min(settings.renew).max(SHORTEST_CHECK)
 }

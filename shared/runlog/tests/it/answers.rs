@@ -1,4 +1,5 @@
-//! Answers to a run that waits, raced under every fault: one answer a question, and whoever is told so is right.
+//! Concurrent answers to a run that waits, under every fault: each question gets one answer, and every caller
+//! learns which.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,7 +18,7 @@ use crate::{
 const QUESTIONS: u128 = 3;
 const PEOPLE: u64 = 6;
 
-fn asks(id: u128) -> Interrupt {
+fn interrupt(id: u128) -> Interrupt {
     let question = Question {
         reason: Reason::Question,
         message: "Which?".into(),
@@ -28,8 +29,8 @@ fn asks(id: u128) -> Interrupt {
     Interrupt { id: InterruptId::from_bits(id), question }
 }
 
-/// A log that waits for answers to all questions.
-async fn waiting(process: &Process) {
+/// Creates a log that waits for answers to all questions.
+async fn create_waiting(process: &Process) {
     let writer = create_claimed(
         process,
         key(),
@@ -40,7 +41,7 @@ async fn waiting(process: &Process) {
         None,
     );
     let writer = writer.await.unwrap();
-    let interrupts: Vec<Interrupt> = (0..QUESTIONS).map(asks).collect();
+    let interrupts: Vec<Interrupt> = (0..QUESTIONS).map(interrupt).collect();
     let mut bodies: Vec<Body> = interrupts
         .iter()
         .map(|asked| Body::ClarificationNeeded { interrupt_id: asked.id, question: asked.question.clone() })
@@ -51,7 +52,8 @@ async fn waiting(process: &Process) {
     writer.finish(known, bodies, rows).await.unwrap();
 }
 
-/// What the first answer to `interrupt` would be after `state`; `Err` if there is one.
+/// Returns the events of the first answer to `interrupt`. Returns `Err` with the first answer if there is
+/// one.
 fn answer(state: &State, interrupt: InterruptId, person: u64) -> Result<Vec<Body>, Box<InterruptAnswer>> {
     let asked = state.asked.iter().find(|asked| asked.interrupt.id == interrupt).unwrap();
     if let Some(first) = &asked.answer {
@@ -70,7 +72,7 @@ async fn race(seed: u64) -> u64 {
     let rate = || fastrand::choice([0.0, 0.05, 0.15]).unwrap();
     let faults = Faults {
         throttle: rate(),
-        lost_answer: rate(),
+        lost_response: rate(),
         dropped: rate(),
         late: rate(),
         read: rate(),
@@ -79,15 +81,16 @@ async fn race(seed: u64) -> u64 {
         latency: 0..=fastrand::u64(1..30),
     };
     let quiet = Table::new(Faults::none(1), Mutation::None);
-    waiting(&quiet.process(0)).await;
+    create_waiting(&quiet.process(0)).await;
     let table = Table::new(faults, Mutation::None);
     for segment in quiet.segments() {
         table.put(&segment, &Rows::default()).unwrap();
     }
-    let told = Arc::new(Mutex::new(Vec::new()));
+    let learnt = Arc::new(Mutex::new(Vec::new()));
     let mut people = JoinSet::new();
     for person in 0..PEOPLE {
-        let (process, told) = (table.process(0), told.clone());
+        let process = table.process(0);
+        let learnt = learnt.clone();
         people.spawn(async move {
             for question in 0..QUESTIONS {
                 tokio::time::sleep(Duration::from_millis(fastrand::u64(0..50))).await;
@@ -96,9 +99,9 @@ async fn race(seed: u64) -> u64 {
                     answer(state, id, person).map(|bodies| (bodies, Rows::default()))
                 });
                 match decided.await {
-                    Ok(Decision::Stored(_)) => told.lock().await.push((id, json!(person))),
-                    Ok(Decision::Refused(first)) => told.lock().await.push((id, first.payload.unwrap())),
-                    Ok(Decision::Missing) => panic!("seed {seed}: the log is gone"),
+                    Ok(Decision::Stored(_)) => learnt.lock().await.push((id, json!(person))),
+                    Ok(Decision::Refused(first)) => learnt.lock().await.push((id, first.payload.unwrap())),
+                    Ok(Decision::Missing) => panic!("seed {seed}: the log is missing"),
                     Err(_) => {} // the outcome is unknown to this person
                 }
             }
@@ -107,16 +110,16 @@ async fn race(seed: u64) -> u64 {
     while let Some(joined) = people.join_next().await {
         joined.unwrap();
     }
-    tokio::time::sleep(Duration::from_secs(10)).await; // writes still under way
+    tokio::time::sleep(Duration::from_secs(10)).await; // for delayed writes
     let state = table.state();
     let counted =
         table.events().iter().filter(|event| event.entry.type_name() == "CLARIFICATION_ANSWERED").count();
     assert!(counted <= usize::try_from(QUESTIONS).unwrap(), "seed {seed}: a question was answered twice");
-    let told = told.lock().await;
-    for (id, payload) in told.iter() {
+    let learnt = learnt.lock().await;
+    for (id, payload) in learnt.iter() {
         let asked = state.asked.iter().find(|asked| asked.interrupt.id == *id).unwrap();
         let first = asked.answer.as_ref().and_then(|answer| answer.payload.as_ref());
-        assert_eq!(first, Some(payload), "seed {seed}: somebody was told of an answer that does not count");
+        assert_eq!(first, Some(payload), "seed {seed}: a caller got an answer that does not count");
     }
     let claimed = claim(&table.process(0), key(), Settings::default(), false, None).await.unwrap();
     match claimed {
@@ -124,17 +127,17 @@ async fn race(seed: u64) -> u64 {
         Claim::Closed => assert!(counted < 3, "seed {seed}: nothing is left to wait for"),
         other => panic!("seed {seed}: {other:?}"),
     }
-    told.len() as u64
+    learnt.len() as u64
 }
 
 #[test]
-fn of_many_answers_one_counts_and_everybody_is_told_which() {
-    let mut told = 0;
+fn one_of_many_answers_counts_and_every_caller_learns_which() {
+    let mut learnt = 0;
     for seed in 0..200 {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        told += runtime.block_on(race(seed));
+        learnt += runtime.block_on(race(seed));
     }
     let asked = u64::try_from(QUESTIONS).unwrap() * PEOPLE * 200;
-    assert!(told > asked / 2, "{told} of {asked} were told");
+    assert!(learnt > asked / 2, "{learnt} of {asked} callers got an answer");
 }

@@ -1,4 +1,4 @@
-//! The same protocol on DynamoDB's semantics, through the real SDK.
+//! The same protocol with the semantics of DynamoDB, through the real SDK.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,10 +8,10 @@ use sequent_runlog::{
     AppendError, Claim, DynamoStorage, Finish, Follow, LogKey, Poll, Segment, Settings, Storage,
     TransactionRows, Writer, WriterId, append_control, claim, create_claimed, page, read_all,
 };
-use sequent_tables::{Change, Row, Store, Transaction, key as keys, testing};
+use sequent_tables::{Row, Transaction, Update, Write, exists, key as keys, testing};
 use serde_json::json;
 
-use crate::memory::{begins, cancel, delta, finished, question, started};
+use crate::memory::{cancel, delta, finished, message_start, question, started};
 
 fn fresh() -> LogKey {
     LogKey { tenant: TenantId::new(), run: RunId::new() }
@@ -23,26 +23,21 @@ fn segment(first: u64, bodies: Vec<Body>) -> Segment {
     Segment { first: Seq(first), writer: WriterId::new(), batch: WriterId::new().0, epoch: 1, at, entries }
 }
 
-/// A run's row as whoever creates the run writes it, its lease included.
-fn row(store: &Store, log: LogKey) -> TransactionRows {
-    let store = store.clone();
+/// The row of a new run with its lease.
+fn row(log: LogKey) -> TransactionRows {
     Arc::new(move |transaction: Transaction| {
         let until = Timestamp::now() + Duration::from_secs(10);
         let body = json!({"lease_until": until.millis(), "lease_epoch": 1});
-        transaction.insert(&store, Row::new(&keys::run(log.tenant, log.run), &body).unwrap())
+        transaction.write(Write::insert(Row::new(&keys::run(log.tenant, log.run), &body).unwrap()))
     })
 }
 
-/// The end of a run: its row keeps no lease.
-fn ended(store: &Store, log: LogKey) -> TransactionRows {
-    let store = store.clone();
+/// The end of a run, which removes the lease from its row.
+fn ended(log: LogKey) -> TransactionRows {
     Arc::new(move |transaction: Transaction| {
-        let change = Change {
-            update: "REMOVE lease_until, lease_epoch, gsi2pk, gsi2sk".into(),
-            condition: Some("attribute_exists(pk)".into()),
-            ..Change::default()
-        };
-        transaction.update(&store, &keys::run(log.tenant, log.run), change)
+        let row = keys::run(log.tenant, log.run);
+        let update = Update::of(&row).remove("lease_until").remove("lease_epoch").remove_gsi2();
+        transaction.write(update.when(exists()))
     })
 }
 
@@ -53,17 +48,16 @@ async fn storage() -> DynamoStorage {
 async fn opened(storage: &DynamoStorage, log: LogKey, settings: Settings) -> Writer<DynamoStorage> {
     let before = vec![question()];
     let after = vec![started()];
-    create_claimed(storage, log, settings, before, after, Some(row(storage.store(), log)), None)
-        .await
-        .unwrap()
+    create_claimed(storage, log, settings, before, after, Some(row(log)), None).await.unwrap()
 }
 
 #[tokio::test]
-async fn a_segment_is_read_as_it_was_written_and_stands_for_good() {
-    let (storage, log) = (storage().await, fresh());
+async fn a_stored_segment_is_read_unchanged_and_never_replaced() {
+    let storage = storage().await;
+    let log = fresh();
     let stored = segment(1, vec![question(), cancel()]);
     storage.append(log, &stored, &None).await.unwrap();
-    for rows in [None, Some(row(storage.store(), log))] {
+    for rows in [None, Some(row(log))] {
         let rival = segment(1, vec![question()]);
         let error = storage.append(log, &rival, &rows).await.unwrap_err();
         assert!(matches!(&error, AppendError::Conflict(found) if **found == stored), "{error:?}");
@@ -76,11 +70,12 @@ async fn a_segment_is_read_as_it_was_written_and_stands_for_good() {
 }
 
 #[tokio::test]
-async fn a_refused_companion_is_told_from_a_taken_position() {
-    let (storage, log) = (storage().await, fresh());
-    let rows = Some(row(storage.store(), log));
+async fn a_refused_row_differs_from_a_taken_position() {
+    let storage = storage().await;
+    let log = fresh();
+    let rows = Some(row(log));
     storage.append(log, &segment(1, vec![question()]), &rows).await.unwrap();
-    // The row exists by now, so its second insertion is refused, whatever the position.
+    // The row exists by now, so its second insertion is refused at any position.
     let error = storage.append(log, &segment(2, vec![cancel()]), &rows).await.unwrap_err();
     assert!(
         matches!(&error, AppendError::RowsRefused(cancelled) if cancelled.condition_failed(1)),
@@ -93,7 +88,8 @@ async fn a_refused_companion_is_told_from_a_taken_position() {
 
 #[tokio::test]
 async fn a_lease_belongs_to_the_latest_epoch() {
-    let (storage, log) = (storage().await, fresh());
+    let storage = storage().await;
+    let log = fresh();
     let settings = Settings {
         idle_check: Duration::from_secs(60),
         renew: Duration::from_secs(60),
@@ -113,11 +109,11 @@ async fn a_lease_belongs_to_the_latest_epoch() {
     let Claim::Won(second) = claim(&storage, log, settings, false, None).await.unwrap() else { panic!() };
     let lease = storage.lease(log).await.unwrap().expect("the claim takes the lease");
     storage.renew(log, 1, None).await.unwrap();
-    assert_eq!(storage.lease(log).await.unwrap(), Some(lease), "the former owner cannot take it away");
+    assert_eq!(storage.lease(log).await.unwrap(), Some(lease), "the former owner cannot remove it");
 
     let known = *second.signals().borrow();
-    let (store, end) = (storage.store().clone(), vec![finished(RunOutcome::Success)]);
-    let end = second.finish(known, end, move |_| Some(ended(&store, log))).await.unwrap();
+    let end = vec![finished(RunOutcome::Success)];
+    let end = second.finish(known, end, move |_| Some(ended(log))).await.unwrap();
     assert!(matches!(end, Finish::Done(_)));
     storage.renew(log, 2, Some(later)).await.unwrap();
     assert_eq!(storage.lease(log).await.unwrap(), None, "a late renewal does not revive an ended run");
@@ -125,18 +121,19 @@ async fn a_lease_belongs_to_the_latest_epoch() {
 }
 
 #[tokio::test]
-async fn a_log_longer_than_one_answer_of_the_table_is_read_whole() {
-    let (storage, log) = (storage().await, fresh());
+async fn a_log_longer_than_one_page_of_the_table_is_read_as_a_whole() {
+    let storage = storage().await;
+    let log = fresh();
     let writer = opened(&storage, log, Settings::default()).await;
-    writer.append(begins()).await.unwrap();
+    writer.append(message_start()).await.unwrap();
     let piece = "ab\"é🦀".repeat(1_500);
     for _ in 0..160 {
         writer.append(delta(&piece)).await.unwrap();
     }
-    writer.append(crate::memory::ends()).await.unwrap();
+    writer.append(crate::memory::message_end()).await.unwrap();
     let known = *writer.signals().borrow();
-    let (store, end) = (storage.store().clone(), vec![finished(RunOutcome::Success)]);
-    let end = writer.finish(known, end, move |_| Some(ended(&store, log))).await.unwrap();
+    let end = vec![finished(RunOutcome::Success)];
+    let end = writer.finish(known, end, move |_| Some(ended(log))).await.unwrap();
     let Finish::Done(state) = end else { panic!() };
 
     let segments = read_all(&storage, log).await.unwrap();
@@ -162,17 +159,20 @@ async fn a_log_longer_than_one_answer_of_the_table_is_read_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_many_writers_at_one_position_one_wins() {
-    let (storage, log) = (storage().await, fresh());
+async fn one_of_many_writers_wins_a_position() {
+    let storage = storage().await;
+    let log = fresh();
     storage.append(log, &segment(1, vec![question()]), &None).await.unwrap();
     for first in 2..6 {
         let tasks: Vec<_> = (0..32)
             .map(|_| {
-                let (storage, rival) = (storage.clone(), segment(first, vec![cancel()]));
+                let storage = storage.clone();
+                let rival = segment(first, vec![cancel()]);
                 tokio::spawn(async move { (rival.batch.clone(), storage.append(log, &rival, &None).await) })
             })
             .collect();
-        let (mut won, mut met) = (Vec::new(), Vec::new());
+        let mut won = Vec::new();
+        let mut met = Vec::new();
         for task in tasks {
             match task.await.unwrap() {
                 (batch, Ok(())) => won.push(batch),
@@ -185,7 +185,7 @@ async fn of_many_writers_at_one_position_one_wins() {
     }
 }
 
-/// Writes a few words under every epoch, hands over, and closes the run in the last of them.
+/// Writes a few words in every epoch that it wins, releases the run, and closes it in the last epoch.
 async fn compete(storage: DynamoStorage, log: LogKey, last_epoch: u32) -> Vec<u32> {
     let settings = Settings { lease: Duration::from_millis(400), ..Settings::default() };
     let mut epochs = Vec::new();
@@ -193,7 +193,7 @@ async fn compete(storage: DynamoStorage, log: LogKey, last_epoch: u32) -> Vec<u3
         let writer = match claim(&storage, log, settings, true, None).await.unwrap() {
             Claim::Won(writer) => *writer,
             Claim::Held => {
-                tokio::time::sleep(Duration::from_millis(fastrand::u64(1..20))).await; // a rival's turn
+                tokio::time::sleep(Duration::from_millis(fastrand::u64(1..20))).await; // a rival owns the run
                 continue;
             }
             _ => return epochs,
@@ -215,9 +215,9 @@ async fn compete(storage: DynamoStorage, log: LogKey, last_epoch: u32) -> Vec<u3
         }
         writer.append(Body::TextMessageEnd { message_id }).await.unwrap();
         loop {
-            let (known, store) = (*writer.signals().borrow(), storage.store().clone());
+            let known = *writer.signals().borrow();
             let end = vec![finished(RunOutcome::Success)];
-            let end = writer.finish(known, end, move |_| Some(ended(&store, log))).await.unwrap();
+            let end = writer.finish(known, end, move |_| Some(ended(log))).await.unwrap();
             if matches!(end, Finish::Done(_)) {
                 return epochs;
             }
@@ -226,14 +226,17 @@ async fn compete(storage: DynamoStorage, log: LogKey, last_epoch: u32) -> Vec<u3
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn owners_who_compete_leave_one_orderly_log() {
-    let (storage, log) = (storage().await, fresh());
+async fn competing_owners_leave_one_valid_log() {
+    let storage = storage().await;
+    let log = fresh();
     opened(&storage, log, Settings::default()).await.release().await.unwrap();
     let person = {
         let storage = storage.clone();
         tokio::spawn(async move {
             for id in 100..110 {
-                append_control(&storage, log, crate::memory::says(MessageId::from_bits(id))).await.unwrap();
+                append_control(&storage, log, crate::memory::user_message(MessageId::from_bits(id)))
+                    .await
+                    .unwrap();
             }
         })
     };
@@ -252,5 +255,5 @@ async fn owners_who_compete_leave_one_orderly_log() {
     assert_eq!(events.iter().filter(|event| event.is_terminal()).count(), 1);
     let of_owners: Vec<u32> =
         segments.iter().map(|segment| segment.epoch).filter(|epoch| *epoch > 0).collect();
-    assert!(of_owners.is_sorted(), "no segment behind the claim of a higher epoch");
+    assert!(of_owners.is_sorted(), "no segment comes after the claim of a higher epoch");
 }

@@ -1,4 +1,4 @@
-//! Readers: from any cursor, through any cut, never over a gap.
+//! Readers: they start at any cursor, survive any interruption, and never skip a gap.
 
 use std::time::Duration;
 
@@ -7,19 +7,19 @@ use sequent_runlog::{Finish, Follow, Poll, ReadError, Settings, Writer, page, re
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
-    memory::{Rows, Table, begins, delta, ends, finished, key},
+    memory::{Rows, Table, delta, finished, key, message_end, message_start},
     process::Process,
 };
 
-/// A writer that stores every piece as an event of its own, several to a segment.
+/// Writes pieces as separate events, several to a segment.
 async fn written(table: &Table, pieces: usize) -> Writer<Process> {
     let (writer, ..) = table.opened(Settings { merge: false, ..Settings::default() }).await;
-    writer.append(begins()).await.unwrap();
+    writer.append(message_start()).await.unwrap();
     for piece in 0..pieces {
         writer.append(delta(&piece.to_string())).await.unwrap();
         sleep(Duration::from_millis(11)).await;
     }
-    writer.append(ends()).await.unwrap();
+    writer.append(message_end()).await.unwrap();
     writer.flush().await.unwrap();
     writer
 }
@@ -50,7 +50,10 @@ async fn every_cursor_and_every_page_gives_the_rest_of_the_log() {
     let table = Table::calm(1);
     closed(&table, 200).await;
     let log = table.events();
-    assert!(table.segments().iter().any(|segment| segment.entries.len() > 5), "cursors fall into segments");
+    assert!(
+        table.segments().iter().any(|segment| segment.entries.len() > 5),
+        "some cursors are inside of segments"
+    );
     let process = table.process(0);
     for after in 0..=log.len() {
         let cursor = Seq(after as u64);
@@ -84,7 +87,7 @@ async fn a_cursor_beyond_an_open_log_waits_for_the_log_to_pass_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_poll_that_is_dropped_loses_nothing() {
+async fn a_dropped_poll_loses_nothing() {
     let table = Table::calm(20);
     let process = table.process(0);
     let follower = tokio::spawn(async move {
@@ -105,22 +108,23 @@ async fn a_poll_that_is_dropped_loses_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn news_is_seen_soon_and_an_idle_log_is_asked_seldom() {
+async fn an_idle_log_is_polled_seldom() {
     let table = Table::calm(0);
     let writer = written(&table, 3).await;
     let mut follow = Follow::new(table.process(0), key(), Seq::START);
     while !matches!(follow.poll().await.unwrap(), Poll::Idle(Some(_))) {}
-    let (reads, began) = (table.lock().reads, Instant::now());
+    let reads = table.lock().reads;
+    let began = Instant::now();
     while began.elapsed() < Duration::from_secs(20) {
         assert!(matches!(follow.poll().await.unwrap(), Poll::Idle(_)));
     }
-    let asked = table.lock().reads - reads;
-    assert!(asked < 20 * 2 + 20 * 2 + 15, "{asked} reads, the owner's own looks among them");
+    let reads = table.lock().reads - reads;
+    assert!(reads < 20 * 2 + 20 * 2 + 15, "{reads} reads, the owner's polls included");
     drop(writer);
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_reader_steps_over_a_gap() {
+async fn no_reader_skips_a_gap() {
     let table = Table::calm(0);
     closed(&table, 100).await;
     let removed = *table.lock().segments.keys().nth(5).unwrap();

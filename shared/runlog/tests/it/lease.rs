@@ -1,4 +1,4 @@
-//! When a run changes hands.
+//! Leases: when a run gets another owner, and when it does not.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use sequent_runlog::{Claim, ControlOutcome, Settings, Stopped, Writer, append_co
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    memory::{Rows, Table, begins, delta, key, question, says, started},
+    memory::{Rows, Table, delta, key, message_start, question, started, user_message},
     process::Process,
 };
 
@@ -33,7 +33,7 @@ async fn won(table: &Table) -> Writer<Process> {
     }
 }
 
-/// Tries to take the run over until it works; how long that took.
+/// Tries to take over the run until it succeeds. Returns the time that it took.
 async fn until_won(table: &Table) -> Duration {
     let began = Instant::now();
     while !matches!(try_claim(table).await, Claim::Won(_)) {
@@ -46,19 +46,19 @@ async fn until_won(table: &Table) -> Duration {
 async fn a_released_run_is_taken_over_at_once() {
     let table = Table::calm(1);
     let (writer, ..) = table.opened(SETTINGS).await;
-    writer.append(begins()).await.unwrap();
+    writer.append(message_start()).await.unwrap();
     assert!(matches!(try_claim(&table).await, Claim::Held));
     writer.release().await.unwrap();
     let next = won(&table).await;
     assert_eq!(next.epoch(), 2);
-    assert!(next.opening().open.is_some(), "what was buffered was stored first");
+    assert!(next.opening().open.is_some(), "the buffered events were stored first");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_dropped_writer_stores_its_events_and_releases() {
     let table = Table::calm(1);
     let (writer, ..) = table.opened(SETTINGS).await;
-    writer.append(begins()).await.unwrap();
+    writer.append(message_start()).await.unwrap();
     writer.append(delta("kept")).await.unwrap();
     drop(writer);
     sleep(Duration::from_millis(100)).await; // far less than the lease
@@ -66,55 +66,55 @@ async fn a_dropped_writer_stores_its_events_and_releases() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_owner_that_writes_is_left_alone_though_it_never_renews() {
+async fn an_owner_that_writes_keeps_the_run_without_renewing_its_lease() {
     let table = Table::calm(1);
     let never = Duration::from_secs(100_000);
     let settings = Settings { renew: never, idle_check: never, ..SETTINGS };
     let (writer, ..) = table.opened(settings).await;
-    writer.append(begins()).await.unwrap();
+    writer.append(message_start()).await.unwrap();
     for _ in 0..60 {
         writer.append(delta("on")).await.unwrap();
         sleep(Duration::from_millis(700)).await;
         assert!(matches!(try_claim(&table).await, Claim::Held));
     }
-    assert!(until_won(&table).await <= SETTINGS.lease, "silent, it is given up");
+    assert!(until_won(&table).await <= SETTINGS.lease, "without a write, it loses the run");
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_idle_owner_renews_and_is_left_alone() {
+async fn an_idle_owner_renews_its_lease_and_keeps_the_run() {
     let table = Table::calm(1);
     let (writer, ..) = table.opened(SETTINGS).await;
     for _ in 0..300 {
         sleep(Duration::from_millis(100)).await;
         assert!(matches!(try_claim(&table).await, Claim::Held));
     }
-    writer.append(begins()).await.unwrap();
+    writer.append(message_start()).await.unwrap();
     writer.flush().await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dead_owner_is_given_up_after_its_lease_and_not_before() {
+async fn a_dead_owner_loses_the_run_after_its_lease_and_not_before() {
     let table = Table::calm(1);
     let (_writer, process, _) = table.opened(SETTINGS).await;
     sleep(Duration::from_millis(5_050)).await;
     process.kill();
     let took = until_won(&table).await;
-    // It last renewed at most one look before it could have renewed again.
+    // The last renewal was at most `renew` plus one poll before the death.
     assert!(took >= SETTINGS.lease - SETTINGS.renew - SETTINGS.idle_check, "{took:?}");
     assert!(took <= SETTINGS.lease + Duration::from_millis(50), "{took:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_paused_owner_that_wakes_says_who_fenced_it() {
+async fn a_paused_owner_reports_who_fenced_it() {
     let table = Table::calm(1);
     let (writer, process, mut observed) = table.opened(SETTINGS).await;
     process.pause(Duration::from_secs(5));
     until_won(&table).await;
-    writer.append(begins()).await.unwrap();
+    writer.append(message_start()).await.unwrap();
     assert!(matches!(writer.flush().await, Err(Stopped::Fenced(2))));
     assert!(matches!(writer.append(delta("late")).await, Err(Stopped::Fenced(2))));
     assert!(matches!(writer.release().await, Err(Stopped::Fenced(2))));
-    assert_eq!(table.state().open, None, "it left no trace");
+    assert_eq!(table.state().open, None, "it left nothing in the log");
     while let Some(segment) = observed.recv().await {
         assert!(segment.events().all(|event| table.events().contains(&event)));
     }
@@ -132,16 +132,17 @@ async fn an_idle_owner_notices_that_it_is_fenced() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_claim_moves_behind_a_control_event() {
+async fn a_claim_is_retried_after_a_control_event() {
     let table = Table::calm(10);
     let (_writer, process, _) = table.opened(SETTINGS).await;
     process.kill();
     sleep(SETTINGS.lease).await;
-    // The claim arrives after 40 ms (log, its end, lease, write), the message, begun at 15, after 35.
+    // The claim arrives after 40 ms (log, tail, lease, write). The message starts at 15 ms and arrives at 35
+    // ms.
     let person = table.process(0);
     let message = async {
         sleep(Duration::from_millis(15)).await;
-        append_control(&person, key(), says(MessageId::from_bits(11))).await.unwrap()
+        append_control(&person, key(), user_message(MessageId::from_bits(11))).await.unwrap()
     };
     let (writer, stored) = tokio::join!(won(&table), message);
     assert_eq!(stored, ControlOutcome::Appended(Seq(4)));

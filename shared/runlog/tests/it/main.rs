@@ -1,5 +1,5 @@
-//! The protocol of the run log, held to its promises: in a simulation that injects every fault it must survive, in
-//! virtual time, and against DynamoDB's semantics.
+//! Tests of the guarantees of the run log: in a simulation that injects every fault that it must survive, in
+//! virtual time, and against the semantics of DynamoDB.
 #![cfg(test)]
 
 mod answers;

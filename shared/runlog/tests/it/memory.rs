@@ -1,5 +1,5 @@
-//! A table in memory: linearizable, one instant per operation. What lies between it and a process is in
-//! [`process`](crate::process).
+//! A table in memory: linearizable, and every operation takes one instant. The network between it and a
+//! process is in [`process`](crate::process).
 
 use std::{
     collections::BTreeMap,
@@ -16,7 +16,7 @@ use tokio::{sync::mpsc, time::Instant};
 
 use crate::{process::Process, simulation::mutation::Mutation};
 
-/// The one log of a test.
+/// The key of the only log of a test.
 pub(crate) fn key() -> LogKey {
     LogKey { tenant: TenantId::from_bits(1), run: RunId::from_bits(2) }
 }
@@ -24,10 +24,10 @@ pub(crate) fn key() -> LogKey {
 pub(crate) const MESSAGE: MessageId = MessageId::from_bits(9);
 
 pub(crate) fn question() -> Body {
-    says(MessageId::from_bits(7))
+    user_message(MessageId::from_bits(7))
 }
 
-pub(crate) fn says(message_id: MessageId) -> Body {
+pub(crate) fn user_message(message_id: MessageId) -> Body {
     Body::UserMessage { message_id, content: "Why?".into(), by: None, model: None }
 }
 
@@ -35,7 +35,7 @@ pub(crate) fn started() -> Body {
     Body::RunStarted { thread_id: ProjectId::from_bits(3), run_id: key().run, parent_run_id: None }
 }
 
-pub(crate) fn begins() -> Body {
+pub(crate) fn message_start() -> Body {
     Body::TextMessageStart { message_id: MESSAGE, role: Role::Assistant }
 }
 
@@ -43,7 +43,7 @@ pub(crate) fn delta(text: &str) -> Body {
     Body::TextMessageContent { message_id: MESSAGE, delta: text.to_owned() }
 }
 
-pub(crate) fn ends() -> Body {
+pub(crate) fn message_end() -> Body {
     Body::TextMessageEnd { message_id: MESSAGE }
 }
 
@@ -55,7 +55,7 @@ pub(crate) fn finished(outcome: RunOutcome) -> Body {
     Body::RunFinished { thread_id: ProjectId::from_bits(3), run_id: key().run, outcome }
 }
 
-/// The row that repeats the log's end, as the run row does.
+/// A row that repeats the end of the log, as the run's row does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Closed {
     pub(crate) last: Seq,
@@ -68,41 +68,41 @@ impl Closed {
     }
 }
 
-/// Companion writes.
+/// The transaction rows.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Rows {
     pub(crate) lease: Option<(u32, Timestamp)>,
     pub(crate) close: Option<Closed>,
-    /// A companion whose condition does not hold.
+    /// The condition of a row fails.
     pub(crate) refused: bool,
 }
 
-/// How unkind the network is, until when.
+/// The rates of faults, and the time at which they end.
 #[derive(Debug, Clone)]
 pub(crate) struct Faults {
     pub(crate) throttle: f64,
-    /// Done, but the answer is lost.
-    pub(crate) lost_answer: f64,
-    /// Not done, and the answer is lost.
+    /// The write succeeds, but the response is lost.
+    pub(crate) lost_response: f64,
+    /// The write is lost, and so is the response.
     pub(crate) dropped: f64,
-    /// Done at some later time; meanwhile the answer is lost.
+    /// The response is lost, and the write succeeds at a later time.
     pub(crate) late: f64,
     pub(crate) read: f64,
     /// The process pauses on its way to or from the table.
     pub(crate) pause: f64,
     pub(crate) until: Instant,
-    /// One way, in milliseconds.
+    /// Time of one way in milliseconds.
     pub(crate) latency: RangeInclusive<u64>,
 }
 
 impl Faults {
-    /// None at all; an operation takes `millis` to reach the table and no time to return.
+    /// No faults. An operation takes `millis` to reach the table and no time to return.
     pub(crate) fn none(millis: u64) -> Self {
         let latency = millis..=millis;
         let until = Instant::now();
         Self {
             throttle: 0.0,
-            lost_answer: 0.0,
+            lost_response: 0.0,
             dropped: 0.0,
             late: 0.0,
             read: 0.0,
@@ -120,7 +120,7 @@ pub(crate) struct Inner {
     pub(crate) lease_epoch: u32,
     pub(crate) closed: Option<Closed>,
     pub(crate) trace: String,
-    /// What was seen to go wrong while it happened: the rule, and how.
+    /// Violations found during the run: the guarantee and the details.
     pub(crate) violations: Vec<(&'static str, String)>,
     pub(crate) writes: u64,
     pub(crate) reads: u64,
@@ -128,7 +128,7 @@ pub(crate) struct Inner {
     processes: u32,
 }
 
-/// The table.
+/// A shared handle of the table.
 #[derive(Debug, Clone)]
 pub(crate) struct Table {
     inner: Arc<Mutex<Inner>>,
@@ -142,7 +142,7 @@ impl Table {
         Self { inner: Arc::default(), faults: Arc::new(faults), began: Instant::now(), mutation }
     }
 
-    /// A table without faults whose operations take `millis`.
+    /// Creates a table without faults. Its operations take `millis`.
     pub(crate) fn calm(millis: u64) -> Self {
         Self::new(Faults::none(millis), Mutation::None)
     }
@@ -165,7 +165,7 @@ impl Table {
         self.lock().violations.push((rule, how));
     }
 
-    /// A new process; `skew` is how far its clock is ahead.
+    /// Starts a process. Its clock is ahead by `skew` milliseconds.
     pub(crate) fn process(&self, skew: i64) -> Process {
         let id = {
             let mut inner = self.lock();
@@ -175,7 +175,7 @@ impl Table {
         Process::new(self.clone(), id, skew)
     }
 
-    /// A log opened in this table by `process`, its claim and start stored.
+    /// Creates a log that is claimed and started.
     pub(crate) async fn opened(
         &self,
         settings: Settings,
@@ -203,22 +203,22 @@ impl Table {
         self.lock().segments.values().flat_map(Segment::events).collect()
     }
 
-    /// An event reaches somebody outside: it must stand in the log by now, just so, and if it ends the run, the row
-    /// must say so, too.
+    /// Checks an event at the time at which a reader gets it: it must be in the log, and if it ends the run,
+    /// the row must be closed, too.
     pub(crate) fn show(&self, to: &str, event: &Event) {
         let inner = self.lock();
         let entry =
             inner.segments.range(..=event.seq.0).next_back().and_then(|(first, segment)| {
                 segment.entries.get(usize::try_from(event.seq.0 - first).unwrap())
             });
-        let stands = entry == Some(&event.entry);
-        let alone = event.is_terminal() && inner.closed.is_none();
+        let is_stored = entry == Some(&event.entry);
+        let row_is_open = event.is_terminal() && inner.closed.is_none();
         drop(inner);
-        let what = || format!("{to} saw {} {}", event.seq, event.entry.type_name());
-        if !stands {
-            self.violation("truth before show", what());
+        let what = || format!("{to} got {} {}", event.seq, event.entry.type_name());
+        if !is_stored {
+            self.violation("shown is stored", what());
         }
-        if alone {
+        if row_is_open {
             self.violation("one transaction", what());
         }
     }
@@ -244,11 +244,14 @@ impl Table {
     pub(crate) fn put_rows(&self, rows: &Rows) {
         let mut inner = self.lock();
         if let Some((epoch, until)) = rows.lease {
-            (inner.lease, inner.lease_epoch) = (Some(until), epoch);
+            inner.lease = Some(until);
+            inner.lease_epoch = epoch;
         }
         if let Some(closed) = &rows.close {
-            // The end of a run removes its lease, epoch and all.
-            (inner.closed, inner.lease, inner.lease_epoch) = (Some(closed.clone()), None, 0);
+            // The end of a run removes its lease and the epoch of the lease.
+            inner.closed = Some(closed.clone());
+            inner.lease = None;
+            inner.lease_epoch = 0;
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Processes that reach a table over a network as unkind as a test wants it: latency, throttling, answers that are
-//! lost, writes that arrive late or never, and the process itself, which may pause at any moment or die.
+//! Processes that use a table over a faulty network: with latency, throttling, lost responses, and writes
+//! that arrive late or never. The process itself may pause at any moment, or die.
 
 use std::{
     future::pending,
@@ -22,17 +22,17 @@ use crate::{
 
 const EPOCH_MS: i64 = 1_700_000_000_000;
 
-/// What the network does to one write.
+/// The fate of one write on the network.
 #[derive(Debug)]
 enum Fate {
     Arrives,
     Throttled,
-    LostAnswer,
+    LostResponse,
     Dropped,
     Late(Duration),
 }
 
-/// A process: the storage as it sees it.
+/// A process, with the storage as it sees it.
 #[derive(Debug, Clone)]
 pub(crate) struct Process {
     pub(crate) table: Table,
@@ -40,7 +40,7 @@ pub(crate) struct Process {
     skew: i64,
     dead: Arc<AtomicBool>,
     paused: Arc<Mutex<Instant>>,
-    /// The epoch it last wrote under.
+    /// The epoch of its last write.
     pub(crate) epoch: Arc<AtomicU32>,
 }
 
@@ -50,13 +50,13 @@ impl Process {
         Self { table, id, skew, dead: Arc::default(), paused, epoch: Arc::default() }
     }
 
-    /// From now on nothing it does reaches the table, and no answer reaches it.
+    /// Cuts the process off: no request reaches the table any more, and no response the process.
     pub(crate) fn kill(&self) {
         self.table.trace(format_args!("p{} dies", self.id));
         self.dead.store(true, Ordering::Relaxed);
     }
 
-    /// It stands still for `time`.
+    /// Stops the process for `time`.
     pub(crate) fn pause(&self, time: Duration) {
         self.table.trace(format_args!("p{} pauses for {} ms", self.id, time.as_millis()));
         *self.paused.lock().unwrap() = Instant::now() + time;
@@ -72,8 +72,8 @@ impl Process {
         let faults = &self.table.faults;
         if self.strikes(faults.throttle) {
             Fate::Throttled
-        } else if self.strikes(faults.lost_answer) {
-            Fate::LostAnswer
+        } else if self.strikes(faults.lost_response) {
+            Fate::LostResponse
         } else if self.strikes(faults.dropped) {
             Fate::Dropped
         } else if self.strikes(faults.late) {
@@ -83,7 +83,7 @@ impl Process {
         }
     }
 
-    /// One way between process and table.
+    /// Travels one way between the process and the table.
     async fn travel(&self) {
         if self.strikes(self.table.faults.pause) {
             self.pause(Duration::from_millis(fastrand::u64(200..4000)));
@@ -104,14 +104,14 @@ impl Process {
         }
     }
 
-    /// The way back: as long as the way there when there are faults, none in a calm table.
+    /// Travels back. This takes no time in a table without faults.
     async fn back(&self) {
         if self.table.faults.latency.start() != self.table.faults.latency.end() {
             self.travel().await;
         }
     }
 
-    async fn look<T>(&self, read: impl FnOnce(&Inner) -> T) -> Result<T, ReadError> {
+    async fn read_table<T>(&self, read: impl FnOnce(&Inner) -> T) -> Result<T, ReadError> {
         let fails = self.strikes(self.table.faults.read);
         self.travel().await;
         let found = {
@@ -132,7 +132,10 @@ impl Storage for Process {
             self.epoch.store(segment.epoch, Ordering::Relaxed);
         }
         let fate = self.fate();
-        let (id, epoch, first, count) = (self.id, segment.epoch, segment.first, segment.entries.len());
+        let id = self.id;
+        let epoch = segment.epoch;
+        let first = segment.first;
+        let count = segment.entries.len();
         let name = segment.entries.last().map_or("nothing", |entry| entry.type_name());
         self.table
             .trace(format_args!("p{id} appends {count} at {first} under {epoch}, last {name}: {fate:?}"));
@@ -142,7 +145,9 @@ impl Storage for Process {
             Fate::Throttled => Err(AppendError::Busy),
             Fate::Dropped => Err(AppendError::Ambiguous),
             Fate::Late(by) => {
-                let (table, segment, rows) = (self.table.clone(), segment.clone(), rows.clone());
+                let table = self.table.clone();
+                let segment = segment.clone();
+                let rows = rows.clone();
                 tokio::spawn(async move {
                     sleep(by).await;
                     let landed = table.put(&segment, &rows).is_ok();
@@ -150,8 +155,8 @@ impl Storage for Process {
                 });
                 Err(AppendError::Ambiguous)
             }
-            Fate::LostAnswer => {
-                let _ = self.table.put(segment, rows); // the process will not know
+            Fate::LostResponse => {
+                let _ = self.table.put(segment, rows); // the process does not learn the result
                 Err(AppendError::Ambiguous)
             }
             Fate::Arrives if self.table.mutation == Mutation::SplitTerminal && rows.close.is_some() => {
@@ -184,22 +189,22 @@ impl Storage for Process {
         let read = |inner: &Inner| {
             inner.segments.range(after.0 + 1..).take(most).map(|(_, segment)| segment.clone()).collect()
         };
-        let found: Vec<Segment> = self.look(read).await?;
+        let found: Vec<Segment> = self.read_table(read).await?;
         Ok(found.into_iter().map(|segment| self.table.mutation.seen(self, segment)).collect())
     }
 
     async fn tail(&self, _: LogKey) -> Result<Option<Segment>, ReadError> {
-        self.look(|inner| inner.segments.values().next_back().cloned()).await
+        self.read_table(|inner| inner.segments.values().next_back().cloned()).await
     }
 
     async fn lease(&self, _: LogKey) -> Result<Option<Timestamp>, ReadError> {
-        self.look(|inner| inner.lease).await
+        self.read_table(|inner| inner.lease).await
     }
 
     async fn renew(&self, _: LogKey, epoch: u32, until: Option<Timestamp>) -> Result<(), AppendError> {
         let fate = self.fate();
         self.travel().await;
-        if matches!(fate, Fate::Arrives | Fate::LostAnswer) {
+        if matches!(fate, Fate::Arrives | Fate::LostResponse) {
             let mut inner = self.table.lock();
             if inner.lease_epoch == epoch {
                 inner.lease = until;

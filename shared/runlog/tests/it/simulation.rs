@@ -1,4 +1,4 @@
-//! Runs under every fault at once, in virtual time: the same seed plays the same run.
+//! Simulated runs with all faults at once, in virtual time. The same seed gives the same run.
 
 mod check;
 pub(crate) mod mutation;
@@ -13,7 +13,7 @@ use std::{
 use mutation::Mutation;
 use world::{Report, play};
 
-/// Seeds of one test run; `SIM_SEEDS` asks for more.
+/// The number of seeds of a test run. `SIM_SEEDS` overrides it.
 fn seeds() -> u64 {
     std::env::var("SIM_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(1000)
 }
@@ -24,7 +24,7 @@ fn fingerprint(report: &Report) -> u64 {
     hasher.finish()
 }
 
-/// Plays seeds on two threads. A run is single-threaded, so this does not touch its determinism.
+/// Plays seeds on two threads. Each run has a single thread, so it stays deterministic.
 fn play_all(seeds: std::ops::Range<u64>, mutation: Mutation) -> Vec<Report> {
     let half = seeds.start + (seeds.end - seeds.start) / 2;
     std::thread::scope(|scope| {
@@ -36,7 +36,7 @@ fn play_all(seeds: std::ops::Range<u64>, mutation: Mutation) -> Vec<Report> {
 }
 
 #[test]
-fn every_run_keeps_every_promise() {
+fn every_run_keeps_every_guarantee() {
     let mut total = Report {
         seed: 0,
         violations: Vec::new(),
@@ -72,22 +72,26 @@ fn every_run_keeps_every_promise() {
         seeds()
     );
     assert!(succeeded > failed, "{succeeded} operations succeeded, {failed} failed");
-    assert!(faults > seeds() && epochs > usize::try_from(seeds()).unwrap(), "there was something to survive");
+    assert!(
+        faults > seeds() && epochs > usize::try_from(seeds()).unwrap(),
+        "the simulation injected faults and changed owners"
+    );
 }
 
 #[test]
 fn the_same_seed_plays_the_same_run() {
     let mut different = BTreeSet::new();
     for seed in 0..25 {
-        let (one, two) = (play(seed, Mutation::None), play(seed, Mutation::None));
+        let one = play(seed, Mutation::None);
+        let two = play(seed, Mutation::None);
         assert_eq!(fingerprint(&one), fingerprint(&two), "seed {seed}:\n{}\n\n{}", one.trace, two.trace);
         different.insert(fingerprint(&one));
     }
-    assert_eq!(different.len(), 25, "other seeds play other runs");
+    assert_eq!(different.len(), 25, "other seeds give other runs");
 }
 
-/// Plays seeds with a broken rule until some have found `promise` broken.
-fn assert_caught(mutation: Mutation, promise: &str) {
+/// Plays seeds with a broken rule until several runs have violated `guarantee`.
+fn assert_caught(mutation: Mutation, guarantee: &str) {
     let mut caught: BTreeMap<&str, usize> = BTreeMap::new();
     for start in (0..1000).step_by(20) {
         for report in play_all(start..start + 20, mutation) {
@@ -96,40 +100,40 @@ fn assert_caught(mutation: Mutation, promise: &str) {
                 *caught.entry(rule).or_default() += 1;
             }
         }
-        if caught.get(promise).is_some_and(|seeds| *seeds >= 3) {
+        if caught.get(guarantee).is_some_and(|seeds| *seeds >= 3) {
             println!("{mutation:?}: {caught:?} of {} seeds", start + 20);
             return;
         }
     }
-    panic!("{mutation:?} did not break \"{promise}\" but {caught:?}");
+    panic!("{mutation:?} did not violate \"{guarantee}\" but {caught:?}");
 }
 
 #[test]
 fn without_the_batch_check_events_are_stored_twice() {
-    assert_caught(Mutation::NoBatchCheck, "nothing but what was sent");
+    assert_caught(Mutation::NoBatchCheck, "only sent events are stored");
 }
 
 #[test]
-fn without_the_epoch_check_a_fenced_owner_writes_on() {
+fn without_the_epoch_check_a_fenced_owner_continues_to_write() {
     assert_caught(Mutation::NoEpochCheck, "fencing");
 }
 
 #[test]
-fn showing_before_storing_is_seen() {
-    assert_caught(Mutation::ShowBeforeStore, "truth before show");
+fn showing_before_storing_is_detected() {
+    assert_caught(Mutation::ShowBeforeStore, "shown is stored");
 }
 
 #[test]
-fn an_unconditional_write_loses_what_was_acknowledged() {
+fn an_unconditional_write_loses_acknowledged_events() {
     assert_caught(Mutation::Overwrite, "acknowledged is stored");
 }
 
 #[test]
-fn a_terminal_moved_over_a_cancel_is_seen() {
-    assert_caught(Mutation::RenumberOverCancel, "no terminal over news");
+fn a_terminal_event_moved_over_a_cancel_is_detected() {
+    assert_caught(Mutation::RenumberOverCancel, "no success after a cancel");
 }
 
 #[test]
-fn a_terminal_in_two_writes_is_seen() {
+fn a_terminal_event_in_two_writes_is_detected() {
     assert_caught(Mutation::SplitTerminal, "one transaction");
 }

@@ -1,4 +1,5 @@
-//! When a writer writes: the first word at once, nothing later than promised, and few writes for a long answer.
+//! The timing of writes: the first word at once, every word within the limit, and few writes for a long
+//! answer.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,20 +10,20 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use crate::memory::{Table, begins, delta};
+use crate::memory::{Table, delta, message_start};
 
 const WRITE_MS: u64 = 5;
 /// Timers of tokio count whole milliseconds, and a delay crosses two of them.
 const TICKS: Duration = Duration::from_millis(2);
 
-/// Every token is this long, so that a position in the text tells which token it is.
+/// All tokens have the same length, so the length of the text gives the number of tokens.
 const TOKEN: &str = "word ";
 
-/// When each token was shown.
+/// Returns the time at which each token was shown.
 async fn shown(mut observed: mpsc::UnboundedReceiver<Arc<Segment>>, count: usize) -> Vec<Instant> {
     let (mut times, mut bytes) = (Vec::new(), 0);
     while times.len() < count {
-        let segment = observed.recv().await.expect("the writer lives until all is shown");
+        let segment = observed.recv().await.expect("the writer lives until all tokens are shown");
         for entry in &segment.entries {
             if let Some(Body::TextMessageContent { delta, .. }) = entry.body() {
                 bytes += delta.len();
@@ -33,11 +34,12 @@ async fn shown(mut observed: mpsc::UnboundedReceiver<Arc<Segment>>, count: usize
     times
 }
 
-/// Streams `count` tokens `every` so often; gives back when each was handed over and when it was shown.
+/// Streams `count` tokens, one in each interval `every`. Returns the times at which each was appended and
+/// shown.
 async fn stream(table: &Table, settings: Settings, count: usize, every: Duration) -> Vec<(Instant, Instant)> {
     let (writer, _, observed) = table.opened(settings).await;
     let shown = tokio::spawn(shown(observed, count));
-    writer.append(begins()).await.unwrap();
+    writer.append(message_start()).await.unwrap();
     let mut sent = Vec::new();
     for _ in 0..count {
         sent.push(Instant::now());
@@ -56,10 +58,10 @@ async fn the_first_event_after_a_pause_is_written_at_once() {
     let table = Table::calm(WRITE_MS);
     let (writer, _, mut observed) = table.opened(Settings::default()).await;
     observed.recv().await.unwrap();
-    writer.append(begins()).await.unwrap();
+    writer.append(message_start()).await.unwrap();
     for _ in 0..4 {
         observed.recv().await.unwrap();
-        sleep(Duration::from_millis(3_211)).await; // not in step with the owner's own looks at the log
+        sleep(Duration::from_millis(3_211)).await; // not in step with the owner's polls
         let sent = Instant::now();
         writer.append(delta(TOKEN)).await.unwrap();
         let segment = observed.recv().await.unwrap();
@@ -83,7 +85,7 @@ async fn a_long_answer_takes_few_writes_and_no_token_waits_long() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_comes_while_a_write_is_under_way_shares_the_next() {
+async fn events_that_arrive_during_a_write_share_the_next_one() {
     const SLOW_MS: u64 = 60;
     let table = Table::calm(SLOW_MS);
     let at_once = Settings { linger_min: Duration::ZERO, linger_max: Duration::ZERO, ..Settings::default() };
@@ -95,7 +97,7 @@ async fn what_comes_while_a_write_is_under_way_shares_the_next() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn settings_in_the_wrong_order_do_no_harm() {
+async fn a_minimum_above_the_maximum_does_no_harm() {
     let table = Table::calm(WRITE_MS);
     let odd =
         Settings { linger_min: Duration::from_millis(90), linger_max: Duration::ZERO, ..Settings::default() };

@@ -1,4 +1,4 @@
-//! What a writer does with events, news and the end of a run.
+//! The writer: events, signals and the end of a run.
 
 use std::time::Duration;
 
@@ -10,7 +10,9 @@ use sequent_runlog::{
 use tokio::time::sleep;
 
 use crate::{
-    memory::{Closed, MESSAGE, Rows, Table, begins, cancel, delta, ends, finished, key, says},
+    memory::{
+        Closed, MESSAGE, Rows, Table, cancel, delta, finished, key, message_end, message_start, user_message,
+    },
     process::Process,
 };
 
@@ -23,7 +25,7 @@ async fn finish(writer: &Writer<Process>, bodies: Vec<Body>) -> Finish {
     writer.finish(known, bodies, rows).await.unwrap()
 }
 
-async fn say(writer: &Writer<Process>, bodies: impl IntoIterator<Item = Body>) {
+async fn append_all(writer: &Writer<Process>, bodies: impl IntoIterator<Item = Body>) {
     for body in bodies {
         writer.append(body).await.unwrap();
     }
@@ -37,7 +39,7 @@ fn step_ends(count: usize) -> impl Iterator<Item = Body> {
     (0..count).map(|step| Body::StepFinished { step_name: step.to_string() })
 }
 
-/// Every stored segment keeps the limits.
+/// Fails if a stored segment exceeds a limit.
 fn assert_limits(table: &Table) {
     for segment in table.segments() {
         let bytes = serde_json::to_string(&segment.entries).unwrap().len();
@@ -46,15 +48,15 @@ fn assert_limits(table: &Table) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_end_takes_what_is_buffered_and_the_rows_with_it() {
+async fn the_end_is_stored_together_with_the_buffer_and_the_rows() {
     let table = Table::calm(5);
     let (writer, ..) = table.opened(Settings::default()).await;
-    say(&writer, [begins(), delta("Be"), delta("cause"), ends()]).await;
+    append_all(&writer, [message_start(), delta("Be"), delta("cause"), message_end()]).await;
     let Finish::Done(state) = finish(&writer, vec![finished(RunOutcome::Success)]).await else { panic!() };
     assert_eq!(state.answer_text(), "Because");
     assert_eq!(*state, table.state());
     assert_eq!(table.lock().closed, Some(Closed::of(&state)));
-    assert!(matches!(writer.append(begins()).await, Err(Stopped::Ended)));
+    assert!(matches!(writer.append(message_start()).await, Err(Stopped::Ended)));
     assert_eq!(append_control(&table.process(0), key(), cancel()).await.unwrap(), ControlOutcome::Closed);
 }
 
@@ -62,8 +64,8 @@ async fn the_end_takes_what_is_buffered_and_the_rows_with_it() {
 async fn an_end_waits_for_a_buffer_longer_than_a_segment() {
     let table = Table::calm(5);
     let (writer, ..) = table.opened(Settings::default()).await;
-    say(&writer, steps(150)).await;
-    say(&writer, step_ends(150)).await;
+    append_all(&writer, steps(150)).await;
+    append_all(&writer, step_ends(150)).await;
     assert!(matches!(finish(&writer, vec![finished(RunOutcome::Success)]).await, Finish::Done(_)));
     assert_limits(&table);
     assert_eq!(table.events().len(), 3 + 300 + 1);
@@ -74,14 +76,14 @@ async fn a_cancel_supersedes_the_end() {
     let table = Table::calm(5);
     let (writer, ..) =
         table.opened(Settings { idle_check: Duration::from_secs(60), ..Settings::default() }).await;
-    say(&writer, [begins(), delta("Be")]).await;
+    append_all(&writer, [message_start(), delta("Be")]).await;
     writer.flush().await.unwrap();
     let before = *writer.signals().borrow();
     append_control(&table.process(0), key(), cancel()).await.unwrap();
-    say(&writer, [ends()]).await;
+    append_all(&writer, [message_end()]).await;
     let end = writer.finish(before, vec![finished(RunOutcome::Success)], rows).await.unwrap();
     assert!(matches!(end, Finish::Superseded), "{end:?}");
-    assert!(writer.signals().borrow().cancel.is_some(), "now the owner knows");
+    assert!(writer.signals().borrow().cancel.is_some(), "the owner has the signal now");
     let Finish::Done(state) = finish(&writer, vec![finished(RunOutcome::Cancelled)]).await else { panic!() };
     assert_eq!(state.phase, Phase::Finished(RunOutcome::Cancelled));
     assert_eq!(state.answer_text(), "Be", "the partial answer is kept");
@@ -89,17 +91,17 @@ async fn a_cancel_supersedes_the_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_owners_own_news_does_not_supersede_it_for_ever() {
+async fn the_owners_own_events_do_not_supersede_its_end() {
     let table = Table::calm(5);
     let (writer, ..) = table.opened(Settings::default()).await;
-    say(&writer, [says(MessageId::from_bits(12))]).await;
+    append_all(&writer, [user_message(MessageId::from_bits(12))]).await;
     writer.flush().await.unwrap();
     assert_eq!(writer.signals().borrow().prompts, 2);
     assert!(matches!(finish(&writer, vec![finished(RunOutcome::Success)]).await, Finish::Done(_)));
 }
 
 #[tokio::test(start_paused = true)]
-async fn news_reaches_an_idle_owner_within_a_look() {
+async fn a_signal_reaches_an_idle_owner_within_one_poll() {
     let table = Table::calm(5);
     let settings = Settings::default();
     let (writer, _, mut observed) = table.opened(settings).await;
@@ -107,10 +109,10 @@ async fn news_reaches_an_idle_owner_within_a_look() {
     sleep(Duration::from_millis(1234)).await;
     append_control(&table.process(0), key(), cancel()).await.unwrap();
     let mut signals = writer.signals();
-    let told = signals.wait_for(|signals| signals.cancel.is_some());
-    tokio::time::timeout(settings.idle_check + Duration::from_millis(20), told).await.unwrap().unwrap();
+    let signalled = signals.wait_for(|signals| signals.cancel.is_some());
+    tokio::time::timeout(settings.idle_check + Duration::from_millis(20), signalled).await.unwrap().unwrap();
     let segment = observed.recv().await.unwrap();
-    assert_eq!(segment.epoch, 0, "the observer sees what others wrote, too");
+    assert_eq!(segment.epoch, 0, "the observer gets the segments of others, too");
 }
 
 #[tokio::test(start_paused = true)]
@@ -118,21 +120,21 @@ async fn a_delta_of_any_length_is_stored() {
     let table = Table::calm(5);
     let (writer, ..) = table.opened(Settings::default()).await;
     let worst = "\u{1}\"🦀\n".repeat(150_000);
-    say(&writer, [begins(), delta(&worst), delta("."), ends()]).await;
+    append_all(&writer, [message_start(), delta(&worst), delta("."), message_end()]).await;
     let Finish::Done(state) = finish(&writer, vec![finished(RunOutcome::Success)]).await else { panic!() };
     assert!(state.answers[0].text == format!("{worst}."));
     assert_limits(&table);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_taken_leaves_the_writer_as_it_was() {
+async fn a_refused_event_does_not_affect_the_writer() {
     let table = Table::calm(5);
     let (writer, ..) = table.opened(Settings::default()).await;
     let huge = Body::Custom { name: "huge".into(), value: "x".repeat(MAX_BYTES).into() };
     assert!(matches!(writer.append(huge.clone()).await, Err(Stopped::TooLarge(_))));
     assert!(matches!(writer.append(finished(RunOutcome::Success)).await, Err(Stopped::Invalid(_))));
     let known = *writer.signals().borrow();
-    for bodies in [vec![], vec![ends()]] {
+    for bodies in [vec![], vec![message_end()]] {
         assert!(matches!(writer.finish(known, bodies, rows).await, Err(Stopped::Invalid(_))));
     }
     let end = writer.finish(known, vec![huge, finished(RunOutcome::Success)], rows).await;
@@ -144,10 +146,10 @@ async fn what_cannot_be_taken_leaves_the_writer_as_it_was() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_out_of_place_stops_the_writer_and_it_says_so() {
+async fn an_event_out_of_place_stops_the_writer() {
     let table = Table::calm(5);
     let (writer, ..) = table.opened(Settings::default()).await;
-    say(&writer, [delta("no message has begun")]).await;
+    append_all(&writer, [delta("no message has started")]).await;
     assert!(matches!(writer.flush().await, Err(Stopped::Invalid(_))));
     assert_eq!(table.events().len(), 3);
 }
@@ -156,9 +158,9 @@ async fn an_event_out_of_place_stops_the_writer_and_it_says_so() {
 async fn without_merging_every_piece_is_an_event() {
     let table = Table::calm(5);
     let (writer, ..) = table.opened(Settings { merge: false, ..Settings::default() }).await;
-    say(&writer, [begins()]).await;
+    append_all(&writer, [message_start()]).await;
     for _ in 0..300 {
-        say(&writer, [delta("x")]).await;
+        append_all(&writer, [delta("x")]).await;
     }
     writer.flush().await.unwrap();
     let pieces = table.events();

@@ -1,4 +1,4 @@
-//! What must hold of every run, whatever happened to it.
+//! The guarantees that must hold for every run.
 
 use std::collections::BTreeMap;
 
@@ -12,8 +12,8 @@ pub(super) fn all(world: &World) {
     let segments = world.table.segments();
     let log: Vec<Event> = segments.iter().flat_map(Segment::events).collect();
     let history = world.history.lock().unwrap();
-    let mut found = Vec::new();
-    let mut broken = |rule, how: String| found.push((rule, how));
+    let mut violations = Vec::new();
+    let mut broken = |rule, how: String| violations.push((rule, how));
 
     order(&log, &mut broken);
     fencing(&segments, &mut broken);
@@ -22,14 +22,14 @@ pub(super) fn all(world: &World) {
     controls(&history, &log, &mut broken);
     readers(&history, &log, &mut broken);
     drop(history);
-    for (rule, how) in found {
+    for (rule, how) in violations {
         world.table.violation(rule, how);
     }
 }
 
 type Broken<'a> = &'a mut dyn FnMut(&'static str, String);
 
-/// Positions rise by one from 1, so there is neither gap nor duplicate, and the log can be interpreted.
+/// Positions increase by one from 1, so there is neither a gap nor a duplicate, and the log can be folded.
 fn order(log: &[Event], broken: Broken<'_>) {
     for (event, expected) in log.iter().zip(1..) {
         if event.seq != Seq(expected) {
@@ -42,7 +42,7 @@ fn order(log: &[Event], broken: Broken<'_>) {
     }
 }
 
-/// No segment stands behind the claim of a higher epoch, and every claim raises the epoch by one.
+/// No segment comes after the claim of a higher epoch, and every claim raises the epoch by one.
 fn fencing(segments: &[Segment], broken: Broken<'_>) {
     let mut current = 0;
     for segment in segments {
@@ -62,7 +62,8 @@ fn fencing(segments: &[Segment], broken: Broken<'_>) {
     }
 }
 
-/// One terminal event, the last, that knew every cancel before it; and the row says what the log says.
+/// The last event is the only terminal one, there is no success after a cancellation, and the row repeats the
+/// log.
 fn closing(world: &World, log: &[Event], broken: Broken<'_>) {
     let terminals = log.iter().filter(|event| event.is_terminal()).count();
     if terminals != 1 || !log.last().is_some_and(Event::is_terminal) {
@@ -72,17 +73,17 @@ fn closing(world: &World, log: &[Event], broken: Broken<'_>) {
     let succeeded =
         |event: &&Event| matches!(event.body(), Some(Body::RunFinished { outcome: RunOutcome::Success, .. }));
     if cancelled && log.iter().any(|event| succeeded(&event)) {
-        broken("no terminal over news", "a success after a cancel".to_owned());
+        broken("no success after a cancel", "a success after a cancel".to_owned());
     }
     let state = State::of(log).unwrap_or_default();
     let row = world.table.lock().closed.clone();
     if row != Some(Closed::of(&state)) {
-        broken("one transaction", format!("the row says {row:?}"));
+        broken("one transaction", format!("the row is {row:?}"));
     }
 }
 
-/// Per epoch the log holds a beginning of what its owner sent, and all it was told is stored; its observer saw the
-/// log from its claim on.
+/// For each epoch, the log contains the first part of what its owner sent, and everything that was
+/// acknowledged. The observer got the log from the claim on.
 fn owners(history: &History, segments: &[Segment], log: &[Event], broken: Broken<'_>) {
     let mut stored: BTreeMap<u32, Vec<Body>> = BTreeMap::new();
     for segment in segments.iter().filter(|segment| segment.epoch > 0) {
@@ -90,7 +91,7 @@ fn owners(history: &History, segments: &[Segment], log: &[Event], broken: Broken
         stored.entry(segment.epoch).or_default().extend(bodies);
     }
     for (epoch, mut bodies) in stored.clone() {
-        // What opened the log came from no owner's hand.
+        // The events that created the log were not sent by an owner.
         let opening: Vec<Body> = match bodies.first() {
             Some(Body::UserMessage { .. }) => vec![question(), bodies[1].clone(), started()],
             _ => bodies[..1].to_vec(),
@@ -98,14 +99,14 @@ fn owners(history: &History, segments: &[Segment], log: &[Event], broken: Broken
         if !bodies.starts_with(&opening)
             || !opening.iter().any(|body| matches!(body, Body::RunClaimed { .. }))
         {
-            broken("claims", format!("epoch {epoch} does not begin with its claim"));
+            broken("claims", format!("epoch {epoch} does not start with its claim"));
             continue;
         }
         bodies.drain(..opening.len());
         let none = Default::default();
         let owner = history.owners.get(&epoch).unwrap_or(&none);
         if let Err(how) = begins(&joined(&owner.sent), &joined(&bodies)) {
-            broken("nothing but what was sent", format!("epoch {epoch}: {how}"));
+            broken("only sent events are stored", format!("epoch {epoch}: {how}"));
         }
     }
     for (epoch, owner) in &history.owners {
@@ -128,28 +129,29 @@ fn owners(history: &History, segments: &[Segment], log: &[Event], broken: Broken
             _ => event.seq == Seq(1),
         };
         if first.is_some_and(|event| !claims(event)) {
-            broken("truth before show", format!("observer of epoch {epoch} did not begin with its claim"));
+            broken("shown is stored", format!("the observer of epoch {epoch} did not start with its claim"));
         }
     }
 }
 
-/// An answered control event stands where the answer says; none stands twice; a refused one not at all.
+/// An acknowledged control event is at the position that was returned, a refused one is not in the log, and
+/// none is in the log twice.
 fn controls(history: &History, log: &[Event], broken: Broken<'_>) {
     for (body, result) in &history.controls {
-        let stands: Vec<Seq> =
+        let found: Vec<Seq> =
             log.iter().filter(|event| event.body() == Some(body)).map(|event| event.seq).collect();
-        let right = match result {
-            Some(ControlOutcome::Appended(seq)) => stands == [*seq],
-            Some(ControlOutcome::Closed | ControlOutcome::Missing) => stands.is_empty(),
-            None => stands.len() <= 1,
+        let correct = match result {
+            Some(ControlOutcome::Appended(seq)) => found == [*seq],
+            Some(ControlOutcome::Closed | ControlOutcome::Missing) => found.is_empty(),
+            None => found.len() <= 1,
         };
-        if !right {
-            broken("control events", format!("{result:?} stands at {stands:?}"));
+        if !correct {
+            broken("control events", format!("{result:?}, but found at {found:?}"));
         }
     }
 }
 
-/// Every reader was given the log from its cursor to the end.
+/// Every reader got the log from its cursor to the end.
 fn readers(history: &History, log: &[Event], broken: Broken<'_>) {
     for (begin, seen) in &history.readers {
         same(&format!("reader from {begin}"), seen, log, broken);
@@ -160,35 +162,35 @@ fn readers(history: &History, log: &[Event], broken: Broken<'_>) {
     }
 }
 
-/// What somebody saw is the log, position by position, without a gap.
-fn same(who: &str, seen: &[Event], log: &[Event], broken: Broken<'_>) {
+/// The events that a reader got are those of the log, without a gap.
+fn same(reader: &str, seen: &[Event], log: &[Event], broken: Broken<'_>) {
     let mut before: Option<Seq> = None;
     for event in seen {
         if before.is_some_and(|before| event.seq != before.next()) {
-            broken("readers", format!("{who} saw {} after {before:?}", event.seq));
+            broken("readers", format!("{reader} got {} after {before:?}", event.seq));
         }
         before = Some(event.seq);
         let at = usize::try_from(event.seq.0).unwrap() - 1;
         if log.get(at) != Some(event) {
-            broken("truth before show", format!("{who} saw another {}", event.seq));
+            broken("shown is stored", format!("{reader} got another event at {}", event.seq));
         }
     }
 }
 
-/// Bodies with the pieces of one message put together: what merging may and may not change.
+/// Merges the consecutive pieces of each message, as the writer may do.
 fn joined(bodies: &[Body]) -> Vec<Body> {
     let mut all: Vec<Body> = Vec::new();
     for body in bodies {
-        let apart = match all.last_mut() {
+        let separate = match all.last_mut() {
             None => Some(body.clone()),
             Some(last) => last.merge(body.clone(), usize::MAX),
         };
-        all.extend(apart);
+        all.extend(separate);
     }
     all
 }
 
-/// Whether `whole` begins with `part`, whose last text may be cut short.
+/// Returns an error unless `whole` starts with `part`. The last text of `part` may be incomplete.
 fn begins(whole: &[Body], part: &[Body]) -> Result<(), String> {
     for (at, body) in part.iter().enumerate() {
         let fits = match (whole.get(at), body) {

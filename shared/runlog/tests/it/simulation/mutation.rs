@@ -1,5 +1,5 @@
-//! Deliberately broken rules. Each is broken where the protocol meets the storage, so that the code under test stays
-//! the code that ships: what a process without the rule would not look at is hidden from it.
+//! Deliberately broken rules. Each is broken between the protocol and the storage, so the code under test is
+//! the code that ships: data that a process without the rule would ignore is hidden from it.
 
 use std::sync::atomic::Ordering;
 
@@ -12,17 +12,17 @@ use crate::process::Process;
 pub(crate) enum Mutation {
     /// The protocol as it is.
     None,
-    /// A conflict with one's own earlier write is taken for somebody else's.
+    /// A conflict with an earlier write of the same process is treated like a foreign one.
     NoBatchCheck,
-    /// An owner does not see higher epochs and goes on.
+    /// An owner does not see higher epochs and continues.
     NoEpochCheck,
-    /// The observer is told when a write is sent, not when it is acknowledged.
+    /// The observer gets a segment when the write is sent, not when it is acknowledged.
     ShowBeforeStore,
-    /// A write does not ask whether its position is free: the position is guessed, not learnt.
+    /// A write does not check that its position is free.
     Overwrite,
-    /// A terminal event is moved behind a cancel that its owner has not seen.
+    /// A terminal event is moved after a cancel that its owner has not seen.
     RenumberOverCancel,
-    /// The terminal event and the rows that repeat it are two writes.
+    /// The terminal event and the rows that repeat it are stored by two writes.
     SplitTerminal,
 }
 
@@ -35,15 +35,15 @@ impl Mutation {
         }
     }
 
-    /// A segment that took the position `process` wanted.
+    /// Changes the segment that won a position, as `process` sees it.
     pub(crate) fn conflict(self, process: &Process, mut segment: Segment) -> Segment {
         if self == Self::NoBatchCheck {
-            segment.batch = "somebody else's".to_owned();
+            segment.batch = "a foreign batch".to_owned();
         }
         self.seen(process, segment)
     }
 
-    /// A segment that `process` reads.
+    /// Changes a segment, as `process` reads it.
     pub(crate) fn seen(self, process: &Process, mut segment: Segment) -> Segment {
         let own = process.epoch.load(Ordering::Relaxed);
         match self {
@@ -64,7 +64,7 @@ fn is_cancel(entry: &Entry) -> bool {
     matches!(entry.body(), Some(Body::CancelRequested { .. }))
 }
 
-/// Puts an event nobody understands in its place.
+/// Replaces the event by one of an unknown type.
 fn hide(entry: &mut Entry) {
     let fields = [("type".to_owned(), "HIDDEN".into()), ("v".to_owned(), 1.into())];
     entry.payload = Payload::Unknown(fields.into_iter().collect());

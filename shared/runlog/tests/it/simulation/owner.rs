@@ -1,4 +1,4 @@
-//! What an owner of a simulated run does: it answers, listens, and closes the log.
+//! The owner of a simulated run: it answers, reads signals, and closes the log.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::{
     process::Process,
 };
 
-/// How an owner's time ended without an error.
+/// The end of an ownership without an error.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Ended {
     Finished,
@@ -25,10 +25,10 @@ pub(super) async fn work(world: &World, writer: Writer<Process>, epoch: u32) -> 
     let opening = writer.opening().clone();
     let signals = writer.signals();
     if opening.phase == Phase::Pending {
-        owner.say(&writer, started()).await?;
+        owner.append(&writer, started()).await?;
     }
     if let Some(open) = opening.open {
-        owner.say(&writer, Body::MessageAbandoned { message_id: open.id }).await?;
+        owner.append(&writer, Body::MessageAbandoned { message_id: open.id }).await?;
     }
     let lazy = fastrand::u8(..) < 30;
     let mut parts = fastrand::u8(1..6);
@@ -36,7 +36,7 @@ pub(super) async fn work(world: &World, writer: Writer<Process>, epoch: u32) -> 
         parts = parts.saturating_sub(1);
         let answered = signals.borrow().prompts;
         let message_id = MessageId::from_bits(fastrand::u128(..));
-        owner.say(&writer, Body::TextMessageStart { message_id, role: Role::Assistant }).await?;
+        owner.append(&writer, Body::TextMessageStart { message_id, role: Role::Assistant }).await?;
         for _ in 0..fastrand::usize(1..60) {
             if signals.borrow().cancel.is_some() {
                 break;
@@ -44,7 +44,7 @@ pub(super) async fn work(world: &World, writer: Writer<Process>, epoch: u32) -> 
             if world.table.faulty() && fastrand::u8(..) < 2 {
                 return owner.leave(writer).await;
             }
-            owner.say(&writer, Body::TextMessageContent { message_id, delta: words() }).await?;
+            owner.append(&writer, Body::TextMessageContent { message_id, delta: words() }).await?;
             if fastrand::u8(..) < 20 {
                 owner.flush(&writer).await?;
             }
@@ -52,12 +52,12 @@ pub(super) async fn work(world: &World, writer: Writer<Process>, epoch: u32) -> 
                 sleep(Duration::from_millis(fastrand::u64(0..if lazy { 400 } else { 40 }))).await;
             }
         }
-        owner.say(&writer, Body::TextMessageEnd { message_id }).await?;
+        owner.append(&writer, Body::TextMessageEnd { message_id }).await?;
         loop {
             let known = *signals.borrow();
             let outcome = if known.cancel.is_some() { RunOutcome::Cancelled } else { RunOutcome::Success };
             if known.cancel.is_none() && (known.prompts > answered || parts > 0) {
-                break; // there is more to say, or somebody said more
+                break; // there is more to answer
             }
             match owner.finish(&writer, known, vec![usage(), finished(outcome)]).await? {
                 Finish::Done(_) => return Ok(Ended::Finished),
@@ -73,8 +73,8 @@ struct Owner<'a> {
 }
 
 impl Owner<'_> {
-    /// Hands an event over, noting it first: whatever becomes of the call, the event may be stored from now on.
-    async fn say(&self, writer: &Writer<Process>, body: Body) -> Result<(), Stopped> {
+    /// Appends an event. It is recorded first, because it may be stored even if the call fails.
+    async fn append(&self, writer: &Writer<Process>, body: Body) -> Result<(), Stopped> {
         self.note(|sent| sent.push(body.clone()));
         writer.append(body).await
     }
@@ -102,7 +102,7 @@ impl Owner<'_> {
         Ok(finish)
     }
 
-    /// Hands the run over, in good order or by forgetting it.
+    /// Releases the run, or drops the writer.
     async fn leave(&self, writer: Writer<Process>) -> Result<Ended, Stopped> {
         if fastrand::bool() {
             self.world.count("release", writer.release().await)?;

@@ -1,4 +1,4 @@
-//! One simulated run: processes that compete for it, people who interfere, readers who watch.
+//! One simulated run with processes that compete for it, people who send control events, and readers.
 
 use std::{
     collections::BTreeMap,
@@ -20,33 +20,33 @@ use tokio::{
 
 use super::{check, mutation::Mutation, owner};
 use crate::{
-    memory::{Faults, Rows, Table, key, question, says, started},
+    memory::{Faults, Rows, Table, key, question, started, user_message},
     process::Process,
 };
 
-/// What one owner did, by its epoch.
+/// The record of one owner.
 #[derive(Debug, Default)]
 pub(super) struct Ownership {
-    /// Everything it handed to its writer, in order.
+    /// The events that it passed to its writer, in order.
     pub(super) sent: Vec<Body>,
-    /// How many of those it was told are stored.
+    /// The number of sent events that were acknowledged.
     pub(super) acknowledged: usize,
-    /// What its observer saw.
+    /// The events that its observer got.
     pub(super) observed: Vec<Event>,
 }
 
-/// What was done and answered, for the checks at the end.
+/// The record of all operations, for the checks at the end.
 #[derive(Debug, Default)]
 pub(super) struct History {
     pub(super) owners: BTreeMap<u32, Ownership>,
     pub(super) controls: Vec<(Body, Option<ControlOutcome>)>,
-    /// Where a reader began, and what it was given.
+    /// For each reader, its cursor and the events that it got.
     pub(super) readers: Vec<(Seq, Vec<Event>)>,
     pub(super) succeeded: u64,
     pub(super) failed: u64,
 }
 
-/// How a simulated run went.
+/// The result of a simulated run.
 #[derive(Debug)]
 pub(crate) struct Report {
     pub(crate) seed: u64,
@@ -76,10 +76,10 @@ const SETTINGS: Settings = Settings {
     merge: true,
 };
 
-/// Longest virtual time from the last fault to the closed log.
+/// The longest allowed virtual time from the last fault to the end of the run.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Plays the run that `seed` determines, and checks it.
+/// Plays the run that `seed` determines and checks it.
 pub(crate) fn play(seed: u64, mutation: Mutation) -> Report {
     fastrand::seed(seed);
     let runtime =
@@ -89,7 +89,7 @@ pub(crate) fn play(seed: u64, mutation: Mutation) -> Report {
         let rate = || fastrand::choice([0.0, 0.02, 0.05, 0.15]).unwrap();
         let faults = Faults {
             throttle: rate(),
-            lost_answer: rate(),
+            lost_response: rate(),
             dropped: rate(),
             late: rate(),
             read: rate(),
@@ -99,7 +99,7 @@ pub(crate) fn play(seed: u64, mutation: Mutation) -> Report {
         };
         let world = World { table: Table::new(faults, mutation), history: Arc::default() };
         world.play(until).await;
-        // Writes still under way must find the log as closed as everybody else.
+        // Delayed writes must find the log closed, too.
         sleep(Duration::from_secs(10)).await;
         check::all(&world);
         world.report(seed)
@@ -142,7 +142,7 @@ impl World {
         }
     }
 
-    /// Notes whether an operation succeeded and passes its result on.
+    /// Counts the result of an operation and returns it.
     pub(super) fn count<T, E: std::fmt::Display>(&self, name: &str, result: Result<T, E>) -> Result<T, E> {
         let mut history = self.history.lock().unwrap();
         match &result {
@@ -158,10 +158,10 @@ impl World {
     async fn begin_unowned(&self, settings: Settings) {
         let process = self.table.process(0);
         let created = create(&process, key(), settings, vec![question()], Rows::default()).await;
-        let _ = self.count("create", created); // if it did not, a machine opens the log
+        let _ = self.count("create", created); // if it failed, a machine creates the log
     }
 
-    /// One machine: process after process that tries to own the run, each of which may die.
+    /// One machine: one process after the other tries to own the run, and each may die.
     async fn machine(&self, settings: Settings) {
         loop {
             let process = self.table.process(fastrand::i64(-300..300));
@@ -183,12 +183,12 @@ impl World {
         }
     }
 
-    /// Until the process has owned the run once; tells whether the run is over.
+    /// Lives until the process has owned the run once. Returns `true` if the run is over.
     async fn live(&self, process: &Process, settings: Settings) -> bool {
         loop {
             let (observer, observed) = mpsc::unbounded_channel();
             let claim = claim(process, key(), settings, true, Some(observer.clone())).await;
-            let writer = match self.count("take over", claim) {
+            let writer = match self.count("claim", claim) {
                 Ok(Claim::Closed) => return true,
                 Ok(Claim::Won(writer)) => Some(*writer),
                 Ok(Claim::Held) | Err(_) => None,
@@ -205,7 +205,7 @@ impl World {
                         Some(observer),
                     )
                     .await;
-                    self.count("open", opened).ok()
+                    self.count("create claimed", opened).ok()
                 }
             };
             if let Some(writer) = writer {
@@ -235,7 +235,7 @@ impl World {
     async fn observe(self, epoch: u32, mut observed: mpsc::UnboundedReceiver<Arc<Segment>>) {
         while let Some(segment) = observed.recv().await {
             for event in segment.events() {
-                // Under the mutation that hides things, what is hidden is no news.
+                // One mutation hides events.
                 if event.entry.type_name() != "HIDDEN" {
                     self.table.show(&format!("observer of epoch {epoch}"), &event);
                 }
@@ -245,7 +245,7 @@ impl World {
         }
     }
 
-    /// Somebody who says more, and perhaps cancels.
+    /// A person who sends messages and may cancel.
     async fn person(&self) {
         let process = self.table.process(0);
         for _ in 0..fastrand::usize(1..4) {
@@ -255,7 +255,7 @@ impl World {
                 let by = Some(UserId::from_bits(id));
                 Body::CancelRequested { by, reason: CancelReason::Requested }
             } else {
-                says(MessageId::from_bits(id))
+                user_message(MessageId::from_bits(id))
             };
             let result = self.count("control", append_control(&process, key(), body.clone()).await);
             self.table.trace(format_args!("control {}: {result:?}", body.type_name()));
@@ -263,7 +263,7 @@ impl World {
         }
     }
 
-    /// Follows to the end, reconnecting now and then wherever it happens to be.
+    /// Follows the log to its end and sometimes reconnects.
     async fn follower(&self, reader: usize) {
         let process = self.table.process(0);
         let begin = Seq([0, fastrand::u64(0..90), fastrand::u64(0..400)][reader]);
@@ -294,7 +294,8 @@ impl World {
     /// Reads the whole log by pages once it is closed.
     async fn pager(&self) {
         let process = self.table.process(0);
-        let (mut after, mut seen) = (Seq::START, Vec::new());
+        let mut after = Seq::START;
+        let mut seen = Vec::new();
         loop {
             let limit = fastrand::usize(1..50);
             match page(&process, key(), after, limit).await {
