@@ -14,7 +14,7 @@ use sequent_http::{
 };
 use sequent_model::ModelName;
 use sequent_protocol::{
-    simple::{Cursor, Projector},
+    event_source::{Cursor, Projector},
     sse::Frame,
 };
 use sequent_runlog::{LogKey, Storage};

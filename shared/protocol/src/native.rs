@@ -1,27 +1,28 @@
-//! The log as it is: `id: seq`, `event: TYPE`, `data: {the event}`.
+//! The unchanged log: `id: seq`, `event: TYPE`, `data: {the event}`.
 
 use sequent_event::{Event, Seq};
 
 use crate::sse::Frame;
 
-/// Not a position in a log: the client sent something it did not get from us.
+/// A cursor that is not a position in a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a cursor is the whole number of the last event received")]
+#[error("a cursor is the number of the last event received, in decimal digits")]
 pub struct InvalidCursor;
 
-/// The frame of one event.
+/// Returns the frame of one event.
 #[must_use]
 pub fn frame(event: &Event) -> Frame {
     Frame::json(Some(&event.seq), Some(event.entry.type_name()), event)
 }
 
-/// A cursor as clients send it, in `Last-Event-ID` or `?after=`. The stream goes on at the event after it.
+/// Parses a cursor that a client sends in `Last-Event-ID` or `?after=`. The stream continues with the event
+/// after it.
 ///
 /// # Errors
-/// When the text is anything but decimal digits.
+/// If the text is not a number in decimal digits.
 pub fn parse_cursor(text: &str) -> Result<Seq, InvalidCursor> {
     if !text.bytes().all(|b| b.is_ascii_digit()) {
-        return Err(InvalidCursor); // `u64` would let a plus sign pass
+        return Err(InvalidCursor); // `u64` would accept a plus sign
     }
     text.parse().map(Seq).map_err(|_| InvalidCursor)
 }
@@ -31,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_we_sent_is_a_cursor() {
+    fn only_decimal_digits_are_a_cursor() {
         assert_eq!(parse_cursor("0"), Ok(Seq::START));
         assert_eq!(parse_cursor("18446744073709551615"), Ok(Seq(u64::MAX)));
         for text in ["", "+1", "-1", "1.0", " 1", "x", "18446744073709551616", "run_1:2"] {

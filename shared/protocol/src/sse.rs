@@ -1,7 +1,7 @@
 //! Server-sent events: the text of a frame, as WHATWG HTML section 9.2 defines it.
 //!
-//! The constructors make wrong frames impossible: only what carries data can have an `id`. A heartbeat or a
-//! farewell with an id would move the client's cursor past events it has not seen.
+//! The constructors make wrong frames impossible: only a frame with data can have an `id`. A comment with an
+//! id would move the client's cursor past events that it has not received.
 
 use std::{
     fmt::{Display, Write},
@@ -10,12 +10,13 @@ use std::{
 
 use serde::Serialize;
 
-/// One encoded frame, its closing blank line included. UTF-8, lines end with a line feed.
+/// One encoded frame in UTF-8, the blank line at its end included. Lines end with a line feed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame(String);
 
 impl Frame {
-    /// A message: `id` when it moves the cursor, `event` when it is not of the default type `message`.
+    /// Creates a message: with `id` if it moves the cursor, with `event` if its type is not the default
+    /// `message`.
     #[must_use]
     pub fn message(id: Option<&dyn Display>, event: Option<&str>, data: &str) -> Self {
         let mut text = String::with_capacity(data.len() + 64);
@@ -25,7 +26,7 @@ impl Frame {
         if let Some(event) = event {
             field(&mut text, "event", event);
         }
-        // Every line end the format knows becomes a line of its own; the client joins them with a line feed.
+        // All line ends of the format separate lines here. The client joins the lines with a line feed.
         for line in data.replace("\r\n", "\n").split(['\n', '\r']) {
             field(&mut text, "data", line);
         }
@@ -33,17 +34,18 @@ impl Frame {
         Self(text)
     }
 
-    /// A message whose data is `value` in JSON.
+    /// Creates a message with `value` as JSON.
     ///
     /// # Panics
-    /// When `value` cannot be written as JSON, such as a map with keys that are not strings.
+    /// If `value` cannot be written as JSON: for example, a map with keys that are not strings.
     #[must_use]
     pub fn json(id: Option<&dyn Display>, event: Option<&str>, value: &impl Serialize) -> Self {
-        let json = serde_json::to_string(value).expect("frames are made of types that JSON can hold");
+        let json = serde_json::to_string(value).expect("all types in frames can be written as JSON");
         Self::message(id, event, &escape_line_separators(json))
     }
 
-    /// A comment, which clients ignore: a heartbeat, or why the stream is about to end without a terminal event.
+    /// Creates a comment, which clients ignore: a heartbeat, or the reason why the stream ends without a
+    /// terminal event.
     #[must_use]
     pub fn comment(text: &str) -> Self {
         let mut frame = String::with_capacity(text.len() + 4);
@@ -54,19 +56,19 @@ impl Frame {
         Self(frame)
     }
 
-    /// Keeps proxies from closing a silent stream.
+    /// Creates a heartbeat, which keeps proxies from closing a silent stream.
     #[must_use]
     pub fn heartbeat() -> Self {
         Self::comment("heartbeat")
     }
 
-    /// How long `EventSource` waits before it reconnects.
+    /// Creates the field that sets the time `EventSource` waits before it reconnects.
     #[must_use]
     pub fn retry(wait: Duration) -> Self {
         Self(format!("retry: {}\n\n", wait.as_millis()))
     }
 
-    /// The text to send.
+    /// The text of the frame.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -79,7 +81,8 @@ impl From<Frame> for String {
     }
 }
 
-/// Names of events come from stored logs: a line end in one must not begin a field, and a NUL in an id voids it.
+/// Appends a field. Names of events come from stored logs: a line end in a name must not start another field,
+/// and clients ignore an id that contains NUL.
 fn field(text: &mut String, name: &str, value: &str) {
     text.push_str(name);
     text.push_str(": ");
@@ -87,8 +90,8 @@ fn field(text: &mut String, name: &str, value: &str) {
     text.push('\n');
 }
 
-/// The format ends lines at CR and LF only, but widespread clients split at these as well. Outside strings JSON
-/// has none of them, so escaping each is always right.
+/// Escapes line separators. The format ends lines only at CR and LF, but common clients also split at these.
+/// JSON contains them only in strings, so escaping all of them is correct.
 fn escape_line_separators(json: String) -> String {
     const SEPARATORS: [char; 3] = ['\u{85}', '\u{2028}', '\u{2029}'];
     if !json.contains(SEPARATORS) {
@@ -118,13 +121,13 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_of_line_end_in_data_becomes_a_line() {
+    fn every_kind_of_line_end_in_data_separates_lines() {
         let frame = Frame::message(None, None, "a\r\nb\rc\nd\n");
         assert_eq!(frame.as_str(), "data: a\ndata: b\ndata: c\ndata: d\ndata: \n\n");
     }
 
     #[test]
-    fn a_name_cannot_smuggle_a_field() {
+    fn a_name_cannot_inject_a_field() {
         let frame = Frame::message(Some(&"1\n2\0"), Some("X\r\ndata: forged"), "{}");
         assert_eq!(frame.as_str(), "id: 12\nevent: Xdata: forged\ndata: {}\n\n");
     }

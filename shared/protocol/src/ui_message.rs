@@ -1,27 +1,30 @@
-//! The AI SDK UI message stream v1, for `useChat` and everything else that reads it.
+//! The AI SDK UI message stream v1, for `useChat` and other clients of the protocol.
 //!
-//! One run is one assistant message. Its chunks depend on the log alone, are never coalesced differently, and are
-//! counted: `?startIndex=N` is the whole stream without its first N chunks. A plain resume is the whole stream, as
-//! versions 6 and 7 expect. The stream ends with [`done()`] once the log is closed; a stream that merely stops, without
-//! `finish`, is a cut, and the client asks for the rest. `finish` therefore follows `abort` and `error` as well.
+//! One run is one assistant message. Its chunks depend on the log alone, are never coalesced in another way,
+//! and are counted: `?startIndex=N` is the whole stream without its first N chunks. A plain resume is the
+//! whole stream, as versions 6 and 7 expect. The stream ends with [`done()`] once the log is closed. A stream
+//! that ends without `finish` was interrupted, and the client requests the rest. Therefore `finish` also
+//! follows `abort` and `error`.
 //!
-//! **Steps.** The SDK's steps are model calls: a new one begins with whatever follows the results of the tools
-//! called in the last. Our own named steps may overlap and travel as `data-sequent-event`, like every event for which
-//! the protocol has no word, those of newer writers included. Left out is what only matters inside: claims, the
-//! request to cancel (`abort` shows its effect) and the prompt that the client sent itself.
+//! **Steps.** The SDK's steps are model calls: a new one starts with the first part after the results of the
+//! last call's tools. Our own named steps may overlap. They are sent as `data-sequent-event`, like every
+//! event that the protocol has no type for, those of newer writers included. Internal events are left out:
+//! claims, the request to cancel (`abort` shows its effect) and the prompt that the client sent itself.
 //!
-//! **Tools** are marked `providerExecuted`: they ran here, so the client neither calls them nor sends the
-//! conversation back by itself when they are done.
+//! **Tools** are marked `providerExecuted`: they run here, so the client neither calls them nor sends the
+//! conversation again when they are done.
 //!
-//! **A message cut off by a crash.** Versions 5 and 6 can neither take back nor replace a text part (checked against
-//! 5.0.277 and 6.0.322: parts only grow, a second `start` does not empty the message a chat is receiving, an unknown type
-//! throws). So the part is closed with `providerMetadata: {"sequent":{"abandoned":true}}`, the event
-//! is shown as data, and the new message begins a new step: the parts of the last step are the answer, and a
-//! renderer that skips marked parts shows nothing twice. Version 7's `reset-step` drops the parts of the current step,
-//! but clients do not tell their version, and a second form of the stream would be a second way to count its chunks.
+//! **A message cut off by a crash.** Versions 5 and 6 can neither remove nor replace a text part (checked
+//! against 5.0.277 and 6.0.322: parts only grow, a second `start` does not empty the message that a chat is
+//! receiving, and an unknown type throws). So the part is closed with `providerMetadata:
+//! {"sequent":{"abandoned":true}}`, the event is sent as data, and the new message starts a new step. The
+//! parts of the last step are the answer, and a renderer that skips marked parts shows nothing twice. Version
+//! 7's `reset-step` drops the parts of the current step, but clients do not send their version, and a second
+//! form of the stream would be a second way to count its chunks.
 
 mod chunk;
 mod start_index;
+mod tools;
 
 use sequent_core::{MessageId, ProjectId, RunId};
 use sequent_event::{Body, CancelReason, Event, RunOutcome, Usage};
@@ -30,8 +33,9 @@ pub use chunk::{Chunk, FinishReason, Json, Mark, Metadata, Totals};
 pub use start_index::{InvalidStartIndex, StartIndex};
 
 use crate::sse::Frame;
+use tools::ToolCalls;
 
-/// Headers every response carries.
+/// The headers of every response.
 pub const HEADERS: [(&str, &str); 4] = [
     ("content-type", "text/event-stream"),
     ("cache-control", "no-cache"),
@@ -39,10 +43,10 @@ pub const HEADERS: [(&str, &str); 4] = [
     ("x-accel-buffering", "no"),
 ];
 
-/// The provider whose answers are labelled as not being a model's, and the name of its model.
+/// The provider, and the model, whose answers are labelled as a demo.
 const DEMO: &str = "demo";
 
-/// The end of a stream whose log is closed. It is not a chunk and is not counted.
+/// Returns the frame that ends a stream whose log is closed. It is not a chunk and is not counted.
 #[must_use]
 pub fn done() -> Frame {
     Frame::message(None, None, "[DONE]")
@@ -54,18 +58,15 @@ pub struct Projector {
     run: RunId,
     /// The model that the latest prompt asked for.
     model: Option<String>,
-    /// Chunks made so far.
+    /// The number of chunks so far.
     count: u64,
     /// Between `start` and `finish`.
     started: bool,
-    /// What comes next belongs to another model call, and so to another step.
+    /// The next part belongs to another model call, and so to another step.
     step_over: bool,
     part: Option<Part>,
-    /// Calls whose arguments are being written.
-    open_tools: Vec<OpenTool>,
-    /// Calls without a result.
-    pending_tools: Vec<String>,
-    /// The prompt was seen; what people say later steers the run.
+    tools: ToolCalls,
+    /// The prompt was pushed. Later user messages steer the run.
     prompted: bool,
     cancel: Option<CancelReason>,
     totals: Totals,
@@ -78,15 +79,8 @@ struct Part {
     reasoning: bool,
 }
 
-#[derive(Debug, Clone)]
-struct OpenTool {
-    id: String,
-    name: String,
-    arguments: String,
-}
-
 impl Projector {
-    /// A projector at the beginning of the run's log.
+    /// Creates a projector at the beginning of the run's log.
     #[must_use]
     pub const fn new(run: RunId) -> Self {
         Self {
@@ -96,8 +90,7 @@ impl Projector {
             started: false,
             step_over: false,
             part: None,
-            open_tools: Vec::new(),
-            pending_tools: Vec::new(),
+            tools: ToolCalls::new(),
             prompted: false,
             cancel: None,
             totals: Totals { input_tokens: 0, output_tokens: 0, cost_micro_usd: sequent_core::MicroUsd(0) },
@@ -105,13 +98,13 @@ impl Projector {
         }
     }
 
-    /// How many chunks the events so far have made: the client's cursor when it has them all.
+    /// The number of chunks of all events so far: the cursor of a client that has received them all.
     #[must_use]
     pub const fn count(&self) -> u64 {
         self.count
     }
 
-    /// The next event's chunks.
+    /// Applies the next event and returns its chunks.
     #[must_use]
     pub fn push(&mut self, event: &Event) -> Vec<Chunk> {
         let mut chunks = Vec::new();
@@ -120,7 +113,8 @@ impl Projector {
         chunks
     }
 
-    /// The next event's chunks, without those among the first `skip` of the stream.
+    /// Applies the next event and returns its chunks, without those among the first `skip` chunks of the
+    /// stream.
     #[must_use]
     pub fn push_after(&mut self, skip: u64, event: &Event) -> Vec<Chunk> {
         let have = usize::try_from(skip.saturating_sub(self.count)).unwrap_or(usize::MAX);
@@ -138,7 +132,8 @@ impl Projector {
                 out.push(Chunk::FinishStep);
                 self.finish(self.finish_reason, out);
             }
-            // The message goes on, with a `start` of the same id, when the questions shown as data are answered.
+            // The message continues, with a `start` of the same id, after the questions (sent as data) are
+            // answered.
             Body::RunFinished { outcome: RunOutcome::Interrupt { .. }, .. } => {
                 self.ensure_started(out);
                 out.push(Chunk::FinishStep);
@@ -151,7 +146,7 @@ impl Projector {
             }
             Body::RunError { message, code } => {
                 self.settle(out);
-                // `useChat` stops reading here: everything is closed before, and nothing but `finish` follows.
+                // `useChat` stops reading here, so all parts are closed before, and only `finish` follows.
                 out.push(Chunk::Error { error_text: message.clone(), code: code.clone() });
                 self.finish(FinishReason::Error, out);
             }
@@ -166,18 +161,16 @@ impl Projector {
             Body::TextMessageEnd { .. } | Body::ReasoningMessageEnd { .. } => self.end(None, out),
             Body::MessageAbandoned { .. } => self.abandon(event, out),
             Body::ToolCallStart { tool_call_id, tool_call_name, .. } => {
-                self.open_tool(tool_call_id, tool_call_name, out);
+                self.next_step(out);
+                out.push(self.tools.start(tool_call_id, tool_call_name));
             }
-            Body::ToolCallArgs { tool_call_id, delta } => self.tool_arguments(tool_call_id, delta, out),
-            Body::ToolCallEnd { tool_call_id } => self.call_tool(tool_call_id, out),
+            Body::ToolCallArgs { tool_call_id, delta } => {
+                out.extend(self.tools.append_arguments(tool_call_id, delta));
+            }
+            Body::ToolCallEnd { tool_call_id } => out.extend(self.tools.complete(tool_call_id)),
             Body::ToolCallResult { tool_call_id, content, .. } => {
-                self.pending_tools.retain(|id| id != tool_call_id);
                 self.step_over = true;
-                out.push(Chunk::ToolOutputAvailable {
-                    tool_call_id: tool_call_id.clone(),
-                    output: Json::of(content),
-                    provider_executed: true,
-                });
+                out.push(self.tools.result(tool_call_id, content));
             }
             Body::UsageRecorded(usage) => self.account(usage, out),
             Body::UserMessage { model, .. } => {
@@ -195,7 +188,7 @@ impl Projector {
                 url: source.url.clone(),
                 title: source.title.clone(),
             }),
-            // Empty blocks of reasoning are nothing to show; their messages are parts of their own.
+            // Reasoning blocks are not shown themselves: each of their messages is a part.
             Body::RunClaimed { .. }
             | Body::RunConfigured(_)
             | Body::ToolCallDispatched { .. }
@@ -240,11 +233,10 @@ impl Projector {
         out.push(Chunk::StartStep);
     }
 
-    /// Begins a new step before a new part, once the last model call's tools all have results.
+    /// Starts a new step before a new part, once all tools of the last model call have results.
     fn next_step(&mut self, out: &mut Vec<Chunk>) {
-        // Version 5 forgets open parts at the end of a step, and looks for a call first among those of the current step.
-        let at_rest = self.part.is_none() && self.open_tools.is_empty() && self.pending_tools.is_empty();
-        if self.step_over && at_rest {
+        // Version 5 drops open parts at the end of a step, and searches for a call first in the current step.
+        if self.step_over && self.part.is_none() && self.tools.have_results() {
             out.push(Chunk::FinishStep);
             self.start_step(out);
         }
@@ -268,41 +260,10 @@ impl Projector {
     fn abandon(&mut self, event: &Event, out: &mut Vec<Chunk>) {
         self.end(Some(Mark::ABANDONED), out);
         self.step_over = true;
-        // Calls are made by the response that is lost: nothing else has calls open or waiting while it is written.
-        self.give_up_tools("The response that made the call was lost; it did not run.", out);
+        // All open and pending calls belong to the lost response: while it was written, no other calls
+        // existed.
+        out.extend(self.tools.fail("The response that made the call was lost; it did not run."));
         out.push(shown_as_data(event));
-    }
-
-    fn open_tool(&mut self, id: &str, name: &str, out: &mut Vec<Chunk>) {
-        self.next_step(out);
-        self.open_tools.push(OpenTool { id: id.to_owned(), name: name.to_owned(), arguments: String::new() });
-        out.push(Chunk::ToolInputStart {
-            tool_call_id: id.to_owned(),
-            tool_name: name.to_owned(),
-            provider_executed: true,
-        });
-    }
-
-    fn tool_arguments(&mut self, id: &str, delta: &str, out: &mut Vec<Chunk>) {
-        if let Some(tool) = self.open_tools.iter_mut().find(|tool| tool.id == id) {
-            tool.arguments.push_str(delta);
-            out.push(Chunk::ToolInputDelta {
-                tool_call_id: id.to_owned(),
-                input_text_delta: delta.to_owned(),
-            });
-        }
-    }
-
-    fn call_tool(&mut self, id: &str, out: &mut Vec<Chunk>) {
-        let Some(at) = self.open_tools.iter().position(|tool| tool.id == id) else { return };
-        let tool = self.open_tools.remove(at);
-        self.pending_tools.push(tool.id.clone());
-        out.push(Chunk::ToolInputAvailable {
-            tool_call_id: tool.id,
-            tool_name: tool.name,
-            input: Json::of_arguments(&tool.arguments),
-            provider_executed: true,
-        });
     }
 
     fn account(&mut self, usage: &Usage, out: &mut Vec<Chunk>) {
@@ -321,39 +282,26 @@ impl Projector {
         });
     }
 
-    /// A run can end before it began: its message is empty, but whole.
+    /// Starts the message if it has not started. A run can end before it starts: its message is empty but
+    /// complete.
     fn ensure_started(&mut self, out: &mut Vec<Chunk>) {
         if !self.started {
             self.start(None, out);
         }
     }
 
-    /// Closes whatever a cancelled or failed run left open, so that no part of the message spins for ever.
+    /// Closes the parts that a cancelled or failed run left open, so that no part of the message appears as
+    /// loading for ever.
     fn settle(&mut self, out: &mut Vec<Chunk>) {
         self.ensure_started(out);
         self.end(None, out);
-        self.give_up_tools("The run ended before the tool had answered.", out);
+        out.extend(self.tools.fail("The run ended before the tool had answered."));
         out.push(Chunk::FinishStep);
-    }
-
-    fn give_up_tools(&mut self, error_text: &'static str, out: &mut Vec<Chunk>) {
-        for OpenTool { id, name, arguments } in std::mem::take(&mut self.open_tools) {
-            out.push(Chunk::ToolInputError {
-                tool_call_id: id,
-                tool_name: name,
-                input: Json::of_arguments(&arguments),
-                error_text,
-                provider_executed: true,
-            });
-        }
-        for tool_call_id in std::mem::take(&mut self.pending_tools) {
-            out.push(Chunk::ToolOutputError { tool_call_id, error_text, provider_executed: true });
-        }
     }
 
     fn finish(&mut self, finish_reason: FinishReason, out: &mut Vec<Chunk>) {
         self.started = false;
-        self.pending_tools.clear(); // a call left without a result on purpose waits for the next execution's
+        self.tools.forget_pending();
         self.cancel = None;
         self.finish_reason = FinishReason::Stop;
         out.push(Chunk::Finish { finish_reason });

@@ -1,4 +1,4 @@
-//! The chunks of the AI SDK UI message stream v1 that we send.
+//! The chunks of the AI SDK UI message stream v1.
 
 use sequent_core::{MessageId, MicroUsd, ProjectId, RunId};
 use sequent_event::{CancelReason, Event};
@@ -7,13 +7,14 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use crate::sse::Frame;
 
-/// A chunk. Types and fields are those of `uiMessageChunkSchema` in the npm package `ai`, versions 5 to 7, which
-/// ignores fields it does not know and throws on types it does not know.
+/// A chunk. Types and fields are those of `uiMessageChunkSchema` in the npm package `ai`, versions 5 to 7. It
+/// ignores unknown fields and throws on unknown types.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "type", rename_all = "kebab-case", rename_all_fields = "camelCase")]
-#[expect(missing_docs, reason = "names and meanings are the AI SDK's; what is ours is commented")]
+#[expect(missing_docs, reason = "as in the AI SDK; our own parts have comments")]
 pub enum Chunk {
-    /// The message's id is the run's: one run is one assistant message, whose id is known before its first word.
+    /// The id of the message is that of the run: one run is one assistant message, and its id is known before
+    /// the first word.
     Start {
         message_id: RunId,
         message_metadata: Metadata,
@@ -75,14 +76,14 @@ pub enum Chunk {
         error_text: &'static str,
         provider_executed: bool,
     },
-    /// A source that the answer rests on; the id is the place of its citation in the run's log.
+    /// A source of the answer. The id is the position of the citation in the log of the run.
     SourceUrl {
         source_id: String,
         url: String,
         title: String,
     },
-    /// An event for which the protocol has no word, as the native stream shows it. Transient: handed to `onData`,
-    /// never a part of the message.
+    /// An event that the protocol has no type for, in the form of the native stream. Transient: it is passed
+    /// to `onData` and does not become part of the message.
     DataSequentEvent {
         data: Event,
         transient: bool,
@@ -98,7 +99,7 @@ pub enum Chunk {
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<CancelReason>,
     },
-    /// `code` is ours: the stable code of the failure.
+    /// The field `code` is ours: the stable code of the failure.
     Error {
         error_text: String,
         code: String,
@@ -106,14 +107,14 @@ pub enum Chunk {
 }
 
 impl Chunk {
-    /// The chunk on the wire. It has no `id`: these clients count chunks.
+    /// Returns the frame of the chunk. It has no `id`: these clients count chunks.
     #[must_use]
     pub fn frame(&self) -> Frame {
         Frame::json(None, None, self)
     }
 }
 
-/// Says on a part that a crash cut it off and that it is no part of the answer.
+/// Marks a part that was cut off by a crash and does not belong to the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Mark {
     sequent: Abandoned,
@@ -125,30 +126,27 @@ struct Abandoned {
 }
 
 impl Mark {
-    /// `{"sequent":{"abandoned":true}}`.
+    /// The mark `{"sequent":{"abandoned":true}}`.
     pub const ABANDONED: Self = Self { sequent: Abandoned { abandoned: true } };
 }
 
-/// What we tell about the message. The client merges what comes later into what it has.
+/// Metadata of the message. The client merges later metadata into what it has.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "plain data")]
 pub struct Metadata {
-    /// The run that writes the message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run_id: Option<RunId>,
-    /// The conversation it belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub project_id: Option<ProjectId>,
-    /// The model: at the start as it was asked for, later as the provider names it.
+    /// The model: at the start the requested one, later the provider's name of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// Who answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
-    /// The answer comes from the built-in stand-in, not from a model.
+    /// The answer comes from the built-in demo provider and not from a model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub demo: Option<bool>,
-    /// Totals so far.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usage: Option<Totals>,
 }
@@ -156,19 +154,18 @@ pub struct Metadata {
 /// Usage of all model calls so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "plain data")]
 pub struct Totals {
-    /// Tokens read.
     pub input_tokens: u64,
-    /// Tokens written.
     pub output_tokens: u64,
-    /// What they cost, of the calls whose model is in the price table.
+    /// The cost of the calls whose model is in the price table.
     pub cost_micro_usd: MicroUsd,
 }
 
-/// Why the message ended, of the words that versions 5 to 7 share.
+/// The reason why the message ended. Contains the values that versions 5 to 7 have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-#[expect(missing_docs, reason = "the names say it")]
+#[expect(missing_docs, reason = "plain data")]
 pub enum FinishReason {
     Stop,
     Length,
@@ -179,10 +176,10 @@ pub enum FinishReason {
 }
 
 impl FinishReason {
-    /// From the provider's own word for it.
+    /// Converts the provider's reason.
     #[must_use]
-    pub fn of_provider(word: &str) -> Self {
-        match word {
+    pub fn of_provider(reason: &str) -> Self {
+        match reason {
             "stop" | "end_turn" | "stop_sequence" | "" => Self::Stop,
             "length" | "max_tokens" => Self::Length,
             "content_filter" | "refusal" => Self::ContentFilter,
@@ -192,13 +189,13 @@ impl FinishReason {
     }
 }
 
-/// JSON kept as it was written, so that no build of ours reorders its fields or rounds its numbers.
+/// JSON in its original form, so that no build of ours reorders fields or rounds numbers.
 #[derive(Debug, Clone, Serialize)]
 #[serde(transparent)]
 pub struct Json(Box<RawValue>);
 
 impl Json {
-    /// The object or array that `text` spells; any other text as a string.
+    /// Parses an object or array. Any other text becomes a JSON string.
     #[must_use]
     pub fn of(text: &str) -> Self {
         let structured = text.trim_start().starts_with(['{', '[']);
@@ -206,7 +203,7 @@ impl Json {
         Self(parsed.unwrap_or_else(|| to_raw_value(text).expect("a string is JSON")))
     }
 
-    /// The arguments of a tool call: none at all are an empty object.
+    /// Parses the arguments of a tool call. An empty text becomes an empty object.
     #[must_use]
     pub fn of_arguments(text: &str) -> Self {
         Self::of(if text.trim().is_empty() { "{}" } else { text })

@@ -1,19 +1,20 @@
-//! Where a resumed stream begins, as `WorkflowChatTransport` asks for it.
+//! The start of a resumed stream, in the form of `WorkflowChatTransport`.
 
 use std::str::FromStr;
 
-/// `?startIndex=`: a count of chunks from the beginning, or, when negative, from the end of what is stored.
+/// The parameter `?startIndex=`: a count of chunks from the beginning, or, if negative, from the end of the
+/// stored log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StartIndex {
-    /// Skip so many chunks: those the client has.
+    /// Skip this number of chunks, which the client has received.
     Skip(u64),
-    /// Begin so many chunks before the end.
+    /// Start this number of chunks before the end.
     Last(u64),
 }
 
-/// Not a whole number.
+/// The value is not a whole number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("startIndex is a whole number of chunks, negative to count from the end")]
+#[error("startIndex must be a whole number of chunks; a negative number counts from the end")]
 pub struct InvalidStartIndex;
 
 impl Default for StartIndex {
@@ -39,8 +40,9 @@ impl FromStr for StartIndex {
 }
 
 impl StartIndex {
-    /// How many chunks to skip when `stored` are there. For a negative index the client computes the same from the header
-    /// `x-workflow-stream-tail-index`, which must be `stored - 1` of the same moment.
+    /// Returns the number of chunks to skip if `stored` chunks exist. For a negative index the client
+    /// computes the same number from the header `x-workflow-stream-tail-index`, which must be `stored - 1` at
+    /// the same time.
     #[must_use]
     pub const fn resolve(self, stored: u64) -> u64 {
         match self {
@@ -57,7 +59,7 @@ mod tests {
     #[test]
     fn counts_from_either_end() {
         assert_eq!("12".parse(), Ok(StartIndex::Skip(12)));
-        assert_eq!("-20".parse::<StartIndex>().unwrap().resolve(500), 480, "the SDK's own example");
+        assert_eq!("-20".parse::<StartIndex>().unwrap().resolve(500), 480, "the example of the SDK");
         assert_eq!(StartIndex::Last(20).resolve(3), 0);
         for text in ["", "-", "+1", "--1", "1.5", "99999999999999999999"] {
             assert_eq!(text.parse::<StartIndex>(), Err(InvalidStartIndex), "{text:?}");

@@ -52,7 +52,7 @@ fn tool(id: &str, arguments: &str) -> [Body; 3] {
     ]
 }
 
-/// Chunks, one a line, of a log that the fold accepts.
+/// The chunks of a valid log, one per line.
 fn chunks(bodies: Vec<Body>) -> String {
     let mut projector = Projector::new(run());
     let mut state = sequent_event::State::default();
@@ -68,7 +68,7 @@ fn chunks(bodies: Vec<Body>) -> String {
     lines
 }
 
-/// The types alone, for the order of things.
+/// The types of the chunks.
 fn types(bodies: Vec<Body>) -> Vec<String> {
     chunks(bodies)
         .lines()
@@ -152,7 +152,7 @@ fn an_error_closes_what_was_open() {
 }
 
 #[test]
-fn a_run_that_ends_before_it_begins_is_a_whole_message() {
+fn a_run_that_ends_before_it_starts_is_a_complete_message() {
     let cancel = Body::CancelRequested { by: None, reason: CancelReason::Interrupted };
     let claim = Body::RunClaimed { epoch: 1, writer: "w".into(), reason: ClaimReason::Start };
     let types = types(vec![cancel, claim, finished(RunOutcome::Cancelled)]);
@@ -189,7 +189,7 @@ fn an_abandoned_message_is_marked_and_the_answer_is_the_last_step() {
 }
 
 #[test]
-fn what_the_protocol_has_no_word_for_passes_as_data() {
+fn an_event_without_a_type_in_the_protocol_is_sent_as_data() {
     let fields = json!({"type": "HOLOGRAM_SHOWN", "v": 3, "depth": 7});
     let payload = Payload::Unknown(fields.as_object().unwrap().clone());
     let event = Entry { at: Timestamp::from_millis(5), payload }.at_seq(Seq(1));

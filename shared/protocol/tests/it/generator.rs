@@ -1,4 +1,4 @@
-//! Random logs that the fold accepts: what a reader can meet, take-overs, reopenings and newer writers included.
+//! Random valid logs, with take-overs, further executions and events of newer writers.
 
 use proptest::prelude::*;
 use sequent_core::{MessageId, MicroUsd, ProjectId, RunId, Timestamp};
@@ -10,12 +10,12 @@ pub(crate) fn run() -> RunId {
     RunId::from_bits(2)
 }
 
-/// The conversation of every generated log.
+/// The project of every generated log.
 pub(crate) fn project() -> ProjectId {
     ProjectId::from_bits(1)
 }
 
-/// A log of up to about `length` events.
+/// Generates a log of up to about `length` events.
 pub(crate) fn logs(length: usize) -> impl Strategy<Value = Vec<Event>> {
     let action = (any::<u8>(), "[a-z {}\"\\[\\]:,\r\n\u{2028}é🦀]{0,6}");
     (prop::bool::weighted(0.95), prop::collection::vec(action, 0..length)).prop_map(|(usual, actions)| {
@@ -32,7 +32,7 @@ pub(crate) fn logs(length: usize) -> impl Strategy<Value = Vec<Event>> {
     })
 }
 
-/// A log being written. What cannot stand where the log is, is not written.
+/// A log being written. Events that are not allowed are left out.
 #[derive(Default)]
 pub(crate) struct Log {
     pub(crate) events: Vec<Event>,
@@ -209,7 +209,7 @@ impl Log {
         }
     }
 
-    /// Begins a block of reasoning, or the next message of the open one.
+    /// Starts a reasoning block, or the next message of the open block.
     fn think(&mut self) {
         let message_id = self.fresh();
         if self.state.open_reasoning.is_none() {
@@ -219,7 +219,7 @@ impl Log {
     }
 }
 
-/// One model call's account.
+/// The usage of one model call.
 pub(crate) fn usage() -> Body {
     Body::UsageRecorded(Usage {
         provider: "demo".into(),

@@ -1,4 +1,4 @@
-//! What must hold of every projection of every valid log, checked on random ones and by the public clients.
+//! Guarantees of the projections, checked on random valid logs and with the public clients.
 
 mod generator;
 mod npm;

@@ -1,7 +1,9 @@
-//! The same logs read by the real clients: `ai` (versions 5, 6 and 7), `@ai-sdk/workflow` and `eventsource-parser`.
+//! The same logs read by the real clients: `ai` (versions 5, 6 and 7), `@ai-sdk/workflow` and
+//! `eventsource-parser`.
 //!
 //! This writes what the projections make of representative and random logs to a temporary folder and runs the
-//! tests of `infra/e2e/node` over it, which parse every frame strictly and replay the streams over HTTP with cuts.
+//! tests of `infra/e2e/node` over it, which parse every frame strictly and replay the streams over HTTP with
+//! cuts.
 
 use std::{fs, path::Path, process::Command};
 
@@ -10,7 +12,7 @@ use proptest::{
     test_runner::TestRunner,
 };
 use sequent_event::{Event, Phase, Seq, State};
-use sequent_protocol::{native, simple, sse::Frame, ui_message};
+use sequent_protocol::{event_source, native, sse::Frame, ui_message};
 use serde_json::{Value, json};
 
 use crate::{
@@ -87,7 +89,7 @@ fn ended(events: Vec<Event>) -> Vec<Event> {
 
 fn fixture(name: &str, log: &[Event]) -> Value {
     let state = State::of(log).expect("the generator makes valid logs");
-    let mut simple = simple::Projector::new(run());
+    let mut simple = event_source::Projector::new(run());
     let simple: Vec<Value> = log
         .iter()
         .flat_map(|event| simple.push(event).into_iter().map(|frame| placed(event.seq, &frame)))

@@ -1,15 +1,15 @@
-//! Laws of the projections, on random logs.
+//! Properties of the projections on random logs.
 
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 use sequent_event::{Event, Seq, State};
-use sequent_protocol::{native, simple, sse::Frame, ui_message};
+use sequent_protocol::{event_source, native, sse::Frame, ui_message};
 use serde_json::Value;
 
 use crate::generator::{logs, run};
 
-/// `uiMessageChunkSchema` of versions 5, 6 and 7 alike, of which we use these.
+/// The types that we use of those that `uiMessageChunkSchema` has in versions 5, 6 and 7.
 const ALLOWED: [&str; 21] = [
     "start",
     "start-step",
@@ -34,8 +34,8 @@ const ALLOWED: [&str; 21] = [
     "error",
 ];
 
-fn simple_frames(log: &[Event], after: Seq) -> Vec<Frame> {
-    let mut projector = simple::Projector::resume(simple::Cursor { run: run(), after });
+fn event_source_frames(log: &[Event], after: Seq) -> Vec<Frame> {
+    let mut projector = event_source::Projector::resume(event_source::Cursor { run: run(), after });
     log.iter().flat_map(|event| projector.push(event)).collect()
 }
 
@@ -54,7 +54,7 @@ fn ui_chunks(log: &[Event]) -> Vec<Value> {
         .collect()
 }
 
-/// The event name and the data of a frame, as a client joins them.
+/// The event name and the joined data of a frame, as a client reads them.
 fn fields(frame: &Frame) -> (Option<&str>, String) {
     let lines = || frame.as_str().lines();
     let event = lines().find_map(|line| line.strip_prefix("event: "));
@@ -66,10 +66,10 @@ fn kind(chunk: &Value) -> &str {
     chunk["type"].as_str().expect("chunks have a type")
 }
 
-/// What `processUIMessageStream` makes of the chunks: steps of parts, as `(text, marked as abandoned)` for text.
-/// Panics where it throws.
+/// Reads chunks like `processUIMessageStream`. Returns the text parts as `(text, marked as abandoned)`.
+/// Panics where the SDK throws.
 fn read_texts(chunks: &[Value]) -> Vec<(String, bool)> {
-    let mut parts: Vec<(String, String, bool)> = Vec::new(); // id, text, abandoned; done ones have no id
+    let mut parts: Vec<(String, String, bool)> = Vec::new(); // id, text, abandoned; the id of a complete part is empty
     let mut reasoning: BTreeSet<&str> = BTreeSet::new();
     let mut tools: BTreeSet<&str> = BTreeSet::new();
     for chunk in chunks {
@@ -108,12 +108,12 @@ fn read_texts(chunks: &[Value]) -> Vec<(String, bool)> {
 
 proptest! {
     #[test]
-    fn a_resumed_simple_stream_is_the_rest_of_the_whole(log in logs(60), at in any::<prop::sample::Index>()) {
+    fn a_resumed_event_source_stream_is_the_rest_of_the_whole(log in logs(60), at in any::<prop::sample::Index>()) {
         let at = at.index(log.len() + 1);
-        let mut projector = simple::Projector::new(run());
+        let mut projector = event_source::Projector::new(run());
         let whole: Vec<Vec<Frame>> = log.iter().map(|event| projector.push(event)).collect();
         let rest: Vec<Frame> = whole[at..].concat();
-        prop_assert_eq!(simple_frames(&log, Seq(at as u64)), rest);
+        prop_assert_eq!(event_source_frames(&log, Seq(at as u64)), rest);
     }
 
     #[test]
@@ -121,13 +121,13 @@ proptest! {
         let whole = ui_frames(&log, 0);
         let at = at.index(whole.len() + 1);
         prop_assert_eq!(&ui_frames(&log, at as u64), &whole[at..]);
-        // A longer log only ever adds: what was sent live stands in every replay.
+        // A longer log only adds chunks: every replay contains what was sent live.
         let shorter = ui_frames(&log[..log.len() / 2], 0);
         prop_assert_eq!(&shorter, &whole[..shorter.len()]);
     }
 
     #[test]
-    fn the_count_is_that_of_the_chunks_seen(log in logs(60)) {
+    fn the_count_is_the_number_of_chunks(log in logs(60)) {
         let mut projector = ui_message::Projector::new(run());
         let mut seen = 0;
         for event in &log {
@@ -149,8 +149,8 @@ proptest! {
     }
 
     #[test]
-    fn the_text_of_the_simple_stream_is_the_answer(log in logs(80)) {
-        let mut projector = simple::Projector::new(run());
+    fn the_text_of_the_event_source_stream_is_the_answer(log in logs(80)) {
+        let mut projector = event_source::Projector::new(run());
         let mut state = State::default();
         let mut text = String::new();
         for event in &log {

@@ -1,11 +1,11 @@
-//! One run with a bit of everything, as each protocol shows it.
+//! One run with events of many types, in each protocol.
 
 use sequent_event::{Body, Event, Role, RunOutcome};
-use sequent_protocol::{native, simple, sse::Frame, ui_message};
+use sequent_protocol::{event_source, native, sse::Frame, ui_message};
 
 use crate::generator::{Log, run, usage};
 
-/// Reasoning, a tool, a crash in mid-message, the answer, its cost.
+/// A log with reasoning, a tool call, a crash within a message, the answer and its cost.
 pub(crate) fn log() -> Vec<Event> {
     let mut log = Log::default();
     log.prompt("What's the weather?");
@@ -139,8 +139,8 @@ fn native_shows_every_event() {
 }
 
 #[test]
-fn simple_shows_the_answer() {
-    let mut projector = simple::Projector::new(run());
+fn event_source_shows_the_answer() {
+    let mut projector = event_source::Projector::new(run());
     insta::assert_snapshot!(text(log().iter().flat_map(|event| projector.push(event))), @r#"
     id: run_00000000000000000000000002:1
     event: start

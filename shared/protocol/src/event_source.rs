@@ -1,20 +1,20 @@
-//! The answer's text alone, for a browser's `EventSource` and a few lines of script.
+//! The text of the answer for the browser's `EventSource` and a few lines of script.
 //!
 //! | frame | meaning |
 //! |---|---|
-//! | `event: start`, `data: {"run_id":"..."}` | the run that answers |
+//! | `event: start`, `data: {"run_id":"..."}` | the run that writes the answer |
 //! | `data: {"delta":"..."}` | append to the text |
-//! | `event: reset`, `data: {"content":"..."}` | replace the text: a crash cut off the last message and it begins anew |
+//! | `event: reset`, `data: {"content":"..."}` | replace the text: the last message was cut off by a crash and is written again |
 //! | `event: error`, `data: {"code":"...","message":"..."}` | the run failed; `end` follows |
 //! | `event: end`, `data: {"content":"..."}` | the whole answer; close the source. `"cancelled":true` when it was cut short |
 //!
-//! **Resume.** `EventSource` reconnects by itself, to the same address, with the last `id` it saw. Ids are
-//! [`Cursor`]s: they name the run as well as the position, because the address only says what to ask and asking
-//! again would start another run. `start` stems from the first event of the log, so that the client is bound to its
-//! run before the first word; it has data, for parsers that drop a frame with nothing but an id. `error` has no id
-//! of its own: it and `end` stem from one event, and a cut between them must not lose `end`. After `end` the source
-//! may reconnect once more; where the log is closed and has no frame past the cursor the answer is 204, which tells
-//! `EventSource` to stop.
+//! **Resume.** `EventSource` reconnects by itself, to the same address, with the last `id` that it received.
+//! Ids are [`Cursor`]s: they contain the run as well as the position, because the address contains only the
+//! message, and sending it again would start another run. `start` belongs to the first event of the log, so
+//! the client knows its run before the first word. It has data because some parsers drop a frame that has
+//! only an id. `error` has no id: it belongs to the same event as `end`, and a disconnect between them must
+//! not lose `end`. After `end` the source may reconnect once more. If the log is closed and has no frame
+//! after the cursor, the response is 204, which makes `EventSource` stop.
 
 use std::{fmt, str::FromStr};
 
@@ -27,15 +27,15 @@ use crate::{
     sse::Frame,
 };
 
-/// Between two messages of one answer, as in [`sequent_event::State::answer_text`].
+/// The text between two messages of one answer, as in [`sequent_event::State::answer_text`].
 const BETWEEN_MESSAGES: &str = "\n\n";
 
 /// A position in the stream of one run: `run_...:42`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor {
-    /// The run.
+    #[expect(missing_docs, reason = "plain data")]
     pub run: RunId,
-    /// The last event received.
+    /// The position of the last event received.
     pub after: Seq,
 }
 
@@ -55,12 +55,12 @@ impl FromStr for Cursor {
     }
 }
 
-/// Projects one log. Push every event from the first, even to resume: what the answer holds depends on all of them.
+/// Projects one log. Push every event from the first, even to resume: the answer depends on all of them.
 #[derive(Debug, Clone)]
 pub struct Projector {
-    /// Frames at or before this position were received.
+    /// The client has received the frames up to this position.
     cursor: Cursor,
-    /// The messages that are done. Their texts may be empty.
+    /// The complete messages. Their texts may be empty.
     kept: Vec<(MessageId, String)>,
     /// The text message being written.
     open: Option<(MessageId, String)>,
@@ -90,19 +90,19 @@ struct Failure<'a> {
 }
 
 impl Projector {
-    /// For a client that has received nothing yet.
+    /// Creates a projector for a client that has received nothing yet.
     #[must_use]
     pub const fn new(run: RunId) -> Self {
         Self::resume(Cursor { run, after: Seq::START })
     }
 
-    /// For a client that has received the frames up to `cursor`.
+    /// Creates a projector for a client that has received the frames up to `cursor`.
     #[must_use]
     pub const fn resume(cursor: Cursor) -> Self {
         Self { cursor, kept: Vec::new(), open: None }
     }
 
-    /// The frames of the next event that the client has not received.
+    /// Applies the next event and returns its frames. Returns none if the client has received them.
     #[must_use]
     pub fn push(&mut self, event: &Event) -> Vec<Frame> {
         let id = Cursor { run: self.cursor.run, after: event.seq };
@@ -152,7 +152,7 @@ impl Projector {
     }
 
     fn end(&mut self, id: Cursor, cancelled: bool) -> Frame {
-        self.keep(); // a failed run keeps what it had said
+        self.keep(); // a failed run keeps its answer so far
         let content = &self.text();
         Frame::json(Some(&id), Some("end"), &Content { content, cancelled })
     }
@@ -161,7 +161,7 @@ impl Projector {
         self.kept.extend(self.open.take());
     }
 
-    /// The text of the messages that are done.
+    /// The text of the complete messages.
     fn text(&self) -> String {
         let texts: Vec<&str> = self.kept.iter().map(|(_, text)| text.as_str()).collect();
         texts.join(BETWEEN_MESSAGES)
