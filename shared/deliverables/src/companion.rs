@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sequent_artifacts::{Artifacts, Origin};
 use sequent_core::ArtifactId;
-use sequent_documents::{Document, Kind as Documents, Website, website::Content};
+use sequent_documents::{Document, Kind as Documents, Website, website::FileContent};
 use sequent_jobs::{Context, Done, Failed, JobKind};
 use sequent_model::{Client, ToolSpec};
 use serde::{Deserialize, Serialize};
@@ -93,7 +93,7 @@ impl JobKind for GenerateCompanionReport {
 fn material(website: &Website, task: &str) -> String {
     let mut material = format!("<task>\n{task}\n</task>\n<website>\n# {}\n", website.title);
     for file in &website.files {
-        let Content::Text(text) = &file.content else { continue };
+        let FileContent::Text(text) = &file.content else { continue };
         let text = match file.media_type.split(';').next().unwrap_or_default() {
             "text/html" => sequent_tool::text_of_html(text),
             "text/plain" | "text/markdown" | "text/csv" | "application/json" => text.clone(),

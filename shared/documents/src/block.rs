@@ -1,61 +1,49 @@
-//! What stands in a section or on a slide.
+//! Blocks: the content of sections and slides.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Chart, Text};
 
-/// A block.
+/// A block of a section or slide.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[expect(missing_docs, reason = "plain data")]
 pub enum Block {
-    /// Running text.
     Paragraph {
-        /// The text.
         text: Text,
     },
-    /// A list.
     List {
-        /// Numbered or not.
+        /// The items are numbered.
         #[serde(default)]
         ordered: bool,
-        /// The items.
         items: Vec<Text>,
     },
-    /// A table.
     Table(Table),
-    /// A chart.
     Chart(Chart),
-    /// Somebody else's words.
     Quote {
-        /// The words.
         text: Text,
-        /// Whose they are.
+        /// The author of the quotation.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         source: Option<Text>,
     },
-    /// Code.
     Code {
-        /// The language's name.
+        /// The name of the programming language.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         language: Option<String>,
-        /// The code.
         text: String,
     },
-    /// What the reader must not miss.
+    /// A highlighted text that the reader must not miss.
     Callout {
-        /// How it is meant.
         #[serde(default)]
         tone: Tone,
-        /// A heading of its own.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         title: Option<String>,
-        /// The text.
         text: Text,
     },
 }
 
 impl Block {
-    /// Its texts, in order.
+    /// The texts of the block, in order.
     pub fn texts(&self) -> Vec<&Text> {
         match self {
             Self::Paragraph { text } | Self::Callout { text, .. } => vec![text],
@@ -69,7 +57,7 @@ impl Block {
         }
     }
 
-    /// What it says, without markup, in pieces.
+    /// All texts, labels and code of the block, without markup.
     #[must_use]
     pub fn plain(&self) -> Vec<String> {
         let own = match self {
@@ -82,23 +70,23 @@ impl Block {
     }
 }
 
-/// A table: every row has as many cells as the header.
+/// A table. Every row has as many cells as the header.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "plain data")]
 pub struct Table {
-    /// What it shows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub caption: Option<Text>,
     /// The names of the columns.
     pub header: Vec<Text>,
-    /// The rows.
     pub rows: Vec<Vec<Text>>,
-    /// How each column is aligned; without it, columns of numbers to the end and others to the start.
+    /// The alignment of each column. By default, columns of numbers are aligned to the end, others to the
+    /// start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub align: Option<Vec<Align>>,
 }
 
 impl Table {
-    /// The alignment of each column.
+    /// The alignment of each column, defaults included.
     #[must_use]
     pub fn alignment(&self) -> Vec<Align> {
         if let Some(align) = &self.align {
@@ -116,7 +104,7 @@ impl Table {
     }
 }
 
-/// Whether a cell reads as a number with or without a unit: `-1,234.5 %`, `€ 20`, `n/a` does not.
+/// Returns `true` for a number with or without a unit, such as `-1,234.5 %` and `€ 20`, but not `n/a`.
 fn is_number(cell: &str) -> bool {
     let digits = cell.chars().filter(|c| c.is_numeric()).count();
     let letters = cell.chars().filter(|c| c.is_alphabetic()).count();
@@ -124,28 +112,28 @@ fn is_number(cell: &str) -> bool {
         || (digits > 0 && letters <= 2 && digits + 4 >= cell.chars().count() / 2)
 }
 
-/// The alignment of a column, in the direction of the text.
+/// The alignment of a column, relative to the direction of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "plain data")]
 pub enum Align {
-    /// Where lines start.
+    /// The side on which lines start.
     Start,
-    /// The middle.
     Center,
-    /// Where lines end.
+    /// The side on which lines end.
     End,
 }
 
-/// How a callout is meant.
+/// The tone of a callout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Tone {
-    /// Worth knowing.
+    /// Useful information.
     #[default]
     Note,
-    /// It went well, or is advised.
+    /// A success or a recommendation.
     Success,
-    /// Take care.
+    /// A danger or a mistake to avoid.
     Warning,
 }
 

@@ -1,4 +1,4 @@
-//! Charts, as the numbers that they show.
+//! Charts, as labels and numbers.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,23 +6,21 @@ use crate::Text;
 
 /// A chart. Every series has as many values as there are labels.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "plain data")]
 pub struct Chart {
-    /// What it shows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub caption: Option<Text>,
-    /// How it shows it.
     pub kind: Kind,
-    /// The labels along x, or of the slices of a pie. For a scatter chart each is a number.
+    /// The labels along the x axis, or of the slices of a pie. In a scatter chart, each is a number.
     pub labels: Vec<String>,
-    /// The numbers.
     pub series: Vec<Series>,
-    /// The unit of the values.
+    /// The unit of all values.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,
-    /// What runs along x.
+    /// The title of the x axis.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub x_title: Option<String>,
-    /// What runs along y.
+    /// The title of the y axis.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub y_title: Option<String>,
 }
@@ -31,25 +29,25 @@ pub struct Chart {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// Bars beside each other.
+    /// Bars side by side.
     Bar,
     /// Bars on top of each other.
     StackedBar,
-    /// Lines.
+    /// One line per series.
     Line,
-    /// Lines with the area below them filled, on top of each other.
+    /// Stacked lines with filled areas.
     Area,
-    /// Points.
+    /// Points at the positions of numeric labels.
     Scatter,
-    /// Shares of a whole: one series without negative values.
+    /// Shares of a whole. It has one series without negative values.
     Pie,
 }
 
-/// One row of numbers.
+/// A series of values.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "plain data")]
 pub struct Series {
-    /// Its name in the legend.
     pub name: String,
-    /// Its values; `null` where there is none.
+    /// One value per label, or `null` if there is none.
     pub values: Vec<Option<f64>>,
 }

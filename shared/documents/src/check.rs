@@ -1,4 +1,4 @@
-//! The rules that a schema cannot say.
+//! The rules that a schema cannot express.
 
 use std::collections::HashSet;
 
@@ -8,8 +8,8 @@ use crate::{
     Block, Chart, Document, Kind, Problem, Source, Text, Website, block::Table, chart, limits as max,
 };
 
-/// Control characters and noncharacters in any text but the files of a website: no format that a document is exported to
-/// can carry them all.
+/// Finds control characters and noncharacters in all texts except the files of a website. No export format
+/// supports all of them.
 pub(crate) fn characters(kind: Kind, value: &Value) -> Vec<Problem> {
     let mut problems = Vec::new();
     walk(value, &mut String::new(), kind == Kind::Website, &mut problems);
@@ -37,7 +37,8 @@ fn walk(value: &Value, pointer: &mut String, files: bool, problems: &mut Vec<Pro
         }
         Value::String(text) => {
             if let Some(found) = text.chars().find(|c| !is_text(*c)) {
-                let message = format!("remove the character U+{:04X}: it is no text", u32::from(found));
+                let message =
+                    format!("remove the character U+{:04X}: it is not allowed in texts", u32::from(found));
                 problems.push(Problem { pointer: pointer.clone(), message });
             }
         }
@@ -48,12 +49,13 @@ fn walk(value: &Value, pointer: &mut String, files: bool, problems: &mut Vec<Pro
 fn is_text(c: char) -> bool {
     let noncharacter =
         matches!(u32::from(c) & 0xFFFF, 0xFFFE | 0xFFFF) || ('\u{FDD0}'..='\u{FDEF}').contains(&c);
-    // Overrides make text read differently from what it is; isolates and marks are what bidirectional text needs.
+    // Overrides can make a text look different from its content. Bidirectional text only needs isolates and
+    // marks.
     let overrides = matches!(c, '\u{202A}'..='\u{202E}');
     (!c.is_control() || matches!(c, '\n' | '\t')) && !noncharacter && !overrides
 }
 
-/// Everything else.
+/// Checks all other rules.
 pub(crate) fn rules(document: &Document) -> Vec<Problem> {
     let mut check = Check::default();
     match document {
@@ -96,7 +98,7 @@ impl<'a> Check<'a> {
             if !self.sources.insert(source.id.as_str()) {
                 self.add(
                     format!("/sources/{at}/id"),
-                    format!("`{}` is taken: ids are unique", source.id.as_str()),
+                    format!("the id `{}` is used twice: ids must be unique", source.id.as_str()),
                 );
             }
         }
@@ -111,14 +113,16 @@ impl<'a> Check<'a> {
     fn text(&mut self, text: &Text, pointer: &str) {
         for id in text.citations() {
             if !self.sources.contains(id.as_str()) {
-                let message =
-                    format!("`[^{0}]` cites no source: add one with the id `{0}` to `sources`", id.as_str());
+                let message = format!(
+                    "`[^{0}]` cites an unknown source: add a source with the id `{0}` to `sources`",
+                    id.as_str()
+                );
                 self.add(pointer, message);
             }
         }
         for address in text.refused_links() {
             let address: String = address.chars().take(100).collect();
-            self.add(pointer, format!("the link to `{address}`: want an absolute http or https address"));
+            self.add(pointer, format!("the link to `{address}` must be an absolute http or https address"));
         }
     }
 
@@ -155,7 +159,7 @@ impl<'a> Check<'a> {
         let columns = table.header.len();
         self.cells += columns * (table.rows.len() + 1);
         let unequal =
-            |what: &str, got: usize| format!("want {columns} {what}, as in the header, but got {got}");
+            |what: &str, got: usize| format!("expected {columns} {what}, as in the header, but got {got}");
         if let Some(align) = table.align.as_ref().filter(|align| align.len() != columns) {
             self.add(format!("{pointer}/align"), unequal("alignments", align.len()));
         }
@@ -180,10 +184,10 @@ impl<'a> Check<'a> {
             let got = series.values.len();
             let place = format!("{pointer}/series/{at}/values");
             if got != labels {
-                self.add(&place, format!("want {labels} values, one for each label, but got {got}"));
+                self.add(&place, format!("expected {labels} values, one for each label, but got {got}"));
             }
             if series.values.iter().all(Option::is_none) {
-                self.add(place, "want at least one number");
+                self.add(place, "the series must have at least one number");
             }
         }
         match chart.kind {
@@ -192,7 +196,7 @@ impl<'a> Check<'a> {
                 for (at, label) in chart.labels.iter().enumerate() {
                     let number = label.trim().parse::<f64>().ok().filter(|x| x.abs() <= max::MAGNITUDE);
                     if number.is_none() {
-                        let message = "want a number, such as \"1.5\": a scatter chart has numbers along x";
+                        let message = "the label must be a number, such as \"1.5\": a scatter chart has numbers along x";
                         self.add(format!("{pointer}/labels/{at}"), message);
                     }
                 }
@@ -204,17 +208,17 @@ impl<'a> Check<'a> {
     fn pie(&mut self, chart: &Chart, pointer: &str) {
         let Some(series) = chart.series.first() else { return };
         if chart.series.len() > 1 {
-            self.add(format!("{pointer}/series"), "a pie shows one series");
+            self.add(format!("{pointer}/series"), "a pie must have exactly one series");
         }
         if chart.labels.len() > max::SERIES {
-            let message = format!("a pie has at most {} slices: sum up the small ones", max::SERIES);
+            let message = format!("a pie may have at most {} slices: combine the small ones", max::SERIES);
             self.add(format!("{pointer}/labels"), message);
         }
         let values = || series.values.iter().flatten();
         if values().any(|value| *value < 0.0) || values().sum::<f64>() <= 0.0 {
             self.add(
                 format!("{pointer}/series/0/values"),
-                "a pie has no negative values and a sum above zero",
+                "a pie must have no negative values and a sum above zero",
             );
         }
     }
@@ -225,7 +229,7 @@ impl<'a> Check<'a> {
         for (at, file) in website.files.iter().enumerate() {
             bytes = bytes.saturating_add(file.content.bytes().len());
             if !paths.insert(file.path.key()) {
-                let message = "the path is taken: paths are unique, upper and lower case being the same";
+                let message = "the path is used twice: paths must be unique, ignoring case";
                 self.add(format!("/files/{at}/path"), message);
             }
         }
@@ -235,17 +239,20 @@ impl<'a> Check<'a> {
             if let Some(folder) = folders.into_iter().find(|folder| paths.contains(*folder)) {
                 self.add(
                     format!("/files/{at}/path"),
-                    format!("`{folder}` is a file: it cannot be a folder as well"),
+                    format!("`{folder}` is a file and cannot be a folder, too"),
                 );
             }
         }
         if bytes > max::FILES_BYTES {
-            self.add("/files", format!("the files weigh {bytes} bytes: at most {}", max::FILES_BYTES));
+            self.add(
+                "/files",
+                format!("the files have {bytes} bytes together: at most {} are allowed", max::FILES_BYTES),
+            );
         }
         match website.files.iter().find(|file| file.path == website.entry) {
-            None => self.add("/entry", "want the path of one of the files"),
+            None => self.add("/entry", "the entry must be the path of one of the files"),
             Some(entry) if !entry.media_type.starts_with("text/html") => {
-                self.add("/entry", "want a file of the media type `text/html`");
+                self.add("/entry", "the entry must be a file with the media type `text/html`");
             }
             Some(_) => {}
         }
@@ -259,7 +266,7 @@ impl<'a> Check<'a> {
         ];
         for (what, got, most) in totals {
             if got > most {
-                self.add("", format!("the document has {got} {what}: at most {most}"));
+                self.add("", format!("the document has {got} {what}: at most {most} are allowed"));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The one way in, and the one way out.
+//! Parsing and writing of documents.
 
 use std::fmt;
 
@@ -7,35 +7,31 @@ use serde_json::Value;
 
 use crate::{Invalid, Report, Slides, Website, check, limits, schema, structure};
 
-/// A document that was checked. In JSON its `type` says which.
+/// A valid document. In JSON, `type` is its type.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[expect(missing_docs, reason = "plain data")]
 pub enum Document {
-    /// A report.
     Report(Report),
-    /// Slides.
     Slides(Slides),
-    /// A website.
     Website(Website),
 }
 
 /// The types of documents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "plain data")]
 pub enum Kind {
-    /// A report.
     Report,
-    /// Slides.
     Slides,
-    /// A website.
     Website,
 }
 
 impl Kind {
-    /// All of them.
+    /// All types.
     pub const ALL: [Self; 3] = [Self::Report, Self::Slides, Self::Website];
 
-    /// The name, as `type` has it.
+    /// The name of the type, as in JSON.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -60,10 +56,10 @@ impl fmt::Display for Kind {
 }
 
 impl Document {
-    /// The document in `json`.
+    /// Parses and checks a document.
     ///
     /// # Errors
-    /// What to fix.
+    /// [`Invalid`] lists what to fix.
     pub fn parse(json: impl AsRef<[u8]>) -> Result<Self, Invalid> {
         let json = json.as_ref();
         if json.len() > limits::WEBSITE_BYTES {
@@ -78,10 +74,10 @@ impl Document {
         Self::checked(kind, value)
     }
 
-    /// The document in `value`.
+    /// Checks a document that is parsed already.
     ///
     /// # Errors
-    /// What to fix.
+    /// [`Invalid`] lists what to fix.
     pub fn from_value(value: Value) -> Result<Self, Invalid> {
         let kind = kind_of(&value)?;
         Self::checked(kind, value)
@@ -102,13 +98,13 @@ impl Document {
         Ok(document)
     }
 
-    /// The JSON Schema (2020-12) of one type, for a model. Some rules go beyond it.
+    /// Returns the JSON Schema (2020-12) of one type, for a model. Some rules go beyond it.
     #[must_use]
     pub fn schema(kind: Kind) -> Value {
         schema::of(kind)
     }
 
-    /// The type.
+    /// The type of the document.
     #[must_use]
     pub const fn kind(&self) -> Kind {
         match self {
@@ -118,7 +114,7 @@ impl Document {
         }
     }
 
-    /// The title.
+    /// The title of the document.
     #[must_use]
     pub fn title(&self) -> &str {
         match self {
@@ -128,14 +124,14 @@ impl Document {
         }
     }
 
-    /// The document as compact JSON; equal documents give equal bytes.
+    /// Writes the document as compact JSON. Equal documents give equal bytes.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("documents have string keys and finite numbers only")
+        serde_json::to_vec(self).expect("documents have only string keys and finite numbers")
     }
 }
 
-/// Stored documents are checked again: what reads them may be newer than what wrote them.
+/// Stored documents are checked again: the reader may be newer than the writer.
 impl<'de> Deserialize<'de> for Document {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::from_value(Value::deserialize(deserializer)?).map_err(serde::de::Error::custom)
@@ -143,16 +139,18 @@ impl<'de> Deserialize<'de> for Document {
 }
 
 fn kind_of(value: &Value) -> Result<Kind, Invalid> {
-    let Some(object) = value.as_object() else { return Err(Invalid::one("", "want a JSON object")) };
+    let Some(object) = value.as_object() else {
+        return Err(Invalid::one("", "the document must be a JSON object"));
+    };
     let name = object.get("type").and_then(Value::as_str);
     Kind::ALL
         .into_iter()
         .find(|kind| Some(kind.as_str()) == name)
-        .ok_or_else(|| Invalid::one("/type", "want one of `report`, `slides`, `website`"))
+        .ok_or_else(|| Invalid::one("/type", "the type must be one of `report`, `slides`, `website`"))
 }
 
 fn too_large(max: usize) -> Invalid {
-    Invalid::one("", format!("too large: at most {max} bytes of JSON"))
+    Invalid::one("", format!("the document is too large: it may have at most {max} bytes of JSON"))
 }
 
 fn typed<T: DeserializeOwned>(value: Value) -> Result<T, Invalid> {

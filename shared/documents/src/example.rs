@@ -1,10 +1,10 @@
-//! One small document of each type: what a schema shows a model, and what the demo provider delivers.
+//! One small document of each type: the example in its schema, and the document of the demo provider.
 
 use serde_json::{Value, json};
 
 use crate::Kind;
 
-/// An example that holds every rule.
+/// Returns a valid example.
 pub(crate) fn of(kind: Kind) -> Value {
     match kind {
         Kind::Report => json!({
@@ -12,7 +12,7 @@ pub(crate) fn of(kind: Kind) -> Value {
             "version": 1,
             "title": "An example of a report",
             "language": "en",
-            "abstract": "No model has written this: it shows what a report looks like.",
+            "abstract": "This was not written by a model. It is an example of a report.",
             "sections": [
                 {"heading": "Texts", "level": 1, "blocks": [
                     {"type": "paragraph", "text": "A paragraph may be **bold**, *italic* or `code`, and cites what it rests on.[^a]"},
@@ -33,8 +33,8 @@ pub(crate) fn of(kind: Kind) -> Value {
             "language": "en",
             "slides": [
                 {"title": "What this is", "blocks": [
-                    {"type": "list", "items": ["No model has written this", "It shows what slides look like"]}
-                ], "notes": "What the speaker says."},
+                    {"type": "list", "items": ["This was not written by a model", "It is an example of slides"]}
+                ], "notes": "Notes for the speaker."},
                 {"title": "Numbers", "blocks": [
                     {"type": "chart", "kind": "line", "labels": ["1", "2", "3"], "series": [{"name": "A", "values": [1, 3, 2]}]}
                 ]}
@@ -47,7 +47,7 @@ pub(crate) fn of(kind: Kind) -> Value {
             "entry": "index.html",
             "files": [
                 {"path": "index.html", "media_type": "text/html; charset=utf-8",
-                 "content": "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>An example of a website</title><link rel=\"stylesheet\" href=\"style.css\"><h1>An example of a website</h1><p>No model has written this: it shows what a website looks like.</p></html>"},
+                 "content": "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>An example of a website</title><link rel=\"stylesheet\" href=\"style.css\"><h1>An example of a website</h1><p>This was not written by a model. It is an example of a website.</p></html>"},
                 {"path": "style.css", "media_type": "text/css", "content": "body { font: 18px/1.5 sans-serif; margin: 3rem auto; max-width: 40rem }"}
             ]
         }),

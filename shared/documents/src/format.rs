@@ -1,35 +1,36 @@
-//! The formats that files are exported in.
+//! The formats of exports.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A format.
+/// A format of an export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Format {
-    /// PDF: reports and slides.
+    /// PDF, for reports and slides.
     Pdf,
-    /// One self-contained page: reports, slides and transcripts.
+    /// One self-contained page, for reports, slides and transcripts.
     Html,
-    /// Markdown: reports and transcripts.
+    /// Markdown, for reports and transcripts.
     Markdown,
-    /// The document as data: all of them.
+    /// The document as data, for documents of all types.
     Json,
-    /// One JSON value a line: the events of a run.
+    /// One JSON value per line, for the events of a run.
     Jsonl,
-    /// An archive of files: websites and projects.
+    /// An archive of files, for websites and projects.
     Zip,
 }
 
 impl Format {
-    /// The version of what writes the formats: raised with every change to what it writes, so that no cache serves the old.
+    /// The version of the renderers. Every change of their output raises it, so that no cache serves an old
+    /// file.
     pub const RENDERERS: u32 = 1;
 
-    /// All of them.
+    /// All formats.
     pub const ALL: [Self; 6] = [Self::Pdf, Self::Html, Self::Markdown, Self::Json, Self::Jsonl, Self::Zip];
 
-    /// The format's name, as an API has it.
+    /// The name of the format, as in the API.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -42,13 +43,13 @@ impl Format {
         }
     }
 
-    /// The format with this name.
+    /// Returns the format with this name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|format| format.name() == name)
     }
 
-    /// The media type.
+    /// The media type of files in this format.
     #[must_use]
     pub const fn media_type(self) -> &'static str {
         match self {
@@ -61,7 +62,7 @@ impl Format {
         }
     }
 
-    /// The extension of a file's name, without a dot.
+    /// The extension of file names, without a dot.
     #[must_use]
     pub const fn extension(self) -> &'static str {
         match self {
@@ -82,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_lead_back() {
+    fn names_are_parsed_to_the_same_format() {
         for format in Format::ALL {
             assert_eq!(Format::from_name(format.name()), Some(format));
             assert_eq!(serde_json::to_value(format).unwrap(), format.name());

@@ -1,41 +1,36 @@
-//! The markup of texts, and its one parser.
+//! The markup of texts and its parser.
 //!
-//! `**bold**`, `*italic*`, `` `code` ``, `[words](https://address)`, `[^source-id]`; a backslash before punctuation takes
-//! its meaning away; a line break is one. Nothing is an error: what does not close, or leads where a document may not
-//! lead, is plain text. The parser takes one pass; its frames nest at most three deep, one of each kind.
+//! The syntax is `**bold**`, `*italic*`, `` `code` ``, `[words](https://address)` and `[^source-id]`. A
+//! backslash escapes punctuation. A line break stays a line break. There are no errors: markup that is not
+//! closed, and a link to an address that is not allowed, are plain text. The parser takes one pass. Its
+//! frames nest at most three deep, one of each kind.
 
 use crate::{SourceId, WebUrl, limits};
 
-/// A piece of text.
+/// A piece of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "plain data")]
 pub enum Inline {
-    /// Words, as they are.
     Plain(String),
-    /// Strong.
     Bold(Vec<Inline>),
-    /// Emphasised.
     Italic(Vec<Inline>),
-    /// Code.
     Code(String),
-    /// Words that lead somewhere.
     Link {
-        /// The words.
         text: Vec<Inline>,
-        /// Where to.
         url: WebUrl,
     },
-    /// This rests on a source.
+    /// A citation of a source.
     Cite(SourceId),
-    /// A new line.
+    /// A line break.
     Break,
 }
 
-/// What [`parse`] found.
+/// A parsed text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Parsed {
-    /// The text.
+    #[expect(missing_docs, reason = "plain data")]
     pub inlines: Vec<Inline>,
-    /// Addresses of links that were not made.
+    /// The addresses of links that are not allowed and became plain text.
     pub refused_links: Vec<String>,
 }
 
@@ -57,7 +52,7 @@ pub fn parse(source: &str) -> Parsed {
     Parsed { inlines, refused_links: parser.refused_links }
 }
 
-/// The words of `inlines`, without citations.
+/// Returns the text of `inlines` without markup and citations.
 #[must_use]
 pub fn plain(inlines: &[Inline]) -> String {
     let mut words = String::new();
@@ -101,10 +96,10 @@ struct Frame {
 struct Parser<'a> {
     rest: &'a str,
     before: Option<char>,
-    /// The root is always there.
+    /// The first frame is the root, which is never closed.
     frames: Vec<Frame>,
     refused_links: Vec<String>,
-    /// There is no further backtick: looking again would make the pass quadratic.
+    /// There is no further backtick. Searching again would make the parser quadratic.
     no_code: bool,
 }
 
@@ -157,14 +152,14 @@ impl<'a> Parser<'a> {
     }
 
     fn top(&mut self) -> &mut Frame {
-        self.frames.last_mut().expect("the root frame is popped by parse alone")
+        self.frames.last_mut().expect("only `parse` pops the root frame")
     }
 
     fn is_open(&self, mark: Mark) -> bool {
         self.frames.iter().any(|frame| frame.mark == mark)
     }
 
-    /// The innermost frame becomes plain text in the one around it.
+    /// Turns the innermost frame into plain text of the frame around it.
     fn abandon(&mut self) {
         if let Some(frame) = self.frames.pop() {
             self.push_plain(frame.mark.literal());
@@ -172,7 +167,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Closes `mark`, which is open, and returns what was in it.
+    /// Closes `mark`, which must be open, and returns its content.
     fn close(&mut self, mark: Mark) -> Vec<Inline> {
         while self.top().mark != mark {
             self.abandon();
@@ -235,7 +230,7 @@ impl<'a> Parser<'a> {
 
     fn bracket(&mut self) {
         if let Some(name) = self.rest.strip_prefix("[^") {
-            // An id is short and ASCII: no need to look further.
+            // An id is short and ASCII, so the search is bounded.
             let end = name.bytes().take(65).position(|b| b == b']');
             if let Some(id) = end.and_then(|end| name.get(..end)).and_then(SourceId::new) {
                 self.take(id.as_str().len() + 3);

@@ -1,25 +1,25 @@
-//! Why a document was refused, for the model that wrote it.
+//! The reasons why a document was refused, for the model that wrote it.
 
 use std::fmt;
 
 use crate::limits;
 
-/// One thing to fix.
+/// One problem of a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// Where: a JSON pointer into the document, empty for the whole.
+    /// A JSON pointer into the document; empty for the whole.
     pub pointer: String,
-    /// What is wrong there, and what would be right.
+    /// The problem and what to do about it.
     pub message: String,
 }
 
 /// A document that was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the document was refused:\n{}", self.list())]
+#[error("the document was refused. Fix these problems:\n{}", self.list())]
 pub struct Invalid {
-    /// The first problems, in the order of the document as far as it has one; never empty.
+    /// The first problems. Never empty.
     pub problems: Vec<Problem>,
-    /// How many more there are.
+    /// The number of further problems.
     pub more: usize,
 }
 
@@ -28,7 +28,7 @@ impl Invalid {
         Self { problems: vec![Problem { pointer: pointer.into(), message: message.into() }], more: 0 }
     }
 
-    /// `Ok` when there is no problem.
+    /// Returns `Ok` if there are no problems.
     pub(crate) fn unless_empty(mut problems: Vec<Problem>) -> Result<(), Self> {
         if problems.is_empty() {
             return Ok(());

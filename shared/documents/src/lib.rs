@@ -1,9 +1,9 @@
-//! What agents deliver: reports, slides and websites, as data.
+//! Documents that agents deliver: reports, slides and websites, as data.
 //!
-//! A model writes a document as JSON. [`Document::parse`] is the only way in: what it returns holds every rule of
-//! [`limits`] and of [`Document::schema`], so that an exporter has nothing left to check, and what it refuses comes back
-//! as [`Invalid`], worded so that the model can correct itself. Texts carry a small markup of their own
-//! ([`inline`]), parsed here and nowhere else: no HTML and no other language ever passes through.
+//! A model writes a document as JSON. Only [`Document::parse`] and its siblings create a [`Document`]. It
+//! satisfies all rules of [`limits`] and of [`Document::schema`], so an exporter has nothing left to check. A
+//! refused document gives [`Invalid`], with messages from which the model can correct itself. Texts have a
+//! small markup language ([`inline`]), which only this crate parses. HTML and other languages are plain text.
 
 pub mod block;
 pub mod chart;

@@ -8,47 +8,41 @@ use crate::{Block, Source, SourceId, Text, WebUrl, limits};
 
 /// A report.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "plain data")]
 pub struct Report {
     /// The version of the format: 1.
     pub version: u8,
-    /// The title.
     pub title: String,
-    /// A second line to the title.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subtitle: Option<String>,
-    /// Who wrote it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub authors: Vec<String>,
-    /// The day, `YYYY-MM-DD`.
+    /// The date, as `YYYY-MM-DD`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub date: Option<String>,
-    /// The main language, a BCP 47 tag.
+    /// The main language, as a BCP 47 tag.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<String>,
-    /// What it comes to.
     #[serde(default, rename = "abstract", skip_serializing_if = "Option::is_none")]
     pub summary: Option<Text>,
-    /// The sections, in order.
     pub sections: Vec<Section>,
-    /// What it rests on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<Source>,
 }
 
-/// A section: a heading and what stands below it, up to the next heading.
+/// A heading and the blocks up to the next heading.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "plain data")]
 pub struct Section {
-    /// The heading.
     pub heading: String,
-    /// 1 to 3; a deeper section belongs to the one before it.
+    /// The level of the heading, 1 to 3. A deeper section belongs to the one before it.
     pub level: u8,
-    /// What stands below.
     #[serde(default)]
     pub blocks: Vec<Block>,
 }
 
 impl Report {
-    /// What it says, without markup: headings, texts, cells and labels, one to a line.
+    /// All texts without markup, one per line: headings, texts, cells and labels.
     #[must_use]
     pub fn plain(&self) -> String {
         let mut lines = vec![self.title.clone()];
@@ -62,7 +56,7 @@ impl Report {
         lines.join("\n")
     }
 
-    /// The sources that its texts cite.
+    /// The ids of the sources that the texts cite.
     #[must_use]
     pub fn cited(&self) -> BTreeSet<&str> {
         let texts = self.sections.iter().flat_map(|section| &section.blocks).flat_map(Block::texts);
@@ -70,7 +64,7 @@ impl Report {
         texts.flat_map(Text::citations).map(SourceId::as_str).collect()
     }
 
-    /// Adds a source under a name of its own. `None`: the list is full, or the title cannot be one.
+    /// Adds a source under a new id. Returns `None` if the list is full.
     pub fn add_source(&mut self, url: WebUrl, title: &str, quote: Option<String>) -> Option<SourceId> {
         if self.sources.len() >= limits::SOURCES {
             return None;

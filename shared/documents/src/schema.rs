@@ -1,4 +1,8 @@
-//! The JSON Schemas of documents: what a model is shown, and the first check of what it writes.
+//! The JSON Schemas of documents. A model receives them, and they are the first check of what it writes.
+//!
+//! They are written by hand and not derived from the types. Most rules are no rules of a type: limits, the
+//! description of each text, the choice of `content` or `base64`, and one named definition per type of block
+//! without unknown properties, which the messages of [`structure`](crate::structure) depend on.
 
 use serde_json::{Value, json};
 
@@ -7,7 +11,7 @@ use crate::{Kind, example, limits as max};
 /// The types of blocks.
 pub(crate) const BLOCK_TYPES: [&str; 7] = ["paragraph", "list", "table", "chart", "quote", "code", "callout"];
 
-/// The schema of one type of document.
+/// Returns the schema of one type of document.
 #[must_use]
 pub fn of(kind: Kind) -> Value {
     match kind {
@@ -48,7 +52,7 @@ fn report() -> Value {
     let section = json!({
         "type": "object",
         "properties": {
-            "heading": line("The heading, without a number: numbers come of themselves."),
+            "heading": line("The heading without a number: numbers are added automatically."),
             "level": {"type": "integer", "minimum": 1, "maximum": 3},
             "blocks": blocks(),
         },
@@ -56,11 +60,11 @@ fn report() -> Value {
         "additionalProperties": false,
     });
     let own = json!({
-        "subtitle": line("A second line to the title."),
+        "subtitle": line("A subtitle."),
         "authors": {"type": "array", "items": line("A name."), "maxItems": max::AUTHORS},
         "date": {"type": "string", "format": "date", "description": "YYYY-MM-DD."},
         "language": language(),
-        "abstract": text("What the report comes to, in a few sentences."),
+        "abstract": text("A summary of the report in a few sentences."),
         "sections": {"type": "array", "items": section, "minItems": 1, "maxItems": max::SECTIONS},
         "sources": sources(),
     });
@@ -74,19 +78,19 @@ fn slides() -> Value {
             "title": line("The slide's title."),
             "layout": {"enum": ["content", "two_columns", "section"]},
             "blocks": blocks(),
-            "notes": text("What the speaker says."),
+            "notes": text("Notes for the speaker."),
         },
         "required": ["title"],
         "additionalProperties": false,
     });
     let own = json!({
-        "subtitle": line("A second line to the title."),
+        "subtitle": line("A subtitle."),
         "theme": {"enum": ["light", "dark"]},
         "language": language(),
         "slides": {"type": "array", "items": slide, "minItems": 1, "maxItems": max::SLIDES},
         "sources": sources(),
     });
-    document(Kind::Slides, "Slides; a title page comes of itself", &["slides"], &own, &block_defs())
+    document(Kind::Slides, "Slides; a title page is added automatically", &["slides"], &own, &block_defs())
 }
 
 fn website() -> Value {
@@ -142,7 +146,7 @@ fn sources() -> Value {
                 "title": line("The source's title."),
                 "accessed": {"type": "string", "format": "date", "description": "YYYY-MM-DD."},
                 "quote": {"type": "string", "minLength": 1, "maxLength": max::QUOTE_CHARS,
-                          "description": "The passage that counts, word for word."},
+                          "description": "The relevant passage, word for word."},
             },
             "required": ["id", "url", "title"],
             "additionalProperties": false,
@@ -174,15 +178,15 @@ fn block_defs() -> Value {
             "items": {"type": "array", "items": text("An item."), "minItems": 1, "maxItems": max::ITEMS},
         })),
         "table": object("table", &["header", "rows"], json!({
-            "caption": text("What the table shows."),
+            "caption": text("A caption of the table."),
             "header": {"type": "array", "items": cell, "minItems": 1, "maxItems": max::COLUMNS},
             "rows": {"type": "array", "minItems": 1, "maxItems": max::ROWS, "items":
                 {"type": "array", "items": cell, "description": "As many cells as the header has."}},
             "align": {"type": "array", "items": {"enum": ["start", "center", "end"]},
-                      "description": "One for each column; may be left out."},
+                      "description": "One for each column. Optional."},
         })),
         "chart": object("chart", &["kind", "labels", "series"], json!({
-            "caption": text("What the chart shows."),
+            "caption": text("A caption of the chart."),
             "kind": {"enum": ["bar", "stacked_bar", "line", "area", "scatter", "pie"]},
             "labels": {"type": "array", "items": label, "minItems": 1, "maxItems": max::VALUES,
                        "description": "Along x, or the slices of a pie. For `scatter` each is a number, such as \"1.5\"."},
@@ -200,8 +204,8 @@ fn block_defs() -> Value {
             "y_title": label,
         })),
         "quote": object("quote", &["text"], json!({
-            "text": text("Somebody's words."),
-            "source": text("Whose they are."),
+            "text": text("The quotation."),
+            "source": text("The author of the quotation."),
         })),
         "code": object("code", &["text"], json!({
             "language": {"type": "string", "pattern": "^[A-Za-z0-9+#.-]{1,30}$"},
@@ -209,8 +213,8 @@ fn block_defs() -> Value {
         })),
         "callout": object("callout", &["text"], json!({
             "tone": {"enum": ["note", "success", "warning"]},
-            "title": line("A heading of its own."),
-            "text": text("What the reader must not miss."),
+            "title": line("A heading."),
+            "text": text("Something that the reader must not miss."),
         })),
     })
 }

@@ -1,4 +1,4 @@
-//! What a document rests on, and the only addresses that it may lead to.
+//! The sources of a document, and the addresses that it may link to.
 
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -8,35 +8,33 @@ use crate::limits;
 /// A source that a citation `[^id]` points to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "plain data")]
 pub struct Source {
-    /// The name that citations use.
     pub id: SourceId,
-    /// Where it is.
     pub url: WebUrl,
-    /// Its title.
     pub title: String,
-    /// The day it was read, `YYYY-MM-DD`.
+    /// The day on which the source was read, as `YYYY-MM-DD`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accessed: Option<String>,
-    /// The passage that counts, word for word.
+    /// The relevant passage, word for word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quote: Option<String>,
 }
 
-/// The name of a source within its document: `[A-Za-z0-9_-]{1,64}`.
+/// The id of a source within its document: `[A-Za-z0-9_-]{1,64}`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct SourceId(String);
 
 impl SourceId {
-    /// The name, if it is one.
+    /// Returns `None` if the id is not valid.
     #[must_use]
     pub fn new(name: &str) -> Option<Self> {
         let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
         ((1..=64).contains(&name.len()) && name.bytes().all(plain)).then(|| Self(name.to_owned()))
     }
 
-    /// The name.
+    /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -47,7 +45,8 @@ impl TryFrom<String> for SourceId {
     type Error = &'static str;
 
     fn try_from(name: String) -> Result<Self, Self::Error> {
-        Self::new(&name).ok_or("a source's id has 1 to 64 of the characters A-Z, a-z, 0-9, `_` and `-`")
+        Self::new(&name)
+            .ok_or("the id of a source must have 1 to 64 of the characters A-Z, a-z, 0-9, `_` and `-`")
     }
 }
 
@@ -57,13 +56,13 @@ impl From<SourceId> for String {
     }
 }
 
-/// An absolute `http` or `https` address without credentials: readers will click on it.
+/// An absolute `http` or `https` address without credentials, which is safe to click on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct WebUrl(String);
 
 impl WebUrl {
-    /// The address in its normal form, if it is one that a document may lead to.
+    /// Normalises the address. Returns `None` if a document may not link to it.
     #[must_use]
     pub fn new(address: &str) -> Option<Self> {
         if address.len() > limits::URL_CHARS {
@@ -74,11 +73,11 @@ impl WebUrl {
             && url.username().is_empty()
             && url.password().is_none()
             && url.has_host();
-        // Normalising percent-encodes: the result must still be within the limit, or it would not parse again.
+        // Normalisation percent-encodes, so the result may exceed the limit, and would then not parse again.
         open.then(|| String::from(url)).filter(|url| url.len() <= limits::URL_CHARS).map(Self)
     }
 
-    /// The address: ASCII, without spaces, quotes or angle brackets.
+    /// The address as ASCII text without spaces, quotes or angle brackets.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -89,7 +88,8 @@ impl TryFrom<String> for WebUrl {
     type Error = &'static str;
 
     fn try_from(address: String) -> Result<Self, Self::Error> {
-        Self::new(&address).ok_or("want an absolute http or https address without user name or password")
+        Self::new(&address)
+            .ok_or("the address must be absolute, http or https, and without user name or password")
     }
 }
 
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_open_web_is_linked() {
+    fn only_addresses_of_the_public_web_are_accepted() {
         assert_eq!(WebUrl::new("HTTPS://Example.com/a b").unwrap().as_str(), "https://example.com/a%20b");
         assert_eq!(
             WebUrl::new("https://例え.test/?q=\"<").unwrap().as_str(),
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_plain() {
+    fn ids_have_plain_characters_only() {
         assert!(SourceId::new("who-2024_a").is_some());
         assert!(["", "a b", "a]", "é"].iter().all(|id| SourceId::new(id).is_none()));
     }

@@ -1,4 +1,4 @@
-//! A document against its schema, with failures worded for a model.
+//! The check of a document against its schema, with messages for a model.
 
 use std::sync::LazyLock;
 
@@ -22,11 +22,12 @@ fn compile(kind: Kind) -> Compiled {
     compiler.enable_format_assertions();
     let mut schemas = Schemas::new();
     compiler.add_resource(&location, schema::of(kind)).expect("the location is an absolute address");
-    let index = compiler.compile(&location, &mut schemas).expect("our own schemas compile: tests use each");
+    let index =
+        compiler.compile(&location, &mut schemas).expect("the schemas are constants, and tests compile each");
     Compiled { schemas, index }
 }
 
-/// Whether `value` fits the schema of `kind`.
+/// Returns an error unless `value` matches the schema of `kind`.
 pub(crate) fn check(kind: Kind, value: &Value) -> Result<(), Invalid> {
     let compiled = match kind {
         Kind::Report => &*REPORT,
@@ -36,20 +37,21 @@ pub(crate) fn check(kind: Kind, value: &Value) -> Result<(), Invalid> {
     let Err(error) = compiled.schemas.validate(value, compiled.index) else { return Ok(()) };
     let mut problems = Vec::new();
     collect(&error, &mut problems);
-    // Their order is otherwise that of maps, which other crates' features of serde_json decide.
+    // Otherwise the order would be that of maps, which depends on the features of serde_json that other
+    // crates enable.
     problems.sort_by(|a, b| a.pointer.cmp(&b.pointer));
     problems.dedup();
     Invalid::unless_empty(problems)
 }
 
-/// The leaves of the tree of failures: the nodes above only say that something below failed.
+/// Collects the leaves of the tree of errors. The inner nodes only report that a node below failed.
 fn collect(error: &ValidationError<'_, '_>, problems: &mut Vec<Problem>) {
     if matches!(error.kind, ErrorKind::AnyOf) {
         return alternatives(error, problems);
     }
     if matches!(error.kind, ErrorKind::OneOf(_)) {
-        // Only a website's files have such a choice.
-        let message = "want exactly one of `content` and `base64`".to_owned();
+        // Only the files of a website have such a choice.
+        let message = "the file must have exactly one of `content` and `base64`".to_owned();
         return problems.push(Problem { pointer: error.instance_location.to_string(), message });
     }
     if !error.causes.is_empty() {
@@ -66,19 +68,21 @@ fn collect(error: &ValidationError<'_, '_>, problems: &mut Vec<Problem>) {
     problems.push(Problem { pointer: error.instance_location.to_string(), message });
 }
 
-/// Of alternatives that `type` tells apart, only the meant one's failures help.
+/// Collects the errors of one alternative only: the one with the same `type`.
 fn alternatives(error: &ValidationError<'_, '_>, problems: &mut Vec<Problem>) {
-    let place = error.instance_location.to_string();
-    let tag = format!("{place}/type");
+    let pointer = error.instance_location.to_string();
+    let tag = format!("{pointer}/type");
     let of_another_type = |branch: &&ValidationError<'_, '_>| {
         let mut found = Vec::new();
         collect(branch, &mut found);
         found.iter().any(|problem| problem.pointer == tag || problem.message.contains("`type`"))
     };
     match error.causes.iter().find(|branch| !of_another_type(branch)) {
-        Some(meant) => collect(meant, problems),
-        None => problems
-            .push(Problem { pointer: tag, message: format!("want one of {}", quoted(&schema::BLOCK_TYPES)) }),
+        Some(branch) => collect(branch, problems),
+        None => problems.push(Problem {
+            pointer: tag,
+            message: format!("the type must be one of {}", quoted(&schema::BLOCK_TYPES)),
+        }),
     }
 }
 

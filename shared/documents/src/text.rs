@@ -1,10 +1,10 @@
-//! A text with its markup already parsed.
+//! Texts with parsed markup.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Inline, SourceId, inline};
 
-/// A text: kept as the model wrote it, used as [`Inline`]s.
+/// A text, both as the model wrote it and as [`Inline`]s.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub struct Text {
@@ -13,25 +13,25 @@ pub struct Text {
 }
 
 impl Text {
-    /// As the model wrote it.
+    /// The text as the model wrote it.
     #[must_use]
     pub fn source(&self) -> &str {
         &self.source
     }
 
-    /// What it says.
+    /// The parsed text.
     #[must_use]
     pub fn inlines(&self) -> &[Inline] {
         &self.parsed.inlines
     }
 
-    /// The addresses in links that a document may not lead to; such links are plain text in [`Text::inlines`].
+    /// The addresses that a document may not link to. Such links are plain text in [`Text::inlines`].
     #[must_use]
     pub fn refused_links(&self) -> &[String] {
         &self.parsed.refused_links
     }
 
-    /// The citations in it, in order.
+    /// The citations in the text, in order.
     #[must_use]
     pub fn citations(&self) -> Vec<&SourceId> {
         let mut found = Vec::new();

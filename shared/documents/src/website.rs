@@ -1,4 +1,4 @@
-//! Websites: files under paths that are safe to unpack anywhere.
+//! Websites: files whose paths are safe to unpack on any system.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::{Deserialize, Serialize};
@@ -7,42 +7,38 @@ use crate::limits;
 
 /// A website.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "plain data")]
 pub struct Website {
     /// The version of the format: 1.
     pub version: u8,
-    /// The title.
     pub title: String,
-    /// The page that opens first; one of the files.
+    /// The path of the page that opens first.
     pub entry: FilePath,
-    /// The files.
     pub files: Vec<File>,
 }
 
-/// A file.
+/// A file of a website.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "plain data")]
 pub struct File {
-    /// Where it lies.
     pub path: FilePath,
-    /// Its media type.
     pub media_type: String,
-    /// What is in it.
     #[serde(flatten)]
-    pub content: Content,
+    pub content: FileContent,
 }
 
 /// The content of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Content {
-    /// Text.
+#[expect(missing_docs, reason = "plain data")]
+pub enum FileContent {
     #[serde(rename = "content")]
     Text(String),
-    /// Anything.
     #[serde(rename = "base64")]
     Binary(Binary),
 }
 
-impl Content {
-    /// The bytes.
+impl FileContent {
+    /// The bytes of the file.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         match self {
@@ -52,7 +48,7 @@ impl Content {
     }
 }
 
-/// Bytes, in JSON as base64.
+/// Bytes that are written as base64 in JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Binary(pub Vec<u8>);
@@ -61,7 +57,10 @@ impl TryFrom<String> for Binary {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        BASE64_STANDARD.decode(text).map(Self).map_err(|error| format!("not base64: {error}"))
+        BASE64_STANDARD
+            .decode(text)
+            .map(Self)
+            .map_err(|error| format!("the value is not valid base64: {error}"))
     }
 }
 
@@ -71,28 +70,28 @@ impl From<Binary> for String {
     }
 }
 
-/// A relative path that means the same file on every system: segments of `A-Z a-z 0-9 _ @ ~ + . -` that begin with none of
-/// `. - ~` and do not end in a dot, separated by `/`; bounded in length and depth, and no name that Windows keeps for a
-/// device.
+/// A relative path that means the same file on every system. Its segments are separated by `/`, consist of
+/// `A-Z a-z 0-9 _ @ ~ + . -`, do not start with `.`, `-` or `~`, do not end with a dot, and are not names
+/// that Windows reserves for devices. Length and depth are limited.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct FilePath(String);
 
 impl FilePath {
-    /// The path, if it is one.
+    /// Returns `None` if the path is not valid.
     #[must_use]
     pub fn new(path: &str) -> Option<Self> {
         let fits = path.len() <= limits::PATH_CHARS && path.split('/').count() <= limits::PATH_DEPTH;
         (fits && path.split('/').all(is_segment)).then(|| Self(path.to_owned()))
     }
 
-    /// The path.
+    /// The path as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Two paths with one key are one file on a system that ignores case.
+    /// Returns the same key for two paths that are the same file on a system that ignores case.
     pub(crate) fn key(&self) -> String {
         self.0.to_ascii_lowercase()
     }
@@ -117,8 +116,8 @@ impl TryFrom<String> for FilePath {
 
     fn try_from(path: String) -> Result<Self, Self::Error> {
         Self::new(&path).ok_or(
-            "want a relative path such as `assets/site.css`: segments of A-Z a-z 0-9 _ @ ~ + . - between single slashes, \
-             none beginning with a dot, at most 8 of them",
+            "the path must be relative, such as `assets/site.css`: at most 8 segments of A-Z a-z 0-9 _ @ ~ + . - \
+             between single slashes, none starting with a dot",
         )
     }
 }

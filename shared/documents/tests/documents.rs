@@ -1,4 +1,4 @@
-//! Documents from the outside: what is accepted, and how a refusal reads to the model that must correct itself.
+//! Documents through the public API: valid ones, and the messages from which a model corrects invalid ones.
 
 use proptest::prelude::*;
 use sequent_documents::{Block, Document, Invalid, Kind, limits};
@@ -34,7 +34,7 @@ fn slides() -> Value {
     ]})
 }
 
-/// The problems in `value` after `change`, one a line.
+/// Returns the problems of `value` after `change`, one per line.
 fn refused(mut value: Value, change: impl FnOnce(&mut Value)) -> String {
     change(&mut value);
     match Document::from_value(value) {
@@ -48,7 +48,7 @@ fn refused(mut value: Value, change: impl FnOnce(&mut Value)) -> String {
 }
 
 #[test]
-fn what_is_accepted_comes_back_the_same() {
+fn a_valid_document_round_trips() {
     for value in [report(), slides(), website()] {
         let document = Document::from_value(value.clone()).unwrap();
         let json = document.to_json();
@@ -59,7 +59,7 @@ fn what_is_accepted_comes_back_the_same() {
 }
 
 #[test]
-fn a_refusal_says_where_and_what() {
+fn a_problem_has_a_pointer_and_a_message() {
     let block = |block: Value| refused(report(), |value| value["sections"][0]["blocks"] = json!([block]));
     insta::assert_snapshot!(refused(report(), |value| {
         value["title"] = json!(7);
@@ -72,34 +72,34 @@ fn a_refusal_says_where_and_what() {
     - at /sections/0/level: must be <=3, but got 4
     - at /title: want string, but got number
     "#);
-    insta::assert_snapshot!(block(json!({"type": "paragrap", "text": "a"})), @"- at /sections/0/blocks/0/type: want one of `paragraph`, `list`, `table`, `chart`, `quote`, `code`, `callout`");
+    insta::assert_snapshot!(block(json!({"type": "paragrap", "text": "a"})), @"- at /sections/0/blocks/0/type: the type must be one of `paragraph`, `list`, `table`, `chart`, `quote`, `code`, `callout`");
     insta::assert_snapshot!(block(json!({"type": "table", "header": ["a"], "rows": [[1]], "x": 1})), @r#"
     - at /sections/0/blocks/0: remove the unknown properties `x`
     - at /sections/0/blocks/0/rows/0/0: want string, but got number
     "#);
     insta::assert_snapshot!(block(json!({"type": "table", "header": ["a", "b"], "rows": [["1"]], "align": ["end"]})), @r#"
-    - at /sections/0/blocks/0/align: want 2 alignments, as in the header, but got 1
-    - at /sections/0/blocks/0/rows/0: want 2 cells, as in the header, but got 1
+    - at /sections/0/blocks/0/align: expected 2 alignments, as in the header, but got 1
+    - at /sections/0/blocks/0/rows/0: expected 2 cells, as in the header, but got 1
     "#);
     insta::assert_snapshot!(block(json!({"type": "paragraph", "text": "So.[^who] See [it](javascript:x)."})), @r#"
-    - at /sections/0/blocks/0/text: `[^who]` cites no source: add one with the id `who` to `sources`
-    - at /sections/0/blocks/0/text: the link to `javascript:x`: want an absolute http or https address
+    - at /sections/0/blocks/0/text: `[^who]` cites an unknown source: add a source with the id `who` to `sources`
+    - at /sections/0/blocks/0/text: the link to `javascript:x` must be an absolute http or https address
     "#);
     insta::assert_snapshot!(block(json!({"type": "chart", "kind": "pie", "labels": ["a", "b"],
         "series": [{"name": "s", "values": [-1, 1, 2]}, {"name": "t", "values": [null, null]}]})), @r#"
-    - at /sections/0/blocks/0/series/0/values: want 2 values, one for each label, but got 3
-    - at /sections/0/blocks/0/series/1/values: want at least one number
-    - at /sections/0/blocks/0/series: a pie shows one series
-    - at /sections/0/blocks/0/series/0/values: a pie has no negative values and a sum above zero
+    - at /sections/0/blocks/0/series/0/values: expected 2 values, one for each label, but got 3
+    - at /sections/0/blocks/0/series/1/values: the series must have at least one number
+    - at /sections/0/blocks/0/series: a pie must have exactly one series
+    - at /sections/0/blocks/0/series/0/values: a pie must have no negative values and a sum above zero
     "#);
     insta::assert_snapshot!(block(json!({"type": "chart", "kind": "scatter", "labels": ["Jan"],
         "series": [{"name": "s", "values": [1e16]}]})), @"- at /sections/0/blocks/0/series/0/values/0: must be <=1000000000000000.0, but got 1e+16");
     insta::assert_snapshot!(block(json!({"type": "chart", "kind": "scatter", "labels": ["nan"],
-        "series": [{"name": "s", "values": [1]}]})), @r#"- at /sections/0/blocks/0/labels/0: want a number, such as "1.5": a scatter chart has numbers along x"#);
-    insta::assert_snapshot!(block(json!({"type": "code", "text": "a\u{0}b \u{202e}"})), @"- at /sections/0/blocks/0/text: remove the character U+0000: it is no text");
+        "series": [{"name": "s", "values": [1]}]})), @r#"- at /sections/0/blocks/0/labels/0: the label must be a number, such as "1.5": a scatter chart has numbers along x"#);
+    insta::assert_snapshot!(block(json!({"type": "code", "text": "a\u{0}b \u{202e}"})), @"- at /sections/0/blocks/0/text: remove the character U+0000: it is not allowed in texts");
     insta::assert_snapshot!(refused(report(), |value| {
         value["sources"] = json!([{"id": "noaa", "url": "https://u:p@a.test", "title": "t"}]);
-    }), @"- at /sources/0/url: want an absolute http or https address without user name or password");
+    }), @"- at /sources/0/url: the address must be absolute, http or https, and without user name or password");
 }
 
 #[test]
@@ -115,14 +115,16 @@ fn a_website_unpacks_safely() {
         assert!(with(&[path]).starts_with("- at /files/2/path: "), "{path}");
     }
     insta::assert_snapshot!(with(&["INDEX.html", "img"]), @r#"
-    - at /files/2/path: the path is taken: paths are unique, upper and lower case being the same
-    - at /files/1/path: `img` is a file: it cannot be a folder as well
+    - at /files/2/path: the path is used twice: paths must be unique, ignoring case
+    - at /files/1/path: `img` is a file and cannot be a folder, too
     "#);
-    insta::assert_snapshot!(refused(website(), |value| value["entry"] = json!("img/dot.png")), @"- at /entry: want a file of the media type `text/html`");
-    insta::assert_snapshot!(refused(website(), |value| value["files"][1]["base64"] = json!("!")), @"- at /files/1: not base64: Invalid symbol 33, offset 0.");
-    insta::assert_snapshot!(refused(website(), |value| value["files"][1]["content"] = json!("")), @"- at /files/1: want exactly one of `content` and `base64`");
+    insta::assert_snapshot!(refused(website(), |value| value["entry"] = json!("img/dot.png")), @"- at /entry: the entry must be a file with the media type `text/html`");
+    insta::assert_snapshot!(refused(website(), |value| value["files"][1]["base64"] = json!("!")), @"- at /files/1: the value is not valid base64: Invalid symbol 33, offset 0.");
+    insta::assert_snapshot!(refused(website(), |value| value["files"][1]["content"] = json!("")), @"- at /files/1: the file must have exactly one of `content` and `base64`");
     let large = "a".repeat(limits::FILES_BYTES + 1);
-    assert!(refused(website(), |value| value["files"][0]["content"] = json!(large)).contains("weigh"));
+    assert!(
+        refused(website(), |value| value["files"][0]["content"] = json!(large)).contains("bytes together")
+    );
 }
 
 #[test]
@@ -144,7 +146,7 @@ fn there_is_a_limit_on_everything() {
 }
 
 #[test]
-fn what_is_no_document_is_refused() {
+fn other_json_is_refused() {
     for json in ["", "[]", "null", "{", r#"{"type":"memo"}"#, "\u{0}", r#"{"type":"report","version":1e999}"#]
     {
         assert!(Document::parse(json).is_err(), "{json}");
@@ -154,7 +156,7 @@ fn what_is_no_document_is_refused() {
 }
 
 #[test]
-fn the_schemas_stay_as_models_know_them() {
+fn the_schemas_do_not_change_by_accident() {
     for kind in Kind::ALL {
         let schema = Document::schema(kind);
         assert_eq!(schema["properties"]["type"]["const"], kind.as_str());
@@ -195,7 +197,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn what_parses_survives(title in any_text(), blocks in proptest::collection::vec(any_block(), 0..6)) {
+    fn a_parsed_document_round_trips(title in any_text(), blocks in proptest::collection::vec(any_block(), 0..6)) {
         let value = json!({"type": "report", "version": 1, "title": title,
             "sections": [{"heading": "h", "level": 1, "blocks": blocks}],
             "sources": [{"id": "s1", "url": "https://a.test/ü", "title": "t"}]});
@@ -216,7 +218,7 @@ proptest! {
     }
 
     #[test]
-    fn any_field_may_be_anything(field in 0usize..8, junk in prop_oneof![
+    fn any_value_in_any_field_is_accepted_or_refused(field in 0usize..8, junk in prop_oneof![
         Just(json!(null)), Just(json!(-1)), Just(json!([[]])), Just(json!({"type": "chart"})), Just(json!("\u{202e}")),
     ]) {
         let mut value = report();

@@ -34,7 +34,7 @@ fn markup_becomes_inlines() {
 }
 
 #[test]
-fn what_does_not_close_is_text() {
+fn markup_that_is_not_closed_is_text() {
     for source in [
         "2 * 3 * 4",
         "**",
@@ -61,7 +61,7 @@ fn what_does_not_close_is_text() {
 }
 
 #[test]
-fn nesting_is_shallow_and_the_pass_is_linear() {
+fn nesting_is_limited_and_parsing_is_linear() {
     for unit in ["*", "[", "`", "**a", "[*", "[a](", "\\", "]", "[^"] {
         let source = unit.repeat(100_000 / unit.len());
         assert!(plain(&parse(&source).inlines).len() <= source.len());
