@@ -68,14 +68,14 @@ pub(crate) async fn measure_ours(
         let image = json!({"pk": {"S": row.pk()}, "sk": {"S": row.sk()}, "queued_at": {"N": "1"}});
         let change =
             json!({"eventSource": "aws:dynamodb", "dynamodb": {"SequenceNumber": "1", "NewImage": image}});
-        let told = now_ms();
+        let started = now_ms();
         handled(stack, "FanoutFunction", change).await?;
         let queued = now_ms();
         let message = json!({"messageId": "1", "body": Delivery::from(key).to_json()});
         handled(stack, "AgentWorkerFunction", message).await?;
         let claimed = Log::ended(&stack.store(), key, LOOK).await?.claimed()?;
         if n > 0 {
-            fanout.push(queued - told);
+            fanout.push(queued - started);
             // Events have timestamps in whole milliseconds.
             worker.push((claimed - queued).max(0.0));
         }

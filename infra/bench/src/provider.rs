@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stamp_tells_its_age() {
+    fn a_stamp_yields_its_age() {
         let _ = *BEGAN;
         let text = format!("{0} {0} ", stamp());
         let now = Instant::now() + Duration::from_millis(50);

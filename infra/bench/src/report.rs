@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_target_decides() {
+    fn a_figure_passes_only_within_its_target() {
         let verdict = |row: Row| row.verdict();
         assert_eq!(verdict(Row::new("a", 5.0, "ms").at_most(5.0)), "PASS");
         assert_eq!(verdict(Row::new("a", 5.1, "ms").at_most(5.0)), "MISS");

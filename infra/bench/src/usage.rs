@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_is_made_to_ask_for_its_price() {
+    fn a_request_asks_for_its_consumed_capacity() {
         let request: Value = serde_json::from_slice(&priced(br#"{"TableName":"main"}"#)).unwrap();
         assert_eq!(
             (&request["ReturnConsumedCapacity"], &request["TableName"]),

@@ -1,6 +1,6 @@
-// What a hostile page tries, in the words of a page: to read cookies and storage, to call the API, to leave its place.
-// `APP` is put before it; `control` is set on a page that is trusted. Each attempt leaves what it got in `loot`, or the
-// name of what stopped it.
+// The attempts of a hostile page: to read cookies and storage, to call the API, to leave its frame. The test defines
+// `APP` before this script, and sets `control` on a trusted page. Each attempt stores its result in `loot`, or the name
+// of the error that stopped it.
 globalThis.loot = { ran: true, origin: globalThis.origin };
 const attempt = async (name, act) => {
   try {
@@ -45,7 +45,7 @@ const element = (tag, set) =>
     request.open('GET', `${APP}/api/auth/me`);
     request.send();
   })));
-  // A beacon that the policy stops is answered `true` all the same; the page is told of it by an event.
+  // If the policy blocks a beacon, the call returns `true` nevertheless, and the page gets an event.
   await attempt('beacon', () => new Promise((resolve, reject) => {
     const told = ({ blockedURI }) => blockedURI.includes('/api/projects') && reject(new Error('blocked'));
     document.addEventListener('securitypolicyviolation', told);
@@ -66,9 +66,9 @@ const element = (tag, set) =>
   await attempt('script', () => element('script', made => (made.src = `${APP}/api/openapi.json`)));
   await attempt('frame', () => element('iframe', made => (made.src = `${APP}/api/auth/me`)).then(() => {
     const frame = document.querySelector('iframe');
-    return frame.contentDocument.body.innerText; // of another origin, or blocked: it throws
+    return frame.contentDocument.body.innerText; // throws if the frame has another origin or is blocked
   }));
-  // These two leave a page that may, and would be taken for what others do.
+  // These two leave the page if they succeed, which would affect the other attempts.
   if (!globalThis.control) await attempt('window', () => {
     const opened = globalThis.open(`${APP}/api/auth/me`);
     if (!opened) throw new Error('blocked');

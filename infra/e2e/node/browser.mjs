@@ -1,11 +1,11 @@
 #!/usr/bin/env node
-// A page in a real browser that has nothing but the platform: `fetch`, HttpOnly cookies and `EventSource`.
+// A page in a real browser that uses only the platform: `fetch`, HttpOnly cookies and `EventSource`.
 //
 //   browser.mjs --base URL --browser /usr/bin/chromium --act ask      a message and its answer by one EventSource
 //   browser.mjs --base URL --browser /usr/bin/chromium --act follow   a run's events, while its process is killed
 //
-// Prints one JSON a line. `follow` first prints `{"hears": id}` once it is in the middle of the run, for whoever kills
-// the process; the last line is the result.
+// Prints one JSON value per line. In the middle of the run, `follow` prints `{"hears": id}`, so that the test can
+// kill the process. The last line is the result.
 
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -19,12 +19,12 @@ const ARGUMENTS = [
   '--disable-gpu',
   '--disable-quic',
   '--no-first-run',
-  // Nothing leaves the machine.
+  // No request may leave the machine.
   '--disable-background-networking',
   '--disable-component-update',
   '--disable-sync',
 ];
-/// Events after which the middle of a run is reached.
+/// Number of events after which the run is in its middle.
 const MIDDLE = 12;
 
 const { values: flags } = parseArgs({
@@ -43,7 +43,7 @@ const context = await chromium.launchPersistentContext(profile, {
 });
 try {
   const page = await context.newPage();
-  // What is there does not matter, only the origin. (Answers of the API forbid pages to do anything at all.)
+  // Only the origin of this page matters. (The API's own responses forbid pages to do anything.)
   await page.goto(new URL('/', flags.base).href);
   const { project, token } = await page.evaluate(signIn);
   const cookies = (await context.cookies()).map(({ name, httpOnly, sameSite }) => ({ name, httpOnly, sameSite }));
@@ -62,9 +62,9 @@ try {
   await rm(profile, { recursive: true, force: true });
 }
 
-// What follows runs in the page: each function is sent there by itself.
+// The functions below run in the page. Each is sent there by itself.
 
-/// Signs up, signs in again as a returning user does, and makes a conversation. Cookies are all that remains of it.
+/// Signs up, signs in again as a returning user does, and creates a conversation. Only the cookies remain.
 async function signIn() {
   const call = async (path, body, headers = {}) => {
     const init = body && {
@@ -84,7 +84,7 @@ async function signIn() {
   return { project: id, token };
 }
 
-/// Asks by an address alone; `text` is what a page shows that appends each delta.
+/// Sends a message through an EventSource's URL. `text` is the text of a page that appends each delta.
 async function ask({ project, message }) {
   const content = encodeURIComponent(message);
   const source = new EventSource(`/api/projects/${project}/messages/stream?content=${content}`);
@@ -103,7 +103,7 @@ async function ask({ project, message }) {
   return { ...seen, content: end.content, messages: messages.items ?? messages };
 }
 
-/// Starts a run, leaves its stream, and follows its log by an EventSource that nobody helps when it is cut.
+/// Starts a run, leaves its stream, and follows its log by an EventSource, which reconnects by itself when it is cut.
 async function follow({ project, token, message, middle }) {
   const started = await fetch('/api/chat/send', {
     method: 'POST',
@@ -123,7 +123,7 @@ async function follow({ project, token, message, middle }) {
       if (events.length === middle) globalThis.reached(lastEventId);
       if (type === 'RUN_FINISHED' || type === 'RUN_ERROR') resolve();
     };
-    // An EventSource tells of nothing that was not asked for by name; a name missing here is an event missing below.
+    // An EventSource reports only events that have a listener. If a name is missing here, an event is missing below.
     for (const name of [
       'USER_MESSAGE',
       'RUN_CONFIGURED',

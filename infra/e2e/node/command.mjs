@@ -1,5 +1,5 @@
-// The command line the clients share: flags, or one job in JSON a line on standard input; one result in JSON a line, in
-// the order of the jobs. Jobs are done side by side.
+// The command line that the clients share: flags, or with `--jobs` one JSON job per line on standard input. Prints one
+// JSON result per line, in the order of the jobs. Jobs run concurrently.
 
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -7,14 +7,14 @@ import { parseArgs } from 'node:util';
 
 const COMMON = {
   base: { type: 'string' }, // http://localhost:8080
-  token: { type: 'string' }, // or SEQUENT_TOKEN, which no process list shows
+  token: { type: 'string' }, // or SEQUENT_TOKEN, which process lists do not show
   cuts: { type: 'string' }, // 120,4000: cut the first response after 120 bytes, the second after 4000
   how: { type: 'string' }, // error | close
   timeout: { type: 'string' }, // seconds for the whole job
   jobs: { type: 'boolean' }, // read jobs from standard input
 };
 
-/// Runs `perform(job)` for every job when `url` is the program that was started.
+/// Runs `perform(job)` for every job if `url` is the program that was started.
 export async function command(url, options, perform) {
   if (process.argv[1] !== fileURLToPath(url)) return;
   const { values: flags } = parseArgs({ options: { ...COMMON, ...options } });

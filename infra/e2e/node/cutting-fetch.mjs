@@ -1,9 +1,9 @@
-// A fetch whose connections break where a schedule says, as a train entering a tunnel would.
+// A fetch whose connections break at scheduled places, as a mobile connection does in a tunnel.
 
-/// `cuts[n]` is the number of body bytes after which the nth response breaks; responses past the end of the list are
-/// left whole. A cut is `error`, a connection reset, or `close`, a body that ends too soon (what a killed function
-/// behind a proxy looks like). `requests` records every exchange: `{at, method, url, after, status, bytes, cut}`, where `at`
-/// is when it began, in milliseconds, and `after` its `Last-Event-ID`. `via` is the fetch underneath.
+/// `cuts[n]` is the number of body bytes after which the nth response breaks. Responses past the end of the list stay
+/// whole. A cut is `error`, a connection reset, or `close`, a body that ends too early (as behind a proxy if a function
+/// is killed). `requests` records every exchange: `{at, method, url, after, status, bytes, cut}`, where `at` is its start
+/// in milliseconds and `after` its `Last-Event-ID`. `via` is the underlying fetch.
 export function cuttingFetch({ cuts = [], how = 'error', via = globalThis.fetch } = {}) {
   const requests = [];
 
@@ -36,7 +36,7 @@ export function cuttingFetch({ cuts = [], how = 'error', via = globalThis.fetch 
         },
         cancel: reason => reader.cancel(reason),
       },
-      // Pull only what is asked for: an error discards what waits in a queue, and the cut would come early.
+      // Pull only on demand: an error discards queued bytes, so the cut would come too early.
       { highWaterMark: 0 },
     );
     return new Response(body, { status: response.status, headers: response.headers });
@@ -45,7 +45,7 @@ export function cuttingFetch({ cuts = [], how = 'error', via = globalThis.fetch 
   return { fetch, requests };
 }
 
-/// A fetch that asks the server each question once and repeats its answer: for reading a finished run over and over.
+/// A fetch that sends each distinct request once and repeats its response, for reading a finished run many times.
 export function recordingFetch() {
   const answers = new Map();
 
@@ -57,14 +57,14 @@ export function recordingFetch() {
       const whole = body && new Uint8Array(await new Response(body).arrayBuffer());
       answers.set(question, { body: whole, init: { status, headers } });
     }
-    // Answers without a pause would leave other jobs of the process without their turn.
+    // Without a pause, the other jobs of the process would not run.
     await new Promise(resolve => setImmediate(resolve));
     const { body, init: answer } = answers.get(question);
     return new Response(body, answer);
   };
 }
 
-/// Waits before another attempt, longer each time, until `deadline` (milliseconds since the epoch) forbids it.
+/// Waits before another attempt, longer each time. Throws after `deadline` (milliseconds since the epoch).
 export async function backOff(attempt, deadline, reason) {
   const wait = Math.min(50 * 2 ** attempt, 1000);
   if (Date.now() + wait > deadline) throw new Error(`gave up: ${reason}`);

@@ -1,12 +1,12 @@
 #!/usr/bin/env node
-// Reads a finished run once for every byte of its stream, with the connection cut behind that byte, and fails unless
-// every reading gives what an uncut one gives.
+// Reads a finished run once for every byte of its stream, with the connection cut after that byte. Fails if a result
+// differs from the result without a cut.
 //
 //   every-byte.mjs --base URL --run run_... --client native             sse-client.mjs
 //   every-byte.mjs --base URL --run run_... --client 5|6|7|workflow     ui-client.mjs
-//   ... --cuts 1,400    only behind these bytes
-//   ... --how error     resets the connection, which takes from the client what it has received but not yet read
-//   ... --recorded      asks the server each question once, and cuts its recorded answers
+//   ... --cuts 1,400    only after these bytes
+//   ... --how error     resets the connection, so that the client loses bytes it has received but not yet read
+//   ... --recorded      sends each distinct request once, and cuts the recorded responses
 
 import assert from 'node:assert/strict';
 
@@ -15,11 +15,11 @@ import { recordingFetch } from './cutting-fetch.mjs';
 import { follow } from './sse-client.mjs';
 import { converse } from './ui-client.mjs';
 
-/// Job: `{base, token?, run, client, cuts?, how?, recorded?}`. Result: `{run, client, how, bytes, cuts, requests, questions,
-/// shown}`: the length of the uncut stream, how often it was cut, the requests made for it and the different ones among
-/// them, and what every reading gave.
+/// Job: `{base, token?, run, client, cuts?, how?, recorded?}`.
+/// Result: `{run, client, how, bytes, cuts, requests, questions, shown}`: the length of the uncut stream, the number of
+/// cuts, of requests and of distinct requests, and the result that all readings had.
 export async function cutEverywhere({ base, token, run, client, cuts, how = 'close', recorded = false }) {
-  // The workflow transport tells of every cut; this program's output is its result.
+  // The workflow transport logs every cut, but this program must only print its result.
   console.error = () => {};
   const via = recorded ? recordingFetch() : undefined;
   const read = async cut => {

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// The official MCP client at Sequent's own endpoint.
+// The official MCP client, connected to Sequent's own endpoint.
 //
 //   mcp-client.mjs --base URL --token TOKEN             lists the tools
 //   echo '{"calls": [{"name": "start_run", "arguments": {"input": "hello"}, "follow": true}]}' | mcp-client.mjs --jobs ...
@@ -13,15 +13,16 @@ import { command } from './command.mjs';
 
 const ENDED = ['success', 'error', 'cancelled', 'interrupted'];
 
-/// Job: `{base, token?, key?, calls?}`; a call is `{name, arguments, follow?}` and `follow` asks `get_run` until the run it
-/// started has ended. Result: `{version, server, instructions, tools, results}`, one result a call: `{content, structured,
-/// isError}`, `{code, message}` where the protocol refused, and the last `get_run` as `run` where the call was followed.
+/// Job: `{base, token?, key?, calls?}`. A call is `{name, arguments, follow?}`. `follow` calls `get_run` until the run
+/// that the call has started ends. Result: `{version, server, instructions, tools, results}`, with one result per call:
+/// `{content, structured, isError}`, or `{code, message}` for a protocol error. A followed call also has the last result
+/// of `get_run` as `run`.
 export async function speak({ base, token, key, calls = [] }) {
   const headers = key ? { 'x-api-key': key } : { authorization: `Bearer ${token}` };
   const transport = new StreamableHTTPClientTransport(new URL('/mcp', base), { requestInit: { headers } });
   const client = new Client({ name: 'sequent-e2e', version: '1.0.0' });
   await client.connect(transport);
-  // Also what lets the client hold results against the tools' output schemas.
+  // The client also needs the list to check results against the tools' output schemas.
   const { tools } = await client.listTools();
   const results = [];
   for (const call of calls) results.push(await outcome(client, call));

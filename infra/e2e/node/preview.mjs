@@ -1,10 +1,10 @@
 #!/usr/bin/env node
-// A person who is signed in opens pages that nobody trusts, in a real browser: by themselves, and in a frame of the app.
+// A signed-in user opens untrusted pages in a real browser: alone, and in a frame of the app.
 //
 //   preview.mjs --base URL --browser /usr/bin/chromium --email E --password P --attack FILE URL...
 //
-// Prints one JSON: the loot of the same attack from a page of the app itself, then, for each address, what the page got
-// opened alone and opened in a frame, what it looks like, and every answer that the app gave meanwhile.
+// Prints one JSON value: the loot of the same attack from a page of the app itself, and for each URL the loot of the
+// page alone and in a frame, its appearance, and every response of the app meanwhile.
 
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -26,7 +26,7 @@ const { values: flags, positionals: urls } = parseArgs({
 const profile = await mkdtemp(join(tmpdir(), 'sequent-browser-'));
 const context = await chromium.launchPersistentContext(profile, {
   executablePath: flags.browser,
-  // Tests run as root in containers, and nothing leaves the machine.
+  // Tests run as root in containers, and no request may leave the machine.
   args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-sync'],
 });
 try {
@@ -38,7 +38,7 @@ try {
   const attack = await readFile(flags.attack, 'utf8');
   await home.evaluate(`globalThis.control = true;\nconst APP = '${app}';\n${attack}`);
   const control = await looted(home.mainFrame());
-  await home.close(); // from here on, whatever the app answers, a page that nobody trusts has asked for
+  await home.close(); // from here on, every request to the app comes from an untrusted page
 
   const answers = [];
   context.on('response', response => {
@@ -75,7 +75,7 @@ try {
   await rm(profile, { recursive: true, force: true });
 }
 
-/// What the attack in a frame got, once it is through.
+/// Returns the loot of the attack in a frame, once it has finished.
 async function looted(frame) {
   return until(async () => {
     const loot = await frame.evaluate('globalThis.loot');
@@ -93,7 +93,7 @@ async function until(look) {
   }
 }
 
-// Sent to the page by itself.
+// Runs in the page: it is sent there by itself.
 async function signIn(account) {
   const init = { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(account) };
   const response = await fetch('/api/auth/login', init);

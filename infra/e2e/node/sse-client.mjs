@@ -1,11 +1,11 @@
 #!/usr/bin/env node
-// Reads a stream of events to its end through every cut, with `eventsource-parser`, and prints what it got.
+// Reads a stream of events to its end through every cut, with `eventsource-parser`, and prints the events.
 //
 //   sse-client.mjs --base URL --run run_...                      follow a run
 //   sse-client.mjs --base URL --send '{"message":{...}}'         send a message and follow its run
 //   sse-client.mjs --base URL --form simple --path '/api/projects/prj_.../messages/stream?content=Hi'
 //
-// After the end it asks once more, as `EventSource` does: `after_end` is the status, 204 if all is well.
+// After the end it sends one more request, as `EventSource` does. `after_end` is its status, which should be 204.
 
 import { EventSourceParserStream } from 'eventsource-parser/stream';
 
@@ -15,7 +15,7 @@ import { backOff, cuttingFetch } from './cutting-fetch.mjs';
 const TERMINAL = new Set(['RUN_FINISHED', 'RUN_ERROR']);
 
 /// Job: `{base, token?, run? | path? | send?, form?: 'native'|'simple', after?, cuts?, how?, timeout?}`.
-/// Result: `{run, events: [{id, event, data}], requests, after_end}`, for the simple form `text` and `content` as well.
+/// Result: `{run, events: [{id, event, data}], requests, after_end}`. The simple form also has `text` and `content`.
 export async function follow(job) {
   const { base, token, form = 'native', timeout = 60 } = job;
   const deadline = Date.now() + timeout * 1000;
@@ -66,7 +66,7 @@ export async function follow(job) {
       if (error instanceof Fatal) throw error;
       reason = error.cause?.message ?? error.message;
     }
-    // A cut after at least one event is followed at once; fruitless attempts wait for the server to come back.
+    // After at least one event, reconnects at once. After a fruitless attempt, waits for the server to come back.
     fruitless = events.length > before ? 0 : fruitless + 1;
     if (!reader.ended() && fruitless > 1) await backOff(fruitless, deadline, reason);
   }
@@ -78,7 +78,7 @@ export async function follow(job) {
 
 class Fatal extends Error {}
 
-/// The last event decides: a log that was closed may have been opened again.
+/// Decides by the last event, because a closed log may have been reopened.
 function nativeReader() {
   let ended = false;
   return {
@@ -88,7 +88,7 @@ function nativeReader() {
   };
 }
 
-/// What a page with an `EventSource` would show.
+/// Collects the text that a page with an `EventSource` would show.
 function simpleReader() {
   let text = '';
   let end;

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Sends a message, or resumes a chat, with the AI SDK's own chat and transports, through every cut, and prints the
-// message it ends up showing.
+// Sends a message, or resumes a chat, with the AI SDK's own chat and transports, through every cut, and prints the final
+// message.
 //
 //   ui-client.mjs --base URL --chat prj_... --message 'Hi'                 ai 7, DefaultChatTransport
 //   ui-client.mjs --base URL --chat prj_... --message 'Hi' --sdk workflow  WorkflowChatTransport, which resumes by itself
@@ -19,10 +19,11 @@ import { backOff, cuttingFetch } from './cutting-fetch.mjs';
 
 const SDKS = { 5: ai5, 6: ai6, 7: ai7, workflow: ai7 };
 
-/// Job: `{base, token?, chat, message?, then?, sdk?: '5'|'6'|'7'|'workflow', bare?, body?, cuts?, how?, timeout?}`; `then`
-/// is said after the first answer, `body` are further fields of the request, and with `bare` the transport makes its
-/// requests all by itself but for the token. Result: `{run, projects, text, message, chunks, data, finish, error,
-/// requests}`; `text` leaves out what is marked as abandoned, `chunks` counts those of all requests.
+/// Job: `{base, token?, chat, message?, then?, sdk?: '5'|'6'|'7'|'workflow', bare?, body?, cuts?, how?, timeout?}`.
+/// `then` is a second message, sent after the first answer. `body` has further fields of the request. With `bare`, the
+/// transport builds its requests without our settings, except for the token.
+/// Result: `{run, projects, text, message, chunks, data, finish, error, requests}`. `text` omits abandoned parts, and
+/// `chunks` counts the chunks of all requests.
 export async function converse(job) {
   const { base, token, chat: id, message, then, sdk = '7', bare, body: extra, timeout = 60 } = job;
   const deadline = Date.now() + timeout * 1000;
@@ -37,7 +38,7 @@ export async function converse(job) {
       headers,
       body: { id, messages, trigger, messageId, ...(typeof extra === 'string' ? JSON.parse(extra) : extra) },
     }),
-    // By run, once it is known: the chat may have moved on.
+    // By run as soon as it is known, because the chat may have another run by now.
     prepareReconnectToStreamRequest: () => ({ headers, api: `${api}/${seen.run ?? id}/stream` }),
   };
   const signed = (input, init) => seen.fetch(input, { ...init, headers: { authorization: headers.authorization } });
@@ -49,8 +50,8 @@ export async function converse(job) {
 
   if (message !== undefined) await chat.sendMessage({ text: message });
   else await chat.resumeStream();
-  // The workflow transport vouches for everything up to `finish`. For the others only a stream that ended in good order
-  // does: when a connection breaks, what arrived just before may be lost on its way to the chat.
+  // The workflow transport guarantees everything up to `finish`. The others guarantee it only if the stream ended in
+  // order: when a connection breaks, the last bytes may not reach the chat.
   const ended = () => (sdk === 'workflow' ? seen.finish !== undefined : seen.whole);
   const failed = () => seen.error !== undefined && chat.error?.message === seen.error;
   for (let attempt = 0; !ended() && !failed(); attempt++) {
@@ -60,7 +61,7 @@ export async function converse(job) {
     if (attempt > 2 * (job.cuts?.length ?? 0)) {
       await backOff(attempt, deadline, chat.error?.message ?? 'the stream ended without an end');
     }
-    // Version 5 takes a replay as a continuation of the message it has; the later ones begin anew by themselves.
+    // Version 5 appends a replay to the message it has. Later versions replace the message themselves.
     if (sdk === '5') chat.messages = chat.messages.filter(({ role }) => role !== 'assistant');
     await chat.resumeStream();
   }
@@ -84,12 +85,12 @@ export async function converse(job) {
   };
 }
 
-/// Text that a crash did not cut off.
+/// Returns the text without parts that a crash has cut off.
 export function isAnswer(part) {
   return part.type === 'text' && !part.providerMetadata?.sequent?.abandoned;
 }
 
-/// Follows along what comes over the wire: the chat does not say whether a stream ended or was cut.
+/// Observes the bytes on the wire, because the chat does not report whether a stream ended or was cut.
 function watch(fetch) {
   const seen = { run: undefined, projects: new Set(), chunks: 0, finish: undefined, error: undefined, whole: false };
   seen.fetch = async (input, init) => {
@@ -129,7 +130,7 @@ function watch(fetch) {
   return seen;
 }
 
-/// The SDK's chat with plain variables in place of a framework's reactive ones.
+/// The SDK's chat, with plain variables in place of a framework's reactive ones.
 function memoryChat({ AbstractChat }, init) {
   const state = {
     status: 'ready',

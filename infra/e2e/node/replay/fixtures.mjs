@@ -1,5 +1,5 @@
-// Streams that the projections made, written by the Rust test that runs these tests
-// (`cargo test -p sequent-protocol`): what is read here is what our servers send.
+// Streams of the projections, written by the Rust test that runs these tests (`cargo test -p sequent-protocol`). They
+// are the same as our servers send.
 
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -13,7 +13,7 @@ export const fixtures = readdirSync(folder)
   .filter(name => name.endsWith('.json'))
   .map(name => JSON.parse(readFileSync(join(folder, name), 'utf8')));
 
-/// Those a server would close: the log is closed, once.
+/// The fixtures whose stream a server would close: their log is closed exactly once.
 export const closed = fixtures.filter(({ closed, terminals }) => closed && terminals === 1);
 
 export const named = name => fixtures.find(fixture => fixture.name === name);

@@ -1,4 +1,4 @@
-// A server that replays one fixture as ours would: the whole log is there, and every request gets the rest of it.
+// A server that replays one fixture as ours would: the log is complete, and every request gets the rest of it.
 
 import { createServer } from 'node:http';
 import { once } from 'node:events';
@@ -43,7 +43,7 @@ function ui(fixture, url, response) {
   });
 }
 
-/// Heartbeats in between: they must change nothing.
+/// Inserts heartbeats, which must not change the result.
 function send(response, { heartbeat }, frames, headers) {
   response.writeHead(200, { ...SSE, ...headers });
   response.end(frames.flatMap((frame, n) => (n % 3 === 0 ? [heartbeat, frame] : [frame])).join(''));

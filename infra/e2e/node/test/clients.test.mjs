@@ -1,4 +1,4 @@
-// The two clients get everything, exactly once, wherever the connection breaks.
+// The two clients get every event exactly once, at whatever byte the connection breaks.
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -14,10 +14,10 @@ import { serve } from '../replay/server.mjs';
 
 const token = 'secret';
 
-/// Where the body of a response breaks: evenly spread, so that boundaries and middles of frames are met.
+/// Returns evenly spread places to cut a body, so that they fall on boundaries and inside of frames.
 const spread = (bytes, count) => Array.from({ length: count }, (_, n) => Math.floor(((n + 1) * bytes) / (count + 1)));
 
-test('native: the events are the log, whatever is cut', async t => {
+test('native: the events are the log, at whatever byte it is cut', async t => {
   for (const fixture of closed) {
     const server = await serve(fixture, t);
     for (const how of ['error', 'close']) {
@@ -51,7 +51,7 @@ test('native: a message is sent once and its run followed', async t => {
   assert.deepEqual([...new Set(methods.slice(1))], [`GET /api/runs/${run}/events`]);
 });
 
-test('simple: the text shown is the answer, whatever is cut', async t => {
+test('simple: the text shown is the answer, at whatever byte it is cut', async t => {
   for (const fixture of closed) {
     const server = await serve(fixture, t);
     const path = '/api/projects/prj_1/messages/stream?content=Hi';
@@ -65,7 +65,7 @@ test('simple: the text shown is the answer, whatever is cut', async t => {
 
 for (const sdk of ['5', '6', '7', 'workflow']) {
   test(`ui message, sdk ${sdk}: the message is the answer, whatever is cut`, async t => {
-    t.mock.method(console, 'error', () => {}); // the workflow transport tells of every cut
+    t.mock.method(console, 'error', () => {}); // the workflow transport logs every cut
     for (const fixture of closed) {
       const server = await serve(fixture, t);
       for (const how of ['error', 'close']) {
@@ -82,7 +82,7 @@ for (const sdk of ['5', '6', '7', 'workflow']) {
   });
 }
 
-test('workflow: asks for the chunks it has not got, counting them', async t => {
+test('workflow: asks for the chunks after the number it has', async t => {
   t.mock.method(console, 'error', () => {});
   const fixture = named('long');
   const server = await serve(fixture, t);
@@ -95,7 +95,7 @@ test('workflow: asks for the chunks it has not got, counting them', async t => {
   assert.ok(resumed.every(({ search }) => /^\?startIndex=[1-9]/.test(search)));
 });
 
-test('a recorded run is read whole, wherever it is cut, and each question asked once', async t => {
+test('a recorded run is read whole through every cut, and each distinct request is sent once', async t => {
   t.mock.method(console, 'error', () => {});
   const fixture = named('representative');
   const { base, requests } = await serve(fixture, t);
@@ -115,7 +115,7 @@ test('a recorded run is read whole, wherever it is cut, and each question asked 
   }
 });
 
-test('the programs print one result a line', async t => {
+test('the programs print one result per line', async t => {
   const fixture = named('representative');
   const server = await serve(fixture, t);
   const start = (program, ...flags) =>
@@ -130,7 +130,7 @@ test('the programs print one result a line', async t => {
   assert.equal(JSON.parse(ui.stdout).text, fixture.answer_text);
 });
 
-test('a refusal is told at once', async t => {
+test('a refusal is reported at once', async t => {
   const server = await serve(named('representative'), t);
   await assert.rejects(follow({ base: server.base, run: 'run_1' }), /401/);
   await assert.rejects(converse({ base: server.base, chat: 'prj_1', message: 'Hi' }), /401/);

@@ -1,4 +1,4 @@
-// Every chunk passes the schema of every version of the SDK, and each makes the message out of them that the log says.
+// Every chunk passes the schema of every version of the SDK, and each version builds the log's message from them.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -21,7 +21,7 @@ async function read(ai, { heartbeat, done }, frames) {
   const parsed = ai.parseJsonEventStream({
     stream: new ReadableStream({
       start(controller) {
-        // In pieces that respect no boundary, those of UTF-8 included.
+        // In pieces that ignore all boundaries, also those of UTF-8 characters.
         for (let at = 0; at < bytes.length; at += 7) controller.enqueue(bytes.subarray(at, at + 7));
         controller.close();
       },
@@ -61,7 +61,7 @@ for (const [version, ai] of READERS) {
   });
 }
 
-test('the message carries its run, tool results and totals, and nothing spins after the end', async () => {
+test('the message carries its run, tool results and totals, and nothing is pending after the end', async () => {
   const { message } = await read(ai7, named('representative'), named('representative').ui);
   assert.deepEqual(message.metadata, {
     runId: named('representative').run,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     background::{PATIENCE, create, instances, until},
-    system::{Caller, System, check_ended, hear, of_kind, scaled, texts},
+    system::{Caller, System, check_ended, of_kind, read_events, scaled, texts},
 };
 use futures::{StreamExt, stream};
 use reqwest::Response;
@@ -22,7 +22,7 @@ async fn asking(caller: &Caller, background: bool) -> (String, String) {
     } else {
         let sent = caller.send(&json!({"message": {"content": ASK}})).await;
         let run = sent.headers()["x-run-id"].to_str().unwrap().to_owned();
-        assert_eq!(hear(sent).await.events.last().unwrap()["outcome"]["type"], "interrupt");
+        assert_eq!(read_events(sent).await.events.last().unwrap()["outcome"]["type"], "interrupt");
         run
     };
     let row = until(caller, &run, |run| run["status"] == "interrupted").await;
@@ -66,7 +66,7 @@ async fn check_answered(caller: &Caller, run: &str, payload: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_two_answers_at_once_one_wins_and_the_other_is_shown_it() {
+async fn of_two_answers_at_once_one_wins_and_the_other_request_gets_the_winner() {
     let system = System::start(&[]).await;
     let caller = system.sign_up("twice@example.com").await;
     let rounds = scaled(16, 200);
@@ -94,10 +94,10 @@ async fn contested(caller: &Caller, background: bool, streamed: bool) -> bool {
     assert_eq!(problem["answer"]["interrupt_id"], question.as_str(), "{problem}");
     if streamed {
         assert_eq!(winner.status(), 200);
-        let heard = hear(winner).await;
-        assert!(!heard.broke);
-        assert_eq!(heard.events[0]["type"], "CLARIFICATION_ANSWERED");
-        assert_eq!(heard.events.last().unwrap()["outcome"]["type"], "success");
+        let received = read_events(winner).await;
+        assert!(!received.broke);
+        assert_eq!(received.events[0]["type"], "CLARIFICATION_ANSWERED");
+        assert_eq!(received.events.last().unwrap()["outcome"]["type"], "success");
     }
     check_answered(caller, &run, payload).await;
     // A client that lost the response repeats the winning answer, and receives success.
@@ -109,7 +109,7 @@ async fn contested(caller: &Caller, background: bool, streamed: bool) -> bool {
 /// Kills the process that stored the answer, or the one that continues with it, at a random moment after the
 /// answer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_answer_that_was_taken_is_worked_with_once_whoever_dies() {
+async fn an_accepted_answer_is_used_once_even_if_processes_die() {
     let system = System::start(&[("LEASE_MS", "900"), ("LEASE_RENEW_MS", "250")]).await;
     let caller = system.sign_up("killed@example.com").await;
     let seed = fastrand::u64(..);
@@ -131,8 +131,8 @@ async fn an_answer_that_was_taken_is_worked_with_once_whoever_dies() {
         }
         drop(sent);
         if round % 4 < 2 {
-            let mut heard = Vec::new();
-            let reading = timeout(PATIENCE, caller.read(&run, &mut heard)).await;
+            let mut received = Vec::new();
+            let reading = timeout(PATIENCE, caller.read(&run, &mut received)).await;
             reading.unwrap_or_else(|_| panic!("{run}: nobody who follows it goes on"));
         } else {
             swept(&system, &caller, &run).await;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::system::{Caller, System, answer, hear, is_terminal};
+use crate::system::{Caller, System, answer, is_terminal, read_events};
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 
@@ -48,7 +48,8 @@ pub(crate) fn instances(system: &System, function: &str) -> Vec<(u32, String)> {
 async fn a_background_run_is_executed_by_a_worker_and_followed_to_its_end() {
     let system = System::start(&[]).await;
     let caller = system.sign_up("background@example.com").await;
-    let whole = hear(caller.send(&json!({"message": {"content": "/demo tokens=60 rate=60"}})).await).await;
+    let whole =
+        read_events(caller.send(&json!({"message": {"content": "/demo tokens=60 rate=60"}})).await).await;
     let expected = answer(&whole.events);
 
     let mut pickups = Vec::new();
@@ -61,10 +62,10 @@ async fn a_background_run_is_executed_by_a_worker_and_followed_to_its_end() {
         until(&caller, id, |run| run["status"] != "pending").await;
         pickups.push(begun.elapsed());
         assert!(!instances(&system, "AgentWorkerFunction").is_empty());
-        let heard = caller.follow(id, Vec::new(), PATIENCE).await;
-        assert_eq!(answer(&heard), expected);
-        assert_eq!(epochs(&heard), 1, "the follower only followed");
-        assert_eq!(caller.log(id).await, heard);
+        let received = caller.follow(id, Vec::new(), PATIENCE).await;
+        assert_eq!(answer(&received), expected);
+        assert_eq!(epochs(&received), 1, "the follower only followed");
+        assert_eq!(caller.log(id).await, received);
         assert_eq!(until(&caller, id, |run| run["status"] != "running").await["status"], "success");
     }
     pickups.sort();
@@ -104,7 +105,8 @@ async fn a_repeated_request_starts_one_run_and_a_projects_runs_keep_their_order(
 async fn a_killed_workers_run_is_found_by_the_sweep_and_continued_by_another() {
     let system = System::start(&[("LEASE_MS", "900"), ("LEASE_RENEW_MS", "250")]).await;
     let caller = system.sign_up("swept@example.com").await;
-    let whole = hear(caller.send(&json!({"message": {"content": "/demo tokens=80 rate=30"}})).await).await;
+    let whole =
+        read_events(caller.send(&json!({"message": {"content": "/demo tokens=80 rate=30"}})).await).await;
     let expected = answer(&whole.events);
     let chats = instances(&system, "ChatFunction");
     for (pid, _) in chats {
@@ -141,10 +143,11 @@ async fn a_killed_workers_run_is_found_by_the_sweep_and_continued_by_another() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_killed_workers_run_is_continued_by_whoever_follows_it() {
+async fn a_killed_workers_run_is_continued_by_the_process_of_a_follower() {
     let system = System::start(&[("LEASE_MS", "900"), ("LEASE_RENEW_MS", "250")]).await;
     let caller = system.sign_up("followed@example.com").await;
-    let whole = hear(caller.send(&json!({"message": {"content": "/demo tokens=80 rate=30"}})).await).await;
+    let whole =
+        read_events(caller.send(&json!({"message": {"content": "/demo tokens=80 rate=30"}})).await).await;
     let run = create(&caller, &json!({"input": "/demo tokens=80 rate=30"})).await;
     let id = run["id"].as_str().unwrap();
     until(&caller, id, |run| run["status"] == "running").await;
@@ -154,19 +157,19 @@ async fn a_killed_workers_run_is_continued_by_whoever_follows_it() {
             system.stack.kill(pid);
         }
     };
-    let (heard, ()) = tokio::join!(following, killing);
-    assert_eq!(answer(&heard), answer(&whole.events));
-    assert!(epochs(&heard) > 1, "another owner continued");
+    let (received, ()) = tokio::join!(following, killing);
+    assert_eq!(answer(&received), answer(&whole.events));
+    assert!(epochs(&received) > 1, "another owner continued");
     assert_eq!(until(&caller, id, |run| run["completed_at"].is_string()).await["status"], "success");
 }
 
 /// With a lease of two minutes, only an orderly hand-over lets another worker continue in time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_worker_that_is_told_to_stop_hands_its_run_over() {
+async fn a_worker_that_is_asked_to_stop_hands_its_run_over() {
     let system = System::start(&[("LEASE_MS", "120000"), ("LEASE_RENEW_MS", "1000")]).await;
     let caller = system.sign_up("stopped@example.com").await;
     let content = "/demo tokens=120 rate=40";
-    let whole = hear(caller.send(&json!({"message": {"content": content}})).await).await;
+    let whole = read_events(caller.send(&json!({"message": {"content": content}})).await).await;
     let run = create(&caller, &json!({"input": content})).await;
     let id = run["id"].as_str().unwrap();
     until(&caller, id, |run| run["status"] == "running").await;
@@ -182,7 +185,7 @@ async fn a_worker_that_is_told_to_stop_hands_its_run_over() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_message_that_is_none_goes_to_the_dead_letters_and_holds_nobody_up() {
+async fn an_unreadable_message_becomes_a_dead_letter_and_delays_no_other() {
     let system = System::start(&[]).await;
     let caller = system.sign_up("poison@example.com").await;
     let endpoint = system.stack.endpoint();
@@ -214,7 +217,7 @@ async fn a_message_that_is_none_goes_to_the_dead_letters_and_holds_nobody_up() {
 /// MiniStack treats every response to a stream batch as success. The execution environment turns partial
 /// failures into errors.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_streams_batch_that_failed_in_part_is_no_success() {
+async fn a_batch_of_a_stream_that_fails_in_part_is_not_a_success() {
     let system = System::start(&[]).await;
     let unreadable = json!({"Records": [{"eventSource": "aws:dynamodb", "dynamodb": {"SequenceNumber": "7", "NewImage": 3}}]});
     let fine = json!({"Records": [{"eventSource": "aws:dynamodb", "dynamodb": {"SequenceNumber": "8"}}]});

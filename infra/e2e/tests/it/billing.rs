@@ -115,7 +115,7 @@ async fn runs_spend_credits_and_stop_where_they_end() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_run_lets_go_of_what_it_held_however_it_ends() {
+async fn a_run_releases_its_reserved_credits_however_it_ends() {
     let plans =
         r#"{"free":{"concurrent_runs":2,"models":["demo"],"tools":["cite_source"],"retention_days":30}}"#;
     let system = start(&[("BILLING_WELCOME", "1000000"), ("BILLING_PLANS", plans)]).await;
@@ -176,7 +176,7 @@ async fn a_run_lets_go_of_what_it_held_however_it_ends() {
 
 /// Random histories of accounts on the stack's own table, where transactions conflict as in DynamoDB.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_books_are_right_whatever_32_spenders_do_at_once() {
+async fn the_books_balance_under_32_concurrent_spenders() {
     let system = System::start(&[]).await;
     let outputs = &system.stack.deployed().outputs;
     let tables = Tables {

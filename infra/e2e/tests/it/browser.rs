@@ -11,7 +11,7 @@ use serde_json::Value;
 const ACCESS_COOKIE: &str = "sequent_access";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_page_asks_by_an_event_source_and_its_cookies() {
+async fn a_page_sends_a_message_with_an_event_source_and_its_cookies() {
     let system = System::start(&[]).await;
     let seen = act(&system, "ask", "/demo tokens=40 rate=40\nÜber die Brücke → 東京 🚆", |_| ()).await;
     let text = seen["text"].as_str().unwrap();

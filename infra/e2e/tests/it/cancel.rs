@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     background::{PATIENCE, create, instances, until},
-    system::{Caller, System, check_ended, hear, of_kind, scaled},
+    system::{Caller, System, check_ended, of_kind, read_events, scaled},
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -80,12 +80,12 @@ async fn while_the_model_speaks() {
     for round in 0..scaled(3, 20) {
         let sent = caller.send(&json!({"message": {"content": LONG}})).await;
         let run = sent.headers()["x-run-id"].to_str().unwrap().to_owned();
-        let heard = tokio::spawn(hear(sent));
+        let received = tokio::spawn(read_events(sent));
         logged(&caller, &run, "TEXT_MESSAGE_CONTENT").await;
         times.push(cancel(&caller, &run, &format!("streamed {round}")).await);
-        let heard = timeout(SOON, heard).await.expect("the stream ends with the run").unwrap();
-        assert!(!heard.broke);
-        assert_eq!(heard.events, caller.log(&run).await, "and has shown all of it");
+        let received = timeout(SOON, received).await.expect("the stream ends with the run").unwrap();
+        assert!(!received.broke);
+        assert_eq!(received.events, caller.log(&run).await, "and has shown all of it");
 
         let run = create(&caller, &json!({"input": LONG})).await;
         logged(&caller, id(&run), "TEXT_MESSAGE_CONTENT").await;
@@ -226,7 +226,7 @@ async fn while_it_is_queued() {
     let before = cancel(&caller, id(&first), "before another run").await;
     println!("they ended {behind:?} and {before:?} after the answer");
     let third = until(&caller, id(&third), |run| run["completed_at"].is_string()).await;
-    assert_eq!(third["status"], "success", "whoever waited behind both has its turn");
+    assert_eq!(third["status"], "success", "the run behind both gets its turn");
 }
 
 /// Delivery, claim and cancel race in every order.

@@ -76,7 +76,7 @@ async fn no_forged_token_opens_any_route() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_valid_token_counts_only_where_it_belongs() {
+async fn a_valid_token_is_accepted_only_where_it_belongs() {
     let (stripe, system) = selling(&PAID).await;
     let scene = Scene::set(&stripe, &system).await;
     println!("{} requests", scene.repels(&scene.misplaced(), 1).await);

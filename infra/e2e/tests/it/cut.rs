@@ -14,7 +14,7 @@ const UNHURRIED: [(&str, &str); 2] = [("LINGER_MIN_MS", "0"), ("LINGER_MAX_MS", 
 const AT_ONCE: usize = 4;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_live_stream_cut_behind_every_frame_continues_without_a_gap() {
+async fn a_live_stream_cut_after_every_frame_continues_without_a_gap() {
     let system = System::start(&UNHURRIED).await;
     let caller = system.sign_up("live@example.com").await;
     for _ in 0..scaled(1, 10) {

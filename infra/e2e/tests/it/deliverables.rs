@@ -46,7 +46,7 @@ fn args(value: &Value) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_report_is_delivered_its_claims_bound_and_its_names_collected() {
+async fn a_report_is_delivered_with_citations_and_extracted_names() {
     let system = System::start(&[]).await;
     let person = Person::sign_up(&system, "ada@example.com").await;
     let source = json!({"url": "https://tides.example/cuxhaven", "title": "Tide tables",
@@ -99,7 +99,7 @@ async fn a_report_is_delivered_its_claims_bound_and_its_names_collected() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_model_that_only_answers_is_made_to_deliver() {
+async fn a_model_that_only_answers_is_made_to_write_the_document() {
     let system = System::start(&[]).await;
     let person = Person::sign_up(&system, "ada@example.com").await;
     for kind in ["report", "slides"] {

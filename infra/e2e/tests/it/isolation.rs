@@ -14,7 +14,7 @@ const PAID: [(&str, &str); 2] =
     [("BILLING_WELCOME", "1000000000000"), ("BILLING_PLANS", r#"{"pro":{"concurrent_runs":1000}}"#)];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_belongs_to_another_tenant_does_not_exist() {
+async fn resources_of_another_tenant_do_not_exist() {
     let (stripe, system) = selling(&PAID).await;
     let (alice, bob) = tokio::join!(
         Person::sign_up(&system, "alice@example.com"),

@@ -68,7 +68,7 @@ impl Operator {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_greeting_is_enqueued_done_and_shown_and_only_administrators_may() {
+async fn a_greeting_job_runs_and_is_shown_and_only_administrators_may_manage_it() {
     let system = start(&[]).await;
     let operator = Operator::of(&system);
     let ada = system.sign_up("ada@example.com").await;
@@ -175,7 +175,7 @@ impl Plan {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_storm_of_messages_over_dying_workers_does_everything_once() {
+async fn a_storm_of_messages_for_dying_workers_has_each_effect_once() {
     let size = scaled(300, 10_000);
     let system = start(&[("LEASE_MS", "1500"), ("LEASE_RENEW_MS", "400")]).await;
     let operator = Operator::of(&system);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::background::{PATIENCE, instances};
 use crate::once::all;
-use crate::system::{Caller, System, answer, hear, is_terminal, scaled};
+use crate::system::{Caller, System, answer, is_terminal, read_events, scaled};
 use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -16,7 +16,7 @@ async fn a_killed_run_is_continued_and_its_reader_misses_nothing() {
     let caller = system.sign_up("kill@example.com").await;
     let message = "/demo tokens=60 rate=60";
     let whole = caller.send(&json!({"message": {"content": message}})).await;
-    let expected = answer(&hear(whole).await.events);
+    let expected = answer(&read_events(whole).await.events);
     assert!(!expected.is_empty());
 
     let runs = scaled(12, 200);
@@ -32,11 +32,11 @@ async fn a_killed_run_is_continued_and_its_reader_misses_nothing() {
 /// A client without response headers cannot know whether its run exists. It repeats the request with the same
 /// key, and exactly one run exists.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_send_killed_before_its_headers_and_made_again_runs_once() {
+async fn a_send_killed_before_its_headers_and_repeated_runs_once() {
     let system = System::start(&[("LEASE_MS", "900"), ("LEASE_RENEW_MS", "250")]).await;
     let caller = system.sign_up("again@example.com").await;
     let body = json!({"message": {"content": "/demo tokens=12 rate=60"}});
-    let expected = answer(&hear(caller.send(&body).await).await.events);
+    let expected = answer(&read_events(caller.send(&body).await).await.events);
 
     let sends = scaled(12, 200);
     let seed = fastrand::u64(..);
@@ -70,8 +70,8 @@ async fn a_send_killed_before_its_headers_and_made_again_runs_once() {
         unanswered += usize::from(lost);
         stored += usize::from(lost && attached);
         let run = again.headers()["x-run-id"].to_str().unwrap().to_owned();
-        let heard = caller.follow(&run, hear(again).await.events, Duration::from_secs(60)).await;
-        complete(&caller, &run, heard, &expected).await;
+        let received = caller.follow(&run, read_events(again).await.events, Duration::from_secs(60)).await;
+        complete(&caller, &run, received, &expected).await;
         assert_eq!(all(&caller, "/api/runs").await.len(), number + 2, "one run per send");
     }
     assert_eq!(all(&caller, "/api/projects").await.len(), sends + 1, "one conversation per send");
@@ -123,21 +123,21 @@ async fn one(system: &System, caller: &Caller, message: &str, expected: &str, pa
         }
     };
     let run = sent.headers()["x-run-id"].to_str().unwrap().to_owned();
-    let mut reading = std::pin::pin!(hear(sent));
-    let heard = loop {
+    let mut reading = std::pin::pin!(read_events(sent));
+    let received = loop {
         tokio::select! {
-            heard = &mut reading => break heard,
+            received = &mut reading => break received,
             () = kill(system, pause) => {}
         }
     };
-    let heard = caller.follow(&run, heard.events, Duration::from_secs(60)).await;
-    complete(caller, &run, heard, expected).await
+    let received = caller.follow(&run, received.events, Duration::from_secs(60)).await;
+    complete(caller, &run, received, expected).await
 }
 
 /// Compares the received events with the log, and the log with its projections.
-async fn complete(caller: &Caller, run: &str, heard: Vec<Value>, expected: &str) -> Vec<Value> {
+async fn complete(caller: &Caller, run: &str, received: Vec<Value>, expected: &str) -> Vec<Value> {
     let log = caller.log(run).await;
-    assert_eq!(heard, log, "{run}: what was heard is the log");
+    assert_eq!(received, log, "{run}: what was received is the log");
     let seqs: Vec<u64> = log.iter().map(|event| event["seq"].as_u64().unwrap()).collect();
     assert_eq!(seqs, (1..=log.len() as u64).collect::<Vec<_>>(), "{run}: no gap, no duplicate");
     assert_eq!(log.iter().filter(|event| is_terminal(event)).count(), 1, "{run}");

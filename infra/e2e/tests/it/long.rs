@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     background::{create, epochs, until},
-    system::{Caller, System, check_ended, hear, of_kind, scaled, texts},
+    system::{Caller, System, check_ended, of_kind, read_events, scaled, texts},
 };
 use sequent_local::Options;
 use serde_json::{Value, json};
@@ -125,7 +125,7 @@ async fn foreground(caller: &Caller, load: &Load) -> (usize, usize) {
     let sent = caller.send(&json!({"message": {"content": message}})).await;
     assert_eq!(sent.status(), 200);
     let run = sent.headers()["x-run-id"].to_str().unwrap().to_owned();
-    let first = hear(sent).await;
+    let first = read_events(sent).await;
     assert!(!first.broke, "it ends in good order");
     let (log, connections) = read_on(caller, &run, first.events).await;
     check_steps(&log, "fore", load.responses);
@@ -174,11 +174,11 @@ async fn planned(caller: &Caller, load: &Load) -> (usize, usize) {
 
 /// Reads the run to its end by reconnecting, and compares the received events with the log and the row.
 /// Returns the log and the number of connections.
-async fn read_on(caller: &Caller, run: &str, mut heard: Vec<Value>) -> (Vec<Value>, usize) {
-    let (connections, broken) = caller.read(run, &mut heard).await;
+async fn read_on(caller: &Caller, run: &str, mut received: Vec<Value>) -> (Vec<Value>, usize) {
+    let (connections, broken) = caller.read(run, &mut received).await;
     assert_eq!(broken, 0, "every stream ended in good order");
     let log = caller.log(run).await;
-    assert_eq!(heard, log, "what was heard is the log");
+    assert_eq!(received, log, "what was received is the log");
     check_ended(run, &log);
     assert_eq!(log.last().unwrap()["outcome"]["type"], "success");
     let row = until(caller, run, |row| row["completed_at"].is_string()).await;

@@ -5,33 +5,33 @@ use std::time::{Duration, Instant};
 use crate::{
     background::until,
     cancel::logged,
-    system::{Caller, System, answer, hear, scaled},
+    system::{Caller, System, answer, read_events, scaled},
 };
 use futures::future::join_all;
 use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cancel_takes_effect_within_a_second_and_keeps_what_was_said() {
+async fn a_cancel_takes_effect_within_a_second_and_keeps_the_partial_answer() {
     let system = System::start(&[]).await;
     let caller = system.sign_up("cancel@example.com").await;
     let sent = caller.send(&json!({"message": {"content": "/demo tokens=2000 rate=50"}})).await;
     let run = sent.headers()["x-run-id"].to_str().unwrap().to_owned();
-    let reading = tokio::spawn(hear(sent));
+    let reading = tokio::spawn(read_events(sent));
     logged(&caller, &run, "TEXT_MESSAGE_CONTENT").await;
     let asked = Instant::now();
     let answered = caller.request("POST", &format!("/api/runs/{run}/cancel")).send().await.unwrap();
     assert!(answered.status().is_success(), "{}", answered.status());
-    let heard = reading.await.unwrap().events;
+    let received = reading.await.unwrap().events;
     let took = asked.elapsed();
     println!("cancelled in {took:?}");
-    assert_eq!(heard.last().unwrap()["outcome"]["type"], "cancelled");
+    assert_eq!(received.last().unwrap()["outcome"]["type"], "cancelled");
     // The target is one second. This allows for a busy machine, and is far less than the run would last.
     assert!(took < Duration::from_secs(15), "{took:?}");
     let row = caller.get(&format!("/api/runs/{run}")).await;
     assert_eq!(row["status"], "cancelled");
     let messages =
         caller.get(&format!("/api/projects/{}/messages", row["project_id"].as_str().unwrap())).await;
-    assert_eq!(messages["items"][1]["content"], answer(&heard));
+    assert_eq!(messages["items"][1]["content"], answer(&received));
     assert_eq!(messages["items"][1]["status"], "partial");
 }
 

@@ -46,7 +46,7 @@ async fn credits(person: &Person, what: &str, expected: impl Fn(&Value) -> bool)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_paid_for_can_be_spent_and_what_is_paid_back_cannot() {
+async fn paid_credits_can_be_spent_and_refunded_ones_cannot() {
     let (stripe, system) = start().await;
     let person = Person::sign_up(&system, "ada@example.com").await;
     let none = person.get("/api/billing/subscription").await;
@@ -141,8 +141,8 @@ async fn what_is_paid_for_can_be_spent_and_what_is_paid_back_cannot() {
     status("active").await;
     credits(&person, "the next month", |credits| credits["available"] == before + 60_000).await;
     stripe.has("cancel_at_period_end", json!({"id": id})).await;
-    let told = |answer: &Value| answer["subscription"]["cancels_at"].is_string();
-    until(&person, "/api/billing/subscription", "a cancellation", told).await;
+    let expected = |answer: &Value| answer["subscription"]["cancels_at"].is_string();
+    until(&person, "/api/billing/subscription", "a cancellation", expected).await;
     stripe.has("renew", json!({"id": id})).await;
     status("canceled").await;
     credits(&person, "no plan", |credits| credits["plan"] == "free").await;
@@ -189,12 +189,12 @@ async fn what_is_paid_for_can_be_spent_and_what_is_paid_back_cannot() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn only_what_stripe_signed_is_taken_and_what_never_came_is_found() {
+async fn only_signed_events_are_accepted_and_missing_ones_are_found() {
     let (stripe, system) = start().await;
     let person = Person::sign_up(&system, "ada@example.com").await;
 
     // The catalog decides what can be bought.
-    for (body, status, told) in [
+    for (body, status, expected) in [
         (json!({}), 422, "/plan"),
         (json!({"plan": "pro", "pack": "small"}), 422, "/pack"),
         (json!({"plan": "gold"}), 422, "gold"),
@@ -206,7 +206,7 @@ async fn only_what_stripe_signed_is_taken_and_what_never_came_is_found() {
     ] {
         let answer = post(&person, "/api/billing/checkout", body.clone()).await;
         let text = answer.json().to_string();
-        assert!(answer.status == status && text.contains(told), "{body}: {} {text}", answer.status);
+        assert!(answer.status == status && text.contains(expected), "{body}: {} {text}", answer.status);
     }
 
     // The events are not delivered.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use crate::once::all;
-use crate::system::{Caller, System, answer, hear, is_terminal};
+use crate::system::{Caller, System, answer, is_terminal, read_events};
 use reqwest::Client;
 use serde_json::{Value, json};
 
@@ -44,10 +44,10 @@ async fn an_openai_compatible_server_answers_through_the_whole_system() {
     asked.retain(|request| !request["body"].to_string().contains("You name conversations."));
     let status = |at: usize| asked[asked.len() - at]["response"]["status"].as_u64().unwrap();
     assert_eq!((asked.len(), status(2), status(1)), (3, 503, 200));
-    let told = asked.last().unwrap()["body"]["messages"].as_array().unwrap();
-    let told: Vec<_> = told.iter().map(|turn| (turn["role"].clone(), turn["content"].clone())).collect();
+    let messages = asked.last().unwrap()["body"]["messages"].as_array().unwrap();
+    let sent: Vec<_> = messages.iter().map(|turn| (turn["role"].clone(), turn["content"].clone())).collect();
     let conversation = [("user", "hello"), ("assistant", &said), ("user", "hiccup")];
-    assert_eq!(told, conversation.map(|(role, content)| (json!(role), json!(content))));
+    assert_eq!(sent, conversation.map(|(role, content)| (json!(role), json!(content))));
     assert_eq!(asked.last().unwrap()["body"]["model"], MODEL);
 }
 
@@ -169,10 +169,10 @@ async fn send(caller: &Caller, project: Option<&str>, message: &str) -> Vec<Valu
     let sent = caller.send(&json!({"project_id": project, "message": {"content": message}})).await;
     assert_eq!(sent.status(), 200, "{message}");
     let run = sent.headers()["x-run-id"].to_str().unwrap().to_owned();
-    let heard = hear(sent).await;
-    assert!(!heard.broke, "{message}");
-    assert_eq!(heard.events, caller.log(&run).await, "{message}: what was heard is the log");
-    heard.events
+    let received = read_events(sent).await;
+    assert!(!received.broke, "{message}");
+    assert_eq!(received.events, caller.log(&run).await, "{message}: what was received is the log");
+    received.events
 }
 
 /// Sends a message and kills the provider after the first piece of its response.

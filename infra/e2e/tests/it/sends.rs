@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::background::PATIENCE;
 use crate::once::all;
-use crate::system::{Caller, System, answer, hear, is_terminal, scaled};
+use crate::system::{Caller, System, answer, is_terminal, read_events, scaled};
 use futures::future::join_all;
 use reqwest::{Response, header::HeaderMap};
 use serde_json::{Value, json};
@@ -31,7 +31,7 @@ async fn a_key_attaches_to_its_run_and_to_no_other_request() {
     }
     assert_eq!((replayed(&first), replayed(&retry)), (false, true));
     let run = header(first.headers(), "x-run-id");
-    let (first, retry) = tokio::join!(hear(first), hear(retry));
+    let (first, retry) = tokio::join!(read_events(first), read_events(retry));
     assert_eq!(first.events, retry.events);
     assert_eq!(first.events, caller.log(&run).await);
     assert_eq!(first.events.last().unwrap()["outcome"]["type"], "success");
@@ -41,7 +41,7 @@ async fn a_key_attaches_to_its_run_and_to_no_other_request() {
     let spaced = spaced.header("content-type", "application/json").body(format!("{body:#}"));
     let spaced = spaced.send().await.unwrap();
     assert_eq!(header(spaced.headers(), "x-run-id"), run);
-    assert_eq!(hear(spaced).await.events, first.events);
+    assert_eq!(read_events(spaced).await.events, first.events);
 
     let mut changed = body.clone();
     changed["message"]["content"] = json!("/demo tokens=1 rate=0");
@@ -67,7 +67,7 @@ async fn a_busy_conversation_refuses_or_queues() {
     let second = say(&caller, Some(&project), "second\n/demo tokens=20 rate=40", "enqueue").await;
     let third = say(&caller, Some(&project), "third\n/demo tokens=3 rate=0", "enqueue").await;
     let queue = [opening, header(second.headers(), "x-run-id"), header(third.headers(), "x-run-id")];
-    let (live, second, third) = tokio::join!(hear(live), hear(second), hear(third));
+    let (live, second, third) = tokio::join!(read_events(live), read_events(second), read_events(third));
     let logs = [live.events, second.events, third.events];
     let mut conversation = Conversation::default();
     for ((log, run), said) in logs.iter().zip(&queue).zip(["opening", "second", "third"]) {
@@ -90,12 +90,12 @@ async fn a_busy_conversation_is_interrupted_or_rolled_back() {
     let first = say(&caller, None, "first\n/demo tokens=3 rate=0", "reject").await;
     let project = header(first.headers(), "x-project-id");
     let mut conversation = Conversation::default();
-    conversation.exchange(&hear(first).await.events, "complete");
+    conversation.exchange(&read_events(first).await.events, "complete");
     for (strategy, said) in [("interrupt", "second"), ("rollback", "third")] {
         let live = say(&caller, Some(&project), &format!("{strategy}\n{LONG}"), "reject").await;
         let live = speaking(live).await;
         let next = say(&caller, Some(&project), &format!("{said}\n/demo tokens=3 rate=0"), strategy).await;
-        let next = hear(next).await.events;
+        let next = read_events(next).await.events;
         assert_eq!(next.last().unwrap()["outcome"]["type"], "success", "{strategy}");
 
         // The log keeps its events, whatever happens to the conversation.
@@ -134,12 +134,12 @@ impl Conversation {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_many_concurrent_sends_one_runs_and_the_others_are_told_which() {
+async fn of_many_concurrent_sends_one_runs_and_the_others_name_it() {
     let system = System::start(&[]).await;
     let caller = system.sign_up("crowd@example.com").await;
     let first = caller.send(&json!({"message": {"content": "/demo tokens=1 rate=0"}})).await;
     let project = header(first.headers(), "x-project-id");
-    hear(first).await;
+    read_events(first).await;
     let body = json!({"project_id": project, "message": {"content": LONG}});
     let crowd = scaled(20, 100);
     let answers = join_all((0..crowd).map(|_| caller.send(&body))).await;
@@ -182,7 +182,7 @@ async fn a_run_outlives_its_client_and_past_its_end_there_is_no_content() {
     let log = caller.log(&run).await;
     let epochs = log.iter().filter_map(|event| event["epoch"].as_u64());
     assert_eq!(epochs.max(), Some(1), "its first owner finished it");
-    let expected = hear(caller.send(&json!({"message": {"content": message}})).await).await;
+    let expected = read_events(caller.send(&json!({"message": {"content": message}})).await).await;
     assert_eq!(answer(&log), answer(&expected.events), "the whole answer");
     assert_eq!(all(&caller, &messages(&project)).await[1]["content"], answer(&log));
 
@@ -202,7 +202,7 @@ async fn a_run_outlives_its_client_and_past_its_end_there_is_no_content() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_mistake_is_a_problem_that_says_what_to_fix() {
+async fn a_mistake_is_a_problem_that_explains_the_fix() {
     let system = System::start(&[]).await;
     let caller = system.sign_up("mistakes@example.com").await;
     let sent = |body: String| {
@@ -238,7 +238,7 @@ async fn a_mistake_is_a_problem_that_says_what_to_fix() {
     assert_eq!(all(&caller, "/api/runs").await.len(), 0, "no mistake starts a run");
 
     // A well-formed name without a provider: the run's error names the missing setting.
-    let sent = hear(sent(with(json!({"model": "gpt-nobody-serves"}))).await).await.events;
+    let sent = read_events(sent(with(json!({"model": "gpt-nobody-serves"}))).await).await.events;
     let end = sent.last().unwrap();
     assert_eq!(
         (end["type"].as_str(), end["code"].as_str()),
@@ -261,7 +261,7 @@ async fn speaking(mut sent: Response) -> String {
         let piece = sent.chunk().await.unwrap().expect("it goes on");
         text.push_str(&String::from_utf8_lossy(&piece));
     }
-    tokio::spawn(hear(sent));
+    tokio::spawn(read_events(sent));
     run
 }
 

@@ -67,7 +67,7 @@ pub(crate) struct Caller {
 
 /// Events received over one connection.
 #[derive(Debug, Default)]
-pub(crate) struct Heard {
+pub(crate) struct Received {
     /// The data of every complete frame with an id, in order.
     pub(crate) events: Vec<Value>,
     /// `true` if the connection broke instead of ending.
@@ -102,38 +102,40 @@ impl Caller {
         self.request("POST", "/api/chat/send").json(body).send().await.unwrap()
     }
 
-    /// Follows a run after the events in `heard` until it ends, through every broken connection.
-    pub(crate) async fn follow(&self, run: &str, mut heard: Vec<Value>, patience: Duration) -> Vec<Value> {
+    /// Follows a run after the events in `received` until it ends, through every broken connection.
+    pub(crate) async fn follow(&self, run: &str, mut received: Vec<Value>, patience: Duration) -> Vec<Value> {
         let path = format!("/api/runs/{run}/events");
         let follow = async {
-            while !heard.last().is_some_and(is_terminal) {
-                let after = heard.last().map_or(0, |event| event["seq"].as_u64().unwrap());
+            while !received.last().is_some_and(is_terminal) {
+                let after = received.last().map_or(0, |event| event["seq"].as_u64().unwrap());
                 let request = self.request("GET", &path).header("last-event-id", after.to_string());
                 match request.send().await {
-                    Ok(response) if response.status() == 200 => heard.extend(hear(response).await.events),
+                    Ok(response) if response.status() == 200 => {
+                        received.extend(read_events(response).await.events)
+                    }
                     _ => tokio::time::sleep(Duration::from_millis(50)).await,
                 }
             }
         };
         tokio::time::timeout(patience, follow).await.unwrap_or_else(|_| panic!("{run} did not end"));
-        heard
+        received
     }
 
-    /// Reads a run after the events in `heard` to its end as a browser does, through every cut and question.
+    /// Reads a run after the events in `received` to its end as a browser does, through every cut and question.
     /// Returns the number of connections, and the number of broken ones.
-    pub(crate) async fn read(&self, run: &str, heard: &mut Vec<Value>) -> (usize, usize) {
+    pub(crate) async fn read(&self, run: &str, received: &mut Vec<Value>) -> (usize, usize) {
         let path = format!("/api/runs/{run}/events");
         let mut connections = 0;
         let mut broken = 0;
-        while !heard.last().is_some_and(is_end) {
-            let after = heard.last().map_or(0, |event| event["seq"].as_u64().unwrap());
+        while !received.last().is_some_and(is_end) {
+            let after = received.last().map_or(0, |event| event["seq"].as_u64().unwrap());
             let request = self.request("GET", &path).header("last-event-id", after.to_string());
             connections += 1;
             match request.send().await {
                 Ok(response) if response.status() == 200 => {
-                    let more = hear(response).await;
+                    let more = read_events(response).await;
                     broken += usize::from(more.broke);
-                    heard.extend(more.events);
+                    received.extend(more.events);
                 }
                 // There is nothing to read until the run's question is answered.
                 Ok(response) if response.status() == 204 => {
@@ -163,23 +165,23 @@ impl Caller {
 
 /// Reads the events of a stream to its end, or to where it breaks. An incomplete event at the end is left
 /// out.
-pub(crate) async fn hear(response: Response) -> Heard {
-    let mut heard = Heard::default();
+pub(crate) async fn read_events(response: Response) -> Received {
+    let mut received = Received::default();
     let mut frames = SseStream::from_bytes_stream(response.bytes_stream());
     while let Some(frame) = frames.next().await {
         match frame {
             Ok(Sse { id: Some(_), data: Some(data), .. }) => {
-                heard.events.push(serde_json::from_str(&data).unwrap());
+                received.events.push(serde_json::from_str(&data).unwrap());
             }
             Ok(_) => {}
             Err(sse_stream::Error::Body(_)) => {
-                heard.broke = true;
+                received.broke = true;
                 break;
             }
             Err(error) => panic!("not an event stream: {error}"),
         }
     }
-    heard
+    received
 }
 
 /// Returns `true` if the event closes its run's log.

@@ -39,7 +39,7 @@ async fn an_http_api_answers_with_its_own_request_id_and_not_with_the_invocation
 }
 
 #[tokio::test]
-async fn what_no_route_declares_is_not_found() {
+async fn paths_without_a_route_are_not_found() {
     let site = Site::start().await;
     for path in ["/", "/api/other", "/api/items", "/index.html"] {
         let response = site.get(path).await;
@@ -131,7 +131,7 @@ async fn errors_and_crashes_are_reported_as_lambda_reports_them() {
 }
 
 #[tokio::test]
-async fn ministack_learns_of_failures_by_the_status() {
+async fn ministack_recognises_failures_by_the_status() {
     let site = Site::start().await;
     let url = format!("{}/2015-03-31/functions/ProbeFunction/invocations", site.control);
     let request = Request::post(url).header("x-amzn-lambda-function-name", "ProbeFunction");

@@ -17,7 +17,7 @@ const PROCESSES: usize = 50;
 /// A process that waits to save, and its output.
 struct Saver {
     child: Child,
-    says: std::io::Lines<BufReader<ChildStdout>>,
+    output: std::io::Lines<BufReader<ChildStdout>>,
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -30,13 +30,13 @@ async fn fifty_processes_that_save_the_same_bytes_leave_one_object_and_fifty_art
         (0..PROCESSES).map(|number| saver(&system, &tenant.to_string(), number, content)).collect();
     let mut ids: Vec<String> = tokio::task::block_in_place(|| {
         for saver in &mut savers {
-            assert_eq!(saver.says.next().unwrap().unwrap(), "ready");
+            assert_eq!(saver.output.next().unwrap().unwrap(), "ready");
         }
         for saver in &mut savers {
             saver.child.stdin.take().unwrap().write_all(b"go\n").unwrap();
         }
         let end = |mut saver: Saver| {
-            let id = saver.says.next();
+            let id = saver.output.next();
             assert!(saver.child.wait().unwrap().success());
             id.unwrap().unwrap()
         };
@@ -63,8 +63,8 @@ fn saver(system: &System, tenant: &str, number: usize, content: &str) -> Saver {
     command.args([tenant, &format!("Number {number}"), content]);
     command.env_clear().envs(environment(system)).envs(system.stack.endpoint().function_env());
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let says = BufReader::new(child.stdout.take().unwrap()).lines();
-    Saver { child, says }
+    let output = BufReader::new(child.stdout.take().unwrap()).lines();
+    Saver { child, output }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -71,7 +71,7 @@ fn report() -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_report_becomes_files_once_and_again_when_they_are_gone() {
+async fn a_report_is_exported_once_and_again_after_its_files_are_deleted() {
     let system = System::start(&[]).await;
     let person = Person::sign_up(&system, "ada@example.com").await;
     let id = saved(&person, &report()).await;
@@ -101,7 +101,7 @@ async fn a_report_becomes_files_once_and_again_when_they_are_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn runs_and_conversations_become_files() {
+async fn runs_and_conversations_are_exported() {
     let system = System::start(&[]).await;
     let person = Person::sign_up(&system, "ada@example.com").await;
     let said = "When is high tide?\n/demo tokens=3 rate=0";
@@ -127,7 +127,7 @@ async fn runs_and_conversations_become_files() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_cannot_be_exported_is_said() {
+async fn an_export_that_is_not_possible_is_explained() {
     let system = System::start(&[]).await;
     let (ada, bob) = tokio::join!(
         Person::sign_up(&system, "ada@example.com"),

@@ -64,7 +64,7 @@ async fn an_object_goes_with_its_last_artifact_and_not_before_its_age() {
 /// Runs collectors without any waiting time beside people who repeatedly store and delete the same few bytes.
 /// Stored bytes must exist.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_an_artifact_refers_to_is_there_while_collectors_work() {
+async fn the_objects_of_artifacts_exist_while_collectors_work() {
     const CONTENTS: [&str; 3] = ["one", "two", "three"];
     let system = System::start(&[]).await;
     let person = Person::sign_up(&system, "race@example.com").await;

@@ -148,7 +148,7 @@ fn open(person: &Person, app: &str, urls: &[String]) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn addresses_cannot_be_made_up_and_archives_that_lie_are_refused() {
+async fn invented_addresses_and_dishonest_archives_are_refused() {
     let system = System::start(&[]).await;
     let person = Person::sign_up(&system, "ada@example.com").await;
     let site = archive(&[("index.html", b"<p>home"), ("docs/index.html", b"<p>docs"), ("a.bin", b"\0")]);

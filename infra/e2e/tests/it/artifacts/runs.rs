@@ -22,7 +22,7 @@ async fn run(person: &Person, credential: &[(&'static str, String)], said: &str)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_run_saves_is_in_its_log_its_manifest_and_every_list() {
+async fn saved_artifacts_are_in_the_log_the_manifest_and_every_list() {
     let system = System::start(&[]).await;
     let person = Person::sign_up(&system, "ada@example.com").await;
     let (run, log) = run(&person, &person.bearer(), SAVE).await;
@@ -31,13 +31,13 @@ async fn what_a_run_saves_is_in_its_log_its_manifest_and_every_list() {
     let result = of_kind(&log, "TOOL_CALL_RESULT")[0];
     assert_eq!(created["toolCallId"], result["toolCallId"]);
     let id = created["artifactId"].as_str().unwrap();
-    assert!(result["content"].as_str().unwrap().contains(id), "the model is told: {result}");
+    assert!(result["content"].as_str().unwrap().contains(id), "the model gets the id: {result}");
 
     let artifact = person.get(&format!("/api/artifacts/{id}")).await;
-    for (stored, told) in
+    for (field, event_field) in
         [("sha256", "sha256"), ("size", "size"), ("title", "title"), ("tool_call_id", "toolCallId")]
     {
-        assert_eq!(artifact[stored], created[told], "{stored}");
+        assert_eq!(artifact[field], created[event_field], "{field}");
     }
     assert_eq!(artifact["run_id"], run.as_str());
     let manifest = person.get(&format!("/api/runs/{run}/manifest")).await;
@@ -66,7 +66,7 @@ async fn what_a_run_saves_is_in_its_log_its_manifest_and_every_list() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_run_saves_nothing_for_a_caller_who_may_not() {
+async fn a_run_saves_nothing_for_a_caller_without_the_scope() {
     let system = System::start(&[]).await;
     let person = Person::sign_up(&system, "ada@example.com").await;
     let key = async |scopes: Value| {

@@ -105,7 +105,7 @@ async fn an_upload_with_another_hash_length_type_or_tenant_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bytes_that_are_there_need_no_upload_and_keep_what_each_says_of_them() {
+async fn existing_bytes_need_no_upload_and_each_artifact_keeps_its_own_description() {
     let system = System::start(&[]).await;
     let person = Person::sign_up(&system, "ada@example.com").await;
     let first = announced(CONTENT);
