@@ -16,7 +16,7 @@ const MAX_MESSAGES: u32 = 100;
 /// Bytes of earlier messages that a prompt contains at most. The oldest are left out first.
 const MAX_BYTES: usize = 200_000;
 
-/// The system instructions.
+/// Returns the system instructions for this purpose.
 pub(crate) fn system(purpose: Purpose, deliverable: Option<Kind>) -> Option<String> {
     let text = match purpose {
         Purpose::Answer => "",

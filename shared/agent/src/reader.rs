@@ -22,7 +22,7 @@ const LONGEST_FOLLOW: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "nearly every item is an event")]
 pub enum StreamItem {
-    /// The next event.
+    /// The next event of the run.
     Event(Event),
     /// There is no new event, but the stream is alive.
     Heartbeat,

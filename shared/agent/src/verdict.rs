@@ -3,7 +3,7 @@
 use sequent_event::{
     AnswerStatus, AskedInterrupt, JobStatus, Plan, Question, Reason, RunJob, State, ToolCall,
 };
-use sequent_tool::{Kind, Registry, Tool, ask_user};
+use sequent_tool::{Registry, Tool, ToolKind, ask_user};
 use serde_json::{Value, json};
 
 use crate::planning;
@@ -15,7 +15,7 @@ pub(crate) enum Verdict {
     Run(Tool, Value),
     /// Return this text as the result.
     Answer(String),
-    /// Store the plan.
+    /// Store the plan in the log.
     Plan(Plan),
     /// Ask a person first.
     Ask(Question),
@@ -65,7 +65,7 @@ pub(crate) fn verdict(state: &State, tools: &Registry, allowed: &[String], call:
         Err(error) => return Verdict::Answer(error.message().to_owned()),
     };
     let start = |arguments| match tool.kind {
-        Kind::Job(job_type) => Verdict::Job(job_type, arguments),
+        ToolKind::Job(job_type) => Verdict::Job(job_type, arguments),
         _ => Verdict::Run(tool.clone(), arguments),
     };
     if answer.is_some() {
@@ -114,7 +114,8 @@ fn result_of_answer(
 }
 
 fn question(call: &ToolCall, arguments: Value) -> Result<Question, String> {
-    let asked = ask_user::Question::from_arguments(arguments).map_err(|error| error.message().to_owned())?;
+    let asked =
+        ask_user::UserQuestion::from_arguments(arguments).map_err(|error| error.message().to_owned())?;
     Ok(Question {
         reason: Reason::Question,
         response_schema: asked.answer_schema(),

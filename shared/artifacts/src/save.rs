@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures::future::{BoxFuture, FutureExt};
-use sequent_tool::{Call, Effect, Error as ToolError, Handler, Kind, Output, Tool};
+use sequent_tool::{Call, Effect, Error as ToolError, Handler, Output, Tool, ToolKind};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -44,7 +44,12 @@ pub fn tool(artifacts: &Artifacts) -> Tool {
         // The artifact's id is derived from the call.
         idempotent: true,
         scope: Some(SCOPE),
-        ..Tool::new("save_artifact", description, parameters, Kind::Runs(Arc::new(Save(artifacts.clone()))))
+        ..Tool::new(
+            "save_artifact",
+            description,
+            parameters,
+            ToolKind::Runs(Arc::new(Save(artifacts.clone()))),
+        )
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 const MAX_ATTEMPTS: usize = 3;
 
 /// A request for data.
-pub(crate) struct Question {
+pub(crate) struct DataRequest {
     /// The name of the model. The default is the deployment's model.
     pub(crate) model: Option<String>,
     pub(crate) system: &'static str,
@@ -30,22 +30,22 @@ pub(crate) struct Question {
 pub(crate) async fn ask<T>(
     models: Option<&Client>,
     context: &Context,
-    question: Question,
+    data_request: DataRequest,
     accept: impl Fn(Value) -> Result<T, String>,
 ) -> Result<(T, Totals), Failed> {
     let Some(models) = models else { return Err(Failed::Retry("No model is configured.".to_owned())) };
-    let model = match question.model.as_deref().map(str::parse::<ModelName>) {
+    let model = match data_request.model.as_deref().map(str::parse::<ModelName>) {
         None => models.default_model().clone(),
         Some(Ok(model)) => model,
         Some(Err(error)) => return Err(failed(&error)),
     };
     let mut request = Request {
-        system: Some(question.system.to_owned()),
-        tools: vec![question.tool],
+        system: Some(data_request.system.to_owned()),
+        tools: vec![data_request.tool],
         must_call: true,
-        ..Request::new(model, vec![Message::user(question.material)])
+        ..Request::new(model, vec![Message::user(data_request.material)])
     };
-    let deadline = Some(Instant::now() + question.time);
+    let deadline = Some(Instant::now() + data_request.time);
     let mut used = Totals::default();
     let mut problem = String::new();
     for _ in 0..MAX_ATTEMPTS {

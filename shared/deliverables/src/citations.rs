@@ -23,7 +23,7 @@ pub struct BindCitations(pub Artifacts);
 /// The input of [`BindCitations`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CitationsInput {
-    /// The report.
+    /// The artifact with the report.
     pub artifact_id: ArtifactId,
 }
 

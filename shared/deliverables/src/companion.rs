@@ -10,7 +10,7 @@ use sequent_model::{Client, ToolSpec};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ask::{Question, ask},
+    ask::{DataRequest, ask},
     failed, read,
     write::{checked, described, description, tool_name},
 };
@@ -34,7 +34,7 @@ pub struct GenerateCompanionReport {
 /// The input of [`GenerateCompanionReport`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CompanionInput {
-    /// The website's document.
+    /// The artifact with the document of the website.
     pub website: ArtifactId,
     /// The task that the website was made for.
     pub task: String,
@@ -66,7 +66,7 @@ impl JobKind for GenerateCompanionReport {
         };
         context.progress.report(15, "Writing the report.");
         let kind = Documents::Report;
-        let question = Question {
+        let data_request = DataRequest {
             model: input.model,
             system: SYSTEM,
             material: material(&website, &input.task),
@@ -78,7 +78,7 @@ impl JobKind for GenerateCompanionReport {
             time: TIME,
         };
         let (report, usage) =
-            ask(self.models.as_ref(), &context, question, |written| checked(kind, written)).await?;
+            ask(self.models.as_ref(), &context, data_request, |written| checked(kind, written)).await?;
         context.progress.report(90, "Storing the report.");
         let id = ArtifactId::from_bits(context.job.bits());
         let origin = Origin { run: context.run, job: Some(context.job), ..Origin::default() };

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    ask::{Question, ask},
+    ask::{DataRequest, ask},
     read,
 };
 
@@ -45,7 +45,7 @@ pub struct ExtractEntities {
 /// The input of [`ExtractEntities`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EntitiesInput {
-    /// The report.
+    /// The artifact with the report.
     pub artifact_id: ArtifactId,
     /// The model that reads the report. The default is the deployment's model.
     pub model: Option<String>,
@@ -93,14 +93,14 @@ impl JobKind for ExtractEntities {
         };
         let text = report.plain();
         let material = &text[..text.floor_char_boundary(MAX_MATERIAL)];
-        let question = Question {
+        let data_request = DataRequest {
             model: input.model,
             system: SYSTEM,
             material: format!("<report>\n{material}\n</report>"),
             tool: tool(),
             time: TIME,
         };
-        let (named, usage) = ask(self.models.as_ref(), &context, question, parse).await?;
+        let (named, usage) = ask(self.models.as_ref(), &context, data_request, parse).await?;
         let now = Timestamp::now();
         let entities: Vec<Entity> = found(material, named)
             .into_iter()

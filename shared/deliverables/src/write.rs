@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::future::{BoxFuture, FutureExt};
 use sequent_artifacts::{Artifacts, Description, Error, Origin, derived_id};
 use sequent_documents::{Document, Kind};
-use sequent_tool::{Call, Effect, Error as ToolError, Handler, Kind as Calls, Output, Tool};
+use sequent_tool::{Call, Effect, Error as ToolError, Handler, Output, Tool, ToolKind};
 use serde_json::{Value, json};
 
 /// The scope that the caller of a run needs to save artifacts.
@@ -44,7 +44,7 @@ pub(crate) const fn description(kind: Kind) -> &'static str {
 pub fn tools(artifacts: &Artifacts) -> [Tool; 3] {
     Kind::ALL.map(|kind| {
         let write = Write { artifacts: artifacts.clone(), kind };
-        let handler = Calls::Runs(Arc::new(write));
+        let handler = ToolKind::Runs(Arc::new(write));
         Tool {
             // The id of the artifact is derived from the call.
             idempotent: true,

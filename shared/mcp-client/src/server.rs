@@ -23,7 +23,7 @@ pub struct Server {
     pub has_token: bool,
     /// The user who set the server up.
     pub user_id: UserId,
-    /// Creation time.
+    /// The time of its creation.
     pub created_at: Timestamp,
 }
 

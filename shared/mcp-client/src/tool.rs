@@ -4,7 +4,7 @@ use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use futures::future::{BoxFuture, FutureExt};
 use rmcp::model::Tool as Remote;
-use sequent_tool::{Call, Error, Handler, Kind, Output, Schema, Tool};
+use sequent_tool::{Call, Error, Handler, Output, Schema, Tool, ToolKind};
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -27,7 +27,7 @@ pub struct Offer {
     pub name: String,
     /// The name that models use.
     pub tool: String,
-    /// The server's description.
+    /// The description from the server.
     pub description: String,
     /// Agents can use the tool: it is allowed and its schema is usable.
     pub usable: bool,
@@ -65,7 +65,7 @@ pub(crate) fn tool(server: &Name, remote: &Remote, link: &Arc<Link>) -> Result<T
         link: Arc::clone(link),
     };
     let description = description(remote);
-    let kind = Kind::Runs(Arc::new(handler));
+    let kind = ToolKind::Runs(Arc::new(handler));
     Ok(Tool {
         idempotent,
         needs_approval: destructive,

@@ -88,7 +88,7 @@ pub(crate) enum Raw {
     Chunk(Chunk),
     /// The provider signalled that it is still working.
     Alive,
-    /// The model stopped.
+    /// The model stopped with this reason.
     Finished { finish_reason: FinishReason, usage: Option<Usage> },
 }
 

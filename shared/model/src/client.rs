@@ -74,7 +74,7 @@ impl Client {
         std::iter::once(model).chain(others).collect()
     }
 
-    /// Describes `model`.
+    /// Returns the description of `model`.
     pub fn describe(&self, model: &ModelName) -> ModelInfo {
         let (provider, name) = model.split();
         let demo = provider == Provider::Demo;

@@ -58,7 +58,7 @@ pub struct Timeouts {
     pub connect: Duration,
     /// From the start of an attempt to its first chunk. Models that reason before they answer need a long time.
     pub first_token: Duration,
-    /// Between chunks.
+    /// From one chunk to the next.
     pub idle: Duration,
     /// From the request to the end of the answer, including all attempts.
     pub total: Duration,
@@ -79,12 +79,10 @@ impl Default for Timeouts {
 /// fields are ignored.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
+#[expect(missing_docs, reason = "the fields are named like the variables")]
 pub struct Secrets {
-    /// Like `OPENAI_API_KEY`.
     pub openai_api_key: Option<SecretString>,
-    /// Like `OPENAI_BASE_URL`.
     pub openai_base_url: Option<String>,
-    /// Like `ANTHROPIC_API_KEY`.
     pub anthropic_api_key: Option<SecretString>,
 }
 

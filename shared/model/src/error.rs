@@ -58,7 +58,7 @@ pub enum Error {
 /// The phase in which a timeout occurred.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Opening the connection.
+    /// Opening the connection to the provider.
     Connect,
     /// Waiting for the first chunk.
     FirstToken,

@@ -23,7 +23,7 @@ pub enum Provider {
     /// OpenAI, or another server with its API at the configured address.
     #[serde(rename = "openai")]
     OpenAi,
-    /// Anthropic.
+    /// Anthropic, with its own protocol.
     Anthropic,
 }
 

@@ -24,7 +24,7 @@ pub struct Price {
     /// Cached input. The default is the price of other input.
     #[serde(default)]
     pub cached_input: Option<u64>,
-    /// Output, including reasoning.
+    /// Output, including the reasoning.
     pub output: u64,
 }
 

@@ -1,4 +1,4 @@
-//! A provider-neutral request.
+//! The request, independent of the provider.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -36,9 +36,9 @@ pub struct Message {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// A person.
+    /// A person who talks to the model.
     User,
-    /// The model.
+    /// The model itself, in an earlier answer.
     Assistant,
     /// A message with results of tools.
     Tool,

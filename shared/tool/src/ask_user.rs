@@ -4,12 +4,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::{Error, Kind, Schema, Tool, schema};
+use crate::{Error, Schema, Tool, ToolKind, schema};
 
 /// The arguments of a call: a question of the model to a person.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Question {
+pub struct UserQuestion {
     /// What to ask. The person sees only this, so it must make sense by itself.
     #[schemars(length(min = 1, max = 4000))]
     pub question: String,
@@ -23,16 +23,16 @@ pub struct Question {
     pub response_schema: Option<Value>,
 }
 
-/// The tool.
+/// Creates the tool `ask_user`.
 #[must_use]
 pub fn tool() -> Tool {
     let description = "Asks the person you work for, and waits for the answer, which may take days. Use it when only \
                        they can know or decide, not for what you can find out.";
-    let parameters = schema::of::<Question>();
-    Tool { idempotent: true, ..Tool::new("ask_user", description, parameters, Kind::AsksPerson) }
+    let parameters = schema::of::<UserQuestion>();
+    Tool { idempotent: true, ..Tool::new("ask_user", description, parameters, ToolKind::AsksPerson) }
 }
 
-impl Question {
+impl UserQuestion {
     /// Parses arguments that [`Registry::check`](crate::Registry::check) has accepted.
     ///
     /// # Errors
@@ -66,9 +66,9 @@ mod tests {
     use super::*;
     use crate::Registry;
 
-    fn ask(arguments: &str) -> Result<Question, Error> {
+    fn ask(arguments: &str) -> Result<UserQuestion, Error> {
         let registry = Registry::new([tool()]).unwrap();
-        Question::from_arguments(registry.check("ask_user", arguments)?)
+        UserQuestion::from_arguments(registry.check("ask_user", arguments)?)
     }
 
     #[test]

@@ -48,7 +48,7 @@ pub struct Citation {
     /// The source's http(s) address.
     #[schemars(length(min = 1, max = 2048))]
     pub url: String,
-    /// The source's title.
+    /// The title of the source.
     #[schemars(length(min = 1, max = 500))]
     pub title: String,
     /// The passage that counts, word for word.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use futures::future::{self, BoxFuture, FutureExt};
 use url::Url;
 
-use crate::{Call, Citation, Effect, Error, Handler, Kind, Output, Tool, schema};
+use crate::{Call, Citation, Effect, Error, Handler, Output, Tool, ToolKind, schema};
 
-/// The tool.
+/// Creates the tool `cite_source`.
 #[must_use]
 pub fn tool() -> Tool {
     let parameters = schema::of::<Citation>();
@@ -15,7 +15,7 @@ pub fn tool() -> Tool {
                        each source you use.";
     Tool {
         idempotent: true,
-        ..Tool::new("cite_source", description, parameters, Kind::Runs(Arc::new(CiteSource)))
+        ..Tool::new("cite_source", description, parameters, ToolKind::Runs(Arc::new(CiteSource)))
     }
 }
 

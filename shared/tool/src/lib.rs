@@ -10,7 +10,7 @@
 //! * Effects besides the text are returned as [`Effect`]s. The tool stores nothing in the log: only the run's owner
 //!   writes it.
 //!
-//! One tool does not run at all: [`ask_user`] interrupts the run ([`Kind::AsksPerson`]).
+//! One tool does not run at all: [`ask_user`] interrupts the run ([`ToolKind::AsksPerson`]).
 //!
 //! Every request to an address that a model, a tenant or a page chose passes the [`guard`].
 
@@ -31,10 +31,10 @@ pub use guard::Guard;
 pub use registry::Registry;
 pub use run::run;
 pub use schema::Schema;
-pub use tool::{Handler, Kind, Tool};
+pub use tool::{Handler, Tool, ToolKind};
 pub use web_fetch::text_of_html;
 
-/// The built-in tools.
+/// Returns the built-in tools.
 #[must_use]
 pub fn built_in(guard: &Guard) -> Vec<Tool> {
     vec![ask_user::tool(), cite_source::tool(), web_fetch::tool(guard, web_fetch::Settings::default())]

@@ -36,7 +36,7 @@ pub enum Invalid {
     /// The schema of the arguments cannot be used.
     #[error("the tool `{name}` has a bad schema: {why}")]
     Schema {
-        /// The tool's name.
+        /// The name of the tool.
         name: String,
         /// The fault of the schema.
         why: schema::Unusable,
@@ -141,11 +141,11 @@ impl Registry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Guard, Kind};
+    use crate::{Guard, ToolKind};
     use serde_json::json;
 
     fn tool(name: &str, parameters: Value) -> Tool {
-        Tool::new(name, "Does.", parameters, Kind::AsksPerson)
+        Tool::new(name, "Does.", parameters, ToolKind::AsksPerson)
     }
 
     #[test]
@@ -232,7 +232,7 @@ mod tests {
                       "type": "string"
                     },
                     "title": {
-                      "description": "The source's title.",
+                      "description": "The title of the source.",
                       "maxLength": 500,
                       "minLength": 1,
                       "type": "string"

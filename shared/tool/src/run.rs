@@ -4,11 +4,11 @@ use std::panic::AssertUnwindSafe;
 
 use futures::FutureExt;
 
-use crate::{Call, Error, Kind, Output, Tool};
+use crate::{Call, Error, Output, Tool, ToolKind};
 
 /// Calls `tool`. The [crate] documentation lists what holds for the result.
 pub async fn run(tool: &Tool, call: Call<'_>) -> Result<Output, Error> {
-    let Kind::Runs(handler) = &tool.kind else {
+    let ToolKind::Runs(handler) = &tool.kind else {
         return Err(Error::Refused(format!(
             "`{}` cannot run as a call: a person or a job answers it.",
             tool.spec.name

@@ -25,18 +25,18 @@ pub struct Tool {
     /// The scope that the caller of the run needs.
     pub scope: Option<&'static str>,
     /// The kind of the tool.
-    pub kind: Kind,
+    pub kind: ToolKind,
 }
 
 /// The kinds of tools.
 #[derive(Clone)]
-pub enum Kind {
+pub enum ToolKind {
     /// The handler runs and returns a result.
     Runs(Arc<dyn Handler>),
     /// A background job of this type runs, with the arguments as its input. For work that may outlast an invocation: the
     /// run releases its process and continues with the job's result.
     Job(&'static str),
-    /// The run waits until a person has answered. The arguments are an [`ask_user::Question`](crate::ask_user::Question).
+    /// The run waits until a person has answered. The arguments are an [`ask_user::UserQuestion`](crate::ask_user::UserQuestion).
     AsksPerson,
 }
 
@@ -58,7 +58,7 @@ impl Tool {
         name: impl Into<String>,
         description: impl Into<String>,
         parameters: Value,
-        kind: Kind,
+        kind: ToolKind,
     ) -> Self {
         Self {
             spec: ToolSpec { name: name.into(), description: description.into(), parameters },
@@ -74,11 +74,11 @@ impl Tool {
     /// Returns `true` if a call asks a person instead of running.
     #[must_use]
     pub const fn asks(&self) -> bool {
-        matches!(self.kind, Kind::AsksPerson)
+        matches!(self.kind, ToolKind::AsksPerson)
     }
 }
 
-impl fmt::Debug for Kind {
+impl fmt::Debug for ToolKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Runs(_) => "Runs",

@@ -19,7 +19,7 @@ use serde::Deserialize;
 use url::Url;
 
 use crate::{
-    Call, Error, Guard, Handler, Kind, Output, Tool,
+    Call, Error, Guard, Handler, Output, Tool, ToolKind,
     guard::{Admitted, Refusal},
     schema,
 };
@@ -48,7 +48,7 @@ impl Default for Settings {
     }
 }
 
-/// The tool.
+/// Creates the tool `web_fetch`.
 #[must_use]
 pub fn tool(guard: &Guard, settings: Settings) -> Tool {
     let mut parameters = schema::of::<Arguments>();
@@ -60,7 +60,7 @@ pub fn tool(guard: &Guard, settings: Settings) -> Tool {
         idempotent: true,
         // The handler's own limit is shorter and has the better message.
         timeout: settings.total + Duration::from_secs(5),
-        ..Tool::new("web_fetch", description, parameters, Kind::Runs(Arc::new(handler)))
+        ..Tool::new("web_fetch", description, parameters, ToolKind::Runs(Arc::new(handler)))
     }
 }
 

@@ -9,7 +9,7 @@ use sequent_event::{Artifact, CancelReason, JobStatus, Phase, RunOutcome, RunSta
 use sequent_jobs::{Context, Delivery, Done, Effects, Failed, Jobs, LeftArtifact, Registry, Worked, Worker};
 use sequent_runlog::{Claim, claim};
 use sequent_tables::{Item, Row};
-use sequent_tool::{Kind, Tool};
+use sequent_tool::{Tool, ToolKind};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -57,7 +57,7 @@ impl sequent_jobs::JobKind for DrawMap {
 async fn bench() -> Bench {
     let mut bench = Bench::new().await;
     let parameters = json!({"type": "object", "properties": {"place": {"type": "string"}}});
-    let draw = Tool::new("draw_map", "Draws a map.", parameters, Kind::Job("draw_map"));
+    let draw = Tool::new("draw_map", "Draws a map.", parameters, ToolKind::Job("draw_map"));
     let mut tools = sequent_tool::built_in(&sequent_tool::Guard::default());
     tools.push(draw);
     let tools = Arc::new(sequent_tool::Registry::new(tools).unwrap());

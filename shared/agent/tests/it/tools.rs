@@ -10,7 +10,7 @@ use sequent_agent::{Engine, Executed, execute};
 use sequent_conversation::{NewRun, Reply, ResumeBy, RunStatus, Runs, answer};
 use sequent_event::{AnswerStatus, Body, Phase, Reason, RunOutcome, State};
 use sequent_runlog::{Claim, claim};
-use sequent_tool::{Call, Error, Handler, Kind, Output, Registry, Tool};
+use sequent_tool::{Call, Error, Handler, Output, Registry, Tool, ToolKind};
 use serde_json::{Value, json};
 
 use crate::bench::Bench;
@@ -35,7 +35,7 @@ impl Handler for Counter {
 async fn bench() -> (Bench, Arc<Counter>) {
     let mut bench = Bench::new().await;
     let counter = Arc::new(Counter::default());
-    let charge = Tool::new("charge", "Charges.", json!({}), Kind::Runs(counter.clone()));
+    let charge = Tool::new("charge", "Charges.", json!({}), ToolKind::Runs(counter.clone()));
     let wire = Tool {
         needs_approval: true,
         spec: sequent_model::ToolSpec { name: "wire".into(), ..charge.spec.clone() },

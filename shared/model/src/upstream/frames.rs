@@ -27,7 +27,7 @@ pub(super) struct Frames {
     activity: Activity,
     /// A frame arrived that is not an event.
     noise: AtomicBool,
-    /// An event arrived.
+    /// At least one event arrived.
     data: AtomicBool,
     /// The protocol requires that events have names.
     needs_names: bool,

@@ -1,4 +1,4 @@
-//! The Anthropic protocol.
+//! The Anthropic protocol, against a scripted server.
 
 use crate::server::{Act, KEY, Server, answer, events, head};
 use futures::StreamExt;

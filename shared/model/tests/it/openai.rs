@@ -1,4 +1,4 @@
-//! The OpenAI-compatible protocol.
+//! The OpenAI-compatible protocol, against a scripted server.
 
 use std::{sync::Arc, time::Duration};
 

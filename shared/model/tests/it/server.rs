@@ -143,7 +143,7 @@ pub(crate) fn head() -> Vec<u8> {
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n".to_vec()
 }
 
-/// A whole answer that is not a stream.
+/// Returns a complete response that is not a stream.
 pub(crate) fn answer(status: &str, headers: &str, body: &str) -> Act {
     let length = body.len();
     Act::Write(
@@ -152,7 +152,7 @@ pub(crate) fn answer(status: &str, headers: &str, body: &str) -> Act {
     )
 }
 
-/// An event stream.
+/// Returns a response with an event stream.
 pub(crate) fn events(frames: &[String]) -> Vec<u8> {
     [head(), frames.concat().into_bytes()].concat()
 }

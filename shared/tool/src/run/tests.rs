@@ -56,7 +56,10 @@ impl Handler for Behaviour {
 }
 
 fn tool(behaviour: Behaviour) -> Tool {
-    Tool { max_result_bytes: 200, ..Tool::new("try", "Tries.", json!({}), Kind::Runs(Arc::new(behaviour))) }
+    Tool {
+        max_result_bytes: 200,
+        ..Tool::new("try", "Tries.", json!({}), ToolKind::Runs(Arc::new(behaviour)))
+    }
 }
 
 async fn call(tool: &Tool) -> Result<Output, Error> {

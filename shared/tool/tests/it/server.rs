@@ -94,7 +94,7 @@ async fn serve(
     stream.shutdown().await
 }
 
-/// A whole answer.
+/// Returns a complete response with status 200.
 pub(crate) fn ok(content_type: &str, body: &str) -> String {
     ok_status("200 OK", content_type, body)
 }
