@@ -1,8 +1,11 @@
 //! The limits of runs.
 
-use std::time::Duration;
+use std::{num::NonZeroUsize, time::Duration};
 
-use sequent_core::Timestamp;
+use sequent_core::{
+    Timestamp,
+    setting::{self, InvalidSetting},
+};
 use sequent_event::{Budget, State};
 
 /// The limits that the deployment sets for every run.
@@ -42,20 +45,23 @@ impl Default for Bounds {
 }
 
 impl Bounds {
-    /// From `RUN_MAX_STEPS`, `RUN_MAX_SECONDS`, `QUESTION_TTL_S`, `PARALLEL_TOOLS` and `PARALLEL_CHILDREN`, each optional.
-    #[must_use]
-    pub fn from_env() -> Self {
-        fn read<T: std::str::FromStr>(name: &str) -> Option<T> {
-            std::env::var(name).ok().and_then(|text| text.trim().parse().ok())
-        }
+    /// Reads `RUN_MAX_STEPS`, `RUN_MAX_SECONDS`, `QUESTION_TTL_S`, `PARALLEL_TOOLS` and `PARALLEL_CHILDREN`, each optional.
+    ///
+    /// # Errors
+    /// If a variable is set to a value that is not allowed.
+    pub fn from_env() -> Result<Self, InvalidSetting> {
+        let seconds = |variable| setting::parsed(variable, "a whole number of seconds");
+        let parallel = |variable| setting::parsed::<NonZeroUsize>(variable, "a whole number of at least 1");
         let default = Self::default();
-        Self {
-            steps: read("RUN_MAX_STEPS").unwrap_or(default.steps),
-            time: read("RUN_MAX_SECONDS").map_or(default.time, Duration::from_secs),
-            question: read("QUESTION_TTL_S").map_or(default.question, Duration::from_secs),
-            parallel_tools: read("PARALLEL_TOOLS").unwrap_or(default.parallel_tools).max(1),
-            parallel_children: read("PARALLEL_CHILDREN").unwrap_or(default.parallel_children).max(1),
-        }
+        Ok(Self {
+            steps: setting::parsed("RUN_MAX_STEPS", "a whole number of model calls")?
+                .unwrap_or(default.steps),
+            time: seconds("RUN_MAX_SECONDS")?.map_or(default.time, Duration::from_secs),
+            question: seconds("QUESTION_TTL_S")?.map_or(default.question, Duration::from_secs),
+            parallel_tools: parallel("PARALLEL_TOOLS")?.map_or(default.parallel_tools, NonZeroUsize::get),
+            parallel_children: parallel("PARALLEL_CHILDREN")?
+                .map_or(default.parallel_children, NonZeroUsize::get),
+        })
     }
 
     /// The limit that keeps the run from another model call, if it has reached one.

@@ -121,8 +121,8 @@ async fn record_results(execution: &mut Execution<'_>) -> Result<bool, Error> {
     Ok(any)
 }
 
-/// Cancels the children that have not ended, and inserts their results before `bodies`.
-pub(crate) async fn cancel_all(execution: &Execution<'_>, bodies: &mut Vec<Body>) -> Result<(), Error> {
+/// Cancels the children that have not ended and have no result in `bodies`. Returns their results.
+pub(crate) async fn cancel_all(execution: &Execution<'_>, bodies: &[Body]) -> Result<Vec<Body>, Error> {
     let runs = execution.engine.runs();
     let is_reported = |child: &Child| {
         bodies.iter().any(
@@ -132,9 +132,7 @@ pub(crate) async fn cancel_all(execution: &Execution<'_>, bodies: &mut Vec<Body>
     let unreported = execution.state.live_children().filter(|child| !is_reported(child));
     // All at once, because the caller of the cancel request waits.
     let cancels = unreported.map(|child| Box::pin(cancel_child(&runs, execution.key, child)));
-    let results = try_join_all(cancels).await?;
-    bodies.splice(0..0, results);
-    Ok(())
+    try_join_all(cancels).await
 }
 
 /// Returns `true` if a child that `state` takes for live has ended.

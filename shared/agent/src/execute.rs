@@ -158,7 +158,8 @@ impl Owner<'_> {
             matches!(bodies.last(), Some(Body::RunFinished { outcome: RunOutcome::Interrupt { .. }, .. }));
         if !waits {
             // After its end, no owner records the results of the run's children and jobs.
-            children::cancel_all(execution, &mut bodies).await?;
+            let results = children::cancel_all(execution, &bodies).await?;
+            bodies.splice(0..0, results);
             jobs::cancel_all(execution).await?;
         }
         let runs = execution.engine.runs();

@@ -32,12 +32,12 @@ pub use window::Window;
 
 use sequent_artifacts::Artifacts;
 use sequent_conversation::RunStore;
-use sequent_core::TenantId;
+use sequent_core::{InvalidSetting, TenantId};
 use sequent_identity::Vault;
 use sequent_mcp_client::Servers;
 use sequent_runlog::{DynamoStorage, Settings};
 use sequent_tables::Store;
-use sequent_tool::{Guard, Registry, guard::NotAllowable};
+use sequent_tool::{Guard, Registry};
 
 /// The dependencies of an execution. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -74,7 +74,7 @@ impl Engine {
         models: sequent_model::Client,
         vault: Vault,
         artifacts: &Artifacts,
-    ) -> Result<Self, NotAllowable> {
+    ) -> Result<Self, InvalidSetting> {
         let guard = Guard::from_env()?;
         let servers = Some(Servers::new(storage.store().clone(), vault, guard.clone()));
         let mut engine = Self::with_guard(storage, models, &guard);
@@ -83,7 +83,7 @@ impl Engine {
         for tool in deliverable_tools.chain([sequent_artifacts::tool(artifacts)]) {
             tools.add_built_in(tool).expect("the built-in tools are valid");
         }
-        Ok(Self { servers, settings: Settings::from_env(), bounds: Bounds::from_env(), ..engine })
+        Ok(Self { servers, settings: Settings::from_env(), bounds: Bounds::from_env()?, ..engine })
     }
 
     fn with_guard(storage: DynamoStorage, models: sequent_model::Client, guard: &Guard) -> Self {

@@ -73,7 +73,7 @@ impl Response {
         index.map(|index| call_end(&self.calls.remove(index))).into_iter().collect()
     }
 
-    /// The events that end whatever is open.
+    /// The events that end everything that is open.
     pub(crate) fn end(&mut self) -> Vec<Body> {
         let mut bodies = self.end_reasoning();
         bodies.extend(self.end_text());

@@ -21,6 +21,7 @@ mod resolve;
 use std::{net::IpAddr, sync::Arc};
 
 use reqwest::{ClientBuilder, redirect};
+use sequent_core::setting::{self, InvalidSetting};
 use url::{Host, Url};
 
 pub use address::is_public;
@@ -84,8 +85,10 @@ impl Guard {
     ///
     /// # Errors
     /// If an exception is not valid.
-    pub fn from_env() -> Result<Self, NotAllowable> {
-        let allow = Allow::parse_list(&std::env::var("SSRF_ALLOW").unwrap_or_default())?;
+    pub fn from_env() -> Result<Self, InvalidSetting> {
+        const ALLOWED: &str = "a list of loopback addresses or host names with ports, such as 127.0.0.1:9999";
+        let text = setting::text("SSRF_ALLOW").unwrap_or_default();
+        let allow = Allow::parse_list(&text).map_err(|_| InvalidSetting::new("SSRF_ALLOW", text, ALLOWED))?;
         Ok(Self::new(allow, System))
     }
 

@@ -1,4 +1,4 @@
-//! An engine over tables of its own, with the demo as its model.
+//! An engine with its own tables, and the demo as its model.
 
 use std::time::Duration;
 
@@ -68,7 +68,7 @@ impl Bench {
             match item {
                 StreamItem::Event(event) => events.push(event),
                 StreamItem::Heartbeat => {}
-                StreamItem::Cut => panic!("no deadline, no cut"),
+                StreamItem::Cut => panic!("a stream without a deadline was cut"),
             }
         }
         events

@@ -1,4 +1,4 @@
-//! Models that stand in for one that cannot answer.
+//! Fallbacks for a model that cannot answer.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -12,17 +12,18 @@ use sequent_model::{Client, Config, ModelName, config::Endpoint, price::Table};
 
 use crate::bench::Bench;
 
-/// A server of models that can answer nothing, and which of them it was asked for.
+/// A server that is overloaded. Returns its address, and the models that it was asked for.
 fn overloaded() -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/v1", listener.local_addr().unwrap());
     let asked = Arc::new(Mutex::new(Vec::new()));
-    let heard = asked.clone();
-    // Ends with the test's process.
+    let log = asked.clone();
+    // The thread ends with the process of the test.
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut reader = BufReader::new(stream.unwrap());
-            let (mut line, mut length) = (String::new(), 0);
+            let mut line = String::new();
+            let mut length = 0;
             while reader.read_line(&mut line).unwrap() > 2 {
                 if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
                     length = value.trim().parse().unwrap();
@@ -32,7 +33,7 @@ fn overloaded() -> (String, Arc<Mutex<Vec<String>>>) {
             let mut body = vec![0; length];
             reader.read_exact(&mut body).unwrap();
             let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
-            heard.lock().unwrap().push(body["model"].as_str().unwrap().to_owned());
+            log.lock().unwrap().push(body["model"].as_str().unwrap().to_owned());
             let answer = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
             reader.get_mut().write_all(answer.as_bytes()).unwrap();
         }
@@ -40,7 +41,7 @@ fn overloaded() -> (String, Arc<Mutex<Vec<String>>>) {
     (url, asked)
 }
 
-/// A bench whose runs are for `first`, for which `second` and then the demo stand in.
+/// A bench whose default model is `first`, with the fallbacks `second` and demo.
 async fn bench(url: &str) -> Bench {
     let bench = Bench::new().await;
     let fallbacks = ["second", "demo"].map(|name| name.parse::<ModelName>().unwrap());
@@ -57,7 +58,7 @@ async fn bench(url: &str) -> Bench {
 }
 
 #[tokio::test]
-async fn the_next_one_is_asked_and_where_costs_are_limited_only_one_that_can_be_counted() {
+async fn fallbacks_are_tried_and_with_a_cost_limit_only_those_with_a_price() {
     let (url, asked) = overloaded();
     let bench = bench(&url).await;
     for (limit, expected) in [(None, vec!["first", "second"]), (Some(1_000_000), vec!["first"])] {

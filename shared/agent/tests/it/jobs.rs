@@ -1,4 +1,4 @@
-//! Tools that are jobs: the run gives up its process, and goes on with what the job came to.
+//! Tools that are jobs: the run releases its process, and continues with the result of the job.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::bench::Bench;
 
-/// Draws a map of a place, which is an artifact.
+/// A job that draws a map of a place and saves it as an artifact.
 struct DrawMap;
 
 #[derive(Serialize, Deserialize)]
@@ -33,7 +33,7 @@ impl sequent_jobs::JobKind for DrawMap {
 
     async fn run(&self, input: Place, context: Context) -> Result<Done, Failed> {
         if input.place == "Atlantis" {
-            return Err(Failed::Poison("Nobody knows where that is.".to_owned()));
+            return Err(Failed::Poison("The place is unknown.".to_owned()));
         }
         let artifact = Artifact {
             artifact_id: ArtifactId::new(),
@@ -65,14 +65,14 @@ async fn bench() -> Bench {
     bench
 }
 
-/// Begins a run that draws `place`, and lets its owner give up its process.
-async fn begun(bench: &Bench, place: &str) -> (NewRun, JobId) {
+/// Starts a run that draws `place`, and executes it until it waits for the job.
+async fn start_drawing(bench: &Bench, place: &str) -> (NewRun, JobId) {
     let arguments = json!({"place": place});
     let script = format!("/demo tokens=1 rate=0 tool=draw_map args={arguments}\n/demo tokens=3 rate=0");
     let asking = bench.asking(bench.project().await.id, &script);
     let writer = bench.owned(&asking).await;
     let ended = execute(&bench.engine, bench.key(asking.run), *writer, None).await.unwrap();
-    assert_eq!(ended, Executed::Waiting, "no process is held");
+    assert_eq!(ended, Executed::Waiting, "the run waits without a process");
     let state = bench.state(asking.run).await;
     let job = state.open_jobs().next().expect("the job is in the log").clone();
     assert_eq!((&*job.job_type, job.tool_call_id.as_ref()), ("draw_map", state.pending_tools.first()));
@@ -85,8 +85,9 @@ async fn work(bench: &Bench, job: JobId) -> Worked {
     Box::pin(worker.work(Delivery { tenant_id: bench.tenant, job_id: job }, None)).await.unwrap()
 }
 
-async fn go_on(bench: &Bench, of: &NewRun) -> Executed {
-    let (storage, settings) = (&bench.engine.storage, bench.engine.settings);
+async fn resume(bench: &Bench, of: &NewRun) -> Executed {
+    let storage = &bench.engine.storage;
+    let settings = bench.engine.settings;
     let claimed = claim(storage, bench.key(of.run), settings, false, None).await.unwrap();
     let Claim::Won(writer) = claimed else { panic!("{claimed:?}") };
     execute(&bench.engine, bench.key(of.run), *writer, None).await.unwrap()
@@ -100,53 +101,53 @@ fn result(turns: &[TranscriptEntry]) -> Option<&str> {
 }
 
 #[tokio::test]
-async fn a_call_that_is_a_job_gives_what_the_job_came_to() {
+async fn the_result_of_a_job_is_the_result_of_the_call() {
     let bench = bench().await;
-    for (place, status, told) in [
+    for (place, status, expected) in [
         ("Malta", JobStatus::Success, "Drew Malta."),
-        ("Atlantis", JobStatus::Error, "`draw_map` failed: Nobody knows where that is."),
+        ("Atlantis", JobStatus::Error, "`draw_map` failed: The place is unknown."),
     ] {
-        let (asking, job) = begun(&bench, place).await;
+        let (asking, job) = start_drawing(&bench, place).await;
         work(&bench, job).await;
         let row = Jobs::new(bench.engine.store(), bench.tenant).get(job).await.unwrap();
         assert_eq!((row.run_id, row.has_ended()), (Some(asking.run), true));
         let state = bench.state(asking.run).await;
-        let ended = state.jobs[0].ended.as_ref().expect("its end is in the log");
+        let ended = state.jobs[0].ended.as_ref().expect("the end of the job is in the log");
         assert_eq!((ended.status, ended.run), (status, RunStage::Live));
         assert_eq!(state.artifacts.len(), usize::from(status == JobStatus::Success));
         assert_eq!(
             state.artifacts.iter().map(|artifact| artifact.artifact_id).collect::<Vec<_>>(),
             row.artifacts
         );
-        // What the table's stream says of the row has the run delivered.
+        // The stream record of the row has the run delivered.
         let item = |row| serde_dynamo::to_item::<_, Item>(row).unwrap();
         let key = sequent_tables::key::job(bench.tenant, job).attributes();
         let new: Item = item(&row).into_iter().chain(key).collect();
         assert_eq!(Effects::of(None, &new).notify_run, Some((bench.tenant, asking.run)));
 
-        assert_eq!(go_on(&bench, &asking).await, Executed::Closed);
+        assert_eq!(resume(&bench, &asking).await, Executed::Closed);
         let state = bench.state(asking.run).await;
         assert_eq!(state.phase, Phase::Finished(RunOutcome::Success));
-        assert_eq!(result(&state.transcript), Some(told));
+        assert_eq!(result(&state.transcript), Some(expected));
     }
 }
 
 #[tokio::test]
-async fn a_cancelled_run_leaves_no_job_at_work() {
+async fn a_cancelled_run_cancels_its_jobs() {
     let bench = bench().await;
-    let (asking, job) = begun(&bench, "Malta").await;
+    let (asking, job) = start_drawing(&bench, "Malta").await;
     let runs = bench.engine.runs();
     let reason = CancelReason::Requested;
     Box::pin(cancel(&runs, bench.key(asking.run), Some(bench.user), reason)).await.unwrap();
     assert_eq!(bench.status(asking.run).await, RunStatus::Cancelled);
     let row = Jobs::new(bench.engine.store(), bench.tenant).get(job).await.unwrap();
     assert_eq!(row.error.unwrap().code, "cancelled");
-    assert_eq!(bench.state(asking.run).await.open_jobs().count(), 0, "the log knows");
+    assert_eq!(bench.state(asking.run).await.open_jobs().count(), 0, "the log contains the end");
     assert_eq!(work(&bench, job).await, Worked::Nothing);
 }
 
 #[tokio::test]
-async fn the_first_exchange_of_a_conversation_has_it_named_once() {
+async fn the_first_exchange_of_a_conversation_names_it_once() {
     let bench = Bench::new().await;
     let mut first = bench.asking(sequent_core::ProjectId::new(), "When is high tide?\n/demo tokens=2 rate=0");
     first.new_project = true;
@@ -160,12 +161,16 @@ async fn the_first_exchange_of_a_conversation_has_it_named_once() {
     let jobs = Jobs::new(bench.engine.store(), bench.tenant).list(&cursors, None, None).await.unwrap().items;
     let [job] = &jobs[..] else { panic!("one job: {jobs:?}") };
     assert_eq!(job.job_type, "name_project");
-    assert_eq!(job.id, NameProject::job(bench.tenant, first.project, first.run).id, "one for one run");
+    assert_eq!(
+        job.id,
+        NameProject::job(bench.tenant, first.project, first.run).id,
+        "the id is derived from the run"
+    );
 
     let registry = Registry::new().with(NameProject::new(Some(bench.engine.models.clone())));
     let worker = Worker::new(registry, bench.engine.storage.clone(), bench.engine.settings);
     let delivery = Delivery { tenant_id: bench.tenant, job_id: job.id };
     assert_eq!(Box::pin(worker.work(delivery, None)).await.unwrap(), Worked::Success);
     let named = bench.projects().get(first.project).await.unwrap().name;
-    assert_eq!(named, ProjectName::from_message(&first.content), "the demo has nothing to say about it");
+    assert_eq!(named, ProjectName::from_message(&first.content), "the demo gives no name");
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::bench::Bench;
 
-/// A plan of two independent steps and one that needs them.
+/// A plan with two independent steps and one that depends on them.
 fn script() -> String {
     let step = |id: &str, independent: bool| json!({"id": id, "title": format!("Do_{id}"), "instructions": "/demo tokens=4 rate=0".replace(' ', "\u{1}"), "independent": independent});
     let plan = json!({"steps": [step("east", true), step("west", true), step("join", false)]});
@@ -22,7 +22,7 @@ async fn planned(bench: &Bench) -> NewRun {
     asking
 }
 
-/// Executes whatever wants an owner, children first, until the parent has ended.
+/// Executes every run that needs an owner, children first, until the parent has ended.
 async fn work(bench: &Bench, of: &NewRun) {
     let key = bench.key(of.run);
     for _ in 0..50 {
@@ -42,16 +42,16 @@ async fn work(bench: &Bench, of: &NewRun) {
             other => panic!("{other:?}"),
         }
     }
-    panic!("it does not end");
+    panic!("the run does not end");
 }
 
 #[tokio::test]
-async fn independent_steps_are_done_by_children_and_the_rest_in_order() {
+async fn children_carry_out_independent_steps_and_the_rest_runs_in_order() {
     let bench = Bench::new().await;
     let asking = planned(&bench).await;
     let writer = bench.owned(&asking).await;
     let ended = execute(&bench.engine, bench.key(asking.run), *writer, None).await.unwrap();
-    assert_eq!(ended, Executed::Waiting, "nobody has executed the children yet");
+    assert_eq!(ended, Executed::Waiting, "the children have not been executed yet");
     assert_eq!(bench.state(asking.run).await.children.len(), 2);
     Box::pin(work(&bench, &asking)).await;
 
@@ -68,15 +68,15 @@ async fn independent_steps_are_done_by_children_and_the_rest_in_order() {
             matches!(&child.ended, Some(sequent_event::ChildEnd::Result(text)) if *text == own.answer_text())
         );
     }
-    assert!(totals > 0 && state.totals.output_tokens > totals, "what children use counts");
+    assert!(totals > 0 && state.totals.output_tokens > totals, "the usage of children counts");
     let row = Runs::new(bench.engine.store(), bench.tenant).get(asking.run).await.unwrap();
     assert_eq!(row, row.clone().projected(&state), "the row repeats the log");
     let messages = bench.projects().latest_messages(asking.project, 10).await.unwrap();
-    assert_eq!(messages.len(), 2, "children say nothing in the conversation");
+    assert_eq!(messages.len(), 2, "children write no messages");
 }
 
 #[tokio::test]
-async fn a_cancel_reaches_the_children() {
+async fn a_cancel_ends_the_children() {
     let bench = Bench::new().await;
     let asking = planned(&bench).await;
     let writer = bench.owned(&asking).await;
@@ -94,7 +94,7 @@ async fn a_cancel_reaches_the_children() {
 }
 
 #[tokio::test]
-async fn a_parent_that_died_between_writing_down_a_child_and_making_it_makes_it() {
+async fn a_child_that_is_in_the_log_but_does_not_exist_is_created_by_the_next_owner() {
     let bench = Bench::new().await;
     let asking = planned(&bench).await;
     let writer = bench.owned(&asking).await;
@@ -109,19 +109,19 @@ async fn a_parent_that_died_between_writing_down_a_child_and_making_it_makes_it(
     let Claim::Won(writer) =
         claim(&bench.engine.storage, bench.key(asking.run), bench.engine.settings, true, None).await.unwrap()
     else {
-        panic!("the lease was given up")
+        panic!("the lease was released")
     };
     let ended = execute(&bench.engine, bench.key(asking.run), *writer, None).await.unwrap();
     assert_eq!(ended, Executed::Waiting);
     assert_eq!(bench.status(child).await, RunStatus::Pending);
     Box::pin(work(&bench, &asking)).await;
     let state = bench.state(asking.run).await;
-    assert_eq!(state.children.len(), 1, "the child is the one that was written down");
+    assert_eq!(state.children.len(), 1, "the child in the log is the one that was created");
     assert_eq!(state.phase, Phase::Finished(RunOutcome::Success));
 }
 
 #[tokio::test]
-async fn a_step_that_asked_a_person_goes_on_with_the_answer_and_is_not_begun_anew() {
+async fn a_step_that_asked_a_person_continues_with_the_answer() {
     let bench = Bench::new().await;
     let instructions =
         "/demo tokens=1 rate=0 tool=ask_user args={\"question\":\"Which?\"}\n/demo tokens=2 rate=0";
@@ -151,12 +151,12 @@ async fn a_step_that_asked_a_person_goes_on_with_the_answer_and_is_not_begun_ane
     execute(&bench.engine, key, *writer, None).await.unwrap();
     let state = bench.state(asking.run).await;
     assert_eq!(state.phase, Phase::Finished(RunOutcome::Success));
-    assert_eq!(state.asked.len(), 1, "asked once");
+    assert_eq!(state.asked.len(), 1, "there is one question");
     assert_eq!(state.model_calls, 4, "the plan, the step before and after the answer, the conclusion");
 }
 
 #[tokio::test]
-async fn a_run_that_ends_by_its_limits_leaves_no_children_behind() {
+async fn a_run_that_reaches_its_limits_cancels_its_children() {
     let bench = Bench::new().await;
     let asking = planned(&bench).await;
     let writer = bench.owned(&asking).await;
@@ -165,7 +165,7 @@ async fn a_run_that_ends_by_its_limits_leaves_no_children_behind() {
     let bounds = sequent_agent::Bounds { time: std::time::Duration::ZERO, ..bench.engine.bounds };
     let engine = sequent_agent::Engine { bounds, ..bench.engine.clone() };
     let claimed = claim(&engine.storage, key, engine.settings, false, None).await.unwrap();
-    let Claim::Won(writer) = claimed else { panic!("the lease was given up") };
+    let Claim::Won(writer) = claimed else { panic!("the lease was released") };
     assert_eq!(execute(&engine, key, *writer, None).await.unwrap(), Executed::Closed);
     let state = bench.state(asking.run).await;
     assert!(matches!(&state.phase, Phase::Failed { code, .. } if code == "time_limit"), "{:?}", state.phase);

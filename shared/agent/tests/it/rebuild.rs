@@ -1,4 +1,4 @@
-//! A run's rows, made again from its log.
+//! Rebuilding a run's rows from its log.
 
 use sequent_agent::execute;
 use sequent_conversation::{NewRun, RebuildInput, RebuildProjections, cancel};
@@ -9,7 +9,7 @@ use sequent_tables::{Item, Key, PageRequest, key};
 
 use crate::bench::Bench;
 
-/// Every row of the tenant's runs and of their messages, by key.
+/// Returns every row of the tenant's runs and of their messages, sorted by key.
 async fn rows(bench: &Bench, of: &[NewRun]) -> Vec<Item> {
     let store = bench.engine.store();
     let mut partitions = vec![key::runs(bench.tenant)];
@@ -42,9 +42,9 @@ async fn rebuild(bench: &Bench, of: &NewRun) -> Worked {
 }
 
 #[tokio::test]
-async fn the_rows_of_a_hundred_runs_come_back_as_they_were() {
+async fn the_rows_of_a_hundred_runs_are_rebuilt_identically() {
     let mut bench = Bench::new().await;
-    // Nobody takes over from an owner that is merely slow.
+    // A long lease, so that no run is taken over from an owner that is slow.
     bench.engine.settings.lease = std::time::Duration::from_secs(60);
     let ask = r#"{"question":"Which?","options":["a","b"]}"#;
     let asks = format!("/demo tokens=1 rate=0 tool=ask_user args={ask}");
@@ -78,11 +78,11 @@ async fn the_rows_of_a_hundred_runs_come_back_as_they_were() {
     }
     assert_eq!(after.len(), before.len());
 
-    // Rows that are there are as good as those that are not.
+    // Rebuilding existing rows changes nothing.
     assert_eq!(rebuild(&bench, &runs[3]).await, Worked::Success);
     assert_eq!(rows(&bench, &runs).await, before);
-    let nobodys = bench.asking(runs[0].project, "");
-    assert_eq!(rebuild(&bench, &nobodys).await, Worked::Failed, "there is no such log");
+    let unknown = bench.asking(runs[0].project, "");
+    assert_eq!(rebuild(&bench, &unknown).await, Worked::Failed, "there is no such log");
 }
 
 #[tokio::test]
@@ -94,6 +94,6 @@ async fn a_live_run_keeps_its_owner() {
     assert_eq!(rebuild(&bench, &asking).await, Worked::Success);
     let lease = |rows: &[Item]| rows.iter().find_map(|row| row.get("lease_epoch").cloned());
     let after = rows(&bench, std::slice::from_ref(&asking)).await;
-    assert_eq!(lease(&after), lease(&before), "nobody is invited to take it over");
+    assert_eq!(lease(&after), lease(&before), "the lease is unchanged");
     Box::pin(execute(&bench.engine, bench.key(asking.run), *writer, None)).await.unwrap();
 }

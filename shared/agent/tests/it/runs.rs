@@ -1,4 +1,4 @@
-//! Runs from start to end: what is stored, and who may do what when.
+//! Runs from start to end: the stored rows, the turn in a project, and ownership.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::bench::Bench;
 
 #[tokio::test]
-async fn a_finished_run_has_told_every_row_the_same_story() {
+async fn the_rows_of_a_finished_run_agree_with_its_log() {
     let bench = Bench::new().await;
     let project = bench.project().await.id;
     let asking = bench.asking(project, "/demo tokens=30 rate=0");
@@ -47,7 +47,7 @@ async fn a_project_has_one_live_run() {
 }
 
 #[tokio::test]
-async fn waiting_runs_are_answered_in_the_order_they_came() {
+async fn waiting_runs_execute_in_the_order_of_their_creation() {
     let bench = Bench::new().await;
     let runs = bench.engine.runs();
     let project = bench.project().await.id;
@@ -61,7 +61,7 @@ async fn waiting_runs_are_answered_in_the_order_they_came() {
     let row = async |run| Runs::new(bench.engine.store(), bench.tenant).get(run).await.unwrap();
 
     let claimed = claim(&runs, bench.key(second.run), &row(second.run).await, None).await.unwrap();
-    assert!(claimed.is_none(), "the first still answers");
+    assert!(claimed.is_none(), "the first run has the turn");
     execute(&bench.engine, bench.key(first.run), *writer, None).await.unwrap();
     let claimed = claim(&runs, bench.key(third.run), &row(third.run).await, None).await.unwrap();
     assert!(claimed.is_none(), "the second is earlier");
@@ -70,11 +70,11 @@ async fn waiting_runs_are_answered_in_the_order_they_came() {
     assert_eq!(bench.status(third.run).await, RunStatus::Success);
     let messages = bench.projects().latest_messages(project, 10).await.unwrap();
     assert_eq!(messages.len(), 6);
-    assert!(messages.is_sorted_by_key(|message| message.run_id), "exchange after exchange");
+    assert!(messages.is_sorted_by_key(|message| message.run_id), "messages are sorted by run");
 }
 
 #[tokio::test]
-async fn an_owner_that_lives_is_left_alone_however_long_it_is_silent() {
+async fn a_live_owner_keeps_its_run_even_without_events() {
     let bench = Bench::new().await;
     let project = bench.project().await.id;
     let asking = bench.asking(project, "/demo tokens=20 rate=0");
@@ -91,7 +91,7 @@ async fn an_owner_that_lives_is_left_alone_however_long_it_is_silent() {
 }
 
 #[tokio::test]
-async fn a_half_said_message_is_abandoned_and_begun_anew() {
+async fn an_unfinished_message_is_abandoned_and_written_again() {
     let bench = Bench::new().await;
     let project = bench.project().await.id;
     let asking = bench.asking(project, "/demo tokens=20 rate=0");
@@ -112,7 +112,7 @@ async fn a_half_said_message_is_abandoned_and_begun_anew() {
 }
 
 #[tokio::test]
-async fn a_cancel_keeps_what_was_said_and_a_rollback_takes_the_exchange_back() {
+async fn a_cancelled_run_keeps_its_partial_answer() {
     let bench = Bench::new().await;
     let project = bench.project().await.id;
     for (reason, kept) in [(CancelReason::Requested, 2), (CancelReason::RolledBack, 2)] {
@@ -123,7 +123,7 @@ async fn a_cancel_keeps_what_was_said_and_a_rollback_takes_the_exchange_back() {
         let running = tokio::spawn(async move { execute(&engine, key, *writer, None).await });
         loop {
             let state = bench.state(asking.run).await;
-            assert!(!state.phase.is_closed(), "it ended before it was cancelled: {:?}", state.phase);
+            assert!(!state.phase.is_closed(), "the run ended before the cancel: {:?}", state.phase);
             if state.open.is_some_and(|open| !open.text.is_empty()) {
                 break;
             }
@@ -132,9 +132,12 @@ async fn a_cancel_keeps_what_was_said_and_a_rollback_takes_the_exchange_back() {
         let key = bench.key(asking.run);
         let asked = Instant::now();
         let outcome = cancel(&runs, key, Some(bench.user), reason).await.unwrap();
-        assert!(matches!(outcome, Cancel::Requested | Cancel::Done), "its owner may be faster than we look");
+        assert!(
+            matches!(outcome, Cancel::Requested | Cancel::Done),
+            "the owner may end the run before the answer"
+        );
         assert_eq!(running.await.unwrap().unwrap(), Executed::Closed);
-        assert!(asked.elapsed() < Duration::from_secs(5), "far below what the answer would have taken");
+        assert!(asked.elapsed() < Duration::from_secs(5), "much less than the complete answer would take");
         assert_eq!(bench.status(asking.run).await, RunStatus::Cancelled);
         let again = cancel(&runs, key, None, reason).await.unwrap();
         assert_eq!(again, Cancel::AlreadyEnded);
@@ -145,7 +148,7 @@ async fn a_cancel_keeps_what_was_said_and_a_rollback_takes_the_exchange_back() {
 }
 
 #[tokio::test]
-async fn a_run_nobody_owns_is_cancelled_on_the_spot() {
+async fn a_run_without_an_owner_is_cancelled_directly() {
     let bench = Bench::new().await;
     let runs = bench.engine.runs();
     let project = bench.project().await.id;
@@ -179,7 +182,7 @@ async fn before_its_deadline_an_owner_hands_over_and_the_next_one_finishes() {
 }
 
 #[tokio::test]
-async fn a_run_longer_than_any_invocation_comes_forward_with_every_one() {
+async fn a_long_run_makes_progress_in_every_invocation() {
     let bench = Bench::new().await;
     let call = "/demo tokens=6 rate=24 tool=cite_source args={\"url\":\"https://a.test/\",\"title\":\"a\"}\n";
     let asking = bench.asking(bench.project().await.id, &format!("{}/demo tokens=3 rate=24", call.repeat(9)));
@@ -187,34 +190,39 @@ async fn a_run_longer_than_any_invocation_comes_forward_with_every_one() {
     let key = bench.key(asking.run);
     let mut invocations = 1;
     loop {
-        // Far less than the margins of an ordinary invocation.
+        // Much less than the margins of a long invocation.
         let window = Window::until(Instant::now() + Duration::from_millis(1500));
         if execute(&bench.engine, key, *writer, Some(window)).await.unwrap() == Executed::Closed {
             break;
         }
         let claimed =
             sequent_runlog::claim(&bench.engine.storage, key, bench.engine.settings, false, None).await;
-        let Claim::Won(next) = claimed.unwrap() else { panic!("the lease was given up") };
+        let Claim::Won(next) = claimed.unwrap() else { panic!("the lease was released") };
         writer = next;
         invocations += 1;
     }
     assert!(invocations > 1, "no invocation had time for all of it");
     let state = bench.state(asking.run).await;
-    assert_eq!((bench.status(asking.run).await, state.model_calls), (RunStatus::Success, 10), "none twice");
+    assert_eq!(
+        (bench.status(asking.run).await, state.model_calls),
+        (RunStatus::Success, 10),
+        "no call is repeated"
+    );
 }
 
 #[tokio::test]
-async fn what_a_response_cost_that_a_deadline_cut_is_accounted_for() {
+async fn the_usage_of_a_response_that_a_deadline_cut_is_counted() {
     let bench = Bench::new().await;
     let asking = bench.asking(bench.project().await.id, "/demo tokens=100 rate=40");
-    let (writer, key) = (bench.owned(&asking).await, bench.key(asking.run));
+    let writer = bench.owned(&asking).await;
+    let key = bench.key(asking.run);
     let window = Window::until(Instant::now() + Duration::from_millis(2000));
     assert_eq!(execute(&bench.engine, key, *writer, Some(window)).await.unwrap(), Executed::HandedOver);
     let cut = bench.state(asking.run).await;
     assert_eq!((cut.model_calls, cut.open.clone(), cut.draft.clone()), (0, None, None), "no response");
     assert!(cut.totals.output_tokens > 0 && cut.totals.output_tokens < 100, "{:?}", cut.totals);
     let claimed = sequent_runlog::claim(&bench.engine.storage, key, bench.engine.settings, false, None).await;
-    let Claim::Won(writer) = claimed.unwrap() else { panic!("the lease was given up") };
+    let Claim::Won(writer) = claimed.unwrap() else { panic!("the lease was released") };
     execute(&bench.engine, key, *writer, None).await.unwrap();
     let state = bench.state(asking.run).await;
     assert_eq!((state.model_calls, state.answers.len()), (1, 1));
@@ -222,7 +230,7 @@ async fn what_a_response_cost_that_a_deadline_cut_is_accounted_for() {
 }
 
 #[tokio::test]
-async fn a_failing_model_ends_the_run_with_its_reason_and_the_partial_answer() {
+async fn a_model_error_ends_the_run_and_keeps_the_partial_answer() {
     let bench = Bench::new().await;
     let project = bench.project().await.id;
     let asking = bench.asking(project, "/demo tokens=20 rate=0 fail_after=5 error=truncated");
@@ -236,11 +244,12 @@ async fn a_failing_model_ends_the_run_with_its_reason_and_the_partial_answer() {
 }
 
 #[tokio::test]
-async fn what_a_person_says_meanwhile_is_answered_before_the_run_ends() {
+async fn a_message_during_a_run_is_answered_before_the_run_ends() {
     let bench = Bench::new().await;
     let asking = bench.asking(bench.project().await.id, "/demo tokens=30 rate=60");
     let writer = bench.owned(&asking).await;
-    let (engine, key) = (bench.engine.clone(), bench.key(asking.run));
+    let engine = bench.engine.clone();
+    let key = bench.key(asking.run);
     let running = tokio::spawn(async move { execute(&engine, key, *writer, None).await });
     while bench.state(asking.run).await.open.is_none() {}
     let id = sequent_core::MessageId::new();
@@ -255,7 +264,7 @@ async fn what_a_person_says_meanwhile_is_answered_before_the_run_ends() {
     assert_eq!(running.await.unwrap().unwrap(), Executed::Closed);
     let state = bench.state(asking.run).await;
     assert_eq!((state.model_calls, state.prompts_seen), (2, 2));
-    assert!(state.answers[1].text.contains("And in short?"), "the demo quotes what it was told last");
+    assert!(state.answers[1].text.contains("And in short?"), "the demo quotes the last message");
     let messages = bench.projects().latest_messages(asking.project, 10).await.unwrap();
     let roles: Vec<MessageRole> = messages.iter().map(|message| message.role).collect();
     assert_eq!(roles, [MessageRole::User, MessageRole::User, MessageRole::Assistant]);

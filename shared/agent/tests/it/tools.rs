@@ -1,4 +1,4 @@
-//! Tools, and the questions they put to people.
+//! Tools, and their questions to people.
 
 use std::sync::{
     Arc,
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::bench::Bench;
 
-/// Counts how often it ran.
+/// A tool that counts its calls.
 #[derive(Default)]
 struct Counter(AtomicUsize);
 
@@ -31,7 +31,7 @@ impl Handler for Counter {
     }
 }
 
-/// A bench with `charge`, which must not run twice, and `wire`, which needs a person's leave as well.
+/// A bench with `charge`, which must not run twice, and `wire`, which also needs the approval of a person.
 async fn bench() -> (Bench, Arc<Counter>) {
     let mut bench = Bench::new().await;
     let counter = Arc::new(Counter::default());
@@ -47,7 +47,7 @@ async fn bench() -> (Bench, Arc<Counter>) {
     (bench, counter)
 }
 
-async fn begin(bench: &Bench, script: &str) -> (NewRun, Executed) {
+async fn start(bench: &Bench, script: &str) -> (NewRun, Executed) {
     let asking = bench.asking(bench.project().await.id, script);
     let writer = bench.owned(&asking).await;
     let ended = execute(&bench.engine, bench.key(asking.run), *writer, None).await.unwrap();
@@ -62,12 +62,13 @@ async fn reply(bench: &Bench, of: &NewRun, payload: Value) -> State {
         .iter()
         .map(|open| Reply { interrupt: open.id, status, payload: Some(payload.clone()) })
         .collect();
-    assert!(!replies.is_empty(), "nothing was asked");
-    let (storage, key) = (&bench.engine.storage, bench.key(of.run));
+    assert!(!replies.is_empty(), "there is no question");
+    let storage = &bench.engine.storage;
+    let key = bench.key(of.run);
     answer(storage, key, Some(bench.user), &replies, ResumeBy::Caller).await.unwrap()
 }
 
-async fn go_on(bench: &Bench, of: &NewRun) -> Executed {
+async fn resume(bench: &Bench, of: &NewRun) -> Executed {
     let key = bench.key(of.run);
     let claimed = claim(&bench.engine.storage, key, bench.engine.settings, false, None).await.unwrap();
     let Claim::Won(writer) = claimed else { panic!("{claimed:?}") };
@@ -83,13 +84,13 @@ fn results(state: &State) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn tools_of_one_response_run_once_each_and_the_model_is_told() {
+async fn every_call_of_a_response_runs_once_and_the_model_gets_the_results() {
     let (bench, counter) = bench().await;
     let cite = r#"{"url":"https://example.com/","title":"Example"}"#;
     let script = format!(
         "/demo tokens=2 rate=0 tool=charge tool=cite_source args={cite} tool=charge tool=nothing\n/demo tokens=3 rate=0"
     );
-    let (asking, ended) = begin(&bench, &script).await;
+    let (asking, ended) = start(&bench, &script).await;
     assert_eq!(ended, Executed::Closed);
     let state = bench.state(asking.run).await;
     assert_eq!(state.phase, Phase::Finished(RunOutcome::Success));
@@ -110,9 +111,9 @@ async fn a_question_ends_the_execution_and_its_answer_continues_the_run() {
     let script = format!(
         "/demo tokens=1 rate=0 tool=charge tool=ask_user args={ask} tool=wire\n/demo tokens=3 rate=0"
     );
-    let (asking, ended) = begin(&bench, &script).await;
+    let (asking, ended) = start(&bench, &script).await;
     assert_eq!(ended, Executed::Closed);
-    assert_eq!(counter.0.load(Ordering::SeqCst), 1, "what needs nobody has run");
+    assert_eq!(counter.0.load(Ordering::SeqCst), 1, "a call that needs no person has run");
     let state = bench.state(asking.run).await;
     let asked: Vec<Reason> = state.open_interrupts().map(|open| open.question.reason).collect();
     assert_eq!(asked, [Reason::Question, Reason::Approval]);
@@ -120,10 +121,11 @@ async fn a_question_ends_the_execution_and_its_answer_continues_the_run() {
     assert_eq!(
         bench.projects().get(asking.project).await.unwrap().live_run_id,
         Some(asking.run),
-        "it goes on"
+        "the run still has the turn"
     );
 
-    let (storage, key) = (&bench.engine.storage, bench.key(asking.run));
+    let storage = &bench.engine.storage;
+    let key = bench.key(asking.run);
     let first = state.asked[0].interrupt.id;
     let one = [Reply { interrupt: first, status: AnswerStatus::Resolved, payload: Some(json!("b")) }];
     let after = answer(storage, key, Some(bench.user), &one, ResumeBy::Worker).await.unwrap();
@@ -135,36 +137,36 @@ async fn a_question_ends_the_execution_and_its_answer_continues_the_run() {
     assert_eq!(first.payload, Some(json!("b")));
 
     reply(&bench, &asking, json!({"approved": true})).await;
-    assert_eq!(go_on(&bench, &asking).await, Executed::Closed);
+    assert_eq!(resume(&bench, &asking).await, Executed::Closed);
     let state = bench.state(asking.run).await;
     assert_eq!(state.phase, Phase::Finished(RunOutcome::Success));
-    assert_eq!(counter.0.load(Ordering::SeqCst), 2, "it was allowed");
+    assert_eq!(counter.0.load(Ordering::SeqCst), 2, "it was approved");
     assert!(results(&state).contains(&"b".to_owned()));
     assert_eq!(bench.status(asking.run).await, RunStatus::Success);
     assert_eq!(bench.projects().get(asking.project).await.unwrap().live_run_id, None);
 }
 
 #[tokio::test]
-async fn what_a_person_refuses_does_not_run() {
+async fn a_call_that_a_person_refuses_does_not_run() {
     let (bench, counter) = bench().await;
-    let (asking, _) = begin(&bench, "/demo tokens=1 rate=0 tool=wire\n/demo tokens=1 rate=0").await;
+    let (asking, _) = start(&bench, "/demo tokens=1 rate=0 tool=wire\n/demo tokens=1 rate=0").await;
     reply(&bench, &asking, json!({"approved": false})).await;
-    assert_eq!(go_on(&bench, &asking).await, Executed::Closed);
+    assert_eq!(resume(&bench, &asking).await, Executed::Closed);
     assert_eq!(counter.0.load(Ordering::SeqCst), 0);
     assert!(results(&bench.state(asking.run).await)[0].contains("did not approve"));
 }
 
 #[tokio::test]
-async fn a_call_that_may_have_run_is_not_repeated_unless_a_person_says_so() {
+async fn a_call_that_may_have_run_is_repeated_only_if_a_person_agrees() {
     for (action, runs) in [("skip", 1), ("retry", 2)] {
         let (bench, counter) = bench().await;
         let script = "/demo tokens=1 rate=0 tool=charge args={\"fails\":true}\n/demo tokens=1 rate=0";
-        let (asking, _) = begin(&bench, script).await;
+        let (asking, _) = start(&bench, script).await;
         let state = bench.state(asking.run).await;
         let reasons: Vec<Reason> = state.open_interrupts().map(|open| open.question.reason).collect();
         assert_eq!(reasons, [Reason::UnknownOutcome]);
         reply(&bench, &asking, json!({"action": action})).await;
-        go_on(&bench, &asking).await;
+        resume(&bench, &asking).await;
         assert_eq!(counter.0.load(Ordering::SeqCst), runs, "{action}");
         let asked_again = bench.status(asking.run).await == RunStatus::Interrupted;
         assert_eq!(asked_again, action == "retry", "a second unknown outcome is a second question");
@@ -172,7 +174,7 @@ async fn a_call_that_may_have_run_is_not_repeated_unless_a_person_says_so() {
 }
 
 #[tokio::test]
-async fn a_dead_owners_calls_are_run_once_or_asked_about() {
+async fn a_call_of_a_dead_owner_runs_once_or_is_asked_about() {
     let (bench, counter) = bench().await;
     for dispatched in [false, true] {
         let asking = bench
@@ -192,12 +194,12 @@ async fn a_dead_owners_calls_are_run_once_or_asked_about() {
         }
         writer.release().await.unwrap();
         let before = counter.0.load(Ordering::SeqCst);
-        assert_eq!(go_on(&bench, &asking).await, Executed::Closed);
+        assert_eq!(resume(&bench, &asking).await, Executed::Closed);
         let ran = counter.0.load(Ordering::SeqCst) - before;
         let status = bench.status(asking.run).await;
         match dispatched {
-            false => assert_eq!((ran, status), (1, RunStatus::Success), "it had not begun"),
-            true => assert_eq!((ran, status), (0, RunStatus::Interrupted), "it may have run"),
+            false => assert_eq!((ran, status), (1, RunStatus::Success), "the call had not started"),
+            true => assert_eq!((ran, status), (0, RunStatus::Interrupted), "the call may have run"),
         }
     }
 }
@@ -205,7 +207,7 @@ async fn a_dead_owners_calls_are_run_once_or_asked_about() {
 #[tokio::test]
 async fn a_waiting_run_can_be_cancelled() {
     let (bench, counter) = bench().await;
-    let (asking, _) = begin(&bench, "/demo tokens=1 rate=0 tool=wire").await;
+    let (asking, _) = start(&bench, "/demo tokens=1 rate=0 tool=wire").await;
     let reason = sequent_event::CancelReason::Requested;
     let runs = bench.engine.runs();
     let outcome = sequent_conversation::cancel(&runs, bench.key(asking.run), None, reason).await.unwrap();
