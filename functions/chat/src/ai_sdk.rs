@@ -1,7 +1,7 @@
 //! The AI SDK's UI message stream, version 1: `POST /api/chat` and `GET /api/chat/{id}/stream`.
 
 use http::{HeaderName, HeaderValue, StatusCode};
-use sequent_conversation::{Destination, OnConflict, Prompt, PromptError, RunRequest, Work};
+use sequent_conversation::{Destination, OnConflict, Prompt, PromptError, RunOptions, RunRequest};
 use sequent_core::{Code, Principal, RunId, Scope};
 use sequent_event::{Event, Seq};
 use sequent_http::{
@@ -193,7 +193,7 @@ pub(crate) async fn send(
         project,
         prompt,
         model: body.model,
-        work: Work::default(),
+        options: RunOptions::default(),
         on_conflict: body.on_conflict,
         replaces,
         idempotency: key.map(|key| key.request(tenant, "chat", payload)),

@@ -1,7 +1,7 @@
 //! `GET /api/projects/{id}/messages/stream`: sends a message and streams the text of the answer, for `EventSource`.
 
 use http::{HeaderMap, StatusCode};
-use sequent_conversation::{Destination, Error, OnConflict, Prompt, RunRequest, Work};
+use sequent_conversation::{Destination, Error, OnConflict, Prompt, RunOptions, RunRequest};
 use sequent_core::{Code, Principal, ProjectId, Scope};
 use sequent_event::{Event, Seq};
 use sequent_http::{
@@ -94,7 +94,7 @@ pub(crate) async fn stream(
         project: Destination::Project(project),
         prompt: query.content,
         model: query.model,
-        work: Work::default(),
+        options: RunOptions::default(),
         on_conflict: query.on_conflict,
         replaces: None,
         idempotency: None,

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, StatusCode};
 use sequent_agent::Source;
-use sequent_conversation::{Error, Question, Reply, ResumeBy, Run, answer};
+use sequent_conversation::{Error, Reply, ResumeBy, Run, RunQuestion, answer};
 use sequent_core::{Code, InterruptId, Principal, ProjectId, RunId, Scope};
 use sequent_event::{AnswerStatus, InterruptAnswer, Seq};
 use sequent_http::{
@@ -198,7 +198,7 @@ async fn accepted(app: &App, caller: &Principal, run: RunId) -> Result<Response,
 }
 
 /// Checks the answers, each against the schema of its question if that is still open.
-fn check(open: &[Question], answers: Vec<QuestionAnswer>) -> Result<Vec<Reply>, Problem> {
+fn check(open: &[RunQuestion], answers: Vec<QuestionAnswer>) -> Result<Vec<Reply>, Problem> {
     if answers.is_empty() || answers.len() > MAX_ANSWERS {
         let problem = Problem::invalid(format!("Send 1 to {MAX_ANSWERS} answers."));
         return Err(problem.at("/answers", format!("has {} items", answers.len())));
@@ -218,7 +218,7 @@ fn check(open: &[Question], answers: Vec<QuestionAnswer>) -> Result<Vec<Reply>, 
 }
 
 fn check_one(
-    open: &[Question],
+    open: &[RunQuestion],
     answer: QuestionAnswer,
     at: &str,
     earlier: &[Reply],
@@ -239,7 +239,7 @@ fn check_one(
     Ok(Reply { interrupt: interrupt_id, status, payload })
 }
 
-fn check_payload(question: &Question, payload: Option<&Value>, at: &str) -> Result<(), Problem> {
+fn check_payload(question: &RunQuestion, payload: Option<&Value>, at: &str) -> Result<(), Problem> {
     let invalid = |why: String| {
         Problem::invalid("The answer does not have the form that the question requires.").at(at, why)
     };

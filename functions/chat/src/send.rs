@@ -1,6 +1,6 @@
 //! `POST /api/chat/send`: sends a message and streams the log of the run that answers it.
 
-use sequent_conversation::{Destination, OnConflict, Prompt, RunRequest, Work};
+use sequent_conversation::{Destination, OnConflict, Prompt, RunOptions, RunRequest};
 use sequent_core::{Principal, ProjectId, Scope};
 use sequent_http::{
     Caller, Exchange, Json, Problem,
@@ -129,7 +129,7 @@ async fn start(
         project: Destination::or_new(body.project_id),
         prompt: body.message.content,
         model: body.model,
-        work: Work::default(),
+        options: RunOptions::default(),
         on_conflict: body.on_conflict,
         replaces: None,
         idempotency: key.map(|key| key.request(tenant, "chat.send", payload)),

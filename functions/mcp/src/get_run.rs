@@ -1,6 +1,6 @@
 //! The state of a run, for another agent.
 
-use sequent_conversation::{Cost, Question, RunFailure, RunStatus, Runs, TokenUsage};
+use sequent_conversation::{RunCost, RunFailure, RunQuestion, RunStatus, Runs, TokenUsage};
 use sequent_core::{Principal, ProjectId, RunId, Scope};
 use sequent_event::State;
 use sequent_http::Problem;
@@ -18,9 +18,9 @@ pub(crate) struct RunReport {
     /// The text of the run, once it has ended or asks.
     answer: Option<String>,
     /// The questions that the run asks people.
-    interrupts: Vec<Question>,
+    interrupts: Vec<RunQuestion>,
     usage: TokenUsage,
-    cost: Cost,
+    cost: RunCost,
     error: Option<RunFailure>,
 }
 

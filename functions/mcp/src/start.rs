@@ -1,7 +1,7 @@
 //! Starting a run for another agent.
 
 use http::HeaderValue;
-use sequent_conversation::{Destination, Error, OnConflict, Prompt, RunRequest, StartedRun, Work};
+use sequent_conversation::{Destination, Error, OnConflict, Prompt, RunOptions, RunRequest, StartedRun};
 use sequent_core::{Code, Principal, ProjectId, RunId, Scope};
 use sequent_event::Orchestration;
 use sequent_http::{Problem, idempotency::IdempotencyKey};
@@ -43,7 +43,7 @@ pub(crate) async fn start(
         project: Destination::or_new(task.project_id),
         prompt: task.input,
         model: task.model,
-        work: Work { orchestration: task.orchestration, ..Work::default() },
+        options: RunOptions { orchestration: task.orchestration, ..RunOptions::default() },
         on_conflict: if task.waits { OnConflict::Enqueue } else { OnConflict::Reject },
         replaces: None,
         idempotency,

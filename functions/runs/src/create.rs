@@ -5,7 +5,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderValue, StatusCode, header};
-use sequent_conversation::{Destination, Limits, OnConflict, Prompt, Run, RunRequest, Work};
+use sequent_conversation::{Destination, OnConflict, Prompt, Run, RunLimits, RunOptions, RunRequest};
 use sequent_core::{ProjectId, Scope};
 use sequent_documents::Kind;
 use sequent_event::Orchestration;
@@ -58,7 +58,7 @@ pub(crate) struct CreateRun {
     tools: Option<Vec<String>>,
     /// The limits of the run, its children included.
     #[serde(default)]
-    budget: Limits,
+    budget: RunLimits,
 }
 
 /// Start a background run.
@@ -99,7 +99,7 @@ pub(crate) async fn create(
         project: Destination::or_new(body.project_id),
         prompt: body.input,
         model: body.model,
-        work: Work {
+        options: RunOptions {
             orchestration: body.orchestration,
             deliverable_type: body.deliverable_type.map(|kind| kind.to_string()),
             tools: body.tools,

@@ -4,7 +4,7 @@
 //! or finds it. Only the parent's owner writes into the parent's log: it reads the result of a child from the child's log.
 
 use futures::future::try_join_all;
-use sequent_conversation::{Error, NewRun, Runs, Turn, Work, cancel_child, create};
+use sequent_conversation::{Error, NewRun, RunOptions, Runs, Turn, cancel_child, create};
 use sequent_core::{RunId, Timestamp};
 use sequent_event::{
     Body, Child, Configuration, Event, Orchestration, Phase, RunOutcome, State, Step, StepStatus,
@@ -98,7 +98,7 @@ fn child_run(execution: &Execution<'_>, run: RunId, step: &Step, shares: usize) 
     NewRun {
         run,
         model: parent.model.clone(),
-        work: Work::from(&configuration),
+        options: RunOptions::from(&configuration),
         parent: Some(parent.id),
         ..NewRun::new(execution.key.tenant, parent.user_id, parent.project_id, content)
     }

@@ -7,7 +7,7 @@ use sequent_event::{AnswerStatus, Body, Interrupt, InterruptAnswer, State};
 use sequent_runlog::{Decision, DynamoStorage, LogKey, TransactionRows, decide};
 use sequent_tables::{Transaction, Update, exists, key};
 
-use crate::{Error, Question, outbox};
+use crate::{Error, RunQuestion, outbox};
 
 /// Time after the last answer until the sweep checks that the run has an owner.
 const GRACE: Duration = Duration::from_secs(30);
@@ -124,7 +124,7 @@ fn answered(state: &State, reply: &Reply, by: Option<UserId>) -> Result<Interrup
 
 /// The row of the run after the answers.
 fn rows(key: LogKey, after: &State, resume_by: ResumeBy) -> TransactionRows {
-    let open: Vec<Question> = after.open_interrupts().map(Question::from).collect();
+    let open: Vec<RunQuestion> = after.open_interrupts().map(RunQuestion::from).collect();
     let now = Timestamp::now();
     let mut update = Update::of(&key::run(key.tenant, key.run)).set("interrupts", &open).when(exists());
     if open.is_empty() && resume_by == ResumeBy::Worker {

@@ -11,7 +11,7 @@ use sequent_runlog::{AppendError, DynamoStorage, LogKey, Segment, Storage as _, 
 use sequent_tables::{Cancelled, Label, Write};
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::{Error, ForgetOldProjects, Project, RunStore, Work};
+use crate::{Error, ForgetOldProjects, Project, RunOptions, RunStore};
 use rows::{NewRows, Placement};
 
 const PROJECT: Label = Label::new("project");
@@ -36,7 +36,7 @@ pub struct NewRun {
     /// The name of the model. The default model if absent.
     pub model: Option<String>,
     /// The way in which the run works.
-    pub work: Work,
+    pub options: RunOptions,
     /// The run that this one is a part of.
     pub parent: Option<RunId>,
     /// Rows that are written with the run under conditions, such as its idempotency record or the client's name for a
@@ -60,7 +60,7 @@ impl NewRun {
             new_project: false,
             content: content.into(),
             model: None,
-            work: Work::default(),
+            options: RunOptions::default(),
             parent: None,
             claims: Vec::new(),
             held: None,
@@ -176,7 +176,7 @@ async fn forget_old_projects(runs: &RunStore, new: &NewRun, now: Timestamp) {
 
 /// The configuration of the run: as requested, within the limits of the plan and of the credits that are held.
 fn configuration(new: &NewRun) -> Configuration {
-    let mut configuration = Configuration::from(new.work.clone());
+    let mut configuration = Configuration::from(new.options.clone());
     let Some(Held { hold, plan, .. }) = new.held.as_deref() else { return configuration };
     if let Some(allowed) = &plan.tools {
         let requested = configuration.tools.take();

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[expect(missing_docs, reason = "plain data")]
-pub struct Question {
+pub struct RunQuestion {
     pub id: InterruptId,
     /// `question`: the model asks. `approval`: a tool may run only if a person agrees. `unknown_outcome`: a tool that
     /// must not run twice was running when its process died.
@@ -28,7 +28,7 @@ pub struct Question {
     pub expires_at: Option<Timestamp>,
 }
 
-impl From<&Interrupt> for Question {
+impl From<&Interrupt> for RunQuestion {
     fn from(interrupt: &Interrupt) -> Self {
         let question = interrupt.question.clone();
         Self {

@@ -17,8 +17,8 @@ use sequent_tables::{Row, Transaction, Write, key};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Cost, Message, MessageRole, MessageStatus, Project, Run, RunStatus, TokenUsage, Work, finish::FinalRows,
-    outbox::queued,
+    Message, MessageRole, MessageStatus, Project, Run, RunCost, RunOptions, RunStatus, TokenUsage,
+    finish::FinalRows, outbox::queued,
 };
 
 /// `rebuild_projections`: writes the rows of a run again, from its log.
@@ -127,10 +127,10 @@ fn run(id: RunId, opening: &Opening, state: &State, stored: Option<&Run>) -> Res
         parent_run_id: state.parent.or(stored.and_then(|run| run.parent_run_id)),
         status: RunStatus::Pending,
         model: opening.model.clone(),
-        work: Work::default(),
+        options: RunOptions::default(),
         interrupts: Vec::new(),
         usage: TokenUsage::default(),
-        cost: Cost::default(),
+        cost: RunCost::default(),
         error: None,
         opens_project: false,
         created_at: id.created_at(),

@@ -4,7 +4,7 @@ use sequent_core::{MicroUsd, ProjectId, RunId, Timestamp, UserId};
 use sequent_event::{Phase, RunOutcome, State};
 use serde::{Deserialize, Serialize};
 
-use crate::{Question, Work};
+use crate::{RunOptions, RunQuestion};
 
 /// A run as the API shows it and as the table stores it. Every field repeats the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,16 +23,16 @@ pub struct Run {
     #[serde(default)]
     pub model: Option<String>,
     #[serde(flatten)]
-    pub work: Work,
+    pub options: RunOptions,
     /// The questions that wait for answers.
     #[serde(default)]
-    pub interrupts: Vec<Question>,
+    pub interrupts: Vec<RunQuestion>,
     /// Tokens of all model calls, those of child runs included.
     #[serde(default)]
     pub usage: TokenUsage,
     /// Cost of all model calls, those of child runs included.
     #[serde(default)]
-    pub cost: Cost,
+    pub cost: RunCost,
     /// The reason for the status `error`.
     #[serde(default)]
     pub error: Option<RunFailure>,
@@ -81,7 +81,7 @@ pub struct TokenUsage {
 /// Cost of the model calls of a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Cost {
+pub struct RunCost {
     /// Millionths of a US dollar.
     #[cfg_attr(feature = "openapi", schema(value_type = u64))]
     pub micro_usd: MicroUsd,
@@ -142,10 +142,10 @@ impl Run {
     pub fn projected(mut self, state: &State) -> Self {
         let totals = &state.totals;
         self.status = RunStatus::of(&state.phase);
-        self.work = Work::from(&state.configuration);
-        self.interrupts = state.open_interrupts().map(Question::from).collect();
+        self.options = RunOptions::from(&state.configuration);
+        self.interrupts = state.open_interrupts().map(RunQuestion::from).collect();
         self.usage = TokenUsage { input_tokens: totals.input_tokens, output_tokens: totals.output_tokens };
-        self.cost = Cost { micro_usd: totals.cost_micro_usd, incomplete: totals.incomplete };
+        self.cost = RunCost { micro_usd: totals.cost_micro_usd, incomplete: totals.incomplete };
         self.error = match &state.phase {
             Phase::Failed { code, message } => {
                 Some(RunFailure { code: code.clone(), message: message.clone() })

@@ -22,7 +22,8 @@ use tokio::{
 };
 
 use crate::{
-    Cancel, Error, NewRun, Prompt, RunStore, Turn, Work, cancel, create, create_claimed, end_if_abandoned,
+    Cancel, Error, NewRun, Prompt, RunOptions, RunStore, Turn, cancel, create, create_claimed,
+    end_if_abandoned,
     turn::{has_waiting, release_turn},
 };
 
@@ -57,7 +58,7 @@ pub struct RunRequest {
     /// The model that answers. The default model if absent.
     pub model: Option<ModelName>,
     /// The way in which the run works. Its scopes are those of the caller.
-    pub work: Work,
+    pub options: RunOptions,
     /// The policy for a project that has a live run.
     pub on_conflict: OnConflict,
     /// The run whose messages this one replaces in the conversation.
@@ -315,7 +316,7 @@ impl RunStarter {
     /// creates the run.
     async fn reserve(&self, request: &RunRequest) -> Result<NewRun, Error> {
         let model = request.model.as_ref().map(ModelName::as_str);
-        let budget = request.work.budget.max_cost_micro_usd.map(MicroUsd);
+        let budget = request.options.budget.max_cost_micro_usd.map(MicroUsd);
         let asked = Asked { model, content: request.prompt.as_str(), budget };
         let held = self.desk.hold(request.caller.tenant, asked).await??;
         let run = RunId::new();
@@ -334,7 +335,7 @@ impl RunStarter {
             run,
             new_project,
             model: model.map(str::to_owned),
-            work: Work { scopes: request.caller.scopes.restriction(), ..request.work.clone() },
+            options: RunOptions { scopes: request.caller.scopes.restriction(), ..request.options.clone() },
             claims,
             held: held.map(Box::new),
             replaces: request.replaces,

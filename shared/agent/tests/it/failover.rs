@@ -64,7 +64,7 @@ async fn fallbacks_are_tried_and_with_a_cost_limit_only_those_with_a_price() {
     for (limit, expected) in [(None, vec!["first", "second"]), (Some(1_000_000), vec!["first"])] {
         asked.lock().unwrap().clear();
         let mut asking = bench.asking(bench.project().await.id, "Hello.");
-        asking.work.budget.max_cost_micro_usd = limit;
+        asking.options.budget.max_cost_micro_usd = limit;
         let writer = bench.owned(&asking).await;
         execute(&bench.engine, bench.key(asking.run), *writer, None).await.unwrap();
         assert_eq!(*asked.lock().unwrap(), expected);

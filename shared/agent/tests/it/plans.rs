@@ -18,7 +18,7 @@ fn script() -> String {
 
 async fn planned(bench: &Bench) -> NewRun {
     let mut asking = bench.asking(bench.project().await.id, &script());
-    asking.work.orchestration = Orchestration::Plan;
+    asking.options.orchestration = Orchestration::Plan;
     asking
 }
 
@@ -129,7 +129,7 @@ async fn a_step_that_asked_a_person_continues_with_the_answer() {
     let plan = plan.to_string().replace(' ', "\\u0020");
     let script = format!("Ask.\n/demo tokens=1 rate=0 tool=write_plan args={plan}");
     let mut asking = bench.asking(bench.project().await.id, &script);
-    asking.work.orchestration = Orchestration::Plan;
+    asking.options.orchestration = Orchestration::Plan;
     let writer = bench.owned(&asking).await;
     let key = bench.key(asking.run);
     execute(&bench.engine, key, *writer, None).await.unwrap();

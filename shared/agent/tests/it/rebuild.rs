@@ -53,7 +53,7 @@ async fn the_rows_of_a_hundred_runs_are_rebuilt_identically() {
         let script = if n % 10 == 0 { asks.clone() } else { format!("Number {n}.\n/demo tokens=3 rate=0") };
         let mut asking = bench.asking(bench.project().await.id, &script);
         asking.model = (n % 7 == 0).then(|| "demo/demo".to_owned());
-        asking.work.budget.max_steps = (n % 3 == 0).then_some(9);
+        asking.options.budget.max_steps = (n % 3 == 0).then_some(9);
         let writer = bench.owned(&asking).await;
         let reason = if n % 10 == 1 { CancelReason::RolledBack } else { CancelReason::Requested };
         if n % 10 == 1 || n % 10 == 2 {

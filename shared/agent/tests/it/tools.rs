@@ -222,7 +222,7 @@ async fn a_run_stops_at_its_limits() {
     let (bench, _) = bench().await;
     let endless = "/demo tokens=1 rate=0 tool=charge\n".repeat(20);
     let mut asking = bench.asking(bench.project().await.id, &endless);
-    asking.work.budget.max_steps = Some(3);
+    asking.options.budget.max_steps = Some(3);
     let writer = bench.owned(&asking).await;
     execute(&bench.engine, bench.key(asking.run), *writer, None).await.unwrap();
     let state = bench.state(asking.run).await;

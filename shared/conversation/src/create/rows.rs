@@ -9,8 +9,8 @@ use sequent_tables::{Row, Store, Transaction, Write, key};
 
 use super::{CLAIM, NewRun, PROJECT, RESERVATION, configuration};
 use crate::{
-    Cost, Error, Message, MessageRole, MessageStatus, Project, ProjectName, Run, RunStatus, RunStore,
-    TokenUsage, Work, outbox::queued, turn,
+    Error, Message, MessageRole, MessageStatus, Project, ProjectName, Run, RunCost, RunOptions, RunStatus,
+    RunStore, TokenUsage, outbox::queued, turn,
 };
 
 /// Messages that a replaced run may have left. Deleting a row that does not exist does no harm.
@@ -140,10 +140,10 @@ fn pending(new: &NewRun) -> Run {
         parent_run_id: new.parent,
         status: RunStatus::Pending,
         model: new.model.clone(),
-        work: Work::from(&configuration(new)),
+        options: RunOptions::from(&configuration(new)),
         interrupts: Vec::new(),
         usage: TokenUsage::default(),
-        cost: Cost::default(),
+        cost: RunCost::default(),
         error: None,
         opens_project: new.new_project,
         created_at: new.run.created_at(),

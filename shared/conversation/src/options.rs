@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default)]
-pub struct Work {
+pub struct RunOptions {
     /// `direct`: model and tools alternate until the model answers. `plan`: the model plans first, and the steps are
     /// carried out one by one. Independent steps are carried out by child runs.
     #[cfg_attr(feature = "openapi", schema(value_type = String, example = "direct"))]
@@ -18,7 +18,7 @@ pub struct Work {
     /// The tools that the model may call. All tools of the deployment if null.
     pub tools: Option<Vec<String>>,
     /// The limits of the run, its children included.
-    pub budget: Limits,
+    pub budget: RunLimits,
     /// The scopes of the run's caller, which tools may require. All scopes if null.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<String>>))]
     pub scopes: Option<Scopes>,
@@ -28,7 +28,7 @@ pub struct Work {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
-pub struct Limits {
+pub struct RunLimits {
     /// Model calls.
     pub max_steps: Option<u32>,
     /// Input and output tokens.
@@ -39,28 +39,28 @@ pub struct Limits {
     pub max_seconds: Option<u64>,
 }
 
-impl From<Work> for Configuration {
-    fn from(work: Work) -> Self {
-        let Limits { max_steps, max_tokens, max_cost_micro_usd, max_seconds } = work.budget;
+impl From<RunOptions> for Configuration {
+    fn from(options: RunOptions) -> Self {
+        let RunLimits { max_steps, max_tokens, max_cost_micro_usd, max_seconds } = options.budget;
         Self {
-            orchestration: work.orchestration,
-            deliverable_type: work.deliverable_type,
-            tools: work.tools,
+            orchestration: options.orchestration,
+            deliverable_type: options.deliverable_type,
+            tools: options.tools,
             budget: Budget { max_steps, max_tokens, max_cost_micro_usd, max_seconds },
-            scopes: work.scopes.map(names),
+            scopes: options.scopes.map(names),
             hold: None,
         }
     }
 }
 
-impl From<&Configuration> for Work {
+impl From<&Configuration> for RunOptions {
     fn from(configuration: &Configuration) -> Self {
         let Budget { max_steps, max_tokens, max_cost_micro_usd, max_seconds } = configuration.budget;
         Self {
             orchestration: configuration.orchestration,
             deliverable_type: configuration.deliverable_type.clone(),
             tools: configuration.tools.clone(),
-            budget: Limits { max_steps, max_tokens, max_cost_micro_usd, max_seconds },
+            budget: RunLimits { max_steps, max_tokens, max_cost_micro_usd, max_seconds },
             scopes: configuration.scopes.as_deref().map(scopes),
         }
     }
