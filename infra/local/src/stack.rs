@@ -1,98 +1,33 @@
 //! The whole stack in one value. `sequent-local up` runs one, and integration tests start several at once.
 
+mod options;
+mod ports;
+
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::aws::Endpoint;
 use crate::deploy::{self, Deployed};
-use crate::front::{self, Front};
 use crate::gate;
-use crate::logs::Logs;
 use crate::ministack::{self, MiniStack};
 use crate::runtime::{Config, Environment, InstanceInfo, Runtime};
 use crate::secrets;
-use crate::template::{self, Distribution, Template};
+use crate::template::{self, Template};
+
+pub use options::Options;
+use ports::{Ports, Urls};
 
 /// Most instances of a function without reserved concurrency. In an account all functions share 1,000 by
 /// default; this is what one machine can run.
 const UNRESERVED: usize = 200;
 
-/// Settings of a stack.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Path of the template.
-    pub template: PathBuf,
-    /// Folder of the state.
-    pub data_dir: PathBuf,
-    /// Folder of the function binaries.
-    pub bin_dir: PathBuf,
-    /// Virtual environment with MiniStack.
-    pub venv: PathBuf,
-    /// Port of the origin. 0 takes any free port.
-    pub port: u16,
-    /// AWS endpoint to use instead of MiniStack.
-    pub endpoint_url: Option<String>,
-    /// Template parameters besides those that the stack sets itself, such as `Stage` and `PublicUrl`.
-    pub parameters: BTreeMap<String, String>,
-    /// Environment variables of all functions. They override those of the template.
-    pub env: BTreeMap<String, String>,
-    /// Secret key for Stripe. `None` leaves the stored secret unchanged; a new stack has none.
-    pub stripe_secret_key: Option<String>,
-    /// Secret with which Stripe signs its events. `None` leaves the stored secret unchanged.
-    pub stripe_webhook_secret: Option<String>,
-    /// Value that `X-Admin-Key` must have. `None` leaves the stored secret unchanged; a new stack has none.
-    pub admin_key: Option<String>,
-    /// Longest idle time of an instance. It is stopped after it.
-    pub idle_timeout: Duration,
-    /// Load of the concurrency gate at the start. `None` skips the gate, for tests of anything else.
-    pub gate: Option<gate::Load>,
-    /// Destination of the output.
-    pub logs: Logs,
-}
-
-impl Options {
-    /// Returns the defaults for the repository at `root`: its template, its data folder, any free port, and
-    /// the function binaries that were built together with the running program.
-    pub fn new(root: &Path) -> Self {
-        Self {
-            template: root.join("template.yaml"),
-            data_dir: root.join(".local"),
-            bin_dir: built_with_us().unwrap_or_else(|| root.join("target/debug")),
-            venv: std::env::var_os("SEQUENT_MINISTACK")
-                .map_or_else(|| root.join(".local/ministack"), PathBuf::from),
-            port: 0,
-            endpoint_url: None,
-            parameters: BTreeMap::new(),
-            env: BTreeMap::new(),
-            admin_key: None,
-            stripe_secret_key: None,
-            stripe_webhook_secret: None,
-            idle_timeout: Duration::from_secs(300),
-            gate: Some(gate::Load::QUICK),
-            logs: Logs::stdout(),
-        }
-    }
-
-    /// Returns the repository that this crate was built from.
-    pub fn repository() -> PathBuf {
-        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-        here.ancestors().nth(2).unwrap_or(here).to_owned()
-    }
-}
-
-/// Returns the folder of the running program. Cargo puts a test's program into `deps` below it.
-fn built_with_us() -> Option<PathBuf> {
-    let program = std::env::current_exe().ok()?;
-    let folder = program.parent()?;
-    if folder.ends_with("deps") { folder.parent().map(Path::to_owned) } else { Some(folder.to_owned()) }
-}
+/// Name of the CloudFormation stack.
+const NAME: &str = "sequent-dev";
 
 /// Reasons why a stack did not start.
 #[derive(Debug, thiserror::Error)]
@@ -124,14 +59,12 @@ pub enum Error {
 /// A running stack. Dropping it kills everything at once. [`Stack::stop`] stops it in order.
 #[derive(Debug)]
 pub struct Stack {
-    origin_url: String,
-    control_url: String,
+    urls: Urls,
     endpoint: Endpoint,
     deployed: Deployed,
     runtime: Arc<Runtime>,
     ministack: Option<MiniStack>,
     servers: Vec<JoinHandle<()>>,
-    own_origin_url: String,
     /// Held as long as the stack runs.
     _lock: std::fs::File,
 }
@@ -142,74 +75,18 @@ impl Stack {
         options.data_dir = std::path::absolute(&options.data_dir).map_err(|e| io("data folder", e))?;
         options.venv = std::path::absolute(&options.venv).map_err(|e| io("folder of MiniStack", e))?;
         let lock = prepare(&options.data_dir).map_err(|e| io("data folder", e))?;
-        // First, because this is the most likely failure, and because functions need the address.
-        let origin = front::listen(options.port).await.map_err(|e| match e.kind() {
-            std::io::ErrorKind::AddrInUse => Error::PortTaken(options.port),
-            _ => io("origin port", e),
-        })?;
-        // For a function whose URL is an origin of its own. It needs another host name than the origin above,
-        // because browsers ignore the port of cookies and would send one origin's cookies to the other.
-        let own_origin = front::listen(0).await.map_err(|e| io("port", e))?;
-        let own_origin_url = format!("http://{}", address(&own_origin)?);
-        let control = front::listen(0).await.map_err(|e| io("control port", e))?;
-        let origin_url = format!("http://localhost:{}", address(&origin)?.port());
-        let control_url = format!("http://{}", address(&control)?);
-
-        let name = "sequent-dev";
-        let mut parameters = BTreeMap::from([
-            ("AWS::StackName".to_owned(), name.to_owned()),
-            ("Stage".to_owned(), "dev".to_owned()),
-            ("Local".to_owned(), "true".to_owned()),
-            ("PublicUrl".to_owned(), origin_url.clone()),
-            ("PreviewUrl".to_owned(), own_origin_url.clone()),
-        ]);
-        parameters.extend(options.parameters.clone());
+        // First, because this is the most likely failure, and because functions need the addresses.
+        let ports = Ports::open(options.port).await?;
+        let parameters = parameters(&options, &ports.urls);
         let template = Template::read(&options.template, &parameters)?;
         let functions = template.functions()?;
 
-        let (ministack, endpoint) = match &options.endpoint_url {
-            Some(url) => (None, Endpoint::from_env(url)),
-            None => {
-                let proxy = |function| {
-                    let name = deploy::function_name(name, function);
-                    let url = format!("{control_url}/2015-03-31/functions/{name}/invocations");
-                    (name, url)
-                };
-                let ministack = MiniStack::start(ministack::Options {
-                    venv: options.venv.clone(),
-                    data_dir: options.data_dir.clone(),
-                    proxies: functions.iter().map(proxy).collect(),
-                    logs: options.logs.clone(),
-                })
-                .await?;
-                let endpoint = ministack.endpoint().clone();
-                (Some(ministack), endpoint)
-            }
-        };
-        match assemble(&options, name, &template, &functions, &parameters, &endpoint).await {
+        let (ministack, endpoint) = start_endpoint(&options, &functions, &ports.urls.control).await?;
+        match assemble(&options, &template, &functions, &parameters, &endpoint).await {
             Ok((deployed, runtime)) => {
-                let distribution = template.distribution();
-                let alone = functions
-                    .iter()
-                    .find(|function| function.url.is_some() && !distribution.leads_to(function));
-                let mut servers = vec![tokio::spawn(crate::control::serve(control, runtime.clone()))];
-                if let Some(function) = alone {
-                    let front = Front::new(Distribution::of_url(function), &functions, runtime.clone());
-                    servers.push(tokio::spawn(Arc::new(front).serve(own_origin)));
-                }
-                let front = Arc::new(Front::new(distribution, &functions, runtime.clone()));
-                servers.push(tokio::spawn(front.serve(origin)));
-                Ok(Self {
-                    origin_url,
-                    control_url,
-                    endpoint,
-                    deployed,
-                    runtime,
-                    ministack,
-                    servers,
-                    own_origin_url,
-                    _lock: lock,
-                })
+                let urls = ports.urls.clone();
+                let servers = ports.serve(template.distribution(), &functions, &runtime);
+                Ok(Self { urls, endpoint, deployed, runtime, ministack, servers, _lock: lock })
             }
             Err(error) => {
                 if let Some(ministack) = ministack {
@@ -222,12 +99,12 @@ impl Stack {
 
     /// Returns the URL that the user opens.
     pub fn origin_url(&self) -> &str {
-        &self.origin_url
+        &self.urls.origin
     }
 
     /// Returns the URL of the function whose URL is not part of the distribution.
     pub fn own_origin_url(&self) -> &str {
-        &self.own_origin_url
+        &self.urls.own_origin
     }
 
     /// Returns the URL of the AWS endpoint.
@@ -243,7 +120,7 @@ impl Stack {
     /// Returns the URL of the control port: `GET /instances`, `POST /instances/{pid}/kill`, and Lambda's
     /// Invoke API.
     pub fn control_url(&self) -> &str {
-        &self.control_url
+        &self.urls.control
     }
 
     /// Returns the physical names, outputs and variables of the deployed template.
@@ -289,22 +166,57 @@ impl Drop for Stack {
     }
 }
 
+fn parameters(options: &Options, urls: &Urls) -> BTreeMap<String, String> {
+    let mut parameters = BTreeMap::from([
+        ("AWS::StackName".to_owned(), NAME.to_owned()),
+        ("Stage".to_owned(), "dev".to_owned()),
+        ("Local".to_owned(), "true".to_owned()),
+        ("PublicUrl".to_owned(), urls.origin.clone()),
+        ("PreviewUrl".to_owned(), urls.own_origin.clone()),
+    ]);
+    parameters.extend(options.parameters.clone());
+    parameters
+}
+
+/// Starts MiniStack, unless the options name another endpoint.
+async fn start_endpoint(
+    options: &Options,
+    functions: &[template::Function],
+    control_url: &str,
+) -> Result<(Option<MiniStack>, Endpoint), Error> {
+    if let Some(url) = &options.endpoint_url {
+        return Ok((None, Endpoint::from_env(url)));
+    }
+    let proxy = |function| {
+        let name = deploy::function_name(NAME, function);
+        let url = format!("{control_url}/2015-03-31/functions/{name}/invocations");
+        (name, url)
+    };
+    let ministack = MiniStack::start(ministack::Options {
+        venv: options.venv.clone(),
+        data_dir: options.data_dir.clone(),
+        proxies: functions.iter().map(proxy).collect(),
+        logs: options.logs.clone(),
+    })
+    .await?;
+    let endpoint = ministack.endpoint().clone();
+    Ok((Some(ministack), endpoint))
+}
+
 async fn assemble(
     options: &Options,
-    name: &str,
     template: &Template,
     functions: &[template::Function],
     parameters: &BTreeMap<String, String>,
     endpoint: &Endpoint,
 ) -> Result<(Deployed, Arc<Runtime>), Error> {
-    let deploying = deploy::deploy(endpoint, name, template, functions, parameters);
+    let deploying = deploy::deploy(endpoint, NAME, template, functions, parameters);
     // The gate uses a table of its own, so both run at the same time.
     let (deployed, gated) = tokio::join!(deploying, check_gate(endpoint, options.gate));
     let deployed = deployed?;
     gated?;
     seed_secrets(endpoint, &deployed, options).await?;
-    let configs =
-        functions.iter().map(|function| config(options, name, function, endpoint, &deployed)).collect();
+    let configs = functions.iter().map(|function| config(options, function, endpoint, &deployed)).collect();
     Ok((deployed, Arc::new(Runtime::new(configs))))
 }
 
@@ -344,7 +256,6 @@ async fn seed_secrets(
 
 fn config(
     options: &Options,
-    stack: &str,
     function: &template::Function,
     endpoint: &Endpoint,
     deployed: &Deployed,
@@ -352,7 +263,7 @@ fn config(
     let variables = deployed.environments.get(&function.logical_id).cloned().unwrap_or_default();
     Config {
         logical_id: function.logical_id.clone(),
-        name: deploy::function_name(stack, function),
+        name: deploy::function_name(NAME, function),
         binary: options.bin_dir.join(&function.binary),
         timeout: Duration::from_secs(function.timeout_s),
         memory_mb: function.memory_mb,
@@ -383,10 +294,6 @@ fn prepare(data_dir: &Path) -> std::io::Result<std::fs::File> {
         )),
     })?;
     Ok(lock)
-}
-
-fn address(listener: &TcpListener) -> Result<SocketAddr, Error> {
-    listener.local_addr().map_err(|e| io("port", e))
 }
 
 fn io(what: &str, source: std::io::Error) -> Error {

@@ -20,7 +20,7 @@ async fn a_client_with_generated_types_reads_runs_and_messages() {
     until(&caller, run["id"].as_str().unwrap(), |run| run["completed_at"].is_string()).await;
 
     let [seen] =
-        drive("node_modules/.cache/typed/client.js", &caller, &[json!({})]).await.try_into().unwrap();
+        drive("node_modules/.cache/typed/client.mjs", &caller, &[json!({})]).await.try_into().unwrap();
     let [run] = seen["runs"].as_array().unwrap().as_slice() else { panic!("one run: {seen}") };
     assert_eq!((&run["status"], &run["ended"]), (&json!("success"), &json!(true)));
     assert!(run["tokens"].as_u64().unwrap() > 0, "{run}");

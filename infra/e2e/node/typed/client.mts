@@ -2,7 +2,7 @@
 // The test `types` compiles it, which proves that the description has what it relies on, and runs it against
 // a stack, which proves that the answers have these types.
 //
-//   client.js --base URL        with the access token in SEQUENT_TOKEN
+//   client.mjs --base URL        with the access token in SEQUENT_TOKEN
 
 import createClient from 'openapi-fetch';
 import type { components, paths } from 'sequent-api';

@@ -1,0 +1,78 @@
+//! The settings of a stack, and their defaults.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::gate;
+use crate::logs::Logs;
+
+/// Settings of a stack.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Path of the template.
+    pub template: PathBuf,
+    /// Folder of the state.
+    pub data_dir: PathBuf,
+    /// Folder of the function binaries.
+    pub bin_dir: PathBuf,
+    /// Virtual environment with MiniStack.
+    pub venv: PathBuf,
+    /// Port of the origin. 0 takes any free port.
+    pub port: u16,
+    /// AWS endpoint to use instead of MiniStack.
+    pub endpoint_url: Option<String>,
+    /// Template parameters besides those that the stack sets itself, such as `Stage` and `PublicUrl`.
+    pub parameters: BTreeMap<String, String>,
+    /// Environment variables of all functions. They override those of the template.
+    pub env: BTreeMap<String, String>,
+    /// Secret key for Stripe. `None` leaves the stored secret unchanged; a new stack has none.
+    pub stripe_secret_key: Option<String>,
+    /// Secret with which Stripe signs its events. `None` leaves the stored secret unchanged.
+    pub stripe_webhook_secret: Option<String>,
+    /// Value that `X-Admin-Key` must have. `None` leaves the stored secret unchanged; a new stack has none.
+    pub admin_key: Option<String>,
+    /// Longest idle time of an instance. It is stopped after it.
+    pub idle_timeout: Duration,
+    /// Load of the concurrency gate at the start. `None` skips the gate, for tests of anything else.
+    pub gate: Option<gate::Load>,
+    /// Destination of the output.
+    pub logs: Logs,
+}
+
+impl Options {
+    /// Returns the defaults for the repository at `root`: its template, its data folder, any free port, and
+    /// the function binaries that were built together with the running program.
+    pub fn new(root: &Path) -> Self {
+        Self {
+            template: root.join("template.yaml"),
+            data_dir: root.join(".local"),
+            bin_dir: built_with_us().unwrap_or_else(|| root.join("target/debug")),
+            venv: std::env::var_os("SEQUENT_MINISTACK")
+                .map_or_else(|| root.join(".local/ministack"), PathBuf::from),
+            port: 0,
+            endpoint_url: None,
+            parameters: BTreeMap::new(),
+            env: BTreeMap::new(),
+            admin_key: None,
+            stripe_secret_key: None,
+            stripe_webhook_secret: None,
+            idle_timeout: Duration::from_secs(300),
+            gate: Some(gate::Load::QUICK),
+            logs: Logs::stdout(),
+        }
+    }
+
+    /// Returns the repository that this crate was built from.
+    pub fn repository() -> PathBuf {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        here.ancestors().nth(2).unwrap_or(here).to_owned()
+    }
+}
+
+/// Returns the folder of the running program. Cargo puts a test's program into `deps` below it.
+fn built_with_us() -> Option<PathBuf> {
+    let program = std::env::current_exe().ok()?;
+    let folder = program.parent()?;
+    if folder.ends_with("deps") { folder.parent().map(Path::to_owned) } else { Some(folder.to_owned()) }
+}
