@@ -45,7 +45,8 @@ impl Default for Bounds {
 }
 
 impl Bounds {
-    /// Reads `RUN_MAX_STEPS`, `RUN_MAX_SECONDS`, `QUESTION_TTL_S`, `PARALLEL_TOOLS` and `PARALLEL_CHILDREN`, each optional.
+    /// Reads `RUN_MAX_STEPS`, `RUN_MAX_SECONDS`, `QUESTION_TTL_S`, `PARALLEL_TOOLS` and `PARALLEL_CHILDREN`,
+    /// each optional.
     ///
     /// # Errors
     /// If a variable is set to a value that is not allowed.

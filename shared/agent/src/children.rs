@@ -1,7 +1,8 @@
 //! Steps of a plan that child runs carry out.
 //!
-//! A child's id is in its parent's log before the child exists, so the next owner of the parent creates the same child
-//! or finds it. Only the parent's owner writes into the parent's log: it reads the result of a child from the child's log.
+//! A child's id is in its parent's log before the child exists, so the next owner of the parent creates the
+//! same child or finds it. Only the parent's owner writes into the parent's log: it reads the result of a
+//! child from the child's log.
 
 use futures::future::try_join_all;
 use sequent_conversation::{Error, NewRun, RunOptions, Runs, Turn, cancel_child, create};
@@ -25,8 +26,8 @@ pub(crate) struct ChildRuns {
 }
 
 impl ChildRuns {
-    /// Carries out `steps` by child runs: starts the children that may start, records the results of those that have
-    /// ended, and waits.
+    /// Carries out `steps` by child runs: starts the children that may start, records the results of those
+    /// that have ended, and waits.
     pub(crate) async fn delegate(
         &mut self,
         execution: &mut Execution<'_>,
@@ -44,7 +45,8 @@ impl ChildRuns {
         }
     }
 
-    /// Writes new children into the log, then creates them and those that a former owner wrote but did not create.
+    /// Writes new children into the log, then creates them and those that a former owner wrote but did not
+    /// create.
     async fn start(&mut self, execution: &mut Execution<'_>, steps: &[Step]) -> Result<(), Error> {
         let new = startable(execution, steps);
         if new.is_empty() && self.created {

@@ -15,8 +15,8 @@ use crate::{
     tools,
 };
 
-/// Times that a run may change owners before it is ended as fatal to every process. A model call that completes
-/// raises the limit by two, so an orderly hand-over does not count.
+/// Times that a run may change owners before it is ended as fatal to every process. A model call that
+/// completes raises the limit by two, so an orderly hand-over does not count.
 const MAX_CRASHES: u32 = 50;
 
 /// The result of an execution for its owner.
@@ -30,12 +30,12 @@ pub enum Executed {
     Waiting,
 }
 
-/// Executes the run until its log is closed, until it only waits, or until its `window` closes. Then queues the run
-/// if it goes on, or wakes the next run of its project.
+/// Executes the run until its log is closed, until it only waits, or until its `window` closes. Then queues
+/// the run if it goes on, or wakes the next run of its project.
 ///
 /// # Errors
-/// When the writer was stopped, or the run's row or conversation cannot be read. The lease is then released, so the
-/// next process tries again.
+/// When the writer was stopped, or the run's row or conversation cannot be read. The lease is then released,
+/// so the next process tries again.
 pub async fn execute(
     engine: &Engine,
     key: LogKey,
@@ -150,8 +150,9 @@ impl Owner<'_> {
         state.epoch > MAX_CRASHES.saturating_add(progress.saturating_mul(2))
     }
 
-    /// Closes the log with `bodies`, the last of which is terminal. Returns `false` if new events of others came
-    /// first: then the bodies before the terminal one are appended, and the run continues with the new events.
+    /// Closes the log with `bodies`, the last of which is terminal. Returns `false` if new events of others
+    /// came first: then the bodies before the terminal one are appended, and the run continues with the new
+    /// events.
     async fn end(&mut self, mut bodies: Vec<Body>) -> Result<bool, Error> {
         let execution = &mut self.execution;
         let waits =

@@ -1,7 +1,7 @@
 //! The working state of an owner: the run, the writer of its log, and the state that the log leads to.
 //!
-//! The steps of a run (`respond`, `tools`, `children`, `jobs`) append to the log through [`Execution`] and return a
-//! [`Flow`]. Only the loop in `execute` closes the log or releases the lease.
+//! The steps of a run (`respond`, `tools`, `children`, `jobs`) append to the log through [`Execution`] and
+//! return a [`Flow`]. Only the loop in `execute` closes the log or releases the lease.
 
 use std::{sync::Arc, time::Duration};
 
@@ -102,8 +102,8 @@ impl<'a> Execution<'a> {
         stop_signal(&self.writer).await
     }
 
-    /// Waits a moment for a child run or a job. Returns a flow if the step must end now: because of a signal, or
-    /// because it began to wait too long ago.
+    /// Waits a moment for a child run or a job. Returns a flow if the step must end now: because of a signal,
+    /// or because it began to wait too long ago.
     pub(crate) async fn wait(&self, since: Instant) -> Result<Option<Flow>, Error> {
         if since.elapsed() >= MAX_WAIT {
             return Ok(Some(Flow::Wait));
@@ -149,8 +149,8 @@ pub(crate) fn run_error(code: &str, message: &str) -> Body {
     Body::RunError { message: message.to_owned(), code: code.to_owned() }
 }
 
-/// Appends an event to the log and applies it to `state` before it is stored. This is safe: what is decided on that
-/// state is stored after the event.
+/// Appends an event to the log and applies it to `state` before it is stored. This is safe: what is decided
+/// on that state is stored after the event.
 pub(crate) async fn append(
     writer: &Writer<DynamoStorage>,
     state: &mut State,

@@ -1,8 +1,8 @@
 //! Jobs that a run waits for: tool calls that jobs carry out, and the jobs that follow a document.
 //!
-//! A job's id is in the run's log before the job exists, so the next owner of the run creates the same job or finds it.
-//! The job's worker writes its end into the log, in the transaction that ends the job, and the run's next owner turns
-//! it into the call's result. No process has to wait meanwhile.
+//! A job's id is in the run's log before the job exists, so the next owner of the run creates the same job or
+//! finds it. The job's worker writes its end into the log, in the transaction that ends the job, and the
+//! run's next owner turns it into the call's result. No process has to wait meanwhile.
 
 use sequent_conversation::{Error, cancel_jobs};
 use sequent_core::{JobId, Timestamp};
@@ -43,7 +43,8 @@ impl RunJobs {
         wait(execution).await
     }
 
-    /// Writes new jobs into the log, then creates them and those that a former owner wrote but did not create.
+    /// Writes new jobs into the log, then creates them and those that a former owner wrote but did not
+    /// create.
     pub(crate) async fn create(
         &mut self,
         execution: &mut Execution<'_>,

@@ -1,9 +1,10 @@
 //! Executes runs: from the conversation to a closed log, on any process that owns the run.
 //!
-//! The agent is a function of the log. [`execute`] decides from the folded log what to do next (module `next`), does it,
-//! and appends the result, until nothing is left to do. So it does not matter which process does it, how often it was
-//! killed on the way, or how long a person took to answer. [`Live`] streams a run's events to a reader. It is also how a
-//! run whose owner died gets its next owner: a reader that finds an expired lease takes the run over and executes it.
+//! The agent is a function of the log. [`execute`] decides from the folded log what to do next (module
+//! `next`), does it, and appends the result, until nothing is left to do. So it does not matter which process
+//! does it, how often it was killed on the way, or how long a person took to answer. [`Live`] streams a run's
+//! events to a reader. It is also how a run whose owner died gets its next owner: a reader that finds an
+//! expired lease takes the run over and executes it.
 
 mod bounds;
 mod children;
@@ -48,7 +49,8 @@ pub struct Engine {
     pub models: sequent_model::Client,
     /// The tools of the deployment, which every run may call.
     pub tools: Arc<Registry>,
-    /// The MCP servers of tenants, whose tools the tenants' runs may call as well. Without it, runs have only `tools`.
+    /// The MCP servers of tenants, whose tools the tenants' runs may call as well. Without it, runs have only
+    /// `tools`.
     pub servers: Option<Servers>,
     /// The timing of the log.
     pub settings: Settings,
@@ -63,9 +65,9 @@ impl Engine {
         Self::with_guard(storage, models, &Guard::default())
     }
 
-    /// Creates an engine from the environment: see [`Settings::from_env`], [`Bounds::from_env`] and [`Guard::from_env`].
-    /// The tokens of tenants' MCP servers are sealed with the key in `vault`, which is read when the first token is
-    /// needed. Runs save documents and files in `artifacts`.
+    /// Creates an engine from the environment: see [`Settings::from_env`], [`Bounds::from_env`] and
+    /// [`Guard::from_env`]. The tokens of tenants' MCP servers are sealed with the key in `vault`, which is
+    /// read when the first token is needed. Runs save documents and files in `artifacts`.
     ///
     /// # Errors
     /// If a setting is not valid.
@@ -101,8 +103,8 @@ impl Engine {
         }
     }
 
-    /// The tools of a tenant's run: those of the deployment, and those of the tenant's MCP servers. If the run is only
-    /// `allowed` tools of the deployment, it does not wait for the servers.
+    /// The tools of a tenant's run: those of the deployment, and those of the tenant's MCP servers. If the
+    /// run is only `allowed` tools of the deployment, it does not wait for the servers.
     async fn tools_of(&self, tenant: TenantId, allowed: Option<&[String]>) -> Arc<Registry> {
         let needs_servers =
             allowed.is_none_or(|names| names.iter().any(|name| self.tools.get(name).is_none()));

@@ -39,8 +39,8 @@ pub struct Live {
 }
 
 impl Live {
-    /// Streams the events after `after` until the log is closed, its end was delivered, or the invocation's deadline
-    /// nears. A run that this process owns is executed to its end whether or not the reader stays.
+    /// Streams the events after `after` until the log is closed, its end was delivered, or the invocation's
+    /// deadline nears. A run that this process owns is executed to its end whether or not the reader stays.
     #[must_use]
     pub fn stream(
         engine: Engine,

@@ -31,8 +31,8 @@ fn answering_tools(execution: &Execution<'_>) -> Vec<ToolSpec> {
     research_tools(execution).into_iter().chain(deliverable_tool(execution)).collect()
 }
 
-/// The tools that the deployment, the run's request and its scopes allow, without those that deliver a document. A
-/// child run cannot ask people, so it gets no tool that does.
+/// The tools that the deployment, the run's request and its scopes allow, without those that deliver a
+/// document. A child run cannot ask people, so it gets no tool that does.
 fn research_tools(execution: &Execution<'_>) -> Vec<ToolSpec> {
     let configuration = &execution.state.configuration;
     let is_child = execution.state.parent.is_some();

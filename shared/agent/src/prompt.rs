@@ -1,4 +1,5 @@
-//! The prompt of a model call: system instructions, the earlier conversation, and what this run has done so far.
+//! The prompt of a model call: system instructions, the earlier conversation, and what this run has done so
+//! far.
 
 use std::collections::BTreeSet;
 
@@ -83,8 +84,8 @@ async fn earlier(execution: &Execution<'_>) -> Result<Vec<Message>, Error> {
     Ok(messages)
 }
 
-/// The messages of this run. Providers require the results of a response's calls directly after the response, so messages
-/// that people sent in between come after the results.
+/// The messages of this run. Providers require the results of a response's calls directly after the response,
+/// so messages that people sent in between come after the results.
 fn transcript(state: &State, plan: Option<&Plan>) -> Vec<Message> {
     let mut messages: Vec<Message> = Vec::new();
     let mut waiting: Vec<Message> = Vec::new();
@@ -118,7 +119,8 @@ fn transcript(state: &State, plan: Option<&Plan>) -> Vec<Message> {
                 }
                 continue;
             }
-            // A step that continues after people have answered is not announced again: the model would start it again.
+            // A step that continues after people have answered is not announced again: the model would start
+            // it again.
             TranscriptEntry::Step { name } if !started.insert(name) => continue,
             TranscriptEntry::Step { name } => Message::user(instruction(plan, name)),
             TranscriptEntry::StepOver => continue,

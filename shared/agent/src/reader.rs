@@ -14,8 +14,9 @@ use crate::{Engine, Window};
 
 /// Interval at which a stream without new events sends a comment. CloudFront gives an origin 30 s by default.
 const HEARTBEAT: Duration = Duration::from_secs(10);
-/// Time that a stream follows what another process writes. A function does not learn that its reader has left, so this
-/// limits the cost of a reader that leaves and reconnects again and again. A reader that stays reconnects at its cursor.
+/// Time that a stream follows what another process writes. A function does not learn that its reader has
+/// left, so this limits the cost of a reader that leaves and reconnects again and again. A reader that stays
+/// reconnects at its cursor.
 const LONGEST_FOLLOW: Duration = Duration::from_secs(60);
 
 /// An item of a reader's stream.
@@ -88,7 +89,8 @@ impl Reader {
                 }
             };
             let Some(segment) = segment else {
-                // The writer has ended: it closed the log, lost the run, or handed it over. The log shows which.
+                // The writer has ended: it closed the log, lost the run, or handed it over. The log shows
+                // which.
                 return if is_connected { Pause::Orphaned } else { Pause::Ended };
             };
             if segment.first > self.after.next() && is_connected {
@@ -107,8 +109,8 @@ impl Reader {
         }
     }
 
-    /// Passes on what others stored before this process became the owner. Returns `false` if the reader has left, or
-    /// the log cannot be read.
+    /// Passes on what others stored before this process became the owner. Returns `false` if the reader has
+    /// left, or the log cannot be read.
     async fn catch_up(&mut self, until: Seq) -> bool {
         while self.after.next() < until {
             let missing = usize::try_from(until.0 - self.after.0 - 1).unwrap_or(usize::MAX);
@@ -182,8 +184,8 @@ impl Reader {
         self.window.is_some_and(|window| Instant::now() >= window.stream_end())
     }
 
-    /// Returns `true` if the run has been silent for long enough to ask its row for a lease, and if there is time to
-    /// execute it. A released lease shows in the row alone, and asking for it costs one read.
+    /// Returns `true` if the run has been silent for long enough to ask its row for a lease, and if there is
+    /// time to execute it. A released lease shows in the row alone, and asking for it costs one read.
     fn may_be_orphaned(&self, last_write: Option<Timestamp>) -> bool {
         let silence = self.engine.settings.idle_check * 2;
         let has_time = self.window.is_none_or(|window| window.is_open());

@@ -97,8 +97,8 @@ async fn stream(
     Ok(end)
 }
 
-/// The models to try, in order. A metered run may only use models with a known price; so may a run with a cost limit
-/// whose own model has a price.
+/// The models to try, in order. A metered run may only use models with a known price; so may a run with a
+/// cost limit whose own model has a price.
 fn candidates(execution: &Execution<'_>, model: &ModelName) -> Vec<ModelName> {
     let models = &execution.engine.models;
     let configuration = &execution.state.configuration;
@@ -202,7 +202,8 @@ async fn complete(execution: &mut Execution<'_>, mut bodies: Vec<Body>) -> Resul
     Ok(Flow::Continue)
 }
 
-/// Abandons a response that is cut by the hand-over. The next owner asks the model again, but what was used is counted.
+/// Abandons a response that is cut by the hand-over. The next owner asks the model again, but what was used
+/// is counted.
 async fn abandon(execution: &mut Execution<'_>, call: &ModelCall) -> Result<Flow, Error> {
     let unfinished = execution.state.unfinished().into_iter();
     let mut bodies: Vec<Body> = unfinished.map(|message_id| Body::MessageAbandoned { message_id }).collect();

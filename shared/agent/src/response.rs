@@ -13,8 +13,8 @@ pub(crate) struct Response {
     calls: Vec<OpenCall>,
 }
 
-/// A tool call whose arguments are being streamed. Providers' ids are at best unique within a response, so each call
-/// gets an id of ours.
+/// A tool call whose arguments are being streamed. Providers' ids are at best unique within a response, so
+/// each call gets an id of ours.
 struct OpenCall {
     provider_id: String,
     id: ToolCallId,

@@ -33,8 +33,8 @@ struct ReadyCall {
     arguments: Value,
 }
 
-/// Carries out every call that has no result. The calls run in parallel; the questions of all calls to people end the
-/// execution together.
+/// Carries out every call that has no result. The calls run in parallel; the questions of all calls to people
+/// end the execution together.
 pub(crate) async fn carry_out(execution: &mut Execution<'_>, jobs: &mut RunJobs) -> Result<Flow, Error> {
     let allowed = offer::allowed(execution);
     let mut ready: Vec<ReadyCall> = Vec::new();
@@ -72,7 +72,8 @@ pub(crate) async fn carry_out(execution: &mut Execution<'_>, jobs: &mut RunJobs)
 
 async fn run_all(execution: &mut Execution<'_>, ready: Vec<ReadyCall>) -> Result<Flow, Error> {
     let Execution { engine, key, writer, state, started, hand_over, .. } = execution;
-    // A call that must not run twice only starts if there is time to see its end. A new owner has all the time there is.
+    // A call that must not run twice only starts if there is time to see its end. A new owner has all the
+    // time there is.
     let is_too_late = |ready: &ReadyCall| {
         let latest_end = Instant::now() + ready.tool.timeout;
         !ready.tool.idempotent && hand_over.is_some_and(|at| latest_end > at)

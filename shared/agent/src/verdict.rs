@@ -42,8 +42,8 @@ pub(crate) fn verdict(state: &State, tools: &Registry, allowed: &[String], call:
         Some(AskedInterrupt { interrupt, answer: Some(answer) }) => Some((interrupt.question.reason, answer)),
         None => None,
     };
-    // The call was dispatched and has no result: it may have run. Only calls that must not run twice are recorded as
-    // dispatched, so this does not depend on how the tool is described now.
+    // The call was dispatched and has no result: it may have run. Only calls that must not run twice are
+    // recorded as dispatched, so this does not depend on how the tool is described now.
     if state.dispatched.contains(&call.id) {
         return Verdict::Ask(unknown_outcome(call));
     }

@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Time before the deadline at which an owner hands its run over. It is enough to store what is buffered, even slowly.
+/// Time before the deadline at which an owner hands its run over. It is enough to store what is buffered,
+/// even slowly.
 const MARGIN: Duration = Duration::from_secs(5);
 /// Time before the hand-over in which no new step is started, because a step needs some time to be useful.
 const LATE: Duration = Duration::from_secs(3);
 
-/// The time window of an invocation, created when the invocation starts. A short invocation gets margins in proportion:
-/// with full margins it would have no time to work, and its run would be handed over again and again without progress.
+/// The time window of an invocation, created when the invocation starts. A short invocation gets margins in
+/// proportion: with full margins it would have no time to work, and its run would be handed over again and
+/// again without progress.
 #[derive(Debug, Clone, Copy)]
 pub struct Window {
     deadline: Instant,
@@ -41,8 +43,8 @@ impl Window {
         Instant::now() + self.margin < self.hand_over()
     }
 
-    /// The time at which a reader's stream ends. It is after the hand-over, because an owner in the same process may still
-    /// store its last events then.
+    /// The time at which a reader's stream ends. It is after the hand-over, because an owner in the same
+    /// process may still store its last events then.
     pub(crate) fn stream_end(&self) -> Instant {
         self.deadline - self.margin * 3 / 5
     }

@@ -25,8 +25,8 @@ pub(crate) struct DataRequest {
     pub(crate) time: Duration,
 }
 
-/// Asks the model until `accept` accepts the arguments of its call. Returns what `accept` returns, and the usage. After
-/// arguments that are refused, the model gets the reason and tries again.
+/// Asks the model until `accept` accepts the arguments of its call. Returns what `accept` returns, and the
+/// usage. After arguments that are refused, the model gets the reason and tries again.
 pub(crate) async fn ask<T>(
     models: Option<&Client>,
     context: &Context,

@@ -21,8 +21,8 @@ pub(crate) struct Bound {
     pub(crate) unused: Vec<String>,
 }
 
-/// Adds the sources that the run cited to the report, and binds claims to them. A claim is a paragraph or a list item
-/// without a citation. Existing citations stay.
+/// Adds the sources that the run cited to the report, and binds claims to them. A claim is a paragraph or a
+/// list item without a citation. Existing citations stay.
 pub(crate) fn bind(report: &mut Report, cited: &[Citation]) -> Bound {
     let sources = list(report, cited);
     let mut bound = Bound::default();
@@ -57,7 +57,8 @@ pub(crate) fn bind(report: &mut Report, cited: &[Citation]) -> Bound {
     bound
 }
 
-/// Returns the words of each source that the run cited, by its id in the report. Adds missing sources to the report.
+/// Returns the words of each source that the run cited, by its id in the report. Adds missing sources to the
+/// report.
 fn list(report: &mut Report, cited: &[Citation]) -> BTreeMap<SourceId, BTreeSet<String>> {
     let mut sources: BTreeMap<SourceId, BTreeSet<String>> = BTreeMap::new();
     for citation in cited {
@@ -85,7 +86,8 @@ fn cut_quote(quote: &str) -> Option<String> {
     (!quote.is_empty()).then(|| quote.chars().take(limits::QUOTE_CHARS).collect())
 }
 
-/// Appends a citation to a text. Returns `None` if the text becomes too long, or ends in markup that hides the citation.
+/// Appends a citation to a text. Returns `None` if the text becomes too long, or ends in markup that hides
+/// the citation.
 fn with_citation(text: &Text, id: &SourceId) -> Option<Text> {
     let source = format!("{}[^{}]", text.source().trim_end(), id.as_str());
     let fits = source.chars().count() <= limits::TEXT_CHARS;

@@ -1,4 +1,5 @@
-//! `extract_entities`: the job that collects the people, organizations and other entities that a report names.
+//! `extract_entities`: the job that collects the people, organizations and other entities that a report
+//! names.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -23,8 +24,8 @@ use crate::{
 const TIME: Duration = Duration::from_secs(240);
 /// Bytes of the report that the model reads at most.
 const MAX_MATERIAL: usize = 100_000;
-/// Entities of a report at most. Their rows are written in one transaction with the end of the job, and a transaction has
-/// at most 100 writes (DynamoDB, `TransactWriteItems`).
+/// Entities of a report at most. Their rows are written in one transaction with the end of the job, and a
+/// transaction has at most 100 writes (DynamoDB, `TransactWriteItems`).
 const MAX_ENTITIES: usize = 80;
 /// Characters of a name at most.
 const MAX_NAME: usize = 200;

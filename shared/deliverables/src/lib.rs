@@ -1,9 +1,10 @@
 //! Documents that runs deliver: the tools that write them, and the jobs that follow them.
 //!
-//! A run with a `deliverable_type` is not finished when its model has answered: the model must also call the tool of that
-//! type ([`tools`]), whose arguments are the document. Jobs process the document afterwards. A website is packed and
-//! gets a companion report. The claims of a report are bound to the sources that the run cited, and the entities that it
-//! names are extracted. The agent decides from the log which of this is still to be done, so any process can continue.
+//! A run with a `deliverable_type` is not finished when its model has answered: the model must also call the
+//! tool of that type ([`tools`]), whose arguments are the document. Jobs process the document afterwards. A
+//! website is packed and gets a companion report. The claims of a report are bound to the sources that the
+//! run cited, and the entities that it names are extracted. The agent decides from the log which of this is
+//! still to be done, so any process can continue.
 
 mod ask;
 mod bind;
@@ -23,8 +24,8 @@ use sequent_documents::{Document, Kind, limits};
 use sequent_event::State;
 use sequent_jobs::Failed;
 
-/// Returns the kind of document that a run has to deliver, if this build knows the kind. Child runs deliver none: they
-/// work for their parent's document.
+/// Returns the kind of document that a run has to deliver, if this build knows the kind. Child runs deliver
+/// none: they work for their parent's document.
 #[must_use]
 pub fn wanted(state: &State) -> Option<Kind> {
     let name = state.configuration.deliverable_type.as_deref().filter(|_| state.parent.is_none())?;

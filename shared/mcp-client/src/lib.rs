@@ -3,10 +3,10 @@
 //! Invariants:
 //!
 //! * Every connection is allowed by [`sequent_tool::Guard`].
-//! * A tenant's token for a server is stored sealed for that tenant, server and address, and leaves this crate only in
-//!   the `Authorization` header of a request to that address.
-//! * A server's description of itself is untrusted: names are adapted, schemas must compile, sizes are limited. If a
-//!   server is down, only its own tools are missing.
+//! * A tenant's token for a server is stored sealed for that tenant, server and address, and leaves this
+//!   crate only in the `Authorization` header of a request to that address.
+//! * A server's description of itself is untrusted: names are adapted, schemas must compile, sizes are
+//!   limited. If a server is down, only its own tools are missing.
 
 mod api_error;
 mod link;

@@ -42,8 +42,8 @@ struct ConnectedServer {
 }
 
 impl Servers {
-    /// Returns the tools that agents of the tenant may use. For a tenant without servers this costs one query a minute. If
-    /// a server cannot be reached, the tools that it listed to this process before are returned.
+    /// Returns the tools that agents of the tenant may use. For a tenant without servers this costs one query
+    /// a minute. If a server cannot be reached, the tools that it listed to this process before are returned.
     pub async fn tools(&self, tenant: TenantId) -> Vec<Tool> {
         let before = self.inner().cached(tenant);
         if let Some(known) = before.as_ref().filter(|known| Instant::now() < known.expires) {
@@ -94,7 +94,8 @@ impl Inner {
         Ok(CachedServers { expires: Instant::now() + ttl, servers })
     }
 
-    /// Lists a server's tools. Returns `false` if the server did not answer. An unchanged server keeps its session.
+    /// Lists a server's tools. Returns `false` if the server did not answer. An unchanged server keeps its
+    /// session.
     async fn connect(
         &self,
         tenant: TenantId,

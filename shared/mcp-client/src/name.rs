@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// The name of a server within its tenant: `[a-z0-9-]{1,32}`. The names of the server's tools start with it and `__`, so
-/// it contains no underscore.
+/// The name of a server within its tenant: `[a-z0-9-]{1,32}`. The names of the server's tools start with it
+/// and `__`, so it contains no underscore.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Name(String);

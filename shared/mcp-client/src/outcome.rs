@@ -9,8 +9,8 @@ use rmcp::{
 };
 use sequent_tool::{Error as ToolError, guard::Refusal};
 
-/// A failed request. The texts are for people and models. They do not quote the HTTP client, because its texts can contain
-/// addresses; an error that the server itself returned is quoted.
+/// A failed request. The texts are for people and models. They do not quote the HTTP client, because its
+/// texts can contain addresses; an error that the server itself returned is quoted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// The server refuses: the same request would fail again.

@@ -49,8 +49,8 @@ pub(crate) struct Stored {
     pub(crate) sealed_token: Option<String>,
 }
 
-/// The purpose that a token is sealed for. It contains the address, so that write access to the table is not enough to
-/// have the token sent elsewhere.
+/// The purpose that a token is sealed for. It contains the address, so that write access to the table is not
+/// enough to have the token sent elsewhere.
 pub(crate) fn purpose(tenant: TenantId, name: &Name, url: &str) -> String {
     format!("mcp server of {tenant}: {name} {url}")
 }

@@ -78,7 +78,8 @@ impl Servers {
     /// Servers of a tenant at most.
     pub const MAX: u32 = 10;
 
-    /// Creates a client for the servers in `store`. Tokens are sealed with the key in `vault`; `guard` limits connections.
+    /// Creates a client for the servers in `store`. Tokens are sealed with the key in `vault`; `guard` limits
+    /// connections.
     #[must_use]
     pub fn new(store: Store, vault: Vault, guard: Guard) -> Self {
         Self(Arc::new(Inner { store, vault, guard, web: OnceLock::new(), cache: Mutex::default() }))
@@ -88,12 +89,12 @@ impl Servers {
         &self.0
     }
 
-    /// Sets a server up if it can be reached and lists its tools. Returns the server and its tools. Agents can use it
-    /// within a minute. A server that is not enabled is stored without a connection.
+    /// Sets a server up if it can be reached and lists its tools. Returns the server and its tools. Agents
+    /// can use it within a minute. A server that is not enabled is stored without a connection.
     ///
     /// # Errors
-    /// [`Error::NameTaken`], [`Error::TooMany`], [`Error::Address`], [`Error::Exposed`], [`Error::Server`], or when
-    /// the table or the secret fails.
+    /// [`Error::NameTaken`], [`Error::TooMany`], [`Error::Address`], [`Error::Exposed`], [`Error::Server`],
+    /// or when the table or the secret fails.
     pub async fn add(
         &self,
         tenant: TenantId,
@@ -170,7 +171,8 @@ impl Servers {
 }
 
 impl Inner {
-    /// Reads the rows in one query. There can be more than the limit, because concurrent requests can pass its check.
+    /// Reads the rows in one query. There can be more than the limit, because concurrent requests can pass
+    /// its check.
     pub(crate) async fn rows(&self, tenant: TenantId) -> Result<Vec<Stored>, DataError> {
         let request = PageRequest::new(key::mcp_servers(tenant)).oldest_first();
         Ok(self.store.page(&request.limit(Some(2 * Servers::MAX))).await?.items)
@@ -191,8 +193,8 @@ impl Inner {
     }
 }
 
-/// Returns `true` if a token cannot be read on the way: over TLS, or on the local machine, which only an exception for
-/// development allows.
+/// Returns `true` if a token cannot be read on the way: over TLS, or on the local machine, which only an
+/// exception for development allows.
 fn keeps_secrets(admitted: &Admitted) -> bool {
     let host = admitted.url().host_str().unwrap_or_default();
     let ip = host.trim_matches(['[', ']']).parse::<IpAddr>();

@@ -81,8 +81,8 @@ pub(crate) fn description(remote: &Remote) -> String {
     text
 }
 
-/// Returns `<server>__<tool>` if providers accept this name. Otherwise cuts it and appends a hash of the full name, so
-/// that different tools have different names.
+/// Returns `<server>__<tool>` if providers accept this name. Otherwise cuts it and appends a hash of the full
+/// name, so that different tools have different names.
 pub(crate) fn tool_name(server: &Name, tool: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
     let whole = format!("{server}__{tool}");

@@ -1,8 +1,8 @@
 //! The HTTP transport of the MCP client, with a guarded HTTP client.
 //!
-//! It differs from the SDK's own transport in two ways. It holds no connection open for messages that a server sends
-//! unasked, because a process that is frozen between invocations cannot receive them. And it recognizes every form in
-//! which servers report that a session has ended.
+//! It differs from the SDK's own transport in two ways. It holds no connection open for messages that a
+//! server sends unasked, because a process that is frozen between invocations cannot receive them. And it
+//! recognizes every form in which servers report that a session has ended.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -30,7 +30,8 @@ type Events = BoxStream<'static, Result<Sse, SseError>>;
 pub(crate) struct Web(Client);
 
 impl Web {
-    /// Creates the client. This reads the system's certificates, so it is done when the client is first needed.
+    /// Creates the client. This reads the system's certificates, so it is done when the client is first
+    /// needed.
     pub(crate) fn new(guard: &Guard) -> Result<Self, reqwest::Error> {
         // An error means that the program has chosen a provider already.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -124,8 +125,8 @@ impl StreamableHttpClient for Web {
     }
 }
 
-/// Returns `true` if the error reports an unknown session. The specification requires status 404; the servers of the
-/// reference SDKs also answer 400 with a transport error.
+/// Returns `true` if the error reports an unknown session. The specification requires status 404; the servers
+/// of the reference SDKs also answer 400 with a transport error.
 fn forgot_session(code: i32, message: &str) -> bool {
     const SERVER_ERRORS: std::ops::RangeInclusive<i32> = -32001..=-32000;
     let message = message.to_ascii_lowercase();

@@ -19,7 +19,8 @@ use crate::{
     meter::Meter,
 };
 
-/// The stream of an answer. It ends with [`Chunk::Finished`] or with one `Err`. Dropping it cancels the request.
+/// The stream of an answer. It ends with [`Chunk::Finished`] or with one `Err`. Dropping it cancels the
+/// request.
 pub struct Chunks {
     state: State,
     /// The first chunk, which was read to know that the answer has started.
@@ -47,8 +48,8 @@ pub(crate) struct Limits {
     pub(crate) deadline: Instant,
 }
 
-/// Counts everything that the provider sends, including events that give no chunk, so that a model that works without output
-/// does not time out.
+/// Counts everything that the provider sends, including events that give no chunk, so that a model that works
+/// without output does not time out.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Activity(Arc<AtomicU64>);
 
@@ -93,8 +94,8 @@ impl Chunks {
         }
     }
 
-    /// Returns the tokens used so far: an estimate during the stream or after an error, and the provider's report after
-    /// [`Chunk::Finished`].
+    /// Returns the tokens used so far: an estimate during the stream or after an error, and the provider's
+    /// report after [`Chunk::Finished`].
     pub fn usage(&self) -> Usage {
         self.usage.unwrap_or_else(|| self.meter.usage())
     }

@@ -86,7 +86,8 @@ impl Client {
         }
     }
 
-    /// Returns the cost of `usage`, or `None` if the model has no known price. The demo costs nothing unless it has a price.
+    /// Returns the cost of `usage`, or `None` if the model has no known price. The demo costs nothing unless
+    /// it has a price.
     pub fn cost(&self, model: &ModelName, usage: &Usage) -> Option<MicroUsd> {
         let (provider, name) = model.split();
         let price: Option<Price> = self.0.config.prices.get(name);
@@ -103,8 +104,8 @@ impl Client {
         candidates.into_iter().filter(|model| self.cost(model, &nothing).is_some()).collect()
     }
 
-    /// Creates the HTTP client before the first request, if a real provider is configured. This reads the system's
-    /// certificates, which takes some milliseconds: better at start-up than in the first answer.
+    /// Creates the HTTP client before the first request, if a real provider is configured. This reads the
+    /// system's certificates, which takes some milliseconds: better at start-up than in the first answer.
     pub fn warm(&self) {
         let config = &self.0.config;
         if config.openai.is_some() || config.anthropic.is_some() {
@@ -117,7 +118,8 @@ impl Client {
     /// Dropping the future or the stream cancels the request.
     ///
     /// # Errors
-    /// Nothing was generated. An immediate retry does not help, because temporary errors have been retried already.
+    /// Nothing was generated. An immediate retry does not help, because temporary errors have been retried
+    /// already.
     pub async fn stream(&self, request: Request, context: Context) -> Result<Chunks, Error> {
         request.validate()?;
         let config = &self.0.config;

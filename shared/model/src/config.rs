@@ -11,7 +11,8 @@
 //! | `MODEL_MAX_ATTEMPTS` | attempts before the first chunk; default 3 |
 //! | `MODEL_PRICES` | JSON that overrides the built-in prices, see [`price::Table`] |
 //!
-//! An empty variable counts as absent. Keys may also come from a [`Secrets`] document; a variable takes precedence.
+//! An empty variable counts as absent. Keys may also come from a [`Secrets`] document; a variable takes
+//! precedence.
 
 use std::time::Duration;
 
@@ -56,7 +57,8 @@ pub struct Endpoint {
 pub struct Timeouts {
     /// To open a connection.
     pub connect: Duration,
-    /// From the start of an attempt to its first chunk. Models that reason before they answer need a long time.
+    /// From the start of an attempt to its first chunk. Models that reason before they answer need a long
+    /// time.
     pub first_token: Duration,
     /// From one chunk to the next.
     pub idle: Duration,
@@ -75,8 +77,8 @@ impl Default for Timeouts {
     }
 }
 
-/// The secrets document: `{"openai_api_key", "openai_base_url", "anthropic_api_key"}`. All fields are optional, and unknown
-/// fields are ignored.
+/// The secrets document: `{"openai_api_key", "openai_base_url", "anthropic_api_key"}`. All fields are
+/// optional, and unknown fields are ignored.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 #[expect(missing_docs, reason = "the fields are named like the variables")]

@@ -1,13 +1,15 @@
-//! The demo provider, which answers when no model is configured: deterministic, clearly labelled, and nearly free.
+//! The demo provider, which answers when no model is configured: deterministic, clearly labelled, and nearly
+//! free.
 //!
-//! The answer is a pure function of the request: the same conversation gives the same chunks. It quotes the person's message
-//! and states that no model was involved. The contract of real models applies, including timeouts, but the demo is never
-//! retried, because it would fail again.
+//! The answer is a pure function of the request: the same conversation gives the same chunks. It quotes the
+//! person's message and states that no model was involved. The contract of real models applies, including
+//! timeouts, but the demo is never retried, because it would fail again.
 //!
 //! # Directives
 //!
-//! A line of the last user message that starts with `/demo` scripts the answer, for tests and benchmarks. If the demo responds
-//! several times to one message, because it calls tools, each response has a line of its own:
+//! A line of the last user message that starts with `/demo` scripts the answer, for tests and benchmarks. If
+//! the demo responds several times to one message, because it calls tools, each response has a line of its
+//! own:
 //!
 //! ```text
 //! /demo tool=web_fetch args={"url":"https://example.com/"}
@@ -28,8 +30,9 @@
 //! | `tool=NAME` | calls the tool NAME after the text, if the request offers it |
 //! | `args=JSON` | the arguments of the tool before, without spaces (write `\u0020`); default `{}` |
 //!
-//! Several tools in a line are called in parallel. After the last line, the answer quotes the last result of a tool. If the
-//! request requires a tool call and no line names a tool, the first tool is called with the first example of its schema.
+//! Several tools in a line are called in parallel. After the last line, the answer quotes the last result of
+//! a tool. If the request requires a tool call and no line names a tool, the first tool is called with the
+//! first example of its schema.
 
 mod answer;
 mod script;

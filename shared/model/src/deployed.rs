@@ -12,14 +12,15 @@ pub enum Error {
     /// A setting is not valid.
     #[error(transparent)]
     Config(#[from] config::Error),
-    /// The secret with the keys cannot be read, and the environment configures no provider either. The provider is then
-    /// unknown, and the demo must not answer instead of a real model.
+    /// The secret with the keys cannot be read, and the environment configures no provider either. The
+    /// provider is then unknown, and the demo must not answer instead of a real model.
     #[error("could not read the secret of the model providers")]
     Unknown(#[source] secret::Error),
 }
 
 impl Client {
-    /// Creates a client from the environment and the secret that `MODEL_SECRETS_ID` names, and [warms](Self::warm) it.
+    /// Creates a client from the environment and the secret that `MODEL_SECRETS_ID` names, and
+    /// [warms](Self::warm) it.
     ///
     /// # Errors
     /// If a setting is not valid, or the secret cannot be read and the environment configures no provider.

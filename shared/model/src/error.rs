@@ -4,8 +4,8 @@ use std::time::Duration;
 
 /// A failed request to a model.
 ///
-/// `Display` is for logs: it may contain a detail from the provider, with keys removed. [`Error::public_message`] is for
-/// clients.
+/// `Display` is for logs: it may contain a detail from the provider, with keys removed.
+/// [`Error::public_message`] is for clients.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The provider limits the rate of requests.
@@ -106,8 +106,8 @@ impl Error {
         }
     }
 
-    /// Returns `true` if the same request may succeed later. The client itself retries such errors, but only before the first
-    /// chunk.
+    /// Returns `true` if the same request may succeed later. The client itself retries such errors, but only
+    /// before the first chunk.
     pub fn retryable(&self) -> bool {
         match self {
             Self::RateLimited { .. }

@@ -2,10 +2,10 @@
 //!
 //! [`Client::stream`] takes a provider-neutral [`Request`] and returns [`Chunks`]. It guarantees:
 //!
-//! * An `Err` from `stream` means that nothing was generated. All retries have been made by then, and there is no retry after
-//!   the first chunk.
-//! * The stream ends with [`Chunk::Finished`] or with one `Err`, and nothing follows. A connection that closes without a
-//!   finish reason is [`Error::Truncated`], never a short answer that looks complete.
+//! * An `Err` from `stream` means that nothing was generated. All retries have been made by then, and there
+//!   is no retry after the first chunk.
+//! * The stream ends with [`Chunk::Finished`] or with one `Err`, and nothing follows. A connection that
+//!   closes without a finish reason is [`Error::Truncated`], never a short answer that looks complete.
 //! * Waiting is limited: to connect, for the first chunk, between chunks, and in total ([`Timeouts`]).
 //! * Every answer has a [`Usage`]. If the provider reports none, it is estimated and marked as an estimate.
 //! * No key appears in an error, in `Debug` output or in a log line.
@@ -13,11 +13,12 @@
 //!
 //! # Providers
 //!
-//! The crate `genai` implements the wire protocols: OpenAI-compatible chat completions with a configurable base URL, and
-//! Anthropic. It was chosen because it decodes incrementally (UTF-8 and SSE frames split anywhere), reports HTTP errors with
-//! their headers, and accepts our HTTP client. The module `upstream` corrects its faults: it ends without an error when a
-//! connection is cut, continues after an error, drops a finish reason without a `[DONE]` after it, takes a suffix of a model's
-//! name such as `-max` for an effort setting, and logs provider errors with their bodies, which may contain part of a key.
+//! The crate `genai` implements the wire protocols: OpenAI-compatible chat completions with a configurable
+//! base URL, and Anthropic. It was chosen because it decodes incrementally (UTF-8 and SSE frames split
+//! anywhere), reports HTTP errors with their headers, and accepts our HTTP client. The module `upstream`
+//! corrects its faults: it ends without an error when a connection is cut, continues after an error, drops a
+//! finish reason without a `[DONE]` after it, takes a suffix of a model's name such as `-max` for an effort
+//! setting, and logs provider errors with their bodies, which may contain part of a key.
 //!
 //! Without a key the [`demo`] provider answers; [`ModelInfo::demo`] is then true.
 

@@ -1,7 +1,8 @@
 //! Estimates tokens for providers that do not report them.
 //!
-//! A token is estimated as four bytes of ASCII, or as one other character. For prose this is within about 20 % of the usual
-//! tokenizers, and too high rather than too low for other scripts. A better estimate would need each model's vocabulary.
+//! A token is estimated as four bytes of ASCII, or as one other character. For prose this is within about 20
+//! % of the usual tokenizers, and too high rather than too low for other scripts. A better estimate would
+//! need each model's vocabulary.
 
 use crate::{Chunk, Request, Usage};
 

@@ -6,10 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 
-/// The name of a model as a caller gives it: `demo`, `gpt-5.4-mini`, `claude-sonnet-4-6`, `openai/some-local-model`.
+/// The name of a model as a caller gives it: `demo`, `gpt-5.4-mini`, `claude-sonnet-4-6`,
+/// `openai/some-local-model`.
 ///
-/// The prefixes `openai/`, `anthropic/` and `demo/` select the provider. Without one, `demo` is the demo, `claude-...` is
-/// Anthropic, and every other name belongs to the OpenAI-compatible provider, also with a slash (`meta-llama/llama-4`).
+/// The prefixes `openai/`, `anthropic/` and `demo/` select the provider. Without one, `demo` is the demo,
+/// `claude-...` is Anthropic, and every other name belongs to the OpenAI-compatible provider, also with a
+/// slash (`meta-llama/llama-4`).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ModelName(Cow<'static, str>);

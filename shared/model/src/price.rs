@@ -1,12 +1,13 @@
 //! The prices of tokens, as integers.
 //!
-//! Prices are micro-dollars per million tokens: USD 2.50 per million is `2_500_000`, so no price needs a fraction. The cost
-//! of an answer is the exact sum of `tokens * price`, divided once by a million and **rounded up** to a whole micro-dollar. So
-//! an answer with a priced token never costs zero, and rounding errors do not add up.
+//! Prices are micro-dollars per million tokens: USD 2.50 per million is `2_500_000`, so no price needs a
+//! fraction. The cost of an answer is the exact sum of `tokens * price`, divided once by a million and
+//! **rounded up** to a whole micro-dollar. So an answer with a priced token never costs zero, and rounding
+//! errors do not add up.
 //!
-//! The built-in list contains the providers' public prices for ordinary use (not batch, not priority), as of November 2026.
-//! Prices change, and self-hosted models have other prices, so a [`Table`] accepts overrides. The cost of a model without a
-//! known price is `None`, which is different from a cost of zero.
+//! The built-in list contains the providers' public prices for ordinary use (not batch, not priority), as of
+//! November 2026. Prices change, and self-hosted models have other prices, so a [`Table`] accepts overrides.
+//! The cost of a model without a known price is `None`, which is different from a cost of zero.
 
 use std::collections::HashMap;
 
@@ -88,8 +89,8 @@ impl Table {
         })
     }
 
-    /// Estimates the cost of a first call with `bytes` of text: the text, a typical prompt around it, and an answer of typical
-    /// length. Returns zero if the price is not known.
+    /// Estimates the cost of a first call with `bytes` of text: the text, a typical prompt around it, and an
+    /// answer of typical length. Returns zero if the price is not known.
     pub fn first_call(&self, model: &str, bytes: usize) -> MicroUsd {
         let name = model.parse::<ModelName>();
         let price = name.ok().and_then(|name| self.get(name.split().1));

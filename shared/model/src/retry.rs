@@ -1,8 +1,9 @@
 //! Retries a request while nothing has been generated.
 //!
-//! Exponential backoff with full jitter: the delay is uniform between zero and `base * 2^n`, so that callers that failed at
-//! the same time do not retry at the same time. A provider's `Retry-After` is the minimum delay. If it is longer than
-//! `retry_after_cap` or than the time left, the error is returned at once, because an earlier retry would fail again.
+//! Exponential backoff with full jitter: the delay is uniform between zero and `base * 2^n`, so that callers
+//! that failed at the same time do not retry at the same time. A provider's `Retry-After` is the minimum
+//! delay. If it is longer than `retry_after_cap` or than the time left, the error is returned at once,
+//! because an earlier retry would fail again.
 
 use std::{future::Future, time::Duration};
 
@@ -35,7 +36,8 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// Returns the delay before attempt `made + 1`, or `None` for no further attempt. `jitter` maps an upper limit to a delay.
+    /// Returns the delay before attempt `made + 1`, or `None` for no further attempt. `jitter` maps an upper
+    /// limit to a delay.
     fn delay(
         &self,
         made: u32,

@@ -1,7 +1,7 @@
 //! Real providers, through the crate `genai`.
 //!
-//! The modules correct its faults: [`frames`] finds ends that it hides, [`events`] unifies its tool calls and suppresses its
-//! logging, and [`failure`] classifies its errors.
+//! The modules correct its faults: [`frames`] finds ends that it hides, [`events`] unifies its tool calls and
+//! suppresses its logging, and [`failure`] classifies its errors.
 
 mod events;
 mod failure;
@@ -24,15 +24,16 @@ use events::Events;
 use failure::Redact;
 use frames::Frames;
 
-/// The client of real providers. Its HTTP client is created at the first request, because reading the system's certificates
-/// takes longer than the rest of a cold start.
+/// The client of real providers. Its HTTP client is created at the first request, because reading the
+/// system's certificates takes longer than the rest of a cold start.
 #[derive(Debug, Default)]
 pub(crate) struct Upstream {
     client: OnceLock<genai::Client>,
 }
 
 impl Upstream {
-    /// Sends `request` and returns the stream of the answer before anything has arrived. Errors are items of the stream.
+    /// Sends `request` and returns the stream of the answer before anything has arrived. Errors are items of
+    /// the stream.
     pub(crate) async fn open(
         &self,
         config: &Config,
@@ -79,8 +80,8 @@ impl Upstream {
     }
 }
 
-/// Creates the HTTP client: TLS by ring, no redirects (they would send the key elsewhere), and no compression (it would delay
-/// small frames).
+/// Creates the HTTP client: TLS by ring, no redirects (they would send the key elsewhere), and no compression
+/// (it would delay small frames).
 fn http(config: &Config) -> Result<reqwest::Client, Error> {
     // An error means that the program has chosen a provider already.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -110,8 +111,9 @@ fn options(kind: AdapterKind, request: &Request, request_id: Option<&str>) -> Ch
     options.temperature = request.temperature;
     options.tool_choice = (request.must_call && !request.tools.is_empty()).then_some(ToolChoice::Required);
     if kind == AdapterKind::OpenAI {
-        // Without an effort, the crate takes `-max`, `-high` or `-low` at the end of a model's name for one and cuts it off
-        // (`qwen-max`). A budget is an effort that OpenAI's protocol has no field for: it is not sent, and the name stays whole.
+        // Without an effort, the crate takes `-max`, `-high` or `-low` at the end of a model's name for one
+        // and cuts it off (`qwen-max`). A budget is an effort that OpenAI's protocol has no field for: it is
+        // not sent, and the name stays whole.
         options.reasoning_effort = Some(genai::chat::ReasoningEffort::Budget(0));
     }
     if let Some(id) = request_id {

@@ -36,7 +36,8 @@ impl UserQuestion {
     /// Parses arguments that [`Registry::check`](crate::Registry::check) has accepted.
     ///
     /// # Errors
-    /// [`Error::Refused`] if answers could not be checked: the schema is not valid, or there are options as well.
+    /// [`Error::Refused`] if answers could not be checked: the schema is not valid, or there are options as
+    /// well.
     pub fn from_arguments(arguments: Value) -> Result<Self, Error> {
         let question: Self = serde_json::from_value(arguments)
             .map_err(|error| Error::Refused(format!("The arguments are not valid: {error}.")))?;

@@ -58,7 +58,8 @@ pub struct Citation {
 }
 
 impl<'a> Call<'a> {
-    /// Creates a call. Its idempotency key contains the run, because a call's id is unique within its run only.
+    /// Creates a call. Its idempotency key contains the run, because a call's id is unique within its run
+    /// only.
     #[must_use]
     pub fn new(tenant: TenantId, run: RunId, id: &'a str, arguments: Value) -> Self {
         Self { tenant, run, id, idempotency_key: format!("{run}:{id}"), arguments }

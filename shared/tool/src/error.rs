@@ -1,7 +1,7 @@
 //! The error of a call, classified by what the agent may do next.
 
-/// A failed call. Every text is written for the model: it explains what to do differently, and contains no secret and
-/// nothing about this deployment's network.
+/// A failed call. Every text is written for the model: it explains what to do differently, and contains no
+/// secret and nothing about this deployment's network.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// Nothing happened, and the same call would fail again. The model reads the text.

@@ -1,18 +1,18 @@
-//! Protection against server-side request forgery: requests to addresses that a model, a tenant or a redirecting page
-//! chose reach the public internet only.
+//! Protection against server-side request forgery: requests to addresses that a model, a tenant or a
+//! redirecting page chose reach the public internet only.
 //!
 //! A request must pass two checks:
 //!
-//! 1. [`Guard::admit`] checks the URL: scheme, credentials, port, host name, and the address if the host is one. HTTP
-//!    clients do not resolve literal addresses, so this is the only check of them. It must see the first URL and the
-//!    target of every redirect.
-//! 2. The guard is the resolver of the client that [`Guard::configure`] sets up. A name is resolved once, when the
-//!    client connects; every address is checked, and the client connects to those addresses. There is no second look-up
-//!    that a name server could answer differently (DNS rebinding), and no connection without a check, also not in a
-//!    client that lives for days.
+//! 1. [`Guard::admit`] checks the URL: scheme, credentials, port, host name, and the address if the host is
+//!    one. HTTP clients do not resolve literal addresses, so this is the only check of them. It must see the
+//!    first URL and the target of every redirect.
+//! 2. The guard is the resolver of the client that [`Guard::configure`] sets up. A name is resolved once,
+//!    when the client connects; every address is checked, and the client connects to those addresses. There
+//!    is no second look-up that a name server could answer differently (DNS rebinding), and no connection
+//!    without a check, also not in a client that lives for days.
 //!
-//! If one address of a name is not public, the name is refused: an honest name has no such address, and the client
-//! might choose it.
+//! If one address of a name is not public, the name is refused: an honest name has no such address, and the
+//! client might choose it.
 
 mod address;
 mod allow;
@@ -139,8 +139,8 @@ impl Guard {
         if admitted { Ok(Admitted(url)) } else { Err(Refusal::NotPublic) }
     }
 
-    /// Configures a client to resolve every name through this guard. The client follows no redirects, because each must
-    /// be admitted, and uses no proxy, because a proxy would resolve names itself.
+    /// Configures a client to resolve every name through this guard. The client follows no redirects, because
+    /// each must be admitted, and uses no proxy, because a proxy would resolve names itself.
     ///
     /// The client must only get admitted URLs: a literal address is not resolved.
     pub fn configure(&self, client: ClientBuilder) -> ClientBuilder {
@@ -169,16 +169,17 @@ impl Guard {
     }
 }
 
-/// Returns `true` if a client may connect to `ip`. An exception allows loopback and nothing else, so that no setting
-/// lets a request reach a metadata service.
+/// Returns `true` if a client may connect to `ip`. An exception allows loopback and nothing else, so that no
+/// setting lets a request reach a metadata service.
 fn is_allowed(ip: IpAddr, is_exception: bool) -> bool {
     is_public(ip) || (is_exception && ip.is_loopback())
 }
 
-/// Returns `true` if the name can be a public one. Its addresses are checked as well; this check keeps private names
-/// from being resolved at all.
+/// Returns `true` if the name can be a public one. Its addresses are checked as well; this check keeps
+/// private names from being resolved at all.
 fn is_public_name(name: &str) -> bool {
-    // Reserved for private networks by RFC 6761, 6762, 8375 and 9476 and by ICANN (`internal`), or in common use there.
+    // Reserved for private networks by RFC 6761, 6762, 8375 and 9476 and by ICANN (`internal`), or in common
+    // use there.
     const PRIVATE: [&str; 10] =
         ["localhost", "local", "internal", "localdomain", "arpa", "alt", "lan", "intranet", "corp", "home"];
     match name.trim_end_matches('.').to_ascii_lowercase().rsplit_once('.') {

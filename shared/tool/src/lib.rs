@@ -1,14 +1,15 @@
 //! Tools that an agent can call.
 //!
-//! A [`Tool`] has two parts: what the model sees, and how the agent must treat it (may it run again, must a person
-//! agree, its time and size limits). The [`Registry`] holds the tools of a run by name and checks arguments against the
-//! tool's schema. Every call goes through [`run()`], which guarantees:
+//! A [`Tool`] has two parts: what the model sees, and how the agent must treat it (may it run again, must a
+//! person agree, its time and size limits). The [`Registry`] holds the tools of a run by name and checks
+//! arguments against the tool's schema. Every call goes through [`run()`], which guarantees:
 //!
-//! * It always returns within the tool's timeout, even if the tool hangs or panics. A panic is an error like any other.
+//! * It always returns within the tool's timeout, even if the tool hangs or panics. A panic is an error like
+//!   any other.
 //! * The text for the model is at most [`Tool::max_result_bytes`] long, and ends with a note if it was cut.
 //! * An [`Error`] states what the agent may do next: return it to the model, retry, or ask a person.
-//! * Effects besides the text are returned as [`Effect`]s. The tool stores nothing in the log: only the run's owner
-//!   writes it.
+//! * Effects besides the text are returned as [`Effect`]s. The tool stores nothing in the log: only the run's
+//!   owner writes it.
 //!
 //! One tool does not run at all: [`ask_user`] interrupts the run ([`ToolKind::AsksPerson`]).
 //!

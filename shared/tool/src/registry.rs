@@ -65,8 +65,8 @@ impl Registry {
         }
     }
 
-    /// Adds a built-in tool, whose schema is known to be valid. The schema is compiled at the first call: compiling all
-    /// schemas would slow every cold start, and most invocations call no tool.
+    /// Adds a built-in tool, whose schema is known to be valid. The schema is compiled at the first call:
+    /// compiling all schemas would slow every cold start, and most invocations call no tool.
     ///
     /// # Errors
     /// If the name is not valid or not unique.

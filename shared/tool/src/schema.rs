@@ -1,8 +1,8 @@
 //! JSON Schemas: derived from types, compiled once, with errors worded for a model.
 //!
-//! A schema may come from a tenant's server or from the model itself. It cannot make the process read a file or an
-//! address, and its patterns run in linear time. But a schema that branches on purpose takes time exponential in the
-//! depth of the value, and only the invocation's deadline stops that.
+//! A schema may come from a tenant's server or from the model itself. It cannot make the process read a file
+//! or an address, and its patterns run in linear time. But a schema that branches on purpose takes time
+//! exponential in the depth of the value, and only the invocation's deadline stops that.
 
 use std::fmt;
 
@@ -34,10 +34,11 @@ impl UrlLoader for NoReferences {
     }
 }
 
-/// The JSON Schema of a tool's arguments, derived from their type: doc comments of fields become descriptions.
+/// The JSON Schema of a tool's arguments, derived from their type: doc comments of fields become
+/// descriptions.
 ///
-/// It contains only what a model needs, in the subset that model providers accept: no references, no titles, and no
-/// formats for the widths of numbers.
+/// It contains only what a model needs, in the subset that model providers accept: no references, no titles,
+/// and no formats for the widths of numbers.
 #[must_use]
 pub fn of<T: JsonSchema>() -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| {

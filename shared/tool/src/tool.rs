@@ -13,8 +13,8 @@ use crate::{Call, Error, Output};
 pub struct Tool {
     /// The name, description and parameters that the model sees.
     pub spec: ToolSpec,
-    /// A call may be repeated with the same idempotency key without a second effect. After a crash or a timeout the
-    /// agent retries such a call; for any other it asks a person.
+    /// A call may be repeated with the same idempotency key without a second effect. After a crash or a
+    /// timeout the agent retries such a call; for any other it asks a person.
     pub idempotent: bool,
     /// A person must approve each call.
     pub needs_approval: bool,
@@ -33,10 +33,11 @@ pub struct Tool {
 pub enum ToolKind {
     /// The handler runs and returns a result.
     Runs(Arc<dyn Handler>),
-    /// A background job of this type runs, with the arguments as its input. For work that may outlast an invocation: the
-    /// run releases its process and continues with the job's result.
+    /// A background job of this type runs, with the arguments as its input. For work that may outlast an
+    /// invocation: the run releases its process and continues with the job's result.
     Job(&'static str),
-    /// The run waits until a person has answered. The arguments are an [`ask_user::UserQuestion`](crate::ask_user::UserQuestion).
+    /// The run waits until a person has answered. The arguments are an
+    /// [`ask_user::UserQuestion`](crate::ask_user::UserQuestion).
     AsksPerson,
 }
 

@@ -1,7 +1,7 @@
 //! `web_fetch`: reads one page of the public web.
 //!
-//! It only sends GET requests, without cookies, credentials or a proxy. The [`guard`](crate::guard) checks the address
-//! and every redirect.
+//! It only sends GET requests, without cookies, credentials or a proxy. The [`guard`](crate::guard) checks
+//! the address and every redirect.
 
 mod html;
 mod page;

@@ -9,6 +9,7 @@ use sequent_deliverables::{
 use sequent_documents::{Format, Kind};
 use sequent_event::{Artifact, Job, JobStatus, State, TranscriptEntry};
 use sequent_jobs::{JobKind, Queue};
+use sequent_tables::derived_id;
 use serde::Serialize;
 
 use super::{Next, Purpose};
@@ -19,7 +20,8 @@ const MAX_FAILURES: usize = 6;
 /// Characters of the first message that are part of a job's input.
 const MAX_TASK: usize = 8_000;
 
-/// Decides what is left: to answer for this `purpose`, to write the document, or to carry out what follows it.
+/// Decides what is left: to answer for this `purpose`, to write the document, or to carry out what follows
+/// it.
 pub(super) fn next(state: &State, kind: Kind, purpose: Purpose, has_answered: bool) -> Next {
     let Some(document) = delivered(state, kind) else {
         return if failures(state, kind) >= MAX_FAILURES {
@@ -75,8 +77,8 @@ fn after_website(state: &State, document: &Artifact) -> Next {
     follow_up(state, vec![request_of::<GenerateCompanionReport>(state, document, &input)])
 }
 
-/// The jobs among `requests` that have not ended. The run is finished without one: a document is delivered even if
-/// such a job fails.
+/// The jobs among `requests` that have not ended. The run is finished without one: a document is delivered
+/// even if such a job fails.
 fn follow_up(state: &State, mut requests: Vec<JobRequest>) -> Next {
     requests.retain(|request| ended(state, request.job.job_id).is_none());
     if requests.is_empty() { Next::Finish } else { Next::FollowUp(requests) }
@@ -106,9 +108,7 @@ fn request(
 /// The id of a job, derived from the document and the type of the job. It sorts with the run.
 fn job_id(state: &State, document: &Artifact, job_type: &str) -> JobId {
     let run = state.run.map_or(0, RunId::bits);
-    let digest = Digest::of(format!("{}:{job_type}", document.artifact_id).as_bytes());
-    let (head, _) = digest.bytes().split_first_chunk::<16>().expect("a digest has 32 bytes");
-    JobId::from_bits((run >> 80 << 80) | (u128::from_be_bytes(*head) & ((1 << 80) - 1)))
+    JobId::from_bits(derived_id(run, format!("{}:{job_type}", document.artifact_id)))
 }
 
 /// The last document of this kind that the model has delivered.

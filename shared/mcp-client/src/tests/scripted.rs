@@ -1,4 +1,5 @@
-//! An MCP server over minimal HTTP. Its tools behave as their names say: `fail` fails, `break` drops the connection.
+//! An MCP server over minimal HTTP. Its tools behave as their names say: `fail` fails, `break` drops the
+//! connection.
 
 use std::{
     collections::HashSet,

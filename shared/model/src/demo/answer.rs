@@ -50,7 +50,8 @@ impl Answer {
         }
         let offered = |(name, _): &&(String, String)| request.tools.iter().any(|tool| tool.name == *name);
         let mut call = Vec::new();
-        // The chunks are popped from the end. The ids depend on the conversation only: they are reproducible, and differ between turns.
+        // The chunks are popped from the end. The ids depend on the conversation only: they are reproducible,
+        // and differ between turns.
         let mut calls: Vec<_> = script.tools.iter().filter(offered).cloned().collect();
         if calls.is_empty() && request.must_call {
             calls.extend(request.tools.first().map(example));
@@ -146,7 +147,8 @@ fn reply(prompt: &str, result: Option<&str>) -> String {
     )
 }
 
-/// Splits a text into words, each with the white space before it, and long words into pieces. Joined, they give the text.
+/// Splits a text into words, each with the white space before it, and long words into pieces. Joined, they
+/// give the text.
 fn split(text: &str) -> Vec<String> {
     const MAX_LENGTH: usize = 24;
     let mut words: Vec<String> = Vec::new();
@@ -167,7 +169,8 @@ fn split(text: &str) -> Vec<String> {
     words
 }
 
-/// Returns the n-th word of an endless readable text. Every 20th is a number, so that missing or repeated words are noticed.
+/// Returns the n-th word of an endless readable text. Every 20th is a number, so that missing or repeated
+/// words are noticed.
 fn filler(n: u64) -> String {
     const WORDS: [&str; 19] = [
         "the", "log", "is", "the", "truth", "and", "nothing", "is", "shown", "that", "is", "not", "stored",

@@ -48,8 +48,8 @@ fn unavailable() -> Error {
 }
 
 impl Script {
-    /// Finds the script for the response after `responses` earlier ones to the same message. Returns an empty script if there is
-    /// none.
+    /// Finds the script for the response after `responses` earlier ones to the same message. Returns an empty
+    /// script if there is none.
     pub(super) fn find(text: &str, responses: usize) -> Result<Self, Error> {
         let mut script = Self::default();
         let mut lines = text.lines().filter_map(|line| line.trim_start().strip_prefix("/demo"));

@@ -111,7 +111,8 @@ impl Stream for Events {
             if this.over {
                 return Poll::Ready(None);
             }
-            // Logging is off, because the crate logs the answers of providers, which can contain prompts and parts of keys.
+            // Logging is off, because the crate logs the answers of providers, which can contain prompts and
+            // parts of keys.
             let polled = tracing::dispatcher::with_default(&Dispatch::none(), || {
                 Pin::new(&mut this.inner).poll_next(cx)
             });
@@ -167,8 +168,9 @@ fn reported_usage(usage: &Reported) -> Option<Usage> {
 
 /// Tool calls in progress.
 ///
-/// The crate reports them like the providers: Anthropic's calls with all arguments so far, and OpenAI's with the new piece
-/// only. Later pieces of OpenAI's calls have no name and, instead of the call's id, `call_N` with its index N.
+/// The crate reports them like the providers: Anthropic's calls with all arguments so far, and OpenAI's with
+/// the new piece only. Later pieces of OpenAI's calls have no name and, instead of the call's id, `call_N`
+/// with its index N.
 struct Calls {
     cumulative: bool,
     open: Vec<OpenCall>,

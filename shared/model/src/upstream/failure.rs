@@ -63,12 +63,14 @@ pub(super) fn classify(cause: Cause, redact: &Redact) -> Error {
         Cause::JsonValueExt(_) | Cause::InvalidJsonResponseElement { .. } => {
             Error::InvalidAnswer("an event lacks a required field".into())
         }
-        // The remaining errors occur before the request is sent: it cannot be expressed in this provider's protocol.
+        // The remaining errors occur before the request is sent: it cannot be expressed in this provider's
+        // protocol.
         _ => Error::BadRequest("the provider does not support such a request".into()),
     }
 }
 
-/// Classifies bytes that are not UTF-8. At the end of a cut connection they are the first part of a character.
+/// Classifies bytes that are not UTF-8. At the end of a cut connection they are the first part of a
+/// character.
 fn by_bytes(error: genai::BoxError) -> Error {
     match error.downcast::<std::string::FromUtf8Error>() {
         Ok(error) if error.utf8_error().error_len().is_none() => Error::Truncated,
@@ -181,7 +183,8 @@ fn by_event(body: &Value, redact: &Redact) -> Error {
     }
 }
 
-/// Reads `retry-after-ms`, which OpenAI sends, or `Retry-After` in seconds or as a date (RFC 9110, section 10.2.3).
+/// Reads `retry-after-ms`, which OpenAI sends, or `Retry-After` in seconds or as a date (RFC 9110, section
+/// 10.2.3).
 fn retry_after(headers: &HeaderMap, now: OffsetDateTime) -> Option<Duration> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let decimal = |text: &str, unit: f64| {

@@ -1,12 +1,12 @@
 //! Observes the raw frames of an answer, for facts that the events of the crate `genai` do not contain.
 //!
-//! The crate reports an end only when the provider's last marker arrives (`[DONE]`, `message_stop`), and drops a finish reason
-//! if the marker is missing. Some servers never send the marker, so an answer with a finish reason is complete, and one without
-//! it was cut.
+//! The crate reports an end only when the provider's last marker arrives (`[DONE]`, `message_stop`), and
+//! drops a finish reason if the marker is missing. Some servers never send the marker, so an answer with a
+//! finish reason is complete, and one without it was cut.
 //!
-//! The crate also splits an event if the CR and the LF of a line end arrive separately, and skips the part without a name.
-//! Anthropic itself ends lines with LF. With a gateway that uses CR LF, an event without a name must be an error, because
-//! otherwise a piece of the answer would be missing.
+//! The crate also splits an event if the CR and the LF of a line end arrive separately, and skips the part
+//! without a name. Anthropic itself ends lines with LF. With a gateway that uses CR LF, an event without a
+//! name must be an error, because otherwise a piece of the answer would be missing.
 
 use std::sync::{
     Mutex, PoisonError,
@@ -103,7 +103,8 @@ impl ChatFrameSink for Frames {
     }
 }
 
-/// Returns `true` if the value of `key` is a string. Most providers send `null` in every frame, which is not worth parsing.
+/// Returns `true` if the value of `key` is a string. Most providers send `null` in every frame, which is not
+/// worth parsing.
 fn has_text(data: &str, key: &str) -> bool {
     data.match_indices(key).any(|(at, _)| {
         let rest = data[at + key.len()..].trim_start();

@@ -4,9 +4,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Returns `true` if the address can belong to a public server.
 ///
-/// IPv4: everything but the special-purpose blocks. IPv6: global unicast (2000::/3) without its special blocks and
-/// without addresses that embed an IPv4 address. These are refused even if the embedded address is public: this excludes
-/// networks that reach IPv4 through NAT64 only, but needs no assumptions about translators.
+/// IPv4: everything but the special-purpose blocks. IPv6: global unicast (2000::/3) without its special
+/// blocks and without addresses that embed an IPv4 address. These are refused even if the embedded address is
+/// public: this excludes networks that reach IPv4 through NAT64 only, but needs no assumptions about
+/// translators.
 #[must_use]
 pub fn is_public(ip: IpAddr) -> bool {
     match ip {
@@ -48,8 +49,8 @@ const V4_SPECIAL: &[(Ipv4Addr, u32)] = &[
     (Ipv4Addr::new(224, 0, 0, 0), 3),
 ];
 
-/// The block that IANA assigns to interfaces. It excludes loopback, the mapped, compatible and NAT64 forms, unique
-/// local, link-local, site-local, segment routing and multicast.
+/// The block that IANA assigns to interfaces. It excludes loopback, the mapped, compatible and NAT64 forms,
+/// unique local, link-local, site-local, segment routing and multicast.
 const GLOBAL_UNICAST: (Ipv6Addr, u32) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
 
 /// The blocks of the IANA IPv6 Special-Purpose Address Registry that lie within global unicast.

@@ -4,8 +4,8 @@ use std::str::FromStr;
 
 use url::{Host, Url};
 
-/// A host and port that may be on loopback, such as `127.0.0.1:9999`, `[::1]:9999` or `docs.test:9999`. The host must
-/// match the URL's spelling: `localhost:9999` does not allow `127.0.0.1:9999`.
+/// A host and port that may be on loopback, such as `127.0.0.1:9999`, `[::1]:9999` or `docs.test:9999`. The
+/// host must match the URL's spelling: `localhost:9999` does not allow `127.0.0.1:9999`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Allow {
     host: Host<String>,
@@ -40,8 +40,8 @@ impl FromStr for Allow {
 
     fn from_str(text: &str) -> Result<Self, NotAllowable> {
         let wrong = || NotAllowable(text.to_owned());
-        // Parsed like the URLs it is compared with. The parser drops the scheme's default port, so the scheme is one
-        // whose default port (21) is never needed.
+        // Parsed like the URLs it is compared with. The parser drops the scheme's default port, so the scheme
+        // is one whose default port (21) is never needed.
         let url = Url::parse(&format!("ftp://{text}")).map_err(|_| wrong())?;
         let is_bare = url.username().is_empty() && url.password().is_none() && matches!(url.path(), "" | "/");
         let host = url.host().filter(|_| is_bare).ok_or_else(wrong)?;

@@ -1,8 +1,9 @@
 //! Converts HTML to text: headings, lists, links and table cells as in Markdown, without scripts and styles.
 //!
-//! It works on the stream of tokens and builds no tree, so time and memory are linear in the size of the page, even for
-//! a page that is nested on purpose. Crates that build a tree do not have this property: a page of 60 kB overflows the
-//! stack of `htmd` 0.5, and `htmd` and `html2text` 0.17 take longer than 20 s for 1 MB of nested elements.
+//! It works on the stream of tokens and builds no tree, so time and memory are linear in the size of the
+//! page, even for a page that is nested on purpose. Crates that build a tree do not have this property: a
+//! page of 60 kB overflows the stack of `htmd` 0.5, and `htmd` and `html2text` 0.17 take longer than 20 s for
+//! 1 MB of nested elements.
 
 use html5gum::{DefaultEmitter, EndTag, StartTag, Token, Tokenizer};
 use url::Url;
@@ -73,7 +74,8 @@ enum Gap {
 }
 
 impl<'a> Reader<'a> {
-    /// Bytes of text. A limit is needed because many short links to long addresses make the text longer than the page.
+    /// Bytes of text. A limit is needed because many short links to long addresses make the text longer than
+    /// the page.
     const MAX_TEXT: usize = 1 << 20;
     const MAX_ADDRESS: usize = 500;
 

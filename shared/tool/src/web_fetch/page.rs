@@ -67,8 +67,8 @@ pub(super) fn render(url: &Url, media: &Media, body: &[u8], is_whole: bool) -> S
     result
 }
 
-/// The encoding in a `<meta charset=..>` or `<meta .. content="..; charset=..">`, which must be within the first 1024
-/// bytes (HTML, section 4.2.5.4).
+/// The encoding in a `<meta charset=..>` or `<meta .. content="..; charset=..">`, which must be within the
+/// first 1024 bytes (HTML, section 4.2.5.4).
 fn declared_in_html(body: &[u8]) -> Option<&'static Encoding> {
     let start = String::from_utf8_lossy(&body[..body.len().min(1024)]).to_ascii_lowercase();
     let meta = &start[start.find("<meta")?..];

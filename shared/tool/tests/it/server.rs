@@ -1,4 +1,5 @@
-//! A web server that returns prepared responses and counts connections, and a name server with prepared addresses.
+//! A web server that returns prepared responses and counts connections, and a name server with prepared
+//! addresses.
 
 use std::{
     collections::HashMap,
@@ -35,8 +36,8 @@ struct Seen {
 }
 
 impl Server {
-    /// Starts a server that answers each path with raw bytes, and other paths with 404. `*` matches every path. For an
-    /// empty response, the server hangs.
+    /// Starts a server that answers each path with raw bytes, and other paths with 404. `*` matches every
+    /// path. For an empty response, the server hangs.
     pub(crate) async fn start(answers: &[(&str, String)]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("an address").port();

@@ -1,4 +1,5 @@
-//! A sentinel server on loopback. No spelling of its address, no redirect and no name server leads `web_fetch` to it.
+//! A sentinel server on loopback. No spelling of its address, no redirect and no name server leads
+//! `web_fetch` to it.
 
 use std::time::Duration;
 
@@ -7,8 +8,8 @@ use sequent_tool::{Error, Guard, guard, web_fetch::Settings};
 
 use crate::server::{Names, Server, get, guard, local, moved, ok, tool};
 
-/// URLs that must be refused. `{port}` is the sentinel's port, which the guard allows, so only the address can be the
-/// reason.
+/// URLs that must be refused. `{port}` is the sentinel's port, which the guard allows, so only the address
+/// can be the reason.
 const CORPUS: &[&str] = &[
     // Plain
     "http://127.0.0.1:{port}/",
@@ -279,7 +280,8 @@ async fn a_connection_goes_to_the_address_that_was_checked() {
     assert_eq!((names.queries("rebind.test"), server.connections()), (2, 1));
 }
 
-/// A name that is public at first and then loopback: the attack on a client that resolves a second time to connect.
+/// A name that is public at first and then loopback: the attack on a client that resolves a second time to
+/// connect.
 #[tokio::test]
 async fn rebinding_from_public_to_loopback_reaches_nothing() {
     let sentinel = sentinel().await;
