@@ -59,8 +59,9 @@ pub(crate) async fn delete_artifact(
 
 /// Get the bytes of an artifact.
 ///
-/// Redirects to an address from which the bytes can be downloaded for five minutes, whole or by `Range`. Types that a
-/// browser would execute, such as HTML, are sent as `application/octet-stream`; create a preview to see them.
+/// Redirects to an address from which the bytes can be downloaded for five minutes, whole or by `Range`.
+/// Types that a browser would execute, such as HTML, are sent as `application/octet-stream`; create a preview
+/// to see them.
 #[utoipa::path(
     get,
     path = "/api/artifacts/{id}/content",

@@ -29,17 +29,17 @@ pub(crate) struct NewExport {
     /// A conversation, with its runs and their artifacts.
     #[serde(default)]
     project_id: Option<ProjectId>,
-    /// `pdf` and `html` of reports and slides, `markdown` of reports, `zip` of websites, `json` of all documents; `jsonl`,
-    /// `html` and `markdown` of runs; `zip` of conversations.
+    /// `pdf` and `html` of reports and slides, `markdown` of reports, `zip` of websites, `json` of all
+    /// documents; `jsonl`, `html` and `markdown` of runs; `zip` of conversations.
     #[schema(value_type = String, example = "pdf")]
     format: Format,
 }
 
 /// Export a document, a run or a conversation to a file.
 ///
-/// A job makes the file in the background. The job shows the progress and, when it has succeeded, the artifact that
-/// contains the file. Equal content in the same format is exported once: a repeated request returns the job of the first
-/// one, so it is safe to repeat.
+/// A job makes the file in the background. The job shows the progress and, when it has succeeded, the
+/// artifact that contains the file. Equal content in the same format is exported once: a repeated request
+/// returns the job of the first one, so it is safe to repeat.
 #[utoipa::path(
     post,
     path = "/api/exports",
@@ -86,7 +86,7 @@ impl NewExport {
 async fn enqueue_export(app: &App, caller: &Principal, mut export: Export) -> Result<Job, Problem> {
     loop {
         let new = export.job(caller.tenant);
-        match enqueue(&app.store, &new, Timestamp::now()).await.map_err(Problem::unavailable)? {
+        match enqueue(&app.store, &new, Timestamp::now()).await? {
             Enqueued::New(job) => return Ok(job),
             Enqueued::Existing(job) => {
                 if export.again >= MOST_REPETITIONS || is_usable(app, caller, &job).await? {
@@ -105,7 +105,8 @@ async fn version(app: &App, caller: &Principal, source: Source) -> Result<Digest
         Source::Artifact(id) => return Ok(app.artifacts.get(caller.tenant, id).await?.sha256),
         Source::Run(id) => {
             let run = Runs::new(&app.store, caller.tenant).get(id).await?;
-            // The row of a run that has ended does not change. The row of a live run does not change with its log.
+            // The row of a run that has ended does not change. The row of a live run does not change with its
+            // log.
             let asked_at = run.completed_at.is_none().then_some(now);
             serde_json::to_vec(&(&run, asked_at))
         }
@@ -118,8 +119,8 @@ async fn version(app: &App, caller: &Principal, source: Source) -> Result<Digest
     content.map(|text| Digest::of(&text)).map_err(Problem::internal)
 }
 
-/// Returns `true` if a new job would not give another result: the job is in progress, its file exists, or it failed for
-/// a reason that a repetition does not change.
+/// Returns `true` if a new job would not give another result: the job is in progress, its file exists, or it
+/// failed for a reason that a repetition does not change.
 async fn is_usable(app: &App, caller: &Principal, job: &Job) -> Result<bool, Problem> {
     match job.status {
         JobStatus::Pending | JobStatus::Running => Ok(true),

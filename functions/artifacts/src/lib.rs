@@ -1,8 +1,8 @@
 //! Artifacts over HTTP: their descriptions and bytes, uploads, previews, exports, and the manifest of a run.
 //!
-//! Thin: each handler parses, authorises, calls [`sequent_artifacts`] and renders. Bytes do not pass through this
-//! function. Clients read and write them at the bucket, with links that are signed for some minutes. Content that a
-//! browser could execute is shown only on the preview origin, which has no cookies.
+//! Thin: each handler parses, authorises, calls [`sequent_artifacts`] and renders. Bytes do not pass through
+//! this function. Clients read and write them at the bucket, with links that are signed for some minutes.
+//! Content that a browser could execute is shown only on the preview origin, which has no cookies.
 
 mod artifact;
 mod export;

@@ -46,8 +46,8 @@ pub(crate) struct EntitiesQuery {
 
 /// List artifacts.
 ///
-/// Newest first. With more than one filter a page may have fewer items than `limit`, or none, before the end of the list;
-/// only a `next_cursor` of null marks the end. Use a cursor only with the filters of its page.
+/// Newest first. With more than one filter a page may have fewer items than `limit`, or none, before the end
+/// of the list; only a `next_cursor` of null marks the end. Use a cursor only with the filters of its page.
 #[utoipa::path(
     get,
     path = "/api/artifacts",
@@ -74,8 +74,8 @@ pub(crate) async fn list_artifacts(
 
 /// List entities of a type.
 ///
-/// First the entities that documents mention, such as persons and places, newest first; then the artifacts of the type.
-/// The page on which the artifacts begin may have one item more than `limit`.
+/// First the entities that documents mention, such as persons and places, newest first; then the artifacts of
+/// the type. The page on which the artifacts begin may have one item more than `limit`.
 #[utoipa::path(
     get,
     path = "/api/entities",

@@ -13,17 +13,18 @@ use crate::App;
 /// An address that shows an artifact for ten minutes.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Preview {
-    /// The address. It has an origin of its own, to which no cookie of the API is sent and from which no script reaches
-    /// the API. Every person who knows the address can see the artifact.
+    /// The address. It has an origin of its own, to which no cookie of the API is sent and from which no
+    /// script reaches the API. Every person who knows the address can see the artifact.
     url: String,
     expires_at: Timestamp,
 }
 
 /// Preview an artifact.
 ///
-/// Returns an address at which a browser shows the artifact: a page, an image, or an archive of a website with its
-/// `index.html`. The content is not trusted: it runs in a sandbox without an origin and cannot connect to other hosts. An
-/// archive with entries that lead out of it, or that would unpack to too many bytes, is refused.
+/// Returns an address at which a browser shows the artifact: a page, an image, or an archive of a website
+/// with its `index.html`. The content is not trusted: it runs in a sandbox without an origin and cannot
+/// connect to other hosts. An archive with entries that lead out of it, or that would unpack to too many
+/// bytes, is refused.
 #[utoipa::path(
     post,
     path = "/api/artifacts/{id}/preview",

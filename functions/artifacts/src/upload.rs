@@ -67,8 +67,9 @@ pub(crate) struct UploadRequest {
 
 /// Create an upload.
 ///
-/// Returns a signed request that uploads exactly the announced bytes, by digest, length and type, to the bucket. The
-/// artifact is created when the upload is completed. If the tenant has the bytes already, nothing needs to be uploaded.
+/// Returns a signed request that uploads exactly the announced bytes, by digest, length and type, to the
+/// bucket. The artifact is created when the upload is completed. If the tenant has the bytes already, nothing
+/// needs to be uploaded.
 #[utoipa::path(
     post,
     path = "/api/artifacts/uploads",
@@ -100,8 +101,8 @@ pub(crate) async fn create_upload(
 
 /// Complete an upload.
 ///
-/// Compares digest, length and type of the object in the bucket with the announcement, and creates the artifact. The
-/// request may be repeated. An upload can be completed for an hour.
+/// Compares digest, length and type of the object in the bucket with the announcement, and creates the
+/// artifact. The request may be repeated. An upload can be completed for an hour.
 #[utoipa::path(
     post,
     path = "/api/artifacts/uploads/{id}/complete",

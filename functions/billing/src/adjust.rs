@@ -24,8 +24,8 @@ pub(crate) struct Adjustment {
     /// The reason: 1 to 500 characters.
     #[schema(min_length = 1, max_length = 500)]
     reason: String,
-    /// Identifies the adjustment, in 1 to 100 visible ASCII characters. A second adjustment with the same key changes
-    /// nothing.
+    /// Identifies the adjustment, in 1 to 100 visible ASCII characters. A second adjustment with the same key
+    /// changes nothing.
     #[schema(min_length = 1, max_length = 100)]
     key: String,
 }

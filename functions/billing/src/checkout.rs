@@ -36,7 +36,8 @@ pub(crate) struct StripePage {
 
 /// Get the catalog.
 ///
-/// Lists the plans and packs for sale. Stripe keeps the prices: read them there, or show them on the page of a checkout.
+/// Lists the plans and packs for sale. Stripe keeps the prices: read them there, or show them on the page of
+/// a checkout.
 #[utoipa::path(
     get,
     path = "/api/billing/catalog",
@@ -63,8 +64,9 @@ pub(crate) async fn get_catalog(
 
 /// Create a checkout for a plan or for credits.
 ///
-/// Returns a page at Stripe. The purchase takes effect when Stripe reports the payment, usually before the browser returns
-/// to `/billing?checkout=success`. With an `Idempotency-Key` a repeated request returns the same page for a day.
+/// Returns a page at Stripe. The purchase takes effect when Stripe reports the payment, usually before the
+/// browser returns to `/billing?checkout=success`. With an `Idempotency-Key` a repeated request returns the
+/// same page for a day.
 #[utoipa::path(
     post,
     path = "/api/billing/checkout",
@@ -101,8 +103,8 @@ pub(crate) async fn create_checkout(
 
 /// Create a page to manage the subscription.
 ///
-/// Returns a page at Stripe on which the subscription can be changed or cancelled, with payment methods and invoices. The
-/// page is valid for some minutes.
+/// Returns a page at Stripe on which the subscription can be changed or cancelled, with payment methods and
+/// invoices. The page is valid for some minutes.
 #[utoipa::path(
     post,
     path = "/api/billing/portal",

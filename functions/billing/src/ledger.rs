@@ -10,8 +10,8 @@ type PostingList = ListResponse<Posting>;
 
 /// List the postings of the ledger.
 ///
-/// Newest first. The posting of a run has the time at which the run was created. The entries of a posting sum to zero. The
-/// entries of all postings sum to the balances, except for credits that live runs hold.
+/// Newest first. The posting of a run has the time at which the run was created. The entries of a posting sum
+/// to zero. The entries of all postings sum to the balances, except for credits that live runs hold.
 #[utoipa::path(
     get,
     path = "/api/billing/ledger",

@@ -1,5 +1,5 @@
-//! Sends the messages that changes of the `main` table call for: the second half of the outbox. The first half is an
-//! attribute of a row.
+//! Sends the messages that changes of the `main` table call for: the second half of the outbox. The first
+//! half is an attribute of a row.
 
 use std::time::Duration;
 
@@ -95,8 +95,8 @@ impl Outbox {
     }
 }
 
-/// Sends the messages that the batch calls for, in the order of the stream within each queue. After a failure the stream
-/// delivers the batch again from the first record that failed.
+/// Sends the messages that the batch calls for, in the order of the stream within each queue. After a failure
+/// the stream delivers the batch again from the first record that failed.
 pub async fn handle(queues: &Queues, batch: &Batch) -> Failures {
     let now = Timestamp::now();
     let mut outbox = Outbox::default();
@@ -125,8 +125,8 @@ pub async fn handle(queues: &Queues, batch: &Batch) -> Failures {
     failures
 }
 
-/// The row before and after a change. Returns `None` for a row that was deleted. A row that was inserted has no image
-/// before the change.
+/// The row before and after a change. Returns `None` for a row that was deleted. A row that was inserted has
+/// no image before the change.
 fn images(record: &Value) -> Result<Option<(Option<Item>, Item)>, serde_json::Error> {
     let StreamRecord { old_image, new_image, .. } = EventRecord::deserialize(record)?.change;
     let image = |image: serde_dynamo::Item| Some(Item::from(image)).filter(|item| !item.is_empty());

@@ -1,8 +1,9 @@
 //! The tenants whose jobs a caller may read and manage.
 //!
-//! A signed-in caller may use only the jobs of its own tenant: reading needs the scope `runs:read`, managing needs the scope
-//! `account` and the role of an owner. The operator of the deployment sends the admin key as `X-Admin-Key` and may use the
-//! jobs of every tenant, and those of [`TenantId::SYSTEM`], which belong to the deployment itself.
+//! A signed-in caller may use only the jobs of its own tenant: reading needs the scope `runs:read`, managing
+//! needs the scope `account` and the role of an owner. The operator of the deployment sends the admin key as
+//! `X-Admin-Key` and may use the jobs of every tenant, and those of [`TenantId::SYSTEM`], which belong to the
+//! deployment itself.
 
 use axum::extract::FromRequestParts;
 use http::{HeaderMap, request::Parts};
@@ -23,8 +24,8 @@ const ADMIN_KEY: &str = "x-admin-key";
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TenantQuery {
-    /// With `X-Admin-Key`: the tenant of the jobs. Without it the jobs of the deployment itself, which include messages that
-    /// could not be read. Other callers can only name their own tenant.
+    /// With `X-Admin-Key`: the tenant of the jobs. Without it the jobs of the deployment itself, which
+    /// include messages that could not be read. Other callers can only name their own tenant.
     pub(crate) tenant_id: Option<TenantId>,
 }
 

@@ -20,8 +20,8 @@ const LONGEST: usize = 200;
 
 /// Redrive a job.
 ///
-/// Queues a job that has failed again, with its full number of attempts. A repeated request finds the job waiting and
-/// returns an error.
+/// Queues a job that has failed again, with its full number of attempts. A repeated request finds the job
+/// waiting and returns an error.
 #[utoipa::path(
     post,
     path = "/api/admin/jobs/{id}/redrive",
@@ -53,8 +53,8 @@ pub(crate) async fn redrive_job(
 
 /// Cancel a job.
 ///
-/// The job ends at once with the error `cancelled`. Nothing that its worker still does is stored. Cancelling a job that
-/// has ended changes nothing, so the request may be repeated.
+/// The job ends at once with the error `cancelled`. Nothing that its worker still does is stored. Cancelling
+/// a job that has ended changes nothing, so the request may be repeated.
 #[utoipa::path(
     post,
     path = "/api/admin/jobs/{id}/cancel",
@@ -83,8 +83,8 @@ pub(crate) async fn cancel_job(
 
 /// Enqueue a greeting.
 ///
-/// Enqueues a job of the type `hello_world`, the smallest there is. With a `key` that was used before it returns the job
-/// that has the key.
+/// Enqueues a job of the type `hello_world`, the smallest there is. With a `key` that was used before it
+/// returns the job that has the key.
 #[utoipa::path(
     post,
     path = "/v1/admin/jobs/hello",

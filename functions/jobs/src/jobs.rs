@@ -19,8 +19,8 @@ type JobList = ListResponse<Job>;
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct JobsQuery {
-    /// With `X-Admin-Key`: the tenant of the jobs. Without it the jobs of the deployment itself, which include messages that
-    /// could not be read. Other callers can only name their own tenant.
+    /// With `X-Admin-Key`: the tenant of the jobs. Without it the jobs of the deployment itself, which
+    /// include messages that could not be read. Other callers can only name their own tenant.
     tenant_id: Option<TenantId>,
     /// Maximum number of items; 50 if not given.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 100)]
@@ -31,8 +31,8 @@ pub(crate) struct JobsQuery {
 
 /// List jobs.
 ///
-/// A job stays in the list for 30 days after its end. The field `error` of a failed job contains the reason. A message that
-/// could not be read becomes a failed job of the deployment itself, of the type `unreadable`.
+/// A job stays in the list for 30 days after its end. The field `error` of a failed job contains the reason.
+/// A message that could not be read becomes a failed job of the deployment itself, of the type `unreadable`.
 #[utoipa::path(
     get,
     path = "/api/jobs",

@@ -1,6 +1,7 @@
 //! Jobs over HTTP: their progress, results and errors, and redriving and cancelling them.
 //!
-//! Thin: each handler finds the tenant whose jobs the caller may use (`access`), calls [`sequent_jobs`] and renders.
+//! Thin: each handler finds the tenant whose jobs the caller may use (`access`), calls [`sequent_jobs`] and
+//! renders.
 
 mod access;
 mod admin;

@@ -1,8 +1,8 @@
 //! The preview origin. It shows untrusted pages in a place where they can reach nothing.
 //!
-//! It has another origin than the API and no access to it: it reads no cookies and no tokens, sets nothing, and its role
-//! can only read objects. The address alone decides what is shown. The API sealed it. [`sequent_artifacts::preview`]
-//! explains the measures that isolate a page.
+//! It has another origin than the API and no access to it: it reads no cookies and no tokens, sets nothing,
+//! and its role can only read objects. The address alone decides what is shown. The API sealed it.
+//! [`sequent_artifacts::preview`] explains the measures that isolate a page.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -113,7 +113,8 @@ fn missing() -> Problem {
 
 /// The routes of the function.
 pub fn router(app: App) -> Router {
-    // The pipeline removes trailing slashes. The browser keeps them and resolves the links of a page against them.
+    // The pipeline removes trailing slashes. The browser keeps them and resolves the links of a page against
+    // them.
     Router::new().route("/{token}", get(show_root)).route("/{token}/{*path}", get(show_file)).with_state(app)
 }
 

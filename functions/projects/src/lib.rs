@@ -1,7 +1,7 @@
 //! Projects, which are conversations, and their messages over HTTP.
 //!
-//! Thin: each handler parses, authorises, calls [`sequent_conversation`] and renders. A project of another tenant is not
-//! found.
+//! Thin: each handler parses, authorises, calls [`sequent_conversation`] and renders. A project of another
+//! tenant is not found.
 
 mod messages;
 mod projects;

@@ -37,8 +37,8 @@ type ProjectList = ListResponse<Project>;
 
 /// Create a project.
 ///
-/// A message without a project creates one, too. Use this route to choose the name first. With an `Idempotency-Key` a
-/// repeated request returns the first response again.
+/// A message without a project creates one, too. Use this route to choose the name first. With an
+/// `Idempotency-Key` a repeated request returns the first response again.
 #[utoipa::path(
     post,
     path = "/api/projects",

@@ -9,8 +9,8 @@ use crate::App;
 
 /// Generate the name of a project from its first messages.
 ///
-/// Asks the default model for a short title and stores it. If there is no usable title after ten seconds, the name is the
-/// beginning of the first message. The demo provider adds the label `Demo` to it.
+/// Asks the default model for a short title and stores it. If there is no usable title after ten seconds, the
+/// name is the beginning of the first message. The demo provider adds the label `Demo` to it.
 #[utoipa::path(
     post,
     path = "/api/projects/{id}/generate_name",

@@ -33,8 +33,8 @@ impl JobSweeper {
         Self { store, jobs, exports }
     }
 
-    /// Sends every job that is due at `now`: its message was lost, its pause is over, or its worker has died. The worker
-    /// that receives the message finds out which of these it is.
+    /// Sends every job that is due at `now`: its message was lost, its pause is over, or its worker has died.
+    /// The worker that receives the message finds out which of these it is.
     ///
     /// # Errors
     /// Returns an error if the index cannot be read. The jobs read before that are done.
@@ -51,8 +51,8 @@ impl JobSweeper {
     }
 
     async fn sweep_page(&self, page: Vec<Due>, now: Timestamp, swept: &mut SweptJobs) {
-        // A job is postponed first, so that only one of two concurrent sweeps sends it. If this process is killed before
-        // it sends the message, the job waits for one more interval.
+        // A job is postponed first, so that only one of two concurrent sweeps sends it. If this process is
+        // killed before it sends the message, the job waits for one more interval.
         let postponed: Vec<_> = stream::iter(page)
             .map(|due| async {
                 let job = postpone(&self.store, &due, now + RESEND_AFTER).await;

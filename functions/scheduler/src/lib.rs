@@ -1,8 +1,8 @@
 //! Periodic work: sweeps every minute, maintenance every hour and every day.
 //!
-//! A sweep finds runs and jobs without an owner: the lease has expired, a message was lost, or a question was not answered
-//! in time. While everything works no run depends on a sweep. The sweeps are the reason why every other delivery may
-//! fail.
+//! A sweep finds runs and jobs without an owner: the lease has expired, a message was lost, or a question was
+//! not answered in time. While everything works no run depends on a sweep. The sweeps are the reason why
+//! every other delivery may fail.
 
 mod job_sweep;
 mod periodic;
@@ -20,8 +20,8 @@ pub use periodic::PeriodicJobs;
 pub use rotation::Rotation;
 pub use run_sweep::{RunSweeper, SweptRuns};
 
-/// The next time at which a run or job that was sent to its queue is due again if no worker claims it. It is later than
-/// the next sweep.
+/// The next time at which a run or job that was sent to its queue is due again if no worker claims it. It is
+/// later than the next sweep.
 const RESEND_AFTER: Duration = Duration::from_secs(90);
 /// Rows that a sweep works on at the same time.
 const CONCURRENCY: usize = 16;

@@ -10,8 +10,8 @@ use sequent_runlog::DynamoStorage;
 use sequent_scheduler_function::{Event, JobSweeper, PeriodicJobs, Rotation, RunSweeper, Task, TaskResult};
 use sequent_tables::Store;
 
-/// The collector stops this long before the timeout. Deleting one object rarely takes longer; if it does, the next
-/// collection finishes it.
+/// The collector stops this long before the timeout. Deleting one object rarely takes longer; if it does, the
+/// next collection finishes it.
 const MARGIN: Duration = Duration::from_secs(10);
 
 #[tokio::main(flavor = "current_thread")]

@@ -1,5 +1,5 @@
-//! Jobs of each hour and each day. The key of such a job contains the hour or day, so it is enqueued once, even if a
-//! schedule fires twice.
+//! Jobs of each hour and each day. The key of such a job contains the hour or day, so it is enqueued once,
+//! even if a schedule fires twice.
 
 use sequent_core::{TenantId, Timestamp};
 use sequent_jobs::{
@@ -24,8 +24,8 @@ impl PeriodicJobs {
         Self { store, sells }
     }
 
-    /// Enqueues the jobs of the hour of `now`: the search for events of Stripe that were never received. Returns the
-    /// number of jobs that were not enqueued before.
+    /// Enqueues the jobs of the hour of `now`: the search for events of Stripe that were never received.
+    /// Returns the number of jobs that were not enqueued before.
     ///
     /// # Errors
     /// Returns an error if the table fails.
@@ -37,8 +37,8 @@ impl PeriodicJobs {
         self.enqueue(&reconcile, now).await
     }
 
-    /// Enqueues the jobs of the day of `now`: the deletion of old jobs. Returns the number of jobs that were not enqueued
-    /// before.
+    /// Enqueues the jobs of the day of `now`: the deletion of old jobs. Returns the number of jobs that were
+    /// not enqueued before.
     ///
     /// # Errors
     /// Returns an error if the table fails.

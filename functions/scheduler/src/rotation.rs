@@ -1,7 +1,7 @@
 //! Rotation of the key that signs access tokens.
 //!
-//! The schedule runs every day, and a key is replaced when it has reached its age. The keys contain the time at which
-//! they were made, so it makes no difference if the schedule fires twice a day or misses one.
+//! The schedule runs every day, and a key is replaced when it has reached its age. The keys contain the time
+//! at which they were made, so it makes no difference if the schedule fires twice a day or misses one.
 
 use std::time::Duration;
 

@@ -118,8 +118,8 @@ impl RunSweeper {
             }
             RunStatus::Pending | RunStatus::Running | RunStatus::Interrupted => {}
         }
-        // The run is postponed first, so that only one of two concurrent sweeps sends it. If this process is killed before
-        // it sends the message, the run waits for one more interval.
+        // The run is postponed first, so that only one of two concurrent sweeps sends it. If this process is
+        // killed before it sends the message, the run waits for one more interval.
         let postponed: Option<IgnoredAny> = due.postpone(self.store(), now + RESEND_AFTER).await?;
         Ok(if postponed.is_some() { Decision::Send(Delivery::from(key)) } else { Decision::Skip })
     }

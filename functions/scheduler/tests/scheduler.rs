@@ -9,8 +9,12 @@ use sequent_conversation::{
 };
 use sequent_core::{InterruptId, ProjectId, RunId, TenantId, Timestamp, UserId, golden};
 use sequent_event::{Body, CancelReason, Interrupt, Question, Reason, RunOutcome};
+use sequent_jobs::{
+    Delivery as JobDelivery, NewJob, enqueue,
+    kinds::{HelloInput, HelloWorld},
+};
 use sequent_runlog::{Claim, DynamoStorage, LogKey, Settings, Storage, claim};
-use sequent_scheduler_function::{Event, RunSweeper, SweptRuns, Task};
+use sequent_scheduler_function::{Event, JobSweeper, PeriodicJobs, RunSweeper, SweptJobs, SweptRuns, Task};
 
 #[test]
 fn a_schedules_event_contains_its_task() {
@@ -18,6 +22,8 @@ fn a_schedules_event_contains_its_task() {
         ("every-minute", Task::Sweep),
         ("rotate-signing-key", Task::RotateSigningKey),
         ("collect-garbage", Task::CollectGarbage),
+        ("enqueue-hourly-jobs", Task::EnqueueHourlyJobs),
+        ("enqueue-daily-jobs", Task::EnqueueDailyJobs),
     ] {
         let event: Event = serde_json::from_str(&golden::text("scheduler", case)).unwrap();
         assert_eq!(event, Event { task });
@@ -180,4 +186,39 @@ async fn a_run_that_the_queue_refuses_is_sent_by_a_later_sweep() {
     assert_eq!(bench.sweep(GRACE * 2).await, SweptRuns { due: 1, sent: 0, failed: 1 });
     bench.received.take_all();
     assert_eq!(bench.sweep(GRACE * 10).await, SweptRuns { due: 1, sent: 1, failed: 0 });
+}
+
+#[tokio::test]
+async fn an_undelivered_job_is_sent_to_its_queue_and_then_postponed() {
+    let store = sequent_tables::testing::store().await;
+    let (jobs, received) = testing::queue().await;
+    let (exports, other) = testing::queue().await;
+    let new = NewJob::of::<HelloWorld>(TenantId::new(), &HelloInput::default());
+    enqueue(&store, &new, Timestamp::now()).await.unwrap();
+    let sweeper = JobSweeper::new(store, jobs, exports);
+    assert_eq!(
+        sweeper.sweep(Timestamp::now()).await.unwrap(),
+        SweptJobs::default(),
+        "the stream delivers it"
+    );
+    let later = Timestamp::now() + Duration::from_secs(3600);
+    assert_eq!(sweeper.sweep(later).await.unwrap(), SweptJobs { sent: 1, failed: 0 });
+    let delivery = JobDelivery { tenant_id: new.tenant, job_id: new.id };
+    assert_eq!(received.messages(), [delivery.to_json()]);
+    assert!(other.messages().is_empty());
+    assert_eq!(sweeper.sweep(later).await.unwrap(), SweptJobs::default(), "the job was postponed");
+}
+
+#[tokio::test]
+async fn a_periodic_job_is_enqueued_once_for_its_hour_or_day() {
+    let store = sequent_tables::testing::store().await;
+    let now = Timestamp::now();
+    let periodic = PeriodicJobs::new(store.clone(), true);
+    assert_eq!(periodic.enqueue_hourly(now).await.unwrap(), 1);
+    assert_eq!(periodic.enqueue_hourly(now).await.unwrap(), 0);
+    assert_eq!(periodic.enqueue_daily(now).await.unwrap(), 1);
+    assert_eq!(periodic.enqueue_daily(now).await.unwrap(), 0);
+    let sells_nothing = PeriodicJobs::new(store, false);
+    let next_hour = now + Duration::from_secs(3600);
+    assert_eq!(sells_nothing.enqueue_hourly(next_hour).await.unwrap(), 0);
 }

@@ -1,7 +1,7 @@
 //! Receives events of Stripe: verifies the signature, stores the event as a job, and answers.
 //!
-//! The function does nothing else, so it answers quickly and needs few permissions: it can insert jobs and read one
-//! secret. An event that Stripe sends again finds the job of the first delivery.
+//! The function does nothing else, so it answers quickly and needs few permissions: it can insert jobs and
+//! read one secret. An event that Stripe sends again finds the job of the first delivery.
 
 use std::sync::Arc;
 
@@ -27,7 +27,8 @@ pub struct App {
 }
 
 impl App {
-    /// Stores events that are signed with `secrets` as jobs in `store`. Without secrets the route answers 404.
+    /// Stores events that are signed with `secrets` as jobs in `store`. Without secrets the route answers
+    /// 404.
     #[must_use]
     pub fn new(store: Store, secrets: Option<WebhookSecrets>) -> Self {
         Self { store, secrets: secrets.map(Arc::new) }
@@ -40,7 +41,8 @@ struct WebhookReceipt {
     outcome: WebhookOutcome,
 }
 
-/// `stored`: a job handles the event. `known`: the event was stored before. `ignored`: the event has no effect here.
+/// `stored`: a job handles the event. `known`: the event was stored before. `ignored`: the event has no
+/// effect here.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum WebhookOutcome {
@@ -66,10 +68,10 @@ fn routed() -> OpenApiRouter<App> {
 
 /// Receive an event of Stripe.
 ///
-/// Only Stripe calls this route. The header `Stripe-Signature` must be made with the secret of the endpoint, over the body
-/// as it is sent, within the last five minutes. Snapshot and thin events of any API version are accepted. The object of an
-/// event is read from Stripe afterwards, so neither the order of events nor their copies of objects matter. Each event
-/// takes effect once.
+/// Only Stripe calls this route. The header `Stripe-Signature` must be made with the secret of the endpoint,
+/// over the body as it is sent, within the last five minutes. Snapshot and thin events of any API version are
+/// accepted. The object of an event is read from Stripe afterwards, so neither the order of events nor their
+/// copies of objects matter. Each event takes effect once.
 #[utoipa::path(
     post,
     path = "/api/webhooks/stripe",
@@ -124,10 +126,9 @@ fn only_signature(headers: &HeaderMap) -> Option<&str> {
 }
 
 async fn store(app: &App, input: &SyncInput, now: Timestamp) -> Result<WebhookOutcome, Problem> {
-    match enqueue(&app.store, &input.job(), now).await {
-        Ok(Enqueued::New(_)) => Ok(WebhookOutcome::Stored),
-        Ok(Enqueued::Existing(_)) => Ok(WebhookOutcome::Known),
-        // Stripe sends the event again.
-        Err(error) => Err(Problem::unavailable(error)),
-    }
+    // After an error Stripe sends the event again.
+    Ok(match enqueue(&app.store, &input.job(), now).await? {
+        Enqueued::New(_) => WebhookOutcome::Stored,
+        Enqueued::Existing(_) => WebhookOutcome::Known,
+    })
 }

@@ -119,8 +119,8 @@ pub(crate) fn is_name(text: &str) -> bool {
     (1..=LONGEST_NAME).contains(&text.len()) && text.bytes().all(plain)
 }
 
-/// Returns `true` for a media type in lower case (RFC 6838, section 4.2). The only parameter allowed is the charset
-/// UTF-8.
+/// Returns `true` for a media type in lower case (RFC 6838, section 4.2). The only parameter allowed is the
+/// charset UTF-8.
 fn is_media_type(text: &str) -> bool {
     let essence = text.strip_suffix("; charset=utf-8").unwrap_or(text);
     let plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'!' | b'#' | b'$' | b'&' | b'^' | b'_' | b'.' | b'+' | b'-');

@@ -60,11 +60,12 @@ impl Artifacts {
         Ok(Self::new(store, Bucket::new(config, &name)))
     }
 
-    /// Stores bytes and an artifact that refers to them. Returns the stored artifact if the same call was made before.
+    /// Stores bytes and an artifact that refers to them. Returns the stored artifact if the same call was
+    /// made before.
     ///
     /// # Errors
-    /// [`Error::Taken`] if the id belongs to an artifact with other bytes, [`Error::Description`], or an error of the
-    /// table or the bucket.
+    /// [`Error::Taken`] if the id belongs to an artifact with other bytes, [`Error::Description`], or an
+    /// error of the table or the bucket.
     pub async fn save(
         &self,
         tenant: TenantId,
@@ -83,11 +84,12 @@ impl Artifacts {
         .await
     }
 
-    /// Stores the rows of an artifact whose bytes are in the bucket, and counts it in the object's row, in one
-    /// transaction. Returns the stored artifact if the same call was made before.
+    /// Stores the rows of an artifact whose bytes are in the bucket, and counts it in the object's row, in
+    /// one transaction. Returns the stored artifact if the same call was made before.
     ///
     /// # Errors
-    /// [`Error::Taken`]; [`Error::Deleting`] if the object is being deleted or is gone; or an error of the table.
+    /// [`Error::Taken`]; [`Error::Deleting`] if the object is being deleted or is gone; or an error of the
+    /// table.
     pub(crate) async fn record(&self, tenant: TenantId, artifact: &Artifact) -> Result<Artifact, Error> {
         let mut record = Transaction::new()
             .write(Write::insert(Row::new(&key::artifact(tenant, artifact.id), artifact)?))
@@ -152,8 +154,8 @@ impl Artifacts {
         self.bucket.sign_get(tenant, artifact).await
     }
 
-    /// Reads a page of artifacts, newest first. With several filters a page may have fewer items than `limit`, or none,
-    /// before the end of the list.
+    /// Reads a page of artifacts, newest first. With several filters a page may have fewer items than
+    /// `limit`, or none, before the end of the list.
     ///
     /// # Errors
     /// [`Error::Cursor`], or an error of the table.
@@ -212,7 +214,8 @@ impl Artifacts {
 }
 
 impl<'a> Filter<'a> {
-    /// Returns `true` if artifacts can have the entity type and the tag. Other texts must not become parts of keys.
+    /// Returns `true` if artifacts can have the entity type and the tag. Other texts must not become parts of
+    /// keys.
     #[must_use]
     pub fn is_valid(&self) -> bool {
         [self.entity_type, self.tag].into_iter().flatten().all(is_name)
@@ -237,8 +240,8 @@ pub(crate) fn list_rows(tenant: TenantId, artifact: &Artifact) -> Result<Vec<Row
     Ok(artifact.lists().map(row).collect::<Result<_, _>>()?)
 }
 
-/// The id of the artifact that a step of a run creates. The same step has the same `key`, so that a repeated step
-/// creates the same artifact. The id sorts together with the run's.
+/// The id of the artifact that a step of a run creates. The same step has the same `key`, so that a repeated
+/// step creates the same artifact. The id sorts together with the run's.
 #[must_use]
 pub fn derived_id(run: RunId, key: &str) -> ArtifactId {
     ArtifactId::from_bits(sequent_tables::derived_id(run.bits(), key))

@@ -1,8 +1,8 @@
 //! Archives of websites, read in memory, entry by entry. Nothing in them is trusted.
 //!
-//! Dangerous archives are refused before anything is unpacked: names that lead out of the archive, links, entries that
-//! share bytes (with which a small archive unpacks to any size), and too many or too large entries. Unpacking stops at the
-//! size that the entry declares, and its checksum must be right.
+//! Dangerous archives are refused before anything is unpacked: names that lead out of the archive, links,
+//! entries that share bytes (with which a small archive unpacks to any size), and too many or too large
+//! entries. Unpacking stops at the size that the entry declares, and its checksum must be right.
 
 mod directory;
 

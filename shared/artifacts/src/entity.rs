@@ -42,8 +42,8 @@ pub struct Mention {
 }
 
 impl Entity {
-    /// An entity that `job` found in a document. The same mention always has the same id, which sorts together with the
-    /// document's.
+    /// An entity that `job` found in a document. The same mention always has the same id, which sorts
+    /// together with the document's.
     #[must_use]
     pub fn found(
         mention: Mention,
@@ -101,8 +101,8 @@ impl From<Artifact> for Entity {
 }
 
 impl Artifacts {
-    /// Reads a page of the entities of a type: those found in documents, newest first, then the artifacts of the type. The
-    /// page on which the second list begins may have one item more than `limit`.
+    /// Reads a page of the entities of a type: those found in documents, newest first, then the artifacts of
+    /// the type. The page on which the second list begins may have one item more than `limit`.
     ///
     /// # Errors
     /// [`Error::Cursor`], or an error of the table.
@@ -127,8 +127,8 @@ impl Artifacts {
         }
         let mut items = page.items;
         let wanted = limit.unwrap_or(PageRequest::DEFAULT_LIMIT) as usize;
-        // Even if the last page of the first list is full, one artifact is read: only the second list has a cursor to
-        // continue with.
+        // Even if the last page of the first list is full, one artifact is read: only the second list has a
+        // cursor to continue with.
         let room = u32::try_from(wanted.saturating_sub(items.len())).ok();
         let rest = self.store.page::<Artifact>(&artifacts.limit(room)).await?;
         items.extend(rest.items.iter().cloned().map(Entity::from));

@@ -23,7 +23,8 @@ pub enum Error {
     /// The bytes of an upload are not in the bucket.
     #[error("the bytes have not been uploaded")]
     NotUploaded,
-    /// The object in the bucket differs from the one announced. Contains the property: `checksum`, `size` or `media_type`.
+    /// The object in the bucket differs from the one announced. Contains the property: `checksum`, `size` or
+    /// `media_type`.
     #[error("the {0} of the uploaded object is not the one announced")]
     Mismatch(&'static str),
     /// The cursor was not issued by this list.

@@ -1,6 +1,7 @@
 //! The collector deletes objects that no artifact refers to, a day after they were last wanted.
 //!
-//! Several processes may run it at once, and each may be killed anywhere: a later run finds what it has marked.
+//! Several processes may run it at once, and each may be killed anywhere: a later run finds what it has
+//! marked.
 
 use std::time::Duration;
 
@@ -13,8 +14,8 @@ use crate::{
     object::{Object, ObjectState},
 };
 
-/// How long an object without a reference is kept. It is longer than any operation takes between wanting an object and
-/// referring to it; otherwise that operation would have to start again.
+/// How long an object without a reference is kept. It is longer than any operation takes between wanting an
+/// object and referring to it; otherwise that operation would have to start again.
 pub const AGE: Duration = Duration::from_secs(24 * 3600);
 
 /// The result of a collection.
@@ -29,11 +30,12 @@ pub struct Collected {
 }
 
 impl Artifacts {
-    /// Deletes objects that no artifact refers to and that were last wanted before `before`. Stops as soon as `go_on`
-    /// returns `false`; it is called before each object.
+    /// Deletes objects that no artifact refers to and that were last wanted before `before`. Stops as soon as
+    /// `go_on` returns `false`; it is called before each object.
     ///
     /// # Errors
-    /// Returns an error if the due index cannot be read. An object that cannot be deleted does not hold up the others.
+    /// Returns an error if the due index cannot be read. An object that cannot be deleted does not hold up
+    /// the others.
     pub async fn collect(&self, before: Timestamp, go_on: impl Fn() -> bool) -> Result<Collected, Error> {
         let mut collected = Collected::default();
         let mut sweep = DueIndex::Objects.sweep(&self.store, before);
@@ -76,7 +78,8 @@ impl Artifacts {
         let version = if object.state == ObjectState::Deleting {
             object.version
         } else {
-            // The version is read before the object is marked: no object stored after the mark has this version.
+            // The version is read before the object is marked: no object stored after the mark has this
+            // version.
             let version = match self.bucket.head(tenant, digest).await? {
                 Some(stored) => Some(stored.version.ok_or(Error::Unversioned)?),
                 None => None,
@@ -96,7 +99,8 @@ impl Artifacts {
         Ok(self.store.write_if(delete).await?)
     }
 
-    /// Marks the object as being deleted. Returns `false` if an artifact refers to it or it was wanted meanwhile.
+    /// Marks the object as being deleted. Returns `false` if an artifact refers to it or it was wanted
+    /// meanwhile.
     async fn mark(&self, due: &Due, version: Option<&str>) -> Result<bool, Error> {
         let update = Update::of(due.key())
             .set("standing", ObjectState::Deleting)

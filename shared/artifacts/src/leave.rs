@@ -14,8 +14,8 @@ use crate::{
 };
 
 impl Artifacts {
-    /// Stores bytes. Returns the end of the job, which contains the rows of the artifact. If the job ends in another way,
-    /// the collector deletes the bytes.
+    /// Stores bytes. Returns the end of the job, which contains the rows of the artifact. If the job ends in
+    /// another way, the collector deletes the bytes.
     ///
     /// # Errors
     /// [`Error::Description`], or an error of the table or the bucket.

@@ -38,7 +38,8 @@ pub(crate) struct Object {
 }
 
 impl Artifacts {
-    /// Announces that an artifact is about to refer to the object, which keeps the collector away for [`AGE`](crate::AGE).
+    /// Announces that an artifact is about to refer to the object, which keeps the collector away for
+    /// [`AGE`](crate::AGE).
     ///
     /// # Errors
     /// [`Error::Deleting`] while the collector is deleting the object.

@@ -1,9 +1,9 @@
 //! Preview addresses, and the content security policy of previewed pages.
 //!
-//! The preview origin has no accounts and reads no cookie. Its addresses carry the permission to see an artifact, sealed
-//! by the API for a few minutes. The pages are untrusted: a user or a model wrote them. Three measures isolate them:
-//! they have another origin than the API, and so none of its cookies and storage; `sandbox` removes even that origin;
-//! and the policy forbids all connections.
+//! The preview origin has no accounts and reads no cookie. Its addresses carry the permission to see an
+//! artifact, sealed by the API for a few minutes. The pages are untrusted: a user or a model wrote them.
+//! Three measures isolate them: they have another origin than the API, and so none of its cookies and
+//! storage; `sandbox` removes even that origin; and the policy forbids all connections.
 
 use std::{sync::Arc, time::Duration};
 
@@ -38,8 +38,8 @@ pub struct Previewed {
     expires: i64,
 }
 
-/// The key that seals addresses: any text with at least 128 bits of entropy. It is a secret of its own, because the
-/// preview origin can read it and is the most exposed part of the system.
+/// The key that seals addresses: any text with at least 128 bits of entropy. It is a secret of its own,
+/// because the preview origin can read it and is the most exposed part of the system.
 #[derive(Debug, Clone, Deserialize)]
 pub struct PreviewKey {
     key: SecretString,
@@ -154,8 +154,8 @@ impl PreviewKey {
     }
 }
 
-/// The content security policy of every preview. Scripts run, because generated pages contain them, but without an
-/// origin. Only pages of the origin `app` may show the preview in a frame.
+/// The content security policy of every preview. Scripts run, because generated pages contain them, but
+/// without an origin. Only pages of the origin `app` may show the preview in a frame.
 #[must_use]
 pub fn policy(app: &str) -> String {
     let app = if app.is_empty() { "'none'" } else { app };

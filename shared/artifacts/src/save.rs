@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use futures::future::{BoxFuture, FutureExt};
-use sequent_tool::{Call, Effect, Error as ToolError, Handler, Output, Tool, ToolKind};
+use schemars::JsonSchema;
+use sequent_tool::{Call, Effect, Error as ToolError, Handler, Output, Tool, ToolKind, schema};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -17,27 +18,6 @@ const LONGEST: usize = 1 << 20;
 /// Makes the tool.
 #[must_use]
 pub fn tool(artifacts: &Artifacts) -> Tool {
-    let parameters = json!({
-        "type": "object",
-        "properties": {
-            "title": {"type": "string", "minLength": 1, "maxLength": 200, "description": "One line."},
-            "content": {"type": "string", "minLength": 1, "maxLength": LONGEST, "description": "The whole text."},
-            "media_type": {
-                "type": "string", "maxLength": 100,
-                "description": "Media type of the text, such as text/markdown (the default), text/html, text/csv or application/json."
-            },
-            "entity_type": {
-                "type": "string", "pattern": "^[a-z0-9_.:-]{1,64}$",
-                "description": "Kind of content, such as report, table or file (the default)."
-            },
-            "tags": {
-                "type": "array", "maxItems": 10, "items": {"type": "string", "pattern": "^[a-z0-9_.:-]{1,64}$"},
-                "description": "Words to find the file by."
-            }
-        },
-        "required": ["title", "content"],
-        "additionalProperties": false
-    });
     let description = "Stores a text for the user as a file beside your answer: a report, a table, a page. Do not \
                        repeat the text in the answer.";
     Tool {
@@ -47,7 +27,7 @@ pub fn tool(artifacts: &Artifacts) -> Tool {
         ..Tool::new(
             "save_artifact",
             description,
-            parameters,
+            schema::of::<Arguments>(),
             ToolKind::Runs(Arc::new(Save(artifacts.clone()))),
         )
     }
@@ -55,15 +35,26 @@ pub fn tool(artifacts: &Artifacts) -> Tool {
 
 struct Save(Artifacts);
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 struct Arguments {
+    /// One line.
+    #[schemars(length(min = 1, max = 200))]
     title: String,
+    /// The whole text.
+    #[schemars(length(min = 1, max = LONGEST))]
     content: String,
+    /// Media type of the text, such as text/markdown (the default), text/html, text/csv or application/json.
     #[serde(default)]
+    #[schemars(with = "String", length(max = 100))]
     media_type: Option<String>,
+    /// Kind of content, such as report, table or file (the default).
     #[serde(default)]
+    #[schemars(with = "String", regex(pattern = "^[a-z0-9_.:-]{1,64}$"))]
     entity_type: Option<String>,
+    /// Words to find the file by.
     #[serde(default)]
+    #[schemars(length(max = 10), inner(regex(pattern = "^[a-z0-9_.:-]{1,64}$")))]
     tags: Vec<String>,
 }
 
@@ -106,5 +97,22 @@ fn tool_error(error: Error) -> ToolError {
             );
             ToolError::Unavailable("The artifact could not be stored.".to_owned())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_have_the_limits_of_artifacts() {
+        let name = json!({"type": "string", "pattern": "^[a-z0-9_.:-]{1,64}$"});
+        let schema = schema::of::<Arguments>();
+        assert_eq!(schema["required"], json!(["title", "content"]));
+        assert_eq!(schema["additionalProperties"], false);
+        assert_eq!(schema["properties"]["title"]["maxLength"], 200);
+        assert_eq!(schema["properties"]["entity_type"]["pattern"], name["pattern"]);
+        assert_eq!(schema["properties"]["tags"]["items"], name);
+        assert_eq!(schema["properties"]["tags"]["maxItems"], 10);
     }
 }

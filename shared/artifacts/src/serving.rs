@@ -1,7 +1,7 @@
 //! Safe response headers for untrusted bytes.
 
-/// Media types that no browser executes. All others are served as `application/octet-stream`: HTML, SVG and XML can
-/// contain scripts, and an unknown type may be executed one day.
+/// Media types that no browser executes. All others are served as `application/octet-stream`: HTML, SVG and
+/// XML can contain scripts, and an unknown type may be executed one day.
 const INERT: [&str; 22] = [
     "application/json",
     "application/pdf",

@@ -10,8 +10,8 @@ use sequent_tables::Tables;
 
 use crate::{Artifacts, Bucket};
 
-/// Opens the artifacts of the system at `endpoint`, to read what its functions stored and to make calls that no route
-/// makes.
+/// Opens the artifacts of the system at `endpoint`, to read what its functions stored and to make calls that
+/// no route makes.
 #[must_use]
 pub fn deployed(endpoint: &str, tables: Tables, bucket: &str) -> Artifacts {
     let store = sequent_tables::testing::deployed(endpoint, tables);

@@ -1,8 +1,8 @@
 //! Uploads, which go to the bucket directly.
 //!
-//! A client announces digest, length and type of its bytes. The link that it gets is signed over all three, so the bucket
-//! refuses anything else, and the key is the digest, so no object can be overwritten. The artifact's row is stored after
-//! the bucket has confirmed that the announced bytes are there.
+//! A client announces digest, length and type of its bytes. The link that it gets is signed over all three,
+//! so the bucket refuses anything else, and the key is the digest, so no object can be overwritten. The
+//! artifact's row is stored after the bucket has confirmed that the announced bytes are there.
 
 use std::time::Duration;
 
@@ -75,11 +75,13 @@ impl Artifacts {
         Ok(Offer::Put(id, link))
     }
 
-    /// Stores the artifact of an upload whose bytes are in the bucket. A repeated call returns the same artifact.
+    /// Stores the artifact of an upload whose bytes are in the bucket. A repeated call returns the same
+    /// artifact.
     ///
     /// # Errors
-    /// [`Error::NotFound`] if the upload does not exist or is too old, [`Error::NotUploaded`] if the bytes are missing,
-    /// [`Error::Mismatch`] if they are not those that were announced, or an error of the table or the bucket.
+    /// [`Error::NotFound`] if the upload does not exist or is too old, [`Error::NotUploaded`] if the bytes
+    /// are missing, [`Error::Mismatch`] if they are not those that were announced, or an error of the table
+    /// or the bucket.
     pub async fn complete(&self, tenant: TenantId, id: ArtifactId) -> Result<Artifact, Error> {
         let key = key::upload(tenant, id);
         let pending: Option<PendingUpload> = self.store.get(&key).await?;

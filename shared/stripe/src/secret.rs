@@ -8,7 +8,12 @@ use serde::Deserialize;
 pub struct ApiKey(Secrets<Key>);
 
 /// The secrets that sign webhooks.
-pub struct WebhookSecrets(Secrets<Signing>);
+pub struct WebhookSecrets(Source);
+
+enum Source {
+    Manager(Secrets<Signing>),
+    Fixed(Vec<SecretString>),
+}
 
 #[derive(Deserialize)]
 struct Key {
@@ -55,7 +60,13 @@ impl WebhookSecrets {
     /// rotation. Returns `None` if the variable is not set.
     pub fn from_env(client: aws_sdk_secretsmanager::Client) -> Option<Self> {
         let id = std::env::var("STRIPE_WEBHOOK_SECRET_ID").ok().filter(|id| !id.is_empty())?;
-        Some(Self(Secrets::new(client, id)))
+        Some(Self(Source::Manager(Secrets::new(client, id))))
+    }
+
+    /// Uses these secrets.
+    #[must_use]
+    pub fn fixed(secrets: Vec<SecretString>) -> Self {
+        Self(Source::Fixed(secrets))
     }
 
     /// Returns all signing secrets.
@@ -63,7 +74,10 @@ impl WebhookSecrets {
     /// # Errors
     /// Fails if the secret cannot be read or holds no signing secret.
     pub async fn get(&self) -> Result<Vec<SecretString>, Error> {
-        let secrets = self.0.get().await?.webhook_secrets.clone();
+        let secrets = match &self.0 {
+            Source::Manager(secrets) => secrets.get().await?.webhook_secrets.clone(),
+            Source::Fixed(secrets) => secrets.clone(),
+        };
         if secrets.is_empty() { Err(Error::Empty("webhook_secrets")) } else { Ok(secrets) }
     }
 }

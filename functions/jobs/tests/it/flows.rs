@@ -1,61 +1,70 @@
-//! Who may see and steer which jobs.
+//! Callers and the jobs that they may read and manage.
 
 use sequent_core::TenantId;
-use sequent_http::Scope;
+use sequent_http::{
+    Scope,
+    testing::{Answer, Event},
+};
 use serde_json::json;
 
-use crate::deployment::{Deployment, JOB, Person, request};
+use crate::deployment::{Deployment, JOB, request};
 
-const ADMIN_KEY: &str = "example-admin-key";
+fn outcome(answer: &Answer) -> (u16, String) {
+    (answer.status.as_u16(), answer.code())
+}
 
-/// A request of whoever operates the deployment.
-fn operators(method: &str, path: &str) -> sequent_http::testing::Event {
-    sequent_http::testing::Event::new(method, path)
+/// A request of the operator of the deployment.
+fn by_operator(method: &str, path: &str) -> Event {
+    Event::new(method, path)
         .header("x-origin-verify", "example-origin-secret")
-        .header("x-admin-key", ADMIN_KEY)
+        .header("x-admin-key", "example-admin-key")
 }
 
 #[tokio::test]
-async fn a_tenants_jobs_are_its_own_and_the_operators() {
+async fn only_the_tenant_and_the_operator_reach_a_tenants_jobs() {
     let deployment = Deployment::new().await;
-    let (ada, eve) =
-        (deployment.sign_up("ada@example.com").await, deployment.sign_up("eve@example.com").await);
+    let ada = deployment.sign_up("ada@example.com").await;
+    let eve = deployment.sign_up("eve@example.com").await;
     deployment.failed_job(&ada).await;
-    let (job, ten) = (format!("/api/jobs/{JOB}"), ada.tenant());
-    let (redrive, cancel) =
-        (format!("/api/admin/jobs/{JOB}/redrive"), format!("/api/admin/jobs/{JOB}/cancel"));
-    let of_ada = |path: &str| format!("{path}?tenant_id={ten}");
+    let job = format!("/api/jobs/{JOB}");
+    let redrive = format!("/api/admin/jobs/{JOB}/redrive");
+    let cancel = format!("/api/admin/jobs/{JOB}/cancel");
+    let of_ada = |path: &str| format!("{path}?tenant_id={}", ada.tenant());
 
     for (method, path) in [("GET", &job), ("POST", &redrive), ("POST", &cancel)] {
         assert_eq!(deployment.send(&request(method, path, &eve)).await.status, 404, "{path}");
         assert_eq!(deployment.send(&request(method, &of_ada(path), &eve)).await.status, 404, "{path}");
-        assert_eq!(deployment.send(&operators(method, path)).await.status, 404, "not the deployment's own");
+        let answer = deployment.send(&by_operator(method, path)).await;
+        assert_eq!(answer.status, 404, "{path} is not a job of the deployment itself");
     }
-    let seen = deployment.send(&request("GET", &job, &ada)).await.json();
-    assert_eq!(seen, deployment.send(&operators("GET", &of_ada(&job))).await.json());
-    assert_eq!((&seen["status"], &seen["error"]["code"]), (&json!("error"), &json!("poison")));
-    let list = deployment.send(&operators("GET", &of_ada("/api/jobs"))).await.json();
-    assert_eq!(list, json!({"items": [seen], "next_cursor": null}));
-    let elsewhere = deployment.send(&operators("GET", "/api/jobs")).await.json();
-    assert_eq!(elsewhere, json!({"items": [], "next_cursor": null}));
+    let found = deployment.send(&request("GET", &job, &ada)).await.json();
+    assert_eq!(found, deployment.send(&by_operator("GET", &of_ada(&job))).await.json());
+    assert_eq!(found["status"], "error");
+    assert_eq!(found["error"]["code"], "poison");
+    let list = deployment.send(&by_operator("GET", &of_ada("/api/jobs"))).await.json();
+    assert_eq!(list, json!({"items": [found], "next_cursor": null}));
+    let own = deployment.send(&by_operator("GET", "/api/jobs")).await.json();
+    assert_eq!(own, json!({"items": [], "next_cursor": null}));
 
-    assert_eq!(deployment.send(&operators("POST", &of_ada(&redrive))).await.status, 202);
+    assert_eq!(deployment.send(&by_operator("POST", &of_ada(&redrive))).await.status, 202);
     let again = deployment.send(&request("POST", &redrive, &ada)).await;
-    assert_eq!((again.status.as_u16(), &*again.code()), (409, "not_failed"));
+    assert_eq!(outcome(&again), (409, "not_failed".to_owned()));
     let cancelled = deployment.send(&request("POST", &cancel, &ada)).await.json();
-    assert_eq!((&cancelled["error"]["code"], &cancelled["redrives"]), (&json!("cancelled"), &json!(1)));
+    assert_eq!(cancelled["error"]["code"], "cancelled");
+    assert_eq!(cancelled["redrives"], 1);
 }
 
 #[tokio::test]
-async fn steering_takes_the_scope_of_an_administrator() {
+async fn managing_jobs_needs_the_scope_of_an_account() {
     let deployment = Deployment::new().await;
     let ada = deployment.sign_up("ada@example.com").await;
     deployment.failed_job(&ada).await;
-    let reader = Person { token: deployment.api_key(&ada, [Scope::RunsRead]).await, ..ada };
-    assert_eq!(deployment.send(&request("GET", "/api/jobs", &reader)).await.status, 200);
+    let key = deployment.api_key(&ada, [Scope::RunsRead]).await;
+    let list = request("GET", "/api/jobs", &ada).bearer(&key);
+    assert_eq!(deployment.send(&list).await.status, 200);
     for path in [format!("/api/admin/jobs/{JOB}/redrive"), "/v1/admin/jobs/hello".to_owned()] {
-        let answer = deployment.send(&request("POST", &path, &reader)).await;
-        assert_eq!((answer.status.as_u16(), &*answer.code()), (403, "insufficient_scope"), "{path}");
+        let answer = deployment.send(&request("POST", &path, &ada).bearer(&key)).await;
+        assert_eq!(outcome(&answer), (403, "insufficient_scope".to_owned()), "{path}");
     }
 }
 
@@ -72,11 +81,24 @@ async fn a_greeting_is_the_same_job_for_the_same_key() {
     assert_ne!(deployment.send(&hello("two")).await.json()["id"], job["id"]);
     deployment.work(ada.tenant(), job["id"].as_str().unwrap().parse().unwrap()).await;
     let done = deployment.send(&hello("one")).await.json();
-    assert_eq!((&done["status"], &done["result"]), (&json!("success"), &json!("Hello, Ada!")));
+    assert_eq!(done["status"], "success");
+    assert_eq!(done["result"], "Hello, Ada!");
 
     let long = "x".repeat(201);
     assert_eq!(deployment.send(&hello(&long)).await.code(), "validation_failed");
-    let none = deployment.send(&operators("POST", "/v1/admin/jobs/hello")).await.json();
-    let path = format!("/api/jobs/{}?tenant_id={}", none["id"].as_str().unwrap(), TenantId::SYSTEM);
-    assert_eq!(deployment.send(&operators("GET", &path)).await.json()["id"], none["id"]);
+    let greeting = deployment.send(&by_operator("POST", "/v1/admin/jobs/hello")).await.json();
+    let path = format!("/api/jobs/{}?tenant_id={}", greeting["id"].as_str().unwrap(), TenantId::SYSTEM);
+    assert_eq!(deployment.send(&by_operator("GET", &path)).await.json()["id"], greeting["id"]);
+}
+
+#[tokio::test]
+async fn a_wrong_query_is_refused() {
+    let deployment = Deployment::new().await;
+    let ada = deployment.sign_up("ada@example.com").await;
+    for (query, code) in
+        [("limit=0", "invalid_query"), ("limit=101", "invalid_query"), ("cursor=x", "invalid_cursor")]
+    {
+        let answer = deployment.send(&request("GET", &format!("/api/jobs?{query}"), &ada)).await;
+        assert_eq!(outcome(&answer), (400, code.to_owned()), "{query}");
+    }
 }

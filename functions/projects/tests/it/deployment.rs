@@ -1,4 +1,4 @@
-//! The function with conversations to speak of.
+//! The function with conversations.
 
 use std::ops::Deref;
 
@@ -12,7 +12,7 @@ use sequent_model::Client;
 use sequent_projects_function::{App, router};
 use sequent_runlog::{DynamoStorage, LogKey, Writer};
 
-/// The project that the golden events speak of.
+/// The project in the golden events.
 pub(crate) const PROJECT: &str = "prj_01K9Z3T8Q4V7M2N5B6C8D9E0F1";
 
 pub(crate) struct Deployment(testing::Deployment);
@@ -26,7 +26,7 @@ impl Deref for Deployment {
 }
 
 impl Deployment {
-    /// With the demo provider.
+    /// A deployment with the demo provider.
     pub(crate) async fn new() -> Self {
         Self::with(Some(demo())).await
     }
@@ -38,13 +38,13 @@ impl Deployment {
         Self(function.await)
     }
 
-    /// A new conversation whose first message waits for its answer. Keep the writer: it is the run's owner.
+    /// Starts a conversation. Its first message has no answer yet. The returned writer owns the run.
     pub(crate) async fn ask(&self, of: &Person, project: ProjectId, content: &str) -> Writer<DynamoStorage> {
         let new = NewRun { new_project: true, ..NewRun::new(of.tenant(), of.user(), project, content) };
         *Box::pin(create_claimed(&self.engine().runs(), &new, None)).await.unwrap()
     }
 
-    /// A new conversation of one exchange, answered by the demo provider.
+    /// Starts a conversation with one message, which the demo provider answers.
     pub(crate) async fn converse(&self, of: &Person, project: ProjectId, content: &str) {
         let writer = self.ask(of, project, content).await;
         let run = live_run(&self.send(&get(&format!("/api/projects/{project}"), of)).await);
@@ -58,12 +58,12 @@ impl Deployment {
     }
 }
 
-/// The run that answers in the project of this answer.
+/// The live run of the project in this answer.
 pub(crate) fn live_run(answer: &Answer) -> RunId {
-    serde_json::from_value(answer.json()["live_run_id"].clone()).expect("a run is live")
+    serde_json::from_value(answer.json()["live_run_id"].clone()).expect("the project has a live run")
 }
 
-/// The demo provider, as fast as it can.
+/// The demo provider without pauses.
 fn demo() -> Client {
     Client::new(sequent_model::Config { demo_tokens_per_second: 0, ..sequent_model::Config::demo() })
 }

@@ -1,4 +1,4 @@
-//! What clients do over several requests, and what they must not get.
+//! Sequences of requests, and requests that are refused.
 
 use crate::deployment::{Deployment, PROJECT, Person, get, golden, live_run, request};
 use sequent_core::ProjectId;
@@ -12,14 +12,16 @@ async fn create(deployment: &Deployment, of: &Person, body: Value) -> Value {
 }
 
 #[tokio::test]
-async fn pages_follow_each_other_without_gap_or_repetition() {
+async fn pages_follow_each_other_without_gaps_or_duplicates() {
     let deployment = Deployment::new().await;
     let ada = deployment.sign_up("ada@example.com").await;
     let mut made = Vec::new();
     for n in 0..7 {
         made.push(create(&deployment, &ada, json!({ "name": format!("Project {n}") })).await["id"].clone());
     }
-    let (mut seen, mut path, mut pages) = (Vec::new(), "/api/projects/?limit=3".to_owned(), 0);
+    let mut seen = Vec::new();
+    let mut path = "/api/projects/?limit=3".to_owned();
+    let mut pages = 0;
     loop {
         let page = deployment.send(&get(&path, &ada)).await.json();
         seen.extend(page["items"].as_array().unwrap().iter().map(|project| project["id"].clone()));
@@ -48,7 +50,7 @@ async fn messages_are_paged_oldest_first() {
 }
 
 #[tokio::test]
-async fn a_live_run_keeps_its_project() {
+async fn a_project_with_a_live_run_cannot_be_deleted() {
     let deployment = Deployment::new().await;
     let ada = deployment.sign_up("ada@example.com").await;
     let project: ProjectId = PROJECT.parse().unwrap();
@@ -64,13 +66,13 @@ async fn a_live_run_keeps_its_project() {
 }
 
 #[tokio::test]
-async fn the_demo_labels_the_names_it_gives() {
+async fn the_demo_provider_labels_its_names() {
     let deployment = Deployment::new().await;
     let ada = deployment.sign_up("ada@example.com").await;
     deployment.converse(&ada, PROJECT.parse().unwrap(), "When is\nhigh tide?").await;
     let named = deployment.send(&golden("generate-name", &ada)).await;
     assert_eq!((named.status.as_u16(), &named.json()["name"]), (200, &json!("Demo: When is high tide?")));
-    assert_eq!(deployment.send(&golden("get", &ada)).await.json(), named.json(), "it is saved");
+    assert_eq!(deployment.send(&golden("get", &ada)).await.json(), named.json(), "the name is stored");
 
     let empty = create(&deployment, &ada, json!({})).await;
     assert_eq!(empty["name"], "New conversation");
@@ -80,7 +82,7 @@ async fn the_demo_labels_the_names_it_gives() {
 }
 
 #[tokio::test]
-async fn input_that_is_wrong_is_named() {
+async fn wrong_input_is_named() {
     let deployment = Deployment::new().await;
     let ada = deployment.sign_up("ada@example.com").await;
     let post = |body: Value| request("POST", "/api/projects", &ada).json(&body);
@@ -111,8 +113,8 @@ async fn input_that_is_wrong_is_named() {
 #[tokio::test]
 async fn another_tenant_finds_nothing_and_changes_nothing() {
     let deployment = Deployment::new().await;
-    let (ada, eve) =
-        (deployment.sign_up("ada@example.com").await, deployment.sign_up("eve@example.com").await);
+    let ada = deployment.sign_up("ada@example.com").await;
+    let eve = deployment.sign_up("eve@example.com").await;
     deployment.converse(&ada, PROJECT.parse().unwrap(), "A secret plan").await;
     create(&deployment, &ada, json!({ "name": "Another" })).await;
     create(&deployment, &eve, json!({ "name": "Eve's own" })).await;
@@ -127,24 +129,24 @@ async fn another_tenant_finds_nothing_and_changes_nothing() {
     assert_eq!(projects["items"].as_array().unwrap().len(), 1);
     assert_eq!(projects["items"][0]["name"], "Eve's own");
 
-    // Ada's cursors open none of Eve's lists, nor any other list of her own.
+    // A cursor is valid only for the tenant and the list that issued it.
     let projects = deployment.send(&get("/api/projects?limit=1", &ada)).await.json();
     let messages =
         deployment.send(&get(&format!("/api/projects/{PROJECT}/messages?limit=1"), &ada)).await.json();
-    let (projects, messages) =
-        (projects["next_cursor"].as_str().unwrap(), messages["next_cursor"].as_str().unwrap());
-    for (path, cursor, who) in [
+    let projects = projects["next_cursor"].as_str().unwrap();
+    let messages = messages["next_cursor"].as_str().unwrap();
+    for (path, cursor, caller) in [
         ("/api/projects", projects, &eve),
         ("/api/projects", messages, &eve),
         ("/api/projects", messages, &ada),
         (&format!("/api/projects/{PROJECT}/messages"), projects, &ada),
     ] {
-        let answer = deployment.send(&get(&format!("{path}?cursor={cursor}"), who)).await;
+        let answer = deployment.send(&get(&format!("{path}?cursor={cursor}"), caller)).await;
         assert_eq!((answer.status.as_u16(), answer.code().as_str()), (400, "invalid_cursor"), "{path}");
     }
     assert_eq!(deployment.send(&golden("get", &ada)).await.json(), before);
 
-    // One Idempotency-Key of two tenants is two keys.
+    // Two tenants can use the same Idempotency-Key.
     let first = deployment.send(&golden("create", &ada)).await;
     let second = deployment.send(&golden("create", &eve)).await;
     assert_eq!((first.status.as_u16(), second.status.as_u16()), (201, 201));
@@ -152,7 +154,7 @@ async fn another_tenant_finds_nothing_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_credential_does_what_its_scopes_say() {
+async fn an_api_key_needs_the_scopes_of_the_route() {
     let deployment = Deployment::new().await;
     let ada = deployment.sign_up("ada@example.com").await;
     deployment.converse(&ada, PROJECT.parse().unwrap(), "Hello").await;
@@ -184,7 +186,7 @@ async fn a_credential_does_what_its_scopes_say() {
 }
 
 #[tokio::test]
-async fn nobody_gets_in_without_a_credential_or_past_the_cdn() {
+async fn a_request_needs_a_credential_and_the_secret_of_the_cdn() {
     let deployment = Deployment::new().await;
     for (method, path) in [
         ("GET", "/api/projects".to_owned()),

@@ -1,15 +1,16 @@
-//! Naming by a model: what a real provider's answer over the wire becomes, and that its failure is nobody's trouble.
+//! Names that a model generates, and the fallback if it fails.
 
 use std::io::{Read as _, Write as _};
 
 use crate::deployment::{Deployment, PROJECT, golden};
 use sequent_model::{Client, Config, Secrets};
 
-/// A provider with the OpenAI API on loopback that answers every request with `response` and tells what it was asked.
+/// Starts a provider with the OpenAI API that answers every request with `response`. Returns the requests it
+/// receives.
 fn provider(response: String) -> (Client, std::sync::mpsc::Receiver<String>) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let (asked, requests) = std::sync::mpsc::channel();
+    let (sender, requests) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         for connection in listener.incoming() {
             let mut connection = connection.unwrap();
@@ -19,7 +20,7 @@ fn provider(response: String) -> (Client, std::sync::mpsc::Receiver<String>) {
                 let read = connection.read(&mut piece).unwrap();
                 request.extend_from_slice(&piece[..read]);
             }
-            let _ = asked.send(String::from_utf8(request).unwrap());
+            let _ = sender.send(String::from_utf8(request).unwrap());
             connection.write_all(response.as_bytes()).unwrap();
         }
     });
@@ -41,7 +42,7 @@ fn is_complete(request: &[u8]) -> bool {
     body.len() >= length.unwrap_or(0)
 }
 
-fn says(text: &str) -> String {
+fn completion(text: &str) -> String {
     let chunk = |delta: serde_json::Value, finish: Option<&str>| {
         let choice = serde_json::json!({ "index": 0, "delta": delta, "finish_reason": finish });
         format!(
@@ -72,26 +73,26 @@ async fn named(response: String) -> (String, String) {
 
 #[tokio::test]
 async fn a_models_title_becomes_the_name() {
-    let (name, asked) = named(says("**\"High tide times\"**\nHope that helps!")).await;
+    let (name, asked) = named(completion("**\"High tide times\"**\nHope that helps!")).await;
     assert_eq!(name, "High tide times");
     assert!(asked.starts_with("POST /v1/chat/completions "), "{asked}");
     assert!(
         asked.contains("When is high tide?") && asked.contains("demo provider"),
-        "both sides are shown: {asked}"
+        "the model receives both messages: {asked}"
     );
 }
 
 #[tokio::test]
-async fn a_model_that_fails_or_rambles_leaves_the_first_message() {
-    let ramble = says(&"I would be glad to explain the tides in detail. ".repeat(20));
+async fn a_model_that_fails_or_gives_no_title_leaves_the_first_message() {
+    let ramble = completion(&"I would be glad to explain the tides in detail. ".repeat(20));
     let error = "HTTP/1.1 500 Oops\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_owned();
-    for response in [ramble, says(" \n "), error, "not HTTP at all".to_owned()] {
+    for response in [ramble, completion(" \n "), error, "not HTTP at all".to_owned()] {
         assert_eq!(named(response.clone()).await.0, "When is high tide?", "{response}");
     }
 }
 
 #[tokio::test]
-async fn a_model_that_is_not_known_is_not_called_a_demo() {
+async fn without_a_model_the_name_has_no_demo_label() {
     let deployment = Deployment::with(None).await;
     let ada = deployment.sign_up("ada@example.com").await;
     deployment.converse(&ada, PROJECT.parse().unwrap(), "When is high tide?").await;

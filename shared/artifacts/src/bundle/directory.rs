@@ -95,7 +95,8 @@ fn central(
     if flags & 1 != 0 || [packed, size, local].contains(&ZIP64) {
         return Err(BundleError::Unsupported); // encrypted, or ZIP64
     }
-    // In archives made on Unix the upper half is the mode of the file, or 0. Only files and folders are accepted.
+    // In archives made on Unix the upper half is the mode of the file, or 0. Only files and folders are
+    // accepted.
     let kind = attributes >> 16 & 0o170_000;
     if made_by >> 8 == 3 && ![0, 0o100_000, 0o040_000].contains(&kind) {
         return Err(BundleError::NotAFile);
@@ -120,7 +121,8 @@ fn central(
     Ok((name, entry, name_end + extra_length + comment_length))
 }
 
-/// The size of the header before an entry's bytes. It must name the same entry, because other readers rely on it.
+/// The size of the header before an entry's bytes. It must name the same entry, because other readers rely on
+/// it.
 fn local_size(bytes: &Bytes, start: usize, name: &[u8]) -> Result<usize, BundleError> {
     let header = Record(bytes.get(start..).ok_or(BundleError::Malformed)?);
     if !header.0.starts_with(&LOCAL) {

@@ -1,5 +1,5 @@
-//! A versioned S3 bucket that is served in process over a real socket and reached through the real SDK: the operations
-//! and conditions that artifacts use.
+//! A versioned S3 bucket that is served in process over a real socket and reached through the real SDK: the
+//! operations and conditions that artifacts use.
 
 use std::{
     collections::{BTreeMap, HashMap},

@@ -9,12 +9,12 @@ use super::{Batch, Failures};
 
 /// A worker on the messages of a queue. Clones share their state.
 pub trait BatchWorker: Clone + Send + Sync + 'static {
-    /// Works on every message of the batch and returns those that the queue has to deliver again. Lambda kills the
-    /// process at `deadline`; without one there is no limit.
+    /// Works on every message of the batch and returns those that the queue has to deliver again. Lambda
+    /// kills the process at `deadline`; without one there is no limit.
     fn handle(&self, batch: Batch, deadline: Option<Instant>) -> impl Future<Output = Failures>;
 
-    /// Stops all work in flight and makes it available to other workers. Lambda allows half a second between SIGTERM
-    /// and SIGKILL.
+    /// Stops all work in flight and makes it available to other workers. Lambda allows half a second between
+    /// SIGTERM and SIGKILL.
     fn shut_down(&self) -> impl Future<Output = ()> + Send;
 }
 

@@ -44,7 +44,8 @@ impl Deployment {
     pub async fn new(function: &'static str, routes: impl FnOnce(&Store, &Vault) -> Router) -> Self {
         let store = sequent_tables::testing::store().await;
         let secret = json!({
-            "seed": "a seed for tests", "csrf_key": STANDARD.encode([7; 32]), "origin_secret": "example-origin-secret"
+            "seed": "a seed for tests", "csrf_key": STANDARD.encode([7; 32]), "origin_secret": "example-origin-secret",
+            "admin_key": "example-admin-key"
         });
         let vault = Vault::fixed(&secret.to_string().into()).expect("the secret is whole");
         let config = sequent_identity::Config {
