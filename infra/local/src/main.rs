@@ -49,6 +49,17 @@ const PARAMETERS: [&str; 9] = [
 ];
 
 async fn up(arguments: Arguments) -> anyhow::Result<()> {
+    let options = options(&arguments);
+    let data_dir = options.data_dir.clone();
+    let ended = run(&arguments, options, &data_dir).await;
+    if arguments.ephemeral && data_dir.exists() {
+        std::fs::remove_dir_all(&data_dir)
+            .with_context(|| format!("cannot remove {}", data_dir.display()))?;
+    }
+    ended
+}
+
+fn options(arguments: &Arguments) -> Options {
     let mut options = Options::new(&Options::repository());
     options.port = arguments.port;
     if let Some(dir) = &arguments.bin_dir {
@@ -74,48 +85,31 @@ async fn up(arguments: Arguments) -> anyhow::Result<()> {
     }
     options.stripe_secret_key = std::env::var("STRIPE_SECRET_KEY").ok();
     options.stripe_webhook_secret = std::env::var("STRIPE_WEBHOOK_SECRET").ok();
-    let data_dir = options.data_dir.clone();
+    options
+}
 
+/// Runs the stack until a signal arrives or the emulator ends.
+async fn run(arguments: &Arguments, options: Options, data_dir: &Path) -> anyhow::Result<()> {
     // From the beginning: Ctrl-C during the start must also end what has already started.
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut hangup = signal(SignalKind::hangup())?;
-    let mut stopped = Box::pin(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
-        }
-    });
+    let mut stopped = Box::pin(stop_signal()?);
     let stack = tokio::select! {
         started = Box::pin(Stack::start(options)) => started?,
         () = &mut stopped => return Ok(()),
     };
-    say(&screen(&stack, &data_dir, arguments.ephemeral));
+    say(&screen(&stack, data_dir, arguments.ephemeral));
     if let Some(file) = &arguments.ready_file {
-        std::fs::write(file, stack.origin_url()).with_context(|| format!("ready file {}", file.display()))?;
+        std::fs::write(file, stack.origin_url())
+            .with_context(|| format!("cannot write the ready file {}", file.display()))?;
     }
-
-    let mut broken = false;
-    let mut check = tokio::time::interval(Duration::from_secs(1));
-    loop {
-        tokio::select! {
-            () = &mut stopped => break,
-            _ = check.tick() => if stack.broken() {
-                broken = true;
-                break;
-            },
-        }
-    }
+    let broken = tokio::select! {
+        () = stopped => false,
+        () = broken(&stack) => true,
+    };
     say("\nstopping ...");
     stack.stop().await;
     if let Some(file) = &arguments.ready_file {
         // It may have been removed already.
         let _ = std::fs::remove_file(file);
-    }
-    if arguments.ephemeral {
-        std::fs::remove_dir_all(&data_dir)
-            .with_context(|| format!("cannot remove {}", data_dir.display()))?;
     }
     anyhow::ensure!(
         !broken,
@@ -123,6 +117,27 @@ async fn up(arguments: Arguments) -> anyhow::Result<()> {
         data_dir.join("ministack.log").display()
     );
     Ok(())
+}
+
+/// Returns a future that completes when the program is asked to end.
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    })
+}
+
+/// Waits until the emulator has ended by itself.
+async fn broken(stack: &Stack) {
+    while !stack.broken() {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
 }
 
 fn screen(stack: &Stack, data_dir: &Path, ephemeral: bool) -> String {
