@@ -15,6 +15,6 @@ async fn main() -> Result<(), Error> {
     store.warm().await;
 
     let registry = Registry::new().with(RenderExport(Artifacts::from_env(&sdk, store.clone())?));
-    let worker = Worker::new(registry, DynamoStorage::new(store), Settings::from_env());
+    let worker = Worker::new(registry, DynamoStorage::new(store), Settings::from_env()?);
     sequent_aws::queue::serve(worker).await
 }

@@ -26,6 +26,6 @@ async fn main() -> Result<(), Error> {
     let artifacts = Artifacts::from_env(&sdk, store.clone())?;
     let payments = Payments::from_env(store.clone(), &secrets, &Desk::from_env(store.clone())?)?;
     let kinds = registry(models, &artifacts, payments);
-    let worker = Worker::new(kinds, DynamoStorage::new(store), Settings::from_env());
+    let worker = Worker::new(kinds, DynamoStorage::new(store), Settings::from_env()?);
     sequent_aws::queue::serve(worker).await
 }

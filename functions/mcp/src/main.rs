@@ -24,7 +24,7 @@ async fn main() -> Result<(), Error> {
 
     let servers = Servers::new(store.clone(), vault.clone(), Guard::from_env()?);
     let desk = Desk::from_env(store.clone())?;
-    let app = App::new(servers, DynamoStorage::new(store.clone()), Settings::from_env(), desk);
+    let app = App::new(servers, DynamoStorage::new(store.clone()), Settings::from_env()?, desk);
     let pipeline = Pipeline::new("mcp")?.store(store).identity(identity);
     sequent_http::run(pipeline, router(app)).await
 }

@@ -22,7 +22,7 @@ async fn main() -> Result<(), Error> {
 
     let desk = Desk::from_env(store.clone())?;
     let storage = DynamoStorage::new(store.clone());
-    let app = App::new(storage, Settings::from_env(), vault.clone(), desk);
+    let app = App::new(storage, Settings::from_env()?, vault.clone(), desk);
     let pipeline = Pipeline::new("runs")?.store(store).identity(identity);
     sequent_http::run(pipeline, router(app)).await
 }

@@ -85,7 +85,7 @@ impl Engine {
         for tool in deliverable_tools.chain([sequent_artifacts::tool(artifacts)]) {
             tools.add_built_in(tool).expect("the built-in tools are valid");
         }
-        Ok(Self { servers, settings: Settings::from_env(), bounds: Bounds::from_env()?, ..engine })
+        Ok(Self { servers, settings: Settings::from_env()?, bounds: Bounds::from_env()?, ..engine })
     }
 
     fn with_guard(storage: DynamoStorage, models: sequent_model::Client, guard: &Guard) -> Self {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use futures::future::{BoxFuture, FutureExt};
 use schemars::JsonSchema;
+use sequent_core::Scope;
 use sequent_tool::{Call, Effect, Error as ToolError, Handler, Output, Tool, ToolKind, schema};
 use serde::Deserialize;
 use serde_json::json;
@@ -11,7 +12,7 @@ use serde_json::json;
 use crate::{Artifacts, Description, Error, Origin, derived_id};
 
 /// The scope that the caller of a run needs for the run to store artifacts.
-pub const SCOPE: &str = "artifacts:write";
+pub const SCOPE: Scope = Scope::ArtifactsWrite;
 /// Longest text in bytes, far above the output limits of models.
 const LONGEST: usize = 1 << 20;
 

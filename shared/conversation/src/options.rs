@@ -1,7 +1,7 @@
 //! The way in which a run works, as requests and rows contain it.
 
 use sequent_core::Scopes;
-use sequent_event::{Budget, Configuration, Orchestration};
+use sequent_event::{Budget, Configuration, Orchestration, ScopeNames};
 use serde::{Deserialize, Serialize};
 
 /// The way in which a run works. Everything is optional.
@@ -47,7 +47,7 @@ impl From<RunOptions> for Configuration {
             deliverable_type: options.deliverable_type,
             tools: options.tools,
             budget: Budget { max_steps, max_tokens, max_cost_micro_usd, max_seconds },
-            scopes: options.scopes.map(names),
+            scopes: options.scopes.map(ScopeNames::from),
             hold: None,
         }
     }
@@ -61,15 +61,7 @@ impl From<&Configuration> for RunOptions {
             deliverable_type: configuration.deliverable_type.clone(),
             tools: configuration.tools.clone(),
             budget: RunLimits { max_steps, max_tokens, max_cost_micro_usd, max_seconds },
-            scopes: configuration.scopes.as_deref().map(scopes),
+            scopes: configuration.scopes.as_ref().map(ScopeNames::known),
         }
     }
-}
-
-fn names(scopes: Scopes) -> Vec<String> {
-    scopes.iter().map(|scope| scope.as_str().to_owned()).collect()
-}
-
-fn scopes(names: &[String]) -> Scopes {
-    names.iter().filter_map(|name| name.parse().ok()).collect()
 }

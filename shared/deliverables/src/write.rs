@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use futures::future::{BoxFuture, FutureExt};
 use sequent_artifacts::{Artifacts, Description, Error, Origin, derived_id};
+use sequent_core::Scope;
 use sequent_documents::{Document, Kind};
 use sequent_tool::{Call, Effect, Error as ToolError, Handler, Output, Tool, ToolKind};
 use serde_json::{Value, json};
 
 /// The scope that the caller of a run needs to save artifacts.
-const SCOPE: &str = "artifacts:write";
+const SCOPE: Scope = Scope::ArtifactsWrite;
 
 /// Returns the name of the tool that delivers a `kind`.
 #[must_use]

@@ -26,4 +26,4 @@ pub use fold::{
 pub use interrupt::{AnswerStatus, Interrupt, InterruptAnswer, Question, Reason};
 pub use product::{Artifact, Entity, Job, JobEnd, JobStatus, RunStage};
 pub use seq::Seq;
-pub use work::{Budget, Citation, Configuration, Hold, Orchestration, Plan, Step, StepStatus};
+pub use work::{Budget, Citation, Configuration, Hold, Orchestration, Plan, ScopeNames, Step, StepStatus};

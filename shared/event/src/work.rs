@@ -1,6 +1,6 @@
 //! Configuration, plan and sources of a run.
 
-use sequent_core::MicroCredits;
+use sequent_core::{MicroCredits, Scope, Scopes};
 use serde::{Deserialize, Serialize};
 
 /// The configuration of a run.
@@ -25,7 +25,7 @@ pub struct Configuration {
     /// The scopes of the caller. Without a list, the caller may do everything that a person may. The model is
     /// not offered a tool that needs a scope which the caller lacks.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub scopes: Option<Vec<String>>,
+    pub scopes: Option<ScopeNames>,
 }
 
 /// Credits that are held for a run from its start to its end.
@@ -46,8 +46,28 @@ pub struct Hold {
 impl Configuration {
     /// Returns `true` if the caller of the run has the scope.
     #[must_use]
-    pub fn has_scope(&self, scope: &str) -> bool {
-        self.scopes.as_ref().is_none_or(|scopes| scopes.iter().any(|has| has == scope))
+    pub fn has_scope(&self, scope: Scope) -> bool {
+        self.scopes.as_ref().is_none_or(|names| names.known().contains(scope))
+    }
+}
+
+/// The scopes of a run's caller, by name. Names that this build does not know are kept, so the event of a
+/// newer writer is replayed unchanged.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ScopeNames(Vec<String>);
+
+impl ScopeNames {
+    /// The scopes that this build knows.
+    #[must_use]
+    pub fn known(&self) -> Scopes {
+        self.0.iter().filter_map(|name| name.parse().ok()).collect()
+    }
+}
+
+impl From<Scopes> for ScopeNames {
+    fn from(scopes: Scopes) -> Self {
+        Self(scopes.iter().map(|scope| scope.as_str().to_owned()).collect())
     }
 }
 
@@ -142,4 +162,17 @@ pub struct Citation {
     /// The tool call that cited the source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool_call_id: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scopes_of_a_newer_writer_are_kept() {
+        let stored = r#"{"orchestration":"direct","scopes":["chat","holograms:show"]}"#;
+        let configuration: Configuration = serde_json::from_str(stored).unwrap();
+        assert!(configuration.has_scope(Scope::Chat) && !configuration.has_scope(Scope::RunsRead));
+        assert_eq!(serde_json::to_string(&configuration).unwrap(), stored);
+    }
 }

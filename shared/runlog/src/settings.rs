@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use sequent_core::setting::{self, InvalidSetting};
+
 /// Settings of batching and of leases. None of them affects safety.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
@@ -38,20 +40,43 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// From `LINGER_MIN_MS`, `LINGER_MAX_MS`, `LEASE_MS` and `LEASE_RENEW_MS`, each optional.
-    #[must_use]
-    pub fn from_env() -> Self {
-        let default = Self::default();
-        let millis = |name: &str, default: Duration| {
-            std::env::var(name).ok().and_then(|text| text.parse().ok()).map_or(default, Duration::from_millis)
+    /// Reads `LINGER_MIN_MS`, `LINGER_MAX_MS`, `LEASE_MS` and `LEASE_RENEW_MS`, each optional.
+    ///
+    /// # Errors
+    /// [`InvalidSetting`] if a value is not allowed.
+    pub fn from_env() -> Result<Self, InvalidSetting> {
+        Self::read(setting::text)
+    }
+
+    fn read(get: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidSetting> {
+        let millis = |variable: &str, default: Duration| match get(variable) {
+            Some(value) => {
+                setting::parse(variable, &value, "a number of milliseconds").map(Duration::from_millis)
+            }
+            None => Ok(default),
         };
-        let linger_min = millis("LINGER_MIN_MS", default.linger_min);
-        Self {
+        let default = Self::default();
+        let linger_min = millis("LINGER_MIN_MS", default.linger_min)?;
+        Ok(Self {
             linger_min,
-            linger_max: millis("LINGER_MAX_MS", default.linger_max).max(linger_min),
-            lease: millis("LEASE_MS", default.lease),
-            renew: millis("LEASE_RENEW_MS", default.renew),
+            linger_max: millis("LINGER_MAX_MS", default.linger_max)?.max(linger_min),
+            lease: millis("LEASE_MS", default.lease)?,
+            renew: millis("LEASE_RENEW_MS", default.renew)?,
             ..default
-        }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_that_is_not_a_number_is_refused() {
+        let read =
+            |value: &str| Settings::read(|variable| (variable == "LEASE_MS").then(|| value.to_owned()));
+        assert_eq!(read("5000").unwrap().lease, Duration::from_secs(5));
+        let expected = "the environment variable LEASE_MS is `10s`, but must be a number of milliseconds";
+        assert_eq!(read("10s").unwrap_err().to_string(), expected);
     }
 }

@@ -70,7 +70,7 @@ pub enum Finish {
 pub struct Writer<S: Storage> {
     commands: mpsc::Sender<Command<S>>,
     signals: watch::Receiver<Signals>,
-    why: Arc<std::sync::Mutex<Option<Stopped>>>,
+    stop_reason: Arc<std::sync::Mutex<Option<Stopped>>>,
     opening: State,
     epoch: u32,
 }
@@ -87,10 +87,10 @@ impl<S: Storage> Writer<S> {
         let opening = ownership.state.clone();
         let (commands, receiver) = mpsc::channel(BACKLOG);
         let (signals, watcher) = watch::channel(Signals::of(&opening));
-        let why = Arc::new(std::sync::Mutex::new(None));
+        let stop_reason = Arc::new(std::sync::Mutex::new(None));
         let task = Task::new(storage, key, settings, ownership, receiver, signals);
-        tokio::spawn(task.run(Arc::clone(&why)));
-        Self { commands, signals: watcher, why, opening, epoch }
+        tokio::spawn(task.run(Arc::clone(&stop_reason)));
+        Self { commands, signals: watcher, stop_reason, opening, epoch }
     }
 
     /// The state of the log at the time of the claim.
@@ -171,23 +171,23 @@ impl<S: Storage> Writer<S> {
     async fn send(&self, command: Command<S>) -> Result<(), Stopped> {
         match self.commands.send(command).await {
             Ok(()) => Ok(()),
-            Err(_) => Err(self.why().await),
+            Err(_) => Err(self.stop_reason().await),
         }
     }
 
     async fn answer<T>(&self, reply: oneshot::Receiver<T>) -> Result<T, Stopped> {
         match reply.await {
             Ok(answer) => Ok(answer),
-            Err(_) => Err(self.why().await),
+            Err(_) => Err(self.stop_reason().await),
         }
     }
 
     /// Returns the reason why the writer stopped. The task drops a reply shortly before it records the
     /// reason, so this waits for it.
-    async fn why(&self) -> Stopped {
+    async fn stop_reason(&self) -> Stopped {
         let _ = self.signals.clone().wait_for(|signals| signals.stopped).await; // or the task is gone
-        let why = self.why.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        why.clone().unwrap_or(Stopped::Ended)
+        let stop_reason = self.stop_reason.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        stop_reason.clone().unwrap_or(Stopped::Ended)
     }
 }
 

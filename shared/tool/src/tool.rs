@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
+use sequent_core::Scope;
 use sequent_model::ToolSpec;
 use serde_json::Value;
 
@@ -23,7 +24,7 @@ pub struct Tool {
     /// Size limit of the text that the model reads.
     pub max_result_bytes: usize,
     /// The scope that the caller of the run needs.
-    pub scope: Option<&'static str>,
+    pub scope: Option<Scope>,
     /// The kind of the tool.
     pub kind: ToolKind,
 }

@@ -87,15 +87,20 @@ impl<S: Storage> Task<S> {
         }
     }
 
-    pub(super) async fn run(mut self, why: Arc<Mutex<Option<Stopped>>>) {
+    pub(super) async fn run(mut self, stop_reason: Arc<Mutex<Option<Stopped>>>) {
         let stopped = match self.serve().await {
             Ok(()) => Stopped::Ended,
             Err(stopped) => {
-                tracing::warn!(run = %self.key.run, epoch = self.epoch, reason = %stopped, "the writer stopped; another process may take over the run");
+                tracing::warn!(
+                    run = %self.key.run,
+                    epoch = self.epoch,
+                    reason = %stopped,
+                    "the writer stopped; another process may take over the run"
+                );
                 stopped
             }
         };
-        *why.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(stopped);
+        *stop_reason.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(stopped);
         self.signals.send_modify(|signals| signals.stopped = true);
     }
 
@@ -246,7 +251,11 @@ impl<S: Storage> Task<S> {
     async fn release(&mut self) -> Result<(), Stopped> {
         self.write_all().await?;
         if let Err(error) = self.storage.renew(self.key, self.epoch, None).await {
-            tracing::warn!(run = %self.key.run, %error, "could not release the lease; the run continues after it expires");
+            tracing::warn!(
+                run = %self.key.run,
+                %error,
+                "could not release the lease; the run continues after it expires"
+            );
         }
         Ok(())
     }
@@ -265,7 +274,11 @@ impl<S: Storage> Task<S> {
             match self.storage.renew(self.key, self.epoch, Some(until)).await {
                 Ok(()) => self.sign_of_life = created,
                 Err(error) => {
-                    tracing::warn!(run = %self.key.run, %error, "could not renew the lease; the next poll retries");
+                    tracing::warn!(
+                        run = %self.key.run,
+                        %error,
+                        "could not renew the lease; the next poll retries"
+                    );
                 }
             }
         }
