@@ -7,7 +7,7 @@ use axum::{
 use http::{HeaderValue, StatusCode, header};
 use sequent_conversation::{Destination, OnConflict, Prompt, Run, RunLimits, RunOptions, RunRequest};
 use sequent_core::{ProjectId, Scope};
-use sequent_documents::Kind;
+use sequent_documents::DocumentKind;
 use sequent_event::Orchestration;
 use sequent_http::{
     Caller, Json, Problem,
@@ -51,7 +51,7 @@ pub(crate) struct CreateRun {
     /// The document that the run delivers beside its answer: `report`, `slides` or `website`. It becomes an artifact.
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "report")]
-    deliverable_type: Option<Kind>,
+    deliverable_type: Option<DocumentKind>,
     /// The tools that the model may call. All tools of the deployment if it is absent.
     #[serde(default)]
     #[schema(max_items = 64)]

@@ -4,7 +4,7 @@ mod deliverable;
 
 use sequent_core::ArtifactId;
 use sequent_deliverables::wanted;
-use sequent_documents::Kind;
+use sequent_documents::DocumentKind;
 use sequent_event::{Orchestration, Plan, State, Step, StepStatus, TranscriptEntry};
 
 use crate::jobs::JobRequest;
@@ -49,7 +49,7 @@ pub(crate) enum Purpose {
     /// To answer after all steps.
     Conclude,
     /// To write the document that the run has to deliver.
-    Deliver(Kind),
+    Deliver(DocumentKind),
 }
 
 /// Decides what `state` calls for. A child run works directly, without a plan of its own.

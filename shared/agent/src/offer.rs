@@ -1,7 +1,7 @@
 //! The tools that a run may call, and those that a request offers to the model.
 
 use sequent_deliverables::{tool_name, wanted};
-use sequent_documents::Kind;
+use sequent_documents::DocumentKind;
 use sequent_event::Orchestration;
 use sequent_model::ToolSpec;
 
@@ -38,7 +38,7 @@ fn research_tools(execution: &Execution<'_>) -> Vec<ToolSpec> {
     let is_child = execution.state.parent.is_some();
     let mut specs = execution.tools.specs(configuration.tools.as_deref());
     specs.retain(|spec| {
-        let delivers = Kind::ALL.into_iter().any(|kind| tool_name(kind) == spec.name);
+        let delivers = DocumentKind::ALL.into_iter().any(|kind| tool_name(kind) == spec.name);
         execution.tools.get(&spec.name).is_some_and(|tool| {
             let has_scope = tool.scope.is_none_or(|scope| configuration.has_scope(scope));
             let asks_people = tool.asks() || tool.needs_approval;

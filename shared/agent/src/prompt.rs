@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use sequent_conversation::Error;
 use sequent_conversation::{MessageRole, Projects};
 use sequent_deliverables::tool_name;
-use sequent_documents::Kind;
+use sequent_documents::DocumentKind;
 use sequent_event::{ChildEnd, Plan, State, TranscriptEntry};
 use sequent_model::{Message, Part, Role, ToolCall};
 
@@ -18,7 +18,7 @@ const MAX_MESSAGES: u32 = 100;
 const MAX_BYTES: usize = 200_000;
 
 /// Returns the system instructions for this purpose.
-pub(crate) fn system(purpose: Purpose, deliverable: Option<Kind>) -> Option<String> {
+pub(crate) fn system(purpose: Purpose, deliverable: Option<DocumentKind>) -> Option<String> {
     let text = match purpose {
         Purpose::Answer => "",
         Purpose::Plan => {

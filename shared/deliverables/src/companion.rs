@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sequent_artifacts::{Artifacts, Origin};
 use sequent_core::ArtifactId;
-use sequent_documents::{Document, Kind as Documents, Website, website::FileContent};
+use sequent_documents::{Document, DocumentKind, Website, website::FileContent};
 use sequent_jobs::{Context, Done, Failed, JobKind};
 use sequent_model::{Client, ToolSpec};
 use serde::{Deserialize, Serialize};
@@ -65,7 +65,7 @@ impl JobKind for GenerateCompanionReport {
             return Err(Failed::Poison("The document is not a website.".to_owned()));
         };
         context.progress.report(15, "Writing the report.");
-        let kind = Documents::Report;
+        let kind = DocumentKind::Report;
         let data_request = DataRequest {
             model: input.model,
             system: SYSTEM,

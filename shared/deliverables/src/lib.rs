@@ -20,16 +20,16 @@ pub use write::{tool_name, tools};
 
 use sequent_artifacts::{Artifacts, Error as ArtifactError};
 use sequent_core::{ArtifactId, TenantId};
-use sequent_documents::{Document, Kind, limits};
+use sequent_documents::{Document, DocumentKind, limits};
 use sequent_event::State;
 use sequent_jobs::Failed;
 
 /// Returns the kind of document that a run has to deliver, if this build knows the kind. Child runs deliver
 /// none: they work for their parent's document.
 #[must_use]
-pub fn wanted(state: &State) -> Option<Kind> {
+pub fn wanted(state: &State) -> Option<DocumentKind> {
     let name = state.configuration.deliverable_type.as_deref().filter(|_| state.parent.is_none())?;
-    Kind::ALL.into_iter().find(|kind| kind.as_str() == name)
+    DocumentKind::ALL.into_iter().find(|kind| kind.as_str() == name)
 }
 
 /// Reads a document from an artifact.

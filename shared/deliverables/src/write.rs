@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::future::{BoxFuture, FutureExt};
 use sequent_artifacts::{Artifacts, Description, Error, Origin, derived_id};
 use sequent_core::Scope;
-use sequent_documents::{Document, Kind};
+use sequent_documents::{Document, DocumentKind};
 use sequent_tool::{Call, Effect, Error as ToolError, Handler, Output, Tool, ToolKind};
 use serde_json::{Value, json};
 
@@ -14,26 +14,26 @@ const SCOPE: Scope = Scope::ArtifactsWrite;
 
 /// Returns the name of the tool that delivers a `kind`.
 #[must_use]
-pub const fn tool_name(kind: Kind) -> &'static str {
+pub const fn tool_name(kind: DocumentKind) -> &'static str {
     match kind {
-        Kind::Report => "write_report",
-        Kind::Slides => "write_slides",
-        Kind::Website => "write_website",
+        DocumentKind::Report => "write_report",
+        DocumentKind::Slides => "write_slides",
+        DocumentKind::Website => "write_website",
     }
 }
 
 /// Returns the description, for models, of the tool that delivers a `kind`.
 #[must_use]
-pub(crate) const fn description(kind: Kind) -> &'static str {
+pub(crate) const fn description(kind: DocumentKind) -> &'static str {
     match kind {
-        Kind::Report => {
+        DocumentKind::Report => {
             "Delivers the complete report. Texts may contain **bold**, *italic*, `code`, [words](https://address) and \
              citations [^id] of the sources that the report lists, but no HTML."
         }
-        Kind::Slides => {
+        DocumentKind::Slides => {
             "Delivers all slides. Texts may contain **bold**, *italic*, `code` and [words](https://address), but no HTML."
         }
-        Kind::Website => {
+        DocumentKind::Website => {
             "Delivers the website with all its files, each complete. It is shown in a sandbox without network access, so \
              it must contain everything it needs: styles, scripts and images are files of their own."
         }
@@ -43,7 +43,7 @@ pub(crate) const fn description(kind: Kind) -> &'static str {
 /// Returns the tools that deliver documents, one for each kind.
 #[must_use]
 pub fn tools(artifacts: &Artifacts) -> [Tool; 3] {
-    Kind::ALL.map(|kind| {
+    DocumentKind::ALL.map(|kind| {
         let write = Write { artifacts: artifacts.clone(), kind };
         let handler = ToolKind::Runs(Arc::new(write));
         Tool {
@@ -57,7 +57,7 @@ pub fn tools(artifacts: &Artifacts) -> [Tool; 3] {
 
 struct Write {
     artifacts: Artifacts,
-    kind: Kind,
+    kind: DocumentKind,
 }
 
 impl Handler for Write {
@@ -88,7 +88,7 @@ impl Write {
 ///
 /// # Errors
 /// A text for the model: the rules that the document breaks.
-pub(crate) fn checked(kind: Kind, written: Value) -> Result<Document, String> {
+pub(crate) fn checked(kind: DocumentKind, written: Value) -> Result<Document, String> {
     match Document::from_value(written) {
         Ok(document) if document.kind() == kind => Ok(document),
         Ok(document) => Err(format!("The document must be a {kind}, but it is a {}.", document.kind())),

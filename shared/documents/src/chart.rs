@@ -10,7 +10,7 @@ use crate::Text;
 pub struct Chart {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub caption: Option<Text>,
-    pub kind: Kind,
+    pub kind: ChartKind,
     /// The labels along the x axis, or of the slices of a pie. In a scatter chart, each is a number.
     pub labels: Vec<String>,
     pub series: Vec<Series>,
@@ -28,7 +28,7 @@ pub struct Chart {
 /// The kinds of charts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum ChartKind {
     /// Bars side by side.
     Bar,
     /// Bars on top of each other.

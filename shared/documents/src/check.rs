@@ -5,14 +5,15 @@ use std::collections::HashSet;
 use serde_json::Value;
 
 use crate::{
-    Block, Chart, Document, Kind, Problem, Source, Text, Website, block::Table, chart, limits as max,
+    Block, Chart, Document, DocumentKind, Problem, Source, Text, Website, block::Table, chart::ChartKind,
+    limits as max,
 };
 
 /// Finds control characters and noncharacters in all texts except the files of a website. No export format
 /// supports all of them.
-pub(crate) fn characters(kind: Kind, value: &Value) -> Vec<Problem> {
+pub(crate) fn characters(kind: DocumentKind, value: &Value) -> Vec<Problem> {
     let mut problems = Vec::new();
-    walk(value, &mut String::new(), kind == Kind::Website, &mut problems);
+    walk(value, &mut String::new(), kind == DocumentKind::Website, &mut problems);
     problems
 }
 
@@ -191,8 +192,8 @@ impl<'a> Check<'a> {
             }
         }
         match chart.kind {
-            chart::Kind::Pie => self.pie(chart, pointer),
-            chart::Kind::Scatter => {
+            ChartKind::Pie => self.pie(chart, pointer),
+            ChartKind::Scatter => {
                 for (at, label) in chart.labels.iter().enumerate() {
                     let number = label.trim().parse::<f64>().ok().filter(|x| x.abs() <= max::MAGNITUDE);
                     if number.is_none() {
@@ -201,7 +202,7 @@ impl<'a> Check<'a> {
                     }
                 }
             }
-            chart::Kind::Bar | chart::Kind::StackedBar | chart::Kind::Line | chart::Kind::Area => {}
+            ChartKind::Bar | ChartKind::StackedBar | ChartKind::Line | ChartKind::Area => {}
         }
     }
 

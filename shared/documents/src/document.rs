@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::{Invalid, Report, Slides, Website, check, limits, schema, structure};
+use crate::{InvalidDocument, Report, Slides, Website, check, limits, schema, structure};
 
 /// A valid document. In JSON, `type` is its type.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -21,13 +21,13 @@ pub enum Document {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "plain data")]
-pub enum Kind {
+pub enum DocumentKind {
     Report,
     Slides,
     Website,
 }
 
-impl Kind {
+impl DocumentKind {
     /// All types.
     pub const ALL: [Self; 3] = [Self::Report, Self::Slides, Self::Website];
 
@@ -49,7 +49,7 @@ impl Kind {
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for DocumentKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
@@ -59,14 +59,14 @@ impl Document {
     /// Parses and checks a document.
     ///
     /// # Errors
-    /// [`Invalid`] lists what to fix.
-    pub fn parse(json: impl AsRef<[u8]>) -> Result<Self, Invalid> {
+    /// [`InvalidDocument`] lists what to fix.
+    pub fn parse(json: impl AsRef<[u8]>) -> Result<Self, InvalidDocument> {
         let json = json.as_ref();
         if json.len() > limits::WEBSITE_BYTES {
             return Err(too_large(limits::WEBSITE_BYTES));
         }
         let value: Value = serde_json::from_slice(json)
-            .map_err(|error| Invalid::one("", format!("this is not valid JSON: {error}")))?;
+            .map_err(|error| InvalidDocument::one("", format!("this is not valid JSON: {error}")))?;
         let kind = kind_of(&value)?;
         if json.len() > kind.max_bytes() {
             return Err(too_large(kind.max_bytes()));
@@ -77,40 +77,40 @@ impl Document {
     /// Checks a document that is parsed already.
     ///
     /// # Errors
-    /// [`Invalid`] lists what to fix.
-    pub fn from_value(value: Value) -> Result<Self, Invalid> {
+    /// [`InvalidDocument`] lists what to fix.
+    pub fn from_value(value: Value) -> Result<Self, InvalidDocument> {
         let kind = kind_of(&value)?;
         Self::checked(kind, value)
     }
 
-    fn checked(kind: Kind, mut value: Value) -> Result<Self, Invalid> {
+    fn checked(kind: DocumentKind, mut value: Value) -> Result<Self, InvalidDocument> {
         structure::check(kind, &value)?;
-        Invalid::unless_empty(check::characters(kind, &value))?;
+        InvalidDocument::unless_empty(check::characters(kind, &value))?;
         if let Some(object) = value.as_object_mut() {
             object.remove("type");
         }
         let document = match kind {
-            Kind::Report => Self::Report(typed(value)?),
-            Kind::Slides => Self::Slides(typed(value)?),
-            Kind::Website => Self::Website(typed(value)?),
+            DocumentKind::Report => Self::Report(typed(value)?),
+            DocumentKind::Slides => Self::Slides(typed(value)?),
+            DocumentKind::Website => Self::Website(typed(value)?),
         };
-        Invalid::unless_empty(check::rules(&document))?;
+        InvalidDocument::unless_empty(check::rules(&document))?;
         Ok(document)
     }
 
     /// Returns the JSON Schema (2020-12) of one type, for a model. Some rules go beyond it.
     #[must_use]
-    pub fn schema(kind: Kind) -> Value {
+    pub fn schema(kind: DocumentKind) -> Value {
         schema::of(kind)
     }
 
     /// The type of the document.
     #[must_use]
-    pub const fn kind(&self) -> Kind {
+    pub const fn kind(&self) -> DocumentKind {
         match self {
-            Self::Report(_) => Kind::Report,
-            Self::Slides(_) => Kind::Slides,
-            Self::Website(_) => Kind::Website,
+            Self::Report(_) => DocumentKind::Report,
+            Self::Slides(_) => DocumentKind::Slides,
+            Self::Website(_) => DocumentKind::Website,
         }
     }
 
@@ -138,22 +138,22 @@ impl<'de> Deserialize<'de> for Document {
     }
 }
 
-fn kind_of(value: &Value) -> Result<Kind, Invalid> {
+fn kind_of(value: &Value) -> Result<DocumentKind, InvalidDocument> {
     let Some(object) = value.as_object() else {
-        return Err(Invalid::one("", "the document must be a JSON object"));
+        return Err(InvalidDocument::one("", "the document must be a JSON object"));
     };
     let name = object.get("type").and_then(Value::as_str);
-    Kind::ALL
+    DocumentKind::ALL
         .into_iter()
         .find(|kind| Some(kind.as_str()) == name)
-        .ok_or_else(|| Invalid::one("/type", "the type must be one of `report`, `slides`, `website`"))
+        .ok_or_else(|| InvalidDocument::one("/type", "the type must be one of `report`, `slides`, `website`"))
 }
 
-fn too_large(max: usize) -> Invalid {
-    Invalid::one("", format!("the document is too large: it may have at most {max} bytes of JSON"))
+fn too_large(max: usize) -> InvalidDocument {
+    InvalidDocument::one("", format!("the document is too large: it may have at most {max} bytes of JSON"))
 }
 
-fn typed<T: DeserializeOwned>(value: Value) -> Result<T, Invalid> {
+fn typed<T: DeserializeOwned>(value: Value) -> Result<T, InvalidDocument> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let mut pointer = String::new();
         for segment in error.path() {
@@ -163,6 +163,6 @@ fn typed<T: DeserializeOwned>(value: Value) -> Result<T, Invalid> {
                 _ => {}
             }
         }
-        Invalid::one(pointer, error.inner().to_string())
+        InvalidDocument::one(pointer, error.inner().to_string())
     })
 }

@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::Kind;
+use crate::DocumentKind;
 
 /// Returns a valid example.
-pub(crate) fn of(kind: Kind) -> Value {
+pub(crate) fn of(kind: DocumentKind) -> Value {
     match kind {
-        Kind::Report => json!({
+        DocumentKind::Report => json!({
             "type": "report",
             "version": 1,
             "title": "An example of a report",
@@ -26,7 +26,7 @@ pub(crate) fn of(kind: Kind) -> Value {
             ],
             "sources": [{"id": "a", "url": "https://example.com/", "title": "An example domain"}]
         }),
-        Kind::Slides => json!({
+        DocumentKind::Slides => json!({
             "type": "slides",
             "version": 1,
             "title": "An example of slides",
@@ -40,7 +40,7 @@ pub(crate) fn of(kind: Kind) -> Value {
                 ]}
             ]
         }),
-        Kind::Website => json!({
+        DocumentKind::Website => json!({
             "type": "website",
             "version": 1,
             "title": "An example of a website",

@@ -40,7 +40,7 @@ pub fn parse(source: &str) -> Parsed {
     let mut parser = Parser {
         rest: source,
         before: None,
-        frames: vec![Frame { mark: Mark::Root, inner: Vec::new() }],
+        frames: vec![OpenMark { mark: Mark::Root, inner: Vec::new() }],
         refused_links: Vec::new(),
         no_code: false,
     };
@@ -88,7 +88,7 @@ impl Mark {
     }
 }
 
-struct Frame {
+struct OpenMark {
     mark: Mark,
     inner: Vec<Inline>,
 }
@@ -97,7 +97,7 @@ struct Parser<'a> {
     rest: &'a str,
     before: Option<char>,
     /// The first frame is the root, which is never closed.
-    frames: Vec<Frame>,
+    frames: Vec<OpenMark>,
     refused_links: Vec<String>,
     /// There is no further backtick. Searching again would make the parser quadratic.
     no_code: bool,
@@ -151,7 +151,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn top(&mut self) -> &mut Frame {
+    fn top(&mut self) -> &mut OpenMark {
         self.frames.last_mut().expect("only `parse` pops the root frame")
     }
 
@@ -222,7 +222,7 @@ impl<'a> Parser<'a> {
             self.push(if mark == Mark::Bold { Inline::Bold(inner) } else { Inline::Italic(inner) });
         } else if touches(after) {
             self.take(width);
-            self.frames.push(Frame { mark, inner: Vec::new() });
+            self.frames.push(OpenMark { mark, inner: Vec::new() });
         } else {
             self.literal(width);
         }
@@ -241,7 +241,7 @@ impl<'a> Parser<'a> {
             return self.literal(1);
         }
         self.take(1);
-        self.frames.push(Frame { mark: Mark::Link, inner: Vec::new() });
+        self.frames.push(OpenMark { mark: Mark::Link, inner: Vec::new() });
     }
 
     fn link(&mut self) {

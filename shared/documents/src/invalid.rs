@@ -16,14 +16,14 @@ pub struct Problem {
 /// A document that was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the document was refused. Fix these problems:\n{}", self.list())]
-pub struct Invalid {
+pub struct InvalidDocument {
     /// The first problems. Never empty.
     pub problems: Vec<Problem>,
     /// The number of further problems.
     pub more: usize,
 }
 
-impl Invalid {
+impl InvalidDocument {
     pub(crate) fn one(pointer: impl Into<String>, message: impl Into<String>) -> Self {
         Self { problems: vec![Problem { pointer: pointer.into(), message: message.into() }], more: 0 }
     }

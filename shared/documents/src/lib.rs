@@ -2,7 +2,7 @@
 //!
 //! A model writes a document as JSON. Only [`Document::parse`] and its siblings create a [`Document`]. It
 //! satisfies all rules of [`limits`] and of [`Document::schema`], so an exporter has nothing left to check. A
-//! refused document gives [`Invalid`], with messages from which the model can correct itself. Texts have a
+//! refused document gives [`InvalidDocument`], with messages from which the model can correct itself. Texts have a
 //! small markup language ([`inline`]), which only this crate parses. HTML and other languages are plain text.
 
 pub mod block;
@@ -26,10 +26,10 @@ pub mod website;
 
 pub use block::Block;
 pub use chart::Chart;
-pub use document::{Document, Kind};
+pub use document::{Document, DocumentKind};
 pub use format::Format;
 pub use inline::Inline;
-pub use invalid::{Invalid, Problem};
+pub use invalid::{InvalidDocument, Problem};
 pub use report::{Report, Section};
 pub use slides::{Layout, Slide, Slides, Theme};
 pub use source::{Source, SourceId, WebUrl};

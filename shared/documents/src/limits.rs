@@ -52,5 +52,5 @@ pub const VALUES: usize = 500;
 pub const MAGNITUDE: f64 = 1e15;
 /// The number of sources of a document.
 pub const SOURCES: usize = 500;
-/// The number of problems that [`Invalid`](crate::Invalid) lists: a few hints are enough for a model.
+/// The number of problems that [`InvalidDocument`](crate::InvalidDocument) lists: a few hints are enough for a model.
 pub const PROBLEMS: usize = 12;

@@ -1,27 +1,27 @@
 //! The JSON Schemas of documents. A model receives them, and they are the first check of what it writes.
 //!
-//! They are written by hand and not derived from the types. Most rules are no rules of a type: limits, the
-//! description of each text, the choice of `content` or `base64`, and one named definition per type of block
-//! without unknown properties, which the messages of [`structure`](crate::structure) depend on.
+//! They are written by hand and not derived from the types by `schemars`. A text has another description in each
+//! place, a file has either `content` or `base64`, and each type of block is a definition of its own without unknown
+//! properties, which the messages of the `structure` module depend on.
 
 use serde_json::{Value, json};
 
-use crate::{Kind, example, limits as max};
+use crate::{DocumentKind, example, limits as max};
 
 /// The types of blocks.
 pub(crate) const BLOCK_TYPES: [&str; 7] = ["paragraph", "list", "table", "chart", "quote", "code", "callout"];
 
 /// Returns the schema of one type of document.
 #[must_use]
-pub fn of(kind: Kind) -> Value {
+pub fn of(kind: DocumentKind) -> Value {
     match kind {
-        Kind::Report => report(),
-        Kind::Slides => slides(),
-        Kind::Website => website(),
+        DocumentKind::Report => report(),
+        DocumentKind::Slides => slides(),
+        DocumentKind::Website => website(),
     }
 }
 
-fn document(kind: Kind, title: &str, required: &[&str], own: &Value, defs: &Value) -> Value {
+fn document(kind: DocumentKind, title: &str, required: &[&str], own: &Value, defs: &Value) -> Value {
     let mut properties = json!({
         "type": {"const": kind.as_str()},
         "version": {"const": 1},
@@ -68,7 +68,7 @@ fn report() -> Value {
         "sections": {"type": "array", "items": section, "minItems": 1, "maxItems": max::SECTIONS},
         "sources": sources(),
     });
-    document(Kind::Report, "A report", &["sections"], &own, &block_defs())
+    document(DocumentKind::Report, "A report", &["sections"], &own, &block_defs())
 }
 
 fn slides() -> Value {
@@ -90,7 +90,13 @@ fn slides() -> Value {
         "slides": {"type": "array", "items": slide, "minItems": 1, "maxItems": max::SLIDES},
         "sources": sources(),
     });
-    document(Kind::Slides, "Slides; a title page is added automatically", &["slides"], &own, &block_defs())
+    document(
+        DocumentKind::Slides,
+        "Slides; a title page is added automatically",
+        &["slides"],
+        &own,
+        &block_defs(),
+    )
 }
 
 fn website() -> Value {
@@ -116,7 +122,7 @@ fn website() -> Value {
         "entry": path,
         "files": {"type": "array", "items": file, "minItems": 1, "maxItems": max::FILES},
     });
-    document(Kind::Website, "A website of static files", &["entry", "files"], &own, &json!({}))
+    document(DocumentKind::Website, "A website of static files", &["entry", "files"], &own, &json!({}))
 }
 
 fn line(description: &str) -> Value {

@@ -5,18 +5,18 @@ use std::sync::LazyLock;
 use boon::{Compiler, ErrorKind, SchemaIndex, Schemas, ValidationError};
 use serde_json::Value;
 
-use crate::{Invalid, Kind, Problem, schema};
+use crate::{DocumentKind, InvalidDocument, Problem, schema};
 
 struct Compiled {
     schemas: Schemas,
     index: SchemaIndex,
 }
 
-static REPORT: LazyLock<Compiled> = LazyLock::new(|| compile(Kind::Report));
-static SLIDES: LazyLock<Compiled> = LazyLock::new(|| compile(Kind::Slides));
-static WEBSITE: LazyLock<Compiled> = LazyLock::new(|| compile(Kind::Website));
+static REPORT: LazyLock<Compiled> = LazyLock::new(|| compile(DocumentKind::Report));
+static SLIDES: LazyLock<Compiled> = LazyLock::new(|| compile(DocumentKind::Slides));
+static WEBSITE: LazyLock<Compiled> = LazyLock::new(|| compile(DocumentKind::Website));
 
-fn compile(kind: Kind) -> Compiled {
+fn compile(kind: DocumentKind) -> Compiled {
     let location = format!("https://schema.invalid/{kind}");
     let mut compiler = Compiler::new();
     compiler.enable_format_assertions();
@@ -28,11 +28,11 @@ fn compile(kind: Kind) -> Compiled {
 }
 
 /// Returns an error unless `value` matches the schema of `kind`.
-pub(crate) fn check(kind: Kind, value: &Value) -> Result<(), Invalid> {
+pub(crate) fn check(kind: DocumentKind, value: &Value) -> Result<(), InvalidDocument> {
     let compiled = match kind {
-        Kind::Report => &*REPORT,
-        Kind::Slides => &*SLIDES,
-        Kind::Website => &*WEBSITE,
+        DocumentKind::Report => &*REPORT,
+        DocumentKind::Slides => &*SLIDES,
+        DocumentKind::Website => &*WEBSITE,
     };
     let Err(error) = compiled.schemas.validate(value, compiled.index) else { return Ok(()) };
     let mut problems = Vec::new();
@@ -41,7 +41,7 @@ pub(crate) fn check(kind: Kind, value: &Value) -> Result<(), Invalid> {
     // crates enable.
     problems.sort_by(|a, b| a.pointer.cmp(&b.pointer));
     problems.dedup();
-    Invalid::unless_empty(problems)
+    InvalidDocument::unless_empty(problems)
 }
 
 /// Collects the leaves of the tree of errors. The inner nodes only report that a node below failed.

@@ -1,7 +1,7 @@
 //! Documents through the public API: valid ones, and the messages from which a model corrects invalid ones.
 
 use proptest::prelude::*;
-use sequent_documents::{Block, Document, Invalid, Kind, limits};
+use sequent_documents::{Block, Document, DocumentKind, InvalidDocument, limits};
 use serde_json::{Value, json};
 
 fn report() -> Value {
@@ -39,7 +39,7 @@ fn refused(mut value: Value, change: impl FnOnce(&mut Value)) -> String {
     change(&mut value);
     match Document::from_value(value) {
         Ok(document) => panic!("accepted: {document:?}"),
-        Err(Invalid { problems, more }) => {
+        Err(InvalidDocument { problems, more }) => {
             assert!(!problems.is_empty());
             let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
             lines.join("\n") + if more > 0 { "\nmore" } else { "" }
@@ -119,7 +119,7 @@ fn a_website_unpacks_safely() {
     - at /files/1/path: `img` is a file and cannot be a folder, too
     "#);
     insta::assert_snapshot!(refused(website(), |value| value["entry"] = json!("img/dot.png")), @"- at /entry: the entry must be a file with the media type `text/html`");
-    insta::assert_snapshot!(refused(website(), |value| value["files"][1]["base64"] = json!("!")), @"- at /files/1: the value is not valid base64: Invalid symbol 33, offset 0.");
+    insta::assert_snapshot!(refused(website(), |value| value["files"][1]["base64"] = json!("!")), @"- at /files/1: the value is not valid base64: InvalidDocument symbol 33, offset 0.");
     insta::assert_snapshot!(refused(website(), |value| value["files"][1]["content"] = json!("")), @"- at /files/1: the file must have exactly one of `content` and `base64`");
     let large = "a".repeat(limits::FILES_BYTES + 1);
     assert!(
@@ -157,14 +157,14 @@ fn other_json_is_refused() {
 
 #[test]
 fn the_schemas_do_not_change_by_accident() {
-    for kind in Kind::ALL {
+    for kind in DocumentKind::ALL {
         let schema = Document::schema(kind);
         assert_eq!(schema["properties"]["type"]["const"], kind.as_str());
         assert_eq!(schema["additionalProperties"], false);
         let example = Document::from_value(schema["examples"][0].clone());
         assert_eq!(example.map(|document| document.kind()), Ok(kind));
     }
-    let schema = Document::schema(Kind::Report);
+    let schema = Document::schema(DocumentKind::Report);
     assert_eq!(schema["$defs"]["block"]["anyOf"].as_array().unwrap().len(), 7);
 }
 

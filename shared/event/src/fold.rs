@@ -18,7 +18,7 @@ use crate::{
 /// An event is not allowed at its position. Writers check before they append, so a stored log never contains
 /// one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Invalid {
+pub enum InvalidEvent {
     /// Sequence numbers must increase by one.
     #[error("expected event {expected}, found {found}")]
     #[expect(missing_docs, reason = "plain data")]
@@ -104,8 +104,8 @@ impl State {
     /// Folds a whole log.
     ///
     /// # Errors
-    /// Returns [`Invalid`] for the first event that is not allowed at its position.
-    pub fn of<'a>(events: impl IntoIterator<Item = &'a Event>) -> Result<Self, Invalid> {
+    /// Returns [`InvalidEvent`] for the first event that is not allowed at its position.
+    pub fn of<'a>(events: impl IntoIterator<Item = &'a Event>) -> Result<Self, InvalidEvent> {
         let mut state = Self::default();
         for event in events {
             state.apply(event)?;
@@ -167,9 +167,9 @@ impl State {
     ///
     /// # Errors
     /// If the event is not allowed here. The state is then unchanged.
-    pub fn apply(&mut self, event: &Event) -> Result<(), Invalid> {
+    pub fn apply(&mut self, event: &Event) -> Result<(), InvalidEvent> {
         if event.seq != self.next() {
-            return Err(Invalid::Gap { expected: self.next(), found: event.seq });
+            return Err(InvalidEvent::Gap { expected: self.next(), found: event.seq });
         }
         if let Some(body) = event.body() {
             self.check(body)?;

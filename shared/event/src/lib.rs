@@ -20,7 +20,7 @@ pub use body::Body;
 pub use entry::{Entry, Event, Malformed, Payload};
 pub use execution::{CancelReason, ClaimReason, Role, RunOutcome, Totals, Usage};
 pub use fold::{
-    AskedInterrupt, Child, ChildEnd, Draft, Invalid, OpenMessage, Phase, RunJob, State, TextMessage,
+    AskedInterrupt, Child, ChildEnd, Draft, InvalidEvent, OpenMessage, Phase, RunJob, State, TextMessage,
     ToolCall, TranscriptEntry,
 };
 pub use interrupt::{AnswerStatus, Interrupt, InterruptAnswer, Question, Reason};

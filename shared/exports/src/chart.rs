@@ -11,7 +11,7 @@ mod scale;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use sequent_documents::Chart;
-use sequent_documents::chart::Kind;
+use sequent_documents::chart::ChartKind;
 
 use crate::Error;
 
@@ -70,7 +70,7 @@ pub(crate) fn svg(chart: &Chart, look: &Look) -> Result<String, Error> {
         let size = (WIDTH.unsigned_abs(), HEIGHT.unsigned_abs());
         let area = SVGBackend::with_string(&mut svg, size).into_drawing_area();
         match chart.kind {
-            Kind::Pie => pie::draw(&area, chart, look)?,
+            ChartKind::Pie => pie::draw(&area, chart, look)?,
             _ => plot::draw(&area, chart, look)?,
         }
         area.present().map_err(failed)?;
@@ -81,12 +81,12 @@ pub(crate) fn svg(chart: &Chart, look: &Look) -> Result<String, Error> {
 /// Describes the chart in words, for people who cannot see it.
 pub(crate) fn description(chart: &Chart) -> String {
     let kind = match chart.kind {
-        Kind::Bar => "Bar chart",
-        Kind::StackedBar => "Stacked bar chart",
-        Kind::Line => "Line chart",
-        Kind::Area => "Area chart",
-        Kind::Scatter => "Scatter chart",
-        Kind::Pie => "Pie chart",
+        ChartKind::Bar => "Bar chart",
+        ChartKind::StackedBar => "Stacked bar chart",
+        ChartKind::Line => "Line chart",
+        ChartKind::Area => "Area chart",
+        ChartKind::Scatter => "Scatter chart",
+        ChartKind::Pie => "Pie chart",
     };
     let names: Vec<_> = chart.series.iter().map(|series| series.name.as_str()).collect();
     let ends = [chart.labels.first(), chart.labels.last()];

@@ -1,6 +1,6 @@
 //! Errors of an export.
 
-use sequent_documents::{Format, Kind};
+use sequent_documents::{DocumentKind, Format};
 
 /// An error of an export.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -8,7 +8,7 @@ pub enum Error {
     /// Documents of this type cannot be exported in this format.
     #[error("a document of type {kind} cannot be exported as {}", format.name())]
     #[expect(missing_docs, reason = "plain data")]
-    Unsupported { kind: Kind, format: Format },
+    Unsupported { kind: DocumentKind, format: Format },
     /// The renderer failed on a valid document. This is a bug of ours: a retry does not help.
     #[error("the renderer failed: {0}")]
     Renderer(String),

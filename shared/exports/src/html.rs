@@ -47,7 +47,7 @@ impl<'a> Language<'a> {
 
 /// A script of ours that a page runs.
 #[derive(Clone, Copy)]
-pub(crate) struct Script {
+pub(crate) struct PageScript {
     pub(crate) source: &'static str,
     /// The digest of `source`, as in a Content-Security-Policy.
     pub(crate) digest: &'static str,
@@ -55,16 +55,16 @@ pub(crate) struct Script {
 
 /// A whole page. Its Content-Security-Policy is a second line of defence: even if a text were not escaped, it
 /// could neither run nor load anything.
-pub(crate) struct Page<'a> {
+pub(crate) struct HtmlPage<'a> {
     pub(crate) title: &'a str,
     pub(crate) writing: Writing<'a>,
     pub(crate) style: &'static str,
     /// The class of `<body>`.
     pub(crate) class: Option<&'static str>,
-    pub(crate) script: Option<Script>,
+    pub(crate) script: Option<PageScript>,
 }
 
-impl Page<'_> {
+impl HtmlPage<'_> {
     pub(crate) fn render(&self, body: &Markup) -> String {
         let mut policy = String::from("default-src 'none'; style-src 'unsafe-inline'");
         if let Some(script) = self.script {

@@ -11,7 +11,7 @@ use crate::writing::Writing;
 pub(crate) fn report(report: &Report) -> String {
     let citations = Citations::of_report(report);
     let words = words::of(Writing::of_document(report.language.as_deref()));
-    let writer = Writer { citations, words };
+    let writer = MarkdownWriter { citations, words };
     let mut out = format!("# {}\n\n", escape(&report.title));
     if let Some(subtitle) = &report.subtitle {
         out += &format!("**{}**\n\n", escape(subtitle));
@@ -77,12 +77,12 @@ fn code_span(code: &str) -> String {
     format!("{fence}{pad}{}{pad}{fence}", code.replace('|', "\\|").replace('\n', " "))
 }
 
-struct Writer<'a> {
+struct MarkdownWriter<'a> {
     citations: Citations<'a>,
     words: Words,
 }
 
-impl Writer<'_> {
+impl MarkdownWriter<'_> {
     fn text(&self, text: &Text) -> String {
         self.inlines(text.inlines(), "  \n")
     }

@@ -102,4 +102,4 @@ fn one_line(title: &str) -> String {
     if clean.trim().is_empty() { "Export".to_owned() } else { clean }
 }
 
-type Events = Arc<[sequent_event::Event]>;
+type RunEvents = Arc<[sequent_event::Event]>;

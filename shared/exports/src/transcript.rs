@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use crate::html::{Language, Page, Plain};
+use crate::html::{HtmlPage, Language, Plain};
 use crate::markdown;
 use crate::writing::Writing;
 
@@ -11,12 +11,12 @@ use crate::writing::Writing;
 #[expect(missing_docs, reason = "plain data")]
 pub struct Transcript {
     pub title: String,
-    pub parts: Vec<Part>,
+    pub parts: Vec<TranscriptPart>,
 }
 
 /// One part of a transcript.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Part {
+pub struct TranscriptPart {
     /// The name of a person, an agent or a tool.
     pub author: String,
     /// The time, as the caller wants it to be shown.
@@ -57,7 +57,7 @@ pub fn html(transcript: &Transcript) -> String {
             }
         }
     };
-    Page { title: &transcript.title, writing, style: STYLE, class: None, script: None }.render(&body)
+    HtmlPage { title: &transcript.title, writing, style: STYLE, class: None, script: None }.render(&body)
 }
 
 const fn class(content: &PartContent) -> &'static str {
@@ -107,7 +107,7 @@ pub fn markdown(transcript: &Transcript) -> String {
     format!("# {title}\n\n{parts}")
 }
 
-fn markdown_part(part: &Part) -> String {
+fn markdown_part(part: &TranscriptPart) -> String {
     let author = markdown::escape(&part.author);
     let at = markdown::escape(&part.at);
     let (suffix, content) = match &part.content {

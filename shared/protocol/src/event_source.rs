@@ -84,7 +84,7 @@ struct Content<'a> {
 }
 
 #[derive(Serialize)]
-struct Failure<'a> {
+struct ErrorData<'a> {
     code: &'a str,
     message: &'a str,
 }
@@ -144,7 +144,7 @@ impl Projector {
             }
             Body::RunFinished { outcome, .. } => vec![self.end(id, *outcome == RunOutcome::Cancelled)],
             Body::RunError { message, code } => {
-                let failure = Frame::json(None, Some("error"), &Failure { code, message });
+                let failure = Frame::json(None, Some("error"), &ErrorData { code, message });
                 vec![failure, self.end(id, false)]
             }
             _ => Vec::new(),

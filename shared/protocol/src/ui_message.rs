@@ -29,7 +29,7 @@ mod tools;
 use sequent_core::{MessageId, ProjectId, RunId};
 use sequent_event::{Body, CancelReason, Event, RunOutcome, Usage};
 
-pub use chunk::{Chunk, FinishReason, Json, Mark, Metadata, Totals};
+pub use chunk::{Chunk, FinishReason, Json, Mark, Metadata, UsageTotals};
 pub use start_index::{InvalidStartIndex, StartIndex};
 
 use crate::sse::Frame;
@@ -64,17 +64,17 @@ pub struct Projector {
     started: bool,
     /// The next part belongs to another model call, and so to another step.
     step_over: bool,
-    part: Option<Part>,
+    part: Option<OpenPart>,
     tools: ToolCalls,
     /// The prompt was pushed. Later user messages steer the run.
     prompted: bool,
     cancel: Option<CancelReason>,
-    totals: Totals,
+    totals: UsageTotals,
     finish_reason: FinishReason,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Part {
+struct OpenPart {
     id: MessageId,
     reasoning: bool,
 }
@@ -93,7 +93,11 @@ impl Projector {
             tools: ToolCalls::new(),
             prompted: false,
             cancel: None,
-            totals: Totals { input_tokens: 0, output_tokens: 0, cost_micro_usd: sequent_core::MicroUsd(0) },
+            totals: UsageTotals {
+                input_tokens: 0,
+                output_tokens: 0,
+                cost_micro_usd: sequent_core::MicroUsd(0),
+            },
             finish_reason: FinishReason::Stop,
         }
     }
@@ -244,12 +248,12 @@ impl Projector {
 
     fn begin(&mut self, id: MessageId, reasoning: bool, out: &mut Vec<Chunk>) {
         self.next_step(out);
-        self.part = Some(Part { id, reasoning });
+        self.part = Some(OpenPart { id, reasoning });
         out.push(if reasoning { Chunk::ReasoningStart { id } } else { Chunk::TextStart { id } });
     }
 
     fn end(&mut self, provider_metadata: Option<Mark>, out: &mut Vec<Chunk>) {
-        let Some(Part { id, reasoning }) = self.part.take() else { return };
+        let Some(OpenPart { id, reasoning }) = self.part.take() else { return };
         out.push(if reasoning {
             Chunk::ReasoningEnd { id, provider_metadata }
         } else {

@@ -167,7 +167,7 @@ fn has_expired(now: Timestamp, lease: Option<Timestamp>, segments: &[Segment], s
     now >= seen.map_or(until, |seen| seen.max(until))
 }
 
-pub(crate) fn advance(state: &mut State, segment: &Segment) -> Result<(), sequent_event::Invalid> {
+pub(crate) fn advance(state: &mut State, segment: &Segment) -> Result<(), sequent_event::InvalidEvent> {
     segment.events().try_for_each(|event| state.apply(&event))
 }
 
@@ -184,7 +184,7 @@ fn first_state(segment: &Segment) -> Result<State, Unavailable> {
     Ok(state)
 }
 
-fn refused(error: sequent_event::Invalid) -> Unavailable {
+fn refused(error: sequent_event::InvalidEvent) -> Unavailable {
     Unavailable(AppendError::Refused(Box::new(error)))
 }
 

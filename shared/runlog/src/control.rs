@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sequent_event::{Body, Entry, Event, Invalid, Seq, State};
+use sequent_event::{Body, Entry, Event, InvalidEvent, Seq, State};
 
 use crate::{
     AppendError, LogKey, MAX_EVENTS, ReadError, Segment, Storage, Unavailable, WriterId,
@@ -115,7 +115,7 @@ pub async fn decide<S: Storage, E>(
     }
 }
 
-fn invalid(error: Invalid) -> Unavailable {
+fn invalid(error: InvalidEvent) -> Unavailable {
     Unavailable(AppendError::Refused(Box::new(error)))
 }
 

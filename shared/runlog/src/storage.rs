@@ -8,7 +8,7 @@ use sequent_tables::Cancelled;
 
 use crate::{LogKey, Segment};
 
-type Source = Box<dyn std::error::Error + Send + Sync>;
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// An append that failed, or whose outcome is unknown.
 #[derive(Debug, thiserror::Error)]
@@ -27,7 +27,7 @@ pub enum AppendError {
     Ambiguous,
     /// Nothing was stored, and a retry will not succeed.
     #[error("the storage refused the segment")]
-    Refused(#[source] Source),
+    Refused(#[source] BoxError),
 }
 
 /// A read that failed.
@@ -35,10 +35,10 @@ pub enum AppendError {
 pub enum ReadError {
     /// A retry may succeed.
     #[error("the storage cannot be read right now; retry later")]
-    Unavailable(#[source] Source),
+    Unavailable(#[source] BoxError),
     /// A retry will not succeed.
     #[error("the stored log is malformed")]
-    Malformed(#[source] Source),
+    Malformed(#[source] BoxError),
 }
 
 /// A storage of logs. Appends and reads must be linearizable per log.

@@ -5,7 +5,7 @@ mod task;
 
 use std::sync::Arc;
 
-use sequent_event::{Body, CancelReason, Invalid, State};
+use sequent_event::{Body, CancelReason, InvalidEvent, State};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     claim::Ownership,
     size::{self, LARGEST},
 };
-use task::{Command, Task};
+use task::{Command, WriterTask};
 
 /// Capacity of the queue between the owner and its writer. If the queue is full, [`Writer::append`] waits.
 const BACKLOG: usize = 256;
@@ -29,7 +29,7 @@ pub enum Stopped {
     Unavailable(#[source] Arc<Unavailable>),
     /// The owner appended an event that is not allowed, or read one that this build cannot apply.
     #[error("the event is not allowed at its position in the log")]
-    Invalid(#[from] Invalid),
+    Invalid(#[from] InvalidEvent),
     /// An event is too large for a segment.
     #[error("an event of {0} bytes does not fit a segment")]
     TooLarge(usize),
@@ -88,7 +88,7 @@ impl<S: Storage> Writer<S> {
         let (commands, receiver) = mpsc::channel(BACKLOG);
         let (signals, watcher) = watch::channel(Signals::of(&opening));
         let stop_reason = Arc::new(std::sync::Mutex::new(None));
-        let task = Task::new(storage, key, settings, ownership, receiver, signals);
+        let task = WriterTask::new(storage, key, settings, ownership, receiver, signals);
         tokio::spawn(task.run(Arc::clone(&stop_reason)));
         Self { commands, signals: watcher, stop_reason, opening, epoch }
     }
@@ -120,7 +120,7 @@ impl<S: Storage> Writer<S> {
     /// writer continues.
     pub async fn append(&self, body: Body) -> Result<(), Stopped> {
         if body.is_terminal() || matches!(body, Body::RunClaimed { .. }) {
-            return Err(Invalid::OutOfPlace(body.type_name()).into());
+            return Err(InvalidEvent::OutOfPlace(body.type_name()).into());
         }
         check_size(std::slice::from_ref(&body))?;
         self.send(Command::Append(body)).await
@@ -150,7 +150,7 @@ impl<S: Storage> Writer<S> {
         rows: impl Fn(&State) -> S::Rows + Send + 'static,
     ) -> Result<Finish, Stopped> {
         if !bodies.last().is_some_and(Body::is_terminal) {
-            return Err(Invalid::OutOfPlace(bodies.last().map_or("nothing", Body::type_name)).into());
+            return Err(InvalidEvent::OutOfPlace(bodies.last().map_or("nothing", Body::type_name)).into());
         }
         check_size(&bodies)?;
         let (reply, done) = oneshot::channel();

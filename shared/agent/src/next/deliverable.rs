@@ -6,7 +6,7 @@ use sequent_deliverables::{
     BindCitations, CitationsInput, CompanionInput, EntitiesInput, ExtractEntities, GenerateCompanionReport,
     tool_name,
 };
-use sequent_documents::{Format, Kind};
+use sequent_documents::{DocumentKind, Format};
 use sequent_event::{Artifact, Job, JobStatus, State, TranscriptEntry};
 use sequent_jobs::{JobKind, Queue};
 use sequent_tables::derived_id;
@@ -22,7 +22,7 @@ const MAX_TASK: usize = 8_000;
 
 /// Decides what is left: to answer for this `purpose`, to write the document, or to carry out what follows
 /// it.
-pub(super) fn next(state: &State, kind: Kind, purpose: Purpose, has_answered: bool) -> Next {
+pub(super) fn next(state: &State, kind: DocumentKind, purpose: Purpose, has_answered: bool) -> Next {
     let Some(document) = delivered(state, kind) else {
         return if failures(state, kind) >= MAX_FAILURES {
             let message =
@@ -40,9 +40,9 @@ pub(super) fn next(state: &State, kind: Kind, purpose: Purpose, has_answered: bo
         return Next::Ask(purpose);
     }
     match kind {
-        Kind::Slides => Next::Finish,
-        Kind::Report => after_report(state, document),
-        Kind::Website => after_website(state, document),
+        DocumentKind::Slides => Next::Finish,
+        DocumentKind::Report => after_report(state, document),
+        DocumentKind::Website => after_website(state, document),
     }
 }
 
@@ -112,7 +112,7 @@ fn job_id(state: &State, document: &Artifact, job_type: &str) -> JobId {
 }
 
 /// The last document of this kind that the model has delivered.
-fn delivered(state: &State, kind: Kind) -> Option<&Artifact> {
+fn delivered(state: &State, kind: DocumentKind) -> Option<&Artifact> {
     state.artifacts.iter().rfind(|artifact| {
         let call = artifact.tool_call_id.as_deref().and_then(|id| state.tool_call(id));
         call.is_some_and(|call| call.name == tool_name(kind))
@@ -134,7 +134,7 @@ fn has_spoken(state: &State) -> bool {
 }
 
 /// The number of latest responses that should have been the document.
-fn failures(state: &State, kind: Kind) -> usize {
+fn failures(state: &State, kind: DocumentKind) -> usize {
     let has_failed = |turn: &&TranscriptEntry| match turn {
         TranscriptEntry::Assistant { calls, .. } => {
             calls.is_empty() || calls.iter().any(|call| call.name == tool_name(kind))

@@ -1,18 +1,18 @@
 //! The rules of the log: the events that are allowed in each state.
 
-use super::{Invalid, Phase, State};
+use super::{InvalidEvent, Phase, State};
 use crate::{Artifact, Body, RunOutcome};
 use sequent_core::JobId;
 
 impl State {
-    pub(super) fn check(&self, body: &Body) -> Result<(), Invalid> {
+    pub(super) fn check(&self, body: &Body) -> Result<(), InvalidEvent> {
         let name = body.type_name();
         if self.phase.is_closed() && !self.may_follow_the_end(body) {
-            return Err(Invalid::Closed(name));
+            return Err(InvalidEvent::Closed(name));
         }
         let fits = match body {
             Body::RunClaimed { epoch, .. } if *epoch != self.epoch + 1 => {
-                return Err(Invalid::Epoch { current: self.epoch, found: *epoch });
+                return Err(InvalidEvent::Epoch { current: self.epoch, found: *epoch });
             }
             Body::RunClaimed { .. } | Body::UserMessage { .. } | Body::CancelRequested { .. } => true,
             Body::ClarificationAnswered(answer) => {
@@ -75,7 +75,7 @@ impl State {
             | Body::WebsiteGenerationDone { .. }
             | Body::UsageRecorded(_) => true,
         };
-        if fits { Ok(()) } else { Err(Invalid::OutOfPlace(name)) }
+        if fits { Ok(()) } else { Err(InvalidEvent::OutOfPlace(name)) }
     }
 
     /// Returns `true` if the event is allowed in a closed log. A claim and a new execution open the log

@@ -54,23 +54,23 @@ fn a_failed_run_keeps_its_answer_so_far() {
 #[test]
 fn events_out_of_place_are_refused() {
     let [start, content, end] = message(1);
-    let cases: Vec<(Vec<Body>, Invalid)> = vec![
-        (vec![started()], Invalid::OutOfPlace("RUN_STARTED")),
-        (vec![claimed(2)], Invalid::Epoch { current: 0, found: 2 }),
-        (vec![claimed(1), started(), claimed(1)], Invalid::Epoch { current: 1, found: 1 }),
-        (vec![claimed(1), started(), content], Invalid::OutOfPlace("TEXT_MESSAGE_CONTENT")),
-        (vec![claimed(1), started(), end], Invalid::OutOfPlace("TEXT_MESSAGE_END")),
+    let cases: Vec<(Vec<Body>, InvalidEvent)> = vec![
+        (vec![started()], InvalidEvent::OutOfPlace("RUN_STARTED")),
+        (vec![claimed(2)], InvalidEvent::Epoch { current: 0, found: 2 }),
+        (vec![claimed(1), started(), claimed(1)], InvalidEvent::Epoch { current: 1, found: 1 }),
+        (vec![claimed(1), started(), content], InvalidEvent::OutOfPlace("TEXT_MESSAGE_CONTENT")),
+        (vec![claimed(1), started(), end], InvalidEvent::OutOfPlace("TEXT_MESSAGE_END")),
         (
             vec![claimed(1), started(), start.clone(), finished(RunOutcome::Success)],
-            Invalid::OutOfPlace("RUN_FINISHED"),
+            InvalidEvent::OutOfPlace("RUN_FINISHED"),
         ),
         (
             vec![claimed(1), started(), finished(RunOutcome::Success), finished(RunOutcome::Success)],
-            Invalid::Closed("RUN_FINISHED"),
+            InvalidEvent::Closed("RUN_FINISHED"),
         ),
         (
             vec![claimed(1), started(), finished(RunOutcome::Success), start],
-            Invalid::Closed("TEXT_MESSAGE_START"),
+            InvalidEvent::Closed("TEXT_MESSAGE_START"),
         ),
     ];
     for (log, expected) in cases {
@@ -78,7 +78,7 @@ fn events_out_of_place_are_refused() {
     }
     let mut gap = events([claimed(1), started()]);
     gap.remove(0);
-    assert!(matches!(State::of(&gap), Err(Invalid::Gap { .. })));
+    assert!(matches!(State::of(&gap), Err(InvalidEvent::Gap { .. })));
 }
 
 #[test]

@@ -13,14 +13,14 @@ const LINE: i32 = 40;
 
 /// The rectangle of the data, in units of the image.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Frame {
+pub(super) struct PlotFrame {
     pub(super) left: i32,
     pub(super) right: i32,
     pub(super) top: i32,
     pub(super) bottom: i32,
 }
 
-impl Frame {
+impl PlotFrame {
     /// Draws the title of the y axis and the legend, and leaves room for the labels.
     pub(super) fn new(area: &Area<'_>, chart: &Chart, look: &Look, y: &Scale) -> Result<Self, Error> {
         let mut top = 12;

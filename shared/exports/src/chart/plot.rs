@@ -4,9 +4,9 @@ use plotters::coord::ranged1d::Ranged;
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use sequent_documents::Chart;
-use sequent_documents::chart::{Kind, Series};
+use sequent_documents::chart::{ChartKind, Series};
 
-use super::frame::Frame;
+use super::frame::PlotFrame;
 use super::scale::Scale;
 use super::{Area, Look, color, failed};
 use crate::Error;
@@ -15,14 +15,14 @@ type Plane<'a> = DrawingArea<SVGBackend<'a>, Cartesian2d<RangedCoordf64, RangedC
 
 pub(super) fn draw(area: &Area<'_>, chart: &Chart, look: &Look) -> Result<(), Error> {
     let y = y_scale(chart);
-    let frame = Frame::new(area, chart, look, &y)?;
+    let frame = PlotFrame::new(area, chart, look, &y)?;
     frame.grid(area, &y, look)?;
     let x = x_scale(chart);
     let pixels = (frame.left..frame.right, frame.bottom..frame.top);
     let spec = Cartesian2d::<RangedCoordf64, RangedCoordf64>::new(x.low..x.high, y.low..y.high, pixels);
     let plane = area.apply_coord_spec(spec);
     let place = |value: f64| RangedCoordf64::from(x.low..x.high).map(&value, (frame.left, frame.right));
-    if chart.kind == Kind::Scatter {
+    if chart.kind == ChartKind::Scatter {
         let ticks: Vec<_> = x.ticks().iter().map(|tick| (place(*tick), x.label(*tick))).collect();
         let labels: Vec<_> = ticks.iter().map(|(at, label)| (*at, label.as_str())).collect();
         frame.labels(area, &labels, look)?;
@@ -33,11 +33,11 @@ pub(super) fn draw(area: &Area<'_>, chart: &Chart, look: &Look) -> Result<(), Er
     }
     frame.x_title(area, chart, look)?;
     match chart.kind {
-        Kind::Bar => bars(&plane, chart),
-        Kind::StackedBar => stacked_bars(&plane, chart),
-        Kind::Area => areas(&plane, chart),
-        Kind::Scatter => points(&plane, chart),
-        Kind::Line | Kind::Pie => lines(&plane, chart, look),
+        ChartKind::Bar => bars(&plane, chart),
+        ChartKind::StackedBar => stacked_bars(&plane, chart),
+        ChartKind::Area => areas(&plane, chart),
+        ChartKind::Scatter => points(&plane, chart),
+        ChartKind::Line | ChartKind::Pie => lines(&plane, chart, look),
     }
 }
 
@@ -53,7 +53,7 @@ fn y_scale(chart: &Chart) -> Scale {
         high = high.max(value);
     };
     match chart.kind {
-        Kind::StackedBar => {
+        ChartKind::StackedBar => {
             for at in 0..chart.labels.len() {
                 let column =
                     || chart.series.iter().filter_map(|series| series.values.get(at).copied().flatten());
@@ -61,13 +61,13 @@ fn y_scale(chart: &Chart) -> Scale {
                 include(column().filter(|value| *value < 0.0).sum());
             }
         }
-        Kind::Area => stacks(chart).iter().flatten().for_each(|value| include(*value)),
+        ChartKind::Area => stacks(chart).iter().flatten().for_each(|value| include(*value)),
         _ => values(chart).for_each(include),
     }
     let far_from_zero = low > 0.0 && high - low < low || high < 0.0 && high - low < -high;
     match chart.kind {
         // The length of a bar shows its value, so bars must start at zero.
-        Kind::Line | Kind::Scatter if far_from_zero => Scale::new(low, high),
+        ChartKind::Line | ChartKind::Scatter if far_from_zero => Scale::new(low, high),
         _ => Scale::from_zero(low, high),
     }
 }
@@ -75,8 +75,8 @@ fn y_scale(chart: &Chart) -> Scale {
 fn x_scale(chart: &Chart) -> Scale {
     let last = chart.labels.len().saturating_sub(1) as f64;
     match chart.kind {
-        Kind::Bar | Kind::StackedBar => Scale { low: -0.5, high: last + 0.5, step: 1.0 },
-        Kind::Scatter => {
+        ChartKind::Bar | ChartKind::StackedBar => Scale { low: -0.5, high: last + 0.5, step: 1.0 },
+        ChartKind::Scatter => {
             let numbers = xs(chart);
             let low = numbers.iter().copied().fold(f64::INFINITY, f64::min);
             Scale::new(low, numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max))

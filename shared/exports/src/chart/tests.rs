@@ -2,7 +2,7 @@ use sequent_documents::chart::Series;
 
 use super::*;
 
-fn chart(kind: Kind, labels: &[&str], series: &[&[Option<f64>]]) -> Chart {
+fn chart(kind: ChartKind, labels: &[&str], series: &[&[Option<f64>]]) -> Chart {
     let series = series
         .iter()
         .enumerate()
@@ -18,7 +18,14 @@ fn chart(kind: Kind, labels: &[&str], series: &[&[Option<f64>]]) -> Chart {
     }
 }
 
-const KINDS: [Kind; 6] = [Kind::Bar, Kind::StackedBar, Kind::Line, Kind::Area, Kind::Scatter, Kind::Pie];
+const KINDS: [ChartKind; 6] = [
+    ChartKind::Bar,
+    ChartKind::StackedBar,
+    ChartKind::Line,
+    ChartKind::Area,
+    ChartKind::Scatter,
+    ChartKind::Pie,
+];
 
 #[test]
 fn any_numbers_are_drawn() {
@@ -34,7 +41,7 @@ fn any_numbers_are_drawn() {
         for values in columns {
             let labels: Vec<_> = (0..values.len()).map(|at| at.to_string()).collect();
             let labels: Vec<_> = labels.iter().map(String::as_str).collect();
-            let empty_pie = kind == Kind::Pie && values.iter().flatten().sum::<f64>() <= 0.0;
+            let empty_pie = kind == ChartKind::Pie && values.iter().flatten().sum::<f64>() <= 0.0;
             let drawn = svg(&chart(kind, &labels, &[values]), &Look::LIGHT);
             assert_eq!(drawn.is_err(), empty_pie, "{kind:?} {values:?}");
             if let Ok(svg) = drawn {
@@ -50,7 +57,7 @@ fn any_numbers_are_drawn() {
 #[test]
 fn texts_are_escaped_and_cut() {
     let long = "an endless label ".repeat(20);
-    for kind in [Kind::Bar, Kind::Line, Kind::Pie] {
+    for kind in [ChartKind::Bar, ChartKind::Line, ChartKind::Pie] {
         let drawn =
             svg(&chart(kind, &["</svg><script>", &long], &[&[Some(1.0), Some(2.0)]]), &Look::DARK).unwrap();
         assert!(!drawn.contains("<script") && drawn.contains('…'), "{drawn}");
@@ -60,7 +67,8 @@ fn texts_are_escaped_and_cut() {
 
 #[test]
 fn the_length_of_a_bar_is_proportional_to_its_value() {
-    let drawn = svg(&chart(Kind::Bar, &["a", "b"], &[&[Some(50.0), Some(100.0)]]), &Look::LIGHT).unwrap();
+    let drawn =
+        svg(&chart(ChartKind::Bar, &["a", "b"], &[&[Some(50.0), Some(100.0)]]), &Look::LIGHT).unwrap();
     let heights: Vec<i32> = drawn
         .lines()
         .filter(|line| line.starts_with("<rect"))

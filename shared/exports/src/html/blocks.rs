@@ -14,7 +14,7 @@ use crate::words::{self, Words};
 use crate::writing::Writing;
 
 /// Writes the blocks of one document. It counts figures and citations as it goes.
-pub(super) struct Writer<'a> {
+pub(super) struct HtmlWriter<'a> {
     pub(super) writing: Writing<'a>,
     pub(super) words: Words,
     pub(super) citations: Citations<'a>,
@@ -25,7 +25,7 @@ pub(super) struct Writer<'a> {
     cited: HashSet<usize>,
 }
 
-impl<'a> Writer<'a> {
+impl<'a> HtmlWriter<'a> {
     pub(super) fn new(language: Option<&'a str>, citations: Citations<'a>, look: Look) -> Self {
         let writing = Writing::of_document(language);
         let words = words::of(writing);

@@ -5,8 +5,8 @@ use std::iter::Peekable;
 use maud::{Markup, html};
 use sequent_documents::{Report, Section};
 
-use super::blocks::Writer;
-use super::{Page, Plain};
+use super::blocks::HtmlWriter;
+use super::{HtmlPage, Plain};
 use crate::Error;
 use crate::chart::Look;
 use crate::citations::Citations;
@@ -15,7 +15,7 @@ use crate::headings::{self, HeadingNumber};
 const STYLE: &str = include_str!("report.css");
 
 pub(crate) fn report(report: &Report) -> Result<String, Error> {
-    let mut writer = Writer::new(report.language.as_deref(), Citations::of_report(report), Look::LIGHT);
+    let mut writer = HtmlWriter::new(report.language.as_deref(), Citations::of_report(report), Look::LIGHT);
     let numbers = headings::numbers(&report.sections);
     let summary = report.summary.as_ref().map(|summary| writer.paragraph(summary));
     let mut sections = Vec::new();
@@ -44,11 +44,11 @@ pub(crate) fn report(report: &Report) -> Result<String, Error> {
         }
     };
     let page =
-        Page { title: &report.title, writing: writer.writing, style: STYLE, class: None, script: None };
+        HtmlPage { title: &report.title, writing: writer.writing, style: STYLE, class: None, script: None };
     Ok(page.render(&body))
 }
 
-fn header(writer: &Writer<'_>, report: &Report) -> Markup {
+fn header(writer: &HtmlWriter<'_>, report: &Report) -> Markup {
     let title = writer.language(&report.title);
     let mut credits: Vec<Markup> = report.authors.iter().map(|author| writer.line(author)).collect();
     if let Some(date) = &report.date {
@@ -74,7 +74,7 @@ fn header(writer: &Writer<'_>, report: &Report) -> Markup {
     }
 }
 
-fn heading(writer: &Writer<'_>, section: &Section, number: &HeadingNumber) -> Markup {
+fn heading(writer: &HtmlWriter<'_>, section: &Section, number: &HeadingNumber) -> Markup {
     let id = anchor(number);
     let inner = html! { span.number { (number.text) } (writer.line(&section.heading)) };
     match number.level {
@@ -86,7 +86,7 @@ fn heading(writer: &Writer<'_>, section: &Section, number: &HeadingNumber) -> Ma
 
 /// The table of contents from the next heading on, as far as the headings are at `level` or below it.
 fn contents<'a>(
-    writer: &Writer<'_>,
+    writer: &HtmlWriter<'_>,
     headings: &mut Peekable<impl Iterator<Item = (&'a Section, &'a HeadingNumber)>>,
     level: u8,
 ) -> Markup {

@@ -4,15 +4,15 @@
 use maud::{Markup, html};
 use sequent_documents::{Layout, Slide, Slides, Theme};
 
-use super::blocks::Writer;
-use super::{Page, Plain, Script};
+use super::blocks::HtmlWriter;
+use super::{HtmlPage, PageScript, Plain};
 use crate::Error;
 use crate::chart::Look;
 use crate::citations::Citations;
 
 const STYLE: &str = include_str!("slides.css");
 /// A test compares the digest with the source.
-const SCRIPT: Script = Script {
+const SCRIPT: PageScript = PageScript {
     source: include_str!("slides.js"),
     digest: "sha256-H77wEQcK+exoHOwxWTc3gXNcoZhfF4RXrp+t1uI6Y6Y=",
 };
@@ -22,7 +22,7 @@ pub(crate) fn slides(slides: &Slides) -> Result<String, Error> {
         Theme::Light => (Look::LIGHT, "light"),
         Theme::Dark => (Look::DARK, "dark"),
     };
-    let mut writer = Writer::new(slides.language.as_deref(), Citations::of_slides(slides), look);
+    let mut writer = HtmlWriter::new(slides.language.as_deref(), Citations::of_slides(slides), look);
     let mut sections = vec![section(1, "title", &title(&writer, slides))];
     for slide in &slides.slides {
         let content = content(&mut writer, slide)?;
@@ -32,7 +32,7 @@ pub(crate) fn slides(slides: &Slides) -> Result<String, Error> {
         let sources = html! { h2 { (writer.words.sources) } (writer.sources()) };
         sections.push(section(sections.len() + 1, "content", &sources));
     }
-    let page = Page {
+    let page = HtmlPage {
         title: &slides.title,
         writing: writer.writing,
         style: STYLE,
@@ -46,7 +46,7 @@ fn section(number: usize, class: &str, content: &Markup) -> Markup {
     html! { section class={ "slide " (class) } id={ "slide-" (number) } { (content) } }
 }
 
-fn title(writer: &Writer<'_>, slides: &Slides) -> Markup {
+fn title(writer: &HtmlWriter<'_>, slides: &Slides) -> Markup {
     let own = writer.language(&slides.title);
     html! {
         h1 lang=[own.lang] dir=[own.dir] { (Plain(&slides.title)) }
@@ -65,7 +65,7 @@ const fn class(layout: Layout) -> &'static str {
     }
 }
 
-fn content(writer: &mut Writer<'_>, slide: &Slide) -> Result<Markup, Error> {
+fn content(writer: &mut HtmlWriter<'_>, slide: &Slide) -> Result<Markup, Error> {
     let own = writer.language(&slide.title);
     let blocks = blocks(writer, slide)?;
     Ok(html! {
@@ -77,7 +77,7 @@ fn content(writer: &mut Writer<'_>, slide: &Slide) -> Result<Markup, Error> {
     })
 }
 
-fn blocks(writer: &mut Writer<'_>, slide: &Slide) -> Result<Markup, Error> {
+fn blocks(writer: &mut HtmlWriter<'_>, slide: &Slide) -> Result<Markup, Error> {
     if slide.layout != Layout::TwoColumns {
         return writer.blocks(&slide.blocks);
     }

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::{File, computed, failed, one_line, run};
 use crate::{
     archive,
-    transcript::{self, Part, PartContent, Transcript},
+    transcript::{self, PartContent, Transcript, TranscriptPart},
 };
 
 /// Limit of the total size of the files. They are held in memory.
@@ -99,7 +99,7 @@ fn gone(error: ConversationError) -> Failed {
 }
 
 fn conversation(project: &Project, messages: &[Message]) -> String {
-    let part = |message: &Message| Part {
+    let part = |message: &Message| TranscriptPart {
         author: match message.role {
             MessageRole::User => "Person".to_owned(),
             MessageRole::Assistant => "Agent".to_owned(),

@@ -8,8 +8,8 @@ use sequent_event::{Body, Event};
 use sequent_jobs::{Context, Failed};
 use sequent_runlog::{LogKey, Segment, read_all};
 
-use super::{Events, File, computed};
-use crate::transcript::{self, Part, PartContent, Transcript};
+use super::{File, RunEvents, computed};
+use crate::transcript::{self, PartContent, Transcript, TranscriptPart};
 
 /// Renders the run as a file.
 pub(super) async fn file(context: &Context, run: RunId, format: Format) -> Result<File, Failed> {
@@ -26,7 +26,7 @@ pub(super) async fn file(context: &Context, run: RunId, format: Format) -> Resul
 }
 
 /// Reads the run's events up to now.
-pub(super) async fn events(context: &Context, run: RunId) -> Result<Events, Failed> {
+pub(super) async fn events(context: &Context, run: RunId) -> Result<RunEvents, Failed> {
     let key = LogKey { tenant: context.tenant, run };
     let segments = read_all(&context.storage, key).await.map_err(Failed::retry)?;
     Ok(segments.iter().flat_map(Segment::events).collect())
@@ -45,7 +45,8 @@ pub(super) fn transcript(title: &str, events: &[Event]) -> Transcript {
             builder.push(&event.entry.at.to_string(), body);
         }
     }
-    let is_empty = |part: &Part| matches!(&part.content, PartContent::Text(text) if text.is_empty());
+    let is_empty =
+        |part: &TranscriptPart| matches!(&part.content, PartContent::Text(text) if text.is_empty());
     let parts = builder.parts.into_iter().flatten().filter(|part| !is_empty(part));
     Transcript { title: title.to_owned(), parts: parts.collect() }
 }
@@ -54,7 +55,7 @@ pub(super) fn transcript(title: &str, events: &[Event]) -> Transcript {
 #[derive(Default)]
 struct Builder {
     /// `None` replaces a message that was abandoned.
-    parts: Vec<Option<Part>>,
+    parts: Vec<Option<TranscriptPart>>,
     /// Indices of the messages and calls that later events may extend, by message or call id.
     indices: HashMap<String, usize>,
     /// Names of tools, by call id.
@@ -118,7 +119,7 @@ impl Builder {
     }
 
     fn add(&mut self, author: &str, at: &str, content: PartContent) {
-        self.parts.push(Some(Part { author: author.to_owned(), at: at.to_owned(), content }));
+        self.parts.push(Some(TranscriptPart { author: author.to_owned(), at: at.to_owned(), content }));
     }
 
     fn content_mut(&mut self, id: &str) -> Option<&mut PartContent> {

@@ -148,14 +148,14 @@ pub struct Metadata {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub demo: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub usage: Option<Totals>,
+    pub usage: Option<UsageTotals>,
 }
 
 /// Usage of all model calls so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[expect(missing_docs, reason = "plain data")]
-pub struct Totals {
+pub struct UsageTotals {
     pub input_tokens: u64,
     pub output_tokens: u64,
     /// The cost of the calls whose model is in the price table.

@@ -6,13 +6,13 @@ use super::chunk::{Chunk, Json};
 #[derive(Debug, Clone)]
 pub(super) struct ToolCalls {
     /// Calls whose arguments are being written.
-    open: Vec<OpenCall>,
+    open: Vec<PartialCall>,
     /// The ids of complete calls.
     pending: Vec<String>,
 }
 
 #[derive(Debug, Clone)]
-struct OpenCall {
+struct PartialCall {
     id: String,
     tool: String,
     arguments: String,
@@ -29,7 +29,7 @@ impl ToolCalls {
     }
 
     pub(super) fn start(&mut self, id: &str, tool: &str) -> Chunk {
-        self.open.push(OpenCall { id: id.to_owned(), tool: tool.to_owned(), arguments: String::new() });
+        self.open.push(PartialCall { id: id.to_owned(), tool: tool.to_owned(), arguments: String::new() });
         Chunk::ToolInputStart {
             tool_call_id: id.to_owned(),
             tool_name: tool.to_owned(),

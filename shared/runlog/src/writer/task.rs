@@ -36,7 +36,7 @@ pub(super) enum Command<S: Storage> {
     Release(oneshot::Sender<()>),
 }
 
-pub(super) struct Task<S: Storage> {
+pub(super) struct WriterTask<S: Storage> {
     storage: S,
     key: LogKey,
     settings: Settings,
@@ -57,7 +57,7 @@ pub(super) struct Task<S: Storage> {
     next_check: Instant,
 }
 
-impl<S: Storage> Task<S> {
+impl<S: Storage> WriterTask<S> {
     pub(super) fn new(
         storage: S,
         key: LogKey,

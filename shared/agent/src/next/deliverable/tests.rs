@@ -105,7 +105,7 @@ fn types(requests: &[JobRequest]) -> Vec<&str> {
 #[test]
 fn only_a_known_document_is_wanted_and_never_from_a_child() {
     for (kind, parent, expected) in [
-        ("report", None, Next::Ask(Purpose::Deliver(Kind::Report))),
+        ("report", None, Next::Ask(Purpose::Deliver(DocumentKind::Report))),
         ("poem", None, Next::Finish),
         ("report", Some(RunId::from_bits(1)), Next::Finish),
     ] {
@@ -122,7 +122,7 @@ fn a_model_that_answers_has_to_write_and_not_to_answer_again() {
     let mut run = Run::new("slides");
     assert_eq!(run.next(), ANSWER);
     run.respond();
-    assert_eq!(run.next(), Next::Ask(Purpose::Deliver(Kind::Slides)));
+    assert_eq!(run.next(), Next::Ask(Purpose::Deliver(DocumentKind::Slides)));
     run.deliver(1, "write_slides");
     assert_eq!(run.next(), Next::Finish);
     // A later message is answered, and the document may be delivered again.
@@ -149,7 +149,7 @@ fn a_model_that_cannot_write_ends_the_run() {
     let mut run = Run::new("report");
     run.respond();
     for n in 1..MAX_FAILURES {
-        assert_eq!(run.next(), Next::Ask(Purpose::Deliver(Kind::Report)), "{n}");
+        assert_eq!(run.next(), Next::Ask(Purpose::Deliver(DocumentKind::Report)), "{n}");
         run.call(&n.to_string(), "write_report");
         run.result(&n.to_string());
     }
