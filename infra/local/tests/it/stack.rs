@@ -59,7 +59,9 @@ async fn the_template_is_deployed_and_its_functions_serve_with_their_variables()
 #[tokio::test]
 async fn state_survives_an_orderly_restart() {
     let dir = tempfile::tempdir().unwrap();
-    let stack = Stack::start(options(dir.path())).await.unwrap();
+    let mut options = options(dir.path());
+    options.gate = None;
+    let stack = Stack::start(options.clone()).await.unwrap();
     let table = stack.deployed().resources["ItemsTable"].clone();
     let id = stack.deployed().environments["ProbeFunction"]["SECRETS_ID"].clone();
     let before = secret(&stack, &id).await;
@@ -67,7 +69,7 @@ async fn state_survives_an_orderly_restart() {
     stack.endpoint().json("dynamodb", "DynamoDB_20120810.PutItem", &put).await.unwrap();
     stack.stop().await;
 
-    let stack = Stack::start(options(dir.path())).await.unwrap();
+    let stack = Stack::start(options).await.unwrap();
     assert_eq!(stack.deployed().resources["ItemsTable"], table);
     let get = json!({"TableName": table, "Key": {"pk": {"S": "kept"}}});
     let item = stack.endpoint().json("dynamodb", "DynamoDB_20120810.GetItem", &get).await.unwrap();
@@ -79,7 +81,9 @@ async fn state_survives_an_orderly_restart() {
 #[tokio::test]
 async fn the_endpoint_is_linearizable() {
     let dir = tempfile::tempdir().unwrap();
-    let stack = Stack::start(options(dir.path())).await.unwrap();
+    let mut options = options(dir.path());
+    options.gate = None;
+    let stack = Stack::start(options).await.unwrap();
     gate::check(stack.endpoint(), Load::THOROUGH).await.unwrap();
     stack.stop().await;
 }
