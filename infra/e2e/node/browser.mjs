@@ -4,7 +4,7 @@
 //   browser.mjs --base URL --browser /usr/bin/chromium --act ask      a message and its answer by one EventSource
 //   browser.mjs --base URL --browser /usr/bin/chromium --act follow   a run's events, while its process is killed
 //
-// Prints one JSON value per line. In the middle of the run, `follow` prints `{"hears": id}`, so that the test can
+// Prints one JSON value per line. In the middle of the run, `follow` prints `{"middle": id}`, so that the test can
 // kill the process. The last line is the result.
 
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -53,7 +53,7 @@ try {
   if (flags.act === 'ask') {
     seen = await page.evaluate(ask, { project, message });
   } else {
-    await page.exposeFunction('reached', id => print({ hears: id }));
+    await page.exposeFunction('reached', id => print({ middle: id }));
     seen = await page.evaluate(follow, { project, token, message, middle: MIDDLE });
   }
   print({ project, cookies, scripts_see, ...seen });

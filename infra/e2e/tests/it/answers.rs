@@ -133,7 +133,7 @@ async fn an_accepted_answer_is_used_once_even_if_processes_die() {
         if round % 4 < 2 {
             let mut received = Vec::new();
             let reading = timeout(PATIENCE, caller.read(&run, &mut received)).await;
-            reading.unwrap_or_else(|_| panic!("{run}: nobody who follows it goes on"));
+            reading.unwrap_or_else(|_| panic!("{run}: the follower does not continue it"));
         } else {
             swept(&system, &caller, &run).await;
         }

@@ -64,7 +64,7 @@ async fn a_background_run_is_executed_by_a_worker_and_followed_to_its_end() {
         assert!(!instances(&system, "AgentWorkerFunction").is_empty());
         let received = caller.follow(id, Vec::new(), PATIENCE).await;
         assert_eq!(answer(&received), expected);
-        assert_eq!(epochs(&received), 1, "the follower only followed");
+        assert_eq!(epochs(&received), 1, "the follower did not take the run over");
         assert_eq!(caller.log(id).await, received);
         assert_eq!(until(&caller, id, |run| run["status"] != "running").await["status"], "success");
     }

@@ -35,7 +35,7 @@ async fn a_page_sends_a_message_with_an_event_source_and_its_cookies() {
 async fn an_event_source_follows_a_run_through_a_killed_process_and_gets_each_event_once() {
     let system = System::start(&[("LEASE_MS", "900"), ("LEASE_RENEW_MS", "250")]).await;
     let kill = |line: &Value| {
-        assert!(line["hears"].is_string(), "{line}");
+        assert!(line["middle"].is_string(), "{line}");
         // The run's owner and the process that serves the page are both instances of the function.
         let instances = system.stack.instances();
         let busy = instances.iter().filter(|one| one.function == "ChatFunction" && one.state == "busy");
@@ -45,7 +45,7 @@ async fn an_event_source_follows_a_run_through_a_killed_process_and_gets_each_ev
     assert!(seen["cuts"].as_u64().unwrap() >= 1, "the kill did not reach the page");
     let log = seen["log"].as_array().unwrap();
     let epochs = log.iter().filter_map(|event| event["epoch"].as_u64()).max();
-    assert!(epochs > Some(1), "nobody had to take the run over: {epochs:?}");
+    assert!(epochs > Some(1), "the run was not taken over: {epochs:?}");
     let events = seen["events"].as_array().unwrap();
     assert_eq!(events.iter().map(|event| &event["data"]).collect::<Vec<_>>(), log.iter().collect::<Vec<_>>());
     for (event, stored) in events.iter().zip(log) {
@@ -67,7 +67,7 @@ async fn act(system: &System, act: &str, message: &str, meanwhile: impl Fn(&Valu
         let mut result = None;
         for line in lines {
             let line: Value = serde_json::from_str(&line.unwrap()).unwrap();
-            if line.get("hears").is_some() { meanwhile(&line) } else { result = Some(line) }
+            if line.get("middle").is_some() { meanwhile(&line) } else { result = Some(line) }
         }
         assert!(child.wait().unwrap().success(), "the page failed");
         result.expect("a page that succeeds prints what it saw")

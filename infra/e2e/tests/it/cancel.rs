@@ -27,14 +27,14 @@ async fn cancel(caller: &Caller, run: &str, what: &str) -> Duration {
     let answered = Instant::now();
     assert!([200, 202].contains(&status), "{what}: {status} {shown}");
     if status == 200 {
-        assert_eq!(shown["status"], "cancelled", "{what}: it says that the run has ended");
+        assert_eq!(shown["status"], "cancelled", "{what}: the response shows the ended run");
     }
     until(caller, run, |run| run["completed_at"].is_string()).await;
     let taken = answered.elapsed();
     assert!(taken < SOON, "{what}: {taken:?}");
     check_cancelled(caller, run, what).await;
     let again = caller.request("POST", &format!("/api/runs/{run}/cancel")).send().await.unwrap();
-    assert_eq!(again.status(), 200, "{what}: a second cancel finds nothing to do");
+    assert_eq!(again.status(), 200, "{what}: a second cancel changes nothing");
     check_cancelled(caller, run, what).await;
     taken
 }
@@ -117,8 +117,8 @@ async fn while_a_tool_runs() {
         let taken = cancel(&caller, id(&run), what).await;
         println!("{what}: it ended {taken:?} after the answer");
         let log = caller.log(id(&run)).await;
-        assert_eq!(of_kind(&log, "TOOL_CALL_RESULT").len(), 0, "nobody waited for it");
-        assert_eq!(of_kind(&log, "USAGE_RECORDED").len(), 1, "and the model was not asked again");
+        assert_eq!(of_kind(&log, "TOOL_CALL_RESULT").len(), 0, "the run did not wait for the result");
+        assert_eq!(of_kind(&log, "USAGE_RECORDED").len(), 1, "the model was not called again");
         project_is_free(&caller, &run).await;
     }
 }
@@ -172,7 +172,7 @@ async fn while_children_work() {
         println!("{what}: it ended {taken:?} after the answer, its children {:?} later", cancelled.elapsed());
         assert!(cancelled.elapsed() < SOON, "{what}");
         let log = caller.log(id(&run)).await;
-        assert_eq!(of_kind(&log, "SUBAGENT_ERROR").len(), 3, "its log says what became of them");
+        assert_eq!(of_kind(&log, "SUBAGENT_ERROR").len(), 3, "the log has the end of each child");
         project_is_free(&caller, &run).await;
     }
 }

@@ -173,7 +173,7 @@ async fn up_to(response: Response, cut: Cut) -> Vec<u8> {
     let mut pieces = response.bytes_stream();
     loop {
         let piece = tokio::time::timeout(Duration::from_secs(30), pieces.next()).await;
-        let Some(piece) = piece.expect("the stream fell silent") else { return text };
+        let Some(piece) = piece.expect("no data arrived for 30 seconds") else { return text };
         text.extend_from_slice(&piece.unwrap());
         match cut {
             Cut::Event if text.windows(2).any(|pair| pair == b"\n\n") => return text,

@@ -71,7 +71,7 @@ impl Faults {
 
     /// Begins to serve, without faults at first.
     pub(crate) fn stand_before(&self, emulator: &str) {
-        self.0.emulator.set(emulator.trim_end_matches('/').to_owned()).expect("one emulator");
+        self.0.emulator.set(emulator.trim_end_matches('/').to_owned()).expect("the emulator is set once");
     }
 
     /// Switches faults on or off.

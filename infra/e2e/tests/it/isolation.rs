@@ -105,7 +105,7 @@ impl Stranger<'_> {
                     tokio::time::sleep(std::time::Duration::from_millis(250)).await;
                     shape = self.bob.read(entry.method(), &hers, credential).await.shape();
                 }
-                assert_eq!(shape, expected, "{what}: told from what nobody has");
+                assert_eq!(shape, expected, "{what}: the response differs from that for an unknown id");
             }
         }
         count

@@ -84,7 +84,7 @@ async fn a_greeting_job_runs_and_is_shown_and_only_administrators_may_manage_it(
             sleep(Duration::from_millis(20)).await;
         }
     };
-    let done = timeout(PATIENCE, done).await.expect("a worker does it");
+    let done = timeout(PATIENCE, done).await.expect("a worker runs the job");
     assert_eq!((&done["result"], &done["attempt"]), (&json!("Hello, world!"), &json!(1)));
     assert_eq!(ada.request("GET", &path).send().await.unwrap().status(), 404, "it is not hers");
 
@@ -100,7 +100,7 @@ async fn a_greeting_job_runs_and_is_shown_and_only_administrators_may_manage_it(
             sleep(Duration::from_millis(20)).await;
         }
     };
-    timeout(PATIENCE, reporting).await.expect("it reports");
+    timeout(PATIENCE, reporting).await.expect("the job reports its progress");
     let cancel = path.replace("/api/", "/api/admin/") + "/cancel";
     let cancelled: Value = ada.request("POST", &cancel).send().await.unwrap().json().await.unwrap();
     assert_eq!((&cancelled["status"], &cancelled["error"]["code"]), (&json!("error"), &json!("cancelled")));

@@ -137,7 +137,7 @@ async fn one(system: &System, caller: &Caller, message: &str, expected: &str, pa
 /// Compares the received events with the log, and the log with its projections.
 async fn complete(caller: &Caller, run: &str, received: Vec<Value>, expected: &str) -> Vec<Value> {
     let log = caller.log(run).await;
-    assert_eq!(received, log, "{run}: what was received is the log");
+    assert_eq!(received, log, "{run}: the received events are the log");
     let seqs: Vec<u64> = log.iter().map(|event| event["seq"].as_u64().unwrap()).collect();
     assert_eq!(seqs, (1..=log.len() as u64).collect::<Vec<_>>(), "{run}: no gap, no duplicate");
     assert_eq!(log.iter().filter(|event| is_terminal(event)).count(), 1, "{run}");

@@ -178,7 +178,7 @@ async fn read_on(caller: &Caller, run: &str, mut received: Vec<Value>) -> (Vec<V
     let (connections, broken) = caller.read(run, &mut received).await;
     assert_eq!(broken, 0, "every stream ended in good order");
     let log = caller.log(run).await;
-    assert_eq!(received, log, "what was received is the log");
+    assert_eq!(received, log, "the received events are the log");
     check_ended(run, &log);
     assert_eq!(log.last().unwrap()["outcome"]["type"], "success");
     let row = until(caller, run, |row| row["completed_at"].is_string()).await;

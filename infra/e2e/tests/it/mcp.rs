@@ -39,7 +39,7 @@ async fn tools_of_the_reference_server_are_called_and_found_again_when_it_restar
     assert_eq!(tools.iter().filter(|tool| tool.spec.name.starts_with("few__")).count(), 1, "one is allowed");
     let own = built_in(&Guard::default());
     let registry =
-        Registry::new(tools.iter().cloned().chain(own)).expect("they fit beside the built-in ones");
+        Registry::new(tools.iter().cloned().chain(own)).expect("the tools fit beside the built-in ones");
     assert_eq!(
         registry.check("everything__get-sum", r#"{"a": 2, "b": 3}"#).unwrap(),
         json!({"a": 2, "b": 3})

@@ -171,7 +171,7 @@ async fn send(caller: &Caller, project: Option<&str>, message: &str) -> Vec<Valu
     let run = sent.headers()["x-run-id"].to_str().unwrap().to_owned();
     let received = read_events(sent).await;
     assert!(!received.broke, "{message}");
-    assert_eq!(received.events, caller.log(&run).await, "{message}: what was received is the log");
+    assert_eq!(received.events, caller.log(&run).await, "{message}: the received events are the log");
     received.events
 }
 
@@ -255,7 +255,7 @@ impl Provider {
             bound = line.trim().rsplit_once("listening on http://127.0.0.1:").map(|(_, port)| port.parse());
             line.clear();
         }
-        let port = bound.expect("it says where it listens").unwrap();
+        let port = bound.expect("the provider prints its address").unwrap();
         Self { port, key: key.to_owned(), process, _output: output }
     }
 

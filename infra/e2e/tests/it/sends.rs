@@ -258,7 +258,7 @@ async fn speaking(mut sent: Response) -> String {
     let run = header(sent.headers(), "x-run-id");
     let mut text = String::new();
     while !text.contains("TEXT_MESSAGE_CONTENT") {
-        let piece = sent.chunk().await.unwrap().expect("it goes on");
+        let piece = sent.chunk().await.unwrap().expect("the stream continues");
         text.push_str(&String::from_utf8_lossy(&piece));
     }
     tokio::spawn(read_events(sent));

@@ -80,7 +80,7 @@ fn members<'a>(
                 && seen.insert(reference)
             {
                 let target = document.pointer(reference.trim_start_matches('#'));
-                members(document, target.expect("references lead somewhere"), seen, names);
+                members(document, target.expect("every reference has a target"), seen, names);
             }
             if let Some(Value::Object(properties)) = fields.get("properties") {
                 names.extend(properties.keys().cloned());
