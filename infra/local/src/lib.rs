@@ -2,6 +2,8 @@
 //! in our own execution environment, and one origin for all requests, on loopback only.
 //!
 //! Invariant: a route, queue, stream or schedule exists here only because `template.yaml` declares it.
+//!
+//! Decision 9 (`infra/decisions/0009-our-own-lambda-environment.md`) explains why.
 
 pub mod aws;
 pub mod control;

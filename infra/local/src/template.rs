@@ -1,5 +1,7 @@
 //! Reads `template.yaml`: the functions, their triggers, and the paths of the one origin. This crate knows
 //! the application only through this module.
+//!
+//! Decision 1 (`infra/decisions/0001-one-template-two-places.md`) explains why.
 
 mod distribution;
 mod document;

@@ -5,6 +5,8 @@
 //! does it, how often it was killed on the way, or how long a person took to answer. [`Live`] streams a run's
 //! events to a reader. It is also how a run whose owner died gets its next owner: a reader that finds an
 //! expired lease takes the run over and executes it.
+//!
+//! Decision 4 (`infra/decisions/0004-the-agent-is-a-function-of-the-log.md`) explains why.
 
 mod bounds;
 mod children;

@@ -16,6 +16,8 @@
 //!   again.
 //!
 //! No clock decides what is deleted. Clocks only decide when the collector runs.
+//!
+//! Decision 6 (`infra/decisions/0006-objects-are-counted.md`) explains why.
 
 mod artifact;
 mod artifacts;

@@ -1,4 +1,6 @@
 //! The messages of a conversation.
+//!
+//! Decision 3 (`infra/decisions/0003-messages-are-keyed-by-run.md`) explains why.
 
 use sequent_core::{MessageId, ProjectId, RunId, Timestamp};
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,6 @@
 //! Money as integers, never floats.
+//!
+//! Decision 10 (`infra/decisions/0010-integer-money.md`) explains why.
 
 use std::{
     fmt,

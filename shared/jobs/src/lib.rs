@@ -18,6 +18,8 @@
 //!
 //! A kind of job is a [`JobKind`]: its name, input, key, timeout, retry policy and handler, declared in one place and added
 //! to the worker's [`Registry`].
+//!
+//! Decision 5 (`infra/decisions/0005-a-job-is-a-row.md`) explains why.
 
 mod admin;
 mod attempt;

@@ -21,6 +21,8 @@
 //! setting, and logs provider errors with their bodies, which may contain part of a key.
 //!
 //! Without a key the [`demo`] provider answers; [`ModelInfo::demo`] is then true.
+//!
+//! Decision 11 (`infra/decisions/0011-genai-behind-our-own-chunks.md`) explains why.
 
 mod chunk;
 mod chunks;

@@ -13,6 +13,8 @@
 //!
 //! A customer is created before its first checkout and bound to its tenant by a row of our own. Nothing that a payer can
 //! write at Stripe decides which account is credited.
+//!
+//! Decision 7 (`infra/decisions/0007-stripe-is-asked.md`) explains why.
 
 mod catalog;
 mod customer;

@@ -1,4 +1,6 @@
 //! Timing of the log.
+//!
+//! Decision 2 (`infra/decisions/0002-writes-grow-apart.md`) explains why.
 
 use std::time::Duration;
 

@@ -7,6 +7,8 @@
 //!   object is fetched, in the form of the one [`VERSION`] that every request names.
 //! * **A request can be sent again.** Every change carries an idempotency key derived from its purpose. After a crash
 //!   between the request and our own write, the repeated request returns the same object.
+//!
+//! Decision 12 (`infra/decisions/0012-our-own-stripe-client.md`) explains why.
 
 mod api;
 mod client;
