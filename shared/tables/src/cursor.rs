@@ -1,7 +1,7 @@
 //! Opaque, signed page cursors.
 //!
-//! A cursor names the sort key a page ended at, signed together with the partition it came from. It can therefore
-//! neither be forged nor carried from one tenant's list, or from one list, to another.
+//! A cursor contains the sort key at which a page ended, signed together with the partition of the list. A cursor can
+//! therefore neither be forged nor used for the list of another tenant, or for another list.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
@@ -13,30 +13,30 @@ use crate::key::Partition;
 const TAG: usize = 16;
 const LONGEST: usize = 600;
 
-/// The text is not a cursor of this list.
+/// The text is not a cursor that this list issued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the cursor is not one this list has given out")]
+#[error("the cursor was not issued by this list")]
 pub struct InvalidCursor;
 
-/// The key cursors are signed with.
+/// The key that signs cursors.
 #[derive(Clone)]
 pub struct CursorKey(SecretString);
 
 impl CursorKey {
-    /// Any text with at least 128 bits of entropy.
+    /// A key from a text with at least 128 bits of entropy.
     #[must_use]
     pub fn new(secret: SecretString) -> Self {
         Self(secret)
     }
 
-    /// The cursor for "continue after `sort_key`".
+    /// Makes the cursor that continues after `sort_key`.
     pub(crate) fn seal(&self, partition: &Partition, sort_key: &str) -> String {
         let mut bytes = self.tag(partition, sort_key).to_vec();
         bytes.extend_from_slice(sort_key.as_bytes());
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// The sort key of a cursor this list gave out.
+    /// Returns the sort key of a cursor that this list issued.
     pub(crate) fn open(&self, partition: &Partition, cursor: &str) -> Result<String, InvalidCursor> {
         if cursor.len() > LONGEST {
             return Err(InvalidCursor);
@@ -56,7 +56,7 @@ impl CursorKey {
 
     fn mac(&self, partition: &Partition, sort_key: &str) -> Hmac<Sha256> {
         let mut mac = Hmac::<Sha256>::new_from_slice(self.0.expose_secret().as_bytes())
-            .expect("HMAC takes a key of any length");
+            .expect("HMAC accepts a key of any length");
         for part in [partition.index.unwrap_or("table"), &partition.pk, sort_key] {
             mac.update(&(part.len() as u64).to_be_bytes());
             mac.update(part.as_bytes());
@@ -78,9 +78,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn opens_what_it_sealed_and_only_in_its_own_list(bits: u128, other: u128, sort_key in "[ -~]{0,80}") {
+        fn a_cursor_opens_in_its_own_list_only(bits: u128, other: u128, sort_key in "[ -~]{0,80}") {
             prop_assume!(bits != other);
-            let (mine, theirs) = (key::runs(TenantId::from_bits(bits)), key::runs(TenantId::from_bits(other)));
+            let mine = key::runs(TenantId::from_bits(bits));
+            let theirs = key::runs(TenantId::from_bits(other));
             let cursor = cursor_key().seal(&mine, &sort_key);
             prop_assert_eq!(cursor_key().open(&mine, &cursor), Ok(sort_key));
             prop_assert_eq!(cursor_key().open(&theirs, &cursor), Err(InvalidCursor));
@@ -88,7 +89,7 @@ mod tests {
         }
 
         #[test]
-        fn garbage_is_refused_without_a_panic(text in ".{0,700}") {
+        fn other_texts_are_refused_without_a_panic(text in ".{0,700}") {
             prop_assert!(cursor_key().open(&key::runs(TenantId::from_bits(1)), &text).is_err());
         }
     }

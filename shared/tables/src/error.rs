@@ -1,4 +1,4 @@
-//! What can go wrong at the tables, told apart by what the caller can do about it.
+//! Errors of the tables, distinguished by what the caller can do about them.
 
 use aws_sdk_dynamodb::{
     error::SdkError,
@@ -8,31 +8,31 @@ use aws_smithy_runtime_api::client::result::SdkError as RawError;
 
 use crate::{Item, limit::Limit};
 
-/// Failure of a table operation.
+/// A table operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The condition did not hold; the row as it is, where the operation asked for it.
-    #[error("the row is not in the state the write asked for")]
+    /// The condition of the write did not hold. Contains the row as it is, if there is one.
+    #[error("the row is not in the state that the write requires")]
     Conflict(Option<Box<Item>>),
-    /// DynamoDB sheds load, or another transaction has the row. The write did not happen.
+    /// DynamoDB throttles, or another transaction has the row. The write did not happen.
     #[error("the table is throttled")]
     Throttled,
-    /// No answer, or a 5xx: the write may or may not have happened.
+    /// There was no answer, or a 5xx. The write may or may not have happened.
     #[error("the outcome of the operation is unknown")]
     Ambiguous(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// A row does not have the shape its type promises.
+    /// A stored row does not have the shape of its type.
     #[error("a stored row is malformed")]
     Malformed(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The write is larger than DynamoDB allows. Nothing was sent.
     #[error(transparent)]
     Limit(#[from] Limit),
-    /// Anything else the service refused, such as missing permission. Retrying does not help.
+    /// The service refused the operation for another reason, such as a missing permission. A retry does not help.
     #[error("the table refused the operation")]
     Refused(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl Error {
-    /// Whether the same call may succeed a moment later.
+    /// Returns `true` if the same call may succeed a moment later.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Throttled | Self::Ambiguous(_))
@@ -45,7 +45,7 @@ impl From<serde_dynamo::Error> for Error {
     }
 }
 
-/// Sorts an SDK failure of any operation by its error code. Works for every operation because the codes are shared.
+/// Converts an SDK error by its code. The codes are the same for all operations.
 pub fn classify<E, R>(error: RawError<E, R>) -> Error
 where
     E: aws_sdk_dynamodb::error::ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
@@ -58,7 +58,7 @@ where
                 | "ProvisionedThroughputExceededException"
                 | "RequestLimitExceeded"
                 | "TransactionInProgressException"
-                // A write beside a transaction that has the row.
+                // A single write met a transaction that has the row.
                 | "TransactionConflictException",
             ) => Error::Throttled,
             Some("ConditionalCheckFailedException") => Error::Conflict(None),

@@ -1,7 +1,7 @@
 //! Every key of the `main` and `events` tables, in one place.
 //!
-//! Partition keys start with the tenant id, so code that holds no [`TenantId`] cannot name a row, and one tenant's
-//! rows never share a partition with another's. Sort keys that are ids sort by creation time.
+//! Partition keys begin with the tenant id. Code without a [`TenantId`] can therefore not name a row, and the rows of two
+//! tenants never share a partition. Sort keys that are ids sort by creation time.
 
 mod artifact;
 mod billing;
@@ -30,7 +30,7 @@ pub use artifact::{
 
 use crate::Item;
 
-/// Primary key of a row of `main`.
+/// The primary key of a row of `main`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Key {
     pk: String,
@@ -42,26 +42,26 @@ impl Key {
         Self { pk, sk: sk.to_string() }
     }
 
-    /// The key of a row that was read.
+    /// Returns the key of a row that was read, or `None` if the item lacks one.
     #[must_use]
     pub fn of_item(item: &Item) -> Option<Self> {
         let text = |name: &str| item.get(name)?.as_s().ok().cloned();
         Some(Self { pk: text("pk")?, sk: text("sk")? })
     }
 
-    /// The partition key.
+    /// Returns the partition key.
     #[must_use]
     pub fn pk(&self) -> &str {
         &self.pk
     }
 
-    /// The sort key.
+    /// Returns the sort key.
     #[must_use]
     pub fn sk(&self) -> &str {
         &self.sk
     }
 
-    /// The key attributes of an item, as `GetItem` wants them.
+    /// Returns the key attributes of the row's item.
     #[must_use]
     pub fn attributes(&self) -> Item {
         Item::from([
@@ -71,7 +71,7 @@ impl Key {
     }
 }
 
-/// One partition of `main` (or of an index) whose sort keys are listed: what a list endpoint pages through.
+/// A partition of `main` or of an index that is read as a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Partition {
     pub(crate) index: Option<&'static str>,
@@ -102,7 +102,7 @@ impl Partition {
     }
 }
 
-/// Key of a row in one of the two sparse indexes.
+/// The position of a row in one of the two sparse indexes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IndexKey {
     pub(crate) pk: String,
@@ -110,22 +110,22 @@ pub struct IndexKey {
 }
 
 impl IndexKey {
-    /// The sort key.
+    /// Returns the sort key.
     #[must_use]
     pub fn sk(&self) -> &str {
         &self.sk
     }
 
-    /// The partition key.
+    /// Returns the partition key.
     #[must_use]
     pub fn pk(&self) -> &str {
         &self.pk
     }
 }
 
-// Tenants and the people in them.
+// Tenants and their users.
 
-/// The tenant's own row.
+/// The row of a tenant.
 #[must_use]
 pub fn tenant(tenant: TenantId) -> Key {
     Key::new(format!("{tenant}"), "tenant")
@@ -161,7 +161,7 @@ pub fn api_keys(tenant: TenantId) -> Partition {
     Partition::table(format!("{tenant}#api-keys"))
 }
 
-/// An MCP server that a tenant uses, by the name it has there.
+/// An MCP server of a tenant, by its name in that tenant.
 #[must_use]
 pub fn mcp_server(tenant: TenantId, name: &str) -> Key {
     Key::new(format!("{tenant}#mcp-servers"), name)
@@ -173,11 +173,10 @@ pub fn mcp_servers(tenant: TenantId) -> Partition {
     Partition::table(format!("{tenant}#mcp-servers"))
 }
 
-/// How long entries of the audit trail are kept: thirteen months, so that any of them can be compared with the same month a
-/// year before.
+/// Retention of the audit trail: thirteen months, so that every month can be compared with the same month a year before.
 pub const AUDIT_KEPT: Duration = Duration::from_secs(400 * 24 * 3600);
 
-/// An entry of the tenant's audit trail, sorted by time; `id` tells entries of one millisecond apart.
+/// An entry of the tenant's audit trail, sorted by time. `id` distinguishes entries of one millisecond.
 #[must_use]
 pub fn audit(tenant: TenantId, at: Timestamp, id: impl Display) -> Key {
     Key::new(format!("{tenant}#audit"), format!("{:015}#{id}", at.millis()))
@@ -197,8 +196,8 @@ pub fn projects(tenant: TenantId) -> Partition {
     Partition::table(format!("{tenant}#projects"))
 }
 
-/// A message of a project: the `ordinal`-th that a run added to it. Keyed by run, so that a conversation reads in
-/// the order of its exchanges even when a message waited for the answer before it.
+/// A message of a project: the `ordinal`-th that a run added to it. The key contains the run, so that a conversation is
+/// read in the order of its turns even if a message waited for an earlier answer.
 #[must_use]
 pub fn message(tenant: TenantId, project: ProjectId, run: RunId, ordinal: usize) -> Key {
     Key::new(format!("{tenant}#messages#{project}"), format!("{run}#{ordinal:04}"))
@@ -210,7 +209,7 @@ pub fn messages(tenant: TenantId, project: ProjectId) -> Partition {
     Partition::table(format!("{tenant}#messages#{project}"))
 }
 
-/// A run's summary row.
+/// The row of a run.
 #[must_use]
 pub fn run(tenant: TenantId, run: RunId) -> Key {
     Key::new(format!("{tenant}#runs"), run)
@@ -222,14 +221,14 @@ pub fn runs(tenant: TenantId) -> Partition {
     Partition::table(format!("{tenant}#runs"))
 }
 
-/// Whose run a row is, and which, if the row is a run's: what a change of the table, or an entry of an index that
-/// spans tenants, is about.
+/// Returns the tenant and the run of a key, or `None` if it is not the key of a run. Used for changes of the table and for
+/// entries of an index that spans tenants.
 #[must_use]
 pub fn parse_run(key: &Key) -> Option<(TenantId, RunId)> {
     Some((key.pk.strip_suffix("#runs")?.parse().ok()?, key.sk.parse().ok()?))
 }
 
-/// Where a run stands among the runs of its user (`gsi1`).
+/// The position of a run among the runs of its user (`gsi1`).
 #[must_use]
 pub fn run_of_user(tenant: TenantId, user: UserId, run: RunId) -> IndexKey {
     IndexKey { pk: format!("{tenant}#runs#{user}"), sk: run.to_string() }
@@ -241,30 +240,30 @@ pub fn runs_of_user(tenant: TenantId, user: UserId) -> Partition {
     Partition { index: Some("gsi1"), pk: format!("{tenant}#runs#{user}") }
 }
 
-/// How many partitions of `gsi2` the active runs are spread over: one partition takes 1,000 writes a second.
+/// Number of partitions of `gsi2` for active runs: one partition accepts 1,000 writes a second.
 pub const ACTIVE_SHARDS: u8 = 8;
 
-/// Where an active run stands in the sweeper's queue (`gsi2`), by the time its lease ends. The index spans tenants
-/// on purpose, is read by the sweeper alone, and projects keys only: the keys found still carry their tenant.
+/// The position of an active run in its due index (`gsi2`), by the end of its lease. The index spans tenants on purpose.
+/// The sweep alone reads it, and it projects keys only, which contain their tenant.
 #[must_use]
 pub fn active_run(run: RunId, lease_until: Timestamp) -> IndexKey {
     let shard = run.bits() % u128::from(ACTIVE_SHARDS);
     IndexKey { pk: format!("active#{shard}"), sk: format!("{:015}#{run}", lease_until.millis()) }
 }
 
-/// What every active run's sort key lies below if its time has come at `now`.
+/// Returns the upper bound of the sort keys of rows that are due at `now`.
 #[must_use]
 pub fn due_before(now: Timestamp) -> String {
     format!("{:015}$", now.millis()) // `$` follows `#`
 }
 
-/// Partition key of one shard of the active runs.
+/// The partition key of a shard of the active runs.
 #[must_use]
 pub fn active_shard(shard: u8) -> String {
     format!("active#{}", shard % ACTIVE_SHARDS)
 }
 
-/// Partition key of a run's log in the `events` table.
+/// The partition key of a run's log in the `events` table.
 #[must_use]
 pub fn run_log(tenant: TenantId, run: RunId) -> String {
     format!("{tenant}#{run}")
@@ -272,13 +271,13 @@ pub fn run_log(tenant: TenantId, run: RunId) -> String {
 
 // Protection of the API.
 
-/// What an `Idempotency-Key` of a caller led to. The caller's text is hashed: it is of any form and length.
+/// The record of a caller's `Idempotency-Key`. The key is hashed, because it can have any form and length.
 #[must_use]
 pub fn idempotency(tenant: TenantId, operation: &str, caller_key: &str) -> Key {
     Key::new(format!("{tenant}#idempotency#{operation}"), hash(&[caller_key.as_bytes()]))
 }
 
-/// A client's own name for a conversation. Hashed, for it is of any form and length.
+/// A client's own name of a conversation. The name is hashed, because it can have any form and length.
 #[must_use]
 pub fn chat_name(tenant: TenantId, name: &str) -> Key {
     Key::new(format!("{tenant}#chat-names"), hash(&[name.as_bytes()]))
@@ -290,7 +289,8 @@ pub fn rate_limit(tenant: TenantId, class: &str) -> Key {
     Key::new(format!("{tenant}#rate-limit"), class)
 }
 
-/// Lower-case hexadecimal SHA-256 of the parts, each preceded by its length so that no two lists collide.
+/// Returns the SHA-256 of the parts in lower-case hexadecimal. Each part is preceded by its length, so that no two lists
+/// collide.
 fn hash(parts: &[&[u8]]) -> String {
     let mut sha = Sha256::new();
     for part in parts {
@@ -300,7 +300,7 @@ fn hash(parts: &[&[u8]]) -> String {
     hex(&sha.finalize())
 }
 
-/// Lower-case hexadecimal.
+/// Encodes bytes in lower-case hexadecimal.
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
         let _ = write!(text, "{byte:02x}"); // writing to a String cannot fail
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn a_runs_row_is_known_by_its_key() {
+    fn a_run_and_a_job_are_recognised_by_their_keys() {
         let (ten, id) = (TenantId::new(), RunId::new());
         assert_eq!(parse_run(&run(ten, id)), Some((ten, id)));
         let others = [message(ten, ProjectId::new(), id, 0), project(ten, ProjectId::new()), tenant(ten)];
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_is_due_from_its_time_on() {
+    fn a_run_is_due_from_the_end_of_its_lease_on() {
         let (at, id) = (Timestamp::from_millis(1_700_000_000_000), RunId::new());
         let entry = active_run(id, at);
         let before = Timestamp::from_millis(at.millis() - 1);

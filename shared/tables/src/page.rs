@@ -2,7 +2,7 @@
 
 use crate::{CursorKey, InvalidCursor, key::Partition};
 
-/// How much of a list to read, and from where.
+/// A request for one page of a list.
 #[derive(Debug, Clone)]
 pub struct PageRequest {
     pub(crate) partition: Partition,
@@ -12,7 +12,7 @@ pub struct PageRequest {
 }
 
 impl PageRequest {
-    /// Items a page has when the caller does not say.
+    /// Items of a page if the caller gives no limit.
     pub const DEFAULT_LIMIT: u32 = 50;
     /// Most items of a page.
     pub const MAX_LIMIT: u32 = 100;
@@ -23,31 +23,31 @@ impl PageRequest {
         Self { partition, after: None, limit: Self::DEFAULT_LIMIT, newest_first: true }
     }
 
-    /// At most `limit` items, clamped to 1..=[`Self::MAX_LIMIT`].
+    /// Limits the page to `limit` items, clamped to 1..=[`Self::MAX_LIMIT`].
     #[must_use]
     pub fn limit(mut self, limit: Option<u32>) -> Self {
         self.limit = limit.unwrap_or(Self::DEFAULT_LIMIT).clamp(1, Self::MAX_LIMIT);
         self
     }
 
-    /// Oldest first, as conversations are read.
+    /// Orders the list oldest first, as conversations are read.
     #[must_use]
     pub fn oldest_first(mut self) -> Self {
         self.newest_first = false;
         self
     }
 
-    /// Continues where an earlier page of the same list ended.
+    /// Continues at the end of an earlier page of the same list.
     ///
     /// # Errors
-    /// [`InvalidCursor`] when the cursor was not given out by this list.
+    /// [`InvalidCursor`] if this list did not issue the cursor.
     pub fn cursor(mut self, key: &CursorKey, cursor: Option<&str>) -> Result<Self, InvalidCursor> {
         self.after = cursor.map(|cursor| key.open(&self.partition, cursor)).transpose()?;
         Ok(self)
     }
 }
 
-/// One page: the items, and where the next one starts.
+/// One page of a list.
 #[derive(Debug, Clone)]
 pub struct Page<T> {
     /// The rows in list order.
@@ -57,13 +57,13 @@ pub struct Page<T> {
 }
 
 impl<T> Page<T> {
-    /// The cursor of the next page; `None` at the end of the list.
+    /// Returns the cursor of the next page, or `None` at the end of the list.
     #[must_use]
     pub fn next_cursor(&self, key: &CursorKey) -> Option<String> {
         self.last.as_deref().map(|sort_key| key.seal(&self.partition, sort_key))
     }
 
-    /// The page with every item passed through `convert`.
+    /// Converts every item.
     #[must_use]
     pub fn map<U>(self, convert: impl FnMut(T) -> U) -> Page<U> {
         Page {
@@ -73,7 +73,7 @@ impl<T> Page<T> {
         }
     }
 
-    /// The page's place in the list with other items: what an index entry stands for.
+    /// Replaces the items, for example those of an index by the rows that they refer to.
     #[must_use]
     pub fn with_items<U>(self, items: Vec<U>) -> Page<U> {
         Page { items, partition: self.partition, last: self.last }

@@ -1,4 +1,4 @@
-//! Reading and writing single rows, and lists.
+//! Reads and writes of single rows, and reads of lists.
 
 use std::sync::Arc;
 
@@ -15,26 +15,26 @@ use crate::{
     write::{Action, Expressions, FOUND},
 };
 
-/// Names of the two tables, `MAIN_TABLE` and `EVENTS_TABLE` in a function's environment.
+/// The names of the two tables. They are `MAIN_TABLE` and `EVENTS_TABLE` in a function's environment.
 #[derive(Debug, Clone)]
 pub struct Tables {
-    /// Everything but the logs.
+    /// Everything except the logs.
     pub main: Arc<str>,
     /// The run logs.
     pub events: Arc<str>,
 }
 
 impl Tables {
-    /// From the environment.
+    /// Reads the names from the environment.
     ///
     /// # Errors
-    /// Names the variable that is missing.
+    /// The error names the missing variable.
     pub fn from_env() -> Result<Self, String> {
         let read = |name: &str| std::env::var(name).map_err(|_| format!("{name} is not set"));
         Ok(Self { main: read("MAIN_TABLE")?.into(), events: read("EVENTS_TABLE")?.into() })
     }
 
-    /// The name of a table.
+    /// Returns the name of a table.
     #[must_use]
     pub fn name(&self, table: Table) -> &str {
         match table {
@@ -44,7 +44,7 @@ impl Tables {
     }
 }
 
-/// The tables and the client to reach them. Cheap to clone.
+/// The tables and their client. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store {
     client: Client,
@@ -58,21 +58,21 @@ impl Store {
         Self { client, tables }
     }
 
-    /// A store from the process's SDK configuration and environment.
+    /// A store from the SDK configuration and the environment of the process.
     ///
     /// # Errors
-    /// Names the variable that is missing.
+    /// The error names the missing variable.
     pub fn from_env(config: &aws_config::SdkConfig) -> Result<Self, String> {
         Ok(Self::new(Client::new(config), Tables::from_env()?))
     }
 
-    /// The client, for operations a single module needs.
+    /// Returns the client, for the run log.
     #[must_use]
     pub fn client(&self) -> &Client {
         &self.client
     }
 
-    /// The table names.
+    /// Returns the names of the tables.
     #[must_use]
     pub fn tables(&self) -> &Tables {
         &self.tables
@@ -110,10 +110,10 @@ impl Store {
         Ok(())
     }
 
-    /// The row at `key`, strongly consistent.
+    /// Reads the row at `key`, strongly consistent. Returns `None` if there is none.
     ///
     /// # Errors
-    /// When the table cannot be read or the row is not a `T`.
+    /// Returns an error if the table cannot be read or the row is not a `T`.
     pub async fn get<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, Error> {
         let output = self
             .client
@@ -139,7 +139,7 @@ impl Store {
         Ok(found)
     }
 
-    /// DynamoDB answers a part of a batch if the rest is too large or is throttled: the rest is asked for again.
+    /// Reads one batch. DynamoDB returns a part of it if the rest is too large or throttled; the rest is requested again.
     async fn get_batch<T: DeserializeOwned>(&self, keys: &[Key], found: &mut Vec<T>) -> Result<(), Error> {
         let mut wanted: Vec<Item> = keys.iter().map(Key::attributes).collect();
         let mut pauses = Retry::CONTENDED.pauses();
@@ -265,20 +265,20 @@ impl Store {
         self.write(Write::delete(key)).await
     }
 
-    /// One page of a list.
+    /// Reads one page of a list.
     ///
     /// # Errors
-    /// When the table cannot be read or a row is not a `T`.
+    /// Returns an error if the table cannot be read or a row is not a `T`.
     pub async fn page<T: DeserializeOwned>(&self, request: &PageRequest) -> Result<Page<T>, Error> {
         let rows = self.page_items(request).await?;
         let items = rows.items.into_iter().map(serde_dynamo::from_item).collect::<Result<_, _>>()?;
         Ok(Page { items, partition: rows.partition, last: rows.last })
     }
 
-    /// One page of a list, as raw items: what an index with keys only gives.
+    /// Reads one page of a list as items, for an index that projects keys only.
     ///
     /// # Errors
-    /// When the table cannot be read.
+    /// Returns an error if the table cannot be read.
     pub async fn page_items(&self, request: &PageRequest) -> Result<Page<Item>, Error> {
         let PageRequest { partition, after, limit, newest_first } = request;
         let comparison = if *newest_first { "<" } else { ">" };
@@ -289,7 +289,7 @@ impl Store {
             .set_index_name(partition.index.map(str::to_owned))
             .consistent_read(partition.index.is_none())
             .scan_index_forward(!newest_first)
-            .limit(i32::try_from(limit + 1).unwrap_or(i32::MAX)) // one more tells whether another page follows
+            .limit(i32::try_from(limit + 1).unwrap_or(i32::MAX)) // one more shows that another page follows
             .expression_attribute_names("#pk", partition.pk_attribute())
             .expression_attribute_values(":pk", AttributeValue::S(partition.pk.clone()));
         query = match after {

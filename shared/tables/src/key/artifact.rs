@@ -1,4 +1,4 @@
-//! Keys of artifacts, of what they name, and of the objects that hold their bytes.
+//! Keys of artifacts, of the entities in them, and of the objects with their bytes.
 
 use sequent_core::{ArtifactId, EntityId, RunId, TenantId, Timestamp};
 
@@ -16,14 +16,14 @@ pub fn artifacts(tenant: TenantId) -> Partition {
     Partition::table(format!("{tenant}#artifacts"))
 }
 
-/// One thing that artifacts are listed by. Types and tags have no `#`, so no two lists are one.
+/// A list of artifacts. Types and tags contain no `#`, so two lists never have the same key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ListedBy<'a> {
-    /// The run that made them.
+    /// The artifacts of a run.
     Run(RunId),
-    /// What they are.
+    /// The artifacts of an entity type.
     EntityType(&'a str),
-    /// A tag they have.
+    /// The artifacts with a tag.
     Tag(&'a str),
 }
 
@@ -37,19 +37,19 @@ impl ListedBy<'_> {
     }
 }
 
-/// An artifact's place in one of the lists that it is in.
+/// The row of an artifact in one of its lists.
 #[must_use]
 pub fn listed_artifact(tenant: TenantId, by: ListedBy<'_>, id: ArtifactId) -> Key {
     Key::new(by.pk(tenant), id)
 }
 
-/// Something that an artifact names. Types have no `#`.
+/// An entity in an artifact. Types contain no `#`.
 #[must_use]
 pub fn entity(tenant: TenantId, entity_type: &str, id: EntityId) -> Key {
     Key::new(format!("{tenant}#entities#{entity_type}"), id)
 }
 
-/// All that a tenant's artifacts name of a type.
+/// All entities of a type in a tenant's artifacts.
 #[must_use]
 pub fn entities(tenant: TenantId, entity_type: &str) -> Partition {
     Partition::table(format!("{tenant}#entities#{entity_type}"))
@@ -61,19 +61,19 @@ pub fn artifacts_by(tenant: TenantId, by: ListedBy<'_>) -> Partition {
     Partition::table(by.pk(tenant))
 }
 
-/// An upload that has been offered, under the id of the artifact it is to become.
+/// An upload that was offered, under the id of its future artifact.
 #[must_use]
 pub fn upload(tenant: TenantId, id: ArtifactId) -> Key {
     Key::new(format!("{tenant}#uploads"), id)
 }
 
-/// What is known of an object of a tenant, by the SHA-256 of its bytes.
+/// The row of an object of a tenant, by the SHA-256 of its bytes.
 #[must_use]
 pub fn object(tenant: TenantId, digest: &[u8; 32]) -> Key {
     Key::new(format!("{tenant}#objects"), hex(digest))
 }
 
-/// Whose object a row is, and which, if the row is an object's.
+/// Returns the tenant and the digest of a key, or `None` if it is not the key of an object.
 #[must_use]
 pub fn parse_object(key: &Key) -> Option<(TenantId, [u8; 32])> {
     let digest = key.sk.as_bytes().as_chunks::<2>().0;
@@ -82,24 +82,24 @@ pub fn parse_object(key: &Key) -> Option<(TenantId, [u8; 32])> {
     Some((key.pk.strip_suffix("#objects")?.parse().ok()?, digest?.try_into().ok()?))
 }
 
-/// Where the bytes of an object are in the bucket.
+/// The key of an object in the bucket.
 #[must_use]
 pub fn object_path(tenant: TenantId, digest: &[u8; 32]) -> String {
     format!("{tenant}/objects/{}", hex(digest))
 }
 
-/// How many partitions of `gsi2` the objects without a reference are spread over.
+/// Number of partitions of `gsi2` for objects that may have no reference.
 pub const GARBAGE_SHARDS: u8 = 8;
 
-/// Where an object that may have no reference stands in the collector's queue (`gsi2`), by the time it was last wanted.
-/// Like the queue of active runs it spans tenants, and is read by the scheduler alone.
+/// The position of an object that may have no reference in its due index (`gsi2`), by the time at which an upload last
+/// wanted it. The index spans tenants, as that of active runs does, and the scheduler alone reads it.
 #[must_use]
 pub fn garbage(tenant: TenantId, digest: &[u8; 32], wanted_at: Timestamp) -> IndexKey {
     let sk = format!("{:015}#{tenant}#{}", wanted_at.millis(), hex(digest));
     IndexKey { pk: garbage_shard(digest[0]), sk }
 }
 
-/// Partition key of one shard of that queue.
+/// The partition key of a shard of that index.
 #[must_use]
 pub fn garbage_shard(shard: u8) -> String {
     format!("garbage#{}", shard % GARBAGE_SHARDS)

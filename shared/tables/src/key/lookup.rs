@@ -1,34 +1,34 @@
-//! Keys that turn a credential into a tenant. They are found by a SHA-256 of what the caller presented, which is
-//! what stands in for the tenant: knowing the key is knowing the credential.
+//! Keys that turn a credential into a tenant. They contain the SHA-256 of the credential in the place of the tenant: only
+//! a caller that knows the credential can make the key.
 
 use super::{Key, hash};
 
-/// Who signs in with this e-mail address (already normalised by the caller).
+/// The user with this e-mail address. The caller has normalised it.
 #[must_use]
 pub fn email(address: &str) -> Key {
     Key::new(format!("email#{}", hash(&[address.as_bytes()])), "credential")
 }
 
-/// Which API key has this secret.
+/// The API key with this secret.
 #[must_use]
 pub fn api_key(secret: &str) -> Key {
     Key::new(format!("api-key#{}", hash(&[secret.as_bytes()])), "credential")
 }
 
-/// Which tenant a customer of the payment provider is. Its id is no credential: it is only ever read from what the
-/// provider has signed or answered.
+/// The tenant of a customer of the payment provider. The id of a customer is not a credential: it is only read from
+/// signed events and from answers of the provider.
 #[must_use]
 pub fn payer(customer: &str) -> Key {
     Key::new(format!("payer#{}", hash(&[customer.as_bytes()])), "payer")
 }
 
-/// Which session a refresh token belongs to.
+/// The session of a refresh token.
 #[must_use]
 pub fn refresh_token(token: &str) -> Key {
     Key::new(format!("refresh#{}", hash(&[token.as_bytes()])), "credential")
 }
 
-/// A throttle on something anonymous: sign-in attempts for an address, sign-ups from an address range.
+/// A throttle without a tenant: sign-in attempts for an e-mail address, sign-ups from an address range.
 #[must_use]
 pub fn throttle(class: &str, subject: &str) -> Key {
     Key::new(format!("throttle#{class}#{}", hash(&[subject.as_bytes()])), "throttle")
