@@ -153,7 +153,7 @@ async fn runs_of_a_project_take_their_turns_and_wake_each_other() {
     let known = *owner.signals().borrow();
     let row = bench.run(live.run).await;
     let end = Body::RunFinished { thread_id: live.project, run_id: live.run, outcome: RunOutcome::Cancelled };
-    let ended = finish(&runs, &owner, bench.tenant, &row, known, vec![end]).await.unwrap();
+    let ended = finish(&owner, bench.tenant, &row, known, vec![end]).await.unwrap();
     assert!(matches!(ended, Finish::Done(_)));
     let mut order: Vec<RunId> = waiting.iter().map(|new| new.run).collect();
     order.sort(); // ids of the same millisecond are in random order

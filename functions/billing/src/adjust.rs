@@ -2,7 +2,7 @@
 
 use axum::{extract::State, response::IntoResponse};
 use http::{HeaderMap, StatusCode};
-use sequent_billing::{Cause, Outcome, Posting};
+use sequent_billing::{Cause, PostOutcome, Posting};
 use sequent_core::{Code, MicroCredits, TenantId};
 use sequent_http::{Caller, Json, Problem, openapi::Problems};
 use serde::Deserialize;
@@ -56,15 +56,15 @@ pub(crate) async fn adjust_credits(
     require_operator(&app, caller.is_some(), &headers).await?;
     let terms = app.terms()?;
     new.check()?;
-    if !app.desk.knows(new.tenant_id).await? {
+    if !app.credits.knows(new.tenant_id).await? {
         return Err(Problem::not_found("There is no tenant with this id."));
     }
-    let ledger = app.desk.ledger(new.tenant_id);
+    let ledger = app.credits.ledger(new.tenant_id);
     ledger.account(terms).await?;
     let cause = Cause::Admin { key: new.key, reason: new.reason };
     Ok(match ledger.adjust(cause, new.amount).await? {
-        Outcome::Posted(posting) => (StatusCode::CREATED, Json(posting)).into_response(),
-        Outcome::Known => StatusCode::NO_CONTENT.into_response(),
+        PostOutcome::Posted(posting) => (StatusCode::CREATED, Json(posting)).into_response(),
+        PostOutcome::Known => StatusCode::NO_CONTENT.into_response(),
     })
 }
 

@@ -71,7 +71,7 @@ pub(crate) async fn get_credits(
 ) -> Result<Json<CreditBalance>, Problem> {
     caller.require(Scope::Account)?;
     let terms = app.terms()?;
-    let ledger = app.desk.ledger(caller.tenant);
+    let ledger = app.credits.ledger(caller.tenant);
     let now = Timestamp::now();
     let account = ledger.account(terms).await?;
     let account = if account.next_expiry <= now.millis() { ledger.expire(now).await? } else { account };

@@ -32,7 +32,8 @@ pub(crate) async fn list_ledger(
     caller.require(Scope::Account)?;
     app.terms()?;
     let secret = app.vault.get().await?;
-    let cursors = (secret.cursor(), query.cursor.as_deref());
-    let page = app.desk.ledger(caller.tenant).postings(cursors, query.limit.map(Limit::get)).await?;
+    let ledger = app.credits.ledger(caller.tenant);
+    let limit = query.limit.map(Limit::get);
+    let page = ledger.postings(secret.cursor(), query.cursor.as_deref(), limit).await?;
     Ok(Json(ListResponse::new(page, secret.cursor())))
 }

@@ -10,7 +10,7 @@ mod subscription;
 mod usage;
 
 use axum::Router;
-use sequent_billing::{Desk, Terms};
+use sequent_billing::{Credits, Terms};
 use sequent_core::Principal;
 use sequent_http::{Problem, openapi};
 use sequent_identity::{Vault, account::User};
@@ -21,7 +21,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 /// The state of the handlers.
 #[derive(Clone)]
 pub struct App {
-    desk: Desk,
+    credits: Credits,
     /// Has the key of the cursors and the admin key.
     vault: Vault,
     store: Store,
@@ -34,8 +34,8 @@ pub struct App {
 impl App {
     /// Makes the state of a deployment that sells nothing.
     #[must_use]
-    pub fn new(store: Store, desk: Desk, vault: Vault) -> Self {
-        Self { desk, vault, store, payments: None, public_url: String::new() }
+    pub fn new(store: Store, credits: Credits, vault: Vault) -> Self {
+        Self { credits, vault, store, payments: None, public_url: String::new() }
     }
 
     /// Sells the catalog of `payments`. People return from Stripe to `public_url`.
@@ -45,7 +45,9 @@ impl App {
     }
 
     fn terms(&self) -> Result<&Terms, Problem> {
-        self.desk.terms().ok_or_else(|| Problem::not_found("This deployment has no billing. Runs are free."))
+        self.credits
+            .terms()
+            .ok_or_else(|| Problem::not_found("This deployment has no billing. Runs are free."))
     }
 
     fn payments(&self) -> Result<&Payments, Problem> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sequent_billing::Desk;
+use sequent_billing::Credits;
 use sequent_billing_function::{App, router};
 use sequent_http::{Error, Pipeline};
 use sequent_identity::{Config, Identity, Vault};
@@ -21,10 +21,10 @@ async fn main() -> Result<(), Error> {
     // Opens connections and reads the secret before the first request, which retries a failed read.
     let _ = tokio::join!(store.warm(), vault.get());
 
-    let desk = Desk::from_env(store.clone())?;
-    let payments = Payments::from_env(store.clone(), &secrets, &desk)?;
+    let credits = Credits::from_env(store.clone())?;
+    let payments = Payments::from_env(store.clone(), &secrets, &credits)?;
     let public_url = std::env::var("PUBLIC_URL").unwrap_or_default();
-    let app = App::new(store.clone(), desk, vault.clone()).selling(payments, &public_url);
+    let app = App::new(store.clone(), credits, vault.clone()).selling(payments, &public_url);
     let pipeline = Pipeline::new("billing")?.store(store).identity(identity);
     sequent_http::run(pipeline, router(app)).await
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use axum::extract::State;
-use sequent_billing::{Cause, Place, Posting};
+use sequent_billing::{Cause, LedgerAccount, Posting};
 use sequent_core::{Code, MicroCredits, Timestamp};
 use sequent_http::{Caller, Json, Problem, Query, Scope, openapi::Problems};
 use serde::{Deserialize, Serialize};
@@ -105,12 +105,12 @@ pub(crate) async fn get_usage(
         return Err(Problem::new(Code::InvalidQuery, "`from` must not be later than `to`."));
     }
     let secret = app.vault.get().await?;
-    let ledger = app.desk.ledger(caller.tenant);
+    let ledger = app.credits.ledger(caller.tenant);
     let mut totals = Totals { grouping: query.by, items: BTreeMap::new(), places: BTreeMap::new() };
     let mut cursor = None;
     let mut read = 0;
     let complete = loop {
-        let page = ledger.postings((secret.cursor(), cursor.as_deref()), Some(100)).await?;
+        let page = ledger.postings(secret.cursor(), cursor.as_deref(), Some(100)).await?;
         read += page.items.len();
         let in_period = page.items.iter().filter(|posting| posting.at >= from && posting.at <= to);
         in_period.for_each(|posting| totals.add(posting));
@@ -133,7 +133,7 @@ fn before(end: Timestamp) -> Timestamp {
 struct Totals {
     grouping: Grouping,
     items: BTreeMap<String, UsageItem>,
-    places: BTreeMap<Place, MicroCredits>,
+    places: BTreeMap<LedgerAccount, MicroCredits>,
 }
 
 impl Totals {
@@ -149,19 +149,19 @@ impl Totals {
         };
         let item = self.items.entry(key).or_default();
         item.runs += 1;
-        item.spent += posting.to(Place::Spent);
+        item.spent += posting.to(LedgerAccount::Spent);
         item.cost_micro_usd = item.cost_micro_usd.saturating_add(*cost_micro_usd);
     }
 
     fn usage(self, from: Timestamp, to: Timestamp, complete: bool) -> Usage {
-        let at = |place: Place| self.places.get(&place).copied().unwrap_or_default();
+        let at = |place: LedgerAccount| self.places.get(&place).copied().unwrap_or_default();
         Usage {
             from,
             to,
-            granted: -at(Place::Granted),
-            adjusted: -at(Place::Adjustments),
-            spent: at(Place::Spent),
-            expired: at(Place::Expired),
+            granted: -at(LedgerAccount::Granted),
+            adjusted: -at(LedgerAccount::Adjustments),
+            spent: at(LedgerAccount::Spent),
+            expired: at(LedgerAccount::Expired),
             items: self.items.into_iter().map(|(key, item)| UsageItem { key, ..item }).collect(),
             complete,
         }

@@ -12,7 +12,7 @@ mod send;
 mod stream;
 
 use sequent_agent::Engine;
-use sequent_billing::Desk;
+use sequent_billing::Credits;
 use sequent_conversation::{Projects, RunStarter, Runs};
 use sequent_core::Principal;
 use sequent_http::{
@@ -31,10 +31,10 @@ pub struct App {
 }
 
 impl App {
-    /// Executes runs with `engine` and charges for them at `desk`.
+    /// Executes runs with `engine` and charges for them at `credits`.
     #[must_use]
-    pub fn new(engine: Engine, desk: Desk) -> Self {
-        let starter = RunStarter::new(engine.runs(), desk);
+    pub fn new(engine: Engine, credits: Credits) -> Self {
+        let starter = RunStarter::new(engine.runs(), credits);
         Self { engine, starter }
     }
 

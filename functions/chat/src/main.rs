@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sequent_agent::Engine;
 use sequent_artifacts::Artifacts;
-use sequent_billing::Desk;
+use sequent_billing::Credits;
 use sequent_chat_function::{App, router};
 use sequent_http::{Error, Pipeline};
 use sequent_identity::{Config, Identity, Vault};
@@ -26,8 +26,8 @@ async fn main() -> Result<(), Error> {
     let artifacts = Artifacts::from_env(&sdk, store.clone())?;
     let engine = Engine::from_env(DynamoStorage::new(store.clone()), models?, vault.clone(), &artifacts)?;
 
-    let desk = Desk::from_env(store.clone())?;
+    let credits = Credits::from_env(store.clone())?;
 
     let pipeline = Pipeline::new("chat")?.store(store).identity(identity);
-    sequent_http::run_streaming(pipeline, router(App::new(engine, desk))).await
+    sequent_http::run_streaming(pipeline, router(App::new(engine, credits))).await
 }

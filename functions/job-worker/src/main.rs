@@ -2,7 +2,7 @@
 
 use lambda_runtime::Error;
 use sequent_artifacts::Artifacts;
-use sequent_billing::Desk;
+use sequent_billing::Credits;
 use sequent_job_worker_function::registry;
 use sequent_jobs::Worker;
 use sequent_model::Client;
@@ -24,7 +24,7 @@ async fn main() -> Result<(), Error> {
         .ok();
 
     let artifacts = Artifacts::from_env(&sdk, store.clone())?;
-    let payments = Payments::from_env(store.clone(), &secrets, &Desk::from_env(store.clone())?)?;
+    let payments = Payments::from_env(store.clone(), &secrets, &Credits::from_env(store.clone())?)?;
     let kinds = registry(models, &artifacts, payments);
     let worker = Worker::new(kinds, DynamoStorage::new(store), Settings::from_env()?);
     sequent_aws::queue::serve(worker).await

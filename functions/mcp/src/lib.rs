@@ -10,7 +10,7 @@ mod start;
 mod tools;
 
 use axum::{Extension, Router};
-use sequent_billing::Desk;
+use sequent_billing::Credits;
 use sequent_conversation::{RunStarter, RunStore};
 use sequent_http::{openapi, rate_limit::Class};
 use sequent_mcp_client::Servers;
@@ -25,10 +25,10 @@ pub struct App {
 }
 
 impl App {
-    /// The MCP servers of tenants, and runs whose logs are in `storage` and which are charged for at `desk`.
+    /// The MCP servers of tenants, and runs whose logs are in `storage` and which are charged for at `credits`.
     #[must_use]
-    pub fn new(servers: Servers, storage: DynamoStorage, settings: Settings, desk: Desk) -> Self {
-        Self { servers, starter: RunStarter::new(RunStore::new(storage, settings), desk) }
+    pub fn new(servers: Servers, storage: DynamoStorage, settings: Settings, credits: Credits) -> Self {
+        Self { servers, starter: RunStarter::new(RunStore::new(storage, settings), credits) }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sequent_billing::Desk;
+use sequent_billing::Credits;
 use sequent_http::{Error, Pipeline};
 use sequent_identity::{Config, Identity, Vault};
 use sequent_mcp_client::Servers;
@@ -23,8 +23,8 @@ async fn main() -> Result<(), Error> {
     let _ = tokio::join!(store.warm(), vault.get());
 
     let servers = Servers::new(store.clone(), vault.clone(), Guard::from_env()?);
-    let desk = Desk::from_env(store.clone())?;
-    let app = App::new(servers, DynamoStorage::new(store.clone()), Settings::from_env()?, desk);
+    let credits = Credits::from_env(store.clone())?;
+    let app = App::new(servers, DynamoStorage::new(store.clone()), Settings::from_env()?, credits);
     let pipeline = Pipeline::new("mcp")?.store(store).identity(identity);
     sequent_http::run(pipeline, router(app)).await
 }

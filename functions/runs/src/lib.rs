@@ -8,7 +8,7 @@ mod runs;
 mod steer;
 
 use axum::Router;
-use sequent_billing::Desk;
+use sequent_billing::Credits;
 use sequent_conversation::{RunStarter, RunStore, Runs};
 use sequent_core::Principal;
 use sequent_http::{axum::Extension, openapi, rate_limit::Class};
@@ -24,10 +24,10 @@ pub struct App {
 }
 
 impl App {
-    /// Runs whose logs are in `storage`, which are paged with the cursor key in `vault` and charged for at `desk`.
+    /// Runs whose logs are in `storage`, which are paged with the cursor key in `vault` and charged for at `credits`.
     #[must_use]
-    pub fn new(storage: DynamoStorage, settings: Settings, vault: Vault, desk: Desk) -> Self {
-        Self { starter: RunStarter::new(RunStore::new(storage, settings), desk), vault }
+    pub fn new(storage: DynamoStorage, settings: Settings, vault: Vault, credits: Credits) -> Self {
+        Self { starter: RunStarter::new(RunStore::new(storage, settings), credits), vault }
     }
 
     fn store(&self) -> &RunStore {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sequent_billing::Desk;
+use sequent_billing::Credits;
 use sequent_http::{Error, Pipeline};
 use sequent_identity::{Config, Identity, Vault};
 use sequent_runlog::{DynamoStorage, Settings};
@@ -20,9 +20,9 @@ async fn main() -> Result<(), Error> {
     // Connections, TLS sessions and keys exist before the first request. A secret that cannot be read yet is read then.
     let _ = tokio::join!(store.warm(), vault.get());
 
-    let desk = Desk::from_env(store.clone())?;
+    let credits = Credits::from_env(store.clone())?;
     let storage = DynamoStorage::new(store.clone());
-    let app = App::new(storage, Settings::from_env()?, vault.clone(), desk);
+    let app = App::new(storage, Settings::from_env()?, vault.clone(), credits);
     let pipeline = Pipeline::new("runs")?.store(store).identity(identity);
     sequent_http::run(pipeline, router(app)).await
 }

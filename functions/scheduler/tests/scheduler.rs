@@ -145,7 +145,7 @@ async fn an_expired_question_is_closed_and_its_run_continues() {
     let runs = Runs::new(bench.storage.store(), bench.tenant);
     let row = runs.get(new.run).await.unwrap();
     let known = *owner.signals().borrow();
-    finish(&bench.runs(), &owner, bench.tenant, &row, known, vec![end]).await.unwrap();
+    finish(&owner, bench.tenant, &row, known, vec![end]).await.unwrap();
     assert_eq!(runs.get(new.run).await.unwrap().interrupts.len(), 1);
 
     assert_eq!(

@@ -81,7 +81,7 @@ async fn write(storage: &DynamoStorage, client: &Client, key: LogKey) -> anyhow:
     let mut bodies = closing_bodies(writer.opening());
     bodies.push(Body::RunFinished { thread_id: new.project, run_id: key.run, outcome: RunOutcome::Success });
     let known = *writer.signals().borrow();
-    let done = finish(&runs, &writer, key.tenant, &run, known, bodies).await?;
+    let done = finish(&writer, key.tenant, &run, known, bodies).await?;
     ensure!(matches!(done, Finish::Done(_)), "the run did not end");
     Ok(())
 }

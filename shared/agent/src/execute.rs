@@ -163,9 +163,7 @@ impl Owner<'_> {
             bodies.splice(0..0, results);
             jobs::cancel_all(execution).await?;
         }
-        let runs = execution.engine.runs();
         let closing = finish(
-            &runs,
             &execution.writer,
             execution.key.tenant,
             &execution.run,

@@ -1,73 +1,73 @@
-//! A tenant's balances, and how they change. Plain code: what is written under which condition is the ledger's matter.
+//! A tenant's balances and their changes. Plain code: the ledger reads and writes the row.
 
 use std::collections::BTreeMap;
 
 use sequent_core::{GrantId, MicroCredits, RunId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::{Cause, Place, Posting};
+use crate::{Cause, LedgerAccount, Posting};
 
-/// A time that does not come: of grants that do not expire.
+/// The expiry of grants that do not expire.
 pub const NEVER: i64 = i64::MAX;
-/// How long an expiry waits for runs that hold what has expired, in milliseconds.
+/// Milliseconds until an expiry is tried again, if runs hold credits of an expired grant.
 const WAIT: i64 = 60_000;
-/// Grants that expire together at most: each is three writes, and a transaction has room for a hundred.
+/// Most grants that expire in one transaction: each is three writes, and a transaction can hold a hundred.
 const AT_ONCE: usize = 25;
-/// Days whose sums are kept.
+/// Number of days whose sums are kept.
 const DAYS: usize = 3;
 
-/// A tenant's account.
+/// The account of a tenant: its balances, grants and holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
-    /// Raised by every change that is stored.
+    /// Version of the row. Every stored change increments it.
     pub version: u64,
-    /// The plan.
+    /// Name of the plan.
     pub plan: String,
-    /// All that was granted, what was refunded taken off.
+    /// Sum of the grants, less refunds.
     pub granted: MicroCredits,
-    /// To be spent.
+    /// Balance that runs can hold and spend.
     pub available: MicroCredits,
-    /// Held for runs.
+    /// Credits that are held for runs.
     pub reserved: MicroCredits,
-    /// Spent.
+    /// Credits that runs spent.
     pub spent: MicroCredits,
-    /// Not spent in time.
+    /// Credits that were not spent in time.
     pub expired: MicroCredits,
-    /// What administrators gave, less what they took.
+    /// Sum of the adjustments by administrators.
     pub adjusted: MicroCredits,
-    /// Spent, but not yet taken from a grant.
+    /// Spent credits that are not yet taken from a grant.
     pub untaken: MicroCredits,
-    /// What is left of the grants, those that expire first in front.
+    /// Grants with credits left, the first to expire first.
     pub grants: Vec<Grant>,
-    /// When the first of them expires, in milliseconds since the epoch.
+    /// Expiry of the first grant, in milliseconds since the epoch.
     pub next_expiry: i64,
-    /// What is held, by run.
+    /// Holds of live runs, by run.
     pub holds: BTreeMap<RunId, MicroCredits>,
-    /// What was held and spent on the last days, by the day of the hold.
+    /// Credits held and spent in the last days, by the day of the hold.
     pub days: BTreeMap<String, MicroCredits>,
-    /// Why nothing may be spent, if it may not, by what it is about: a dispute, say.
+    /// Reasons for which the account is frozen, by the object that caused them, such as a dispute.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub frozen: BTreeMap<String, String>,
 }
 
-/// Credits that were granted together, and expire together.
+/// Credits that were granted together and expire together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Grant {
-    /// Its id.
+    /// Id of the grant.
     pub id: GrantId,
-    /// What is left of it.
+    /// Credits of the grant that are left.
     #[cfg_attr(feature = "openapi", schema(value_type = i64))]
     pub left: MicroCredits,
-    /// When it expires, in milliseconds since the epoch; the largest number of 64 bits if it does not.
+    /// Expiry in milliseconds since the epoch. The largest number of 64 bits if the grant does not expire.
     pub expires: i64,
-    /// How often a part of it has expired.
+    /// Number of times that a part of the grant has expired.
     #[serde(default)]
     pub expiries: u32,
 }
 
 impl Account {
-    /// An account that has seen nothing.
+    /// An account without credits, on the plan `plan`.
     #[must_use]
     pub fn new(plan: &str) -> Self {
         Self {
@@ -88,26 +88,26 @@ impl Account {
         }
     }
 
-    /// The balance of a place.
+    /// Returns the balance of an account of the ledger.
     #[must_use]
-    pub fn at(&self, place: Place) -> MicroCredits {
+    pub fn at(&self, place: LedgerAccount) -> MicroCredits {
         match place {
-            Place::Granted => -self.granted,
-            Place::Available => self.available,
-            Place::Reserved => self.reserved,
-            Place::Spent => self.spent,
-            Place::Expired => self.expired,
-            Place::Adjustments => -self.adjusted,
+            LedgerAccount::Granted => -self.granted,
+            LedgerAccount::Available => self.available,
+            LedgerAccount::Reserved => self.reserved,
+            LedgerAccount::Spent => self.spent,
+            LedgerAccount::Expired => self.expired,
+            LedgerAccount::Adjustments => -self.adjusted,
         }
     }
 
-    /// Why nothing may be spent, if it may not.
+    /// Returns a reason for which the account is frozen. Returns `None` if it is not.
     #[must_use]
     pub fn why_frozen(&self) -> Option<&str> {
         self.frozen.values().next().map(String::as_str)
     }
 
-    /// Grants credits, until `expires` if that is given. The grant's id is [`Cause::grant_id`].
+    /// Grants credits, until `expires` if given. The id of the grant is [`Cause::grant_id`].
     pub fn grant(
         &mut self,
         cause: Cause,
@@ -126,11 +126,11 @@ impl Account {
             expiries: 0,
         });
         self.settle_grants(at);
-        Posting::moving(cause, at, &[(Place::Granted, Place::Available, amount)])
+        Posting::moving(cause, at, &[(LedgerAccount::Granted, LedgerAccount::Available, amount)])
     }
 
-    /// Takes back credits that were granted, as far as they are there, from the grant of `of` first. What was spent of
-    /// them is told as not covered.
+    /// Takes back granted credits as far as the account has them, from the grant `of` first. The posting contains the rest
+    /// as `uncovered`.
     pub fn refund(&mut self, of: GrantId, cause: Cause, amount: MicroCredits, at: Timestamp) -> Posting {
         self.take_spent();
         let taken = amount.min(self.available);
@@ -138,11 +138,12 @@ impl Account {
         self.available -= taken;
         self.draw_first(of, taken);
         self.settle_grants(at);
-        let posting = Posting::moving(cause, at, &[(Place::Available, Place::Granted, taken)]);
+        let posting =
+            Posting::moving(cause, at, &[(LedgerAccount::Available, LedgerAccount::Granted, taken)]);
         Posting { uncovered: amount - taken, ..posting }
     }
 
-    /// Gives credits, or takes them as far as they are there.
+    /// Adds credits, or takes them as far as the account has them.
     pub(crate) fn adjust(&mut self, cause: Cause, amount: MicroCredits, at: Timestamp) -> Posting {
         self.take_spent();
         let moved = amount.max(-self.available);
@@ -155,11 +156,12 @@ impl Account {
             self.draw(-moved);
         }
         self.settle_grants(at);
-        let posting = Posting::moving(cause, at, &[(Place::Adjustments, Place::Available, moved)]);
+        let posting =
+            Posting::moving(cause, at, &[(LedgerAccount::Adjustments, LedgerAccount::Available, moved)]);
         Posting { uncovered: moved - amount, ..posting }
     }
 
-    /// Lets expire what is due, some of it if it is much. What runs hold stays until they have let go of it.
+    /// Lets due grants expire, at most 25 at once. Credits that runs hold expire after the runs have released them.
     pub(crate) fn expire(&mut self, at: Timestamp) -> Vec<Posting> {
         self.take_spent();
         let mut postings = Vec::new();
@@ -174,24 +176,28 @@ impl Account {
             grant.expiries += 1;
             self.available -= amount;
             self.expired += amount;
-            postings.push(Posting::moving(cause, at, &[(Place::Available, Place::Expired, amount)]));
+            postings.push(Posting::moving(
+                cause,
+                at,
+                &[(LedgerAccount::Available, LedgerAccount::Expired, amount)],
+            ));
         }
         self.settle_grants(at);
         postings
     }
 
-    /// Days of long ago, whose sums nobody asks for.
+    /// Returns the days whose sums are no longer needed.
     pub(crate) fn old_days(&self) -> impl Iterator<Item = &String> {
         self.days.keys().rev().skip(DAYS)
     }
 
-    /// Takes what was spent from the grants.
+    /// Takes the spent credits from the grants.
     fn take_spent(&mut self) {
         let spent = std::mem::take(&mut self.untaken);
         self.draw(spent);
     }
 
-    /// Takes from the grants, those first that expire first.
+    /// Takes credits from the grants, the first to expire first.
     fn draw(&mut self, mut amount: MicroCredits) {
         for grant in &mut self.grants {
             let part = amount.min(grant.left);
@@ -210,7 +216,7 @@ impl Account {
         self.draw(amount - part);
     }
 
-    /// Brings the grants into order, forgets the empty ones, and notes when to look again.
+    /// Sorts the grants, removes the empty ones and old days, and sets the time of the next expiry.
     fn settle_grants(&mut self, at: Timestamp) {
         self.grants.retain(|grant| grant.left > MicroCredits::ZERO);
         self.grants.sort_by_key(|grant| (grant.expires, grant.id));

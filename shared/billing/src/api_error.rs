@@ -48,6 +48,7 @@ impl ApiError for Denied {
 impl ApiError for Error {
     fn details(&self) -> ErrorDetails {
         match self {
+            Self::Denied(denied) => denied.details(),
             Self::Cursor(error) => error.details(),
             Self::Data(error) => error.details(),
             Self::Busy => ErrorDetails::unavailable(),

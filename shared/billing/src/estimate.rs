@@ -1,20 +1,20 @@
-//! How much to hold for a run before anybody knows what it will cost.
+//! The size of a hold, decided before the cost of the run is known.
 
 use sequent_core::{MicroCredits, MicroUsd};
 
-/// What people pay for what we pay, in percent: 100 is at cost.
+/// The price of a run in percent of its cost: 100 is at cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Markup(pub u32);
 
 impl Markup {
-    /// What people pay, rounded up.
+    /// Returns the price of a cost, rounded up.
     #[must_use]
     pub fn credits(self, cost: MicroUsd) -> MicroCredits {
         let credits = (u128::from(cost.0) * u128::from(self.0)).div_ceil(100);
         MicroCredits(i64::try_from(credits).unwrap_or(i64::MAX))
     }
 
-    /// The most that may be spent on calls if people are to pay no more than this.
+    /// Returns the largest cost whose price is at most `credits`.
     #[must_use]
     pub fn cost(self, credits: MicroCredits) -> MicroUsd {
         let credits = u64::try_from(credits.0).unwrap_or(0);
@@ -22,19 +22,28 @@ impl Markup {
     }
 }
 
-/// What to hold: `usual`, more if the run's first call alone is estimated to cost more, no more than its own `budget` and
-/// `most` allow, and as much as there is if that is enough for the first call.
+/// The amounts between which a hold is chosen.
+#[derive(Debug, Clone, Copy)]
+pub struct HoldLimits {
+    /// Hold of a run without a budget.
+    pub usual: MicroCredits,
+    /// Largest hold that the plan allows.
+    pub most: MicroCredits,
+    /// Budget of the request.
+    pub budget: Option<MicroCredits>,
+}
+
+/// Returns the amount to hold: the budget, or else the usual hold, or the estimate of the first model call if that is
+/// larger; at most what the plan allows; and the whole balance if that covers the first call.
 ///
 /// # Errors
-/// What would have been needed.
-pub fn held_for(
+/// Returns the amount that the run needs at least, if the balance is smaller.
+pub fn hold_amount(
     first_call: MicroCredits,
-    (usual, most): (MicroCredits, MicroCredits),
-    budget: Option<MicroCredits>,
+    limits: HoldLimits,
     available: MicroCredits,
 ) -> Result<MicroCredits, MicroCredits> {
-    let allowed = budget.map_or(most, |budget| budget.min(most));
-    let wanted = budget.unwrap_or_else(|| usual.max(first_call)).min(allowed);
+    let wanted = limits.budget.unwrap_or_else(|| limits.usual.max(first_call)).min(limits.most);
     let needed = first_call.min(wanted).max(MicroCredits(1));
     if available >= wanted {
         Ok(wanted)
@@ -50,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn people_never_pay_more_than_was_held() {
+    fn the_price_never_exceeds_the_hold() {
         for percent in [1, 99, 100, 130, 1000] {
             let markup = Markup(percent);
             for credits in [0, 1, 7, 999_999, 12_345_678] {
@@ -63,18 +72,22 @@ mod tests {
     }
 
     #[test]
-    fn what_is_held_is_what_a_run_may_need() {
+    fn a_hold_covers_the_first_call_within_the_limits() {
         let hold = |first, budget: Option<i64>, available| {
-            let limits = (MicroCredits(200), MicroCredits(1000));
-            held_for(MicroCredits(first), limits, budget.map(MicroCredits), MicroCredits(available))
+            let limits = HoldLimits {
+                usual: MicroCredits(200),
+                most: MicroCredits(1000),
+                budget: budget.map(MicroCredits),
+            };
+            hold_amount(MicroCredits(first), limits, MicroCredits(available))
                 .map_err(|needed| needed.0)
                 .map(|held| held.0)
         };
         assert_eq!(hold(10, None, 5000), Ok(200));
         assert_eq!(hold(300, None, 5000), Ok(300));
         assert_eq!(hold(10, Some(50), 5000), Ok(50));
-        assert_eq!(hold(10, Some(9999), 5000), Ok(1000), "no more than a run may cost");
-        assert_eq!(hold(10, None, 50), Ok(50), "all there is");
+        assert_eq!(hold(10, Some(9999), 5000), Ok(1000), "the limit of the plan");
+        assert_eq!(hold(10, None, 50), Ok(50), "the whole balance");
         assert_eq!(hold(60, None, 50), Err(60));
         assert_eq!(hold(0, None, 0), Err(1));
     }

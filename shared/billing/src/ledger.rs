@@ -1,111 +1,127 @@
 //! The account and the ledger of a tenant in the table.
 
-use std::time::Duration;
-
-use aws_sdk_dynamodb::types::AttributeValue as Value;
-use sequent_core::{GrantId, MicroCredits, TenantId, Timestamp};
+use backon::Retryable;
+use sequent_core::{GrantId, MicroCredits, MicroUsd, TenantId, Timestamp};
 use sequent_event::Hold;
 use sequent_tables::{
-    Cancelled, CursorKey, Error as DataError, InvalidCursor, Page, PageRequest, Row, Store, Transaction, key,
+    Cancelled, CursorKey, Error as DataError, InvalidCursor, Label, Page, PageRequest, Retry, Row, Store,
+    Transaction, Write, attribute, key,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Account, Cause, Denied, Held, Markup, Plans, Posting, audit, held_for, hold};
+use crate::{
+    Account, Cause, Denied, HoldLimits, Markup, Plans, Posting, Reservation, audit, hold, hold_amount,
+};
 
-/// How often a change is tried against others at the same account: with the pauses between, some seconds.
-const TRIES: u32 = 40;
-/// Days that are forgotten together.
-const SOME_DAYS: usize = 7;
-const LONGEST_PAUSE: Duration = Duration::from_millis(400);
+/// Sums of past days that are kept until they are removed together.
+const PAST_DAYS: usize = 7;
 
-/// The ledger could not be read or written.
+/// The write of the row beside the account.
+const BESIDE: Label = Label::new("beside");
+/// The claim of a posting's cause, and the posting.
+const CAUSE: Label = Label::new("cause");
+
+/// An operation on the ledger failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The table failed.
+    /// The account or its plan does not allow the run.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// The table could not be read or written.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// The cursor is not one of this list.
+    /// The cursor was not issued by this list.
     #[error(transparent)]
     Cursor(#[from] InvalidCursor),
-    /// Too many others are at the account.
+    /// Other changes of the account came first again and again. The same call may succeed a moment later.
     #[error("the account is busy")]
     Busy,
 }
 
-/// What became of a change.
+impl From<Cancelled> for Error {
+    fn from(cancelled: Cancelled) -> Self {
+        match cancelled {
+            Cancelled::Failed(error) => Self::Data(error),
+            // Another change of the account was first.
+            Cancelled::Reasons(_) => Self::Busy,
+        }
+    }
+}
+
+/// The outcome of a posting.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// It was posted.
+pub enum PostOutcome {
+    /// The posting is stored.
     Posted(Posting),
-    /// Its cause has been posted before.
+    /// The cause was posted before.
     Known,
 }
 
-/// What a change comes to.
+/// A change of the account that is to be stored.
 #[derive(Debug, Clone, Default)]
-pub struct Changed {
-    /// What moved.
+pub struct AccountChange {
+    /// The postings of the change.
     pub postings: Vec<Posting>,
-    /// A row that is written with it.
-    pub beside: Option<Beside>,
+    /// A row that is written in the same transaction.
+    pub beside: Option<VersionedRow>,
 }
 
-/// A row that is written with a change of the account, if it is as it was seen.
+/// A row that is written with a change of the account, unless the row was changed since it was read.
 #[derive(Debug, Clone)]
-pub struct Beside {
-    /// The row as it will be. Its attribute `version` is another one than that of every row before it.
+pub struct VersionedRow {
+    /// The new row. Its attribute `version` differs from that of every row before it.
     pub row: Row,
-    /// The `version` that was seen; none if there was no row.
+    /// The `version` that was read. `None` if there was no row.
     pub seen: Option<u64>,
 }
 
-/// What became of a change with a row beside it.
+/// The outcome of a change with a row beside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Recorded {
-    /// All of it is stored.
+    /// The change is stored.
     Stored,
-    /// The row beside it is not as it was seen.
+    /// The row beside it was changed since it was read. Nothing was stored.
     Moved,
-    /// One of the causes was posted before.
+    /// One of the causes was posted before. Nothing was stored.
     Known,
 }
 
-/// A tenant's ledger.
+/// The ledger of a tenant.
 #[derive(Debug, Clone)]
 pub struct Ledger {
     store: Store,
     tenant: TenantId,
 }
 
-/// What a deployment asks of runs.
+/// The terms on which a deployment charges for runs.
 #[derive(Debug, Clone)]
 pub struct Terms {
-    /// The plans.
+    /// The plans by name.
     pub plans: Plans,
-    /// What people pay for what we pay.
+    /// The price of a run in relation to its cost.
     pub markup: Markup,
-    /// What is held for a run whose request says nothing of its cost.
+    /// Hold of a run whose request has no budget.
     pub usual_hold: MicroCredits,
-    /// What a new tenant is given.
+    /// Grant to a new tenant.
     pub welcome: MicroCredits,
-    /// Whether what runs spend is reported to whoever bills by use.
+    /// The spent credits are reported to a meter.
     pub metered: bool,
 }
 
-/// What a run is expected to do.
+/// The expected cost of a run.
 #[derive(Debug, Clone, Copy)]
 pub struct Quote<'a> {
-    /// The model that was asked for; none is the deployment's own, which every plan has.
+    /// The model that the request names. `None` is the deployment's default, which every plan includes.
     pub model: Option<&'a str>,
-    /// What the first call is estimated to cost us.
-    pub first_call: sequent_core::MicroUsd,
-    /// The most that the request allows its calls to cost us.
-    pub budget: Option<sequent_core::MicroUsd>,
+    /// Estimated cost of the first model call.
+    pub first_call: MicroUsd,
+    /// Largest cost of the model calls that the request allows.
+    pub budget: Option<MicroUsd>,
 }
 
-/// The row of a cause.
+/// The row that claims a cause.
 #[derive(Serialize, Deserialize)]
-struct Caused {
+struct CauseClaim {
     posting: sequent_core::PostingId,
 }
 
@@ -116,11 +132,16 @@ impl Ledger {
         Self { store, tenant }
     }
 
-    /// The account. A tenant that has none is given one, with what `terms` welcome it with.
+    /// Reads the account. A tenant without one gets an account with the welcome grant of `terms`.
     ///
     /// # Errors
-    /// When the table fails.
+    /// Returns an error if the table fails.
     pub async fn account(&self, terms: &Terms) -> Result<Account, Error> {
+        let open = || self.read_or_open(terms);
+        open.retry(Retry::CONTENDED.backoff()).when(is_busy).await
+    }
+
+    async fn read_or_open(&self, terms: &Terms) -> Result<Account, Error> {
         if let Some(account) = self.stored().await? {
             return Ok(account);
         }
@@ -128,108 +149,100 @@ impl Ledger {
         let mut account = Account::new(Plans::FREE);
         let welcome = (terms.welcome > MicroCredits::ZERO)
             .then(|| account.grant(Cause::SignUp, terms.welcome, None, now));
-        let writes = Transaction::new().insert(&self.store, Row::new(&key::account(self.tenant), &account)?);
-        let writes = self.posted(writes, welcome.as_slice())?;
-        for attempt in 0..TRIES {
-            match writes.clone().run(&self.store).await {
-                Ok(()) => return Ok(account),
-                Err(error) if error.is_transient() => pause(attempt).await,
-                Err(Cancelled::Failed(error)) => return Err(error.into()),
-                // Another request was first.
-                Err(Cancelled::Reasons(_)) => match self.stored().await? {
-                    Some(account) => return Ok(account),
-                    None => pause(attempt).await,
-                },
-            }
-        }
-        Err(Error::Busy)
+        let row = Row::new(&key::account(self.tenant), &account)?;
+        let transaction = self.post_all(Transaction::new().write(Write::insert(row)), welcome.as_slice())?;
+        self.store.commit(transaction, Retry::BRIEF).await?;
+        Ok(account)
     }
 
-    /// What to hold for a run. The start of the run has to take it, under conditions of its own.
+    /// Decides which credits to hold for a run. The start of the run stores the hold, under conditions of its own.
     ///
     /// # Errors
-    /// When the table fails.
-    pub async fn quote(
-        &self,
-        terms: &Terms,
-        quote: Quote<'_>,
-        now: Timestamp,
-    ) -> Result<Result<Held, Denied>, Error> {
+    /// [`Error::Denied`], or an error of the table.
+    pub async fn quote(&self, terms: &Terms, quote: Quote<'_>, now: Timestamp) -> Result<Reservation, Error> {
         let mut account = self.account(terms).await?;
-        // Sums of days gone by would make every write dearer.
-        if account.next_expiry <= now.millis() || account.old_days().count() > SOME_DAYS {
+        // Sums of past days make the row larger and every write more expensive.
+        if account.next_expiry <= now.millis() || account.old_days().count() > PAST_DAYS {
             account = self.expire(now).await?;
         }
         let plan = terms.plans.get(&account.plan);
         if let Some(model) = quote.model.filter(|model| !plan.has_model(model)) {
-            return Ok(Err(Denied::Model { plan: account.plan, model: model.to_owned() }));
+            return Err(Denied::Model { plan: account.plan, model: model.to_owned() }.into());
         }
-        let (first, budget) =
-            (terms.markup.credits(quote.first_call), quote.budget.map(|most| terms.markup.credits(most)));
-        let amount = match held_for(first, (terms.usual_hold, plan.per_run), budget, account.available) {
+        let limits = HoldLimits {
+            usual: terms.usual_hold,
+            most: plan.per_run,
+            budget: quote.budget.map(|most| terms.markup.credits(most)),
+        };
+        let first_call = terms.markup.credits(quote.first_call);
+        let amount = match hold_amount(first_call, limits, account.available) {
             Ok(amount) => amount,
             Err(needed) => {
                 let hold = hold::hold(needed, terms.markup, now);
-                let few = Denied::Insufficient { needed, available: account.available };
-                return Ok(Err(hold::denied(&hold, &account, plan).unwrap_or(few)));
+                let insufficient = Denied::Insufficient { needed, available: account.available };
+                return Err(hold::denied(&hold, &account, plan).unwrap_or(insufficient).into());
             }
         };
         let hold = Hold { metered: terms.metered, ..hold::hold(amount, terms.markup, now) };
-        Ok(match hold::denied(&hold, &account, plan) {
-            Some(denied) => Err(denied),
-            None => {
-                let first_today = !account.days.contains_key(&hold.day);
-                Ok(Held { hold, plan: plan.clone(), first_today })
-            }
-        })
+        if let Some(denied) = hold::denied(&hold, &account, plan) {
+            return Err(denied.into());
+        }
+        let first_today = !account.days.contains_key(&hold.day);
+        Ok(Reservation { hold, plan: plan.clone(), first_today })
     }
 
     /// Grants credits.
     ///
     /// # Errors
-    /// When the table fails.
+    /// Returns an error if the table fails.
     pub async fn grant(
         &self,
         cause: Cause,
         amount: MicroCredits,
         expires: Option<Timestamp>,
-    ) -> Result<Outcome, Error> {
+    ) -> Result<PostOutcome, Error> {
         self.post(|account, now| account.grant(cause.clone(), amount, expires, now)).await
     }
 
-    /// Takes credits back that were granted, as far as they are there.
+    /// Takes back credits that were granted, as far as the account has them.
     ///
     /// # Errors
-    /// When the table fails.
-    pub async fn refund(&self, of: GrantId, cause: Cause, amount: MicroCredits) -> Result<Outcome, Error> {
+    /// Returns an error if the table fails.
+    pub async fn refund(
+        &self,
+        of: GrantId,
+        cause: Cause,
+        amount: MicroCredits,
+    ) -> Result<PostOutcome, Error> {
         self.post(|account, now| account.refund(of, cause.clone(), amount, now)).await
     }
 
-    /// Gives credits, or takes them as far as they are there.
+    /// Adds credits, or takes them as far as the account has them.
     ///
     /// # Errors
-    /// When the table fails.
-    pub async fn adjust(&self, cause: Cause, amount: MicroCredits) -> Result<Outcome, Error> {
+    /// Returns an error if the table fails.
+    pub async fn adjust(&self, cause: Cause, amount: MicroCredits) -> Result<PostOutcome, Error> {
         self.post(|account, now| account.adjust(cause.clone(), amount, now)).await
     }
 
-    /// Lets expire what is due.
+    /// Lets due grants expire.
     ///
     /// # Errors
-    /// When the table fails.
+    /// Returns an error if the table fails.
     pub async fn expire(&self, now: Timestamp) -> Result<Account, Error> {
-        let change = |account: &mut Account, _| Changed { postings: account.expire(now), beside: None };
+        let change = |account: &mut Account, _| AccountChange { postings: account.expire(now), beside: None };
         self.change(change).await?;
         self.stored().await?.ok_or(Error::Busy)
     }
 
-    /// A page of the ledger, newest first.
+    /// Reads a page of the ledger, newest first.
     ///
     /// # Errors
-    /// [`Error::Cursor`], or when the table fails.
+    /// [`Error::Cursor`], or an error of the table.
     pub async fn postings(
         &self,
-        (cursors, cursor): (&CursorKey, Option<&str>),
+        cursors: &CursorKey,
+        cursor: Option<&str>,
         limit: Option<u32>,
     ) -> Result<Page<Posting>, Error> {
         let request = PageRequest::new(key::ledger(self.tenant)).limit(limit).cursor(cursors, cursor)?;
@@ -240,96 +253,86 @@ impl Ledger {
         Ok(self.store.get(&key::account(self.tenant)).await?)
     }
 
-    /// Changes the account, with a row beside it. `change` may be called more than once.
+    /// Changes the account together with a row beside it. `change` may be called more than once.
     ///
     /// # Errors
-    /// When the table fails.
+    /// Returns an error if the table fails.
     pub async fn record(
         &self,
-        change: impl Fn(&mut Account, Timestamp) -> Changed,
+        change: impl Fn(&mut Account, Timestamp) -> AccountChange,
     ) -> Result<Recorded, Error> {
         self.change(change).await.map(|(recorded, _)| recorded)
     }
 
-    async fn post(&self, change: impl Fn(&mut Account, Timestamp) -> Posting) -> Result<Outcome, Error> {
-        let posted = self
-            .change(|account, now| Changed { postings: vec![change(account, now)], beside: None })
-            .await?;
-        Ok(match posted {
-            (Recorded::Stored, postings) => {
-                postings.into_iter().next().map_or(Outcome::Known, Outcome::Posted)
-            }
-            (Recorded::Known | Recorded::Moved, _) => Outcome::Known,
-        })
+    async fn post(&self, change: impl Fn(&mut Account, Timestamp) -> Posting) -> Result<PostOutcome, Error> {
+        let change =
+            |account: &mut Account, now| AccountChange { postings: vec![change(account, now)], beside: None };
+        let (recorded, postings) = self.change(change).await?;
+        let posted = postings.into_iter().next().filter(|_| recorded == Recorded::Stored);
+        Ok(posted.map_or(PostOutcome::Known, PostOutcome::Posted))
     }
 
-    /// Reads the account, has it changed, and writes it under the version that was read.
+    /// Reads the account, lets `change` decide, and writes the account if it still has the version that was read.
     async fn change(
         &self,
-        change: impl Fn(&mut Account, Timestamp) -> Changed,
+        change: impl Fn(&mut Account, Timestamp) -> AccountChange,
     ) -> Result<(Recorded, Vec<Posting>), Error> {
-        for attempt in 0..TRIES {
-            let stored = self.stored().await?;
-            let before = stored.clone().unwrap_or_else(|| Account::new(Plans::FREE));
-            let (mut account, now) = (before.clone(), Timestamp::now());
-            let Changed { postings, beside } = change(&mut account, now);
-            // Its own change, whatever else it was: what is written under the version that was read differs from it.
-            account.version = before.version + 1;
-            let row = Row::new(&key::account(self.tenant), &account)?;
-            let writes = self.replace(Transaction::new(), row, stored.map(|account| account.version));
-            let writes = match beside.clone() {
-                Some(Beside { row, seen }) => self.replace(writes, row, seen),
-                None => writes,
-            };
-            let entries = audit::entries((&before, &account), &postings, now);
-            let writes = entries.iter().try_fold(writes, |writes, entry| {
-                Ok::<_, DataError>(writes.put(&self.store, entry.row(self.tenant)?))
-            })?;
-            let causes = writes.len()..writes.len() + 2 * postings.len();
-            match self.posted(writes, &postings)?.run(&self.store).await {
-                Ok(()) => return Ok((Recorded::Stored, postings)),
-                // Whether the account changed as well or not: the cause was there first.
-                Err(cancelled) if causes.clone().any(|n| cancelled.condition_failed(n)) => {
-                    return Ok((Recorded::Known, Vec::new()));
-                }
-                Err(cancelled) if beside.is_some() && cancelled.condition_failed(1) => {
-                    return Ok((Recorded::Moved, Vec::new()));
-                }
-                Err(Cancelled::Failed(error)) if !error.is_transient() => return Err(error.into()),
-                Err(_) => pause(attempt).await,
-            }
-        }
-        Err(Error::Busy)
+        let attempt = || self.try_change(&change);
+        attempt.retry(Retry::CONTENDED.backoff()).when(is_busy).await
     }
 
-    /// Writes a row in the place of the one whose version was seen.
-    fn replace(&self, writes: Transaction, row: Row, seen: Option<u64>) -> Transaction {
-        match seen {
-            None => writes.insert(&self.store, row),
-            Some(version) => {
-                let version = vec![(":version", Value::N(version.to_string()))];
-                writes.put_if(&self.store, row, "version = :version", version)
-            }
+    async fn try_change(
+        &self,
+        change: impl Fn(&mut Account, Timestamp) -> AccountChange,
+    ) -> Result<(Recorded, Vec<Posting>), Error> {
+        let stored = self.stored().await?;
+        let seen = stored.as_ref().map(|account| account.version);
+        let before = stored.unwrap_or_else(|| Account::new(Plans::FREE));
+        let now = Timestamp::now();
+        let mut account = before.clone();
+        let AccountChange { postings, beside } = change(&mut account, now);
+        // The version always changes, also if nothing else does.
+        account.version = before.version + 1;
+        let row = Row::new(&key::account(self.tenant), &account)?;
+        let mut transaction = Transaction::new().write(replace(VersionedRow { row, seen }));
+        if let Some(beside) = beside {
+            transaction = transaction.write(replace(beside)).label(BESIDE);
+        }
+        for entry in audit::entries(&before, &account, &postings, now) {
+            transaction = transaction.write(Write::put(entry.row(self.tenant)?));
+        }
+        match self.store.commit(self.post_all(transaction, &postings)?, Retry::BRIEF).await {
+            Ok(()) => Ok((Recorded::Stored, postings)),
+            // The cause was posted before, whether or not the account was changed since it was read.
+            Err(cancelled) if cancelled.refused(CAUSE) => Ok((Recorded::Known, Vec::new())),
+            Err(cancelled) if cancelled.refused(BESIDE) => Ok((Recorded::Moved, Vec::new())),
+            Err(cancelled) => Err(cancelled.into()),
         }
     }
 
-    /// The writes of postings: each, and the claim of its cause.
-    fn posted(&self, writes: Transaction, postings: &[Posting]) -> Result<Transaction, DataError> {
-        postings.iter().try_fold(writes, |writes, posting| {
-            let writes = writes.put(&self.store, Row::new(&key::posting(self.tenant, posting.id), posting)?);
-            Ok(match posting.cause.name() {
-                Some(name) => {
-                    let place = key::posting_cause(self.tenant, &name);
-                    writes.insert(&self.store, Row::new(&place, &Caused { posting: posting.id })?)
-                }
-                None => writes,
-            })
-        })
+    /// Adds the writes of postings: each row, and the claim of its cause.
+    fn post_all(&self, mut transaction: Transaction, postings: &[Posting]) -> Result<Transaction, DataError> {
+        for posting in postings {
+            let row = Row::new(&key::posting(self.tenant, posting.id), posting)?;
+            transaction = transaction.write(Write::put(row));
+            if let Some(name) = posting.cause.name() {
+                let key = key::posting_cause(self.tenant, &name);
+                let claim = Row::new(&key, &CauseClaim { posting: posting.id })?;
+                transaction = transaction.write(Write::insert(claim)).label(CAUSE);
+            }
+        }
+        Ok(transaction)
     }
 }
 
-/// Waits before the next attempt, longer each time, and never as long as others do (full jitter).
-async fn pause(attempt: u32) {
-    let most = Duration::from_millis(10).saturating_mul(1 << attempt.min(10)).min(LONGEST_PAUSE);
-    tokio::time::sleep(most.mul_f64(fastrand::f64())).await;
+/// Writes a row in the place of the one whose version was read.
+fn replace(VersionedRow { row, seen }: VersionedRow) -> Write {
+    match seen {
+        None => Write::insert(row),
+        Some(version) => Write::put(row).when(attribute("version").equals(version)),
+    }
+}
+
+fn is_busy(error: &Error) -> bool {
+    matches!(error, Error::Busy)
 }

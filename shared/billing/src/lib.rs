@@ -1,24 +1,22 @@
-//! Credits: who has how many, what they were spent on, and what a plan allows.
+//! Credits: the balances of tenants, the ledger of their changes, and the limits of plans.
 //!
-//! Every tenant has one *account* row with its balances, and a *ledger* of postings that is only appended to. A posting
-//! moves credits between [`Place`]s; its entries sum to zero, it cites its cause, and there is one posting of a cause,
-//! however often the cause is heard of. The account changes in the transaction that stores the posting, so that adding
-//! up the ledger gives the balances, at every moment.
+//! Every tenant has one *account* row with its balances, and an append-only *ledger* of postings. A posting moves credits
+//! between [`LedgerAccount`]s; its entries sum to zero, it has a cause, and a cause is posted once. The account changes in
+//! the transaction that stores the posting. The sum of the ledger therefore equals the balances at every moment.
 //!
-//! The invariants, which the account's conditions hold:
+//! Invariants, enforced by the conditions of the writes:
 //!
-//! * What is available is never negative. A run takes a *hold* before it begins, in the transaction that stores it, and
-//!   settles in the transaction that ends it: it never costs more than was held for it. A hold is a posting that has not
-//!   been written yet: it lives in the account's row until its run settles, because two writes less are half the price
-//!   of a turn's billing.
-//! * The hot path, holding and settling, is arithmetic in DynamoDB and reads nothing. Everything else, which is rare,
-//!   reads the account, decides in plain code and writes under the version that it read.
-//! * Credits that expire first are spent first. What was spent is taken from the grants when one is next looked at.
+//! * **The available balance is never negative.** A run holds credits before it starts, in the transaction that stores it,
+//!   and settles in the transaction that ends it. Its price never exceeds its hold. A hold is in the account's row and
+//!   becomes a posting when its run settles: this saves two writes, half of the cost of billing a turn.
+//! * **The hot path reads nothing.** Holding and settling are arithmetic in DynamoDB. All other changes are rare: they read
+//!   the account, decide in plain code and write under the version that they read.
+//! * **Credits that expire first are spent first.** Spent credits are taken from the grants at the next change of a grant.
 
 mod account;
 mod api_error;
 mod audit;
-mod desk;
+mod credits;
 mod estimate;
 pub mod hold;
 mod ledger;
@@ -29,10 +27,10 @@ mod posting;
 pub mod testing;
 
 pub use account::{Account, Grant, NEVER};
-pub use desk::{Asked, Desk, Unreadable};
-pub use estimate::{Markup, held_for};
-pub use hold::{Denied, Held, Payer};
-pub use ledger::{Beside, Changed, Error, Ledger, Outcome, Quote, Recorded, Terms};
+pub use credits::{Credits, InvalidSetting, PricedRequest};
+pub use estimate::{HoldLimits, Markup, hold_amount};
+pub use hold::{Denied, Payer, Reservation};
+pub use ledger::{AccountChange, Error, Ledger, PostOutcome, Quote, Recorded, Terms, VersionedRow};
 pub use metering::Spent;
 pub use plan::{Plan, Plans};
-pub use posting::{Cause, Entry, Place, Posting};
+pub use posting::{Cause, LedgerAccount, Posting, PostingEntry};

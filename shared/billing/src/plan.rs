@@ -1,29 +1,29 @@
-//! Plans: what a tenant may do. Checked in one place, [`Ledger::quote`](crate::Ledger::quote), before a run begins.
+//! The limits of a plan. [`Ledger::quote`](crate::Ledger::quote) checks them, before a run starts.
 
 use std::collections::BTreeMap;
 
 use sequent_core::MicroCredits;
 use serde::{Deserialize, Serialize};
 
-/// What a plan allows.
+/// The limits of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Plan {
-    /// The models that runs may ask, `*` at the end standing for anything; all without.
+    /// Models that runs may call. A trailing `*` matches any ending. All models if missing.
     pub models: Option<Vec<String>>,
-    /// The tools that runs may call; all without.
+    /// Tools that runs may call. All tools if missing.
     pub tools: Option<Vec<String>>,
-    /// Runs that may be under way at once.
+    /// Most runs at the same time.
     pub concurrent_runs: u32,
-    /// The most a run may cost, in millionths of a credit.
+    /// Largest price of a run, in millionths of a credit.
     #[cfg_attr(feature = "openapi", schema(value_type = i64))]
     pub per_run: MicroCredits,
-    /// Days that a conversation is kept in which nothing is said any more; without, it is kept until somebody deletes it.
-    /// Looked at on the days on which a run begins.
+    /// Days that a project is kept after its last message. If missing, it is kept until it is deleted. Checked on days on
+    /// which a run starts.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<u32>, minimum = 1))]
     pub retention_days: Option<std::num::NonZeroU32>,
-    /// The most a day's runs may cost; unlimited without.
+    /// Largest price of all runs of a day, in millionths of a credit. Unlimited if missing.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<i64>))]
     pub per_day: Option<MicroCredits>,
 }
@@ -46,21 +46,20 @@ impl Default for Plan {
 pub struct Plans(BTreeMap<String, Plan>);
 
 impl Plans {
-    /// The plan of those who pay for none.
+    /// The plan of tenants without a subscription.
     pub const FREE: &'static str = "free";
 
-    /// The plans in `json`: `{"pro": {"per_run": 5000000, "concurrent_runs": 20}}`. A plan `free`
-    /// among them replaces the usual one.
+    /// Reads plans such as `{"pro": {"per_run": 5000000, "concurrent_runs": 20}}`. A plan `free` replaces the default one.
     ///
     /// # Errors
-    /// When it is no such object.
+    /// Returns an error if the text is not an object of plans.
     pub fn from_json(json: &str) -> Result<Self, serde_json::Error> {
         let mut plans: BTreeMap<String, Plan> = serde_json::from_str(json)?;
         plans.entry(Self::FREE.to_owned()).or_default();
         Ok(Self(plans))
     }
 
-    /// The plan called `name`; the free one if there is none of that name any more.
+    /// Returns the plan `name`, or the free plan if there is none of that name any more.
     #[must_use]
     pub fn get(&self, name: &str) -> &Plan {
         self.0.get(name).unwrap_or_else(|| &self.0[Self::FREE])
@@ -74,7 +73,7 @@ impl Default for Plans {
 }
 
 impl Plan {
-    /// Whether runs may ask this model.
+    /// Returns `true` if runs may call this model.
     #[must_use]
     pub fn has_model(&self, model: &str) -> bool {
         let fits = |pattern: &String| match pattern.strip_suffix('*') {
@@ -97,6 +96,9 @@ mod tests {
         let pro = plans.get("pro");
         assert!(pro.has_model("gpt-5-mini") && pro.has_model("demo") && !pro.has_model("demo-2"));
         assert!(Plan::default().has_model("anything"));
-        assert!(Plans::from_json(r#"{"pro": {"concurrent_run": 1}}"#).is_err(), "a slip of the pen is told");
+        assert!(
+            Plans::from_json(r#"{"pro": {"concurrent_run": 1}}"#).is_err(),
+            "a misspelt limit is refused"
+        );
     }
 }

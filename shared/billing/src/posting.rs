@@ -1,101 +1,98 @@
 //! Entries of the ledger.
 
 use sequent_core::{GrantId, MicroCredits, PostingId, ProjectId, RunId, Timestamp, UserId};
+use sequent_tables::derived_id_at;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
-/// Where credits are.
+/// An account of the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
-pub enum Place {
-    /// Where they come from, and what a refund gives back: the negative of all that was granted.
+pub enum LedgerAccount {
+    /// The source of credits, and the target of refunds: the negative of all grants.
     Granted,
-    /// To be spent.
+    /// Credits that runs can hold and spend.
     Available,
-    /// Held for runs that have not ended.
+    /// Credits that are held for runs.
     Reserved,
-    /// Spent on runs.
+    /// Credits that runs spent.
     Spent,
-    /// Not spent in time.
+    /// Credits that were not spent in time.
     Expired,
-    /// Given and taken by administrators: the negative of what they gave.
+    /// The source and target of adjustments by administrators: the negative of their sum.
     Adjustments,
 }
 
-/// Credits come to a place, or leave it if the amount is negative.
+/// A movement of credits to one account of the ledger, or from it if the amount is negative.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Entry {
-    /// The place.
-    pub place: Place,
-    /// How many.
+pub struct PostingEntry {
+    /// The account of the ledger.
+    pub place: LedgerAccount,
+    /// Amount in millionths of a credit.
     #[cfg_attr(feature = "openapi", schema(value_type = i64))]
     pub amount: MicroCredits,
 }
 
-/// Why credits moved. There is one posting of each.
+/// The cause of a posting. A cause is posted once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Cause {
-    /// The tenant is new.
+    /// The tenant signed up.
     SignUp,
-    /// A run has ended.
+    /// The end of a run.
+    #[expect(missing_docs, reason = "plain data")]
     Run {
-        /// The run.
         run_id: RunId,
-        /// Who started it.
         user_id: UserId,
-        /// The conversation.
         project_id: ProjectId,
-        /// What its model calls cost, in millionths of a US dollar.
+        /// Cost of the model calls in millionths of a US dollar.
         cost_micro_usd: u64,
     },
-    /// Something was paid for, or paid back: the object at Stripe, and what became of it.
+    /// A payment or a refund at Stripe.
     Stripe {
-        /// The object, such as an invoice or a refund.
+        /// Id of the object at Stripe, such as an invoice or a refund.
         object: String,
-        /// What it means, such as `grant` or `refund`.
+        /// Effect on the account, such as `grant` or `refund`.
         effect: String,
     },
-    /// A grant's time is over.
+    /// The expiry of a grant.
+    #[expect(missing_docs, reason = "plain data")]
     Expiry {
-        /// The grant.
         grant_id: GrantId,
-        /// Of the grant's expiries, which: what runs hold at its end expires when they have let go of it.
+        /// Number of the expiry, from 0. Credits that runs hold expire later, when the runs have released them.
         step: u32,
     },
-    /// An administrator decided so.
+    /// An administrator adjusted the account.
     Admin {
-        /// Names the decision; the same one again is the same decision.
+        /// Key of the adjustment. A second request with the same key changes nothing.
         key: String,
-        /// Why.
+        /// Reason for people who read the ledger.
         reason: String,
     },
 }
 
-/// A movement of credits, whole.
+/// An entry of the ledger: one movement of credits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Posting {
-    /// Its id; they sort by time.
+    /// Id of the posting. Ids sort by time.
     pub id: PostingId,
-    /// When.
+    /// Time of the posting.
     pub at: Timestamp,
-    /// Why.
+    /// Cause of the posting.
     pub cause: Cause,
-    /// What moved; the amounts sum to zero.
-    pub entries: Vec<Entry>,
-    /// What could not be taken, because it was not there: the part of a run's cost beyond what was held for it, or of a
-    /// refund's credits that were spent.
+    /// Movements. Their amounts sum to zero.
+    pub entries: Vec<PostingEntry>,
+    /// Amount that could not be taken: the part of a run's cost beyond its hold, or the part of a refund that is spent.
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(value_type = i64))]
     pub uncovered: MicroCredits,
 }
 
 impl Cause {
-    /// What there is one posting of. A run needs no such name: its posting's id is its own.
+    /// Returns the name that is claimed for the posting. A run needs none, because its posting has the id of the run.
     #[must_use]
     pub fn name(&self) -> Option<String> {
         Some(match self {
@@ -107,34 +104,35 @@ impl Cause {
         })
     }
 
-    /// The id of a grant for this cause at this time: the same whoever makes it.
+    /// Returns the id of a grant for this cause at this time.
     #[must_use]
     pub fn grant_id(&self, at: Timestamp) -> GrantId {
-        let digest = Sha256::digest(self.name().unwrap_or_default().as_bytes());
-        let (head, _) = digest.split_first_chunk::<16>().expect("a digest has 32 bytes");
-        let time = u128::try_from(at.millis()).unwrap_or(0) << 80;
-        GrantId::from_bits(time | (u128::from_be_bytes(*head) & ((1 << 80) - 1)))
+        GrantId::from_bits(derived_id_at(at.millis(), self.name().unwrap_or_default()))
     }
 }
 
 impl Posting {
-    /// A posting that moves `amount` from one place to another.
-    pub(crate) fn moving(cause: Cause, at: Timestamp, moves: &[(Place, Place, MicroCredits)]) -> Self {
+    /// A posting that moves amounts from one account of the ledger to another.
+    pub(crate) fn moving(
+        cause: Cause,
+        at: Timestamp,
+        moves: &[(LedgerAccount, LedgerAccount, MicroCredits)],
+    ) -> Self {
         let legs = moves.iter().filter(|(_, _, amount)| *amount != MicroCredits::ZERO);
         let entries = legs.flat_map(|(from, to, amount)| {
-            [Entry { place: *from, amount: -*amount }, Entry { place: *to, amount: *amount }]
+            [PostingEntry { place: *from, amount: -*amount }, PostingEntry { place: *to, amount: *amount }]
         });
         let entries = entries.collect();
         Self { id: PostingId::new(), at, cause, entries, uncovered: MicroCredits::ZERO }
     }
 
-    /// What came to `place`.
+    /// Returns the sum of the movements to `place`.
     #[must_use]
-    pub fn to(&self, place: Place) -> MicroCredits {
+    pub fn to(&self, place: LedgerAccount) -> MicroCredits {
         self.entries.iter().filter(|entry| entry.place == place).map(|entry| entry.amount).sum()
     }
 
-    /// Whether its amounts sum to zero, which those of every posting do.
+    /// Returns `true` if the amounts sum to zero, which is the case for every posting.
     #[must_use]
     pub fn is_balanced(&self) -> bool {
         self.entries.iter().map(|entry| entry.amount).sum::<MicroCredits>() == MicroCredits::ZERO

@@ -1,25 +1,30 @@
-//! Random histories of an account, by many at once, and what must hold at every moment of them.
+//! Random concurrent histories of an account, and a check of its invariants at every moment.
 
 use std::sync::Arc;
 
 use futures::future::join_all;
 use sequent_core::{MicroCredits, MicroUsd, ProjectId, RunId, TenantId, Timestamp, UserId};
-use sequent_event::Hold;
-use sequent_tables::{Cancelled, CursorKey, PageRequest, Store, Transaction, key};
+use sequent_tables::{Cancelled, CursorKey, PageRequest, Retry, Store, Transaction, key};
 
 use crate::{
-    Account, Cause, Entry, Held, Ledger, Markup, NEVER, Payer, Place, Plan, Plans, Posting, Quote, Terms,
-    hold,
+    Account, Cause, Error, Ledger, LedgerAccount, Markup, NEVER, Payer, Plans, Posting, PostingEntry, Quote,
+    Reservation, Terms, hold,
 };
 
-/// The places there are.
-const PLACES: [Place; 6] =
-    [Place::Granted, Place::Available, Place::Reserved, Place::Spent, Place::Expired, Place::Adjustments];
+/// All accounts of the ledger.
+const LEDGER_ACCOUNTS: [LedgerAccount; 6] = [
+    LedgerAccount::Granted,
+    LedgerAccount::Available,
+    LedgerAccount::Reserved,
+    LedgerAccount::Spent,
+    LedgerAccount::Expired,
+    LedgerAccount::Adjustments,
+];
 
-/// What came of a history.
+/// The result of a history.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct History {
-    /// Runs that settled.
+    /// Runs that were held and settled.
     pub settled: usize,
     /// Runs that were refused their hold.
     pub refused: usize,
@@ -27,11 +32,11 @@ pub struct History {
     pub postings: usize,
 }
 
-/// Has `spenders` do `steps` things each, at the same time, to the account of a new tenant. Every one of them looks at the
-/// account after each thing it does; at the end the ledger is added up.
+/// Lets `spenders` take `steps` random steps each, concurrently, with the account of a new tenant. Each checks the account
+/// after each of its steps. At the end the ledger is added up.
 ///
 /// # Panics
-/// When an invariant does not hold.
+/// Panics if an invariant does not hold.
 pub async fn history(store: &Store, seed: u64, spenders: usize, steps: usize) -> History {
     let tenant = TenantId::new();
     let ledger = Ledger::new(store.clone(), tenant);
@@ -48,7 +53,7 @@ pub async fn history(store: &Store, seed: u64, spenders: usize, steps: usize) ->
         spend(store.clone(), ledger.clone(), tenant, Arc::clone(&terms), random, (n, steps))
     });
     let done = join_all(tasks).await;
-    let account = look(&ledger, &terms).await;
+    let account = checked(&ledger, &terms).await;
     assert!(account.holds.is_empty() && account.reserved == MicroCredits::ZERO, "seed {seed}: {account:?}");
     let postings = all(store, tenant).await;
     check(&account, &postings, seed);
@@ -59,10 +64,10 @@ pub async fn history(store: &Store, seed: u64, spenders: usize, steps: usize) ->
     }
 }
 
-/// The account of a tenant and its ledger, newest posting first, which have been found to agree.
+/// Returns the account of a tenant and its ledger, newest posting first, after a check that they agree.
 ///
 /// # Panics
-/// When they do not, or when the tenant has no account.
+/// Panics if they do not agree, or if the tenant has no account.
 pub async fn books(store: &Store, tenant: TenantId, seed: u64) -> (Account, Vec<Posting>) {
     let account = store.get(&key::account(tenant)).await.expect("the table answers").expect("an account");
     let postings = all(store, tenant).await;
@@ -80,7 +85,7 @@ async fn spend(
 ) -> History {
     let mut history = History::default();
     for step in 0..steps {
-        // Causes repeat: among the spenders, and of one spender.
+        // Causes repeat, among the spenders and for one spender.
         let object = format!("in_{}", random.usize(..n % 4 + step + 1));
         let effect = |effect: &str| Cause::Stripe { object: object.clone(), effect: effect.to_owned() };
         let amount = MicroCredits(random.i64(1..200));
@@ -106,12 +111,12 @@ async fn spend(
                 false => history.refused += 1,
             },
         }
-        look(&ledger, &terms).await;
+        checked(&ledger, &terms).await;
     }
     history
 }
 
-/// A run, from its hold to its end: it may fail, and be released, or cost more than was held.
+/// A run from its hold to its end. It may cost nothing, or more than its hold.
 async fn run(
     store: &Store,
     ledger: &Ledger,
@@ -121,58 +126,57 @@ async fn run(
 ) -> bool {
     let quote = Quote { model: Some("demo"), first_call: MicroUsd(random.u64(0..80)), budget: None };
     let payer = Payer { tenant, run: RunId::new(), user: UserId::new(), project: ProjectId::new() };
-    let (hold, _) = loop {
+    let hold = loop {
         let now = Timestamp::now();
-        let Ok(Held { hold, plan, .. }) = ledger.quote(terms, quote, now).await.expect("the table answers")
-        else {
-            return false;
+        let reservation = match ledger.quote(terms, quote, now).await {
+            Ok(reservation) => reservation,
+            Err(Error::Denied(_)) => return false,
+            Err(error) => panic!("the table fails: {error}"),
         };
-        if taken(store, &hold, payer, &plan, now).await {
-            break (hold, plan);
+        if take(store, &reservation, payer, now).await {
+            break reservation.hold;
         }
         tokio::time::sleep(std::time::Duration::from_millis(random.u64(..5))).await;
     };
     tokio::time::sleep(std::time::Duration::from_millis(random.u64(..3))).await;
     let cost = if random.u8(..4) == 0 { MicroUsd(0) } else { MicroUsd(random.u64(0..120)) };
-    loop {
-        let writes = hold::settle(&hold, Transaction::new(), store, payer, cost, Timestamp::now());
-        match writes.run(store).await {
-            Ok(()) => return true,
-            Err(error) if error.is_transient() => {}
-            Err(error) => panic!("a run cannot end: {error}"),
-        }
-    }
+    let writes = hold::settle(&hold, payer, cost, Timestamp::now());
+    let end = writes.into_iter().fold(Transaction::new(), Transaction::write);
+    store.commit(end, Retry::CONTENDED).await.expect("a run can always end");
+    true
 }
 
-async fn taken(store: &Store, hold: &Hold, payer: Payer, plan: &Plan, now: Timestamp) -> bool {
-    let writes = hold::take(hold, Transaction::new(), store, (payer.tenant, payer.run), plan, now);
-    match writes.run(store).await {
+/// Returns `false` if the account was changed since the quote.
+async fn take(store: &Store, reservation: &Reservation, payer: Payer, now: Timestamp) -> bool {
+    let update = reservation.update(payer.tenant, payer.run, now);
+    match Transaction::new().write(update).run(store).await {
         Ok(()) => true,
         Err(Cancelled::Failed(error)) if !error.is_transient() => panic!("{error}"),
         Err(_) => false,
     }
 }
 
-/// The account, whose row must make sense by itself at every moment.
-async fn look(ledger: &Ledger, terms: &Terms) -> Account {
+/// Reads the account and checks its row, which must be consistent at every moment.
+async fn checked(ledger: &Ledger, terms: &Terms) -> Account {
     let account = ledger.account(terms).await.expect("the table answers");
-    let sum: MicroCredits = PLACES.iter().map(|place| account.at(*place)).sum();
-    assert_eq!(sum, MicroCredits::ZERO, "nothing comes from nowhere: {account:?}");
+    let sum: MicroCredits = LEDGER_ACCOUNTS.iter().map(|place| account.at(*place)).sum();
+    assert_eq!(sum, MicroCredits::ZERO, "the balances sum to zero: {account:?}");
     assert!(account.available >= MicroCredits::ZERO, "{account:?}");
     assert_eq!(account.reserved, account.holds.values().copied().sum(), "{account:?}");
     let left: MicroCredits = account.grants.iter().map(|grant| grant.left).sum();
     assert_eq!(
         left - account.untaken,
         account.available + account.reserved,
-        "grants are what is left: {account:?}"
+        "the grants contain what is left: {account:?}"
     );
     assert!(account.next_expiry == NEVER || !account.grants.is_empty());
     account
 }
 
 async fn all(store: &Store, tenant: TenantId) -> Vec<Posting> {
-    let cursors = CursorKey::new("only this process sees the cursors".to_owned().into());
-    let (mut all, mut cursor) = (Vec::new(), None);
+    let cursors = CursorKey::new("only this process uses the cursors".to_owned().into());
+    let mut all = Vec::new();
+    let mut cursor = None;
     loop {
         let request =
             PageRequest::new(key::ledger(tenant)).limit(Some(100)).cursor(&cursors, cursor.as_deref());
@@ -185,14 +189,14 @@ async fn all(store: &Store, tenant: TenantId) -> Vec<Posting> {
     }
 }
 
-/// The postings sum to zero each, give the balances together, and there is one of each cause.
+/// Checks that each posting sums to zero, that together they give the balances, and that each cause has one posting.
 fn check(account: &Account, postings: &[Posting], seed: u64) {
     for posting in postings {
         assert!(posting.is_balanced(), "seed {seed}: {posting:?}");
         assert!(posting.uncovered >= MicroCredits::ZERO, "seed {seed}: {posting:?}");
     }
-    let entries: Vec<Entry> = postings.iter().flat_map(|posting| posting.entries.clone()).collect();
-    for place in PLACES {
+    let entries: Vec<PostingEntry> = postings.iter().flat_map(|posting| posting.entries.clone()).collect();
+    for place in LEDGER_ACCOUNTS {
         let sum = entries.iter().filter(|entry| entry.place == place).map(|entry| entry.amount).sum();
         assert_eq!(account.at(place), sum, "seed {seed}: {place:?}");
     }
@@ -200,5 +204,5 @@ fn check(account: &Account, postings: &[Posting], seed: u64) {
     let count = causes.len();
     causes.sort();
     causes.dedup();
-    assert_eq!(causes.len(), count, "seed {seed}: one posting of a cause");
+    assert_eq!(causes.len(), count, "seed {seed}: a cause is posted once");
 }

@@ -113,7 +113,7 @@ pub async fn end_if_abandoned(runs: &RunStore, key: LogKey) -> Result<Cancel, Er
     bodies.push(Body::RunFinished { thread_id: row.project_id, run_id: row.id, outcome });
     loop {
         let known: Signals = *writer.signals().borrow();
-        let finished = finish(runs, &writer, key.tenant, &row, known, bodies.clone()).await?;
+        let finished = finish(&writer, key.tenant, &row, known, bodies.clone()).await?;
         if let Finish::Done(_) = finished {
             break;
         }

@@ -4,7 +4,7 @@ mod rows;
 
 use std::sync::Arc;
 
-use sequent_billing::{Held, hold};
+use sequent_billing::Reservation;
 use sequent_core::{MessageId, ProjectId, RunId, TenantId, Timestamp, UserId};
 use sequent_event::{Body, Configuration};
 use sequent_runlog::{AppendError, DynamoStorage, LogKey, Segment, Storage as _, Unavailable, Writer};
@@ -43,7 +43,7 @@ pub struct NewRun {
     /// new project.
     pub claims: Vec<Write>,
     /// The credits to hold for the run, where runs are charged for.
-    pub held: Option<Box<Held>>,
+    pub reservation: Option<Box<Reservation>>,
     /// The run whose messages this one replaces in the conversation: they are deleted.
     pub replaces: Option<RunId>,
 }
@@ -63,7 +63,7 @@ impl NewRun {
             options: RunOptions::default(),
             parent: None,
             claims: Vec::new(),
-            held: None,
+            reservation: None,
             replaces: None,
         }
     }
@@ -166,8 +166,8 @@ fn refusal(cancelled: Cancelled) -> Error {
 /// Enqueues the deletion of conversations that are older than the plan keeps them, with the first run of a day. If that
 /// fails, the first run of the next day makes up for it.
 async fn forget_old_projects(runs: &RunStore, new: &NewRun, now: Timestamp) {
-    let first_today = new.held.as_ref().filter(|held| held.first_today);
-    let Some(days) = first_today.and_then(|held| held.plan.retention_days) else { return };
+    let first_today = new.reservation.as_ref().filter(|reservation| reservation.first_today);
+    let Some(days) = first_today.and_then(|reservation| reservation.plan.retention_days) else { return };
     let job = ForgetOldProjects::job(new.tenant, days, now);
     if let Err(error) = sequent_jobs::enqueue(runs.tables(), &job, now).await {
         tracing::warn!(%error, "could not enqueue the deletion of old projects; the next day's first run does");
@@ -177,8 +177,8 @@ async fn forget_old_projects(runs: &RunStore, new: &NewRun, now: Timestamp) {
 /// The configuration of the run: as requested, within the limits of the plan and of the credits that are held.
 fn configuration(new: &NewRun) -> Configuration {
     let mut configuration = Configuration::from(new.options.clone());
-    let Some(Held { hold, plan, .. }) = new.held.as_deref() else { return configuration };
-    if let Some(allowed) = &plan.tools {
+    let Some(reservation) = new.reservation.as_deref() else { return configuration };
+    if let Some(allowed) = &reservation.plan.tools {
         let requested = configuration.tools.take();
         configuration.tools = Some(match requested {
             Some(requested) => requested.into_iter().filter(|tool| allowed.contains(tool)).collect(),
@@ -186,10 +186,10 @@ fn configuration(new: &NewRun) -> Configuration {
         });
     }
     // The run stops where the credits that are held for it end.
-    let most = hold::most(hold).0;
+    let most = reservation.max_cost().0;
     let budget = &mut configuration.budget.max_cost_micro_usd;
     *budget = Some(budget.map_or(most, |own| own.min(most)));
-    configuration.hold = Some(Box::new(hold.clone()));
+    configuration.hold = Some(Box::new(reservation.hold.clone()));
     configuration
 }
 

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use sequent_billing::Denied;
 use sequent_core::{ApiError, Code, ErrorDetails, InterruptId, RunId};
 use sequent_event::InterruptAnswer;
 use sequent_runlog::{ReadError, Stopped, Unavailable};
@@ -41,10 +40,7 @@ pub enum Error {
     /// The idempotency key of the request is in use.
     #[error(transparent)]
     KeyTaken(#[from] KeyTaken),
-    /// The account does not allow the run.
-    #[error(transparent)]
-    Denied(#[from] Denied),
-    /// The account could not be read or changed.
+    /// The account does not allow the run, or could not be read or changed.
     #[error(transparent)]
     Billing(#[from] sequent_billing::Error),
     /// The cursor was not issued by this list.
@@ -99,7 +95,6 @@ impl ApiError for Error {
                 ErrorDetails::new(Code::RunEnded, "The run ended before the answer. Start a new run.")
             }
             Self::KeyTaken(error) => error.details(),
-            Self::Denied(error) => error.details(),
             Self::Billing(error) => error.details(),
             Self::Cursor(error) => error.details(),
             Self::Table(error) => error.details(),

@@ -6,9 +6,9 @@ use sequent_billing::{Payer, Spent, hold};
 use sequent_core::{MicroUsd, ProjectId, TenantId, Timestamp};
 use sequent_event::{Body, CancelReason, Hold, Phase, RunOutcome, State, TextMessage};
 use sequent_runlog::{DynamoStorage, Finish, LogKey, Signals, Stopped, TransactionRows, Writer};
-use sequent_tables::{Row, Store, Transaction, Update, Write, exists, key};
+use sequent_tables::{Row, Transaction, Update, Write, exists, key};
 
-use crate::{Message, MessageRole, MessageStatus, NameProject, Run, RunStore, turn::release_update};
+use crate::{Message, MessageRole, MessageStatus, NameProject, Run, turn::release_update};
 
 /// Closes the log of the run with `bodies`, the last of which is terminal, and writes the run's final rows with it.
 /// `known` are the signals that the owner has acted on: if there are others, nothing is closed.
@@ -16,18 +16,16 @@ use crate::{Message, MessageRole, MessageStatus, NameProject, Run, RunStore, tur
 /// # Errors
 /// As [`Writer::finish`].
 pub async fn finish(
-    runs: &RunStore,
     writer: &Writer<DynamoStorage>,
     tenant: TenantId,
     run: &Run,
     known: Signals,
     bodies: Vec<Body>,
 ) -> Result<Finish, Stopped> {
-    let store = runs.tables().clone();
     let run = run.clone();
     let rolled_back = known.cancel == Some(CancelReason::RolledBack);
     let rows = move |state: &State| -> Option<TransactionRows> {
-        let rows = FinalRows::new(&store, tenant, run.clone(), state, rolled_back);
+        let rows = FinalRows::new(tenant, run.clone(), state, rolled_back);
         Some(Arc::new(move |transaction| rows.join(transaction)))
     };
     writer.finish(known, bodies, rows).await
@@ -65,7 +63,6 @@ struct Settlement {
 
 /// The final rows of a run.
 pub(crate) struct FinalRows {
-    store: Store,
     key: LogKey,
     project: ProjectId,
     run: Update,
@@ -80,7 +77,7 @@ pub(crate) struct FinalRows {
 }
 
 impl FinalRows {
-    pub(crate) fn new(store: &Store, tenant: TenantId, run: Run, state: &State, rolled_back: bool) -> Self {
+    pub(crate) fn new(tenant: TenantId, run: Run, state: &State, rolled_back: bool) -> Self {
         let at = state.ended_at.unwrap_or_else(Timestamp::now);
         let key = LogKey { tenant, run: run.id };
         let project = run.project_id;
@@ -101,7 +98,6 @@ impl FinalRows {
             .as_ref()
             .and_then(|settlement| Spent::job(&settlement.hold, settlement.payer, settlement.cost, at));
         Self {
-            store: store.clone(),
             key,
             project,
             run: run_update(key, run, state),
@@ -124,7 +120,8 @@ impl FinalRows {
             transaction = transaction.write(Write::put(row.clone()));
         }
         if let Some(Settlement { hold, payer, cost }) = &self.settlement {
-            transaction = hold::settle(hold, transaction, &self.store, *payer, *cost, self.at);
+            let writes = hold::settle(hold, *payer, *cost, self.at);
+            transaction = writes.into_iter().fold(transaction, Transaction::write);
         }
         for ordinal in 0..self.deleted_messages {
             let message = key::message(self.key.tenant, self.project, self.key.run, ordinal);

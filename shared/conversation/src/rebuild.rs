@@ -85,7 +85,7 @@ impl Rebuilt {
         let project_key = key::project(tenant, run.project_id);
         let project: Option<Project> = store.get(&project_key).await.map_err(Failed::retry)?;
         let messages = match project {
-            Some(_) => messages(storage, tenant, &run, state, events, &opening)?,
+            Some(_) => messages(tenant, &run, state, events, &opening)?,
             None => Vec::new(),
         };
         let is_owned = stored.is_some() && !run.has_ended() && !state.is_interrupted();
@@ -155,7 +155,6 @@ fn row(storage: &DynamoStorage, tenant: TenantId, run: &Run) -> Result<Row, Fail
 
 /// The messages of the run in its project.
 fn messages(
-    storage: &DynamoStorage,
     tenant: TenantId,
     run: &Run,
     state: &State,
@@ -177,7 +176,7 @@ fn messages(
     let key = key::message(tenant, run.project_id, run.id, 0);
     let mut rows = vec![Row::new(&key, &first).map_err(Failed::retry)?];
     if run.has_ended() {
-        rows.extend(FinalRows::new(storage.store(), tenant, run.clone(), state, false).messages);
+        rows.extend(FinalRows::new(tenant, run.clone(), state, false).messages);
     }
     Ok(rows)
 }

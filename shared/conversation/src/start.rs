@@ -6,7 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sequent_billing::{Asked, Desk};
+use sequent_billing::{Credits, PricedRequest};
 use sequent_core::{MicroUsd, Principal, ProjectId, RunId, Timestamp};
 use sequent_event::{CancelReason, Seq};
 use sequent_model::ModelName;
@@ -122,7 +122,7 @@ pub struct Owner {
 #[derive(Debug, Clone)]
 pub struct RunStarter {
     runs: RunStore,
-    desk: Desk,
+    credits: Credits,
 }
 
 /// The process that executes a new run.
@@ -133,10 +133,10 @@ enum Executor {
 }
 
 impl RunStarter {
-    /// Starts runs in `runs` with credits of `desk`.
+    /// Starts runs in `runs` with credits of `credits`.
     #[must_use]
-    pub fn new(runs: RunStore, desk: Desk) -> Self {
-        Self { runs, desk }
+    pub fn new(runs: RunStore, credits: Credits) -> Self {
+        Self { runs, credits }
     }
 
     /// Returns the logs and rows of the runs.
@@ -150,7 +150,7 @@ impl RunStarter {
     ///
     /// # Errors
     /// [`Error::Busy`] or [`Error::StillRunning`] if the project is busy, [`Error::ProjectNotFound`],
-    /// [`Error::ClaimTaken`], [`Error::KeyTaken`], [`Error::Denied`], or when the table or the log fails.
+    /// [`Error::ClaimTaken`], [`Error::KeyTaken`], [`Error::Billing`], or when the table or the log fails.
     pub async fn start(&self, request: &RunRequest) -> Result<StartedRun, Error> {
         self.until_started(request, Executor::Caller).await
     }
@@ -317,8 +317,8 @@ impl RunStarter {
     async fn reserve(&self, request: &RunRequest) -> Result<NewRun, Error> {
         let model = request.model.as_ref().map(ModelName::as_str);
         let budget = request.options.budget.max_cost_micro_usd.map(MicroUsd);
-        let asked = Asked { model, content: request.prompt.as_str(), budget };
-        let held = self.desk.hold(request.caller.tenant, asked).await??;
+        let priced = PricedRequest { model, content: request.prompt.as_str(), budget };
+        let reservation = self.credits.reserve(request.caller.tenant, priced).await?;
         let run = RunId::new();
         let project = request.project.id();
         let now = Timestamp::now();
@@ -337,7 +337,7 @@ impl RunStarter {
             model: model.map(str::to_owned),
             options: RunOptions { scopes: request.caller.scopes.restriction(), ..request.options.clone() },
             claims,
-            held: held.map(Box::new),
+            reservation: reservation.map(Box::new),
             replaces: request.replaces,
             ..NewRun::new(request.caller.tenant, request.caller.user, project, request.prompt.as_str())
         })

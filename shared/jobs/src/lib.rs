@@ -65,7 +65,7 @@ pub enum Error {
     /// The cursor was not issued by this list.
     #[error(transparent)]
     Cursor(#[from] InvalidCursor),
-    /// The table failed.
+    /// The table could not be read or written.
     #[error(transparent)]
     Data(#[from] DataError),
     /// The log of the job's run failed.

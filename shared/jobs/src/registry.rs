@@ -54,7 +54,7 @@ pub struct RetryPolicy {
     pub attempts: u32,
     /// Pause after the first failure. It doubles with each further one.
     pub first: Duration,
-    /// Longest pause.
+    /// Longest pause between two attempts.
     pub longest: Duration,
 }
 
@@ -118,7 +118,7 @@ impl fmt::Debug for Done {
     }
 }
 
-/// An attempt failed.
+/// The failure of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failed {
     /// Another attempt may succeed.
@@ -141,7 +141,7 @@ impl Failed {
 pub struct Context {
     /// The tenant that has the job.
     pub tenant: TenantId,
-    /// The job.
+    /// The job of the attempt.
     pub job: JobId,
     /// The run that asked for the job.
     pub run: Option<RunId>,
@@ -157,7 +157,7 @@ pub struct Context {
 }
 
 impl Context {
-    /// Returns the tables.
+    /// Returns the tables of the deployment.
     #[must_use]
     pub fn store(&self) -> &Store {
         self.storage.store()
@@ -209,7 +209,7 @@ impl<K: JobKind> Handler for K {
 }
 
 impl Registry {
-    /// An empty registry.
+    /// A registry without kinds.
     #[must_use]
     pub fn new() -> Self {
         Self::default()

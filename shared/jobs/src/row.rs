@@ -36,7 +36,7 @@ pub struct Job {
     pub failures: u32,
     /// Attempts that were lost with their process since then.
     pub lost: u32,
-    /// Number of redrives.
+    /// Number of times that the job was redriven.
     pub redrives: u32,
     /// End of the current attempt's lease, if it is not renewed.
     pub lease_until: Option<Timestamp>,
@@ -82,7 +82,7 @@ pub struct JobProgress {
     /// Part of the work that is done.
     #[cfg_attr(feature = "openapi", schema(maximum = 100))]
     pub percent: u8,
-    /// Explanation for people.
+    /// Text that describes the progress for people.
     pub message: String,
 }
 
@@ -92,7 +92,7 @@ pub struct JobProgress {
 pub struct JobFailure {
     /// Stable code: `poison`, `failed`, `timeout`, `panicked`, `too_many_crashes` or `cancelled`.
     pub code: String,
-    /// Explanation for people.
+    /// Text that explains the failure for people.
     pub message: String,
 }
 

@@ -76,7 +76,7 @@ impl Worker {
         Self { registry: Arc::new(registry), storage, settings, leaving: Arc::new(watch::Sender::new(false)) }
     }
 
-    /// Returns the tables.
+    /// Returns the tables of the deployment.
     #[must_use]
     pub fn store(&self) -> &Store {
         self.storage.store()

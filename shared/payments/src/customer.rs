@@ -1,8 +1,7 @@
 //! The mapping between tenants and customers at Stripe.
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use sequent_core::TenantId;
-use sequent_tables::{Cancelled, Row, Transaction, key};
+use sequent_tables::{Condition, Retry, Row, Transaction, Write, attribute, key};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -17,7 +16,7 @@ struct Payer {
     /// `true` if the customer was deleted at Stripe. The next purchase creates another one.
     #[serde(default)]
     deleted: bool,
-    /// Former customers.
+    /// Customers before the current one.
     #[serde(default)]
     former: Vec<String>,
 }
@@ -59,15 +58,16 @@ impl Payments {
             let next = Payer { customer: made.id.clone(), deleted: false, former };
             let next = Row::new(&key::payer(tenant), &next)?;
             let bound = Row::new(&key::lookup::payer(&made.id), &Bound { tenant })?;
-            let writes = match seen {
-                None => Transaction::new().insert(&self.store, next),
-                Some(seen) => Transaction::new().put_if(&self.store, next, IS_IT, vec![it(seen)]),
+            let next = match seen {
+                None => Write::insert(next),
+                Some(seen) => Write::put(next).when(customer_is(&seen)),
             };
-            match writes.put(&self.store, bound).run(&self.store).await {
+            let transaction = Transaction::new().write(next).write(Write::put(bound));
+            match self.store.commit(transaction, Retry::BRIEF).await {
                 Ok(()) => return Ok(made.id),
-                Err(Cancelled::Failed(error)) if !error.is_transient() => return Err(error.into()),
-                // Another process was first, or the outcome is unknown. The next read of the row decides.
-                Err(_) => {}
+                // Another process was first. The next read of the row decides.
+                Err(cancelled) if cancelled.any_refused() => {}
+                Err(cancelled) => return Err(cancelled.into()),
             }
         }
         Err(Error::Contended)
@@ -83,14 +83,8 @@ impl Payments {
         let payer: Option<Payer> = self.store.get(&key::payer(tenant)).await?;
         if let Some(payer) = payer.filter(|payer| payer.customer == customer && !payer.deleted) {
             let next = Row::new(&key::payer(tenant), &Payer { deleted: true, ..payer })?;
-            let write = Transaction::new().put_if(&self.store, next, IS_IT, vec![it(customer.to_owned())]);
-            match write.run(&self.store).await {
-                Ok(()) => {}
-                // A successor has replaced it already.
-                Err(cancelled) if cancelled.condition_failed(0) => {}
-                Err(Cancelled::Failed(error)) => return Err(error.into()),
-                Err(Cancelled::Reasons(_)) => return Err(Error::Contended),
-            }
+            // If the write is refused, a successor has replaced the customer already.
+            self.store.write_if(Write::put(next).when(customer_is(customer))).await?;
         }
         Ok(true)
     }
@@ -110,9 +104,7 @@ impl Payer {
     }
 }
 
-/// Condition: the tenant's customer is still the one that was read.
-const IS_IT: &str = "customer = :it";
-
-fn it(customer: String) -> (&'static str, AttributeValue) {
-    (":it", AttributeValue::S(customer))
+/// Requires that the tenant's customer is still the one that was read.
+fn customer_is(customer: &str) -> Condition {
+    attribute("customer").equals(customer)
 }

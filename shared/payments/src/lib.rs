@@ -16,12 +16,11 @@
 //!
 //! Decision 7 (`infra/decisions/0007-stripe-is-asked.md`) explains why.
 
+mod api_error;
 mod catalog;
 mod customer;
 mod jobs;
 mod payments;
-#[cfg(feature = "http")]
-mod problem;
 mod purchase;
 mod sell;
 mod subscription;

@@ -1,8 +1,8 @@
 //! The dependencies of this crate in one value: tables, Stripe and catalog.
 
-use sequent_billing::{Desk, Ledger, Terms};
+use sequent_billing::{Credits, Ledger, Terms};
 use sequent_core::TenantId;
-use sequent_tables::Store;
+use sequent_tables::{Cancelled, Store};
 
 use crate::Catalog;
 
@@ -20,10 +20,10 @@ pub struct Payments {
 /// Failure of an operation on payments.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The table failed.
+    /// The table could not be read or written.
     #[error(transparent)]
     Data(#[from] sequent_tables::Error),
-    /// The ledger failed.
+    /// The ledger could not be read or changed.
     #[error(transparent)]
     Ledger(#[from] sequent_billing::Error),
     /// Stripe failed, or refused.
@@ -46,11 +46,25 @@ pub enum Error {
     NotSold(String),
 }
 
+impl From<Cancelled> for Error {
+    fn from(cancelled: Cancelled) -> Self {
+        match cancelled {
+            Cancelled::Failed(error) => Self::Data(error),
+            Cancelled::Reasons(_) => Self::Contended,
+        }
+    }
+}
+
 impl Payments {
-    /// Returns the payments at `stripe` for `catalog`, on the terms of `desk`. Returns `None` if billing is off.
+    /// Returns the payments at `stripe` for `catalog`, on the terms of `credits`. Returns `None` if billing is off.
     #[must_use]
-    pub fn new(store: Store, stripe: sequent_stripe::Client, catalog: Catalog, desk: &Desk) -> Option<Self> {
-        let terms = desk.terms()?.clone();
+    pub fn new(
+        store: Store,
+        stripe: sequent_stripe::Client,
+        catalog: Catalog,
+        credits: &Credits,
+    ) -> Option<Self> {
+        let terms = credits.terms()?.clone();
         Some(Self { store, stripe, catalog, meter: None, terms })
     }
 
@@ -61,11 +75,11 @@ impl Payments {
     pub fn from_env(
         store: Store,
         secrets: &aws_sdk_secretsmanager::Client,
-        desk: &Desk,
+        credits: &Credits,
     ) -> Result<Option<Self>, Box<dyn std::error::Error + Send + Sync>> {
         let Some(web) = sequent_stripe::Web::from_env(secrets)? else { return Ok(None) };
         let meter = std::env::var("BILLING_METER").ok().filter(|name| !name.is_empty());
-        let payments = Self::new(store, sequent_stripe::Client::new(web), Catalog::from_env()?, desk);
+        let payments = Self::new(store, sequent_stripe::Client::new(web), Catalog::from_env()?, credits);
         Ok(payments.map(|payments| Self { meter, ..payments }))
     }
 

@@ -6,7 +6,9 @@
 
 use std::collections::BTreeMap;
 
-use sequent_billing::{Account, Beside, Cause, Changed, Ledger, Place, Plans, Posting, Recorded};
+use sequent_billing::{
+    Account, AccountChange, Cause, Ledger, LedgerAccount, Plans, Posting, Recorded, VersionedRow,
+};
 use sequent_core::{GrantId, MicroCredits, TenantId, Timestamp};
 use sequent_stripe::{DisputeStatus, Invoice, InvoiceStatus, Kind, Payment, Session, Subject};
 use sequent_tables::{Row, key};
@@ -226,7 +228,7 @@ impl Payments {
             let caused: Option<Caused> = self.store.get(&key::posting_cause(tenant, &name)).await?;
             let Some(caused) = caused else { break };
             let posting: Option<Posting> = self.store.get(&key::posting(tenant, caused.posting)).await?;
-            expired += posting.map_or(MicroCredits::ZERO, |posting| posting.to(Place::Expired));
+            expired += posting.map_or(MicroCredits::ZERO, |posting| posting.to(LedgerAccount::Expired));
         }
         Ok(expired)
     }
@@ -255,15 +257,15 @@ fn changed<T: serde::Serialize>(
     postings: Vec<Posting>,
     after: &T,
     seen: Option<u64>,
-) -> Changed {
+) -> AccountChange {
     let row = Row::new(place, after).expect("what was taken over serialises to a map");
-    Changed { postings, beside: Some(Beside { row, seen }) }
+    AccountChange { postings, beside: Some(VersionedRow { row, seen }) }
 }
 
 /// Returns `None` if the row was changed in the meantime.
 async fn recorded(
     ledger: &Ledger,
-    change: impl Fn(&mut Account, Timestamp) -> Changed,
+    change: impl Fn(&mut Account, Timestamp) -> AccountChange,
 ) -> Result<Option<Synced>, Error> {
     Ok(match ledger.record(change).await? {
         Recorded::Stored => Some(Synced::Changed),

@@ -4,6 +4,7 @@ mod web;
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use backon::{ExponentialBuilder, Retryable};
 use futures::future::BoxFuture;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -16,8 +17,8 @@ pub use web::{InvalidBase, Web};
 pub const VERSION: &str = "2026-07-29.dahlia";
 
 /// Most attempts of a request.
-const TRIES: u32 = 4;
-/// Pause after the first failure; it doubles with each further one.
+const TRIES: usize = 4;
+/// Longest pause after the first failure. It doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// Most pages that a list is followed for.
 const PAGES: usize = 50;
@@ -137,6 +138,18 @@ impl Error {
     }
 }
 
+/// A failed attempt at a request.
+struct FailedAttempt {
+    error: Error,
+    /// Another attempt may succeed.
+    is_transient: bool,
+}
+
+/// The pauses between attempts, each at random between half of its length and all.
+fn backoff() -> ExponentialBuilder {
+    ExponentialBuilder::new().with_min_delay(FIRST_PAUSE / 2).with_max_times(TRIES - 1).with_jitter()
+}
+
 impl Client {
     /// Returns a client that sends through `transport`.
     #[must_use]
@@ -146,27 +159,36 @@ impl Client {
 
     /// Sends the request, with retries, until a response is final.
     pub(crate) async fn send<T: DeserializeOwned>(&self, request: Request) -> Result<T, Error> {
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            let (again, error) = match self.0.send(&request).await {
-                Ok(answer) if (200..300).contains(&answer.status) => {
-                    return serde_path_to_error::deserialize(answer.body).map_err(|error| {
-                        // The parser's message may quote the values.
-                        Error::Unreadable { path: request.path, why: format!("at `{}`", error.path()) }
-                    });
-                }
-                Ok(answer) => (answer.should_be_retried(), answer.into_error()),
-                // A change may be sent again because it carries an idempotency key.
-                Err(Unsent::Lost(why)) => (true, Error::Unavailable(why)),
-                Err(Unsent::NoKey(why)) => (false, Error::NotConfigured(why)),
-            };
-            if !again || tries >= TRIES {
-                return Err(error);
+        let attempt = || self.send_once(&request);
+        let sent = attempt
+            .retry(backoff())
+            .when(|failed| failed.is_transient)
+            .notify(|failed, _| {
+                let error = &failed.error;
+                tracing::info!(path = request.path, %error, "the request to Stripe failed; retrying it");
+            })
+            .await;
+        let body = sent.map_err(|failed| failed.error)?;
+        serde_path_to_error::deserialize(body).map_err(|error| {
+            // The parser's message may quote the values.
+            Error::Unreadable { path: request.path.clone(), why: format!("at `{}`", error.path()) }
+        })
+    }
+
+    async fn send_once(&self, request: &Request) -> Result<Value, FailedAttempt> {
+        match self.0.send(request).await {
+            Ok(answer) if (200..300).contains(&answer.status) => Ok(answer.body),
+            Ok(answer) => {
+                Err(FailedAttempt { is_transient: answer.should_be_retried(), error: answer.into_error() })
             }
-            tracing::info!(path = request.path, %error, tries, "the request to Stripe failed; retrying it");
-            let pause = FIRST_PAUSE.saturating_mul(1 << (tries - 1));
-            tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+            // A change may be sent again because it carries an idempotency key.
+            Err(Unsent::Lost(why)) => {
+                Err(FailedAttempt { is_transient: true, error: Error::Unavailable(why) })
+            }
+            Err(Unsent::NoKey(why)) => {
+                tracing::error!(why, "could not read the API key for Stripe; nothing can be sold");
+                Err(FailedAttempt { is_transient: false, error: Error::NotConfigured(why) })
+            }
         }
     }
 

@@ -88,7 +88,7 @@ impl Attribute {
         ]))
     }
 
-    /// Requires this value.
+    /// Requires that the attribute has this value.
     #[must_use]
     pub fn equals(self, value: impl Serialize) -> Condition {
         self.compare(Comparison::Equal, value)
@@ -142,7 +142,7 @@ impl Attribute {
 }
 
 impl Condition {
-    /// Requires both conditions.
+    /// Requires this condition and the other.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         match self.0 {

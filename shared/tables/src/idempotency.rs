@@ -25,7 +25,7 @@ use crate::Key;
 pub use claim::{Claim, Claimed, KeyTaken, Outcome, claim, lookup};
 pub use record::{Effect, Record, Stored};
 
-/// How long a record answers for its key.
+/// Lifetime of a record.
 pub const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A request that carries an idempotency key.

@@ -9,9 +9,9 @@ use crate::Item;
 
 /// Largest item: 400 KB, attribute names included.
 pub const ITEM_BYTES: usize = 400 * 1024;
-/// Largest partition key.
+/// Largest partition key: 2 KB.
 pub const PARTITION_KEY_BYTES: usize = 2048;
-/// Largest sort key.
+/// Largest sort key: 1 KB.
 pub const SORT_KEY_BYTES: usize = 1024;
 /// Writes that a transaction can hold.
 pub const TRANSACTION_WRITES: usize = 100;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 
-/// How many times an operation is tried, with exponential backoff and jitter between the tries, so that those that
+/// The number of tries of an operation, with exponential backoff and jitter between the tries, so that those that
 /// collided once do not collide again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retry {

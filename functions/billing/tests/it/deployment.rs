@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-use sequent_billing::{Desk, Markup, Plans, Terms};
+use sequent_billing::{Credits, Markup, Plans, Terms};
 use sequent_billing_function::{App, router};
 use sequent_core::{MicroCredits, Timestamp};
 use sequent_http::testing::deployment::{self as testing, ORIGIN};
@@ -47,10 +47,10 @@ impl Deployment {
         stripe.add_price("price_small", 500, false);
         let mut payments = None;
         let function = testing::Deployment::new("billing", |store, vault| {
-            let desk = Desk::new(store.clone(), terms, Table::default());
+            let credits = Credits::new(store.clone(), terms, Table::default());
             let catalog = Catalog::from_json(CATALOG).unwrap();
-            payments = Payments::new(store.clone(), Client::new(stripe.clone()), catalog, &desk);
-            router(App::new(store.clone(), desk, vault.clone()).selling(payments.clone(), ORIGIN))
+            payments = Payments::new(store.clone(), Client::new(stripe.clone()), catalog, &credits);
+            router(App::new(store.clone(), credits, vault.clone()).selling(payments.clone(), ORIGIN))
         })
         .await;
         Self { function, stripe, payments }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sequent_agent::Engine;
-use sequent_billing::Desk;
+use sequent_billing::Credits;
 use sequent_chat_function::{App as Chat, router};
 use sequent_core::{Principal, Scopes, SessionId, TenantId, UserId, Via};
 use sequent_http::{
@@ -42,7 +42,7 @@ pub(crate) fn app_over(storage: DynamoStorage, tenant: TenantId) -> App {
     let settings = Settings { lease: Duration::from_secs(2), ..Settings::default() };
     let store = storage.store().clone();
     let engine = Engine { settings, ..Engine::new(storage, Client::new(sequent_model::Config::demo())) };
-    let desk = Desk::new(store.clone(), None, Default::default());
+    let credits = Credits::new(store.clone(), None, Default::default());
     let config = Config { limits: Limits::NONE, ..Config::for_tests() };
     let secret = json!({ "seed": "a seed for tests", "origin_secret": ORIGIN });
     let vault = Vault::fixed(&secret.to_string().into()).unwrap();
@@ -51,7 +51,7 @@ pub(crate) fn app_over(storage: DynamoStorage, tenant: TenantId) -> App {
     Pipeline::with_config("chat", config)
         .store(store)
         .callers(vault, callers)
-        .around(router(Chat::new(engine, desk)))
+        .around(router(Chat::new(engine, credits)))
 }
 
 pub(crate) fn event(method: &str, path: &str) -> Event {

@@ -3,7 +3,7 @@
 use std::ops::Deref;
 
 use sequent_agent::{Engine, execute};
-use sequent_billing::Desk;
+use sequent_billing::Credits;
 use sequent_conversation::{Runs, claim};
 use sequent_core::RunId;
 use sequent_http::testing::Event;
@@ -35,7 +35,7 @@ impl Deployment {
                 servers,
                 DynamoStorage::new(store.clone()),
                 Settings::default(),
-                Desk::new(store.clone(), None, Default::default()),
+                Credits::new(store.clone(), None, Default::default()),
             ))
         });
         let function = function.await;

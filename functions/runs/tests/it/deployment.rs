@@ -3,7 +3,7 @@
 use std::ops::Deref;
 
 use sequent_agent::{Engine, execute};
-use sequent_billing::Desk;
+use sequent_billing::Credits;
 use sequent_conversation::{NewRun, ProjectName, Projects, Turn, create, create_claimed};
 use sequent_core::{ProjectId, RunId, Timestamp};
 use sequent_http::testing::Event;
@@ -39,7 +39,7 @@ impl Deployment {
                 DynamoStorage::new(store.clone()),
                 settings,
                 vault.clone(),
-                Desk::new(store.clone(), None, Default::default()),
+                Credits::new(store.clone(), None, Default::default()),
             ))
         });
         let function = function.await;

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use sequent_billing::{Held, hold};
 use sequent_core::{MessageId, Timestamp};
 use sequent_runlog::{DynamoStorage, LogKey, TransactionRows};
-use sequent_tables::{Row, Store, Transaction, Write, key};
+use sequent_tables::{Row, Transaction, Write, key};
 
 use super::{CLAIM, NewRun, PROJECT, RESERVATION, configuration};
 use crate::{
@@ -29,7 +28,6 @@ pub(super) enum Placement {
 
 /// The rows that are written with the first segment of a run.
 pub(super) struct NewRows {
-    store: Store,
     new: NewRun,
     project: Row,
     pending: Row,
@@ -66,7 +64,6 @@ impl NewRows {
         };
         let until = now + runs.settings().lease;
         Ok(Self {
-            store: runs.tables().clone(),
             project: Row::new(&key::project(new.tenant, new.project), &project)?,
             pending: queued(run_row(new, &pending)?, new.run, now),
             leased: DynamoStorage::leased(run_row(new, &running)?, new.run, until),
@@ -112,9 +109,8 @@ impl NewRows {
     }
 
     fn with_hold(&self, transaction: Transaction) -> Transaction {
-        let Some(Held { hold, plan, .. }) = self.new.held.as_deref() else { return transaction };
-        let payer = (self.new.tenant, self.new.run);
-        hold::take(hold, transaction, &self.store, payer, plan, self.now).label(RESERVATION)
+        let Some(reservation) = self.new.reservation.as_deref() else { return transaction };
+        transaction.write(reservation.update(self.new.tenant, self.new.run, self.now)).label(RESERVATION)
     }
 
     fn with_claims(&self, transaction: Transaction) -> Transaction {

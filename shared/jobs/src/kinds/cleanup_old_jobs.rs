@@ -11,7 +11,7 @@ use crate::{Context, Done, Error, Failed, Job, JobKind};
 /// Days that a job is kept after its end, unless the input gives another number.
 const DAYS: u32 = 30;
 
-/// Removes old jobs.
+/// Removes jobs that ended some days ago.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CleanupOldJobs;
 

@@ -8,11 +8,11 @@ use tokio::time::sleep;
 
 use crate::{Context, Done, Failed, JobKind};
 
-/// Greets.
+/// Greets a name and counts the greeting.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct HelloWorld;
 
-/// The greeting.
+/// The input of [`HelloWorld`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]

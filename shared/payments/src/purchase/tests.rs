@@ -1,4 +1,4 @@
-use sequent_billing::{Place, Plans};
+use sequent_billing::{LedgerAccount, Plans};
 
 use super::*;
 
@@ -22,7 +22,9 @@ fn take(account: &mut Account, purchase: &mut Purchase, facts: &Facts) -> Vec<St
     *purchase = after;
     assert!(postings.iter().all(Posting::is_balanced));
     let effect = |posting: &Posting| match &posting.cause {
-        Cause::Stripe { object, effect } => format!("{object} {effect} {}", posting.to(Place::Available).0),
+        Cause::Stripe { object, effect } => {
+            format!("{object} {effect} {}", posting.to(LedgerAccount::Available).0)
+        }
         other => panic!("{other:?}"),
     };
     postings.iter().map(effect).collect()

@@ -1,6 +1,6 @@
 //! A customer that was deleted at Stripe while no event about it has arrived.
 
-use sequent_billing::{Account, Desk, Markup, Plans, Terms};
+use sequent_billing::{Account, Credits, Markup, Plans, Terms};
 use sequent_core::{MicroCredits, TenantId, Timestamp};
 use sequent_model::price::Table;
 use sequent_payments::{Article, Buyer, Catalog, Error, Payments};
@@ -36,9 +36,9 @@ impl Shop {
             welcome: MicroCredits::ZERO,
             metered: false,
         };
-        let desk = Desk::new(store.clone(), Some(terms), Table::default());
+        let credits = Credits::new(store.clone(), Some(terms), Table::default());
         let catalog = Catalog::from_json(CATALOG).unwrap();
-        let payments = Payments::new(store.clone(), Client::new(fake.clone()), catalog, &desk).unwrap();
+        let payments = Payments::new(store.clone(), Client::new(fake.clone()), catalog, &credits).unwrap();
         let buyer = Buyer { tenant: TenantId::new(), email: Some("ada@example.com"), key: Some("one-key") };
         Self { fake, store, payments, buyer }
     }

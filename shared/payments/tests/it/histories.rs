@@ -12,7 +12,7 @@ use std::{
 };
 
 use futures::future::join_all;
-use sequent_billing::{Cause, Desk, Markup, Plans, Terms, testing::books};
+use sequent_billing::{Cause, Credits, Markup, Plans, Terms, testing::books};
 use sequent_core::{MicroCredits, TenantId, Timestamp};
 use sequent_model::price::Table;
 use sequent_payments::{Article, Buyer, Catalog, Payments, Subscribed};
@@ -60,10 +60,10 @@ fn world(store: &Store, name: &str) -> World {
         welcome: WELCOME,
         metered: false,
     };
-    let desk = Desk::new(store.clone(), Some(terms), Table::default());
+    let credits = Credits::new(store.clone(), Some(terms), Table::default());
     let client = Client::new(fake.clone());
     let catalog = Catalog::from_json(CATALOG).unwrap();
-    let payments = Payments::new(store.clone(), client.clone(), catalog, &desk).unwrap();
+    let payments = Payments::new(store.clone(), client.clone(), catalog, &credits).unwrap();
     let (store, tenant) = (store.clone(), TenantId::new());
     World { fake, client, payments, store, tenant, due: Vec::new(), heard: 0, syncs: (0, 0) }
 }
@@ -310,7 +310,7 @@ async fn check(world: &World, seed: u64, order: u64) {
     for posting in &postings {
         match &posting.cause {
             Cause::Stripe { object, effect } if effect == "grant" => {
-                let credits = posting.to(sequent_billing::Place::Available).0;
+                let credits = posting.to(sequent_billing::LedgerAccount::Available).0;
                 assert_eq!(granted.insert(object.clone(), credits), None, "{at}: {object} was granted twice");
             }
             Cause::Stripe { object, effect } if effect == "trial" => {

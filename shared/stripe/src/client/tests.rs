@@ -75,7 +75,7 @@ async fn what_will_not_pass_is_not() {
 async fn after_some_tries_it_is_enough() {
     let (client, asked) = client(vec![Err(Unsent::Lost("refused".to_owned()))]);
     assert_eq!(client.price("price_1").await, Err(Error::Unavailable("refused".to_owned())));
-    assert_eq!(asked.lock().unwrap().len(), TRIES as usize);
+    assert_eq!(asked.lock().unwrap().len(), TRIES);
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Keys of jobs.
+//! Keys of jobs, of their claims, and of their positions in the due indexes.
 
 use sequent_core::{JobId, TenantId, Timestamp};
 
