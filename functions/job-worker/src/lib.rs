@@ -7,7 +7,8 @@ use sequent_jobs::{Registry, kinds};
 use sequent_model::Client;
 use sequent_payments::{Payments, ReconcileStripe, ReportUsage, SyncStripe};
 
-/// Returns all job types except exports. To add one, implement its [`JobKind`](sequent_jobs::JobKind) and list it here.
+/// Returns all job types except exports. To add one, implement its [`JobKind`](sequent_jobs::JobKind) and
+/// list it here.
 #[must_use]
 pub fn registry(models: Option<Client>, artifacts: &Artifacts, payments: Option<Payments>) -> Registry {
     Registry::new()

@@ -1,8 +1,8 @@
 //! The committed documents: the OpenAPI 3.1 description of the whole API, and the catalogue of error codes.
 //!
-//! The API document is generated from the annotations of all functions and committed. This way the function contains
-//! no code of the others, and a change of the API shows in review. A test compares the two; `UPDATE_OPENAPI=1` writes
-//! the file again.
+//! The API document is generated from the annotations of all functions and committed. This way the function
+//! contains no code of the others, and a change of the API shows in review. A test compares the two;
+//! `UPDATE_OPENAPI=1` writes the file again.
 
 use axum::response::IntoResponse;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};

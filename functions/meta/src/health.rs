@@ -38,7 +38,8 @@ impl Health {
         Self { dependencies, last: Mutex::default() }
     }
 
-    /// Returns a report that is at most [`FRESH`] old. Requests that arrive during a check wait for its result.
+    /// Returns a report that is at most [`FRESH`] old. Requests that arrive during a check wait for its
+    /// result.
     async fn report(&self) -> Arc<HealthReport> {
         let mut last = self.last.lock().await;
         if let Some((at, report)) = last.as_ref()
@@ -54,8 +55,8 @@ impl Health {
 
 /// Get the health report
 ///
-/// Checks every dependency at once and gives each two seconds to answer. The model provider is not called; the report
-/// names the one that is configured. A report may be five seconds old.
+/// Checks every dependency at once and gives each two seconds to answer. The model provider is not called;
+/// the report names the one that is configured. A report may be five seconds old.
 #[utoipa::path(
     get,
     path = "/api/health",

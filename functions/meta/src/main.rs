@@ -12,7 +12,8 @@ async fn main() -> Result<(), Error> {
     let secrets = aws_sdk_secretsmanager::Client::new(&sdk);
     let dependencies = Dependencies::new(store.clone(), secrets, |name| std::env::var(name).ok())?;
 
-    // The connection and its TLS session exist before the first request, because a health check has little time.
+    // The connection and its TLS session exist before the first request, because a health check has little
+    // time.
     store.warm().await;
 
     sequent_http::run(Pipeline::new("meta")?, router(App::new(dependencies))).await

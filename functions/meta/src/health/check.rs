@@ -1,4 +1,5 @@
-//! The check of one dependency, within a time limit. The report contains the kind of a failure, the log its cause.
+//! The check of one dependency, within a time limit. The report contains the kind of a failure, the log its
+//! cause.
 
 use std::time::Instant;
 

@@ -81,8 +81,8 @@ impl Dependencies {
         self.store.ping(table).await.map_err(|error| Failure::Unreadable(error.into()))
     }
 
-    /// Reads the secret itself, because a cached value proves nothing for the next instance. Reading it parses its
-    /// keys.
+    /// Reads the secret itself, because a cached value proves nothing for the next instance. Reading it
+    /// parses its keys.
     async fn app_secret(&self) -> Result<(), Failure> {
         self.app_secret.invalidate().await;
         self.app_secret.get().await?;
@@ -99,8 +99,8 @@ impl Dependencies {
         Ok(())
     }
 
-    /// Returns the provider that answers if a request names no model. The provider is not called, because a call
-    /// costs money.
+    /// Returns the provider that answers if a request names no model. The provider is not called, because a
+    /// call costs money.
     async fn model(&self) -> Result<Provider, Failure> {
         let secrets = match &self.model_secret {
             Some(secrets) => {

@@ -10,8 +10,8 @@ use utoipa::ToSchema;
 pub(crate) struct HealthReport {
     /// `ok` if every check is `ok`.
     status: HealthStatus,
-    /// The dependencies by name: `main_table`, `events_table`, `secret`, `model`, and `origin_secret` if the deployment
-    /// has a CDN.
+    /// The dependencies by name: `main_table`, `events_table`, `secret`, `model`, and `origin_secret` if the
+    /// deployment has a CDN.
     checks: BTreeMap<&'static str, HealthCheck>,
 }
 

@@ -28,7 +28,7 @@ fn generated() -> String {
 }
 
 #[test]
-fn the_committed_document_is_current() {
+fn the_committed_openapi_document_is_current() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("openapi.json");
     let generated = generated();
     if std::env::var_os("UPDATE_OPENAPI").is_some() {
