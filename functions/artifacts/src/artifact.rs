@@ -1,4 +1,4 @@
-//! One artifact.
+//! Reading and deleting one artifact.
 
 use axum::{extract::State, response::IntoResponse};
 use http::{HeaderValue, StatusCode, header};

@@ -1,4 +1,4 @@
-//! Requests for exports.
+//! Creating exports of documents, runs and conversations.
 
 use axum::{extract::State, response::IntoResponse};
 use http::{StatusCode, header::LOCATION};
@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use crate::App;
 
-/// How many times a file that was deleted or could not be made is made again.
+/// Most repetitions of an export whose file was deleted or could not be made.
 const MOST_REPETITIONS: u32 = 10;
 
 /// The source of the file, exactly one of the three ids, and its format.

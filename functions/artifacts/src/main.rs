@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use sequent_artifacts::{Artifacts, PreviewKeys};
 use sequent_artifacts_function::{App, router};
+use sequent_core::setting;
 use sequent_http::{Error, Pipeline};
 use sequent_identity::{Config, Identity, Vault};
 use sequent_tables::Store;
@@ -18,7 +19,7 @@ async fn main() -> Result<(), Error> {
     let previews = PreviewKeys::from_env(&secrets)?;
     let identity = Arc::new(Identity::new(store.clone(), vault.clone(), &Config::from_env()?)?);
     let artifacts = Artifacts::from_env(&sdk, store.clone())?;
-    let preview_url = std::env::var("PREVIEW_URL").map_err(|_| "PREVIEW_URL is not set")?;
+    let preview_url = setting::required("PREVIEW_URL")?;
 
     // Opens connections and reads the secret before the first request, which retries a failed read.
     let _ = tokio::join!(store.warm(), vault.get());

@@ -22,7 +22,7 @@ pub(crate) struct NewUpload {
     /// Number of bytes: 1 to 268,435,456.
     #[schema(minimum = 1, maximum = 268_435_456)]
     size: u64,
-    /// One line.
+    /// The title, in one line.
     #[schema(min_length = 1, max_length = 200)]
     title: String,
     /// Media type of the bytes, such as `application/pdf`.

@@ -13,7 +13,7 @@ use crate::App;
 /// The largest adjustment, so that a mistyped number does little harm.
 const LARGEST: i64 = 1_000_000_000_000;
 
-/// An adjustment.
+/// An adjustment of a tenant's credits.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Adjustment {

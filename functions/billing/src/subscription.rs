@@ -21,12 +21,12 @@ pub(crate) struct CurrentSubscription {
     subscription: Option<Subscription>,
 }
 
-/// An invoice.
+/// An invoice, as Stripe keeps it.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Invoice {
-    /// Id at Stripe.
+    /// The id of the invoice at Stripe.
     id: String,
-    /// The printed number.
+    /// The number that is printed on the invoice.
     number: Option<String>,
     /// `draft`, `open`, `paid`, `uncollectible` or `void`.
     #[schema(value_type = Option<String>)]

@@ -59,7 +59,7 @@ pub(crate) struct Usage {
     /// Credits that expired before they were spent.
     #[schema(value_type = i64)]
     expired: MicroCredits,
-    /// The runs, grouped.
+    /// The runs, grouped by day, user or project.
     items: Vec<UsageItem>,
     /// False if the period has more postings than one response reads. Ask for a shorter period then.
     complete: bool,

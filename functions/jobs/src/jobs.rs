@@ -1,4 +1,4 @@
-//! Reading jobs.
+//! Listing and reading jobs.
 
 use axum::extract::State;
 use sequent_core::{JobId, TenantId};

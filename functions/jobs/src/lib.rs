@@ -23,7 +23,7 @@ pub struct App {
 }
 
 impl App {
-    /// Makes the state.
+    /// Creates the state of the handlers.
     #[must_use]
     pub fn new(storage: DynamoStorage, vault: Vault) -> Self {
         Self { storage, vault }

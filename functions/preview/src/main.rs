@@ -1,6 +1,7 @@
 //! The `preview` function.
 
 use sequent_artifacts::{Bucket, PreviewKeys};
+use sequent_core::setting;
 use sequent_http::{Error, Pipeline};
 use sequent_preview_function::{App, router};
 
@@ -9,8 +10,8 @@ async fn main() -> Result<(), Error> {
     sequent_telemetry::init();
     let sdk = sequent_aws::config();
     let keys = PreviewKeys::from_env(&aws_sdk_secretsmanager::Client::new(&sdk))?;
-    let bucket = std::env::var("ARTIFACTS_BUCKET").map_err(|_| "ARTIFACTS_BUCKET is not set")?;
-    let app_origin = std::env::var("PUBLIC_URL").unwrap_or_default();
+    let bucket = setting::required("ARTIFACTS_BUCKET")?;
+    let app_origin = setting::text("PUBLIC_URL").unwrap_or_default();
 
     // Reads the secret before the first request, which retries a failed read.
     let _ = keys.get().await;

@@ -29,7 +29,7 @@ pub struct App {
 }
 
 impl App {
-    /// Makes the state.
+    /// Creates the state of the handlers.
     #[must_use]
     pub fn new(store: Store, vault: Vault, models: Option<Client>) -> Self {
         Self { store, vault, models }

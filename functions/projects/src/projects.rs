@@ -15,7 +15,7 @@ use crate::App;
 /// The name of a project that was created without one.
 const UNNAMED: &str = "New conversation";
 
-/// A new project.
+/// The project to create.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewProject {
@@ -28,7 +28,7 @@ pub(crate) struct NewProject {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ProjectChange {
-    /// The new name.
+    /// The new name of the project.
     #[schema(value_type = String, min_length = 1, max_length = 200)]
     name: ProjectName,
 }

@@ -38,16 +38,16 @@ pub struct Event {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Task {
-    /// [`RunSweeper::sweep`] and [`JobSweeper::sweep`].
+    /// Sweeps runs and jobs: [`RunSweeper::sweep`] and [`JobSweeper::sweep`].
     #[default]
     Sweep,
-    /// [`Rotation::run`].
+    /// Rotates the signing keys if they are old: [`Rotation::run`].
     RotateSigningKey,
-    /// [`Artifacts::collect`](sequent_artifacts::Artifacts::collect).
+    /// Deletes objects without a reference: [`Artifacts::collect`](sequent_artifacts::Artifacts::collect).
     CollectGarbage,
-    /// [`PeriodicJobs::enqueue_hourly`].
+    /// Enqueues the jobs of the hour: [`PeriodicJobs::enqueue_hourly`].
     EnqueueHourlyJobs,
-    /// [`PeriodicJobs::enqueue_daily`].
+    /// Enqueues the jobs of the day: [`PeriodicJobs::enqueue_daily`].
     EnqueueDailyJobs,
 }
 

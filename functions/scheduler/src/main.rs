@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use sequent_artifacts::Artifacts;
 use sequent_aws::queue::Sender;
-use sequent_core::Timestamp;
+use sequent_core::{Timestamp, setting};
 use sequent_runlog::DynamoStorage;
 use sequent_scheduler_function::{Event, JobSweeper, PeriodicJobs, Rotation, RunSweeper, Task, TaskResult};
 use sequent_tables::Store;
@@ -25,8 +25,8 @@ async fn main() -> Result<(), Error> {
 
     let jobs_queue = Sender::from_env(&sdk, "JOBS_QUEUE_URL")?;
     let exports_queue = Sender::from_env(&sdk, "EXPORTS_QUEUE_URL")?;
-    let sells = std::env::var("BILLING").as_deref() == Ok("on")
-        && std::env::var("BILLING_CATALOG").is_ok_and(|catalog| !catalog.is_empty());
+    let sells =
+        setting::text("BILLING").as_deref() == Some("on") && setting::text("BILLING_CATALOG").is_some();
     let periodic = &PeriodicJobs::new(store.clone(), sells);
     let jobs = &JobSweeper::new(store.clone(), jobs_queue, exports_queue);
     let runs = &RunSweeper::new(DynamoStorage::new(store), Sender::from_env(&sdk, "RUNS_QUEUE_URL")?);

@@ -25,7 +25,7 @@ pub struct Artifact {
     pub tags: Vec<String>,
     /// Media type of the bytes (RFC 6838).
     pub media_type: String,
-    /// Number of bytes.
+    /// Number of bytes of the object.
     pub size: u64,
     pub sha256: Digest,
     /// The run that created it.

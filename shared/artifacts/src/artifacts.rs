@@ -2,7 +2,7 @@
 
 use aws_config::SdkConfig;
 use bytes::Bytes;
-use sequent_core::{ArtifactId, RunId, TenantId, Timestamp};
+use sequent_core::{ArtifactId, InvalidSetting, RunId, TenantId, Timestamp, setting};
 use sequent_tables::{
     CursorKey, Label, Page, PageRequest, Retry, Row, Store, Transaction, Write, exists,
     key::{self, ListedBy},
@@ -54,9 +54,9 @@ impl Artifacts {
     /// Keeps bytes in the bucket that the environment variable `ARTIFACTS_BUCKET` names.
     ///
     /// # Errors
-    /// Returns an error if the variable is not set.
-    pub fn from_env(config: &SdkConfig, store: Store) -> Result<Self, String> {
-        let name = std::env::var("ARTIFACTS_BUCKET").map_err(|_| "ARTIFACTS_BUCKET is not set".to_owned())?;
+    /// [`InvalidSetting`] if the variable is not set.
+    pub fn from_env(config: &SdkConfig, store: Store) -> Result<Self, InvalidSetting> {
+        let name = setting::required("ARTIFACTS_BUCKET")?;
         Ok(Self::new(store, Bucket::new(config, &name)))
     }
 

@@ -17,7 +17,7 @@ use sequent_tables::key;
 
 use crate::{Artifact, Content, Digest, Disposition, Error, inert};
 
-/// How long a signed link is valid. Clients use it at once.
+/// The validity of a signed link. Clients use it at once.
 const LINK: Duration = Duration::from_secs(300);
 /// Enough for the largest object that passes through a function, on a slow connection.
 const ATTEMPT: Duration = Duration::from_secs(20);

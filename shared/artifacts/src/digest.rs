@@ -24,7 +24,7 @@ pub struct Content {
 }
 
 impl Content {
-    /// Describes these bytes.
+    /// Computes digest and size of these bytes.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         Self { sha256: Digest::of(bytes), size: bytes.len() as u64 }

@@ -33,13 +33,13 @@ pub enum Error {
     /// The collector is deleting the object, and was still doing so after all retries.
     #[error("the object is being deleted")]
     Deleting,
-    /// The table failed.
+    /// A read or write of the table failed.
     #[error(transparent)]
     Table(#[from] sequent_tables::Error),
     /// A transaction was cancelled for another reason than its conditions, such as contention.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
-    /// The bucket failed.
+    /// A request to the bucket failed.
     #[error("the bucket failed")]
     Bucket(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The archive cannot be opened.

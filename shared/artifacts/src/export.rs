@@ -15,7 +15,7 @@ pub struct Export {
     /// Digest of the source's content at the time of the request: other content is another export.
     pub version: Digest,
     pub format: Format,
-    /// How many earlier exports of the same content failed or had their file deleted.
+    /// Number of earlier exports of the same content that failed or had their file deleted.
     #[serde(default)]
     pub again: u32,
 }

@@ -14,8 +14,8 @@ use crate::{
     object::{Object, ObjectState},
 };
 
-/// How long an object without a reference is kept. It is longer than any operation takes between wanting an
-/// object and referring to it; otherwise that operation would have to start again.
+/// The time for which an object without a reference is kept. It is longer than any operation takes between
+/// wanting an object and referring to it; otherwise that operation would have to start again.
 pub const AGE: Duration = Duration::from_secs(24 * 3600);
 
 /// The result of a collection.

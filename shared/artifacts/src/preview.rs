@@ -11,13 +11,13 @@ use aws_sdk_secretsmanager::Client;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
 use sequent_aws::Secrets;
-use sequent_core::{ExposeSecret, SecretString, TenantId, Timestamp};
+use sequent_core::{ExposeSecret, InvalidSetting, SecretString, TenantId, Timestamp, setting};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
 use crate::{Artifact, Digest};
 
-/// How long an address is valid.
+/// The validity of an address.
 const LIFETIME: Duration = Duration::from_secs(600);
 /// Bytes of an HMAC-SHA-256.
 const TAG: usize = 32;
@@ -59,13 +59,13 @@ impl PreviewKeys {
     /// Reads the key from the secret that `PREVIEW_SECRET_ID` names: `{"key":"..."}`.
     ///
     /// # Errors
-    /// Returns an error if the variable is not set.
-    pub fn from_env(client: &Client) -> Result<Self, String> {
-        let id = std::env::var("PREVIEW_SECRET_ID").map_err(|_| "PREVIEW_SECRET_ID is not set".to_owned())?;
+    /// [`InvalidSetting`] if the variable is not set.
+    pub fn from_env(client: &Client) -> Result<Self, InvalidSetting> {
+        let id = setting::required("PREVIEW_SECRET_ID")?;
         Ok(Self(KeySource::Secret(Arc::new(Secrets::new(client.clone(), id)))))
     }
 
-    /// Uses this key.
+    /// Uses this key instead of a secret.
     #[must_use]
     pub fn fixed(key: SecretString) -> Self {
         Self(KeySource::Fixed(Arc::new(PreviewKey { key })))

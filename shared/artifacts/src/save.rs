@@ -16,7 +16,7 @@ pub const SCOPE: Scope = Scope::ArtifactsWrite;
 /// Longest text in bytes, far above the output limits of models.
 const LONGEST: usize = 1 << 20;
 
-/// Makes the tool.
+/// Makes the tool `save_artifact`.
 #[must_use]
 pub fn tool(artifacts: &Artifacts) -> Tool {
     let description = "Stores a text for the user as a file beside your answer: a report, a table, a page. Do not \
@@ -39,10 +39,10 @@ struct Save(Artifacts);
 #[derive(Deserialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct Arguments {
-    /// One line.
+    /// The title, in one line.
     #[schemars(length(min = 1, max = 200))]
     title: String,
-    /// The whole text.
+    /// The whole text of the file.
     #[schemars(length(min = 1, max = LONGEST))]
     content: String,
     /// Media type of the text, such as text/markdown (the default), text/html, text/csv or application/json.

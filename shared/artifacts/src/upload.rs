@@ -17,7 +17,7 @@ use crate::{
 
 /// The largest upload, in bytes.
 pub const LARGEST: u64 = 256 << 20;
-/// How long an upload can be completed. The collector waits far longer.
+/// The time in which an upload can be completed. The collector waits far longer.
 const LIFETIME: Duration = Duration::from_secs(3600);
 
 /// Bytes that a client announces.
@@ -25,7 +25,7 @@ const LIFETIME: Duration = Duration::from_secs(3600);
 #[expect(missing_docs, reason = "plain data")]
 pub struct Upload {
     pub sha256: Digest,
-    /// Number of bytes.
+    /// Number of bytes that will be uploaded.
     pub size: u64,
     #[serde(flatten)]
     pub description: Description,

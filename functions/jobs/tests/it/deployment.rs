@@ -11,6 +11,7 @@ use sequent_jobs::{
 };
 use sequent_jobs_function::{App, router};
 use sequent_runlog::{DynamoStorage, Settings};
+use serde_json::json;
 
 /// The job in the golden events.
 pub(crate) const JOB: &str = "job_01K9Z3TB6W1X2Y3Z4A5B6C7D8E";
@@ -43,6 +44,8 @@ impl Deployment {
         let new = NewJob {
             id: JOB.parse().unwrap(),
             job_type: "from_the_future".to_owned(),
+            // One member, because DynamoDB does not keep the order of several.
+            input: json!({"name": "Ada"}),
             ..NewJob::of::<HelloWorld>(of.tenant(), &HelloInput::default())
         };
         enqueue(self.storage.store(), &new, Timestamp::now()).await.unwrap();

@@ -47,9 +47,7 @@ async fn a_failed_job_is_read_and_redriven() {
       "run_id": null,
       "tool_call_id": null,
       "input": {
-        "pause_ms": 0,
-        "key": null,
-        "name": null
+        "name": "Ada"
       },
       "attempt": 1,
       "failures": 1,
@@ -82,9 +80,7 @@ async fn a_failed_job_is_read_and_redriven() {
           "run_id": null,
           "tool_call_id": null,
           "input": {
-            "pause_ms": 0,
-            "name": null,
-            "key": null
+            "name": "Ada"
           },
           "attempt": 1,
           "failures": 1,
@@ -125,9 +121,7 @@ async fn a_failed_job_is_read_and_redriven() {
       "run_id": null,
       "tool_call_id": null,
       "input": {
-        "key": null,
-        "name": null,
-        "pause_ms": 0
+        "name": "Ada"
       },
       "attempt": 1,
       "failures": 0,
@@ -174,9 +168,7 @@ async fn a_job_that_has_ended_stays_as_it_is_when_it_is_cancelled() {
       "run_id": null,
       "tool_call_id": null,
       "input": {
-        "pause_ms": 0,
-        "key": null,
-        "name": null
+        "name": "Ada"
       },
       "attempt": 1,
       "failures": 1,
