@@ -15,8 +15,8 @@ use crate::{
     tools,
 };
 
-/// Times that a run may change owners before it is ended as fatal to every process. A model call that
-/// completes raises the limit by two, so an orderly hand-over does not count.
+/// Times that a run may change owners before it is ended as fatal to every process. Each entry of the
+/// transcript raises the limit by two, so an orderly hand-over does not count.
 const MAX_CRASHES: u32 = 50;
 
 /// The result of an execution for its owner.

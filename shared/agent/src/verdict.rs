@@ -51,12 +51,8 @@ pub(crate) fn verdict(state: &State, tools: &Registry, allowed: &[String], call:
         return Verdict::Answer(text);
     }
     // A job's result counts even if the tool is not available any more.
-    let of_call = |job: &&RunJob| job.job.tool_call_id.as_deref() == Some(call.id.as_str());
-    if let Some(ended) = state.jobs.iter().rfind(of_call).and_then(|task| task.ended.as_ref()) {
-        return Verdict::Answer(match ended.status {
-            JobStatus::Success => ended.result.clone(),
-            JobStatus::Error => format!("`{}` failed: {}", call.name, ended.result),
-        });
+    if let Some(result) = job_result(state, call) {
+        return Verdict::Answer(result);
     }
     let tool = tools.get(&call.name).filter(|_| allowed.contains(&call.name));
     let Some(tool) = tool else { return Verdict::Answer(format!("There is no tool `{}`.", call.name)) };
@@ -78,6 +74,16 @@ pub(crate) fn verdict(state: &State, tools: &Registry, allowed: &[String], call:
         };
     }
     if tool.needs_approval { Verdict::Ask(approval(call)) } else { start(arguments) }
+}
+
+/// The result of the job that carries out a call, if the job has ended.
+fn job_result(state: &State, call: &ToolCall) -> Option<String> {
+    let of_call = |job: &&RunJob| job.job.tool_call_id.as_deref() == Some(call.id.as_str());
+    let ended = state.jobs.iter().rfind(of_call)?.ended.as_ref()?;
+    Some(match ended.status {
+        JobStatus::Success => ended.result.clone(),
+        JobStatus::Error => format!("`{}` failed: {}", call.name, ended.result),
+    })
 }
 
 /// The result of a call that a person's answer decides. Returns `None` if the call has to run.
