@@ -33,7 +33,7 @@ pub(crate) struct Registration {
     /// The address to sign in with.
     #[schema(format = "email", max_length = 254)]
     email: String,
-    /// At least 8 characters, at most 1024 bytes, and none of the best-known passwords.
+    /// At least 8 characters and at most 1024 bytes. A password that is easy to guess is refused.
     #[schema(value_type = String, format = "password", min_length = 8, max_length = 1024)]
     password: SecretString,
     /// The name of the user. The default is the address up to the `@`.

@@ -72,10 +72,10 @@ impl<S: Sync> OptionalFromRequestParts<S> for Caller {
             return Ok(None);
         };
         let authenticator = shared.authenticator.as_ref().ok_or_else(|| {
-            Problem::internal("the pipeline has no authenticator, but a route asks for the caller")
+            Problem::internal("the pipeline has no identity, but the route needs the caller")
         })?;
         let caller = authenticator.authenticate(&credential).await?;
-        exchange.set_principal(caller.clone());
+        exchange.set_caller(caller.clone());
         csrf::check(&shared, parts, &caller).await?;
         let class = parts.extensions.get::<Class>().copied().unwrap_or_else(|| Class::of(&parts.method));
         shared.limiter.take(caller.tenant, class).await?;

@@ -1,4 +1,4 @@
-//! Which pages of other origins may call, and what they may read of an answer.
+//! The requests that pages of other origins may send, and the response headers that they may read.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::Config;
 
-/// Headers that programs of other origins may send.
+/// The headers that pages of other origins may send.
 const REQUEST_HEADERS: [HeaderName; 9] = [
     header::ACCEPT,
     header::AUTHORIZATION,
@@ -20,7 +20,7 @@ const REQUEST_HEADERS: [HeaderName; 9] = [
     HeaderName::from_static("x-workflow-stream-tail-index"),
 ];
 
-/// Headers that they may read.
+/// The headers that pages of other origins may read.
 const RESPONSE_HEADERS: [HeaderName; 11] = [
     header::CONTENT_LOCATION,
     header::LOCATION,
@@ -38,7 +38,7 @@ const RESPONSE_HEADERS: [HeaderName; 11] = [
 const METHODS: [Method; 6] =
     [Method::GET, Method::HEAD, Method::POST, Method::PATCH, Method::PUT, Method::DELETE];
 
-/// Development reflects any origin; everywhere else only the listed ones are answered.
+/// Allows any origin in development, and the configured ones everywhere else.
 pub(crate) fn layer(config: &Config) -> CorsLayer {
     let layer = CorsLayer::new()
         .allow_credentials(true)

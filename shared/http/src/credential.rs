@@ -6,7 +6,7 @@ use sequent_identity::{Credential, token::ApiKeyToken};
 
 use crate::Problem;
 
-/// The access cookie over HTTPS. The prefix binds it to this host: no sibling domain can plant one.
+/// The access cookie over HTTPS. The prefix binds it to this host, so a sibling domain cannot set one.
 pub const ACCESS_COOKIE: &str = "__Host-sequent_access";
 
 /// The access cookie of development over plain HTTP, where browsers refuse the prefix.
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_cookie_means_nothing_over_https() {
+    fn a_plain_cookie_is_ignored_over_https() {
         assert_eq!(find(&[("cookie", "sequent_access=planted")], false), Ok(None));
     }
 

@@ -1,9 +1,9 @@
-//! Protection of writes that a browser authenticates by itself, with a cookie.
+//! Protection against cross-site request forgery, for writes that are authenticated with a cookie.
 //!
-//! Two proofs are asked for. The request must not come from a foreign site, as far as the browser says
-//! (`Sec-Fetch-Site`, `Origin`), and it must carry `X-CSRF-Token`: an HMAC of the session id, which only a page that
-//! could read an answer of ours can know. The token lives as long as the session and needs no storage. Bearer tokens
-//! and API keys are never sent by a browser on its own and need neither.
+//! There are two checks. The browser must not attribute the request to another site (`Sec-Fetch-Site`, `Origin`), and
+//! the request must have `X-CSRF-Token`: an HMAC of the session id, which only a page that can read responses of this
+//! API knows. The token is valid as long as the session and is not stored. Browsers never send bearer tokens and API
+//! keys on their own, so these need neither check.
 
 use axum::extract::FromRequestParts;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -17,18 +17,18 @@ use sha2::Sha256;
 use crate::Caller;
 use crate::{Config, Problem, pipeline::Shared};
 
-/// The header that carries the token.
+/// The header with the token.
 pub const HEADER: &str = "x-csrf-token";
 
-/// What a route asks of cookie-authenticated callers; set with `axum::Extension` as a route layer.
+/// A stricter check of callers with a cookie. A route sets it with an `axum::Extension` layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protection {
-    /// For a `GET` that has an effect because `EventSource` can do nothing else: the browser must say that the
-    /// request comes from a trusted page. There is no token, so a browser that says nothing is refused.
+    /// For a `GET` that has an effect, because `EventSource` can send nothing else: the browser must attribute the
+    /// request to a trusted page. There is no token, so a browser without such headers is refused.
     TrustedPage,
 }
 
-/// The token of a session.
+/// Computes the token of a session.
 #[must_use]
 pub fn token(keys: &HttpKeys, session: SessionId) -> String {
     URL_SAFE_NO_PAD.encode(mac(keys, session).finalize().into_bytes())
@@ -41,14 +41,14 @@ fn mac(keys: &HttpKeys, session: SessionId) -> Hmac<Sha256> {
     mac
 }
 
-/// Whether the token is this session's, in time that does not depend on how wrong it is.
+/// Returns `true` if the token is that of the session. The comparison takes constant time.
 #[must_use]
 pub fn verify(keys: &HttpKeys, session: SessionId, token: &str) -> bool {
     URL_SAFE_NO_PAD.decode(token).is_ok_and(|bytes| mac(keys, session).verify_slice(&bytes).is_ok())
 }
 
-/// Refuses requests that a browser attributes to a foreign site; for routes that read a cookie without a
-/// [`Caller`], such as refresh and logout. As an extractor: `_: csrf::SameSite`.
+/// Refuses requests that a browser attributes to another site. It is the extractor `_: csrf::SameSite` of routes that
+/// read a cookie without a [`Caller`], such as the refresh of tokens.
 #[derive(Debug, Clone, Copy)]
 pub struct SameSite;
 
@@ -59,14 +59,14 @@ impl<S: Sync> FromRequestParts<S> for SameSite {
         let shared = Shared::of(parts)?;
         match page(&shared.config, &parts.headers) {
             Page::Foreign => Err(Problem::new(Code::CrossSite, "The request comes from another site.")),
-            Page::Trusted | Page::Unsaid => Ok(Self),
+            Page::Trusted | Page::Unknown => Ok(Self),
         }
     }
 }
 
-/// The check for a verified principal, made by its extractor.
-pub(crate) async fn check(shared: &Shared, parts: &Parts, principal: &Principal) -> Result<(), Problem> {
-    if principal.via != Via::Cookie {
+/// Checks the request of a verified caller.
+pub(crate) async fn check(shared: &Shared, parts: &Parts, caller: &Principal) -> Result<(), Problem> {
+    if caller.via != Via::Cookie {
         return Ok(());
     }
     let trusted_page = parts.extensions.get::<Protection>().is_some();
@@ -76,17 +76,17 @@ pub(crate) async fn check(shared: &Shared, parts: &Parts, principal: &Principal)
     }
     match page(&shared.config, &parts.headers) {
         Page::Foreign => return Err(Problem::new(Code::CrossSite, "The request comes from another site.")),
-        Page::Unsaid if safe => {
+        Page::Unknown if safe => {
             return Err(Problem::new(
                 Code::CrossSite,
                 "The browser does not name the page that sent the request. Use POST.",
             ));
         }
         Page::Trusted if safe => return Ok(()),
-        Page::Trusted | Page::Unsaid => {}
+        Page::Trusted | Page::Unknown => {}
     }
     let sent = parts.headers.get(HEADER).and_then(|value| value.to_str().ok());
-    let (Some(sent), Some(session)) = (sent, principal.session) else {
+    let (Some(sent), Some(session)) = (sent, caller.session) else {
         return Err(Problem::new(
             Code::CsrfTokenMissing,
             "Writes with a cookie need the header X-CSRF-Token.",
@@ -96,28 +96,28 @@ pub(crate) async fn check(shared: &Shared, parts: &Parts, principal: &Principal)
     if verify(&keys, session, sent) {
         Ok(())
     } else {
-        Err(Problem::new(Code::CsrfTokenInvalid, "X-CSRF-Token is not this session's token."))
+        Err(Problem::new(Code::CsrfTokenInvalid, "X-CSRF-Token is not the token of this session."))
     }
 }
 
-/// Which page a browser says a request comes from.
+/// The page that a browser attributes a request to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Page {
     Trusted,
     Foreign,
-    /// Not a browser, or one too old to say.
-    Unsaid,
+    /// The client is no browser, or an old one.
+    Unknown,
 }
 
-/// A trusted `Origin` settles it, also across sites; a foreign or opaque one (`null`) never passes. Without one,
-/// `Sec-Fetch-Site` decides (Fetch Metadata): `none` is the user typing the address.
+/// A trusted `Origin` passes, even from another site. A foreign or opaque one (`null`) never passes. Without one,
+/// `Sec-Fetch-Site` decides (Fetch Metadata): `none` means that the user typed the address.
 fn page(config: &Config, headers: &HeaderMap) -> Page {
     if let Some(origin) = headers.get(header::ORIGIN) {
         let trusted = origin.to_str().is_ok_and(|origin| config.trusts_origin(origin));
         return if trusted { Page::Trusted } else { Page::Foreign };
     }
     match headers.get("sec-fetch-site").map(|value| value.as_bytes()) {
-        None => Page::Unsaid,
+        None => Page::Unknown,
         Some(b"same-origin" | b"none") => Page::Trusted,
         Some(_) => Page::Foreign,
     }
@@ -138,7 +138,8 @@ mod tests {
     proptest! {
         #[test]
         fn a_token_belongs_to_one_session_and_one_key(a: u128, b: u128) {
-            let (first, second) = (SessionId::from_bits(a), SessionId::from_bits(b));
+            let first = SessionId::from_bits(a);
+            let second = SessionId::from_bits(b);
             let token = token(&keys(1), first);
             prop_assert!(verify(&keys(1), first, &token));
             prop_assert!(!verify(&keys(2), first, &token));
@@ -146,16 +147,16 @@ mod tests {
         }
 
         #[test]
-        fn garbage_is_no_token(text in ".{0,100}") {
+        fn arbitrary_text_is_no_token(text in ".{0,100}") {
             prop_assert!(!verify(&keys(1), SessionId::from_bits(1), &text));
         }
     }
 
     #[test]
-    fn pages_are_told_apart() {
+    fn the_headers_decide_which_page_a_request_comes_from() {
         let config = Config::for_tests();
         let cases = [
-            (None, None, Page::Unsaid),
+            (None, None, Page::Unknown),
             (None, Some("same-origin"), Page::Trusted),
             (None, Some("none"), Page::Trusted),
             (None, Some("same-site"), Page::Foreign),

@@ -1,4 +1,4 @@
-//! What is known about the request being answered, reachable from every layer and handler.
+//! The facts about a request, which every layer and handler can read.
 
 use std::{
     sync::{Arc, OnceLock},
@@ -12,13 +12,13 @@ use sequent_core::{RequestId, Timestamp};
 
 use crate::{Principal, Problem};
 
-/// The header that carries the request id in and out.
+/// The header with the request id, of requests and responses.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Time the function keeps for itself at the end of an invocation: to write a log line and send a notification.
+/// The time before the end of an invocation that is reserved for the log line and a notification.
 const MARGIN: Duration = Duration::from_millis(500);
 
-/// Facts about one request and its answer. Cheap to clone; also an extractor.
+/// The facts about one request. It is cheap to clone, and an extractor.
 #[derive(Debug, Clone)]
 pub struct Exchange(Arc<Facts>);
 
@@ -29,34 +29,34 @@ struct Facts {
     trace_id: Option<Box<str>>,
     client: Option<Box<str>>,
     deadline: Option<Timestamp>,
-    principal: OnceLock<Principal>,
+    caller: OnceLock<Principal>,
 }
 
 impl Exchange {
-    /// Reads the facts off a request as `lambda_http` hands it over.
-    pub(crate) fn of(headers: &HeaderMap, extensions: &http::Extensions, behind_cdn: bool) -> Self {
+    /// Reads the facts from a request of `lambda_http`.
+    pub(crate) fn of(headers: &HeaderMap, extensions: &http::Extensions, through_cdn: bool) -> Self {
         let context = extensions.get::<Context>();
         let trace = context.and_then(|context| context.xray_trace_id.clone());
         Self(Arc::new(Facts {
             request_id: request_id(headers),
             invocation_id: context.map(|context| context.request_id.as_str().into()),
             trace_id: trace.map(Into::into),
-            client: client(headers, extensions, behind_cdn),
+            client: client(headers, extensions, through_cdn),
             deadline: context
                 .and_then(|context| i64::try_from(context.deadline).ok())
                 .filter(|&deadline| deadline > 0)
                 .map(|deadline| Timestamp::from_millis(deadline) - MARGIN),
-            principal: OnceLock::new(),
+            caller: OnceLock::new(),
         }))
     }
 
-    /// The caller's `x-request-id`, or one of ours. The `instance` of problems.
+    /// The `x-request-id` of the request, or a new one. It is the `instance` of problems.
     #[must_use]
     pub fn request_id(&self) -> &str {
         &self.0.request_id
     }
 
-    /// Lambda's id of the invocation.
+    /// The id that Lambda gave the invocation.
     #[must_use]
     pub fn invocation_id(&self) -> Option<&str> {
         self.0.invocation_id.as_deref()
@@ -68,26 +68,26 @@ impl Exchange {
         self.0.trace_id.as_deref()
     }
 
-    /// The caller's network address, for throttling what is anonymous. Never logged.
+    /// The network address of the client, for rate limits without a caller. It is never logged.
     #[must_use]
     pub fn client(&self) -> Option<&str> {
         self.0.client.as_deref()
     }
 
-    /// When work must have stopped, a little before Lambda stops it.
+    /// The time at which the handler must have ended, a little before Lambda ends the invocation.
     #[must_use]
     pub fn deadline(&self) -> Option<Timestamp> {
         self.0.deadline
     }
 
-    /// Who is calling, once a credential was verified.
+    /// The caller, once the credential is verified.
     #[must_use]
-    pub fn principal(&self) -> Option<&Principal> {
-        self.0.principal.get()
+    pub fn caller(&self) -> Option<&Principal> {
+        self.0.caller.get()
     }
 
-    pub(crate) fn set_principal(&self, principal: Principal) {
-        let _ = self.0.principal.set(principal); // a second verification yields the same caller
+    pub(crate) fn set_caller(&self, caller: Principal) {
+        let _ = self.0.caller.set(caller); // a second verification yields the same caller
     }
 
     pub(crate) fn request_id_header(&self) -> HeaderValue {
@@ -104,7 +104,7 @@ impl<S: Sync> FromRequestParts<S> for Exchange {
     }
 }
 
-/// A caller's id is used if it is one to 64 characters that are safe in logs and URLs.
+/// The id in the request is used if it has 1 to 64 characters that are safe in logs and URLs.
 fn request_id(headers: &HeaderMap) -> Box<str> {
     let valid = |id: &&str| {
         (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b))
@@ -113,10 +113,11 @@ fn request_id(headers: &HeaderMap) -> Box<str> {
     given.map_or_else(|| RequestId::new().to_string().into(), Into::into)
 }
 
-/// Behind the CDN, the gateway sees the CDN's address and the CDN says whose it is; the header means something only
-/// once the secret origin header was checked. `CloudFront-Viewer-Address` is `address:port`, also for IPv6.
-fn client(headers: &HeaderMap, extensions: &http::Extensions, behind_cdn: bool) -> Option<Box<str>> {
-    let viewer = headers.get("cloudfront-viewer-address").filter(|_| behind_cdn);
+/// The network address of the client. If the request came through the CDN, the gateway sees the address of the CDN, and
+/// the CDN adds that of the client. That header can be trusted only if the secret origin header was right.
+/// `CloudFront-Viewer-Address` is `address:port`, also for IPv6.
+fn client(headers: &HeaderMap, extensions: &http::Extensions, through_cdn: bool) -> Option<Box<str>> {
+    let viewer = headers.get("cloudfront-viewer-address").filter(|_| through_cdn);
     if let Some((address, _)) =
         viewer.and_then(|value| value.to_str().ok()).and_then(|text| text.rsplit_once(':'))
     {
@@ -143,24 +144,25 @@ mod tests {
     }
 
     #[test]
-    fn a_callers_id_is_kept_and_a_missing_one_made() {
+    fn the_id_of_the_request_is_kept_and_a_missing_one_made() {
         assert_eq!(exchange(b"abc-1.2:3_x").request_id(), "abc-1.2:3_x");
         assert!(exchange(b"").request_id().parse::<RequestId>().is_ok());
     }
 
     #[test]
-    fn the_cdns_word_counts_only_behind_the_cdn() {
+    fn the_header_of_the_cdn_is_trusted_only_in_requests_through_it() {
         let mut headers = HeaderMap::new();
         headers.insert("cloudfront-viewer-address", HeaderValue::from_static("2001:db8::1:443"));
-        let at =
-            |behind| Exchange::of(&headers, &http::Extensions::new(), behind).client().map(str::to_owned);
+        let at = |through_cdn| {
+            Exchange::of(&headers, &http::Extensions::new(), through_cdn).client().map(str::to_owned)
+        };
         assert_eq!(at(true).as_deref(), Some("2001:db8::1"));
         assert_eq!(at(false), None);
     }
 
     proptest! {
         #[test]
-        fn whatever_the_caller_sends_the_id_is_safe_to_log(id: Vec<u8>) {
+        fn any_request_id_is_safe_to_log(id: Vec<u8>) {
             let exchange = exchange(&id);
             let id = exchange.request_id();
             prop_assert!(!id.is_empty() && id.len() <= 64 && !id.contains(['\n', '"', ' ']));

@@ -1,6 +1,6 @@
-//! Extractors that turn everything wrong with a request into a problem that says where it is wrong.
+//! Extractors whose problems name the wrong place of a request.
 //!
-//! Types decide what is allowed: put `#[serde(deny_unknown_fields)]` on request bodies.
+//! Types decide what is allowed. Put `#[serde(deny_unknown_fields)]` on request bodies.
 
 use axum::extract::{FromRequest, FromRequestParts, Request, path::ErrorKind, rejection::PathRejection};
 use bytes::Bytes;
@@ -12,17 +12,17 @@ use serde_path_to_error::Segment;
 
 use crate::Problem;
 
-/// A JSON body, in and out.
+/// A JSON body, of requests and responses.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Json<T>(pub T);
 
-/// A JSON body that may be labelled `text/plain` or not at all, as `fetch` sends it for a client that sets no content
-/// type. Forms may write such a body too, and nothing here depends on their not being able to: see [`crate::csrf`].
+/// A JSON body that may have the type `text/plain` or none, because `fetch` sends it so by default. A form can send such
+/// a body, too; [`crate::csrf`] protects against that.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct UnlabelledJson<T>(pub T);
 
-/// The most bytes a body may have. The pipeline sets it; a route says otherwise with `axum::Extension(BodyLimit(..))`
-/// as its layer.
+/// The maximum size of a body in bytes. The pipeline sets it, and a route overrides it with the layer
+/// `axum::Extension(BodyLimit(..))`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BodyLimit(pub usize);
 
@@ -30,7 +30,7 @@ pub struct BodyLimit(pub usize);
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Query<T>(pub T);
 
-/// The parameters in the path. Text that cannot be an id names nothing: 404.
+/// The parameters in the path. A malformed id is 404.
 #[derive(Debug, Clone, Copy)]
 pub struct Path<T>(pub T);
 
@@ -70,7 +70,7 @@ impl<T: Serialize> axum::response::IntoResponse for Json<T> {
     }
 }
 
-/// Reads the body within the route's limit.
+/// Reads the body, up to the limit of the route.
 pub(crate) async fn body(request: Request) -> Result<Bytes, Problem> {
     let limit = request.extensions().get::<BodyLimit>().copied();
     let BodyLimit(limit) =
@@ -85,10 +85,10 @@ pub(crate) async fn body(request: Request) -> Result<Bytes, Problem> {
     }
 }
 
-/// Reads JSON: 400 where it is not JSON, 422 naming the place where it is not what the route takes.
+/// Parses a JSON body.
 ///
 /// # Errors
-/// As said.
+/// 400 if it is not JSON, and 422 with the wrong place if it is not a `T`.
 pub fn from_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     use serde_json::error::Category;
 
@@ -98,7 +98,8 @@ pub fn from_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
         let error = error.into_inner();
         match error.classify() {
             Category::Data => {
-                Problem::invalid("The body is not what this route takes.").at(&pointer, told(&error))
+                Problem::invalid("The body is JSON, but not of the form that the route accepts.")
+                    .at(&pointer, message(&error))
             }
             Category::Syntax | Category::Eof | Category::Io => not_json(&error),
         }
@@ -112,13 +113,13 @@ fn not_json(error: &serde_json::Error) -> Problem {
     Problem::new(Code::InvalidJson, detail)
 }
 
-/// The message without the position, which the pointer says better.
-fn told(error: &serde_json::Error) -> String {
+/// The message without the position, because the pointer is more useful.
+fn message(error: &serde_json::Error) -> String {
     let text = error.to_string();
     text.rsplit_once(" at line ").map_or_else(|| text.clone(), |(message, _)| message.to_owned())
 }
 
-/// RFC 6901: `~` and `/` within a name are escaped.
+/// The JSON pointer of a path (RFC 6901). `~` and `/` in a name are escaped.
 fn pointer(path: &serde_path_to_error::Path) -> String {
     path.iter().fold(String::new(), |pointer, segment| match segment {
         Segment::Seq { index } => format!("{pointer}/{index}"),
@@ -127,7 +128,7 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
     })
 }
 
-/// The content type without its parameters, in lower case; empty when there is none.
+/// The content type in lower case, without its parameters. Empty if there is none.
 fn media_type(headers: &HeaderMap) -> String {
     let text = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
@@ -146,8 +147,10 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
         serde_path_to_error::deserialize(serde_urlencoded::Deserializer::new(pairs)).map(Self).map_err(
             |error| {
                 let name = error.path().to_string();
-                let problem =
-                    Problem::new(Code::InvalidQuery, "A query parameter is not what this route takes.");
+                let problem = Problem::new(
+                    Code::InvalidQuery,
+                    "A query parameter is unknown or has a value that is not allowed.",
+                );
                 problem.at_parameter(if name == "." { "" } else { &name }, error.into_inner().to_string())
             },
         )
@@ -161,7 +164,7 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
         let found = axum::extract::Path::<T>::from_request_parts(parts, state).await;
         found.map(|axum::extract::Path(value)| Self(value)).map_err(|rejection| {
             let PathRejection::FailedToDeserializePathParams(failed) = &rejection else {
-                return Problem::internal(rejection); // the route has no parameters: a mistake of ours
+                return Problem::internal(rejection); // the route has no parameters, which is a bug
             };
             let problem = Problem::not_found("There is nothing with this id.");
             match failed.kind() {

@@ -1,13 +1,10 @@
 //! `Idempotency-Key`: a retried request has its effect once.
 //!
-//! A key belongs to a tenant and an operation. The first request claims it together with a hash of its payload; the
-//! same key with the same payload gets the first answer again, with another payload 422, and while the first is
-//! still running 409. Records live 24 hours. The claim ends with the invocation that made it, and completing or
-//! giving it up is conditional on still holding it, so an instance that comes back late cannot overwrite what the
-//! retry did.
+//! A key belongs to a tenant and an operation. The first request claims it together with a hash of its payload. A later
+//! request with the same key and payload gets the first response again, one with another payload gets 422, and one that
+//! comes while the first is running gets 409. [`sequent_tables::idempotency`] describes the records.
 //!
-//! [`layer`] around an ordinary JSON route stores the whole response. The records are those of
-//! [`sequent_tables::idempotency`].
+//! [`layer`] around a JSON route stores the whole response.
 
 mod layer;
 
@@ -23,10 +20,10 @@ use crate::Problem;
 /// The request header.
 pub const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// Set to `true` on answers that come from a record.
+/// The response header that is `true` if the response was stored by an earlier request.
 pub const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
-/// The caller's key: 1 to 255 visible ASCII characters.
+/// The key of a request: 1 to 255 visible ASCII characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdempotencyKey(String);
 
@@ -34,7 +31,7 @@ impl IdempotencyKey {
     /// Reads a header value.
     ///
     /// # Errors
-    /// 400 for another form.
+    /// 400 if the key is malformed.
     pub fn parse(value: &HeaderValue) -> Result<Self, Problem> {
         let text = value.to_str().unwrap_or_default();
         if (1..=255).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()) {
@@ -44,7 +41,7 @@ impl IdempotencyKey {
         Err(Problem::new(Code::IdempotencyKeyInvalid, detail))
     }
 
-    /// The caller's text.
+    /// The text of the key.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -62,7 +59,7 @@ impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let value = parts.headers.get(HEADER).ok_or_else(|| {
-            Problem::new(Code::IdempotencyKeyRequired, "This route needs the header Idempotency-Key.")
+            Problem::new(Code::IdempotencyKeyRequired, "Send the header Idempotency-Key with a unique value.")
         })?;
         Self::parse(value)
     }

@@ -1,4 +1,4 @@
-//! What a request may weigh and how long its answer may take.
+//! The limits on the headers of a request and on the time of its response.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use sequent_core::{Code, Timestamp};
 
 use crate::{Config, Exchange, Problem};
 
-/// Most header fields a request may have.
+/// The maximum number of headers.
 const MAX_HEADERS: usize = 100;
 
-/// Most bytes of header names and values. The gateway allows 10 KB; function URLs allow more.
+/// The maximum size of all header names and values, in bytes. The gateway allows 10 KB, function URLs allow more.
 const MAX_HEADER_BYTES: usize = 32 * 1024;
 
-/// Refuses requests with too many or too large headers.
+/// Checks the number and the size of the headers.
 pub(crate) fn headers(headers: &HeaderMap) -> Result<(), Problem> {
     let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     if headers.len() <= MAX_HEADERS && bytes <= MAX_HEADER_BYTES {
@@ -24,7 +24,7 @@ pub(crate) fn headers(headers: &HeaderMap) -> Result<(), Problem> {
     Err(Problem::new(Code::HeadersTooLarge, detail))
 }
 
-/// Ends a handler that does not begin its answer in time, before the platform would end it without one.
+/// Ends a handler that does not begin its response in time, before the platform would end it without a response.
 pub(crate) async fn time(
     config: &Config,
     exchange: &Exchange,

@@ -1,7 +1,7 @@
-//! Telling operators about failures nobody handled: to a webhook, an SNS topic, or both.
+//! Notifications of server faults for operators, to a webhook, an SNS topic, or both.
 //!
-//! A notification never fails or holds up a request by more than [`PATIENCE`]; it is awaited because Lambda freezes
-//! the process once the answer is out. One code is told at most once in [`QUIET`] per instance.
+//! A notification never fails a request, and delays it by at most [`TIMEOUT`]. It is awaited, because Lambda freezes the
+//! process after the response. An instance sends at most one notification per code in [`INTERVAL`].
 
 use std::{
     collections::HashMap,
@@ -15,23 +15,23 @@ use aws_smithy_types::body::SdkBody;
 use sequent_telemetry::redact;
 use serde::Serialize;
 
-/// Longest wait for the notification to be taken.
-pub const PATIENCE: Duration = Duration::from_secs(2);
+/// The maximum time of a notification.
+pub const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long a code is not told again.
-pub const QUIET: Duration = Duration::from_secs(300);
+/// The minimum time between two notifications of one code.
+pub const INTERVAL: Duration = Duration::from_secs(300);
 
-/// Where to, from `NOTIFY_WEBHOOK_URL` and `NOTIFY_TOPIC_ARN`. Operators set these, never users.
+/// The receivers, from `NOTIFY_WEBHOOK_URL` and `NOTIFY_TOPIC_ARN`. Operators set them, never users.
 #[derive(Debug, Clone, Default)]
 pub struct Config {
-    /// Receives a POST with JSON. The address may be a secret, as with chat services.
+    /// The address that receives a POST with JSON. It may be a secret, as with chat services.
     pub webhook: Option<secrecy::SecretString>,
-    /// Receives the same JSON as an SNS message.
+    /// The SNS topic that receives the same JSON.
     pub topic: Option<String>,
 }
 
 impl Config {
-    /// From the environment.
+    /// Reads the environment.
     #[must_use]
     pub fn from_env() -> Self {
         let read = |name| std::env::var(name).ok().filter(|text: &String| !text.trim().is_empty());
@@ -39,42 +39,39 @@ impl Config {
     }
 }
 
-/// What operators are told. Already redacted: it holds names, not input.
+/// The content of a notification. It contains names, not input.
+#[expect(missing_docs, reason = "plain data")]
 #[derive(Debug, Clone, Serialize)]
 pub struct Incident<'a> {
-    /// The function.
     pub function: &'a str,
-    /// The problem's code.
     pub code: &'a str,
-    /// The status answered.
     pub status: u16,
-    /// Method and route template.
+    /// The method and the route template.
     pub route: &'a str,
-    /// To find the log line.
     pub request_id: &'a str,
-    /// The source, scrubbed.
+    /// The source of the problem, redacted.
     pub cause: &'a str,
 }
 
-/// Sends notifications. Its clients are made at the first one.
+/// Sends notifications. Its clients are created with the first one.
 #[derive(Debug, Default)]
 pub struct Notifier {
     config: Config,
-    told: Mutex<HashMap<String, Instant>>,
+    sent: Mutex<HashMap<String, Instant>>,
     http: OnceLock<Connector>,
     sns: OnceLock<aws_sdk_sns::Client>,
 }
 
 impl Notifier {
-    /// Nothing is connected yet.
+    /// A notifier that has connected to nothing.
     #[must_use]
     pub fn new(config: Config) -> Self {
         Self { config, ..Self::default() }
     }
 
-    /// Tells operators, unless they were told of this code a moment ago.
-    pub async fn tell(&self, incident: &Incident<'_>) {
-        if (self.config.webhook.is_none() && self.config.topic.is_none()) || !self.is_news(incident.code) {
+    /// Notifies operators, unless there was a notification of this code within [`INTERVAL`].
+    pub async fn notify(&self, incident: &Incident<'_>) {
+        if (self.config.webhook.is_none() && self.config.topic.is_none()) || !self.is_due(incident.code) {
             return;
         }
         let summary = format!("{} {} in {}", incident.status, incident.code, incident.function);
@@ -85,18 +82,18 @@ impl Notifier {
         })
         .to_string();
         let both = futures::future::join(self.post(&body), self.publish(&summary, &body));
-        if tokio::time::timeout(PATIENCE, both).await.is_err() {
-            tracing::warn!("a notification was not taken in time");
+        if tokio::time::timeout(TIMEOUT, both).await.is_err() {
+            tracing::warn!("a notification timed out; operators may have missed it");
         }
     }
 
-    fn is_news(&self, code: &str) -> bool {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.retain(|_, at| at.elapsed() < QUIET);
-        if told.contains_key(code) {
+    fn is_due(&self, code: &str) -> bool {
+        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        sent.retain(|_, at| at.elapsed() < INTERVAL);
+        if sent.contains_key(code) {
             return false;
         }
-        told.insert(code.to_owned(), Instant::now());
+        sent.insert(code.to_owned(), Instant::now());
         true
     }
 
@@ -110,15 +107,21 @@ impl Notifier {
         let connector = self.http.get_or_init(|| connector(url.expose_secret().starts_with("http://")));
         let sent = match request.map(TryInto::try_into) {
             Ok(Ok(request)) => connector.call(request).await,
-            _ => return tracing::warn!("NOTIFY_WEBHOOK_URL is not a URL"),
+            _ => return tracing::warn!("NOTIFY_WEBHOOK_URL is not a URL; no notification is sent"),
         };
         match sent {
             Ok(response) if response.status().is_success() => {}
             Ok(response) => {
-                tracing::warn!(status = response.status().as_u16(), "the webhook refused a notification")
+                tracing::warn!(
+                    status = response.status().as_u16(),
+                    "the webhook refused a notification; operators may have missed it"
+                )
             }
-            // The error's text may hold the address, so only its kind is logged.
-            Err(error) => tracing::warn!(timeout = error.is_timeout(), "the webhook could not be reached"),
+            // The text of the error may contain the address, so only its kind is logged.
+            Err(error) => tracing::warn!(
+                timeout = error.is_timeout(),
+                "could not reach the webhook; operators may have missed a notification"
+            ),
         }
     }
 
@@ -127,7 +130,10 @@ impl Notifier {
         let client = self.sns.get_or_init(|| aws_sdk_sns::Client::new(&sequent_aws::config()));
         let subject: String = summary.chars().filter(|c| !c.is_control()).take(100).collect(); // SNS's limit
         if let Err(error) = client.publish().topic_arn(topic).subject(subject).message(body).send().await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "a notification was not published");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "could not publish a notification; operators may have missed it"
+            );
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Whether a request came through the CDN. Function URLs and the HTTP API are reachable directly too; the secret that
-//! the CDN adds to its origin requests is what tells the two ways apart.
+//! The check that a request came through the CDN. Function URLs and the HTTP API can be reached directly, too. The CDN
+//! adds a secret to its requests, by which they are recognised.
 
 use http::HeaderMap;
 use sequent_core::{Code, ExposeSecret as _};
@@ -8,10 +8,10 @@ use subtle::ConstantTimeEq as _;
 
 use crate::Problem;
 
-/// The header that carries the secret.
+/// The header with the secret.
 pub(crate) const HEADER: &str = "x-origin-verify";
 
-/// `true` when the secret was asked for and is right, `false` when none is configured.
+/// Returns `true` if the secret is right, and `false` if none is configured.
 pub(crate) fn verify(keys: Option<&HttpKeys>, headers: &HeaderMap) -> Result<bool, Problem> {
     let Some(secret) = keys.and_then(HttpKeys::origin) else { return Ok(false) };
     let sent = headers.get(HEADER).map(http::HeaderValue::as_bytes).unwrap_or_default();

@@ -1,5 +1,5 @@
-//! What stands around every router, from the outside in: trailing slashes, CORS, the boundary (request id, log line,
-//! problems, security headers), the origin check, limits, and what extractors need.
+//! The layers around every router, from the outside in: trailing slashes, CORS, the boundary (request id, log line,
+//! problems, security headers), the check of the origin, limits, and the state of extractors.
 
 mod boundary;
 mod service;
@@ -18,7 +18,7 @@ use crate::{
     BodyLimit, Config, Problem, authenticate::Authenticator, cors, notify::Notifier, rate_limit::RateLimiter,
 };
 
-/// The parts of a pipeline before it stands around a router.
+/// A pipeline that is being configured. [`Pipeline::around`] puts it around a router.
 pub struct Pipeline {
     function: &'static str,
     config: Config,
@@ -27,7 +27,7 @@ pub struct Pipeline {
     vault: Option<Vault>,
 }
 
-/// What the layers and extractors of one process share.
+/// The state that the layers and extractors of one process share.
 pub(crate) struct Shared {
     pub(crate) function: &'static str,
     pub(crate) config: Config,
@@ -53,7 +53,7 @@ impl Pipeline {
         Self { function, config, store: None, authenticator: None, vault: None }
     }
 
-    /// Keeps rate limits and idempotency records in this store. Without one, there are none.
+    /// Keeps rate limits and idempotency records in this store. Without a store, there are none.
     #[must_use]
     pub fn store(mut self, store: Store) -> Self {
         self.store = Some(store);
@@ -84,7 +84,7 @@ impl Pipeline {
         self
     }
 
-    /// Puts the pipeline around a router. Its routes are written without a trailing slash.
+    /// Puts the pipeline around a router. The paths of its routes have no trailing slash.
     #[must_use]
     pub fn around(self, router: Router) -> App {
         let limiter = Arc::new(RateLimiter::new(self.store.clone(), self.config.limits));

@@ -1,4 +1,4 @@
-//! Calling a function in a test as Lambda does: an event goes in, the finished answer comes out.
+//! Calls of a function in a test, with the events that Lambda sends.
 
 pub mod deployment;
 pub mod document;
@@ -13,7 +13,7 @@ use tower::ServiceExt as _;
 
 use crate::App;
 
-/// A request in the form of an HTTP API event (payload 2.0), which function URLs use too.
+/// A request as an event of an HTTP API (payload 2.0) or a function URL.
 #[derive(Debug, Clone)]
 pub struct Event(Value);
 
@@ -53,10 +53,10 @@ impl Event {
         Self::from_text(&sequent_core::golden::text(function, case))
     }
 
-    /// The event that this JSON is.
+    /// Parses an event.
     ///
     /// # Panics
-    /// When it is not JSON.
+    /// If the text is not JSON.
     #[must_use]
     pub fn from_text(text: &str) -> Self {
         Self(serde_json::from_str(text).unwrap_or_else(|error| panic!("{error} in {text}")))
@@ -81,7 +81,7 @@ impl Event {
         self
     }
 
-    /// Sets a cookie, in the field in which Lambda hands cookies over.
+    /// Sets a cookie, in the field in which Lambda sends cookies.
     #[must_use]
     pub fn cookie(mut self, name: &str, value: &str) -> Self {
         let cookie = Value::from(format!("{name}={value}"));
@@ -104,28 +104,28 @@ impl Event {
         self.header("content-type", "application/json").body(&body.to_string())
     }
 
-    /// Sets a body as it is.
+    /// Sets the text of the body.
     #[must_use]
     pub fn body(mut self, body: &str) -> Self {
         self.0["body"] = body.into();
         self
     }
 
-    /// Sends the event through the app, decoded by `lambda_http` as in production.
+    /// Sends the event to the app. `lambda_http` decodes it as in production.
     ///
     /// # Panics
-    /// When this is no HTTP event.
+    /// If this is no HTTP event.
     pub async fn send(&self, app: &App) -> Answer {
         let response = self.open(app).await;
         let (parts, body) = response.into_parts();
-        let body = body.collect().await.expect("bodies of ours do not fail").to_bytes();
+        let body = body.collect().await.expect("the body does not fail").to_bytes();
         Answer { status: parts.status, headers: parts.headers, body }
     }
 
-    /// Sends the event and returns with the body still open, for streams.
+    /// Sends the event and returns the response with its open body, for streams.
     ///
     /// # Panics
-    /// When this is no HTTP event.
+    /// If this is no HTTP event.
     pub async fn open(&self, app: &App) -> Response {
         let request = lambda_http::request::from_str(&self.0.to_string()).expect("an HTTP API event");
         match app.clone().oneshot(request).await {
@@ -135,14 +135,12 @@ impl Event {
     }
 }
 
-/// A finished answer.
+/// A complete response.
+#[expect(missing_docs, reason = "plain data")]
 #[derive(Debug, Clone)]
 pub struct Answer {
-    /// The status.
     pub status: StatusCode,
-    /// The headers.
     pub headers: HeaderMap,
-    /// The body.
     pub body: Bytes,
 }
 
@@ -150,7 +148,7 @@ impl Answer {
     /// The body as JSON.
     ///
     /// # Panics
-    /// When it is not JSON.
+    /// If it is not JSON.
     #[must_use]
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body)
@@ -163,13 +161,13 @@ impl Answer {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// A header's value; empty when missing.
+    /// The value of a header. Empty if the header is missing.
     #[must_use]
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
-    /// The code of a problem; empty when this is none.
+    /// The code of the problem. Empty if this is no problem.
     #[must_use]
     pub fn code(&self) -> String {
         let body: Value = serde_json::from_slice(&self.body).unwrap_or_default();

@@ -1,8 +1,8 @@
 //! Access tokens: JWTs in the profile of RFC 9068, signed with Ed25519, verified without reading a table.
 //!
-//! That a token needs no look-up is what makes it cheap, and it has one price: a session that is revoked loses its
-//! refresh token at once, but an access token already given out works until it expires ([`Issuer::ttl`], 15 minutes
-//! unless configured otherwise). An API key, which is looked up, stops within seconds.
+//! A token is cheap, because verifying it needs no read. This has a price: a revoked session loses its refresh token at
+//! once, but an access token that was issued before works until it expires ([`Issuer::ttl`], 15 minutes by default).
+//! An API key, which is read from the table, stops working within seconds.
 
 use std::time::Duration;
 
@@ -13,84 +13,81 @@ use ulid::Ulid;
 
 use crate::signing::{self, KeyRing};
 
-/// RFC 9068 section 2.1. It keeps a token made for another use with the same key from passing as an access token.
+/// The type of RFC 9068, section 2.1. A token that was made for another use with the same key is no access token.
 const TYPE: &str = "at+jwt";
-/// Who our tokens are for: the API of this deployment, which the issuer names.
+/// The audience of the tokens: the API of the deployment that the issuer names.
 const AUDIENCE: &str = "sequent-api";
-/// Clocks of our own machines may differ by this much.
+/// The allowed difference between the clocks of the machines of a deployment.
 const LEEWAY: Duration = Duration::from_secs(5);
-/// A token of ours has about 500 bytes. Longer text is not looked at.
+/// The longest token, in bytes. A valid one has about 500.
 const LONGEST: usize = 2048;
 
 /// The claims of an access token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
-    /// Issuer: the deployment's public address.
+    /// The issuer: the public address of the deployment.
     pub iss: String,
-    /// Audience.
+    /// The audience.
     pub aud: String,
     /// The user.
     pub sub: UserId,
     /// The user's tenant.
     pub tid: TenantId,
-    /// The session whose refresh token bought this token.
+    /// The session that the token was issued to.
     pub sid: SessionId,
-    /// What the bearer may do, separated by spaces.
+    /// The scopes, separated by spaces.
     pub scope: String,
-    /// When it was issued, in seconds.
+    /// The time of issue, in seconds.
     pub iat: i64,
-    /// When it ends, in seconds.
+    /// The time of expiry, in seconds.
     pub exp: i64,
-    /// When it begins to be valid, in seconds. Ours are at once and do not say so (RFC 7519, section 4.1.5).
+    /// The time from which the token is valid, in seconds (RFC 7519, section 4.1.5). The issuer never sets it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nbf: Option<i64>,
-    /// Its own id.
+    /// The id of the token.
     pub jti: String,
 }
 
 impl Claims {
-    /// What the bearer may do. A name from a newer version grants nothing here.
+    /// The scopes. A name from a newer version is ignored.
     #[must_use]
     pub fn scopes(&self) -> Scopes {
         self.scope.split(' ').filter_map(|name| name.parse().ok()).collect()
     }
 }
 
-/// The claim of RFC 8693 section 4.2: names separated by spaces.
+/// The claim of RFC 8693, section 4.2: names separated by spaces.
 fn scope_text(scopes: Scopes) -> String {
     scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(" ")
 }
 
-/// Whom a token is issued to.
+/// The subject of a token.
+#[expect(missing_docs, reason = "plain data")]
 #[derive(Debug, Clone)]
 pub struct Subject {
-    /// The user.
     pub user: UserId,
-    /// The user's tenant.
     pub tenant: TenantId,
-    /// The session.
     pub session: SessionId,
-    /// What the bearer may do.
     pub scopes: Scopes,
 }
 
-/// Why a token is refused. Callers show one and the same answer for all of them; this is for the log.
+/// The reason why a token is refused. It is for the log: the response is the same for all.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// Not a JWT.
-    #[error("not a JWT")]
+    /// The text is not a JWT.
+    #[error("the token is not a JWT")]
     Malformed,
-    /// Another algorithm than EdDSA, another type, or a header that brings a key of its own.
-    #[error("its header is not one of ours")]
+    /// The header has another algorithm than EdDSA, another type, or a key of its own.
+    #[error("the header of the token is not allowed")]
     Header,
-    /// No unexpired key has this id. It may be one this process has not read yet.
-    #[error("it names no known key")]
+    /// No unexpired key has this id. The process may not have read it yet.
+    #[error("the token names an unknown key")]
     UnknownKey,
-    /// Signature or claims do not hold.
-    #[error("its signature or claims do not hold")]
+    /// The signature or a claim is wrong.
+    #[error("the signature or a claim of the token is wrong")]
     Invalid,
-    /// It was ours, and has run out.
-    #[error("it has expired")]
+    /// The token was valid, and has expired.
+    #[error("the token has expired")]
     Expired,
 }
 
@@ -102,22 +99,22 @@ pub struct Issuer {
 }
 
 impl Issuer {
-    /// For the deployment at `url`, whose tokens live for `ttl`.
+    /// The issuer of the deployment at `url`, with tokens that are valid for `ttl`.
     #[must_use]
     pub fn new(url: impl Into<String>, ttl: Duration) -> Self {
         Self { url: url.into(), ttl }
     }
 
-    /// How long a token lives.
+    /// The lifetime of a token.
     #[must_use]
     pub fn ttl(&self) -> Duration {
         self.ttl
     }
 
-    /// A signed token for `subject`.
+    /// Issues a token for `subject`.
     ///
     /// # Errors
-    /// When no key may sign now.
+    /// If no key may sign now.
     pub fn issue(
         &self,
         ring: &KeyRing,
@@ -145,7 +142,7 @@ impl Issuer {
         Ok(token.into())
     }
 
-    /// The claims of a token of ours that is valid now.
+    /// Verifies a token and returns its claims.
     ///
     /// # Errors
     /// [`Refused`].
@@ -169,8 +166,8 @@ impl Issuer {
         if claims.exp.saturating_add(leeway) <= now_s { Err(Refused::Expired) } else { Ok(claims) }
     }
 
-    /// The library checks algorithm, signature and presence; times are compared by [`Self::verify`] with the caller's
-    /// clock instead of the library's own.
+    /// The library checks the algorithm, the signature and the presence of claims. [`Self::verify`] compares the times,
+    /// with the clock of its caller and not with that of the library.
     fn validation(&self) -> Validation {
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_audience(&[AUDIENCE]);
@@ -181,8 +178,8 @@ impl Issuer {
     }
 }
 
-/// The `kid`, if this is a header we could have written: RFC 8725 sections 3.1, 3.10 and 3.11. A key the token brings
-/// along, or says where to fetch, is no key of ours, and no extension is understood.
+/// Returns the `kid`, if the header is one that the issuer writes (RFC 8725, sections 3.1, 3.10 and 3.11). A header
+/// with a key, the address of a key, or an extension is refused.
 fn own_header(header: &Header) -> Option<&str> {
     let brings_key = header.jwk.is_some()
         || header.jku.is_some()

@@ -1,8 +1,8 @@
-//! Ed25519 for `jsonwebtoken`, on `ring`, and nothing but Ed25519.
+//! Ed25519 for `jsonwebtoken`, with `ring`, and no other algorithm.
 //!
-//! The crate's own providers bring RSA, ECDSA and HMAC along. With this one no other algorithm exists in the process,
-//! so a token cannot choose how it is verified: the confusions of algorithm and of key type that RFC 8725 section 2.1
-//! describes have nothing to aim at. It also keeps a second cryptographic library out of the binary.
+//! The providers of the crate include RSA, ECDSA and HMAC. With this one, no other algorithm exists in the process, so a
+//! token cannot choose how it is verified: the attacks of RFC 8725, section 2.1, which confuse algorithms or types of
+//! keys, are impossible. It also avoids a second cryptographic library in the binary.
 
 use jsonwebtoken::{
     Algorithm, AlgorithmFamily, DecodingKey, EncodingKey,
@@ -18,10 +18,10 @@ static PROVIDER: CryptoProvider = CryptoProvider {
     key_utils: KeyUtils::new_unimplemented(),
 };
 
-/// Makes this the process's provider. Cheap and safe to repeat; it must precede the first use of a key, which is why
-/// the constructors of signing keys call it.
+/// Makes this the provider of the process. It must precede the first use of a key, so the constructors of signing keys
+/// call it. It is cheap and may be repeated.
 pub(crate) fn install() {
-    // A second call finds the first one's provider in place, which is the same one.
+    // A second call fails, because the first one has installed the same provider.
     let _ = PROVIDER.install_default();
 }
 

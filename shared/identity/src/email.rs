@@ -1,26 +1,26 @@
-//! E-mail addresses as sign-in names: checked and brought to one spelling, so that one mailbox is one account.
+//! Email addresses, with which users sign in. They are normalised, so that one mailbox has one account.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// A normalised address. Mail systems that tell `Ann@x` from `ann@x` are extinct, while people who type either are
-/// not, so the whole address is lower case.
+/// A normalised address. The whole address is lower case, because people type `Ann@x` and `ann@x`, and no mail system
+/// distinguishes them.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Email(String);
 
-/// The text cannot be an address we could ever write to.
+/// The text is not an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a valid e-mail address")]
+#[error("is not a valid email address")]
 pub struct Invalid;
 
 impl Email {
-    /// RFC 5321 section 4.5.3.1.3: a path has at most 256 octets, two of which are its brackets.
+    /// The longest address, in bytes. A path has at most 256 octets, with its brackets (RFC 5321, section 4.5.3.1.3).
     pub const MAX_LEN: usize = 254;
     const MAX_LOCAL: usize = 64;
 
-    /// The normalised text.
+    /// The normalised address.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -31,7 +31,7 @@ impl FromStr for Email {
     type Err = Invalid;
 
     /// Accepts the addresses of RFC 5322's dot-atom form in ASCII (an internationalised domain in its `xn--` form).
-    /// Quoted local parts and address literals are valid mail but only ever seen in attacks on forms.
+    /// Quoted local parts and address literals are refused: they are valid, but in forms they occur only in attacks.
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let text = text.trim().to_ascii_lowercase();
         let (local, domain) = text.rsplit_once('@').ok_or(Invalid)?;
@@ -72,7 +72,7 @@ impl From<Email> for String {
 }
 
 impl fmt::Debug for Email {
-    /// Addresses are personal data and stay out of logs.
+    /// An address is personal data, so it is not shown in logs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Email(..)")
     }

@@ -1,4 +1,4 @@
-//! What can go wrong when somebody proves who they are.
+//! The errors of operations on accounts and credentials.
 
 use std::time::Duration;
 
@@ -8,57 +8,57 @@ use sequent_tables::Cancelled;
 
 use crate::{password, signing, token};
 
-/// Why an operation on an identity failed. The first group is the caller's to fix.
+/// An operation on an account or a credential failed. The caller can fix the errors of the first group.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The access token or API key is malformed, unknown, expired or revoked.
     #[error("the credential is not valid")]
     InvalidCredential,
-    /// An account with this e-mail address exists.
-    #[error("the e-mail address has an account")]
+    /// An account with this email address exists.
+    #[error("an account with the email address exists")]
     EmailTaken,
-    /// Unknown address or wrong password; which of the two is nobody's business.
-    #[error("address and password do not match an account")]
+    /// The address is unknown or the password is wrong. The response does not reveal which.
+    #[error("the address or the password is wrong")]
     WrongCredentials,
-    /// Too many wrong passwords in a row: try again later.
-    #[error("sign-in is slowed down")]
+    /// Too many wrong passwords in a row. Try again after this time.
+    #[error("the address must wait before the next sign-in")]
     SlowDown(Duration),
-    /// So many wrong passwords in a row that this one is no longer asked for.
-    #[error("sign-in with a password is locked")]
+    /// So many wrong passwords in a row that no further one is checked.
+    #[error("signing in with a password is locked for the address")]
     Locked,
     /// The refresh token is unknown, expired or revoked.
     #[error("the refresh token is not valid")]
     InvalidRefreshToken,
-    /// The refresh token was replaced longer ago than a lost answer explains. Its session was ended.
+    /// The refresh token was replaced earlier. Its use ended the session.
     #[error("the refresh token was used before")]
     ReusedRefreshToken,
-    /// There is no such session or key, or it belongs to somebody else.
-    #[error("no such session or API key")]
+    /// The caller has no such session or key.
+    #[error("the session or API key does not exist")]
     NotFound,
-    /// A key may not do what its maker may not.
-    #[error("the scopes exceed those of the caller")]
+    /// A new key was to have scopes that the caller lacks.
+    #[error("the caller lacks a scope of the new key")]
     ScopesExceeded,
 
-    /// The table.
+    /// A table operation failed.
     #[error(transparent)]
-    Data(#[from] sequent_tables::Error),
-    /// A transaction.
+    Table(#[from] sequent_tables::Error),
+    /// A transaction failed.
     #[error(transparent)]
     Transaction(#[from] Cancelled),
-    /// The secret.
+    /// The secret could not be read.
     #[error(transparent)]
     Secret(#[from] secret::Error),
-    /// The signing keys.
+    /// No key could sign.
     #[error(transparent)]
     Signing(#[from] signing::Error),
-    /// The password hash.
+    /// Hashing failed.
     #[error(transparent)]
     Password(#[from] password::Error),
-    /// The random generator.
+    /// The random generator failed.
     #[error(transparent)]
     Random(#[from] token::NoRandomness),
-    /// Others changed the same rows again and again.
-    #[error("the rows were contended for too long")]
+    /// Other requests changed the session each time that it was read.
+    #[error("the session was contended for too long")]
     Contended,
 }
 
@@ -90,7 +90,7 @@ impl ApiError for Error {
             Self::ScopesExceeded => {
                 ErrorDetails::new(Code::ScopesExceeded, "A key cannot have scopes that the caller lacks.")
             }
-            Self::Data(error) => error.details(),
+            Self::Table(error) => error.details(),
             Self::Transaction(error) => error.details(),
             Self::Secret(error) => error.details(),
             Self::Contended => ErrorDetails::unavailable(),

@@ -1,7 +1,7 @@
-//! Who is calling: accounts, sessions, API keys and the tokens that stand for them.
+//! Accounts, sessions, API keys, and the tokens that prove them.
 //!
-//! The invariant: whatever proves an identity is kept only as a hash (passwords with Argon2id, random tokens with
-//! SHA-256) and leaves this crate only in the one answer that hands it out.
+//! The invariant: a secret that proves an identity is stored only as a hash (passwords with Argon2id, random tokens
+//! with SHA-256). It leaves this crate only in the response that issues it.
 
 pub mod access;
 pub mod account;
@@ -30,7 +30,7 @@ pub use secret::{HttpKeys, Vault};
 pub use signed_in::SignedIn;
 pub use throttle::MAX_FAILURES;
 
-/// Accounts, sessions and keys over the main table, and the verifier of every credential.
+/// The accounts, sessions and API keys in the main table, and the verification of credentials.
 pub struct Identity {
     store: Store,
     vault: Vault,
@@ -40,10 +40,10 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Identity of one deployment.
+    /// The identity of one deployment.
     ///
     /// # Errors
-    /// When the configured password cost is impossible.
+    /// If Argon2 does not allow the configured cost.
     pub fn new(store: Store, vault: Vault, config: &Config) -> Result<Self, password::Error> {
         Ok(Self {
             store,
@@ -54,15 +54,15 @@ impl Identity {
         })
     }
 
-    /// The deployment's secret.
+    /// The secret of the deployment.
     #[must_use]
     pub fn vault(&self) -> &Vault {
         &self.vault
     }
 
-    /// How many Argon2 computations this process has made.
-    #[must_use]
-    pub fn hashes_computed(&self) -> u64 {
+    /// The number of passwords that this process has hashed.
+    #[cfg(test)]
+    fn hashes_computed(&self) -> u64 {
         self.hasher.computed()
     }
 }

@@ -1,4 +1,4 @@
-//! Passwords: what is accepted, and the Argon2id hash that is kept of them.
+//! Passwords: the rules for new ones, and the Argon2id hash that is stored.
 
 use std::{
     fmt,
@@ -11,53 +11,57 @@ use std::{
 use argon2::{Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, Version};
 use sequent_core::{ExposeSecret, SecretString};
 
-mod guessable;
+/// The number of guesses, as a power of ten, that a new password must withstand. An attacker without the hash has
+/// [`MAX_FAILURES`](crate::MAX_FAILURES) guesses in a row, so this leaves a wide margin.
+const MIN_GUESSES_LOG10: f64 = 6.0;
 
-/// A password as somebody typed it; never shown, never stored.
+/// A password as it was typed. It is never shown and never stored.
 #[derive(Clone)]
 pub struct Password(SecretString);
 
-/// Why a new password is refused.
+/// The reason why a new password is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Weakness {
-    /// NIST SP 800-63B-4 section 3.1.1.2 asks for at least eight characters and for no rules of composition.
-    #[error("a password has at least {} characters", Password::MIN_CHARS)]
+    /// NIST SP 800-63B-4, section 3.1.1.2, requires at least eight characters and no rules of composition.
+    #[error("must have at least {} characters", Password::MIN_CHARS)]
     Short,
-    /// The limit bounds what a caller can make us hash.
-    #[error("a password has at most {} bytes", Password::MAX_BYTES)]
+    /// The limit bounds the work of hashing.
+    #[error("must have at most {} bytes", Password::MAX_BYTES)]
     Long,
-    /// Among the passwords every guessing tool tries first, or the account's own address.
-    #[error("this password is too easy to guess")]
+    /// The password is common, a simple pattern, or derived from the address of the account.
+    #[error("is too easy to guess; use several words that do not belong together")]
     Common,
 }
 
 impl Password {
-    /// Fewest characters of a new password.
+    /// The shortest new password, in characters.
     pub const MIN_CHARS: usize = 8;
-    /// Most bytes of any password.
+    /// The longest password, in bytes.
     pub const MAX_BYTES: usize = 1024;
 
-    /// A password chosen for the account that signs in as `name`.
+    /// Checks a new password of the account with this address.
     ///
     /// # Errors
-    /// [`Weakness`] when it is too short, too long or too well known.
-    pub fn chosen(text: SecretString, name: &str) -> Result<Self, Weakness> {
+    /// [`Weakness`] if it is too short, too long or too easy to guess.
+    pub fn chosen(text: SecretString, address: &str) -> Result<Self, Weakness> {
         let plain = text.expose_secret();
         if plain.chars().count() < Self::MIN_CHARS {
             return Err(Weakness::Short);
         }
-        let own_name = plain.eq_ignore_ascii_case(name)
-            || name.split_once('@').is_some_and(|(local, _)| plain.eq_ignore_ascii_case(local));
-        if own_name || guessable::is_guessable(plain) {
+        if plain.len() > Self::MAX_BYTES {
+            return Err(Weakness::Long);
+        }
+        let name = address.split('@').next().unwrap_or_default();
+        if zxcvbn::zxcvbn(plain, &[address, name]).guesses_log10() < MIN_GUESSES_LOG10 {
             return Err(Weakness::Common);
         }
-        Self::presented(text)
+        Ok(Self(text))
     }
 
-    /// A password presented at sign-in. Rules for new passwords do not apply: it is either right or wrong.
+    /// A password of a sign-in. The rules for new passwords do not apply: it is either right or wrong.
     ///
     /// # Errors
-    /// [`Weakness::Long`], which no stored password can be.
+    /// [`Weakness::Long`]. No account has such a password.
     pub fn presented(text: SecretString) -> Result<Self, Weakness> {
         if text.expose_secret().len() > Self::MAX_BYTES { Err(Weakness::Long) } else { Ok(Self(text)) }
     }
@@ -69,14 +73,13 @@ impl fmt::Debug for Password {
     }
 }
 
-/// Cost of one hash. The default is the OWASP cheat sheet's second choice for Argon2id: 19 MiB, 2 passes, 1 lane.
+/// The cost of one hash. The default is the second choice of the OWASP cheat sheet for Argon2id: 19 MiB, 2 passes,
+/// 1 lane.
+#[expect(missing_docs, reason = "plain data, named as in RFC 9106")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cost {
-    /// Memory in KiB.
     pub memory_kib: u32,
-    /// Passes over the memory.
     pub iterations: u32,
-    /// Lanes.
     pub parallelism: u32,
 }
 
@@ -86,31 +89,31 @@ impl Default for Cost {
     }
 }
 
-/// Hashing failed for a reason that is not the password's.
+/// Hashing failed, and not because of the password.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The configured cost is outside what Argon2 allows.
     #[error("the Argon2 parameters are out of range")]
     Cost(#[source] argon2::Error),
-    /// Argon2 refused, or a stored hash is not one.
-    #[error("a password hash could not be computed")]
+    /// Argon2 failed, or a stored hash is malformed.
+    #[error("could not compute a password hash")]
     Hash(#[source] argon2::password_hash::Error),
     /// The random generator failed.
-    #[error("no randomness was available")]
+    #[error("the random generator failed")]
     Random,
-    /// The blocking thread was lost.
+    /// The blocking thread ended early.
     #[error("the hashing thread ended early")]
     Thread(#[from] tokio::task::JoinError),
 }
 
-/// Outcome of a comparison.
+/// The result of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Another password, or no such account.
+    /// The password is another one, or the account does not exist.
     Wrong,
-    /// The password.
+    /// The password is right.
     Right,
-    /// The password, hashed with parameters that are no longer the configured ones: hash it anew.
+    /// The password is right, but was hashed with former parameters. Hash it again.
     Outdated,
 }
 
@@ -124,15 +127,15 @@ pub struct Hasher {
 }
 
 impl Hasher {
-    /// A hasher of this cost. Computes nothing yet: a cold start does not pay for a hash nobody asked for.
+    /// A hasher with this cost. It computes nothing, so that a cold start does not pay for a hash.
     ///
     /// # Errors
-    /// [`Error::Cost`] when Argon2 does not allow the parameters.
+    /// [`Error::Cost`] if Argon2 does not allow the parameters.
     pub fn new(cost: Cost) -> Result<Self, Error> {
         let params =
             Params::new(cost.memory_kib, cost.iterations, cost.parallelism, None).map_err(Error::Cost)?;
-        // What an unknown account is compared with: a hash of these very parameters whose output nobody computed, so
-        // that no password is known to match it.
+        // An unknown account is compared with this hash of the same parameters. Its output was not computed from a
+        // password, so no password is known to match it.
         let dummy = format!(
             "$argon2id$v=19$m={},t={},p={}$c2VxdWVudC5ub2JvZHkuLg$1Gm3n0zXg2Wb7f0R3p5q4yY9s6hJkT8uVwQxLzAeBcE",
             cost.memory_kib, cost.iterations, cost.parallelism
@@ -146,10 +149,10 @@ impl Hasher {
         })
     }
 
-    /// The hash to keep, in PHC string format, with a fresh 16-byte salt.
+    /// Computes the hash to store, in PHC string format, with a new 16-byte salt.
     ///
     /// # Errors
-    /// When hashing fails.
+    /// If hashing fails.
     pub async fn hash(&self, password: Password) -> Result<String, Error> {
         let mut salt = [0u8; 16];
         ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut salt)
@@ -167,10 +170,11 @@ impl Hasher {
         .await?
     }
 
-    /// Compares with the stored hash. `None`, an unknown account, costs the same and is always [`Verdict::Wrong`].
+    /// Compares a password with the stored hash. `None`, an unknown account, costs the same and is always
+    /// [`Verdict::Wrong`].
     ///
     /// # Errors
-    /// When hashing fails or `stored` is not a hash.
+    /// If hashing fails or `stored` is not a hash.
     pub async fn verify(&self, password: Password, stored: Option<&str>) -> Result<Verdict, Error> {
         let hasher = self.clone();
         let known = stored.is_some();
@@ -179,7 +183,7 @@ impl Hasher {
             let hash =
                 PasswordHash::new(&phc).map_err(|_| Error::Hash(argon2::password_hash::Error::Internal))?;
             hasher.computed.fetch_add(1, Ordering::Relaxed);
-            // Compares in constant time (`phc::Output`'s equality).
+            // The comparison takes constant time (equality of `phc::Output`).
             match hasher.argon2.verify_password(password.0.expose_secret().as_bytes(), &hash) {
                 Ok(()) if !known => Ok(Verdict::Wrong),
                 Ok(()) if Params::try_from(&hash).is_ok_and(|params| hasher.same_cost(&params)) => {
@@ -193,9 +197,9 @@ impl Hasher {
         .await?
     }
 
-    /// How many Argon2 computations this hasher has made: what the cost of a sign-in is measured by.
-    #[must_use]
-    pub fn computed(&self) -> u64 {
+    /// The number of hashes that this hasher has computed, by which tests measure the work of a sign-in.
+    #[cfg(test)]
+    pub(crate) fn computed(&self) -> u64 {
         self.computed.load(Ordering::Relaxed)
     }
 

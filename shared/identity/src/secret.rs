@@ -1,8 +1,8 @@
-//! The deployment's secret: everything our functions sign with, from one value in Secrets Manager.
+//! The secret of the deployment: all keys of the functions, from one value in Secrets Manager.
 //!
-//! A deployment starts with nothing but a random `seed`, from which each key is derived for its one purpose. So there
-//! is no first key to be created, and processes that start at the same moment cannot disagree on it. A key that stands
-//! in the secret by itself (`jwt_keys`, `csrf_key`, `cursor_key`) wins over the derived one.
+//! A deployment starts with only a random `seed`, from which each key is derived for its one purpose. No first key has
+//! to be created, and processes that start at the same time have the same keys. A key that the secret contains
+//! (`jwt_keys`, `csrf_key`, `cursor_key`) takes precedence over the derived one.
 
 mod http_keys;
 mod sealing;
@@ -23,7 +23,7 @@ pub use vault::Vault;
 
 use crate::signing::{self, KeyRing};
 
-/// What the secret's JSON has for us. Fields we do not know are left to those who do.
+/// The JSON of the secret. Unknown fields are ignored.
 #[derive(Deserialize)]
 pub(crate) struct Document {
     #[serde(default)]
@@ -36,13 +36,13 @@ pub(crate) struct Document {
 }
 
 impl Document {
-    /// What keys are derived from.
+    /// The text that keys are derived from.
     pub(crate) fn root(&self) -> Result<&SecretString, signing::Error> {
         self.seed.as_ref().or(self.csrf_key.as_ref()).ok_or(signing::Error::NoRoot)
     }
 }
 
-/// The secret, parsed.
+/// The parsed secret.
 #[derive(Deserialize)]
 #[serde(try_from = "Document")]
 pub struct AppSecret {
@@ -53,7 +53,7 @@ pub struct AppSecret {
     admin: Option<SecretString>,
 }
 
-/// The secret cannot be used. Carries none of its text.
+/// The secret cannot be used. The error contains none of its text.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A signing key is missing or wrong.
@@ -77,14 +77,14 @@ impl AppSecret {
         &self.cursor
     }
 
-    /// The key that secrets of tenants are stored under.
+    /// The key with which the secrets of tenants are encrypted.
     #[must_use]
     pub fn sealing(&self) -> &SealingKey {
         &self.sealing
     }
 
-    /// Whether `presented` is the key of whoever operates the deployment, the secret's field `admin_key`. Without one no
-    /// key is. The comparison takes the same time wherever the two differ, and tells nothing of their lengths.
+    /// Returns `true` if `presented` is the key of the operator, the field `admin_key`. Without the field, no key is.
+    /// The comparison takes constant time and does not reveal the length of the key.
     #[must_use]
     pub fn is_admin_key(&self, presented: &[u8]) -> bool {
         let digest = |key: &[u8]| ring::digest::digest(&ring::digest::SHA256, key);
@@ -122,7 +122,7 @@ impl fmt::Debug for AppSecret {
     }
 }
 
-/// 32 bytes for one purpose from the deployment's root (HKDF-SHA-256, RFC 5869).
+/// Derives 32 bytes for one purpose from the root of the deployment (HKDF-SHA-256, RFC 5869).
 pub(crate) fn derive(root: &SecretString, purpose: &[u8]) -> [u8; 32] {
     let extracted =
         hkdf::Salt::new(hkdf::HKDF_SHA256, b"sequent identity").extract(root.expose_secret().as_bytes());

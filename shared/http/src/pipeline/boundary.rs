@@ -1,4 +1,4 @@
-//! The one place where a request begins and ends: it gets its id, its log line and, if it failed, its problem.
+//! The boundary of a request: it adds the request id, the log line and, after a failure, the problem.
 
 use std::{
     panic::AssertUnwindSafe,
@@ -29,8 +29,8 @@ use crate::{
 pub(super) async fn boundary(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let checked = check_origin(&shared, request.headers()).await;
-    let behind_cdn = matches!(checked, Ok(true));
-    let exchange = Exchange::of(request.headers(), request.extensions(), behind_cdn);
+    let through_cdn = matches!(checked, Ok(true));
+    let exchange = Exchange::of(request.headers(), request.extensions(), through_cdn);
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
@@ -49,7 +49,7 @@ pub(super) async fn boundary(State(shared): State<Arc<Shared>>, request: Request
         let (mut response, problem) = with_problem(response, &exchange, &method);
         log(&exchange, &method, route, &response, started.elapsed(), problem.as_ref());
         if let Some(problem) = problem.filter(|problem| problem.status().is_server_error()) {
-            tell(&shared, &exchange, &method, route, &problem).await;
+            notify_operators(&shared, &exchange, &method, route, &problem).await;
         }
         add_headers(&shared, &exchange, response.headers_mut());
         response
@@ -63,19 +63,19 @@ async fn check_origin(shared: &Shared, headers: &HeaderMap) -> Result<bool, Prob
     origin::verify(keys.as_ref(), headers)
 }
 
-/// Runs the handler; a panic or a missed deadline becomes a problem.
+/// Runs the handler. A panic or a missed deadline becomes a problem.
 async fn answer(shared: &Arc<Shared>, exchange: &Exchange, mut request: Request, next: Next) -> Response {
     request.extensions_mut().insert(exchange.clone());
     request.extensions_mut().insert(Arc::clone(shared));
     let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
     limit::time(&shared.config, exchange, async {
-        // The panic hook has logged the message; the payload may quote input.
+        // The panic hook has logged the message. The payload may quote input.
         answer.await.unwrap_or_else(|_| Problem::internal("the handler panicked").into_response())
     })
     .await
 }
 
-/// Gives every failed answer the form of a problem with the request id in it.
+/// Makes every failed response a problem with the request id.
 fn with_problem(mut response: Response, exchange: &Exchange, method: &Method) -> (Response, Option<Problem>) {
     let status = response.status();
     let problem = match response.extensions_mut().remove::<Problem>() {
@@ -84,9 +84,9 @@ fn with_problem(mut response: Response, exchange: &Exchange, method: &Method) ->
         None => return (response, None),
     };
     let mut rendered = problem.render(Some(exchange.request_id()));
-    let said = rendered.headers().clone();
+    let own = rendered.headers().clone();
     for (name, value) in response.headers() {
-        if !matches!(*name, header::CONTENT_TYPE | header::CONTENT_LENGTH) && !said.contains_key(name) {
+        if !matches!(*name, header::CONTENT_TYPE | header::CONTENT_LENGTH) && !own.contains_key(name) {
             rendered.headers_mut().append(name.clone(), value.clone()); // such as Allow, or cookies being cleared
         }
     }
@@ -96,14 +96,14 @@ fn with_problem(mut response: Response, exchange: &Exchange, method: &Method) ->
     (rendered, Some(problem))
 }
 
-/// An error that a library answered with plain text or nothing.
+/// Returns `true` if a library made the failed response, with plain text or an empty body.
 fn is_bare_error(response: &Response) -> bool {
     let failed = response.status().is_client_error() || response.status().is_server_error();
     let kind = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     failed && kind.is_none_or(|kind| kind.starts_with("text/plain"))
 }
 
-/// The request's one line.
+/// Writes the one log line of the request.
 fn log(
     exchange: &Exchange,
     method: &Method,
@@ -113,9 +113,9 @@ fn log(
     problem: Option<&Problem>,
 ) {
     let status = response.status();
-    let principal = exchange.principal();
+    let caller = exchange.caller();
     let code = problem.map(|problem| problem.code().as_str());
-    // Details of 4xx may quote input and are left out; the code says enough.
+    // The detail of a 4xx may quote input, so it is not logged.
     let error = problem.and_then(Problem::cause).map(|cause| cause as &(dyn std::error::Error + 'static));
     macro_rules! line {
         ($level:ident) => {
@@ -124,9 +124,9 @@ fn log(
                 route,
                 status = status.as_u16(),
                 latency_ms = u64::try_from(latency.as_millis()).unwrap_or(u64::MAX),
-                tenant = principal.map(|principal| display(principal.tenant)),
-                user = principal.map(|principal| display(principal.user)),
-                via = principal.map(|principal| tracing::field::debug(principal.via)),
+                tenant = caller.map(|caller| display(caller.tenant)),
+                user = caller.map(|caller| display(caller.user)),
+                via = caller.map(|caller| tracing::field::debug(caller.via)),
                 invocation_id = exchange.invocation_id(),
                 code,
                 error,
@@ -141,7 +141,13 @@ fn log(
     }
 }
 
-async fn tell(shared: &Shared, exchange: &Exchange, method: &Method, route: &str, problem: &Problem) {
+async fn notify_operators(
+    shared: &Shared,
+    exchange: &Exchange,
+    method: &Method,
+    route: &str,
+    problem: &Problem,
+) {
     let cause = problem.cause().map(causes).unwrap_or_default();
     let incident = Incident {
         function: shared.function,
@@ -151,9 +157,10 @@ async fn tell(shared: &Shared, exchange: &Exchange, method: &Method, route: &str
         request_id: exchange.request_id(),
         cause: &cause,
     };
-    let left = exchange.deadline().map_or(notify::PATIENCE, |at| at.since(sequent_core::Timestamp::now()));
-    // What is left of the invocation bounds it too; the margin of the deadline is kept for this.
-    let _ = tokio::time::timeout(left.max(Duration::from_millis(250)), shared.notifier.tell(&incident)).await;
+    let left = exchange.deadline().map_or(notify::TIMEOUT, |at| at.since(sequent_core::Timestamp::now()));
+    // The rest of the invocation is a limit, too. Its margin is reserved for this.
+    let _ =
+        tokio::time::timeout(left.max(Duration::from_millis(250)), shared.notifier.notify(&incident)).await;
 }
 
 fn causes(error: &(dyn std::error::Error + Send + Sync + 'static)) -> String {
@@ -166,7 +173,7 @@ fn causes(error: &(dyn std::error::Error + Send + Sync + 'static)) -> String {
     text
 }
 
-/// Headers of every answer. A handler that sets one of them itself knows better, except for the request id.
+/// Adds the headers of every response. Those that a handler has set are kept, except the request id.
 fn add_headers(shared: &Shared, exchange: &Exchange, headers: &mut HeaderMap) {
     let fixed: [(HeaderName, &str); 6] = [
         (header::CACHE_CONTROL, "no-store"),

@@ -1,4 +1,4 @@
-//! The finished service: a router that takes requests as `lambda_http` hands them over.
+//! The service that `lambda_http` calls: a router with the pipeline around it.
 
 use std::{
     convert::Infallible,
@@ -36,13 +36,13 @@ where
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
         let mut request = request.map(axum::body::Body::new);
         if let Some(uri) = without_trailing_slash(request.uri()) {
-            *request.uri_mut() = uri; // before routing, which is why this is no layer of the router
+            *request.uri_mut() = uri; // before routing, so this cannot be a layer of the router
         }
         Service::<Request>::call(&mut self.0, request)
     }
 }
 
-/// The URI with the slashes at the end of its path taken off; `None` when there are none.
+/// Removes the slashes at the end of the path. Returns `None` if there are none.
 fn without_trailing_slash(uri: &Uri) -> Option<Uri> {
     let path = uri.path();
     let trimmed = path.trim_end_matches('/');

@@ -1,7 +1,6 @@
-//! A function as a deployment would have it, over tables of its own, and people to call it: what the tests of HTTP
-//! functions share.
+//! A function as in a deployment, with its own tables, and people who call it.
 //!
-//! It is in production, behind the CDN whose secret the golden events carry.
+//! The stage is production. Requests come through the CDN, with the secret that the golden events have.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,14 +19,14 @@ use serde_json::json;
 use super::{Answer, Event};
 use crate::{App, Config, Pipeline, Stage, csrf};
 
-/// Where the deployment is reached.
+/// The public address of the deployment.
 pub const ORIGIN: &str = "https://chat.example.com";
 
-/// What the golden events have where a real request has a credential.
+/// The access token in the golden events.
 const EXAMPLE_JWT: &str =
     "eyJhbGciOiJFZERTQSIsImtpZCI6ImV4YW1wbGUiLCJ0eXAiOiJhdCtqd3QifQ.eyJzdWIiOiJ1c3JfZXhhbXBsZSJ9.ZXhhbXBsZQ";
 
-/// A function within its pipeline.
+/// A function with its pipeline.
 #[expect(missing_debug_implementations, reason = "it holds keys")]
 pub struct Deployment {
     app: App,
@@ -37,10 +36,10 @@ pub struct Deployment {
 }
 
 impl Deployment {
-    /// The function of this name, with the router that `routes` makes over the deployment's tables and secret.
+    /// The function with this name, and the router that `routes` makes with the tables and the secret.
     ///
     /// # Panics
-    /// When the in-process database cannot be started.
+    /// If the in-process database cannot be started.
     pub async fn new(function: &'static str, routes: impl FnOnce(&Store, &Vault) -> Router) -> Self {
         let store = sequent_tables::testing::store().await;
         let secret = json!({
@@ -64,7 +63,7 @@ impl Deployment {
         Self { app, store, vault, identity }
     }
 
-    /// The tables.
+    /// The tables of the deployment.
     #[must_use]
     pub fn store(&self) -> &Store {
         &self.store
@@ -75,10 +74,10 @@ impl Deployment {
         event.send(&self.app).await
     }
 
-    /// Signs somebody up.
+    /// Creates an account.
     ///
     /// # Panics
-    /// When that fails.
+    /// If that fails.
     pub async fn sign_up(&self, email: &str) -> Person {
         let password = Password::presented("correct horse battery".into()).expect("long enough");
         let account =
@@ -90,10 +89,10 @@ impl Deployment {
         Person { token: signed_in.access_token.expose_secret().to_owned(), csrf, signed_in }
     }
 
-    /// An API key of this person that allows `scopes` and nothing else.
+    /// Creates an API key of this person with only these scopes.
     ///
     /// # Panics
-    /// When it cannot be made.
+    /// If that fails.
     pub async fn api_key(&self, of: &Person, scopes: impl IntoIterator<Item = Scope>) -> String {
         let principal = Principal {
             tenant: of.tenant(),
@@ -103,30 +102,31 @@ impl Deployment {
             scopes: Scopes::ALL,
             via: Via::Bearer,
         };
-        let (name, scopes) = ("tests".to_owned(), scopes.into_iter().collect());
-        let created = self.identity.create_api_key(&principal, name, scopes, Timestamp::now()).await;
+        let scopes = scopes.into_iter().collect();
+        let created =
+            self.identity.create_api_key(&principal, "tests".to_owned(), scopes, Timestamp::now()).await;
         created.expect("people may have keys").1.expose().to_owned()
     }
 }
 
-/// Somebody with a tenant of their own.
+/// A person with a tenant of their own.
 #[derive(Debug, Clone)]
 pub struct Person {
-    /// Their access token.
+    /// The access token.
     pub token: String,
-    /// What a request with their cookies proves its origin with.
+    /// The CSRF token.
     pub csrf: String,
     signed_in: SignedIn,
 }
 
 impl Person {
-    /// Their tenant.
+    /// The tenant of the person.
     #[must_use]
     pub fn tenant(&self) -> TenantId {
         self.signed_in.user.tenant_id
     }
 
-    /// Who they are.
+    /// The user of the person.
     #[must_use]
     pub fn user(&self) -> UserId {
         self.signed_in.user.id

@@ -1,5 +1,5 @@
-//! Secrets of others that we must be able to use again, such as a tenant's token for a server of its own: they are
-//! stored encrypted, under a key that is in no table.
+//! The encryption of secrets that must be read again, such as the token of a tenant for its own server. The key is in
+//! no table.
 
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use ring::{
@@ -8,17 +8,17 @@ use ring::{
 };
 use sequent_core::{ExposeSecret, SecretString};
 
-/// Encrypts secrets for storage: ChaCha20-Poly1305 (RFC 8439) with random nonces. One key may make some 2^32 of those
-/// before two are likely to meet.
+/// Encrypts secrets with ChaCha20-Poly1305 (RFC 8439) and random nonces. One key may encrypt about 2^32 secrets before
+/// two equal nonces become likely.
 pub struct SealingKey(LessSafeKey);
 
-/// The text cannot be sealed or opened. Says nothing of it.
+/// The text cannot be sealed or opened. The error contains nothing of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SealError {
-    /// The system has no random bytes.
-    #[error("no randomness for a nonce")]
+    /// The random generator failed.
+    #[error("the random generator failed")]
     Random,
-    /// It was sealed under another key, for something else, or changed since.
+    /// The text was sealed with another key or for another purpose, or it was changed.
     #[error("the sealed text cannot be opened")]
     Unopenable,
 }
@@ -29,8 +29,8 @@ impl SealingKey {
         Self(LessSafeKey::new(key))
     }
 
-    /// Seals `secret`. It opens only together with the same `purpose`, which says what it is for and whose, so that a
-    /// sealed text is worth nothing in another place.
+    /// Seals `secret`. It can be opened only with the same `purpose`, which names its use and its owner, so a sealed text
+    /// is worthless in another place.
     ///
     /// # Errors
     /// [`SealError::Random`].
@@ -44,7 +44,7 @@ impl SealingKey {
         Ok(STANDARD_NO_PAD.encode([&nonce[..], &bytes].concat()))
     }
 
-    /// The secret again.
+    /// Opens a sealed secret.
     ///
     /// # Errors
     /// [`SealError::Unopenable`].

@@ -1,8 +1,8 @@
-//! Replacing the signing key without refusing a token anybody holds.
+//! The rotation of the signing key. No valid token becomes invalid.
 //!
 //! The next key is published [`LEAD`] before it signs, so that every process and every reader of the key set has it by
-//! then. The one before it goes on verifying until the last token it signed has run out. Meant for a schedule; running
-//! it twice, or twice at once, rotates once, and whatever else was written into the secret meanwhile is kept.
+//! then. The previous key verifies until the last token that it signed has expired. The rotation runs on a schedule. If
+//! it runs twice, even at the same time, it rotates once, and other changes of the secret are kept.
 
 use std::time::Duration;
 
@@ -19,50 +19,50 @@ use serde_json::{Value, json};
 use super::{SigningKey, pkcs8};
 use crate::secret::derive;
 
-/// From publishing a key to signing with it: two refreshes of a process's copy of the secret.
+/// The time between the publication of a key and its first signature: two refreshes of the secret in a process.
 pub const LEAD: Duration = Duration::from_secs(2 * secret::REFRESH.as_secs());
 
-/// Labels of Secrets Manager: of the version that readers get, and of one on its way there.
+/// The labels in Secrets Manager of the version that is read, and of one that is to become it.
 const CURRENT: &str = "AWSCURRENT";
 const PENDING: &str = "AWSPENDING";
 
-/// Rotation failed; the keys are as they were. Carries none of the secret's text.
+/// The rotation failed, and the keys are unchanged. The error contains none of the text of the secret.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Secrets Manager refused or could not be reached.
     #[error("the secret could not be read or written: {0}")]
     Service(String),
-    /// The secret is not the JSON object expected.
-    #[error("the secret is not the JSON object expected")]
+    /// The secret is not the expected JSON object.
+    #[error("the secret is not the expected JSON object")]
     Malformed,
     /// A key of the secret cannot be used.
     #[error(transparent)]
     Key(#[from] super::Error),
     /// The random generator failed.
-    #[error("no randomness was available")]
+    #[error("the random generator failed")]
     Random,
 }
 
-/// What a rotation did.
+/// The result of a rotation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// A new key was published.
     Rotated,
-    /// The newest key is younger than the age asked for.
+    /// The newest key has not reached the age.
     Young,
-    /// The secret changed meanwhile, most likely by another rotation; nothing of ours is in it.
+    /// The secret was changed at the same time, most likely by another rotation. This one changed nothing.
     Lost,
 }
 
-/// Rotates the keys of secret `id` if the newest is at least `age` old. `token_ttl` is how long an access token lives.
+/// Rotates the keys of secret `id` if the newest is at least `age` old. `token_ttl` is the lifetime of access tokens.
 ///
 /// The new version becomes the current one by a compare-and-swap: `UpdateSecretVersionStage` moves `AWSCURRENT` only off
-/// the version that was read, so of concurrent writers none takes away what another has published. A version that
-/// lost, or that a crash left behind, is never read by anybody.
+/// the version that was read, so no writer undoes the change of a concurrent one. A version that lost, or that remains
+/// after a crash, is never read.
 ///
 /// # Errors
-/// When the secret cannot be read, understood or written.
+/// If the secret cannot be read, understood or written.
 pub async fn rotate(
     client: &Client,
     id: &str,
@@ -82,7 +82,7 @@ pub async fn rotate(
     publish(client, id, version, put.version_id().ok_or(Error::Malformed)?).await
 }
 
-/// Makes version `next` the current one in place of `version`.
+/// Replaces version `version` by `next` as the current one.
 async fn publish(client: &Client, id: &str, version: &str, next: &str) -> Result<Outcome, Error> {
     let swap = client.update_secret_version_stage().secret_id(id).version_stage(CURRENT);
     let Err(error) = swap.remove_from_version_id(version).move_to_version_id(next).send().await else {
@@ -91,7 +91,7 @@ async fn publish(client: &Client, id: &str, version: &str, next: &str) -> Result
     if !error.as_service_error().is_some_and(UpdateSecretVersionStageError::is_invalid_parameter_exception) {
         return Err(service(error));
     }
-    // The label is elsewhere: moved by another writer, or by an attempt of ours whose answer was lost.
+    // Another writer moved the label, or an earlier attempt of this one did and its response was lost.
     let current = client.get_secret_value().secret_id(id).send().await.map_err(service)?;
     match current.version_id() {
         Some(current) if current == next => Ok(Outcome::Rotated),
@@ -100,8 +100,8 @@ async fn publish(client: &Client, id: &str, version: &str, next: &str) -> Result
     }
 }
 
-/// The secret after a rotation, or `None` when the newest key is too young. Fields that are not ours stay as they are.
-/// A derived key is as old as the version of the secret, made at second `created`.
+/// Returns the secret after a rotation, or `None` if the newest key is too young. Other fields are kept. The age of a
+/// derived key is that of the version of the secret, which was created at second `created`.
 fn plan(
     mut document: Value,
     created: i64,
@@ -117,7 +117,7 @@ fn plan(
     };
     let derived = keys.is_empty();
     if derived {
-        // The derived key steps aside for listed ones, so it joins the list to be verified with for a while.
+        // A listed key replaces the derived one, so the derived key is listed, too, to verify for a while.
         let root = ["seed", "csrf_key"].iter().find_map(|name| fields.get(*name)?.as_str());
         let root = SecretString::from(root.ok_or(super::Error::NoRoot)?);
         let kid = SigningKey::derived(&root)?.kid;
@@ -134,7 +134,7 @@ fn plan(
     }
 
     let starts = now + LEAD;
-    // A process may sign with the former key until it reads the secret again, and that token lives for its whole time.
+    // A process may sign with the previous key until it reads the secret again. Its last token must stay valid.
     let ends = (starts + secret::REFRESH + token_ttl + Duration::from_secs(60)).seconds();
     keys.retain(|key| key.get("not_after").and_then(Value::as_i64).is_none_or(|end| end > now.seconds()));
     for key in &mut keys {
