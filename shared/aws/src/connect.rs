@@ -10,7 +10,7 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_http_client::{Builder, tls};
 
 /// Reads `AWS_REGION` (default `us-east-1`), the credentials and an optional `AWS_ENDPOINT_URL` from the
-/// environment. TLS, including the system's trust store, is set up only when no plain-HTTP endpoint is given.
+/// environment. TLS, including the trust store of the system, is set up only if the endpoint is not plain HTTP.
 #[must_use]
 pub fn config() -> SdkConfig {
     let endpoint = std::env::var("AWS_ENDPOINT_URL").ok().filter(|url| !url.is_empty());

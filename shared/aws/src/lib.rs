@@ -1,7 +1,7 @@
-//! How every function reaches AWS: one SDK configuration, and secrets that are read once and kept fresh.
+//! The access of every function to AWS: one SDK configuration, queues, and secrets that are cached.
 //!
-//! The SDK's default provider chain probes profile files and metadata endpoints; inside Lambda the region and the
-//! credentials are always in the environment, so reading just that keeps cold starts short.
+//! The default provider chain of the SDK reads profile files and metadata endpoints. In Lambda, the region and the
+//! credentials are always in the environment, so reading only that keeps cold starts short.
 
 mod connect;
 pub mod queue;

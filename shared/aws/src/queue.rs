@@ -1,7 +1,7 @@
-//! Queues and streams: messages out, batches in.
+//! Queues and streams: sending messages, and receiving batches.
 //!
-//! Both sides go record by record. A message that was not taken is reported for itself, and a batch is answered with
-//! the records that failed, so that one bad record costs nobody else a retry.
+//! Both work record by record: a refused message is reported separately, and the response to a batch names the records
+//! that failed. One bad record therefore does not cause a retry of the others.
 
 mod batch;
 mod sender;

@@ -1,5 +1,5 @@
-//! Secrets Manager values, parsed once, cached, and read again after [`REFRESH`] so that a rotation reaches warm
-//! instances without a deployment.
+//! Values of Secrets Manager. They are parsed once, cached, and read again after [`REFRESH`], so that a rotation reaches
+//! warm instances without a deployment.
 
 use std::{
     sync::Arc,
@@ -11,24 +11,24 @@ use sequent_core::{ApiError, ErrorDetails};
 use serde::de::DeserializeOwned;
 use tokio::sync::Mutex;
 
-/// How long a value is used before it is read again. Rotated keys overlap for longer than this.
+/// The time after which a value is read again. Rotated keys overlap for longer than this.
 pub const REFRESH: Duration = Duration::from_secs(300);
 
-/// A secret could not be read or understood. Never carries the secret's text.
+/// A secret could not be read or parsed. The error never contains the text of the secret.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Secrets Manager refused or could not be reached.
-    #[error("secret {id} could not be read")]
+    /// Secrets Manager refused the request or could not be reached.
+    #[error("could not read the secret {id}")]
     Read {
-        /// Name or ARN.
+        /// The name or ARN of the secret.
         id: String,
-        /// What the SDK said.
+        /// The error of the SDK.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The value is not the JSON expected; the parser's message is left out because it may quote the value.
-    #[error("secret {id} is not the JSON expected")]
+    /// The value is not the expected JSON. The message of the parser is left out, because it may quote the value.
+    #[error("the secret {id} is not the expected JSON")]
     Malformed {
-        /// Name or ARN.
+        /// The name or ARN of the secret.
         id: String,
     },
 }
@@ -39,7 +39,7 @@ impl ApiError for Error {
     }
 }
 
-/// One secret holding JSON of shape `T`.
+/// One secret, whose JSON is a `T`.
 pub struct Secrets<T> {
     client: Client,
     id: String,
@@ -47,17 +47,17 @@ pub struct Secrets<T> {
 }
 
 impl<T: DeserializeOwned> Secrets<T> {
-    /// Reads nothing yet.
+    /// The secret with this name or ARN. It is read when it is first used.
     #[must_use]
     pub fn new(client: Client, id: impl Into<String>) -> Self {
         Self { client, id: id.into(), cached: Mutex::new(None) }
     }
 
-    /// The value, at most [`REFRESH`] old. While Secrets Manager is unreachable a stale value is better than an
-    /// outage, so it is kept and the failure logged.
+    /// Returns the value, at most [`REFRESH`] old. While Secrets Manager cannot be reached, an old value is used and the
+    /// failure is logged.
     ///
     /// # Errors
-    /// When no value was ever read and reading fails.
+    /// If it cannot be read and was never read before.
     pub async fn get(&self) -> Result<Arc<T>, Error> {
         let mut cached = self.cached.lock().await;
         if let Some((read_at, value)) = cached.as_ref()
@@ -72,14 +72,14 @@ impl<T: DeserializeOwned> Secrets<T> {
                 Ok(value)
             }
             (Err(error), Some((_, stale))) => {
-                tracing::warn!(error = %error, "keeping the secret read earlier");
+                tracing::warn!(error = %error, "could not read the secret; the earlier value is used");
                 Ok(Arc::clone(stale))
             }
             (Err(error), None) => Err(error),
         }
     }
 
-    /// Forgets the cached value, for a caller that has just met a key it does not know.
+    /// Deletes the cached value, for a caller that has met an unknown key.
     pub async fn invalidate(&self) {
         *self.cached.lock().await = None;
     }

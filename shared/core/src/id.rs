@@ -1,7 +1,7 @@
 //! Typed ids: a short prefix that names the kind, an underscore and a ULID, such as `run_01K9Z3...`.
 //!
-//! ULIDs sort by creation time, which is what lets lists page newest first on the key alone. The prefix makes a
-//! run id that lands where a project id belongs an error at the edge instead of an empty answer.
+//! ULIDs sort by creation time, so a list can be paged newest first by the key alone. Because of the prefix, a run id in
+//! the place of a project id is an error of the request and not an empty result.
 
 use std::{fmt, str::FromStr};
 
@@ -28,14 +28,14 @@ macro_rules! ids {
             /// The text before the underscore.
             pub const PREFIX: &'static str = $prefix;
 
-            /// A fresh id: 48 bits of the current time, 80 random bits.
+            /// A new id: 48 bits of the current time and 80 random bits.
             #[must_use]
             #[expect(clippy::new_without_default, reason = "a default id would hide that it is random")]
             pub fn new() -> Self {
                 Self(Ulid::generate())
             }
 
-            /// An id from its 128 bits, for callers that derive ids (a deterministic retry, a simulation).
+            /// An id from its 128 bits, for derived ids (a deterministic retry, a simulation).
             #[must_use]
             pub const fn from_bits(bits: u128) -> Self {
                 Self(Ulid(bits))
@@ -47,7 +47,7 @@ macro_rules! ids {
                 self.0.0
             }
 
-            /// When the id was made, with millisecond precision.
+            /// The time at which the id was created, in milliseconds.
             #[must_use]
             pub fn created_at(self) -> Timestamp {
                 Timestamp::from_millis(self.0.timestamp_ms().cast_signed())
@@ -73,8 +73,8 @@ macro_rules! ids {
                 text.strip_prefix(concat!($prefix, "_"))
                     .and_then(|rest| {
                         let ulid = Ulid::from_string(rest).ok()?;
-                        // Crockford's alphabet has aliases and case, and 26 characters hold 130 bits: one
-                        // spelling is enough.
+                        // Crockford's alphabet has aliases and ignores case, and 26 characters hold 130 bits. Only
+                        // one spelling of an id is accepted.
                         (ulid.to_string() == rest).then_some(ulid)
                     })
                     .map(Self)
@@ -120,7 +120,7 @@ ids! {
     SessionId, "ses", "session";
     /// A credential for programs.
     ApiKeyId, "key", "API key";
-    /// A conversation; protocol adapters call it chat or thread.
+    /// A conversation. Protocol adapters call it chat or thread.
     ProjectId, "prj", "project";
     /// One user or assistant turn of a project.
     MessageId, "msg", "message";
@@ -128,25 +128,25 @@ ids! {
     RunId, "run", "run";
     /// One call of a tool within a run.
     ToolCallId, "call", "tool call";
-    /// One question that a run puts to a person.
+    /// One question of a run to a person.
     InterruptId, "int", "interrupt";
-    /// Bytes that a run, a job or a person left, under a name.
+    /// A named file that a run, a job or a person created.
     ArtifactId, "art", "artifact";
-    /// Something with a name that a document tells of.
+    /// A person, place or other named thing in a document.
     EntityId, "ent", "entity";
-    /// One task in the background.
+    /// One background task.
     JobId, "job", "job";
-    /// One entry of a tenant's ledger: amounts that sum to nothing.
+    /// One entry of a tenant's ledger. Its amounts sum to zero.
     PostingId, "pst", "posting";
     /// Credits that were granted together.
     GrantId, "grt", "grant";
-    /// One HTTP request, given by the caller or made at the edge.
+    /// One HTTP request. The client or the pipeline creates the id.
     RequestId, "req", "request";
 }
 
 impl TenantId {
-    /// The deployment itself, which owns what belongs to no customer: a job that tidies up for all of them, a message
-    /// that nobody could read. A sign-up cannot get this id, whose time is the year 1970, and no credential carries it.
+    /// The deployment itself. It owns what belongs to no customer, such as maintenance jobs and unreadable messages. A
+    /// sign-up cannot get this id, because its time is in the year 1970, and no credential has it.
     pub const SYSTEM: Self = Self::from_bits(0);
 }
 
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn another_kind_is_refused() {
+    fn an_id_of_another_kind_is_refused() {
         let project = ProjectId::new().to_string();
         let error = project.parse::<RunId>().unwrap_err();
         assert!(error.to_string().contains("run"), "{error}");

@@ -10,7 +10,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-/// Millionths of a US dollar: what a model call costs us. Sums saturate instead of wrapping.
+/// Millionths of a US dollar: the cost of a model call for the operator. Sums saturate instead of wrapping.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -42,18 +42,18 @@ impl fmt::Display for MicroUsd {
     }
 }
 
-/// Millionths of a credit: what people pay with. One credit buys model calls that cost us one US dollar, before the
-/// deployment's own margin. Signed, because entries of a ledger are; sums saturate instead of wrapping.
+/// Millionths of a credit, with which tenants pay. One credit pays for model calls that cost one US dollar, before the
+/// margin of the deployment. Signed, because entries of a ledger are. Sums saturate instead of wrapping.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct MicroCredits(pub i64);
 
 impl MicroCredits {
-    /// None.
+    /// No credits.
     pub const ZERO: Self = Self(0);
 
-    /// Whole credits.
+    /// An amount in whole credits.
     #[must_use]
     pub const fn whole(credits: i64) -> Self {
         Self(credits.saturating_mul(1_000_000))
@@ -104,7 +104,8 @@ impl Sum for MicroCredits {
 
 impl fmt::Display for MicroCredits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (sign, whole) = (if self.0 < 0 { "-" } else { "" }, self.0.unsigned_abs());
+        let sign = if self.0 < 0 { "-" } else { "" };
+        let whole = self.0.unsigned_abs();
         write!(f, "{sign}{}.{:06} credits", whole / 1_000_000, whole % 1_000_000)
     }
 }

@@ -187,12 +187,6 @@ impl Scopes {
         (self != Self::ALL).then_some(self)
     }
 
-    /// Returns the names of the scopes, or `None` if the set is [`Scopes::ALL`]. A run stores this of its caller.
-    #[must_use]
-    pub fn limits(self) -> Option<Vec<String>> {
-        (self != Self::ALL).then(|| self.iter().map(|scope| scope.as_str().to_owned()).collect())
-    }
-
     /// Iterates over the scopes in the set.
     pub fn iter(self) -> impl Iterator<Item = Scope> {
         Scope::ALL.into_iter().filter(move |&scope| self.contains(scope))
@@ -229,7 +223,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_scope_is_its_name_and_sets_are_lists_of_names() {
+    fn a_scope_is_stored_as_its_name_and_a_set_as_a_list() {
         let set = Scopes::NONE.with(Scope::Chat).with(Scope::RunsRead);
         let json = serde_json::to_string(&set).unwrap();
         assert_eq!(json, r#"["chat","runs:read"]"#);
@@ -240,8 +234,8 @@ mod tests {
         );
         assert_eq!(Scope::ALL.into_iter().collect::<Scopes>(), Scopes::ALL);
         assert!(set.is_within(Scopes::ALL) && !Scopes::ALL.is_within(set));
-        assert_eq!(set.limits().unwrap(), ["chat", "runs:read"]);
-        assert_eq!((Scopes::ALL.limits(), Scopes::NONE.limits()), (None, Some(vec![])));
+        assert_eq!(set.restriction(), Some(set));
+        assert_eq!(Scopes::ALL.restriction(), None);
     }
 
     #[test]

@@ -9,20 +9,20 @@ use std::{
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-/// Milliseconds since the Unix epoch. Serialises as RFC 3339 in UTC, which is how every API of ours shows a time;
-/// storage and events carry [`Timestamp::millis`].
+/// Milliseconds since the Unix epoch. It serialises as RFC 3339 in UTC, the form of every time in the API. Rows and
+/// events contain [`Timestamp::millis`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// The machine's clock. Domain code takes a time as an argument; only edges read the clock.
+    /// The time of the clock of the machine. Domain code takes a time as an argument and does not read the clock.
     #[must_use]
     pub fn now() -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
     }
 
-    /// From milliseconds since the Unix epoch.
+    /// A time from milliseconds since the Unix epoch.
     #[must_use]
     pub const fn from_millis(millis: i64) -> Self {
         Self(millis)
@@ -40,7 +40,7 @@ impl Timestamp {
         self.0.div_euclid(1000)
     }
 
-    /// How long ago `earlier` was; zero when it lies ahead.
+    /// The duration since `earlier`, or zero if it is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
@@ -68,7 +68,7 @@ impl fmt::Display for Timestamp {
         let nanos = i128::from(self.0) * 1_000_000;
         match OffsetDateTime::from_unix_timestamp_nanos(nanos).ok().and_then(|at| at.format(&Rfc3339).ok()) {
             Some(text) => f.write_str(&text),
-            None => write!(f, "{}ms", self.0), // outside the years RFC 3339 can write
+            None => write!(f, "{}ms", self.0), // outside the years of RFC 3339
         }
     }
 }
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn never_panics_at_the_ends() {
+    fn the_largest_times_do_not_panic() {
         assert_eq!(Timestamp::from_millis(i64::MAX).to_string(), format!("{}ms", i64::MAX));
         assert_eq!(Timestamp::from_millis(5).since(Timestamp::from_millis(9)), Duration::ZERO);
     }

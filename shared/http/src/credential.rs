@@ -100,7 +100,8 @@ mod tests {
     #[test]
     fn the_order_is_header_key_cookie() {
         let cookie = ("cookie", "a=b; __Host-sequent_access=jwt-c; sequent_access=plain-c");
-        let (bearer, key) = (("authorization", "bearer jwt-b"), ("x-api-key", "sk_1"));
+        let bearer = ("authorization", "bearer jwt-b");
+        let key = ("x-api-key", "sk_1");
         assert_eq!(find(&[cookie, key, bearer], false), Ok(Some("Bearer jwt-b".into())));
         assert_eq!(find(&[cookie, key], false), Ok(Some("key sk_1".into())));
         assert_eq!(find(&[cookie], false), Ok(Some("Cookie jwt-c".into())));

@@ -132,8 +132,8 @@ fn components() -> Components {
             "cookie",
             SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::with_description(ACCESS_COOKIE, cookie))),
         )
-        .schema("Problem", problem())
-        .schema("FieldError", field_error())
+        .schema("Problem", problem_schema())
+        .schema("FieldError", field_error_schema())
         .response("Problem", response("The request failed. `code` names the reason."))
         .response(
             "Unauthenticated",
@@ -177,7 +177,7 @@ fn property(of: impl Into<SchemaType>, description: &str) -> ObjectBuilder {
     ObjectBuilder::new().schema_type(of).description(Some(description))
 }
 
-fn problem() -> Schema {
+fn problem_schema() -> Schema {
     let errors = ArrayBuilder::new()
         .items(Ref::from_schema_name("FieldError"))
         .description(Some("The parts of the input that are wrong."));
@@ -206,7 +206,7 @@ fn problem() -> Schema {
     Schema::Object(object.build())
 }
 
-fn field_error() -> Schema {
+fn field_error_schema() -> Schema {
     let object = ObjectBuilder::new()
         .property("pointer", property(Type::String, "JSON pointer into the body, as a URI fragment."))
         .property("parameter", property(Type::String, "Name of a query or path parameter."))

@@ -65,12 +65,6 @@ impl Problem {
         Self(Box::new(Parts { status, details, headers: HeaderMap::new(), source: None }))
     }
 
-    /// 400 with a code given as text. Prefer [`Problem::new`].
-    #[must_use]
-    pub fn bad_request(code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::of_text(code, detail)
-    }
-
     /// 401: no valid credential was sent. `invalid` is `true` if one was sent (RFC 6750, section 3).
     #[must_use]
     pub fn unauthenticated(invalid: bool) -> Self {
@@ -81,29 +75,10 @@ impl Problem {
         }
     }
 
-    /// 403 with a code given as text. Prefer [`Problem::new`].
-    #[must_use]
-    pub fn forbidden(code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::of_text(code, detail)
-    }
-
     /// 404. An object of another tenant is not found either: its existence is not revealed.
     #[must_use]
     pub fn not_found(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Code::NotFound, detail)
-    }
-
-    /// 409 with a code given as text. Prefer [`Problem::new`].
-    #[must_use]
-    pub fn conflict(code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::of_text(code, detail)
-    }
-
-    fn of_text(code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        match code.parse() {
-            Ok(code) => Self::new(code, detail),
-            Err(unknown) => Self::internal(unknown),
-        }
     }
 
     /// 422: the request was understood, but its content is not allowed. Name the places with [`Problem::at`].
@@ -243,8 +218,8 @@ impl Problem {
             body.insert("instance".into(), instance.into());
         }
         let fields = &self.0.details.fields;
-        if let (false, Ok(errors)) = (fields.is_empty(), serde_json::to_value(fields)) {
-            body.insert("errors".into(), errors);
+        if !fields.is_empty() {
+            body.insert("errors".into(), serde_json::to_value(fields).unwrap_or_default());
         }
         for (name, value) in &self.0.details.extensions {
             body.entry(name.clone()).or_insert_with(|| value.clone()); // the standard members win

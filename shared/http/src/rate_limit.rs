@@ -199,7 +199,7 @@ impl RateLimiter {
 
     async fn take_at(&self, key: Key, class: Class, now: Timestamp) -> Result<(), Problem> {
         let per_minute = self.limits.per_minute(class);
-        let (Some(store), true) = (&self.store, per_minute > 0) else { return Ok(()) };
+        let Some(store) = self.store.as_ref().filter(|_| per_minute > 0) else { return Ok(()) };
         let interval = 60_000_000 / i64::from(per_minute);
         let rate =
             Rate { per_minute, interval: interval.max(1), block: i64::from((per_minute / 60).clamp(1, 50)) };

@@ -156,7 +156,8 @@ impl Issuer {
         let claims = jsonwebtoken::decode::<Claims>(token, key.public(), &self.validation())
             .map_err(|_| Refused::Invalid)?
             .claims;
-        let (now_s, leeway) = (now.seconds(), LEEWAY.as_secs().cast_signed());
+        let now_s = now.seconds();
+        let leeway = LEEWAY.as_secs().cast_signed();
         if claims.iss != self.url || claims.aud != AUDIENCE || claims.iat > now_s.saturating_add(leeway) {
             return Err(Refused::Invalid);
         }

@@ -79,7 +79,8 @@ mod tests {
 
     #[test]
     fn no_other_algorithm_can_be_built() {
-        let (secret, ed) = (DecodingKey::from_secret(b"secret"), DecodingKey::from_ed_der(&[0; 32]));
+        let secret = DecodingKey::from_secret(b"secret");
+        let ed = DecodingKey::from_ed_der(&[0; 32]);
         for algorithm in [
             Algorithm::HS256,
             Algorithm::HS384,

@@ -146,7 +146,8 @@ mod tests {
 
     #[test]
     fn a_seed_is_enough_and_each_purpose_has_its_own_key() {
-        let (one, two) = (parse(json!({ "seed": "s" })).unwrap(), parse(json!({ "seed": "s" })).unwrap());
+        let one = parse(json!({ "seed": "s" })).unwrap();
+        let two = parse(json!({ "seed": "s" })).unwrap();
         assert_eq!(one.http(None).csrf(), two.http(None).csrf());
         let root = SecretString::from("s");
         assert_ne!(derive(&root, b"csrf tokens 1"), derive(&root, b"page cursors 1"));
@@ -154,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_in_the_secret_wins() {
+    fn a_key_in_the_secret_takes_precedence() {
         let key = STANDARD.encode([7; 32]);
         let secret = parse(json!({ "seed": "s", "csrf_key": key, "origin_secret": "inner" })).unwrap();
         assert_eq!(secret.http(None).csrf(), [7; 32]);
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_key_that_was_set_is_the_administrators() {
+    fn only_the_configured_key_is_the_admin_key() {
         let secret = parse(json!({ "seed": "s", "admin_key": "let me in" })).unwrap();
         assert!(secret.is_admin_key(b"let me in"));
         assert!(!secret.is_admin_key(b"let me i") && !secret.is_admin_key(b""));

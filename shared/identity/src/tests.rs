@@ -1,4 +1,4 @@
-//! The operations as a whole, over a real table.
+//! The operations of identity, with a real table.
 
 mod api_keys;
 
@@ -105,7 +105,7 @@ async fn signing_up_creates_everything_or_nothing() {
 }
 
 #[tokio::test]
-async fn of_many_who_want_one_address_one_gets_it() {
+async fn of_concurrent_registrations_of_an_address_one_succeeds() {
     let identity = Arc::new(identity().await);
     let attempts: Vec<_> = (0..20)
         .map(|_| {
@@ -132,7 +132,7 @@ async fn of_many_who_want_one_address_one_gets_it() {
 }
 
 #[tokio::test]
-async fn an_unknown_address_and_a_wrong_password_look_and_cost_the_same() {
+async fn an_unknown_address_and_a_wrong_password_have_the_same_error_and_cost() {
     let identity = identity().await;
     sign_up(&identity, "ann@example.com").await;
     let mut costs = Vec::new();
@@ -153,7 +153,7 @@ async fn an_unknown_address_and_a_wrong_password_look_and_cost_the_same() {
 }
 
 #[tokio::test]
-async fn failures_are_seen_in_the_trail_and_forgiven_by_the_right_password() {
+async fn failures_are_recorded_and_the_right_password_resets_the_count() {
     let identity = identity().await;
     let ann = sign_up(&identity, "ann@example.com").await;
     let mut now = at(0);
@@ -175,11 +175,11 @@ async fn failures_are_seen_in_the_trail_and_forgiven_by_the_right_password() {
         sign_in(&identity, "ann@example.com", "wrong", now).await,
         Err(Error::WrongCredentials)
     ));
-    sign_in(&identity, "ann@example.com", PASSWORD, now).await.expect("the count began anew");
+    sign_in(&identity, "ann@example.com", PASSWORD, now).await.expect("the count was reset");
 }
 
 #[tokio::test]
-async fn a_sign_in_renews_a_hash_of_former_parameters() {
+async fn a_sign_in_replaces_a_hash_of_former_parameters() {
     let store = testing::store().await;
     sign_up(&identity_over(store.clone(), 1), "ann@example.com").await;
     let stronger = identity_over(store, 2);
@@ -196,7 +196,8 @@ async fn fifty_refreshes_at_once_yield_one_successor() {
     for round in 1..=3 {
         let requests: Vec<_> = (0..50)
             .map(|_| {
-                let (identity, token) = (Arc::clone(&identity), token.clone());
+                let identity = Arc::clone(&identity);
+                let token = token.clone();
                 tokio::spawn(async move { identity.refresh(&token, at(round * 100)).await })
             })
             .collect();
@@ -214,7 +215,7 @@ async fn fifty_refreshes_at_once_yield_one_successor() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_may_be_asked_for_again_for_ten_seconds() {
+async fn a_refresh_can_be_repeated_for_ten_seconds() {
     let identity = identity().await;
     let first = sign_up(&identity, "ann@example.com").await.refresh_token;
     let second = identity.refresh(&first, at(100)).await.unwrap().refresh_token;
@@ -225,7 +226,7 @@ async fn a_lost_answer_may_be_asked_for_again_for_ten_seconds() {
 }
 
 #[tokio::test]
-async fn a_copied_token_ends_the_session_for_everybody_and_is_written_down_once() {
+async fn a_copied_token_ends_the_session_and_is_recorded_once() {
     let identity = Arc::new(identity().await);
     let ann = sign_up(&identity, "ann@example.com").await;
     let other = sign_in(&identity, "ann@example.com", PASSWORD, at(1)).await.unwrap();
@@ -256,7 +257,7 @@ async fn a_copied_token_ends_the_session_for_everybody_and_is_written_down_once(
 }
 
 #[tokio::test]
-async fn the_token_before_the_last_is_reuse_even_within_the_overlap() {
+async fn the_token_before_the_previous_one_counts_as_reused_even_within_the_overlap() {
     let identity = identity().await;
     let first = sign_up(&identity, "ann@example.com").await.refresh_token;
     let second = identity.refresh(&first, at(1)).await.unwrap().refresh_token;
@@ -274,7 +275,7 @@ async fn ended_and_unknown_sessions_cannot_be_refreshed() {
     assert!(matches!(identity.refresh(&unknown, at(1)).await, Err(Error::InvalidRefreshToken)));
     identity.sign_out(&unknown, at(1)).await.unwrap();
 
-    // Nobody ends the session of another user or tenant.
+    // The session of another user or tenant cannot be ended.
     for (tenant, user) in [(bob.user.tenant_id, bob.user.id), (bob.user.tenant_id, ann.user.id)] {
         let refused = identity.revoke_session(tenant, user, ann.session.id, at(1)).await;
         assert!(matches!(refused, Err(Error::NotFound)), "{refused:?}");
@@ -317,7 +318,7 @@ async fn access_tokens_need_no_table() {
         name: String::new(),
     };
     let ann = identity.sign_up(account, Device::default(), now).await.unwrap();
-    // Verified by an instance whose table does not answer.
+    // The table of this instance does not answer.
     let elsewhere = identity_over(testing::unreachable_store().await, 1);
     let credential = Credential::AccessToken { token: ann.access_token.clone(), via: Via::Cookie };
     let principal = elsewhere.authenticate(&credential).await.unwrap();
@@ -334,7 +335,7 @@ async fn access_tokens_need_no_table() {
 }
 
 #[tokio::test]
-async fn no_row_holds_anything_that_could_be_presented() {
+async fn no_row_contains_a_credential() {
     let identity = identity().await;
     let ann = sign_up(&identity, "ann@example.com").await;
     let refreshed = identity.refresh(&ann.refresh_token, at(1)).await.unwrap();

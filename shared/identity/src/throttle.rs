@@ -144,7 +144,8 @@ mod tests {
         let email: Email = "ann@example.com".parse().unwrap();
         let guesses: Vec<_> = (0..150)
             .map(|_| {
-                let (store, email) = (store.clone(), email.clone());
+                let store = store.clone();
+                let email = email.clone();
                 tokio::spawn(async move { Attempt::begin(&store, &email, at(0)).await })
             })
             .collect();

@@ -1,4 +1,4 @@
-//! Which log lines are written at all.
+//! The filter of log lines.
 
 use tracing::{Level, Metadata, level_filters::LevelFilter};
 use tracing_subscriber::{
@@ -6,8 +6,8 @@ use tracing_subscriber::{
     layer::{Context, Filter as LayerFilter},
 };
 
-/// Libraries whose finer levels print whole events, requests or credentials. They stay below that whatever is asked:
-/// `lambda_runtime` logs the raw event at TRACE, the AWS SDK logs signing input below INFO.
+/// The highest levels of libraries that log whole events, requests or credentials at finer ones. No setting overrides
+/// them: `lambda_runtime` logs the raw event at TRACE, and the AWS SDK logs signing input below INFO.
 const CAPPED: [(&str, Level); 7] = [
     ("lambda_", Level::DEBUG),
     ("aws_", Level::INFO),
@@ -18,7 +18,7 @@ const CAPPED: [(&str, Level); 7] = [
     ("genai", Level::INFO),
 ];
 
-/// Level per target, with caps on libraries that would print secrets.
+/// The level per target, limited for libraries that would log secrets.
 #[derive(Debug, Clone)]
 pub struct Filter(Targets);
 
@@ -31,8 +31,8 @@ impl Filter {
         Self::parse(asked.as_deref().unwrap_or("info"))
     }
 
-    /// Reads `info`, `FATAL` or `warn,sequent_http=debug`. What cannot be read means INFO: a typing error in a
-    /// setting must not silence a function.
+    /// Parses `info`, `FATAL` or `warn,sequent_http=debug`. A malformed level is INFO. This setting is not refused like
+    /// others, because the logs must work before a refusal can be reported.
     #[must_use]
     pub fn parse(text: &str) -> Self {
         let text = if text.eq_ignore_ascii_case("fatal") { "error" } else { text };

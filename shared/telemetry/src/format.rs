@@ -1,8 +1,8 @@
-//! Which of the two forms log lines have.
+//! The two formats of log lines.
 
 use std::io::IsTerminal as _;
 
-/// The form of a log line.
+/// The format of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// One JSON object per line, for machines.
@@ -12,7 +12,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// `LOG_FORMAT` (`text` or `json`) decides; without it, text in development at a terminal, JSON everywhere else.
+    /// Reads `LOG_FORMAT` (`text` or `json`). The default is text in development at a terminal, and JSON everywhere else.
     #[must_use]
     pub fn from_env() -> Self {
         let stage = std::env::var("STAGE").unwrap_or_default();

@@ -1,4 +1,4 @@
-//! How an event and the spans around it become one line.
+//! The layer that makes one line of an event and the spans around it.
 
 use std::fmt::{self, Write as _};
 
@@ -16,24 +16,24 @@ use tracing_subscriber::{
 
 use crate::{Format, redact};
 
-/// A layer that hands each event, as one redacted line, to `write`.
+/// A layer that passes each event to `write`, as one redacted line.
 ///
-/// The fields of the spans around the event are part of its line, so every line within a request carries the
-/// request's id; an inner field wins over an outer one of the same name.
+/// The line contains the fields of the spans around the event, so every line within a request has its id. An inner
+/// field replaces an outer one with the same name.
 pub struct Lines<W> {
     format: Format,
     write: W,
 }
 
 impl<W: Fn(&str)> Lines<W> {
-    /// Lines of the given form.
+    /// A layer for lines in this format.
     #[must_use]
     pub fn new(format: Format, write: W) -> Self {
         Self { format, write }
     }
 }
 
-/// Fields of a span, redacted when they are recorded.
+/// The fields of a span. They are redacted when they are recorded.
 #[derive(Default)]
 struct Fields(Map<String, Value>);
 
@@ -75,7 +75,7 @@ where
 
 fn json(fields: Map<String, Value>, level: &str, target: &str) -> String {
     let mut line = fields;
-    // Lambda's own log filter reads `level`, CloudWatch reads `timestamp`: nothing may stand in their place.
+    // The log filter of Lambda reads `level`, and CloudWatch reads `timestamp`. No field may replace them.
     line.insert("timestamp".to_owned(), Timestamp::now().to_string().into());
     line.insert("level".to_owned(), level.into());
     line.insert("target".to_owned(), target.into());
@@ -132,7 +132,7 @@ impl Visit for Fields {
         self.insert_text(field, value);
     }
 
-    /// An error with what caused it: the causes are the part an operator needs.
+    /// Records an error with its sources, which an operator needs.
     fn record_error(&mut self, field: &Field, error: &(dyn std::error::Error + 'static)) {
         let mut text = error.to_string();
         let mut cause = error.source();

@@ -1,13 +1,13 @@
-//! What must not be written down, by name and by shape.
+//! The removal of secrets, by name and by shape.
 
 use std::borrow::Cow;
 
 use http::HeaderMap;
 
-/// What stands in the place of a secret.
+/// The text that replaces a secret.
 pub const MARK: &str = "[redacted]";
 
-/// Words that make the name they occur in a secret's name. Plurals are left out on purpose: `input_tokens` is a count.
+/// The words that make a name that of a secret. There is no plural, because `input_tokens` is a count.
 const SECRET_WORDS: [&str; 15] = [
     "apikey",
     "authorization",
@@ -26,14 +26,14 @@ const SECRET_WORDS: [&str; 15] = [
     "token",
 ];
 
-/// The word before `key` that makes it a secret one: `api_key`, `private-key`, `signingKey`.
+/// The words before `key` that make a name that of a secret: `api_key`, `private-key`, `signingKey`.
 const SECRET_KEYS: [&str; 8] =
     ["access", "api", "cursor", "csrf", "encryption", "private", "secret", "signing"];
 
-/// Beginnings of credentials, ours and those of the services we call.
+/// The prefixes of credentials, of this API and of other services.
 const SECRET_PREFIXES: [&str; 7] = ["sk_", "sk-", "rk_", "pk_live", "whsec_", "rt_", "srt_"];
 
-/// Whether a field or header of this name holds a secret, in any of the usual spellings: `X-CSRF-Token`,
+/// Returns `true` if a field or header with this name holds a secret, in any of the usual spellings: `X-CSRF-Token`,
 /// `refresh_token`, `apiKey`, `password`.
 #[must_use]
 pub fn is_secret_name(name: &str) -> bool {
@@ -62,8 +62,8 @@ fn is_secret_word(previous: &str, word: &str) -> bool {
         || (word == "verify" && previous == "origin") // `x-origin-verify`, the secret between CDN and function
 }
 
-/// The text without the secrets in it: values given to a secret name (`password=...`, `"token": "..."`), credentials
-/// after `Bearer` or `Basic`, JWTs and API keys.
+/// Removes secrets from a text: values of a secret name (`password=...`, `"token": "..."`), credentials after `Bearer`
+/// or `Basic`, JWTs and API keys.
 #[must_use]
 pub fn scrub(text: &str) -> Cow<'_, str> {
     let mut out = String::new();
@@ -108,7 +108,7 @@ pub fn scrub(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Headers as a list of `name: value`, secret ones without their value.
+/// Headers as a list of `name: value`, without the values of secret ones.
 #[must_use]
 pub fn headers(headers: &HeaderMap) -> String {
     let shown = headers.iter().map(|(name, value)| match value.to_str() {
@@ -119,7 +119,7 @@ pub fn headers(headers: &HeaderMap) -> String {
     shown.collect::<Vec<_>>().join(", ")
 }
 
-/// What the scanner has just passed.
+/// The last token before the position of the scanner.
 #[derive(Clone, Copy)]
 enum Before {
     Nothing,
@@ -127,7 +127,7 @@ enum Before {
     Scheme,
 }
 
-/// The next run of characters that names, tokens and base 64 are made of.
+/// The next run of characters that occur in names, tokens and base 64.
 fn next_word(text: &str, from: usize) -> Option<(usize, usize)> {
     let bytes = text.as_bytes();
     let of_word = |b: &u8| b.is_ascii_alphanumeric() || b"_-.~+/%".contains(b);
@@ -136,18 +136,18 @@ fn next_word(text: &str, from: usize) -> Option<(usize, usize)> {
     Some((start, start + length))
 }
 
-/// `=`, `: "`, `\":\"` and the like: what stands between a name and its value.
+/// The separator between a name and its value: `=`, `: "`, `\":\"` and similar ones.
 fn is_assignment(between: &str) -> bool {
     let mut signs = between.chars().filter(|c| !matches!(c, ' ' | '"' | '\'' | '\\' | '(' | '['));
     match (signs.next(), signs.next(), signs.next()) {
         (Some('=' | ':'), None, None) | (Some('='), Some('>'), None) => true,
-        // `password: Some("...")` and `password=@...`: anything that begins with the sign counts.
+        // The separator may be followed by more: `password: Some("...")`, `password=@...`.
         (Some('=' | ':'), Some(_), _) => true,
         _ => false,
     }
 }
 
-/// Where the value that begins at `start` ends: at the closing quote when it is quoted, else at a delimiter.
+/// The end of the value that begins at `start`: the closing quote if it is quoted, and else the next delimiter.
 fn value_end(text: &str, start: usize) -> usize {
     let bytes = text.as_bytes();
     let quote = bytes[..start].iter().rev().find(|b| !b"\\([@#!$".contains(b)).filter(|b| b"\"'".contains(b));
@@ -162,7 +162,7 @@ fn is_scheme(word: &str) -> bool {
     word.eq_ignore_ascii_case("bearer") || word.eq_ignore_ascii_case("basic")
 }
 
-/// A JWT (`eyJ` is `{"` in base 64) or a key with one of the known beginnings.
+/// Returns `true` for a JWT (`eyJ` is `{"` in base 64) and for a key with a known prefix.
 fn is_credential(word: &str) -> bool {
     let jwt = word.find("eyJ").is_some_and(|at| word[at..].contains('.') && word.len() - at >= 20);
     let key = SECRET_PREFIXES.iter().any(|prefix| {

@@ -1,4 +1,4 @@
-//! Reading what was logged, in a test.
+//! The log lines of a test.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,34 +7,34 @@ use tracing_subscriber::{Layer as _, layer::SubscriberExt as _};
 
 use crate::{Filter, Format, Lines};
 
-/// The JSON lines logged so far.
+/// The JSON lines that were logged.
 #[derive(Debug, Clone, Default)]
 pub struct Captured(Arc<Mutex<String>>);
 
 impl Captured {
-    /// Everything, as it would have been written.
+    /// The text of all lines.
     #[must_use]
     pub fn text(&self) -> String {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The lines, parsed.
+    /// The parsed lines.
     ///
     /// # Panics
-    /// When a line is not JSON.
+    /// If a line is not JSON.
     #[must_use]
     pub fn lines(&self) -> Vec<serde_json::Value> {
         self.text().lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect()
     }
 }
 
-/// Collects what this thread logs, at every level, until the guard is dropped.
+/// Collects the lines of this thread, at every level, until the guard is dropped.
 #[must_use]
 pub fn capture() -> (DefaultGuard, Captured) {
     capture_at("trace")
 }
 
-/// Collects what this thread logs, filtered as `RUST_LOG=levels` would.
+/// Collects the lines of this thread with the filter `RUST_LOG=levels`.
 #[must_use]
 pub fn capture_at(levels: &str) -> (DefaultGuard, Captured) {
     let captured = Captured::default();

@@ -1,4 +1,4 @@
-//! The function as a deployment would have it, over a table of its own.
+//! The function as in a deployment, with its own table.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
 pub(crate) const ORIGIN: &str = "https://chat.example.com";
 
-/// What the golden events have where a real request has a credential.
+/// The access token in the golden events.
 const EXAMPLE_JWT: &str =
     "eyJhbGciOiJFZERTQSIsImtpZCI6ImV4YW1wbGUiLCJ0eXAiOiJhdCtqd3QifQ.eyJzdWIiOiJ1c3JfZXhhbXBsZSJ9.ZXhhbXBsZQ";
 
@@ -25,7 +25,7 @@ pub(crate) struct Deployment {
 }
 
 impl Deployment {
-    /// In production, behind the CDN whose secret the golden events carry.
+    /// A deployment in the stage production. Requests come through the CDN, with the secret of the golden events.
     pub(crate) async fn new() -> Self {
         Self::with(Config {
             stage: Stage::Prod,
@@ -56,7 +56,7 @@ impl Deployment {
         Self { app: pipeline, identity }
     }
 
-    /// Signs up and answers with the tokens.
+    /// Creates an account and returns its tokens.
     pub(crate) async fn register(&self, email: &str) -> SignedIn {
         let body = json!({ "email": email, "password": PASSWORD, "name": "Ada" });
         let answer = self.send(&request("POST", "/api/auth/register").json(&body)).await;
@@ -74,7 +74,7 @@ pub(crate) fn request(method: &str, path: &str) -> Event {
     Event::new(method, path).header("x-origin-verify", "example-origin-secret")
 }
 
-/// The golden event of this name, with the examples in it replaced by what this deployment gave out.
+/// A golden event, with the credentials of this user in place of the examples.
 pub(crate) fn golden(case: &str, of: &SignedIn) -> Event {
     let text = sequent_core::golden::text("auth", case)
         .replace(EXAMPLE_JWT, &of.access_token)
@@ -84,7 +84,7 @@ pub(crate) fn golden(case: &str, of: &SignedIn) -> Event {
     Event::from_text(&text)
 }
 
-/// What signing in gave.
+/// The tokens of a session.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SignedIn {
     pub(crate) access_token: String,

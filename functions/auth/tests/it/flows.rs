@@ -1,4 +1,4 @@
-//! What clients do over several requests, and what attackers try.
+//! Sequences of requests from clients and attackers.
 
 use crate::deployment::{Deployment, ORIGIN, PASSWORD, SignedIn, golden, request};
 use sequent_http::{
@@ -7,7 +7,7 @@ use sequent_http::{
 };
 use serde_json::{Value, json};
 
-/// The cookies an answer sets: name, value and attributes.
+/// The cookies that a response sets: name, value and attributes.
 fn cookies(answer: &Answer) -> Vec<(String, String, String)> {
     answer
         .headers
@@ -39,7 +39,7 @@ async fn a_user_has_the_documented_shape() {
 }
 
 #[tokio::test]
-async fn everything_wrong_with_a_registration_is_named_at_once() {
+async fn every_wrong_field_of_a_registration_is_named() {
     let deployment = Deployment::new().await;
     let body = json!({ "email": "nobody", "password": "short", "name": "a\nb" });
     let answer = deployment.send(&request("POST", "/api/auth/register").json(&body)).await;
@@ -84,7 +84,7 @@ async fn an_unknown_address_is_answered_like_a_wrong_password() {
 }
 
 #[tokio::test]
-async fn guessing_is_slowed_down_with_a_word_on_how_long() {
+async fn after_wrong_passwords_the_response_names_the_time_to_wait() {
     let deployment = Deployment::new().await;
     let body = json!({ "email": "ada@example.com", "password": "wrong horse" });
     let mut last = None;
@@ -97,7 +97,7 @@ async fn guessing_is_slowed_down_with_a_word_on_how_long() {
 }
 
 #[tokio::test]
-async fn a_browser_lives_on_cookies() {
+async fn a_browser_uses_only_cookies() {
     let deployment = Deployment::new().await;
     let body = json!({ "email": "ada@example.com", "password": PASSWORD });
     let answer =
@@ -127,7 +127,7 @@ async fn a_browser_lives_on_cookies() {
     let [_, next] = cookies(&refreshed).try_into().unwrap();
     assert_ne!(next.1, refresh.1);
 
-    // A write needs the token, and a page of ours.
+    // A write needs the token and a trusted page.
     let key = json!({ "name": "ci", "scopes": ["chat"] });
     let bare = deployment.send(&browser("POST", "/api/auth/api-keys").json(&key)).await;
     assert_eq!((bare.status.as_u16(), bare.code().as_str()), (403, "csrf_token_missing"));
@@ -186,7 +186,7 @@ async fn a_foreign_page_can_neither_sign_in_nor_refresh_nor_sign_out() {
 }
 
 #[tokio::test]
-async fn a_client_that_sends_the_token_in_the_body_keeps_the_cookie_in_step() {
+async fn a_refresh_with_the_token_in_the_body_replaces_the_cookie() {
     let deployment = Deployment::new().await;
     let ada = deployment.register("ada@example.com").await;
     let body = json!({ "refresh_token": ada.refresh_token });
@@ -202,7 +202,7 @@ async fn a_client_that_sends_the_token_in_the_body_keeps_the_cookie_in_step() {
 }
 
 #[tokio::test]
-async fn a_refresh_cookie_of_another_form_does_not_pass() {
+async fn a_malformed_refresh_cookie_is_refused() {
     let deployment = Deployment::new().await;
     let ada = deployment.register("ada@example.com").await;
     for value in ["", "rt_", "x", &ada.access_token] {
@@ -210,7 +210,7 @@ async fn a_refresh_cookie_of_another_form_does_not_pass() {
         assert_eq!(deployment.send(&event).await.status, 401, "{value}");
     }
     assert_eq!(deployment.send(&request("POST", "/api/auth/refresh")).await.status, 401);
-    // Each credential in each other's place.
+    // Each credential in the place of each other.
     let body = json!({ "refresh_token": ada.access_token });
     assert_eq!(deployment.send(&request("POST", "/api/auth/refresh").json(&body)).await.status, 401);
     let refresh = ada.refresh_token.as_str();
@@ -232,7 +232,7 @@ async fn development_over_plain_http_has_plain_cookies() {
 }
 
 #[tokio::test]
-async fn an_api_key_is_shown_once_and_does_what_its_scopes_say() {
+async fn an_api_key_is_shown_once_and_has_its_scopes() {
     let deployment = Deployment::new().await;
     let ada = deployment.register("ada@example.com").await;
     let create = |token: &str, body: &Value| request("POST", "/api/auth/api-keys").bearer(token).json(body);
@@ -273,7 +273,7 @@ async fn an_api_key_is_shown_once_and_does_what_its_scopes_say() {
 }
 
 #[tokio::test]
-async fn a_key_cannot_make_a_wider_one() {
+async fn a_key_cannot_create_one_with_more_scopes() {
     let deployment = Deployment::new().await;
     let ada = deployment.register("ada@example.com").await;
     let create = |token: &str, scopes: Value| {
@@ -322,7 +322,7 @@ async fn sessions_are_listed_page_by_page_and_belong_to_their_user() {
 }
 
 #[tokio::test]
-async fn the_key_set_verifies_what_was_issued() {
+async fn the_key_set_verifies_issued_tokens() {
     let deployment = Deployment::new().await;
     let ada = deployment.register("ada@example.com").await;
     let answer = deployment.send(&golden("jwks", &SignedIn::default())).await;

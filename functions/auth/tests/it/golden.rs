@@ -14,7 +14,7 @@ fn events() -> Golden {
     ["csrf_token", "prefix", "kid", "x"].into_iter().fold(golden, Golden::redact_member)
 }
 
-/// Adds the token that writes with the cookie need.
+/// Adds the CSRF token.
 async fn with_csrf_token(deployment: &Deployment, signed_in: SignedIn) -> SignedIn {
     let event =
         request("GET", "/api/auth/csrf-token").cookie("__Host-sequent_access", &signed_in.access_token);

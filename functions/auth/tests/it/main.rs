@@ -1,4 +1,4 @@
-//! The function over a table of its own, called as Lambda calls it.
+//! Tests of the function, with its own table and the events of Lambda.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in what its cases share")]
 

@@ -1,18 +1,18 @@
-//! Batches of records that an event source hands to a function, and what the function answers.
+//! Batches of records from an event source, and the response of the function.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// A batch as it comes. The records are kept as they are: one that is malformed must not fail the others.
+/// A batch of records. The records are not parsed, so that a malformed one does not fail the others.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Batch {
-    /// In the order of the source.
+    /// The records in the order of the source.
     #[serde(rename = "Records")]
     pub records: Vec<Value>,
 }
 
-/// Which records of a batch failed; the answer of a function with `ReportBatchItemFailures`. Of a queue those are
-/// delivered again, of a stream everything from the first of them on.
+/// The records of a batch that failed: the response of a function with `ReportBatchItemFailures`. A queue delivers them
+/// again. A stream delivers all records from the first of them on.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Failures {
@@ -26,17 +26,17 @@ struct Failure {
 }
 
 impl Failures {
-    /// Reports a failed record by its `messageId` (a queue's) or sequence number (a stream's).
+    /// Adds a failed record, by its `messageId` (of a queue) or its sequence number (of a stream).
     ///
-    /// A record without one fails the whole batch: an empty identifier is what tells Lambda so (Lambda developer guide,
-    /// "Implementing partial batch responses").
+    /// A record without either fails the whole batch: Lambda retries all of it if an identifier is empty (Lambda
+    /// developer guide, "Implementing partial batch responses").
     pub fn add(&mut self, record: &Value) {
         let id = record["messageId"].as_str().or_else(|| record["dynamodb"]["SequenceNumber"].as_str());
         let item_identifier = id.unwrap_or_default().to_owned();
         self.batch_item_failures.push(Failure { item_identifier });
     }
 
-    /// Whether nothing failed.
+    /// Returns `true` if no record failed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.batch_item_failures.is_empty()

@@ -8,43 +8,43 @@ use aws_sdk_sqs::{
 };
 use sequent_core::setting::{self, InvalidSetting};
 
-/// Messages one request takes (SQS developer guide, "Message quotas").
+/// The number of messages in one request (SQS developer guide, "Message quotas").
 const BATCH: usize = 10;
 
-/// A message was not taken, or nobody knows whether it was.
+/// A message was not sent, or the outcome is unknown.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The request with it failed.
-    #[error("the queue cannot be reached")]
+    /// The request failed.
+    #[error("could not reach the queue")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The queue took others of the request, but not this one.
+    /// The queue refused this message of the request.
     #[error("the queue refused the message: {0}")]
     Refused(String),
 }
 
-/// A message.
+/// A message to be sent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Message {
-    /// Its text.
+    /// The text of the message.
     pub body: String,
-    /// How long nobody receives it: whole seconds, rounded up, at most [`Message::LONGEST_DELAY`].
+    /// The time before it is delivered: whole seconds, rounded up, at most [`Message::LONGEST_DELAY`].
     pub delay: Duration,
-    /// Why it is where it is, as its attribute `cause`: for dead letters.
+    /// The reason of a dead letter, sent as the attribute `cause`.
     pub cause: Option<String>,
 }
 
 impl Message {
-    /// What SQS allows.
+    /// The limit of SQS.
     pub const LONGEST_DELAY: Duration = Duration::from_secs(900);
 
-    /// A message with nothing but a text.
+    /// A message with only a text.
     #[must_use]
     pub fn text(body: impl Into<String>) -> Self {
         Self { body: body.into(), ..Self::default() }
     }
 }
 
-/// One queue and the client to reach it. Cheap to clone.
+/// A queue, with the client that sends to it. It is cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Sender {
     client: Client,
@@ -52,13 +52,13 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// Sends to the queue at `url`.
+    /// The queue at `url`.
     #[must_use]
     pub fn new(client: Client, url: impl Into<Arc<str>>) -> Self {
         Self { client, url: url.into() }
     }
 
-    /// Sends to the queue whose address is in the environment variable `name`.
+    /// The queue whose address is in the environment variable `name`.
     ///
     /// # Errors
     /// [`InvalidSetting`] if the variable is missing.
@@ -66,19 +66,19 @@ impl Sender {
         Ok(Self::new(Client::new(config), setting::required(name)?))
     }
 
-    /// Sends texts in order, ten a request, and stops at the first request of which something was not taken.
+    /// Sends texts in order, ten per request, and stops after the first request with a failure.
     ///
     /// # Errors
-    /// Why, with the number of messages before the first that was not taken. Some behind it may have been.
+    /// The error, with the index of the first message that failed. Later messages of its request may have been sent.
     pub async fn send(&self, messages: &[String]) -> Result<(), (usize, Error)> {
         let messages: Vec<Message> = messages.iter().map(Message::text).collect();
         self.send_messages(&messages).await
     }
 
-    /// As [`send`](Self::send), with messages that have more than a text.
+    /// Sends messages with a delay or a cause, in the same way as [`send`](Self::send).
     ///
     /// # Errors
-    /// As [`send`](Self::send).
+    /// The same as [`send`](Self::send).
     pub async fn send_messages(&self, messages: &[Message]) -> Result<(), (usize, Error)> {
         for (number, batch) in messages.chunks(BATCH).enumerate() {
             self.send_batch(batch).await.map_err(|(at, error)| (number * BATCH + at, error))?;

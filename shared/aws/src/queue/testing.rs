@@ -1,4 +1,4 @@
-//! A queue for a test: what SQS answers to `SendMessageBatch`, behind a real socket and reached through the real SDK.
+//! A queue for tests: it answers `SendMessageBatch` as SQS does, on a real socket, for the real SDK.
 
 use std::{
     convert::Infallible,
@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 
 use crate::queue::Sender;
 
-/// What arrived at the queue.
+/// The messages that the queue received.
 #[derive(Debug, Clone, Default)]
 pub struct Received(Arc<Mutex<State>>);
 
@@ -29,18 +29,18 @@ struct State {
 }
 
 impl Received {
-    /// The messages so far, in order of arrival.
+    /// The messages, in the order of arrival.
     #[must_use]
     pub fn messages(&self) -> Vec<String> {
         self.state().messages.clone()
     }
 
-    /// From now on refuses messages with this text.
+    /// Refuses messages with this text.
     pub fn refuse(&self, text: impl Into<String>) {
         self.state().refused = Some(text.into());
     }
 
-    /// Refuses nothing any more.
+    /// Accepts all messages again.
     pub fn take_all(&self) {
         self.state().refused = None;
     }
@@ -50,10 +50,12 @@ impl Received {
     }
 
     fn take(&self, request: &Value) -> Value {
-        let (mut successful, mut failed) = (Vec::new(), Vec::new());
+        let mut successful = Vec::new();
+        let mut failed = Vec::new();
         let mut state = self.state();
         for entry in request["Entries"].as_array().into_iter().flatten() {
-            let (id, text) = (&entry["Id"], entry["MessageBody"].as_str().unwrap_or_default().to_owned());
+            let id = &entry["Id"];
+            let text = entry["MessageBody"].as_str().unwrap_or_default().to_owned();
             if state.refused.as_ref() == Some(&text) {
                 failed.push(json!({ "Id": id, "Code": "InternalError", "SenderFault": false }));
                 continue;
@@ -65,10 +67,10 @@ impl Received {
     }
 }
 
-/// Starts a queue that lives as long as the current tokio runtime.
+/// Starts a queue that exists as long as the current tokio runtime.
 ///
 /// # Panics
-/// When no loopback port is free: there is nothing a test could do about it.
+/// If no loopback port is free.
 pub async fn queue() -> (Sender, Received) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a loopback port is free");
     let address = listener.local_addr().expect("a bound socket has an address");
@@ -77,14 +79,14 @@ pub async fn queue() -> (Sender, Received) {
     (at(&format!("http://{address}")), received)
 }
 
-/// A queue that nobody answers for.
+/// A queue that cannot be reached.
 ///
 /// # Panics
-/// When no loopback port is free.
+/// If no loopback port is free.
 pub async fn unreachable_queue() -> Sender {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a loopback port is free");
     let address = listener.local_addr().expect("a bound socket has an address");
-    drop(listener); // from here on connections to the port are refused
+    drop(listener); // connections to the port are refused from now on
     at(&format!("http://{address}"))
 }
 

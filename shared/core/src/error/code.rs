@@ -1,6 +1,6 @@
 //! The catalogue of error codes: every code that the API can send, with its cause and its remedy.
 
-use std::{fmt, str::FromStr};
+use std::fmt;
 
 /// The class of an error. HTTP derives the status from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -334,19 +334,6 @@ impl fmt::Display for Code {
     }
 }
 
-/// The text is not an error code.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not an error code of the API")]
-pub struct UnknownCode;
-
-impl FromStr for Code {
-    type Err = UnknownCode;
-
-    fn from_str(text: &str) -> Result<Self, UnknownCode> {
-        Self::ALL.iter().copied().find(|code| code.as_str() == text).ok_or(UnknownCode)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
@@ -360,7 +347,6 @@ mod tests {
         for &code in Code::ALL {
             assert!(code.as_str().bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{code}");
             assert!(code.cause().ends_with('.') && code.remedy().ends_with('.'), "{code}");
-            assert_eq!(code.as_str().parse(), Ok(code));
         }
     }
 }

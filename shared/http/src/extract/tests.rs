@@ -1,4 +1,4 @@
-//! Every way a request can be wrong, through a real router.
+//! Wrong requests of every kind, with a real router.
 
 use axum::{Extension, Router, routing::post};
 use http::header::ALLOW;
@@ -60,7 +60,7 @@ fn expect(answer: &Answer, status: u16, code: &str) {
 }
 
 #[tokio::test]
-async fn a_right_request_passes_also_with_a_trailing_slash() {
+async fn a_valid_request_passes_even_with_a_trailing_slash() {
     let id = ProjectId::new();
     let body = json!({"message": {"content": "hi"}});
     let answer = send(Event::new("POST", &format!("/projects/{id}/?limit=7")).json(&body)).await;
@@ -102,7 +102,7 @@ async fn wrong_media_type() {
 }
 
 #[tokio::test]
-async fn a_body_without_a_label_is_taken_only_where_the_route_says_so() {
+async fn a_body_without_a_content_type_is_accepted_only_by_some_routes() {
     let unlabelled = || Event::new("POST", "/unlabelled").body(r#"{"content":"hi"}"#);
     assert_eq!(send(unlabelled()).await.text(), "hi");
     for kind in ["text/plain;charset=UTF-8", "application/json", "application/problem+json"] {
@@ -115,7 +115,7 @@ async fn a_body_without_a_label_is_taken_only_where_the_route_says_so() {
 }
 
 #[tokio::test]
-async fn too_large_bodies_unless_the_route_allows_them() {
+async fn large_bodies_are_refused_unless_the_route_allows_them() {
     let body = json!("x".repeat(2_000_000));
     let refused = send(Event::new("POST", &path()).json(&body)).await;
     expect(&refused, 413, "body_too_large");
@@ -137,7 +137,7 @@ async fn wrong_parameters() {
 }
 
 #[tokio::test]
-async fn wrong_routes_and_methods() {
+async fn unknown_routes_and_methods_are_refused() {
     expect(&send(Event::new("GET", "/nowhere")).await, 404, "route_not_found");
     let answer = send(Event::new("DELETE", &path())).await;
     expect(&answer, 405, "method_not_allowed");

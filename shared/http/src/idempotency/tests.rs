@@ -1,4 +1,4 @@
-//! The idempotency layer, around routes over a real table.
+//! The idempotency layer, with a real table.
 
 use std::sync::{
     Arc,
@@ -37,7 +37,7 @@ fn caller() -> Principal {
     }
 }
 
-/// A route that counts its effects; the body `{"fail":true}` makes it refuse, `{"panic":true}` panic.
+/// A route that counts its effects. It fails for the body `{"fail":true}` and panics for `{"panic":true}`.
 async fn counting_app() -> (App, Arc<AtomicUsize>) {
     let count = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&count);
@@ -62,7 +62,7 @@ async fn create(app: &App, key: Option<&str>, body: serde_json::Value) -> Answer
 }
 
 #[tokio::test]
-async fn an_answer_is_repeated_and_its_effect_is_not() {
+async fn a_response_is_repeated_and_its_effect_is_not() {
     let (app, count) = counting_app().await;
     let first = create(&app, Some("k"), json!({"a": 1})).await;
     let again = create(&app, Some("k"), json!({"a": 1})).await;
@@ -79,7 +79,7 @@ async fn an_answer_is_repeated_and_its_effect_is_not() {
 }
 
 #[tokio::test]
-async fn a_refusal_or_a_panic_frees_the_key() {
+async fn a_failure_or_a_panic_releases_the_key() {
     let (app, count) = counting_app().await;
     assert_eq!(create(&app, Some("k"), json!({"fail": true})).await.code(), "conflict");
     assert_eq!(create(&app, Some("k"), json!({"panic": true})).await.status, 500);

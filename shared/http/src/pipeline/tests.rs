@@ -1,4 +1,4 @@
-//! The whole pipeline: what holds for every answer, whoever asks and however it ends.
+//! The whole pipeline, with the properties of every response.
 
 use std::time::Duration;
 
@@ -70,7 +70,7 @@ fn production() -> Config {
 }
 
 #[tokio::test]
-async fn every_answer_has_its_id_and_its_security_headers() {
+async fn every_response_has_a_request_id_and_security_headers() {
     let app = pipeline(production()).around(router());
     for path in ["/open", "/nowhere", "/broken", "/me"] {
         let answer = Event::new("GET", path).send(&app).await;
@@ -87,7 +87,7 @@ async fn every_answer_has_its_id_and_its_security_headers() {
 }
 
 #[tokio::test]
-async fn a_request_is_one_line_and_tells_no_secret() {
+async fn a_request_is_logged_in_one_line_without_secrets() {
     let (guard, lines) = capture();
     let event = Event::new("GET", "/me?token=hidden-value-123").bearer(TOKEN).header("x-request-id", "id-1");
     event.send(&app()).await;
@@ -110,7 +110,7 @@ async fn a_request_is_one_line_and_tells_no_secret() {
 }
 
 #[tokio::test]
-async fn nothing_of_an_inner_failure_gets_out() {
+async fn the_source_of_a_failure_is_not_sent() {
     for (path, status) in [("/panic", 500), ("/broken", 500), ("/text", 502)] {
         let answer = Event::new("GET", path).send(&app()).await;
         assert_eq!((answer.status.as_u16(), answer.code().as_str()), (status, "internal"), "{path}");
@@ -120,13 +120,13 @@ async fn nothing_of_an_inner_failure_gets_out() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handler_that_hangs_is_cut_off() {
+async fn a_handler_that_hangs_is_ended() {
     let answer = Event::new("GET", "/slow").send(&app()).await;
     assert_eq!((answer.status.as_u16(), answer.code().as_str()), (504, "timeout"));
 }
 
 #[tokio::test]
-async fn credentials_are_asked_for_and_verified() {
+async fn credentials_are_required_and_verified() {
     let app = app();
     let answer = Event::new("GET", "/me").send(&app).await;
     assert_eq!((answer.status.as_u16(), answer.code().as_str()), (401, "unauthenticated"));
@@ -149,7 +149,7 @@ async fn credentials_are_asked_for_and_verified() {
 }
 
 #[tokio::test]
-async fn a_write_with_a_cookie_needs_both_proofs_and_other_writes_none() {
+async fn a_write_with_a_cookie_needs_both_checks_and_other_writes_none() {
     let app = app();
     let write = || Event::new("POST", "/me");
     let browser = || write().cookie("sequent_access", TOKEN);
@@ -233,7 +233,7 @@ async fn head_answers_like_get_without_a_body() {
 }
 
 #[tokio::test]
-async fn behind_a_cdn_only_the_cdn_is_answered() {
+async fn only_requests_through_the_cdn_are_answered() {
     let app = Pipeline::with_config("test", production())
         .callers(vault("cdn-secret"), [(TOKEN, caller())])
         .around(router());

@@ -1,4 +1,4 @@
-//! The bucket against a real table, with time as an argument.
+//! The buckets, with a real table and the time as an argument.
 
 use http::header::RETRY_AFTER;
 use sequent_tables::testing;
@@ -58,7 +58,7 @@ async fn most_requests_cost_no_write() {
 }
 
 #[tokio::test]
-async fn a_refusal_says_when_to_come_back() {
+async fn a_refusal_names_the_time_to_wait() {
     let limiter = RateLimiter::new(Some(testing::store().await), limits(6));
     let key = key::rate_limit(TenantId::new(), "chat");
     let now = Timestamp::from_millis(1_700_000_000_000);
@@ -73,7 +73,7 @@ async fn a_refusal_says_when_to_come_back() {
 }
 
 #[tokio::test]
-async fn without_a_table_requests_pass_and_the_log_says_so() {
+async fn without_a_table_requests_pass_with_a_warning() {
     let limiter = RateLimiter::new(Some(testing::unreachable_store().await), limits(1));
     let (guard, lines) = sequent_telemetry::testing::capture_at("warn");
     let key = key::rate_limit(TenantId::new(), "chat");

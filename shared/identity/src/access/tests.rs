@@ -1,4 +1,4 @@
-//! The attack corpus: every known way of getting a JWT accepted that was not issued as one.
+//! The known attacks with JWTs that were not issued as access tokens.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ring::{
@@ -46,8 +46,8 @@ fn part(token: &str, index: usize) -> Value {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).unwrap()).unwrap()
 }
 
-/// A token with this header and these claims, signed with our own key: what only a leak of the key would allow, so
-/// that the header and claim checks are shown to refuse by themselves and not thanks to a bad signature.
+/// A token with this header and these claims, signed with the key of the issuer. It shows that the checks of the header
+/// and the claims refuse a token even if the signature is right.
 fn signed(header: &Value, claims: &Value) -> String {
     let secret = secret(SEED);
     let private = secret.ring().signer(now()).unwrap().private().as_bytes().to_vec();
@@ -78,7 +78,7 @@ fn refused(name: &str, token: &str) -> Refused {
 }
 
 #[test]
-fn a_token_of_ours_is_accepted_until_it_ends() {
+fn an_issued_token_is_accepted_until_it_expires() {
     let token = valid();
     let header = part(&token, 0);
     assert_eq!((&header["alg"], &header["typ"]), (&json!("EdDSA"), &json!("at+jwt")));
@@ -90,13 +90,14 @@ fn a_token_of_ours_is_accepted_until_it_ends() {
     );
     let late = issuer().verify(secret(SEED).ring(), &token, now() + Duration::from_secs(905));
     assert_eq!(late.unwrap_err(), Refused::Expired);
-    // The harness itself must be able to make a valid token, or everything below would be refused for its making.
+    // This must be able to make a valid token. Otherwise every token below would be refused for the wrong reason.
     assert!(issuer().verify(secret(SEED).ring(), &signed(&header, &part(&token, 1)), now()).is_ok());
 }
 
 #[test]
-fn algorithms_are_not_the_tokens_to_choose() {
-    let (header, claims) = (part(&valid(), 0), part(&valid(), 1));
+fn a_token_cannot_choose_its_algorithm() {
+    let header = part(&valid(), 0);
+    let claims = part(&valid(), 1);
     for alg in
         ["none", "None", "NONE", "nOnE", "", "eddsa", "ES256", "RS256", "PS256", "HS256", "HS384", "HS512"]
     {
@@ -112,7 +113,8 @@ fn algorithms_are_not_the_tokens_to_choose() {
 
 #[test]
 fn the_public_key_is_no_hmac_secret() {
-    let (header, claims) = (part(&valid(), 0), part(&valid(), 1));
+    let header = part(&valid(), 0);
+    let claims = part(&valid(), 1);
     let secret = secret(SEED);
     let jwk = &secret.ring().jwks(now()).keys[0];
     let raw = URL_SAFE_NO_PAD.decode(&jwk.x).unwrap();
@@ -136,7 +138,8 @@ fn the_public_key_is_no_hmac_secret() {
 
 #[test]
 fn a_token_cannot_bring_its_own_key() {
-    let (header, claims) = (part(&valid(), 0), part(&valid(), 1));
+    let header = part(&valid(), 0);
+    let claims = part(&valid(), 1);
     let pair = Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap();
     let x = URL_SAFE_NO_PAD.encode(pair.public_key().as_ref());
     let jwk = json!({ "kty": "OKP", "crv": "Ed25519", "x": x, "kid": header["kid"] });
@@ -156,7 +159,7 @@ fn a_token_cannot_bring_its_own_key() {
         let header = with(header.clone(), field, value);
         refused(field, &signed_by(&pair, &header, &claims));
         if field != "b64" {
-            // Even signed by us: `b64` alone is a no-op without `crit`, which is refused.
+            // This is refused even if the issuer signed it. `b64` has no effect without `crit`.
             assert_eq!(refused(field, &signed(&header, &claims)), Refused::Header);
         }
     }
@@ -164,8 +167,9 @@ fn a_token_cannot_bring_its_own_key() {
 }
 
 #[test]
-fn a_kid_is_a_name_and_nothing_else() {
-    let (header, claims) = (part(&valid(), 0), part(&valid(), 1));
+fn a_key_id_is_only_compared() {
+    let header = part(&valid(), 0);
+    let claims = part(&valid(), 1);
     for kid in [
         json!("../../../../dev/null"),
         json!("/etc/passwd"),
@@ -186,8 +190,9 @@ fn a_kid_is_a_name_and_nothing_else() {
 }
 
 #[test]
-fn tokens_made_for_something_else_are_refused() {
-    let (header, claims) = (part(&valid(), 0), part(&valid(), 1));
+fn tokens_for_another_purpose_are_refused() {
+    let header = part(&valid(), 0);
+    let claims = part(&valid(), 1);
     for typ in ["JWT", "AT+JWT ", "jwt", "", "rt+jwt", "application/at+jwt", "secevent+jwt"] {
         assert_eq!(refused(typ, &signed(&with(header.clone(), "typ", json!(typ)), &claims)), Refused::Header);
     }
@@ -231,7 +236,9 @@ fn other_credentials_are_no_access_tokens() {
     let refresh = RefreshToken::generate().unwrap();
     let key = ApiKeyToken::generate().unwrap();
     let token = valid();
-    let (header, claims) = (token.split('.').next().unwrap(), token.split('.').nth(1).unwrap());
+    let mut parts = token.split('.');
+    let header = parts.next().unwrap();
+    let claims = parts.next().unwrap();
     for text in [
         refresh.expose().to_owned(),
         key.expose().to_owned(),
@@ -274,7 +281,7 @@ fn no_single_changed_byte_is_accepted() {
 }
 
 #[test]
-fn another_deployment_cannot_sign_for_us() {
+fn a_token_of_another_deployment_is_refused() {
     use sequent_core::ExposeSecret;
     let other = secret("another seed");
     let token = issuer().issue(other.ring(), &subject(), now()).unwrap();

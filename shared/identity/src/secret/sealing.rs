@@ -51,7 +51,8 @@ impl SealingKey {
     pub fn open(&self, sealed: &str, purpose: &str) -> Result<SecretString, SealError> {
         let bytes = STANDARD_NO_PAD.decode(sealed).map_err(|_| SealError::Unopenable)?;
         let (nonce, rest) = bytes.split_first_chunk::<NONCE_LEN>().ok_or(SealError::Unopenable)?;
-        let (nonce, mut rest) = (Nonce::assume_unique_for_key(*nonce), rest.to_vec());
+        let nonce = Nonce::assume_unique_for_key(*nonce);
+        let mut rest = rest.to_vec();
         let opened =
             self.0.open_in_place(nonce, Aad::from(purpose), &mut rest).map_err(|_| SealError::Unopenable)?;
         let text = std::str::from_utf8(opened).map_err(|_| SealError::Unopenable)?;

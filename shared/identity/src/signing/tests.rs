@@ -18,7 +18,8 @@ fn entry(seed: u8, kid: &str, not_before: i64, not_after: Option<i64>) -> Value 
 
 #[test]
 fn processes_that_share_a_seed_share_the_first_key() {
-    let (one, two) = (ring(json!({ "seed": "s" })), ring(json!({ "jwt_keys": [], "seed": "s", "other": 1 })));
+    let one = ring(json!({ "seed": "s" }));
+    let two = ring(json!({ "jwt_keys": [], "seed": "s", "other": 1 }));
     assert_eq!(one.signer(at(0)).unwrap().kid(), two.signer(at(0)).unwrap().kid());
     assert_eq!(one.jwks(at(0)), two.jwks(at(0)));
     let other = ring(json!({ "seed": "t" }));

@@ -1,4 +1,4 @@
-//! Names, shapes, and the property that matters: a token put into any text does not come out.
+//! Names, shapes, and the property that a token in any text is removed.
 
 use http::{HeaderMap, HeaderValue};
 use proptest::prelude::*;
@@ -57,7 +57,7 @@ fn names_of_secrets_in_every_spelling() {
 }
 
 #[test]
-fn values_of_secret_names_are_cut_out_of_text() {
+fn values_of_secret_names_are_removed() {
     let cases = [
         ("password=hunter2 next", "password=[redacted] next"),
         ("?token=abc&x=1", "?token=[redacted]&x=1"),
@@ -74,7 +74,7 @@ fn values_of_secret_names_are_cut_out_of_text() {
 }
 
 #[test]
-fn keys_of_services_are_known_by_their_beginning() {
+fn keys_of_services_are_recognised_by_their_prefix() {
     for key in ["sk-proj-abcdefghijklmnop", "sk_01K9Z3AAAABBBBCCCC", "whsec_abcdefghijklmnop"] {
         let shown = scrub(&format!("rejected {key}.")).into_owned();
         assert!(!shown.contains("abcdefgh") && !shown.contains("01K9Z3"), "{shown}");
@@ -117,7 +117,7 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_scanned_without_a_panic_and_scrubbing_settles(text in ".{0,200}") {
+    fn any_text_is_scanned_without_a_panic_and_a_second_time_without_a_change(text in ".{0,200}") {
         let once = scrub(&text).into_owned();
         let _ = scrub(&once);
     }

@@ -39,12 +39,12 @@ fn issue(secret: &AppSecret, now: Timestamp) -> SecretString {
     issuer().issue(secret.ring(), &subject, now).unwrap()
 }
 
-/// What Secrets Manager does with versions, as far as a rotation can tell.
+/// A model of the versions in Secrets Manager.
 #[derive(Default)]
 struct Secret {
     versions: HashMap<String, String>,
     current: String,
-    /// The next swap happens, and its answer is lost.
+    /// The next swap happens, but its response is lost.
     loses_an_answer: bool,
 }
 
@@ -101,7 +101,7 @@ fn secret(text: &Value) -> Arc<Mutex<Secret>> {
 }
 
 #[test]
-fn no_token_is_refused_while_keys_change_however_stale_a_process_is() {
+fn no_valid_token_is_refused_during_a_rotation() {
     let mut document = json!({ "seed": "s", "cursor_key": "keep me" });
     let mut now = at(1_900_000_000);
     let mut kids = Vec::new();
@@ -110,10 +110,10 @@ fn no_token_is_refused_while_keys_change_however_stale_a_process_is() {
         let next = plan(document.clone(), 0, MONTH, TTL, now).unwrap().expect("old enough");
         assert_eq!(next["cursor_key"], "keep me");
         let after = secret_of(&next);
-        // Every second of the overlap would be slow to try; these are the steps at which something changes.
+        // These are the times at which something changes. Trying every second would be slow.
         for offset in [0, 1, 299, 300, 301, 599, 600, 601, 899, 900, 901] {
             let signed_at = now + Duration::from_secs(offset);
-            // A process reads the secret again within REFRESH; until then it signs and verifies with the former one.
+            // A process reads the secret again within REFRESH. Until then it signs and verifies with the previous one.
             let stale = (offset <= secret::REFRESH.as_secs()).then_some(&before);
             for signer in stale.into_iter().chain([&after]) {
                 let token = issue(signer, signed_at);
@@ -150,7 +150,7 @@ fn a_young_key_stays() {
 }
 
 #[test]
-fn a_secret_that_is_not_ours_is_left_alone() {
+fn an_unusable_secret_is_not_changed() {
     for document in [
         json!([]),
         json!({ "jwt_keys": {} , "seed": "s" }),
@@ -163,7 +163,7 @@ fn a_secret_that_is_not_ours_is_left_alone() {
 }
 
 #[tokio::test]
-async fn rotating_at_once_rotates_once() {
+async fn concurrent_rotations_rotate_once() {
     let secret = secret(&json!({ "seed": "s" }));
     let client = client(&secret);
     let now = at(1_900_000_000);
@@ -186,7 +186,7 @@ async fn rotating_at_once_rotates_once() {
 }
 
 #[tokio::test]
-async fn a_swap_whose_answer_is_lost_has_happened() {
+async fn a_swap_with_a_lost_response_counts() {
     let secret = secret(&json!({ "seed": "s" }));
     secret.lock().unwrap().loses_an_answer = true;
     let rotated = rotate(&client(&secret), "app", MONTH, TTL, at(1_900_000_000)).await;
@@ -194,7 +194,7 @@ async fn a_swap_whose_answer_is_lost_has_happened() {
 }
 
 #[tokio::test]
-async fn a_key_met_for_the_first_time_is_read_once_and_a_made_up_one_not_again() {
+async fn an_unknown_key_causes_one_read_and_a_made_up_one_no_second() {
     let secret = secret(&json!({ "seed": "s" }));
     let client = client(&secret);
     let vault = Vault::new(Secrets::new(client.clone(), "app"));
