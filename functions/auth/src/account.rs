@@ -3,7 +3,7 @@
 use http::{HeaderMap, StatusCode, header::USER_AGENT};
 use sequent_core::{SecretString, Timestamp};
 use sequent_http::{
-    Caller, Exchange, Json, Problem,
+    Caller, Json, Problem, RequestContext,
     axum::{extract::State, response::IntoResponse},
     csrf::SameSite,
     openapi::Problems,
@@ -82,10 +82,10 @@ pub(crate) fn valid_name(text: &str) -> Result<&str, &'static str> {
 }
 
 /// The client of the request, by which people recognise their sessions.
-pub(crate) fn device(headers: &HeaderMap, exchange: &Exchange) -> Device {
+pub(crate) fn device(headers: &HeaderMap, context: &RequestContext) -> Device {
     Device {
         user_agent: headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).map(str::to_owned),
-        address: exchange.client().map(str::to_owned),
+        address: context.client().map(str::to_owned),
     }
 }
 
@@ -109,14 +109,14 @@ pub(crate) async fn sign_up(
     State(app): State<App>,
     _: SameSite,
     throttle: Throttle,
-    exchange: Exchange,
+    context: RequestContext,
     headers: HeaderMap,
     Json(body): Json<Registration>,
 ) -> Result<impl IntoResponse, Problem> {
     let account = body.parse()?;
     throttle.by_address().await?;
     let now = Timestamp::now();
-    let signed_in = app.identity.sign_up(account, device(&headers, &exchange), now).await?;
+    let signed_in = app.identity.sign_up(account, device(&headers, &context), now).await?;
     let cookies = app.cookies.set(&signed_in, now);
     Ok((StatusCode::CREATED, NO_STORE, cookies, Json(AuthTokens::new(signed_in))))
 }

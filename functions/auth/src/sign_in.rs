@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use sequent_core::{ExposeSecret, SecretString, Timestamp};
 use sequent_http::{
-    Caller, Exchange, Json, Problem,
+    Caller, Json, Problem, RequestContext,
     axum::{
         extract::State,
         response::{IntoResponse, Response},
@@ -60,7 +60,7 @@ pub(crate) async fn sign_in(
     State(app): State<App>,
     _: SameSite,
     throttle: Throttle,
-    exchange: Exchange,
+    context: RequestContext,
     headers: HeaderMap,
     Json(body): Json<Credentials>,
 ) -> Result<impl IntoResponse, Problem> {
@@ -69,7 +69,7 @@ pub(crate) async fn sign_in(
     let email: Email = body.email.parse().map_err(|_| Error::WrongCredentials)?;
     let password = Password::presented(body.password).map_err(|_| Error::WrongCredentials)?;
     let now = Timestamp::now();
-    let signed_in = app.identity.sign_in(&email, password, device(&headers, &exchange), now).await?;
+    let signed_in = app.identity.sign_in(&email, password, device(&headers, &context), now).await?;
     let cookies = app.cookies.set(&signed_in, now);
     Ok((NO_STORE, cookies, Json(AuthTokens::new(signed_in))))
 }

@@ -5,7 +5,7 @@ use sequent_conversation::{Destination, OnConflict, Prompt, PromptError, RunOpti
 use sequent_core::{Code, Principal, RunId, Scope};
 use sequent_event::{Event, Seq};
 use sequent_http::{
-    Caller, Exchange, Path, Problem, Query, UnlabelledJson,
+    Caller, Path, Problem, Query, RequestContext, UnlabelledJson,
     axum::{
         extract::State,
         response::{IntoResponse, Response},
@@ -177,7 +177,7 @@ impl Projection for UiMessages {
 pub(crate) async fn send(
     State(app): State<App>,
     Caller(caller): Caller,
-    exchange: Exchange,
+    context: RequestContext,
     key: Option<IdempotencyKey>,
     UnlabelledJson(body): UnlabelledJson<ChatRequest>,
 ) -> Result<Response, Problem> {
@@ -199,7 +199,7 @@ pub(crate) async fn send(
         idempotency: key.map(|key| key.request(tenant, "chat", payload)),
     };
     let started = Box::pin(app.starter.start(&request)).await?;
-    Ok(stream(&app, &exchange, Watched::started(tenant, started), 0))
+    Ok(stream(&app, &context, Watched::started(tenant, started), 0))
 }
 
 /// The query of `GET /api/chat/{id}/stream`.
@@ -230,7 +230,7 @@ pub(crate) struct FollowQuery {
 pub(crate) async fn follow(
     State(app): State<App>,
     Caller(caller): Caller,
-    exchange: Exchange,
+    context: RequestContext,
     Path(id): Path<String>,
     Query(query): Query<FollowQuery>,
 ) -> Result<Response, Problem> {
@@ -248,10 +248,10 @@ pub(crate) async fn follow(
     let key = LogKey { tenant: caller.tenant, run };
     let watched = Watched::elsewhere(key, row.project_id, Seq::START);
     match start.unwrap_or_default() {
-        StartIndex::Skip(skip) => Ok(stream(&app, &exchange, watched, skip)),
+        StartIndex::Skip(skip) => Ok(stream(&app, &context, watched, skip)),
         last @ StartIndex::Last(_) => {
             let stored = stored_chunks(&app, key).await?;
-            let mut response = stream(&app, &exchange, watched, last.resolve(stored));
+            let mut response = stream(&app, &context, watched, last.resolve(stored));
             let name = HeaderName::from_static("x-workflow-stream-tail-index");
             let index = i64::try_from(stored).unwrap_or(i64::MAX) - 1;
             response.headers_mut().insert(name, HeaderValue::from(index));
@@ -275,10 +275,10 @@ async fn stored_chunks(app: &App, key: LogKey) -> Result<u64, Problem> {
     Ok(projector.count())
 }
 
-fn stream(app: &App, exchange: &Exchange, watched: Watched, skip: u64) -> Response {
+fn stream(app: &App, context: &RequestContext, watched: Watched, skip: u64) -> Response {
     let run = watched.key.run;
     let projection = UiMessages { projector: Projector::new(run), skip };
-    let mut response = respond(&app.engine, exchange, watched, projection);
+    let mut response = respond(&app.engine, context, watched, projection);
     let headers = response.headers_mut();
     for (name, value) in ui_message::HEADERS {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));

@@ -5,7 +5,7 @@ use sequent_conversation::{Destination, Error, OnConflict, Prompt, RunOptions, R
 use sequent_core::{Code, Principal, ProjectId, Scope};
 use sequent_event::{Event, Seq};
 use sequent_http::{
-    Caller, Exchange, Path, Problem, Query,
+    Caller, Path, Problem, Query, RequestContext,
     axum::{
         extract::State,
         response::{IntoResponse, Response},
@@ -74,7 +74,7 @@ impl Projection for Projector {
 pub(crate) async fn stream(
     State(app): State<App>,
     Caller(caller): Caller,
-    exchange: Exchange,
+    context: RequestContext,
     Path(project): Path<ProjectId>,
     Query(query): Query<EventSourceQuery>,
     headers: HeaderMap,
@@ -86,7 +86,7 @@ pub(crate) async fn stream(
             let detail = "The Last-Event-ID was not sent by this stream. Reconnect without it.";
             Problem::new(Code::InvalidCursor, detail)
         })?;
-        return resume(&app, &caller, &exchange, project, cursor).await;
+        return resume(&app, &caller, &context, project, cursor).await;
     }
     let tenant = caller.tenant;
     let request = RunRequest {
@@ -101,13 +101,13 @@ pub(crate) async fn stream(
     };
     let started = Box::pin(app.starter.start(&request)).await?;
     let projector = Projector::new(started.run);
-    Ok(respond(&app.engine, &exchange, Watched::started(tenant, started), projector))
+    Ok(respond(&app.engine, &context, Watched::started(tenant, started), projector))
 }
 
 async fn resume(
     app: &App,
     caller: &Principal,
-    exchange: &Exchange,
+    context: &RequestContext,
     project: ProjectId,
     cursor: Cursor,
 ) -> Result<Response, Problem> {
@@ -122,5 +122,5 @@ async fn resume(
     }
     // The projection needs the whole log to know the text of the answer.
     let watched = Watched::elsewhere(key, project, Seq::START);
-    Ok(respond(&app.engine, exchange, watched, Projector::resume(cursor)))
+    Ok(respond(&app.engine, context, watched, Projector::resume(cursor)))
 }

@@ -5,7 +5,7 @@ use sequent_conversation::Error;
 use sequent_core::{Code, RunId, Scope};
 use sequent_event::{Event, Seq};
 use sequent_http::{
-    Caller, Exchange, Json, Path, Problem, Query,
+    Caller, Json, Path, Problem, Query, RequestContext,
     axum::{
         extract::State,
         response::{IntoResponse, Response},
@@ -90,7 +90,7 @@ pub(crate) struct EventPage {
 pub(crate) async fn events(
     State(app): State<App>,
     Caller(caller): Caller,
-    exchange: Exchange,
+    context: RequestContext,
     Path(run): Path<RunId>,
     Query(query): Query<EventsQuery>,
     headers: HeaderMap,
@@ -116,7 +116,7 @@ pub(crate) async fn events(
         return Err(Problem::new(Code::InvalidCursor, detail).with("last", tail.last().0));
     }
     let watched = Watched::elsewhere(key, row.project_id, after);
-    Ok(respond(&app.engine, &exchange, watched, Native))
+    Ok(respond(&app.engine, &context, watched, Native))
 }
 
 pub(crate) fn wants_json(headers: &HeaderMap) -> bool {

@@ -6,7 +6,7 @@ use sequent_conversation::{Error, Reply, ResumeBy, Run, RunQuestion, answer};
 use sequent_core::{Code, InterruptId, Principal, ProjectId, RunId, Scope};
 use sequent_event::{AnswerStatus, InterruptAnswer, Seq};
 use sequent_http::{
-    Caller, Exchange, Json, Path, Problem,
+    Caller, Json, Path, Problem, RequestContext,
     axum::{
         extract::State,
         response::{IntoResponse, Response},
@@ -94,14 +94,14 @@ pub(crate) enum QuestionAnswerStatus {
 pub(crate) async fn resume(
     State(app): State<App>,
     Caller(caller): Caller,
-    exchange: Exchange,
+    context: RequestContext,
     Path(run): Path<RunId>,
     headers: HeaderMap,
     Json(body): Json<ResumeRun>,
 ) -> Result<Response, Problem> {
     caller.require(Scope::Chat)?;
     let resume_by = resume_by(&headers);
-    answer_and_continue(&app, &caller, &exchange, run, body.answers, resume_by).await
+    answer_and_continue(&app, &caller, &context, run, body.answers, resume_by).await
 }
 
 /// Answer the questions of a thread.
@@ -123,7 +123,7 @@ pub(crate) async fn resume(
 pub(crate) async fn resume_thread(
     State(app): State<App>,
     Caller(caller): Caller,
-    exchange: Exchange,
+    context: RequestContext,
     headers: HeaderMap,
     Json(body): Json<ResumeThread>,
 ) -> Result<Response, Problem> {
@@ -133,7 +133,7 @@ pub(crate) async fn resume_thread(
         Problem::new(Code::NothingAsked, "No run of this thread waits for an answer. Send a message instead.")
     })?;
     let resume_by = resume_by(&headers);
-    answer_and_continue(&app, &caller, &exchange, run, body.answers, resume_by).await
+    answer_and_continue(&app, &caller, &context, run, body.answers, resume_by).await
 }
 
 /// A client that does not want a stream has the run continued by a worker.
@@ -144,7 +144,7 @@ fn resume_by(headers: &HeaderMap) -> ResumeBy {
 async fn answer_and_continue(
     app: &App,
     caller: &Principal,
-    exchange: &Exchange,
+    context: &RequestContext,
     run: RunId,
     answers: Vec<QuestionAnswer>,
     resume_by: ResumeBy,
@@ -179,7 +179,7 @@ async fn answer_and_continue(
         Claim::Held | Claim::Closed | Claim::Missing => Source::Elsewhere,
     };
     let watched = Watched { source, ..Watched::elsewhere(key, row.project_id, after) };
-    Ok(respond(&app.engine, exchange, watched, Native))
+    Ok(respond(&app.engine, context, watched, Native))
 }
 
 /// Returns `true` if the stored answer is one of the caller's replies.

@@ -3,7 +3,7 @@
 use sequent_conversation::{Destination, OnConflict, Prompt, RunOptions, RunRequest};
 use sequent_core::{Principal, ProjectId, Scope};
 use sequent_http::{
-    Caller, Exchange, Json, Problem,
+    Caller, Json, Problem, RequestContext,
     axum::{extract::State, response::Response},
     idempotency::IdempotencyKey,
     openapi::Problems,
@@ -61,11 +61,11 @@ pub(crate) struct MessageContent {
 pub(crate) async fn send(
     State(app): State<App>,
     Caller(caller): Caller,
-    exchange: Exchange,
+    context: RequestContext,
     key: Option<IdempotencyKey>,
     Json(body): Json<SendMessage>,
 ) -> Result<Response, Problem> {
-    start(&app, caller, &exchange, key, "/api/chat/send", body).await
+    start(&app, caller, &context, key, "/api/chat/send", body).await
 }
 
 /// A message for a thread, which is a project.
@@ -102,19 +102,19 @@ pub(crate) struct SendToThread {
 pub(crate) async fn send_to_thread(
     State(app): State<App>,
     Caller(caller): Caller,
-    exchange: Exchange,
+    context: RequestContext,
     key: Option<IdempotencyKey>,
     Json(body): Json<SendToThread>,
 ) -> Result<Response, Problem> {
     let SendToThread { thread_id: project_id, message: content, model, on_conflict } = body;
     let body = SendMessage { project_id, message: MessageContent { content }, model, on_conflict };
-    start(&app, caller, &exchange, key, "/api/v1/agent/chat", body).await
+    start(&app, caller, &context, key, "/api/v1/agent/chat", body).await
 }
 
 async fn start(
     app: &App,
     caller: Principal,
-    exchange: &Exchange,
+    context: &RequestContext,
     key: Option<IdempotencyKey>,
     path: &str,
     body: SendMessage,
@@ -135,5 +135,5 @@ async fn start(
         idempotency: key.map(|key| key.request(tenant, "chat.send", payload)),
     };
     let started = Box::pin(app.starter.start(&request)).await?;
-    Ok(respond(&app.engine, exchange, Watched::started(tenant, started), Native))
+    Ok(respond(&app.engine, context, Watched::started(tenant, started), Native))
 }

@@ -10,7 +10,7 @@ use sequent_conversation::{Owner, StartedRun};
 use sequent_core::{ProjectId, RunId, TenantId, Timestamp};
 use sequent_event::{Event, Seq};
 use sequent_http::{
-    Exchange,
+    RequestContext,
     axum::{body::Body, response::Response},
     idempotency::REPLAYED,
 };
@@ -76,12 +76,12 @@ impl Watched {
 /// Builds the streamed response. A run that this process owns is executed to its end even if the client leaves.
 pub(crate) fn respond(
     engine: &Engine,
-    exchange: &Exchange,
+    context: &RequestContext,
     watched: Watched,
     projection: impl Projection,
 ) -> Response {
     let Watched { key, project, after, source, replayed } = watched;
-    let deadline = exchange.deadline().map(|at| Instant::now() + at.since(Timestamp::now()));
+    let deadline = context.deadline().map(|at| Instant::now() + at.since(Timestamp::now()));
     let items = Live::stream(engine.clone(), key, after, source, deadline);
     let frames = stream::unfold(Writing { items, projection, closed: false, ended: false }, Writing::next);
     let mut response = Response::new(Body::from_stream(frames));

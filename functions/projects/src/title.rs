@@ -3,7 +3,7 @@
 use axum::{extract::State, response::IntoResponse};
 use sequent_conversation::{MessageRole, Project, naming::name};
 use sequent_core::{Code, ProjectId, Timestamp};
-use sequent_http::{Caller, Exchange, Json, Path, Problem, Scope, openapi::Problems};
+use sequent_http::{Caller, Json, Path, Problem, RequestContext, Scope, openapi::Problems};
 
 use crate::App;
 
@@ -28,7 +28,7 @@ pub(crate) async fn generate_project_name(
     State(app): State<App>,
     Caller(caller): Caller,
     Path(id): Path<ProjectId>,
-    exchange: Exchange,
+    context: RequestContext,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require(Scope::ProjectsWrite)?;
     caller.require(Scope::Chat)?; // a model call costs money
@@ -40,6 +40,6 @@ pub(crate) async fn generate_project_name(
         return Err(Problem::new(Code::NoMessages, "The project has no messages. Send one first."));
     };
     let answer = first(MessageRole::Assistant).unwrap_or_default();
-    let name = name(app.models.as_ref(), question, answer, exchange.request_id()).await;
+    let name = name(app.models.as_ref(), question, answer, context.request_id()).await;
     Ok(Json(projects.rename(id, name, Timestamp::now()).await?))
 }

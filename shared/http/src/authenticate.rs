@@ -9,7 +9,7 @@ use http::request::Parts;
 use sequent_core::Principal;
 use sequent_identity::{Credential, Identity};
 
-use crate::{Exchange, Problem, credential, csrf, pipeline::Shared, rate_limit::Class};
+use crate::{Problem, RequestContext, credential, csrf, pipeline::Shared, rate_limit::Class};
 
 /// Verifies credentials.
 pub(crate) enum Authenticator {
@@ -67,7 +67,7 @@ impl<S: Sync> OptionalFromRequestParts<S> for Caller {
             return Ok(Some(caller.clone())); // a layer before the handler verified the credential
         }
         let shared = Shared::of(parts)?;
-        let exchange = Exchange::from_request_parts(parts, state).await?;
+        let context = RequestContext::from_request_parts(parts, state).await?;
         let Some(credential) = credential::find(&parts.headers, shared.config.plain_http())? else {
             return Ok(None);
         };
@@ -75,7 +75,7 @@ impl<S: Sync> OptionalFromRequestParts<S> for Caller {
             Problem::internal("the pipeline has no identity, but the route needs the caller")
         })?;
         let caller = authenticator.authenticate(&credential).await?;
-        exchange.set_caller(caller.clone());
+        context.set_caller(caller.clone());
         csrf::check(&shared, parts, &caller).await?;
         let class = parts.extensions.get::<Class>().copied().unwrap_or_else(|| Class::of(&parts.method));
         shared.limiter.take(caller.tenant, class).await?;

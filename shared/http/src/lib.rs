@@ -23,7 +23,6 @@ mod config;
 mod cors;
 mod credential;
 pub mod csrf;
-mod exchange;
 mod extract;
 pub mod idempotency;
 mod limit;
@@ -34,6 +33,7 @@ mod origin;
 mod pipeline;
 pub mod problem;
 pub mod rate_limit;
+mod request_context;
 mod serve;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -41,12 +41,13 @@ pub mod testing;
 pub use authenticate::Caller;
 pub use config::{Config, Stage};
 pub use credential::{ACCESS_COOKIE, PLAIN_ACCESS_COOKIE, cookie};
-pub use exchange::{Exchange, REQUEST_ID};
+
 pub use extract::{BodyLimit, Json, Path, Query, UnlabelledJson, from_json};
 pub use lambda_http::Error;
 pub use list::{Limit, ListQuery, ListResponse};
 pub use pipeline::{App, Pipeline};
 pub use problem::Problem;
+pub use request_context::{REQUEST_ID, RequestContext};
 pub use sequent_core::{Principal, Scope, Scopes, UnknownScope, Via};
 pub use serve::{on_shutdown, run, run_streaming};
 

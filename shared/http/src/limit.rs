@@ -6,7 +6,7 @@ use axum::response::{IntoResponse as _, Response};
 use http::HeaderMap;
 use sequent_core::{Code, Timestamp};
 
-use crate::{Config, Exchange, Problem};
+use crate::{Config, Problem, RequestContext};
 
 /// The maximum number of headers.
 const MAX_HEADERS: usize = 100;
@@ -27,10 +27,10 @@ pub(crate) fn headers(headers: &HeaderMap) -> Result<(), Problem> {
 /// Ends a handler that does not begin its response in time, before the platform would end it without a response.
 pub(crate) async fn time(
     config: &Config,
-    exchange: &Exchange,
+    context: &RequestContext,
     answer: impl Future<Output = Response>,
 ) -> Response {
-    let left = exchange.deadline().map_or(Duration::MAX, |deadline| deadline.since(Timestamp::now()));
+    let left = context.deadline().map_or(Duration::MAX, |deadline| deadline.since(Timestamp::now()));
     tokio::time::timeout(config.timeout.min(left), answer).await.unwrap_or_else(|_| {
         Problem::new(Code::Timeout, "The request took too long.")
             .source("the handler did not answer in time")

@@ -18,7 +18,7 @@ use http::{HeaderName, HeaderValue, Method, request::Parts};
 use sequent_core::{InvalidSetting, TenantId, Timestamp};
 use sequent_tables::{Error, Key, Store, Update, attribute, attribute_of, key};
 
-use crate::{Exchange, Problem, config::Stage, pipeline::Shared};
+use crate::{Problem, RequestContext, config::Stage, pipeline::Shared};
 
 /// The period of a limit. A bucket holds the permits of one period.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -154,8 +154,8 @@ impl<S: Sync> FromRequestParts<S> for Throttle {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let exchange = Exchange::from_request_parts(parts, state).await?;
-        let client = exchange.client().map(str::to_owned);
+        let context = RequestContext::from_request_parts(parts, state).await?;
+        let client = context.client().map(str::to_owned);
         Ok(Self { limiter: Arc::clone(&Shared::of(parts)?.limiter), client })
     }
 }

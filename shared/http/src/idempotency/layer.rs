@@ -16,7 +16,7 @@ use sequent_core::{Code, Timestamp};
 use sequent_tables::idempotency::{Claim, Claimed, Effect, KeyTaken, PayloadHash, Record, Stored, claim};
 
 use super::{IdempotencyKey, REPLAYED};
-use crate::{Caller, Exchange, Problem, extract, pipeline::Shared};
+use crate::{Caller, Problem, RequestContext, extract, pipeline::Shared};
 
 /// The largest body that is stored, well below DynamoDB's 400 KB per item.
 const MAX_BODY: usize = 256 * 1024;
@@ -54,7 +54,7 @@ async fn once(key: IdempotencyKey, request: Request, next: Next) -> Result<Respo
     let (mut parts, body) = request.into_parts();
     let shared = Shared::of(&parts)?;
     let store = shared.store.as_ref().ok_or_else(|| Problem::internal("the pipeline has no store"))?;
-    let exchange = Exchange::from_request_parts(&mut parts, &()).await?;
+    let context = RequestContext::from_request_parts(&mut parts, &()).await?;
     let Caller(caller) = <Caller as FromRequestParts<()>>::from_request_parts(&mut parts, &()).await?;
 
     let body = extract::body(Request::from_parts(parts.clone(), body)).await?;
@@ -64,7 +64,7 @@ async fn once(key: IdempotencyKey, request: Request, next: Next) -> Result<Respo
     let keyed = key.request(caller.tenant, &format!("{} {route}", parts.method), payload);
 
     let now = Timestamp::now();
-    let deadline = exchange.deadline().unwrap_or(now + DEFAULT_DEADLINE);
+    let deadline = context.deadline().unwrap_or(now + DEFAULT_DEADLINE);
     let claim = match claim(store, keyed, now, deadline).await? {
         Claimed::Ours(claim) => claim,
         Claimed::Taken(outcome) => {

@@ -18,40 +18,40 @@ use tracing::Instrument as _;
 
 use super::Shared;
 use crate::{
-    Exchange, Problem,
+    Problem, RequestContext,
     config::Stage,
-    exchange::REQUEST_ID,
     limit,
     notify::{self, Incident},
     origin,
+    request_context::REQUEST_ID,
 };
 
 pub(super) async fn boundary(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let checked = check_origin(&shared, request.headers()).await;
     let through_cdn = matches!(checked, Ok(true));
-    let exchange = Exchange::of(request.headers(), request.extensions(), through_cdn);
+    let context = RequestContext::of(request.headers(), request.extensions(), through_cdn);
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
     let span = tracing::info_span!(
         "request",
-        request_id = exchange.request_id(),
-        trace_id = exchange.trace_id(),
+        request_id = context.request_id(),
+        trace_id = context.trace_id(),
         function = shared.function
     );
     async {
         let admitted = checked.and_then(|_| limit::headers(request.headers()));
         let response = match admitted {
-            Ok(()) => answer(&shared, &exchange, request, next).await,
+            Ok(()) => answer(&shared, &context, request, next).await,
             Err(problem) => problem.into_response(),
         };
-        let (mut response, problem) = with_problem(response, &exchange, &method);
-        log(&exchange, &method, route, &response, started.elapsed(), problem.as_ref());
+        let (mut response, problem) = with_problem(response, &context, &method);
+        log(&context, &method, route, &response, started.elapsed(), problem.as_ref());
         if let Some(problem) = problem.filter(|problem| problem.status().is_server_error()) {
-            notify_operators(&shared, &exchange, &method, route, &problem).await;
+            notify_operators(&shared, &context, &method, route, &problem).await;
         }
-        add_headers(&shared, &exchange, response.headers_mut());
+        add_headers(&shared, &context, response.headers_mut());
         response
     }
     .instrument(span)
@@ -64,11 +64,16 @@ async fn check_origin(shared: &Shared, headers: &HeaderMap) -> Result<bool, Prob
 }
 
 /// Runs the handler. A panic or a missed deadline becomes a problem.
-async fn answer(shared: &Arc<Shared>, exchange: &Exchange, mut request: Request, next: Next) -> Response {
-    request.extensions_mut().insert(exchange.clone());
+async fn answer(
+    shared: &Arc<Shared>,
+    context: &RequestContext,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    request.extensions_mut().insert(context.clone());
     request.extensions_mut().insert(Arc::clone(shared));
     let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
-    limit::time(&shared.config, exchange, async {
+    limit::time(&shared.config, context, async {
         // The panic hook has logged the message. The payload may quote input.
         answer.await.unwrap_or_else(|_| Problem::internal("the handler panicked").into_response())
     })
@@ -76,14 +81,18 @@ async fn answer(shared: &Arc<Shared>, exchange: &Exchange, mut request: Request,
 }
 
 /// Makes every failed response a problem with the request id.
-fn with_problem(mut response: Response, exchange: &Exchange, method: &Method) -> (Response, Option<Problem>) {
+fn with_problem(
+    mut response: Response,
+    context: &RequestContext,
+    method: &Method,
+) -> (Response, Option<Problem>) {
     let status = response.status();
     let problem = match response.extensions_mut().remove::<Problem>() {
         Some(problem) => problem,
         None if is_bare_error(&response) => Problem::of_status(status),
         None => return (response, None),
     };
-    let mut rendered = problem.render(Some(exchange.request_id()));
+    let mut rendered = problem.render(Some(context.request_id()));
     let own = rendered.headers().clone();
     for (name, value) in response.headers() {
         if !matches!(*name, header::CONTENT_TYPE | header::CONTENT_LENGTH) && !own.contains_key(name) {
@@ -105,7 +114,7 @@ fn is_bare_error(response: &Response) -> bool {
 
 /// Writes the one log line of the request.
 fn log(
-    exchange: &Exchange,
+    context: &RequestContext,
     method: &Method,
     route: &str,
     response: &Response,
@@ -113,7 +122,7 @@ fn log(
     problem: Option<&Problem>,
 ) {
     let status = response.status();
-    let caller = exchange.caller();
+    let caller = context.caller();
     let code = problem.map(|problem| problem.code().as_str());
     // The detail of a 4xx may quote input, so it is not logged.
     let error = problem.and_then(Problem::cause).map(|cause| cause as &(dyn std::error::Error + 'static));
@@ -127,7 +136,7 @@ fn log(
                 tenant = caller.map(|caller| display(caller.tenant)),
                 user = caller.map(|caller| display(caller.user)),
                 via = caller.map(|caller| tracing::field::debug(caller.via)),
-                invocation_id = exchange.invocation_id(),
+                invocation_id = context.invocation_id(),
                 code,
                 error,
                 "request"
@@ -143,7 +152,7 @@ fn log(
 
 async fn notify_operators(
     shared: &Shared,
-    exchange: &Exchange,
+    context: &RequestContext,
     method: &Method,
     route: &str,
     problem: &Problem,
@@ -154,10 +163,10 @@ async fn notify_operators(
         code: problem.code().as_str(),
         status: problem.status().as_u16(),
         route: &format!("{method} {route}"),
-        request_id: exchange.request_id(),
+        request_id: context.request_id(),
         cause: &cause,
     };
-    let left = exchange.deadline().map_or(notify::TIMEOUT, |at| at.since(sequent_core::Timestamp::now()));
+    let left = context.deadline().map_or(notify::TIMEOUT, |at| at.since(sequent_core::Timestamp::now()));
     // The rest of the invocation is a limit, too. Its margin is reserved for this.
     let _ =
         tokio::time::timeout(left.max(Duration::from_millis(250)), shared.notifier.notify(&incident)).await;
@@ -174,7 +183,7 @@ fn causes(error: &(dyn std::error::Error + Send + Sync + 'static)) -> String {
 }
 
 /// Adds the headers of every response. Those that a handler has set are kept, except the request id.
-fn add_headers(shared: &Shared, exchange: &Exchange, headers: &mut HeaderMap) {
+fn add_headers(shared: &Shared, context: &RequestContext, headers: &mut HeaderMap) {
     let fixed: [(HeaderName, &str); 6] = [
         (header::CACHE_CONTROL, "no-store"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -189,5 +198,5 @@ fn add_headers(shared: &Shared, exchange: &Exchange, headers: &mut HeaderMap) {
         }
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
-    headers.insert(REQUEST_ID, exchange.request_id_header());
+    headers.insert(REQUEST_ID, context.request_id_header());
 }

@@ -7,7 +7,7 @@ use std::{
 
 use axum::extract::FromRequestParts;
 use http::{HeaderMap, HeaderName, HeaderValue, request};
-use lambda_http::{Context, request::RequestContext};
+use lambda_http::{Context, request::RequestContext as Gateway};
 use sequent_core::{RequestId, Timestamp};
 
 use crate::{Principal, Problem};
@@ -20,7 +20,7 @@ const MARGIN: Duration = Duration::from_millis(500);
 
 /// The facts about one request. It is cheap to clone, and an extractor.
 #[derive(Debug, Clone)]
-pub struct Exchange(Arc<Facts>);
+pub struct RequestContext(Arc<Facts>);
 
 #[derive(Debug)]
 struct Facts {
@@ -32,18 +32,18 @@ struct Facts {
     caller: OnceLock<Principal>,
 }
 
-impl Exchange {
+impl RequestContext {
     /// Reads the facts from a request of `lambda_http`.
     pub(crate) fn of(headers: &HeaderMap, extensions: &http::Extensions, through_cdn: bool) -> Self {
-        let context = extensions.get::<Context>();
-        let trace = context.and_then(|context| context.xray_trace_id.clone());
+        let invocation = extensions.get::<Context>();
+        let trace = invocation.and_then(|invocation| invocation.xray_trace_id.clone());
         Self(Arc::new(Facts {
             request_id: request_id(headers),
-            invocation_id: context.map(|context| context.request_id.as_str().into()),
+            invocation_id: invocation.map(|invocation| invocation.request_id.as_str().into()),
             trace_id: trace.map(Into::into),
             client: client(headers, extensions, through_cdn),
-            deadline: context
-                .and_then(|context| i64::try_from(context.deadline).ok())
+            deadline: invocation
+                .and_then(|invocation| i64::try_from(invocation.deadline).ok())
                 .filter(|&deadline| deadline > 0)
                 .map(|deadline| Timestamp::from_millis(deadline) - MARGIN),
             caller: OnceLock::new(),
@@ -95,7 +95,7 @@ impl Exchange {
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for Exchange {
+impl<S: Sync> FromRequestParts<S> for RequestContext {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut request::Parts, _: &S) -> Result<Self, Problem> {
@@ -123,8 +123,8 @@ fn client(headers: &HeaderMap, extensions: &http::Extensions, through_cdn: bool)
     {
         return Some(address.into());
     }
-    match extensions.get::<RequestContext>() {
-        Some(RequestContext::ApiGatewayV2(context)) => context.http.source_ip.as_deref().map(Into::into),
+    match extensions.get::<Gateway>() {
+        Some(Gateway::ApiGatewayV2(gateway)) => gateway.http.source_ip.as_deref().map(Into::into),
         _ => None,
     }
 }
@@ -135,18 +135,18 @@ mod tests {
 
     use super::*;
 
-    fn exchange(id: &[u8]) -> Exchange {
+    fn context(id: &[u8]) -> RequestContext {
         let mut headers = HeaderMap::new();
         if let Ok(value) = HeaderValue::from_bytes(id) {
             headers.insert(REQUEST_ID, value);
         }
-        Exchange::of(&headers, &http::Extensions::new(), false)
+        RequestContext::of(&headers, &http::Extensions::new(), false)
     }
 
     #[test]
     fn the_id_of_the_request_is_kept_and_a_missing_one_made() {
-        assert_eq!(exchange(b"abc-1.2:3_x").request_id(), "abc-1.2:3_x");
-        assert!(exchange(b"").request_id().parse::<RequestId>().is_ok());
+        assert_eq!(context(b"abc-1.2:3_x").request_id(), "abc-1.2:3_x");
+        assert!(context(b"").request_id().parse::<RequestId>().is_ok());
     }
 
     #[test]
@@ -154,7 +154,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert("cloudfront-viewer-address", HeaderValue::from_static("2001:db8::1:443"));
         let at = |through_cdn| {
-            Exchange::of(&headers, &http::Extensions::new(), through_cdn).client().map(str::to_owned)
+            RequestContext::of(&headers, &http::Extensions::new(), through_cdn).client().map(str::to_owned)
         };
         assert_eq!(at(true).as_deref(), Some("2001:db8::1"));
         assert_eq!(at(false), None);
@@ -163,10 +163,10 @@ mod tests {
     proptest! {
         #[test]
         fn any_request_id_is_safe_to_log(id: Vec<u8>) {
-            let exchange = exchange(&id);
-            let id = exchange.request_id();
+            let context = context(&id);
+            let id = context.request_id();
             prop_assert!(!id.is_empty() && id.len() <= 64 && !id.contains(['\n', '"', ' ']));
-            prop_assert_ne!(exchange.request_id_header(), "invalid");
+            prop_assert_ne!(context.request_id_header(), "invalid");
         }
     }
 }
