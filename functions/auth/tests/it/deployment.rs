@@ -21,7 +21,6 @@ const EXAMPLE_JWT: &str =
 
 pub(crate) struct Deployment {
     pub(crate) app: App,
-    pub(crate) identity: Arc<Identity>,
 }
 
 impl Deployment {
@@ -53,7 +52,7 @@ impl Deployment {
             .store(store)
             .identity(Arc::clone(&identity))
             .around(router(app));
-        Self { app: pipeline, identity }
+        Self { app: pipeline }
     }
 
     /// Creates an account and returns its tokens.
