@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use sequent_core::{
     ExposeSecret, Principal, Scope, Scopes, SecretString, SessionId, TenantId, Timestamp, UserId, Via,
 };
-use sequent_tables::{PageRequest, Store, key, testing};
+use sequent_tables::{Key, PageRequest, Store, key, testing};
 use serde_json::json;
 
 use crate::{
@@ -67,21 +67,13 @@ fn caller(of: &SignedIn) -> Principal {
     }
 }
 
+/// Reads the audit trail, oldest entry first.
 async fn trail(identity: &Identity, tenant: TenantId) -> Vec<AuditEntry> {
-    let rows = identity
-        .store
-        .client()
-        .query()
-        .table_name(&*identity.store.tables().main)
-        .key_condition_expression("pk = :pk")
-        .expression_attribute_values(
-            ":pk",
-            aws_sdk_dynamodb::types::AttributeValue::S(key::audit(tenant, at(0), "").pk().to_owned()),
-        )
-        .send()
-        .await
-        .unwrap();
-    rows.items.unwrap().into_iter().map(|row| serde_dynamo::from_item(row).unwrap()).collect()
+    let trail = key::audit(tenant, at(0), "");
+    let mut rows = testing::all_rows(&identity.store).await;
+    rows.retain(|row| Key::of_item(row).is_some_and(|key| key.pk() == trail.pk()));
+    rows.sort_by_key(|row| Key::of_item(row).map(|key| key.sk().to_owned()));
+    rows.into_iter().map(|row| sequent_tables::decode(row).unwrap()).collect()
 }
 
 async fn actions(identity: &Identity, tenant: TenantId) -> Vec<Action> {
@@ -99,9 +91,8 @@ async fn signing_up_creates_everything_or_nothing() {
     let refused = identity.sign_up(again, Device::default(), at(1)).await;
     assert!(matches!(refused, Err(Error::EmailTaken)), "{refused:?}");
     assert_eq!(actions(&identity, ann.user.tenant_id).await, [Action::SignedUp]);
-    let tables = identity.store.tables();
-    let rows = identity.store.client().scan().table_name(&*tables.main).send().await.unwrap();
-    assert_eq!(rows.count, 6, "the refused sign-up left no row");
+    let rows = testing::all_rows(&identity.store).await;
+    assert_eq!(rows.len(), 6, "the refused sign-up left no row");
 }
 
 #[tokio::test]
@@ -341,9 +332,7 @@ async fn no_row_contains_a_credential() {
     let refreshed = identity.refresh(&ann.refresh_token, at(1)).await.unwrap();
     let (_, token) =
         identity.create_api_key(&caller(&ann), "ci".to_owned(), Scopes::ALL, at(1)).await.unwrap();
-    let rows =
-        identity.store.client().scan().table_name(&*identity.store.tables().main).send().await.unwrap();
-    let dump = format!("{:?}", rows.items.unwrap());
+    let dump = format!("{:?}", testing::all_rows(&identity.store).await);
     for secret in [
         PASSWORD,
         ann.refresh_token.expose(),

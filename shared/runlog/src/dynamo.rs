@@ -37,9 +37,7 @@ impl DynamoStorage {
     /// run. The row and the lease are one item, and a transaction may touch an item only once.
     #[must_use]
     pub fn leased(row: Row, run: RunId, until: Timestamp) -> Row {
-        row.with("lease_until", Value::N(until.millis().to_string()))
-            .with("lease_epoch", Value::N("1".to_owned()))
-            .gsi2(key::active_run(run, until))
+        row.set("lease_until", until.millis()).set("lease_epoch", 1).gsi2(key::active_run(run, until))
     }
 }
 

@@ -83,7 +83,7 @@ pub use page::{Page, PageRequest};
 pub use retry::Retry;
 pub use row::Row;
 pub use store::{Store, Tables};
-pub use transaction::{Cancelled, Change, Label, Reason, Reasons, Transaction};
+pub use transaction::{Cancelled, Label, Reason, Reasons, Transaction};
 pub use update::Update;
 pub use value::{Path, attribute_of, decode};
 pub use write::{Table, Write};

@@ -55,9 +55,7 @@ impl Row {
         self.with(name, encode(value))
     }
 
-    /// Adds one attribute beside the body's.
-    #[must_use]
-    pub fn with(mut self, name: &str, value: AttributeValue) -> Self {
+    fn with(mut self, name: &str, value: AttributeValue) -> Self {
         self.item.insert(name.to_owned(), value);
         self
     }

@@ -5,16 +5,15 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::{
     error::SdkError,
     operation::transact_write_items::TransactWriteItemsError,
-    types::{AttributeValue, CancellationReason, Delete, Put, TransactWriteItem, Update as SdkUpdate},
+    types::{CancellationReason, TransactWriteItem},
 };
 use serde::de::DeserializeOwned;
 
 use crate::{
-    Error, Item, Key, Retry, Row, Store, Write,
+    Error, Item, Retry, Store, Write,
     error::classify,
-    exists,
     limit::{self, Limit},
-    write::{FOUND, Table},
+    write::Table,
 };
 
 /// A name for a write of a transaction. A cancelled transaction reports by it which condition did not hold.
@@ -128,12 +127,6 @@ impl Cancelled {
         })
     }
 
-    /// Whether the write at `index` failed its condition.
-    #[must_use]
-    pub fn condition_failed(&self, index: usize) -> bool {
-        matches!(self, Self::Reasons(reasons) if matches!(reasons.get(index), Some(Reason::Condition(_))))
-    }
-
     /// Returns `true` if the same transaction may succeed a moment later.
     #[must_use]
     pub fn is_transient(&self) -> bool {
@@ -145,19 +138,6 @@ impl Cancelled {
             }
         }
     }
-}
-
-/// An update within a transaction, with its expression values. Superseded by [`Update`](crate::Update).
-#[derive(Debug, Clone, Default)]
-pub struct Change {
-    /// `UpdateExpression`.
-    pub update: String,
-    /// `ConditionExpression`.
-    pub condition: Option<String>,
-    /// `ExpressionAttributeNames`.
-    pub names: Vec<(&'static str, &'static str)>,
-    /// `ExpressionAttributeValues`.
-    pub values: Vec<(&'static str, AttributeValue)>,
 }
 
 /// Up to 100 writes that happen together or not at all. Each costs double write units.
@@ -175,27 +155,20 @@ pub struct Change {
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct Transaction {
-    writes: Vec<(Part, Option<Label>)>,
-}
-
-/// A write of a transaction.
-#[derive(Debug, Clone)]
-enum Part {
-    Typed(Box<Write>),
-    Raw(Box<TransactWriteItem>),
+    writes: Vec<(Write, Option<Label>)>,
 }
 
 impl Transaction {
-    /// No writes yet.
+    /// A transaction without writes.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a write.
+    /// Adds a write to the transaction.
     #[must_use]
     pub fn write(mut self, write: impl Into<Write>) -> Self {
-        self.writes.push((Part::Typed(Box::new(write.into())), None));
+        self.writes.push((write.into(), None));
         self
     }
 
@@ -205,11 +178,6 @@ impl Transaction {
         if let Some((_, name)) = self.writes.last_mut() {
             *name = Some(label);
         }
-        self
-    }
-
-    fn raw(mut self, part: TransactWriteItem) -> Self {
-        self.writes.push((Part::Raw(Box::new(part)), None));
         self
     }
 
@@ -223,116 +191,6 @@ impl Transaction {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.writes.is_empty()
-    }
-
-    /// Writes `row`, whatever was there.
-    #[must_use]
-    pub fn put(self, _: &Store, row: Row) -> Self {
-        self.write(Write::put(row))
-    }
-
-    /// Writes `row` if there is none with its key.
-    #[must_use]
-    pub fn insert(self, _: &Store, row: Row) -> Self {
-        self.write(Write::insert(row))
-    }
-
-    /// Writes an item of either table under a condition without values.
-    #[must_use]
-    pub fn put_item(self, table: &str, item: Item, condition: Option<&str>) -> Self {
-        let put = Put::builder()
-            .table_name(table)
-            .set_item(Some(item))
-            .set_condition_expression(condition.map(str::to_owned))
-            .return_values_on_condition_check_failure(FOUND)
-            .build()
-            .expect("table and item are set");
-        self.raw(TransactWriteItem::builder().put(put).build())
-    }
-
-    /// Writes `row` if the one that is there is as `condition` says.
-    #[must_use]
-    pub fn put_if(
-        self,
-        store: &Store,
-        row: Row,
-        condition: &str,
-        values: Vec<(&'static str, AttributeValue)>,
-    ) -> Self {
-        let values = values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        let put = Put::builder()
-            .table_name(&*store.tables().main)
-            .set_item(Some(row.into_item()))
-            .condition_expression(condition)
-            .set_expression_attribute_values(Some(values))
-            .return_values_on_condition_check_failure(FOUND)
-            .build()
-            .expect("table, item and condition are set");
-        self.raw(TransactWriteItem::builder().put(put).build())
-    }
-
-    /// Changes the row at `key`.
-    #[must_use]
-    pub fn update(self, store: &Store, key: &Key, change: Change) -> Self {
-        let names = (!change.names.is_empty())
-            .then(|| change.names.into_iter().map(|(name, of)| (name.to_owned(), of.to_owned())).collect());
-        let values = (!change.values.is_empty())
-            .then(|| change.values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect());
-        let update = SdkUpdate::builder()
-            .table_name(&*store.tables().main)
-            .set_key(Some(key.attributes()))
-            .update_expression(change.update)
-            .set_condition_expression(change.condition)
-            .set_expression_attribute_names(names)
-            .set_expression_attribute_values(values)
-            .return_values_on_condition_check_failure(FOUND)
-            .build()
-            .expect("table, key and expression are set");
-        self.raw(TransactWriteItem::builder().update(update).build())
-    }
-
-    /// Deletes the row at `key`, whether or not it is there.
-    #[must_use]
-    pub fn delete(self, _: &Store, key: &Key) -> Self {
-        self.write(Write::delete(key))
-    }
-
-    /// Deletes the row at `key`, which must be there.
-    #[must_use]
-    pub fn remove(self, _: &Store, key: &Key) -> Self {
-        self.write(Write::delete(key).when(exists()))
-    }
-
-    /// Deletes the row at `key` if it is as `condition` says.
-    #[must_use]
-    pub fn delete_if(
-        self,
-        store: &Store,
-        key: &Key,
-        condition: &str,
-        values: Vec<(&'static str, AttributeValue)>,
-    ) -> Self {
-        let values = values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        let delete = Delete::builder()
-            .table_name(&*store.tables().main)
-            .set_key(Some(key.attributes()))
-            .condition_expression(condition)
-            .set_expression_attribute_values(Some(values))
-            .build()
-            .expect("table, key and condition are set");
-        self.raw(TransactWriteItem::builder().delete(delete).build())
-    }
-
-    /// Holds the transaction to a row that must exist.
-    #[must_use]
-    pub fn require(self, _: &Store, key: &Key) -> Self {
-        self.write(Write::require(key))
-    }
-
-    /// Holds the transaction to a log that nothing was appended to: no event stands at `seq`.
-    #[must_use]
-    pub fn require_end_of_log(self, _: &Store, log: String, seq: u64) -> Self {
-        self.write(Write::require_end_of_log(log, seq))
     }
 
     /// Sends the transaction once. Retries of the SDK carry one `ClientRequestToken` and cannot apply it twice; for
@@ -349,12 +207,9 @@ impl Transaction {
     fn prepare(self, store: &Store) -> Result<Prepared, Error> {
         self.check()?;
         let mut prepared = Prepared { parts: Vec::new(), labels: Vec::new() };
-        for (part, label) in self.writes {
+        for (write, label) in self.writes {
             prepared.labels.push(label);
-            prepared.parts.push(match part {
-                Part::Typed(write) => write.to_part(store.tables())?,
-                Part::Raw(part) => *part,
-            });
+            prepared.parts.push(write.to_part(store.tables())?);
         }
         Ok(prepared)
     }
@@ -366,8 +221,7 @@ impl Transaction {
         }
         let mut bytes = 0;
         let mut rows: HashMap<(Table, String), usize> = HashMap::new();
-        for (second, (part, _)) in self.writes.iter().enumerate() {
-            let Part::Typed(write) = part else { continue };
+        for (second, (write, _)) in self.writes.iter().enumerate() {
             write.check()?;
             bytes += write.bytes();
             if let Some(first) = rows.insert((write.table, write.row_name()), second) {
