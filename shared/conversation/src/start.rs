@@ -347,3 +347,6 @@ impl RunStarter {
 fn started(new: &NewRun, owner: Option<Owner>) -> StartedRun {
     StartedRun { run: new.run, project: new.project, replayed: false, owner }
 }
+
+#[cfg(test)]
+mod tests;
