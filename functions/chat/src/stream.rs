@@ -148,7 +148,7 @@ impl<P: Projection> Writing<P> {
             }
             None => {
                 self.ended = true;
-                // A stream that ends without the terminal event was cut, so it must not look complete.
+                // A stream that ends without the terminal event was cut, so it must not be mistaken for a complete one.
                 if self.closed { self.projection.closed() } else { Vec::new() }
             }
         };

@@ -52,6 +52,22 @@ pub(crate) struct McpMessage {
     params: Option<serde_json::Value>,
 }
 
+/// A JSON-RPC 2.0 response of MCP.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only the schema is used: the SDK writes the response")]
+pub(crate) struct McpResponse {
+    /// Must be `2.0`.
+    jsonrpc: String,
+    #[schema(value_type = Option<Value>)]
+    id: Option<serde_json::Value>,
+    /// Present if the call succeeded.
+    #[schema(value_type = Option<Object>)]
+    result: Option<serde_json::Value>,
+    /// Present if the call failed.
+    #[schema(value_type = Option<Object>)]
+    error: Option<serde_json::Value>,
+}
+
 /// Send an MCP message.
 ///
 /// The endpoint for MCP clients (streamable HTTP, stateless, protocol versions 2024-11-05 to 2026-07-28) with the tools
@@ -63,7 +79,7 @@ pub(crate) struct McpMessage {
     tag = "mcp",
     request_body = McpMessage,
     responses(
-        (status = 200, description = "The JSON-RPC response.", content_type = "application/json"),
+        (status = 200, description = "The JSON-RPC response.", body = McpResponse),
         (status = 202, description = "The notification was accepted."),
         Problems
     ),

@@ -74,7 +74,7 @@ struct GetRun {
     run_id: RunId,
 }
 
-/// Calls a tool. A failure within the tool is a result that tells the calling model what to do.
+/// Calls a tool. A failure within the tool becomes a result that explains to the calling model what to do.
 pub(crate) async fn call(
     app: &App,
     caller: &Principal,

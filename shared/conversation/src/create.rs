@@ -49,7 +49,7 @@ pub struct NewRun {
 }
 
 impl NewRun {
-    /// A run with a new id that says `content` in an existing project, with everything else at its default.
+    /// A run with a new id and the message `content` in an existing project, with everything else at its default.
     #[must_use]
     pub fn new(tenant: TenantId, user: UserId, project: ProjectId, content: impl Into<String>) -> Self {
         Self {

@@ -1,5 +1,5 @@
 //! The `mcp` function over Lambda events, real tables and real credentials.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic where it stands")]
+#![expect(clippy::unwrap_used, reason = "a failed step should panic at its line")]
 
 mod deployment;
 mod endpoint;

@@ -25,7 +25,7 @@ impl Bench {
             scopes: Scopes::ALL,
             via: Via::Bearer,
         };
-        Self { starter: RunStarter::new(runs, Desk::new(store, None, Default::default())), caller }
+        Self { starter: RunStarter::new(runs, Credits::new(store, None, Default::default())), caller }
     }
 
     fn request(&self, project: Destination) -> RunRequest {
