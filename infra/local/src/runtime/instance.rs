@@ -105,7 +105,7 @@ impl Instance {
     /// Hands over an invocation. Returns it if the instance has ended meanwhile.
     pub(super) fn assign(&self, assignment: Assignment) -> Result<(), Box<Assignment>> {
         let mut slot = self.slot();
-        if slot.phase == Phase::Ended || slot.retiring || slot.assignment.is_some() {
+        if slot.phase == Phase::Ended || slot.retiring || slot.kill || slot.assignment.is_some() {
             return Err(Box::new(assignment));
         }
         slot.assignment = Some(assignment);

@@ -195,7 +195,7 @@ async fn a_split_event_is_an_error_and_not_a_missing_word() {
     assert_eq!(chunks.next().await, Some(Ok(Chunk::TextDelta("Grüß ".into()))));
     release.notify_one();
     let rest: Vec<_> = chunks.collect().await;
-    let torn = rest == [Err(Error::InvalidAnswer("an event without a name".into()))];
+    let torn = rest == [Err(Error::InvalidAnswer("an event has no name".into()))];
     let mended = rest.len() == 2 && rest[0] == Ok(Chunk::TextDelta("Gott 🦀".into()));
     assert!(torn || mended, "{rest:?}");
 }
