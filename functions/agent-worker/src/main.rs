@@ -1,4 +1,4 @@
-//! The `agent-worker` function.
+//! The `agent-worker` function: executes background runs from a queue.
 
 use lambda_runtime::Error;
 use sequent_agent::Engine;

@@ -1,4 +1,4 @@
-//! The `artifacts` function.
+//! The `artifacts` function: artifacts, uploads and exports over HTTP.
 
 use std::sync::Arc;
 

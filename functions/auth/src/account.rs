@@ -26,7 +26,7 @@ use crate::{
 /// The maximum number of characters in the name of a user or an API key.
 pub(crate) const MAX_NAME: usize = 100;
 
-/// A new account.
+/// A registration with address and password.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Registration {

@@ -12,7 +12,7 @@ use sequent_identity::{SignedIn, token::RefreshToken};
 const REFRESH_COOKIE: &str = "__Secure-sequent_refresh";
 const PLAIN_REFRESH_COOKIE: &str = "sequent_refresh";
 
-/// Two `Set-Cookie` headers.
+/// The `Set-Cookie` headers of the access and the refresh token.
 pub(crate) type SetCookies = AppendHeaders<[(HeaderName, String); 2]>;
 
 /// The names and attributes of the cookies, which depend on the scheme of the public address.
@@ -42,7 +42,7 @@ impl Cookies {
         ])
     }
 
-    /// Deletes both cookies.
+    /// Returns headers that delete both cookies.
     pub(crate) fn clear(self) -> SetCookies {
         AppendHeaders([self.access_cookie("", 0), self.refresh_cookie("", 0)])
     }

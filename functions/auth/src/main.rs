@@ -1,4 +1,4 @@
-//! The `auth` function.
+//! The `auth` function: accounts, sessions and API keys over HTTP.
 
 use std::sync::Arc;
 

@@ -38,7 +38,7 @@ pub(crate) struct Credentials {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RefreshRequest {
-    /// `rt_...`.
+    /// A refresh token, which begins with `rt_`.
     #[schema(value_type = Option<String>)]
     refresh_token: Option<SecretString>,
 }

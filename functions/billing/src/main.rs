@@ -1,4 +1,4 @@
-//! The `billing` function.
+//! The `billing` function: credits, plans and purchases over HTTP.
 
 use std::sync::Arc;
 

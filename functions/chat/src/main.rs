@@ -1,4 +1,4 @@
-//! The `chat` function.
+//! The `chat` function: streams runs and executes them.
 
 use std::sync::Arc;
 

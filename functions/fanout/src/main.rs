@@ -1,4 +1,4 @@
-//! The `fanout` function.
+//! The `fanout` function: turns changed rows into messages.
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use sequent_aws::queue::{Batch, Failures, Sender};

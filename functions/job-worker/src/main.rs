@@ -1,4 +1,4 @@
-//! The `job-worker` function.
+//! The `job-worker` function: executes jobs from a queue.
 
 use lambda_runtime::Error;
 use sequent_artifacts::Artifacts;

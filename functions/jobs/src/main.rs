@@ -1,4 +1,4 @@
-//! The `jobs` function.
+//! The `jobs` function: the status of jobs over HTTP.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The `mcp` function.
+//! The `mcp` function: an MCP server, and the tenants' own servers.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The `meta` function.
+//! The `meta` function: health, API description and error catalogue.
 
 use sequent_http::{Error, Pipeline};
 use sequent_meta_function::{App, Dependencies, router};

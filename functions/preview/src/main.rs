@@ -1,4 +1,4 @@
-//! The `preview` function.
+//! The `preview` function: displays untrusted pages in a sandbox.
 
 use sequent_artifacts::{Bucket, PreviewKeys};
 use sequent_core::setting;

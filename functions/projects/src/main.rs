@@ -1,4 +1,4 @@
-//! The `projects` function.
+//! The `projects` function: conversations and messages over HTTP.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Cancelling a run.
+//! `POST /api/runs/{id}/cancel`: cancels a run.
 
 use axum::{extract::State, response::IntoResponse};
 use http::StatusCode;

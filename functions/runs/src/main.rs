@@ -1,4 +1,4 @@
-//! The `runs` function.
+//! The `runs` function: background runs over HTTP.
 
 use std::sync::Arc;
 

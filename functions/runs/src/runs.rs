@@ -1,4 +1,4 @@
-//! Reading runs.
+//! Reads runs: the list, and one run by its id.
 
 use axum::{extract::State, response::IntoResponse};
 use sequent_conversation::Run;

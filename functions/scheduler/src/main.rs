@@ -1,4 +1,4 @@
-//! The `scheduler` function.
+//! The `scheduler` function: periodic sweeps and maintenance.
 
 use std::time::{Duration, SystemTime};
 

@@ -1,4 +1,4 @@
-//! The `stripe-webhook` function.
+//! The `stripe-webhook` function: accepts signed events of Stripe.
 
 use sequent_http::{Error, Pipeline};
 use sequent_stripe::WebhookSecrets;

@@ -30,7 +30,7 @@ pub(crate) struct Client {
     pub(crate) user: Option<UserId>,
 }
 
-/// A streamed response.
+/// The events of a streamed response.
 pub(crate) struct Stream {
     body: Incoming,
     text: String,
@@ -38,7 +38,7 @@ pub(crate) struct Stream {
     pub(crate) project: Option<String>,
 }
 
-/// One server-sent event.
+/// One server-sent event with its arrival time.
 pub(crate) struct Event {
     pub(crate) name: String,
     pub(crate) data: String,

@@ -20,7 +20,7 @@ use crate::{
 const TARGET_MS: f64 = 150.0;
 const EVENTS: usize = 10_000;
 
-/// Adds one row.
+/// Adds one row to the report.
 pub(crate) async fn measure(
     stack: &Stack,
     client: &Client,

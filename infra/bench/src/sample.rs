@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Milliseconds, sorted.
+/// Sorted measurements in milliseconds.
 pub(crate) struct Sample(Vec<f64>);
 
 impl Sample {

@@ -108,7 +108,7 @@ impl Stack {
         self.database.id().unwrap_or_default()
     }
 
-    /// Begins a count.
+    /// Begins a count of requests and units.
     pub(crate) async fn begin_count(&self) -> anyhow::Result<()> {
         Client::new(&self.endpoint).json(Method::POST, database::USAGE, None).await.map(drop)
     }

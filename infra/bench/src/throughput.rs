@@ -20,7 +20,7 @@ use crate::{
 const TARGET: f64 = 80.0;
 const CLIENTS: usize = 16;
 pub(crate) const TOKENS: usize = 100;
-/// Turns per conversation.
+/// Turns per conversation before a new one begins.
 const CONVERSATION: usize = 10;
 
 /// Measures turns per second, then the memory of the instances.

@@ -20,7 +20,7 @@ pub(crate) struct Usage {
     pub(crate) read_units: f64,
     /// Units by operation and table.
     pub(crate) units: BTreeMap<String, f64>,
-    /// Requests by operation.
+    /// Number of requests by operation.
     pub(crate) requests: BTreeMap<String, u64>,
     pub(crate) failed_writes: u64,
     /// Time of each write at the database, in milliseconds.
@@ -37,7 +37,7 @@ pub(crate) fn priced(body: &[u8]) -> Vec<u8> {
 }
 
 impl Usage {
-    /// Adds a response.
+    /// Adds the units of a response.
     pub(crate) fn add(&mut self, operation: &str, request: &[u8], ok: bool, answer: &[u8], took_ms: f64) {
         *self.requests.entry(operation.to_owned()).or_default() += 1;
         let writes = matches!(

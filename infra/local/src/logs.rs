@@ -20,7 +20,7 @@ impl Logs {
         Self::default()
     }
 
-    /// Discards all lines.
+    /// Discards all lines of the functions.
     pub fn silent() -> Self {
         Self { silent: Arc::new(true) }
     }

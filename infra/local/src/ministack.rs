@@ -85,7 +85,7 @@ impl MiniStack {
         Ok(Self { endpoint, stop, supervisor })
     }
 
-    /// Returns its endpoint.
+    /// Returns the address of the emulator.
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }

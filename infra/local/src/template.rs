@@ -65,7 +65,7 @@ pub struct Function {
     pub reserved_concurrency: Option<usize>,
     /// The mode of its function URL, if it has one.
     pub url: Option<InvokeMode>,
-    /// Its event sources.
+    /// Event sources that invoke the function.
     pub sources: Vec<Source>,
 }
 

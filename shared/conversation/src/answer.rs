@@ -15,7 +15,7 @@ const GRACE: Duration = Duration::from_secs(30);
 /// An answer to one question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
-    /// The question.
+    /// Id of the answered question.
     pub interrupt: InterruptId,
     /// The kind of answer.
     pub status: AnswerStatus,

@@ -1,4 +1,4 @@
-//! Cancelling a run.
+//! Cancels runs, their children and their jobs.
 
 use sequent_core::UserId;
 use sequent_event::{Body, CancelReason, Child, Event, RunOutcome, State};

@@ -46,7 +46,7 @@ pub enum Error {
     /// The cursor was not issued by this list.
     #[error(transparent)]
     Cursor(#[from] InvalidCursor),
-    /// The table failed.
+    /// A read or write of the table failed.
     #[error(transparent)]
     Table(#[from] sequent_tables::Error),
     /// A transaction was refused for a reason that no caller can change.

@@ -29,7 +29,7 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// Encodes the message.
+    /// Encodes the message as JSON.
     #[must_use]
     pub fn to_json(self) -> String {
         serde_json::to_string(&self).expect("two ids serialise to a map")

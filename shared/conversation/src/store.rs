@@ -29,7 +29,7 @@ impl RunStore {
         self.settings
     }
 
-    /// Returns the tables.
+    /// Returns the store of both tables.
     #[must_use]
     pub fn tables(&self) -> &Store {
         self.storage.store()

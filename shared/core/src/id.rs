@@ -134,7 +134,7 @@ ids! {
     ArtifactId, "art", "artifact";
     /// A person, place or other named thing in a document.
     EntityId, "ent", "entity";
-    /// One background task.
+    /// A job: one background task.
     JobId, "job", "job";
     /// One entry of a tenant's ledger. Its amounts sum to zero.
     PostingId, "pst", "posting";

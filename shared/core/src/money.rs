@@ -50,7 +50,7 @@ impl fmt::Display for MicroUsd {
 pub struct MicroCredits(pub i64);
 
 impl MicroCredits {
-    /// No credits.
+    /// An amount of no credits.
     pub const ZERO: Self = Self(0);
 
     /// An amount in whole credits.

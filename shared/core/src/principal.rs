@@ -80,7 +80,7 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// Every scope.
+    /// Every scope, in the order of their names.
     pub const ALL: [Self; 8] = [
         Self::ProjectsRead,
         Self::ProjectsWrite,
@@ -158,7 +158,7 @@ impl utoipa::ToSchema for Scope {}
 pub struct Scopes(u16);
 
 impl Scopes {
-    /// The empty set.
+    /// The empty set of scopes.
     pub const NONE: Self = Self(0);
     /// All scopes. A session has them.
     pub const ALL: Self = Self((1 << Scope::ALL.len()) - 1);
@@ -169,7 +169,7 @@ impl Scopes {
         self.0 & (1 << scope as u8) != 0
     }
 
-    /// Adds a scope.
+    /// Returns the set with one more scope.
     #[must_use]
     pub const fn with(self, scope: Scope) -> Self {
         Self(self.0 | (1 << scope as u8))

@@ -28,7 +28,7 @@ pub enum DocumentKind {
 }
 
 impl DocumentKind {
-    /// All types.
+    /// All types of documents.
     pub const ALL: [Self; 3] = [Self::Report, Self::Slides, Self::Website];
 
     /// The name of the type, as in JSON.

@@ -27,7 +27,7 @@ impl Format {
     /// file.
     pub const RENDERERS: u32 = 1;
 
-    /// All formats.
+    /// All formats of exports.
     pub const ALL: [Self; 6] = [Self::Pdf, Self::Html, Self::Markdown, Self::Json, Self::Jsonl, Self::Zip];
 
     /// The name of the format, as in the API.

@@ -21,11 +21,11 @@ pub enum Inline {
     },
     /// A citation of a source.
     Cite(SourceId),
-    /// A line break.
+    /// A line break within a paragraph.
     Break,
 }
 
-/// A parsed text.
+/// A text with parsed inline markup.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Parsed {
     #[expect(missing_docs, reason = "plain data")]
@@ -34,7 +34,7 @@ pub struct Parsed {
     pub refused_links: Vec<String>,
 }
 
-/// Parses a text.
+/// Parses a text with inline markup.
 #[must_use]
 pub fn parse(source: &str) -> Parsed {
     let mut parser = Parser {

@@ -1,4 +1,4 @@
-//! Reports.
+//! Reports: documents of titled sections.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Block, Source, SourceId, Text, WebUrl, limits};
 
-/// A report.
+/// A document of titled sections.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "plain data")]
 pub struct Report {

@@ -1,4 +1,4 @@
-//! Slides.
+//! Slides: documents of single pages.
 
 use serde::{Deserialize, Serialize};
 
@@ -34,7 +34,7 @@ pub enum Theme {
     Dark,
 }
 
-/// One slide.
+/// One page of a presentation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "plain data")]
 pub struct Slide {

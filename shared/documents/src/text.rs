@@ -19,7 +19,7 @@ impl Text {
         &self.source
     }
 
-    /// The parsed text.
+    /// Returns the text with its parsed markup.
     #[must_use]
     pub fn inlines(&self) -> &[Inline] {
         &self.parsed.inlines

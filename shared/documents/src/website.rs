@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits;
 
-/// A website.
+/// A website as a set of files.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "plain data")]
 pub struct Website {

@@ -15,7 +15,7 @@ pub enum RunOutcome {
     Cancelled,
     /// The run waits for people.
     Interrupt {
-        /// All open questions.
+        /// All questions that are still open.
         interrupts: Vec<Interrupt>,
     },
 }

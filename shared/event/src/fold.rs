@@ -66,7 +66,7 @@ pub struct State {
     pub prompts: Vec<TextMessage>,
     /// The number of `prompts` that the request of the last response contained.
     pub prompts_seen: usize,
-    /// The assistant's messages.
+    /// Messages of the assistant, oldest first.
     pub answers: Vec<TextMessage>,
     /// Messages, calls and results in the order in which a model has to read them.
     pub transcript: Vec<TranscriptEntry>,

@@ -42,7 +42,7 @@ pub struct Entity {
     pub job_id: JobId,
 }
 
-/// A background task.
+/// A background task of the run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[expect(missing_docs, reason = "plain data")]

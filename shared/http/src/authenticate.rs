@@ -11,7 +11,7 @@ use sequent_identity::{Credential, Identity};
 
 use crate::{Problem, RequestContext, credential, csrf, pipeline::Shared, rate_limit::Class};
 
-/// Verifies credentials.
+/// Verifies the credentials of requests.
 pub(crate) enum Authenticator {
     Identity(Arc<Identity>),
     /// Callers by their token or API key.

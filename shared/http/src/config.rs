@@ -15,7 +15,7 @@ const TIMEOUT: Duration = Duration::from_secs(28);
 /// The stage of the deployment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// A developer's machine.
+    /// The machine of a developer.
     Dev,
     /// A deployment for tests.
     Staging,

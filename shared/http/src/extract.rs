@@ -26,7 +26,7 @@ pub struct UnlabelledJson<T>(pub T);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BodyLimit(pub usize);
 
-/// The query string.
+/// Extracts and validates the query string.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Query<T>(pub T);
 

@@ -17,7 +17,7 @@ pub use layer::{layer, required};
 
 use crate::Problem;
 
-/// The request header.
+/// Name of the request header.
 pub const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// The response header that is `true` if the response was stored by an earlier request.

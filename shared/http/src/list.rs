@@ -41,7 +41,7 @@ impl ListQuery {
 pub struct Limit(u32);
 
 impl Limit {
-    /// The number.
+    /// Returns the limit as a number.
     #[must_use]
     pub const fn get(self) -> u32 {
         self.0

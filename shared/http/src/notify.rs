@@ -31,7 +31,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads the environment.
+    /// Reads the settings from the environment.
     #[must_use]
     pub fn from_env() -> Self {
         let read = |name| std::env::var(name).ok().filter(|text: &String| !text.trim().is_empty());

@@ -164,13 +164,13 @@ impl Problem {
         self
     }
 
-    /// The HTTP status.
+    /// Returns the HTTP status of the response.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.0.status
     }
 
-    /// The stable code.
+    /// Returns the stable code of the problem.
     #[must_use]
     pub fn code(&self) -> Code {
         self.0.details.code
@@ -182,7 +182,7 @@ impl Problem {
         Some(&*self.0.details.detail).filter(|detail| !detail.is_empty())
     }
 
-    /// The private source.
+    /// Returns the private source of the problem.
     #[must_use]
     pub fn cause(&self) -> Option<&(dyn std::error::Error + Send + Sync + 'static)> {
         self.0.source.as_deref()

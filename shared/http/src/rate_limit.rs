@@ -36,9 +36,9 @@ const FULL_AT: &str = "full_at";
 /// decides between reading and writing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Class {
-    /// Requests that read.
+    /// Limit for requests that read.
     Read,
-    /// Requests that write.
+    /// Limit for requests that write.
     Write,
     /// Requests that start a model.
     Chat,
@@ -73,7 +73,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// No limits.
+    /// Settings without any limit.
     pub const NONE: Self = Self { read: 0, write: 0, chat: 0, auth: 0 };
 
     /// Reads `read=1200,write=600,chat=120,auth=30`. A class that is left out has the default of the stage. A single

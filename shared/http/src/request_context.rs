@@ -62,7 +62,7 @@ impl RequestContext {
         self.0.invocation_id.as_deref()
     }
 
-    /// The X-Ray trace.
+    /// Returns the id of the X-Ray trace.
     #[must_use]
     pub fn trace_id(&self) -> Option<&str> {
         self.0.trace_id.as_deref()

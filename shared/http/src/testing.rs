@@ -62,7 +62,7 @@ impl Event {
         Self(serde_json::from_str(text).unwrap_or_else(|error| panic!("{error} in {text}")))
     }
 
-    /// The method.
+    /// Returns the method of the event.
     #[must_use]
     pub fn method(&self) -> &str {
         self.0["requestContext"]["http"]["method"].as_str().unwrap_or_default()
@@ -74,7 +74,7 @@ impl Event {
         self.0["rawPath"].as_str().unwrap_or_default()
     }
 
-    /// Sets a header.
+    /// Sets a header of the event.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.0["headers"][name.to_ascii_lowercase()] = value.into();
@@ -135,7 +135,7 @@ impl Event {
     }
 }
 
-/// A complete response.
+/// A response with its whole body.
 #[expect(missing_docs, reason = "plain data")]
 #[derive(Debug, Clone)]
 pub struct Answer {

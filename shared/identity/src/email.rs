@@ -20,7 +20,7 @@ impl Email {
     pub const MAX_LEN: usize = 254;
     const MAX_LOCAL: usize = 64;
 
-    /// The normalised address.
+    /// Returns the address in its normal form.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

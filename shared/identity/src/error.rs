@@ -42,7 +42,7 @@ pub enum Error {
     /// A table operation failed.
     #[error(transparent)]
     Table(#[from] sequent_tables::Error),
-    /// A transaction failed.
+    /// A transaction did not succeed.
     #[error(transparent)]
     Transaction(#[from] Cancelled),
     /// The secret could not be read.
@@ -51,7 +51,7 @@ pub enum Error {
     /// No key could sign.
     #[error(transparent)]
     Signing(#[from] signing::Error),
-    /// Hashing failed.
+    /// A password could not be hashed.
     #[error(transparent)]
     Password(#[from] password::Error),
     /// The random generator failed.

@@ -42,7 +42,7 @@ impl Document {
     }
 }
 
-/// The parsed secret.
+/// The secret as it was parsed.
 #[derive(Deserialize)]
 #[serde(try_from = "Document")]
 pub struct AppSecret {

@@ -28,7 +28,7 @@ pub(crate) const ROTATION: Label = Label::new("rotation");
 pub struct Device {
     /// `User-Agent`, so that people recognise their sessions.
     pub user_agent: Option<String>,
-    /// Network address.
+    /// Network address of the client.
     pub address: Option<String>,
 }
 

@@ -48,7 +48,7 @@ pub(crate) struct Entry {
     not_after: Option<i64>,
 }
 
-/// One signing key.
+/// One key that signs access tokens.
 pub struct SigningKey {
     kid: String,
     private: EncodingKey,
@@ -175,7 +175,7 @@ impl KeyRing {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct JwkSet {
-    /// All unexpired keys.
+    /// All keys that have not expired.
     pub keys: Vec<Jwk>,
 }
 

@@ -30,7 +30,7 @@ const GRACE: i64 = 24 * 3600;
 /// Result of applying an object's state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Synced {
-    /// Something changed.
+    /// Something changed in the account.
     Changed,
     /// Nothing had to change.
     Same,

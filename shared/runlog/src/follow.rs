@@ -116,7 +116,7 @@ where
 /// The result of one poll.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Poll {
-    /// The next event.
+    /// The next event of the log.
     Event(Event),
     /// The log is closed, and all its events were delivered.
     Closed,

@@ -43,7 +43,7 @@ pub enum Unsent {
 pub enum Method {
     /// Reads an object or a list.
     Get,
-    /// Changes something.
+    /// Changes an object at Stripe.
     Post,
 }
 
@@ -121,7 +121,7 @@ impl Request {
         Self { method: Method::Post, path: path.into(), form: Vec::new(), idempotency_key: Some(key.into()) }
     }
 
-    /// Adds a parameter.
+    /// Adds a parameter to the request.
     #[must_use]
     pub fn with(mut self, name: impl Into<String>, value: impl ToString) -> Self {
         self.form.push((name.into(), value.to_string()));

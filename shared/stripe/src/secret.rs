@@ -63,7 +63,7 @@ impl WebhookSecrets {
         Some(Self(Source::Manager(Secrets::new(client, id))))
     }
 
-    /// Uses these secrets.
+    /// Returns a source of these secrets.
     #[must_use]
     pub fn fixed(secrets: Vec<SecretString>) -> Self {
         Self(Source::Fixed(secrets))

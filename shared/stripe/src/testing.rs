@@ -47,7 +47,7 @@ impl Fake {
         self.world().objects.insert(id.to_owned(), price);
     }
 
-    /// Advances the clock.
+    /// Advances the clock of the account.
     pub fn advance(&self, seconds: i64) {
         self.world().now += seconds;
     }
@@ -118,7 +118,7 @@ impl Fake {
         self.world().dispute(payment_intent)
     }
 
-    /// Decides a dispute.
+    /// Decides a dispute at the bank.
     pub fn close_dispute(&self, dispute: &str, won: bool) -> Option<()> {
         self.world().close_dispute(dispute, won)
     }

@@ -63,7 +63,7 @@ impl<T> Page<T> {
         self.last.as_deref().map(|sort_key| key.seal(&self.partition, sort_key))
     }
 
-    /// Converts every item.
+    /// Converts every item of the page.
     #[must_use]
     pub fn map<U>(self, convert: impl FnMut(T) -> U) -> Page<U> {
         Page {

@@ -50,7 +50,7 @@ impl Update {
         Self { key: key.clone(), changes: Vec::new(), condition: None }
     }
 
-    /// Sets the attribute.
+    /// Sets an attribute to a value.
     #[must_use]
     pub fn set(self, path: impl Into<Path>, value: impl Serialize) -> Self {
         self.change(path.into(), Change::Set(encode(value)))

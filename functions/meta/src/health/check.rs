@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::{LIMIT, report::HealthCheck};
 
-/// A failing dependency.
+/// A dependency that failed its check, with the reason.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     #[error("no answer in time")]

@@ -63,7 +63,7 @@ async fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Serves Stripe's API.
+/// Serves the routes of Stripe's API.
 async fn api(State(server): State<Server>, uri: Uri, headers: HeaderMap, request: HttpRequest) -> Response {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let refused = |status: StatusCode, message: &str| {

@@ -75,7 +75,7 @@ async fn list(person: &Person, query: &str) -> Vec<Value> {
     page["items"].as_array().unwrap().clone()
 }
 
-/// Announces an upload.
+/// Announces an upload and returns the signed request.
 async fn offer(person: &Person, body: Value) -> Value {
     person.post(Call::to("/api/artifacts/uploads").body(body)).await.json()
 }

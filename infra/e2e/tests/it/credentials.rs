@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 const SITE: &str = "https://chat.example";
 const COOKIE: &str = "__Host-sequent_access";
 
-/// Concurrent requests.
+/// Number of concurrent requests.
 const ABREAST: usize = 16;
 
 /// A request that must be refused: its fault, its headers, and an addition to its query.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 /// Without lingering, a token that arrives after the previous write becomes an event of its own.
 const UNHURRIED: [(&str, &str); 2] = [("LINGER_MIN_MS", "0"), ("LINGER_MAX_MS", "0")];
-/// Concurrent requests.
+/// Number of concurrent requests.
 const AT_ONCE: usize = 4;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -110,7 +110,7 @@ enum Fault {
     Answer,
     /// The provider refuses our key.
     Locked,
-    /// No process listens.
+    /// The provider is not running.
     Down,
     /// The process is killed in the middle of the response.
     Killed,
@@ -144,7 +144,7 @@ impl Service {
         None
     }
 
-    /// Removes the fault.
+    /// Removes the fault of the provider.
     async fn restore(&mut self) {
         match &self.running {
             Some(provider) if provider.key == KEY => provider.heal().await,

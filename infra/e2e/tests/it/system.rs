@@ -45,7 +45,7 @@ impl System {
         Self { stack, client: Client::new(), _data: data }
     }
 
-    /// Registers a user.
+    /// Registers a user with this address.
     pub(crate) async fn sign_up(&self, email: &str) -> Caller {
         let body = json!({"email": email, "password": "correct horse battery staple"});
         let url = format!("{}/api/auth/register", self.stack.origin_url());

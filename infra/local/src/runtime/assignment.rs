@@ -40,7 +40,7 @@ impl Assignment {
     }
 }
 
-/// Milliseconds since 1970.
+/// Returns the time in milliseconds since the epoch.
 pub(super) fn now_ms() -> u128 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()
 }

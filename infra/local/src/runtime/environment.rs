@@ -39,7 +39,7 @@ impl Environment {
         Self(set.collect())
     }
 
-    /// Adds variables.
+    /// Adds variables, which override earlier ones.
     #[must_use]
     pub fn with<K: Into<OsString>, V: Into<OsString>>(
         mut self,

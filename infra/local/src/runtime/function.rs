@@ -43,7 +43,7 @@ impl Function {
         Self { permits, pool: Arc::new(Pool::new(config)) }
     }
 
-    /// Returns its settings.
+    /// Returns the settings of the function.
     pub fn config(&self) -> &Config {
         self.pool.config()
     }

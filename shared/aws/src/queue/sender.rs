@@ -14,7 +14,7 @@ const BATCH: usize = 10;
 /// A message was not sent, or the outcome is unknown.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The request failed.
+    /// SQS did not accept the message.
     #[error("could not reach the queue")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The queue refused this message of the request.

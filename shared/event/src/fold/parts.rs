@@ -55,7 +55,7 @@ pub struct AskedInterrupt {
     pub answer: Option<InterruptAnswer>,
 }
 
-/// A child run.
+/// A child run of this run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "plain data")]
 pub struct Child {

@@ -125,7 +125,7 @@ impl State {
 pub struct Draft {
     /// The first message. Calls name it as their parent.
     pub id: MessageId,
-    /// The complete messages.
+    /// Messages that are complete.
     pub texts: Vec<TextMessage>,
     /// The calls, complete or not.
     pub calls: Vec<ToolCall>,

@@ -20,7 +20,7 @@ const MAX_BYTES: u64 = 200 << 20;
 /// Limit of the artifacts of one run; the rest is left out.
 const MAX_ARTIFACTS: usize = 500;
 
-/// Builds the archive.
+/// Builds the archive of a conversation.
 pub(super) async fn file(artifacts: &Artifacts, context: &Context, id: ProjectId) -> Result<File, Failed> {
     let project = Projects::new(context.store(), context.tenant).get(id).await.map_err(gone)?;
     let messages = messages(context, id).await?;

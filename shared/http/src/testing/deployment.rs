@@ -69,7 +69,7 @@ impl Deployment {
         &self.store
     }
 
-    /// Calls the function.
+    /// Calls the function with an event.
     pub async fn send(&self, event: &Event) -> Answer {
         event.send(&self.app).await
     }
@@ -112,9 +112,9 @@ impl Deployment {
 /// A person with a tenant of their own.
 #[derive(Debug, Clone)]
 pub struct Person {
-    /// The access token.
+    /// The access token of the user.
     pub token: String,
-    /// The CSRF token.
+    /// The CSRF token of the session.
     pub csrf: String,
     signed_in: SignedIn,
 }

@@ -37,7 +37,7 @@ pub enum Effect {
 /// The stored part of a response.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stored {
-    /// HTTP status code.
+    /// HTTP status of the stored response.
     pub status: u16,
     /// The headers worth repeating; never cookies.
     pub headers: Vec<(String, String)>,

@@ -18,7 +18,7 @@ pub(super) struct Loot<'a> {
     pub(super) address: &'a str,
 }
 
-/// Returns all forgeries.
+/// Returns all forgeries of a token.
 pub(super) fn forgeries(forge: &Forge, loot: &Loot<'_>) -> Vec<Forgery> {
     let mut all = Vec::new();
     algorithms(forge, &mut all);

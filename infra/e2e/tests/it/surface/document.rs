@@ -20,7 +20,7 @@ pub(crate) enum Access {
 /// An operation of the document.
 #[derive(Debug)]
 pub(super) struct Route {
-    /// `METHOD /path`.
+    /// Method and path, as in `GET /path`.
     pub(super) name: String,
     pub(super) access: Access,
     /// Names of the parameters and of all members of the body at any depth.

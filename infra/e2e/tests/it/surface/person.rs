@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::Call;
 use crate::system::System;
 
-/// A request header.
+/// Name and value of a request header.
 pub(crate) type Header = (&'static str, String);
 
 /// Time limit of a response. Only the stream of a live run lasts longer, and receiving one would be a fault.
@@ -26,7 +26,7 @@ pub(crate) struct Person {
 }
 
 impl Person {
-    /// Registers a user.
+    /// Registers a user with this address.
     pub(crate) async fn sign_up(system: &System, email: &str) -> Self {
         let mut person = Self {
             client: Client::new(),
@@ -99,7 +99,7 @@ impl Person {
     }
 }
 
-/// A complete response.
+/// A response with its whole body.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
