@@ -28,7 +28,7 @@ const CONCURRENCY: usize = 16;
 
 /// The event of a schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-pub struct Event {
+pub struct ScheduledEvent {
     /// The task. EventBridge's own form of a schedule's event contains none, which means a sweep.
     #[serde(default)]
     pub task: Task,

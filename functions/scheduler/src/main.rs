@@ -7,7 +7,9 @@ use sequent_artifacts::Artifacts;
 use sequent_aws::queue::Sender;
 use sequent_core::{Timestamp, setting};
 use sequent_runlog::DynamoStorage;
-use sequent_scheduler_function::{Event, JobSweeper, PeriodicJobs, Rotation, RunSweeper, Task, TaskResult};
+use sequent_scheduler_function::{
+    JobSweeper, PeriodicJobs, Rotation, RunSweeper, ScheduledEvent, Task, TaskResult,
+};
 use sequent_tables::Store;
 
 /// The collector stops this long before the timeout. Deleting one object rarely takes longer; if it does, the
@@ -30,7 +32,7 @@ async fn main() -> Result<(), Error> {
     let periodic = &PeriodicJobs::new(store.clone(), sells);
     let jobs = &JobSweeper::new(store.clone(), jobs_queue, exports_queue);
     let runs = &RunSweeper::new(DynamoStorage::new(store), Sender::from_env(&sdk, "RUNS_QUEUE_URL")?);
-    lambda_runtime::run(service_fn(move |event: LambdaEvent<Event>| async move {
+    lambda_runtime::run(service_fn(move |event: LambdaEvent<ScheduledEvent>| async move {
         let now = Timestamp::now();
         Ok::<TaskResult, Error>(match event.payload.task {
             Task::Sweep => {

@@ -14,7 +14,9 @@ use sequent_jobs::{
     kinds::{HelloInput, HelloWorld},
 };
 use sequent_runlog::{Claim, DynamoStorage, LogKey, Settings, Storage, claim};
-use sequent_scheduler_function::{Event, JobSweeper, PeriodicJobs, RunSweeper, SweptJobs, SweptRuns, Task};
+use sequent_scheduler_function::{
+    JobSweeper, PeriodicJobs, RunSweeper, ScheduledEvent, SweptJobs, SweptRuns, Task,
+};
 
 #[test]
 fn a_schedules_event_contains_its_task() {
@@ -25,10 +27,13 @@ fn a_schedules_event_contains_its_task() {
         ("enqueue-hourly-jobs", Task::EnqueueHourlyJobs),
         ("enqueue-daily-jobs", Task::EnqueueDailyJobs),
     ] {
-        let event: Event = serde_json::from_str(&golden::text("scheduler", case)).unwrap();
-        assert_eq!(event, Event { task });
+        let event: ScheduledEvent = serde_json::from_str(&golden::text("scheduler", case)).unwrap();
+        assert_eq!(event, ScheduledEvent { task });
     }
-    assert!(serde_json::from_str::<Event>(r#"{"task":"rotate"}"#).is_err(), "an unknown task is not a sweep");
+    assert!(
+        serde_json::from_str::<ScheduledEvent>(r#"{"task":"rotate"}"#).is_err(),
+        "an unknown task is not a sweep"
+    );
 }
 
 struct Bench {

@@ -15,12 +15,12 @@ pub(crate) struct AuditEntry {
     /// Distinguishes entries of one millisecond.
     id: PostingId,
     #[serde(flatten)]
-    subject: Subject,
+    subject: AuditSubject,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
-enum Subject {
+enum AuditSubject {
     /// A movement of credits.
     Moved { posting: PostingId, amount: MicroCredits, cause: Cause },
     /// A change of the plan, or of a frozen account.
@@ -38,10 +38,10 @@ pub(crate) fn entries(
     let moved = postings.iter().map(|posting| {
         let amount = posting.to(LedgerAccount::Available);
         let cause = posting.cause.clone();
-        entry(action(posting), Subject::Moved { posting: posting.id, amount, cause })
+        entry(action(posting), AuditSubject::Moved { posting: posting.id, amount, cause })
     });
     let set = |action, subject: &str, value: &str| {
-        entry(action, Subject::Set { subject: subject.to_owned(), value: value.to_owned() })
+        entry(action, AuditSubject::Set { subject: subject.to_owned(), value: value.to_owned() })
     };
     let plan = (before.plan != after.plan).then(|| set("plan_changed", &before.plan, &after.plan));
     let frozen = after.frozen.iter().filter(|(object, _)| !before.frozen.contains_key(*object));

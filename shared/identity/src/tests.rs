@@ -226,7 +226,8 @@ async fn a_copied_token_ends_the_session_and_is_recorded_once() {
 
     let thieves: Vec<_> = (0..20)
         .map(|_| {
-            let (identity, token) = (Arc::clone(&identity), ann.refresh_token.clone());
+            let identity = Arc::clone(&identity);
+            let token = ann.refresh_token.clone();
             tokio::spawn(async move { identity.refresh(&token, at(201)).await })
         })
         .collect();

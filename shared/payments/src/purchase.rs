@@ -57,7 +57,7 @@ pub(crate) struct Facts {
 
 /// The changes that bring a purchase to its state at Stripe.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Step {
+pub(crate) struct PurchaseStep {
     grant: Option<Granted>,
     /// Additional credits to take back, or to return if negative, with the cause.
     reverse: Option<(Cause, MicroCredits)>,
@@ -74,7 +74,7 @@ impl Purchase {
 
     /// Returns the step to the state at Stripe, or `None` if nothing has to change. `expired` credits of the grant cannot be
     /// taken back, because they were not spent in time.
-    pub(crate) fn next(&self, facts: &Facts, expired: MicroCredits, now: Timestamp) -> Option<Step> {
+    pub(crate) fn next(&self, facts: &Facts, expired: MicroCredits, now: Timestamp) -> Option<PurchaseStep> {
         let new =
             (facts.paid && self.granted.is_none() && facts.credits > MicroCredits::ZERO).then(|| Granted {
                 id: self.cause(&self.id, "grant").grant_id(now),
@@ -98,7 +98,7 @@ impl Purchase {
         }
         let reverse = (more != MicroCredits::ZERO).then(|| (self.why(facts, more), more));
         let released = self.disputed.difference(&facts.disputed).cloned().collect();
-        Some(Step { grant: new, reverse, released, after })
+        Some(PurchaseStep { grant: new, reverse, released, after })
     }
 
     /// Returns the cause of a reversal: the refund or dispute that is counted now and was not before, or the reverse.
@@ -130,7 +130,7 @@ fn share(bought: MicroCredits, facts: &Facts) -> MicroCredits {
     MicroCredits(i64::try_from(part).unwrap_or(i64::MAX))
 }
 
-impl Step {
+impl PurchaseStep {
     /// Applies the step to the account. Returns the postings and the new state of the purchase.
     pub(crate) fn apply(&self, account: &mut Account, now: Timestamp) -> (Vec<Posting>, Purchase) {
         let mut postings = Vec::new();

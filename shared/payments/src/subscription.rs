@@ -44,7 +44,7 @@ pub struct Subscription {
 
 /// The changes that bring an account to the state at Stripe.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Step {
+pub(crate) struct SubscriptionStep {
     plan: String,
     trial: Option<(Cause, MicroCredits, Timestamp)>,
     after: Subscribed,
@@ -58,7 +58,7 @@ impl Subscribed {
         all: &[sequent_stripe::Subscription],
         catalog: &Catalog,
         plan: &str,
-    ) -> Option<Step> {
+    ) -> Option<SubscriptionStep> {
         let shown = |one: &sequent_stripe::Subscription| Subscription::of(one, catalog);
         // A subscription that gives a plan ranks before one that does not, and a later one before an earlier one.
         let rank = |one: &&sequent_stripe::Subscription| {
@@ -81,7 +81,7 @@ impl Subscribed {
         if (Self { version: self.version, ..after.clone() }) == *self && entitled == plan {
             return None;
         }
-        Some(Step { plan: entitled, trial, after })
+        Some(SubscriptionStep { plan: entitled, trial, after })
     }
 }
 
@@ -111,7 +111,7 @@ impl<'a> Trial<'a> {
     }
 }
 
-impl Step {
+impl SubscriptionStep {
     /// Applies the step to the account. Returns the postings and the new applied state.
     pub(crate) fn apply(&self, account: &mut Account, now: Timestamp) -> (Vec<Posting>, Subscribed) {
         account.plan.clone_from(&self.plan);
@@ -188,7 +188,8 @@ mod tests {
         ] {
             assert_eq!(plan(&[one("sub_1", "price_pro", status, 1)]), expected, "{status}");
         }
-        let (pro, team) = (one("sub_1", "price_pro", "active", 1), one("sub_2", "price_team", "active", 1));
+        let pro = one("sub_1", "price_pro", "active", 1);
+        let team = one("sub_2", "price_team", "active", 1);
         assert_eq!(plan(&[pro.clone(), team.clone()]), "team");
         assert_eq!(plan(&[team, pro.clone()]), "team", "the order of the list does not matter");
         let later = |price: &str, status: &str| one("sub_3", price, status, 9);
@@ -204,7 +205,9 @@ mod tests {
         let mut tried = one("sub_1", "price_pro", "trialing", 1);
         tried.trial_end = Some(4_000_000_000);
         tried.metadata.insert(TRIAL_CREDITS.to_owned(), "7".to_owned());
-        let (row, catalog, now) = (Subscribed::default(), catalog(), Timestamp::from_millis(5));
+        let row = Subscribed::default();
+        let catalog = catalog();
+        let now = Timestamp::from_millis(5);
         let step = row.next(std::slice::from_ref(&tried), &catalog, "free").unwrap();
         let (postings, row) = step.apply(&mut account, now);
         assert_eq!((postings.len(), account.available, account.plan.as_str()), (1, MicroCredits(7), "pro"));

@@ -345,7 +345,8 @@ mod tests {
 
     #[test]
     fn a_run_and_a_job_are_recognised_by_their_keys() {
-        let (ten, id) = (TenantId::new(), RunId::new());
+        let ten = TenantId::new();
+        let id = RunId::new();
         assert_eq!(parse_run(&run(ten, id)), Some((ten, id)));
         let others = [message(ten, ProjectId::new(), id, 0), project(ten, ProjectId::new()), tenant(ten)];
         assert_eq!(others.iter().find_map(parse_run), None);
@@ -356,7 +357,8 @@ mod tests {
 
     #[test]
     fn a_run_is_due_from_the_end_of_its_lease_on() {
-        let (at, id) = (Timestamp::from_millis(1_700_000_000_000), RunId::new());
+        let at = Timestamp::from_millis(1_700_000_000_000);
+        let id = RunId::new();
         let entry = active_run(id, at);
         let before = Timestamp::from_millis(at.millis() - 1);
         assert!(entry.sk() < due_before(at).as_str() && entry.sk() > due_before(before).as_str());

@@ -86,7 +86,7 @@ pub use store::{Store, Tables};
 pub use transaction::{Cancelled, Label, Reason, Reasons, Transaction};
 pub use update::Update;
 pub use value::{Path, attribute_of, decode};
-pub use write::{Table, Write};
+pub use write::{TableName, Write};
 
 /// A DynamoDB item as the SDK has it, for example an image of a stream record. [`decode`] and [`attribute_of`] read it.
 pub type Item = std::collections::HashMap<String, aws_sdk_dynamodb::types::AttributeValue>;

@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::{
 use serde::de::DeserializeOwned;
 
 use crate::{
-    Error, Item, Key, Page, PageRequest, Retry, Row, Table, Update, Write, decode,
+    Error, Item, Key, Page, PageRequest, Retry, Row, TableName, Update, Write, decode,
     error::{classify, classify_write},
     limit,
     write::{Action, Expressions, FOUND},
@@ -36,10 +36,10 @@ impl Tables {
 
     /// Returns the name of a table.
     #[must_use]
-    pub fn name(&self, table: Table) -> &str {
+    pub fn name(&self, table: TableName) -> &str {
         match table {
-            Table::Main => &self.main,
-            Table::Events => &self.events,
+            TableName::Main => &self.main,
+            TableName::Events => &self.events,
         }
     }
 }
@@ -81,7 +81,7 @@ impl Store {
     /// Makes one cheap read while a function initialises, so that the connection and its TLS session exist before the
     /// first request. A failure is logged only.
     pub async fn warm(&self) {
-        if let Err(error) = self.ping(Table::Main).await {
+        if let Err(error) = self.ping(TableName::Main).await {
             tracing::warn!(%error, "could not warm the connection to the table; the first request connects");
         }
     }
@@ -90,15 +90,15 @@ impl Store {
     ///
     /// # Errors
     /// Returns an error if the table cannot be read.
-    pub async fn ping(&self, table: Table) -> Result<(), Error> {
+    pub async fn ping(&self, table: TableName) -> Result<(), Error> {
         let nothing = || AttributeValue::S("warm".to_owned());
         match table {
-            Table::Main => {
+            TableName::Main => {
                 let get = self.client.get_item().table_name(&*self.tables.main);
                 get.key("pk", nothing()).key("sk", nothing()).send().await.map_err(classify)?;
             }
             // No function may get an item of this table, but those that read logs may query it.
-            Table::Events => {
+            TableName::Events => {
                 let query = self.client.query().table_name(&*self.tables.events).limit(1);
                 let query = query
                     .key_condition_expression("#run = :nothing")

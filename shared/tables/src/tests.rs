@@ -146,6 +146,6 @@ async fn many_rows_are_read_in_batches() {
 #[tokio::test]
 async fn both_tables_answer_a_ping() {
     let store = testing::store().await;
-    store.ping(crate::Table::Main).await.unwrap();
-    store.ping(crate::Table::Events).await.unwrap();
+    store.ping(crate::TableName::Main).await.unwrap();
+    store.ping(crate::TableName::Events).await.unwrap();
 }

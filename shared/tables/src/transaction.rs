@@ -13,7 +13,7 @@ use crate::{
     Error, Item, Retry, Store, Write,
     error::classify,
     limit::{self, Limit},
-    write::Table,
+    write::TableName,
 };
 
 /// A name for a write of a transaction. A cancelled transaction reports by it which condition did not hold.
@@ -220,7 +220,7 @@ impl Transaction {
             return Err(Limit::TransactionWrites { writes });
         }
         let mut bytes = 0;
-        let mut rows: HashMap<(Table, String), usize> = HashMap::new();
+        let mut rows: HashMap<(TableName, String), usize> = HashMap::new();
         for (second, (write, _)) in self.writes.iter().enumerate() {
             write.check()?;
             bytes += write.bytes();

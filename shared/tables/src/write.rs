@@ -17,14 +17,14 @@ pub(crate) const FOUND: ReturnValuesOnConditionCheckFailure = ReturnValuesOnCond
 
 /// One of the two tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Table {
+pub enum TableName {
     /// Everything except the logs.
     Main,
     /// The run logs.
     Events,
 }
 
-impl Table {
+impl TableName {
     const fn key_names(self) -> [&'static str; 2] {
         match self {
             Self::Main => ["pk", "sk"],
@@ -36,7 +36,7 @@ impl Table {
 /// A write of one row. An [`Update`] is turned into one by `into()`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Write {
-    pub(crate) table: Table,
+    pub(crate) table: TableName,
     pub(crate) action: Action,
     pub(crate) condition: Option<Condition>,
 }
@@ -53,7 +53,7 @@ impl Write {
     /// Stores the row and replaces one with the same key.
     #[must_use]
     pub fn put(row: Row) -> Self {
-        Self { table: Table::Main, action: Action::Put(row.into_item()), condition: None }
+        Self { table: TableName::Main, action: Action::Put(row.into_item()), condition: None }
     }
 
     /// Stores the row if no row has its key.
@@ -65,13 +65,13 @@ impl Write {
     /// Deletes the row if it exists. With `.when(exists())` it must exist.
     #[must_use]
     pub fn delete(key: &Key) -> Self {
-        Self { table: Table::Main, action: Action::Delete(key.attributes()), condition: None }
+        Self { table: TableName::Main, action: Action::Delete(key.attributes()), condition: None }
     }
 
     /// Writes nothing, but makes a transaction depend on the row: it must exist.
     #[must_use]
     pub fn require(key: &Key) -> Self {
-        Self { table: Table::Main, action: Action::Check(key.attributes()), condition: Some(exists()) }
+        Self { table: TableName::Main, action: Action::Check(key.attributes()), condition: Some(exists()) }
     }
 
     /// Makes a transaction depend on a run log that has no event at `seq`.
@@ -82,7 +82,7 @@ impl Write {
             ("seq".to_owned(), AttributeValue::N(seq.to_string())),
         ]);
         Self {
-            table: Table::Events,
+            table: TableName::Events,
             action: Action::Check(key),
             condition: Some(attribute("seq").is_absent()),
         }
@@ -92,7 +92,7 @@ impl Write {
     #[must_use]
     pub fn append(segment: Item) -> Self {
         let condition = Some(attribute("seq").is_absent());
-        Self { table: Table::Events, action: Action::Put(segment), condition }
+        Self { table: TableName::Events, action: Action::Put(segment), condition }
     }
 
     /// Makes the write depend on a condition. A second call adds a further condition.
@@ -209,7 +209,7 @@ impl Write {
 impl From<Update> for Write {
     fn from(mut update: Update) -> Self {
         let condition = update.condition.take();
-        Self { table: Table::Main, action: Action::Update(update), condition }
+        Self { table: TableName::Main, action: Action::Update(update), condition }
     }
 }
 

@@ -6,7 +6,7 @@ use aws_sdk_secretsmanager::Client;
 use sequent_aws::Secrets;
 use sequent_identity::secret::AppSecret;
 use sequent_model::{Config, Provider};
-use sequent_tables::{Store, Table};
+use sequent_tables::{Store, TableName};
 
 use super::{
     check::{Failure, check},
@@ -55,8 +55,8 @@ impl Dependencies {
     /// Checks all dependencies at once.
     pub(crate) async fn check(&self) -> BTreeMap<&'static str, HealthCheck> {
         let (main, events, secret, origin, model) = tokio::join!(
-            check("main_table", self.table(Table::Main)),
-            check("events_table", self.table(Table::Events)),
+            check("main_table", self.table(TableName::Main)),
+            check("events_table", self.table(TableName::Events)),
             check("secret", self.app_secret()),
             check("origin_secret", self.origin_secret()),
             check("model", self.model()),
@@ -77,7 +77,7 @@ impl Dependencies {
         checks
     }
 
-    async fn table(&self, table: Table) -> Result<(), Failure> {
+    async fn table(&self, table: TableName) -> Result<(), Failure> {
         self.store.ping(table).await.map_err(|error| Failure::Unreadable(error.into()))
     }
 

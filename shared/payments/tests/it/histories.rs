@@ -64,7 +64,8 @@ fn world(store: &Store, name: &str) -> World {
     let client = Client::new(fake.clone());
     let catalog = Catalog::from_json(CATALOG).unwrap();
     let payments = Payments::new(store.clone(), client.clone(), catalog, &credits).unwrap();
-    let (store, tenant) = (store.clone(), TenantId::new());
+    let store = store.clone();
+    let tenant = TenantId::new();
     World { fake, client, payments, store, tenant, due: Vec::new(), heard: 0, syncs: (0, 0) }
 }
 
@@ -344,10 +345,13 @@ async fn check(world: &World, seed: u64, order: u64) {
 fn whatever_comes_of_it_the_account_has_what_stripe_says() {
     let number =
         |name: &str, usual| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(usual);
-    let (histories, orders) = (number("STRIPE_HISTORIES", HISTORIES), number("STRIPE_ORDERS", ORDERS));
+    let histories = number("STRIPE_HISTORIES", HISTORIES);
+    let orders = number("STRIPE_ORDERS", ORDERS);
     let first = number("STRIPE_SEED", 1);
     let begun = std::time::Instant::now();
-    let (mut events, mut syncs, mut cut) = (0, 0, 0);
+    let mut events = 0;
+    let mut syncs = 0;
+    let mut cut = 0;
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let halves = std::thread::scope(|scope| {
         let half = |odd: u64| {

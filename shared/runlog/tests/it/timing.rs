@@ -21,7 +21,8 @@ const TOKEN: &str = "word ";
 
 /// Returns the time at which each token was shown.
 async fn shown(mut observed: mpsc::UnboundedReceiver<Arc<Segment>>, count: usize) -> Vec<Instant> {
-    let (mut times, mut bytes) = (Vec::new(), 0);
+    let mut times = Vec::new();
+    let mut bytes = 0;
     while times.len() < count {
         let segment = observed.recv().await.expect("the writer lives until all tokens are shown");
         for entry in &segment.entries {

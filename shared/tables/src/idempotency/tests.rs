@@ -82,7 +82,8 @@ async fn a_late_owner_can_neither_complete_nor_release_a_claim_that_was_taken_ov
 async fn a_run_and_its_key_are_written_together_or_not_at_all() {
     let store = testing::store().await;
     let key = record_key(TenantId::new());
-    let (run, project) = (RunId::new(), ProjectId::new());
+    let run = RunId::new();
+    let project = ProjectId::new();
     let record = |run| Record::for_run(&request(&key, "a"), run, project, NOW).unwrap();
     let insert = |run| Transaction::new().write(record(run)).label(Label::new("record"));
     insert(run).run(&store).await.unwrap();

@@ -35,7 +35,8 @@ async fn a_sweep_finds_what_is_due_in_every_shard() {
 #[tokio::test]
 async fn one_of_two_sweeps_moves_a_row() {
     let store = testing::store().await;
-    let (tenant, job) = (TenantId::new(), JobId::new());
+    let tenant = TenantId::new();
+    let job = JobId::new();
     let now = Timestamp::from_millis(1_800_000_000_000);
     let later = now + Duration::from_secs(30);
     store.put(row(&key::job(tenant, job), "job").gsi2(key::active_job(job, now))).await.unwrap();

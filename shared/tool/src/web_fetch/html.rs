@@ -10,14 +10,14 @@ use url::Url;
 
 /// The text of a page.
 #[derive(Debug, Default)]
-pub(super) struct Page {
+pub(super) struct HtmlPage {
     /// The title, on one line.
     pub(super) title: String,
     pub(super) text: String,
 }
 
 /// Converts `html` until the text has [`Reader::MAX_TEXT`] bytes. Relative links are resolved against `base`.
-pub(super) fn read(html: &str, base: &Url) -> Page {
+pub(super) fn read(html: &str, base: &Url) -> HtmlPage {
     let mut emitter = DefaultEmitter::default();
     emitter.naively_switch_states(true);
     let mut reader = Reader::new(base);
@@ -34,26 +34,26 @@ pub(super) fn read(html: &str, base: &Url) -> Page {
         }
     }
     reader.close_link();
-    let Page { title, text } = reader.page;
+    let HtmlPage { title, text } = reader.page;
     let words: Vec<_> = title.split_whitespace().collect();
-    Page { title: words.join(" ").chars().take(300).collect(), text }
+    HtmlPage { title: words.join(" ").chars().take(300).collect(), text }
 }
 
 struct Reader<'a> {
     base: &'a Url,
-    page: Page,
+    page: HtmlPage,
     /// The separator between the last word and the next one.
     gap: Gap,
     /// The prefix of the next word: a dash for a list item, `#` for a heading.
     marker: &'static str,
-    link: Option<Link>,
+    link: Option<HtmlLink>,
     /// The element that is being skipped.
     skipped: Option<Skipped>,
     in_title: bool,
     preformatted: bool,
 }
 
-struct Link {
+struct HtmlLink {
     address: String,
     /// The bracket before the link's text is written.
     is_open: bool,
@@ -82,7 +82,7 @@ impl<'a> Reader<'a> {
     fn new(base: &'a Url) -> Self {
         Self {
             base,
-            page: Page::default(),
+            page: HtmlPage::default(),
             gap: Gap::None,
             marker: "",
             link: None,
@@ -108,7 +108,7 @@ impl<'a> Reader<'a> {
                 self.close_link();
                 let address = tag.attributes.get(b"href".as_slice());
                 let address = address.and_then(|href| self.address(&String::from_utf8_lossy(href)));
-                self.link = address.map(|address| Link { address, is_open: false });
+                self.link = address.map(|address| HtmlLink { address, is_open: false });
             }
             b"img" => {
                 if let Some(alt) = tag.attributes.get(b"alt".as_slice()).filter(|alt| !alt.is_empty()) {
@@ -208,7 +208,7 @@ impl<'a> Reader<'a> {
     }
 
     fn close_link(&mut self) {
-        if let Some(Link { address, is_open: true }) = self.link.take() {
+        if let Some(HtmlLink { address, is_open: true }) = self.link.take() {
             self.page.text.push_str(&format!("]({address})"));
         }
     }
