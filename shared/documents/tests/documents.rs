@@ -119,7 +119,7 @@ fn a_website_unpacks_safely() {
     - at /files/1/path: `img` is a file and cannot be a folder, too
     "#);
     insta::assert_snapshot!(refused(website(), |value| value["entry"] = json!("img/dot.png")), @"- at /entry: the entry must be a file with the media type `text/html`");
-    insta::assert_snapshot!(refused(website(), |value| value["files"][1]["base64"] = json!("!")), @"- at /files/1: the value is not valid base64: InvalidDocument symbol 33, offset 0.");
+    insta::assert_snapshot!(refused(website(), |value| value["files"][1]["base64"] = json!("!")), @"- at /files/1: the value is not valid base64: Invalid symbol 33, offset 0.");
     insta::assert_snapshot!(refused(website(), |value| value["files"][1]["content"] = json!("")), @"- at /files/1: the file must have exactly one of `content` and `base64`");
     let large = "a".repeat(limits::FILES_BYTES + 1);
     assert!(

@@ -130,7 +130,7 @@ async fn a_new_tenant_has_its_welcome_credits_and_no_subscription() {
       "title": "Conflict",
       "status": 409,
       "code": "nothing_bought",
-      "detail": "Nothing has been bought yet, so there is nothing to manage. Begin with POST /api/billing/checkout.",
+      "detail": "The tenant has not bought anything yet. Start with POST /api/billing/checkout.",
       "instance": "req_1"
     }
     "#);
