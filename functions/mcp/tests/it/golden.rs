@@ -22,55 +22,362 @@ fn every_golden_event_is_tested() {
 
 #[tokio::test]
 async fn a_client_initializes() {
-    assert_snapshot!(answer("initialize").await, @"");
+    assert_snapshot!(answer("initialize").await, @r#"
+    200 application/json
+    {
+      "jsonrpc": "2.0",
+      "id": 0,
+      "result": {
+        "protocolVersion": "2025-11-25",
+        "capabilities": {
+          "tools": {}
+        },
+        "serverInfo": {
+          "name": "sequent",
+          "version": "0.1.0"
+        },
+        "instructions": "Runs are tasks that Sequent's agents carry out in the background. Start one with start_run, or continue a conversation with send_message. Both return a run_id at once. Then call get_run every few seconds until the status is success, error, cancelled or interrupted. An interrupted run waits for a person's answer."
+      }
+    }
+    "#);
 }
 
 #[tokio::test]
 async fn a_notification_has_no_response() {
-    assert_snapshot!(answer("notify-initialized").await, @"");
+    assert_snapshot!(answer("notify-initialized").await, @"202");
 }
 
 #[tokio::test]
 async fn the_tools_have_schemas() {
-    assert_snapshot!(answer("list-tools").await, @"");
+    assert_snapshot!(answer("list-tools").await, @r#"
+    200 application/json
+    {
+      "jsonrpc": "2.0",
+      "id": 1,
+      "result": {
+        "tools": [
+          {
+            "name": "start_run",
+            "description": "Starts a task in the background and returns at once. Call get_run for its result.",
+            "inputSchema": {
+              "type": "object",
+              "additionalProperties": false,
+              "properties": {
+                "input": {
+                  "type": "string",
+                  "description": "The task.",
+                  "minLength": 1,
+                  "maxLength": 65536
+                },
+                "project_id": {
+                  "type": "string",
+                  "description": "The project. A new one is created if it is absent.",
+                  "pattern": "^prj_"
+                },
+                "model": {
+                  "type": "string",
+                  "description": "The model. The default model of the deployment if it is absent."
+                },
+                "orchestration": {
+                  "type": "string",
+                  "description": "plan: the run makes a plan and carries it out step by step, for long tasks.",
+                  "default": "direct",
+                  "enum": [
+                    "direct",
+                    "plan"
+                  ]
+                },
+                "idempotency_key": {
+                  "type": "string",
+                  "description": "Any text of your choice. A repeated call with the same key returns the same run.",
+                  "minLength": 1,
+                  "maxLength": 255
+                }
+              },
+              "required": [
+                "input"
+              ]
+            },
+            "outputSchema": {
+              "type": "object",
+              "required": [
+                "run_id",
+                "project_id"
+              ],
+              "properties": {
+                "run_id": {
+                  "type": "string"
+                },
+                "project_id": {
+                  "type": "string"
+                }
+              }
+            },
+            "annotations": {
+              "readOnlyHint": false,
+              "destructiveHint": false,
+              "idempotentHint": false,
+              "openWorldHint": true
+            }
+          },
+          {
+            "name": "send_message",
+            "description": "Sends a message to a project. A run in the background answers it, after the runs that were started before: call get_run for the answer.",
+            "inputSchema": {
+              "type": "object",
+              "additionalProperties": false,
+              "properties": {
+                "message": {
+                  "type": "string",
+                  "description": "The text of the message.",
+                  "minLength": 1,
+                  "maxLength": 65536
+                },
+                "project_id": {
+                  "type": "string",
+                  "description": "The project. A new one is created if it is absent.",
+                  "pattern": "^prj_"
+                },
+                "idempotency_key": {
+                  "type": "string",
+                  "description": "Any text of your choice. A repeated call with the same key returns the same run.",
+                  "minLength": 1,
+                  "maxLength": 255
+                }
+              },
+              "required": [
+                "message"
+              ]
+            },
+            "outputSchema": {
+              "type": "object",
+              "required": [
+                "run_id",
+                "project_id"
+              ],
+              "properties": {
+                "run_id": {
+                  "type": "string"
+                },
+                "project_id": {
+                  "type": "string"
+                }
+              }
+            },
+            "annotations": {
+              "readOnlyHint": false,
+              "destructiveHint": false,
+              "idempotentHint": false,
+              "openWorldHint": true
+            }
+          },
+          {
+            "name": "get_run",
+            "description": "Returns the status of a run, and its answer.",
+            "inputSchema": {
+              "type": "object",
+              "additionalProperties": false,
+              "properties": {
+                "run_id": {
+                  "type": "string",
+                  "description": "The run_id that start_run or send_message returned.",
+                  "pattern": "^run_"
+                }
+              },
+              "required": [
+                "run_id"
+              ]
+            },
+            "outputSchema": {
+              "type": "object",
+              "required": [
+                "run_id",
+                "project_id",
+                "status"
+              ],
+              "properties": {
+                "run_id": {
+                  "type": "string"
+                },
+                "project_id": {
+                  "type": "string"
+                },
+                "status": {
+                  "enum": [
+                    "pending",
+                    "running",
+                    "interrupted",
+                    "success",
+                    "error",
+                    "cancelled"
+                  ]
+                },
+                "answer": {
+                  "type": [
+                    "string",
+                    "null"
+                  ]
+                },
+                "interrupts": {
+                  "type": "array"
+                },
+                "usage": {
+                  "type": "object"
+                },
+                "cost": {
+                  "type": "object"
+                },
+                "error": {
+                  "type": [
+                    "object",
+                    "null"
+                  ]
+                }
+              }
+            },
+            "annotations": {
+              "readOnlyHint": true,
+              "openWorldHint": true
+            }
+          }
+        ]
+      }
+    }
+    "#);
 }
 
 #[tokio::test]
 async fn a_call_starts_a_run() {
-    assert_snapshot!(answer("call-start-run").await, @"");
+    assert_snapshot!(answer("call-start-run").await, @r#"
+    200 application/json
+    {
+      "jsonrpc": "2.0",
+      "id": 2,
+      "result": {
+        "content": [
+          {
+            "type": "text",
+            "text": "{\"run_id\":\"run_1\",\"project_id\":\"prj_1\"}"
+          }
+        ],
+        "structuredContent": {
+          "run_id": "run_1",
+          "project_id": "prj_1"
+        },
+        "isError": false
+      }
+    }
+    "#);
 }
 
 #[tokio::test]
 async fn a_call_needs_a_credential() {
-    assert_snapshot!(answer("call-anonymous").await, @"");
+    assert_snapshot!(answer("call-anonymous").await, @r#"
+    401 application/problem+json
+    {
+      "type": "/api/errors#unauthenticated",
+      "title": "Unauthorized",
+      "status": 401,
+      "code": "unauthenticated",
+      "detail": "Sign in, or send a bearer token or an API key.",
+      "instance": "req_1"
+    }
+    "#);
 }
 
 #[tokio::test]
 async fn there_is_no_stream() {
-    assert_snapshot!(answer("listen").await, @"");
+    assert_snapshot!(answer("listen").await, @r#"
+    405 application/problem+json
+    {
+      "type": "/api/errors#method_not_allowed",
+      "title": "Method Not Allowed",
+      "status": 405,
+      "code": "method_not_allowed",
+      "detail": "The server has no streams and no sessions. Send MCP messages with POST.",
+      "instance": "req_1"
+    }
+    "#);
 }
 
 #[tokio::test]
 async fn there_is_no_session() {
-    assert_snapshot!(answer("leave").await, @"");
+    assert_snapshot!(answer("leave").await, @r#"
+    405 application/problem+json
+    {
+      "type": "/api/errors#method_not_allowed",
+      "title": "Method Not Allowed",
+      "status": 405,
+      "code": "method_not_allowed",
+      "detail": "The server has no streams and no sessions. Send MCP messages with POST.",
+      "instance": "req_1"
+    }
+    "#);
 }
 
 #[tokio::test]
 async fn a_new_tenant_has_no_servers() {
-    assert_snapshot!(answer("servers-list").await, @"");
+    assert_snapshot!(answer("servers-list").await, @r#"
+    200 application/json
+    {
+      "items": []
+    }
+    "#);
 }
 
 #[tokio::test]
 async fn a_server_in_a_private_network_is_refused() {
-    assert_snapshot!(answer("servers-create-private").await, @"");
+    assert_snapshot!(answer("servers-create-private").await, @r##"
+    422 application/problem+json
+    {
+      "type": "/api/errors#validation_failed",
+      "title": "Unprocessable Entity",
+      "status": 422,
+      "code": "validation_failed",
+      "detail": "The address of the MCP server is not allowed.",
+      "instance": "req_1",
+      "errors": [
+        {
+          "pointer": "#/url",
+          "detail": "the address is not on the public internet"
+        }
+      ]
+    }
+    "##);
 }
 
 #[tokio::test]
 async fn a_token_is_not_sent_in_clear_text() {
-    assert_snapshot!(answer("servers-create-token-in-clear").await, @"");
+    assert_snapshot!(answer("servers-create-token-in-clear").await, @r##"
+    422 application/problem+json
+    {
+      "type": "/api/errors#validation_failed",
+      "title": "Unprocessable Entity",
+      "status": 422,
+      "code": "validation_failed",
+      "detail": "The address of the MCP server is not allowed.",
+      "instance": "req_1",
+      "errors": [
+        {
+          "pointer": "#/url",
+          "detail": "must be https if a token is sent"
+        }
+      ]
+    }
+    "##);
 }
 
 #[tokio::test]
 async fn an_unknown_server_is_not_found() {
-    assert_snapshot!(answer("servers-delete").await, @"");
+    assert_snapshot!(answer("servers-delete").await, @r#"
+    404 application/problem+json
+    {
+      "type": "/api/errors#not_found",
+      "title": "Not Found",
+      "status": 404,
+      "code": "not_found",
+      "detail": "There is no MCP server with this name.",
+      "instance": "req_1"
+    }
+    "#);
 }

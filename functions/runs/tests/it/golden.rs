@@ -24,47 +24,227 @@ fn every_golden_event_is_tested() {
 
 #[tokio::test]
 async fn a_created_run_is_pending() {
-    assert_snapshot!(answer("create").await, @"");
+    assert_snapshot!(answer("create").await, @r#"
+    202 application/json
+    {
+      "id": "run_1",
+      "project_id": "prj_1",
+      "user_id": "usr_1",
+      "parent_run_id": null,
+      "status": "pending",
+      "model": null,
+      "orchestration": "plan",
+      "deliverable_type": "report",
+      "tools": [
+        "web_fetch",
+        "cite_source"
+      ],
+      "budget": {
+        "max_steps": 20,
+        "max_tokens": null,
+        "max_cost_micro_usd": 500000,
+        "max_seconds": null
+      },
+      "scopes": null,
+      "interrupts": [],
+      "usage": {
+        "input_tokens": 0,
+        "output_tokens": 0
+      },
+      "cost": {
+        "micro_usd": 0,
+        "incomplete": false
+      },
+      "error": null,
+      "created_at": "[time]",
+      "started_at": null,
+      "completed_at": null
+    }
+    "#);
 }
 
 #[tokio::test]
 async fn a_run_cannot_be_created_in_the_project_of_another_tenant() {
-    assert_snapshot!(answer("create-in-project").await, @"");
+    assert_snapshot!(answer("create-in-project").await, @r#"
+    404 application/problem+json
+    {
+      "type": "/api/errors#not_found",
+      "title": "Not Found",
+      "status": 404,
+      "code": "not_found",
+      "detail": "There is no project with this id.",
+      "instance": "req_1"
+    }
+    "#);
 }
 
 #[tokio::test]
 async fn a_run_needs_an_input() {
-    assert_snapshot!(answer("create-no-input").await, @"");
+    assert_snapshot!(answer("create-no-input").await, @r##"
+    422 application/problem+json
+    {
+      "type": "/api/errors#validation_failed",
+      "title": "Unprocessable Entity",
+      "status": 422,
+      "code": "validation_failed",
+      "detail": "The body is JSON, but not of the form that the route accepts.",
+      "instance": "req_1",
+      "errors": [
+        {
+          "pointer": "#/input",
+          "detail": "must not be empty"
+        }
+      ]
+    }
+    "##);
 }
 
 #[tokio::test]
 async fn a_run_is_shown() {
-    assert_snapshot!(answer("get").await, @"");
+    assert_snapshot!(answer("get").await, @r#"
+    200 application/json
+    {
+      "id": "run_1",
+      "project_id": "prj_1",
+      "user_id": "usr_1",
+      "parent_run_id": null,
+      "status": "success",
+      "model": null,
+      "orchestration": "direct",
+      "deliverable_type": null,
+      "tools": null,
+      "budget": {
+        "max_steps": null,
+        "max_tokens": null,
+        "max_cost_micro_usd": null,
+        "max_seconds": null
+      },
+      "scopes": null,
+      "interrupts": [],
+      "usage": {
+        "input_tokens": 443,
+        "output_tokens": 39
+      },
+      "cost": {
+        "micro_usd": 0,
+        "incomplete": false
+      },
+      "error": null,
+      "created_at": "[time]",
+      "started_at": "[time]",
+      "completed_at": "[time]"
+    }
+    "#);
 }
 
 #[tokio::test]
 async fn a_malformed_id_is_not_found() {
-    assert_snapshot!(answer("get-malformed-id").await, @"");
+    assert_snapshot!(answer("get-malformed-id").await, @r#"
+    404 application/problem+json
+    {
+      "type": "/api/errors#not_found",
+      "title": "Not Found",
+      "status": 404,
+      "code": "not_found",
+      "detail": "There is nothing with this id.",
+      "instance": "req_1"
+    }
+    "#);
 }
 
 #[tokio::test]
 async fn an_ended_run_is_not_cancelled_again() {
-    assert_snapshot!(answer("cancel").await, @"");
+    assert_snapshot!(answer("cancel").await, @r#"
+    200 application/json
+    {
+      "id": "run_1",
+      "project_id": "prj_1",
+      "user_id": "usr_1",
+      "parent_run_id": null,
+      "status": "success",
+      "model": null,
+      "orchestration": "direct",
+      "deliverable_type": null,
+      "tools": null,
+      "budget": {
+        "max_steps": null,
+        "max_tokens": null,
+        "max_cost_micro_usd": null,
+        "max_seconds": null
+      },
+      "scopes": null,
+      "interrupts": [],
+      "usage": {
+        "input_tokens": 443,
+        "output_tokens": 39
+      },
+      "cost": {
+        "micro_usd": 0,
+        "incomplete": false
+      },
+      "error": null,
+      "created_at": "[time]",
+      "started_at": "[time]",
+      "completed_at": "[time]"
+    }
+    "#);
 }
 
 #[tokio::test]
 async fn an_ended_run_cannot_be_steered() {
-    assert_snapshot!(answer("steer").await, @"");
+    assert_snapshot!(answer("steer").await, @r#"
+    409 application/problem+json
+    {
+      "type": "/api/errors#run_closed",
+      "title": "Conflict",
+      "status": 409,
+      "code": "run_closed",
+      "detail": "The run has ended or waits for answers. Start a new run, or answer its questions.",
+      "instance": "req_1"
+    }
+    "#);
 }
 
 #[tokio::test]
 async fn a_forged_cursor_is_refused() {
-    assert_snapshot!(answer("list-forged-cursor").await, @"");
+    assert_snapshot!(answer("list-forged-cursor").await, @r#"
+    400 application/problem+json
+    {
+      "type": "/api/errors#invalid_cursor",
+      "title": "Bad Request",
+      "status": 400,
+      "code": "invalid_cursor",
+      "detail": "The cursor was not issued by this list.",
+      "instance": "req_1",
+      "errors": [
+        {
+          "parameter": "cursor",
+          "detail": "not valid for this list"
+        }
+      ]
+    }
+    "#);
 }
 
 #[tokio::test]
 async fn a_limit_of_zero_is_refused() {
-    assert_snapshot!(answer("list-limit-zero").await, @"");
+    assert_snapshot!(answer("list-limit-zero").await, @r#"
+    400 application/problem+json
+    {
+      "type": "/api/errors#invalid_query",
+      "title": "Bad Request",
+      "status": 400,
+      "code": "invalid_query",
+      "detail": "A query parameter is unknown or has a value that is not allowed.",
+      "instance": "req_1",
+      "errors": [
+        {
+          "parameter": "limit",
+          "detail": "must be 1 to 100"
+        }
+      ]
+    }
+    "#);
 }
 
 #[tokio::test]
