@@ -14,7 +14,7 @@ pub const OPENAPI: &str = include_str!("../openapi.json");
 /// The committed catalogue of error codes as Markdown.
 const ERRORS: &str = include_str!("../../../infra/docs/errors.md");
 
-/// Get the API document
+/// Get the API document.
 ///
 /// The OpenAPI 3.1 document of the whole API, for generating clients and for tools.
 #[utoipa::path(
@@ -32,7 +32,7 @@ pub(crate) async fn get_openapi() -> impl IntoResponse {
     document("application/json", OPENAPI)
 }
 
-/// List the error codes
+/// List the error codes.
 ///
 /// The catalogue of error codes as Markdown. The `type` of a problem is a link to its section (RFC 9457,
 /// section 3.1.1).

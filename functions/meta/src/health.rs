@@ -53,7 +53,7 @@ impl Health {
     }
 }
 
-/// Get the health report
+/// Get the health report.
 ///
 /// Checks every dependency at once and gives each two seconds to answer. The model provider is not called;
 /// the report names the one that is configured. A report may be five seconds old.

@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use sequent_http::{openapi, testing::Event};
+use sequent_http::{
+    openapi,
+    testing::{Event, document::faults},
+};
 use sequent_meta_function::OPENAPI;
 use sequent_tables::testing;
 use serde_json::Value;
@@ -50,6 +53,12 @@ fn references(value: &Value, found: &mut Vec<String>) {
         Value::Array(values) => values.iter().for_each(|value| references(value, found)),
         _ => {}
     }
+}
+
+#[test]
+fn every_operation_has_the_documented_form() {
+    let document: Value = serde_json::from_str(&generated()).unwrap();
+    assert_eq!(faults(&document), Vec::<String>::new());
 }
 
 #[test]

@@ -220,7 +220,14 @@ async fn an_unreadable_message_becomes_a_dead_letter_and_delays_no_other() {
 async fn a_batch_of_a_stream_that_fails_in_part_is_not_a_success() {
     let system = System::start(&[]).await;
     let unreadable = json!({"Records": [{"eventSource": "aws:dynamodb", "dynamodb": {"SequenceNumber": "7", "NewImage": 3}}]});
-    let fine = json!({"Records": [{"eventSource": "aws:dynamodb", "dynamodb": {"SequenceNumber": "8"}}]});
+    let change = json!({
+        "Keys": {"pk": {"S": "p"}, "sk": {"S": "s"}}, "SequenceNumber": "8", "SizeBytes": 1,
+        "StreamViewType": "NEW_AND_OLD_IMAGES",
+    });
+    let fine = json!({"Records": [{
+        "eventID": "8", "eventName": "REMOVE", "eventVersion": "1.1", "eventSource": "aws:dynamodb",
+        "awsRegion": "us-east-1", "dynamodb": change,
+    }]});
     let url = format!("{}/2015-03-31/functions/FanoutFunction/invocations", system.stack.control_url());
     let invoke = async |event: &Value, emulator: bool| {
         let request = reqwest::Client::new().post(&url).json(event);
@@ -231,6 +238,6 @@ async fn a_batch_of_a_stream_that_fails_in_part_is_not_a_success() {
     };
     let failed = json!({"batchItemFailures": [{"itemIdentifier": "7"}]});
     assert_eq!(invoke(&unreadable, true).await, (502, failed.clone()));
-    assert_eq!(invoke(&unreadable, false).await, (200, failed), "anybody else reads the answer");
+    assert_eq!(invoke(&unreadable, false).await, (200, failed), "any other caller reads the response");
     assert_eq!(invoke(&fine, true).await, (200, json!({"batchItemFailures": []})));
 }

@@ -138,7 +138,7 @@ async fn an_export_that_is_not_possible_is_explained() {
     let job = ended(&ada, &asked(&ada, body.clone()).await).await;
     assert_eq!((&job["status"], &job["error"]["code"]), (&json!("error"), &json!("poison")), "{job}");
     let message = job["error"]["message"].as_str().unwrap();
-    assert!(message.contains("is no document") && message.contains("title"), "{message}");
+    assert!(message.contains("not a valid document") && message.contains("title"), "{message}");
     assert_eq!(asked(&ada, body.clone()).await["id"], job["id"], "it would fail again");
 
     let request = |body: Value| Call::to("/api/exports").body(body);
