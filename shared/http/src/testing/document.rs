@@ -5,11 +5,11 @@ use std::collections::HashSet;
 use serde_json::Value;
 
 /// The verbs that operations are named with.
-const VERBS: [&str; 38] = [
-    "add", "adjust", "answer", "buy", "call", "cancel", "complete", "continue", "create", "delete", "end",
-    "enqueue", "export", "follow", "generate", "get", "list", "listen", "manage", "name", "offer", "preview",
-    "receive", "redrive", "refresh", "register", "rename", "replace", "resume", "revoke", "send", "sign",
-    "start", "steer", "stream", "submit", "update", "upload",
+const VERBS: [&str; 40] = [
+    "add", "adjust", "answer", "buy", "call", "cancel", "close", "complete", "continue", "create", "delete",
+    "end", "enqueue", "export", "follow", "generate", "get", "list", "listen", "manage", "name", "offer",
+    "open", "preview", "receive", "redrive", "refresh", "register", "rename", "replace", "resume", "revoke",
+    "send", "sign", "start", "steer", "stream", "submit", "update", "upload",
 ];
 
 /// Lists the violations of the rules, one per line; empty if there are none:
