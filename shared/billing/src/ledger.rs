@@ -138,7 +138,7 @@ impl Ledger {
     /// Returns an error if the table fails.
     pub async fn account(&self, terms: &Terms) -> Result<Account, Error> {
         let open = || self.read_or_open(terms);
-        open.retry(Retry::CONTENDED.backoff()).when(is_busy).await
+        open.retry(Retry::CONTENDED.backoff()).when(is_transient).await
     }
 
     async fn read_or_open(&self, terms: &Terms) -> Result<Account, Error> {
@@ -278,7 +278,7 @@ impl Ledger {
         change: impl Fn(&mut Account, Timestamp) -> AccountChange,
     ) -> Result<(Recorded, Vec<Posting>), Error> {
         let attempt = || self.try_change(&change);
-        attempt.retry(Retry::CONTENDED.backoff()).when(is_busy).await
+        attempt.retry(Retry::CONTENDED.backoff()).when(is_transient).await
     }
 
     async fn try_change(
@@ -333,6 +333,12 @@ fn replace(VersionedRow { row, seen }: VersionedRow) -> Write {
     }
 }
 
-fn is_busy(error: &Error) -> bool {
-    matches!(error, Error::Busy)
+/// Returns `true` if a new attempt may succeed. It is safe after an ambiguous outcome, too: the version of the account
+/// and the cause of each posting keep a change from being applied twice.
+fn is_transient(error: &Error) -> bool {
+    match error {
+        Error::Busy => true,
+        Error::Data(error) => error.is_transient(),
+        _ => false,
+    }
 }
