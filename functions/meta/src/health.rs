@@ -22,9 +22,9 @@ use report::HealthReport;
 
 use crate::App;
 
-/// How long a report is served before the dependencies are checked again.
+/// Time for which a report is served before the dependencies are checked again.
 pub const FRESH: Duration = Duration::from_secs(5);
-/// How long a dependency may take to answer.
+/// Time limit for the response of a dependency.
 pub const LIMIT: Duration = Duration::from_secs(2);
 
 /// The dependencies and the last report.

@@ -34,7 +34,7 @@ pub enum Executed {
 /// the run if it goes on, or wakes the next run of its project.
 ///
 /// # Errors
-/// When the writer was stopped, or the run's row or conversation cannot be read. The lease is then released,
+/// Fails if the writer was stopped, or the run's row or conversation cannot be read. The lease is then released,
 /// so the next process tries again.
 pub async fn execute(
     engine: &Engine,

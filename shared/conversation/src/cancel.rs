@@ -47,7 +47,7 @@ pub async fn cancel(
 /// Cancels a child run on behalf of its parent. Returns the event that reports it in the parent's log.
 ///
 /// # Errors
-/// When the table or the log fails.
+/// Fails if the table or the log fails.
 pub async fn cancel_child(runs: &RunStore, parent: LogKey, child: &Child) -> Result<Body, Error> {
     let key = LogKey { run: child.run, ..parent };
     match Box::pin(cancel(runs, key, None, CancelReason::Parent)).await {
@@ -70,7 +70,7 @@ pub async fn cancel_child(runs: &RunStore, parent: LogKey, child: &Child) -> Res
 /// contains the ends of the jobs.
 ///
 /// # Errors
-/// When the table or the log fails.
+/// Fails if the table or the log fails.
 pub async fn cancel_jobs(runs: &RunStore, key: LogKey, state: &State) -> Result<(), Error> {
     let reason = "The run that this job belongs to has ended.";
     for job in state.open_jobs() {

@@ -23,7 +23,7 @@ use crate::{
 /// ended.
 ///
 /// # Errors
-/// When the table or the log fails.
+/// Fails if the table or the log fails.
 pub async fn claim(
     runs: &RunStore,
     key: LogKey,

@@ -38,7 +38,7 @@ impl Delivery {
     /// Decodes a message.
     ///
     /// # Errors
-    /// When the text is not a message of this queue.
+    /// Fails if the text is not a message of this queue.
     pub fn from_json(text: &str) -> Result<Self, serde_json::Error> {
         serde_json::from_str(text)
     }
@@ -85,7 +85,7 @@ pub(crate) fn queue_with(update: Update, now: Timestamp) -> Update {
 /// Has the run delivered to a worker. Does nothing if the run has ended.
 ///
 /// # Errors
-/// When the table fails.
+/// Fails if the table fails.
 pub async fn queue(store: &Store, key: LogKey) -> Result<(), Error> {
     let now = Timestamp::now();
     let has_not_ended = attribute("status").is_one_of(RunStatus::LIVE);

@@ -27,7 +27,7 @@ impl<'a> Projects<'a> {
     /// Creates an empty project.
     ///
     /// # Errors
-    /// When the table fails.
+    /// Fails if the table fails.
     pub async fn create(self, user: UserId, name: ProjectName, now: Timestamp) -> Result<Project, Error> {
         let id = ProjectId::new();
         let project =
@@ -127,7 +127,7 @@ impl<'a> Projects<'a> {
     /// Reads the first `limit` messages, oldest first.
     ///
     /// # Errors
-    /// When the table fails.
+    /// Fails if the table fails.
     pub async fn first_messages(self, id: ProjectId, limit: u32) -> Result<Vec<Message>, Error> {
         let request = PageRequest::new(key::messages(self.tenant, id)).oldest_first().limit(Some(limit));
         Ok(self.store.page(&request).await?.items)
@@ -136,7 +136,7 @@ impl<'a> Projects<'a> {
     /// Reads the latest `limit` messages, oldest of them first.
     ///
     /// # Errors
-    /// When the table fails.
+    /// Fails if the table fails.
     pub async fn latest_messages(self, id: ProjectId, limit: u32) -> Result<Vec<Message>, Error> {
         let request = PageRequest::new(key::messages(self.tenant, id)).limit(Some(limit));
         let mut page: Page<Message> = self.store.page(&request).await?;

@@ -73,7 +73,7 @@ pub(crate) async fn claim(store: &Store, tenant: TenantId, run: &Run) -> Result<
 /// Releases the project's turn if the run of `key`, which has ended or will not be executed, still has it.
 ///
 /// # Errors
-/// When the table fails.
+/// Fails if the table fails.
 pub(crate) async fn release_turn(store: &Store, key: LogKey, project: ProjectId) -> Result<(), Error> {
     let release = release_update(key, project, Timestamp::now());
     match store.commit(Transaction::new().write(release).label(PROJECT), Retry::BRIEF).await {
@@ -88,7 +88,7 @@ pub(crate) async fn release_turn(store: &Store, key: LogKey, project: ProjectId)
 /// comes between the two, the sweep delivers the waiting run.
 ///
 /// # Errors
-/// When the table fails.
+/// Fails if the table fails.
 pub async fn wake_next(store: &Store, tenant: TenantId, project: ProjectId) -> Result<(), Error> {
     let unanswered = unanswered(store, tenant, project).await?;
     let waiting = unanswered.iter().filter(|run| run.status == RunStatus::Pending);
@@ -102,7 +102,7 @@ pub async fn wake_next(store: &Store, tenant: TenantId, project: ProjectId) -> R
 /// start of the next, no run has it.
 ///
 /// # Errors
-/// When the table fails.
+/// Fails if the table fails.
 pub(crate) async fn has_waiting(store: &Store, tenant: TenantId, project: ProjectId) -> Result<bool, Error> {
     let unanswered = unanswered(store, tenant, project).await?;
     Ok(unanswered.iter().any(|run| run.status == RunStatus::Pending))

@@ -136,7 +136,7 @@ impl Payments {
     /// undelivered events, and the number of jobs enqueued or redriven.
     ///
     /// # Errors
-    /// When the table or Stripe fails.
+    /// Fails if the table or Stripe fails.
     pub async fn reconcile(&self, now: Timestamp) -> Result<(usize, usize), Error> {
         let missed = self.stripe.undelivered(now.seconds() - DAYS * 24 * 3600).await?;
         let found = missed.len();

@@ -124,7 +124,7 @@ impl Payments {
     /// Returns the tenant's current or last subscription.
     ///
     /// # Errors
-    /// When the table fails.
+    /// Fails if the table fails.
     pub async fn subscription(&self, tenant: TenantId) -> Result<Option<Subscription>, Error> {
         let row: Option<Subscribed> = self.store.get(&key::subscription(tenant)).await?;
         Ok(row.and_then(|row| row.subscription))

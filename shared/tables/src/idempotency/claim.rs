@@ -85,7 +85,7 @@ impl Outcome {
 /// Reads the state of a key without claiming it.
 ///
 /// # Errors
-/// When the table cannot be read.
+/// Fails if the table cannot be read.
 pub async fn lookup(store: &Store, request: &Request, now: Timestamp) -> Result<Outcome, Error> {
     let found = store.get::<Record>(&request.record).await?;
     Ok(found.map_or(Outcome::New, |record| Outcome::of(record, &request.payload, now)))
@@ -113,7 +113,7 @@ pub struct Claim {
 /// Claims a key until `deadline`, the end of the invocation.
 ///
 /// # Errors
-/// When the table cannot be written.
+/// Fails if the table cannot be written.
 pub async fn claim(
     store: &Store,
     request: Request,
@@ -145,7 +145,7 @@ impl Claim {
     /// Stores the response for retries, unless another invocation has taken the claim over.
     ///
     /// # Errors
-    /// When the table cannot be written. The effect has happened; the response to the caller is still valid.
+    /// Fails if the table cannot be written. The effect has happened; the response to the caller is still valid.
     pub async fn complete(self, stored: Stored, now: Timestamp) -> Result<(), Error> {
         let row = Record::new(&self.payload, Effect::Response(stored), now).row(&self.key)?;
         self.end(Write::put(row)).await
@@ -154,7 +154,7 @@ impl Claim {
     /// Frees the key, unless another invocation has taken the claim over.
     ///
     /// # Errors
-    /// When the table cannot be written; the claim then ends at its deadline.
+    /// Fails if the table cannot be written; the claim then ends at its deadline.
     pub async fn release(self) -> Result<(), Error> {
         self.end(Write::delete(&self.key)).await
     }

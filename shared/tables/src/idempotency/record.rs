@@ -55,7 +55,7 @@ impl Record {
     /// longer counts is replaced: the table's TTL deletes it late.
     ///
     /// # Errors
-    /// When the row cannot be encoded.
+    /// Fails if the row cannot be encoded.
     pub fn for_run(
         request: &Request,
         run: RunId,
