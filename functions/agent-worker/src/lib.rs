@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use sequent_agent::{Engine, Window, execute};
 use sequent_aws::queue::{Batch, BatchWorker, Failures};
 use sequent_conversation::{Delivery, Runs, claim, queue};
-use sequent_runlog::{DynamoStorage, LogKey, Stopped, Storage, Writer};
+use sequent_runlog::{DynamoStorage, Lease, LogKey, Stopped, Storage, Writer};
 use serde_json::Value;
 use tokio::{
     sync::watch,
@@ -125,7 +125,7 @@ impl Worker {
     /// Waits for the lease to be released. A worker that receives the run earlier would see a live lease and skip it.
     async fn wait_for_release(&self, key: LogKey) {
         let released = async {
-            while !matches!(self.engine.storage.lease(key).await, Ok(None)) {
+            while !matches!(self.engine.storage.lease(key).await, Ok(Lease::Free | Lease::Waiting)) {
                 sleep(RELEASE_POLL).await;
             }
         };

@@ -13,7 +13,7 @@ use sequent_conversation::{
 use sequent_core::{ProjectId, RunId, TenantId, UserId};
 use sequent_event::{Body, CancelReason, RunOutcome};
 use sequent_model::{Client, Config};
-use sequent_runlog::{DynamoStorage, Finish, LogKey, Settings, Storage, Writer, read_all};
+use sequent_runlog::{DynamoStorage, Finish, Lease, LogKey, Settings, Storage, Writer, read_all};
 use serde_json::{Value, json};
 
 struct Bench {
@@ -251,7 +251,11 @@ async fn a_worker_that_shuts_down_hands_its_run_over() {
     };
     let (failures, ()) = tokio::join!(bench.deliver(new.run), begun);
     assert_eq!(failures, json!([]));
-    assert_eq!(bench.engine.storage.lease(bench.key(new.run)).await.unwrap(), None, "the lease is released");
+    assert_eq!(
+        bench.engine.storage.lease(bench.key(new.run)).await.unwrap(),
+        Lease::Free,
+        "the lease is released"
+    );
     assert!(bench.queued_at(new.run).await.unwrap() > queued, "and the run is queued");
     let log = bench.log(new.run).await;
     assert!(!log.iter().any(Body::is_terminal), "without an end");

@@ -2,7 +2,7 @@
 
 use axum::{extract::State, response::IntoResponse};
 use http::StatusCode;
-use sequent_conversation::Prompt;
+use sequent_conversation::{Prompt, wake_if_waiting};
 use sequent_core::{Code, MessageId, RunId, Scope};
 use sequent_event::{Body, Seq};
 use sequent_http::{Caller, Json, Path, Problem, openapi::Problems};
@@ -63,6 +63,7 @@ pub(crate) async fn steer(
     let key = LogKey { tenant: caller.tenant, run: run_id };
     match append_control(app.store().storage(), key, message).await.map_err(Problem::unavailable)? {
         ControlOutcome::Appended(seq) => {
+            wake_if_waiting(app.store(), key).await;
             Ok((StatusCode::ACCEPTED, Json(SteeringMessage { id, run_id, seq })))
         }
         ControlOutcome::Closed => {

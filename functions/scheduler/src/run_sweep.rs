@@ -4,7 +4,7 @@ use futures::{StreamExt, stream};
 use sequent_aws::queue::Sender;
 use sequent_conversation::{Delivery, Error, Run, RunStatus, Runs, expire};
 use sequent_core::Timestamp;
-use sequent_runlog::{DynamoStorage, LogKey};
+use sequent_runlog::{DynamoStorage, LogKey, WAIT_CHECK};
 use sequent_tables::{Due, DueIndex, Store, key};
 use serde::{Serialize, de::IgnoredAny};
 
@@ -120,7 +120,8 @@ impl RunSweeper {
         }
         // The run is postponed first, so that only one of two concurrent sweeps sends it. If this process is
         // killed before it sends the message, the run waits for one more interval.
-        let postponed: Option<IgnoredAny> = due.postpone(self.store(), now + RESEND_AFTER).await?;
+        let interval = if run.waiting.is_some() { WAIT_CHECK } else { RESEND_AFTER };
+        let postponed: Option<IgnoredAny> = due.postpone(self.store(), now + interval).await?;
         Ok(if postponed.is_some() { Decision::Send(Delivery::from(key)) } else { Decision::Skip })
     }
 

@@ -13,7 +13,7 @@ use sequent_jobs::{
     Delivery as JobDelivery, NewJob, enqueue,
     kinds::{HelloInput, HelloWorld},
 };
-use sequent_runlog::{Claim, DynamoStorage, LogKey, Settings, Storage, claim};
+use sequent_runlog::{Claim, DynamoStorage, Lease, LogKey, Settings, Storage, WAIT_CHECK, claim};
 use sequent_scheduler_function::{
     JobSweeper, PeriodicJobs, RunSweeper, ScheduledEvent, SweptJobs, SweptRuns, Task,
 };
@@ -122,11 +122,30 @@ async fn a_run_is_sent_only_after_the_lease_of_its_owner_has_ended() {
 
     // A released lease makes the run due at once.
     owner.release().await.unwrap();
-    assert_eq!(bench.storage.lease(key).await.unwrap(), None);
+    assert_eq!(bench.storage.lease(key).await.unwrap(), Lease::Free);
     assert_eq!(bench.sweep(Duration::ZERO).await, SweptRuns { due: 1, sent: 1, failed: 0 });
     let claim = claim(&bench.storage, key, settings, false, None).await.unwrap();
     assert!(matches!(claim, Claim::Won(_)), "{claim:?}");
     assert_eq!(bench.sweep(Duration::ZERO).await, SweptRuns::default(), "the run has an owner again");
+}
+
+#[tokio::test]
+async fn a_waiting_run_is_sent_after_minutes_only() {
+    let bench = Bench::new().await;
+    let new = bench.new_run();
+    let owner = create_claimed(&bench.runs(), &new, None).await.unwrap();
+    owner.wait(Timestamp::now() + Duration::from_secs(24 * 3600)).await.unwrap();
+    let key = LogKey { tenant: bench.tenant, run: new.run };
+    assert_eq!(bench.storage.lease(key).await.unwrap(), Lease::Waiting);
+    assert_eq!(bench.sweep(WAIT_CHECK / 2).await, SweptRuns::default());
+    let once = SweptRuns { due: 1, sent: 1, failed: 0 };
+    assert_eq!(bench.sweep(WAIT_CHECK + Duration::from_secs(1)).await, once, "its wake-up may be lost");
+    assert_eq!(bench.sweep(WAIT_CHECK + Duration::from_secs(120)).await, SweptRuns::default());
+
+    let brief = bench.new_run();
+    let owner = create_claimed(&bench.runs(), &brief, None).await.unwrap();
+    owner.wait(Timestamp::now() + Duration::from_secs(60)).await.unwrap();
+    assert_eq!(bench.sweep(Duration::from_secs(61)).await, once, "its time is over");
 }
 
 #[tokio::test]

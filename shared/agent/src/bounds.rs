@@ -21,6 +21,8 @@ pub struct Bounds {
     pub parallel_children: usize,
     /// Time after which a question to a person expires.
     pub question: Duration,
+    /// Time that an owner waits for child runs or jobs before it releases its process.
+    pub patience: Duration,
 }
 
 /// The message of a run that ends with `time_limit`.
@@ -40,6 +42,7 @@ impl Default for Bounds {
             parallel_tools: 4,
             parallel_children: 5,
             question: Duration::from_secs(7 * 24 * 3600),
+            patience: Duration::from_secs(5),
         }
     }
 }
@@ -62,6 +65,7 @@ impl Bounds {
             parallel_tools: parallel("PARALLEL_TOOLS")?.map_or(default.parallel_tools, NonZeroUsize::get),
             parallel_children: parallel("PARALLEL_CHILDREN")?
                 .map_or(default.parallel_children, NonZeroUsize::get),
+            ..default
         })
     }
 
@@ -80,10 +84,13 @@ impl Bounds {
         if max_cost_micro_usd.is_some_and(|most| totals.cost_micro_usd.0 >= most) {
             return reached("cost_limit", "The run has reached its cost limit.");
         }
-        if self.time_left(state, now).is_zero() {
-            return reached("time_limit", TIME_LIMIT);
-        }
-        None
+        self.out_of_time(state, now)
+    }
+
+    /// The limit of the run's time, if it is reached.
+    pub(crate) fn out_of_time(&self, state: &State, now: Timestamp) -> Option<LimitReached> {
+        let is_over = self.time_left(state, now).is_zero();
+        is_over.then(|| LimitReached { code: "time_limit", message: TIME_LIMIT.to_owned() })
     }
 
     /// The time that the run may still execute.

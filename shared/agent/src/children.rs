@@ -5,7 +5,7 @@
 //! child from the child's log.
 
 use futures::future::try_join_all;
-use sequent_conversation::{Error, NewRun, RunOptions, Runs, Turn, cancel_child, create};
+use sequent_conversation::{Error, NewRun, Run, RunOptions, Runs, Turn, cancel_child, create};
 use sequent_core::{RunId, Timestamp};
 use sequent_event::{
     Body, Child, Configuration, Event, Orchestration, Phase, RunOutcome, State, Step, StepStatus,
@@ -18,61 +18,56 @@ use crate::{
     execution::{Execution, Flow},
 };
 
-/// The child runs of an execution.
-#[derive(Default)]
-pub(crate) struct ChildRuns {
-    /// The children that former owners wrote into the log exist.
-    created: bool,
+/// Carries out `steps` by child runs: starts the children that may start, records the results of those that have ended,
+/// and waits.
+pub(crate) async fn delegate(execution: &mut Execution<'_>, steps: &[Step]) -> Result<Flow, Error> {
+    let since = Instant::now();
+    loop {
+        let rows = rows(execution).await?;
+        if record_results(execution, &rows).await? {
+            return Ok(Flow::Continue); // the plan has changed
+        }
+        start(execution, steps, &rows).await?;
+        if let Some(flow) = execution.wait(since).await? {
+            return Ok(flow);
+        }
+    }
 }
 
-impl ChildRuns {
-    /// Carries out `steps` by child runs: starts the children that may start, records the results of those
-    /// that have ended, and waits.
-    pub(crate) async fn delegate(
-        &mut self,
-        execution: &mut Execution<'_>,
-        steps: &[Step],
-    ) -> Result<Flow, Error> {
-        let since = Instant::now();
-        loop {
-            if record_results(execution).await? {
-                return Ok(Flow::Continue); // the plan has changed
-            }
-            self.start(execution, steps).await?;
-            if let Some(flow) = execution.wait(since).await? {
-                return Ok(flow);
-            }
-        }
-    }
+/// Reads the rows of the children that have not ended as far as the log knows. A child that is in the log but was not
+/// created has none.
+async fn rows(execution: &Execution<'_>) -> Result<Vec<Run>, Error> {
+    let live: Vec<RunId> = execution.state.live_children().map(|child| child.run).collect();
+    Runs::new(execution.engine.store(), execution.key.tenant).get_many(&live).await
+}
 
-    /// Writes new children into the log, then creates them and those that a former owner wrote but did not
-    /// create.
-    async fn start(&mut self, execution: &mut Execution<'_>, steps: &[Step]) -> Result<(), Error> {
-        let new = startable(execution, steps);
-        if new.is_empty() && self.created {
-            return Ok(());
+/// Writes new children into the log, then creates them and those that a former owner wrote but did not create.
+async fn start(execution: &mut Execution<'_>, steps: &[Step], rows: &[Run]) -> Result<(), Error> {
+    let new = startable(execution, steps);
+    let has_new = !new.is_empty();
+    for step in new {
+        if !execution.state.open_steps.contains(&step.id) {
+            execution.append(Body::StepStarted { step_name: step.id.clone() }).await?;
         }
-        for step in new {
-            if !execution.state.open_steps.contains(&step.id) {
-                execution.append(Body::StepStarted { step_name: step.id.clone() }).await?;
-            }
-            let started = Body::SubagentStarted {
-                subagent_run_id: RunId::new(),
-                name: step.id.clone(),
-                description: Some(step.title.clone()),
-            };
-            execution.append(started).await?;
-        }
-        execution.flush().await?;
-        for child in execution.state.live_children() {
-            if let Some(step) = steps.iter().find(|step| step.id == child.name) {
-                let new = child_run(execution, child.run, step, steps.len());
-                Box::pin(create(&execution.engine.runs(), &new, Turn::Wait)).await?;
-            }
-        }
-        self.created = true;
-        Ok(())
+        let started = Body::SubagentStarted {
+            subagent_run_id: RunId::new(),
+            name: step.id.clone(),
+            description: Some(step.title.clone()),
+        };
+        execution.append(started).await?;
     }
+    if has_new {
+        execution.flush().await?;
+    }
+    for child in execution.state.live_children() {
+        let exists = rows.iter().any(|row| row.id == child.run);
+        let step = steps.iter().find(|step| step.id == child.name);
+        if let Some(step) = step.filter(|_| !exists) {
+            let new = child_run(execution, child.run, step, steps.len());
+            Box::pin(create(&execution.engine.runs(), &new, Turn::Wait)).await?;
+        }
+    }
+    Ok(())
 }
 
 /// The steps that have no child yet, as many as may run now.
@@ -107,18 +102,15 @@ fn child_run(execution: &Execution<'_>, run: RunId, step: &Step, shares: usize) 
 }
 
 /// Appends the results of children that have ended. Returns `true` if there was one.
-async fn record_results(execution: &mut Execution<'_>) -> Result<bool, Error> {
-    let live: Vec<Child> = execution.state.live_children().cloned().collect();
-    let mut any = false;
-    for child in live {
-        if !has_ended(execution.engine, execution.key, child.run).await? {
-            continue;
-        }
+async fn record_results(execution: &mut Execution<'_>, rows: &[Run]) -> Result<bool, Error> {
+    let has_ended = |child: &&Child| rows.iter().any(|row| row.id == child.run && row.has_ended());
+    let ended: Vec<Child> = execution.state.live_children().filter(has_ended).cloned().collect();
+    let any = !ended.is_empty();
+    for child in ended {
         let state = state_of(execution.engine, execution.key, child.run).await?;
         let (result, status) = result(&child, &state);
         execution.append(result).await?;
         execution.append_all(execution.step_ended(&child.name, status)).await?;
-        any = true;
     }
     Ok(any)
 }
@@ -135,24 +127,6 @@ pub(crate) async fn cancel_all(execution: &Execution<'_>, bodies: &[Body]) -> Re
     // All at once, because the caller of the cancel request waits.
     let cancels = unreported.map(|child| Box::pin(cancel_child(&runs, execution.key, child)));
     try_join_all(cancels).await
-}
-
-/// Returns `true` if a child that `state` takes for live has ended.
-pub(crate) async fn one_has_ended(engine: &Engine, key: LogKey, state: &State) -> Result<bool, Error> {
-    for child in state.live_children() {
-        if has_ended(engine, key, child.run).await? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-async fn has_ended(engine: &Engine, key: LogKey, child: RunId) -> Result<bool, Error> {
-    match Runs::new(engine.store(), key.tenant).get(child).await {
-        Ok(row) => Ok(row.has_ended()),
-        Err(Error::RunNotFound) => Ok(false), // in the log, but not created yet
-        Err(error) => Err(error),
-    }
 }
 
 async fn state_of(engine: &Engine, key: LogKey, child: RunId) -> Result<State, Error> {

@@ -1,13 +1,14 @@
 //! The loop of an owner. It is the only place that closes a run's log or releases its lease.
 
-use sequent_conversation::{Error, Runs, closing_bodies, finish, queue, wake_next};
+use sequent_conversation::{Error, Runs, closing_bodies, finish, has_news, queue, wake_next};
 use sequent_core::Timestamp;
 use sequent_event::{Body, Phase, RunOutcome, StepStatus};
 use sequent_runlog::{DynamoStorage, Finish, LogKey, Writer};
 
 use crate::{
     Engine, Window,
-    children::{self, ChildRuns},
+    bounds::LimitReached,
+    children,
     execution::{Execution, Flow, run_error},
     jobs::{self, RunJobs},
     next::{Next, next},
@@ -15,9 +16,9 @@ use crate::{
     tools,
 };
 
-/// Times that a run may change owners before it is ended as fatal to every process. Each entry of the
-/// transcript raises the limit by two, so an orderly hand-over does not count.
-const MAX_CRASHES: u32 = 50;
+/// Owners in a row that may be lost, or may hand the run over, without any progress. More of them end the run as fatal to
+/// every process. An owner that waits for child runs or jobs does not count.
+const MAX_STALLED_OWNERS: u32 = 50;
 
 /// The result of an execution for its owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,13 +44,11 @@ pub async fn execute(
     window: Option<Window>,
 ) -> Result<Executed, Error> {
     let runs = Runs::new(engine.store(), key.tenant);
-    let tools = engine.tools_of(key.tenant, writer.opening().configuration.tools.as_deref());
-    let (run, tools) = tokio::join!(runs.get(key.run), tools);
-    let run = run?;
+    let run = runs.get(key.run).await?;
     let project = run.project_id;
     let is_child = run.parent_run_id.is_some();
-    let execution = Execution::new(engine, key, tools, run, writer, window);
-    let owner = Owner { execution, children: ChildRuns::default(), jobs: RunJobs::default() };
+    let execution = Execution::new(engine, key, run, writer, window);
+    let owner = Owner { execution, jobs: RunJobs::default() };
     let executed = Box::pin(owner.run()).await?;
     match executed {
         Executed::HandedOver => queue(engine.store(), key).await?,
@@ -61,7 +60,6 @@ pub async fn execute(
 
 struct Owner<'a> {
     execution: Execution<'a>,
-    children: ChildRuns,
     jobs: RunJobs,
 }
 
@@ -82,8 +80,8 @@ impl Owner<'_> {
                         return Ok(Executed::Closed);
                     }
                 }
-                Flow::HandOver => return self.release(Executed::HandedOver).await,
-                Flow::Wait => return self.release(Executed::Waiting).await,
+                Flow::HandOver => return self.hand_over().await,
+                Flow::Wait => return self.wait().await,
             }
         }
     }
@@ -106,11 +104,14 @@ impl Owner<'_> {
     }
 
     async fn perform(&mut self, next: Next) -> Result<Flow, Error> {
-        let Self { execution, children, jobs } = self;
+        let Self { execution, jobs } = self;
+        if matches!(next, Next::Tools | Next::Ask(_)) {
+            execution.load_tools().await;
+        }
         let bodies = match next {
             Next::Tools => return Box::pin(tools::carry_out(execution, jobs)).await,
             Next::Ask(purpose) => return Box::pin(respond(execution, purpose)).await,
-            Next::Delegate(steps) => return Box::pin(children.delegate(execution, &steps)).await,
+            Next::Delegate(steps) => return Box::pin(children::delegate(execution, &steps)).await,
             Next::FollowUp(requests) => return Box::pin(jobs.follow_up(execution, requests)).await,
             Next::Fail { code, message } => return Ok(Flow::End(vec![run_error(code, &message)])),
             Next::Finish => return Ok(Flow::End(vec![execution.run_finished(RunOutcome::Success)])),
@@ -130,24 +131,28 @@ impl Owner<'_> {
         let state = &execution.state;
         let end = if state.cancel.is_some() {
             execution.run_finished(RunOutcome::Cancelled)
-        } else if self.has_crashed_too_often() {
+        } else if state.stalled_owners > MAX_STALLED_OWNERS {
             run_error("too_many_crashes", "Every process that executed this run was lost.")
-        } else if matches!(next(state), Next::Ask(_) | Next::Delegate(_)) {
-            let limit = execution.engine.bounds.exhausted(state, Timestamp::now())?;
-            run_error(limit.code, &limit.message)
         } else {
-            return None;
+            let limit = self.limit_reached()?;
+            run_error(limit.code, &limit.message)
         };
         let mut bodies = closing_bodies(state);
         bodies.push(end);
         Some(bodies)
     }
 
-    /// Returns `true` if the run has changed owners far more often than it has made progress.
-    fn has_crashed_too_often(&self) -> bool {
-        let state = &self.execution.state;
-        let progress = u32::try_from(state.transcript.len()).unwrap_or(u32::MAX);
-        state.epoch > MAX_CRASHES.saturating_add(progress.saturating_mul(2))
+    /// The limit that keeps the run from its next step, if it has reached one. What a complete answer still needs is not
+    /// limited, but its jobs are not waited for longer than the run may take.
+    fn limit_reached(&self) -> Option<LimitReached> {
+        let Execution { engine, state, .. } = &self.execution;
+        match next(state) {
+            Next::Ask(_) | Next::Delegate(_) => engine.bounds.exhausted(state, Timestamp::now()),
+            Next::Tools | Next::FollowUp(_) if state.open_jobs().next().is_some() => {
+                engine.bounds.out_of_time(state, Timestamp::now())
+            }
+            _ => None,
+        }
     }
 
     /// Closes the log with `bodies`, the last of which is terminal. Returns `false` if new events of others
@@ -181,17 +186,19 @@ impl Owner<'_> {
         Ok(false)
     }
 
-    /// Stores what is buffered and releases the lease.
-    async fn release(self, executed: Executed) -> Result<Executed, Error> {
+    /// Stores what is buffered and releases the lease for the next owner.
+    async fn hand_over(self) -> Result<Executed, Error> {
+        self.execution.writer.release().await?;
+        Ok(Executed::HandedOver)
+    }
+
+    /// Stores what is buffered and releases the lease until there is something to continue with.
+    async fn wait(self) -> Result<Executed, Error> {
         let Execution { engine, key, writer, state, .. } = self.execution;
-        writer.release().await?;
-        if executed == Executed::Waiting
-            && (children::one_has_ended(engine, key, &state).await?
-                || jobs::one_has_ended(engine, key, &state).await?)
-        {
-            // It ended while this process held the lease: a worker that received the run then has skipped it.
-            return Ok(Executed::HandedOver);
-        }
-        Ok(executed)
+        let now = Timestamp::now();
+        let waiting = writer.wait(now + engine.bounds.time_left(&state, now)).await?;
+        // It may have ended while this process held the lease: a worker that received the run then has skipped it.
+        let has_news = has_news(&engine.runs(), key, &waiting).await?;
+        Ok(if has_news { Executed::HandedOver } else { Executed::Waiting })
     }
 }

@@ -14,8 +14,6 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::{Engine, Window};
 
-/// Time that an owner waits for child runs or jobs before it releases its process.
-const MAX_WAIT: Duration = Duration::from_secs(5);
 /// Interval at which a waiting owner polls.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
@@ -42,8 +40,9 @@ pub(crate) enum StopSignal {
 pub(crate) struct Execution<'a> {
     pub(crate) engine: &'a Engine,
     pub(crate) key: LogKey,
-    /// The tools of the tenant's runs.
+    /// The tools that the run may call. Before [`Execution::load_tools`], those of the deployment.
     pub(crate) tools: Arc<Registry>,
+    has_all_tools: bool,
     pub(crate) run: Run,
     pub(crate) writer: Writer<DynamoStorage>,
     /// The state of the log once everything appended is stored, as far as this owner has read it.
@@ -57,14 +56,34 @@ impl<'a> Execution<'a> {
     pub(crate) fn new(
         engine: &'a Engine,
         key: LogKey,
-        tools: Arc<Registry>,
         run: Run,
         writer: Writer<DynamoStorage>,
         window: Option<Window>,
     ) -> Self {
         let state = writer.opening().clone();
         let hand_over = window.map(|window| window.hand_over());
-        Self { engine, key, tools, run, writer, state, started: Instant::now(), window, hand_over }
+        let tools = Arc::clone(&engine.tools);
+        Self {
+            engine,
+            key,
+            tools,
+            has_all_tools: false,
+            run,
+            writer,
+            state,
+            started: Instant::now(),
+            window,
+            hand_over,
+        }
+    }
+
+    /// Adds the tools of the tenant's MCP servers. Only a step that needs them waits for the servers.
+    pub(crate) async fn load_tools(&mut self) {
+        if !self.has_all_tools {
+            let allowed = self.state.configuration.tools.as_deref();
+            self.tools = self.engine.tools_of(self.key.tenant, allowed).await;
+            self.has_all_tools = true;
+        }
     }
 
     pub(crate) async fn append(&mut self, body: Body) -> Result<(), Error> {
@@ -105,7 +124,7 @@ impl<'a> Execution<'a> {
     /// Waits a moment for a child run or a job. Returns a flow if the step must end now: because of a signal,
     /// or because it began to wait too long ago.
     pub(crate) async fn wait(&self, since: Instant) -> Result<Option<Flow>, Error> {
-        if since.elapsed() >= MAX_WAIT {
+        if since.elapsed() >= self.engine.bounds.patience {
             return Ok(Some(Flow::Wait));
         }
         tokio::select! {

@@ -7,15 +7,11 @@
 use sequent_conversation::{Error, cancel_jobs};
 use sequent_core::{JobId, Timestamp};
 use sequent_event::{Body, Job, State};
-use sequent_jobs::{NewJob, Queue, enqueue};
-use sequent_runlog::{LogKey, Segment, read_all};
+use sequent_jobs::{Jobs, NewJob, Queue, enqueue};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::{
-    Engine,
-    execution::{Execution, Flow},
-};
+use crate::execution::{Execution, Flow};
 
 /// A job that the log calls for, whether or not it exists.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,9 +46,12 @@ impl RunJobs {
         execution: &mut Execution<'_>,
         mut requests: Vec<JobRequest>,
     ) -> Result<(), Error> {
+        requests.retain(|request| !self.created.contains(&request.job.job_id));
         for JobRequest { job, .. } in &requests {
             if execution.state.jobs.iter().all(|known| known.job.job_id != job.job_id) {
                 execution.append(Body::JobEnqueued(job.clone())).await?;
+            } else if exists(execution, job.job_id).await? {
+                self.created.push(job.job_id);
             }
         }
         requests.retain(|request| !self.created.contains(&request.job.job_id));
@@ -76,6 +75,15 @@ impl RunJobs {
             self.created.push(job.job_id);
         }
         Ok(())
+    }
+}
+
+/// Returns `true` if a job that is in the log was created. Costs a read, and no write that is refused.
+async fn exists(execution: &Execution<'_>, job: JobId) -> Result<bool, Error> {
+    match Jobs::new(execution.engine.store(), execution.key.tenant).get(job).await {
+        Ok(_) => Ok(true),
+        Err(sequent_jobs::Error::NotFound) => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -114,17 +122,4 @@ pub(crate) async fn cancel_all(execution: &mut Execution<'_>) -> Result<(), Erro
         cancel_jobs(&execution.engine.runs(), execution.key, &execution.state).await?;
     }
     Ok(())
-}
-
-/// Returns `true` if a job that `state` takes for open has ended.
-pub(crate) async fn one_has_ended(engine: &Engine, key: LogKey, state: &State) -> Result<bool, Error> {
-    if state.open_jobs().next().is_none() {
-        return Ok(false);
-    }
-    let segments = read_all(&engine.storage, key).await?;
-    let ended = segments.iter().flat_map(Segment::events).any(|event| match event.body() {
-        Some(Body::JobFinished(end)) => state.open_jobs().any(|open| open.job_id == end.job_id),
-        _ => false,
-    });
-    Ok(ended)
 }

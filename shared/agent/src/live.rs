@@ -130,6 +130,10 @@ impl Live {
         if run.status == RunStatus::Pending && is_new {
             return Ok(None);
         }
+        // The end of a child or a job wakes the run, so a reader claims it for news that it has seen itself.
+        if run.waiting.as_ref().is_some_and(|waiting| !self.reader.has_passed(waiting.after)) {
+            return Ok(None);
+        }
         claim(&self.engine.runs(), self.key, &run, Some(observer)).await
     }
 }

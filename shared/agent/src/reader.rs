@@ -173,6 +173,11 @@ impl Reader {
         Pause::Ended
     }
 
+    /// Returns `true` if the reader has got an event after `seq`.
+    pub(crate) fn has_passed(&self, seq: Seq) -> bool {
+        self.after > seq
+    }
+
     /// Sends a heartbeat if it is time. Returns `false` if the reader has left.
     pub(crate) async fn keep_alive(&mut self) -> bool {
         let is_due = self.last_sent.elapsed() >= HEARTBEAT;

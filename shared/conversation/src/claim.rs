@@ -9,6 +9,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use crate::{
     Error, Run, RunStatus, RunStore, cancel,
     turn::{self, TurnClaim, release_turn},
+    waiting::has_news,
 };
 
 /// Makes the caller the owner of a run that has none: one that is pending, one whose owner died or handed it over, or one
@@ -19,8 +20,8 @@ use crate::{
 /// still pending; the next claim of that run continues there. A child run answers in no project and needs no turn. A run
 /// whose project was deleted is cancelled.
 ///
-/// Returns `None` if there is nothing for the caller to execute: the run has an owner, its turn has not come, or it has
-/// ended.
+/// Returns `None` if there is nothing for the caller to execute: the run has an owner, its turn has not come, it waits for
+/// child runs or jobs, or it has ended.
 ///
 /// # Errors
 /// Fails if the table or the log fails.
@@ -30,6 +31,11 @@ pub async fn claim(
     run: &Run,
     observer: Option<UnboundedSender<Arc<Segment>>>,
 ) -> Result<Option<Box<Writer<DynamoStorage>>>, Error> {
+    if let Some(waiting) = &run.waiting
+        && !has_news(runs, key, waiting).await?
+    {
+        return Ok(None);
+    }
     let is_pending = run.status == RunStatus::Pending;
     let needs_turn = is_pending && run.parent_run_id.is_none();
     if needs_turn {

@@ -36,6 +36,7 @@ mod runs;
 mod start;
 mod store;
 mod turn;
+mod waiting;
 
 pub use answer::{Reply, ResumeBy, answer, expire};
 pub use cancel::{Cancel, cancel, cancel_child, cancel_jobs, end_if_abandoned};
@@ -58,3 +59,4 @@ pub use runs::Runs;
 pub use start::{Destination, OnConflict, Owner, RunRequest, RunStarter, StartedRun};
 pub use store::RunStore;
 pub use turn::wake_next;
+pub use waiting::{has_news, wake_if_waiting};

@@ -133,6 +133,7 @@ fn run(id: RunId, opening: &Opening, state: &State, stored: Option<&Run>) -> Res
         cost: RunCost::default(),
         error: None,
         opens_project: false,
+        waiting: None,
         created_at: id.created_at(),
         started_at: None,
         completed_at: None,

@@ -2,6 +2,7 @@
 
 use sequent_core::{MicroUsd, ProjectId, RunId, Timestamp, UserId};
 use sequent_event::{Phase, RunOutcome, State};
+use sequent_runlog::Waiting;
 use serde::{Deserialize, Serialize};
 
 use crate::{RunOptions, RunQuestion};
@@ -40,6 +41,10 @@ pub struct Run {
     #[serde(default, skip_serializing)]
     #[cfg_attr(feature = "openapi", schema(ignore))]
     pub opens_project: bool,
+    /// The run has no owner, because it waits for child runs or jobs. Not shown by the API.
+    #[serde(default, skip_serializing)]
+    #[cfg_attr(feature = "openapi", schema(ignore))]
+    pub waiting: Option<Waiting>,
     /// The time of the request for the run.
     pub created_at: Timestamp,
     /// The start of the first execution.

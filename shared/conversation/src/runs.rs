@@ -27,6 +27,15 @@ impl<'a> Runs<'a> {
         self.store.get(&key::run(self.tenant, id)).await?.ok_or(Error::RunNotFound)
     }
 
+    /// Reads the runs with these ids, in no particular order. Missing ones are left out.
+    ///
+    /// # Errors
+    /// Fails if the table fails.
+    pub async fn get_many(self, ids: &[RunId]) -> Result<Vec<Run>, Error> {
+        let keys: Vec<_> = ids.iter().map(|id| key::run(self.tenant, *id)).collect();
+        Ok(self.store.get_many(&keys).await?)
+    }
+
     /// Reads a page of the tenant's runs, newest first.
     ///
     /// # Errors

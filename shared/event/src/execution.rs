@@ -38,8 +38,10 @@ pub enum Role {
 pub enum ClaimReason {
     /// The process is the first owner of the run.
     Start,
-    /// The lease of the former owner had expired.
+    /// The former owner was lost or handed the run over.
     TakeOver,
+    /// The former owner had released the run in order to wait for child runs or jobs.
+    Continue,
     /// The run had waited for people and has nothing left to wait for.
     Resume,
 }

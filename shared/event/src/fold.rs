@@ -45,6 +45,8 @@ pub struct State {
     pub last_at: Option<Timestamp>,
     /// The current epoch; 0 before the first claim.
     pub epoch: u32,
+    /// Owners in a row that were lost, or handed the run over, without progress.
+    pub stalled_owners: u32,
     pub phase: Phase,
     pub configuration: Configuration,
     /// The project of the run, known once an execution has started.

@@ -7,8 +7,8 @@ use sequent_event::{Body, ClaimReason, Entry, Event, Seq, State};
 use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
-    AppendError, LogKey, MAX_BYTES, MAX_EVENTS, ReadError, Segment, Settings, Storage, Unavailable, Writer,
-    WriterId,
+    AppendError, Lease, LogKey, MAX_BYTES, MAX_EVENTS, ReadError, Segment, Settings, Storage, Unavailable,
+    Writer, WriterId,
     append::{Appended, append},
     follow::{read_all, retrying},
     size,
@@ -111,15 +111,16 @@ pub async fn claim<S: Storage>(
     if state.phase.is_closed() && !state.is_resumable() {
         return Ok(Claim::Closed);
     }
+    let lease = retrying(|| storage.lease(key)).await.map_err(unreadable)?;
     let reason = match state.epoch {
         0 => ClaimReason::Start,
         _ if state.is_resumable() => ClaimReason::Resume,
+        _ if lease == Lease::Waiting => ClaimReason::Continue,
         _ => ClaimReason::TakeOver,
     };
     if reason == ClaimReason::Start && !may_start {
         return Ok(Claim::Held);
     }
-    let lease = retrying(|| storage.lease(key)).await.map_err(unreadable)?;
     if reason == ClaimReason::TakeOver && !has_expired(storage.now(), lease, &segments, settings) {
         return Ok(Claim::Held);
     }
@@ -160,8 +161,8 @@ fn start<S: Storage>(
 
 /// Returns `true` if the owner may be presumed dead. Its segments are signs of life, so an owner that writes
 /// need not renew its lease. An owner that released its lease leaves none to wait for.
-fn has_expired(now: Timestamp, lease: Option<Timestamp>, segments: &[Segment], settings: Settings) -> bool {
-    let Some(until) = lease else { return true };
+fn has_expired(now: Timestamp, lease: Lease, segments: &[Segment], settings: Settings) -> bool {
+    let Lease::Held(until) = lease else { return true };
     let seen =
         segments.iter().rev().find(|segment| segment.epoch > 0).map(|segment| segment.at + settings.lease);
     now >= seen.map_or(until, |seen| seen.max(until))

@@ -9,7 +9,10 @@ use sequent_tables::{
     Cancelled, Error, Item, Reason, Row, Store, Transaction, Update, Write, attribute, classify, exists, key,
 };
 
-use crate::{AppendError, LogKey, ReadError, Segment, Storage, WriterId};
+use crate::{AppendError, Lease, LogKey, ReadError, Segment, Storage, WAIT_CHECK, Waiting, WriterId};
+
+/// The attribute of a run's row with its [`Waiting`].
+const WAITING: &str = "waiting";
 
 /// DynamoDB as the storage of logs.
 #[derive(Debug, Clone)]
@@ -109,19 +112,25 @@ impl Storage for DynamoStorage {
         output.items.unwrap_or_default().into_iter().next().map(decode).transpose()
     }
 
-    async fn lease(&self, key: LogKey) -> Result<Option<Timestamp>, ReadError> {
+    async fn lease(&self, key: LogKey) -> Result<Lease, ReadError> {
         let output = self
             .store
             .client()
             .get_item()
             .table_name(&*self.store.tables().main)
             .set_key(Some(key::run(key.tenant, key.run).attributes()))
-            .projection_expression("lease_until")
+            .projection_expression("lease_until, #waiting")
+            .expression_attribute_names("#waiting", WAITING)
             .consistent_read(true)
             .send()
             .await
             .map_err(|error| unreadable(classify(error)))?;
-        Ok(output.item.and_then(|item| number(&item, "lease_until")).map(Timestamp::from_millis))
+        let row = output.item.unwrap_or_default();
+        Ok(match number(&row, "lease_until") {
+            Some(until) => Lease::Held(Timestamp::from_millis(until)),
+            None if row.contains_key(WAITING) => Lease::Waiting,
+            None => Lease::Free,
+        })
     }
 
     async fn renew(&self, key: LogKey, epoch: u32, until: Option<Timestamp>) -> Result<(), AppendError> {
@@ -130,6 +139,14 @@ impl Storage for DynamoStorage {
         // nothing to renew.
         let renewed = self.store.write_if(lease_update(key, epoch, until).when(held)).await;
         renewed.map(|_| ()).map_err(failed)
+    }
+
+    async fn wait(&self, key: LogKey, epoch: u32, waiting: &Waiting) -> Result<(), AppendError> {
+        let due = waiting.until.min(self.now() + WAIT_CHECK);
+        let update =
+            lease_update(key, epoch, None).set(WAITING, waiting).gsi2(&key::active_run(key.run, due));
+        let held = attribute("lease_epoch").equals(epoch);
+        self.store.write_if(update.when(held)).await.map(|_| ()).map_err(failed)
     }
 
     fn with_lease(
@@ -148,8 +165,10 @@ impl Storage for DynamoStorage {
         Some(Arc::new(move |transaction: Transaction| {
             // The process that claims a run executes it, so the row becomes `running`. The run is delivered,
             // so later changes of the row must not send its message again.
-            let mut update =
-                lease_update(key, epoch, Some(until)).set("status", "running").remove("queued_at");
+            let mut update = lease_update(key, epoch, Some(until))
+                .set("status", "running")
+                .remove("queued_at")
+                .remove(WAITING);
             if epoch == 1 {
                 update = update.set("started_at", at.to_string());
             }

@@ -24,6 +24,7 @@ mod segment;
 mod settings;
 mod size;
 mod storage;
+mod waiting;
 mod writer;
 
 pub use append::Unavailable;
@@ -34,4 +35,5 @@ pub use follow::{Follow, Poll, page, read_all};
 pub use segment::{LogKey, MAX_BYTES, MAX_EVENTS, Segment, WriterId};
 pub use settings::Settings;
 pub use storage::{AppendError, ReadError, Storage};
+pub use waiting::{Lease, WAIT_CHECK, Waiting};
 pub use writer::{Finish, Signals, Stopped, Writer};

@@ -6,7 +6,7 @@ use sequent_core::Timestamp;
 use sequent_event::Seq;
 use sequent_tables::Cancelled;
 
-use crate::{LogKey, Segment};
+use crate::{Lease, LogKey, Segment, Waiting};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -61,8 +61,8 @@ pub trait Storage: Clone + Send + Sync + 'static {
     /// Returns the last segment.
     fn tail(&self, key: LogKey) -> impl Future<Output = Result<Option<Segment>, ReadError>> + Send;
 
-    /// Returns the end of the owner's lease, or `None` if no owner holds one.
-    fn lease(&self, key: LogKey) -> impl Future<Output = Result<Option<Timestamp>, ReadError>> + Send;
+    /// Returns the lease of the run.
+    fn lease(&self, key: LogKey) -> impl Future<Output = Result<Lease, ReadError>> + Send;
 
     /// Extends the lease of epoch `epoch`, or releases it if `until` is `None`. Does not change the lease of
     /// a later epoch.
@@ -71,6 +71,14 @@ pub trait Storage: Clone + Send + Sync + 'static {
         key: LogKey,
         epoch: u32,
         until: Option<Timestamp>,
+    ) -> impl Future<Output = Result<(), AppendError>> + Send;
+
+    /// Releases the lease of epoch `epoch` and marks the run as waiting. Does not change the lease of a later epoch.
+    fn wait(
+        &self,
+        key: LogKey,
+        epoch: u32,
+        waiting: &Waiting,
     ) -> impl Future<Output = Result<(), AppendError>> + Send;
 
     /// Adds to `rows` the write that takes the lease for a new epoch.

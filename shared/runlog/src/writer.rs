@@ -5,11 +5,12 @@ mod task;
 
 use std::sync::Arc;
 
+use sequent_core::Timestamp;
 use sequent_event::{Body, CancelReason, InvalidEvent, State};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
-    LogKey, MAX_EVENTS, Settings, Storage, Unavailable,
+    LogKey, MAX_EVENTS, Settings, Storage, Unavailable, Waiting,
     claim::Ownership,
     size::{self, LARGEST},
 };
@@ -165,6 +166,17 @@ impl<S: Storage> Writer<S> {
     pub async fn release(self) -> Result<(), Stopped> {
         let (reply, done) = oneshot::channel();
         self.send(Command::Release(reply)).await?;
+        self.answer(done).await
+    }
+
+    /// Stores the buffered events and releases the lease of a run that waits for child runs or jobs. Unlike after
+    /// [`Writer::release`], nothing claims the run before there is something to continue with, or `until` has come.
+    ///
+    /// # Errors
+    /// If the writer has stopped.
+    pub async fn wait(self, until: Timestamp) -> Result<Waiting, Stopped> {
+        let (reply, done) = oneshot::channel();
+        self.send(Command::Wait(until, reply)).await?;
         self.answer(done).await
     }
 

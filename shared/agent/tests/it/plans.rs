@@ -1,6 +1,6 @@
 //! Plans, and the child runs that carry out their independent steps.
 
-use sequent_agent::{Executed, execute};
+use sequent_agent::{Bounds, Engine, Executed, execute};
 use sequent_conversation::{NewRun, RunStatus, Runs, cancel};
 use sequent_event::{Body, Orchestration, Phase, RunOutcome, StepStatus};
 use sequent_runlog::{Claim, claim};
@@ -20,6 +20,12 @@ async fn planned(bench: &Bench) -> NewRun {
     let mut asking = bench.asking(bench.project().await.id, &script());
     asking.options.orchestration = Orchestration::Plan;
     asking
+}
+
+/// An engine whose owners release their process at once when they wait.
+fn impatient(engine: Engine) -> Engine {
+    let bounds = Bounds { patience: std::time::Duration::ZERO, ..engine.bounds };
+    Engine { bounds, ..engine }
 }
 
 /// Executes every run that needs an owner, children first, until the parent has ended.
@@ -73,6 +79,93 @@ async fn children_carry_out_independent_steps_and_the_rest_runs_in_order() {
     assert_eq!(row, row.clone().projected(&state), "the row repeats the log");
     let messages = bench.projects().latest_messages(asking.project, 10).await.unwrap();
     assert_eq!(messages.len(), 2, "children write no messages");
+}
+
+/// The claims in the run's log.
+async fn claims(bench: &Bench, of: &NewRun) -> u32 {
+    bench.state(of.run).await.epoch
+}
+
+#[tokio::test]
+async fn a_run_that_waits_is_not_taken_for_one_that_crashes() {
+    let bench = Bench::new().await;
+    let bench = Bench { engine: impatient(bench.engine), ..bench };
+    let asking = planned(&bench).await;
+    let key = bench.key(asking.run);
+    let mut writer = bench.owned(&asking).await;
+    for _ in 0..70 {
+        assert_eq!(execute(&bench.engine, key, *writer, None).await.unwrap(), Executed::Waiting);
+        let claimed = claim(&bench.engine.storage, key, bench.engine.settings, false, None).await.unwrap();
+        let Claim::Won(next) = claimed else { panic!("{claimed:?}") };
+        writer = next;
+    }
+    let state = bench.state(asking.run).await;
+    assert_eq!((state.phase.clone(), state.stalled_owners), (Phase::Running, 0));
+    assert_eq!(state.live_children().count(), 2, "the children were not cancelled");
+}
+
+#[tokio::test]
+async fn a_run_whose_owners_are_lost_without_progress_is_ended() {
+    let bench = Bench::new().await;
+    let asking = planned(&bench).await;
+    let key = bench.key(asking.run);
+    bench.owned(&asking).await.release().await.unwrap();
+    for _ in 0..50 {
+        let claimed = claim(&bench.engine.storage, key, bench.engine.settings, false, None).await.unwrap();
+        let Claim::Won(lost) = claimed else { panic!("{claimed:?}") };
+        lost.release().await.unwrap();
+    }
+    let claimed = claim(&bench.engine.storage, key, bench.engine.settings, false, None).await.unwrap();
+    let Claim::Won(writer) = claimed else { panic!("{claimed:?}") };
+    assert_eq!(execute(&bench.engine, key, *writer, None).await.unwrap(), Executed::Closed);
+    let state = bench.state(asking.run).await;
+    assert!(
+        matches!(&state.phase, Phase::Failed { code, .. } if code == "too_many_crashes"),
+        "{:?}",
+        state.phase
+    );
+}
+
+#[tokio::test]
+async fn a_waiting_run_is_claimed_only_when_there_is_news() {
+    let bench = Bench::new().await;
+    let bench = Bench { engine: impatient(bench.engine), ..bench };
+    let asking = planned(&bench).await;
+    let key = bench.key(asking.run);
+    let runs = bench.engine.runs();
+    let writer = bench.owned(&asking).await;
+    assert_eq!(execute(&bench.engine, key, *writer, None).await.unwrap(), Executed::Waiting);
+    let before = claims(&bench, &asking).await;
+    let read = async |run| Runs::new(bench.engine.store(), bench.tenant).get(run).await.unwrap();
+    for _ in 0..3 {
+        let claimed = sequent_conversation::claim(&runs, key, &read(asking.run).await, None).await.unwrap();
+        assert!(claimed.is_none(), "a message without news");
+    }
+    // A reader that stays for many of its polls.
+    let watching = tokio::time::timeout(std::time::Duration::from_secs(2), bench.watch(asking.run));
+    assert!(watching.await.is_err(), "the run does not end");
+    assert_eq!(claims(&bench, &asking).await, before);
+
+    let child = bench.state(asking.run).await.children[0].run;
+    let claimed =
+        sequent_conversation::claim(&runs, bench.key(child), &read(child).await, None).await.unwrap();
+    execute(&bench.engine, bench.key(child), *claimed.unwrap(), None).await.unwrap();
+    let claimed = sequent_conversation::claim(&runs, key, &read(asking.run).await, None).await.unwrap();
+    let writer = claimed.expect("a child has ended");
+    assert_eq!(execute(&bench.engine, key, *writer, None).await.unwrap(), Executed::Waiting);
+    assert_eq!(bench.state(asking.run).await.live_children().count(), 1);
+    assert!(read(asking.run).await.waiting.is_some(), "the run waits for the other child");
+
+    let said = Body::UserMessage {
+        message_id: sequent_core::MessageId::new(),
+        content: "Hurry.".into(),
+        by: Some(bench.user),
+        model: None,
+    };
+    sequent_runlog::append_control(&bench.engine.storage, key, said).await.unwrap();
+    let claimed = sequent_conversation::claim(&runs, key, &read(asking.run).await, None).await.unwrap();
+    assert!(claimed.is_some(), "a message of a person");
+    assert!(read(asking.run).await.waiting.is_none(), "the owner removes the mark");
 }
 
 #[tokio::test]
@@ -162,8 +255,8 @@ async fn a_run_that_reaches_its_limits_cancels_its_children() {
     let writer = bench.owned(&asking).await;
     let key = bench.key(asking.run);
     assert_eq!(execute(&bench.engine, key, *writer, None).await.unwrap(), Executed::Waiting);
-    let bounds = sequent_agent::Bounds { time: std::time::Duration::ZERO, ..bench.engine.bounds };
-    let engine = sequent_agent::Engine { bounds, ..bench.engine.clone() };
+    let bounds = Bounds { time: std::time::Duration::ZERO, ..bench.engine.bounds };
+    let engine = Engine { bounds, ..bench.engine.clone() };
     let claimed = claim(&engine.storage, key, engine.settings, false, None).await.unwrap();
     let Claim::Won(writer) = claimed else { panic!("the lease was released") };
     assert_eq!(execute(&engine, key, *writer, None).await.unwrap(), Executed::Closed);

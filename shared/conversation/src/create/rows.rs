@@ -142,6 +142,7 @@ fn pending(new: &NewRun) -> Run {
         cost: RunCost::default(),
         error: None,
         opens_project: new.new_project,
+        waiting: None,
         created_at: new.run.created_at(),
         started_at: None,
         completed_at: None,

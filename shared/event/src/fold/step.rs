@@ -5,13 +5,19 @@ use sequent_core::{MessageId, RunId, Timestamp};
 use super::{
     AskedInterrupt, Child, ChildEnd, OpenMessage, Phase, RunJob, State, TextMessage, TranscriptEntry,
 };
-use crate::{Body, Interrupt, RunOutcome, RunStage, Totals};
+use crate::{Body, ClaimReason, Interrupt, RunOutcome, RunStage, Totals};
 
 impl State {
     /// Applies an event that [`State::check`] has allowed.
     pub(super) fn step(&mut self, body: &Body, at: Timestamp) {
+        if makes_progress(body) {
+            self.stalled_owners = 0;
+        }
         match body {
-            Body::RunClaimed { epoch, .. } => self.epoch = *epoch,
+            Body::RunClaimed { epoch, reason, .. } => {
+                self.epoch = *epoch;
+                self.stalled_owners += u32::from(*reason == ClaimReason::TakeOver);
+            }
             Body::RunConfigured(configuration) => self.configuration = configuration.clone(),
             Body::RunStarted { thread_id, run_id, parent_run_id } => {
                 self.phase = Phase::Running;
@@ -161,5 +167,19 @@ impl State {
             self.pending_tools.clear();
             self.dispatched.clear();
         }
+    }
+}
+
+/// Returns `true` if the event is a result, which the next owner does not have to work for again.
+fn makes_progress(body: &Body) -> bool {
+    match body {
+        Body::UsageRecorded(usage) => usage.is_of_response(),
+        Body::ToolCallResult { .. }
+        | Body::PlanUpdated { .. }
+        | Body::ClarificationAnswered(_)
+        | Body::JobFinished(_)
+        | Body::SubagentFinished { .. }
+        | Body::SubagentError { .. } => true,
+        _ => false,
     }
 }

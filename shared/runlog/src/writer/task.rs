@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use sequent_core::Timestamp;
 use sequent_event::{Body, Entry, State};
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -18,7 +19,7 @@ use super::{
     buffer::{Buffer, Pushed},
 };
 use crate::{
-    AppendError, LogKey, ReadError, Segment, Settings, Storage, Unavailable, WriterId,
+    AppendError, LogKey, ReadError, Segment, Settings, Storage, Unavailable, Waiting, WriterId,
     append::{Appended, append},
     claim::{Ownership, advance},
     size,
@@ -34,6 +35,7 @@ pub(super) enum Command<S: Storage> {
     Flush(oneshot::Sender<Box<State>>),
     Finish { known: Signals, bodies: Vec<Body>, rows: EndRows<S>, reply: oneshot::Sender<Finish> },
     Release(oneshot::Sender<()>),
+    Wait(Timestamp, oneshot::Sender<Waiting>),
 }
 
 pub(super) struct WriterTask<S: Storage> {
@@ -158,6 +160,11 @@ impl<S: Storage> WriterTask<S> {
                 let _ = reply.send(()); // as above
                 return Ok(ControlFlow::Break(()));
             }
+            Command::Wait(until, reply) => {
+                let waiting = self.wait(until).await?;
+                let _ = reply.send(waiting); // as above
+                return Ok(ControlFlow::Break(()));
+            }
         }
         Ok(ControlFlow::Continue(()))
     }
@@ -250,14 +257,25 @@ impl<S: Storage> WriterTask<S> {
 
     async fn release(&mut self) -> Result<(), Stopped> {
         self.write_all().await?;
-        if let Err(error) = self.storage.renew(self.key, self.epoch, None).await {
+        self.log_release(self.storage.renew(self.key, self.epoch, None).await);
+        Ok(())
+    }
+
+    async fn wait(&mut self, until: Timestamp) -> Result<Waiting, Stopped> {
+        self.write_all().await?;
+        let waiting = Waiting::of(&self.state, until);
+        self.log_release(self.storage.wait(self.key, self.epoch, &waiting).await);
+        Ok(waiting)
+    }
+
+    fn log_release(&self, released: Result<(), AppendError>) {
+        if let Err(error) = released {
             tracing::warn!(
                 run = %self.key.run,
                 %error,
                 "could not release the lease; the run continues after it expires"
             );
         }
-        Ok(())
     }
 
     /// Reads new segments and renews the lease, while there is nothing to write.

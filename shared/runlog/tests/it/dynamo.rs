@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use sequent_core::{MessageId, RunId, TenantId, Timestamp};
 use sequent_event::{Body, Entry, Event, RunOutcome, Seq, State};
 use sequent_runlog::{
-    AppendError, Claim, DynamoStorage, Finish, Follow, LogKey, Poll, Segment, Settings, Storage,
+    AppendError, Claim, DynamoStorage, Finish, Follow, Lease, LogKey, Poll, Segment, Settings, Storage,
     TransactionRows, Writer, WriterId, append_control, claim, create_claimed, page, read_all,
 };
 use sequent_tables::{Row, Transaction, Update, Write, exists, key as keys, testing};
@@ -66,7 +66,7 @@ async fn a_stored_segment_is_read_unchanged_and_never_replaced() {
     assert_eq!(storage.read(log, Seq(1)).await.unwrap(), []);
     assert_eq!(storage.tail(log).await.unwrap(), Some(stored));
     assert_eq!(storage.tail(fresh()).await.unwrap(), None);
-    assert_eq!(storage.lease(log).await.unwrap(), None, "the rival's row was not written either");
+    assert_eq!(storage.lease(log).await.unwrap(), Lease::Free, "the rival's row was not written either");
 }
 
 #[tokio::test]
@@ -95,25 +95,26 @@ async fn a_lease_belongs_to_the_latest_epoch() {
     let writer = opened(&storage, log, settings).await;
     let later = Timestamp::now() + Duration::from_secs(77);
     storage.renew(log, 1, Some(later)).await.unwrap();
-    assert_eq!(storage.lease(log).await.unwrap(), Some(later));
+    assert_eq!(storage.lease(log).await.unwrap(), Lease::Held(later));
     storage.renew(log, 2, None).await.unwrap();
-    assert_eq!(storage.lease(log).await.unwrap(), Some(later), "epoch 2 does not hold it");
+    assert_eq!(storage.lease(log).await.unwrap(), Lease::Held(later), "epoch 2 does not hold it");
     let held = claim(&storage, log, settings, false, None).await.unwrap();
     assert!(matches!(held, Claim::Held), "{held:?}");
 
     writer.release().await.unwrap();
-    assert_eq!(storage.lease(log).await.unwrap(), None);
+    assert_eq!(storage.lease(log).await.unwrap(), Lease::Free);
     let Claim::Won(second) = claim(&storage, log, settings, false, None).await.unwrap() else { panic!() };
-    let lease = storage.lease(log).await.unwrap().expect("the claim takes the lease");
+    let lease = storage.lease(log).await.unwrap();
+    assert!(matches!(lease, Lease::Held(_)), "the claim takes the lease");
     storage.renew(log, 1, None).await.unwrap();
-    assert_eq!(storage.lease(log).await.unwrap(), Some(lease), "the former owner cannot remove it");
+    assert_eq!(storage.lease(log).await.unwrap(), lease, "the former owner cannot remove it");
 
     let known = *second.signals().borrow();
     let end = vec![finished(RunOutcome::Success)];
     let end = second.finish(known, end, move |_| Some(ended(log))).await.unwrap();
     assert!(matches!(end, Finish::Done(_)));
     storage.renew(log, 2, Some(later)).await.unwrap();
-    assert_eq!(storage.lease(log).await.unwrap(), None, "a late renewal does not revive an ended run");
+    assert_eq!(storage.lease(log).await.unwrap(), Lease::Free, "a late renewal does not revive an ended run");
     assert!(matches!(claim(&storage, log, settings, true, None).await.unwrap(), Claim::Closed));
 }
 

@@ -12,7 +12,7 @@ use std::{
 
 use sequent_core::Timestamp;
 use sequent_event::Seq;
-use sequent_runlog::{AppendError, LogKey, ReadError, Segment, Storage};
+use sequent_runlog::{AppendError, Lease, LogKey, ReadError, Segment, Storage, Waiting};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::{
@@ -197,8 +197,12 @@ impl Storage for Process {
         self.read_table(|inner| inner.segments.values().next_back().cloned()).await
     }
 
-    async fn lease(&self, _: LogKey) -> Result<Option<Timestamp>, ReadError> {
-        self.read_table(|inner| inner.lease).await
+    async fn lease(&self, _: LogKey) -> Result<Lease, ReadError> {
+        self.read_table(|inner| inner.lease.map_or(Lease::Free, Lease::Held)).await
+    }
+
+    async fn wait(&self, key: LogKey, epoch: u32, _: &Waiting) -> Result<(), AppendError> {
+        self.renew(key, epoch, None).await
     }
 
     async fn renew(&self, _: LogKey, epoch: u32, until: Option<Timestamp>) -> Result<(), AppendError> {
