@@ -13,6 +13,8 @@ use crate::App;
 
 /// Most postings that are read for one response.
 const MOST_POSTINGS: usize = 20_000;
+/// Difference between the clocks that dated a run and its posting.
+const CLOCK_SKEW: Duration = Duration::from_secs(300);
 /// The default period. A run lasts less.
 const DEFAULT_PERIOD: Duration = Duration::from_secs(30 * 24 * 3600);
 
@@ -107,19 +109,20 @@ pub(crate) async fn get_usage(
     let secret = app.vault.get().await?;
     let ledger = app.credits.ledger(caller.tenant);
     let mut totals = Totals { grouping: query.by, items: BTreeMap::new(), places: BTreeMap::new() };
-    let mut cursor = None;
+    // The id of a posting is not later than the posting: it begins with the start of the run.
+    let mut page = ledger.postings_until(to + CLOCK_SKEW, Some(100)).await?;
     let mut read = 0;
     let complete = loop {
-        let page = ledger.postings(secret.cursor(), cursor.as_deref(), Some(100)).await?;
         read += page.items.len();
         let in_period = page.items.iter().filter(|posting| posting.at >= from && posting.at <= to);
         in_period.for_each(|posting| totals.add(posting));
         // The ledger is sorted by the start of runs. A run in the period may have started before it.
         let is_past = page.items.last().is_none_or(|posting| posting.id.created_at() < before(from));
-        cursor = page.next_cursor(secret.cursor()).filter(|_| !is_past);
-        if cursor.is_none() || read >= MOST_POSTINGS {
-            break cursor.is_none();
+        let Some(cursor) = page.next_cursor(secret.cursor()).filter(|_| !is_past) else { break true };
+        if read >= MOST_POSTINGS {
+            break false;
         }
+        page = ledger.postings(secret.cursor(), Some(&cursor), Some(100)).await?;
     };
     Ok(Json(totals.usage(from, to, complete)))
 }

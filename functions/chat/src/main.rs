@@ -26,7 +26,8 @@ async fn main() -> Result<(), Error> {
     let artifacts = Artifacts::from_env(&sdk, store.clone())?;
     let engine = Engine::from_env(DynamoStorage::new(store.clone()), models?, vault.clone(), &artifacts)?;
 
-    let credits = Credits::from_env(store.clone())?;
+    let default_models = vec![engine.models.default_model().clone()];
+    let credits = Credits::from_env(store.clone())?.with_default_models(default_models);
 
     let pipeline = Pipeline::new("chat")?.store(store).identity(identity);
     sequent_http::run_streaming(pipeline, router(App::new(engine, credits))).await

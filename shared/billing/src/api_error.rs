@@ -10,11 +10,20 @@ impl ApiError for Denied {
     fn details(&self) -> ErrorDetails {
         match self {
             Self::Insufficient { needed, available } => {
-                let detail = "The account has too few credits for the run. Buy credits with POST /api/billing/checkout if \
-                              they are sold, or ask the operator of the deployment, or lower `budget.max_cost_micro_usd`.";
+                let detail = "The account has too few credits for the first model call of the run. Buy credits with POST \
+                              /api/billing/checkout if they are sold, or ask the operator of the deployment, or shorten \
+                              the message, or choose a cheaper model.";
                 ErrorDetails::new(Code::InsufficientCredits, detail)
                     .with("needed_micro_credits", needed.0)
                     .with("available_micro_credits", available.0)
+            }
+            Self::Limit { needed, limit } => {
+                let detail = "The run may not cost as much as its first model call is estimated to. Raise \
+                              `budget.max_cost_micro_usd` if it is lower than what the plan allows for a run, or shorten \
+                              the message, or choose a cheaper model.";
+                ErrorDetails::new(Code::InsufficientCredits, detail)
+                    .with("needed_micro_credits", needed.0)
+                    .with("limit_micro_credits", limit.0)
             }
             Self::Frozen(why) => {
                 let detail = format!("No credits can be spent: {why}. See GET /api/billing/credits.");

@@ -1,7 +1,7 @@
 //! The credits of a deployment's tenants: where a run reserves credits before it is stored.
 
 use sequent_core::{MicroCredits, MicroUsd, TenantId, Timestamp};
-use sequent_model::price::Table;
+use sequent_model::{ModelName, config, price::Table};
 use sequent_tables::{Store, key};
 
 use crate::{Denied, Error, Ledger, Markup, Plans, Quote, Reservation, Terms};
@@ -13,6 +13,8 @@ pub struct Credits {
     /// `None` if the deployment does not charge for runs.
     terms: Option<Terms>,
     prices: Table,
+    /// The models of which one answers a request that names none.
+    default_models: Vec<ModelName>,
 }
 
 /// The parts of a request for a run that its price depends on.
@@ -35,7 +37,13 @@ impl Credits {
     /// Credits on these terms. Runs are free without terms.
     #[must_use]
     pub fn new(store: Store, terms: Option<Terms>, prices: Table) -> Self {
-        Self { store, terms, prices }
+        Self { store, terms, prices, default_models: Vec::new() }
+    }
+
+    /// Sets the model that answers a request that names none. A function that cannot know it gives all that it may be.
+    #[must_use]
+    pub fn with_default_models(self, default_models: Vec<ModelName>) -> Self {
+        Self { default_models, ..self }
     }
 
     /// Credits on the terms in the environment:
@@ -48,6 +56,8 @@ impl Credits {
     /// | `BILLING_HOLD` | hold of a run without a budget, in millionths of a credit | 200,000 |
     /// | `BILLING_WELCOME` | grant to a new tenant, in millionths of a credit | 0 |
     /// | `BILLING_METER` | the meter at Stripe that receives the spent credits | none |
+    ///
+    /// The default model is that of [`config::default_models`].
     ///
     /// # Errors
     /// Returns an error if a variable has no valid value.
@@ -70,7 +80,9 @@ impl Credits {
             metered: variable("BILLING_METER").is_some(),
         };
         let prices = Table::from_env().map_err(|_| InvalidSetting("MODEL_PRICES", "an object of prices"))?;
-        Ok(Self::new(store, Some(terms), prices))
+        let default_models = config::default_models(|name| std::env::var(name).ok())
+            .map_err(|_| InvalidSetting("DEFAULT_MODEL", "the name of a model"))?;
+        Ok(Self::new(store, Some(terms), prices).with_default_models(default_models))
     }
 
     /// Returns the terms, or `None` if the deployment does not charge for runs.
@@ -106,11 +118,15 @@ impl Credits {
     ) -> Result<Option<Reservation>, Error> {
         let Some(terms) = &self.terms else { return Ok(None) };
         let PricedRequest { model, content, budget } = request;
-        // The default model of the deployment is not named here. Its price is checked where it is called.
-        if let Some(model) = model.filter(|model| !self.prices.knows(model)) {
-            return Err(Denied::Unpriced(model.to_owned()).into());
+        let answering: Vec<&str> = match model {
+            Some(model) => vec![model],
+            None => self.default_models.iter().map(ModelName::as_str).collect(),
+        };
+        if let Some(unpriced) = answering.iter().find(|model| !self.prices.knows(model)) {
+            return Err(Denied::Unpriced((*unpriced).to_owned()).into());
         }
-        let first_call = model.map_or(MicroUsd(0), |model| self.prices.first_call(model, content.len()));
+        let estimates = answering.iter().map(|model| self.prices.first_call(model, content.len()));
+        let first_call = estimates.max().unwrap_or(MicroUsd(0));
         let quote = Quote { model, first_call, budget };
         self.ledger(tenant).quote(terms, quote, Timestamp::now()).await.map(Some)
     }

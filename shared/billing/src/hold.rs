@@ -17,6 +17,14 @@ pub enum Denied {
         /// Credits that the account has.
         available: MicroCredits,
     },
+    /// The request or the plan limits the run to less than its first model call costs.
+    #[error("the run needs {needed}, its limit is {limit}")]
+    Limit {
+        /// Smallest hold that the run needs.
+        needed: MicroCredits,
+        /// Largest hold that the budget of the request and the plan allow.
+        limit: MicroCredits,
+    },
     /// The plan does not include the model.
     #[error("the plan `{plan}` does not include the model `{model}`")]
     #[expect(missing_docs, reason = "plain data")]

@@ -1,16 +1,17 @@
 //! The account and the ledger of a tenant in the table.
 
 use backon::Retryable;
-use sequent_core::{GrantId, MicroCredits, MicroUsd, TenantId, Timestamp};
+use sequent_core::{GrantId, MicroCredits, MicroUsd, PostingId, TenantId, Timestamp};
 use sequent_event::Hold;
 use sequent_tables::{
     Cancelled, CursorKey, Error as DataError, InvalidCursor, Label, Page, PageRequest, Retry, Row, Store,
-    Transaction, Write, attribute, key,
+    Transaction, Write, key,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Account, Cause, Denied, HoldLimits, Markup, Plans, Posting, Reservation, audit, hold, hold_amount,
+    versioned,
 };
 
 /// Sums of past days that are kept until they are removed together.
@@ -62,17 +63,8 @@ pub enum PostOutcome {
 pub struct AccountChange {
     /// The postings of the change.
     pub postings: Vec<Posting>,
-    /// A row that is written in the same transaction.
-    pub beside: Option<VersionedRow>,
-}
-
-/// A row that is written with a change of the account, unless the row was changed since it was read.
-#[derive(Debug, Clone)]
-pub struct VersionedRow {
-    /// The new row. Its attribute `version` differs from that of every row before it.
-    pub row: Row,
-    /// The `version` that was read. `None` if there was no row.
-    pub seen: Option<u64>,
+    /// The change of another row in the same transaction: see [`versioned`]. Its condition decides about both.
+    pub beside: Option<Write>,
 }
 
 /// The outcome of a change with a row beside it.
@@ -177,10 +169,11 @@ impl Ledger {
         let first_call = terms.markup.credits(quote.first_call);
         let amount = match hold_amount(first_call, limits, account.available) {
             Ok(amount) => amount,
-            Err(needed) => {
-                let hold = hold::hold(needed, terms.markup, now);
-                let insufficient = Denied::Insufficient { needed, available: account.available };
-                return Err(hold::denied(&hold, &account, plan).unwrap_or(insufficient).into());
+            Err(too_small) => {
+                // A frozen account or a plan without room for the run is the more important reason.
+                let hold = hold::hold(too_small.needed(), terms.markup, now);
+                let denied = hold::denied(&hold, &account, plan);
+                return Err(denied.unwrap_or_else(|| too_small.denied(account.available)).into());
             }
         };
         let hold = Hold { metered: terms.metered, ..hold::hold(amount, terms.markup, now) };
@@ -235,6 +228,20 @@ impl Ledger {
         self.stored().await?.ok_or(Error::Busy)
     }
 
+    /// Reads the first page of the postings whose id is not later than `until`, newest first. [`postings`](Self::postings)
+    /// continues it.
+    ///
+    /// # Errors
+    /// Returns an error if the table fails.
+    pub async fn postings_until(&self, until: Timestamp, limit: Option<u32>) -> Result<Page<Posting>, Error> {
+        // An id begins with its time in milliseconds, and 80 random bits follow (ULID).
+        let next = PostingId::from_bits(u128::try_from(until.millis() + 1).unwrap_or(0) << 80);
+        let request = PageRequest::new(key::ledger(self.tenant))
+            .limit(limit)
+            .starting_after(&key::posting(self.tenant, next));
+        Ok(self.store.page(&request).await?)
+    }
+
     /// Reads a page of the ledger, newest first.
     ///
     /// # Errors
@@ -286,17 +293,16 @@ impl Ledger {
         change: impl Fn(&mut Account, Timestamp) -> AccountChange,
     ) -> Result<(Recorded, Vec<Posting>), Error> {
         let stored = self.stored().await?;
-        let seen = stored.as_ref().map(|account| account.version);
-        let before = stored.unwrap_or_else(|| Account::new(Plans::FREE));
+        let before = stored.clone().unwrap_or_else(|| Account::new(Plans::FREE));
         let now = Timestamp::now();
         let mut account = before.clone();
         let AccountChange { postings, beside } = change(&mut account, now);
         // The version always changes, also if nothing else does.
         account.version = before.version + 1;
-        let row = Row::new(&key::account(self.tenant), &account)?;
-        let mut transaction = Transaction::new().write(replace(VersionedRow { row, seen }));
+        let write = versioned(&key::account(self.tenant), stored.as_ref(), &account)?;
+        let mut transaction = Transaction::new().write(write);
         if let Some(beside) = beside {
-            transaction = transaction.write(replace(beside)).label(BESIDE);
+            transaction = transaction.write(beside).label(BESIDE);
         }
         for entry in audit::entries(&before, &account, &postings, now) {
             transaction = transaction.write(Write::put(entry.row(self.tenant)?));
@@ -322,14 +328,6 @@ impl Ledger {
             }
         }
         Ok(transaction)
-    }
-}
-
-/// Writes a row in the place of the one whose version was read.
-fn replace(VersionedRow { row, seen }: VersionedRow) -> Write {
-    match seen {
-        None => Write::insert(row),
-        Some(version) => Write::put(row).when(attribute("version").equals(version)),
     }
 }
 

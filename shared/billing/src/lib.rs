@@ -25,12 +25,14 @@ mod plan;
 mod posting;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod versioned;
 
 pub use account::{Account, Grant, NEVER};
 pub use credits::{Credits, InvalidSetting, PricedRequest};
-pub use estimate::{HoldLimits, Markup, hold_amount};
+pub use estimate::{HoldLimits, HoldTooSmall, Markup, hold_amount};
 pub use hold::{Denied, Payer, Reservation};
-pub use ledger::{AccountChange, Error, Ledger, PostOutcome, Quote, Recorded, Terms, VersionedRow};
+pub use ledger::{AccountChange, Error, Ledger, PostOutcome, Quote, Recorded, Terms};
 pub use metering::Spent;
 pub use plan::{Plan, Plans};
 pub use posting::{Cause, LedgerAccount, Posting, PostingEntry};
+pub use versioned::versioned;

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use sequent_billing::{
-    Cause, Denied, Error, Ledger, LedgerAccount, Markup, Payer, Plan, Plans, PostOutcome, Quote, Reservation,
-    Terms, hold, testing,
+    Cause, Credits, Denied, Error, Ledger, LedgerAccount, Markup, Payer, Plan, Plans, PostOutcome,
+    PricedRequest, Quote, Reservation, Terms, hold, testing,
 };
 use sequent_core::{MicroCredits, MicroUsd, ProjectId, RunId, TenantId, Timestamp, UserId};
 use sequent_event::Hold;
-use sequent_tables::{Store, Transaction, testing as tables};
+use sequent_model::price::Table;
+use sequent_tables::{CursorKey, Store, Transaction, Update, key, testing as tables};
 
 fn terms(free: &str) -> Terms {
     Terms {
@@ -199,4 +200,89 @@ async fn more_grants_can_expire_at_once_than_fit_a_transaction() {
         assert_eq!(account.available, terms.welcome + MicroCredits(left));
     }
     testing::books(&store, tenant, 0).await;
+}
+
+#[tokio::test]
+async fn a_start_is_refused_unless_its_hold_covers_the_first_call() {
+    let store = tables::store().await;
+    let ledger = Ledger::new(store.clone(), TenantId::new());
+    let terms = terms("{}");
+    // Ten micro-dollars cost fifteen micro-credits.
+    for (budget, limit) in [(0, 0), (1, 2), (9, 14)] {
+        let quote = Quote { budget: Some(MicroUsd(budget)), ..QUOTE };
+        let expected = Denied::Limit { needed: MicroCredits(15), limit: MicroCredits(limit) };
+        assert_eq!(denied(&ledger, &terms, quote).await, expected, "a budget of {budget}");
+    }
+    let enough = Quote { budget: Some(MicroUsd(10)), ..QUOTE };
+    let held = ledger.quote(&terms, enough, Timestamp::now()).await.unwrap();
+    assert_eq!(held.hold.amount, MicroCredits(15));
+}
+
+#[tokio::test]
+async fn the_price_of_the_default_model_is_known_at_the_start() {
+    let store = tables::store().await;
+    let tenant = TenantId::new();
+    let prices = || Table::from_json(r#"{"own": {"input": 1000000, "output": 2000000}}"#).unwrap();
+    let terms = Terms { welcome: MicroCredits(2000), markup: Markup(100), ..terms("{}") };
+    let credits = Credits::new(store, Some(terms), prices());
+    let request = PricedRequest { model: None, content: "", budget: None };
+    let with = |name: &str| credits.clone().with_default_models(vec![name.parse().unwrap()]);
+    // A thousand tokens of input and of output: 1000 and 2000 micro-dollars.
+    let denied = with("own").reserve(tenant, request).await.unwrap_err();
+    let needed = MicroCredits(3000);
+    let available = MicroCredits(2000);
+    assert!(matches!(denied, Error::Denied(found) if found == Denied::Insufficient { needed, available }));
+    let denied = with("unknown").reserve(tenant, request).await.unwrap_err();
+    assert!(matches!(denied, Error::Denied(Denied::Unpriced(model)) if model == "unknown"));
+    assert!(with("demo").reserve(tenant, request).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn attributes_of_a_newer_version_survive_every_change_of_the_account() {
+    let store = tables::store().await;
+    let tenant = TenantId::new();
+    let ledger = Ledger::new(store.clone(), tenant);
+    let terms = terms("{}");
+    ledger.account(&terms).await.unwrap();
+    store.write(Update::of(&key::account(tenant)).set("newer", "kept")).await.unwrap();
+    ledger.grant(stripe("in_1", "grant"), MicroCredits(700), None).await.unwrap();
+    ledger.adjust(Cause::Admin { key: "1".into(), reason: "test".into() }, MicroCredits(-40)).await.unwrap();
+    ledger.expire(Timestamp::now()).await.unwrap();
+    let reservation = ledger.quote(&terms, QUOTE, Timestamp::now()).await.unwrap();
+    let payer = payer(tenant);
+    assert!(take(&store, &reservation, payer).await);
+    settle(&store, &reservation.hold, payer, 100).await;
+    let row: serde_json::Value = store.get(&key::account(tenant)).await.unwrap().unwrap();
+    assert_eq!((&row["newer"], &row["granted"]), (&"kept".into(), &3700.into()), "{row}");
+    testing::books(&store, tenant, 0).await;
+}
+
+#[tokio::test]
+async fn a_list_of_postings_begins_at_any_time() {
+    let store = tables::store().await;
+    let tenant = TenantId::new();
+    let ledger = Ledger::new(store.clone(), tenant);
+    let mut times = Vec::new();
+    for n in 0..4 {
+        let cause = stripe(&format!("in_{n}"), "grant");
+        let PostOutcome::Posted(posting) = ledger.grant(cause, MicroCredits(1), None).await.unwrap() else {
+            panic!("each cause is new")
+        };
+        times.push(posting.id.created_at());
+        while Timestamp::now() <= posting.id.created_at() {
+            tokio::task::yield_now().await;
+        }
+    }
+    let until = async |at| ledger.postings_until(at, Some(1)).await.unwrap().items;
+    for at in &times {
+        let found = until(*at).await;
+        assert_eq!(found[0].id.created_at(), *at, "the newest that is not later");
+    }
+    let before = Timestamp::from_millis(times[0].millis() - 1);
+    assert_eq!(until(before).await, []);
+    let cursors = CursorKey::new("only this process uses the cursors".to_owned().into());
+    let first = ledger.postings_until(times[2], Some(1)).await.unwrap();
+    let next = first.next_cursor(&cursors).expect("another page");
+    let second = ledger.postings(&cursors, Some(&next), Some(1)).await.unwrap().items;
+    assert_eq!(second[0].id.created_at(), times[1]);
 }

@@ -260,6 +260,21 @@ impl Config {
     }
 }
 
+/// Returns the models of which one is the default of the deployment, for a function that has no keys: the one in
+/// `DEFAULT_MODEL`, or that of the provider in the environment, or else those of all providers, because a key may be in
+/// the [`Secrets`].
+///
+/// # Errors
+/// If `DEFAULT_MODEL` is not valid.
+pub fn default_models(lookup: impl Fn(&str) -> Option<String>) -> Result<Vec<ModelName>, Error> {
+    let text = |name: &str| lookup(name).filter(|value| !value.trim().is_empty());
+    if let Some(name) = text("DEFAULT_MODEL") {
+        return Ok(vec![name.trim().parse().map_err(|_| Error::Model)?]);
+    }
+    let has_openai = text("OPENAI_API_KEY").is_some() || text("OPENAI_BASE_URL").is_some();
+    Ok(if has_openai { vec![OPENAI_DEFAULT] } else { vec![OPENAI_DEFAULT, ANTHROPIC_DEFAULT] })
+}
+
 fn is_set(key: &SecretString) -> bool {
     use secrecy::ExposeSecret;
     !key.expose_secret().is_empty()

@@ -6,6 +6,7 @@ use sequent_billing::Spent;
 use sequent_core::{TenantId, Timestamp};
 use sequent_jobs::{Context, Done, Enqueued, Failed, JobKind, NewJob, RetryPolicy, enqueue, redrive};
 use sequent_stripe::{Event, Subject};
+use sequent_tables::{Row, Write, key};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Payments};
@@ -135,24 +136,65 @@ impl Payments {
     /// Enqueues jobs for the events that Stripe could not deliver, and redrives those whose job failed. Returns the number of
     /// undelivered events, and the number of jobs enqueued or redriven.
     ///
+    /// It goes page by page from the newest event to the oldest and remembers how far it came. A reconciliation that is cut
+    /// off is continued there by the next, which then looks at the events that are newer.
+    ///
     /// # Errors
     /// Fails if the table or Stripe fails.
     pub async fn reconcile(&self, now: Timestamp) -> Result<(usize, usize), Error> {
-        let missed = self.stripe.undelivered(now.seconds() - DAYS * 24 * 3600).await?;
-        let found = missed.len();
-        let mut repaired = 0;
-        for input in missed.into_iter().filter_map(SyncInput::of) {
-            match enqueue(&self.store, &input.job(), now).await.map_err(of_job)? {
-                Enqueued::New(_) => repaired += 1,
-                Enqueued::Existing(job) if job.error.is_some() && job.has_ended() => {
-                    redrive(&self.store, TenantId::SYSTEM, job.id, now).await.map_err(of_job)?;
-                    repaired += 1;
-                }
-                Enqueued::Existing(_) => {}
+        let place = key::reconciliation();
+        let reached: Option<Reached> = self.store.get(&place).await?;
+        let mut sums = (0, 0);
+        if let Some(Reached { event }) = reached {
+            match self.reconcile_after(Some(event), now, &mut sums).await {
+                // Stripe has forgotten the event, and all that are older.
+                Err(Error::Stripe(error)) if error.is_missing() => {}
+                other => other?,
             }
         }
-        Ok((found, repaired))
+        self.reconcile_after(None, now, &mut sums).await?;
+        self.store.write(Write::delete(&place)).await?;
+        Ok(sums)
     }
+
+    /// Reconciles the events after `after` in Stripe's list, which is sorted from the newest to the oldest.
+    async fn reconcile_after(
+        &self,
+        mut after: Option<String>,
+        now: Timestamp,
+        sums: &mut (usize, usize),
+    ) -> Result<(), Error> {
+        let since = now.seconds() - DAYS * 24 * 3600;
+        loop {
+            let page = self.stripe.undelivered(since, after.as_deref()).await?;
+            sums.0 += page.events.len();
+            for input in page.events.into_iter().filter_map(SyncInput::of) {
+                sums.1 += usize::from(self.repair(&input, now).await?);
+            }
+            let Some(event) = page.next else { return Ok(()) };
+            let reached = Row::new(&key::reconciliation(), &Reached { event: event.clone() })?;
+            self.store.write(Write::put(reached)).await?;
+            after = Some(event);
+        }
+    }
+
+    /// Enqueues the job of an event, or redrives it if it has failed. Returns `false` if the job needs no repair.
+    async fn repair(&self, input: &SyncInput, now: Timestamp) -> Result<bool, Error> {
+        match enqueue(&self.store, &input.job(), now).await.map_err(of_job)? {
+            Enqueued::New(_) => Ok(true),
+            Enqueued::Existing(job) if job.error.is_some() && job.has_ended() => {
+                redrive(&self.store, TenantId::SYSTEM, job.id, now).await.map_err(of_job)?;
+                Ok(true)
+            }
+            Enqueued::Existing(_) => Ok(false),
+        }
+    }
+}
+
+/// The last event that a reconciliation has dealt with.
+#[derive(Debug, Serialize, Deserialize)]
+struct Reached {
+    event: String,
 }
 
 fn configured(payments: Option<&Payments>) -> Result<&Payments, Failed> {

@@ -20,6 +20,7 @@ mod api_error;
 mod catalog;
 mod customer;
 mod jobs;
+mod line;
 mod payments;
 mod purchase;
 mod sell;

@@ -7,15 +7,15 @@
 use std::collections::BTreeMap;
 
 use sequent_billing::{
-    Account, AccountChange, Cause, Ledger, LedgerAccount, Plans, Posting, Recorded, VersionedRow,
+    Account, AccountChange, Cause, Ledger, LedgerAccount, Plans, Posting, Recorded, versioned,
 };
 use sequent_core::{GrantId, MicroCredits, TenantId, Timestamp};
-use sequent_stripe::{DisputeStatus, Invoice, InvoiceStatus, Kind, Payment, Session, Subject};
-use sequent_tables::{Row, key};
+use sequent_stripe::{DisputeStatus, Invoice, InvoiceStatus, Kind, Payment, Price, Session, Subject};
+use sequent_tables::key;
 use serde::Deserialize;
 
 use crate::{
-    Error, Payments,
+    Error, Payments, line,
     purchase::{Facts, Purchase},
     sell,
     subscription::Subscribed,
@@ -81,7 +81,6 @@ impl Payments {
         for _ in 0..TRIES {
             let place = key::subscription(tenant);
             let stored: Option<Subscribed> = self.store.get(&place).await?;
-            let seen = stored.as_ref().map(|row| row.version);
             let account: Option<Account> = self.store.get(&key::account(tenant)).await?;
             let plan = account.map_or_else(|| Plans::FREE.to_owned(), |account| account.plan);
             let mut all = Vec::new();
@@ -91,12 +90,11 @@ impl Payments {
                     other => all.extend(other?),
                 }
             }
-            let Some(step) = stored.unwrap_or_default().next(&all, &self.catalog, &plan) else {
-                return Ok(Synced::Same);
-            };
+            let before = stored.clone().unwrap_or_default();
+            let Some(step) = before.next(&all, &self.catalog, &plan) else { return Ok(Synced::Same) };
             let change = |account: &mut Account, now| {
                 let (postings, after) = step.apply(account, now);
-                changed(&place, postings, &after, seen)
+                changed(&place, postings, stored.as_ref(), &after)
             };
             if let Some(synced) = recorded(&ledger, change).await? {
                 return Ok(synced);
@@ -116,8 +114,7 @@ impl Payments {
         for _ in 0..TRIES {
             let place = key::purchase(tenant, id);
             let stored: Option<Purchase> = self.store.get(&place).await?;
-            let seen = stored.as_ref().map(|row| row.version);
-            let purchase = stored.unwrap_or_else(|| Purchase::new(id));
+            let purchase = stored.clone().unwrap_or_else(|| Purchase::new(id));
             let Some(facts) = self.facts(payment).await? else { return Ok(Synced::Foreign) };
             let expired = match &purchase.granted {
                 Some(granted) if !facts.returned.is_empty() => self.expired(tenant, granted.id).await?,
@@ -128,7 +125,7 @@ impl Payments {
             // The grant's id contains the time of the decision.
             let change = |account: &mut Account, _| {
                 let (postings, after) = step.apply(account, at);
-                changed(&place, postings, &after, seen)
+                changed(&place, postings, stored.as_ref(), &after)
             };
             if let Some(synced) = recorded(&ledger, change).await? {
                 return Ok(synced);
@@ -165,35 +162,29 @@ impl Payments {
         self.with_returns(facts, intents).await.map(Some)
     }
 
-    /// Computes the credits of an invoice. Each line buys the share of its price's credits that its amount is of the price: a
-    /// full period buys all, a change within a period the difference, and a trial none.
+    /// Computes the credits of an invoice: the sum of what its [lines](line::credits) buy and return.
     async fn of_invoice(&self, invoice: &Invoice) -> Result<Facts, Error> {
-        let paid = invoice.status == Some(InvoiceStatus::Paid);
         let mut credits = 0_i128;
         let mut until = 0;
-        let mut units = BTreeMap::new();
+        let mut prices: BTreeMap<&str, Option<Price>> = BTreeMap::new();
         for line in &invoice.lines.data {
-            let Some((price, each)) =
-                line.price().and_then(|price| Some((price, self.catalog.credits_of(price)?)))
+            let Some((id, each)) = line.price().and_then(|id| Some((id, self.catalog.credits_of(id)?)))
             else {
                 continue;
             };
             until = until.max(line.period.end);
-            if !units.contains_key(price) {
-                let unit = self.stripe.price(price).await?.and_then(|price| price.unit(&invoice.currency));
-                units.insert(price, unit);
+            if !prices.contains_key(id) {
+                prices.insert(id, self.stripe.price(id).await?);
             }
-            let unit = units[price];
-            credits += match unit {
-                Some(unit) if unit > 0 => i128::from(each.0) * i128::from(line.amount) / i128::from(unit),
-                // A price of zero, or one that depends on the quantity: each unit buys the full credits.
-                _ => i128::from(each.0) * i128::from(line.quantity.unwrap_or(1)),
-            };
+            let quantity = line.quantity.unwrap_or(1);
+            let whole = prices[id].as_ref().and_then(|price| price.amount_of(quantity, &invoice.currency));
+            credits += line::credits(line, each, whole);
         }
+        let credits = credits.clamp(i64::MIN.into(), i64::MAX.into());
         Ok(Facts {
-            paid,
+            paid: invoice.status == Some(InvoiceStatus::Paid),
             amount: invoice.amount_paid,
-            credits: MicroCredits(i64::try_from(credits).unwrap_or(i64::MAX)),
+            credits: MicroCredits(i64::try_from(credits).unwrap_or_default()),
             expires: (until > 0).then(|| Timestamp::from_millis((until + GRACE).saturating_mul(1000))),
             ..Facts::default()
         })
@@ -255,11 +246,11 @@ fn of_session(session: &Session) -> Facts {
 fn changed<T: serde::Serialize>(
     place: &sequent_tables::Key,
     postings: Vec<Posting>,
+    before: Option<&T>,
     after: &T,
-    seen: Option<u64>,
 ) -> AccountChange {
-    let row = Row::new(place, after).expect("what was taken over serialises to a map");
-    AccountChange { postings, beside: Some(VersionedRow { row, seen }) }
+    let beside = versioned(place, before, after).expect("the applied state serialises to a map");
+    AccountChange { postings, beside: Some(beside) }
 }
 
 /// Returns `None` if the row was changed in the meantime.

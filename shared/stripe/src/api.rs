@@ -44,6 +44,15 @@ pub struct NewCheckout<'a> {
     pub cancel_url: &'a str,
 }
 
+/// A page of events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventPage {
+    /// The events of the page, newest first.
+    pub events: Vec<Event>,
+    /// Id of the last event. `None` on the last page.
+    pub next: Option<String>,
+}
+
 /// The kind of a purchase.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sale<'a> {
@@ -260,24 +269,38 @@ impl Client {
         self.all(request, |dispute: &Dispute| &dispute.id).await
     }
 
-    /// Fetches a price in all its currencies.
+    /// Fetches a price in all its currencies, with its tiers in the default currency.
     ///
     /// # Errors
     /// See [`Error`].
     pub async fn price(&self, id: &str) -> Result<Option<Price>, Error> {
-        self.find(Request::get(format!("/v1/prices/{id}")).with("expand[]", "currency_options")).await
+        let request = Request::get(format!("/v1/prices/{id}"));
+        self.find(request.with("expand[]", "currency_options").with("expand[]", "tiers")).await
     }
 
-    /// Fetches the events since `since` (seconds since the epoch) that did not reach every endpoint, limited to the types that
-    /// must not be missed. Stripe keeps events for 30 days (<https://docs.stripe.com/api/events/list>).
+    /// Fetches a page of the events since `since` (seconds since the epoch) that did not reach every endpoint, limited to the
+    /// types that must not be missed, newest first. `after` is the [`EventPage::next`] of the page before. Stripe keeps events
+    /// for 30 days (<https://docs.stripe.com/api/events/list>).
     ///
     /// # Errors
-    /// See [`Error`].
-    pub async fn undelivered(&self, since: i64) -> Result<Vec<Event>, Error> {
+    /// See [`Error`]. [`Error::is_missing`] if Stripe does not have the event `after` any more.
+    pub async fn undelivered(&self, since: i64, after: Option<&str>) -> Result<EventPage, Error> {
         let request = Request::get("/v1/events").with("delivery_success", false).with("created[gte]", since);
         let request = TYPES.iter().fold(request, |request, name| request.with("types[]", name));
-        let all: Vec<serde_json::Value> =
-            self.all(request, |event: &serde_json::Value| event["id"].as_str().unwrap_or_default()).await?;
-        Ok(all.iter().filter_map(|event| Event::read(event.to_string().as_bytes()).ok()).collect())
+        let request = request.with("limit", 100);
+        let request = match after {
+            Some(after) => request.with("starting_after", after),
+            None => request,
+        };
+        let page: List<serde_json::Value> = self.send(request).await?;
+        let last = page.data.last().and_then(|event| event["id"].as_str());
+        Ok(EventPage {
+            next: last.filter(|_| page.has_more).map(str::to_owned),
+            events: page
+                .data
+                .iter()
+                .filter_map(|event| Event::read(event.to_string().as_bytes()).ok())
+                .collect(),
+        })
     }
 }

@@ -14,16 +14,18 @@ mod api;
 mod client;
 mod event;
 mod object;
+pub mod price;
 mod secret;
 pub mod signature;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use api::{NewCheckout, Sale};
+pub use api::{EventPage, NewCheckout, Sale};
 pub use client::{Answer, Client, Error, InvalidBase, Method, Request, Transport, Unsent, VERSION, Web};
 pub use event::{Event, Kind, Subject, Unreadable, is_id};
 pub use object::{
     Charge, Checkout, Customer, Dispute, DisputeStatus, Invoice, InvoiceStatus, Line, List, Payment,
-    PaymentOf, Period, Portal, Price, Refund, Session, Subscription, SubscriptionStatus,
+    PaymentOf, Period, Portal, Refund, Session, Subscription, SubscriptionStatus,
 };
+pub use price::Price;
 pub use secret::{ApiKey, WebhookSecrets};

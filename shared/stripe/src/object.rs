@@ -159,6 +159,24 @@ pub struct Line {
     /// Time that the line covers.
     pub period: Period,
     pub pricing: Option<Pricing>,
+    /// The origin of the line.
+    #[serde(default)]
+    pub parent: Option<LineParent>,
+}
+
+/// The origin of a line.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct LineParent {
+    pub subscription_item_details: Option<LineOrigin>,
+    pub invoice_item_details: Option<LineOrigin>,
+}
+
+/// The part of a subscription, or the item, that a line bills.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct LineOrigin {
+    /// The line corrects the bill of a period that has begun.
+    #[serde(default)]
+    pub proration: bool,
 }
 
 /// A span of time, in seconds since the epoch.
@@ -278,43 +296,21 @@ pub enum DisputeStatus {
     Unknown,
 }
 
-/// A price and its currencies.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[expect(missing_docs, reason = "plain data")]
-pub struct Price {
-    pub id: String,
-    /// Default currency.
-    pub currency: String,
-    /// Amount of one unit in the currency's minor unit. `None` if it depends on the quantity.
-    pub unit_amount: Option<i64>,
-    /// Amounts in other currencies.
-    #[serde(default)]
-    pub currency_options: BTreeMap<String, CurrencyOption>,
-}
-
-/// A price in another currency.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct CurrencyOption {
-    /// Amount of one unit in the currency's minor unit.
-    pub unit_amount: Option<i64>,
-}
-
-impl Price {
-    /// Returns the amount of one unit in `currency`, in its minor unit.
-    #[must_use]
-    pub fn unit(&self, currency: &str) -> Option<i64> {
-        if self.currency == currency {
-            return self.unit_amount;
-        }
-        self.currency_options.get(currency).and_then(|option| option.unit_amount)
-    }
-}
-
 impl Line {
     /// Returns the id of the line's price.
     #[must_use]
     pub fn price(&self) -> Option<&str> {
         Some(&self.pricing.as_ref()?.price_details.as_ref()?.price)
+    }
+
+    /// Returns `true` if the line corrects the bill of a period that has begun.
+    #[must_use]
+    pub fn is_proration(&self) -> bool {
+        let origins = self
+            .parent
+            .iter()
+            .flat_map(|parent| parent.subscription_item_details.iter().chain(&parent.invoice_item_details));
+        origins.into_iter().any(|origin| origin.proration)
     }
 }
 

@@ -47,6 +47,15 @@ impl Fake {
         self.world().objects.insert(id.to_owned(), price);
     }
 
+    /// Adds an object, or replaces the one with its `id`.
+    ///
+    /// # Panics
+    /// Panics if the object has no id.
+    pub fn insert(&self, object: Value) {
+        let id = object["id"].as_str().expect("an object has an id").to_owned();
+        self.world().objects.insert(id, object);
+    }
+
     /// Advances the clock of the account.
     pub fn advance(&self, seconds: i64) {
         self.world().now += seconds;

@@ -6,7 +6,7 @@
 
 use sequent_stripe::{
     Charge, Client, Customer, Dispute, Event, Invoice, NewCheckout, Price, Refund, Sale, Session,
-    Subscription, testing::Fake,
+    Subscription, price::SCALE, testing::Fake,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -32,7 +32,7 @@ fn the_published_examples_are_read() {
     );
     let session: Session = read("checkout.session");
     assert_eq!((session.mode.as_str(), session.payment_status.as_str()), ("payment", "unpaid"));
-    assert_eq!(read::<Price>("price").unit("usd"), Some(2000));
+    assert_eq!(read::<Price>("price").amount_of(1_592_560_163, "usd"), Some(2000 * SCALE));
     assert!(read::<Refund>("refund").counts());
     assert!(!read::<Dispute>("dispute").status.is_open(), "an inquiry takes no money");
     assert!(!read::<Customer>("customer").deleted);

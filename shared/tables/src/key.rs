@@ -17,7 +17,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use sequent_core::{ApiKeyId, ProjectId, RunId, SessionId, TenantId, Timestamp, UserId};
 use sha2::{Digest, Sha256};
 
-pub use billing::{account, ledger, payer, posting, posting_cause, purchase, subscription};
+pub use billing::{account, ledger, payer, posting, posting_cause, purchase, reconciliation, subscription};
 
 pub use job::{
     active_job, active_job_shard, ended_job, ended_job_shard, greeting, job, job_key, jobs, parse_job,

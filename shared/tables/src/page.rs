@@ -1,6 +1,6 @@
 //! Pages of a list, newest or oldest first.
 
-use crate::{CursorKey, InvalidCursor, key::Partition};
+use crate::{CursorKey, InvalidCursor, Key, key::Partition};
 
 /// A request for one page of a list.
 #[derive(Debug, Clone)]
@@ -34,6 +34,13 @@ impl PageRequest {
     #[must_use]
     pub fn oldest_first(mut self) -> Self {
         self.newest_first = false;
+        self
+    }
+
+    /// Starts after the position of `key` in the list. The row need not exist.
+    #[must_use]
+    pub fn starting_after(mut self, key: &Key) -> Self {
+        self.after = Some(key.sk().to_owned());
         self
     }
 

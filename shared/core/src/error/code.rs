@@ -269,7 +269,7 @@ codes! {
     Billing {
         InsufficientCredits = "insufficient_credits", PaymentRequired,
             "The account has fewer credits than the run may cost.",
-            "Buy credits, or lower `budget.max_cost_micro_usd`.";
+            "Buy credits, or give the run a budget that covers its first model call.";
         AccountFrozen = "account_frozen", PaymentRequired,
             "The account is frozen, for example because of a payment dispute.",
             "See `GET /api/billing/credits`, and resolve the reason it names.";

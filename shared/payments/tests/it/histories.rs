@@ -281,7 +281,7 @@ async fn run(store: &Store, seed: u64, order: u64) -> (usize, (usize, usize)) {
         world.work(&mut random).await;
     }
     // The reconciliation finds the events that were never delivered.
-    let missed = world.client.undelivered(0).await.unwrap();
+    let missed = undelivered(&world.client).await;
     let (found, repaired) = world.payments.reconcile(Timestamp::now()).await.unwrap();
     assert_eq!(found, missed.len());
     assert_eq!(repaired, missed.iter().filter(|event| event.subject.is_some()).count());
@@ -292,6 +292,19 @@ async fn run(store: &Store, seed: u64, order: u64) -> (usize, (usize, usize)) {
     }
     check(&world, seed, order).await;
     (world.heard, world.syncs)
+}
+
+async fn undelivered(client: &Client) -> Vec<Event> {
+    let mut all = Vec::new();
+    let mut after: Option<String> = None;
+    loop {
+        let page = client.undelivered(0, after.as_deref()).await.unwrap();
+        all.extend(page.events);
+        after = page.next;
+        if after.is_none() {
+            return all;
+        }
+    }
 }
 
 async fn check(world: &World, seed: u64, order: u64) {

@@ -3,3 +3,5 @@
 
 mod customers;
 mod histories;
+mod reconciliation;
+mod shop;

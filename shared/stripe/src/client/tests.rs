@@ -7,7 +7,7 @@ use futures::FutureExt;
 use serde_json::json;
 
 use super::*;
-use crate::{ApiKey, Price};
+use crate::{ApiKey, Price, price::SCALE};
 
 /// Returns responses from a list and records the requests.
 #[derive(Debug, Default)]
@@ -91,8 +91,9 @@ async fn what_is_missing_is_none_and_what_is_unreadable_says_where() {
     );
     let (found, asked) = client(vec![answer(200, price())]);
     let found: Price = found.price("price_1").await.unwrap().unwrap();
-    assert_eq!((found.unit("usd"), found.unit("eur")), (Some(2000), None));
-    assert_eq!(asked.lock().unwrap()[0].form, [("expand[]".to_owned(), "currency_options".to_owned())]);
+    assert_eq!((found.amount_of(1, "usd"), found.amount_of(1, "eur")), (Some(2000 * SCALE), None));
+    let expanded = ["currency_options", "tiers"].map(|name| ("expand[]".to_owned(), name.to_owned()));
+    assert_eq!(asked.lock().unwrap()[0].form, expanded);
 }
 
 #[tokio::test]

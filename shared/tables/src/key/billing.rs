@@ -45,3 +45,9 @@ pub fn subscription(tenant: TenantId) -> Key {
 pub fn purchase(tenant: TenantId, id: &str) -> Key {
     Key::new(format!("{tenant}#purchases"), id)
 }
+
+/// The progress of the reconciliation with the payment provider, under the system tenant.
+#[must_use]
+pub fn reconciliation() -> Key {
+    Key::new(format!("{}#billing", TenantId::SYSTEM), "reconciliation")
+}
