@@ -2,7 +2,7 @@
 
 use futures::{StreamExt, stream};
 use sequent_aws::queue::Sender;
-use sequent_core::Timestamp;
+use sequent_core::{Timestamp, pace::scaled};
 use sequent_jobs::{Error, Queue, postpone};
 use sequent_tables::{Due, DueIndex, Store};
 use serde::Serialize;
@@ -55,7 +55,7 @@ impl JobSweeper {
         // killed before it sends the message, the job waits for one more interval.
         let postponed: Vec<_> = stream::iter(page)
             .map(|due| async {
-                let job = postpone(&self.store, &due, now + RESEND_AFTER).await;
+                let job = postpone(&self.store, &due, now + scaled(RESEND_AFTER)).await;
                 (due, job)
             })
             .buffer_unordered(CONCURRENCY)

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use sequent_artifacts::Artifacts;
 use sequent_aws::queue::Sender;
-use sequent_core::{Timestamp, setting};
+use sequent_core::{Timestamp, pace, setting};
 use sequent_runlog::DynamoStorage;
 use sequent_scheduler_function::{
     JobSweeper, PeriodicJobs, Rotation, RunSweeper, ScheduledEvent, Task, TaskResult,
@@ -47,7 +47,9 @@ async fn main() -> Result<(), Error> {
             Task::CollectGarbage => {
                 let stop_at = event.context.deadline() - MARGIN;
                 let go_on = || SystemTime::now() < stop_at;
-                TaskResult::Garbage(artifacts.collect(now - sequent_artifacts::AGE, go_on).await?)
+                TaskResult::Garbage(
+                    artifacts.collect(now - pace::scaled(sequent_artifacts::AGE), go_on).await?,
+                )
             }
         })
     }))

@@ -3,7 +3,7 @@
 use futures::{StreamExt, stream};
 use sequent_aws::queue::Sender;
 use sequent_conversation::{Delivery, Error, Run, RunStatus, Runs, expire};
-use sequent_core::Timestamp;
+use sequent_core::{Timestamp, pace::scaled};
 use sequent_runlog::{DynamoStorage, LogKey, WAIT_CHECK};
 use sequent_tables::{Due, DueIndex, Store, key};
 use serde::{Serialize, de::IgnoredAny};
@@ -113,7 +113,7 @@ impl RunSweeper {
                 Box::pin(expire(&self.storage, key, now)).await?;
                 let expiries = run.interrupts.iter().filter_map(|question| question.expires_at);
                 let next = expiries.filter(|at| *at > now).min();
-                due.postpone::<IgnoredAny>(self.store(), next.unwrap_or(now + RESEND_AFTER)).await?;
+                due.postpone::<IgnoredAny>(self.store(), next.unwrap_or(now + scaled(RESEND_AFTER))).await?;
                 return Ok(Decision::Skip);
             }
             RunStatus::Pending | RunStatus::Running | RunStatus::Interrupted => {}
@@ -121,7 +121,7 @@ impl RunSweeper {
         // The run is postponed first, so that only one of two concurrent sweeps sends it. If this process is
         // killed before it sends the message, the run waits for one more interval.
         let interval = if run.waiting.is_some() { WAIT_CHECK } else { RESEND_AFTER };
-        let postponed: Option<IgnoredAny> = due.postpone(self.store(), now + interval).await?;
+        let postponed: Option<IgnoredAny> = due.postpone(self.store(), now + scaled(interval)).await?;
         Ok(if postponed.is_some() { Decision::Send(Delivery::from(key)) } else { Decision::Skip })
     }
 

@@ -11,6 +11,7 @@ usage: sequent-local up [--port N] [--data DIR] [--ephemeral] [--ready-file PATH
   --ready-file PATH  write the URL to this file as soon as requests are served
   --bin-dir DIR      folder of the function binaries (default: SEQUENT_BIN_DIR, or the folder of this program)
 
+  TIME_SCALE        factor by which all waits are shorter, for tests (default: 1)
   ADMIN_KEY         the X-Admin-Key of the administrators' routes
   AWS_ENDPOINT_URL  an AWS endpoint to use instead of the emulator";
 
@@ -24,6 +25,7 @@ pub(crate) struct Arguments {
     pub(crate) bin_dir: Option<PathBuf>,
     pub(crate) endpoint_url: Option<String>,
     pub(crate) admin_key: Option<String>,
+    pub(crate) time_scale: u32,
 }
 
 impl Arguments {
@@ -39,6 +41,7 @@ impl Arguments {
             bin_dir: env("SEQUENT_BIN_DIR").map(PathBuf::from),
             endpoint_url: env("AWS_ENDPOINT_URL"),
             admin_key: env("ADMIN_KEY"),
+            time_scale: env("TIME_SCALE").map_or(Ok(1), |factor| parse_factor(&factor))?,
             ..Self::default()
         };
         let mut given = given;
@@ -64,6 +67,11 @@ fn parse_port(text: &str) -> Result<u16, String> {
     text.parse().map_err(|_| format!("{text} is not a port; use a number from 0 to 65535"))
 }
 
+fn parse_factor(text: &str) -> Result<u32, String> {
+    let factor = text.parse().ok().filter(|factor| *factor > 0);
+    factor.ok_or_else(|| format!("TIME_SCALE is {text}; use a whole number of at least 1"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,6 +94,7 @@ mod tests {
         assert!(parse("", &[]).unwrap_err().contains("up"));
         assert!(parse("up --port", &[]).unwrap_err().contains("needs a value"));
         assert!(parse("up --port x", &[]).unwrap_err().contains("not a port"));
+        assert!(parse("up", &[("TIME_SCALE", "0")]).unwrap_err().contains("at least 1"));
         assert!(parse("up --fast", &[]).unwrap_err().contains("--fast"));
         assert_eq!(parse("--help", &[]).unwrap(), None);
     }

@@ -83,6 +83,7 @@ fn options(arguments: &Arguments) -> Options {
             options.env.insert(name.to_owned(), value);
         }
     }
+    options.time_scale = arguments.time_scale;
     options.stripe_secret_key = std::env::var("STRIPE_SECRET_KEY").ok();
     options.stripe_webhook_secret = std::env::var("STRIPE_WEBHOOK_SECRET").ok();
     options

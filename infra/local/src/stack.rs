@@ -2,6 +2,7 @@
 
 mod options;
 mod ports;
+mod schedules;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -85,7 +86,8 @@ impl Stack {
         match assemble(&options, &template, &functions, &parameters, &endpoint).await {
             Ok((deployed, runtime)) => {
                 let urls = ports.urls.clone();
-                let servers = ports.serve(template.distribution(), &functions, &runtime);
+                let mut servers = ports.serve(template.distribution(), &functions, &runtime);
+                servers.extend(schedules::scaled(&functions, &runtime, options.time_scale));
                 Ok(Self { urls, endpoint, deployed, runtime, ministack, servers, _lock: lock })
             }
             Err(error) => {
@@ -273,6 +275,7 @@ fn config(
             .with(variables)
             .with(Environment::inherited().iter().map(|(name, value)| (name.clone(), value.clone())))
             .with(endpoint.function_env())
+            .with([("TIME_SCALE", options.time_scale.to_string())])
             .with(options.env.clone()),
         region: endpoint.region().to_owned(),
         logs: options.logs.clone(),

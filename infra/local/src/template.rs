@@ -11,6 +11,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -70,7 +71,7 @@ pub struct Function {
 }
 
 /// An event source of a function. The emulator reads queues, streams and schedules from the deployed stack
-/// and delivers their events, so this crate only knows their names.
+/// and delivers their events, so this crate only needs to know more of schedules, to scale them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// A route of the HTTP API.
@@ -79,6 +80,13 @@ pub enum Source {
         method: String,
         /// Path with `{name}` and `{name+}` variables, or `$default`.
         path: String,
+    },
+    /// A schedule at a fixed rate.
+    Schedule {
+        /// Time between two invocations.
+        every: Duration,
+        /// The event, if the schedule declares it.
+        input: Option<String>,
     },
     /// Any other event type, by its SAM name.
     Other(String),
@@ -175,10 +183,15 @@ impl Template {
 
 fn source(event: &Value) -> Source {
     let kind = event["Type"].as_str().unwrap_or_default();
+    let properties = &event["Properties"];
+    if kind == "Schedule"
+        && let Some(every) = properties["Schedule"].as_str().and_then(rate)
+    {
+        return Source::Schedule { every, input: properties["Input"].as_str().map(str::to_owned) };
+    }
     if kind != "HttpApi" {
         return Source::Other(kind.to_owned());
     }
-    let properties = &event["Properties"];
     // In SAM, an HttpApi event without a path is the API's $default route.
     let path = properties["Path"].as_str().unwrap_or("$default").to_owned();
     let method = properties["Method"].as_str().unwrap_or("ANY").to_uppercase();
@@ -186,6 +199,18 @@ fn source(event: &Value) -> Source {
         method: if method == "X-AMAZON-APIGATEWAY-ANY-METHOD" { "ANY".to_owned() } else { method },
         path,
     }
+}
+
+/// Parses `rate(5 minutes)`. Returns `None` for any other expression.
+fn rate(expression: &str) -> Option<Duration> {
+    let (number, unit) = expression.strip_prefix("rate(")?.strip_suffix(')')?.split_once(' ')?;
+    let seconds = match unit.trim_end_matches('s') {
+        "minute" => 60,
+        "hour" => 3600,
+        "day" => 24 * 3600,
+        _ => return None,
+    };
+    Some(Duration::from_secs(number.parse::<u64>().ok()? * seconds))
 }
 
 /// Returns the name of the executable that `sam build` with cargo-lambda would put into the function's

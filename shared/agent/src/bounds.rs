@@ -4,6 +4,7 @@ use std::{num::NonZeroUsize, time::Duration};
 
 use sequent_core::{
     Timestamp,
+    pace::scaled,
     setting::{self, InvalidSetting},
 };
 use sequent_event::{Budget, State};
@@ -38,11 +39,11 @@ impl Default for Bounds {
     fn default() -> Self {
         Self {
             steps: 100,
-            time: Duration::from_secs(24 * 3600),
+            time: scaled(Duration::from_secs(24 * 3600)),
             parallel_tools: 4,
             parallel_children: 5,
-            question: Duration::from_secs(7 * 24 * 3600),
-            patience: Duration::from_secs(5),
+            question: scaled(Duration::from_secs(7 * 24 * 3600)),
+            patience: scaled(Duration::from_secs(5)),
         }
     }
 }
@@ -54,14 +55,17 @@ impl Bounds {
     /// # Errors
     /// If a variable is set to a value that is not allowed.
     pub fn from_env() -> Result<Self, InvalidSetting> {
-        let seconds = |variable| setting::parsed(variable, "a whole number of seconds");
+        let seconds = |variable| {
+            let number: Option<u64> = setting::parsed(variable, "a whole number of seconds")?;
+            Ok::<_, InvalidSetting>(number.map(|number| scaled(Duration::from_secs(number))))
+        };
         let parallel = |variable| setting::parsed::<NonZeroUsize>(variable, "a whole number of at least 1");
         let default = Self::default();
         Ok(Self {
             steps: setting::parsed("RUN_MAX_STEPS", "a whole number of model calls")?
                 .unwrap_or(default.steps),
-            time: seconds("RUN_MAX_SECONDS")?.map_or(default.time, Duration::from_secs),
-            question: seconds("QUESTION_TTL_S")?.map_or(default.question, Duration::from_secs),
+            time: seconds("RUN_MAX_SECONDS")?.unwrap_or(default.time),
+            question: seconds("QUESTION_TTL_S")?.unwrap_or(default.question),
             parallel_tools: parallel("PARALLEL_TOOLS")?.map_or(default.parallel_tools, NonZeroUsize::get),
             parallel_children: parallel("PARALLEL_CHILDREN")?
                 .map_or(default.parallel_children, NonZeroUsize::get),
@@ -95,7 +99,7 @@ impl Bounds {
 
     /// The time that the run may still execute.
     pub(crate) fn time_left(&self, state: &State, now: Timestamp) -> Duration {
-        let own = state.configuration.budget.max_seconds.map(Duration::from_secs);
+        let own = state.configuration.budget.max_seconds.map(|own| scaled(Duration::from_secs(own)));
         let allowed = own.map_or(self.time, |own| own.min(self.time));
         let elapsed = state.started_at.map_or(Duration::ZERO, |at| now.since(at));
         allowed.saturating_sub(elapsed.saturating_sub(Duration::from_millis(state.waited_ms)))

@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use sequent_conversation::{Error, Run};
-use sequent_core::Timestamp;
+use sequent_core::{Timestamp, pace::scaled};
 use sequent_event::{Body, CancelReason, Entry, Orchestration, Plan, RunOutcome, State, StepStatus};
 use sequent_runlog::{DynamoStorage, LogKey, Signals, Stopped, Writer};
 use sequent_tool::Registry;
@@ -134,7 +134,7 @@ impl<'a> Execution<'a> {
                 StopSignal::WriterStopped => Err(stop_error(&self.writer).await),
             },
             () = at(self.hand_over) => Ok(Some(Flow::Wait)),
-            () = sleep(POLL_INTERVAL) => Ok(None),
+            () = sleep(scaled(POLL_INTERVAL)) => Ok(None),
         }
     }
 

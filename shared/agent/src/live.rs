@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use sequent_conversation::{Error, Run, RunStatus, Runs, claim};
-use sequent_core::Timestamp;
+use sequent_core::{Timestamp, pace::scaled};
 use sequent_event::Seq;
 use sequent_runlog::{DynamoStorage, LogKey, Segment, Writer};
 use tokio::{
@@ -126,7 +126,7 @@ impl Live {
         observer: UnboundedSender<Arc<Segment>>,
     ) -> Result<Option<Box<Writer<DynamoStorage>>>, Error> {
         let run: Run = Runs::new(self.engine.store(), self.key.tenant).get(self.key.run).await?;
-        let is_new = Timestamp::now().since(run.created_at) < PICK_UP;
+        let is_new = Timestamp::now().since(run.created_at) < scaled(PICK_UP);
         if run.status == RunStatus::Pending && is_new {
             return Ok(None);
         }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sequent_core::Timestamp;
+use sequent_core::{Timestamp, pace::scaled};
 use sequent_event::{Event, Seq};
 use sequent_runlog::{DynamoStorage, Follow, LogKey, Poll, Segment, page};
 use tokio::{
@@ -83,7 +83,7 @@ impl Reader {
             let segment = tokio::select! {
                 biased;
                 segment = stored.recv() => segment,
-                () = tokio::time::sleep_until(self.last_sent + HEARTBEAT), if is_connected => {
+                () = tokio::time::sleep_until(self.last_sent + scaled(HEARTBEAT)), if is_connected => {
                     is_connected = self.send(StreamItem::Heartbeat).await;
                     continue;
                 }
@@ -138,7 +138,7 @@ impl Reader {
     pub(crate) fn tail(&self) -> Tail {
         let now = Instant::now();
         let follow = Follow::new(self.engine.storage.clone(), self.key, self.after);
-        Tail { follow, until: now + LONGEST_FOLLOW, next_check: now }
+        Tail { follow, until: now + scaled(LONGEST_FOLLOW), next_check: now }
     }
 
     /// Follows a run that another process executes. Can be called again after [`Pause::Orphaned`].
@@ -180,7 +180,7 @@ impl Reader {
 
     /// Sends a heartbeat if it is time. Returns `false` if the reader has left.
     pub(crate) async fn keep_alive(&mut self) -> bool {
-        let is_due = self.last_sent.elapsed() >= HEARTBEAT;
+        let is_due = self.last_sent.elapsed() >= scaled(HEARTBEAT);
         (!is_due || self.send(StreamItem::Heartbeat).await) && !self.out.is_closed()
     }
 

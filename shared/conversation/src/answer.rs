@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sequent_core::{InterruptId, Timestamp, UserId};
+use sequent_core::{InterruptId, Timestamp, UserId, pace::scaled};
 use sequent_event::{AnswerStatus, Body, Interrupt, InterruptAnswer, State};
 use sequent_runlog::{Decision, DynamoStorage, LogKey, TransactionRows, decide};
 use sequent_tables::{Transaction, Update, exists, key};
@@ -132,7 +132,7 @@ fn rows(key: LogKey, after: &State, resume_by: ResumeBy) -> TransactionRows {
     }
     // The sweep reads the run soon if it should be executed, otherwise when the next question expires.
     let next_expiry = open.iter().filter_map(|question| question.expires_at).min();
-    let due = if open.is_empty() { Some(now + GRACE) } else { next_expiry };
+    let due = if open.is_empty() { Some(now + scaled(GRACE)) } else { next_expiry };
     if let Some(due) = due {
         update = update.gsi2(&key::active_run(key.run, due));
     }

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use sequent_core::{RunId, TenantId, Timestamp};
+use sequent_core::{RunId, TenantId, Timestamp, pace::scaled};
 use sequent_runlog::LogKey;
 use sequent_tables::{Item, Key, Row, Store, Update, attribute, attribute_of, exists, key};
 use serde::{Deserialize, Serialize};
@@ -74,7 +74,7 @@ impl From<LogKey> for Delivery {
 
 /// Adds the outbox attribute to the row of a new run.
 pub(crate) fn queued(row: Row, run: RunId, now: Timestamp) -> Row {
-    row.set(QUEUED_AT, now.millis()).gsi2(key::active_run(run, now + GRACE))
+    row.set(QUEUED_AT, now.millis()).gsi2(key::active_run(run, now + scaled(GRACE)))
 }
 
 /// Adds the outbox attribute to an update of a run's row.
@@ -90,7 +90,7 @@ pub async fn queue(store: &Store, key: LogKey) -> Result<(), Error> {
     let now = Timestamp::now();
     let has_not_ended = attribute("status").is_one_of(RunStatus::LIVE);
     let update = Update::of(&key::run(key.tenant, key.run))
-        .gsi2(&key::active_run(key.run, now + GRACE))
+        .gsi2(&key::active_run(key.run, now + scaled(GRACE)))
         .when(exists().and(has_not_ended));
     store.write_if(queue_with(update, now)).await?;
     Ok(())

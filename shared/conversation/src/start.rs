@@ -7,7 +7,7 @@
 use std::{sync::Arc, time::Duration};
 
 use sequent_billing::{Credits, PricedRequest};
-use sequent_core::{MicroUsd, Principal, ProjectId, RunId, Timestamp};
+use sequent_core::{MicroUsd, Principal, ProjectId, RunId, Timestamp, pace::scaled};
 use sequent_event::{CancelReason, Seq};
 use sequent_model::ModelName;
 use sequent_runlog::{DynamoStorage, Follow, LogKey, Poll, Segment, Storage as _, Writer};
@@ -286,7 +286,7 @@ impl RunStarter {
     /// Waits for the end of a run that was asked to stop. If its owner turns out to be dead, ends it here. Returns `false`
     /// if the run did not end in time.
     async fn wait_for_end(&self, key: LogKey) -> Result<bool, Error> {
-        let give_up = Instant::now() + INTERRUPTION.max(self.runs.settings().lease * 2);
+        let give_up = Instant::now() + scaled(INTERRUPTION).max(self.runs.settings().lease * 2);
         match timeout_at(give_up, Box::pin(self.end_of(key))).await {
             Ok(ended) => ended.map(|()| true),
             Err(_) => Ok(false),

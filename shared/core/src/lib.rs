@@ -8,6 +8,7 @@ pub mod error;
 pub mod golden;
 pub mod id;
 mod money;
+pub mod pace;
 mod principal;
 pub mod setting;
 mod time;

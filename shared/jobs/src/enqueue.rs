@@ -1,6 +1,6 @@
 //! Enqueuing: inserting a job's row, together with the row that claims its key.
 
-use sequent_core::{JobId, RunId, TenantId, Timestamp};
+use sequent_core::{JobId, RunId, TenantId, Timestamp, pace::scaled};
 use sequent_tables::{Retry, Row, Store, Transaction, Write, key};
 use serde::{Deserialize, Serialize};
 
@@ -108,7 +108,7 @@ impl NewJob {
     #[must_use]
     pub fn rows(&self, now: Timestamp) -> Vec<Row> {
         let job = Row::new(&key::job(self.tenant, self.id), &self.job(now)).expect("a job is a map");
-        let job = job.set("queued_at", now.millis()).gsi2(key::active_job(self.id, now + GRACE));
+        let job = job.set("queued_at", now.millis()).gsi2(key::active_job(self.id, now + scaled(GRACE)));
         let claim = self.job_key.as_ref().map(|text| {
             let key = key::job_key(self.tenant, &self.job_type, text);
             Row::new(&key, &KeyClaim { job_id: self.id }).expect("an id is a map")

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, future::Future, sync::Arc, time::Duration}
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use futures::future::BoxFuture;
-use sequent_core::{JobId, RunId, TenantId};
+use sequent_core::{JobId, RunId, TenantId, pace::scaled};
 use sequent_event::{Artifact, Body, Totals};
 use sequent_runlog::{DynamoStorage, TransactionRows};
 use sequent_tables::{Row, Store};
@@ -69,8 +69,8 @@ impl RetryPolicy {
     pub fn pause(self, failures: u32) -> Option<Duration> {
         let past = usize::try_from(failures.checked_sub(1)?).ok()?;
         let backoff = ExponentialBuilder::new()
-            .with_min_delay(self.first / 2)
-            .with_max_delay(self.longest / 2)
+            .with_min_delay(scaled(self.first) / 2)
+            .with_max_delay(scaled(self.longest) / 2)
             .with_max_times(self.attempts.saturating_sub(1) as usize)
             .with_jitter();
         backoff.build().nth(past)

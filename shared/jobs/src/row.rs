@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sequent_core::{ArtifactId, JobId, RunId, TenantId, Timestamp};
+use sequent_core::{ArtifactId, JobId, RunId, TenantId, Timestamp, pace::scaled};
 use sequent_tables::{Update, attribute, key};
 use serde::{Deserialize, Serialize};
 
@@ -176,7 +176,7 @@ impl Job {
     pub(crate) fn update_to(&self, tenant: TenantId, after: &Self, now: Timestamp) -> Update {
         let position = match after.status {
             JobStatus::Pending => {
-                key::active_job(after.id, after.not_before.map_or(now, |at| at.max(now)) + GRACE)
+                key::active_job(after.id, after.not_before.map_or(now, |at| at.max(now)) + scaled(GRACE))
             }
             JobStatus::Running => key::active_job(after.id, after.lease_until.unwrap_or(now)),
             JobStatus::Success | JobStatus::Error => key::ended_job(after.id, now),

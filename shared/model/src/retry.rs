@@ -7,6 +7,7 @@
 
 use std::{future::Future, time::Duration};
 
+use sequent_core::pace::scaled;
 use tokio::time::Instant;
 
 use crate::Error;
@@ -28,8 +29,8 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             attempts: 3,
-            base: Duration::from_millis(300),
-            cap: Duration::from_secs(8),
+            base: scaled(Duration::from_millis(300)),
+            cap: scaled(Duration::from_secs(8)),
             retry_after_cap: Duration::from_secs(20),
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::AttributeValue as Value;
-use sequent_core::{RunId, Timestamp};
+use sequent_core::{RunId, Timestamp, pace::scaled};
 use sequent_event::{Entry, Seq};
 use sequent_tables::{
     Cancelled, Error, Item, Reason, Row, Store, Transaction, Update, Write, attribute, classify, exists, key,
@@ -142,7 +142,7 @@ impl Storage for DynamoStorage {
     }
 
     async fn wait(&self, key: LogKey, epoch: u32, waiting: &Waiting) -> Result<(), AppendError> {
-        let due = waiting.until.min(self.now() + WAIT_CHECK);
+        let due = waiting.until.min(self.now() + scaled(WAIT_CHECK));
         let update =
             lease_update(key, epoch, None).set(WAITING, waiting).gsi2(&key::active_run(key.run, due));
         let held = attribute("lease_epoch").equals(epoch);

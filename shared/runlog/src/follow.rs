@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, future::Future, time::Duration};
 
-use sequent_core::Timestamp;
+use sequent_core::{Timestamp, pace::scaled};
 use sequent_event::{Event, Seq};
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -152,7 +152,7 @@ impl<S: Storage> Follow<S> {
             ready: VecDeque::new(),
             owner_seen: None,
             closed: false,
-            pause: SHORTEST_POLL,
+            pause: scaled(SHORTEST_POLL),
             next_read: Instant::now(),
             has_more: true,
         }
@@ -184,12 +184,12 @@ impl<S: Storage> Follow<S> {
         // events.
         self.has_more = !segments.is_empty();
         if self.has_more {
-            self.pause = SHORTEST_POLL;
+            self.pause = scaled(SHORTEST_POLL);
         } else {
             // This is a point in time and not a pause: a caller that drops and repeats `poll` must not
             // restart the pause.
             self.next_read = Instant::now() + self.pause;
-            self.pause = (self.pause * 3 / 2).min(LONGEST_POLL);
+            self.pause = (self.pause * 3 / 2).min(scaled(LONGEST_POLL));
             if !self.chain.joined {
                 self.check_tail().await?;
             }

@@ -4,7 +4,10 @@
 
 use std::time::Duration;
 
-use sequent_core::setting::{self, InvalidSetting};
+use sequent_core::{
+    pace::{scaled, scaled_to},
+    setting::{self, InvalidSetting},
+};
 
 /// Settings of batching and of leases. None of them affects safety.
 #[derive(Debug, Clone, Copy)]
@@ -32,9 +35,9 @@ impl Default for Settings {
         Self {
             linger_min: Duration::from_millis(25),
             linger_max: Duration::from_millis(350),
-            lease: Duration::from_secs(10),
-            renew: Duration::from_secs(3),
-            idle_check: Duration::from_millis(500),
+            lease: scaled_to(Duration::from_secs(10), Duration::from_secs(1)),
+            renew: scaled_to(Duration::from_secs(3), Duration::from_millis(300)),
+            idle_check: scaled(Duration::from_millis(500)),
             patience: Duration::from_secs(20),
             merge: true,
         }
@@ -42,7 +45,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Reads `LINGER_MIN_MS`, `LINGER_MAX_MS`, `LEASE_MS` and `LEASE_RENEW_MS`, each optional.
+    /// Reads `LINGER_MIN_MS`, `LINGER_MAX_MS`, `LEASE_MS` and `LEASE_RENEW_MS`, each optional. They are not scaled.
     ///
     /// # Errors
     /// [`InvalidSetting`] if a value is not allowed.

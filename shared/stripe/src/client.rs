@@ -6,6 +6,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use backon::{ExponentialBuilder, Retryable};
 use futures::future::BoxFuture;
+use sequent_core::pace::scaled;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -147,7 +148,7 @@ struct FailedAttempt {
 
 /// The pauses between attempts, each at random between half of its length and all.
 fn backoff() -> ExponentialBuilder {
-    ExponentialBuilder::new().with_min_delay(FIRST_PAUSE / 2).with_max_times(TRIES - 1).with_jitter()
+    ExponentialBuilder::new().with_min_delay(scaled(FIRST_PAUSE) / 2).with_max_times(TRIES - 1).with_jitter()
 }
 
 impl Client {

@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::{
     Client,
     types::{AttributeValue, KeysAndAttributes, ReturnValue},
 };
+use sequent_core::pace;
 use serde::de::DeserializeOwned;
 
 use crate::{
@@ -63,6 +64,7 @@ impl Store {
     /// # Errors
     /// The error names the missing variable.
     pub fn from_env(config: &aws_config::SdkConfig) -> Result<Self, String> {
+        pace::check().map_err(|error| error.to_string())?;
         Ok(Self::new(Client::new(config), Tables::from_env()?))
     }
 

@@ -43,7 +43,7 @@ impl Routes {
             .flat_map(|function| function.sources.iter().map(move |source| (function, source)))
             .filter_map(|(function, source)| match source {
                 Source::HttpApi { method, path } => Some(route(&function.logical_id, method, path)),
-                Source::Other(_) => None,
+                Source::Schedule { .. } | Source::Other(_) => None,
             })
             .collect();
         routes.sort_by(|a, b| {

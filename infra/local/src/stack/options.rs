@@ -26,6 +26,8 @@ pub struct Options {
     pub parameters: BTreeMap<String, String>,
     /// Environment variables of all functions. They override those of the template.
     pub env: BTreeMap<String, String>,
+    /// Factor by which functions and schedules shorten their waits: `sequent_core::pace`. 1 changes nothing.
+    pub time_scale: u32,
     /// Secret key for Stripe. `None` leaves the stored secret unchanged; a new stack has none.
     pub stripe_secret_key: Option<String>,
     /// Secret with which Stripe signs its events. `None` leaves the stored secret unchanged.
@@ -54,6 +56,7 @@ impl Options {
             endpoint_url: None,
             parameters: BTreeMap::new(),
             env: BTreeMap::new(),
+            time_scale: 1,
             admin_key: None,
             stripe_secret_key: None,
             stripe_webhook_secret: None,

@@ -61,6 +61,22 @@ fn http_routes_are_read() {
 }
 
 #[test]
+fn schedules_at_a_rate_are_read() {
+    let source = |schedule: &str| {
+        let text = format!(
+            "Resources: {{ F: {{ Type: AWS::Serverless::Function, Properties: {{ Events: {{ E: {{ Type: Schedule, \
+             Properties: {{ Schedule: {schedule}, Input: '{{}}' }} }} }} }} }} }}"
+        );
+        function(&Template::parse(&text, &BTreeMap::new()).unwrap(), "F").sources.remove(0)
+    };
+    for (rate, seconds) in [("rate(1 minute)", 60), ("rate(2 hours)", 7200), ("rate(1 day)", 86_400)] {
+        let every = std::time::Duration::from_secs(seconds);
+        assert_eq!(source(rate), Source::Schedule { every, input: Some("{}".into()) });
+    }
+    assert_eq!(source("cron(0 12 * * ? *)"), Source::Other("Schedule".into()));
+}
+
+#[test]
 fn origins_lead_to_the_resources_they_name() {
     // Read although the distribution itself is not deployed in dev.
     let distribution = fixture("dev").distribution();

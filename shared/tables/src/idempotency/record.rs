@@ -1,6 +1,6 @@
 //! The row that is stored under an idempotency key.
 
-use sequent_core::{ProjectId, RunId, Timestamp};
+use sequent_core::{ProjectId, RunId, Timestamp, pace::scaled};
 use serde::{Deserialize, Serialize};
 
 use super::{LIFETIME, PayloadHash, Request};
@@ -47,7 +47,7 @@ pub struct Stored {
 
 impl Record {
     pub(super) fn new(payload: &PayloadHash, effect: Effect, now: Timestamp) -> Self {
-        Self { payload: payload.as_str().to_owned(), until: (now + LIFETIME).millis(), effect }
+        Self { payload: payload.as_str().to_owned(), until: (now + scaled(LIFETIME)).millis(), effect }
     }
 
     /// Builds the write that ties a key to the run that its request starts, for the transaction that starts the run. If
