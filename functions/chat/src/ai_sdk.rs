@@ -26,6 +26,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     App, chats,
+    frame_schema::UiMessageChunk,
     stream::{Projection, Watched, respond},
 };
 
@@ -172,7 +173,7 @@ impl Projection for UiMessages {
     tag = "chat",
     request_body = ChatRequest,
     params(("Idempotency-Key" = Option<String>, Header, description = "A retry with the same key and payload follows the same run.")),
-    responses((status = 200, description = "UI message chunks.", content_type = "text/event-stream"), Problems),
+    responses((status = 200, description = "UI message chunks.", body = UiMessageChunk, content_type = "text/event-stream"), Problems),
 )]
 pub(crate) async fn send(
     State(app): State<App>,
@@ -222,7 +223,7 @@ pub(crate) struct FollowQuery {
     tag = "chat",
     params(("id" = String, Path, description = "A chat id, a project id or a run id."), FollowQuery),
     responses(
-        (status = 200, description = "UI message chunks.", content_type = "text/event-stream"),
+        (status = 200, description = "UI message chunks.", body = UiMessageChunk, content_type = "text/event-stream"),
         (status = 204, description = "No run is live in this chat."),
         Problems,
     ),
@@ -234,6 +235,29 @@ pub(crate) async fn follow(
     Path(id): Path<String>,
     Query(query): Query<FollowQuery>,
 ) -> Result<Response, Problem> {
+    follow_chat(&app, &caller, &context, &id, &query).await
+}
+
+/// Follows a chat whose id has slashes that the client, or a proxy in front of the function, has not encoded.
+pub(crate) async fn follow_with_slashes(
+    State(app): State<App>,
+    Caller(caller): Caller,
+    context: RequestContext,
+    Path((first, rest)): Path<(String, String)>,
+    Query(query): Query<FollowQuery>,
+) -> Result<Response, Problem> {
+    let not_found = || Problem::new(Code::RouteNotFound, "");
+    let rest = rest.strip_suffix("/stream").ok_or_else(not_found)?;
+    follow_chat(&app, &caller, &context, &format!("{first}/{rest}"), &query).await
+}
+
+async fn follow_chat(
+    app: &App,
+    caller: &Principal,
+    context: &RequestContext,
+    id: &str,
+    query: &FollowQuery,
+) -> Result<Response, Problem> {
     caller.require(Scope::RunsRead)?;
     let start = query.start_index.as_deref().map(str::parse::<StartIndex>).transpose().map_err(|error| {
         Problem::new(Code::InvalidCursor, error.to_string())
@@ -241,17 +265,17 @@ pub(crate) async fn follow(
     })?;
     let run = match id.parse::<RunId>() {
         Ok(run) => Some(run),
-        Err(_) => live_run(&app, &caller, &id).await?,
+        Err(_) => live_run(app, caller, id).await?,
     };
     let Some(run) = run else { return Ok(StatusCode::NO_CONTENT.into_response()) };
-    let row = app.runs_of(&caller).get(run).await?;
+    let row = app.runs_of(caller).get(run).await?;
     let key = LogKey { tenant: caller.tenant, run };
     let watched = Watched::elsewhere(key, row.project_id, Seq::START);
     match start.unwrap_or_default() {
-        StartIndex::Skip(skip) => Ok(stream(&app, &context, watched, skip)),
+        StartIndex::Skip(skip) => Ok(stream(app, context, watched, skip)),
         last @ StartIndex::Last(_) => {
-            let stored = stored_chunks(&app, key).await?;
-            let mut response = stream(&app, &context, watched, last.resolve(stored));
+            let stored = stored_chunks(app, key).await?;
+            let mut response = stream(app, context, watched, last.resolve(stored));
             let name = HeaderName::from_static("x-workflow-stream-tail-index");
             let index = i64::try_from(stored).unwrap_or(i64::MAX) - 1;
             response.headers_mut().insert(name, HeaderValue::from(index));

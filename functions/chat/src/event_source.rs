@@ -23,6 +23,8 @@ use utoipa::IntoParams;
 
 use crate::{
     App,
+    events::last_event_id,
+    frame_schema::AnswerFrame,
     stream::{Projection, Watched, respond},
 };
 
@@ -63,10 +65,10 @@ impl Projection for Projector {
     params(
         ("id" = ProjectId, Path, description = "The project."),
         EventSourceQuery,
-        ("Last-Event-ID" = Option<String>, Header, description = "Sent by the browser when it reconnects."),
+        ("Last-Event-ID" = Option<String>, Header, description = "Sent by the browser when it reconnects. An empty value means none."),
     ),
     responses(
-        (status = 200, description = "The answer.", content_type = "text/event-stream"),
+        (status = 200, description = "The answer.", body = AnswerFrame, content_type = "text/event-stream"),
         (status = 204, description = "The run has ended and the caller has received everything."),
         Problems,
     ),
@@ -80,9 +82,8 @@ pub(crate) async fn stream(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     caller.require(Scope::Chat)?;
-    if let Some(sent) = headers.get("last-event-id") {
-        let cursor = sent.to_str().ok().and_then(|text| text.parse::<Cursor>().ok());
-        let cursor = cursor.ok_or_else(|| {
+    if let Some(sent) = last_event_id(&headers) {
+        let cursor = sent.parse::<Cursor>().map_err(|_| {
             let detail = "The Last-Event-ID was not sent by this stream. Reconnect without it.";
             Problem::new(Code::InvalidCursor, detail)
         })?;

@@ -19,6 +19,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     App,
+    frame_schema::RunEvent,
     stream::{Native, Watched, respond},
 };
 
@@ -58,8 +59,8 @@ impl TryFrom<usize> for EventLimit {
 /// A page of a run's log.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct EventPage {
-    /// The events in order: `{seq, type, v, timestamp, ...fields of that type}`.
-    #[schema(value_type = Vec<Object>)]
+    /// The events in order.
+    #[schema(value_type = Vec<RunEvent>)]
     events: Vec<Event>,
     /// `after` of the next page. Null if the log has no more events yet.
     #[schema(value_type = Option<u64>)]
@@ -79,10 +80,10 @@ pub(crate) struct EventPage {
     params(
         ("id" = RunId, Path, description = "The run."),
         EventsQuery,
-        ("Last-Event-ID" = Option<String>, Header, description = "`seq` of the last event received."),
+        ("Last-Event-ID" = Option<String>, Header, description = "`seq` of the last event received. An empty value means none."),
     ),
     responses(
-        (status = 200, description = "The events.", content((EventPage = "application/json"), (String = "text/event-stream"))),
+        (status = 200, description = "The events.", content((EventPage = "application/json"), (RunEvent = "text/event-stream"))),
         (status = 204, description = "The run has ended and the caller has received everything."),
         Problems,
     ),
@@ -124,10 +125,16 @@ pub(crate) fn wants_json(headers: &HeaderMap) -> bool {
     accept.contains("application/json") && !accept.contains("text/event-stream")
 }
 
+/// Returns the cursor that the client sends when it reconnects. An empty one is none: the client has received no event
+/// with an id, and some clients send the header even so.
+pub(crate) fn last_event_id(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get("last-event-id")?;
+    Some(value.to_str().unwrap_or("?")).filter(|text| !text.is_empty())
+}
+
 /// Reads the cursor of a native stream. The header, which a browser sends on its own, takes precedence over the query.
 fn cursor(headers: &HeaderMap, after: Option<&str>) -> Result<Seq, Problem> {
-    let header = headers.get("last-event-id").map(|value| value.to_str().unwrap_or("?"));
-    let (name, text) = match (header, after) {
+    let (name, text) = match (last_event_id(headers), after) {
         (Some(text), _) => ("Last-Event-ID", text),
         (None, Some(text)) => ("after", text),
         (None, None) => return Ok(Seq::START),

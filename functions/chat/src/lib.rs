@@ -7,6 +7,7 @@ mod ai_sdk;
 mod chats;
 mod event_source;
 mod events;
+mod frame_schema;
 mod resume;
 mod send;
 mod stream;
@@ -16,7 +17,7 @@ use sequent_billing::Credits;
 use sequent_conversation::{Projects, RunStarter, Runs};
 use sequent_core::Principal;
 use sequent_http::{
-    axum::{Extension, Router},
+    axum::{Extension, Router, routing::get},
     csrf::Protection,
     openapi,
     rate_limit::Class,
@@ -75,6 +76,7 @@ fn routed() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(openapi::base())
         .routes(routes!(events::events))
         .routes(routes!(ai_sdk::follow))
+        .route("/api/chat/{id}/{*rest}", get(ai_sdk::follow_with_slashes))
         .merge(starts)
         .merge(starts_by_get)
 }

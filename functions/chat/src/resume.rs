@@ -23,6 +23,7 @@ use utoipa::ToSchema;
 use crate::{
     App,
     events::wants_json,
+    frame_schema::RunEvent,
     stream::{Native, Watched, respond},
 };
 
@@ -85,7 +86,7 @@ pub(crate) enum QuestionAnswerStatus {
     params(("id" = RunId, Path, description = "The run.")),
     request_body = ResumeRun,
     responses(
-        (status = 200, description = "The events of the run.", content_type = "text/event-stream"),
+        (status = 200, description = "The events of the run.", body = RunEvent, content_type = "text/event-stream"),
         (status = 202, description = "The answers are stored. The run continues in the background or waits for further answers.", body = Run),
         (status = 409, description = "Another answer was first (`already_answered`), or the run has ended (`run_ended`)."),
         Problems,
@@ -114,7 +115,7 @@ pub(crate) async fn resume(
     tag = "chat",
     request_body = ResumeThread,
     responses(
-        (status = 200, description = "The events of the run.", content_type = "text/event-stream"),
+        (status = 200, description = "The events of the run.", body = RunEvent, content_type = "text/event-stream"),
         (status = 202, description = "The answers are stored.", body = Run),
         (status = 409, description = "Another answer was first, or no question is open (`nothing_asked`)."),
         Problems,

@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 
 use crate::{
     App,
+    frame_schema::RunEvent,
     stream::{Native, Watched, respond},
 };
 
@@ -56,7 +57,7 @@ pub(crate) struct MessageContent {
     tag = "chat",
     request_body = SendMessage,
     params(("Idempotency-Key" = Option<String>, Header, description = "A retry with the same key and payload follows the same run.")),
-    responses((status = 200, description = "The events of the run.", content_type = "text/event-stream"), Problems),
+    responses((status = 200, description = "The events of the run.", body = RunEvent, content_type = "text/event-stream"), Problems),
 )]
 pub(crate) async fn send(
     State(app): State<App>,
@@ -97,7 +98,7 @@ pub(crate) struct SendToThread {
     tag = "chat",
     request_body = SendToThread,
     params(("Idempotency-Key" = Option<String>, Header, description = "A retry with the same key and payload follows the same run.")),
-    responses((status = 200, description = "The events of the run.", content_type = "text/event-stream"), Problems),
+    responses((status = 200, description = "The events of the run.", body = RunEvent, content_type = "text/event-stream"), Problems),
 )]
 pub(crate) async fn send_to_thread(
     State(app): State<App>,

@@ -23,6 +23,7 @@ mod config;
 mod cors;
 mod credential;
 pub mod csrf;
+mod event_path;
 mod extract;
 pub mod idempotency;
 mod limit;

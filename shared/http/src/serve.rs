@@ -1,16 +1,18 @@
 //! Running a router as a Lambda function.
 
 use axum::Router;
-use lambda_http::Error;
+use lambda_http::{Adapter, Error, StreamAdapter};
+use tower::ServiceBuilder;
 
-use crate::Pipeline;
+use crate::{Pipeline, event_path};
 
 /// Serves a function of the HTTP API. A response is sent when it is complete.
 ///
 /// # Errors
 /// If the Lambda Runtime API cannot be reached.
 pub async fn run(pipeline: Pipeline, router: Router) -> Result<(), Error> {
-    lambda_http::run(pipeline.around(router)).await
+    let function = Adapter::from(pipeline.around(router));
+    lambda_runtime::run(ServiceBuilder::new().map_request(event_path::encode).service(function)).await
 }
 
 /// Serves a function URL in `RESPONSE_STREAM` mode. A response is sent while it is made.
@@ -18,7 +20,8 @@ pub async fn run(pipeline: Pipeline, router: Router) -> Result<(), Error> {
 /// # Errors
 /// If the Lambda Runtime API cannot be reached, also in the middle of a response.
 pub async fn run_streaming(pipeline: Pipeline, router: Router) -> Result<(), Error> {
-    lambda_http::run_with_streaming_response(pipeline.around(router)).await
+    let function = StreamAdapter::from(pipeline.around(router));
+    lambda_runtime::run(ServiceBuilder::new().map_request(event_path::encode).service(function)).await
 }
 
 /// Calls `hook` before Lambda ends the environment. It has about half a second. Await this before serving. Only a

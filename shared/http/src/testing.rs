@@ -8,10 +8,11 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt as _;
+use lambda_http::request::LambdaRequest;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
-use crate::App;
+use crate::{App, event_path};
 
 /// A request as an event of an HTTP API (payload 2.0) or a function URL.
 #[derive(Debug, Clone)]
@@ -81,6 +82,13 @@ impl Event {
         self
     }
 
+    /// Sets the domain name that the request was sent to. It tells an HTTP API from a function URL.
+    #[must_use]
+    pub fn domain(mut self, name: &str) -> Self {
+        self.0["requestContext"]["domainName"] = name.into();
+        self
+    }
+
     /// Sets a cookie, in the field in which Lambda sends cookies.
     #[must_use]
     pub fn cookie(mut self, name: &str, value: &str) -> Self {
@@ -111,7 +119,7 @@ impl Event {
         self
     }
 
-    /// Sends the event to the app. `lambda_http` decodes it as in production.
+    /// Sends the event to the app. It is decoded as in production.
     ///
     /// # Panics
     /// If this is no HTTP event.
@@ -127,7 +135,8 @@ impl Event {
     /// # Panics
     /// If this is no HTTP event.
     pub async fn open(&self, app: &App) -> Response {
-        let request = lambda_http::request::from_str(&self.0.to_string()).expect("an HTTP API event");
+        let event: LambdaRequest = serde_json::from_str(&self.0.to_string()).expect("an HTTP API event");
+        let request: lambda_http::Request = event_path::encode_request(event).into();
         match app.clone().oneshot(request).await {
             Ok(response) => response,
             Err(never) => match never {},

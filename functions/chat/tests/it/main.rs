@@ -2,5 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
 mod app;
+mod deployment;
+mod golden;
 mod resume;
 mod streams;

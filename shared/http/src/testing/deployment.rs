@@ -159,6 +159,16 @@ pub fn with_token(method: &str, path: &str, token: &str) -> Event {
 /// If the event does not exist.
 #[must_use]
 pub fn golden(function: &str, case: &str, of: &Person) -> Event {
+    golden_with(function, case, of, &[])
+}
+
+/// As [`golden`], with the first text of each pair replaced by the second.
+///
+/// # Panics
+/// If the event does not exist.
+#[must_use]
+pub fn golden_with(function: &str, case: &str, of: &Person, replacements: &[(&str, &str)]) -> Event {
     let text = sequent_core::golden::text(function, case);
-    Event::from_text(&text.replace(EXAMPLE_JWT, &of.token).replace("example-csrf", &of.csrf))
+    let text = text.replace(EXAMPLE_JWT, &of.token).replace("example-csrf", &of.csrf);
+    Event::from_text(&replacements.iter().fold(text, |text, (from, to)| text.replace(from, to)))
 }

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! [`Golden::render`] makes that text. It panics if the API description does not allow the answer, and it replaces
-//! what differs from run to run.
+//! what differs from run to run. The description of a stream is the schema of the data of its frames.
 
 use std::collections::HashMap;
 
@@ -23,6 +23,11 @@ use utoipa::openapi::OpenApi;
 
 use super::{Answer, Event};
 use crate::problem;
+
+/// The comment that a stream sends when it has been silent for a while, which depends on the machine.
+const HEARTBEAT: &str = ": heartbeat\n\n";
+/// The data of the frame that ends a UI message stream. It is not JSON.
+const END_MARK: &str = "[DONE]";
 
 /// The golden requests of one function.
 #[derive(Debug)]
@@ -99,7 +104,7 @@ impl Golden {
         let body = if is_json(media_type) {
             serde_json::to_string_pretty(&answer.json()).expect("JSON can be written")
         } else {
-            answer.text()
+            answer.text().replace(HEARTBEAT, "")
         };
         self.redacted(format!("{} {media_type}\n{body}", answer.status.as_u16()).trim_end())
     }
@@ -134,10 +139,10 @@ impl Golden {
             None if media_type == problem::MEDIA_TYPE => json!({ "$ref": "#/components/schemas/Problem" }),
             None => panic!("{name}: the media type {media_type} of {} is not described", answer.status),
         };
-        if is_json(media_type)
-            && let Err(error) = self.validate(&schema, &answer.json())
-        {
-            panic!("{name}: the answer is not as described: {error}\n{}", answer.text());
+        for value in documents(media_type, answer) {
+            if let Err(error) = self.validate(&schema, &value) {
+                panic!("{name}: the answer is not as described: {error}\n{value}\nin {}", answer.text());
+            }
         }
     }
 
@@ -174,6 +179,19 @@ impl Golden {
         let index = compiler.compile(LOCATION, &mut schemas).map_err(|error| error.to_string())?;
         schemas.validate(value, index).map_err(|error| format!("{error:#}"))
     }
+}
+
+/// The values in the body that the schema describes. In a stream, these are the data of its frames.
+fn documents(media_type: &str, answer: &Answer) -> Vec<Value> {
+    if is_json(media_type) {
+        return vec![answer.json()];
+    }
+    if media_type != "text/event-stream" {
+        return Vec::new();
+    }
+    let text = answer.text();
+    let data = text.lines().filter_map(|line| line.strip_prefix("data: ")).filter(|data| *data != END_MARK);
+    data.map(|data| serde_json::from_str(data).unwrap_or_else(|error| panic!("{error} in {data}"))).collect()
 }
 
 /// Replaces each id by its prefix and a number, so that equal ids stay equal: `run_01K9...` becomes `run_1`.
@@ -235,5 +253,14 @@ mod tests {
         assert_eq!(golden.validate(&schema, &json!({ "detail": "a" })), Ok(()));
         assert!(golden.validate(&schema, &json!({ "detail": 1 })).is_err());
         assert!(golden.validate(&schema, &json!({ "detail": "a", "more": 1 })).is_err());
+    }
+
+    #[test]
+    fn each_frame_of_a_stream_is_a_document() {
+        let body = "id: 1\nevent: A\ndata: {\"a\":1}\n\n: heartbeat\n\ndata: 2\n\ndata: [DONE]\n\n";
+        let answer =
+            Answer { status: http::StatusCode::OK, headers: http::HeaderMap::new(), body: body.into() };
+        assert_eq!(documents("text/event-stream", &answer), [json!({ "a": 1 }), json!(2)]);
+        assert_eq!(documents("text/plain", &answer), [] as [Value; 0]);
     }
 }
