@@ -88,7 +88,7 @@ pub(crate) fn value_bytes(value: &AttributeValue) -> usize {
 }
 
 /// One byte for two significant digits, one more, and one for a sign. Zeros at both ends are not significant.
-fn number_bytes(number: &str) -> usize {
+pub(crate) fn number_bytes(number: &str) -> usize {
     let mantissa = number.split(['e', 'E']).next().unwrap_or_default();
     let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
     let significant = digits.trim_start_matches('0').trim_end_matches('0').len();

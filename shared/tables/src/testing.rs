@@ -1,9 +1,16 @@
 //! Fresh tables for a test: `dynoxide` (DynamoDB's semantics on an in-memory SQLite) behind a real socket, reached
 //! through the real SDK, so that a test covers expressions, serialisation and error codes too.
 //!
-//! Its reads are always strong and its transactions never conflict. [`faulty_store`] adds lost answers and contention.
+//! Its reads are always strong and its transactions never conflict. [`faulty_store`] adds what DynamoDB has and it has not:
+//! [`Fault`]s and late index entries. The limits are DynamoDB's in both; [`conformance`] checks that.
 
+pub mod conformance;
 mod faults;
+mod late;
+mod limits;
+mod operation;
+mod proxy;
+mod refusal;
 
 use std::net::SocketAddr;
 
@@ -19,7 +26,8 @@ use aws_sdk_dynamodb::{
 
 use crate::{Item, Store, Tables};
 
-pub use faults::{Fault, Faults};
+pub use faults::{Fault, Faults, Rates};
+pub use proxy::serve;
 
 /// Starts a database that lives as long as the current tokio runtime and creates both tables in it.
 ///
@@ -31,7 +39,7 @@ pub async fn store() -> Store {
     store
 }
 
-/// As [`store`], but requests meet the faults that are planned.
+/// As [`store`], but requests meet the faults that are planned or drawn.
 ///
 /// # Panics
 /// Panics if the database cannot be started.
@@ -39,7 +47,8 @@ pub async fn faulty_store() -> (Store, Faults) {
     let faults = Faults::default();
     let database = database().await;
     create_tables(&at(database)).await;
-    (at(faults::serve(database, faults.clone()).await), faults)
+    let proxy = serve(&format!("http://{database}"), faults.clone()).await;
+    (at(proxy.expect("a loopback port is free")), faults)
 }
 
 async fn database() -> SocketAddr {

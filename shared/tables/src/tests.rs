@@ -2,6 +2,7 @@
 
 mod commit;
 mod due;
+mod faults;
 mod limits;
 mod updates;
 

@@ -100,3 +100,9 @@ fn the_size_of_an_item_is_that_of_the_documented_formula() {
     assert_eq!(size(serde_json::json!({ "map": { "key": "v" } })), 3 + 3 + (1 + 3 + 1));
     assert_eq!(size(serde_json::to_value(named("x")).unwrap()), 4 + 1);
 }
+
+#[tokio::test]
+async fn the_test_database_has_the_limits_of_dynamodb() {
+    let (store, _) = testing::faulty_store().await;
+    assert_eq!(testing::conformance::deviations(&store).await, [""; 0]);
+}
