@@ -93,6 +93,13 @@ impl Sweep<'_> {
     }
 }
 
+/// Returns the time at which a row that was read is due. Returns `None` if it is in no due index.
+#[must_use]
+pub fn due_at(item: &Item) -> Option<Timestamp> {
+    let millis = item.get("gsi2sk")?.as_s().ok()?.get(..TIME_DIGITS)?.parse().ok()?;
+    Some(Timestamp::from_millis(millis))
+}
+
 /// A row that is due, and the position at which it was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Due {

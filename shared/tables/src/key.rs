@@ -17,7 +17,9 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use sequent_core::{ApiKeyId, ProjectId, RunId, SessionId, TenantId, Timestamp, UserId};
 use sha2::{Digest, Sha256};
 
-pub use billing::{account, ledger, payer, posting, posting_cause, purchase, reconciliation, subscription};
+pub use billing::{
+    account, ledger, parse_account, payer, posting, posting_cause, purchase, reconciliation, subscription,
+};
 
 pub use job::{
     active_job, active_job_shard, ended_job, ended_job_shard, greeting, job, job_key, jobs, parse_job,
@@ -190,6 +192,12 @@ pub fn project(tenant: TenantId, project: ProjectId) -> Key {
     Key::new(format!("{tenant}#projects"), project)
 }
 
+/// Returns the tenant and the project of a key, or `None` if it is not the key of a project.
+#[must_use]
+pub fn parse_project(key: &Key) -> Option<(TenantId, ProjectId)> {
+    Some((key.pk.strip_suffix("#projects")?.parse().ok()?, key.sk.parse().ok()?))
+}
+
 /// All projects of a tenant.
 #[must_use]
 pub fn projects(tenant: TenantId) -> Partition {
@@ -344,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_and_a_job_are_recognised_by_their_keys() {
+    fn rows_are_recognised_by_their_keys() {
         let ten = TenantId::new();
         let id = RunId::new();
         assert_eq!(parse_run(&run(ten, id)), Some((ten, id)));
@@ -353,6 +361,10 @@ mod tests {
         let task = JobId::new();
         assert_eq!(parse_job(&job(ten, task)), Some((ten, task)));
         assert_eq!(parse_job(&job_key(ten, "hello_world", "a")).or(parse_job(&run(ten, id))), None);
+        let conversation = ProjectId::new();
+        assert_eq!(parse_project(&project(ten, conversation)), Some((ten, conversation)));
+        assert_eq!(parse_project(&run(ten, id)), None);
+        assert_eq!((parse_account(&account(ten)), parse_account(&payer(ten))), (Some(ten), None));
     }
 
     #[test]

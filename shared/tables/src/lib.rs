@@ -70,12 +70,13 @@ mod tests;
 mod transaction;
 mod update;
 mod value;
+mod walk;
 mod write;
 
 pub use condition::{Attribute, Condition, absent, attribute, exists};
 pub use cursor::{CursorKey, InvalidCursor};
 pub use derived::{derived_id, derived_id_at};
-pub use due::{Due, DueIndex, Sweep};
+pub use due::{Due, DueIndex, Sweep, due_at};
 pub use error::{Error, classify};
 pub use key::Key;
 pub use limit::Limit;
@@ -86,6 +87,7 @@ pub use store::{Store, Tables};
 pub use transaction::{Cancelled, Label, Reason, Reasons, Transaction};
 pub use update::Update;
 pub use value::{Path, attribute_of, decode};
+pub use walk::Walk;
 pub use write::{TableName, Write};
 
 /// A DynamoDB item as the SDK has it, for example an image of a stream record. [`decode`] and [`attribute_of`] read it.

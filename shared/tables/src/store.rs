@@ -117,16 +117,17 @@ impl Store {
     /// # Errors
     /// Returns an error if the table cannot be read or the row is not a `T`.
     pub async fn get<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, Error> {
-        let output = self
-            .client
-            .get_item()
-            .table_name(&*self.tables.main)
-            .set_key(Some(key.attributes()))
-            .consistent_read(true)
-            .send()
-            .await
-            .map_err(classify)?;
-        Ok(output.item.map(serde_dynamo::from_item).transpose()?)
+        self.get_item(key).await?.map(decode).transpose()
+    }
+
+    /// Reads the row at `key` with its key and index attributes, strongly consistent. Returns `None` if there is none.
+    ///
+    /// # Errors
+    /// Returns an error if the table cannot be read.
+    pub async fn get_item(&self, key: &Key) -> Result<Option<Item>, Error> {
+        let get = self.client.get_item().table_name(&*self.tables.main).set_key(Some(key.attributes()));
+        let output = get.consistent_read(true).send().await.map_err(classify)?;
+        Ok(output.item)
     }
 
     /// Returns the rows at `keys`, which must differ from each other, in no particular order. Missing ones are left out.

@@ -7,6 +7,7 @@
 mod filter;
 mod format;
 mod line;
+pub mod metric;
 pub mod redact;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

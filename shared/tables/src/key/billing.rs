@@ -10,6 +10,12 @@ pub fn account(tenant: TenantId) -> Key {
     Key::new(format!("{tenant}#billing"), "account")
 }
 
+/// Returns the tenant of a key, or `None` if it is not the key of an account.
+#[must_use]
+pub fn parse_account(key: &Key) -> Option<TenantId> {
+    key.pk.strip_suffix("#billing").filter(|_| key.sk == "account")?.parse().ok()
+}
+
 /// An entry of a tenant's ledger.
 #[must_use]
 pub fn posting(tenant: TenantId, id: PostingId) -> Key {

@@ -1,0 +1,151 @@
+//! The audit: the walk over the rows, and the comparison of each that is not at rest.
+
+use futures::{StreamExt, stream};
+use sequent_core::Timestamp;
+use sequent_runlog::{DynamoStorage, ReadError};
+use sequent_tables::{Store, Walk};
+
+use crate::{AuditReport, Finding, Grace, account, job, object, project, run, subject::Subject};
+
+/// Rows that are compared at the same time.
+const CONCURRENCY: usize = 16;
+
+/// The audit failed, because something could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The table could not be read.
+    #[error(transparent)]
+    Table(#[from] sequent_tables::Error),
+    /// A log could not be read.
+    #[error(transparent)]
+    Log(#[from] ReadError),
+    /// A ledger could not be read.
+    #[error(transparent)]
+    Ledger(#[from] sequent_billing::Error),
+}
+
+/// Audits the tables. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Auditor {
+    storage: DynamoStorage,
+    grace: Grace,
+}
+
+/// The comparison of one row.
+#[derive(Debug, Default)]
+pub(crate) struct Verdict {
+    pub(crate) findings: Vec<Finding>,
+    /// The row could not be compared completely.
+    pub(crate) is_unchecked: bool,
+}
+
+/// The tables as the comparison of one row reads them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reader<'a> {
+    pub(crate) storage: &'a DynamoStorage,
+    pub(crate) grace: Grace,
+    pub(crate) now: Timestamp,
+}
+
+impl Auditor {
+    /// Audits the rows and logs of `storage`.
+    #[must_use]
+    pub fn new(storage: DynamoStorage) -> Self {
+        Self { storage, grace: Grace::default() }
+    }
+
+    /// Replaces the times after which a state counts as stuck.
+    #[must_use]
+    pub fn grace(self, grace: Grace) -> Self {
+        Self { grace, ..self }
+    }
+
+    /// Audits the whole table as of `now`. A later time makes the audit stricter: work that may wait until then counts
+    /// as stuck.
+    ///
+    /// # Errors
+    /// Returns an error if a table cannot be read.
+    pub async fn audit_all(&self, now: Timestamp) -> Result<AuditReport, Error> {
+        self.audit(&mut Walk::whole(), now, || true).await
+    }
+
+    /// Audits the rows that `walk` has not read, as of `now`. Stops before the next page if `go_on` returns `false`; then
+    /// `walk` is not done, and the next call continues there.
+    ///
+    /// # Errors
+    /// Returns an error if a table cannot be read.
+    pub async fn audit(
+        &self,
+        walk: &mut Walk,
+        now: Timestamp,
+        go_on: impl Fn() -> bool,
+    ) -> Result<AuditReport, Error> {
+        let mut report = AuditReport::default();
+        while go_on() {
+            let Some(items) = walk.page(self.storage.store()).await? else { break };
+            report.rows += items.len() as u64;
+            let subjects = items.iter().filter_map(|item| Subject::of(item, self.grace, now));
+            self.compare_all(subjects.collect(), now, &mut report).await?;
+        }
+        Ok(report)
+    }
+
+    async fn compare_all(
+        &self,
+        subjects: Vec<Subject>,
+        now: Timestamp,
+        report: &mut AuditReport,
+    ) -> Result<(), Error> {
+        report.compared += subjects.len() as u64;
+        let reader = Reader { storage: &self.storage, grace: self.grace, now };
+        let mut verdicts =
+            stream::iter(subjects).map(|subject| confirmed(reader, subject)).buffer_unordered(CONCURRENCY);
+        while let Some(verdict) = verdicts.next().await {
+            let verdict = verdict?;
+            report.unchecked += u64::from(verdict.is_unchecked);
+            report.add(verdict.findings);
+        }
+        Ok(())
+    }
+}
+
+/// Compares a row, and a second time if something was found: the first comparison may have read one row before and the
+/// other after a change.
+async fn confirmed(reader: Reader<'_>, subject: Subject) -> Result<Verdict, Error> {
+    let first = Box::pin(compare(reader, &subject)).await?;
+    if first.findings.is_empty() {
+        return Ok(first);
+    }
+    let mut second = Box::pin(compare(reader, &subject)).await?;
+    second.findings.retain(|finding| {
+        first.findings.iter().any(|other| other.kind == finding.kind && other.subject == finding.subject)
+    });
+    Ok(second)
+}
+
+async fn compare(reader: Reader<'_>, subject: &Subject) -> Result<Verdict, Error> {
+    let findings = match subject {
+        Subject::Run(key) => run::findings(reader, *key).await?,
+        Subject::Project(tenant, project) => project::findings(reader, *tenant, *project).await?,
+        Subject::Job(tenant, job) => job::findings(reader, *tenant, *job).await?,
+        Subject::Object(tenant, key) => object::findings(reader, *tenant, key).await?,
+        Subject::Account(tenant) => return account::verdict(reader, *tenant).await,
+    };
+    Ok(Verdict { findings, is_unchecked: false })
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn store(self) -> &'a Store {
+        self.storage.store()
+    }
+
+    /// Returns `true` if `at` is longer ago than a sweep takes.
+    pub(crate) fn is_past_sweep(self, at: Timestamp) -> bool {
+        at + self.grace.sweep < self.now
+    }
+
+    /// Returns `true` if `at` is longer ago than work may wait.
+    pub(crate) fn is_past_work(self, at: Timestamp) -> bool {
+        at + self.grace.work < self.now
+    }
+}

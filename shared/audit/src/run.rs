@@ -1,0 +1,44 @@
+//! Comparing a run with its log, its project, its parent and its position in the due index.
+
+mod live;
+mod log;
+mod row;
+
+use sequent_runlog::{LogKey, Storage as _};
+
+use crate::{
+    Finding, FindingKind,
+    auditor::{Error, Reader},
+};
+use log::LogEnd;
+use row::RunRow;
+
+/// A kind of finding, and the observation it rests on.
+type Observation = (FindingKind, String);
+
+pub(crate) async fn findings(reader: Reader<'_>, key: LogKey) -> Result<Vec<Finding>, Error> {
+    let row = match RunRow::read(reader, key).await {
+        Ok(Some(row)) => row,
+        Ok(None) => return Ok(Vec::new()),
+        Err(Error::Table(sequent_tables::Error::Malformed(error))) => {
+            return Ok(vec![Finding::new(FindingKind::MalformedRow, key.tenant, key.run, error.to_string())]);
+        }
+        Err(error) => return Err(error),
+    };
+    let tail = reader.storage.tail(key).await?;
+    let end = LogEnd::of(tail.as_ref());
+    let mut found: Vec<Observation> = end.contradiction(&row.run).into_iter().collect();
+    if row.run.has_ended() {
+        found.extend(ended(reader, &row));
+    } else {
+        let quiet_since = tail.map_or(row.run.created_at, |segment| segment.at);
+        found.extend(Box::pin(live::observations(reader, &row, end, quiet_since)).await?);
+    }
+    Ok(found.into_iter().map(|(kind, reason)| Finding::new(kind, key.tenant, key.run, reason)).collect())
+}
+
+fn ended(reader: Reader<'_>, row: &RunRow) -> Option<Observation> {
+    let due = row.due.filter(|due| reader.is_past_sweep(*due))?;
+    let status = row.run.status.as_str();
+    Some((FindingKind::EndedRunDue, format!("the run's status is {status}, and it has been due since {due}")))
+}

@@ -1,0 +1,64 @@
+//! Choosing the rows that the audit looks at.
+
+use sequent_conversation::RunStatus;
+use sequent_core::{JobId, ProjectId, TenantId, Timestamp};
+use sequent_jobs::JobStatus;
+use sequent_runlog::LogKey;
+use sequent_tables::{Item, Key, attribute_of, due_at, key};
+
+use crate::Grace;
+
+/// Something that the audit compares with what it depends on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Subject {
+    Run(LogKey),
+    Project(TenantId, ProjectId),
+    Account(TenantId),
+    Job(TenantId, JobId),
+    Object(TenantId, Key),
+}
+
+impl Subject {
+    /// Returns the subject of a row. Returns `None` if the row is at rest, or of a kind that is never stuck.
+    pub(crate) fn of(item: &Item, grace: Grace, now: Timestamp) -> Option<Self> {
+        let key = Key::of_item(item)?;
+        if let Some((tenant, run)) = key::parse_run(&key) {
+            return is_run_active(item, grace, now).then_some(Self::Run(LogKey { tenant, run }));
+        }
+        if let Some((tenant, job)) = key::parse_job(&key) {
+            return is_job_active(item).then_some(Self::Job(tenant, job));
+        }
+        if let Some((tenant, project)) = key::parse_project(&key) {
+            let has_turn = attribute_of::<Option<String>>(item, "live_run_id").flatten().is_some();
+            return has_turn.then_some(Self::Project(tenant, project));
+        }
+        if let Some(tenant) = key::parse_account(&key) {
+            return Some(Self::Account(tenant));
+        }
+        let (tenant, _) = key::parse_object(&key)?;
+        is_object_unreferenced(item).then_some(Self::Object(tenant, key))
+    }
+}
+
+/// An ended run is at rest unless it is in an index, or ended so recently that its row and log are compared.
+fn is_run_active(item: &Item, grace: Grace, now: Timestamp) -> bool {
+    let has_ended = attribute_of::<RunStatus>(item, "status").is_some_and(RunStatus::has_ended);
+    let ended_at = attribute_of::<Option<Timestamp>>(item, "completed_at").flatten();
+    let is_recent = ended_at.is_none_or(|at| at + grace.ended > now);
+    !has_ended || is_recent || due_at(item).is_some()
+}
+
+fn is_job_active(item: &Item) -> bool {
+    let status = attribute_of::<JobStatus>(item, "status");
+    let has_ended = matches!(status, Some(JobStatus::Success | JobStatus::Error));
+    !has_ended || is_among_live_jobs(item)
+}
+
+/// Returns `true` if the row is in the due index of live jobs.
+pub(crate) fn is_among_live_jobs(item: &Item) -> bool {
+    attribute_of::<String>(item, "gsi2pk").is_some_and(|shard| shard.starts_with("active-jobs#"))
+}
+
+fn is_object_unreferenced(item: &Item) -> bool {
+    attribute_of::<u64>(item, "refs") == Some(0) || due_at(item).is_some()
+}
