@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use sequent_core::pace::scaled;
+
 /// The times after which a state counts as stuck.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Grace {
@@ -17,9 +19,9 @@ pub struct Grace {
 impl Default for Grace {
     fn default() -> Self {
         Self {
-            sweep: Duration::from_secs(5 * 60),
-            work: Duration::from_secs(3600),
-            ended: Duration::from_secs(2 * 24 * 3600),
+            sweep: scaled(Duration::from_secs(5 * 60)),
+            work: scaled(Duration::from_secs(3600)),
+            ended: scaled(Duration::from_secs(2 * 24 * 3600)),
         }
     }
 }
