@@ -8,7 +8,7 @@ use sequent_tables::{CursorKey, PageRequest, key};
 
 use crate::{
     Finding, FindingKind,
-    auditor::{Error, Reader, Verdict},
+    auditor::{Comparison, Error, Evidence},
     project::held_in_vain,
 };
 
@@ -26,33 +26,33 @@ struct Sums {
     unbalanced: Option<String>,
 }
 
-pub(crate) async fn verdict(reader: Reader<'_>, tenant: TenantId) -> Result<Verdict, Error> {
-    let Some(mut before) = account(reader, tenant).await? else { return Ok(Verdict::default()) };
-    let mut findings = holds(reader, tenant, &before).await?;
+pub(crate) async fn comparison(evidence: Evidence<'_>, tenant: TenantId) -> Result<Comparison, Error> {
+    let Some(mut before) = account(evidence, tenant).await? else { return Ok(Comparison::default()) };
+    let mut findings = holds(evidence, tenant, &before).await?;
     for _ in 0..TRIES {
-        let Some(sums) = sums(reader, tenant).await? else { break };
-        let Some(after) = account(reader, tenant).await? else { return Ok(Verdict::default()) };
+        let Some(sums) = sums(evidence, tenant).await? else { break };
+        let Some(after) = account(evidence, tenant).await? else { return Ok(Comparison::default()) };
         if after.version == before.version {
             let reasons = differences(&after, &sums).into_iter();
             findings.extend(
                 reasons.map(|reason| Finding::new(FindingKind::LedgerDiffers, tenant, SUBJECT, reason)),
             );
-            return Ok(Verdict { findings, is_unchecked: false });
+            return Ok(Comparison { findings, is_unchecked: false });
         }
         before = after;
     }
-    Ok(Verdict { findings, is_unchecked: true })
+    Ok(Comparison { findings, is_unchecked: true })
 }
 
-async fn account(reader: Reader<'_>, tenant: TenantId) -> Result<Option<Account>, Error> {
-    Ok(reader.store().get(&key::account(tenant)).await?)
+async fn account(evidence: Evidence<'_>, tenant: TenantId) -> Result<Option<Account>, Error> {
+    Ok(evidence.store().get(&key::account(tenant)).await?)
 }
 
-async fn holds(reader: Reader<'_>, tenant: TenantId, account: &Account) -> Result<Vec<Finding>, Error> {
+async fn holds(evidence: Evidence<'_>, tenant: TenantId, account: &Account) -> Result<Vec<Finding>, Error> {
     let mut findings = Vec::new();
     for (run, amount) in &account.holds {
         // A hold is written together with the run's row.
-        if let Some(reason) = held_in_vain(reader, tenant, *run).await? {
+        if let Some(reason) = held_in_vain(evidence, tenant, *run).await? {
             let reason = format!("{} micro-credits are held: {reason}", amount.0);
             findings.push(Finding::new(FindingKind::HoldOfEndedRun, tenant, run, reason));
         }
@@ -61,8 +61,8 @@ async fn holds(reader: Reader<'_>, tenant: TenantId, account: &Account) -> Resul
 }
 
 /// Adds up the whole ledger. Returns `None` if it is too long.
-async fn sums(reader: Reader<'_>, tenant: TenantId) -> Result<Option<Sums>, Error> {
-    let ledger = Ledger::new(reader.store().clone(), tenant);
+async fn sums(evidence: Evidence<'_>, tenant: TenantId) -> Result<Option<Sums>, Error> {
+    let ledger = Ledger::new(evidence.store().clone(), tenant);
     let cursors = CursorKey::new("only this process uses the cursors".to_owned().into());
     let mut sums = Sums::default();
     let mut cursor = None;

@@ -5,7 +5,7 @@ use sequent_core::Timestamp;
 use sequent_runlog::{DynamoStorage, ReadError};
 use sequent_tables::{Store, Walk};
 
-use crate::{AuditReport, Finding, Grace, account, job, object, project, run, subject::Subject};
+use crate::{AuditReport, Finding, Grace, account, job, object, project, run, suspect::Suspect};
 
 /// Rows that are compared at the same time.
 const CONCURRENCY: usize = 16;
@@ -33,15 +33,15 @@ pub struct Auditor {
 
 /// The comparison of one row.
 #[derive(Debug, Default)]
-pub(crate) struct Verdict {
+pub(crate) struct Comparison {
     pub(crate) findings: Vec<Finding>,
     /// The row could not be compared completely.
     pub(crate) is_unchecked: bool,
 }
 
-/// The tables as the comparison of one row reads them.
+/// Reads what a row is compared with, as of one time.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Reader<'a> {
+pub(crate) struct Evidence<'a> {
     pub(crate) storage: &'a DynamoStorage,
     pub(crate) grace: Grace,
     pub(crate) now: Timestamp,
@@ -84,7 +84,7 @@ impl Auditor {
         while go_on() {
             let Some(items) = walk.page(self.storage.store()).await? else { break };
             report.rows += items.len() as u64;
-            let subjects = items.iter().filter_map(|item| Subject::of(item, self.grace, now));
+            let subjects = items.iter().filter_map(|item| Suspect::of(item, self.grace, now));
             self.compare_all(subjects.collect(), now, &mut report).await?;
         }
         Ok(report)
@@ -92,14 +92,14 @@ impl Auditor {
 
     async fn compare_all(
         &self,
-        subjects: Vec<Subject>,
+        subjects: Vec<Suspect>,
         now: Timestamp,
         report: &mut AuditReport,
     ) -> Result<(), Error> {
         report.compared += subjects.len() as u64;
-        let reader = Reader { storage: &self.storage, grace: self.grace, now };
+        let evidence = Evidence { storage: &self.storage, grace: self.grace, now };
         let mut verdicts =
-            stream::iter(subjects).map(|subject| confirmed(reader, subject)).buffer_unordered(CONCURRENCY);
+            stream::iter(subjects).map(|subject| confirmed(evidence, subject)).buffer_unordered(CONCURRENCY);
         while let Some(verdict) = verdicts.next().await {
             let verdict = verdict?;
             report.unchecked += u64::from(verdict.is_unchecked);
@@ -111,30 +111,30 @@ impl Auditor {
 
 /// Compares a row, and a second time if something was found: the first comparison may have read one row before and the
 /// other after a change.
-async fn confirmed(reader: Reader<'_>, subject: Subject) -> Result<Verdict, Error> {
-    let first = Box::pin(compare(reader, &subject)).await?;
+async fn confirmed(evidence: Evidence<'_>, subject: Suspect) -> Result<Comparison, Error> {
+    let first = Box::pin(compare(evidence, &subject)).await?;
     if first.findings.is_empty() {
         return Ok(first);
     }
-    let mut second = Box::pin(compare(reader, &subject)).await?;
+    let mut second = Box::pin(compare(evidence, &subject)).await?;
     second.findings.retain(|finding| {
         first.findings.iter().any(|other| other.kind == finding.kind && other.subject == finding.subject)
     });
     Ok(second)
 }
 
-async fn compare(reader: Reader<'_>, subject: &Subject) -> Result<Verdict, Error> {
+async fn compare(evidence: Evidence<'_>, subject: &Suspect) -> Result<Comparison, Error> {
     let findings = match subject {
-        Subject::Run(key) => run::findings(reader, *key).await?,
-        Subject::Project(tenant, project) => project::findings(reader, *tenant, *project).await?,
-        Subject::Job(tenant, job) => job::findings(reader, *tenant, *job).await?,
-        Subject::Object(tenant, key) => object::findings(reader, *tenant, key).await?,
-        Subject::Account(tenant) => return account::verdict(reader, *tenant).await,
+        Suspect::Run(key) => run::findings(evidence, *key).await?,
+        Suspect::Project(tenant, project) => project::findings(evidence, *tenant, *project).await?,
+        Suspect::Job(tenant, job) => job::findings(evidence, *tenant, *job).await?,
+        Suspect::Object(tenant, key) => object::findings(evidence, *tenant, key).await?,
+        Suspect::Account(tenant) => return account::comparison(evidence, *tenant).await,
     };
-    Ok(Verdict { findings, is_unchecked: false })
+    Ok(Comparison { findings, is_unchecked: false })
 }
 
-impl<'a> Reader<'a> {
+impl<'a> Evidence<'a> {
     pub(crate) fn store(self) -> &'a Store {
         self.storage.store()
     }

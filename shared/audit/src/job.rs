@@ -6,15 +6,19 @@ use sequent_tables::{Item, attribute_of, decode, due_at, key};
 
 use crate::{
     Finding, FindingKind,
-    auditor::{Error, Reader},
-    subject::is_among_live_jobs,
+    auditor::{Error, Evidence},
+    suspect::is_among_live_jobs,
 };
 
-pub(crate) async fn findings(reader: Reader<'_>, tenant: TenantId, id: JobId) -> Result<Vec<Finding>, Error> {
-    let Some(item) = reader.store().get_item(&key::job(tenant, id)).await? else { return Ok(Vec::new()) };
+pub(crate) async fn findings(
+    evidence: Evidence<'_>,
+    tenant: TenantId,
+    id: JobId,
+) -> Result<Vec<Finding>, Error> {
+    let Some(item) = evidence.store().get_item(&key::job(tenant, id)).await? else { return Ok(Vec::new()) };
     let found = match decode::<Job>(item.clone()) {
         Ok(job) if job.has_ended() => ended(&item),
-        Ok(job) => live(reader, &job, &item),
+        Ok(job) => live(evidence, &job, &item),
         Err(error) => Some((FindingKind::MalformedRow, error.to_string())),
     };
     Ok(found.into_iter().map(|(kind, reason)| Finding::new(kind, tenant, id, reason)).collect())
@@ -25,18 +29,18 @@ fn ended(item: &Item) -> Option<(FindingKind, String)> {
     is_among_live_jobs(item).then(|| (FindingKind::EndedJobDue, reason.to_owned()))
 }
 
-fn live(reader: Reader<'_>, job: &Job, item: &Item) -> Option<(FindingKind, String)> {
+fn live(evidence: Evidence<'_>, job: &Job, item: &Item) -> Option<(FindingKind, String)> {
     let Some(due) = due_at(item).filter(|_| is_among_live_jobs(item)) else {
         return Some((FindingKind::JobNotDue, format!("the job is {:?} and in no due index", job.status)));
     };
-    if reader.is_past_sweep(due) {
+    if evidence.is_past_sweep(due) {
         return Some((FindingKind::JobOverdue, format!("the job has been due since {due}")));
     }
     let (since, state) = match job.status {
         JobStatus::Running => (job.lease_until, "its lease ended"),
         _ => (Some(ready_at(job, item)), "it was ready for a worker"),
     };
-    let since = since.filter(|at| reader.is_past_work(*at))?;
+    let since = since.filter(|at| evidence.is_past_work(*at))?;
     Some((FindingKind::JobStuck, format!("{state} at {since}, and no attempt has begun since")))
 }
 

@@ -21,7 +21,7 @@ mod object;
 mod project;
 mod report;
 mod run;
-mod subject;
+mod suspect;
 
 pub use auditor::{Auditor, Error};
 pub use finding::{Finding, FindingKind};

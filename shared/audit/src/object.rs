@@ -5,16 +5,20 @@ use sequent_tables::{Key, attribute_of, due_at};
 
 use crate::{
     Finding, FindingKind,
-    auditor::{Error, Reader},
+    auditor::{Error, Evidence},
 };
 
-pub(crate) async fn findings(reader: Reader<'_>, tenant: TenantId, key: &Key) -> Result<Vec<Finding>, Error> {
-    let Some(item) = reader.store().get_item(key).await? else { return Ok(Vec::new()) };
+pub(crate) async fn findings(
+    evidence: Evidence<'_>,
+    tenant: TenantId,
+    key: &Key,
+) -> Result<Vec<Finding>, Error> {
+    let Some(item) = evidence.store().get_item(key).await? else { return Ok(Vec::new()) };
     let is_unreferenced = attribute_of::<u64>(&item, "refs") == Some(0);
     let reason = match due_at(&item) {
         None if is_unreferenced => Some("no artifact refers to it, and it is in no due index".to_owned()),
         // The collector runs every hour and deletes an object a day after it was last wanted.
-        Some(wanted) if wanted + reader.grace.ended < reader.now => {
+        Some(wanted) if wanted + evidence.grace.ended < evidence.now => {
             Some(format!("it was last wanted at {wanted}, and the collector has not deleted it"))
         }
         _ => None,

@@ -6,33 +6,33 @@ use sequent_tables::key;
 
 use crate::{
     Finding, FindingKind,
-    auditor::{Error, Reader},
+    auditor::{Error, Evidence},
 };
 
 pub(crate) async fn findings(
-    reader: Reader<'_>,
+    evidence: Evidence<'_>,
     tenant: TenantId,
     id: ProjectId,
 ) -> Result<Vec<Finding>, Error> {
-    let stored: Option<Project> = match reader.store().get(&key::project(tenant, id)).await {
+    let stored: Option<Project> = match evidence.store().get(&key::project(tenant, id)).await {
         Err(sequent_tables::Error::Malformed(error)) => {
             return Ok(vec![Finding::new(FindingKind::MalformedRow, tenant, id, error.to_string())]);
         }
         other => other?,
     };
     let Some(holder) = stored.and_then(|project| project.live_run_id) else { return Ok(Vec::new()) };
-    let reason = held_in_vain(reader, tenant, holder).await?;
+    let reason = held_in_vain(evidence, tenant, holder).await?;
     let finding = reason.map(|reason| Finding::new(FindingKind::TurnOfEndedRun, tenant, id, reason));
     Ok(finding.into_iter().collect())
 }
 
 /// Returns the reason why the run will never release a turn or a hold: it has ended, or it does not exist.
 pub(crate) async fn held_in_vain(
-    reader: Reader<'_>,
+    evidence: Evidence<'_>,
     tenant: TenantId,
     holder: RunId,
 ) -> Result<Option<String>, Error> {
-    let run: Option<Run> = match reader.store().get(&key::run(tenant, holder)).await {
+    let run: Option<Run> = match evidence.store().get(&key::run(tenant, holder)).await {
         // The finding about the run's own row explains it.
         Err(sequent_tables::Error::Malformed(_)) => return Ok(None),
         other => other?,
@@ -41,7 +41,7 @@ pub(crate) async fn held_in_vain(
         None => Some(format!("{holder} does not exist")),
         Some(run) if run.has_ended() => {
             let ended_at = run.completed_at.unwrap_or(run.created_at);
-            reader.is_past_sweep(ended_at).then(|| format!("{holder} ended at {ended_at}"))
+            evidence.is_past_sweep(ended_at).then(|| format!("{holder} ended at {ended_at}"))
         }
         Some(_) => None,
     })

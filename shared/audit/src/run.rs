@@ -8,7 +8,7 @@ use sequent_runlog::{LogKey, Storage as _};
 
 use crate::{
     Finding, FindingKind,
-    auditor::{Error, Reader},
+    auditor::{Error, Evidence},
 };
 use log::LogEnd;
 use row::RunRow;
@@ -16,8 +16,8 @@ use row::RunRow;
 /// A kind of finding, and the observation it rests on.
 type Observation = (FindingKind, String);
 
-pub(crate) async fn findings(reader: Reader<'_>, key: LogKey) -> Result<Vec<Finding>, Error> {
-    let row = match RunRow::read(reader, key).await {
+pub(crate) async fn findings(evidence: Evidence<'_>, key: LogKey) -> Result<Vec<Finding>, Error> {
+    let row = match RunRow::read(evidence, key).await {
         Ok(Some(row)) => row,
         Ok(None) => return Ok(Vec::new()),
         Err(Error::Table(sequent_tables::Error::Malformed(error))) => {
@@ -25,20 +25,20 @@ pub(crate) async fn findings(reader: Reader<'_>, key: LogKey) -> Result<Vec<Find
         }
         Err(error) => return Err(error),
     };
-    let tail = reader.storage.tail(key).await?;
+    let tail = evidence.storage.tail(key).await?;
     let end = LogEnd::of(tail.as_ref());
     let mut found: Vec<Observation> = end.contradiction(&row.run).into_iter().collect();
     if row.run.has_ended() {
-        found.extend(ended(reader, &row));
+        found.extend(ended(evidence, &row));
     } else {
         let quiet_since = tail.map_or(row.run.created_at, |segment| segment.at);
-        found.extend(Box::pin(live::observations(reader, &row, end, quiet_since)).await?);
+        found.extend(Box::pin(live::observations(evidence, &row, end, quiet_since)).await?);
     }
     Ok(found.into_iter().map(|(kind, reason)| Finding::new(kind, key.tenant, key.run, reason)).collect())
 }
 
-fn ended(reader: Reader<'_>, row: &RunRow) -> Option<Observation> {
-    let due = row.due.filter(|due| reader.is_past_sweep(*due))?;
+fn ended(evidence: Evidence<'_>, row: &RunRow) -> Option<Observation> {
+    let due = row.due.filter(|due| evidence.is_past_sweep(*due))?;
     let status = row.run.status.as_str();
     Some((FindingKind::EndedRunDue, format!("the run's status is {status}, and it has been due since {due}")))
 }

@@ -11,28 +11,28 @@ use sequent_tables::key;
 use super::{LogEnd, Observation, RunRow};
 use crate::{
     FindingKind,
-    auditor::{Error, Reader},
+    auditor::{Error, Evidence},
 };
 
 /// Returns what is wrong with a live run. `quiet_since` is the time of the last write to its log.
 pub(super) async fn observations(
-    reader: Reader<'_>,
+    evidence: Evidence<'_>,
     row: &RunRow,
     end: LogEnd,
     quiet_since: Timestamp,
 ) -> Result<Vec<Observation>, Error> {
     let mut found: Vec<Observation> =
-        due(reader, row).into_iter().chain(questions(reader, row, quiet_since)).collect();
-    found.extend(parent(reader, row).await?);
-    found.extend(turn(reader, row).await?);
+        due(evidence, row).into_iter().chain(questions(evidence, row, quiet_since)).collect();
+    found.extend(parent(evidence, row).await?);
+    found.extend(turn(evidence, row).await?);
     if matches!(end, LogEnd::Open) {
-        found.extend(quiet(reader, row, quiet_since).await?);
+        found.extend(quiet(evidence, row, quiet_since).await?);
     }
     Ok(found)
 }
 
 /// Checks the entry in the due index. A run whose questions never expire needs none.
-fn due(reader: Reader<'_>, row: &RunRow) -> Option<Observation> {
+fn due(evidence: Evidence<'_>, row: &RunRow) -> Option<Observation> {
     let status = row.run.status.as_str();
     let waits_for_ever =
         row.waits_for_answers() && row.run.interrupts.iter().all(|question| question.expires_at.is_none());
@@ -43,12 +43,12 @@ fn due(reader: Reader<'_>, row: &RunRow) -> Option<Observation> {
         Some(due) if due.millis() == 0 => None,
         Some(due) => {
             let reason = || format!("the run is {status} and has been due since {due}");
-            reader.is_past_sweep(due).then(|| (FindingKind::RunOverdue, reason()))
+            evidence.is_past_sweep(due).then(|| (FindingKind::RunOverdue, reason()))
         }
     }
 }
 
-fn questions(reader: Reader<'_>, row: &RunRow, quiet_since: Timestamp) -> Option<Observation> {
+fn questions(evidence: Evidence<'_>, row: &RunRow, quiet_since: Timestamp) -> Option<Observation> {
     if row.run.status != RunStatus::Interrupted {
         return None;
     }
@@ -56,37 +56,38 @@ fn questions(reader: Reader<'_>, row: &RunRow, quiet_since: Timestamp) -> Option
     if !row.waits_for_answers() {
         let reason =
             || format!("all questions have been answered since {quiet_since}, and no worker continues");
-        return reader.is_past_work(quiet_since).then(|| (kind, reason()));
+        return evidence.is_past_work(quiet_since).then(|| (kind, reason()));
     }
     let expiries: Option<Vec<Timestamp>> =
         row.run.interrupts.iter().map(|question| question.expires_at).collect();
     let last = expiries?.into_iter().max()?;
-    reader.is_past_sweep(last).then(|| (kind, format!("the last question expired at {last}")))
+    evidence.is_past_sweep(last).then(|| (kind, format!("the last question expired at {last}")))
 }
 
-async fn parent(reader: Reader<'_>, row: &RunRow) -> Result<Option<Observation>, Error> {
+async fn parent(evidence: Evidence<'_>, row: &RunRow) -> Result<Option<Observation>, Error> {
     let Some(parent) = row.run.parent_run_id else { return Ok(None) };
-    let stored: Option<Run> = reader.store().get(&key::run(row.key.tenant, parent)).await?;
+    let stored: Option<Run> = evidence.store().get(&key::run(row.key.tenant, parent)).await?;
     let kind = FindingKind::ChildOutlivesParent;
     Ok(match stored {
         None => Some((kind, format!("its parent {parent} does not exist"))),
         Some(parent) => {
-            let ended_at = parent.completed_at.filter(|at| parent.has_ended() && reader.is_past_sweep(*at));
+            let ended_at = parent.completed_at.filter(|at| parent.has_ended() && evidence.is_past_sweep(*at));
             ended_at.map(|at| (kind, format!("its parent {} ended at {at}", parent.id)))
         }
     })
 }
 
 /// Checks the turn of the project. A child answers in no project and needs none.
-async fn turn(reader: Reader<'_>, row: &RunRow) -> Result<Option<Observation>, Error> {
+async fn turn(evidence: Evidence<'_>, row: &RunRow) -> Result<Option<Observation>, Error> {
     let run = &row.run;
-    let project: Option<Project> = reader.store().get(&key::project(row.key.tenant, run.project_id)).await?;
+    let project: Option<Project> =
+        evidence.store().get(&key::project(row.key.tenant, run.project_id)).await?;
     let holder = project.as_ref().and_then(|project| project.live_run_id);
     let may_begin = run.parent_run_id.is_some() || holder.is_none_or(|holder| holder == run.id);
     if run.status == RunStatus::Pending {
         // The release of the turn by another run changes the project, too.
         let since = project.map_or(run.created_at, |project| project.updated_at.max(run.created_at));
-        let is_stuck = may_begin && reader.is_past_work(since);
+        let is_stuck = may_begin && evidence.is_past_work(since);
         let reason = || format!("it could have been claimed since {since}, and no worker has");
         return Ok(is_stuck.then(|| (FindingKind::RunNotWoken, reason())));
     }
@@ -101,16 +102,16 @@ async fn turn(reader: Reader<'_>, row: &RunRow) -> Result<Option<Observation>, E
 
 /// Checks that a run without a live owner, which has written nothing for long, waits for a child or a job.
 async fn quiet(
-    reader: Reader<'_>,
+    evidence: Evidence<'_>,
     row: &RunRow,
     quiet_since: Timestamp,
 ) -> Result<Option<Observation>, Error> {
-    let has_owner = row.lease_until.is_some_and(|until| !reader.is_past_work(until));
+    let has_owner = row.lease_until.is_some_and(|until| !evidence.is_past_work(until));
     // Pending and answered runs have findings of their own.
-    if row.run.status != RunStatus::Running || has_owner || !reader.is_past_work(quiet_since) {
+    if row.run.status != RunStatus::Running || has_owner || !evidence.is_past_work(quiet_since) {
         return Ok(None);
     }
-    if waits_for_others(reader, row).await? {
+    if waits_for_others(evidence, row).await? {
         return Ok(None);
     }
     let reason =
@@ -119,18 +120,18 @@ async fn quiet(
 }
 
 /// Returns `true` if a child or a job that the log waits for is live.
-async fn waits_for_others(reader: Reader<'_>, row: &RunRow) -> Result<bool, Error> {
-    let segments = read_all(reader.storage, row.key).await?;
+async fn waits_for_others(evidence: Evidence<'_>, row: &RunRow) -> Result<bool, Error> {
+    let segments = read_all(evidence.storage, row.key).await?;
     let events: Vec<Event> = segments.iter().flat_map(Segment::events).collect();
     // A log that cannot be folded keeps its run from ever ending.
     let Ok(state) = State::of(&events) else { return Ok(false) };
     let tenant = row.key.tenant;
     let children = state.live_children().map(|child| async move {
-        let run: Option<Run> = reader.store().get(&key::run(tenant, child.run)).await?;
+        let run: Option<Run> = evidence.store().get(&key::run(tenant, child.run)).await?;
         Ok::<bool, Error>(run.is_some_and(|run| !run.has_ended()))
     });
     let jobs = state.open_jobs().map(|job| async move {
-        let job: Option<Job> = reader.store().get(&key::job(tenant, job.job_id)).await?;
+        let job: Option<Job> = evidence.store().get(&key::job(tenant, job.job_id)).await?;
         Ok::<bool, Error>(job.is_some_and(|job| !job.has_ended()))
     });
     let children = try_join_all(children).await?;

@@ -5,7 +5,7 @@ use sequent_core::Timestamp;
 use sequent_runlog::LogKey;
 use sequent_tables::{attribute_of, decode, due_at, key};
 
-use crate::auditor::{Error, Reader};
+use crate::auditor::{Error, Evidence};
 
 pub(super) struct RunRow {
     pub(super) key: LogKey,
@@ -17,8 +17,8 @@ pub(super) struct RunRow {
 }
 
 impl RunRow {
-    pub(super) async fn read(reader: Reader<'_>, key: LogKey) -> Result<Option<Self>, Error> {
-        let Some(item) = reader.store().get_item(&key::run(key.tenant, key.run)).await? else {
+    pub(super) async fn read(evidence: Evidence<'_>, key: LogKey) -> Result<Option<Self>, Error> {
+        let Some(item) = evidence.store().get_item(&key::run(key.tenant, key.run)).await? else {
             return Ok(None);
         };
         let due = due_at(&item);

@@ -10,7 +10,7 @@ use crate::Grace;
 
 /// Something that the audit compares with what it depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Subject {
+pub(crate) enum Suspect {
     Run(LogKey),
     Project(TenantId, ProjectId),
     Account(TenantId),
@@ -18,7 +18,7 @@ pub(crate) enum Subject {
     Object(TenantId, Key),
 }
 
-impl Subject {
+impl Suspect {
     /// Returns the subject of a row. Returns `None` if the row is at rest, or of a kind that is never stuck.
     pub(crate) fn of(item: &Item, grace: Grace, now: Timestamp) -> Option<Self> {
         let key = Key::of_item(item)?;
