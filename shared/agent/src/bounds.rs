@@ -1,6 +1,9 @@
 //! The limits of runs.
 
-use std::{num::NonZeroUsize, time::Duration};
+use std::{
+    num::{NonZeroU32, NonZeroUsize},
+    time::Duration,
+};
 
 use sequent_core::{
     Timestamp,
@@ -24,12 +27,32 @@ pub struct Bounds {
     pub question: Duration,
     /// Time that an owner waits for child runs or jobs before it releases its process.
     pub patience: Duration,
+    /// Tokens of the output of a model call, for models with a known price.
+    pub output_tokens: u32,
 }
 
 /// The message of a run that ends with `time_limit`.
 pub(crate) const TIME_LIMIT: &str = "The run has reached its time limit.";
 
+/// A limit of a run's usage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RunLimit {
+    Cost,
+    Tokens,
+}
+
+impl RunLimit {
+    pub(crate) fn reached(self) -> LimitReached {
+        let (code, message) = match self {
+            Self::Cost => ("cost_limit", "The run has reached its cost limit."),
+            Self::Tokens => ("token_limit", "The run has reached its token limit."),
+        };
+        LimitReached { code, message: message.to_owned() }
+    }
+}
+
 /// A limit that ends a run.
+#[derive(Debug)]
 pub(crate) struct LimitReached {
     pub(crate) code: &'static str,
     pub(crate) message: String,
@@ -44,13 +67,14 @@ impl Default for Bounds {
             parallel_children: 5,
             question: scaled(Duration::from_secs(7 * 24 * 3600)),
             patience: scaled(Duration::from_secs(5)),
+            output_tokens: 32_768,
         }
     }
 }
 
 impl Bounds {
-    /// Reads `RUN_MAX_STEPS`, `RUN_MAX_SECONDS`, `QUESTION_TTL_S`, `PARALLEL_TOOLS` and `PARALLEL_CHILDREN`,
-    /// each optional.
+    /// Reads `RUN_MAX_STEPS`, `RUN_MAX_SECONDS`, `RUN_MAX_OUTPUT_TOKENS`, `QUESTION_TTL_S`, `PARALLEL_TOOLS` and
+    /// `PARALLEL_CHILDREN`, each optional.
     ///
     /// # Errors
     /// If a variable is set to a value that is not allowed.
@@ -66,6 +90,11 @@ impl Bounds {
                 .unwrap_or(default.steps),
             time: seconds("RUN_MAX_SECONDS")?.unwrap_or(default.time),
             question: seconds("QUESTION_TTL_S")?.unwrap_or(default.question),
+            output_tokens: setting::parsed::<NonZeroU32>(
+                "RUN_MAX_OUTPUT_TOKENS",
+                "a whole number of tokens",
+            )?
+            .map_or(default.output_tokens, NonZeroU32::get),
             parallel_tools: parallel("PARALLEL_TOOLS")?.map_or(default.parallel_tools, NonZeroUsize::get),
             parallel_children: parallel("PARALLEL_CHILDREN")?
                 .map_or(default.parallel_children, NonZeroUsize::get),
@@ -83,10 +112,10 @@ impl Bounds {
             return reached("step_limit", &format!("The run has reached its limit of {steps} model calls."));
         }
         if max_tokens.is_some_and(|most| totals.input_tokens + totals.output_tokens >= most) {
-            return reached("token_limit", "The run has reached its token limit.");
+            return Some(RunLimit::Tokens.reached());
         }
         if max_cost_micro_usd.is_some_and(|most| totals.cost_micro_usd.0 >= most) {
-            return reached("cost_limit", "The run has reached its cost limit.");
+            return Some(RunLimit::Cost.reached());
         }
         self.out_of_time(state, now)
     }
@@ -105,18 +134,22 @@ impl Bounds {
         allowed.saturating_sub(elapsed.saturating_sub(Duration::from_millis(state.waited_ms)))
     }
 
-    /// The remaining budget of the run, divided by `shares` children.
-    pub(crate) fn share(&self, state: &State, shares: usize, now: Timestamp) -> Budget {
+    /// The budget of a child: the rest of the run's budget in equal shares, one for each of the `steps` that are not
+    /// done, and one for the run itself, which has to conclude.
+    ///
+    /// The budgets of live children never add up to more than the rest R. Each of them is at most R / (steps + 1):
+    /// this holds when a child starts, and when another ends. That one has used u <= R / (steps + 1), so the new share
+    /// (R - u) / steps is not smaller. What a child does not use is a part of R again.
+    pub(crate) fn share(&self, state: &State, steps: usize, now: Timestamp) -> Budget {
         let Budget { max_steps, max_tokens, max_cost_micro_usd, max_seconds } = state.configuration.budget;
-        let shares = u64::try_from(shares).unwrap_or(1).max(1);
+        let shares = u64::try_from(steps).unwrap_or(u64::MAX).saturating_add(1);
         let totals = &state.totals;
         let tokens = totals.input_tokens + totals.output_tokens;
         Budget {
             max_steps,
-            // At least 1, because a child with a budget of 0 could not even report that it has none left.
-            max_tokens: max_tokens.map(|most| (most.saturating_sub(tokens) / shares).max(1)),
+            max_tokens: max_tokens.map(|most| most.saturating_sub(tokens) / shares),
             max_cost_micro_usd: max_cost_micro_usd
-                .map(|most| (most.saturating_sub(totals.cost_micro_usd.0) / shares).max(1)),
+                .map(|most| most.saturating_sub(totals.cost_micro_usd.0) / shares),
             max_seconds: max_seconds.map(|_| self.time_left(state, now).as_secs().max(1)),
         }
     }

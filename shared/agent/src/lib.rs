@@ -8,6 +8,7 @@
 //!
 //! Decision 4 (`infra/decisions/0004-the-agent-is-a-function-of-the-log.md`) explains why.
 
+mod allowance;
 mod bounds;
 mod children;
 mod execute;

@@ -1,7 +1,7 @@
 //! One response of a model, appended to the log as it is streamed.
 
 use futures::StreamExt;
-use sequent_conversation::Error;
+use sequent_conversation::{Error, closing_bodies};
 use sequent_core::Timestamp;
 use sequent_deliverables::wanted;
 use sequent_event::{Body, Entry, RunOutcome, Usage};
@@ -11,7 +11,8 @@ use tokio::time::Instant;
 
 use crate::{
     Engine,
-    bounds::TIME_LIMIT,
+    allowance::{Allowance, OutputLimit},
+    bounds::{LimitReached, TIME_LIMIT},
     execution::{Execution, Flow, StopSignal, at, run_error, stop_error},
     next::{Next, Purpose, next},
     offer, prompt,
@@ -29,10 +30,17 @@ enum StreamEnd {
     TimeLimit,
 }
 
+/// A model that may answer, and the limit of its output.
+#[derive(Debug, Clone)]
+struct Candidate {
+    model: ModelName,
+    limit: OutputLimit,
+}
+
 /// A call of a model.
 struct ModelCall {
     /// The model that answers. It may be a fallback for the one that was asked for.
-    model: ModelName,
+    candidate: Candidate,
     started: Instant,
     /// The number of people's messages in the request.
     messages_told: Option<u32>,
@@ -53,14 +61,22 @@ pub(crate) async fn respond(execution: &mut Execution<'_>, purpose: Purpose) -> 
         tools: offer::tools(execution, purpose),
         ..Request::new(model.clone(), prompt::messages(execution, purpose).await?)
     };
+    let candidates = match candidates(execution, &model, &request) {
+        Ok(candidates) => candidates,
+        Err(limit) => {
+            let mut bodies = closing_bodies(&execution.state);
+            bodies.push(run_error(limit.code, &limit.message));
+            return Ok(Flow::End(bodies));
+        }
+    };
     let mut call = ModelCall {
-        model,
+        candidate: Candidate { model, limit: OutputLimit::default() },
         started: Instant::now(),
         messages_told: u32::try_from(execution.state.prompts.len()).ok(),
         response: Response::new(),
         usage: None,
     };
-    let end = stream(execution, &mut call, request).await?;
+    let end = stream(execution, &mut call, request, candidates).await?;
     conclude(execution, call, end).await
 }
 
@@ -76,51 +92,74 @@ async fn stream(
     execution: &mut Execution<'_>,
     call: &mut ModelCall,
     request: Request,
+    candidates: Vec<Candidate>,
 ) -> Result<StreamEnd, Error> {
     let engine = execution.engine;
     let time_limit = Instant::now() + engine.bounds.time_left(&execution.state, Timestamp::now());
     let context = Context { deadline: Some(time_limit), request_id: Some(execution.run.id.to_string()) };
-    let opening = Box::pin(open(engine, candidates(execution, &call.model), request, context));
+    let opening = Box::pin(open(engine, candidates, request, context));
     let opened = tokio::select! {
         biased;
         signal = execution.stop_signal() => return Ok(StreamEnd::Stopped(signal)),
         () = at(execution.hand_over) => return Ok(StreamEnd::HandOver),
         opened = opening => opened,
     };
-    let (model, mut chunks) = match opened {
+    let (candidate, mut chunks) = match opened {
         Ok(opened) => opened,
         Err(error) => return Ok(StreamEnd::Failed(error)),
     };
-    call.model = model;
+    call.candidate = candidate;
     let end = relay(execution, &mut chunks, &mut call.response, time_limit).await?;
     call.usage = Some(chunks.usage());
     Ok(end)
 }
 
 /// The models to try, in order. A metered run may only use models with a known price; so may a run with a
-/// cost limit whose own model has a price.
-fn candidates(execution: &Execution<'_>, model: &ModelName) -> Vec<ModelName> {
+/// cost limit whose own model has a price. A model whose input alone exceeds what is left is not tried.
+///
+/// # Errors
+/// The limit that the call would exceed, if the run can afford none of the models.
+fn candidates(
+    execution: &Execution<'_>,
+    model: &ModelName,
+    request: &Request,
+) -> Result<Vec<Candidate>, LimitReached> {
     let models = &execution.engine.models;
     let configuration = &execution.state.configuration;
     let all = models.candidates(model.clone());
     let priced = models.priced(all.clone());
     let has_cost_limit = configuration.budget.max_cost_micro_usd.is_some();
     let is_counted = has_cost_limit && priced.first() == Some(model);
-    if configuration.hold.is_some() || is_counted { priced } else { all }
+    let allowed = if configuration.hold.is_some() || is_counted { priced } else { all };
+    let allowance = Allowance::of(&execution.state, &execution.engine.bounds);
+    let mut affordable = Vec::new();
+    let mut too_dear = None;
+    for model in allowed {
+        match allowance.output(request, models.price(&model)) {
+            Ok(limit) => affordable.push(Candidate { model, limit }),
+            Err(limit) => too_dear = too_dear.or(Some(limit)),
+        }
+    }
+    match too_dear {
+        Some(limit) if affordable.is_empty() => Err(limit),
+        _ => Ok(affordable),
+    }
 }
 
-/// Opens the stream of the first candidate that can answer. Returns its name and its stream.
+/// Opens the stream of the first candidate that can answer. Returns the candidate and its stream.
 async fn open(
     engine: &Engine,
-    candidates: Vec<ModelName>,
+    candidates: Vec<Candidate>,
     request: Request,
     context: Context,
-) -> Result<(ModelName, Chunks), sequent_model::Error> {
+) -> Result<(Candidate, Chunks), sequent_model::Error> {
     let mut candidates = candidates.into_iter().peekable();
-    while let Some(model) = candidates.next() {
-        let request = Request { model: model.clone(), ..request.clone() };
+    while let Some(candidate) = candidates.next() {
+        let model = candidate.model.clone();
+        let max_output_tokens = candidate.limit.tokens;
+        let request = Request { model: model.clone(), max_output_tokens, ..request.clone() };
         match Box::pin(engine.models.stream(request, context.clone())).await {
-            Ok(chunks) => return Ok((model, chunks)),
+            Ok(chunks) => return Ok((candidate, chunks)),
             Err(error) if error.retryable() && candidates.peek().is_some() => {
                 tracing::warn!(%model, %error, "the model cannot answer; trying the next fallback");
             }
@@ -164,10 +203,13 @@ async fn relay(
 async fn conclude(execution: &mut Execution<'_>, mut call: ModelCall, end: StreamEnd) -> Result<Flow, Error> {
     let mut bodies = call.response.end();
     let (finish_reason, terminal) = match end {
-        StreamEnd::Finished(reason, used) => {
-            bodies.push(usage_recorded(execution, &call, used, reason.as_str()));
-            return complete(execution, bodies).await;
-        }
+        StreamEnd::Finished(reason, used) => match call.candidate.limit.reached(reason) {
+            Some(limit) => (reason.as_str(), run_error(limit.code, &limit.message)),
+            None => {
+                bodies.push(usage_recorded(execution, &call, used, reason.as_str()));
+                return complete(execution, bodies).await;
+            }
+        },
         StreamEnd::HandOver => return abandon(execution, &call).await,
         StreamEnd::Stopped(StopSignal::WriterStopped) => return Err(stop_error(&execution.writer).await),
         StreamEnd::Stopped(StopSignal::Cancelled(reason)) => {
@@ -220,10 +262,10 @@ fn usage_recorded(
     finish_reason: &str,
 ) -> Body {
     let models = &execution.engine.models;
-    let info = models.describe(&call.model);
+    let info = models.describe(&call.candidate.model);
     let usage = Usage {
         provider: info.provider.as_str().to_owned(),
-        cost_micro_usd: models.cost(&call.model, &used),
+        cost_micro_usd: models.cost(&call.candidate.model, &used),
         model: info.model,
         input_tokens: used.input_tokens,
         output_tokens: used.output_tokens,
@@ -238,7 +280,7 @@ fn usage_recorded(
     tracing::info!(
         gen_ai.operation.name = "chat",
         gen_ai.provider.name = usage.provider,
-        gen_ai.request.model = %call.model,
+        gen_ai.request.model = %call.candidate.model,
         gen_ai.response.model = usage.model,
         gen_ai.response.finish_reasons = finish_reason,
         gen_ai.usage.input_tokens = usage.input_tokens,

@@ -14,13 +14,14 @@ use futures::{Stream, StreamExt};
 use tokio::time::{Instant, Sleep};
 
 use crate::{
-    Chunk, Error, Phase, Usage,
+    Chunk, Error, FinishReason, Phase, Usage,
     chunk::{Raw, RawStream},
     meter::Meter,
 };
 
 /// The stream of an answer. It ends with [`Chunk::Finished`] or with one `Err`. Dropping it cancels the
-/// request.
+/// request. An answer that is clearly longer than the request allows is ended here, because not every server
+/// keeps to `max_output_tokens`.
 pub struct Chunks {
     state: State,
     /// The first chunk, which was read to know that the answer has started.
@@ -149,6 +150,11 @@ impl Stream for Chunks {
         let State::Open(raw) = &mut this.state else {
             return Poll::Ready(None);
         };
+        if this.meter.exceeds_limit() {
+            this.state = State::Closed;
+            let usage = this.finish(None);
+            return Poll::Ready(Some(Ok(Chunk::Finished { finish_reason: FinishReason::Length, usage })));
+        }
         let mut polled = raw.as_mut().poll_next(cx);
         while let Poll::Ready(Some(Ok(Raw::Alive))) = polled {
             this.activity.note();

@@ -89,12 +89,16 @@ impl Client {
     /// Returns the cost of `usage`, or `None` if the model has no known price. The demo costs nothing unless
     /// it has a price.
     pub fn cost(&self, model: &ModelName, usage: &Usage) -> Option<MicroUsd> {
-        let (provider, name) = model.split();
-        let price: Option<Price> = self.0.config.prices.get(name);
-        match price {
-            None if provider == Provider::Demo => Some(MicroUsd(0)),
+        match self.price(model) {
+            None if model.split().0 == Provider::Demo => Some(MicroUsd(0)),
             price => price.map(|price| price.cost(usage)),
         }
+    }
+
+    /// Returns the price of `model`, or `None` if it is not known.
+    #[must_use]
+    pub fn price(&self, model: &ModelName) -> Option<Price> {
+        self.0.config.prices.get(model.split().1)
     }
 
     /// Returns the candidates with a known price.

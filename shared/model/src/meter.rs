@@ -1,4 +1,4 @@
-//! Estimates tokens for providers that do not report them.
+//! Estimates tokens for providers that do not report them, and recognises an answer that is longer than its limit.
 //!
 //! A token is estimated as four bytes of ASCII, or as one other character. For prose this is within about 20
 //! % of the usual tokenizers, and too high rather than too low for other scripts. A better estimate would
@@ -6,12 +6,17 @@
 
 use crate::{Chunk, Request, Usage};
 
+/// Tokens by which a short answer may seem to exceed its limit.
+const SLACK: u64 = 32;
+
 /// The estimated tokens of an answer that is being streamed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Meter {
     input: Tally,
     output: Tally,
     reasoning: Tally,
+    /// The limit of the output's tokens.
+    limit: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,6 +36,12 @@ impl Tally {
     fn tokens(self) -> u64 {
         self.ascii.div_ceil(4) + self.other
     }
+
+    /// A number of tokens that the text has at least. A token of the usual tokenizers has fewer than eight bytes of ASCII, or
+    /// five other characters, on average over a text.
+    fn least_tokens(self) -> u64 {
+        self.ascii / 8 + self.other / 5
+    }
 }
 
 /// Estimates the tokens of a text.
@@ -43,7 +54,7 @@ pub(crate) fn tokens(text: &str) -> u64 {
 impl Meter {
     /// Creates a meter with the request as its input.
     pub(crate) fn new(request: &Request) -> Self {
-        let mut meter = Self::default();
+        let mut meter = Self { limit: request.max_output_tokens.map(u64::from), ..Self::default() };
         for text in request.texts() {
             meter.input.add(text);
         }
@@ -71,12 +82,22 @@ impl Meter {
         [self.output, self.reasoning].iter().map(|tally| tally.ascii + 3 * tally.other).sum()
     }
 
-    /// Returns the estimate so far.
+    /// Returns `true` if the provider does not keep to the limit of the output.
+    ///
+    /// The estimate alone does not show it: it can be three times too high, for example for Cyrillic text, and an answer
+    /// that keeps to its limit must not be cut.
+    pub(crate) fn exceeds_limit(&self) -> bool {
+        let least = self.output.least_tokens() + self.reasoning.least_tokens();
+        self.limit.is_some_and(|limit| least > limit.saturating_add(limit / 8).saturating_add(SLACK))
+    }
+
+    /// Returns the estimate so far. It is not above the limit of a provider that keeps to it.
     pub(crate) fn usage(&self) -> Usage {
-        let reasoning_tokens = self.reasoning.tokens();
+        let most = self.limit.filter(|_| !self.exceeds_limit()).unwrap_or(u64::MAX);
+        let reasoning_tokens = self.reasoning.tokens().min(most);
         Usage {
             input_tokens: self.input.tokens(),
-            output_tokens: self.output.tokens() + reasoning_tokens,
+            output_tokens: (self.output.tokens() + reasoning_tokens).min(most),
             cached_input_tokens: 0,
             reasoning_tokens,
             estimated: true,

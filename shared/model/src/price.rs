@@ -27,11 +27,29 @@ pub struct Price {
     pub cached_input: Option<u64>,
     /// Output, including the reasoning.
     pub output: u64,
+    /// The highest `max_output_tokens` that the model accepts. The default is that it accepts all that are sent.
+    #[serde(default)]
+    pub max_output: Option<u32>,
 }
 
 impl Price {
     const fn new(input: u64, cached_input: u64, output: u64) -> Self {
-        Self { input, cached_input: Some(cached_input), output }
+        Self { input, cached_input: Some(cached_input), output, max_output: None }
+    }
+
+    const fn accepting(self, max_output: u32) -> Self {
+        Self { max_output: Some(max_output), ..self }
+    }
+
+    /// Returns the tokens of output that `left` pays for after `input_tokens` of input. Returns `None` if it does not
+    /// even pay for the input.
+    #[must_use]
+    pub fn output_for(&self, left: MicroUsd, input_tokens: u64) -> Option<u64> {
+        let input_price = self.input.max(self.cached_input.unwrap_or(0));
+        let input = u128::from(input_tokens) * u128::from(input_price);
+        let rest = (u128::from(left.0) * 1_000_000).checked_sub(input)?;
+        let tokens = rest.checked_div(u128::from(self.output)).unwrap_or(u128::MAX);
+        Some(u64::try_from(tokens).unwrap_or(u64::MAX))
     }
 
     /// Returns the cost of `usage`, rounded up. Saturates instead of overflowing.
@@ -60,7 +78,8 @@ pub struct Table {
 }
 
 impl Table {
-    /// Parses overrides: `{"my-model": {"input": 150000, "cached_input": 75000, "output": 600000}}`.
+    /// Parses overrides: `{"my-model": {"input": 150000, "cached_input": 75000, "output": 600000, "max_output": 4096}}`.
+    /// All but the prices of input and output are optional.
     ///
     /// # Errors
     /// If the JSON is not such an object.
@@ -136,8 +155,8 @@ fn without_version(model: &str) -> &str {
 }
 
 const LIST: &[(&str, Price)] = &[
-    ("gpt-4o", Price::new(2_500_000, 1_250_000, 10_000_000)),
-    ("gpt-4o-mini", Price::new(150_000, 75_000, 600_000)),
+    ("gpt-4o", Price::new(2_500_000, 1_250_000, 10_000_000).accepting(16_384)),
+    ("gpt-4o-mini", Price::new(150_000, 75_000, 600_000).accepting(16_384)),
     ("gpt-4.1", Price::new(2_000_000, 500_000, 8_000_000)),
     ("gpt-4.1-mini", Price::new(400_000, 100_000, 1_600_000)),
     ("gpt-4.1-nano", Price::new(100_000, 25_000, 400_000)),
@@ -255,6 +274,18 @@ mod tests {
                 + u128::from(output) * u128::from(prices.2);
             let charged = u128::from(price.cost(&usage(input, cached, output)).0) * 1_000_000;
             prop_assert!(charged >= exact && charged - exact < 1_000_000);
+        }
+
+        #[test]
+        fn the_output_that_is_paid_for_costs_no_more_than_what_is_left(
+            left in 0..10_000_000_u64, input in 0..1_000_000_u64, cached in 0..1_000_000_u64,
+            prices in (0..100_000_000_u64, 0..100_000_000_u64, 1..1_000_000_000_u64),
+        ) {
+            let price = Price::new(prices.0, prices.1, prices.2);
+            if let Some(output) = price.output_for(MicroUsd(left), input) {
+                prop_assert!(price.cost(&usage(input, cached, output)).0 <= left);
+                prop_assert!(price.cost(&usage(input, 0, output + 1)).0 > left || prices.0 < prices.1);
+            }
         }
 
         #[test]

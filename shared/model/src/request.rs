@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Error, ModelName};
+use crate::{Error, ModelName, meter::Meter};
 
 /// A request for one answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -135,6 +135,12 @@ impl Request {
             tools: Vec::new(),
             must_call: false,
         }
+    }
+
+    /// Estimates the tokens of the input, tools included.
+    #[must_use]
+    pub fn input_tokens(&self) -> u64 {
+        Meter::new(self).usage().input_tokens
     }
 
     /// Returns every text that counts as input, except the tools.

@@ -63,10 +63,17 @@ async fn runs_spend_credits_and_stop_where_they_end() {
     );
     assert_eq!((&credits["reserved"], &credits["runs_under_way"]), (&json!(0), &json!(0)));
 
-    // A run never costs more than its hold.
+    // A run never costs more than its hold: its response ends where the hold ends.
     let (run, _) = said(&person, "More.\n/demo tokens=10000 rate=0").await;
+    assert_eq!(run["error"]["code"], "cost_limit", "{run}");
     let after = person.get("/api/billing/credits").await;
-    assert_eq!((&after["available"], &after["reserved"]), (&json!(0), &json!(0)), "{after} {run}");
+    let left = after["available"].as_i64().unwrap();
+    assert!((0..5_000).contains(&left) && after["reserved"] == 0, "{after} {run}");
+    let postings = person.get("/api/billing/ledger").await;
+    assert!(
+        postings["items"].as_array().unwrap().iter().all(|posting| posting["uncovered"] == 0),
+        "{postings}"
+    );
 
     // Without credits there is no run, and the problem names the remedy.
     let (problem, _) = said(&person, "And more.\n/demo tokens=1 rate=0").await;
@@ -75,7 +82,7 @@ async fn runs_spend_credits_and_stop_where_they_end() {
         (&json!(402), &json!("insufficient_credits")),
         "{problem}"
     );
-    assert!(problem["detail"].as_str().unwrap().contains("max_cost_micro_usd"), "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("/api/billing/checkout"), "{problem}");
     let background = Call::to("/api/runs").body(json!({"input": "x", "model": "demo"}));
     assert_eq!(person.read("POST", &background, &person.bearer()).await.status, 402);
 

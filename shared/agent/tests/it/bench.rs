@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sequent_agent::{Engine, Live, Source, StreamItem};
+use sequent_agent::{Bounds, Engine, Live, Source, StreamItem};
 use sequent_conversation::{NewRun, Project, ProjectName, Projects, RunStatus, Runs, create_claimed};
 use sequent_core::{ProjectId, RunId, TenantId, Timestamp, UserId};
 use sequent_event::{Event, Seq, State};
@@ -29,6 +29,17 @@ impl Bench {
         let storage = DynamoStorage::new(sequent_tables::testing::store().await);
         let engine = Engine { settings, ..Engine::new(storage, Client::new(Config::demo())) };
         Self { engine, tenant: TenantId::new(), user: UserId::new() }
+    }
+
+    /// A bench whose model costs one micro-dollar a token of input, and ten a token of output. Its owners release
+    /// their process at once when they wait.
+    pub(crate) async fn priced() -> Self {
+        let prices = r#"{"demo": {"input": 1000000, "output": 10000000}}"#;
+        let prices = sequent_model::price::Table::from_json(prices).unwrap();
+        let models = Client::new(Config { prices, ..Config::demo() });
+        let bench = Self::new().await;
+        let bounds = Bounds { patience: Duration::ZERO, ..bench.engine.bounds };
+        Self { engine: Engine { models, bounds, ..bench.engine }, ..bench }
     }
 
     pub(crate) fn projects(&self) -> Projects<'_> {

@@ -142,3 +142,39 @@ async fn an_endless_answer_is_stopped() {
     assert_eq!(before, 16);
     assert!(matches!(last, Err(Error::InvalidAnswer(_))));
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_ignores_its_limit_is_ended() {
+    let limited = |text_of: &'static str, limit: u32| {
+        let raw = stream::repeat_with(move || text(text_of)).boxed();
+        let request = Request {
+            max_output_tokens: Some(limit),
+            ..Request::new(ModelName::DEMO, vec![Message::user("12345678")])
+        };
+        let limits = Limits {
+            first_token: Duration::from_secs(30),
+            idle: Duration::from_secs(10),
+            deadline: Instant::now() + Duration::from_secs(100),
+        };
+        Chunks::new(raw, Meter::new(&request), limits, Activity::default())
+    };
+    // A token each, in the tokenizers of today: English, Russian and Chinese text.
+    for word in [" word", " слово", "语"] {
+        let (words, last) = end(limited(word, 1000)).await;
+        assert!((1000..6000).contains(&words), "{word}: {words}");
+        let Ok(Chunk::Finished { finish_reason, usage }) = last else { panic!("{last:?}") };
+        assert_eq!((finish_reason, usage.estimated), (FinishReason::Length, true));
+        assert!(usage.output_tokens > 1000, "the provider has not kept to the limit: {usage:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_estimate_of_an_answer_is_not_above_its_limit() {
+    let request = Request {
+        max_output_tokens: Some(10),
+        ..Request::new(ModelName::DEMO, vec![Message::user("12345678")])
+    };
+    let mut meter = Meter::new(&request);
+    meter.add(&Chunk::TextDelta("десять токенов кириллицы, не больше".into()));
+    assert_eq!((meter.usage().output_tokens, meter.exceeds_limit()), (10, false));
+}

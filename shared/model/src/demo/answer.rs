@@ -40,14 +40,17 @@ const MAX_QUOTE: usize = 400;
 impl Answer {
     pub(super) fn new(request: &Request, prompt: &str, result: Option<&str>, script: Script) -> Self {
         let reply = split(&reply(prompt, result));
-        let mut total = script.tokens.unwrap_or(reply.len() as u64);
-        let mut finish = script.finish;
-        if let Some(limit) = request.max_output_tokens
-            && u64::from(limit) < total
-        {
-            total = limit.into();
-            finish = FinishReason::Length;
-        }
+        let mut room = request.max_output_tokens.map_or(u64::MAX, u64::from);
+        // Like a real model, the demo reasons, speaks and calls within one limit.
+        let mut fitted = |wanted: u64| {
+            let tokens = wanted.min(room);
+            room -= tokens;
+            tokens
+        };
+        let reasoning = fitted(script.reasoning);
+        let wanted = script.tokens.unwrap_or(reply.len() as u64);
+        let total = fitted(wanted);
+        let mut is_cut = reasoning < script.reasoning || total < wanted;
         let offered = |(name, _): &&(String, String)| request.tools.iter().any(|tool| tool.name == *name);
         let mut call = Vec::new();
         // The chunks are popped from the end. The ids depend on the conversation only: they are reproducible,
@@ -56,16 +59,31 @@ impl Answer {
         if calls.is_empty() && request.must_call {
             calls.extend(request.tools.first().map(example));
         }
-        let call_tokens = calls.iter().map(|(_, arguments)| meter::tokens(arguments)).sum();
+        let mut call_tokens = 0;
+        for (_, arguments) in &mut calls {
+            let wanted = meter::tokens(arguments);
+            let tokens = fitted(wanted);
+            if tokens < wanted {
+                is_cut = true;
+                arguments.truncate(arguments.floor_char_boundary(tokens as usize));
+            }
+            call_tokens += tokens;
+        }
+        let mut finish = script.finish;
         for (n, (name, arguments)) in calls.into_iter().enumerate().rev() {
             finish = FinishReason::ToolCalls;
             let id = format!("call_demo_{}_{n}", request.messages.len());
             call.push(Chunk::ToolCallEnd { id: id.clone() });
-            call.push(Chunk::ToolCallDelta { id: id.clone(), arguments });
+            if !arguments.is_empty() {
+                call.push(Chunk::ToolCallDelta { id: id.clone(), arguments });
+            }
             call.push(Chunk::ToolCallStart { id, name });
         }
+        if is_cut {
+            finish = FinishReason::Length;
+        }
         Self {
-            script,
+            script: Script { reasoning, ..script },
             reply,
             total,
             reasoning_sent: 0,

@@ -104,6 +104,22 @@ async fn the_script_decides_the_end() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn reasoning_text_and_calls_have_one_limit() {
+    let tool = ToolSpec { name: "search".into(), description: String::new(), parameters: Default::default() };
+    let arguments = format!("{{\"q\":\"{}\"}}", "x".repeat(392));
+    let script = format!("/demo reasoning=20 tokens=50 tool=search args={arguments}");
+    for (limit, cut) in [(10, true), (40, true), (100, true), (170, false)] {
+        let mut request = ask(&script);
+        request.tools = vec![tool.clone()];
+        request.max_output_tokens = Some(limit);
+        let (_, finished, _) = play(&request).await;
+        let (reason, usage) = finished.unwrap();
+        assert_eq!(reason == FinishReason::Length, cut, "{limit}");
+        assert_eq!(usage.unwrap().output_tokens, u64::from(limit), "{limit}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_tool_is_called_once_and_its_result_is_quoted() {
     let mut request = ask("look it up\n/demo tokens=1 tool=search args={\"q\":1}");
     let (chunks, finished, _) = play(&request).await;
