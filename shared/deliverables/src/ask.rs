@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use sequent_event::Totals;
-use sequent_jobs::{Context, Failed};
+use sequent_jobs::{Context, Failed, UsageMeter};
 use sequent_model::{
-    Chunk, Client, Error, Message, ModelName, Part, Request, Role, ToolCall, ToolSpec, Usage,
+    Chunk, Chunks, Client, Error, Message, ModelName, Part, Request, Role, ToolCall, ToolSpec, Usage,
 };
 use serde_json::Value;
 use tokio::time::Instant;
@@ -25,14 +25,14 @@ pub(crate) struct DataRequest {
     pub(crate) time: Duration,
 }
 
-/// Asks the model until `accept` accepts the arguments of its call. Returns what `accept` returns, and the
-/// usage. After arguments that are refused, the model gets the reason and tries again.
+/// Asks the model until `accept` accepts the arguments of its call. Returns what `accept` returns. Counts each response in
+/// the usage of the attempt. After arguments that are refused, the model gets the reason and tries again.
 pub(crate) async fn ask<T>(
     models: Option<&Client>,
     context: &Context,
     data_request: DataRequest,
     accept: impl Fn(Value) -> Result<T, String>,
-) -> Result<(T, Totals), Failed> {
+) -> Result<T, Failed> {
     let Some(models) = models else { return Err(Failed::Retry("No model is configured.".to_owned())) };
     let model = match data_request.model.as_deref().map(str::parse::<ModelName>) {
         None => models.default_model().clone(),
@@ -46,12 +46,13 @@ pub(crate) async fn ask<T>(
         ..Request::new(model, vec![Message::user(data_request.material)])
     };
     let deadline = Some(Instant::now() + data_request.time);
-    let mut used = Totals::default();
     let mut problem = String::new();
     for _ in 0..MAX_ATTEMPTS {
         let limits = sequent_model::Context { deadline, request_id: Some(context.job.to_string()) };
-        let response = response(models, request.clone(), limits).await.map_err(|error| failed(&error))?;
-        used.add(&totals(models, &request.model, &response.usage));
+        let chunks =
+            Box::pin(models.stream(request.clone(), limits)).await.map_err(|error| failed(&error))?;
+        let counted = CountedChunks { chunks, models, model: &request.model, meter: &context.usage };
+        let response = counted.read().await.map_err(|error| failed(&error))?;
         let Some(call) = response.calls.first() else {
             problem = format!("The model did not call `{}`.", request.tools[0].name);
             request.messages.extend([Message::assistant(response.text), Message::user(problem.clone())]);
@@ -61,7 +62,7 @@ pub(crate) async fn ask<T>(
             .map_err(|error| format!("The arguments are not valid JSON: {error}."))
             .and_then(&accept);
         match accepted {
-            Ok(accepted) => return Ok((accepted, used)),
+            Ok(accepted) => return Ok(accepted),
             Err(refusal) => problem = refusal,
         }
         let results: Vec<Message> = response
@@ -79,30 +80,42 @@ pub(crate) async fn ask<T>(
 struct Response {
     text: String,
     calls: Vec<ToolCall>,
-    usage: Usage,
 }
 
-/// Reads a complete response.
-async fn response(
-    models: &Client,
-    request: Request,
-    context: sequent_model::Context,
-) -> Result<Response, Error> {
-    let mut chunks = Box::pin(models.stream(request, context)).await?;
-    let mut text = String::new();
-    let mut calls: Vec<ToolCall> = Vec::new();
-    while let Some(chunk) = chunks.next().await {
-        match chunk? {
-            Chunk::TextDelta(delta) => text.push_str(&delta),
-            Chunk::ToolCallStart { id, name } => calls.push(ToolCall { id, name, arguments: String::new() }),
-            Chunk::ToolCallDelta { id, arguments } => {
-                let call = calls.iter_mut().rfind(|call| call.id == id);
-                call.into_iter().for_each(|call| call.arguments.push_str(&arguments));
+/// A response that is counted when it is dropped: complete, failed half way, or abandoned with its attempt.
+struct CountedChunks<'a> {
+    chunks: Chunks,
+    models: &'a Client,
+    model: &'a ModelName,
+    meter: &'a UsageMeter,
+}
+
+impl CountedChunks<'_> {
+    /// Reads the complete response.
+    async fn read(mut self) -> Result<Response, Error> {
+        let mut text = String::new();
+        let mut calls: Vec<ToolCall> = Vec::new();
+        while let Some(chunk) = self.chunks.next().await {
+            match chunk? {
+                Chunk::TextDelta(delta) => text.push_str(&delta),
+                Chunk::ToolCallStart { id, name } => {
+                    calls.push(ToolCall { id, name, arguments: String::new() });
+                }
+                Chunk::ToolCallDelta { id, arguments } => {
+                    let call = calls.iter_mut().rfind(|call| call.id == id);
+                    call.into_iter().for_each(|call| call.arguments.push_str(&arguments));
+                }
+                Chunk::ReasoningDelta(_) | Chunk::ToolCallEnd { .. } | Chunk::Finished { .. } => {}
             }
-            Chunk::ReasoningDelta(_) | Chunk::ToolCallEnd { .. } | Chunk::Finished { .. } => {}
         }
+        Ok(Response { text, calls })
     }
-    Ok(Response { text, calls, usage: chunks.usage() })
+}
+
+impl Drop for CountedChunks<'_> {
+    fn drop(&mut self) {
+        self.meter.add(&totals(self.models, self.model, &self.chunks.usage()));
+    }
 }
 
 fn totals(models: &Client, model: &ModelName, usage: &Usage) -> Totals {

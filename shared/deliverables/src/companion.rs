@@ -77,15 +77,14 @@ impl JobKind for GenerateCompanionReport {
             },
             time: TIME,
         };
-        let (report, usage) =
+        let report =
             ask(self.models.as_ref(), &context, data_request, |written| checked(kind, written)).await?;
         context.progress.report(90, "Storing the report.");
         let id = ArtifactId::from_bits(context.job.bits());
         let origin = Origin { run: context.run, job: Some(context.job), ..Origin::default() };
         let description = described(&report, &["companion"]);
         let bytes = report.to_json().into();
-        let done = self.artifacts.leave(context.tenant, id, description, origin, bytes).await;
-        Ok(Done { usage, ..done.map_err(failed)? })
+        self.artifacts.leave(context.tenant, id, description, origin, bytes).await.map_err(failed)
     }
 }
 

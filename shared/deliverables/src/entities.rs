@@ -101,7 +101,7 @@ impl JobKind for ExtractEntities {
             tool: tool(),
             time: TIME,
         };
-        let (named, usage) = ask(self.models.as_ref(), &context, data_request, parse).await?;
+        let named = ask(self.models.as_ref(), &context, data_request, parse).await?;
         let now = Timestamp::now();
         let entities: Vec<Entity> = found(material, named)
             .into_iter()
@@ -117,7 +117,7 @@ impl JobKind for ExtractEntities {
             move |writes: Transaction| rows.iter().cloned().map(Write::put).fold(writes, Transaction::write);
         let names: Vec<&str> = entities.iter().map(|entity| entity.name.as_str()).collect();
         let result = format!("{} entities: {}", names.len(), names.join(", "));
-        Ok(Done { events, usage, writes: Some(Arc::new(writes)), ..Done::text(result) })
+        Ok(Done { events, writes: Some(Arc::new(writes)), ..Done::text(result) })
     }
 }
 

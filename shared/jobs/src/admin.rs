@@ -4,7 +4,7 @@ use sequent_core::{JobId, TenantId, Timestamp};
 use sequent_runlog::DynamoStorage;
 use sequent_tables::{Store, key};
 
-use crate::{Done, End, EndedJob, Error, Job, JobFailure, JobStatus, end};
+use crate::{Done, End, EndedJob, Error, Job, JobFailure, JobStatus, end::end_failed, step::JobStep};
 
 /// Tries of a change against other changes of the same job.
 const TRIES: u32 = 10;
@@ -45,7 +45,7 @@ pub async fn cancel(
         }
         let after = job.failed(JobFailure::new(JobFailure::CANCELLED, why), now);
         let ended = EndedJob { tenant, before: &job, after: &after, done: &Done::default() };
-        if end(storage, ended, now).await? == End::Stored {
+        if end_failed(storage, ended, now).await? == End::Stored {
             return Ok(Cancel::Done(Box::new(after)));
         }
     }
@@ -66,7 +66,7 @@ pub async fn redrive(store: &Store, tenant: TenantId, id: JobId, now: Timestamp)
             return Ok(Redrive::NotFailed(Box::new(job)));
         }
         let after = job.redriven();
-        if store.write_if(job.update_to(tenant, &after, now)).await? {
+        if JobStep::new(tenant, &job, &after, now).take(store).await? {
             return Ok(Redrive::Done(Box::new(after)));
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sequent_core::{JobId, TenantId, Timestamp};
 use sequent_tables::{Store, Update, attribute, key};
 
-use crate::{Error, Job, JobProgress, JobStatus};
+use crate::{Error, Job, JobProgress, JobStatus, JobUsage, step::JobStep};
 
 /// The outcome of an attempt to claim a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,27 +48,49 @@ pub async fn claim(
         }
     }
     let claimed = job.claimed(now, lease);
-    let won = store.write_if(job.update_to(tenant, &claimed, now)).await?;
+    let won = JobStep::new(tenant, &job, &claimed, now).take(store).await?;
     Ok(if won { JobClaim::Won(Box::new(claimed)) } else { JobClaim::Held })
 }
 
-/// Renews the lease of an attempt and stores its progress. Returns `false` if another attempt has the job, or the job
-/// has ended.
+/// The sign of life of an attempt.
+#[derive(Debug, Clone, Copy)]
+pub struct Renewal<'a> {
+    /// The new end of the lease.
+    pub until: Timestamp,
+    /// The latest progress. `None` leaves the stored one.
+    pub progress: Option<&'a JobProgress>,
+    /// The usage of the job up to now, in case the process is lost.
+    pub usage: JobUsage,
+}
+
+/// Renews the lease of an attempt. Returns `false` if another attempt has the job, or the job has ended.
 ///
 /// # Errors
 /// Returns an error if the table fails.
-pub async fn renew(
-    store: &Store,
-    tenant: TenantId,
-    job: &Job,
-    until: Timestamp,
-    progress: Option<&JobProgress>,
-) -> Result<bool, Error> {
+pub async fn renew(store: &Store, tenant: TenantId, job: &Job, renewal: Renewal<'_>) -> Result<bool, Error> {
+    let Renewal { until, progress, usage } = renewal;
     let update = Update::of(&key::job(tenant, job.id))
         .set("lease_until", until)
-        .set("progress", progress)
+        .set("usage", usage)
         .gsi2(&key::active_job(job.id, until))
         .when(attribute("status").equals(JobStatus::Running))
         .when(attribute("attempt").equals(job.attempt));
+    let update = match progress {
+        Some(progress) => update.set("progress", progress),
+        None => update,
+    };
     Ok(store.write_if(update).await?)
+}
+
+/// Stores the usage of an attempt whose job ended without it: a cancellation knows the usage up to the last renewal only.
+///
+/// # Errors
+/// Returns an error if the table fails.
+pub(crate) async fn count_late(store: &Store, tenant: TenantId, job: &Job) -> Result<(), Error> {
+    let update = Update::of(&key::job(tenant, job.id))
+        .set("usage", job.usage)
+        .when(attribute("attempt").equals(job.attempt))
+        .when(attribute("redrives").equals(job.redrives));
+    store.write_if(update).await?;
+    Ok(())
 }

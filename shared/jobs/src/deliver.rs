@@ -5,7 +5,7 @@ use sequent_tables::{Due, Error as DataError, Item, Key, Row, Store, attribute_o
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{Error, Job, JobFailure, JobStatus, Queue};
+use crate::{Error, Job, JobFailure, JobStatus, JobUsage, Queue};
 
 /// The type under which messages that cannot be read are stored.
 pub const UNREADABLE: &str = "unreadable";
@@ -152,7 +152,9 @@ pub async fn store_unreadable(
         not_before: None,
         progress: None,
         result: None,
+        warnings: Vec::new(),
         artifacts: Vec::new(),
+        usage: JobUsage::default(),
         error: Some(JobFailure::new("poison", why)),
         created_at: now,
         started_at: None,

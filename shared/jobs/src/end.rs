@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sequent_core::{TenantId, Timestamp};
 use sequent_event::{Body, JobEnd, JobStatus as EndStatus, State};
 use sequent_runlog::{AppendError, Decision, DynamoStorage, LogKey, TransactionRows, Unavailable, decide};
-use sequent_tables::{Cancelled, Error as DataError, Label, Retry, Transaction, Write};
+use sequent_tables::{Cancelled, Error as DataError, Label, Reason, Retry, Transaction, Write};
 
 use crate::{Done, Error, Job, JobStatus};
 
@@ -38,7 +38,8 @@ pub struct EndedJob<'a> {
 /// Ends a job. After an error the end may be stored; a second call returns the outcome.
 ///
 /// # Errors
-/// [`Error::Effects`] if the writes of the handler are refused, or an error of the table or of the log.
+/// [`Error::Effects`] if a condition of the handler's writes does not hold, [`Error::Unstorable`] if the end is refused for
+/// its size or form, or an error of the table or of the log.
 pub async fn end(storage: &DynamoStorage, ended: EndedJob<'_>, now: Timestamp) -> Result<End, Error> {
     let rows = rows(ended, now);
     if let Some(run) = ended.after.run_id {
@@ -47,10 +48,36 @@ pub async fn end(storage: &DynamoStorage, ended: EndedJob<'_>, now: Timestamp) -
             return Ok(end);
         }
     }
+    end_rows(storage, ended.after, &rows).await
+}
+
+/// Ends a job with a failure. If its run's log refuses the event for good, the rows end alone: such a run cannot continue
+/// either, and a job that cannot end would be tried for ever.
+///
+/// # Errors
+/// An error of the table, or of a log that is unavailable.
+pub(crate) async fn end_failed(
+    storage: &DynamoStorage,
+    ended: EndedJob<'_>,
+    now: Timestamp,
+) -> Result<End, Error> {
+    match end(storage, ended, now).await {
+        Err(Error::Unstorable(why)) => {
+            tracing::error!(
+                job = %ended.after.id, why,
+                "could not write the end of a job into the log of its run; the job ends without it"
+            );
+            end_rows(storage, ended.after, &rows(ended, now)).await
+        }
+        ended => ended,
+    }
+}
+
+async fn end_rows(storage: &DynamoStorage, after: &Job, rows: &TransactionRows) -> Result<End, Error> {
     match storage.store().commit(rows(Transaction::new()), Retry::BRIEF).await {
         Ok(()) => Ok(End::Stored),
         Err(cancelled) if cancelled.is_transient() => Err(Error::Contended),
-        Err(cancelled) => verdict(cancelled, ended.after),
+        Err(cancelled) => verdict(cancelled, after),
     }
 }
 
@@ -92,7 +119,7 @@ async fn end_in_log(
             job_id: after.id,
             status: if is_success { EndStatus::Success } else { EndStatus::Error },
             result: result_text(after),
-            usage: done.usage,
+            usage: after.usage.into(),
             run: state.stage(),
         });
         let bodies = artifacts.chain(done.events.iter().cloned()).chain([finished]).collect();
@@ -108,26 +135,42 @@ async fn end_in_log(
 
 /// The text that the run gets as the result of the job.
 fn result_text(job: &Job) -> String {
-    match (&job.result, &job.error) {
+    let result = match (&job.result, &job.error) {
         (Some(result), _) => result.clone(),
         (None, Some(error)) => error.message.clone(),
         (None, None) => String::new(),
-    }
+    };
+    job.warnings.iter().fold(result, |text, warning| text + "\nWarning: " + warning)
 }
 
 /// Interprets a refusal: of the job's own row, or of a write of its handler.
 fn verdict(cancelled: Cancelled, after: &Job) -> Result<End, Error> {
-    const LONGEST: usize = 500;
     if cancelled.refused(JOB) {
         // An earlier try of the same write, whose answer was lost, is a success.
         let is_stored = cancelled.found::<Job>(JOB).is_some_and(|found| found.is_already(after));
         return Ok(if is_stored { End::Stored } else { End::Fenced });
     }
     match cancelled {
-        Cancelled::Failed(DataError::Limit(limit)) => Err(Error::Effects(limit.to_string())),
+        Cancelled::Failed(DataError::Limit(limit)) => Err(Error::Unstorable(limit.to_string())),
+        Cancelled::Failed(DataError::Refused(why)) => Err(Error::Unstorable(why.to_string())),
         Cancelled::Failed(error) => Err(error.into()),
-        Cancelled::Reasons(reasons) => {
-            Err(Error::Effects(format!("{reasons:?}").chars().take(LONGEST).collect()))
-        }
+        Cancelled::Reasons(reasons) => Err(refusal(&reasons)),
     }
+}
+
+/// A condition that did not hold may hold for the next attempt. A refusal for another reason, such as the size of an item,
+/// meets every attempt.
+fn refusal(reasons: &[Reason]) -> Error {
+    let other = reasons.iter().find_map(|reason| match reason {
+        Reason::Other(code) => Some(format!("the tables refuse a write: {code}")),
+        _ => None,
+    });
+    let refused = || reasons.iter().enumerate().filter(|(_, reason)| matches!(reason, Reason::Condition(_)));
+    other.map_or_else(
+        || {
+            let positions: Vec<String> = refused().map(|(at, _)| at.to_string()).collect();
+            Error::Effects(format!("the conditions of the writes {} did not hold", positions.join(", ")))
+        },
+        Error::Unstorable,
+    )
 }

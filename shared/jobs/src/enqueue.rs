@@ -4,7 +4,7 @@ use sequent_core::{JobId, RunId, TenantId, Timestamp, pace::scaled};
 use sequent_tables::{Retry, Row, Store, Transaction, Write, key};
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, GRACE, Job, JobKind, JobStatus, Queue};
+use crate::{Error, GRACE, Job, JobKind, JobStatus, JobUsage, Queue};
 
 /// Tries against a clean-up that removes the existing job at the same time.
 const TRIES: u32 = 3;
@@ -92,7 +92,9 @@ impl NewJob {
             not_before: None,
             progress: None,
             result: None,
+            warnings: Vec::new(),
             artifacts: Vec::new(),
+            usage: JobUsage::default(),
             error: None,
             created_at: now,
             started_at: None,

@@ -31,12 +31,14 @@ mod jobs;
 pub mod kinds;
 mod registry;
 mod row;
+mod step;
 #[cfg(test)]
 mod tests;
+mod usage;
 mod worker;
 
 pub use admin::{Cancel, Redrive, cancel, redrive};
-pub use attempt::{JobClaim, claim, renew};
+pub use attempt::{JobClaim, Renewal, claim, renew};
 pub use deliver::{DeadLetter, Delivery, Dispatch, Effects, UNREADABLE, postpone, store_unreadable};
 pub use end::{End, EndedJob, end};
 pub use enqueue::{Enqueued, NewJob, enqueue};
@@ -45,12 +47,13 @@ pub use registry::{
     Context, Done, Failed, JobKind, LeftArtifact, ProgressReporter, Queue, Registry, RetryPolicy,
 };
 pub use row::{Job, JobFailure, JobProgress, JobStatus};
+pub use usage::{JobUsage, UsageMeter};
 pub use worker::{Worked, Worker};
 
 use std::time::Duration;
 
 use sequent_core::{ApiError, Code, ErrorDetails};
-use sequent_runlog::Unavailable;
+use sequent_runlog::{AppendError, Unavailable};
 use sequent_tables::{Cancelled, Error as DataError, InvalidCursor};
 
 /// Time after which a job that was queued, or whose pause is over, counts as undelivered.
@@ -68,15 +71,42 @@ pub enum Error {
     /// The table could not be read or written.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// The log of the job's run failed.
+    /// The log of the job's run is unavailable.
     #[error(transparent)]
-    Log(#[from] Unavailable),
+    Log(Unavailable),
     /// Other writes changed the row again and again. The same call may succeed a moment later.
     #[error("the job's row is contended")]
     Contended,
-    /// The writes of a handler were refused.
+    /// A condition among the writes of a handler did not hold.
     #[error("the job's effects were refused: {0}")]
     Effects(String),
+    /// The tables or the log refuse the end of the job for its size or form. The same end is refused again.
+    #[error("the end of the job cannot be stored: {0}")]
+    Unstorable(String),
+}
+
+impl Error {
+    /// Returns `true` if the same call may succeed a moment later.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Contended | Self::Log(_) => true,
+            Self::Data(error) => error.is_transient(),
+            Self::NotFound | Self::Cursor(_) | Self::Effects(_) | Self::Unstorable(_) => false,
+        }
+    }
+}
+
+impl From<Unavailable> for Error {
+    fn from(Unavailable(error): Unavailable) -> Self {
+        match error {
+            AppendError::Busy | AppendError::Ambiguous | AppendError::Conflict(_) => {
+                Self::Log(Unavailable(error))
+            }
+            AppendError::Refused(why) => Self::Unstorable(why.to_string()),
+            refused => Self::Unstorable(refused.to_string()),
+        }
+    }
 }
 
 impl From<Cancelled> for Error {
@@ -95,7 +125,9 @@ impl ApiError for Error {
             Self::NotFound => ErrorDetails::new(Code::NotFound, "There is no job with this id."),
             Self::Cursor(error) => error.details(),
             Self::Data(error) => error.details(),
-            Self::Log(_) | Self::Contended | Self::Effects(_) => ErrorDetails::unavailable(),
+            Self::Log(_) | Self::Contended | Self::Effects(_) | Self::Unstorable(_) => {
+                ErrorDetails::unavailable()
+            }
         }
     }
 }

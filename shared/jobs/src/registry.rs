@@ -5,14 +5,14 @@ use std::{collections::BTreeMap, fmt, future::Future, sync::Arc, time::Duration}
 use backon::{BackoffBuilder, ExponentialBuilder};
 use futures::future::BoxFuture;
 use sequent_core::{JobId, RunId, TenantId, pace::scaled};
-use sequent_event::{Artifact, Body, Totals};
+use sequent_event::{Artifact, Body};
 use sequent_runlog::{DynamoStorage, TransactionRows};
 use sequent_tables::{Row, Store};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tokio::sync::watch;
 
-use crate::JobProgress;
+use crate::{JobProgress, UsageMeter};
 
 /// A kind of job. The implementing type contains the dependencies of the handler.
 pub trait JobKind: Send + Sync + 'static {
@@ -82,12 +82,12 @@ impl RetryPolicy {
 pub struct Done {
     /// Text for a model or a person. Cut at [`Done::MAX_RESULT`] bytes; a longer result is an artifact.
     pub result: String,
+    /// Texts for people: what the result lacks.
+    pub warnings: Vec<String>,
     /// Artifacts whose bytes are stored already.
     pub artifacts: Vec<LeftArtifact>,
     /// Further events for the log of the run that asked for the job.
     pub events: Vec<Body>,
-    /// Usage of the attempt's model calls.
-    pub usage: Totals,
     /// Other writes. If a condition among them does not hold, the attempt fails and is retried.
     pub writes: Option<TransactionRows>,
 }
@@ -151,6 +151,8 @@ pub struct Context {
     pub storage: DynamoStorage,
     /// Reports the progress of the attempt.
     pub progress: ProgressReporter,
+    /// Counts the usage of the attempt's model calls.
+    pub usage: UsageMeter,
     /// Turns `true` when the result of the attempt can no longer be stored, because the job was cancelled or another worker
     /// took it over. The handler is dropped at its next await; a handler that computes for long should read this.
     pub lost: watch::Receiver<bool>,

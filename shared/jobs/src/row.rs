@@ -6,7 +6,7 @@ use sequent_core::{ArtifactId, JobId, RunId, TenantId, Timestamp, pace::scaled};
 use sequent_tables::{Update, attribute, key};
 use serde::{Deserialize, Serialize};
 
-use crate::{GRACE, Queue};
+use crate::{Done, GRACE, JobUsage, Queue};
 
 /// A job as the endpoints return it and as the table stores it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,10 +46,16 @@ pub struct Job {
     pub progress: Option<JobProgress>,
     /// Result of the job.
     pub result: Option<String>,
+    /// Texts for people: what the result lacks, such as a script that no font covers.
+    #[serde(default)]
+    pub warnings: Vec<String>,
     /// Artifacts that the job made.
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
     pub artifacts: Vec<ArtifactId>,
+    /// Usage of the model calls of all attempts, failed ones included.
+    #[serde(default)]
+    pub usage: JobUsage,
     /// Failure of the job, or of its latest failed attempt.
     pub error: Option<JobFailure>,
     /// Time of the enqueuing.
@@ -144,10 +150,16 @@ impl Job {
         Self { failures: self.failures + 1, error: Some(why), ..self.waiting(Some(not_before)) }
     }
 
-    /// The job ended with a result.
-    pub(crate) fn succeeded(&self, result: &str, artifacts: Vec<ArtifactId>, now: Timestamp) -> Self {
-        let result = (!result.is_empty()).then(|| result.to_owned());
-        Self { status: JobStatus::Success, result, artifacts, error: None, ..self.ended(now) }
+    /// The job ended with what an attempt has done.
+    pub(crate) fn succeeded(&self, done: &Done, now: Timestamp) -> Self {
+        Self {
+            status: JobStatus::Success,
+            result: Some(done.result.clone()).filter(|result| !result.is_empty()),
+            warnings: done.warnings.clone(),
+            artifacts: done.artifacts.iter().map(|left| left.artifact.artifact_id).collect(),
+            error: None,
+            ..self.ended(now)
+        }
     }
 
     /// The job ended with a failure.
@@ -191,7 +203,9 @@ impl Job {
             .set("not_before", after.not_before)
             .set("progress", &after.progress)
             .set("result", &after.result)
+            .set("warnings", &after.warnings)
             .set("artifacts", &after.artifacts)
+            .set("usage", after.usage)
             .set("error", &after.error)
             .set("started_at", after.started_at)
             .set("completed_at", after.completed_at)

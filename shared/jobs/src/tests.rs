@@ -1,4 +1,5 @@
 //! The life of a job against DynamoDB semantics, checked against a model, and what the worker makes of handlers.
 
 mod lifecycle;
+mod storing;
 mod working;

@@ -219,7 +219,14 @@ async fn a_repeated_export_returns_the_same_job() {
       "not_before": null,
       "progress": null,
       "result": null,
+      "warnings": [],
       "artifacts": [],
+      "usage": {
+        "input_tokens": 0,
+        "output_tokens": 0,
+        "cost_micro_usd": 0,
+        "incomplete": false
+      },
       "error": null,
       "created_at": "[time]",
       "started_at": null,

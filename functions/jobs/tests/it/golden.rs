@@ -57,7 +57,14 @@ async fn a_failed_job_is_read_and_redriven() {
       "not_before": null,
       "progress": null,
       "result": null,
+      "warnings": [],
       "artifacts": [],
+      "usage": {
+        "input_tokens": 0,
+        "output_tokens": 0,
+        "cost_micro_usd": 0,
+        "incomplete": false
+      },
       "error": {
         "code": "poison",
         "message": "There is no type of job `from_the_future`."
@@ -90,7 +97,14 @@ async fn a_failed_job_is_read_and_redriven() {
           "not_before": null,
           "progress": null,
           "result": null,
+          "warnings": [],
           "artifacts": [],
+          "usage": {
+            "input_tokens": 0,
+            "output_tokens": 0,
+            "cost_micro_usd": 0,
+            "incomplete": false
+          },
           "error": {
             "code": "poison",
             "message": "There is no type of job `from_the_future`."
@@ -131,7 +145,14 @@ async fn a_failed_job_is_read_and_redriven() {
       "not_before": null,
       "progress": null,
       "result": null,
+      "warnings": [],
       "artifacts": [],
+      "usage": {
+        "input_tokens": 0,
+        "output_tokens": 0,
+        "cost_micro_usd": 0,
+        "incomplete": false
+      },
       "error": {
         "code": "poison",
         "message": "There is no type of job `from_the_future`."
@@ -178,7 +199,14 @@ async fn a_job_that_has_ended_stays_as_it_is_when_it_is_cancelled() {
       "not_before": null,
       "progress": null,
       "result": null,
+      "warnings": [],
       "artifacts": [],
+      "usage": {
+        "input_tokens": 0,
+        "output_tokens": 0,
+        "cost_micro_usd": 0,
+        "incomplete": false
+      },
       "error": {
         "code": "poison",
         "message": "There is no type of job `from_the_future`."
@@ -227,7 +255,14 @@ async fn a_greeting_needs_no_body() {
       "not_before": null,
       "progress": null,
       "result": null,
+      "warnings": [],
       "artifacts": [],
+      "usage": {
+        "input_tokens": 0,
+        "output_tokens": 0,
+        "cost_micro_usd": 0,
+        "incomplete": false
+      },
       "error": null,
       "created_at": "[time]",
       "started_at": null,
@@ -257,7 +292,14 @@ async fn a_greeting_needs_no_body() {
       "not_before": null,
       "progress": null,
       "result": null,
+      "warnings": [],
       "artifacts": [],
+      "usage": {
+        "input_tokens": 0,
+        "output_tokens": 0,
+        "cost_micro_usd": 0,
+        "incomplete": false
+      },
       "error": null,
       "created_at": "[time]",
       "started_at": null,

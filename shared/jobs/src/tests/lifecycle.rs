@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::{
     Cancel, Done, End, EndedJob, Enqueued, Job, JobClaim, JobFailure, JobStatus, Jobs, NewJob, Redrive,
-    cancel, claim, end, enqueue,
+    Renewal, cancel, claim, end, enqueue,
     kinds::{HelloInput, HelloWorld},
     redrive, renew,
 };
@@ -146,7 +146,8 @@ impl World {
             }
             Step::Renew(worker) => {
                 let Some((job, right)) = self.belief(worker) else { return };
-                let renewed = renew(&store, tenant, &job, now + LEASE, None).await.unwrap();
+                let renewal = Renewal { until: now + LEASE, progress: None, usage: job.usage };
+                let renewed = renew(&store, tenant, &job, renewal).await.unwrap();
                 assert_eq!(renewed, right);
                 if right {
                     self.model.lease_until = self.now + 1000;
@@ -154,7 +155,7 @@ impl World {
             }
             Step::Complete(worker) => {
                 let Some((job, right)) = self.belief(worker) else { return };
-                let after = job.succeeded("done", Vec::new(), now);
+                let after = job.succeeded(&Done::text("done"), now);
                 self.ends(&job, &after, right, self.effect()).await;
             }
             Step::Fail(worker) => {

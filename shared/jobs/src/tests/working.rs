@@ -9,9 +9,10 @@ use std::{
 };
 
 use sequent_aws::queue::BatchWorker as _;
-use sequent_core::{TenantId, Timestamp};
+use sequent_core::{ArtifactId, TenantId, Timestamp};
+use sequent_event::{Body, Entity, Totals};
 use sequent_runlog::{DynamoStorage, Settings};
-use sequent_tables::testing;
+use sequent_tables::{Row, Store, Transaction, Write, key, testing};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
@@ -22,11 +23,11 @@ use crate::{
 };
 
 /// Acts as its input asks, and counts its attempts.
-struct Puppet(Arc<AtomicU32>);
+pub(super) struct Puppet(Arc<AtomicU32>);
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Act {
+pub(super) enum Act {
     Succeed,
     /// Fails until this many attempts were made.
     FailUntil(u32),
@@ -34,6 +35,12 @@ enum Act {
     Panic,
     Hang,
     Report,
+    /// Spends this many tokens in each attempt, and acts then.
+    Spend(u64, Box<Act>),
+    /// Succeeds with this many events for the log of the run.
+    LeaveEvents(usize),
+    /// Succeeds with a row of this many bytes.
+    LeaveRow(usize),
 }
 
 impl JobKind for Puppet {
@@ -49,7 +56,17 @@ impl JobKind for Puppet {
 
     async fn run(&self, act: Act, context: Context) -> Result<Done, Failed> {
         let begun = self.0.fetch_add(1, Ordering::SeqCst) + 1;
+        let act = match act {
+            Act::Spend(tokens, act) => {
+                context.usage.add(&Totals { output_tokens: tokens, ..Totals::default() });
+                *act
+            }
+            act => act,
+        };
         match act {
+            Act::Spend(..) => Err(Failed::Poison("one purchase at a time".into())),
+            Act::LeaveEvents(count) => Ok(with_events(&context, count)),
+            Act::LeaveRow(bytes) => Ok(with_row(&context, bytes)),
             Act::Succeed => Ok(Done::text(format!("attempt {}", context.attempt))),
             Act::FailUntil(times) if begun < times => Err(Failed::Retry("not yet".into())),
             Act::FailUntil(_) => Ok(Done::text("at last")),
@@ -64,16 +81,40 @@ impl JobKind for Puppet {
     }
 }
 
-struct Bench {
-    worker: Worker,
-    storage: DynamoStorage,
-    tenant: TenantId,
-    begun: Arc<AtomicU32>,
+fn with_events(context: &Context, count: usize) -> Done {
+    let entity = |at| {
+        Body::EntityExtracted(Entity {
+            entity_type: "place".into(),
+            name: format!("{at}"),
+            mentions: 1,
+            artifact_id: ArtifactId::from_bits(1),
+            job_id: context.job,
+        })
+    };
+    Done { events: (0..count).map(entity).collect(), ..Done::text("events") }
+}
+
+fn with_row(context: &Context, bytes: usize) -> Done {
+    let row = json!({"text": "x".repeat(bytes)});
+    let row = Row::new(&key::greeting(context.tenant, "a large row"), &row).unwrap();
+    let write = move |transaction: Transaction| transaction.write(Write::put(row.clone()));
+    Done { writes: Some(Arc::new(write)), ..Done::text("a row") }
+}
+
+pub(super) struct Bench {
+    pub(super) worker: Worker,
+    pub(super) storage: DynamoStorage,
+    pub(super) tenant: TenantId,
+    pub(super) begun: Arc<AtomicU32>,
 }
 
 impl Bench {
-    async fn new() -> Self {
-        let storage = DynamoStorage::new(testing::store().await);
+    pub(super) async fn new() -> Self {
+        Self::over(testing::store().await)
+    }
+
+    pub(super) fn over(store: Store) -> Self {
+        let storage = DynamoStorage::new(store);
         let begun = Arc::new(AtomicU32::new(0));
         let settings = Settings {
             lease: Duration::from_millis(600),
@@ -84,21 +125,21 @@ impl Bench {
         Self { worker, storage, tenant: TenantId::new(), begun }
     }
 
-    async fn enqueue(&self, act: Act) -> Delivery {
+    pub(super) async fn enqueue(&self, act: Act) -> Delivery {
         let new = NewJob::of::<Puppet>(self.tenant, &act);
         self.enqueue_new(&new).await
     }
 
-    async fn enqueue_new(&self, new: &NewJob) -> Delivery {
+    pub(super) async fn enqueue_new(&self, new: &NewJob) -> Delivery {
         enqueue(self.storage.store(), new, Timestamp::now()).await.unwrap();
         Delivery { tenant_id: self.tenant, job_id: new.id }
     }
 
-    async fn work(&self, delivery: Delivery) -> Worked {
+    pub(super) async fn work(&self, delivery: Delivery) -> Worked {
         self.worker.work(delivery, None).await.unwrap()
     }
 
-    async fn job(&self, delivery: Delivery) -> Job {
+    pub(super) async fn job(&self, delivery: Delivery) -> Job {
         Jobs::new(self.storage.store(), self.tenant).get(delivery.job_id).await.unwrap()
     }
 }
