@@ -33,7 +33,7 @@ pub(crate) struct CreateRun {
     /// The project that the run answers in. A new one is created if it is absent.
     #[serde(default)]
     project_id: Option<ProjectId>,
-    /// The task: 1 byte to 64 KiB of text.
+    /// The task: 1 byte to 64 KiB of text, and at most 96,000 bytes in JSON.
     #[schema(value_type = String, min_length = 1, max_length = 65536)]
     input: Prompt,
     /// The model. The default model of the deployment if it is absent.

@@ -2,11 +2,11 @@
 
 use axum::{extract::State, response::IntoResponse};
 use http::StatusCode;
-use sequent_conversation::{Prompt, wake_if_waiting};
-use sequent_core::{Code, MessageId, RunId, Scope};
-use sequent_event::{Body, Seq};
+use sequent_conversation::{Prompt, Steered, wake_if_waiting};
+use sequent_core::{MessageId, RunId, Scope};
+use sequent_event::Seq;
 use sequent_http::{Caller, Json, Path, Problem, openapi::Problems};
-use sequent_runlog::{ControlOutcome, LogKey, append_control};
+use sequent_runlog::LogKey;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -16,7 +16,7 @@ use crate::App;
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SteerRun {
-    /// 1 byte to 64 KiB of text.
+    /// 1 byte to 64 KiB of text, and at most 96,000 bytes in JSON.
     #[schema(value_type = String, min_length = 1, max_length = 65536)]
     content: Prompt,
 }
@@ -34,7 +34,8 @@ pub(crate) struct SteeringMessage {
 /// Steer a run.
 ///
 /// The message reaches the agent before its next model call. A run that was about to end answers it first. A run that
-/// has ended or waits for answers takes no message: send it to the conversation, or answer the questions.
+/// has ended or waits for answers takes no message: send it to the conversation, or answer the questions. A run takes 32
+/// messages.
 #[utoipa::path(
     post,
     path = "/api/runs/{id}/messages",
@@ -45,7 +46,7 @@ pub(crate) struct SteeringMessage {
     responses(
         (status = 202, description = "The message is stored in the run's log.", body = SteeringMessage),
         (status = 404, description = "The tenant has no such run."),
-        (status = 409, description = "The run has ended or waits for answers (`run_closed`)."),
+        (status = 409, description = "The run has ended or waits for answers (`run_closed`), or has taken 32 messages (`too_many_messages`)."),
         Problems
     ),
 )]
@@ -56,20 +57,10 @@ pub(crate) async fn steer(
     Json(body): Json<SteerRun>,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require(Scope::Chat)?;
-    let run = app.runs_of(&caller).get(run_id).await?;
-    let id = MessageId::new();
-    let content = String::from(body.content);
-    let message = Body::UserMessage { message_id: id, content, by: Some(caller.user), model: run.model };
     let key = LogKey { tenant: caller.tenant, run: run_id };
-    match append_control(app.store().storage(), key, message).await.map_err(Problem::unavailable)? {
-        ControlOutcome::Appended(seq) => {
-            wake_if_waiting(app.store(), key).await;
-            Ok((StatusCode::ACCEPTED, Json(SteeringMessage { id, run_id, seq })))
-        }
-        ControlOutcome::Closed => {
-            let detail = "The run has ended or waits for answers. Start a new run, or answer its questions.";
-            Err(Problem::new(Code::RunClosed, detail).with("status", run.status.as_str()))
-        }
-        ControlOutcome::Missing => Err(sequent_conversation::Error::RunNotFound.into()),
-    }
+    let storage = app.store().storage();
+    let Steered { message, seq } =
+        Box::pin(sequent_conversation::steer(storage, key, caller.user, body.content)).await?;
+    wake_if_waiting(app.store(), key).await;
+    Ok((StatusCode::ACCEPTED, Json(SteeringMessage { id: message, run_id, seq })))
 }

@@ -214,12 +214,12 @@ async fn conclude(execution: &mut Execution<'_>, mut call: ModelCall, end: Strea
         StreamEnd::Stopped(StopSignal::WriterStopped) => return Err(stop_error(&execution.writer).await),
         StreamEnd::Stopped(StopSignal::Cancelled(reason)) => {
             execution.state.cancel = Some(reason);
-            ("cancelled", execution.run_finished(RunOutcome::Cancelled))
+            (Usage::CANCELLED, execution.run_finished(RunOutcome::Cancelled))
         }
-        StreamEnd::TimeLimit => ("cancelled", run_error("time_limit", TIME_LIMIT)),
+        StreamEnd::TimeLimit => (Usage::CANCELLED, run_error("time_limit", TIME_LIMIT)),
         StreamEnd::Failed(error) => {
             tracing::warn!(run = %execution.key.run, %error, "the model failed; ending the run");
-            ("error", run_error(error.code(), &error.public_message()))
+            (Usage::FAILED, run_error(error.code(), &error.public_message()))
         }
     };
     bodies.extend(call.usage.map(|used| usage_recorded(execution, &call, used, finish_reason)));

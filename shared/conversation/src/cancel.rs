@@ -97,17 +97,17 @@ pub async fn end_if_abandoned(runs: &RunStore, key: LogKey) -> Result<Cancel, Er
         Claim::Closed => return Ok(Cancel::AlreadyEnded),
         Claim::Held | Claim::Missing => return Ok(Cancel::Requested),
     };
-    let mut children = Vec::new();
-    for child in writer.opening().live_children() {
-        children.push(cancel_child(runs, key, child).await?);
-    }
-    cancel_jobs(runs, key, writer.opening()).await?;
-    let mut bodies = children;
+    let mut bodies = Vec::new();
     if writer.opening().is_interrupted() {
-        // A run that waits for people ends in an execution of its own.
+        // A run that waits for people ends in an execution of its own. It comes before the ends of the children, which
+        // are allowed in an execution only.
         let parent_run_id = row.parent_run_id;
         bodies.push(Body::RunStarted { thread_id: row.project_id, run_id: row.id, parent_run_id });
     }
+    for child in writer.opening().live_children() {
+        bodies.push(cancel_child(runs, key, child).await?);
+    }
+    cancel_jobs(runs, key, writer.opening()).await?;
     bodies.extend(closing_bodies(writer.opening()));
     let outcome = RunOutcome::Cancelled;
     bodies.push(Body::RunFinished { thread_id: row.project_id, run_id: row.id, outcome });

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use sequent_core::{ApiError, Code, ErrorDetails, InterruptId, RunId};
 use sequent_event::InterruptAnswer;
-use sequent_runlog::{ReadError, Stopped, Unavailable};
+use sequent_runlog::{AppendError, EventsTooLarge, ReadError, Stopped, Unavailable};
 use sequent_tables::{Cancelled, InvalidCursor, idempotency::KeyTaken};
+
+use crate::{MAX_STEERING_MESSAGES, RunStatus};
 
 /// An operation on a project or a run failed.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +39,12 @@ pub enum Error {
     /// The run ended before the answer.
     #[error("the run has ended")]
     RunEnded,
+    /// The run, which has this status, takes no message.
+    #[error("the run has the status {}", .0.as_str())]
+    RunClosed(RunStatus),
+    /// The run has been sent as many messages as it takes.
+    #[error("the run takes no more than {MAX_STEERING_MESSAGES} messages")]
+    TooManyMessages,
     /// The idempotency key of the request is in use.
     #[error(transparent)]
     KeyTaken(#[from] KeyTaken),
@@ -94,16 +102,33 @@ impl ApiError for Error {
             Self::RunEnded => {
                 ErrorDetails::new(Code::RunEnded, "The run ended before the answer. Start a new run.")
             }
+            Self::RunClosed(status) => {
+                let detail =
+                    "The run has ended or waits for answers. Start a new run, or answer its questions.";
+                ErrorDetails::new(Code::RunClosed, detail).with("status", status.as_str())
+            }
+            Self::TooManyMessages => {
+                let detail = format!("A run takes {MAX_STEERING_MESSAGES} messages while it works.");
+                ErrorDetails::new(Code::TooManyMessages, detail).with("max_messages", MAX_STEERING_MESSAGES)
+            }
             Self::KeyTaken(error) => error.details(),
             Self::Billing(error) => error.details(),
             Self::Cursor(error) => error.details(),
             Self::Table(error) => error.details(),
             Self::Cancelled(error) => error.details(),
+            Self::Log(Unavailable(AppendError::TooLarge(error)))
+            | Self::Stopped(Stopped::TooLarge(error)) => too_large(*error),
             Self::ReservationLost | Self::Jobs(_) | Self::Log(_) | Self::Read(_) | Self::Stopped(_) => {
                 ErrorDetails::unavailable()
             }
         }
     }
+}
+
+fn too_large(error: EventsTooLarge) -> ErrorDetails {
+    let detail =
+        format!("The content has {} bytes in JSON. The run's log takes {}.", error.bytes, error.max_bytes);
+    ErrorDetails::new(Code::EventTooLarge, detail).with("max_bytes", error.max_bytes)
 }
 
 fn shown(answer: &InterruptAnswer) -> serde_json::Value {

@@ -4,14 +4,27 @@ use std::sync::Arc;
 
 use sequent_billing::{Payer, Spent, hold};
 use sequent_core::{MicroUsd, ProjectId, TenantId, Timestamp};
-use sequent_event::{Body, CancelReason, Hold, Phase, RunOutcome, State, TextMessage};
-use sequent_runlog::{DynamoStorage, Finish, LogKey, Signals, Stopped, TransactionRows, Writer};
-use sequent_tables::{Row, Transaction, Update, Write, exists, key};
+use sequent_event::{Body, CancelReason, Hold, Phase, RunOutcome, State};
+use sequent_jobs::NewJob;
+use sequent_runlog::{
+    AppendError, DynamoStorage, Finish, LogKey, Signals, Stopped, TransactionRows, Unavailable, Writer,
+};
+use sequent_tables::{Cancelled, Key, Label, Row, Transaction, Update, Write, exists, key};
 
-use crate::{Message, MessageRole, MessageStatus, NameProject, Run, turn::release_update};
+use crate::{
+    MAX_STEERING_MESSAGES, NameProject, RebuildInput, RebuildProjections, Run,
+    replies::{answers, prompt_ordinal},
+    turn::release_update,
+};
+
+const RUN: Label = Label::new("run");
+const TURN: Label = Label::new("turn");
 
 /// Closes the log of the run with `bodies`, the last of which is terminal, and writes the run's final rows with it.
 /// `known` are the signals that the owner has acted on: if there are others, nothing is closed.
+///
+/// Nothing but a failure of the table keeps a run from ending. If rows are refused for good, the end is stored without
+/// them: a run that cannot end would be executed and paid for again and again.
 ///
 /// # Errors
 /// As [`Writer::finish`].
@@ -22,13 +35,56 @@ pub async fn finish(
     known: Signals,
     bodies: Vec<Body>,
 ) -> Result<Finish, Stopped> {
-    let run = run.clone();
     let rolled_back = known.cancel == Some(CancelReason::RolledBack);
-    let rows = move |state: &State| -> Option<TransactionRows> {
-        let rows = FinalRows::new(tenant, run.clone(), state, rolled_back);
-        Some(Arc::new(move |transaction| rows.join(transaction)))
-    };
-    writer.finish(known, bodies, rows).await
+    let mut omitted = Omitted::default();
+    loop {
+        let run = run.clone();
+        let rows = move |state: &State| -> Option<TransactionRows> {
+            let rows = FinalRows::new(tenant, run.clone(), state, rolled_back);
+            Some(Arc::new(move |transaction| rows.join(transaction, omitted)))
+        };
+        let cancelled = match writer.finish(known, bodies.clone(), rows).await? {
+            Finish::RowsRefused(cancelled) => cancelled,
+            finished => return Ok(finished),
+        };
+        omitted = match omitted.with_refused(&cancelled) {
+            Some(omitted) => omitted,
+            None => {
+                return Err(Stopped::Unavailable(Arc::new(Unavailable(AppendError::RowsRefused(cancelled)))));
+            }
+        };
+        tracing::error!(?omitted, error = %cancelled, "the table refused rows of the run's end; storing the end without them");
+    }
+}
+
+/// The rows that the end of a run leaves out, because the table has refused them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Omitted {
+    /// The release of the turn: another run has it.
+    turn: bool,
+    /// The run's row, which is lost. The log is rebuilt into rows later.
+    run: bool,
+    /// The messages and the name of the project. They are rebuilt later.
+    messages: bool,
+    /// The settlement. The hold stays, and the audit reports it.
+    settlement: bool,
+}
+
+impl Omitted {
+    /// Leaves out more, in view of this refusal. Returns `None` if there is no more to leave out.
+    fn with_refused(self, cancelled: &Cancelled) -> Option<Self> {
+        if !self.turn && cancelled.refused(TURN) {
+            Some(Self { turn: true, ..self })
+        } else if !self.run && cancelled.refused(RUN) {
+            Some(Self { run: true, ..self })
+        } else if !self.messages {
+            Some(Self { messages: true, ..self })
+        } else if !self.settlement {
+            Some(Self { settlement: true, ..self })
+        } else {
+            None
+        }
+    }
 }
 
 /// Returns the events that close what is open in `state`: AG-UI requires that messages and steps end before the run.
@@ -44,16 +100,6 @@ pub fn closing_bodies(state: &State) -> Vec<Body> {
     messages.chain(reasoning).chain(tools).chain(steps).collect()
 }
 
-/// Returns the part of the run that the conversation keeps: its last response if it succeeded, otherwise all its text.
-fn answer(state: &State) -> Option<TextMessage> {
-    let last = state.answers.last()?;
-    let text = match state.phase {
-        Phase::Finished(RunOutcome::Success) => last.text.clone(),
-        _ => state.answer_text(),
-    };
-    (!text.is_empty()).then_some(TextMessage { id: last.id, text })
-}
-
 /// The settlement of a run that has ended for good.
 struct Settlement {
     hold: Box<Hold>,
@@ -62,22 +108,23 @@ struct Settlement {
 }
 
 /// The final rows of a run.
-pub(crate) struct FinalRows {
+struct FinalRows {
     key: LogKey,
     project: ProjectId,
     run: Update,
-    pub(crate) messages: Vec<Row>,
-    jobs: Vec<Row>,
+    answers: Vec<Row>,
+    naming: Option<NewJob>,
+    metering: Option<NewJob>,
     settlement: Option<Settlement>,
     /// The run was executed and will not be again, so it releases the turn of its project.
     releases_turn: bool,
     /// The user messages to delete, because the exchange is rolled back.
-    deleted_messages: usize,
+    deleted_messages: Vec<Key>,
     at: Timestamp,
 }
 
 impl FinalRows {
-    pub(crate) fn new(tenant: TenantId, run: Run, state: &State, rolled_back: bool) -> Self {
+    fn new(tenant: TenantId, run: Run, state: &State, rolled_back: bool) -> Self {
         let at = state.ended_at.unwrap_or_else(Timestamp::now);
         let key = LogKey { tenant, run: run.id };
         let project = run.project_id;
@@ -85,78 +132,87 @@ impl FinalRows {
         let waits = state.is_interrupted();
         let succeeded = state.phase == Phase::Finished(RunOutcome::Success);
         // An interrupted run goes on, and so does its answer. A child answers its parent.
-        let messages =
-            if rolled_back || waits || is_child { Vec::new() } else { messages(tenant, &run, state, at) };
+        let has_answers = !rolled_back && !waits && !is_child;
         let settlement = state.configuration.hold.clone().filter(|_| !waits).map(|hold| Settlement {
             hold,
             payer: Payer { tenant, run: run.id, user: run.user_id, project },
             cost: state.totals.cost_micro_usd,
         });
         let names = run.opens_project && succeeded && !rolled_back;
-        let naming = names.then(|| NameProject::job(tenant, project, run.id));
-        let metering = settlement
-            .as_ref()
-            .and_then(|settlement| Spent::job(&settlement.hold, settlement.payer, settlement.cost, at));
+        let deleted = if rolled_back && !is_child { prompt_keys(key, project, state) } else { Vec::new() };
         Self {
             key,
             project,
+            answers: if has_answers { answer_rows(tenant, &run, state, at) } else { Vec::new() },
             run: run_update(key, run, state),
-            messages,
-            jobs: naming.into_iter().chain(metering).flat_map(|job| job.rows(at)).collect(),
+            naming: names.then(|| NameProject::job(tenant, project, key.run)),
+            metering: settlement
+                .as_ref()
+                .and_then(|settlement| Spent::job(&settlement.hold, settlement.payer, settlement.cost, at)),
             settlement,
             releases_turn: state.started_at.is_some() && !waits && !is_child,
-            deleted_messages: if rolled_back { state.prompts.len() } else { 0 },
+            deleted_messages: deleted,
             at,
         }
     }
 
-    fn join(&self, transaction: Transaction) -> Transaction {
-        let mut transaction = transaction.write(self.run.clone());
-        if self.releases_turn {
-            transaction = transaction.write(release_update(self.key, self.project, self.at));
+    fn join(&self, mut transaction: Transaction, omitted: Omitted) -> Transaction {
+        if !omitted.run {
+            transaction = transaction.write(self.run.clone()).label(RUN);
         }
-        // A run ends once and its jobs have ids of their own, so these rows need no conditions.
-        for row in self.messages.iter().chain(&self.jobs) {
-            transaction = transaction.write(Write::put(row.clone()));
+        if self.releases_turn && !omitted.turn {
+            let release = release_update(self.key, self.project, self.at);
+            transaction = transaction.write(release).label(TURN);
         }
-        if let Some(Settlement { hold, payer, cost }) = &self.settlement {
-            let writes = hold::settle(hold, *payer, *cost, self.at);
-            transaction = writes.into_iter().fold(transaction, Transaction::write);
+        if !omitted.settlement {
+            transaction = self.settle(transaction);
         }
-        for ordinal in 0..self.deleted_messages {
-            let message = key::message(self.key.tenant, self.project, self.key.run, ordinal);
-            transaction = transaction.write(Write::delete(&message));
+        if !omitted.messages {
+            transaction = self.keep_messages(transaction);
+        }
+        if omitted.messages || omitted.run {
+            let input = RebuildInput { run_id: self.key.run };
+            let rebuild = NewJob::of::<RebuildProjections>(self.key.tenant, &input);
+            transaction = enqueue(transaction, &rebuild, self.at);
         }
         transaction
     }
+
+    fn settle(&self, transaction: Transaction) -> Transaction {
+        let Some(Settlement { hold, payer, cost }) = &self.settlement else { return transaction };
+        let writes = hold::settle(hold, *payer, *cost, self.at);
+        let transaction = writes.into_iter().fold(transaction, Transaction::write);
+        self.metering.iter().fold(transaction, |transaction, job| enqueue(transaction, job, self.at))
+    }
+
+    fn keep_messages(&self, transaction: Transaction) -> Transaction {
+        let answers = self.answers.iter().cloned().map(Write::put);
+        let deletions = self.deleted_messages.iter().map(Write::delete);
+        let transaction = answers.chain(deletions).fold(transaction, Transaction::write);
+        self.naming.iter().fold(transaction, |transaction, job| enqueue(transaction, job, self.at))
+    }
 }
 
-/// The messages that the run adds to the conversation: the user messages that steered it, and its answer. The first user
-/// message was stored with the run.
-fn messages(tenant: TenantId, run: &Run, state: &State, at: Timestamp) -> Vec<Row> {
-    let status = match state.phase {
-        Phase::Finished(RunOutcome::Success) => MessageStatus::Complete,
-        _ => MessageStatus::Partial,
-    };
-    let row = |ordinal: usize, role: MessageRole, text: &TextMessage, status: MessageStatus| {
-        let message = Message {
-            id: text.id,
-            project_id: run.project_id,
-            run_id: run.id,
-            role,
-            content: text.text.clone(),
-            status,
-            created_at: at,
-        };
-        Row::new(&key::message(tenant, run.project_id, run.id, ordinal), &message)
-            .expect("a message serialises to a map")
-    };
-    let steering = state.prompts.iter().enumerate().skip(1);
-    let steering =
-        steering.map(|(ordinal, prompt)| row(ordinal, MessageRole::User, prompt, MessageStatus::Complete));
-    let answer =
-        answer(state).map(|answer| row(state.prompts.len(), MessageRole::Assistant, &answer, status));
-    steering.chain(answer).collect()
+/// Adds the rows of a job. A run ends once and its jobs have ids of their own, so they need no conditions.
+fn enqueue(transaction: Transaction, job: &NewJob, at: Timestamp) -> Transaction {
+    job.rows(at).into_iter().map(Write::put).fold(transaction, Transaction::write)
+}
+
+/// The rows of the run's answers.
+pub(crate) fn answer_rows(tenant: TenantId, run: &Run, state: &State, at: Timestamp) -> Vec<Row> {
+    let rows = answers(run, state, at).into_iter().map(|answer| {
+        let key = key::message(tenant, run.project_id, run.id, answer.ordinal);
+        Row::new(&key, &answer.message).expect("a message serialises to a map")
+    });
+    rows.collect()
+}
+
+/// The keys of the messages that people sent to the run.
+pub(crate) fn prompt_keys(key: LogKey, project: ProjectId, state: &State) -> Vec<Key> {
+    let ordinals = (0..state.prompts.len()).map(prompt_ordinal);
+    // More messages than a run takes are not stored as rows.
+    let ordinals = ordinals.take(1 + MAX_STEERING_MESSAGES);
+    ordinals.map(|ordinal| key::message(key.tenant, project, key.run, ordinal)).collect()
 }
 
 /// The run's row after an execution: the state of the log, and no lease. A run that waits for people stays in the due
@@ -179,3 +235,6 @@ fn run_update(key: LogKey, run: Run, state: &State) -> Update {
         None => update.remove_gsi2().remove("opens_project"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,8 +8,10 @@
 //! Invariants:
 //!
 //! * Everything that a run leaves in `main` is written in the same transaction as the event it repeats. The first segment
-//!   comes with the run's row, the user's message and the claim of the turn; the terminal segment with the run's final
-//!   row, the assistant's message and the release of the turn. No crash can make the two disagree.
+//!   comes with the run's row, the user's message and the claim of the turn; a steering message with its row; the terminal
+//!   segment with the run's final row, its answers and the release of the turn. No crash can make the two disagree.
+//! * The end of a run is bounded and cannot be refused. It has at most one row per answer, the number of answers is bounded
+//!   by that of the steering messages, and their texts are cut. Rows that the table refuses all the same are left out.
 //! * `live_run_id` names the run that has the turn in a project. Claiming and releasing it are conditional writes, which
 //!   is what makes "one run at a time per conversation" hold under any concurrency.
 //! * Messages of the queue are hints. A worker that receives one reads the log, and becomes the owner only by appending
@@ -30,11 +32,15 @@ mod projects;
 mod prompt;
 mod question;
 mod rebuild;
+mod replies;
 mod retention;
 mod run;
 mod runs;
 mod start;
+mod steer;
 mod store;
+#[cfg(test)]
+mod testing;
 mod turn;
 mod waiting;
 
@@ -57,6 +63,7 @@ pub use retention::{ForgetInput, ForgetOldProjects};
 pub use run::{Run, RunCost, RunFailure, RunStatus, TokenUsage};
 pub use runs::Runs;
 pub use start::{Destination, OnConflict, Owner, RunRequest, RunStarter, StartedRun};
+pub use steer::{MAX_STEERING_MESSAGES, Steered, steer};
 pub use store::RunStore;
 pub use turn::wake_next;
 pub use waiting::{has_news, wake_if_waiting};

@@ -3,6 +3,7 @@
 //! Decision 3 (`infra/decisions/0003-messages-are-keyed-by-run.md`) explains why.
 
 use sequent_core::{MessageId, ProjectId, RunId, Timestamp};
+use sequent_event::TextMessage;
 use serde::{Deserialize, Serialize};
 
 /// A message as the API shows it and as the table stores it.
@@ -16,10 +17,30 @@ pub struct Message {
     /// The run that the message started or steered, or that wrote it.
     pub run_id: RunId,
     pub role: MessageRole,
+    /// The text: at most 300 KB of it. The events of the run have the rest.
     pub content: String,
+    /// The text was longer and is cut. Absent if it is not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub truncated: bool,
     pub status: MessageStatus,
     /// The time at which the message was sent, or the answer ended.
     pub created_at: Timestamp,
+}
+
+impl Message {
+    /// A message of a person.
+    pub(crate) fn of_person(project_id: ProjectId, run_id: RunId, said: &TextMessage) -> Self {
+        Self {
+            id: said.id,
+            project_id,
+            run_id,
+            role: MessageRole::User,
+            content: said.text.clone(),
+            truncated: false,
+            status: MessageStatus::Complete,
+            created_at: said.id.created_at(),
+        }
+    }
 }
 
 /// The author of a message.

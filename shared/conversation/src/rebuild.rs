@@ -2,28 +2,33 @@
 //!
 //! The log is the truth and the rows repeat it, so rows that were lost or damaged can be rebuilt: the run's own row, its
 //! positions in the lists, and its messages. They are stored only if the log has not grown since it was read, so the rows
-//! of an owner that writes at the same time are never overwritten with older ones.
+//! of an owner that writes at the same time are never overwritten with older ones. The messages of a rolled back run are
+//! deleted.
 //!
 //! A log does not record two facts: that another run replaced its exchange (`replaces`), and that its project was
 //! deleted. The latter is read from the project's row. As to the former, a rebuild brings the replaced exchange back.
 
 use std::{sync::Arc, time::Duration};
 
-use sequent_core::{MessageId, RunId, TenantId, UserId};
+use sequent_core::{RunId, TenantId, Timestamp, UserId};
 use sequent_event::{Body, CancelReason, Event, Phase, RunOutcome, State};
 use sequent_jobs::{Context, Done, Failed, JobKind};
 use sequent_runlog::{DynamoStorage, LogKey, Segment, Storage, read_all};
-use sequent_tables::{Row, Transaction, Write, key};
+use sequent_tables::{Retry, Row, Transaction, Write, key};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Message, MessageRole, MessageStatus, Project, Run, RunCost, RunOptions, RunStatus, TokenUsage,
-    finish::FinalRows, outbox::queued,
+    Message, Project, Run, RunCost, RunOptions, RunStatus, TokenUsage,
+    finish::{answer_rows, prompt_keys},
+    outbox::queued,
 };
 
 /// `rebuild_projections`: writes the rows of a run again, from its log.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RebuildProjections;
+
+/// Messages that one transaction takes: they have 300 KB at most, and the transaction 4 MB.
+const MESSAGES_AT_ONCE: usize = 10;
 
 /// The input of [`RebuildProjections`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +53,12 @@ impl JobKind for RebuildProjections {
         let state = State::of(&events).map_err(|error| Failed::Poison(error.to_string()))?;
         let rows = Rebuilt::of(&context.storage, key, &events, &state).await?;
         let text = format!("{} rows were rebuilt.", 1 + rows.messages.len());
+        // Together they may exceed what one transaction takes.
+        for messages in rows.messages.chunks(MESSAGES_AT_ONCE) {
+            let transaction = rows.at_end_of_log(Transaction::new());
+            let transaction = messages.iter().cloned().fold(transaction, Transaction::write);
+            context.store().commit(transaction, Retry::BRIEF).await.map_err(Failed::retry)?;
+        }
         Ok(Done { writes: Some(Arc::new(move |transaction| rows.join(transaction))), ..Done::text(text) })
     }
 }
@@ -59,13 +70,11 @@ struct Rebuilt {
     next: u64,
     /// `None` if the run is being executed: its owner maintains the row.
     run: Option<Row>,
-    messages: Vec<Row>,
+    messages: Vec<Write>,
 }
 
 /// The first user message of a log.
 struct Opening {
-    message: MessageId,
-    content: String,
     by: UserId,
     model: Option<String>,
 }
@@ -85,7 +94,7 @@ impl Rebuilt {
         let project_key = key::project(tenant, run.project_id);
         let project: Option<Project> = store.get(&project_key).await.map_err(Failed::retry)?;
         let messages = match project {
-            Some(_) => messages(tenant, &run, state, events, &opening)?,
+            Some(_) => messages(key, &run, state, events)?,
             None => Vec::new(),
         };
         let is_owned = stored.is_some() && !run.has_ended() && !state.is_interrupted();
@@ -93,21 +102,20 @@ impl Rebuilt {
         Ok(Self { key, next: state.next().0, run: (!is_owned).then_some(row), messages })
     }
 
-    fn join(&self, transaction: Transaction) -> Transaction {
+    fn at_end_of_log(&self, transaction: Transaction) -> Transaction {
         let LogKey { tenant, run } = self.key;
-        let end_of_log = Write::require_end_of_log(key::run_log(tenant, run), self.next);
-        let rows = self.run.iter().chain(&self.messages);
-        rows.fold(transaction.write(end_of_log), |transaction, row| {
-            transaction.write(Write::put(row.clone()))
-        })
+        transaction.write(Write::require_end_of_log(key::run_log(tenant, run), self.next))
+    }
+
+    fn join(&self, transaction: Transaction) -> Transaction {
+        let transaction = self.at_end_of_log(transaction);
+        self.run.iter().cloned().map(Write::put).fold(transaction, Transaction::write)
     }
 }
 
 fn opening(events: &[Event]) -> Option<Opening> {
     events.iter().find_map(|event| match event.body()? {
-        Body::UserMessage { message_id, content, by, model } => {
-            Some(Opening { message: *message_id, content: content.clone(), by: (*by)?, model: model.clone() })
-        }
+        Body::UserMessage { by, model, .. } => Some(Opening { by: (*by)?, model: model.clone() }),
         _ => None,
     })
 }
@@ -155,31 +163,24 @@ fn row(storage: &DynamoStorage, tenant: TenantId, run: &Run) -> Result<Row, Fail
 }
 
 /// The messages of the run in its project.
-fn messages(
-    tenant: TenantId,
-    run: &Run,
-    state: &State,
-    events: &[Event],
-    opening: &Opening,
-) -> Result<Vec<Row>, Failed> {
-    if run.parent_run_id.is_some() || was_rolled_back(state, events) {
+fn messages(key: LogKey, run: &Run, state: &State, events: &[Event]) -> Result<Vec<Write>, Failed> {
+    if run.parent_run_id.is_some() {
         return Ok(Vec::new());
     }
-    let first = Message {
-        id: opening.message,
-        project_id: run.project_id,
-        run_id: run.id,
-        role: MessageRole::User,
-        content: opening.content.clone(),
-        status: MessageStatus::Complete,
-        created_at: opening.message.created_at(),
-    };
-    let key = key::message(tenant, run.project_id, run.id, 0);
-    let mut rows = vec![Row::new(&key, &first).map_err(Failed::retry)?];
-    if run.has_ended() {
-        rows.extend(FinalRows::new(tenant, run.clone(), state, false).messages);
+    let prompts = prompt_keys(key, run.project_id, state);
+    if was_rolled_back(state, events) {
+        return Ok(prompts.iter().map(Write::delete).collect());
     }
-    Ok(rows)
+    let mut rows = Vec::new();
+    for (key, said) in prompts.iter().zip(&state.prompts) {
+        let message = Message::of_person(run.project_id, run.id, said);
+        rows.push(Row::new(key, &message).map_err(Failed::retry)?);
+    }
+    if run.has_ended() {
+        let at = state.ended_at.unwrap_or_else(Timestamp::now);
+        rows.extend(answer_rows(key.tenant, run, state, at));
+    }
+    Ok(rows.into_iter().map(Write::put).collect())
 }
 
 fn was_rolled_back(state: &State, events: &[Event]) -> bool {

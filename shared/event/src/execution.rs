@@ -86,7 +86,8 @@ pub struct Usage {
     pub estimated: bool,
     /// The time from the request to the end of the answer.
     pub latency_ms: u64,
-    /// The provider's reason for the end, such as `stop` or `length`; or [`Usage::ABANDONED`].
+    /// The provider's reason for the end, such as `stop` or `length`; or [`Usage::ABANDONED`],
+    /// [`Usage::CANCELLED`] or [`Usage::FAILED`].
     pub finish_reason: String,
     /// The number of the run's user messages that the request contained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -97,11 +98,21 @@ impl Usage {
     /// The finish reason of a response that was abandoned half way and is requested again elsewhere. It costs
     /// money but is not a response.
     pub const ABANDONED: &str = "abandoned";
+    /// The finish reason of a response that was cut short because the run ended: it was cancelled or reached a limit.
+    pub const CANCELLED: &str = "cancelled";
+    /// The finish reason of a response that was cut short by an error of the model.
+    pub const FAILED: &str = "error";
 
     /// Returns `true` if the call gave a response.
     #[must_use]
     pub fn is_of_response(&self) -> bool {
         self.finish_reason != Self::ABANDONED
+    }
+
+    /// Returns `true` if the response was cut short.
+    #[must_use]
+    pub fn is_of_cut_response(&self) -> bool {
+        matches!(self.finish_reason.as_str(), Self::CANCELLED | Self::FAILED)
     }
 }
 

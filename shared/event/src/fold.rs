@@ -159,6 +159,7 @@ impl State {
     #[must_use]
     pub fn stage(&self) -> RunStage {
         match &self.phase {
+            Phase::Finished(RunOutcome::Interrupt { .. }) if self.is_resumable() => RunStage::Live,
             Phase::Finished(RunOutcome::Interrupt { .. }) => RunStage::Waiting,
             Phase::Finished(_) | Phase::Failed { .. } => RunStage::Ended,
             Phase::Pending | Phase::Running => RunStage::Live,

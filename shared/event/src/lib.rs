@@ -14,6 +14,7 @@ mod interrupt;
 mod name;
 mod product;
 mod seq;
+pub mod size;
 mod work;
 
 pub use body::Body;

@@ -87,7 +87,7 @@ pub enum JobStatus {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunStage {
-    /// The run executes, or waits for its execution to start.
+    /// The run executes, or waits for its execution to start or to continue.
     Live,
     /// The run waits for people.
     Waiting,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use crate::{AppendError, LogKey, Segment, Storage};
+use crate::{AppendError, LogKey, ReadError, Segment, Storage};
 
 const FIRST_BACKOFF: Duration = Duration::from_millis(10);
 const LONGEST_BACKOFF: Duration = Duration::from_millis(1000);
@@ -12,7 +12,32 @@ const LONGEST_BACKOFF: Duration = Duration::from_millis(1000);
 /// The storage gave no definite result in time, or refused the segment.
 #[derive(Debug, thiserror::Error)]
 #[error("the log could not be written")]
-pub struct Unavailable(#[source] pub AppendError);
+pub struct Unavailable(#[from] pub AppendError);
+
+impl From<ReadError> for Unavailable {
+    fn from(error: ReadError) -> Self {
+        Self(match error {
+            ReadError::Unavailable(_) => AppendError::Busy,
+            ReadError::Malformed(source) => AppendError::Refused(source),
+        })
+    }
+}
+
+/// Pauses between attempts. They grow exponentially, with full jitter, so that writers that failed at the same
+/// time do not retry at the same time.
+pub(crate) struct Backoff(Duration);
+
+impl Backoff {
+    pub(crate) const fn new() -> Self {
+        Self(FIRST_BACKOFF)
+    }
+
+    pub(crate) fn pause(&mut self) -> Duration {
+        let pause = self.0.mul_f64(fastrand::f64());
+        self.0 = (self.0 * 2).min(LONGEST_BACKOFF);
+        pause
+    }
+}
 
 /// A definite result of an append.
 #[derive(Debug)]
@@ -35,7 +60,7 @@ pub(crate) async fn append<S: Storage>(
     patience: Duration,
 ) -> Result<Appended, Unavailable> {
     let deadline = Instant::now() + patience;
-    let mut backoff = FIRST_BACKOFF;
+    let mut backoff = Backoff::new();
     let mut ambiguous = false;
     loop {
         let error = match storage.append(key, segment, rows).await {
@@ -48,13 +73,11 @@ pub(crate) async fn append<S: Storage>(
             Err(error) => return Err(Unavailable(error)),
         };
         ambiguous |= matches!(error, AppendError::Ambiguous);
-        // Full jitter, so that writers that failed at the same time do not retry at the same time.
-        let pause = backoff.mul_f64(fastrand::f64());
+        let pause = backoff.pause();
         if Instant::now() + pause >= deadline {
             // One ambiguous attempt is enough: the segment may be stored, or may still arrive.
             return Err(Unavailable(if ambiguous { AppendError::Ambiguous } else { error }));
         }
         sleep(pause).await;
-        backoff = (backoff * 2).min(LONGEST_BACKOFF);
     }
 }

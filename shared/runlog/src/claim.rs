@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use sequent_core::Timestamp;
-use sequent_event::{Body, ClaimReason, Entry, Event, Seq, State};
+use sequent_event::{Body, ClaimReason, Entry, Seq, State};
 use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
-    AppendError, Lease, LogKey, MAX_BYTES, MAX_EVENTS, ReadError, Segment, Settings, Storage, Unavailable,
-    Writer, WriterId,
+    AppendError, Lease, LogKey, Segment, Settings, Storage, Unavailable, Writer, WriterId,
     append::{Appended, append},
-    follow::{read_all, retrying},
+    follow::{read_until, retrying},
     size,
 };
 
@@ -102,16 +101,23 @@ pub async fn claim<S: Storage>(
     may_start: bool,
     observer: Option<mpsc::UnboundedSender<Arc<Segment>>>,
 ) -> Result<Claim<S>, Unavailable> {
-    let segments = read_all(storage, key).await.map_err(unreadable)?;
-    if segments.is_empty() {
-        return Ok(Claim::Missing);
-    }
-    let events: Vec<Event> = segments.iter().flat_map(Segment::events).collect();
-    let mut state = State::of(&events).map_err(refused)?;
-    if state.phase.is_closed() && !state.is_resumable() {
+    let Some(tail) = retrying(|| storage.tail(key)).await? else { return Ok(Claim::Missing) };
+    if tail.leaves_closed() {
         return Ok(Claim::Closed);
     }
-    let lease = retrying(|| storage.lease(key)).await.map_err(unreadable)?;
+    let lease = retrying(|| storage.lease(key)).await?;
+    // Nearly every caller is told here that the run has an owner. Only a claim is worth reading the whole log.
+    if !has_expired(storage.now(), lease, [&tail], settings) {
+        return Ok(Claim::Held);
+    }
+    let segments = read_until(storage, key, tail.last()).await?;
+    let mut state = State::default();
+    for segment in &segments {
+        advance(&mut state, segment).map_err(AppendError::from)?;
+    }
+    if state.phase.is_closed() && !state.is_resumable() {
+        return Ok(Claim::Closed); // in the meantime
+    }
     let reason = match state.epoch {
         0 => ClaimReason::Start,
         _ if state.is_resumable() => ClaimReason::Resume,
@@ -137,10 +143,10 @@ pub async fn claim<S: Storage>(
         if winner.epoch > 0 {
             return Ok(Claim::Held);
         }
-        advance(&mut state, &winner).map_err(refused)?;
+        advance(&mut state, &winner).map_err(AppendError::from)?;
         segment.first = state.next();
     }
-    advance(&mut state, &segment).map_err(refused)?;
+    advance(&mut state, &segment).map_err(AppendError::from)?;
     let ownership = Ownership { writer, epoch, state, since, observer };
     Ok(Claim::Won(Box::new(start(storage, key, settings, ownership, segment))))
 }
@@ -159,13 +165,18 @@ fn start<S: Storage>(
     Writer::start(storage.clone(), key, settings, ownership)
 }
 
-/// Returns `true` if the owner may be presumed dead. Its segments are signs of life, so an owner that writes
-/// need not renew its lease. An owner that released its lease leaves none to wait for.
-fn has_expired(now: Timestamp, lease: Lease, segments: &[Segment], settings: Settings) -> bool {
+/// Returns `true` if the owner may be presumed dead, as far as these segments show, the newest of which comes last.
+/// An owner's segments are signs of life, so an owner that writes need not renew its lease. An owner that released
+/// its lease leaves none to wait for.
+fn has_expired<'a>(
+    now: Timestamp,
+    lease: Lease,
+    segments: impl IntoIterator<Item = &'a Segment, IntoIter: DoubleEndedIterator>,
+    settings: Settings,
+) -> bool {
     let Lease::Held(until) = lease else { return true };
-    let seen =
-        segments.iter().rev().find(|segment| segment.epoch > 0).map(|segment| segment.at + settings.lease);
-    now >= seen.map_or(until, |seen| seen.max(until))
+    let seen = segments.into_iter().rev().find(|segment| segment.epoch > 0);
+    now >= seen.map_or(until, |segment| (segment.at + settings.lease).max(until))
 }
 
 pub(crate) fn advance(state: &mut State, segment: &Segment) -> Result<(), sequent_event::InvalidEvent> {
@@ -176,22 +187,11 @@ pub(crate) fn advance(state: &mut State, segment: &Segment) -> Result<(), sequen
 /// log that cannot be folded could never be continued, and followers read back no further than one segment
 /// can reach.
 fn first_state(segment: &Segment) -> Result<State, Unavailable> {
-    let bytes: usize = segment.entries.iter().filter_map(Entry::body).map(size::of).sum();
-    if segment.entries.is_empty() || segment.entries.len() > MAX_EVENTS || bytes > MAX_BYTES {
-        return Err(Unavailable(AppendError::Refused("the events are too large for one segment".into())));
+    if segment.entries.is_empty() {
+        return Err(Unavailable(AppendError::Refused("a log begins with at least one event".into())));
     }
+    size::check_segment(segment.entries.iter().filter_map(Entry::body)).map_err(AppendError::from)?;
     let mut state = State::default();
-    advance(&mut state, segment).map_err(refused)?;
+    advance(&mut state, segment).map_err(AppendError::from)?;
     Ok(state)
-}
-
-fn refused(error: sequent_event::InvalidEvent) -> Unavailable {
-    Unavailable(AppendError::Refused(Box::new(error)))
-}
-
-fn unreadable(error: ReadError) -> Unavailable {
-    Unavailable(match error {
-        ReadError::Unavailable(_) => AppendError::Busy,
-        ReadError::Malformed(source) => AppendError::Refused(source),
-    })
 }

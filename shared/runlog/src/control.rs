@@ -2,18 +2,22 @@
 
 use std::time::Duration;
 
-use sequent_event::{Body, Entry, Event, InvalidEvent, Seq, State};
+use sequent_event::{Body, Seq, State};
+use tokio::time::{Instant, sleep};
 
 use crate::{
-    AppendError, LogKey, MAX_EVENTS, ReadError, Segment, Storage, Unavailable, WriterId,
-    append::{Appended, append},
+    AppendError, LogKey, Segment, Storage, Unavailable, WriterId,
+    append::{Appended, Backoff, append},
+    claim::advance,
     follow::{read_all, retrying},
-    size::{self, LARGEST},
+    size,
 };
 
-const TOO_LARGE: &str = "the events are too large for one segment";
-
+/// Time for which one write is retried.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Time in which an event must find a free position. An owner leaves gaps between its writes, so this is needed
+/// only if the table or this process is slow.
+const LONGEST_CONTEST: Duration = Duration::from_secs(20);
 
 /// The result of [`append_control`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +37,8 @@ pub enum ControlOutcome {
 /// [`AppendError::Ambiguous`] means that the outcome is unknown.
 ///
 /// # Errors
-/// If the log cannot be read or written, or the event is not allowed everywhere in an open log.
+/// If the log cannot be read or written, or others were faster for a long time ([`AppendError::Busy`]), or the event
+/// is not allowed everywhere in an open log. [`AppendError::TooLarge`] if it does not fit a segment.
 pub async fn append_control<S: Storage>(
     storage: &S,
     key: LogKey,
@@ -42,7 +47,8 @@ pub async fn append_control<S: Storage>(
     check(&body)?;
     let writer = WriterId::new();
     let batch = WriterId::new().0;
-    let Some(mut tail) = read_tail(storage, key).await? else { return Ok(ControlOutcome::Missing) };
+    let mut contest = Contest::new();
+    let Some(mut tail) = retrying(|| storage.tail(key)).await? else { return Ok(ControlOutcome::Missing) };
     loop {
         let cancels_a_wait = tail.waits_for_people() && matches!(body, Body::CancelRequested { .. });
         if tail.leaves_closed() && !cancels_a_wait {
@@ -56,13 +62,33 @@ pub async fn append_control<S: Storage>(
             Appended::Stored => return Ok(ControlOutcome::Appended(segment.first)),
             // Continuing from the segment that won the position would never catch up with an owner that
             // writes as fast as we do. The tail is in the gap that an owner leaves between two writes.
-            Appended::Lost(stored) => tail = read_tail(storage, key).await?.unwrap_or(*stored),
+            Appended::Lost(stored) => {
+                contest.pause().await?;
+                tail = retrying(|| storage.tail(key)).await?.unwrap_or(*stored);
+            }
         }
     }
 }
 
-async fn read_tail<S: Storage>(storage: &S, key: LogKey) -> Result<Option<Segment>, Unavailable> {
-    retrying(|| storage.tail(key)).await.map_err(unreadable)
+/// The attempts to store an event at the end of a log that others write to.
+struct Contest {
+    give_up: Instant,
+    backoff: Backoff,
+}
+
+impl Contest {
+    fn new() -> Self {
+        Self { give_up: Instant::now() + LONGEST_CONTEST, backoff: Backoff::new() }
+    }
+
+    /// Pauses after a lost position. Returns an error if the attempts have taken too long: nothing was stored.
+    async fn pause(&mut self) -> Result<(), Unavailable> {
+        if Instant::now() >= self.give_up {
+            return Err(Unavailable(AppendError::Busy));
+        }
+        sleep(self.backoff.pause()).await;
+        Ok(())
+    }
 }
 
 /// The result of [`decide`].
@@ -77,11 +103,12 @@ pub enum Decision<E> {
 }
 
 /// Appends the events that `decide` derives from the whole log, directly after what it has read. If another
-/// segment was stored in the meantime, it reads and decides again. It is for control events whose meaning
-/// depends on the events before them, together with the rows that repeat them.
+/// segment was stored in the meantime, it reads that segment and decides again. It is for control events whose
+/// meaning depends on the events before them, together with the rows that repeat them.
 ///
 /// # Errors
-/// If the log cannot be read or written, or refuses the events.
+/// If the log cannot be read or written, others were faster for a long time ([`AppendError::Busy`]), or the log
+/// refuses the events: [`AppendError::TooLarge`], [`AppendError::Invalid`], [`AppendError::RowsRefused`].
 pub async fn decide<S: Storage, E>(
     storage: &S,
     key: LogKey,
@@ -89,47 +116,59 @@ pub async fn decide<S: Storage, E>(
 ) -> Result<Decision<E>, Unavailable> {
     let writer = WriterId::new();
     let batch = WriterId::new().0;
+    let mut contest = Contest::new();
+    let Some(mut state) = read_state(storage, key).await? else { return Ok(Decision::Missing) };
     loop {
-        let segments = read_all(storage, key).await.map_err(unreadable)?;
-        if segments.is_empty() {
-            return Ok(Decision::Missing);
-        }
-        let events: Vec<Event> = segments.iter().flat_map(Segment::events).collect();
-        let mut state = State::of(&events).map_err(invalid)?;
         let (bodies, rows) = match decide(&state) {
             Ok(decided) => decided,
             Err(reason) => return Ok(Decision::Refused(reason)),
         };
+        size::check_segment(&bodies).map_err(AppendError::from)?;
         let segment = Segment {
             batch: batch.clone(),
             ..Segment::new(state.next(), writer.clone(), 0, storage.now(), bodies)
         };
-        let bytes: usize = segment.entries.iter().filter_map(Entry::body).map(size::of).sum();
-        if bytes > LARGEST || segment.entries.len() > MAX_EVENTS {
-            return Err(Unavailable(AppendError::Refused(TOO_LARGE.into())));
-        }
-        segment.events().try_for_each(|event| state.apply(&event)).map_err(invalid)?;
-        if let Appended::Stored = append(storage, key, &segment, &rows, PATIENCE).await? {
-            return Ok(Decision::Stored(Box::new(state)));
+        let mut after = state.clone();
+        advance(&mut after, &segment).map_err(AppendError::from)?;
+        match append(storage, key, &segment, &rows, PATIENCE).await? {
+            Appended::Stored => return Ok(Decision::Stored(Box::new(after))),
+            Appended::Lost(winner) => {
+                contest.pause().await?;
+                catch_up(storage, key, &mut state, &winner).await?;
+            }
         }
     }
 }
 
-fn invalid(error: InvalidEvent) -> Unavailable {
-    Unavailable(AppendError::Refused(Box::new(error)))
+/// Folds a whole log. Returns `None` if it does not exist.
+async fn read_state<S: Storage>(storage: &S, key: LogKey) -> Result<Option<State>, Unavailable> {
+    let segments = read_all(storage, key).await?;
+    let mut state = State::default();
+    for segment in &segments {
+        advance(&mut state, segment).map_err(AppendError::from)?;
+    }
+    Ok((!segments.is_empty()).then_some(state))
 }
 
-fn unreadable(error: ReadError) -> Unavailable {
-    Unavailable(match error {
-        ReadError::Unavailable(_) => AppendError::Busy,
-        error @ ReadError::Malformed(_) => AppendError::Refused(Box::new(error)),
-    })
+/// Applies the segment that won a position, and those after it that one read returns. It does not read until
+/// nothing follows: a log that is written as fast as it is read has no end.
+async fn catch_up<S: Storage>(
+    storage: &S,
+    key: LogKey,
+    state: &mut State,
+    winner: &Segment,
+) -> Result<(), Unavailable> {
+    advance(state, winner).map_err(AppendError::from)?;
+    let after = state.last;
+    for segment in retrying(|| storage.read(key, after)).await? {
+        advance(state, &segment).map_err(AppendError::from)?;
+    }
+    Ok(())
 }
 
 /// Refuses events that are not allowed everywhere in a log: a control event is appended without knowing the
 /// whole log.
-fn check(body: &Body) -> Result<(), Unavailable> {
-    let refused = |reason: &str| Err(Unavailable(AppendError::Refused(reason.into())));
+fn check(body: &Body) -> Result<(), AppendError> {
     let depends_on_the_log = matches!(
         body,
         Body::ClarificationAnswered(_)
@@ -138,7 +177,7 @@ fn check(body: &Body) -> Result<(), Unavailable> {
             | Body::JobFinished(_)
     );
     if !body.is_control() || depends_on_the_log {
-        return refused("not a control event");
+        return Err(AppendError::Refused("not a control event".into()));
     }
-    if size::of(body) > LARGEST { refused(TOO_LARGE) } else { Ok(()) }
+    Ok(size::check_segment([body])?)
 }

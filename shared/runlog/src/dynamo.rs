@@ -62,6 +62,8 @@ impl Storage for DynamoStorage {
         };
         match rows(Transaction::new().write(write)).run(&self.store).await {
             Ok(()) => Ok(()),
+            // A segment is within the limits of the table, so the rows are not.
+            Err(cancelled @ Cancelled::Failed(Error::Limit(_))) => Err(AppendError::RowsRefused(cancelled)),
             Err(Cancelled::Failed(error)) => Err(failed(error)),
             Err(Cancelled::Reasons(mut reasons)) => Err(match reasons.first_mut() {
                 Some(Reason::Condition(item)) => conflict(item.take().map(|item| *item)),

@@ -44,10 +44,22 @@ pub async fn page<S: Storage>(
 /// # Errors
 /// If the log cannot be read.
 pub async fn read_all<S: Storage>(storage: &S, key: LogKey) -> Result<Vec<Segment>, ReadError> {
-    let Some(tail) = retrying(|| storage.tail(key)).await? else { return Ok(Vec::new()) };
+    match retrying(|| storage.tail(key)).await? {
+        Some(tail) => read_until(storage, key, tail.last()).await,
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Reads the segments from the first to the one that ends at `last`, the end of the log at an earlier time. It
+/// may return some that were stored since.
+pub(crate) async fn read_until<S: Storage>(
+    storage: &S,
+    key: LogKey,
+    last: Seq,
+) -> Result<Vec<Segment>, ReadError> {
     let mut all: Vec<Segment> = Vec::new();
     let mut chain = Chain::from(Seq::START);
-    while all.last().is_none_or(|last| last.last() < tail.last()) {
+    while all.last().is_none_or(|read| read.last() < last) {
         let segments = chain.read(storage, key).await?;
         if segments.is_empty() {
             return Err(ReadError::Malformed("the log ends before its tail".into()));

@@ -1,38 +1,58 @@
-//! The size of an event in a stored segment, and the cutting of events that are too long.
-//!
-//! Sizes are upper bounds of the encoded form, not of the text. A quotation mark takes two bytes in JSON and
-//! a control character six, so a segment measured by its text could exceed DynamoDB's 400 KB although the
-//! text is half as long.
+//! The limits of a segment, and the cutting of pieces that are too long for an event.
 
-use sequent_event::Body;
+use sequent_event::{Body, size};
 
-use crate::MAX_BYTES;
+use crate::{MAX_BYTES, MAX_EVENTS};
 
 /// Pieces of one stream are merged up to this number of bytes, and longer pieces are cut. Even if JSON
 /// escapes every byte to six, a piece stays below [`LARGEST`].
 pub(crate) const PIECE: usize = 16_000;
 
 /// Limit of the size of one event in bytes: half a segment, so that any two events fit into one.
-pub(crate) const LARGEST: usize = MAX_BYTES / 2;
+pub(crate) const LARGEST: usize = size::MAX_EVENT_BYTES;
 
-/// Bytes of an event besides the text of its fields: names, ids, version and time.
-const ENVELOPE: usize = 256;
+const _: () = assert!(2 * LARGEST <= MAX_BYTES);
 
-/// Returns an upper bound of the bytes that `body` takes in a segment.
-pub(crate) fn of(body: &Body) -> usize {
-    match body {
-        Body::TextMessageContent { delta, .. } | Body::ReasoningMessageContent { delta, .. } => {
-            ENVELOPE + escaped(delta)
-        }
-        Body::ToolCallArgs { tool_call_id, delta } => ENVELOPE + escaped(tool_call_id) + escaped(delta),
-        // An event that cannot be encoded cannot be stored either.
-        other => serde_json::to_vec(other).map_or(MAX_BYTES, |text| ENVELOPE + text.len()),
-    }
+/// Events are too large to be stored. None of them was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{events} events of {bytes} bytes cannot be stored together: at most {MAX_EVENTS} events and {max_bytes} bytes"
+)]
+#[expect(missing_docs, reason = "plain data")]
+pub struct EventsTooLarge {
+    pub events: usize,
+    /// Their size, as [`Body::encoded_bytes`] counts it.
+    pub bytes: usize,
+    pub max_bytes: usize,
+}
+
+/// Checks that the events can be stored by one write of an owner: [`Writer::append`](crate::Writer::append)
+/// for one event, [`Writer::finish`](crate::Writer::finish) for several. A single long delta counts as cut.
+///
+/// # Errors
+/// [`EventsTooLarge`] with the limits.
+pub fn check_size(bodies: &[Body]) -> Result<(), EventsTooLarge> {
+    let bytes = match bodies {
+        [one] => cut(one.clone()).iter().map(Body::encoded_bytes).max().unwrap_or(0),
+        several => several.iter().map(Body::encoded_bytes).sum(),
+    };
+    check(bodies.len(), bytes, LARGEST)
+}
+
+/// Checks that the events fit a segment of their own.
+pub(crate) fn check_segment<'a>(bodies: impl IntoIterator<Item = &'a Body>) -> Result<(), EventsTooLarge> {
+    let sizes: Vec<usize> = bodies.into_iter().map(Body::encoded_bytes).collect();
+    check(sizes.len(), sizes.iter().sum(), MAX_BYTES)
+}
+
+fn check(events: usize, bytes: usize, max_bytes: usize) -> Result<(), EventsTooLarge> {
+    let fits = events <= MAX_EVENTS && bytes <= max_bytes;
+    if fits { Ok(()) } else { Err(EventsTooLarge { events, bytes, max_bytes }) }
 }
 
 /// Returns the bytes that `more` adds to the event that it is merged into.
 pub(crate) fn of_delta(more: &Body) -> usize {
-    text(more).map_or(0, escaped)
+    text(more).map_or(0, size::encoded_bytes)
 }
 
 /// Cuts a long piece of a stream into pieces of at most [`PIECE`] bytes. Returns any other event unchanged.
@@ -74,21 +94,10 @@ fn with_text(of: &Body, part: &str) -> Body {
     }
 }
 
-/// Returns the bytes of `text` inside a JSON string (RFC 8259, section 7, as `serde_json` writes it).
-fn escaped(text: &str) -> usize {
-    let width = |byte: u8| match byte {
-        b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 2,
-        0..0x20 => 6,
-        _ => 1,
-    };
-    text.bytes().map(width).sum()
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use sequent_core::{MessageId, Timestamp};
-    use sequent_event::Entry;
+    use sequent_core::MessageId;
 
     use super::*;
 
@@ -107,19 +116,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_size_bounds_the_encoded_form(kind in 0_u8..3, delta in "\\PC{0,40}|[\\x00-\\x7f]{0,200}") {
-            let body = piece(kind, delta);
-            let entry = Entry::new(Timestamp::from_millis(i64::MAX / 1_000_000), body.clone());
-            let encoded = serde_json::to_string(&entry).unwrap();
-            prop_assert!(encoded.len() < of(&body), "{} bytes, computed {}", encoded.len(), of(&body));
-        }
-
-        #[test]
         fn cutting_loses_nothing(kind in 0_u8..3, unit in "[\\x00-\\x7f]|é|語|🦀", length in 0_usize..70_000) {
             let delta = unit.repeat(length / unit.len());
             let parts = cut(piece(kind, delta.clone()));
             prop_assert_eq!(joined(&parts), delta);
-            prop_assert!(parts.iter().all(|part| of(part) <= LARGEST));
+            prop_assert!(parts.iter().all(|part| part.encoded_bytes() <= LARGEST));
             prop_assert!(!parts.is_empty());
         }
     }
@@ -127,7 +128,7 @@ mod tests {
     #[test]
     fn control_characters_count_as_encoded() {
         let worst = piece(0, "\u{1}".repeat(PIECE));
-        assert!(of(&worst) > 6 * PIECE);
-        assert!(of(&worst) <= LARGEST, "even the worst piece fits");
+        assert!(worst.encoded_bytes() > 6 * PIECE);
+        assert!(worst.encoded_bytes() <= LARGEST, "even the worst piece fits");
     }
 }

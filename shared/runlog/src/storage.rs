@@ -3,10 +3,10 @@
 use std::future::Future;
 
 use sequent_core::Timestamp;
-use sequent_event::Seq;
+use sequent_event::{InvalidEvent, Seq};
 use sequent_tables::Cancelled;
 
-use crate::{Lease, LogKey, Segment, Waiting};
+use crate::{EventsTooLarge, Lease, LogKey, Segment, Waiting};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -16,9 +16,16 @@ pub enum AppendError {
     /// Another segment is stored at the position.
     #[error("another segment is stored at this position")]
     Conflict(Box<Segment>),
-    /// The position was free, but the condition of a transaction row failed. Nothing was stored.
-    #[error("the condition of a row in the same transaction failed")]
-    RowsRefused(Cancelled),
+    /// The position was free, but a transaction row was refused: its condition failed, or the rows exceed a
+    /// limit of the table. Nothing was stored.
+    #[error("a row of the same transaction was refused")]
+    RowsRefused(#[source] Cancelled),
+    /// The events are too large for a segment. Nothing was stored.
+    #[error(transparent)]
+    TooLarge(#[from] EventsTooLarge),
+    /// An event is not allowed at its position in the log. Nothing was stored.
+    #[error("an event is not allowed at its position in the log")]
+    Invalid(#[from] InvalidEvent),
     /// Nothing was stored. A retry may succeed.
     #[error("the storage is busy; retry later")]
     Busy,

@@ -7,13 +7,10 @@ use std::sync::Arc;
 
 use sequent_core::Timestamp;
 use sequent_event::{Body, CancelReason, InvalidEvent, State};
+use sequent_tables::Cancelled;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::{
-    LogKey, MAX_EVENTS, Settings, Storage, Unavailable, Waiting,
-    claim::Ownership,
-    size::{self, LARGEST},
-};
+use crate::{EventsTooLarge, LogKey, Settings, Storage, Unavailable, Waiting, check_size, claim::Ownership};
 use task::{Command, WriterTask};
 
 /// Capacity of the queue between the owner and its writer. If the queue is full, [`Writer::append`] waits.
@@ -32,8 +29,8 @@ pub enum Stopped {
     #[error("the event is not allowed at its position in the log")]
     Invalid(#[from] InvalidEvent),
     /// An event is too large for a segment.
-    #[error("an event of {0} bytes does not fit a segment")]
-    TooLarge(usize),
+    #[error(transparent)]
+    TooLarge(#[from] EventsTooLarge),
     /// The writer has finished or released the run.
     #[error("the writer has finished or released the run")]
     Ended,
@@ -64,6 +61,9 @@ pub enum Finish {
     /// A signal arrived before the log could be closed. None of the events was stored. The owner has to
     /// decide again.
     Superseded,
+    /// The table has refused the rows for good, not the events. Nothing was stored, and the writer continues: the
+    /// owner may try again with other rows.
+    RowsRefused(Cancelled),
 }
 
 /// The owner's handle of its run. Dropping it without [`Writer::finish`] releases the lease, so that another
@@ -201,13 +201,4 @@ impl<S: Storage> Writer<S> {
         let stop_reason = self.stop_reason.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         stop_reason.clone().unwrap_or(Stopped::Ended)
     }
-}
-
-/// Returns an error unless the events fit half a segment. A single long delta counts as cut.
-fn check_size(bodies: &[Body]) -> Result<(), Stopped> {
-    let bytes = match bodies {
-        [one] => size::cut(one.clone()).iter().map(size::of).max().unwrap_or(0),
-        several => several.iter().map(size::of).sum(),
-    };
-    if bytes > LARGEST || bodies.len() > MAX_EVENTS { Err(Stopped::TooLarge(bytes)) } else { Ok(()) }
 }

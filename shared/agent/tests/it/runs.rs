@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use sequent_agent::{Executed, Window, execute};
 use sequent_conversation::{
-    Cancel, Error, MessageRole, MessageStatus, RunStatus, Runs, Turn, cancel, claim, create, create_claimed,
+    Cancel, Error, MessageRole, MessageStatus, Prompt, RunStatus, Runs, Turn, cancel, claim, create,
+    create_claimed, steer,
 };
 use sequent_core::ProjectId;
 use sequent_event::{Body, CancelReason};
@@ -252,21 +253,16 @@ async fn a_message_during_a_run_is_answered_before_the_run_ends() {
     let key = bench.key(asking.run);
     let running = tokio::spawn(async move { execute(&engine, key, *writer, None).await });
     while bench.state(asking.run).await.open.is_none() {}
-    let id = sequent_core::MessageId::new();
-    let said = Body::UserMessage {
-        message_id: id,
-        content: "And in short?".into(),
-        by: Some(bench.user),
-        model: None,
-    };
-    let stored = sequent_runlog::append_control(&bench.engine.storage, key, said).await.unwrap();
-    assert!(matches!(stored, sequent_runlog::ControlOutcome::Appended(_)), "{stored:?}");
+    let said = Prompt::try_from("And in short?".to_owned()).unwrap();
+    steer(&bench.engine.storage, key, bench.user, said).await.unwrap();
     assert_eq!(running.await.unwrap().unwrap(), Executed::Closed);
     let state = bench.state(asking.run).await;
     assert_eq!((state.model_calls, state.prompts_seen), (2, 2));
     assert!(state.answers[1].text.contains("And in short?"), "the demo quotes the last message");
     let messages = bench.projects().latest_messages(asking.project, 10).await.unwrap();
     let roles: Vec<MessageRole> = messages.iter().map(|message| message.role).collect();
-    assert_eq!(roles, [MessageRole::User, MessageRole::User, MessageRole::Assistant]);
-    assert_eq!(messages[2].content, state.answers[1].text);
+    let exchange = [MessageRole::User, MessageRole::Assistant];
+    assert_eq!(roles, [exchange, exchange].concat(), "each answer comes before the message that followed it");
+    let answers = [&messages[1].content, &messages[3].content];
+    assert_eq!(answers, [&state.answers[0].text, &state.answers[1].text]);
 }

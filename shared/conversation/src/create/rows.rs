@@ -59,6 +59,7 @@ impl NewRows {
             run_id: new.run,
             role: MessageRole::User,
             content: new.content.clone(),
+            truncated: false,
             status: MessageStatus::Complete,
             created_at: message_id.created_at(),
         };

@@ -240,6 +240,12 @@ codes! {
         RunClosed = "run_closed", Conflict,
             "The run has ended or waits for answers, so it takes no message.",
             "Start a new run, or answer its questions.";
+        TooManyMessages = "too_many_messages", Conflict,
+            "The run has been sent as many messages as it takes.",
+            "Wait for its end, or cancel it, and send the message to the conversation.";
+        EventTooLarge = "event_too_large", BodyTooLarge,
+            "The content is too large to be stored as one event of a run. Its size counts as encoded in JSON.",
+            "Send at most `max_bytes` bytes. Quotes and line breaks count twice, control characters six times.";
         RunEnded = "run_ended", Conflict,
             "The run ended before the answer was stored.",
             "Start a new run.";

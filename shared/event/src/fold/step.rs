@@ -121,7 +121,7 @@ impl State {
                 self.totals.count(usage);
                 if usage.is_of_response() {
                     self.model_calls += 1;
-                    self.respond(usage.messages_told);
+                    self.respond(usage.messages_told, usage.is_of_cut_response());
                 }
             }
             Body::EntityExtracted(_)
@@ -161,7 +161,7 @@ impl State {
         self.open_reasoning = None;
         self.open_tools.clear();
         self.open_steps.clear();
-        self.transcript.extend(self.draft.take().map(TranscriptEntry::from));
+        self.transcript.extend(self.draft.take().map(|draft| draft.into_entry(true)));
         // The next execution carries out the calls that wait for an answer.
         if !waits {
             self.pending_tools.clear();

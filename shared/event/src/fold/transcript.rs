@@ -10,8 +10,9 @@ use super::{ChildEnd, State, TextMessage};
 pub enum TranscriptEntry {
     /// A message of a person.
     User { id: MessageId, text: String },
-    /// A response of the model. The text may be empty if the model only called tools.
-    Assistant { id: MessageId, text: String, calls: Vec<ToolCall> },
+    /// A response of the model. The text may be empty if the model only called tools. The request contained
+    /// the first `told` messages of people. A response that `is_cut` was not written to its end.
+    Assistant { id: MessageId, text: String, calls: Vec<ToolCall>, told: usize, is_cut: bool },
     /// The result of a tool call, as text for the model.
     Tool { call: String, content: String },
     /// The run starts to work on a step of its plan.
@@ -58,7 +59,8 @@ impl State {
 
     /// Returns the response being written. Starts one with this id if there is none.
     pub(super) fn draft(&mut self, id: MessageId) -> &mut Draft {
-        self.draft.get_or_insert_with(|| Draft { id, texts: Vec::new(), calls: Vec::new() })
+        let told = self.prompts.len();
+        self.draft.get_or_insert_with(|| Draft { id, texts: Vec::new(), calls: Vec::new(), told })
     }
 
     pub(super) fn call(&mut self, id: &str, name: &str, message: Option<MessageId>) {
@@ -76,7 +78,7 @@ impl State {
 
     /// Completes the response. User messages that arrived while it was being written move after it, because
     /// the model has not read them yet.
-    pub(super) fn respond(&mut self, prompts_seen: Option<u32>) {
+    pub(super) fn respond(&mut self, prompts_seen: Option<u32>, is_cut: bool) {
         self.prompts_seen = prompts_seen.map_or(self.prompts.len(), |count| count as usize);
         let late: Vec<MessageId> =
             self.prompts.iter().skip(self.prompts_seen).map(|prompt| prompt.id).collect();
@@ -86,7 +88,9 @@ impl State {
             std::mem::take(&mut self.transcript).into_iter().partition(is_late);
         self.transcript = rest;
         // The response of a model may be empty.
-        self.transcript.push(self.draft.take().unwrap_or_default().into());
+        let draft = self.draft.take().unwrap_or_default();
+        let draft = Draft { told: self.prompts_seen, ..draft };
+        self.transcript.push(draft.into_entry(is_cut));
         self.transcript.extend(late);
     }
 
@@ -129,18 +133,21 @@ pub struct Draft {
     pub texts: Vec<TextMessage>,
     /// The calls, complete or not.
     pub calls: Vec<ToolCall>,
+    /// The number of people's messages when the response began.
+    pub told: usize,
 }
 
 impl Default for Draft {
     fn default() -> Self {
-        Self { id: MessageId::from_bits(0), texts: Vec::new(), calls: Vec::new() }
+        Self { id: MessageId::from_bits(0), texts: Vec::new(), calls: Vec::new(), told: 0 }
     }
 }
 
-impl From<Draft> for TranscriptEntry {
-    fn from(draft: Draft) -> Self {
-        let texts: Vec<&str> = draft.texts.iter().map(|text| text.text.as_str()).collect();
-        Self::Assistant { id: draft.id, text: texts.join("\n\n"), calls: draft.calls }
+impl Draft {
+    pub(super) fn into_entry(self, is_cut: bool) -> TranscriptEntry {
+        let texts: Vec<&str> = self.texts.iter().map(|text| text.text.as_str()).collect();
+        let text = texts.join("\n\n");
+        TranscriptEntry::Assistant { id: self.id, text, calls: self.calls, told: self.told, is_cut }
     }
 }
 

@@ -41,7 +41,7 @@ impl Buffer {
                 Some(separate) => body = separate,
             }
         }
-        let size = size::of(&body);
+        let size = body.encoded_bytes();
         self.bytes += size;
         self.entries.push_back((Entry::new(at, body), size));
         Pushed::Added

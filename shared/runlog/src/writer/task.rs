@@ -210,7 +210,8 @@ impl<S: Storage> WriterTask<S> {
         loop {
             let created = Instant::now();
             let segment = self.segment(&batch, entries.clone());
-            match self.store(&segment, &S::Rows::default()).await? {
+            let appended = self.store(&segment, &S::Rows::default()).await;
+            match appended.map_err(|error| Stopped::Unavailable(Arc::new(error)))? {
                 Appended::Stored => {
                     self.buffer.drop_front(entries.len());
                     return self.stored(segment, created);
@@ -244,15 +245,25 @@ impl<S: Storage> WriterTask<S> {
                 entries.push(entry);
             }
             let segment = self.segment(&batch, entries);
-            match self.store(&segment, &rows(&end)).await? {
-                Appended::Stored => {
-                    self.buffer = Buffer::default();
-                    self.stored(segment, created)?;
-                    return Ok(Finish::Done(Box::new(self.state.clone())));
+            match self.store(&segment, &rows(&end)).await {
+                Ok(Appended::Stored) => return self.finished(segment, created),
+                // An earlier end of this owner, whose outcome was unknown, was stored after all.
+                Ok(Appended::Lost(winner)) if winner.writer == self.writer => {
+                    return self.finished(*winner, created);
                 }
-                Appended::Lost(winner) => self.absorb(*winner).await?,
+                Ok(Appended::Lost(winner)) => self.absorb(*winner).await?,
+                Err(Unavailable(AppendError::RowsRefused(cancelled))) => {
+                    return Ok(Finish::RowsRefused(cancelled));
+                }
+                Err(error) => return Err(Stopped::Unavailable(Arc::new(error))),
             }
         }
+    }
+
+    fn finished(&mut self, end: Segment, created: Instant) -> Result<Finish, Stopped> {
+        self.buffer = Buffer::default();
+        self.stored(end, created)?;
+        Ok(Finish::Done(Box::new(self.state.clone())))
     }
 
     async fn release(&mut self) -> Result<(), Stopped> {
@@ -304,10 +315,8 @@ impl<S: Storage> WriterTask<S> {
         Ok(())
     }
 
-    async fn store(&self, segment: &Segment, rows: &S::Rows) -> Result<Appended, Stopped> {
-        append(&self.storage, self.key, segment, rows, self.settings.patience)
-            .await
-            .map_err(|error| Stopped::Unavailable(Arc::new(error)))
+    async fn store(&self, segment: &Segment, rows: &S::Rows) -> Result<Appended, Unavailable> {
+        append(&self.storage, self.key, segment, rows, self.settings.patience).await
     }
 
     /// Applies the segment that won a position, and those after it. The buffer is then appended after them.

@@ -185,7 +185,7 @@ async fn one_of_many_writers_wins_a_position() {
 
 /// Writes a few words in every epoch that it wins, releases the run, and closes it in the last epoch.
 async fn compete(storage: DynamoStorage, log: LogKey, last_epoch: u32) -> Vec<u32> {
-    let settings = Settings { lease: Duration::from_millis(400), ..Settings::default() };
+    let settings = Settings { lease: Duration::from_secs(60), ..Settings::default() };
     let mut epochs = Vec::new();
     loop {
         let writer = match claim(&storage, log, settings, true, None).await.unwrap() {

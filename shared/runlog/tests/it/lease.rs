@@ -172,3 +172,31 @@ async fn a_run_created_without_an_owner_is_started_by_one_of_many() {
     writers[0].append(started()).await.unwrap();
     writers[0].flush().await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_claim_reads_the_tail_and_the_lease_and_not_the_log() {
+    let table = Table::calm(1);
+    let (writer, ..) = table.opened(SETTINGS).await;
+    writer.append(message_start()).await.unwrap();
+    for _ in 0..100 {
+        writer.append(delta("on")).await.unwrap();
+        writer.flush().await.unwrap();
+    }
+    let read = || {
+        let inner = table.lock();
+        (inner.reads, inner.segments_read)
+    };
+    let before = read();
+    assert!(matches!(try_claim(&table).await, Claim::Held));
+    let after = read();
+    assert_eq!((after.0 - before.0, after.1 - before.1), (2, 1), "the tail and the lease, and one segment");
+
+    writer.append(crate::memory::message_end()).await.unwrap();
+    let known = *writer.signals().borrow();
+    let end = vec![crate::memory::finished(sequent_event::RunOutcome::Success)];
+    writer.finish(known, end, |_| Rows::default()).await.unwrap();
+    let before = read();
+    assert!(matches!(try_claim(&table).await, Claim::Closed));
+    let after = read();
+    assert_eq!((after.0 - before.0, after.1 - before.1), (1, 1), "the tail shows that the log is closed");
+}

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sequent_event::Body;
-use sequent_runlog::{AppendError, MAX_EVENTS, Settings, append_control, create, create_claimed};
+use sequent_runlog::{AppendError, MAX_EVENTS, Settings, append_control, create, create_claimed, decide};
 use tokio::time::Instant;
 
 use crate::memory::{Faults, Rows, Table, cancel, key, message_start, question};
@@ -17,14 +17,50 @@ async fn the_first_events_of_a_log_must_be_valid_and_fit_a_segment() {
     let table = Table::calm(1);
     let process = table.process(0);
     let large = Body::Custom { name: "large".into(), value: "x".repeat(300_000).into() };
-    for bodies in [vec![], vec![question(); MAX_EVENTS + 1], vec![message_start()], vec![large]] {
+    let refusals = [
+        (vec![], "refused"),
+        (vec![message_start()], "invalid"),
+        (vec![question(); MAX_EVENTS + 1], "too large"),
+        (vec![large], "too large"),
+    ];
+    for (bodies, expected) in refusals {
         let created = create(&process, key(), SETTINGS(), bodies, Rows::default()).await;
-        assert!(matches!(created.unwrap_err().0, AppendError::Refused(_)));
+        assert_eq!(kind(&created.unwrap_err().0), expected);
     }
     let after = vec![question(); MAX_EVENTS];
     let opened = create_claimed(&process, key(), SETTINGS(), vec![], after, Rows::default(), None).await;
-    assert!(matches!(opened.unwrap_err().0, AppendError::Refused(_)));
+    assert_eq!(kind(&opened.unwrap_err().0), "too large");
     assert!(table.segments().is_empty());
+}
+
+fn kind(error: &AppendError) -> &'static str {
+    match error {
+        AppendError::TooLarge(_) => "too large",
+        AppendError::Invalid(_) => "invalid",
+        AppendError::Refused(_) => "refused",
+        _ => "another error",
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_control_event_that_json_makes_too_large_is_an_error_of_its_own() {
+    let table = Table::calm(1);
+    let (_writer, process, _) = table.opened(SETTINGS()).await;
+    let large = Body::UserMessage {
+        message_id: crate::memory::MESSAGE,
+        content: "\u{1}".repeat(64 * 1024),
+        by: None,
+        model: None,
+    };
+    let error = append_control(&process, key(), large.clone()).await.unwrap_err().0;
+    let AppendError::TooLarge(too_large) = error else { panic!("{error}") };
+    assert!(too_large.bytes > 6 * 64 * 1024);
+    let decided = decide(&process, key(), |_| Ok::<_, ()>((vec![large.clone()], Rows::default()))).await;
+    assert_eq!(kind(&decided.unwrap_err().0), "too large");
+    let too_many = vec![cancel(); MAX_EVENTS + 1];
+    let decided = decide(&process, key(), |_| Ok::<_, ()>((too_many.clone(), Rows::default()))).await;
+    assert_eq!(kind(&decided.unwrap_err().0), "too large");
+    assert_eq!(table.events().len(), 3);
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod answers;
+mod contest;
 mod dynamo;
 mod follow;
 mod lease;

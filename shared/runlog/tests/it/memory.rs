@@ -124,6 +124,8 @@ pub(crate) struct Inner {
     pub(crate) violations: Vec<(&'static str, String)>,
     pub(crate) writes: u64,
     pub(crate) reads: u64,
+    /// Segments that reads of the log have returned.
+    pub(crate) segments_read: usize,
     pub(crate) faults: u64,
     processes: u32,
 }

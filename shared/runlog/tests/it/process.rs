@@ -190,11 +190,14 @@ impl Storage for Process {
             inner.segments.range(after.0 + 1..).take(most).map(|(_, segment)| segment.clone()).collect()
         };
         let found: Vec<Segment> = self.read_table(read).await?;
+        self.table.lock().segments_read += found.len();
         Ok(found.into_iter().map(|segment| self.table.mutation.seen(self, segment)).collect())
     }
 
     async fn tail(&self, _: LogKey) -> Result<Option<Segment>, ReadError> {
-        self.read_table(|inner| inner.segments.values().next_back().cloned()).await
+        let tail = self.read_table(|inner| inner.segments.values().next_back().cloned()).await?;
+        self.table.lock().segments_read += usize::from(tail.is_some());
+        Ok(tail)
     }
 
     async fn lease(&self, _: LogKey) -> Result<Lease, ReadError> {

@@ -169,3 +169,19 @@ async fn without_merging_every_piece_is_an_event() {
     assert_eq!(pieces.iter().filter(|event| event.body().is_some_and(ours)).count(), 300);
     assert_limits(&table);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_end_whose_rows_are_refused_can_be_stored_with_others() {
+    let table = Table::calm(5);
+    let (writer, ..) = table.opened(Settings::default()).await;
+    append_all(&writer, [message_start(), delta("Because"), message_end()]).await;
+    let known = *writer.signals().borrow();
+    let end = vec![finished(RunOutcome::Success)];
+    let refused = |_: &sequent_event::State| Rows { refused: true, ..Rows::default() };
+    let finish = writer.finish(known, end.clone(), refused).await.unwrap();
+    assert!(matches!(finish, Finish::RowsRefused(_)), "{finish:?}");
+    assert!(!table.state().phase.is_closed());
+    let finish = writer.finish(known, end, rows).await.unwrap();
+    let Finish::Done(state) = finish else { panic!("{finish:?}") };
+    assert_eq!(state.answer_text(), "Because");
+}

@@ -61,7 +61,7 @@ pub(super) async fn work(world: &World, writer: Writer<Process>, epoch: u32) -> 
             }
             match owner.finish(&writer, known, vec![usage(), finished(outcome)]).await? {
                 Finish::Done(_) => return Ok(Ended::Finished),
-                Finish::Superseded => {}
+                Finish::Superseded | Finish::RowsRefused(_) => {}
             }
         }
     }
@@ -96,7 +96,9 @@ impl Owner<'_> {
         let rows = |state: &_| Rows { close: Some(Closed::of(state)), ..Rows::default() };
         let finish = self.world.count("finish", writer.finish(known, bodies, rows).await)?;
         match &finish {
-            Finish::Superseded => self.note(|sent| sent.truncate(sent.len() - count)),
+            Finish::Superseded | Finish::RowsRefused(_) => {
+                self.note(|sent| sent.truncate(sent.len() - count));
+            }
             Finish::Done(_) => self.acknowledge(),
         }
         Ok(finish)

@@ -1,0 +1,94 @@
+use sequent_event::{RunOutcome, Usage};
+use sequent_tables::Update;
+
+use super::*;
+use crate::{
+    MessageRole, MessageStatus,
+    testing::{Conversation, append_all, response},
+};
+
+async fn steer_with(conversation: &Conversation, key: LogKey, text: &str) -> Result<Steered, Error> {
+    let prompt = Prompt::try_from(text.to_owned()).unwrap();
+    steer(conversation.runs.storage(), key, conversation.user, prompt).await
+}
+
+async fn shown(conversation: &Conversation) -> Vec<(MessageRole, String, MessageStatus)> {
+    let messages = conversation.messages().await;
+    messages.into_iter().map(|message| (message.role, message.content, message.status)).collect()
+}
+
+#[tokio::test]
+async fn a_message_is_part_of_the_conversation_at_once() {
+    let conversation = Conversation::new().await;
+    let new = conversation.asking();
+    let writer = conversation.begin(&new).await;
+    let stored = steer_with(&conversation, new.key(), "And in short?").await.unwrap();
+    let messages = conversation.messages().await;
+    assert_eq!((messages.len(), messages[1].id), (2, stored.message));
+    let state = writer.flush().await.unwrap();
+    assert_eq!(state.prompts.len(), 1, "the owner has not read it yet");
+}
+
+#[tokio::test]
+async fn each_answer_of_a_steered_run_is_kept_in_its_place() {
+    let conversation = Conversation::new().await;
+    let new = conversation.asking();
+    let writer = conversation.begin(&new).await;
+    append_all(&writer, response("Let me look.", 1, "tool_calls")).await;
+    append_all(&writer, response("Because.", 1, "stop")).await;
+    writer.flush().await.unwrap();
+    steer_with(&conversation, new.key(), "And in short?").await.unwrap();
+    writer.flush().await.unwrap();
+    conversation.end(&writer, &new, response("So.", 2, "stop"), RunOutcome::Success).await;
+    let user = |text: &str| (MessageRole::User, text.to_owned(), MessageStatus::Complete);
+    let agent = |text: &str| (MessageRole::Assistant, text.to_owned(), MessageStatus::Complete);
+    let expected = [user("Why?"), agent("Because."), user("And in short?"), agent("So.")];
+    assert_eq!(shown(&conversation).await, expected);
+}
+
+#[tokio::test]
+async fn a_cancelled_run_keeps_its_complete_answer_beside_the_partial_one() {
+    let conversation = Conversation::new().await;
+    let new = conversation.asking();
+    let writer = conversation.begin(&new).await;
+    append_all(&writer, response("Because.", 1, "stop")).await;
+    writer.flush().await.unwrap();
+    steer_with(&conversation, new.key(), "And in short?").await.unwrap();
+    writer.flush().await.unwrap();
+    let cut = response("S", 2, Usage::CANCELLED);
+    conversation.end(&writer, &new, cut, RunOutcome::Cancelled).await;
+    let statuses: Vec<MessageStatus> =
+        shown(&conversation).await.into_iter().map(|(.., status)| status).collect();
+    let complete = MessageStatus::Complete;
+    assert_eq!(statuses, [complete, complete, complete, MessageStatus::Partial]);
+}
+
+#[tokio::test]
+async fn a_run_takes_a_limited_number_of_messages() {
+    let conversation = Conversation::new().await;
+    let new = conversation.asking();
+    let _writer = conversation.begin(&new).await;
+    for _ in 0..MAX_STEERING_MESSAGES {
+        steer_with(&conversation, new.key(), "And then?").await.unwrap();
+    }
+    let refused = steer_with(&conversation, new.key(), "And then?").await;
+    assert!(matches!(refused, Err(Error::TooManyMessages)), "{refused:?}");
+    assert_eq!(conversation.messages().await.len(), 1 + MAX_STEERING_MESSAGES);
+}
+
+#[tokio::test]
+async fn a_run_that_has_ended_and_a_project_that_is_deleted_take_no_message() {
+    let conversation = Conversation::new().await;
+    let new = conversation.asking();
+    let writer = conversation.begin(&new).await;
+    let project = key::project(conversation.tenant, conversation.project);
+    conversation.runs.tables().write(Update::of(&project).set("deleting", true)).await.unwrap();
+    let refused = steer_with(&conversation, new.key(), "And then?").await;
+    assert!(matches!(refused, Err(Error::ProjectNotFound)), "{refused:?}");
+    conversation.end(&writer, &new, Vec::new(), RunOutcome::Success).await;
+    let refused = steer_with(&conversation, new.key(), "And then?").await;
+    assert!(matches!(refused, Err(Error::RunClosed(RunStatus::Success))), "{refused:?}");
+    let missing = LogKey { run: sequent_core::RunId::new(), ..new.key() };
+    assert!(matches!(steer_with(&conversation, missing, "?").await, Err(Error::RunNotFound)));
+    assert_eq!(conversation.messages().await.len(), 1, "no message was stored");
+}
