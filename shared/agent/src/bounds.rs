@@ -29,6 +29,9 @@ pub struct Bounds {
     pub patience: Duration,
     /// Tokens of the output of a model call, for models with a known price.
     pub output_tokens: u32,
+    /// Bytes of a run's own messages in a request. Four bytes are about one token, so this, the earlier messages and the
+    /// tools fit a context window of 128,000 tokens.
+    pub transcript: usize,
 }
 
 /// The message of a run that ends with `time_limit`.
@@ -68,6 +71,7 @@ impl Default for Bounds {
             question: scaled(Duration::from_secs(7 * 24 * 3600)),
             patience: scaled(Duration::from_secs(5)),
             output_tokens: 32_768,
+            transcript: 240_000,
         }
     }
 }

@@ -9,14 +9,23 @@ use sequent_conversation::{Error, NewRun, Run, RunOptions, Runs, Turn, cancel_ch
 use sequent_core::{RunId, Timestamp};
 use sequent_event::{
     Body, Child, Configuration, Event, Orchestration, Phase, RunOutcome, State, Step, StepStatus,
+    size::{MAX_TEXT_BYTES, encoded_prefix},
 };
 use sequent_runlog::{LogKey, Segment, Stopped, read_all};
+use sequent_tool::cut;
 use tokio::time::Instant;
 
 use crate::{
     Engine,
     execution::{Execution, Flow},
 };
+
+/// Bytes of the task that a child is told it is a part of.
+const MAX_TASK: usize = 2_000;
+/// Bytes of a child's answer that its parent reads. The log of the child has all of it.
+const MAX_ANSWER: usize = 64 << 10;
+/// Bytes of the message of a failed child.
+const MAX_MESSAGE: usize = 2_000;
 
 /// Carries out `steps` by child runs: starts the children that may start, records the results of those that have ended,
 /// and waits.
@@ -90,6 +99,7 @@ fn child_run(execution: &Execution<'_>, run: RunId, step: &Step, shares: usize) 
         scopes: state.configuration.scopes.clone(),
     };
     let task = state.prompts.first().map_or("", |prompt| prompt.text.lines().next().unwrap_or_default());
+    let task = encoded_prefix(task, MAX_TASK);
     let content = format!("This is a part of a larger task: “{task}”.\n\n{}", step.instructions);
     let parent = &execution.run;
     NewRun {
@@ -142,7 +152,7 @@ fn result(child: &Child, state: &State) -> (Body, StepStatus) {
     let failed = |code: &str, message: &str| {
         let error = Body::SubagentError {
             subagent_run_id,
-            message: message.to_owned(),
+            message: encoded_prefix(message, MAX_MESSAGE).to_owned(),
             code: code.to_owned(),
             usage,
         };
@@ -150,7 +160,9 @@ fn result(child: &Child, state: &State) -> (Body, StepStatus) {
     };
     match &state.phase {
         Phase::Finished(RunOutcome::Success) => {
-            let result = state.answers.last().map_or_else(String::new, |answer| answer.text.clone());
+            let answer = state.answers.last().map_or_else(String::new, |answer| answer.text.clone());
+            let what = format!("the answer of {subagent_run_id}");
+            let result = cut(answer, MAX_ANSWER, MAX_TEXT_BYTES, &what);
             (Body::SubagentFinished { subagent_run_id, result, usage }, StepStatus::Done)
         }
         Phase::Failed { code, message } => failed(code, message),

@@ -3,7 +3,7 @@
 use sequent_conversation::{Error, Runs, closing_bodies, finish, has_news, queue, wake_next};
 use sequent_core::Timestamp;
 use sequent_event::{Body, Phase, RunOutcome, StepStatus};
-use sequent_runlog::{DynamoStorage, Finish, LogKey, Writer};
+use sequent_runlog::{DynamoStorage, Finish, LogKey, Stopped, Writer};
 
 use crate::{
     Engine, Window,
@@ -71,12 +71,12 @@ impl Owner<'_> {
             let flow = match self.stop_reason() {
                 Some(bodies) => Flow::End(bodies),
                 None if self.execution.is_late() => Flow::HandOver,
-                None => self.perform(next(&self.execution.state)).await?,
+                None => self.step().await?,
             };
             match flow {
                 Flow::Continue => {}
                 Flow::End(bodies) => {
-                    if self.end(bodies).await? {
+                    if self.end_or_fail(bodies).await? {
                         return Ok(Executed::Closed);
                     }
                 }
@@ -101,6 +101,42 @@ impl Owner<'_> {
             execution.append(started).await?;
         }
         Ok(())
+    }
+
+    /// Does what the log calls for. If the log cannot take an event of this step the run ends: every owner would write it
+    /// again.
+    async fn step(&mut self) -> Result<Flow, Error> {
+        match self.perform(next(&self.execution.state)).await {
+            Err(Error::Stopped(error @ (Stopped::TooLarge(_) | Stopped::Invalid(_)))) => {
+                Ok(Flow::End(self.refused(&error).await?))
+            }
+            performed => performed,
+        }
+    }
+
+    /// As [`Owner::end`]. If the log cannot take the events, the run ends with an error.
+    async fn end_or_fail(&mut self, bodies: Vec<Body>) -> Result<bool, Error> {
+        match self.end(bodies).await {
+            Err(Error::Stopped(error @ (Stopped::TooLarge(_) | Stopped::Invalid(_)))) => {
+                let bodies = self.refused(&error).await?;
+                self.end(bodies).await
+            }
+            ended => ended,
+        }
+    }
+
+    /// The events that end the run because the log refused an event of its owner. Fails if the writer has stopped, too.
+    async fn refused(&mut self, error: &Stopped) -> Result<Vec<Body>, Error> {
+        // The state may contain the event that was refused.
+        self.execution.flush().await?;
+        tracing::error!(run = %self.execution.key.run, %error, "the log refused an event; ending the run");
+        let (code, message) = match error {
+            Stopped::TooLarge(_) => ("event_too_large", "A result is too large to be stored."),
+            _ => ("event_invalid", "The run cannot be continued because of an internal error."),
+        };
+        let mut bodies = closing_bodies(&self.execution.state);
+        bodies.push(run_error(code, message));
+        Ok(bodies)
     }
 
     async fn perform(&mut self, next: Next) -> Result<Flow, Error> {
@@ -168,6 +204,7 @@ impl Owner<'_> {
             bodies.splice(0..0, results);
             jobs::cancel_all(execution).await?;
         }
+        let mut bodies = execution.writer.make_room(bodies).await?;
         let closing = finish(
             &execution.writer,
             execution.key.tenant,

@@ -7,13 +7,18 @@ use std::{sync::Arc, time::Duration};
 
 use sequent_conversation::{Error, Run};
 use sequent_core::{Timestamp, pace::scaled};
-use sequent_event::{Body, CancelReason, Entry, Orchestration, Plan, RunOutcome, State, StepStatus};
+use sequent_event::{
+    Body, CancelReason, Entry, Orchestration, Plan, RunOutcome, State, StepStatus, size::encoded_prefix,
+};
+use sequent_model::Message;
 use sequent_runlog::{DynamoStorage, LogKey, Signals, Stopped, Writer};
 use sequent_tool::Registry;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::{Engine, Window};
 
+/// Bytes of the message of a failed run at most.
+const MAX_MESSAGE: usize = 2_000;
 /// Interval at which a waiting owner polls.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
@@ -43,6 +48,8 @@ pub(crate) struct Execution<'a> {
     /// The tools that the run may call. Before [`Execution::load_tools`], those of the deployment.
     pub(crate) tools: Arc<Registry>,
     has_all_tools: bool,
+    /// The earlier messages of the project, once they were read.
+    pub(crate) earlier: Option<Vec<Message>>,
     pub(crate) run: Run,
     pub(crate) writer: Writer<DynamoStorage>,
     /// The state of the log once everything appended is stored, as far as this owner has read it.
@@ -68,6 +75,7 @@ impl<'a> Execution<'a> {
             key,
             tools,
             has_all_tools: false,
+            earlier: None,
             run,
             writer,
             state,
@@ -164,8 +172,10 @@ impl<'a> Execution<'a> {
     }
 }
 
+/// The event that ends a run with an error. A long message is cut: the event must always fit.
 pub(crate) fn run_error(code: &str, message: &str) -> Body {
-    Body::RunError { message: message.to_owned(), code: code.to_owned() }
+    let message = encoded_prefix(message, MAX_MESSAGE).to_owned();
+    Body::RunError { message, code: code.to_owned() }
 }
 
 /// Appends an event to the log and applies it to `state` before it is stored. This is safe: what is decided

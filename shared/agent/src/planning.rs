@@ -1,7 +1,7 @@
 //! `write_plan`: the tool with which a model writes its plan.
 
 use schemars::JsonSchema;
-use sequent_event::{Plan, Step, StepStatus};
+use sequent_event::{Plan, Step, StepStatus, size::MAX_TEXT_BYTES};
 use sequent_model::ToolSpec;
 use sequent_tool::schema;
 use serde::Deserialize;
@@ -10,6 +10,12 @@ use serde::Deserialize;
 pub(crate) const NAME: &str = "write_plan";
 /// Steps of a plan at most.
 const MAX_STEPS: usize = 50;
+/// Characters of a step's title at most.
+const MAX_TITLE: usize = 200;
+/// Characters of a step's instructions at most.
+const MAX_INSTRUCTIONS: usize = 8_000;
+/// Bytes of a plan at most, as JSON: it is one event.
+const MAX_PLAN: usize = MAX_TEXT_BYTES;
 
 /// The arguments of a call.
 #[derive(Deserialize, JsonSchema)]
@@ -26,10 +32,10 @@ struct StepArguments {
     #[schemars(length(min = 1, max = 64))]
     id: String,
     /// A few words for people.
-    #[schemars(length(min = 1, max = 200))]
+    #[schemars(length(min = 1, max = MAX_TITLE))]
     title: String,
     /// The instructions for the step, for a reader who does not know the other steps.
-    #[schemars(length(min = 1, max = 8000))]
+    #[schemars(length(min = 1, max = MAX_INSTRUCTIONS))]
     instructions: String,
     /// True if the step needs no other step's result.
     #[serde(default)]
@@ -64,17 +70,55 @@ pub(crate) fn new_plan(arguments: &str, before: Option<&Plan>) -> Result<Plan, S
         if steps.iter().any(|step| step.id == id) {
             return Err(format!("There are two steps with the id `{id}`."));
         }
+        check_length("title", &id, &title, MAX_TITLE)?;
+        check_length("instructions", &id, &instructions, MAX_INSTRUCTIONS)?;
         steps.push(Step { id, title, instructions, independent, status: StepStatus::Pending });
     }
     if steps.len() > MAX_STEPS {
         return Err(format!("A plan can have at most {MAX_STEPS} steps."));
     }
-    Ok(Plan { steps })
+    let plan = Plan { steps };
+    let bytes = serde_json::to_string(&plan).map_or(usize::MAX, |text| text.len());
+    if bytes > MAX_PLAN {
+        return Err(format!(
+            "The plan is too large: it has {bytes} bytes, and at most {MAX_PLAN} are allowed. Write fewer steps, or \
+             shorter instructions."
+        ));
+    }
+    Ok(plan)
+}
+
+fn check_length(field: &str, step: &str, text: &str, max: usize) -> Result<(), String> {
+    let length = text.chars().count();
+    if length <= max {
+        return Ok(());
+    }
+    Err(format!("The {field} of the step `{step}` has {length} characters; at most {max} are allowed."))
 }
 
 #[cfg(test)]
 mod tests {
+    use sequent_event::size;
+
     use super::*;
+
+    #[test]
+    fn a_plan_that_does_not_fit_an_event_is_refused_with_the_limit() {
+        let plan = |steps: usize, instructions: &str| {
+            let step = |n: usize| serde_json::json!({"id": n.to_string(), "title": "Go", "instructions": instructions});
+            new_plan(
+                &serde_json::json!({"steps": (0..steps).map(step).collect::<Vec<_>>()}).to_string(),
+                None,
+            )
+        };
+        let largest = plan(50, &"x".repeat(1_800)).unwrap();
+        assert!(sequent_event::Body::PlanUpdated { plan: largest }.encoded_bytes() <= size::MAX_EVENT_BYTES);
+        for refused in [plan(50, &"x".repeat(2_400)), plan(2, &"\u{1}".repeat(8_000))] {
+            assert!(refused.as_ref().is_err_and(|why| why.contains("at most 96000")), "{refused:?}");
+        }
+        let long = plan(1, &"x".repeat(8_001));
+        assert!(long.as_ref().is_err_and(|why| why.contains("at most 8000")), "{long:?}");
+    }
 
     #[test]
     fn the_tool_as_the_model_sees_it() {

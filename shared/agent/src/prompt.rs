@@ -9,13 +9,19 @@ use sequent_deliverables::tool_name;
 use sequent_documents::DocumentKind;
 use sequent_event::{ChildEnd, Plan, State, TranscriptEntry};
 use sequent_model::{Message, Part, Role, ToolCall};
+use sequent_tool::cut;
 
-use crate::{execution::Execution, next::Purpose};
+use crate::{execution::Execution, fit, next::Purpose};
 
 /// Earlier messages of the project that a prompt contains at most.
 const MAX_MESSAGES: u32 = 100;
 /// Bytes of earlier messages that a prompt contains at most. The oldest are left out first.
 const MAX_BYTES: usize = 200_000;
+/// Bytes above which only the beginning of an earlier message is part of a prompt: it alone would leave little room for the
+/// others.
+const GIANT: usize = MAX_BYTES / 2;
+/// Bytes that remain of such a message.
+const GIANT_EXCERPT: usize = 4_000;
 
 /// Returns the system instructions for this purpose.
 pub(crate) fn system(purpose: Purpose, deliverable: Option<DocumentKind>) -> Option<String> {
@@ -48,13 +54,15 @@ pub(crate) fn system(purpose: Purpose, deliverable: Option<DocumentKind>) -> Opt
 }
 
 /// The messages of a request: earlier messages of the project, then what happened in this run.
-pub(crate) async fn messages(execution: &Execution<'_>, purpose: Purpose) -> Result<Vec<Message>, Error> {
-    let mut messages = match execution.run.parent_run_id {
-        // A child gets its task only.
-        Some(_) => Vec::new(),
+pub(crate) async fn messages(execution: &mut Execution<'_>, purpose: Purpose) -> Result<Vec<Message>, Error> {
+    let earlier = match execution.earlier.take() {
+        Some(earlier) => earlier,
         None => earlier(execution).await?,
     };
-    messages.extend(transcript(&execution.state, execution.plan()));
+    let mut messages = execution.earlier.insert(earlier).clone();
+    let mut own = transcript(&execution.state, execution.plan());
+    fit::fit(&mut own, execution.engine.bounds.transcript);
+    messages.append(&mut own);
     if purpose == Purpose::Conclude {
         messages.push(Message::user("All steps are done. Give the answer."));
     }
@@ -64,24 +72,37 @@ pub(crate) async fn messages(execution: &Execution<'_>, purpose: Purpose) -> Res
     Ok(messages)
 }
 
-/// Earlier messages of the project.
+/// Earlier messages of the project. They do not change while the run has the turn. A child gets its task only.
 async fn earlier(execution: &Execution<'_>) -> Result<Vec<Message>, Error> {
+    if execution.run.parent_run_id.is_some() {
+        return Ok(Vec::new());
+    }
     let projects = Projects::new(execution.engine.store(), execution.key.tenant);
     let rows = projects.latest_messages(execution.run.project_id, MAX_MESSAGES).await?;
-    let mut room = MAX_BYTES;
     // Messages of later runs are excluded: this process may have taken over an old run.
-    let earlier = rows.iter().rev().filter(|row| row.run_id < execution.run.id).take_while(|row| {
-        room = room.saturating_sub(row.content.len());
-        room > 0
-    });
-    let mut messages: Vec<Message> = earlier
-        .map(|row| match row.role {
-            MessageRole::User => Message::user(row.content.clone()),
-            MessageRole::Assistant => Message::assistant(row.content.clone()),
-        })
-        .collect();
-    messages.reverse();
-    Ok(messages)
+    let before = rows.into_iter().filter(|row| row.run_id < execution.run.id);
+    Ok(latest_that_fit(before.map(|row| (row.role, row.content)).collect()))
+}
+
+/// The latest of `messages` that fit [`MAX_BYTES`], oldest first.
+fn latest_that_fit(messages: Vec<(MessageRole, String)>) -> Vec<Message> {
+    let mut room = MAX_BYTES;
+    let mut latest = Vec::new();
+    for (role, content) in messages.into_iter().rev() {
+        let content = if content.len() > GIANT {
+            cut(content, GIANT_EXCERPT, usize::MAX, "this message")
+        } else {
+            content
+        };
+        let Some(left) = room.checked_sub(content.len()) else { break };
+        room = left;
+        latest.push(match role {
+            MessageRole::User => Message::user(content),
+            MessageRole::Assistant => Message::assistant(content),
+        });
+    }
+    latest.reverse();
+    latest
 }
 
 /// The messages of this run. Providers require the results of a response's calls directly after the response,
@@ -150,5 +171,31 @@ fn child_result(plan: Option<&Plan>, id: &str, ended: &ChildEnd) -> String {
     match ended {
         ChildEnd::Result(result) => format!("The result of the step “{title}”:\n{result}"),
         ChildEnd::Failure { message, .. } => format!("The step “{title}” could not be done: {message}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn history(sizes: &[usize]) -> Vec<usize> {
+        let messages = sizes.iter().map(|size| (MessageRole::Assistant, "x".repeat(*size))).collect();
+        latest_that_fit(messages)
+            .iter()
+            .map(|message| serde_json::to_string(message).unwrap().len())
+            .collect()
+    }
+
+    #[test]
+    fn a_giant_message_leaves_the_others_in_the_history() {
+        let history = history(&[10, 250_000, 20]);
+        assert_eq!(history.len(), 3);
+        assert!(history[1] < 2 * GIANT_EXCERPT, "{history:?}");
+    }
+
+    #[test]
+    fn the_oldest_messages_are_left_out_first() {
+        assert_eq!(history(&[10, 90_000, 90_000, 90_000]).len(), 2);
+        assert_eq!(history(&[90_000; 2]).len(), 2);
     }
 }

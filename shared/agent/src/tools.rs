@@ -5,17 +5,17 @@ use std::time::Duration;
 use backon::{ExponentialBuilder, Retryable};
 use futures::{StreamExt, stream};
 use sequent_conversation::{Error, closing_bodies};
-use sequent_core::{InterruptId, MessageId, Timestamp};
-use sequent_event::{Artifact, Body, Citation, Interrupt, Question, RunOutcome, ToolCall};
+use sequent_core::{MessageId, Timestamp};
+use sequent_event::{Artifact, Body, Citation, Question, RunOutcome, ToolCall, size::MAX_TEXT_BYTES};
 use sequent_runlog::{DynamoStorage, LogKey, Writer};
-use sequent_tool::{Effect, Output, Tool};
+use sequent_tool::{Effect, Output, Tool, cut};
 use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::{
     execution::{Execution, Flow, StopSignal, append, at, stop_error, stop_signal},
     jobs::{self, JobRequest, RunJobs},
-    offer,
+    offer, questions,
     verdict::{Verdict, verdict},
 };
 
@@ -40,6 +40,7 @@ pub(crate) async fn carry_out(execution: &mut Execution<'_>, jobs: &mut RunJobs)
     let mut ready: Vec<ReadyCall> = Vec::new();
     let mut questions: Vec<Question> = Vec::new();
     let mut requests: Vec<JobRequest> = Vec::new();
+    let mut has_asked = false;
     for id in execution.state.pending_tools.clone() {
         let Some(call) = execution.state.tool_call(&id).cloned() else { continue };
         match verdict(&execution.state, &execution.tools, &allowed, &call) {
@@ -53,7 +54,7 @@ pub(crate) async fn carry_out(execution: &mut Execution<'_>, jobs: &mut RunJobs)
             Verdict::Job(job_type, arguments) => {
                 requests.push(jobs::of_call(&execution.state, &id, job_type, arguments));
             }
-            Verdict::Wait => {}
+            Verdict::Wait => has_asked = true,
         }
     }
     let has_jobs = !requests.is_empty();
@@ -61,6 +62,9 @@ pub(crate) async fn carry_out(execution: &mut Execution<'_>, jobs: &mut RunJobs)
     jobs.create(execution, requests).await?;
     if !ready.is_empty() {
         run_all(execution, ready).await
+    } else if has_asked {
+        // The last owner was lost between its questions and its end, or a message came between.
+        Ok(ask(execution, Vec::new()))
     } else if !questions.is_empty() {
         Ok(ask(execution, questions))
     } else if has_jobs {
@@ -108,13 +112,11 @@ async fn run_all(execution: &mut Execution<'_>, ready: Vec<ReadyCall>) -> Result
     Ok(Flow::Continue)
 }
 
-/// Ends the execution with questions to people.
+/// Ends the execution with questions to people: those that were asked already, and as many new ones as fit.
 fn ask(execution: &Execution<'_>, questions: Vec<Question>) -> Flow {
     let expires_at = Some(Timestamp::now() + execution.engine.bounds.question);
-    let asked: Vec<Interrupt> = questions
-        .into_iter()
-        .map(|question| Interrupt { id: InterruptId::new(), question: Question { expires_at, ..question } })
-        .collect();
+    let questions = questions.into_iter().map(|question| Question { expires_at, ..question });
+    let asked = questions::take(questions.collect());
     let mut bodies = closing_bodies(&execution.state);
     bodies.extend(asked.iter().map(|interrupt| Body::ClarificationNeeded {
         interrupt_id: interrupt.id,
@@ -195,6 +197,8 @@ fn effect_event(call: &ToolCall, effect: Effect) -> Body {
     }
 }
 
+/// The result of a call. Not every text comes from a tool: a person, a job or an error may have written it.
 fn result(tool_call_id: &str, content: String) -> Body {
+    let content = cut(content, Tool::MAX_RESULT_BYTES, MAX_TEXT_BYTES, "the result");
     Body::ToolCallResult { message_id: MessageId::new(), tool_call_id: tool_call_id.to_owned(), content }
 }

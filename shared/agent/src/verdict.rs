@@ -6,7 +6,10 @@ use sequent_event::{
 use sequent_tool::{Registry, Tool, ToolKind, ask_user};
 use serde_json::{Value, json};
 
-use crate::planning;
+use crate::{planning, questions};
+
+/// Bytes of a job's input at most: it is part of a row, and DynamoDB allows 400 KB.
+const MAX_JOB_INPUT: usize = 200_000;
 
 /// The decision about a call.
 #[derive(Debug, Clone)]
@@ -27,6 +30,7 @@ pub(crate) enum Verdict {
 
 /// Decides how to handle `call`. The run may use the tools in `allowed`.
 pub(crate) fn verdict(state: &State, tools: &Registry, allowed: &[String], call: &ToolCall) -> Verdict {
+    let quote = questions::quote(call, state.pending_tools.len());
     if call.name == planning::NAME && allowed.contains(&call.name) {
         return match planning::new_plan(&call.arguments, state.plan.as_ref()) {
             Ok(plan) => Verdict::Plan(plan),
@@ -45,7 +49,7 @@ pub(crate) fn verdict(state: &State, tools: &Registry, allowed: &[String], call:
     // The call was dispatched and has no result: it may have run. Only calls that must not run twice are
     // recorded as dispatched, so this does not depend on how the tool is described now.
     if state.dispatched.contains(&call.id) {
-        return Verdict::Ask(unknown_outcome(call));
+        return Verdict::Ask(unknown_outcome(call, &quote));
     }
     if let Some(text) = answer.and_then(|(reason, answer)| result_of_answer(call, reason, answer)) {
         return Verdict::Answer(text);
@@ -61,6 +65,11 @@ pub(crate) fn verdict(state: &State, tools: &Registry, allowed: &[String], call:
         Err(error) => return Verdict::Answer(error.message().to_owned()),
     };
     let start = |arguments| match tool.kind {
+        ToolKind::Job(_) if call.arguments.len() > MAX_JOB_INPUT => Verdict::Answer(format!(
+            "The arguments of `{}` have {} bytes; at most {MAX_JOB_INPUT} are allowed.",
+            call.name,
+            call.arguments.len()
+        )),
         ToolKind::Job(job_type) => Verdict::Job(job_type, arguments),
         _ => Verdict::Run(tool.clone(), arguments),
     };
@@ -73,7 +82,7 @@ pub(crate) fn verdict(state: &State, tools: &Registry, allowed: &[String], call:
             Err(problem) => Verdict::Answer(problem),
         };
     }
-    if tool.needs_approval { Verdict::Ask(approval(call)) } else { start(arguments) }
+    if tool.needs_approval { Verdict::Ask(approval(call, &quote)) } else { start(arguments) }
 }
 
 /// The result of the job that carries out a call, if the job has ended.
@@ -131,13 +140,10 @@ fn question(call: &ToolCall, arguments: Value) -> Result<Question, String> {
     })
 }
 
-fn approval(call: &ToolCall) -> Question {
+fn approval(call: &ToolCall, quote: &str) -> Question {
     Question {
         reason: Reason::Approval,
-        message: format!(
-            "Do you approve a call of the tool `{}` with these arguments? {}",
-            call.name, call.arguments
-        ),
+        message: format!("Do you approve a call of the tool `{}` with these arguments? {quote}", call.name),
         tool_call_id: Some(call.id.clone()),
         response_schema: Some(json!({
             "type": "object",
@@ -148,13 +154,13 @@ fn approval(call: &ToolCall) -> Question {
     }
 }
 
-fn unknown_outcome(call: &ToolCall) -> Question {
+fn unknown_outcome(call: &ToolCall, quote: &str) -> Question {
     Question {
         reason: Reason::UnknownOutcome,
         message: format!(
             "The tool `{}` was running when its process was lost, so it may have had its effect. Run it again, or \
-             continue without it? Its arguments: {}",
-            call.name, call.arguments
+             continue without it? Its arguments: {quote}",
+            call.name
         ),
         tool_call_id: Some(call.id.clone()),
         response_schema: Some(json!({

@@ -111,6 +111,7 @@ pub async fn end_if_abandoned(runs: &RunStore, key: LogKey) -> Result<Cancel, Er
     bodies.extend(closing_bodies(writer.opening()));
     let outcome = RunOutcome::Cancelled;
     bodies.push(Body::RunFinished { thread_id: row.project_id, run_id: row.id, outcome });
+    let bodies = writer.make_room(bodies).await?;
     loop {
         let known: Signals = *writer.signals().borrow();
         let finished = finish(&writer, key.tenant, &row, known, bodies.clone()).await?;

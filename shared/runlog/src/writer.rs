@@ -159,6 +159,22 @@ impl<S: Storage> Writer<S> {
         self.answer(done).await
     }
 
+    /// Appends the events that end a run, but the last one, if they are too many or too large for [`Writer::finish`]. Returns
+    /// those that are left for it. The last one must fit by itself.
+    ///
+    /// # Errors
+    /// As [`Writer::append`].
+    pub async fn make_room(&self, mut bodies: Vec<Body>) -> Result<Vec<Body>, Stopped> {
+        if check_size(&bodies).is_ok() {
+            return Ok(bodies);
+        }
+        let last = bodies.pop();
+        for body in bodies {
+            self.append(body).await?;
+        }
+        Ok(last.into_iter().collect())
+    }
+
     /// Stores the buffered events and releases the lease, so that another process can continue at once.
     ///
     /// # Errors

@@ -6,6 +6,9 @@ use serde_json::{Map, Value, json};
 
 use crate::{Error, Schema, Tool, ToolKind, schema};
 
+/// Bytes of the schema of an answer at most. The schema is stored with the question, and shown with it.
+const MAX_SCHEMA: usize = 16 << 10;
+
 /// The arguments of a call: a question of the model to a person.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -36,8 +39,8 @@ impl UserQuestion {
     /// Parses arguments that [`Registry::check`](crate::Registry::check) has accepted.
     ///
     /// # Errors
-    /// [`Error::Refused`] if answers could not be checked: the schema is not valid, or there are options as
-    /// well.
+    /// [`Error::Refused`] if answers could not be checked: the schema is not valid or too large, or there are options
+    /// as well.
     pub fn from_arguments(arguments: Value) -> Result<Self, Error> {
         let question: Self = serde_json::from_value(arguments)
             .map_err(|error| Error::Refused(format!("The arguments are not valid: {error}.")))?;
@@ -47,6 +50,13 @@ impl UserQuestion {
             }
             Schema::new(schema)
                 .map_err(|error| Error::Refused(format!("The `response_schema` is {error}.")))?;
+        }
+        let bytes = question.answer_schema().map_or(0, |schema| schema.to_string().len());
+        if bytes > MAX_SCHEMA {
+            return Err(Error::Refused(format!(
+                "The schema of the answer has {bytes} bytes; at most {MAX_SCHEMA} are allowed. Ask for less at once, or for \
+                 shorter options."
+            )));
         }
         Ok(question)
     }
@@ -93,6 +103,20 @@ mod tests {
             r#"{"question":"What?","response_schema":{"$ref":"file:///etc/hostname"}}"#,
         ] {
             assert!(matches!(ask(arguments), Err(Error::Refused(_))), "{arguments}");
+        }
+    }
+
+    #[test]
+    fn a_schema_that_is_too_large_is_refused_with_the_limit() {
+        let long = "x".repeat(MAX_SCHEMA);
+        let schema = json!({"question": "What?", "response_schema": {"type": "string", "description": long}});
+        let options: Vec<String> = (0..20).map(|n| format!("{n}{}", "\u{1}".repeat(490))).collect();
+        for arguments in [schema, json!({"question": "Which?", "options": options})] {
+            let refused = ask(&arguments.to_string());
+            assert!(
+                matches!(&refused, Err(Error::Refused(why)) if why.contains("at most 16384")),
+                "{refused:?}"
+            );
         }
     }
 }

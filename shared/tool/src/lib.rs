@@ -6,7 +6,8 @@
 //!
 //! * It always returns within the tool's timeout, even if the tool hangs or panics. A panic is an error like
 //!   any other.
-//! * The text for the model is at most [`Tool::max_result_bytes`] long, and ends with a note if it was cut.
+//! * The text for the model is at most [`Tool::max_result_bytes`] long and fits an event, however JSON escapes it. It
+//!   ends with a note if it was cut.
 //! * An [`Error`] states what the agent may do next: return it to the model, retry, or ask a person.
 //! * Effects besides the text are returned as [`Effect`]s. The tool stores nothing in the log: only the run's
 //!   owner writes it.
@@ -18,6 +19,7 @@
 pub mod ask_user;
 mod call;
 pub mod cite_source;
+mod cut;
 mod error;
 pub mod guard;
 pub mod registry;
@@ -27,6 +29,7 @@ mod tool;
 pub mod web_fetch;
 
 pub use call::{Call, Citation, Effect, Output};
+pub use cut::cut;
 pub use error::Error;
 pub use guard::Guard;
 pub use registry::Registry;

@@ -3,8 +3,9 @@
 use std::panic::AssertUnwindSafe;
 
 use futures::FutureExt;
+use sequent_event::size::MAX_TEXT_BYTES;
 
-use crate::{Call, Error, Output, Tool, ToolKind};
+use crate::{Call, Error, Output, Tool, ToolKind, cut};
 
 /// Calls `tool`. The [crate] documentation lists what holds for the result.
 pub async fn run(tool: &Tool, call: Call<'_>) -> Result<Output, Error> {
@@ -22,10 +23,10 @@ pub async fn run(tool: &Tool, call: Call<'_>) -> Result<Output, Error> {
         Ok(Err(_panic)) => Err(interrupted(tool, "failed unexpectedly".into())),
         Err(_elapsed) => Err(interrupted(tool, format!("did not finish within {:?}", tool.timeout))),
     };
-    let limit = tool.max_result_bytes;
+    let fit = |text| cut(text, tool.max_result_bytes, MAX_TEXT_BYTES, "the result");
     match result {
-        Ok(output) => Ok(Output { content: cut(output.content, limit), ..output }),
-        Err(error) => Err(error.map_message(|message| cut(message, limit))),
+        Ok(output) => Ok(Output { content: fit(output.content), ..output }),
+        Err(error) => Err(error.map_message(fit)),
     }
 }
 
@@ -37,20 +38,6 @@ fn interrupted(tool: &Tool, problem: String) -> Error {
     } else {
         Error::Unknown(format!("`{name}` {problem}. It may have had its effect."))
     }
-}
-
-/// Cuts a text to at most `limit` bytes, including the note about the cut.
-fn cut(mut text: String, limit: usize) -> String {
-    let whole = text.len();
-    if whole <= limit {
-        return text;
-    }
-    let note = format!("\n\n[Cut: the result has {whole} bytes; only the beginning is shown.]");
-    // A limit that is too small for the note still holds.
-    let note = if note.len() <= limit { note.as_str() } else { "" };
-    text.truncate(text.floor_char_boundary(limit - note.len()));
-    text.push_str(note);
-    text
 }
 
 #[cfg(test)]

@@ -8,4 +8,5 @@ mod jobs;
 mod plans;
 mod rebuild;
 mod runs;
+mod sizes;
 mod tools;

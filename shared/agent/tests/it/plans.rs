@@ -186,6 +186,46 @@ async fn a_cancel_ends_the_children() {
     }
 }
 
+/// A plan with 40 steps that children carry out at the same time.
+async fn wide(bench: Bench) -> (Bench, NewRun) {
+    let bounds = Bounds { parallel_children: 40, ..bench.engine.bounds };
+    let bench = Bench { engine: impatient(Engine { bounds, ..bench.engine }), ..bench };
+    let step =
+        |n: usize| json!({"id": format!("s{n}"), "title": "Go", "instructions": "Go.", "independent": true});
+    let plan = json!({"steps": (0..40).map(step).collect::<Vec<_>>()});
+    let script = format!("Do it.\n/demo tokens=1 rate=0 tool=write_plan args={plan}");
+    let mut asking = bench.asking(bench.project().await.id, &script);
+    asking.options.orchestration = Orchestration::Plan;
+    let writer = bench.owned(&asking).await;
+    let ended = execute(&bench.engine, bench.key(asking.run), *writer, None).await.unwrap();
+    assert_eq!(ended, Executed::Waiting);
+    assert_eq!(bench.state(asking.run).await.live_children().count(), 40);
+    (bench, asking)
+}
+
+#[tokio::test]
+async fn a_run_with_many_children_can_be_cancelled() {
+    let (bench, asking) = wide(Bench::new().await).await;
+    let reason = sequent_event::CancelReason::Requested;
+    cancel(&bench.engine.runs(), bench.key(asking.run), None, reason).await.unwrap();
+    assert_eq!(bench.status(asking.run).await, RunStatus::Cancelled);
+    assert_eq!(bench.state(asking.run).await.live_children().count(), 0);
+}
+
+#[tokio::test]
+async fn a_run_with_many_children_ends_at_its_limits() {
+    let (bench, asking) = wide(Bench::new().await).await;
+    let key = bench.key(asking.run);
+    let bounds = Bounds { time: std::time::Duration::ZERO, ..bench.engine.bounds };
+    let engine = Engine { bounds, ..bench.engine.clone() };
+    let claimed = claim(&engine.storage, key, engine.settings, false, None).await.unwrap();
+    let Claim::Won(writer) = claimed else { panic!("the lease was released") };
+    assert_eq!(execute(&engine, key, *writer, None).await.unwrap(), Executed::Closed);
+    let state = bench.state(asking.run).await;
+    assert!(matches!(&state.phase, Phase::Failed { code, .. } if code == "time_limit"), "{:?}", state.phase);
+    assert_eq!(state.live_children().count(), 0);
+}
+
 #[tokio::test]
 async fn a_child_that_is_in_the_log_but_does_not_exist_is_created_by_the_next_owner() {
     let bench = Bench::new().await;

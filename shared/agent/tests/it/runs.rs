@@ -247,7 +247,7 @@ async fn a_model_error_ends_the_run_and_keeps_the_partial_answer() {
 #[tokio::test]
 async fn a_message_during_a_run_is_answered_before_the_run_ends() {
     let bench = Bench::new().await;
-    let asking = bench.asking(bench.project().await.id, "/demo tokens=60 rate=30");
+    let asking = bench.asking(bench.project().await.id, "/demo tokens=240 rate=30");
     let writer = bench.owned(&asking).await;
     let engine = bench.engine.clone();
     let key = bench.key(asking.run);
