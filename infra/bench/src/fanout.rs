@@ -67,17 +67,18 @@ pub(crate) async fn measure(system: &Background, quick: bool, report: &mut Repor
     Ok(())
 }
 
-/// Returns the write units of the parent's log, and the part that repeats the plan.
+/// Returns the write units of the parent's log, and the part with updates of the plan.
 fn price(parent: &Log, count: usize) -> Row {
     let plans = |segment: &sequent_runlog::Segment| {
-        segment.events().filter(|event| matches!(event.body(), Some(Body::PlanUpdated { .. }))).count()
+        let updates = |body: &Body| matches!(body, Body::PlanUpdated { .. } | Body::PlanStepUpdated { .. });
+        segment.events().filter(|event| event.body().is_some_and(updates)).count()
     };
     let planned = parent.segments.iter().zip(&parent.units).filter(|(segment, _)| plans(segment) > 0);
     let updates: usize = parent.segments.iter().map(plans).sum();
     let claims = parent.bodies().filter(|(_, body)| matches!(body, Body::RunClaimed { .. })).count();
     Row::new(format!("write units, log of the {count}'s parent"), parent.units.iter().sum(), "units").note(
         format!(
-            "{} segments, {} of the units in those with one of {updates} PLAN_UPDATED; {claims} claims; by the items' sizes, transactions twice, rows of main not counted",
+            "{} segments, {} of the units in those with one of {updates} updates of the plan; {claims} claims; by the items' sizes, transactions twice, rows of main not counted",
             parent.segments.len(),
             planned.map(|(_, units)| units).sum::<f64>(),
         ),

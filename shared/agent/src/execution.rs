@@ -160,11 +160,12 @@ impl<'a> Execution<'a> {
 
     /// The events that end the plan's step `id`.
     pub(crate) fn step_ended(&self, id: &str, status: StepStatus) -> Vec<Body> {
-        let mut plan = self.state.plan.clone().unwrap_or_default();
-        plan.steps.iter_mut().filter(|step| step.id == id).for_each(|step| step.status = status);
         let is_open = self.state.open_steps.iter().any(|name| name == id);
         let finished = is_open.then(|| Body::StepFinished { step_name: id.to_owned() });
-        finished.into_iter().chain([Body::PlanUpdated { plan }]).collect()
+        // A revision of the plan may have dropped the step.
+        let is_planned = self.state.plan.iter().flat_map(|plan| &plan.steps).any(|step| step.id == id);
+        let updated = is_planned.then(|| Body::PlanStepUpdated { step_id: id.to_owned(), status });
+        finished.into_iter().chain(updated).collect()
     }
 
     pub(crate) fn run_finished(&self, outcome: RunOutcome) -> Body {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{
     Artifact, CancelReason, Citation, ClaimReason, Configuration, Entity, InterruptAnswer, Job, JobEnd, Plan,
-    Question, Role, RunOutcome, RunStage, Totals, Usage,
+    Question, Role, RunOutcome, RunStage, StepStatus, Totals, Usage,
 };
 
 /// The type of an event and its fields. On the wire the type is the variant in `SCREAMING_SNAKE_CASE`; fields
@@ -135,9 +135,14 @@ pub enum Body {
     // Sequent's own
     /// The configuration of the run, if it is not the default. It comes before the first execution.
     RunConfigured(Configuration),
-    /// The current plan: new, revised, or with a step done.
+    /// The current plan, new or revised, with the status of each step.
     PlanUpdated {
         plan: Plan,
+    },
+    /// A step of the plan has ended. The event names the step and does not repeat the plan.
+    PlanStepUpdated {
+        step_id: String,
+        status: StepStatus,
     },
     /// A statement of the answer is based on this source.
     SourceCited(Citation),

@@ -46,6 +46,7 @@ names! {
     SubagentError => "SUBAGENT_ERROR",
     RunConfigured => "RUN_CONFIGURED",
     PlanUpdated => "PLAN_UPDATED",
+    PlanStepUpdated => "PLAN_STEP_UPDATED",
     SourceCited => "SOURCE_CITED",
     ToolCallDispatched => "TOOL_CALL_DISPATCHED",
     ArtifactCreated => "ARTIFACT_CREATED",

@@ -204,6 +204,7 @@ impl Projector {
             | Body::StateDelta { .. }
             | Body::Custom { .. }
             | Body::PlanUpdated { .. }
+            | Body::PlanStepUpdated { .. }
             | Body::ClarificationNeeded { .. }
             | Body::ClarificationAnswered(_)
             | Body::SubagentStarted { .. }

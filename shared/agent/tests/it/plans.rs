@@ -64,6 +64,9 @@ async fn children_carry_out_independent_steps_and_the_rest_runs_in_order() {
     let state = bench.state(asking.run).await;
     assert_eq!(state.phase, Phase::Finished(RunOutcome::Success));
     assert!(state.plan.as_ref().unwrap().steps.iter().all(|step| step.status == StepStatus::Done));
+    let events = bench.watch(asking.run).await;
+    let plans = events.iter().filter(|event| matches!(event.body(), Some(Body::PlanUpdated { .. })));
+    assert_eq!(plans.count(), 1, "the end of a step does not repeat the plan");
     let mut totals = 0;
     for child in &state.children {
         let own = bench.state(child.run).await;

@@ -59,6 +59,9 @@ impl State {
             Body::ClarificationNeeded { interrupt_id, .. } => {
                 self.asked.iter().all(|asked| asked.interrupt.id != *interrupt_id)
             }
+            Body::PlanStepUpdated { step_id, .. } => {
+                self.plan.iter().flat_map(|plan| &plan.steps).any(|step| step.id == *step_id)
+            }
             Body::JobEnqueued(job) => self.jobs.iter().all(|task| task.job.job_id != job.job_id),
             Body::SubagentStarted { subagent_run_id, .. } => {
                 self.children.iter().all(|child| child.run != *subagent_run_id)

@@ -82,6 +82,10 @@ impl State {
                 self.transcript.push(TranscriptEntry::StepOver);
             }
             Body::PlanUpdated { plan } => self.plan = Some(plan.clone()),
+            Body::PlanStepUpdated { step_id, status } => {
+                let steps = self.plan.iter_mut().flat_map(|plan| &mut plan.steps);
+                steps.filter(|step| step.id == *step_id).for_each(|step| step.status = *status);
+            }
             Body::SourceCited(citation) => self.citations.push(citation.clone()),
             Body::ArtifactCreated(artifact) => self.artifacts.push(artifact.clone()),
             Body::WebsiteGenerationDone { artifact_id, .. } => self.website = Some(*artifact_id),
@@ -176,6 +180,7 @@ fn makes_progress(body: &Body) -> bool {
         Body::UsageRecorded(usage) => usage.is_of_response(),
         Body::ToolCallResult { .. }
         | Body::PlanUpdated { .. }
+        | Body::PlanStepUpdated { .. }
         | Body::ClarificationAnswered(_)
         | Body::JobFinished(_)
         | Body::SubagentFinished { .. }

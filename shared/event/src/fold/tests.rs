@@ -1,7 +1,10 @@
-use sequent_core::{MessageId, ProjectId, RunId};
+use sequent_core::{InterruptId, JobId, MessageId, ProjectId, RunId};
 
 use super::*;
-use crate::{Body, ClaimReason, Entry, Role};
+use crate::{
+    AnswerStatus, Body, ClaimReason, Entry, InterruptAnswer, JobEnd, JobStatus, Question, Reason, Role, Step,
+    StepStatus,
+};
 
 fn events(bodies: impl IntoIterator<Item = Body>) -> Vec<Event> {
     let at = Timestamp::from_millis(1);
@@ -87,4 +90,71 @@ fn a_pending_run_can_be_cancelled_before_its_first_execution() {
     let state = State::of(&events([cancel, claimed(1), finished(RunOutcome::Cancelled)])).unwrap();
     assert_eq!(state.phase, Phase::Finished(RunOutcome::Cancelled));
     assert_eq!(state.cancel, None, "the cancellation has taken effect");
+}
+
+#[test]
+fn the_status_of_a_step_changes_without_a_new_plan() {
+    let step = |id: &str| Step {
+        id: id.into(),
+        title: id.to_uppercase(),
+        instructions: "Do it.".into(),
+        independent: false,
+        status: StepStatus::Pending,
+    };
+    let plan = Plan { steps: vec![step("a"), step("b")] };
+    let update = |id: &str| Body::PlanStepUpdated { step_id: id.into(), status: StepStatus::Done };
+    let log = [claimed(1), started(), Body::PlanUpdated { plan: plan.clone() }, update("b")];
+    let steps = State::of(&events(log)).unwrap().plan.unwrap().steps;
+    assert_eq!(steps[0], plan.steps[0]);
+    assert_eq!(steps[1], Step { status: StepStatus::Done, ..plan.steps[1].clone() });
+    for log in [
+        vec![claimed(1), started(), update("a")],
+        vec![claimed(1), started(), Body::PlanUpdated { plan }, update("c")],
+    ] {
+        let refused = State::of(&events(log)).unwrap_err();
+        assert_eq!(refused, InvalidEvent::OutOfPlace("PLAN_STEP_UPDATED"));
+    }
+}
+
+#[test]
+fn a_job_that_ends_after_the_last_answer_leaves_the_log_open() {
+    let job = Job { job_id: JobId::from_bits(1), job_type: "x".into(), tool_call_id: None };
+    let question = Question {
+        reason: Reason::Question,
+        message: "Which?".into(),
+        tool_call_id: None,
+        response_schema: None,
+        expires_at: None,
+    };
+    let interrupt = Interrupt { id: InterruptId::from_bits(1), question: question.clone() };
+    let asked = [
+        claimed(1),
+        started(),
+        Body::JobEnqueued(job),
+        Body::ClarificationNeeded { interrupt_id: interrupt.id, question },
+        finished(RunOutcome::Interrupt { interrupts: vec![interrupt.clone()] }),
+    ];
+    let waits = State::of(&events(asked.clone())).unwrap();
+    assert_eq!(waits.stage(), RunStage::Waiting);
+    let answer = Body::ClarificationAnswered(InterruptAnswer {
+        interrupt_id: interrupt.id,
+        status: AnswerStatus::Cancelled,
+        payload: None,
+        by: None,
+        remaining: 0,
+    });
+    let ended = |run| {
+        Body::JobFinished(JobEnd {
+            job_id: JobId::from_bits(1),
+            status: JobStatus::Success,
+            result: String::new(),
+            usage: Totals::default(),
+            run,
+        })
+    };
+    let log = |run| events(asked.iter().cloned().chain([answer.clone(), ended(run)]));
+    let state = State::of(&log(RunStage::Live)).unwrap();
+    assert!(state.is_resumable() && !ended(RunStage::Live).leaves_closed());
+    let refused = State::of(&log(RunStage::Waiting)).unwrap_err();
+    assert_eq!(refused, InvalidEvent::OutOfPlace("JOB_FINISHED"));
 }
