@@ -55,17 +55,18 @@ pub(crate) enum Appended {
 pub(crate) async fn append<S: Storage>(
     storage: &S,
     key: LogKey,
-    segment: &Segment,
+    segments: &[Segment],
     rows: &S::Rows,
     patience: Duration,
 ) -> Result<Appended, Unavailable> {
+    let batch = segments.first().map(|segment| &segment.batch);
     let deadline = Instant::now() + patience;
     let mut backoff = Backoff::new();
     let mut ambiguous = false;
     loop {
-        let error = match storage.append(key, segment, rows).await {
+        let error = match storage.append(key, segments, rows).await {
             Ok(()) => return Ok(Appended::Stored),
-            Err(AppendError::Conflict(stored)) if stored.batch == segment.batch => {
+            Err(AppendError::Conflict(stored)) if Some(&stored.batch) == batch => {
                 return Ok(Appended::Stored);
             }
             Err(AppendError::Conflict(stored)) => return Ok(Appended::Lost(stored)),

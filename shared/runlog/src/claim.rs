@@ -1,6 +1,6 @@
 //! Creating a log and claiming a run.
 
-use std::sync::Arc;
+use std::{slice, sync::Arc};
 
 use sequent_core::Timestamp;
 use sequent_event::{Body, ClaimReason, Entry, Seq, State};
@@ -52,7 +52,7 @@ pub async fn create<S: Storage>(
 ) -> Result<(), Unavailable> {
     let segment = Segment::new(Seq(1), WriterId::new(), 0, storage.now(), bodies);
     first_state(&segment)?;
-    match append(storage, key, &segment, &rows, settings.patience).await? {
+    match append(storage, key, slice::from_ref(&segment), &rows, settings.patience).await? {
         Appended::Stored => Ok(()),
         Appended::Lost(stored) => Err(Unavailable(AppendError::Conflict(stored))),
     }
@@ -80,7 +80,7 @@ pub async fn create_claimed<S: Storage>(
     let segment = Segment::new(Seq(1), writer.clone(), 1, at, bodies);
     let state = first_state(&segment)?;
     let rows = storage.with_lease(rows, key, 1, at + settings.lease);
-    match append(storage, key, &segment, &rows, settings.patience).await? {
+    match append(storage, key, slice::from_ref(&segment), &rows, settings.patience).await? {
         Appended::Lost(stored) => Err(Unavailable(AppendError::Conflict(stored))),
         Appended::Stored => {
             let ownership = Ownership { writer, epoch: 1, state, since, observer };
@@ -139,7 +139,9 @@ pub async fn claim<S: Storage>(
     let rows = storage.with_lease(S::Rows::default(), key, epoch, at + settings.lease);
     // A control event does not show that the owner is alive, so the claim is retried after it. Any other
     // segment at the position does: either the owner is alive, or another process has claimed the run first.
-    while let Appended::Lost(winner) = append(storage, key, &segment, &rows, settings.patience).await? {
+    while let Appended::Lost(winner) =
+        append(storage, key, slice::from_ref(&segment), &rows, settings.patience).await?
+    {
         if winner.epoch > 0 {
             return Ok(Claim::Held);
         }

@@ -1,6 +1,6 @@
 //! Control events: the events, such as a cancel, that any authorised caller may append to a run.
 
-use std::time::Duration;
+use std::{slice, time::Duration};
 
 use sequent_event::{Body, Seq, State};
 use tokio::time::{Instant, sleep};
@@ -58,7 +58,7 @@ pub async fn append_control<S: Storage>(
             batch: batch.clone(),
             ..Segment::new(tail.last().next(), writer.clone(), 0, storage.now(), [body.clone()])
         };
-        match append(storage, key, &segment, &S::Rows::default(), PATIENCE).await? {
+        match append(storage, key, slice::from_ref(&segment), &S::Rows::default(), PATIENCE).await? {
             Appended::Stored => return Ok(ControlOutcome::Appended(segment.first)),
             // Continuing from the segment that won the position would never catch up with an owner that
             // writes as fast as we do. The tail is in the gap that an owner leaves between two writes.
@@ -104,7 +104,8 @@ pub enum Decision<E> {
 
 /// Appends the events that `decide` derives from the whole log, directly after what it has read. If another
 /// segment was stored in the meantime, it reads that segment and decides again. It is for control events whose
-/// meaning depends on the events before them, together with the rows that repeat them.
+/// meaning depends on the events before them, together with the rows that repeat them. Events that do not fit one
+/// segment are stored in up to [`MAX_SEGMENTS`], all of them or none.
 ///
 /// # Errors
 /// If the log cannot be read or written, others were faster for a long time ([`AppendError::Busy`]), or the log
@@ -123,14 +124,15 @@ pub async fn decide<S: Storage, E>(
             Ok(decided) => decided,
             Err(reason) => return Ok(Decision::Refused(reason)),
         };
-        size::check_segment(&bodies).map_err(AppendError::from)?;
-        let segment = Segment {
-            batch: batch.clone(),
-            ..Segment::new(state.next(), writer.clone(), 0, storage.now(), bodies)
-        };
         let mut after = state.clone();
-        advance(&mut after, &segment).map_err(AppendError::from)?;
-        match append(storage, key, &segment, &rows, PATIENCE).await? {
+        let mut segments = Vec::new();
+        for bodies in size::into_segments(bodies).map_err(AppendError::from)? {
+            let new = Segment::new(after.next(), writer.clone(), 0, storage.now(), bodies);
+            let segment = Segment { batch: batch.clone(), ..new };
+            advance(&mut after, &segment).map_err(AppendError::from)?;
+            segments.push(segment);
+        }
+        match append(storage, key, &segments, &rows, PATIENCE).await? {
             Appended::Stored => return Ok(Decision::Stored(Box::new(after))),
             Appended::Lost(winner) => {
                 contest.pause().await?;
@@ -179,5 +181,5 @@ fn check(body: &Body) -> Result<(), AppendError> {
     if !body.is_control() || depends_on_the_log {
         return Err(AppendError::Refused("not a control event".into()));
     }
-    Ok(size::check_segment([body])?)
+    Ok(size::check_size(slice::from_ref(body))?)
 }

@@ -6,7 +6,8 @@ use aws_sdk_dynamodb::types::AttributeValue as Value;
 use sequent_core::{RunId, Timestamp, pace::scaled};
 use sequent_event::{Entry, Seq};
 use sequent_tables::{
-    Cancelled, Error, Item, Reason, Row, Store, Transaction, Update, Write, attribute, classify, exists, key,
+    Cancelled, Error, Item, Reason, Reasons, Row, Store, Transaction, Update, Write, attribute, classify,
+    exists, key,
 };
 
 use crate::{AppendError, Lease, LogKey, ReadError, Segment, Storage, WAIT_CHECK, Waiting, WriterId};
@@ -20,7 +21,7 @@ pub struct DynamoStorage {
     store: Store,
 }
 
-/// Adds writes to `main` to the transaction of an append. Their indexes start at 1; index 0 is the segment.
+/// Adds writes to `main` to the transaction of an append. They come after those of the segments.
 pub type TransactionRows = Arc<dyn Fn(Transaction) -> Transaction + Send + Sync>;
 
 impl DynamoStorage {
@@ -50,32 +51,25 @@ impl Storage for DynamoStorage {
     async fn append(
         &self,
         key: LogKey,
-        segment: &Segment,
+        segments: &[Segment],
         with: &Option<TransactionRows>,
     ) -> Result<(), AppendError> {
-        let write = Write::append(encode(key, segment));
-        let Some(rows) = with else {
+        if let ([segment], None) = (segments, with) {
+            let write = Write::append(encode(key, segment));
             return self.store.write(write).await.map_err(|error| match error {
                 Error::Conflict(item) => conflict(item.map(|item| *item)),
                 error => failed(error),
             });
-        };
-        match rows(Transaction::new().write(write)).run(&self.store).await {
+        }
+        let writes = segments.iter().map(|segment| Write::append(encode(key, segment)));
+        let transaction = writes.fold(Transaction::new(), Transaction::write);
+        let transaction = with.iter().fold(transaction, |transaction, rows| rows(transaction));
+        match transaction.run(&self.store).await {
             Ok(()) => Ok(()),
-            // A segment is within the limits of the table, so the rows are not.
+            // Segments are within the limits of the table, so the rows are not.
             Err(cancelled @ Cancelled::Failed(Error::Limit(_))) => Err(AppendError::RowsRefused(cancelled)),
             Err(Cancelled::Failed(error)) => Err(failed(error)),
-            Err(Cancelled::Reasons(mut reasons)) => Err(match reasons.first_mut() {
-                Some(Reason::Condition(item)) => conflict(item.take().map(|item| *item)),
-                // An earlier attempt of ours may have the position, and have applied these rows. So a failed
-                // condition means nothing until the position is decided.
-                Some(Reason::Contention) => AppendError::Busy,
-                Some(Reason::Other(code)) => AppendError::Refused(std::mem::take(code).into()),
-                _ => match Cancelled::Reasons(reasons) {
-                    transient if transient.is_transient() => AppendError::Busy,
-                    refused => AppendError::RowsRefused(refused),
-                },
-            }),
+            Err(Cancelled::Reasons(reasons)) => Err(refusal(reasons)),
         }
     }
 
@@ -231,6 +225,22 @@ fn decode(item: Item) -> Result<Segment, ReadError> {
 
 fn number(item: &Item, name: &str) -> Option<i64> {
     item.get(name)?.as_n().ok()?.parse().ok()
+}
+
+/// Finds the reason why the transaction of an append was cancelled. Its first write is the first segment, whose
+/// position decides: if it is free, so are those after it.
+fn refusal(mut reasons: Reasons) -> AppendError {
+    match reasons.first_mut() {
+        Some(Reason::Condition(item)) => conflict(item.take().map(|item| *item)),
+        // An earlier attempt of ours may have the position, and have applied these rows. So a failed condition
+        // means nothing until the position is decided.
+        Some(Reason::Contention) => AppendError::Busy,
+        Some(Reason::Other(code)) => AppendError::Refused(std::mem::take(code).into()),
+        _ => match Cancelled::Reasons(reasons) {
+            transient if transient.is_transient() => AppendError::Busy,
+            refused => AppendError::RowsRefused(refused),
+        },
+    }
 }
 
 fn conflict(item: Option<Item>) -> AppendError {

@@ -13,6 +13,9 @@ pub(crate) const LARGEST: usize = size::MAX_EVENT_BYTES;
 
 const _: () = assert!(2 * LARGEST <= MAX_BYTES);
 
+/// Limit of the segments that one transaction stores. It leaves room for rows: DynamoDB allows 4 MB and 100 writes.
+pub const MAX_SEGMENTS: usize = 4;
+
 /// Events are too large to be stored. None of them was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -43,6 +46,33 @@ pub fn check_size(bodies: &[Body]) -> Result<(), EventsTooLarge> {
 pub(crate) fn check_segment<'a>(bodies: impl IntoIterator<Item = &'a Body>) -> Result<(), EventsTooLarge> {
     let sizes: Vec<usize> = bodies.into_iter().map(Body::encoded_bytes).collect();
     check(sizes.len(), sizes.iter().sum(), MAX_BYTES)
+}
+
+/// Distributes the events of a transaction to segments. There is at least one.
+///
+/// # Errors
+/// [`EventsTooLarge`] if an event is too large for a log, or there are too many.
+pub(crate) fn into_segments(bodies: Vec<Body>) -> Result<Vec<Vec<Body>>, EventsTooLarge> {
+    let mut segments = vec![Vec::new()];
+    let mut bytes_of_last = 0;
+    let mut all = EventsTooLarge { events: bodies.len(), bytes: 0, max_bytes: MAX_SEGMENTS * MAX_BYTES };
+    for body in bodies {
+        let bytes = body.encoded_bytes();
+        check(1, bytes, LARGEST)?;
+        all.bytes += bytes;
+        let last = segments.last_mut().filter(|last| {
+            last.is_empty() || (last.len() < MAX_EVENTS && bytes_of_last + bytes <= MAX_BYTES)
+        });
+        match last {
+            Some(last) => last.push(body),
+            None => {
+                bytes_of_last = 0;
+                segments.push(vec![body]);
+            }
+        }
+        bytes_of_last += bytes;
+    }
+    if segments.len() > MAX_SEGMENTS { Err(all) } else { Ok(segments) }
 }
 
 fn check(events: usize, bytes: usize, max_bytes: usize) -> Result<(), EventsTooLarge> {

@@ -53,11 +53,12 @@ pub trait Storage: Clone + Send + Sync + 'static {
     /// Rows that repeat the content of the log. They are written in the same transaction as an append.
     type Rows: Clone + Default + Send + Sync + 'static;
 
-    /// Stores `segment` and `rows` if the position `segment.first` is free.
+    /// Stores `segments` and `rows` if the position of the first segment is free: all, or nothing. The segments
+    /// follow each other and share a batch id. There is at least one.
     fn append(
         &self,
         key: LogKey,
-        segment: &Segment,
+        segments: &[Segment],
         rows: &Self::Rows,
     ) -> impl Future<Output = Result<(), AppendError>> + Send;
 

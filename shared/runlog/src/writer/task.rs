@@ -3,6 +3,7 @@
 use std::{
     mem,
     ops::ControlFlow,
+    slice,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -316,7 +317,7 @@ impl<S: Storage> WriterTask<S> {
     }
 
     async fn store(&self, segment: &Segment, rows: &S::Rows) -> Result<Appended, Unavailable> {
-        append(&self.storage, self.key, segment, rows, self.settings.patience).await
+        append(&self.storage, self.key, slice::from_ref(segment), rows, self.settings.patience).await
     }
 
     /// Applies the segment that won a position, and those after it. The buffer is then appended after them.

@@ -84,7 +84,7 @@ async fn race(seed: u64) -> u64 {
     create_waiting(&quiet.process(0)).await;
     let table = Table::new(faults, Mutation::None);
     for segment in quiet.segments() {
-        table.put(&segment, &Rows::default()).unwrap();
+        table.put(&[segment], &Rows::default()).unwrap();
     }
     let learnt = Arc::new(Mutex::new(Vec::new()));
     let mut people = JoinSet::new();

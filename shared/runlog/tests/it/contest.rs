@@ -1,6 +1,6 @@
 //! Control events that compete with an owner that writes all the time.
 
-use std::{cell::Cell, time::Duration};
+use std::{cell::Cell, slice, time::Duration};
 
 use sequent_event::Entry;
 use sequent_runlog::{AppendError, ControlOutcome, Decision, Settings, WriterId, append_control, decide};
@@ -15,7 +15,7 @@ async fn flood(table: Table) {
     next.first = table.events().last().unwrap().seq.next();
     loop {
         next.batch = WriterId::new().0;
-        table.put(&next, &Rows::default()).unwrap();
+        table.put(slice::from_ref(&next), &Rows::default()).unwrap();
         next.first = next.first.next();
         sleep(Duration::from_millis(2)).await;
     }

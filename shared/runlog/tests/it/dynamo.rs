@@ -1,12 +1,13 @@
 //! The same protocol with the semantics of DynamoDB, through the real SDK.
 
-use std::{sync::Arc, time::Duration};
+use std::{slice, sync::Arc, time::Duration};
 
 use sequent_core::{MessageId, RunId, TenantId, Timestamp};
 use sequent_event::{Body, Entry, Event, RunOutcome, Seq, State};
 use sequent_runlog::{
-    AppendError, Claim, DynamoStorage, Finish, Follow, Lease, LogKey, Poll, Segment, Settings, Storage,
-    TransactionRows, Writer, WriterId, append_control, claim, create_claimed, page, read_all,
+    AppendError, Claim, Decision, DynamoStorage, Finish, Follow, Lease, LogKey, MAX_EVENTS, Poll, Segment,
+    Settings, Storage, TransactionRows, Writer, WriterId, append_control, claim, create_claimed, decide,
+    page, read_all,
 };
 use sequent_tables::{Row, Transaction, Update, Write, exists, key as keys, testing};
 use serde_json::json;
@@ -56,10 +57,10 @@ async fn a_stored_segment_is_read_unchanged_and_never_replaced() {
     let storage = storage().await;
     let log = fresh();
     let stored = segment(1, vec![question(), cancel()]);
-    storage.append(log, &stored, &None).await.unwrap();
+    storage.append(log, slice::from_ref(&stored), &None).await.unwrap();
     for rows in [None, Some(row(log))] {
         let rival = segment(1, vec![question()]);
-        let error = storage.append(log, &rival, &rows).await.unwrap_err();
+        let error = storage.append(log, slice::from_ref(&rival), &rows).await.unwrap_err();
         assert!(matches!(&error, AppendError::Conflict(found) if **found == stored), "{error:?}");
     }
     assert_eq!(storage.read(log, Seq::START).await.unwrap(), std::slice::from_ref(&stored));
@@ -74,13 +75,31 @@ async fn a_refused_row_differs_from_a_taken_position() {
     let storage = storage().await;
     let log = fresh();
     let rows = Some(row(log));
-    storage.append(log, &segment(1, vec![question()]), &rows).await.unwrap();
+    storage.append(log, &[segment(1, vec![question()])], &rows).await.unwrap();
     // The row exists by now, so its second insertion is refused at any position.
-    let error = storage.append(log, &segment(2, vec![cancel()]), &rows).await.unwrap_err();
+    let error = storage.append(log, &[segment(2, vec![cancel()])], &rows).await.unwrap_err();
     assert!(matches!(&error, AppendError::RowsRefused(cancelled) if cancelled.any_refused()), "{error:?}");
     assert_eq!(storage.read(log, Seq(1)).await.unwrap(), []);
-    let error = storage.append(log, &segment(1, vec![cancel()]), &rows).await.unwrap_err();
+    let error = storage.append(log, &[segment(1, vec![cancel()])], &rows).await.unwrap_err();
     assert!(matches!(error, AppendError::Conflict(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn several_segments_are_stored_together_or_not_at_all() {
+    let storage = storage().await;
+    let log = fresh();
+    storage.append(log, &[segment(1, vec![question()])], &None).await.unwrap();
+    let many = vec![cancel(); 2 * MAX_EVENTS + 1];
+    let decided = decide(&storage, log, |_| Ok::<_, ()>((many.clone(), None))).await.unwrap();
+    let Decision::Stored(state) = decided else { panic!("{decided:?}") };
+    assert_eq!(state.last, Seq(2 + 2 * MAX_EVENTS as u64));
+    let segments = read_all(&storage, log).await.unwrap();
+    assert_eq!(segments.iter().map(|segment| segment.first.0).collect::<Vec<_>>(), [1, 2, 66, 130]);
+
+    let batch = [segment(2, vec![cancel()]), segment(131, vec![cancel()])];
+    let error = storage.append(log, &batch, &None).await.unwrap_err();
+    assert!(matches!(&error, AppendError::Conflict(found) if **found == segments[1]), "{error:?}");
+    assert_eq!(read_all(&storage, log).await.unwrap().len(), 4);
 }
 
 #[tokio::test]
@@ -160,13 +179,15 @@ async fn a_log_longer_than_one_page_of_the_table_is_read_as_a_whole() {
 async fn one_of_many_writers_wins_a_position() {
     let storage = storage().await;
     let log = fresh();
-    storage.append(log, &segment(1, vec![question()]), &None).await.unwrap();
+    storage.append(log, &[segment(1, vec![question()])], &None).await.unwrap();
     for first in 2..6 {
         let tasks: Vec<_> = (0..32)
             .map(|_| {
                 let storage = storage.clone();
                 let rival = segment(first, vec![cancel()]);
-                tokio::spawn(async move { (rival.batch.clone(), storage.append(log, &rival, &None).await) })
+                tokio::spawn(async move {
+                    (rival.batch.clone(), storage.append(log, slice::from_ref(&rival), &None).await)
+                })
             })
             .collect();
         let mut won = Vec::new();

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use sequent_event::Body;
-use sequent_runlog::{AppendError, MAX_EVENTS, Settings, append_control, create, create_claimed, decide};
+use sequent_runlog::{
+    AppendError, MAX_EVENTS, MAX_SEGMENTS, Settings, append_control, create, create_claimed, decide,
+};
 use tokio::time::Instant;
 
 use crate::memory::{Faults, Rows, Table, cancel, key, message_start, question};
@@ -57,7 +59,7 @@ async fn a_control_event_that_json_makes_too_large_is_an_error_of_its_own() {
     assert!(too_large.bytes > 6 * 64 * 1024);
     let decided = decide(&process, key(), |_| Ok::<_, ()>((vec![large.clone()], Rows::default()))).await;
     assert_eq!(kind(&decided.unwrap_err().0), "too large");
-    let too_many = vec![cancel(); MAX_EVENTS + 1];
+    let too_many = vec![cancel(); MAX_SEGMENTS * MAX_EVENTS + 1];
     let decided = decide(&process, key(), |_| Ok::<_, ()>((too_many.clone(), Rows::default()))).await;
     assert_eq!(kind(&decided.unwrap_err().0), "too large");
     assert_eq!(table.events().len(), 3);

@@ -225,11 +225,11 @@ impl Table {
         }
     }
 
-    pub(crate) fn put(&self, segment: &Segment, rows: &Rows) -> Result<(), AppendError> {
+    pub(crate) fn put(&self, segments: &[Segment], rows: &Rows) -> Result<(), AppendError> {
         let mut inner = self.lock();
         inner.writes += 1;
         if self.mutation != Mutation::Overwrite
-            && let Some(stored) = inner.segments.get(&segment.first.0)
+            && let Some(stored) = inner.segments.get(&segments[0].first.0)
         {
             return Err(AppendError::Conflict(Box::new(stored.clone())));
         }
@@ -237,7 +237,7 @@ impl Table {
             let reasons = vec![Reason::None, Reason::Condition(None)];
             return Err(AppendError::RowsRefused(Cancelled::Reasons(reasons.into())));
         }
-        inner.segments.insert(segment.first.0, segment.clone());
+        inner.segments.extend(segments.iter().map(|segment| (segment.first.0, segment.clone())));
         drop(inner);
         self.put_rows(rows);
         Ok(())

@@ -127,7 +127,8 @@ impl Process {
 impl Storage for Process {
     type Rows = Rows;
 
-    async fn append(&self, _: LogKey, segment: &Segment, rows: &Rows) -> Result<(), AppendError> {
+    async fn append(&self, _: LogKey, segments: &[Segment], rows: &Rows) -> Result<(), AppendError> {
+        let segment = &segments[0];
         if segment.epoch > 0 {
             self.epoch.store(segment.epoch, Ordering::Relaxed);
         }
@@ -146,28 +147,28 @@ impl Storage for Process {
             Fate::Dropped => Err(AppendError::Ambiguous),
             Fate::Late(by) => {
                 let table = self.table.clone();
-                let segment = segment.clone();
+                let segments = segments.to_vec();
                 let rows = rows.clone();
                 tokio::spawn(async move {
                     sleep(by).await;
-                    let landed = table.put(&segment, &rows).is_ok();
+                    let landed = table.put(&segments, &rows).is_ok();
                     table.trace(format_args!("late write of p{id} at {first}: landed {landed}"));
                 });
                 Err(AppendError::Ambiguous)
             }
             Fate::LostResponse => {
-                let _ = self.table.put(segment, rows); // the process does not learn the result
+                let _ = self.table.put(segments, rows); // the process does not learn the result
                 Err(AppendError::Ambiguous)
             }
             Fate::Arrives if self.table.mutation == Mutation::SplitTerminal && rows.close.is_some() => {
-                let stored = self.table.put(segment, &Rows::default());
+                let stored = self.table.put(segments, &Rows::default());
                 self.travel().await;
                 if stored.is_ok() {
                     self.table.put_rows(rows);
                 }
                 stored
             }
-            Fate::Arrives => self.table.put(segment, rows),
+            Fate::Arrives => self.table.put(segments, rows),
         };
         self.back().await;
         let shown = match &result {
