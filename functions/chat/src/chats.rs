@@ -1,21 +1,13 @@
 //! The chat ids of the AI SDK: any text that a client chose, or the id of a project.
 
-use sequent_conversation::Destination;
+use sequent_conversation::{Destination, named_project};
 use sequent_core::{Principal, ProjectId};
 use sequent_http::Problem;
-use sequent_tables::{Row, key};
-use serde::{Deserialize, Serialize};
 
 use crate::App;
 
 /// Longest chat id, in bytes.
 const LONGEST: usize = 200;
-
-/// The row that maps a client's name of a chat to its project.
-#[derive(Debug, Serialize, Deserialize)]
-struct ChatName {
-    project_id: ProjectId,
-}
 
 /// Finds the project of a chat id. Returns `None` if the client's name is new.
 pub(crate) async fn find(app: &App, caller: &Principal, id: &str) -> Result<Option<ProjectId>, Problem> {
@@ -23,8 +15,7 @@ pub(crate) async fn find(app: &App, caller: &Principal, id: &str) -> Result<Opti
     if let Ok(project) = id.parse() {
         return Ok(Some(project));
     }
-    let named: Option<ChatName> = app.engine.store().get(&key::chat_name(caller.tenant, id)).await?;
-    Ok(named.map(|name| name.project_id))
+    Ok(named_project(app.engine.store(), caller.tenant, id).await?)
 }
 
 /// Finds the destination of a message for the chat: its project, or a new project to which the name is mapped.
@@ -32,9 +23,7 @@ pub(crate) async fn destination(app: &App, caller: &Principal, id: &str) -> Resu
     if let Some(project) = find(app, caller, id).await? {
         return Ok(Destination::Project(project));
     }
-    let project_id = ProjectId::new();
-    let name = Row::new(&key::chat_name(caller.tenant, id), &ChatName { project_id })?;
-    Ok(Destination::NewProject { id: project_id, rows: vec![name] })
+    Ok(Destination::NewProject { id: ProjectId::new(), name: Some(id.to_owned()) })
 }
 
 fn check(id: &str) -> Result<(), Problem> {

@@ -107,10 +107,7 @@ impl RunSweeper {
                 due.forget(self.store()).await?;
                 return Ok(Decision::Skip);
             }
-            // An interrupted run without open questions was answered and waits for an owner.
-            RunStatus::Interrupted if !run.interrupts.is_empty() => {
-                // If this closes the last question it queues the run, and the run has moved in the index.
-                Box::pin(expire(&self.storage, key, now)).await?;
+            RunStatus::Interrupted if !self.is_resumable(key, &run, now).await? => {
                 let expiries = run.interrupts.iter().filter_map(|question| question.expires_at);
                 let next = expiries.filter(|at| *at > now).min();
                 due.postpone::<IgnoredAny>(self.store(), next.unwrap_or(now + scaled(RESEND_AFTER))).await?;
@@ -123,6 +120,12 @@ impl RunSweeper {
         let interval = if run.waiting.is_some() { WAIT_CHECK } else { RESEND_AFTER };
         let postponed: Option<IgnoredAny> = due.postpone(self.store(), now + scaled(interval)).await?;
         Ok(if postponed.is_some() { Decision::Send(Delivery::from(key)) } else { Decision::Skip })
+    }
+
+    /// Returns `true` if an interrupted run has nothing left to wait for. A run without open questions was answered or
+    /// cancelled. If a question has expired, the run may be queued now; then it has moved in the index.
+    async fn is_resumable(&self, key: LogKey, run: &Run, now: Timestamp) -> Result<bool, Error> {
+        Ok(run.interrupts.is_empty() || Box::pin(expire(&self.storage, key, now)).await?)
     }
 
     fn store(&self) -> &Store {

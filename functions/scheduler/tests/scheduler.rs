@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sequent_aws::queue::testing::{self, Received};
 use sequent_conversation::{
-    Delivery, GRACE, NewRun, RunStatus, RunStore, Runs, Turn, cancel, create, create_claimed, finish,
+    Delivery, GRACE, NewRun, Run, RunStatus, RunStore, Runs, Turn, cancel, create, create_claimed, finish,
 };
 use sequent_core::{InterruptId, ProjectId, RunId, TenantId, Timestamp, UserId, golden};
 use sequent_event::{Body, CancelReason, Interrupt, Question, Reason, RunOutcome};
@@ -13,7 +13,9 @@ use sequent_jobs::{
     Delivery as JobDelivery, NewJob, enqueue,
     kinds::{HelloInput, HelloWorld},
 };
-use sequent_runlog::{Claim, DynamoStorage, Lease, LogKey, Settings, Storage, WAIT_CHECK, claim};
+use sequent_runlog::{
+    Claim, Decision, DynamoStorage, Lease, LogKey, Settings, Storage, WAIT_CHECK, claim, decide,
+};
 use sequent_scheduler_function::{
     JobSweeper, PeriodicJobs, RunSweeper, ScheduledEvent, SweptJobs, SweptRuns, Task,
 };
@@ -64,6 +66,32 @@ impl Bench {
         let new = self.new_run();
         create(&self.runs(), &new, Turn::Claim).await.unwrap();
         LogKey { tenant: self.tenant, run: new.run }
+    }
+
+    /// A run that asks a question, which expires in an hour.
+    async fn interrupted(&self) -> LogKey {
+        let new = self.new_run();
+        let owner = create_claimed(&self.runs(), &new, None).await.unwrap();
+        let question = Question {
+            reason: Reason::Question,
+            message: "Which harbour?".to_owned(),
+            tool_call_id: None,
+            response_schema: None,
+            expires_at: Some(Timestamp::now() + Duration::from_secs(3600)),
+        };
+        let interrupt = Interrupt { id: InterruptId::new(), question: question.clone() };
+        let asked = Body::ClarificationNeeded { interrupt_id: interrupt.id, question };
+        owner.append(asked).await.unwrap();
+        let outcome = RunOutcome::Interrupt { interrupts: vec![interrupt] };
+        let end = Body::RunFinished { thread_id: new.project, run_id: new.run, outcome };
+        let row = self.run(new.run).await;
+        let known = *owner.signals().borrow();
+        finish(&owner, self.tenant, &row, known, vec![end]).await.unwrap();
+        LogKey { tenant: self.tenant, run: new.run }
+    }
+
+    async fn run(&self, id: RunId) -> Run {
+        Runs::new(self.storage.store(), self.tenant).get(id).await.unwrap()
     }
 
     async fn sweep(&self, after: Duration) -> SweptRuns {
@@ -151,26 +179,8 @@ async fn a_waiting_run_is_sent_after_minutes_only() {
 #[tokio::test]
 async fn an_expired_question_is_closed_and_its_run_continues() {
     let bench = Bench::new().await;
-    let new = bench.new_run();
-    let owner = create_claimed(&bench.runs(), &new, None).await.unwrap();
-    let expires_at = Timestamp::now() + Duration::from_secs(3600);
-    let question = Question {
-        reason: Reason::Question,
-        message: "Which harbour?".to_owned(),
-        tool_call_id: None,
-        response_schema: None,
-        expires_at: Some(expires_at),
-    };
-    let interrupt = Interrupt { id: InterruptId::new(), question: question.clone() };
-    let asked = Body::ClarificationNeeded { interrupt_id: interrupt.id, question };
-    owner.append(asked).await.unwrap();
-    let outcome = RunOutcome::Interrupt { interrupts: vec![interrupt] };
-    let end = Body::RunFinished { thread_id: new.project, run_id: new.run, outcome };
-    let runs = Runs::new(bench.storage.store(), bench.tenant);
-    let row = runs.get(new.run).await.unwrap();
-    let known = *owner.signals().borrow();
-    finish(&owner, bench.tenant, &row, known, vec![end]).await.unwrap();
-    assert_eq!(runs.get(new.run).await.unwrap().interrupts.len(), 1);
+    let key = bench.interrupted().await;
+    assert_eq!(bench.run(key.run).await.interrupts.len(), 1);
 
     assert_eq!(
         bench.sweep(Duration::from_secs(3500)).await,
@@ -178,9 +188,8 @@ async fn an_expired_question_is_closed_and_its_run_continues() {
         "the question is still open"
     );
     assert_eq!(bench.sweep(Duration::from_secs(3700)).await, SweptRuns { due: 1, sent: 0, failed: 0 });
-    let row = runs.get(new.run).await.unwrap();
+    let row = bench.run(key.run).await;
     assert_eq!((row.status, row.interrupts.len()), (RunStatus::Interrupted, 0));
-    let key = LogKey { tenant: bench.tenant, run: new.run };
     let marked: serde_json::Value =
         bench.storage.store().get(&sequent_tables::key::run(key.tenant, key.run)).await.unwrap().unwrap();
     assert!(marked["queued_at"].is_i64(), "the stream delivers it");
@@ -191,6 +200,19 @@ async fn an_expired_question_is_closed_and_its_run_continues() {
     );
     let claim = claim(&bench.storage, key, Settings::default(), false, None).await.unwrap();
     assert!(matches!(claim, Claim::Won(_)), "{claim:?}");
+}
+
+/// The row of the run does not show that it can be resumed, as after the death of a process that cancelled it.
+#[tokio::test]
+async fn a_run_that_waits_for_no_answer_is_sent_whatever_its_row_says() {
+    let bench = Bench::new().await;
+    let key = bench.interrupted().await;
+    let cancel = || Body::CancelRequested { by: None, reason: CancelReason::Requested };
+    let decided = decide(&bench.storage, key, |_| Ok::<_, ()>((vec![cancel()], None))).await.unwrap();
+    assert!(matches!(decided, Decision::Stored(_)));
+    let in_eight_days = Duration::from_secs(8 * 24 * 3600);
+    assert_eq!(bench.sweep(in_eight_days).await, SweptRuns { due: 1, sent: 1, failed: 0 });
+    assert_eq!(bench.sent(0), [key.run]);
 }
 
 #[tokio::test]

@@ -58,17 +58,17 @@ pub async fn answer(
     }
 }
 
-/// Answers every question whose time is over as expired, and queues the run if no question is left. Does nothing if
-/// another answer came first or no question has expired.
+/// Answers every question whose time is over as expired, and queues the run if no question is left. Returns `true` if the
+/// run has nothing left to wait for, so that it needs an owner, whether or not this call has changed that: its last
+/// question may have been answered before, or the run may have been cancelled.
 ///
 /// # Errors
 /// [`Error::RunNotFound`], or when the table or the log fails.
-pub async fn expire(storage: &DynamoStorage, key: LogKey, now: Timestamp) -> Result<(), Error> {
-    /// There is nothing to expire.
-    struct Unchanged;
+pub async fn expire(storage: &DynamoStorage, key: LogKey, now: Timestamp) -> Result<bool, Error> {
     let decided = decide(storage, key, |state| {
-        if !state.is_interrupted() {
-            return Err(Unchanged);
+        let is_resumable = state.is_resumable();
+        if is_resumable || !state.is_interrupted() {
+            return Err(is_resumable);
         }
         let expired = |open: &&Interrupt| open.question.expires_at.is_some_and(|at| at <= now);
         let replies: Vec<Reply> = state
@@ -77,13 +77,14 @@ pub async fn expire(storage: &DynamoStorage, key: LogKey, now: Timestamp) -> Res
             .map(|open| Reply { interrupt: open.id, status: AnswerStatus::Expired, payload: None })
             .collect();
         if replies.is_empty() {
-            return Err(Unchanged);
+            return Err(false);
         }
-        let (after, bodies) = apply(state, &replies, None).map_err(|_| Unchanged)?;
+        let (after, bodies) = apply(state, &replies, None).map_err(|_| false)?;
         Ok((bodies, Some(rows(key, &after, ResumeBy::Worker))))
     });
     match decided.await? {
-        Decision::Stored(_) | Decision::Refused(Unchanged) => Ok(()),
+        Decision::Stored(state) => Ok(state.is_resumable()),
+        Decision::Refused(is_resumable) => Ok(is_resumable),
         Decision::Missing => Err(Error::RunNotFound),
     }
 }

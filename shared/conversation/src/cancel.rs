@@ -1,15 +1,23 @@
 //! Cancels runs, their children and their jobs.
 
-use sequent_core::UserId;
+use std::sync::Arc;
+
+use sequent_core::{Timestamp, UserId, pace::scaled};
 use sequent_event::{Body, CancelReason, Child, Event, RunOutcome, State};
 use sequent_runlog::{
-    Claim, ControlOutcome, Finish, LogKey, Segment, Signals, Stopped, Storage as _, append_control, read_all,
+    AppendError, Claim, ControlOutcome, Decision, DynamoStorage, Finish, LogKey, Segment, Signals, Stopped,
+    Storage as _, TransactionRows, Unavailable, Writer, append_control, decide, read_all,
 };
+use sequent_tables::{Transaction, Update, exists, key};
 
 use crate::{
-    Error, RunStatus, RunStore, Runs, closing_bodies, finish,
-    turn::{release_turn, wake_next},
+    Error, GRACE, Run, RunQuestion, RunStatus, RunStore, Runs, closing_bodies,
+    finish::finish_at,
+    turn::{self, wake_next},
 };
+
+/// Times that a request follows a run which is answered and asks again meanwhile.
+const ROUNDS: usize = 8;
 
 /// The result of cancelling a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,16 +40,55 @@ pub async fn cancel(
     by: Option<UserId>,
     reason: CancelReason,
 ) -> Result<Cancel, Error> {
-    match append_control(runs.storage(), key, Body::CancelRequested { by, reason }).await? {
-        ControlOutcome::Missing => return Err(Error::RunNotFound),
-        ControlOutcome::Closed => return Ok(Cancel::AlreadyEnded),
-        ControlOutcome::Appended(_) => {}
+    if !request(runs.storage(), key, Body::CancelRequested { by, reason }).await? {
+        return Ok(Cancel::AlreadyEnded);
     }
     match end_if_abandoned(runs, key).await? {
         // The owner has met the request in the meantime.
         Cancel::AlreadyEnded => Ok(Cancel::Done),
         other => Ok(other),
     }
+}
+
+/// Stores the request in the log. Returns `false` if the run has ended.
+pub(crate) async fn request(storage: &DynamoStorage, key: LogKey, cancel: Body) -> Result<bool, Error> {
+    for _ in 0..ROUNDS {
+        match append_control(storage, key, cancel.clone()).await? {
+            ControlOutcome::Missing => return Err(Error::RunNotFound),
+            ControlOutcome::Closed => return Ok(false),
+            ControlOutcome::Appended(_) => return Ok(true),
+            ControlOutcome::Waiting => {}
+        }
+        if request_of_waiting(storage, key, &cancel).await? {
+            return Ok(true);
+        }
+    }
+    Err(Unavailable(AppendError::Busy).into())
+}
+
+/// Stores the request in the log of a run that waits for people, together with the run's place in the due index: if this
+/// process dies before it has ended the run, the sweep has it ended. Returns `false` if the run does not wait any more.
+async fn request_of_waiting(storage: &DynamoStorage, key: LogKey, cancel: &Body) -> Result<bool, Error> {
+    /// The run has been answered, or has ended.
+    struct WaitsNoLonger;
+    let decided = decide(storage, key, |state: &State| match state.is_interrupted() {
+        true => Ok((vec![cancel.clone()], Some(rows_of_waiting(key, Timestamp::now())))),
+        false => Err(WaitsNoLonger),
+    });
+    match decided.await? {
+        Decision::Stored(_) => Ok(true),
+        Decision::Refused(WaitsNoLonger) => Ok(false),
+        Decision::Missing => Err(Error::RunNotFound),
+    }
+}
+
+/// The row of a run that waited for people, with the request. Its questions need no answer any more.
+fn rows_of_waiting(key: LogKey, now: Timestamp) -> TransactionRows {
+    let update = Update::of(&key::run(key.tenant, key.run))
+        .set("interrupts", Vec::<RunQuestion>::new())
+        .gsi2(&key::active_run(key.run, now + scaled(GRACE)))
+        .when(exists());
+    Arc::new(move |transaction: Transaction| transaction.write(update.clone()))
 }
 
 /// Cancels a child run on behalf of its parent. Returns the event that reports it in the parent's log.
@@ -97,6 +144,40 @@ pub async fn end_if_abandoned(runs: &RunStore, key: LogKey) -> Result<Cancel, Er
         Claim::Closed => return Ok(Cancel::AlreadyEnded),
         Claim::Held | Claim::Missing => return Ok(Cancel::Requested),
     };
+    end(runs, key, &row, &writer).await?;
+    Ok(Cancel::Done)
+}
+
+/// Ends a cancelled run on behalf of its owner, the caller.
+pub(crate) async fn end(
+    runs: &RunStore,
+    key: LogKey,
+    row: &Run,
+    writer: &Writer<DynamoStorage>,
+) -> Result<(), Error> {
+    let bodies = end_bodies(runs, key, row, writer).await?;
+    // The run has an owner now, so it cannot be given the turn any more if it does not have it.
+    let place = turn::place(runs.tables(), key, row).await?;
+    loop {
+        let known: Signals = *writer.signals().borrow();
+        let finished = finish_at(place, writer, key.tenant, row, known, bodies.clone()).await?;
+        if let Finish::Done(_) = finished {
+            break;
+        }
+    }
+    if row.parent_run_id.is_none() {
+        wake_next(runs.tables(), key.tenant, row.project_id).await?;
+    }
+    Ok(())
+}
+
+/// Stops the children and the jobs of the run. Returns the events that end it.
+async fn end_bodies(
+    runs: &RunStore,
+    key: LogKey,
+    row: &Run,
+    writer: &Writer<DynamoStorage>,
+) -> Result<Vec<Body>, Error> {
     let mut bodies = Vec::new();
     if writer.opening().is_interrupted() {
         // A run that waits for people ends in an execution of its own. It comes before the ends of the children, which
@@ -111,18 +192,5 @@ pub async fn end_if_abandoned(runs: &RunStore, key: LogKey) -> Result<Cancel, Er
     bodies.extend(closing_bodies(writer.opening()));
     let outcome = RunOutcome::Cancelled;
     bodies.push(Body::RunFinished { thread_id: row.project_id, run_id: row.id, outcome });
-    let bodies = writer.make_room(bodies).await?;
-    loop {
-        let known: Signals = *writer.signals().borrow();
-        let finished = finish(&writer, key.tenant, &row, known, bodies.clone()).await?;
-        if let Finish::Done(_) = finished {
-            break;
-        }
-    }
-    // A process that was about to claim the run may have claimed the turn for it.
-    release_turn(runs.tables(), key, row.project_id).await?;
-    if row.parent_run_id.is_none() {
-        wake_next(runs.tables(), key.tenant, row.project_id).await?;
-    }
-    Ok(Cancel::Done)
+    Ok(writer.make_room(bodies).await?)
 }

@@ -8,17 +8,23 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::{
     Error, Run, RunStatus, RunStore, cancel,
-    turn::{self, TurnClaim, release_turn},
+    cancel::end,
+    turn::{self, TurnClaim},
     waiting::has_news,
 };
 
 /// Makes the caller the owner of a run that has none: one that is pending, one whose owner died or handed it over, or one
-/// whose questions were answered. `run` is its row as the caller has just read it. `observer` receives every segment
-/// that the owner stores.
+/// whose questions were answered. `run` is its row as the caller has read it. `observer` receives every segment that the
+/// owner stores.
 ///
 /// A pending run needs the turn of its project first. A crash between the two claims leaves the turn with a run that is
 /// still pending; the next claim of that run continues there. A child run answers in no project and needs no turn. A run
 /// whose project was deleted is cancelled.
+///
+/// A run that was cancelled before it began is ended here: it never begins.
+///
+/// The row may be older than the run's state, because deliveries are late and duplicated. A claim therefore never
+/// releases the turn: the run may have begun meanwhile, and wait for a person.
 ///
 /// Returns `None` if there is nothing for the caller to execute: the run has an owner, its turn has not come, it waits for
 /// child runs or jobs, or it has ended.
@@ -37,8 +43,7 @@ pub async fn claim(
         return Ok(None);
     }
     let is_pending = run.status == RunStatus::Pending;
-    let needs_turn = is_pending && run.parent_run_id.is_none();
-    if needs_turn {
+    if is_pending && run.parent_run_id.is_none() {
         match turn::claim(runs.tables(), key.tenant, run).await? {
             TurnClaim::Claimed => {}
             TurnClaim::Taken => return Ok(None),
@@ -50,13 +55,11 @@ pub async fn claim(
     }
     let claimed = sequent_runlog::claim(runs.storage(), key, runs.settings(), is_pending, observer).await?;
     match claimed {
-        Claim::Won(writer) => Ok(Some(writer)),
-        Claim::Held => Ok(None),
-        Claim::Closed | Claim::Missing => {
-            if needs_turn {
-                release_turn(runs.tables(), key, run.project_id).await?;
-            }
+        Claim::Won(writer) if writer.opening().cancel.is_some() && writer.opening().started_at.is_none() => {
+            Box::pin(end(runs, key, run, &writer)).await?;
             Ok(None)
         }
+        Claim::Won(writer) => Ok(Some(writer)),
+        Claim::Held | Claim::Closed | Claim::Missing => Ok(None),
     }
 }

@@ -159,8 +159,8 @@ fn refusal(cancelled: Cancelled) -> Error {
     if !cancelled.refused(PROJECT) {
         return Unavailable(AppendError::RowsRefused(cancelled)).into();
     }
-    let live = cancelled.found::<Project>(PROJECT).and_then(|project| project.live_run_id);
-    live.map_or(Error::ProjectNotFound, Error::Busy)
+    let found = cancelled.found::<Project>(PROJECT).filter(|project| !project.deleting);
+    found.and_then(|project| project.live_run_id).map_or(Error::ProjectNotFound, Error::Busy)
 }
 
 /// Enqueues the deletion of conversations that are older than the plan keeps them, with the first run of a day. If that

@@ -24,7 +24,8 @@ pub enum Error {
     /// This run was asked to stop and did not end in time. Nothing was stored.
     #[error("{0} did not stop in time")]
     StillRunning(RunId),
-    /// A row that the new run claims exists: another request was first.
+    /// Another request was first: it has the idempotency key, the name of the project, or the turn. After several
+    /// attempts this is the answer to the caller.
     #[error("another request was first")]
     ClaimTaken,
     /// The account no longer has the credits that were to be held for the run, or the plan no longer allows the run.

@@ -14,7 +14,7 @@ use sequent_tables::{Cancelled, Key, Label, Row, Transaction, Update, Write, exi
 use crate::{
     MAX_STEERING_MESSAGES, NameProject, RebuildInput, RebuildProjections, Run,
     replies::{answers, prompt_ordinal},
-    turn::release_update,
+    turn::{self, Place},
 };
 
 const RUN: Label = Label::new("run");
@@ -35,12 +35,24 @@ pub async fn finish(
     known: Signals,
     bodies: Vec<Body>,
 ) -> Result<Finish, Stopped> {
+    finish_at(Place::Turn, writer, tenant, run, known, bodies).await
+}
+
+/// As [`finish`], for a run that may never have had the turn.
+pub(crate) async fn finish_at(
+    place: Place,
+    writer: &Writer<DynamoStorage>,
+    tenant: TenantId,
+    run: &Run,
+    known: Signals,
+    bodies: Vec<Body>,
+) -> Result<Finish, Stopped> {
     let rolled_back = known.cancel == Some(CancelReason::RolledBack);
     let mut omitted = Omitted::default();
     loop {
         let run = run.clone();
         let rows = move |state: &State| -> Option<TransactionRows> {
-            let rows = FinalRows::new(tenant, run.clone(), state, rolled_back);
+            let rows = FinalRows::new(tenant, run.clone(), state, rolled_back, place);
             Some(Arc::new(move |transaction| rows.join(transaction, omitted)))
         };
         let cancelled = match writer.finish(known, bodies.clone(), rows).await? {
@@ -60,7 +72,7 @@ pub async fn finish(
 /// The rows that the end of a run leaves out, because the table has refused them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Omitted {
-    /// The release of the turn: another run has it.
+    /// The release of the turn: another run has it. The run gives up its place in the queue instead.
     turn: bool,
     /// The run's row, which is lost. The log is rebuilt into rows later.
     run: bool,
@@ -116,15 +128,15 @@ struct FinalRows {
     naming: Option<NewJob>,
     metering: Option<NewJob>,
     settlement: Option<Settlement>,
-    /// The run was executed and will not be again, so it releases the turn of its project.
-    releases_turn: bool,
+    /// The place that the run gives up because it will never be executed again.
+    given_up: Option<Place>,
     /// The user messages to delete, because the exchange is rolled back.
     deleted_messages: Vec<Key>,
     at: Timestamp,
 }
 
 impl FinalRows {
-    fn new(tenant: TenantId, run: Run, state: &State, rolled_back: bool) -> Self {
+    fn new(tenant: TenantId, run: Run, state: &State, rolled_back: bool, place: Place) -> Self {
         let at = state.ended_at.unwrap_or_else(Timestamp::now);
         let key = LogKey { tenant, run: run.id };
         let project = run.project_id;
@@ -150,7 +162,7 @@ impl FinalRows {
                 .as_ref()
                 .and_then(|settlement| Spent::job(&settlement.hold, settlement.payer, settlement.cost, at)),
             settlement,
-            releases_turn: state.started_at.is_some() && !waits && !is_child,
+            given_up: (!waits && !is_child).then_some(place),
             deleted_messages: deleted,
             at,
         }
@@ -160,9 +172,10 @@ impl FinalRows {
         if !omitted.run {
             transaction = transaction.write(self.run.clone()).label(RUN);
         }
-        if self.releases_turn && !omitted.turn {
-            let release = release_update(self.key, self.project, self.at);
-            transaction = transaction.write(release).label(TURN);
+        if let Some(place) = self.given_up {
+            let place = if omitted.turn { Place::Queue } else { place };
+            transaction =
+                transaction.write(turn::give_up(place, self.key, self.project, self.at)).label(TURN);
         }
         if !omitted.settlement {
             transaction = self.settle(transaction);

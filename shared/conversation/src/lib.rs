@@ -13,7 +13,8 @@
 //! * The end of a run is bounded and cannot be refused. It has at most one row per answer, the number of answers is bounded
 //!   by that of the steering messages, and their texts are cut. Rows that the table refuses all the same are left out.
 //! * `live_run_id` names the run that has the turn in a project. Claiming and releasing it are conditional writes, which
-//!   is what makes "one run at a time per conversation" hold under any concurrency.
+//!   is what makes "one run at a time per conversation" hold under any concurrency. A run releases the turn only when it
+//!   has ended for good, and a claim does not trust a turn that an ended run still has.
 //! * Messages of the queue are hints. A worker that receives one reads the log, and becomes the owner only by appending
 //!   to it.
 
@@ -28,6 +29,7 @@ pub mod naming;
 mod options;
 mod outbox;
 mod project;
+mod project_name;
 mod projects;
 mod prompt;
 mod question;
@@ -41,6 +43,8 @@ mod steer;
 mod store;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod turn;
 mod waiting;
 
@@ -55,6 +59,7 @@ pub use naming::NameProject;
 pub use options::{RunLimits, RunOptions};
 pub use outbox::{Delivery, GRACE, queue};
 pub use project::{Project, ProjectName, ProjectNameError};
+pub use project_name::named_project;
 pub use projects::Projects;
 pub use prompt::{Prompt, PromptError};
 pub use question::RunQuestion;

@@ -19,6 +19,10 @@ pub struct Project {
     /// The run that has the turn in the project.
     #[serde(default)]
     pub live_run_id: Option<RunId>,
+    /// The project is being deleted: no run may start in it. Not shown by the API.
+    #[serde(default, skip_serializing)]
+    #[cfg_attr(feature = "openapi", schema(ignore))]
+    pub deleting: bool,
 }
 
 /// A project's name: 1 to 200 characters after trimming, without control characters.

@@ -30,8 +30,15 @@ impl<'a> Projects<'a> {
     /// Fails if the table fails.
     pub async fn create(self, user: UserId, name: ProjectName, now: Timestamp) -> Result<Project, Error> {
         let id = ProjectId::new();
-        let project =
-            Project { id, name, user_id: user, created_at: now, updated_at: now, live_run_id: None };
+        let project = Project {
+            id,
+            name,
+            user_id: user,
+            created_at: now,
+            updated_at: now,
+            live_run_id: None,
+            deleting: false,
+        };
         self.store.insert(Row::new(&key::project(self.tenant, id), &project)?).await?;
         Ok(project)
     }

@@ -108,6 +108,9 @@ impl RunStatus {
     /// The statuses of runs that have not ended.
     pub(crate) const LIVE: [Self; 3] = [Self::Pending, Self::Running, Self::Interrupted];
 
+    /// The statuses of runs that will never be executed again.
+    pub(crate) const ENDED: [Self; 3] = [Self::Success, Self::Error, Self::Cancelled];
+
     /// Returns the status for the phase of a log.
     #[must_use]
     pub fn of(phase: &Phase) -> Self {
@@ -148,7 +151,9 @@ impl Run {
         let totals = &state.totals;
         self.status = RunStatus::of(&state.phase);
         self.options = RunOptions::from(&state.configuration);
-        self.interrupts = state.open_interrupts().map(RunQuestion::from).collect();
+        // The questions of a cancelled run need no answer.
+        let open = state.open_interrupts().filter(|_| state.cancel.is_none());
+        self.interrupts = open.map(RunQuestion::from).collect();
         self.usage = TokenUsage { input_tokens: totals.input_tokens, output_tokens: totals.output_tokens };
         self.cost = RunCost { micro_usd: totals.cost_micro_usd, incomplete: totals.incomplete };
         self.error = match &state.phase {

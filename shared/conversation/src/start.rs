@@ -1,34 +1,32 @@
 //! Starting a run for a request, the one use case behind every route that sends a message.
 //!
 //! A request is retried, meets a busy project, or finds that the account has changed since its credits were quoted.
-//! [`RunStarter`] resolves all of it, in attempts: each begins with the request's idempotency record, reserves credits
-//! and creates the run. What a busy project means is the request's choice: [`OnConflict`].
+//! [`RunStarter`] resolves all of it, in attempts: each begins with the request's idempotency record, finds the project,
+//! reserves credits and creates the run. The request decides what happens in a busy project: [`OnConflict`].
 
-use std::{sync::Arc, time::Duration};
+mod make_way;
+
+use std::sync::Arc;
 
 use sequent_billing::{Credits, PricedRequest};
-use sequent_core::{MicroUsd, Principal, ProjectId, RunId, Timestamp, pace::scaled};
-use sequent_event::{CancelReason, Seq};
+use sequent_core::{MicroUsd, Principal, ProjectId, RunId, Timestamp};
 use sequent_model::ModelName;
-use sequent_runlog::{DynamoStorage, Follow, LogKey, Poll, Segment, Storage as _, Writer};
+use sequent_runlog::{DynamoStorage, LogKey, Segment, Writer};
 use sequent_tables::{
-    Row, Write,
+    Retry,
     idempotency::{self, Effect, Record},
 };
 use serde::{Deserialize, Serialize};
-use tokio::{
-    sync::mpsc::{self, UnboundedReceiver},
-    time::{Instant, timeout_at},
-};
+use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 use crate::{
-    Cancel, Error, NewRun, Prompt, RunOptions, RunStore, Turn, cancel, create, create_claimed,
-    end_if_abandoned,
-    turn::{has_waiting, release_turn},
+    Error, NewRun, Prompt, RunOptions, RunStore, Turn, create, create_claimed, named_project,
+    project_name::name_claim,
+    turn::{self, first_waiting},
 };
 
-/// Time in which an interrupted run must end, if two leases are not longer.
-const INTERRUPTION: Duration = Duration::from_secs(10);
+/// Attempts to start a run. Each of them fails only because another request was first.
+const ATTEMPTS: Retry = Retry::BRIEF;
 
 /// The policy for a project that has a live run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,18 +74,19 @@ pub enum Destination {
     NewProject {
         /// The id of the new project.
         id: ProjectId,
-        /// Rows that are inserted with it, such as the client's own name for the project. None of them may exist.
-        rows: Vec<Row>,
+        /// The client's own name for the project. If another request gives it to a project first, the run answers in
+        /// that project.
+        name: Option<String>,
     },
 }
 
 impl Destination {
-    /// Returns `project`, or a new project without further rows if it is `None`.
+    /// Returns `project`, or a new project without a name of the client's if it is `None`.
     #[must_use]
     pub fn or_new(project: Option<ProjectId>) -> Self {
         match project {
             Some(project) => Self::Project(project),
-            None => Self::NewProject { id: ProjectId::new(), rows: Vec::new() },
+            None => Self::NewProject { id: ProjectId::new(), name: None },
         }
     }
 
@@ -155,30 +154,30 @@ impl RunStarter {
         self.until_started(request, Executor::Caller).await
     }
 
-    /// Starts a run that a worker executes. The caller does not wait for a live run that has to make way.
+    /// Starts a run that a worker executes. The caller does not wait for a live run that has to make way, unless the
+    /// account has no room for the new run as long as the live run holds credits.
     ///
     /// # Errors
-    /// As [`start`](Self::start), but never [`Error::StillRunning`].
+    /// As [`start`](Self::start).
     pub async fn submit(&self, request: &RunRequest) -> Result<StartedRun, Error> {
         self.until_started(request, Executor::Worker).await
     }
 
     async fn until_started(&self, request: &RunRequest, executor: Executor) -> Result<StartedRun, Error> {
-        let mut claim_taken = false;
+        let mut request = request.clone();
+        let mut pauses = ATTEMPTS.pauses();
         loop {
-            if let Some(replayed) = self.replay(request).await? {
+            if let Some(replayed) = self.replay(&request).await? {
                 return Ok(replayed);
             }
-            // It was not a request with the same key that took the claim, so no further attempt can succeed.
-            if claim_taken {
-                return Err(Error::ClaimTaken);
-            }
-            match Box::pin(self.attempt(request, executor)).await {
+            let lost = match Box::pin(self.attempt(&request, executor)).await {
                 Ok(Some(started)) => return Ok(started),
-                Ok(None) | Err(Error::ReservationLost) => {}
-                Err(Error::ClaimTaken) => claim_taken = true,
+                Ok(None) => Error::ClaimTaken,
+                Err(error @ (Error::ClaimTaken | Error::ReservationLost)) => error,
                 Err(error) => return Err(error),
-            }
+            };
+            tokio::time::sleep(pauses.next().ok_or(lost)?).await;
+            self.find_name(&mut request).await?;
         }
     }
 
@@ -195,9 +194,18 @@ impl RunStarter {
         }))
     }
 
+    /// Directs the request to the project that has the name of its new project by now.
+    async fn find_name(&self, request: &mut RunRequest) -> Result<(), Error> {
+        let Destination::NewProject { name: Some(name), .. } = &request.project else { return Ok(()) };
+        if let Some(project) = named_project(self.runs.tables(), request.caller.tenant, name).await? {
+            request.project = Destination::Project(project);
+        }
+        Ok(())
+    }
+
     /// Makes one attempt. Returns `None` if another one is worthwhile.
     async fn attempt(&self, request: &RunRequest, executor: Executor) -> Result<Option<StartedRun>, Error> {
-        let new = self.reserve(request).await?;
+        let new = self.reserve_with_room(request).await?;
         let created = if self.has_to_wait(request, &new, executor).await? {
             create(&self.runs, &new, Turn::Wait).await.map(|()| None)
         } else {
@@ -234,7 +242,9 @@ impl RunStarter {
         }
         match executor {
             Executor::Worker => Ok(true),
-            Executor::Caller => has_waiting(self.runs.tables(), new.tenant, new.project).await,
+            Executor::Caller => {
+                Ok(first_waiting(self.runs.tables(), new.tenant, new.project).await?.is_some())
+            }
         }
     }
 
@@ -247,69 +257,23 @@ impl RunStarter {
         executor: Executor,
     ) -> Result<Option<StartedRun>, Error> {
         let key = LogKey { tenant: request.caller.tenant, run: live };
-        if self.has_ended(key).await? {
-            // It ended just now, or a crash came before it released the turn.
-            release_turn(self.runs.tables(), key, new.project).await?;
+        if turn::has_ended(self.runs.tables(), key).await? {
+            turn::release_of_ended(self.runs.tables(), key, new.project).await?;
             return Ok(None);
         }
         match request.on_conflict {
             OnConflict::Reject => return Err(Error::Busy(live)),
             OnConflict::Enqueue => {}
+            OnConflict::Interrupt | OnConflict::Rollback if executor == Executor::Caller => {
+                return self.end_live_run(request, key).await.map(|()| None);
+            }
             OnConflict::Interrupt | OnConflict::Rollback => {
-                let has_ended = self.stop(request, key).await?;
-                if executor == Executor::Caller {
-                    let has_ended = has_ended || self.wait_for_end(key).await?;
-                    return if has_ended { Ok(None) } else { Err(Error::StillRunning(live)) };
-                }
+                self.stop(request, key).await?;
             }
         }
         // The live run ends in its own time, and its end wakes the next.
         create(&self.runs, new, Turn::Wait).await?;
         Ok(Some(started(new, None)))
-    }
-
-    async fn has_ended(&self, key: LogKey) -> Result<bool, Error> {
-        let tail = self.runs.storage().tail(key).await?;
-        Ok(tail.is_none_or(|tail| tail.leaves_closed() && !tail.waits_for_people()))
-    }
-
-    /// Cancels the live run. Returns `true` if it has ended.
-    async fn stop(&self, request: &RunRequest, key: LogKey) -> Result<bool, Error> {
-        let reason = match request.on_conflict {
-            OnConflict::Rollback => CancelReason::RolledBack,
-            OnConflict::Reject | OnConflict::Enqueue | OnConflict::Interrupt => CancelReason::Interrupted,
-        };
-        let cancelled = Box::pin(cancel(&self.runs, key, Some(request.caller.user), reason)).await?;
-        Ok(cancelled != Cancel::Requested)
-    }
-
-    /// Waits for the end of a run that was asked to stop. If its owner turns out to be dead, ends it here. Returns `false`
-    /// if the run did not end in time.
-    async fn wait_for_end(&self, key: LogKey) -> Result<bool, Error> {
-        let give_up = Instant::now() + scaled(INTERRUPTION).max(self.runs.settings().lease * 2);
-        match timeout_at(give_up, Box::pin(self.end_of(key))).await {
-            Ok(ended) => ended.map(|()| true),
-            Err(_) => Ok(false),
-        }
-    }
-
-    async fn end_of(&self, key: LogKey) -> Result<(), Error> {
-        let settings = self.runs.settings();
-        let mut follow = Follow::new(self.runs.storage().clone(), key, Seq::START);
-        let mut next_check = Instant::now() + settings.lease;
-        loop {
-            match follow.poll().await? {
-                Poll::Closed => return Ok(()),
-                Poll::Event(_) => {}
-                Poll::Idle(_) if Instant::now() >= next_check => {
-                    next_check = Instant::now() + settings.idle_check;
-                    if end_if_abandoned(&self.runs, key).await? != Cancel::Requested {
-                        return Ok(());
-                    }
-                }
-                Poll::Idle(_) => {}
-            }
-        }
     }
 
     /// Reserves credits and prepares the run. Nothing is stored yet: the reservation is part of the transaction that
@@ -318,28 +282,26 @@ impl RunStarter {
         let model = request.model.as_ref().map(ModelName::as_str);
         let budget = request.options.budget.max_cost_micro_usd.map(MicroUsd);
         let priced = PricedRequest { model, content: request.prompt.as_str(), budget };
-        let reservation = self.credits.reserve(request.caller.tenant, priced).await?;
+        let tenant = request.caller.tenant;
+        let reservation = self.credits.reserve(tenant, priced).await?;
         let run = RunId::new();
         let project = request.project.id();
-        let now = Timestamp::now();
         let mut claims = Vec::new();
         if let Some(keyed) = &request.idempotency {
-            claims.push(Record::for_run(keyed, run, project, now)?);
+            claims.push(Record::for_run(keyed, run, project, Timestamp::now())?);
         }
-        let mut new_project = false;
-        if let Destination::NewProject { rows, .. } = &request.project {
-            new_project = true;
-            claims.extend(rows.iter().cloned().map(Write::insert));
+        if let Destination::NewProject { name: Some(name), .. } = &request.project {
+            claims.push(name_claim(tenant, name, project)?);
         }
         Ok(NewRun {
             run,
-            new_project,
+            new_project: matches!(request.project, Destination::NewProject { .. }),
             model: model.map(str::to_owned),
             options: RunOptions { scopes: request.caller.scopes.restriction(), ..request.options.clone() },
             claims,
             reservation: reservation.map(Box::new),
             replaces: request.replaces,
-            ..NewRun::new(request.caller.tenant, request.caller.user, project, request.prompt.as_str())
+            ..NewRun::new(tenant, request.caller.user, project, request.prompt.as_str())
         })
     }
 }

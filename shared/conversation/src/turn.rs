@@ -1,85 +1,198 @@
 //! The turn of a project: the right to answer in it.
 //!
-//! `live_run_id` in the project's row names the run that has the turn. Claiming and releasing it are conditional writes,
-//! which is what makes "one run at a time per conversation" hold under any concurrency. A run that cannot have the turn
-//! is stored as pending. Pending runs have the turn in the order in which their messages were sent.
-
-use std::collections::BTreeSet;
+//! `live_run_id` in the project's row names the run that has the turn. A run that cannot have the turn is stored as
+//! pending, with a row of its own among the waiting runs of the project. Waiting runs have the turn in the order in
+//! which their messages were sent.
+//!
+//! Invariants:
+//!
+//! * A pending run of a project has the turn or a waiting row. The transaction that claims the turn deletes the row, and
+//!   so does the one that ends a run that never had the turn.
+//! * A run loses the turn only when it has ended for good: in its terminal transaction, or to a run whose claim checks
+//!   the row of the holder in the same transaction. A run that waits for a person keeps it.
+//! * A turn that an ended run still has does not block others: each claim looks at the run that has the turn.
 
 use sequent_core::{ProjectId, RunId, TenantId, Timestamp};
 use sequent_runlog::LogKey;
-use sequent_tables::{Condition, Label, Retry, Store, Transaction, Update, attribute, exists, key};
+use sequent_tables::{
+    Condition, Error as TableError, Label, Page, PageRequest, Retry, Row, Store, Transaction, Update, Write,
+    attribute, exists, key,
+};
+use serde::{Deserialize, Serialize};
 
-use crate::{Error, MessageRole, Project, Projects, Run, RunStatus, outbox};
-
-/// Latest messages of a project that are searched for waiting runs. Beyond them the order is not kept.
-const LOOK_BACK: u32 = 50;
+use crate::{Error, Project, Run, RunStatus, outbox};
 
 const PROJECT: Label = Label::new("project");
+const RUN: Label = Label::new("run");
+const HOLDER: Label = Label::new("holder");
 
 /// The result of claiming a project's turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TurnClaim {
     /// The run has the turn.
     Claimed,
-    /// Another run has the turn, or comes first.
+    /// Another run has the turn or comes first, or the run is not pending any more.
     Taken,
-    /// The project was deleted while the run waited.
+    /// The project was deleted while the run waited, or is being deleted.
     ProjectDeleted,
 }
 
-/// Requires that the project exists, is not being deleted, and that no run has its turn.
-pub(crate) fn is_free() -> Condition {
-    exists().and(attribute("deleting").is_absent()).and(attribute("live_run_id").is_none())
+/// The place of a run among the runs of its project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// The run has the turn.
+    Turn,
+    /// The run waits for the turn.
+    Queue,
 }
 
-/// Claims the turn for `run`.
-fn claim_update(key: LogKey, project: ProjectId) -> Update {
-    Update::of(&key::project(key.tenant, project)).set("live_run_id", key.run)
+/// The row of a run that waits for the turn of its project.
+#[derive(Debug, Serialize, Deserialize)]
+struct WaitingRun {
+    run_id: RunId,
 }
 
-/// Claims the turn for a new run, which also counts as news of the project.
+/// Requires that the project is not being deleted.
+pub(crate) fn is_kept() -> Condition {
+    attribute("deleting").is_absent()
+}
+
+/// Claims the turn for `key`'s run, from `holder` if that is not `None`.
+fn claim_update(key: LogKey, project: ProjectId, holder: Option<RunId>) -> Update {
+    let live = attribute("live_run_id");
+    let is_unchanged = match holder {
+        Some(holder) => live.equals(holder),
+        None => live.is_none(),
+    };
+    let update = Update::of(&key::project(key.tenant, project)).set("live_run_id", key.run);
+    update.when(exists()).when(is_kept()).when(is_unchanged)
+}
+
+/// Claims the free turn for a new run, which also counts as news of the project.
 pub(crate) fn claim_for_new(key: LogKey, project: ProjectId, now: Timestamp) -> Update {
-    claim_update(key, project).set("updated_at", now).when(is_free())
+    claim_update(key, project, None).set("updated_at", now)
 }
 
-/// Releases the turn if the run has it.
-pub(crate) fn release_update(key: LogKey, project: ProjectId, at: Timestamp) -> Update {
+/// Gives up the place of a run, in the transaction that ends it.
+pub(crate) fn give_up(place: Place, key: LogKey, project: ProjectId, at: Timestamp) -> Write {
+    match place {
+        Place::Turn => release_update(key, project, at).into(),
+        Place::Queue => stop_waiting(key, project),
+    }
+}
+
+/// Returns the place of a run that has not ended. A run that is not pending keeps its place until it ends.
+pub(crate) async fn place(store: &Store, key: LogKey, run: &Run) -> Result<Place, Error> {
+    if run.parent_run_id.is_some() {
+        return Ok(Place::Queue); // a child has no turn, and no waiting row to delete
+    }
+    let project: Option<Project> = store.get(&key::project(key.tenant, run.project_id)).await?;
+    let has_turn = project.is_some_and(|project| project.live_run_id == Some(run.id));
+    Ok(if has_turn { Place::Turn } else { Place::Queue })
+}
+
+/// Releases the turn if the run has it. Only a transaction that ends the run, or checks that it has ended, may contain
+/// this write.
+fn release_update(key: LogKey, project: ProjectId, at: Timestamp) -> Update {
     Update::of(&key::project(key.tenant, project))
         .set("live_run_id", None::<RunId>)
         .set("updated_at", at)
         .when(attribute("live_run_id").equals(key.run))
 }
 
-/// Claims the turn for a pending run.
+/// The row of a new run that waits for the turn.
+pub(crate) fn waiting_row(key: LogKey, project: ProjectId) -> Result<Row, TableError> {
+    Row::new(&key::waiting_run(key.tenant, project, key.run), &WaitingRun { run_id: key.run })
+}
+
+/// Removes the run from the waiting runs of the project, if it is one.
+fn stop_waiting(key: LogKey, project: ProjectId) -> Write {
+    Write::delete(&key::waiting_run(key.tenant, project, key.run))
+}
+
+/// Claims the turn for a pending run. While another run has the turn, this costs two reads of one row.
 pub(crate) async fn claim(store: &Store, tenant: TenantId, run: &Run) -> Result<TurnClaim, Error> {
-    let Some(project) = store.get::<Project>(&key::project(tenant, run.project_id)).await? else {
-        return Ok(TurnClaim::ProjectDeleted);
-    };
-    // A run that has the turn already goes first, or it and an earlier run would wait for each other.
-    if project.live_run_id != Some(run.id) && earlier_waits(store, tenant, run).await? {
-        return Ok(TurnClaim::Taken);
+    let mut pauses = Retry::BRIEF.pauses();
+    loop {
+        if let Some(decided) = try_claim(store, tenant, run).await? {
+            return Ok(decided);
+        }
+        // The sweep delivers the run again.
+        let Some(pause) = pauses.next() else { return Ok(TurnClaim::Taken) };
+        tokio::time::sleep(pause).await;
     }
-    let is_ours = exists().and(attribute("live_run_id").equals(run.id));
-    let claim = claim_update(LogKey { tenant, run: run.id }, run.project_id).when(is_free().or(is_ours));
-    let claimed = store.commit(Transaction::new().write(claim).label(PROJECT), Retry::BRIEF).await;
-    match claimed {
-        Ok(()) => Ok(TurnClaim::Claimed),
-        Err(cancelled) if cancelled.refused(PROJECT) => Ok(TurnClaim::Taken),
+}
+
+/// Claims the turn as the project is now. Returns `None` if the turn changed hands meanwhile.
+async fn try_claim(store: &Store, tenant: TenantId, run: &Run) -> Result<Option<TurnClaim>, Error> {
+    let project: Option<Project> = store.get(&key::project(tenant, run.project_id)).await?;
+    let Some(project) = project.filter(|project| !project.deleting) else {
+        return Ok(Some(TurnClaim::ProjectDeleted));
+    };
+    let holder = project.live_run_id;
+    if holder == Some(run.id) {
+        return Ok(Some(TurnClaim::Claimed));
+    }
+    if let Some(holder) = holder
+        && !has_ended(store, LogKey { tenant, run: holder }).await?
+    {
+        return Ok(Some(TurnClaim::Taken));
+    }
+    let first = first_waiting(store, tenant, project.id).await?;
+    if first.is_some_and(|first| first < run.id) {
+        return Ok(Some(TurnClaim::Taken));
+    }
+    take(store, LogKey { tenant, run: run.id }, project.id, holder).await
+}
+
+/// Moves the turn to a pending run. `holder` is the ended run that has it, if there is one. Returns `None` if the turn
+/// changed hands meanwhile.
+async fn take(
+    store: &Store,
+    key: LogKey,
+    project: ProjectId,
+    holder: Option<RunId>,
+) -> Result<Option<TurnClaim>, Error> {
+    let is_pending = attribute("status").equals(RunStatus::Pending);
+    let mut transaction = Transaction::new()
+        .write(claim_update(key, project, holder))
+        .label(PROJECT)
+        .write(stop_waiting(key, project))
+        .write(Write::require(&key::run(key.tenant, key.run)).when(is_pending))
+        .label(RUN);
+    if let Some(holder) = holder {
+        transaction = transaction.write(require_ended(LogKey { run: holder, ..key })).label(HOLDER);
+    }
+    match store.commit(transaction, Retry::BRIEF).await {
+        Ok(()) => Ok(Some(TurnClaim::Claimed)),
+        // Another process has begun the run or ended it.
+        Err(cancelled) if cancelled.refused(RUN) => Ok(Some(TurnClaim::Taken)),
+        Err(cancelled) if cancelled.any_refused() => Ok(None),
         Err(cancelled) => Err(cancelled.into()),
     }
 }
 
-/// Releases the project's turn if the run of `key`, which has ended or will not be executed, still has it.
+/// Requires that the run will never be executed again.
+fn require_ended(key: LogKey) -> Write {
+    Write::require(&key::run(key.tenant, key.run)).when(attribute("status").is_one_of(RunStatus::ENDED))
+}
+
+/// Returns `true` if the run will never be executed again. Its row is written with the end of its log.
+pub(crate) async fn has_ended(store: &Store, key: LogKey) -> Result<bool, Error> {
+    let run: Option<Run> = store.get(&key::run(key.tenant, key.run)).await?;
+    Ok(run.is_some_and(|run| run.has_ended()))
+}
+
+/// Releases the turn that an ended run still has. Does nothing if the run has not ended or does not have the turn.
 ///
 /// # Errors
 /// Fails if the table fails.
-pub(crate) async fn release_turn(store: &Store, key: LogKey, project: ProjectId) -> Result<(), Error> {
+pub(crate) async fn release_of_ended(store: &Store, key: LogKey, project: ProjectId) -> Result<(), Error> {
     let release = release_update(key, project, Timestamp::now());
-    match store.commit(Transaction::new().write(release).label(PROJECT), Retry::BRIEF).await {
+    let transaction = Transaction::new().write(release).write(require_ended(key));
+    match store.commit(transaction, Retry::BRIEF).await {
         Ok(()) => Ok(()),
-        // Another run has the turn, or none has.
-        Err(cancelled) if cancelled.refused(PROJECT) => Ok(()),
+        Err(cancelled) if cancelled.any_refused() => Ok(()),
         Err(cancelled) => Err(cancelled.into()),
     }
 }
@@ -90,38 +203,23 @@ pub(crate) async fn release_turn(store: &Store, key: LogKey, project: ProjectId)
 /// # Errors
 /// Fails if the table fails.
 pub async fn wake_next(store: &Store, tenant: TenantId, project: ProjectId) -> Result<(), Error> {
-    let unanswered = unanswered(store, tenant, project).await?;
-    let waiting = unanswered.iter().filter(|run| run.status == RunStatus::Pending);
-    match waiting.min_by_key(|run| run.id) {
-        Some(run) => outbox::queue(store, LogKey { tenant, run: run.id }).await,
+    match first_waiting(store, tenant, project).await? {
+        Some(run) => outbox::queue(store, LogKey { tenant, run }).await,
         None => Ok(()),
     }
 }
 
-/// Returns `true` if a run of the project is pending. The turn may be free meanwhile: between the end of one run and the
-/// start of the next, no run has it.
+/// Returns the run that has the turn next, or `None` if no run waits. The turn may be free meanwhile: between the end of
+/// one run and the start of the next, no run has it.
 ///
 /// # Errors
 /// Fails if the table fails.
-pub(crate) async fn has_waiting(store: &Store, tenant: TenantId, project: ProjectId) -> Result<bool, Error> {
-    let unanswered = unanswered(store, tenant, project).await?;
-    Ok(unanswered.iter().any(|run| run.status == RunStatus::Pending))
-}
-
-/// Returns `true` if an earlier message of the project waits for its answer: runs answer in the order of their messages.
-async fn earlier_waits(store: &Store, tenant: TenantId, run: &Run) -> Result<bool, Error> {
-    let unanswered = unanswered(store, tenant, run.project_id).await?;
-    let mut earlier = unanswered.iter().filter(|other| other.id < run.id);
-    Ok(earlier.any(|other| matches!(other.status, RunStatus::Pending | RunStatus::Running)))
-}
-
-/// Returns the runs that the latest messages of a project started and that have not answered yet.
-async fn unanswered(store: &Store, tenant: TenantId, project: ProjectId) -> Result<Vec<Run>, Error> {
-    let messages = Projects::new(store, tenant).latest_messages(project, LOOK_BACK).await?;
-    let of_role = |role| messages.iter().filter(move |message| message.role == role);
-    let answered: BTreeSet<RunId> = of_role(MessageRole::Assistant).map(|message| message.run_id).collect();
-    // A run that was steered has several user messages. A set, because a key may be read once per request.
-    let asked: BTreeSet<RunId> = of_role(MessageRole::User).map(|message| message.run_id).collect();
-    let keys: Vec<_> = asked.difference(&answered).map(|run| key::run(tenant, *run)).collect();
-    Ok(store.get_many(&keys).await?)
+pub(crate) async fn first_waiting(
+    store: &Store,
+    tenant: TenantId,
+    project: ProjectId,
+) -> Result<Option<RunId>, Error> {
+    let request = PageRequest::new(key::waiting_runs(tenant, project)).oldest_first().limit(Some(1));
+    let page: Page<WaitingRun> = store.page(&request).await?;
+    Ok(page.items.first().map(|waiting| waiting.run_id))
 }

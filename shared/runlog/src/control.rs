@@ -26,6 +26,9 @@ pub enum ControlOutcome {
     Appended(Seq),
     /// The log was closed before the event could be appended.
     Closed,
+    /// The log is closed because its run waits for people. Only [`decide`] cancels such a run: the row of the run
+    /// changes with the request.
+    Waiting,
     /// There is no such log.
     Missing,
 }
@@ -50,8 +53,10 @@ pub async fn append_control<S: Storage>(
     let mut contest = Contest::new();
     let Some(mut tail) = retrying(|| storage.tail(key)).await? else { return Ok(ControlOutcome::Missing) };
     loop {
-        let cancels_a_wait = tail.waits_for_people() && matches!(body, Body::CancelRequested { .. });
-        if tail.leaves_closed() && !cancels_a_wait {
+        if tail.waits_for_people() && matches!(body, Body::CancelRequested { .. }) {
+            return Ok(ControlOutcome::Waiting);
+        }
+        if tail.leaves_closed() {
             return Ok(ControlOutcome::Closed);
         }
         let segment = Segment {

@@ -217,6 +217,18 @@ pub fn messages(tenant: TenantId, project: ProjectId) -> Partition {
     Partition::table(format!("{tenant}#messages#{project}"))
 }
 
+/// A run that waits for the turn of its project.
+#[must_use]
+pub fn waiting_run(tenant: TenantId, project: ProjectId, run: RunId) -> Key {
+    Key::new(format!("{tenant}#waiting#{project}"), run)
+}
+
+/// The runs that wait for the turn of a project, in the order in which they were sent.
+#[must_use]
+pub fn waiting_runs(tenant: TenantId, project: ProjectId) -> Partition {
+    Partition::table(format!("{tenant}#waiting#{project}"))
+}
+
 /// The row of a run.
 #[must_use]
 pub fn run(tenant: TenantId, run: RunId) -> Key {
@@ -332,6 +344,7 @@ mod tests {
                 session(ten, UserId::from_bits(other), SessionId::from_bits(other)),
                 api_key(ten, ApiKeyId::from_bits(other)), run(ten, RunId::from_bits(other)),
                 message(ten, ProjectId::from_bits(other), RunId::from_bits(other), 1),
+                waiting_run(ten, ProjectId::from_bits(other), RunId::from_bits(other)),
                 idempotency(ten, "op", &text), rate_limit(ten, "chat"), mcp_server(ten, &text),
                 artifact(ten, ArtifactId::from_bits(other)), upload(ten, ArtifactId::from_bits(other)),
                 listed_artifact(ten, ListedBy::Tag(&text), ArtifactId::from_bits(other)),

@@ -28,8 +28,9 @@ impl Retry {
             .with_jitter()
     }
 
-    /// The pauses between the tries: each lasts between its delay and twice of it.
-    pub(crate) fn pauses(self) -> impl Iterator<Item = Duration> + Send {
+    /// The pauses between the tries: each lasts between its delay and twice of it. For loops that are not of one
+    /// closure.
+    pub fn pauses(self) -> impl Iterator<Item = Duration> + Send {
         self.backoff().build()
     }
 }

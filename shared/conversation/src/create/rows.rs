@@ -32,6 +32,7 @@ pub(super) struct NewRows {
     project: Row,
     pending: Row,
     leased: Row,
+    waiting: Row,
     message: Row,
     now: Timestamp,
 }
@@ -50,6 +51,7 @@ impl NewRows {
             created_at: now,
             updated_at: now,
             live_run_id: Some(new.run),
+            deleting: false,
         };
         let pending = pending(new);
         let running = Run { status: RunStatus::Running, started_at: Some(now), ..pending.clone() };
@@ -68,6 +70,7 @@ impl NewRows {
             project: Row::new(&key::project(new.tenant, new.project), &project)?,
             pending: queued(run_row(new, &pending)?, new.run, now),
             leased: DynamoStorage::leased(run_row(new, &running)?, new.run, until),
+            waiting: turn::waiting_row(new.key(), new.project)?,
             message: Row::new(&key::message(new.tenant, new.project, new.run, 0), &message)?,
             new: new.clone(),
             now,
@@ -89,11 +92,14 @@ impl NewRows {
             let require_parent = Write::require(&key::run(tenant, parent));
             return transaction.write(require_parent).label(PROJECT).write(Write::insert(run));
         }
-        let transaction = transaction
+        let mut transaction = transaction
             .write(self.project(placement))
             .label(PROJECT)
             .write(Write::insert(run))
             .write(Write::put(self.message.clone()));
+        if placement == Placement::Waiting {
+            transaction = transaction.write(Write::insert(self.waiting.clone()));
+        }
         self.with_replaced(self.with_claims(self.with_hold(transaction)))
     }
 
@@ -105,7 +111,9 @@ impl NewRows {
             Placement::Claimed | Placement::Next => {
                 turn::claim_for_new(self.new.key(), self.new.project, self.now).into()
             }
-            Placement::Waiting => Write::require(&key::project(self.new.tenant, self.new.project)),
+            Placement::Waiting => {
+                Write::require(&key::project(self.new.tenant, self.new.project)).when(turn::is_kept())
+            }
         }
     }
 

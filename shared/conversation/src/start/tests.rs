@@ -1,12 +1,15 @@
 //! Requests that meet a key, a name or a project that is in use.
 
-use sequent_core::{Scopes, TenantId, UserId, Via};
+use std::time::Duration;
+
+use futures::future::join_all;
+use sequent_billing::{Markup, Plans, Terms};
+use sequent_core::{MicroCredits, Scopes, TenantId, UserId, Via};
 use sequent_runlog::Settings;
-use sequent_tables::{idempotency::PayloadHash, key};
-use serde_json::json;
+use sequent_tables::{Store, Transaction, idempotency::PayloadHash, key};
 
 use super::*;
-use crate::{Projects, Runs};
+use crate::{Projects, RunStatus, Runs};
 
 struct Bench {
     starter: RunStarter,
@@ -16,7 +19,24 @@ struct Bench {
 impl Bench {
     async fn new() -> Self {
         let store = sequent_tables::testing::store().await;
-        let runs = RunStore::new(DynamoStorage::new(store.clone()), Settings::default());
+        Self::with(Credits::new(store.clone(), None, Default::default()), store)
+    }
+
+    /// A tenant whose plan allows one run at a time.
+    async fn with_one_run_at_a_time() -> Self {
+        let store = sequent_tables::testing::store().await;
+        let terms = Terms {
+            plans: Plans::from_json(r#"{"free": {"concurrent_runs": 1}}"#).expect("plans"),
+            markup: Markup(100),
+            usual_hold: MicroCredits(200_000),
+            welcome: MicroCredits::whole(1),
+            metered: false,
+        };
+        Self::with(Credits::new(store.clone(), Some(terms), Default::default()), store)
+    }
+
+    fn with(credits: Credits, store: Store) -> Self {
+        let runs = RunStore::new(DynamoStorage::new(store), Settings::default());
         let caller = Principal {
             tenant: TenantId::new(),
             user: UserId::new(),
@@ -25,7 +45,7 @@ impl Bench {
             scopes: Scopes::ALL,
             via: Via::Bearer,
         };
-        Self { starter: RunStarter::new(runs, Credits::new(store, None, Default::default())), caller }
+        Self { starter: RunStarter::new(runs, credits), caller }
     }
 
     fn request(&self, project: Destination) -> RunRequest {
@@ -48,9 +68,11 @@ impl Bench {
 
     /// A new project with the client's name `chat`.
     fn named(&self) -> Destination {
-        let id = ProjectId::new();
-        let row = Row::new(&key::chat_name(self.caller.tenant, "chat"), &json!({ "project_id": id }));
-        Destination::NewProject { id, rows: vec![row.expect("a row")] }
+        Destination::NewProject { id: ProjectId::new(), name: Some("chat".to_owned()) }
+    }
+
+    async fn status(&self, run: RunId) -> RunStatus {
+        Runs::new(self.starter.runs().tables(), self.caller.tenant).get(run).await.expect("exists").status
     }
 }
 
@@ -66,13 +88,34 @@ async fn a_repeated_request_gets_the_same_run() {
 }
 
 #[tokio::test]
-async fn a_name_that_another_request_has_claimed_is_refused_even_with_a_key() {
+async fn a_key_whose_record_has_expired_starts_a_run() {
     let bench = Bench::new().await;
-    let first = RunRequest { idempotency: bench.keyed("one"), ..bench.request(bench.named()) };
-    bench.starter.submit(&first).await.expect("started");
-    let second = RunRequest { idempotency: bench.keyed("two"), ..bench.request(bench.named()) };
-    let refused = bench.starter.submit(&second).await.map(|started| started.run);
-    assert!(matches!(refused, Err(Error::ClaimTaken)), "{refused:?}");
+    let keyed = bench.keyed("key").expect("a key");
+    let long_ago = Timestamp::now() - idempotency::LIFETIME - Duration::from_secs(1);
+    let expired = Record::for_run(&keyed, RunId::new(), ProjectId::new(), long_ago).expect("a record");
+    let store = bench.starter.runs().tables();
+    Transaction::new().write(expired).run(store).await.expect("stored");
+    let request = RunRequest { idempotency: Some(keyed), ..bench.request(Destination::or_new(None)) };
+    let started = bench.starter.submit(&request).await.expect("started");
+    assert!(!started.replayed);
+}
+
+#[tokio::test]
+async fn first_messages_for_one_name_meet_in_one_project() {
+    let bench = Bench::new().await;
+    let requests: Vec<RunRequest> = (0..4)
+        .map(|n| RunRequest {
+            idempotency: bench.keyed(&n.to_string()),
+            on_conflict: OnConflict::Enqueue,
+            ..bench.request(bench.named())
+        })
+        .collect();
+    let started = join_all(requests.iter().map(|request| bench.starter.submit(request))).await;
+    let started: Vec<StartedRun> = started.into_iter().map(|started| started.expect("started")).collect();
+    assert!(started.iter().all(|other| other.project == started[0].project));
+    let refused = RunRequest { idempotency: bench.keyed("last"), ..bench.request(bench.named()) };
+    let refused = bench.starter.submit(&refused).await.map(|started| started.run);
+    assert!(matches!(refused, Err(Error::Busy(_))), "{refused:?}");
 }
 
 #[tokio::test]
@@ -104,6 +147,28 @@ async fn an_interrupting_run_takes_the_turn() {
     let store = bench.starter.runs().tables();
     let project = Projects::new(store, bench.caller.tenant).get(live.project).await.expect("exists");
     assert_eq!(project.live_run_id, Some(next.run));
-    let ended = Runs::new(store, bench.caller.tenant).get(live.run).await.expect("exists");
-    assert_eq!(ended.status, crate::RunStatus::Cancelled);
+    assert_eq!(bench.status(live.run).await, RunStatus::Cancelled);
+}
+
+#[tokio::test]
+async fn an_interrupting_run_needs_no_second_slot_of_the_plan() {
+    for (on_conflict, executor) in [
+        (OnConflict::Interrupt, Executor::Caller),
+        (OnConflict::Rollback, Executor::Caller),
+        (OnConflict::Interrupt, Executor::Worker),
+    ] {
+        let bench = Bench::with_one_run_at_a_time().await;
+        let live = bench.starter.submit(&bench.request(Destination::or_new(None))).await.expect("started");
+        let elsewhere = bench.starter.submit(&bench.request(Destination::or_new(None))).await;
+        assert!(matches!(elsewhere, Err(Error::Billing(_))), "the plan allows one run");
+        let request = bench.request(Destination::Project(live.project));
+        let rejected = bench.starter.submit(&request).await;
+        assert!(matches!(rejected, Err(Error::Billing(_))), "this request does not end the live run");
+        assert_eq!(bench.status(live.run).await, RunStatus::Pending);
+
+        let request = RunRequest { on_conflict, ..request };
+        let next = bench.starter.until_started(&request, executor).await.expect("started");
+        assert_eq!(bench.status(live.run).await, RunStatus::Cancelled);
+        assert_ne!(next.run, live.run);
+    }
 }

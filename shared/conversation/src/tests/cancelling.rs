@@ -1,0 +1,73 @@
+//! Cancels that are cut short.
+
+use sequent_core::Timestamp;
+use sequent_event::{AnswerStatus, Body, CancelReason};
+use sequent_runlog::{Claim, append_control};
+use sequent_tables::DueIndex;
+
+use super::Bench;
+use crate::{
+    Cancel, Error, GRACE, Reply, ResumeBy, RunStatus, Turn, answer, cancel,
+    cancel::request,
+    turn::{first_waiting, wake_next},
+};
+
+#[tokio::test]
+async fn a_cancel_of_a_waiting_run_that_is_cut_short_leaves_the_run_due() {
+    let bench = Bench::new().await;
+    let run = bench.create("high tide?", Turn::Claim).await.expect("created");
+    let question = bench.interrupt(&run).await;
+    let key = bench.key(run.id);
+    // The process dies before it ends the run.
+    let cancel = Body::CancelRequested { by: None, reason: CancelReason::Requested };
+    assert!(request(bench.runs.storage(), key, cancel).await.expect("stored"));
+
+    let reply = Reply { interrupt: question, status: AnswerStatus::Cancelled, payload: None };
+    let refused = answer(bench.runs.storage(), key, None, &[reply], ResumeBy::Worker).await;
+    assert!(matches!(refused, Err(Error::RunEnded)), "{refused:?}");
+    let row = bench.run(run.id).await.expect("exists");
+    assert_eq!((row.status, row.interrupts.len()), (RunStatus::Interrupted, 0), "it asks nothing any more");
+    let mut sweep = DueIndex::Runs.sweep(bench.runs.tables(), Timestamp::now() + GRACE * 2);
+    let mut due = 0;
+    while let Some(page) = sweep.page().await.expect("read") {
+        due += page.len();
+    }
+    assert_eq!(due, 1);
+    assert!(bench.claim(&row).await.is_some(), "a worker can end it");
+}
+
+#[tokio::test]
+async fn a_waiting_run_is_cancelled_at_once() {
+    let bench = Bench::new().await;
+    let run = bench.create("high tide?", Turn::Claim).await.expect("created");
+    bench.interrupt(&run).await;
+    let cancelled = cancel(&bench.runs, bench.key(run.id), None, CancelReason::Requested).await;
+    assert_eq!(cancelled.expect("cancelled"), Cancel::Done);
+    assert_eq!(bench.status(&run).await, RunStatus::Cancelled);
+    assert_eq!(bench.project().await.live_run_id, None);
+}
+
+/// The process that ends the run dies after it has become the owner.
+#[tokio::test]
+async fn a_run_that_is_cancelled_in_the_queue_never_begins() {
+    let bench = Bench::new().await;
+    let live = bench.create("one", Turn::Claim).await.expect("created");
+    let queued = bench.create("two", Turn::Wait).await.expect("created");
+    let key = bench.key(queued.id);
+    let request = Body::CancelRequested { by: None, reason: CancelReason::Requested };
+    append_control(bench.runs.storage(), key, request).await.expect("stored");
+    let claimed = sequent_runlog::claim(bench.runs.storage(), key, bench.runs.settings(), true, None)
+        .await
+        .expect("read");
+    let Claim::Won(writer) = claimed else { panic!("{claimed:?}") };
+    writer.release().await.expect("released");
+
+    let row = bench.run(queued.id).await.expect("exists");
+    assert_eq!(row.status, RunStatus::Running);
+    assert!(bench.claim(&row).await.is_none(), "there is nothing to execute");
+    assert_eq!(bench.status(&row).await, RunStatus::Cancelled);
+    assert_eq!(bench.project().await.live_run_id, Some(live.id), "the turn is not affected");
+    let first = first_waiting(bench.runs.tables(), bench.tenant, bench.project).await.expect("read");
+    assert_eq!(first, None);
+    wake_next(bench.runs.tables(), bench.tenant, bench.project).await.expect("nothing to wake");
+}
