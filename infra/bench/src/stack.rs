@@ -221,6 +221,8 @@ fn config(function: &Function, bin_dir: &Path, environment: &[(String, String)])
         timeout: Duration::from_secs(function.timeout_s),
         memory_mb: function.memory_mb,
         concurrency: 64,
+        // Figures of the functions' work, also of that which Lambda would freeze.
+        freezes: false,
         idle_timeout: Duration::from_secs(600),
         environment: Environment::default().with(environment.iter().cloned()),
         region: REGION.to_owned(),

@@ -1,5 +1,5 @@
 //! A real Lambda function for the tests of the execution environment. The query selects its action:
-//! `do=echo|fail|exit|gate`. A gate is a TCP address through which the test controls it line by line, so that
+//! `do=echo|fail|exit|gate|leave`. A gate is a TCP address through which the test controls it line by line, so that
 //! no test depends on time. If its name contains `Stream`, it streams.
 
 use std::convert::Infallible;
@@ -45,6 +45,15 @@ async fn buffered(request: Request) -> Result<Response<Body>, Error> {
         Some("gate") => {
             let mut gate = Gate::open(&request).await?;
             while gate.line().await.is_some() {}
+        }
+        // Leaves a task that goes on after the answer.
+        Some("leave") => {
+            let mut gate = Gate::open(&request).await?;
+            tokio::spawn(async move {
+                while gate.acknowledge().await.is_ok() {
+                    tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+                }
+            });
         }
         _ => {}
     }

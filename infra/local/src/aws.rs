@@ -50,6 +50,8 @@ impl Error {
 #[derive(Clone)]
 pub struct Endpoint {
     url: String,
+    /// URL of DynamoDB, if it has one of its own.
+    database: Option<String>,
     region: String,
     credentials: Credentials,
     client: Client<HttpConnector, Full<Bytes>>,
@@ -86,10 +88,22 @@ impl Endpoint {
         connector.set_nodelay(true);
         Self {
             url: url.trim_end_matches('/').to_owned(),
+            database: None,
             region: region.to_owned(),
             credentials,
             client: Client::builder(TokioExecutor::new()).build(connector),
         }
+    }
+
+    /// Returns the URL of DynamoDB, without a trailing slash.
+    pub fn database_url(&self) -> &str {
+        self.database.as_ref().unwrap_or(&self.url)
+    }
+
+    /// Returns this endpoint with another URL for DynamoDB.
+    #[must_use]
+    pub fn with_database(&self, url: &str) -> Self {
+        Self { database: Some(url.to_owned()), ..self.clone() }
     }
 
     /// Returns the base URL, without a trailing slash.
@@ -111,6 +125,9 @@ impl Endpoint {
             ("AWS_ACCESS_KEY_ID".to_owned(), self.credentials.access_key_id().to_owned()),
             ("AWS_SECRET_ACCESS_KEY".to_owned(), self.credentials.secret_access_key().to_owned()),
         ];
+        if let Some(url) = &self.database {
+            env.push(("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), url.clone()));
+        }
         if let Some(token) = self.credentials.session_token() {
             env.push(("AWS_SESSION_TOKEN".to_owned(), token.to_owned()));
         }
@@ -201,7 +218,8 @@ impl Endpoint {
         body: Bytes,
     ) -> Result<http::Request<Full<Bytes>>, Box<dyn std::error::Error + Send + Sync>> {
         let mut request = request.body(Full::new(body.clone()))?;
-        let uri = format!("{}{}", self.url, request.uri());
+        let url = if service == "dynamodb" { self.database_url() } else { self.url() };
+        let uri = format!("{url}{}", request.uri());
         *request.uri_mut() = uri.parse()?;
         let authority = request.uri().authority().map(ToString::to_string).unwrap_or_default();
         request.headers_mut().insert(http::header::HOST, authority.parse()?);

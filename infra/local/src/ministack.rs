@@ -23,6 +23,9 @@ const CHECK: Duration = Duration::from_secs(15);
 
 /// Ends the emulator when its standard input closes, which happens however this process ends. Then runs
 /// hypercorn in the same process, without workers: one process to supervise, and one that gets the signal.
+///
+/// MiniStack measures a transaction as JSON, which is longer than what DynamoDB measures. The proxy in front of it measures
+/// as DynamoDB does, so MiniStack's own limit is lifted.
 const LAUNCHER: &str = "\
 import os, signal, sys, threading
 os.umask(0o077)
@@ -30,6 +33,8 @@ def watch():
     sys.stdin.buffer.read()
     os.kill(os.getpid(), signal.SIGTERM)
 threading.Thread(target=watch, daemon=True).start()
+import ministack.services.dynamodb as dynamodb
+dynamodb._DDB_TXN_MAX_BYTES = 1 << 30
 from hypercorn.__main__ import main
 sys.exit(main())
 ";

@@ -2,7 +2,7 @@
 //! API. An instance has one invocation at a time, instances start on demand, and failures are reported as
 //! Lambda reports them.
 //!
-//! The modules depend on each other in this order: `config`, `environment`, `reply` < `assignment` <
+//! The modules depend on each other in this order: `config`, `environment`, `reply`, `signals` < `assignment` <
 //! `instance` < `pool` < `api` < `supervisor` < `function`.
 
 mod api;
@@ -13,6 +13,7 @@ mod function;
 mod instance;
 mod pool;
 mod reply;
+mod signals;
 mod supervisor;
 
 use std::collections::BTreeMap;

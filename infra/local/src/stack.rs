@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sequent_tables::testing;
 use serde_json::json;
 use tokio::task::JoinHandle;
 
@@ -201,7 +202,11 @@ async fn start_endpoint(
         logs: options.logs.clone(),
     })
     .await?;
-    let endpoint = ministack.endpoint().clone();
+    let emulator = ministack.endpoint();
+    // In front of the emulator's database, because it has not all of the limits of DynamoDB, and none of its faults.
+    let database = testing::serve(emulator.url(), options.faults.clone());
+    let database = database.await.map_err(|e| io("port of the database", e))?;
+    let endpoint = emulator.with_database(&format!("http://{database}"));
     Ok((Some(ministack), endpoint))
 }
 
@@ -271,6 +276,7 @@ fn config(
         memory_mb: function.memory_mb,
         concurrency: function.reserved_concurrency.unwrap_or(UNRESERVED),
         idle_timeout: options.idle_timeout,
+        freezes: options.freezes,
         environment: Environment::default()
             .with(variables)
             .with(Environment::inherited().iter().map(|(name, value)| (name.clone(), value.clone())))

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::{
     Client,
     types::{AttributeValue, KeysAndAttributes, ReturnValue},
 };
-use sequent_core::pace;
+use sequent_core::{pace, setting};
 use serde::de::DeserializeOwned;
 
 use crate::{
@@ -65,7 +65,12 @@ impl Store {
     /// The error names the missing variable.
     pub fn from_env(config: &aws_config::SdkConfig) -> Result<Self, String> {
         pace::check().map_err(|error| error.to_string())?;
-        Ok(Self::new(Client::new(config), Tables::from_env()?))
+        let mut config = aws_sdk_dynamodb::config::Builder::from(config);
+        // The SDK's own variable for the endpoint of one service. It is read only for a configuration that the SDK loads.
+        if let Some(url) = setting::text("AWS_ENDPOINT_URL_DYNAMODB") {
+            config = config.endpoint_url(url);
+        }
+        Ok(Self::new(Client::from_conf(config.build()), Tables::from_env()?))
     }
 
     /// Returns the client, for the run log.

@@ -1,8 +1,8 @@
 //! All features of an agent under all kinds of faults.
 //!
 //! Each run plans, executes two steps in child runs, calls tools in parallel and asks a person. Meanwhile
-//! workers are killed, messages are doubled and reordered, the database fails in every way that it can, and
-//! some models fail.
+//! workers are killed, messages are doubled and reordered, the database fails in every way that it can, its
+//! indexes lag, instances are frozen between invocations, and some models fail.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,7 +10,6 @@ use std::{
 };
 
 use crate::{
-    faults::{Faults, Rates},
     once::all,
     system::{Caller, System, scaled},
     till::Till,
@@ -20,11 +19,26 @@ use sequent_conversation::{Run, Runs};
 use sequent_core::{RunId, TenantId};
 use sequent_event::{ChildEnd, Event, Phase, Reason, RunOutcome, State};
 use sequent_runlog::{DynamoStorage, LogKey, Segment, read_all};
-use sequent_tables::{Store, Tables, testing};
+use sequent_tables::testing::{Fault, Faults, Rates};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-const RATES: Rates = Rates { throttled: 20, ambiguous: 20, silent: 10 };
+/// Time until an index shows a write.
+const INDEX_DELAY: Duration = Duration::from_millis(300);
+
+/// Faults of every kind among a thousand calls of the database: conflicts, throttling, and answers that are lost after
+/// the write at 5 % each.
+fn rates() -> Rates {
+    Rates::from([
+        (Fault::Contention, 50),
+        (Fault::Throttled, 50),
+        (Fault::LostAnswer, 25),
+        (Fault::InternalError, 20),
+        (Fault::Silence, 5),
+        (Fault::LostRequest, 10),
+        (Fault::Unprocessed, 50),
+    ])
+}
 
 /// Returns the script for the model. One run in twenty fails, after everything else has been done.
 fn script(n: usize) -> String {
@@ -154,13 +168,29 @@ impl Chaos {
         status == 202
     }
 
-    fn store(&self) -> Store {
-        let outputs = &self.system.stack.deployed().outputs;
-        let tables = Tables {
-            main: outputs["MainTableName"].as_str().into(),
-            events: outputs["EventsTableName"].as_str().into(),
-        };
-        testing::deployed(self.system.stack.endpoint().url(), tables)
+    /// Begins or ends the faults of the database.
+    fn set_faults(&self, on: bool) {
+        self.faults.set_rates(if on { rates() } else { Rates::new() });
+        self.faults.delay_indexes(if on { INDEX_DELAY } else { Duration::ZERO });
+    }
+
+    /// Starts `count` runs, four at once.
+    async fn start(&self, round: usize, count: usize) -> Vec<String> {
+        let starts = stream::iter(0..count).map(|n| async move {
+            let body = json!({"input": script(round * count + n), "orchestration": "plan"});
+            let key = format!("run-{round}-{n}");
+            let (status, run) = insist(&self.caller, "/api/runs", &key, &body).await;
+            assert_eq!(status, 202, "{run}");
+            run["id"].as_str().unwrap().to_owned()
+        });
+        starts.buffer_unordered(4).collect().await
+    }
+
+    /// Describes the runs that have not ended.
+    async fn left(&self) -> String {
+        let left = all(&self.caller, "/api/runs").await;
+        let left: Vec<Value> = left.into_iter().filter(|run| !run["completed_at"].is_string()).collect();
+        format!("{left:#?}")
     }
 }
 
@@ -168,15 +198,9 @@ impl Chaos {
 async fn every_run_ends_once_and_nothing_happens_twice() {
     let count = scaled(12, 300);
     let till = Till::open().await;
-    let faults = Faults::listen(RATES).await;
-    let environment = [
-        ("AWS_ENDPOINT_URL", &*faults.url()),
-        ("SSRF_ALLOW", &*till.address()),
-        ("LEASE_MS", "1500"),
-        ("LEASE_RENEW_MS", "400"),
-    ];
-    let system = System::start(&environment).await;
-    faults.stand_before(system.stack.endpoint().url());
+    let environment = [("SSRF_ALLOW", &*till.address()), ("LEASE_MS", "1500"), ("LEASE_RENEW_MS", "400")];
+    let faults = Faults::default();
+    let system = System::start_with(&environment, |options| options.faults = faults.clone()).await;
     let caller = system.sign_up("chaos@example.com").await;
     let tenant = caller.get("/api/auth/me").await["tenant_id"].as_str().unwrap().parse().unwrap();
     let server = json!({"name": "till", "url": format!("http://{}/mcp", till.address())});
@@ -189,39 +213,44 @@ async fn every_run_ends_once_and_nothing_happens_twice() {
     system.stack.endpoint().json("sqs", "AmazonSQS.SetQueueAttributes", &impatient).await.unwrap();
 
     let chaos = Chaos { system, caller, faults, tenant };
-    chaos.faults.set(true);
+    chaos.set_faults(true);
     let began = Instant::now();
-    let starts = stream::iter(0..count).map(|n| {
-        let caller = &chaos.caller;
-        let body = json!({"input": script(n), "orchestration": "plan"});
-        async move {
-            let (status, run) = insist(caller, "/api/runs", &format!("run-{n}"), &body).await;
-            assert_eq!(status, 202, "{run}");
-            run["id"].as_str().unwrap().to_owned()
-        }
-    });
-    let runs: Vec<String> = starts.buffer_unordered(4).collect().await;
-    // A run without a live message is sent again after a minute and a half. On a busy machine this happens
-    // several times.
-    let limit = Duration::from_secs(480 + 6 * count as u64);
-    let answered = tokio::select! {
-        _ = async { tokio::join!(chaos.kill(), chaos.duplicate(&runs), chaos.sweep()) } => unreachable!(),
-        answered = chaos.answer(3 * count) => answered,
-        () = sleep(limit) => {
-            chaos.faults.set(false);
-            let left: Vec<Value> = all(&chaos.caller, "/api/runs").await;
-            let left = left.into_iter().filter(|run| !run["completed_at"].is_string());
-            panic!("after {limit:?} there are left: {:#?}", left.collect::<Vec<_>>());
-        }
-    };
+    let mut runs = Vec::new();
+    let mut answered = 0;
+    let mut round = 0;
+    while round == 0 || began.elapsed() < duration() {
+        let started = chaos.start(round, count).await;
+        runs.extend(started.iter().cloned());
+        // A run without a live message is sent again after a minute and a half. On a busy machine this happens
+        // several times.
+        let limit = Duration::from_secs(480 + 6 * count as u64);
+        answered += tokio::select! {
+            _ = async { tokio::join!(chaos.kill(), chaos.duplicate(&started), chaos.sweep()) } => unreachable!(),
+            answered = chaos.answer(3 * runs.len()) => answered,
+            () = sleep(limit) => {
+                chaos.set_faults(false);
+                panic!("after {limit:?} there are left: {}", chaos.left().await);
+            }
+        };
+        round += 1;
+    }
     let took = began.elapsed();
-    chaos.faults.set(false);
-    let (calls, failed) = chaos.faults.counts();
+    chaos.set_faults(false);
+    let calls = chaos.faults.calls();
+    let met = chaos.faults.met();
     let checked = check(&chaos, &runs, &till.charges()).await;
     println!(
-        "{count} runs in {took:.1?}, {answered} times answered, {failed} of {calls} calls of the database failed; {checked:?}"
+        "{} runs in {took:.1?}, {answered} times answered, faults in {calls} calls of the database: {met:?}; {checked:?}",
+        runs.len()
     );
-    assert!(checked.takeovers > 0 && failed > 0, "too calm: {checked:?}");
+    assert!(checked.takeovers > 0 && met.contains_key(&Fault::Contention), "too calm: {checked:?}");
+}
+
+/// Returns the time for which new runs are started: that of one round, or `CHAOS_MINUTES`.
+fn duration() -> Duration {
+    let minutes =
+        std::env::var("CHAOS_MINUTES").map_or(0, |minutes| minutes.parse().expect("a number of minutes"));
+    Duration::from_secs(60 * minutes)
 }
 
 /// Totals over all runs.
@@ -239,7 +268,7 @@ struct Checked {
 
 /// Checks logs, rows and charges against the guarantees.
 async fn check(chaos: &Chaos, started: &[String], charges: &BTreeMap<String, usize>) -> Checked {
-    let storage = DynamoStorage::new(chaos.store());
+    let storage = DynamoStorage::new(chaos.system.store());
     let mut rows: BTreeMap<RunId, (Run, State)> = BTreeMap::new();
     for run in all(&chaos.caller, "/api/runs").await {
         let run: RunId = run["id"].as_str().unwrap().parse().unwrap();

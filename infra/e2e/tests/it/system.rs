@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use reqwest::{Client, RequestBuilder, Response};
 use sequent_local::{Options, Stack, logs::Logs};
+use sequent_tables::{Store, Tables, testing};
 use serde_json::{Value, json};
 use sse_stream::{Sse, SseStream};
 
@@ -43,6 +44,18 @@ impl System {
         adjust(&mut options);
         let stack = Stack::start(options).await.expect("the stack starts");
         Self { stack, client: Client::new(), _data: data }
+    }
+
+    /// Returns the names of the tables.
+    pub(crate) fn tables(&self) -> Tables {
+        let outputs = &self.stack.deployed().outputs;
+        let name = |output: &str| outputs[output].as_str().into();
+        Tables { main: name("MainTableName"), events: name("EventsTableName") }
+    }
+
+    /// Returns a store over the tables, in which requests meet no faults.
+    pub(crate) fn store(&self) -> Store {
+        testing::deployed(self.stack.endpoint().url(), self.tables())
     }
 
     /// Registers a user with this address.

@@ -23,6 +23,8 @@ pub struct Config {
     pub concurrency: usize,
     /// Longest idle time of an instance. It is stopped after it.
     pub idle_timeout: Duration,
+    /// Freezes an instance between two invocations, as Lambda does.
+    pub freezes: bool,
     /// Environment variables of the process.
     pub environment: Environment,
     /// Region in ARNs.

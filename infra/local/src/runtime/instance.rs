@@ -16,9 +16,12 @@ use tokio::sync::Notify;
 use super::assignment::{Assignment, now_ms};
 use super::config::{Config, Generation};
 use super::reply::Reply;
+use super::signals;
 
 /// Lambda's limit for the init phase. A slower init is restarted within the invocation's own timeout.
 const INIT_LIMIT: Duration = Duration::from_secs(10);
+/// Longest time until an instance that waits for an invocation is frozen. Lambda does not say how long it takes.
+const FREEZE_WITHIN: Duration = Duration::from_millis(5);
 
 /// An instance, as the control endpoint lists it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +42,7 @@ pub(super) struct Instance {
     pub(super) id: u64,
     pub(super) pid: u32,
     pub(super) generation: Generation,
+    freezes: bool,
     slot: Mutex<Slot>,
     /// Wakes the handler of `next`.
     work: Notify,
@@ -54,6 +58,9 @@ pub(super) struct Slot {
     since: Instant,
     pub(super) retiring: bool,
     pub(super) kill: bool,
+    /// The time at which the process is to be frozen, if it still has nothing to do then.
+    freeze_at: Option<Instant>,
+    is_frozen: bool,
     /// Error report of a failed init.
     pub(super) init_error: Option<Bytes>,
 }
@@ -89,12 +96,15 @@ impl Instance {
             since: Instant::now(),
             retiring: false,
             kill: false,
+            freeze_at: None,
+            is_frozen: false,
             init_error: None,
         };
         let instance = Arc::new(Self {
             id,
             pid: child.id().unwrap_or_default(),
             generation,
+            freezes: config.freezes,
             slot: Mutex::new(slot),
             work: Notify::new(),
             attention: Notify::new(),
@@ -109,8 +119,12 @@ impl Instance {
             return Err(Box::new(assignment));
         }
         slot.assignment = Some(assignment);
+        slot.freeze_at = None;
         if slot.phase == Phase::Idle {
             slot.phase = Phase::Busy;
+        }
+        if std::mem::take(&mut slot.is_frozen) {
+            signals::thaw(self.pid);
         }
         drop(slot);
         self.work.notify_one();
@@ -125,7 +139,31 @@ impl Instance {
         let needs_work = slot.assignment.is_none();
         slot.phase = if needs_work { Phase::Idle } else { Phase::Busy };
         slot.since = Instant::now();
+        if needs_work && self.freezes {
+            slot.freeze_at = Some(slot.since + FREEZE_WITHIN.mul_f64(fastrand::f64()));
+        }
+        drop(slot);
+        self.attention.notify_one();
         Asked { was_finishing, unanswered, needs_work }
+    }
+
+    /// The time at which the supervisor must call [`Instance::freeze_if_idle`].
+    pub(super) fn freeze_at(&self) -> Option<Instant> {
+        self.slot().freeze_at
+    }
+
+    /// Freezes the process if it is time. The slot is locked meanwhile, so that no invocation is assigned before it and
+    /// frozen by it.
+    pub(super) fn freeze_if_idle(&self) {
+        let mut slot = self.slot();
+        let is_due = slot.freeze_at.is_some_and(|at| at <= Instant::now());
+        if is_due && slot.phase == Phase::Idle && !slot.retiring {
+            signals::freeze(self.pid);
+            slot.is_frozen = true;
+        }
+        if is_due {
+            slot.freeze_at = None;
+        }
     }
 
     /// Waits for an invocation and marks it as delivered.

@@ -11,6 +11,7 @@ use super::assignment::Assignment;
 use super::instance::{Instance, Phase, Process};
 use super::pool::Pool;
 use super::reply::{FunctionError, Reply};
+use super::signals;
 
 /// Time from SIGTERM to SIGKILL.
 const GRACE: Duration = Duration::from_secs(2);
@@ -38,11 +39,11 @@ pub(super) async fn supervise(
             // Fails only if the process has ended, which wait() then reports.
             let _ = child.start_kill();
         } else if retiring && term_at.is_none() {
-            terminate(instance.pid);
+            signals::terminate(instance.pid);
             term_at = Some(Instant::now());
         }
         let times = [instance.expiry(config), term_at.map(|at| at + GRACE)];
-        let wake = times.into_iter().flatten().min().filter(|_| !kill);
+        let end = times.into_iter().flatten().min().filter(|_| !kill);
         tokio::select! {
             status = child.wait() => break status,
             accepted = listener.accept() => if let Ok((stream, _)) = accepted {
@@ -50,7 +51,8 @@ pub(super) async fn supervise(
             },
             Some(_) = connections.join_next() => {}
             () = instance.attention.notified() => {}
-            () = sleep_until(wake) => {
+            () = sleep_until(instance.freeze_at()) => instance.freeze_if_idle(),
+            () = sleep_until(end) => {
                 timed_out |= instance.expiry(config).is_some_and(|at| at <= Instant::now());
                 instance.slot().kill = true;
             }
@@ -97,14 +99,6 @@ fn settle(instance: &Instance, pool: &Pool, timed_out: bool, status: &str) -> Op
     config.logs.line(&config.logical_id, &String::from_utf8_lossy(&error.payload));
     assignment.finish(Reply::Error(error));
     None
-}
-
-fn terminate(pid: u32) {
-    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
-    if let Some(pid) = pid {
-        // The process is not reaped before wait() returns, so its id cannot have been reused.
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-    }
 }
 
 async fn sleep_until(at: Option<Instant>) {

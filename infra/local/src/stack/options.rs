@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use sequent_tables::testing::Faults;
+
 use crate::gate;
 use crate::logs::Logs;
 
@@ -36,6 +38,10 @@ pub struct Options {
     pub admin_key: Option<String>,
     /// Longest idle time of an instance. It is stopped after it.
     pub idle_timeout: Duration,
+    /// Freezes instances between invocations, as Lambda does. Work that a function leaves after its answer stands still then.
+    pub freezes: bool,
+    /// Faults of the database. A clone controls them while the stack runs.
+    pub faults: Faults,
     /// Load of the concurrency gate at the start. `None` skips the gate, for tests of anything else.
     pub gate: Option<gate::Load>,
     /// Destination of the output.
@@ -61,6 +67,8 @@ impl Options {
             stripe_secret_key: None,
             stripe_webhook_secret: None,
             idle_timeout: Duration::from_secs(300),
+            freezes: true,
+            faults: Faults::default(),
             gate: Some(gate::Load::QUICK),
             logs: Logs::stdout(),
         }

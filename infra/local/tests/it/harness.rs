@@ -66,6 +66,7 @@ impl Site {
             memory_mb: function.memory_mb,
             concurrency: function.reserved_concurrency.unwrap_or(50),
             idle_timeout: Duration::from_secs(300),
+            freezes: true,
             environment: Environment::default().with(env.iter().copied()),
             region: "us-east-1".into(),
             logs: Logs::stdout(),
@@ -145,6 +146,20 @@ impl Gate {
 }
 
 impl Held {
+    /// Waits until the probe's task has acknowledged once more.
+    pub(crate) async fn acknowledged(&mut self) {
+        let mut ack = String::new();
+        let read = tokio::time::timeout(PATIENCE, self.stream.read_line(&mut ack)).await;
+        assert_eq!(read.expect("the task makes no progress").unwrap(), 2, "the probe is gone");
+    }
+
+    /// Reads what the probe's task has acknowledged so far.
+    pub(crate) fn drain(&mut self) {
+        self.stream.consume(self.stream.buffer().len());
+        let mut bytes = [0; 4096];
+        while self.stream.get_mut().try_read(&mut bytes).is_ok_and(|read| read > 0) {}
+    }
+
     /// Makes the probe send a chunk, and waits until the runtime has taken it.
     pub(crate) async fn chunk(&mut self, text: &str) {
         self.stream.get_mut().write_all(format!("{text}\n").as_bytes()).await.unwrap();
