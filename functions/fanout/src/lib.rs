@@ -4,13 +4,13 @@
 use std::time::Duration;
 
 use aws_lambda_events::dynamodb::{EventRecord, StreamRecord};
-use sequent_aws::queue::{Batch, Failures, Message, Sender};
+use sequent_aws::queue::{Batch, Error, Failures, Message, Sender};
 use sequent_conversation::Delivery;
 use sequent_core::Timestamp;
 use sequent_jobs::{Dispatch, Effects, Queue};
 use sequent_tables::Item;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The queues that receive messages.
 #[derive(Debug, Clone)]
@@ -23,6 +23,8 @@ pub struct Queues {
     pub exports: Sender,
     /// Jobs that have failed and are not retried.
     pub dead_jobs: Sender,
+    /// Records that can never be turned into messages.
+    pub dead_records: Sender,
 }
 
 /// Messages for one queue, each with the index of the record that calls for it.
@@ -38,13 +40,36 @@ impl Outgoing {
         self.messages.push(message);
     }
 
-    /// Sends all messages. Returns the index of the first record whose message was not accepted.
-    async fn send(&self, queue: &Sender) -> Option<usize> {
+    /// Sends all messages, except those that the queue can never accept: a retry would refuse them again and hold up the
+    /// shard of the stream.
+    async fn send(&self, queue: &Sender) -> Sent {
+        let mut sent = Sent::default();
+        let mut from = 0;
         // The SDK's futures are large, and four of them are held at once.
-        let (at, error) = Box::pin(queue.send_messages(&self.messages)).await.err()?;
-        tracing::error!(%error, "could not queue a message; the stream delivers its record again");
-        Some(self.origins.get(at).copied().unwrap_or(0))
+        while let Err((at, error)) = Box::pin(queue.send_messages(&self.messages[from..])).await {
+            let at = from + at;
+            let origin = self.origins.get(at).copied().unwrap_or(0);
+            let Error::Unsendable(why) = error else {
+                tracing::error!(%error, "could not queue a message; the stream delivers its record again");
+                sent.unsent = Some(origin);
+                break;
+            };
+            tracing::error!(why, "a queue never accepts a message; it becomes a dead letter");
+            let text = self.messages.get(at).map(|message| message.body.as_str()).unwrap_or_default();
+            sent.refused.add(origin, Message::dead_letter(text, &why));
+            from = at + 1;
+        }
+        sent
     }
+}
+
+/// The result of sending the messages of a queue.
+#[derive(Default)]
+struct Sent {
+    /// The index of the first record whose message was not accepted this time.
+    unsent: Option<usize>,
+    /// Dead letters of the messages that are never accepted.
+    refused: Outgoing,
 }
 
 /// The messages of one batch.
@@ -54,6 +79,7 @@ struct Outbox {
     jobs: Outgoing,
     exports: Outgoing,
     dead_jobs: Outgoing,
+    dead_records: Outgoing,
 }
 
 impl Outbox {
@@ -79,19 +105,39 @@ impl Outbox {
         }
         if let Some(dead) = dead_letter {
             let cause = format!("{}: {}", dead.cause.code, dead.cause.message);
-            self.dead_jobs.add(origin, Message { cause: Some(cause), ..Message::text(dead.message) });
+            self.dead_jobs.add(origin, Message::dead_letter(&dead.message, &cause));
         }
     }
 
+    /// Adds a dead letter for a record that cannot be read. Its position leads to the record for as long as the stream
+    /// keeps it, a day. Its content is not repeated.
+    fn bury(&mut self, origin: usize, record: &Value, error: &serde_json::Error) {
+        tracing::error!(%error, "could not read a record of the stream; it becomes a dead letter");
+        let change = &record["dynamodb"];
+        let position = json!({
+            "eventID": record["eventID"],
+            "SequenceNumber": change["SequenceNumber"],
+            "Keys": change["Keys"],
+        });
+        self.dead_records.add(origin, Message::dead_letter(&position.to_string(), &error.to_string()));
+    }
+
     /// Sends all messages. Returns the index of the first record of which a message was not accepted.
-    async fn send(&self, queues: &Queues) -> Option<usize> {
+    async fn send(&mut self, queues: &Queues) -> Option<usize> {
         let (runs, jobs, exports, dead_jobs) = tokio::join!(
             self.runs.send(&queues.runs),
             self.jobs.send(&queues.jobs),
             self.exports.send(&queues.exports),
             self.dead_jobs.send(&queues.dead_jobs)
         );
-        [runs, jobs, exports, dead_jobs].into_iter().flatten().min()
+        let mut unsent = None;
+        for sent in [runs, jobs, exports, dead_jobs] {
+            unsent = [unsent, sent.unsent].into_iter().flatten().min();
+            self.dead_records.origins.extend(sent.refused.origins);
+            self.dead_records.messages.extend(sent.refused.messages);
+        }
+        let dead = self.dead_records.send(&queues.dead_records).await;
+        [unsent, dead.unsent].into_iter().flatten().min()
     }
 }
 
@@ -100,27 +146,30 @@ impl Outbox {
 pub async fn handle(queues: &Queues, batch: &Batch) -> Failures {
     let now = Timestamp::now();
     let mut outbox = Outbox::default();
-    let mut unreadable = None;
     for (index, record) in batch.records.iter().enumerate() {
         match images(record) {
             Ok(Some((old, new))) => outbox.add(index, old.as_ref(), &new, now),
             Ok(None) => {}
-            Err(error) => {
-                tracing::error!(%error, "could not read a record of the stream; it is delivered again");
-                unreadable = Some(index);
-                break;
-            }
+            Err(error) => outbox.bury(index, record, &error),
         }
     }
-    let unsent = outbox.send(queues).await;
     let mut failures = Failures::default();
-    if let Some(index) = [unsent, unreadable].into_iter().flatten().min() {
+    if let Some(index) = outbox.send(queues).await {
         failures.add(&batch.records[index]);
     }
-    let Outbox { runs, jobs, exports, dead_jobs } = outbox;
-    let [runs, jobs, exports, dead_jobs] = [runs, jobs, exports, dead_jobs].map(|queue| queue.messages.len());
-    if runs + jobs + exports + dead_jobs > 0 {
-        tracing::info!(records = batch.records.len(), runs, jobs, exports, dead_jobs, "queued messages");
+    let Outbox { runs, jobs, exports, dead_jobs, dead_records } = outbox;
+    let [runs, jobs, exports, dead_jobs, dead_records] =
+        [runs, jobs, exports, dead_jobs, dead_records].map(|queue| queue.messages.len());
+    if runs + jobs + exports + dead_jobs + dead_records > 0 {
+        tracing::info!(
+            records = batch.records.len(),
+            runs,
+            jobs,
+            exports,
+            dead_jobs,
+            dead_records,
+            "queued messages"
+        );
     }
     failures
 }

@@ -13,6 +13,7 @@ async fn main() -> Result<(), Error> {
         jobs: Sender::from_env(&sdk, "JOBS_QUEUE_URL")?,
         exports: Sender::from_env(&sdk, "EXPORTS_QUEUE_URL")?,
         dead_jobs: Sender::from_env(&sdk, "JOBS_DEAD_LETTERS_URL")?,
+        dead_records: Sender::from_env(&sdk, "FANOUT_DEAD_LETTERS_URL")?,
     };
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Batch>| async move {
         Ok::<Failures, Error>(Box::pin(handle(queues, &event.payload)).await)

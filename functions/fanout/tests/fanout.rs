@@ -14,7 +14,13 @@ fn golden(case: &str) -> Batch {
 
 /// Sends to all queues at the same one.
 fn all_to(queue: &Sender) -> Queues {
-    Queues { runs: queue.clone(), jobs: queue.clone(), exports: queue.clone(), dead_jobs: queue.clone() }
+    Queues {
+        runs: queue.clone(),
+        jobs: queue.clone(),
+        exports: queue.clone(),
+        dead_jobs: queue.clone(),
+        dead_records: queue.clone(),
+    }
 }
 
 fn runs(messages: &[String]) -> Vec<String> {
@@ -77,14 +83,29 @@ async fn a_queue_that_cannot_be_reached_fails_the_first_record_that_needed_it() 
 }
 
 #[tokio::test]
-async fn an_unreadable_record_fails_by_itself_after_those_before_it() {
+async fn a_record_that_can_never_be_sent_becomes_a_dead_letter_and_delays_no_other() {
     let (sender, received) = testing::queue().await;
+    let (dead_records, dead) = testing::queue().await;
+    let queues = Queues { dead_records, ..all_to(&sender) };
     let mut batch = golden("batch");
     batch.records[1]["dynamodb"]["NewImage"] = json!({ "pk": { "?": 1 } });
-    let failures = serde_json::to_value(handle(&all_to(&sender), &batch).await).unwrap();
-    let unreadable = sequence(&batch.records[1]);
-    assert_eq!(failures, json!({ "batchItemFailures": [{ "itemIdentifier": unreadable }] }));
-    assert_eq!(runs(&received.messages()), [RUN], "later records are left to the retry");
+    assert!(handle(&queues, &batch).await.is_empty(), "the stream goes on");
+    assert_eq!(runs(&received.messages()), [RUN, CHILD, RUN]);
+    let [letter] = &dead.messages()[..] else { panic!("{:?}", dead.messages()) };
+    let letter: Value = serde_json::from_str(letter).unwrap();
+    assert_eq!(letter["SequenceNumber"], sequence(&batch.records[1]));
+}
+
+#[tokio::test]
+async fn a_dead_letter_has_only_characters_that_a_queue_accepts() {
+    let (sender, received) = testing::queue().await;
+    let mut batch = golden("jobs");
+    let failed = |record: &&mut Value| record["dynamodb"]["NewImage"]["error"]["M"]["code"]["S"] == "poison";
+    let failed = batch.records.iter_mut().find(failed).expect("a failed job");
+    failed["dynamodb"]["NewImage"]["error"]["M"]["message"]["S"] = json!("\u{1b}[31mred\u{0}");
+    let all = batch.records.len();
+    assert!(handle(&all_to(&sender), &batch).await.is_empty());
+    assert!(received.messages().len() >= 4, "{all} records, {:?}", received.messages());
 }
 
 #[tokio::test]
@@ -92,13 +113,14 @@ async fn a_job_is_delivered_and_its_end_notifies_its_run_and_the_dead_letter_que
     let batch = golden("jobs");
     let mut received = Vec::new();
     let mut senders = Vec::new();
-    for _ in 0..4 {
+    for _ in 0..5 {
         let (sender, queue) = testing::queue().await;
         senders.push(sender);
         received.push(queue);
     }
-    let [runs_queue, jobs, dead_jobs, exports] = [0, 1, 2, 3].map(|at: usize| senders[at].clone());
-    let queues = Queues { runs: runs_queue, jobs, exports, dead_jobs };
+    let [runs_queue, jobs, dead_jobs, exports, dead_records] =
+        [0, 1, 2, 3, 4].map(|at: usize| senders[at].clone());
+    let queues = Queues { runs: runs_queue, jobs, exports, dead_jobs, dead_records };
     assert!(handle(&queues, &batch).await.is_empty());
     let job =
         json!({"tenant_id": "ten_01K9Z3TB6W0000000000000001", "job_id": "job_01K9Z3TB6W1X2Y3Z4A5B6C7D8E"});

@@ -133,7 +133,9 @@ pub async fn store_unreadable(
     why: &str,
     now: Timestamp,
 ) -> Result<(), Error> {
+    /// Bytes of the message that the row keeps. DynamoDB stores 400 KB, and a queue takes 256 KiB.
     const LONGEST: usize = 100_000;
+    let text = &text[..text.floor_char_boundary(LONGEST)];
     let id = unreadable_id(message_id, text);
     let job = Job {
         id,
@@ -143,7 +145,7 @@ pub async fn store_unreadable(
         status: JobStatus::Error,
         run_id: None,
         tool_call_id: None,
-        input: serde_json::Value::String(text.chars().take(LONGEST).collect()),
+        input: serde_json::Value::String(text.to_owned()),
         attempt: 0,
         failures: 0,
         lost: 0,

@@ -1,5 +1,6 @@
 //! The life of a job against DynamoDB semantics, checked against a model, and what the worker makes of handlers.
 
+mod cleanup;
 mod lifecycle;
 mod storing;
 mod working;

@@ -84,8 +84,7 @@ impl Dependencies {
     /// Reads the secret itself, because a cached value proves nothing for the next instance. Reading it
     /// parses its keys.
     async fn app_secret(&self) -> Result<(), Failure> {
-        self.app_secret.invalidate().await;
-        self.app_secret.get().await?;
+        self.app_secret.read_now().await?;
         Ok(())
     }
 
@@ -103,10 +102,7 @@ impl Dependencies {
     /// call costs money.
     async fn model(&self) -> Result<Provider, Failure> {
         let secrets = match &self.model_secret {
-            Some(secrets) => {
-                secrets.invalidate().await;
-                (*secrets.get().await?).clone()
-            }
+            Some(secrets) => (*secrets.read_now().await?).clone(),
             None => sequent_model::Secrets::default(),
         };
         let unusable = |error: sequent_model::config::Error| Failure::Unusable(error.into());

@@ -60,11 +60,22 @@ impl Received {
                 failed.push(json!({ "Id": id, "Code": "InternalError", "SenderFault": false }));
                 continue;
             }
+            let cause = entry["MessageAttributes"]["cause"]["StringValue"].as_str().unwrap_or_default();
+            if [&*text, cause].iter().any(|text| text.contains(is_refused)) {
+                failed.push(json!({ "Id": id, "Code": "InvalidMessageContents", "SenderFault": true }));
+                continue;
+            }
             successful.push(json!({ "Id": id, "MessageId": id, "MD5OfMessageBody": "" }));
             state.messages.push(text);
         }
         json!({ "Successful": successful, "Failed": failed })
     }
+}
+
+/// A character that SQS does not allow: see `SendMessage`, "MessageBody".
+fn is_refused(c: char) -> bool {
+    (c.is_ascii_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{7f}'))
+        || matches!(c, '\u{FFFE}' | '\u{FFFF}')
 }
 
 /// Starts a queue that exists as long as the current tokio runtime.

@@ -1,17 +1,16 @@
 //! The source of the secret, and the reading of a key that the process has not seen.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use aws_sdk_secretsmanager::{Client, error::DisplayErrorContext};
+use aws_sdk_secretsmanager::Client;
 use sequent_aws::{Secrets, secret};
 use sequent_core::{
-    ExposeSecret, SecretString,
+    ExposeSecret as _, SecretString,
     setting::{self, InvalidSetting},
 };
-use tokio::sync::Mutex;
 
 use super::{AppSecret, HttpKeys};
 
@@ -25,19 +24,14 @@ pub struct Vault(Arc<Inner>);
 struct Inner {
     source: Source,
     reread: Mutex<Option<Instant>>,
-    origin: Option<Origin>,
+    /// The CDN's secret, which CloudFormation has to store as a plain text of its own. Without it every request would
+    /// have to be refused or accepted, so an old one is used while it cannot be read.
+    origin: Option<Secrets<SecretString>>,
 }
 
 enum Source {
     Manager(Secrets<AppSecret>),
     Fixed(Arc<AppSecret>),
-}
-
-/// The CDN's secret, which CloudFormation has to store as a plain text of its own.
-struct Origin {
-    client: Client,
-    id: String,
-    read: Mutex<Option<(Instant, SecretString)>>,
 }
 
 impl Vault {
@@ -47,11 +41,7 @@ impl Vault {
     /// [`InvalidSetting`] if `SECRETS_ID` is missing.
     pub fn from_env(client: &Client) -> Result<Self, InvalidSetting> {
         let id = setting::required("SECRETS_ID")?;
-        let origin = setting::text("ORIGIN_SECRET_ID").map(|id| Origin {
-            client: client.clone(),
-            id,
-            read: Mutex::default(),
-        });
+        let origin = setting::text("ORIGIN_SECRET_ID").map(|id| Secrets::text(client.clone(), id));
         Ok(Self::of(Source::Manager(Secrets::new(client.clone(), id)), origin))
     }
 
@@ -70,7 +60,7 @@ impl Vault {
         Ok(Self::of(Source::Fixed(Arc::new(secret)), None))
     }
 
-    fn of(source: Source, origin: Option<Origin>) -> Self {
+    fn of(source: Source, origin: Option<Secrets<SecretString>>) -> Self {
         Self(Arc::new(Inner { source, reread: Mutex::default(), origin }))
     }
 
@@ -91,13 +81,21 @@ impl Vault {
     /// If it cannot be read.
     pub async fn reread(&self) -> Result<Option<Arc<AppSecret>>, secret::Error> {
         let Source::Manager(secrets) = &self.0.source else { return Ok(None) };
-        let mut last = self.0.reread.lock().await;
-        if last.is_some_and(|at| at.elapsed() < REREAD) {
+        if !self.is_reread_due() {
             return Ok(None);
         }
-        *last = Some(Instant::now());
-        secrets.invalidate().await;
+        secrets.expire();
         secrets.get().await.map(Some)
+    }
+
+    /// Returns `true` to one caller in [`REREAD`].
+    fn is_reread_due(&self) -> bool {
+        let mut last = self.0.reread.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = last.is_none_or(|at| at.elapsed() >= REREAD);
+        if is_due {
+            *last = Some(Instant::now());
+        }
+        is_due
     }
 
     /// The current keys of the HTTP pipeline. They rotate, so do not keep them.
@@ -106,37 +104,9 @@ impl Vault {
     /// If a secret cannot be read and was never read before.
     pub async fn http_keys(&self) -> Result<HttpKeys, secret::Error> {
         let origin = match &self.0.origin {
-            Some(origin) => Some(origin.get().await?),
+            Some(origin) => Some((*origin.get().await?).clone()),
             None => None,
         };
         Ok(self.get().await?.http(origin))
-    }
-}
-
-impl Origin {
-    async fn get(&self) -> Result<SecretString, secret::Error> {
-        let mut read = self.read.lock().await;
-        if let Some((at, text)) = read.as_ref()
-            && at.elapsed() < secret::REFRESH
-        {
-            return Ok(text.clone());
-        }
-        let answer = self.client.get_secret_value().secret_id(&self.id).send().await;
-        let fresh = answer.map(|answer| answer.secret_string.filter(|text| !text.is_empty()));
-        match (fresh, read.as_ref()) {
-            (Ok(Some(text)), _) => {
-                let text = SecretString::from(text);
-                *read = Some((Instant::now(), text.clone()));
-                Ok(text)
-            }
-            // Without the secret every request would have to be refused or accepted. An old secret is better.
-            (_, Some((_, stale))) => Ok(stale.clone()),
-            (Ok(None), None) => Err(self.error("the secret is empty")),
-            (Err(error), None) => Err(self.error(DisplayErrorContext(error).to_string())),
-        }
-    }
-
-    fn error(&self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> secret::Error {
-        secret::Error::Read { id: self.id.clone(), source: source.into() }
     }
 }

@@ -1,15 +1,23 @@
 //! `cleanup_old_jobs`: removes jobs of all tenants that ended long ago, together with their keys.
+//!
+//! A time to live on the rows would cost nothing, but DynamoDB deletes each row on its own, some days late and in any
+//! order: a key could outlive its job or be free before it, and a job that is redriven on its last day could disappear.
+//! So a job and its key are removed in one transaction, many at the same time.
 
 use std::time::Duration;
 
+use futures::{Stream, TryStreamExt as _, stream};
 use sequent_core::Timestamp;
-use sequent_tables::{Due, DueIndex, Retry, Store, Transaction, Write, key};
+use sequent_tables::{Due, DueIndex, Error as DataError, Retry, Store, Sweep, Transaction, Write, key};
 use serde::{Deserialize, Serialize};
 
 use crate::{Context, Done, Error, Failed, Job, JobKind};
 
 /// Days that a job is kept after its end, unless the input gives another number.
 const DAYS: u32 = 30;
+/// Jobs that are removed at the same time. A removal takes about 25 ms, so an invocation of 15 minutes removes more than a
+/// million, and uses less than a tenth of the writes that a table takes without notice.
+const AT_ONCE: usize = 32;
 
 /// Removes jobs that ended some days ago.
 #[derive(Debug, Clone, Copy, Default)]
@@ -35,7 +43,8 @@ impl CleanupInput {
 
 impl JobKind for CleanupOldJobs {
     const TYPE: &'static str = "cleanup_old_jobs";
-    const TIMEOUT: Duration = Duration::from_secs(600);
+    /// Longer than an invocation: at its end the job is handed back, and the next attempt continues.
+    const TIMEOUT: Duration = Duration::from_secs(3600);
     type Input = CleanupInput;
 
     fn key(input: &CleanupInput) -> Option<String> {
@@ -45,18 +54,28 @@ impl JobKind for CleanupOldJobs {
     /// Removes the jobs directly, without a transaction with its own end: removing a removed job changes nothing.
     async fn run(&self, input: CleanupInput, context: Context) -> Result<Done, Failed> {
         let kept = Duration::from_secs(u64::from(input.days.unwrap_or(DAYS)) * 24 * 3600);
-        let mut sweep = DueIndex::EndedJobs.sweep(context.store(), Timestamp::now() - kept);
+        let store = context.store();
+        let sweep = DueIndex::EndedJobs.sweep(store, Timestamp::now() - kept);
+        let removals = due(sweep).map_err(Error::from).map_ok(|due| async move { remove(store, &due).await });
+        let mut removals = Box::pin(removals.try_buffer_unordered(AT_ONCE));
         let mut removed = 0_usize;
-        let mut pages = 0_u8;
-        while let Some(page) = sweep.page().await.map_err(Failed::retry)? {
-            for due in page {
-                removed += usize::from(remove(context.store(), &due).await.map_err(Failed::retry)?);
+        while let Some(is_removed) = removals.try_next().await.map_err(Failed::retry)? {
+            removed += usize::from(is_removed);
+            if removed.is_multiple_of(1000) {
+                context.progress.report(50, format!("{removed} jobs removed"));
             }
-            pages = pages.saturating_add(1);
-            context.progress.report(pages.min(99), format!("{removed} jobs removed"));
         }
         Ok(Done::text(format!("{removed} jobs removed")))
     }
+}
+
+/// The due rows of a sweep, one after the other.
+fn due(sweep: Sweep<'_>) -> impl Stream<Item = Result<Due, DataError>> {
+    let pages = stream::try_unfold(sweep, |mut sweep| async move {
+        let page = sweep.page().await?;
+        Ok::<_, DataError>(page.map(|page| (stream::iter(page.into_iter().map(Ok)), sweep)))
+    });
+    pages.try_flatten()
 }
 
 /// Removes a job and its key. Returns `false` if the job is gone, or is no longer ended because of a redrive.
