@@ -76,7 +76,8 @@ def main(noto, emoji, out):
         cut(ttf / f"NotoSansMono-{style}.ttf", out / f"NotoSansMono-{style}.ttf", MONO)
         for family in ["NotoNaskhArabic", "NotoSerifHebrew", "NotoSansHebrew", "NotoSansThai"]:
             cut(ttf / f"{family}-{style}.ttf", out / f"{family}-{style}.ttf", EVERYTHING)
-    for script in ["Devanagari", "Bengali", "Tamil", "Armenian", "Georgian"]:
+    for script in ["Devanagari", "Bengali", "Tamil", "Armenian", "Georgian", "Telugu", "Gujarati", "Kannada", "Malayalam",
+                   "Gurmukhi", "Oriya", "Sinhala", "Khmer", "Lao", "Myanmar", "Ethiopic"]:
         cut(ttf / f"NotoSans{script}-Regular.ttf", out / f"NotoSans{script}-Regular.ttf", EVERYTHING)
     cut(ttf / "NotoSansSymbols2-Regular.ttf", out / "NotoSansSymbols2-Regular.ttf", SYMBOLS)
     cut(ttf / "NotoSansMath-Regular.ttf", out / "NotoSansMath-Regular.ttf", SYMBOLS[:2] + [(0x2A00,0x2AFF)])

@@ -6,26 +6,42 @@ use sequent_documents::{Document, Website};
 use crate::html::Plain;
 use crate::{Error, Format, archive, html, markdown, pdf};
 
+/// A file, and what a reader of it misses of the document.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Exported {
+    /// The bytes of the file.
+    pub bytes: Vec<u8>,
+    /// Texts for people, such as the names of scripts that no font covers.
+    pub warnings: Vec<String>,
+}
+
+impl From<Vec<u8>> for Exported {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self { bytes, warnings: Vec::new() }
+    }
+}
+
 /// Renders `document` as a file of `format`.
 ///
 /// # Errors
 /// [`Error::Unsupported`] if documents of this type do not have the format. Otherwise [`Error::Renderer`] or
 /// [`Error::TooLarge`].
-pub fn export(document: &Document, format: Format) -> Result<Vec<u8>, Error> {
-    match (document, format) {
-        (document, Format::Json) => Ok(document.to_json()),
-        (Document::Report(report), Format::Pdf) => pdf::report(report),
-        (Document::Report(report), Format::Html) => html::report(report).map(String::into_bytes),
-        (Document::Report(report), Format::Markdown) => Ok(markdown::report(report).into_bytes()),
-        (Document::Slides(slides), Format::Pdf) => pdf::slides(slides),
-        (Document::Slides(slides), Format::Html) => html::slides(slides).map(String::into_bytes),
+pub fn export(document: &Document, format: Format) -> Result<Exported, Error> {
+    let bytes = match (document, format) {
+        (Document::Report(report), Format::Pdf) => return pdf::report(report),
+        (Document::Slides(slides), Format::Pdf) => return pdf::slides(slides),
+        (document, Format::Json) => document.to_json(),
+        (Document::Report(report), Format::Html) => html::report(report)?.into_bytes(),
+        (Document::Report(report), Format::Markdown) => markdown::report(report).into_bytes(),
+        (Document::Slides(slides), Format::Html) => html::slides(slides)?.into_bytes(),
         (Document::Website(website), Format::Zip) => {
             let files = website.files.iter().map(|file| (file.path.as_str(), file.content.bytes()));
             let index = index(website);
-            archive::zip(files.chain(index.iter().map(|page| ("index.html", page.as_bytes()))))
+            archive::zip(files.chain(index.iter().map(|page| ("index.html", page.as_bytes()))))?
         }
-        (document, format) => Err(Error::Unsupported { kind: document.kind(), format }),
-    }
+        (document, format) => return Err(Error::Unsupported { kind: document.kind(), format }),
+    };
+    Ok(bytes.into())
 }
 
 /// Returns a page that redirects to the entry page, for browsers and servers that open `index.html`. Returns
@@ -59,7 +75,7 @@ mod tests {
             let file = json!({"path": path, "media_type": "text/html", "content": "<p>Hi"});
             let site =
                 json!({"type": "website", "version": 1, "title": "A & B", "entry": path, "files": [file]});
-            let archive = export(&Document::from_value(site).unwrap(), Format::Zip).unwrap();
+            let archive = export(&Document::from_value(site).unwrap(), Format::Zip).unwrap().bytes;
             let mut archive = zip::ZipArchive::new(std::io::Cursor::new(archive)).unwrap();
             std::io::read_to_string(archive.by_name("index.html").unwrap()).unwrap()
         };

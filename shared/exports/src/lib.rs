@@ -20,7 +20,7 @@ mod writing;
 
 pub use archive::zip;
 pub use error::Error;
-pub use export::export;
+pub use export::{Exported, export};
 pub use render::RenderExport;
 pub use sequent_documents::Format;
 pub use transcript::Transcript;

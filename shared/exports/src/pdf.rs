@@ -5,6 +5,7 @@
 //! compiler has no timeout, so a caller with a deadline has to enforce it from outside.
 
 mod fonts;
+mod inspect;
 mod view;
 mod world;
 
@@ -12,11 +13,12 @@ use std::panic::resume_unwind;
 use std::thread;
 
 use sequent_documents::{Report, Slides};
+use serde_json::Value;
 use typst::diag::SourceDiagnostic;
 use typst_layout::PagedDocument;
 use typst_pdf::PdfOptions;
 
-use crate::Error;
+use crate::{Error, Exported};
 use world::DocumentWorld;
 
 const TEMPLATES: [(&str, &str); 3] = [
@@ -29,22 +31,24 @@ const TEMPLATES: [(&str, &str); 3] = [
 /// may have little stack left.
 const STACK: usize = 32 << 20;
 
-pub(crate) fn report(report: &Report) -> Result<Vec<u8>, Error> {
+pub(crate) fn report(report: &Report) -> Result<Exported, Error> {
     typeset("report.typ", view::report(report)?)
 }
 
-pub(crate) fn slides(slides: &Slides) -> Result<Vec<u8>, Error> {
+pub(crate) fn slides(slides: &Slides) -> Result<Exported, Error> {
     typeset("slides.typ", view::slides(slides)?)
 }
 
-fn typeset(main: &str, view: view::View) -> Result<Vec<u8>, Error> {
-    let mut files = vec![("data.json".to_owned(), view.data)];
+fn typeset(main: &str, view: view::View) -> Result<Exported, Error> {
+    let data = serde_json::to_vec(&view.data).map_err(|error| Error::Renderer(error.to_string()))?;
+    let mut files = vec![("data.json".to_owned(), data)];
     files.extend(
         view.charts.into_iter().enumerate().map(|(at, svg)| (view::chart_path(at), svg.into_bytes())),
     );
     let world = DocumentWorld::new(main, &TEMPLATES, files);
     thread::scope(|scope| {
-        let worker = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || compile(&world));
+        let worker =
+            thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || compile(&world, &view.data));
         let worker = worker.map_err(|error| Error::Renderer(error.to_string()))?;
         worker.join().unwrap_or_else(|panic| match panic.downcast::<&'static str>() {
             Ok(message) => Err(Error::Renderer(format!("panicked: {message}"))),
@@ -56,12 +60,15 @@ fn typeset(main: &str, view: view::View) -> Result<Vec<u8>, Error> {
     })
 }
 
-fn compile(world: &DocumentWorld) -> Result<Vec<u8>, Error> {
+fn compile(world: &DocumentWorld, data: &Value) -> Result<Exported, Error> {
     let compiled = typst::compile::<PagedDocument>(world).output;
-    let pdf = compiled.and_then(|document| typst_pdf::pdf(&document, &PdfOptions::default()));
+    let exported = compiled.and_then(|document| {
+        let bytes = typst_pdf::pdf(&document, &PdfOptions::default())?;
+        Ok(Exported { bytes, warnings: inspect::warnings(&document, data) })
+    });
     // Otherwise typst's cache would grow with every document.
     comemo::evict(0);
-    pdf.map_err(|errors| Error::Renderer(first(&errors)))
+    exported.map_err(|errors| Error::Renderer(first(&errors)))
 }
 
 fn first(errors: &[SourceDiagnostic]) -> String {

@@ -11,7 +11,7 @@ use sequent_core::{ArtifactId, TenantId};
 use sequent_documents::{Document, limits};
 use sequent_jobs::{Context, Done, Failed, JobKind, Queue, RetryPolicy};
 
-use crate::{Error, export};
+use crate::{Error, Exported, export};
 
 /// Limit of the size of a document that is read: that of the largest type.
 const LARGEST: u64 = limits::WEBSITE_BYTES as u64;
@@ -23,6 +23,7 @@ pub struct RenderExport(pub Artifacts);
 struct File {
     title: String,
     bytes: Vec<u8>,
+    warnings: Vec<String>,
 }
 
 impl JobKind for RenderExport {
@@ -45,7 +46,8 @@ impl JobKind for RenderExport {
                 let document = self.document(tenant, id).await?;
                 context.progress.report(20, "Rendering the document.");
                 let title = document.title().to_owned();
-                File { title, bytes: computed(move || export(&document, format)).await? }
+                let Exported { bytes, warnings } = computed(move || export(&document, format)).await?;
+                File { title, bytes, warnings }
             }
             Source::Run(id) => run::file(&context, id, format).await?,
             Source::Project(id) => project::file(&self.0, &context, id).await?,
@@ -60,7 +62,8 @@ impl JobKind for RenderExport {
         let origin = Origin { run: context.run, job: Some(context.job), ..Origin::default() };
         // Derived from the job, so every attempt stores the same artifact.
         let id = ArtifactId::from_bits(context.job.bits());
-        self.0.leave(tenant, id, description, origin, Bytes::from(file.bytes)).await.map_err(failed)
+        let done = self.0.leave(tenant, id, description, origin, Bytes::from(file.bytes)).await;
+        Ok(Done { warnings: file.warnings, ..done.map_err(failed)? })
     }
 }
 

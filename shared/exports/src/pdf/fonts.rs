@@ -10,7 +10,7 @@ use typst::text::Font;
 pub(super) static FONTS: LazyLock<Vec<Font>> =
     LazyLock::new(|| FILES.iter().filter_map(|data| Font::new(Bytes::new(*data), 0)).collect());
 
-const FILES: [&[u8]; 27] = [
+const FILES: [&[u8]; 38] = [
     include_bytes!("../../fonts/NotoSerif-Bold.ttf"),
     include_bytes!("../../fonts/NotoSerif-BoldItalic.ttf"),
     include_bytes!("../../fonts/NotoSerif-Italic.ttf"),
@@ -38,6 +38,17 @@ const FILES: [&[u8]; 27] = [
     include_bytes!("../../fonts/NotoSansTamil-Regular.ttf"),
     include_bytes!("../../fonts/NotoSansThai-Bold.ttf"),
     include_bytes!("../../fonts/NotoSansThai-Regular.ttf"),
+    include_bytes!("../../fonts/NotoSansEthiopic-Regular.ttf"),
+    include_bytes!("../../fonts/NotoSansGujarati-Regular.ttf"),
+    include_bytes!("../../fonts/NotoSansGurmukhi-Regular.ttf"),
+    include_bytes!("../../fonts/NotoSansKannada-Regular.ttf"),
+    include_bytes!("../../fonts/NotoSansKhmer-Regular.ttf"),
+    include_bytes!("../../fonts/NotoSansLao-Regular.ttf"),
+    include_bytes!("../../fonts/NotoSansMalayalam-Regular.ttf"),
+    include_bytes!("../../fonts/NotoSansMyanmar-Regular.ttf"),
+    include_bytes!("../../fonts/NotoSansOriya-Regular.ttf"),
+    include_bytes!("../../fonts/NotoSansSinhala-Regular.ttf"),
+    include_bytes!("../../fonts/NotoSansTelugu-Regular.ttf"),
 ];
 
 #[cfg(test)]

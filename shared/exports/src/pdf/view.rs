@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use sequent_documents::block::Table;
 use sequent_documents::{Block, Inline, Report, Slides, Text, Theme};
 use serde_json::{Value, json};
+use unicode_segmentation::UnicodeSegmentation as _;
 
 use crate::chart::{self, Look};
 use crate::citations::Citations;
@@ -13,7 +14,8 @@ use crate::{Error, headings, words};
 
 /// The input of typst.
 pub(super) struct View {
-    pub(super) data: Vec<u8>,
+    /// The value that `data.json` holds. Each string with the name `text` is shown.
+    pub(super) data: Value,
     /// SVG images, in order of appearance.
     pub(super) charts: Vec<String>,
 }
@@ -41,7 +43,7 @@ pub(super) fn report(report: &Report) -> Result<View, Error> {
         "abstract": summary,
         "sections": sections,
     });
-    viewer.finish(data)
+    Ok(viewer.finish(data))
 }
 
 pub(super) fn slides(slides: &Slides) -> Result<View, Error> {
@@ -51,6 +53,7 @@ pub(super) fn slides(slides: &Slides) -> Result<View, Error> {
     };
     let mut viewer = Viewer::new(slides.language.as_deref(), Citations::of_slides(slides), look);
     viewer.footnotes = false;
+    viewer.quotes = false;
     let mut pages = Vec::new();
     for slide in &slides.slides {
         let title = viewer.line(&slide.title);
@@ -62,7 +65,7 @@ pub(super) fn slides(slides: &Slides) -> Result<View, Error> {
         "theme": slides.theme,
         "slides": pages,
     });
-    viewer.finish(data)
+    Ok(viewer.finish(data))
 }
 
 struct Viewer<'a> {
@@ -75,29 +78,40 @@ struct Viewer<'a> {
     /// Citations may open footnotes here. They may not in a table header, which is repeated, or in a caption,
     /// which may be listed.
     footnotes: bool,
+    /// The list of sources has their quotes.
+    quotes: bool,
 }
 
 impl<'a> Viewer<'a> {
     fn new(language: Option<&'a str>, citations: Citations<'a>, look: Look) -> Self {
         let writing = Writing::of_document(language);
-        Self { writing, citations, look, charts: Vec::new(), noted: HashSet::new(), footnotes: true }
+        Self {
+            writing,
+            citations,
+            look,
+            charts: Vec::new(),
+            noted: HashSet::new(),
+            footnotes: true,
+            quotes: true,
+        }
     }
 
-    fn finish(self, mut data: Value) -> Result<View, Error> {
+    fn finish(self, mut data: Value) -> View {
         let sources = self.citations.sources().map(|(number, source)| {
             json!({
                 "number": number,
                 "title": self.line(&source.title),
                 "url": source.url.as_str(),
+                "address": {"text": breakable(source.url.as_str())},
                 "accessed": source.accessed,
-                "quote": source.quote.as_ref().map(|line| self.line(line)),
+                // Slides have no room for quotes.
+                "quote": source.quote.as_ref().filter(|_| self.quotes).map(|line| self.line(line)),
             })
         });
         data["sources"] = sources.collect();
         data["words"] = serde_json::to_value(words::of(self.writing)).unwrap_or_default();
         data["writing"] = writing(self.writing);
-        let data = serde_json::to_vec(&data).map_err(|error| Error::Renderer(error.to_string()))?;
-        Ok(View { data, charts: self.charts })
+        View { data, charts: self.charts }
     }
 
     fn line(&self, line: &str) -> Value {
@@ -160,8 +174,9 @@ impl<'a> Viewer<'a> {
             Block::Chart(chart) => {
                 self.charts.push(chart::svg(chart, &self.look)?);
                 let caption = chart.caption.as_ref().map(|text| self.without_footnotes(text));
+                let has_long_caption = chart.caption.as_ref().is_some_and(|text| text.source().len() > 600);
                 json!({"kind": "chart", "path": chart_path(self.charts.len() - 1), "caption": caption,
-                       "alt": chart::description(chart)})
+                       "has_long_caption": has_long_caption, "alt": chart::description(chart)})
             }
             Block::Quote { text, source } => {
                 let text = self.text(text);
@@ -183,8 +198,25 @@ impl<'a> Viewer<'a> {
         let rows: Vec<Vec<_>> =
             table.rows.iter().map(|row| row.iter().map(|cell| self.text(cell)).collect()).collect();
         json!({"kind": "table", "caption": caption, "header": header, "rows": rows,
-               "align": table.alignment(), "widths": widths(table)})
+               "align": table.alignment(), "widths": widths(table),
+               "repeats_header": repeats_header(table), "is_short": is_short(table)})
     }
+}
+
+/// Returns `true` if the header takes a few lines at most. It is then repeated on every page. Such a header may not break,
+/// so one that is higher than a page would be cut.
+fn repeats_header(table: &Table) -> bool {
+    let longest = table.header.iter().map(|cell| chart::width(&cell.plain())).fold(0.0, f64::max);
+    longest * (table.header.len() as f64) <= 800.0
+}
+
+/// Returns `true` if the table takes less than half of a page. It then stays in one piece.
+fn is_short(table: &Table) -> bool {
+    let cells = table.rows.iter().flatten().chain(&table.header).chain(&table.caption);
+    let columns = table.header.len().max(1) as f64;
+    // The height of a row is that of its highest cell, so each cell counts as if the row were as full as itself.
+    let text: f64 = cells.map(|cell| chart::width(&cell.plain())).sum();
+    table.rows.len() <= 10 && text * columns.sqrt() <= 2_500.0
 }
 
 fn writing(writing: Writing<'_>) -> Value {
@@ -222,14 +254,16 @@ fn breakable_code(text: &str) -> String {
 fn break_runs(text: &str, longest: usize) -> String {
     let mut out = String::with_capacity(text.len());
     let mut run = 0;
-    for c in text.chars() {
-        run = if c.is_whitespace() { 0 } else { run + 1 };
-        // Scripts without spaces may break anywhere. Combining marks must stay with their letter.
-        if run > longest && c.is_alphanumeric() && u32::from(c) < 0x2E80 {
+    // A letter stays with its marks, and an emoji in one piece.
+    for cluster in text.graphemes(true) {
+        run = if cluster.chars().all(char::is_whitespace) { 0 } else { run + 1 };
+        // Lines of scripts without spaces may break anywhere.
+        let is_spaced = cluster.chars().next().is_some_and(|c| u32::from(c) < 0x2E80);
+        if run > longest && is_spaced {
             out.push('\u{200B}');
             run = 1;
         }
-        out.push(c);
+        out.push_str(cluster);
     }
     out
 }
@@ -242,6 +276,8 @@ mod tests {
     fn only_words_too_long_for_a_line_are_broken() {
         assert_eq!(breakable("an ordinary sentence with words"), "an ordinary sentence with words");
         assert_eq!(breakable(&"x".repeat(100)).matches('\u{200B}').count(), 2);
+        assert_eq!(breakable(&"=".repeat(100)).matches('\u{200B}').count(), 2);
         assert_eq!(breakable(&"海".repeat(100)).matches('\u{200B}').count(), 0);
+        assert_eq!(breakable(&"कि".repeat(40)), format!("{}\u{200B}{}", "कि".repeat(36), "कि".repeat(4)));
     }
 }

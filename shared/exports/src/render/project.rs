@@ -49,7 +49,7 @@ pub(super) async fn file(artifacts: &Artifacts, context: &Context, id: ProjectId
         }
     }
     let bytes = computed(move || archive::zip(files.files)).await?;
-    Ok(File { title: one_line(&title), bytes })
+    Ok(File { title: one_line(&title), bytes, warnings: Vec::new() })
 }
 
 struct Files {

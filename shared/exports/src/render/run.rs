@@ -22,7 +22,7 @@ pub(super) async fn file(context: &Context, run: RunId, format: Format) -> Resul
         Format::Html => Ok(transcript::html(&transcript(&heading, &events)).into_bytes()),
         _ => Ok(transcript::markdown(&transcript(&heading, &events)).into_bytes()),
     });
-    Ok(File { title, bytes: bytes.await? })
+    Ok(File { title, bytes: bytes.await?, warnings: Vec::new() })
 }
 
 /// Reads the run's events up to now.

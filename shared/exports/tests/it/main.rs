@@ -3,3 +3,4 @@
 
 mod pages;
 mod pdf;
+mod pdf_complete;

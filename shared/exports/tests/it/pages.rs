@@ -6,7 +6,7 @@ use sequent_exports::{Error, Format, export};
 use serde_json::{Value, json};
 
 fn exported(document: &Document, format: Format) -> String {
-    String::from_utf8(export(document, format).unwrap()).unwrap()
+    String::from_utf8(export(document, format).unwrap().bytes).unwrap()
 }
 
 fn small(blocks: Value) -> Document {
@@ -177,9 +177,9 @@ fn a_website_is_an_archive() {
         {"path": "a/b.css", "media_type": "text/css", "content": ""}]}),
     )
     .unwrap();
-    let archive = export(&website, Format::Zip).unwrap();
+    let archive = export(&website, Format::Zip).unwrap().bytes;
     let mut archive = zip::ZipArchive::new(std::io::Cursor::new(archive)).unwrap();
     assert_eq!(std::io::read_to_string(archive.by_name("index.html").unwrap()).unwrap(), "<h1>hi</h1>");
     assert!(matches!(export(&website, Format::Pdf), Err(Error::Unsupported { .. })));
-    assert_eq!(Document::parse(export(&website, Format::Json).unwrap()).unwrap(), website);
+    assert_eq!(Document::parse(export(&website, Format::Json).unwrap().bytes).unwrap(), website);
 }

@@ -11,7 +11,7 @@ static REPORT: LazyLock<Pdf> = LazyLock::new(|| load(&testing::report(), "report
 
 /// Exports `document`. The file stays in `target/tmp` for inspection.
 fn load(document: &Document, name: &str) -> Pdf {
-    let pdf = export(document, Format::Pdf).unwrap();
+    let pdf = export(document, Format::Pdf).unwrap().bytes;
     std::fs::write(format!("{}/{name}.pdf", env!("CARGO_TARGET_TMPDIR")), &pdf).unwrap();
     Pdf::load_mem(&pdf).unwrap()
 }
