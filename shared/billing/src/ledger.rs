@@ -1,11 +1,10 @@
 //! The account and the ledger of a tenant in the table.
 
-use backon::Retryable;
 use sequent_core::{GrantId, MicroCredits, MicroUsd, PostingId, TenantId, Timestamp};
 use sequent_event::Hold;
 use sequent_tables::{
     Cancelled, CursorKey, Error as DataError, InvalidCursor, Label, Page, PageRequest, Retry, Row, Store,
-    Transaction, Write, key,
+    Transaction, Tries, Write, key,
 };
 use serde::{Deserialize, Serialize};
 
@@ -41,10 +40,10 @@ pub enum Error {
 
 impl From<Cancelled> for Error {
     fn from(cancelled: Cancelled) -> Self {
-        match cancelled {
-            Cancelled::Failed(error) => Self::Data(error),
+        match DataError::from(cancelled) {
             // Another change of the account was first.
-            Cancelled::Reasons(_) => Self::Busy,
+            DataError::Conflict(_) | DataError::Throttled => Self::Busy,
+            error => Self::Data(error),
         }
     }
 }
@@ -129,11 +128,16 @@ impl Ledger {
     /// # Errors
     /// Returns an error if the table fails.
     pub async fn account(&self, terms: &Terms) -> Result<Account, Error> {
-        let open = || self.read_or_open(terms);
-        open.retry(Retry::CONTENDED.backoff()).when(is_transient).await
+        let mut tries = Retry::CONTENDED.tries();
+        loop {
+            match self.read_or_open(terms, &mut tries).await {
+                Err(error) if is_transient(&error) && tries.pause().await => {}
+                outcome => return outcome,
+            }
+        }
     }
 
-    async fn read_or_open(&self, terms: &Terms) -> Result<Account, Error> {
+    async fn read_or_open(&self, terms: &Terms, tries: &mut Tries) -> Result<Account, Error> {
         if let Some(account) = self.stored().await? {
             return Ok(account);
         }
@@ -143,7 +147,7 @@ impl Ledger {
             .then(|| account.grant(Cause::SignUp, terms.welcome, None, now));
         let row = Row::new(&key::account(self.tenant), &account)?;
         let transaction = self.post_all(Transaction::new().write(Write::insert(row)), welcome.as_slice())?;
-        self.store.commit(transaction, Retry::BRIEF).await?;
+        self.store.commit_within(transaction, tries).await?;
         Ok(account)
     }
 
@@ -284,13 +288,19 @@ impl Ledger {
         &self,
         change: impl Fn(&mut Account, Timestamp) -> AccountChange,
     ) -> Result<(Recorded, Vec<Posting>), Error> {
-        let attempt = || self.try_change(&change);
-        attempt.retry(Retry::CONTENDED.backoff()).when(is_transient).await
+        let mut tries = Retry::CONTENDED.tries();
+        loop {
+            match self.try_change(&change, &mut tries).await {
+                Err(error) if is_transient(&error) && tries.pause().await => {}
+                outcome => return outcome,
+            }
+        }
     }
 
     async fn try_change(
         &self,
         change: impl Fn(&mut Account, Timestamp) -> AccountChange,
+        tries: &mut Tries,
     ) -> Result<(Recorded, Vec<Posting>), Error> {
         let stored = self.stored().await?;
         let before = stored.clone().unwrap_or_else(|| Account::new(Plans::FREE));
@@ -307,7 +317,7 @@ impl Ledger {
         for entry in audit::entries(&before, &account, &postings, now) {
             transaction = transaction.write(Write::put(entry.row(self.tenant)?));
         }
-        match self.store.commit(self.post_all(transaction, &postings)?, Retry::BRIEF).await {
+        match self.store.commit_within(self.post_all(transaction, &postings)?, tries).await {
             Ok(()) => Ok((Recorded::Stored, postings)),
             // The cause was posted before, whether or not the account was changed since it was read.
             Err(cancelled) if cancelled.refused(CAUSE) => Ok((Recorded::Known, Vec::new())),

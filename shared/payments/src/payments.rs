@@ -2,7 +2,7 @@
 
 use sequent_billing::{Credits, Ledger, Terms};
 use sequent_core::TenantId;
-use sequent_tables::{Cancelled, Store};
+use sequent_tables::{Cancelled, Error as DataError, Store};
 
 use crate::Catalog;
 
@@ -48,9 +48,9 @@ pub enum Error {
 
 impl From<Cancelled> for Error {
     fn from(cancelled: Cancelled) -> Self {
-        match cancelled {
-            Cancelled::Failed(error) => Self::Data(error),
-            Cancelled::Reasons(_) => Self::Contended,
+        match DataError::from(cancelled) {
+            DataError::Conflict(_) | DataError::Throttled => Self::Contended,
+            error => Self::Data(error),
         }
     }
 }

@@ -56,7 +56,7 @@ impl Storage for DynamoStorage {
     ) -> Result<(), AppendError> {
         if let ([segment], None) = (segments, with) {
             let write = Write::append(encode(key, segment));
-            return self.store.write(write).await.map_err(|error| match error {
+            return self.store.write_once(write).await.map_err(|error| match error {
                 Error::Conflict(item) => conflict(item.map(|item| *item)),
                 error => failed(error),
             });

@@ -133,7 +133,8 @@ impl Due {
     }
 
     /// Makes the row due at `until` instead. Returns the row as it is then, or `None` if it was moved meanwhile: of
-    /// several sweeps one gets the row.
+    /// several sweeps one gets the row. (Two sweeps with the same `until` may both get it if an answer is lost, which is
+    /// why a row that was swept is delivered at least once, not exactly once.)
     ///
     /// # Errors
     /// Returns an error if the table fails or the row is not a `T`.

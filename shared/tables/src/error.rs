@@ -57,14 +57,14 @@ where
                 "ThrottlingException"
                 | "ProvisionedThroughputExceededException"
                 | "RequestLimitExceeded"
-                | "TransactionInProgressException"
                 // A single write met a transaction that has the row.
                 | "TransactionConflictException",
             ) => Error::Throttled,
             Some("ConditionalCheckFailedException") => Error::Conflict(None),
-            Some("InternalServerError" | "InternalFailure" | "ServiceUnavailable") | None => {
-                Error::Ambiguous(Box::new(error))
-            }
+            // An earlier request with the same token is being carried out.
+            Some("TransactionInProgressException")
+            | Some("InternalServerError" | "InternalFailure" | "ServiceUnavailable")
+            | None => Error::Ambiguous(Box::new(error)),
             Some(_) => Error::Refused(Box::new(error)),
         },
         RawError::ConstructionFailure(_) => Error::Refused(Box::new(error)),

@@ -6,11 +6,12 @@
 //! * **The tenant is in the key.** A key is built by [`key`] and nowhere else, and every key begins with the tenant of a
 //!   verified credential. The one exception is [`key::lookup`]: rows that turn a credential into a tenant and are found
 //!   by a hash of the credential itself.
-//! * **One retry rule.** [`Store::commit`] retries a transaction after contention, throttling and an ambiguous outcome,
-//!   with the backoff of [`Retry`]. A loop that reads, decides and writes uses the same backoff.
+//! * **One retry rule.** A write is retried after contention, throttling and an ambiguous outcome, with the backoff of
+//!   [`Retry`]: a single one by [`Store::write`] and its like, a transaction by [`Store::commit`]. The SDK retries reads
+//!   only. A loop that reads, decides and writes uses the same backoff.
 //! * **An ambiguous outcome is settled, not guessed.** A timeout or a 5xx may hide a success. A transaction that is
-//!   sent again carries the same request token and is applied once. A single write has no token: its caller makes the
-//!   write repeatable, or its condition tells its own row from another's, as [`Store::insert`] does.
+//!   sent again carries the same request token and is applied once. A single write has no token: a row that is as the
+//!   write leaves it counts as written by it. An outcome that stays unknown is reported as [`Error::Ambiguous`].
 //! * **Limits are errors with numbers.** A write that DynamoDB would refuse for its size is not sent: [`Limit`].
 //!
 //! A write is built from pieces. [`Update`] changes attributes, [`Write`] puts, inserts and deletes rows,
@@ -81,7 +82,7 @@ pub use error::{Error, classify};
 pub use key::Key;
 pub use limit::Limit;
 pub use page::{Page, PageRequest};
-pub use retry::Retry;
+pub use retry::{Retry, Tries};
 pub use row::Row;
 pub use store::{Store, Tables};
 pub use transaction::{Cancelled, Label, Reason, Reasons, Transaction};

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBuilder};
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use tokio::time::Instant;
+
+/// Time after which an operation is not tried again, because each try of an unreachable table lasts seconds.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// The number of tries of an operation, with exponential backoff and jitter between the tries, so that those that
 /// collided once do not collide again.
@@ -32,5 +36,31 @@ impl Retry {
     /// closure.
     pub fn pauses(self) -> impl Iterator<Item = Duration> + Send {
         self.backoff().build()
+    }
+
+    /// The tries of one operation, which may consist of several steps.
+    #[must_use]
+    pub fn tries(self) -> Tries {
+        Tries { pauses: self.backoff().build(), give_up: Instant::now() + PATIENCE }
+    }
+}
+
+/// The tries of one operation. A loop that reads, decides and commits passes them to
+/// [`Store::commit_within`](crate::Store::commit_within), so that the loop and the commit together have no more tries
+/// than either alone.
+#[derive(Debug)]
+pub struct Tries {
+    pauses: ExponentialBackoff,
+    give_up: Instant,
+}
+
+impl Tries {
+    /// Pauses before the next try. Returns `false` if no try is left.
+    pub async fn pause(&mut self) -> bool {
+        let pause = self.pauses.next().filter(|pause| Instant::now() + *pause < self.give_up);
+        if let Some(pause) = pause {
+            tokio::time::sleep(pause).await;
+        }
+        pause.is_some()
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use aws_sdk_dynamodb::{
     Client,
+    config::retry::RetryConfig,
     types::{AttributeValue, KeysAndAttributes, ReturnValue},
 };
 use sequent_core::{pace, setting};
@@ -49,6 +50,8 @@ impl Tables {
 #[derive(Debug, Clone)]
 pub struct Store {
     client: Client,
+    /// Sends each write once: the SDK would not recognise its own write after a lost answer.
+    writer: Client,
     tables: Tables,
 }
 
@@ -56,7 +59,8 @@ impl Store {
     /// A store over a DynamoDB client.
     #[must_use]
     pub fn new(client: Client, tables: Tables) -> Self {
-        Self { client, tables }
+        let once = client.config().to_builder().retry_config(RetryConfig::disabled()).build();
+        Self { writer: Client::from_conf(once), client, tables }
     }
 
     /// A store from the SDK configuration and the environment of the process.
@@ -77,6 +81,10 @@ impl Store {
     #[must_use]
     pub fn client(&self) -> &Client {
         &self.client
+    }
+
+    pub(crate) fn writer(&self) -> &Client {
+        &self.writer
     }
 
     /// Returns the names of the tables.
@@ -147,31 +155,47 @@ impl Store {
         Ok(found)
     }
 
-    /// Reads one batch. DynamoDB returns a part of it if the rest is too large or throttled; the rest is requested again.
+    /// Reads one batch. DynamoDB returns a part of it if the rest is too large or throttled. The rest is requested again
+    /// after a pause, as DynamoDB's documentation of `BatchGetItem` advises.
     async fn get_batch<T: DeserializeOwned>(&self, keys: &[Key], found: &mut Vec<T>) -> Result<(), Error> {
         let mut wanted: Vec<Item> = keys.iter().map(Key::attributes).collect();
-        let mut pauses = Retry::CONTENDED.pauses();
+        let mut tries = Retry::CONTENDED.tries();
         loop {
-            let before = wanted.len();
-            let request = KeysAndAttributes::builder().set_keys(Some(wanted)).consistent_read(true).build();
-            let request = request.map_err(|error| Error::Refused(Box::new(error)))?;
-            let batch = self.client.batch_get_item().request_items(&*self.tables.main, request);
-            let output = batch.send().await.map_err(classify)?;
-            for item in output.responses.into_iter().flatten().flat_map(|(_, items)| items) {
-                found.push(decode(item)?);
+            match self.request_batch(wanted.clone()).await {
+                Ok((items, rest)) => {
+                    found.extend(items.into_iter().map(decode).collect::<Result<Vec<T>, _>>()?);
+                    wanted = rest;
+                }
+                Err(Error::Throttled) => {}
+                Err(error) => return Err(error),
             }
-            let rest = output.unprocessed_keys.into_iter().flatten().flat_map(|(_, rest)| rest.keys);
-            wanted = rest.collect();
             if wanted.is_empty() {
                 return Ok(());
             }
-            if wanted.len() == before {
-                tokio::time::sleep(pauses.next().ok_or(Error::Throttled)?).await;
+            if !tries.pause().await {
+                return Err(Error::Throttled);
             }
         }
     }
 
-    /// Sends one write.
+    /// Requests the rows at `keys` once. Returns the rows, and the keys that were not processed.
+    async fn request_batch(&self, keys: Vec<Item>) -> Result<(Vec<Item>, Vec<Item>), Error> {
+        let request = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build();
+        let request = request.map_err(|error| Error::Refused(Box::new(error)))?;
+        let batch = self.client.batch_get_item().request_items(&*self.tables.main, request);
+        let output = batch.send().await.map_err(classify)?;
+        let items = output.responses.into_iter().flatten().flat_map(|(_, items)| items).collect();
+        let rest = output.unprocessed_keys.into_iter().flatten().flat_map(|(_, rest)| rest.keys).collect();
+        Ok((items, rest))
+    }
+
+    /// Sends one write, until its outcome is known or the tries of [`Retry::BRIEF`] are used up.
+    ///
+    /// The tries after one whose answer was lost may meet the row that it has written. A row in exactly the state that
+    /// the write produces counts as written by it. A write of which only one of several processes may succeed
+    /// therefore contains a value that no other has, such as an id of the attempt. A write that
+    /// [adds](crate::Update::add) to a number cannot be recognised and may be applied twice: if that matters, use
+    /// [`commit`](Self::commit).
     ///
     /// # Errors
     /// [`Error::Conflict`] with the row as it is if the condition of the write does not hold.
@@ -179,7 +203,17 @@ impl Store {
         self.send(write.into(), ReturnValue::None).await.map(|_| ())
     }
 
-    /// Sends one write. Returns `false` if its condition does not hold.
+    /// Sends one write once, for a caller that retries by a rule of its own.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub async fn write_once(&self, write: impl Into<Write>) -> Result<(), Error> {
+        let write = write.into();
+        write.check()?;
+        self.send_once(&write, ReturnValue::None).await.map(|_| ())
+    }
+
+    /// As [`write`](Self::write). Returns `false` if the condition does not hold.
     ///
     /// # Errors
     /// Returns an error if the write fails.
@@ -191,7 +225,7 @@ impl Store {
         }
     }
 
-    /// Updates a row and returns it as it is then. Returns `None` if the condition of the update does not hold.
+    /// Updates a row as [`write`](Self::write) does, and returns it as it is then. Returns `None` if the condition of the update does not hold.
     ///
     /// # Errors
     /// Returns an error if the write fails or the row is not a `T`.
@@ -203,16 +237,34 @@ impl Store {
         }
     }
 
-    /// Sends one write. Returns the row after it if `returning` asks for it.
+    /// Sends one write until its outcome is known. Returns the row after it if `returning` asks for it.
     async fn send(&self, write: Write, returning: ReturnValue) -> Result<Option<Item>, Error> {
         write.check()?;
+        let mut tries = Retry::BRIEF.tries();
+        let mut unknown = None;
+        loop {
+            match self.send_once(&write, returning.clone()).await {
+                Err(Error::Conflict(found)) if unknown.is_some() && write.has_produced(found.as_deref()) => {
+                    return Ok(found.map(|found| *found));
+                }
+                Err(error @ Error::Ambiguous(_)) => unknown = Some(error),
+                Err(Error::Throttled) => {}
+                outcome => return outcome,
+            }
+            if !tries.pause().await {
+                return Err(unknown.unwrap_or(Error::Throttled));
+            }
+        }
+    }
+
+    async fn send_once(&self, write: &Write, returning: ReturnValue) -> Result<Option<Item>, Error> {
         let table = self.tables.name(write.table);
         let Expressions { update, condition, placeholders } = write.expressions();
         // A condition that does not hold has a row to report. Without one DynamoDB refuses the parameter.
         let found = condition.is_some().then_some(FOUND);
-        match write.action {
+        match &write.action {
             Action::Put(item) => {
-                let put = self.client.put_item().table_name(table).set_item(Some(item));
+                let put = self.writer.put_item().table_name(table).set_item(Some(item.clone()));
                 let put = put
                     .set_condition_expression(condition)
                     .set_expression_attribute_names(placeholders.names())
@@ -222,7 +274,7 @@ impl Store {
             }
             Action::Update(change) => {
                 let key = change.key.attributes();
-                let request = self.client.update_item().table_name(table).set_key(Some(key));
+                let request = self.writer.update_item().table_name(table).set_key(Some(key));
                 let request = request
                     .set_update_expression(update)
                     .set_condition_expression(condition)
@@ -233,7 +285,7 @@ impl Store {
                 request.send().await.map(|output| output.attributes).map_err(classify_write)
             }
             Action::Delete(key) => {
-                let delete = self.client.delete_item().table_name(table).set_key(Some(key));
+                let delete = self.writer.delete_item().table_name(table).set_key(Some(key.clone()));
                 let delete = delete
                     .set_condition_expression(condition)
                     .set_expression_attribute_names(placeholders.names())
@@ -253,8 +305,8 @@ impl Store {
         self.write(Write::put(row)).await
     }
 
-    /// Stores the row if no row has its key. A retry that meets its own earlier, unacknowledged write is a success:
-    /// the stored row then equals the one being written.
+    /// Stores the row if no row has its key. A stored row that equals the one being written is a success: the caller
+    /// repeats an operation whose response was lost.
     ///
     /// # Errors
     /// [`Error::Conflict`] with the row that has the key.

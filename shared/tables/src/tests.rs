@@ -4,6 +4,7 @@ mod commit;
 mod due;
 mod faults;
 mod limits;
+mod retries;
 mod updates;
 
 use sequent_core::{ProjectId, TenantId};

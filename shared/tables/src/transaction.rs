@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::{
 use serde::de::DeserializeOwned;
 
 use crate::{
-    Error, Item, Retry, Store, Write,
+    Error, Item, Retry, Store, Tries, Write,
     error::classify,
     limit::{self, Limit},
     write::TableName,
@@ -140,6 +140,18 @@ impl Cancelled {
     }
 }
 
+impl From<Cancelled> for Error {
+    /// The error of a transaction as one operation: a condition that did not hold is a [`Conflict`](Error::Conflict).
+    fn from(cancelled: Cancelled) -> Self {
+        match cancelled {
+            Cancelled::Failed(error) => error,
+            cancelled if cancelled.is_transient() => Self::Throttled,
+            cancelled if cancelled.any_refused() => Self::Conflict(None),
+            cancelled => Self::Refused(Box::new(cancelled)),
+        }
+    }
+}
+
 /// Up to 100 writes that happen together or not at all. Each costs double write units.
 ///
 /// ```
@@ -193,8 +205,7 @@ impl Transaction {
         self.writes.is_empty()
     }
 
-    /// Sends the transaction once. Retries of the SDK carry one `ClientRequestToken` and cannot apply it twice; for
-    /// retries of its own a caller uses [`Store::commit`].
+    /// Sends the transaction once, for a caller that retries by a rule of its own. Others use [`Store::commit`].
     ///
     /// # Errors
     /// [`Cancelled`] reports for each write why it was refused, or that nothing is known.
@@ -240,7 +251,7 @@ struct Prepared {
 
 impl Prepared {
     async fn send(&self, store: &Store, token: &str) -> Result<(), Cancelled> {
-        let request = store.client().transact_write_items().set_transact_items(Some(self.parts.clone()));
+        let request = store.writer().transact_write_items().set_transact_items(Some(self.parts.clone()));
         match request.client_request_token(token).send().await {
             Ok(_) => Ok(()),
             Err(SdkError::ServiceError(service)) if service.err().is_transaction_canceled_exception() => {
@@ -268,25 +279,34 @@ impl Store {
     /// refusal is therefore never caused by the transaction's own earlier try.
     ///
     /// # Errors
-    /// [`Cancelled`]; [`Cancelled::is_transient`] returns `true` if the tries were used up.
+    /// [`Cancelled`]; [`Cancelled::is_transient`] returns `true` if the tries were used up. The error is
+    /// [`Error::Ambiguous`] then if the outcome of any try is unknown.
     pub async fn commit(&self, transaction: Transaction, retry: Retry) -> Result<(), Cancelled> {
+        self.commit_within(transaction, &mut retry.tries()).await
+    }
+
+    /// As [`commit`](Self::commit), with the tries that an operation of several steps has left.
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit).
+    pub async fn commit_within(&self, transaction: Transaction, tries: &mut Tries) -> Result<(), Cancelled> {
         let prepared = transaction.prepare(self)?;
-        let mut pauses = retry.pauses();
         let mut token = new_token();
-        let mut is_open = false;
+        let mut unknown = None;
+        let mut decided = Cancelled::Failed(Error::Throttled);
         loop {
-            let Err(cancelled) = prepared.send(self, &token).await else { return Ok(()) };
-            if !cancelled.is_transient() {
-                return Err(cancelled);
+            match prepared.send(self, &token).await {
+                Err(Cancelled::Failed(error @ Error::Ambiguous(_))) => unknown = Some(error),
+                Err(cancelled) if cancelled.is_transient() => decided = cancelled,
+                outcome => return outcome,
             }
-            is_open |= matches!(cancelled, Cancelled::Failed(_));
             // A cancelled transaction is decided. Its token must not be used for another one.
-            if !is_open {
+            if unknown.is_none() {
                 token = new_token();
             }
-            match pauses.next() {
-                Some(pause) => tokio::time::sleep(pause).await,
-                None => return Err(cancelled),
+            if !tries.pause().await {
+                // One try of unknown outcome is enough: it may be applied, or may still arrive.
+                return Err(unknown.map_or(decided, Cancelled::Failed));
             }
         }
     }

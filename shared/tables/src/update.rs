@@ -5,7 +5,7 @@ use sequent_core::Timestamp;
 use serde::Serialize;
 
 use crate::{
-    Condition, Key,
+    Condition, Item, Key,
     expression::Placeholders,
     key::IndexKey,
     limit,
@@ -114,6 +114,16 @@ impl Update {
             None => self.changes.push((path, change)),
         }
         self
+    }
+
+    /// Returns `true` if each changed attribute of the row is as this update leaves it. A sum does not show that.
+    pub(crate) fn has_produced(&self, row: &Item) -> bool {
+        self.changes.iter().all(|(path, change)| match change {
+            Change::Set(value) => path.of(row) == Some(value),
+            Change::SetIfAbsent(_) => path.of(row).is_some(),
+            Change::Add { .. } => false,
+            Change::Remove => path.of(row).is_none(),
+        })
     }
 
     /// Size of the values that it writes.

@@ -16,6 +16,12 @@ impl Path {
     pub(crate) fn names(&self) -> &[String] {
         &self.0
     }
+
+    /// Returns the value at the path, or `None` if the row has none.
+    pub(crate) fn of<'a>(&self, row: &'a Item) -> Option<&'a AttributeValue> {
+        let (first, rest) = self.0.split_first()?;
+        rest.iter().try_fold(row.get(first)?, |value, name| value.as_m().ok()?.get(name))
+    }
 }
 
 impl From<&str> for Path {

@@ -147,6 +147,16 @@ impl Write {
         }
     }
 
+    /// Returns `true` if the row as it was found is the row that this write produces.
+    pub(crate) fn has_produced(&self, found: Option<&Item>) -> bool {
+        match &self.action {
+            Action::Put(item) => found == Some(item),
+            Action::Update(update) => found.is_some_and(|found| update.has_produced(found)),
+            Action::Delete(_) => found.is_none(),
+            Action::Check(_) => false,
+        }
+    }
+
     /// The parts of the request that expressions need.
     pub(crate) fn expressions(&self) -> Expressions {
         let mut placeholders = Placeholders::default();

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use sequent_core::{ApiError, Code, ErrorDetails, RequestId, Timestamp};
 
-use super::{Effect, PayloadHash, Record, Request, Stored};
-use crate::{Condition, Error, Key, Store, Write, absent, attribute, decode};
+use super::{Effect, PayloadHash, Record, Request, Stored, record::is_free};
+use crate::{Condition, Error, Key, Store, Write, attribute, decode};
 
 /// The state of an idempotency key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,12 +124,8 @@ pub async fn claim(
     let owner = RequestId::new().to_string();
     let pending = Effect::Pending { owner: owner.clone(), deadline: deadline.millis() };
     let row = Record::new(&payload, pending, now).row(&key)?;
-    let is_free = absent()
-        .or(attribute("until").is_at_most(now.millis()))
-        .or(attribute(["effect", "pending", "deadline"]).is_at_most(now.millis()))
-        // A retry of the SDK that meets its own first attempt has the claim.
-        .or(is_held_by(&owner));
-    let record: Record = match store.write(Write::put(row).when(is_free)).await {
+    // The owner is an id of this call, so a write whose answer was lost is recognised.
+    let record: Record = match store.write(Write::put(row).when(is_free(now))).await {
         Ok(()) => return Ok(Claimed::Ours(Claim { store: store.clone(), key, payload, owner })),
         Err(Error::Conflict(Some(found))) => decode(*found)?,
         Err(error) => return Err(error),

@@ -4,7 +4,7 @@ use sequent_core::{ProjectId, RunId, Timestamp, pace::scaled};
 use serde::{Deserialize, Serialize};
 
 use super::{LIFETIME, PayloadHash, Request};
-use crate::{Error, Key, Row, Write, absent, attribute};
+use crate::{Condition, Error, Key, Row, Write, absent, attribute};
 
 /// An idempotency record as the table stores it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +45,12 @@ pub struct Stored {
     pub body: Option<String>,
 }
 
+/// Requires that no record counts: there is none, it is too old, or it is pending after its invocation's end.
+pub(super) fn is_free(now: Timestamp) -> Condition {
+    let deadline = attribute(["effect", "pending", "deadline"]);
+    absent().or(attribute("until").is_at_most(now.millis())).or(deadline.is_at_most(now.millis()))
+}
+
 impl Record {
     pub(super) fn new(payload: &PayloadHash, effect: Effect, now: Timestamp) -> Self {
         Self { payload: payload.as_str().to_owned(), until: (now + scaled(LIFETIME)).millis(), effect }
@@ -63,8 +69,7 @@ impl Record {
         now: Timestamp,
     ) -> Result<Write, Error> {
         let row = Self::new(&request.payload, Effect::Run { run, project }, now).row(&request.record)?;
-        let is_over = attribute("until").is_at_most(now.millis());
-        Ok(Write::put(row).when(absent().or(is_over)))
+        Ok(Write::put(row).when(is_free(now)))
     }
 
     /// Returns the effect of the first request with the key.
@@ -77,7 +82,7 @@ impl Record {
         self.payload == payload.as_str()
     }
 
-    /// Returns `true` if the record no longer counts: it is too old, or pending after its invocation's end.
+    /// Returns `true` if the record no longer counts, as [`is_free`] tests it in the table.
     pub(super) fn is_over(&self, now: Timestamp) -> bool {
         let abandoned = matches!(self.effect, Effect::Pending { deadline, .. } if deadline <= now.millis());
         abandoned || self.until <= now.millis()

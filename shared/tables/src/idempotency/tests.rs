@@ -109,6 +109,20 @@ async fn a_run_replaces_a_record_that_is_older_than_a_day() {
 }
 
 #[tokio::test]
+async fn a_run_replaces_the_record_of_a_request_that_died() {
+    let store = testing::store().await;
+    let request = request(&record_key(TenantId::new()), "a");
+    let deadline = NOW + SECOND * 30;
+    let Claimed::Ours(_dead) = claim(&store, request.clone(), NOW, deadline).await.unwrap() else {
+        panic!("the key is free")
+    };
+    let record = |at| Record::for_run(&request, RunId::new(), ProjectId::new(), at).unwrap();
+    assert!(Transaction::new().write(record(NOW)).run(&store).await.is_err(), "the request may be alive");
+    assert_eq!(lookup(&store, &request, deadline).await.unwrap(), Outcome::New);
+    Transaction::new().write(record(deadline)).run(&store).await.unwrap();
+}
+
+#[tokio::test]
 async fn of_fifty_concurrent_claims_one_wins() {
     let store = testing::store().await;
     let key = record_key(TenantId::new());

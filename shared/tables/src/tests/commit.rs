@@ -2,7 +2,7 @@
 
 use super::{any_key, named, row};
 use crate::{
-    Label, Retry, Store, Transaction, Update, Write, exists,
+    Cancelled, Error, Label, Retry, Store, Transaction, Update, Write, exists,
     testing::{self, Fault},
 };
 
@@ -56,6 +56,15 @@ async fn tries_end() {
     let cancelled = store.commit(count(&any_key()), Retry::BRIEF).await.unwrap_err();
     assert!(cancelled.is_transient());
     assert_eq!(faults.left(), 12, "eight tries");
+}
+
+#[tokio::test]
+async fn an_outcome_that_stays_unknown_is_reported() {
+    let (store, faults) = testing::faulty_store().await;
+    faults.plan([Fault::LostAnswer]);
+    faults.plan([Fault::Contention; 20]);
+    let failed = store.commit(count(&any_key()), Retry::BRIEF).await.unwrap_err();
+    assert!(matches!(failed, Cancelled::Failed(Error::Ambiguous(_))), "{failed:?}");
 }
 
 #[tokio::test]

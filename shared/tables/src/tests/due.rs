@@ -6,7 +6,10 @@ use sequent_core::{JobId, TenantId, Timestamp};
 use serde::de::IgnoredAny;
 
 use super::row;
-use crate::{Due, DueIndex, Store, key, testing};
+use crate::{
+    Due, DueIndex, Store, key,
+    testing::{self, Fault},
+};
 
 async fn due(store: &Store, now: Timestamp) -> Vec<Due> {
     let mut sweep = DueIndex::Jobs.sweep(store, now);
@@ -49,4 +52,19 @@ async fn one_of_two_sweeps_moves_a_row() {
     assert!(found.is_at(key::active_job(job, later).sk()), "a postponed row has the position of a new one");
     assert!(found.forget(&store).await.unwrap());
     assert_eq!(due(&store, later).await, []);
+}
+
+#[tokio::test]
+async fn a_sweep_whose_answer_was_lost_has_moved_the_row() {
+    let (store, faults) = testing::faulty_store().await;
+    let job = JobId::new();
+    let now = Timestamp::from_millis(1_800_000_000_000);
+    let later = now + Duration::from_secs(30);
+    store.put(row(&key::job(TenantId::new(), job), "job").gsi2(key::active_job(job, now))).await.unwrap();
+    let [found] = due(&store, now).await.try_into().unwrap();
+    faults.plan([Fault::LostAnswer]);
+    assert!(found.postpone::<IgnoredAny>(&store, later).await.unwrap().is_some());
+    let [found] = due(&store, later).await.try_into().unwrap();
+    faults.plan([Fault::LostAnswer]);
+    assert!(found.forget(&store).await.unwrap());
 }

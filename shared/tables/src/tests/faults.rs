@@ -17,7 +17,7 @@ async fn contention_and_throttling_change_nothing() {
     let key = any_key();
     for fault in [Fault::Contention, Fault::Throttled, Fault::Throttled, Fault::Throttled] {
         faults.plan([fault]);
-        let refused = store.write(Update::of(&key).set("name", "x")).await.unwrap_err();
+        let refused = store.write_once(Update::of(&key).set("name", "x")).await.unwrap_err();
         assert!(matches!(refused, Error::Throttled), "{fault:?}: {refused:?}");
         faults.plan([fault]);
         let write = || Write::put(row(&key, "x"));
@@ -34,7 +34,7 @@ async fn an_internal_error_and_a_lost_answer_come_after_the_write() {
     for fault in [Fault::InternalError, Fault::LostAnswer] {
         let key = any_key();
         faults.plan([fault]);
-        let failed = store.put(row(&key, "there")).await.unwrap_err();
+        let failed = store.write_once(Write::put(row(&key, "there"))).await.unwrap_err();
         assert!(matches!(failed, Error::Ambiguous(_)), "{fault:?}: {failed:?}");
         assert_eq!(super::name_at(&store, &key).await.as_deref(), Some("there"), "{fault:?}");
     }
@@ -102,7 +102,7 @@ async fn at_the_highest_rates_nothing_is_written() {
     let (store, faults) = testing::faulty_store().await;
     faults.set_rates(Rates::from([(Fault::LostRequest, 500), (Fault::Throttled, 500)]));
     for _ in 0..10 {
-        store.put(row(&any_key(), "x")).await.unwrap_err();
+        store.write_once(Write::put(row(&any_key(), "x"))).await.unwrap_err();
     }
     faults.set_rates(Rates::new());
     assert_eq!(testing::all_rows(&store).await, []);
