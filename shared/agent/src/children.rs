@@ -8,7 +8,7 @@ use futures::future::try_join_all;
 use sequent_conversation::{Error, NewRun, Run, RunOptions, Runs, Turn, cancel_child, create};
 use sequent_core::{RunId, Timestamp};
 use sequent_event::{
-    Body, Child, Configuration, Event, Orchestration, Phase, RunOutcome, State, Step, StepStatus,
+    Body, Child, ChildEnd, Configuration, Event, Orchestration, Phase, RunOutcome, State, Step, StepStatus,
     size::{MAX_TEXT_BYTES, encoded_prefix},
 };
 use sequent_runlog::{LogKey, Segment, Stopped, read_all};
@@ -33,7 +33,8 @@ pub(crate) async fn delegate(execution: &mut Execution<'_>, steps: &[Step]) -> R
     let since = Instant::now();
     loop {
         let rows = rows(execution).await?;
-        if record_results(execution, &rows).await? {
+        record_results(execution, &rows).await?;
+        if complete_steps(execution).await? {
             return Ok(Flow::Continue); // the plan has changed
         }
         start(execution, steps, &rows).await?;
@@ -111,18 +112,36 @@ fn child_run(execution: &Execution<'_>, run: RunId, step: &Step, shares: usize) 
     }
 }
 
-/// Appends the results of children that have ended. Returns `true` if there was one.
-async fn record_results(execution: &mut Execution<'_>, rows: &[Run]) -> Result<bool, Error> {
+/// Appends the results of children that have ended.
+async fn record_results(execution: &mut Execution<'_>, rows: &[Run]) -> Result<(), Error> {
     let has_ended = |child: &&Child| rows.iter().any(|row| row.id == child.run && row.has_ended());
     let ended: Vec<Child> = execution.state.live_children().filter(has_ended).cloned().collect();
-    let any = !ended.is_empty();
     for child in ended {
         let state = state_of(execution.engine, execution.key, child.run).await?;
-        let (result, status) = result(&child, &state);
-        execution.append(result).await?;
-        execution.append_all(execution.step_ended(&child.name, status)).await?;
+        execution.append(result(&child, &state)).await?;
     }
-    Ok(any)
+    Ok(())
+}
+
+/// Ends the steps whose child has ended: now, or when an owner was lost between the two events. Returns `true` if there was
+/// one.
+async fn complete_steps(execution: &mut Execution<'_>) -> Result<bool, Error> {
+    let state = &execution.state;
+    let pending =
+        state.plan.iter().flat_map(|plan| &plan.steps).filter(|step| step.status == StepStatus::Pending);
+    let ended = pending.filter_map(|step| {
+        let child = state.children.iter().find(|child| child.name == step.id)?;
+        let status = match child.ended.as_ref()? {
+            ChildEnd::Result(_) => StepStatus::Done,
+            ChildEnd::Failure { .. } => StepStatus::Failed,
+        };
+        Some((step.id.clone(), status))
+    });
+    let ended: Vec<(String, StepStatus)> = ended.collect();
+    for (step, status) in &ended {
+        execution.append_all(execution.step_ended(step, *status)).await?;
+    }
+    Ok(!ended.is_empty())
 }
 
 /// Cancels the children that have not ended and have no result in `bodies`. Returns their results.
@@ -145,25 +164,22 @@ async fn state_of(engine: &Engine, key: LogKey, child: RunId) -> Result<State, E
     State::of(&events).map_err(|error| Stopped::from(error).into())
 }
 
-/// The event that records a child's end in its parent's log, and the status of its step.
-fn result(child: &Child, state: &State) -> (Body, StepStatus) {
+/// The event that records a child's end in its parent's log.
+fn result(child: &Child, state: &State) -> Body {
     let subagent_run_id = child.run;
     let usage = state.totals;
-    let failed = |code: &str, message: &str| {
-        let error = Body::SubagentError {
-            subagent_run_id,
-            message: encoded_prefix(message, MAX_MESSAGE).to_owned(),
-            code: code.to_owned(),
-            usage,
-        };
-        (error, StepStatus::Failed)
+    let failed = |code: &str, message: &str| Body::SubagentError {
+        subagent_run_id,
+        message: encoded_prefix(message, MAX_MESSAGE).to_owned(),
+        code: code.to_owned(),
+        usage,
     };
     match &state.phase {
         Phase::Finished(RunOutcome::Success) => {
             let answer = state.answers.last().map_or_else(String::new, |answer| answer.text.clone());
             let what = format!("the answer of {subagent_run_id}");
             let result = cut(answer, MAX_ANSWER, MAX_TEXT_BYTES, &what);
-            (Body::SubagentFinished { subagent_run_id, result, usage }, StepStatus::Done)
+            Body::SubagentFinished { subagent_run_id, result, usage }
         }
         Phase::Failed { code, message } => failed(code, message),
         _ => failed("cancelled", "The child run was cancelled."),

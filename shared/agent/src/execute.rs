@@ -231,6 +231,11 @@ impl Owner<'_> {
 
     /// Stores what is buffered and releases the lease until there is something to continue with.
     async fn wait(self) -> Result<Executed, Error> {
+        let state = &self.execution.state;
+        if state.live_children().next().is_none() && state.open_jobs().next().is_none() {
+            // Nothing would ever wake the run.
+            return self.hand_over().await;
+        }
         let Execution { engine, key, writer, state, .. } = self.execution;
         let now = Timestamp::now();
         let waiting = writer.wait(now + engine.bounds.time_left(&state, now)).await?;

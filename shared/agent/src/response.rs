@@ -1,7 +1,10 @@
 //! A model's response, turned into events piece by piece.
 
 use sequent_core::{MessageId, ToolCallId};
-use sequent_event::{Body, Role};
+use sequent_event::{Body, Role, size::encoded_prefix};
+
+/// Bytes of the name of a called tool at most. No tool has a longer one, but a model may write anything.
+const MAX_NAME: usize = 256;
 
 /// The events of a response that is being streamed.
 pub(crate) struct Response {
@@ -54,6 +57,7 @@ impl Response {
         let mut bodies = self.end_reasoning();
         bodies.extend(self.end_text());
         let id = ToolCallId::new();
+        let name = encoded_prefix(&name, MAX_NAME).to_owned();
         self.calls.push(OpenCall { provider_id, id });
         bodies.push(Body::ToolCallStart {
             tool_call_id: id.to_string(),

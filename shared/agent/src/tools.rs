@@ -42,7 +42,11 @@ pub(crate) async fn carry_out(execution: &mut Execution<'_>, jobs: &mut RunJobs)
     let mut requests: Vec<JobRequest> = Vec::new();
     let mut has_asked = false;
     for id in execution.state.pending_tools.clone() {
-        let Some(call) = execution.state.tool_call(&id).cloned() else { continue };
+        let Some(call) = execution.state.tool_call(&id).cloned() else {
+            // Without a result the run would come back here for ever.
+            execution.append(result(&id, "The call is not known.".to_owned())).await?;
+            continue;
+        };
         match verdict(&execution.state, &execution.tools, &allowed, &call) {
             Verdict::Run(tool, arguments) => ready.push(ReadyCall { call, tool, arguments }),
             Verdict::Answer(content) => execution.append(result(&id, content)).await?,

@@ -257,6 +257,34 @@ async fn a_child_that_is_in_the_log_but_does_not_exist_is_created_by_the_next_ow
 }
 
 #[tokio::test]
+async fn a_step_whose_child_has_ended_is_completed_by_the_next_owner() {
+    let bench = Bench::new().await;
+    let asking = planned(&bench).await;
+    let writer = bench.owned(&asking).await;
+    let plan = serde_json::from_value(json!({"steps": [
+        {"id": "east", "title": "East", "instructions": "Go.", "independent": true}
+    ]}));
+    let subagent_run_id = sequent_core::RunId::new();
+    // The owner was lost before it could complete the step.
+    for body in [
+        Body::PlanUpdated { plan: plan.unwrap() },
+        Body::StepStarted { step_name: "east".into() },
+        Body::SubagentStarted { subagent_run_id, name: "east".into(), description: None },
+        Body::SubagentFinished { subagent_run_id, result: "Done.".into(), usage: Default::default() },
+    ] {
+        writer.append(body).await.unwrap();
+    }
+    writer.release().await.unwrap();
+    let key = bench.key(asking.run);
+    let claimed = claim(&bench.engine.storage, key, bench.engine.settings, false, None).await.unwrap();
+    let Claim::Won(writer) = claimed else { panic!("the lease was released") };
+    assert_eq!(execute(&bench.engine, key, *writer, None).await.unwrap(), Executed::Closed);
+    let state = bench.state(asking.run).await;
+    assert_eq!(state.phase, Phase::Finished(RunOutcome::Success));
+    assert_eq!(state.plan.unwrap().steps[0].status, StepStatus::Done);
+}
+
+#[tokio::test]
 async fn a_step_that_asked_a_person_continues_with_the_answer() {
     let bench = Bench::new().await;
     let instructions =

@@ -120,9 +120,7 @@ async fn a_plan_that_is_too_large_is_told_to_the_model() {
     writer.append(call).await.unwrap();
     writer.append(Body::ToolCallArgs { tool_call_id: id.clone(), delta: plan }).await.unwrap();
     writer.append(Body::ToolCallEnd { tool_call_id: id }).await.unwrap();
-    let usage = json!({"provider": "demo", "model": "demo", "inputTokens": 1, "outputTokens": 1, "latencyMs": 1,
-        "finishReason": "tool_calls"});
-    writer.append(Body::UsageRecorded(serde_json::from_value(usage).unwrap())).await.unwrap();
+    writer.append(Body::UsageRecorded(usage())).await.unwrap();
     writer.release().await.unwrap();
     assert_eq!(resume(&bench, &asking).await, Executed::Closed);
     let state = bench.state(asking.run).await;
@@ -158,6 +156,62 @@ async fn the_giant_answer_of_a_child_is_cut_for_its_parent() {
     assert!(result.contains(&format!("[Cut: the answer of {child} has {} bytes", answer.len())));
 }
 
+/// The tokens of the run's largest request.
+async fn largest_request(bench: &Bench, of: &NewRun) -> u64 {
+    let events = events(bench, of).await;
+    let requests = events.iter().filter_map(|event| match event.body() {
+        Some(Body::UsageRecorded(usage)) => Some(usage.input_tokens),
+        _ => None,
+    });
+    requests.max().expect("a model was asked")
+}
+
+#[tokio::test]
+async fn a_giant_answer_ends_its_run_and_leaves_the_history_readable() {
+    let bench = Bench::new().await;
+    let project = bench.project().await.id;
+    let first =
+        bench.asking(project, &format!("{}\n/demo tokens=1 rate=0", "The first message. ".repeat(400)));
+    let writer = bench.owned(&first).await;
+    execute(&bench.engine, bench.key(first.run), *writer, None).await.unwrap();
+    for bytes in [450_000, 250_000] {
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await; // ids sort by the millisecond
+        let asking = bench.asking(project, "Write a book.\n/demo tokens=1 rate=0");
+        let writer = bench.owned(&asking).await;
+        let message_id = sequent_core::MessageId::new();
+        let role = sequent_event::Role::Assistant;
+        writer.append(Body::TextMessageStart { message_id, role }).await.unwrap();
+        writer
+            .append(Body::TextMessageContent { message_id, delta: "word ".repeat(bytes / 5) })
+            .await
+            .unwrap();
+        writer.append(Body::TextMessageEnd { message_id }).await.unwrap();
+        writer.append(Body::UsageRecorded(usage())).await.unwrap();
+        writer.release().await.unwrap();
+        assert_eq!(resume(&bench, &asking).await, Executed::Closed);
+        assert_eq!(bench.status(asking.run).await, RunStatus::Success);
+        assert_eq!(bench.state(asking.run).await.answer_text().len(), bytes, "the log has all of it");
+        let messages = bench.projects().latest_messages(project, 10).await.unwrap();
+        let last = messages.last().unwrap();
+        assert_eq!(last.truncated, last.content.len() < bytes);
+    }
+    tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+    let next = bench.asking(project, "And in short?\n/demo tokens=1 rate=0");
+    let writer = bench.owned(&next).await;
+    execute(&bench.engine, bench.key(next.run), *writer, None).await.unwrap();
+    let tokens = largest_request(&bench, &next).await;
+    assert!(
+        (2_000..12_000).contains(&tokens),
+        "{tokens} tokens: the first message, and excerpts of two books"
+    );
+}
+
+fn usage() -> sequent_event::Usage {
+    let usage = json!({"provider": "demo", "model": "demo", "inputTokens": 1, "outputTokens": 1, "latencyMs": 1,
+        "finishReason": "stop"});
+    serde_json::from_value(usage).unwrap()
+}
+
 #[tokio::test]
 async fn an_event_that_the_log_refuses_ends_the_run_with_a_code() {
     let artifact = Artifact {
@@ -190,11 +244,6 @@ async fn a_long_run_does_not_outgrow_the_context_window() {
     let asking = run(&bench, &script).await;
     assert_eq!(bench.status(asking.run).await, RunStatus::Success);
     assert_eq!(returns.1.load(Ordering::SeqCst), 20);
-    let events = events(&bench, &asking).await;
-    let largest = events.iter().filter_map(|event| match event.body() {
-        Some(Body::UsageRecorded(usage)) => Some(usage.input_tokens),
-        _ => None,
-    });
-    let largest = largest.max().unwrap();
+    let largest = largest_request(&bench, &asking).await;
     assert!((30_000..80_000).contains(&largest), "a request has {largest} tokens; the results have 300,000");
 }
