@@ -99,7 +99,7 @@ pub async fn create_claimed(
     let message = MessageId::new();
     let before = opening(new, message);
     let after = vec![Body::RunStarted { thread_id: new.project, run_id: new.run, parent_run_id: new.parent }];
-    let rows = NewRows::new(runs, new, message, now)?.transaction_rows(Placement::Claimed);
+    let rows = NewRows::new(runs, new, message, now).await?.transaction_rows(Placement::Claimed);
     let created = sequent_runlog::create_claimed(
         runs.storage(),
         new.key(),
@@ -133,7 +133,7 @@ pub async fn create(runs: &RunStore, new: &NewRun, turn: Turn) -> Result<(), Err
         Turn::Claim => Placement::Next,
         Turn::Wait => Placement::Waiting,
     };
-    let rows = NewRows::new(runs, new, message, now)?.transaction_rows(placement);
+    let rows = NewRows::new(runs, new, message, now).await?.transaction_rows(placement);
     let bodies = opening(new, message);
     let created =
         sequent_runlog::create(runs.storage(), new.key(), runs.settings(), bodies, Some(rows)).await;

@@ -208,7 +208,13 @@ pub fn projects(tenant: TenantId) -> Partition {
 /// read in the order of its turns even if a message waited for an earlier answer.
 #[must_use]
 pub fn message(tenant: TenantId, project: ProjectId, run: RunId, ordinal: usize) -> Key {
-    Key::new(format!("{tenant}#messages#{project}"), format!("{run}#{ordinal:04}"))
+    Key::new(format!("{tenant}#messages#{project}"), format!("{}{ordinal:04}", message_prefix(run)))
+}
+
+/// The beginning of the sort keys of a run's messages.
+#[must_use]
+pub fn message_prefix(run: RunId) -> String {
+    format!("{run}#")
 }
 
 /// All messages of a project.

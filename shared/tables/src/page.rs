@@ -44,6 +44,13 @@ impl PageRequest {
         self
     }
 
+    /// Begins after this sort key, which need not exist.
+    #[must_use]
+    pub fn after(mut self, sort_key: impl Into<String>) -> Self {
+        self.after = Some(sort_key.into());
+        self
+    }
+
     /// Continues at the end of an earlier page of the same list.
     ///
     /// # Errors

@@ -4,16 +4,13 @@ use std::sync::Arc;
 
 use sequent_core::{MessageId, Timestamp};
 use sequent_runlog::{DynamoStorage, LogKey, TransactionRows};
-use sequent_tables::{Row, Transaction, Write, key};
+use sequent_tables::{Key, PageRequest, Row, Transaction, Write, key};
 
 use super::{CLAIM, NewRun, PROJECT, RESERVATION, configuration};
 use crate::{
     Error, Message, MessageRole, MessageStatus, Project, ProjectName, Run, RunCost, RunOptions, RunStatus,
     RunStore, TokenUsage, outbox::queued, turn,
 };
-
-/// Messages that a replaced run may have left. Deleting a row that does not exist does no harm.
-const REPLACED_MESSAGES: usize = 4;
 
 /// The place of a new run among the runs of its project.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,11 +31,13 @@ pub(super) struct NewRows {
     leased: Row,
     waiting: Row,
     message: Row,
+    /// The messages of the run that this one replaces.
+    replaced: Vec<Key>,
     now: Timestamp,
 }
 
 impl NewRows {
-    pub(super) fn new(
+    pub(super) async fn new(
         runs: &RunStore,
         new: &NewRun,
         message_id: MessageId,
@@ -72,6 +71,7 @@ impl NewRows {
             leased: DynamoStorage::leased(run_row(new, &running)?, new.run, until),
             waiting: turn::waiting_row(new.key(), new.project)?,
             message: Row::new(&key::message(new.tenant, new.project, new.run, 0), &message)?,
+            replaced: replaced(runs, new).await?,
             new: new.clone(),
             now,
         })
@@ -128,11 +128,29 @@ impl NewRows {
     }
 
     fn with_replaced(&self, transaction: Transaction) -> Transaction {
-        let Some(replaced) = self.new.replaces else { return transaction };
-        (0..REPLACED_MESSAGES).fold(transaction, |transaction, ordinal| {
-            let message = key::message(self.new.tenant, self.new.project, replaced, ordinal);
-            transaction.write(Write::delete(&message))
-        })
+        let deletions = self.replaced.iter().map(Write::delete);
+        deletions.fold(transaction, Transaction::write)
+    }
+}
+
+/// The keys of the messages in the conversation that the new run replaces. Their number is bounded, because a run takes a
+/// limited number of messages and answers each once at most.
+async fn replaced(runs: &RunStore, new: &NewRun) -> Result<Vec<Key>, Error> {
+    let Some(replaced) = new.replaces else { return Ok(Vec::new()) };
+    let prefix = key::message_prefix(replaced);
+    let mut keys: Vec<Key> = Vec::new();
+    let mut after = prefix.clone();
+    loop {
+        let list = PageRequest::new(key::messages(new.tenant, new.project)).oldest_first();
+        let page = runs.tables().page_items(&list.after(after).limit(Some(PageRequest::MAX_LIMIT))).await?;
+        let found = page.items.iter().filter_map(Key::of_item).filter(|key| key.sk().starts_with(&prefix));
+        let known = keys.len();
+        keys.extend(found);
+        match keys.last() {
+            // A page ends at 1 MB, so there may be more.
+            Some(last) if keys.len() > known => after = last.sk().to_owned(),
+            _ => return Ok(keys),
+        }
     }
 }
 

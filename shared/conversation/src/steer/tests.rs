@@ -92,3 +92,23 @@ async fn a_run_that_has_ended_and_a_project_that_is_deleted_take_no_message() {
     assert!(matches!(steer_with(&conversation, missing, "?").await, Err(Error::RunNotFound)));
     assert_eq!(conversation.messages().await.len(), 1, "no message was stored");
 }
+
+#[tokio::test]
+async fn a_replaced_run_leaves_no_message_however_often_it_was_steered() {
+    let conversation = Conversation::new().await;
+    let before = conversation.asking();
+    let writer = conversation.begin(&before).await;
+    conversation.end(&writer, &before, response("Hello.", 1, "stop"), RunOutcome::Success).await;
+    let new = conversation.asking();
+    let writer = conversation.begin(&new).await;
+    for told in 1..=6 {
+        append_all(&writer, response("Because.", told, "stop")).await;
+        writer.flush().await.unwrap();
+        steer_with(&conversation, new.key(), &"Why? ".repeat(13_000)).await.unwrap();
+    }
+    conversation.end(&writer, &new, response("So.", 7, "stop"), RunOutcome::Success).await;
+    let replacing = crate::NewRun { replaces: Some(new.run), ..conversation.asking() };
+    let _writer = conversation.begin(&replacing).await;
+    let runs: Vec<_> = conversation.messages().await.into_iter().map(|message| message.run_id).collect();
+    assert_eq!(runs, [before.run, before.run, replacing.run]);
+}
