@@ -140,3 +140,21 @@ fn shown(answer: &InterruptAnswer) -> serde_json::Value {
         "by": answer.by,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_that_is_too_large_is_the_callers_error_with_the_limit() {
+        let too_large = EventsTooLarge { events: 1, bytes: 393_216, max_bytes: 100_000 };
+        for error in [
+            Error::Log(Unavailable(AppendError::TooLarge(too_large))),
+            Error::Stopped(Stopped::TooLarge(too_large)),
+        ] {
+            let details = error.details();
+            assert_eq!(details.code, Code::EventTooLarge);
+            assert!(!details.code.kind().is_server_fault());
+        }
+    }
+}

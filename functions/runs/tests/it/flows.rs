@@ -194,3 +194,41 @@ async fn a_request_needs_a_credential_and_must_come_through_the_cdn() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_text_that_json_makes_too_long_is_refused_with_its_limit() {
+    let deployment = Deployment::new().await;
+    let ada = deployment.sign_up("ada@example.com").await;
+    let run = RunId::new();
+    let _owner = deployment.begin(&ada, run).await;
+    let messages = format!("/api/runs/{run}/messages");
+    for (path, field) in [("/api/runs", "input"), (messages.as_str(), "content")] {
+        for text in ["\"".repeat(65_536), "\u{1}".repeat(65_536)] {
+            let answer = deployment.send(&request("POST", path, &ada).json(&json!({field: text}))).await;
+            assert_eq!(
+                (answer.status.as_u16(), answer.code().as_str()),
+                (422, "validation_failed"),
+                "{path}"
+            );
+            assert!(answer.text().contains("at most 96000 bytes in JSON"), "{}", answer.text());
+        }
+        let large = "x\n".repeat(30_000);
+        let answer = deployment.send(&request("POST", path, &ada).json(&json!({field: large}))).await;
+        assert_eq!(answer.status, 202, "{path}: {}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_has_taken_many_messages_takes_no_more() {
+    let deployment = Deployment::new().await;
+    let ada = deployment.sign_up("ada@example.com").await;
+    let run = RunId::new();
+    let _owner = deployment.begin(&ada, run).await;
+    let steer = request("POST", &format!("/api/runs/{run}/messages"), &ada).json(&json!({"content": "And?"}));
+    for _ in 0..sequent_conversation::MAX_STEERING_MESSAGES {
+        assert_eq!(deployment.send(&steer).await.status, 202);
+    }
+    let answer = deployment.send(&steer).await;
+    assert_eq!((answer.status.as_u16(), answer.code().as_str()), (409, "too_many_messages"));
+    assert_eq!(answer.json()["max_messages"], 32);
+}
