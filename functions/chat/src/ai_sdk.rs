@@ -1,6 +1,7 @@
 //! The AI SDK's UI message stream, version 1: `POST /api/chat` and `GET /api/chat/{id}/stream`.
 
 use http::{HeaderName, HeaderValue, StatusCode};
+use sequent_agent::OnCut;
 use sequent_conversation::{Destination, OnConflict, Prompt, PromptError, RunOptions, RunRequest};
 use sequent_core::{Code, Principal, RunId, Scope};
 use sequent_event::{Event, Seq};
@@ -149,15 +150,24 @@ impl UiMessage {
 struct UiMessages {
     projector: Projector,
     skip: u64,
+    /// The client counts chunks and requests the rest of a stream that ends without `finish`.
+    counts: bool,
 }
 
 impl Projection for UiMessages {
+    /// The SDK's default transport takes the end of a stream for the end of the answer.
+    const ON_CUT: OnCut = OnCut::GiveUp;
+
     fn event(&mut self, event: &Event) -> Vec<Frame> {
         self.projector.push_after(self.skip, event).iter().map(ui_message::Chunk::frame).collect()
     }
 
     fn closed(&mut self) -> Vec<Frame> {
         vec![ui_message::done()]
+    }
+
+    fn cut(&mut self) -> Vec<Frame> {
+        if self.counts { Vec::new() } else { vec![ui_message::cut()] }
     }
 }
 
@@ -200,7 +210,8 @@ pub(crate) async fn send(
         idempotency: key.map(|key| key.request(tenant, "chat", payload)),
     };
     let started = Box::pin(app.starter.start(&request)).await?;
-    Ok(stream(&app, &context, Watched::started(tenant, started), 0))
+    let projection = UiMessages { projector: Projector::new(started.run), skip: 0, counts: false };
+    Ok(stream(&app, &context, Watched::started(tenant, started), projection))
 }
 
 /// The query of `GET /api/chat/{id}/stream`.
@@ -271,11 +282,13 @@ async fn follow_chat(
     let row = app.runs_of(caller).get(run).await?;
     let key = LogKey { tenant: caller.tenant, run };
     let watched = Watched::elsewhere(key, row.project_id, Seq::START);
+    let counts = start.is_some();
+    let from = |skip| UiMessages { projector: Projector::new(run), skip, counts };
     match start.unwrap_or_default() {
-        StartIndex::Skip(skip) => Ok(stream(app, context, watched, skip)),
+        StartIndex::Skip(skip) => Ok(stream(app, context, watched, from(skip))),
         last @ StartIndex::Last(_) => {
             let stored = stored_chunks(app, key).await?;
-            let mut response = stream(app, context, watched, last.resolve(stored));
+            let mut response = stream(app, context, watched, from(last.resolve(stored)));
             let name = HeaderName::from_static("x-workflow-stream-tail-index");
             let index = i64::try_from(stored).unwrap_or(i64::MAX) - 1;
             response.headers_mut().insert(name, HeaderValue::from(index));
@@ -299,9 +312,8 @@ async fn stored_chunks(app: &App, key: LogKey) -> Result<u64, Problem> {
     Ok(projector.count())
 }
 
-fn stream(app: &App, context: &RequestContext, watched: Watched, skip: u64) -> Response {
+fn stream(app: &App, context: &RequestContext, watched: Watched, projection: UiMessages) -> Response {
     let run = watched.key.run;
-    let projection = UiMessages { projector: Projector::new(run), skip };
     let mut response = respond(&app.engine, context, watched, projection);
     let headers = response.headers_mut();
     for (name, value) in ui_message::HEADERS {

@@ -13,7 +13,7 @@ use sequent_http::{
     },
     openapi::Problems,
 };
-use sequent_runlog::{Claim, LogKey, claim};
+use sequent_runlog::{Claim, LogKey, OBSERVED_SEGMENTS, claim};
 use sequent_tool::Schema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -172,7 +172,7 @@ async fn answer_and_continue(
         return accepted(app, caller, run).await;
     }
     let after = Seq(state.last.0.saturating_sub(replies.len() as u64));
-    let (observer, stored) = mpsc::unbounded_channel();
+    let (observer, stored) = mpsc::channel(OBSERVED_SEGMENTS);
     let claimed = claim(storage, key, app.engine.settings, false, Some(observer)).await;
     let source = match claimed.map_err(Problem::unavailable)? {
         Claim::Won(writer) => Source::Owned(writer, stored),

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use bytes::Bytes;
 use futures::stream;
 use http::{HeaderName, HeaderValue, header};
-use sequent_agent::{Engine, Live, Source, StreamItem};
+use sequent_agent::{Engine, Live, OnCut, Source, StreamItem};
 use sequent_conversation::{Owner, StartedRun};
 use sequent_core::{ProjectId, RunId, TenantId, Timestamp};
 use sequent_event::{Event, Seq};
@@ -23,12 +23,20 @@ const PROJECT_ID: HeaderName = HeaderName::from_static("x-project-id");
 
 /// A projection of a log to the frames of one protocol.
 pub(crate) trait Projection: Send + 'static {
+    /// The behaviour of the protocol's clients when a stream is cut.
+    const ON_CUT: OnCut = OnCut::Reconnect;
+
     /// Returns the frames of the next event.
     fn event(&mut self, event: &Event) -> Vec<Frame>;
 
     /// Returns the frames after the last event of a closed log.
     fn closed(&mut self) -> Vec<Frame> {
         Vec::new()
+    }
+
+    /// Returns the frames at the end of a stream whose log is open.
+    fn cut(&mut self) -> Vec<Frame> {
+        vec![Frame::comment("the run continues: reconnect to follow it")]
     }
 }
 
@@ -74,15 +82,15 @@ impl Watched {
 }
 
 /// Builds the streamed response. A run that this process owns is executed to its end even if the client leaves.
-pub(crate) fn respond(
+pub(crate) fn respond<P: Projection>(
     engine: &Engine,
     context: &RequestContext,
     watched: Watched,
-    projection: impl Projection,
+    projection: P,
 ) -> Response {
     let Watched { key, project, after, source, replayed } = watched;
     let deadline = context.deadline().map(|at| Instant::now() + at.since(Timestamp::now()));
-    let items = Live::stream(engine.clone(), key, after, source, deadline);
+    let items = Live::stream(engine.clone(), key, after, source, P::ON_CUT, deadline);
     let frames = stream::unfold(Writing { items, projection, closed: false, ended: false }, Writing::next);
     let mut response = Response::new(Body::from_stream(frames));
     add_headers(&mut response, key.run, project, replayed);
@@ -142,10 +150,7 @@ impl<P: Projection> Writing<P> {
                 self.projection.event(&event)
             }
             Some(StreamItem::Heartbeat) => vec![Frame::heartbeat()],
-            Some(StreamItem::Cut) => {
-                self.ended = true;
-                vec![Frame::comment("the run continues: reconnect to follow it")]
-            }
+            Some(StreamItem::Cut) => self.projection.cut(),
             None => {
                 self.ended = true;
                 // A stream that ends without the terminal event was cut, so it must not be mistaken for a complete one.

@@ -131,7 +131,7 @@ function watch(fetch) {
 }
 
 /// The SDK's chat, with plain variables in place of a framework's reactive ones.
-function memoryChat({ AbstractChat }, init) {
+export function memoryChat({ AbstractChat }, init) {
   const state = {
     status: 'ready',
     error: undefined,

@@ -47,9 +47,14 @@ pub async fn execute(
     let run = runs.get(key.run).await?;
     let project = run.project_id;
     let is_child = run.parent_run_id.is_some();
+    let mut signals = writer.signals();
     let execution = Execution::new(engine, key, run, writer, window);
     let owner = Owner { execution, jobs: RunJobs::default() };
-    let executed = Box::pin(owner.run()).await?;
+    let executed = Box::pin(owner.run()).await;
+    // A writer that was dropped releases its lease in a task of its own. Lambda freezes the process after the response,
+    // so the task ends first. An error means that it has ended.
+    let _ = signals.wait_for(|signals| signals.stopped).await;
+    let executed = executed?;
     match executed {
         Executed::HandedOver => queue(engine.store(), key).await?,
         Executed::Closed if !is_child => wake_next(engine.store(), key.tenant, project).await?,

@@ -33,7 +33,7 @@ use std::sync::Arc;
 pub use bounds::Bounds;
 pub use execute::{Executed, execute};
 pub use live::{Live, Source};
-pub use reader::StreamItem;
+pub use reader::{OnCut, StreamItem};
 pub use window::Window;
 
 use sequent_artifacts::Artifacts;

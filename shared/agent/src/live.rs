@@ -5,15 +5,16 @@ use std::{sync::Arc, time::Duration};
 use sequent_conversation::{Error, Run, RunStatus, Runs, claim};
 use sequent_core::{Timestamp, pace::scaled};
 use sequent_event::Seq;
-use sequent_runlog::{DynamoStorage, LogKey, Segment, Writer};
+use sequent_runlog::{DynamoStorage, Lease, LogKey, OBSERVED_SEGMENTS, Segment, Storage as _, Writer};
 use tokio::{
-    sync::mpsc::{self, UnboundedReceiver, UnboundedSender},
-    time::Instant,
+    sync::mpsc::{self, Receiver, Sender},
+    task::JoinHandle,
+    time::{Instant, timeout_at},
 };
 use tracing::{Instrument, Span};
 
 use crate::{
-    Engine, Executed, StreamItem, Window, execute,
+    Engine, Executed, OnCut, StreamItem, Window, execute,
     reader::{Pause, Reader},
 };
 
@@ -25,7 +26,7 @@ const BACKLOG: usize = 64;
 /// The process that executes the run at first.
 pub enum Source {
     /// This process has claimed the run: it executes the run, and the reader sees what it stores.
-    Owned(Box<Writer<DynamoStorage>>, UnboundedReceiver<Arc<Segment>>),
+    Owned(Box<Writer<DynamoStorage>>, Receiver<Arc<Segment>>),
     /// Another process, or none.
     Elsewhere,
 }
@@ -36,30 +37,44 @@ pub struct Live {
     key: LogKey,
     window: Option<Window>,
     reader: Reader,
+    /// The executions of the run in this process.
+    executions: Vec<JoinHandle<()>>,
+}
+
+/// The result of an attempt to claim the run.
+enum RunClaim {
+    Won(Source),
+    /// Another process owns the run. If it holds a lease, the lease expires at this time.
+    Lost(Option<Timestamp>),
 }
 
 impl Live {
     /// Streams the events after `after` until the log is closed, its end was delivered, or the invocation's
     /// deadline nears. A run that this process owns is executed to its end whether or not the reader stays.
+    ///
+    /// The stream ends when nothing is left to do for the run here: Lambda freezes the process at the end of the
+    /// response, and what the end of the run still needs would wait for the next request.
     #[must_use]
     pub fn stream(
         engine: Engine,
         key: LogKey,
         after: Seq,
         source: Source,
+        on_cut: OnCut,
         deadline: Option<Instant>,
-    ) -> mpsc::Receiver<StreamItem> {
+    ) -> Receiver<StreamItem> {
         let (out, items) = mpsc::channel(BACKLOG);
         let window = deadline.map(Window::until);
-        let reader = Reader::new(engine.clone(), key, after, window, out);
-        let live = Self { engine, key, window, reader };
+        let reader = Reader::new(engine.clone(), key, after, on_cut, window, out);
+        let live = Self { engine, key, window, reader, executions: Vec::new() };
         tokio::spawn(live.run(source).instrument(Span::current()));
         items
     }
 
-    async fn run(mut self, mut source: Source) {
-        loop {
-            let next = match source {
+    async fn run(mut self, source: Source) {
+        let mut next = Some(source);
+        while let Some(source) = next {
+            next = match source {
                 Source::Owned(writer, stored) => {
                     self.execute(writer);
                     match self.reader.observe(stored).await {
@@ -69,15 +84,22 @@ impl Live {
                 }
                 Source::Elsewhere => self.follow().await,
             };
-            match next {
-                Some(next) => source = next,
-                None => return,
+        }
+        self.complete().await;
+    }
+
+    /// Waits for the executions, as long as the invocation lasts.
+    async fn complete(&mut self) {
+        for execution in &mut self.executions {
+            match self.window {
+                Some(window) => drop(timeout_at(window.stream_end(), execution).await),
+                None => drop(execution.await),
             }
         }
     }
 
     /// Executes the run in a task of its own, because it must not end with its reader.
-    fn execute(&self, writer: Box<Writer<DynamoStorage>>) {
+    fn execute(&mut self, writer: Box<Writer<DynamoStorage>>) {
         let engine = self.engine.clone();
         let key = self.key;
         let window = self.window;
@@ -92,17 +114,17 @@ impl Live {
                 }
             }
         };
-        tokio::spawn(work.instrument(Span::current()));
+        self.executions.push(tokio::spawn(work.instrument(Span::current())));
     }
 
     /// Follows a run that another process executes. Claims the run when it has no owner.
     async fn follow(&mut self) -> Option<Source> {
         let mut tail = self.reader.tail();
         while self.reader.follow(&mut tail).await == Pause::Orphaned {
-            if let Some(source) = self.claim().await {
-                return Some(source);
+            match self.claim().await {
+                RunClaim::Won(source) => return Some(source),
+                RunClaim::Lost(lease) => tail.postpone_check(lease),
             }
-            tail.postpone_check(self.engine.settings.idle_check);
             if !self.reader.keep_alive().await {
                 break;
             }
@@ -110,20 +132,28 @@ impl Live {
         None
     }
 
-    async fn claim(&self) -> Option<Source> {
-        let (observer, stored) = mpsc::unbounded_channel();
-        match self.try_claim(observer).await {
-            Ok(writer) => writer.map(|writer| Source::Owned(writer, stored)),
-            Err(error) => {
-                tracing::warn!(run = %self.key.run, %error, "could not claim the run; retrying");
-                None
-            }
-        }
+    async fn claim(&self) -> RunClaim {
+        self.try_claim().await.unwrap_or_else(|error| {
+            tracing::warn!(run = %self.key.run, %error, "could not claim the run; retrying");
+            RunClaim::Lost(None)
+        })
     }
 
-    async fn try_claim(
+    /// Claims the run if it has no owner. While an owner holds the lease, this costs one read of one row.
+    async fn try_claim(&self) -> Result<RunClaim, Error> {
+        if let Lease::Held(until) = self.engine.storage.lease(self.key).await?
+            && until > Timestamp::now()
+        {
+            return Ok(RunClaim::Lost(Some(until)));
+        }
+        let (observer, stored) = mpsc::channel(OBSERVED_SEGMENTS);
+        let writer = self.claim_unowned(observer).await?;
+        Ok(writer.map_or(RunClaim::Lost(None), |writer| RunClaim::Won(Source::Owned(writer, stored))))
+    }
+
+    async fn claim_unowned(
         &self,
-        observer: UnboundedSender<Arc<Segment>>,
+        observer: Sender<Arc<Segment>>,
     ) -> Result<Option<Box<Writer<DynamoStorage>>>, Error> {
         let run: Run = Runs::new(self.engine.store(), self.key.tenant).get(self.key.run).await?;
         let is_new = Timestamp::now().since(run.created_at) < scaled(PICK_UP);

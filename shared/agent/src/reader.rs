@@ -4,20 +4,30 @@ use std::{sync::Arc, time::Duration};
 
 use sequent_core::{Timestamp, pace::scaled};
 use sequent_event::{Event, Seq};
-use sequent_runlog::{DynamoStorage, Follow, LogKey, Poll, Segment, page};
+use sequent_runlog::{DynamoStorage, Follow, LogKey, Poll, ReadError, Segment, Settings, page};
 use tokio::{
-    sync::mpsc::{self, UnboundedReceiver},
-    time::Instant,
+    sync::mpsc::{self, Receiver},
+    time::{Instant, timeout_at},
 };
 
 use crate::{Engine, Window};
 
 /// Interval at which a stream without new events sends a comment. CloudFront gives an origin 30 s by default.
 const HEARTBEAT: Duration = Duration::from_secs(10);
-/// Time that a stream follows what another process writes. A function does not learn that its reader has
-/// left, so this limits the cost of a reader that leaves and reconnects again and again. A reader that stays
-/// reconnects at its cursor.
+/// Time that a stream with [`OnCut::Reconnect`] follows what another process writes. A function does not learn
+/// that its reader has left, so this limits the cost of a reader that leaves and reconnects again and again.
 const LONGEST_FOLLOW: Duration = Duration::from_secs(60);
+/// Events that are read at once to catch up. They are in memory until a slow reader has taken them.
+const PAGE: usize = 512;
+
+/// The behaviour of a client whose stream ends although its run goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnCut {
+    /// It reconnects at its cursor, so its stream may be cut soon.
+    Reconnect,
+    /// It shows what it has as the answer, so its stream lasts as long as the invocation.
+    GiveUp,
+}
 
 /// An item of a reader's stream.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,6 +56,7 @@ pub(crate) struct Reader {
     key: LogKey,
     /// The last event that was sent.
     after: Seq,
+    on_cut: OnCut,
     window: Option<Window>,
     out: mpsc::Sender<StreamItem>,
     last_sent: Instant,
@@ -54,14 +65,64 @@ pub(crate) struct Reader {
 /// The position of a reader in a log that another process writes.
 pub(crate) struct Tail {
     follow: Follow<DynamoStorage>,
-    until: Instant,
-    /// The time of the next check for an owner.
-    next_check: Instant,
+    /// The end of the stream. `None` if it ends with the log.
+    until: Option<Instant>,
+    checks: OwnerChecks,
+}
+
+/// The times at which a reader reads the row of a silent run, to learn whether it has an owner. They grow apart, so
+/// that a run that stays silent costs next to nothing.
+struct OwnerChecks {
+    next: Instant,
+    pause: Duration,
+    shortest: Duration,
+    longest: Duration,
+}
+
+impl OwnerChecks {
+    fn new(settings: Settings) -> Self {
+        let shortest = settings.idle_check;
+        // A lease that is not renewed is noticed when it expires, and one that is released within half its time.
+        let longest = (settings.lease / 2).max(shortest);
+        Self { next: Instant::now(), pause: shortest, shortest, longest }
+    }
+
+    fn are_due(&self) -> bool {
+        Instant::now() >= self.next
+    }
+
+    fn postpone(&mut self) {
+        self.next = Instant::now() + self.pause;
+        self.pause = (self.pause * 2).min(self.longest);
+    }
+
+    /// Begins again with the shortest pause: the owner has written.
+    fn restart(&mut self) {
+        self.pause = self.shortest;
+    }
 }
 
 impl Tail {
-    pub(crate) fn postpone_check(&mut self, delay: Duration) {
-        self.next_check = Instant::now() + delay;
+    /// Postpones the next check for an owner. `lease` is the time at which the owner's lease expires, if it has one.
+    pub(crate) fn postpone_check(&mut self, lease: Option<Timestamp>) {
+        self.checks.postpone();
+        if let Some(until) = lease {
+            let expires = Instant::now() + until.since(Timestamp::now());
+            self.checks.next = self.checks.next.min(expires);
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.until.is_some_and(|until| Instant::now() >= until)
+    }
+
+    /// Polls the log until the stream ends. Returns `None` then.
+    async fn poll(&mut self) -> Option<Result<Poll, ReadError>> {
+        match self.until {
+            _ if self.is_over() => None,
+            Some(until) => timeout_at(until, self.follow.poll()).await.ok(),
+            None => Some(self.follow.poll().await),
+        }
     }
 }
 
@@ -70,14 +131,16 @@ impl Reader {
         engine: Engine,
         key: LogKey,
         after: Seq,
+        on_cut: OnCut,
         window: Option<Window>,
         out: mpsc::Sender<StreamItem>,
     ) -> Self {
-        Self { engine, key, after, window, out, last_sent: Instant::now() }
+        Self { engine, key, after, on_cut, window, out, last_sent: Instant::now() }
     }
 
-    /// Passes on the segments that this process stores, until its writer ends.
-    pub(crate) async fn observe(&mut self, mut stored: UnboundedReceiver<Arc<Segment>>) -> Pause {
+    /// Passes on the segments that this process stores, until its writer ends. The writer does not wait for a slow
+    /// reader: segments that `stored` had no room for are read from the log.
+    pub(crate) async fn observe(&mut self, mut stored: Receiver<Arc<Segment>>) -> Pause {
         let mut is_connected = true;
         loop {
             let segment = tokio::select! {
@@ -90,7 +153,7 @@ impl Reader {
             };
             let Some(segment) = segment else {
                 // The writer has ended: it closed the log, lost the run, or handed it over. The log shows
-                // which.
+                // which. It may also have events that the reader was too slow for.
                 return if is_connected { Pause::Orphaned } else { Pause::Ended };
             };
             if segment.first > self.after.next() && is_connected {
@@ -114,7 +177,7 @@ impl Reader {
     async fn catch_up(&mut self, until: Seq) -> bool {
         while self.after.next() < until {
             let missing = usize::try_from(until.0 - self.after.0 - 1).unwrap_or(usize::MAX);
-            let events = match page(&self.engine.storage, self.key, self.after, missing).await {
+            let events = match page(&self.engine.storage, self.key, self.after, missing.min(PAGE)).await {
                 Ok((events, _)) => events,
                 Err(error) => {
                     tracing::error!(run = %self.key.run, %error, "could not read the log; ending the reader's stream");
@@ -136,16 +199,19 @@ impl Reader {
 
     /// The position from which [`Reader::follow`] goes on.
     pub(crate) fn tail(&self) -> Tail {
-        let now = Instant::now();
         let follow = Follow::new(self.engine.storage.clone(), self.key, self.after);
-        Tail { follow, until: now + scaled(LONGEST_FOLLOW), next_check: now }
+        let cut = (self.on_cut == OnCut::Reconnect).then(|| Instant::now() + scaled(LONGEST_FOLLOW));
+        let end = self.window.map(|window| window.stream_end());
+        let until = cut.into_iter().chain(end).min();
+        Tail { follow, until, checks: OwnerChecks::new(self.engine.settings) }
     }
 
     /// Follows a run that another process executes. Can be called again after [`Pause::Orphaned`].
     pub(crate) async fn follow(&mut self, tail: &mut Tail) -> Pause {
-        while Instant::now() < tail.until {
-            match tail.follow.poll().await {
+        while let Some(polled) = tail.poll().await {
+            match polled {
                 Ok(Poll::Event(event)) => {
+                    tail.checks.restart();
                     self.after = event.seq;
                     if !self.send(StreamItem::Event(event)).await {
                         return Pause::Ended;
@@ -153,10 +219,7 @@ impl Reader {
                 }
                 Ok(Poll::Closed) => return Pause::Ended,
                 Ok(Poll::Idle(last_write)) => {
-                    if self.is_over() {
-                        break;
-                    }
-                    if Instant::now() >= tail.next_check && self.may_be_orphaned(last_write) {
+                    if tail.checks.are_due() && self.may_be_orphaned(last_write) {
                         return Pause::Orphaned;
                     }
                     if !self.keep_alive().await {
@@ -182,11 +245,6 @@ impl Reader {
     pub(crate) async fn keep_alive(&mut self) -> bool {
         let is_due = self.last_sent.elapsed() >= scaled(HEARTBEAT);
         (!is_due || self.send(StreamItem::Heartbeat).await) && !self.out.is_closed()
-    }
-
-    /// Returns `true` if the invocation has no time left to follow or to execute.
-    fn is_over(&self) -> bool {
-        self.window.is_some_and(|window| Instant::now() >= window.stream_end())
     }
 
     /// Returns `true` if the run has been silent for long enough to ask its row for a lease, and if there is

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sequent_event::CancelReason;
 use sequent_runlog::{Claim, DynamoStorage, LogKey, Segment, Writer};
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::Sender;
 
 use crate::{
     Error, Run, RunStatus, RunStore, cancel,
@@ -35,7 +35,7 @@ pub async fn claim(
     runs: &RunStore,
     key: LogKey,
     run: &Run,
-    observer: Option<UnboundedSender<Arc<Segment>>>,
+    observer: Option<Sender<Arc<Segment>>>,
 ) -> Result<Option<Box<Writer<DynamoStorage>>>, Error> {
     if let Some(waiting) = &run.waiting
         && !has_news(runs, key, waiting).await?

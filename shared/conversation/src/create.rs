@@ -9,7 +9,7 @@ use sequent_core::{MessageId, ProjectId, RunId, TenantId, Timestamp, UserId};
 use sequent_event::{Body, Configuration};
 use sequent_runlog::{AppendError, DynamoStorage, LogKey, Segment, Storage as _, Unavailable, Writer};
 use sequent_tables::{Cancelled, Label, Write};
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::Sender;
 
 use crate::{Error, ForgetOldProjects, Project, RunOptions, RunStore};
 use rows::{NewRows, Placement};
@@ -93,7 +93,7 @@ pub enum Turn {
 pub async fn create_claimed(
     runs: &RunStore,
     new: &NewRun,
-    observer: Option<UnboundedSender<Arc<Segment>>>,
+    observer: Option<Sender<Arc<Segment>>>,
 ) -> Result<Box<Writer<DynamoStorage>>, Error> {
     let now = runs.storage().now();
     let message = MessageId::new();

@@ -11,13 +11,13 @@ use std::sync::Arc;
 use sequent_billing::{Credits, PricedRequest};
 use sequent_core::{MicroUsd, Principal, ProjectId, RunId, Timestamp};
 use sequent_model::ModelName;
-use sequent_runlog::{DynamoStorage, LogKey, Segment, Writer};
+use sequent_runlog::{DynamoStorage, LogKey, OBSERVED_SEGMENTS, Segment, Writer};
 use sequent_tables::{
     Retry,
     idempotency::{self, Effect, Record},
 };
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc::{self, UnboundedReceiver};
+use tokio::sync::mpsc::{self, Receiver};
 
 use crate::{
     Error, NewRun, Prompt, RunOptions, RunStore, Turn, create, create_claimed, named_project,
@@ -114,7 +114,7 @@ pub struct Owner {
     /// Appends to the log of the run.
     pub writer: Box<Writer<DynamoStorage>>,
     /// Receives every segment that the writer stores.
-    pub stored: UnboundedReceiver<Arc<Segment>>,
+    pub stored: Receiver<Arc<Segment>>,
 }
 
 /// Starts runs for requests. Cheap to clone.
@@ -221,7 +221,7 @@ impl RunStarter {
     async fn create(&self, new: &NewRun, executor: Executor) -> Result<Option<Owner>, Error> {
         match executor {
             Executor::Caller => {
-                let (observer, stored) = mpsc::unbounded_channel();
+                let (observer, stored) = mpsc::channel(OBSERVED_SEGMENTS);
                 let writer = Box::pin(create_claimed(&self.runs, new, Some(observer))).await?;
                 Ok(Some(Owner { writer, stored }))
             }

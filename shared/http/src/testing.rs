@@ -8,7 +8,8 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt as _;
-use lambda_http::request::LambdaRequest;
+use lambda_http::{Context, Request, RequestExt as _, request::LambdaRequest};
+use sequent_core::Timestamp;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
@@ -135,12 +136,29 @@ impl Event {
     /// # Panics
     /// If this is no HTTP event.
     pub async fn open(&self, app: &App) -> Response {
+        respond(app, self.request()).await
+    }
+
+    /// As [`open`](Self::open), in an invocation that Lambda ends at this time.
+    ///
+    /// # Panics
+    /// If this is no HTTP event.
+    pub async fn open_until(&self, app: &App, end: Timestamp) -> Response {
+        let mut invocation = Context::default();
+        invocation.deadline = u64::try_from(end.millis()).unwrap_or_default();
+        respond(app, self.request().with_lambda_context(invocation)).await
+    }
+
+    fn request(&self) -> Request {
         let event: LambdaRequest = serde_json::from_str(&self.0.to_string()).expect("an HTTP API event");
-        let request: lambda_http::Request = event_path::encode_request(event).into();
-        match app.clone().oneshot(request).await {
-            Ok(response) => response,
-            Err(never) => match never {},
-        }
+        event_path::encode_request(event).into()
+    }
+}
+
+async fn respond(app: &App, request: Request) -> Response {
+    match app.clone().oneshot(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
     }
 }
 

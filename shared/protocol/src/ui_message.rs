@@ -6,6 +6,10 @@
 //! that ends without `finish` was interrupted, and the client requests the rest. Therefore `finish` also
 //! follows `abort` and `error`.
 //!
+//! **Cuts.** `WorkflowChatTransport` requests the rest of a stream that ends without `finish`, by the number of
+//! chunks that it has. `DefaultChatTransport` takes the end of any stream for the end of the answer. So a stream
+//! for a client that may be either ends with the frame [`cut()`].
+//!
 //! **Steps.** The SDK's steps are model calls: a new one starts with the first part after the results of the
 //! last call's tools. Our own named steps may overlap. They are sent as `data-sequent-event`, like every
 //! event that the protocol has no type for, those of newer writers included. Internal events are left out:
@@ -50,6 +54,18 @@ const DEMO: &str = "demo";
 #[must_use]
 pub fn done() -> Frame {
     Frame::message(None, None, "[DONE]")
+}
+
+/// Returns the last frame of a stream that ends although its run goes on: an `error` without its `errorText`.
+///
+/// Every version of the SDK refuses the frame. `DefaultChatTransport` then reports an error, so the message is not
+/// shown as complete, and `resumeStream()` fetches it whole. `WorkflowChatTransport` does not count the frame and
+/// requests the rest. No valid chunk does both (checked against 5.0.277, 6.0.322 and 7.0.173): a valid `error` ends
+/// the message for `WorkflowChatTransport`, too, `finish` ends it for both, and only version 7 knows the reason
+/// `interrupted`.
+#[must_use]
+pub fn cut() -> Frame {
+    Frame::message(None, None, r#"{"type":"error","code":"stream_cut"}"#)
 }
 
 /// Projects one log. Push every event from the first, even to resume.

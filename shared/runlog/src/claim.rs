@@ -13,6 +13,9 @@ use crate::{
     size,
 };
 
+/// The capacity of the channel to an observer: the segments that wait in memory for a slow reader.
+pub const OBSERVED_SEGMENTS: usize = 32;
+
 /// The result of an attempt to claim a run.
 #[derive(Debug)]
 pub enum Claim<S: Storage> {
@@ -34,8 +37,8 @@ pub(crate) struct Ownership {
     pub(crate) state: State,
     /// The time of the claim. Until the owner writes, others judge by it whether the owner is alive.
     pub(crate) since: Instant,
-    /// Receives every segment that is stored from the claim on, in order.
-    pub(crate) observer: Option<mpsc::UnboundedSender<Arc<Segment>>>,
+    /// Receives the segments that are stored from the claim on, in order, as far as it has room for them.
+    pub(crate) observer: Option<mpsc::Sender<Arc<Segment>>>,
 }
 
 /// Creates a log without an owner. Its first segment holds `bodies`.
@@ -59,7 +62,7 @@ pub async fn create<S: Storage>(
 }
 
 /// Creates a log and claims it. One write stores `before`, the claim of epoch 1, `after`, `rows` and the
-/// lease. `observer` receives every stored segment in order, this first one included.
+/// lease. `observer` receives the stored segments in order, this first one included, but none that it has no room for.
 ///
 /// # Errors
 /// As [`create`].
@@ -70,7 +73,7 @@ pub async fn create_claimed<S: Storage>(
     before: Vec<Body>,
     after: Vec<Body>,
     rows: S::Rows,
-    observer: Option<mpsc::UnboundedSender<Arc<Segment>>>,
+    observer: Option<mpsc::Sender<Arc<Segment>>>,
 ) -> Result<Writer<S>, Unavailable> {
     let writer = WriterId::new();
     let since = Instant::now();
@@ -99,7 +102,7 @@ pub async fn claim<S: Storage>(
     key: LogKey,
     settings: Settings,
     may_start: bool,
-    observer: Option<mpsc::UnboundedSender<Arc<Segment>>>,
+    observer: Option<mpsc::Sender<Arc<Segment>>>,
 ) -> Result<Claim<S>, Unavailable> {
     let Some(tail) = retrying(|| storage.tail(key)).await? else { return Ok(Claim::Missing) };
     if tail.leaves_closed() {
@@ -162,7 +165,7 @@ fn start<S: Storage>(
     claimed: Segment,
 ) -> Writer<S> {
     if let Some(observer) = &ownership.observer {
-        let _ = observer.send(Arc::new(claimed)); // a follower may have left
+        let _ = observer.try_send(Arc::new(claimed)); // a reader may have left
     }
     Writer::start(storage.clone(), key, settings, ownership)
 }

@@ -9,7 +9,12 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::{LogKey, MAX_EVENTS, ReadError, Segment, Storage};
 
 const SHORTEST_POLL: Duration = Duration::from_millis(30);
-const LONGEST_POLL: Duration = Duration::from_millis(500);
+/// The longest pause between two polls in the first seconds of a silence.
+const LONG_POLL: Duration = Duration::from_millis(500);
+/// The part of a silence by which the reader may learn late of its end: an eighth.
+const LATE: u32 = 8;
+/// The longest pause between two polls. It bounds the delay after a long silence.
+const LONGEST_POLL: Duration = Duration::from_secs(2);
 const ATTEMPTS: u32 = 5;
 
 /// Reads at most `limit` events after `after`. The second value is `true` if the log has more events after
@@ -136,8 +141,8 @@ pub enum Poll {
     Idle(Option<Timestamp>),
 }
 
-/// A live reader of one log. It polls the tail: every 30 ms after a new event, then with backoff up to 500
-/// ms.
+/// A live reader of one log. It polls the tail: every 30 ms after a new event, then with backoff up to half a
+/// second. After four seconds without an event, the pause is an eighth of the silence, up to two seconds.
 #[derive(Debug)]
 pub struct Follow<S> {
     storage: S,
@@ -148,6 +153,7 @@ pub struct Follow<S> {
     owner_seen: Option<Timestamp>,
     closed: bool,
     pause: Duration,
+    silent_since: Instant,
     next_read: Instant,
     has_more: bool,
 }
@@ -165,6 +171,7 @@ impl<S: Storage> Follow<S> {
             owner_seen: None,
             closed: false,
             pause: scaled(SHORTEST_POLL),
+            silent_since: Instant::now(),
             next_read: Instant::now(),
             has_more: true,
         }
@@ -197,11 +204,13 @@ impl<S: Storage> Follow<S> {
         self.has_more = !segments.is_empty();
         if self.has_more {
             self.pause = scaled(SHORTEST_POLL);
+            self.silent_since = Instant::now();
         } else {
             // This is a point in time and not a pause: a caller that drops and repeats `poll` must not
             // restart the pause.
             self.next_read = Instant::now() + self.pause;
-            self.pause = (self.pause * 3 / 2).min(scaled(LONGEST_POLL));
+            let longest = scaled(LONG_POLL).max(self.silent_since.elapsed() / LATE);
+            self.pause = (self.pause * 3 / 2).min(longest).min(scaled(LONGEST_POLL));
             if !self.chain.joined {
                 self.check_tail().await?;
             }

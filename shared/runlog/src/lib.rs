@@ -28,7 +28,7 @@ mod waiting;
 mod writer;
 
 pub use append::Unavailable;
-pub use claim::{Claim, claim, create, create_claimed};
+pub use claim::{Claim, OBSERVED_SEGMENTS, claim, create, create_claimed};
 pub use control::{ControlOutcome, Decision, append_control, decide};
 pub use dynamo::{DynamoStorage, TransactionRows};
 pub use follow::{Follow, Poll, page, read_all};

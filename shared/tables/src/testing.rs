@@ -9,6 +9,7 @@ mod faults;
 mod late;
 mod limits;
 mod operation;
+mod process;
 mod proxy;
 mod refusal;
 
@@ -27,6 +28,7 @@ use aws_sdk_dynamodb::{
 use crate::{Item, Store, Tables};
 
 pub use faults::{Fault, Faults, Rates};
+pub use process::{Requests, process};
 pub use proxy::serve;
 
 /// Starts a database that lives as long as the current tokio runtime and creates both tables in it.

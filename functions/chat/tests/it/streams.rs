@@ -1,9 +1,12 @@
 //! Streams, resumption, idempotent starts, isolation of tenants.
 
+use std::time::Duration;
+
 use futures::future::join_all;
 use http::StatusCode;
+use http_body_util::BodyExt as _;
 use sequent_conversation::{NewRun, RunStore, Turn, create};
-use sequent_core::{TenantId, UserId};
+use sequent_core::{TenantId, Timestamp, UserId};
 use sequent_http::testing::Event;
 use sequent_runlog::{DynamoStorage, Settings};
 use serde_json::{Value, json};
@@ -226,6 +229,28 @@ async fn invalid_input_is_refused_with_a_code() {
         assert_eq!((answer.status.as_u16(), answer.code().as_str()), (status, code), "{}", answer.text());
         assert_eq!(answer.header("content-type"), "application/problem+json");
     }
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_count_chunks_learns_that_its_stream_was_cut() {
+    let app = app().await;
+    let message = json!({"role": "user", "content": "/demo tokens=900 rate=30"});
+    let open = event("POST", "/api/chat").json(&json!({"id": "c", "message": message})).open(&app).await;
+    let read = async |path: &str| {
+        let end = Timestamp::now() + Duration::from_secs(4);
+        let body = event("GET", path).open_until(&app, end).await.into_body();
+        assert!(Timestamp::now() < end);
+        let text = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
+        text.lines().filter_map(|line| line.strip_prefix("data: ").map(str::to_owned)).collect::<Vec<_>>()
+    };
+    let (mut plain, counted) =
+        tokio::join!(read("/api/chat/c/stream"), read("/api/chat/c/stream?startIndex=0"));
+    assert_eq!(plain.pop().unwrap(), r#"{"type":"error","code":"stream_cut"}"#);
+    for chunks in [plain, counted] {
+        assert!(chunks.len() > 5 && chunks.iter().all(|chunk| !chunk.contains("stream_cut")), "{chunks:?}");
+        assert_ne!(chunks.last().unwrap(), "[DONE]");
+    }
+    drop(open);
 }
 
 /// A function URL leaves the path encoded, API Gateway decodes it. Some clients do not encode the id at all.

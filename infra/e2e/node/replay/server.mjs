@@ -5,8 +5,9 @@ import { once } from 'node:events';
 
 const SSE = { 'content-type': 'text/event-stream', 'cache-control': 'no-cache' };
 
-/// Serves `fixture` on a free port until the end of the test `t`. `requests` are the paths and cursors seen.
-export async function serve(fixture, t) {
+/// Serves `fixture` on a free port until the end of the test `t`. `requests` are the paths and cursors seen. With
+/// `limit`, the first streams of chunks end after that many, as streams of an invocation that ends.
+export async function serve(fixture, t, { limit, cuts = 0 } = {}) {
   const requests = [];
   const server = createServer((request, response) => {
     const url = new URL(request.url, 'http://localhost');
@@ -14,7 +15,7 @@ export async function serve(fixture, t) {
     requests.push({ method: request.method, path: url.pathname, cursor, search: url.search });
     if (request.headers.authorization !== 'Bearer secret') return void response.writeHead(401).end();
     if (url.pathname === '/api/chat' || /^\/api\/chat\/[^/]+\/stream$/.test(url.pathname)) {
-      return ui(fixture, url, response);
+      return ui(fixture, url, response, cuts-- > 0 ? limit : Infinity);
     }
     const simple = url.pathname.endsWith('/messages/stream');
     const frames = simple ? fixture.simple : fixture.native;
@@ -33,10 +34,13 @@ export async function serve(fixture, t) {
   return { base, requests };
 }
 
-function ui(fixture, url, response) {
-  const start = Number(url.searchParams.get('startIndex') ?? 0);
+function ui(fixture, url, response, limit) {
+  const index = url.searchParams.get('startIndex');
+  const start = Number(index ?? 0);
   const from = start < 0 ? Math.max(0, fixture.ui.length + start) : start;
-  send(response, fixture, [...fixture.ui.slice(from), fixture.done], {
+  const rest = fixture.ui.slice(from);
+  const end = rest.length <= limit ? [fixture.done] : index === null ? [fixture.cut] : [];
+  send(response, fixture, [...rest.slice(0, limit), ...end], {
     'x-workflow-run-id': fixture.run,
     'x-workflow-stream-tail-index': fixture.ui.length - 1,
     'x-vercel-ai-ui-message-stream': 'v1',

@@ -6,9 +6,13 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
+import * as ai7 from 'ai';
+import * as ai5 from 'ai-v5';
+import * as ai6 from 'ai-v6';
+
 import { cutEverywhere } from '../every-byte.mjs';
 import { follow } from '../sse-client.mjs';
-import { converse } from '../ui-client.mjs';
+import { converse, isAnswer, memoryChat } from '../ui-client.mjs';
 import { closed, named } from '../replay/fixtures.mjs';
 import { serve } from '../replay/server.mjs';
 
@@ -93,6 +97,37 @@ test('workflow: asks for the chunks after the number it has', async t => {
   assert.equal(resumed.length, 2);
   assert.ok(resumed.every(({ path }) => path === `/api/chat/${fixture.run}/stream`));
   assert.ok(resumed.every(({ search }) => /^\?startIndex=[1-9]/.test(search)));
+});
+
+const SDKS = { 5: ai5, 6: ai6, 7: ai7 };
+
+for (const [version, ai] of Object.entries(SDKS)) {
+  test(`default transport, sdk ${version}: an answer whose stream was cut is not shown as complete`, async t => {
+    const fixture = named('long');
+    const server = await serve(fixture, t, { limit: 20, cuts: 1 });
+    const headers = { authorization: `Bearer ${token}` };
+    const transport = new ai.DefaultChatTransport({ api: `${server.base}/api/chat`, headers });
+    const finished = [];
+    const chat = memoryChat(ai, { id: 'prj_1', transport, onError: () => {}, onFinish: end => finished.push(end) });
+    await chat.sendMessage({ text: 'Hi' });
+    assert.equal(chat.status, 'error');
+    const begun = chat.messages.at(-1).parts.filter(isAnswer).map(part => part.text).join('');
+    assert.ok(begun.length > 0 && fixture.answer_text.startsWith(begun), 'what has arrived stays');
+    if (version === '5') chat.messages = chat.messages.slice(0, 1); // version 5 appends a replay to what it has
+    await chat.resumeStream();
+    assert.equal(chat.status, 'ready');
+    const shown = chat.messages.at(-1).parts.filter(isAnswer).map(part => part.text).join('');
+    assert.equal(shown, fixture.answer_text);
+  });
+}
+
+test('workflow: continues an answer whose streams were cut, however often', async t => {
+  t.mock.method(console, 'error', () => {});
+  const fixture = named('long');
+  const server = await serve(fixture, t, { limit: 20, cuts: 6 });
+  const result = await converse({ base: server.base, token, chat: 'prj_1', message: 'Hi', sdk: 'workflow' });
+  assert.equal(result.text, fixture.answer_text);
+  assert.equal(server.requests.length, 7);
 });
 
 test('a recorded run is read whole through every cut, and each distinct request is sent once', async t => {

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use sequent_agent::{Bounds, Engine, Live, Source, StreamItem};
+use sequent_agent::{Bounds, Engine, Live, OnCut, Source, StreamItem};
 use sequent_conversation::{NewRun, Project, ProjectName, Projects, RunStatus, Runs, create_claimed};
 use sequent_core::{ProjectId, RunId, TenantId, Timestamp, UserId};
 use sequent_event::{Event, Seq, State};
 use sequent_model::{Client, Config};
 use sequent_runlog::{DynamoStorage, LogKey, Segment, Settings, Writer, read_all};
+use tokio::sync::mpsc::Receiver;
 
 pub(crate) struct Bench {
     pub(crate) engine: Engine,
@@ -42,6 +43,13 @@ impl Bench {
         Self { engine: Engine { models, bounds, ..bench.engine }, ..bench }
     }
 
+    /// The same deployment as another process has it.
+    pub(crate) fn of_process(other: &Self) -> Self {
+        let (store, _) = sequent_tables::testing::process(other.engine.store());
+        let engine = Engine { storage: DynamoStorage::new(store), ..other.engine.clone() };
+        Self { engine, tenant: other.tenant, user: other.user }
+    }
+
     pub(crate) fn projects(&self) -> Projects<'_> {
         Projects::new(self.engine.store(), self.tenant)
     }
@@ -72,8 +80,12 @@ impl Bench {
         Runs::new(self.engine.store(), self.tenant).get(run).await.unwrap().status
     }
 
+    pub(crate) fn stream(&self, run: RunId, source: Source) -> Receiver<StreamItem> {
+        Live::stream(self.engine.clone(), self.key(run), Seq::START, source, OnCut::Reconnect, None)
+    }
+
     pub(crate) async fn watch(&self, run: RunId) -> Vec<Event> {
-        let mut items = Live::stream(self.engine.clone(), self.key(run), Seq::START, Source::Elsewhere, None);
+        let mut items = self.stream(run, Source::Elsewhere);
         let mut events = Vec::new();
         while let Some(item) = items.recv().await {
             match item {

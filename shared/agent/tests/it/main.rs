@@ -6,6 +6,7 @@ mod bills;
 mod failover;
 mod jobs;
 mod plans;
+mod readers;
 mod rebuild;
 mod runs;
 mod sizes;

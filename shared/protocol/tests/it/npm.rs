@@ -109,6 +109,7 @@ fn fixture(name: &str, log: &[Event]) -> Value {
         "ui": ui(log),
         "done": ui_message::done().as_str(),
         "heartbeat": Frame::heartbeat().as_str(),
+        "cut": ui_message::cut().as_str(),
     })
 }
 

@@ -50,7 +50,7 @@ pub(super) struct WriterTask<S: Storage> {
     /// `state` with the buffered events applied. The next event is checked against it.
     ahead: State,
     buffer: Buffer,
-    observer: Option<mpsc::UnboundedSender<Arc<Segment>>>,
+    observer: Option<mpsc::Sender<Arc<Segment>>>,
     commands: mpsc::Receiver<Command<S>>,
     signals: watch::Sender<Signals>,
     began: Instant,
@@ -367,7 +367,8 @@ impl<S: Storage> WriterTask<S> {
 
     fn observe(&self, segment: Segment) {
         if let Some(observer) = &self.observer {
-            let _ = observer.send(Arc::new(segment)); // a follower may have left
+            // A reader may have left, or be too slow: it reads from the log what there was no room for.
+            let _ = observer.try_send(Arc::new(segment));
         }
     }
 

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use sequent_event::{Event, RunOutcome, Seq};
-use sequent_runlog::{Finish, Follow, Poll, ReadError, Settings, Writer, page, read_all};
+use sequent_runlog::{Finish, Follow, Poll, ReadError, Settings, Writer, append_control, page, read_all};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
-    memory::{Rows, Table, delta, finished, key, message_end, message_start},
+    memory::{Rows, Table, cancel, delta, finished, key, message_end, message_start},
     process::Process,
 };
 
@@ -108,19 +108,49 @@ async fn a_dropped_poll_loses_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_idle_log_is_polled_seldom() {
+async fn a_silent_log_is_polled_ever_less_often() {
     let table = Table::calm(0);
     let writer = written(&table, 3).await;
     let mut follow = Follow::new(table.process(0), key(), Seq::START);
     while !matches!(follow.poll().await.unwrap(), Poll::Idle(Some(_))) {}
-    let reads = table.lock().reads;
-    let began = Instant::now();
-    while began.elapsed() < Duration::from_secs(20) {
-        assert!(matches!(follow.poll().await.unwrap(), Poll::Idle(_)));
-    }
-    let reads = table.lock().reads - reads;
-    assert!(reads < 20 * 2 + 20 * 2 + 15, "{reads} reads, the owner's polls included");
     drop(writer);
+    let mut reads = Vec::new();
+    for seconds in [20, 100] {
+        let before = table.lock().reads;
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(seconds) {
+            assert!(matches!(follow.poll().await.unwrap(), Poll::Idle(_)));
+        }
+        reads.push(table.lock().reads - before);
+    }
+    assert!(reads[0] < 35, "{reads:?} in the first 20 seconds");
+    assert!(reads[1] <= 51, "{reads:?} in the next 100 seconds");
+}
+
+/// Returns the delay with which a reader sees an event that ends a silence of this length.
+async fn delay_after(silence: Duration) -> Duration {
+    let table = Table::calm(0);
+    let _writer = written(&table, 3).await;
+    let mut follow = Follow::new(table.process(0), key(), Seq::START);
+    while !matches!(follow.poll().await.unwrap(), Poll::Idle(_)) {}
+    let began = Instant::now();
+    while began.elapsed() < silence {
+        follow.poll().await.unwrap();
+    }
+    append_control(&table.process(0), key(), cancel()).await.unwrap();
+    let appended = Instant::now();
+    while !matches!(follow.poll().await.unwrap(), Poll::Event(_)) {
+        assert!(appended.elapsed() < Duration::from_secs(60), "the reader does not see the event");
+    }
+    appended.elapsed()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_delay_after_a_silence_is_bounded() {
+    for (silence, most) in [(0, 60), (1, 600), (4, 600), (10, 1400), (60, 2100)] {
+        let delay = delay_after(Duration::from_secs(silence)).await;
+        assert!(delay <= Duration::from_millis(most), "{delay:?} after {silence} s");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -181,8 +181,8 @@ impl Table {
     pub(crate) async fn opened(
         &self,
         settings: Settings,
-    ) -> (Writer<Process>, Process, mpsc::UnboundedReceiver<Arc<Segment>>) {
-        let (observer, observed) = mpsc::unbounded_channel();
+    ) -> (Writer<Process>, Process, mpsc::Receiver<Arc<Segment>>) {
+        let (observer, observed) = mpsc::channel(10_000);
         let process = self.process(0);
         let before = vec![question()];
         let after = vec![started()];

@@ -20,7 +20,7 @@ const TICKS: Duration = Duration::from_millis(2);
 const TOKEN: &str = "word ";
 
 /// Returns the time at which each token was shown.
-async fn shown(mut observed: mpsc::UnboundedReceiver<Arc<Segment>>, count: usize) -> Vec<Instant> {
+async fn shown(mut observed: mpsc::Receiver<Arc<Segment>>, count: usize) -> Vec<Instant> {
     let mut times = Vec::new();
     let mut bytes = 0;
     while times.len() < count {

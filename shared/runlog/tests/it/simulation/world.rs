@@ -186,7 +186,7 @@ impl World {
     /// Lives until the process has owned the run once. Returns `true` if the run is over.
     async fn live(&self, process: &Process, settings: Settings) -> bool {
         loop {
-            let (observer, observed) = mpsc::unbounded_channel();
+            let (observer, observed) = mpsc::channel(10_000);
             let claim = claim(process, key(), settings, true, Some(observer.clone())).await;
             let writer = match self.count("claim", claim) {
                 Ok(Claim::Closed) => return true,
@@ -219,7 +219,7 @@ impl World {
         &self,
         process: &Process,
         writer: Writer<Process>,
-        observed: mpsc::UnboundedReceiver<Arc<Segment>>,
+        observed: mpsc::Receiver<Arc<Segment>>,
     ) -> bool {
         let epoch = writer.epoch();
         self.table.trace(format_args!("p{} owns epoch {epoch}", process.id));
@@ -232,7 +232,7 @@ impl World {
         matches!(ended, Ok(owner::Ended::Finished))
     }
 
-    async fn observe(self, epoch: u32, mut observed: mpsc::UnboundedReceiver<Arc<Segment>>) {
+    async fn observe(self, epoch: u32, mut observed: mpsc::Receiver<Arc<Segment>>) {
         while let Some(segment) = observed.recv().await {
             for event in segment.events() {
                 // One mutation hides events.
