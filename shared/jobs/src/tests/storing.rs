@@ -14,7 +14,7 @@ use sequent_tables::{
 };
 use serde_json::json;
 
-use super::working::{Act, Bench, Puppet};
+use super::working::{Act, Bench, new_job};
 use crate::{Delivery, JobClaim, JobStatus, JobUsage, NewJob, Worked, claim, redrive};
 
 const LEASE: Duration = Duration::from_secs(60);
@@ -28,7 +28,7 @@ async fn faulty() -> (Bench, Faults) {
 async fn of_run(bench: &Bench, act: Act) -> (LogKey, Delivery) {
     let run = RunId::new();
     let key = LogKey { tenant: bench.tenant, run };
-    let new = NewJob { run: Some(run), ..NewJob::of::<Puppet>(bench.tenant, &act) };
+    let new = NewJob { run: Some(run), ..new_job(bench.tenant, &act) };
     let enqueued = LoggedJob { job_id: new.id, job_type: new.job_type.clone(), tool_call_id: None };
     let started = Body::RunStarted { thread_id: ProjectId::new(), run_id: run, parent_run_id: None };
     let before = vec![Body::RunConfigured(Configuration::default())];
@@ -132,6 +132,15 @@ async fn the_usage_of_a_lost_or_cancelled_attempt_is_in_the_row() {
     assert_eq!(worked, Worked::Fenced);
     let (end, _) = logged_end(&bench, key, delivery.job_id).await;
     assert_eq!((end.usage.output_tokens, bench.job(delivery).await.usage.output_tokens), (5, 5));
+}
+
+#[tokio::test]
+async fn eighty_entities_with_long_names_are_stored_with_the_end_of_their_job() {
+    let bench = Bench::new().await;
+    let (key, delivery) = of_run(&bench, Act::LeaveEvents(80)).await;
+    assert_eq!(bench.work(delivery).await, Worked::Success, "{:?}", bench.job(delivery).await.error);
+    let (end, events) = logged_end(&bench, key, delivery.job_id).await;
+    assert_eq!((end.status, events), (EndStatus::Success, 4 + 80 + 1));
 }
 
 #[tokio::test]

@@ -45,7 +45,6 @@ pub(super) enum Act {
 
 impl JobKind for Puppet {
     const TYPE: &'static str = "puppet";
-    const TIMEOUT: Duration = Duration::from_millis(300);
     const RETRY: RetryPolicy =
         RetryPolicy { attempts: 3, first: Duration::from_millis(20), longest: Duration::from_millis(40) };
     type Input = Act;
@@ -81,17 +80,40 @@ impl JobKind for Puppet {
     }
 }
 
+/// A puppet that may not take long.
+struct HastyPuppet(Puppet);
+
+impl JobKind for HastyPuppet {
+    const TYPE: &'static str = "hasty_puppet";
+    const TIMEOUT: Duration = Duration::from_millis(100);
+    const RETRY: RetryPolicy = Puppet::RETRY;
+    type Input = Act;
+
+    fn key(_: &Act) -> Option<String> {
+        None
+    }
+
+    async fn run(&self, act: Act, context: Context) -> Result<Done, Failed> {
+        self.0.run(act, context).await
+    }
+}
+
+/// An event and a row for each of many entities, whose names are as long as they may be.
 fn with_events(context: &Context, count: usize) -> Done {
-    let entity = |at| {
-        Body::EntityExtracted(Entity {
-            entity_type: "place".into(),
-            name: format!("{at}"),
-            mentions: 1,
-            artifact_id: ArtifactId::from_bits(1),
-            job_id: context.job,
-        })
+    let entity = |at| Entity {
+        entity_type: "organization".into(),
+        name: format!("{at}{}", "🌊".repeat(199)),
+        mentions: u32::MAX,
+        artifact_id: ArtifactId::from_bits(1),
+        job_id: context.job,
     };
-    Done { events: (0..count).map(entity).collect(), ..Done::text("events") }
+    let entities: Vec<Entity> = (0..count).map(entity).collect();
+    let row = |entity: &Entity| Row::new(&key::greeting(context.tenant, &entity.name), entity).unwrap();
+    let rows: Vec<Row> = entities.iter().map(row).collect();
+    let writes =
+        move |writes: Transaction| rows.iter().cloned().map(Write::put).fold(writes, Transaction::write);
+    let events = entities.into_iter().map(Body::EntityExtracted).collect();
+    Done { events, writes: Some(Arc::new(writes)), ..Done::text("\"".repeat(Done::MAX_RESULT)) }
 }
 
 fn with_row(context: &Context, bytes: usize) -> Done {
@@ -99,6 +121,15 @@ fn with_row(context: &Context, bytes: usize) -> Done {
     let row = Row::new(&key::greeting(context.tenant, "a large row"), &row).unwrap();
     let write = move |transaction: Transaction| transaction.write(Write::put(row.clone()));
     Done { writes: Some(Arc::new(write)), ..Done::text("a row") }
+}
+
+/// A job whose kind has a short timeout if the act never ends by itself.
+pub(super) fn new_job(tenant: TenantId, act: &Act) -> NewJob {
+    let hangs = match act {
+        Act::Spend(_, then) => matches!(**then, Act::Hang),
+        act => matches!(act, Act::Hang),
+    };
+    if hangs { NewJob::of::<HastyPuppet>(tenant, act) } else { NewJob::of::<Puppet>(tenant, act) }
 }
 
 pub(super) struct Bench {
@@ -117,17 +148,17 @@ impl Bench {
         let storage = DynamoStorage::new(store);
         let begun = Arc::new(AtomicU32::new(0));
         let settings = Settings {
-            lease: Duration::from_millis(600),
+            lease: Duration::from_secs(30),
             renew: Duration::from_millis(50),
             ..Settings::default()
         };
-        let worker = Worker::new(Registry::new().with(Puppet(begun.clone())), storage.clone(), settings);
+        let kinds = Registry::new().with(Puppet(begun.clone())).with(HastyPuppet(Puppet(begun.clone())));
+        let worker = Worker::new(kinds, storage.clone(), settings);
         Self { worker, storage, tenant: TenantId::new(), begun }
     }
 
     pub(super) async fn enqueue(&self, act: Act) -> Delivery {
-        let new = NewJob::of::<Puppet>(self.tenant, &act);
-        self.enqueue_new(&new).await
+        self.enqueue_new(&new_job(self.tenant, &act)).await
     }
 
     pub(super) async fn enqueue_new(&self, new: &NewJob) -> Delivery {
@@ -241,7 +272,7 @@ async fn a_lease_is_renewed_during_an_attempt_and_lost_when_it_runs_out() {
     let bench = Bench::new().await;
     let delivery = bench.enqueue(Act::Report).await;
     let store = bench.storage.store();
-    let lease = Duration::from_millis(600);
+    let lease = Duration::from_secs(30);
     let taking = async {
         while bench.job(delivery).await.status != JobStatus::Running {
             sleep(Duration::from_millis(5)).await;

@@ -40,7 +40,9 @@ impl Worker {
         let Attempt { tenant, job, .. } = attempt;
         match ended {
             AttemptEnd::Lost => {
-                count_late(self.store(), tenant, job).await?;
+                if !job.usage.is_none() {
+                    count_late(self.store(), tenant, job).await?;
+                }
                 Ok(Worked::Fenced)
             }
             AttemptEnd::NoTime => self.take(attempt, &job.waiting(None), Worked::HandedBack).await,
