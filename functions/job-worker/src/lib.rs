@@ -1,7 +1,7 @@
 //! The jobs of the `job-worker` function: every job type that needs little memory.
 
 use sequent_artifacts::Artifacts;
-use sequent_conversation::{ForgetOldProjects, NameProject, RebuildProjections};
+use sequent_conversation::{ForgetOldProjects, NameProject, RebuildProjections, SettleRun};
 use sequent_deliverables::{BindCitations, ExtractEntities, GenerateCompanionReport};
 use sequent_jobs::{Registry, kinds};
 use sequent_model::Client;
@@ -20,6 +20,7 @@ pub fn registry(models: Option<Client>, artifacts: &Artifacts, payments: Option<
         .with(NameProject::new(models))
         .with(ForgetOldProjects)
         .with(RebuildProjections)
+        .with(SettleRun)
         .with(SyncStripe(payments.clone()))
         .with(ReportUsage(payments.clone()))
         .with(ReconcileStripe(payments))

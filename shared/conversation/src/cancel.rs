@@ -18,6 +18,10 @@ use crate::{
 
 /// Times that a request follows a run which is answered and asks again meanwhile.
 const ROUNDS: usize = 8;
+/// The reason of a child that had a live owner when its parent ended. It may use a model for a moment longer.
+pub(crate) const CHILD_LEFT_BEHIND: &str = "The run that this one is a part of has ended.";
+/// The reason of a job that had not ended when its run ended. An attempt may use a model for a moment longer.
+pub(crate) const JOB_LEFT_BEHIND: &str = "The run that this job belongs to has ended.";
 
 /// The result of cancelling a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,9 +109,11 @@ pub async fn cancel_child(runs: &RunStore, parent: LogKey, child: &Child) -> Res
     let segments = read_all(runs.storage(), key).await?;
     let events: Vec<Event> = segments.iter().flat_map(Segment::events).collect();
     let state = State::of(&events).map_err(Stopped::from)?;
+    let has_ended = events.is_empty() || (state.phase.is_closed() && !state.is_interrupted());
+    let message = if has_ended { "The child run was cancelled." } else { CHILD_LEFT_BEHIND };
     Ok(Body::SubagentError {
         subagent_run_id: child.run,
-        message: "The run that this one is a part of has ended.".to_owned(),
+        message: message.to_owned(),
         code: "cancelled".to_owned(),
         usage: state.totals,
     })
@@ -119,10 +125,11 @@ pub async fn cancel_child(runs: &RunStore, parent: LogKey, child: &Child) -> Res
 /// # Errors
 /// Fails if the table or the log fails.
 pub async fn cancel_jobs(runs: &RunStore, key: LogKey, state: &State) -> Result<(), Error> {
-    let reason = "The run that this job belongs to has ended.";
     for job in state.open_jobs() {
         let now = runs.storage().now();
-        match Box::pin(sequent_jobs::cancel(runs.storage(), key.tenant, job.job_id, reason, now)).await {
+        match Box::pin(sequent_jobs::cancel(runs.storage(), key.tenant, job.job_id, JOB_LEFT_BEHIND, now))
+            .await
+        {
             // A job that is in the log and was not created has nothing to cancel.
             Ok(_) | Err(sequent_jobs::Error::NotFound) => {}
             Err(error) => return Err(error.into()),

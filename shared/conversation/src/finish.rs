@@ -12,8 +12,9 @@ use sequent_runlog::{
 use sequent_tables::{Cancelled, Key, Label, Row, Transaction, Update, Write, exists, key};
 
 use crate::{
-    MAX_STEERING_MESSAGES, NameProject, RebuildInput, RebuildProjections, Run,
+    MAX_STEERING_MESSAGES, NameProject, RebuildInput, RebuildProjections, Run, SettleRun,
     replies::{answers, prompt_ordinal},
+    settle::has_usage_in_flight,
     turn::{self, Place},
 };
 
@@ -128,6 +129,8 @@ struct FinalRows {
     naming: Option<NewJob>,
     metering: Option<NewJob>,
     settlement: Option<Settlement>,
+    /// The job that settles the run when its children and jobs have written down what they used.
+    settling: Option<NewJob>,
     /// The place that the run gives up because it will never be executed again.
     given_up: Option<Place>,
     /// The user messages to delete, because the exchange is rolled back.
@@ -145,7 +148,9 @@ impl FinalRows {
         let succeeded = state.phase == Phase::Finished(RunOutcome::Success);
         // An interrupted run goes on, and so does its answer. A child answers its parent.
         let has_answers = !rolled_back && !waits && !is_child;
-        let settlement = state.configuration.hold.clone().filter(|_| !waits).map(|hold| Settlement {
+        let is_late = !waits && has_usage_in_flight(state);
+        let settles_now = !waits && !is_late;
+        let settlement = state.configuration.hold.clone().filter(|_| settles_now).map(|hold| Settlement {
             hold,
             payer: Payer { tenant, run: run.id, user: run.user_id, project },
             cost: state.totals.cost_micro_usd,
@@ -158,6 +163,7 @@ impl FinalRows {
             answers: if has_answers { answer_rows(tenant, &run, state, at) } else { Vec::new() },
             run: run_update(key, run, state),
             naming: names.then(|| NameProject::job(tenant, project, key.run)),
+            settling: is_late.then(|| SettleRun::job(tenant, key.run, at)),
             metering: settlement
                 .as_ref()
                 .and_then(|settlement| Spent::job(&settlement.hold, settlement.payer, settlement.cost, at)),
@@ -191,7 +197,10 @@ impl FinalRows {
         transaction
     }
 
-    fn settle(&self, transaction: Transaction) -> Transaction {
+    fn settle(&self, mut transaction: Transaction) -> Transaction {
+        if let Some(job) = &self.settling {
+            transaction = enqueue(transaction, job, self.at);
+        }
         let Some(Settlement { hold, payer, cost }) = &self.settlement else { return transaction };
         let writes = hold::settle(hold, *payer, *cost, self.at);
         let transaction = writes.into_iter().fold(transaction, Transaction::write);

@@ -137,7 +137,7 @@ impl Totals {
     }
 
     /// Adds one model call.
-    pub(crate) fn count(&mut self, usage: &Usage) {
+    pub fn count(&mut self, usage: &Usage) {
         self.input_tokens += usage.input_tokens;
         self.output_tokens += usage.output_tokens;
         self.cost_micro_usd += usage.cost_micro_usd.unwrap_or_default();

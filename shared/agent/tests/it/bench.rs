@@ -70,10 +70,13 @@ impl Bench {
         LogKey { tenant: self.tenant, run }
     }
 
-    pub(crate) async fn state(&self, run: RunId) -> State {
+    pub(crate) async fn events(&self, run: RunId) -> Vec<Event> {
         let segments = read_all(&self.engine.storage, self.key(run)).await.unwrap();
-        let events: Vec<Event> = segments.iter().flat_map(Segment::events).collect();
-        State::of(&events).unwrap()
+        segments.iter().flat_map(Segment::events).collect()
+    }
+
+    pub(crate) async fn state(&self, run: RunId) -> State {
+        State::of(&self.events(run).await).unwrap()
     }
 
     pub(crate) async fn status(&self, run: RunId) -> RunStatus {

@@ -1,11 +1,14 @@
 //! Runs that are paid for: a run stops where its credits end, and pays what it used.
 
+use std::time::Duration;
+
 use sequent_agent::{Bounds, Engine, execute};
-use sequent_billing::{Ledger, LedgerAccount, Markup, Plans, Posting, Quote, Terms, testing};
-use sequent_conversation::{NewRun, Runs};
-use sequent_core::{MicroCredits, MicroUsd, PostingId, RunId, Timestamp};
-use sequent_event::{ChildEnd, Orchestration, Phase, RunOutcome, State};
-use sequent_runlog::{Claim, claim};
+use sequent_billing::{Account, Ledger, LedgerAccount, Markup, Plans, Posting, Quote, Terms, testing};
+use sequent_conversation::{NewRun, RunStatus, Runs, SettleRun, cancel};
+use sequent_core::{JobId, MicroCredits, MicroUsd, PostingId, RunId, Timestamp};
+use sequent_event::{Body, CancelReason, ChildEnd, Orchestration, Phase, RunOutcome, State, Usage};
+use sequent_jobs::{Delivery, Registry, Worked, Worker};
+use sequent_runlog::{Claim, Settings, claim};
 use sequent_tables::key;
 use serde_json::json;
 
@@ -130,4 +133,90 @@ async fn the_limit_of_the_deployment_cuts_a_response_and_does_not_end_the_run() 
     let state = executed(&bench, &run).await;
     assert_eq!(state.phase, Phase::Finished(RunOutcome::Success));
     assert_eq!(state.totals.output_tokens, 100);
+}
+
+/// Does the work of the job that settles a run late.
+pub(crate) async fn settle_late(bench: &Bench, run: RunId) -> Worked {
+    let registry = Registry::new().with(SettleRun);
+    let worker = Worker::new(registry, bench.engine.storage.clone(), bench.engine.settings);
+    let delivery = Delivery { tenant_id: bench.tenant, job_id: JobId::from_bits(run.bits() ^ 2) };
+    Box::pin(worker.work(delivery, None)).await.unwrap()
+}
+
+/// The cost of all model calls in the logs of a run and of its children.
+pub(crate) async fn recorded(bench: &Bench, run: RunId) -> MicroUsd {
+    let mut cost = MicroUsd(0);
+    let mut runs = vec![run];
+    while let Some(run) = runs.pop() {
+        for event in bench.events(run).await {
+            match event.body() {
+                Some(Body::UsageRecorded(usage)) => cost += usage.cost_micro_usd.unwrap_or_default(),
+                Some(Body::SubagentStarted { subagent_run_id, .. }) => runs.push(*subagent_run_id),
+                _ => {}
+            }
+        }
+    }
+    cost
+}
+
+/// A model call that cost this much.
+fn usage(cost: u64) -> Body {
+    Body::UsageRecorded(Usage {
+        provider: "demo".into(),
+        model: "demo".into(),
+        input_tokens: 1,
+        output_tokens: 1,
+        cached_input_tokens: 0,
+        reasoning_tokens: 0,
+        cost_micro_usd: Some(MicroUsd(cost)),
+        estimated: true,
+        latency_ms: 1,
+        finish_reason: "cancelled".into(),
+        messages_told: None,
+    })
+}
+
+#[tokio::test]
+async fn children_that_are_at_work_when_their_parent_ends_are_paid_for() {
+    let bench = Bench::priced().await;
+    // The owner of the child is alive during the whole test, however busy the machine is.
+    let lease = Duration::from_secs(600);
+    let settings = Settings { lease, renew: lease / 4, ..bench.engine.settings };
+    let bench = Bench { engine: Engine { settings, ..bench.engine.clone() }, ..bench };
+    let mut run = paying(&bench, &plan(1, "/demo tokens=10 rate=0"), 200_000).await;
+    run.options.orchestration = Orchestration::Plan;
+    let state = executed(&bench, &run).await;
+    let child = state.children[0].run;
+    let row = Runs::new(bench.engine.store(), bench.tenant).get(child).await.unwrap();
+    let claimed = sequent_conversation::claim(&bench.engine.runs(), bench.key(child), &row, None).await;
+    let writer = claimed.unwrap().expect("the child is pending");
+
+    let reason = CancelReason::Requested;
+    cancel(&bench.engine.runs(), bench.key(run.run), None, reason).await.unwrap();
+    assert_eq!(bench.status(run.run).await, RunStatus::Cancelled);
+    assert_eq!(settle_late(&bench, run.run).await, Worked::Again, "the child has not ended");
+    let account: Account = bench.engine.store().get(&key::account(bench.tenant)).await.unwrap().unwrap();
+    assert!(account.holds.contains_key(&run.run) && settled(&bench, run.run).await.is_none());
+
+    // The owner of the child writes down what it used before it meets the cancellation.
+    let started = Body::RunStarted { thread_id: run.project, run_id: child, parent_run_id: Some(run.run) };
+    writer.append(started).await.unwrap();
+    writer.append(usage(7_000)).await.unwrap();
+    writer.release().await.unwrap();
+    let claimed = claim(&bench.engine.storage, bench.key(child), settings, true, None).await.unwrap();
+    let Claim::Won(writer) = claimed else { panic!("the lease was released") };
+    execute(&bench.engine, bench.key(child), *writer, None).await.unwrap();
+    assert_eq!(bench.status(child).await, RunStatus::Cancelled);
+    while settle_late(&bench, run.run).await != Worked::Success {
+        tokio::time::sleep(bench.engine.settings.idle_check).await;
+    }
+    let used = recorded(&bench, run.run).await;
+    assert_eq!(used.0, bench.state(run.run).await.totals.cost_micro_usd.0 + 7_000, "more than the log knows");
+    let posting = settled(&bench, run.run).await.unwrap();
+    let paid = (posting.to(LedgerAccount::Spent), posting.uncovered);
+    assert_eq!(paid, (MicroCredits(i64::try_from(used.0).unwrap()), MicroCredits::ZERO));
+    let row = Runs::new(bench.engine.store(), bench.tenant).get(run.run).await.unwrap();
+    assert_eq!(row.cost.micro_usd, used);
+    assert_eq!(settle_late(&bench, run.run).await, Worked::Nothing, "once");
+    testing::books(bench.engine.store(), bench.tenant, 0).await;
 }
