@@ -9,5 +9,6 @@ mod plans;
 mod readers;
 mod rebuild;
 mod runs;
+mod sequences;
 mod sizes;
 mod tools;
