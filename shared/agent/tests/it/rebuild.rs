@@ -1,7 +1,7 @@
 //! Rebuilding a run's rows from its log.
 
 use sequent_agent::execute;
-use sequent_conversation::{NewRun, RebuildInput, RebuildProjections, cancel};
+use sequent_conversation::{NewRun, Prompt, RebuildInput, RebuildProjections, cancel, steer};
 use sequent_core::Timestamp;
 use sequent_event::CancelReason;
 use sequent_jobs::{Delivery, NewJob, Registry, Worked, Worker, enqueue};
@@ -55,6 +55,10 @@ async fn the_rows_of_a_hundred_runs_are_rebuilt_identically() {
         asking.model = (n % 7 == 0).then(|| "demo/demo".to_owned());
         asking.options.budget.max_steps = (n % 3 == 0).then_some(9);
         let writer = bench.owned(&asking).await;
+        if n % 10 == 1 || n % 10 == 4 {
+            let prompt = Prompt::try_from("And in short?".to_owned()).unwrap();
+            steer(&bench.engine.storage, bench.key(asking.run), bench.user, prompt).await.unwrap();
+        }
         let reason = if n % 10 == 1 { CancelReason::RolledBack } else { CancelReason::Requested };
         if n % 10 == 1 || n % 10 == 2 {
             let store = bench.engine.runs();

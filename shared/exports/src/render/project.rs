@@ -105,10 +105,19 @@ fn conversation(project: &Project, messages: &[Message]) -> String {
             MessageRole::Assistant => "Agent".to_owned(),
         },
         at: message.created_at.to_string(),
-        content: PartContent::Text(message.content.clone()),
+        content: PartContent::Text(text(message)),
     };
     let parts = messages.iter().map(part).collect();
     transcript::markdown(&Transcript { title: project.name.as_str().to_owned(), parts })
+}
+
+/// The text of the message. If the conversation keeps only a part of it, names the file that has all of it.
+fn text(message: &Message) -> String {
+    let content = &message.content;
+    match message.truncated {
+        true => format!("{content}\n\n[The rest is in runs/{}.jsonl.]", message.run_id),
+        false => content.clone(),
+    }
 }
 
 /// Turns the title into a file name that is valid on any system.
@@ -121,7 +130,27 @@ fn file_name(title: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use sequent_conversation::MessageStatus;
+    use sequent_core::{MessageId, Timestamp};
+
     use super::*;
+
+    #[test]
+    fn a_message_that_was_cut_names_the_file_with_the_rest() {
+        let mut message = Message {
+            id: MessageId::new(),
+            project_id: ProjectId::new(),
+            run_id: RunId::new(),
+            role: MessageRole::Assistant,
+            content: "Tides".to_owned(),
+            truncated: false,
+            status: MessageStatus::Complete,
+            created_at: Timestamp::from_millis(0),
+        };
+        assert_eq!(text(&message), "Tides");
+        message.truncated = true;
+        assert_eq!(text(&message), format!("Tides\n\n[The rest is in runs/{}.jsonl.]", message.run_id));
+    }
 
     #[test]
     fn a_title_cannot_contain_a_path() {
