@@ -167,6 +167,7 @@ fn environment(template: &Template, endpoint: &str, provider: &str, origin: &str
         ("JOBS_QUEUE_URL", &queue),
         ("EXPORTS_QUEUE_URL", &queue),
         ("JOBS_DEAD_LETTERS_URL", &queue),
+        ("FANOUT_DEAD_LETTERS_URL", &queue),
         // Named but not created, because the bench stores no artifacts here.
         ("ARTIFACTS_BUCKET", "bench"),
         ("PREVIEW_URL", endpoint),

@@ -1,8 +1,7 @@
 //! A step of a job's row that recognises its own earlier try.
 
-use backon::Retryable as _;
 use sequent_core::{TenantId, Timestamp};
-use sequent_tables::{Error as DataError, Retry, Store, attribute_of};
+use sequent_tables::{Error as DataError, Store, attribute_of};
 
 use crate::{Error, Job};
 
@@ -28,13 +27,12 @@ impl<'a> JobStep<'a> {
         Self { tenant, before, after, at, id: fastrand::u128(..) }
     }
 
-    /// Takes the step, with retries. Returns `false` if the job has taken another step meanwhile. After an error the same
-    /// step may be tried again.
+    /// Takes the step. Returns `false` if the job has taken another step meanwhile. After an error the same step may be
+    /// tried again: the table recognises a write that it repeats itself, and the id one that the caller repeats.
     pub(crate) async fn take(&self, store: &Store) -> Result<bool, Error> {
         let id = format!("{:032x}", self.id);
         let update = self.before.update_to(self.tenant, self.after, self.at).set(STEP_ID, &id);
-        let write = || store.write(update.clone());
-        match write.retry(Retry::BRIEF.backoff()).when(DataError::is_transient).await {
+        match store.write(update).await {
             Ok(()) => Ok(true),
             Err(DataError::Conflict(found)) => {
                 Ok(found.and_then(|row| attribute_of::<String>(&row, STEP_ID)) == Some(id))

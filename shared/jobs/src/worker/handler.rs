@@ -1,12 +1,12 @@
 //! Running the handler of an attempt, with its lease, its progress and its time limits.
 
-use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{any::Any, future::pending, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::{FutureExt, future::BoxFuture};
 use sequent_core::TenantId;
 use tokio::{
     sync::watch,
-    time::{Instant, sleep_until},
+    time::{Instant, sleep, sleep_until},
 };
 
 use super::{Worker, log_unrenewed};
@@ -58,7 +58,7 @@ impl Worker {
         meter: &UsageMeter,
     ) -> AttemptEnd {
         let (lose, lost) = watch::channel(false);
-        let (reports, mut reported) = watch::channel(job.progress.clone());
+        let (reports, reported) = watch::channel(job.progress.clone());
         let context = Context {
             tenant,
             job: job.id,
@@ -73,48 +73,61 @@ impl Worker {
             Ok(handler) => handler,
             Err(error) => return AttemptEnd::poison(format!("The input cannot be read: {error}")),
         };
-        let mut handler: BoxFuture<'_, _> = Box::pin(AssertUnwindSafe(handler).catch_unwind());
-        let timeout = Instant::now() + kind.timeout;
+        let handler: BoxFuture<'_, _> = Box::pin(AssertUnwindSafe(handler).catch_unwind());
         let mut leaving = self.leaving.subscribe();
-        let mut renew_at = Instant::now() + self.settings.renew;
+        // The handler continues while a renewal is written: a slow table must not stop the reading of a response.
+        tokio::select! {
+            biased;
+            ended = handler => match ended {
+                Ok(ended) => of_result(ended),
+                Err(panic) => AttemptEnd::Failed(JobFailure::new("panicked", panic_text(&*panic))),
+            },
+            () = sleep(kind.timeout) => {
+                let why = format!("The attempt took longer than {} s.", kind.timeout.as_secs_f32());
+                AttemptEnd::Failed(JobFailure::new("timeout", &why))
+            }
+            () = async { drop(leaving.wait_for(|leaving| *leaving).await) } => AttemptEnd::NoTime,
+            () = at(hand_back_at) => AttemptEnd::NoTime,
+            () = self.keep_progress(tenant, job, reported, meter) => {
+                lose.send_replace(true);
+                AttemptEnd::Lost
+            }
+        }
+    }
+
+    /// Renews the lease, also with each report of progress but not too often. Returns when the job has ended or another
+    /// attempt has it.
+    async fn keep_progress(
+        &self,
+        tenant: TenantId,
+        job: &Job,
+        mut reported: watch::Receiver<Option<JobProgress>>,
+        meter: &UsageMeter,
+    ) {
         let mut progress_at = Instant::now();
-        let mut has_unstored_progress = false;
-        let mut can_report = true;
         loop {
             tokio::select! {
-                biased;
-                ended = &mut handler => return match ended {
-                    Ok(ended) => of_result(ended),
-                    Err(panic) => AttemptEnd::Failed(JobFailure::new("panicked", panic_text(&*panic))),
-                },
-                () = sleep_until(timeout) => {
-                    let why = format!("The attempt took longer than {} s.", kind.timeout.as_secs_f32());
-                    return AttemptEnd::Failed(JobFailure::new("timeout", &why));
-                }
-                () = async { drop(leaving.wait_for(|leaving| *leaving).await) } => return AttemptEnd::NoTime,
-                () = at(hand_back_at) => return AttemptEnd::NoTime,
-                () = sleep_until(renew_at) => {}
-                changed = reported.changed(), if can_report && !has_unstored_progress => {
-                    can_report = changed.is_ok();
-                    has_unstored_progress = can_report;
-                    continue;
-                }
-                () = sleep_until(progress_at), if has_unstored_progress => {}
+                () = sleep(self.settings.renew) => {}
+                () = changed(&mut reported, progress_at) => {}
             }
-            has_unstored_progress = false;
-            let progress: Option<JobProgress> = reported.borrow_and_update().clone();
+            let progress = reported.borrow_and_update().clone();
             match self.renew(tenant, job, progress.as_ref(), job.usage.and(meter.sum())).await {
                 Ok(true) => {}
-                Ok(false) => {
-                    lose.send_replace(true);
-                    return AttemptEnd::Lost;
-                }
+                Ok(false) => return,
                 // The write of the end finds out whether the job is still this attempt's.
                 Err(error) => log_unrenewed(job, &error),
             }
-            renew_at = Instant::now() + self.settings.renew;
             progress_at = Instant::now() + PROGRESS_INTERVAL;
         }
+    }
+}
+
+/// Waits for a report of progress, and until it may be stored.
+async fn changed(reported: &mut watch::Receiver<Option<JobProgress>>, not_before: Instant) {
+    match reported.changed().await {
+        Ok(()) => sleep_until(not_before).await,
+        // The handler reports nothing any more.
+        Err(_) => pending().await,
     }
 }
 
@@ -137,6 +150,6 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
 async fn at(instant: Option<Instant>) {
     match instant {
         Some(instant) => sleep_until(instant).await,
-        None => std::future::pending().await,
+        None => pending().await,
     }
 }
