@@ -1,8 +1,10 @@
 #!/usr/bin/env node
-// A page in a real browser that uses only the platform: `fetch`, HttpOnly cookies and `EventSource`.
+// A page in a real browser. It uses only the platform (`fetch`, HttpOnly cookies and `EventSource`) or, for `reload`,
+// the AI SDK's `useChat`.
 //
 //   browser.mjs --base URL --browser /usr/bin/chromium --act ask      a message and its answer by one EventSource
 //   browser.mjs --base URL --browser /usr/bin/chromium --act follow   a run's events, while its process is killed
+//   browser.mjs --base URL --browser /usr/bin/chromium --act reload   a chat that is reloaded in the middle of an answer
 //
 // Prints one JSON value per line. In the middle of the run, `follow` prints `{"middle": id}`, so that the test can
 // kill the process. The last line is the result.
@@ -10,8 +12,10 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
+import { build } from 'esbuild';
 import { chromium } from 'playwright-core';
 
 const ARGUMENTS = [
@@ -52,6 +56,8 @@ try {
   let seen;
   if (flags.act === 'ask') {
     seen = await page.evaluate(ask, { project, message });
+  } else if (flags.act === 'reload') {
+    seen = await reload(page, { project, token, message });
   } else {
     await page.exposeFunction('reached', id => print({ middle: id }));
     seen = await page.evaluate(follow, { project, token, message, middle: MIDDLE });
@@ -60,6 +66,30 @@ try {
 } finally {
   await context.close();
   await rm(profile, { recursive: true, force: true });
+}
+
+/// Sends a message with `useChat`, reloads the page while it is answered, and waits until the page has the answer.
+async function reload(page, { project, token, message }) {
+  const entryPoints = [fileURLToPath(new URL('chat-page.jsx', import.meta.url))];
+  const define = { 'process.env.NODE_ENV': '"production"' };
+  const { outputFiles } = await build({ entryPoints, define, bundle: true, write: false, jsx: 'automatic' });
+  const open = async () => {
+    await page.evaluate(outputFiles[0].text);
+    await page.evaluate('globalThis.show(' + JSON.stringify({ project, token }) + ')');
+  };
+  await open();
+  await page.waitForFunction('globalThis.send !== undefined');
+  await page.evaluate('globalThis.send(' + JSON.stringify(message) + ')');
+  await page.waitForFunction('globalThis.shown.text.length > 30');
+  let resumed = 0;
+  page.on('request', request => void (resumed += request.url().endsWith('/stream')));
+  await page.reload();
+  await open();
+  const ended = `globalThis.shown?.text !== '' && ['ready', 'error'].includes(globalThis.shown?.status)`;
+  await page.waitForFunction(ended, undefined, { timeout: 120_000 });
+  const shown = await page.evaluate('globalThis.shown');
+  const stored = await page.evaluate(async path => (await fetch(path)).json(), `/api/projects/${project}/messages`);
+  return { ...shown, resumed, messages: stored.items };
 }
 
 // The functions below run in the page. Each is sent there by itself.

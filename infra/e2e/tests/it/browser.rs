@@ -1,4 +1,4 @@
-//! A page in a real browser with HttpOnly cookies, and its `EventSource`.
+//! A page in a real browser with HttpOnly cookies, its `EventSource`, and the AI SDK's `useChat`.
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use crate::clients::installed;
 use crate::system::{System, answer};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const ACCESS_COOKIE: &str = "sequent_access";
 
@@ -54,6 +54,18 @@ async fn an_event_source_follows_a_run_through_a_killed_process_and_gets_each_ev
     }
     assert_eq!(log.last().unwrap()["outcome"]["type"], "success");
     assert!(!answer(log).is_empty());
+}
+
+/// The default transport of `useChat` does not reconnect, so one stream has to last until the answer ends.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_chat_that_is_reloaded_in_the_middle_of_a_slow_answer_shows_all_of_it() {
+    // Streams whose clients reconnect are cut after three seconds then. The answer takes ten.
+    let system = System::start_with(&[], |options| options.time_scale = 20).await;
+    let seen = act(&system, "reload", "/demo tokens=200 rate=20", |_| ()).await;
+    let messages = seen["messages"].as_array().unwrap();
+    let stored = messages.iter().find(|message| message["role"] == "assistant").expect("the run has ended");
+    assert_eq!((&seen["status"], &seen["text"]), (&json!("ready"), &stored["content"]));
+    assert_eq!(seen["resumed"], 1, "the page resumes once, when it is loaded");
 }
 
 /// Lets a page act, and calls `meanwhile` when the page reports that it is in the middle of a run.
