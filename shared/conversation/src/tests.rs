@@ -1,6 +1,7 @@
 //! Runs of a project against real tables.
 
 mod cancelling;
+mod contended;
 mod turns;
 
 use sequent_core::{InterruptId, ProjectId, RunId, TenantId, Timestamp, UserId};
@@ -26,11 +27,15 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) async fn new() -> Self {
+        Self::with(Settings::default()).await
+    }
+
+    pub(crate) async fn with(settings: Settings) -> Self {
         let (store, faults) = testing::faulty_store().await;
         let tenant = TenantId::new();
         let name = ProjectName::new("tides").expect("a name");
         let project = Projects::new(&store, tenant).create(UserId::new(), name, Timestamp::now()).await;
-        let runs = RunStore::new(DynamoStorage::new(store), Settings::default());
+        let runs = RunStore::new(DynamoStorage::new(store), settings);
         Self { runs, faults, tenant, project: project.expect("created").id }
     }
 

@@ -6,7 +6,7 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use tokio::time::Instant;
 
 /// Time after which an operation is not tried again, because each try of an unreachable table lasts seconds.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The number of tries of an operation, with exponential backoff and jitter between the tries, so that those that
 /// collided once do not collide again.
