@@ -104,7 +104,7 @@ async fn version(app: &App, caller: &Principal, source: Source) -> Result<Digest
     let content = match source {
         Source::Artifact(id) => return Ok(app.artifacts.get(caller.tenant, id).await?.sha256),
         Source::Run(id) => {
-            let run = Runs::new(&app.store, caller.tenant).get(id).await?;
+            let run = Runs::new(&app.store, caller.tenant).get_for_caller(id).await?;
             // The row of a run that has ended does not change. The row of a live run does not change with its
             // log.
             let asked_at = run.completed_at.is_none().then_some(now);

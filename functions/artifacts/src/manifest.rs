@@ -44,7 +44,7 @@ pub(crate) async fn get_run_manifest(
     Path(run_id): Path<RunId>,
 ) -> Result<Json<Manifest>, Problem> {
     caller.require(Scope::ArtifactsRead)?;
-    Runs::new(&app.store, caller.tenant).get(run_id).await?;
+    Runs::new(&app.store, caller.tenant).get_for_caller(run_id).await?;
     let RunArtifacts { items, is_complete } = app.artifacts.of_run(caller.tenant, run_id, MOST).await?;
     Ok(Json(Manifest { run_id, items, complete: is_complete }))
 }

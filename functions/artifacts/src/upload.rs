@@ -93,7 +93,7 @@ pub(crate) async fn create_upload(
         return Err(Problem::invalid("The upload has a size that is not allowed.").at("/size", rule));
     }
     if let Some(run) = new.run_id {
-        Runs::new(&app.store, caller.tenant).get(run).await?;
+        Runs::new(&app.store, caller.tenant).get_for_caller(run).await?;
     }
     let offer = app.artifacts.offer(caller.tenant, new.into_upload(caller.user)).await?;
     Ok((StatusCode::CREATED, Json(UploadOffer::from(offer))))

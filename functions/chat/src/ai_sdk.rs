@@ -103,7 +103,7 @@ impl ChatRequest {
         }
         let mut answers = self.messages.iter().rev().filter(|message| message.role == "assistant");
         match answers.find_map(|answer| answer.id.as_deref()?.parse::<RunId>().ok()) {
-            Some(run) => Ok(Destination::Project(app.runs_of(caller).get(run).await?.project_id)),
+            Some(run) => Ok(Destination::Project(app.runs_of(caller).get_for_caller(run).await?.project_id)),
             None => Ok(Destination::or_new(None)),
         }
     }
@@ -279,7 +279,7 @@ async fn follow_chat(
         Err(_) => live_run(app, caller, id).await?,
     };
     let Some(run) = run else { return Ok(StatusCode::NO_CONTENT.into_response()) };
-    let row = app.runs_of(caller).get(run).await?;
+    let row = app.runs_of(caller).get_for_caller(run).await?;
     let key = LogKey { tenant: caller.tenant, run };
     let watched = Watched::elsewhere(key, row.project_id, Seq::START);
     let counts = start.is_some();

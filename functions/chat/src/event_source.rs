@@ -112,7 +112,7 @@ async fn resume(
     project: ProjectId,
     cursor: Cursor,
 ) -> Result<Response, Problem> {
-    let run = app.runs_of(caller).get(cursor.run).await?;
+    let run = app.runs_of(caller).get_for_caller(cursor.run).await?;
     if run.project_id != project {
         return Err(Error::RunNotFound.into());
     }

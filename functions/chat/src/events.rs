@@ -98,7 +98,7 @@ pub(crate) async fn events(
 ) -> Result<Response, Problem> {
     caller.require(Scope::RunsRead)?;
     let after = cursor(&headers, query.after.as_deref())?;
-    let row = app.runs_of(&caller).get(run).await?;
+    let row = app.runs_of(&caller).get_for_caller(run).await?;
     let key = LogKey { tenant: caller.tenant, run };
     let storage = &app.engine.storage;
     if wants_json(&headers) {

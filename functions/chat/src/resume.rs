@@ -150,7 +150,7 @@ async fn answer_and_continue(
     answers: Vec<QuestionAnswer>,
     resume_by: ResumeBy,
 ) -> Result<Response, Problem> {
-    let row = app.runs_of(caller).get(run).await?;
+    let row = app.runs_of(caller).get_for_caller(run).await?;
     let replies = check(&row.interrupts, answers)?;
     let key = LogKey { tenant: caller.tenant, run };
     let storage = &app.engine.storage;
@@ -194,7 +194,7 @@ fn is_among(first: &InterruptAnswer, replies: &[Reply], caller: &Principal) -> b
 }
 
 async fn accepted(app: &App, caller: &Principal, run: RunId) -> Result<Response, Problem> {
-    let run = app.runs_of(caller).get(run).await?;
+    let run = app.runs_of(caller).get_for_caller(run).await?;
     Ok((StatusCode::ACCEPTED, Json(run)).into_response())
 }
 

@@ -2,15 +2,22 @@
 
 use sequent_artifacts::Artifacts;
 use sequent_conversation::{ForgetOldProjects, NameProject, RebuildProjections, SettleRun};
+use sequent_deletion::DeleteConversation;
 use sequent_deliverables::{BindCitations, ExtractEntities, GenerateCompanionReport};
 use sequent_jobs::{Registry, kinds};
 use sequent_model::Client;
 use sequent_payments::{Payments, ReconcileStripe, ReportUsage, SyncStripe};
+use sequent_runlog::Settings;
 
 /// Returns all job types except exports. To add one, implement its [`JobKind`](sequent_jobs::JobKind) and
 /// list it here.
 #[must_use]
-pub fn registry(models: Option<Client>, artifacts: &Artifacts, payments: Option<Payments>) -> Registry {
+pub fn registry(
+    models: Option<Client>,
+    artifacts: &Artifacts,
+    payments: Option<Payments>,
+    settings: Settings,
+) -> Registry {
     Registry::new()
         .with(kinds::HelloWorld)
         .with(kinds::CleanupOldJobs)
@@ -19,6 +26,7 @@ pub fn registry(models: Option<Client>, artifacts: &Artifacts, payments: Option<
         .with(BindCitations(artifacts.clone()))
         .with(NameProject::new(models))
         .with(ForgetOldProjects)
+        .with(DeleteConversation::new(artifacts.clone(), settings))
         .with(RebuildProjections)
         .with(SettleRun)
         .with(SyncStripe(payments.clone()))

@@ -25,7 +25,8 @@ async fn main() -> Result<(), Error> {
 
     let artifacts = Artifacts::from_env(&sdk, store.clone())?;
     let payments = Payments::from_env(store.clone(), &secrets, &Credits::from_env(store.clone())?)?;
-    let kinds = registry(models, &artifacts, payments);
-    let worker = Worker::new(kinds, DynamoStorage::new(store), Settings::from_env()?);
+    let settings = Settings::from_env()?;
+    let kinds = registry(models, &artifacts, payments, settings);
+    let worker = Worker::new(kinds, DynamoStorage::new(store), settings);
     sequent_aws::queue::serve(worker).await
 }

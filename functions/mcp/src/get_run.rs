@@ -28,7 +28,7 @@ pub(crate) struct RunReport {
 pub(crate) async fn get_run(app: &App, caller: &Principal, run: RunId) -> Result<RunReport, Problem> {
     caller.require(Scope::RunsRead)?;
     let store = app.starter.runs();
-    let row = Runs::new(store.tables(), caller.tenant).get(run).await.map_err(for_model)?;
+    let row = Runs::new(store.tables(), caller.tenant).get_for_caller(run).await.map_err(for_model)?;
     let answer = match row.status {
         RunStatus::Pending | RunStatus::Running => None,
         RunStatus::Interrupted | RunStatus::Success | RunStatus::Error | RunStatus::Cancelled => {

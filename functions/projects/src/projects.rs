@@ -1,12 +1,14 @@
 //! Creating, reading, renaming and deleting projects.
 
-use axum::{extract::State, response::IntoResponse};
+use axum::{Extension, extract::State, response::IntoResponse};
 use http::{StatusCode, header::LOCATION};
 use sequent_conversation::{Project, ProjectName};
 use sequent_core::{ProjectId, Timestamp};
 use sequent_http::{
-    Caller, Json, Limit, ListQuery, ListResponse, Path, Problem, Query, Scope, openapi::Problems,
+    Caller, Json, Limit, ListQuery, ListResponse, Path, Problem, Query, Scope, idempotency::StoredResponse,
+    openapi::Problems,
 };
+use sequent_tables::Key;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -54,11 +56,15 @@ type ProjectList = ListResponse<Project>;
 pub(crate) async fn create_project(
     State(app): State<App>,
     Caller(caller): Caller,
+    stored: Option<Extension<StoredResponse>>,
     Json(body): Json<NewProject>,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require(Scope::ProjectsWrite)?;
     let name = body.name.unwrap_or_else(|| ProjectName::from_message(UNNAMED));
-    let project = app.projects(&caller).create(caller.user, name, Timestamp::now()).await?;
+    // The response is stored for retries and contains the name: the deletion of the project deletes it, too.
+    let quotes: Vec<Key> = stored.into_iter().map(|Extension(StoredResponse(key))| key).collect();
+    let projects = app.projects(&caller);
+    let project = projects.create_quoted(caller.user, name, &quotes, Timestamp::now()).await?;
     let location = [(LOCATION, format!("/api/projects/{}", project.id))];
     Ok((StatusCode::CREATED, location, Json(project)))
 }
@@ -131,9 +137,11 @@ pub(crate) async fn update_project(
     Ok(Json(app.projects(&caller).rename(id, body.name, Timestamp::now()).await?))
 }
 
-/// Delete a project and its messages.
+/// Delete a conversation.
 ///
-/// The runs of the project stay as the record of its work and its cost.
+/// It is gone at once: no route shows it, its messages or its runs any more. A job then cancels its live runs and deletes
+/// what it left: messages, the events of its runs and of their child runs, artifacts, exports, entities and jobs. Usage and
+/// cost stay in the ledger, without a word of the conversation. The bytes of files are deleted within 25 hours.
 #[utoipa::path(
     delete,
     path = "/api/projects/{id}",
@@ -143,7 +151,6 @@ pub(crate) async fn update_project(
     responses(
         (status = 204, description = "The project is deleted."),
         (status = 404, description = "The tenant has no such project."),
-        (status = 409, description = "The project has a live run (`run_in_progress`, with its `run_id`)."),
         Problems
     ),
 )]

@@ -41,6 +41,6 @@ pub(crate) async fn cancel(
         Cancel::Requested => StatusCode::ACCEPTED,
         Cancel::Done | Cancel::AlreadyEnded => StatusCode::OK,
     };
-    let run = app.runs_of(&caller).get(id).await?;
+    let run = app.runs_of(&caller).get_for_caller(id).await?;
     Ok((status, Json(run)))
 }

@@ -79,5 +79,5 @@ pub(crate) async fn get(
     Path(id): Path<RunId>,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require(Scope::RunsRead)?;
-    Ok(Json(app.runs_of(&caller).get(id).await?))
+    Ok(Json(app.runs_of(&caller).get_for_caller(id).await?))
 }

@@ -68,6 +68,7 @@ impl RunJobs {
                 job_key: None,
                 queue,
                 input,
+                about: None,
                 run: Some(execution.key.run),
                 tool_call_id: job.tool_call_id,
             };

@@ -2,12 +2,15 @@
 
 use sequent_core::{ArtifactId, EntityId, JobId, RunId, TenantId, Timestamp};
 use sequent_tables::{
-    CursorKey, Page, PageRequest, derived_id,
+    CursorKey, Page, PageRequest, derived_id, derived_id_start,
     key::{self, Key, ListedBy},
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{Artifact, Artifacts, Error};
+
+/// The types of entities that are found in documents.
+pub const ENTITY_TYPES: [&str; 7] = ["person", "organization", "place", "product", "event", "work", "other"];
 
 /// A named thing of some type: one that a document mentions, or an artifact that has the type itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,6 +104,30 @@ impl From<Artifact> for Entity {
 }
 
 impl Artifacts {
+    /// Deletes the entities that were found in a document.
+    ///
+    /// # Errors
+    /// Returns an error if the table fails.
+    pub async fn delete_entities(&self, tenant: TenantId, document: ArtifactId) -> Result<(), Error> {
+        // Their ids have the document's time, so those of other documents are hardly read.
+        let first = EntityId::from_bits(derived_id_start(document.bits()));
+        for entity_type in ENTITY_TYPES {
+            let mut after = key::entity(tenant, entity_type, first);
+            loop {
+                let request = PageRequest::new(key::entities(tenant, entity_type)).starting_after(&after);
+                let page = self.store.page::<Entity>(&request.oldest_first()).await?;
+                for entity in page.items.iter().filter(|entity| entity.artifact_id == document) {
+                    self.store.delete(&entity.key(tenant)).await?;
+                }
+                match page.items.last() {
+                    Some(last) if last.id.created_at() <= document.created_at() => after = last.key(tenant),
+                    _ => break,
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Reads a page of the entities of a type: those found in documents, newest first, then the artifacts of
     /// the type. The page on which the second list begins may have one item more than `limit`.
     ///

@@ -33,6 +33,16 @@ pub enum Source {
 }
 
 impl Source {
+    /// Returns the id of the source as text.
+    #[must_use]
+    pub fn id(self) -> String {
+        match self {
+            Self::Artifact(id) => id.to_string(),
+            Self::Run(id) => id.to_string(),
+            Self::Project(id) => id.to_string(),
+        }
+    }
+
     /// The formats that the source can be exported to. Some types of documents have fewer.
     #[must_use]
     pub const fn formats(self) -> &'static [Format] {
@@ -71,6 +81,7 @@ impl Export {
             job_key: Some(self.key()),
             queue: Queue::Exports,
             input: serde_json::to_value(self).expect("an export is plain data"),
+            about: Some(self.source.id()),
             run: None,
             tool_call_id: None,
         }
@@ -98,6 +109,7 @@ mod tests {
         ];
         assert!(others.iter().all(|other| other.key() != export.key()));
         let new = export.job(TenantId::from_bits(3));
+        assert_eq!(new.about, Some(RunId::from_bits(1).to_string()), "the deletion of the run finds it");
         assert_eq!(serde_json::from_value::<Export>(new.input).unwrap(), export);
     }
 }

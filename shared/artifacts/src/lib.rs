@@ -44,7 +44,7 @@ pub use artifacts::{Artifacts, Filter, RunArtifacts, derived_id};
 pub use bucket::{Bucket, Link};
 pub use bundle::{Bundle, BundleError};
 pub use digest::{Content, Digest, InvalidDigest};
-pub use entity::{Entity, Mention};
+pub use entity::{ENTITY_TYPES, Entity, Mention};
 pub use error::Error;
 pub use export::{Export, Source};
 pub use garbage::{AGE, Collected};

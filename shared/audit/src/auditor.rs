@@ -5,7 +5,7 @@ use sequent_core::Timestamp;
 use sequent_runlog::{DynamoStorage, ReadError};
 use sequent_tables::{Store, Walk};
 
-use crate::{AuditReport, Finding, Grace, account, job, object, project, run, suspect::Suspect};
+use crate::{AuditReport, Finding, Grace, account, job, object, project, run, suspect::Suspect, waiting};
 
 /// Rows that are compared at the same time.
 const CONCURRENCY: usize = 16;
@@ -129,6 +129,9 @@ async fn compare(evidence: Evidence<'_>, subject: &Suspect) -> Result<Comparison
         Suspect::Project(tenant, project) => project::findings(evidence, *tenant, *project).await?,
         Suspect::Job(tenant, job) => job::findings(evidence, *tenant, *job).await?,
         Suspect::Object(tenant, key) => object::findings(evidence, *tenant, key).await?,
+        Suspect::Waiting(tenant, project, run) => {
+            waiting::findings(evidence, *tenant, *project, *run).await?
+        }
         Suspect::Account(tenant) => return account::comparison(evidence, *tenant).await,
     };
     Ok(Comparison { findings, is_unchecked: false })

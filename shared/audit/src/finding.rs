@@ -25,6 +25,10 @@ pub enum FindingKind {
     RunWithoutTurn,
     /// A run waits for its turn, but the turn has been free for long.
     RunNotWoken,
+    /// A run that waits for its turn is not among the waiting runs of its project, or one that does not wait is.
+    WaitingInVain,
+    /// A project is marked as being deleted, and no job deletes it.
+    DeletionStuck,
     /// A child run lives although its parent has ended.
     ChildOutlivesParent,
     /// A run that has ended, or does not exist, has the turn of a project.
@@ -65,6 +69,10 @@ impl FindingKind {
                 "Send {\"tenant_id\", \"run_id\"} to the queue of runs. If it stays, cancel the run."
             }
             Self::RunWithoutTurn => "Cancel the run: it can neither answer in its project nor be answered.",
+            Self::WaitingInVain => "Cancel the run. Delete a waiting row whose run does not wait.",
+            Self::DeletionStuck => {
+                "Redrive the job delete_conversation of the project: it continues where it stopped."
+            }
             Self::ChildOutlivesParent => "Cancel the child run.",
             Self::TurnOfEndedRun => {
                 "Set live_run_id of the project's row to NULL if it still names this run."

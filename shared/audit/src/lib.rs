@@ -22,6 +22,7 @@ mod project;
 mod report;
 mod run;
 mod suspect;
+mod waiting;
 
 pub use auditor::{Auditor, Error};
 pub use finding::{Finding, FindingKind};

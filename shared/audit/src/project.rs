@@ -1,8 +1,10 @@
 //! Comparing a project with the run that has its turn.
 
-use sequent_conversation::{Project, Run};
-use sequent_core::{ProjectId, RunId, TenantId};
+use sequent_conversation::{Deletion, Project, Run};
+use sequent_core::{JobId, ProjectId, RunId, TenantId};
+use sequent_jobs::Job;
 use sequent_tables::key;
+use serde::Deserialize;
 
 use crate::{
     Finding, FindingKind,
@@ -20,10 +22,30 @@ pub(crate) async fn findings(
         }
         other => other?,
     };
-    let Some(holder) = stored.and_then(|project| project.live_run_id) else { return Ok(Vec::new()) };
-    let reason = held_in_vain(evidence, tenant, holder).await?;
-    let finding = reason.map(|reason| Finding::new(FindingKind::TurnOfEndedRun, tenant, id, reason));
-    Ok(finding.into_iter().collect())
+    let Some(project) = stored else { return Ok(Vec::new()) };
+    let held = match project.live_run_id {
+        Some(holder) => held_in_vain(evidence, tenant, holder).await?,
+        None => None,
+    };
+    let held = held.map(|reason| Finding::new(FindingKind::TurnOfEndedRun, tenant, id, reason));
+    let is_stuck = project.deleting && !is_being_deleted(evidence, tenant, id).await?;
+    let reason = "the project is marked as being deleted, and no live job deletes it";
+    let deletion = is_stuck.then(|| Finding::new(FindingKind::DeletionStuck, tenant, id, reason));
+    Ok(held.into_iter().chain(deletion).collect())
+}
+
+/// Returns `true` if the job that deletes the project has not ended.
+async fn is_being_deleted(evidence: Evidence<'_>, tenant: TenantId, id: ProjectId) -> Result<bool, Error> {
+    /// The row that claims the key of the job.
+    #[derive(Deserialize)]
+    struct JobClaimed {
+        job_id: JobId,
+    }
+    let deletion = Deletion { project_id: id };
+    let claim = key::job_key(tenant, Deletion::TYPE, &deletion.key());
+    let Some(claim) = evidence.store().get::<JobClaimed>(&claim).await? else { return Ok(false) };
+    let job: Option<Job> = evidence.store().get(&key::job(tenant, claim.job_id)).await?;
+    Ok(job.is_some_and(|job| !job.has_ended()))
 }
 
 /// Returns the reason why the run will never release a turn or a hold: it has ended, or it does not exist.

@@ -1,7 +1,7 @@
 //! Choosing the rows that the audit looks at.
 
 use sequent_conversation::RunStatus;
-use sequent_core::{JobId, ProjectId, TenantId, Timestamp};
+use sequent_core::{JobId, ProjectId, RunId, TenantId, Timestamp};
 use sequent_jobs::JobStatus;
 use sequent_runlog::LogKey;
 use sequent_tables::{Item, Key, attribute_of, due_at, key};
@@ -13,6 +13,7 @@ use crate::Grace;
 pub(crate) enum Suspect {
     Run(LogKey),
     Project(TenantId, ProjectId),
+    Waiting(TenantId, ProjectId, RunId),
     Account(TenantId),
     Job(TenantId, JobId),
     Object(TenantId, Key),
@@ -30,7 +31,11 @@ impl Suspect {
         }
         if let Some((tenant, project)) = key::parse_project(&key) {
             let has_turn = attribute_of::<Option<String>>(item, "live_run_id").flatten().is_some();
-            return has_turn.then_some(Self::Project(tenant, project));
+            let is_deleted = item.contains_key("deleting");
+            return (has_turn || is_deleted).then_some(Self::Project(tenant, project));
+        }
+        if let Some((tenant, project, run)) = key::parse_waiting_run(&key) {
+            return Some(Self::Waiting(tenant, project, run));
         }
         if let Some(tenant) = key::parse_account(&key) {
             return Some(Self::Account(tenant));

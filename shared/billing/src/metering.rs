@@ -38,6 +38,7 @@ impl Spent {
             job_key: None,
             queue: Queue::Jobs,
             input: serde_json::to_value(&spent).expect("the spent credits are plain data"),
+            about: None,
             run: None,
             tool_call_id: None,
         })

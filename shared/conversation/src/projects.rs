@@ -2,11 +2,11 @@
 
 use sequent_core::{ProjectId, TenantId, Timestamp, UserId};
 use sequent_tables::{
-    CursorKey, Key, Label, Page, PageRequest, Retry, Row, Store, Transaction, Update, Write, attribute,
-    exists, key,
+    Condition, CursorKey, Key, Label, Page, PageRequest, Retry, Row, Store, Transaction, Update, Write,
+    attribute, exists, key,
 };
 
-use crate::{Error, Message, Project, ProjectName};
+use crate::{Deletion, Error, Message, Project, ProjectName, project::CLAIMED, turn::is_kept};
 
 const PROJECT: Label = Label::new("project");
 
@@ -29,6 +29,21 @@ impl<'a> Projects<'a> {
     /// # Errors
     /// Fails if the table fails.
     pub async fn create(self, user: UserId, name: ProjectName, now: Timestamp) -> Result<Project, Error> {
+        self.create_quoted(user, name, &[], now).await
+    }
+
+    /// As [`create`](Self::create). `quotes` are the keys of rows that quote the project, such as the response that is stored
+    /// under an idempotency key. They are deleted with it.
+    ///
+    /// # Errors
+    /// Fails if the table fails.
+    pub async fn create_quoted(
+        self,
+        user: UserId,
+        name: ProjectName,
+        quotes: &[Key],
+        now: Timestamp,
+    ) -> Result<Project, Error> {
         let id = ProjectId::new();
         let project = Project {
             id,
@@ -39,19 +54,22 @@ impl<'a> Projects<'a> {
             live_run_id: None,
             deleting: false,
         };
-        self.store.insert(Row::new(&key::project(self.tenant, id), &project)?).await?;
+        let row = Row::new(&key::project(self.tenant, id), &project)?.set(CLAIMED, quotes);
+        self.store.insert(row).await?;
         Ok(project)
     }
 
-    /// Reads one project.
+    /// Reads one project. A project that is being deleted counts as deleted.
     ///
     /// # Errors
     /// [`Error::ProjectNotFound`], or when the table fails.
     pub async fn get(self, id: ProjectId) -> Result<Project, Error> {
-        self.store.get(&key::project(self.tenant, id)).await?.ok_or(Error::ProjectNotFound)
+        let project: Option<Project> = self.store.get(&key::project(self.tenant, id)).await?;
+        project.filter(|project| !project.deleting).ok_or(Error::ProjectNotFound)
     }
 
-    /// Reads a page of the projects, newest first.
+    /// Reads a page of the projects, newest first. A page may have fewer items than `limit` before the end of the list:
+    /// projects that are being deleted are left out.
     ///
     /// # Errors
     /// [`Error::Cursor`], or when the table fails.
@@ -62,7 +80,9 @@ impl<'a> Projects<'a> {
         limit: Option<u32>,
     ) -> Result<Page<Project>, Error> {
         let request = PageRequest::new(key::projects(self.tenant)).limit(limit).cursor(cursors, cursor)?;
-        Ok(self.store.page(&request).await?)
+        let mut page: Page<Project> = self.store.page(&request).await?;
+        page.items.retain(|project| !project.deleting);
+        Ok(page)
     }
 
     /// Renames a project.
@@ -73,44 +93,39 @@ impl<'a> Projects<'a> {
         let update = Update::of(&key::project(self.tenant, id))
             .set("name", &name)
             .set("updated_at", now)
-            .when(exists());
+            .when(exists())
+            .when(is_kept());
         self.store.update_if(update).await?.ok_or(Error::ProjectNotFound)
     }
 
-    /// Deletes a project and its messages. The logs and rows of its runs stay: they are the tenant's record of the work
-    /// and its cost.
+    /// Deletes a conversation: from now on it answers as if it did not exist. A job cancels its live runs and deletes what it
+    /// left: [`Deletion`].
     ///
     /// # Errors
-    /// [`Error::Busy`] while a run has the turn in the project, [`Error::ProjectNotFound`], or when the table fails.
+    /// [`Error::ProjectNotFound`], or when the table fails.
     pub async fn delete(self, id: ProjectId) -> Result<(), Error> {
-        self.begin_deletion(id).await?;
-        loop {
-            let messages = key::messages(self.tenant, id);
-            let request = PageRequest::new(messages).limit(Some(PageRequest::MAX_LIMIT));
-            let page = self.store.page_items(&request).await?;
-            if page.items.is_empty() {
-                break;
-            }
-            let keys = page.items.iter().filter_map(Key::of_item);
-            let deletion = keys.fold(Transaction::new(), |deletion, key| deletion.write(Write::delete(&key)));
-            self.store.commit(deletion, Retry::BRIEF).await?;
-        }
-        Ok(self.store.delete(&key::project(self.tenant, id)).await?)
+        self.delete_when(id, exists()).await
     }
 
-    /// Marks the project as being deleted, so that no run can claim its turn while the messages are deleted.
-    async fn begin_deletion(self, id: ProjectId) -> Result<(), Error> {
-        let key = key::project(self.tenant, id);
-        // A project whose deletion was cut short may be deleted again.
-        let is_idle = exists().and(attribute("live_run_id").is_none());
-        let update = Update::of(&key).set("deleting", true).when(is_idle);
-        let marked = self.store.commit(Transaction::new().write(update).label(PROJECT), Retry::BRIEF).await;
-        match marked {
+    /// As [`delete`](Self::delete), but leaves a conversation that has changed since it was read.
+    ///
+    /// # Errors
+    /// [`Error::ProjectNotFound`] if it has changed, or when the table fails.
+    pub(crate) async fn delete_unchanged(self, project: &Project) -> Result<(), Error> {
+        let is_unchanged = attribute("updated_at").equals(project.updated_at);
+        self.delete_when(project.id, is_unchanged).await
+    }
+
+    /// Marks the project and enqueues the job in one transaction: neither happens without the other.
+    async fn delete_when(self, id: ProjectId, condition: Condition) -> Result<(), Error> {
+        let mark = Update::of(&key::project(self.tenant, id)).set("deleting", true);
+        let mark = mark.when(condition).when(is_kept());
+        let job = Deletion { project_id: id }.job(self.tenant);
+        let rows = job.rows(Timestamp::now()).into_iter().map(Write::insert);
+        let transaction = rows.fold(Transaction::new().write(mark).label(PROJECT), Transaction::write);
+        match self.store.commit(transaction, Retry::CONTENDED).await {
             Ok(()) => Ok(()),
-            Err(cancelled) if cancelled.refused(PROJECT) => {
-                let live = cancelled.found::<Project>(PROJECT).and_then(|project| project.live_run_id);
-                Err(live.map_or(Error::ProjectNotFound, Error::Busy))
-            }
+            Err(cancelled) if cancelled.refused(PROJECT) => Err(Error::ProjectNotFound),
             Err(cancelled) => Err(cancelled.into()),
         }
     }

@@ -5,12 +5,12 @@
 //! of an owner that writes at the same time are never overwritten with older ones. The messages of a rolled back run are
 //! deleted.
 //!
-//! A log does not record two facts: that another run replaced its exchange (`replaces`), and that its project was
-//! deleted. The latter is read from the project's row. As to the former, a rebuild brings the replaced exchange back.
+//! A log does not record that another run replaced its exchange (`replaces`): a rebuild brings the replaced exchange back.
+//! The rows of a run whose conversation is deleted are not rebuilt.
 
 use std::{sync::Arc, time::Duration};
 
-use sequent_core::{RunId, TenantId, Timestamp, UserId};
+use sequent_core::{ProjectId, RunId, TenantId, Timestamp, UserId};
 use sequent_event::{Body, CancelReason, Event, Phase, RunOutcome, State};
 use sequent_jobs::{Context, Done, Failed, JobKind};
 use sequent_runlog::{DynamoStorage, LogKey, Segment, Storage, read_all};
@@ -21,6 +21,7 @@ use crate::{
     Message, Project, Run, RunCost, RunOptions, RunStatus, TokenUsage,
     finish::{answer_rows, prompt_keys},
     outbox::queued,
+    turn,
 };
 
 /// `rebuild_projections`: writes the rows of a run again, from its log.
@@ -66,6 +67,7 @@ impl JobKind for RebuildProjections {
 /// The rebuilt rows of a run.
 struct Rebuilt {
     key: LogKey,
+    project: ProjectId,
     /// The first free position of the log.
     next: u64,
     /// `None` if the run is being executed: its owner maintains the row.
@@ -93,18 +95,21 @@ impl Rebuilt {
         let run = run(id, &opening, state, stored.as_ref())?;
         let project_key = key::project(tenant, run.project_id);
         let project: Option<Project> = store.get(&project_key).await.map_err(Failed::retry)?;
-        let messages = match project {
-            Some(_) => messages(key, &run, state, events)?,
-            None => Vec::new(),
-        };
+        if project.is_none_or(|project| project.deleting) {
+            return Err(Failed::Poison("The conversation of the run was deleted.".to_owned()));
+        }
+        let messages = messages(key, &run, state, events)?;
         let is_owned = stored.is_some() && !run.has_ended() && !state.is_interrupted();
         let row = row(storage, tenant, &run)?;
-        Ok(Self { key, next: state.next().0, run: (!is_owned).then_some(row), messages })
+        let project = run.project_id;
+        Ok(Self { key, project, next: state.next().0, run: (!is_owned).then_some(row), messages })
     }
 
     fn at_end_of_log(&self, transaction: Transaction) -> Transaction {
         let LogKey { tenant, run } = self.key;
-        transaction.write(Write::require_end_of_log(key::run_log(tenant, run), self.next))
+        // Rows that are stored after the deletion of the conversation has begun might outlast it.
+        let is_kept = Write::require(&key::project(tenant, self.project)).when(turn::is_kept());
+        transaction.write(Write::require_end_of_log(key::run_log(tenant, run), self.next)).write(is_kept)
     }
 
     fn join(&self, transaction: Transaction) -> Transaction {

@@ -41,16 +41,17 @@ impl JobKind for ForgetOldProjects {
         Some(input.period.clone())
     }
 
-    /// Deleting a project twice changes nothing, so the deletions need no transaction with the end of the job.
+    /// Each deletion is a job of its own. A second one of a project is refused, so they need no transaction with the end of this
+    /// job.
     async fn run(&self, input: ForgetInput, context: Context) -> Result<Done, Failed> {
         let kept = Duration::from_secs(u64::from(input.days.get()) * 24 * 3600);
         let before = Timestamp::now() - kept;
         let forgotten = forget(context.store(), context.tenant, before).await.map_err(Failed::retry)?;
-        Ok(Done::text(format!("{forgotten} projects were deleted.")))
+        Ok(Done::text(format!("The deletion of {forgotten} projects was enqueued.")))
     }
 }
 
-/// Deletes the conversations without a message since `before`. Returns their number.
+/// Enqueues the deletion of the conversations without a message since `before`. Returns their number.
 async fn forget(store: &Store, tenant: TenantId, before: Timestamp) -> Result<usize, Error> {
     let projects = Projects::new(store, tenant);
     let cursors = CursorKey::new(Ulid::generate().to_string().into());
@@ -60,10 +61,10 @@ async fn forget(store: &Store, tenant: TenantId, before: Timestamp) -> Result<us
         let page = projects.list(&cursors, cursor.as_deref(), Some(100)).await?;
         cursor = page.next_cursor(&cursors);
         for project in page.items.into_iter().filter(|project| project.updated_at < before) {
-            match projects.delete(project.id).await {
+            match projects.delete_unchanged(&project).await {
                 Ok(()) => forgotten += 1,
                 // A user has just continued or deleted the conversation.
-                Err(Error::Busy(_) | Error::ProjectNotFound) => {}
+                Err(Error::ProjectNotFound) => {}
                 Err(error) => return Err(error),
             }
         }

@@ -1,9 +1,11 @@
 //! Reading the runs of a tenant.
 
-use sequent_core::{RunId, TenantId, UserId};
+use std::collections::BTreeSet;
+
+use sequent_core::{ProjectId, RunId, TenantId, UserId};
 use sequent_tables::{CursorKey, Key, Page, PageRequest, Store, key};
 
-use crate::{Error, Run};
+use crate::{Error, Project, Projects, Run};
 
 /// The runs of one tenant.
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +38,20 @@ impl<'a> Runs<'a> {
         Ok(self.store.get_many(&keys).await?)
     }
 
+    /// Reads one run for a caller. A run whose conversation is deleted counts as deleted, although its row exists until the
+    /// job has come to it.
+    ///
+    /// # Errors
+    /// [`Error::RunNotFound`], or when the table fails.
+    pub async fn get_for_caller(self, id: RunId) -> Result<Run, Error> {
+        let run = self.get(id).await?;
+        match Projects::new(self.store, self.tenant).get(run.project_id).await {
+            Ok(_) => Ok(run),
+            Err(Error::ProjectNotFound) => Err(Error::RunNotFound),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Reads a page of the tenant's runs, newest first.
     ///
     /// # Errors
@@ -47,7 +63,22 @@ impl<'a> Runs<'a> {
         limit: Option<u32>,
     ) -> Result<Page<Run>, Error> {
         let request = PageRequest::new(key::runs(self.tenant)).limit(limit).cursor(cursors, cursor)?;
-        Ok(self.store.page(&request).await?)
+        let page: Page<Run> = self.store.page(&request).await?;
+        let runs = self.without_deleted_texts(page.items.clone()).await?;
+        Ok(page.with_items(runs))
+    }
+
+    /// Removes the runs that quote a conversation which is being deleted: in their questions, or in their error.
+    async fn without_deleted_texts(self, mut runs: Vec<Run>) -> Result<Vec<Run>, Error> {
+        let has_text = |run: &Run| !run.interrupts.is_empty() || run.error.is_some();
+        let quoted: BTreeSet<ProjectId> =
+            runs.iter().filter(|run| has_text(run)).map(|run| run.project_id).collect();
+        let keys: Vec<Key> = quoted.iter().map(|project| key::project(self.tenant, *project)).collect();
+        let projects: Vec<Project> = self.store.get_many(&keys).await?;
+        let kept: BTreeSet<ProjectId> =
+            projects.iter().filter(|project| !project.deleting).map(|project| project.id).collect();
+        runs.retain(|run| !has_text(run) || kept.contains(&run.project_id));
+        Ok(runs)
     }
 
     /// Reads a page of one user's runs, newest first.
@@ -65,7 +96,8 @@ impl<'a> Runs<'a> {
         let page = self.store.page_items(&request.cursor(cursors, cursor)?).await?;
         // The index holds keys only, so that changes of a run's row cost no second write.
         let keys: Vec<_> = page.items.iter().filter_map(Key::of_item).collect();
-        let mut runs: Vec<Run> = self.store.get_many(&keys).await?;
+        let runs: Vec<Run> = self.store.get_many(&keys).await?;
+        let mut runs = self.without_deleted_texts(runs).await?;
         runs.sort_by_key(|run| std::cmp::Reverse(run.id));
         Ok(page.with_items(runs))
     }

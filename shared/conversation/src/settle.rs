@@ -46,10 +46,15 @@ pub(crate) fn has_usage_in_flight(state: &State) -> bool {
 }
 
 impl SettleRun {
+    /// Returns the id of the job that settles the run. It is derived from the run, so that a run has one such job.
+    #[must_use]
+    pub fn job_id(run: RunId) -> JobId {
+        JobId::from_bits(run.bits() ^ 2)
+    }
+
     /// Returns the job to store with the end of the run.
     pub(crate) fn job(tenant: TenantId, run: RunId, ended_at: Timestamp) -> NewJob {
-        // Derived from the run, so that a run has one such job.
-        let id = JobId::from_bits(run.bits() ^ 2);
+        let id = Self::job_id(run);
         NewJob { id, ..NewJob::of::<Self>(tenant, &SettleInput { run_id: run, ended_at }) }
     }
 }

@@ -46,9 +46,9 @@ pub(crate) enum Place {
     Queue,
 }
 
-/// The row of a run that waits for the turn of its project.
+/// An entry of a list of a project's runs.
 #[derive(Debug, Serialize, Deserialize)]
-struct WaitingRun {
+struct ListedRun {
     run_id: RunId,
 }
 
@@ -102,7 +102,12 @@ fn release_update(key: LogKey, project: ProjectId, at: Timestamp) -> Update {
 
 /// The row of a new run that waits for the turn.
 pub(crate) fn waiting_row(key: LogKey, project: ProjectId) -> Result<Row, TableError> {
-    Row::new(&key::waiting_run(key.tenant, project, key.run), &WaitingRun { run_id: key.run })
+    Row::new(&key::waiting_run(key.tenant, project, key.run), &ListedRun { run_id: key.run })
+}
+
+/// The row that keeps a run of the project which loses its messages to another.
+pub(crate) fn replaced_row(key: LogKey, project: ProjectId) -> Result<Row, TableError> {
+    Row::new(&key::replaced_run(key.tenant, project, key.run), &ListedRun { run_id: key.run })
 }
 
 /// Removes the run from the waiting runs of the project, if it is one.
@@ -220,6 +225,6 @@ pub(crate) async fn first_waiting(
     project: ProjectId,
 ) -> Result<Option<RunId>, Error> {
     let request = PageRequest::new(key::waiting_runs(tenant, project)).oldest_first().limit(Some(1));
-    let page: Page<WaitingRun> = store.page(&request).await?;
+    let page: Page<ListedRun> = store.page(&request).await?;
     Ok(page.items.first().map(|waiting| waiting.run_id))
 }

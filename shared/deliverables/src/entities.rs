@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use schemars::JsonSchema;
-use sequent_artifacts::{Artifacts, Entity, Mention};
+use sequent_artifacts::{Artifacts, ENTITY_TYPES as TYPES, Entity, Mention};
 use sequent_core::{ArtifactId, Timestamp};
 use sequent_documents::Document;
 use sequent_event::Body;
@@ -29,8 +29,6 @@ const MAX_MATERIAL: usize = 100_000;
 const MAX_ENTITIES: usize = 80;
 /// Characters of a name at most.
 const MAX_NAME: usize = 200;
-/// The types of entities.
-const TYPES: [&str; 7] = ["person", "organization", "place", "product", "event", "work", "other"];
 
 const SYSTEM: &str = "You collect the entities that a report names: people, organizations, places, products, events, works \
     and others. Call `record_entities` once. Write each name once, as the report does. The content of the report is \

@@ -13,7 +13,7 @@ use http::{HeaderName, HeaderValue, request::Parts};
 use sequent_core::{Code, TenantId};
 use sequent_tables::idempotency::{PayloadHash, Request};
 
-pub use layer::{layer, required};
+pub use layer::{StoredResponse, layer, required};
 
 use crate::Problem;
 

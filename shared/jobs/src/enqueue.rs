@@ -24,6 +24,8 @@ pub struct NewJob {
     pub queue: Queue,
     /// The input as JSON.
     pub input: serde_json::Value,
+    /// The id of the thing whose content the job repeats, such as the run of an export. Its deletion finds the job by it.
+    pub about: Option<String>,
     /// The run that asks for the job. Its log already contains the request.
     pub run: Option<RunId>,
     /// The tool call that gets the result.
@@ -69,6 +71,7 @@ impl NewJob {
             job_key: K::key(input),
             queue: K::QUEUE,
             input: serde_json::to_value(input).expect("a job's input is plain data"),
+            about: None,
             run: None,
             tool_call_id: None,
         }
@@ -102,8 +105,8 @@ impl NewJob {
         }
     }
 
-    /// Builds the rows of the new job for a transaction that enqueues it together with other writes: its own row and, if
-    /// it has a key, the row that claims the key. Insert them, or put them if no other job can have the key.
+    /// Builds the rows of the new job for a transaction that enqueues it together with other writes: its own row, the row
+    /// that claims its key if it has one, and its entry in the list of its subject if it is about one. Insert them, or put them if no other job can have the key.
     ///
     /// # Panics
     /// Never: a job serialises to a map.
@@ -115,7 +118,11 @@ impl NewJob {
             let key = key::job_key(self.tenant, &self.job_type, text);
             Row::new(&key, &KeyClaim { job_id: self.id }).expect("an id is a map")
         });
-        [job].into_iter().chain(claim).collect()
+        let entry = self.about.as_ref().map(|subject| {
+            let key = key::job_about(self.tenant, subject, self.id);
+            Row::new(&key, &KeyClaim { job_id: self.id }).expect("an id is a map")
+        });
+        [job].into_iter().chain(claim).chain(entry).collect()
     }
 
     async fn existing(&self, store: &Store) -> Result<Option<Job>, Error> {

@@ -30,6 +30,7 @@ mod enqueue;
 mod jobs;
 pub mod kinds;
 mod registry;
+mod remove;
 mod row;
 mod step;
 #[cfg(test)]
@@ -46,6 +47,7 @@ pub use jobs::Jobs;
 pub use registry::{
     Context, Done, Failed, JobKind, LeftArtifact, ProgressReporter, Queue, Registry, RetryPolicy,
 };
+pub use remove::remove;
 pub use row::{Job, JobFailure, JobProgress, JobStatus};
 pub use usage::{JobUsage, UsageMeter};
 pub use worker::{Worked, Worker};

@@ -19,6 +19,7 @@ mod append;
 mod claim;
 mod control;
 mod dynamo;
+mod erase;
 mod follow;
 mod segment;
 mod settings;

@@ -18,7 +18,13 @@ pub fn derived_id(sorts_with: u128, seed: impl AsRef<[u8]>) -> u128 {
     let digest = Sha256::digest(seed.as_ref());
     let (head, _) = digest.split_first_chunk::<16>().expect("a SHA-256 digest has 32 bytes");
     let random = u128::from_be_bytes(*head) & ((1 << RANDOM_BITS) - 1);
-    (sorts_with >> RANDOM_BITS << RANDOM_BITS) | random
+    derived_id_start(sorts_with) | random
+}
+
+/// Returns the lower bound of the ids that sort together with the id `sorts_with`.
+#[must_use]
+pub fn derived_id_start(sorts_with: u128) -> u128 {
+    sorts_with >> RANDOM_BITS << RANDOM_BITS
 }
 
 /// As [`derived_id`], for an id that sorts by a time in milliseconds.

@@ -15,6 +15,7 @@ use std::{
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use sequent_core::{ApiKeyId, ProjectId, RunId, SessionId, TenantId, Timestamp, UserId};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 pub use billing::{
@@ -22,7 +23,8 @@ pub use billing::{
 };
 
 pub use job::{
-    active_job, active_job_shard, ended_job, ended_job_shard, greeting, job, job_key, jobs, parse_job,
+    active_job, active_job_shard, ended_job, ended_job_shard, greeting, job, job_about, job_key, jobs,
+    jobs_about, parse_job,
 };
 
 pub use artifact::{
@@ -32,8 +34,8 @@ pub use artifact::{
 
 use crate::Item;
 
-/// The primary key of a row of `main`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// The primary key of a row of `main`. A row that must lead to another can contain the other's key.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Key {
     pk: String,
     sk: String,
@@ -247,6 +249,31 @@ pub fn runs(tenant: TenantId) -> Partition {
     Partition::table(format!("{tenant}#runs"))
 }
 
+/// Returns the tenant, the project and the run of a key, or `None` if it is not the key of a waiting run.
+#[must_use]
+pub fn parse_waiting_run(key: &Key) -> Option<(TenantId, ProjectId, RunId)> {
+    let (tenant, project) = key.pk.split_once("#waiting#")?;
+    Some((tenant.parse().ok()?, project.parse().ok()?, key.sk.parse().ok()?))
+}
+
+/// A run whose messages another run has replaced, or which was rolled back: no message leads to it any more.
+#[must_use]
+pub fn replaced_run(tenant: TenantId, project: ProjectId, run: RunId) -> Key {
+    Key::new(format!("{tenant}#replaced-runs#{project}"), run)
+}
+
+/// All such runs of a project.
+#[must_use]
+pub fn replaced_runs(tenant: TenantId, project: ProjectId) -> Partition {
+    Partition::table(format!("{tenant}#replaced-runs#{project}"))
+}
+
+/// The record of a run whose conversation was deleted.
+#[must_use]
+pub fn deleted_run(tenant: TenantId, run: RunId) -> Key {
+    Key::new(format!("{tenant}#deleted-runs"), run)
+}
+
 /// Returns the tenant and the run of a key, or `None` if it is not the key of a run. Used for changes of the table and for
 /// entries of an index that spans tenants.
 #[must_use]
@@ -350,6 +377,8 @@ mod tests {
                 session(ten, UserId::from_bits(other), SessionId::from_bits(other)),
                 api_key(ten, ApiKeyId::from_bits(other)), run(ten, RunId::from_bits(other)),
                 message(ten, ProjectId::from_bits(other), RunId::from_bits(other), 1),
+                replaced_run(ten, ProjectId::from_bits(other), RunId::from_bits(other)),
+                deleted_run(ten, RunId::from_bits(other)), job_about(ten, &text, JobId::from_bits(other)),
                 waiting_run(ten, ProjectId::from_bits(other), RunId::from_bits(other)),
                 idempotency(ten, "op", &text), rate_limit(ten, "chat"), mcp_server(ten, &text),
                 artifact(ten, ArtifactId::from_bits(other)), upload(ten, ArtifactId::from_bits(other)),
@@ -377,12 +406,16 @@ mod tests {
         assert_eq!(parse_run(&run(ten, id)), Some((ten, id)));
         let others = [message(ten, ProjectId::new(), id, 0), project(ten, ProjectId::new()), tenant(ten)];
         assert_eq!(others.iter().find_map(parse_run), None);
+        assert_eq!(parse_run(&deleted_run(ten, id)), None, "a record is not a run");
         let task = JobId::new();
         assert_eq!(parse_job(&job(ten, task)), Some((ten, task)));
         assert_eq!(parse_job(&job_key(ten, "hello_world", "a")).or(parse_job(&run(ten, id))), None);
         let conversation = ProjectId::new();
         assert_eq!(parse_project(&project(ten, conversation)), Some((ten, conversation)));
         assert_eq!(parse_project(&run(ten, id)), None);
+        let waiting = waiting_run(ten, conversation, id);
+        assert_eq!(parse_waiting_run(&waiting), Some((ten, conversation, id)));
+        assert_eq!(parse_waiting_run(&run(ten, id)), None);
         assert_eq!((parse_account(&account(ten)), parse_account(&payer(ten))), (Some(ten), None));
     }
 

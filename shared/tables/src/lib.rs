@@ -76,7 +76,7 @@ mod write;
 
 pub use condition::{Attribute, Condition, absent, attribute, exists};
 pub use cursor::{CursorKey, InvalidCursor};
-pub use derived::{derived_id, derived_id_at};
+pub use derived::{derived_id, derived_id_at, derived_id_start};
 pub use due::{Due, DueIndex, Sweep, due_at};
 pub use error::{Error, classify};
 pub use key::Key;

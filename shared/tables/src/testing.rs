@@ -87,6 +87,15 @@ pub async fn all_rows(store: &Store) -> Vec<Item> {
     scan.collect::<Result<Vec<Item>, _>>().await.expect("the main table can be read")
 }
 
+/// Returns every segment of the run logs, in no particular order.
+///
+/// # Panics
+/// Panics if the table cannot be read.
+pub async fn all_segments(store: &Store) -> Vec<Item> {
+    let scan = store.client().scan().table_name(&*store.tables().events).into_paginator().items().send();
+    scan.collect::<Result<Vec<Item>, _>>().await.expect("the events table can be read")
+}
+
 fn at(address: SocketAddr) -> Store {
     reached(&format!("http://{address}"), Tables { main: "main".into(), events: "events".into() })
 }

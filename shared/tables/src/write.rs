@@ -77,15 +77,17 @@ impl Write {
     /// Makes a transaction depend on a run log that has no event at `seq`.
     #[must_use]
     pub fn require_end_of_log(log: String, seq: u64) -> Self {
-        let key = Item::from([
-            ("run".to_owned(), AttributeValue::S(log)),
-            ("seq".to_owned(), AttributeValue::N(seq.to_string())),
-        ]);
         Self {
             table: TableName::Events,
-            action: Action::Check(key),
+            action: Action::Check(segment_key(log, seq)),
             condition: Some(attribute("seq").is_absent()),
         }
+    }
+
+    /// Deletes the segment at `seq` of a run log, if it exists.
+    #[must_use]
+    pub fn delete_segment(log: String, seq: u64) -> Self {
+        Self { table: TableName::Events, action: Action::Delete(segment_key(log, seq)), condition: None }
     }
 
     /// Appends a segment, encoded by the run log, if its position in the log is free.
@@ -103,6 +105,12 @@ impl Write {
             None => condition,
         });
         self
+    }
+
+    /// Returns the key of its row. Returns `None` if the row is a segment of a log.
+    #[must_use]
+    pub fn row_key(&self) -> Option<Key> {
+        Key::of_item(&self.key())
     }
 
     /// The key attributes of the row.
@@ -214,6 +222,13 @@ impl Write {
         };
         Ok(part.map_err(|error| Error::Refused(Box::new(error)))?.build())
     }
+}
+
+fn segment_key(log: String, seq: u64) -> Item {
+    Item::from([
+        ("run".to_owned(), AttributeValue::S(log)),
+        ("seq".to_owned(), AttributeValue::N(seq.to_string())),
+    ])
 }
 
 impl From<Update> for Write {

@@ -1,8 +1,9 @@
 //! Sequences of requests, and requests that are refused.
 
-use crate::deployment::{Deployment, PROJECT, Person, get, golden, live_run, request};
+use crate::deployment::{Deployment, PROJECT, Person, get, golden, request};
 use sequent_core::ProjectId;
 use sequent_http::{Scope, testing::Event};
+use sequent_tables::{Key, attribute_of, key};
 use serde_json::{Value, json};
 
 async fn create(deployment: &Deployment, of: &Person, body: Value) -> Value {
@@ -50,19 +51,34 @@ async fn messages_are_paged_oldest_first() {
 }
 
 #[tokio::test]
-async fn a_project_with_a_live_run_cannot_be_deleted() {
+async fn a_project_with_a_live_run_is_deleted_at_once() {
     let deployment = Deployment::new().await;
     let ada = deployment.sign_up("ada@example.com").await;
     let project: ProjectId = PROJECT.parse().unwrap();
     let owner = deployment.ask(&ada, project, "Hello").await;
-    let run = live_run(&deployment.send(&golden("get", &ada)).await);
-    let refused = deployment.send(&golden("delete", &ada)).await;
-    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (409, "run_in_progress"));
-    assert_eq!(refused.json()["run_id"], json!(run));
-    assert_eq!(deployment.send(&golden("get", &ada)).await.status, 200);
-    let messages = deployment.send(&golden("messages", &ada)).await.json();
-    assert_eq!(messages["items"].as_array().unwrap().len(), 1, "nothing was deleted");
+    assert_eq!(deployment.send(&golden("delete", &ada)).await.status, 204);
+    for case in ["get", "messages", "change", "delete"] {
+        assert_eq!(deployment.send(&golden(case, &ada)).await.status, 404, "{case}");
+    }
+    let list = deployment.send(&get("/api/projects", &ada)).await.json();
+    assert_eq!(list["items"], json!([]));
     drop(owner);
+}
+
+#[tokio::test]
+async fn a_stored_response_is_named_by_the_project_that_it_quotes() {
+    let deployment = Deployment::new().await;
+    let ada = deployment.sign_up("ada@example.com").await;
+    let create = request("POST", "/api/projects", &ada).header("idempotency-key", "key-1");
+    let answer = deployment.send(&create.json(&json!({ "name": "Xylophones" }))).await.json();
+    let rows = sequent_tables::testing::all_rows(deployment.store()).await;
+    let quoting = rows.iter().filter(|row| format!("{row:?}").contains("Xylophones"));
+    let keys: Vec<Key> = quoting.filter_map(Key::of_item).collect();
+    assert_eq!(keys.len(), 2, "the project and the response");
+    let id: ProjectId = answer["id"].as_str().unwrap().parse().unwrap();
+    let row = deployment.store().get_item(&key::project(ada.tenant(), id)).await.unwrap().unwrap();
+    let named: Vec<Key> = attribute_of(&row, "claimed").unwrap();
+    assert!(named.iter().all(|key| keys.contains(key)) && named.len() == 1, "{named:?}");
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use super::{LogEnd, Observation, RunRow};
 use crate::{
     FindingKind,
     auditor::{Error, Evidence},
+    waiting::is_waiting,
 };
 
 /// Returns what is wrong with a live run. `quiet_since` is the time of the last write to its log.
@@ -87,6 +88,12 @@ async fn turn(evidence: Evidence<'_>, row: &RunRow) -> Result<Option<Observation
     if run.status == RunStatus::Pending {
         // The release of the turn by another run changes the project, too.
         let since = project.map_or(run.created_at, |project| project.updated_at.max(run.created_at));
+        let is_child = run.parent_run_id.is_some();
+        let is_next = is_child || holder == Some(run.id);
+        if !is_next && !is_waiting(evidence, row.key.tenant, run.project_id, run.id).await? {
+            let reason = format!("it is not among the waiting runs of {}", run.project_id);
+            return Ok(Some((FindingKind::WaitingInVain, reason)));
+        }
         let is_stuck = may_begin && evidence.is_past_work(since);
         let reason = || format!("it could have been claimed since {since}, and no worker has");
         return Ok(is_stuck.then(|| (FindingKind::RunNotWoken, reason())));

@@ -9,7 +9,7 @@ use sequent_tables::{Key, PageRequest, Row, Transaction, Write, key};
 use super::{CLAIM, NewRun, PROJECT, RESERVATION, configuration};
 use crate::{
     Error, Message, MessageRole, MessageStatus, Project, ProjectName, Run, RunCost, RunOptions, RunStatus,
-    RunStore, TokenUsage, outbox::queued, turn,
+    RunStore, TokenUsage, outbox::queued, project::CLAIMED, turn,
 };
 
 /// The place of a new run among the runs of its project.
@@ -33,6 +33,8 @@ pub(super) struct NewRows {
     message: Row,
     /// The messages of the run that this one replaces.
     replaced: Vec<Key>,
+    /// The row that leads to that run, because no message does any more.
+    former: Option<Row>,
     now: Timestamp,
 }
 
@@ -65,13 +67,16 @@ impl NewRows {
             created_at: message_id.created_at(),
         };
         let until = now + runs.settings().lease;
+        let claimed: Vec<Key> = new.claims.iter().filter_map(Write::row_key).collect();
+        let former = new.replaces.map(|run| turn::replaced_row(LogKey { run, ..new.key() }, new.project));
         Ok(Self {
-            project: Row::new(&key::project(new.tenant, new.project), &project)?,
+            project: Row::new(&key::project(new.tenant, new.project), &project)?.set(CLAIMED, claimed),
             pending: queued(run_row(new, &pending)?, new.run, now),
             leased: DynamoStorage::leased(run_row(new, &running)?, new.run, until),
             waiting: turn::waiting_row(new.key(), new.project)?,
             message: Row::new(&key::message(new.tenant, new.project, new.run, 0), &message)?,
             replaced: replaced(runs, new).await?,
+            former: former.transpose()?,
             new: new.clone(),
             now,
         })
@@ -128,8 +133,9 @@ impl NewRows {
     }
 
     fn with_replaced(&self, transaction: Transaction) -> Transaction {
+        let former = self.former.iter().cloned().map(Write::put);
         let deletions = self.replaced.iter().map(Write::delete);
-        deletions.fold(transaction, Transaction::write)
+        former.chain(deletions).fold(transaction, Transaction::write)
     }
 }
 

@@ -9,7 +9,7 @@ use sequent_runlog::{Follow, LogKey, Poll};
 use tokio::time::{Instant, timeout_at};
 
 use super::{Destination, OnConflict, RunRequest, RunStarter};
-use crate::{Cancel, Error, NewRun, Projects, cancel, end_if_abandoned};
+use crate::{Cancel, Error, NewRun, Projects, cancel, end_if_abandoned, turn::replaced_row};
 
 /// Time in which an interrupted run must end, if two leases are not longer.
 const INTERRUPTION: Duration = Duration::from_secs(10);
@@ -56,6 +56,10 @@ impl RunStarter {
             OnConflict::Rollback => CancelReason::RolledBack,
             OnConflict::Reject | OnConflict::Enqueue | OnConflict::Interrupt => CancelReason::Interrupted,
         };
+        if reason == CancelReason::RolledBack {
+            // Its messages will be deleted, so that none of them leads to it.
+            self.runs.tables().put(replaced_row(key, request.project.id())?).await?;
+        }
         let cancelled = Box::pin(cancel(&self.runs, key, Some(request.caller.user), reason)).await?;
         Ok(cancelled != Cancel::Requested)
     }

@@ -13,7 +13,10 @@ use futures::FutureExt as _;
 use http::{HeaderName, HeaderValue, StatusCode};
 use http_body_util::BodyExt as _;
 use sequent_core::{Code, Timestamp};
-use sequent_tables::idempotency::{Claim, Claimed, Effect, KeyTaken, PayloadHash, Record, Stored, claim};
+use sequent_tables::{
+    Key,
+    idempotency::{Claim, Claimed, Effect, KeyTaken, PayloadHash, Record, Stored, claim},
+};
 
 use super::{IdempotencyKey, REPLAYED};
 use crate::{Caller, Problem, RequestContext, extract, pipeline::Shared};
@@ -26,6 +29,11 @@ const KEPT: [&str; 6] = ["content-type", "location", "content-location", "etag",
 
 /// The lifetime of a claim if the invocation has no deadline, as in tests.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
+
+/// The key of the record that will contain the response. The layer adds it to the extensions of the request, for a handler
+/// whose response quotes something that can be deleted.
+#[derive(Debug, Clone)]
+pub struct StoredResponse(pub Key);
 
 /// Middleware for `axum::middleware::from_fn` on routes that accept an `Idempotency-Key`.
 ///
@@ -63,6 +71,7 @@ async fn once(key: IdempotencyKey, request: Request, next: Next) -> Result<Respo
     let route = parts.extensions.get::<MatchedPath>().map_or(parts.uri.path(), MatchedPath::as_str);
     let keyed = key.request(caller.tenant, &format!("{} {route}", parts.method), payload);
 
+    let record = StoredResponse(keyed.record.clone());
     let now = Timestamp::now();
     let deadline = context.deadline().unwrap_or(now + DEFAULT_DEADLINE);
     let claim = match claim(store, keyed, now, deadline).await? {
@@ -74,6 +83,7 @@ async fn once(key: IdempotencyKey, request: Request, next: Next) -> Result<Respo
             };
         }
     };
+    parts.extensions.insert(record);
     let answer = next.run(Request::from_parts(parts, Body::from(body)));
     match AssertUnwindSafe(answer).catch_unwind().await {
         Ok(response) => finish(claim, response).await,

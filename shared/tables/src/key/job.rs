@@ -22,6 +22,18 @@ pub fn job_key(tenant: TenantId, job_type: &str, key: &str) -> Key {
     Key::new(format!("{tenant}#job-keys#{job_type}"), hash(&[key.as_bytes()]))
 }
 
+/// A job about something, such as the export of a run: its entry in the list under the id of its subject.
+#[must_use]
+pub fn job_about(tenant: TenantId, subject: &str, job: JobId) -> Key {
+    Key::new(format!("{tenant}#jobs-about#{subject}"), job)
+}
+
+/// All jobs about a subject.
+#[must_use]
+pub fn jobs_about(tenant: TenantId, subject: &str) -> Partition {
+    Partition::table(format!("{tenant}#jobs-about#{subject}"))
+}
+
 /// Returns the tenant and the job of a key, or `None` if it is not the key of a job.
 #[must_use]
 pub fn parse_job(key: &Key) -> Option<(TenantId, JobId)> {

@@ -1,0 +1,40 @@
+//! Comparing the waiting runs of a project with the rows of the runs.
+
+use sequent_conversation::{Run, RunStatus};
+use sequent_core::{ProjectId, RunId, TenantId};
+use sequent_tables::key;
+
+use crate::{
+    Finding, FindingKind,
+    auditor::{Error, Evidence},
+};
+
+/// Checks that the run of a waiting row waits. The row is written and deleted in the transactions of the run.
+pub(crate) async fn findings(
+    evidence: Evidence<'_>,
+    tenant: TenantId,
+    project: ProjectId,
+    run: RunId,
+) -> Result<Vec<Finding>, Error> {
+    let row = key::waiting_run(tenant, project, run);
+    if evidence.store().get_item(&row).await?.is_none() {
+        return Ok(Vec::new());
+    }
+    let stored: Option<Run> = evidence.store().get(&key::run(tenant, run)).await?;
+    let reason = match stored {
+        None => "the run does not exist".to_owned(),
+        Some(run) if run.status == RunStatus::Pending => return Ok(Vec::new()),
+        Some(run) => format!("the run is {} and among the waiting runs of {project}", run.status.as_str()),
+    };
+    Ok(vec![Finding::new(FindingKind::WaitingInVain, tenant, run, reason)])
+}
+
+/// Returns `true` if the run is among the waiting runs of the project.
+pub(crate) async fn is_waiting(
+    evidence: Evidence<'_>,
+    tenant: TenantId,
+    project: ProjectId,
+    run: RunId,
+) -> Result<bool, Error> {
+    Ok(evidence.store().get_item(&key::waiting_run(tenant, project, run)).await?.is_some())
+}

@@ -1,0 +1,116 @@
+//! Deleting a run: its children, its jobs, its artifacts, its row and its log, in this order.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use sequent_conversation::{Cancel, Run, SettleRun, cancel, end_if_abandoned};
+use sequent_core::{JobId, RunId, Timestamp, pace::scaled};
+use sequent_event::{Body, CancelReason, Entry};
+use sequent_jobs::Job;
+use sequent_runlog::{LogKey, Segment, read_all};
+use sequent_tables::{Retry, Row, Transaction, Write, exists, key};
+use tokio::time::sleep;
+
+use crate::{Error, RunRecord, conversation::Eraser};
+
+/// Pause between two looks at a run that was asked to stop.
+const PAUSE: Duration = Duration::from_millis(500);
+/// Looks at such a run. Its owner meets the request at its next write, or after the call of a tool.
+const LOOKS: u32 = 240;
+
+/// The runs and jobs that a log names.
+#[derive(Debug, Default)]
+struct Named {
+    children: BTreeSet<RunId>,
+    jobs: BTreeSet<JobId>,
+}
+
+impl Eraser {
+    /// Deletes everything that the run left but its record. Deletes the rest if an earlier call did a part.
+    pub(crate) async fn erase_run(&self, run: RunId) -> Result<(), Error> {
+        let key = LogKey { tenant: self.tenant, run };
+        self.end_run(key).await?;
+        self.wait_for_settlement(key).await?;
+        let named = Named::in_log(&read_all(self.storage(), key).await?);
+        for child in named.children {
+            Box::pin(self.erase_run(child)).await?;
+        }
+        for job in named.jobs.into_iter().chain([naming(run)]) {
+            self.erase_job(job).await?;
+        }
+        self.erase_exports(&run.to_string()).await?;
+        self.erase_artifacts(run).await?;
+        self.keep_record(key).await?;
+        // Last, because the log alone names the children and jobs.
+        Ok(self.storage().erase(key, &self.mark()).await?)
+    }
+
+    /// Cancels a live run and waits for its end.
+    async fn end_run(&self, key: LogKey) -> Result<(), Error> {
+        let row: Option<Run> = self.store().get(&key::run(key.tenant, key.run)).await?;
+        if row.is_none_or(|run| run.has_ended()) {
+            return Ok(());
+        }
+        let mut outcome = match Box::pin(cancel(&self.runs, key, None, CancelReason::Requested)).await {
+            // A row without a log has nothing to end.
+            Err(sequent_conversation::Error::RunNotFound) => return Ok(()),
+            outcome => outcome?,
+        };
+        for _ in 0..LOOKS {
+            if outcome != Cancel::Requested {
+                return Ok(());
+            }
+            sleep(scaled(PAUSE)).await;
+            outcome = Box::pin(end_if_abandoned(&self.runs, key)).await?;
+        }
+        Err(Error::StillRunning(key.run))
+    }
+
+    /// Waits until the run is charged for what its children and jobs used after its end: that is read from their logs and rows.
+    async fn wait_for_settlement(&self, key: LogKey) -> Result<(), Error> {
+        let settling = key::job(key.tenant, SettleRun::job_id(key.run));
+        for _ in 0..LOOKS {
+            let job: Option<Job> = self.store().get(&settling).await?;
+            if job.is_none_or(|job| job.has_ended()) {
+                return Ok(());
+            }
+            sleep(scaled(PAUSE)).await;
+        }
+        Err(Error::StillRunning(key.run))
+    }
+
+    /// Replaces the run's row by its record.
+    async fn keep_record(&self, key: LogKey) -> Result<(), Error> {
+        let row = key::run(key.tenant, key.run);
+        let Some(run) = self.store().get::<Run>(&row).await? else { return Ok(()) };
+        let record = RunRecord::of(run, Timestamp::now());
+        let transaction = Transaction::new()
+            .write(self.mark())
+            .write(Write::put(Row::new(&key::deleted_run(key.tenant, key.run), &record)?))
+            .write(Write::delete(&row).when(exists()));
+        Ok(self.store().commit(transaction, Retry::CONTENDED).await?)
+    }
+}
+
+/// The job that names a project after its first run.
+fn naming(run: RunId) -> JobId {
+    JobId::from_bits(run.bits())
+}
+
+impl Named {
+    /// Reads the events one by one: a log that cannot be folded is deleted, too.
+    fn in_log(segments: &[Segment]) -> Self {
+        let mut named = Self::default();
+        for body in segments.iter().flat_map(|segment| &segment.entries).filter_map(Entry::body) {
+            match body {
+                Body::SubagentStarted { subagent_run_id, .. } => {
+                    named.children.insert(*subagent_run_id);
+                }
+                Body::JobEnqueued(job) => {
+                    named.jobs.insert(job.job_id);
+                }
+                _ => {}
+            }
+        }
+        named
+    }
+}

@@ -1,0 +1,154 @@
+//! Deletions: complete, killed half way, repeated.
+
+use sequent_artifacts::Source;
+use sequent_billing::{Posting, testing::books};
+use sequent_conversation::{Deletion, Error, NewRun, Runs, Turn, create, create_claimed};
+use sequent_core::{MicroUsd, ProjectId, RunId, Timestamp, UserId};
+use sequent_deletion::RunRecord;
+use sequent_jobs::{JobStatus, Worked};
+use sequent_runlog::LogKey;
+use sequent_tables::{CursorKey, Write, attribute, key};
+
+use crate::{
+    bench::{Bench, WORD},
+    left::{conversation, export},
+};
+
+const NOTHING: [String; 0] = [];
+
+/// Parts of the keys of all rows that contain the word before the deletion.
+const KINDS: [&str; 11] = [
+    "run=",
+    "#projects",
+    "#messages#",
+    "#runs",
+    "#jobs",
+    "#chat-names",
+    "#artifacts\"",
+    "#artifacts#run#",
+    "#artifacts#tag#",
+    "#artifacts#type#",
+    "#entities#",
+];
+
+#[tokio::test]
+async fn no_word_of_a_deleted_conversation_is_left() {
+    let bench = Bench::new().await;
+    let left = conversation(&bench).await;
+    export(&bench, Source::Project(left.project)).await;
+    let places = bench.places().await;
+    for kind in KINDS {
+        assert!(
+            places.iter().any(|place| place.contains(kind)),
+            "the word is in no row of {kind}: {places:#?}"
+        );
+    }
+    assert!(!bench.objects.keys().is_empty());
+    let (_, before) = books(bench.store(), bench.tenant, 0).await;
+
+    bench.projects().delete(left.project).await.unwrap();
+    let delivery = bench.delivery(left.project).await;
+    assert_eq!(bench.work(delivery).await, Worked::Success, "{:?}", bench.job(delivery).await.error);
+    assert_eq!(bench.places().await, NOTHING);
+    bench.collect().await;
+    assert_eq!(bench.objects.keys(), NOTHING);
+
+    let (_, after) = books(bench.store(), bench.tenant, 0).await;
+    assert_eq!(entries(&before), entries(&after), "the ledger keeps what was spent");
+    for run in left.all() {
+        let record: Option<RunRecord> =
+            bench.store().get(&key::deleted_run(bench.tenant, run)).await.unwrap();
+        let record = record.expect("the record stays");
+        assert_eq!((record.id, record.project_id), (run, left.project));
+        assert!(record.status.has_ended(), "{record:?}");
+        if run == left.first {
+            assert_eq!((record.usage.input_tokens, record.cost.micro_usd), (100, MicroUsd(700)));
+        }
+    }
+}
+
+fn entries(postings: &[Posting]) -> Vec<String> {
+    postings.iter().map(|posting| format!("{:?}", posting.entries)).collect()
+}
+
+#[tokio::test]
+async fn a_deletion_that_is_killed_again_and_again_is_completed() {
+    let bench = Bench::new().await;
+    let left = conversation(&bench).await;
+    bench.projects().delete(left.project).await.unwrap();
+    let delivery = bench.delivery(left.project).await;
+    let mut requests = 6;
+    while !bench.work_until_killed(delivery, requests).await {
+        requests += requests / 3;
+        let job = bench.job(delivery).await;
+        assert!(job.status != JobStatus::Error, "after {requests} requests: {:?}", job.error);
+    }
+    assert_eq!(bench.places().await, NOTHING);
+    bench.collect().await;
+    assert_eq!(bench.objects.keys(), NOTHING);
+    for run in left.all() {
+        let record = bench.store().get_item(&key::deleted_run(bench.tenant, run)).await.unwrap();
+        assert!(record.is_some(), "{run}");
+    }
+}
+
+#[tokio::test]
+async fn a_conversation_is_gone_for_callers_as_soon_as_it_is_marked() {
+    let bench = Bench::new().await;
+    let left = conversation(&bench).await;
+    let runs = Runs::new(bench.store(), bench.tenant);
+    runs.get_for_caller(left.asking).await.unwrap();
+    let projects = bench.projects();
+    projects.delete(left.project).await.unwrap();
+    assert!(matches!(projects.get(left.project).await, Err(Error::ProjectNotFound)));
+    assert!(matches!(projects.delete(left.project).await, Err(Error::ProjectNotFound)));
+    let cursors = CursorKey::new("a test".to_owned().into());
+    assert!(projects.list(&cursors, None, None).await.unwrap().items.is_empty());
+    let messages = projects.messages(left.project, &cursors, None, None).await;
+    assert!(matches!(messages, Err(Error::ProjectNotFound)));
+    assert!(matches!(runs.get_for_caller(left.first).await, Err(Error::RunNotFound)));
+    let listed = runs.list(&cursors, None, None).await.unwrap().items;
+    assert!(!format!("{listed:?}").contains(WORD), "{listed:?}");
+    for turn in [Turn::Claim, Turn::Wait] {
+        let late =
+            NewRun { run: RunId::new(), ..NewRun::new(bench.tenant, UserId::new(), left.project, WORD) };
+        let refused = create(&bench.runs(), &late, turn).await;
+        assert!(matches!(refused, Err(Error::ProjectNotFound)), "{refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn other_conversations_are_left_alone() {
+    let bench = Bench::new().await;
+    let left = conversation(&bench).await;
+    let other = NewRun::new(bench.tenant, UserId::new(), ProjectId::new(), "When is high tide?");
+    let other = NewRun { new_project: true, ..other };
+    let _owner = Box::pin(create_claimed(&bench.runs(), &other, None)).await.unwrap();
+    bench.projects().delete(left.project).await.unwrap();
+    let delivery = bench.delivery(left.project).await;
+    assert_eq!(bench.work(delivery).await, Worked::Success);
+    assert_eq!(bench.projects().get(other.project).await.unwrap().live_run_id, Some(other.run));
+    Runs::new(bench.store(), bench.tenant).get_for_caller(other.run).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_log_is_not_deleted_without_the_mark_of_its_project() {
+    let bench = Bench::new().await;
+    let left = conversation(&bench).await;
+    let project = key::project(bench.tenant, left.project);
+    let mark = Write::require(&project).when(attribute("deleting").equals(true));
+    let before = bench.places().await.len();
+    let log = LogKey { tenant: bench.tenant, run: left.first };
+    assert!(bench.storage.erase(log, &mark).await.is_err());
+    assert_eq!(bench.places().await.len(), before);
+}
+
+#[tokio::test]
+async fn a_job_without_a_project_has_nothing_to_do() {
+    let bench = Bench::new().await;
+    let project = ProjectId::new();
+    for row in (Deletion { project_id: project }).job(bench.tenant).rows(Timestamp::now()) {
+        bench.store().put(row).await.unwrap();
+    }
+    assert_eq!(bench.work(bench.delivery(project).await).await, Worked::Success);
+}

@@ -1,0 +1,201 @@
+//! A conversation that has left something everywhere.
+
+use bytes::Bytes;
+use sequent_artifacts::{Description, Digest, Entity, Export, Mention, Origin, Source};
+use sequent_conversation::{NewRun, Runs, Turn, create, create_claimed, finish};
+use sequent_core::{
+    ArtifactId, InterruptId, JobId, MessageId, MicroUsd, ProjectId, RunId, Timestamp, UserId,
+};
+use sequent_documents::Format;
+use sequent_event::{
+    Body, Citation, Interrupt, Job as RunJob, Plan, Question, Reason, Role, RunOutcome, Step, StepStatus,
+    Usage,
+};
+use sequent_jobs::{
+    NewJob, enqueue,
+    kinds::{HelloInput, HelloWorld},
+};
+use sequent_runlog::{DynamoStorage, LogKey, Writer, append_control};
+use sequent_tables::{Row, Write, key};
+
+use crate::bench::{Bench, WORD};
+
+type Owner = Box<Writer<DynamoStorage>>;
+
+/// The runs of the conversation.
+pub(crate) struct Left {
+    pub(crate) project: ProjectId,
+    /// Ended, and replaced by the next.
+    pub(crate) first: RunId,
+    pub(crate) child: RunId,
+    /// Waits for a person.
+    pub(crate) asking: RunId,
+    /// Waits for the turn.
+    pub(crate) waiting: RunId,
+}
+
+impl Left {
+    pub(crate) fn all(&self) -> [RunId; 4] {
+        [self.first, self.child, self.asking, self.waiting]
+    }
+}
+
+fn word(of: &str) -> String {
+    format!("{WORD} {of}")
+}
+
+pub(crate) async fn conversation(bench: &Bench) -> Left {
+    let user = UserId::new();
+    let project = ProjectId::new();
+    let about = serde_json::json!({ "project_id": project, "note": WORD });
+    let name = Row::new(&key::chat_name(bench.tenant, WORD), &about).unwrap();
+    let first = NewRun {
+        new_project: true,
+        claims: vec![Write::insert(name)],
+        reservation: Some(bench.reservation().await),
+        ..NewRun::new(bench.tenant, user, project, word("message"))
+    };
+    let child = NewRun { parent: Some(first.run), ..NewRun::new(bench.tenant, user, project, word("step")) };
+    Box::pin(answer(bench, &first, &child)).await;
+    let again = NewRun::new(bench.tenant, user, project, word("again"));
+    let asking = NewRun { replaces: Some(first.run), ..again };
+    Box::pin(ask(bench, &asking)).await;
+    let waiting = NewRun::new(bench.tenant, user, project, word("next"));
+    create(&bench.runs(), &waiting, Turn::Wait).await.unwrap();
+    Left { project, first: first.run, child: child.run, asking: asking.run, waiting: waiting.run }
+}
+
+/// A run with a plan, a tool, a source, a steering message, a child, a job, an artifact, exports and an answer.
+async fn answer(bench: &Bench, new: &NewRun, child: &NewRun) {
+    let owner = Box::pin(create_claimed(&bench.runs(), new, None)).await.unwrap();
+    let key = LogKey { tenant: bench.tenant, run: new.run };
+    let message_id = MessageId::new();
+    let content = word("steering");
+    let steering = Body::UserMessage { message_id, content, by: Some(new.user), model: None };
+    append_control(&bench.storage, key, steering).await.unwrap();
+    let job_id = job(bench, new.run).await;
+    for body in work(job_id, child.run) {
+        owner.append(body).await.unwrap();
+    }
+    create(&bench.runs(), child, Turn::Wait).await.unwrap();
+    artifact(bench, new.run).await;
+    say(&owner, &word("answer")).await;
+    end(bench, new, &owner, RunOutcome::Success).await;
+}
+
+fn work(job_id: JobId, child: RunId) -> Vec<Body> {
+    let step = Step {
+        id: "east".to_owned(),
+        title: word("title"),
+        instructions: word("instructions"),
+        independent: true,
+        status: StepStatus::Pending,
+    };
+    let source = Citation {
+        url: "https://example.com/".to_owned(),
+        title: word("source"),
+        quote: Some(word("quote")),
+        tool_call_id: None,
+    };
+    let id = || "call_1".to_owned();
+    let tool_call_name = "web_fetch".to_owned();
+    let result = word("result");
+    let description = Some(word("child"));
+    vec![
+        Body::PlanUpdated { plan: Plan { steps: vec![step] } },
+        Body::ToolCallStart { tool_call_id: id(), tool_call_name, parent_message_id: None },
+        Body::ToolCallArgs { tool_call_id: id(), delta: word("arguments") },
+        Body::ToolCallEnd { tool_call_id: id() },
+        Body::ToolCallResult { message_id: MessageId::new(), tool_call_id: id(), content: result },
+        Body::SourceCited(source),
+        Body::JobEnqueued(RunJob { job_id, job_type: "hello_world".to_owned(), tool_call_id: None }),
+        Body::SubagentStarted { subagent_run_id: child, name: "east".to_owned(), description },
+        Body::UsageRecorded(usage()),
+    ]
+}
+
+/// A run that waits for the answer to a question.
+async fn ask(bench: &Bench, new: &NewRun) {
+    let owner = Box::pin(create_claimed(&bench.runs(), new, None)).await.unwrap();
+    say(&owner, &word("beginning")).await;
+    let question = Question {
+        reason: Reason::Question,
+        message: word("question"),
+        tool_call_id: None,
+        response_schema: None,
+        expires_at: None,
+    };
+    let interrupt = Interrupt { id: InterruptId::new(), question: question.clone() };
+    owner.append(Body::ClarificationNeeded { interrupt_id: interrupt.id, question }).await.unwrap();
+    end(bench, new, &owner, RunOutcome::Interrupt { interrupts: vec![interrupt] }).await;
+}
+
+async fn say(owner: &Owner, text: &str) {
+    let message_id = MessageId::new();
+    owner.append(Body::TextMessageStart { message_id, role: Role::Assistant }).await.unwrap();
+    owner.append(Body::TextMessageContent { message_id, delta: text.to_owned() }).await.unwrap();
+    owner.append(Body::TextMessageEnd { message_id }).await.unwrap();
+}
+
+async fn end(bench: &Bench, new: &NewRun, owner: &Owner, outcome: RunOutcome) {
+    let row = Runs::new(bench.store(), bench.tenant).get(new.run).await.unwrap();
+    let end = Body::RunFinished { thread_id: new.project, run_id: new.run, outcome };
+    // A steering message is a signal. The owner has met it when it has stored its own events.
+    let known = *owner.signals().borrow();
+    finish(owner, bench.tenant, &row, known, vec![end]).await.unwrap();
+}
+
+fn usage() -> Usage {
+    Usage {
+        provider: "demo".to_owned(),
+        model: "demo".to_owned(),
+        input_tokens: 100,
+        output_tokens: 20,
+        cached_input_tokens: 0,
+        reasoning_tokens: 0,
+        cost_micro_usd: Some(MicroUsd(700)),
+        estimated: false,
+        latency_ms: 1,
+        finish_reason: "stop".to_owned(),
+        messages_told: None,
+    }
+}
+
+/// A job of the run. No worker has taken it.
+async fn job(bench: &Bench, run: RunId) -> JobId {
+    let input = HelloInput { name: Some(WORD.to_owned()), ..HelloInput::default() };
+    let new = NewJob { run: Some(run), ..NewJob::of::<HelloWorld>(bench.tenant, &input) };
+    enqueue(bench.store(), &new, Timestamp::now()).await.unwrap();
+    new.id
+}
+
+/// An artifact of the run, an entity in it, an export of it, and an export of the run.
+async fn artifact(bench: &Bench, run: RunId) {
+    let document = sequent_artifacts::derived_id(run, "call_1");
+    let origin = Origin { run: Some(run), ..Origin::default() };
+    save(bench, document, origin, "document").await;
+    let mention = Mention { entity_type: "person".to_owned(), name: word("person"), count: 1 };
+    let entity = Entity::found(mention, document, Some(run), JobId::new(), Timestamp::now());
+    bench.store().put(Row::new(&entity.key(bench.tenant), &entity).unwrap()).await.unwrap();
+    export(bench, Source::Artifact(document)).await;
+    export(bench, Source::Run(run)).await;
+}
+
+pub(crate) async fn export(bench: &Bench, source: Source) {
+    let export = Export { source, version: Digest::of(b"1"), format: Format::Markdown, again: 0 };
+    let new = export.job(bench.tenant);
+    enqueue(bench.store(), &new, Timestamp::now()).await.unwrap();
+    let origin = Origin { job: Some(new.id), ..Origin::default() };
+    save(bench, ArtifactId::from_bits(new.id.bits()), origin, &source.id()).await;
+}
+
+async fn save(bench: &Bench, id: ArtifactId, origin: Origin, of: &str) {
+    let description = Description {
+        title: word(of),
+        entity_type: "report".to_owned(),
+        tags: vec![WORD.to_owned()],
+        media_type: "text/markdown".to_owned(),
+    };
+    let bytes = Bytes::from(format!("{WORD} in the bytes of {of}"));
+    bench.artifacts.save(bench.tenant, id, description, origin, bytes).await.unwrap();
+}
