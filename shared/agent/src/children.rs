@@ -127,15 +127,17 @@ async fn record_results(execution: &mut Execution<'_>, rows: &[Run]) -> Result<(
 /// one.
 async fn complete_steps(execution: &mut Execution<'_>) -> Result<bool, Error> {
     let state = &execution.state;
-    let pending =
-        state.plan.iter().flat_map(|plan| &plan.steps).filter(|step| step.status == StepStatus::Pending);
-    let ended = pending.filter_map(|step| {
-        let child = state.children.iter().find(|child| child.name == step.id)?;
+    let is_pending = |id: &str| {
+        let mut steps = state.plan.iter().flat_map(|plan| &plan.steps);
+        steps.any(|step| step.id == id && step.status == StepStatus::Pending)
+    };
+    let unfinished = |child: &&Child| state.open_steps.contains(&child.name) || is_pending(&child.name);
+    let ended = state.children.iter().filter(unfinished).filter_map(|child| {
         let status = match child.ended.as_ref()? {
             ChildEnd::Result(_) => StepStatus::Done,
             ChildEnd::Failure { .. } => StepStatus::Failed,
         };
-        Some((step.id.clone(), status))
+        Some((child.name.clone(), status))
     });
     let ended: Vec<(String, StepStatus)> = ended.collect();
     for (step, status) in &ended {

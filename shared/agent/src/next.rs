@@ -88,9 +88,23 @@ fn next_step(plan: &Plan, state: &State) -> Next {
         return Next::Delegate(std::iter::once(first).chain(others).cloned().collect());
     }
     if !state.open_steps.contains(&first.id) {
-        return Next::Begin(first.id.clone());
+        let step = first.id.clone();
+        return if was_done(state, &step) { Next::Complete(step) } else { Next::Begin(step) };
     }
     if has_answered(state) { Next::Complete(first.id.clone()) } else { Next::Ask(Purpose::Step) }
+}
+
+/// Returns `true` if the step was answered and finished, and the owner was lost before it could mark the step in the plan.
+fn was_done(state: &State, step: &str) -> bool {
+    let mut latest = state.transcript.iter().rev();
+    let is_over = matches!(latest.next(), Some(TranscriptEntry::StepOver));
+    let is_answered =
+        matches!(latest.next(), Some(TranscriptEntry::Assistant { calls, .. }) if calls.is_empty());
+    let is_last = latest.find_map(|entry| match entry {
+        TranscriptEntry::Step { name } => Some(name == step),
+        _ => None,
+    });
+    is_over && is_answered && is_last == Some(true)
 }
 
 /// Returns `true` if the log ends with a response that calls no tool and covers all messages of people.

@@ -285,6 +285,39 @@ async fn a_step_whose_child_has_ended_is_completed_by_the_next_owner() {
 }
 
 #[tokio::test]
+async fn a_step_that_was_answered_is_not_repeated_by_the_next_owner() {
+    let bench = Bench::new().await;
+    let asking = planned(&bench).await;
+    let writer = bench.owned(&asking).await;
+    let plan =
+        serde_json::from_value(json!({"steps": [{"id": "only", "title": "Only", "instructions": "Go."}]}));
+    let usage = json!({"provider": "demo", "model": "demo", "inputTokens": 1, "outputTokens": 1, "latencyMs": 1,
+        "finishReason": "stop"});
+    let message_id = sequent_core::MessageId::new();
+    // The owner was lost before it could mark the step in the plan.
+    for body in [
+        Body::PlanUpdated { plan: plan.unwrap() },
+        Body::StepStarted { step_name: "only".into() },
+        Body::TextMessageStart { message_id, role: sequent_event::Role::Assistant },
+        Body::TextMessageContent { message_id, delta: "Done.".into() },
+        Body::TextMessageEnd { message_id },
+        Body::UsageRecorded(serde_json::from_value(usage).unwrap()),
+        Body::StepFinished { step_name: "only".into() },
+    ] {
+        writer.append(body).await.unwrap();
+    }
+    writer.release().await.unwrap();
+    let key = bench.key(asking.run);
+    let claimed = claim(&bench.engine.storage, key, bench.engine.settings, false, None).await.unwrap();
+    let Claim::Won(writer) = claimed else { panic!("the lease was released") };
+    assert_eq!(execute(&bench.engine, key, *writer, None).await.unwrap(), Executed::Closed);
+    let state = bench.state(asking.run).await;
+    assert_eq!(state.phase, Phase::Finished(RunOutcome::Success));
+    assert_eq!(state.model_calls, 2, "the step, and the conclusion");
+    assert_eq!(state.plan.unwrap().steps[0].status, StepStatus::Done);
+}
+
+#[tokio::test]
 async fn a_step_that_asked_a_person_continues_with_the_answer() {
     let bench = Bench::new().await;
     let instructions =
