@@ -121,6 +121,10 @@ pub async fn claim<S: Storage>(
     if state.phase.is_closed() && !state.is_resumable() {
         return Ok(Claim::Closed); // in the meantime
     }
+    // An owner that has written since the lease was read is alive, or has claimed the run first.
+    if segments.iter().any(|segment| segment.epoch > 0 && segment.first > tail.last()) {
+        return Ok(Claim::Held);
+    }
     let reason = match state.epoch {
         0 => ClaimReason::Start,
         _ if state.is_resumable() => ClaimReason::Resume,
