@@ -117,7 +117,7 @@ async fn a_cancelled_run_keeps_its_partial_answer() {
     let bench = Bench::new().await;
     let project = bench.project().await.id;
     for (reason, kept) in [(CancelReason::Requested, 2), (CancelReason::RolledBack, 2)] {
-        let asking = bench.asking(project, "/demo tokens=5000 rate=200");
+        let asking = bench.asking(project, "/demo tokens=50000 rate=200");
         let writer = bench.owned(&asking).await;
         let key = bench.key(asking.run);
         let engine = bench.engine.clone();
@@ -138,7 +138,7 @@ async fn a_cancelled_run_keeps_its_partial_answer() {
             "the owner may end the run before the answer"
         );
         assert_eq!(running.await.unwrap().unwrap(), Executed::Closed);
-        assert!(asked.elapsed() < Duration::from_secs(5), "much less than the complete answer would take");
+        assert!(asked.elapsed() < Duration::from_secs(60), "much less than the complete answer would take");
         assert_eq!(bench.status(asking.run).await, RunStatus::Cancelled);
         let again = cancel(&runs, key, None, reason).await.unwrap();
         assert_eq!(again, Cancel::AlreadyEnded);
