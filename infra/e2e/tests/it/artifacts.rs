@@ -76,6 +76,6 @@ async fn list(person: &Person, query: &str) -> Vec<Value> {
 }
 
 /// Announces an upload and returns the signed request.
-async fn offer(person: &Person, body: Value) -> Value {
+pub(crate) async fn offer(person: &Person, body: Value) -> Value {
     person.post(Call::to("/api/artifacts/uploads").body(body)).await.json()
 }

@@ -15,13 +15,14 @@ use crate::{
     till::Till,
 };
 use futures::{StreamExt, future::join_all, stream};
+use sequent_audit::Auditor;
 use sequent_conversation::{Run, Runs};
-use sequent_core::{RunId, TenantId};
+use sequent_core::{RunId, TenantId, Timestamp};
 use sequent_event::{ChildEnd, Event, Phase, Reason, RunOutcome, State};
 use sequent_runlog::{DynamoStorage, LogKey, Segment, read_all};
 use sequent_tables::testing::{Fault, Faults, Rates};
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 /// Time until an index shows a write.
 const INDEX_DELAY: Duration = Duration::from_millis(300);
@@ -186,6 +187,27 @@ impl Chaos {
         starts.buffer_unordered(4).collect().await
     }
 
+    /// Waits until the audit finds nothing that is stuck. The last jobs may still be on their way.
+    async fn audited(&self) {
+        let auditor = Auditor::new(DynamoStorage::new(self.system.store()));
+        // As of later, so that no work may wait any more.
+        let audit =
+            async || auditor.audit_all(Timestamp::now() + Duration::from_secs(2 * 3600)).await.unwrap();
+        let clean = async {
+            while !audit().await.is_clean() {
+                sleep(Duration::from_secs(1)).await;
+            }
+        };
+        tokio::select! {
+            _ = self.sweep() => unreachable!(),
+            clean = timeout(Duration::from_secs(120), clean) => {
+                if clean.is_err() {
+                    panic!("stuck: {:#?}", audit().await);
+                }
+            }
+        }
+    }
+
     /// Describes the runs that have not ended.
     async fn left(&self) -> String {
         let left = all(&self.caller, "/api/runs").await;
@@ -196,7 +218,7 @@ impl Chaos {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_run_ends_once_and_nothing_happens_twice() {
-    let count = scaled(12, 300);
+    let count = scaled(8, 300);
     let till = Till::open().await;
     let environment = [("SSRF_ALLOW", &*till.address()), ("LEASE_MS", "1500"), ("LEASE_RENEW_MS", "400")];
     let faults = Faults::default();
@@ -239,6 +261,7 @@ async fn every_run_ends_once_and_nothing_happens_twice() {
     let calls = chaos.faults.calls();
     let met = chaos.faults.met();
     let checked = check(&chaos, &runs, &till.charges()).await;
+    chaos.audited().await;
     println!(
         "{} runs in {took:.1?}, {answered} times answered, faults in {calls} calls of the database: {met:?}; {checked:?}",
         runs.len()

@@ -15,7 +15,7 @@ const WORKERS: [&str; 4] =
     ["AgentWorkerFunction", "JobWorkerFunction", "ExportWorkerFunction", "FanoutFunction"];
 
 /// Starts a run with a deliverable and returns its log at the end.
-async fn deliver(person: &Person, kind: &str, input: &str) -> (String, Vec<Value>) {
+pub(crate) async fn deliver(person: &Person, kind: &str, input: &str) -> (String, Vec<Value>) {
     let run =
         person.post(Call::to("/api/runs").body(json!({"input": input, "deliverable_type": kind}))).await;
     assert_eq!(run.status, 202, "{run:?}");
@@ -41,7 +41,7 @@ async fn content(person: &Person, artifact: &Value) -> Value {
 }
 
 /// Encodes the arguments of a directive, which end at a space.
-fn args(value: &Value) -> String {
+pub(crate) fn args(value: &Value) -> String {
     value.to_string().replace(' ', "\\u0020")
 }
 

@@ -16,6 +16,7 @@ mod interleaved;
 mod isolation;
 mod jobs;
 mod kill;
+mod largest;
 mod limits;
 mod long;
 mod mcp;

@@ -168,15 +168,20 @@ impl Proxy {
 
     /// Reads the index entries of items.
     async fn entries(&self, parts: &Parts, keys: &[(Value, Value)]) -> Result<Vec<Entry>, Unanswered> {
-        let mut entries = Vec::new();
+        let Some((table, _)) = keys.first() else { return Ok(Vec::new()) };
         let mut parts = parts.clone();
-        parts.headers.insert("x-amz-target", HeaderValue::from_static("DynamoDB_20120810.GetItem"));
-        for (table, key) in keys {
-            let get = json!({"TableName": table, "Key": key, "ConsistentRead": true});
-            let (_, answer) = self.forward(&parts, get.to_string().into()).await?;
-            entries.push(late::entry_of(&parsed(&answer)["Item"]));
-        }
-        Ok(entries)
+        parts.headers.insert("x-amz-target", HeaderValue::from_static("DynamoDB_20120810.BatchGetItem"));
+        let wanted: Vec<&Value> = keys.iter().map(|(_, key)| key).collect();
+        let table = table.as_str().unwrap_or_default();
+        let get = json!({"RequestItems": {table: {"Keys": wanted, "ConsistentRead": true}}});
+        let (_, answer) = self.forward(&parts, get.to_string().into()).await?;
+        let found = parsed(&answer);
+        let items = found["Responses"][table].as_array().cloned().unwrap_or_default();
+        let is_at = |item: &Value, key: &Value| item["pk"] == key["pk"] && item["sk"] == key["sk"];
+        let entry = |(_, key): &(Value, Value)| {
+            late::entry_of(items.iter().find(|item| is_at(item, key)).unwrap_or(&Value::Null))
+        };
+        Ok(keys.iter().map(entry).collect())
     }
 
     async fn forward(&self, parts: &Parts, body: Bytes) -> Result<(response::Parts, Bytes), Unanswered> {
