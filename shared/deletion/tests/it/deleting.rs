@@ -2,12 +2,15 @@
 
 use sequent_artifacts::Source;
 use sequent_billing::{Posting, testing::books};
-use sequent_conversation::{Deletion, Error, NewRun, Runs, Turn, create, create_claimed};
+use sequent_conversation::{Deletion, Error, NewRun, Runs, SettleRun, Turn, create, create_claimed};
 use sequent_core::{MicroUsd, ProjectId, RunId, Timestamp, UserId};
 use sequent_deletion::RunRecord;
-use sequent_jobs::{JobStatus, Worked};
-use sequent_runlog::LogKey;
-use sequent_tables::{CursorKey, Write, attribute, key};
+use sequent_jobs::{
+    JobStatus, NewJob, Worked, enqueue,
+    kinds::{HelloInput, HelloWorld},
+};
+use sequent_runlog::{LogKey, Storage as _};
+use sequent_tables::{CursorKey, Update, Write, attribute, key};
 
 use crate::{
     bench::{Bench, WORD},
@@ -141,6 +144,27 @@ async fn a_log_is_not_deleted_without_the_mark_of_its_project() {
     let log = LogKey { tenant: bench.tenant, run: left.first };
     assert!(bench.storage.erase(log, &mark).await.is_err());
     assert_eq!(bench.places().await.len(), before);
+}
+
+#[tokio::test]
+async fn a_run_is_not_deleted_before_it_is_settled() {
+    let bench = Bench::new().await;
+    let left = conversation(&bench).await;
+    // The settlement reads the logs of the run and of its children.
+    let settling = NewJob {
+        id: SettleRun::job_id(left.first),
+        ..NewJob::of::<HelloWorld>(bench.tenant, &HelloInput::default())
+    };
+    enqueue(bench.store(), &settling, Timestamp::now()).await.unwrap();
+    bench.projects().delete(left.project).await.unwrap();
+    let delivery = bench.delivery(left.project).await;
+    assert!(!bench.work_until_killed(delivery, 60).await);
+    let log = LogKey { tenant: bench.tenant, run: left.first };
+    assert!(bench.storage.tail(log).await.unwrap().is_some(), "the log is there");
+    let settled = Update::of(&key::job(bench.tenant, settling.id)).set("status", "success");
+    bench.store().write(settled).await.unwrap();
+    while !bench.work_until_killed(delivery, 10_000).await {}
+    assert_eq!(bench.storage.tail(log).await.unwrap(), None);
 }
 
 #[tokio::test]
