@@ -62,7 +62,7 @@ impl Load {
 fn impatient(options: &mut Options, timeout: usize) {
     let text = std::fs::read_to_string(&options.template).unwrap();
     let longest = "\n      Timeout: 900\n";
-    assert_eq!(text.matches(longest).count(), 3, "chat, agent-worker and job-worker");
+    assert_eq!(text.matches(longest).count(), 4, "chat, agent-worker, job-worker and audit");
     let text = text.replace(longest, &format!("\n      Timeout: {timeout}\n"));
     options.template = options.data_dir.with_file_name("template.yaml");
     std::fs::write(&options.template, text).unwrap();
