@@ -1,7 +1,7 @@
 //! The hourly audit of the tables, in parts.
 //!
 //! The table is read in 24 parts. The audit of each hour begins with the part of that hour, so every row is audited once a
-//! day, however large the table is. It then continues with the next parts as far as [`PAGES`] go: a small table is audited
+//! day, however large the table is. It then continues with the next parts as far as `PAGES` go: a small table is audited
 //! completely every hour.
 
 use std::cell::Cell;
