@@ -110,7 +110,7 @@ pub enum Decision<E> {
 /// Appends the events that `decide` derives from the whole log, directly after what it has read. If another
 /// segment was stored in the meantime, it reads that segment and decides again. It is for control events whose
 /// meaning depends on the events before them, together with the rows that repeat them. Events that do not fit one
-/// segment are stored in up to [`MAX_SEGMENTS`], all of them or none.
+/// segment are stored in up to [`MAX_SEGMENTS`](crate::MAX_SEGMENTS), all of them or none.
 ///
 /// # Errors
 /// If the log cannot be read or written, others were faster for a long time ([`AppendError::Busy`]), or the log
