@@ -10,7 +10,7 @@ use sequent_event::{Body, Configuration, Event, Job as LoggedJob, JobEnd, JobSta
 use sequent_runlog::{DynamoStorage, LogKey, Segment, Settings, TransactionRows, create_claimed, read_all};
 use sequent_tables::{
     Row, Write, key,
-    testing::{Fault, Faults, faulty_store},
+    testing::{self, Fault, Faults, faulty_store},
 };
 use serde_json::json;
 
@@ -132,6 +132,23 @@ async fn the_usage_of_a_lost_or_cancelled_attempt_is_in_the_row() {
     assert_eq!(worked, Worked::Fenced);
     let (end, _) = logged_end(&bench, key, delivery.job_id).await;
     assert_eq!((end.usage.output_tokens, bench.job(delivery).await.usage.output_tokens), (5, 5));
+}
+
+#[tokio::test]
+async fn the_usage_of_an_attempt_that_ends_after_its_job_was_cancelled_is_in_the_row() {
+    let store = testing::store().await;
+    // No renewal tells the attempt that its job was cancelled: the write of its end finds that out.
+    let bench = Bench::renewing(store, Duration::from_secs(3600));
+    for end in [Act::Succeed, Act::FailUntil(99), Act::Refuse, Act::Panic] {
+        for of_a_run in [false, true] {
+            let act = Act::Spend(7, Box::new(Act::OutliveCancel(Box::new(end.clone()))));
+            let delivery = if of_a_run { of_run(&bench, act).await.1 } else { bench.enqueue(act).await };
+            assert_eq!(bench.work(delivery).await, Worked::Fenced, "{end:?}");
+            let job = bench.job(delivery).await;
+            assert_eq!((job.status, &*job.error.unwrap().code), (JobStatus::Error, "cancelled"));
+            assert_eq!(job.usage.output_tokens, 7, "{end:?}, of a run: {of_a_run}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -37,6 +37,8 @@ pub(super) enum Act {
     Report,
     /// Spends this many tokens in each attempt, and acts then.
     Spend(u64, Box<Act>),
+    /// Cancels its own job, as an administrator would, and acts then.
+    OutliveCancel(Box<Act>),
     /// Succeeds with this many events for the log of the run.
     LeaveEvents(usize),
     /// Succeeds with a row of this many bytes.
@@ -62,7 +64,17 @@ impl JobKind for Puppet {
             }
             act => act,
         };
+        let act = match act {
+            Act::OutliveCancel(act) => {
+                cancel(&context.storage, context.tenant, context.job, "enough", Timestamp::now())
+                    .await
+                    .unwrap();
+                *act
+            }
+            act => act,
+        };
         match act {
+            Act::OutliveCancel(_) => Err(Failed::Poison("one cancellation at a time".into())),
             Act::Spend(..) => Err(Failed::Poison("one purchase at a time".into())),
             Act::LeaveEvents(count) => Ok(with_events(&context, count)),
             Act::LeaveRow(bytes) => Ok(with_row(&context, bytes)),
@@ -145,13 +157,14 @@ impl Bench {
     }
 
     pub(super) fn over(store: Store) -> Self {
+        Self::renewing(store, Duration::from_millis(50))
+    }
+
+    /// A bench whose leases are renewed after `renew`.
+    pub(super) fn renewing(store: Store, renew: Duration) -> Self {
         let storage = DynamoStorage::new(store);
         let begun = Arc::new(AtomicU32::new(0));
-        let settings = Settings {
-            lease: Duration::from_secs(30),
-            renew: Duration::from_millis(50),
-            ..Settings::default()
-        };
+        let settings = Settings { lease: Duration::from_secs(30), renew, ..Settings::default() };
         let kinds = Registry::new().with(Puppet(begun.clone())).with(HastyPuppet(Puppet(begun.clone())));
         let worker = Worker::new(kinds, storage.clone(), settings);
         Self { worker, storage, tenant: TenantId::new(), begun }

@@ -36,20 +36,20 @@ impl Attempt<'_> {
 }
 
 impl Worker {
+    /// Stores the end of an attempt. If the job continued without it, only its usage is stored.
     pub(super) async fn store_end(&self, attempt: Attempt<'_>, ended: AttemptEnd) -> Result<Worked, Error> {
         let Attempt { tenant, job, .. } = attempt;
-        match ended {
-            AttemptEnd::Lost => {
-                if !job.usage.is_none() {
-                    count_late(self.store(), tenant, job).await?;
-                }
-                Ok(Worked::Fenced)
-            }
-            AttemptEnd::NoTime => self.take(attempt, &job.waiting(None), Worked::HandedBack).await,
-            AttemptEnd::Poison(why) => self.fail(attempt, why).await,
-            AttemptEnd::Failed(why) => self.fail_once(attempt, why).await,
-            AttemptEnd::Done(done) => self.succeed(attempt, done).await,
+        let worked = match ended {
+            AttemptEnd::Lost => Worked::Fenced,
+            AttemptEnd::NoTime => self.take(attempt, &job.waiting(None), Worked::HandedBack).await?,
+            AttemptEnd::Poison(why) => self.fail(attempt, why).await?,
+            AttemptEnd::Failed(why) => self.fail_once(attempt, why).await?,
+            AttemptEnd::Done(done) => self.succeed(attempt, done).await?,
+        };
+        if worked == Worked::Fenced && !job.usage.is_none() {
+            self.patiently(attempt, || count_late(self.store(), tenant, job)).await?;
         }
+        Ok(worked)
     }
 
     async fn succeed(&self, attempt: Attempt<'_>, mut done: Done) -> Result<Worked, Error> {
