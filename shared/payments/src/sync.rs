@@ -10,12 +10,13 @@ use sequent_billing::{
     Account, AccountChange, Cause, Ledger, LedgerAccount, Plans, Posting, Recorded, versioned,
 };
 use sequent_core::{GrantId, MicroCredits, TenantId, Timestamp};
-use sequent_stripe::{DisputeStatus, Invoice, InvoiceStatus, Kind, Payment, Price, Session, Subject};
+use sequent_stripe::{DisputeStatus, Invoice, InvoiceStatus, Kind, Line, Payment, Session, Subject};
 use sequent_tables::key;
 use serde::Deserialize;
 
 use crate::{
-    Error, Payments, line,
+    Error, Payments,
+    line::Billed,
     purchase::{Facts, Purchase},
     sell,
     subscription::Subscribed,
@@ -162,23 +163,22 @@ impl Payments {
         self.with_returns(facts, intents).await.map(Some)
     }
 
-    /// Computes the credits of an invoice: the sum of what its [lines](line::credits) buy and return.
+    /// Computes the credits of an invoice: the sum of what its lines [buy and return](Billed::credits).
     async fn of_invoice(&self, invoice: &Invoice) -> Result<Facts, Error> {
         let mut credits = 0_i128;
         let mut until = 0;
-        let mut prices: BTreeMap<&str, Option<Price>> = BTreeMap::new();
-        for line in &invoice.lines.data {
-            let Some((id, each)) = line.price().and_then(|id| Some((id, self.catalog.credits_of(id)?)))
-            else {
-                continue;
-            };
-            until = until.max(line.period.end);
-            if !prices.contains_key(id) {
-                prices.insert(id, self.stripe.price(id).await?);
+        for (id, lines) in by_price(&invoice.lines.data) {
+            let Some(each) = self.catalog.credits_of(id) else { continue };
+            until = lines.iter().fold(until, |until, line| until.max(line.period.end));
+            let price = self.stripe.price(id, &invoice.currency).await?;
+            for billed in Billed::of(&lines, price.as_ref()) {
+                let whole =
+                    price.as_ref().and_then(|price| price.amount_of(billed.quantity, &invoice.currency));
+                credits += billed.credits(each, whole).unwrap_or_else(|| {
+                    log_unpriced(invoice, id, billed);
+                    0
+                });
             }
-            let quantity = line.quantity.unwrap_or(1);
-            let whole = prices[id].as_ref().and_then(|price| price.amount_of(quantity, &invoice.currency));
-            credits += line::credits(line, each, whole);
         }
         let credits = credits.clamp(i64::MIN.into(), i64::MAX.into());
         Ok(Facts {
@@ -223,6 +223,28 @@ impl Payments {
         }
         Ok(expired)
     }
+}
+
+fn by_price(lines: &[Line]) -> BTreeMap<&str, Vec<&Line>> {
+    let mut lines_of: BTreeMap<&str, Vec<&Line>> = BTreeMap::new();
+    for line in lines {
+        if let Some(price) = line.price() {
+            lines_of.entry(price).or_default().push(line);
+        }
+    }
+    lines_of
+}
+
+fn log_unpriced(invoice: &Invoice, price: &str, billed: Billed) {
+    tracing::error!(
+        invoice = invoice.id,
+        price,
+        quantity = billed.quantity,
+        amount = billed.amount,
+        currency = invoice.currency,
+        "could not compute the credits of a proration, because Stripe does not return the amount of its price for a whole \
+         period; it changes no credits, so adjust the account by hand"
+    );
 }
 
 /// Reads the credits of a checkout from its metadata, which we set when we created it.

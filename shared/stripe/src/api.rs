@@ -269,13 +269,19 @@ impl Client {
         self.all(request, |dispute: &Dispute| &dispute.id).await
     }
 
-    /// Fetches a price in all its currencies, with its tiers in the default currency.
+    /// Fetches a price in all its currencies, with its tiers in its default currency and in `currency`.
+    ///
+    /// Stripe returns the tiers of another currency only if the request names the currency. The path has three of the four
+    /// levels that it allows (<https://docs.stripe.com/api/expanding_objects>).
     ///
     /// # Errors
     /// See [`Error`].
-    pub async fn price(&self, id: &str) -> Result<Option<Price>, Error> {
-        let request = Request::get(format!("/v1/prices/{id}"));
-        self.find(request.with("expand[]", "currency_options").with("expand[]", "tiers")).await
+    pub async fn price(&self, id: &str, currency: &str) -> Result<Option<Price>, Error> {
+        let request = Request::get(format!("/v1/prices/{id}"))
+            .with("expand[]", "currency_options")
+            .with("expand[]", "tiers")
+            .with("expand[]", format!("currency_options.{currency}.tiers"));
+        self.find(request).await
     }
 
     /// Fetches a page of the events since `since` (seconds since the epoch) that did not reach every endpoint, limited to the

@@ -177,6 +177,23 @@ pub struct LineOrigin {
     /// The line corrects the bill of a period that has begun.
     #[serde(default)]
     pub proration: bool,
+    pub proration_details: Option<ProrationDetails>,
+    /// Id of the item of the subscription.
+    pub subscription_item: Option<String>,
+}
+
+/// The details of a correction.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct ProrationDetails {
+    /// The lines that this line credits. `None` for a line that charges.
+    pub credited_items: Option<CreditedItems>,
+}
+
+/// The lines of an earlier invoice that a line credits.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct CreditedItems {
+    /// Id of the invoice.
+    pub invoice: String,
 }
 
 /// A span of time, in seconds since the epoch.
@@ -306,11 +323,27 @@ impl Line {
     /// Returns `true` if the line corrects the bill of a period that has begun.
     #[must_use]
     pub fn is_proration(&self) -> bool {
-        let origins = self
-            .parent
-            .iter()
-            .flat_map(|parent| parent.subscription_item_details.iter().chain(&parent.invoice_item_details));
-        origins.into_iter().any(|origin| origin.proration)
+        self.origins().any(|origin| origin.proration)
+    }
+
+    /// Returns `true` if the line credits what an earlier line charged. Its amount may be zero.
+    #[must_use]
+    pub fn is_credit(&self) -> bool {
+        let is_credited = |origin: &LineOrigin| {
+            origin.proration_details.as_ref().is_some_and(|details| details.credited_items.is_some())
+        };
+        self.amount < 0 || (self.amount == 0 && self.origins().any(is_credited))
+    }
+
+    /// Returns the id of the item of a subscription that the line bills.
+    #[must_use]
+    pub fn subscription_item(&self) -> Option<&str> {
+        self.origins().find_map(|origin| origin.subscription_item.as_deref())
+    }
+
+    fn origins(&self) -> impl Iterator<Item = &LineOrigin> {
+        let parents = self.parent.iter();
+        parents.flat_map(|parent| parent.subscription_item_details.iter().chain(&parent.invoice_item_details))
     }
 }
 

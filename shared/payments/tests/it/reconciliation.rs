@@ -16,20 +16,32 @@ impl Shop {
         self.store.get(&key::account(self.buyer.tenant)).await.unwrap().unwrap()
     }
 
-    /// Adds a paid invoice of the first customer with these quantities and amounts of `price_pro`, and applies it.
-    async fn bills(&self, id: &str, lines: &[(i64, i64)]) {
+    /// Gives `price_pro` this form.
+    fn has_price(&self, form: &Value) {
+        let mut price = json!({"id": "price_pro", "object": "price", "currency": "usd", "unit_amount": null});
+        price.as_object_mut().unwrap().extend(form.as_object().unwrap().clone());
+        self.fake.insert(price);
+    }
+
+    /// Adds a paid invoice with these quantities and amounts of corrections of `price_pro`, and applies it.
+    async fn corrects(&self, id: &str, lines: &[(i64, i64)]) {
+        self.bills(id, "usd", true, lines).await;
+    }
+
+    /// Adds a paid invoice of the first customer with lines of `price_pro`, and applies it.
+    async fn bills(&self, id: &str, currency: &str, proration: bool, lines: &[(i64, i64)]) {
         let customer = self.fake.all("customer")[0]["id"].clone();
         let total: i64 = lines.iter().map(|(_, amount)| amount).sum();
         let line = |(quantity, amount): &(i64, i64)| {
             json!({
                 "id": "il_1", "amount": amount, "quantity": quantity, "period": {"start": 1, "end": 4_000_000_000_i64},
                 "pricing": {"price_details": {"price": "price_pro"}},
-                "parent": {"subscription_item_details": {"proration": true}},
+                "parent": {"subscription_item_details": {"proration": proration}},
             })
         };
         self.fake.insert(json!({
             "id": id, "object": "invoice", "customer": customer, "status": "paid", "amount_paid": total.max(0),
-            "total": total, "currency": "usd", "created": 1, "number": null, "hosted_invoice_url": null,
+            "total": total, "currency": currency, "created": 1, "number": null, "hosted_invoice_url": null,
             "invoice_pdf": null, "lines": {"data": lines.iter().map(line).collect::<Vec<Value>>()},
             "payments": {"data": []},
         }));
@@ -44,19 +56,57 @@ async fn a_change_of_quantity_buys_the_difference_whatever_form_the_price_has() 
         json!({"unit_amount": 300}),
         json!({"unit_amount_decimal": "300.0"}),
         json!({"tiers_mode": "graduated", "tiers": tiers}),
-        json!({}),
     ];
     for form in forms {
         let shop = Shop::open().await;
         shop.buys(SMALL).await;
-        let mut price = json!({"id": "price_pro", "object": "price", "currency": "usd", "unit_amount": null});
-        price.as_object_mut().unwrap().extend(form.as_object().unwrap().clone());
-        shop.fake.insert(price);
-        shop.bills("in_up", &[(5, -1500), (6, 1800)]).await;
+        shop.has_price(&form);
+        shop.corrects("in_up", &[(5, -1500), (6, 1800)]).await;
         assert_eq!(shop.account().await.available, MicroCredits::whole(20), "one more unit: {form}");
-        shop.bills("in_down", &[(6, -1800), (5, 1500)]).await;
-        shop.bills("in_back", &[(6, -1800)]).await;
+        shop.corrects("in_down", &[(6, -1800), (5, 1500)]).await;
+        shop.corrects("in_back", &[(6, -1800)]).await;
         assert!(shop.account().await.available <= MicroCredits::whole(20), "a return buys nothing: {form}");
+    }
+}
+
+#[tokio::test]
+async fn the_lines_of_tiers_buy_what_the_tiers_cost_together() {
+    let shop = Shop::open().await;
+    shop.buys(SMALL).await;
+    let tiers = json!([
+        {"up_to": 1000, "unit_amount": 0, "flat_amount": 900},
+        {"up_to": null, "unit_amount_decimal": "3.6", "flat_amount": 0},
+    ]);
+    shop.has_price(&json!({"tiers_mode": "graduated", "tiers": tiers}));
+    shop.bills("in_flat", "usd", false, &[(1000, 0), (0, 900)]).await;
+    assert_eq!(shop.account().await.available, MicroCredits::whole(20 * 1000));
+    shop.bills("in_both", "usd", false, &[(1000, 0), (0, 900), (31, 112), (0, 0)]).await;
+    assert_eq!(shop.account().await.available, MicroCredits::whole(20 * 2031));
+}
+
+#[tokio::test]
+async fn a_part_of_a_period_buys_the_part_that_its_amount_is_in_the_tiers_of_the_currency() {
+    let shop = Shop::open().await;
+    shop.buys(SMALL).await;
+    let euros = json!({"eur": {"tiers": [{"up_to": null, "unit_amount": 400}]}});
+    let dollars = json!([{"up_to": null, "unit_amount": 300}]);
+    shop.has_price(&json!({"tiers_mode": "graduated", "tiers": dollars, "currency_options": euros}));
+    // A tenth of the period is left.
+    shop.bills("in_up", "eur", true, &[(5, -200), (6, 240)]).await;
+    assert_eq!(shop.account().await.available, MicroCredits::whole(2));
+    shop.bills("in_period", "eur", false, &[(6, 2400)]).await;
+    assert_eq!(shop.account().await.available, MicroCredits::whole(122));
+}
+
+#[tokio::test]
+async fn a_part_of_a_period_buys_nothing_if_the_amount_of_the_whole_is_unknown() {
+    let shop = Shop::open().await;
+    shop.buys(SMALL).await;
+    for form in [json!({}), json!({"tiers_mode": "graduated"}), json!({"unit_amount": 300})] {
+        shop.has_price(&form);
+        shop.bills("in_cents", "eur", true, &[(6, 4)]).await;
+        shop.bills("in_change", "eur", true, &[(5, -4), (6, 5)]).await;
+        assert_eq!(shop.account().await.available, MicroCredits::ZERO, "{form}");
     }
 }
 

@@ -60,21 +60,21 @@ async fn what_may_pass_is_tried_again_with_the_same_key() {
 async fn what_will_not_pass_is_not() {
     let refusal = json!({"error": {"type": "card_error", "code": "card_declined", "message": "No."}});
     let (declined, asked) = client(vec![answer(402, refusal)]);
-    let error = declined.price("price_1").await.unwrap_err();
+    let error = declined.price("price_1", "eur").await.unwrap_err();
     assert!(matches!(&error, Error::Refused { status: 402, code, .. } if code == "card_declined"), "{error}");
     assert_eq!(asked.lock().unwrap().len(), 1);
 
     // Stripe's header takes precedence over the status.
     let told = Ok(Answer { status: 500, body: Value::Null, should_retry: Some(false), request_id: None });
     let (client, asked) = client(vec![told]);
-    assert!(matches!(client.price("price_1").await, Err(Error::Unavailable(_))));
+    assert!(matches!(client.price("price_1", "eur").await, Err(Error::Unavailable(_))));
     assert_eq!(asked.lock().unwrap().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn after_some_tries_it_is_enough() {
     let (client, asked) = client(vec![Err(Unsent::Lost("refused".to_owned()))]);
-    assert_eq!(client.price("price_1").await, Err(Error::Unavailable("refused".to_owned())));
+    assert_eq!(client.price("price_1", "eur").await, Err(Error::Unavailable("refused".to_owned())));
     assert_eq!(asked.lock().unwrap().len(), TRIES);
 }
 
@@ -82,17 +82,18 @@ async fn after_some_tries_it_is_enough() {
 async fn what_is_missing_is_none_and_what_is_unreadable_says_where() {
     let missing = json!({"error": {"type": "invalid_request_error", "code": "resource_missing", "message": "No such price"}});
     let (none, _) = client(vec![answer(404, missing)]);
-    assert_eq!(none.price("price_1").await, Ok(None));
+    assert_eq!(none.price("price_1", "eur").await, Ok(None));
     let (other, _) = client(vec![answer(200, json!({"id": "price_1", "unit_amount": "many"}))]);
-    let error = other.price("price_1").await.unwrap_err().to_string();
+    let error = other.price("price_1", "eur").await.unwrap_err().to_string();
     assert!(
         error.contains("/v1/prices/price_1") && error.contains("unit_amount") && !error.contains("many"),
         "{error}"
     );
     let (found, asked) = client(vec![answer(200, price())]);
-    let found: Price = found.price("price_1").await.unwrap().unwrap();
+    let found: Price = found.price("price_1", "eur").await.unwrap().unwrap();
     assert_eq!((found.amount_of(1, "usd"), found.amount_of(1, "eur")), (Some(2000 * SCALE), None));
-    let expanded = ["currency_options", "tiers"].map(|name| ("expand[]".to_owned(), name.to_owned()));
+    let expanded = ["currency_options", "tiers", "currency_options.eur.tiers"]
+        .map(|name| ("expand[]".to_owned(), name.to_owned()));
     assert_eq!(asked.lock().unwrap()[0].form, expanded);
 }
 

@@ -1,6 +1,6 @@
 //! Routing and responses of the test server.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::world::World;
 use crate::{Answer, Method, Request};
@@ -90,12 +90,28 @@ fn object(world: &World, request: &Request, kind: &str, id: &str) -> Outcome {
     if kind == "invoice" {
         shorten(&mut found, expanded("payments"));
     }
-    if !expanded("currency_options")
-        && let Some(price) = found.as_object_mut().filter(|_| kind == "price")
-    {
-        price.remove("currency_options");
+    if let Some(price) = found.as_object_mut().filter(|_| kind == "price") {
+        conceal(price, expanded);
     }
     Ok(found)
+}
+
+/// Reduces a price to its response: currencies and tiers only if they are expanded, the tiers of each currency by its name.
+fn conceal(price: &mut Map<String, Value>, expanded: impl Fn(&str) -> bool) {
+    if !expanded("tiers") {
+        price.remove("tiers");
+    }
+    if !expanded("currency_options") {
+        price.remove("currency_options");
+    }
+    let currencies = price.get_mut("currency_options").and_then(Value::as_object_mut);
+    for (currency, rate) in currencies.into_iter().flatten() {
+        if let Some(rate) =
+            rate.as_object_mut().filter(|_| !expanded(&format!("currency_options.{currency}.tiers")))
+        {
+            rate.remove("tiers");
+        }
+    }
 }
 
 /// Reduces an invoice to its response: at most ten lines, and payments only if they are expanded.
