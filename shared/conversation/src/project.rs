@@ -18,7 +18,7 @@ pub struct Project {
     /// The user who created the project.
     pub user_id: UserId,
     pub created_at: Timestamp,
-    /// The time at which the project was last renamed or answered in.
+    /// The time at which the project was last renamed, sent a message for a new run, or answered in.
     pub updated_at: Timestamp,
     /// The run that has the turn in the project.
     #[serde(default)]

@@ -107,13 +107,13 @@ impl<'a> Projects<'a> {
         self.delete_when(id, exists()).await
     }
 
-    /// As [`delete`](Self::delete), but leaves a conversation that has changed since it was read.
+    /// As [`delete`](Self::delete), but leaves a conversation that has changed since it was read, or has a live run.
     ///
     /// # Errors
-    /// [`Error::ProjectNotFound`] if it has changed, or when the table fails.
+    /// [`Error::ProjectNotFound`] if it is left, or when the table fails.
     pub(crate) async fn delete_unchanged(self, project: &Project) -> Result<(), Error> {
         let is_unchanged = attribute("updated_at").equals(project.updated_at);
-        self.delete_when(project.id, is_unchanged).await
+        self.delete_when(project.id, is_unchanged.and(attribute("live_run_id").is_none())).await
     }
 
     /// Marks the project and enqueues the job in one transaction: neither happens without the other.

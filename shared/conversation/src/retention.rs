@@ -8,7 +8,7 @@ use sequent_tables::{CursorKey, Store};
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
-use crate::{Error, Projects};
+use crate::{Error, Project, Projects};
 
 /// `forget_old_projects`: deletes conversations without recent messages.
 #[derive(Debug, Clone, Copy, Default)]
@@ -51,7 +51,8 @@ impl JobKind for ForgetOldProjects {
     }
 }
 
-/// Enqueues the deletion of the conversations without a message since `before`. Returns their number.
+/// Enqueues the deletion of the conversations without a message since `before`. Returns their number. A conversation with a
+/// live run is in use, however long that run takes.
 async fn forget(store: &Store, tenant: TenantId, before: Timestamp) -> Result<usize, Error> {
     let projects = Projects::new(store, tenant);
     let cursors = CursorKey::new(Ulid::generate().to_string().into());
@@ -60,7 +61,8 @@ async fn forget(store: &Store, tenant: TenantId, before: Timestamp) -> Result<us
     loop {
         let page = projects.list(&cursors, cursor.as_deref(), Some(100)).await?;
         cursor = page.next_cursor(&cursors);
-        for project in page.items.into_iter().filter(|project| project.updated_at < before) {
+        let is_old = |project: &Project| project.updated_at < before && project.live_run_id.is_none();
+        for project in page.items.into_iter().filter(is_old) {
             match projects.delete_unchanged(&project).await {
                 Ok(()) => forgotten += 1,
                 // A user has just continued or deleted the conversation.
@@ -79,7 +81,50 @@ mod tests {
     use sequent_core::UserId;
 
     use super::*;
-    use crate::ProjectName;
+    use crate::{ProjectName, Turn, tests::Bench};
+
+    /// Makes the project look as if nothing had happened in it for a year. Returns it as it is then.
+    async fn age(bench: &Bench) -> Project {
+        let year_ago = Timestamp::now() - Duration::from_secs(365 * 24 * 3600);
+        bench.damage_project(|update| update.set("updated_at", year_ago)).await;
+        bench.project().await
+    }
+
+    async fn forget_after_a_month(bench: &Bench) -> usize {
+        let month_ago = Timestamp::now() - Duration::from_secs(30 * 24 * 3600);
+        forget(bench.runs.tables(), bench.tenant, month_ago).await.expect("forgotten")
+    }
+
+    #[tokio::test]
+    async fn a_message_that_waits_for_the_turn_keeps_its_project() {
+        let bench = Bench::new().await;
+        let listed = age(&bench).await;
+        bench.create("are you still there?", Turn::Wait).await.expect("created");
+        assert_eq!(forget_after_a_month(&bench).await, 0);
+        assert!(bench.project().await.updated_at > listed.updated_at);
+        let projects = Projects::new(bench.runs.tables(), bench.tenant);
+        let deleted = projects.delete_unchanged(&listed).await;
+        assert!(
+            matches!(deleted, Err(Error::ProjectNotFound)),
+            "it was listed before the message: {deleted:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_live_run_keeps_its_project_however_long_it_takes() {
+        let bench = Bench::new().await;
+        let run = bench.create("count to a billion", Turn::Claim).await.expect("created");
+        let listed = age(&bench).await;
+        assert_eq!(forget_after_a_month(&bench).await, 0);
+        let projects = Projects::new(bench.runs.tables(), bench.tenant);
+        let deleted = projects.delete_unchanged(&listed).await;
+        assert!(matches!(deleted, Err(Error::ProjectNotFound)), "{deleted:?}");
+
+        let writer = bench.claim(&run).await.expect("the run has no owner");
+        bench.finish(&writer, &run, sequent_event::RunOutcome::Success).await;
+        age(&bench).await;
+        assert_eq!(forget_after_a_month(&bench).await, 1);
+    }
 
     #[tokio::test]
     async fn only_old_projects_of_the_tenant_are_deleted() {

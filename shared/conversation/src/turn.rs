@@ -73,6 +73,13 @@ pub(crate) fn claim_for_new(key: LogKey, project: ProjectId, now: Timestamp) -> 
     claim_update(key, project, None).set("updated_at", now)
 }
 
+/// Leaves the turn to others for a new run, which also counts as news of the project: the message must keep the project
+/// from being deleted as old.
+pub(crate) fn wait_for(key: LogKey, project: ProjectId, now: Timestamp) -> Update {
+    let update = Update::of(&key::project(key.tenant, project)).set("updated_at", now);
+    update.when(exists()).when(is_kept())
+}
+
 /// Gives up the place of a run, in the transaction that ends it.
 pub(crate) fn give_up(place: Place, key: LogKey, project: ProjectId, at: Timestamp) -> Write {
     match place {

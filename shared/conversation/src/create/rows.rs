@@ -116,9 +116,7 @@ impl NewRows {
             Placement::Claimed | Placement::Next => {
                 turn::claim_for_new(self.new.key(), self.new.project, self.now).into()
             }
-            Placement::Waiting => {
-                Write::require(&key::project(self.new.tenant, self.new.project)).when(turn::is_kept())
-            }
+            Placement::Waiting => turn::wait_for(self.new.key(), self.new.project, self.now).into(),
         }
     }
 
