@@ -162,7 +162,8 @@ async fn a_waiting_run_is_sent_after_minutes_only() {
     let bench = Bench::new().await;
     let new = bench.new_run();
     let owner = create_claimed(&bench.runs(), &new, None).await.unwrap();
-    owner.wait(Timestamp::now() + Duration::from_secs(24 * 3600)).await.unwrap();
+    let acted = owner.opening().last;
+    owner.wait(acted, Timestamp::now() + Duration::from_secs(24 * 3600)).await.unwrap();
     let key = LogKey { tenant: bench.tenant, run: new.run };
     assert_eq!(bench.storage.lease(key).await.unwrap(), Lease::Waiting);
     assert_eq!(bench.sweep(WAIT_CHECK / 2).await, SweptRuns::default());
@@ -172,7 +173,8 @@ async fn a_waiting_run_is_sent_after_minutes_only() {
 
     let brief = bench.new_run();
     let owner = create_claimed(&bench.runs(), &brief, None).await.unwrap();
-    owner.wait(Timestamp::now() + Duration::from_secs(60)).await.unwrap();
+    let acted = owner.opening().last;
+    owner.wait(acted, Timestamp::now() + Duration::from_secs(60)).await.unwrap();
     assert_eq!(bench.sweep(Duration::from_secs(61)).await, once, "its time is over");
 }
 

@@ -73,6 +73,7 @@ impl Owner<'_> {
         self.open().await?;
         loop {
             self.execution.refresh().await?;
+            let seen = self.execution.inbox();
             let flow = match self.stop_reason() {
                 Some(bodies) => Flow::End(bodies),
                 None if self.execution.is_late() => Flow::HandOver,
@@ -86,6 +87,7 @@ impl Owner<'_> {
                     }
                 }
                 Flow::HandOver => return self.hand_over().await,
+                Flow::Wait if self.execution.has_news_since(seen).await? => {}
                 Flow::Wait => return self.wait().await,
             }
         }
@@ -234,7 +236,8 @@ impl Owner<'_> {
         Ok(Executed::HandedOver)
     }
 
-    /// Stores what is buffered and releases the lease until there is something to continue with.
+    /// Releases the lease until there is something to continue with. This owner has acted on all that it has read, and on
+    /// nothing that only its writer has read since: that is something to continue with.
     async fn wait(self) -> Result<Executed, Error> {
         let state = &self.execution.state;
         if state.live_children().next().is_none() && state.open_jobs().next().is_none() {
@@ -243,9 +246,12 @@ impl Owner<'_> {
         }
         let Execution { engine, key, writer, state, .. } = self.execution;
         let now = Timestamp::now();
-        let waiting = writer.wait(now + engine.bounds.time_left(&state, now)).await?;
-        // It may have ended while this process held the lease: a worker that received the run then has skipped it.
+        let waiting = writer.wait(state.last, now + engine.bounds.time_left(&state, now)).await?;
+        // It may have come while this process held the lease: a worker that received the run then has skipped it.
         let has_news = has_news(&engine.runs(), key, &waiting).await?;
         Ok(if has_news { Executed::HandedOver } else { Executed::Waiting })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -42,6 +42,14 @@ pub(crate) enum StopSignal {
     WriterStopped,
 }
 
+/// The events that other processes have appended to the log for the owner. The owner itself appends none of them, so if
+/// there are others, they are new.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Inbox {
+    signals: Signals,
+    ended_jobs: usize,
+}
+
 pub(crate) struct Execution<'a> {
     pub(crate) engine: &'a Engine,
     pub(crate) key: LogKey,
@@ -125,16 +133,25 @@ impl<'a> Execution<'a> {
         Signals { cancel: self.state.cancel, prompts: self.state.prompts.len(), stopped: false }
     }
 
+    /// The events of others in the state as this owner has read it.
+    pub(crate) fn inbox(&self) -> Inbox {
+        let ended_jobs = self.state.jobs.iter().filter(|job| job.ended.is_some()).count();
+        Inbox { signals: self.known(), ended_jobs }
+    }
+
+    /// Reads the log. Returns `true` if others have appended to it since the inbox was as in `seen`.
+    pub(crate) async fn has_news_since(&mut self, seen: Inbox) -> Result<bool, Error> {
+        self.flush().await?;
+        Ok(self.inbox() != seen)
+    }
+
     pub(crate) async fn stop_signal(&self) -> StopSignal {
         stop_signal(&self.writer).await
     }
 
     /// Waits a moment for a child run or a job. Returns a flow if the step must end now: because of a signal,
-    /// or because it began to wait too long ago.
+    /// or because it began to wait too long ago. A signal comes first: a run that waits without an owner does not see it.
     pub(crate) async fn wait(&self, since: Instant) -> Result<Option<Flow>, Error> {
-        if since.elapsed() >= self.engine.bounds.patience {
-            return Ok(Some(Flow::Wait));
-        }
         tokio::select! {
             biased;
             signal = self.stop_signal() => match signal {
@@ -142,6 +159,7 @@ impl<'a> Execution<'a> {
                 StopSignal::WriterStopped => Err(stop_error(&self.writer).await),
             },
             () = at(self.hand_over) => Ok(Some(Flow::Wait)),
+            () = sleep_until(since + self.engine.bounds.patience) => Ok(Some(Flow::Wait)),
             () = sleep(scaled(POLL_INTERVAL)) => Ok(None),
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sequent_core::{GrantId, MicroCredits, RunId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::{Cause, LedgerAccount, Posting};
+use crate::{Cause, LedgerAccount, Posting, hold::day_of};
 
 /// The expiry of grants that do not expire.
 pub const NEVER: i64 = i64::MAX;
@@ -105,6 +105,20 @@ impl Account {
     #[must_use]
     pub fn why_frozen(&self) -> Option<&str> {
         self.frozen.values().next().map(String::as_str)
+    }
+
+    /// Returns the account as it would be if the run had ended and cost nothing. Returns `None` if the account holds no credits
+    /// for the run.
+    pub(crate) fn without(&self, run: RunId) -> Option<Self> {
+        let mut account = self.clone();
+        let held = account.holds.remove(&run)?;
+        account.available += held;
+        account.reserved -= held;
+        // A hold counts for the day on which its run was created.
+        if let Some(sum) = account.days.get_mut(&day_of(run.created_at())) {
+            *sum -= held;
+        }
+        Some(account)
     }
 
     /// Grants credits, until `expires` if given. The id of the grant is [`Cause::grant_id`].

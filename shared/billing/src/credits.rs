@@ -1,6 +1,6 @@
 //! The credits of a deployment's tenants: where a run reserves credits before it is stored.
 
-use sequent_core::{MicroCredits, MicroUsd, TenantId, Timestamp};
+use sequent_core::{MicroCredits, MicroUsd, RunId, TenantId, Timestamp};
 use sequent_model::{ModelName, config, price::Table};
 use sequent_tables::{Store, key};
 
@@ -117,18 +117,39 @@ impl Credits {
         request: PricedRequest<'_>,
     ) -> Result<Option<Reservation>, Error> {
         let Some(terms) = &self.terms else { return Ok(None) };
+        let quote = self.quote(request)?;
+        self.ledger(tenant).quote(terms, quote, Timestamp::now()).await.map(Some)
+    }
+
+    /// Returns `true` if the end of the run `live` can make room for a run that was denied: see
+    /// [`Ledger::has_room_without`].
+    ///
+    /// # Errors
+    /// [`Error::Denied`] if the request has no price, or an error of the table.
+    pub async fn have_room_without(
+        &self,
+        live: RunId,
+        tenant: TenantId,
+        request: PricedRequest<'_>,
+    ) -> Result<bool, Error> {
+        let Some(terms) = &self.terms else { return Ok(true) };
+        let quote = self.quote(request)?;
+        self.ledger(tenant).has_room_without(live, terms, quote, Timestamp::now()).await
+    }
+
+    /// Estimates the cost of a run.
+    fn quote<'r>(&self, request: PricedRequest<'r>) -> Result<Quote<'r>, Denied> {
         let PricedRequest { model, content, budget } = request;
         let answering: Vec<&str> = match model {
             Some(model) => vec![model],
             None => self.default_models.iter().map(ModelName::as_str).collect(),
         };
         if let Some(unpriced) = answering.iter().find(|model| !self.prices.knows(model)) {
-            return Err(Denied::Unpriced((*unpriced).to_owned()).into());
+            return Err(Denied::Unpriced((*unpriced).to_owned()));
         }
         let estimates = answering.iter().map(|model| self.prices.first_call(model, content.len()));
         let first_call = estimates.max().unwrap_or(MicroUsd(0));
-        let quote = Quote { model, first_call, budget };
-        self.ledger(tenant).quote(terms, quote, Timestamp::now()).await.map(Some)
+        Ok(Quote { model, first_call, budget })
     }
 }
 

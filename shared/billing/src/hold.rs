@@ -4,7 +4,7 @@ use sequent_core::{MicroCredits, MicroUsd, PostingId, ProjectId, RunId, TenantId
 use sequent_event::Hold;
 use sequent_tables::{Row, Update, Write, attribute, key};
 
-use crate::{Account, Cause, LedgerAccount, Markup, Plan, Posting};
+use crate::{Account, Cause, HoldLimits, LedgerAccount, Markup, Plan, Posting, Quote, Terms, hold_amount};
 
 /// The reason why a run may not start.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -85,6 +85,36 @@ pub fn max_cost(hold: &Hold) -> MicroUsd {
 }
 
 impl Reservation {
+    /// Decides which credits the account, as it was read, puts aside for a run.
+    pub(crate) fn of(
+        account: &Account,
+        terms: &Terms,
+        quote: Quote<'_>,
+        now: Timestamp,
+    ) -> Result<Self, Denied> {
+        let plan = terms.plans.get(&account.plan);
+        if let Some(model) = quote.model.filter(|model| !plan.has_model(model)) {
+            return Err(Denied::Model { plan: account.plan.clone(), model: model.to_owned() });
+        }
+        let limits = HoldLimits {
+            usual: terms.usual_hold,
+            most: plan.per_run,
+            budget: quote.budget.map(|most| terms.markup.credits(most)),
+        };
+        let first_call = terms.markup.credits(quote.first_call);
+        let amount = hold_amount(first_call, limits, account.available).map_err(|too_small| {
+            // A frozen account or a plan without room for the run is the more important reason.
+            let hold = hold(too_small.needed(), terms.markup, now);
+            denied(&hold, account, plan).unwrap_or_else(|| too_small.denied(account.available))
+        })?;
+        let hold = Hold { metered: terms.metered, ..hold(amount, terms.markup, now) };
+        if let Some(denied) = denied(&hold, account, plan) {
+            return Err(denied);
+        }
+        let first_today = !account.days.contains_key(&hold.day);
+        Ok(Self { hold, plan: plan.clone(), first_today })
+    }
+
     /// Returns the largest cost of the run's model calls that the hold covers.
     #[must_use]
     pub fn max_cost(&self) -> MicroUsd {

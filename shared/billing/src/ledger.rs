@@ -1,17 +1,13 @@
 //! The account and the ledger of a tenant in the table.
 
-use sequent_core::{GrantId, MicroCredits, MicroUsd, PostingId, TenantId, Timestamp};
-use sequent_event::Hold;
+use sequent_core::{GrantId, MicroCredits, MicroUsd, PostingId, RunId, TenantId, Timestamp};
 use sequent_tables::{
     Cancelled, CursorKey, Error as DataError, InvalidCursor, Label, Page, PageRequest, Retry, Row, Store,
     Transaction, Tries, Write, key,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    Account, Cause, Denied, HoldLimits, Markup, Plans, Posting, Reservation, audit, hold, hold_amount,
-    versioned,
-};
+use crate::{Account, Cause, Denied, Markup, Plans, Posting, Reservation, audit, versioned};
 
 /// Sums of past days that are kept until they are removed together.
 const PAST_DAYS: usize = 7;
@@ -161,31 +157,31 @@ impl Ledger {
         if account.next_expiry <= now.millis() || account.old_days().count() > PAST_DAYS {
             account = self.expire(now).await?;
         }
-        let plan = terms.plans.get(&account.plan);
-        if let Some(model) = quote.model.filter(|model| !plan.has_model(model)) {
-            return Err(Denied::Model { plan: account.plan, model: model.to_owned() }.into());
-        }
-        let limits = HoldLimits {
-            usual: terms.usual_hold,
-            most: plan.per_run,
-            budget: quote.budget.map(|most| terms.markup.credits(most)),
-        };
-        let first_call = terms.markup.credits(quote.first_call);
-        let amount = match hold_amount(first_call, limits, account.available) {
-            Ok(amount) => amount,
-            Err(too_small) => {
-                // A frozen account or a plan without room for the run is the more important reason.
-                let hold = hold::hold(too_small.needed(), terms.markup, now);
-                let denied = hold::denied(&hold, &account, plan);
-                return Err(denied.unwrap_or_else(|| too_small.denied(account.available)).into());
-            }
-        };
-        let hold = Hold { metered: terms.metered, ..hold::hold(amount, terms.markup, now) };
-        if let Some(denied) = hold::denied(&hold, &account, plan) {
-            return Err(denied.into());
-        }
-        let first_today = !account.days.contains_key(&hold.day);
-        Ok(Reservation { hold, plan: plan.clone(), first_today })
+        Ok(Reservation::of(&account, terms, quote, now)?)
+    }
+
+    /// Returns `true` if the end of the run `live` can make room for a run that the account does not allow now: if it would
+    /// allow it after `live` had ended and cost nothing. Returns `false` if the account holds no credits for `live`.
+    ///
+    /// # Errors
+    /// Returns an error if the table fails.
+    pub async fn has_room_without(
+        &self,
+        live: RunId,
+        terms: &Terms,
+        quote: Quote<'_>,
+        now: Timestamp,
+    ) -> Result<bool, Error> {
+        let account = self.stored().await?.and_then(|account| account.without(live));
+        Ok(account.is_some_and(|account| Reservation::of(&account, terms, quote, now).is_ok()))
+    }
+
+    /// Returns `true` if the account holds credits for the run.
+    ///
+    /// # Errors
+    /// Returns an error if the table fails.
+    pub async fn holds_for(&self, run: RunId) -> Result<bool, Error> {
+        Ok(self.stored().await?.is_some_and(|account| account.holds.contains_key(&run)))
     }
 
     /// Grants credits.

@@ -112,6 +112,34 @@ async fn a_plan_denies_runs_beyond_its_limits() {
 }
 
 #[tokio::test]
+async fn only_the_end_of_a_run_that_holds_enough_makes_room() {
+    let store = tables::store().await;
+    let tenant = TenantId::new();
+    let ledger = Ledger::new(store.clone(), tenant);
+    let terms = terms(r#"{"concurrent_runs": 1, "per_day": 1500}"#);
+    let has_room = |live: RunId, quote| ledger.has_room_without(live, &terms, quote, Timestamp::now());
+    assert!(!has_room(RunId::new(), QUOTE).await.unwrap(), "there is no account yet");
+
+    let reservation = ledger.quote(&terms, QUOTE, Timestamp::now()).await.unwrap();
+    let live = payer(tenant);
+    assert!(take(&store, &reservation, live).await);
+    assert!(ledger.holds_for(live.run).await.unwrap());
+    assert_eq!(denied(&ledger, &terms, QUOTE).await, Denied::Concurrent { limit: 1 });
+    assert!(has_room(live.run, QUOTE).await.unwrap());
+    assert!(!has_room(RunId::new(), QUOTE).await.unwrap(), "that run holds nothing");
+    // The slot would be free, but 3000 credits are not enough, and 1500 are the limit of the day.
+    for first_call in [2001, 1001] {
+        assert!(!has_room(live.run, Quote { first_call: MicroUsd(first_call), ..QUOTE }).await.unwrap());
+    }
+    assert!(has_room(live.run, Quote { first_call: MicroUsd(1000), ..QUOTE }).await.unwrap());
+    assert!(!has_room(live.run, Quote { budget: Some(MicroUsd(1)), ..QUOTE }).await.unwrap());
+
+    settle(&store, &reservation.hold, live, 100).await;
+    assert!(!ledger.holds_for(live.run).await.unwrap());
+    assert!(!has_room(live.run, QUOTE).await.unwrap());
+}
+
+#[tokio::test]
 async fn a_cause_is_posted_once_and_the_first_grant_to_expire_is_spent_first() {
     let store = tables::store().await;
     let tenant = TenantId::new();

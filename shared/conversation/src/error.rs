@@ -21,7 +21,8 @@ pub enum Error {
     /// This run has the project's turn. Nothing was stored.
     #[error("{0} answers in the project")]
     Busy(RunId),
-    /// This run was asked to stop and did not end in time. Nothing was stored.
+    /// This run was asked to stop. It did not end in time, or its children and jobs did not and it still holds credits that the
+    /// new run needs. Nothing was stored.
     #[error("{0} did not stop in time")]
     StillRunning(RunId),
     /// Another request was first: it has the idempotency key, the name of the project, or the turn. After several
@@ -86,7 +87,7 @@ impl ApiError for Error {
                 ErrorDetails::new(Code::RunInProgress, detail).with("run_id", run.to_string())
             }
             Self::StillRunning(run) => {
-                let detail = "The active run was asked to stop, but has not stopped yet. Try again.";
+                let detail = "The active run was asked to stop, but it or a part of it has not stopped yet. Try again.";
                 ErrorDetails::new(Code::RunInProgress, detail)
                     .with("run_id", run.to_string())
                     .retry_after(Duration::from_secs(2))

@@ -145,7 +145,7 @@ impl RunStarter {
     }
 
     /// Starts a run that the caller executes and follows. If the run has to wait for others, a worker executes it. A live
-    /// run that has to make way is given 10 seconds or two leases to end.
+    /// run that has to make way is given 10 seconds or two leases to end and release its credits.
     ///
     /// # Errors
     /// [`Error::Busy`] or [`Error::StillRunning`] if the project is busy, [`Error::ProjectNotFound`],
@@ -279,11 +279,8 @@ impl RunStarter {
     /// Reserves credits and prepares the run. Nothing is stored yet: the reservation is part of the transaction that
     /// creates the run.
     async fn reserve(&self, request: &RunRequest) -> Result<NewRun, Error> {
-        let model = request.model.as_ref().map(ModelName::as_str);
-        let budget = request.options.budget.max_cost_micro_usd.map(MicroUsd);
-        let priced = PricedRequest { model, content: request.prompt.as_str(), budget };
         let tenant = request.caller.tenant;
-        let reservation = self.credits.reserve(tenant, priced).await?;
+        let reservation = self.credits.reserve(tenant, priced(request)).await?;
         let run = RunId::new();
         let project = request.project.id();
         let mut claims = Vec::new();
@@ -296,13 +293,22 @@ impl RunStarter {
         Ok(NewRun {
             run,
             new_project: matches!(request.project, Destination::NewProject { .. }),
-            model: model.map(str::to_owned),
+            model: request.model.as_ref().map(ToString::to_string),
             options: RunOptions { scopes: request.caller.scopes.restriction(), ..request.options.clone() },
             claims,
             reservation: reservation.map(Box::new),
             replaces: request.replaces,
             ..NewRun::new(tenant, request.caller.user, project, request.prompt.as_str())
         })
+    }
+}
+
+/// The parts of the request that its price depends on.
+fn priced(request: &RunRequest) -> PricedRequest<'_> {
+    PricedRequest {
+        model: request.model.as_ref().map(ModelName::as_str),
+        content: request.prompt.as_str(),
+        budget: request.options.budget.max_cost_micro_usd.map(MicroUsd),
     }
 }
 

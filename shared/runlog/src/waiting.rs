@@ -14,7 +14,7 @@ pub const WAIT_CHECK: Duration = Duration::from_secs(5 * 60);
 /// has ended, or `until` has come.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiting {
-    /// The position of the last event when the owner released its lease.
+    /// The position of the last event that the owner had acted on when it released its lease.
     pub after: Seq,
     /// The child runs that had not ended.
     pub children: Vec<RunId>,
@@ -23,10 +23,11 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    /// Returns the mark of a run whose log leads to `state`.
+    /// Returns the mark of a run whose log leads to `state`, and whose owner has acted on its events up to `acted`.
     #[must_use]
-    pub fn of(state: &State, until: Timestamp) -> Self {
-        Self { after: state.last, children: state.live_children().map(|child| child.run).collect(), until }
+    pub fn of(state: &State, acted: Seq, until: Timestamp) -> Self {
+        let children = state.live_children().map(|child| child.run).collect();
+        Self { after: acted.min(state.last), children, until }
     }
 }
 

@@ -6,7 +6,7 @@ mod task;
 use std::sync::Arc;
 
 use sequent_core::Timestamp;
-use sequent_event::{Body, CancelReason, InvalidEvent, State};
+use sequent_event::{Body, CancelReason, InvalidEvent, Seq, State};
 use sequent_tables::Cancelled;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -188,11 +188,14 @@ impl<S: Storage> Writer<S> {
     /// Stores the buffered events and releases the lease of a run that waits for child runs or jobs. Unlike after
     /// [`Writer::release`], nothing claims the run before there is something to continue with, or `until` has come.
     ///
+    /// `acted` is the end of the last [`flush`](Self::flush) whose events the owner has acted on. The writer may have read
+    /// more of the log since. To the mark of the run, that is something to continue with.
+    ///
     /// # Errors
     /// If the writer has stopped.
-    pub async fn wait(self, until: Timestamp) -> Result<Waiting, Stopped> {
+    pub async fn wait(self, acted: Seq, until: Timestamp) -> Result<Waiting, Stopped> {
         let (reply, done) = oneshot::channel();
-        self.send(Command::Wait(until, reply)).await?;
+        self.send(Command::Wait { acted, until, reply }).await?;
         self.answer(done).await
     }
 

@@ -2,31 +2,59 @@
 
 use std::time::Duration;
 
-use sequent_billing::{Denied, Error as BillingError};
+use sequent_billing::Error as BillingError;
 use sequent_core::{ProjectId, pace::scaled};
 use sequent_event::{CancelReason, Seq};
 use sequent_runlog::{Follow, LogKey, Poll};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
-use super::{Destination, OnConflict, RunRequest, RunStarter};
+use super::{Destination, OnConflict, RunRequest, RunStarter, priced};
 use crate::{Cancel, Error, NewRun, Projects, cancel, end_if_abandoned, turn::replaced_row};
 
-/// Time in which an interrupted run must end, if two leases are not longer.
+/// Time in which an interrupted run must end and release its credits, if two leases are not longer.
 const INTERRUPTION: Duration = Duration::from_secs(10);
+/// Pause before another attempt to reserve the credits of a run that has ended.
+const RESERVE_PAUSE: Duration = Duration::from_millis(250);
 
 impl RunStarter {
     /// Reserves credits for the run. If the account has no room for it, and the live run of the project has to make way,
-    /// ends that run first: its hold and its slot are free then. A request that is refused for another reason leaves the
-    /// live run alone.
+    /// ends that run first: its hold and its slot are free then. The live run goes on if the account would not allow the new
+    /// run without it either.
     pub(super) async fn reserve_with_room(&self, request: &RunRequest) -> Result<NewRun, Error> {
         let reserved = self.reserve(request).await;
-        let Err(Error::Billing(BillingError::Denied(denied))) = &reserved else { return reserved };
-        if !is_for_lack_of_room(denied) {
+        if !is_denied(&reserved) {
             return reserved;
         }
         let Some(live) = self.has_to_make_way(request).await? else { return reserved };
+        if !self.credits.have_room_without(live.run, live.tenant, priced(request)).await? {
+            return reserved;
+        }
+        let give_up = self.end_of_patience();
         Box::pin(self.end_live_run(request, live)).await?;
-        self.reserve(request).await
+        self.reserve_after(request, live, give_up).await
+    }
+
+    /// Reserves credits for the run after `ended` has ended. A run whose children or jobs were still using models keeps its
+    /// hold until they have written down what they used.
+    pub(super) async fn reserve_after(
+        &self,
+        request: &RunRequest,
+        ended: LogKey,
+        give_up: Instant,
+    ) -> Result<NewRun, Error> {
+        let ledger = self.credits.ledger(ended.tenant);
+        loop {
+            // Read first: if the hold is released between the two reads, the denial is not the answer yet.
+            let is_held = ledger.holds_for(ended.run).await?;
+            let reserved = self.reserve(request).await;
+            if !is_held || !is_denied(&reserved) {
+                return reserved;
+            }
+            if Instant::now() >= give_up {
+                return Err(Error::StillRunning(ended.run));
+            }
+            sleep(scaled(RESERVE_PAUSE)).await;
+        }
     }
 
     /// Returns the live run of the project if the request ends it.
@@ -67,11 +95,15 @@ impl RunStarter {
     /// Waits for the end of a run that was asked to stop. If its owner turns out to be dead, ends it here. Returns `false`
     /// if the run did not end in time.
     async fn wait_for_end(&self, key: LogKey) -> Result<bool, Error> {
-        let give_up = Instant::now() + scaled(INTERRUPTION).max(self.runs.settings().lease * 2);
-        match timeout_at(give_up, Box::pin(self.end_of(key))).await {
+        match timeout_at(self.end_of_patience(), Box::pin(self.end_of(key))).await {
             Ok(ended) => ended.map(|()| true),
             Err(_) => Ok(false),
         }
+    }
+
+    /// The time at which a run that is asked to stop now must have made way.
+    fn end_of_patience(&self) -> Instant {
+        Instant::now() + scaled(INTERRUPTION).max(self.runs.settings().lease * 2)
     }
 
     async fn end_of(&self, key: LogKey) -> Result<(), Error> {
@@ -94,10 +126,7 @@ impl RunStarter {
     }
 }
 
-/// Returns `true` if the account would have room for the run without the live run.
-fn is_for_lack_of_room(denied: &Denied) -> bool {
-    match denied {
-        Denied::Concurrent { .. } | Denied::Insufficient { .. } | Denied::Daily { .. } => true,
-        Denied::Limit { .. } | Denied::Model { .. } | Denied::Unpriced(_) | Denied::Frozen(_) => false,
-    }
+/// Returns `true` if the account or its plan does not allow the run.
+fn is_denied(reserved: &Result<NewRun, Error>) -> bool {
+    matches!(reserved, Err(Error::Billing(BillingError::Denied(_))))
 }

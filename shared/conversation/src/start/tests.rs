@@ -5,8 +5,10 @@ use std::time::Duration;
 use futures::future::join_all;
 use sequent_billing::{Markup, Plans, Terms};
 use sequent_core::{MicroCredits, Scopes, TenantId, UserId, Via};
+use sequent_event::Body;
 use sequent_runlog::Settings;
-use sequent_tables::{Store, Transaction, idempotency::PayloadHash, key};
+use sequent_tables::{Store, Transaction, Update, idempotency::PayloadHash, key};
+use tokio::time::Instant;
 
 use super::*;
 use crate::{Projects, RunStatus, Runs};
@@ -24,15 +26,17 @@ impl Bench {
 
     /// A tenant whose plan allows one run at a time.
     async fn with_one_run_at_a_time() -> Self {
+        Self::with_runs_at_a_time(1).await
+    }
+
+    async fn with_runs_at_a_time(limit: u32) -> Self {
         let store = sequent_tables::testing::store().await;
-        let terms = Terms {
-            plans: Plans::from_json(r#"{"free": {"concurrent_runs": 1}}"#).expect("plans"),
-            markup: Markup(100),
-            usual_hold: MicroCredits(200_000),
-            welcome: MicroCredits::whole(1),
-            metered: false,
-        };
-        Self::with(Credits::new(store.clone(), Some(terms), Default::default()), store)
+        Self::with(credits(&store, limit), store)
+    }
+
+    /// Changes the plan of the tenant.
+    fn allow_runs_at_a_time(&mut self, limit: u32) {
+        self.starter.credits = credits(self.starter.runs().tables(), limit);
     }
 
     fn with(credits: Credits, store: Store) -> Self {
@@ -66,6 +70,33 @@ impl Bench {
         Some(idempotency::Request { record, payload: PayloadHash::of("POST", "/tests", b"") })
     }
 
+    /// Starts a run in a project of its own and leaves it to a worker.
+    async fn submit_elsewhere(&self) -> StartedRun {
+        self.starter.submit(&self.request(Destination::or_new(None))).await.expect("started")
+    }
+
+    /// A request that interrupts the live run of `project`.
+    fn interrupting(&self, project: ProjectId) -> RunRequest {
+        RunRequest { on_conflict: OnConflict::Interrupt, ..self.request(Destination::Project(project)) }
+    }
+
+    /// Starts a run with a child that does not stop, and hands the run over.
+    async fn start_with_child(&self) -> (StartedRun, Box<Writer<DynamoStorage>>) {
+        let runs = self.starter.runs();
+        let request = self.request(Destination::or_new(None));
+        let mut live = self.starter.start(&request).await.expect("started");
+        let Principal { tenant, user, .. } = self.caller;
+        let parent = Some(live.run);
+        let child = NewRun { parent, ..NewRun::new(tenant, user, live.project, "A part.") };
+        let owner = live.owner.take().expect("an owner");
+        let child_started =
+            Body::SubagentStarted { subagent_run_id: child.run, name: "part".to_owned(), description: None };
+        owner.writer.append(child_started).await.expect("appended");
+        let child = create_claimed(runs, &child, None).await.expect("created");
+        owner.writer.release().await.expect("released");
+        (live, child)
+    }
+
     /// A new project with the client's name `chat`.
     fn named(&self) -> Destination {
         Destination::NewProject { id: ProjectId::new(), name: Some("chat".to_owned()) }
@@ -74,6 +105,18 @@ impl Bench {
     async fn status(&self, run: RunId) -> RunStatus {
         Runs::new(self.starter.runs().tables(), self.caller.tenant).get(run).await.expect("exists").status
     }
+}
+
+/// Credits on a plan that allows so many runs at a time.
+fn credits(store: &Store, limit: u32) -> Credits {
+    let terms = Terms {
+        plans: Plans::from_json(&format!(r#"{{"free": {{"concurrent_runs": {limit}}}}}"#)).expect("plans"),
+        markup: Markup(100),
+        usual_hold: MicroCredits(200_000),
+        welcome: MicroCredits::whole(1),
+        metered: false,
+    };
+    Credits::new(store.clone(), Some(terms), Default::default())
 }
 
 #[tokio::test]
@@ -171,4 +214,55 @@ async fn an_interrupting_run_needs_no_second_slot_of_the_plan() {
         assert_eq!(bench.status(live.run).await, RunStatus::Cancelled);
         assert_ne!(next.run, live.run);
     }
+}
+
+#[tokio::test]
+async fn a_live_run_goes_on_if_its_end_makes_no_room() {
+    let mut bench = Bench::with_runs_at_a_time(2).await;
+    let live = bench.submit_elsewhere().await;
+    bench.submit_elsewhere().await;
+    // Two runs are one more than the plan allows now.
+    bench.allow_runs_at_a_time(1);
+    let refused = bench.starter.submit(&bench.interrupting(live.project)).await.map(|started| started.run);
+    assert!(matches!(refused, Err(Error::Billing(_))), "{refused:?}");
+    assert_eq!(bench.status(live.run).await, RunStatus::Pending);
+
+    let bench = Bench::with_one_run_at_a_time().await;
+    let Principal { tenant, user, .. } = bench.caller;
+    let free = NewRun { new_project: true, ..NewRun::new(tenant, user, ProjectId::new(), "hello") };
+    create(bench.starter.runs(), &free, Turn::Claim).await.expect("created");
+    bench.submit_elsewhere().await;
+    let refused = bench.starter.submit(&bench.interrupting(free.project)).await.map(|started| started.run);
+    assert!(matches!(refused, Err(Error::Billing(_))), "the live run holds no credits: {refused:?}");
+    assert_eq!(bench.status(free.run).await, RunStatus::Pending);
+}
+
+#[tokio::test]
+async fn an_interrupting_run_waits_until_the_live_run_is_settled() {
+    let bench = Bench::with_one_run_at_a_time().await;
+    let (live, _child) = bench.start_with_child().await;
+    let settled = async {
+        while bench.status(live.run).await != RunStatus::Cancelled {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        // `settle_run` releases the hold when the child has ended.
+        let account = Update::of(&key::account(bench.caller.tenant));
+        let released = account.remove(["holds", live.run.to_string().as_str()]);
+        bench.starter.runs().tables().write(released).await.expect("written");
+    };
+    let request = bench.interrupting(live.project);
+    let (next, ()) = tokio::join!(bench.starter.start(&request), settled);
+    assert_ne!(next.expect("started").run, live.run);
+}
+
+#[tokio::test]
+async fn a_run_that_keeps_its_credits_after_its_end_is_still_running() {
+    let bench = Bench::with_one_run_at_a_time().await;
+    let (live, _child) = bench.start_with_child().await;
+    let request = bench.interrupting(live.project);
+    let key = LogKey { tenant: bench.caller.tenant, run: live.run };
+    bench.starter.end_live_run(&request, key).await.expect("ended");
+    assert_eq!(bench.status(live.run).await, RunStatus::Cancelled);
+    let refused = bench.starter.reserve_after(&request, key, Instant::now()).await;
+    assert!(matches!(refused, Err(Error::StillRunning(run)) if run == live.run), "{refused:?}");
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use sequent_core::Timestamp;
-use sequent_event::{Body, Entry, State};
+use sequent_event::{Body, Entry, Seq, State};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::{Instant, sleep_until},
@@ -36,7 +36,7 @@ pub(super) enum Command<S: Storage> {
     Flush(oneshot::Sender<Box<State>>),
     Finish { known: Signals, bodies: Vec<Body>, rows: EndRows<S>, reply: oneshot::Sender<Finish> },
     Release(oneshot::Sender<()>),
-    Wait(Timestamp, oneshot::Sender<Waiting>),
+    Wait { acted: Seq, until: Timestamp, reply: oneshot::Sender<Waiting> },
 }
 
 pub(super) struct WriterTask<S: Storage> {
@@ -161,8 +161,8 @@ impl<S: Storage> WriterTask<S> {
                 let _ = reply.send(()); // as above
                 return Ok(ControlFlow::Break(()));
             }
-            Command::Wait(until, reply) => {
-                let waiting = self.wait(until).await?;
+            Command::Wait { acted, until, reply } => {
+                let waiting = self.wait(acted, until).await?;
                 let _ = reply.send(waiting); // as above
                 return Ok(ControlFlow::Break(()));
             }
@@ -273,9 +273,9 @@ impl<S: Storage> WriterTask<S> {
         Ok(())
     }
 
-    async fn wait(&mut self, until: Timestamp) -> Result<Waiting, Stopped> {
+    async fn wait(&mut self, acted: Seq, until: Timestamp) -> Result<Waiting, Stopped> {
         self.write_all().await?;
-        let waiting = Waiting::of(&self.state, until);
+        let waiting = Waiting::of(&self.state, acted, until);
         self.log_release(self.storage.wait(self.key, self.epoch, &waiting).await);
         Ok(waiting)
     }
