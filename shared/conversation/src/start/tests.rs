@@ -8,7 +8,7 @@ use sequent_core::{MicroCredits, Scopes, TenantId, UserId, Via};
 use sequent_event::Body;
 use sequent_runlog::Settings;
 use sequent_tables::{Store, Transaction, Update, idempotency::PayloadHash, key};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::*;
 use crate::{Projects, RunStatus, Runs};
@@ -95,6 +95,13 @@ impl Bench {
         let child = create_claimed(runs, &child, None).await.expect("created");
         owner.writer.release().await.expect("released");
         (live, child)
+    }
+
+    /// Releases the credits of an ended run, as `settle_run` does when its child has ended.
+    async fn release_hold(&self, run: RunId) {
+        let account = Update::of(&key::account(self.caller.tenant));
+        let released = account.remove(["holds", run.to_string().as_str()]);
+        self.starter.runs().tables().write(released).await.expect("written");
     }
 
     /// A new project with the client's name `chat`.
@@ -238,17 +245,14 @@ async fn a_live_run_goes_on_if_its_end_makes_no_room() {
 }
 
 #[tokio::test]
-async fn an_interrupting_run_waits_until_the_live_run_is_settled() {
+async fn an_interrupting_run_starts_when_the_live_run_is_settled() {
     let bench = Bench::with_one_run_at_a_time().await;
     let (live, _child) = bench.start_with_child().await;
     let settled = async {
         while bench.status(live.run).await != RunStatus::Cancelled {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        // `settle_run` releases the hold when the child has ended.
-        let account = Update::of(&key::account(bench.caller.tenant));
-        let released = account.remove(["holds", live.run.to_string().as_str()]);
-        bench.starter.runs().tables().write(released).await.expect("written");
+        bench.release_hold(live.run).await;
     };
     let request = bench.interrupting(live.project);
     let (next, ()) = tokio::join!(bench.starter.start(&request), settled);
@@ -256,7 +260,7 @@ async fn an_interrupting_run_waits_until_the_live_run_is_settled() {
 }
 
 #[tokio::test]
-async fn a_run_that_keeps_its_credits_after_its_end_is_still_running() {
+async fn a_run_that_keeps_its_credits_after_its_end_is_waited_for() {
     let bench = Bench::with_one_run_at_a_time().await;
     let (live, _child) = bench.start_with_child().await;
     let request = bench.interrupting(live.project);
@@ -265,4 +269,10 @@ async fn a_run_that_keeps_its_credits_after_its_end_is_still_running() {
     assert_eq!(bench.status(live.run).await, RunStatus::Cancelled);
     let refused = bench.starter.reserve_after(&request, key, Instant::now()).await;
     assert!(matches!(refused, Err(Error::StillRunning(run)) if run == live.run), "{refused:?}");
+
+    let later = Instant::now() + Duration::from_secs(600);
+    let mut reserving = Box::pin(bench.starter.reserve_after(&request, key, later));
+    assert!(timeout(Duration::from_secs(1), &mut reserving).await.is_err(), "it waits");
+    bench.release_hold(live.run).await;
+    assert!(reserving.await.expect("there is room").reservation.is_some());
 }
