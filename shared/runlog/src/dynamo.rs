@@ -66,8 +66,10 @@ impl Storage for DynamoStorage {
         let transaction = with.iter().fold(transaction, |transaction, rows| rows(transaction));
         match transaction.run(&self.store).await {
             Ok(()) => Ok(()),
-            // Segments are within the limits of the table, so the rows are not.
-            Err(cancelled @ Cancelled::Failed(Error::Limit(_))) => Err(AppendError::RowsRefused(cancelled)),
+            // Segments are valid and within the limits of the table, so some row is not.
+            Err(cancelled @ Cancelled::Failed(Error::Limit(_) | Error::Refused(_))) if with.is_some() => {
+                Err(AppendError::RowsRefused(cancelled))
+            }
             Err(Cancelled::Failed(error)) => Err(failed(error)),
             Err(Cancelled::Reasons(reasons)) => Err(refusal(reasons)),
         }

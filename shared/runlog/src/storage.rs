@@ -16,8 +16,8 @@ pub enum AppendError {
     /// Another segment is stored at the position.
     #[error("another segment is stored at this position")]
     Conflict(Box<Segment>),
-    /// The position was free, but a transaction row was refused: its condition failed, or the rows exceed a
-    /// limit of the table. Nothing was stored.
+    /// A transaction row was refused. Nothing was stored. Either the position was free and the condition of a row failed,
+    /// or the table refused the whole request before it looked at the position: for a limit, or for the form of a row.
     #[error("a row of the same transaction was refused")]
     RowsRefused(#[source] Cancelled),
     /// The events are too large for a segment. Nothing was stored.

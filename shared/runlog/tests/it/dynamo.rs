@@ -9,7 +9,9 @@ use sequent_runlog::{
     Settings, Storage, TransactionRows, Writer, WriterId, append_control, claim, create_claimed, decide,
     page, read_all,
 };
-use sequent_tables::{Row, Transaction, Update, Write, exists, key as keys, testing};
+use sequent_tables::{
+    Cancelled, Error as TableError, Row, Transaction, Update, Write, exists, key as keys, testing,
+};
 use serde_json::json;
 
 use crate::memory::{cancel, delta, finished, message_start, question, started};
@@ -82,6 +84,25 @@ async fn a_refused_row_differs_from_a_taken_position() {
     assert_eq!(storage.read(log, Seq(1)).await.unwrap(), []);
     let error = storage.append(log, &[segment(1, vec![cancel()])], &rows).await.unwrap_err();
     assert!(matches!(error, AppendError::Conflict(_)), "{error:?}");
+}
+
+/// DynamoDB refuses such a transaction as a whole, before it looks at any condition.
+#[tokio::test]
+async fn a_row_that_the_table_takes_in_no_state_is_a_refused_row() {
+    let storage = storage().await;
+    let log = fresh();
+    let row = keys::run(log.tenant, log.run);
+    let rows: Option<TransactionRows> = Some(Arc::new(move |transaction: Transaction| {
+        let update = (0..600).fold(Update::of(&row), |update, n| update.set(format!("attribute_{n}"), n));
+        transaction.write(update)
+    }));
+    let begin = segment(1, vec![question()]);
+    let error = storage.append(log, slice::from_ref(&begin), &rows).await.unwrap_err();
+    assert!(
+        matches!(&error, AppendError::RowsRefused(Cancelled::Failed(TableError::Refused(_)))),
+        "{error:?}"
+    );
+    storage.append(log, &[begin], &None).await.unwrap();
 }
 
 #[tokio::test]
