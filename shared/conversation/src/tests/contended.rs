@@ -10,11 +10,14 @@ use sequent_core::UserId;
 use sequent_event::{Body, CancelReason, RunOutcome};
 use sequent_runlog::{DynamoStorage, Finish, Settings, Writer};
 use sequent_tables::testing::{Fault, Rates};
+use tokio::time::timeout;
 
 use super::Bench;
 use crate::{NewRun, Run, Turn, cancel, claim, create, finish, turn::first_waiting};
 
 const RUNS: usize = 8;
+/// Time in which every run has ended, however busy the machine is.
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// Stores the run, whatever the table does.
 async fn send(bench: &Bench, new: &NewRun) {
@@ -72,6 +75,27 @@ async fn cancel_some(bench: &Bench, of: &[NewRun]) {
     }
 }
 
+/// Sends the runs, and works until all have ended.
+async fn execute_all(bench: &Bench, of: &[NewRun]) {
+    join_all(of.iter().map(|new| send(bench, new))).await;
+    let ended = AtomicUsize::new(0);
+    let workers = join_all((0..3).map(|_| work(bench, of, &ended)));
+    tokio::join!(workers, cancel_some(bench, of));
+}
+
+/// The runs that have not ended, with their states.
+async fn unfinished(bench: &Bench, of: &[NewRun]) -> Vec<String> {
+    let mut found = Vec::new();
+    for new in of {
+        match bench.run(new.run).await {
+            Ok(run) if run.has_ended() => {}
+            Ok(run) => found.push(format!("{} is {}", new.run, run.status.as_str())),
+            Err(error) => found.push(format!("{}: {error}", new.run)),
+        }
+    }
+    found
+}
+
 #[tokio::test]
 async fn every_run_of_a_contended_project_ends() {
     let lease = Duration::from_millis(300);
@@ -81,13 +105,10 @@ async fn every_run_of_a_contended_project_ends() {
         (0..RUNS).map(|_| NewRun::new(bench.tenant, UserId::new(), bench.project, "high tide?")).collect();
     let faults = [Fault::Contention, Fault::Throttled, Fault::LostAnswer, Fault::LostRequest];
     bench.faults.set_rates(faults.map(|fault| (fault, 25)).into_iter().collect::<Rates>());
-    join_all(all.iter().map(|new| send(&bench, new))).await;
-    let ended = AtomicUsize::new(0);
-    let workers = join_all((0..3).map(|_| work(&bench, &all, &ended)));
-    tokio::join!(workers, cancel_some(&bench, &all));
-
+    let in_time = timeout(LIMIT, Box::pin(execute_all(&bench, &all))).await;
     assert!(!bench.faults.met().is_empty(), "no request failed");
     bench.faults.set_rates(Rates::new());
+    assert!(in_time.is_ok(), "these runs have not ended: {:?}", unfinished(&bench, &all).await);
     assert_eq!(bench.project().await.live_run_id, None);
     let first = first_waiting(bench.runs.tables(), bench.tenant, bench.project).await.expect("read");
     assert_eq!(first, None);

@@ -8,6 +8,9 @@ use tokio::time::{Instant, sleep};
 
 use crate::memory::{Rows, Table, cancel, delta, key, message_start};
 
+/// Decisions after which a test whose decisions never lose a position is a failure.
+const MAX_ROUNDS: u32 = 500;
+
 /// Stores a segment each two milliseconds, faster than a process: a request takes 20.
 async fn flood(table: Table) {
     let mut next = table.segments().into_iter().rfind(|segment| segment.epoch == 1).unwrap();
@@ -53,7 +56,10 @@ async fn a_decision_that_loses_its_position_reads_only_what_follows() {
     });
     sleep(Duration::from_secs(5)).await;
     let mut lost = 0;
-    while lost < 3 {
+    for _ in 0..MAX_ROUNDS {
+        if lost >= 3 {
+            break;
+        }
         let rounds = Cell::new(0);
         let before = table.lock().segments_read;
         let decided = decide(&process, key(), |_| {
@@ -67,4 +73,5 @@ async fn a_decision_that_loses_its_position_reads_only_what_follows() {
         lost += rounds.get() - 1;
     }
     stream.abort();
+    assert!(lost >= 3, "{lost} of {MAX_ROUNDS} decisions lost their position");
 }
