@@ -3,7 +3,8 @@
 //! The work of a run is mostly the results of its tools, and the model has read the old ones already. They are replaced by
 //! stubs, the oldest first; a call and its result stay a pair, because providers refuse one without the other. If the
 //! messages exceed the bound they are cut to half of it at once: the beginning of the request then stays the same for many
-//! requests, and providers cache by it. The same log always gives the same messages.
+//! requests, and providers cache by it. Results of tools, answers of child runs and messages of people that the model has
+//! not read yet have the other half. The same log always gives the same messages.
 
 use std::mem;
 
@@ -22,7 +23,7 @@ enum Kind {
 }
 
 /// Cuts the oldest texts of `messages` so that they have at most `bound` bytes. The first message, which is the task, stays
-/// whole. So do the results that the model has not read yet, unless they exceed the bound by themselves.
+/// whole. So do the results and texts that the model has not read yet, unless they exceed half of the bound by themselves.
 pub(crate) fn fit(messages: &mut [Message], bound: usize) {
     // As many requests as the model has answered, and the next one.
     let answers = (1..messages.len()).filter(|at| messages[*at].role == Role::Assistant).collect::<Vec<_>>();
@@ -38,8 +39,8 @@ fn fit_request(messages: &mut [Message], unread: usize, bound: usize) {
     if size(messages) <= bound {
         return;
     }
-    let (read, new) = messages.split_at_mut(unread);
-    let (task, read) = read.split_at_mut(unread.min(1));
+    let (task, rest) = messages.split_at_mut(1);
+    let (read, new) = rest.split_at_mut(unread.saturating_sub(1));
     let fixed = size(task) + size(new);
     for kind in [Kind::Result, Kind::Arguments, Kind::Text] {
         let mut excess = (size(read) + fixed).saturating_sub(bound / 2);
@@ -54,13 +55,14 @@ fn fit_request(messages: &mut [Message], unread: usize, bound: usize) {
     share(new, bound / 2);
 }
 
-/// Cuts the results among `messages` so that together they have at most `bound` bytes: the long ones to equal shares.
+/// Cuts the results and texts among `messages` so that together they have at most `bound` bytes: the long ones to equal
+/// shares.
 fn share(messages: &mut [Message], bound: usize) {
-    let results =
-        messages.iter().flat_map(|message| &message.parts).filter(|part| kind_of(part) == Kind::Result);
-    let Some(limit) = fair_limit(results.map(text_len).collect(), bound) else { return };
+    let is_shared = |part: &Part| kind_of(part) != Kind::Arguments;
+    let shared = messages.iter().flat_map(|message| &message.parts).filter(|part| is_shared(part));
+    let Some(limit) = fair_limit(shared.map(text_len).collect(), bound) else { return };
     for part in messages.iter_mut().flat_map(|message| &mut message.parts) {
-        if kind_of(part) == Kind::Result {
+        if is_shared(part) {
             leave_out(part, limit);
         }
     }
@@ -126,6 +128,8 @@ fn leave_out(part: &mut Part, keep: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::slice;
+
     use sequent_model::ToolCall;
 
     use super::*;
@@ -185,6 +189,29 @@ mod tests {
         messages.extend(round(2, 1, 200_000));
         fit(&mut messages, BOUND);
         assert_eq!(*results(&messages).last().unwrap(), BOUND / 2);
+    }
+
+    #[test]
+    fn texts_that_the_model_has_not_read_share_the_bound() {
+        let mut messages = fitted(&[(1, 12_000)]);
+        messages.push(Message::assistant("Let me delegate."));
+        messages.push(Message::user("A short answer."));
+        messages.extend(vec![Message::user("x".repeat(60_000)); 20]);
+        fit(&mut messages, BOUND);
+        assert!(size(&messages) <= BOUND, "{}", size(&messages));
+        assert_eq!(size(&messages[..1]), 900, "the task is whole");
+        assert_eq!(messages[messages.len() - 21], Message::user("A short answer."));
+        let answers = &messages[messages.len() - 20..];
+        assert!(answers.iter().all(|answer| size(slice::from_ref(answer)) > 900), "{answers:?}");
+    }
+
+    #[test]
+    fn the_messages_of_the_first_request_share_the_bound_and_the_task_is_whole() {
+        let mut messages = vec![Message::user("y".repeat(12_000))];
+        messages.extend(vec![Message::user("x".repeat(8_000)); 32]);
+        fit(&mut messages, BOUND);
+        assert!(size(&messages) <= BOUND, "{}", size(&messages));
+        assert_eq!(size(&messages[..1]), 12_000);
     }
 
     #[test]
