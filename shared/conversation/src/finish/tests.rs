@@ -157,11 +157,14 @@ async fn a_run_whose_account_is_lost_ends() {
 
 #[test]
 fn there_is_an_end_to_what_can_be_left_out() {
-    let refused = Cancelled::Reasons(Reasons::default());
-    let mut omitted = Some(Omitted::default());
-    for expected in [(true, false), (true, true)] {
-        omitted = omitted.unwrap().with_refused(&refused);
-        assert_eq!(omitted.map(|omitted| (omitted.messages, omitted.settlement)), Some(expected));
+    let of_no_row = Cancelled::Reasons(Reasons::default());
+    let of_the_request = Cancelled::Failed(sequent_tables::Error::Refused("an invalid expression".into()));
+    for refused in [of_no_row, of_the_request] {
+        let mut omitted = Some(Omitted::default());
+        for expected in [(true, false), (true, true)] {
+            omitted = omitted.unwrap().with_refused(&refused);
+            assert_eq!(omitted.map(|omitted| (omitted.messages, omitted.settlement)), Some(expected));
+        }
+        assert_eq!(omitted.unwrap().with_refused(&refused), None);
     }
-    assert_eq!(omitted.unwrap().with_refused(&refused), None);
 }
