@@ -95,8 +95,10 @@ fn next_step(plan: &Plan, state: &State) -> Next {
 }
 
 /// Returns `true` if the step was answered and finished, and the owner was lost before it could mark the step in the plan.
+/// Messages that people sent meanwhile are for the next request.
 fn was_done(state: &State, step: &str) -> bool {
-    let mut latest = state.transcript.iter().rev();
+    let is_work = |entry: &&TranscriptEntry| !matches!(entry, TranscriptEntry::User { .. });
+    let mut latest = state.transcript.iter().rev().filter(is_work);
     let is_over = matches!(latest.next(), Some(TranscriptEntry::StepOver));
     let is_answered =
         matches!(latest.next(), Some(TranscriptEntry::Assistant { calls, .. }) if calls.is_empty());

@@ -284,18 +284,14 @@ async fn a_step_whose_child_has_ended_is_completed_by_the_next_owner() {
     assert_eq!(state.plan.unwrap().steps[0].status, StepStatus::Done);
 }
 
-#[tokio::test]
-async fn a_step_that_was_answered_is_not_repeated_by_the_next_owner() {
-    let bench = Bench::new().await;
-    let asking = planned(&bench).await;
-    let writer = bench.owned(&asking).await;
+/// The log of a step that was answered, up to the event that marks the step in the plan.
+fn answered_step() -> Vec<Body> {
     let plan =
         serde_json::from_value(json!({"steps": [{"id": "only", "title": "Only", "instructions": "Go."}]}));
     let usage = json!({"provider": "demo", "model": "demo", "inputTokens": 1, "outputTokens": 1, "latencyMs": 1,
         "finishReason": "stop"});
     let message_id = sequent_core::MessageId::new();
-    // The owner was lost before it could mark the step in the plan.
-    for body in [
+    vec![
         Body::PlanUpdated { plan: plan.unwrap() },
         Body::StepStarted { step_name: "only".into() },
         Body::TextMessageStart { message_id, role: sequent_event::Role::Assistant },
@@ -303,7 +299,14 @@ async fn a_step_that_was_answered_is_not_repeated_by_the_next_owner() {
         Body::TextMessageEnd { message_id },
         Body::UsageRecorded(serde_json::from_value(usage).unwrap()),
         Body::StepFinished { step_name: "only".into() },
-    ] {
+    ]
+}
+
+/// Executes a run whose owner was lost after these events, and checks that its step was carried out once.
+async fn continues_after_step(bench: &Bench, events: Vec<Body>) {
+    let asking = planned(bench).await;
+    let writer = bench.owned(&asking).await;
+    for body in events {
         writer.append(body).await.unwrap();
     }
     writer.release().await.unwrap();
@@ -314,7 +317,22 @@ async fn a_step_that_was_answered_is_not_repeated_by_the_next_owner() {
     let state = bench.state(asking.run).await;
     assert_eq!(state.phase, Phase::Finished(RunOutcome::Success));
     assert_eq!(state.model_calls, 2, "the step, and the conclusion");
+    assert_eq!(state.prompts_seen, state.prompts.len(), "the conclusion answers every message");
     assert_eq!(state.plan.unwrap().steps[0].status, StepStatus::Done);
+}
+
+#[tokio::test]
+async fn a_step_that_was_answered_is_not_repeated_by_the_next_owner() {
+    let bench = Bench::new().await;
+    continues_after_step(&bench, answered_step()).await;
+    let last = answered_step().len();
+    for position in [last - 1, last] {
+        let message_id = sequent_core::MessageId::new();
+        let content = "Hurry.".to_owned();
+        let mut events = answered_step();
+        events.insert(position, Body::UserMessage { message_id, content, by: Some(bench.user), model: None });
+        continues_after_step(&bench, events).await;
+    }
 }
 
 #[tokio::test]
