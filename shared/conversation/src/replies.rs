@@ -9,8 +9,9 @@ use crate::{Message, MessageRole, MessageStatus, Run};
 
 /// Longest text of a message in bytes. DynamoDB stores 400 KB per item.
 const MAX_TEXT: usize = 300_000;
-/// Longest text of all answers of a run together, in bytes. They are written in one transaction, which takes 4 MB.
-const MAX_TEXT_OF_RUN: usize = 2_000_000;
+/// Longest text of all answers of a run together, in bytes. A transaction takes 4 MB. One writes them, and one deletes them
+/// with the messages of people (2.2 MB at most) when another run replaces this one: rows that are deleted may count.
+const MAX_TEXT_OF_RUN: usize = 1_500_000;
 
 /// An answer, with its position among the messages of the run.
 pub(crate) struct PlacedAnswer {

@@ -1,5 +1,9 @@
 use sequent_event::{RunOutcome, Usage};
-use sequent_tables::Update;
+use sequent_runlog::MAX_BYTES;
+use sequent_tables::{
+    Item, Update, attribute_of,
+    limit::{TRANSACTION_BYTES, item_bytes},
+};
 
 use super::*;
 use crate::{
@@ -111,4 +115,40 @@ async fn a_replaced_run_leaves_no_message_however_often_it_was_steered() {
     let _writer = conversation.begin(&replacing).await;
     let runs: Vec<_> = conversation.messages().await.into_iter().map(|message| message.run_id).collect();
     assert_eq!(runs, [before.run, before.run, replacing.run]);
+}
+
+/// The sizes of the run's messages as rows.
+async fn message_bytes(conversation: &Conversation, run: sequent_core::RunId) -> Vec<usize> {
+    let is_message = |row: &Item| {
+        let sort: Option<String> = attribute_of(row, "sk");
+        sort.is_some_and(|sort| sort.starts_with(&key::message_prefix(run)))
+    };
+    let rows = sequent_tables::testing::all_rows(conversation.runs.tables()).await;
+    rows.iter().filter(|row| is_message(row)).map(item_bytes).collect()
+}
+
+/// DynamoDB may count the rows that a transaction deletes.
+#[tokio::test]
+async fn the_longest_run_can_be_replaced_in_one_transaction() {
+    let conversation = Conversation::new().await;
+    let longest = "y".repeat(Prompt::MAX_BYTES);
+    let new = crate::NewRun { content: longest.clone(), ..conversation.asking() };
+    let writer = conversation.begin(&new).await;
+    for _ in 0..MAX_STEERING_MESSAGES {
+        steer_with(&conversation, new.key(), &longest).await.unwrap();
+    }
+    for told in 1..=1 + u32::try_from(MAX_STEERING_MESSAGES).unwrap() {
+        append_all(&writer, response(&"x".repeat(61_000), told, "stop")).await;
+    }
+    conversation.end(&writer, &new, Vec::new(), RunOutcome::Success).await;
+    let replaced = message_bytes(&conversation, new.run).await;
+    assert_eq!(replaced.len(), 66);
+    let deleted: usize = replaced.iter().sum();
+    // The message of the new run is a row, and an event of its first segment. The other rows are small.
+    let most = deleted + Prompt::MAX_BYTES + MAX_BYTES + 33 * 1024;
+    assert!(most <= TRANSACTION_BYTES, "{deleted} bytes are deleted");
+
+    let replacing = crate::NewRun { content: longest, replaces: Some(new.run), ..conversation.asking() };
+    let _writer = conversation.begin(&replacing).await;
+    assert!(message_bytes(&conversation, new.run).await.is_empty());
 }
