@@ -2,15 +2,22 @@
 //!
 //! `BILL_SEQUENCES` sets their number, and `BILL_SEED` the first seed.
 
-use std::{future::Future, pin::pin, task::Poll};
+use std::{future::Future, time::Duration};
 
+use futures::{StreamExt, stream};
 use sequent_agent::execute;
 use sequent_billing::{Account, Cause, LedgerAccount, testing};
-use sequent_conversation::{NewRun, Runs, cancel, claim};
-use sequent_core::{MicroCredits, RunId, TenantId, UserId};
+use sequent_conversation::{Runs, Turn, cancel, claim, create};
+use sequent_core::{MicroCredits, RunId, TenantId, Timestamp, UserId};
 use sequent_event::{CancelReason, Orchestration};
 use sequent_jobs::Worked;
+use sequent_runlog::{Lease, Storage as _};
 use sequent_tables::key;
+use tokio::{
+    runtime,
+    task::spawn_blocking,
+    time::{sleep, timeout},
+};
 
 use crate::{
     bench::Bench,
@@ -19,20 +26,25 @@ use crate::{
 
 /// Sequences of a test run, unless `BILL_SEQUENCES` is set.
 const SEQUENCES: u64 = 25;
+/// Sequences at a time.
+const AT_ONCE: usize = 5;
 /// Steps after which a run that has not ended is a failure.
 const MAX_STEPS: u32 = 2_000;
+/// Longest life of a process that crashes, in milliseconds. Most owners of a run take less time.
+const LONGEST_LIFE_MS: u64 = 120;
 
-/// Polls a future at most `polls` times. Dropping it then is a crash.
-async fn until<F: Future>(future: F, mut polls: u32) -> Option<F::Output> {
-    let mut future = pin!(future);
-    std::future::poll_fn(move |context| {
-        if polls == 0 {
-            return Poll::Ready(None);
-        }
-        polls -= 1;
-        future.as_mut().poll(context).map(Some)
-    })
-    .await
+/// Does `work` in a process of its own, which crashes if the work takes longer than `life`: nothing of it is polled any
+/// more, so what it has not stored is lost and its lease stays. Requests that it has sent may still be carried out. Returns
+/// `true` if it has crashed.
+async fn process(life: Duration, work: impl Future<Output = ()> + Send + 'static) -> bool {
+    let process = spawn_blocking(move || {
+        let process = runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let working = process.spawn(work);
+        let ended = process.block_on(async { timeout(life, working).await });
+        process.shutdown_background();
+        ended.map(Result::unwrap).is_err()
+    });
+    process.await.unwrap()
 }
 
 /// A script for one response, of a random length and with a random end.
@@ -47,31 +59,48 @@ fn script(random: &mut fastrand::Rng) -> String {
     format!("/demo tokens={tokens} rate=0{more}")
 }
 
-async fn start(bench: &Bench, random: &mut fastrand::Rng) -> NewRun {
+/// Creates a run, with or without a plan. It is pending, or its first owner has just released it.
+async fn start(bench: &Bench, random: &mut fastrand::Rng) -> RunId {
     let budget = random.u64(300..20_000);
-    if random.bool() {
-        return paying(bench, &script(random), budget).await;
-    }
-    let steps = random.usize(1..4);
     let script = script(random);
-    let mut run = paying(bench, &plan(steps, &script), budget).await;
-    run.options.orchestration = Orchestration::Plan;
-    run
+    let new = if random.bool() {
+        paying(bench, &script, budget).await
+    } else {
+        let mut planned = paying(bench, &plan(random.usize(1..4), &script), budget).await;
+        planned.options.orchestration = Orchestration::Plan;
+        planned
+    };
+    if random.bool() {
+        create(&bench.engine.runs(), &new, Turn::Claim).await.unwrap();
+    } else {
+        bench.owned(&new).await.release().await.unwrap();
+    }
+    new.run
 }
 
-/// Lets an owner work on the run, if it needs one. The process of the owner may crash.
-async fn work(bench: &Bench, run: RunId, random: &mut fastrand::Rng) {
-    let Ok(row) = Runs::new(bench.engine.store(), bench.tenant).get(run).await else { return };
-    let polls = if random.u8(..4) == 0 { random.u32(1..60) } else { u32::MAX };
-    let key = bench.key(run);
-    let working = async {
-        let writer = claim(&bench.engine.runs(), key, &row, None).await.unwrap();
+/// Waits until the lease of an owner that has crashed is over.
+async fn until_free(bench: &Bench, run: RunId) {
+    while let Lease::Held(until) = bench.engine.storage.lease(bench.key(run)).await.unwrap()
+        && until > Timestamp::now()
+    {
+        sleep(until.since(Timestamp::now())).await;
+    }
+}
+
+/// Lets an owner work on the run, if it needs one. Returns `true` if the process of the owner has crashed.
+async fn work(bench: &Bench, run: RunId, random: &mut fastrand::Rng) -> bool {
+    let life = if random.u8(..3) == 0 { random.u64(..LONGEST_LIFE_MS) } else { 3_600_000 };
+    until_free(bench, run).await;
+    let own = Bench::of_process(bench);
+    let working = async move {
+        let Ok(row) = Runs::new(own.engine.store(), own.tenant).get(run).await else { return };
+        let writer = claim(&own.engine.runs(), own.key(run), &row, None).await.unwrap();
         match writer {
-            Some(writer) => drop(execute(&bench.engine, key, *writer, None).await),
-            None => tokio::time::sleep(bench.engine.settings.idle_check).await,
+            Some(writer) => drop(execute(&own.engine, own.key(run), *writer, None).await),
+            None => sleep(own.engine.settings.idle_check).await,
         }
     };
-    let _crashed = Box::pin(until(working, polls)).await;
+    process(Duration::from_millis(life), Box::pin(working)).await
 }
 
 /// The runs of the sequence that have not ended.
@@ -85,24 +114,24 @@ async fn live(bench: &Bench, run: RunId) -> Vec<RunId> {
     live
 }
 
-/// Executes one sequence to its end. Returns the run.
-async fn sequence(bench: &Bench, random: &mut fastrand::Rng) -> RunId {
-    let run = start(bench, random).await;
-    let writer = bench.owned(&run).await;
-    let first = execute(&bench.engine, bench.key(run.run), *writer, None);
-    let polls = if random.bool() { random.u32(1..60) } else { u32::MAX };
-    let _crashed = Box::pin(until(first, polls)).await;
+/// Executes one sequence to its end. Returns the run, and the number of crashes.
+async fn sequence(bench: &Bench, seed: u64) -> (RunId, usize) {
+    let mut crashes = 0;
+    let mut random = fastrand::Rng::with_seed(seed);
+    let run = start(bench, &mut random).await;
     for _ in 0..MAX_STEPS {
-        let live = live(bench, run.run).await;
-        let Some(next) = (!live.is_empty()).then(|| live[random.usize(..live.len())]) else { return run.run };
+        let live = live(bench, run).await;
+        let Some(next) = (!live.is_empty()).then(|| live[random.usize(..live.len())]) else {
+            return (run, crashes);
+        };
         if random.u8(..12) == 0 {
             let reason = CancelReason::Requested;
             cancel(&bench.engine.runs(), bench.key(next), None, reason).await.unwrap();
         } else {
-            work(bench, next, random).await;
+            crashes += usize::from(work(bench, next, &mut random).await);
         }
     }
-    panic!("the run does not end");
+    panic!("seed {seed}: {run} does not end");
 }
 
 /// Checks that the run has paid exactly what its model calls cost, and that nothing is left of its hold.
@@ -129,11 +158,17 @@ async fn every_bill_adds_up_after_children_cancellations_and_crashes() {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let first = number("BILL_SEED").unwrap_or_else(|| fastrand::u64(..1 << 40));
     let bench = Bench::priced().await;
-    for seed in first..first + number("BILL_SEQUENCES").unwrap_or(SEQUENCES) {
-        println!("seed {seed}");
-        let mut random = fastrand::Rng::with_seed(seed);
+    let count = number("BILL_SEQUENCES").unwrap_or(SEQUENCES);
+    let sequences = stream::iter(first..first + count).map(|seed| {
         let bench = Bench { tenant: TenantId::new(), user: UserId::new(), engine: bench.engine.clone() };
-        let run = Box::pin(sequence(&bench, &mut random)).await;
-        check(&bench, run, seed).await;
-    }
+        let tested = tokio::spawn(async move {
+            let (run, crashes) = Box::pin(sequence(&bench, seed)).await;
+            println!("seed {seed}: {run} has met {crashes} crashes");
+            check(&bench, run, seed).await;
+            crashes
+        });
+        async move { tested.await.unwrap_or_else(|panic| panic!("seed {seed}: {panic}")) }
+    });
+    let crashes: Vec<usize> = sequences.buffer_unordered(AT_ONCE).collect().await;
+    assert!(count < SEQUENCES || crashes.iter().any(|crashes| *crashes > 0), "no process has crashed");
 }
