@@ -7,7 +7,7 @@ use sequent_agent::Engine;
 use sequent_agent_worker_function::Worker;
 use sequent_aws::queue::{Batch, BatchWorker};
 use sequent_conversation::{
-    Delivery, Error, MessageRole, NewRun, Projects, Run, RunStatus, Runs, Turn, cancel, create,
+    Delivery, Error, MessageRole, NewRun, ParentRun, Projects, Run, RunStatus, Runs, Turn, cancel, create,
     create_claimed, finish, wake_next,
 };
 use sequent_core::{ProjectId, RunId, TenantId, UserId};
@@ -215,8 +215,10 @@ async fn a_child_run_leaves_the_turn_to_its_parent() {
     let bench = Bench::new().await;
     let parent = bench.new_run(None, "hello");
     let owner = bench.create_claimed(&parent).await;
-    let child =
-        NewRun { parent: Some(parent.run), ..bench.new_run(Some(parent.project), "/demo tokens=3 rate=0") };
+    let child = NewRun {
+        parent: Some(ParentRun { run: parent.run, epoch: 1 }),
+        ..bench.new_run(Some(parent.project), "/demo tokens=3 rate=0")
+    };
     // Creating it twice creates it once.
     for _ in 0..2 {
         bench.create_waiting(&child).await;
@@ -232,9 +234,12 @@ async fn a_child_run_leaves_the_turn_to_its_parent() {
     assert_eq!(projects.get(parent.project).await.unwrap().live_run_id, Some(parent.run));
     drop(owner);
 
-    let orphan = NewRun { parent: Some(RunId::new()), ..bench.new_run(Some(parent.project), "hello") };
+    let orphan = NewRun {
+        parent: Some(ParentRun { run: RunId::new(), epoch: 1 }),
+        ..bench.new_run(Some(parent.project), "hello")
+    };
     let refused = create(&bench.engine.runs(), &orphan, Turn::Wait).await;
-    assert!(matches!(refused, Err(Error::ProjectNotFound)), "{refused:?}");
+    assert!(matches!(refused, Err(Error::RunNotFound)), "{refused:?}");
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@
 //! child from the child's log.
 
 use futures::future::try_join_all;
-use sequent_conversation::{Error, NewRun, Run, RunOptions, Runs, Turn, cancel_child, create};
+use sequent_conversation::{Error, NewRun, ParentRun, Run, RunOptions, Runs, Turn, cancel_child, create};
 use sequent_core::{RunId, Timestamp};
 use sequent_event::{
     Body, Child, ChildEnd, Configuration, Event, Orchestration, Phase, RunOutcome, State, Step, StepStatus,
@@ -107,7 +107,7 @@ fn child_run(execution: &Execution<'_>, run: RunId, step: &Step, shares: usize) 
         run,
         model: parent.model.clone(),
         options: RunOptions::from(&configuration),
-        parent: Some(parent.id),
+        parent: Some(ParentRun { run: parent.id, epoch: state.epoch }),
         ..NewRun::new(execution.key.tenant, parent.user_id, parent.project_id, content)
     }
 }

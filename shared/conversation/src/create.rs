@@ -7,14 +7,18 @@ use std::sync::Arc;
 use sequent_billing::Reservation;
 use sequent_core::{MessageId, ProjectId, RunId, TenantId, Timestamp, UserId};
 use sequent_event::{Body, Configuration};
-use sequent_runlog::{AppendError, DynamoStorage, LogKey, Segment, Storage as _, Unavailable, Writer};
+use sequent_runlog::{
+    AppendError, DynamoStorage, LogKey, Segment, Stopped, Storage as _, Unavailable, Writer,
+};
 use sequent_tables::{Cancelled, Label, Write};
+use serde::Deserialize;
 use tokio::sync::mpsc::Sender;
 
-use crate::{Error, ForgetOldProjects, Project, RunOptions, RunStore};
+use crate::{Error, ForgetOldProjects, Project, RunOptions, RunStatus, RunStore};
 use rows::{NewRows, Placement};
 
 const PROJECT: Label = Label::new("project");
+const PARENT: Label = Label::new("parent");
 const RESERVATION: Label = Label::new("reservation");
 const CLAIM: Label = Label::new("claim");
 
@@ -37,8 +41,8 @@ pub struct NewRun {
     pub model: Option<String>,
     /// The way in which the run works.
     pub options: RunOptions,
-    /// The run that this one is a part of.
-    pub parent: Option<RunId>,
+    /// The run that this one is a part of, and its owner.
+    pub parent: Option<ParentRun>,
     /// Rows that are written with the run under conditions, such as its idempotency record or the client's name for a
     /// new project.
     pub claims: Vec<Write>,
@@ -73,6 +77,20 @@ impl NewRun {
     pub fn key(&self) -> LogKey {
         LogKey { tenant: self.tenant, run: self.run }
     }
+
+    fn parent_run(&self) -> Option<RunId> {
+        self.parent.map(|parent| parent.run)
+    }
+}
+
+/// The run that a new one is a part of. Only the owner of a run creates its children. Otherwise an owner that is slow could
+/// create a child after another process has claimed the run, cancelled its children and ended it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "plain data")]
+pub struct ParentRun {
+    pub run: RunId,
+    /// The epoch of the owner, the caller.
+    pub epoch: u32,
 }
 
 /// The turn of a run that is created as pending.
@@ -98,7 +116,8 @@ pub async fn create_claimed(
     let now = runs.storage().now();
     let message = MessageId::new();
     let before = opening(new, message);
-    let after = vec![Body::RunStarted { thread_id: new.project, run_id: new.run, parent_run_id: new.parent }];
+    let after =
+        vec![Body::RunStarted { thread_id: new.project, run_id: new.run, parent_run_id: new.parent_run() }];
     let rows = NewRows::new(runs, new, message, now).await?.transaction_rows(Placement::Claimed);
     let created = sequent_runlog::create_claimed(
         runs.storage(),
@@ -125,7 +144,8 @@ pub async fn create_claimed(
 /// creates it again after a crash.
 ///
 /// # Errors
-/// As [`create_claimed`]. With [`Turn::Wait`], or for a child, never [`Error::Busy`].
+/// As [`create_claimed`]. With [`Turn::Wait`], or for a child, never [`Error::Busy`]. For a child of a run that the caller
+/// does not own any more, [`Error::Stopped`] or [`Error::RunClosed`].
 pub async fn create(runs: &RunStore, new: &NewRun, turn: Turn) -> Result<(), Error> {
     let now = runs.storage().now();
     let message = MessageId::new();
@@ -156,11 +176,30 @@ fn refusal(cancelled: Cancelled) -> Error {
     if cancelled.refused(CLAIM) {
         return Error::ClaimTaken;
     }
+    if cancelled.refused(PARENT) {
+        return not_owned(cancelled.found(PARENT));
+    }
     if !cancelled.refused(PROJECT) {
         return Unavailable(AppendError::RowsRefused(cancelled)).into();
     }
     let found = cancelled.found::<Project>(PROJECT).filter(|project| !project.deleting);
     found.and_then(|project| project.live_run_id).map_or(Error::ProjectNotFound, Error::Busy)
+}
+
+/// The lease of a parent's row, which another owner has, or no owner if the run has ended.
+#[derive(Deserialize)]
+struct ParentLease {
+    status: RunStatus,
+    lease_epoch: Option<u32>,
+}
+
+/// The error of a caller that does not own the parent of its child.
+fn not_owned(parent: Option<ParentLease>) -> Error {
+    match parent {
+        Some(ParentLease { lease_epoch: Some(epoch), .. }) => Stopped::Fenced(epoch).into(),
+        Some(ParentLease { status, .. }) => Error::RunClosed(status),
+        None => Error::RunNotFound,
+    }
 }
 
 /// Enqueues the deletion of conversations that are older than the plan keeps them, with the first run of a day. If that

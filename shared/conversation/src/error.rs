@@ -41,7 +41,7 @@ pub enum Error {
     /// The run ended before the answer.
     #[error("the run has ended")]
     RunEnded,
-    /// The run, which has this status, takes no message.
+    /// The run, which has this status, takes no message and no child.
     #[error("the run has the status {}", .0.as_str())]
     RunClosed(RunStatus),
     /// The run has been sent as many messages as it takes.

@@ -53,7 +53,7 @@ mod waiting;
 pub use answer::{Reply, ResumeBy, answer, expire};
 pub use cancel::{Cancel, cancel, cancel_child, cancel_jobs, end_if_abandoned};
 pub use claim::claim;
-pub use create::{NewRun, Turn, create, create_claimed};
+pub use create::{NewRun, ParentRun, Turn, create, create_claimed};
 pub use deletion::Deletion;
 pub use error::Error;
 pub use finish::{closing_bodies, finish};

@@ -1,6 +1,7 @@
 //! Runs of a project against real tables.
 
 mod cancelling;
+mod children;
 mod contended;
 mod turns;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sequent_conversation::{NewRun, Turn, cancel, create};
+use sequent_conversation::{NewRun, ParentRun, Turn, cancel, create};
 use sequent_core::{RunId, Timestamp};
 use sequent_event::{Body, CancelReason};
 use sequent_jobs::{
@@ -25,7 +25,7 @@ async fn nothing_is_found_in_healthy_runs_and_jobs_of_every_state() {
     Box::pin(cancel(&bench.runs(), log_key(&cancelled), None, CancelReason::Requested)).await.unwrap();
     let (handed_over, owner) = bench.running().await;
     owner.release().await.unwrap();
-    let child = NewRun { parent: Some(handed_over.run), ..bench.new_run() };
+    let child = NewRun { parent: Some(ParentRun { run: handed_over.run, epoch: 1 }), ..bench.new_run() };
     create(&bench.runs(), &child, Turn::Wait).await.unwrap();
     let job = NewJob::of::<HelloWorld>(bench.tenant, &HelloInput::default());
     enqueue(bench.store(), &job, Timestamp::now()).await.unwrap();
@@ -38,7 +38,7 @@ async fn nothing_is_found_in_healthy_runs_and_jobs_of_every_state() {
 async fn a_run_that_waits_long_for_a_live_child_is_not_quiet() {
     let bench = Bench::new().await;
     let (parent, owner) = bench.running().await;
-    let child = NewRun { parent: Some(parent.run), ..bench.new_run() };
+    let child = NewRun { parent: Some(ParentRun { run: parent.run, epoch: 1 }), ..bench.new_run() };
     let started =
         Body::SubagentStarted { subagent_run_id: child.run, name: "east".to_owned(), description: None };
     owner.append(started).await.unwrap();

@@ -1,7 +1,7 @@
 //! Runs that are stuck.
 
 use sequent_audit::FindingKind;
-use sequent_conversation::{NewRun, RunQuestion, RunStatus, Turn, create};
+use sequent_conversation::{NewRun, ParentRun, RunQuestion, RunStatus, Turn, create};
 use sequent_core::Timestamp;
 use sequent_event::RunOutcome;
 use sequent_tables::key;
@@ -85,7 +85,7 @@ async fn a_run_whose_questions_are_answered_or_expired_is_found_if_nothing_conti
 async fn a_child_of_an_ended_or_missing_parent_is_found() {
     let bench = Bench::new().await;
     let (parent, owner) = bench.running().await;
-    let child = NewRun { parent: Some(parent.run), ..bench.new_run() };
+    let child = NewRun { parent: Some(ParentRun { run: parent.run, epoch: 1 }), ..bench.new_run() };
     create(&bench.runs(), &child, Turn::Wait).await.unwrap();
     bench.end(&parent, &owner, RunOutcome::Success).await;
     assert_eq!(bench.found(MINUTE).await, [], "its parent has just cancelled it");

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use sequent_core::{MessageId, Timestamp};
 use sequent_runlog::{DynamoStorage, LogKey, TransactionRows};
-use sequent_tables::{Key, PageRequest, Row, Transaction, Write, key};
+use sequent_tables::{Key, PageRequest, Row, Transaction, Write, attribute, key};
 
-use super::{CLAIM, NewRun, PROJECT, RESERVATION, configuration};
+use super::{CLAIM, NewRun, PARENT, PROJECT, RESERVATION, configuration};
 use crate::{
     Error, Message, MessageRole, MessageStatus, Project, ProjectName, Run, RunCost, RunOptions, RunStatus,
     RunStore, TokenUsage, outbox::queued, project::CLAIMED, turn,
@@ -94,8 +94,9 @@ impl NewRows {
         };
         // A child works in its parent's project without answering there: it needs no turn and sends no message.
         if let Some(parent) = self.new.parent {
-            let require_parent = Write::require(&key::run(tenant, parent));
-            return transaction.write(require_parent).label(PROJECT).write(Write::insert(run));
+            let is_owned = attribute("lease_epoch").equals(parent.epoch);
+            let require_parent = Write::require(&key::run(tenant, parent.run)).when(is_owned);
+            return transaction.write(require_parent).label(PARENT).write(Write::insert(run));
         }
         let mut transaction = transaction
             .write(self.project(placement))
@@ -164,7 +165,7 @@ fn pending(new: &NewRun) -> Run {
         id: new.run,
         project_id: new.project,
         user_id: new.user,
-        parent_run_id: new.parent,
+        parent_run_id: new.parent_run(),
         status: RunStatus::Pending,
         model: new.model.clone(),
         options: RunOptions::from(&configuration(new)),

@@ -11,7 +11,7 @@ use sequent_tables::{Store, Transaction, Update, idempotency::PayloadHash, key};
 use tokio::time::{Instant, timeout};
 
 use super::*;
-use crate::{Projects, RunStatus, Runs};
+use crate::{ParentRun, Projects, RunStatus, Runs};
 
 struct Bench {
     starter: RunStarter,
@@ -86,7 +86,7 @@ impl Bench {
         let request = self.request(Destination::or_new(None));
         let mut live = self.starter.start(&request).await.expect("started");
         let Principal { tenant, user, .. } = self.caller;
-        let parent = Some(live.run);
+        let parent = Some(ParentRun { run: live.run, epoch: 1 });
         let child = NewRun { parent, ..NewRun::new(tenant, user, live.project, "A part.") };
         let owner = live.owner.take().expect("an owner");
         let child_started =

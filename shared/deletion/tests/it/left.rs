@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use sequent_artifacts::{Description, Digest, Entity, Export, Mention, Origin, Source};
-use sequent_conversation::{NewRun, Runs, Turn, create, create_claimed, finish};
+use sequent_conversation::{NewRun, ParentRun, Runs, Turn, create, create_claimed, finish};
 use sequent_core::{
     ArtifactId, InterruptId, JobId, MessageId, MicroUsd, ProjectId, RunId, Timestamp, UserId,
 };
@@ -55,7 +55,10 @@ pub(crate) async fn conversation(bench: &Bench) -> Left {
         reservation: Some(bench.reservation().await),
         ..NewRun::new(bench.tenant, user, project, word("message"))
     };
-    let child = NewRun { parent: Some(first.run), ..NewRun::new(bench.tenant, user, project, word("step")) };
+    let child = NewRun {
+        parent: Some(ParentRun { run: first.run, epoch: 1 }),
+        ..NewRun::new(bench.tenant, user, project, word("step"))
+    };
     Box::pin(answer(bench, &first, &child)).await;
     let again = NewRun::new(bench.tenant, user, project, word("again"));
     let asking = NewRun { replaces: Some(first.run), ..again };
