@@ -2,11 +2,12 @@
 //!
 //! The table is read in 24 parts. The audit of each hour begins with the part of that hour, so every row is audited once a
 //! day, however large the table is. It then continues with the next parts as far as `PAGES` go: a small table is audited
-//! completely every hour.
+//! completely every hour. Ledgers are added up in the part of the hour only, because that reads every posting: each of them
+//! once a day.
 
 use std::cell::Cell;
 
-use sequent_audit::{AuditReport, Auditor, Error, Walk};
+use sequent_audit::{AuditReport, Auditor, Walk};
 use sequent_core::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -33,9 +34,20 @@ pub struct AuditEvent {
 pub struct AuditResult {
     /// Number of parts that were audited completely. 0 if the first one was too large for the time.
     pub parts: u8,
+    /// The error that ended the audit early.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
     /// The findings in them, and what was read.
     #[serde(flatten)]
     pub report: AuditReport,
+}
+
+impl AuditResult {
+    /// Returns `true` if the part of the hour, or a row, was not audited completely.
+    #[must_use]
+    pub fn is_incomplete(&self) -> bool {
+        self.parts == 0 || self.failure.is_some() || self.report.unchecked > 0
+    }
 }
 
 impl AuditEvent {
@@ -51,30 +63,29 @@ impl AuditEvent {
 }
 
 /// Audits the part that the event names, or the part of the hour and others. Stops between two pages if `has_time`
-/// returns `false`.
-///
-/// # Errors
-/// Returns an error if a table cannot be read.
+/// returns `false`. If a page cannot be read, the result contains the findings of the pages before it.
 pub async fn audit(
     auditor: &Auditor,
     event: AuditEvent,
     now: Timestamp,
     has_time: impl Fn() -> bool,
-) -> Result<AuditResult, Error> {
-    let mut result = AuditResult { parts: 0, report: AuditReport::default() };
+) -> AuditResult {
+    let mut result = AuditResult { parts: 0, failure: None, report: AuditReport::default() };
     let pages = Cell::new(0_u32);
     for n in 0..event.most_parts() {
         let mut walk = Walk::part((event.first_part(now) + n) % PARTS, PARTS);
+        let is_own = n == 0;
+        let auditor = if is_own { auditor.clone() } else { auditor.clone().without_ledgers() };
         let go_on = || {
-            let is_affordable = n == 0 || pages.replace(pages.get() + 1) < PAGES;
+            let is_affordable = is_own || pages.replace(pages.get() + 1) < PAGES;
             is_affordable && has_time()
         };
-        let report = auditor.audit(&mut walk, now, go_on).await?;
-        result.report.absorb(report);
+        let walked = auditor.audit(&mut walk, now, go_on, &mut result.report).await;
+        result.failure = walked.err().map(|error| format!("could not read a page of the table: {error}"));
         if !walk.is_done() {
             break;
         }
         result.parts += 1;
     }
-    Ok(result)
+    result
 }

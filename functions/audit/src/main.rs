@@ -22,14 +22,18 @@ async fn main() -> Result<(), Error> {
     lambda_runtime::run(service_fn(move |event: LambdaEvent<AuditEvent>| async move {
         let stop_at = event.context.deadline() - MARGIN;
         let has_time = || SystemTime::now() < stop_at;
-        let result = audit(auditor, event.payload, Timestamp::now(), has_time).await?;
+        let result = audit(auditor, event.payload, Timestamp::now(), has_time).await;
         publish(&result, stack);
-        Ok::<AuditResult, Error>(result)
+        // What was found is published first: a failure must not hide it.
+        match result.failure {
+            Some(failure) => Err(Error::from(failure)),
+            None => Ok::<AuditResult, Error>(result),
+        }
     }))
     .await
 }
 
-/// Logs each finding and publishes their number.
+/// Logs each finding, and publishes their number and the completeness of the audit.
 fn publish(result: &AuditResult, stack: &str) {
     let report = &result.report;
     for finding in &report.findings {
@@ -38,7 +42,7 @@ fn publish(result: &AuditResult, stack: &str) {
             repair = finding.repair, "something is stuck or does not add up"
         );
     }
-    if result.parts == 0 {
+    if result.parts == 0 && result.failure.is_none() {
         tracing::error!(
             rows = report.rows,
             "the time was too short for one part of the table; raise the timeout"
@@ -53,4 +57,5 @@ fn publish(result: &AuditResult, stack: &str) {
         "audited the tables"
     );
     metric::count("AuditFindings", report.count(), stack);
+    metric::count("AuditIncomplete", result.is_incomplete().into(), stack);
 }

@@ -47,7 +47,7 @@ pub enum FindingKind {
     JobStuck,
     /// An object has been due for deletion for long, or no artifact refers to it and no collector will find it.
     ObjectLeft,
-    /// A row does not have the shape of its type.
+    /// A row, or a row or log that it is compared with, does not have the shape of its type.
     MalformedRow,
 }
 
@@ -78,7 +78,7 @@ impl FindingKind {
                 "Set live_run_id of the project's row to NULL if it still names this run."
             }
             Self::HoldOfEndedRun => {
-                "Compare the run's posting in the ledger. Without one, settle the hold; with one, remove it from the account."
+                "Redrive the job settle_run of the run if it failed. Otherwise look for the run's posting in the ledger: without one, settle the hold; with one, remove the hold from the account."
             }
             Self::LedgerDiffers => "Stop changes of the account, and compare it with its postings by hand.",
             Self::JobNotDue | Self::JobStuck => {
@@ -87,7 +87,9 @@ impl FindingKind {
             Self::ObjectLeft => {
                 "Find out why the collector does not work: the task collect_garbage of scheduler."
             }
-            Self::MalformedRow => "Compare the row with its type. An older version may have written it.",
+            Self::MalformedRow => {
+                "Compare the row, and those that it refers to, with their types. An older version may have written them."
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use sequent_tables::{Item, attribute_of, decode, due_at, key};
 use crate::{
     Finding, FindingKind,
     auditor::{Error, Evidence},
-    suspect::is_among_live_jobs,
+    suspect::{is_among_live_jobs, is_job_live},
 };
 
 pub(crate) async fn findings(
@@ -16,12 +16,15 @@ pub(crate) async fn findings(
     id: JobId,
 ) -> Result<Vec<Finding>, Error> {
     let Some(item) = evidence.store().get_item(&key::job(tenant, id)).await? else { return Ok(Vec::new()) };
-    let found = match decode::<Job>(item.clone()) {
-        Ok(job) if job.has_ended() => ended(&item),
-        Ok(job) => live(evidence, &job, &item),
-        Err(error) => Some((FindingKind::MalformedRow, error.to_string())),
-    };
+    let job: Job = decode(item.clone())?;
+    let found = if job.has_ended() { ended(&item) } else { live(evidence, &job, &item) };
     Ok(found.into_iter().map(|(kind, reason)| Finding::new(kind, tenant, id, reason)).collect())
+}
+
+/// Returns `true` if the job exists and has not ended.
+pub(crate) async fn is_live(evidence: Evidence<'_>, tenant: TenantId, id: JobId) -> Result<bool, Error> {
+    let item = evidence.store().get_item(&key::job(tenant, id)).await?;
+    Ok(item.is_some_and(|item| is_job_live(&item)))
 }
 
 fn ended(item: &Item) -> Option<(FindingKind, String)> {

@@ -7,10 +7,11 @@
 //! * **No false alarm.** A walk is no snapshot: rows change while it reads. A row is therefore judged by strongly
 //!   consistent reads of its own, twice, and only what both times show is reported. Time is part of most rules: work may
 //!   wait for a sweep or a worker for the time of a [`Grace`].
+//! * **No row hides another.** A row that cannot be read is a finding, or is counted as unchecked, and the walk goes on.
 //! * **Bounded and resumable.** A [`Walk`] keeps its position. [`Auditor::audit`] stops between two pages when its
 //!   caller says so, and the next call goes on there.
-//! * **Cheap where it matters.** A row at rest costs its share of the scan, and nothing is read for it. No request waits
-//!   for an audit.
+//! * **Cheap where it matters.** A row at rest costs its share of the scan, and nothing is read for it. The caller decides
+//!   whether ledgers are added up, which reads all of their postings. No request waits for an audit.
 
 mod account;
 mod auditor;
@@ -24,7 +25,7 @@ mod run;
 mod suspect;
 mod waiting;
 
-pub use auditor::{Auditor, Error};
+pub use auditor::Auditor;
 pub use finding::{Finding, FindingKind};
 pub use grace::Grace;
 pub use report::AuditReport;

@@ -2,13 +2,13 @@
 
 use sequent_conversation::{Deletion, Project, Run};
 use sequent_core::{JobId, ProjectId, RunId, TenantId};
-use sequent_jobs::Job;
 use sequent_tables::key;
 use serde::Deserialize;
 
 use crate::{
     Finding, FindingKind,
     auditor::{Error, Evidence},
+    job,
 };
 
 pub(crate) async fn findings(
@@ -16,12 +16,7 @@ pub(crate) async fn findings(
     tenant: TenantId,
     id: ProjectId,
 ) -> Result<Vec<Finding>, Error> {
-    let stored: Option<Project> = match evidence.store().get(&key::project(tenant, id)).await {
-        Err(sequent_tables::Error::Malformed(error)) => {
-            return Ok(vec![Finding::new(FindingKind::MalformedRow, tenant, id, error.to_string())]);
-        }
-        other => other?,
-    };
+    let stored: Option<Project> = evidence.store().get(&key::project(tenant, id)).await?;
     let Some(project) = stored else { return Ok(Vec::new()) };
     let held = match project.live_run_id {
         Some(holder) => held_in_vain(evidence, tenant, holder).await?,
@@ -44,8 +39,7 @@ async fn is_being_deleted(evidence: Evidence<'_>, tenant: TenantId, id: ProjectI
     let deletion = Deletion { project_id: id };
     let claim = key::job_key(tenant, Deletion::TYPE, &deletion.key());
     let Some(claim) = evidence.store().get::<JobClaimed>(&claim).await? else { return Ok(false) };
-    let job: Option<Job> = evidence.store().get(&key::job(tenant, claim.job_id)).await?;
-    Ok(job.is_some_and(|job| !job.has_ended()))
+    job::is_live(evidence, tenant, claim.job_id).await
 }
 
 /// Returns the reason why the run will never release a turn or a hold: it has ended, or it does not exist.

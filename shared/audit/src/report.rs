@@ -16,7 +16,8 @@ pub struct AuditReport {
     pub rows: u64,
     /// Rows that were compared with others.
     pub compared: u64,
-    /// Accounts whose ledger could not be added up, because it changed all the time or is too long.
+    /// Rows that could not be compared completely: the table was throttled, or a ledger changed all the time, is too
+    /// long, or was not added up before the time was over.
     pub unchecked: u64,
     /// Findings beyond those that the report contains.
     pub omitted: u64,
@@ -25,10 +26,10 @@ pub struct AuditReport {
 }
 
 impl AuditReport {
-    /// Returns `true` if nothing was found.
+    /// Returns `true` if every row was compared and nothing was found.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.findings.is_empty()
+        self.findings.is_empty() && self.unchecked == 0
     }
 
     /// Returns the number of findings, those that are omitted included.
@@ -44,15 +45,6 @@ impl AuditReport {
             *counts.entry(finding.kind).or_default() += 1;
             counts
         })
-    }
-
-    /// Adds the report of another part of the table.
-    pub fn absorb(&mut self, other: Self) {
-        self.rows += other.rows;
-        self.compared += other.compared;
-        self.unchecked += other.unchecked;
-        self.omitted += other.omitted;
-        self.add(other.findings);
     }
 
     pub(crate) fn add(&mut self, findings: Vec<Finding>) {

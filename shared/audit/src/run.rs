@@ -17,14 +17,7 @@ use row::RunRow;
 type Observation = (FindingKind, String);
 
 pub(crate) async fn findings(evidence: Evidence<'_>, key: LogKey) -> Result<Vec<Finding>, Error> {
-    let row = match RunRow::read(evidence, key).await {
-        Ok(Some(row)) => row,
-        Ok(None) => return Ok(Vec::new()),
-        Err(Error::Table(sequent_tables::Error::Malformed(error))) => {
-            return Ok(vec![Finding::new(FindingKind::MalformedRow, key.tenant, key.run, error.to_string())]);
-        }
-        Err(error) => return Err(error),
-    };
+    let Some(row) = RunRow::read(evidence, key).await? else { return Ok(Vec::new()) };
     let tail = evidence.storage.tail(key).await?;
     let end = LogEnd::of(tail.as_ref());
     let mut found: Vec<Observation> = end.contradiction(&row.run).into_iter().collect();

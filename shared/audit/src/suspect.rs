@@ -6,7 +6,7 @@ use sequent_jobs::JobStatus;
 use sequent_runlog::LogKey;
 use sequent_tables::{Item, Key, attribute_of, due_at, key};
 
-use crate::Grace;
+use crate::{Finding, FindingKind, Grace, account};
 
 /// Something that the audit compares with what it depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +43,20 @@ impl Suspect {
         let (tenant, _) = key::parse_object(&key)?;
         is_object_unreferenced(item).then_some(Self::Object(tenant, key))
     }
+
+    /// The finding that the row, or one that it is compared with, is malformed.
+    pub(crate) fn malformed(&self, reason: String) -> Finding {
+        let kind = FindingKind::MalformedRow;
+        match self {
+            Self::Run(LogKey { tenant, run }) | Self::Waiting(tenant, _, run) => {
+                Finding::new(kind, *tenant, run, reason)
+            }
+            Self::Project(tenant, project) => Finding::new(kind, *tenant, project, reason),
+            Self::Account(tenant) => Finding::new(kind, *tenant, account::SUBJECT, reason),
+            Self::Job(tenant, job) => Finding::new(kind, *tenant, job, reason),
+            Self::Object(tenant, key) => Finding::new(kind, *tenant, key.sk(), reason),
+        }
+    }
 }
 
 /// An ended run is at rest unless it is in an index, or ended so recently that its row and log are compared.
@@ -54,9 +68,13 @@ fn is_run_active(item: &Item, grace: Grace, now: Timestamp) -> bool {
 }
 
 fn is_job_active(item: &Item) -> bool {
-    let status = attribute_of::<JobStatus>(item, "status");
-    let has_ended = matches!(status, Some(JobStatus::Success | JobStatus::Error));
-    !has_ended || is_among_live_jobs(item)
+    is_job_live(item) || is_among_live_jobs(item)
+}
+
+/// Returns `true` if the job has not ended. Reads only the status, so that a malformed row keeps nothing else from being
+/// compared: it has a finding of its own.
+pub(crate) fn is_job_live(item: &Item) -> bool {
+    !matches!(attribute_of(item, "status"), Some(JobStatus::Success | JobStatus::Error))
 }
 
 /// Returns `true` if the row is in the due index of live jobs.

@@ -4,7 +4,6 @@ use futures::future::try_join_all;
 use sequent_conversation::{Project, Run, RunStatus};
 use sequent_core::Timestamp;
 use sequent_event::{Event, State};
-use sequent_jobs::Job;
 use sequent_runlog::{Segment, read_all};
 use sequent_tables::key;
 
@@ -12,6 +11,7 @@ use super::{LogEnd, Observation, RunRow};
 use crate::{
     FindingKind,
     auditor::{Error, Evidence},
+    job,
     waiting::is_waiting,
 };
 
@@ -137,10 +137,7 @@ async fn waits_for_others(evidence: Evidence<'_>, row: &RunRow) -> Result<bool, 
         let run: Option<Run> = evidence.store().get(&key::run(tenant, child.run)).await?;
         Ok::<bool, Error>(run.is_some_and(|run| !run.has_ended()))
     });
-    let jobs = state.open_jobs().map(|job| async move {
-        let job: Option<Job> = evidence.store().get(&key::job(tenant, job.job_id)).await?;
-        Ok::<bool, Error>(job.is_some_and(|job| !job.has_ended()))
-    });
+    let jobs = state.open_jobs().map(|job| job::is_live(evidence, tenant, job.job_id));
     let children = try_join_all(children).await?;
     let jobs = try_join_all(jobs).await?;
     Ok(children.into_iter().chain(jobs).any(|is_live| is_live))

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sequent_audit::{Auditor, FindingKind, Walk};
+use sequent_audit::{AuditReport, Auditor, FindingKind, Walk};
 use sequent_conversation::{NewRun, RunStore, Runs, Turn, create, create_claimed, finish};
 use sequent_core::{InterruptId, JobId, ProjectId, TenantId, Timestamp, UserId};
 use sequent_event::{Body, Interrupt, Question, Reason, RunOutcome};
@@ -19,8 +19,11 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) async fn new() -> Self {
-        let storage = DynamoStorage::new(sequent_tables::testing::store().await);
-        Self { storage, tenant: TenantId::new() }
+        Self::on(sequent_tables::testing::store().await)
+    }
+
+    pub(crate) fn on(store: Store) -> Self {
+        Self { storage: DynamoStorage::new(store), tenant: TenantId::new() }
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -107,7 +110,8 @@ impl Bench {
         while !walk.is_done() {
             let pages = std::cell::Cell::new(0);
             let one_page = || pages.replace(pages.get() + 1) == 0;
-            let report = auditor.audit(&mut walk, now, one_page).await.unwrap();
+            let mut report = AuditReport::default();
+            auditor.audit(&mut walk, now, one_page, &mut report).await.unwrap();
             found.extend(report.findings.into_iter().map(|finding| finding.subject));
         }
         found

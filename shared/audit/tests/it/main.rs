@@ -8,4 +8,5 @@ mod jobs;
 mod objects;
 mod runs;
 mod turns;
+mod unreadable;
 mod walk;
