@@ -100,7 +100,7 @@ struct RunUsage {
 async fn used(storage: &DynamoStorage, log: LogKey, now: Timestamp) -> Result<RunUsage, Failed> {
     let segments = read_all(storage, log).await.map_err(Failed::retry)?;
     let events: Vec<Event> = segments.iter().flat_map(Segment::events).collect();
-    let state = State::of(&events).map_err(|error| Failed::Poison(error.to_string()))?;
+    let state = folded(log, &events);
     let mut totals = Totals::default();
     for event in &events {
         if let Some(Body::UsageRecorded(usage)) = event.body() {
@@ -123,6 +123,17 @@ async fn used(storage: &DynamoStorage, log: LogKey, now: Timestamp) -> Result<Ru
         in_flight += child.in_flight;
     }
     Ok(RunUsage { state, totals, in_flight })
+}
+
+/// Folds a log as far as that is possible. A run must be charged also if its log is damaged: the hold is in its first
+/// events, and the model calls are counted one by one.
+fn folded(log: LogKey, events: &[Event]) -> State {
+    let mut state = State::default();
+    if let Some(error) = events.iter().find_map(|event| state.apply(event).err()) {
+        let run = log.run;
+        tracing::error!(%run, %error, "the log is damaged; settling the run by what can be read of it");
+    }
+    state
 }
 
 /// Returns `true` if an attempt at the job may still be at work. The attempt at a cancelled job notices when it renews its
@@ -183,3 +194,6 @@ async fn settle(
     let metering = metering.into_iter().flat_map(|job| job.rows(Timestamp::now())).map(Write::put);
     Ok([account.when(is_held), posting].into_iter().chain(metering).collect())
 }
+
+#[cfg(test)]
+mod tests;
