@@ -34,7 +34,8 @@ pub(crate) async fn get_artifact(
 
 /// Delete an artifact.
 ///
-/// Its bytes are deleted later, unless another artifact has the same bytes.
+/// The entities that were found in it are deleted, too. Its bytes are deleted later, unless another artifact
+/// has the same bytes.
 #[utoipa::path(
     delete,
     path = "/api/artifacts/{id}",

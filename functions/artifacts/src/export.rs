@@ -65,10 +65,19 @@ pub(crate) async fn create_export(
         let rule = format!("must be one of: {}", names.join(", "));
         return Err(Problem::invalid("The source cannot be exported to this format.").at("/format", rule));
     }
-    let version = version(&app, &caller, source).await?;
-    let job = enqueue_export(&app, &caller, Export { source, version, format: new.format, again: 0 }).await?;
+    let SourceState { version, run } = state_of(&app, &caller, source).await?;
+    let export = Export { source, version, format: new.format, again: 0 };
+    let job = enqueue_export(&app, &caller, export, run).await?;
     let location = [(LOCATION, format!("/api/jobs/{}", job.id))];
     Ok((StatusCode::ACCEPTED, location, Json(job)))
+}
+
+/// The state of a source at the time of the request.
+struct SourceState {
+    /// Changes with the content.
+    version: Digest,
+    /// The run of a document.
+    run: Option<RunId>,
 }
 
 impl NewExport {
@@ -82,10 +91,16 @@ impl NewExport {
     }
 }
 
-/// Enqueues the job of the export, or returns the job of an equal export if that is still usable.
-async fn enqueue_export(app: &App, caller: &Principal, mut export: Export) -> Result<Job, Problem> {
+/// Enqueues the job of the export, or returns the job of an equal export if that is still usable. `run` is the
+/// run of the document.
+async fn enqueue_export(
+    app: &App,
+    caller: &Principal,
+    mut export: Export,
+    run: Option<RunId>,
+) -> Result<Job, Problem> {
     loop {
-        let new = export.job(caller.tenant);
+        let new = export.job(caller.tenant, run);
         match enqueue(&app.store, &new, Timestamp::now()).await? {
             Enqueued::New(job) => return Ok(job),
             Enqueued::Existing(job) => {
@@ -98,11 +113,14 @@ async fn enqueue_export(app: &App, caller: &Principal, mut export: Export) -> Re
     }
 }
 
-/// Checks that the tenant has the source, and returns a digest that changes with its content.
-async fn version(app: &App, caller: &Principal, source: Source) -> Result<Digest, Problem> {
+/// Checks that the tenant has the source, and returns its state.
+async fn state_of(app: &App, caller: &Principal, source: Source) -> Result<SourceState, Problem> {
     let now = Timestamp::now();
     let content = match source {
-        Source::Artifact(id) => return Ok(app.artifacts.get(caller.tenant, id).await?.sha256),
+        Source::Artifact(id) => {
+            let artifact = app.artifacts.get(caller.tenant, id).await?;
+            return Ok(SourceState { version: artifact.sha256, run: artifact.run_id });
+        }
         Source::Run(id) => {
             let run = Runs::new(&app.store, caller.tenant).get_for_caller(id).await?;
             // The row of a run that has ended does not change. The row of a live run does not change with its
@@ -116,7 +134,8 @@ async fn version(app: &App, caller: &Principal, source: Source) -> Result<Digest
             serde_json::to_vec(&(project, now))
         }
     };
-    content.map(|text| Digest::of(&text)).map_err(Problem::internal)
+    let content = content.map_err(Problem::internal)?;
+    Ok(SourceState { version: Digest::of(&content), run: None })
 }
 
 /// Returns `true` if a new job would not give another result: the job is in progress, its file exists, or it

@@ -18,6 +18,7 @@ use crate::{
 const READS: usize = 5;
 const ARTIFACT: Label = Label::new("artifact");
 const OBJECT: Label = Label::new("object");
+const RUN: Label = Label::new("run");
 
 /// The artifacts of a deployment. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -64,8 +65,8 @@ impl Artifacts {
     /// made before.
     ///
     /// # Errors
-    /// [`Error::Taken`] if the id belongs to an artifact with other bytes, [`Error::Description`], or an
-    /// error of the table or the bucket.
+    /// [`Error::Taken`] if the id belongs to an artifact with other bytes, [`Error::RunNotFound`],
+    /// [`Error::Description`], or an error of the table or the bucket.
     pub async fn save(
         &self,
         tenant: TenantId,
@@ -87,9 +88,12 @@ impl Artifacts {
     /// Stores the rows of an artifact whose bytes are in the bucket, and counts it in the object's row, in
     /// one transaction. Returns the stored artifact if the same call was made before.
     ///
+    /// The transaction requires the row of the artifact's run: a former owner of a run that was deleted must
+    /// not store what nothing leads to any more.
+    ///
     /// # Errors
-    /// [`Error::Taken`]; [`Error::Deleting`] if the object is being deleted or is gone; or an error of the
-    /// table.
+    /// [`Error::Taken`]; [`Error::RunNotFound`]; [`Error::Deleting`] if the object is being deleted or is
+    /// gone; or an error of the table.
     pub(crate) async fn record(&self, tenant: TenantId, artifact: &Artifact) -> Result<Artifact, Error> {
         let mut record = Transaction::new()
             .write(Write::insert(Row::new(&key::artifact(tenant, artifact.id), artifact)?))
@@ -99,23 +103,30 @@ impl Artifacts {
         for row in list_rows(tenant, artifact)? {
             record = record.write(Write::put(row));
         }
+        if let Some(run) = artifact.run_id {
+            record = record.write(Write::require(&key::run(tenant, run))).label(RUN);
+        }
         let Err(cancelled) = self.store.commit(record, Retry::CONTENDED).await else {
             return Ok(artifact.clone());
         };
         match cancelled.found::<Artifact>(ARTIFACT) {
             Some(stored) if stored.sha256 == artifact.sha256 => Ok(stored),
             Some(_) => Err(Error::Taken),
+            None if cancelled.refused(RUN) => Err(Error::RunNotFound),
             None if cancelled.refused(OBJECT) => Err(Error::Deleting),
             None => Err(cancelled.into()),
         }
     }
 
-    /// Deletes an artifact. Its bytes stay until the collector finds that no artifact refers to them.
+    /// Deletes an artifact and the entities that were found in it. Its bytes stay until the collector finds
+    /// that no artifact refers to them.
     ///
     /// # Errors
     /// [`Error::NotFound`], or an error of the table.
     pub async fn delete(&self, tenant: TenantId, id: ArtifactId) -> Result<(), Error> {
         let artifact = self.get(tenant, id).await?;
+        // First, because only the artifact leads to them.
+        self.delete_entities(tenant, id).await?;
         let mut delete = Transaction::new()
             .write(Write::delete(&key::artifact(tenant, id)).when(exists()))
             .write(release(tenant, &artifact.sha256));

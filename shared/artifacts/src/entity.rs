@@ -105,10 +105,7 @@ impl From<Artifact> for Entity {
 
 impl Artifacts {
     /// Deletes the entities that were found in a document.
-    ///
-    /// # Errors
-    /// Returns an error if the table fails.
-    pub async fn delete_entities(&self, tenant: TenantId, document: ArtifactId) -> Result<(), Error> {
+    pub(crate) async fn delete_entities(&self, tenant: TenantId, document: ArtifactId) -> Result<(), Error> {
         // Their ids have the document's time, so those of other documents are hardly read.
         let first = EntityId::from_bits(derived_id_start(document.bits()));
         for entity_type in ENTITY_TYPES {

@@ -14,6 +14,9 @@ pub enum Error {
     /// The tenant has no such artifact, or no such upload.
     #[error("the artifact does not exist")]
     NotFound,
+    /// The run of the artifact does not exist, or was deleted meanwhile.
+    #[error("the run of the artifact does not exist")]
+    RunNotFound,
     /// A field of the description is not allowed.
     #[error(transparent)]
     Description(#[from] InvalidDescription),
@@ -75,6 +78,9 @@ impl ApiError for Error {
     fn details(&self) -> ErrorDetails {
         match self {
             Self::NotFound => ErrorDetails::new(Code::NotFound, "There is no artifact with this id."),
+            Self::RunNotFound => {
+                ErrorDetails::new(Code::NotFound, "The run of the artifact does not exist, or was deleted.")
+            }
             Self::Description(invalid) => {
                 let details =
                     ErrorDetails::new(Code::ValidationFailed, "A field of the artifact is not allowed.");

@@ -68,12 +68,13 @@ impl Export {
         Digest::of(&text).to_string()
     }
 
-    /// The job that makes the file.
+    /// The job that makes the file. `run` is the run of the document, if the source is a document of a run. The
+    /// deletion of that run must find the job also if the document was deleted before.
     ///
     /// # Panics
     /// Never: an export is plain data.
     #[must_use]
-    pub fn job(&self, tenant: TenantId) -> NewJob {
+    pub fn job(&self, tenant: TenantId, run: Option<RunId>) -> NewJob {
         NewJob {
             tenant,
             id: JobId::new(),
@@ -81,7 +82,7 @@ impl Export {
             job_key: Some(self.key()),
             queue: Queue::Exports,
             input: serde_json::to_value(self).expect("an export is plain data"),
-            about: Some(self.source.id()),
+            about: Some(run.map_or_else(|| self.source.id(), |run| run.to_string())),
             run: None,
             tool_call_id: None,
         }
@@ -108,7 +109,7 @@ mod tests {
             Export { again: 1, ..export.clone() },
         ];
         assert!(others.iter().all(|other| other.key() != export.key()));
-        let new = export.job(TenantId::from_bits(3));
+        let new = export.job(TenantId::from_bits(3), None);
         assert_eq!(new.about, Some(RunId::from_bits(1).to_string()), "the deletion of the run finds it");
         assert_eq!(serde_json::from_value::<Export>(new.input).unwrap(), export);
     }

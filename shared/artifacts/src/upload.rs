@@ -54,7 +54,7 @@ impl Artifacts {
     /// Offers a link to upload bytes.
     ///
     /// # Errors
-    /// [`Error::Description`], or an error of the table.
+    /// [`Error::Description`], [`Error::RunNotFound`], or an error of the table.
     pub async fn offer(&self, tenant: TenantId, upload: Upload) -> Result<Offer, Error> {
         let description = upload.description.checked()?;
         let upload = Upload { description, ..upload };
@@ -80,8 +80,8 @@ impl Artifacts {
     ///
     /// # Errors
     /// [`Error::NotFound`] if the upload does not exist or is too old, [`Error::NotUploaded`] if the bytes
-    /// are missing, [`Error::Mismatch`] if they are not those that were announced, or an error of the table
-    /// or the bucket.
+    /// are missing, [`Error::Mismatch`] if they are not those that were announced, [`Error::RunNotFound`],
+    /// or an error of the table or the bucket.
     pub async fn complete(&self, tenant: TenantId, id: ArtifactId) -> Result<Artifact, Error> {
         let key = key::upload(tenant, id);
         let pending: Option<PendingUpload> = self.store.get(&key).await?;

@@ -1,4 +1,4 @@
-//! Deleting artifacts with the entities that were found in them and the files that were exported from them.
+//! Deleting artifacts with the entities that were found in them, and files that were exported from them.
 
 use sequent_core::{ArtifactId, RunId};
 use sequent_tables::key::{self, ListedBy};
@@ -26,8 +26,8 @@ impl Eraser {
     }
 
     pub(crate) async fn erase_artifact(&self, id: ArtifactId) -> Result<(), Error> {
+        // The exports of artifacts that belong to no run, such as exported files.
         Box::pin(self.erase_exports(&id.to_string())).await?;
-        self.artifacts.delete_entities(self.tenant, id).await?;
         match self.artifacts.delete(self.tenant, id).await {
             // Its bytes are deleted by the collector, unless another conversation has the same.
             Ok(()) | Err(sequent_artifacts::Error::NotFound) => Ok(()),

@@ -7,9 +7,14 @@ use sequent_tables::Cancelled;
 /// A part of a conversation could not be deleted.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The owner of a run has not ended it in time, or the run is not charged yet.
+    /// The owner of a run has not ended it in time, or the run's job `settle_run` has not ended.
     #[error("{0} was cancelled and has not ended yet, or is not settled yet")]
     StillRunning(RunId),
+    /// Credits are held for a run that nothing will settle. Its log alone has the amount to charge.
+    #[error(
+        "{0} has ended and its credits are still held; redrive its job settle_run, or settle the hold by hand"
+    )]
+    Unsettled(RunId),
     /// The project is no longer marked as being deleted, or rows changed meanwhile.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),

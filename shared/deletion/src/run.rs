@@ -1,7 +1,8 @@
-//! Deleting a run: its children, its jobs, its artifacts, its row and its log, in this order.
+//! Deleting a run: its children, its jobs, its row, its artifacts and their exports, and its log, in this order.
 
 use std::{collections::BTreeSet, time::Duration};
 
+use sequent_billing::Account;
 use sequent_conversation::{Cancel, Run, SettleRun, cancel, end_if_abandoned};
 use sequent_core::{JobId, RunId, Timestamp, pace::scaled};
 use sequent_event::{Body, CancelReason, Entry};
@@ -37,9 +38,10 @@ impl Eraser {
         for job in named.jobs.into_iter().chain([naming(run)]) {
             self.erase_job(job).await?;
         }
-        self.erase_exports(&run.to_string()).await?;
-        self.erase_artifacts(run).await?;
+        // Before the artifacts: without the run's row none is added.
         self.keep_record(key).await?;
+        self.erase_artifacts(run).await?;
+        self.erase_exports(&run.to_string()).await?;
         // Last, because the log alone names the children and jobs.
         Ok(self.storage().erase(key, &self.mark()).await?)
     }
@@ -65,17 +67,26 @@ impl Eraser {
         Err(Error::StillRunning(key.run))
     }
 
-    /// Waits until the run is charged for what its children and jobs used after its end: that is read from their logs and rows.
+    /// Waits until the run is charged for what its children and jobs used after its end: that is read from their logs and
+    /// rows.
     async fn wait_for_settlement(&self, key: LogKey) -> Result<(), Error> {
         let settling = key::job(key.tenant, SettleRun::job_id(key.run));
         for _ in 0..LOOKS {
             let job: Option<Job> = self.store().get(&settling).await?;
             if job.is_none_or(|job| job.has_ended()) {
-                return Ok(());
+                return self.require_settled(key).await;
             }
             sleep(scaled(PAUSE)).await;
         }
         Err(Error::StillRunning(key.run))
+    }
+
+    /// Checks that no credits are held for the run. They are settled in the transaction that ends the run or its job, so
+    /// after both has ended a hold stays until a person acts.
+    async fn require_settled(&self, key: LogKey) -> Result<(), Error> {
+        let account: Option<Account> = self.store().get(&key::account(key.tenant)).await?;
+        let is_held = account.is_some_and(|account| account.holds.contains_key(&key.run));
+        if is_held { Err(Error::Unsettled(key.run)) } else { Ok(()) }
     }
 
     /// Replaces the run's row by its record.

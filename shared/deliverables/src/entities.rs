@@ -10,7 +10,7 @@ use sequent_documents::Document;
 use sequent_event::Body;
 use sequent_jobs::{Context, Done, Failed, JobKind};
 use sequent_model::{Client, ToolSpec};
-use sequent_tables::{Row, Transaction, Write};
+use sequent_tables::{Row, Transaction, Write, key};
 use sequent_tool::schema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -111,8 +111,11 @@ impl JobKind for ExtractEntities {
         let rows = entities.iter().map(|entity| Row::new(&entity.key(context.tenant), entity));
         let rows: Vec<Row> = rows.collect::<Result<_, _>>().map_err(Failed::retry)?;
         let events = entities.iter().filter_map(Entity::event).map(Body::EntityExtracted).collect();
-        let writes =
-            move |writes: Transaction| rows.iter().cloned().map(Write::put).fold(writes, Transaction::write);
+        // Without the report nothing would lead to its entities, and they would outlast it.
+        let report = Write::require(&key::artifact(context.tenant, input.artifact_id));
+        let writes = move |writes: Transaction| {
+            rows.iter().cloned().map(Write::put).chain([report.clone()]).fold(writes, Transaction::write)
+        };
         let names: Vec<&str> = entities.iter().map(|entity| entity.name.as_str()).collect();
         let result = format!("{} entities: {}", names.len(), names.join(", "));
         Ok(Done { events, writes: Some(Arc::new(writes)), ..Done::text(result) })

@@ -143,6 +143,7 @@ async fn an_export_needs_one_source_and_one_of_its_formats() {
 async fn html_is_downloaded_as_octets_and_never_shown_by_the_bucket() {
     let deployment = Deployment::new().await;
     let ada = deployment.sign_up("ada@example.com").await;
+    deployment.create_run(&ada).await;
     deployment.save(&ada, "text/html", HTML).await;
     let answer = deployment.send(&golden("artifacts", "content", &ada)).await;
     let location = answer.header("location").to_owned();
@@ -154,6 +155,7 @@ async fn html_is_downloaded_as_octets_and_never_shown_by_the_bucket() {
 async fn a_damaged_archive_has_no_preview() {
     let deployment = Deployment::new().await;
     let ada = deployment.sign_up("ada@example.com").await;
+    deployment.create_run(&ada).await;
     deployment.save(&ada, "application/zip", b"not an archive").await;
     let answer = deployment.send(&golden("artifacts", "preview", &ada)).await;
     assert_eq!(outcome(&answer), refused(422, "validation_failed"));

@@ -1,9 +1,9 @@
 //! Deletions: complete, killed half way, repeated.
 
-use sequent_artifacts::Source;
+use sequent_artifacts::{Error as ArtifactError, Origin, Source};
 use sequent_billing::{Posting, testing::books};
 use sequent_conversation::{Deletion, Error, NewRun, Runs, SettleRun, Turn, create, create_claimed};
-use sequent_core::{MicroUsd, ProjectId, RunId, Timestamp, UserId};
+use sequent_core::{ArtifactId, MicroUsd, ProjectId, RunId, Timestamp, UserId};
 use sequent_deletion::RunRecord;
 use sequent_jobs::{
     JobStatus, NewJob, Worked, enqueue,
@@ -14,7 +14,7 @@ use sequent_tables::{CursorKey, Update, Write, attribute, key};
 
 use crate::{
     bench::{Bench, WORD},
-    left::{conversation, export},
+    left::{conversation, document_of, export, save},
 };
 
 const NOTHING: [String; 0] = [];
@@ -38,7 +38,7 @@ const KINDS: [&str; 11] = [
 async fn no_word_of_a_deleted_conversation_is_left() {
     let bench = Bench::new().await;
     let left = conversation(&bench).await;
-    export(&bench, Source::Project(left.project)).await;
+    export(&bench, Source::Project(left.project), None).await;
     let places = bench.places().await;
     for kind in KINDS {
         assert!(
@@ -165,6 +165,55 @@ async fn a_run_is_not_deleted_before_it_is_settled() {
     bench.store().write(settled).await.unwrap();
     while !bench.work_until_killed(delivery, 10_000).await {}
     assert_eq!(bench.storage.tail(log).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_run_whose_settlement_has_failed_keeps_its_log() {
+    let bench = Bench::new().await;
+    let left = conversation(&bench).await;
+    let account = || Update::of(&key::account(bench.tenant));
+    let hold = left.first.to_string();
+    bench.store().write(account().set(["holds", &hold], 5)).await.unwrap();
+    bench.projects().delete(left.project).await.unwrap();
+    let delivery = bench.delivery(left.project).await;
+    assert_eq!(bench.work(delivery).await, Worked::Again);
+    let failure = bench.job(delivery).await.error.unwrap();
+    assert!(format!("{failure:?}").contains("settle_run"), "{failure:?}");
+    let log = LogKey { tenant: bench.tenant, run: left.first };
+    assert!(bench.storage.tail(log).await.unwrap().is_some(), "the log is there");
+    bench.store().write(account().remove(["holds", &hold])).await.unwrap();
+    while !bench.work_until_killed(delivery, 10_000).await {}
+    assert_eq!(bench.places().await, NOTHING);
+}
+
+#[tokio::test]
+async fn no_word_of_an_artifact_that_was_deleted_before_its_conversation_is_left() {
+    let bench = Bench::new().await;
+    let left = conversation(&bench).await;
+    bench.artifacts.delete(bench.tenant, document_of(left.first)).await.unwrap();
+    let entities = bench.places().await.into_iter().filter(|place| place.contains("#entities#"));
+    assert_eq!(entities.collect::<Vec<_>>(), NOTHING, "they are deleted with their artifact");
+    bench.projects().delete(left.project).await.unwrap();
+    let delivery = bench.delivery(left.project).await;
+    assert_eq!(bench.work(delivery).await, Worked::Success, "{:?}", bench.job(delivery).await.error);
+    assert_eq!(bench.places().await, NOTHING);
+    bench.collect().await;
+    assert_eq!(bench.objects.keys(), NOTHING);
+}
+
+#[tokio::test]
+async fn a_former_owner_stores_no_artifact_of_a_deleted_run() {
+    let bench = Bench::new().await;
+    let left = conversation(&bench).await;
+    bench.projects().delete(left.project).await.unwrap();
+    let delivery = bench.delivery(left.project).await;
+    assert_eq!(bench.work(delivery).await, Worked::Success);
+    let origin = Origin { run: Some(left.first), ..Origin::default() };
+    let late = save(&bench, ArtifactId::new(), origin, "late").await;
+    assert!(matches!(late, Err(ArtifactError::RunNotFound)), "{late:?}");
+    assert_eq!(bench.places().await, NOTHING);
+    bench.collect().await;
+    assert_eq!(bench.objects.keys(), NOTHING);
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! A conversation that has left something everywhere.
 
 use bytes::Bytes;
-use sequent_artifacts::{Description, Digest, Entity, Export, Mention, Origin, Source};
+use sequent_artifacts::{Artifact, Description, Digest, Entity, Export, Mention, Origin, Source};
 use sequent_conversation::{NewRun, ParentRun, Runs, Turn, create, create_claimed, finish};
 use sequent_core::{
     ArtifactId, InterruptId, JobId, MessageId, MicroUsd, ProjectId, RunId, Timestamp, UserId,
@@ -172,27 +172,37 @@ async fn job(bench: &Bench, run: RunId) -> JobId {
     new.id
 }
 
+/// The artifact of the run.
+pub(crate) fn document_of(run: RunId) -> ArtifactId {
+    sequent_artifacts::derived_id(run, "call_1")
+}
+
 /// An artifact of the run, an entity in it, an export of it, and an export of the run.
 async fn artifact(bench: &Bench, run: RunId) {
-    let document = sequent_artifacts::derived_id(run, "call_1");
+    let document = document_of(run);
     let origin = Origin { run: Some(run), ..Origin::default() };
-    save(bench, document, origin, "document").await;
+    save(bench, document, origin, "document").await.unwrap();
     let mention = Mention { entity_type: "person".to_owned(), name: word("person"), count: 1 };
     let entity = Entity::found(mention, document, Some(run), JobId::new(), Timestamp::now());
     bench.store().put(Row::new(&entity.key(bench.tenant), &entity).unwrap()).await.unwrap();
-    export(bench, Source::Artifact(document)).await;
-    export(bench, Source::Run(run)).await;
+    export(bench, Source::Artifact(document), Some(run)).await;
+    export(bench, Source::Run(run), None).await;
 }
 
-pub(crate) async fn export(bench: &Bench, source: Source) {
+pub(crate) async fn export(bench: &Bench, source: Source, run: Option<RunId>) {
     let export = Export { source, version: Digest::of(b"1"), format: Format::Markdown, again: 0 };
-    let new = export.job(bench.tenant);
+    let new = export.job(bench.tenant, run);
     enqueue(bench.store(), &new, Timestamp::now()).await.unwrap();
     let origin = Origin { job: Some(new.id), ..Origin::default() };
-    save(bench, ArtifactId::from_bits(new.id.bits()), origin, &source.id()).await;
+    save(bench, ArtifactId::from_bits(new.id.bits()), origin, &source.id()).await.unwrap();
 }
 
-async fn save(bench: &Bench, id: ArtifactId, origin: Origin, of: &str) {
+pub(crate) async fn save(
+    bench: &Bench,
+    id: ArtifactId,
+    origin: Origin,
+    of: &str,
+) -> Result<Artifact, sequent_artifacts::Error> {
     let description = Description {
         title: word(of),
         entity_type: "report".to_owned(),
@@ -200,5 +210,5 @@ async fn save(bench: &Bench, id: ArtifactId, origin: Origin, of: &str) {
         media_type: "text/markdown".to_owned(),
     };
     let bytes = Bytes::from(format!("{WORD} in the bytes of {of}"));
-    bench.artifacts.save(bench.tenant, id, description, origin, bytes).await.unwrap();
+    bench.artifacts.save(bench.tenant, id, description, origin, bytes).await
 }
