@@ -116,10 +116,12 @@ async fn killed(system: &System, caller: &Caller, message: &str, expected: &str,
 /// Sends a message, kills until the response breaks off, and follows the run through every cut.
 async fn one(system: &System, caller: &Caller, message: &str, expected: &str, pause: Duration) -> Vec<Value> {
     let sent = loop {
-        // If the process is killed before the run is stored, the request fails and is repeated.
-        let response = caller.send(&json!({"message": {"content": message}})).await;
-        if response.status() == 200 {
-            break response;
+        // If the process is killed before the response begins, the request fails or its connection breaks.
+        let send = caller.request("POST", "/api/chat/send").json(&json!({"message": {"content": message}}));
+        match send.send().await {
+            Ok(response) if response.status() == 200 => break response,
+            Ok(response) => assert!(response.status().is_server_error(), "{response:?}"),
+            Err(_) => {}
         }
     };
     let run = sent.headers()["x-run-id"].to_str().unwrap().to_owned();
