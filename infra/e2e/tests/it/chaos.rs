@@ -223,7 +223,7 @@ async fn every_run_ends_once_and_nothing_happens_twice() {
     let environment = [("SSRF_ALLOW", &*till.address()), ("LEASE_MS", "1500"), ("LEASE_RENEW_MS", "400")];
     let faults = Faults::default();
     let system = System::start_with(&environment, |options| options.faults = faults.clone()).await;
-    let caller = system.sign_up("chaos@example.com").await;
+    let caller = system.sign_up("chaos@example.com").await.with_api_key().await;
     let tenant = caller.get("/api/auth/me").await["tenant_id"].as_str().unwrap().parse().unwrap();
     let server = json!({"name": "till", "url": format!("http://{}/mcp", till.address())});
     let (status, added) = insist(&caller, "/api/mcp-servers", "till", &server).await;
