@@ -13,6 +13,8 @@ use crate::template::Template;
 
 /// Time limit of one stack operation. A small one takes a second or two.
 const LIMIT: Duration = Duration::from_secs(180);
+/// Types that MiniStack refuses, even in resources whose condition is false.
+const UNKNOWN_TYPES: [&str; 1] = ["AWS::Budgets::Budget"];
 /// A zip archive without entries.
 const EMPTY_ZIP: &[u8] = b"PK\x05\x06\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
 
@@ -87,6 +89,9 @@ async fn create_bucket(endpoint: &Endpoint, bucket: &str) -> Result<(), aws::Err
 /// Replaces the folder of each function's code by its location in S3, as `sam package` does.
 fn package(template: &Template, stack: &str, functions: &[crate::template::Function], code: &str) -> Value {
     let mut document = template.document().clone();
+    if let Some(resources) = document["Resources"].as_object_mut() {
+        resources.retain(|_, resource| UNKNOWN_TYPES.iter().all(|unknown| resource["Type"] != *unknown));
+    }
     for resource in document["Resources"].as_object_mut().into_iter().flatten().map(|(_, resource)| resource)
     {
         match resource["Type"].as_str() {

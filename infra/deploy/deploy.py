@@ -1,0 +1,209 @@
+"""Builds Sequent and deploys it to AWS, without a question.
+
+    scripts/deploy [Name=Value ...]     with these parameters of template.yaml; the stack keeps them
+    scripts/deploy --rehearse           the same against an emulator: builds one function, changes nothing on AWS
+    scripts/deploy --rehearse --all     builds every function
+    scripts/deploy --rehearse --quick   builds none (for scripts/lint)
+"""
+
+import argparse
+import json
+import mimetypes
+import subprocess
+import sys
+import time
+
+import boto3
+
+import cost
+import destroy
+import emulator
+import limits
+import prerequisites
+from template import ROOT, Template
+
+CONFIG = ["--config-file", str(ROOT / "infra/deploy/samconfig.toml")]
+CONSOLE = ROOT / "infra/console"
+BUILD = ROOT / ".aws-sam/build"
+# Built by a rehearsal: the function with the fewest dependencies.
+SMALLEST = "StripeWebhookFunction"
+# The shapes whose limits a rehearsal checks: the parameters, and the account's concurrency quota.
+SHAPES = [
+    ({}, 10),
+    ({"Stage": "prod", "Billing": "on", "DomainName": "chat.example.com", "NotificationEmail": "me@example.com"}, 10),
+    ({"ReserveConcurrency": "true"}, 1000),
+]
+
+
+def main():
+    options = arguments()
+    given = dict(text.split("=", 1) for text in options.parameters)
+    try:
+        Template.read(**given)
+        if options.rehearse:
+            rehearse(options, given)
+        else:
+            deploy(options, given)
+    except (Failed, ValueError) as failure:
+        sys.exit(f"scripts/deploy: {failure}")
+
+
+def arguments():
+    parser = argparse.ArgumentParser(prog="scripts/deploy", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parameters", nargs="*", metavar="Name=Value")
+    parser.add_argument("--stack", default="sequent", help="name of the stack (default: sequent)")
+    parser.add_argument("--region", help="default: that of the AWS configuration")
+    parser.add_argument("--rehearse", action="store_true")
+    parser.add_argument("--all", action="store_true")
+    parser.add_argument("--quick", action="store_true")
+    options = parser.parse_args()
+    if any("=" not in text for text in options.parameters):
+        parser.error("a parameter is written Name=Value")
+    return options
+
+
+class Failed(Exception):
+    """A step of the deployment failed. Its output says why."""
+
+
+def deploy(options, given):
+    started = time.monotonic()
+    region = options.region or boto3.Session().region_name
+    parameters = (kept(options.stack, region) if region else {}) | given
+    step("prerequisites")
+    deployment = prerequisites.Deployment(options.stack, region, parameters, building=True)
+    if not prerequisites.check(deployment):
+        raise Failed("nothing was built or changed. Mend the above, and run it again.")
+    step("costs")
+    template = Template.read(**parameters).translated()
+    print(cost.summary(template))
+    step("build")
+    sam("build", *CONFIG, "--parameter-overrides", f"Architecture={deployment.architecture}")
+    step("deploy")
+    release(options.stack, region, given, BUILD / "template.yaml", sam)
+    step(f"done in {round(time.monotonic() - started)} s")
+    print(farewell(outputs(options.stack, region), parameters))
+
+
+def kept(stack, region):
+    """Returns the parameters that the stack was deployed with before."""
+    try:
+        stacks = boto3.client("cloudformation", region_name=region).describe_stacks(StackName=stack)["Stacks"]
+    except Exception:
+        # Either there is no such stack, or the check of the prerequisites says why AWS does not answer.
+        return {}
+    declared = Template.read().document["Parameters"]
+    values = {p["ParameterKey"]: p["ParameterValue"] for p in stacks[0].get("Parameters", [])}
+    return {name: value for name, value in values.items() if name in declared}
+
+
+def release(stack, region, given, template, sam):
+    """Deploys a built template, and the console to its bucket."""
+    overrides = ["--parameter-overrides", *(f"{name}={value}" for name, value in given.items())] if given else []
+    sam("deploy", *CONFIG, "--template-file", str(template), "--stack-name", stack, "--region", region, "--no-progressbar", *overrides)
+    publish(outputs(stack, region)["ConsoleBucketName"], region)
+
+
+def publish(bucket, region):
+    s3 = boto3.client("s3", region_name=region)
+    for file in sorted(path for path in CONSOLE.rglob("*") if path.is_file()):
+        kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+        # The names of files do not change with their content, so browsers ask again each time.
+        s3.put_object(
+            Bucket=bucket, Key=str(file.relative_to(CONSOLE)), Body=file.read_bytes(), ContentType=kind, CacheControl="no-cache"
+        )
+
+
+def outputs(stack, region):
+    described = boto3.client("cloudformation", region_name=region).describe_stacks(StackName=stack)["Stacks"][0]
+    return {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])}
+
+
+def farewell(found, parameters):
+    domain = parameters.get("DomainName")
+    steps = [
+        f"Create the DNS record: {domain} CNAME {found['DistributionDomain']}" if domain else None,
+        "Confirm the subscription that AWS has mailed to you, or alarms will not arrive."
+        if parameters.get("NotificationEmail")
+        else "Name an address for alarms: scripts/deploy NotificationEmail=me@example.com",
+        "Put the key of a model provider in, and make the first account: infra/docs/operations.md says how.",
+    ]
+    numbered = "\n".join(f"  {number}. {text}" for number, text in enumerate(filter(None, steps), 1))
+    return f"\nSequent runs at {found['Url']}\n\nNext:\n{numbered}\n\nscripts/destroy removes it, and keeps the data."
+
+
+def rehearse(options, given):
+    step("limits")
+    check_limits(given)
+    step("costs")
+    print(cost.summary(Template.read(**given).translated()))
+    run = quietly if options.quick else sam
+    architecture = "arm64" if prerequisites.has_target("arm64") else "x86_64"
+    parameters = {"Architecture": architecture} | given
+    with emulator.running():
+        step("prerequisites")
+        deployment = prerequisites.Deployment(options.stack, "us-east-1", parameters, building=not options.quick)
+        if not prerequisites.check(deployment):
+            raise Failed("the prerequisites do not hold")
+        if not options.quick:
+            step(f"build of {'all functions' if options.all else SMALLEST}")
+            sam("build", *([] if options.all else [SMALLEST]), *CONFIG, "--parameter-overrides", f"Architecture={architecture}")
+        step("deploy to the emulator")
+        template = without_unknown(ROOT / "template.yaml" if options.quick else BUILD / "template.yaml")
+        release(options.stack, deployment.region, parameters, template, run)
+        print(farewell(outputs(options.stack, deployment.region), parameters))
+        step("destroy")
+        destroy.destroy(options.stack, deployment.region, run)
+        destroy.check_only_kept(options.stack, deployment.region)
+    step("the rehearsal succeeded")
+
+
+def check_limits(given):
+    declared = Template.read().document["Parameters"]
+    for shape, quota in SHAPES:
+        parameters = {name: value for name, value in shape.items() if name in declared} | given
+        template = Template.read(**parameters).translated()
+        found = list(limits.problems(template, quota))
+        if found:
+            raise Failed("\n".join([f"with {parameters} and a concurrency quota of {quota}:", *found]))
+        print(f"  ok  {len(template.document['Resources'])} resources, quota {quota:,}, {parameters or 'defaults'}")
+
+
+def without_unknown(template):
+    """Writes a copy of the template without what the emulator refuses. Functions that were not built get a placeholder."""
+    document = Template.read(template).document
+    folder = BUILD if template.is_relative_to(BUILD) else ROOT / ".aws-sam/rehearsal"
+    placeholder = ROOT / ".aws-sam/rehearsal/placeholder"
+    placeholder.mkdir(parents=True, exist_ok=True)
+    (placeholder / "bootstrap").write_text("#!/bin/false\n")
+    for name, resource in list(document["Resources"].items()):
+        if resource["Type"] in emulator.UNKNOWN_TYPES:
+            print(f"  left out: {name}, which the emulator does not know")
+            del document["Resources"][name]
+        elif resource["Type"] == "AWS::Serverless::Function" and not (folder / resource["Properties"]["CodeUri"] / "bootstrap").exists():
+            resource["Properties"]["CodeUri"] = str(placeholder)
+    copy = folder / "rehearsal.json"
+    copy.write_text(json.dumps(document, indent=1))
+    return copy
+
+
+def sam(*command):
+    """Runs SAM with its standard input closed: a question fails instead of waiting."""
+    done = subprocess.run(["sam", *command], cwd=ROOT, stdin=subprocess.DEVNULL)
+    if done.returncode != 0:
+        raise Failed(f"sam {command[0]} failed")
+
+
+def quietly(*command):
+    """Runs SAM, and shows its output only if it fails."""
+    done = subprocess.run(["sam", *command], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode != 0:
+        raise Failed(f"sam {command[0]} failed:\n{done.stdout}")
+
+
+def step(title):
+    print(f"\n== {title}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""Tests of the checks before a deployment: each finds the mistake that it is for.
+
+    .local/sam/bin/python infra/deploy/tests.py
+"""
+
+import copy
+import unittest
+from unittest import mock
+
+import cost
+import limits
+import prerequisites
+from template import Template
+
+READ = Template.read()
+
+
+def changed(change, **parameters):
+    """Returns the translated template after a change of its document."""
+    document = copy.deepcopy(READ.document)
+    change(document)
+    return Template(document, **parameters).translated()
+
+
+def found(change, quota=10, **parameters):
+    return list(limits.problems(changed(change, **parameters), quota))
+
+
+class Limits(unittest.TestCase):
+    def test_the_template_fits_into_a_new_account(self):
+        self.assertEqual(found(lambda document: None), [])
+
+    def test_a_reservation_does_not_fit_into_a_new_account(self):
+        def reserve(document):
+            document["Resources"]["MetaFunction"]["Properties"]["ReservedConcurrentExecutions"] = 2
+
+        self.assertIn("2 instances are reserved", found(reserve)[0])
+        self.assertEqual(found(reserve, quota=1000), [])
+
+    def test_an_environment_of_more_than_4_kb_is_refused(self):
+        def fill(document):
+            document["Globals"]["Function"]["Environment"]["Variables"]["PLANS"] = "x" * 4000
+
+        self.assertIn("bytes of the environment of AuthFunction", found(fill)[0])
+
+    def test_a_name_that_two_regions_would_share_is_refused(self):
+        def share(document):
+            document["Resources"]["EdgeFunction"]["Properties"]["Name"] = {"Fn::Sub": "${AWS::StackName}-edge"}
+
+        self.assertIn("EdgeFunction has no Region", found(share)[0])
+
+    def test_too_many_resources_are_refused(self):
+        def multiply(document):
+            for number in range(500):
+                document["Resources"][f"Topic{number}"] = {"Type": "AWS::SNS::Topic"}
+
+        self.assertIn("but AWS allows 500", found(multiply)[0])
+
+    def test_a_large_policy_is_refused(self):
+        def grant(document):
+            statements = document["Resources"]["AuthFunction"]["Properties"]["Policies"][1]["Statement"]
+            statements += [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}] * 200
+
+        self.assertIn("characters of the inline policies of AuthFunctionRole", found(grant)[0])
+
+
+class Cost(unittest.TestCase):
+    def quantity(self, price, **parameters):
+        lines = cost.idle(Template.read(**parameters).translated())
+        return sum(line.quantity for line in lines if line.price == price)
+
+    def test_alarms_are_charged_for_each_metric_they_read(self):
+        stat = {"MetricStat": {"Stat": "Sum"}}
+        self.assertEqual(cost.metrics({"MetricName": "Errors"}, READ), 1)
+        self.assertEqual(cost.metrics({"Metrics": [{"Expression": "a + b"}, stat, stat]}, READ), 2)
+        functions = len(list(READ.translated().resources("AWS::Lambda::Function")))
+        query = {"Metrics": [{"Expression": "SELECT SUM(Errors) FROM SCHEMA(x)"}]}
+        self.assertEqual(cost.metrics(query, READ.translated()), functions)
+
+    def test_the_alarms_are_within_the_free_allowance(self):
+        self.assertLessEqual(self.quantity("alarm_metric"), cost.PRICES["free"]["alarm_metric"])
+
+    def test_the_local_stack_has_no_alarms(self):
+        self.assertEqual(self.quantity("alarm_metric", Local="true"), 0)
+
+
+class Prerequisites(unittest.TestCase):
+    def test_an_old_tool_is_named_with_the_command_that_replaces_it(self):
+        with mock.patch.object(prerequisites, "output", return_value="SAM CLI, version 1.84.0"):
+            with self.assertRaisesRegex(prerequisites.Missing, r"1\.84\.0, and 1\.170 or later is needed\n.*scripts/install deploy"):
+                prerequisites.sam(None)
+
+    def test_a_missing_tool_is_named(self):
+        with self.assertRaisesRegex(prerequisites.Missing, "Zig 0.13 or later is not installed"):
+            prerequisites.at_least("Zig", ["no-such-program"], (0, 13), "install it")
+
+    def test_a_small_quota_is_told_and_refused_only_for_reservations(self):
+        client = mock.Mock()
+        client.get_account_settings.return_value = {"AccountLimit": {"ConcurrentExecutions": 10}}
+        for parameters in ({}, {"ReserveConcurrency": "true"}):
+            deployment = prerequisites.Deployment("sequent", "us-east-1", parameters, building=False)
+            with mock.patch.object(prerequisites.Deployment, "client", return_value=client):
+                if parameters:
+                    with self.assertRaisesRegex(prerequisites.Missing, "needs a concurrency of 200"):
+                        prerequisites.concurrency(deployment)
+                else:
+                    self.assertIn("L-B99A9384", prerequisites.concurrency(deployment))
+
+
+if __name__ == "__main__":
+    unittest.main()
