@@ -20,6 +20,7 @@ import destroy
 import emulator
 import limits
 import prerequisites
+import restore
 from template import ROOT, Template
 
 CONFIG = ["--config-file", str(ROOT / "infra/deploy/samconfig.toml")]
@@ -152,6 +153,8 @@ def rehearse(options, given):
         template = without_unknown(ROOT / "template.yaml" if options.quick else BUILD / "template.yaml")
         release(options.stack, deployment.region, parameters, template, run)
         print(farewell(outputs(options.stack, deployment.region), parameters))
+        step("restore the tables")
+        restore.drill(options.stack, deployment.region)
         step("destroy")
         destroy.destroy(options.stack, deployment.region, run)
         destroy.check_only_kept(options.stack, deployment.region)

@@ -4,7 +4,7 @@ use axum::{extract::State, response::IntoResponse};
 use http::StatusCode;
 use sequent_artifacts::{Bundle, Previewed};
 use sequent_core::{ArtifactId, Timestamp};
-use sequent_http::{Caller, Json, Path, Problem, Scope, openapi::Problems};
+use sequent_http::{Caller, Json, Path, Problem, RequestContext, Scope, openapi::Problems};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -41,11 +41,12 @@ pub(crate) struct Preview {
 pub(crate) async fn create_preview(
     State(app): State<App>,
     Caller(caller): Caller,
+    context: RequestContext,
     Path(id): Path<ArtifactId>,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require(Scope::ArtifactsRead)?;
     let artifact = app.artifacts.get(caller.tenant, id).await?;
-    let previewed = Previewed::of(caller.tenant, &artifact, Timestamp::now());
+    let previewed = Previewed::of(caller.tenant, &artifact, context.public_origin(), Timestamp::now());
     if previewed.is_bundle() {
         Bundle::open(app.artifacts.bytes(caller.tenant, &artifact, Bundle::LARGEST).await?)?;
     }

@@ -3,7 +3,9 @@
 use axum::{extract::State, response::IntoResponse};
 use http::StatusCode;
 use sequent_core::Timestamp;
-use sequent_http::{Caller, Json, Problem, Scope, idempotency::IdempotencyKey, openapi::Problems};
+use sequent_http::{
+    Caller, Json, Problem, PublicOrigin, Scope, idempotency::IdempotencyKey, openapi::Problems,
+};
 use sequent_payments::{Article, Buyer, Catalog};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -85,17 +87,17 @@ pub(crate) async fn get_catalog(
 pub(crate) async fn create_checkout(
     State(app): State<App>,
     Caller(caller): Caller,
+    PublicOrigin(origin): PublicOrigin,
     key: Option<IdempotencyKey>,
     Json(purchase): Json<Purchase>,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require(Scope::Account)?;
     let payments = app.payments()?;
-    let return_url = app.return_url()?;
     let article = purchase.article()?;
     let email = app.email(&caller).await?;
     let key = key.as_ref().map(IdempotencyKey::as_str);
     let buyer = Buyer { tenant: caller.tenant, email: email.as_deref(), key };
-    let page = payments.checkout(buyer, article, &return_url).await?;
+    let page = payments.checkout(buyer, article, &return_url(&origin)).await?;
     let url = page.url.ok_or_else(|| Problem::unavailable("Stripe created a checkout without a page"))?;
     let expires_at = Some(Timestamp::from_millis(page.expires_at.saturating_mul(1000)));
     Ok((StatusCode::CREATED, Json(StripePage { url, expires_at })))
@@ -120,12 +122,18 @@ pub(crate) async fn create_checkout(
 pub(crate) async fn create_portal(
     State(app): State<App>,
     Caller(caller): Caller,
+    PublicOrigin(origin): PublicOrigin,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require(Scope::Account)?;
     let payments = app.payments()?;
     let buyer = Buyer { tenant: caller.tenant, email: None, key: None };
-    let url = payments.portal(buyer, &app.return_url()?).await?;
+    let url = payments.portal(buyer, &return_url(&origin)).await?;
     Ok((StatusCode::CREATED, Json(StripePage { url, expires_at: None })))
+}
+
+/// Returns the page to which people return from Stripe.
+fn return_url(origin: &str) -> String {
+    format!("{origin}/billing")
 }
 
 impl Purchase {

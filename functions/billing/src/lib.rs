@@ -27,21 +27,19 @@ pub struct App {
     store: Store,
     /// `None` if the deployment sells nothing.
     payments: Option<Payments>,
-    /// The origin to which people return from Stripe.
-    public_url: String,
 }
 
 impl App {
     /// Makes the state of a deployment that sells nothing.
     #[must_use]
     pub fn new(store: Store, credits: Credits, vault: Vault) -> Self {
-        Self { credits, vault, store, payments: None, public_url: String::new() }
+        Self { credits, vault, store, payments: None }
     }
 
-    /// Sells the catalog of `payments`. People return from Stripe to `public_url`.
+    /// Sells the catalog of `payments`.
     #[must_use]
-    pub fn selling(self, payments: Option<Payments>, public_url: &str) -> Self {
-        Self { payments, public_url: public_url.trim_end_matches('/').to_owned(), ..self }
+    pub fn selling(self, payments: Option<Payments>) -> Self {
+        Self { payments, ..self }
     }
 
     fn terms(&self) -> Result<&Terms, Problem> {
@@ -54,16 +52,6 @@ impl App {
         self.terms()?;
         let payments = self.payments.as_ref().filter(|payments| !payments.catalog().is_empty());
         payments.ok_or_else(|| Problem::not_found("This deployment sells nothing."))
-    }
-
-    /// The page to which people return from Stripe.
-    fn return_url(&self) -> Result<String, Problem> {
-        if self.public_url.is_empty() {
-            return Err(Problem::unavailable(
-                "PUBLIC_URL is not set, so there is no page to return to from Stripe",
-            ));
-        }
-        Ok(format!("{}/billing", self.public_url))
     }
 
     /// The address to which Stripe sends receipts.

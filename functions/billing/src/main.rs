@@ -23,8 +23,7 @@ async fn main() -> Result<(), Error> {
 
     let credits = Credits::from_env(store.clone())?;
     let payments = Payments::from_env(store.clone(), &secrets, &credits)?;
-    let public_url = std::env::var("PUBLIC_URL").unwrap_or_default();
-    let app = App::new(store.clone(), credits, vault.clone()).selling(payments, &public_url);
+    let app = App::new(store.clone(), credits, vault.clone()).selling(payments);
     let pipeline = Pipeline::new("billing")?.store(store).identity(identity);
     sequent_http::run(pipeline, router(app)).await
 }

@@ -29,7 +29,6 @@ const PERMISSIONS: &str = "accelerometer=(), camera=(), clipboard-read=(), displ
 pub struct App {
     bucket: Bucket,
     keys: PreviewKeys,
-    policy: HeaderValue,
     /// The archive that was opened last. A page requests its files in quick succession.
     last: Arc<Mutex<Option<OpenBundle>>>,
 }
@@ -42,17 +41,10 @@ struct OpenBundle {
 }
 
 impl App {
-    /// Shows objects of `bucket`. Pages of the origin `app` may show previews in frames.
-    ///
-    /// # Errors
-    /// Returns an error if `app` cannot be part of a header.
-    pub fn new(
-        bucket: Bucket,
-        keys: PreviewKeys,
-        app: &str,
-    ) -> Result<Self, http::header::InvalidHeaderValue> {
-        let policy = HeaderValue::try_from(preview::policy(app))?;
-        Ok(Self { bucket, keys, policy, last: Arc::default() })
+    /// Shows objects of `bucket`, at addresses that were sealed with `keys`.
+    #[must_use]
+    pub fn new(bucket: Bucket, keys: PreviewKeys) -> Self {
+        Self { bucket, keys, last: Arc::default() }
     }
 
     async fn show(&self, token: &str, path: &str) -> Result<Response, Problem> {
@@ -61,27 +53,13 @@ impl App {
             let bundle = self.bundle(&previewed).await?;
             let name = bundle.find(path).ok_or_else(missing)?;
             let bytes = bundle.read(name)?.ok_or_else(missing)?;
-            self.response(preview::type_of(name), bytes.into())
+            response(&previewed, preview::type_of(name), bytes.into())
         } else if path.is_empty() {
             let bytes = self.bytes(&previewed, LARGEST).await?;
-            self.response(previewed.media_type(), bytes)
+            response(&previewed, previewed.media_type(), bytes)
         } else {
             Err(missing())
         }
-    }
-
-    fn response(&self, media_type: &str, bytes: Bytes) -> Result<Response, Problem> {
-        let media_type = HeaderValue::try_from(media_type).map_err(Problem::internal)?;
-        let headers = [
-            (header::CONTENT_TYPE, media_type),
-            (header::CONTENT_SECURITY_POLICY, self.policy.clone()),
-            (header::CACHE_CONTROL, HeaderValue::from_static("private, no-store")),
-            (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
-            (HeaderName::from_static("permissions-policy"), HeaderValue::from_static(PERMISSIONS)),
-            (HeaderName::from_static("x-dns-prefetch-control"), HeaderValue::from_static("off")),
-            (HeaderName::from_static("x-robots-tag"), HeaderValue::from_static("noindex")),
-        ];
-        Ok((headers, bytes).into_response())
     }
 
     async fn bundle(&self, previewed: &Previewed) -> Result<Bundle, Problem> {
@@ -104,6 +82,21 @@ impl App {
         let bytes = self.bucket.get(previewed.tenant(), previewed.digest(), most).await;
         bytes.map_err(Problem::unavailable)?.ok_or_else(missing)
     }
+}
+
+fn response(previewed: &Previewed, media_type: &str, bytes: Bytes) -> Result<Response, Problem> {
+    let media_type = HeaderValue::try_from(media_type).map_err(Problem::internal)?;
+    let policy = HeaderValue::try_from(preview::policy(previewed.app())).map_err(Problem::internal)?;
+    let headers = [
+        (header::CONTENT_TYPE, media_type),
+        (header::CONTENT_SECURITY_POLICY, policy),
+        (header::CACHE_CONTROL, HeaderValue::from_static("private, no-store")),
+        (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
+        (HeaderName::from_static("permissions-policy"), HeaderValue::from_static(PERMISSIONS)),
+        (HeaderName::from_static("x-dns-prefetch-control"), HeaderValue::from_static("off")),
+        (HeaderName::from_static("x-robots-tag"), HeaderValue::from_static("noindex")),
+    ];
+    Ok((headers, bytes).into_response())
 }
 
 /// The one response for missing files and for forged and expired addresses.

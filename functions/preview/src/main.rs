@@ -11,12 +11,11 @@ async fn main() -> Result<(), Error> {
     let sdk = sequent_aws::config();
     let keys = PreviewKeys::from_env(&aws_sdk_secretsmanager::Client::new(&sdk))?;
     let bucket = setting::required("ARTIFACTS_BUCKET")?;
-    let app_origin = setting::text("PUBLIC_URL").unwrap_or_default();
 
     // Reads the secret before the first request, which retries a failed read.
     let _ = keys.get().await;
 
-    let app = App::new(Bucket::new(&sdk, &bucket), keys, &app_origin)?;
+    let app = App::new(Bucket::new(&sdk, &bucket), keys);
     // No store and no keys: the function has no callers to authenticate and no rate limits.
     sequent_http::run_streaming(Pipeline::new("preview")?, router(app)).await
 }

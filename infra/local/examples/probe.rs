@@ -65,6 +65,7 @@ async fn buffered(request: Request) -> Result<Response<Body>, Error> {
         "path": request.uri().path(),
         "id": request.path_parameters_ref().and_then(|p| p.first("id")),
         "host": request.headers().get("x-forwarded-host").and_then(|v| v.to_str().ok()),
+        "viewer": request.headers().get("x-viewer-ip").and_then(|v| v.to_str().ok()),
         "greeting": std::env::var("GREETING").ok(),
         "home": std::env::var("HOME").ok(),
         "body": String::from_utf8_lossy(request.body()),

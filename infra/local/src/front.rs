@@ -2,15 +2,17 @@
 //! by the template.
 
 mod answer;
+mod console;
 mod event;
 mod routes;
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -36,12 +38,20 @@ pub struct Front {
     distribution: Distribution,
     routes: Routes,
     runtime: Arc<Runtime>,
+    /// Folder of the files of the console.
+    console: Option<PathBuf>,
 }
 
 impl Front {
     /// Creates the routes from a template's functions and distribution.
     pub fn new(distribution: Distribution, functions: &[Declared], runtime: Arc<Runtime>) -> Self {
-        Self { distribution, routes: Routes::new(functions), runtime }
+        Self { distribution, routes: Routes::new(functions), runtime, console: None }
+    }
+
+    /// Serves the files of a folder where the distribution leads to a bucket.
+    #[must_use]
+    pub fn with_console(self, folder: PathBuf) -> Self {
+        Self { console: Some(folder), ..self }
     }
 
     /// Serves connections until the task is aborted, which also closes them.
@@ -74,10 +84,13 @@ impl Front {
             .await;
     }
 
-    async fn handle(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+    async fn handle(&self, mut request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
         let original = request.uri().path();
         let behavior = self.distribution.behavior(original);
         let path = edge(behavior, original).to_owned();
+        if behavior.edge {
+            request.headers_mut().insert("x-viewer-ip", viewer(peer));
+        }
         match &behavior.target {
             Target::HttpApi => {
                 let id = gateway_request_id();
@@ -92,7 +105,10 @@ impl Front {
                 };
                 with_id(response, "x-amzn-requestid", &id)
             }
-            Target::Elsewhere(_) => not_found(),
+            Target::Elsewhere(_) => match &self.console {
+                Some(folder) => console::file(folder, &path).await,
+                None => not_found(),
+            },
         }
     }
 
@@ -179,6 +195,12 @@ fn gateway_request_id() -> String {
 
     let bytes: [u8; 11] = std::array::from_fn(|_| fastrand::u8(..));
     base64::engine::general_purpose::STANDARD.encode(bytes)
+}
+
+/// Returns the address of the client as a header, with which the distribution's viewer-request function replaces
+/// the one that a client sends.
+fn viewer(peer: SocketAddr) -> HeaderValue {
+    HeaderValue::try_from(peer.ip().to_string()).unwrap_or(HeaderValue::from_static("unknown"))
 }
 
 /// Removes a trailing slash, as the distribution's viewer-request function does. (That function also adds

@@ -79,15 +79,16 @@ impl Stack {
         let lock = prepare(&options.data_dir).map_err(|e| io("data folder", e))?;
         // First, because this is the most likely failure, and because functions need the addresses.
         let ports = Ports::open(options.port).await?;
-        let parameters = parameters(&options, &ports.urls);
+        let parameters = parameters(&options);
         let template = Template::read(&options.template, &parameters)?;
         let functions = template.functions()?;
 
         let (ministack, endpoint) = start_endpoint(&options, &functions, &ports.urls.control).await?;
-        match assemble(&options, &template, &functions, &parameters, &endpoint).await {
+        match assemble(&options, &template, &functions, &parameters, &endpoint, &ports.urls).await {
             Ok((deployed, runtime)) => {
                 let urls = ports.urls.clone();
-                let mut servers = ports.serve(template.distribution(), &functions, &runtime);
+                let mut servers =
+                    ports.serve(template.distribution(), &functions, &runtime, options.console.clone());
                 servers.extend(schedules::scaled(&functions, &runtime, options.time_scale));
                 Ok(Self { urls, endpoint, deployed, runtime, ministack, servers, _lock: lock })
             }
@@ -169,13 +170,11 @@ impl Drop for Stack {
     }
 }
 
-fn parameters(options: &Options, urls: &Urls) -> BTreeMap<String, String> {
+fn parameters(options: &Options) -> BTreeMap<String, String> {
     let mut parameters = BTreeMap::from([
         ("AWS::StackName".to_owned(), NAME.to_owned()),
         ("Stage".to_owned(), "dev".to_owned()),
         ("Local".to_owned(), "true".to_owned()),
-        ("PublicUrl".to_owned(), urls.origin.clone()),
-        ("PreviewUrl".to_owned(), urls.own_origin.clone()),
     ]);
     parameters.extend(options.parameters.clone());
     parameters
@@ -216,6 +215,7 @@ async fn assemble(
     functions: &[template::Function],
     parameters: &BTreeMap<String, String>,
     endpoint: &Endpoint,
+    urls: &Urls,
 ) -> Result<(Deployed, Arc<Runtime>), Error> {
     let deploying = deploy::deploy(endpoint, NAME, template, functions, parameters);
     // The gate uses a table of its own, so both run at the same time.
@@ -223,8 +223,9 @@ async fn assemble(
     let deployed = deployed?;
     gated?;
     seed_secrets(endpoint, &deployed, options).await?;
-    let configs = functions.iter().map(|function| config(options, function, endpoint, &deployed)).collect();
-    Ok((deployed, Arc::new(Runtime::new(configs))))
+    let configs = functions.iter().map(|function| config(options, function, endpoint, &deployed, urls));
+    let runtime = Runtime::new(configs.collect());
+    Ok((deployed, Arc::new(runtime)))
 }
 
 async fn check_gate(endpoint: &Endpoint, load: Option<gate::Load>) -> Result<(), gate::Error> {
@@ -266,6 +267,7 @@ fn config(
     function: &template::Function,
     endpoint: &Endpoint,
     deployed: &Deployed,
+    urls: &Urls,
 ) -> Config {
     let variables = deployed.environments.get(&function.logical_id).cloned().unwrap_or_default();
     Config {
@@ -282,6 +284,8 @@ fn config(
             .with(Environment::inherited().iter().map(|(name, value)| (name.clone(), value.clone())))
             .with(endpoint.function_env())
             .with([("TIME_SCALE", options.time_scale.to_string())])
+            // The addresses of the ports in front of the functions. The template has those of AWS.
+            .with([("PUBLIC_URL", &urls.origin), ("PREVIEW_URL", &urls.own_origin)])
             .with(options.env.clone()),
         region: endpoint.region().to_owned(),
         logs: options.logs.clone(),

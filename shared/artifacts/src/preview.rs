@@ -22,9 +22,9 @@ const LIFETIME: Duration = Duration::from_secs(600);
 /// Bytes of an HMAC-SHA-256.
 const TAG: usize = 32;
 /// Longest sealed part of an address.
-const LONGEST: usize = 600;
+const LONGEST: usize = 900;
 
-/// The content of an address: an object, its type, and the end of the permission.
+/// The content of an address: an object, its type, the pages that may show it, and the end of the permission.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Previewed {
     #[serde(rename = "t")]
@@ -33,6 +33,9 @@ pub struct Previewed {
     digest: Digest,
     #[serde(rename = "m")]
     media_type: String,
+    /// The origin whose pages may show the preview in a frame. Without one, none may.
+    #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
+    app: Option<String>,
     /// Seconds since the Unix epoch.
     #[serde(rename = "e")]
     expires: i64,
@@ -84,13 +87,15 @@ impl PreviewKeys {
 }
 
 impl Previewed {
-    /// Permits to see an artifact for ten minutes. `tenant` comes from a verified credential.
+    /// Permits to see an artifact for ten minutes, in frames of the pages of the origin `app`. `tenant` comes from a
+    /// verified credential. The preview origin cannot know `app` itself: its requests do not come through the CDN.
     #[must_use]
-    pub fn of(tenant: TenantId, artifact: &Artifact, now: Timestamp) -> Self {
+    pub fn of(tenant: TenantId, artifact: &Artifact, app: Option<&str>, now: Timestamp) -> Self {
         Self {
             tenant,
             digest: artifact.sha256,
             media_type: artifact.media_type.clone(),
+            app: app.map(str::to_owned),
             expires: (now + LIFETIME).seconds(),
         }
     }
@@ -105,6 +110,12 @@ impl Previewed {
     #[must_use]
     pub const fn tenant(&self) -> TenantId {
         self.tenant
+    }
+
+    /// The origin whose pages may show the preview in a frame.
+    #[must_use]
+    pub fn app(&self) -> Option<&str> {
+        self.app.as_deref()
     }
 
     /// The digest of the object.
@@ -157,8 +168,8 @@ impl PreviewKey {
 /// The content security policy of every preview. Scripts run, because generated pages contain them, but
 /// without an origin. Only pages of the origin `app` may show the preview in a frame.
 #[must_use]
-pub fn policy(app: &str) -> String {
-    let app = if app.is_empty() { "'none'" } else { app };
+pub fn policy(app: Option<&str>) -> String {
+    let app = app.unwrap_or("'none'");
     format!(
         "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline' 'self'; style-src 'unsafe-inline' 'self'; \
          img-src 'self' data: blob:; font-src 'self' data:; media-src 'self' data: blob:; connect-src 'none'; \
@@ -203,7 +214,7 @@ mod tests {
 
     fn previewed(expires: i64) -> Previewed {
         let digest = Digest::of(b"<html>");
-        Previewed { tenant: TenantId::new(), digest, media_type: "text/html".into(), expires }
+        Previewed { tenant: TenantId::new(), digest, media_type: "text/html".into(), app: None, expires }
     }
 
     #[test]

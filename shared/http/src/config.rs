@@ -47,7 +47,8 @@ impl Stage {
 pub struct Config {
     /// The stage of the deployment, from `STAGE`.
     pub stage: Stage,
-    /// The origin that users see, from `PUBLIC_URL`, such as `https://app.example.com`.
+    /// The origin that users see, from `PUBLIC_URL`, such as `https://app.example.com`. Without it, the origin that the CDN
+    /// reports is used: see [`RequestContext::public_origin`](crate::RequestContext::public_origin).
     pub public_origin: Option<String>,
     /// Further origins that may call with credentials, from `ALLOWED_ORIGINS`.
     pub allowed_origins: Vec<String>,
@@ -101,7 +102,7 @@ impl Config {
     #[must_use]
     pub fn plain_http(&self) -> bool {
         self.stage == Stage::Dev
-            && self.public_origin.as_ref().is_none_or(|origin| origin.starts_with("http://"))
+            && self.public_origin.as_ref().is_some_and(|origin| origin.starts_with("http://"))
     }
 
     /// Returns `true` if pages of every origin may call: in development, unless there is a list.
@@ -109,10 +110,11 @@ impl Config {
         self.stage == Stage::Dev && self.allowed_origins.is_empty()
     }
 
-    /// Returns `true` if a page of this origin may write with the user's cookies. If any origin may call, only pages of
-    /// this machine may do that: a site on the web must not reach a developer's local data.
-    pub(crate) fn trusts_origin(&self, origin: &str) -> bool {
-        let listed = self.public_origin.iter().chain(&self.allowed_origins).any(|trusted| trusted == origin);
+    /// Returns `true` if a page of this origin may write with the user's cookies: one of the deployment at `public`, or a
+    /// listed one. If any origin may call, only pages of this machine may do that besides: a site on the web must not reach
+    /// a developer's local data.
+    pub(crate) fn trusts_origin(&self, origin: &str, public: Option<&str>) -> bool {
+        let listed = public == Some(origin) || self.allowed_origins.iter().any(|trusted| trusted == origin);
         listed || (self.any_origin() && is_loopback(origin))
     }
 }
@@ -186,7 +188,7 @@ mod tests {
             ("http://localhost.evil.example", false),
             ("null", false),
         ] {
-            assert_eq!(dev.trusts_origin(origin), trusted, "{origin}");
+            assert_eq!(dev.trusts_origin(origin, None), trusted, "{origin}");
         }
         let prod = Config {
             stage: Stage::Prod,
@@ -194,7 +196,8 @@ mod tests {
             allowed_origins: vec!["https://admin.example".into()],
             ..dev
         };
-        assert!(prod.trusts_origin("https://app.example") && prod.trusts_origin("https://admin.example"));
-        assert!(!prod.trusts_origin("http://localhost:5173") && !prod.trusts_origin("http://app.example"));
+        let trusts = |origin| prod.trusts_origin(origin, prod.public_origin.as_deref());
+        assert!(trusts("https://app.example") && trusts("https://admin.example"));
+        assert!(!trusts("http://localhost:5173") && !trusts("http://app.example"));
     }
 }

@@ -8,14 +8,14 @@
 use axum::extract::FromRequestParts;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use http::{HeaderMap, Method, header, request::Parts};
+use http::{Method, header, request::Parts};
 use sequent_core::{Code, Principal, SessionId, Via};
 use sequent_identity::HttpKeys;
 use sha2::Sha256;
 
 #[cfg(doc)]
 use crate::Caller;
-use crate::{Config, Problem, pipeline::Shared};
+use crate::{Config, Problem, RequestContext, pipeline::Shared};
 
 /// The header with the token.
 pub const HEADER: &str = "x-csrf-token";
@@ -57,7 +57,7 @@ impl<S: Sync> FromRequestParts<S> for SameSite {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let shared = Shared::of(parts)?;
-        match page(&shared.config, &parts.headers) {
+        match page(&shared.config, parts) {
             Page::Foreign => Err(Problem::new(Code::CrossSite, "The request comes from another site.")),
             Page::Trusted | Page::Unknown => Ok(Self),
         }
@@ -74,7 +74,7 @@ pub(crate) async fn check(shared: &Shared, parts: &Parts, caller: &Principal) ->
     if safe && !trusted_page {
         return Ok(());
     }
-    match page(&shared.config, &parts.headers) {
+    match page(&shared.config, parts) {
         Page::Foreign => return Err(Problem::new(Code::CrossSite, "The request comes from another site.")),
         Page::Unknown if safe => {
             return Err(Problem::new(
@@ -111,12 +111,13 @@ enum Page {
 
 /// A trusted `Origin` passes, even from another site. A foreign or opaque one (`null`) never passes. Without one,
 /// `Sec-Fetch-Site` decides (Fetch Metadata): `none` means that the user typed the address.
-fn page(config: &Config, headers: &HeaderMap) -> Page {
-    if let Some(origin) = headers.get(header::ORIGIN) {
-        let trusted = origin.to_str().is_ok_and(|origin| config.trusts_origin(origin));
+fn page(config: &Config, parts: &Parts) -> Page {
+    if let Some(origin) = parts.headers.get(header::ORIGIN) {
+        let public = parts.extensions.get::<RequestContext>().and_then(RequestContext::public_origin);
+        let trusted = origin.to_str().is_ok_and(|origin| config.trusts_origin(origin, public));
         return if trusted { Page::Trusted } else { Page::Foreign };
     }
-    match headers.get("sec-fetch-site").map(|value| value.as_bytes()) {
+    match parts.headers.get("sec-fetch-site").map(|value| value.as_bytes()) {
         None => Page::Unknown,
         Some(b"same-origin" | b"none") => Page::Trusted,
         Some(_) => Page::Foreign,
@@ -166,10 +167,12 @@ mod tests {
             (Some("null"), None, Page::Foreign),
         ];
         for (origin, site, expected) in cases {
-            let mut headers = HeaderMap::new();
-            origin.map(|text| headers.insert(header::ORIGIN, HeaderValue::from_static(text)));
-            site.map(|text| headers.insert("sec-fetch-site", HeaderValue::from_static(text)));
-            assert_eq!(page(&config, &headers), expected, "{origin:?} {site:?}");
+            let mut parts = http::Request::new(()).into_parts().0;
+            origin.map(|text| parts.headers.insert(header::ORIGIN, HeaderValue::from_static(text)));
+            site.map(|text| parts.headers.insert("sec-fetch-site", HeaderValue::from_static(text)));
+            let public_url = config.public_origin.as_deref();
+            parts.extensions.insert(RequestContext::of(&parts.headers, &parts.extensions, false, public_url));
+            assert_eq!(page(&config, &parts), expected, "{origin:?} {site:?}");
         }
     }
 }

@@ -48,7 +48,7 @@ pub use lambda_http::Error;
 pub use list::{Limit, ListQuery, ListResponse};
 pub use pipeline::{App, Pipeline};
 pub use problem::Problem;
-pub use request_context::{REQUEST_ID, RequestContext};
+pub use request_context::{PublicOrigin, REQUEST_ID, RequestContext};
 pub use sequent_core::{Principal, Scope, Scopes, UnknownScope, Via};
 pub use serve::{on_shutdown, run, run_streaming};
 

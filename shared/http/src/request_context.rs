@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, request};
 use lambda_http::{Context, request::RequestContext as Gateway};
 use sequent_core::{RequestId, Timestamp};
 
-use crate::{Principal, Problem};
+use crate::{Principal, Problem, origin};
 
 /// The header with the request id, of requests and responses.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -28,13 +28,19 @@ struct Facts {
     invocation_id: Option<Box<str>>,
     trace_id: Option<Box<str>>,
     client: Option<Box<str>>,
+    public_origin: Option<String>,
     deadline: Option<Timestamp>,
     caller: OnceLock<Principal>,
 }
 
 impl RequestContext {
-    /// Reads the facts from a request of `lambda_http`.
-    pub(crate) fn of(headers: &HeaderMap, extensions: &http::Extensions, through_cdn: bool) -> Self {
+    /// Reads the facts from a request of `lambda_http`. `public_url` is the configured origin of the deployment.
+    pub(crate) fn of(
+        headers: &HeaderMap,
+        extensions: &http::Extensions,
+        through_cdn: bool,
+        public_url: Option<&str>,
+    ) -> Self {
         let invocation = extensions.get::<Context>();
         let trace = invocation.and_then(|invocation| invocation.xray_trace_id.clone());
         Self(Arc::new(Facts {
@@ -42,6 +48,10 @@ impl RequestContext {
             invocation_id: invocation.map(|invocation| invocation.request_id.as_str().into()),
             trace_id: trace.map(Into::into),
             client: client(headers, extensions, through_cdn),
+            public_origin: match public_url {
+                Some(configured) => Some(configured.to_owned()),
+                None => origin::opened(headers).filter(|_| through_cdn),
+            },
             deadline: invocation
                 .and_then(|invocation| i64::try_from(invocation.deadline).ok())
                 .filter(|&deadline| deadline > 0)
@@ -68,10 +78,18 @@ impl RequestContext {
         self.0.trace_id.as_deref()
     }
 
-    /// The network address of the client, for rate limits without a caller. It is never logged.
+    /// The network address of the client: for rate limits without a caller, and in the log line of the request, without
+    /// which an attack cannot be traced.
     #[must_use]
     pub fn client(&self) -> Option<&str> {
         self.0.client.as_deref()
+    }
+
+    /// The origin of the deployment: the configured one, or else the one that the user opened. Without a domain of its own,
+    /// a deployment cannot be configured with its name, because the CDN gets its name after the functions.
+    #[must_use]
+    pub fn public_origin(&self) -> Option<&str> {
+        self.0.public_origin.as_deref()
     }
 
     /// The time at which the handler must have ended, a little before Lambda ends the invocation.
@@ -104,6 +122,22 @@ impl<S: Sync> FromRequestParts<S> for RequestContext {
     }
 }
 
+/// The origin of the deployment, for links to it: [`RequestContext::public_origin`]. An extractor.
+#[derive(Debug, Clone)]
+pub struct PublicOrigin(pub String);
+
+impl<S: Sync> FromRequestParts<S> for PublicOrigin {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut request::Parts, state: &S) -> Result<Self, Problem> {
+        let context = RequestContext::from_request_parts(parts, state).await?;
+        let origin = context.public_origin().ok_or_else(|| {
+            Problem::unavailable("PUBLIC_URL is not set, and the request did not come through the CDN")
+        })?;
+        Ok(Self(origin.to_owned()))
+    }
+}
+
 /// The id in the request is used if it has 1 to 64 characters that are safe in logs and URLs.
 fn request_id(headers: &HeaderMap) -> Box<str> {
     let valid = |id: &&str| {
@@ -114,14 +148,10 @@ fn request_id(headers: &HeaderMap) -> Box<str> {
 }
 
 /// The network address of the client. If the request came through the CDN, the gateway sees the address of the CDN, and
-/// the CDN adds that of the client. That header can be trusted only if the secret origin header was right.
-/// `CloudFront-Viewer-Address` is `address:port`, also for IPv6.
+/// the CDN adds that of the client.
 fn client(headers: &HeaderMap, extensions: &http::Extensions, through_cdn: bool) -> Option<Box<str>> {
-    let viewer = headers.get("cloudfront-viewer-address").filter(|_| through_cdn);
-    if let Some((address, _)) =
-        viewer.and_then(|value| value.to_str().ok()).and_then(|text| text.rsplit_once(':'))
-    {
-        return Some(address.into());
+    if let Some(viewer) = origin::viewer(headers).filter(|_| through_cdn) {
+        return Some(viewer.into());
     }
     match extensions.get::<Gateway>() {
         Some(Gateway::ApiGatewayV2(gateway)) => gateway.http.source_ip.as_deref().map(Into::into),
@@ -140,7 +170,7 @@ mod tests {
         if let Ok(value) = HeaderValue::from_bytes(id) {
             headers.insert(REQUEST_ID, value);
         }
-        RequestContext::of(&headers, &http::Extensions::new(), false)
+        RequestContext::of(&headers, &http::Extensions::new(), false, None)
     }
 
     #[test]
@@ -150,14 +180,21 @@ mod tests {
     }
 
     #[test]
-    fn the_header_of_the_cdn_is_trusted_only_in_requests_through_it() {
+    fn the_headers_of_the_cdn_are_trusted_only_in_requests_through_it() {
         let mut headers = HeaderMap::new();
-        headers.insert("cloudfront-viewer-address", HeaderValue::from_static("2001:db8::1:443"));
-        let at = |through_cdn| {
-            RequestContext::of(&headers, &http::Extensions::new(), through_cdn).client().map(str::to_owned)
+        headers.insert("x-viewer-ip", HeaderValue::from_static("2001:db8::1"));
+        headers.insert("x-forwarded-host", HeaderValue::from_static("d111.cloudfront.net"));
+        // CloudFront may or may not add this one, so a client can forge it.
+        headers.insert("cloudfront-viewer-address", HeaderValue::from_static("192.0.2.1:443"));
+        let at = |through_cdn, configured| {
+            RequestContext::of(&headers, &http::Extensions::new(), through_cdn, configured)
         };
-        assert_eq!(at(true).as_deref(), Some("2001:db8::1"));
-        assert_eq!(at(false), None);
+        assert_eq!(at(true, None).client(), Some("2001:db8::1"));
+        assert_eq!(at(true, None).public_origin(), Some("https://d111.cloudfront.net"));
+        assert_eq!(at(false, None).client(), None);
+        assert_eq!(at(false, None).public_origin(), None);
+        let configured = Some("https://chat.example");
+        assert_eq!(at(true, configured).public_origin(), configured);
     }
 
     proptest! {

@@ -25,7 +25,7 @@ const LONGEST: usize = 2048;
 /// The claims of an access token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
-    /// The issuer: the public address of the deployment.
+    /// The issuer: the name of the deployment.
     pub iss: String,
     /// The audience.
     pub aud: String,
@@ -94,15 +94,15 @@ pub enum Refused {
 /// Issues and verifies the access tokens of one deployment.
 #[derive(Debug, Clone)]
 pub struct Issuer {
-    url: String,
+    name: String,
     ttl: Duration,
 }
 
 impl Issuer {
-    /// The issuer of the deployment at `url`, with tokens that are valid for `ttl`.
+    /// The issuer of the deployment with this name, with tokens that are valid for `ttl`.
     #[must_use]
-    pub fn new(url: impl Into<String>, ttl: Duration) -> Self {
-        Self { url: url.into(), ttl }
+    pub fn new(name: impl Into<String>, ttl: Duration) -> Self {
+        Self { name: name.into(), ttl }
     }
 
     /// The lifetime of a token.
@@ -123,7 +123,7 @@ impl Issuer {
     ) -> Result<SecretString, signing::Error> {
         let key = ring.signer(now)?;
         let claims = Claims {
-            iss: self.url.clone(),
+            iss: self.name.clone(),
             aud: AUDIENCE.to_owned(),
             sub: subject.user,
             tid: subject.tenant,
@@ -158,7 +158,7 @@ impl Issuer {
             .claims;
         let now_s = now.seconds();
         let leeway = LEEWAY.as_secs().cast_signed();
-        if claims.iss != self.url || claims.aud != AUDIENCE || claims.iat > now_s.saturating_add(leeway) {
+        if claims.iss != self.name || claims.aud != AUDIENCE || claims.iat > now_s.saturating_add(leeway) {
             return Err(Refused::Invalid);
         }
         if claims.nbf.is_some_and(|begin| begin > now_s.saturating_add(leeway)) {
@@ -172,7 +172,7 @@ impl Issuer {
     fn validation(&self) -> Validation {
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_audience(&[AUDIENCE]);
-        validation.set_issuer(&[&self.url]);
+        validation.set_issuer(&[&self.name]);
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
         validation.validate_exp = false;
         validation

@@ -12,8 +12,9 @@ const ACCESS_TOKEN_TTL: std::ops::RangeInclusive<u32> = 60..=3600;
 /// The settings of identity.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// `PUBLIC_URL`: the address that users see. It is the issuer of the tokens.
-    pub public_url: String,
+    /// `ISSUER`: the issuer of the tokens. It is a name of the deployment and not an address of it, so tokens stay valid
+    /// if the deployment gets a domain.
+    pub issuer: String,
     /// `ACCESS_TOKEN_TTL_S`: the lifetime of an access token.
     pub access_token_ttl: Duration,
     /// `ARGON2_MEMORY_KIB`, `ARGON2_ITERATIONS`, `ARGON2_PARALLELISM`: the cost of a password guess.
@@ -41,7 +42,7 @@ impl Config {
         }
         let cost = Cost::default();
         Ok(Self {
-            public_url: get("PUBLIC_URL").unwrap_or_else(|| "http://localhost:8080".to_owned()),
+            issuer: get("ISSUER").unwrap_or_else(|| "urn:sequent".to_owned()),
             access_token_ttl: Duration::from_secs(ttl.into()),
             password_cost: Cost {
                 memory_kib: number("ARGON2_MEMORY_KIB", cost.memory_kib)?,
@@ -61,7 +62,8 @@ mod tests {
         let read = |name: &'static str, value: &'static str| {
             Config::read(move |known| (known == name).then(|| value.to_owned()))
         };
-        let config = read("PUBLIC_URL", "https://chat.example").unwrap();
+        let config = read("ISSUER", "urn:sequent:chat").unwrap();
+        assert_eq!(config.issuer, "urn:sequent:chat");
         assert_eq!((config.access_token_ttl.as_secs(), config.password_cost), (900, Cost::default()));
         assert_eq!(read("ARGON2_MEMORY_KIB", "65536").unwrap().password_cost.memory_kib, 65536);
         assert!(read("ARGON2_ITERATIONS", "two").unwrap_err().to_string().contains("ARGON2_ITERATIONS"));

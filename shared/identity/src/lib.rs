@@ -48,7 +48,7 @@ impl Identity {
         Ok(Self {
             store,
             vault,
-            issuer: access::Issuer::new(&config.public_url, config.access_token_ttl),
+            issuer: access::Issuer::new(&config.issuer, config.access_token_ttl),
             hasher: password::Hasher::new(config.password_cost)?,
             recent: api_key::Recent::default(),
         })

@@ -23,7 +23,7 @@ const PASSWORD: &str = "correct horse battery";
 
 fn config(iterations: u32) -> Config {
     Config {
-        public_url: "https://chat.example".to_owned(),
+        issuer: "https://chat.example".to_owned(),
         access_token_ttl: Duration::from_secs(900),
         password_cost: Cost { memory_kib: 64, iterations, parallelism: 1 },
     }

@@ -42,7 +42,7 @@ impl Deployment {
         }
         let vault = Vault::fixed(&secret.to_string().into()).unwrap();
         let config = sequent_identity::Config {
-            public_url: http.public_origin.clone().unwrap(),
+            issuer: http.public_origin.clone().unwrap(),
             access_token_ttl: Duration::from_secs(900),
             password_cost: Cost { memory_kib: 64, iterations: 1, parallelism: 1 },
         };

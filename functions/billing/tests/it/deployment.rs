@@ -5,7 +5,7 @@ use std::ops::Deref;
 use sequent_billing::{Credits, Markup, Plans, Terms};
 use sequent_billing_function::{App, router};
 use sequent_core::{MicroCredits, Timestamp};
-use sequent_http::testing::deployment::{self as testing, ORIGIN};
+use sequent_http::testing::deployment as testing;
 use sequent_model::price::Table;
 use sequent_payments::{Catalog, Payments};
 use sequent_stripe::{Client, Event, testing::Fake};
@@ -50,7 +50,7 @@ impl Deployment {
             let credits = Credits::new(store.clone(), terms, Table::default());
             let catalog = Catalog::from_json(CATALOG).unwrap();
             payments = Payments::new(store.clone(), Client::new(stripe.clone()), catalog, &credits);
-            router(App::new(store.clone(), credits, vault.clone()).selling(payments.clone(), ORIGIN))
+            router(App::new(store.clone(), credits, vault.clone()).selling(payments.clone()))
         })
         .await;
         Self { function, stripe, payments }

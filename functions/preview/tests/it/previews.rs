@@ -27,7 +27,7 @@ impl Bench {
     async fn new() -> Self {
         let (bucket, _) = bucket().await;
         let keys = PreviewKeys::fixed("a key for tests".into());
-        let state = State::new(bucket.clone(), keys.clone(), APP).unwrap();
+        let state = State::new(bucket.clone(), keys.clone());
         let app = Pipeline::with_config("preview", Config::for_tests()).around(router(state));
         let artifacts = Artifacts::new(sequent_tables::testing::store().await, bucket);
         Self { app, artifacts, keys, tenant: TenantId::new() }
@@ -46,7 +46,7 @@ impl Bench {
     }
 
     async fn token(&self, artifact: &Artifact, now: Timestamp) -> String {
-        self.keys.get().await.unwrap().seal(&Previewed::of(self.tenant, artifact, now))
+        self.keys.get().await.unwrap().seal(&Previewed::of(self.tenant, artifact, Some(APP), now))
     }
 
     async fn get(&self, path: &str) -> Answer {
@@ -123,7 +123,7 @@ async fn a_forged_or_expired_address_shows_nothing() {
     assert_eq!(bench.get(&format!("/{expired}/")).await.status, 404);
     let other_keys = PreviewKeys::fixed("another key".into());
     let other_key = other_keys.get().await.unwrap();
-    let forged = other_key.seal(&Previewed::of(bench.tenant, &page, Timestamp::now()));
+    let forged = other_key.seal(&Previewed::of(bench.tenant, &page, Some(APP), Timestamp::now()));
     assert_eq!(bench.get(&format!("/{forged}/")).await.status, 404);
 }
 
@@ -131,7 +131,7 @@ async fn a_forged_or_expired_address_shows_nothing() {
 async fn an_address_shows_objects_of_its_tenant_only() {
     let bench = Bench::new().await;
     let page = bench.save("text/html", b"<h1>Q3</h1>").await;
-    let other = Previewed::of(TenantId::new(), &page, Timestamp::now());
+    let other = Previewed::of(TenantId::new(), &page, None, Timestamp::now());
     let token = bench.keys.get().await.unwrap().seal(&other);
     assert_eq!(bench.get(&format!("/{token}/")).await.status, 404);
 }

@@ -14,6 +14,8 @@ use crate::logs::Logs;
 pub struct Options {
     /// Path of the template.
     pub template: PathBuf,
+    /// Folder of the files of the console.
+    pub console: PathBuf,
     /// Folder of the state.
     pub data_dir: PathBuf,
     /// Folder of the function binaries.
@@ -24,7 +26,7 @@ pub struct Options {
     pub port: u16,
     /// AWS endpoint to use instead of MiniStack.
     pub endpoint_url: Option<String>,
-    /// Template parameters besides those that the stack sets itself, such as `Stage` and `PublicUrl`.
+    /// Template parameters besides those that the stack sets itself, such as `Stage`.
     pub parameters: BTreeMap<String, String>,
     /// Environment variables of all functions. They override those of the template.
     pub env: BTreeMap<String, String>,
@@ -54,6 +56,7 @@ impl Options {
     pub fn new(root: &Path) -> Self {
         Self {
             template: root.join("template.yaml"),
+            console: root.join("infra/console"),
             data_dir: root.join(".local"),
             bin_dir: built_with_us().unwrap_or_else(|| root.join("target/debug")),
             venv: std::env::var_os("SEQUENT_MINISTACK")

@@ -1,6 +1,7 @@
 //! The ports of a stack, all on loopback, and the servers on them.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
@@ -53,15 +54,18 @@ impl Ports {
         distribution: Distribution,
         functions: &[Function],
         runtime: &Arc<Runtime>,
+        console: PathBuf,
     ) -> Vec<JoinHandle<()>> {
-        let front = |distribution| Arc::new(Front::new(distribution, functions, runtime.clone()));
+        let front = |distribution| Front::new(distribution, functions, runtime.clone());
         let mut servers = vec![tokio::spawn(control::serve(self.control, runtime.clone()))];
         let alone =
             functions.iter().find(|function| function.url.is_some() && !distribution.leads_to(function));
         if let Some(function) = alone {
-            servers.push(tokio::spawn(front(Distribution::of_url(function)).serve(self.own_origin)));
+            let own = Arc::new(front(Distribution::of_url(function)));
+            servers.push(tokio::spawn(own.serve(self.own_origin)));
         }
-        servers.push(tokio::spawn(front(distribution).serve(self.origin)));
+        let origin = Arc::new(front(distribution).with_console(console));
+        servers.push(tokio::spawn(origin.serve(self.origin)));
         servers
     }
 }

@@ -39,6 +39,14 @@ async fn an_http_api_answers_with_its_own_request_id_and_not_with_the_invocation
 }
 
 #[tokio::test]
+async fn the_edge_replaces_the_address_that_a_client_claims() {
+    let site = Site::start().await;
+    let request = Request::get(format!("{}/api/items/1", site.url)).header("x-viewer-ip", "203.0.113.9");
+    let seen = json(send(request.body(Full::default()).unwrap()).await).await;
+    assert_eq!(seen["viewer"], "127.0.0.1");
+}
+
+#[tokio::test]
 async fn paths_without_a_route_are_not_found() {
     let site = Site::start().await;
     for path in ["/", "/api/other", "/api/items", "/index.html"] {

@@ -30,7 +30,8 @@ pub(super) async fn boundary(State(shared): State<Arc<Shared>>, request: Request
     let started = Instant::now();
     let checked = check_origin(&shared, request.headers()).await;
     let through_cdn = matches!(checked, Ok(true));
-    let context = RequestContext::of(request.headers(), request.extensions(), through_cdn);
+    let public_url = shared.config.public_origin.as_deref();
+    let context = RequestContext::of(request.headers(), request.extensions(), through_cdn, public_url);
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
@@ -136,6 +137,7 @@ fn log(
                 tenant = caller.map(|caller| display(caller.tenant)),
                 user = caller.map(|caller| display(caller.user)),
                 via = caller.map(|caller| tracing::field::debug(caller.via)),
+                client = context.client(),
                 invocation_id = context.invocation_id(),
                 code,
                 error,

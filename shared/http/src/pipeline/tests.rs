@@ -245,6 +245,42 @@ async fn only_requests_through_the_cdn_are_answered() {
     }
 }
 
+/// A deployment without a domain, behind the CDN.
+fn unnamed() -> App {
+    let config = Config { public_origin: None, allowed_origins: Vec::new(), ..production() };
+    Pipeline::with_config("test", config).callers(vault("cdn-secret"), [(TOKEN, caller())]).around(router())
+}
+
+#[tokio::test]
+async fn pages_of_the_host_that_the_cdn_reports_may_write() {
+    let keys = vault("").http_keys().await.unwrap();
+    let token = csrf::token(&keys, SESSION);
+    for (origin, host, status, code) in [
+        ("https://d111.cloudfront.net", "d111.cloudfront.net", 200, ""),
+        ("https://evil.example", "d111.cloudfront.net", 403, "cross_site"),
+        ("http://d111.cloudfront.net", "d111.cloudfront.net", 403, "cross_site"),
+    ] {
+        let write =
+            Event::new("POST", "/me").cookie("__Host-sequent_access", TOKEN).header("x-csrf-token", &token);
+        let write = write.header("x-origin-verify", "cdn-secret").header("x-forwarded-host", host);
+        let answer = write.header("origin", origin).send(&unnamed()).await;
+        assert_eq!((answer.status.as_u16(), answer.code().as_str()), (status, code), "{origin}");
+    }
+}
+
+#[tokio::test]
+async fn the_address_that_the_cdn_reports_is_logged() {
+    let (guard, lines) = capture();
+    let event = Event::new("GET", "/open").header("x-origin-verify", "cdn-secret");
+    event.header("x-viewer-ip", "203.0.113.7").send(&unnamed()).await;
+    // Without the secret it is a claim.
+    Event::new("GET", "/open").header("x-viewer-ip", "203.0.113.8").send(&app()).await;
+    drop(guard);
+    let requests: Vec<_> = lines.lines().into_iter().filter(|line| line["message"] == "request").collect();
+    assert_eq!(requests[0]["client"], "203.0.113.7");
+    assert_ne!(requests[1]["client"], "203.0.113.8");
+}
+
 #[tokio::test]
 async fn headers_have_limits() {
     let event = (0..120).fold(Event::new("GET", "/open"), |event, n| event.header(&format!("x-{n}"), "v"));

@@ -48,7 +48,7 @@ impl Deployment {
         });
         let vault = Vault::fixed(&secret.to_string().into()).expect("the secret is whole");
         let config = sequent_identity::Config {
-            public_url: ORIGIN.to_owned(),
+            issuer: ORIGIN.to_owned(),
             access_token_ttl: Duration::from_secs(900),
             password_cost: Cost { memory_kib: 64, iterations: 1, parallelism: 1 },
         };
