@@ -40,12 +40,18 @@ def idle(template):
     """Returns the costs of a month without a single request."""
     assumed = PRICES["idle"]
     polls = assumed["pollers_per_queue"] * HOURS * 3600 / assumed["poll_seconds"]
-    queues = sum(1 for *_, mapping in template.resources("AWS::Lambda::EventSourceMapping") if of_queue(template, mapping))
+    queues = sum(
+        1 for *_, mapping in template.resources("AWS::Lambda::EventSourceMapping") if of_queue(template, mapping)
+    )
     runs = list(scheduled(template))
     invocations = sum(count for count, _ in runs)
     gb_seconds = sum(count * memory / 1024 * assumed["seconds_per_schedule"] for count, memory in runs)
     lines = [
-        Line("metrics of alarms", "alarm_metric", sum(metrics(alarm, template) for *_, alarm in template.resources("AWS::CloudWatch::Alarm"))),
+        Line(
+            "metrics of alarms",
+            "alarm_metric",
+            sum(metrics(alarm, template) for *_, alarm in template.resources("AWS::CloudWatch::Alarm")),
+        ),
         Line("composite alarms", "composite_alarm", count(template, "AWS::CloudWatch::CompositeAlarm")),
         Line("metrics of our own", "custom_metric", assumed["custom_metrics"]),
         Line("dashboards", "dashboard", count(template, "AWS::CloudWatch::Dashboard")),
@@ -54,7 +60,9 @@ def idle(template):
         Line(f"polling of {queues} empty queues, million requests", "queue_requests", queues * polls / 1e6),
         Line("schedules, million invocations", "lambda_requests", invocations / 1e6),
         Line("schedules, million GB-seconds", "lambda_gb_seconds", gb_seconds / 1e6),
-        Line("sweeps of the table, million read units", "table_reads", invocations * assumed["reads_per_schedule"] / 1e6),
+        Line(
+            "sweeps of the table, million read units", "table_reads", invocations * assumed["reads_per_schedule"] / 1e6
+        ),
         Line("logs of schedules, GB", "log_gb", invocations * assumed["log_kb_per_schedule"] / 1e6),
         Line("traces of schedules, million", "traces", invocations / 1e6),
     ]
@@ -96,7 +104,9 @@ def of_queue(template, mapping):
 
 def scheduled(template):
     """Yields the invocations a month of each schedule, and the memory of its function."""
-    memory = {name: int(function.get("MemorySize", 128)) for name, _, function in template.resources("AWS::Lambda::Function")}
+    memory = {
+        name: int(function.get("MemorySize", 128)) for name, _, function in template.resources("AWS::Lambda::Function")
+    }
     for _, _, rule in template.resources("AWS::Events::Rule"):
         number, unit = re.fullmatch(r"rate\((\d+) (\w+?)s?\)", rule["ScheduleExpression"]).groups()
         for target in rule["Targets"]:
@@ -119,8 +129,8 @@ def summary(template):
     lines = idle(template)
     thousand = sum(line.full for line in answer())
     return (
-        f"Idle, it costs ${total(lines):.2f} a month in an account that runs nothing else, and ${total(lines, free=False):.2f}\n"
-        f"where the free allowances are used up. A thousand answers of 500 tokens add ${thousand:.2f}, and the model."
+        f"Idle, it costs ${total(lines):.2f} a month in an account that runs nothing else, "
+        f"and ${total(lines, free=False):.2f}\nwhere the free allowances are used up. A thousand answers of 500 tokens add ${thousand:.2f}, and the model."
     )
 
 

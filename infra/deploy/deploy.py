@@ -1,19 +1,22 @@
 """Builds Sequent and deploys it to AWS, without a question.
 
-    scripts/deploy [Name=Value ...]     with these parameters of template.yaml; the stack keeps them
-    scripts/deploy --rehearse           the same against an emulator: builds one function, changes nothing on AWS
-    scripts/deploy --rehearse --all     builds every function
-    scripts/deploy --rehearse --quick   builds none (for scripts/lint)
+scripts/deploy [Name=Value ...]     with these parameters of template.yaml; the stack keeps them
+scripts/deploy --rehearse           the same against an emulator: builds one function, unoptimised
+scripts/deploy --rehearse --all     builds every function, optimised
+scripts/deploy --rehearse --quick   builds none (for scripts/lint)
 """
 
 import argparse
 import json
 import mimetypes
+import os
+import re
 import subprocess
 import sys
 import time
 
 import boto3
+from botocore.exceptions import BotoCoreError, ClientError
 
 import cost
 import destroy
@@ -50,7 +53,9 @@ def main():
 
 
 def arguments():
-    parser = argparse.ArgumentParser(prog="scripts/deploy", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="scripts/deploy", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("parameters", nargs="*", metavar="Name=Value")
     parser.add_argument("--stack", default="sequent", help="name of the stack (default: sequent)")
     parser.add_argument("--region", help="default: that of the AWS configuration")
@@ -70,7 +75,8 @@ class Failed(Exception):
 def deploy(options, given):
     started = time.monotonic()
     region = options.region or boto3.Session().region_name
-    parameters = (kept(options.stack, region) if region else {}) | given
+    before = kept(options.stack, region) if region else None
+    parameters = (before or {}) | given
     step("prerequisites")
     deployment = prerequisites.Deployment(options.stack, region, parameters, building=True)
     if not prerequisites.check(deployment):
@@ -83,16 +89,17 @@ def deploy(options, given):
     step("deploy")
     release(options.stack, region, given, BUILD / "template.yaml", sam)
     step(f"done in {round(time.monotonic() - started)} s")
-    print(farewell(outputs(options.stack, region), parameters))
+    code = setup_code(options.stack, region) if before is None else None
+    print(farewell(options.stack, outputs(options.stack, region), parameters, code))
 
 
 def kept(stack, region):
-    """Returns the parameters that the stack was deployed with before."""
+    """Returns the parameters that the stack was deployed with before, or `None` if it is new."""
     try:
         stacks = boto3.client("cloudformation", region_name=region).describe_stacks(StackName=stack)["Stacks"]
-    except Exception:
+    except (BotoCoreError, ClientError):
         # Either there is no such stack, or the check of the prerequisites says why AWS does not answer.
-        return {}
+        return None
     declared = Template.read().document["Parameters"]
     values = {p["ParameterKey"]: p["ParameterValue"] for p in stacks[0].get("Parameters", [])}
     return {name: value for name, value in values.items() if name in declared}
@@ -101,7 +108,18 @@ def kept(stack, region):
 def release(stack, region, given, template, sam):
     """Deploys a built template, and the console to its bucket."""
     overrides = ["--parameter-overrides", *(f"{name}={value}" for name, value in given.items())] if given else []
-    sam("deploy", *CONFIG, "--template-file", str(template), "--stack-name", stack, "--region", region, "--no-progressbar", *overrides)
+    sam(
+        "deploy",
+        *CONFIG,
+        "--template-file",
+        str(template),
+        "--stack-name",
+        stack,
+        "--region",
+        region,
+        "--no-progressbar",
+        *overrides,
+    )
     publish(outputs(stack, region)["ConsoleBucketName"], region)
 
 
@@ -111,7 +129,11 @@ def publish(bucket, region):
         kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
         # The names of files do not change with their content, so browsers ask again each time.
         s3.put_object(
-            Bucket=bucket, Key=str(file.relative_to(CONSOLE)), Body=file.read_bytes(), ContentType=kind, CacheControl="no-cache"
+            Bucket=bucket,
+            Key=str(file.relative_to(CONSOLE)),
+            Body=file.read_bytes(),
+            ContentType=kind,
+            CacheControl="no-cache",
         )
 
 
@@ -120,17 +142,33 @@ def outputs(stack, region):
     return {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])}
 
 
-def farewell(found, parameters):
+def setup_code(stack, region):
+    """Returns a code with which the first account can be made: a new deployment accepts no registrations."""
+    client = boto3.client("lambda", region_name=region)
+    answer = client.invoke(FunctionName=f"{stack}-scheduler", Payload=json.dumps({"task": "create_setup_code"}))
+    found = re.search(r'"code": ?"([^"]+)"', answer["Payload"].read().decode())
+    if not found:
+        print(f"{stack}-scheduler has not created a setup code for the first account; its log group says why")
+    return found and found[1]
+
+
+def farewell(stack, found, parameters, code):
     domain = parameters.get("DomainName")
     steps = [
         f"Create the DNS record: {domain} CNAME {found['DistributionDomain']}" if domain else None,
         "Confirm the subscription that AWS has mailed to you, or alarms will not arrive."
         if parameters.get("NotificationEmail")
         else "Name an address for alarms: scripts/deploy NotificationEmail=me@example.com",
-        "Put the key of a model provider in, and make the first account: infra/docs/operations.md says how.",
+        f"Make the first account, within a day:\n{registration(found['Url'], code)}" if code else None,
+        "Store the key of a model provider: infra/docs/operations.md says how.",
     ]
     numbered = "\n".join(f"  {number}. {text}" for number, text in enumerate(filter(None, steps), 1))
-    return f"\nSequent runs at {found['Url']}\n\nNext:\n{numbered}\n\nscripts/destroy removes it, and keeps the data."
+    return f"\nSequent runs at {found['Url']}\n\nNext:\n{numbered}\n\nscripts/destroy --stack {stack} removes it, and keeps the data."
+
+
+def registration(url, code):
+    body = json.dumps({"email": "you@example.com", "password": "a password of your own", "invitation": code})
+    return f"     curl {url}/api/auth/register -H 'content-type: application/json' \\\n       -d '{body}'"
 
 
 def rehearse(options, given):
@@ -146,13 +184,22 @@ def rehearse(options, given):
         deployment = prerequisites.Deployment(options.stack, "us-east-1", parameters, building=not options.quick)
         if not prerequisites.check(deployment):
             raise Failed("the prerequisites do not hold")
+        if not options.all:
+            os.environ["SAM_BUILD_MODE"] = "debug"
         if not options.quick:
             step(f"build of {'all functions' if options.all else SMALLEST}")
-            sam("build", *([] if options.all else [SMALLEST]), *CONFIG, "--parameter-overrides", f"Architecture={architecture}")
+            sam(
+                "build",
+                *([] if options.all else [SMALLEST]),
+                *CONFIG,
+                "--parameter-overrides",
+                f"Architecture={architecture}",
+            )
         step("deploy to the emulator")
         template = without_unknown(ROOT / "template.yaml" if options.quick else BUILD / "template.yaml")
         release(options.stack, deployment.region, parameters, template, run)
-        print(farewell(outputs(options.stack, deployment.region), parameters))
+        # The emulator executes no function, so no code is created.
+        print(farewell(options.stack, outputs(options.stack, deployment.region), parameters, "CODE"))
         step("restore the tables")
         restore.drill(options.stack, deployment.region)
         step("destroy")
@@ -183,7 +230,10 @@ def without_unknown(template):
         if resource["Type"] in emulator.UNKNOWN_TYPES:
             print(f"  left out: {name}, which the emulator does not know")
             del document["Resources"][name]
-        elif resource["Type"] == "AWS::Serverless::Function" and not (folder / resource["Properties"]["CodeUri"] / "bootstrap").exists():
+        elif (
+            resource["Type"] == "AWS::Serverless::Function"
+            and not (folder / resource["Properties"]["CodeUri"] / "bootstrap").exists()
+        ):
             resource["Properties"]["CodeUri"] = str(placeholder)
     copy = folder / "rehearsal.json"
     copy.write_text(json.dumps(document, indent=1))
@@ -199,7 +249,14 @@ def sam(*command):
 
 def quietly(*command):
     """Runs SAM, and shows its output only if it fails."""
-    done = subprocess.run(["sam", *command], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    done = subprocess.run(
+        ["sam", *command],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     if done.returncode != 0:
         raise Failed(f"sam {command[0]} failed:\n{done.stdout}")
 

@@ -1,6 +1,6 @@
 """Deletes the stack, and says what it keeps: the data.
 
-    scripts/destroy [--stack NAME] [--region REGION]
+scripts/destroy [--stack NAME] [--region REGION]
 """
 
 import argparse
@@ -32,7 +32,9 @@ CHECKED = {
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="scripts/destroy", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="scripts/destroy", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--stack", default="sequent")
     parser.add_argument("--region", default=boto3.Session().region_name)
     options = parser.parse_args()

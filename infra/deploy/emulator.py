@@ -27,7 +27,11 @@ def running():
         try:
             wait(process, address, folder)
             # Real credentials must not reach the emulator, and no request may reach AWS.
-            fake = {"AWS_ACCESS_KEY_ID": "rehearsal", "AWS_SECRET_ACCESS_KEY": "rehearsal", "AWS_DEFAULT_REGION": "us-east-1"}
+            fake = {
+                "AWS_ACCESS_KEY_ID": "rehearsal",
+                "AWS_SECRET_ACCESS_KEY": "rehearsal",
+                "AWS_DEFAULT_REGION": "us-east-1",
+            }
             for name in [name for name in os.environ if name.startswith("AWS_")]:
                 del os.environ[name]
             os.environ.update(fake, AWS_ENDPOINT_URL=f"http://{address}", AWS_EC2_METADATA_DISABLED="true")

@@ -52,7 +52,11 @@ def sizes(template):
         routes = sum(len(methods) for methods in api.get("Body", {}).get("paths", {}).values())
         yield f"routes of {name}", routes, 300
     for name, _, board in template.resources("AWS::CloudWatch::Dashboard"):
-        widgets = json.loads(board["DashboardBody"].get("Fn::Sub") if isinstance(board["DashboardBody"], dict) else board["DashboardBody"])["widgets"]
+        widgets = json.loads(
+            board["DashboardBody"].get("Fn::Sub")
+            if isinstance(board["DashboardBody"], dict)
+            else board["DashboardBody"]
+        )["widgets"]
         yield f"free metrics of {name}", sum(len(widget["properties"]["metrics"]) for widget in widgets), 50
 
 
@@ -103,7 +107,8 @@ def edge(template):
 
 def concurrency(template, quota):
     reserved = sum(
-        int(function.get("ReservedConcurrentExecutions", 0)) for *_, function in template.resources("AWS::Lambda::Function")
+        int(function.get("ReservedConcurrentExecutions", 0))
+        for *_, function in template.resources("AWS::Lambda::Function")
     )
     room = quota - UNRESERVED.get(quota, 100)
     if reserved > max(room, 0):

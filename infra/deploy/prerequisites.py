@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import tomllib
 from dataclasses import dataclass
+from pathlib import Path
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
@@ -75,7 +76,9 @@ def zig(_):
 def rust(_):
     needed = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["rust-version"]
     version = tuple(map(int, needed.split(".")))
-    return at_least("Rust", ["rustc", "--version"], version, f"rustup toolchain install {needed} && rustup default {needed}")
+    return at_least(
+        "Rust", ["rustc", "--version"], version, f"rustup toolchain install {needed} && rustup default {needed}"
+    )
 
 
 def rust_target(deployment):
@@ -89,7 +92,7 @@ def rust_target(deployment):
 
 def has_target(architecture):
     libraries = output(["rustc", "--print", "target-libdir", "--target", TARGETS[architecture]])
-    return libraries is not None and subprocess.run(["test", "-d", libraries.strip()]).returncode == 0
+    return libraries is not None and Path(libraries.strip()).is_dir()
 
 
 def disk(_):
@@ -130,24 +133,33 @@ def certificate(deployment):
     if not domain:
         return "no domain: CloudFront's name is used"
     if not arn:
-        raise Missing("DomainName needs a certificate", f"aws acm request-certificate --region us-east-1 --validation-method DNS --domain-name {domain}")
+        raise Missing(
+            "DomainName needs a certificate",
+            f"aws acm request-certificate --region us-east-1 --validation-method DNS --domain-name {domain}",
+        )
     # CloudFront reads certificates in this Region only.
     status = deployment.client("acm", "us-east-1").describe_certificate(CertificateArn=arn)["Certificate"]["Status"]
     if status != "ISSUED":
-        raise Missing(f"the certificate of {domain} is {status}", "create the DNS record that ACM shows, and wait for it")
+        raise Missing(
+            f"the certificate of {domain} is {status}", "create the DNS record that ACM shows, and wait for it"
+        )
     return f"certificate of {domain}"
 
 
 def stack(deployment):
     """A stack whose first deployment failed cannot be updated."""
     try:
-        status = deployment.client("cloudformation").describe_stacks(StackName=deployment.stack)["Stacks"][0]["StackStatus"]
+        status = deployment.client("cloudformation").describe_stacks(StackName=deployment.stack)["Stacks"][0][
+            "StackStatus"
+        ]
     except ClientError as error:
         if "does not exist" not in str(error):
             raise
         return f"stack {deployment.stack}: new"
     if status in ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED"):
-        raise Missing(f"stack {deployment.stack} is {status}", f"aws cloudformation delete-stack --stack-name {deployment.stack}")
+        raise Missing(
+            f"stack {deployment.stack} is {status}", f"aws cloudformation delete-stack --stack-name {deployment.stack}"
+        )
     if status.endswith("_IN_PROGRESS"):
         raise Missing(f"stack {deployment.stack} is {status}", "wait until the other deployment has ended")
     return f"stack {deployment.stack}: {status}"

@@ -29,18 +29,30 @@ class Stack:
         self.region = region
         self.dynamodb = boto3.client("dynamodb", region_name=region)
         self.functions = boto3.client("lambda", region_name=region)
-        pages = boto3.client("cloudformation", region_name=region).get_paginator("list_stack_resources").paginate(StackName=name)
+        pages = (
+            boto3.client("cloudformation", region_name=region)
+            .get_paginator("list_stack_resources")
+            .paginate(StackName=name)
+        )
         resources = [resource for page in pages for resource in page["StackResourceSummaries"]]
-        self.tables = {r["LogicalResourceId"]: r["PhysicalResourceId"] for r in resources if r["LogicalResourceId"] in TABLES}
-        self.function_names = [r["PhysicalResourceId"] for r in resources if r["ResourceType"] == "AWS::Lambda::Function"]
-        self.mappings = [r["PhysicalResourceId"] for r in resources if r["ResourceType"] == "AWS::Lambda::EventSourceMapping"]
+        self.tables = {
+            r["LogicalResourceId"]: r["PhysicalResourceId"] for r in resources if r["LogicalResourceId"] in TABLES
+        }
+        self.function_names = [
+            r["PhysicalResourceId"] for r in resources if r["ResourceType"] == "AWS::Lambda::Function"
+        ]
+        self.mappings = [
+            r["PhysicalResourceId"] for r in resources if r["ResourceType"] == "AWS::Lambda::EventSourceMapping"
+        ]
 
     @contextlib.contextmanager
     def stopped(self, drain):
         """Keeps every function from running, and queues from losing their messages to refused invocations."""
         reserved = {}
         for name in self.function_names:
-            reserved[name] = self.functions.get_function_concurrency(FunctionName=name).get("ReservedConcurrentExecutions")
+            reserved[name] = self.functions.get_function_concurrency(FunctionName=name).get(
+                "ReservedConcurrentExecutions"
+            )
         try:
             self.enable(False)
             for name in self.function_names:
@@ -69,12 +81,16 @@ class Stack:
             )
         for copy in copies.values():
             # A restore takes minutes to hours, by the size of the table.
-            self.dynamodb.get_waiter("table_exists").wait(TableName=copy, WaiterConfig={"Delay": 20, "MaxAttempts": 1000})
+            self.dynamodb.get_waiter("table_exists").wait(
+                TableName=copy, WaiterConfig={"Delay": 20, "MaxAttempts": 1000}
+            )
         return copies
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="scripts/restore", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="scripts/restore", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--stack", default="sequent")
     parser.add_argument("--region", default=boto3.Session().region_name)
     source = parser.add_mutually_exclusive_group(required=True)
@@ -89,7 +105,10 @@ def main():
         copies = stack.restored(options.at)
     else:
         copies = dict(zip(TABLES, options.tables))
-    print(f"stopping {len(stack.function_names)} functions, and waiting {DRAIN_SECONDS // 60} minutes for the last ...", flush=True)
+    print(
+        f"stopping {len(stack.function_names)} functions, and waiting {DRAIN_SECONDS // 60} minutes for the last ...",
+        flush=True,
+    )
     restore(stack, copies, DRAIN_SECONDS)
     print("\nThe functions run again. Now audit the tables:\n\n  scripts/audit", options.stack)
     for copy in copies.values():
@@ -165,7 +184,7 @@ def drill(name, region):
         for row in rows[logical]:
             stack.dynamodb.put_item(TableName=table, Item=row)
     before = contents(stack)
-    copies = stack.restored(datetime.datetime.now(datetime.timezone.utc))
+    copies = stack.restored(datetime.datetime.now(datetime.UTC))
     damage(stack, rows)
     if contents(stack) == before:
         sys.exit("scripts/restore: the drill has damaged nothing")

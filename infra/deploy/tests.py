@@ -1,6 +1,6 @@
 """Tests of the checks before a deployment: each finds the mistake that it is for.
 
-    .local/sam/bin/python infra/deploy/tests.py
+.local/sam/bin/python infra/deploy/tests.py
 """
 
 import copy
@@ -87,7 +87,9 @@ class Cost(unittest.TestCase):
 class Prerequisites(unittest.TestCase):
     def test_an_old_tool_is_named_with_the_command_that_replaces_it(self):
         with mock.patch.object(prerequisites, "output", return_value="SAM CLI, version 1.84.0"):
-            with self.assertRaisesRegex(prerequisites.Missing, r"1\.84\.0, and 1\.170 or later is needed\n.*scripts/install deploy"):
+            with self.assertRaisesRegex(
+                prerequisites.Missing, r"1\.84\.0, and 1\.170 or later is needed\n.*scripts/install deploy"
+            ):
                 prerequisites.sam(None)
 
     def test_a_missing_tool_is_named(self):
