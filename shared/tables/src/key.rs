@@ -5,6 +5,7 @@
 
 mod artifact;
 mod billing;
+mod conversation;
 mod job;
 pub mod lookup;
 
@@ -14,12 +15,18 @@ use std::{
 };
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use sequent_core::{ApiKeyId, ProjectId, RunId, SessionId, TenantId, Timestamp, UserId};
+use sequent_core::{ApiKeyId, SessionId, TenantId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 pub use billing::{
     account, ledger, parse_account, payer, posting, posting_cause, purchase, reconciliation, subscription,
+};
+
+pub use conversation::{
+    ACTIVE_SHARDS, active_run, active_shard, deleted_run, due_before, message, message_prefix, messages,
+    parse_project, parse_run, parse_waiting_run, project, projects, replaced_run, replaced_runs, run,
+    run_log, run_of_user, runs, runs_of_user, waiting_run, waiting_runs,
 };
 
 pub use job::{
@@ -186,142 +193,6 @@ pub fn audit(tenant: TenantId, at: Timestamp, id: impl Display) -> Key {
     Key::new(format!("{tenant}#audit"), format!("{:015}#{id}", at.millis()))
 }
 
-// Conversations and runs.
-
-/// A project.
-#[must_use]
-pub fn project(tenant: TenantId, project: ProjectId) -> Key {
-    Key::new(format!("{tenant}#projects"), project)
-}
-
-/// Returns the tenant and the project of a key, or `None` if it is not the key of a project.
-#[must_use]
-pub fn parse_project(key: &Key) -> Option<(TenantId, ProjectId)> {
-    Some((key.pk.strip_suffix("#projects")?.parse().ok()?, key.sk.parse().ok()?))
-}
-
-/// All projects of a tenant.
-#[must_use]
-pub fn projects(tenant: TenantId) -> Partition {
-    Partition::table(format!("{tenant}#projects"))
-}
-
-/// A message of a project: the `ordinal`-th that a run added to it. The key contains the run, so that a conversation is
-/// read in the order of its turns even if a message waited for an earlier answer.
-#[must_use]
-pub fn message(tenant: TenantId, project: ProjectId, run: RunId, ordinal: usize) -> Key {
-    Key::new(format!("{tenant}#messages#{project}"), format!("{}{ordinal:04}", message_prefix(run)))
-}
-
-/// The beginning of the sort keys of a run's messages.
-#[must_use]
-pub fn message_prefix(run: RunId) -> String {
-    format!("{run}#")
-}
-
-/// All messages of a project.
-#[must_use]
-pub fn messages(tenant: TenantId, project: ProjectId) -> Partition {
-    Partition::table(format!("{tenant}#messages#{project}"))
-}
-
-/// A run that waits for the turn of its project.
-#[must_use]
-pub fn waiting_run(tenant: TenantId, project: ProjectId, run: RunId) -> Key {
-    Key::new(format!("{tenant}#waiting#{project}"), run)
-}
-
-/// The runs that wait for the turn of a project, in the order in which they were sent.
-#[must_use]
-pub fn waiting_runs(tenant: TenantId, project: ProjectId) -> Partition {
-    Partition::table(format!("{tenant}#waiting#{project}"))
-}
-
-/// The row of a run.
-#[must_use]
-pub fn run(tenant: TenantId, run: RunId) -> Key {
-    Key::new(format!("{tenant}#runs"), run)
-}
-
-/// All runs of a tenant.
-#[must_use]
-pub fn runs(tenant: TenantId) -> Partition {
-    Partition::table(format!("{tenant}#runs"))
-}
-
-/// Returns the tenant, the project and the run of a key, or `None` if it is not the key of a waiting run.
-#[must_use]
-pub fn parse_waiting_run(key: &Key) -> Option<(TenantId, ProjectId, RunId)> {
-    let (tenant, project) = key.pk.split_once("#waiting#")?;
-    Some((tenant.parse().ok()?, project.parse().ok()?, key.sk.parse().ok()?))
-}
-
-/// A run whose messages another run has replaced, or which was rolled back: no message leads to it any more.
-#[must_use]
-pub fn replaced_run(tenant: TenantId, project: ProjectId, run: RunId) -> Key {
-    Key::new(format!("{tenant}#replaced-runs#{project}"), run)
-}
-
-/// All such runs of a project.
-#[must_use]
-pub fn replaced_runs(tenant: TenantId, project: ProjectId) -> Partition {
-    Partition::table(format!("{tenant}#replaced-runs#{project}"))
-}
-
-/// The record of a run whose conversation was deleted.
-#[must_use]
-pub fn deleted_run(tenant: TenantId, run: RunId) -> Key {
-    Key::new(format!("{tenant}#deleted-runs"), run)
-}
-
-/// Returns the tenant and the run of a key, or `None` if it is not the key of a run. Used for changes of the table and for
-/// entries of an index that spans tenants.
-#[must_use]
-pub fn parse_run(key: &Key) -> Option<(TenantId, RunId)> {
-    Some((key.pk.strip_suffix("#runs")?.parse().ok()?, key.sk.parse().ok()?))
-}
-
-/// The position of a run among the runs of its user (`gsi1`).
-#[must_use]
-pub fn run_of_user(tenant: TenantId, user: UserId, run: RunId) -> IndexKey {
-    IndexKey { pk: format!("{tenant}#runs#{user}"), sk: run.to_string() }
-}
-
-/// All runs of a user (`gsi1`).
-#[must_use]
-pub fn runs_of_user(tenant: TenantId, user: UserId) -> Partition {
-    Partition { index: Some("gsi1"), pk: format!("{tenant}#runs#{user}") }
-}
-
-/// Number of partitions of `gsi2` for active runs: one partition accepts 1,000 writes a second.
-pub const ACTIVE_SHARDS: u8 = 8;
-
-/// The position of an active run in its due index (`gsi2`), by the end of its lease. The index spans tenants on purpose.
-/// The sweep alone reads it, and it projects keys only, which contain their tenant.
-#[must_use]
-pub fn active_run(run: RunId, lease_until: Timestamp) -> IndexKey {
-    let shard = run.bits() % u128::from(ACTIVE_SHARDS);
-    IndexKey { pk: format!("active#{shard}"), sk: format!("{:015}#{run}", lease_until.millis()) }
-}
-
-/// Returns the upper bound of the sort keys of rows that are due at `now`.
-#[must_use]
-pub fn due_before(now: Timestamp) -> String {
-    format!("{:015}$", now.millis()) // `$` follows `#`
-}
-
-/// The partition key of a shard of the active runs.
-#[must_use]
-pub fn active_shard(shard: u8) -> String {
-    format!("active#{}", shard % ACTIVE_SHARDS)
-}
-
-/// The partition key of a run's log in the `events` table.
-#[must_use]
-pub fn run_log(tenant: TenantId, run: RunId) -> String {
-    format!("{tenant}#{run}")
-}
-
 // Protection of the API.
 
 /// The record of a caller's `Idempotency-Key`. The key is hashed, because it can have any form and length.
@@ -365,7 +236,7 @@ fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use sequent_core::{ArtifactId, EntityId, JobId, PostingId};
+    use sequent_core::{ArtifactId, EntityId, JobId, PostingId, ProjectId, RunId};
 
     proptest! {
         #[test]

@@ -1,4 +1,4 @@
-//! What an artifact leaves, and how a deletion finds it.
+//! The rows and objects that are left of an artifact, as a deletion finds them.
 
 use sequent_artifacts::{Entity, Mention};
 use sequent_core::{JobId, Timestamp};

@@ -1,4 +1,4 @@
-//! What a purchase buys if its price is unusual, and how events that were never delivered are found.
+//! Purchases with unusual prices, and the search for events that were never delivered.
 
 use std::{future::Future, pin::pin, task::Poll};
 
