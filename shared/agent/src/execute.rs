@@ -1,4 +1,5 @@
-//! The loop of an owner. It is the only place that closes a run's log or releases its lease.
+//! The loop of an owner. In this crate nothing else closes a run's log or releases its lease, except
+//! that a dropped writer releases the lease.
 
 use sequent_conversation::{Error, Runs, closing_bodies, finish, has_news, queue, wake_next};
 use sequent_core::Timestamp;

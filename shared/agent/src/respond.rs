@@ -49,7 +49,7 @@ struct ModelCall {
     usage: Option<sequent_model::Usage>,
 }
 
-/// Asks the model and appends its response. Ends the run if the response completes the answer.
+/// Asks the model and appends its response. Returns [`Flow::End`] if the response completes the answer.
 pub(crate) async fn respond(execution: &mut Execution<'_>, purpose: Purpose) -> Result<Flow, Error> {
     let model = match model_of(execution) {
         Ok(model) => model,

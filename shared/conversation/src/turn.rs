@@ -8,8 +8,8 @@
 //!
 //! * A pending run of a project has the turn or a waiting row. The transaction that claims the turn deletes the row, and
 //!   so does the one that ends a run that never had the turn.
-//! * A run loses the turn only when it has ended for good: in its terminal transaction, or to a run whose claim checks
-//!   the row of the holder in the same transaction. A run that waits for a person keeps it.
+//! * A run loses the turn only when it has ended for good: in its terminal transaction, or in one that checks in
+//!   its row that it has ended: the claim of the next run, or a repair. A run that waits for a person keeps it.
 //! * A turn that an ended run still has does not block others: each claim looks at the run that has the turn.
 
 use sequent_core::{ProjectId, RunId, TenantId, Timestamp};

@@ -4,7 +4,8 @@
 //! request with the same key and payload gets the first response again, one with another payload gets 422, and one that
 //! comes while the first is running gets 409. [`sequent_tables::idempotency`] describes the records.
 //!
-//! [`layer`] around a JSON route stores the whole response.
+//! [`layer`] around a JSON route stores the whole response. A route that starts a run passes the key on in its request for
+//! the run instead, because the run is stored with the record.
 
 mod layer;
 

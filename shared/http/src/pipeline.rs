@@ -1,5 +1,7 @@
-//! The layers around every router, from the outside in: trailing slashes, CORS, the boundary (request id, log line,
-//! problems, security headers), the check of the origin, limits, and the state of extractors.
+//! The layers around every router, from the outside in: trailing slashes, CORS, the boundary, and the state of extractors.
+//!
+//! The boundary makes the request id and the log line, checks the origin and the limits, and renders problems and security
+//! headers. Credentials and rate limits are checked by the extractor [`Caller`](crate::Caller) of a handler.
 
 mod boundary;
 mod service;

@@ -89,7 +89,8 @@ pub trait Storage: Clone + Send + Sync + 'static {
         waiting: &Waiting,
     ) -> impl Future<Output = Result<(), AppendError>> + Send;
 
-    /// Adds to `rows` the write that takes the lease for a new epoch.
+    /// Adds to `rows` the write that takes the lease for a new epoch. If there are rows, they may include the one with the
+    /// lease, and its author sets the lease in it: a transaction of DynamoDB touches an item once.
     fn with_lease(&self, rows: Self::Rows, key: LogKey, epoch: u32, until: Timestamp) -> Self::Rows;
 
     /// The time for events and leases.

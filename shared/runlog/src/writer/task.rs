@@ -1,4 +1,4 @@
-//! The task of a [`Writer`](super::Writer): the only place that appends for an owner.
+//! The task of a [`Writer`](super::Writer): it appends all that an owner appends after its claim.
 
 use std::{
     mem,
