@@ -160,6 +160,7 @@ fn environment(template: &Template, endpoint: &str, provider: &str, origin: &str
     let queue = format!("{endpoint}/000000000000/runs");
     let ours = [
         ("STAGE", "dev"),
+        ("STACK", "bench"),
         ("PUBLIC_URL", origin),
         ("MAIN_TABLE", "main"),
         ("EVENTS_TABLE", "events"),
@@ -175,6 +176,7 @@ fn environment(template: &Template, endpoint: &str, provider: &str, origin: &str
         ("PREVIEW_SECRET_ID", "bench"),
         ("MODEL_SECRETS_ID", "bench"),
         ("STRIPE_WEBHOOK_SECRET_ID", "bench"),
+        ("NOTIFY_TOPIC_ARN", "bench"),
         ("OPENAI_BASE_URL", provider),
         ("RATE_LIMIT_PER_MINUTE", UNLIMITED),
         ("AWS_ENDPOINT_URL", endpoint),
@@ -190,14 +192,18 @@ fn environment(template: &Template, endpoint: &str, provider: &str, origin: &str
 
 /// Returns the variables of all functions whose values are parameters.
 fn declared(template: &Template) -> Vec<(String, String)> {
+    let valued = variables(template)
+        .filter_map(|(name, value)| Some((name.clone(), default(template, value["Ref"].as_str()?)?)));
+    valued.collect()
+}
+
+/// Returns the variables of all functions, as the template declares them.
+fn variables(template: &Template) -> impl Iterator<Item = (&String, &Value)> {
     let document = template.document();
     let resources = document["Resources"].as_object().into_iter().flat_map(|resources| resources.values());
     let properties = resources.map(|resource| &resource["Properties"]);
     let places = properties.chain([&document["Globals"]["Function"]]);
-    let variables = places.filter_map(|place| place["Environment"]["Variables"].as_object()).flatten();
-    let valued = variables
-        .filter_map(|(name, value)| Some((name.clone(), default(template, value["Ref"].as_str()?)?)));
-    valued.collect()
+    places.filter_map(|place| place["Environment"]["Variables"].as_object()).flatten()
 }
 
 fn default(template: &Template, parameter: &str) -> Option<String> {
@@ -228,5 +234,24 @@ fn config(function: &Function, bin_dir: &Path, environment: &[(String, String)])
         environment: Environment::default().with(environment.iter().cloned()),
         region: REGION.to_owned(),
         logs: Logs::silent(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Without one of them a function may end before its first event.
+    #[test]
+    fn functions_get_every_variable_of_the_template() {
+        let parameters = BTreeMap::from([("Local".to_owned(), "true".to_owned())]);
+        let template =
+            Template::read(&Options::repository().join("template.yaml"), &parameters).expect("it is valid");
+        let ours = environment(&template, "http://e", "http://p", "http://o");
+        // A variable that only some deployments have is optional.
+        let required = variables(&template).filter(|(_, value)| value.get("Fn::If").is_none());
+        let names = required.map(|(name, _)| name);
+        let missing: Vec<_> = names.filter(|name| !ours.iter().any(|(given, _)| given == *name)).collect();
+        assert_eq!(missing, Vec::<&String>::new());
     }
 }
