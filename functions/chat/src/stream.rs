@@ -102,7 +102,7 @@ fn add_headers(response: &mut Response, run: RunId, project: ProjectId, replayed
     let id = |text: String| HeaderValue::try_from(text).expect("ids are ASCII");
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     // Without this header, proxies such as nginx buffer a stream until it ends.
     headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     headers.insert(RUN_ID, id(run.to_string()));

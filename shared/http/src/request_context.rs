@@ -25,6 +25,7 @@ pub struct RequestContext(Arc<Facts>);
 #[derive(Debug)]
 struct Facts {
     request_id: Box<str>,
+    client_request_id: Option<Box<str>>,
     invocation_id: Option<Box<str>>,
     trace_id: Option<Box<str>>,
     client: Option<Box<str>>,
@@ -44,7 +45,8 @@ impl RequestContext {
         let invocation = extensions.get::<Context>();
         let trace = invocation.and_then(|invocation| invocation.xray_trace_id.clone());
         Self(Arc::new(Facts {
-            request_id: request_id(headers),
+            request_id: RequestId::new().to_string().into(),
+            client_request_id: client_request_id(headers),
             invocation_id: invocation.map(|invocation| invocation.request_id.as_str().into()),
             trace_id: trace.map(Into::into),
             client: client(headers, extensions, through_cdn),
@@ -60,10 +62,16 @@ impl RequestContext {
         }))
     }
 
-    /// The `x-request-id` of the request, or a new one. It is the `instance` of problems.
+    /// The id of the request. No client can choose it, so it names one request. It is the `instance` of problems.
     #[must_use]
     pub fn request_id(&self) -> &str {
         &self.0.request_id
+    }
+
+    /// The `x-request-id` that the client sent, which the log has beside our own.
+    #[must_use]
+    pub fn client_request_id(&self) -> Option<&str> {
+        self.0.client_request_id.as_deref()
     }
 
     /// The id that Lambda gave the invocation.
@@ -138,13 +146,12 @@ impl<S: Sync> FromRequestParts<S> for PublicOrigin {
     }
 }
 
-/// The id in the request is used if it has 1 to 64 characters that are safe in logs and URLs.
-fn request_id(headers: &HeaderMap) -> Box<str> {
+/// The id that the client sent, if it has 1 to 64 characters that are safe in logs.
+fn client_request_id(headers: &HeaderMap) -> Option<Box<str>> {
     let valid = |id: &&str| {
         (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b))
     };
-    let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(valid);
-    given.map_or_else(|| RequestId::new().to_string().into(), Into::into)
+    headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(valid).map(Into::into)
 }
 
 /// The network address of the client. If the request came through the CDN, the gateway sees the address of the CDN, and
@@ -174,9 +181,16 @@ mod tests {
     }
 
     #[test]
-    fn the_id_of_the_request_is_kept_and_a_missing_one_made() {
-        assert_eq!(context(b"abc-1.2:3_x").request_id(), "abc-1.2:3_x");
-        assert!(context(b"").request_id().parse::<RequestId>().is_ok());
+    fn the_id_that_a_client_sends_is_kept_beside_our_own() {
+        let theirs = RequestId::new().to_string();
+        for (sent, kept) in
+            [("abc-1.2:3_x", Some("abc-1.2:3_x")), (&theirs, Some(theirs.as_str())), ("", None)]
+        {
+            let context = context(sent.as_bytes());
+            assert_eq!(context.client_request_id(), kept);
+            assert!(context.request_id().parse::<RequestId>().is_ok());
+            assert_ne!(context.request_id(), sent);
+        }
     }
 
     #[test]
@@ -199,10 +213,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_request_id_is_safe_to_log(id: Vec<u8>) {
+        fn any_id_of_a_client_is_safe_to_log(id: Vec<u8>) {
             let context = context(&id);
-            let id = context.request_id();
-            prop_assert!(!id.is_empty() && id.len() <= 64 && !id.contains(['\n', '"', ' ']));
+            if let Some(id) = context.client_request_id() {
+                prop_assert!(!id.is_empty() && id.len() <= 64 && !id.contains(['\n', '"', ' ']));
+            }
             prop_assert_ne!(context.request_id_header(), "invalid");
         }
     }

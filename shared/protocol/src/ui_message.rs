@@ -42,7 +42,7 @@ use tools::ToolCalls;
 /// The headers of every response.
 pub const HEADERS: [(&str, &str); 4] = [
     ("content-type", "text/event-stream"),
-    ("cache-control", "no-cache"),
+    ("cache-control", "no-store"),
     ("x-vercel-ai-ui-message-stream", "v1"),
     ("x-accel-buffering", "no"),
 ];

@@ -38,6 +38,7 @@ pub(super) async fn boundary(State(shared): State<Arc<Shared>>, request: Request
     let span = tracing::info_span!(
         "request",
         request_id = context.request_id(),
+        client_request_id = context.client_request_id(),
         trace_id = context.trace_id(),
         function = shared.function
     );
