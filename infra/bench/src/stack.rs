@@ -159,7 +159,7 @@ pub(crate) fn store(endpoint: &str, access_key: &str, tables: Tables) -> Store {
 fn environment(template: &Template, endpoint: &str, provider: &str, origin: &str) -> Vec<(String, String)> {
     let queue = format!("{endpoint}/000000000000/runs");
     let ours = [
-        ("STAGE", "dev"),
+        ("LOCAL", "true"),
         ("STACK", "bench"),
         ("PUBLIC_URL", origin),
         ("MAIN_TABLE", "main"),

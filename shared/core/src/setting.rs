@@ -55,9 +55,27 @@ pub fn parsed<T: FromStr>(variable: &str, allowed: &str) -> Result<Option<T>, In
     text(variable).map(|value| parse(variable, &value, allowed)).transpose()
 }
 
+/// Returns `true` if `LOCAL`, of which this is the text, says that the process belongs to the one-machine stack. The
+/// template sets it. Without it, a process is as strict as on AWS.
+///
+/// # Errors
+/// [`InvalidSetting::NotAllowed`].
+pub fn is_local(text: Option<&str>) -> Result<bool, InvalidSetting> {
+    text.map_or(Ok(false), |text| parse("LOCAL", text, "true or false"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_is_strict_unless_it_is_local() {
+        assert_eq!(
+            (is_local(None), is_local(Some("false")), is_local(Some("true"))),
+            (Ok(false), Ok(false), Ok(true))
+        );
+        assert!(is_local(Some("yes")).is_err());
+    }
 
     #[test]
     fn an_error_names_the_variable_the_value_and_the_allowed_values() {

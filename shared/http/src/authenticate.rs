@@ -9,7 +9,11 @@ use http::request::Parts;
 use sequent_core::Principal;
 use sequent_identity::{Credential, Identity};
 
-use crate::{Problem, RequestContext, credential, csrf, pipeline::Shared, rate_limit::Class};
+use crate::{
+    Problem, RequestContext, credential, csrf,
+    pipeline::Shared,
+    rate_limit::{Class, RateSubject},
+};
 
 /// Verifies the credentials of requests.
 pub(crate) enum Authenticator {
@@ -78,7 +82,7 @@ impl<S: Sync> OptionalFromRequestParts<S> for Caller {
         context.set_caller(caller.clone());
         csrf::check(&shared, parts, &caller).await?;
         let class = parts.extensions.get::<Class>().copied().unwrap_or_else(|| Class::of(&parts.method));
-        shared.limiter.take(caller.tenant, class).await?;
+        shared.limiter.take(&RateSubject::Tenant(caller.tenant), class).await?;
         let caller = Self(caller);
         parts.extensions.insert(caller.clone());
         Ok(Some(caller))

@@ -12,41 +12,14 @@ const MAX_BODY: usize = 1024 * 1024;
 /// The HTTP API ends a request after 30 s. The caller gets our response a little earlier, and not the gateway's.
 const TIMEOUT: Duration = Duration::from_secs(28);
 
-/// The stage of the deployment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
-    /// The machine of a developer.
-    Dev,
-    /// A deployment for tests.
-    Staging,
-    /// The deployment that users have.
-    Prod,
-}
-
-impl Stage {
-    /// Reads `STAGE`. A missing setting is production, the safe side.
-    ///
-    /// # Errors
-    /// [`InvalidSetting`] if it names another stage.
-    pub fn from_env() -> Result<Self, InvalidSetting> {
-        Self::parse(&setting::text("STAGE").unwrap_or_default())
-    }
-
-    fn parse(text: &str) -> Result<Self, InvalidSetting> {
-        match text {
-            "dev" => Ok(Self::Dev),
-            "staging" => Ok(Self::Staging),
-            "" | "prod" => Ok(Self::Prod),
-            _ => Err(InvalidSetting::new("STAGE", text, "dev, staging or prod")),
-        }
-    }
-}
-
 /// The settings of the pipeline.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The stage of the deployment, from `STAGE`.
-    pub stage: Stage,
+    /// `true` on the one-machine stack, from `LOCAL`. Nothing else makes the pipeline lenient: neither the stage of a
+    /// deployment nor a setting that is missing.
+    pub is_local: bool,
+    /// The name of the stack, from `STACK`, by which metrics are published.
+    pub stack: Option<String>,
     /// The origin that users see, from `PUBLIC_URL`, such as `https://app.example.com`. Without it, the origin that the CDN
     /// reports is used: see [`RequestContext::public_origin`](crate::RequestContext::public_origin).
     pub public_origin: Option<String>,
@@ -68,46 +41,49 @@ impl Config {
     /// # Errors
     /// [`InvalidSetting`] if a value is not allowed.
     pub fn from_env() -> Result<Self, InvalidSetting> {
-        let stage = Stage::from_env()?;
-        let public_url = setting::text("PUBLIC_URL");
-        let allowed_origins = setting::text("ALLOWED_ORIGINS").unwrap_or_default();
-        let limits = setting::text("RATE_LIMIT_PER_MINUTE");
+        Ok(Self { notify: notify::Config::from_env(), ..Self::read(setting::text)? })
+    }
+
+    fn read(get: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidSetting> {
+        let is_local = setting::is_local(get("LOCAL").as_deref())?;
+        let limits = if is_local { Limits::LOCAL } else { Limits::DEPLOYED };
         Ok(Self {
-            stage,
-            public_origin: public_url.map(|url| origin("PUBLIC_URL", &url)).transpose()?,
-            allowed_origins: origins("ALLOWED_ORIGINS", &allowed_origins)?,
+            is_local,
+            stack: get("STACK"),
+            public_origin: get("PUBLIC_URL").map(|url| origin("PUBLIC_URL", &url)).transpose()?,
+            allowed_origins: origins("ALLOWED_ORIGINS", &get("ALLOWED_ORIGINS").unwrap_or_default())?,
             max_body: MAX_BODY,
             timeout: TIMEOUT,
-            limits: Limits::parse(limits.as_deref(), stage)?,
-            notify: notify::Config::from_env(),
+            limits: limits.overridden(&get("RATE_LIMIT_PER_MINUTE").unwrap_or_default())?,
+            notify: notify::Config::default(),
         })
     }
 
-    /// The settings of tests: development, without other services.
+    /// The settings of tests: the one-machine stack, without other services.
     #[cfg(any(test, feature = "testing"))]
     #[must_use]
     pub fn for_tests() -> Self {
         Self {
-            stage: Stage::Dev,
+            is_local: true,
+            stack: None,
             public_origin: Some("http://localhost:8080".to_owned()),
             allowed_origins: Vec::new(),
             max_body: MAX_BODY,
             timeout: TIMEOUT,
-            limits: Limits::of_stage(Stage::Dev),
+            limits: Limits::LOCAL,
             notify: notify::Config::default(),
         }
     }
 
-    /// Returns `true` if users connect over plain HTTP, which only development allows.
+    /// Returns `true` if users connect over plain HTTP, which only the one-machine stack allows.
     #[must_use]
     pub fn plain_http(&self) -> bool {
-        self.stage == Stage::Dev
-            && self.public_origin.as_ref().is_some_and(|origin| origin.starts_with("http://"))
+        self.is_local && self.public_origin.as_ref().is_some_and(|origin| origin.starts_with("http://"))
     }
 
-    /// Returns `true` if pages of every origin may call: in development, unless there is a list.
+    /// Returns `true` if pages of every origin may call: on the one-machine stack, unless there is a list.
     pub(crate) fn any_origin(&self) -> bool {
-        self.stage == Stage::Dev && self.allowed_origins.is_empty()
+        self.is_local && self.allowed_origins.is_empty()
     }
 
     /// Returns `true` if a page of this origin may write with the user's cookies: one of the deployment at `public`, or a
@@ -152,12 +128,29 @@ fn is_loopback(origin: &str) -> bool {
 mod tests {
     use super::*;
 
+    fn read(settings: &[(&str, &str)]) -> Config {
+        let get = |name: &str| {
+            settings.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        };
+        Config::read(get).unwrap()
+    }
+
     #[test]
-    fn a_missing_stage_is_production_and_an_unknown_one_is_refused() {
-        assert_eq!(Stage::parse("dev"), Ok(Stage::Dev));
-        assert_eq!(Stage::parse(""), Ok(Stage::Prod));
-        let error = Stage::parse("Dev").unwrap_err().to_string();
-        assert_eq!(error, "the environment variable STAGE is `Dev`, but must be dev, staging or prod");
+    fn only_the_one_machine_stack_is_lenient() {
+        for settings in [
+            &[][..],
+            &[("STAGE", "dev")],
+            &[("STAGE", "dev"), ("LOCAL", "false"), ("PUBLIC_URL", "http://a.example")],
+        ] {
+            let deployed = read(settings);
+            assert_eq!(deployed.limits, Limits::DEPLOYED, "{settings:?}");
+            assert!(!deployed.any_origin() && !deployed.plain_http(), "{settings:?}");
+            assert!(!deployed.trusts_origin("http://localhost:5173", None), "{settings:?}");
+        }
+        let local = read(&[("LOCAL", "true"), ("STAGE", "prod"), ("PUBLIC_URL", "http://localhost:8080")]);
+        assert_eq!(local.limits, Limits::LOCAL);
+        assert!(local.any_origin() && local.plain_http());
+        assert!(local.trusts_origin("http://localhost:5173", None));
     }
 
     #[test]
@@ -177,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn development_trusts_this_machine_and_production_its_list() {
+    fn the_one_machine_stack_trusts_this_machine_and_a_deployment_its_list() {
         let dev = Config::for_tests();
         for (origin, trusted) in [
             ("http://localhost:8080", true),
@@ -191,7 +184,7 @@ mod tests {
             assert_eq!(dev.trusts_origin(origin, None), trusted, "{origin}");
         }
         let prod = Config {
-            stage: Stage::Prod,
+            is_local: false,
             public_origin: Some("https://app.example".into()),
             allowed_origins: vec!["https://admin.example".into()],
             ..dev

@@ -38,7 +38,7 @@ const RESPONSE_HEADERS: [HeaderName; 11] = [
 const METHODS: [Method; 6] =
     [Method::GET, Method::HEAD, Method::POST, Method::PATCH, Method::PUT, Method::DELETE];
 
-/// Allows any origin in development, and the configured ones everywhere else.
+/// Allows any origin on the one-machine stack, and the configured ones everywhere else.
 pub(crate) fn layer(config: &Config) -> CorsLayer {
     let layer = CorsLayer::new()
         .allow_credentials(true)

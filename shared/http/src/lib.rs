@@ -40,7 +40,7 @@ mod serve;
 pub mod testing;
 
 pub use authenticate::Caller;
-pub use config::{Config, Stage};
+pub use config::Config;
 pub use credential::{ACCESS_COOKIE, PLAIN_ACCESS_COOKIE, cookie};
 
 pub use extract::{BodyLimit, Json, Path, Query, UnlabelledJson, from_json};

@@ -89,7 +89,8 @@ impl Pipeline {
     /// Puts the pipeline around a router. The paths of its routes have no trailing slash.
     #[must_use]
     pub fn around(self, router: Router) -> App {
-        let limiter = Arc::new(RateLimiter::new(self.store.clone(), self.config.limits));
+        let limiter =
+            Arc::new(RateLimiter::new(self.store.clone(), self.config.limits, self.config.stack.clone()));
         let shared = Arc::new(Shared {
             function: self.function,
             notifier: Notifier::new(self.config.notify.clone()),

@@ -1,125 +1,51 @@
 //! Rate limits per tenant, and per network address before the caller is signed in.
 //!
-//! A limit is a token bucket. It is stored in DynamoDB as one number per subject: the time at which the bucket will be
-//! full again (the generic cell rate algorithm). An instance takes permits in blocks with one conditional update and
-//! spends them from memory, so most requests cost no write. It also remembers a refusal until it ends. Permits that
-//! are not spent within a few seconds are lost, so an instance is too strict by at most one block.
+//! Time is cut into windows of a minute, and DynamoDB counts the permits that were taken in each. An instance takes a
+//! block of permits with one unconditional write, whose answer is the new count. The count decides, so any number of
+//! instances that write at the same time pass no more requests than the limit allows, and none of them tries again. An
+//! instance spends its block from memory, so most requests cost no write, and remembers a refusal until the window
+//! ends. Permits that it does not spend by then are lost, so it is too strict by at most one block.
 //!
-//! If DynamoDB does not answer, requests pass: the limiter protects the service and must not break it.
+//! A client can pass its limit at the end of one window and again at the beginning of the next.
+//!
+//! If DynamoDB cannot count, reads and writes pass and the metric `RateLimiterFailOpen` counts them. Attempts to sign in
+//! and requests that start a model are refused, and so is every request for a count that is written too often.
+
+mod limits;
+mod throttle;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use axum::extract::FromRequestParts;
-use http::{HeaderName, HeaderValue, Method, request::Parts};
-use sequent_core::{InvalidSetting, TenantId, Timestamp};
-use sequent_tables::{Error, Key, Store, Update, attribute, attribute_of, key};
+use http::{HeaderName, HeaderValue};
+use sequent_core::{TenantId, Timestamp};
+use sequent_tables::{Error, Key, Store, Update, key};
+use sequent_telemetry::metric;
+use serde::Deserialize;
 
-use crate::{Problem, RequestContext, config::Stage, pipeline::Shared};
+pub use limits::{Class, Limits};
+pub use throttle::Throttle;
 
-/// The period of a limit. A bucket holds the permits of one period.
+use crate::Problem;
+
+/// The period of a limit.
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// The time for which an instance keeps unspent permits.
-const HOLD: Duration = Duration::from_secs(10);
+/// The time to wait for the table to answer again.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// The number of subjects that an instance remembers.
 const REMEMBERED: usize = 4096;
 
-/// The attribute of a bucket.
-const FULL_AT: &str = "full_at";
-
-/// The class of a request. A route sets it with the layer `axum::Extension(Class::Chat)`. Without one, the method
-/// decides between reading and writing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Class {
-    /// Limit for requests that read.
-    Read,
-    /// Limit for requests that write.
-    Write,
-    /// Requests that start a model.
-    Chat,
-    /// Attempts to sign up or in.
-    Auth,
-}
-
-impl Class {
-    /// The class of a route that does not name one.
-    #[must_use]
-    pub fn of(method: &Method) -> Self {
-        if method.is_safe() { Self::Read } else { Self::Write }
-    }
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::Write => "write",
-            Self::Chat => "chat",
-            Self::Auth => "auth",
-        }
-    }
-}
-
-/// Requests per minute for each class. Zero means no limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    read: u32,
-    write: u32,
-    chat: u32,
-    auth: u32,
-}
-
-impl Limits {
-    /// Settings without any limit.
-    pub const NONE: Self = Self { read: 0, write: 0, chat: 0, auth: 0 };
-
-    /// Reads `read=1200,write=600,chat=120,auth=30`. A class that is left out has the default of the stage. A single
-    /// number sets reads and writes.
-    ///
-    /// # Errors
-    /// [`InvalidSetting`] if a class is unknown or a number is malformed.
-    pub fn parse(text: Option<&str>, stage: Stage) -> Result<Self, InvalidSetting> {
-        let mut limits = Self::of_stage(stage);
-        for part in text.unwrap_or_default().split(',').map(str::trim).filter(|part| !part.is_empty()) {
-            let (class, number) = part.split_once('=').unwrap_or(("", part));
-            let number = number.trim().parse().map_err(|_| Self::invalid(part))?;
-            match class.trim() {
-                "" => {
-                    limits.read = number;
-                    limits.write = number;
-                }
-                "read" => limits.read = number,
-                "write" => limits.write = number,
-                "chat" => limits.chat = number,
-                "auth" => limits.auth = number,
-                _ => return Err(Self::invalid(part)),
-            }
-        }
-        Ok(limits)
-    }
-
-    pub(crate) const fn of_stage(stage: Stage) -> Self {
-        match stage {
-            Stage::Dev => Self { read: 60_000, write: 60_000, chat: 60_000, auth: 6_000 },
-            Stage::Staging | Stage::Prod => Self { read: 1_200, write: 600, chat: 120, auth: 30 },
-        }
-    }
-
-    fn invalid(part: &str) -> InvalidSetting {
-        InvalidSetting::new("RATE_LIMIT_PER_MINUTE", part, "numbers for `read`, `write`, `chat` and `auth`")
-    }
-
-    const fn per_minute(self, class: Class) -> u32 {
-        match class {
-            Class::Read => self.read,
-            Class::Write => self.write,
-            Class::Chat => self.chat,
-            Class::Auth => self.auth,
-        }
-    }
+/// The owner of a limit.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum RateSubject {
+    Tenant(TenantId),
+    /// A network address, which is stored as a hash.
+    Address(String),
 }
 
 /// Issues permits. A process has one.
@@ -127,188 +53,167 @@ impl Limits {
 pub struct RateLimiter {
     store: Option<Store>,
     limits: Limits,
-    known: Mutex<HashMap<Key, Known>>,
+    /// The name of the stack, by which metrics are published.
+    stack: Option<String>,
+    known: Mutex<HashMap<(RateSubject, Class), Known>>,
 }
 
-/// The limit on requests without a caller, as an extractor.
-#[derive(Debug, Clone)]
-pub struct Throttle {
-    limiter: Arc<RateLimiter>,
-    client: Option<String>,
+/// The state of a window as an instance knows it.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    window: i64,
+    permits: u32,
+    is_exhausted: bool,
 }
 
-impl Throttle {
-    /// Takes a permit of the client's network address. If it is unknown, as in a unit test, requests pass.
-    ///
-    /// # Errors
-    /// 429 with `Retry-After`.
-    pub async fn by_address(&self) -> Result<(), Problem> {
-        match &self.client {
-            Some(client) => self.limiter.take_anonymous(Class::Auth, client).await,
-            None => Ok(()),
+/// The row of a window.
+#[derive(Deserialize)]
+struct Count {
+    used: u32,
+}
+
+/// A window of time.
+#[derive(Debug, Clone, Copy)]
+struct Window {
+    number: i64,
+    /// The time until its end.
+    left: Duration,
+}
+
+impl Window {
+    fn at(now: Timestamp) -> Self {
+        let length = i64::try_from(WINDOW.as_millis()).unwrap_or(i64::MAX);
+        let number = now.millis().div_euclid(length);
+        Self { number, left: Timestamp::from_millis((number + 1) * length).since(now) }
+    }
+}
+
+impl RateSubject {
+    fn key(&self, class: Class, window: i64) -> Key {
+        match self {
+            Self::Tenant(tenant) => key::rate_limit(*tenant, class.name(), window),
+            Self::Address(address) => key::lookup::rate_limit(class.name(), address, window),
         }
     }
-}
-
-impl<S: Sync> FromRequestParts<S> for Throttle {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let context = RequestContext::from_request_parts(parts, state).await?;
-        let client = context.client().map(str::to_owned);
-        Ok(Self { limiter: Arc::clone(&Shared::of(parts)?.limiter), client })
-    }
-}
-
-/// The state of a bucket as an instance knows it. Times are microseconds since the Unix epoch.
-#[derive(Debug, Clone, Copy, Default)]
-struct Known {
-    permits: u32,
-    hold_until: i64,
-    refused_until: i64,
-    full_at: Option<i64>,
-}
-
-/// The rate at which a bucket fills: microseconds per permit, and permits taken at once.
-#[derive(Debug, Clone, Copy)]
-struct Rate {
-    per_minute: u32,
-    interval: i64,
-    block: i64,
 }
 
 impl RateLimiter {
     /// A limiter over the main table. Without a store, every request passes.
     #[must_use]
-    pub fn new(store: Option<Store>, limits: Limits) -> Self {
-        Self { store, limits, known: Mutex::default() }
+    pub fn new(store: Option<Store>, limits: Limits, stack: Option<String>) -> Self {
+        Self { store, limits, stack, known: Mutex::default() }
     }
 
-    /// Takes one permit of a tenant.
+    /// Takes one permit.
+    ///
+    /// # Errors
+    /// 429 with `Retry-After`, and 503 if the table cannot count a request that must be counted.
+    pub(crate) async fn take(&self, subject: &RateSubject, class: Class) -> Result<(), Problem> {
+        self.take_at(subject, class, Timestamp::now()).await
+    }
+
+    /// Refuses a request if this instance knows that the subject has no permit left. It takes none.
     ///
     /// # Errors
     /// 429 with `Retry-After`.
-    pub async fn take(&self, tenant: TenantId, class: Class) -> Result<(), Problem> {
-        self.take_at(key::rate_limit(tenant, class.name()), class, Timestamp::now()).await
+    pub(crate) fn check(&self, subject: &RateSubject, class: Class) -> Result<(), Problem> {
+        self.check_at(subject, class, Timestamp::now())
     }
 
-    /// Takes one permit of a network address, which is stored as a hash.
-    async fn take_anonymous(&self, class: Class, address: &str) -> Result<(), Problem> {
-        self.take_at(key::lookup::throttle(class.name(), address), class, Timestamp::now()).await
+    fn check_at(&self, subject: &RateSubject, class: Class, now: Timestamp) -> Result<(), Problem> {
+        let window = Window::at(now);
+        let known = self.known().get(&(subject.clone(), class)).copied();
+        match known.filter(|known| known.window == window.number && known.is_exhausted) {
+            Some(_) => Err(self.refused(class, window)),
+            None => Ok(()),
+        }
     }
 
-    async fn take_at(&self, key: Key, class: Class, now: Timestamp) -> Result<(), Problem> {
-        let per_minute = self.limits.per_minute(class);
-        let Some(store) = self.store.as_ref().filter(|_| per_minute > 0) else { return Ok(()) };
-        let interval = 60_000_000 / i64::from(per_minute);
-        let rate =
-            Rate { per_minute, interval: interval.max(1), block: i64::from((per_minute / 60).clamp(1, 50)) };
-        let now = now.millis().saturating_mul(1000);
-        let mut known = self.recall(&key);
-        let result = if known.permits > 0 && known.hold_until > now {
+    async fn take_at(&self, subject: &RateSubject, class: Class, now: Timestamp) -> Result<(), Problem> {
+        let limit = self.limits.per_minute(class);
+        let Some(store) = self.store.as_ref().filter(|_| limit > 0) else { return Ok(()) };
+        let window = Window::at(now);
+        if let Some(has_permit) = self.spend(subject, class, window) {
+            return if has_permit { Ok(()) } else { Err(self.refused(class, window)) };
+        }
+        let block = (limit / 60).clamp(1, 50);
+        match count(store, &subject.key(class, window.number), block, now).await {
+            Ok(used) => {
+                let granted = limit.saturating_add(block).saturating_sub(used).min(block);
+                self.learn(subject, class, window, granted);
+                if granted > 0 { Ok(()) } else { Err(self.refused(class, window)) }
+            }
+            Err(error) => self.uncounted(class, error),
+        }
+    }
+
+    /// Spends a permit from memory. Returns `false` if the window is known to have none left, and `None` if the table
+    /// has to be asked.
+    fn spend(&self, subject: &RateSubject, class: Class, window: Window) -> Option<bool> {
+        let mut all = self.known();
+        let known = all.get_mut(&(subject.clone(), class)).filter(|known| known.window == window.number)?;
+        if known.permits > 0 {
             known.permits -= 1;
-            Ok(())
-        } else if known.refused_until > now {
-            Err(known.refused_until - now)
-        } else {
-            take_block(store, &key, rate, now, &mut known).await
-        };
-        self.remember(key, known, now);
-        result.map_err(|micros| refused(class, rate, micros))
-    }
-
-    fn recall(&self, key: &Key) -> Known {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        // The state is removed while it is used, so that two requests of one instance never spend the same permit.
-        known.remove(key).unwrap_or_default()
-    }
-
-    fn remember(&self, key: Key, mut state: Known, now: i64) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(other) = known.get(&key) {
-            state.permits = state.permits.saturating_add(other.permits);
-            state.refused_until = state.refused_until.max(other.refused_until);
-            state.full_at = state.full_at.max(other.full_at);
+            return Some(true);
         }
-        if known.len() >= REMEMBERED {
-            known.retain(|_, state| state.hold_until > now || state.refused_until > now);
-            if known.len() >= REMEMBERED {
-                known.clear(); // forgetting costs writes, not correctness
+        known.is_exhausted.then_some(false)
+    }
+
+    /// Notes the permits that the table granted, of which the present request spends one.
+    fn learn(&self, subject: &RateSubject, class: Class, window: Window, granted: u32) {
+        let mut all = self.known();
+        if all.len() >= REMEMBERED {
+            all.retain(|_, known| known.window == window.number);
+            if all.len() >= REMEMBERED {
+                all.clear(); // forgetting costs writes, not correctness
             }
         }
-        known.insert(key, state);
+        let subject = (subject.clone(), class);
+        // Another request of this instance may have taken a block at the same time.
+        let earlier = all.get(&subject).filter(|known| known.window == window.number);
+        let permits = earlier.map_or(0, |known| known.permits) + granted.saturating_sub(1);
+        all.insert(subject, Known { window: window.number, permits, is_exhausted: granted == 0 });
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<(RateSubject, Class), Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Decides on a request that could not be counted.
+    fn uncounted(&self, class: Class, error: Error) -> Result<(), Problem> {
+        // A count that is written too often belongs to a subject that sends too many requests.
+        if !class.passes_uncounted() || matches!(error, Error::Throttled) {
+            return Err(Problem::unavailable(error).retry_after(RETRY));
+        }
+        tracing::warn!(%error, class = class.name(), "could not count a request for its rate limit; it passes");
+        if let Some(stack) = &self.stack {
+            metric::count("RateLimiterFailOpen", 1, stack);
+        }
+        Ok(())
+    }
+
+    /// The problem with the header fields of draft-ietf-httpapi-ratelimit-headers.
+    fn refused(&self, class: Class, window: Window) -> Problem {
+        let problem = Problem::rate_limited(window.left).with("limit", class.name());
+        let limit = self.limits.per_minute(class);
+        let seconds = window.left.as_millis().div_ceil(1000);
+        let fields = [
+            ("ratelimit-policy", format!("\"{}\";q={limit};w={}", class.name(), WINDOW.as_secs())),
+            ("ratelimit", format!("\"{}\";r=0;t={seconds}", class.name())),
+        ];
+        fields.into_iter().fold(problem, |problem, (name, text)| match HeaderValue::from_str(&text) {
+            Ok(value) => problem.header(HeaderName::from_static(name), value),
+            Err(_) => problem,
+        })
     }
 }
 
-/// Takes up to a block of permits. Returns the microseconds until the next permit as the error.
-async fn take_block(store: &Store, key: &Key, rate: Rate, now: i64, known: &mut Known) -> Result<(), i64> {
-    let window = i64::try_from(WINDOW.as_micros()).unwrap_or(i64::MAX);
-    let hold = i64::try_from(HOLD.as_micros()).unwrap_or(i64::MAX);
-    for _attempt in 0..4 {
-        let base = known.full_at.unwrap_or(0).max(now);
-        let left = (now + window - base) / rate.interval;
-        if left < 1 {
-            let wait = base + rate.interval - (now + window);
-            known.refused_until = now + wait;
-            return Err(wait);
-        }
-        let count = left.min(rate.block);
-        let full_at = base + count * rate.interval;
-        match update(store, key, known.full_at, full_at).await {
-            Ok(()) => {
-                known.full_at = Some(full_at);
-                known.permits = u32::try_from(count - 1).unwrap_or(0);
-                known.hold_until = now + hold;
-                return Ok(());
-            }
-            Err(Changed::To(other)) => known.full_at = other,
-            Err(Changed::Unknown) => return Ok(()),
-        }
-    }
-    tracing::info!("the rate limit of a subject is contended; the request passes");
-    Ok(())
-}
-
-enum Changed {
-    /// Another instance changed the bucket to this.
-    To(Option<i64>),
-    /// The table did not answer.
-    Unknown,
-}
-
-async fn update(store: &Store, key: &Key, from: Option<i64>, to: i64) -> Result<(), Changed> {
-    let unchanged = match from {
-        None => attribute(FULL_AT).is_absent(),
-        Some(from) => attribute(FULL_AT).equals(from),
-    };
-    let update = Update::of(key)
-        .set(FULL_AT, to)
-        .expires_at(Timestamp::from_millis(to / 1000) + WINDOW)
-        .when(unchanged);
-    // A table that does not answer must not delay the request that it lets pass.
-    match store.write_once(update).await {
-        Ok(()) => Ok(()),
-        Err(Error::Conflict(found)) => Err(Changed::To(found.and_then(|row| attribute_of(&row, FULL_AT)))),
-        Err(error) => {
-            tracing::warn!(%error, "could not read a rate limit; the request passes");
-            Err(Changed::Unknown)
-        }
-    }
-}
-
-/// The problem with the header fields of draft-ietf-httpapi-ratelimit-headers.
-fn refused(class: Class, rate: Rate, micros: i64) -> Problem {
-    let wait = Duration::from_micros(u64::try_from(micros).unwrap_or(0));
-    let seconds = wait.as_secs() + 1;
-    let problem = Problem::rate_limited(wait).with("limit", class.name());
-    let fields = [
-        ("ratelimit-policy", format!("\"{}\";q={};w={}", class.name(), rate.per_minute, WINDOW.as_secs())),
-        ("ratelimit", format!("\"{}\";r=0;t={seconds}", class.name())),
-    ];
-    fields.into_iter().fold(problem, |problem, (name, text)| match HeaderValue::from_str(&text) {
-        Ok(value) => problem.header(HeaderName::from_static(name), value),
-        Err(_) => problem,
-    })
+/// Adds a block to the count of a window and returns the new count. It is sent once, because a repeated write could
+/// count twice, and because a table that does not answer must not delay a request that passes without it.
+async fn count(store: &Store, key: &Key, block: u32, now: Timestamp) -> Result<u32, Error> {
+    let update = Update::of(key).add("used", block.into()).expires_at(now + 2 * WINDOW);
+    let count: Count = store.update_once(update).await?;
+    Ok(count.used)
 }
 
 #[cfg(test)]

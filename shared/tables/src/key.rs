@@ -207,10 +207,10 @@ pub fn chat_name(tenant: TenantId, name: &str) -> Key {
     Key::new(format!("{tenant}#chat-names"), hash(&[name.as_bytes()]))
 }
 
-/// A rate-limit bucket of a tenant.
+/// The requests of a class that a tenant sent in a window of time.
 #[must_use]
-pub fn rate_limit(tenant: TenantId, class: &str) -> Key {
-    Key::new(format!("{tenant}#rate-limit"), class)
+pub fn rate_limit(tenant: TenantId, class: &str, window: i64) -> Key {
+    Key::new(format!("{tenant}#rate-limit"), format!("{class}#{window}"))
 }
 
 /// Returns the SHA-256 of the parts in lower-case hexadecimal. Each part is preceded by its length, so that no two lists
@@ -251,7 +251,7 @@ mod tests {
                 replaced_run(ten, ProjectId::from_bits(other), RunId::from_bits(other)),
                 deleted_run(ten, RunId::from_bits(other)), job_about(ten, &text, JobId::from_bits(other)),
                 waiting_run(ten, ProjectId::from_bits(other), RunId::from_bits(other)),
-                idempotency(ten, "op", &text), rate_limit(ten, "chat"), mcp_server(ten, &text),
+                idempotency(ten, "op", &text), rate_limit(ten, "chat", 1), mcp_server(ten, &text),
                 artifact(ten, ArtifactId::from_bits(other)), upload(ten, ArtifactId::from_bits(other)),
                 listed_artifact(ten, ListedBy::Tag(&text), ArtifactId::from_bits(other)),
                 listed_artifact(ten, ListedBy::EntityType(&text), ArtifactId::from_bits(other)),

@@ -237,6 +237,16 @@ impl Store {
         }
     }
 
+    /// Updates a row once, whatever its state, and returns it as it is then. The update has no condition.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write). If the answer was lost, the row may have been updated.
+    pub async fn update_once<T: DeserializeOwned>(&self, update: Update) -> Result<T, Error> {
+        let write = Write::from(update);
+        write.check()?;
+        decode(self.send_once(&write, ReturnValue::AllNew).await?.unwrap_or_default())
+    }
+
     /// Sends one write until its outcome is known. Returns the row after it if `returning` asks for it.
     async fn send(&self, write: Write, returning: ReturnValue) -> Result<Option<Item>, Error> {
         write.check()?;

@@ -12,19 +12,20 @@ pub enum Format {
 }
 
 impl Format {
-    /// Reads `LOG_FORMAT` (`text` or `json`). The default is text in development at a terminal, and JSON everywhere else.
+    /// Reads `LOG_FORMAT` (`text` or `json`). The default is text at a terminal of the one-machine stack, and JSON
+    /// everywhere else.
     #[must_use]
     pub fn from_env() -> Self {
-        let stage = std::env::var("STAGE").unwrap_or_default();
+        let local = std::env::var("LOCAL").unwrap_or_default();
         let asked = std::env::var("LOG_FORMAT").unwrap_or_default();
-        Self::choose(&asked, &stage, std::io::stdout().is_terminal())
+        Self::choose(&asked, &local, std::io::stdout().is_terminal())
     }
 
-    fn choose(asked: &str, stage: &str, terminal: bool) -> Self {
+    fn choose(asked: &str, local: &str, terminal: bool) -> Self {
         match asked.to_ascii_lowercase().as_str() {
             "text" => Self::Text,
             "json" => Self::Json,
-            _ if stage == "dev" && terminal => Self::Text,
+            _ if local == "true" && terminal => Self::Text,
             _ => Self::Json,
         }
     }
@@ -36,10 +37,10 @@ mod tests {
 
     #[test]
     fn text_only_when_asked_or_at_a_developers_terminal() {
-        assert_eq!(Format::choose("", "dev", true), Format::Text);
-        assert_eq!(Format::choose("", "dev", false), Format::Json);
-        assert_eq!(Format::choose("", "prod", true), Format::Json);
-        assert_eq!(Format::choose("TEXT", "prod", false), Format::Text);
-        assert_eq!(Format::choose("json", "dev", true), Format::Json);
+        assert_eq!(Format::choose("", "true", true), Format::Text);
+        assert_eq!(Format::choose("", "true", false), Format::Json);
+        assert_eq!(Format::choose("", "false", true), Format::Json);
+        assert_eq!(Format::choose("TEXT", "false", false), Format::Text);
+        assert_eq!(Format::choose("json", "true", true), Format::Json);
     }
 }

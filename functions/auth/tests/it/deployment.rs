@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use sequent_auth_function::router;
 use sequent_http::{
-    App, Config, Pipeline, Stage,
+    App, Config, Pipeline,
     testing::{Answer, Event},
 };
 use sequent_identity::{Identity, Vault, password::Cost};
@@ -24,20 +24,16 @@ pub(crate) struct Deployment {
 }
 
 impl Deployment {
-    /// A deployment in the stage production. Requests come through the CDN, with the secret of the golden events.
+    /// A deployment on AWS. Requests come through the CDN, with the secret of the golden events.
     pub(crate) async fn new() -> Self {
-        Self::with(Config {
-            stage: Stage::Prod,
-            public_origin: Some(ORIGIN.to_owned()),
-            ..Config::for_tests()
-        })
-        .await
+        Self::with(Config { is_local: false, public_origin: Some(ORIGIN.to_owned()), ..Config::for_tests() })
+            .await
     }
 
     pub(crate) async fn with(http: Config) -> Self {
         let store = testing::store().await;
         let mut secret = json!({ "seed": "a seed for tests", "csrf_key": STANDARD.encode([7; 32]) });
-        if http.stage == Stage::Prod {
+        if !http.is_local {
             secret["origin_secret"] = "example-origin-secret".into();
         }
         let vault = Vault::fixed(&secret.to_string().into()).unwrap();

@@ -18,9 +18,7 @@ use tracing::Instrument as _;
 
 use super::Shared;
 use crate::{
-    Problem, RequestContext,
-    config::Stage,
-    limit,
+    Problem, RequestContext, limit,
     notify::{self, Incident},
     origin,
     request_context::REQUEST_ID,
@@ -196,7 +194,7 @@ fn add_headers(shared: &Shared, context: &RequestContext, headers: &mut HeaderMa
         (header::STRICT_TRANSPORT_SECURITY, "max-age=63072000; includeSubDomains"),
     ];
     for (name, value) in fixed {
-        if name == header::STRICT_TRANSPORT_SECURITY && shared.config.stage == Stage::Dev {
+        if name == header::STRICT_TRANSPORT_SECURITY && shared.config.is_local {
             continue; // it would bind a developer's browser to HTTPS on localhost
         }
         headers.entry(name).or_insert(HeaderValue::from_static(value));

@@ -9,7 +9,7 @@ use sequent_identity::Vault;
 use sequent_telemetry::testing::capture;
 
 use super::*;
-use crate::{Caller, Config, Stage, csrf, rate_limit::Limits, testing::Event};
+use crate::{Caller, Config, csrf, rate_limit::Limits, testing::Event};
 
 const TOKEN: &str = "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJ1c3JfMSJ9.c2lnbmF0dXJlLXNpZ25hdHVyZQ";
 const SESSION: SessionId = SessionId::from_bits(7);
@@ -62,7 +62,7 @@ fn app() -> App {
 
 fn production() -> Config {
     Config {
-        stage: Stage::Prod,
+        is_local: false,
         public_origin: Some("https://app.example".into()),
         allowed_origins: vec!["https://admin.example".into()],
         ..Config::for_tests()
@@ -293,15 +293,19 @@ async fn headers_have_limits() {
 
 #[tokio::test]
 async fn a_tenant_is_limited_per_class() {
-    let limits = Limits::parse(Some("read=2,write=0"), Stage::Dev).unwrap();
+    let limits = Limits::LOCAL.overridden("read=2,write=0").unwrap();
     let config = Config { limits, timeout: Duration::from_secs(5), ..Config::for_tests() };
     let app = pipeline(config).store(sequent_tables::testing::store().await).around(router());
-    let read = || Event::new("GET", "/me").bearer(TOKEN);
-    for status in [200, 200, 429, 429] {
-        assert_eq!(read().send(&app).await.status.as_u16(), status);
+    let mut refused = 0;
+    for _ in 0..8 {
+        let answer = Event::new("GET", "/me").bearer(TOKEN).send(&app).await;
+        if answer.status == 429 {
+            refused += 1;
+            assert!(!answer.header("retry-after").is_empty() && answer.header("ratelimit").contains("read"));
+        }
     }
-    let refused = read().send(&app).await;
-    assert!(!refused.header("retry-after").is_empty() && refused.header("ratelimit").contains("read"));
+    // Two pass, and two more if a new minute has begun.
+    assert!((4..=6).contains(&refused), "{refused}");
     assert_eq!(Event::new("POST", "/me").bearer(TOKEN).send(&app).await.status, 200);
     assert_eq!(Event::new("GET", "/open").send(&app).await.status, 200);
 }

@@ -1,6 +1,6 @@
 //! A function as in a deployment, with its own tables, and people who call it.
 //!
-//! The stage is production. Requests come through the CDN, with the secret that the golden events have.
+//! It is a deployment on AWS. Requests come through the CDN, with the secret that the golden events have.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,7 +17,7 @@ use sequent_tables::Store;
 use serde_json::json;
 
 use super::{Answer, Event};
-use crate::{App, Config, Pipeline, Stage, csrf};
+use crate::{App, Config, Pipeline, csrf};
 
 /// The public address of the deployment.
 pub const ORIGIN: &str = "https://chat.example.com";
@@ -54,8 +54,7 @@ impl Deployment {
         };
         let identity = Identity::new(store.clone(), vault.clone(), &config).expect("the settings are valid");
         let identity = Arc::new(identity);
-        let http =
-            Config { stage: Stage::Prod, public_origin: Some(ORIGIN.to_owned()), ..Config::for_tests() };
+        let http = Config { is_local: false, public_origin: Some(ORIGIN.to_owned()), ..Config::for_tests() };
         let app = Pipeline::with_config(function, http)
             .store(store.clone())
             .identity(Arc::clone(&identity))

@@ -28,7 +28,14 @@ pub fn refresh_token(token: &str) -> Key {
     Key::new(format!("refresh#{}", hash(&[token.as_bytes()])), "credential")
 }
 
-/// A throttle without a tenant: sign-in attempts for an e-mail address, sign-ups from an address range.
+/// The requests of a class that a network address sent in a window of time.
+#[must_use]
+pub fn rate_limit(class: &str, address: &str, window: i64) -> Key {
+    let subject = hash(&[address.as_bytes()]);
+    Key::new(format!("rate-limit#{class}#{subject}"), window)
+}
+
+/// A throttle without a tenant: sign-in attempts for an e-mail address.
 #[must_use]
 pub fn throttle(class: &str, subject: &str) -> Key {
     Key::new(format!("throttle#{class}#{}", hash(&[subject.as_bytes()])), "throttle")
