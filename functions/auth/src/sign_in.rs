@@ -91,15 +91,20 @@ pub(crate) async fn sign_in(
 pub(crate) async fn refresh_tokens(
     State(app): State<App>,
     _: SameSite,
+    throttle: Throttle,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
+    throttle.refuse_guesses()?;
     let Presented { token, in_body, has_cookie } = Presented::find(&app, &headers, &body)?;
     let now = Timestamp::now();
     let refreshed = match &token {
         Some(token) => app.identity.refresh(token, now).await,
         None => Err(Error::InvalidRefreshToken),
     };
+    if matches!(refreshed, Err(Error::InvalidRefreshToken)) {
+        throttle.failed().await;
+    }
     match refreshed {
         Ok(signed_in) => {
             // A browser with the cookie must get the next one even if it sent the token in the body. Otherwise the

@@ -5,14 +5,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
-use http::request::Parts;
+use http::{StatusCode, request::Parts};
 use sequent_core::Principal;
 use sequent_identity::{Credential, Identity};
 
 use crate::{
     Problem, RequestContext, credential, csrf,
     pipeline::Shared,
-    rate_limit::{Class, RateSubject},
+    rate_limit::{Class, RateSubject, Throttle},
 };
 
 /// Verifies the credentials of requests.
@@ -24,6 +24,28 @@ pub(crate) enum Authenticator {
 }
 
 impl Authenticator {
+    /// Verifies a credential. An address that has sent too many wrong ones is refused before another is looked up.
+    async fn verify(&self, credential: &Credential, throttle: &Throttle) -> Result<Principal, Problem> {
+        if self.needs_lookup(credential) {
+            throttle.refuse_guesses()?;
+        }
+        let verified = self.authenticate(credential).await;
+        if let (Err(problem), Credential::ApiKey(_)) = (&verified, credential)
+            && problem.status() == StatusCode::UNAUTHORIZED
+        {
+            throttle.failed().await;
+        }
+        verified
+    }
+
+    fn needs_lookup(&self, credential: &Credential) -> bool {
+        match self {
+            Self::Identity(identity) => identity.needs_lookup(credential),
+            #[cfg(any(test, feature = "testing"))]
+            Self::Fixed(_) => matches!(credential, Credential::ApiKey(_)),
+        }
+    }
+
     async fn authenticate(&self, credential: &Credential) -> Result<Principal, Problem> {
         match self {
             Self::Identity(identity) => Ok(identity.authenticate(credential).await?),
@@ -78,7 +100,8 @@ impl<S: Sync> OptionalFromRequestParts<S> for Caller {
         let authenticator = shared.authenticator.as_ref().ok_or_else(|| {
             Problem::internal("the pipeline has no identity, but the route needs the caller")
         })?;
-        let caller = authenticator.authenticate(&credential).await?;
+        let throttle = Throttle::new(&shared.limiter, context.client());
+        let caller = authenticator.verify(&credential, &throttle).await?;
         context.set_caller(caller.clone());
         csrf::check(&shared, parts, &caller).await?;
         let class = parts.extensions.get::<Class>().copied().unwrap_or_else(|| Class::of(&parts.method));

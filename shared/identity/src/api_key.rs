@@ -171,9 +171,13 @@ impl Identity {
         {
             return Ok(Some(seen.grant));
         }
+        if self.missing.contains(&digest) {
+            return Ok(None);
+        }
         let read = Instant::now();
         let Some(grant) = self.store.get::<Grant>(&key::lookup::api_key(&digest)).await? else {
             self.recent.forget(&digest);
+            self.missing.insert(digest);
             return Ok(None);
         };
         let touched = match seen.map(|seen| seen.touched).filter(|touched| touched.elapsed() < TOUCHED) {
@@ -185,6 +189,13 @@ impl Identity {
         };
         self.recent.put(digest, Seen { grant, read, touched });
         Ok(Some(grant))
+    }
+
+    /// Returns `true` if the process knows without a read that the key exists or that it does not.
+    pub(crate) fn knows_api_key(&self, token: &ApiKeyToken) -> bool {
+        let digest = token.digest();
+        self.recent.get(&digest).is_some_and(|seen| seen.read.elapsed() < TRUSTED)
+            || self.missing.contains(&digest)
     }
 
     /// Records the use of a key, at most once a minute. A failure does not concern the request.

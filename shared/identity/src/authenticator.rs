@@ -23,6 +23,17 @@ impl Identity {
         }
     }
 
+    /// Returns `true` if verifying the credential costs a read of the table.
+    #[must_use]
+    pub fn needs_lookup(&self, credential: &Credential) -> bool {
+        match credential {
+            Credential::AccessToken { .. } => false,
+            Credential::ApiKey(secret) => {
+                ApiKeyToken::parse(secret.expose_secret()).is_some_and(|token| !self.knows_api_key(&token))
+            }
+        }
+    }
+
     async fn by_access_token(
         &self,
         token: &SecretString,

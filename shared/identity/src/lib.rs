@@ -13,6 +13,7 @@ mod credential;
 mod eddsa;
 pub mod email;
 mod error;
+mod missing;
 pub mod password;
 pub mod secret;
 pub mod session;
@@ -37,6 +38,7 @@ pub struct Identity {
     issuer: access::Issuer,
     hasher: password::Hasher,
     recent: api_key::Recent,
+    missing: missing::Missing,
 }
 
 impl Identity {
@@ -51,6 +53,7 @@ impl Identity {
             issuer: access::Issuer::new(&config.issuer, config.access_token_ttl),
             hasher: password::Hasher::new(config.password_cost)?,
             recent: api_key::Recent::default(),
+            missing: missing::Missing::default(),
         })
     }
 

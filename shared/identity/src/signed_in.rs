@@ -138,7 +138,15 @@ impl Identity {
     }
 
     async fn token_owner(&self, token: &RefreshToken) -> Result<Option<TokenOwner>, Error> {
-        Ok(self.store.get(&key::lookup::refresh_token(token.expose())).await?)
+        let digest = token.digest();
+        if self.missing.contains(&digest) {
+            return Ok(None);
+        }
+        let owner = self.store.get(&key::lookup::refresh_token(token.expose())).await?;
+        if owner.is_none() {
+            self.missing.insert(digest);
+        }
+        Ok(owner)
     }
 
     async fn session(&self, owner: &TokenOwner) -> Result<Option<Session>, Error> {

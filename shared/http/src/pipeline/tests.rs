@@ -1,11 +1,12 @@
 //! The whole pipeline, with the properties of every response.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use axum::{Extension, Router, routing::get};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use sequent_core::{Principal, RequestId, Scope, Scopes, SessionId, TenantId, UserId, Via};
-use sequent_identity::Vault;
+use sequent_identity::{Vault, token::ApiKeyToken};
+use sequent_tables::testing::process;
 use sequent_telemetry::testing::capture;
 
 use super::*;
@@ -308,4 +309,38 @@ async fn a_tenant_is_limited_per_class() {
     assert!((4..=6).contains(&refused), "{refused}");
     assert_eq!(Event::new("POST", "/me").bearer(TOKEN).send(&app).await.status, 200);
     assert_eq!(Event::new("GET", "/open").send(&app).await.status, 200);
+}
+
+#[tokio::test]
+async fn invented_api_keys_cost_few_reads() {
+    let (store, requests) = process(&sequent_tables::testing::store().await);
+    let settings = sequent_identity::Config::from_env().unwrap();
+    let identity = sequent_identity::Identity::new(store.clone(), vault(""), &settings).unwrap();
+    let limits = Limits::LOCAL.overridden("auth=3").unwrap();
+    let config = Config { limits, ..Config::for_tests() };
+    let app = Pipeline::with_config("test", config).store(store).identity(identity).around(router());
+    let mut statuses = BTreeMap::<u16, usize>::new();
+    for _ in 0..40 {
+        let invented = ApiKeyToken::generate().unwrap();
+        let answer = Event::new("GET", "/me").bearer(invented.expose()).send(&app).await;
+        *statuses.entry(answer.status.as_u16()).or_default() += 1;
+    }
+    // Three wrong keys and the one that exceeds the limit; as many more if a new minute has begun.
+    assert!((4..=8).contains(&statuses[&401]) && statuses[&429] >= 32, "{statuses:?}");
+    let reads = requests.take();
+    assert!(reads["GetItem"] <= 8, "{reads:?}");
+}
+
+#[tokio::test]
+async fn a_revoked_key_that_is_sent_again_and_again_is_read_once() {
+    let (store, requests) = process(&sequent_tables::testing::store().await);
+    let settings = sequent_identity::Config::from_env().unwrap();
+    let identity = sequent_identity::Identity::new(store.clone(), vault(""), &settings).unwrap();
+    let app =
+        Pipeline::with_config("test", Config::for_tests()).store(store).identity(identity).around(router());
+    let revoked = ApiKeyToken::generate().unwrap();
+    for _ in 0..5 {
+        assert_eq!(Event::new("GET", "/me").bearer(revoked.expose()).send(&app).await.status, 401);
+    }
+    assert_eq!(requests.take()["GetItem"], 1);
 }
