@@ -1,5 +1,6 @@
 """Checks before a deployment what would otherwise fail in the middle of it, and names the command that mends it."""
 
+import platform
 import re
 import shutil
 import subprocess
@@ -85,6 +86,9 @@ def rust_target(deployment):
     if deployment.architecture not in TARGETS:
         raise Missing(f"Architecture={deployment.architecture} does not exist", "use arm64 or x86_64")
     target = TARGETS[deployment.architecture]
+    if deployment.architecture == "x86_64" and platform.machine() != "x86_64":
+        # SAM names the target to Cargo for arm64 only, and takes that of the machine otherwise.
+        raise Missing(f"SAM builds for x86_64 only on such a machine, and this is {platform.machine()}", "use arm64")
     if not has_target(deployment.architecture):
         raise Missing(f"Rust cannot build for {target}", f"rustup target add {target} (or Architecture=x86_64)")
     return f"Rust target {target}"
