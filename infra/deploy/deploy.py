@@ -81,8 +81,9 @@ def deploy(options, given):
     deployment = prerequisites.Deployment(options.stack, region, parameters, building=True)
     if not prerequisites.check(deployment):
         raise Failed("nothing was built or changed. Mend the above, and run it again.")
-    step("costs")
+    step("limits and costs")
     template = Template.read(**parameters).translated()
+    check_limits(template, prerequisites.quota(deployment))
     print(cost.summary(template))
     step("build")
     sam("build", *CONFIG, "--parameter-overrides", f"Architecture={deployment.architecture}")
@@ -173,7 +174,7 @@ def registration(url, code):
 
 def rehearse(options, given):
     step("limits")
-    check_limits(given)
+    check_shapes(given)
     step("costs")
     print(cost.summary(Template.read(**given).translated()))
     run = quietly if options.quick else sam
@@ -208,15 +209,19 @@ def rehearse(options, given):
     step("the rehearsal succeeded")
 
 
-def check_limits(given):
+def check_shapes(given):
     declared = Template.read().document["Parameters"]
     for shape, quota in SHAPES:
         parameters = {name: value for name, value in shape.items() if name in declared} | given
         template = Template.read(**parameters).translated()
-        found = list(limits.problems(template, quota))
-        if found:
-            raise Failed("\n".join([f"with {parameters} and a concurrency quota of {quota}:", *found]))
+        check_limits(template, quota)
         print(f"  ok  {len(template.document['Resources'])} resources, quota {quota:,}, {parameters or 'defaults'}")
+
+
+def check_limits(template, quota):
+    found = list(limits.problems(template, quota))
+    if found:
+        raise Failed("\n".join([f"AWS would refuse this, with a concurrency quota of {quota}:", *found]))
 
 
 def without_unknown(template):

@@ -118,17 +118,20 @@ def credentials(deployment):
 
 def concurrency(deployment):
     """New accounts have a quota of 10, which is enough to try Sequent alone and for nothing else."""
-    limit = deployment.client("lambda").get_account_settings()["AccountLimit"]
-    quota = limit["ConcurrentExecutions"]
+    found = quota(deployment)
     mend = (
         "aws service-quotas request-service-quota-increase --service-code lambda --quota-code L-B99A9384 "
         "--desired-value 1000"
     )
-    if deployment.parameters.get("ReserveConcurrency") == "true" and quota < 200:
-        raise Missing(f"ReserveConcurrency=true needs a concurrency of 200, and the account has {quota}", mend)
-    if quota < 100:
-        return f"concurrency: {quota}. Enough for one person; more need: {mend}"
-    return f"concurrency: {quota:,}"
+    if deployment.parameters.get("ReserveConcurrency") == "true" and found < 200:
+        raise Missing(f"ReserveConcurrency=true needs a concurrency of 200, and the account has {found}", mend)
+    if found < 100:
+        return f"concurrency: {found}. Enough for one person; more need: {mend}"
+    return f"concurrency: {found:,}"
+
+
+def quota(deployment):
+    return deployment.client("lambda").get_account_settings()["AccountLimit"]["ConcurrentExecutions"]
 
 
 def certificate(deployment):
