@@ -1,5 +1,5 @@
 //! A real Lambda function for the tests of the execution environment. The query selects its action:
-//! `do=echo|fail|exit|gate|leave`. A gate is a TCP address through which the test controls it line by line, so that
+//! `do=echo|fail|exit|gate|leave|call`. A call goes to AWS, with the function's credentials. A gate is a TCP address through which the test controls it line by line, so that
 //! no test depends on time. If its name contains `Stream`, it streams.
 
 use std::convert::Infallible;
@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use lambda_http::http::{Response, StatusCode};
 use lambda_http::request::RequestContext;
 use lambda_http::{Body, Error, Request, RequestExt, run, run_with_streaming_response, service_fn};
+use sequent_local::aws::Endpoint;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -46,6 +47,10 @@ async fn buffered(request: Request) -> Result<Response<Body>, Error> {
             let mut gate = Gate::open(&request).await?;
             while gate.line().await.is_some() {}
         }
+        Some("call") => {
+            let answer = Response::builder().header("content-type", "application/json");
+            return Ok(answer.body(Body::from(call(&request).await))?);
+        }
         // Leaves a task that goes on after the answer.
         Some("leave") => {
             let mut gate = Gate::open(&request).await?;
@@ -72,6 +77,18 @@ async fn buffered(request: Request) -> Result<Response<Body>, Error> {
     });
     let response = Response::builder().status(StatusCode::OK).header("content-type", "application/json");
     Ok(response.header("set-cookie", "a=1").header("set-cookie", "b=2").body(Body::from(seen.to_string()))?)
+}
+
+/// Calls the target with the body of the request. Returns the answer, or `{"code", "message"}` of the refusal.
+async fn call(request: &Request) -> String {
+    let endpoint = Endpoint::from_env(&std::env::var("AWS_ENDPOINT_URL").unwrap_or_default());
+    let service = parameter(request, "service").unwrap_or_default();
+    let target = parameter(request, "target").unwrap_or_default();
+    let body = serde_json::from_slice(request.body()).unwrap_or_default();
+    match endpoint.json(&service, &target, &body).await {
+        Ok(answer) => answer.to_string(),
+        Err(error) => serde_json::json!({"code": error.code(), "message": error.to_string()}).to_string(),
+    }
 }
 
 async fn stream(request: Request) -> Result<Response<Chunks>, Error> {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 pub(crate) const USAGE: &str = "\
 usage: sequent-local up [--port N] [--data DIR] [--ephemeral] [--ready-file PATH] [--bin-dir DIR]
+       sequent-local iam DIR
 
   --port N           port to listen on, on loopback (default: PORT, or 8787); 0 takes any free port
   --data DIR         folder of the state (default: SEQUENT_DATA, or .local)
@@ -11,11 +12,14 @@ usage: sequent-local up [--port N] [--data DIR] [--ephemeral] [--ready-file PATH
   --ready-file PATH  write the URL to this file as soon as requests are served
   --bin-dir DIR      folder of the function binaries (default: SEQUENT_BIN_DIR, or the folder of this program)
 
+  iam DIR            list the permissions of template.yaml that no stack with SEQUENT_IAM_USED=DIR has used
+
   TIME_SCALE        factor by which all waits are shorter, for tests (default: 1)
   ADMIN_KEY         the X-Admin-Key of the administrators' routes
-  AWS_ENDPOINT_URL  an AWS endpoint to use instead of the emulator";
+  AWS_ENDPOINT_URL  an AWS endpoint to use instead of the emulator
+  SEQUENT_IAM_USED  folder in which to note the permissions that functions use";
 
-/// The arguments of `up`.
+/// The arguments of a command.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Arguments {
     pub(crate) port: u16,
@@ -26,6 +30,8 @@ pub(crate) struct Arguments {
     pub(crate) endpoint_url: Option<String>,
     pub(crate) admin_key: Option<String>,
     pub(crate) time_scale: u32,
+    /// Folder of the notes to report on, instead of running the stack.
+    pub(crate) iam: Option<PathBuf>,
 }
 
 impl Arguments {
@@ -51,6 +57,10 @@ impl Arguments {
             match argument.as_str() {
                 "-h" | "--help" | "help" => return Ok(None),
                 "up" if command.is_none() => command = Some(argument),
+                "iam" if command.is_none() => {
+                    out.iam = Some(value()?.into());
+                    command = Some(argument);
+                }
                 "--port" => out.port = parse_port(&value()?)?,
                 "--data" => out.data = Some(value()?.into()),
                 "--ready-file" => out.ready_file = Some(value()?.into()),
@@ -59,7 +69,7 @@ impl Arguments {
                 other => return Err(format!("unknown argument {other}")),
             }
         }
-        if command.is_some() { Ok(Some(out)) } else { Err("the command is missing: up".to_owned()) }
+        if command.is_some() { Ok(Some(out)) } else { Err("the command is missing: up or iam".to_owned()) }
     }
 }
 
@@ -87,6 +97,7 @@ mod tests {
         assert_eq!(parse("up", &[("PORT", "1")]).unwrap().unwrap().port, 1);
         let given = parse("up --port 2 --data d --ephemeral", &[("PORT", "1")]).unwrap().unwrap();
         assert_eq!((given.port, given.data, given.ephemeral), (2, Some("d".into()), true));
+        assert_eq!(parse("iam used", &[]).unwrap().unwrap().iam, Some("used".into()));
     }
 
     #[test]

@@ -106,6 +106,17 @@ impl Endpoint {
         Self { database: Some(url.to_owned()), ..self.clone() }
     }
 
+    /// Returns the endpoint at another URL, which serves all services to the owner of these credentials.
+    #[must_use]
+    pub fn seen_by(&self, url: &str, credentials: Credentials) -> Self {
+        Self { url: url.to_owned(), database: None, credentials, ..self.clone() }
+    }
+
+    /// Returns the id of the access key that signs requests.
+    pub fn key_id(&self) -> &str {
+        self.credentials.access_key_id()
+    }
+
     /// Returns the base URL, without a trailing slash.
     pub fn url(&self) -> &str {
         &self.url
@@ -144,11 +155,12 @@ impl Endpoint {
         parse_json(target, &answer)
     }
 
-    /// Calls a service with the query protocol (CloudFormation): the request is a form, the answer XML.
+    /// Calls a service with the query protocol (CloudFormation, IAM): the request is a form, the answer XML.
     pub async fn query(&self, service: &str, action: &str, fields: &[(&str, &str)]) -> Result<String, Error> {
+        let version = if service == "iam" { "2010-05-08" } else { "2010-05-15" };
         let body = form_urlencoded::Serializer::new(String::new())
             .append_pair("Action", action)
-            .append_pair("Version", "2010-05-15")
+            .append_pair("Version", version)
             .extend_pairs(fields)
             .finish();
         let request = http::Request::post("/").header("content-type", "application/x-www-form-urlencoded");

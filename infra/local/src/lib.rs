@@ -10,6 +10,7 @@ pub mod control;
 pub mod deploy;
 pub mod front;
 pub mod gate;
+pub mod iam;
 pub mod logs;
 pub mod ministack;
 mod respond;

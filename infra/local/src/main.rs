@@ -1,4 +1,4 @@
-//! `sequent-local up`: runs the system on one machine until Ctrl-C.
+//! `sequent-local up` runs the system on one machine until Ctrl-C. `sequent-local iam` reports on the roles of its functions.
 
 mod arguments;
 
@@ -26,6 +26,9 @@ async fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if let Some(folder) = &arguments.iam {
+        return report(folder);
+    }
     match Box::pin(up(arguments)).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -47,6 +50,20 @@ const PARAMETERS: [&str; 9] = [
     "MODEL_PRICES",
     "STRIPE_API_BASE",
 ];
+
+/// Lists the permissions that no test uses. Fails if one of them is not explained.
+fn report(folder: &Path) -> ExitCode {
+    match sequent_local::iam::report(&Options::new(&Options::repository()).template, folder) {
+        Ok(report) => {
+            say(&report.to_string());
+            if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            complain(&format!("error: {error}"));
+            ExitCode::from(2)
+        }
+    }
+}
 
 async fn up(arguments: Arguments) -> anyhow::Result<()> {
     let options = options(&arguments);

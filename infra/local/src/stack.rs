@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use crate::aws::Endpoint;
 use crate::deploy::{self, Deployed};
 use crate::gate;
+use crate::iam::{self, Denials, Iam};
 use crate::ministack::{self, MiniStack};
 use crate::runtime::{Config, Environment, InstanceInfo, Runtime};
 use crate::secrets;
@@ -47,6 +48,9 @@ pub enum Error {
     /// The secrets could not be filled in.
     #[error(transparent)]
     Secrets(#[from] secrets::Error),
+    /// A role of the template is wrong, or is not understood.
+    #[error("cannot judge the functions by their roles: {0}")]
+    Iam(#[from] iam::Error),
     /// The endpoint does not give the guarantee that the system relies on.
     #[error("the endpoint failed the concurrency gate: {0}")]
     Gate(#[from] gate::Error),
@@ -66,6 +70,7 @@ pub struct Stack {
     deployed: Deployed,
     runtime: Arc<Runtime>,
     ministack: Option<MiniStack>,
+    iam: Option<Iam>,
     servers: Vec<JoinHandle<()>>,
     /// Held as long as the stack runs.
     _lock: std::fs::File,
@@ -85,12 +90,12 @@ impl Stack {
 
         let (ministack, endpoint) = start_endpoint(&options, &functions, &ports.urls.control).await?;
         match assemble(&options, &template, &functions, &parameters, &endpoint, &ports.urls).await {
-            Ok((deployed, runtime)) => {
+            Ok(Assembled { deployed, runtime, iam }) => {
                 let urls = ports.urls.clone();
                 let mut servers =
                     ports.serve(template.distribution(), &functions, &runtime, options.console.clone());
                 servers.extend(schedules::scaled(&functions, &runtime, options.time_scale));
-                Ok(Self { urls, endpoint, deployed, runtime, ministack, servers, _lock: lock })
+                Ok(Self { urls, endpoint, deployed, runtime, ministack, iam, servers, _lock: lock })
             }
             Err(error) => {
                 if let Some(ministack) = ministack {
@@ -119,6 +124,16 @@ impl Stack {
     /// Returns a client for the AWS endpoint.
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
+    }
+
+    /// Returns the requests of functions that their roles do not allow, so far.
+    pub fn denials(&self) -> Denials {
+        self.iam.as_ref().map_or_else(Denials::default, |iam| iam.denials().clone())
+    }
+
+    /// Returns the endpoint as a function sees it, with the function's credentials.
+    pub fn endpoint_of(&self, function: &str) -> Option<&Endpoint> {
+        self.iam.as_ref()?.endpoint_of(function)
     }
 
     /// Returns the URL of the control port: `GET /instances`, `POST /instances/{pid}/kill`, and Lambda's
@@ -209,6 +224,13 @@ async fn start_endpoint(
     Ok((Some(ministack), endpoint))
 }
 
+/// The deployed stack and the functions on it.
+struct Assembled {
+    deployed: Deployed,
+    runtime: Arc<Runtime>,
+    iam: Option<Iam>,
+}
+
 async fn assemble(
     options: &Options,
     template: &Template,
@@ -216,16 +238,23 @@ async fn assemble(
     parameters: &BTreeMap<String, String>,
     endpoint: &Endpoint,
     urls: &Urls,
-) -> Result<(Deployed, Arc<Runtime>), Error> {
+) -> Result<Assembled, Error> {
     let deploying = deploy::deploy(endpoint, NAME, template, functions, parameters);
     // The gate uses a table of its own, so both run at the same time.
     let (deployed, gated) = tokio::join!(deploying, check_gate(endpoint, options.gate));
     let deployed = deployed?;
     gated?;
     seed_secrets(endpoint, &deployed, options).await?;
-    let configs = functions.iter().map(|function| config(options, function, endpoint, &deployed, urls));
-    let runtime = Runtime::new(configs.collect());
-    Ok((deployed, Arc::new(runtime)))
+    // Another endpoint judges requests itself, or has no roles.
+    let iam = match &options.endpoint_url {
+        Some(_) => None,
+        None => Some(Iam::start(endpoint, template, &deployed, options.iam_used.as_deref()).await?),
+    };
+    let seen =
+        |function: &template::Function| iam.as_ref().and_then(|iam| iam.endpoint_of(&function.logical_id));
+    let configure = |function| config(options, function, seen(function).unwrap_or(endpoint), &deployed, urls);
+    let configs = functions.iter().map(configure).collect();
+    Ok(Assembled { deployed, runtime: Arc::new(Runtime::new(configs)), iam })
 }
 
 async fn check_gate(endpoint: &Endpoint, load: Option<gate::Load>) -> Result<(), gate::Error> {

@@ -137,7 +137,8 @@ impl Template {
         distribution::read(&self.document, &self.scope)
     }
 
-    fn resources_of<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = (&'a str, &'a Value)> {
+    /// Returns the resources of a type whose condition is true, in the order of their ids.
+    pub fn resources_of<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = (&'a str, &'a Value)> {
         self.document["Resources"].as_object().into_iter().flatten().filter_map(move |(id, resource)| {
             (resource["Type"] == kind && self.scope.exists(resource)).then_some((id.as_str(), resource))
         })

@@ -23,6 +23,7 @@ mod mcp;
 mod once;
 mod payments;
 mod providers;
+mod roles;
 mod rotation;
 mod sends;
 mod stripe;

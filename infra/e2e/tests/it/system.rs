@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use reqwest::{Client, RequestBuilder, Response};
-use sequent_local::{Options, Stack, logs::Logs};
+use sequent_local::{Options, Stack, iam::Denials, logs::Logs};
 use sequent_tables::{Store, Tables, testing};
 use serde_json::{Value, json};
 use sse_stream::{Sse, SseStream};
@@ -20,6 +20,20 @@ pub(crate) struct System {
     pub(crate) stack: Stack,
     client: Client,
     _data: tempfile::TempDir,
+    _allowed: AllAllowed,
+}
+
+/// Fails the test at its end if a function was denied something by its role. A function may have tolerated that.
+struct AllAllowed(Denials);
+
+impl Drop for AllAllowed {
+    fn drop(&mut self) {
+        let denied = self.0.list();
+        assert!(
+            denied.is_empty() || std::thread::panicking(),
+            "roles in template.yaml are wrong: {denied:#?}"
+        );
+    }
 }
 
 impl System {
@@ -43,7 +57,8 @@ impl System {
         options.env.insert("RATE_LIMIT_PER_MINUTE".into(), "read=0,write=0,chat=0,auth=0".into());
         adjust(&mut options);
         let stack = Stack::start(options).await.expect("the stack starts");
-        Self { stack, client: Client::new(), _data: data }
+        let allowed = AllAllowed(stack.denials());
+        Self { stack, client: Client::new(), _data: data, _allowed: allowed }
     }
 
     /// Returns the names of the tables.

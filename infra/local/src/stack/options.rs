@@ -46,6 +46,8 @@ pub struct Options {
     pub faults: Faults,
     /// Load of the concurrency gate at the start. `None` skips the gate, for tests of anything else.
     pub gate: Option<gate::Load>,
+    /// Folder in which the permissions that functions use are noted, for `sequent-local iam`.
+    pub iam_used: Option<PathBuf>,
     /// Destination of the output.
     pub logs: Logs,
 }
@@ -73,6 +75,7 @@ impl Options {
             freezes: true,
             faults: Faults::default(),
             gate: Some(gate::Load::QUICK),
+            iam_used: std::env::var_os("SEQUENT_IAM_USED").map(PathBuf::from),
             logs: Logs::stdout(),
         }
     }

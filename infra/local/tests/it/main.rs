@@ -3,6 +3,7 @@
 
 mod freezing;
 mod harness;
+mod iam;
 mod invocations;
 mod reload;
 mod stack;

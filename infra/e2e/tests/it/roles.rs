@@ -1,0 +1,66 @@
+//! The functions' roles. Every test fails if a function is denied something; these add what the others leave out.
+
+use bytes::Bytes;
+use http::Method;
+use serde_json::json;
+
+use crate::{
+    surface::{Call, Person},
+    system::System,
+};
+
+/// A route of each function of the HTTP API that a person may read.
+const ROUTES: [&str; 8] = [
+    "/api/auth/me",
+    "/api/projects",
+    "/api/runs",
+    "/api/mcp-servers",
+    "/api/artifacts",
+    "/api/billing/credits",
+    "/api/jobs",
+    "/api/health",
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_function_may_count_requests_and_the_use_of_keys() {
+    // The other tests have no limits.
+    let limits = "read=1000000,write=1000000,chat=1000000,auth=1000000".to_owned();
+    let with_limits = |options: &mut sequent_local::Options| {
+        options.env.insert("RATE_LIMIT_PER_MINUTE".into(), limits);
+    };
+    let system = System::start_with(&[], with_limits).await;
+    let person = Person::sign_up(&system, "counted@example.com").await;
+    let scopes = ["account", "projects:read", "runs:read", "runs:write", "chat", "artifacts:read"];
+    let key = Call::to("/api/auth/api-keys").body(json!({"name": "counted", "scopes": scopes}));
+    let key = person.post(key).await.json()["key"].as_str().unwrap().to_owned();
+    let credentials = [person.bearer(), vec![("authorization", format!("Bearer {key}"))]];
+    for (route, credential) in ROUTES.iter().flat_map(|route| credentials.iter().map(move |one| (route, one)))
+    {
+        let answer = person.read("GET", &Call::to(*route), credential).await;
+        // A key may lack a scope. Its use is noted before that is found out.
+        assert!(!answer.status.is_server_error(), "{route}: {answer:?}");
+    }
+    assert_eq!(system.stack.denials().list(), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_function_is_denied_what_its_role_does_not_allow() {
+    let system = System::start(&[]).await;
+    let stack = &system.stack;
+    let deployed = stack.deployed();
+    let [chat, preview] = ["ChatFunction", "PreviewFunction"].map(|name| stack.endpoint_of(name).unwrap());
+    let key = json!({"run": {"S": "any"}, "seq": {"N": "1"}});
+    let delete = json!({"TableName": deployed.outputs["EventsTableName"], "Key": key});
+    let refused = chat.json("dynamodb", "DynamoDB_20120810.DeleteItem", &delete).await.unwrap_err();
+    assert_eq!(refused.code(), Some("AccessDeniedException"), "only job-worker may delete events");
+    let secret = json!({"SecretId": deployed.outputs["AppSecretArn"]});
+    let refused = preview.json("secretsmanager", "secretsmanager.GetSecretValue", &secret).await.unwrap_err();
+    assert_eq!(refused.code(), Some("AccessDeniedException"), "previews do not know the keys");
+
+    let object = format!("/{}/any", deployed.outputs["ArtifactsBucketName"]);
+    let refused = preview.rest("s3", Method::DELETE, &object, Bytes::new()).await.unwrap_err();
+    assert_eq!(refused.code(), Some("AccessDenied"));
+    let refused = chat.rest("s3", Method::PUT, &object, Bytes::new()).await.unwrap_err();
+    assert_eq!(refused.code(), Some("AccessDenied"), "the bucket's policy denies an unconditional put");
+    assert_eq!(stack.denials().take().len(), 4);
+}
