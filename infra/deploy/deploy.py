@@ -31,6 +31,8 @@ CONSOLE = ROOT / "infra/console"
 BUILD = ROOT / ".aws-sam/build"
 # Built by a rehearsal: the function with the fewest dependencies.
 SMALLEST = "StripeWebhookFunction"
+# A value with blanks and quotes, to see that it reaches the stack unchanged.
+AWKWARD = {"AllowedOrigins": 'https://a.example, "https://b.example"'}
 # The shapes whose limits a rehearsal checks: the parameters, and the account's concurrency quota.
 SHAPES = [
     ({}, 10),
@@ -108,7 +110,7 @@ def kept(stack, region):
 
 def release(stack, region, given, template, sam):
     """Deploys a built template, and the console to its bucket."""
-    overrides = ["--parameter-overrides", *(f"{name}={value}" for name, value in given.items())] if given else []
+    overrides = ["--parameter-overrides", *(override(name, value) for name, value in given.items())] if given else []
     sam(
         "deploy",
         *CONFIG,
@@ -122,6 +124,12 @@ def release(stack, region, given, template, sam):
         *overrides,
     )
     publish(outputs(stack, region)["ConsoleBucketName"], region)
+
+
+def override(name, value):
+    """Writes a parameter for SAM, which splits its arguments at blanks and quotes."""
+    quoted = value.replace('"', '\\"')
+    return f'{name}="{quoted}"'
 
 
 def publish(bucket, region):
@@ -179,7 +187,7 @@ def rehearse(options, given):
     print(cost.summary(Template.read(**given).translated()))
     run = quietly if options.quick else sam
     architecture = "arm64" if prerequisites.has_target("arm64") else "x86_64"
-    parameters = {"Architecture": architecture} | given
+    parameters = AWKWARD | {"Architecture": architecture} | given
     with emulator.running():
         step("prerequisites")
         deployment = prerequisites.Deployment(options.stack, "us-east-1", parameters, building=not options.quick)
@@ -199,6 +207,7 @@ def rehearse(options, given):
         step("deploy to the emulator")
         template = without_unknown(ROOT / "template.yaml" if options.quick else BUILD / "template.yaml")
         release(options.stack, deployment.region, parameters, template, run)
+        check_kept(parameters, kept(options.stack, deployment.region))
         # The emulator executes no function, so no code is created.
         print(farewell(options.stack, outputs(options.stack, deployment.region), parameters, "CODE"))
         step("restore the tables")
@@ -207,6 +216,12 @@ def rehearse(options, given):
         destroy.destroy(options.stack, deployment.region, run)
         destroy.check_only_kept(options.stack, deployment.region)
     step("the rehearsal succeeded")
+
+
+def check_kept(given, stored):
+    for name, value in given.items():
+        if stored[name] != value:
+            raise Failed(f"the stack has {name}={stored[name]}, and {value} was given")
 
 
 def check_shapes(given):
