@@ -125,7 +125,7 @@ impl Worker {
     /// Waits for the lease to be released. A worker that receives the run earlier would see a live lease and skip it.
     async fn wait_for_release(&self, key: LogKey) {
         let released = async {
-            while !matches!(self.engine.storage.lease(key).await, Ok(Lease::Free | Lease::Waiting)) {
+            while !matches!(self.engine.storage.lease(key).await, Ok(Lease::Free | Lease::Waiting(_))) {
                 sleep(RELEASE_POLL).await;
             }
         };

@@ -16,6 +16,7 @@ mod latency;
 mod pickup;
 mod process;
 mod provider;
+mod readers;
 mod report;
 mod resume;
 mod runs;
@@ -59,6 +60,7 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
     let client = stack.sign_up().await.context("signing up")?;
     latency::measure(&stack, &client, arguments.quick, &mut report).await.context("latency")?;
     resume::measure(&stack, &client, arguments.quick, &mut report).await.context("resume")?;
+    readers::measure(&stack, &client, arguments.quick, &mut report).await.context("readers")?;
     throughput::measure(&stack, &client, arguments.quick, &mut report).await.context("throughput")?;
     agent::measure(&stack, &client, arguments.quick, &mut report).await.context("agent")?;
     pickup::measure_ours(&stack, &client, arguments.quick, &mut report).await.context("pickup")?;

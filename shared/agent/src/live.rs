@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use sequent_conversation::{Error, Run, RunStatus, Runs, claim};
 use sequent_core::{Timestamp, pace::scaled};
 use sequent_event::Seq;
-use sequent_runlog::{DynamoStorage, Lease, LogKey, OBSERVED_SEGMENTS, Segment, Storage as _, Writer};
+use sequent_runlog::{DynamoStorage, Lease, LogKey, OBSERVED_SEGMENTS, Segment, Writer};
 use tokio::{
     sync::mpsc::{self, Receiver, Sender},
     task::JoinHandle,
@@ -121,7 +121,7 @@ impl Live {
     async fn follow(&mut self) -> Option<Source> {
         let mut tail = self.reader.tail();
         while self.reader.follow(&mut tail).await == Pause::Orphaned {
-            match self.claim().await {
+            match self.claim(tail.last_write()).await {
                 RunClaim::Won(source) => return Some(source),
                 RunClaim::Lost(lease) => tail.postpone_check(lease),
             }
@@ -132,19 +132,26 @@ impl Live {
         None
     }
 
-    async fn claim(&self) -> RunClaim {
-        self.try_claim().await.unwrap_or_else(|error| {
+    async fn claim(&self, last_write: Option<Timestamp>) -> RunClaim {
+        self.try_claim(last_write).await.unwrap_or_else(|error| {
             tracing::warn!(run = %self.key.run, %error, "could not claim the run; retrying");
             RunClaim::Lost(None)
         })
     }
 
-    /// Claims the run if it has no owner. While an owner holds the lease, this costs one read of one row.
-    async fn try_claim(&self) -> Result<RunClaim, Error> {
-        if let Lease::Held(until) = self.engine.storage.lease(self.key).await?
-            && until > Timestamp::now()
-        {
-            return Ok(RunClaim::Lost(Some(until)));
+    /// Claims the run if it has no owner. While it has one, or waits, this costs one eventually consistent read of one row:
+    /// a claim reads the row again before it decides.
+    async fn try_claim(&self, last_write: Option<Timestamp>) -> Result<RunClaim, Error> {
+        match self.engine.storage.recent_lease(self.key).await? {
+            Lease::Held(until) => {
+                // An owner that writes need not renew its lease: its segments are signs of life.
+                let alive = last_write.map_or(until, |at| until.max(at + self.engine.settings.lease));
+                if alive > Timestamp::now() {
+                    return Ok(RunClaim::Lost(Some(alive)));
+                }
+            }
+            Lease::Waiting(after) if !self.reader.has_passed(after) => return Ok(RunClaim::Lost(None)),
+            Lease::Waiting(_) | Lease::Free => {}
         }
         let (observer, stored) = mpsc::channel(OBSERVED_SEGMENTS);
         let writer = self.claim_unowned(observer).await?;

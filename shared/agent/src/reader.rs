@@ -70,30 +70,37 @@ pub(crate) struct Tail {
     checks: OwnerChecks,
 }
 
-/// The times at which a reader reads the row of a silent run, to learn whether it has an owner. They grow apart, so
-/// that a run that stays silent costs next to nothing.
+/// The times at which a reader reads the row of a silent run, to learn whether it has an owner: when the last known lease
+/// can have expired. Without a known lease the times grow apart, so that a run that stays silent costs next to nothing.
 struct OwnerChecks {
     next: Instant,
     pause: Duration,
     shortest: Duration,
     longest: Duration,
+    /// Time between the end of a lease and the check. It makes up for the difference of two clocks.
+    grace: Duration,
 }
 
 impl OwnerChecks {
     fn new(settings: Settings) -> Self {
         let shortest = settings.idle_check;
-        // A lease that is not renewed is noticed when it expires, and one that is released within half its time.
         let longest = (settings.lease / 2).max(shortest);
-        Self { next: Instant::now(), pause: shortest, shortest, longest }
+        Self { next: Instant::now(), pause: shortest, shortest, longest, grace: settings.lease / 5 }
     }
 
     fn are_due(&self) -> bool {
         Instant::now() >= self.next
     }
 
-    fn postpone(&mut self) {
-        self.next = Instant::now() + self.pause;
-        self.pause = (self.pause * 2).min(self.longest);
+    /// Postpones the next check. An owner holds the lease until `lease`, if there is one.
+    fn postpone(&mut self, lease: Option<Timestamp>) {
+        let now = Instant::now();
+        if let Some(until) = lease {
+            self.next = now + until.since(Timestamp::now()) + self.grace;
+        } else {
+            self.next = now + self.pause;
+            self.pause = (self.pause * 2).min(self.longest);
+        }
     }
 
     /// Begins again with the shortest pause: the owner has written.
@@ -105,23 +112,31 @@ impl OwnerChecks {
 impl Tail {
     /// Postpones the next check for an owner. `lease` is the time at which the owner's lease expires, if it has one.
     pub(crate) fn postpone_check(&mut self, lease: Option<Timestamp>) {
-        self.checks.postpone();
-        if let Some(until) = lease {
-            let expires = Instant::now() + until.since(Timestamp::now());
-            self.checks.next = self.checks.next.min(expires);
-        }
+        self.checks.postpone(lease);
+    }
+
+    /// The time of the owner's last write, if the reader has seen one.
+    pub(crate) fn last_write(&self) -> Option<Timestamp> {
+        self.follow.last_write()
     }
 
     fn is_over(&self) -> bool {
         self.until.is_some_and(|until| Instant::now() >= until)
     }
 
-    /// Polls the log until the stream ends. Returns `None` then.
+    /// Polls the log until the stream ends. Returns `None` then. The pause before a poll ends early for the next check.
     async fn poll(&mut self) -> Option<Result<Poll, ReadError>> {
-        match self.until {
-            _ if self.is_over() => None,
-            Some(until) => timeout_at(until, self.follow.poll()).await.ok(),
-            None => Some(self.follow.poll().await),
+        if self.is_over() {
+            return None;
+        }
+        let check = Some(self.checks.next).filter(|_| !self.checks.are_due());
+        let Some(end) = self.until.into_iter().chain(check).min() else {
+            return Some(self.follow.poll().await);
+        };
+        match timeout_at(end, self.follow.poll()).await {
+            Ok(polled) => Some(polled),
+            Err(_) if self.is_over() => None,
+            Err(_) => Some(Ok(Poll::Idle)),
         }
     }
 }
@@ -218,8 +233,8 @@ impl Reader {
                     }
                 }
                 Ok(Poll::Closed) => return Pause::Ended,
-                Ok(Poll::Idle(last_write)) => {
-                    if tail.checks.are_due() && self.may_be_orphaned(last_write) {
+                Ok(Poll::Idle) => {
+                    if tail.checks.are_due() && self.may_be_orphaned(tail.last_write()) {
                         return Pause::Orphaned;
                     }
                     if !self.keep_alive().await {
@@ -258,5 +273,35 @@ impl Reader {
     async fn send(&mut self, item: StreamItem) -> bool {
         self.last_sent = Instant::now();
         self.out.send(item).await.is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns the number of checks in 100 seconds, and the checks themselves find `lease`.
+    async fn checks_in_100_seconds(lease: impl Fn() -> Option<Timestamp>) -> u32 {
+        let mut checks = OwnerChecks::new(Settings::default());
+        let began = Instant::now();
+        let mut count = 0;
+        while began.elapsed() < Duration::from_secs(100) {
+            tokio::time::sleep_until(checks.next).await;
+            checks.postpone(lease());
+            count += 1;
+        }
+        count
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_owner_is_looked_for_when_its_lease_can_have_expired() {
+        // A silent owner renews its lease every 3 seconds, so it lasts for 8.5 more on average.
+        let renewed = || Some(Timestamp::now() + Duration::from_millis(8_500));
+        assert!(checks_in_100_seconds(renewed).await <= 11);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_lease_the_checks_grow_apart() {
+        assert!(checks_in_100_seconds(|| None).await <= 25);
     }
 }

@@ -128,7 +128,7 @@ pub async fn claim<S: Storage>(
     let reason = match state.epoch {
         0 => ClaimReason::Start,
         _ if state.is_resumable() => ClaimReason::Resume,
-        _ if lease == Lease::Waiting => ClaimReason::Continue,
+        _ if matches!(lease, Lease::Waiting(_)) => ClaimReason::Continue,
         _ => ClaimReason::TakeOver,
     };
     if reason == ClaimReason::Start && !may_start {

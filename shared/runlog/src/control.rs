@@ -6,7 +6,7 @@ use sequent_event::{Body, Seq, State};
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    AppendError, LogKey, Segment, Storage, Unavailable, WriterId,
+    AppendError, Consistency, LogKey, Segment, Storage, Unavailable, WriterId,
     append::{Appended, Backoff, append},
     claim::advance,
     follow::{read_all, retrying},
@@ -72,6 +72,26 @@ pub async fn append_control<S: Storage>(
                 tail = retrying(|| storage.tail(key)).await?.unwrap_or(*stored);
             }
         }
+    }
+}
+
+/// Appends `body` with `rows` directly after `tail`, the last segment when it was read. Returns `None` if another segment was
+/// stored there first. It is for control events that need to know the end of the log only.
+///
+/// # Errors
+/// As [`append_control`], or if the condition of a row fails.
+pub async fn append_after<S: Storage>(
+    storage: &S,
+    key: LogKey,
+    tail: &Segment,
+    body: Body,
+    rows: &S::Rows,
+) -> Result<Option<Seq>, Unavailable> {
+    check(&body)?;
+    let segment = Segment::new(tail.last().next(), WriterId::new(), 0, storage.now(), [body]);
+    match append(storage, key, slice::from_ref(&segment), rows, PATIENCE).await? {
+        Appended::Stored => Ok(Some(segment.first)),
+        Appended::Lost(_) => Ok(None),
     }
 }
 
@@ -167,7 +187,7 @@ async fn catch_up<S: Storage>(
 ) -> Result<(), Unavailable> {
     advance(state, winner).map_err(AppendError::from)?;
     let after = state.last;
-    for segment in retrying(|| storage.read(key, after)).await? {
+    for segment in retrying(|| storage.read(key, after, Consistency::Strong)).await?.segments {
         advance(state, &segment).map_err(AppendError::from)?;
     }
     Ok(())

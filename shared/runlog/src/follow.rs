@@ -6,15 +6,19 @@ use sequent_core::{Timestamp, pace::scaled};
 use sequent_event::{Event, Seq};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::{LogKey, MAX_EVENTS, ReadError, Segment, Storage};
+use crate::{Consistency, LogKey, MAX_EVENTS, ReadError, Segment, SegmentPage, Storage};
 
+/// The shortest pause between two polls.
 const SHORTEST_POLL: Duration = Duration::from_millis(30);
-/// The longest pause between two polls in the first seconds of a silence.
-const LONG_POLL: Duration = Duration::from_millis(500);
-/// The part of a silence by which the reader may learn late of its end: an eighth.
-const LATE: u32 = 8;
 /// The longest pause between two polls. It bounds the delay after a long silence.
-const LONGEST_POLL: Duration = Duration::from_secs(2);
+const LONGEST_POLL: Duration = Duration::from_secs(5);
+/// The longest pause after a new segment.
+const LONGEST_FIRST_POLL: Duration = Duration::from_millis(250);
+/// The time between two writes of an owner until it is known.
+const USUAL_GAP: Duration = Duration::from_millis(130);
+/// The part of a silence by which the reader may learn late of its end: a third. A silence that has lasted long is likely
+/// to last long, so the cost of a reader falls with its length.
+const LATE: u32 = 3;
 const ATTEMPTS: u32 = 5;
 
 /// Reads at most `limit` events after `after`. The second value is `true` if the log has more events after
@@ -31,14 +35,14 @@ pub async fn page<S: Storage>(
     let mut events = Vec::new();
     let mut chain = Chain::from(after);
     loop {
-        let segments = chain.read(storage, key).await?;
-        if segments.is_empty() {
-            return Ok((events, false));
-        }
-        events.extend(segments.iter().flat_map(Segment::events).filter(|event| event.seq > after));
+        let page = chain.read(storage, key, Consistency::Strong).await?;
+        events.extend(page.segments.iter().flat_map(Segment::events).filter(|event| event.seq > after));
         if events.len() > limit {
             events.truncate(limit);
             return Ok((events, true));
+        }
+        if !page.has_more {
+            return Ok((events, false));
         }
     }
 }
@@ -65,11 +69,11 @@ pub(crate) async fn read_until<S: Storage>(
     let mut all: Vec<Segment> = Vec::new();
     let mut chain = Chain::from(Seq::START);
     while all.last().is_none_or(|read| read.last() < last) {
-        let segments = chain.read(storage, key).await?;
-        if segments.is_empty() {
+        let page = chain.read(storage, key, Consistency::Strong).await?;
+        if page.segments.is_empty() {
             return Err(ReadError::Malformed("the log ends before its tail".into()));
         }
-        all.extend(segments);
+        all.extend(page.segments);
     }
     Ok(all)
 }
@@ -91,11 +95,29 @@ impl Chain {
         Self { after, from: Seq(after.0.saturating_sub(MAX_EVENTS as u64 - 1)), joined: false }
     }
 
-    async fn read<S: Storage>(&mut self, storage: &S, key: LogKey) -> Result<Vec<Segment>, ReadError> {
-        let segments = retrying(|| storage.read(key, self.from)).await?;
+    async fn read<S: Storage>(
+        &mut self,
+        storage: &S,
+        key: LogKey,
+        consistency: Consistency,
+    ) -> Result<SegmentPage, ReadError> {
+        let page = retrying(|| storage.read(key, self.from, consistency)).await?;
+        match self.join(&page.segments) {
+            Ok(()) => Ok(page),
+            Err(gap) if consistency == Consistency::Strong => Err(gap),
+            // The read may have missed what another read finds.
+            Err(_) => {
+                let page = retrying(|| storage.read(key, self.from, Consistency::Strong)).await?;
+                self.join(&page.segments).map(|()| page)
+            }
+        }
+    }
+
+    /// Moves to the end of `segments`, which must start where the chain ends.
+    fn join(&mut self, segments: &[Segment]) -> Result<(), ReadError> {
         let mut from = self.from;
         let mut joined = self.joined;
-        for segment in &segments {
+        for segment in segments {
             let joins = match joined {
                 true => segment.first == from.next(),
                 false => segment.first.0 <= self.after.0.saturating_add(1),
@@ -109,7 +131,7 @@ impl Chain {
         }
         self.from = from;
         self.joined = joined;
-        Ok(segments)
+        Ok(())
     }
 }
 
@@ -132,17 +154,23 @@ where
 
 /// The result of one poll.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "nearly every result is an event")]
 pub enum Poll {
     /// The next event of the log.
     Event(Event),
     /// The log is closed, and all its events were delivered.
     Closed,
-    /// No new event. Contains the time of the owner's last segment, if one was read.
-    Idle(Option<Timestamp>),
+    /// No new event.
+    Idle,
 }
 
-/// A live reader of one log. It polls the tail: every 30 ms after a new event, then with backoff up to half a
-/// second. After four seconds without an event, the pause is an eighth of the silence, up to two seconds.
+/// A live reader of one log, which polls the tail. After a new segment, the first poll comes after three quarters of the
+/// time between the owner's last two, when the next one is nearly due. From then on, the pause is a third of the silence,
+/// up to five seconds.
+///
+/// Only strongly consistent reads tell that the reader has caught up, and that a log has ended or has a gap. Between them it
+/// polls with eventually consistent reads, at half the cost: they may find an event late, but a segment that they find is
+/// stored and never changes.
 #[derive(Debug)]
 pub struct Follow<S> {
     storage: S,
@@ -150,12 +178,14 @@ pub struct Follow<S> {
     after: Seq,
     chain: Chain,
     ready: VecDeque<Event>,
-    owner_seen: Option<Timestamp>,
+    last_write: Option<Timestamp>,
+    /// The time between the owner's last two segments.
+    gap: Duration,
     closed: bool,
-    pause: Duration,
+    /// A strongly consistent read has found the end of the log.
+    caught_up: bool,
     silent_since: Instant,
     next_read: Instant,
-    has_more: bool,
 }
 
 impl<S: Storage> Follow<S> {
@@ -168,12 +198,12 @@ impl<S: Storage> Follow<S> {
             after,
             chain: Chain::from(after),
             ready: VecDeque::new(),
-            owner_seen: None,
+            last_write: None,
+            gap: USUAL_GAP,
             closed: false,
-            pause: scaled(SHORTEST_POLL),
+            caught_up: false,
             silent_since: Instant::now(),
             next_read: Instant::now(),
-            has_more: true,
         }
     }
 
@@ -181,6 +211,12 @@ impl<S: Storage> Follow<S> {
     #[must_use]
     pub fn position(&self) -> Seq {
         self.after
+    }
+
+    /// The time of the owner's last segment, if one was read.
+    #[must_use]
+    pub fn last_write(&self) -> Option<Timestamp> {
+        self.last_write
     }
 
     /// Returns the next event, or reports after one read that there is none yet. Dropping the future loses
@@ -192,36 +228,28 @@ impl<S: Storage> Follow<S> {
         if let Some(event) = self.deliver() {
             return Ok(event);
         }
-        if !self.has_more {
+        if self.caught_up {
             if self.closed {
                 return Ok(Poll::Closed);
             }
             sleep_until(self.next_read).await;
         }
-        let segments = self.chain.read(&self.storage, self.key).await?;
-        // A read need not reach the end of the log, so read again before reporting that there are no more
-        // events.
-        self.has_more = !segments.is_empty();
-        if self.has_more {
-            self.pause = scaled(SHORTEST_POLL);
-            self.silent_since = Instant::now();
-        } else {
-            // This is a point in time and not a pause: a caller that drops and repeats `poll` must not
-            // restart the pause.
-            self.next_read = Instant::now() + self.pause;
-            let longest = scaled(LONG_POLL).max(self.silent_since.elapsed() / LATE);
-            self.pause = (self.pause * 3 / 2).min(longest).min(scaled(LONGEST_POLL));
-            if !self.chain.joined {
-                self.check_tail().await?;
-            }
-        }
-        for segment in &segments {
+        let consistency = if self.caught_up { Consistency::Eventual } else { Consistency::Strong };
+        let page = self.chain.read(&self.storage, self.key, consistency).await?;
+        for segment in &page.segments {
             self.note(segment);
             self.ready.extend(segment.events().filter(|event| event.seq > self.after));
         }
-        Ok(self.deliver().unwrap_or(match self.closed && !self.has_more {
+        // An eventually consistent read that finds an end may have missed what follows it.
+        let shows_the_end = consistency == Consistency::Strong || !self.closed;
+        self.caught_up = !page.has_more && shows_the_end;
+        self.schedule(page.segments.is_empty());
+        if !self.chain.joined {
+            self.check_tail().await?;
+        }
+        Ok(self.deliver().unwrap_or(match self.closed && self.caught_up {
             true => Poll::Closed,
-            false => Poll::Idle(self.owner_seen),
+            false => Poll::Idle,
         }))
     }
 
@@ -229,6 +257,20 @@ impl<S: Storage> Follow<S> {
         let event = self.ready.pop_front()?;
         self.after = event.seq;
         Some(Poll::Event(event))
+    }
+
+    /// Sets the time of the next read. This is a point in time and not a pause: a caller that drops and repeats `poll` must
+    /// not restart the pause.
+    fn schedule(&mut self, is_silent: bool) {
+        let shortest = scaled(SHORTEST_POLL);
+        let now = Instant::now();
+        let pause = if is_silent {
+            (self.silent_since.elapsed() / LATE).clamp(shortest, scaled(LONGEST_POLL))
+        } else {
+            self.silent_since = now;
+            (self.gap * 3 / 4).clamp(shortest, scaled(LONGEST_FIRST_POLL))
+        };
+        self.next_read = now + pause;
     }
 
     /// Reads the tail. There is no event near the cursor, which may lie beyond the end of a closed log.
@@ -245,7 +287,8 @@ impl<S: Storage> Follow<S> {
     fn note(&mut self, segment: &Segment) {
         self.closed = segment.leaves_closed();
         if segment.epoch > 0 {
-            self.owner_seen = Some(segment.at);
+            self.gap = self.last_write.map_or(USUAL_GAP, |before| segment.at.since(before));
+            self.last_write = Some(segment.at);
         }
     }
 }

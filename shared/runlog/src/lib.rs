@@ -30,12 +30,12 @@ mod writer;
 
 pub use append::Unavailable;
 pub use claim::{Claim, OBSERVED_SEGMENTS, claim, create, create_claimed};
-pub use control::{ControlOutcome, Decision, append_control, decide};
+pub use control::{ControlOutcome, Decision, append_after, append_control, decide};
 pub use dynamo::{DynamoStorage, TransactionRows};
 pub use follow::{Follow, Poll, page, read_all};
 pub use segment::{LogKey, MAX_BYTES, MAX_EVENTS, Segment, WriterId};
 pub use settings::Settings;
 pub use size::{EventsTooLarge, MAX_SEGMENTS, check_size};
-pub use storage::{AppendError, ReadError, Storage};
+pub use storage::{AppendError, Consistency, ReadError, SegmentPage, Storage};
 pub use waiting::{Lease, WAIT_CHECK, Waiting};
 pub use writer::{Finish, Signals, Stopped, Writer};

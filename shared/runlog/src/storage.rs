@@ -48,7 +48,25 @@ pub enum ReadError {
     Malformed(#[source] BoxError),
 }
 
-/// A storage of logs. Appends and reads must be linearizable per log.
+/// The consistency of a read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Consistency {
+    /// The read returns everything that was stored before it began.
+    Strong,
+    /// The read costs half as much, but may miss what was stored lately: the end of the log, or a segment before it.
+    Eventual,
+}
+
+/// The segments that one read returned, in order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SegmentPage {
+    /// At least one, if the read has found any.
+    pub segments: Vec<Segment>,
+    /// More segments may follow, because the read has reached a limit.
+    pub has_more: bool,
+}
+
+/// A storage of logs. Appends and strongly consistent reads must be linearizable per log.
 pub trait Storage: Clone + Send + Sync + 'static {
     /// Rows that repeat the content of the log. They are written in the same transaction as an append.
     type Rows: Clone + Default + Send + Sync + 'static;
@@ -62,9 +80,13 @@ pub trait Storage: Clone + Send + Sync + 'static {
         rows: &Self::Rows,
     ) -> impl Future<Output = Result<(), AppendError>> + Send;
 
-    /// Returns segments that start after `after`, in order: not necessarily all, but at least one if there is
-    /// one.
-    fn read(&self, key: LogKey, after: Seq) -> impl Future<Output = Result<Vec<Segment>, ReadError>> + Send;
+    /// Returns segments that start after `after`.
+    fn read(
+        &self,
+        key: LogKey,
+        after: Seq,
+        consistency: Consistency,
+    ) -> impl Future<Output = Result<SegmentPage, ReadError>> + Send;
 
     /// Returns the last segment.
     fn tail(&self, key: LogKey) -> impl Future<Output = Result<Option<Segment>, ReadError>> + Send;

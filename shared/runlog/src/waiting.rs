@@ -36,8 +36,9 @@ impl Waiting {
 pub enum Lease {
     /// An owner holds it until this time, and may renew it.
     Held(Timestamp),
-    /// The last owner released it in order, because the run waits for child runs or jobs.
-    Waiting,
+    /// The last owner released it in order, because the run waits for child runs or jobs. It had acted on the events up to
+    /// this position.
+    Waiting(Seq),
     /// Every process may claim the run: it had no owner yet, or the last one gave it up.
     Free,
 }

@@ -114,13 +114,13 @@ impl RunStarter {
             match follow.poll().await? {
                 Poll::Closed => return Ok(()),
                 Poll::Event(_) => {}
-                Poll::Idle(_) if Instant::now() >= next_check => {
+                Poll::Idle if Instant::now() >= next_check => {
                     next_check = Instant::now() + settings.idle_check;
                     if end_if_abandoned(&self.runs, key).await? != Cancel::Requested {
                         return Ok(());
                     }
                 }
-                Poll::Idle(_) => {}
+                Poll::Idle => {}
             }
         }
     }

@@ -20,7 +20,7 @@ use super::{
     buffer::{Buffer, Pushed},
 };
 use crate::{
-    AppendError, LogKey, ReadError, Segment, Settings, Storage, Unavailable, Waiting, WriterId,
+    AppendError, Consistency, LogKey, ReadError, Segment, Settings, Storage, Unavailable, Waiting, WriterId,
     append::{Appended, append},
     claim::{Ownership, advance},
     size,
@@ -292,7 +292,7 @@ impl<S: Storage> WriterTask<S> {
 
     /// Reads new segments and renews the lease, while there is nothing to write.
     async fn poll(&mut self) -> Result<(), Stopped> {
-        match self.storage.read(self.key, self.state.last).await {
+        match self.news().await {
             Ok(segments) => segments.into_iter().try_for_each(|segment| self.apply(segment))?,
             // An owner that cannot read is still the owner. The next poll or write reads again.
             Err(ReadError::Unavailable(_)) => {}
@@ -316,6 +316,16 @@ impl<S: Storage> WriterTask<S> {
         Ok(())
     }
 
+    /// Returns segments of other processes. A cheap read, which may miss some of them, shows whether there are any.
+    async fn news(&self) -> Result<Vec<Segment>, ReadError> {
+        let seen = self.storage.read(self.key, self.state.last, Consistency::Eventual).await?;
+        if seen.segments.is_empty() {
+            return Ok(Vec::new());
+        }
+        let read = self.storage.read(self.key, self.state.last, Consistency::Strong).await?;
+        Ok(read.segments)
+    }
+
     async fn store(&self, segment: &Segment, rows: &S::Rows) -> Result<Appended, Unavailable> {
         append(&self.storage, self.key, slice::from_ref(segment), rows, self.settings.patience).await
     }
@@ -324,9 +334,13 @@ impl<S: Storage> WriterTask<S> {
     async fn absorb(&mut self, winner: Segment) -> Result<(), Stopped> {
         self.apply(winner)?;
         loop {
-            match self.storage.read(self.key, self.state.last).await {
-                Ok(more) if more.is_empty() => return Ok(()),
-                Ok(more) => more.into_iter().try_for_each(|segment| self.apply(segment))?,
+            match self.storage.read(self.key, self.state.last, Consistency::Strong).await {
+                Ok(page) => {
+                    page.segments.into_iter().try_for_each(|segment| self.apply(segment))?;
+                    if !page.has_more {
+                        return Ok(());
+                    }
+                }
                 // Reading ahead only saves attempts: the next append finds any segment that was not read.
                 Err(ReadError::Unavailable(_)) => return Ok(()),
                 Err(ReadError::Malformed(source)) => return Err(refused(AppendError::Refused(source))),

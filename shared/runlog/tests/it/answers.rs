@@ -30,7 +30,7 @@ fn interrupt(id: u128) -> Interrupt {
 }
 
 /// Creates a log that waits for answers to all questions.
-async fn create_waiting(process: &Process) {
+pub(crate) async fn create_waiting(process: &Process) {
     let writer = create_claimed(
         process,
         key(),
@@ -54,7 +54,11 @@ async fn create_waiting(process: &Process) {
 
 /// Returns the events of the first answer to `interrupt`. Returns `Err` with the first answer if there is
 /// one.
-fn answer(state: &State, interrupt: InterruptId, person: u64) -> Result<Vec<Body>, Box<InterruptAnswer>> {
+pub(crate) fn answer(
+    state: &State,
+    interrupt: InterruptId,
+    person: u64,
+) -> Result<Vec<Body>, Box<InterruptAnswer>> {
     let asked = state.asked.iter().find(|asked| asked.interrupt.id == interrupt).unwrap();
     if let Some(first) = &asked.answer {
         return Err(Box::new(first.clone()));
@@ -79,6 +83,8 @@ async fn race(seed: u64) -> u64 {
         pause: 0.0,
         until,
         latency: 0..=fastrand::u64(1..30),
+        lag: Duration::from_millis(fastrand::u64(..500)),
+        gap: rate(),
     };
     let quiet = Table::new(Faults::none(1), Mutation::None);
     create_waiting(&quiet.process(0)).await;

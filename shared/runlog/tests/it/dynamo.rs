@@ -5,9 +5,9 @@ use std::{slice, sync::Arc, time::Duration};
 use sequent_core::{MessageId, RunId, TenantId, Timestamp};
 use sequent_event::{Body, Entry, Event, RunOutcome, Seq, State};
 use sequent_runlog::{
-    AppendError, Claim, Decision, DynamoStorage, Finish, Follow, Lease, LogKey, MAX_EVENTS, Poll, Segment,
-    Settings, Storage, TransactionRows, Writer, WriterId, append_control, claim, create_claimed, decide,
-    page, read_all,
+    AppendError, Claim, Consistency, Decision, DynamoStorage, Finish, Follow, Lease, LogKey, MAX_EVENTS,
+    Poll, Segment, SegmentPage, Settings, Storage, TransactionRows, Writer, WriterId, append_control, claim,
+    create_claimed, decide, page, read_all,
 };
 use sequent_tables::{
     Cancelled, Error as TableError, Row, Transaction, Update, Write, exists, key as keys, testing,
@@ -65,8 +65,12 @@ async fn a_stored_segment_is_read_unchanged_and_never_replaced() {
         let error = storage.append(log, slice::from_ref(&rival), &rows).await.unwrap_err();
         assert!(matches!(&error, AppendError::Conflict(found) if **found == stored), "{error:?}");
     }
-    assert_eq!(storage.read(log, Seq::START).await.unwrap(), std::slice::from_ref(&stored));
-    assert_eq!(storage.read(log, Seq(1)).await.unwrap(), []);
+    for consistency in [Consistency::Strong, Consistency::Eventual] {
+        let page = |segments| SegmentPage { segments, has_more: false };
+        let all = storage.read(log, Seq::START, consistency).await.unwrap();
+        assert_eq!(all, page(vec![stored.clone()]));
+        assert_eq!(storage.read(log, Seq(1), consistency).await.unwrap(), page(Vec::new()));
+    }
     assert_eq!(storage.tail(log).await.unwrap(), Some(stored));
     assert_eq!(storage.tail(fresh()).await.unwrap(), None);
     assert_eq!(storage.lease(log).await.unwrap(), Lease::Free, "the rival's row was not written either");
@@ -81,7 +85,7 @@ async fn a_refused_row_differs_from_a_taken_position() {
     // The row exists by now, so its second insertion is refused at any position.
     let error = storage.append(log, &[segment(2, vec![cancel()])], &rows).await.unwrap_err();
     assert!(matches!(&error, AppendError::RowsRefused(cancelled) if cancelled.any_refused()), "{error:?}");
-    assert_eq!(storage.read(log, Seq(1)).await.unwrap(), []);
+    assert_eq!(read_all(&storage, log).await.unwrap().len(), 1);
     let error = storage.append(log, &[segment(1, vec![cancel()])], &rows).await.unwrap_err();
     assert!(matches!(error, AppendError::Conflict(_)), "{error:?}");
 }
@@ -175,8 +179,9 @@ async fn a_log_longer_than_one_page_of_the_table_is_read_as_a_whole() {
     let Finish::Done(state) = end else { panic!() };
 
     let segments = read_all(&storage, log).await.unwrap();
-    let one_answer = storage.read(log, Seq::START).await.unwrap();
-    assert!(one_answer.len() < segments.len(), "the log is longer than 1 MB");
+    let one_answer = storage.read(log, Seq::START, Consistency::Strong).await.unwrap();
+    assert!(one_answer.segments.len() < segments.len(), "the log is longer than 1 MB");
+    assert!(one_answer.has_more);
     let events: Vec<Event> = segments.iter().flat_map(Segment::events).collect();
     assert_eq!(State::of(&events).unwrap(), *state);
     assert!(state.answer_text() == piece.repeat(160));
@@ -188,7 +193,7 @@ async fn a_log_longer_than_one_page_of_the_table_is_read_as_a_whole() {
         loop {
             match follow.poll().await.unwrap() {
                 Poll::Event(event) => seen.push(event),
-                Poll::Idle(_) => {}
+                Poll::Idle => {}
                 Poll::Closed => break,
             }
         }

@@ -11,5 +11,6 @@ mod limits;
 mod memory;
 mod process;
 mod simulation;
+mod stale;
 mod timing;
 mod writer;

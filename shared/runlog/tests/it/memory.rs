@@ -6,6 +6,7 @@ use std::{
     fmt::Write,
     ops::RangeInclusive,
     sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
 };
 
 use sequent_core::{MessageId, ProjectId, RunId, TenantId, Timestamp};
@@ -93,6 +94,10 @@ pub(crate) struct Faults {
     pub(crate) until: Instant,
     /// Time of one way in milliseconds.
     pub(crate) latency: RangeInclusive<u64>,
+    /// Eventually consistent reads show the log as it was this long ago.
+    pub(crate) lag: Duration,
+    /// An eventually consistent read misses a segment that later ones follow.
+    pub(crate) gap: f64,
 }
 
 impl Faults {
@@ -109,6 +114,8 @@ impl Faults {
             pause: 0.0,
             until,
             latency,
+            lag: Duration::ZERO,
+            gap: 0.0,
         }
     }
 }
@@ -116,6 +123,8 @@ impl Faults {
 #[derive(Debug, Default)]
 pub(crate) struct Inner {
     pub(crate) segments: BTreeMap<u64, Segment>,
+    /// The time at which the segment at each position was stored.
+    stored: BTreeMap<u64, Instant>,
     pub(crate) lease: Option<Timestamp>,
     pub(crate) lease_epoch: u32,
     pub(crate) closed: Option<Closed>,
@@ -124,10 +133,26 @@ pub(crate) struct Inner {
     pub(crate) violations: Vec<(&'static str, String)>,
     pub(crate) writes: u64,
     pub(crate) reads: u64,
+    /// Cost of the reads in halves of a read unit: an eventually consistent read costs one of them.
+    pub(crate) half_units: u64,
     /// Segments that reads of the log have returned.
     pub(crate) segments_read: usize,
     pub(crate) faults: u64,
     processes: u32,
+}
+
+impl Inner {
+    /// Returns the time for which the segment at `first` has been stored.
+    pub(crate) fn age(&self, first: Seq) -> Option<Duration> {
+        self.stored.get(&first.0).map(Instant::elapsed)
+    }
+
+    /// Returns the segments after `after` that were stored at least `lag` ago.
+    pub(crate) fn older_than(&self, lag: Duration, after: Seq) -> Vec<Segment> {
+        let is_old = |first: &u64| self.stored.get(first).is_none_or(|at| at.elapsed() >= lag);
+        let later = self.segments.range(after.0.saturating_add(1)..);
+        later.filter(|(first, _)| is_old(first)).map(|(_, segment)| segment.clone()).collect()
+    }
 }
 
 /// A shared handle of the table.
@@ -238,6 +263,7 @@ impl Table {
             return Err(AppendError::RowsRefused(Cancelled::Reasons(reasons.into())));
         }
         inner.segments.extend(segments.iter().map(|segment| (segment.first.0, segment.clone())));
+        inner.stored.extend(segments.iter().map(|segment| (segment.first.0, Instant::now())));
         drop(inner);
         self.put_rows(rows);
         Ok(())

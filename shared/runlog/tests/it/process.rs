@@ -12,7 +12,9 @@ use std::{
 
 use sequent_core::Timestamp;
 use sequent_event::Seq;
-use sequent_runlog::{AppendError, Lease, LogKey, ReadError, Segment, Storage, Waiting};
+use sequent_runlog::{
+    AppendError, Consistency, Lease, LogKey, ReadError, Segment, SegmentPage, Storage, Waiting,
+};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::{
@@ -111,12 +113,17 @@ impl Process {
         }
     }
 
-    async fn read_table<T>(&self, read: impl FnOnce(&Inner) -> T) -> Result<T, ReadError> {
+    async fn read_table<T>(
+        &self,
+        consistency: Consistency,
+        read: impl FnOnce(&Inner) -> T,
+    ) -> Result<T, ReadError> {
         let fails = self.strikes(self.table.faults.read);
         self.travel().await;
         let found = {
             let mut inner = self.table.lock();
             inner.reads += 1;
+            inner.half_units += if consistency == Consistency::Strong { 2 } else { 1 };
             read(&inner)
         };
         self.back().await;
@@ -185,24 +192,31 @@ impl Storage for Process {
         })
     }
 
-    async fn read(&self, _: LogKey, after: Seq) -> Result<Vec<Segment>, ReadError> {
+    async fn read(&self, _: LogKey, after: Seq, consistency: Consistency) -> Result<SegmentPage, ReadError> {
         let most = if self.table.faulty() { fastrand::usize(1..9) } else { 1000 };
-        let read = |inner: &Inner| {
-            inner.segments.range(after.0 + 1..).take(most).map(|(_, segment)| segment.clone()).collect()
-        };
-        let found: Vec<Segment> = self.read_table(read).await?;
+        let is_stale = consistency == Consistency::Eventual || self.table.mutation == Mutation::StaleReads;
+        let lag = if is_stale { self.table.faults.lag } else { Duration::ZERO };
+        let mut found = self.read_table(consistency, |inner| inner.older_than(lag, after)).await?;
+        if is_stale && found.len() > 1 && self.strikes(self.table.faults.gap) {
+            found.remove(fastrand::usize(..found.len() - 1));
+        }
+        let has_more = found.len() > most;
+        found.truncate(most);
         self.table.lock().segments_read += found.len();
-        Ok(found.into_iter().map(|segment| self.table.mutation.seen(self, segment)).collect())
+        let segments = found.into_iter().map(|segment| self.table.mutation.seen(self, segment)).collect();
+        Ok(SegmentPage { segments, has_more })
     }
 
     async fn tail(&self, _: LogKey) -> Result<Option<Segment>, ReadError> {
-        let tail = self.read_table(|inner| inner.segments.values().next_back().cloned()).await?;
+        let tail = |inner: &Inner| inner.segments.values().next_back().cloned();
+        let tail = self.read_table(Consistency::Strong, tail).await?;
         self.table.lock().segments_read += usize::from(tail.is_some());
         Ok(tail)
     }
 
     async fn lease(&self, _: LogKey) -> Result<Lease, ReadError> {
-        self.read_table(|inner| inner.lease.map_or(Lease::Free, Lease::Held)).await
+        let lease = |inner: &Inner| inner.lease.map_or(Lease::Free, Lease::Held);
+        self.read_table(Consistency::Strong, lease).await
     }
 
     async fn wait(&self, key: LogKey, epoch: u32, _: &Waiting) -> Result<(), AppendError> {

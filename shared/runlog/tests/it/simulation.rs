@@ -134,6 +134,11 @@ fn a_terminal_event_moved_over_a_cancel_is_detected() {
 }
 
 #[test]
+fn stale_reads_in_place_of_strongly_consistent_ones_are_detected() {
+    assert_caught(Mutation::StaleReads, "readers");
+}
+
+#[test]
 fn a_terminal_event_in_two_writes_is_detected() {
     assert_caught(Mutation::SplitTerminal, "one transaction");
 }

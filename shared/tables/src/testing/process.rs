@@ -3,7 +3,10 @@
 use std::{
     collections::BTreeMap,
     mem,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use aws_sdk_dynamodb::{
@@ -11,18 +14,32 @@ use aws_sdk_dynamodb::{
     config::{ConfigBag, Intercept, RuntimeComponents, interceptors::BeforeTransmitInterceptorContextRef},
     error::BoxError,
 };
+use serde_json::Value;
 
 use crate::Store;
 
-/// The number of requests of a process, by operation.
+/// The requests of a process.
 #[derive(Debug, Clone, Default)]
-pub struct Requests(Arc<Mutex<BTreeMap<String, usize>>>);
+pub struct Requests {
+    by_operation: Arc<Mutex<BTreeMap<String, usize>>>,
+    strong_reads: Arc<AtomicUsize>,
+}
 
 impl Requests {
-    /// Returns the counts since the last call.
+    /// Returns the number of requests by operation since the last call.
     #[must_use]
     pub fn take(&self) -> BTreeMap<String, usize> {
-        mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        mem::take(&mut *self.counts())
+    }
+
+    /// Returns the number of strongly consistent reads since the last call. The others cost half as much.
+    #[must_use]
+    pub fn take_strong_reads(&self) -> usize {
+        self.strong_reads.swap(0, Ordering::Relaxed)
+    }
+
+    fn counts(&self) -> MutexGuard<'_, BTreeMap<String, usize>> {
+        self.by_operation.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -37,9 +54,12 @@ impl Intercept for Requests {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
+        let body = context.request().body().bytes().unwrap_or_default();
+        let body: Value = serde_json::from_slice(body).unwrap_or_default();
+        self.strong_reads.fetch_add(usize::from(body["ConsistentRead"] == true), Ordering::Relaxed);
         let target = context.request().headers().get("x-amz-target").unwrap_or_default();
         let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(operation).or_default() += 1;
+        *self.counts().entry(operation).or_default() += 1;
         Ok(())
     }
 }

@@ -24,6 +24,8 @@ pub(crate) enum Mutation {
     RenumberOverCancel,
     /// The terminal event and the rows that repeat it are stored by two writes.
     SplitTerminal,
+    /// Strongly consistent reads of the log are stale, too.
+    StaleReads,
 }
 
 impl Mutation {

@@ -96,6 +96,8 @@ pub(crate) fn play(seed: u64, mutation: Mutation) -> Report {
             pause: rate() / 3.0,
             until,
             latency: 0..=fastrand::u64(1..30),
+            lag: Duration::from_millis(fastrand::choice([0, 20, 200, 2000]).unwrap()),
+            gap: rate(),
         };
         let world = World { table: Table::new(faults, mutation), history: Arc::default() };
         world.play(until).await;
@@ -278,7 +280,7 @@ impl World {
                         follow = Follow::new(process.clone(), key(), follow.position());
                     }
                 }
-                Ok(Poll::Idle(_)) => {}
+                Ok(Poll::Idle) => {}
                 Ok(Poll::Closed) => break,
                 Err(error @ ReadError::Malformed(_)) => {
                     self.table.violation("readers", format!("follower {reader}: {error}"));
