@@ -61,6 +61,11 @@ pub(crate) const fn prompt_ordinal(earlier: usize) -> usize {
     2 * earlier
 }
 
+/// The number of people's messages up to the one at this position. Returns `None` if an answer is there.
+pub(crate) const fn prompts_up_to(ordinal: usize) -> Option<usize> {
+    if ordinal.is_multiple_of(2) { Some(ordinal / 2 + 1) } else { None }
+}
+
 /// The position of the answer to the first `told` messages of the run: after the last of them.
 const fn answer_ordinal(told: usize) -> usize {
     2 * told.saturating_sub(1) + 1

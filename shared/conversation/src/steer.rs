@@ -4,14 +4,23 @@ use std::sync::Arc;
 
 use sequent_core::{MessageId, UserId};
 use sequent_event::{Body, Seq, State, TextMessage};
-use sequent_runlog::{AppendError, Decision, DynamoStorage, LogKey, TransactionRows, Unavailable, decide};
-use sequent_tables::{Label, Row, Transaction, Write, attribute, key};
+use sequent_runlog::{
+    AppendError, Decision, DynamoStorage, LogKey, Storage as _, TransactionRows, Unavailable, append_after,
+    decide,
+};
+use sequent_tables::{Key, Label, PageRequest, Row, Transaction, Write, attribute, key};
 
-use crate::{Error, Message, Prompt, Run, RunStatus, Runs, replies::prompt_ordinal};
+use crate::{
+    Error, Message, Prompt, Run, RunStatus, Runs,
+    replies::{prompt_ordinal, prompts_up_to},
+};
 
 /// Messages that a run takes while it works. The end of a run that is rolled back deletes them in one transaction, and a
 /// run that must answer more of them is better cancelled.
 pub const MAX_STEERING_MESSAGES: usize = 32;
+
+/// Attempts to store a message at the end of a log that its owner writes to.
+const TAIL_ATTEMPTS: u32 = 3;
 
 const PROJECT: Label = Label::new("project");
 
@@ -37,25 +46,104 @@ pub async fn steer(
     prompt: Prompt,
 ) -> Result<Steered, Error> {
     let run = Runs::new(storage.store(), key.tenant).get(key.run).await?;
-    let said = TextMessage { id: MessageId::new(), text: prompt.into() };
-    let decided = decide(storage, key, |state| {
-        check(state)?;
-        let message = Body::UserMessage {
-            message_id: said.id,
-            content: said.text.clone(),
-            by: Some(by),
-            model: run.model.clone(),
-        };
-        Ok((vec![message], rows(key, &run, state, &said)))
-    });
-    match decided.await {
-        Ok(Decision::Stored(state)) => Ok(Steered { message: said.id, seq: state.last }),
-        Ok(Decision::Refused(refusal)) => Err(refusal),
-        Ok(Decision::Missing) => Err(Error::RunNotFound),
-        Err(Unavailable(AppendError::RowsRefused(cancelled))) if cancelled.refused(PROJECT) => {
-            Err(Error::ProjectNotFound)
+    let steering =
+        Steering { storage, key, by, said: TextMessage { id: MessageId::new(), text: prompt.into() }, run };
+    for _ in 0..TAIL_ATTEMPTS {
+        match steering.append_to_tail().await? {
+            TailAppend::Stored(steered) => return Ok(steered),
+            TailAppend::Lost => {}
+            TailAppend::Unknown => break,
         }
-        Err(error) => Err(error.into()),
+    }
+    steering.decide().await
+}
+
+/// A message that is to be stored.
+struct Steering<'a> {
+    storage: &'a DynamoStorage,
+    key: LogKey,
+    by: UserId,
+    said: TextMessage,
+    run: Run,
+}
+
+/// The result of an attempt to store a message without reading the whole log.
+enum TailAppend {
+    Stored(Steered),
+    /// Another segment was stored first.
+    Lost,
+    /// The end of the log does not tell whether the run takes a message.
+    Unknown,
+}
+
+impl Steering<'_> {
+    /// Stores the message after the last segment, if that is one of a run at work: its owner wrote it and did not close the
+    /// log. The number of earlier messages is in the key of the last one, whose row is stored with its event.
+    async fn append_to_tail(&self) -> Result<TailAppend, Error> {
+        let tail = self.storage.tail(self.key).await?;
+        let Some(tail) = tail.filter(|tail| tail.epoch > 0 && !tail.leaves_closed()) else {
+            return Ok(TailAppend::Unknown);
+        };
+        let Some(earlier) = self.earlier().await? else { return Ok(TailAppend::Unknown) };
+        check_number(earlier)?;
+        let rows = self.rows(earlier);
+        let appended = append_after(self.storage, self.key, &tail, self.event(), &rows).await;
+        Ok(match appended.map_err(refusal)? {
+            Some(seq) => TailAppend::Stored(self.steered(seq)),
+            None => TailAppend::Lost,
+        })
+    }
+
+    /// The number of people's messages in the run. Returns `None` if the rows do not tell it.
+    async fn earlier(&self) -> Result<Option<usize>, Error> {
+        let LogKey { tenant, run } = self.key;
+        let end = format!("{}~", key::message_prefix(run));
+        let request = PageRequest::new(key::messages(tenant, self.run.project_id)).after(end).limit(Some(1));
+        let page = self.storage.store().page_items(&request).await?;
+        let last = page.items.first().and_then(Key::of_item);
+        let ordinal = last.and_then(|key| key.sk().strip_prefix(&key::message_prefix(run))?.parse().ok());
+        Ok(ordinal.and_then(prompts_up_to))
+    }
+
+    /// Stores the message after the whole log was read.
+    async fn decide(&self) -> Result<Steered, Error> {
+        let decided = decide(self.storage, self.key, |state| {
+            check(state)?;
+            Ok((vec![self.event()], self.rows(state.prompts.len())))
+        });
+        match decided.await.map_err(refusal)? {
+            Decision::Stored(state) => Ok(self.steered(state.last)),
+            Decision::Refused(refusal) => Err(refusal),
+            Decision::Missing => Err(Error::RunNotFound),
+        }
+    }
+
+    fn event(&self) -> Body {
+        Body::UserMessage {
+            message_id: self.said.id,
+            content: self.said.text.clone(),
+            by: Some(self.by),
+            model: self.run.model.clone(),
+        }
+    }
+
+    /// The row of the message, which comes after `earlier` others. A child run answers in no conversation, so its messages
+    /// have no rows.
+    fn rows(&self, earlier: usize) -> Option<TransactionRows> {
+        self.run.parent_run_id.is_none().then(|| rows(self.key, &self.run, earlier, &self.said))
+    }
+
+    fn steered(&self, seq: Seq) -> Steered {
+        Steered { message: self.said.id, seq }
+    }
+}
+
+fn refusal(error: Unavailable) -> Error {
+    match error {
+        Unavailable(AppendError::RowsRefused(cancelled)) if cancelled.refused(PROJECT) => {
+            Error::ProjectNotFound
+        }
+        error => error.into(),
     }
 }
 
@@ -63,23 +151,23 @@ fn check(state: &State) -> Result<(), Error> {
     if state.phase.is_closed() && !state.is_resumable() {
         return Err(Error::RunClosed(RunStatus::of(&state.phase)));
     }
-    if state.prompts.len() > MAX_STEERING_MESSAGES { Err(Error::TooManyMessages) } else { Ok(()) }
+    check_number(state.prompts.len())
 }
 
-/// The row of the message. A child run answers in no conversation, so its messages have no rows.
-fn rows(key: LogKey, run: &Run, state: &State, said: &TextMessage) -> Option<TransactionRows> {
-    if run.parent_run_id.is_some() {
-        return None;
-    }
-    let ordinal = prompt_ordinal(state.prompts.len());
+fn check_number(prompts: usize) -> Result<(), Error> {
+    if prompts > MAX_STEERING_MESSAGES { Err(Error::TooManyMessages) } else { Ok(()) }
+}
+
+fn rows(key: LogKey, run: &Run, earlier: usize, said: &TextMessage) -> TransactionRows {
+    let ordinal = prompt_ordinal(earlier);
     let message = Message::of_person(run.project_id, run.id, said);
     let row = Row::new(&key::message(key.tenant, run.project_id, run.id, ordinal), &message)
         .expect("a message serialises to a map");
     let project = key::project(key.tenant, run.project_id);
-    Some(Arc::new(move |transaction: Transaction| {
+    Arc::new(move |transaction: Transaction| {
         let is_kept = Write::require(&project).when(attribute("deleting").is_absent());
         transaction.write(is_kept).label(PROJECT).write(Write::put(row.clone()))
-    }))
+    })
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@ use sequent_runlog::MAX_BYTES;
 use sequent_tables::{
     Item, Update, attribute_of,
     limit::{TRANSACTION_BYTES, item_bytes},
+    testing::process,
 };
 
 use super::*;
@@ -31,6 +32,42 @@ async fn a_message_is_part_of_the_conversation_at_once() {
     assert_eq!((messages.len(), messages[1].id), (2, stored.message));
     let state = writer.flush().await.unwrap();
     assert_eq!(state.prompts.len(), 1, "the owner has not read it yet");
+}
+
+#[tokio::test]
+async fn a_message_to_a_run_at_work_costs_no_reading_of_its_log() {
+    let conversation = Conversation::new().await;
+    let new = conversation.asking();
+    let writer = conversation.begin(&new).await;
+    // Three pages of the table.
+    append_all(&writer, (0..20).flat_map(|_| response(&"x".repeat(120_000), 1, "tool_calls"))).await;
+    writer.flush().await.unwrap();
+    let (store, requests) = process(conversation.runs.tables());
+    let storage = DynamoStorage::new(store);
+    for text in ["And in short?", "And at low tide?"] {
+        let prompt = Prompt::try_from(text.to_owned()).unwrap();
+        steer(&storage, new.key(), conversation.user, prompt).await.unwrap();
+        append_all(&writer, response("So.", 1, "tool_calls")).await;
+        writer.flush().await.unwrap();
+    }
+    let requests = requests.take();
+    assert!(requests["Query"] <= 4, "the last segment and the last message, twice: {requests:?}");
+    let said: Vec<String> = shown(&conversation).await.into_iter().map(|(_, text, _)| text).collect();
+    assert_eq!(said, ["Why?", "And in short?", "And at low tide?"]);
+    assert_eq!(writer.flush().await.unwrap().prompts.len(), 3);
+}
+
+#[tokio::test]
+async fn messages_that_are_sent_at_the_same_time_are_all_kept() {
+    let conversation = Conversation::new().await;
+    let new = conversation.asking();
+    let writer = conversation.begin(&new).await;
+    let sent = (0..8).map(|n| steer_with(&conversation, new.key(), ["a", "b", "c", "d"][n % 4]));
+    let sent = futures::future::join_all(sent).await;
+    assert!(sent.iter().all(Result::is_ok), "{sent:?}");
+    assert_eq!(conversation.messages().await.len(), 9);
+    append_all(&writer, response("So.", 1, "tool_calls")).await;
+    assert_eq!(writer.flush().await.unwrap().prompts.len(), 9);
 }
 
 #[tokio::test]
