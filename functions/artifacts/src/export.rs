@@ -7,7 +7,7 @@ use sequent_conversation::{Projects, Runs};
 use sequent_core::{ArtifactId, Principal, ProjectId, RunId, Timestamp};
 use sequent_documents::Format;
 use sequent_http::{Caller, Json, Problem, Scope, openapi::Problems};
-use sequent_jobs::{Enqueued, Job, JobFailure, JobStatus, enqueue};
+use sequent_jobs::{Enqueued, Job, JobFailure, JobStatus, enqueue_about};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -101,7 +101,8 @@ async fn enqueue_export(
 ) -> Result<Job, Problem> {
     loop {
         let new = export.job(caller.tenant, run);
-        match enqueue(&app.store, &new, Timestamp::now()).await? {
+        let subject = export.source_exists(caller.tenant, run);
+        match enqueue_about(&app.store, &new, subject, Timestamp::now()).await? {
             Enqueued::New(job) => return Ok(job),
             Enqueued::Existing(job) => {
                 if export.again >= MOST_REPETITIONS || is_usable(app, caller, &job).await? {

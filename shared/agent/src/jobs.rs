@@ -7,7 +7,8 @@
 use sequent_conversation::{Error, cancel_jobs};
 use sequent_core::{JobId, Timestamp};
 use sequent_event::{Body, Job, State};
-use sequent_jobs::{Jobs, NewJob, Queue, enqueue};
+use sequent_jobs::{Jobs, NewJob, Queue, enqueue_about};
+use sequent_tables::{Write, key};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -72,7 +73,10 @@ impl RunJobs {
                 run: Some(execution.key.run),
                 tool_call_id: job.tool_call_id,
             };
-            enqueue(execution.engine.store(), &new, Timestamp::now()).await?;
+            // Without its row the run has been deleted, and the deletion would not find the job any more.
+            let run = Write::require(&key::run(execution.key.tenant, execution.key.run))
+                .when(sequent_tables::exists());
+            enqueue_about(execution.engine.store(), &new, run, Timestamp::now()).await?;
             self.created.push(job.job_id);
         }
         Ok(())

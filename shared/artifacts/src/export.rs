@@ -3,6 +3,7 @@
 use sequent_core::{ArtifactId, JobId, ProjectId, RunId, TenantId};
 use sequent_documents::Format;
 use sequent_jobs::{NewJob, Queue};
+use sequent_tables::{Write, attribute, exists, key};
 use serde::{Deserialize, Serialize};
 
 use crate::Digest;
@@ -85,6 +86,26 @@ impl Export {
             about: Some(run.map_or_else(|| self.source.id(), |run| run.to_string())),
             run: None,
             tool_call_id: None,
+        }
+    }
+}
+
+impl Export {
+    /// The condition that the source has not been deleted. A deletion removes the row of a run, and marks a project, before
+    /// it looks for exports: what is enqueued under this condition is found. `run` is as in [`job`](Self::job).
+    #[must_use]
+    pub fn source_exists(&self, tenant: TenantId, run: Option<RunId>) -> Write {
+        match (self.source, run) {
+            (Source::Run(run), _) | (Source::Artifact(_), Some(run)) => {
+                Write::require(&key::run(tenant, run)).when(exists())
+            }
+            (Source::Artifact(artifact), None) => {
+                Write::require(&key::artifact(tenant, artifact)).when(exists())
+            }
+            (Source::Project(project), _) => {
+                let is_kept = attribute("deleting").is_absent();
+                Write::require(&key::project(tenant, project)).when(exists()).when(is_kept)
+            }
         }
     }
 }

@@ -1,13 +1,16 @@
 //! Enqueuing: inserting a job's row, together with the row that claims its key.
 
 use sequent_core::{JobId, RunId, TenantId, Timestamp, pace::scaled};
-use sequent_tables::{Retry, Row, Store, Transaction, Write, key};
+use sequent_tables::{Label, Retry, Row, Store, Transaction, Write, key};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, GRACE, Job, JobKind, JobStatus, JobUsage, Queue};
 
 /// Tries against a clean-up that removes the existing job at the same time.
 const TRIES: u32 = 3;
+
+/// The condition on what a job is about.
+const SUBJECT: Label = Label::new("subject");
 
 /// A job to enqueue.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -143,11 +146,39 @@ impl NewJob {
 /// # Errors
 /// Returns an error if the table fails.
 pub async fn enqueue(store: &Store, new: &NewJob, now: Timestamp) -> Result<Enqueued, Error> {
+    insert(store, new, None, now).await
+}
+
+/// As [`enqueue`], if `subject` holds in the same transaction: the condition that what the job is about has not been
+/// deleted. The job could otherwise outlive a deletion that runs at the same time.
+///
+/// # Errors
+/// [`Error::NoSubject`] if the condition does not hold, or an error of the table.
+pub async fn enqueue_about(
+    store: &Store,
+    new: &NewJob,
+    subject: Write,
+    now: Timestamp,
+) -> Result<Enqueued, Error> {
+    insert(store, new, Some(subject), now).await
+}
+
+async fn insert(
+    store: &Store,
+    new: &NewJob,
+    subject: Option<Write>,
+    now: Timestamp,
+) -> Result<Enqueued, Error> {
     for _ in 0..TRIES {
-        let inserts = new.rows(now).into_iter().map(Write::insert);
-        let transaction = inserts.fold(Transaction::new(), Transaction::write);
+        let transaction =
+            new.rows(now).into_iter().map(Write::insert).fold(Transaction::new(), Transaction::write);
+        let transaction = match &subject {
+            Some(subject) => transaction.write(subject.clone()).label(SUBJECT),
+            None => transaction,
+        };
         match store.commit(transaction, Retry::BRIEF).await {
             Ok(()) => return Ok(Enqueued::New(new.job(now))),
+            Err(cancelled) if cancelled.refused(SUBJECT) => return Err(Error::NoSubject),
             Err(cancelled) if cancelled.any_refused() => {
                 if let Some(job) = new.existing(store).await? {
                     return Ok(Enqueued::Existing(job));

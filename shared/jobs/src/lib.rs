@@ -42,7 +42,7 @@ pub use admin::{Cancel, Redrive, cancel, redrive};
 pub use attempt::{JobClaim, Renewal, claim, renew};
 pub use deliver::{DeadLetter, Delivery, Dispatch, Effects, UNREADABLE, postpone, store_unreadable};
 pub use end::{End, EndedJob, end};
-pub use enqueue::{Enqueued, NewJob, enqueue};
+pub use enqueue::{Enqueued, NewJob, enqueue, enqueue_about};
 pub use jobs::Jobs;
 pub use registry::{
     Context, Done, Failed, JobKind, LeftArtifact, ProgressReporter, Queue, Registry, RetryPolicy,
@@ -67,6 +67,9 @@ pub enum Error {
     /// The tenant has no such job.
     #[error("the job does not exist")]
     NotFound,
+    /// What the job is about has been deleted.
+    #[error("the subject of the job does not exist")]
+    NoSubject,
     /// The cursor was not issued by this list.
     #[error(transparent)]
     Cursor(#[from] InvalidCursor),
@@ -94,7 +97,9 @@ impl Error {
         match self {
             Self::Contended | Self::Log(_) => true,
             Self::Data(error) => error.is_transient(),
-            Self::NotFound | Self::Cursor(_) | Self::Effects(_) | Self::Unstorable(_) => false,
+            Self::NotFound | Self::NoSubject | Self::Cursor(_) | Self::Effects(_) | Self::Unstorable(_) => {
+                false
+            }
         }
     }
 }
@@ -125,6 +130,7 @@ impl ApiError for Error {
     fn details(&self) -> ErrorDetails {
         match self {
             Self::NotFound => ErrorDetails::new(Code::NotFound, "There is no job with this id."),
+            Self::NoSubject => ErrorDetails::new(Code::NotFound, "The subject of the job has been deleted."),
             Self::Cursor(error) => error.details(),
             Self::Data(error) => error.details(),
             Self::Log(_) | Self::Contended | Self::Effects(_) | Self::Unstorable(_) => {

@@ -1,12 +1,13 @@
 //! Deletions: complete, killed half way, repeated.
 
-use sequent_artifacts::{Error as ArtifactError, Origin, Source};
+use sequent_artifacts::{Digest, Error as ArtifactError, Export, Origin, Source};
 use sequent_billing::{Posting, testing::books};
 use sequent_conversation::{Deletion, Error, NewRun, Runs, SettleRun, Turn, create, create_claimed};
 use sequent_core::{ArtifactId, MicroUsd, ProjectId, RunId, Timestamp, UserId};
 use sequent_deletion::RunRecord;
+use sequent_documents::Format;
 use sequent_jobs::{
-    JobStatus, NewJob, Worked, enqueue,
+    Error as JobError, JobStatus, NewJob, Worked, enqueue, enqueue_about,
     kinds::{HelloInput, HelloWorld},
 };
 use sequent_runlog::{LogKey, Storage as _};
@@ -224,4 +225,30 @@ async fn a_job_without_a_project_has_nothing_to_do() {
         bench.store().put(row).await.unwrap();
     }
     assert_eq!(bench.work(bench.delivery(project).await).await, Worked::Success);
+}
+
+/// The requests have read that the run and the conversation exist, and are slow.
+#[tokio::test]
+async fn an_export_or_a_job_that_is_enqueued_while_the_deletion_runs_is_refused() {
+    let bench = Bench::new().await;
+    let left = conversation(&bench).await;
+    bench.projects().delete(left.project).await.unwrap();
+    let delivery = bench.delivery(left.project).await;
+    assert_eq!(bench.work(delivery).await, Worked::Success, "{:?}", bench.job(delivery).await.error);
+    let document = document_of(left.first);
+    let sources = [
+        (Source::Run(left.first), None),
+        (Source::Artifact(document), Some(left.first)),
+        (Source::Artifact(document), None),
+        (Source::Project(left.project), None),
+    ];
+    for (source, run) in sources {
+        let export = Export { source, version: Digest::of(b"2"), format: Format::Markdown, again: 0 };
+        let subject = export.source_exists(bench.tenant, run);
+        let new = export.job(bench.tenant, run);
+        let refused = enqueue_about(bench.store(), &new, subject, Timestamp::now()).await;
+        assert!(matches!(refused, Err(JobError::NoSubject)), "{source:?}: {refused:?}");
+        assert_eq!(bench.store().get_item(&key::job(bench.tenant, new.id)).await.unwrap(), None);
+    }
+    assert_eq!(bench.places().await, NOTHING);
 }
