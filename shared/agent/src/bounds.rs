@@ -11,6 +11,9 @@ use sequent_core::{
     setting::{self, InvalidSetting},
 };
 use sequent_event::{Budget, State};
+use sequent_model::UsageLimit;
+
+use crate::allowance;
 
 /// The limits that the deployment sets for every run.
 #[derive(Debug, Clone, Copy)]
@@ -37,28 +40,21 @@ pub struct Bounds {
 /// The message of a run that ends with `time_limit`.
 pub(crate) const TIME_LIMIT: &str = "The run has reached its time limit.";
 
-/// A limit of a run's usage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum RunLimit {
-    Cost,
-    Tokens,
-}
-
-impl RunLimit {
-    pub(crate) fn reached(self) -> LimitReached {
-        let (code, message) = match self {
-            Self::Cost => ("cost_limit", "The run has reached its cost limit."),
-            Self::Tokens => ("token_limit", "The run has reached its token limit."),
-        };
-        LimitReached { code, message: message.to_owned() }
-    }
-}
-
 /// A limit that ends a run.
 #[derive(Debug)]
 pub(crate) struct LimitReached {
     pub(crate) code: &'static str,
     pub(crate) message: String,
+}
+
+impl From<UsageLimit> for LimitReached {
+    fn from(limit: UsageLimit) -> Self {
+        let (code, message) = match limit {
+            UsageLimit::Cost => ("cost_limit", "The run has reached its cost limit."),
+            UsageLimit::Tokens => ("token_limit", "The run has reached its token limit."),
+        };
+        Self { code, message: message.to_owned() }
+    }
 }
 
 impl Default for Bounds {
@@ -116,10 +112,10 @@ impl Bounds {
             return reached("step_limit", &format!("The run has reached its limit of {steps} model calls."));
         }
         if max_tokens.is_some_and(|most| totals.input_tokens + totals.output_tokens >= most) {
-            return Some(RunLimit::Tokens.reached());
+            return Some(UsageLimit::Tokens.into());
         }
         if max_cost_micro_usd.is_some_and(|most| totals.cost_micro_usd.0 >= most) {
-            return Some(RunLimit::Cost.reached());
+            return Some(UsageLimit::Cost.into());
         }
         self.out_of_time(state, now)
     }
@@ -145,15 +141,12 @@ impl Bounds {
     /// this holds when a child starts, and when another ends. That one has used u <= R / (steps + 1), so the new share
     /// (R - u) / steps is not smaller. What a child does not use is a part of R again.
     pub(crate) fn share(&self, state: &State, steps: usize, now: Timestamp) -> Budget {
-        let Budget { max_steps, max_tokens, max_cost_micro_usd, max_seconds } = state.configuration.budget;
+        let Budget { max_steps, max_tokens, max_cost_micro_usd, max_seconds } = allowance::rest(state);
         let shares = u64::try_from(steps).unwrap_or(u64::MAX).saturating_add(1);
-        let totals = &state.totals;
-        let tokens = totals.input_tokens + totals.output_tokens;
         Budget {
             max_steps,
-            max_tokens: max_tokens.map(|most| most.saturating_sub(tokens) / shares),
-            max_cost_micro_usd: max_cost_micro_usd
-                .map(|most| most.saturating_sub(totals.cost_micro_usd.0) / shares),
+            max_tokens: max_tokens.map(|rest| rest / shares),
+            max_cost_micro_usd: max_cost_micro_usd.map(|rest| rest / shares),
             max_seconds: max_seconds.map(|_| self.time_left(state, now).as_secs().max(1)),
         }
     }

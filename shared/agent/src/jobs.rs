@@ -6,7 +6,7 @@
 
 use sequent_conversation::{Error, cancel_jobs};
 use sequent_core::{JobId, Timestamp};
-use sequent_event::{Body, Job, State};
+use sequent_event::{Body, Budget, Job, State};
 use sequent_jobs::{Jobs, NewJob, Queue, enqueue_about};
 use sequent_tables::{Write, key};
 use serde_json::Value;
@@ -100,6 +100,7 @@ pub(crate) fn of_call(state: &State, call: &str, job_type: &str, input: Value) -
         job_id: JobId::new(),
         job_type: job_type.to_owned(),
         tool_call_id: Some(call.to_owned()),
+        budget: Budget::default(),
     });
     JobRequest { job, queue: Queue::default(), input }
 }

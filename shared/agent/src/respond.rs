@@ -5,13 +5,12 @@ use sequent_conversation::{Error, closing_bodies};
 use sequent_core::Timestamp;
 use sequent_deliverables::wanted;
 use sequent_event::{Body, Entry, RunOutcome, Usage};
-use sequent_model::{Chunk, Chunks, Context, FinishReason, ModelName, Request};
+use sequent_model::{Chunk, Chunks, Context, FinishReason, ModelName, OutputLimit, Request};
 use sequent_runlog::Stopped;
 use tokio::time::Instant;
 
 use crate::{
-    Engine,
-    allowance::{Allowance, OutputLimit},
+    Engine, allowance,
     bounds::{LimitReached, TIME_LIMIT},
     execution::{Execution, Flow, StopSignal, at, run_error, stop_error},
     next::{Next, Purpose, next},
@@ -131,7 +130,7 @@ fn candidates(
     let has_cost_limit = configuration.budget.max_cost_micro_usd.is_some();
     let is_counted = has_cost_limit && priced.first() == Some(model);
     let allowed = if configuration.hold.is_some() || is_counted { priced } else { all };
-    let allowance = Allowance::of(&execution.state, &execution.engine.bounds);
+    let allowance = allowance::of_run(&execution.state, &execution.engine.bounds);
     let mut affordable = Vec::new();
     let mut too_dear = None;
     for model in allowed {
@@ -141,7 +140,7 @@ fn candidates(
         }
     }
     match too_dear {
-        Some(limit) if affordable.is_empty() => Err(limit),
+        Some(limit) if affordable.is_empty() => Err(limit.into()),
         _ => Ok(affordable),
     }
 }
@@ -204,7 +203,10 @@ async fn conclude(execution: &mut Execution<'_>, mut call: ModelCall, end: Strea
     let mut bodies = call.response.end();
     let (finish_reason, terminal) = match end {
         StreamEnd::Finished(reason, used) => match call.candidate.limit.reached(reason) {
-            Some(limit) => (reason.as_str(), run_error(limit.code, &limit.message)),
+            Some(limit) => {
+                let limit = LimitReached::from(limit);
+                (reason.as_str(), run_error(limit.code, &limit.message))
+            }
             None => {
                 bodies.push(usage_recorded(execution, &call, used, reason.as_str()));
                 return complete(execution, bodies).await;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use sequent_artifacts::{Artifacts, Origin};
 use sequent_core::ArtifactId;
 use sequent_documents::{Document, DocumentKind, Website, website::FileContent};
+use sequent_event::Budget;
 use sequent_jobs::{Context, Done, Failed, JobKind};
 use sequent_model::{Client, ToolSpec};
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,9 @@ pub struct CompanionInput {
     pub task: String,
     /// The model that writes the report. The default is the deployment's model.
     pub model: Option<String>,
+    /// Limits of the model calls of all attempts.
+    #[serde(default, skip_serializing_if = "Budget::is_unlimited")]
+    pub budget: Budget,
 }
 
 impl GenerateCompanionReport {
@@ -75,6 +79,7 @@ impl JobKind for GenerateCompanionReport {
                 description: description(kind).to_owned(),
                 parameters: Document::schema(kind),
             },
+            budget: input.budget,
             time: TIME,
         };
         let report =

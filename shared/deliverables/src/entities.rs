@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use sequent_artifacts::{Artifacts, ENTITY_TYPES as TYPES, Entity, Mention};
 use sequent_core::{ArtifactId, Timestamp};
 use sequent_documents::Document;
-use sequent_event::Body;
+use sequent_event::{Body, Budget};
 use sequent_jobs::{Context, Done, Failed, JobKind};
 use sequent_model::{Client, ToolSpec};
 use sequent_tables::{Row, Transaction, Write, key};
@@ -48,6 +48,9 @@ pub struct EntitiesInput {
     pub artifact_id: ArtifactId,
     /// The model that reads the report. The default is the deployment's model.
     pub model: Option<String>,
+    /// Limits of the model calls of all attempts.
+    #[serde(default, skip_serializing_if = "Budget::is_unlimited")]
+    pub budget: Budget,
 }
 
 /// The arguments of `record_entities`.
@@ -97,6 +100,7 @@ impl JobKind for ExtractEntities {
             system: SYSTEM,
             material: format!("<report>\n{material}\n</report>"),
             tool: tool(),
+            budget: input.budget,
             time: TIME,
         };
         let named = ask(self.models.as_ref(), &context, data_request, parse).await?;

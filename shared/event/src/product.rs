@@ -3,7 +3,7 @@
 use sequent_core::{ArtifactId, JobId};
 use serde::{Deserialize, Serialize};
 
-use crate::Totals;
+use crate::{Budget, Totals};
 
 /// Immutable bytes in storage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +53,9 @@ pub struct Job {
     /// The tool call that the job's result answers, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool_call_id: Option<String>,
+    /// Limits of the job's model calls. The run leaves this much of its own limits to the job until the job ends.
+    #[serde(default, skip_serializing_if = "Budget::is_unlimited")]
+    pub budget: Budget,
 }
 
 /// The end of a job, as its worker recorded it.

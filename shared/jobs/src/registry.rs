@@ -127,6 +127,9 @@ pub enum Failed {
     /// Every other attempt would fail, too.
     #[error("{0}")]
     Poison(String),
+    /// The limits of the job do not cover the model call that it needs next. They hold for all attempts together.
+    #[error("{0}")]
+    OverBudget(String),
 }
 
 impl Failed {
@@ -151,7 +154,7 @@ pub struct Context {
     pub storage: DynamoStorage,
     /// Reports the progress of the attempt.
     pub progress: ProgressReporter,
-    /// Counts the usage of the attempt's model calls.
+    /// Counts the usage of the model calls.
     pub usage: UsageMeter,
     /// Turns `true` when the result of the attempt can no longer be stored, because the job was cancelled or another worker
     /// took it over. The handler is dropped at its next await; a handler that computes for long should read this.

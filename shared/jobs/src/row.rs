@@ -96,7 +96,7 @@ pub struct JobProgress {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct JobFailure {
-    /// Stable code: `poison`, `failed`, `timeout`, `panicked`, `too_many_crashes` or `cancelled`.
+    /// Stable code: `poison`, `over_budget`, `failed`, `timeout`, `panicked`, `too_many_crashes` or `cancelled`.
     pub code: String,
     /// Text that explains the failure for people.
     pub message: String,
@@ -105,6 +105,8 @@ pub struct JobFailure {
 impl JobFailure {
     /// The code of a job that was cancelled.
     pub const CANCELLED: &'static str = "cancelled";
+    /// The code of a job that has used up the limits that its run had left for it.
+    pub const OVER_BUDGET: &'static str = "over_budget";
 
     /// Returns `true` if another attempt would fail in the same way.
     #[must_use]

@@ -47,21 +47,32 @@ impl From<JobUsage> for Totals {
     }
 }
 
-/// Counts the usage of an attempt.
+/// Counts the usage of an attempt, in addition to that of earlier attempts.
 ///
 /// A handler adds each call when its response has been read. The worker stores the sum at every renewal of the lease and
 /// with the end of the attempt. An attempt that fails, panics, runs into its timeout or loses its process has cost as
 /// much as one that succeeds.
 #[derive(Debug, Clone, Default)]
-pub struct UsageMeter(Arc<Mutex<Totals>>);
+pub struct UsageMeter {
+    earlier: JobUsage,
+    attempt: Arc<Mutex<Totals>>,
+}
 
 impl UsageMeter {
-    /// Adds the usage of a call.
-    pub fn add(&self, used: &Totals) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).add(used);
+    /// A meter for the next attempt at a job that has used this.
+    pub(crate) fn after(earlier: JobUsage) -> Self {
+        Self { earlier, attempt: Arc::default() }
     }
 
-    pub(crate) fn sum(&self) -> JobUsage {
-        (*self.0.lock().unwrap_or_else(PoisonError::into_inner)).into()
+    /// Adds the usage of a call.
+    pub fn add(&self, used: &Totals) {
+        self.attempt.lock().unwrap_or_else(PoisonError::into_inner).add(used);
+    }
+
+    /// The usage of the job so far, that of earlier attempts included.
+    #[must_use]
+    pub fn total(&self) -> JobUsage {
+        let attempt = *self.attempt.lock().unwrap_or_else(PoisonError::into_inner);
+        self.earlier.and(attempt.into())
     }
 }

@@ -24,6 +24,7 @@
 //!
 //! Decision 11 (`infra/decisions/0011-genai-behind-our-own-chunks.md`) explains why.
 
+mod allowance;
 mod chunk;
 mod chunks;
 mod client;
@@ -38,6 +39,7 @@ mod request;
 mod retry;
 mod upstream;
 
+pub use allowance::{Allowance, OutputLimit, UsageLimit};
 pub use chunk::{Chunk, FinishReason, Usage};
 pub use chunks::Chunks;
 pub use client::{Client, Context, ModelInfo};

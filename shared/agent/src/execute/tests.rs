@@ -36,7 +36,12 @@ async fn owner(engine: &Engine) -> Owner<'_> {
 /// The owner of a run with a job that has not ended, as far as the owner has read the log.
 async fn owner_with_job(engine: &Engine) -> (Owner<'_>, JobId) {
     let mut owner = owner(engine).await;
-    let job = Job { job_id: JobId::new(), job_type: "draw_map".to_owned(), tool_call_id: None };
+    let job = Job {
+        job_id: JobId::new(),
+        job_type: "draw_map".to_owned(),
+        tool_call_id: None,
+        budget: Default::default(),
+    };
     owner.execution.append(Body::JobEnqueued(job.clone())).await.unwrap();
     owner.execution.flush().await.unwrap();
     (owner, job.job_id)

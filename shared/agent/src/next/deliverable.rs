@@ -7,13 +7,13 @@ use sequent_deliverables::{
     tool_name,
 };
 use sequent_documents::{DocumentKind, Format};
-use sequent_event::{Artifact, Job, JobStatus, State, TranscriptEntry};
+use sequent_event::{Artifact, Budget, Job, JobStatus, State, TranscriptEntry};
 use sequent_jobs::{JobKind, Queue};
 use sequent_tables::derived_id;
 use serde::Serialize;
 
 use super::{Next, Purpose};
-use crate::jobs::JobRequest;
+use crate::{allowance, jobs::JobRequest};
 
 /// Responses in which a model may fail to deliver before the run ends.
 const MAX_FAILURES: usize = 6;
@@ -48,8 +48,8 @@ pub(super) fn next(state: &State, kind: DocumentKind, purpose: Purpose, has_answ
 
 fn after_report(state: &State, document: &Artifact) -> Next {
     let artifact_id = document.artifact_id;
-    let entities = EntitiesInput { artifact_id, model: state.model.clone() };
-    let mut requests = vec![request_of::<ExtractEntities>(state, document, &entities)];
+    let entities = |budget| EntitiesInput { artifact_id, model: state.model.clone(), budget };
+    let mut requests = vec![limited_request_of::<ExtractEntities>(state, document, entities)];
     if !state.citations.is_empty() {
         requests.push(request_of::<BindCitations>(state, document, &CitationsInput { artifact_id }));
     }
@@ -72,9 +72,13 @@ fn after_website(state: &State, document: &Artifact) -> Next {
         return Next::Announce { website: archive, document: document_id };
     }
     let task = state.prompts.first().map(|prompt| prompt.text.chars().take(MAX_TASK).collect());
-    let input =
-        CompanionInput { website: document_id, task: task.unwrap_or_default(), model: state.model.clone() };
-    follow_up(state, vec![request_of::<GenerateCompanionReport>(state, document, &input)])
+    let input = |budget| CompanionInput {
+        website: document_id,
+        task: task.unwrap_or_default(),
+        model: state.model.clone(),
+        budget,
+    };
+    follow_up(state, vec![limited_request_of::<GenerateCompanionReport>(state, document, input)])
 }
 
 /// The jobs among `requests` that have not ended. The run is finished without one: a document is delivered
@@ -89,6 +93,19 @@ fn ended(state: &State, id: JobId) -> Option<JobStatus> {
     known.ended.as_ref().map(|ended| ended.status)
 }
 
+/// A request for a job that asks a model. Its budget is the one in the log, or a new share of what is left of the run's.
+fn limited_request_of<K: JobKind>(
+    state: &State,
+    document: &Artifact,
+    input: impl FnOnce(Budget) -> K::Input,
+) -> JobRequest {
+    let id = job_id(state, document, K::TYPE);
+    let known = state.jobs.iter().find(|known| known.job.job_id == id);
+    let budget = known.map_or_else(|| allowance::of_job(state), |known| known.job.budget);
+    let request = request_of::<K>(state, document, &input(budget));
+    JobRequest { job: Job { budget, ..request.job }, ..request }
+}
+
 fn request_of<K: JobKind>(state: &State, document: &Artifact, input: &K::Input) -> JobRequest {
     request(state, document, K::TYPE, K::QUEUE, input)
 }
@@ -101,7 +118,7 @@ fn request(
     input: &impl Serialize,
 ) -> JobRequest {
     let job_id = job_id(state, document, job_type);
-    let job = Job { job_id, job_type: job_type.to_owned(), tool_call_id: None };
+    let job = Job { job_id, job_type: job_type.to_owned(), tool_call_id: None, budget: Budget::default() };
     JobRequest { job, queue, input: serde_json::to_value(input).expect("a job's input is plain data") }
 }
 

@@ -7,7 +7,7 @@ use sequent_billing::{Account, Ledger, LedgerAccount, Markup, Plans, Posting, Qu
 use sequent_conversation::{NewRun, RunStatus, Runs, SettleRun, cancel};
 use sequent_core::{JobId, MicroCredits, MicroUsd, PostingId, RunId, Timestamp};
 use sequent_event::{Body, CancelReason, ChildEnd, Orchestration, Phase, RunOutcome, State, Usage};
-use sequent_jobs::{Delivery, Registry, Worked, Worker};
+use sequent_jobs::{Delivery, Jobs, Registry, Worked, Worker};
 use sequent_runlog::{Claim, Settings, claim};
 use sequent_tables::key;
 use serde_json::json;
@@ -143,7 +143,7 @@ pub(crate) async fn settle_late(bench: &Bench, run: RunId) -> Worked {
     Box::pin(worker.work(delivery, None)).await.unwrap()
 }
 
-/// The cost of all model calls in the logs of a run and of its children.
+/// The cost of all model calls in the logs of a run and of its children, and in the rows of its jobs.
 pub(crate) async fn recorded(bench: &Bench, run: RunId) -> MicroUsd {
     let mut cost = MicroUsd(0);
     let mut runs = vec![run];
@@ -152,6 +152,11 @@ pub(crate) async fn recorded(bench: &Bench, run: RunId) -> MicroUsd {
             match event.body() {
                 Some(Body::UsageRecorded(usage)) => cost += usage.cost_micro_usd.unwrap_or_default(),
                 Some(Body::SubagentStarted { subagent_run_id, .. }) => runs.push(*subagent_run_id),
+                // A job that was cancelled before it was created has no row.
+                Some(Body::JobEnqueued(job)) => {
+                    let row = Jobs::new(bench.engine.store(), bench.tenant).get(job.job_id).await;
+                    cost += row.map(|row| row.usage.cost_micro_usd).unwrap_or_default();
+                }
                 _ => {}
             }
         }

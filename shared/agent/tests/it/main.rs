@@ -3,6 +3,7 @@
 
 mod bench;
 mod bills;
+mod deliveries;
 mod failover;
 mod jobs;
 mod plans;

@@ -1,4 +1,5 @@
-//! Random sequences of paid runs: children, cancellations and crashes. Afterwards each bill adds up.
+//! Random sequences of paid runs: children, jobs that ask a model and fail, cancellations and crashes. Afterwards each bill
+//! adds up.
 //!
 //! `BILL_SEQUENCES` sets their number, and `BILL_SEED` the first seed.
 
@@ -6,11 +7,12 @@ use std::{future::Future, time::Duration};
 
 use futures::{StreamExt, stream};
 use sequent_agent::execute;
+use sequent_artifacts::{Bucket, testing::bucket};
 use sequent_billing::{Account, Cause, LedgerAccount, testing};
 use sequent_conversation::{Runs, Turn, cancel, claim, create};
-use sequent_core::{MicroCredits, RunId, TenantId, Timestamp, UserId};
+use sequent_core::{JobId, MicroCredits, RunId, TenantId, Timestamp, UserId};
 use sequent_event::{CancelReason, Orchestration};
-use sequent_jobs::Worked;
+use sequent_jobs::{Delivery, Worked};
 use sequent_runlog::{Lease, Storage as _};
 use sequent_tables::key;
 use tokio::{
@@ -22,6 +24,7 @@ use tokio::{
 use crate::{
     bench::Bench,
     bills::{paying, plan, recorded, settle_late, settled},
+    deliveries::{delivering, paying_report, report, worker},
 };
 
 /// Sequences of a test run, unless `BILL_SEQUENCES` is set.
@@ -32,6 +35,8 @@ const AT_ONCE: usize = 5;
 const MAX_STEPS: u32 = 2_000;
 /// Longest life of a process that crashes, in milliseconds. Most owners of a run take less time.
 const LONGEST_LIFE_MS: u64 = 120;
+/// Time in which a run must be settled. The attempt at a cancelled job has the time of a lease to notice.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Does `work` in a process of its own, which crashes if the work takes longer than `life`: nothing of it is polled any
 /// more, so what it has not stored is lost and its lease stays. Requests that it has sent may still be carried out. Returns
@@ -59,16 +64,22 @@ fn script(random: &mut fastrand::Rng) -> String {
     format!("/demo tokens={tokens} rate=0{more}")
 }
 
-/// Creates a run, with or without a plan. It is pending, or its first owner has just released it.
+/// Creates a run: a plain one, one with a plan, or one whose report is read by a job. It is pending, or its first owner has
+/// just released it.
 async fn start(bench: &Bench, random: &mut fastrand::Rng) -> RunId {
     let budget = random.u64(300..20_000);
     let script = script(random);
-    let new = if random.bool() {
-        paying(bench, &script, budget).await
-    } else {
-        let mut planned = paying(bench, &plan(random.usize(1..4), &script), budget).await;
-        planned.options.orchestration = Orchestration::Plan;
-        planned
+    let new = match random.u8(..3) {
+        0 => paying(bench, &script, budget).await,
+        1 => {
+            let mut planned = paying(bench, &plan(random.usize(1..4), &script), budget).await;
+            planned.options.orchestration = Orchestration::Plan;
+            planned
+        }
+        _ => {
+            let script = report(&format!("{script} tool=record_entities"), "High water.");
+            paying_report(bench, &script, budget * 3).await
+        }
     };
     if random.bool() {
         create(&bench.engine.runs(), &new, Turn::Claim).await.unwrap();
@@ -88,10 +99,10 @@ async fn until_free(bench: &Bench, run: RunId) {
 }
 
 /// Lets an owner work on the run, if it needs one. Returns `true` if the process of the owner has crashed.
-async fn work(bench: &Bench, run: RunId, random: &mut fastrand::Rng) -> bool {
-    let life = if random.u8(..3) == 0 { random.u64(..LONGEST_LIFE_MS) } else { 3_600_000 };
+async fn work(bench: &Bench, bucket: &Bucket, run: RunId, random: &mut fastrand::Rng) -> bool {
+    let life = life(random);
     until_free(bench, run).await;
-    let own = Bench::of_process(bench);
+    let (own, _) = delivering(Bench::of_process(bench), bucket);
     let working = async move {
         let Ok(row) = Runs::new(own.engine.store(), own.tenant).get(run).await else { return };
         let writer = claim(&own.engine.runs(), own.key(run), &row, None).await.unwrap();
@@ -100,45 +111,85 @@ async fn work(bench: &Bench, run: RunId, random: &mut fastrand::Rng) -> bool {
             None => sleep(own.engine.settings.idle_check).await,
         }
     };
-    process(Duration::from_millis(life), Box::pin(working)).await
+    process(life, Box::pin(working)).await
 }
 
-/// The runs of the sequence that have not ended.
-async fn live(bench: &Bench, run: RunId) -> Vec<RunId> {
-    let children = bench.state(run).await.children.into_iter().map(|child| child.run);
-    let mut live = Vec::new();
+/// The life of a process. One of three crashes.
+fn life(random: &mut fastrand::Rng) -> Duration {
+    Duration::from_millis(if random.u8(..3) == 0 { random.u64(..LONGEST_LIFE_MS) } else { 3_600_000 })
+}
+
+/// Lets a worker attempt the job, if it is time. Returns `true` if the process of the worker has crashed.
+async fn attempt(bench: &Bench, bucket: &Bucket, job: JobId, random: &mut fastrand::Rng) -> bool {
+    let (own, artifacts) = delivering(Bench::of_process(bench), bucket);
+    let working = async move {
+        let delivery = Delivery { tenant_id: own.tenant, job_id: job };
+        let worked = Box::pin(worker(&own, &artifacts).work(delivery, None)).await;
+        if matches!(worked, Ok(Worked::Nothing)) {
+            sleep(own.engine.settings.idle_check).await;
+        }
+    };
+    process(life(random), working).await
+}
+
+/// Something that has not ended.
+#[derive(Clone, Copy)]
+enum Open {
+    Run(RunId),
+    Job(JobId),
+}
+
+/// The runs and jobs of the sequence that have not ended.
+async fn open(bench: &Bench, run: RunId) -> Vec<Open> {
+    let state = bench.state(run).await;
+    let children = state.children.iter().map(|child| child.run);
+    let mut open = Vec::new();
     for run in std::iter::once(run).chain(children) {
         let row = Runs::new(bench.engine.store(), bench.tenant).get(run).await;
-        live.extend(row.ok().filter(|row| !row.has_ended()).map(|row| row.id));
+        open.extend(row.ok().filter(|row| !row.has_ended()).map(|row| Open::Run(row.id)));
     }
-    live
+    if !open.is_empty() {
+        open.extend(state.open_jobs().map(|job| Open::Job(job.job_id)));
+    }
+    open
 }
 
 /// Executes one sequence to its end. Returns the run, and the number of crashes.
-async fn sequence(bench: &Bench, seed: u64) -> (RunId, usize) {
+async fn sequence(bench: &Bench, bucket: &Bucket, seed: u64) -> (RunId, usize) {
     let mut crashes = 0;
     let mut random = fastrand::Rng::with_seed(seed);
     let run = start(bench, &mut random).await;
     for _ in 0..MAX_STEPS {
-        let live = live(bench, run).await;
-        let Some(next) = (!live.is_empty()).then(|| live[random.usize(..live.len())]) else {
+        let open = open(bench, run).await;
+        if open.is_empty() {
             return (run, crashes);
-        };
-        if random.u8(..12) == 0 {
-            let reason = CancelReason::Requested;
-            cancel(&bench.engine.runs(), bench.key(next), None, reason).await.unwrap();
-        } else {
-            crashes += usize::from(work(bench, next, &mut random).await);
         }
+        let is_cancelled = random.u8(..12) == 0;
+        let has_crashed = match open[random.usize(..open.len())] {
+            Open::Run(run) if is_cancelled => {
+                let reason = CancelReason::Requested;
+                cancel(&bench.engine.runs(), bench.key(run), None, reason).await.unwrap();
+                false
+            }
+            Open::Run(run) => work(bench, bucket, run, &mut random).await,
+            Open::Job(job) => attempt(bench, bucket, job, &mut random).await,
+        };
+        crashes += usize::from(has_crashed);
     }
     panic!("seed {seed}: {run} does not end");
 }
 
 /// Checks that the run has paid exactly what its model calls cost, and that nothing is left of its hold.
 async fn check(bench: &Bench, run: RunId, seed: u64) {
-    while settle_late(bench, run).await == Worked::Again {}
+    let settling = async {
+        while settled(bench, run).await.is_none() {
+            settle_late(bench, run).await;
+            sleep(bench.engine.settings.idle_check).await;
+        }
+    };
+    timeout(PATIENCE, settling).await.unwrap_or_else(|_| panic!("seed {seed}: {run} is not settled"));
     let cost = recorded(bench, run).await;
-    let posting = settled(bench, run).await.unwrap_or_else(|| panic!("seed {seed}: {run} is not settled"));
+    let posting = settled(bench, run).await.unwrap();
     let Cause::Run { cost_micro_usd, .. } = &posting.cause else { panic!("{posting:?}") };
     assert_eq!(*cost_micro_usd, cost.0, "seed {seed}: {posting:?}");
     let paid = posting.to(LedgerAccount::Spent) + posting.uncovered;
@@ -154,15 +205,17 @@ async fn check(bench: &Bench, run: RunId, seed: u64) {
 }
 
 #[tokio::test]
-async fn every_bill_adds_up_after_children_cancellations_and_crashes() {
+async fn every_bill_adds_up_after_children_jobs_cancellations_and_crashes() {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let first = number("BILL_SEED").unwrap_or_else(|| fastrand::u64(..1 << 40));
-    let bench = Bench::priced().await;
+    let (bucket, _) = bucket().await;
+    let (bench, _) = delivering(Bench::priced().await, &bucket);
     let count = number("BILL_SEQUENCES").unwrap_or(SEQUENCES);
     let sequences = stream::iter(first..first + count).map(|seed| {
         let bench = Bench { tenant: TenantId::new(), user: UserId::new(), engine: bench.engine.clone() };
+        let bucket = bucket.clone();
         let tested = tokio::spawn(async move {
-            let (run, crashes) = Box::pin(sequence(&bench, seed)).await;
+            let (run, crashes) = Box::pin(sequence(&bench, &bucket, seed)).await;
             println!("seed {seed}: {run} has met {crashes} crashes");
             check(&bench, run, seed).await;
             crashes

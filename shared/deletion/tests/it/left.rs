@@ -111,7 +111,12 @@ fn work(job_id: JobId, child: RunId) -> Vec<Body> {
         Body::ToolCallEnd { tool_call_id: id() },
         Body::ToolCallResult { message_id: MessageId::new(), tool_call_id: id(), content: result },
         Body::SourceCited(source),
-        Body::JobEnqueued(RunJob { job_id, job_type: "hello_world".to_owned(), tool_call_id: None }),
+        Body::JobEnqueued(RunJob {
+            job_id,
+            job_type: "hello_world".to_owned(),
+            tool_call_id: None,
+            budget: Default::default(),
+        }),
         Body::SubagentStarted { subagent_run_id: child, name: "east".to_owned(), description },
         Body::UsageRecorded(usage()),
     ]

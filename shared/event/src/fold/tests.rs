@@ -118,7 +118,12 @@ fn the_status_of_a_step_changes_without_a_new_plan() {
 
 #[test]
 fn a_job_that_ends_after_the_last_answer_leaves_the_log_open() {
-    let job = Job { job_id: JobId::from_bits(1), job_type: "x".into(), tool_call_id: None };
+    let job = Job {
+        job_id: JobId::from_bits(1),
+        job_type: "x".into(),
+        tool_call_id: None,
+        budget: Default::default(),
+    };
     let question = Question {
         reason: Reason::Question,
         message: "Which?".into(),

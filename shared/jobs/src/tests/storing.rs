@@ -29,7 +29,12 @@ async fn of_run(bench: &Bench, act: Act) -> (LogKey, Delivery) {
     let run = RunId::new();
     let key = LogKey { tenant: bench.tenant, run };
     let new = NewJob { run: Some(run), ..new_job(bench.tenant, &act) };
-    let enqueued = LoggedJob { job_id: new.id, job_type: new.job_type.clone(), tool_call_id: None };
+    let enqueued = LoggedJob {
+        job_id: new.id,
+        job_type: new.job_type.clone(),
+        tool_call_id: None,
+        budget: Default::default(),
+    };
     let started = Body::RunStarted { thread_id: ProjectId::new(), run_id: run, parent_run_id: None };
     let before = vec![Body::RunConfigured(Configuration::default())];
     let after = vec![started, Body::JobEnqueued(enqueued)];

@@ -42,9 +42,9 @@ impl Worker {
         kind: &RegisteredKind,
         hand_back_at: Option<Instant>,
     ) -> AttemptEnd {
-        let meter = UsageMeter::default();
+        let meter = UsageMeter::after(job.usage);
         let ended = self.run_handler(tenant, job, kind, hand_back_at, &meter).await;
-        job.usage = job.usage.and(meter.sum());
+        job.usage = meter.total();
         ended
     }
 
@@ -111,7 +111,7 @@ impl Worker {
                 () = changed(&mut reported, progress_at) => {}
             }
             let progress = reported.borrow_and_update().clone();
-            match self.renew(tenant, job, progress.as_ref(), job.usage.and(meter.sum())).await {
+            match self.renew(tenant, job, progress.as_ref(), meter.total()).await {
                 Ok(true) => {}
                 Ok(false) => return,
                 // The write of the end finds out whether the job is still this attempt's.
@@ -136,6 +136,7 @@ fn of_result(result: Result<Done, Failed>) -> AttemptEnd {
         Ok(done) => AttemptEnd::Done(done),
         Err(Failed::Retry(why)) => AttemptEnd::Failed(JobFailure::new("failed", &why)),
         Err(Failed::Poison(why)) => AttemptEnd::poison(why),
+        Err(Failed::OverBudget(why)) => AttemptEnd::Poison(JobFailure::new(JobFailure::OVER_BUDGET, &why)),
     }
 }
 

@@ -189,6 +189,20 @@ fn a_report_gets_its_entities_extracted_and_its_citations_bound_if_there_are_sou
 }
 
 #[test]
+fn a_job_that_asks_a_model_keeps_the_budget_that_is_in_the_log() {
+    let mut run = Run::new("report");
+    run.0.configuration.budget.max_cost_micro_usd = Some(1_000);
+    run.deliver(1, "write_report");
+    run.respond();
+    let [request] = run.follow_up().try_into().unwrap();
+    assert_eq!(request.job.budget.max_cost_micro_usd, Some(500), "half of what is left");
+    assert_eq!(request.input["budget"], json!({"maxCostMicroUsd": 500}));
+    run.enqueue(&request);
+    run.0.totals.cost_micro_usd = sequent_core::MicroUsd(600);
+    assert_eq!(run.follow_up(), [request]);
+}
+
+#[test]
 fn a_website_is_packed_announced_and_reported_on() {
     let mut run = Run::new("website");
     run.respond();
