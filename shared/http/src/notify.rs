@@ -21,6 +21,9 @@ pub const TIMEOUT: Duration = Duration::from_secs(2);
 /// The minimum time between two notifications of one code.
 pub const INTERVAL: Duration = Duration::from_secs(300);
 
+/// Bytes of the cause at most. SNS refuses messages above 256 KB, and chat services much shorter ones. The log has the rest.
+const MAX_CAUSE: usize = 2_000;
+
 /// The receivers, from `NOTIFY_WEBHOOK_URL` and `NOTIFY_TOPIC_ARN`. Operators set them, never users.
 #[derive(Debug, Clone, Default)]
 pub struct Config {
@@ -49,7 +52,7 @@ pub struct Incident<'a> {
     /// The method and the route template.
     pub route: &'a str,
     pub request_id: &'a str,
-    /// The source of the problem, redacted.
+    /// The source of the problem, redacted and cut.
     pub cause: &'a str,
 }
 
@@ -76,9 +79,10 @@ impl Notifier {
         }
         let summary = format!("{} {} in {}", incident.status, incident.code, incident.function);
         let cause = redact::scrub(incident.cause);
+        let cause = &cause[..cause.floor_char_boundary(MAX_CAUSE)];
         let body = serde_json::json!({
             "text": format!("{summary} ({}, request {})", incident.route, incident.request_id), // what chat services show
-            "incident": Incident { cause: &cause, ..incident.clone() },
+            "incident": Incident { cause, ..incident.clone() },
         })
         .to_string();
         let both = futures::future::join(self.post(&body), self.publish(&summary, &body));

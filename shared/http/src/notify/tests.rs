@@ -63,6 +63,15 @@ async fn a_webhook_gets_the_incident_without_secrets_and_only_once() {
     assert_eq!(body["incident"]["code"], "timeout");
 }
 
+#[tokio::test]
+async fn a_long_cause_is_cut() {
+    let (listener, notifier) = webhook().await;
+    let cause = "é".repeat(200_000);
+    let news = Incident { cause: &cause, ..incident("internal") };
+    let ((), body) = tokio::join!(notifier.notify(&news), one_request(&listener));
+    assert_eq!(body["incident"]["cause"], "é".repeat(MAX_CAUSE / 2));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_webhook_that_does_not_answer_times_out() {
     let (listener, notifier) = webhook().await;
