@@ -1,5 +1,6 @@
 //! Builds events in payload format 2.0, which HTTP APIs and function URLs share.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -25,19 +26,57 @@ pub(super) struct Origin<'a> {
     pub(super) path: &'a str,
 }
 
+/// The label in the domain name of an HTTP API, which functions can tell from a function URL.
+const HTTP_API: &str = "local.execute-api";
+
+impl Origin<'_> {
+    /// The path as the function gets it. A function URL passes it on as the client has encoded it. An HTTP API decodes it,
+    /// and cuts it at a decoded question mark.
+    fn raw_path(&self) -> Cow<'_, str> {
+        if self.path_parameters.is_none() {
+            return Cow::Borrowed(self.path);
+        }
+        let decoded = decoded(self.path);
+        Cow::Owned(decoded.split('?').next().unwrap_or_default().to_owned())
+    }
+}
+
+/// Replaces the escapes of a path by the bytes that they stand for.
+fn decoded(path: &str) -> String {
+    let mut bytes = Vec::with_capacity(path.len());
+    let mut rest = path.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let escaped = (*first == b'%').then(|| escape(tail)).flatten();
+        bytes.push(escaped.unwrap_or(*first));
+        rest = if escaped.is_some() { &tail[2..] } else { tail };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Returns the byte of the two hexadecimal digits that follow a percent sign.
+fn escape(digits: &[u8]) -> Option<u8> {
+    let digits = digits.first_chunk::<2>().filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))?;
+    u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+}
+
 pub(super) fn build(parts: &Parts, body: &Bytes, origin: &Origin<'_>) -> Bytes {
     let now = OffsetDateTime::now_utc();
     // Fails only for an invalid format description, and this constant is valid.
     let format = format_description!("[day]/[month repr:short]/[year]:[hour]:[minute]:[second] +0000");
     let time = now.format(&format).unwrap_or_default();
     let host = text(&parts.headers, "host").unwrap_or("localhost");
-    let domain = host.split(':').next().unwrap_or_default();
+    let host_name = host.split(':').next().unwrap_or_default();
+    let domain = match origin.path_parameters {
+        Some(_) => format!("{HTTP_API}.{host_name}"),
+        None => host_name.to_owned(),
+    };
+    let raw_path = origin.raw_path();
     let query = parts.uri.query().unwrap_or_default();
 
     let mut event = json!({
         "version": "2.0",
         "routeKey": origin.route_key,
-        "rawPath": origin.path,
+        "rawPath": raw_path,
         "rawQueryString": query,
         "headers": headers(&parts.headers, origin.source_ip, host),
         "requestContext": {
@@ -47,7 +86,7 @@ pub(super) fn build(parts: &Parts, body: &Bytes, origin: &Origin<'_>) -> Bytes {
             "domainPrefix": domain.split('.').next(),
             "http": {
                 "method": parts.method.as_str(),
-                "path": origin.path,
+                "path": raw_path,
                 "protocol": "HTTP/1.1",
                 "sourceIp": origin.source_ip.to_string(),
                 "userAgent": text(&parts.headers, "user-agent").unwrap_or_default(),
@@ -175,8 +214,30 @@ mod tests {
         assert_eq!(event["headers"].get("cookie"), None);
         assert_eq!(event["headers"]["x-forwarded-host"], "localhost:8080");
         assert_eq!(event["requestContext"]["http"]["method"], "GET");
-        assert_eq!(event["requestContext"]["domainName"], "localhost");
+        assert_eq!(event["requestContext"]["domainName"], "local.execute-api.localhost");
         assert_eq!(event.get("body"), None);
+    }
+
+    #[test]
+    fn an_http_api_decodes_the_path_and_a_function_url_does_not() {
+        let parameters = BTreeMap::new();
+        for (path, of_api) in [
+            ("/a%20b/%E6%BD%AE", "/a b/潮"),
+            ("/team%2Fone", "/team/one"),
+            ("/50%25", "/50%"),
+            ("/a%2520b", "/a%20b"),
+            ("/100%/%zz/%e", "/100%/%zz/%e"),
+            ("/why%3Fnow", "/why"),
+        ] {
+            let raw = |path_parameters| {
+                let source_ip = [127, 0, 0, 1].into();
+                let origin = Origin { request_id: "r", source_ip, route_key: "", path_parameters, path };
+                let (parts, body) = http::Request::get("/").body(Bytes::new()).unwrap().into_parts();
+                let event: Value = serde_json::from_slice(&build(&parts, &body, &origin)).unwrap();
+                event["rawPath"].as_str().unwrap().to_owned()
+            };
+            assert_eq!((raw(Some(&parameters)).as_str(), raw(None).as_str()), (of_api, path));
+        }
     }
 
     #[test]
