@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::{StatusCode, request::Parts};
-use sequent_core::Principal;
+use sequent_core::{Principal, Timestamp};
 use sequent_identity::{Credential, Identity};
 
 use crate::{
@@ -51,6 +51,14 @@ impl Authenticator {
             Self::Identity(identity) => Ok(identity.authenticate(credential).await?),
             #[cfg(any(test, feature = "testing"))]
             Self::Fixed(callers) => fixed(callers, credential),
+        }
+    }
+
+    async fn require_recent(&self, caller: &Principal) -> Result<(), Problem> {
+        match self {
+            Self::Identity(identity) => Ok(identity.require_recent(caller, Timestamp::now()).await?),
+            #[cfg(any(test, feature = "testing"))]
+            Self::Fixed(_) => Ok(()),
         }
     }
 }
@@ -109,5 +117,23 @@ impl<S: Sync> OptionalFromRequestParts<S> for Caller {
         let caller = Self(caller);
         parts.extensions.insert(caller.clone());
         Ok(Some(caller))
+    }
+}
+
+/// The verified caller of a request that changes credentials or the account. A session must have presented its password
+/// within the last minutes, so that an open browser or a copied session is not enough. An API key has no password: its
+/// scopes alone decide.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reauthenticated(pub Principal);
+
+impl<S: Sync> FromRequestParts<S> for Reauthenticated {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Caller(caller) = <Caller as FromRequestParts<S>>::from_request_parts(parts, state).await?;
+        if let Some(authenticator) = &Shared::of(parts)?.authenticator {
+            authenticator.require_recent(&caller).await?;
+        }
+        Ok(Self(caller))
     }
 }

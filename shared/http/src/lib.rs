@@ -39,7 +39,7 @@ mod serve;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
-pub use authenticate::Caller;
+pub use authenticate::{Caller, Reauthenticated};
 pub use config::Config;
 pub use credential::{ACCESS_COOKIE, PLAIN_ACCESS_COOKIE, cookie};
 

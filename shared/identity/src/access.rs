@@ -1,8 +1,7 @@
 //! Access tokens: JWTs in the profile of RFC 9068, signed with Ed25519, verified without reading a table.
 //!
-//! A token is cheap, because verifying it needs no read. This has a price: a revoked session loses its refresh token at
-//! once, but an access token that was issued before works until it expires ([`Issuer::ttl`], 15 minutes by default).
-//! An API key, which is read from the table, stops working within seconds.
+//! The signature shows who was issued the token. The session that it names may have ended since, so a caller is
+//! authenticated only after a look at its row, which each process remembers for some seconds.
 
 use std::time::Duration;
 

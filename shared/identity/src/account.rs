@@ -1,17 +1,17 @@
-//! Accounts: signing up, signing in, and the users.
+//! Accounts: signing up, and the users.
 
 use sequent_core::{TenantId, Timestamp, UserId};
-use sequent_tables::{Label, Retry, Row, Transaction, Update, Write, attribute, key};
+use sequent_tables::{Label, Retry, Row, Transaction, Write, attribute, key};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Error, Identity,
-    audit::{Action, AuditEntry},
+    audit::{AuditAction, AuditEntry},
+    device::DeviceToken,
     email::Email,
-    password::{Password, Verdict},
+    password::Password,
     session::{Device, Session},
     signed_in::SignedIn,
-    throttle::Attempt,
     token::RefreshToken,
 };
 
@@ -33,6 +33,9 @@ pub struct User {
     /// The address to sign in with.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = "email"))]
     pub email: Email,
+    /// The time at which the user proved to receive mail at the address. Absent if that has not happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email_verified_at: Option<Timestamp>,
     pub name: String,
     pub tenant_id: TenantId,
     pub created_at: Timestamp,
@@ -50,10 +53,25 @@ pub struct NewAccount {
 
 /// The row that a sign-in begins with. It is found by the address, before the tenant is known.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Credential {
-    tenant: TenantId,
-    user: UserId,
-    password_hash: String,
+pub(crate) struct SignInRow {
+    pub(crate) tenant: TenantId,
+    pub(crate) user: UserId,
+    pub(crate) password_hash: String,
+    /// The number of times that the counts of wrong passwords were discarded.
+    #[serde(default)]
+    pub(crate) unlocks: u32,
+    /// The time at which an administrator suspended the account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) suspended_at: Option<Timestamp>,
+}
+
+impl SignInRow {
+    /// Requires that neither the password has been replaced nor the account suspended since the row was read.
+    pub(crate) fn unchanged(&self, email: &Email) -> Write {
+        Write::require(&key::lookup::email(email.as_str()))
+            .when(attribute("password_hash").equals(&self.password_hash))
+            .when(attribute("suspended_at").is_absent())
+    }
 }
 
 /// The write that claims the address.
@@ -82,22 +100,30 @@ impl Identity {
         let user = User {
             id: UserId::new(),
             email: account.email,
+            email_verified_at: None,
             name: account.name,
             tenant_id: TenantId::new(),
             created_at: now,
             role: UserRole::Owner,
         };
         let token = RefreshToken::generate()?;
+        let known = DeviceToken::issue(self.vault.get().await?.ring().succession(), &user.email)?;
         let session = Session::open(user.tenant_id, user.id, device, &token, now);
         let tenant = Tenant { id: user.tenant_id, name: user.name.clone(), created_at: now };
-        let credential = Credential { tenant: user.tenant_id, user: user.id, password_hash };
+        let row = SignInRow {
+            tenant: user.tenant_id,
+            user: user.id,
+            password_hash,
+            unlocks: 0,
+            suspended_at: None,
+        };
         let entry = AuditEntry {
             session: Some(session.id),
             address: session.address.clone(),
-            ..AuditEntry::new(Action::SignedUp, user.id, now)
+            ..AuditEntry::new(AuditAction::SignedUp, user.id, now)
         };
         let transaction = Transaction::new()
-            .write(Write::insert(Row::new(&key::lookup::email(user.email.as_str()), &credential)?))
+            .write(Write::insert(Row::new(&key::lookup::email(user.email.as_str()), &row)?))
             .label(ADDRESS)
             .write(Write::insert(Row::new(&key::tenant(tenant.id), &tenant)?))
             .write(Write::insert(Row::new(&key::user(user.tenant_id, user.id), &user)?))
@@ -105,52 +131,10 @@ impl Identity {
             .write(Write::insert(session.token_row(&token)?))
             .write(Write::insert(entry.row(user.tenant_id)?));
         match self.store.commit(transaction, Retry::BRIEF).await {
-            Ok(()) => self.signed_in(user, session, token, now).await,
+            Ok(()) => Ok(self.signed_in(user, session, token, now).await?.on(known)),
             Err(cancelled) if cancelled.refused(ADDRESS) => Err(Error::EmailTaken),
             Err(cancelled) => Err(cancelled.into()),
         }
-    }
-
-    /// Opens a session, if the password is that of `email`.
-    ///
-    /// # Errors
-    /// [`Error::WrongCredentials`] if the address or the password is wrong. The work is the same in both cases.
-    /// [`Error::SlowDown`] and [`Error::Locked`] after too many wrong passwords.
-    pub async fn sign_in(
-        &self,
-        email: &Email,
-        password: Password,
-        device: Device,
-        now: Timestamp,
-    ) -> Result<SignedIn, Error> {
-        let store = &self.store;
-        let attempt = Attempt::begin(store, email, now).await?;
-        let credential: Option<Credential> = store.get(&key::lookup::email(email.as_str())).await?;
-        let hash = credential.as_ref().map(|credential| credential.password_hash.as_str());
-        let verdict = self.hasher.verify(password.clone(), hash).await?;
-        let Some(credential) = credential.as_ref().filter(|_| verdict != Verdict::Wrong) else {
-            self.note_failures(&attempt, credential.as_ref(), device, now).await?;
-            attempt.fail(store, now).await?;
-            return Err(Error::WrongCredentials);
-        };
-        attempt.forgive(store).await?;
-        let user = self.user(credential.tenant, credential.user).await?.ok_or(Error::WrongCredentials)?;
-        if verdict == Verdict::Outdated {
-            self.rehash(email, credential, password).await?;
-        }
-        let token = RefreshToken::generate()?;
-        let session = Session::open(user.tenant_id, user.id, device, &token, now);
-        let entry = AuditEntry {
-            session: Some(session.id),
-            address: session.address.clone(),
-            ..AuditEntry::new(Action::SignedIn, user.id, now)
-        };
-        let transaction = Transaction::new()
-            .write(Write::insert(session.row()?))
-            .write(Write::insert(session.token_row(&token)?))
-            .write(Write::insert(entry.row(user.tenant_id)?));
-        store.commit(transaction, Retry::BRIEF).await?;
-        self.signed_in(user, session, token, now).await
     }
 
     /// Reads a user of a tenant.
@@ -161,38 +145,8 @@ impl Identity {
         Ok(self.store.get(&key::user(tenant, user)).await?)
     }
 
-    /// Records every tenth wrong password in a row in the audit trail. That is visible, and a stranger cannot fill the
-    /// trail.
-    async fn note_failures(
-        &self,
-        attempt: &Attempt,
-        credential: Option<&Credential>,
-        device: Device,
-        now: Timestamp,
-    ) -> Result<(), Error> {
-        if let Some(credential) = credential
-            && attempt.number.is_multiple_of(10)
-        {
-            let entry = AuditEntry {
-                count: Some(attempt.number),
-                address: device.address,
-                ..AuditEntry::new(Action::SignInFailures, credential.user, now)
-            };
-            self.store.insert(entry.row(credential.tenant)?).await?;
-        }
-        Ok(())
-    }
-
-    /// Replaces a hash that was made with former parameters, unless another sign-in has replaced it.
-    async fn rehash(&self, email: &Email, credential: &Credential, password: Password) -> Result<(), Error> {
-        let update = Update::of(&key::lookup::email(email.as_str()))
-            .set("password_hash", self.hasher.hash(password).await?)
-            .when(attribute("password_hash").equals(&credential.password_hash));
-        match self.store.write_if(update).await {
-            Ok(_) => Ok(()),
-            // The sign-in does not depend on it, and the next one tries again.
-            Err(error) if error.is_transient() => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+    /// Reads the row that a sign-in with this address begins with.
+    pub(crate) async fn sign_in_row(&self, email: &Email) -> Result<Option<SignInRow>, Error> {
+        Ok(self.store.get(&key::lookup::email(email.as_str())).await?)
     }
 }

@@ -1,19 +1,22 @@
 //! The audit trail of a tenant: the changes of its accounts and credentials.
 
 use sequent_core::{ApiKeyId, SessionId, TenantId, Timestamp, UserId};
-use sequent_tables::{Error, Row, key};
+use sequent_tables::{Error, Page, PageRequest, Row, key};
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
+
+use crate::Identity;
 
 /// A change that the trail records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Action {
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum AuditAction {
     /// The account and its tenant were created.
     SignedUp,
     /// A user signed in with the password.
     SignedIn,
-    /// The password was wrong several times in a row.
+    /// The password was wrong several times.
     SignInFailures,
     /// A replaced refresh token was used, which ended its session.
     RefreshTokenReused,
@@ -21,22 +24,35 @@ pub enum Action {
     SessionRevoked,
     /// An API key was created.
     ApiKeyCreated,
-    /// An API key was revoked.
+    /// An API key was revoked, by its tenant or because a session was copied.
     ApiKeyRevoked,
+    /// The user replaced the password, which ended the other sessions.
+    PasswordChanged,
+    /// The user replaced a forgotten password, which ended all sessions.
+    PasswordReset,
+    /// The user proved to receive mail at the address.
+    EmailVerified,
+    /// The operator suspended the account, which ended its sessions.
+    AccountSuspended,
+    /// The operator reinstated the account.
+    AccountReinstated,
+    /// The operator discarded the counts of wrong passwords.
+    PasswordUnlocked,
 }
 
 /// An entry of the trail.
 #[expect(missing_docs, reason = "plain data")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AuditEntry {
-    pub action: Action,
+    pub action: AuditAction,
     pub at: Timestamp,
     pub user: UserId,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<SessionId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_key: Option<ApiKeyId>,
-    /// The number of wrong passwords in a row.
+    /// The number of wrong passwords.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u32>,
     /// The network address of the caller.
@@ -47,7 +63,7 @@ pub struct AuditEntry {
 impl AuditEntry {
     /// An entry about a user. The optional fields are empty.
     #[must_use]
-    pub fn new(action: Action, user: UserId, at: Timestamp) -> Self {
+    pub fn new(action: AuditAction, user: UserId, at: Timestamp) -> Self {
         Self { action, at, user, session: None, api_key: None, count: None, address: None }
     }
 
@@ -58,5 +74,15 @@ impl AuditEntry {
     pub fn row(&self, tenant: TenantId) -> Result<Row, Error> {
         let key = key::audit(tenant, self.at, Ulid::generate());
         Ok(Row::new(&key, self)?.expires_at(self.at + key::AUDIT_KEPT))
+    }
+}
+
+impl Identity {
+    /// Reads one page of a tenant's audit trail.
+    ///
+    /// # Errors
+    /// If the table cannot be read.
+    pub async fn audit_trail(&self, request: &PageRequest) -> Result<Page<AuditEntry>, crate::Error> {
+        Ok(self.store.page(request).await?)
     }
 }

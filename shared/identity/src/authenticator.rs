@@ -1,6 +1,6 @@
 //! The verification of credentials.
 //!
-//! An access token is verified with the keys in memory. An API key costs one read, at most every few seconds.
+//! An access token is verified with the keys in memory. Its session, or an API key, costs one read every few seconds.
 
 use sequent_core::{ExposeSecret, Principal, SecretString, Timestamp, Via};
 
@@ -50,7 +50,11 @@ impl Identity {
             verdict = self.issuer.verify(secret.ring(), token, now);
         }
         match verdict {
-            Ok(claims) => Ok(principal(&claims, via)),
+            Ok(claims) if self.has_open_session(&claims, now).await? => Ok(principal(&claims, via)),
+            Ok(_) => {
+                tracing::debug!("refused an access token of an ended session");
+                Err(Error::InvalidCredential)
+            }
             Err(refused) => {
                 tracing::debug!(reason = %refused, "refused an access token");
                 Err(Error::InvalidCredential)

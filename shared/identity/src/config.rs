@@ -17,6 +17,9 @@ pub struct Config {
     pub issuer: String,
     /// `ACCESS_TOKEN_TTL_S`: the lifetime of an access token.
     pub access_token_ttl: Duration,
+    /// `REAUTHENTICATE_AFTER_S`: the time after which a session must present its password again before it changes
+    /// credentials or the account. Ten minutes are enough for a visit to the settings.
+    pub reauthenticate_after: Duration,
     /// `ARGON2_MEMORY_KIB`, `ARGON2_ITERATIONS`, `ARGON2_PARALLELISM`: the cost of a password guess.
     pub password_cost: Cost,
 }
@@ -40,10 +43,12 @@ impl Config {
             let allowed = "60 to 3600 seconds";
             return Err(InvalidSetting::new("ACCESS_TOKEN_TTL_S", ttl.to_string(), allowed));
         }
+        let reauthenticate_after = number("REAUTHENTICATE_AFTER_S", 600)?;
         let cost = Cost::default();
         Ok(Self {
             issuer: get("ISSUER").unwrap_or_else(|| "urn:sequent".to_owned()),
             access_token_ttl: Duration::from_secs(ttl.into()),
+            reauthenticate_after: Duration::from_secs(reauthenticate_after.into()),
             password_cost: Cost {
                 memory_kib: number("ARGON2_MEMORY_KIB", cost.memory_kib)?,
                 iterations: number("ARGON2_ITERATIONS", cost.iterations)?,

@@ -20,18 +20,27 @@ pub enum Error {
     /// The address is unknown or the password is wrong. The response does not reveal which.
     #[error("the address or the password is wrong")]
     WrongCredentials,
-    /// Too many wrong passwords in a row. Try again after this time.
-    #[error("the address must wait before the next sign-in")]
+    /// Too many wrong passwords. Try again after this time.
+    #[error("the client must wait before the next password is checked")]
     SlowDown(Duration),
-    /// So many wrong passwords in a row that no further one is checked.
-    #[error("signing in with a password is locked for the address")]
-    Locked,
+    /// An administrator has suspended the account. Only the right password is answered with this.
+    #[error("the account is suspended")]
+    Suspended,
+    /// The password was presented too long ago for this operation.
+    #[error("the session must present its password again")]
+    ReauthenticationRequired,
+    /// The operation needs a session, and the credential is an API key.
+    #[error("the credential has no session")]
+    NoSession,
     /// The refresh token is unknown, expired or revoked.
     #[error("the refresh token is not valid")]
     InvalidRefreshToken,
     /// The refresh token was replaced earlier. Its use ended the session.
     #[error("the refresh token was used before")]
     ReusedRefreshToken,
+    /// The token of a mail is unknown, was used, or has expired.
+    #[error("the token of the mail is not valid")]
+    InvalidMailToken,
     /// The caller has no such session or key.
     #[error("the session or API key does not exist")]
     NotFound,
@@ -76,16 +85,27 @@ impl ApiError for Error {
             }
             Self::SlowDown(after) => ErrorDetails::new(
                 Code::TooManyAttempts,
-                "Too many wrong passwords in a row. Wait before the next attempt.",
+                "Too many wrong passwords were sent for this address. Wait before the next attempt.",
             )
             .retry_after(*after),
-            Self::Locked => ErrorDetails::new(
-                Code::PasswordLocked,
-                "Too many wrong passwords in a row. Signing in with a password is locked for this address.",
+            Self::Suspended => {
+                ErrorDetails::new(Code::AccountSuspended, "The operator has suspended this account.")
+            }
+            Self::ReauthenticationRequired => ErrorDetails::new(
+                Code::ReauthenticationRequired,
+                "Present the password again with `POST /api/auth/reauthenticate`, then repeat the request.",
+            ),
+            Self::NoSession => ErrorDetails::new(
+                Code::NoSession,
+                "An API key cannot do this. Sign in with the password of the account.",
             ),
             Self::InvalidRefreshToken | Self::ReusedRefreshToken => {
                 ErrorDetails::new(Code::InvalidRefreshToken, "The refresh token is not valid. Sign in again.")
             }
+            Self::InvalidMailToken => ErrorDetails::new(
+                Code::InvalidMailToken,
+                "The link was used before or has expired. Request another mail.",
+            ),
             Self::NotFound => ErrorDetails::new(Code::NotFound, "There is nothing with this id."),
             Self::ScopesExceeded => {
                 ErrorDetails::new(Code::ScopesExceeded, "A key cannot have scopes that the caller lacks.")

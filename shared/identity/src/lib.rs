@@ -8,28 +8,42 @@ pub mod account;
 pub mod api_key;
 pub mod audit;
 mod authenticator;
+pub mod closing;
 mod config;
 mod credential;
+mod device;
 mod eddsa;
 pub mod email;
+mod ended;
 mod error;
+pub mod mail;
 mod missing;
+mod network;
 pub mod password;
+mod reauthenticate;
+mod recent;
 pub mod secret;
 pub mod session;
+mod sign_in;
 mod signed_in;
 pub mod signing;
+pub mod suspension;
 mod throttle;
 pub mod token;
+
+use std::time::Duration;
 
 use sequent_tables::Store;
 
 pub use config::Config;
 pub use credential::Credential;
+pub use device::DeviceToken;
 pub use error::Error;
+pub use network::network;
+pub use reauthenticate::PasswordChange;
+pub use recent::TRUSTED;
 pub use secret::{HttpKeys, Vault};
 pub use signed_in::SignedIn;
-pub use throttle::MAX_FAILURES;
 
 /// The accounts, sessions and API keys in the main table, and the verification of credentials.
 pub struct Identity {
@@ -37,7 +51,9 @@ pub struct Identity {
     vault: Vault,
     issuer: access::Issuer,
     hasher: password::Hasher,
-    recent: api_key::Recent,
+    reauthenticate_after: Duration,
+    keys: api_key::KnownKeys,
+    sessions: ended::KnownSessions,
     missing: missing::Missing,
 }
 
@@ -52,7 +68,9 @@ impl Identity {
             vault,
             issuer: access::Issuer::new(&config.issuer, config.access_token_ttl),
             hasher: password::Hasher::new(config.password_cost)?,
-            recent: api_key::Recent::default(),
+            reauthenticate_after: config.reauthenticate_after,
+            keys: api_key::KnownKeys::default(),
+            sessions: ended::KnownSessions::default(),
             missing: missing::Missing::default(),
         })
     }

@@ -1,7 +1,8 @@
 //! Credentials that were looked up and do not exist.
 //!
-//! An API key and a refresh token have 256 random bits, so one that does not exist now never will. A client that sends a
-//! revoked or invented one again and again costs a process one read a minute.
+//! An API key and a refresh token have 256 random bits, so one that does not exist now never will, except the API key of an
+//! account that is reinstated. A client that sends a revoked or invented one again and again costs a process one read a
+//! minute.
 
 use std::{
     collections::HashMap,
@@ -30,6 +31,10 @@ impl Missing {
             known.clear();
         }
         known.insert(digest, Instant::now());
+    }
+
+    pub(crate) fn remove(&self, digest: &str) {
+        self.known().remove(digest);
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<String, Instant>> {

@@ -1,5 +1,7 @@
 //! Passwords: the rules for new ones, and the Argon2id hash that is stored.
 
+mod guessable;
+
 use std::{
     fmt,
     sync::{
@@ -10,21 +12,19 @@ use std::{
 
 use argon2::{Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, Version};
 use sequent_core::{ExposeSecret, SecretString};
+use unicode_normalization::UnicodeNormalization;
 
-/// Number of characters of a new password that are judged.
-const JUDGED_CHARS: usize = 100;
-/// The number of guesses, as a power of ten, that a new password must withstand. An attacker without the hash has
-/// [`MAX_FAILURES`](crate::MAX_FAILURES) guesses in a row, so this leaves a wide margin.
-const MIN_GUESSES_LOG10: f64 = 6.0;
-
-/// A password as it was typed. It is never shown and never stored.
+/// A password in Unicode's normal form NFKC. It is never shown and never stored.
+///
+/// Keyboards and operating systems write the same characters in different ways, for example `ä` as one character or as
+/// two. NIST SP 800-63B-4, section 3.1.1.2, asks for the normal form before a password is hashed.
 #[derive(Clone)]
 pub struct Password(SecretString);
 
 /// The reason why a new password is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Weakness {
-    /// NIST SP 800-63B-4, section 3.1.1.2, requires at least eight characters and no rules of composition.
+    /// OWASP ASVS 5.0, 6.2.1, requires at least eight characters. There are no rules of composition.
     #[error("must have at least {} characters", Password::MIN_CHARS)]
     Short,
     /// The limit bounds the work of hashing.
@@ -46,20 +46,15 @@ impl Password {
     /// # Errors
     /// [`Weakness`] if it is too short, too long or too easy to guess.
     pub fn chosen(text: SecretString, address: &str) -> Result<Self, Weakness> {
-        let plain = text.expose_secret();
+        let password = Self::presented(text)?;
+        let plain = password.0.expose_secret();
         if plain.chars().count() < Self::MIN_CHARS {
             return Err(Weakness::Short);
         }
-        if plain.len() > Self::MAX_BYTES {
-            return Err(Weakness::Long);
-        }
-        let name = address.split('@').next().unwrap_or_default();
-        // The time of the estimate grows with the square of the length, so a long password is judged by its beginning.
-        let beginning: String = plain.chars().take(JUDGED_CHARS).collect();
-        if zxcvbn::zxcvbn(&beginning, &[address, name]).guesses_log10() < MIN_GUESSES_LOG10 {
+        if guessable::is_guessable(plain, address) {
             return Err(Weakness::Common);
         }
-        Ok(Self(text))
+        Ok(password)
     }
 
     /// A password of a sign-in. The rules for new passwords do not apply: it is either right or wrong.
@@ -67,7 +62,12 @@ impl Password {
     /// # Errors
     /// [`Weakness::Long`]. No account has such a password.
     pub fn presented(text: SecretString) -> Result<Self, Weakness> {
-        if text.expose_secret().len() > Self::MAX_BYTES { Err(Weakness::Long) } else { Ok(Self(text)) }
+        let plain = text.expose_secret();
+        if plain.len() > Self::MAX_BYTES {
+            return Err(Weakness::Long);
+        }
+        let normal: String = plain.nfkc().collect();
+        if normal.len() > Self::MAX_BYTES { Err(Weakness::Long) } else { Ok(Self(normal.into())) }
     }
 }
 

@@ -7,11 +7,11 @@
 
 use std::time::Duration;
 
-use sequent_core::{SessionId, TenantId, Timestamp, UserId};
+use sequent_core::{SecretString, SessionId, TenantId, Timestamp, UserId};
 use sequent_tables::{Error, Label, Row, Transaction, Update, Write, attribute, exists, key};
 use serde::{Deserialize, Serialize};
 
-use crate::token::RefreshToken;
+use crate::{network::network, token::RefreshToken};
 
 /// The time within which a replaced token may be used again.
 pub const OVERLAP: Duration = Duration::from_secs(10);
@@ -30,6 +30,15 @@ pub struct Device {
     pub user_agent: Option<String>,
     /// Network address of the client.
     pub address: Option<String>,
+    /// The text of a device token, which is not verified.
+    pub token: Option<SecretString>,
+}
+
+impl Device {
+    /// The network of the client.
+    pub(crate) fn network(&self) -> String {
+        self.address.as_deref().map_or_else(|| "unknown".to_owned(), network)
+    }
 }
 
 /// The row of a session.
@@ -40,6 +49,8 @@ pub struct Session {
     pub tenant: TenantId,
     pub user: UserId,
     pub created_at: Timestamp,
+    /// The time at which the password was last presented.
+    pub authenticated_at: Timestamp,
     /// The time at which the newest refresh token was issued.
     pub rotated_at: Timestamp,
     /// The time at which the session ends if it is not used.
@@ -53,6 +64,9 @@ pub struct Session {
     /// The time at which the session was ended early.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked_at: Option<Timestamp>,
+    /// True if the session was ended because a replaced refresh token was used.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub was_copied: bool,
     /// The first 256 characters of `User-Agent` at the sign-in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_agent: Option<String>,
@@ -100,12 +114,14 @@ impl Session {
             tenant,
             user,
             created_at: now,
+            authenticated_at: now,
             rotated_at: now,
             idle_until: now + IDLE,
             ends_at: now + LONGEST,
             generation: 0,
             token_digest: token.digest(),
             revoked_at: None,
+            was_copied: false,
             user_agent: device.user_agent.map(|text| text.chars().take(256).collect()),
             address: device.address,
         }

@@ -1,24 +1,22 @@
-//! The result of signing up, signing in and refreshing, and the end of a session.
+//! The result of signing up, signing in and refreshing.
 
 use std::time::Duration;
 
-use sequent_core::{Scopes, SecretString, SessionId, TenantId, Timestamp, UserId};
-use sequent_tables::{Label, Page, PageRequest, Retry, Transaction, Write, key};
+use sequent_core::{Scopes, SecretString, Timestamp};
+use sequent_tables::{Retry, key};
 
 use crate::{
     Error, Identity,
     access::Subject,
     account::User,
-    audit::{Action, AuditEntry},
+    audit::AuditAction,
+    device::DeviceToken,
     session::{ROTATION, Session, TokenOwner, Verdict},
     token::RefreshToken,
 };
 
 /// The number of times that a refresh reads the session, while other requests refresh it at the same time.
 const ATTEMPTS: u32 = 10;
-
-/// The write that ends a session.
-const END: Label = Label::new("end");
 
 /// A session with its tokens.
 #[expect(missing_docs, reason = "plain data")]
@@ -30,6 +28,15 @@ pub struct SignedIn {
     /// The lifetime of the access token.
     pub expires_in: Duration,
     pub refresh_token: RefreshToken,
+    /// The token by which the next sign-in on this device is recognised. A refresh issues none.
+    pub device: Option<DeviceToken>,
+}
+
+impl SignedIn {
+    /// Adds the token of the device.
+    pub(crate) fn on(self, device: DeviceToken) -> Self {
+        Self { device: Some(device), ..self }
+    }
 }
 
 impl Identity {
@@ -43,7 +50,8 @@ impl Identity {
         let subject =
             Subject { user: user.id, tenant: user.tenant_id, session: session.id, scopes: Scopes::ALL };
         let access_token = self.issuer.issue(self.vault.get().await?.ring(), &subject, now)?;
-        Ok(SignedIn { user, session, access_token, expires_in: self.issuer.ttl(), refresh_token })
+        let expires_in = self.issuer.ttl();
+        Ok(SignedIn { user, session, access_token, expires_in, refresh_token, device: None })
     }
 
     /// Replaces a refresh token by its successor and issues a new access token, by the rules of [`Session::judge`].
@@ -74,9 +82,16 @@ impl Identity {
         let secret = self.vault.get().await?;
         let succession = secret.ring().succession();
         match session.judge(owner.generation, now) {
-            Verdict::Ended => Err(Error::InvalidRefreshToken),
+            Verdict::Ended => {
+                // Continues what an earlier request did not complete.
+                if session.was_copied {
+                    self.revoke_api_keys_of(&session, now).await?;
+                }
+                Err(Error::InvalidRefreshToken)
+            }
             Verdict::Reused => {
-                self.end(&session, Action::RefreshTokenReused, now).await?;
+                self.end(&session, AuditAction::RefreshTokenReused, now).await?;
+                self.revoke_api_keys_of(&session, now).await?;
                 Err(Error::ReusedRefreshToken)
             }
             Verdict::Repeat => {
@@ -98,46 +113,7 @@ impl Identity {
         }
     }
 
-    /// Ends the session of a refresh token, even if the token has been replaced. An unknown token is not an error.
-    ///
-    /// # Errors
-    /// If the table cannot be reached.
-    pub async fn sign_out(&self, token: &RefreshToken, now: Timestamp) -> Result<(), Error> {
-        let Some(owner) = self.token_owner(token).await? else { return Ok(()) };
-        if let Some(session) = self.session(&owner).await? {
-            self.end(&session, Action::SessionRevoked, now).await?;
-        }
-        Ok(())
-    }
-
-    /// Ends a session of a user. Its refresh token is refused at once. Access tokens that were issued before expire by
-    /// themselves.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] if the user has no such open session.
-    pub async fn revoke_session(
-        &self,
-        tenant: TenantId,
-        user: UserId,
-        id: SessionId,
-        now: Timestamp,
-    ) -> Result<(), Error> {
-        let session: Option<Session> = self.store.get(&key::session(tenant, user, id)).await?;
-        let session = session.filter(|session| session.is_open(now)).ok_or(Error::NotFound)?;
-        self.end(&session, Action::SessionRevoked, now).await
-    }
-
-    /// Reads one page of a user's open sessions, newest first. Ended sessions are left out, so a page may be short.
-    ///
-    /// # Errors
-    /// If the table cannot be read.
-    pub async fn sessions(&self, request: &PageRequest, now: Timestamp) -> Result<Page<Session>, Error> {
-        let mut page: Page<Session> = self.store.page(request).await?;
-        page.items.retain(|session| session.is_open(now));
-        Ok(page)
-    }
-
-    async fn token_owner(&self, token: &RefreshToken) -> Result<Option<TokenOwner>, Error> {
+    pub(crate) async fn token_owner(&self, token: &RefreshToken) -> Result<Option<TokenOwner>, Error> {
         let digest = token.digest();
         if self.missing.contains(&digest) {
             return Ok(None);
@@ -149,20 +125,7 @@ impl Identity {
         Ok(owner)
     }
 
-    async fn session(&self, owner: &TokenOwner) -> Result<Option<Session>, Error> {
+    pub(crate) async fn session(&self, owner: &TokenOwner) -> Result<Option<Session>, Error> {
         Ok(self.store.get(&key::session(owner.tenant, owner.user, owner.session)).await?)
-    }
-
-    /// Ends a session and records the reason. Of several concurrent calls, one does.
-    async fn end(&self, session: &Session, why: Action, now: Timestamp) -> Result<(), Error> {
-        let entry = AuditEntry { session: Some(session.id), ..AuditEntry::new(why, session.user, now) }
-            .row(session.tenant)?;
-        let transaction =
-            Transaction::new().write(session.revocation(now)).label(END).write(Write::insert(entry));
-        match self.store.commit(transaction, Retry::BRIEF).await {
-            Ok(()) => Ok(()),
-            Err(cancelled) if cancelled.refused(END) => Ok(()),
-            Err(cancelled) => Err(cancelled.into()),
-        }
     }
 }

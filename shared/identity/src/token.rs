@@ -77,6 +77,8 @@ tokens! {
     RefreshToken, "rt_";
     /// The secret of an API key.
     ApiKeyToken, "sk_";
+    /// A token that was sent by mail and is used once.
+    MailToken, "mt_";
 }
 
 impl RefreshToken {

@@ -193,6 +193,20 @@ pub fn audit(tenant: TenantId, at: Timestamp, id: impl Display) -> Key {
     Key::new(format!("{tenant}#audit"), format!("{:015}#{id}", at.millis()))
 }
 
+/// Lists of a tenant whose rows nothing else leads to, and which its deletion therefore empties: MCP servers, uploads,
+/// names of conversations, greetings and the audit trail.
+#[must_use]
+pub fn plain_lists(tenant: TenantId) -> [Partition; 5] {
+    ["mcp-servers", "uploads", "chat-names", "greetings", "audit"]
+        .map(|list| Partition::table(format!("{tenant}#{list}")))
+}
+
+/// The audit trail of a tenant.
+#[must_use]
+pub fn audit_trail(tenant: TenantId) -> Partition {
+    Partition::table(format!("{tenant}#audit"))
+}
+
 // Protection of the API.
 
 /// The record of a caller's `Idempotency-Key`. The key is hashed, because it can have any form and length.

@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use crate::{
     Error, Item, Key, Page, PageRequest, Retry, Row, TableName, Update, Write, decode,
     error::{classify, classify_write},
+    key::Partition,
     limit,
     write::{Action, Expressions, FOUND},
 };
@@ -343,6 +344,39 @@ impl Store {
         let rows = self.page_items(request).await?;
         let items = rows.items.into_iter().map(serde_dynamo::from_item).collect::<Result<_, _>>()?;
         Ok(Page { items, partition: rows.partition, last: rows.last })
+    }
+
+    /// Reads a whole list, oldest first, for lists that are known to be short.
+    ///
+    /// # Errors
+    /// Returns an error if the table cannot be read or a row is not a `T`.
+    pub async fn every<T: DeserializeOwned>(&self, partition: Partition) -> Result<Vec<T>, Error> {
+        let mut all = Vec::new();
+        let mut request = PageRequest::new(partition).limit(Some(PageRequest::MAX_LIMIT)).oldest_first();
+        loop {
+            let page = self.page(&request).await?;
+            all.extend(page.items);
+            let Some(last) = page.last else { return Ok(all) };
+            request = request.after(last);
+        }
+    }
+
+    /// Deletes every row of a list, one after the other.
+    ///
+    /// # Errors
+    /// Returns an error if the table fails. A part of the rows is deleted then.
+    pub async fn empty(&self, partition: Partition) -> Result<(), Error> {
+        let request = PageRequest::new(partition).limit(Some(PageRequest::MAX_LIMIT)).oldest_first();
+        loop {
+            let page = self.page_items(&request).await?;
+            let keys: Vec<Key> = page.items.iter().filter_map(Key::of_item).collect();
+            if keys.is_empty() {
+                return Ok(());
+            }
+            for key in &keys {
+                self.delete(key).await?;
+            }
+        }
     }
 
     /// Reads one page of a list as items, for an index that projects keys only.

@@ -183,11 +183,20 @@ codes! {
             "The refresh token is unknown, expired, revoked or was used before.",
             "Sign in again.";
         TooManyAttempts = "too_many_attempts", TooManyRequests,
-            "Several wrong passwords in a row were sent for this address.",
-            "Wait for the time in `Retry-After`.";
-        PasswordLocked = "password_locked", Forbidden,
-            "So many wrong passwords in a row were sent that signing in with a password is locked.",
-            "Ask the operator to unlock the account.";
+            "Several wrong passwords were sent for this address, by this client or by many others.",
+            "Wait for the time in `Retry-After`, an hour at most. A browser that was signed in before need not wait for others.";
+        AccountSuspended = "account_suspended", Forbidden,
+            "The operator of the deployment has suspended the account.",
+            "Ask the operator to reinstate the account.";
+        ReauthenticationRequired = "reauthentication_required", Forbidden,
+            "The route changes credentials or the account, and the session presented its password too long ago.",
+            "Present the password with `POST /api/auth/reauthenticate`, then repeat the request.";
+        InvalidMailToken = "invalid_mail_token", BadRequest,
+            "The token of a mail is unknown, was used before, or has expired.",
+            "Request another mail.";
+        MailNotConfigured = "mail_not_configured", NotFound,
+            "The deployment sends no mail.",
+            "Ask the operator to set the parameter `MailFrom`.";
         EmailTaken = "email_taken", Conflict,
             "An account with this email address exists.",
             "Sign in, or register another address.";
@@ -201,7 +210,7 @@ codes! {
             "The route requires the admin key or an owner of the tenant.",
             "Send `x-admin-key`, or call as an owner.";
         NoSession = "no_session", BadRequest,
-            "The credential is an API key, which has no session.",
+            "The credential is an API key, which has no session, and the route needs one.",
             "Sign in. A request with an API key needs no CSRF token.";
         CrossSite = "cross_site", Forbidden,
             "A browser sent the cookie from a page of another site.",

@@ -10,6 +10,7 @@ use sequent_core::{ExposeSecret, Principal, Scope, Scopes, TenantId, Timestamp, 
 use sequent_identity::{
     Identity, SignedIn, Vault,
     account::NewAccount,
+    api_key::NewApiKey,
     password::{Cost, Password},
     session::Device,
 };
@@ -50,6 +51,7 @@ impl Deployment {
         let config = sequent_identity::Config {
             issuer: ORIGIN.to_owned(),
             access_token_ttl: Duration::from_secs(900),
+            reauthenticate_after: Duration::from_secs(600),
             password_cost: Cost { memory_kib: 64, iterations: 1, parallelism: 1 },
         };
         let identity = Identity::new(store.clone(), vault.clone(), &config).expect("the settings are valid");
@@ -101,9 +103,9 @@ impl Deployment {
             scopes: Scopes::ALL,
             via: Via::Bearer,
         };
-        let scopes = scopes.into_iter().collect();
-        let created =
-            self.identity.create_api_key(&principal, "tests".to_owned(), scopes, Timestamp::now()).await;
+        let new =
+            NewApiKey { name: "tests".to_owned(), scopes: scopes.into_iter().collect(), valid_until: None };
+        let created = self.identity.create_api_key(&principal, new, Timestamp::now()).await;
         created.expect("people may have keys").1.expose().to_owned()
     }
 }

@@ -56,7 +56,8 @@ async fn a_broken_hash_is_an_error_and_not_a_match() {
 
 #[test]
 fn a_new_password_is_long_enough_and_hard_to_guess() {
-    let refused = |text: &str| Password::chosen(text.to_owned().into(), "ann.lee@example.com").unwrap_err();
+    let refused =
+        |text: &str| Password::chosen(text.to_owned().into(), "ann.lee@example.com").expect_err(text);
     assert_eq!(refused("seven77"), Weakness::Short);
     assert_eq!(refused("ünïcödé"), Weakness::Short, "characters count, not bytes");
     for guessable in [
@@ -70,6 +71,13 @@ fn a_new_password_is_long_enough_and_hard_to_guess() {
         "01.02.1990",
         "Ann.Lee@example.com",
         "ann.lee1",
+        "password123!",
+        "iloveyou123",
+        "qwertyuiop1",
+        "Summer2026!",
+        "00112233",
+        "sequent2026",
+        "!!Elephant99",
     ] {
         assert_eq!(refused(guessable), Weakness::Common, "{guessable}");
     }
@@ -80,6 +88,24 @@ fn a_new_password_is_long_enough_and_hard_to_guess() {
     {
         assert!(Password::chosen(good.to_owned().into(), "ann@example.com").is_ok(), "{good}");
     }
+}
+
+#[tokio::test]
+async fn composed_and_decomposed_characters_are_one_password() {
+    let hasher = Hasher::new(cheap()).unwrap();
+    let chosen = |text: &str| Password::chosen(text.to_owned().into(), "ann@example.com").unwrap();
+    let composed = hasher.hash(chosen("p\u{e4}ssw\u{f6}rd korrekt")).await.unwrap();
+    let decomposed = password("pa\u{308}sswo\u{308}rd korrekt");
+    assert_eq!(hasher.verify(decomposed, Some(&composed)).await.unwrap(), Verdict::Right);
+    let full_width = hasher.hash(chosen("ｈｏｒｓｅ ｂａｔｔｅｒｙ ７")).await.unwrap();
+    assert_eq!(hasher.verify(password("horse battery 7"), Some(&full_width)).await.unwrap(), Verdict::Right);
+}
+
+#[test]
+fn no_password_grows_beyond_the_limit_by_normalisation() {
+    // One character of three bytes becomes 18 characters of 33 bytes.
+    let text = "\u{fdfa}".repeat(100);
+    assert_eq!(Password::presented(text.into()).unwrap_err(), Weakness::Long);
 }
 
 #[test]

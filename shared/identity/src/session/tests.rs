@@ -9,7 +9,7 @@ fn at(seconds: u64) -> Timestamp {
 
 fn open() -> (Session, RefreshToken) {
     let token = RefreshToken::generate().unwrap();
-    let device = Device { user_agent: Some("x".repeat(1000)), address: None };
+    let device = Device { user_agent: Some("x".repeat(1000)), ..Device::default() };
     (Session::open(TenantId::new(), UserId::new(), device, &token, at(0)), token)
 }
 

@@ -28,6 +28,12 @@ pub fn refresh_token(token: &str) -> Key {
     Key::new(format!("refresh#{}", hash(&[token.as_bytes()])), "credential")
 }
 
+/// The account of a one-time token that was sent by mail.
+#[must_use]
+pub fn mail_token(token: &str) -> Key {
+    Key::new(format!("mail#{}", hash(&[token.as_bytes()])), "credential")
+}
+
 /// The requests of a class that a network address sent in a window of time.
 #[must_use]
 pub fn rate_limit(class: &str, address: &str, window: i64) -> Key {
