@@ -1,6 +1,6 @@
 //! The errors of a deletion. Each leads to another attempt, which continues where this one stopped.
 
-use sequent_core::RunId;
+use sequent_core::{ProjectId, RunId};
 use sequent_runlog::ReadError;
 use sequent_tables::Cancelled;
 
@@ -15,6 +15,12 @@ pub enum Error {
         "{0} has ended and its credits are still held; redrive its job settle_run, or settle the hold by hand"
     )]
     Unsettled(RunId),
+    /// A conversation of an account is not deleted yet. Its own job does that.
+    #[error("{0} is being deleted; if that does not end, redrive its job delete_conversation")]
+    ConversationLeft(ProjectId),
+    /// The credentials or records of an account could not be deleted.
+    #[error(transparent)]
+    Identity(#[from] sequent_identity::Error),
     /// The project is no longer marked as being deleted, or rows changed meanwhile.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),

@@ -1,4 +1,5 @@
-//! Deleting a conversation with everything that it left: `delete_conversation`.
+//! Deleting a conversation with everything that it left, `delete_conversation`, and an account with all its
+//! conversations, `delete_account`.
 //!
 //! The request marks the project and enqueues the job in one transaction. From then on every route answers as if the
 //! project did not exist. The job cancels the runs that are live, and deletes the logs, messages, artifacts, entities,
@@ -13,6 +14,7 @@
 //! * **Bounded.** Everything is read in pages, and nothing of a conversation is held in memory but the log of one run and
 //!   of its parents.
 
+mod account;
 mod artifacts;
 mod conversation;
 mod error;
@@ -20,6 +22,7 @@ mod job;
 mod record;
 mod run;
 
+pub use account::DeleteAccount;
 pub use conversation::DeleteConversation;
 pub use error::Error;
 pub use record::RunRecord;

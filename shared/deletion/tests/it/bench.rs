@@ -9,7 +9,7 @@ use sequent_artifacts::{
 use sequent_billing::{Ledger, Markup, Plans, Quote, Reservation, Terms};
 use sequent_conversation::{Deletion, Projects, RunStore};
 use sequent_core::{MicroCredits, MicroUsd, ProjectId, TenantId, Timestamp};
-use sequent_deletion::DeleteConversation;
+use sequent_deletion::{DeleteAccount, DeleteConversation};
 use sequent_jobs::{Delivery, Job, Jobs, Registry, Worked, Worker};
 use sequent_runlog::{DynamoStorage, Settings};
 use sequent_tables::{
@@ -35,7 +35,9 @@ impl Bench {
         let (bucket, objects) = bucket().await;
         let storage = DynamoStorage::new(store.clone());
         let artifacts = Artifacts::new(store, bucket);
-        let kinds = Registry::new().with(DeleteConversation::new(artifacts.clone(), Settings::default()));
+        let kinds = Registry::new()
+            .with(DeleteConversation::new(artifacts.clone(), Settings::default()))
+            .with(DeleteAccount::new(artifacts.clone()));
         // A killed attempt is soon taken over.
         let impatient = Settings { lease: Duration::from_millis(300), ..Settings::default() };
         let worker = Worker::new(kinds, storage.clone(), impatient);
