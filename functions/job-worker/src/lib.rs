@@ -2,9 +2,10 @@
 
 use sequent_artifacts::Artifacts;
 use sequent_conversation::{ForgetOldProjects, NameProject, RebuildProjections, SettleRun};
-use sequent_deletion::DeleteConversation;
+use sequent_deletion::{DeleteAccount, DeleteConversation};
 use sequent_deliverables::{BindCitations, ExtractEntities, GenerateCompanionReport};
 use sequent_jobs::{Registry, kinds};
+use sequent_mail::{SendMail, Ses};
 use sequent_model::Client;
 use sequent_payments::{Payments, ReconcileStripe, ReportUsage, SyncStripe};
 use sequent_runlog::Settings;
@@ -16,6 +17,7 @@ pub fn registry(
     models: Option<Client>,
     artifacts: &Artifacts,
     payments: Option<Payments>,
+    ses: Option<Ses>,
     settings: Settings,
 ) -> Registry {
     Registry::new()
@@ -27,6 +29,8 @@ pub fn registry(
         .with(NameProject::new(models))
         .with(ForgetOldProjects)
         .with(DeleteConversation::new(artifacts.clone(), settings))
+        .with(DeleteAccount::new(artifacts.clone()))
+        .with(SendMail::new(ses))
         .with(RebuildProjections)
         .with(SettleRun)
         .with(SyncStripe(payments.clone()))

@@ -5,6 +5,7 @@ use sequent_artifacts::Artifacts;
 use sequent_billing::Credits;
 use sequent_job_worker_function::registry;
 use sequent_jobs::Worker;
+use sequent_mail::Ses;
 use sequent_model::Client;
 use sequent_payments::Payments;
 use sequent_runlog::{DynamoStorage, Settings};
@@ -26,7 +27,7 @@ async fn main() -> Result<(), Error> {
     let artifacts = Artifacts::from_env(&sdk, store.clone())?;
     let payments = Payments::from_env(store.clone(), &secrets, &Credits::from_env(store.clone())?)?;
     let settings = Settings::from_env()?;
-    let kinds = registry(models, &artifacts, payments, settings);
+    let kinds = registry(models, &artifacts, payments, Ses::from_env(&sdk), settings);
     let worker = Worker::new(kinds, DynamoStorage::new(store), settings);
     sequent_aws::queue::serve(worker).await
 }
