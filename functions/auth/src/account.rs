@@ -1,25 +1,24 @@
 //! Accounts: signing up, and the user of the caller.
 
-use http::{HeaderMap, StatusCode, header::USER_AGENT};
+use http::{
+    HeaderMap, StatusCode,
+    header::{ORIGIN, USER_AGENT},
+};
 use sequent_core::{SecretString, Timestamp};
 use sequent_http::{
-    Caller, Json, Problem, RequestContext,
+    Json, Problem, RequestContext,
     axum::{extract::State, response::IntoResponse},
     csrf::SameSite,
     openapi::Problems,
     rate_limit::Throttle,
 };
-use sequent_identity::{
-    account::{NewAccount, User},
-    email::Email,
-    password::Password,
-    session::Device,
-};
+use sequent_identity::{account::NewAccount, email::Email, password::Password, session::Device};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::{
     App,
+    mail::verify_later,
     signed_in::{AuthTokens, NO_STORE},
 };
 
@@ -81,17 +80,29 @@ pub(crate) fn valid_name(text: &str) -> Result<&str, &'static str> {
     }
 }
 
-/// The client of the request, by which people recognise their sessions.
-pub(crate) fn device(headers: &HeaderMap, context: &RequestContext) -> Device {
+/// The client of the request, by which people recognise their sessions and throttles their devices.
+pub(crate) fn device(app: &App, headers: &HeaderMap, context: &RequestContext) -> Device {
     Device {
         user_agent: headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).map(str::to_owned),
         address: context.client().map(str::to_owned),
+        token: app.cookies.device_token(headers),
+    }
+}
+
+/// Returns `true` if a page that can use the cookies sent the request. Browsers send these headers with every `POST` (Fetch
+/// Standard, section 3.2; Fetch Metadata), and other clients have no reason to. A page of another site, which
+/// `ALLOWED_ORIGINS` may admit, gets no `SameSite` cookie back.
+pub(crate) fn has_cookies(headers: &HeaderMap) -> bool {
+    match headers.get("sec-fetch-site").map(|value| value.as_bytes()) {
+        Some(site) => site != b"cross-site",
+        None => headers.contains_key(ORIGIN),
     }
 }
 
 /// Sign up.
 ///
-/// Creates an account with a tenant of its own and signs in. The tokens are also set as cookies.
+/// Creates an account with a tenant of its own and signs in. The tokens are also set as cookies. Pages of a browser get
+/// the refresh token in a cookie only.
 #[utoipa::path(
     post,
     path = "/api/auth/register",
@@ -116,22 +127,13 @@ pub(crate) async fn sign_up(
     let account = body.parse()?;
     throttle.by_address().await?;
     let now = Timestamp::now();
-    let signed_in = app.identity.sign_up(account, device(&headers, &context), now).await?;
+    let signed_in = app.identity.sign_up(account, device(&app, &headers, &context), now).await?;
+    if let Some(origin) = context.public_origin()
+        && let Err(problem) = verify_later(&app, &signed_in.user, origin, now).await
+    {
+        tracing::warn!(code = problem.code().as_str(), "could not request the mail that verifies an address");
+    }
     let cookies = app.cookies.set(&signed_in, now);
-    Ok((StatusCode::CREATED, NO_STORE, cookies, Json(AuthTokens::new(signed_in))))
-}
-
-/// Get the user of the caller.
-#[utoipa::path(
-    get,
-    path = "/api/auth/me",
-    operation_id = "get_me",
-    tag = "auth",
-    responses((status = 200, description = "The user.", body = User), Problems),
-)]
-pub(crate) async fn me(State(app): State<App>, Caller(caller): Caller) -> Result<impl IntoResponse, Problem> {
-    let user = app.identity.user(caller.tenant, caller.user).await?;
-    // The credential is older than the deletion of its user.
-    let user = user.ok_or_else(|| Problem::unauthenticated(true))?;
-    Ok((NO_STORE, Json(user)))
+    let tokens = AuthTokens::new(signed_in).for_client(&headers);
+    Ok((StatusCode::CREATED, NO_STORE, cookies, Json(tokens)))
 }

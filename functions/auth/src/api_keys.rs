@@ -1,9 +1,9 @@
 //! API keys: credentials for programs.
 
 use http::StatusCode;
-use sequent_core::{ApiKeyId, Timestamp};
+use sequent_core::{ApiKeyId, SessionId, Timestamp};
 use sequent_http::{
-    Caller, Json, ListQuery, ListResponse, Path, Problem, Query, Scope,
+    Caller, Json, ListQuery, ListResponse, Path, Problem, Query, Reauthenticated, Scope,
     axum::{extract::State, response::IntoResponse},
     openapi::Problems,
 };
@@ -24,6 +24,9 @@ pub(crate) struct NewApiKey {
     /// The permissions of the key. The caller must have each of them.
     #[schema(min_items = 1)]
     scopes: Vec<Scope>,
+    /// The time at which the key expires. Without it, the key is valid until it is revoked. A key that is created with
+    /// another key expires with that key at the latest.
+    expires_at: Option<Timestamp>,
 }
 
 /// An API key, without its secret.
@@ -35,6 +38,10 @@ pub(crate) struct ApiKey {
     prefix: String,
     scopes: Vec<Scope>,
     created_at: Timestamp,
+    /// The session in which the key was created, also if it was created with another key of that session.
+    created_by_session: Option<SessionId>,
+    /// The time at which the key expires; null if it does not.
+    expires_at: Option<Timestamp>,
     /// The time of the last use, to the minute.
     last_used_at: Option<Timestamp>,
 }
@@ -47,6 +54,8 @@ impl From<api_key::ApiKey> for ApiKey {
             prefix: key.prefix,
             scopes: key.scopes.iter().collect(),
             created_at: key.created_at,
+            created_by_session: key.session,
+            expires_at: key.valid_until,
             last_used_at: key.last_used_at,
         }
     }
@@ -66,7 +75,7 @@ pub(crate) type ApiKeyList = ListResponse<ApiKey>;
 /// Create an API key.
 ///
 /// The secret is only in this response. The route takes no `Idempotency-Key`, because a repeated response would
-/// require that the secret is stored.
+/// require that the secret is stored. A session must have presented its password within the last ten minutes.
 #[utoipa::path(
     post,
     path = "/api/auth/api-keys",
@@ -77,7 +86,7 @@ pub(crate) type ApiKeyList = ListResponse<ApiKey>;
 )]
 pub(crate) async fn create(
     State(app): State<App>,
-    Caller(caller): Caller,
+    Reauthenticated(caller): Reauthenticated,
     Json(body): Json<NewApiKey>,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require(Scope::Account)?;
@@ -86,9 +95,13 @@ pub(crate) async fn create(
     if body.scopes.is_empty() {
         return Err(invalid().at("/scopes", "must contain at least one scope"));
     }
+    let now = Timestamp::now();
+    if body.expires_at.is_some_and(|end| end <= now) {
+        return Err(invalid().at("/expires_at", "must be in the future"));
+    }
     let scopes = body.scopes.iter().copied().collect();
-    let created = app.identity.create_api_key(&caller, name.to_owned(), scopes, Timestamp::now()).await?;
-    let (key, token) = created;
+    let new = api_key::NewApiKey { name: name.to_owned(), scopes, valid_until: body.expires_at };
+    let (key, token) = app.identity.create_api_key(&caller, new, now).await?;
     let created = CreatedApiKey { key: token.expose().to_owned(), details: key.into() };
     Ok((StatusCode::CREATED, NO_STORE, Json(created)))
 }
@@ -116,7 +129,7 @@ pub(crate) async fn list(
 
 /// Revoke an API key.
 ///
-/// The key stops working within five seconds.
+/// The key stops working within five seconds. A session must have presented its password within the last ten minutes.
 #[utoipa::path(
     delete,
     path = "/api/auth/api-keys/{id}",
@@ -131,7 +144,7 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn delete(
     State(app): State<App>,
-    Caller(caller): Caller,
+    Reauthenticated(caller): Reauthenticated,
     Path(id): Path<ApiKeyId>,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require(Scope::Account)?;

@@ -3,11 +3,16 @@
 //! Each handler parses the request, checks the scope, calls [`sequent_identity`] and renders the result.
 
 mod account;
+mod admin;
 mod api_keys;
+mod audit;
 mod cookies;
 mod csrf_token;
 mod deprecated;
+mod job;
 mod jwks;
+mod mail;
+mod me;
 mod sessions;
 mod sign_in;
 mod signed_in;
@@ -19,6 +24,7 @@ use sequent_http::{
     openapi,
 };
 use sequent_identity::Identity;
+use sequent_tables::Store;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use cookies::Cookies;
@@ -28,14 +34,24 @@ use cookies::Cookies;
 pub struct App {
     identity: Arc<Identity>,
     cookies: Cookies,
+    /// Jobs are enqueued here.
+    store: Store,
+    /// True if the deployment sends mail.
+    sends_mail: bool,
 }
 
 impl App {
     /// The state of a deployment. `plain_http` is `true` if users connect over HTTP, which only development allows.
     /// Browsers refuse secure cookies there, so the cookies are set without the attribute.
     #[must_use]
-    pub fn new(identity: Arc<Identity>, plain_http: bool) -> Self {
-        Self { identity, cookies: Cookies::new(plain_http) }
+    pub fn new(identity: Arc<Identity>, store: Store, plain_http: bool) -> Self {
+        Self { identity, cookies: Cookies::new(plain_http), store, sends_mail: false }
+    }
+
+    /// Sends mail.
+    #[must_use]
+    pub fn with_mail(self) -> Self {
+        Self { sends_mail: true, ..self }
     }
 }
 
@@ -53,7 +69,9 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 fn routed() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(openapi::base())
         .routes(routes!(account::sign_up))
-        .routes(routes!(account::me))
+        .routes(routes!(me::me, me::delete_me))
+        .routes(routes!(me::reauthenticate))
+        .routes(routes!(me::change_password))
         .routes(routes!(sign_in::sign_in))
         .routes(routes!(sign_in::refresh_tokens))
         .routes(routes!(sign_in::sign_out))
@@ -63,4 +81,12 @@ fn routed() -> OpenApiRouter<App> {
         .routes(routes!(sessions::delete))
         .routes(routes!(api_keys::create, api_keys::list))
         .routes(routes!(api_keys::delete))
+        .routes(routes!(mail::request_reset))
+        .routes(routes!(mail::reset))
+        .routes(routes!(mail::request_verification))
+        .routes(routes!(mail::verify))
+        .routes(routes!(audit::list))
+        .routes(routes!(admin::suspend))
+        .routes(routes!(admin::reinstate))
+        .routes(routes!(admin::unlock))
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use sequent_auth_function::{App, router};
+use sequent_core::setting;
 use sequent_http::{Error, Pipeline};
 use sequent_identity::{Config, Identity, Vault};
 use sequent_tables::Store;
@@ -20,7 +21,8 @@ async fn main() -> Result<(), Error> {
     // Connects and reads the keys before the first request. A secret that cannot be read now is read by that request.
     let _ = tokio::join!(store.warm(), vault.get());
 
-    let app = App::new(Arc::clone(&identity), http.plain_http());
+    let app = App::new(Arc::clone(&identity), store.clone(), http.plain_http());
+    let app = if setting::text("MAIL_FROM").is_some() { app.with_mail() } else { app };
     let pipeline = Pipeline::with_config("auth", http).store(store).identity(identity);
     sequent_http::run(pipeline, router(app)).await
 }

@@ -74,7 +74,8 @@ pub(crate) async fn list(
 
 /// End a session.
 ///
-/// Its refresh token is refused at once. Access tokens that were issued before expire within 15 minutes.
+/// Its refresh token is refused at once, and its access tokens within five seconds. Ending another session requires that
+/// the password was presented within the last ten minutes.
 #[utoipa::path(
     delete,
     path = "/api/auth/sessions/{id}",
@@ -93,6 +94,10 @@ pub(crate) async fn delete(
     Path(id): Path<SessionId>,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require(Scope::Account)?;
-    app.identity.revoke_session(caller.tenant, caller.user, id, Timestamp::now()).await?;
+    let now = Timestamp::now();
+    if caller.session != Some(id) {
+        app.identity.require_recent(&caller, now).await?;
+    }
+    app.identity.revoke_session(caller.tenant, caller.user, id, now).await?;
     Ok(StatusCode::NO_CONTENT)
 }

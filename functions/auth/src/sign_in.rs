@@ -45,8 +45,10 @@ pub(crate) struct RefreshRequest {
 
 /// Sign in.
 ///
-/// The tokens are also set as cookies. After five wrong passwords in a row, each further attempt for the address has
-/// to wait longer (429 `too_many_attempts`). After a hundred, the password is locked (403 `password_locked`).
+/// The tokens are also set as cookies. Pages of a browser get the refresh token in a cookie only. After five wrong
+/// passwords of a client, each further one has to wait longer, up to an hour (429 `too_many_attempts`). If clients of many
+/// networks send wrong passwords for an address, each waits up to five minutes. A browser that was signed in before is
+/// recognised by a cookie and does not wait for others.
 #[utoipa::path(
     post,
     path = "/api/auth/login",
@@ -69,9 +71,10 @@ pub(crate) async fn sign_in(
     let email: Email = body.email.parse().map_err(|_| Error::WrongCredentials)?;
     let password = Password::presented(body.password).map_err(|_| Error::WrongCredentials)?;
     let now = Timestamp::now();
-    let signed_in = app.identity.sign_in(&email, password, device(&headers, &context), now).await?;
+    let client = device(&app, &headers, &context);
+    let signed_in = app.identity.sign_in(&email, password, client, now).await?;
     let cookies = app.cookies.set(&signed_in, now);
-    Ok((NO_STORE, cookies, Json(AuthTokens::new(signed_in))))
+    Ok((NO_STORE, cookies, Json(AuthTokens::new(signed_in).for_client(&headers))))
 }
 
 /// Refresh the tokens of a session.
@@ -127,7 +130,7 @@ pub(crate) async fn refresh_tokens(
 /// Sign out.
 ///
 /// Ends the session of the refresh token or, if there is none, of the access token, and clears the cookies. Access
-/// tokens that were issued before expire within 15 minutes.
+/// tokens of the session are refused within five seconds.
 #[utoipa::path(
     post,
     path = "/api/auth/logout",

@@ -1,10 +1,15 @@
 //! The response that contains the tokens of a session.
 
-use http::header::{CACHE_CONTROL, HeaderName};
+use http::{
+    HeaderMap,
+    header::{CACHE_CONTROL, HeaderName},
+};
 use sequent_core::ExposeSecret;
 use sequent_identity::{SignedIn, account::User};
 use serde::Serialize;
 use utoipa::ToSchema;
+
+use crate::account::has_cookies;
 
 /// The tokens are for one client. No cache may store them (RFC 6749, section 5.1).
 pub(crate) const NO_STORE: [(HeaderName, &str); 1] = [(CACHE_CONTROL, "no-store")];
@@ -33,6 +38,11 @@ impl AuthTokens {
             refresh_token: Some(signed_in.refresh_token.expose().to_owned()),
             user: signed_in.user,
         }
+    }
+
+    /// Removes the refresh token if the request came from a page, which has it in a cookie.
+    pub(crate) fn for_client(self, headers: &HeaderMap) -> Self {
+        if has_cookies(headers) { self.without_refresh_token() } else { self }
     }
 
     /// Removes the refresh token. A script that could read it would defeat the `HttpOnly` cookie.

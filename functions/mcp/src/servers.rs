@@ -3,7 +3,7 @@
 use axum::{extract::State, response::IntoResponse};
 use http::{StatusCode, header::LOCATION};
 use sequent_core::{Scope, SecretString, Timestamp};
-use sequent_http::{Caller, Json, Path, Problem, openapi::Problems};
+use sequent_http::{Caller, Json, Path, Problem, Reauthenticated, openapi::Problems};
 use sequent_mcp_client::{Name, NewServer, Offer, Server};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -95,7 +95,7 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn create(
     State(app): State<App>,
-    Caller(caller): Caller,
+    Reauthenticated(caller): Reauthenticated,
     Json(body): Json<NewMcpServer>,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require(Scope::Account)?;
@@ -121,7 +121,7 @@ pub(crate) async fn create(
 )]
 pub(crate) async fn delete(
     State(app): State<App>,
-    Caller(caller): Caller,
+    Reauthenticated(caller): Reauthenticated,
     Path(name): Path<Name>,
 ) -> Result<impl IntoResponse, Problem> {
     caller.require(Scope::Account)?;

@@ -100,6 +100,8 @@ fn options(arguments: &Arguments) -> Options {
             options.env.insert(name.to_owned(), value);
         }
     }
+    // The emulator keeps mail to any address.
+    options.parameters.insert("MailFrom".to_owned(), "no-reply@example.com".to_owned());
     options.time_scale = arguments.time_scale;
     options.stripe_secret_key = std::env::var("STRIPE_SECRET_KEY").ok();
     options.stripe_webhook_secret = std::env::var("STRIPE_WEBHOOK_SECRET").ok();
@@ -171,6 +173,7 @@ Sequent is ready at {url}
 
   data      {data} ({kept})
   AWS       {endpoint}
+  mail      {endpoint}/_ministack/ses/messages
   control   {control}/instances
   stop      Ctrl-C
 "#,

