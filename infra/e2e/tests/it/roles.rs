@@ -1,13 +1,19 @@
 //! The functions' roles. Every test fails if a function is denied something; these add what the others leave out.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::Method;
-use serde_json::json;
+use sequent_local::runtime::Reply;
+use sequent_tables::testing::all_rows;
+use serde_json::{Value, json};
 
 use crate::{
     surface::{Call, Person},
     system::System,
 };
+
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A route of each function of the HTTP API that a person may read.
 const ROUTES: [&str; 8] = [
@@ -63,4 +69,42 @@ async fn a_function_is_denied_what_its_role_does_not_allow() {
     let refused = chat.rest("s3", Method::PUT, &object, Bytes::new()).await.unwrap_err();
     assert_eq!(refused.code(), Some("AccessDenied"), "the bucket's policy denies an unconditional put");
     assert_eq!(stack.denials().take().len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn periodic_work_and_the_audit_are_denied_nothing() {
+    let system = System::start(&[("BILLING", "on"), ("BILLING_WELCOME", "10000000")]).await;
+    let person = Person::sign_up(&system, "periodic@example.com").await;
+    // It lives long enough for the audit to read its log.
+    person.post(Call::to("/api/runs").body(json!({"input": "/demo tokens=2000 rate=20"}))).await;
+    for part in 0..24 {
+        invoke(&system, "AuditFunction", json!({"part": part})).await;
+    }
+    for task in
+        ["sweep", "rotate_signing_key", "collect_garbage", "enqueue_hourly_jobs", "enqueue_daily_jobs"]
+    {
+        invoke(&system, "SchedulerFunction", json!({"task": task})).await;
+    }
+    let jobs_end = async {
+        while !have_jobs_ended(&system).await {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, jobs_end).await.expect("the periodic jobs end");
+    assert_eq!(system.stack.denials().list(), [""; 0]);
+}
+
+async fn invoke(system: &System, name: &str, event: Value) {
+    let function = system.stack.runtime().function(name).expect("the template has it").clone();
+    let reply = function.invoke(event.to_string().into()).await.unwrap();
+    assert!(matches!(reply, Reply::Buffered(_)), "{name} {event}: {reply:?}");
+}
+
+/// Returns `true` if there are jobs and all have ended.
+async fn have_jobs_ended(system: &System) -> bool {
+    let rows = all_rows(&system.store()).await;
+    let jobs = rows.iter().filter(|row| row.contains_key("job_type") && row.contains_key("status"));
+    let statuses: Vec<&str> = jobs.filter_map(|row| row["status"].as_s().ok().map(String::as_str)).collect();
+    let is_end = |status: &&str| matches!(*status, "success" | "error" | "cancelled");
+    !statuses.is_empty() && statuses.iter().all(is_end)
 }

@@ -61,6 +61,26 @@ async fn an_object_goes_with_its_last_artifact_and_not_before_its_age() {
     assert_eq!(objects(&system).await.len(), 1);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_scheduled_collector_deletes_an_object_that_is_old_enough() {
+    // In the functions' scaled time, the age of a day is a second.
+    let system = System::start(&[("TIME_SCALE", "86400")]).await;
+    let artifacts = artifacts(&system);
+    let tenant = sequent_core::TenantId::new();
+    let id = save(&artifacts, tenant, "old").await;
+    artifacts.delete(tenant, id).await.unwrap();
+    let scheduler = system.stack.runtime().function("SchedulerFunction").unwrap().clone();
+    let event = include_str!("../../../../../events/scheduler/collect-garbage.json");
+    let collected = async {
+        while !objects(&system).await.is_empty() {
+            let reply = scheduler.invoke(event.into()).await;
+            assert!(matches!(reply, Ok(sequent_local::runtime::Reply::Buffered(_))), "{reply:?}");
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(120), collected).await.expect("the object is collected");
+    assert_eq!(references(&system, tenant, b"old").await, None);
+}
+
 /// Runs collectors without any waiting time beside people who repeatedly store and delete the same few bytes.
 /// Stored bytes must exist.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
