@@ -4,7 +4,7 @@ use axum::{extract::State, response::IntoResponse};
 use http::{HeaderValue, StatusCode, header};
 use sequent_artifacts::Artifact;
 use sequent_core::ArtifactId;
-use sequent_http::{Caller, Json, Path, Problem, Scope, openapi::Problems};
+use sequent_http::{Caller, Json, Path, Problem, openapi::Problems};
 
 use crate::App;
 
@@ -28,7 +28,6 @@ pub(crate) async fn get_artifact(
     Caller(caller): Caller,
     Path(id): Path<ArtifactId>,
 ) -> Result<Json<Artifact>, Problem> {
-    caller.require(Scope::ArtifactsRead)?;
     Ok(Json(app.artifacts.get(caller.tenant, id).await?))
 }
 
@@ -53,7 +52,6 @@ pub(crate) async fn delete_artifact(
     Caller(caller): Caller,
     Path(id): Path<ArtifactId>,
 ) -> Result<StatusCode, Problem> {
-    caller.require(Scope::ArtifactsWrite)?;
     app.artifacts.delete(caller.tenant, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -80,7 +78,6 @@ pub(crate) async fn get_artifact_content(
     Caller(caller): Caller,
     Path(id): Path<ArtifactId>,
 ) -> Result<impl IntoResponse, Problem> {
-    caller.require(Scope::ArtifactsRead)?;
     let artifact = app.artifacts.get(caller.tenant, id).await?;
     let link = app.artifacts.link(caller.tenant, &artifact).await?;
     let location = HeaderValue::try_from(link.url).map_err(Problem::internal)?;

@@ -39,7 +39,9 @@ pub(crate) struct NewExport {
 ///
 /// A job makes the file in the background. The job shows the progress and, when it has succeeded, the
 /// artifact that contains the file. Equal content in the same format is exported once: a repeated request
-/// returns the job of the first one, so it is safe to repeat.
+/// returns the job of the first one, so it is safe to repeat. Beside `artifacts:write`, an API key needs the scopes that
+/// read the source: `artifacts:read` for a document, `runs:read` for a run, `projects:read` and `runs:read` for a
+/// conversation.
 #[utoipa::path(
     post,
     path = "/api/exports",
@@ -58,8 +60,8 @@ pub(crate) async fn create_export(
     Caller(caller): Caller,
     Json(new): Json<NewExport>,
 ) -> Result<impl IntoResponse, Problem> {
-    caller.require(Scope::ArtifactsWrite)?;
     let source = new.source()?;
+    scopes_to_read(source).iter().try_for_each(|scope| caller.require(*scope))?;
     if !source.formats().contains(&new.format) {
         let names: Vec<&str> = source.formats().iter().map(|format| format.name()).collect();
         let rule = format!("must be one of: {}", names.join(", "));
@@ -70,6 +72,15 @@ pub(crate) async fn create_export(
     let job = enqueue_export(&app, &caller, export, run).await?;
     let location = [(LOCATION, format!("/api/jobs/{}", job.id))];
     Ok((StatusCode::ACCEPTED, location, Json(job)))
+}
+
+/// The scopes that read the source. The file contains all of it.
+const fn scopes_to_read(source: Source) -> &'static [Scope] {
+    match source {
+        Source::Artifact(_) => &[Scope::ArtifactsRead],
+        Source::Run(_) => &[Scope::RunsRead],
+        Source::Project(_) => &[Scope::ProjectsRead, Scope::RunsRead],
+    }
 }
 
 /// The state of a source at the time of the request.

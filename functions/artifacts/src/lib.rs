@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use sequent_artifacts::{Artifacts, PreviewKeys};
-use sequent_http::openapi;
+use sequent_http::{Scope, openapi, scoped};
 use sequent_identity::Vault;
 use sequent_tables::Store;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -58,13 +58,14 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 
 fn routed() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(openapi::base())
-        .routes(routes!(list::list_artifacts))
-        .routes(routes!(list::list_entities))
-        .routes(routes!(upload::create_upload))
-        .routes(routes!(upload::complete_upload))
-        .routes(routes!(artifact::get_artifact, artifact::delete_artifact))
-        .routes(routes!(artifact::get_artifact_content))
-        .routes(routes!(preview::create_preview))
-        .routes(routes!(manifest::get_run_manifest))
-        .routes(routes!(export::create_export))
+        .routes(scoped(&[Scope::ArtifactsRead], routes!(list::list_artifacts)))
+        .routes(scoped(&[Scope::ArtifactsRead], routes!(list::list_entities)))
+        .routes(scoped(&[Scope::ArtifactsWrite], routes!(upload::create_upload)))
+        .routes(scoped(&[Scope::ArtifactsWrite], routes!(upload::complete_upload)))
+        .routes(scoped(&[Scope::ArtifactsRead], routes!(artifact::get_artifact)))
+        .routes(scoped(&[Scope::ArtifactsWrite], routes!(artifact::delete_artifact)))
+        .routes(scoped(&[Scope::ArtifactsRead], routes!(artifact::get_artifact_content)))
+        .routes(scoped(&[Scope::ArtifactsRead], routes!(preview::create_preview)))
+        .routes(scoped(&[Scope::ArtifactsRead], routes!(manifest::get_run_manifest)))
+        .routes(scoped(&[Scope::ArtifactsWrite], routes!(export::create_export)))
 }

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use sequent_artifacts::{Artifact, Entity, Filter};
 use sequent_core::{Code, RunId};
-use sequent_http::{Caller, Json, Limit, ListResponse, Problem, Query, Scope, openapi::Problems};
+use sequent_http::{Caller, Json, Limit, ListResponse, Problem, Query, openapi::Problems};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -61,7 +61,6 @@ pub(crate) async fn list_artifacts(
     Caller(caller): Caller,
     Query(query): Query<ArtifactsQuery>,
 ) -> Result<Json<ArtifactList>, Problem> {
-    caller.require(Scope::ArtifactsRead)?;
     let filter =
         Filter { run: query.run, entity_type: query.entity_type.as_deref(), tag: query.tag.as_deref() };
     check(filter)?;
@@ -89,7 +88,6 @@ pub(crate) async fn list_entities(
     Caller(caller): Caller,
     Query(query): Query<EntitiesQuery>,
 ) -> Result<Json<EntityList>, Problem> {
-    caller.require(Scope::ArtifactsRead)?;
     check(Filter { entity_type: Some(&query.r#type), ..Filter::default() })?;
     let secret = app.vault.get().await?;
     let cursor = query.cursor.as_deref();

@@ -20,8 +20,9 @@ mod signed_in;
 use std::sync::Arc;
 
 use sequent_http::{
+    Scope,
     axum::{self, Router},
-    openapi,
+    openapi, scoped,
 };
 use sequent_identity::Identity;
 use sequent_tables::Store;
@@ -77,15 +78,15 @@ fn routed() -> OpenApiRouter<App> {
         .routes(routes!(sign_in::sign_out))
         .routes(routes!(csrf_token::csrf_token))
         .routes(routes!(jwks::jwks))
-        .routes(routes!(sessions::list))
-        .routes(routes!(sessions::delete))
-        .routes(routes!(api_keys::create, api_keys::list))
-        .routes(routes!(api_keys::delete))
+        .routes(scoped(&[Scope::Account], routes!(sessions::list)))
+        .routes(scoped(&[Scope::Account], routes!(sessions::delete)))
+        .routes(scoped(&[Scope::Account], routes!(api_keys::create, api_keys::list)))
+        .routes(scoped(&[Scope::Account], routes!(api_keys::delete)))
         .routes(routes!(mail::request_reset))
         .routes(routes!(mail::reset))
-        .routes(routes!(mail::request_verification))
+        .routes(scoped(&[Scope::Account], routes!(mail::request_verification)))
         .routes(routes!(mail::verify))
-        .routes(routes!(audit::list))
+        .routes(scoped(&[Scope::Account], routes!(audit::list)))
         .routes(routes!(admin::suspend))
         .routes(routes!(admin::reinstate))
         .routes(routes!(admin::unlock))

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use sequent_billing::{Account, Grant, Plan};
 use sequent_core::{MicroCredits, Timestamp};
-use sequent_http::{Caller, Json, Problem, Scope, openapi::Problems};
+use sequent_http::{Caller, Json, Problem, openapi::Problems};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -69,7 +69,6 @@ pub(crate) async fn get_credits(
     State(app): State<App>,
     Caller(caller): Caller,
 ) -> Result<Json<CreditBalance>, Problem> {
-    caller.require(Scope::Account)?;
     let terms = app.terms()?;
     let ledger = app.credits.ledger(caller.tenant);
     let now = Timestamp::now();

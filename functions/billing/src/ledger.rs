@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use sequent_billing::Posting;
-use sequent_http::{Caller, Json, Limit, ListQuery, ListResponse, Problem, Query, Scope, openapi::Problems};
+use sequent_http::{Caller, Json, Limit, ListQuery, ListResponse, Problem, Query, openapi::Problems};
 
 use crate::App;
 
@@ -29,7 +29,6 @@ pub(crate) async fn list_ledger(
     Caller(caller): Caller,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<PostingList>, Problem> {
-    caller.require(Scope::Account)?;
     app.terms()?;
     let secret = app.vault.get().await?;
     let ledger = app.credits.ledger(caller.tenant);

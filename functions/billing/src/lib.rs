@@ -12,7 +12,7 @@ mod usage;
 use axum::Router;
 use sequent_billing::{Credits, Terms};
 use sequent_core::Principal;
-use sequent_http::{Problem, openapi};
+use sequent_http::{Problem, Scope, openapi, scoped};
 use sequent_identity::{Vault, account::User};
 use sequent_payments::Payments;
 use sequent_tables::{Store, key};
@@ -74,13 +74,13 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 
 fn routed() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(openapi::base())
-        .routes(routes!(credits::get_credits))
-        .routes(routes!(ledger::list_ledger))
-        .routes(routes!(usage::get_usage))
+        .routes(scoped(&[Scope::Account], routes!(credits::get_credits)))
+        .routes(scoped(&[Scope::Account], routes!(ledger::list_ledger)))
+        .routes(scoped(&[Scope::Account], routes!(usage::get_usage)))
         .routes(routes!(adjust::adjust_credits))
-        .routes(routes!(checkout::get_catalog))
-        .routes(routes!(checkout::create_checkout))
-        .routes(routes!(checkout::create_portal))
-        .routes(routes!(subscription::get_subscription))
-        .routes(routes!(subscription::list_invoices))
+        .routes(scoped(&[Scope::Account], routes!(checkout::get_catalog)))
+        .routes(scoped(&[Scope::Account], routes!(checkout::create_checkout)))
+        .routes(scoped(&[Scope::Account], routes!(checkout::create_portal)))
+        .routes(scoped(&[Scope::Account], routes!(subscription::get_subscription)))
+        .routes(scoped(&[Scope::Account], routes!(subscription::list_invoices)))
 }

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use sequent_core::Timestamp;
-use sequent_http::{Caller, Json, Limit, ListQuery, ListResponse, Problem, Query, Scope, openapi::Problems};
+use sequent_http::{Caller, Json, Limit, ListQuery, ListResponse, Problem, Query, openapi::Problems};
 use sequent_payments::Subscription;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -60,7 +60,6 @@ pub(crate) async fn get_subscription(
     State(app): State<App>,
     Caller(caller): Caller,
 ) -> Result<Json<CurrentSubscription>, Problem> {
-    caller.require(Scope::Account)?;
     let subscription = app.payments()?.subscription(caller.tenant).await?;
     Ok(Json(CurrentSubscription { subscription }))
 }
@@ -85,7 +84,6 @@ pub(crate) async fn list_invoices(
     Caller(caller): Caller,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<InvoiceList>, Problem> {
-    caller.require(Scope::Account)?;
     let limit = query.limit.map_or(DEFAULT_LIMIT, Limit::get);
     let page = app.payments()?.invoices(caller.tenant, limit, query.cursor.as_deref()).await?;
     // Stripe continues a list after the id of an object.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use axum::extract::State;
 use sequent_billing::{Cause, LedgerAccount, Posting};
 use sequent_core::{Code, MicroCredits, Timestamp};
-use sequent_http::{Caller, Json, Problem, Query, Scope, openapi::Problems};
+use sequent_http::{Caller, Json, Problem, Query, openapi::Problems};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -99,7 +99,6 @@ pub(crate) async fn get_usage(
     Caller(caller): Caller,
     Query(query): Query<UsageQuery>,
 ) -> Result<Json<Usage>, Problem> {
-    caller.require(Scope::Account)?;
     app.terms()?;
     let to = query.to.unwrap_or_else(Timestamp::now);
     let from = query.from.unwrap_or_else(|| before(to));

@@ -56,7 +56,7 @@ impl Projection for Projector {
 ///
 /// Streams the text of the answer: `data: {"delta":"..."}` for each piece, then `event: end` with
 /// `data: {"content":"..."}`. A browser's `EventSource` reconnects on its own and continues the same run, because the
-/// event ids name it.
+/// event ids name it. An API key needs `runs:read` to reconnect, and `runs:write` for `interrupt` and `rollback`.
 #[utoipa::path(
     get,
     path = "/api/projects/{id}/messages/stream",
@@ -81,8 +81,8 @@ pub(crate) async fn stream(
     Query(query): Query<EventSourceQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    caller.require(Scope::Chat)?;
     if let Some(sent) = last_event_id(&headers) {
+        caller.require(Scope::RunsRead)?;
         let cursor = sent.parse::<Cursor>().map_err(|_| {
             let detail = "The Last-Event-ID was not sent by this stream. Reconnect without it.";
             Problem::new(Code::InvalidCursor, detail)

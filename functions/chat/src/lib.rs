@@ -17,10 +17,12 @@ use sequent_billing::Credits;
 use sequent_conversation::{Projects, RunStarter, Runs};
 use sequent_core::Principal;
 use sequent_http::{
+    Scope,
     axum::{Extension, Router, routing::get},
     csrf::Protection,
-    openapi,
+    guarded, openapi,
     rate_limit::Class,
+    scoped,
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -63,20 +65,20 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 
 fn routed() -> OpenApiRouter<App> {
     let starts = OpenApiRouter::new()
-        .routes(routes!(send::send))
-        .routes(routes!(ai_sdk::send))
-        .routes(routes!(resume::resume))
-        .routes(routes!(resume::resume_thread))
-        .routes(routes!(send::send_to_thread))
+        .routes(scoped(&[Scope::Chat], routes!(send::send)))
+        .routes(scoped(&[Scope::Chat], routes!(ai_sdk::send)))
+        .routes(scoped(&[Scope::RunsWrite], routes!(resume::resume)))
+        .routes(scoped(&[Scope::RunsWrite], routes!(resume::resume_thread)))
+        .routes(scoped(&[Scope::Chat], routes!(send::send_to_thread)))
         .route_layer(Extension(Class::Chat));
     let starts_by_get = OpenApiRouter::new()
-        .routes(routes!(event_source::stream))
+        .routes(scoped(&[Scope::Chat], routes!(event_source::stream)))
         .route_layer(Extension(Protection::TrustedPage))
         .route_layer(Extension(Class::Chat));
     OpenApiRouter::with_openapi(openapi::base())
-        .routes(routes!(events::events))
-        .routes(routes!(ai_sdk::follow))
-        .route("/api/chat/{id}/{*rest}", get(ai_sdk::follow_with_slashes))
+        .routes(scoped(&[Scope::RunsRead], routes!(events::events)))
+        .routes(scoped(&[Scope::RunsRead], routes!(ai_sdk::follow)))
+        .route("/api/chat/{id}/{*rest}", guarded(&[Scope::RunsRead], get(ai_sdk::follow_with_slashes)))
         .merge(starts)
         .merge(starts_by_get)
 }

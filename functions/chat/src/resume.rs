@@ -3,7 +3,7 @@
 use http::{HeaderMap, StatusCode};
 use sequent_agent::Source;
 use sequent_conversation::{Error, Reply, ResumeBy, Run, RunQuestion, answer};
-use sequent_core::{Code, InterruptId, Principal, ProjectId, RunId, Scope};
+use sequent_core::{Code, InterruptId, Principal, ProjectId, RunId};
 use sequent_event::{AnswerStatus, InterruptAnswer, Seq};
 use sequent_http::{
     Caller, Json, Path, Problem, RequestContext,
@@ -77,7 +77,8 @@ pub(crate) enum QuestionAnswerStatus {
 ///
 /// The first answer to a question is the one that counts; another one gets 409 with the first. When no question is left,
 /// the run continues: as a stream of its events from the answers on or, with `Accept: application/json`, in the
-/// background.
+/// background. Deciding a tool call (the reasons `approval` and `unknown_outcome`) is for people: an API key can do so
+/// only if it has the scope `approvals`.
 #[utoipa::path(
     post,
     path = "/api/runs/{id}/resume",
@@ -100,7 +101,6 @@ pub(crate) async fn resume(
     headers: HeaderMap,
     Json(body): Json<ResumeRun>,
 ) -> Result<Response, Problem> {
-    caller.require(Scope::Chat)?;
     let resume_by = resume_by(&headers);
     answer_and_continue(&app, &caller, &context, run, body.answers, resume_by).await
 }
@@ -128,7 +128,6 @@ pub(crate) async fn resume_thread(
     headers: HeaderMap,
     Json(body): Json<ResumeThread>,
 ) -> Result<Response, Problem> {
-    caller.require(Scope::Chat)?;
     let project = app.projects_of(&caller).get(body.thread_id).await?;
     let run = project.live_run_id.ok_or_else(|| {
         Problem::new(Code::NothingAsked, "No run of this thread waits for an answer. Send a message instead.")
@@ -154,7 +153,7 @@ async fn answer_and_continue(
     let replies = check(&row.interrupts, answers)?;
     let key = LogKey { tenant: caller.tenant, run };
     let storage = &app.engine.storage;
-    let state = match answer(storage, key, Some(caller.user), &replies, resume_by).await {
+    let state = match answer(storage, key, Some(caller), &replies, resume_by).await {
         Ok(state) => state,
         // The same answer again: the response to the first request was lost.
         Err(Error::AlreadyAnswered(first)) if is_among(&first, &replies, caller) => {

@@ -1,7 +1,7 @@
 //! `POST /api/chat/send`: sends a message and streams the log of the run that answers it.
 
 use sequent_conversation::{Destination, OnConflict, Prompt, RunOptions, RunRequest};
-use sequent_core::{Principal, ProjectId, Scope};
+use sequent_core::{Principal, ProjectId};
 use sequent_http::{
     Caller, Json, Problem, RequestContext,
     axum::{extract::State, response::Response},
@@ -120,7 +120,6 @@ async fn start(
     path: &str,
     body: SendMessage,
 ) -> Result<Response, Problem> {
-    caller.require(Scope::Chat)?;
     // The hash is of the parsed request, so that a retry with other white space is the same request.
     let payload = serde_json::to_vec(&body).map_err(Problem::internal)?;
     let payload = PayloadHash::of("POST", path, &payload);

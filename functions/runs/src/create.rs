@@ -86,7 +86,6 @@ pub(crate) async fn create(
     key: Option<IdempotencyKey>,
     Json(body): Json<CreateRun>,
 ) -> Result<Response, Problem> {
-    caller.require(Scope::Chat)?;
     if body.deliverable_type.is_some() {
         caller.require(Scope::ArtifactsWrite)?;
     }

@@ -11,7 +11,7 @@ use axum::Router;
 use sequent_billing::Credits;
 use sequent_conversation::{RunStarter, RunStore, Runs};
 use sequent_core::Principal;
-use sequent_http::{axum::Extension, openapi, rate_limit::Class};
+use sequent_http::{Scope, axum::Extension, openapi, rate_limit::Class, scoped};
 use sequent_identity::Vault;
 use sequent_runlog::{DynamoStorage, Settings};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -52,11 +52,13 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 }
 
 fn routed() -> OpenApiRouter<App> {
-    let starts = OpenApiRouter::new().routes(routes!(create::create)).route_layer(Extension(Class::Chat));
+    let starts = OpenApiRouter::new()
+        .routes(scoped(&[Scope::Chat], routes!(create::create)))
+        .route_layer(Extension(Class::Chat));
     OpenApiRouter::with_openapi(openapi::base())
         .merge(starts)
-        .routes(routes!(runs::list))
-        .routes(routes!(runs::get))
-        .routes(routes!(cancel::cancel))
-        .routes(routes!(steer::steer))
+        .routes(scoped(&[Scope::RunsRead], routes!(runs::list)))
+        .routes(scoped(&[Scope::RunsRead], routes!(runs::get)))
+        .routes(scoped(&[Scope::RunsWrite], routes!(cancel::cancel)))
+        .routes(scoped(&[Scope::Chat], routes!(steer::steer)))
 }

@@ -2,7 +2,7 @@
 
 use axum::{extract::State, response::IntoResponse};
 use sequent_conversation::Run;
-use sequent_core::{RunId, Scope};
+use sequent_core::RunId;
 use sequent_http::{Caller, Json, Limit, ListResponse, Path, Problem, Query, openapi::Problems};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -44,7 +44,6 @@ pub(crate) async fn list(
     Caller(caller): Caller,
     Query(query): Query<RunsQuery>,
 ) -> Result<impl IntoResponse, Problem> {
-    caller.require(Scope::RunsRead)?;
     let secret = app.vault.get().await?;
     let cursors = secret.cursor();
     let cursor = query.cursor.as_deref();
@@ -78,6 +77,5 @@ pub(crate) async fn get(
     Caller(caller): Caller,
     Path(id): Path<RunId>,
 ) -> Result<impl IntoResponse, Problem> {
-    caller.require(Scope::RunsRead)?;
     Ok(Json(app.runs_of(&caller).get_for_caller(id).await?))
 }

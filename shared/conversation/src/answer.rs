@@ -2,8 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sequent_core::{InterruptId, Timestamp, UserId, pace::scaled};
-use sequent_event::{AnswerStatus, Body, Interrupt, InterruptAnswer, State};
+use sequent_core::{InterruptId, Principal, Scope, Timestamp, pace::scaled};
+use sequent_event::{AnswerStatus, Body, Interrupt, InterruptAnswer, Reason, State};
 use sequent_runlog::{Decision, DynamoStorage, LogKey, TransactionRows, decide};
 use sequent_tables::{Transaction, Update, exists, key};
 
@@ -35,15 +35,15 @@ pub enum ResumeBy {
 /// Stores answers: all of them, or none. The first answer to a question is the one that counts. Returns the state of the
 /// run with the answers.
 ///
-/// The caller has checked the payloads against the questions' schemas.
+/// The caller has checked the payloads against the questions' schemas. `by` is `None` for answers that no caller sends.
 ///
 /// # Errors
-/// [`Error::UnknownQuestion`], [`Error::AlreadyAnswered`], [`Error::RunEnded`], [`Error::RunNotFound`], or when the
+/// [`Error::Scope`] if `by` may not decide a tool call, [`Error::UnknownQuestion`], [`Error::AlreadyAnswered`], [`Error::RunEnded`], [`Error::RunNotFound`], or when the
 /// table or the log fails.
 pub async fn answer(
     storage: &DynamoStorage,
     key: LogKey,
-    by: Option<UserId>,
+    by: Option<&Principal>,
     replies: &[Reply],
     resume_by: ResumeBy,
 ) -> Result<State, Error> {
@@ -90,7 +90,7 @@ pub async fn expire(storage: &DynamoStorage, key: LogKey, now: Timestamp) -> Res
 }
 
 /// Returns the state after the replies, and the events that lead there.
-fn apply(state: &State, replies: &[Reply], by: Option<UserId>) -> Result<(State, Vec<Body>), Error> {
+fn apply(state: &State, replies: &[Reply], by: Option<&Principal>) -> Result<(State, Vec<Body>), Error> {
     let mut after = state.clone();
     let mut bodies = Vec::with_capacity(replies.len());
     for reply in replies {
@@ -104,9 +104,13 @@ fn apply(state: &State, replies: &[Reply], by: Option<UserId>) -> Result<(State,
     Ok((after, bodies))
 }
 
-fn answered(state: &State, reply: &Reply, by: Option<UserId>) -> Result<InterruptAnswer, Error> {
+fn answered(state: &State, reply: &Reply, by: Option<&Principal>) -> Result<InterruptAnswer, Error> {
     let asked = state.asked.iter().find(|asked| asked.interrupt.id == reply.interrupt);
     let asked = asked.ok_or(Error::UnknownQuestion(reply.interrupt))?;
+    // Read from the log, because a program must not decide a call while the row of its run is behind.
+    if let Some(by) = by.filter(|_| decides_a_call(asked.interrupt.question.reason)) {
+        by.require(Scope::Approvals)?;
+    }
     if let Some(first) = &asked.answer {
         return Err(Error::AlreadyAnswered(Box::new(first.clone())));
     }
@@ -118,9 +122,17 @@ fn answered(state: &State, reply: &Reply, by: Option<UserId>) -> Result<Interrup
         interrupt_id: reply.interrupt,
         status: reply.status,
         payload: reply.payload.clone(),
-        by,
+        by: by.map(|by| by.user),
         remaining: u32::try_from(remaining).unwrap_or(u32::MAX),
     })
+}
+
+/// Returns `true` if the answer can make a tool run.
+const fn decides_a_call(reason: Reason) -> bool {
+    match reason {
+        Reason::Approval | Reason::UnknownOutcome => true,
+        Reason::Question => false,
+    }
 }
 
 /// The row of the run after the answers.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sequent_core::{ApiError, Code, ErrorDetails, InterruptId, RunId};
+use sequent_core::{ApiError, Code, ErrorDetails, InterruptId, MissingScope, RunId};
 use sequent_event::InterruptAnswer;
 use sequent_runlog::{AppendError, EventsTooLarge, ReadError, Stopped, Unavailable};
 use sequent_tables::{Cancelled, InvalidCursor, idempotency::KeyTaken};
@@ -47,6 +47,9 @@ pub enum Error {
     /// The run has been sent as many messages as it takes.
     #[error("the run takes no more than {MAX_STEERING_MESSAGES} messages")]
     TooManyMessages,
+    /// The caller may send the request, but not for this effect.
+    #[error(transparent)]
+    Scope(#[from] MissingScope),
     /// The idempotency key of the request is in use.
     #[error(transparent)]
     KeyTaken(#[from] KeyTaken),
@@ -113,6 +116,7 @@ impl ApiError for Error {
                 let detail = format!("A run takes {MAX_STEERING_MESSAGES} messages while it works.");
                 ErrorDetails::new(Code::TooManyMessages, detail).with("max_messages", MAX_STEERING_MESSAGES)
             }
+            Self::Scope(error) => error.details(),
             Self::KeyTaken(error) => error.details(),
             Self::Billing(error) => error.details(),
             Self::Cursor(error) => error.details(),

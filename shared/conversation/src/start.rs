@@ -9,7 +9,7 @@ mod make_way;
 use std::sync::Arc;
 
 use sequent_billing::{Credits, PricedRequest};
-use sequent_core::{MicroUsd, Principal, ProjectId, RunId, Timestamp};
+use sequent_core::{MicroUsd, MissingScope, Principal, ProjectId, RunId, Scope, Timestamp};
 use sequent_model::ModelName;
 use sequent_runlog::{DynamoStorage, LogKey, OBSERVED_SEGMENTS, Segment, Writer};
 use sequent_tables::{
@@ -38,10 +38,20 @@ pub enum OnConflict {
     Reject,
     /// Run after the live run and those that wait already.
     Enqueue,
-    /// Cancel the live run and keep what it has said, then run.
+    /// Cancel the live run and keep what it has said, then run. An API key needs `runs:write`.
     Interrupt,
-    /// Cancel the live run and delete its messages from the conversation, then run.
+    /// Cancel the live run and delete its messages from the conversation, then run. An API key needs `runs:write`.
     Rollback,
+}
+
+impl OnConflict {
+    /// Checks that the caller may end a live run, if the policy can do so.
+    fn authorise(self, caller: &Principal) -> Result<(), MissingScope> {
+        match self {
+            Self::Reject | Self::Enqueue => Ok(()),
+            Self::Interrupt | Self::Rollback => caller.require(Scope::RunsWrite),
+        }
+    }
 }
 
 /// A request to start a run.
@@ -148,7 +158,8 @@ impl RunStarter {
     /// run that has to make way is given 10 seconds or two leases to end and release its credits.
     ///
     /// # Errors
-    /// [`Error::Busy`] or [`Error::StillRunning`] if the project is busy, [`Error::ProjectNotFound`],
+    /// [`Error::Scope`] if the caller may not end a live run, [`Error::Busy`] or [`Error::StillRunning`] if the project is
+    /// busy, [`Error::ProjectNotFound`],
     /// [`Error::ClaimTaken`], [`Error::KeyTaken`], [`Error::Billing`], or when the table or the log fails.
     pub async fn start(&self, request: &RunRequest) -> Result<StartedRun, Error> {
         self.until_started(request, Executor::Caller).await
@@ -164,6 +175,7 @@ impl RunStarter {
     }
 
     async fn until_started(&self, request: &RunRequest, executor: Executor) -> Result<StartedRun, Error> {
+        request.on_conflict.authorise(&request.caller)?;
         let mut request = request.clone();
         let mut pauses = ATTEMPTS.pauses();
         loop {

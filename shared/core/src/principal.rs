@@ -69,7 +69,7 @@ pub enum Scope {
     Chat,
     /// Read runs and their events.
     RunsRead,
-    /// Cancel runs and answer their questions.
+    /// Cancel runs, directly or by a message that interrupts or rolls back, and answer their questions.
     RunsWrite,
     /// Read artifacts and their bytes.
     ArtifactsRead,
@@ -77,11 +77,13 @@ pub enum Scope {
     ArtifactsWrite,
     /// Manage sessions and API keys.
     Account,
+    /// Approve tool calls in the place of a person. Only a key that was expressly made for this has it.
+    Approvals,
 }
 
 impl Scope {
     /// Every scope, in the order of their names.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::ProjectsRead,
         Self::ProjectsWrite,
         Self::Chat,
@@ -90,6 +92,7 @@ impl Scope {
         Self::ArtifactsRead,
         Self::ArtifactsWrite,
         Self::Account,
+        Self::Approvals,
     ];
 
     /// The name of the scope in tokens and APIs.
@@ -104,6 +107,7 @@ impl Scope {
             Self::ArtifactsRead => "artifacts:read",
             Self::ArtifactsWrite => "artifacts:write",
             Self::Account => "account",
+            Self::Approvals => "approvals",
         }
     }
 }

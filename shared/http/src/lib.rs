@@ -35,6 +35,7 @@ mod pipeline;
 pub mod problem;
 pub mod rate_limit;
 mod request_context;
+mod scoped;
 mod serve;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -49,6 +50,7 @@ pub use list::{Limit, ListQuery, ListResponse};
 pub use pipeline::{App, Pipeline};
 pub use problem::Problem;
 pub use request_context::{PublicOrigin, REQUEST_ID, RequestContext};
+pub use scoped::{guarded, scoped};
 pub use sequent_core::{Principal, Scope, Scopes, UnknownScope, Via};
 pub use serve::{on_shutdown, run, run_streaming};
 

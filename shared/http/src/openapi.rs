@@ -41,12 +41,16 @@ pub fn base() -> OpenApi {
         .tags(Some(TAGS.map(tag)))
         .paths(Paths::new())
         .components(Some(components()))
-        .security(Some(vec![
-            SecurityRequirement::new("bearer", Vec::<String>::new()),
-            SecurityRequirement::new("apiKey", Vec::<String>::new()),
-            SecurityRequirement::new("cookie", Vec::<String>::new()),
-        ]))
+        .security(Some(credentials()))
         .build()
+}
+
+/// The name of the security scheme of API keys.
+pub(crate) const API_KEY: &str = "apiKey";
+
+/// The credentials of callers, of which any one is accepted.
+pub(crate) fn credentials() -> Vec<SecurityRequirement> {
+    ["bearer", API_KEY, "cookie"].map(|name| SecurityRequirement::new(name, Vec::<String>::new())).to_vec()
 }
 
 /// The groups of operations, in the order of the document.
@@ -120,7 +124,13 @@ fn components() -> Components {
     let cookie = "Set by register, login and refresh. Writes also need the header X-CSRF-Token.";
     shared_types(ComponentsBuilder::new())
         .security_scheme("bearer", SecurityScheme::Http(bearer))
-        .security_scheme("apiKey", SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("x-api-key"))))
+        .security_scheme(
+            API_KEY,
+            SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description(
+                "x-api-key",
+                "A key has the scopes that its creator chose. An operation lists those that a key needs.",
+            ))),
+        )
         .security_scheme(
             "adminKey",
             SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description(

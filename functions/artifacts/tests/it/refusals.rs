@@ -63,6 +63,28 @@ async fn an_api_key_needs_the_scope_of_the_route() {
 }
 
 #[tokio::test]
+async fn an_export_needs_the_scopes_that_read_its_source() {
+    let deployment = Deployment::new().await;
+    let ada = deployment.sign_up("ada@example.com").await;
+    deployment.create_run(&ada).await;
+    deployment.end_run(&ada).await;
+    let key = deployment.api_key(&ada, [Scope::ArtifactsRead, Scope::ArtifactsWrite]).await;
+    let project = "prj_01K9Z3T8Q4V7M2N5B6C8D9E0F1";
+    for (body, scope) in [
+        (json!({"run_id": RUN, "format": "jsonl"}), "runs:read"),
+        (json!({"project_id": project, "format": "zip"}), "projects:read"),
+    ] {
+        let answer = deployment.send(&request("POST", "/api/exports", &ada).json(&body).bearer(&key)).await;
+        assert_eq!(outcome(&answer), refused(403, "insufficient_scope"), "{body}");
+        assert_eq!(answer.json()["scope"], scope, "{body}");
+    }
+    let writer = deployment.api_key(&ada, [Scope::ArtifactsWrite]).await;
+    let body = json!({"artifact_id": ARTIFACT, "format": "html"});
+    let answer = deployment.send(&request("POST", "/api/exports", &ada).json(&body).bearer(&writer)).await;
+    assert_eq!(answer.json()["scope"], "artifacts:read");
+}
+
+#[tokio::test]
 async fn a_wrong_query_is_one_error_on_both_lists() {
     let deployment = Deployment::new().await;
     let ada = deployment.sign_up("ada@example.com").await;

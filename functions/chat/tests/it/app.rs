@@ -1,11 +1,12 @@
 //! The function over tables of its own, for callers of two tenants.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use futures::future::BoxFuture;
 use sequent_agent::Engine;
 use sequent_billing::Credits;
 use sequent_chat_function::{App as Chat, router};
-use sequent_core::{Principal, Scopes, SessionId, TenantId, UserId, Via};
+use sequent_core::{Principal, Scope, Scopes, SessionId, TenantId, UserId, Via};
 use sequent_http::{
     App, Config, Pipeline,
     rate_limit::Limits,
@@ -14,6 +15,7 @@ use sequent_http::{
 use sequent_identity::Vault;
 use sequent_model::Client;
 use sequent_runlog::{DynamoStorage, Settings};
+use sequent_tool::{Call, Handler, Output, Tool, ToolKind};
 use serde_json::{Value, json};
 
 pub(crate) const ORIGIN: &str = "example-origin-secret";
@@ -33,6 +35,18 @@ fn caller(tenant: TenantId) -> Principal {
     }
 }
 
+/// A tool that a person must approve.
+fn wire() -> Tool {
+    struct Wire;
+    impl Handler for Wire {
+        fn call<'a>(&'a self, _: Call<'a>) -> BoxFuture<'a, Result<Output, sequent_tool::Error>> {
+            Box::pin(async { Ok(Output::text("wired")) })
+        }
+    }
+    let tool = Tool::new("wire", "Wires money.", json!({}), ToolKind::Runs(Arc::new(Wire)));
+    Tool { needs_approval: true, ..tool }
+}
+
 pub(crate) async fn app() -> App {
     app_over(DynamoStorage::new(sequent_tables::testing::store().await), TenantId::new())
 }
@@ -41,13 +55,22 @@ pub(crate) async fn app() -> App {
 pub(crate) fn app_over(storage: DynamoStorage, tenant: TenantId) -> App {
     let settings = Settings { lease: Duration::from_secs(2), ..Settings::default() };
     let store = storage.store().clone();
-    let engine = Engine { settings, ..Engine::new(storage, Client::new(sequent_model::Config::demo())) };
+    let mut engine = Engine { settings, ..Engine::new(storage, Client::new(sequent_model::Config::demo())) };
+    Arc::make_mut(&mut engine.tools).add(wire()).unwrap();
     let credits = Credits::new(store.clone(), None, Default::default());
     let config = Config { limits: Limits::NONE, ..Config::for_tests() };
     let secret = json!({ "seed": "a seed for tests", "origin_secret": ORIGIN });
     let vault = Vault::fixed(&secret.to_string().into()).unwrap();
     let me = caller(tenant);
-    let callers = [("me", me.clone()), (EXAMPLE_JWT, me), ("other", caller(TenantId::new()))];
+    let key = |scopes: &[Scope]| Principal { scopes: scopes.iter().copied().collect(), ..me.clone() };
+    let callers = [
+        ("chat key", key(&[Scope::Chat])),
+        ("full key", key(&Scope::ALL[..8])),
+        ("approving key", key(&[Scope::RunsWrite, Scope::Approvals])),
+        ("other", caller(TenantId::new())),
+        (EXAMPLE_JWT, me.clone()),
+        ("me", me),
+    ];
     Pipeline::with_config("chat", config)
         .store(store)
         .callers(vault, callers)

@@ -112,3 +112,54 @@ async fn the_thread_routes_lead_to_the_same_runs() {
     let next = event("POST", "/api/v1/agent/chat").json(&next).send(&app).await;
     assert_eq!(next.header("x-project-id"), thread);
 }
+
+/// A script that calls a tool which a person must approve.
+const WIRES: &str = "/demo tokens=1 rate=0 tool=wire\n/demo tokens=1 rate=0";
+
+#[tokio::test]
+async fn an_api_key_approves_a_call_only_if_it_was_made_for_that() {
+    let app = app().await;
+    let started = send(&say(WIRES)).send(&app).await;
+    let (run, log) = (started.header("x-run-id"), events(&started));
+    let question = log.iter().find(|event| event["type"] == "CLARIFICATION_NEEDED").unwrap();
+    let interrupt = question["interruptId"].as_str().unwrap();
+    let approval = resume(run, interrupt, &json!({"approved": true}));
+    for (key, scope) in [("chat key", "runs:write"), ("full key", "approvals")] {
+        let refused = approval.clone().bearer(key).send(&app).await;
+        assert_eq!((refused.status, refused.code().as_str()), (StatusCode::FORBIDDEN, "insufficient_scope"));
+        assert_eq!(refused.json()["scope"], scope, "{key}");
+    }
+    let approved = events(&approval.bearer("approving key").send(&app).await);
+    assert!(approved.iter().any(|event| event["content"] == "wired"), "{approved:?}");
+}
+
+#[tokio::test]
+async fn a_key_with_every_ordinary_scope_answers_the_questions_of_a_model() {
+    let app = app().await;
+    let (run, interrupt, _) = asked(&app).await;
+    let answered = resume(&run, &interrupt, &json!("b")).bearer("full key").send(&app).await;
+    assert_eq!(answered.status, StatusCode::OK, "{}", answered.text());
+}
+
+#[tokio::test]
+async fn a_chat_key_neither_ends_a_live_run_nor_reads_one_by_reconnecting() {
+    let app = app().await;
+    let (run, _, _) = asked(&app).await;
+    let project = event("GET", &format!("/api/runs/{run}/events")).send(&app).await;
+    let project = project.header("x-project-id");
+    for policy in ["interrupt", "rollback"] {
+        let body = json!({"project_id": project, "message": {"content": "Stop."}, "on_conflict": policy});
+        let refused = send(&body).bearer("chat key").send(&app).await;
+        assert_eq!(
+            (refused.status, refused.json()["scope"].as_str()),
+            (StatusCode::FORBIDDEN, Some("runs:write"))
+        );
+    }
+    let stream = event("GET", &format!("/api/projects/{project}/messages/stream?content=x"));
+    let reconnect = stream.bearer("chat key").header("last-event-id", &format!("{run}:1"));
+    let refused = reconnect.send(&app).await;
+    assert_eq!(
+        (refused.status, refused.json()["scope"].as_str()),
+        (StatusCode::FORBIDDEN, Some("runs:read"))
+    );
+}

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::deployment::{Manager, app, environment, secrets, send};
 
-fn generated() -> String {
+pub(crate) fn generated() -> String {
     let document = openapi::merge([
         sequent_auth_function::openapi(),
         sequent_chat_function::openapi(),

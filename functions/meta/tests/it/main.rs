@@ -5,3 +5,4 @@ mod deployment;
 mod documents;
 mod golden;
 mod health;
+mod scopes;

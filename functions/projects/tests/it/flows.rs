@@ -202,6 +202,19 @@ async fn an_api_key_needs_the_scopes_of_the_route() {
 }
 
 #[tokio::test]
+async fn a_stored_response_is_repeated_only_to_a_key_that_may_make_the_request() {
+    let deployment = Deployment::new().await;
+    let ada = deployment.sign_up("ada@example.com").await;
+    assert_eq!(deployment.send(&golden("create", &ada)).await.status, 201);
+    let reader = deployment.api_key(&ada, [Scope::ProjectsRead]).await;
+    let refused = deployment.send(&golden("create", &ada).bearer(&reader)).await;
+    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (403, "insufficient_scope"));
+    let writer = deployment.api_key(&ada, [Scope::ProjectsWrite]).await;
+    let repeated = deployment.send(&golden("create", &ada).bearer(&writer)).await;
+    assert_eq!((repeated.status.as_u16(), repeated.header("idempotency-replayed")), (201, "true"));
+}
+
+#[tokio::test]
 async fn a_request_needs_a_credential_and_the_secret_of_the_cdn() {
     let deployment = Deployment::new().await;
     for (method, path) in [

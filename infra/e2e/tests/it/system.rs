@@ -105,7 +105,8 @@ pub(crate) struct Received {
 impl Caller {
     /// Returns the same user with an API key, which outlives the quarter of an hour of an access token.
     pub(crate) async fn with_api_key(&self) -> Self {
-        let scopes = ["projects:read", "projects:write", "chat", "runs:read", "runs:write", "account"];
+        let scopes =
+            ["projects:read", "projects:write", "chat", "runs:read", "runs:write", "account", "approvals"];
         let request = self.request("POST", "/api/auth/api-keys");
         let answer = request.json(&json!({"name": "test", "scopes": scopes})).send().await.unwrap();
         let answer: Value = answer.json().await.unwrap();
