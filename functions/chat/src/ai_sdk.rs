@@ -3,7 +3,7 @@
 use http::{HeaderName, HeaderValue, StatusCode};
 use sequent_agent::OnCut;
 use sequent_conversation::{Destination, OnConflict, Prompt, PromptError, RunOptions, RunRequest};
-use sequent_core::{Code, Principal, RunId, Scope};
+use sequent_core::{Code, Principal, RunId};
 use sequent_event::{Event, Seq};
 use sequent_http::{
     Caller, Path, Problem, Query, RequestContext, UnlabelledJson,
@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// The request of the SDK's transports. The history of the conversation is on the server: of `messages` only the last
-/// user message is read.
+/// one is read. It must be the user's, unless the answer to it is to be replaced.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 pub(crate) struct ChatRequest {
     /// The chat: any text that the client chose, or a project id. `WorkflowChatTransport` sends none: the message then
@@ -109,14 +109,26 @@ impl ChatRequest {
     }
 
     fn prompt(&self) -> Result<Prompt, Problem> {
-        let last = self.messages.iter().rev().find(|message| message.role == "user");
-        let message = self.message.as_ref().or(last).ok_or_else(|| {
-            Problem::invalid("The request has no message.").at("/messages", "must contain a user message")
-        })?;
         let invalid = |error: PromptError| {
             Problem::invalid("The message is not allowed.").at("/messages", error.to_string())
         };
-        Prompt::try_from(message.text()?).map_err(invalid)
+        Prompt::try_from(self.question()?.text()?).map_err(invalid)
+    }
+
+    /// Returns the user's message that is to be answered. The SDK sends a history that ends with an answer when a tool of
+    /// the client has a result or a call was approved. Answering the message before it would repeat and bill the question.
+    fn question(&self) -> Result<&UiMessage, Problem> {
+        let is_users = |message: &&UiMessage| message.role == "user";
+        let last = match (&self.message, self.trigger) {
+            (Some(message), _) => Some(message),
+            (None, Trigger::SubmitMessage) => self.messages.last(),
+            (None, Trigger::RegenerateMessage) => self.messages.iter().rev().find(is_users),
+        };
+        let Some(last) = last else {
+            let problem = Problem::invalid("The request has no message.");
+            return Err(problem.at("/messages", "must contain a user message"));
+        };
+        if is_users(&last) { Ok(last) } else { Err(not_a_question(last)) }
     }
 
     /// Returns the run whose answer is to be replaced: that of the latest message.
@@ -133,6 +145,14 @@ impl ChatRequest {
         let latest = app.projects_of(caller).latest_messages(*project, 1).await?;
         Ok(latest.first().map(|message| message.run_id))
     }
+}
+
+fn not_a_question(last: &UiMessage) -> Problem {
+    let detail = "The last message is not the user's, so there is nothing to answer. Send a user message at the end. To \
+                  answer a question or to approve a tool call, send POST /api/runs/{id}/resume. To replace the last \
+                  answer, send the trigger `regenerate-message`.";
+    let rule = format!("must end with a message of the role `user`, not `{}`", last.role);
+    Problem::invalid(detail).at("/messages", rule)
 }
 
 impl UiMessage {
@@ -192,7 +212,6 @@ pub(crate) async fn send(
     key: Option<IdempotencyKey>,
     UnlabelledJson(body): UnlabelledJson<ChatRequest>,
 ) -> Result<Response, Problem> {
-    caller.require(Scope::Chat)?;
     let payload = serde_json::to_vec(&body).map_err(Problem::internal)?;
     let payload = PayloadHash::of("POST", "/api/chat", &payload);
     let prompt = body.prompt()?;
@@ -269,7 +288,6 @@ async fn follow_chat(
     id: &str,
     query: &FollowQuery,
 ) -> Result<Response, Problem> {
-    caller.require(Scope::RunsRead)?;
     let start = query.start_index.as_deref().map(str::parse::<StartIndex>).transpose().map_err(|error| {
         Problem::new(Code::InvalidCursor, error.to_string())
             .at_parameter("startIndex", "must be a whole number")

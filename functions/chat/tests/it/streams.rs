@@ -232,6 +232,30 @@ async fn invalid_input_is_refused_with_a_code() {
 }
 
 #[tokio::test]
+async fn a_conversation_that_ends_with_an_answer_is_not_asked_and_billed_again() {
+    let app = app().await;
+    let said =
+        |role: &str| json!({"role": role, "parts": [{"type": "text", "text": "/demo tokens=1 rate=0"}]});
+    let ask = async |body: Value| event("POST", "/api/chat").json(&body).send(&app).await;
+    for body in [
+        json!({"id": "c", "messages": [said("user"), said("assistant")]}),
+        json!({"messages": [said("user"), said("assistant")]}),
+        json!({"id": "c", "messages": [said("user"), said("system")]}),
+        json!({"id": "c", "message": said("assistant")}),
+    ] {
+        let refused = ask(body.clone()).await;
+        assert_eq!((refused.status.as_u16(), refused.code().as_str()), (422, "validation_failed"), "{body}");
+        assert_eq!(refused.json()["errors"][0]["pointer"], "#/messages", "{body}");
+        assert!(refused.json()["detail"].as_str().unwrap().contains("/api/runs/{id}/resume"), "{body}");
+    }
+    assert_eq!(event("GET", "/api/chat/c/stream").send(&app).await.status, 204, "no run was started");
+    assert_eq!(ask(json!({"id": "c", "messages": [said("user")]})).await.status, 200);
+    let again =
+        json!({"id": "c", "trigger": "regenerate-message", "messages": [said("user"), said("assistant")]});
+    assert_eq!(ask(again).await.status, 200, "the answer is to be replaced");
+}
+
+#[tokio::test]
 async fn a_client_that_does_not_count_chunks_learns_that_its_stream_was_cut() {
     let app = app().await;
     let message = json!({"role": "user", "content": "/demo tokens=900 rate=30"});
