@@ -160,7 +160,8 @@ pub(crate) async fn cancel_all(execution: &Execution<'_>, bodies: &[Body]) -> Re
     try_join_all(cancels).await
 }
 
-async fn state_of(engine: &Engine, key: LogKey, child: RunId) -> Result<State, Error> {
+/// Reads the state of another run of the tenant.
+pub(crate) async fn state_of(engine: &Engine, key: LogKey, child: RunId) -> Result<State, Error> {
     let segments = read_all(&engine.storage, LogKey { run: child, ..key }).await?;
     let events: Vec<Event> = segments.iter().flat_map(Segment::events).collect();
     State::of(&events).map_err(|error| Stopped::from(error).into())

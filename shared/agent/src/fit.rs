@@ -11,6 +11,8 @@ use std::mem;
 use sequent_model::{Message, Part, Role};
 use sequent_tool::cut;
 
+use crate::transcript::is_report;
+
 /// Bytes of a text that remain when the rest is left out.
 const EXCERPT: usize = 200;
 
@@ -25,8 +27,9 @@ enum Kind {
 /// Cuts the oldest texts of `messages` so that they have at most `bound` bytes. The first message, which is the task, stays
 /// whole. So do the results and texts that the model has not read yet, unless they exceed half of the bound by themselves.
 pub(crate) fn fit(messages: &mut [Message], bound: usize) {
-    // As many requests as the model has answered, and the next one.
-    let answers = (1..messages.len()).filter(|at| messages[*at].role == Role::Assistant).collect::<Vec<_>>();
+    // As many requests as the model has answered, and the next one. A report of child runs is not an answer.
+    let is_answer = |message: &Message| message.role == Role::Assistant && !is_report(message);
+    let answers = (1..messages.len()).filter(|at| is_answer(&messages[*at])).collect::<Vec<_>>();
     let mut unread = 0;
     for end in answers.into_iter().chain([messages.len()]) {
         fit_request(&mut messages[..end], unread, bound);

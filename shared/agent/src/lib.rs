@@ -25,7 +25,9 @@ mod reader;
 mod respond;
 mod response;
 mod tools;
+mod transcript;
 mod verdict;
+mod web;
 mod window;
 
 use std::sync::Arc;
@@ -43,7 +45,7 @@ use sequent_identity::Vault;
 use sequent_mcp_client::Servers;
 use sequent_runlog::{DynamoStorage, Settings};
 use sequent_tables::Store;
-use sequent_tool::{Guard, Registry};
+use sequent_tool::{Guard, Registry, WebAccess, WebFetch, web_fetch};
 
 /// The dependencies of an execution. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -54,6 +56,8 @@ pub struct Engine {
     pub models: sequent_model::Client,
     /// The tools of the deployment, which every run may call.
     pub tools: Arc<Registry>,
+    /// The reader of web pages, as far as the deployment allows it.
+    pub web: WebFetch,
     /// The MCP servers of tenants, whose tools the tenants' runs may call as well. Without it, runs have only
     /// `tools`.
     pub servers: Option<Servers>,
@@ -67,11 +71,11 @@ impl Engine {
     /// Creates an engine with the built-in tools, and default timing and bounds.
     #[must_use]
     pub fn new(storage: DynamoStorage, models: sequent_model::Client) -> Self {
-        Self::with_guard(storage, models, &Guard::default())
+        Self::with_guard(storage, models, &Guard::default(), WebAccess::On)
     }
 
-    /// Creates an engine from the environment: see [`Settings::from_env`], [`Bounds::from_env`] and
-    /// [`Guard::from_env`]. The tokens of tenants' MCP servers are sealed with the key in `vault`, which is
+    /// Creates an engine from the environment: see [`Settings::from_env`], [`Bounds::from_env`],
+    /// [`Guard::from_env`] and [`WebAccess::from_env`]. The tokens of tenants' MCP servers are sealed with the key in `vault`, which is
     /// read when the first token is needed. Runs save documents and files in `artifacts`.
     ///
     /// # Errors
@@ -84,7 +88,7 @@ impl Engine {
     ) -> Result<Self, InvalidSetting> {
         let guard = Guard::from_env()?;
         let servers = Some(Servers::new(storage.store().clone(), vault, guard.clone()));
-        let mut engine = Self::with_guard(storage, models, &guard);
+        let mut engine = Self::with_guard(storage, models, &guard, WebAccess::from_env()?);
         let tools = Arc::make_mut(&mut engine.tools);
         let deliverable_tools = sequent_deliverables::tools(artifacts).into_iter();
         for tool in deliverable_tools.chain([sequent_artifacts::tool(artifacts)]) {
@@ -93,15 +97,22 @@ impl Engine {
         Ok(Self { servers, settings: Settings::from_env()?, bounds: Bounds::from_env()?, ..engine })
     }
 
-    fn with_guard(storage: DynamoStorage, models: sequent_model::Client, guard: &Guard) -> Self {
+    fn with_guard(
+        storage: DynamoStorage,
+        models: sequent_model::Client,
+        guard: &Guard,
+        access: WebAccess,
+    ) -> Self {
         let mut tools = Registry::default();
-        for tool in sequent_tool::built_in(guard) {
+        let web = WebFetch::new(guard, web_fetch::Settings::default()).within(access);
+        for tool in sequent_tool::built_in_with(&web) {
             tools.add_built_in(tool).expect("the built-in tools are valid");
         }
         Self {
             storage,
             models,
             tools: Arc::new(tools),
+            web,
             servers: None,
             settings: Settings::default(),
             bounds: Bounds::default(),

@@ -55,7 +55,7 @@ pub(crate) async fn respond(execution: &mut Execution<'_>, purpose: Purpose) -> 
         Err(error) => return Ok(Flow::End(vec![run_error(error.code(), &error.public_message())])),
     };
     let request = Request {
-        system: prompt::system(purpose, wanted(&execution.state)),
+        system: Some(prompt::system(purpose, wanted(&execution.state))),
         must_call: matches!(purpose, Purpose::Deliver(_)),
         tools: offer::tools(execution, purpose),
         ..Request::new(model.clone(), prompt::messages(execution, purpose).await?)

@@ -17,6 +17,7 @@ use crate::{
     jobs::{self, JobRequest, RunJobs},
     offer, questions,
     verdict::{Verdict, verdict},
+    web::WebRules,
 };
 
 /// Retries of a call that fails for a temporary reason: after 250 to 500 ms, and after 500 to 1000 ms.
@@ -41,13 +42,14 @@ pub(crate) async fn carry_out(execution: &mut Execution<'_>, jobs: &mut RunJobs)
     let mut questions: Vec<Question> = Vec::new();
     let mut requests: Vec<JobRequest> = Vec::new();
     let mut has_asked = false;
+    let web = WebRules::load(execution).await?;
     for id in execution.state.pending_tools.clone() {
         let Some(call) = execution.state.tool_call(&id).cloned() else {
             // Without a result the run would come back here for ever.
             execution.append(result(&id, "The call is not known.".to_owned())).await?;
             continue;
         };
-        match verdict(&execution.state, &execution.tools, &allowed, &call) {
+        match verdict(&execution.state, &execution.tools, &allowed, &web, &call) {
             Verdict::Run(tool, arguments) => ready.push(ReadyCall { call, tool, arguments }),
             Verdict::Answer(content) => execution.append(result(&id, content)).await?,
             Verdict::Plan(plan) => {

@@ -3,10 +3,10 @@
 use sequent_event::{
     AnswerStatus, AskedInterrupt, JobStatus, Plan, Question, Reason, RunJob, State, ToolCall,
 };
-use sequent_tool::{Registry, Tool, ToolKind, ask_user};
+use sequent_tool::{Registry, Tool, ToolKind, ask_user, web_fetch};
 use serde_json::{Value, json};
 
-use crate::{planning, questions};
+use crate::{planning, questions, web::WebRules};
 
 /// Bytes of a job's input at most: it is part of a row, and DynamoDB allows 400 KB.
 const MAX_JOB_INPUT: usize = 200_000;
@@ -28,8 +28,14 @@ pub(crate) enum Verdict {
     Wait,
 }
 
-/// Decides how to handle `call`. The run may use the tools in `allowed`.
-pub(crate) fn verdict(state: &State, tools: &Registry, allowed: &[String], call: &ToolCall) -> Verdict {
+/// Decides how to handle `call`. The run may use the tools in `allowed`, and `web_fetch` within the rules of `web`.
+pub(crate) fn verdict(
+    state: &State,
+    tools: &Registry,
+    allowed: &[String],
+    web: &WebRules,
+    call: &ToolCall,
+) -> Verdict {
     let quote = questions::quote(call, state.pending_tools.len());
     if call.name == planning::NAME && allowed.contains(&call.name) {
         return match planning::new_plan(&call.arguments, state.plan.as_ref()) {
@@ -60,6 +66,13 @@ pub(crate) fn verdict(state: &State, tools: &Registry, allowed: &[String], call:
     }
     let tool = tools.get(&call.name).filter(|_| allowed.contains(&call.name));
     let Some(tool) = tool else { return Verdict::Answer(format!("There is no tool `{}`.", call.name)) };
+    let is_fetch = call.name == web_fetch::NAME;
+    let allowed_tool = if is_fetch { web.tool() } else { Some(tool) };
+    let Some(tool) = allowed_tool else {
+        return Verdict::Answer(
+            "The settings of this account do not let runs read pages of the web.".to_owned(),
+        );
+    };
     let arguments = match tools.check(&call.name, &call.arguments) {
         Ok(arguments) => arguments,
         Err(error) => return Verdict::Answer(error.message().to_owned()),
@@ -82,7 +95,22 @@ pub(crate) fn verdict(state: &State, tools: &Registry, allowed: &[String], call:
             Err(problem) => Verdict::Answer(problem),
         };
     }
+    if is_fetch && !web.knows(state, call) {
+        return unknown_address(state, call, &quote);
+    }
     if tool.needs_approval { Verdict::Ask(approval(call, &quote)) } else { start(arguments) }
+}
+
+/// The model has composed the address, so a person decides. A child run cannot ask one.
+fn unknown_address(state: &State, call: &ToolCall, quote: &str) -> Verdict {
+    if state.parent.is_some() {
+        let text = "The address is neither in the task that the person set nor in a result that was read, so it was not \
+                    fetched. Use an address from there.";
+        return Verdict::Answer(text.to_owned());
+    }
+    let approval = approval(call, quote);
+    let reason = "The address is neither in your messages nor in a page or result that was read before.";
+    Verdict::Ask(Question { message: format!("{reason} {}", approval.message), ..approval })
 }
 
 /// The result of the job that carries out a call, if the job has ended.

@@ -184,6 +184,12 @@ pub fn mcp_servers(tenant: TenantId) -> Partition {
     Partition::table(format!("{tenant}#mcp-servers"))
 }
 
+/// A tenant's limit of the web pages that its runs may read.
+#[must_use]
+pub fn web_access(tenant: TenantId) -> Key {
+    Key::new(format!("{tenant}#settings"), "web-access")
+}
+
 /// Retention of the audit trail: thirteen months, so that every month can be compared with the same month a year before.
 pub const AUDIT_KEPT: Duration = Duration::from_secs(400 * 24 * 3600);
 
@@ -266,6 +272,7 @@ mod tests {
                 deleted_run(ten, RunId::from_bits(other)), job_about(ten, &text, JobId::from_bits(other)),
                 waiting_run(ten, ProjectId::from_bits(other), RunId::from_bits(other)),
                 idempotency(ten, "op", &text), rate_limit(ten, "chat", 1), mcp_server(ten, &text),
+                web_access(ten),
                 artifact(ten, ArtifactId::from_bits(other)), upload(ten, ArtifactId::from_bits(other)),
                 listed_artifact(ten, ListedBy::Tag(&text), ArtifactId::from_bits(other)),
                 listed_artifact(ten, ListedBy::EntityType(&text), ArtifactId::from_bits(other)),

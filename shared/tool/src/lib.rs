@@ -36,10 +36,16 @@ pub use registry::Registry;
 pub use run::run;
 pub use schema::Schema;
 pub use tool::{Handler, Tool, ToolKind};
-pub use web_fetch::text_of_html;
+pub use web_fetch::{WebAccess, WebFetch, text_of_html};
 
-/// Returns the built-in tools.
+/// Returns the built-in tools, which may read every page that the guard allows.
 #[must_use]
 pub fn built_in(guard: &Guard) -> Vec<Tool> {
-    vec![ask_user::tool(), cite_source::tool(), web_fetch::tool(guard, web_fetch::Settings::default())]
+    built_in_with(&WebFetch::new(guard, web_fetch::Settings::default()))
+}
+
+/// Returns the built-in tools, with this reader of pages.
+#[must_use]
+pub fn built_in_with(web: &WebFetch) -> Vec<Tool> {
+    [ask_user::tool(), cite_source::tool()].into_iter().chain(web.tool()).collect()
 }

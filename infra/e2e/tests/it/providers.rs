@@ -45,7 +45,9 @@ async fn an_openai_compatible_server_answers_through_the_whole_system() {
     let status = |at: usize| asked[asked.len() - at]["response"]["status"].as_u64().unwrap();
     assert_eq!((asked.len(), status(2), status(1)), (3, 503, 200));
     let messages = asked.last().unwrap()["body"]["messages"].as_array().unwrap();
-    let sent: Vec<_> = messages.iter().map(|turn| (turn["role"].clone(), turn["content"].clone())).collect();
+    assert!(messages[0]["role"] == "system", "the instructions come first: {messages:?}");
+    let sent: Vec<_> =
+        messages[1..].iter().map(|turn| (turn["role"].clone(), turn["content"].clone())).collect();
     let conversation = [("user", "hello"), ("assistant", &said), ("user", "hiccup")];
     assert_eq!(sent, conversation.map(|(role, content)| (json!(role), json!(content))));
     assert_eq!(asked.last().unwrap()["body"]["model"], MODEL);

@@ -97,7 +97,7 @@ async fn calls_with_many_or_large_arguments_are_asked_about_and_run_when_approve
             })
             .collect();
         let key = bench.key(asking.run);
-        answer(&bench.engine.storage, key, Some(bench.user), &replies, ResumeBy::Caller).await.unwrap();
+        answer(&bench.engine.storage, key, None, &replies, ResumeBy::Caller).await.unwrap();
         assert_eq!(resume(&bench, &asking).await, Executed::Closed);
         assert_eq!(bench.status(asking.run).await, RunStatus::Success);
         assert_eq!(returns.1.load(Ordering::SeqCst), count);

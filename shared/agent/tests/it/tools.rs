@@ -10,7 +10,8 @@ use sequent_agent::{Engine, Executed, execute};
 use sequent_conversation::{NewRun, Reply, ResumeBy, RunStatus, Runs, answer};
 use sequent_event::{AnswerStatus, Body, Phase, Reason, RunOutcome, State};
 use sequent_runlog::{Claim, claim};
-use sequent_tool::{Call, Error, Handler, Output, Registry, Tool, ToolKind};
+use sequent_tables::{Row, key};
+use sequent_tool::{Call, Error, Handler, Output, Registry, Tool, ToolKind, WebAccess};
 use serde_json::{Value, json};
 
 use crate::bench::Bench;
@@ -65,7 +66,7 @@ async fn reply(bench: &Bench, of: &NewRun, payload: Value) -> State {
     assert!(!replies.is_empty(), "there is no question");
     let storage = &bench.engine.storage;
     let key = bench.key(of.run);
-    answer(storage, key, Some(bench.user), &replies, ResumeBy::Caller).await.unwrap()
+    answer(storage, key, None, &replies, ResumeBy::Caller).await.unwrap()
 }
 
 async fn resume(bench: &Bench, of: &NewRun) -> Executed {
@@ -128,7 +129,7 @@ async fn a_question_ends_the_execution_and_its_answer_continues_the_run() {
     let key = bench.key(asking.run);
     let first = state.asked[0].interrupt.id;
     let one = [Reply { interrupt: first, status: AnswerStatus::Resolved, payload: Some(json!("b")) }];
-    let after = answer(storage, key, Some(bench.user), &one, ResumeBy::Worker).await.unwrap();
+    let after = answer(storage, key, None, &one, ResumeBy::Worker).await.unwrap();
     assert!(!after.is_resumable(), "the other question is still open");
     let held = claim(storage, key, bench.engine.settings, false, None).await.unwrap();
     assert!(matches!(held, Claim::Closed), "{held:?}");
@@ -235,4 +236,33 @@ fn usage() -> sequent_event::Usage {
         "provider": "demo", "model": "demo", "inputTokens": 1, "outputTokens": 1, "latencyMs": 1, "finishReason": "tool_calls"
     }))
     .unwrap()
+}
+
+/// A script that fetches an address which the person has not written: its slashes are escaped.
+const FETCHES: &str = r#"/demo tokens=1 rate=0 tool=web_fetch args={"url":"https:\u002f\u002fcomposed.example\u002fsecret"}
+/demo tokens=1 rate=0"#;
+
+#[tokio::test]
+async fn an_address_that_the_model_composed_is_read_only_if_a_person_agrees() {
+    let (bench, _) = bench().await;
+    let (asking, _) = start(&bench, FETCHES).await;
+    let state = bench.state(asking.run).await;
+    let asked: Vec<_> = state.open_interrupts().map(|open| &open.question).collect();
+    assert_eq!(asked.len(), 1, "{state:?}");
+    assert_eq!(asked[0].reason, Reason::Approval);
+    assert!(asked[0].message.starts_with("The address is neither in your messages"), "{}", asked[0].message);
+    reply(&bench, &asking, json!({"approved": false})).await;
+    assert_eq!(resume(&bench, &asking).await, Executed::Closed);
+    assert!(results(&bench.state(asking.run).await)[0].contains("did not approve"));
+}
+
+#[tokio::test]
+async fn a_tenant_can_keep_its_runs_off_the_web() {
+    let (bench, _) = bench().await;
+    let row = Row::new(&key::web_access(bench.tenant), &WebAccess::Off).unwrap();
+    bench.engine.store().put(row).await.unwrap();
+    let (asking, ended) = start(&bench, FETCHES).await;
+    assert_eq!(ended, Executed::Closed);
+    let results = results(&bench.state(asking.run).await);
+    assert_eq!(results, ["The settings of this account do not let runs read pages of the web."]);
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sequent_tool::{Error, Guard, Tool, web_fetch::Settings};
+use sequent_tool::{Error, Guard, Tool, WebFetch, web_fetch::Settings};
 
 use crate::server::{Names, Server, fetch, get, guard, local, moved, ok, ok_status, tool};
 
@@ -33,6 +33,24 @@ async fn pages_become_text() {
     assert!(data.content.ends_with("\n\n{\"a\":1}") && data.effects.is_empty(), "{data:?}");
     let image = get(&tool, &format!("{base}/image")).await.unwrap_err();
     assert!(matches!(&image, Error::Refused(why) if why.contains("image/png")), "{image:?}");
+}
+
+#[tokio::test]
+async fn a_setting_limits_the_hosts_of_pages_and_of_their_redirects() {
+    let server =
+        Server::start(&[("/page", ok("text/plain", "here")), ("/away", moved("http://elsewhere.example/"))])
+            .await;
+    let guard = guard(server.port, &local(server.port).to_string(), Names::default());
+    let base = format!("http://{}", local(server.port));
+    let within = |setting: &str| WebFetch::new(&guard, Settings::default()).within(setting.parse().unwrap());
+    assert!(within("off").tool().is_none());
+    let tool = within("127.0.0.1").tool().unwrap();
+    assert!(get(&tool, &format!("{base}/page")).await.is_ok());
+    let away = get(&tool, &format!("{base}/away")).await.unwrap_err();
+    assert!(matches!(&away, Error::Refused(why) if why.contains("do not allow its host")), "{away:?}");
+    let narrowed = within("127.0.0.1").within("example.com".parse().unwrap()).tool().unwrap();
+    let refused = get(&narrowed, &format!("{base}/page")).await.unwrap_err();
+    assert!(matches!(refused, Error::Refused(_)), "a page must be allowed by both");
 }
 
 #[tokio::test]
