@@ -1,4 +1,5 @@
 //! MCP in both directions: the servers whose tools a tenant's agents may use, and Sequent as a server for other agents.
+//! Beside the servers, a tenant sets which web pages its agents may read.
 //!
 //! Each handler parses, authorises, calls [`sequent_mcp_client`] or [`sequent_conversation`] and renders. An object of
 //! another tenant is not found.
@@ -8,13 +9,15 @@ mod get_run;
 mod servers;
 mod start;
 mod tools;
+mod web_fetch;
 
 use axum::{Extension, Router};
 use sequent_billing::Credits;
 use sequent_conversation::{RunStarter, RunStore};
-use sequent_http::{openapi, rate_limit::Class};
+use sequent_http::{Scope, openapi, rate_limit::Class, scoped};
 use sequent_mcp_client::Servers;
 use sequent_runlog::{DynamoStorage, Settings};
+use sequent_tables::Store;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// The state of the handlers.
@@ -29,6 +32,12 @@ impl App {
     #[must_use]
     pub fn new(servers: Servers, storage: DynamoStorage, settings: Settings, credits: Credits) -> Self {
         Self { servers, starter: RunStarter::new(RunStore::new(storage, settings), credits) }
+    }
+}
+
+impl App {
+    fn store(&self) -> &Store {
+        self.starter.runs().tables()
     }
 }
 
@@ -49,6 +58,10 @@ fn routed() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(openapi::base())
         .merge(endpoint)
         .routes(routes!(endpoint::listen, endpoint::leave))
-        .routes(routes!(servers::list, servers::create))
-        .routes(routes!(servers::delete))
+        .routes(scoped(&[Scope::ProjectsRead], routes!(servers::list)))
+        .routes(scoped(&[Scope::Account], routes!(servers::create)))
+        .routes(scoped(&[Scope::Account], routes!(servers::get, servers::delete)))
+        .routes(scoped(&[Scope::Account], routes!(servers::accept)))
+        .routes(scoped(&[Scope::ProjectsRead], routes!(web_fetch::get)))
+        .routes(scoped(&[Scope::Account], routes!(web_fetch::set)))
 }

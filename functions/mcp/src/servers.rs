@@ -1,10 +1,12 @@
 //! The MCP servers whose tools a tenant's agents may use.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use axum::{extract::State, response::IntoResponse};
 use http::{StatusCode, header::LOCATION};
-use sequent_core::{Scope, SecretString, Timestamp};
+use sequent_core::{ExposeSecret as _, SecretString, Timestamp};
 use sequent_http::{Caller, Json, Path, Problem, Reauthenticated, openapi::Problems};
-use sequent_mcp_client::{Name, NewServer, Offer, Server};
+use sequent_mcp_client::{Approval, DefinitionDigest, Name, NewServer, Offer, Server};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -22,9 +24,9 @@ pub(crate) struct NewMcpServer {
     /// The name of the server. Its tools are named `<name>__<tool>`.
     #[schema(value_type = String, pattern = "^[a-z0-9-]{1,32}$")]
     name: Name,
-    /// Its MCP endpoint (streamable HTTP), on the public internet.
-    #[schema(max_length = 2048, example = "https://notes.example.com/mcp")]
-    url: String,
+    /// Its MCP endpoint (streamable HTTP), on the public internet. It is stored encrypted; only its host is shown again.
+    #[schema(value_type = String, max_length = 2048, example = "https://notes.example.com/mcp", write_only)]
+    url: SecretString,
     /// The bearer token for the server, sent over https only. It is stored encrypted and never shown again.
     #[serde(default)]
     #[schema(value_type = Option<String>, min_length = 1, max_length = 4096, write_only)]
@@ -33,6 +35,15 @@ pub(crate) struct NewMcpServer {
     #[serde(default)]
     #[schema(max_items = 100)]
     allowed_tools: Option<Vec<String>>,
+    /// The calls that a person must approve. The hints of tools are the word of the server: choose `always` for a server
+    /// that is not trusted.
+    #[serde(default)]
+    approval: Approval,
+    /// The tools, by their names at the server, of which a call may be repeated if its connection is lost. Without it, a
+    /// person is asked.
+    #[serde(default)]
+    #[schema(max_items = 100)]
+    repeatable_tools: BTreeSet<String>,
     /// Agents can use the tools of the server.
     #[serde(default = "yes")]
     #[schema(default = true)]
@@ -50,13 +61,22 @@ pub(crate) struct McpServerList {
     items: Vec<Server>,
 }
 
-/// An MCP server that was added.
+/// An MCP server and its tools.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct McpServerAdded {
+pub(crate) struct McpServerDetails {
     #[serde(flatten)]
     server: Server,
     /// The tools of the server. Empty if it is not enabled.
     tools: Vec<Offer>,
+}
+
+/// The accepted tools of an MCP server.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AcceptedTools {
+    /// The `digest` of each accepted tool, by the tool's name at the server. All other tools are disabled.
+    #[schema(value_type = BTreeMap<String, String>)]
+    accepted: BTreeMap<String, DefinitionDigest>,
 }
 
 /// List MCP servers.
@@ -71,7 +91,6 @@ pub(crate) async fn list(
     State(app): State<App>,
     Caller(caller): Caller,
 ) -> Result<impl IntoResponse, Problem> {
-    caller.require(Scope::ProjectsRead)?;
     let items = app.servers.list(caller.tenant).await?;
     Ok(Json(McpServerList { items }))
 }
@@ -79,7 +98,8 @@ pub(crate) async fn list(
 /// Add an MCP server.
 ///
 /// The server must list its tools first, so that a server that was added is known to work. Agents have its tools within a
-/// minute. A server that is not `enabled` is stored without being contacted.
+/// minute, as they are described in the response: a tool that is added or changed later is disabled until it is accepted.
+/// A server that is not `enabled` is stored without being contacted.
 #[utoipa::path(
     post,
     path = "/api/mcp-servers",
@@ -87,7 +107,7 @@ pub(crate) async fn list(
     tag = "mcp",
     request_body = NewMcpServer,
     responses(
-        (status = 201, description = "The server and its tools.", body = McpServerAdded),
+        (status = 201, description = "The server and its tools.", body = McpServerDetails),
         (status = 409, description = "The name is taken (`mcp_server_exists`), or there are ten servers (`mcp_servers_limit`)."),
         (status = 422, description = "The server cannot be reached or does not list its tools (`mcp_server_unreachable`). `detail` contains the reason."),
         Problems
@@ -98,12 +118,69 @@ pub(crate) async fn create(
     Reauthenticated(caller): Reauthenticated,
     Json(body): Json<NewMcpServer>,
 ) -> Result<impl IntoResponse, Problem> {
-    caller.require(Scope::Account)?;
     let new = check(body)?;
     let adding = app.servers.add(caller.tenant, caller.user, new, Timestamp::now());
     let (server, tools) = Box::pin(adding).await?;
     let location = [(LOCATION, format!("/api/mcp-servers/{}", server.name))];
-    Ok((StatusCode::CREATED, location, Json(McpServerAdded { server, tools })))
+    Ok((StatusCode::CREATED, location, Json(McpServerDetails { server, tools })))
+}
+
+/// Get an MCP server.
+///
+/// Returns the server, and its tools as it describes them now.
+#[utoipa::path(
+    get,
+    path = "/api/mcp-servers/{name}",
+    operation_id = "get_mcp_server",
+    tag = "mcp",
+    params(("name" = String, Path, description = "The name of the server.")),
+    responses(
+        (status = 200, description = "The server and its tools.", body = McpServerDetails),
+        (status = 404, description = "The tenant has no such server."),
+        (status = 422, description = "The server cannot be reached or does not list its tools (`mcp_server_unreachable`)."),
+        Problems
+    ),
+)]
+pub(crate) async fn get(
+    State(app): State<App>,
+    Caller(caller): Caller,
+    Path(name): Path<Name>,
+) -> Result<impl IntoResponse, Problem> {
+    let (server, tools) = Box::pin(app.servers.inspect(caller.tenant, &name)).await?;
+    Ok(Json(McpServerDetails { server, tools }))
+}
+
+/// Accept tools of an MCP server.
+///
+/// Replaces the accepted definitions. Send the digests that `GET /api/mcp-servers/{name}` returned with the definitions
+/// that a person has read: a tool that changes at the same time stays disabled. Agents have the tools within a minute.
+#[utoipa::path(
+    put,
+    path = "/api/mcp-servers/{name}/tools",
+    operation_id = "accept_mcp_tools",
+    tag = "mcp",
+    params(("name" = String, Path, description = "The name of the server.")),
+    request_body = AcceptedTools,
+    responses(
+        (status = 200, description = "The server.", body = Server),
+        (status = 404, description = "The tenant has no such server."),
+        Problems
+    ),
+)]
+pub(crate) async fn accept(
+    State(app): State<App>,
+    Reauthenticated(caller): Reauthenticated,
+    Path(name): Path<Name>,
+    Json(body): Json<AcceptedTools>,
+) -> Result<impl IntoResponse, Problem> {
+    let invalid = |why: String| Problem::invalid("The tools cannot be accepted.").at("/accepted", why);
+    if body.accepted.len() > MAX_TOOLS {
+        return Err(invalid(format!("must have at most {MAX_TOOLS} members")));
+    }
+    if body.accepted.keys().any(|tool| !(1..=MAX_TOOL_NAME).contains(&tool.len())) {
+        return Err(invalid(format!("must have names of 1 to {MAX_TOOL_NAME} bytes")));
+    }
+    Ok(Json(app.servers.accept(caller.tenant, &name, body.accepted).await?))
 }
 
 /// Delete an MCP server and its token.
@@ -124,15 +201,13 @@ pub(crate) async fn delete(
     Reauthenticated(caller): Reauthenticated,
     Path(name): Path<Name>,
 ) -> Result<impl IntoResponse, Problem> {
-    caller.require(Scope::Account)?;
     app.servers.remove(caller.tenant, &name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 fn check(new: NewMcpServer) -> Result<NewServer, Problem> {
-    use sequent_core::ExposeSecret as _;
     let invalid = |at: &str, why: String| Err(Problem::invalid("The MCP server is not allowed.").at(at, why));
-    if new.url.len() > MAX_URL {
+    if new.url.expose_secret().len() > MAX_URL {
         return invalid("/url", format!("must have at most {MAX_URL} bytes"));
     }
     // The characters that a header can contain. The token is not repeated in the error.
@@ -141,13 +216,16 @@ fn check(new: NewMcpServer) -> Result<NewServer, Problem> {
     if new.token.as_ref().is_some_and(|token| !is_token(token.expose_secret())) {
         return invalid("/token", format!("must have 1 to {MAX_TOKEN} visible ASCII characters"));
     }
-    let tools = new.allowed_tools.as_deref().unwrap_or_default();
-    if tools.len() > MAX_TOOLS {
-        return invalid("/allowed_tools", format!("must have at most {MAX_TOOLS} items"));
+    let allowed: Vec<&String> = new.allowed_tools.iter().flatten().collect();
+    let repeatable: Vec<&String> = new.repeatable_tools.iter().collect();
+    for (at, tools) in [("/allowed_tools", allowed), ("/repeatable_tools", repeatable)] {
+        if tools.len() > MAX_TOOLS {
+            return invalid(at, format!("must have at most {MAX_TOOLS} items"));
+        }
+        if let Some(item) = tools.iter().position(|tool| !(1..=MAX_TOOL_NAME).contains(&tool.len())) {
+            return invalid(&format!("{at}/{item}"), format!("must have 1 to {MAX_TOOL_NAME} bytes"));
+        }
     }
-    if let Some(at) = tools.iter().position(|tool| !(1..=MAX_TOOL_NAME).contains(&tool.len())) {
-        return invalid(&format!("/allowed_tools/{at}"), format!("must have 1 to {MAX_TOOL_NAME} bytes"));
-    }
-    let NewMcpServer { name, url, token, allowed_tools, enabled } = new;
-    Ok(NewServer { name, url, token, allowed_tools, enabled })
+    let NewMcpServer { name, url, token, allowed_tools, approval, repeatable_tools, enabled } = new;
+    Ok(NewServer { name, url, token, allowed_tools, approval, repeatable_tools, enabled })
 }

@@ -3,24 +3,29 @@
 //! Invariants:
 //!
 //! * Every connection is allowed by [`sequent_tool::Guard`].
-//! * A tenant's token for a server is stored sealed for that tenant, server and address, and leaves this
-//!   crate only in the `Authorization` header of a request to that address.
+//! * A server's address and a tenant's token for it can be credentials. They are stored sealed for that tenant
+//!   and server, and leave this crate only in requests to that address.
 //! * A server's description of itself is untrusted: names are adapted, schemas must compile, sizes are
-//!   limited. If a server is down, only its own tools are missing.
+//!   limited. Agents use a tool only as it was accepted, and nothing that the server says makes a call repeat
+//!   itself. If a server is down, only its own tools are missing.
 
 mod api_error;
+mod approval;
 mod link;
 mod listing;
 mod name;
 mod outcome;
+mod pin;
 mod server;
 mod servers;
 mod text;
 mod tool;
 mod web;
 
+pub use approval::Approval;
 pub use name::{InvalidName, Name};
 pub use outcome::Failure;
+pub use pin::DefinitionDigest;
 pub use server::{NewServer, Server};
 pub use servers::{Error, Servers};
 pub use tool::Offer;

@@ -11,12 +11,13 @@ use rmcp::{
     service::RunningService,
     transport::streamable_http_client::{StreamableHttpClientTransport, StreamableHttpClientTransportConfig},
 };
-use sequent_core::{ExposeSecret, SecretString};
+use sequent_core::ExposeSecret;
 use sequent_tool::Guard;
 use tokio::{sync::Mutex, time::timeout};
 
 use crate::{
     Failure,
+    server::Endpoint,
     web::{MAX_EVENT_BYTES, Web},
 };
 
@@ -35,14 +36,13 @@ type Session = RunningService<RoleClient, ClientConfig>;
 pub(crate) struct Link {
     guard: Guard,
     web: Web,
-    url: String,
-    token: Option<SecretString>,
+    endpoint: Endpoint,
     session: Mutex<Option<Arc<Session>>>,
 }
 
 impl Link {
-    pub(crate) fn new(guard: Guard, web: Web, url: String, token: Option<SecretString>) -> Self {
-        Self { guard, web, url, token, session: Mutex::default() }
+    pub(crate) fn new(guard: Guard, web: Web, endpoint: Endpoint) -> Self {
+        Self { guard, web, endpoint, session: Mutex::default() }
     }
 
     /// Lists the server's tools, at most [`MAX_TOOLS`].
@@ -129,10 +129,11 @@ impl Link {
 
     async fn start(&self) -> Result<Session, Failure> {
         // Checked for each session, because the rules may have changed since the server was set up.
-        let admitted = self.guard.admit(&self.url).map_err(|refusal| Failure::from(&refusal))?;
+        let Endpoint { url, token } = &self.endpoint;
+        let admitted = self.guard.admit(url.expose_secret()).map_err(|refusal| Failure::from(&refusal))?;
         let mut config = StreamableHttpClientTransportConfig::with_uri(admitted.url().as_str())
             .max_sse_event_size(MAX_EVENT_BYTES);
-        if let Some(token) = &self.token {
+        if let Some(token) = token {
             config = config.auth_header(token.expose_secret());
         }
         let transport = StreamableHttpClientTransport::with_client(self.web.clone(), config);

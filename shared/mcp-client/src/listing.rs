@@ -9,14 +9,16 @@ use std::{
 use futures::future::join_all;
 use rmcp::model::Tool as Remote;
 use sequent_core::TenantId;
+use sequent_tables::{Update, exists, key};
 use sequent_tool::Tool;
 
 use crate::{
-    Error, Offer, Server, Servers,
+    Error, Offer, Servers,
     link::Link,
-    server::{Stored, purpose},
+    pin::MAX_NAME,
+    server::{Endpoint, Stored, purpose},
     servers::Inner,
-    tool::{description, tool, tool_name},
+    tool::{offer, tool},
 };
 
 /// Time for which a list is cached. A change of a tenant's servers reaches every process within this time.
@@ -99,11 +101,12 @@ impl Inner {
     async fn connect(
         &self,
         tenant: TenantId,
-        stored: Stored,
+        mut stored: Stored,
         before: Option<&CachedServers>,
     ) -> (Option<ConnectedServer>, bool) {
         let server = stored.server.name.clone();
-        let same = before.and_then(|known| known.servers.iter().find(|reached| reached.stored == stored));
+        let is_same = |reached: &&ConnectedServer| reached.stored.sealed_endpoint == stored.sealed_endpoint;
+        let same = before.and_then(|known| known.servers.iter().find(is_same));
         let link = match same {
             Some(reached) => Arc::clone(&reached.link),
             None => match self.open(tenant, &stored).await {
@@ -117,7 +120,10 @@ impl Inner {
         let listed = link.list().await;
         let answered = listed.is_ok();
         let tools = match listed {
-            Ok(remote) => usable(&stored.server, &remote, &link),
+            Ok(remote) => {
+                self.note_pending(tenant, &mut stored, &remote).await;
+                usable(&stored, &remote, &link)
+            }
             Err(error) => {
                 tracing::warn!(%tenant, %server, %error, "an MCP server did not list its tools; using those listed before");
                 same.map(|known| known.tools.clone()).unwrap_or_default()
@@ -126,16 +132,26 @@ impl Inner {
         (Some(ConnectedServer { stored, link, tools }), answered)
     }
 
-    async fn open(&self, tenant: TenantId, stored: &Stored) -> Result<Link, Error> {
-        let Stored { server, sealed_token } = stored;
-        let token = match sealed_token {
-            Some(sealed) => {
-                let secret = self.vault.get().await?;
-                Some(secret.sealing().open(sealed, &purpose(tenant, &server.name, &server.url))?)
-            }
-            None => None,
-        };
-        Ok(self.link(server.url.clone(), token)?)
+    pub(crate) async fn open(&self, tenant: TenantId, stored: &Stored) -> Result<Link, Error> {
+        let Stored { server, sealed_endpoint, .. } = stored;
+        let secret = self.vault.get().await?;
+        let purpose = purpose(tenant, &server.name, &server.host);
+        Ok(self.link(Endpoint::open(secret.sealing(), sealed_endpoint, &purpose)?)?)
+    }
+
+    /// Notes in the server's row which tools wait for acceptance, so that its tenant learns of them.
+    pub(crate) async fn note_pending(&self, tenant: TenantId, stored: &mut Stored, remote: &[Remote]) {
+        let pending = pending(stored, remote);
+        if pending == stored.server.pending_tools {
+            return;
+        }
+        let server = stored.server.name.clone();
+        tracing::warn!(%tenant, %server, tools = ?pending, "an MCP server added or changed tools; agents cannot use them until they are accepted");
+        let row = Update::of(&key::mcp_server(tenant, server.as_str())).set("pending_tools", &pending);
+        if let Err(error) = self.store.write(row.when(exists())).await {
+            tracing::warn!(%tenant, %server, %error, "could not note the changed tools of an MCP server; the next listing notes them");
+        }
+        stored.server.pending_tools = pending;
     }
 }
 
@@ -145,12 +161,23 @@ impl CachedServers {
     }
 }
 
-/// The tools of a server that are allowed and usable.
-fn usable(server: &Server, remote: &[Remote], link: &Arc<Link>) -> Vec<Tool> {
+/// The allowed tools that agents cannot use because their definitions were not accepted.
+fn pending(stored: &Stored, remote: &[Remote]) -> BTreeSet<String> {
+    let listed = remote.iter().filter(|remote| remote.name.len() <= MAX_NAME);
+    let allowed = listed.filter(|remote| stored.server.allows(&remote.name));
+    let accepted: BTreeSet<&str> =
+        remote.iter().filter(|remote| stored.pins.accept(remote)).map(|remote| &*remote.name).collect();
+    allowed.filter(|remote| !accepted.contains(&*remote.name)).map(|remote| remote.name.to_string()).collect()
+}
+
+/// The tools of a server that are allowed, accepted and usable.
+fn usable(stored: &Stored, remote: &[Remote], link: &Arc<Link>) -> Vec<Tool> {
+    let server = &stored.server;
     let mut names = BTreeSet::new();
     let mut tools = Vec::new();
-    for remote in remote.iter().filter(|remote| allows(server, &remote.name)) {
-        match tool(&server.name, remote, link) {
+    let accepted = remote.iter().filter(|remote| stored.pins.accept(remote));
+    for remote in accepted.filter(|remote| server.allows(&remote.name)) {
+        match tool(server, remote, link) {
             Ok(tool) if names.insert(tool.spec.name.clone()) => tools.push(tool),
             Ok(tool) => {
                 tracing::warn!(server = %server.name, tool = tool.spec.name, "an MCP server lists a tool twice; using the first one");
@@ -164,16 +191,8 @@ fn usable(server: &Server, remote: &[Remote], link: &Arc<Link>) -> Vec<Tool> {
 }
 
 /// All tools of a server, with a mark on those that agents may use.
-pub(crate) fn offers(server: &Server, remote: &[Remote], link: &Arc<Link>) -> Vec<Offer> {
-    let usable = usable(server, remote, link);
-    let offer = |remote: &Remote| {
-        let tool = tool_name(&server.name, &remote.name);
-        let usable = usable.iter().any(|usable| usable.spec.name == tool);
-        Offer { name: remote.name.to_string(), tool, description: description(remote), usable }
-    };
-    remote.iter().map(offer).collect()
-}
-
-fn allows(server: &Server, tool: &str) -> bool {
-    server.allowed_tools.as_ref().is_none_or(|allowed| allowed.iter().any(|name| name == tool))
+pub(crate) fn offers(stored: &Stored, remote: &[Remote], link: &Arc<Link>) -> Vec<Offer> {
+    let usable: BTreeSet<String> =
+        usable(stored, remote, link).into_iter().map(|tool| tool.spec.name).collect();
+    remote.iter().map(|remote| offer(stored, remote, &usable)).collect()
 }

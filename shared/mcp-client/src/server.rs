@@ -1,9 +1,13 @@
 //! The configuration of a server.
 
-use sequent_core::{SecretString, TenantId, Timestamp, UserId};
-use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
-use crate::Name;
+use sequent_core::{ExposeSecret, SecretString, TenantId, Timestamp, UserId};
+use sequent_identity::secret::{SealError, SealingKey};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::{Approval, Name, pin::Pins};
 
 /// A server as its tenant sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,11 +16,23 @@ pub struct Server {
     /// Name, unique within the tenant.
     #[cfg_attr(feature = "openapi", schema(value_type = String, pattern = "^[a-z0-9-]{1,32}$"))]
     pub name: Name,
-    /// URL of the MCP endpoint (streamable HTTP).
-    pub url: String,
+    /// The host of the MCP endpoint, with its port if that is not the usual one. The rest of the address can be a
+    /// credential and is never shown.
+    #[cfg_attr(feature = "openapi", schema(example = "notes.example.com"))]
+    pub host: String,
     /// The tools that agents may use, by the names that the server uses. Null allows all tools.
     #[serde(default)]
     pub allowed_tools: Option<Vec<String>>,
+    /// The calls that a person must approve.
+    #[serde(default)]
+    pub approval: Approval,
+    /// The tools whose calls may be repeated after a lost connection.
+    #[serde(default)]
+    pub repeatable_tools: BTreeSet<String>,
+    /// Tools that are new, or that the server has changed since they were accepted. Agents cannot use them until they
+    /// are accepted.
+    #[serde(default)]
+    pub pending_tools: BTreeSet<String>,
     /// Agents can use the server.
     pub enabled: bool,
     /// Requests to the server contain a bearer token. The token itself is never shown.
@@ -27,16 +43,42 @@ pub struct Server {
     pub created_at: Timestamp,
 }
 
+impl Server {
+    /// Returns `true` if agents may use the tool with this name.
+    pub(crate) fn allows(&self, tool: &str) -> bool {
+        self.allowed_tools.as_ref().is_none_or(|allowed| allowed.iter().any(|name| name == tool))
+    }
+}
+
 /// A server to set up. The fields are those of [`Server`].
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "plain data")]
 pub struct NewServer {
     pub name: Name,
-    pub url: String,
+    /// The address of the MCP endpoint.
+    pub url: SecretString,
     /// The bearer token for requests to the server.
     pub token: Option<SecretString>,
     pub allowed_tools: Option<Vec<String>>,
+    pub approval: Approval,
+    pub repeatable_tools: BTreeSet<String>,
     pub enabled: bool,
+}
+
+impl NewServer {
+    /// An enabled server with this address, without a token, with the default policy.
+    #[must_use]
+    pub fn new(name: Name, url: &str) -> Self {
+        Self {
+            name,
+            url: url.into(),
+            token: None,
+            allowed_tools: None,
+            approval: Approval::default(),
+            repeatable_tools: BTreeSet::new(),
+            enabled: true,
+        }
+    }
 }
 
 /// The row of a server.
@@ -44,13 +86,35 @@ pub struct NewServer {
 pub(crate) struct Stored {
     #[serde(flatten)]
     pub(crate) server: Server,
-    /// The bearer token, sealed for [`purpose`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) sealed_token: Option<String>,
+    /// The [`Endpoint`], sealed for [`purpose`].
+    pub(crate) sealed_endpoint: String,
+    /// The accepted definitions of its tools.
+    #[serde(default)]
+    pub(crate) pins: Pins,
 }
 
-/// The purpose that a token is sealed for. It contains the address, so that write access to the table is not
-/// enough to have the token sent elsewhere.
-pub(crate) fn purpose(tenant: TenantId, name: &Name, url: &str) -> String {
-    format!("mcp server of {tenant}: {name} {url}")
+/// The address of a server and the token for it. Either can be a credential, so both are stored sealed, as one: a token
+/// can only be sent to the address that it was set up with.
+pub(crate) struct Endpoint {
+    pub(crate) url: SecretString,
+    pub(crate) token: Option<SecretString>,
+}
+
+impl Endpoint {
+    pub(crate) fn seal(&self, key: &SealingKey, purpose: &str) -> Result<String, SealError> {
+        let token = self.token.as_ref().map(ExposeSecret::expose_secret);
+        key.seal(&json!([self.url.expose_secret(), token]).to_string().into(), purpose)
+    }
+
+    pub(crate) fn open(key: &SealingKey, sealed: &str, purpose: &str) -> Result<Self, SealError> {
+        let text = key.open(sealed, purpose)?;
+        let endpoint: (String, Option<String>) =
+            serde_json::from_str(text.expose_secret()).map_err(|_| SealError::Unopenable)?;
+        Ok(Self { url: endpoint.0.into(), token: endpoint.1.map(SecretString::from) })
+    }
+}
+
+/// The purpose that an endpoint is sealed for. It contains the host, so that the row cannot show another one.
+pub(crate) fn purpose(tenant: TenantId, name: &Name, host: &str) -> String {
+    format!("mcp server of {tenant}: {name} {host}")
 }

@@ -1,26 +1,27 @@
-//! The servers of each tenant: set up, list, get, remove.
+//! The servers of each tenant: set up, list, inspect, accept tools, remove.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     fmt,
     net::IpAddr,
     sync::{Arc, Mutex, OnceLock},
 };
 
 use sequent_aws::secret;
-use sequent_core::{SecretString, TenantId, Timestamp, UserId};
+use sequent_core::{ExposeSecret, TenantId, Timestamp, UserId};
 use sequent_identity::{Vault, secret::SealError};
-use sequent_tables::{Error as DataError, PageRequest, Row, Store, key};
+use sequent_tables::{Error as DataError, PageRequest, Row, Store, Update, exists, key};
 use sequent_tool::{
     Guard,
     guard::{Admitted, Refusal},
 };
 
 use crate::{
-    Failure, Name, NewServer, Offer, Server,
+    DefinitionDigest, Failure, Name, NewServer, Offer, Server,
     link::Link,
     listing::{self, CachedServers},
-    server::{Stored, purpose},
+    pin::Pins,
+    server::{Endpoint, Stored, purpose},
     web::Web,
 };
 
@@ -63,7 +64,7 @@ pub enum Error {
     /// The deployment's secret could not be read.
     #[error(transparent)]
     Secret(#[from] secret::Error),
-    /// The token could not be sealed or opened.
+    /// The address could not be sealed or opened.
     #[error(transparent)]
     Seal(#[from] SealError),
 }
@@ -78,8 +79,8 @@ impl Servers {
     /// Servers of a tenant at most.
     pub const MAX: u32 = 10;
 
-    /// Creates a client for the servers in `store`. Tokens are sealed with the key in `vault`; `guard` limits
-    /// connections.
+    /// Creates a client for the servers in `store`. Addresses and tokens are sealed with the key in `vault`;
+    /// `guard` limits connections.
     #[must_use]
     pub fn new(store: Store, vault: Vault, guard: Guard) -> Self {
         Self(Arc::new(Inner { store, vault, guard, web: OnceLock::new(), cache: Mutex::default() }))
@@ -89,8 +90,9 @@ impl Servers {
         &self.0
     }
 
-    /// Sets a server up if it can be reached and lists its tools. Returns the server and its tools. Agents
-    /// can use it within a minute. A server that is not enabled is stored without a connection.
+    /// Sets a server up if it can be reached and lists its tools. Returns the server and its tools, which are
+    /// accepted as they are. Agents can use it within a minute. A server that is not enabled is stored without
+    /// a connection.
     ///
     /// # Errors
     /// [`Error::NameTaken`], [`Error::TooMany`], [`Error::Address`], [`Error::Exposed`], [`Error::Server`],
@@ -110,32 +112,32 @@ impl Servers {
         if existing.len() >= Self::MAX as usize {
             return Err(Error::TooMany);
         }
-        let admitted = inner.guard.admit(&new.url)?;
+        let admitted = inner.guard.admit(new.url.expose_secret())?;
         if new.token.is_some() && !keeps_secrets(&admitted) {
             return Err(Error::Exposed);
         }
-        let url = admitted.url().to_string();
-        let sealed_token = match &new.token {
-            Some(token) => {
-                let secret = inner.vault.get().await?;
-                Some(secret.sealing().seal(token, &purpose(tenant, &new.name, &url))?)
-            }
-            None => None,
-        };
-        let link = Arc::new(inner.link(url.clone(), new.token)?);
+        let host = host(&admitted);
+        let has_token = new.token.is_some();
+        let endpoint = Endpoint { url: admitted.url().as_str().into(), token: new.token };
+        let secret = inner.vault.get().await?;
+        let sealed_endpoint = endpoint.seal(secret.sealing(), &purpose(tenant, &new.name, &host))?;
+        let link = Arc::new(inner.link(endpoint)?);
         let remote = if new.enabled { link.list().await? } else { Vec::new() };
         let server = Server {
             name: new.name,
-            url,
+            host,
             allowed_tools: new.allowed_tools,
+            approval: new.approval,
+            repeatable_tools: new.repeatable_tools,
+            pending_tools: Default::default(),
             enabled: new.enabled,
-            has_token: sealed_token.is_some(),
+            has_token,
             user_id: user,
             created_at: now,
         };
-        let offers = listing::offers(&server, &remote, &link);
         let row_key = key::mcp_server(tenant, server.name.as_str());
-        let stored = Stored { server, sealed_token };
+        let stored = Stored { server, sealed_endpoint, pins: Pins::of(&remote) };
+        let offers = listing::offers(&stored, &remote, &link);
         match inner.store.insert(Row::new(&row_key, &stored)?).await {
             Ok(()) => Ok((stored.server, offers)),
             Err(DataError::Conflict(_)) => Err(Error::NameTaken),
@@ -151,13 +153,51 @@ impl Servers {
         Ok(self.inner().rows(tenant).await?.into_iter().map(|stored| stored.server).collect())
     }
 
-    /// Returns one server of the tenant.
+    /// Returns one server of the tenant, and its tools as the server describes them now. A server that is not
+    /// enabled is not contacted.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Server`], or if the table or the secret fails.
+    pub async fn inspect(&self, tenant: TenantId, name: &Name) -> Result<(Server, Vec<Offer>), Error> {
+        let inner = self.inner();
+        let mut stored = self.stored(tenant, name).await?;
+        if !stored.server.enabled {
+            return Ok((stored.server, Vec::new()));
+        }
+        let link = Arc::new(inner.open(tenant, &stored).await?);
+        let remote = link.list().await?;
+        inner.note_pending(tenant, &mut stored, &remote).await;
+        let offers = listing::offers(&stored, &remote, &link);
+        Ok((stored.server, offers))
+    }
+
+    /// Replaces the accepted definitions of a server's tools. The caller names the definitions that a person has
+    /// seen, so a tool that changes at the same time stays disabled. Agents use the accepted tools within a
+    /// minute.
     ///
     /// # Errors
     /// [`Error::NotFound`], or if the table fails.
-    pub async fn get(&self, tenant: TenantId, name: &Name) -> Result<Server, Error> {
-        let stored: Option<Stored> = self.inner().store.get(&key::mcp_server(tenant, name.as_str())).await?;
-        stored.map(|stored| stored.server).ok_or(Error::NotFound)
+    pub async fn accept(
+        &self,
+        tenant: TenantId,
+        name: &Name,
+        accepted: BTreeMap<String, DefinitionDigest>,
+    ) -> Result<Server, Error> {
+        let Stored { mut server, .. } = self.stored(tenant, name).await?;
+        let pins = Pins::from(accepted);
+        server.pending_tools.retain(|tool| !pins.contains(tool));
+        let row = Update::of(&key::mcp_server(tenant, name.as_str()));
+        let row = row.set("pins", &pins).set("pending_tools", &server.pending_tools);
+        match self.inner().store.write(row.when(exists())).await {
+            Ok(_) => Ok(server),
+            Err(DataError::Conflict(_)) => Err(Error::NotFound),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn stored(&self, tenant: TenantId, name: &Name) -> Result<Stored, Error> {
+        let row = key::mcp_server(tenant, name.as_str());
+        self.inner().store.get(&row).await?.ok_or(Error::NotFound)
     }
 
     /// Removes a server and its token. Agents stop using it within a minute.
@@ -165,7 +205,7 @@ impl Servers {
     /// # Errors
     /// [`Error::NotFound`], or if the table fails.
     pub async fn remove(&self, tenant: TenantId, name: &Name) -> Result<(), Error> {
-        self.get(tenant, name).await?;
+        self.stored(tenant, name).await?;
         Ok(self.inner().store.delete(&key::mcp_server(tenant, name.as_str())).await?)
     }
 }
@@ -178,7 +218,7 @@ impl Inner {
         Ok(self.store.page(&request.limit(Some(2 * Servers::MAX))).await?.items)
     }
 
-    pub(crate) fn link(&self, url: String, token: Option<SecretString>) -> Result<Link, Failure> {
+    pub(crate) fn link(&self, endpoint: Endpoint) -> Result<Link, Failure> {
         let web = match self.web.get() {
             Some(web) => web.clone(),
             None => {
@@ -189,7 +229,16 @@ impl Inner {
                 self.web.get_or_init(|| web).clone()
             }
         };
-        Ok(Link::new(self.guard.clone(), web, url, token))
+        Ok(Link::new(self.guard.clone(), web, endpoint))
+    }
+}
+
+/// The part of an address that is no secret.
+fn host(admitted: &Admitted) -> String {
+    let host = admitted.url().host_str().unwrap_or_default();
+    match admitted.url().port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
     }
 }
 

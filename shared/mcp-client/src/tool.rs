@@ -1,6 +1,6 @@
 //! Adapts a server's tool to a tool of the agent.
 
-use std::{fmt::Write as _, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, fmt::Write as _, sync::Arc, time::Duration};
 
 use futures::future::{BoxFuture, FutureExt};
 use rmcp::model::Tool as Remote;
@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::{Name, link::Link, text};
+use crate::{DefinitionDigest, Name, Server, link::Link, server::Stored, text};
 
 /// Time limit of a call.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -29,7 +29,20 @@ pub struct Offer {
     pub tool: String,
     /// The description from the server.
     pub description: String,
-    /// Agents can use the tool: it is allowed and its schema is usable.
+    /// The JSON Schema of the arguments, from the server. Null if it is too large to be used.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
+    pub input_schema: Option<Value>,
+    /// The hints of the server about the tool. They are its own word.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
+    pub annotations: Option<Value>,
+    /// SHA-256 of the definition, which accepts it.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, pattern = "^[0-9a-f]{64}$"))]
+    pub digest: DefinitionDigest,
+    /// The definition is the one that was accepted.
+    pub accepted: bool,
+    /// A person must approve each call.
+    pub needs_approval: bool,
+    /// Agents can use the tool: it is allowed and accepted, and its schema is usable.
     pub usable: bool,
 }
 
@@ -43,7 +56,7 @@ pub(crate) enum Unusable {
 }
 
 /// Creates the agent's tool that calls the remote tool.
-pub(crate) fn tool(server: &Name, remote: &Remote, link: &Arc<Link>) -> Result<Tool, Unusable> {
+pub(crate) fn tool(server: &Server, remote: &Remote, link: &Arc<Link>) -> Result<Tool, Unusable> {
     let mut parameters = Value::Object(remote.input_schema.as_ref().clone());
     if parameters.to_string().len() > MAX_SCHEMA {
         return Err(Unusable::Large);
@@ -54,12 +67,10 @@ pub(crate) fn tool(server: &Name, remote: &Remote, link: &Arc<Link>) -> Result<T
         schema.entry("properties").or_insert_with(|| Value::Object(serde_json::Map::new()));
     }
     Schema::new(&parameters)?;
-    let hints = remote.annotations.as_ref();
-    let read_only = hints.is_some_and(|hints| hints.read_only_hint == Some(true));
-    let idempotent = read_only || hints.is_some_and(|hints| hints.idempotent_hint == Some(true));
-    let destructive = !read_only && hints.is_some_and(|hints| hints.destructive_hint == Some(true));
+    // The tenant's word, not the server's hint: a call that is repeated by mistake has its effect twice.
+    let idempotent = server.repeatable_tools.contains(&*remote.name);
     let handler = RemoteTool {
-        server: server.clone(),
+        server: server.name.clone(),
         tool: remote.name.to_string(),
         idempotent,
         link: Arc::clone(link),
@@ -68,14 +79,32 @@ pub(crate) fn tool(server: &Name, remote: &Remote, link: &Arc<Link>) -> Result<T
     let kind = ToolKind::Runs(Arc::new(handler));
     Ok(Tool {
         idempotent,
-        needs_approval: destructive,
+        needs_approval: server.approval.is_needed_for(remote),
         timeout: TIMEOUT,
-        ..Tool::new(tool_name(server, &remote.name), description, parameters, kind)
+        ..Tool::new(tool_name(&server.name, &remote.name), description, parameters, kind)
     })
 }
 
+/// Describes a tool to the server's tenant. Agents can use the tools whose names are in `usable`.
+pub(crate) fn offer(stored: &Stored, remote: &Remote, usable: &BTreeSet<String>) -> Offer {
+    let tool = tool_name(&stored.server.name, &remote.name);
+    let schema = Value::Object(remote.input_schema.as_ref().clone());
+    let accepted = stored.pins.accept(remote);
+    Offer {
+        name: remote.name.to_string(),
+        description: description(remote),
+        input_schema: (schema.to_string().len() <= MAX_SCHEMA).then_some(schema),
+        annotations: remote.annotations.as_ref().and_then(|hints| serde_json::to_value(hints).ok()),
+        digest: DefinitionDigest::of(remote),
+        accepted,
+        needs_approval: stored.server.approval.is_needed_for(remote),
+        usable: accepted && usable.contains(&tool),
+        tool,
+    }
+}
+
 /// The server's description of the tool, cut to [`MAX_DESCRIPTION`].
-pub(crate) fn description(remote: &Remote) -> String {
+fn description(remote: &Remote) -> String {
     let mut text = remote.description.as_deref().or(remote.title.as_deref()).unwrap_or_default().to_owned();
     text.truncate(text.floor_char_boundary(MAX_DESCRIPTION));
     text
@@ -83,7 +112,7 @@ pub(crate) fn description(remote: &Remote) -> String {
 
 /// Returns `<server>__<tool>` if providers accept this name. Otherwise cuts it and appends a hash of the full
 /// name, so that different tools have different names.
-pub(crate) fn tool_name(server: &Name, tool: &str) -> String {
+fn tool_name(server: &Name, tool: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
     let whole = format!("{server}__{tool}");
     if whole.len() <= MAX_NAME && !tool.is_empty() && whole.chars().all(plain) {

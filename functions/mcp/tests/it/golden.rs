@@ -368,6 +368,38 @@ async fn a_token_is_not_sent_in_clear_text() {
 }
 
 #[tokio::test]
+async fn an_unknown_server_can_neither_be_inspected_nor_have_tools_accepted() {
+    let missing = answer("servers-get").await;
+    assert_eq!(answer("servers-accept").await, missing);
+    assert!(missing.contains("There is no MCP server with this name."), "{missing}");
+}
+
+#[tokio::test]
+async fn a_new_tenant_lets_its_agents_read_what_the_deployment_allows() {
+    assert_snapshot!(answer("web-fetch-get").await, @r#"
+    200 application/json
+    {
+      "mode": "on",
+      "hosts": []
+    }
+    "#);
+}
+
+#[tokio::test]
+async fn a_tenant_limits_the_hosts_that_its_agents_read() {
+    assert_snapshot!(answer("web-fetch-set").await, @r#"
+    200 application/json
+    {
+      "mode": "allowlist",
+      "hosts": [
+        "example.com",
+        "*.example.org"
+      ]
+    }
+    "#);
+}
+
+#[tokio::test]
 async fn an_unknown_server_is_not_found() {
     assert_snapshot!(answer("servers-delete").await, @r#"
     404 application/problem+json

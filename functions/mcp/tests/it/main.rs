@@ -4,3 +4,4 @@
 mod deployment;
 mod endpoint;
 mod golden;
+mod servers;

@@ -225,7 +225,8 @@ async fn every_run_ends_once_and_nothing_happens_twice() {
     let system = System::start_with(&environment, |options| options.faults = faults.clone()).await;
     let caller = system.sign_up("chaos@example.com").await.with_api_key().await;
     let tenant = caller.get("/api/auth/me").await["tenant_id"].as_str().unwrap().parse().unwrap();
-    let server = json!({"name": "till", "url": format!("http://{}/mcp", till.address())});
+    let url = format!("http://{}/mcp", till.address());
+    let server = json!({"name": "till", "url": url, "approval": "never"});
     let (status, added) = insist(&caller, "/api/mcp-servers", "till", &server).await;
     assert_eq!(status, 201, "{added}");
     // The message of a killed worker becomes visible again after an hour and a half, which is too long for a

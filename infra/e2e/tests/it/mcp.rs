@@ -66,7 +66,7 @@ async fn tools_of_the_reference_server_are_called_and_found_again_when_it_restar
     let wrong = call("everything__get-sum", json!({"a": "two"})).await.unwrap_err();
     assert!(matches!(&wrong, ToolError::Refused(why) if why.contains("number")), "{wrong:?}");
     let treated = registry.get("everything__get-sum").unwrap();
-    assert!(treated.idempotent && !treated.needs_approval, "as its annotations say");
+    assert!(treated.idempotent && !treated.needs_approval, "as the tenant and the annotations say");
 
     reference.restart();
     let echoed = call("everything__echo", json!({"message": "again"})).await;
@@ -246,13 +246,8 @@ impl Reference {
     }
 
     fn setup(&self) -> NewServer {
-        NewServer {
-            name: name("everything"),
-            url: self.url(),
-            token: None,
-            allowed_tools: None,
-            enabled: true,
-        }
+        let repeatable_tools = ["get-sum".to_owned(), "echo".to_owned()].into();
+        NewServer { repeatable_tools, ..NewServer::new(name("everything"), &self.url()) }
     }
 
     /// Returns a client that may reach only this server.

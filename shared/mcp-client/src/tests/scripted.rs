@@ -56,6 +56,11 @@ impl Scripted {
         format!("http://{}/mcp", self.address)
     }
 
+    /// Lists these tools from now on.
+    pub(super) fn list(&self, tools: Value) {
+        self.state.lock().unwrap().tools = tools;
+    }
+
     /// Ends all sessions, and reports unknown sessions in this way from now on.
     pub(super) fn forget(&self, status: u16, code: i32, message: &'static str) {
         let mut state = self.state.lock().unwrap();

@@ -315,13 +315,29 @@ fn mcp() -> Vec<Entry> {
         entry("GET /mcp", "", |_| vec![same("/mcp")]),
         entry("DELETE /mcp", "", |_| vec![same("/mcp")]),
         entry("GET /api/mcp-servers", "", |_| vec![Call::to("/api/mcp-servers")]),
-        entry("POST /api/mcp-servers", "name url token allowed_tools enabled", |of| {
-            // The server is stored without a connection to it. Another test has a reachable server.
-            let own = json!({"name": random_server(), "url": "https://notes.example.com/mcp", "token": "theirs",
+        entry(
+            "POST /api/mcp-servers",
+            "name url token allowed_tools approval repeatable_tools enabled",
+            |of| {
+                // The server is stored without a connection to it. Another test has a reachable server.
+                let own = json!({"name": random_server(), "url": "https://notes.example.com/mcp", "token": "theirs",
                 "allowed_tools": ["note"], "enabled": false});
-            let private = json!({"name": of.mcp_server, "url": "http://10.0.0.1/mcp"});
-            let add = |body| Call::to("/api/mcp-servers").body(body);
-            vec![add(own), add(private).is(Foreign::Same)]
+                let private = json!({"name": of.mcp_server, "url": "http://10.0.0.1/mcp"});
+                let add = |body| Call::to("/api/mcp-servers").body(body);
+                vec![add(own), add(private).is(Foreign::Same)]
+            },
+        ),
+        entry("GET /api/mcp-servers/{name}", "name", |of| {
+            vec![missing(format!("/api/mcp-servers/{}", of.mcp_server))]
+        }),
+        entry("PUT /api/mcp-servers/{name}/tools", "name accepted", |of| {
+            let accepted = json!({"accepted": {"note": "0f".repeat(32)}});
+            vec![missing(format!("/api/mcp-servers/{}/tools", of.mcp_server)).body(accepted)]
+        }),
+        entry("GET /api/web-fetch", "", |_| vec![Call::to("/api/web-fetch")]),
+        entry("PUT /api/web-fetch", "mode hosts", |_| {
+            let setting = json!({"mode": "allowlist", "hosts": ["*.example.com"]});
+            vec![Call::to("/api/web-fetch").body(setting).is(Foreign::Own)]
         }),
         entry("DELETE /api/mcp-servers/{name}", "name", |of| {
             vec![missing(format!("/api/mcp-servers/{}", of.mcp_server))]

@@ -1,0 +1,74 @@
+//! The tenant's policy: the calls of a server's tools that a person must approve.
+
+use rmcp::model::Tool as Remote;
+use serde::{Deserialize, Serialize};
+
+/// The calls that a person must approve.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Approval {
+    /// No call. Only for a server that is trusted with all that its tools can do.
+    Never,
+    /// Calls of tools that the server does not call free of destruction.
+    Destructive,
+    /// Calls of tools that the server does not call read-only.
+    #[default]
+    UnlessReadOnly,
+    /// Every call.
+    Always,
+}
+
+/// The hints of a tool, with the defaults of the specification. They are the server's own word, so they decide nothing
+/// but a policy that refers to them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Hints {
+    read_only: bool,
+    destructive: bool,
+}
+
+impl Hints {
+    /// Reads the hints: `readOnlyHint` is false and `destructiveHint` is true if the server does not say otherwise, and
+    /// the second means nothing for a tool that is read-only (MCP 2025-11-25, `ToolAnnotations`).
+    fn of(tool: &Remote) -> Self {
+        let hints = tool.annotations.as_ref();
+        let read_only = hints.is_some_and(|hints| hints.read_only_hint == Some(true));
+        let harmless = hints.is_some_and(|hints| hints.destructive_hint == Some(false));
+        Self { read_only, destructive: !read_only && !harmless }
+    }
+}
+
+impl Approval {
+    /// Returns `true` if a person must approve each call of the tool.
+    pub(crate) fn is_needed_for(self, tool: &Remote) -> bool {
+        let hints = Hints::of(tool);
+        match self {
+            Self::Never => false,
+            Self::Destructive => hints.destructive,
+            Self::UnlessReadOnly => !hints.read_only,
+            Self::Always => true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn silence_of_the_server_counts_as_danger() {
+        let asks = |hints: Value| {
+            let tool = json!({"name": "t", "inputSchema": {"type": "object"}, "annotations": hints});
+            let tool: Remote = serde_json::from_value(tool).unwrap();
+            [Approval::Never, Approval::Destructive, Approval::UnlessReadOnly, Approval::Always]
+                .map(|policy| policy.is_needed_for(&tool))
+        };
+        assert_eq!(asks(Value::Null), [false, true, true, true]);
+        assert_eq!(asks(json!({})), [false, true, true, true]);
+        assert_eq!(asks(json!({"idempotentHint": true})), [false, true, true, true]);
+        assert_eq!(asks(json!({"destructiveHint": false})), [false, false, true, true]);
+        assert_eq!(asks(json!({"readOnlyHint": true, "destructiveHint": true})), [false, false, false, true]);
+        assert_eq!(Approval::default(), Approval::UnlessReadOnly);
+    }
+}

@@ -1,0 +1,131 @@
+//! Pinned definitions: agents use a tool as it was accepted, or not at all.
+//!
+//! A server can change the description, the parameters and the hints of a tool at any time. Without pins, a tool that a
+//! person has accepted could become another one unnoticed.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use rmcp::model::Tool as Remote;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+/// Bytes of a tool's name at most. A row contains the names of a server's tools.
+pub(crate) const MAX_NAME: usize = 256;
+
+/// The SHA-256, in hexadecimal, of everything of a tool's definition that a model, a person or a policy reads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct DefinitionDigest(String);
+
+/// The accepted definitions of a server's tools, by the tools' names.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Pins(BTreeMap<String, DefinitionDigest>);
+
+impl DefinitionDigest {
+    pub(crate) fn of(tool: &Remote) -> Self {
+        let definition = canonical(json!({
+            "name": tool.name,
+            "title": tool.title,
+            "description": tool.description,
+            "input_schema": *tool.input_schema,
+            "annotations": tool.annotations,
+        }));
+        let digest = Sha256::digest(definition.to_string().as_bytes());
+        Self(digest.iter().fold(String::with_capacity(64), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}"); // writing to a String cannot fail
+            text
+        }))
+    }
+}
+
+impl<'de> Deserialize<'de> for DefinitionDigest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        if text.len() == 64 && text.bytes().all(is_hex) {
+            Ok(Self(text))
+        } else {
+            Err(serde::de::Error::custom("a digest has 64 of the characters 0-9 and a-f"))
+        }
+    }
+}
+
+impl From<BTreeMap<String, DefinitionDigest>> for Pins {
+    fn from(accepted: BTreeMap<String, DefinitionDigest>) -> Self {
+        Self(accepted)
+    }
+}
+
+impl Pins {
+    /// Pins every tool. If two have one name, the first counts, as when the tools are used.
+    pub(crate) fn of(tools: &[Remote]) -> Self {
+        let nameable = tools.iter().filter(|tool| tool.name.len() <= MAX_NAME);
+        Self(nameable.rev().map(|tool| (tool.name.to_string(), DefinitionDigest::of(tool))).collect())
+    }
+
+    /// Returns `true` if the tool is defined as it was accepted.
+    pub(crate) fn accept(&self, tool: &Remote) -> bool {
+        self.0.get(&*tool.name).is_some_and(|pinned| *pinned == DefinitionDigest::of(tool))
+    }
+
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+}
+
+/// Sorts the members of all objects, because a server may list them in any order.
+fn canonical(value: Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            let sorted: BTreeMap<String, Value> =
+                members.into_iter().map(|(name, member)| (name, canonical(member))).collect();
+            Value::Object(sorted.into_iter().collect())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(canonical).collect()),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn remote(definition: &str) -> Remote {
+        serde_json::from_str(definition).unwrap()
+    }
+
+    #[test]
+    fn every_part_of_a_definition_counts_and_the_order_of_members_does_not() {
+        let first = remote(
+            r#"{"name":"a","description":"d","inputSchema":{"type":"object","properties":{"x":{"type":"string"},"y":{}}},
+                "annotations":{"readOnlyHint":true}}"#,
+        );
+        let pins = Pins::of(std::slice::from_ref(&first));
+        assert!(pins.accept(&first));
+        let reordered = r#"{"annotations":{"readOnlyHint":true},"inputSchema":{"properties":{"y":{},"x":{"type":"string"}},
+            "type":"object"},"description":"d","name":"a"}"#;
+        assert!(pins.accept(&remote(reordered)));
+        for (from, to) in [
+            (r#""description":"d""#, r#""description":"e""#),
+            (r#""description":"d""#, r#""title":"d""#),
+            (r#""y":{}"#, r#""y":{"type":"string"}"#),
+            (r#""readOnlyHint":true"#, r#""readOnlyHint":false"#),
+            (r#""name":"a""#, r#""name":"b""#),
+        ] {
+            let changed = reordered.replace(from, to);
+            assert_ne!(changed, reordered);
+            assert!(!pins.accept(&remote(&changed)), "{changed}");
+        }
+    }
+
+    #[test]
+    fn a_digest_is_read_only_in_its_form() {
+        let digest = |text: &str| serde_json::from_value::<DefinitionDigest>(text.into());
+        assert!(digest(&"0f".repeat(32)).is_ok());
+        for wrong in ["", "0f", &"0F".repeat(32), &"0g".repeat(32), &"0f".repeat(33)] {
+            assert!(digest(wrong).is_err(), "{wrong}");
+        }
+    }
+}
