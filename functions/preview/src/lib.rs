@@ -9,11 +9,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::{
     Router,
     extract::{Path, State},
-    response::{IntoResponse, Response},
+    response::{IntoResponse, Redirect, Response},
     routing::get,
 };
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use sequent_artifacts::{Bucket, Bundle, Digest, PreviewKeys, Previewed, preview};
 use sequent_core::{TenantId, Timestamp};
 use sequent_http::Problem;
@@ -23,6 +23,12 @@ const LARGEST: u64 = 32 << 20;
 /// Denies the page every feature of the visitor's device.
 const PERMISSIONS: &str = "accelerometer=(), camera=(), clipboard-read=(), display-capture=(), geolocation=(), gyroscope=(), \
                          hid=(), microphone=(), midi=(), payment=(), serial=(), usb=()";
+
+/// The page around a previewed page.
+const SHELL: &str = "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width\">\
+    <title>Preview</title><style>html,body,iframe{margin:0;border:0;width:100%;height:100%}body{overflow:hidden}\
+    iframe{display:block}</style><iframe title=Preview sandbox=allow-scripts referrerpolicy=no-referrer \
+    src=\"/content/{token}/\"></iframe>";
 
 /// The state of the handlers.
 #[derive(Clone)]
@@ -47,16 +53,33 @@ impl App {
         Self { bucket, keys, last: Arc::default() }
     }
 
-    async fn show(&self, token: &str, path: &str) -> Result<Response, Problem> {
-        let previewed = self.keys.get().await?.open(token, Timestamp::now()).ok_or_else(missing)?;
+    async fn open(&self, token: &str) -> Result<Previewed, Problem> {
+        self.keys.get().await?.open(token, Timestamp::now()).ok_or_else(missing)
+    }
+
+    /// The page around the previewed one. It is the address that people get.
+    async fn shell(&self, token: &str) -> Result<Response, Problem> {
+        let previewed = self.open(token).await?;
+        let policy = preview::shell_policy(previewed.app());
+        // A valid token is safe in HTML: it is base64url.
+        let page = SHELL.replace("{token}", token);
+        response(policy, "text/html; charset=utf-8", page.into())
+    }
+
+    async fn show(&self, token: &str, path: &str, headers: &HeaderMap) -> Result<Response, Problem> {
+        let previewed = self.open(token).await?;
+        if is_outside_a_frame(headers) {
+            return Ok(Redirect::to(&format!("/{token}/")).into_response());
+        }
+        let policy = preview::policy(previewed.app());
         if previewed.is_bundle() {
             let bundle = self.bundle(&previewed).await?;
             let name = bundle.find(path).ok_or_else(missing)?;
             let bytes = bundle.read(name)?.ok_or_else(missing)?;
-            response(&previewed, preview::type_of(name), bytes.into())
+            response(policy, preview::type_of(name), bytes.into())
         } else if path.is_empty() {
             let bytes = self.bytes(&previewed, LARGEST).await?;
-            response(&previewed, previewed.media_type(), bytes)
+            response(policy, previewed.media_type(), bytes)
         } else {
             Err(missing())
         }
@@ -84,9 +107,9 @@ impl App {
     }
 }
 
-fn response(previewed: &Previewed, media_type: &str, bytes: Bytes) -> Result<Response, Problem> {
+fn response(policy: String, media_type: &str, bytes: Bytes) -> Result<Response, Problem> {
     let media_type = HeaderValue::try_from(media_type).map_err(Problem::internal)?;
-    let policy = HeaderValue::try_from(preview::policy(previewed.app())).map_err(Problem::internal)?;
+    let policy = HeaderValue::try_from(policy).map_err(Problem::internal)?;
     let headers = [
         (header::CONTENT_TYPE, media_type),
         (header::CONTENT_SECURITY_POLICY, policy),
@@ -99,6 +122,11 @@ fn response(previewed: &Previewed, media_type: &str, bytes: Bytes) -> Result<Res
     Ok((headers, bytes).into_response())
 }
 
+/// Returns `true` if the browser opens the page as a document of its own, where it could navigate to any server.
+fn is_outside_a_frame(headers: &HeaderMap) -> bool {
+    headers.get("sec-fetch-dest").is_some_and(|destination| destination == "document")
+}
+
 /// The one response for missing files and for forged and expired addresses.
 fn missing() -> Problem {
     Problem::not_found("There is no preview at this address, or it has expired.")
@@ -108,16 +136,29 @@ fn missing() -> Problem {
 pub fn router(app: App) -> Router {
     // The pipeline removes trailing slashes. The browser keeps them and resolves the links of a page against
     // them.
-    Router::new().route("/{token}", get(show_root)).route("/{token}/{*path}", get(show_file)).with_state(app)
+    Router::new()
+        .route("/{token}", get(show_shell))
+        .route("/content/{token}", get(show_root))
+        .route("/content/{token}/{*path}", get(show_file))
+        .with_state(app)
 }
 
-async fn show_root(State(app): State<App>, Path(token): Path<String>) -> Result<Response, Problem> {
-    app.show(&token, "").await
+async fn show_shell(State(app): State<App>, Path(token): Path<String>) -> Result<Response, Problem> {
+    app.shell(&token).await
+}
+
+async fn show_root(
+    State(app): State<App>,
+    Path(token): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    app.show(&token, "", &headers).await
 }
 
 async fn show_file(
     State(app): State<App>,
     Path((token, path)): Path<(String, String)>,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    app.show(&token, &path).await
+    app.show(&token, &path, &headers).await
 }

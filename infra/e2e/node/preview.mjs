@@ -47,9 +47,13 @@ try {
   const seen = [];
   for (const url of urls) {
     const alone = await context.newPage();
-    const response = await alone.goto(url);
-    const page = { loot: await looted(alone.mainFrame()), headers: response.headers() };
-    page.color = await alone.evaluate('getComputedStyle(document.documentElement).backgroundColor');
+    const content = alone.waitForResponse(isContent);
+    const shell = (await alone.goto(url)).headers()['content-security-policy'];
+    const response = await content;
+    const inner = await until(() => alone.frames().find(isContent));
+    const page = { loot: await looted(inner), headers: response.headers() };
+    page.shell = shell.split('; ').find(directive => directive.startsWith('frame-src'));
+    page.color = await inner.evaluate('getComputedStyle(document.documentElement).backgroundColor');
     page.cookies = (await context.cookies(url)).length;
     page.sent = (await response.request().allHeaders()).cookie ?? null;
     page.answers = answers.splice(0);
@@ -64,7 +68,7 @@ try {
       frame.src = src;
       document.documentElement.append(frame);
     }, url);
-    const frame = await until(() => around.frames().find(one => one.url().startsWith(url)));
+    const frame = await until(() => around.frames().find(isContent));
     page.framed = { loot: await looted(frame), stays: around.url() === `${app}/`, answers: answers.splice(0) };
     await around.close();
     seen.push(page);
@@ -73,6 +77,11 @@ try {
 } finally {
   await context.close();
   await rm(profile, { recursive: true, force: true });
+}
+
+/// Returns `true` for the page in the frame of the shell, and for its response.
+function isContent(one) {
+  return /\/content\/[^/]+\/$/.test(one.url());
 }
 
 /// Returns the loot of the attack in a frame, once it has finished.

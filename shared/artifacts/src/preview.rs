@@ -2,8 +2,14 @@
 //!
 //! The preview origin has no accounts and reads no cookie. Its addresses carry the permission to see an
 //! artifact, sealed by the API for a few minutes. The pages are untrusted: a user or a model wrote them.
-//! Three measures isolate them: they have another origin than the API, and so none of its cookies and
-//! storage; `sandbox` removes even that origin; and the policy forbids all connections.
+//! Four measures isolate them: they have another origin than the API, and so none of its cookies and
+//! storage; `sandbox` removes even that origin; the policy forbids all connections; and a page is shown only in
+//! the frame of a shell page, whose policy keeps the frame on the preview origin. Without the shell, a page
+//! could navigate itself to another server and carry its content and address there: no directive of a page's
+//! own policy stops that.
+//!
+//! Browsers open a connection for `<link rel=preconnect>` without asking a policy. It carries a host name and
+//! nothing else.
 
 use std::{sync::Arc, time::Duration};
 
@@ -165,16 +171,27 @@ impl PreviewKey {
     }
 }
 
-/// The content security policy of every preview. Scripts run, because generated pages contain them, but
-/// without an origin. Only pages of the origin `app` may show the preview in a frame.
+/// The content security policy of the shell, which has no scripts. Its frame shows the preview origin and nothing else,
+/// wherever the page in the frame navigates. Only pages of the origin `app` may show the shell in a frame.
+#[must_use]
+pub fn shell_policy(app: Option<&str>) -> String {
+    let app = app.unwrap_or("'none'");
+    format!(
+        "default-src 'none'; frame-src 'self'; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'; \
+         frame-ancestors {app}"
+    )
+}
+
+/// The content security policy of every previewed page. Scripts run, because generated pages contain them, but without an
+/// origin. The page is shown in a frame of the shell, which may be in a frame of the origin `app`.
 #[must_use]
 pub fn policy(app: Option<&str>) -> String {
-    let app = app.unwrap_or("'none'");
+    let app = app.map(|app| format!(" {app}")).unwrap_or_default();
     format!(
         "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline' 'self'; style-src 'unsafe-inline' 'self'; \
          img-src 'self' data: blob:; font-src 'self' data:; media-src 'self' data: blob:; connect-src 'none'; \
          frame-src 'none'; worker-src 'none'; object-src 'none'; form-action 'none'; base-uri 'none'; webrtc 'block'; \
-         frame-ancestors {app}"
+         frame-ancestors 'self'{app}"
     )
 }
 

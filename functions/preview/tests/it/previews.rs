@@ -52,6 +52,11 @@ impl Bench {
     async fn get(&self, path: &str) -> Answer {
         Event::new("GET", path).send(&self.app).await
     }
+
+    /// Requests a page or a file of it, as the frame of the shell does.
+    async fn content(&self, path: &str) -> Answer {
+        Event::new("GET", &format!("/content{path}")).header("sec-fetch-dest", "iframe").send(&self.app).await
+    }
 }
 
 fn archive(files: &[(&str, &str)]) -> Vec<u8> {
@@ -68,7 +73,7 @@ async fn a_page_is_shown_in_a_sandbox() {
     let bench = Bench::new().await;
     let page = bench.save("text/html", b"<h1>Q3</h1>").await;
     let token = bench.token(&page, Timestamp::now()).await;
-    let answer = bench.get(&format!("/{token}/")).await;
+    let answer = bench.content(&format!("/{token}/")).await;
     assert_eq!(answer.status, 200);
     assert_eq!(answer.text(), "<h1>Q3</h1>");
     assert_eq!(answer.header("content-type"), "text/html");
@@ -78,8 +83,32 @@ async fn a_page_is_shown_in_a_sandbox() {
     let policy = answer.header("content-security-policy");
     assert!(policy.starts_with("sandbox allow-scripts; default-src 'none'; "), "{policy}");
     assert!(policy.contains("connect-src 'none'"), "{policy}");
+    assert!(policy.ends_with(&format!("frame-ancestors 'self' {APP}")), "{policy}");
+    assert_eq!(bench.content(&format!("/{token}/other.html")).await.status, 404, "it is one file");
+}
+
+#[tokio::test]
+async fn people_get_a_shell_whose_frame_stays_on_the_preview_origin() {
+    let bench = Bench::new().await;
+    let page = bench.save("text/html", b"<h1>Q3</h1>").await;
+    let token = bench.token(&page, Timestamp::now()).await;
+    let shell = bench.get(&format!("/{token}/")).await;
+    assert_eq!((shell.status.as_u16(), shell.header("content-type")), (200, "text/html; charset=utf-8"));
+    assert!(!shell.text().contains("Q3"), "{}", shell.text());
+    assert!(
+        shell
+            .text()
+            .contains(&format!("sandbox=allow-scripts referrerpolicy=no-referrer src=\"/content/{token}/\""))
+    );
+    let policy = shell.header("content-security-policy");
+    assert!(policy.starts_with("default-src 'none'; frame-src 'self'; "), "{policy}");
     assert!(policy.ends_with(&format!("frame-ancestors {APP}")), "{policy}");
-    assert_eq!(bench.get(&format!("/{token}/other.html")).await.status, 404, "it is one file");
+
+    // Outside the frame, a page could navigate to any server.
+    for path in [format!("/content/{token}/"), format!("/content/{token}/other.html")] {
+        let alone = Event::new("GET", &path).header("sec-fetch-dest", "document").send(&bench.app).await;
+        assert_eq!((alone.status.as_u16(), alone.header("location")), (303, format!("/{token}/").as_str()));
+    }
 }
 
 #[tokio::test]
@@ -94,12 +123,12 @@ async fn the_files_of_an_archive_are_shown_by_their_paths() {
         ("a/b.css", "text/css; charset=utf-8", "b{}"),
         ("c/index.html", "text/html; charset=utf-8", "<p>c"),
     ] {
-        let answer = bench.get(&format!("/{token}/{path}")).await;
+        let answer = bench.content(&format!("/{token}/{path}")).await;
         assert_eq!(answer.status, 200, "{path}: {}", answer.text());
         assert_eq!(answer.header("content-type"), media_type, "{path}");
         assert_eq!(answer.text(), text, "{path}");
     }
-    assert_eq!(bench.get(&format!("/{token}/a/missing.css")).await.status, 404);
+    assert_eq!(bench.content(&format!("/{token}/a/missing.css")).await.status, 404);
 }
 
 #[tokio::test]
@@ -107,7 +136,7 @@ async fn an_archive_that_cannot_be_opened_is_refused() {
     let bench = Bench::new().await;
     let damaged = bench.save("application/zip", b"not an archive").await;
     let token = bench.token(&damaged, Timestamp::now()).await;
-    let answer = bench.get(&format!("/{token}/")).await;
+    let answer = bench.content(&format!("/{token}/")).await;
     assert_eq!((answer.status.as_u16(), answer.code().as_str()), (422, "validation_failed"));
 }
 
@@ -121,10 +150,12 @@ async fn a_forged_or_expired_address_shows_nothing() {
     let page = bench.save("text/html", b"<h1>Q3</h1>").await;
     let expired = bench.token(&page, Timestamp::now() - Duration::from_secs(601)).await;
     assert_eq!(bench.get(&format!("/{expired}/")).await.status, 404);
+    assert_eq!(bench.content(&format!("/{expired}/")).await.status, 404);
     let other_keys = PreviewKeys::fixed("another key".into());
     let other_key = other_keys.get().await.unwrap();
     let forged = other_key.seal(&Previewed::of(bench.tenant, &page, Some(APP), Timestamp::now()));
     assert_eq!(bench.get(&format!("/{forged}/")).await.status, 404);
+    assert_eq!(bench.content(&format!("/{forged}/")).await.status, 404);
 }
 
 #[tokio::test]
@@ -133,5 +164,5 @@ async fn an_address_shows_objects_of_its_tenant_only() {
     let page = bench.save("text/html", b"<h1>Q3</h1>").await;
     let other = Previewed::of(TenantId::new(), &page, None, Timestamp::now());
     let token = bench.keys.get().await.unwrap().seal(&other);
-    assert_eq!(bench.get(&format!("/{token}/")).await.status, 404);
+    assert_eq!(bench.content(&format!("/{token}/")).await.status, 404);
 }

@@ -206,7 +206,10 @@ async fn website(system: &System, caller: &Caller, step: usize) {
     }
     let preview = format!("/api/artifacts/{}/preview", done["artifactId"].as_str().unwrap());
     let preview: Value = caller.request("POST", &preview).send().await.unwrap().json().await.unwrap();
-    let page = reqwest::get(preview["url"].as_str().unwrap_or_else(|| panic!("{preview}"))).await.unwrap();
+    let shell = preview["url"].as_str().unwrap_or_else(|| panic!("{preview}"));
+    let origin = system.stack.own_origin_url();
+    let content = shell.replacen(origin, &format!("{origin}/content"), 1);
+    let page = reqwest::get(content).await.unwrap();
     assert!(page.text().await.unwrap().contains("An example of a website"));
     let report = caller.get(&format!("/api/artifacts?run={run}&tag=companion")).await;
     assert_eq!(report["items"][0]["entity_type"], "report", "{report}");

@@ -1,6 +1,12 @@
 //! Untrusted pages in a real browser.
 
-use std::process::{Command, Stdio};
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::TcpListener,
+    process::{Command, Stdio},
+    sync::{Arc, Mutex},
+    thread,
+};
 
 use bytes::Bytes;
 use sequent_artifacts::{Description, Origin};
@@ -97,6 +103,7 @@ async fn hostile_pages_reach_no_cookie_no_storage_and_no_api() {
     for (page, url) in seen["seen"].as_array().unwrap().iter().zip(&urls) {
         let policy = page["headers"]["content-security-policy"].as_str().unwrap();
         assert!(policy.starts_with("sandbox allow-scripts;"), "{policy}");
+        assert_eq!(page["shell"], json!("frame-src 'self'"), "{url}");
         assert_eq!(page["headers"]["x-content-type-options"], "nosniff");
         assert!(page["headers"]["set-cookie"].is_null(), "{page}");
         assert_eq!(
@@ -118,6 +125,90 @@ async fn hostile_pages_reach_no_cookie_no_storage_and_no_api() {
     }
     let projects = person.get("/api/projects").await;
     assert_eq!(projects["items"], json!([]), "nothing was planted");
+}
+
+/// The address of the page in the frame of a preview.
+fn content_of(url: &str, origin: &str) -> String {
+    format!("{origin}/content{}", url.strip_prefix(origin).unwrap())
+}
+
+/// Ways to make a browser send something to the address `SENTINEL`, each as a page. The browser clicks on `#go`.
+const ESCAPES: [(&str, &str); 14] = [
+    ("location", "<script>location = 'SENTINEL'</script>"),
+    ("replace", "<script>location.replace('SENTINEL')</script>"),
+    ("top", "<script>top.location = 'SENTINEL'</script>"),
+    ("parent", "<script>parent.location = 'SENTINEL'</script>"),
+    ("refresh", "<meta http-equiv=refresh content='0;url=SENTINEL'>"),
+    ("link", "<a id=go href='SENTINEL'>go</a>"),
+    ("link to the top", "<a id=go target=_top href='SENTINEL'>go</a>"),
+    ("link to a new tab", "<a id=go target=_blank href='SENTINEL'>go</a>"),
+    ("ping", "<a id=go ping='SENTINEL' href='#here'>go</a>"),
+    ("get form", "<form action='SENTINEL'><button id=go>go</button></form>"),
+    ("post form", "<form method=post action='SENTINEL'><button id=go>go</button></form>"),
+    ("open", "<script>open('SENTINEL')</script>"),
+    ("open on a click", "<button id=go onclick=\"open('SENTINEL')\">go</button>"),
+    ("prefetch", "<link rel=prefetch href='SENTINEL'><link rel=prerender href='SENTINEL'>"),
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_cannot_carry_its_content_to_another_server() {
+    let system = System::start(&[]).await;
+    let person = Person::sign_up(&system, "reader@example.com").await;
+    let sentinel = Sentinel::start();
+    let mut urls = Vec::new();
+    for (name, page) in ESCAPES {
+        let name = name.replace(' ', "-");
+        let page = page.replace("SENTINEL", &format!("{}/{name}", sentinel.url));
+        let page = format!("<!doctype html><title>tried</title>{page}");
+        let (status, preview) = preview(&system, &person, "text/html", page.into()).await;
+        assert_eq!(status, 201, "{preview}");
+        urls.push(preview["url"].as_str().unwrap().to_owned());
+    }
+    let mut command = Command::new("node");
+    command.args(["escape.mjs", "--sentinel", &sentinel.url]).arg("--browser").arg(browser()).args(&urls);
+    let command = command.current_dir(installed()).stderr(Stdio::inherit());
+    let output = tokio::task::block_in_place(|| command.output().expect("node starts"));
+    assert!(output.status.success(), "the browser failed");
+    let shown: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(shown["shown"], json!(ESCAPES.len()), "every page was loaded in its frame");
+    // The browser itself opens this address after each page: the sentinel is reached when nothing prevents it.
+    assert_eq!(sentinel.requests(), vec!["GET /control HTTP/1.1"; ESCAPES.len()]);
+}
+
+/// A server that nothing should reach.
+struct Sentinel {
+    url: String,
+    requests: Arc<Mutex<Vec<String>>>,
+}
+
+impl Sentinel {
+    fn start() -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let requests: Arc<Mutex<Vec<String>>> = Arc::default();
+        let received = Arc::clone(&requests);
+        // The thread ends with the process.
+        thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                let received = Arc::clone(&received);
+                thread::spawn(move || {
+                    let mut line = String::new();
+                    if BufReader::new(&stream).read_line(&mut line).is_ok() && !line.is_empty() {
+                        received.lock().unwrap().push(line.trim_end().to_owned());
+                    }
+                    let answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok";
+                    let _ = stream.write_all(answer.as_bytes()); // the browser may have left
+                });
+            }
+        });
+        Self { url, requests }
+    }
+
+    /// The request lines, without the icon that browsers request for every site.
+    fn requests(&self) -> Vec<String> {
+        let requests = self.requests.lock().unwrap();
+        requests.iter().filter(|line| !line.contains("/favicon.ico")).cloned().collect()
+    }
 }
 
 /// Checks that the attack ran to its end without an origin, and that every attempt was stopped or got
@@ -162,16 +253,20 @@ async fn invented_addresses_and_dishonest_archives_are_refused() {
     };
     assert!(url.starts_with(own), "{url}");
     let html = "text/html; charset=utf-8".to_owned();
-    assert_eq!(get(url.to_owned()).await, (200, html.clone(), "<p>home".to_owned()));
-    assert_eq!(get(format!("{url}docs/")).await, (200, html, "<p>docs".to_owned()));
-    assert_eq!(get(format!("{url}a.bin")).await.1, "application/octet-stream");
+    let content = content_of(url, own);
+    assert_eq!(get(content.clone()).await, (200, html.clone(), "<p>home".to_owned()));
+    assert_eq!(get(format!("{content}docs/")).await, (200, html, "<p>docs".to_owned()));
+    assert_eq!(get(format!("{content}a.bin")).await.1, "application/octet-stream");
     let mut forged = url.to_owned();
     let at = own.len() + 60;
     let other = if &forged[at..=at] == "A" { "B" } else { "A" };
     forged.replace_range(at..=at, other);
-    for missing in
-        [format!("{url}missing.html"), format!("{url}..%2f..%2fetc/passwd"), forged, format!("{own}/x/")]
-    {
+    for missing in [
+        format!("{content}missing.html"),
+        format!("{content}..%2f..%2fetc/passwd"),
+        forged,
+        format!("{own}/x/"),
+    ] {
         assert_eq!(get(missing.clone()).await.0, 404, "{missing}");
     }
     // The preview origin serves no API, and the app's origin serves no preview.
