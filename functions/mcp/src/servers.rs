@@ -150,14 +150,14 @@ pub(crate) async fn get(
     Ok(Json(McpServerDetails { server, tools }))
 }
 
-/// Accept tools of an MCP server.
+/// Replace the accepted tools of an MCP server.
 ///
-/// Replaces the accepted definitions. Send the digests that `GET /api/mcp-servers/{name}` returned with the definitions
+/// Send the digests that `GET /api/mcp-servers/{name}` returned with the definitions
 /// that a person has read: a tool that changes at the same time stays disabled. Agents have the tools within a minute.
 #[utoipa::path(
     put,
     path = "/api/mcp-servers/{name}/tools",
-    operation_id = "accept_mcp_tools",
+    operation_id = "replace_mcp_tools",
     tag = "mcp",
     params(("name" = String, Path, description = "The name of the server.")),
     request_body = AcceptedTools,

@@ -91,14 +91,14 @@ pub(crate) async fn get(
     Ok(Json(WebFetchSetting::from(access.unwrap_or_default())))
 }
 
-/// Set `web_fetch`.
+/// Update the setting of `web_fetch`.
 ///
 /// Limits the web pages that the tenant's agents may read, from their next call on. A page must be allowed by the
 /// deployment as well.
 #[utoipa::path(
     put,
     path = "/api/web-fetch",
-    operation_id = "set_web_fetch",
+    operation_id = "update_web_fetch",
     tag = "mcp",
     request_body = WebFetchSetting,
     responses((status = 200, description = "The setting.", body = WebFetchSetting), Problems),
