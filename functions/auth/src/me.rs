@@ -103,6 +103,7 @@ pub(crate) async fn me(State(app): State<App>, Caller(caller): Caller) -> Result
     path = "/api/auth/reauthenticate",
     operation_id = "present_password",
     tag = "auth",
+    security(("bearer" = []), ("cookie" = [])),
     request_body = Reauthentication,
     responses((status = 204, description = "The password is right."), Problems),
 )]
@@ -124,6 +125,7 @@ pub(crate) async fn reauthenticate(
     path = "/api/auth/password",
     operation_id = "change_password",
     tag = "auth",
+    security(("bearer" = []), ("cookie" = [])),
     request_body = PasswordReplacement,
     responses((status = 204, description = "The password is changed."), Problems),
 )]

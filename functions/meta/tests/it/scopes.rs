@@ -79,7 +79,7 @@ fn routes(store: &Store, vault: &Vault, artifacts: Artifacts) -> Router {
     let artifacts =
         sequent_artifacts_function::App::new(artifacts, store.clone(), vault.clone(), previews, preview_url);
     Router::new()
-        .merge(sequent_auth_function::router(sequent_auth_function::App::new(identity, false)))
+        .merge(sequent_auth_function::router(sequent_auth_function::App::new(identity, store.clone(), false)))
         .merge(sequent_chat_function::router(sequent_chat_function::App::new(engine, credits())))
         .merge(sequent_billing_function::router(sequent_billing_function::App::new(
             store.clone(),
