@@ -28,9 +28,9 @@ pub(crate) struct WebFetchSetting {
 pub(crate) enum WebFetchMode {
     /// Every page that the deployment allows.
     On,
-    /// No page.
+    /// No page of the web.
     Off,
-    /// Pages of `hosts`.
+    /// Pages of the `hosts` alone.
     Allowlist,
 }
 

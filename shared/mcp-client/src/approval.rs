@@ -15,7 +15,7 @@ pub enum Approval {
     /// Calls of tools that the server does not call read-only.
     #[default]
     UnlessReadOnly,
-    /// Every call.
+    /// Every call of every tool.
     Always,
 }
 

@@ -13,7 +13,7 @@ pub enum WebAccess {
     /// Every page of the public web.
     #[default]
     On,
-    /// No page.
+    /// No page of the web.
     Off,
     /// Pages of these hosts.
     Allowlist {
