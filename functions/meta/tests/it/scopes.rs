@@ -68,6 +68,7 @@ fn routes(store: &Store, vault: &Vault, artifacts: Artifacts) -> Router {
     let settings = Settings::default();
     let config = sequent_identity::Config {
         issuer: ORIGIN.to_owned(),
+        reauthenticate_after: Duration::from_secs(600),
         access_token_ttl: Duration::from_secs(900),
         password_cost: Cost { memory_kib: 64, iterations: 1, parallelism: 1 },
     };
