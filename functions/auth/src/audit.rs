@@ -5,17 +5,17 @@ use sequent_http::{
     axum::{extract::State, response::IntoResponse},
     openapi::Problems,
 };
-use sequent_identity::audit::AuditEntry;
+use sequent_identity::audit::RecordedEntry;
 use sequent_tables::key;
 
 use crate::{App, signed_in::NO_STORE};
 
-pub(crate) type AuditEntryList = ListResponse<AuditEntry>;
+pub(crate) type AuditEntryList = ListResponse<RecordedEntry>;
 
 /// List the audit trail.
 ///
-/// The trail records sign-ins, ended sessions, API keys, passwords and what the operator did to the account. Entries are
-/// kept for 400 days.
+/// The trail records sign-ins, ended sessions, API keys, passwords, what the operator did to the account, and changes of
+/// its credits and plan. Entries are kept for 400 days.
 #[utoipa::path(
     get,
     path = "/api/audit",

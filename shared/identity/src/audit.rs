@@ -1,6 +1,6 @@
 //! The audit trail of a tenant: the changes of its accounts and credentials.
 
-use sequent_core::{ApiKeyId, SessionId, TenantId, Timestamp, UserId};
+use sequent_core::{ApiKeyId, MicroCredits, PostingId, SessionId, TenantId, Timestamp, UserId};
 use sequent_tables::{Error, Page, PageRequest, Row, key};
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
@@ -77,12 +77,53 @@ impl AuditEntry {
     }
 }
 
+/// An entry of the trail as it is read. `action` says which of the optional fields it has.
+///
+/// The trail has entries of other crates, too: the billing of the tenant records movements of credits, and changes of its
+/// plan and of a frozen account.
+#[expect(missing_docs, reason = "plain data")]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RecordedEntry {
+    /// The change, such as `signed_in` or `credits_granted`.
+    pub action: String,
+    pub at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<UserId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_key: Option<ApiKeyId>,
+    /// The number of wrong passwords.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u32>,
+    /// The network address of the caller.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// The posting of a movement of credits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub posting: Option<PostingId>,
+    /// The credits that a movement added to the balance, in millionths.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amount: Option<MicroCredits>,
+    /// The cause of a movement of credits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
+    pub cause: Option<serde_json::Value>,
+    /// The plan before a change of the plan, or the disputed object of a frozen account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// The plan after a change of the plan, or the reason for which an account was frozen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+}
+
 impl Identity {
     /// Reads one page of a tenant's audit trail.
     ///
     /// # Errors
     /// If the table cannot be read.
-    pub async fn audit_trail(&self, request: &PageRequest) -> Result<Page<AuditEntry>, crate::Error> {
+    pub async fn audit_trail(&self, request: &PageRequest) -> Result<Page<RecordedEntry>, crate::Error> {
         Ok(self.store.page(request).await?)
     }
 }

@@ -8,9 +8,10 @@ mod operator;
 use std::{sync::Arc, time::Duration};
 
 use sequent_core::{
-    ExposeSecret, Principal, Scope, Scopes, SecretString, SessionId, TenantId, Timestamp, UserId, Via,
+    ExposeSecret, PostingId, Principal, Scope, Scopes, SecretString, SessionId, TenantId, Timestamp, UserId,
+    Via,
 };
-use sequent_tables::{Key, PageRequest, Store, key, testing};
+use sequent_tables::{Key, PageRequest, Row, Store, Write, key, testing};
 use serde_json::json;
 
 use crate::{
@@ -307,4 +308,21 @@ async fn no_row_contains_a_credential() {
         assert!(!dump.contains(secret));
     }
     assert!(dump.contains(&ann.refresh_token.digest()) || dump.contains(&refreshed.refresh_token.digest()));
+}
+
+#[tokio::test]
+async fn the_trail_is_read_with_entries_of_other_crates() {
+    let identity = identity().await;
+    let ann = sign_up(&identity, "ann@example.com").await;
+    let tenant = ann.user.tenant_id;
+    let body = json!({
+        "action": "credits_granted", "at": at(1), "posting": PostingId::new(), "amount": 5,
+        "cause": {"type": "stripe", "object": "in_1"},
+    });
+    let row = Row::new(&key::audit(tenant, at(1), "granted"), &body).unwrap();
+    identity.store.write(Write::put(row)).await.unwrap();
+    let page = identity.audit_trail(&PageRequest::new(key::audit_trail(tenant))).await.unwrap();
+    let mut actions: Vec<_> = page.items.into_iter().map(|entry| entry.action).collect();
+    actions.sort();
+    assert_eq!(actions, ["credits_granted", "signed_up"]);
 }
