@@ -161,6 +161,7 @@ fn environment(template: &Template, endpoint: &str, provider: &str, origin: &str
     let ours = [
         ("LOCAL", "true"),
         ("STACK", "bench"),
+        ("ISSUER", "bench"),
         ("PUBLIC_URL", origin),
         ("MAIN_TABLE", "main"),
         ("EVENTS_TABLE", "events"),
