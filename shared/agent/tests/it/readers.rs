@@ -118,6 +118,10 @@ async fn a_reader_of_a_silent_run_reads_its_log_seldom() {
 #[tokio::test]
 async fn a_stream_is_cut_before_the_invocation_ends() {
     let bench = Bench::new().await;
+    // The owner keeps the run during the whole test, however busy the machine is.
+    let lease = Duration::from_secs(600);
+    let settings = Settings { lease, ..bench.engine.settings };
+    let bench = Bench { engine: Engine { settings, ..bench.engine.clone() }, ..bench };
     let asking = bench.asking(bench.project().await.id, "/demo tokens=9");
     let _silent = bench.owned(&asking).await;
     let key = bench.key(asking.run);
