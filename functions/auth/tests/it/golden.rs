@@ -183,7 +183,8 @@ async fn the_user_of_a_bearer_token_is_returned() {
         "runs:write",
         "artifacts:read",
         "artifacts:write",
-        "account"
+        "account",
+        "approvals"
       ]
     }
     "#);
@@ -208,7 +209,8 @@ async fn the_user_of_a_cookie_is_returned() {
         "runs:write",
         "artifacts:read",
         "artifacts:write",
-        "account"
+        "account",
+        "approvals"
       ]
     }
     "#);
@@ -529,7 +531,8 @@ async fn the_deprecated_path_returns_the_user() {
         "runs:write",
         "artifacts:read",
         "artifacts:write",
-        "account"
+        "account",
+        "approvals"
       ]
     }
     "#);
