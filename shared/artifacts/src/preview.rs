@@ -8,8 +8,9 @@
 //! could navigate itself to another server and carry its content and address there: no directive of a page's
 //! own policy stops that.
 //!
-//! Browsers open a connection for `<link rel=preconnect>` without asking a policy. It carries a host name and
-//! nothing else.
+//! Two ways out remain. Browsers open a connection for `<link rel=preconnect>` without asking a policy; it carries a
+//! host name and nothing else. And a person who opens a link in a new tab by a command of the browser, such as a click
+//! with Control, leaves the preview with the address of that link.
 
 use std::{sync::Arc, time::Duration};
 

@@ -115,9 +115,8 @@ async fn every_kind_of_valid_credential_opens_every_route() {
     let scene = Scene::set(&stripe, &system).await;
     let key = ("x-api-key", scene.key.clone());
     let credentials = [scene.alice.bearer(), scene.cookie(&scene.alice.token), vec![key], bearer(&scene.key)];
-    for entry in
-        scene.entries.iter().filter(|entry| matches!(entry.access, Access::Required | Access::Optional))
-    {
+    let mut refused = Vec::new();
+    for entry in scene.entries.iter().filter(|entry| is_open_to_all(entry)) {
         for (at, credential) in credentials.iter().enumerate() {
             let status = scene.alice.send(entry.method(), &scene.call(entry), credential).await.status();
             // Only the first delete finds its object.
@@ -126,9 +125,24 @@ async fn every_kind_of_valid_credential_opens_every_route() {
             } else {
                 !status.is_server_error()
             };
-            assert!(served && status != 401 && status != 403, "{}: {credential:?}: {status}", entry.route);
+            let refused_by_the_call = REFUSED_CALLS.contains(&(entry.route, status.as_u16()));
+            if !refused_by_the_call && (!served || status == 401 || status == 403) {
+                refused.push(format!("{}: {}: {status}", entry.route, credential[0].0));
+            }
         }
     }
+    assert_eq!(refused, Vec::<String>::new());
+}
+
+/// Calls of the table that are refused whatever the credential: with a wrong current password, on a stack without mail,
+/// and with the id of another user.
+const REFUSED_CALLS: [(&str, u16); 3] =
+    [("POST /api/auth/password", 401), ("POST /api/auth/verification", 404), ("DELETE /api/auth/me", 404)];
+
+/// Returns `true` if each kind of credential opens the route, and is still valid afterwards.
+fn is_open_to_all(entry: &Entry) -> bool {
+    let ends_the_session = entry.route.ends_with("/logout");
+    matches!(entry.access, Access::Required | Access::Optional) && !ends_the_session
 }
 
 /// Alice, who is attacked, and Bob, another user.

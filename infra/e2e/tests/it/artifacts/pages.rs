@@ -269,10 +269,11 @@ async fn invented_addresses_and_dishonest_archives_are_refused() {
     ] {
         assert_eq!(get(missing.clone()).await.0, 404, "{missing}");
     }
-    // The preview origin serves no API, and the app's origin serves no preview.
+    // The preview origin serves no API, and the app's origin serves its own page in place of a preview.
     assert_eq!(get(format!("{own}/api/health")).await.0, 404);
     let token = url.strip_prefix(own).unwrap();
-    assert_eq!(get(format!("{}{token}", system.stack.origin_url().trim_end_matches('/'))).await.0, 404);
+    let at_the_app = format!("{}{token}", system.stack.origin_url().trim_end_matches('/'));
+    assert!(get(at_the_app).await.2.contains("<title>Sequent</title>"));
 
     let zeros = vec![0; 17 << 20];
     for (what, bytes) in [
