@@ -27,6 +27,9 @@ use tokio::time::{Instant, sleep, timeout};
 /// Time until an index shows a write.
 const INDEX_DELAY: Duration = Duration::from_millis(300);
 
+/// Calls of the database between two kills, at least.
+const CALLS_BETWEEN_KILLS: u64 = 30;
+
 /// Faults of every kind among a thousand calls of the database: conflicts, throttling, and answers that are lost after
 /// the write at 5 % each.
 fn rates() -> Rates {
@@ -87,10 +90,15 @@ struct Chaos {
 }
 
 impl Chaos {
-    /// Kills processes, mostly workers of runs.
+    /// Kills processes, mostly workers of runs. On a busy machine a run makes less progress between two kills, and would
+    /// be given up for losing all its owners. So the system works in between: it calls the database.
     async fn kill(&self) -> ! {
         loop {
+            let calls = self.faults.calls();
             sleep(Duration::from_millis(fastrand::u64(50..700))).await;
+            while self.faults.calls() < calls + CALLS_BETWEEN_KILLS {
+                sleep(Duration::from_millis(50)).await;
+            }
             let victims = match fastrand::u32(..10) {
                 0 => "ChatFunction",
                 1 => "FanoutFunction",
