@@ -67,7 +67,7 @@ pub enum Error {
     /// The tenant has no such job.
     #[error("the job does not exist")]
     NotFound,
-    /// What the job is about has been deleted.
+    /// The run, artifact or conversation of the job has been deleted.
     #[error("the subject of the job does not exist")]
     NoSubject,
     /// The cursor was not issued by this list.

@@ -199,11 +199,11 @@ pub fn audit(tenant: TenantId, at: Timestamp, id: impl Display) -> Key {
     Key::new(format!("{tenant}#audit"), format!("{:015}#{id}", at.millis()))
 }
 
-/// Lists of a tenant whose rows nothing else leads to, and which its deletion therefore empties: MCP servers, uploads,
-/// names of conversations, greetings and the audit trail.
+/// Lists of a tenant whose rows nothing else leads to, and which its deletion therefore empties: MCP servers, settings,
+/// uploads, names of conversations, greetings and the audit trail.
 #[must_use]
-pub fn plain_lists(tenant: TenantId) -> [Partition; 5] {
-    ["mcp-servers", "uploads", "chat-names", "greetings", "audit"]
+pub fn plain_lists(tenant: TenantId) -> [Partition; 6] {
+    ["mcp-servers", "settings", "uploads", "chat-names", "greetings", "audit"]
         .map(|list| Partition::table(format!("{tenant}#{list}")))
 }
 

@@ -26,8 +26,8 @@ use crate::{
 const NOTHING: [String; 0] = [];
 
 /// Parts of the keys of all rows that contain the word before the deletion, besides those of a conversation.
-const KINDS: [&str; 7] =
-    ["#users", "\"tenant\"", "#sessions#", "#api-keys", "#audit", "#mcp-servers", "#uploads"];
+const KINDS: [&str; 8] =
+    ["#users", "\"tenant\"", "#sessions#", "#api-keys", "#audit", "#mcp-servers", "#uploads", "#settings"];
 
 fn identity(bench: &Bench) -> Identity {
     let config = Config {
@@ -73,6 +73,7 @@ async fn belongings(bench: &Bench) {
         key::mcp_server(bench.tenant, WORD),
         key::upload(bench.tenant, ArtifactId::new()),
         key::chat_name(bench.tenant, WORD),
+        key::web_access(bench.tenant),
     ] {
         bench.store().put(row(key)).await.unwrap();
     }

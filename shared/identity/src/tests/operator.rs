@@ -1,4 +1,4 @@
-//! What the operator does to an account.
+//! The operator suspends, reinstates and unlocks accounts.
 
 use super::*;
 
