@@ -7,7 +7,7 @@ use sequent_artifacts::Artifacts;
 use sequent_identity::Vault;
 use sequent_model::Client;
 use sequent_runlog::DynamoStorage;
-use sequent_tables::Store;
+use sequent_tables::{SecretTable, Store};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -16,11 +16,10 @@ async fn main() -> Result<(), Error> {
     let store = Store::from_env(&sdk)?;
 
     // Connections and keys exist before the first run.
-    let secrets = aws_sdk_secretsmanager::Client::new(&sdk);
+    let secrets = SecretTable::from_env(&sdk)?;
     let ((), models) = tokio::join!(store.warm(), Client::deployed(&secrets));
     let artifacts = Artifacts::from_env(&sdk, store.clone())?;
-    let engine =
-        Engine::from_env(DynamoStorage::new(store), models?, Vault::from_env(&secrets)?, &artifacts)?;
+    let engine = Engine::from_env(DynamoStorage::new(store), models?, Vault::from_env(&sdk)?, &artifacts)?;
 
     sequent_aws::queue::serve(Worker::new(engine)).await
 }

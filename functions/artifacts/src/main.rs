@@ -7,16 +7,16 @@ use sequent_artifacts_function::{App, router};
 use sequent_core::setting;
 use sequent_http::{Error, Pipeline};
 use sequent_identity::{Config, Identity, Vault};
-use sequent_tables::Store;
+use sequent_tables::{SecretTable, Store};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     sequent_telemetry::init();
     let sdk = sequent_aws::config();
     let store = Store::from_env(&sdk)?;
-    let secrets = aws_sdk_secretsmanager::Client::new(&sdk);
-    let vault = Vault::from_env(&secrets)?;
-    let previews = PreviewKeys::from_env(&secrets)?;
+    let secrets = SecretTable::from_env(&sdk)?;
+    let vault = Vault::from_env(&sdk)?;
+    let previews = PreviewKeys::made(&secrets);
     let identity = Arc::new(Identity::new(store.clone(), vault.clone(), &Config::from_env()?)?);
     let artifacts = Artifacts::from_env(&sdk, store.clone())?;
     let preview_url = setting::required("PREVIEW_URL")?;

@@ -1,9 +1,8 @@
 //! Accounts as the operator of the deployment administers them: suspending, reinstating and unlocking.
 
-use http::HeaderMap;
-use sequent_core::{Code, Timestamp};
+use sequent_core::Timestamp;
 use sequent_http::{
-    Caller, Json, Problem,
+    Json, Operator, Problem,
     axum::{extract::State, response::IntoResponse},
     openapi::Problems,
 };
@@ -54,11 +53,9 @@ impl From<suspension::AccountStanding> for AccountStatus {
 )]
 pub(crate) async fn suspend(
     State(app): State<App>,
-    caller: Option<Caller>,
-    headers: HeaderMap,
+    _: Operator,
     Json(body): Json<AccountName>,
 ) -> Result<impl IntoResponse, Problem> {
-    require_operator(&app, caller.is_some(), &headers).await?;
     let account = app.identity.suspend(&body.email, Timestamp::now()).await?;
     Ok((NO_STORE, Json(AccountStatus::from(account))))
 }
@@ -81,11 +78,9 @@ pub(crate) async fn suspend(
 )]
 pub(crate) async fn reinstate(
     State(app): State<App>,
-    caller: Option<Caller>,
-    headers: HeaderMap,
+    _: Operator,
     Json(body): Json<AccountName>,
 ) -> Result<impl IntoResponse, Problem> {
-    require_operator(&app, caller.is_some(), &headers).await?;
     let account = app.identity.reinstate(&body.email, Timestamp::now()).await?;
     Ok((NO_STORE, Json(AccountStatus::from(account))))
 }
@@ -108,23 +103,9 @@ pub(crate) async fn reinstate(
 )]
 pub(crate) async fn unlock(
     State(app): State<App>,
-    caller: Option<Caller>,
-    headers: HeaderMap,
+    _: Operator,
     Json(body): Json<AccountName>,
 ) -> Result<impl IntoResponse, Problem> {
-    require_operator(&app, caller.is_some(), &headers).await?;
     let account = app.identity.unlock(&body.email, Timestamp::now()).await?;
     Ok((NO_STORE, Json(AccountStatus::from(account))))
-}
-
-async fn require_operator(app: &App, has_caller: bool, headers: &HeaderMap) -> Result<(), Problem> {
-    match headers.get("x-admin-key").map(http::HeaderValue::as_bytes) {
-        Some(key) if app.identity.vault().get().await?.is_admin_key(key) => Ok(()),
-        Some(_) => Err(Problem::unauthenticated(true)),
-        None if has_caller => {
-            let detail = "Only the operator of the deployment can do this. Send the header `X-Admin-Key`.";
-            Err(Problem::new(Code::NotAnAdmin, detail))
-        }
-        None => Err(Problem::unauthenticated(false)),
-    }
 }

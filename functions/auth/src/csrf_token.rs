@@ -34,6 +34,6 @@ pub(crate) async fn csrf_token(
     let session = caller.session.ok_or_else(|| {
         Problem::new(Code::NoSession, "An API key has no session. Its requests need no CSRF token.")
     })?;
-    let keys = app.identity.vault().http_keys().await?;
-    Ok((NO_STORE, Json(CsrfToken { csrf_token: csrf::token(&keys, session) })))
+    let secret = app.identity.vault().get().await?;
+    Ok((NO_STORE, Json(CsrfToken { csrf_token: csrf::token(secret.http(), session) })))
 }

@@ -25,5 +25,5 @@ use crate::App;
 )]
 pub(crate) async fn jwks(State(app): State<App>) -> Result<impl IntoResponse, Problem> {
     let secret = app.identity.vault().get().await?;
-    Ok(([(CACHE_CONTROL, "public, max-age=300")], Json(secret.ring().jwks(Timestamp::now()))))
+    Ok(([(CACHE_CONTROL, "public, max-age=300")], Json(secret.public_keys().jwks(Timestamp::now()))))
 }

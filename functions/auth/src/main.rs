@@ -15,11 +15,13 @@ async fn main() -> Result<(), Error> {
     let http = sequent_http::Config::from_env()?;
     let sdk = sequent_aws::config();
     let store = Store::from_env(&sdk)?;
-    let vault = Vault::from_env(&aws_sdk_secretsmanager::Client::new(&sdk))?;
+    let vault = Vault::from_env(&sdk)?;
     let identity = Arc::new(Identity::new(store.clone(), vault.clone(), &config)?);
 
-    // Connects and reads the keys before the first request. A secret that cannot be read now is read by that request.
-    let _ = tokio::join!(store.warm(), vault.get());
+    // Connects and reads the keys before the first request, and makes them if this is the first process of a deployment.
+    // A secret that cannot be read now is read by that request.
+    let _ = tokio::join!(store.warm(), vault.signing());
+    let _ = vault.get().await;
 
     let app = App::new(Arc::clone(&identity), store.clone(), http.plain_http());
     let app = if setting::text("MAIL_FROM").is_some() { app.with_mail() } else { app };

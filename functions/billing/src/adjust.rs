@@ -1,10 +1,10 @@
 //! Adjustments of credits by the operator of the deployment.
 
 use axum::{extract::State, response::IntoResponse};
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use sequent_billing::{Cause, PostOutcome, Posting};
-use sequent_core::{Code, MicroCredits, TenantId};
-use sequent_http::{Caller, Json, Problem, openapi::Problems};
+use sequent_core::{MicroCredits, TenantId};
+use sequent_http::{Json, Operator, Problem, openapi::Problems};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -49,11 +49,9 @@ pub(crate) struct Adjustment {
 )]
 pub(crate) async fn adjust_credits(
     State(app): State<App>,
-    caller: Option<Caller>,
-    headers: HeaderMap,
+    _: Operator,
     Json(new): Json<Adjustment>,
 ) -> Result<impl IntoResponse, Problem> {
-    require_operator(&app, caller.is_some(), &headers).await?;
     let terms = app.terms()?;
     new.check()?;
     if !app.credits.knows(new.tenant_id).await? {
@@ -66,18 +64,6 @@ pub(crate) async fn adjust_credits(
         PostOutcome::Posted(posting) => (StatusCode::CREATED, Json(posting)).into_response(),
         PostOutcome::Known => StatusCode::NO_CONTENT.into_response(),
     })
-}
-
-async fn require_operator(app: &App, has_caller: bool, headers: &HeaderMap) -> Result<(), Problem> {
-    match headers.get("x-admin-key").map(http::HeaderValue::as_bytes) {
-        Some(key) if app.vault.get().await?.is_admin_key(key) => Ok(()),
-        Some(_) => Err(Problem::unauthenticated(true)),
-        None if has_caller => {
-            let detail = "Only the operator of the deployment can do this. Send the header `X-Admin-Key`.";
-            Err(Problem::new(Code::NotAnAdmin, detail))
-        }
-        None => Err(Problem::unauthenticated(false)),
-    }
 }
 
 impl Adjustment {

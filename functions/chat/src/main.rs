@@ -10,15 +10,15 @@ use sequent_http::{Error, Pipeline};
 use sequent_identity::{Config, Identity, Vault};
 use sequent_model::Client;
 use sequent_runlog::DynamoStorage;
-use sequent_tables::Store;
+use sequent_tables::{SecretTable, Store};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     sequent_telemetry::init();
     let sdk = sequent_aws::config();
     let store = Store::from_env(&sdk)?;
-    let secrets = aws_sdk_secretsmanager::Client::new(&sdk);
-    let vault = Vault::from_env(&secrets)?;
+    let secrets = SecretTable::from_env(&sdk)?;
+    let vault = Vault::from_env(&sdk)?;
     let identity = Arc::new(Identity::new(store.clone(), vault.clone(), &Config::from_env()?)?);
 
     // Connections, TLS sessions and keys exist before the first request. A secret that cannot be read yet is read then.
@@ -26,8 +26,7 @@ async fn main() -> Result<(), Error> {
     let artifacts = Artifacts::from_env(&sdk, store.clone())?;
     let engine = Engine::from_env(DynamoStorage::new(store.clone()), models?, vault.clone(), &artifacts)?;
 
-    let default_models = vec![engine.models.default_model().clone()];
-    let credits = Credits::from_env(store.clone())?.with_default_models(default_models);
+    let credits = Credits::from_env(store.clone())?;
 
     let pipeline = Pipeline::new("chat")?.store(store).identity(identity);
     sequent_http::run_streaming(pipeline, router(App::new(engine, credits))).await

@@ -9,7 +9,7 @@ use sequent_mail::Ses;
 use sequent_model::Client;
 use sequent_payments::Payments;
 use sequent_runlog::{DynamoStorage, Settings};
-use sequent_tables::Store;
+use sequent_tables::{SecretTable, Store};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -18,7 +18,7 @@ async fn main() -> Result<(), Error> {
     let store = Store::from_env(&sdk)?;
 
     // Connections and keys exist before the first job. Without a model, the jobs that need none still run.
-    let secrets = aws_sdk_secretsmanager::Client::new(&sdk);
+    let secrets = SecretTable::from_env(&sdk)?;
     let ((), models) = tokio::join!(store.warm(), Client::deployed(&secrets));
     let models = models
         .inspect_err(|error| tracing::error!(%error, "could not set up the models; their jobs are retried"))

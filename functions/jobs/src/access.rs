@@ -5,18 +5,15 @@
 //! deployment itself.
 
 use axum::extract::FromRequestParts;
-use http::{HeaderMap, request::Parts};
+use http::request::Parts;
 use sequent_core::{Code, Principal, TenantId};
-use sequent_http::{Caller, Problem};
+use sequent_http::{Caller, Operator, Problem};
 use sequent_identity::account::{User, UserRole};
 use sequent_tables::key;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::App;
-
-/// The header with the admin key.
-const ADMIN_KEY: &str = "x-admin-key";
 
 /// The query parameter that selects a tenant.
 #[derive(Deserialize, IntoParams)]
@@ -38,17 +35,12 @@ impl FromRequestParts<App> for Access {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let Some(key) = admin_key(&parts.headers) else {
-            let Caller(caller) = Caller::from_request_parts(parts, app).await?;
-            return Ok(Self::Tenant(caller));
-        };
-        let secret = app.vault.get().await?;
-        if secret.is_admin_key(key) { Ok(Self::Operator) } else { Err(Problem::unauthenticated(true)) }
+        if Option::<Operator>::from_request_parts(parts, app).await?.is_some() {
+            return Ok(Self::Operator);
+        }
+        let Caller(caller) = Caller::from_request_parts(parts, app).await?;
+        Ok(Self::Tenant(caller))
     }
-}
-
-fn admin_key(headers: &HeaderMap) -> Option<&[u8]> {
-    headers.get(ADMIN_KEY).map(http::HeaderValue::as_bytes)
 }
 
 impl Access {

@@ -13,7 +13,7 @@ async fn main() -> Result<(), Error> {
     sequent_telemetry::init();
     let sdk = sequent_aws::config();
     let store = Store::from_env(&sdk)?;
-    let vault = Vault::from_env(&aws_sdk_secretsmanager::Client::new(&sdk))?;
+    let vault = Vault::from_env(&sdk)?;
     let identity = Arc::new(Identity::new(store.clone(), vault.clone(), &Config::from_env()?)?);
 
     // Opens connections and reads the secret before the first request, which retries a failed read.

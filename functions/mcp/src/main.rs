@@ -16,7 +16,7 @@ async fn main() -> Result<(), Error> {
     sequent_telemetry::init();
     let sdk = sequent_aws::config();
     let store = Store::from_env(&sdk)?;
-    let vault = Vault::from_env(&aws_sdk_secretsmanager::Client::new(&sdk))?;
+    let vault = Vault::from_env(&sdk)?;
     let identity = Arc::new(Identity::new(store.clone(), vault.clone(), &Config::from_env()?)?);
 
     // Connections, TLS sessions and keys exist before the first request. A secret that cannot be read yet is read then.

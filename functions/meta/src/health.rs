@@ -56,7 +56,7 @@ impl Health {
 /// Get the health report.
 ///
 /// Checks every dependency at once and gives each two seconds to answer. The model provider is not called;
-/// the report names the one that is configured. A report may be five seconds old.
+/// the report names the one that the settings name. A report may be five seconds old.
 #[utoipa::path(
     get,
     path = "/api/health",

@@ -4,12 +4,13 @@ use sequent_artifacts::{Bucket, PreviewKeys};
 use sequent_core::setting;
 use sequent_http::{Error, Pipeline};
 use sequent_preview_function::{App, router};
+use sequent_tables::SecretTable;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     sequent_telemetry::init();
     let sdk = sequent_aws::config();
-    let keys = PreviewKeys::from_env(&aws_sdk_secretsmanager::Client::new(&sdk))?;
+    let keys = PreviewKeys::stored(&SecretTable::from_env(&sdk)?);
     let bucket = setting::required("ARTIFACTS_BUCKET")?;
 
     // Reads the secret before the first request, which retries a failed read.

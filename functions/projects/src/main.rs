@@ -6,15 +6,15 @@ use sequent_http::Pipeline;
 use sequent_identity::{Config, Identity, Vault};
 use sequent_model::{Client, deployed::Error};
 use sequent_projects_function::{App, router};
-use sequent_tables::Store;
+use sequent_tables::{SecretTable, Store};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), sequent_http::Error> {
     sequent_telemetry::init();
     let sdk = sequent_aws::config();
     let store = Store::from_env(&sdk)?;
-    let secrets = aws_sdk_secretsmanager::Client::new(&sdk);
-    let vault = Vault::from_env(&secrets)?;
+    let secrets = SecretTable::from_env(&sdk)?;
+    let vault = Vault::from_env(&sdk)?;
     let identity = Arc::new(Identity::new(store.clone(), vault.clone(), &Config::from_env()?)?);
 
     // Opens connections and reads the secret before the first request, which retries a failed read.

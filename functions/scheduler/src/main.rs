@@ -10,7 +10,7 @@ use sequent_runlog::DynamoStorage;
 use sequent_scheduler_function::{
     JobSweeper, PeriodicJobs, Rotation, RunSweeper, ScheduledEvent, Task, TaskResult,
 };
-use sequent_tables::Store;
+use sequent_tables::{SecretTable, Store};
 
 /// The collector stops this long before the timeout. Deleting one object rarely takes longer; if it does, the
 /// next collection finishes it.
@@ -21,7 +21,7 @@ async fn main() -> Result<(), Error> {
     sequent_telemetry::init();
     let sdk = sequent_aws::config();
     let store = Store::from_env(&sdk)?;
-    let rotation = &Rotation::from_env(aws_sdk_secretsmanager::Client::new(&sdk))?;
+    let rotation = &Rotation::from_env(SecretTable::from_env(&sdk)?)?;
     let artifacts = &Artifacts::from_env(&sdk, store.clone())?;
     store.warm().await;
 

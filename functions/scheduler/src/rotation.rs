@@ -5,36 +5,33 @@
 
 use std::time::Duration;
 
-use aws_sdk_secretsmanager::Client;
 use sequent_core::{
     Timestamp,
     setting::{self, InvalidSetting},
 };
 use sequent_identity::signing::rotation::{self, Error, Outcome};
+use sequent_tables::SecretTable;
 
 /// The default age in days at which a key is replaced.
 const DAYS: u32 = 90;
 
-/// Rotates the signing keys of one secret.
+/// Rotates the signing keys of the deployment.
 #[derive(Debug, Clone)]
 pub struct Rotation {
-    client: Client,
-    secret: String,
+    table: SecretTable,
     age: Duration,
     token_ttl: Duration,
 }
 
 impl Rotation {
-    /// Rotates the keys in the secret `SECRETS_ID` at an age of `SIGNING_KEY_DAYS`.
+    /// Rotates the keys in this table at an age of `SIGNING_KEY_DAYS`.
     ///
     /// # Errors
-    /// [`InvalidSetting`] if a variable is missing or not a number.
-    pub fn from_env(client: Client) -> Result<Self, InvalidSetting> {
-        let secret = setting::required("SECRETS_ID")?;
+    /// [`InvalidSetting`] if a variable is not a number.
+    pub fn from_env(table: SecretTable) -> Result<Self, InvalidSetting> {
         let days = setting::parsed("SIGNING_KEY_DAYS", "a number of days")?.unwrap_or(DAYS);
         Ok(Self {
-            client,
-            secret,
+            table,
             age: Duration::from_secs(u64::from(days) * 24 * 3600),
             token_ttl: sequent_identity::Config::from_env()?.access_token_ttl,
         })
@@ -45,7 +42,7 @@ impl Rotation {
     /// # Errors
     /// Returns an error if the secret cannot be read, parsed or written. The keys are unchanged then.
     pub async fn run(&self, now: Timestamp) -> Result<Outcome, Error> {
-        let outcome = rotation::rotate(&self.client, &self.secret, self.age, self.token_ttl, now).await?;
+        let outcome = rotation::rotate(&self.table, self.age, self.token_ttl, now).await?;
         match outcome {
             Outcome::Rotated => tracing::info!("published a new signing key"),
             Outcome::Lost => tracing::info!(

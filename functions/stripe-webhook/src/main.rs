@@ -1,16 +1,19 @@
 //! The `stripe-webhook` function: accepts signed events of Stripe.
 
+use sequent_core::setting;
 use sequent_http::{Error, Pipeline};
 use sequent_stripe::WebhookSecrets;
 use sequent_stripe_webhook_function::{App, router};
-use sequent_tables::Store;
+use sequent_tables::{SecretTable, Store};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     sequent_telemetry::init();
     let sdk = sequent_aws::config();
     let store = Store::from_env(&sdk)?;
-    let secrets = WebhookSecrets::from_env(aws_sdk_secretsmanager::Client::new(&sdk));
+    let has_billing = setting::text("BILLING").as_deref() == Some("on");
+    let table = SecretTable::from_env(&sdk)?;
+    let secrets = has_billing.then(|| WebhookSecrets::stored(&table));
 
     // Opens connections and reads the secret before the first event, which retries a failed read.
     let secret = async {

@@ -89,7 +89,6 @@ impl Endpoint {
         let target =
             request.headers().get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default();
         match target.split_once('.') {
-            Some(("secretsmanager", _)) => Ok(status(StatusCode::OK, &secret().to_string())),
             Some(("AmazonSQS", _)) => Ok(status(StatusCode::OK, &taken(request).await?.to_string())),
             Some((_, operation)) => {
                 let operation = operation.to_owned();
@@ -128,14 +127,6 @@ impl Endpoint {
 
 /// The secret that signs webhooks.
 pub(crate) const WEBHOOK_SECRET: &str = "whsec_bench";
-
-/// Returns the same document for every secret: all keys are derived from the seed, and the environment names
-/// the providers.
-fn secret() -> serde_json::Value {
-    let seed = "bench: nothing is kept, so nothing is worth protecting";
-    let text = json!({"seed": seed, "webhook_secrets": [WEBHOOK_SECRET]}).to_string();
-    json!({"ARN": "arn:aws:secretsmanager:us-east-1:000000000000:secret:bench", "Name": "bench", "SecretString": text})
-}
 
 /// Returns the response to a batch of messages.
 async fn taken(request: Request<Incoming>) -> anyhow::Result<serde_json::Value> {

@@ -15,15 +15,20 @@ use sequent_local::{
     template::{Function, Template},
 };
 use sequent_runlog::Settings;
-use sequent_tables::{Store, Tables};
-use serde_json::Value;
+use sequent_tables::{SecretName, SecretTable, Store, Tables};
+use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     net::TcpListener,
     process::{Child, Command},
 };
 
-use crate::{client::Client, database, provider, usage::Usage};
+use crate::{
+    client::Client,
+    database::{self, WEBHOOK_SECRET},
+    provider,
+    usage::Usage,
+};
 
 const REGION: &str = "us-east-1";
 /// A rate limit that the bench does not reach.
@@ -47,7 +52,10 @@ impl Stack {
     /// bench.
     pub(crate) async fn start(bin_dir: &Path, more: &[(&str, &str)]) -> anyhow::Result<Self> {
         let (database, endpoint) = database_process().await?;
-        sequent_tables::testing::create_tables(&own_store(&endpoint)).await;
+        let store = own_store(&endpoint);
+        sequent_tables::testing::create_tables(&store).await;
+        let webhook = json!({"signing_secret": WEBHOOK_SECRET});
+        SecretTable::new(store).insert_if_missing(SecretName::StripeWebhook, &webhook).await?;
         let provider = format!("http://{}/v1", provider::start().await?);
         let parameters = BTreeMap::from([("Local".to_owned(), "true".to_owned())]);
         let template = Template::read(&Options::repository().join("template.yaml"), &parameters)?;
@@ -163,6 +171,7 @@ fn environment(template: &Template, endpoint: &str, provider: &str, origin: &str
         ("STACK", "bench"),
         ("ISSUER", "bench"),
         ("PUBLIC_URL", origin),
+        ("ISSUER", "urn:sequent:bench"),
         ("MAIN_TABLE", "main"),
         ("EVENTS_TABLE", "events"),
         ("RUNS_QUEUE_URL", &queue),
@@ -173,10 +182,8 @@ fn environment(template: &Template, endpoint: &str, provider: &str, origin: &str
         // Named but not created, because the bench stores no artifacts here.
         ("ARTIFACTS_BUCKET", "bench"),
         ("PREVIEW_URL", endpoint),
-        ("SECRETS_ID", "bench"),
-        ("PREVIEW_SECRET_ID", "bench"),
-        ("MODEL_SECRETS_ID", "bench"),
-        ("STRIPE_WEBHOOK_SECRET_ID", "bench"),
+        // The functions make their secrets, in the table that exists.
+        ("SECRETS_TABLE", "main"),
         ("NOTIFY_TOPIC_ARN", "bench"),
         ("OPENAI_BASE_URL", provider),
         ("RATE_LIMIT_PER_MINUTE", UNLIMITED),

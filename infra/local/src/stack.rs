@@ -10,16 +10,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sequent_tables::testing;
-use serde_json::json;
 use tokio::task::JoinHandle;
 
-use crate::aws::Endpoint;
+use crate::aws::{self, Endpoint};
 use crate::deploy::{self, Deployed};
 use crate::gate;
 use crate::iam::{self, Denials, Iam};
 use crate::ministack::{self, MiniStack};
 use crate::runtime::{Config, Environment, InstanceInfo, Runtime};
-use crate::secrets;
+use crate::secrets::{self, Field};
 use crate::template::{self, Template};
 
 pub use options::Options;
@@ -45,9 +44,9 @@ pub enum Error {
     /// The template was not deployed.
     #[error(transparent)]
     Deploy(#[from] deploy::Error),
-    /// The secrets could not be filled in.
-    #[error(transparent)]
-    Secrets(#[from] secrets::Error),
+    /// The secrets could not be stored.
+    #[error("could not store a secret: {0}")]
+    Secrets(#[from] aws::Error),
     /// A role of the template is wrong, or is not understood.
     #[error("cannot judge the functions by their roles: {0}")]
     Iam(#[from] iam::Error),
@@ -244,7 +243,7 @@ async fn assemble(
     let (deployed, gated) = tokio::join!(deploying, check_gate(endpoint, options.gate));
     let deployed = deployed?;
     gated?;
-    seed_secrets(endpoint, &deployed, options).await?;
+    store_secrets(endpoint, &deployed, options).await?;
     // Another endpoint judges requests itself, or has no roles.
     let iam = match &options.endpoint_url {
         Some(_) => None,
@@ -264,28 +263,23 @@ async fn check_gate(endpoint: &Endpoint, load: Option<gate::Load>) -> Result<(),
     }
 }
 
-async fn seed_secrets(
+/// Stores the secrets that the options contain, if the template has a table for them.
+async fn store_secrets(
     endpoint: &Endpoint,
     deployed: &Deployed,
     options: &Options,
-) -> Result<(), secrets::Error> {
-    let named = |variable: &str| {
-        let ids = deployed.environments.values().filter_map(|env| env.get(variable).cloned());
-        ids.collect::<std::collections::BTreeSet<_>>()
+) -> Result<(), aws::Error> {
+    let Some(table) = deployed.environments.values().find_map(|env| env.get("SECRETS_TABLE")) else {
+        return Ok(());
     };
-    for id in named("SECRETS_ID") {
-        secrets::seed(endpoint, &id, options.admin_key.as_deref()).await?;
-    }
-    for id in named("MODEL_SECRETS_ID") {
-        secrets::ensure(endpoint, &id).await?;
-    }
-    let key = options.stripe_secret_key.as_ref().map(|key| json!(key));
-    let signing = options.stripe_webhook_secret.as_ref().map(|secret| json!([secret]));
-    for (variable, name, value) in
-        [("STRIPE_SECRET_ID", "secret_key", key), ("STRIPE_WEBHOOK_SECRET_ID", "webhook_secrets", signing)]
-    {
-        for id in named(variable).into_iter().filter(|id| !id.is_empty()) {
-            secrets::set(endpoint, &id, name, value.clone()).await?;
+    let given = [
+        ("admin", "key", &options.admin_key),
+        ("stripe", "secret_key", &options.stripe_secret_key),
+        ("stripe-webhook", "signing_secret", &options.stripe_webhook_secret),
+    ];
+    for (secret, name, value) in given {
+        if let Some(value) = value {
+            secrets::set(endpoint, table, Field { secret, name }, value).await?;
         }
     }
     Ok(())

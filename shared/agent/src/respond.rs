@@ -50,7 +50,7 @@ struct ModelCall {
 
 /// Asks the model and appends its response. Returns [`Flow::End`] if the response completes the answer.
 pub(crate) async fn respond(execution: &mut Execution<'_>, purpose: Purpose) -> Result<Flow, Error> {
-    let model = match model_of(execution) {
+    let model = match model_of(execution).await {
         Ok(model) => model,
         Err(error) => return Ok(Flow::End(vec![run_error(error.code(), &error.public_message())])),
     };
@@ -80,10 +80,10 @@ pub(crate) async fn respond(execution: &mut Execution<'_>, purpose: Purpose) -> 
 }
 
 /// The model that the run names, or the deployment's default.
-fn model_of(execution: &Execution<'_>) -> Result<ModelName, sequent_model::Error> {
+async fn model_of(execution: &Execution<'_>) -> Result<ModelName, sequent_model::Error> {
     match execution.run.model.as_deref() {
         Some(name) => name.parse(),
-        None => Ok(execution.engine.models.default_model().clone()),
+        None => Ok(execution.engine.models.default_model().await),
     }
 }
 

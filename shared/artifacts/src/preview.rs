@@ -14,11 +14,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use aws_sdk_secretsmanager::Client;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
-use sequent_aws::Secrets;
-use sequent_core::{ExposeSecret, InvalidSetting, SecretString, TenantId, Timestamp, setting};
+use sequent_aws::{Secrets, secret};
+use sequent_core::{ExposeSecret, SecretString, TenantId, Timestamp};
+use sequent_tables::{SecretName, SecretTable};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
@@ -49,10 +49,17 @@ pub struct Previewed {
 }
 
 /// The key that seals addresses: any text with at least 128 bits of entropy. It is a secret of its own,
-/// because the preview origin can read it and is the most exposed part of the system.
+/// because the preview origin can read it and is the most exposed part of the system. Replacing it ends the
+/// previews of the last ten minutes.
 #[derive(Debug, Clone, Deserialize)]
 pub struct PreviewKey {
     key: SecretString,
+}
+
+/// The key as it is stored.
+#[derive(Serialize)]
+struct PreviewDocument {
+    key: String,
 }
 
 /// The source of the key. Cheap to clone.
@@ -61,18 +68,24 @@ pub struct PreviewKeys(KeySource);
 
 #[derive(Clone)]
 enum KeySource {
-    Secret(Arc<Secrets<PreviewKey>>),
+    Secret(Secrets<PreviewKey>),
     Fixed(Arc<PreviewKey>),
 }
 
 impl PreviewKeys {
-    /// Reads the key from the secret that `PREVIEW_SECRET_ID` names: `{"key":"..."}`.
-    ///
-    /// # Errors
-    /// [`InvalidSetting`] if the variable is not set.
-    pub fn from_env(client: &Client) -> Result<Self, InvalidSetting> {
-        let id = setting::required("PREVIEW_SECRET_ID")?;
-        Ok(Self(KeySource::Secret(Arc::new(Secrets::new(client.clone(), id)))))
+    /// The key of a function that opens addresses.
+    #[must_use]
+    pub fn stored(table: &SecretTable) -> Self {
+        Self(KeySource::Secret(Secrets::row(table, SecretName::Preview)))
+    }
+
+    /// The key of a function that seals addresses. The first one makes it.
+    #[must_use]
+    pub fn made(table: &SecretTable) -> Self {
+        Self(KeySource::Secret(Secrets::made_row(table, SecretName::Preview, |table| async move {
+            let first = PreviewDocument { key: secret::random_key(SecretName::Preview)? };
+            secret::store_first(&table, SecretName::Preview, &first).await
+        })))
     }
 
     /// Uses this key instead of a secret.
@@ -85,7 +98,7 @@ impl PreviewKeys {
     ///
     /// # Errors
     /// Returns an error if the secret was never read and cannot be read now.
-    pub async fn get(&self) -> Result<Arc<PreviewKey>, sequent_aws::secret::Error> {
+    pub async fn get(&self) -> Result<Arc<PreviewKey>, secret::Error> {
         match &self.0 {
             KeySource::Secret(secrets) => secrets.get().await,
             KeySource::Fixed(key) => Ok(Arc::clone(key)),

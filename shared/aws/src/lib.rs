@@ -8,4 +8,4 @@ pub mod queue;
 pub mod secret;
 
 pub use connect::config;
-pub use secret::Secrets;
+pub use secret::{OriginSecret, Secrets};

@@ -1,39 +1,68 @@
-//! Values of Secrets Manager. They are parsed once, cached, and read again after [`REFRESH`], so that a rotation reaches
+//! Secrets as a process knows them. Each is parsed once, cached, and read again after [`REFRESH`], so that a change reaches
 //! warm instances without a deployment.
+//!
+//! Nearly all are rows of the table of secrets, see [`SecretTable`]. Only the secret of the CDN is a value of Secrets
+//! Manager, because CloudFormation has to read it, too.
+
+mod origin;
 
 use std::{
+    fmt,
+    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use aws_sdk_secretsmanager::Client;
-use sequent_core::{ApiError, ErrorDetails, SecretString, pace::scaled};
-use serde::de::DeserializeOwned;
+use base64::{Engine, engine::general_purpose::STANDARD};
+use ring::rand::{SecureRandom, SystemRandom};
+use sequent_core::{ApiError, ErrorDetails, pace::scaled};
+use sequent_tables::{SecretName, SecretTable};
+use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::Instant;
+
+pub use origin::OriginSecret;
 
 /// The time after which a value is read again. Rotated keys overlap for longer than this.
 pub const REFRESH: Duration = Duration::from_secs(300);
 /// The time for which an earlier value is used after a read failed.
 pub const RETRY: Duration = Duration::from_secs(30);
+/// The shortest time between two reads that a refused key causes. A stranger can make up any.
+pub const REREAD: Duration = Duration::from_secs(30);
 /// The time for which the request that reads an expired value waits for it. An answer takes a tenth of it. Lambda freezes
 /// a process without a request, so the read should end before the request does.
 pub const PATIENCE: Duration = Duration::from_millis(300);
+/// The time for which the request that meets a refused or unknown key waits for the new value. It fails without one.
+const REREAD_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A secret could not be read or parsed. The error never contains the text of the secret.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Secrets Manager refused the request or could not be reached.
+    /// The table or Secrets Manager refused the request or could not be reached.
     #[error("could not read the secret {id}")]
     Read {
-        /// The name or ARN of the secret.
+        /// The name of the secret.
         id: String,
-        /// The error of the SDK.
+        /// The error of the table or of the SDK.
         source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The first value of the secret could not be made or stored.
+    #[error("could not store the secret {id}")]
+    Write {
+        /// The name of the secret.
+        id: String,
+        /// The error of the table or of the generator.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The secret does not exist yet.
+    #[error("the secret {id} does not exist yet")]
+    Missing {
+        /// The name of the secret.
+        id: String,
     },
     /// The value does not have the expected form. The message of the parser is left out, because it may quote the value.
     #[error("the secret {id} does not have the expected form")]
     Malformed {
-        /// The name or ARN of the secret.
+        /// The name of the secret.
         id: String,
     },
 }
@@ -44,8 +73,10 @@ impl ApiError for Error {
     }
 }
 
-/// One secret, whose text is a `T`. Clones share it.
+/// One secret, which is a `T`. Clones share it.
 pub struct Secrets<T>(Arc<Shared<T>>);
+
+type Reading<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
 
 impl<T> Clone for Secrets<T> {
     fn clone(&self) -> Self {
@@ -54,10 +85,8 @@ impl<T> Clone for Secrets<T> {
 }
 
 struct Shared<T> {
-    client: Client,
     id: String,
-    /// Returns `None` for a text that is not a `T`.
-    parse: fn(&str) -> Option<T>,
+    read: Box<dyn Fn() -> Reading<T> + Send + Sync>,
     known: Mutex<CachedSecret<T>>,
     /// Held by the one request that reads the value. No lock is held by those that use a known one.
     reading: Arc<tokio::sync::Mutex<()>>,
@@ -70,6 +99,8 @@ struct CachedSecret<T> {
     stale_at: Instant,
     /// The latest read that failed, if none has succeeded since.
     failed_at: Option<Instant>,
+    /// The latest read that a refused key caused.
+    reread_at: Option<Instant>,
 }
 
 impl<T> CachedSecret<T> {
@@ -79,28 +110,103 @@ impl<T> CachedSecret<T> {
 }
 
 impl<T: DeserializeOwned + Send + Sync + 'static> Secrets<T> {
-    /// The secret with this name or ARN, whose text is JSON. It is read when it is first used.
+    /// The secret with this name. It is read when it is first used.
     #[must_use]
-    pub fn new(client: Client, id: impl Into<String>) -> Self {
-        Self::parsed(client, id, |text| serde_json::from_str(text).ok())
+    pub fn row(table: &SecretTable, name: SecretName) -> Self {
+        let table = table.clone();
+        Self::read_by(name.to_string(), move || {
+            let table = table.clone();
+            async move { read_row(&table, name).await?.ok_or_else(|| missing(name)) }
+        })
+    }
+
+    /// As [`row`](Self::row), but a secret that does not exist is the default: an operator who has stored no keys has
+    /// none.
+    #[must_use]
+    pub fn optional_row(table: &SecretTable, name: SecretName) -> Self
+    where
+        T: Default,
+    {
+        let table = table.clone();
+        Self::read_by(name.to_string(), move || {
+            let table = table.clone();
+            async move { Ok(read_row(&table, name).await?.unwrap_or_default()) }
+        })
+    }
+
+    /// As [`row`](Self::row), but `make` stores a secret that does not exist, unless another process has stored it at the
+    /// same time. All read what was stored.
+    #[must_use]
+    pub fn made_row<M>(
+        table: &SecretTable,
+        name: SecretName,
+        make: impl Fn(SecretTable) -> M + Copy + Send + Sync + 'static,
+    ) -> Self
+    where
+        M: Future<Output = Result<(), Error>> + Send + 'static,
+    {
+        let table = table.clone();
+        Self::read_by(name.to_string(), move || {
+            let table = table.clone();
+            async move {
+                if let Some(stored) = read_row(&table, name).await? {
+                    return Ok(stored);
+                }
+                make(table.clone()).await?;
+                read_row(&table, name).await?.ok_or_else(|| missing(name))
+            }
+        })
     }
 }
 
-impl Secrets<SecretString> {
-    /// The secret with this name or ARN, whose text is the value. It is read when it is first used.
-    #[must_use]
-    pub fn text(client: Client, id: impl Into<String>) -> Self {
-        Self::parsed(client, id, |text| (!text.is_empty()).then(|| SecretString::from(text)))
-    }
+fn missing(name: SecretName) -> Error {
+    Error::Missing { id: name.to_string() }
+}
+
+/// Stores the first value of a secret. One that exists is kept.
+///
+/// # Errors
+/// If it cannot be written.
+pub async fn store_first(table: &SecretTable, name: SecretName, value: &impl Serialize) -> Result<(), Error> {
+    table.insert_if_missing(name, value).await.map_err(|error| unwritten(name, error))
+}
+
+/// Makes a random key of 32 bytes, base 64, for the secret with this name.
+///
+/// # Errors
+/// If the random generator of the operating system fails.
+pub fn random_key(name: SecretName) -> Result<String, Error> {
+    let mut bytes = [0; 32];
+    let filled = SystemRandom::new().fill(&mut bytes);
+    filled.map_err(|_| unwritten(name, "the random generator failed"))?;
+    Ok(STANDARD.encode(bytes))
+}
+
+/// The error of a secret whose first value could not be made or stored.
+pub fn unwritten(name: SecretName, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::Write { id: name.to_string(), source: source.into() }
+}
+
+/// Reads the secret with this name. Returns `None` if it does not exist.
+async fn read_row<T: DeserializeOwned>(table: &SecretTable, name: SecretName) -> Result<Option<T>, Error> {
+    table.get(name).await.map_err(|error| match error {
+        sequent_tables::Error::Malformed(_) => Error::Malformed { id: name.to_string() },
+        error => Error::Read { id: name.to_string(), source: Box::new(error) },
+    })
 }
 
 impl<T: Send + Sync + 'static> Secrets<T> {
-    fn parsed(client: Client, id: impl Into<String>, parse: fn(&str) -> Option<T>) -> Self {
-        let known = Mutex::new(CachedSecret { value: None, stale_at: Instant::now(), failed_at: None });
-        Self(Arc::new(Shared { client, id: id.into(), parse, known, reading: Arc::default() }))
+    /// A secret that `read` reads. `id` names it in errors.
+    pub fn read_by<R>(id: impl Into<String>, read: impl Fn() -> R + Send + Sync + 'static) -> Self
+    where
+        R: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        let known = CachedSecret { value: None, stale_at: Instant::now(), failed_at: None, reread_at: None };
+        let read = Box::new(move || -> Reading<T> { Box::pin(read()) });
+        Self(Arc::new(Shared { id: id.into(), read, known: Mutex::new(known), reading: Arc::default() }))
     }
 
-    /// Returns the value, at most [`REFRESH`] old. While Secrets Manager cannot be reached, the earlier value is used, and
+    /// Returns the value, at most [`REFRESH`] old. While it cannot be read, the earlier value is used, and
     /// one request in [`RETRY`] tries to read it again. That request waits for at most [`PATIENCE`], and others not at all.
     ///
     /// # Errors
@@ -114,13 +220,13 @@ impl<T: Send + Sync + 'static> Secrets<T> {
             known.value.clone()
         };
         match stale {
-            Some(stale) => Ok(self.refreshed(stale).await),
+            Some(stale) => Ok(self.refreshed(stale, PATIENCE).await),
             None => self.first().await,
         }
     }
 
     /// Reads a value that is due. Returns `stale` if another request does so, or if it fails or takes long.
-    async fn refreshed(&self, stale: Arc<T>) -> Arc<T> {
+    async fn refreshed(&self, stale: Arc<T>, patience: Duration) -> Arc<T> {
         let Ok(reading) = Arc::clone(&self.0.reading).try_lock_owned() else { return stale };
         let shared = Arc::clone(&self.0);
         // A task, so that a slow answer is still used by later requests.
@@ -129,7 +235,7 @@ impl<T: Send + Sync + 'static> Secrets<T> {
             drop(reading);
             value.ok()
         });
-        let fresh = tokio::time::timeout(PATIENCE, read).await;
+        let fresh = tokio::time::timeout(patience, read).await;
         fresh.ok().and_then(Result::ok).flatten().unwrap_or(stale)
     }
 
@@ -152,18 +258,30 @@ impl<T: Send + Sync + 'static> Secrets<T> {
         self.0.read_and_note().await
     }
 
-    /// Reads the value now, for a check of Secrets Manager itself. After a failure the earlier value stays in use.
+    /// Reads the value again, because a key in it was refused or one is not in it. The next callers within [`REREAD`] get
+    /// `None`, because a stranger can cause such reads. The earlier value is kept if it cannot be read.
     ///
     /// # Errors
-    /// If it cannot be read.
-    pub async fn read_now(&self) -> Result<Arc<T>, Error> {
-        self.0.read_and_note().await
+    /// If it cannot be read and was never read before.
+    pub async fn reread(&self) -> Result<Option<Arc<T>>, Error> {
+        let stale = {
+            let mut known = self.0.known();
+            if known.reread_at.is_some_and(|at| at.elapsed() < REREAD) {
+                return Ok(None);
+            }
+            known.reread_at = Some(Instant::now());
+            known.value.clone()
+        };
+        match stale {
+            Some(stale) => Ok(Some(self.refreshed(stale, REREAD_PATIENCE).await)),
+            None => self.first().await.map(Some),
+        }
     }
+}
 
-    /// Lets the next [`get`](Self::get) read the value again, for a caller that has met an unknown key. The value is kept: a
-    /// stranger can make up a key while Secrets Manager cannot be reached.
-    pub fn expire(&self) {
-        self.0.known().stale_at = Instant::now();
+impl<T> fmt::Debug for Secrets<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Secrets").field("id", &self.0.id).finish_non_exhaustive()
     }
 }
 
@@ -171,18 +289,17 @@ impl<T> Shared<T> {
     fn known(&self) -> MutexGuard<'_, CachedSecret<T>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-impl<T> Shared<T> {
     /// Reads the value and notes the outcome. After a failure a known value is used for [`RETRY`] before the next try.
     async fn read_and_note(&self) -> Result<Arc<T>, Error> {
-        let read = self.read().await.map(Arc::new);
+        let read = (self.read)().await.map(Arc::new);
         let now = Instant::now();
         let mut known = self.known();
         match &read {
             Ok(value) => {
-                *known =
-                    CachedSecret { value: Some(Arc::clone(value)), stale_at: now + REFRESH, failed_at: None };
+                known.value = Some(Arc::clone(value));
+                known.stale_at = now + REFRESH;
+                known.failed_at = None;
             }
             Err(error) => {
                 known.failed_at = Some(now);
@@ -193,156 +310,7 @@ impl<T> Shared<T> {
         }
         read
     }
-
-    async fn read(&self) -> Result<T, Error> {
-        let output = self
-            .client
-            .get_secret_value()
-            .secret_id(&self.id)
-            .send()
-            .await
-            .map_err(|error| Error::Read { id: self.id.clone(), source: Box::new(error) })?;
-        output.secret_string().and_then(self.parse).ok_or_else(|| Error::Malformed { id: self.id.clone() })
-    }
 }
 
 #[cfg(test)]
-mod tests {
-    use aws_sdk_secretsmanager::config::{BehaviorVersion, Credentials, Region, retry::RetryConfig};
-    use http_body_util::Full;
-    use hyper::{Request, Response, body::Bytes, body::Incoming, server::conn::http1, service::service_fn};
-    use hyper_util::rt::TokioIo;
-    use serde_json::{Value, json};
-    use std::{
-        convert::Infallible,
-        sync::atomic::{AtomicUsize, Ordering},
-    };
-    use tokio::{net::TcpListener, sync::Semaphore};
-
-    use super::*;
-
-    /// A Secrets Manager that answers once for each permit, and otherwise not at all.
-    struct Manager {
-        asked: AtomicUsize,
-        answers: Semaphore,
-        is_failing: Mutex<bool>,
-    }
-
-    impl Manager {
-        async fn start() -> (Arc<Self>, Secrets<Value>) {
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let address = listener.local_addr().unwrap();
-            let manager = Arc::new(Self {
-                asked: AtomicUsize::new(0),
-                answers: Semaphore::new(0),
-                is_failing: Mutex::new(false),
-            });
-            tokio::spawn(Arc::clone(&manager).serve(listener));
-            let config = aws_sdk_secretsmanager::Config::builder()
-                .behavior_version(BehaviorVersion::latest())
-                .region(Region::new("us-east-1"))
-                .endpoint_url(format!("http://{address}"))
-                .credentials_provider(Credentials::new("test", "test", None, None, "test"))
-                .retry_config(RetryConfig::disabled())
-                .http_client(aws_smithy_http_client::Builder::new().build_http())
-                .build();
-            (manager, Secrets::new(Client::from_conf(config), "app"))
-        }
-
-        async fn serve(self: Arc<Self>, listener: TcpListener) {
-            while let Ok((stream, _)) = listener.accept().await {
-                let manager = Arc::clone(&self);
-                let answer = service_fn(move |_: Request<Incoming>| {
-                    let manager = Arc::clone(&manager);
-                    async move { Ok::<_, Infallible>(manager.answer().await) }
-                });
-                tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), answer));
-            }
-        }
-
-        async fn answer(&self) -> Response<Full<Bytes>> {
-            let asked = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
-            self.answers.acquire().await.unwrap().forget();
-            let is_failing = *self.is_failing.lock().unwrap();
-            let value = json!({"Name": "app", "SecretString": json!({"version": asked}).to_string()});
-            let body = if is_failing { json!({"__type": "InternalServiceError"}) } else { value };
-            Response::builder()
-                .status(if is_failing { 500 } else { 200 })
-                .header("content-type", "application/x-amz-json-1.1")
-                .body(Full::new(Bytes::from(body.to_string())))
-                .unwrap()
-        }
-
-        fn asked(&self) -> usize {
-            self.asked.load(Ordering::SeqCst)
-        }
-
-        async fn wait_until_asked(&self, times: usize) {
-            while self.asked() < times {
-                tokio::time::sleep(Duration::from_millis(2)).await;
-            }
-        }
-    }
-
-    fn versions(values: &[Result<Arc<Value>, Error>]) -> Vec<Option<i64>> {
-        values.iter().map(|value| value.as_ref().ok().and_then(|value| value["version"].as_i64())).collect()
-    }
-
-    async fn many(secrets: &Secrets<Value>) -> Vec<Option<i64>> {
-        let all =
-            (0..50).map(|_| secrets.clone()).map(|secrets| tokio::spawn(async move { secrets.get().await }));
-        let mut values = Vec::new();
-        for one in all.collect::<Vec<_>>() {
-            values.push(one.await.unwrap());
-        }
-        versions(&values)
-    }
-
-    #[tokio::test]
-    async fn no_request_waits_for_a_slow_and_failing_secrets_manager_while_a_value_is_known() {
-        let (manager, secrets) = Manager::start().await;
-        manager.answers.add_permits(1);
-        assert_eq!(secrets.get().await.unwrap()["version"], 1);
-        *manager.is_failing.lock().unwrap() = true;
-        secrets.expire();
-        // No answer comes, so a request that waited for one would wait for ever.
-        assert_eq!(many(&secrets).await, [Some(1); 50]);
-        assert_eq!(many(&secrets).await, [Some(1); 50]);
-        manager.wait_until_asked(2).await;
-        // The failure arrives. The next tries are made half a minute later.
-        manager.answers.add_permits(1);
-        while secrets.0.known().failed_at.is_none() {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-        assert_eq!(many(&secrets).await, [Some(1); 50]);
-        assert_eq!(manager.asked(), 2);
-        // A stranger's key does not take the value away.
-        secrets.expire();
-        assert_eq!(many(&secrets).await, [Some(1); 50]);
-        manager.wait_until_asked(3).await;
-        *manager.is_failing.lock().unwrap() = false;
-        manager.answers.add_permits(1);
-        while secrets.get().await.unwrap()["version"] == 1 {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-        assert_eq!(secrets.get().await.unwrap()["version"], 3);
-    }
-
-    #[tokio::test]
-    async fn requests_that_wait_for_the_first_value_share_one_read() {
-        let (manager, secrets) = Manager::start().await;
-        *manager.is_failing.lock().unwrap() = true;
-        let waiting = {
-            let secrets = secrets.clone();
-            tokio::spawn(async move { many(&secrets).await })
-        };
-        manager.wait_until_asked(1).await;
-        manager.answers.add_permits(1);
-        let failed = waiting.await.unwrap().iter().filter(|version| version.is_none()).count();
-        assert_eq!(failed, 50);
-        assert!(manager.asked() <= 2, "{} reads", manager.asked());
-        *manager.is_failing.lock().unwrap() = false;
-        manager.answers.add_permits(9);
-        assert!(secrets.get().await.is_ok());
-    }
-}
+mod tests;

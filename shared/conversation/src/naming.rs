@@ -34,7 +34,7 @@ const INSTRUCTIONS: &str = "You name conversations. Answer with a title for the 
 pub async fn name(models: Option<&Client>, question: &str, answer: &str, request_id: &str) -> ProjectName {
     let fallback = ProjectName::from_message(question);
     let Some(models) = models else { return fallback };
-    if is_demo(models) {
+    if is_demo(models).await {
         return ProjectName::new(&format!("Demo: {}", fallback.as_str())).unwrap_or(fallback);
     }
     match tokio::time::timeout(PATIENCE, Box::pin(ask(models, question, answer, request_id))).await {
@@ -53,8 +53,8 @@ pub async fn name(models: Option<&Client>, question: &str, answer: &str, request
     }
 }
 
-fn is_demo(models: &Client) -> bool {
-    models.describe(models.default_model()).demo
+async fn is_demo(models: &Client) -> bool {
+    models.describe(&models.default_model().await).demo
 }
 
 /// `name_project`: names a new conversation after its first exchange, unless a person has renamed it.
@@ -111,7 +111,11 @@ impl JobKind for NameProject {
             return Ok(Done::text("The project was renamed."));
         };
         // A demo name would be no improvement on the name that the project has.
-        if self.models.as_ref().is_none_or(is_demo) {
+        let is_demo = match &self.models {
+            Some(models) => is_demo(models).await,
+            None => true,
+        };
+        if is_demo {
             return Ok(Done::text(format!("The name stays “{}”.", project.name.as_str())));
         }
         let answer = first(MessageRole::Assistant).unwrap_or_default();
@@ -143,7 +147,7 @@ async fn ask(
     let request = Request {
         system: Some(INSTRUCTIONS.to_owned()),
         max_output_tokens: Some(MAX_TOKENS),
-        ..Request::new(models.default_model().clone(), vec![Message::user(conversation)])
+        ..Request::new(models.default_model().await, vec![Message::user(conversation)])
     };
     let context = sequent_model::Context {
         deadline: Some(tokio::time::Instant::now() + PATIENCE),

@@ -41,7 +41,7 @@ pub(crate) async fn ask<T>(
     accept: impl Fn(Value) -> Result<T, String>,
 ) -> Result<T, Failed> {
     let Some(models) = models else { return Err(Failed::Retry("No model is configured.".to_owned())) };
-    let model = model_of(models, &data_request).map_err(|error| failed(&error))?;
+    let model = model_of(models, &data_request).await.map_err(|error| failed(&error))?;
     let mut request = Request {
         system: Some(data_request.system.to_owned()),
         tools: vec![data_request.tool],
@@ -87,9 +87,9 @@ pub(crate) async fn ask<T>(
 
 /// The model of the request, or the deployment's default. If the cost is limited, the first of its fallbacks with a known
 /// price stands in for a model without one.
-fn model_of(models: &Client, data_request: &DataRequest) -> Result<ModelName, Error> {
+async fn model_of(models: &Client, data_request: &DataRequest) -> Result<ModelName, Error> {
     let model = match data_request.model.as_deref() {
-        None => models.default_model().clone(),
+        None => models.default_model().await,
         Some(name) => name.parse()?,
     };
     if data_request.budget.max_cost_micro_usd.is_none() {

@@ -92,8 +92,8 @@ pub(crate) async fn check(shared: &Shared, parts: &Parts, caller: &Principal) ->
             "Writes with a cookie need the header X-CSRF-Token.",
         ));
     };
-    let keys = shared.keys().await?.ok_or_else(|| Problem::internal("the pipeline has no CSRF key"))?;
-    if verify(&keys, session, sent) {
+    let vault = shared.vault.as_ref().ok_or_else(|| Problem::internal("the pipeline has no CSRF key"))?;
+    if verify(vault.get().await?.http(), session, sent) {
         Ok(())
     } else {
         Err(Problem::new(Code::CsrfTokenInvalid, "X-CSRF-Token is not the token of this session."))
@@ -133,7 +133,7 @@ mod tests {
 
     fn keys(byte: u8) -> HttpKeys {
         let key = base64::engine::general_purpose::STANDARD.encode([byte; 32]);
-        HttpKeys::new(&key.into(), None).unwrap()
+        HttpKeys::new(&key.into()).unwrap()
     }
 
     proptest! {

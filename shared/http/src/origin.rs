@@ -5,9 +5,9 @@
 use std::net::IpAddr;
 
 use http::HeaderMap;
+use sequent_aws::OriginSecret;
 use sequent_core::{Code, ExposeSecret as _};
-use sequent_identity::HttpKeys;
-use subtle::ConstantTimeEq as _;
+use subtle::{Choice, ConstantTimeEq as _};
 
 use crate::Problem;
 
@@ -18,11 +18,13 @@ const OPENED_HOST: &str = "x-forwarded-host";
 /// The network address of the user.
 const VIEWER: &str = "x-viewer-ip";
 
-/// Returns `true` if the secret is right, and `false` if none is configured.
-pub(crate) fn verify(keys: Option<&HttpKeys>, headers: &HeaderMap) -> Result<bool, Problem> {
-    let Some(secret) = keys.and_then(HttpKeys::origin) else { return Ok(false) };
+/// Returns `true` if the secret is right, and `false` if no CDN is in front. While the secret is replaced, the new and the
+/// previous value are right.
+pub(crate) fn verify(secret: Option<&OriginSecret>, headers: &HeaderMap) -> Result<bool, Problem> {
+    let Some(secret) = secret else { return Ok(false) };
     let sent = headers.get(HEADER).map(http::HeaderValue::as_bytes).unwrap_or_default();
-    if bool::from(sent.ct_eq(secret.expose_secret().as_bytes())) {
+    let values = secret.values().iter().map(|value| sent.ct_eq(value.expose_secret().as_bytes()));
+    if values.fold(Choice::from(0), |known, value| known | value).into() {
         return Ok(true);
     }
     Err(Problem::new(Code::WrongOrigin, "Use the public address of the deployment."))
@@ -70,5 +72,19 @@ mod tests {
         {
             assert_eq!(viewer(&headers(VIEWER, text)).is_some(), valid, "{text}");
         }
+    }
+
+    #[test]
+    fn the_current_and_the_previous_secret_open_the_origin() {
+        let secret: OriginSecret = ["new", "previous"].into_iter().collect();
+        let verify = |sent: Option<&'static str>| {
+            let headers = sent.map(|sent| headers(HEADER, sent)).unwrap_or_default();
+            super::verify(Some(&secret), &headers).is_ok_and(|through_cdn| through_cdn)
+        };
+        assert!(verify(Some("new")) && verify(Some("previous")));
+        for wrong in [None, Some(""), Some("newer"), Some("old"), Some("newprevious")] {
+            assert!(!verify(wrong), "{wrong:?}");
+        }
+        assert!(matches!(super::verify(None, &HeaderMap::new()), Ok(false)));
     }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use axum::{Extension, Router, extract::DefaultBodyLimit, middleware};
 use http::request::Parts;
 use sequent_core::InvalidSetting;
-use sequent_identity::{HttpKeys, Identity, Vault};
+use sequent_identity::{Identity, Vault};
 use sequent_tables::Store;
 
 pub use service::App;
@@ -117,13 +117,6 @@ impl Shared {
     pub(crate) fn of(parts: &Parts) -> Result<Arc<Self>, Problem> {
         let found = parts.extensions.get::<Arc<Self>>().cloned();
         found.ok_or_else(|| Problem::internal("the router is not wrapped in the HTTP pipeline"))
-    }
-
-    pub(crate) async fn keys(&self) -> Result<Option<HttpKeys>, Problem> {
-        match &self.vault {
-            Some(vault) => Ok(Some(vault.http_keys().await?)),
-            None => Ok(None),
-        }
     }
 }
 

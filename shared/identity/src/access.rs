@@ -10,7 +10,7 @@ use sequent_core::{Scopes, SecretString, SessionId, TenantId, Timestamp, UserId}
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
-use crate::signing::{self, KeyRing};
+use crate::signing::{self, KeyRing, PublicKeys};
 
 /// The type of RFC 9068, section 2.1. A token that was made for another use with the same key is no access token.
 const TYPE: &str = "at+jwt";
@@ -145,14 +145,14 @@ impl Issuer {
     ///
     /// # Errors
     /// [`Refused`].
-    pub fn verify(&self, ring: &KeyRing, token: &str, now: Timestamp) -> Result<Claims, Refused> {
+    pub fn verify(&self, keys: &PublicKeys, token: &str, now: Timestamp) -> Result<Claims, Refused> {
         if token.len() > LONGEST || token.split('.').count() != 3 {
             return Err(Refused::Malformed);
         }
         let header = jsonwebtoken::decode_header(token).map_err(|_| Refused::Malformed)?;
         let kid = own_header(&header).ok_or(Refused::Header)?;
-        let key = ring.verifier(kid, now).ok_or(Refused::UnknownKey)?;
-        let claims = jsonwebtoken::decode::<Claims>(token, key.public(), &self.validation())
+        let key = keys.verifier(kid, now).ok_or(Refused::UnknownKey)?;
+        let claims = jsonwebtoken::decode::<Claims>(token, key.decoding(), &self.validation())
             .map_err(|_| Refused::Invalid)?
             .claims;
         let now_s = now.seconds();

@@ -107,7 +107,7 @@ impl Identity {
             role: UserRole::Owner,
         };
         let token = RefreshToken::generate()?;
-        let known = DeviceToken::issue(self.vault.get().await?.ring().succession(), &user.email)?;
+        let known = DeviceToken::issue(self.vault.signing().await?.succession(), &user.email)?;
         let session = Session::open(user.tenant_id, user.id, device, &token, now);
         let tenant = Tenant { id: user.tenant_id, name: user.name.clone(), created_at: now };
         let row = SignInRow {

@@ -7,6 +7,9 @@ use ulid::Ulid;
 
 use crate::Identity;
 
+/// The user in entries about the operator of the deployment.
+const OPERATOR: UserId = UserId::from_bits(0);
+
 /// A change that the trail records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -38,6 +41,8 @@ pub enum AuditAction {
     AccountReinstated,
     /// The operator discarded the counts of wrong passwords.
     PasswordUnlocked,
+    /// The operator of the deployment sent a request with the admin key.
+    OperatorRequest,
 }
 
 /// An entry of the trail.
@@ -58,13 +63,22 @@ pub struct AuditEntry {
     /// The network address of the caller.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
+    /// The method and the route of a request of the operator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
 }
 
 impl AuditEntry {
     /// An entry about a user. The optional fields are empty.
     #[must_use]
     pub fn new(action: AuditAction, user: UserId, at: Timestamp) -> Self {
-        Self { action, at, user, session: None, api_key: None, count: None, address: None }
+        Self { action, at, user, session: None, api_key: None, count: None, address: None, request: None }
+    }
+
+    /// An entry about a request of the operator, who is no user.
+    #[must_use]
+    pub fn of_operator(request: String, at: Timestamp) -> Self {
+        Self { request: Some(request), ..Self::new(AuditAction::OperatorRequest, OPERATOR, at) }
     }
 
     /// The row of the entry.

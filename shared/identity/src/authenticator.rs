@@ -41,13 +41,13 @@ impl Identity {
         now: Timestamp,
     ) -> Result<Principal, Error> {
         let token = token.expose_secret();
-        let mut verdict = self.issuer.verify(self.vault.get().await?.ring(), token, now);
+        let mut verdict = self.issuer.verify(self.vault.get().await?.public_keys(), token, now);
         // A key may have been added since the secret was read. Reading it again is limited, because a stranger can
         // make up key ids.
         if matches!(verdict, Err(Refused::UnknownKey))
             && let Some(secret) = self.vault.reread().await?
         {
-            verdict = self.issuer.verify(secret.ring(), token, now);
+            verdict = self.issuer.verify(secret.public_keys(), token, now);
         }
         match verdict {
             Ok(claims) if self.has_open_session(&claims, now).await? => Ok(principal(&claims, via)),

@@ -191,7 +191,7 @@ impl Identity {
             .write(Write::insert(entry.row(row.tenant)?));
         self.commit_mail(transaction).await?;
         self.end_sessions(row.tenant, row.user, None, now).await?;
-        Ok(DeviceToken::issue(self.vault.get().await?.ring().succession(), &user.email)?)
+        Ok(DeviceToken::issue(self.vault.signing().await?.succession(), &user.email)?)
     }
 
     async fn commit_mail(&self, transaction: Transaction) -> Result<(), Error> {

@@ -43,8 +43,8 @@ impl Identity {
         device: Device,
         now: Timestamp,
     ) -> Result<SignedIn, Error> {
-        let secret = self.vault.get().await?;
-        let devices = secret.ring().succession();
+        let keys = self.vault.signing().await?;
+        let devices = keys.succession();
         let known = device.token.as_ref().and_then(|text| DeviceToken::verify(devices, email, text));
         let lane = known.clone().map_or_else(|| Lane::Network(device.network()), Lane::Device);
         let guess = Guess { email, password, lane, address: device.address.clone() };

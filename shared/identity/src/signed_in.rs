@@ -49,7 +49,8 @@ impl Identity {
     ) -> Result<SignedIn, Error> {
         let subject =
             Subject { user: user.id, tenant: user.tenant_id, session: session.id, scopes: Scopes::ALL };
-        let access_token = self.issuer.issue(self.vault.get().await?.ring(), &subject, now)?;
+        let keys = self.vault.signing().await?;
+        let access_token = self.issuer.issue(&keys, &subject, now)?;
         let expires_in = self.issuer.ttl();
         Ok(SignedIn { user, session, access_token, expires_in, refresh_token, device: None })
     }
@@ -79,8 +80,8 @@ impl Identity {
         session: Session,
         now: Timestamp,
     ) -> Result<Option<(Session, RefreshToken)>, Error> {
-        let secret = self.vault.get().await?;
-        let succession = secret.ring().succession();
+        let keys = self.vault.signing().await?;
+        let succession = keys.succession();
         match session.judge(owner.generation, now) {
             Verdict::Ended => {
                 // Continues what an earlier request did not complete.

@@ -1,10 +1,15 @@
 //! The keys that sign access tokens. Several exist at a time, so that a rotation never makes a valid token invalid.
 //!
-//! A key is published, and verifies, from its addition to the secret until its `not_after`. It may sign from its
-//! `not_before`; the newest key that may sign does. [`rotation`] adds the next key so early that every process has read
-//! it before it first signs.
+//! A key is published, and verifies, from its addition until its `not_after`. It may sign from its `not_before`; the
+//! newest key that may sign does. [`rotation`] adds the next key so early that every process has read it before it first
+//! signs.
+//!
+//! Only the functions that issue tokens and rotate keys may read [`KeyRing`]. All others have the [`PublicKeys`], with
+//! which no token can be made.
 
+mod public;
 pub mod rotation;
+pub(crate) mod stored;
 
 use std::fmt;
 
@@ -12,79 +17,50 @@ use base64::{
     Engine,
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
-use jsonwebtoken::{DecodingKey, EncodingKey};
-use ring::{
-    digest, hmac,
-    signature::{Ed25519KeyPair, KeyPair},
-};
-use sequent_core::{ExposeSecret, SecretString, Timestamp};
-use serde::{Deserialize, Serialize};
+use jsonwebtoken::EncodingKey;
+use ring::{digest, hmac, signature::Ed25519KeyPair};
+use sequent_core::Timestamp;
+use serde::Deserialize;
 
-use crate::{eddsa, secret::derive};
+pub use public::{Jwk, JwkSet, PublicKey, PublicKeys};
 
-/// The purpose of the first key of a deployment.
-const FIRST_KEY: &[u8] = b"access token signing key 1";
+use crate::eddsa;
+use stored::{PrivateKey, SigningDocument};
 
-/// The secret contains no usable keys. The error contains none of its text.
+/// The keys cannot be used or made. The error contains none of their text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The secret has neither `seed` nor `csrf_key`.
-    #[error("the secret has no root to derive keys from")]
-    NoRoot,
-    /// An entry of `jwt_keys` is not a base64 PKCS #8 Ed25519 key.
-    #[error("the secret holds a signing key that is not Ed25519 in PKCS #8")]
+    /// A key is not a base64 PKCS #8 Ed25519 key, or not the public half of one.
+    #[error("a signing key is not an Ed25519 key")]
     InvalidKey,
     /// Every key has expired or none has begun.
     #[error("no signing key is valid now")]
     NoActiveKey,
-}
-
-/// One element of `jwt_keys`.
-#[derive(Deserialize)]
-pub(crate) struct Entry {
-    kid: String,
-    private_key: SecretString,
-    not_before: i64,
-    not_after: Option<i64>,
+    /// The random generator failed.
+    #[error("the random generator failed")]
+    Random,
 }
 
 /// One key that signs access tokens.
 pub struct SigningKey {
     kid: String,
     private: EncodingKey,
-    public: DecodingKey,
-    x: String,
     not_before: Timestamp,
     not_after: Option<Timestamp>,
 }
 
 impl SigningKey {
-    fn from_pkcs8(kid: Option<String>, pkcs8: &[u8]) -> Result<Self, Error> {
+    fn new(stored: &PrivateKey) -> Result<Self, Error> {
         eddsa::install();
-        let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(pkcs8).map_err(|_| Error::InvalidKey)?;
-        let public = pair.public_key().as_ref();
-        let x = URL_SAFE_NO_PAD.encode(public);
+        let der = stored.der()?;
+        Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der).map_err(|_| Error::InvalidKey)?;
+        let at = |seconds: i64| Timestamp::from_millis(seconds.saturating_mul(1000));
         Ok(Self {
-            kid: kid.unwrap_or_else(|| thumbprint(&x)),
-            private: EncodingKey::from_ed_der(pkcs8),
-            public: DecodingKey::from_ed_der(public),
-            x,
-            not_before: Timestamp::from_millis(0),
-            not_after: None,
+            kid: stored.kid.clone(),
+            private: EncodingKey::from_ed_der(&der),
+            not_before: at(stored.not_before),
+            not_after: stored.not_after.map(at),
         })
-    }
-
-    /// The first key of a deployment. It is derived, so that all processes have the same.
-    fn derived(root: &SecretString) -> Result<Self, Error> {
-        Self::from_pkcs8(None, &pkcs8(&derive(root, FIRST_KEY)))
-    }
-
-    fn from_entry(entry: Entry) -> Result<Self, Error> {
-        let der = STANDARD.decode(entry.private_key.expose_secret()).map_err(|_| Error::InvalidKey)?;
-        let mut key = Self::from_pkcs8(Some(entry.kid), &der)?;
-        key.not_before = Timestamp::from_millis(entry.not_before.saturating_mul(1000));
-        key.not_after = entry.not_after.map(|at| Timestamp::from_millis(at.saturating_mul(1000)));
-        Ok(key)
     }
 
     /// The `kid` of the tokens that the key signs.
@@ -97,12 +73,8 @@ impl SigningKey {
         &self.private
     }
 
-    pub(crate) fn public(&self) -> &DecodingKey {
-        &self.public
-    }
-
-    fn verifies_at(&self, now: Timestamp) -> bool {
-        self.not_after.is_none_or(|end| now < end)
+    fn signs_at(&self, now: Timestamp) -> bool {
+        self.not_before <= now && self.not_after.is_none_or(|end| now < end)
     }
 }
 
@@ -112,38 +84,22 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-/// The parsed keys of the secret.
-#[derive(Debug)]
+/// The keys of those who issue tokens: the private keys of access tokens, and the key of refresh tokens.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "SigningDocument")]
 pub struct KeyRing {
     keys: Vec<SigningKey>,
     succession: hmac::Key,
 }
 
 impl KeyRing {
-    /// The keys in the secret, or the key that is derived from its root.
-    pub(crate) fn new(entries: Vec<Entry>, root: &SecretString) -> Result<Self, Error> {
-        let keys = if entries.is_empty() {
-            vec![SigningKey::derived(root)?]
-        } else {
-            entries.into_iter().map(SigningKey::from_entry).collect::<Result<_, _>>()?
-        };
-        let succession = hmac::Key::new(hmac::HMAC_SHA256, &derive(root, b"refresh token succession 1"));
-        Ok(Self { keys, succession })
-    }
-
     /// The key that signs now.
     ///
     /// # Errors
     /// [`Error::NoActiveKey`].
     pub fn signer(&self, now: Timestamp) -> Result<&SigningKey, Error> {
-        let active = self.keys.iter().filter(|key| key.not_before <= now && key.verifies_at(now));
+        let active = self.keys.iter().filter(|key| key.signs_at(now));
         active.max_by_key(|key| key.not_before).ok_or(Error::NoActiveKey)
-    }
-
-    /// The unexpired key with this id. The id is only compared. It names no file, row or address.
-    #[must_use]
-    pub fn verifier(&self, kid: &str, now: Timestamp) -> Option<&SigningKey> {
-        self.keys.iter().find(|key| key.kid == kid && key.verifies_at(now))
     }
 
     /// The key for [`crate::token::RefreshToken::successor`].
@@ -151,51 +107,18 @@ impl KeyRing {
     pub fn succession(&self) -> &hmac::Key {
         &self.succession
     }
+}
 
-    /// The public halves of all unexpired keys (RFC 7517, RFC 8037).
-    #[must_use]
-    pub fn jwks(&self, now: Timestamp) -> JwkSet {
-        let valid = self.keys.iter().filter(|key| key.verifies_at(now));
-        JwkSet {
-            keys: valid
-                .map(|key| Jwk {
-                    kty: "OKP",
-                    crv: "Ed25519",
-                    alg: "EdDSA",
-                    key_use: "sig",
-                    kid: key.kid.clone(),
-                    x: key.x.clone(),
-                })
-                .collect(),
-        }
+impl TryFrom<SigningDocument> for KeyRing {
+    type Error = Error;
+
+    fn try_from(document: SigningDocument) -> Result<Self, Error> {
+        let succession = STANDARD.decode(&document.succession_key).map_err(|_| Error::InvalidKey)?;
+        Ok(Self {
+            keys: document.keys.iter().map(SigningKey::new).collect::<Result<_, _>>()?,
+            succession: hmac::Key::new(hmac::HMAC_SHA256, &succession),
+        })
     }
-}
-
-/// A JSON Web Key Set.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct JwkSet {
-    /// All keys that have not expired.
-    pub keys: Vec<Jwk>,
-}
-
-/// A public Ed25519 key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Jwk {
-    /// Always `OKP`.
-    pub kty: &'static str,
-    /// Always `Ed25519`.
-    pub crv: &'static str,
-    /// Always `EdDSA`.
-    pub alg: &'static str,
-    /// Always `sig`.
-    #[serde(rename = "use")]
-    pub key_use: &'static str,
-    /// The id, which tokens contain.
-    pub kid: String,
-    /// The public key, base64url.
-    pub x: String,
 }
 
 /// Encodes an Ed25519 seed as PKCS #8 version 1 (RFC 8410, section 7): a fixed header and the 32 bytes.
@@ -205,7 +128,7 @@ fn pkcs8(seed: &[u8; 32]) -> Vec<u8> {
     [&HEADER[..], seed].concat()
 }
 
-/// The RFC 7638 thumbprint of an Ed25519 key. It is the id of a key without an explicit one.
+/// The RFC 7638 thumbprint of an Ed25519 key. It is the id of a key.
 fn thumbprint(x: &str) -> String {
     let canonical = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#);
     URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, canonical.as_bytes()))

@@ -134,9 +134,9 @@ impl Inner {
 
     pub(crate) async fn open(&self, tenant: TenantId, stored: &Stored) -> Result<Link, Error> {
         let Stored { server, sealed_endpoint, .. } = stored;
-        let secret = self.vault.get().await?;
+        let keys = self.vault.sealing_of(sealed_endpoint).await?;
         let purpose = purpose(tenant, &server.name, &server.host);
-        Ok(self.link(Endpoint::open(secret.sealing(), sealed_endpoint, &purpose)?)?)
+        Ok(self.link(Endpoint::open(&keys, sealed_endpoint, &purpose)?)?)
     }
 
     /// Notes in the server's row which tools wait for acceptance, so that its tenant learns of them.

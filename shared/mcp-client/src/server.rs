@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use sequent_core::{ExposeSecret, SecretString, TenantId, Timestamp, UserId};
-use sequent_identity::secret::{SealError, SealingKey};
+use sequent_identity::secret::{SealError, SealingKeys};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -101,13 +101,13 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
-    pub(crate) fn seal(&self, key: &SealingKey, purpose: &str) -> Result<String, SealError> {
+    pub(crate) fn seal(&self, keys: &SealingKeys, purpose: &str) -> Result<String, SealError> {
         let token = self.token.as_ref().map(ExposeSecret::expose_secret);
-        key.seal(&json!([self.url.expose_secret(), token]).to_string().into(), purpose)
+        keys.seal(&json!([self.url.expose_secret(), token]).to_string().into(), purpose)
     }
 
-    pub(crate) fn open(key: &SealingKey, sealed: &str, purpose: &str) -> Result<Self, SealError> {
-        let text = key.open(sealed, purpose)?;
+    pub(crate) fn open(keys: &SealingKeys, sealed: &str, purpose: &str) -> Result<Self, SealError> {
+        let text = keys.open(sealed, purpose)?;
         let endpoint: (String, Option<String>) =
             serde_json::from_str(text.expose_secret()).map_err(|_| SealError::Unopenable)?;
         Ok(Self { url: endpoint.0.into(), token: endpoint.1.map(SecretString::from) })

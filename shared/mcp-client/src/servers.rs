@@ -119,8 +119,8 @@ impl Servers {
         let host = host(&admitted);
         let has_token = new.token.is_some();
         let endpoint = Endpoint { url: admitted.url().as_str().into(), token: new.token };
-        let secret = inner.vault.get().await?;
-        let sealed_endpoint = endpoint.seal(secret.sealing(), &purpose(tenant, &new.name, &host))?;
+        let keys = inner.vault.sealing().await?;
+        let sealed_endpoint = endpoint.seal(&keys, &purpose(tenant, &new.name, &host))?;
         let link = Arc::new(inner.link(endpoint)?);
         let remote = if new.enabled { link.list().await? } else { Vec::new() };
         let server = Server {

@@ -113,9 +113,9 @@ async fn an_address_and_its_token_are_stored_sealed_and_open_for_their_server_on
     let row: Value = store.get(&key::mcp_server(tenant, "notes")).await.unwrap().unwrap();
     assert!(!row.to_string().contains(TOKEN) && !row.to_string().contains("/mcp"), "{row}");
     let sealed = row["sealed_endpoint"].as_str().unwrap();
-    let secret = vault("tests").get().await.unwrap();
+    let keys = vault("tests").sealing().await.unwrap();
     let open = |tenant, called: &str, host: &str| {
-        secret.sealing().open(sealed, &crate::server::purpose(tenant, &name(called), host))
+        keys.open(sealed, &crate::server::purpose(tenant, &name(called), host))
     };
     assert!(open(tenant, "notes", &server.host).is_ok());
     assert_eq!(open(tenant, "notes", "elsewhere.example").unwrap_err(), SealError::Unopenable);

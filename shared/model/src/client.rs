@@ -10,6 +10,7 @@ use crate::{
     Chunks, Config, Error, ModelName, Provider, Request, Secrets, Usage,
     chunks::{Activity, Limits},
     config, demo,
+    deployed::ClientSettings,
     meter::Meter,
     price::Price,
     retry,
@@ -22,7 +23,7 @@ pub struct Client(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    config: Config,
+    settings: ClientSettings,
     upstream: Upstream,
 }
 
@@ -51,7 +52,16 @@ pub struct ModelInfo {
 impl Client {
     /// Creates a client of the providers in `config`.
     pub fn new(config: Config) -> Self {
-        Self(Arc::new(Inner { config, upstream: Upstream::default() }))
+        Self::of(ClientSettings::Fixed(Arc::new(config)))
+    }
+
+    pub(crate) fn of(settings: ClientSettings) -> Self {
+        Self(Arc::new(Inner { settings, upstream: Upstream::default() }))
+    }
+
+    /// The configuration as it is known. [`default_model`](Self::default_model) and [`stream`](Self::stream) update it.
+    fn config(&self) -> Arc<Config> {
+        self.0.settings.known()
     }
 
     /// Creates a client of the providers in the environment, see [`config`](crate::config).
@@ -62,15 +72,15 @@ impl Client {
         Config::from_env(Secrets::default()).map(Self::new)
     }
 
-    /// Returns the model of requests that name none.
-    pub fn default_model(&self) -> &ModelName {
-        &self.0.config.default_model
+    /// Returns the model of requests that name none. A key that was stored five minutes ago has an effect.
+    pub async fn default_model(&self) -> ModelName {
+        self.0.settings.current().await.default_model.clone()
     }
 
     /// Returns `model` and its fallbacks, in the order to try them.
     pub fn candidates(&self, model: ModelName) -> Vec<ModelName> {
         let others =
-            self.0.config.fallbacks.iter().filter(|other| **other != model).cloned().collect::<Vec<_>>();
+            self.config().fallbacks.iter().filter(|other| **other != model).cloned().collect::<Vec<_>>();
         std::iter::once(model).chain(others).collect()
     }
 
@@ -82,7 +92,7 @@ impl Client {
             provider,
             model: name.to_owned(),
             demo,
-            configured: demo || self.0.config.endpoint(provider).is_some(),
+            configured: demo || self.config().endpoint(provider).is_some(),
         }
     }
 
@@ -98,7 +108,7 @@ impl Client {
     /// Returns the price of `model`, or `None` if it is not known.
     #[must_use]
     pub fn price(&self, model: &ModelName) -> Option<Price> {
-        self.0.config.prices.get(model.split().1)
+        self.config().prices.get(model.split().1)
     }
 
     /// Returns the candidates with a known price.
@@ -111,30 +121,42 @@ impl Client {
     /// Creates the HTTP client before the first request, if a real provider is configured. This reads the
     /// system's certificates, which takes some milliseconds: better at start-up than in the first answer.
     pub fn warm(&self) {
-        let config = &self.0.config;
+        let config = self.config();
         if config.openai.is_some() || config.anthropic.is_some() {
-            self.0.upstream.warm(config);
+            self.0.upstream.warm(&config);
         }
     }
 
     /// Sends a request, and returns when the first chunk of the answer has arrived.
     ///
-    /// Dropping the future or the stream cancels the request.
+    /// Dropping the future or the stream cancels the request. If the provider refuses the key, the keys are read again,
+    /// and the request is sent once more if they have changed.
     ///
     /// # Errors
     /// Nothing was generated. An immediate retry does not help, because temporary errors have been retried
     /// already.
     pub async fn stream(&self, request: Request, context: Context) -> Result<Chunks, Error> {
         request.validate()?;
-        let config = &self.0.config;
+        let config = self.0.settings.current().await;
+        let refused = match self.open(&config, &request, &context).await {
+            Err(refused @ Error::Unauthorized) => refused,
+            opened => return opened,
+        };
+        match self.0.settings.after_refusal(&config).await {
+            Some(config) => self.open(&config, &request, &context).await,
+            None => Err(refused),
+        }
+    }
+
+    async fn open(&self, config: &Config, request: &Request, context: &Context) -> Result<Chunks, Error> {
         let latest = Instant::now() + config.timeouts.total;
         let deadline = context.deadline.map_or(latest, |own| own.min(latest));
         let limits =
             Limits { first_token: config.timeouts.first_token, idle: config.timeouts.idle, deadline };
-        let meter = Meter::new(&request);
+        let meter = Meter::new(request);
         let (provider, model) = request.model.split();
         if provider == Provider::Demo {
-            let raw = demo::open(&request, config.demo_tokens_per_second)?;
+            let raw = demo::open(request, config.demo_tokens_per_second)?;
             let chunks = Chunks::new(raw, meter, limits, Activity::default());
             return chunks.started().await;
         }
@@ -142,7 +164,7 @@ impl Client {
         retry::run(&config.retry, deadline, || async {
             let activity = Activity::default();
             let opening =
-                self.0.upstream.open(config, provider, model, &request, request_id, activity.clone());
+                self.0.upstream.open(config, provider, model, request, request_id, activity.clone());
             // Boxed, because the futures of `genai` are large.
             let raw = Box::pin(opening).await?;
             Chunks::new(raw, meter.clone(), limits, activity).started().await

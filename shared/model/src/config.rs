@@ -16,7 +16,7 @@
 
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use crate::{ModelName, Policy, Provider, price};
@@ -89,6 +89,14 @@ pub struct Secrets {
 }
 
 impl Secrets {
+    /// Returns `true` if both have the same keys and address.
+    pub(crate) fn equals(&self, other: &Self) -> bool {
+        let text = |key: &Option<SecretString>| key.as_ref().map(|key| key.expose_secret().to_owned());
+        text(&self.openai_api_key) == text(&other.openai_api_key)
+            && text(&self.anthropic_api_key) == text(&other.anthropic_api_key)
+            && self.openai_base_url == other.openai_base_url
+    }
+
     /// Parses the document.
     ///
     /// # Errors
@@ -276,7 +284,6 @@ pub fn default_models(lookup: impl Fn(&str) -> Option<String>) -> Result<Vec<Mod
 }
 
 fn is_set(key: &SecretString) -> bool {
-    use secrecy::ExposeSecret;
     !key.expose_secret().is_empty()
 }
 

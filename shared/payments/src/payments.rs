@@ -2,7 +2,7 @@
 
 use sequent_billing::{Credits, Ledger, Terms};
 use sequent_core::TenantId;
-use sequent_tables::{Cancelled, Error as DataError, Store};
+use sequent_tables::{Cancelled, Error as DataError, SecretTable, Store};
 
 use crate::Catalog;
 
@@ -68,16 +68,16 @@ impl Payments {
         Some(Self { store, stripe, catalog, meter: None, terms })
     }
 
-    /// Reads the settings from the environment. Returns `None` if billing is off or there is no secret for Stripe's key.
+    /// Reads the settings from the environment. Returns `None` if billing is off.
     ///
     /// # Errors
     /// Fails if a setting is invalid.
     pub fn from_env(
         store: Store,
-        secrets: &aws_sdk_secretsmanager::Client,
+        secrets: &SecretTable,
         credits: &Credits,
     ) -> Result<Option<Self>, Box<dyn std::error::Error + Send + Sync>> {
-        let Some(web) = sequent_stripe::Web::from_env(secrets)? else { return Ok(None) };
+        let web = sequent_stripe::Web::from_env(secrets)?;
         let meter = std::env::var("BILLING_METER").ok().filter(|name| !name.is_empty());
         let payments = Self::new(store, sequent_stripe::Client::new(web), Catalog::from_env()?, credits);
         Ok(payments.map(|payments| Self { meter, ..payments }))

@@ -2,6 +2,7 @@
 
 use sequent_aws::{Secrets, secret};
 use sequent_core::SecretString;
+use sequent_tables::{SecretName, SecretTable};
 use serde::Deserialize;
 
 /// The API key of our requests.
@@ -11,26 +12,31 @@ pub struct ApiKey(Secrets<Key>);
 pub struct WebhookSecrets(Source);
 
 enum Source {
-    Manager(Secrets<Signing>),
+    Stored(Secrets<Signing>),
     Fixed(Vec<SecretString>),
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Key {
-    #[serde(default)]
     secret_key: Option<SecretString>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Signing {
-    #[serde(default)]
-    webhook_secrets: Vec<SecretString>,
+    signing_secret: Option<SecretString>,
+    previous_signing_secret: Option<SecretString>,
+}
+
+impl Signing {
+    fn all(&self) -> Vec<SecretString> {
+        [&self.signing_secret, &self.previous_signing_secret].into_iter().flatten().cloned().collect()
+    }
 }
 
 /// A secret cannot be used. The message contains nothing of its text.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Secrets Manager did not return the secret.
+    /// The table did not return the secret.
     #[error(transparent)]
     Secret(#[from] secret::Error),
     /// The field has not been filled in yet.
@@ -39,10 +45,10 @@ pub enum Error {
 }
 
 impl ApiKey {
-    /// Reads the field `secret_key` of the secret `id`: a secret or a restricted key.
+    /// Reads the field `secret_key` of the secret `stripe`: a secret or a restricted key.
     #[must_use]
-    pub fn new(client: aws_sdk_secretsmanager::Client, id: String) -> Self {
-        Self(Secrets::new(client, id))
+    pub fn new(table: &SecretTable) -> Self {
+        Self(Secrets::optional_row(table, SecretName::Stripe))
     }
 
     /// Returns the API key.
@@ -56,11 +62,10 @@ impl ApiKey {
 }
 
 impl WebhookSecrets {
-    /// Reads the field `webhook_secrets` of the secret that `STRIPE_WEBHOOK_SECRET_ID` names: one secret, or two during a
-    /// rotation. Returns `None` if the variable is not set.
-    pub fn from_env(client: aws_sdk_secretsmanager::Client) -> Option<Self> {
-        let id = std::env::var("STRIPE_WEBHOOK_SECRET_ID").ok().filter(|id| !id.is_empty())?;
-        Some(Self(Source::Manager(Secrets::new(client, id))))
+    /// Reads the fields `signing_secret` and, during a rotation, `previous_signing_secret` of the secret `stripe-webhook`.
+    #[must_use]
+    pub fn stored(table: &SecretTable) -> Self {
+        Self(Source::Stored(Secrets::optional_row(table, SecretName::StripeWebhook)))
     }
 
     /// Returns a source of these secrets.
@@ -75,9 +80,9 @@ impl WebhookSecrets {
     /// Fails if the secret cannot be read or holds no signing secret.
     pub async fn get(&self) -> Result<Vec<SecretString>, Error> {
         let secrets = match &self.0 {
-            Source::Manager(secrets) => secrets.get().await?.webhook_secrets.clone(),
+            Source::Stored(secrets) => secrets.get().await?.all(),
             Source::Fixed(secrets) => secrets.clone(),
         };
-        if secrets.is_empty() { Err(Error::Empty("webhook_secrets")) } else { Ok(secrets) }
+        if secrets.is_empty() { Err(Error::Empty("signing_secret")) } else { Ok(secrets) }
     }
 }

@@ -233,6 +233,12 @@ pub fn rate_limit(tenant: TenantId, class: &str, window: i64) -> Key {
     Key::new(format!("{tenant}#rate-limit"), format!("{class}#{window}"))
 }
 
+/// A secret of the deployment, in the table of secrets.
+#[must_use]
+pub(crate) fn secret(name: &str) -> Key {
+    Key::new(format!("secret#{name}"), "secret")
+}
+
 /// Returns the SHA-256 of the parts in lower-case hexadecimal. Each part is preceded by its length, so that no two lists
 /// collide.
 fn hash(parts: &[&[u8]]) -> String {

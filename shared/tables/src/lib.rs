@@ -63,6 +63,7 @@ pub mod limit;
 mod page;
 mod retry;
 mod row;
+mod secret;
 mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -84,6 +85,7 @@ pub use limit::Limit;
 pub use page::{Page, PageRequest};
 pub use retry::{Retry, Tries};
 pub use row::Row;
+pub use secret::{SecretName, SecretTable};
 pub use store::{Store, Tables};
 pub use transaction::{Cancelled, Label, Reason, Reasons, Transaction};
 pub use update::Update;

@@ -70,12 +70,17 @@ impl Store {
     /// The error names the missing variable.
     pub fn from_env(config: &aws_config::SdkConfig) -> Result<Self, String> {
         pace::check().map_err(|error| error.to_string())?;
+        Ok(Self::connect(config, Tables::from_env()?))
+    }
+
+    /// A store over tables with these names.
+    pub(crate) fn connect(config: &aws_config::SdkConfig, tables: Tables) -> Self {
         let mut config = aws_sdk_dynamodb::config::Builder::from(config);
         // The SDK's own variable for the endpoint of one service. It is read only for a configuration that the SDK loads.
         if let Some(url) = setting::text("AWS_ENDPOINT_URL_DYNAMODB") {
             config = config.endpoint_url(url);
         }
-        Ok(Self::new(Client::from_conf(config.build()), Tables::from_env()?))
+        Self::new(Client::from_conf(config.build()), tables)
     }
 
     /// Returns the client, for the run log.

@@ -81,12 +81,13 @@ async fn a_wrong_adjustment_names_its_field() {
         ("key", json!("a b")),
     ] {
         let event = adjustment(&ada, |body| body[field] = value.clone());
-        let answer = deployment.send(&event.header("x-admin-key", "example-admin-key")).await;
+        let answer =
+            deployment.send(&event.header("x-admin-key", "example-admin-key-of-32-characters")).await;
         assert_eq!(outcome(&answer), refused(422, "validation_failed"), "{field}: {value}");
         assert_eq!(answer.json()["errors"][0]["pointer"], format!("#/{field}"), "{field}: {value}");
     }
     let unknown = adjustment(&ada, |body| body["tenant_id"] = json!("ten_01K9Z3TB6W0000000000000001"));
-    let answer = deployment.send(&unknown.header("x-admin-key", "example-admin-key")).await;
+    let answer = deployment.send(&unknown.header("x-admin-key", "example-admin-key-of-32-characters")).await;
     assert_eq!(outcome(&answer), refused(404, "not_found"));
 }
 
@@ -138,7 +139,7 @@ async fn tenants_do_not_see_each_others_ledgers() {
     let deployment = Deployment::new().await;
     let ada = deployment.sign_up("ada@example.com").await;
     let eve = deployment.sign_up("eve@example.com").await;
-    let event = adjustment(&ada, |_| ()).header("x-admin-key", "example-admin-key");
+    let event = adjustment(&ada, |_| ()).header("x-admin-key", "example-admin-key-of-32-characters");
     assert_eq!(deployment.send(&event).await.status, 201);
     let credits = deployment.send(&golden("billing", "credits", &eve)).await.json();
     assert_eq!(credits["adjusted"], 0);

@@ -17,7 +17,7 @@ fn outcome(answer: &Answer) -> (u16, String) {
 fn by_operator(method: &str, path: &str) -> Event {
     Event::new(method, path)
         .header("x-origin-verify", "example-origin-secret")
-        .header("x-admin-key", "example-admin-key")
+        .header("x-admin-key", "example-admin-key-of-32-characters")
 }
 
 #[tokio::test]

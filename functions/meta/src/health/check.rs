@@ -29,15 +29,6 @@ impl Failure {
     }
 }
 
-impl From<sequent_aws::secret::Error> for Failure {
-    fn from(error: sequent_aws::secret::Error) -> Self {
-        match error {
-            sequent_aws::secret::Error::Read { .. } => Self::Unreadable(error.into()),
-            sequent_aws::secret::Error::Malformed { .. } => Self::Unusable(error.into()),
-        }
-    }
-}
-
 /// The value that a dependency answered with, if any, and its check.
 pub(crate) struct Checked<T> {
     pub(crate) value: Option<T>,

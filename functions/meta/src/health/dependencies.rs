@@ -1,12 +1,13 @@
 //! The dependencies that no function can work without, and the cheapest request that each of them can answer.
+//!
+//! Anyone may call this function, so it may read no secret: it finds out that secrets can be read from a key that does
+//! not exist, and that the secret of the CDN exists from its description.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use aws_sdk_secretsmanager::Client;
-use sequent_aws::Secrets;
-use sequent_identity::secret::AppSecret;
-use sequent_model::{Config, Provider};
-use sequent_tables::{Store, TableName};
+use sequent_model::{Config, ModelName, Provider, config};
+use sequent_tables::{SecretTable, Store, TableName};
 
 use super::{
     check::{Failure, check},
@@ -16,40 +17,27 @@ use super::{
 /// Reads a setting by its name.
 type Lookup = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
-/// The tables, the secrets and the model provider of a deployment.
+/// The tables, the secret of the CDN and the model provider of a deployment.
 #[derive(Clone)]
 pub struct Dependencies {
     store: Store,
+    secrets: SecretTable,
     client: Client,
-    app_secret: Arc<Secrets<AppSecret>>,
     origin_secret: Option<String>,
-    model_secret: Option<Arc<Secrets<sequent_model::Secrets>>>,
     lookup: Lookup,
 }
 
 impl Dependencies {
-    /// Reads `SECRETS_ID`, `ORIGIN_SECRET_ID`, `MODEL_SECRETS_ID` and the model settings with `lookup`.
-    ///
-    /// # Errors
-    /// If `SECRETS_ID` is missing.
+    /// Reads `ORIGIN_SECRET_ID` and the model settings with `lookup`.
+    #[must_use]
     pub fn new(
         store: Store,
+        secrets: SecretTable,
         client: Client,
         lookup: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
-    ) -> Result<Self, String> {
-        let read = |name: &str| lookup(name).filter(|text| !text.is_empty());
-        let app_secret = read("SECRETS_ID").ok_or_else(|| {
-            "SECRETS_ID is not set. Set it to the name or ARN of the app secret.".to_owned()
-        })?;
-        let model_secret = read("MODEL_SECRETS_ID").map(|id| Arc::new(Secrets::new(client.clone(), id)));
-        Ok(Self {
-            app_secret: Arc::new(Secrets::new(client.clone(), app_secret)),
-            origin_secret: read("ORIGIN_SECRET_ID"),
-            model_secret,
-            store,
-            client,
-            lookup: Arc::new(lookup),
-        })
+    ) -> Self {
+        let origin_secret = lookup("ORIGIN_SECRET_ID").filter(|text| !text.is_empty());
+        Self { store, secrets, client, origin_secret, lookup: Arc::new(lookup) }
     }
 
     /// Checks all dependencies at once.
@@ -57,11 +45,11 @@ impl Dependencies {
         let (main, events, secret, origin, model) = tokio::join!(
             check("main_table", self.table(TableName::Main)),
             check("events_table", self.table(TableName::Events)),
-            check("secret", self.app_secret()),
+            check("secret", self.secrets()),
             check("origin_secret", self.origin_secret()),
             check("model", self.model()),
         );
-        let model = match model.value {
+        let model = match model.value.flatten() {
             Some(provider) => model.check.with_provider(provider.as_str(), provider == Provider::Demo),
             None => model.check,
         };
@@ -81,42 +69,30 @@ impl Dependencies {
         self.store.ping(table).await.map_err(|error| Failure::Unreadable(error.into()))
     }
 
-    /// Reads the secret itself, because a cached value proves nothing for the next instance. Reading it
-    /// parses its keys.
-    async fn app_secret(&self) -> Result<(), Failure> {
-        self.app_secret.read_now().await?;
-        Ok(())
+    async fn secrets(&self) -> Result<(), Failure> {
+        self.secrets.ping().await.map_err(|error| Failure::Unreadable(error.into()))
     }
 
     async fn origin_secret(&self) -> Result<(), Failure> {
         let Some(id) = &self.origin_secret else { return Ok(()) };
-        let read = self.client.get_secret_value().secret_id(id).send().await;
-        let text = read.map_err(|error| Failure::Unreadable(Box::new(error)))?.secret_string;
-        if text.is_none_or(|text| text.is_empty()) {
-            return Err(Failure::Unusable("the secret is empty".into()));
+        let described = self.client.describe_secret().secret_id(id).send().await;
+        let description = described.map_err(|error| Failure::Unreadable(Box::new(error)))?;
+        match description.deleted_date() {
+            Some(_) => Err(Failure::Unusable("the secret is about to be deleted".into())),
+            None => Ok(()),
         }
-        Ok(())
     }
 
-    /// Returns the provider that answers if a request names no model. The provider is not called, because a
-    /// call costs money.
-    async fn model(&self) -> Result<Provider, Failure> {
-        let secrets = match &self.model_secret {
-            Some(secrets) => (*secrets.read_now().await?).clone(),
-            None => sequent_model::Secrets::default(),
-        };
-        let unusable = |error: sequent_model::config::Error| Failure::Unusable(error.into());
-        let config = Config::from_lookup(|name| (self.lookup)(name), secrets).map_err(unusable)?;
-        let (provider, _) = config.default_model.split();
-        let configured = match provider {
-            Provider::Demo => true,
-            Provider::OpenAi => config.openai.is_some(),
-            Provider::Anthropic => config.anthropic.is_some(),
-        };
-        if configured {
-            Ok(provider)
-        } else {
-            Err(Failure::Unusable(format!("no credentials for {}", provider.as_str()).into()))
-        }
+    /// Returns the provider that answers if a request names no model, if the settings name one. The keys of providers may
+    /// be in a secret, which this function may not read. No provider is called, because a call costs money.
+    async fn model(&self) -> Result<Option<Provider>, Failure> {
+        let unusable = |error: config::Error| Failure::Unusable(error.into());
+        let lookup = |name: &str| (self.lookup)(name);
+        Config::from_lookup(lookup, sequent_model::Secrets::default()).map_err(unusable)?;
+        let default = config::default_models(lookup).map_err(unusable)?;
+        Ok(match default.as_slice() {
+            [model] => Some(ModelName::split(model).0),
+            _ => None,
+        })
     }
 }

@@ -32,7 +32,7 @@ pub(crate) struct HealthCheck {
     /// The kind of the failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<&'static str>,
-    /// The provider that answers if a request names no model.
+    /// The provider that answers if a request names no model, if the settings of the deployment name one.
     #[serde(skip_serializing_if = "Option::is_none")]
     provider: Option<&'static str>,
     /// `true` if the provider is the labelled stand-in that needs no model.

@@ -12,7 +12,7 @@ use aws_smithy_types::body::SdkBody;
 use sequent_http::testing::Answer;
 use sequent_http::{Config, Pipeline, testing::Event};
 use sequent_meta_function::{App, Dependencies, router};
-use sequent_tables::Store;
+use sequent_tables::{SecretTable, Store};
 use serde_json::{Value, json};
 
 /// A Secrets Manager with the given secrets. It counts its requests.
@@ -33,8 +33,13 @@ impl Manager {
             manager.requests.fetch_add(1, Ordering::SeqCst);
             let body: Value = serde_json::from_slice(request.body().bytes().unwrap()).unwrap();
             let secrets = manager.secrets.lock().unwrap();
+            assert_eq!(
+                request.headers()["x-amz-target"],
+                "secretsmanager.DescribeSecret",
+                "no secret is read"
+            );
             let (status, answer) = match secrets[body["SecretId"].as_str().unwrap()].as_str() {
-                Some(text) => (200, json!({ "SecretString": text })),
+                Some(_) => (200, json!({ "Name": "origin" })),
                 None => (400, json!({ "__type": "ResourceNotFoundException", "message": "internals" })),
             };
             http::Response::builder().status(status).body(SdkBody::from(answer.to_string())).unwrap()
@@ -54,18 +59,13 @@ pub(crate) fn client_over(http: impl HttpClient + 'static) -> aws_sdk_secretsman
 }
 
 pub(crate) fn secrets() -> Value {
-    json!({
-        "app": json!({ "seed": "a seed for tests" }).to_string(),
-        "origin": "from-the-cdn",
-        "model": json!({ "openai_api_key": "sk-very-secret" }).to_string(),
-    })
+    json!({ "origin": "from-the-cdn" })
 }
 
 pub(crate) fn environment(name: &str) -> Option<String> {
     let value = match name {
-        "SECRETS_ID" => "app",
         "ORIGIN_SECRET_ID" => "origin",
-        "MODEL_SECRETS_ID" => "model",
+        "DEFAULT_MODEL" => "gpt-5.4-mini",
         _ => return None,
     };
     Some(value.to_owned())
@@ -76,7 +76,7 @@ pub(crate) fn app(
     client: aws_sdk_secretsmanager::Client,
     environment: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
 ) -> sequent_http::App {
-    let dependencies = Dependencies::new(store, client, environment).unwrap();
+    let dependencies = Dependencies::new(store.clone(), SecretTable::new(store), client, environment);
     Pipeline::with_config("meta", Config::for_tests()).around(router(App::new(dependencies)))
 }
 

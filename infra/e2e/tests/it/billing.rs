@@ -9,7 +9,7 @@ use crate::{
     system::{System, of_kind, scaled},
 };
 
-const ADMIN_KEY: &str = "a key for tests";
+const ADMIN_KEY: &str = "a key for tests of 32 characters";
 /// One dollar per million input tokens, and ten per million output tokens.
 const PRICES: &str = r#"{"demo":{"input":1000000,"output":10000000}}"#;
 

@@ -23,7 +23,7 @@ use crate::{
     system::{System, scaled},
 };
 
-const ADMIN_KEY: &str = "a key for tests";
+const ADMIN_KEY: &str = "a key for tests of 32 characters";
 const WORKER: &str = "JobWorkerFunction";
 
 async fn start(env: &[(&str, &str)]) -> System {
@@ -112,7 +112,8 @@ async fn a_greeting_job_runs_and_is_shown_and_only_administrators_may_manage_it(
     let plain = reqwest::Client::new();
     let url = format!("{}{cancel}", operator.origin);
     assert_eq!(plain.post(&url).send().await.unwrap().status(), 401);
-    let wrong = plain.post(&url).header("x-admin-key", "a key for testing").send().await.unwrap();
+    let wrong =
+        plain.post(&url).header("x-admin-key", "a key for testing of 32 letters.").send().await.unwrap();
     assert_eq!(wrong.status(), 401);
     let eve = system.sign_up("eve@example.com").await;
     assert_eq!(eve.request("POST", &cancel).send().await.unwrap().status(), 404);

@@ -59,16 +59,23 @@ async fn a_function_is_denied_what_its_role_does_not_allow() {
     let delete = json!({"TableName": deployed.outputs["EventsTableName"], "Key": key});
     let refused = chat.json("dynamodb", "DynamoDB_20120810.DeleteItem", &delete).await.unwrap_err();
     assert_eq!(refused.code(), Some("AccessDeniedException"), "only job-worker may delete events");
-    let secret = json!({"SecretId": deployed.outputs["AppSecretArn"]});
-    let refused = preview.json("secretsmanager", "secretsmanager.GetSecretValue", &secret).await.unwrap_err();
-    assert_eq!(refused.code(), Some("AccessDeniedException"), "previews do not know the keys");
+    let secret = |name: &str| {
+        let key = json!({"pk": {"S": format!("secret#{name}")}, "sk": {"S": "secret"}});
+        json!({"TableName": deployed.outputs["SecretsTableName"], "Key": key})
+    };
+    let get = "DynamoDB_20120810.GetItem";
+    let refused = preview.json("dynamodb", get, &secret("pipeline")).await.unwrap_err();
+    assert_eq!(refused.code(), Some("AccessDeniedException"), "previews have a key of their own");
+    let refused = chat.json("dynamodb", get, &secret("signing")).await.unwrap_err();
+    assert_eq!(refused.code(), Some("AccessDeniedException"), "what verifies tokens cannot make them");
+    assert!(chat.json("dynamodb", get, &secret("pipeline")).await.is_ok());
 
     let object = format!("/{}/any", deployed.outputs["ArtifactsBucketName"]);
     let refused = preview.rest("s3", Method::DELETE, &object, Bytes::new()).await.unwrap_err();
     assert_eq!(refused.code(), Some("AccessDenied"));
     let refused = chat.rest("s3", Method::PUT, &object, Bytes::new()).await.unwrap_err();
     assert_eq!(refused.code(), Some("AccessDenied"), "the bucket's policy denies an unconditional put");
-    assert_eq!(stack.denials().take().len(), 4);
+    assert_eq!(stack.denials().take().len(), 5);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,21 +2,23 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use ring::signature::{Ed25519KeyPair, KeyPair};
+use sequent_tables::{SecretName, Transaction, Update};
 use serde_json::{Value, json};
 
 use crate::system::System;
 
+/// The beginning of every Ed25519 key in PKCS #8, version 1.
+const PKCS8: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
 const PASSWORD: &str = "correct horse battery staple";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_rotations_at_once_replace_an_old_key_once_and_refuse_no_token() {
     let system = System::start(&[]).await;
-    let mut secret = secret(&system).await;
     let long_ago = 1_000_000_000;
-    secret["jwt_keys"] = json!([key("old", long_ago)]);
-    put(&system, &secret).await;
-    forget(&system).await;
     let caller = system.sign_up("rotation@example.com").await;
+    put(&system, &[key("old", long_ago)]).await;
+    forget(&system).await;
     assert_eq!(kid(&token(&system).await), "old");
 
     let (one, other) = tokio::join!(rotate(&system), rotate(&system));
@@ -33,19 +35,20 @@ async fn two_rotations_at_once_replace_an_old_key_once_and_refuse_no_token() {
     published.retain(|kid| kid != "old");
     let [new] = published.as_slice() else { panic!("{published:?}") };
     assert_eq!(kid(&token(&system).await), "old");
-    let me = caller.get("/api/auth/me").await;
+    let signed_in = caller.with_token(token(&system).await);
+    let me = signed_in.get("/api/auth/me").await;
     assert_eq!(me["email"], "rotation@example.com", "{me}");
 
     // The start time of the new key has passed.
-    let mut secret = self::secret(&system).await;
-    let keys = secret["jwt_keys"].as_array_mut().unwrap();
+    let signing: Value = system.secrets().get(SecretName::Signing).await.unwrap().unwrap();
+    let mut keys = signing["keys"].as_array().unwrap().clone();
     let next = keys.iter_mut().find(|key| key["kid"] == **new).unwrap();
     assert!(next["not_before"].as_i64().unwrap() > long_ago);
     next["not_before"] = json!(long_ago + 1);
-    put(&system, &secret).await;
+    put(&system, &keys).await;
     forget(&system).await;
     assert_eq!(kid(&token(&system).await), *new);
-    let me = caller.get("/api/auth/me").await;
+    let me = signed_in.get("/api/auth/me").await;
     assert_eq!(me["email"], "rotation@example.com", "a token of the former key: {me}");
 }
 
@@ -79,10 +82,9 @@ fn kids(jwks: &Value) -> Vec<String> {
     keys.iter().map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
 }
 
-/// Returns an entry of the secret: PKCS #8 version 1 (RFC 8410, section 7) of a random seed.
+/// Returns a signing key as it is stored: PKCS #8 version 1 (RFC 8410, section 7) of a seed.
 fn key(kid: &str, not_before: i64) -> Value {
-    let mut der = vec![0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
-    der.extend_from_slice(&[7; 32]);
+    let der = [&PKCS8[..], &[7; 32]].concat();
     json!({"kid": kid, "private_key": STANDARD.encode(der), "not_before": not_before, "not_after": null})
 }
 
@@ -96,20 +98,17 @@ async fn forget(system: &System) {
     }
 }
 
-fn secret_id(system: &System) -> &str {
-    &system.stack.deployed().environments["AuthFunction"]["SECRETS_ID"]
+/// Replaces the signing keys, and the public keys that belong to them.
+async fn put(system: &System, keys: &[Value]) {
+    let public: Vec<Value> = keys.iter().map(public).collect();
+    let signing = Update::of(&SecretName::Signing.key()).set("keys", keys).add("version", 1);
+    let pipeline = Update::of(&SecretName::Pipeline.key()).set("public_keys", public);
+    system.secrets().commit(Transaction::new().write(signing).write(pipeline)).await.unwrap();
 }
 
-async fn secret(system: &System) -> Value {
-    let get = json!({"SecretId": secret_id(system)});
-    let endpoint = system.stack.endpoint();
-    let answer = endpoint.json("secretsmanager", "secretsmanager.GetSecretValue", &get).await.unwrap();
-    serde_json::from_str(answer["SecretString"].as_str().unwrap()).unwrap()
-}
-
-async fn put(system: &System, secret: &Value) {
-    let version = format!("{:032x}", fastrand::u128(..));
-    let put = json!({"SecretId": secret_id(system), "ClientRequestToken": version, "SecretString": secret.to_string()});
-    let endpoint = system.stack.endpoint();
-    endpoint.json("secretsmanager", "secretsmanager.PutSecretValue", &put).await.unwrap();
+fn public(key: &Value) -> Value {
+    let der = STANDARD.decode(key["private_key"].as_str().unwrap()).unwrap();
+    let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der).unwrap();
+    let x = URL_SAFE_NO_PAD.encode(pair.public_key());
+    json!({"kid": key["kid"], "x": x, "not_after": key["not_after"]})
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use reqwest::{Client, RequestBuilder, Response};
 use sequent_local::{Options, Stack, iam::Denials, logs::Logs};
-use sequent_tables::{Store, Tables, testing};
+use sequent_tables::{SecretTable, Store, Tables, testing};
 use serde_json::{Value, json};
 use sse_stream::{Sse, SseStream};
 
@@ -73,6 +73,13 @@ impl System {
         testing::deployed(self.stack.endpoint().url(), self.tables())
     }
 
+    /// Returns the table of secrets, in which requests meet no faults.
+    pub(crate) fn secrets(&self) -> SecretTable {
+        let table = &self.stack.deployed().environments["AuthFunction"]["SECRETS_TABLE"];
+        let tables = Tables { main: table.as_str().into(), events: table.as_str().into() };
+        SecretTable::new(testing::deployed(self.stack.endpoint().url(), tables))
+    }
+
     /// Registers a user with this address.
     pub(crate) async fn sign_up(&self, email: &str) -> Caller {
         let body = json!({"email": email, "password": "correct horse battery staple"});
@@ -112,6 +119,11 @@ impl Caller {
         let answer: Value = answer.json().await.unwrap();
         let key = answer["key"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned();
         Self { token: key, ..self.clone() }
+    }
+
+    /// Returns the same user with another token.
+    pub(crate) fn with_token(&self, token: String) -> Self {
+        Self { token, ..self.clone() }
     }
 
     /// Returns a request with the caller's credential.

@@ -36,7 +36,7 @@ pub struct Options {
     pub stripe_secret_key: Option<String>,
     /// Secret with which Stripe signs its events. `None` leaves the stored secret unchanged.
     pub stripe_webhook_secret: Option<String>,
-    /// Value that `X-Admin-Key` must have. `None` leaves the stored secret unchanged; a new stack has none.
+    /// Value that `X-Admin-Key` must have, at least 32 characters. `None` leaves the stored secret unchanged; a new stack has none.
     pub admin_key: Option<String>,
     /// Longest idle time of an instance. It is stopped after it.
     pub idle_timeout: Duration,

@@ -29,14 +29,6 @@ async fn the_template_is_deployed_and_its_functions_serve_with_their_variables()
     assert_eq!((seen["id"].as_str(), seen["greeting"].as_str()), (Some("9"), Some("hello from dev")));
     assert_eq!(stack.instances().len(), 1);
 
-    // Secrets are generated once and kept.
-    let id = &stack.deployed().environments["ProbeFunction"]["SECRETS_ID"];
-    let first = secret(&stack, id).await;
-    assert_eq!(first["jwt_keys"].as_array().unwrap().len(), 1);
-    assert!(first["cursor_key"].is_string() && first["csrf_key"].is_string());
-    sequent_local::secrets::seed(stack.endpoint(), id, None).await.unwrap();
-    assert_eq!(secret(&stack, id).await, first);
-
     // The emulator forwards its invocations to our execution environment.
     let name = &stack.deployed().resources["ProbeFunction"];
     let event = json!({
@@ -63,8 +55,6 @@ async fn state_survives_an_orderly_restart() {
     options.gate = None;
     let stack = Stack::start(options.clone()).await.unwrap();
     let table = stack.deployed().resources["ItemsTable"].clone();
-    let id = stack.deployed().environments["ProbeFunction"]["SECRETS_ID"].clone();
-    let before = secret(&stack, &id).await;
     let put = json!({"TableName": table, "Item": {"pk": {"S": "kept"}}});
     stack.endpoint().json("dynamodb", "DynamoDB_20120810.PutItem", &put).await.unwrap();
     stack.stop().await;
@@ -74,7 +64,6 @@ async fn state_survives_an_orderly_restart() {
     let get = json!({"TableName": table, "Key": {"pk": {"S": "kept"}}});
     let item = stack.endpoint().json("dynamodb", "DynamoDB_20120810.GetItem", &get).await.unwrap();
     assert_eq!(item["Item"]["pk"]["S"], "kept");
-    assert_eq!(secret(&stack, &id).await, before);
     stack.stop().await;
 }
 
@@ -112,11 +101,4 @@ async fn a_taken_port_is_explained() {
 
 fn get(stack: &Stack, path: &str) -> Request<Full<Bytes>> {
     Request::get(format!("{}{path}", stack.origin_url())).body(Full::default()).unwrap()
-}
-
-async fn secret(stack: &Stack, id: &str) -> serde_json::Value {
-    let get = json!({"SecretId": id});
-    let answer =
-        stack.endpoint().json("secretsmanager", "secretsmanager.GetSecretValue", &get).await.unwrap();
-    serde_json::from_str(answer["SecretString"].as_str().unwrap()).unwrap()
 }

@@ -10,7 +10,7 @@ use sequent_tables::testing::process;
 use sequent_telemetry::testing::capture;
 
 use super::*;
-use crate::{Caller, Config, csrf, rate_limit::Limits, testing::Event};
+use crate::{Caller, Config, Operator, csrf, rate_limit::Limits, testing::Event};
 
 const TOKEN: &str = "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJ1c3JfMSJ9.c2lnbmF0dXJlLXNpZ25hdHVyZQ";
 const SESSION: SessionId = SessionId::from_bits(7);
@@ -155,9 +155,9 @@ async fn a_write_with_a_cookie_needs_both_checks_and_other_writes_none() {
     let app = app();
     let write = || Event::new("POST", "/me");
     let browser = || write().cookie("sequent_access", TOKEN);
-    let keys = vault("").http_keys().await.unwrap();
-    let token = csrf::token(&keys, SESSION);
-    let other = csrf::token(&keys, SessionId::from_bits(8));
+    let secret = vault("").get().await.unwrap();
+    let token = csrf::token(secret.http(), SESSION);
+    let other = csrf::token(secret.http(), SessionId::from_bits(8));
     let cases = [
         (browser(), 403, "csrf_token_missing"),
         (browser().header("x-csrf-token", &other), 403, "csrf_token_invalid"),
@@ -255,8 +255,8 @@ fn unnamed() -> App {
 
 #[tokio::test]
 async fn pages_of_the_host_that_the_cdn_reports_may_write() {
-    let keys = vault("").http_keys().await.unwrap();
-    let token = csrf::token(&keys, SESSION);
+    let secret = vault("").get().await.unwrap();
+    let token = csrf::token(secret.http(), SESSION);
     for (origin, host, status, code) in [
         ("https://d111.cloudfront.net", "d111.cloudfront.net", 200, ""),
         ("https://evil.example", "d111.cloudfront.net", 403, "cross_site"),
@@ -343,4 +343,48 @@ async fn a_revoked_key_that_is_sent_again_and_again_is_read_once() {
         assert_eq!(Event::new("GET", "/me").bearer(revoked.expose()).send(&app).await.status, 401);
     }
     assert_eq!(requests.take()["GetItem"], 1);
+}
+
+const ADMIN_KEY: &str = "0123456789abcdef0123456789abcdef";
+
+/// A route of the operator, whose wrong keys are limited to three a minute.
+fn operated(store: &Store) -> App {
+    let secret = serde_json::json!({ "seed": "s", "admin_key": ADMIN_KEY }).to_string().into();
+    let limits = Limits::LOCAL.overridden("auth=3").unwrap();
+    Pipeline::with_config("test", Config { limits, ..Config::for_tests() })
+        .callers(Vault::fixed(&secret).unwrap(), [(TOKEN, caller())])
+        .store(store.clone())
+        .around(Router::new().route("/admin", get(async |_: Operator| "done")))
+}
+
+#[tokio::test]
+async fn each_request_of_the_operator_is_in_the_audit_trail() {
+    let store = sequent_tables::testing::store().await;
+    let app = operated(&store);
+    let ask = || Event::new("GET", "/admin");
+    let refused = ask().send(&app).await;
+    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (401, "unauthenticated"));
+    let refused = ask().bearer(TOKEN).send(&app).await;
+    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (403, "not_an_admin"));
+    assert_eq!(ask().header("x-admin-key", ADMIN_KEY).send(&app).await.text(), "done");
+    let rows = sequent_tables::testing::all_rows(&store).await;
+    let text = |row, name| sequent_tables::attribute_of::<String>(row, name);
+    let uses: Vec<_> =
+        rows.iter().filter(|row| text(row, "action").as_deref() == Some("operator_request")).collect();
+    let [used] = uses.as_slice() else { panic!("{rows:?}") };
+    assert_eq!(text(used, "pk"), Some(format!("{}#audit", TenantId::SYSTEM)));
+    assert_eq!(text(used, "request").as_deref(), Some("GET /admin"));
+    assert_eq!(text(used, "address").as_deref(), Some("203.0.113.7"));
+}
+
+#[tokio::test]
+async fn an_address_cannot_guess_the_admin_key() {
+    let app = operated(&sequent_tables::testing::store().await);
+    let mut statuses = BTreeMap::<u16, usize>::new();
+    for _ in 0..40 {
+        let guess = Event::new("GET", "/admin").header("x-admin-key", "a guess of at least 32 characters");
+        *statuses.entry(guess.send(&app).await.status.as_u16()).or_default() += 1;
+    }
+    // Three guesses and the one that exceeds the limit; as many more if a new minute has begun.
+    assert!((4..=8).contains(&statuses[&401]) && statuses[&429] >= 32, "{statuses:?}");
 }

@@ -45,7 +45,7 @@ impl Deployment {
         let store = sequent_tables::testing::store().await;
         let secret = json!({
             "seed": "a seed for tests", "csrf_key": STANDARD.encode([7; 32]), "origin_secret": "example-origin-secret",
-            "admin_key": "example-admin-key"
+            "admin_key": "example-admin-key-of-32-characters"
         });
         let vault = Vault::fixed(&secret.to_string().into()).expect("the secret is whole");
         let config = sequent_identity::Config {
@@ -86,7 +86,7 @@ impl Deployment {
         let signed_in = self.identity.sign_up(account, Device::default(), Timestamp::now()).await;
         let signed_in = signed_in.expect("the address is new");
         let csrf =
-            csrf::token(&self.vault.http_keys().await.expect("the secret is fixed"), signed_in.session.id);
+            csrf::token(self.vault.get().await.expect("the secret is fixed").http(), signed_in.session.id);
         Person { token: signed_in.access_token.expose_secret().to_owned(), csrf, signed_in }
     }
 

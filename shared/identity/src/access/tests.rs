@@ -9,15 +9,25 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    secret::AppSecret,
+    signing::stored::SigningDocument,
     token::{ApiKeyToken, RefreshToken},
 };
 
 const URL: &str = "https://chat.example";
-const SEED: &str = "a seed of sixty-four characters is what a deployment makes itself";
+const SEED: u8 = 1;
 
-fn secret(seed: &str) -> AppSecret {
-    serde_json::from_value(json!({ "jwt_keys": [], "seed": seed })).unwrap()
+const OTHER_SEED: u8 = 2;
+
+fn document(seed: u8) -> SigningDocument {
+    SigningDocument::of(&[seed; 32], &[9; 32], Timestamp::from_millis(0)).unwrap()
+}
+
+fn ring(seed: u8) -> KeyRing {
+    document(seed).try_into().unwrap()
+}
+
+fn public_keys(seed: u8) -> PublicKeys {
+    PublicKeys::new(document(seed).public_keys().unwrap()).unwrap()
 }
 
 fn issuer() -> Issuer {
@@ -34,7 +44,7 @@ fn now() -> Timestamp {
 
 fn valid() -> String {
     use sequent_core::ExposeSecret;
-    issuer().issue(secret(SEED).ring(), &subject(), now()).unwrap().expose_secret().to_owned()
+    issuer().issue(&ring(SEED), &subject(), now()).unwrap().expose_secret().to_owned()
 }
 
 fn encode(value: &Value) -> String {
@@ -49,8 +59,8 @@ fn part(token: &str, index: usize) -> Value {
 /// A token with this header and these claims, signed with the key of the issuer. It shows that the checks of the header
 /// and the claims refuse a token even if the signature is right.
 fn signed(header: &Value, claims: &Value) -> String {
-    let secret = secret(SEED);
-    let private = secret.ring().signer(now()).unwrap().private().as_bytes().to_vec();
+    let ring = ring(SEED);
+    let private = ring.signer(now()).unwrap().private().as_bytes().to_vec();
     signed_by(&Ed25519KeyPair::from_pkcs8_maybe_unchecked(&private).unwrap(), header, claims)
 }
 
@@ -71,7 +81,7 @@ fn without(mut value: Value, field: &str) -> Value {
 }
 
 fn refused(name: &str, token: &str) -> Refused {
-    match issuer().verify(secret(SEED).ring(), token, now()) {
+    match issuer().verify(&public_keys(SEED), token, now()) {
         Err(refused) => refused,
         Ok(_) => panic!("{name} was accepted: {token}"),
     }
@@ -82,16 +92,16 @@ fn an_issued_token_is_accepted_until_it_expires() {
     let token = valid();
     let header = part(&token, 0);
     assert_eq!((&header["alg"], &header["typ"]), (&json!("EdDSA"), &json!("at+jwt")));
-    let claims = issuer().verify(secret(SEED).ring(), &token, now()).unwrap();
+    let claims = issuer().verify(&public_keys(SEED), &token, now()).unwrap();
     assert_eq!((claims.exp - claims.iat, claims.iss.as_str()), (900, URL));
     assert!(
-        issuer().verify(secret(SEED).ring(), &token, now() + Duration::from_secs(904)).is_ok(),
+        issuer().verify(&public_keys(SEED), &token, now() + Duration::from_secs(904)).is_ok(),
         "within the leeway"
     );
-    let late = issuer().verify(secret(SEED).ring(), &token, now() + Duration::from_secs(905));
+    let late = issuer().verify(&public_keys(SEED), &token, now() + Duration::from_secs(905));
     assert_eq!(late.unwrap_err(), Refused::Expired);
     // This must be able to make a valid token. Otherwise every token below would be refused for the wrong reason.
-    assert!(issuer().verify(secret(SEED).ring(), &signed(&header, &part(&token, 1)), now()).is_ok());
+    assert!(issuer().verify(&public_keys(SEED), &signed(&header, &part(&token, 1)), now()).is_ok());
 }
 
 #[test]
@@ -115,8 +125,7 @@ fn a_token_cannot_choose_its_algorithm() {
 fn the_public_key_is_no_hmac_secret() {
     let header = part(&valid(), 0);
     let claims = part(&valid(), 1);
-    let secret = secret(SEED);
-    let jwk = &secret.ring().jwks(now()).keys[0];
+    let jwk = &public_keys(SEED).jwks(now()).keys[0];
     let raw = URL_SAFE_NO_PAD.decode(&jwk.x).unwrap();
     let spki = [&[0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00][..], &raw].concat();
     let pem = format!(
@@ -283,10 +292,9 @@ fn no_single_changed_byte_is_accepted() {
 #[test]
 fn a_token_of_another_deployment_is_refused() {
     use sequent_core::ExposeSecret;
-    let other = secret("another seed");
-    let token = issuer().issue(other.ring(), &subject(), now()).unwrap();
+    let token = issuer().issue(&ring(OTHER_SEED), &subject(), now()).unwrap();
     assert_eq!(refused("another seed", token.expose_secret()), Refused::UnknownKey);
     let elsewhere = Issuer::new("https://elsewhere.example", Duration::from_secs(900));
-    let token = elsewhere.issue(secret(SEED).ring(), &subject(), now()).unwrap();
+    let token = elsewhere.issue(&ring(SEED), &subject(), now()).unwrap();
     assert_eq!(refused("another issuer", token.expose_secret()), Refused::Invalid);
 }

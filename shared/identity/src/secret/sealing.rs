@@ -1,16 +1,39 @@
-//! The encryption of secrets that must be read again, such as the token of a tenant for its own server. The key is in
-//! no table.
+//! The encryption of secrets that must be read again, such as the token of a tenant for its own server. The keys are in
+//! no table that a tenant's rows are in.
+//!
+//! There may be several keys. The newest one seals, and all of them open what they have sealed.
 
-use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
+use std::collections::BTreeMap;
+
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, STANDARD_NO_PAD},
+};
 use ring::{
     aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
     rand::{SecureRandom, SystemRandom},
 };
+use sequent_aws::secret;
 use sequent_core::{ExposeSecret, SecretString};
+use sequent_tables::SecretName;
+use serde::{Deserialize, Serialize};
+
+use super::Error;
 
 /// Encrypts secrets with ChaCha20-Poly1305 (RFC 8439) and random nonces. One key may encrypt about 2^32 secrets before
 /// two equal nonces become likely.
-pub struct SealingKey(LessSafeKey);
+#[derive(Deserialize)]
+#[serde(try_from = "SealingDocument")]
+pub struct SealingKeys {
+    keys: BTreeMap<u32, LessSafeKey>,
+}
+
+/// The secret `sealing` as it is stored: the keys in the order in which they were added, base 64. A sealed text begins
+/// with the number of its key, counted from 1, so a key is only ever added at the end.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct SealingDocument {
+    pub(crate) keys: Vec<String>,
+}
 
 /// The text cannot be sealed or opened. The error contains nothing of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -23,14 +46,16 @@ pub enum SealError {
     Unopenable,
 }
 
-impl SealingKey {
-    pub(super) fn new(key: &[u8; 32]) -> Self {
-        let key = UnboundKey::new(&CHACHA20_POLY1305, key).expect("the algorithm takes keys of 32 bytes");
-        Self(LessSafeKey::new(key))
+impl SealingDocument {
+    /// A document with one new random key.
+    pub(crate) fn generate() -> Result<Self, secret::Error> {
+        Ok(Self { keys: vec![secret::random_key(SecretName::Sealing)?] })
     }
+}
 
-    /// Seals `secret`. It can be opened only with the same `purpose`, which names its use and its owner, so a sealed text
-    /// is worthless in another place.
+impl SealingKeys {
+    /// Seals `secret` with the newest key. It can be opened only with the same `purpose`, which names its use and its owner,
+    /// so a sealed text is worthless in another place.
     ///
     /// # Errors
     /// [`SealError::Random`].
@@ -38,10 +63,10 @@ impl SealingKey {
         let mut nonce = [0; NONCE_LEN];
         SystemRandom::new().fill(&mut nonce).map_err(|_| SealError::Random)?;
         let mut bytes = secret.expose_secret().as_bytes().to_vec();
-        self.0
-            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(purpose), &mut bytes)
+        let (number, key) = self.keys.last_key_value().ok_or(SealError::Unopenable)?;
+        key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(purpose), &mut bytes)
             .map_err(|_| SealError::Unopenable)?;
-        Ok(STANDARD_NO_PAD.encode([&nonce[..], &bytes].concat()))
+        Ok(format!("{number}.{}", STANDARD_NO_PAD.encode([&nonce[..], &bytes].concat())))
     }
 
     /// Opens a sealed secret.
@@ -49,14 +74,42 @@ impl SealingKey {
     /// # Errors
     /// [`SealError::Unopenable`].
     pub fn open(&self, sealed: &str, purpose: &str) -> Result<SecretString, SealError> {
-        let bytes = STANDARD_NO_PAD.decode(sealed).map_err(|_| SealError::Unopenable)?;
+        let (number, text) = split(sealed).ok_or(SealError::Unopenable)?;
+        let key = self.keys.get(&number).ok_or(SealError::Unopenable)?;
+        let bytes = STANDARD_NO_PAD.decode(text).map_err(|_| SealError::Unopenable)?;
         let (nonce, rest) = bytes.split_first_chunk::<NONCE_LEN>().ok_or(SealError::Unopenable)?;
         let nonce = Nonce::assume_unique_for_key(*nonce);
         let mut rest = rest.to_vec();
         let opened =
-            self.0.open_in_place(nonce, Aad::from(purpose), &mut rest).map_err(|_| SealError::Unopenable)?;
+            key.open_in_place(nonce, Aad::from(purpose), &mut rest).map_err(|_| SealError::Unopenable)?;
         let text = std::str::from_utf8(opened).map_err(|_| SealError::Unopenable)?;
         Ok(SecretString::from(text))
+    }
+
+    /// Returns `true` if the text was sealed with one of these keys, as far as its beginning tells.
+    pub(super) fn has_key_of(&self, sealed: &str) -> bool {
+        split(sealed).is_some_and(|(number, _)| self.keys.contains_key(&number))
+    }
+}
+
+fn split(sealed: &str) -> Option<(u32, &str)> {
+    let (number, text) = sealed.split_once('.')?;
+    Some((number.parse().ok()?, text))
+}
+
+impl TryFrom<SealingDocument> for SealingKeys {
+    type Error = Error;
+
+    fn try_from(document: SealingDocument) -> Result<Self, Error> {
+        let key = |text: &String| {
+            let bytes = STANDARD.decode(text).map_err(|_| Error::Sealing)?;
+            UnboundKey::new(&CHACHA20_POLY1305, &bytes).map(LessSafeKey::new).map_err(|_| Error::Sealing)
+        };
+        let keys = document.keys.iter().map(key).collect::<Result<Vec<_>, _>>()?;
+        if keys.is_empty() {
+            return Err(Error::Sealing);
+        }
+        Ok(Self { keys: (1..).zip(keys).collect() })
     }
 }
 
@@ -64,21 +117,48 @@ impl SealingKey {
 mod tests {
     use super::*;
 
+    fn keys(keys: &[[u8; 32]]) -> SealingKeys {
+        SealingDocument { keys: keys.iter().map(|key| STANDARD.encode(key)).collect() }.try_into().unwrap()
+    }
+
     #[test]
     fn a_secret_opens_for_its_purpose_alone() {
-        let (key, secret) = (SealingKey::new(&[7; 32]), SecretString::from("a token"));
+        let key = keys(&[[7; 32]]);
+        let secret = SecretString::from("a token");
         let sealed = key.seal(&secret, "tenant 1, server a").unwrap();
         assert!(!sealed.contains("token"));
         assert_ne!(sealed, key.seal(&secret, "tenant 1, server a").unwrap(), "each has its own nonce");
         assert_eq!(key.open(&sealed, "tenant 1, server a").unwrap().expose_secret(), "a token");
         for (key, sealed, purpose) in [
             (&key, sealed.as_str(), "tenant 2, server a"),
-            (&SealingKey::new(&[8; 32]), sealed.as_str(), "tenant 1, server a"),
-            (&key, &sealed[1..], "tenant 1, server a"),
+            (&keys(&[[8; 32]]), sealed.as_str(), "tenant 1, server a"),
+            (&key, &sealed[2..], "tenant 1, server a"),
+            (&key, &format!("2{}", &sealed[1..]), "tenant 1, server a"),
             (&key, "", "tenant 1, server a"),
-            (&key, "not base 64!", "tenant 1, server a"),
+            (&key, "1.", "tenant 1, server a"),
+            (&key, "1.not base 64!", "tenant 1, server a"),
         ] {
             assert_eq!(key.open(sealed, purpose).unwrap_err(), SealError::Unopenable);
+        }
+    }
+
+    #[test]
+    fn a_new_key_seals_and_the_old_one_still_opens() {
+        let secret = SecretString::from("a token");
+        let before = keys(&[[7; 32]]);
+        let sealed = before.seal(&secret, "p").unwrap();
+        let after = keys(&[[7; 32], [8; 32]]);
+        assert_eq!(after.open(&sealed, "p").unwrap().expose_secret(), "a token");
+        let newer = after.seal(&secret, "p").unwrap();
+        assert_eq!((&sealed[..2], &newer[..2]), ("1.", "2."));
+        assert_eq!(before.open(&newer, "p").unwrap_err(), SealError::Unopenable);
+        assert!(before.has_key_of(&sealed) && !before.has_key_of(&newer));
+    }
+
+    #[test]
+    fn a_document_without_a_usable_key_is_refused() {
+        for keys in [vec![], vec!["c2hvcnQ=".to_owned()], vec!["?".to_owned()]] {
+            assert!(SealingKeys::try_from(SealingDocument { keys }).is_err());
         }
     }
 }

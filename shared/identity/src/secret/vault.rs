@@ -1,112 +1,167 @@
-//! The source of the secret, and the reading of a key that the process has not seen.
+//! The secrets as a process knows them.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+use std::sync::Arc;
+
+use sequent_aws::{OriginSecret, Secrets, secret};
+use sequent_core::{ExposeSecret as _, SecretString, Timestamp, setting};
+use sequent_tables::{SecretName, SecretTable};
+
+use super::{
+    AdminKey, PipelineSecret, SealingKeys, create_keys,
+    sealing::SealingDocument,
+    seed::{SeedDocument, SeededSecrets},
 };
+use crate::signing::KeyRing;
 
-use aws_sdk_secretsmanager::Client;
-use sequent_aws::{Secrets, secret};
-use sequent_core::{
-    ExposeSecret as _, SecretString,
-    setting::{self, InvalidSetting},
-};
-
-use super::{AppSecret, HttpKeys};
-
-/// The shortest time between two reads that an unknown `kid` causes. A stranger can make up any.
-const REREAD: Duration = Duration::from_secs(30);
-
-/// The secret of the deployment as this process knows it, kept up to date. Clones share it.
+/// The secrets of the deployment, kept up to date. Each is read when it is first used. A function that may not read one
+/// gets an error. Clones share them.
 #[derive(Clone)]
 pub struct Vault(Arc<Inner>);
 
 struct Inner {
-    source: Source,
-    reread: Mutex<Option<Instant>>,
-    /// The CDN's secret, which CloudFormation has to store as a plain text of its own. Without it every request would
-    /// have to be refused or accepted, so an old one is used while it cannot be read.
-    origin: Option<Secrets<SecretString>>,
+    pipeline: Source<PipelineSecret>,
+    signing: Source<KeyRing>,
+    sealing: Source<SealingKeys>,
+    admin: Source<AdminKey>,
+    /// The CDN's secret, if a CDN is in front. Without it every request would have to be refused or accepted, so an old
+    /// one is used while it cannot be read.
+    origin: Option<Source<OriginSecret>>,
 }
 
-enum Source {
-    Manager(Secrets<AppSecret>),
-    Fixed(Arc<AppSecret>),
+enum Source<T> {
+    Stored(Secrets<T>),
+    Fixed(Arc<T>),
+}
+
+impl<T: Send + Sync + 'static> Source<T> {
+    fn fixed(value: T) -> Self {
+        Self::Fixed(Arc::new(value))
+    }
+
+    async fn get(&self) -> Result<Arc<T>, secret::Error> {
+        match self {
+            Self::Stored(secrets) => secrets.get().await,
+            Self::Fixed(value) => Ok(Arc::clone(value)),
+        }
+    }
+
+    async fn reread(&self) -> Result<Option<Arc<T>>, secret::Error> {
+        match self {
+            Self::Stored(secrets) => secrets.reread().await,
+            Self::Fixed(_) => Ok(None),
+        }
+    }
 }
 
 impl Vault {
-    /// The secrets that `SECRETS_ID` and, if a CDN is in front, `ORIGIN_SECRET_ID` name.
+    /// The secrets in the table that `SECRETS_TABLE` names and, if a CDN is in front, the secret that `ORIGIN_SECRET_ID`
+    /// names.
     ///
     /// # Errors
-    /// [`InvalidSetting`] if `SECRETS_ID` is missing.
-    pub fn from_env(client: &Client) -> Result<Self, InvalidSetting> {
-        let id = setting::required("SECRETS_ID")?;
-        let origin = setting::text("ORIGIN_SECRET_ID").map(|id| Secrets::text(client.clone(), id));
-        Ok(Self::of(Source::Manager(Secrets::new(client.clone(), id)), origin))
+    /// The error names the missing variable.
+    pub fn from_env(sdk: &aws_config::SdkConfig) -> Result<Self, String> {
+        let origin = setting::text("ORIGIN_SECRET_ID")
+            .map(|id| Source::Stored(Secrets::origin(aws_sdk_secretsmanager::Client::new(sdk), id)));
+        Ok(Self::of(&SecretTable::from_env(sdk)?, origin))
     }
 
-    /// The secret of the deployment, without that of a CDN.
+    /// The secrets in this table, without that of a CDN.
     #[must_use]
-    pub fn new(secrets: Secrets<AppSecret>) -> Self {
-        Self::of(Source::Manager(secrets), None)
+    pub fn new(table: &SecretTable) -> Self {
+        Self::of(table, None)
     }
 
-    /// A secret that does not change, for tests and tools.
+    fn of(table: &SecretTable, origin: Option<Source<OriginSecret>>) -> Self {
+        Self(Arc::new(Inner {
+            pipeline: Source::Stored(Secrets::row(table, SecretName::Pipeline)),
+            signing: Source::Stored(Secrets::made_row(table, SecretName::Signing, |table| async move {
+                create_keys(&table, Timestamp::now()).await
+            })),
+            sealing: Source::Stored(Secrets::made_row(table, SecretName::Sealing, |table| async move {
+                secret::store_first(&table, SecretName::Sealing, &SealingDocument::generate()?).await
+            })),
+            admin: Source::Stored(Secrets::optional_row(table, SecretName::Admin)),
+            origin,
+        }))
+    }
+
+    /// Secrets that do not change and come from one seed, for tests and tools: `{"seed": ".."}`.
     ///
     /// # Errors
-    /// If the text is not the expected JSON.
-    pub fn fixed(document: &SecretString) -> Result<Self, serde_json::Error> {
-        let secret = serde_json::from_str(document.expose_secret())?;
-        Ok(Self::of(Source::Fixed(Arc::new(secret)), None))
+    /// If the text is not the expected JSON, or a key in it cannot be used.
+    pub fn fixed(document: &SecretString) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        let document: SeedDocument = serde_json::from_str(document.expose_secret())?;
+        let seeded = SeededSecrets::try_from(document)?;
+        Ok(Self(Arc::new(Inner {
+            pipeline: Source::fixed(seeded.pipeline),
+            signing: Source::fixed(seeded.signing),
+            sealing: Source::fixed(seeded.sealing),
+            admin: Source::fixed(seeded.admin),
+            origin: seeded.origin.map(Source::fixed),
+        })))
     }
 
-    fn of(source: Source, origin: Option<Secrets<SecretString>>) -> Self {
-        Self(Arc::new(Inner { source, reread: Mutex::default(), origin }))
+    /// The keys of the HTTP pipeline, at most [`secret::REFRESH`] old. They rotate, so do not keep them.
+    ///
+    /// # Errors
+    /// If they cannot be read and were never read before.
+    pub async fn get(&self) -> Result<Arc<PipelineSecret>, secret::Error> {
+        self.0.pipeline.get().await
     }
 
-    /// The secret, at most [`secret::REFRESH`] old.
+    /// Reads the keys of the HTTP pipeline again, because a token names an unknown key. Returns `None` if that was done a
+    /// moment ago.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub async fn reread(&self) -> Result<Option<Arc<PipelineSecret>>, secret::Error> {
+        self.0.pipeline.reread().await
+    }
+
+    /// The private keys of tokens. The first keys are made here.
+    ///
+    /// # Errors
+    /// If they cannot be read and were never read before.
+    pub async fn signing(&self) -> Result<Arc<KeyRing>, secret::Error> {
+        self.0.signing.get().await
+    }
+
+    /// The keys that seal secrets of tenants. The first key is made here.
+    ///
+    /// # Errors
+    /// If they cannot be read and were never read before.
+    pub async fn sealing(&self) -> Result<Arc<SealingKeys>, secret::Error> {
+        self.0.sealing.get().await
+    }
+
+    /// The keys that open this sealed text. They are read again if the text was sealed with a newer one.
+    ///
+    /// # Errors
+    /// If they cannot be read and were never read before.
+    pub async fn sealing_of(&self, sealed: &str) -> Result<Arc<SealingKeys>, secret::Error> {
+        let keys = self.sealing().await?;
+        if keys.has_key_of(sealed) {
+            return Ok(keys);
+        }
+        Ok(self.0.sealing.reread().await?.unwrap_or(keys))
+    }
+
+    /// The key of the operator.
     ///
     /// # Errors
     /// If it cannot be read and was never read before.
-    pub async fn get(&self) -> Result<Arc<AppSecret>, secret::Error> {
-        match &self.0.source {
-            Source::Manager(secrets) => secrets.get().await,
-            Source::Fixed(secret) => Ok(Arc::clone(secret)),
-        }
+    pub async fn admin(&self) -> Result<Arc<AdminKey>, secret::Error> {
+        self.0.admin.get().await
     }
 
-    /// Reads the secret again, because a token names an unknown key. Returns `None` if that was done a moment ago.
+    /// The secret of the CDN, if one is in front.
     ///
     /// # Errors
-    /// If it cannot be read.
-    pub async fn reread(&self) -> Result<Option<Arc<AppSecret>>, secret::Error> {
-        let Source::Manager(secrets) = &self.0.source else { return Ok(None) };
-        if !self.is_reread_due() {
-            return Ok(None);
+    /// If it cannot be read and was never read before.
+    pub async fn origin(&self) -> Result<Option<Arc<OriginSecret>>, secret::Error> {
+        match &self.0.origin {
+            Some(origin) => origin.get().await.map(Some),
+            None => Ok(None),
         }
-        secrets.expire();
-        secrets.get().await.map(Some)
-    }
-
-    /// Returns `true` to one caller in [`REREAD`].
-    fn is_reread_due(&self) -> bool {
-        let mut last = self.0.reread.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_due = last.is_none_or(|at| at.elapsed() >= REREAD);
-        if is_due {
-            *last = Some(Instant::now());
-        }
-        is_due
-    }
-
-    /// The current keys of the HTTP pipeline. They rotate, so do not keep them.
-    ///
-    /// # Errors
-    /// If a secret cannot be read and was never read before.
-    pub async fn http_keys(&self) -> Result<HttpKeys, secret::Error> {
-        let origin = match &self.0.origin {
-            Some(origin) => Some((*origin.get().await?).clone()),
-            None => None,
-        };
-        Ok(self.get().await?.http(origin))
     }
 }

@@ -12,7 +12,7 @@ fn ask(text: &str) -> Request {
 #[tokio::test(start_paused = true)]
 async fn the_demo_answers_without_a_key_and_is_labelled() {
     let client = Client::new(Config::demo());
-    let model = client.default_model().clone();
+    let model = client.default_model().await;
     let info = client.describe(&model);
     assert_eq!((info.provider, info.demo, info.configured), (Provider::Demo, true, true));
     let mut chunks = client.stream(ask("ping"), Context::default()).await.unwrap();

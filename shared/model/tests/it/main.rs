@@ -2,6 +2,7 @@
 
 mod anthropic;
 mod demo;
+mod keys;
 mod openai;
 mod quiet;
 mod server;

@@ -4,6 +4,7 @@ use std::sync::{
 };
 
 use futures::FutureExt;
+use sequent_tables::SecretTable;
 use serde_json::json;
 
 use super::*;
@@ -112,13 +113,10 @@ async fn lists_are_read_to_their_end() {
     assert!(asked.lock().unwrap()[1].form.contains(&after));
 }
 
-#[test]
-fn the_key_is_not_sent_in_the_open() {
-    let config = aws_sdk_secretsmanager::Config::builder()
-        .behavior_version(aws_sdk_secretsmanager::config::BehaviorVersion::latest())
-        .build();
-    let secrets = aws_sdk_secretsmanager::Client::from_conf(config);
-    let web = |base: &str| Web::new(base, ApiKey::new(secrets.clone(), "stripe".to_owned()));
+#[tokio::test]
+async fn the_key_is_not_sent_in_the_open() {
+    let table = SecretTable::new(sequent_tables::testing::store().await);
+    let web = |base: &str| Web::new(base, ApiKey::new(&table));
     for base in
         ["https://api.stripe.com", "http://127.0.0.1:12111", "http://[::1]:1", "http://localhost:8420/"]
     {

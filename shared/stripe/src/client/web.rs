@@ -7,7 +7,8 @@ use std::{
 };
 
 use futures::{FutureExt, future::BoxFuture};
-use sequent_core::ExposeSecret;
+use sequent_core::{ExposeSecret, setting};
+use sequent_tables::SecretTable;
 use serde_json::Value;
 use url::Url;
 
@@ -52,16 +53,13 @@ impl Web {
         Ok(Self { base, key: Arc::new(key), http: OnceLock::new() })
     }
 
-    /// Returns a transport to `STRIPE_API_BASE` (default: Stripe itself) with the key in the secret that `STRIPE_SECRET_ID`
-    /// names. Returns `None` if that variable is empty.
+    /// Returns a transport to `STRIPE_API_BASE` (default: Stripe itself) with the stored key.
     ///
     /// # Errors
     /// See [`InvalidBase`].
-    pub fn from_env(secrets: &aws_sdk_secretsmanager::Client) -> Result<Option<Self>, InvalidBase> {
-        let variable = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
-        let Some(id) = variable("STRIPE_SECRET_ID") else { return Ok(None) };
-        let base = variable("STRIPE_API_BASE").unwrap_or_else(|| BASE.to_owned());
-        Self::new(&base, ApiKey::new(secrets.clone(), id)).map(Some)
+    pub fn from_env(secrets: &SecretTable) -> Result<Self, InvalidBase> {
+        let base = setting::text("STRIPE_API_BASE").unwrap_or_else(|| BASE.to_owned());
+        Self::new(&base, ApiKey::new(secrets))
     }
 
     fn http(&self) -> Result<&reqwest::Client, String> {

@@ -8,6 +8,7 @@ use ring::{
     hmac,
     signature::{Ed25519KeyPair, KeyPair},
 };
+use sequent_tables::SecretName;
 use serde_json::{Value, json};
 
 use crate::{surface::Person, system::System};
@@ -154,14 +155,9 @@ fn x(key: &Ed25519KeyPair) -> String {
     URL_SAFE_NO_PAD.encode(key.public_key())
 }
 
-/// Reads the signing key from the deployment's secret.
+/// Reads the signing key of the deployment.
 async fn signing_key(system: &System) -> Ed25519KeyPair {
-    let environments = &system.stack.deployed().environments;
-    let id = environments.values().find_map(|variables| variables.get("SECRETS_ID")).unwrap();
-    let target = "secretsmanager.GetSecretValue";
-    let answer =
-        system.stack.endpoint().json("secretsmanager", target, &json!({"SecretId": id})).await.unwrap();
-    let secret: Value = serde_json::from_str(answer["SecretString"].as_str().unwrap()).unwrap();
-    let der = STANDARD.decode(secret["jwt_keys"][0]["private_key"].as_str().unwrap()).unwrap();
+    let document: Value = system.secrets().get(SecretName::Signing).await.unwrap().unwrap();
+    let der = STANDARD.decode(document["keys"][0]["private_key"].as_str().unwrap()).unwrap();
     Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der).unwrap()
 }

@@ -1,0 +1,81 @@
+//! The keys of a deployment change while its functions run.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use sequent_aws::secret::REFRESH;
+use sequent_model::{Client, Context, Error, Message, Request};
+use sequent_tables::{Row, SecretName, SecretTable, Transaction, Write, testing};
+use serde_json::{Value, json};
+
+use crate::server::{Act, Server, answer, events};
+
+async fn store(table: &SecretTable, keys: &Value) {
+    let row = Row::new(&SecretName::Models.key(), keys).expect("an object");
+    table.commit(Transaction::new().write(Write::put(row))).await.expect("the table answers");
+}
+
+fn keys(server: &Server, key: &str) -> Value {
+    json!({ "openai_base_url": format!("{}/v1", server.address), "openai_api_key": key })
+}
+
+fn complete_answer() -> Act {
+    let delta = json!({"choices": [{"index": 0, "delta": {"content": "Hello"}, "finish_reason": null}]});
+    let end = json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]});
+    let frames = [delta, end].map(|frame| format!("data: {frame}\n\n"));
+    Act::Write(events(&[frames.concat(), "data: [DONE]\n\n".to_owned()]))
+}
+
+async fn ask(client: &Client) -> Result<(), Error> {
+    let request = Request::new("gpt-4o".parse().expect("a name"), vec![Message::user("hi")]);
+    let mut chunks = client.stream(request, Context::default()).await?;
+    while let Some(chunk) = chunks.next().await {
+        chunk?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_refused_key_is_replaced_by_the_one_that_was_stored_since() {
+    let refused = answer("401 Unauthorized", "", "{}");
+    let server = Server::start(vec![vec![refused], vec![complete_answer()]]).await;
+    let table = SecretTable::new(testing::store().await);
+    store(&table, &keys(&server, "revoked-key")).await;
+    let client = Client::deployed(&table).await.unwrap();
+    store(&table, &keys(&server, "new-key")).await;
+    ask(&client).await.unwrap();
+    let received = server.received();
+    assert!(
+        received[0].contains("Bearer revoked-key") && received[1].contains("Bearer new-key"),
+        "{received:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_key_that_stays_wrong_is_sent_once() {
+    let server = Server::start(vec![vec![answer("401 Unauthorized", "", "{}")]]).await;
+    let table = SecretTable::new(testing::store().await);
+    store(&table, &keys(&server, "wrong-key")).await;
+    let client = Client::deployed(&table).await.unwrap();
+    for requests in 1..4 {
+        assert_eq!(ask(&client).await, Err(Error::Unauthorized));
+        assert_eq!(server.requests(), requests);
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_was_stored_after_the_start_ends_the_demo_within_five_minutes() {
+    let table = SecretTable::new(testing::store().await);
+    let client = Client::deployed(&table).await.unwrap();
+    let is_demo = async || client.describe(&client.default_model().await).demo;
+    assert!(is_demo().await);
+    store(&table, &json!({ "anthropic_api_key": "key" })).await;
+    assert!(is_demo().await, "the keys are cached");
+    tokio::time::pause();
+    tokio::time::advance(REFRESH).await;
+    tokio::time::resume();
+    // The read may take longer than a request waits for it.
+    while is_demo().await {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
