@@ -159,7 +159,7 @@ def farewell(stack, found, parameters, is_new):
         f"Make the first account; anyone who knows the address can make one, too:\n{registration(found['Url'])}"
         if is_new
         else None,
-        "Store the key of a model provider: infra/docs/operations.md says how.",
+        f"Store the key of a model provider: scripts/secret {stack} set models openai_api_key (or anthropic_api_key)",
     ]
     numbered = "\n".join(f"  {number}. {text}" for number, text in enumerate(filter(None, steps), 1))
     return f"\nSequent runs at {found['Url']}\n\nNext:\n{numbered}\n\nscripts/destroy --stack {stack} removes it, and keeps the data."
