@@ -38,6 +38,9 @@ pub(crate) struct Registration {
     /// The name of the user. The default is the address up to the `@`.
     #[schema(max_length = 100)]
     name: Option<String>,
+    /// The code of an invitation. It is not needed if the deployment accepts every registration.
+    #[schema(value_type = Option<String>)]
+    invitation: Option<SecretString>,
 }
 
 impl Registration {
@@ -102,7 +105,8 @@ pub(crate) fn has_cookies(headers: &HeaderMap) -> bool {
 /// Sign up.
 ///
 /// Creates an account with a tenant of its own and signs in. The tokens are also set as cookies. Pages of a browser get
-/// the refresh token in a cookie only.
+/// the refresh token in a cookie only. The operator decides who may register:
+/// everyone, people with an invitation, or only people with a setup code.
 #[utoipa::path(
     post,
     path = "/api/auth/register",
@@ -112,6 +116,7 @@ pub(crate) fn has_cookies(headers: &HeaderMap) -> bool {
     request_body = Registration,
     responses(
         (status = 201, description = "The account is created and signed in.", body = AuthTokens),
+        (status = 403, description = "Registration is closed (`registration_closed`) or needs an invitation (`invitation_required`, `invitation_invalid`)."),
         (status = 409, description = "An account with the address exists (`email_taken`)."),
         Problems
     ),
@@ -122,12 +127,15 @@ pub(crate) async fn sign_up(
     throttle: Throttle,
     context: RequestContext,
     headers: HeaderMap,
-    Json(body): Json<Registration>,
+    Json(mut body): Json<Registration>,
 ) -> Result<impl IntoResponse, Problem> {
+    let invitation = body.invitation.take();
     let account = body.parse()?;
     throttle.by_address().await?;
     let now = Timestamp::now();
-    let signed_in = app.identity.sign_up(account, device(&app, &headers, &context), now).await?;
+    let admission = app.identity.admit(app.registration, invitation.as_ref(), &account.email, now).await?;
+    let device = device(&app, &headers, &context);
+    let signed_in = app.identity.register(account, admission, device, now).await?;
     if let Some(origin) = context.public_origin()
         && let Err(problem) = verify_later(&app, &signed_in.user, origin, now).await
     {

@@ -1,4 +1,4 @@
-//! Accounts, sessions, API keys and the public signing keys over HTTP.
+//! Accounts, invitations, sessions, API keys and the public signing keys over HTTP.
 //!
 //! Each handler parses the request, checks the scope, calls [`sequent_identity`] and renders the result.
 
@@ -9,6 +9,7 @@ mod audit;
 mod cookies;
 mod csrf_token;
 mod deprecated;
+mod invitations;
 mod job;
 mod jwks;
 mod mail;
@@ -24,7 +25,7 @@ use sequent_http::{
     axum::{self, Router},
     openapi, scoped,
 };
-use sequent_identity::Identity;
+use sequent_identity::{Identity, RegistrationMode};
 use sequent_tables::Store;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -39,14 +40,22 @@ pub struct App {
     store: Store,
     /// True if the deployment sends mail.
     sends_mail: bool,
+    registration: RegistrationMode,
 }
 
 impl App {
     /// The state of a deployment. `plain_http` is `true` if users connect over HTTP, which only development allows.
-    /// Browsers refuse secure cookies there, so the cookies are set without the attribute.
+    /// Browsers refuse secure cookies there, so the cookies are set without the attribute. Registration is closed.
     #[must_use]
     pub fn new(identity: Arc<Identity>, store: Store, plain_http: bool) -> Self {
-        Self { identity, cookies: Cookies::new(plain_http), store, sends_mail: false }
+        let registration = RegistrationMode::Closed;
+        Self { identity, cookies: Cookies::new(plain_http), store, sends_mail: false, registration }
+    }
+
+    /// Sets the people who may register.
+    #[must_use]
+    pub fn with_registration(self, registration: RegistrationMode) -> Self {
+        Self { registration, ..self }
     }
 
     /// Sends mail.
@@ -73,6 +82,8 @@ fn routed() -> OpenApiRouter<App> {
         .routes(routes!(me::me, me::delete_me))
         .routes(routes!(me::reauthenticate))
         .routes(routes!(me::change_password))
+        .routes(routes!(invitations::create, invitations::list))
+        .routes(routes!(invitations::delete))
         .routes(routes!(sign_in::sign_in))
         .routes(routes!(sign_in::refresh_tokens))
         .routes(routes!(sign_in::sign_out))

@@ -1,11 +1,11 @@
-//! The `auth` function: accounts, sessions and API keys over HTTP.
+//! The `auth` function: accounts, invitations, sessions and API keys over HTTP.
 
 use std::sync::Arc;
 
 use sequent_auth_function::{App, router};
 use sequent_core::setting;
 use sequent_http::{Error, Pipeline};
-use sequent_identity::{Config, Identity, Vault};
+use sequent_identity::{Config, Identity, RegistrationMode, Vault};
 use sequent_tables::Store;
 
 #[tokio::main(flavor = "current_thread")]
@@ -24,6 +24,7 @@ async fn main() -> Result<(), Error> {
     let _ = vault.get().await;
 
     let app = App::new(Arc::clone(&identity), store.clone(), http.plain_http());
+    let app = app.with_registration(RegistrationMode::from_env()?);
     let app = if setting::text("MAIL_FROM").is_some() { app.with_mail() } else { app };
     let pipeline = Pipeline::with_config("auth", http).store(store).identity(identity);
     sequent_http::run(pipeline, router(app)).await

@@ -8,6 +8,7 @@ mod job_sweep;
 mod periodic;
 mod rotation;
 mod run_sweep;
+mod setup_code;
 
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ pub use job_sweep::{JobSweeper, SweptJobs};
 pub use periodic::PeriodicJobs;
 pub use rotation::Rotation;
 pub use run_sweep::{RunSweeper, SweptRuns};
+pub use setup_code::SetupCode;
 
 /// The next time at which a run or job that was sent to its queue is due again if no worker claims it. It is
 /// later than the next sweep.
@@ -49,10 +51,12 @@ pub enum Task {
     EnqueueHourlyJobs,
     /// Enqueues the jobs of the day: [`PeriodicJobs::enqueue_daily`].
     EnqueueDailyJobs,
+    /// Creates a setup code: [`SetupCode::create`]. Only an operator invokes the function with it.
+    CreateSetupCode,
 }
 
 /// The result of a task, for an operator who invokes the function by hand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskResult {
     /// The runs of a sweep.
@@ -63,4 +67,6 @@ pub enum TaskResult {
     Garbage(Collected),
     /// The number of jobs that were enqueued for the first time.
     Enqueued(usize),
+    /// The code for one account.
+    SetupCode(SetupCode),
 }

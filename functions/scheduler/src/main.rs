@@ -8,7 +8,7 @@ use sequent_aws::queue::Sender;
 use sequent_core::{Timestamp, pace, setting};
 use sequent_runlog::DynamoStorage;
 use sequent_scheduler_function::{
-    JobSweeper, PeriodicJobs, Rotation, RunSweeper, ScheduledEvent, Task, TaskResult,
+    JobSweeper, PeriodicJobs, Rotation, RunSweeper, ScheduledEvent, SetupCode, Task, TaskResult,
 };
 use sequent_tables::{SecretTable, Store};
 
@@ -31,7 +31,8 @@ async fn main() -> Result<(), Error> {
         setting::text("BILLING").as_deref() == Some("on") && setting::text("BILLING_CATALOG").is_some();
     let periodic = &PeriodicJobs::new(store.clone(), sells);
     let jobs = &JobSweeper::new(store.clone(), jobs_queue, exports_queue);
-    let runs = &RunSweeper::new(DynamoStorage::new(store), Sender::from_env(&sdk, "RUNS_QUEUE_URL")?);
+    let runs = &RunSweeper::new(DynamoStorage::new(store.clone()), Sender::from_env(&sdk, "RUNS_QUEUE_URL")?);
+    let tables = &store;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<ScheduledEvent>| async move {
         let now = Timestamp::now();
         Ok::<TaskResult, Error>(match event.payload.task {
@@ -44,6 +45,7 @@ async fn main() -> Result<(), Error> {
             Task::EnqueueHourlyJobs => TaskResult::Enqueued(periodic.enqueue_hourly(now).await?),
             Task::EnqueueDailyJobs => TaskResult::Enqueued(periodic.enqueue_daily(now).await?),
             Task::RotateSigningKey => TaskResult::SigningKey(rotation.run(now).await?),
+            Task::CreateSetupCode => TaskResult::SetupCode(SetupCode::create(tables, now).await?),
             Task::CollectGarbage => {
                 let stop_at = event.context.deadline() - MARGIN;
                 let go_on = || SystemTime::now() < stop_at;

@@ -28,6 +28,7 @@ fn a_schedules_event_contains_its_task() {
         ("collect-garbage", Task::CollectGarbage),
         ("enqueue-hourly-jobs", Task::EnqueueHourlyJobs),
         ("enqueue-daily-jobs", Task::EnqueueDailyJobs),
+        ("create-setup-code", Task::CreateSetupCode),
     ] {
         let event: ScheduledEvent = serde_json::from_str(&golden::text("scheduler", case)).unwrap();
         assert_eq!(event, ScheduledEvent { task });

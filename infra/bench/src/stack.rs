@@ -168,6 +168,8 @@ fn environment(template: &Template, endpoint: &str, provider: &str, origin: &str
     let queue = format!("{endpoint}/000000000000/runs");
     let ours = [
         ("LOCAL", "true"),
+        ("REGISTRATION", "open"),
+        ("TENANT_LIMITS", "runs=none,streams=none,storage_bytes=none,daily_usd=none"),
         ("STACK", "bench"),
         ("ISSUER", "bench"),
         ("PUBLIC_URL", origin),

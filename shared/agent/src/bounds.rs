@@ -6,7 +6,7 @@ use std::{
 };
 
 use sequent_core::{
-    Timestamp,
+    TenantLimits, Timestamp,
     pace::scaled,
     setting::{self, InvalidSetting},
 };
@@ -59,9 +59,10 @@ impl From<UsageLimit> for LimitReached {
 
 impl Default for Bounds {
     fn default() -> Self {
+        let limits = TenantLimits::default();
         Self {
-            steps: 100,
-            time: scaled(Duration::from_secs(24 * 3600)),
+            steps: limits.steps,
+            time: scaled(Duration::from_secs(limits.seconds)),
             parallel_tools: 4,
             parallel_children: 5,
             question: scaled(Duration::from_secs(7 * 24 * 3600)),
@@ -73,8 +74,8 @@ impl Default for Bounds {
 }
 
 impl Bounds {
-    /// Reads `RUN_MAX_STEPS`, `RUN_MAX_SECONDS`, `RUN_MAX_OUTPUT_TOKENS`, `QUESTION_TTL_S`, `PARALLEL_TOOLS` and
-    /// `PARALLEL_CHILDREN`, each optional.
+    /// Reads [`TenantLimits`], `RUN_MAX_OUTPUT_TOKENS`, `QUESTION_TTL_S`, `PARALLEL_TOOLS` and `PARALLEL_CHILDREN`, each
+    /// optional.
     ///
     /// # Errors
     /// If a variable is set to a value that is not allowed.
@@ -85,10 +86,10 @@ impl Bounds {
         };
         let parallel = |variable| setting::parsed::<NonZeroUsize>(variable, "a whole number of at least 1");
         let default = Self::default();
+        let limits = TenantLimits::from_env()?;
         Ok(Self {
-            steps: setting::parsed("RUN_MAX_STEPS", "a whole number of model calls")?
-                .unwrap_or(default.steps),
-            time: seconds("RUN_MAX_SECONDS")?.unwrap_or(default.time),
+            steps: limits.steps,
+            time: scaled(Duration::from_secs(limits.seconds)),
             question: seconds("QUESTION_TTL_S")?.unwrap_or(default.question),
             output_tokens: setting::parsed::<NonZeroU32>(
                 "RUN_MAX_OUTPUT_TOKENS",
@@ -149,5 +150,32 @@ impl Bounds {
             max_cost_micro_usd: max_cost_micro_usd.map(|rest| rest / shares),
             max_seconds: max_seconds.map(|_| self.time_left(state, now).as_secs().max(1)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A parent that waits for its children keeps its worker for a moment only, but it is counted here.
+    #[test]
+    fn the_runs_of_one_tenant_with_their_children_leave_workers_to_the_others() {
+        let template = concat!(env!("CARGO_MANIFEST_DIR"), "/../../template.yaml");
+        let template = std::fs::read_to_string(template).expect("the template");
+        let parameter = template.split("\n  AgentWorkerConcurrency:\n").nth(1).expect("the parameter");
+        let default = parameter.lines().find_map(|line| line.trim().strip_prefix("Default: "));
+        let workers: usize = default.expect("a default").parse().expect("a number");
+        let runs = TenantLimits::default().runs.expect("a limit") as usize;
+        let held = runs * (1 + Bounds::default().parallel_children);
+        assert!(held * 4 <= workers * 3, "a tenant can hold {held} of {workers} workers");
+    }
+
+    #[test]
+    fn the_template_has_the_defaults_of_the_code() {
+        let template = concat!(env!("CARGO_MANIFEST_DIR"), "/../../template.yaml");
+        let template = std::fs::read_to_string(template).expect("the template");
+        let parameter = template.split("\n  TenantLimits:\n").nth(1).expect("the parameter");
+        let default = parameter.lines().find_map(|line| line.trim().strip_prefix("Default: "));
+        assert_eq!(default.expect("a default").parse(), Ok(TenantLimits::default()));
     }
 }

@@ -120,6 +120,8 @@ ids! {
     SessionId, "ses", "session";
     /// A credential for programs.
     ApiKeyId, "key", "API key";
+    /// An invitation to register.
+    InvitationId, "inv", "invitation";
     /// A conversation. Protocol adapters call it chat or thread.
     ProjectId, "prj", "project";
     /// One user or assistant turn of a project.

@@ -11,15 +11,17 @@ mod money;
 pub mod pace;
 mod principal;
 pub mod setting;
+mod tenant_limits;
 mod time;
 
 pub use error::{ApiError, Code, ErrorDetails, ErrorKind};
 pub use id::{
-    ApiKeyId, ArtifactId, EntityId, GrantId, InterruptId, JobId, MessageId, PostingId, ProjectId, RequestId,
-    RunId, SessionId, TenantId, ToolCallId, UserId,
+    ApiKeyId, ArtifactId, EntityId, GrantId, InterruptId, InvitationId, JobId, MessageId, PostingId,
+    ProjectId, RequestId, RunId, SessionId, TenantId, ToolCallId, UserId,
 };
 pub use money::{MicroCredits, MicroUsd};
 pub use principal::{MissingScope, Principal, Scope, Scopes, UnknownScope, Via};
 pub use secrecy::{ExposeSecret, SecretSlice, SecretString};
 pub use setting::InvalidSetting;
+pub use tenant_limits::TenantLimits;
 pub use time::Timestamp;

@@ -5,10 +5,11 @@ use sequent_tables::{Label, Retry, Row, Transaction, Write, attribute, key};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Error, Identity,
+    Admission, Error, Identity,
     audit::{AuditAction, AuditEntry},
     device::DeviceToken,
     email::Email,
+    invitation::INVITATION,
     password::Password,
     session::{Device, Session},
     signed_in::SignedIn,
@@ -85,13 +86,28 @@ struct Tenant {
 }
 
 impl Identity {
-    /// Creates a tenant with its first user and a session, in one transaction.
+    /// Creates an account as [`register`](Self::register) does, without an invitation.
     ///
     /// # Errors
-    /// [`Error::EmailTaken`]. Nothing is created then.
+    /// As [`register`](Self::register).
     pub async fn sign_up(
         &self,
         account: NewAccount,
+        device: Device,
+        now: Timestamp,
+    ) -> Result<SignedIn, Error> {
+        self.register(account, Admission::Open, device, now).await
+    }
+
+    /// Creates a tenant with its first user and a session, and uses up the invitation, in one transaction.
+    ///
+    /// # Errors
+    /// [`Error::EmailTaken`], or [`Error::InvitationInvalid`] if another registration used the invitation meanwhile.
+    /// Nothing is created then.
+    pub async fn register(
+        &self,
+        account: NewAccount,
+        admission: Admission,
         device: Device,
         now: Timestamp,
     ) -> Result<SignedIn, Error> {
@@ -122,7 +138,7 @@ impl Identity {
             address: session.address.clone(),
             ..AuditEntry::new(AuditAction::SignedUp, user.id, now)
         };
-        let transaction = Transaction::new()
+        let mut transaction = Transaction::new()
             .write(Write::insert(Row::new(&key::lookup::email(user.email.as_str()), &row)?))
             .label(ADDRESS)
             .write(Write::insert(Row::new(&key::tenant(tenant.id), &tenant)?))
@@ -130,9 +146,13 @@ impl Identity {
             .write(Write::insert(session.row()?))
             .write(Write::insert(session.token_row(&token)?))
             .write(Write::insert(entry.row(user.tenant_id)?));
+        if let Admission::Invited(invitation) = &admission {
+            transaction = invitation.with_use(transaction, user.tenant_id, now)?;
+        }
         match self.store.commit(transaction, Retry::BRIEF).await {
             Ok(()) => Ok(self.signed_in(user, session, token, now).await?.on(known)),
             Err(cancelled) if cancelled.refused(ADDRESS) => Err(Error::EmailTaken),
+            Err(cancelled) if cancelled.refused(INVITATION) => Err(Error::InvitationInvalid),
             Err(cancelled) => Err(cancelled.into()),
         }
     }

@@ -17,6 +17,15 @@ pub enum Error {
     /// An account with this email address exists.
     #[error("an account with the email address exists")]
     EmailTaken,
+    /// The deployment accepts no registrations.
+    #[error("registration is closed")]
+    RegistrationClosed,
+    /// The deployment accepts registrations by invitation only, and the request has none.
+    #[error("registration requires an invitation")]
+    InvitationRequired,
+    /// The invitation cannot be used. The response does not reveal the reason.
+    #[error("the invitation is not valid")]
+    InvitationInvalid,
     /// The address is unknown or the password is wrong. The response does not reveal which.
     #[error("the address or the password is wrong")]
     WrongCredentials,
@@ -80,6 +89,17 @@ impl ApiError for Error {
             Self::EmailTaken => {
                 ErrorDetails::new(Code::EmailTaken, "An account with this email address exists. Sign in.")
             }
+            Self::RegistrationClosed => {
+                ErrorDetails::new(Code::RegistrationClosed, "This deployment accepts no registrations.")
+            }
+            Self::InvitationRequired => ErrorDetails::new(
+                Code::InvitationRequired,
+                "Registration requires an invitation. Send its code as `invitation`.",
+            ),
+            Self::InvitationInvalid => ErrorDetails::new(
+                Code::InvitationInvalid,
+                "The invitation is unknown, used, revoked or expired, or belongs to another email address.",
+            ),
             Self::WrongCredentials => {
                 ErrorDetails::new(Code::WrongCredentials, "The email address or the password is wrong.")
             }

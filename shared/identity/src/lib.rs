@@ -16,12 +16,14 @@ mod eddsa;
 pub mod email;
 mod ended;
 mod error;
+pub mod invitation;
 pub mod mail;
 mod missing;
 mod network;
 pub mod password;
 mod reauthenticate;
 mod recent;
+mod registration;
 pub mod secret;
 pub mod session;
 mod sign_in;
@@ -42,6 +44,7 @@ pub use error::Error;
 pub use network::network;
 pub use reauthenticate::PasswordChange;
 pub use recent::TRUSTED;
+pub use registration::{Admission, RegistrationMode};
 pub use secret::{HttpKeys, Vault};
 pub use signed_in::SignedIn;
 
@@ -79,6 +82,12 @@ impl Identity {
     #[must_use]
     pub fn vault(&self) -> &Vault {
         &self.vault
+    }
+
+    /// The main table of the deployment.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
     }
 
     /// The number of passwords that this process has hashed.

@@ -3,6 +3,7 @@
 mod api_keys;
 mod endings;
 mod guesses;
+mod invitations;
 mod operator;
 
 use std::{sync::Arc, time::Duration};

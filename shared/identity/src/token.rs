@@ -79,6 +79,8 @@ tokens! {
     ApiKeyToken, "sk_";
     /// A token that was sent by mail and is used once.
     MailToken, "mt_";
+    /// The secret part of an invitation's code. It follows the id of the invitation.
+    InvitationSecret, ".";
 }
 
 impl RefreshToken {

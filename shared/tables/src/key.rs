@@ -15,12 +15,13 @@ use std::{
 };
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use sequent_core::{ApiKeyId, SessionId, TenantId, Timestamp, UserId};
+use sequent_core::{ApiKeyId, InvitationId, SessionId, TenantId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 pub use billing::{
-    account, ledger, parse_account, payer, posting, posting_cause, purchase, reconciliation, subscription,
+    account, ledger, parse_account, parse_quota, payer, posting, posting_cause, purchase, quota,
+    reconciliation, streams, subscription,
 };
 
 pub use conversation::{
@@ -36,7 +37,7 @@ pub use job::{
 
 pub use artifact::{
     GARBAGE_SHARDS, ListedBy, artifact, artifacts, artifacts_by, entities, entity, garbage, garbage_shard,
-    listed_artifact, object, object_path, parse_object, upload,
+    listed_artifact, object, object_path, parse_object, storage, upload,
 };
 
 use crate::Item;
@@ -172,6 +173,18 @@ pub fn api_keys(tenant: TenantId) -> Partition {
     Partition::table(format!("{tenant}#api-keys"))
 }
 
+/// An invitation to register. It belongs to no tenant before it is used, and a code leads to it by its id.
+#[must_use]
+pub fn invitation(id: InvitationId) -> Key {
+    Key::new(format!("{}#invitations", TenantId::SYSTEM), id)
+}
+
+/// All invitations of the deployment.
+#[must_use]
+pub fn invitations() -> Partition {
+    Partition::table(format!("{}#invitations", TenantId::SYSTEM))
+}
+
 /// An MCP server of a tenant, by its name in that tenant.
 #[must_use]
 pub fn mcp_server(tenant: TenantId, name: &str) -> Key {
@@ -284,7 +297,7 @@ mod tests {
                 listed_artifact(ten, ListedBy::EntityType(&text), ArtifactId::from_bits(other)),
                 listed_artifact(ten, ListedBy::Run(RunId::from_bits(other)), ArtifactId::from_bits(other)),
                 account(ten), posting(ten, PostingId::from_bits(other)), posting_cause(ten, &text),
-                payer(ten), subscription(ten), purchase(ten, &text),
+                payer(ten), subscription(ten), quota(ten), streams(ten), storage(ten), purchase(ten, &text),
                 entity(ten, &text, EntityId::from_bits(other)), object(ten, &digest),
                 job(ten, JobId::from_bits(other)), job_key(ten, "hello_world", &text), greeting(ten, &text),
             ];
@@ -315,6 +328,7 @@ mod tests {
         assert_eq!(parse_waiting_run(&waiting), Some((ten, conversation, id)));
         assert_eq!(parse_waiting_run(&run(ten, id)), None);
         assert_eq!((parse_account(&account(ten)), parse_account(&payer(ten))), (Some(ten), None));
+        assert_eq!((parse_quota(&quota(ten)), parse_quota(&account(ten))), (Some(ten), None));
     }
 
     #[test]

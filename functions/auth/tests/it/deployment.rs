@@ -9,7 +9,9 @@ use sequent_http::{
     App, Config, Pipeline,
     testing::{Answer, Event},
 };
-use sequent_identity::{Identity, Vault, mail::MailRequest, password::Cost, session::Session};
+use sequent_identity::{
+    Identity, RegistrationMode, Vault, mail::MailRequest, password::Cost, session::Session,
+};
 use sequent_tables::{Store, Update, key, testing};
 use serde_json::{Value, json};
 
@@ -31,18 +33,23 @@ pub(crate) struct Deployment {
 impl Deployment {
     /// A deployment on AWS. Requests come through the CDN, with the secret of the golden events.
     pub(crate) async fn new() -> Self {
-        Self::with(Config { is_local: false, public_origin: Some(ORIGIN.to_owned()), ..Config::for_tests() })
-            .await
+        Self::registering(RegistrationMode::Open).await
+    }
+
+    /// As [`new`](Self::new), with this rule for registrations.
+    pub(crate) async fn registering(mode: RegistrationMode) -> Self {
+        let http = Config { is_local: false, public_origin: Some(ORIGIN.to_owned()), ..Config::for_tests() };
+        Self::with_mode(http, mode).await
     }
 
     pub(crate) async fn with(http: Config) -> Self {
-        Self::of(http, false).await
+        Self::with_mode(http, RegistrationMode::Open).await
     }
 
     /// A deployment on AWS that sends mail.
     pub(crate) async fn with_mail() -> Self {
         let http = Config { is_local: false, public_origin: Some(ORIGIN.to_owned()), ..Config::for_tests() };
-        Self::of(http, true).await
+        Self::of(http, true, RegistrationMode::Open).await
     }
 
     /// The inputs of the mails that were requested.
@@ -52,7 +59,11 @@ impl Deployment {
         mails.map(|job| serde_json::from_value(job["input"].clone()).unwrap()).collect()
     }
 
-    async fn of(http: Config, sends_mail: bool) -> Self {
+    async fn with_mode(http: Config, mode: RegistrationMode) -> Self {
+        Self::of(http, false, mode).await
+    }
+
+    async fn of(http: Config, sends_mail: bool, mode: RegistrationMode) -> Self {
         let store = testing::store().await;
         let mut secret = json!({
             "seed": "a seed for tests",
@@ -71,6 +82,7 @@ impl Deployment {
         };
         let identity = Arc::new(Identity::new(store.clone(), vault.clone(), &config).unwrap());
         let app = sequent_auth_function::App::new(Arc::clone(&identity), store.clone(), http.plain_http());
+        let app = app.with_registration(mode);
         let app = if sends_mail { app.with_mail() } else { app };
         let pipeline = Pipeline::with_config("auth", http)
             .store(store.clone())

@@ -11,7 +11,7 @@ const NEW_ADDRESS: &str = "ada@example.com";
 
 fn events() -> Golden {
     let golden = Golden::new("auth", &sequent_auth_function::openapi());
-    ["csrf_token", "prefix", "kid", "x"].into_iter().fold(golden, Golden::redact_member)
+    ["csrf_token", "prefix", "kid", "x", "invitation"].into_iter().fold(golden, Golden::redact_member)
 }
 
 /// Adds the CSRF token.
@@ -57,6 +57,69 @@ async fn an_account_is_created() {
         "created_at": "[time]",
         "role": "owner"
       }
+    }
+    "#);
+}
+
+#[tokio::test]
+async fn an_open_deployment_needs_no_invitation_and_ignores_a_wrong_one() {
+    assert_snapshot!(answer("register-invited").await, @r#"
+    201 application/json
+    {
+      "access_token": "[jwt]",
+      "token_type": "Bearer",
+      "expires_in": 900,
+      "refresh_token": "[refresh token]",
+      "user": {
+        "id": "usr_1",
+        "email": "ada@example.com",
+        "name": "Ada",
+        "tenant_id": "ten_1",
+        "created_at": "[time]",
+        "role": "owner"
+      }
+    }
+    "#);
+}
+
+#[tokio::test]
+async fn the_operator_creates_an_invitation() {
+    assert_snapshot!(answer("invitations-create").await, @r#"
+    201 application/json
+    {
+      "invitation": "[redacted]",
+      "id": "inv_1",
+      "kind": "guest",
+      "email": "ada@example.com",
+      "created_at": "[time]",
+      "expires_at": "[time]",
+      "used_at": null
+    }
+    "#);
+}
+
+#[tokio::test]
+async fn the_operator_lists_the_invitations() {
+    assert_snapshot!(answer("invitations-list").await, @r#"
+    200 application/json
+    {
+      "items": [],
+      "next_cursor": null
+    }
+    "#);
+}
+
+#[tokio::test]
+async fn an_unknown_invitation_is_not_found() {
+    assert_snapshot!(answer("invitations-delete").await, @r#"
+    404 application/problem+json
+    {
+      "type": "/api/errors#not_found",
+      "title": "Not Found",
+      "status": 404,
+      "code": "not_found",
+      "detail": "There is nothing with this id.",
+      "instance": "req_1"
     }
     "#);
 }

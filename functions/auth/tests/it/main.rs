@@ -5,3 +5,4 @@
 mod deployment;
 mod flows;
 mod golden;
+mod registration;

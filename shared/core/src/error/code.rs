@@ -200,6 +200,15 @@ codes! {
         EmailTaken = "email_taken", Conflict,
             "An account with this email address exists.",
             "Sign in, or register another address.";
+        RegistrationClosed = "registration_closed", Forbidden,
+            "The deployment accepts no registrations.",
+            "Ask its operator, who can make accounts with a setup code or change `Registration`.";
+        InvitationRequired = "invitation_required", Forbidden,
+            "The deployment accepts registrations by invitation only.",
+            "Send the code of an invitation as `invitation`.";
+        InvitationInvalid = "invitation_invalid", Forbidden,
+            "The invitation is unknown, used, revoked or expired, or belongs to another email address.",
+            "Ask the operator for a new invitation.";
         InsufficientScope = "insufficient_scope", Forbidden,
             "The credential lacks the scope that the route requires.",
             "Use a credential with the scope in `scope`.";
@@ -246,6 +255,12 @@ codes! {
         RunInProgress = "run_in_progress", Conflict,
             "The project has a live run.",
             "Wait for the run in `run_id`, cancel it, or choose another `on_conflict`.";
+        ModelNotAllowed = "model_not_allowed", Forbidden,
+            "The deployment does not allow the model.",
+            "Name no model, or choose another one. The operator can change `AllowedModels`.";
+        ModelNotConfigured = "model_not_configured", Conflict,
+            "The deployment has no key for any model provider.",
+            "Ask the operator to store a key in the model secret.";
         RunClosed = "run_closed", Conflict,
             "The run has ended or waits for answers, so it takes no message.",
             "Start a new run, or answer its questions.";
@@ -277,6 +292,9 @@ codes! {
         NotUploaded = "not_uploaded", Conflict,
             "The bytes of the artifact have not been uploaded.",
             "Upload them to the address that creating the upload returned, then complete it.";
+        StorageLimitReached = "storage_limit_reached", Forbidden,
+            "The tenant stores as many bytes as the deployment allows.",
+            "Delete artifacts. Their bytes are free within 25 hours.";
         UploadMismatch = "upload_mismatch", Conflict,
             "The uploaded bytes differ from the announced size or digest.",
             "Create a new upload with the right size and SHA-256 digest.";
@@ -292,14 +310,17 @@ codes! {
             "The plan does not include the model.",
             "Choose a model of the plan, or another plan.";
         ModelNotPriced = "model_not_priced", Forbidden,
-            "The deployment has no price for the model, so its use cannot be charged.",
+            "The deployment has no price for the model, so its use cannot be charged or limited.",
             "Choose another model, or add its price to `MODEL_PRICES`.";
         TooManyRuns = "too_many_runs", TooManyRequests,
-            "The plan's limit of concurrent runs is reached.",
+            "The tenant has as many live runs as its plan or the deployment allows.",
             "Wait for a run to end, or cancel one.";
+        TooManyStreams = "too_many_streams", TooManyRequests,
+            "The tenant follows as many runs at the same time as the deployment allows.",
+            "Close a stream, or repeat the request after the time in `Retry-After`.";
         DailyLimit = "daily_limit", TooManyRequests,
-            "The plan's limit of runs per day is reached.",
-            "Try again tomorrow (UTC), or choose another plan.";
+            "The runs of the day cost as much as the plan or the deployment allows.",
+            "Try again tomorrow (UTC), choose another plan, or ask the operator to raise the limit.";
         AlreadySubscribed = "already_subscribed", Conflict,
             "The tenant has a subscription.",
             "Change it on the page that `POST /api/billing/portal` returns.";

@@ -67,6 +67,12 @@ pub fn upload(tenant: TenantId, id: ArtifactId) -> Key {
     Key::new(format!("{tenant}#uploads"), id)
 }
 
+/// The number of bytes that a tenant stores.
+#[must_use]
+pub fn storage(tenant: TenantId) -> Key {
+    Key::new(format!("{tenant}#storage"), "storage")
+}
+
 /// The row of an object of a tenant, by the SHA-256 of its bytes.
 #[must_use]
 pub fn object(tenant: TenantId, digest: &[u8; 32]) -> Key {

@@ -16,6 +16,24 @@ pub fn parse_account(key: &Key) -> Option<TenantId> {
     key.pk.strip_suffix("#billing").filter(|_| key.sk == "account")?.parse().ok()
 }
 
+/// The live runs and daily costs of a tenant in a deployment that does not charge.
+#[must_use]
+pub fn quota(tenant: TenantId) -> Key {
+    Key::new(format!("{tenant}#billing"), "quota")
+}
+
+/// Returns the tenant of a key, or `None` if it is not the key of a quota.
+#[must_use]
+pub fn parse_quota(key: &Key) -> Option<TenantId> {
+    key.pk.strip_suffix("#billing").filter(|_| key.sk == "quota")?.parse().ok()
+}
+
+/// The open streams of a tenant.
+#[must_use]
+pub fn streams(tenant: TenantId) -> Key {
+    Key::new(format!("{tenant}#billing"), "streams")
+}
+
 /// An entry of a tenant's ledger.
 #[must_use]
 pub fn posting(tenant: TenantId, id: PostingId) -> Key {

@@ -13,8 +13,10 @@ pub(super) fn table() -> Vec<Entry> {
 
 fn accounts() -> Vec<Entry> {
     vec![
-        entry("POST /api/auth/register", "email password name", |of| taken("/api/auth/register", of)),
-        entry("POST /api/users", "email password name", |of| taken("/api/users", of)),
+        entry("POST /api/auth/register", "email password name invitation", |of| {
+            taken("/api/auth/register", of)
+        }),
+        entry("POST /api/users", "email password name invitation", |of| taken("/api/users", of)),
         entry("POST /api/auth/login", "email password", |of| wrong_password("/api/auth/login", of)),
         entry("POST /api/login", "email password", |of| wrong_password("/api/login", of)),
         entry("POST /api/auth/refresh", "refresh_token", |_| {
@@ -22,6 +24,15 @@ fn accounts() -> Vec<Entry> {
         }),
         entry("POST /api/auth/logout", "refresh_token", |_| sign_out("/api/auth/logout")),
         entry("POST /api/logout", "refresh_token", |_| sign_out("/api/logout")),
+        entry("POST /api/auth/invitations", "email expires_in", |_| {
+            vec![Call::to("/api/auth/invitations").body(json!({})).is(Foreign::Same)]
+        }),
+        entry("GET /api/auth/invitations", "limit cursor", |_| {
+            vec![Call::to("/api/auth/invitations").is(Foreign::Same)]
+        }),
+        entry("DELETE /api/auth/invitations/{id}", "id", |_| {
+            vec![Call::to("/api/auth/invitations/inv_01K9Z3SZT9V0W1X2Y3Z4A5B6C7").is(Foreign::Same)]
+        }),
         entry("GET /api/auth/me", "", |_| vec![Call::to("/api/auth/me")]),
         entry("GET /api/check_session", "", |_| vec![Call::to("/api/check_session")]),
         entry("POST /api/auth/reauthenticate", "password", |_| {
