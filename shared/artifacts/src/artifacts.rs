@@ -2,7 +2,7 @@
 
 use aws_config::SdkConfig;
 use bytes::Bytes;
-use sequent_core::{ArtifactId, InvalidSetting, RunId, TenantId, Timestamp, setting};
+use sequent_core::{ArtifactId, InvalidSetting, RunId, TenantId, TenantLimits, Timestamp, setting};
 use sequent_tables::{
     CursorKey, Label, Page, PageRequest, Retry, Row, Store, Transaction, Write, exists,
     key::{self, ListedBy},
@@ -25,6 +25,8 @@ const RUN: Label = Label::new("run");
 pub struct Artifacts {
     pub(crate) store: Store,
     pub(crate) bucket: Bucket,
+    /// Most bytes that a tenant may store. `None` is no limit.
+    pub(crate) storage_limit: Option<u64>,
 }
 
 /// The conditions that an artifact of a list meets.
@@ -49,16 +51,24 @@ impl Artifacts {
     /// Keeps rows in `store` and bytes in `bucket`.
     #[must_use]
     pub fn new(store: Store, bucket: Bucket) -> Self {
-        Self { store, bucket }
+        Self { store, bucket, storage_limit: None }
     }
 
-    /// Keeps bytes in the bucket that the environment variable `ARTIFACTS_BUCKET` names.
+    /// Sets the most bytes that a tenant may store.
+    #[must_use]
+    pub fn with_storage_limit(self, storage_limit: Option<u64>) -> Self {
+        Self { storage_limit, ..self }
+    }
+
+    /// Keeps bytes in the bucket that the environment variable `ARTIFACTS_BUCKET` names, within the limit of
+    /// [`TenantLimits::from_env`].
     ///
     /// # Errors
-    /// [`InvalidSetting`] if the variable is not set.
+    /// [`InvalidSetting`] if the variable is not set, or the limits are not valid.
     pub fn from_env(config: &SdkConfig, store: Store) -> Result<Self, InvalidSetting> {
         let name = setting::required("ARTIFACTS_BUCKET")?;
-        Ok(Self::new(store, Bucket::new(config, &name)))
+        let limits = TenantLimits::from_env()?;
+        Ok(Self::new(store, Bucket::new(config, &name)).with_storage_limit(limits.storage_bytes))
     }
 
     /// Stores bytes and an artifact that refers to them. Returns the stored artifact if the same call was

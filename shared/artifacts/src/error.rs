@@ -33,6 +33,10 @@ pub enum Error {
     /// The cursor was not issued by this list.
     #[error(transparent)]
     Cursor(#[from] InvalidCursor),
+    /// The tenant stores as many bytes as it may, or too many for another object of this size.
+    #[error("the tenant may store {limit} bytes")]
+    #[expect(missing_docs, reason = "plain data")]
+    StorageLimit { limit: u64 },
     /// The collector is deleting the object, and was still doing so after all retries.
     #[error("the object is being deleted")]
     Deleting,
@@ -92,6 +96,13 @@ impl ApiError for Error {
             Self::Mismatch(property) => {
                 let detail = format!("The {property} of the uploaded bytes differs from the announced one.");
                 ErrorDetails::new(Code::UploadMismatch, detail).with("mismatch", *property)
+            }
+            Self::StorageLimit { limit } => {
+                let detail = format!(
+                    "The tenant may store {limit} bytes, and the object does not fit. Delete artifacts; their bytes are free \
+                     within 25 hours."
+                );
+                ErrorDetails::new(Code::StorageLimitReached, detail).with("limit_bytes", *limit)
             }
             Self::Bundle(error) => error.details(),
             Self::Cursor(error) => error.details(),

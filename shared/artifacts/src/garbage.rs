@@ -6,13 +6,15 @@
 use std::time::Duration;
 
 use sequent_core::{TenantId, Timestamp};
-use sequent_tables::{Due, DueIndex, Update, Write, attribute, key};
+use sequent_tables::{Due, DueIndex, Label, Retry, Transaction, Update, Write, attribute, key};
 use serde::Serialize;
 
 use crate::{
     Artifacts, Digest, Error,
-    object::{Object, ObjectState},
+    object::{Object, ObjectState, less_storage},
 };
+
+const OBJECT: Label = Label::new("object");
 
 /// The time for which an object without a reference is kept. It is longer than any operation takes between
 /// wanting an object and referring to it; otherwise that operation would have to start again.
@@ -95,8 +97,14 @@ impl Artifacts {
         let delete = Write::delete(due.key())
             .when(attribute("standing").equals(ObjectState::Deleting))
             .when(due.is_unmoved());
-        // If the condition does not hold, another collector was first.
-        Ok(self.store.write_if(delete).await?)
+        let transaction =
+            Transaction::new().write(delete).label(OBJECT).write(less_storage(tenant, object.size));
+        match self.store.commit(transaction, Retry::CONTENDED).await {
+            Ok(()) => Ok(true),
+            // Another collector was first.
+            Err(cancelled) if cancelled.refused(OBJECT) => Ok(false),
+            Err(cancelled) => Err(cancelled.into()),
+        }
     }
 
     /// Marks the object as being deleted. Returns `false` if an artifact refers to it or it was wanted

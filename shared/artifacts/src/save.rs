@@ -90,6 +90,9 @@ impl Save {
 fn tool_error(error: Error) -> ToolError {
     match error {
         Error::Description(invalid) => ToolError::Refused(format!("The {invalid}.")),
+        Error::StorageLimit { .. } => {
+            ToolError::Refused("The user's storage is full. Nothing was stored.".to_owned())
+        }
         Error::Taken => ToolError::Refused("This call has stored another text before.".to_owned()),
         error => {
             tracing::warn!(

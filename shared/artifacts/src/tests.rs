@@ -130,3 +130,91 @@ async fn the_collector_stops_when_it_has_no_time_left() {
     );
     assert_eq!(bench.objects.keys().len(), 1);
 }
+
+/// The bytes that the tenant stores, as its storage row and as the sum of its object rows.
+async fn stored_bytes(bench: &Bench) -> (i64, u64) {
+    let rows = sequent_tables::testing::all_rows(&bench.artifacts.store).await;
+    let pk = |row: &sequent_tables::Item| sequent_tables::Key::of_item(row).map(|key| key.pk().to_owned());
+    let of = |kind: &str| format!("{}#{kind}", bench.tenant);
+    let objects = rows.iter().filter(|row| pk(row) == Some(of("objects")));
+    let sizes = objects.filter_map(|row| sequent_tables::attribute_of::<u64>(row, "size"));
+    let counter = rows.iter().find(|row| pk(row) == Some(of("storage")));
+    let counted = counter.and_then(|row| sequent_tables::attribute_of::<i64>(row, "bytes"));
+    (counted.unwrap_or_default(), sizes.sum())
+}
+
+impl Bench {
+    fn limited(self, bytes: u64) -> Self {
+        Self { artifacts: self.artifacts.with_storage_limit(Some(bytes)), ..self }
+    }
+
+    async fn announce(&self, text: &str, size: u64) -> Result<Offer, Error> {
+        let sha256 = Content::of(text.as_bytes()).sha256;
+        let upload =
+            Upload { sha256, size, description: description("text/plain"), origin: Origin::default() };
+        self.artifacts.offer(self.tenant, upload).await
+    }
+}
+
+#[tokio::test]
+async fn many_uploads_at_once_never_exceed_the_limit() {
+    let bench = Bench::new().await.limited(100);
+    let offers = (0..40).map(|n| {
+        let bench = &bench;
+        async move { bench.announce(&n.to_string(), 10).await }
+    });
+    let offers = futures::future::join_all(offers).await;
+    let accepted = offers.iter().filter(|offer| matches!(offer, Ok(Offer::Put(..)))).count();
+    for refused in offers.iter().filter_map(|offer| offer.as_ref().err()) {
+        let is_transient = refused.is_transient();
+        assert!(matches!(refused, Error::StorageLimit { limit: 100 }) || is_transient, "{refused:?}");
+    }
+    assert!(accepted <= 10, "{accepted}");
+    let (counted, sizes) = stored_bytes(&bench).await;
+    assert_eq!((counted, sizes), (10 * accepted as i64, 10 * accepted as u64));
+    // Requests that gave up under contention may be repeated.
+    for n in 40..60 {
+        let _ = bench.announce(&n.to_string(), 10).await;
+    }
+    assert_eq!(stored_bytes(&bench).await, (100, 100));
+}
+
+#[tokio::test]
+async fn an_upload_that_was_offered_and_never_completed_gives_its_bytes_back() {
+    let bench = Bench::new().await.limited(100);
+    bench.announce("a", 60).await.unwrap();
+    assert!(matches!(bench.announce("b", 60).await, Err(Error::StorageLimit { .. })));
+    assert_eq!(bench.collect().await.deleted, 1);
+    assert_eq!(stored_bytes(&bench).await, (0, 0));
+    bench.announce("b", 60).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_deleted_artifact_gives_its_bytes_back_when_it_is_collected() {
+    let bench = Bench::new().await.limited(TEXT.len() as u64);
+    let first = bench.save(ArtifactId::new(), TEXT).await.unwrap();
+    bench.save(ArtifactId::new(), TEXT).await.unwrap();
+    assert_eq!(stored_bytes(&bench).await, (5, 5), "equal bytes are stored once");
+    let full = bench.save(ArtifactId::new(), b"x").await;
+    assert!(matches!(full, Err(Error::StorageLimit { limit: 5 })), "{full:?}");
+    bench.artifacts.delete(bench.tenant, first.id).await.unwrap();
+    bench.collect().await;
+    assert_eq!(stored_bytes(&bench).await, (5, 5), "the other artifact refers to the bytes");
+}
+
+#[tokio::test]
+async fn an_announcement_that_was_too_small_does_not_open_room_for_a_larger_upload() {
+    let bench = Bench::new().await.limited(100);
+    bench.announce("a", 1).await.unwrap();
+    let larger = bench.announce("a", 101).await;
+    assert!(matches!(larger, Err(Error::StorageLimit { .. })), "{larger:?}");
+    bench.announce("a", 100).await.unwrap();
+    assert_eq!(stored_bytes(&bench).await, (100, 100));
+}
+
+#[tokio::test]
+async fn an_object_larger_than_the_limit_is_refused() {
+    let bench = Bench::new().await.limited(100);
+    assert!(matches!(bench.announce("a", 101).await, Err(Error::StorageLimit { .. })));
+    assert_eq!(stored_bytes(&bench).await, (0, 0));
+}
