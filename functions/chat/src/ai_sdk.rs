@@ -230,7 +230,7 @@ pub(crate) async fn send(
     };
     let started = Box::pin(app.starter.start(&request)).await?;
     let projection = UiMessages { projector: Projector::new(started.run), skip: 0, counts: false };
-    Ok(stream(&app, &context, Watched::started(tenant, started), projection))
+    stream(&app, &context, Watched::started(tenant, started), projection).await
 }
 
 /// The query of `GET /api/chat/{id}/stream`.
@@ -303,10 +303,10 @@ async fn follow_chat(
     let counts = start.is_some();
     let from = |skip| UiMessages { projector: Projector::new(run), skip, counts };
     match start.unwrap_or_default() {
-        StartIndex::Skip(skip) => Ok(stream(app, context, watched, from(skip))),
+        StartIndex::Skip(skip) => stream(app, context, watched, from(skip)).await,
         last @ StartIndex::Last(_) => {
             let stored = stored_chunks(app, key).await?;
-            let mut response = stream(app, context, watched, from(last.resolve(stored)));
+            let mut response = stream(app, context, watched, from(last.resolve(stored))).await?;
             let name = HeaderName::from_static("x-workflow-stream-tail-index");
             let index = i64::try_from(stored).unwrap_or(i64::MAX) - 1;
             response.headers_mut().insert(name, HeaderValue::from(index));
@@ -330,14 +330,19 @@ async fn stored_chunks(app: &App, key: LogKey) -> Result<u64, Problem> {
     Ok(projector.count())
 }
 
-fn stream(app: &App, context: &RequestContext, watched: Watched, projection: UiMessages) -> Response {
+async fn stream(
+    app: &App,
+    context: &RequestContext,
+    watched: Watched,
+    projection: UiMessages,
+) -> Result<Response, Problem> {
     let run = watched.key.run;
-    let mut response = respond(&app.engine, context, watched, projection);
+    let mut response = respond(app, context, watched, projection).await?;
     let headers = response.headers_mut();
     for (name, value) in ui_message::HEADERS {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
     let id = HeaderValue::try_from(run.to_string()).expect("ids are ASCII");
     headers.insert(HeaderName::from_static("x-workflow-run-id"), id);
-    response
+    Ok(response)
 }

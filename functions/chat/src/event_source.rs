@@ -102,7 +102,7 @@ pub(crate) async fn stream(
     };
     let started = Box::pin(app.starter.start(&request)).await?;
     let projector = Projector::new(started.run);
-    Ok(respond(&app.engine, &context, Watched::started(tenant, started), projector))
+    respond(&app, &context, Watched::started(tenant, started), projector).await
 }
 
 async fn resume(
@@ -123,5 +123,5 @@ async fn resume(
     }
     // The projection needs the whole log to know the text of the answer.
     let watched = Watched::elsewhere(key, project, Seq::START);
-    Ok(respond(&app.engine, context, watched, Projector::resume(cursor)))
+    respond(app, context, watched, Projector::resume(cursor)).await
 }

@@ -116,7 +116,7 @@ pub(crate) async fn events(
         return Err(Problem::new(Code::InvalidCursor, detail).with("last", tail.last().0));
     }
     let watched = Watched::elsewhere(key, row.project_id, after);
-    Ok(respond(&app.engine, &context, watched, Native))
+    respond(&app, &context, watched, Native).await
 }
 
 pub(crate) fn wants_json(headers: &HeaderMap) -> bool {

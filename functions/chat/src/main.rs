@@ -26,7 +26,7 @@ async fn main() -> Result<(), Error> {
     let artifacts = Artifacts::from_env(&sdk, store.clone())?;
     let engine = Engine::from_env(DynamoStorage::new(store.clone()), models?, vault.clone(), &artifacts)?;
 
-    let credits = Credits::from_env(store.clone())?;
+    let credits = Credits::from_env(store.clone())?.with_models(engine.models.clone());
 
     let pipeline = Pipeline::new("chat")?.store(store).identity(identity);
     sequent_http::run_streaming(pipeline, router(App::new(engine, credits))).await

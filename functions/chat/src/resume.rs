@@ -179,7 +179,7 @@ async fn answer_and_continue(
         Claim::Held | Claim::Closed | Claim::Missing => Source::Elsewhere,
     };
     let watched = Watched { source, ..Watched::elsewhere(key, row.project_id, after) };
-    Ok(respond(&app.engine, context, watched, Native))
+    respond(app, context, watched, Native).await
 }
 
 /// Returns `true` if the stored answer is one of the caller's replies.

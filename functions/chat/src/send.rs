@@ -135,5 +135,5 @@ async fn start(
         idempotency: key.map(|key| key.request(tenant, "chat.send", payload)),
     };
     let started = Box::pin(app.starter.start(&request)).await?;
-    Ok(respond(&app.engine, context, Watched::started(tenant, started), Native))
+    respond(app, context, Watched::started(tenant, started), Native).await
 }

@@ -1,22 +1,31 @@
 //! The projection of a run's log to the body of an HTTP response.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, time::Duration};
 
 use bytes::Bytes;
 use futures::stream;
 use http::{HeaderName, HeaderValue, header};
-use sequent_agent::{Engine, Live, OnCut, Source, StreamItem};
+use sequent_agent::{Live, OnCut, Source, StreamItem};
+use sequent_billing::OpenStream;
 use sequent_conversation::{Owner, StartedRun};
-use sequent_core::{ProjectId, RunId, TenantId, Timestamp};
+use sequent_core::{ProjectId, RunId, TenantId, Timestamp, pace::scaled};
 use sequent_event::{Event, Seq};
 use sequent_http::{
-    RequestContext,
+    Problem, RequestContext,
     axum::{body::Body, response::Response},
     idempotency::REPLAYED,
 };
 use sequent_protocol::sse::Frame;
 use sequent_runlog::LogKey;
-use tokio::time::Instant;
+use tokio::{runtime::Handle, time::Instant};
+
+use crate::App;
+
+/// Time after which a stream of a client that reconnects no longer counts, if its process was killed: twice the time after
+/// which such a stream is cut.
+const RECONNECTING: Duration = Duration::from_secs(120);
+/// As [`RECONNECTING`], for a stream that lasts as long as the invocation.
+const LASTING: Duration = Duration::from_secs(900);
 
 const RUN_ID: HeaderName = HeaderName::from_static("x-run-id");
 const PROJECT_ID: HeaderName = HeaderName::from_static("x-project-id");
@@ -57,6 +66,8 @@ pub(crate) struct Watched {
     pub(crate) after: Seq,
     pub(crate) source: Source,
     pub(crate) replayed: bool,
+    /// This request started the run. The limit of live runs limits such streams.
+    pub(crate) is_new: bool,
 }
 
 impl Watched {
@@ -72,29 +83,83 @@ impl Watched {
             after: Seq::START,
             source,
             replayed: started.replayed,
+            is_new: !started.replayed,
         }
     }
 
     /// The log of a run that another process executes, if any.
     pub(crate) fn elsewhere(key: LogKey, project: ProjectId, after: Seq) -> Self {
-        Self { key, project, after, source: Source::Elsewhere, replayed: false }
+        Self { key, project, after, source: Source::Elsewhere, replayed: false, is_new: false }
+    }
+
+    /// Returns `true` if the stream counts as an open stream of its tenant.
+    fn counts(&self) -> bool {
+        !self.is_new && matches!(self.source, Source::Elsewhere)
     }
 }
 
 /// Builds the streamed response. A run that this process owns is executed to its end even if the client leaves.
-pub(crate) fn respond<P: Projection>(
-    engine: &Engine,
+///
+/// # Errors
+/// If the tenant has as many open streams as it may have.
+pub(crate) async fn respond<P: Projection>(
+    app: &App,
     context: &RequestContext,
     watched: Watched,
     projection: P,
-) -> Response {
-    let Watched { key, project, after, source, replayed } = watched;
+) -> Result<Response, Problem> {
+    let slot = Slot(if watched.counts() { open::<P>(app, context, watched.key.tenant).await? } else { None });
+    let Watched { key, project, after, source, replayed, .. } = watched;
     let deadline = context.deadline().map(|at| Instant::now() + at.since(Timestamp::now()));
-    let items = Live::stream(engine.clone(), key, after, source, P::ON_CUT, deadline);
-    let frames = stream::unfold(Writing { items, projection, closed: false, ended: false }, Writing::next);
-    let mut response = Response::new(Body::from_stream(frames));
+    let items = Live::stream(app.engine.clone(), key, after, source, P::ON_CUT, deadline);
+    let writing = Writing { items, projection, closed: false, ended: false, slot };
+    let mut response = Response::new(Body::from_stream(stream::unfold(writing, Writing::next)));
     add_headers(&mut response, key.run, project, replayed);
-    response
+    Ok(response)
+}
+
+async fn open<P: Projection>(
+    app: &App,
+    context: &RequestContext,
+    tenant: TenantId,
+) -> Result<Option<OpenStream>, Problem> {
+    let longest = match P::ON_CUT {
+        OnCut::Reconnect => RECONNECTING,
+        OnCut::GiveUp => LASTING,
+    };
+    let until = Timestamp::now() + scaled(longest);
+    let until = context.deadline().map_or(until, |deadline| until.min(deadline));
+    // Boxed, because the futures of the tables are large.
+    let opened = Box::pin(app.starter.credits().open_stream(tenant, until)).await;
+    opened.map_err(|error| sequent_conversation::Error::from(error).into())
+}
+
+/// The entry of an open stream, which is removed when the stream ends.
+struct Slot(Option<OpenStream>);
+
+impl Slot {
+    async fn close(&mut self) {
+        if let Some(stream) = self.0.take() {
+            close(stream).await;
+        }
+    }
+}
+
+impl Drop for Slot {
+    /// Removes the entry of a stream whose client has left.
+    fn drop(&mut self) {
+        if let Some(stream) = self.0.take()
+            && let Ok(runtime) = Handle::try_current()
+        {
+            runtime.spawn(close(stream));
+        }
+    }
+}
+
+async fn close(stream: OpenStream) {
+    if let Err(error) = Box::pin(stream.close()).await {
+        tracing::warn!(%error, "could not remove an open stream of the tenant; it counts until it expires");
+    }
 }
 
 /// Adds the headers that every stream has.
@@ -118,6 +183,7 @@ struct Writing<P> {
     /// The last event closed the log.
     closed: bool,
     ended: bool,
+    slot: Slot,
 }
 
 impl<P: Projection> Writing<P> {
@@ -139,6 +205,10 @@ impl<P: Projection> Writing<P> {
             if text.len() >= PIECE {
                 break;
             }
+        }
+        if self.ended {
+            // Lambda freezes the process when the response ends.
+            self.slot.close().await;
         }
         (!text.is_empty()).then(|| (Ok(Bytes::from(text)), self))
     }

@@ -8,6 +8,7 @@ mod projects;
 mod title;
 
 use axum::{Extension, Router, middleware::from_fn};
+use sequent_billing::Credits;
 use sequent_core::Principal;
 use sequent_http::{Scope, idempotency, openapi, rate_limit::Class, scoped};
 use sequent_identity::Vault;
@@ -26,13 +27,21 @@ pub struct App {
     vault: Vault,
     /// Generates names. Without it a project is named after its first message.
     models: Option<Client>,
+    /// Limits what names cost. Without it they cost nothing.
+    credits: Option<Credits>,
 }
 
 impl App {
     /// Creates the state of the handlers.
     #[must_use]
     pub fn new(store: Store, vault: Vault, models: Option<Client>) -> Self {
-        Self { store, vault, models }
+        Self { store, vault, models, credits: None }
+    }
+
+    /// Counts the model calls for names as the costs of their tenants.
+    #[must_use]
+    pub fn with_credits(self, credits: Credits) -> Self {
+        Self { credits: Some(credits), ..self }
     }
 
     /// The projects of the caller's tenant.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use sequent_billing::Credits;
 use sequent_http::Pipeline;
 use sequent_identity::{Config, Identity, Vault};
 use sequent_model::{Client, deployed::Error};
@@ -28,7 +29,9 @@ async fn main() -> Result<(), sequent_http::Error> {
         }
         Err(error) => return Err(error.into()),
     };
-    let app = App::new(store.clone(), vault.clone(), models);
+    let credits = Credits::from_env(store.clone())?;
+    let credits = models.iter().cloned().fold(credits, Credits::with_models);
+    let app = App::new(store.clone(), vault.clone(), models).with_credits(credits);
 
     let pipeline = Pipeline::new("projects")?.store(store).identity(identity);
     sequent_http::run(pipeline, router(app)).await

@@ -7,6 +7,9 @@ use sequent_http::{Caller, Json, Path, Problem, RequestContext, openapi::Problem
 
 use crate::App;
 
+/// Most bytes of an exchange that count as read for a name.
+const MOST_READ: usize = 16_000;
+
 /// Generate the name of a project from its first messages.
 ///
 /// Asks the default model for a short title and stores it. If there is no usable title after ten seconds, the
@@ -20,7 +23,7 @@ use crate::App;
     responses(
         (status = 200, description = "The project with its new name.", body = Project),
         (status = 404, description = "The tenant has no such project."),
-        (status = 409, description = "The project has no messages (`no_messages`)."),
+        (status = 409, description = "The project has no messages (`no_messages`), or no model is configured (`model_not_configured`)."),
         Problems
     ),
 )]
@@ -38,6 +41,11 @@ pub(crate) async fn generate_project_name(
         return Err(Problem::new(Code::NoMessages, "The project has no messages. Send one first."));
     };
     let answer = first(MessageRole::Assistant).unwrap_or_default();
+    if let Some(credits) = &app.credits {
+        let bytes = (question.len() + answer.len()).min(MOST_READ);
+        let spent = Box::pin(credits.spend_on_call(caller.tenant, bytes)).await;
+        spent.map_err(sequent_conversation::Error::from)?;
+    }
     let name = name(app.models.as_ref(), question, answer, context.request_id()).await;
     Ok(Json(projects.rename(id, name, Timestamp::now()).await?))
 }

@@ -2,7 +2,7 @@
 
 use futures::StreamExt;
 use sequent_conversation::{Error, closing_bodies};
-use sequent_core::Timestamp;
+use sequent_core::{MicroCredits, Timestamp};
 use sequent_deliverables::wanted;
 use sequent_event::{Body, Entry, RunOutcome, Usage};
 use sequent_model::{Chunk, Chunks, Context, FinishReason, ModelName, OutputLimit, Request};
@@ -129,7 +129,9 @@ fn candidates(
     let priced = models.priced(all.clone());
     let has_cost_limit = configuration.budget.max_cost_micro_usd.is_some();
     let is_counted = has_cost_limit && priced.first() == Some(model);
-    let allowed = if configuration.hold.is_some() || is_counted { priced } else { all };
+    let is_metered =
+        configuration.hold.as_ref().is_some_and(|hold| !hold.of_quota || hold.amount > MicroCredits::ZERO);
+    let allowed = if is_metered || is_counted { priced } else { all };
     let allowance = allowance::of_run(&execution.state, &execution.engine.bounds);
     let mut affordable = Vec::new();
     let mut too_dear = None;

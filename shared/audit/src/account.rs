@@ -1,10 +1,10 @@
-//! Adding up the ledger of a tenant, and comparing its holds with their runs.
+//! Adding up the ledger of a tenant, and comparing its holds, or those of its quota, with their runs.
 
 use std::collections::BTreeMap;
 
-use sequent_billing::{Account, Ledger, LedgerAccount, Posting};
+use sequent_billing::{Account, Ledger, LedgerAccount, Posting, Quota};
 use sequent_conversation::SettleRun;
-use sequent_core::{MicroCredits, TenantId};
+use sequent_core::{MicroCredits, RunId, TenantId};
 use sequent_tables::{CursorKey, PageRequest, key};
 
 use crate::{
@@ -31,7 +31,7 @@ struct Sums {
 
 pub(crate) async fn comparison(evidence: Evidence<'_>, tenant: TenantId) -> Result<Comparison, Error> {
     let Some(account) = account(evidence, tenant).await? else { return Ok(Comparison::default()) };
-    let mut findings = holds(evidence, tenant, &account).await?;
+    let mut findings = holds(evidence, tenant, &account.holds).await?;
     let mut reasons = contradictions(&account);
     let mut is_unchecked = false;
     if evidence.adds_up_ledgers {
@@ -52,9 +52,19 @@ async fn account(evidence: Evidence<'_>, tenant: TenantId) -> Result<Option<Acco
     Ok(evidence.store().get(&key::account(tenant)).await?)
 }
 
-async fn holds(evidence: Evidence<'_>, tenant: TenantId, account: &Account) -> Result<Vec<Finding>, Error> {
+/// Returns the holds of ended runs in the quota of a deployment that does not charge. Each takes a live run from its tenant.
+pub(crate) async fn quota_findings(evidence: Evidence<'_>, tenant: TenantId) -> Result<Vec<Finding>, Error> {
+    let quota: Option<Quota> = evidence.store().get(&key::quota(tenant)).await?;
+    holds(evidence, tenant, &quota.unwrap_or_default().holds).await
+}
+
+async fn holds(
+    evidence: Evidence<'_>,
+    tenant: TenantId,
+    held: &BTreeMap<RunId, MicroCredits>,
+) -> Result<Vec<Finding>, Error> {
     let mut findings = Vec::new();
-    for (run, amount) in &account.holds {
+    for (run, amount) in held {
         // A hold is written together with the run's row.
         let Some(reason) = held_in_vain(evidence, tenant, *run).await? else { continue };
         // The hold pays for what the children and jobs of the run used. A job that is stuck has findings of its own.

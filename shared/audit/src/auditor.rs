@@ -163,6 +163,7 @@ async fn compare(evidence: Evidence<'_>, suspect: &Suspect) -> Result<Comparison
         Suspect::Waiting(tenant, project, run) => {
             waiting::findings(evidence, *tenant, *project, *run).await?
         }
+        Suspect::Quota(tenant) => account::quota_findings(evidence, *tenant).await?,
         Suspect::Account(tenant) => return account::comparison(evidence, *tenant).await,
     };
     Ok(Comparison { findings, is_unchecked: false })

@@ -15,6 +15,7 @@ pub(crate) enum Suspect {
     Project(TenantId, ProjectId),
     Waiting(TenantId, ProjectId, RunId),
     Account(TenantId),
+    Quota(TenantId),
     Job(TenantId, JobId),
     Object(TenantId, Key),
 }
@@ -40,6 +41,9 @@ impl Suspect {
         if let Some(tenant) = key::parse_account(&key) {
             return Some(Self::Account(tenant));
         }
+        if let Some(tenant) = key::parse_quota(&key) {
+            return Some(Self::Quota(tenant));
+        }
         let (tenant, _) = key::parse_object(&key)?;
         is_object_unreferenced(item).then_some(Self::Object(tenant, key))
     }
@@ -53,6 +57,7 @@ impl Suspect {
             }
             Self::Project(tenant, project) => Finding::new(kind, *tenant, project, reason),
             Self::Account(tenant) => Finding::new(kind, *tenant, account::SUBJECT, reason),
+            Self::Quota(tenant) => Finding::new(kind, *tenant, "quota", reason),
             Self::Job(tenant, job) => Finding::new(kind, *tenant, job, reason),
             Self::Object(tenant, key) => Finding::new(kind, *tenant, key.sk(), reason),
         }

@@ -6,6 +6,11 @@ use sequent_core::{ApiError, Code, ErrorDetails};
 
 use crate::{Denied, Error};
 
+/// A time after which another run may have ended.
+const RUN_ENDS: Duration = Duration::from_secs(5);
+/// A time after which another stream may have ended.
+const STREAM_ENDS: Duration = Duration::from_secs(5);
+
 impl ApiError for Denied {
     fn details(&self) -> ErrorDetails {
         match self {
@@ -33,18 +38,40 @@ impl ApiError for Denied {
                 let detail = format!("The plan `{plan}` does not include the model `{model}`.");
                 ErrorDetails::new(Code::ModelNotInPlan, detail)
             }
+            Self::NotAllowed(model) => {
+                let detail = format!(
+                    "The deployment does not allow the model `{model}`. Name no model to use the default one, or choose \
+                     another model. The operator can add it to `AllowedModels`."
+                );
+                ErrorDetails::new(Code::ModelNotAllowed, detail)
+            }
+            Self::NoProvider => {
+                ErrorDetails::new(Code::ModelNotConfigured, sequent_model::Error::NoProvider.public_message())
+            }
             Self::Unpriced(model) => {
                 let detail = format!(
-                    "The deployment has no price for the model `{model}`. Choose another model, or add its price to \
-                     `MODEL_PRICES`."
+                    "The deployment has no price for the model `{model}`, so its cost cannot be limited. Choose another model. \
+                     The operator can add its price to `MODEL_PRICES`, or set `daily_usd=none` in `TenantLimits`."
                 );
                 ErrorDetails::new(Code::ModelNotPriced, detail)
             }
             Self::Concurrent { limit } => {
                 let detail = format!(
-                    "The plan allows {limit} runs at the same time. Wait for a run to end, or cancel one."
+                    "No more than {limit} runs can be live at the same time, those that wait included. Wait for a run to \
+                     end, or cancel one."
                 );
-                ErrorDetails::new(Code::TooManyRuns, detail).retry_after(Duration::from_secs(5))
+                ErrorDetails::new(Code::TooManyRuns, detail).with("limit", *limit).retry_after(RUN_ENDS)
+            }
+            Self::DailyCost { limit } => {
+                let detail = format!(
+                    "The runs of a day may cost {limit}, and the rest does not cover another one. Try again tomorrow (UTC), \
+                     or ask the operator to raise `daily_usd` of `TenantLimits`."
+                );
+                ErrorDetails::new(Code::DailyLimit, detail).with("limit_micro_usd", limit.0)
+            }
+            Self::Streams { limit } => {
+                let detail = format!("No more than {limit} streams can be open at the same time. Close one.");
+                ErrorDetails::new(Code::TooManyStreams, detail).with("limit", *limit).retry_after(STREAM_ENDS)
             }
             Self::Daily { limit } => {
                 let detail = format!("The plan allows {limit} a day. Try again tomorrow (UTC).");

@@ -1,10 +1,10 @@
 //! The credits of a deployment's tenants: where a run reserves credits before it is stored.
 
-use sequent_core::{MicroCredits, MicroUsd, RunId, TenantId, Timestamp};
-use sequent_model::{ModelName, config, price::Table};
+use sequent_core::{MicroCredits, MicroUsd, RunId, TenantId, TenantLimits, Timestamp};
+use sequent_model::{AllowedModels, Client, ModelName, config, price::Table};
 use sequent_tables::{Store, key};
 
-use crate::{Denied, Error, Ledger, Markup, Plans, Quote, Reservation, Terms};
+use crate::{Denied, Error, Ledger, Markup, OpenStream, Plans, Quota, Quote, Reservation, Terms};
 
 /// The credits of a deployment. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -12,9 +12,15 @@ pub struct Credits {
     store: Store,
     /// `None` if the deployment does not charge for runs.
     terms: Option<Terms>,
+    /// The limits of every tenant.
+    limits: TenantLimits,
     prices: Table,
+    /// The models that requests may name.
+    allowed: AllowedModels,
     /// The models of which one answers a request that names none.
     default_models: Vec<ModelName>,
+    /// The client of the providers, in a function that has one. It knows the default model.
+    models: Option<Client>,
 }
 
 /// The parts of a request for a run that its price depends on.
@@ -34,13 +40,39 @@ pub struct PricedRequest<'a> {
 pub struct InvalidSetting(&'static str, &'static str);
 
 impl Credits {
-    /// Credits on these terms. Runs are free without terms.
+    /// Credits on these terms, without caps of tenants. Runs are free without terms.
     #[must_use]
     pub fn new(store: Store, terms: Option<Terms>, prices: Table) -> Self {
-        Self { store, terms, prices, default_models: Vec::new() }
+        Self {
+            store,
+            terms,
+            limits: TenantLimits::uncapped(),
+            prices,
+            allowed: AllowedModels::any(),
+            default_models: Vec::new(),
+            models: None,
+        }
     }
 
-    /// Sets the model that answers a request that names none. A function that cannot know it gives all that it may be.
+    /// Sets the models that requests may name.
+    #[must_use]
+    pub fn with_allowed_models(self, allowed: AllowedModels) -> Self {
+        Self { allowed, ..self }
+    }
+
+    /// Sets the client of the providers. Requests that name no model have its default model.
+    #[must_use]
+    pub fn with_models(self, models: Client) -> Self {
+        Self { models: Some(models), ..self }
+    }
+
+    /// Sets the limits of every tenant.
+    #[must_use]
+    pub fn with_limits(self, limits: TenantLimits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// Sets the models of which one answers a request that names none, for a function that has no client of the providers.
     #[must_use]
     pub fn with_default_models(self, default_models: Vec<ModelName>) -> Self {
         Self { default_models, ..self }
@@ -57,13 +89,28 @@ impl Credits {
     /// | `BILLING_WELCOME` | grant to a new tenant, in millionths of a credit | 0 |
     /// | `BILLING_METER` | the meter at Stripe that receives the spent credits | none |
     ///
-    /// The default model is that of [`config::default_models`].
+    /// The default model is that of [`config::default_models`], the limits are those of [`TenantLimits::from_env`], and the
+    /// allowed models are those of [`AllowedModels::from_lookup`] and of the plans.
     ///
     /// # Errors
     /// Returns an error if a variable has no valid value.
     pub fn from_env(store: Store) -> Result<Self, InvalidSetting> {
+        let limits = TenantLimits::from_env()
+            .map_err(|_| InvalidSetting("TENANT_LIMITS", "a list of limits such as `runs=10,daily_usd=5`"))?;
+        let prices = Table::from_env().map_err(|_| InvalidSetting("MODEL_PRICES", "an object of prices"))?;
+        let lookup = |name: &str| std::env::var(name).ok();
+        let invalid = |_| InvalidSetting("DEFAULT_MODEL", "the name of a model");
+        let default_models = config::default_models(lookup).map_err(invalid)?;
+        let terms = Self::terms_from_env()?;
+        let planned = terms.iter().flat_map(|terms| terms.plans.models());
+        let allowed = AllowedModels::from_lookup(lookup).map_err(invalid)?.or_planned(planned);
+        let credits = Self::new(store, terms, prices).with_limits(limits).with_allowed_models(allowed);
+        Ok(credits.with_default_models(default_models))
+    }
+
+    fn terms_from_env() -> Result<Option<Terms>, InvalidSetting> {
         if variable("BILLING").as_deref() != Some("on") {
-            return Ok(Self::new(store, None, Table::default()));
+            return Ok(None);
         }
         let plans = match variable("BILLING_PLANS") {
             Some(json) => {
@@ -79,10 +126,7 @@ impl Credits {
             welcome: MicroCredits(number("BILLING_WELCOME", 0)?),
             metered: variable("BILLING_METER").is_some(),
         };
-        let prices = Table::from_env().map_err(|_| InvalidSetting("MODEL_PRICES", "an object of prices"))?;
-        let default_models = config::default_models(|name| std::env::var(name).ok())
-            .map_err(|_| InvalidSetting("DEFAULT_MODEL", "the name of a model"))?;
-        Ok(Self::new(store, Some(terms), prices).with_default_models(default_models))
+        Ok(Some(terms))
     }
 
     /// Returns the terms, or `None` if the deployment does not charge for runs.
@@ -106,8 +150,8 @@ impl Credits {
         Ledger::new(self.store.clone(), tenant)
     }
 
-    /// Reserves credits for a run. The start of the run stores the reservation. Returns `None` if the deployment does not
-    /// charge for runs.
+    /// Reserves credits for a run, or a part of the tenant's quota. The start of the run stores the reservation. Returns
+    /// `None` if the deployment neither charges for runs nor limits them.
     ///
     /// # Errors
     /// [`Error::Denied`], or an error of the table.
@@ -116,9 +160,56 @@ impl Credits {
         tenant: TenantId,
         request: PricedRequest<'_>,
     ) -> Result<Option<Reservation>, Error> {
-        let Some(terms) = &self.terms else { return Ok(None) };
-        let quote = self.quote(request)?;
-        self.ledger(tenant).quote(terms, quote, Timestamp::now()).await.map(Some)
+        let now = Timestamp::now();
+        let quote = self.quote(request).await?;
+        match &self.terms {
+            Some(terms) => self.ledger(tenant).quote(terms, quote, now).await.map(Some),
+            None if self.has_quotas() => {
+                let quota = Quota::open(&self.store, tenant).await?;
+                Ok(Some(quota.reserve(&self.limits, quote, now)?))
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// Returns `true` if tenants have quotas.
+    fn has_quotas(&self) -> bool {
+        self.terms.is_none() && (self.limits.runs.is_some() || self.limits.daily_usd.is_some())
+    }
+
+    /// Returns `true` if credits or a part of the quota are held for the run.
+    ///
+    /// # Errors
+    /// Returns an error if the table fails.
+    pub async fn are_held_for(&self, tenant: TenantId, run: RunId) -> Result<bool, Error> {
+        if !self.has_quotas() {
+            return self.ledger(tenant).holds_for(run).await;
+        }
+        let quota: Option<Quota> = self.store.get(&key::quota(tenant)).await?;
+        Ok(quota.is_some_and(|quota| quota.holds.contains_key(&run)))
+    }
+
+    /// Counts a model call that belongs to no run and reads `bytes` of text, by its estimate. Such a call is not charged, but
+    /// the daily limit of the tenant has to cover it.
+    ///
+    /// # Errors
+    /// [`Denied::DailyCost`], [`Denied::NoProvider`], or an error of the table.
+    pub async fn spend_on_call(&self, tenant: TenantId, bytes: usize) -> Result<(), Error> {
+        let Some(limit) = self.limits.daily_usd else { return Ok(()) };
+        let models = self.answering(None)?;
+        let costs = models.iter().map(|model| self.prices.first_call(model, bytes));
+        let cost = costs.max().unwrap_or(MicroUsd(0));
+        Quota::spend(&self.store, tenant, limit, cost, Timestamp::now()).await
+    }
+
+    /// Opens a stream of a run that another process executes. It counts until it is closed, or until `until`. Returns `None`
+    /// if the deployment does not limit streams.
+    ///
+    /// # Errors
+    /// [`Denied::Streams`], or an error of the table.
+    pub async fn open_stream(&self, tenant: TenantId, until: Timestamp) -> Result<Option<OpenStream>, Error> {
+        let Some(limit) = self.limits.streams else { return Ok(None) };
+        OpenStream::open(&self.store, tenant, limit, until, Timestamp::now()).await.map(Some)
     }
 
     /// Returns `true` if the end of the run `live` can make room for a run that was denied: see
@@ -132,24 +223,48 @@ impl Credits {
         tenant: TenantId,
         request: PricedRequest<'_>,
     ) -> Result<bool, Error> {
-        let Some(terms) = &self.terms else { return Ok(true) };
-        let quote = self.quote(request)?;
-        self.ledger(tenant).has_room_without(live, terms, quote, Timestamp::now()).await
+        let quote = self.quote(request).await?;
+        let now = Timestamp::now();
+        let Some(terms) = &self.terms else {
+            let quota = Quota::open(&self.store, tenant).await?.without(live);
+            return Ok(quota.is_some_and(|quota| quota.reserve(&self.limits, quote, now).is_ok()));
+        };
+        self.ledger(tenant).has_room_without(live, terms, quote, now).await
     }
 
-    /// Estimates the cost of a run.
-    fn quote<'r>(&self, request: PricedRequest<'r>) -> Result<Quote<'r>, Denied> {
+    /// Estimates the cost of a run with a model that the deployment allows.
+    async fn quote<'r>(&self, request: PricedRequest<'r>) -> Result<Quote<'r>, Denied> {
         let PricedRequest { model, content, budget } = request;
-        let answering: Vec<&str> = match model {
-            Some(model) => vec![model],
-            None => self.default_models.iter().map(ModelName::as_str).collect(),
-        };
-        if let Some(unpriced) = answering.iter().find(|model| !self.prices.knows(model)) {
-            return Err(Denied::Unpriced((*unpriced).to_owned()));
+        let answering = self.answering(model).await?;
+        let limits_costs = self.terms.is_some() || self.limits.daily_usd.is_some();
+        if let Some(unpriced) = answering.iter().find(|model| limits_costs && !self.prices.knows(model)) {
+            return Err(Denied::Unpriced(unpriced.clone()));
         }
         let estimates = answering.iter().map(|model| self.prices.first_call(model, content.len()));
         let first_call = estimates.max().unwrap_or(MicroUsd(0));
         Ok(Quote { model, first_call, budget })
+    }
+
+    /// Returns the models of which one answers a request with this model.
+    async fn answering(&self, model: Option<&str>) -> Result<Vec<String>, Denied> {
+        let Some(name) = model else {
+            let Some(models) = &self.models else {
+                return Ok(self.default_models.iter().map(ToString::to_string).collect());
+            };
+            let default = models.default_model().await;
+            return if models.unconfigured().is_some() {
+                Err(Denied::NoProvider)
+            } else {
+                Ok(vec![default.to_string()])
+            };
+        };
+        let is_allowed = |model: &ModelName| {
+            self.allowed.contains(model) && self.models.as_ref().is_none_or(|models| models.allows(model))
+        };
+        match name.parse() {
+            Ok(model) if is_allowed(&model) => Ok(vec![name.to_owned()]),
+            _ => Err(Denied::NotAllowed(name.to_owned())),
+        }
     }
 }
 

@@ -1,8 +1,11 @@
 //! The credits of a run: held before it starts, settled when it has ended. Both are arithmetic in the account's row.
 
+use std::collections::BTreeMap;
+
 use sequent_core::{MicroCredits, MicroUsd, PostingId, ProjectId, RunId, TenantId, Timestamp, UserId};
 use sequent_event::Hold;
-use sequent_tables::{Row, Update, Write, attribute, key};
+use sequent_tables::{Error as TableError, Key, Row, Store, Update, Write, attribute, key};
+use serde::Deserialize;
 
 use crate::{Account, Cause, HoldLimits, LedgerAccount, Markup, Plan, Posting, Quote, Terms, hold_amount};
 
@@ -29,17 +32,31 @@ pub enum Denied {
     #[error("the plan `{plan}` does not include the model `{model}`")]
     #[expect(missing_docs, reason = "plain data")]
     Model { plan: String, model: String },
+    /// The deployment does not allow the model.
+    #[error("the deployment does not allow the model `{0}`")]
+    NotAllowed(String),
+    /// The deployment has no model provider.
+    #[error("the deployment has no model provider")]
+    NoProvider,
     /// The deployment has no price for the model.
     #[error("the model `{0}` has no known price")]
     Unpriced(String),
-    /// The plan allows no more runs at the same time.
-    #[error("the plan allows {limit} runs at the same time")]
+    /// The plan or the deployment allows no more runs at the same time.
+    #[error("the tenant may have {limit} runs at the same time")]
     #[expect(missing_docs, reason = "plain data")]
     Concurrent { limit: u32 },
     /// The runs of the day cost as much as the plan allows.
     #[error("the plan allows {limit} a day")]
     #[expect(missing_docs, reason = "plain data")]
     Daily { limit: MicroCredits },
+    /// The runs of the day cost as much as the deployment allows a tenant.
+    #[error("the runs of a tenant may cost {limit} a day")]
+    #[expect(missing_docs, reason = "plain data")]
+    DailyCost { limit: MicroUsd },
+    /// The tenant has as many open streams as the deployment allows.
+    #[error("the tenant may have {limit} open streams")]
+    #[expect(missing_docs, reason = "plain data")]
+    Streams { limit: u32 },
     /// The account is frozen.
     #[error("the account is frozen: {0}")]
     Frozen(String),
@@ -75,7 +92,26 @@ pub(crate) fn day_of(at: Timestamp) -> String {
 /// A hold of `amount` at `now`.
 #[must_use]
 pub fn hold(amount: MicroCredits, markup: Markup, now: Timestamp) -> Hold {
-    Hold { amount, day: day_of(now), markup: markup.0, metered: false }
+    Hold { amount, day: day_of(now), markup: markup.0, metered: false, of_quota: false }
+}
+
+/// The row that the hold is a part of.
+fn row_of(hold: &Hold, tenant: TenantId) -> Key {
+    if hold.of_quota { key::quota(tenant) } else { key::account(tenant) }
+}
+
+/// Returns `true` if the account or the quota holds the amount for the run.
+///
+/// # Errors
+/// Returns an error if the table fails.
+pub async fn is_stored(hold: &Hold, store: &Store, tenant: TenantId, run: RunId) -> Result<bool, TableError> {
+    /// The part that accounts and quotas have in common.
+    #[derive(Deserialize)]
+    struct Holds {
+        holds: BTreeMap<RunId, MicroCredits>,
+    }
+    let row: Option<Holds> = store.get(&row_of(hold, tenant)).await?;
+    Ok(row.is_some_and(|row| row.holds.contains_key(&run)))
 }
 
 /// Returns the largest cost of the run's model calls that the hold covers.
@@ -115,10 +151,12 @@ impl Reservation {
         Ok(Self { hold, plan: plan.clone(), first_today })
     }
 
-    /// Returns the largest cost of the run's model calls that the hold covers.
+    /// Returns the largest cost of the run's model calls that the hold covers. Returns `None` if the deployment limits no
+    /// costs.
     #[must_use]
-    pub fn max_cost(&self) -> MicroUsd {
-        max_cost(&self.hold)
+    pub fn max_cost(&self) -> Option<MicroUsd> {
+        let is_limited = !self.hold.of_quota || self.plan.per_day.is_some();
+        is_limited.then(|| max_cost(&self.hold))
     }
 
     /// Builds the write that holds the credits, for the transaction that stores the run. Its condition requires that the
@@ -131,18 +169,22 @@ impl Reservation {
         let run = run.to_string();
         let room = plan.per_day.map_or(MicroCredits(i64::MAX), |limit| limit - amount);
         let held_today = || attribute(["days", hold.day.as_str()]);
-        Update::of(&key::account(tenant))
-            .add("available", -amount.0)
-            .add("reserved", amount.0)
+        let update = Update::of(&row_of(hold, tenant))
             .add("version", 1)
             .set(["holds", run.as_str()], amount)
             .add(["days", hold.day.as_str()], amount.0)
+            .when(attribute("holds").has_fewer_than(plan.concurrent_runs))
+            .when(attribute(["holds", run.as_str()]).is_absent())
+            .when(held_today().is_absent().or(held_today().is_at_most(room)));
+        if hold.of_quota {
+            return update;
+        }
+        update
+            .add("available", -amount.0)
+            .add("reserved", amount.0)
             .when(attribute("available").is_at_least(amount))
             .when(attribute("next_expiry").is_above(now.millis()))
             .when(attribute("frozen").is_absent())
-            .when(attribute("holds").has_fewer_than(plan.concurrent_runs))
-            .when(attribute(["holds", run.as_str()]).is_absent())
-            .when(held_today().is_absent().or(held_today().is_at_most(room)))
     }
 }
 
@@ -165,27 +207,32 @@ pub fn denied(hold: &Hold, account: &Account, plan: &Plan) -> Option<Denied> {
 }
 
 /// Builds the writes that settle a hold, for the transaction that ends the run: the cost is spent, and the rest is
-/// available again. This happens once because a run ends once. The writes have no condition: nothing may keep a run from
-/// ending.
+/// available again. The first write changes the row with the hold. A quota has no ledger. This happens once because a run
+/// ends once. The writes have no condition: nothing may keep a run from ending.
 ///
 /// # Panics
 /// Never: a posting is plain data.
 #[must_use]
-pub fn settle(hold: &Hold, payer: Payer, cost: MicroUsd, now: Timestamp) -> [Write; 2] {
+pub fn settle(hold: &Hold, payer: Payer, cost: MicroUsd, now: Timestamp) -> Vec<Write> {
+    let run = payer.run.to_string();
+    let released = Update::of(&row_of(hold, payer.tenant)).add("version", 1).remove(["holds", run.as_str()]);
+    let today = ["days", hold.day.as_str()];
+    if hold.of_quota {
+        let due = Markup(hold.markup).credits(cost);
+        return vec![released.add_from(today, hold.amount.0, (due - hold.amount).0).into()];
+    }
     let posting = posting(hold, payer, cost, now);
     let spent = posting.to(LedgerAccount::Spent);
     let back = hold.amount - spent;
-    let update = Update::of(&key::account(payer.tenant))
+    let update = released
         .add("available", back.0)
         .add("reserved", -hold.amount.0)
         .add("spent", spent.0)
         .add("untaken", spent.0)
-        .add("version", 1)
-        .add_from(["days", hold.day.as_str()], hold.amount.0, -back.0)
-        .remove(["holds", &payer.run.to_string()]);
+        .add_from(today, hold.amount.0, -back.0);
     let row =
         Row::new(&key::posting(payer.tenant, posting.id), &posting).expect("a posting serialises to a map");
-    [update.into(), Write::put(row)]
+    vec![update.into(), Write::put(row)]
 }
 
 /// The posting of a run that has ended: held, spent and released.

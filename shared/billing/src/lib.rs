@@ -1,4 +1,5 @@
-//! Credits: the balances of tenants, the ledger of their changes, and the limits of plans.
+//! Credits: the balances of tenants, the ledger of their changes, and the limits of plans. A deployment that does not charge
+//! limits its tenants by their [`Quota`].
 //!
 //! Every tenant has one *account* row with its balances, and an append-only *ledger* of postings. A posting moves credits
 //! between [`LedgerAccount`]s; its entries sum to zero, it has a cause, and a cause is posted once. The account changes in
@@ -23,6 +24,8 @@ mod ledger;
 mod metering;
 mod plan;
 mod posting;
+mod quota;
+mod streams;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod versioned;
@@ -35,4 +38,6 @@ pub use ledger::{AccountChange, Error, Ledger, PostOutcome, Quote, Recorded, Ter
 pub use metering::Spent;
 pub use plan::{Plan, Plans};
 pub use posting::{Cause, LedgerAccount, Posting, PostingEntry};
+pub use quota::Quota;
+pub use streams::OpenStream;
 pub use versioned::versioned;

@@ -59,6 +59,11 @@ impl Plans {
         Ok(Self(plans))
     }
 
+    /// Returns the models that plans name.
+    pub(crate) fn models(&self) -> impl Iterator<Item = &String> {
+        self.0.values().flat_map(|plan| plan.models.iter().flatten())
+    }
+
     /// Returns the plan `name`, or the free plan if there is none of that name any more.
     #[must_use]
     pub fn get(&self, name: &str) -> &Plan {
@@ -76,10 +81,7 @@ impl Plan {
     /// Returns `true` if runs may call this model.
     #[must_use]
     pub fn has_model(&self, model: &str) -> bool {
-        let fits = |pattern: &String| match pattern.strip_suffix('*') {
-            Some(beginning) => model.starts_with(beginning),
-            None => pattern == model,
-        };
+        let fits = |pattern: &String| sequent_model::matches(pattern, model);
         self.models.as_ref().is_none_or(|models| models.iter().any(fits))
     }
 }

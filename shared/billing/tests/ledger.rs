@@ -65,7 +65,7 @@ async fn a_run_pays_its_price_and_never_more_than_its_hold() {
     let terms = terms("{}");
     let reservation = ledger.quote(&terms, QUOTE, Timestamp::now()).await.unwrap();
     let hold = &reservation.hold;
-    assert_eq!((hold.amount, reservation.max_cost()), (MicroCredits(1000), MicroUsd(666)));
+    assert_eq!((hold.amount, reservation.max_cost()), (MicroCredits(1000), Some(MicroUsd(666))));
     for (cost, spent, uncovered) in [(100, 150, 0), (5000, 1000, 6500), (0, 0, 0)] {
         let payer = payer(tenant);
         let before = ledger.account(&terms).await.unwrap();

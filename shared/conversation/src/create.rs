@@ -225,9 +225,10 @@ fn configuration(new: &NewRun) -> Configuration {
         });
     }
     // The run stops where the credits that are held for it end.
-    let most = reservation.max_cost().0;
-    let budget = &mut configuration.budget.max_cost_micro_usd;
-    *budget = Some(budget.map_or(most, |own| own.min(most)));
+    if let Some(most) = reservation.max_cost() {
+        let budget = &mut configuration.budget.max_cost_micro_usd;
+        *budget = Some(budget.map_or(most.0, |own| own.min(most.0)));
+    }
     configuration.hold = Some(Box::new(reservation.hold.clone()));
     configuration
 }

@@ -6,7 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sequent_billing::{Account, Payer, Spent, hold};
+use sequent_billing::{Payer, Spent, hold};
 use sequent_core::{JobId, RunId, TenantId, Timestamp, pace::scaled};
 use sequent_event::{Body, ChildEnd, Event, State, Totals};
 use sequent_jobs::{Context, Done, Failed, Job, JobKind, NewJob, RetryPolicy};
@@ -173,7 +173,7 @@ impl LateSettlement {
     }
 }
 
-/// Builds the writes that settle the hold, unless the account has none for the run.
+/// Builds the writes that settle the hold, unless the account or the quota has none for the run.
 async fn settle(
     context: &Context,
     input: SettleInput,
@@ -182,17 +182,19 @@ async fn settle(
 ) -> Result<Vec<Write>, Failed> {
     let Some(held) = &used.state.configuration.hold else { return Ok(Vec::new()) };
     let tenant = context.tenant;
-    let account: Option<Account> = context.store().get(&key::account(tenant)).await.map_err(Failed::retry)?;
-    if account.is_none_or(|account| !account.holds.contains_key(&input.run_id)) {
+    if !hold::is_stored(held, context.store(), tenant, input.run_id).await.map_err(Failed::retry)? {
         return Ok(Vec::new());
     }
     let payer = Payer { tenant, run: input.run_id, user: run.user_id, project: run.project_id };
     let cost = used.totals.cost_micro_usd;
     let is_held = attribute(["holds", &input.run_id.to_string()]).is_present();
-    let [account, posting] = hold::settle(held, payer, cost, input.ended_at);
+    let mut writes = hold::settle(held, payer, cost, input.ended_at);
+    if let Some(released) = writes.first_mut() {
+        *released = released.clone().when(is_held);
+    }
     let metering = Spent::job(held, payer, cost, input.ended_at);
     let metering = metering.into_iter().flat_map(|job| job.rows(Timestamp::now())).map(Write::put);
-    Ok([account.when(is_held), posting].into_iter().chain(metering).collect())
+    Ok(writes.into_iter().chain(metering).collect())
 }
 
 #[cfg(test)]

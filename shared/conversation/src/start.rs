@@ -154,6 +154,12 @@ impl RunStarter {
         &self.runs
     }
 
+    /// Returns the credits and the limits of tenants.
+    #[must_use]
+    pub fn credits(&self) -> &Credits {
+        &self.credits
+    }
+
     /// Starts a run that the caller executes and follows. If the run has to wait for others, a worker executes it. A live
     /// run that has to make way is given 10 seconds or two leases to end and release its credits.
     ///

@@ -41,6 +41,9 @@ pub struct Hold {
     /// The credits spent are reported for billing by usage.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub metered: bool,
+    /// The deployment charges nothing: the amount is a part of the tenant's daily limit, and not of its credits.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub of_quota: bool,
 }
 
 impl Configuration {

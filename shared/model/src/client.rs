@@ -88,12 +88,31 @@ impl Client {
     pub fn describe(&self, model: &ModelName) -> ModelInfo {
         let (provider, name) = model.split();
         let demo = provider == Provider::Demo;
+        let config = self.config();
         ModelInfo {
             provider,
             model: name.to_owned(),
             demo,
-            configured: demo || self.config().endpoint(provider).is_some(),
+            configured: if demo { config.demo } else { config.endpoint(provider).is_some() },
         }
+    }
+
+    /// Returns `true` if a provider of real models is configured.
+    #[must_use]
+    pub fn has_provider(&self) -> bool {
+        self.config().has_provider()
+    }
+
+    /// Returns `true` if requests may name the model.
+    #[must_use]
+    pub fn allows(&self, model: &ModelName) -> bool {
+        self.config().allows(model)
+    }
+
+    /// Returns the reason why no model answers requests, or `None` if one does.
+    #[must_use]
+    pub fn unconfigured(&self) -> Option<Error> {
+        self.config().unconfigured()
     }
 
     /// Returns the cost of `usage`, or `None` if the model has no known price. The demo costs nothing unless
@@ -122,7 +141,7 @@ impl Client {
     /// system's certificates, which takes some milliseconds: better at start-up than in the first answer.
     pub fn warm(&self) {
         let config = self.config();
-        if config.openai.is_some() || config.anthropic.is_some() {
+        if config.has_provider() {
             self.0.upstream.warm(&config);
         }
     }
@@ -149,6 +168,12 @@ impl Client {
     }
 
     async fn open(&self, config: &Config, request: &Request, context: &Context) -> Result<Chunks, Error> {
+        if let Some(error) = config.unconfigured() {
+            return Err(error);
+        }
+        if !config.allows(&request.model) {
+            return Err(Error::NotAllowed);
+        }
         let latest = Instant::now() + config.timeouts.total;
         let deadline = context.deadline.map_or(latest, |own| own.min(latest));
         let limits =

@@ -4,8 +4,10 @@
 //! |---|---|
 //! | `OPENAI_API_KEY`, `OPENAI_BASE_URL` | OpenAI, or any server with its chat completions API. The address includes `/v1`. A local server needs no key. |
 //! | `ANTHROPIC_API_KEY`, `ANTHROPIC_BASE_URL` | Anthropic |
-//! | `DEFAULT_MODEL` | the model of requests that name none; the default depends on the keys, and is `demo` without a key |
+//! | `DEFAULT_MODEL` | the model of requests that name none; the default depends on the keys, and is `demo` without a key on one machine |
 //! | `MODEL_FALLBACKS` | models to try, in this order, if one cannot answer; separated by commas |
+//! | `ALLOWED_MODELS` | the models that requests may name, see [`AllowedModels`] |
+//! | `LOCAL` | `true` on one machine, where the demo answers |
 //! | `DEMO_TOKENS_PER_SECOND` | speed of the demo, 0 for as fast as possible; default 40 |
 //! | `MODEL_CONNECT_TIMEOUT_MS`, `MODEL_FIRST_TOKEN_TIMEOUT_MS`, `MODEL_IDLE_TIMEOUT_MS`, `MODEL_TOTAL_TIMEOUT_MS` | [`Timeouts`] |
 //! | `MODEL_MAX_ATTEMPTS` | attempts before the first chunk; default 3 |
@@ -19,7 +21,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-use crate::{ModelName, Policy, Provider, price};
+use crate::{AllowedModels, ModelName, Policy, Provider, allowed, price};
 
 /// The configuration of a [`Client`](crate::Client).
 #[derive(Clone, Debug)]
@@ -32,6 +34,10 @@ pub struct Config {
     pub default_model: ModelName,
     /// Models to try in this order if a model cannot answer.
     pub fallbacks: Vec<ModelName>,
+    /// The models that requests may name. The default model and its fallbacks are always allowed.
+    pub allowed: AllowedModels,
+    /// The demo answers requests that name it.
+    pub demo: bool,
     /// Speed of the demo; 0 is as fast as possible.
     pub demo_tokens_per_second: u32,
     /// The timeouts of a request.
@@ -165,6 +171,8 @@ impl Config {
             anthropic: None,
             default_model: ModelName::DEMO,
             fallbacks: Vec::new(),
+            allowed: AllowedModels::any(),
+            demo: true,
             demo_tokens_per_second: 40,
             timeouts: Timeouts::default(),
             retry: Policy::default(),
@@ -217,32 +225,37 @@ impl Config {
             })
             .transpose()?;
 
+        // The demo costs time and no money, so it must not answer strangers.
+        let demo = text("LOCAL").as_deref() == Some("true");
         let default_model = match text("DEFAULT_MODEL") {
             Some(name) => name.trim().parse().map_err(|_| Error::Model)?,
             None if openai.is_some() => OPENAI_DEFAULT,
             None if anthropic.is_some() => ANTHROPIC_DEFAULT,
-            None => ModelName::DEMO,
+            None if demo => ModelName::DEMO,
+            None => OPENAI_DEFAULT,
         };
-        let fallback_list = text("MODEL_FALLBACKS").unwrap_or_default();
-        let fallbacks = fallback_list
-            .split(',')
-            .map(str::trim)
-            .filter(|name| !name.is_empty())
+        let fallbacks = allowed::names(&text("MODEL_FALLBACKS").unwrap_or_default())
+            .into_iter()
             .map(|name| name.parse().map_err(|_| Error::Fallbacks))
             .collect::<Result<_, _>>()?;
+        // Requests for runs are checked against the whole rule. This module does not know the plans.
+        let allowed =
+            text("ALLOWED_MODELS").map_or_else(AllowedModels::any, |list| AllowedModels::listed(&list));
         let prices = match text("MODEL_PRICES") {
             Some(json) => price::Table::from_json(&json).map_err(|error| Error::Prices(error.to_string()))?,
             None => price::Table::default(),
         };
         let default_timeouts = Timeouts::default();
-        let demo = Self::demo();
+        let usual = Self::demo();
         Ok(Self {
             openai,
             anthropic,
             default_model,
             fallbacks,
+            allowed,
+            demo,
             demo_tokens_per_second: number("DEMO_TOKENS_PER_SECOND", 0)?
-                .unwrap_or(demo.demo_tokens_per_second),
+                .unwrap_or(usual.demo_tokens_per_second),
             timeouts: Timeouts {
                 connect: millis("MODEL_CONNECT_TIMEOUT_MS", default_timeouts.connect)?,
                 first_token: millis("MODEL_FIRST_TOKEN_TIMEOUT_MS", default_timeouts.first_token)?,
@@ -250,12 +263,31 @@ impl Config {
                 total: millis("MODEL_TOTAL_TIMEOUT_MS", default_timeouts.total)?,
             },
             retry: Policy {
-                attempts: number("MODEL_MAX_ATTEMPTS", 1)?.unwrap_or(demo.retry.attempts),
-                ..demo.retry
+                attempts: number("MODEL_MAX_ATTEMPTS", 1)?.unwrap_or(usual.retry.attempts),
+                ..usual.retry
             },
             prices,
             http: None,
         })
+    }
+
+    /// Returns `true` if a provider of real models is configured.
+    #[must_use]
+    pub fn has_provider(&self) -> bool {
+        self.openai.is_some() || self.anthropic.is_some()
+    }
+
+    /// Returns the reason why no model answers requests, or `None` if one does.
+    pub(crate) fn unconfigured(&self) -> Option<crate::Error> {
+        (!self.has_provider() && !self.demo).then_some(crate::Error::NoProvider)
+    }
+
+    /// Returns `true` if requests may name the model.
+    pub(crate) fn allows(&self, model: &ModelName) -> bool {
+        if model.split().0 == Provider::Demo {
+            return self.demo;
+        }
+        self.allowed.contains(model) || *model == self.default_model || self.fallbacks.contains(model)
     }
 
     /// Returns the server of a provider. The demo has none.

@@ -50,10 +50,9 @@ impl Client {
         let secrets = Secrets::optional_row(table, SecretName::Models);
         let read = secrets.get().await;
         let config = Config::from_env(read.as_deref().cloned().unwrap_or_default())?;
-        let is_demo = config.default_model.split().0 == crate::Provider::Demo;
         let of = match read {
             Ok(value) => Some(value),
-            Err(error) if is_demo => return Err(Error::Unknown(error)),
+            Err(error) if !config.has_provider() => return Err(Error::Unknown(error)),
             Err(error) => {
                 tracing::error!(%error, "could not read the secret of the model providers; using the environment's keys only");
                 None

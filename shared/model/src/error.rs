@@ -35,6 +35,12 @@ pub enum Error {
     /// No key or address is configured for this provider.
     #[error("the model provider {0} is not configured")]
     NotConfigured(&'static str),
+    /// No provider is configured at all.
+    #[error("no model provider is configured")]
+    NoProvider,
+    /// The deployment does not allow the model.
+    #[error("the deployment does not allow the model")]
+    NotAllowed,
     /// The run is metered, and the model has no known price.
     #[error("the model has no known price")]
     NotPriced,
@@ -96,7 +102,8 @@ impl Error {
             Self::Unavailable(_) => "model_unavailable",
             Self::Timeout(_) => "model_timeout",
             Self::Unauthorized => "model_unauthorized",
-            Self::NotConfigured(_) => "model_not_configured",
+            Self::NotConfigured(_) | Self::NoProvider => "model_not_configured",
+            Self::NotAllowed => "model_not_allowed",
             Self::NotPriced => "model_not_priced",
             Self::UnknownModel => "model_unknown",
             Self::BadRequest(_) => "model_bad_request",
@@ -118,6 +125,8 @@ impl Error {
             Self::QuotaExhausted
             | Self::Unauthorized
             | Self::NotConfigured(_)
+            | Self::NoProvider
+            | Self::NotAllowed
             | Self::NotPriced
             | Self::UnknownModel
             | Self::BadRequest(_)
@@ -148,6 +157,12 @@ impl Error {
             Self::NotConfigured(provider) => {
                 format!("The deployment has no key for the model provider {provider}. Choose another model.")
             }
+            Self::NoProvider => {
+                "No model provider is configured. The operator has to store `openai_api_key` or `anthropic_api_key` in the \
+                 model secret, whose name is the output `ModelSecretArn` of the stack."
+                    .into()
+            }
+            Self::NotAllowed => "The deployment does not allow this model. Choose another model.".into(),
             Self::NotPriced => "The deployment has no price for the model, so its use cannot be charged. Choose another model.".into(),
             Self::UnknownModel => "The model provider has no model with this name. Choose another model.".into(),
             Self::BadRequest(message) => {

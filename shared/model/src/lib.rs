@@ -20,11 +20,12 @@
 //! finish reason without a `[DONE]` after it, takes a suffix of a model's name such as `-max` for an effort
 //! setting, and logs provider errors with their bodies, which may contain part of a key.
 //!
-//! Without a key the [`demo`] provider answers; [`ModelInfo::demo`] is then true.
+//! On one machine without a key, the [`demo`] provider answers; [`ModelInfo::demo`] is then true.
 //!
 //! Decision 11 (`infra/decisions/0011-genai-behind-our-own-chunks.md`) explains why.
 
 mod allowance;
+mod allowed;
 mod chunk;
 mod chunks;
 mod client;
@@ -40,6 +41,7 @@ mod retry;
 mod upstream;
 
 pub use allowance::{Allowance, OutputLimit, UsageLimit};
+pub use allowed::{AllowedModels, matches};
 pub use chunk::{Chunk, FinishReason, Usage};
 pub use chunks::Chunks;
 pub use client::{Client, Context, ModelInfo};

@@ -56,7 +56,10 @@ impl ModelName {
 
     /// Returns the provider, and the provider's name of the model.
     pub fn split(&self) -> (Provider, &str) {
-        let name = self.as_str();
+        Self::parts(self.as_str())
+    }
+
+    pub(crate) fn parts(name: &str) -> (Provider, &str) {
         match name.split_once('/') {
             Some(("demo", rest)) => (Provider::Demo, rest),
             Some(("openai", rest)) => (Provider::OpenAi, rest),

@@ -53,11 +53,20 @@ pub(crate) async fn app() -> App {
 
 /// As [`app`], over these tables, with the first caller in this tenant.
 pub(crate) fn app_over(storage: DynamoStorage, tenant: TenantId) -> App {
+    app_with(storage, tenant, |credits| credits)
+}
+
+/// As [`app_over`], with other limits.
+pub(crate) fn app_with(
+    storage: DynamoStorage,
+    tenant: TenantId,
+    limited: impl FnOnce(Credits) -> Credits,
+) -> App {
     let settings = Settings { lease: Duration::from_secs(2), ..Settings::default() };
     let store = storage.store().clone();
     let mut engine = Engine { settings, ..Engine::new(storage, Client::new(sequent_model::Config::demo())) };
     Arc::make_mut(&mut engine.tools).add(wire()).unwrap();
-    let credits = Credits::new(store.clone(), None, Default::default());
+    let credits = limited(Credits::new(store.clone(), None, Default::default()));
     let config = Config { limits: Limits::NONE, ..Config::for_tests() };
     let secret = json!({ "seed": "a seed for tests", "origin_secret": ORIGIN });
     let vault = Vault::fixed(&secret.to_string().into()).unwrap();

@@ -4,5 +4,6 @@
 mod app;
 mod deployment;
 mod golden;
+mod limits;
 mod resume;
 mod streams;

@@ -3,8 +3,9 @@
 use std::ops::Deref;
 
 use sequent_agent::{Engine, execute};
+use sequent_billing::Credits;
 use sequent_conversation::{NewRun, create_claimed};
-use sequent_core::{ProjectId, RunId};
+use sequent_core::{MicroUsd, ProjectId, RunId, TenantLimits};
 use sequent_http::testing::deployment as testing;
 pub(crate) use sequent_http::testing::deployment::{Person, request};
 use sequent_http::testing::{Answer, Event};
@@ -34,6 +35,17 @@ impl Deployment {
     pub(crate) async fn with(models: Option<Client>) -> Self {
         let function = testing::Deployment::new("projects", |store, vault| {
             router(App::new(store.clone(), vault.clone(), models))
+        });
+        Self(function.await)
+    }
+
+    /// A deployment whose tenants may spend this much a day.
+    pub(crate) async fn with_daily_limit(limit: MicroUsd) -> Self {
+        let function = testing::Deployment::new("projects", |store, vault| {
+            let limits = TenantLimits { daily_usd: Some(limit), ..TenantLimits::uncapped() };
+            let credits = Credits::new(store.clone(), None, Default::default()).with_limits(limits);
+            let credits = credits.with_models(demo());
+            router(App::new(store.clone(), vault.clone(), Some(demo())).with_credits(credits))
         });
         Self(function.await)
     }

@@ -1,7 +1,7 @@
 //! Sequences of requests, and requests that are refused.
 
 use crate::deployment::{Deployment, PROJECT, Person, get, golden, request};
-use sequent_core::ProjectId;
+use sequent_core::{MicroUsd, ProjectId};
 use sequent_http::{Scope, testing::Event};
 use sequent_tables::{Key, attribute_of, key};
 use serde_json::{Value, json};
@@ -95,6 +95,20 @@ async fn the_demo_provider_labels_its_names() {
     let path = format!("/api/projects/{}/generate_name/", empty["id"].as_str().unwrap());
     let refused = deployment.send(&request("POST", &path, &ada)).await;
     assert_eq!((refused.status.as_u16(), refused.code().as_str()), (409, "no_messages"));
+}
+
+#[tokio::test]
+async fn a_generated_name_counts_against_the_daily_limit_of_the_tenant() {
+    // A call of the demo counts as the smallest amount.
+    let deployment = Deployment::with_daily_limit(MicroUsd(2)).await;
+    let ada = deployment.sign_up("ada@example.com").await;
+    deployment.converse(&ada, PROJECT.parse().unwrap(), "When is high tide?").await;
+    let path = format!("/api/projects/{PROJECT}/generate_name");
+    for _ in 0..2 {
+        assert_eq!(deployment.send(&request("POST", &path, &ada)).await.status, 200);
+    }
+    let refused = deployment.send(&request("POST", &path, &ada)).await;
+    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (429, "daily_limit"));
 }
 
 #[tokio::test]

@@ -26,6 +26,7 @@ mod providers;
 mod roles;
 mod rotation;
 mod sends;
+mod strangers;
 mod stripe;
 mod surface;
 mod system;

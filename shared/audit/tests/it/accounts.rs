@@ -3,9 +3,9 @@
 use std::cell::Cell;
 
 use sequent_audit::{AuditReport, Auditor, FindingKind, Walk};
-use sequent_billing::{Ledger, Markup, Plans, Terms};
+use sequent_billing::{Credits, Ledger, Markup, Plans, PricedRequest, Terms};
 use sequent_conversation::SettleRun;
-use sequent_core::{MicroCredits, MicroUsd, RunId, Timestamp};
+use sequent_core::{MicroCredits, MicroUsd, RunId, TenantLimits, Timestamp};
 use sequent_jobs::{
     NewJob, enqueue,
     kinds::{HelloInput, HelloWorld},
@@ -48,6 +48,23 @@ async fn a_hold_of_an_ended_or_missing_run_is_found() {
     hold(&bench, new.run).await;
     assert_eq!(bench.found(2 * HOUR).await, [FindingKind::HoldOfEndedRun]);
     bench.store().delete(&key::run(bench.tenant, new.run)).await.unwrap();
+    assert_eq!(bench.found(MINUTE).await, [FindingKind::HoldOfEndedRun]);
+}
+
+#[tokio::test]
+async fn a_live_run_that_an_ended_run_still_counts_as_is_found() {
+    let bench = Bench::new().await;
+    let (live, _owner) = bench.running().await;
+    let ended = bench.ended().await;
+    let limits = TenantLimits { runs: Some(2), ..TenantLimits::uncapped() };
+    let credits = Credits::new(bench.store().clone(), None, Default::default()).with_limits(limits);
+    let request = PricedRequest { model: None, content: "hello", budget: None };
+    for run in [live.run, ended.run] {
+        let reservation = credits.reserve(bench.tenant, request).await.unwrap().unwrap();
+        bench.update(reservation.update(bench.tenant, run, Timestamp::now())).await;
+    }
+    assert_eq!(bench.found(MINUTE).await, []);
+    bench.store().delete(&key::run(bench.tenant, ended.run)).await.unwrap();
     assert_eq!(bench.found(MINUTE).await, [FindingKind::HoldOfEndedRun]);
 }
 

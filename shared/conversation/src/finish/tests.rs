@@ -132,6 +132,7 @@ async fn a_run_whose_account_is_lost_ends() {
                 day: "d20261130".into(),
                 markup: 100,
                 metered: false,
+                of_quota: false,
             })),
             ..Default::default()
         },

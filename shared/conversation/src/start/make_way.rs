@@ -42,10 +42,9 @@ impl RunStarter {
         ended: LogKey,
         give_up: Instant,
     ) -> Result<NewRun, Error> {
-        let ledger = self.credits.ledger(ended.tenant);
         loop {
             // Read first: if the hold is released between the two reads, the denial is not the answer yet.
-            let is_held = ledger.holds_for(ended.run).await?;
+            let is_held = self.credits.are_held_for(ended.tenant, ended.run).await?;
             let reserved = self.reserve(request).await;
             if !is_held || !is_denied(&reserved) {
                 return reserved;

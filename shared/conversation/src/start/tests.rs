@@ -1,5 +1,7 @@
 //! Requests that meet a key, a name or a project that is in use.
 
+mod quotas;
+
 use std::time::Duration;
 
 use futures::future::join_all;

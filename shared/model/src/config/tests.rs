@@ -16,12 +16,36 @@ fn key(endpoint: &Option<Endpoint>) -> &str {
 }
 
 #[test]
-fn without_keys_the_demo_answers() {
-    for env in [&[][..], &[("OPENAI_API_KEY", ""), ("ANTHROPIC_API_KEY", " ")]] {
+fn without_keys_the_demo_answers_on_one_machine() {
+    let local = ("LOCAL", "true");
+    for env in [&[local][..], &[local, ("OPENAI_API_KEY", ""), ("ANTHROPIC_API_KEY", " ")]] {
         let config = config(env, r#"{"openai_api_key": "", "other": 1}"#).unwrap();
-        assert!(config.openai.is_none() && config.anthropic.is_none());
+        assert!(!config.has_provider() && config.allows(&ModelName::DEMO));
         assert_eq!(config.default_model, ModelName::DEMO);
         assert_eq!(config.demo_tokens_per_second, 40);
+    }
+}
+
+#[test]
+fn the_demo_does_not_answer_strangers() {
+    for (env, secrets) in [
+        (&[][..], "{}"),
+        (&[("LOCAL", "false"), ("DEFAULT_MODEL", "demo")], "{}"),
+        (&[("LOCAL", "false"), ("OPENAI_API_KEY", "k")], "{}"),
+        (&[][..], r#"{"anthropic_api_key": "k"}"#),
+    ] {
+        let config = config(env, secrets).unwrap();
+        assert!(!config.allows(&ModelName::DEMO), "{env:?}");
+    }
+}
+
+#[test]
+fn a_model_that_is_not_listed_is_not_allowed() {
+    let env =
+        [("OPENAI_API_KEY", "k"), ("ALLOWED_MODELS", "gpt-5*"), ("MODEL_FALLBACKS", "claude-sonnet-4-6")];
+    let config = config(&env, "{}").unwrap();
+    for (model, is_allowed) in [("gpt-5.4-pro", true), ("claude-sonnet-4-6", true), ("o3", false)] {
+        assert_eq!(config.allows(&model.parse().unwrap()), is_allowed, "{model}");
     }
 }
 

@@ -2,7 +2,8 @@
 
 use futures::StreamExt;
 use sequent_model::{
-    Chunk, Client, Config, Context, Error, Message, MicroUsd, ModelName, Phase, Provider, Request, Usage,
+    AllowedModels, Chunk, Client, Config, Context, Error, Message, MicroUsd, ModelName, Phase, Provider,
+    Request, Usage,
 };
 
 fn ask(text: &str) -> Request {
@@ -62,6 +63,28 @@ async fn a_provider_that_is_not_configured_is_an_error() {
         let error = client.stream(request, Context::default()).await.unwrap_err();
         assert_eq!(error, Error::NotConfigured(provider));
     }
+}
+
+#[tokio::test]
+async fn without_a_provider_and_the_demo_the_error_names_what_to_configure() {
+    let client = Client::new(Config { demo: false, ..Config::demo() });
+    for model in ["demo", "gpt-4o"] {
+        let request = Request::new(model.parse().unwrap(), vec![Message::user("hi")]);
+        let error = client.stream(request, Context::default()).await.unwrap_err();
+        assert_eq!((error.code(), error.retryable()), ("model_not_configured", false));
+        assert!(error.public_message().contains("ModelSecretArn"), "{}", error.public_message());
+    }
+}
+
+#[tokio::test]
+async fn a_model_that_is_not_allowed_is_refused_before_the_provider_is_asked() {
+    let config = Config { allowed: AllowedModels::listed("gpt-5*"), ..Config::demo() };
+    let client = Client::new(config);
+    let request = |model: &str| Request::new(model.parse().unwrap(), vec![Message::user("hi")]);
+    let error = client.stream(request("gpt-4o"), Context::default()).await.unwrap_err();
+    assert_eq!(error, Error::NotAllowed);
+    let error = client.stream(request("gpt-5.4-mini"), Context::default()).await.unwrap_err();
+    assert_eq!(error, Error::NotConfigured("openai"));
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use sequent_aws::secret::REFRESH;
-use sequent_model::{Client, Context, Error, Message, Request};
+use sequent_model::{Client, Context, Error, Message, Provider, Request};
 use sequent_tables::{Row, SecretName, SecretTable, Transaction, Write, testing};
 use serde_json::{Value, json};
 
@@ -64,18 +64,22 @@ async fn a_key_that_stays_wrong_is_sent_once() {
 }
 
 #[tokio::test]
-async fn a_key_that_was_stored_after_the_start_ends_the_demo_within_five_minutes() {
+async fn a_key_that_was_stored_after_the_start_is_used_within_five_minutes() {
     let table = SecretTable::new(testing::store().await);
     let client = Client::deployed(&table).await.unwrap();
-    let is_demo = async || client.describe(&client.default_model().await).demo;
-    assert!(is_demo().await);
+    let provider = async || {
+        let model = client.default_model().await;
+        client.unconfigured().is_none().then(|| client.describe(&model).provider)
+    };
+    assert_eq!(provider().await, None);
     store(&table, &json!({ "anthropic_api_key": "key" })).await;
-    assert!(is_demo().await, "the keys are cached");
+    assert_eq!(provider().await, None, "the keys are cached");
     tokio::time::pause();
     tokio::time::advance(REFRESH).await;
     tokio::time::resume();
     // The read may take longer than a request waits for it.
-    while is_demo().await {
+    while provider().await.is_none() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+    assert_eq!(provider().await, Some(Provider::Anthropic));
 }
