@@ -19,7 +19,7 @@ use sequent_protocol::{
     sse::Frame,
     ui_message::{self, Projector, StartIndex},
 };
-use sequent_runlog::{LogKey, Segment, read_all};
+use sequent_runlog::{LogKey, read_all};
 use sequent_tables::idempotency::PayloadHash;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -29,6 +29,7 @@ use crate::{
     App, chats,
     frame_schema::UiMessageChunk,
     stream::{Projection, Watched, respond},
+    tail::StoredTail,
 };
 
 /// The request of the SDK's transports. The history of the conversation is on the server: of `messages` only the last
@@ -172,11 +173,17 @@ struct UiMessages {
     skip: u64,
     /// The client counts chunks and requests the rest of a stream that ends without `finish`.
     counts: bool,
+    /// Chunks of events before the first one that the stream reads.
+    opening: Vec<ui_message::Chunk>,
 }
 
 impl Projection for UiMessages {
     /// The SDK's default transport takes the end of a stream for the end of the answer.
     const ON_CUT: OnCut = OnCut::GiveUp;
+
+    fn opening(&mut self) -> Vec<Frame> {
+        std::mem::take(&mut self.opening).iter().map(ui_message::Chunk::frame).collect()
+    }
 
     fn event(&mut self, event: &Event) -> Vec<Frame> {
         self.projector.push_after(self.skip, event).iter().map(ui_message::Chunk::frame).collect()
@@ -229,7 +236,8 @@ pub(crate) async fn send(
         idempotency: key.map(|key| key.request(tenant, "chat", payload)),
     };
     let started = Box::pin(app.starter.start(&request)).await?;
-    let projection = UiMessages { projector: Projector::new(started.run), skip: 0, counts: false };
+    let projection =
+        UiMessages { projector: Projector::new(started.run), skip: 0, counts: false, opening: Vec::new() };
     stream(&app, &context, Watched::started(tenant, started), projection).await
 }
 
@@ -299,14 +307,20 @@ async fn follow_chat(
     let Some(run) = run else { return Ok(StatusCode::NO_CONTENT.into_response()) };
     let row = app.runs_of(caller).get_for_caller(run).await?;
     let key = LogKey { tenant: caller.tenant, run };
-    let watched = Watched::elsewhere(key, row.project_id, Seq::START);
     let counts = start.is_some();
-    let from = |skip| UiMessages { projector: Projector::new(run), skip, counts };
     match start.unwrap_or_default() {
-        StartIndex::Skip(skip) => stream(app, context, watched, from(skip)).await,
+        StartIndex::Skip(skip) => {
+            let watched = Watched::elsewhere(key, row.project_id, Seq::START);
+            let projector = Projector::new(run);
+            stream(app, context, watched, UiMessages { projector, skip, counts, opening: Vec::new() }).await
+        }
         last @ StartIndex::Last(_) => {
-            let stored = stored_chunks(app, key).await?;
-            let mut response = stream(app, context, watched, from(last.resolve(stored))).await?;
+            let segments = read_all(&app.engine.storage, key).await.map_err(Problem::unavailable)?;
+            let tail = StoredTail::of(run, segments, last);
+            let watched = Watched::elsewhere(key, row.project_id, tail.after);
+            let StoredTail { projector, skip, opening, stored, .. } = tail;
+            let projection = UiMessages { projector, skip, counts, opening };
+            let mut response = stream(app, context, watched, projection).await?;
             let name = HeaderName::from_static("x-workflow-stream-tail-index");
             let index = i64::try_from(stored).unwrap_or(i64::MAX) - 1;
             response.headers_mut().insert(name, HeaderValue::from(index));
@@ -318,16 +332,6 @@ async fn follow_chat(
 async fn live_run(app: &App, caller: &Principal, id: &str) -> Result<Option<RunId>, Problem> {
     let Some(project) = chats::find(app, caller, id).await? else { return Ok(None) };
     Ok(app.projects_of(caller).get(project).await?.live_run_id)
-}
-
-/// Counts the chunks of the log as it is.
-async fn stored_chunks(app: &App, key: LogKey) -> Result<u64, Problem> {
-    let segments = read_all(&app.engine.storage, key).await.map_err(Problem::unavailable)?;
-    let mut projector = Projector::new(key.run);
-    for event in segments.iter().flat_map(Segment::events) {
-        let _ = projector.push(&event); // counted, not sent
-    }
-    Ok(projector.count())
 }
 
 async fn stream(

@@ -11,6 +11,7 @@ mod frame_schema;
 mod resume;
 mod send;
 mod stream;
+mod tail;
 
 use sequent_agent::Engine;
 use sequent_billing::Credits;

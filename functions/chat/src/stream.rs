@@ -35,6 +35,11 @@ pub(crate) trait Projection: Send + 'static {
     /// The behaviour of the protocol's clients when a stream is cut.
     const ON_CUT: OnCut = OnCut::Reconnect;
 
+    /// Returns the frames before those of the first event.
+    fn opening(&mut self) -> Vec<Frame> {
+        Vec::new()
+    }
+
     /// Returns the frames of the next event.
     fn event(&mut self, event: &Event) -> Vec<Frame>;
 
@@ -106,13 +111,14 @@ pub(crate) async fn respond<P: Projection>(
     app: &App,
     context: &RequestContext,
     watched: Watched,
-    projection: P,
+    mut projection: P,
 ) -> Result<Response, Problem> {
     let slot = Slot(if watched.counts() { open::<P>(app, context, watched.key.tenant).await? } else { None });
     let Watched { key, project, after, source, replayed, .. } = watched;
     let deadline = context.deadline().map(|at| Instant::now() + at.since(Timestamp::now()));
     let items = Live::stream(app.engine.clone(), key, after, source, P::ON_CUT, deadline);
-    let writing = Writing { items, projection, closed: false, ended: false, slot };
+    let opening = projection.opening();
+    let writing = Writing { items, projection, opening, closed: false, ended: false, slot };
     let mut response = Response::new(Body::from_stream(stream::unfold(writing, Writing::next)));
     add_headers(&mut response, key.run, project, replayed);
     Ok(response)
@@ -180,6 +186,7 @@ fn add_headers(response: &mut Response, run: RunId, project: ProjectId, replayed
 struct Writing<P> {
     items: tokio::sync::mpsc::Receiver<StreamItem>,
     projection: P,
+    opening: Vec<Frame>,
     /// The last event closed the log.
     closed: bool,
     ended: bool,
@@ -191,7 +198,7 @@ impl<P: Projection> Writing<P> {
     async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
         /// A resumed log is read in megabytes. The response is written in smaller pieces, so that the client can start.
         const PIECE: usize = 64 * 1024;
-        let mut text = String::new();
+        let mut text: String = std::mem::take(&mut self.opening).iter().map(Frame::as_str).collect();
         while !self.ended {
             let item = if text.is_empty() {
                 self.items.recv().await

@@ -196,7 +196,7 @@ impl Credits {
     /// [`Denied::DailyCost`], [`Denied::NoProvider`], or an error of the table.
     pub async fn spend_on_call(&self, tenant: TenantId, bytes: usize) -> Result<(), Error> {
         let Some(limit) = self.limits.daily_usd else { return Ok(()) };
-        let models = self.answering(None)?;
+        let models = self.answering(None).await?;
         let costs = models.iter().map(|model| self.prices.first_call(model, bytes));
         let cost = costs.max().unwrap_or(MicroUsd(0));
         Quota::spend(&self.store, tenant, limit, cost, Timestamp::now()).await

@@ -5,10 +5,12 @@ use std::time::Duration;
 use futures::future::join_all;
 use http::StatusCode;
 use http_body_util::BodyExt as _;
-use sequent_conversation::{NewRun, RunStore, Turn, create};
-use sequent_core::{TenantId, Timestamp, UserId};
+use sequent_conversation::{NewRun, RunStore, Runs, Turn, create, create_claimed, finish};
+use sequent_core::{MessageId, ProjectId, TenantId, Timestamp, UserId};
+use sequent_event::{Body, Role, RunOutcome};
 use sequent_http::testing::Event;
-use sequent_runlog::{DynamoStorage, Settings};
+use sequent_runlog::{DynamoStorage, Finish, Settings};
+use sequent_tables::testing::process;
 use serde_json::{Value, json};
 
 use crate::app::{ORIGIN, app, app_over, event, events, frames, say, send};
@@ -59,6 +61,46 @@ async fn the_ai_sdk_stream_is_replayed_and_skipped_by_chunks() {
 
     let again = event("POST", "/api/chat").json(&body).send(&app).await;
     assert_eq!(again.header("x-project-id"), live.header("x-project-id"), "one chat, one project");
+}
+
+/// Three megabytes, which are three pages of the table.
+#[tokio::test]
+async fn the_end_of_a_long_stream_is_found_with_one_reading_of_the_log() {
+    let store = sequent_tables::testing::store().await;
+    let tenant = TenantId::new();
+    let settings = Settings {
+        merge: false,
+        linger_max: Duration::ZERO,
+        linger_min: Duration::ZERO,
+        ..Settings::default()
+    };
+    let runs = RunStore::new(DynamoStorage::new(store.clone()), settings);
+    let new = NewRun { new_project: true, ..NewRun::new(tenant, UserId::new(), ProjectId::new(), "Why?") };
+    let writer = create_claimed(&runs, &new, None).await.unwrap();
+    let message_id = MessageId::new();
+    writer.append(Body::TextMessageStart { message_id, role: Role::Assistant }).await.unwrap();
+    for _ in 0..300 {
+        writer.append(Body::TextMessageContent { message_id, delta: "x".repeat(10_000) }).await.unwrap();
+    }
+    writer.append(Body::TextMessageEnd { message_id }).await.unwrap();
+    writer.flush().await.unwrap();
+    let run = Runs::new(&store, tenant).get(new.run).await.unwrap();
+    let end = Body::RunFinished { thread_id: new.project, run_id: new.run, outcome: RunOutcome::Success };
+    let known = *writer.signals().borrow();
+    let finished = finish(&writer, tenant, &run, known, vec![end]).await.unwrap();
+    assert!(matches!(finished, Finish::Done(_)), "{finished:?}");
+
+    let (counted, requests) = process(&store);
+    let app = app_over(DynamoStorage::new(counted), tenant);
+    let path = format!("/api/chat/{}/stream", new.run);
+    let whole = event("GET", &path).send(&app).await;
+    let _ = requests.take();
+    let tail = event("GET", &format!("{path}?startIndex=-5")).send(&app).await;
+    let chunks = frames(&whole);
+    assert_eq!(frames(&tail), chunks[chunks.len() - 6..]);
+    assert_eq!(tail.header("x-workflow-stream-tail-index"), (chunks.len() - 2).to_string());
+    let requests = requests.take();
+    assert!(requests["Query"] <= 6, "the tail, the log, and its last page again: {requests:?}");
 }
 
 #[tokio::test]
