@@ -39,13 +39,16 @@ pub(crate) fn slides(slides: &Slides) -> Result<Exported, Error> {
     typeset("slides.typ", view::slides(slides)?)
 }
 
+/// The world in which the template `main` shows a document.
+fn world_of(main: &str, data: &Value, charts: Vec<String>) -> Result<DocumentWorld, Error> {
+    let data = serde_json::to_vec(data).map_err(|error| Error::Renderer(error.to_string()))?;
+    let charts = charts.into_iter().enumerate().map(|(at, svg)| (view::chart_path(at), svg.into_bytes()));
+    let files = std::iter::once(("data.json".to_owned(), data)).chain(charts).collect();
+    Ok(DocumentWorld::new(main, &TEMPLATES, files))
+}
+
 fn typeset(main: &str, view: view::View) -> Result<Exported, Error> {
-    let data = serde_json::to_vec(&view.data).map_err(|error| Error::Renderer(error.to_string()))?;
-    let mut files = vec![("data.json".to_owned(), data)];
-    files.extend(
-        view.charts.into_iter().enumerate().map(|(at, svg)| (view::chart_path(at), svg.into_bytes())),
-    );
-    let world = DocumentWorld::new(main, &TEMPLATES, files);
+    let world = world_of(main, &view.data, view.charts)?;
     thread::scope(|scope| {
         let worker =
             thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || compile(&world, &view.data));

@@ -21,10 +21,7 @@ type Letters = HashMap<char, usize>;
 /// Returns what a reader of the pages misses: the data of the document tells what they should contain.
 pub(super) fn warnings(document: &PagedDocument, data: &Value) -> Vec<String> {
     let mut seen = Seen::default();
-    for page in document.pages() {
-        let area = Area { from: Point::zero(), to: page.frame.size().to_point() };
-        seen.frame(&page.frame, Transform::identity(), area);
-    }
+    walk(document, &mut |glyph| seen.glyph(&glyph));
     [seen.lost(data), seen.uncovered()].into_iter().flatten().collect()
 }
 
@@ -51,6 +48,53 @@ impl Area {
     }
 }
 
+/// A glyph of the pages.
+struct ShownGlyph<'a> {
+    /// The characters that the glyph stands for.
+    text: &'a str,
+    /// The font has the characters.
+    is_covered: bool,
+    /// It is within its page, and the first one of its characters.
+    is_visible: bool,
+}
+
+/// Calls `see` with each glyph of the pages.
+fn walk(document: &PagedDocument, see: &mut impl FnMut(ShownGlyph<'_>)) {
+    for page in document.pages() {
+        let area = Area { from: Point::zero(), to: page.frame.size().to_point() };
+        walk_frame(&page.frame, Transform::identity(), area, see);
+    }
+}
+
+/// `at` turns the coordinates of the frame into those of the page, of which only `area` is visible.
+fn walk_frame(frame: &Frame, at: Transform, area: Area, see: &mut impl FnMut(ShownGlyph<'_>)) {
+    for (position, item) in frame.items() {
+        let at = at.pre_concat(Transform::translate(position.x, position.y));
+        match item {
+            FrameItem::Group(group) => {
+                let at = at.pre_concat(group.transform);
+                let clipped = group.clip.as_ref().map(|_| area.and(Area::of_frame(group.frame.size(), at)));
+                walk_frame(&group.frame, at, clipped.unwrap_or(area), see);
+            }
+            FrameItem::Text(text) => walk_text(text, at, area, see),
+            _ => {}
+        }
+    }
+}
+
+fn walk_text(item: &TextItem, at: Transform, area: Area, see: &mut impl FnMut(ShownGlyph<'_>)) {
+    let mut x = Point::zero().x;
+    let mut before = None;
+    for glyph in &item.glyphs {
+        let place = Point::with_x(x).transform(at);
+        x += glyph.x_advance.at(item.size);
+        let text = item.text.get(glyph.range()).unwrap_or_default();
+        // A character may have several glyphs.
+        let is_first = before.replace(glyph.range()) != Some(glyph.range());
+        see(ShownGlyph { text, is_covered: glyph.id != 0, is_visible: is_first && area.contains(place) });
+    }
+}
+
 /// The text of the pages.
 #[derive(Default)]
 struct Seen {
@@ -59,37 +103,12 @@ struct Seen {
 }
 
 impl Seen {
-    /// Adds the text of a frame that is within `area`. `at` turns its coordinates into those of the page.
-    fn frame(&mut self, frame: &Frame, at: Transform, area: Area) {
-        for (position, item) in frame.items() {
-            let at = at.pre_concat(Transform::translate(position.x, position.y));
-            match item {
-                FrameItem::Group(group) => {
-                    let at = at.pre_concat(group.transform);
-                    let clipped =
-                        group.clip.as_ref().map(|_| area.and(Area::of_frame(group.frame.size(), at)));
-                    self.frame(&group.frame, at, clipped.unwrap_or(area));
-                }
-                FrameItem::Text(text) => self.text(text, at, area),
-                _ => {}
-            }
+    fn glyph(&mut self, glyph: &ShownGlyph<'_>) {
+        if !glyph.is_covered {
+            self.note_uncovered(glyph.text);
         }
-    }
-
-    fn text(&mut self, item: &TextItem, at: Transform, area: Area) {
-        let mut x = Point::zero().x;
-        let mut before = None;
-        for glyph in &item.glyphs {
-            let place = Point::with_x(x).transform(at);
-            x += glyph.x_advance.at(item.size);
-            let text = item.text.get(glyph.range()).unwrap_or_default();
-            if glyph.id == 0 {
-                self.note_uncovered(text);
-            }
-            // A character may have several glyphs.
-            if before.replace(glyph.range()) != Some(glyph.range()) && area.contains(place) {
-                count(text, &mut self.letters);
-            }
+        if glyph.is_visible {
+            count(glyph.text, &mut self.letters);
         }
     }
 
@@ -146,3 +165,6 @@ fn collect(data: &Value, letters: &mut Letters) {
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests;

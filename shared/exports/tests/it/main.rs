@@ -3,4 +3,4 @@
 
 mod pages;
 mod pdf;
-mod pdf_complete;
+mod pdf_scripts;
