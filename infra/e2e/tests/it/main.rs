@@ -1,6 +1,7 @@
 //! Tests of the whole system from outside: clients, limits and faults.
 #![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
+mod accounts;
 mod answers;
 mod artifacts;
 mod background;
