@@ -10,6 +10,7 @@ import argparse
 import json
 import mimetypes
 import os
+import re
 import subprocess
 import sys
 import time
@@ -91,7 +92,8 @@ def deploy(options, given):
     step("deploy")
     release(options.stack, region, given, BUILD / "template.yaml", sam)
     step(f"done in {round(time.monotonic() - started)} s")
-    print(farewell(options.stack, outputs(options.stack, region), parameters, is_new=before is None))
+    code = setup_code(options.stack, region) if before is None else None
+    print(farewell(options.stack, outputs(options.stack, region), parameters, code))
 
 
 def kept(stack, region):
@@ -149,24 +151,32 @@ def outputs(stack, region):
     return {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])}
 
 
-def farewell(stack, found, parameters, is_new):
+def setup_code(stack, region):
+    """Returns a code with which the first account can be made: a new deployment accepts no registrations."""
+    client = boto3.client("lambda", region_name=region)
+    answer = client.invoke(FunctionName=f"{stack}-scheduler", Payload=json.dumps({"task": "create_setup_code"}))
+    found = re.search(r'"code": ?"([^"]+)"', answer["Payload"].read().decode())
+    if not found:
+        print(f"{stack}-scheduler has not created a setup code for the first account; its log group says why")
+    return found and found[1]
+
+
+def farewell(stack, found, parameters, code):
     domain = parameters.get("DomainName")
     steps = [
         f"Create the DNS record: {domain} CNAME {found['DistributionDomain']}" if domain else None,
         "Confirm the subscription that AWS has mailed to you, or alarms will not arrive."
         if parameters.get("NotificationEmail")
         else "Name an address for alarms: scripts/deploy NotificationEmail=me@example.com",
-        f"Make the first account; anyone who knows the address can make one, too:\n{registration(found['Url'])}"
-        if is_new
-        else None,
+        f"Make the first account, within a day:\n{registration(found['Url'], code)}" if code else None,
         f"Store the key of a model provider: scripts/secret {stack} set models openai_api_key (or anthropic_api_key)",
     ]
     numbered = "\n".join(f"  {number}. {text}" for number, text in enumerate(filter(None, steps), 1))
     return f"\nSequent runs at {found['Url']}\n\nNext:\n{numbered}\n\nscripts/destroy --stack {stack} removes it, and keeps the data."
 
 
-def registration(url):
-    body = json.dumps({"email": "you@example.com", "password": "a password of your own"})
+def registration(url, code):
+    body = json.dumps({"email": "you@example.com", "password": "a password of your own", "invitation": code})
     return f"     curl {url}/api/auth/register -H 'content-type: application/json' \\\n       -d '{body}'"
 
 
