@@ -158,8 +158,8 @@ impl Error {
                 format!("The deployment has no key for the model provider {provider}. Choose another model.")
             }
             Self::NoProvider => {
-                "No model provider is configured. The operator has to store `openai_api_key` or `anthropic_api_key` in the \
-                 model secret, whose name is the output `ModelSecretArn` of the stack."
+                "No model provider is configured. The operator has to store a key: \
+                 `scripts/secret STACK set models openai_api_key` (or `anthropic_api_key`)."
                     .into()
             }
             Self::NotAllowed => "The deployment does not allow this model. Choose another model.".into(),
