@@ -84,6 +84,20 @@ class Cost(unittest.TestCase):
         self.assertEqual(self.quantity("alarm_metric", Local="true"), 0)
 
 
+class Parameters(unittest.TestCase):
+    def test_a_setting_that_the_functions_would_refuse_is_refused_by_cloudformation(self):
+        pattern = READ.document["Parameters"]["WebFetch"]["AllowedPattern"]
+        for value in ("on", "off", "example.com", "*.example.org", "a.com,*.xn--bcher-kva.example,192.0.2.1"):
+            self.assertRegex(value, pattern)
+        for value in ("", "On", "example", "*", "*.com.*", "a.com,,b.com", "a.com, b.com", "https://a.com", "a.com/x"):
+            self.assertNotRegex(value, pattern)
+
+    def test_the_functions_that_execute_runs_have_the_setting_of_web_pages(self):
+        functions = READ.document["Resources"].items()
+        having = {name for name, function in functions if "WEB_FETCH" in str(function.get("Properties"))}
+        self.assertEqual(having, {"ChatFunction", "AgentWorkerFunction"})
+
+
 class Prerequisites(unittest.TestCase):
     def test_an_old_tool_is_named_with_the_command_that_replaces_it(self):
         with mock.patch.object(prerequisites, "output", return_value="SAM CLI, version 1.84.0"):
