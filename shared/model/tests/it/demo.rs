@@ -72,7 +72,11 @@ async fn without_a_provider_and_the_demo_the_error_names_what_to_configure() {
         let request = Request::new(model.parse().unwrap(), vec![Message::user("hi")]);
         let error = client.stream(request, Context::default()).await.unwrap_err();
         assert_eq!((error.code(), error.retryable()), ("model_not_configured", false));
-        assert!(error.public_message().contains("scripts/secret STACK set models"), "{}", error.public_message());
+        assert!(
+            error.public_message().contains("scripts/secret STACK set models"),
+            "{}",
+            error.public_message()
+        );
     }
 }
 
