@@ -1,7 +1,7 @@
 //! Rotation of the key that signs access tokens.
 //!
-//! The schedule runs every day, and a key is replaced when it has reached its age. The keys contain the time
-//! at which they were made, so it makes no difference if the schedule fires twice a day or misses one.
+//! The schedule runs every hour, and a key is replaced when it has reached its age. The keys contain the time
+//! at which they were made, so it makes no difference if the schedule fires twice or misses an hour.
 
 use std::time::Duration;
 
@@ -45,6 +45,11 @@ impl Rotation {
         let outcome = rotation::rotate(&self.table, self.age, self.token_ttl, now).await?;
         match outcome {
             Outcome::Rotated => tracing::info!("published a new signing key"),
+            Outcome::Published => {
+                tracing::warn!(
+                    "the public keys were missing or others; published those of the signing keys again"
+                );
+            }
             Outcome::Lost => tracing::info!(
                 "another process changed the signing keys; the next rotation checks them again"
             ),

@@ -27,7 +27,10 @@ pub use pipeline::PipelineSecret;
 pub use sealing::{SealError, SealingKeys};
 pub use vault::Vault;
 
-use crate::signing::{self, stored::SigningDocument};
+use crate::signing::{
+    self,
+    stored::{SigningDocument, StoredPublicKey},
+};
 use pipeline::PipelineDocument;
 
 /// The write of the first private keys.
@@ -53,15 +56,19 @@ pub(crate) async fn create_keys(table: &SecretTable, now: Timestamp) -> Result<(
 
 fn first_keys(now: Timestamp) -> Result<Transaction, Box<dyn std::error::Error + Send + Sync>> {
     let signing = SigningDocument::generate(now)?;
-    let pipeline = PipelineDocument::generate(signing.public_keys()?)?;
-    let public = Update::of(&SecretName::Pipeline.key())
-        .set("public_keys", &pipeline.public_keys)
-        .set_if_absent("csrf_key", &pipeline.csrf_key)
-        .set_if_absent("cursor_key", &pipeline.cursor_key);
     Ok(Transaction::new()
         .write(Write::insert(Row::new(&SecretName::Signing.key(), &signing)?))
         .label(FIRST)
-        .write(public))
+        .write(published(signing.public_keys()?)?))
+}
+
+/// The update that publishes these keys. It makes the other keys of the pipeline if they are missing.
+pub(crate) fn published(public_keys: Vec<StoredPublicKey>) -> Result<Update, secret::Error> {
+    let pipeline = PipelineDocument::generate(public_keys)?;
+    Ok(Update::of(&SecretName::Pipeline.key())
+        .set("public_keys", &pipeline.public_keys)
+        .set_if_absent("csrf_key", &pipeline.csrf_key)
+        .set_if_absent("cursor_key", &pipeline.cursor_key))
 }
 
 /// A secret cannot be used. The error contains none of its text.

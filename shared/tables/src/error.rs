@@ -1,5 +1,7 @@
 //! Errors of the tables, distinguished by what the caller can do about them.
 
+use std::fmt;
+
 use aws_sdk_dynamodb::{
     error::SdkError,
     operation::{delete_item::DeleteItemError, put_item::PutItemError, update_item::UpdateItemError},
@@ -8,8 +10,8 @@ use aws_smithy_runtime_api::client::result::SdkError as RawError;
 
 use crate::{Item, limit::Limit};
 
-/// A table operation failed.
-#[derive(Debug, thiserror::Error)]
+/// A table operation failed. Its text has no row, which may contain a secret.
+#[derive(thiserror::Error)]
 pub enum Error {
     /// The condition of the write did not hold. Contains the row as it is, if there is one.
     #[error("the row is not in the state that the write requires")]
@@ -36,6 +38,19 @@ impl Error {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Throttled | Self::Ambiguous(_))
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Conflict(found) => f.debug_tuple("Conflict").field(&found.as_ref().map(|_| "row")).finish(),
+            Self::Throttled => f.write_str("Throttled"),
+            Self::Ambiguous(source) => f.debug_tuple("Ambiguous").field(source).finish(),
+            Self::Malformed(source) => f.debug_tuple("Malformed").field(source).finish(),
+            Self::Limit(limit) => f.debug_tuple("Limit").field(limit).finish(),
+            Self::Refused(source) => f.debug_tuple("Refused").field(source).finish(),
+        }
     }
 }
 

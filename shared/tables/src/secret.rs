@@ -83,9 +83,15 @@ impl SecretTable {
     /// Reads a secret, strongly consistent. Returns `None` if it does not exist.
     ///
     /// # Errors
-    /// Returns an error if the table cannot be read or the secret is not a `T`.
+    /// Returns an error if the table cannot be read or the secret is not a `T`. The message of the parser is left out,
+    /// because it may quote the secret.
     pub async fn get<T: DeserializeOwned>(&self, name: SecretName) -> Result<Option<T>, Error> {
-        self.0.get(&name.key()).await
+        match self.0.get(&name.key()).await {
+            Err(Error::Malformed(_)) => {
+                Err(Error::Malformed(format!("the secret {name} does not have the expected form").into()))
+            }
+            read => read,
+        }
     }
 
     /// Stores a secret. One that exists is kept.

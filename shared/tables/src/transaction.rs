@@ -1,6 +1,6 @@
 //! All-or-nothing writes over both tables.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt};
 
 use aws_sdk_dynamodb::{
     error::SdkError,
@@ -34,8 +34,7 @@ impl Label {
     }
 }
 
-/// The reason why one write of a cancelled transaction did not hold.
-#[derive(Debug)]
+/// The reason why one write of a cancelled transaction did not hold. Its text has no row, which may contain a secret.
 pub enum Reason {
     /// This write was not the problem.
     None,
@@ -45,6 +44,19 @@ pub enum Reason {
     Contention,
     /// The service refused this write for another reason, such as its size.
     Other(String),
+}
+
+impl fmt::Debug for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("None"),
+            Self::Condition(found) => {
+                f.debug_tuple("Condition").field(&found.as_ref().map(|_| "row")).finish()
+            }
+            Self::Contention => f.write_str("Contention"),
+            Self::Other(code) => f.debug_tuple("Other").field(code).finish(),
+        }
+    }
 }
 
 /// One reason per write of a cancelled transaction, in the order in which they were added.

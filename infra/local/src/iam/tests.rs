@@ -222,3 +222,63 @@ fn the_roles_of_the_deployment_are_understood() {
         assert!(erases("JobWorkerFunction") && !erases("ChatFunction"), "only job-worker deletes events");
     }
 }
+
+/// Returns the functions that may do one of the actions with the row of the secret.
+fn users(roles: &Roles, actions: &[&str], key: Option<&str>) -> Vec<String> {
+    let table = "arn:aws:dynamodb:us-east-1:000000000000:table/SecretsTable";
+    let may = |function: &str, action: &str| {
+        let mut need = Need::new(&format!("dynamodb:{action}"), table);
+        if let Some(key) = key {
+            need.circumstances.insert(LEADING_KEYS, vec![key.to_owned()]);
+        }
+        roles.decide(roles.of(function).unwrap(), &need).is_ok()
+    };
+    let functions = roles.iter().map(|role| role.function.trim_end_matches("Function"));
+    functions
+        .filter(|name| actions.iter().any(|action| may(&format!("{name}Function"), action)))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn each_secret_has_the_readers_and_writers_that_need_it() {
+    let path = crate::Options::repository().join("template.yaml");
+    let parameters = [("Stage", "prod"), ("Billing", "on"), ("AWS::StackName", "s")];
+    let parameters = parameters.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let template = Template::read(&path, &std::collections::BTreeMap::from(parameters)).unwrap();
+    let roles = Roles::imagined(&template).unwrap();
+    let writes = ["PutItem", "UpdateItem", "DeleteItem"];
+    for (secret, readers, writers) in [
+        ("signing", "Auth Scheduler", "Auth Scheduler"),
+        ("pipeline", "Artifacts Auth Billing Chat Jobs Mcp Projects Runs", "Auth Scheduler"),
+        ("sealing", "AgentWorker Chat Mcp", "Mcp"),
+        ("preview", "Artifacts Preview", "Artifacts"),
+        ("admin", "Auth Billing Jobs", ""),
+        ("models", "AgentWorker Chat JobWorker Projects", ""),
+        ("stripe", "Billing JobWorker", ""),
+        ("stripe-webhook", "StripeWebhook", ""),
+        ("another", "", ""),
+    ] {
+        let key = format!("secret#{secret}");
+        assert_eq!(users(&roles, &["GetItem"], Some(&key)).join(" "), readers, "readers of {secret}");
+        assert_eq!(users(&roles, &writes, Some(&key)).join(" "), writers, "writers of {secret}");
+    }
+    // An action that names no row satisfies every condition on leading keys, so no role may do any.
+    let keyless = [
+        "Scan",
+        "Query",
+        "BatchGetItem",
+        "BatchWriteItem",
+        "DeleteItem",
+        "PartiQLSelect",
+        "PartiQLUpdate",
+        "PartiQLDelete",
+        "CreateBackup",
+        "ExportTableToPointInTime",
+        "RestoreTableToPointInTime",
+        "UpdateTable",
+        "DeleteTable",
+        "GetRecords",
+    ];
+    assert_eq!(users(&roles, &keyless, None), [""; 0]);
+}

@@ -1,16 +1,17 @@
 //! The encryption of secrets that must be read again, such as the token of a tenant for its own server. The keys are in
 //! no table that a tenant's rows are in.
 //!
-//! There may be several keys. The newest one seals, and all of them open what they have sealed.
-
-use std::collections::BTreeMap;
+//! There may be several keys. The newest one seals, and all of them open what they have sealed. A sealed text begins with
+//! the id of its key, which is made of the key itself, so the keys of two documents can be put together: after the
+//! secret was lost, what was sealed before and since opens again.
 
 use base64::{
     Engine,
-    engine::general_purpose::{STANDARD, STANDARD_NO_PAD},
+    engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD},
 };
 use ring::{
     aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
+    digest,
     rand::{SecureRandom, SystemRandom},
 };
 use sequent_aws::secret;
@@ -25,11 +26,15 @@ use super::Error;
 #[derive(Deserialize)]
 #[serde(try_from = "SealingDocument")]
 pub struct SealingKeys {
-    keys: BTreeMap<u32, LessSafeKey>,
+    keys: Vec<SealingKey>,
 }
 
-/// The secret `sealing` as it is stored: the keys in the order in which they were added, base 64. A sealed text begins
-/// with the number of its key, counted from 1, so a key is only ever added at the end.
+struct SealingKey {
+    id: String,
+    key: LessSafeKey,
+}
+
+/// The secret `sealing` as it is stored: keys in base 64, the newest at the end.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct SealingDocument {
     pub(crate) keys: Vec<String>,
@@ -63,10 +68,10 @@ impl SealingKeys {
         let mut nonce = [0; NONCE_LEN];
         SystemRandom::new().fill(&mut nonce).map_err(|_| SealError::Random)?;
         let mut bytes = secret.expose_secret().as_bytes().to_vec();
-        let (number, key) = self.keys.last_key_value().ok_or(SealError::Unopenable)?;
+        let SealingKey { id, key } = self.keys.last().ok_or(SealError::Unopenable)?;
         key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(purpose), &mut bytes)
             .map_err(|_| SealError::Unopenable)?;
-        Ok(format!("{number}.{}", STANDARD_NO_PAD.encode([&nonce[..], &bytes].concat())))
+        Ok(format!("{id}.{}", STANDARD_NO_PAD.encode([&nonce[..], &bytes].concat())))
     }
 
     /// Opens a sealed secret.
@@ -74,8 +79,8 @@ impl SealingKeys {
     /// # Errors
     /// [`SealError::Unopenable`].
     pub fn open(&self, sealed: &str, purpose: &str) -> Result<SecretString, SealError> {
-        let (number, text) = split(sealed).ok_or(SealError::Unopenable)?;
-        let key = self.keys.get(&number).ok_or(SealError::Unopenable)?;
+        let (id, text) = sealed.split_once('.').ok_or(SealError::Unopenable)?;
+        let key = self.key(id).ok_or(SealError::Unopenable)?;
         let bytes = STANDARD_NO_PAD.decode(text).map_err(|_| SealError::Unopenable)?;
         let (nonce, rest) = bytes.split_first_chunk::<NONCE_LEN>().ok_or(SealError::Unopenable)?;
         let nonce = Nonce::assume_unique_for_key(*nonce);
@@ -88,34 +93,43 @@ impl SealingKeys {
 
     /// Returns `true` if the text was sealed with one of these keys, as far as its beginning tells.
     pub(super) fn has_key_of(&self, sealed: &str) -> bool {
-        split(sealed).is_some_and(|(number, _)| self.keys.contains_key(&number))
+        sealed.split_once('.').is_some_and(|(id, _)| self.key(id).is_some())
+    }
+
+    fn key(&self, id: &str) -> Option<&LessSafeKey> {
+        self.keys.iter().find(|key| key.id == id).map(|key| &key.key)
     }
 }
 
-fn split(sealed: &str) -> Option<(u32, &str)> {
-    let (number, text) = sealed.split_once('.')?;
-    Some((number.parse().ok()?, text))
+impl SealingKey {
+    /// Reads a key: base 64 of 32 bytes.
+    fn new(text: &str) -> Result<Self, Error> {
+        let bytes = STANDARD.decode(text).map_err(|_| Error::Sealing)?;
+        let key = UnboundKey::new(&CHACHA20_POLY1305, &bytes).map_err(|_| Error::Sealing)?;
+        // 48 bits of a digest tell keys apart, and nothing of a random key.
+        let digest = digest::digest(&digest::SHA256, &bytes);
+        Ok(Self { id: URL_SAFE_NO_PAD.encode(&digest.as_ref()[..6]), key: LessSafeKey::new(key) })
+    }
 }
 
 impl TryFrom<SealingDocument> for SealingKeys {
     type Error = Error;
 
     fn try_from(document: SealingDocument) -> Result<Self, Error> {
-        let key = |text: &String| {
-            let bytes = STANDARD.decode(text).map_err(|_| Error::Sealing)?;
-            UnboundKey::new(&CHACHA20_POLY1305, &bytes).map(LessSafeKey::new).map_err(|_| Error::Sealing)
-        };
-        let keys = document.keys.iter().map(key).collect::<Result<Vec<_>, _>>()?;
+        let keys = document.keys.iter().map(|key| SealingKey::new(key)).collect::<Result<Vec<_>, _>>()?;
         if keys.is_empty() {
             return Err(Error::Sealing);
         }
-        Ok(Self { keys: (1..).zip(keys).collect() })
+        Ok(Self { keys })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Characters of an id.
+    const ID: usize = 8;
 
     fn keys(keys: &[[u8; 32]]) -> SealingKeys {
         SealingDocument { keys: keys.iter().map(|key| STANDARD.encode(key)).collect() }.try_into().unwrap()
@@ -132,11 +146,11 @@ mod tests {
         for (key, sealed, purpose) in [
             (&key, sealed.as_str(), "tenant 2, server a"),
             (&keys(&[[8; 32]]), sealed.as_str(), "tenant 1, server a"),
-            (&key, &sealed[2..], "tenant 1, server a"),
-            (&key, &format!("2{}", &sealed[1..]), "tenant 1, server a"),
+            (&key, &sealed[ID + 1..], "tenant 1, server a"),
+            (&key, &format!("x{}", &sealed[1..]), "tenant 1, server a"),
             (&key, "", "tenant 1, server a"),
-            (&key, "1.", "tenant 1, server a"),
-            (&key, "1.not base 64!", "tenant 1, server a"),
+            (&key, &sealed[..=ID], "tenant 1, server a"),
+            (&key, &format!("{}not base 64!", &sealed[..=ID]), "tenant 1, server a"),
         ] {
             assert_eq!(key.open(sealed, purpose).unwrap_err(), SealError::Unopenable);
         }
@@ -150,9 +164,21 @@ mod tests {
         let after = keys(&[[7; 32], [8; 32]]);
         assert_eq!(after.open(&sealed, "p").unwrap().expose_secret(), "a token");
         let newer = after.seal(&secret, "p").unwrap();
-        assert_eq!((&sealed[..2], &newer[..2]), ("1.", "2."));
+        assert_ne!(sealed[..ID], newer[..ID]);
         assert_eq!(before.open(&newer, "p").unwrap_err(), SealError::Unopenable);
         assert!(before.has_key_of(&sealed) && !before.has_key_of(&newer));
+    }
+
+    #[test]
+    fn keys_that_were_lost_and_keys_made_since_open_together() {
+        let secret = SecretString::from("a token");
+        let lost = keys(&[[7; 32], [8; 32]]);
+        let since = keys(&[[9; 32]]);
+        let sealed = [lost.seal(&secret, "p").unwrap(), since.seal(&secret, "p").unwrap()];
+        let restored = keys(&[[7; 32], [8; 32], [9; 32]]);
+        for sealed in &sealed {
+            assert_eq!(restored.open(sealed, "p").unwrap().expose_secret(), "a token");
+        }
     }
 
     #[test]

@@ -2,25 +2,26 @@
 //!
 //! The next key is published [`LEAD`] before it signs, so that every process and every reader of the key set has it by
 //! then. The previous key verifies until the last token that it signed has expired. The rotation runs on a schedule. If
-//! it runs twice, even at the same time, it rotates once.
+//! it runs twice, even at the same time, it rotates once. It also publishes the keys again if they are not published as
+//! they are, because their row was lost or restored.
 
 use std::time::Duration;
 
 use sequent_aws::secret;
 use sequent_core::Timestamp;
-use sequent_tables::{
-    Cancelled, Label, Row, SecretName, SecretTable, Transaction, Update, Write, attribute, exists,
-};
+use sequent_tables::{Cancelled, Label, Row, SecretName, SecretTable, Transaction, Write, attribute};
 use serde::Serialize;
 
 use super::stored::{PrivateKey, SigningDocument};
-use crate::secret::create_keys;
+use crate::secret::{create_keys, published};
 
 /// The time between the publication of a key and its first signature: two refreshes of the secret in a process.
 pub const LEAD: Duration = Duration::from_secs(2 * secret::REFRESH.as_secs());
 
 /// The write of the private keys.
 const SIGNING: Label = Label::new("signing");
+/// The write of the public keys.
+const PUBLIC: Label = Label::new("public");
 
 /// The rotation failed, and the keys are unchanged. The error contains none of their text.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +48,8 @@ pub enum Outcome {
     Rotated,
     /// The newest key has not reached the age.
     Young,
+    /// As [`Young`](Self::Young), but the public keys were missing or others, and were published again.
+    Published,
     /// The keys were changed at the same time, most likely by another rotation. This one changed nothing.
     Lost,
 }
@@ -67,16 +70,40 @@ pub async fn rotate(
         create_keys(table, now).await?;
         return Ok(Outcome::Rotated);
     };
-    let version = current.version;
-    let Some(next) = plan(current, age, token_ttl, now)? else { return Ok(Outcome::Young) };
-    let private =
-        Write::put(Row::new(&SecretName::Signing.key(), &next)?).when(attribute("version").equals(version));
-    let public =
-        Update::of(&SecretName::Pipeline.key()).set("public_keys", next.public_keys()?).when(exists());
-    let transaction = Transaction::new().write(private).label(SIGNING).write(public);
+    change(table, current, age, token_ttl, now).await
+}
+
+/// Rotates or publishes the keys, if the private ones are still `current`.
+async fn change(
+    table: &SecretTable,
+    current: SigningDocument,
+    age: Duration,
+    token_ttl: Duration,
+    now: Timestamp,
+) -> Result<Outcome, Error> {
+    let is_current = attribute("version").equals(current.version);
+    let key = SecretName::Signing.key();
+    let keys = current.public_keys()?;
+    let next = plan(current, age, token_ttl, now)?;
+    let private = match &next {
+        Some(next) => Write::put(Row::new(&key, next)?),
+        None => Write::require(&key),
+    };
+    let public = match &next {
+        Some(next) => published(next.public_keys()?)?,
+        None => {
+            let is_missing = attribute("public_keys").is_absent();
+            let differs = attribute("public_keys").differs_from(&keys);
+            published(keys)?.when(is_missing.or(differs))
+        }
+    };
+    let transaction =
+        Transaction::new().write(private.when(is_current)).label(SIGNING).write(public).label(PUBLIC);
     match table.commit(transaction).await {
-        Ok(()) => Ok(Outcome::Rotated),
+        Ok(()) if next.is_some() => Ok(Outcome::Rotated),
+        Ok(()) => Ok(Outcome::Published),
         Err(cancelled) if cancelled.refused(SIGNING) => Ok(Outcome::Lost),
+        Err(cancelled) if cancelled.refused(PUBLIC) => Ok(Outcome::Young),
         Err(cancelled) => Err(cancelled.into()),
     }
 }

@@ -20,7 +20,8 @@ pub(crate) struct SigningDocument {
     pub(crate) keys: Vec<PrivateKey>,
     /// The key of [`crate::token::RefreshToken::successor`], base 64.
     pub(crate) succession_key: String,
-    /// Grows with each change, so that no change overwrites another.
+    /// Grows with each change, so that no change overwrites another. It begins with the time in milliseconds, so that a
+    /// change of keys that were discarded meanwhile does not bring them back over their successors.
     pub(crate) version: u64,
 }
 
@@ -52,7 +53,8 @@ impl SigningDocument {
     /// The document with one key, made of these bytes.
     pub(crate) fn of(seed: &[u8; 32], succession: &[u8; 32], now: Timestamp) -> Result<Self, Error> {
         let keys = vec![PrivateKey::of(seed, now)?];
-        Ok(Self { keys, succession_key: STANDARD.encode(succession), version: 1 })
+        let version = u64::try_from(now.millis()).unwrap_or_default();
+        Ok(Self { keys, succession_key: STANDARD.encode(succession), version })
     }
 
     /// The public halves of the keys.
