@@ -247,6 +247,9 @@ async fn assemble(
     let deployed = deployed?;
     gated?;
     store_secrets(endpoint, &deployed, options).await?;
+    if let Some(sender) = parameters.get("MailFrom").filter(|sender| !sender.is_empty()) {
+        verify_sender(endpoint, sender).await?;
+    }
     // Another endpoint judges requests itself, or has no roles.
     let iam = match &options.endpoint_url {
         Some(_) => None,
@@ -286,6 +289,12 @@ async fn store_secrets(
         }
     }
     Ok(())
+}
+
+/// Makes an address an identity of SES, as its owner does before a deployment. SES refuses mails from other addresses.
+async fn verify_sender(endpoint: &Endpoint, address: &str) -> Result<(), aws::Error> {
+    let body = serde_json::json!({ "EmailIdentity": address }).to_string();
+    endpoint.rest("ses", http::Method::POST, "/v2/email/identities", body.into()).await.map(drop)
 }
 
 fn config(
