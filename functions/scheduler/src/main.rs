@@ -24,6 +24,10 @@ async fn main() -> Result<(), Error> {
     let rotation = &Rotation::from_env(SecretTable::from_env(&sdk)?)?;
     let artifacts = &Artifacts::from_env(&sdk, store.clone())?;
     store.warm().await;
+    // The keys of a new deployment exist a minute after it, before the first sign-in.
+    if let Err(error) = rotation.run(Timestamp::now()).await {
+        tracing::error!(%error, "could not look at the signing keys; the daily rotation looks again");
+    }
 
     let jobs_queue = Sender::from_env(&sdk, "JOBS_QUEUE_URL")?;
     let exports_queue = Sender::from_env(&sdk, "EXPORTS_QUEUE_URL")?;
