@@ -1,7 +1,7 @@
 """Builds Sequent and deploys it to AWS, without a question.
 
 scripts/deploy [Name=Value ...]     with these parameters of template.yaml; the stack keeps them
-scripts/deploy --rehearse           the same against an emulator: builds one function, unoptimised
+scripts/deploy --rehearse           the same against an emulator: builds two functions, unoptimised, and registers
 scripts/deploy --rehearse --all     builds every function, optimised
 scripts/deploy --rehearse --quick   builds none (for scripts/lint)
 """
@@ -10,6 +10,7 @@ import argparse
 import json
 import mimetypes
 import os
+import platform
 import re
 import subprocess
 import sys
@@ -29,8 +30,8 @@ from template import ROOT, Template
 CONFIG = ["--config-file", str(ROOT / "infra/deploy/samconfig.toml")]
 CONSOLE = ROOT / "infra/console"
 BUILD = ROOT / ".aws-sam/build"
-# Built by a rehearsal: the function with the fewest dependencies.
-SMALLEST = "StripeWebhookFunction"
+# Built by a rehearsal, because the first account needs them.
+FIRST = ("SchedulerFunction", "AuthFunction")
 # A value with blanks and quotes, to see that it reaches the stack unchanged.
 AWKWARD = {"AllowedOrigins": 'https://a.example, "https://b.example"'}
 # The shapes whose limits a rehearsal checks: the parameters, and the account's concurrency quota.
@@ -186,36 +187,69 @@ def rehearse(options, given):
     step("costs")
     print(cost.summary(Template.read(**given).translated()))
     run = quietly if options.quick else sam
-    architecture = "arm64" if prerequisites.has_target("arm64") else "x86_64"
+    architecture = of_this_machine()
     parameters = AWKWARD | {"Architecture": architecture} | given
     with emulator.running():
         step("prerequisites")
         deployment = prerequisites.Deployment(options.stack, "us-east-1", parameters, building=not options.quick)
         if not prerequisites.check(deployment):
             raise Failed("the prerequisites do not hold")
-        if not options.all:
-            os.environ["SAM_BUILD_MODE"] = "debug"
         if not options.quick:
-            step(f"build of {'all functions' if options.all else SMALLEST}")
-            sam(
-                "build",
-                *([] if options.all else [SMALLEST]),
-                *CONFIG,
-                "--parameter-overrides",
-                f"Architecture={architecture}",
-            )
+            build_for_rehearsal(options.all, architecture)
         step("deploy to the emulator")
         template = without_unknown(ROOT / "template.yaml" if options.quick else BUILD / "template.yaml")
         release(options.stack, deployment.region, parameters, template, run)
         check_kept(parameters, kept(options.stack, deployment.region))
-        # The emulator executes no function, so no code is created.
-        print(farewell(options.stack, outputs(options.stack, deployment.region), parameters, "CODE"))
+        # Without a build there is no function that could create a code.
+        code = "CODE" if options.quick else setup_code(options.stack, deployment.region)
+        print(farewell(options.stack, outputs(options.stack, deployment.region), parameters, code))
+        if not options.quick:
+            step("make the first account")
+            register(options.stack, deployment.region, code)
         step("restore the tables")
         restore.drill(options.stack, deployment.region)
         step("destroy")
         destroy.destroy(options.stack, deployment.region, run)
         destroy.check_only_kept(options.stack, deployment.region)
     step("the rehearsal succeeded")
+
+
+def of_this_machine():
+    """Returns the architecture to rehearse with: that of the machine, whose functions the emulator can execute."""
+    machine = {"aarch64": "arm64", "x86_64": "x86_64"}.get(platform.machine(), "arm64")
+    return machine if prerequisites.has_target(machine) else "arm64"
+
+
+def build_for_rehearsal(everything, architecture):
+    started = time.monotonic()
+    step(f"build of {'all functions' if everything else ' and '.join(FIRST)}")
+    others = []
+    if not everything:
+        # Unoptimised, and without what only a debugger reads.
+        os.environ |= {"SAM_BUILD_MODE": "debug", "CARGO_PROFILE_DEV_DEBUG": "none"}
+        resources = Template.read().document["Resources"].items()
+        functions = [name for name, resource in resources if resource["Type"] == "AWS::Serverless::Function"]
+        others = [word for name in functions if name not in FIRST for word in ("--exclude", name)]
+    sam("build", *others, *CONFIG, "--parameter-overrides", f"Architecture={architecture}")
+    print(f"built in {round((time.monotonic() - started) / 60, 1)} minutes")
+
+
+def register(stack, region, code):
+    """Makes the first account with the code, as CloudFront would pass the request on, and then tries the code again."""
+    functions = boto3.client("lambda", region_name=region)
+    name = f"{stack}-auth"
+    variables = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+    secrets = boto3.client("secretsmanager", region_name=region)
+    secret = secrets.get_secret_value(SecretId=variables["ORIGIN_SECRET_ID"])["SecretString"]
+    for address, expected in (("first@example.com", (201,)), ("second@example.com", (400, 403, 409))):
+        event = json.loads((ROOT / "events/auth/register-invited.json").read_text())
+        event["headers"]["x-origin-verify"] = secret
+        event["body"] = json.dumps({"email": address, "password": "a password of your own", "invitation": code})
+        answer = functions.invoke(FunctionName=name, Payload=json.dumps(event))
+        response = json.loads(answer["Payload"].read())
+        if response.get("statusCode") not in expected:
+            raise Failed(f"{name} has answered the registration of {address} with {response}")
+        print(f"  ok  {address}: {response['statusCode']}")
 
 
 def check_kept(given, stored):

@@ -1,23 +1,30 @@
 """Puts the tables of a stack back to an earlier state, in place.
 
-    scripts/restore --stack NAME --at 2026-11-30T06:00:00Z      to a second of the last 35 days
-    scripts/restore --stack NAME --from MAIN EVENTS             to the rows of two tables that exist already
+    scripts/restore --stack NAME --at 2026-11-30T06:00:00Z             the data, to a second of the last 35 days
+    scripts/restore --stack NAME --at 2026-11-30T06:00:00Z --secrets   the secrets that are missing now
+    scripts/restore --stack NAME --from MAIN EVENTS SECRETS            to the tables that a deleted stack has kept
 
-DynamoDB restores into new tables, which a stack cannot adopt. This script therefore restores both tables beside the
+DynamoDB restores into new tables, which a stack cannot adopt. This script therefore restores the tables beside the
 live ones, stops every function of the stack, writes the rows that differ and deletes those that are too many, and
-starts the functions again. It costs write units for the rows that differ only. What it does not restore, and what to
-do afterwards, is in infra/docs/operations.md.
+starts the functions again. It costs write units for the rows that differ only.
+
+Secrets are never put back to an earlier state: rows of any time need the newest sealing keys, and a key that was
+discarded must not return. A secret is put back if it is missing, and sealing keys are added to those that exist. What
+the script does not restore, and what to do afterwards, is in infra/docs/operations.md.
 """
 
 import argparse
 import contextlib
 import datetime
+import json
 import sys
 import time
 
 import boto3
 
 TABLES = ("MainTable", "EventsTable")
+SECRETS = "SecretsTable"
+SEALING = "secret#sealing"
 # The longest invocation. A function that was stopped still ends the work that it has begun.
 DRAIN_SECONDS = 900
 
@@ -35,9 +42,10 @@ class Stack:
             .paginate(StackName=name)
         )
         resources = [resource for page in pages for resource in page["StackResourceSummaries"]]
-        self.tables = {
-            r["LogicalResourceId"]: r["PhysicalResourceId"] for r in resources if r["LogicalResourceId"] in TABLES
-        }
+        physical = {r["LogicalResourceId"]: r["PhysicalResourceId"] for r in resources}
+        self.tables = {name: physical[name] for name in TABLES}
+        self.secrets = physical[SECRETS]
+        self.scheduler = physical["SchedulerFunction"]
         self.function_names = [
             r["PhysicalResourceId"] for r in resources if r["ResourceType"] == "AWS::Lambda::Function"
         ]
@@ -71,10 +79,10 @@ class Stack:
         for mapping in self.mappings:
             self.functions.update_event_source_mapping(UUID=mapping, Enabled=enabled)
 
-    def restored(self, at):
-        """Restores each table to a new one, and returns their names when they can be read."""
+    def restored(self, at, tables):
+        """Restores each of these tables to a new one, and returns their names when they can be read."""
         copies = {}
-        for logical, table in self.tables.items():
+        for logical, table in tables.items():
             copies[logical] = f"{table}-{at:%Y%m%dT%H%M%S}"
             self.dynamodb.restore_table_to_point_in_time(
                 SourceTableName=table, TargetTableName=copies[logical], RestoreDateTime=at
@@ -86,6 +94,10 @@ class Stack:
             )
         return copies
 
+    def publish_keys(self):
+        """Has the scheduler publish the public halves of the signing keys, if others are published."""
+        self.functions.invoke(FunctionName=self.scheduler, Payload=json.dumps({"task": "rotate_signing_key"}))
+
 
 def main():
     parser = argparse.ArgumentParser(
@@ -95,24 +107,66 @@ def main():
     parser.add_argument("--region", default=boto3.Session().region_name)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--at", type=datetime.datetime.fromisoformat, metavar="TIME", help="with its time zone")
-    source.add_argument("--from", dest="tables", nargs=2, metavar=("MAIN", "EVENTS"))
+    source.add_argument("--from", dest="tables", nargs=3, metavar=("MAIN", "EVENTS", "SECRETS"))
+    parser.add_argument("--secrets", action="store_true", help="the secrets that are missing, and no data")
     options = parser.parse_args()
+    if options.secrets and not options.at:
+        parser.error("--secrets needs --at; --from puts secrets back anyway")
     if options.at and not options.at.tzinfo:
         sys.exit("scripts/restore: the time needs a time zone, for example 2026-11-30T06:00:00Z")
     stack = Stack(options.stack, options.region)
-    if options.at:
-        print("restoring both tables beside the live ones ...", flush=True)
-        copies = stack.restored(options.at)
+    if options.tables:
+        copies = dict(zip((*TABLES, SECRETS), options.tables))
     else:
-        copies = dict(zip(TABLES, options.tables))
+        print("restoring tables beside the live ones ...", flush=True)
+        copies = stack.restored(options.at, {SECRETS: stack.secrets} if options.secrets else stack.tables)
+    kept = copies.pop(SECRETS, None)
+    if kept:
+        restore_secrets(stack.dynamodb, kept, stack.secrets)
+        stack.publish_keys()
+    if copies:
+        restore_data(stack, copies, options.stack)
+    if options.at:
+        print("\nThe restored tables cost what they store. To delete them:\n")
+        for copy in filter(None, [*copies.values(), kept]):
+            print(f"  aws dynamodb delete-table --table-name {copy}")
+
+
+def restore_data(stack, copies, name):
     print(
         f"stopping {len(stack.function_names)} functions, and waiting {DRAIN_SECONDS // 60} minutes for the last ...",
         flush=True,
     )
     restore(stack, copies, DRAIN_SECONDS)
-    print("\nThe functions run again. Now audit the tables:\n\n  scripts/audit", options.stack)
-    for copy in copies.values():
-        print(f"  aws dynamodb delete-table --table-name {copy}")
+    print(f"\nThe functions run again. Now audit the tables:\n\n  scripts/audit {name}")
+
+
+def restore_secrets(dynamodb, copy, live):
+    """Puts back the secrets that are missing, and adds the sealing keys that are. Functions may run meanwhile."""
+    keys = key_names(dynamodb, live)
+    for row in (row for batch in batches(dynamodb, copy) for row in batch):
+        name = row["pk"]["S"].removeprefix("secret#")
+        (found,) = get(dynamodb, live, [key(row, keys)]) or [None]
+        if not found:
+            dynamodb.put_item(TableName=live, Item=row, ConditionExpression="attribute_not_exists(pk)")
+            print(f"{SECRETS}: {name} put back")
+        elif row["pk"]["S"] == SEALING and (merged := together(row["keys"]["L"], found["keys"]["L"])):
+            # The condition keeps a key that was added at the same time.
+            dynamodb.update_item(
+                TableName=live,
+                Key=key(row, keys),
+                UpdateExpression="SET #keys = :merged",
+                ConditionExpression="#keys = :found",
+                ExpressionAttributeNames={"#keys": "keys"},
+                ExpressionAttributeValues={":merged": {"L": merged}, ":found": found["keys"]},
+            )
+            print(f"{SECRETS}: {len(merged) - len(found['keys']['L'])} keys added to {name}")
+
+
+def together(earlier, present):
+    """Returns the earlier keys that are missing, then the present ones, of which the last seals. `None` if none is missing."""
+    missing = [each for each in earlier if each not in present]
+    return missing + present if missing else None
 
 
 def restore(stack, copies, drain):
@@ -184,7 +238,7 @@ def drill(name, region):
         for row in rows[logical]:
             stack.dynamodb.put_item(TableName=table, Item=row)
     before = contents(stack)
-    copies = stack.restored(datetime.datetime.now(datetime.UTC))
+    copies = stack.restored(datetime.datetime.now(datetime.UTC), stack.tables)
     damage(stack, rows)
     if contents(stack) == before:
         sys.exit("scripts/restore: the drill has damaged nothing")
@@ -196,6 +250,35 @@ def drill(name, region):
             sys.exit(f"scripts/restore: the drill has left {function} stopped")
     for copy in copies.values():
         stack.dynamodb.delete_table(TableName=copy)
+    drill_secrets(stack)
+
+
+def drill_secrets(stack):
+    """Loses secrets, one of which the functions make again, and changes another. The lost ones return, the new ones stay."""
+    def secret(name, **fields):
+        return {"pk": {"S": f"secret#{name}"}, "sk": {"S": "secret"}} | fields
+
+    def put(row):
+        stack.dynamodb.put_item(TableName=stack.secrets, Item=row)
+
+    def sealing(*keys):
+        return secret("sealing", keys={"L": [{"S": each} for each in keys]})
+
+    before = [sealing("first", "second"), secret("preview", key={"S": "k"}), secret("models", openai_api_key={"S": "old"})]
+    for row in before:
+        put(row)
+    copies = stack.restored(datetime.datetime.now(datetime.UTC), {SECRETS: stack.secrets})
+    stack.dynamodb.delete_item(TableName=stack.secrets, Key=secret("preview"))
+    newer = secret("models", openai_api_key={"S": "new"})
+    put(newer)
+    put(sealing("made since"))
+    restore_secrets(stack.dynamodb, copies[SECRETS], stack.secrets)
+    expected = [sealing("first", "second", "made since"), before[1], newer]
+    for row in expected:
+        found = get(stack.dynamodb, stack.secrets, [key(row, ["pk", "sk"])])
+        if found != [row]:
+            sys.exit(f"scripts/restore: the drill has found {found} in place of {row}")
+    stack.dynamodb.delete_table(TableName=copies[SECRETS])
 
 
 def damage(stack, rows):
