@@ -25,6 +25,7 @@ import emulator
 import limits
 import prerequisites
 import restore
+import secret
 from template import ROOT, Template
 
 CONFIG = ["--config-file", str(ROOT / "infra/deploy/samconfig.toml")]
@@ -206,6 +207,8 @@ def rehearse(options, given):
         if not options.quick:
             step("make the first account")
             register(options.stack, deployment.region, code)
+        step("store and rotate secrets")
+        secret.drill(options.stack, deployment.region, executes=not options.quick)
         step("restore the tables")
         restore.drill(options.stack, deployment.region)
         step("destroy")

@@ -10,6 +10,8 @@ from unittest import mock
 import cost
 import limits
 import prerequisites
+import restore
+import secret
 from template import Template
 
 READ = Template.read()
@@ -96,6 +98,69 @@ class Parameters(unittest.TestCase):
         functions = READ.document["Resources"].items()
         having = {name for name, function in functions if "WEB_FETCH" in str(function.get("Properties"))}
         self.assertEqual(having, {"ChatFunction", "AgentWorkerFunction"})
+
+
+class Distribution:
+    """A stack whose CloudFront may be out of reach, and the values of its secret, oldest first."""
+
+    resources = {"Distribution": "D", "OriginSecret": "O"}
+
+    def __init__(self):
+        self.stored = ["old"]
+        self.sent = "old"
+        self.is_reachable = True
+
+    def client(self, _):
+        return self
+
+    def get_secret_value(self, SecretId):
+        return {"SecretString": self.stored[-1]}
+
+    def put_secret_value(self, SecretId, SecretString):
+        self.stored.append(SecretString)
+
+    def get_distribution_config(self, Id):
+        headers = {"Items": [{"HeaderName": "x-origin-verify", "HeaderValue": self.sent}]}
+        origins = [{"CustomHeaders": headers}, {"CustomHeaders": {"Quantity": 0}}]
+        return {"ETag": "1", "DistributionConfig": {"Origins": {"Items": origins}}}
+
+    def update_distribution(self, Id, IfMatch, DistributionConfig):
+        if not self.is_reachable:
+            raise InterruptedError
+        (header,) = secret.origin_headers(DistributionConfig)
+        self.sent = header["HeaderValue"]
+
+    def get_waiter(self, _):
+        return mock.Mock()
+
+
+class Secrets(unittest.TestCase):
+    @mock.patch.object(secret, "print", create=True)
+    @mock.patch.object(secret, "time")
+    def test_a_rotation_of_the_origin_that_was_interrupted_is_continued(self, _, __):
+        stack = Distribution()
+        stack.is_reachable = False
+        for _ in range(2):
+            with self.assertRaises(InterruptedError):
+                secret.rotate_origin(stack)
+            self.assertIn(stack.sent, stack.stored[-2:], "functions accept the current value and the one before")
+        stack.is_reachable = True
+        for expected in (2, 3):
+            secret.rotate_origin(stack)
+            self.assertEqual((len(stack.stored), stack.sent), (expected, stack.stored[-1]))
+
+    def test_a_sealing_key_is_not_added_to_none(self):
+        stack = mock.Mock()
+        stack.dynamodb.get_item.return_value = {}
+        with self.assertRaisesRegex(SystemExit, "there is no sealing key yet"):
+            secret.rotate_sealing(stack)
+
+
+class Restore(unittest.TestCase):
+    def test_sealing_keys_are_put_together_and_the_present_newest_one_stays_the_last(self):
+        self.assertEqual(restore.together(["a", "b"], ["c"]), ["a", "b", "c"])
+        self.assertEqual(restore.together(["a", "b"], ["b", "c"]), ["a", "b", "c"])
+        self.assertIsNone(restore.together(["a"], ["a", "b"]))
 
 
 class Prerequisites(unittest.TestCase):
