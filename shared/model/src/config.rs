@@ -83,8 +83,8 @@ impl Default for Timeouts {
     }
 }
 
-/// The secrets document: `{"openai_api_key", "openai_base_url", "anthropic_api_key"}`. All fields are
-/// optional, and unknown fields are ignored.
+/// The fields of the secret `models`, which the operator stores with `scripts/secret`. All are optional, and unknown
+/// fields are ignored.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 #[expect(missing_docs, reason = "the fields are named like the variables")]
@@ -103,7 +103,7 @@ impl Secrets {
             && self.openai_base_url == other.openai_base_url
     }
 
-    /// Parses the document.
+    /// Parses the fields as JSON, for tests and tools.
     ///
     /// # Errors
     /// If it is not the expected JSON.
@@ -131,8 +131,8 @@ pub enum Error {
     /// The table of prices is not valid.
     #[error("MODEL_PRICES is not valid: set a JSON object of prices: {0}")]
     Prices(String),
-    /// The secrets document is not valid.
-    #[error("the model secrets are not valid: store the JSON document that the documentation describes")]
+    /// The fields of the secret are not valid.
+    #[error("the secret `models` is not valid: store its fields with scripts/secret")]
     Secrets,
 }
 

@@ -260,7 +260,7 @@ codes! {
             "Name no model, or choose another one. The operator can change `AllowedModels`.";
         ModelNotConfigured = "model_not_configured", Conflict,
             "The deployment has no key for any model provider.",
-            "Ask the operator to store a key in the model secret.";
+            "Ask the operator to store the key of a provider: `scripts/secret STACK set models openai_api_key`.";
         RunClosed = "run_closed", Conflict,
             "The run has ended or waits for answers, so it takes no message.",
             "Start a new run, or answer its questions.";
@@ -294,7 +294,7 @@ codes! {
             "Upload them to the address that creating the upload returned, then complete it.";
         StorageLimitReached = "storage_limit_reached", Forbidden,
             "The tenant stores as many bytes as the deployment allows.",
-            "Delete artifacts. Their bytes are free within 25 hours.";
+            "Delete artifacts. Their bytes stop counting within 25 hours.";
         UploadMismatch = "upload_mismatch", Conflict,
             "The uploaded bytes differ from the announced size or digest.",
             "Create a new upload with the right size and SHA-256 digest.";
@@ -311,7 +311,7 @@ codes! {
             "Choose a model of the plan, or another plan.";
         ModelNotPriced = "model_not_priced", Forbidden,
             "The deployment has no price for the model, so its use cannot be charged or limited.",
-            "Choose another model, or add its price to `MODEL_PRICES`.";
+            "Choose another model. The operator can add its price to `MODEL_PRICES`.";
         TooManyRuns = "too_many_runs", TooManyRequests,
             "The tenant has as many live runs as its plan or the deployment allows.",
             "Wait for a run to end, or cancel one.";
