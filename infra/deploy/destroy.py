@@ -54,7 +54,7 @@ def destroy(stack, region, sam):
     print("\nThe data is kept, and so is what decrypts it. To delete it for good:\n")
     for kind, identity in keeps:
         print(REMOVAL[kind].format(id=identity))
-    print("\nKept tables and buckets cost what they store; each secret costs 0.40 dollars a month.")
+    print("\nKept tables and buckets cost what they store; the secret of CloudFront costs 0.40 dollars a month.")
 
 
 def kept(stack, region):

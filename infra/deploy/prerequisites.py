@@ -19,6 +19,8 @@ SAM = (1, 170)
 CARGO_LAMBDA = (1, 8)
 ZIG = (0, 13)
 GIGABYTES = 10
+# Reserved are 620 instances, Lambda keeps 100 unreserved, and the workers need some.
+RESERVING = 1000
 TARGETS = {"arm64": "aarch64-unknown-linux-gnu", "x86_64": "x86_64-unknown-linux-gnu"}
 
 
@@ -123,8 +125,8 @@ def concurrency(deployment):
         "aws service-quotas request-service-quota-increase --service-code lambda --quota-code L-B99A9384 "
         "--desired-value 1000"
     )
-    if deployment.parameters.get("ReserveConcurrency") == "true" and found < 200:
-        raise Missing(f"ReserveConcurrency=true needs a concurrency of 200, and the account has {found}", mend)
+    if deployment.parameters.get("ReserveConcurrency") == "true" and found < RESERVING:
+        raise Missing(f"ReserveConcurrency=true needs a concurrency of {RESERVING:,}, and the account has {found}", mend)
     if found < 100:
         return f"concurrency: {found}. Enough for one person; more need: {mend}"
     return f"concurrency: {found:,}"

@@ -182,7 +182,7 @@ class Prerequisites(unittest.TestCase):
             deployment = prerequisites.Deployment("sequent", "us-east-1", parameters, building=False)
             with mock.patch.object(prerequisites.Deployment, "client", return_value=client):
                 if parameters:
-                    with self.assertRaisesRegex(prerequisites.Missing, "needs a concurrency of 200"):
+                    with self.assertRaisesRegex(prerequisites.Missing, "needs a concurrency of 1,000"):
                         prerequisites.concurrency(deployment)
                 else:
                     self.assertIn("L-B99A9384", prerequisites.concurrency(deployment))
