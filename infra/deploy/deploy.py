@@ -1,4 +1,4 @@
-"""Builds Sequent and deploys it to AWS, without a question.
+"""Builds Sequent and deploys it to AWS, and asks nothing.
 
 scripts/deploy [Name=Value ...]     with these parameters of template.yaml; the stack keeps them
 scripts/deploy --rehearse           the same against an emulator: builds two functions, unoptimised, and registers

@@ -1,7 +1,8 @@
 //! The preview origin. It shows untrusted pages in a place where they can reach nothing.
 //!
 //! It has another origin than the API and no access to it: it reads no cookies and no tokens, sets nothing,
-//! and its role can only read objects. The address alone decides what is shown. The API sealed it.
+//! and its role can read objects and the key of its addresses only. The address alone decides what is shown. The
+//! API sealed it.
 //! [`sequent_artifacts::preview`] explains the measures that isolate a page.
 
 use std::sync::{Arc, Mutex, PoisonError};

@@ -99,7 +99,7 @@ impl ApiError for Error {
             }
             Self::StorageLimit { limit } => {
                 let detail = format!(
-                    "The tenant may store {limit} bytes, and the object does not fit. Delete artifacts; their bytes are free \
+                    "The tenant may store {limit} bytes, and the object does not fit. Delete artifacts; their bytes stop counting \
                      within 25 hours."
                 );
                 ErrorDetails::new(Code::StorageLimitReached, detail).with("limit_bytes", *limit)

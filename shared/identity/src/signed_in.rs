@@ -98,7 +98,7 @@ impl Identity {
             Verdict::Repeat => {
                 let next = token.successor(succession, session.id, session.generation);
                 if next.digest() != session.token_digest {
-                    return Err(Error::InvalidRefreshToken); // the seed of the deployment was replaced in between
+                    return Err(Error::InvalidRefreshToken); // the key of refresh tokens was replaced in between
                 }
                 Ok(Some((session, next)))
             }

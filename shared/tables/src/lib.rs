@@ -1,4 +1,4 @@
-//! The two tables: how keys are built, how rows are written and read, how lists are paged, and the only code besides
+//! The tables: how keys are built, how rows are written and read, how lists are paged, and the only code besides
 //! the run log that speaks to DynamoDB.
 //!
 //! Invariants:
