@@ -154,3 +154,17 @@ impl SignedIn {
         }
     }
 }
+
+/// The cookies that a response sets: name, value and attributes.
+pub(crate) fn cookies(answer: &Answer) -> Vec<(String, String, String)> {
+    answer
+        .headers
+        .get_all("set-cookie")
+        .iter()
+        .map(|value| {
+            let (pair, attributes) = value.to_str().unwrap().split_once("; ").unwrap();
+            let (name, value) = pair.split_once('=').unwrap();
+            (name.to_owned(), value.to_owned(), attributes.to_owned())
+        })
+        .collect()
+}

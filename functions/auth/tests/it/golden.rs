@@ -1,10 +1,14 @@
 //! The golden events of this function and their answers.
 
+mod credentials;
+mod deprecated;
+mod operator;
+
 use insta::assert_snapshot;
 use sequent_http::testing::golden::Golden;
 use serde_json::json;
 
-use crate::deployment::{Deployment, PASSWORD, SignedIn, golden, request};
+use crate::deployment::{Deployment, SignedIn, golden, request};
 
 /// The address in the events that create an account.
 const NEW_ADDRESS: &str = "ada@example.com";
@@ -37,7 +41,12 @@ async fn answer(case: &str) -> String {
 
 #[test]
 fn every_event_is_tested() {
-    events().assert_all_tested(include_str!("golden.rs"));
+    events().assert_all_tested(concat!(
+        include_str!("golden.rs"),
+        include_str!("golden/credentials.rs"),
+        include_str!("golden/deprecated.rs"),
+        include_str!("golden/operator.rs"),
+    ));
 }
 
 #[tokio::test]
@@ -78,48 +87,6 @@ async fn an_open_deployment_needs_no_invitation_and_ignores_a_wrong_one() {
         "created_at": "[time]",
         "role": "owner"
       }
-    }
-    "#);
-}
-
-#[tokio::test]
-async fn the_operator_creates_an_invitation() {
-    assert_snapshot!(answer("invitations-create").await, @r#"
-    201 application/json
-    {
-      "invitation": "[redacted]",
-      "id": "inv_1",
-      "kind": "guest",
-      "email": "ada@example.com",
-      "created_at": "[time]",
-      "expires_at": "[time]",
-      "used_at": null
-    }
-    "#);
-}
-
-#[tokio::test]
-async fn the_operator_lists_the_invitations() {
-    assert_snapshot!(answer("invitations-list").await, @r#"
-    200 application/json
-    {
-      "items": [],
-      "next_cursor": null
-    }
-    "#);
-}
-
-#[tokio::test]
-async fn an_unknown_invitation_is_not_found() {
-    assert_snapshot!(answer("invitations-delete").await, @r#"
-    404 application/problem+json
-    {
-      "type": "/api/errors#not_found",
-      "title": "Not Found",
-      "status": 404,
-      "code": "not_found",
-      "detail": "There is nothing with this id.",
-      "instance": "req_1"
     }
     "#);
 }
@@ -309,138 +276,6 @@ async fn the_signing_keys_are_public() {
 }
 
 #[tokio::test]
-async fn sessions_are_listed() {
-    assert_snapshot!(answer("sessions-list").await, @r#"
-    200 application/json
-    {
-      "items": [
-        {
-          "id": "ses_1",
-          "created_at": "[time]",
-          "last_used_at": "[time]",
-          "expires_at": "[time]",
-          "user_agent": null,
-          "address": "203.0.113.7",
-          "current": true
-        }
-      ],
-      "next_cursor": null
-    }
-    "#);
-}
-
-#[tokio::test]
-async fn a_session_of_another_user_is_not_found() {
-    assert_snapshot!(answer("sessions-delete").await, @r#"
-    404 application/problem+json
-    {
-      "type": "/api/errors#not_found",
-      "title": "Not Found",
-      "status": 404,
-      "code": "not_found",
-      "detail": "There is nothing with this id.",
-      "instance": "req_1"
-    }
-    "#);
-}
-
-#[tokio::test]
-async fn an_api_key_is_created() {
-    assert_snapshot!(answer("api-keys-create").await, @r#"
-    201 application/json
-    {
-      "key": "[API key]",
-      "id": "key_1",
-      "name": "ci",
-      "prefix": "[redacted]",
-      "scopes": [
-        "runs:read"
-      ],
-      "created_at": "[time]",
-      "created_by_session": "ses_1",
-      "expires_at": null,
-      "last_used_at": null
-    }
-    "#);
-}
-
-#[tokio::test]
-async fn api_keys_are_listed() {
-    assert_snapshot!(answer("api-keys-list").await, @r#"
-    200 application/json
-    {
-      "items": [],
-      "next_cursor": null
-    }
-    "#);
-}
-
-#[tokio::test]
-async fn an_api_key_of_another_tenant_is_not_found() {
-    assert_snapshot!(answer("api-keys-delete").await, @r#"
-    404 application/problem+json
-    {
-      "type": "/api/errors#not_found",
-      "title": "Not Found",
-      "status": 404,
-      "code": "not_found",
-      "detail": "There is nothing with this id.",
-      "instance": "req_1"
-    }
-    "#);
-}
-
-#[tokio::test]
-async fn a_password_is_presented_again() {
-    assert_snapshot!(answer("reauthenticate").await, @"204");
-}
-
-#[tokio::test]
-async fn a_password_is_changed() {
-    assert_snapshot!(answer("password").await, @"204");
-}
-
-#[tokio::test]
-async fn a_password_reset_is_requested() {
-    assert_snapshot!(answer("password-reset").await, @"202");
-}
-
-#[tokio::test]
-async fn a_made_up_token_resets_no_password() {
-    assert_snapshot!(answer("password-reset-confirm").await, @r#"
-    400 application/problem+json
-    {
-      "type": "/api/errors#invalid_mail_token",
-      "title": "Bad Request",
-      "status": 400,
-      "code": "invalid_mail_token",
-      "detail": "The link was used before or has expired. Request another mail.",
-      "instance": "req_1"
-    }
-    "#);
-}
-
-#[tokio::test]
-async fn a_verification_is_requested() {
-    assert_snapshot!(answer("verification").await, @"202");
-}
-
-#[tokio::test]
-async fn a_made_up_token_verifies_no_address() {
-    assert_snapshot!(answer("verification-confirm").await, @r#"
-    400 application/problem+json
-    {
-      "type": "/api/errors#invalid_mail_token",
-      "title": "Bad Request",
-      "status": 400,
-      "code": "invalid_mail_token",
-      "detail": "The link was used before or has expired. Request another mail.",
-      "instance": "req_1"
-    }
-    "#);
-}
-
-#[tokio::test]
 async fn another_user_is_not_deleted() {
     assert_snapshot!(answer("me-delete").await, @r#"
     404 application/problem+json
@@ -451,152 +286,6 @@ async fn another_user_is_not_deleted() {
       "code": "not_found",
       "detail": "The id is not that of the caller.",
       "instance": "req_1"
-    }
-    "#);
-}
-
-#[tokio::test]
-async fn the_audit_trail_is_listed() {
-    assert_snapshot!(answer("audit-list").await, @r#"
-    200 application/json
-    {
-      "items": [
-        {
-          "action": "signed_up",
-          "at": "[time]",
-          "user": "usr_1",
-          "session": "ses_1",
-          "address": "203.0.113.7"
-        }
-      ],
-      "next_cursor": null
-    }
-    "#);
-}
-
-#[tokio::test]
-async fn an_account_is_suspended() {
-    assert_snapshot!(answer("admin-suspend").await, @r#"
-    200 application/json
-    {
-      "user": {
-        "id": "usr_1",
-        "email": "ada@example.com",
-        "name": "Ada",
-        "tenant_id": "ten_1",
-        "created_at": "[time]",
-        "role": "owner"
-      },
-      "suspended_at": "[time]"
-    }
-    "#);
-}
-
-#[tokio::test]
-async fn an_account_is_reinstated() {
-    assert_snapshot!(answer("admin-reinstate").await, @r#"
-    200 application/json
-    {
-      "user": {
-        "id": "usr_1",
-        "email": "ada@example.com",
-        "name": "Ada",
-        "tenant_id": "ten_1",
-        "created_at": "[time]",
-        "role": "owner"
-      },
-      "suspended_at": null
-    }
-    "#);
-}
-
-#[tokio::test]
-async fn an_account_is_unlocked() {
-    assert_snapshot!(answer("admin-unlock").await, @r#"
-    200 application/json
-    {
-      "user": {
-        "id": "usr_1",
-        "email": "ada@example.com",
-        "name": "Ada",
-        "tenant_id": "ten_1",
-        "created_at": "[time]",
-        "role": "owner"
-      },
-      "suspended_at": null
-    }
-    "#);
-}
-
-#[tokio::test]
-async fn the_deprecated_path_creates_an_account() {
-    assert_snapshot!(answer("old-register").await, @r#"
-    201 application/json
-    {
-      "access_token": "[jwt]",
-      "token_type": "Bearer",
-      "expires_in": 900,
-      "refresh_token": "[refresh token]",
-      "user": {
-        "id": "usr_1",
-        "email": "ada@example.com",
-        "name": "Ada",
-        "tenant_id": "ten_1",
-        "created_at": "[time]",
-        "role": "owner"
-      }
-    }
-    "#);
-}
-
-#[tokio::test]
-async fn the_deprecated_path_signs_in() {
-    assert_snapshot!(answer("old-login").await, @r#"
-    200 application/json
-    {
-      "access_token": "[jwt]",
-      "token_type": "Bearer",
-      "expires_in": 900,
-      "refresh_token": "[refresh token]",
-      "user": {
-        "id": "usr_1",
-        "email": "ada@example.com",
-        "name": "Ada",
-        "tenant_id": "ten_1",
-        "created_at": "[time]",
-        "role": "owner"
-      }
-    }
-    "#);
-}
-
-#[tokio::test]
-async fn the_deprecated_path_signs_out() {
-    assert_snapshot!(answer("old-logout").await, @"204");
-}
-
-#[tokio::test]
-async fn the_deprecated_path_returns_the_user() {
-    assert_snapshot!(answer("old-check-session").await, @r#"
-    200 application/json
-    {
-      "id": "usr_1",
-      "tenant_id": "ten_1",
-      "role": "owner",
-      "created_at": "[time]",
-      "email": "ada@example.com",
-      "name": "Ada",
-      "scopes": [
-        "projects:read",
-        "projects:write",
-        "chat",
-        "runs:read",
-        "runs:write",
-        "artifacts:read",
-        "artifacts:write",
-        "account",
-        "approvals"
-      ]
     }
     "#);
 }
@@ -632,28 +321,6 @@ async fn no_credential_of_the_examples_is_accepted() {
         let answer = deployment.send(&golden(name, &examples)).await;
         assert_eq!(answer.status, 401, "{name}: {}", answer.text());
     }
-}
-
-#[tokio::test]
-async fn the_deprecated_paths_answer_the_same_way() {
-    let deployment = Deployment::new().await;
-    let body = json!({ "email": "old@example.com", "password": PASSWORD, "name": "Old" });
-    // Older clients send a trailing slash.
-    let registered = deployment.send(&request("POST", "/api/users/").json(&body)).await;
-    assert_eq!(registered.status, 201, "{}", registered.text());
-    let user = SignedIn::of(&registered).user;
-
-    let body = json!({ "email": "old@example.com", "password": PASSWORD });
-    let signed_in = SignedIn::of(&deployment.send(&request("POST", "/api/login/").json(&body)).await);
-    assert_eq!(signed_in.user, user);
-    let checked =
-        deployment.send(&request("GET", "/api/check_session/").bearer(&signed_in.access_token)).await;
-    assert_eq!((&checked.json()["id"], &checked.json()["email"]), (&user["id"], &user["email"]));
-    let out = deployment.send(&request("POST", "/api/logout/").bearer(&signed_in.access_token)).await;
-    assert_eq!(out.status, 204);
-    let body = json!({ "refresh_token": signed_in.refresh_token });
-    let refused = deployment.send(&request("POST", "/api/auth/refresh").json(&body)).await;
-    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (401, "invalid_refresh_token"));
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in what its cases share")]
 
+mod account;
+mod credentials;
 mod deployment;
-mod flows;
 mod golden;
 mod registration;
+mod sign_in;
