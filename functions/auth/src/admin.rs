@@ -1,4 +1,4 @@
-//! Accounts as the operator of the deployment administers them: suspending, reinstating and unlocking.
+//! The operator's routes for accounts: suspending, reinstating and unlocking.
 
 use sequent_core::Timestamp;
 use sequent_http::{

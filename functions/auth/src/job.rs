@@ -1,4 +1,4 @@
-//! Jobs that this function enqueues. They belong to the deployment: what they do must not show in the jobs of a tenant.
+//! Jobs that this function enqueues. They belong to the deployment, so a tenant does not see them among its jobs.
 
 use sequent_core::{JobId, TenantId};
 use sequent_jobs::{NewJob, Queue};

@@ -1,8 +1,8 @@
 //! Describes a deployment to its callers: the health report, the API document and the catalogue of error
 //! codes.
 //!
-//! Everything here is public. The function has neither a keyring nor an authenticator, so it checks no
-//! credential and not the CDN's secret either: it must be able to report that the secrets are what fails. It
+//! Everything here is public. The function reads no secret, so it checks neither credentials nor the CDN's
+//! secret: it must be able to report that the secrets are unavailable. It
 //! also answers the CORS preflight of every route of the HTTP API; the pipeline around the router does that.
 
 mod documents;

@@ -1,8 +1,8 @@
 //! Periodic work: sweeps every minute, maintenance every hour and every day.
 //!
 //! A sweep finds runs and jobs without an owner: the lease has expired, a message was lost, or a question was
-//! not answered in time. While everything works no run depends on a sweep. The sweeps are the reason why
-//! every other delivery may fail.
+//! not answered in time. While everything works, no run depends on a sweep. Because of the sweeps, every other
+//! delivery may fail.
 
 mod job_sweep;
 mod periodic;

@@ -1,7 +1,7 @@
 //! Setup codes, with which the operator creates accounts while registration is closed.
 //!
-//! The operator invokes the function by hand, which AWS IAM authorises. No secret exists before, and a code that is lost
-//! is replaced by another one.
+//! The operator invokes the function by hand, and AWS IAM authorises the call, so no other secret is needed. If a code is
+//! lost, the operator creates another one.
 
 use std::fmt;
 

@@ -1,9 +1,9 @@
 //! A conversation: its project, its messages, and the runs that answer in it.
 //!
 //! A run is **created** (its log, its row, the user's message), **claimed** by the process that becomes its owner,
-//! **executed** by it, and **finished**. Between create and claim stand the project's turn and, where no process
-//! executes the run at once, the outbox ([`queue`]). [`RunStarter`] is the way in: it serves every route that sends a
-//! message.
+//! **executed** by it, and **finished**. Before it is claimed, a run waits for its project's turn and, if no process
+//! executes it at once, for a message of the outbox ([`queue`]). [`RunStarter`] is the entry point: it serves every route
+//! that sends a message.
 //!
 //! Invariants:
 //!

@@ -3,10 +3,10 @@
 //!
 //! The request marks the project and enqueues the job in one transaction. From then on every route answers as if the
 //! project did not exist. The job cancels the runs that are live, and deletes the logs, messages, artifacts, entities,
-//! exports, jobs and names. What stays is a [`RunRecord`] of each run, without a word of it, and the ledger: the tenant has
-//! paid for the work.
+//! exports, jobs and names. What stays is the ledger, because the tenant has paid for the work, and a [`RunRecord`] of
+//! each run, without its text.
 //!
-//! * **Repeatable.** Whatever leads to something else is deleted after it: a child run is found through the log of its
+//! * **Repeatable.** A row that leads to others is deleted after them: a child run is found through the log of its
 //!   parent, a run through the messages of its project. An attempt that is killed anywhere leaves a state from which the
 //!   next one finds all the rest.
 //! * **Guarded.** A log is deleted only in transactions that require the mark of the project: see

@@ -1,4 +1,4 @@
-//! The record of a run whose conversation was deleted: who, when, which model, how much; no word of it.
+//! The record of a run whose conversation was deleted: ids, times, model, usage and cost, and no text.
 
 use sequent_conversation::{Run, RunCost, RunStatus, TokenUsage};
 use sequent_core::{ProjectId, RunId, Timestamp, UserId};

@@ -1,6 +1,6 @@
 //! The check that a request came through the CDN, and what the CDN says about it. Function URLs and the HTTP API can be
-//! reached directly, too. The CDN adds a secret to its requests, by which they are recognised. It also replaces the
-//! headers below, so beside the secret they are facts, and without it they are claims of the client.
+//! reached directly, too. The CDN adds a secret to its requests, which proves that they came through it. It also replaces
+//! the headers below. They can be trusted in a request with the secret; in any other, a client may have invented them.
 
 use std::net::IpAddr;
 

@@ -1,8 +1,8 @@
 //! Credentials that were looked up and do not exist.
 //!
-//! An API key and a refresh token have 256 random bits, so one that does not exist now never will, except the API key of an
-//! account that is reinstated. A client that sends a revoked or invented one again and again costs a process one read a
-//! minute.
+//! A process remembers such a credential for a minute, so a client that repeats a revoked or invented one costs one read
+//! a minute. This is safe: API keys and refresh tokens have 256 random bits, so a missing one does not come into existence
+//! later, except the API keys of an account that is reinstated.
 
 use std::{
     collections::HashMap,

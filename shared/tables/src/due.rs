@@ -1,8 +1,8 @@
 //! Due indexes: rows that a sweep reads when their time has come.
 //!
 //! A due row has a position in the second index (`gsi2`): a shard, and a sort key that begins with the time at which
-//! the row is due. The indexes span tenants and project keys only, and the scheduled sweeps alone read them. Several
-//! sweeps may run at once: each change of a row depends on the position at which it was found, so one of them wins.
+//! the row is due. The indexes span all tenants, contain keys only, and are read by the scheduled sweeps only. Several
+//! sweeps may run at once: each change of a row requires the position at which the row was found, so one of them wins.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use sequent_core::Timestamp;

@@ -1,7 +1,7 @@
 //! The dependencies that no function can work without, and the cheapest request that each of them can answer.
 //!
-//! Anyone may call this function, so it may read no secret: it finds out that secrets can be read from a key that does
-//! not exist, and that the secret of the CDN exists from its description.
+//! Anyone may call this function, so it may read no secret. It reads a key of the table of secrets that does not exist,
+//! which shows that the table answers, and asks for the description of the CDN's secret, not for its value.
 
 use std::{collections::BTreeMap, sync::Arc};
 
