@@ -10,19 +10,19 @@ use std::{
 };
 
 use crate::{
+    audited::{audited, sweep},
     once::all,
     system::{Caller, System, scaled},
     till::Till,
 };
 use futures::{StreamExt, future::join_all, stream};
-use sequent_audit::Auditor;
 use sequent_conversation::{Run, Runs};
-use sequent_core::{RunId, TenantId, Timestamp};
+use sequent_core::{RunId, TenantId};
 use sequent_event::{ChildEnd, Event, Phase, Reason, RunOutcome, State};
 use sequent_runlog::{DynamoStorage, LogKey, Segment, read_all};
 use sequent_tables::testing::{Fault, Faults, Rates};
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 /// Time until an index shows a write.
 const INDEX_DELAY: Duration = Duration::from_millis(300);
@@ -126,15 +126,6 @@ impl Chaos {
         }
     }
 
-    /// Invokes the scheduler, as the schedule does once per minute.
-    async fn sweep(&self) -> ! {
-        let scheduler = self.system.stack.runtime().function("SchedulerFunction").unwrap().clone();
-        loop {
-            drop(scheduler.invoke("{}".into()).await); // the next one finds what this one did not
-            sleep(Duration::from_secs(1)).await;
-        }
-    }
-
     /// Answers every question, sometimes twice at the same time, until all `count` runs have ended.
     async fn answer(&self, count: usize) -> usize {
         let mut answered = 0;
@@ -195,27 +186,6 @@ impl Chaos {
         starts.buffer_unordered(4).collect().await
     }
 
-    /// Waits until the audit finds nothing that is stuck. The last jobs may still be on their way.
-    async fn audited(&self) {
-        let auditor = Auditor::new(DynamoStorage::new(self.system.store()));
-        // As of later, so that no work may wait any more.
-        let audit =
-            async || auditor.audit_all(Timestamp::now() + Duration::from_secs(2 * 3600)).await.unwrap();
-        let clean = async {
-            while !audit().await.is_clean() {
-                sleep(Duration::from_secs(1)).await;
-            }
-        };
-        tokio::select! {
-            _ = self.sweep() => unreachable!(),
-            clean = timeout(Duration::from_secs(120), clean) => {
-                if clean.is_err() {
-                    panic!("stuck: {:#?}", audit().await);
-                }
-            }
-        }
-    }
-
     /// Describes the runs that have not ended.
     async fn left(&self) -> String {
         let left = all(&self.caller, "/api/runs").await;
@@ -256,7 +226,7 @@ async fn every_run_ends_once_and_nothing_happens_twice() {
         // several times.
         let limit = Duration::from_secs(480 + 6 * count as u64);
         answered += tokio::select! {
-            _ = async { tokio::join!(chaos.kill(), chaos.duplicate(&started), chaos.sweep()) } => unreachable!(),
+            _ = async { tokio::join!(chaos.kill(), chaos.duplicate(&started), sweep(&chaos.system)) } => unreachable!(),
             answered = chaos.answer(3 * runs.len()) => answered,
             () = sleep(limit) => {
                 chaos.set_faults(false);
@@ -270,7 +240,7 @@ async fn every_run_ends_once_and_nothing_happens_twice() {
     let calls = chaos.faults.calls();
     let met = chaos.faults.met();
     let checked = check(&chaos, &runs, &till.charges()).await;
-    chaos.audited().await;
+    audited(&chaos.system).await;
     println!(
         "{} runs in {took:.1?}, {answered} times answered, faults in {calls} calls of the database: {met:?}; {checked:?}",
         runs.len()

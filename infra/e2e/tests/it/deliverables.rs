@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
 use crate::{
+    audited::{audited, sweep},
     surface::{Call, Person},
     system::{Caller, System, check_ended, is_end, of_kind, scaled},
 };
@@ -156,8 +157,9 @@ async fn a_website_and_its_report_survive_a_kill_between_any_two_steps() {
     };
     tokio::select! {
         () = flow => {}
-        () = sweeping(&system) => unreachable!(),
+        _ = sweep(&system) => unreachable!(),
     }
+    audited(&system).await;
 }
 
 /// Runs the flow, kills all workers when `step` is in the log, and checks the result.
@@ -220,14 +222,4 @@ fn flow(log: &[Value]) -> Vec<&str> {
     let kinds = log.iter().map(|event| event["type"].as_str().unwrap());
     let from_document = kinds.skip_while(|kind| *kind != "ARTIFACT_CREATED");
     from_document.filter(|kind| FLOW.contains(kind)).collect()
-}
-
-/// Invokes the scheduler several times per second.
-async fn sweeping(system: &System) {
-    let scheduler =
-        system.stack.runtime().function("SchedulerFunction").expect("the template has it").clone();
-    loop {
-        drop(scheduler.invoke("{}".into()).await); // the next one finds what this one did not
-        sleep(Duration::from_millis(500)).await;
-    }
 }

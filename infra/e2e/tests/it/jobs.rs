@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
+    audited::audited,
     background::{PATIENCE, instances},
     system::{System, scaled},
 };
@@ -268,6 +269,7 @@ async fn a_storm_of_messages_for_dying_workers_has_each_effect_once() {
     assert_eq!(redriven, expected.len());
     assert_eq!(dead_letters(&system, &expected).await, expected);
     check_effects(&store, tenant, &plan).await;
+    audited(&system).await;
 }
 
 async fn send(system: &System, messages: &[String]) {

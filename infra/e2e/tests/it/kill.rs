@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::audited::audited;
 use crate::background::{PATIENCE, instances};
 use crate::once::all;
 use crate::system::{Caller, System, answer, is_terminal, read_events, scaled};
@@ -27,6 +28,7 @@ async fn a_killed_run_is_continued_and_its_reader_misses_nothing() {
     let killed = pauses.iter().map(|pause| killed(&system, &caller, message, &expected, *pause));
     let survived: Vec<usize> = stream::iter(killed).buffer_unordered(4).collect().await;
     println!("all taken over, beside {} runs that no kill hit", survived.iter().sum::<usize>());
+    audited(&system).await;
 }
 
 /// A client without response headers cannot know whether its run exists. It repeats the request with the same
@@ -77,6 +79,7 @@ async fn a_send_killed_before_its_headers_and_repeated_runs_once() {
     assert_eq!(all(&caller, "/api/projects").await.len(), sends + 1, "one conversation per send");
     println!("{unanswered} of {sends} had no answer, {stored} of them had stored their run");
     assert!(unanswered > 0, "no kill came before the headers");
+    audited(&system).await;
 }
 
 /// Waits until a process works on a request, so that a kill hits it however long the request takes to get

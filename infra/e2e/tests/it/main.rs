@@ -4,6 +4,7 @@
 mod accounts;
 mod answers;
 mod artifacts;
+mod audited;
 mod background;
 mod billing;
 mod browser;

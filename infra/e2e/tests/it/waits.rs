@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::{
+    audited::audited,
     background::{PATIENCE, create, epochs, until},
     system::{Caller, System, check_ended, scaled},
 };
@@ -39,6 +40,7 @@ async fn a_plan_outlives_children_of_twelve_minutes_with_a_reader_and_without() 
     let claims = [claims(&caller, &alone).await, claims(&caller, &watched).await];
     println!("claims without a reader and with one: {claims:?}");
     assert!(claims.iter().all(|claims| *claims <= 8), "a run that waits is left alone: {claims:?}");
+    audited(&system).await;
 }
 
 /// Checks that the run succeeded, and returns the number of its claims.
