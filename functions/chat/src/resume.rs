@@ -27,8 +27,8 @@ use crate::{
     stream::{Native, Watched, respond},
 };
 
-/// Answers of one request. A model asks no more questions in one response.
-const MAX_ANSWERS: usize = 50;
+/// Answers of one request: as many as one response of a model may ask questions.
+const MAX_ANSWERS: usize = sequent_agent::MAX_QUESTIONS;
 /// Bytes of all answers of a request, which are one segment of the log.
 const MAX_BYTES: usize = 32 * 1024;
 

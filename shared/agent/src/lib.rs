@@ -35,6 +35,7 @@ use std::sync::Arc;
 pub use bounds::Bounds;
 pub use execute::{Executed, execute};
 pub use live::{Live, Source};
+pub use questions::MAX_QUESTIONS;
 pub use reader::{OnCut, StreamItem};
 pub use window::Window;
 

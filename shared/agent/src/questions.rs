@@ -5,7 +5,7 @@ use sequent_event::{Interrupt, Question, ToolCall};
 use sequent_tool::cut;
 
 /// Questions that are asked together at most. The others are asked when these have been answered.
-const MAX_QUESTIONS: usize = 64;
+pub const MAX_QUESTIONS: usize = 64;
 /// Bytes of the questions that are asked together, as JSON: the event that ends the execution lists them all.
 const MAX_BYTES: usize = 90_000;
 /// Bytes of a question about a call besides the quoted arguments.

@@ -7,7 +7,21 @@ use sequent_event::Hold;
 use sequent_tables::{Error as TableError, Key, Row, Store, Update, Write, attribute, key};
 use serde::Deserialize;
 
-use crate::{Account, Cause, HoldLimits, LedgerAccount, Markup, Plan, Posting, Quote, Terms, hold_amount};
+use crate::{
+    Account, Cause, HoldLimits, LedgerAccount, Markup, Plan, Posting, Quota, Quote, Terms, hold_amount,
+};
+
+/// Returns `true` if credits are held for the run: by the account of its tenant, or by the quota of a tenant without billing.
+///
+/// # Errors
+/// Returns an error if the table fails.
+pub async fn is_held(store: &Store, tenant: TenantId, run: RunId) -> Result<bool, TableError> {
+    let account: Option<Account> = store.get(&key::account(tenant)).await?;
+    let quota: Option<Quota> = store.get(&key::quota(tenant)).await?;
+    let by_account = account.is_some_and(|account| account.holds.contains_key(&run));
+    let by_quota = quota.is_some_and(|quota| quota.holds.contains_key(&run));
+    Ok(by_account || by_quota)
+}
 
 /// The reason why a run may not start.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

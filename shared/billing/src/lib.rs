@@ -33,7 +33,7 @@ mod versioned;
 pub use account::{Account, Grant, NEVER};
 pub use credits::{Credits, InvalidSetting, PricedRequest};
 pub use estimate::{HoldLimits, HoldTooSmall, Markup, hold_amount};
-pub use hold::{Denied, Payer, Reservation};
+pub use hold::{Denied, Payer, Reservation, is_held};
 pub use ledger::{AccountChange, Error, Ledger, PostOutcome, Quote, Recorded, Terms};
 pub use metering::Spent;
 pub use plan::{Plan, Plans};

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use sequent_billing::Account;
+use sequent_billing::is_held;
 use sequent_conversation::{Cancel, Run, SettleRun, cancel, end_if_abandoned};
 use sequent_core::{JobId, RunId, Timestamp, pace::scaled};
 use sequent_event::{Body, CancelReason, Entry};
@@ -84,8 +84,7 @@ impl Eraser {
     /// Checks that no credits are held for the run. They are settled in the transaction that ends the run or its job, so
     /// after both has ended a hold stays until a person acts.
     async fn require_settled(&self, key: LogKey) -> Result<(), Error> {
-        let account: Option<Account> = self.store().get(&key::account(key.tenant)).await?;
-        let is_held = account.is_some_and(|account| account.holds.contains_key(&key.run));
+        let is_held = is_held(self.store(), key.tenant, key.run).await?;
         if is_held { Err(Error::Unsettled(key.run)) } else { Ok(()) }
     }
 

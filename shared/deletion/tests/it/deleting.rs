@@ -1,9 +1,9 @@
 //! Deletions: complete, killed half way, repeated.
 
 use sequent_artifacts::{Digest, Error as ArtifactError, Export, Origin, Source};
-use sequent_billing::{Posting, testing::books};
+use sequent_billing::{Posting, Quota, testing::books};
 use sequent_conversation::{Deletion, Error, NewRun, Runs, SettleRun, Turn, create, create_claimed};
-use sequent_core::{ArtifactId, MicroUsd, ProjectId, RunId, Timestamp, UserId};
+use sequent_core::{ArtifactId, MicroCredits, MicroUsd, ProjectId, RunId, Timestamp, UserId};
 use sequent_deletion::RunRecord;
 use sequent_documents::Format;
 use sequent_jobs::{
@@ -11,7 +11,7 @@ use sequent_jobs::{
     kinds::{HelloInput, HelloWorld},
 };
 use sequent_runlog::{LogKey, Storage as _};
-use sequent_tables::{CursorKey, Update, Write, attribute, key};
+use sequent_tables::{CursorKey, Row, Update, Write, attribute, key};
 
 use crate::{
     bench::{Bench, WORD},
@@ -185,6 +185,19 @@ async fn a_run_whose_settlement_has_failed_keeps_its_log() {
     bench.store().write(account().remove(["holds", &hold])).await.unwrap();
     while !bench.work_until_killed(delivery, 10_000).await {}
     assert_eq!(bench.places().await, NOTHING);
+}
+
+#[tokio::test]
+async fn a_run_that_a_quota_holds_credits_for_keeps_its_log() {
+    let bench = Bench::new().await;
+    let left = conversation(&bench).await;
+    let quota = Quota { holds: [(left.first, MicroCredits(5))].into(), ..Quota::default() };
+    bench.store().put(Row::new(&key::quota(bench.tenant), &quota).unwrap()).await.unwrap();
+    bench.projects().delete(left.project).await.unwrap();
+    let delivery = bench.delivery(left.project).await;
+    assert_eq!(bench.work(delivery).await, Worked::Again);
+    let log = LogKey { tenant: bench.tenant, run: left.first };
+    assert!(bench.storage.tail(log).await.unwrap().is_some(), "the log is there");
 }
 
 #[tokio::test]
