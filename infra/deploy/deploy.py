@@ -34,7 +34,7 @@ BUILD = ROOT / ".aws-sam/build"
 # Built by a rehearsal, because the first account needs them.
 FIRST = ("SchedulerFunction", "AuthFunction")
 # A value with blanks and quotes, to see that it reaches the stack unchanged.
-AWKWARD = {"AllowedOrigins": 'https://a.example, "https://b.example"'}
+AWKWARD = {"BillingPlans": '{"pro": {"per_run": 5000000}}'}
 # The shapes whose limits a rehearsal checks: the parameters, and the account's concurrency quota.
 SHAPES = [
     ({}, 10),
