@@ -46,7 +46,7 @@ impl Outgoing {
         let mut sent = Sent::default();
         let mut from = 0;
         // The SDK's futures are large, and four of them are held at once.
-        while let Err((at, error)) = Box::pin(queue.send_messages(&self.messages[from..])).await {
+        while let Err((at, error)) = Box::pin(queue.send(&self.messages[from..])).await {
             let at = from + at;
             let origin = self.origins.get(at).copied().unwrap_or(0);
             let Error::Unsendable(why) = error else {
@@ -86,11 +86,11 @@ impl Outbox {
     /// Adds the messages for the record with the index `origin`.
     fn add(&mut self, origin: usize, old: Option<&Item>, new: &Item, now: Timestamp) {
         for delivery in Delivery::of_change(old, new) {
-            self.runs.add(origin, Message::text(delivery.to_json()));
+            self.runs.add(origin, Message::new(delivery.tenant_id, delivery.to_json()));
         }
         let Effects { deliver, notify_run, dead_letter } = Effects::of(old, new);
         if let Some((tenant_id, run_id)) = notify_run {
-            self.runs.add(origin, Message::text(Delivery { tenant_id, run_id }.to_json()));
+            self.runs.add(origin, Message::new(tenant_id, Delivery { tenant_id, run_id }.to_json()));
         }
         if let Some(Dispatch { delivery, queue, not_before }) = deliver {
             let delay = not_before.map_or(Duration::ZERO, |at| at.since(now));
@@ -100,7 +100,7 @@ impl Outbox {
                     Queue::Jobs => &mut self.jobs,
                     Queue::Exports => &mut self.exports,
                 };
-                queue.add(origin, Message { delay, ..Message::text(delivery.to_json()) });
+                queue.add(origin, Message { delay, ..Message::new(delivery.tenant_id, delivery.to_json()) });
             }
         }
         if let Some(dead) = dead_letter {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 const RUN: &str = "run_01K9Z3TB6W1X2Y3Z4A5B6C7D8E";
 const CHILD: &str = "run_01K9Z3TB6W1X2Y3Z4A5B6C7D8F";
+const TENANT: &str = "ten_01K9Z3TB6W0000000000000001";
 
 fn golden(case: &str) -> Batch {
     serde_json::from_str(&sequent_core::golden::text("fanout", case)).unwrap()
@@ -26,7 +27,7 @@ fn all_to(queue: &Sender) -> Queues {
 fn runs(messages: &[String]) -> Vec<String> {
     let message = |text: &String| {
         let message: Value = serde_json::from_str(text).unwrap();
-        assert_eq!(message["tenant_id"], "ten_01K9Z3TB6W0000000000000001");
+        assert_eq!(message["tenant_id"], TENANT);
         message["run_id"].as_str().unwrap().to_owned()
     };
     messages.iter().map(message).collect()
@@ -51,6 +52,7 @@ async fn a_change_sends_the_messages_that_it_calls_for() {
         let (sender, received) = testing::queue().await;
         assert!(handle(&all_to(&sender), &golden(name)).await.is_empty(), "{name}");
         assert_eq!(runs(&received.messages()), expected, "{name}");
+        assert_eq!(received.groups(), vec![Some(TENANT.to_owned()); expected.len()], "{name}");
     }
 }
 
@@ -132,5 +134,8 @@ async fn a_job_is_delivered_and_its_end_notifies_its_run_and_the_dead_letter_que
     let export =
         json!({"tenant_id": "ten_01K9Z3TB6W0000000000000001", "job_id": "job_01K9Z3TB6W1X2Y3Z4A5B6C7D8X"});
     assert_eq!(sent(3), [export], "exports have a queue of their own");
+    for (at, group) in [(0, Some(TENANT)), (1, Some(TENANT)), (2, None), (3, Some(TENANT))] {
+        assert_eq!(received[at].groups(), [group.map(str::to_owned)], "the tenant of queue {at}");
+    }
     assert_eq!(runs(&received[0].messages()), [RUN], "the failed job belongs to a run");
 }

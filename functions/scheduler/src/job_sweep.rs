@@ -1,9 +1,9 @@
 //! The sweep over jobs that have no worker.
 
 use futures::{StreamExt, stream};
-use sequent_aws::queue::Sender;
+use sequent_aws::queue::{Message, Sender};
 use sequent_core::{Timestamp, pace::scaled};
-use sequent_jobs::{Error, Queue, postpone};
+use sequent_jobs::{Delivery, Error, Queue, postpone};
 use sequent_tables::{Due, DueIndex, Store};
 use serde::Serialize;
 
@@ -65,8 +65,8 @@ impl JobSweeper {
         let mut exports = Vec::new();
         for (due, job) in postponed {
             match job {
-                Ok(Some((delivery, Queue::Jobs))) => jobs.push(delivery.to_json()),
-                Ok(Some((delivery, Queue::Exports))) => exports.push(delivery.to_json()),
+                Ok(Some((delivery, Queue::Jobs))) => jobs.push(message(delivery)),
+                Ok(Some((delivery, Queue::Exports))) => exports.push(message(delivery)),
                 Ok(None) => {}
                 Err(error) => {
                     tracing::error!(job = due.key().sk(), %error, "could not postpone a due job; the next sweep retries");
@@ -86,4 +86,8 @@ impl JobSweeper {
             swept.failed += messages.len() - sent;
         }
     }
+}
+
+fn message(delivery: Delivery) -> Message {
+    Message::new(delivery.tenant_id, delivery.to_json())
 }

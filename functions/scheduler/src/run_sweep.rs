@@ -1,7 +1,7 @@
 //! The sweep over runs that have no owner.
 
 use futures::{StreamExt, stream};
-use sequent_aws::queue::Sender;
+use sequent_aws::queue::{Message, Sender};
 use sequent_conversation::{Delivery, Error, Run, RunStatus, Runs, expire};
 use sequent_core::{Timestamp, pace::scaled};
 use sequent_runlog::{DynamoStorage, LogKey, WAIT_CHECK};
@@ -60,7 +60,9 @@ impl RunSweeper {
             let mut messages = Vec::new();
             for decision in decisions {
                 match decision {
-                    Decision::Send(delivery) => messages.push(delivery.to_json()),
+                    Decision::Send(delivery) => {
+                        messages.push(Message::new(delivery.tenant_id, delivery.to_json()));
+                    }
                     Decision::Skip => {}
                     Decision::Failed => swept.failed += 1,
                 }
@@ -76,7 +78,7 @@ impl RunSweeper {
     }
 
     /// Returns the number of messages that the queue accepted.
-    async fn send(&self, messages: &[String]) -> usize {
+    async fn send(&self, messages: &[Message]) -> usize {
         match self.queue.send(messages).await {
             Ok(()) => messages.len(),
             Err((sent, error)) => {

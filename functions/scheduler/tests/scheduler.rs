@@ -102,6 +102,7 @@ impl Bench {
     /// The runs that were sent after the first `before` messages.
     fn sent(&self, before: usize) -> Vec<RunId> {
         let messages = self.received.messages();
+        assert!(self.received.groups().iter().all(|group| *group == Some(self.tenant.to_string())));
         let mut runs: Vec<RunId> =
             messages[before..].iter().map(|text| Delivery::from_json(text).unwrap().run_id).collect();
         runs.sort();
@@ -254,6 +255,7 @@ async fn an_undelivered_job_is_sent_to_its_queue_and_then_postponed() {
     assert_eq!(sweeper.sweep(later).await.unwrap(), SweptJobs { sent: 1, failed: 0 });
     let delivery = JobDelivery { tenant_id: new.tenant, job_id: new.id };
     assert_eq!(received.messages(), [delivery.to_json()]);
+    assert_eq!(received.groups(), [Some(new.tenant.to_string())]);
     assert!(other.messages().is_empty());
     assert_eq!(sweeper.sweep(later).await.unwrap(), SweptJobs::default(), "the job was postponed");
 }

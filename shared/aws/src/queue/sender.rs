@@ -6,7 +6,10 @@ use aws_sdk_sqs::{
     Client,
     types::{MessageAttributeValue, SendMessageBatchRequestEntry},
 };
-use sequent_core::setting::{self, InvalidSetting};
+use sequent_core::{
+    TenantId,
+    setting::{self, InvalidSetting},
+};
 
 /// The number of messages in one request (SQS developer guide, "Message quotas").
 const BATCH: usize = 10;
@@ -41,16 +44,19 @@ pub struct Message {
     pub delay: Duration,
     /// The reason of a dead letter, sent as the attribute `cause`.
     pub cause: Option<String>,
+    /// The tenant whose work the message asks for. While one tenant takes more than its share of the workers, SQS delivers
+    /// the messages of the others first (SQS developer guide, "Amazon SQS fair queues").
+    pub tenant: Option<TenantId>,
 }
 
 impl Message {
     /// The limit of SQS.
     pub const LONGEST_DELAY: Duration = Duration::from_secs(900);
 
-    /// A message with only a text.
+    /// A message that asks for work of a tenant.
     #[must_use]
-    pub fn text(body: impl Into<String>) -> Self {
-        Self { body: body.into(), ..Self::default() }
+    pub fn new(tenant: TenantId, body: impl Into<String>) -> Self {
+        Self { body: body.into(), tenant: Some(tenant), ..Self::default() }
     }
 
     /// A message that a queue accepts whatever the texts are: characters that SQS does not allow are replaced, and what is
@@ -62,6 +68,7 @@ impl Message {
             body: if body.is_empty() { "(empty)".to_owned() } else { body },
             delay: Duration::ZERO,
             cause: Some(allowed(cause, LONGEST_CAUSE)).filter(|cause| !cause.is_empty()),
+            tenant: None,
         }
     }
 
@@ -77,6 +84,7 @@ impl Message {
         let entry = SendMessageBatchRequestEntry::builder()
             .id(at.to_string())
             .message_body(&self.body)
+            .set_message_group_id(self.tenant.map(|tenant| tenant.to_string()))
             .set_delay_seconds((seconds > 0).then(|| i32::try_from(seconds).unwrap_or(0)));
         let entry = match &self.cause {
             Some(cause) => {
@@ -120,20 +128,11 @@ impl Sender {
         Ok(Self::new(Client::new(config), setting::required(name)?))
     }
 
-    /// Sends texts in order, in requests as large as SQS allows, and stops after the first request with a failure.
+    /// Sends messages in order, in requests as large as SQS allows, and stops after the first request with a failure.
     ///
     /// # Errors
     /// The error, with the index of the first message that failed. Later messages of its request may have been sent.
-    pub async fn send(&self, messages: &[String]) -> Result<(), (usize, Error)> {
-        let messages: Vec<Message> = messages.iter().map(Message::text).collect();
-        self.send_messages(&messages).await
-    }
-
-    /// Sends messages with a delay or a cause, in the same way as [`send`](Self::send).
-    ///
-    /// # Errors
-    /// The same as [`send`](Self::send).
-    pub async fn send_messages(&self, messages: &[Message]) -> Result<(), (usize, Error)> {
+    pub async fn send(&self, messages: &[Message]) -> Result<(), (usize, Error)> {
         let mut sent = 0;
         while sent < messages.len() {
             let batch = &messages[sent..sent + next_batch(&messages[sent..])];
@@ -177,10 +176,14 @@ fn next_batch(messages: &[Message]) -> usize {
 mod tests {
     use super::*;
 
+    fn message(body: String) -> Message {
+        Message { body, ..Message::default() }
+    }
+
     #[test]
     fn a_request_has_ten_messages_and_256_kib_at_most() {
         let sizes =
-            |bytes: &[usize]| bytes.iter().map(|bytes| Message::text("x".repeat(*bytes))).collect::<Vec<_>>();
+            |bytes: &[usize]| bytes.iter().map(|bytes| message("x".repeat(*bytes))).collect::<Vec<_>>();
         assert_eq!(next_batch(&sizes(&[1; 25])), 10);
         assert_eq!(next_batch(&sizes(&[100_000; 4])), 2);
         assert_eq!(next_batch(&sizes(&[LARGEST, 1])), 1);

@@ -25,6 +25,7 @@ pub struct Received(Arc<Mutex<State>>);
 #[derive(Debug, Default)]
 struct State {
     messages: Vec<String>,
+    groups: Vec<Option<String>>,
     refused: Option<String>,
 }
 
@@ -33,6 +34,12 @@ impl Received {
     #[must_use]
     pub fn messages(&self) -> Vec<String> {
         self.state().messages.clone()
+    }
+
+    /// The message groups of the messages, by which SQS tells tenants apart.
+    #[must_use]
+    pub fn groups(&self) -> Vec<Option<String>> {
+        self.state().groups.clone()
     }
 
     /// Refuses messages with this text.
@@ -67,6 +74,7 @@ impl Received {
             }
             successful.push(json!({ "Id": id, "MessageId": id, "MD5OfMessageBody": "" }));
             state.messages.push(text);
+            state.groups.push(entry["MessageGroupId"].as_str().map(str::to_owned));
         }
         json!({ "Successful": successful, "Failed": failed })
     }
@@ -135,12 +143,19 @@ async fn serve(listener: TcpListener, received: Received) {
 
 #[cfg(test)]
 mod tests {
+    use sequent_core::TenantId;
+
+    use crate::queue::Message;
+
     #[tokio::test]
     async fn messages_arrive_in_order_up_to_the_request_that_failed() {
         let (sender, received) = super::queue().await;
-        let messages: Vec<String> = (0..25).map(|n| format!("message {n}")).collect();
+        let tenant = TenantId::new();
+        let texts: Vec<String> = (0..25).map(|n| format!("message {n}")).collect();
+        let messages: Vec<Message> = texts.iter().map(|text| Message::new(tenant, text)).collect();
         sender.send(&messages).await.unwrap();
-        assert_eq!(received.messages(), messages);
+        assert_eq!(received.messages(), texts);
+        assert_eq!(received.groups(), vec![Some(tenant.to_string()); 25], "SQS can tell tenants apart");
         sender.send(&[]).await.unwrap();
 
         received.refuse("message 13");
@@ -153,7 +168,7 @@ mod tests {
     #[tokio::test]
     async fn an_unreachable_queue_took_nothing() {
         let sender = super::unreachable_queue().await;
-        let (taken, error) = sender.send(&["a message".to_owned()]).await.unwrap_err();
+        let (taken, error) = sender.send(&[Message::new(TenantId::new(), "a message")]).await.unwrap_err();
         assert_eq!(taken, 0);
         assert!(matches!(error, crate::queue::Error::Unavailable(_)), "{error:?}");
     }
