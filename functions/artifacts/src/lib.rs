@@ -13,12 +13,15 @@ mod upload;
 
 use std::sync::Arc;
 
-use axum::Router;
+use axum::{Extension, Router};
 use sequent_artifacts::{Artifacts, PreviewKeys};
-use sequent_http::{Scope, openapi, scoped};
+use sequent_http::{Scope, openapi, rate_limit::Class, scoped};
 use sequent_identity::Vault;
 use sequent_tables::Store;
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::{
+    router::{OpenApiRouter, UtoipaMethodRouterExt as _},
+    routes,
+};
 
 /// The state of the handlers.
 #[derive(Clone)]
@@ -57,6 +60,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 }
 
 fn routed() -> OpenApiRouter<App> {
+    let exports = scoped(&[Scope::ArtifactsWrite], routes!(export::create_export));
     OpenApiRouter::with_openapi(openapi::base())
         .routes(scoped(&[Scope::ArtifactsRead], routes!(list::list_artifacts)))
         .routes(scoped(&[Scope::ArtifactsRead], routes!(list::list_entities)))
@@ -67,5 +71,5 @@ fn routed() -> OpenApiRouter<App> {
         .routes(scoped(&[Scope::ArtifactsRead], routes!(artifact::get_artifact_content)))
         .routes(scoped(&[Scope::ArtifactsRead], routes!(preview::create_preview)))
         .routes(scoped(&[Scope::ArtifactsRead], routes!(manifest::get_run_manifest)))
-        .routes(scoped(&[Scope::ArtifactsWrite], routes!(export::create_export)))
+        .routes(exports.layer(Extension(Class::Chat)))
 }

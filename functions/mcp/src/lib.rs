@@ -53,14 +53,16 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 }
 
 fn routed() -> OpenApiRouter<App> {
-    // Any message may start a model.
-    let endpoint = OpenApiRouter::new().routes(routes!(endpoint::serve)).route_layer(Extension(Class::Chat));
-    OpenApiRouter::with_openapi(openapi::base())
-        .merge(endpoint)
-        .routes(routes!(endpoint::listen, endpoint::leave))
-        .routes(scoped(&[Scope::ProjectsRead], routes!(servers::list)))
+    // Any message may start a model, and a server of the tenant's may take its time.
+    let costly = OpenApiRouter::new()
+        .routes(routes!(endpoint::serve))
         .routes(scoped(&[Scope::Account], routes!(servers::create)))
         .routes(scoped(&[Scope::Account], routes!(servers::get, servers::delete)))
+        .route_layer(Extension(Class::Chat));
+    OpenApiRouter::with_openapi(openapi::base())
+        .merge(costly)
+        .routes(routes!(endpoint::listen, endpoint::leave))
+        .routes(scoped(&[Scope::ProjectsRead], routes!(servers::list)))
         .routes(scoped(&[Scope::Account], routes!(servers::accept)))
         .routes(scoped(&[Scope::ProjectsRead], routes!(web_fetch::get)))
         .routes(scoped(&[Scope::Account], routes!(web_fetch::set)))

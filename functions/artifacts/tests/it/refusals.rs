@@ -182,3 +182,11 @@ async fn a_damaged_archive_has_no_preview() {
     let answer = deployment.send(&golden("artifacts", "preview", &ada)).await;
     assert_eq!(outcome(&answer), refused(422, "validation_failed"));
 }
+
+#[tokio::test]
+async fn an_export_has_the_rate_limit_of_expensive_requests() {
+    let deployment = Deployment::new().await;
+    let ada = deployment.sign_up("ada@example.com").await;
+    deployment.send(&golden("artifacts", "export", &ada)).await;
+    assert_eq!(deployment.counted_classes().await, ["chat"]);
+}

@@ -73,3 +73,15 @@ async fn the_limit_of_web_pages_is_kept_and_belongs_to_its_tenant() {
     }
     assert_eq!(seen(&ada).await, json!("off"));
 }
+
+#[tokio::test]
+async fn requests_that_connect_to_a_server_have_the_rate_limit_of_expensive_requests() {
+    let deployment = Deployment::new().await;
+    let ada = deployment.sign_up("ada@example.com").await;
+    let server = json!({"name": "notes", "url": "https://notes.example.com/mcp", "enabled": false});
+    send(&deployment, &ada, "POST", "/api/mcp-servers", Some(server)).await;
+    send(&deployment, &ada, "GET", "/api/mcp-servers/notes", None).await;
+    assert_eq!(deployment.counted_classes().await, ["chat"]);
+    send(&deployment, &ada, "GET", "/api/mcp-servers", None).await;
+    assert_eq!(deployment.counted_classes().await, ["chat", "read"]);
+}

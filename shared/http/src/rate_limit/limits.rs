@@ -11,7 +11,7 @@ pub enum Class {
     Read,
     /// Limit for requests that write.
     Write,
-    /// Requests that start a model.
+    /// Requests that start a model, make a file, or connect to a server of the tenant.
     Chat,
     /// Attempts to sign up or in.
     Auth,

@@ -70,6 +70,21 @@ impl Deployment {
         &self.store
     }
 
+    /// The classes by which requests of tenants were counted for their rate limits, sorted.
+    ///
+    /// # Panics
+    /// If the table cannot be read.
+    pub async fn counted_classes(&self) -> Vec<String> {
+        let rows = sequent_tables::testing::all_rows(&self.store).await;
+        let keys = rows.iter().filter_map(sequent_tables::Key::of_item);
+        let counts = keys.filter(|key| key.pk().ends_with("#rate-limit"));
+        let mut classes: Vec<String> =
+            counts.filter_map(|key| Some(key.sk().split_once('#')?.0.to_owned())).collect();
+        classes.sort();
+        classes.dedup();
+        classes
+    }
+
     /// Calls the function with an event.
     pub async fn send(&self, event: &Event) -> Answer {
         event.send(&self.app).await
