@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sequent_core::{MicroCredits, MicroUsd, PostingId, ProjectId, RunId, TenantId, Timestamp, UserId};
 use sequent_event::Hold;
-use sequent_tables::{Error as TableError, Key, Row, Store, Update, Write, attribute, key};
+use sequent_tables::{Error as TableError, Key, Row, Store, Update, Write, attribute, exists, key};
 use serde::Deserialize;
 
 use crate::{
@@ -222,7 +222,8 @@ pub fn denied(hold: &Hold, account: &Account, plan: &Plan) -> Option<Denied> {
 
 /// Builds the writes that settle a hold, for the transaction that ends the run: the cost is spent, and the rest is
 /// available again. The first write changes the row with the hold. A quota has no ledger. This happens once because a run
-/// ends once. The writes have no condition: nothing may keep a run from ending.
+/// ends once. The writes of an account have no condition: nothing may keep a run from ending. A quota that was deleted is
+/// left alone.
 ///
 /// # Panics
 /// Never: a posting is plain data.
@@ -233,7 +234,8 @@ pub fn settle(hold: &Hold, payer: Payer, cost: MicroUsd, now: Timestamp) -> Vec<
     let today = ["days", hold.day.as_str()];
     if hold.of_quota {
         let due = Markup(hold.markup).credits(cost);
-        return vec![released.add_from(today, hold.amount.0, (due - hold.amount).0).into()];
+        let counted = released.add_from(today, hold.amount.0, (due - hold.amount).0);
+        return vec![counted.when(exists()).into()];
     }
     let posting = posting(hold, payer, cost, now);
     let spent = posting.to(LedgerAccount::Spent);

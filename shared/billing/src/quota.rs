@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use sequent_core::{MicroCredits, MicroUsd, RunId, TenantId, TenantLimits, Timestamp};
 use sequent_event::Hold;
-use sequent_tables::{Error as TableError, Row, Store, Update, attribute, key};
+use sequent_tables::{Error as TableError, Row, Store, Update, attribute, exists, key};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -15,8 +15,10 @@ use crate::{
     hold::{day_of, hold},
 };
 
-/// Days whose sums are kept until they are removed.
+/// Days whose sums are kept until they are removed together.
 const KEPT_DAYS: usize = 8;
+/// Days whose sums are never removed. Around midnight the clocks of two instances show different days.
+const CURRENT_DAYS: usize = 2;
 
 /// The row of a tenant's quota.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,12 +79,11 @@ impl Quota {
         if self.days.len() <= KEPT_DAYS {
             return Ok(self);
         }
-        let newest = self.days.last_key_value().map(|(day, _)| day.clone());
-        let old: Vec<String> =
-            self.days.keys().filter(|day| Some(*day) != newest.as_ref()).cloned().collect();
-        let update = Update::of(&key::quota(tenant)).add("version", 1);
+        let old: Vec<String> = self.days.keys().rev().skip(CURRENT_DAYS).cloned().collect();
+        // Without the condition, a row that was deleted meanwhile would be stored again with nothing but a version.
+        let update = Update::of(&key::quota(tenant)).add("version", 1).when(exists());
         let update = old.iter().fold(update, |update, day| update.remove(["days", day.as_str()]));
-        store.write(update).await?;
+        store.write_if(update).await?;
         self.days.retain(|day, _| !old.contains(day));
         Ok(self)
     }

@@ -20,6 +20,7 @@ use crate::{
 
 const RUN: Label = Label::new("run");
 const TURN: Label = Label::new("turn");
+const SETTLEMENT: Label = Label::new("settlement");
 
 /// Closes the log of the run with `bodies`, the last of which is terminal, and writes the run's final rows with it.
 /// `known` are the signals that the owner has acted on: if there are others, nothing is closed.
@@ -79,7 +80,7 @@ struct Omitted {
     run: bool,
     /// The messages and the name of the project. They are rebuilt later.
     messages: bool,
-    /// The settlement. The hold stays, and the audit reports it.
+    /// The settlement. The hold stays, and the audit reports it. A deleted quota has none.
     settlement: bool,
 }
 
@@ -90,6 +91,8 @@ impl Omitted {
             Some(Self { turn: true, ..self })
         } else if !self.run && cancelled.refused(RUN) {
             Some(Self { run: true, ..self })
+        } else if !self.settlement && cancelled.refused(SETTLEMENT) {
+            Some(Self { settlement: true, ..self })
         } else if !self.messages {
             Some(Self { messages: true, ..self })
         } else if !self.settlement {
@@ -203,7 +206,8 @@ impl FinalRows {
         }
         let Some(Settlement { hold, payer, cost }) = &self.settlement else { return transaction };
         let writes = hold::settle(hold, *payer, *cost, self.at);
-        let transaction = writes.into_iter().fold(transaction, Transaction::write);
+        let settle = |transaction: Transaction, write| transaction.write(write).label(SETTLEMENT);
+        let transaction = writes.into_iter().fold(transaction, settle);
         self.metering.iter().fold(transaction, |transaction, job| enqueue(transaction, job, self.at))
     }
 

@@ -1,9 +1,10 @@
 //! The limits of a tenant in a deployment that does not charge for runs.
 
 use sequent_billing::{Denied, Error as BillingError, Quota};
-use sequent_core::{MicroUsd, TenantLimits};
+use sequent_core::{MicroCredits, MicroUsd, TenantLimits};
 use sequent_event::RunOutcome;
 use sequent_model::{AllowedModels, Client, Config};
+use sequent_tables::Row;
 
 use super::*;
 use crate::{RunLimits, finish};
@@ -173,4 +174,30 @@ async fn the_demo_and_a_missing_provider_are_refused_before_a_run_exists() {
     assert_eq!(refused, Some(Denied::NotAllowed("demo".to_owned())), "as an unknown model is");
     let rows = sequent_tables::testing::all_rows(bench.starter.runs().tables()).await;
     assert!(rows.is_empty(), "{rows:?}");
+}
+
+#[tokio::test]
+async fn a_run_ends_with_its_messages_although_the_quota_was_deleted_meanwhile() {
+    let bench = Bench::limited(limits(Some(1), Some(4))).await;
+    let started = bench.begin().await.expect("started");
+    let tables = bench.starter.runs().tables().clone();
+    tables.delete(&key::quota(bench.caller.tenant)).await.expect("deleted");
+    bench.end(started, 500_000).await;
+    let jobs = sequent_tables::testing::all_rows(&tables).await;
+    let rebuilds = jobs.iter().filter(|row| format!("{row:?}").contains("rebuild_projections"));
+    assert_eq!(rebuilds.count(), 0, "its messages were stored with its end");
+    assert_eq!(bench.quota().await, Quota::default(), "and no part of a quota");
+    bench.begin().await.expect("the tenant has a new quota");
+}
+
+#[tokio::test]
+async fn the_sums_of_old_days_are_removed_and_those_around_midnight_stay() {
+    let bench = Bench::limited(limits(None, Some(4))).await;
+    let days = (1..10).map(|day| (format!("d2025010{day}"), MicroCredits(day))).collect();
+    let row = Row::new(&key::quota(bench.caller.tenant), &Quota { days, ..Quota::default() });
+    bench.starter.runs().tables().insert(row.expect("a row")).await.expect("stored");
+    bench.begin().await.expect("started");
+    let days: Vec<String> = bench.quota().await.days.into_keys().collect();
+    assert_eq!(days[..2], ["d20250108", "d20250109"], "{days:?}");
+    assert_eq!(days.len(), 3, "and today");
 }
