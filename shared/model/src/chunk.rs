@@ -43,12 +43,16 @@ pub enum Chunk {
 pub enum FinishReason {
     /// The answer is complete, or a stop sequence was reached.
     Stop,
-    /// The limit of output tokens, or of the context window, was reached.
+    /// The limit of output tokens was reached.
     Length,
+    /// The context window of the model is full.
+    Context,
     /// The model waits for the results of its tool calls.
     ToolCalls,
     /// The provider withheld the answer or the rest of it.
     ContentFilter,
+    /// The model declined to answer.
+    Refusal,
     /// Another reason, specific to the provider.
     Other,
 }
@@ -59,8 +63,10 @@ impl FinishReason {
         match self {
             Self::Stop => "stop",
             Self::Length => "length",
+            Self::Context => "context",
             Self::ToolCalls => "tool_calls",
             Self::ContentFilter => "content_filter",
+            Self::Refusal => "refusal",
             Self::Other => "other",
         }
     }
@@ -82,12 +88,10 @@ pub struct Usage {
 }
 
 /// The items of a provider's stream, before [`Chunks`](crate::Chunks) enforces the contract.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Raw {
     /// Any chunk except `Finished`.
     Chunk(Chunk),
-    /// The provider signalled that it is still working.
-    Alive,
     /// The model stopped with this reason.
     Finished { finish_reason: FinishReason, usage: Option<Usage> },
 }

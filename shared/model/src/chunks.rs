@@ -117,13 +117,14 @@ impl Chunks {
         self.last_activity = self.activity.count();
     }
 
-    /// Returns an error if the stream is pending and the timer has expired.
+    /// Returns an error if the stream is pending and the timer has expired. A server that sends anything is at work, so
+    /// only silence counts, before the first chunk as well: a model may reason for minutes while its server sends comments.
     fn timeout(&mut self, cx: &mut Context<'_>) -> Option<Error> {
         while self.timer.as_mut().poll(cx).is_ready() {
-            if self.phase != Phase::Idle || self.activity.count() == self.last_activity {
+            if self.phase == Phase::Total || self.activity.count() == self.last_activity {
                 return Some(Error::Timeout(self.phase));
             }
-            self.arm(Phase::Idle);
+            self.arm(self.phase);
         }
         None
     }
@@ -155,12 +156,7 @@ impl Stream for Chunks {
             let usage = this.finish(None);
             return Poll::Ready(Some(Ok(Chunk::Finished { finish_reason: FinishReason::Length, usage })));
         }
-        let mut polled = raw.as_mut().poll_next(cx);
-        while let Poll::Ready(Some(Ok(Raw::Alive))) = polled {
-            this.activity.note();
-            polled = raw.as_mut().poll_next(cx);
-        }
-        let result = match polled {
+        let result = match raw.as_mut().poll_next(cx) {
             Poll::Ready(Some(Ok(Raw::Chunk(chunk)))) => {
                 this.meter.add(&chunk);
                 if this.meter.size() <= MAX_OUTPUT_BYTES {
@@ -178,8 +174,6 @@ impl Stream for Chunks {
                 Some(error) => Err(error),
                 None => return Poll::Pending,
             },
-            // Unreachable: the loop above has consumed these items.
-            Poll::Ready(Some(Ok(Raw::Alive))) => return Poll::Pending,
         };
         // Dropping the stream closes the connection.
         this.state = State::Closed;

@@ -14,7 +14,8 @@ use crate::{
     meter::Meter,
     price::Price,
     retry,
-    upstream::Upstream,
+    upstream::{Order, Upstream},
+    wire::Protocol,
 };
 
 /// A client of all configured providers. Cheap to clone; clones share connections.
@@ -185,13 +186,14 @@ impl Client {
             let chunks = Chunks::new(raw, meter, limits, Activity::default());
             return chunks.started().await;
         }
+        let not_configured = Error::NotConfigured(provider.as_str());
+        let protocol = Protocol::of(provider).ok_or(not_configured.clone())?;
+        let endpoint = config.endpoint(provider).ok_or(not_configured)?;
         let request_id = context.request_id.as_deref();
+        let order = Order { protocol, endpoint, model, request, request_id };
         retry::run(&config.retry, deadline, || async {
             let activity = Activity::default();
-            let opening =
-                self.0.upstream.open(config, provider, model, request, request_id, activity.clone());
-            // Boxed, because the futures of `genai` are large.
-            let raw = Box::pin(opening).await?;
+            let raw = self.0.upstream.open(config, &order, activity.clone())?;
             Chunks::new(raw, meter.clone(), limits, activity).started().await
         })
         .await

@@ -53,8 +53,8 @@ pub struct Config {
 /// The server of a provider.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
-    /// The address that paths are appended to. It ends with `/`.
-    pub(crate) base_url: String,
+    /// The address that paths are appended to.
+    pub(crate) base_url: reqwest::Url,
     pub(crate) key: Option<SecretString>,
 }
 
@@ -63,10 +63,10 @@ pub struct Endpoint {
 pub struct Timeouts {
     /// To open a connection.
     pub connect: Duration,
-    /// From the start of an attempt to its first chunk. Models that reason before they answer need a long
-    /// time.
+    /// The longest silence between the start of an attempt and its first chunk. Models that reason before they answer
+    /// need a long time.
     pub first_token: Duration,
-    /// From one chunk to the next.
+    /// The longest silence after the first chunk.
     pub idle: Duration,
     /// From the request to the end of the answer, including all attempts.
     pub total: Duration,
@@ -152,9 +152,29 @@ impl Endpoint {
         if !matches!(url.scheme(), "http" | "https") || !url.has_host() || credentials {
             return Err(Error::Address(name));
         }
-        // Without a final slash, joining a path would replace the last segment of the address.
-        let slash = if base_url.ends_with('/') { "" } else { "/" };
-        Ok(Self { base_url: format!("{base_url}{slash}"), key })
+        Ok(Self { base_url: url, key })
+    }
+
+    /// Returns the address of a path on this server. A query of the base address, such as Azure's version, stays.
+    ///
+    /// # Errors
+    /// If the base address takes no path. No address of a server does that.
+    pub(crate) fn url(&self, path: &str) -> Result<reqwest::Url, crate::Error> {
+        let mut url = self.base_url.clone();
+        url.path_segments_mut()
+            .map_err(|()| crate::Error::BadRequest("the address of the model server takes no path".into()))?
+            .pop_if_empty()
+            .extend(path.split('/'));
+        Ok(url)
+    }
+
+    /// Returns `true` if the server is at one of these domains.
+    pub(crate) fn is_at(&self, domains: &[&str]) -> bool {
+        let host = self.base_url.host_str().unwrap_or_default();
+        let is_of = |domain: &str| {
+            host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        };
+        domains.iter().any(|domain| is_of(domain))
     }
 }
 

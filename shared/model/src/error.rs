@@ -50,6 +50,9 @@ pub enum Error {
     /// The request is not valid. The text states why, and is safe to show.
     #[error("bad model request: {0}")]
     BadRequest(String),
+    /// The input does not fit the model's context window.
+    #[error("the input is too long for the model")]
+    ContextTooLong,
     /// The stream ended without a finish reason: the answer is incomplete.
     #[error("the model's answer is incomplete")]
     Truncated,
@@ -107,6 +110,7 @@ impl Error {
             Self::NotPriced => "model_not_priced",
             Self::UnknownModel => "model_unknown",
             Self::BadRequest(_) => "model_bad_request",
+            Self::ContextTooLong => "model_context_too_long",
             Self::Truncated => "model_truncated",
             Self::InvalidAnswer(_) => "model_garbage",
             Self::ContentFiltered => "model_content_filtered",
@@ -130,6 +134,7 @@ impl Error {
             | Self::NotPriced
             | Self::UnknownModel
             | Self::BadRequest(_)
+            | Self::ContextTooLong
             | Self::InvalidAnswer(_)
             | Self::ContentFiltered => false,
         }
@@ -168,6 +173,7 @@ impl Error {
             Self::BadRequest(message) => {
                 format!("The request to the model is not valid: {message}")
             }
+            Self::ContextTooLong => "The conversation is too long for this model. Start a new conversation, or choose a model with a larger context window.".into(),
             Self::Truncated => "The connection to the model was lost before the answer was complete. Try again.".into(),
             Self::InvalidAnswer(_) => "The model provider sent an invalid answer. Try again, or choose another model.".into(),
             Self::ContentFiltered => "The model provider refused the content of the request.".into(),

@@ -6,23 +6,19 @@
 //!   is no retry after the first chunk.
 //! * The stream ends with [`Chunk::Finished`] or with one `Err`, and nothing follows. A connection that
 //!   closes without a finish reason is [`Error::Truncated`], never a short answer that looks complete.
-//! * Waiting is limited: to connect, for the first chunk, between chunks, and in total ([`Timeouts`]).
+//! * Waiting is limited: to connect, silence before and after the first chunk, and in total ([`Timeouts`]).
 //! * Every answer has a [`Usage`]. If the provider reports none, it is estimated and marked as an estimate.
 //! * No key appears in an error, in `Debug` output or in a log line.
 //! * Dropping [`Chunks`] cancels the request.
 //!
 //! # Providers
 //!
-//! The crate `genai` implements the wire protocols: OpenAI-compatible chat completions with a configurable
-//! base URL, and Anthropic. It was chosen because it decodes incrementally (UTF-8 and SSE frames split
-//! anywhere), reports HTTP errors with their headers, and accepts our HTTP client. The module `upstream`
-//! corrects its faults: it ends without an error when a connection is cut, continues after an error, drops a
-//! finish reason without a `[DONE]` after it, takes a suffix of a model's name such as `-max` for an effort
-//! setting, and logs provider errors with their bodies, which may contain part of a key.
+//! The module `wire` has a codec of our own for each protocol: OpenAI's chat completions, at any address, and Anthropic's
+//! messages. A codec is pure: it makes a request of [`Request`], and chunks of the frames of the answer. The module
+//! `upstream` sends the request and reads the answer. Decision 15
+//! (`infra/decisions/0015-our-own-codecs.md`) explains why no crate does this for us.
 //!
 //! On one machine without a key, the [`demo`] provider answers; [`ModelInfo::demo`] is then true.
-//!
-//! Decision 11 (`infra/decisions/0011-genai-behind-our-own-chunks.md`) explains why.
 
 mod allowance;
 mod allowed;
@@ -39,6 +35,7 @@ pub mod price;
 mod request;
 mod retry;
 mod upstream;
+mod wire;
 
 pub use allowance::{Allowance, OutputLimit, UsageLimit};
 pub use allowed::{AllowedModels, matches};

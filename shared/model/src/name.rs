@@ -76,11 +76,7 @@ impl FromStr for ModelName {
 
     fn from_str(name: &str) -> Result<Self, Error> {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:/@+".contains(&byte);
-        // The crate `genai` would take `::` for a namespace.
-        let is_well_formed = !name.is_empty()
-            && name.len() <= Self::MAX_BYTES
-            && name.bytes().all(allowed)
-            && !name.contains("::");
+        let is_well_formed = !name.is_empty() && name.len() <= Self::MAX_BYTES && name.bytes().all(allowed);
         let parsed = Self(Cow::Owned(name.to_owned()));
         if is_well_formed && !parsed.split().1.is_empty() {
             Ok(parsed)
@@ -135,7 +131,7 @@ mod tests {
     #[test]
     fn malformed_names_are_refused() {
         let long = "a".repeat(129);
-        for name in ["", "a b", "a\r\nX: y", "openai/", "ollama::x", "a?b", "ü", &long] {
+        for name in ["", "a b", "a\r\nX: y", "openai/", "a?b", "ü", &long] {
             assert!(name.parse::<ModelName>().is_err(), "{name:?}");
         }
     }

@@ -87,6 +87,22 @@ pub struct ToolSpec {
     pub parameters: Value,
 }
 
+impl Part {
+    pub(crate) fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text { text } => Some(text),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn tool_call(&self) -> Option<&ToolCall> {
+        match self {
+            Self::ToolCall(call) => Some(call),
+            _ => None,
+        }
+    }
+}
+
 impl Message {
     /// Creates a message of a person.
     pub fn user(text: impl Into<String>) -> Self {

@@ -8,14 +8,13 @@ use tracing_subscriber::{
 
 /// The highest levels of libraries that log whole events, requests or credentials at finer ones. No setting overrides
 /// them: `lambda_runtime` logs the raw event at TRACE, and the AWS SDK logs signing input below INFO.
-const CAPPED: [(&str, Level); 7] = [
+const CAPPED: [(&str, Level); 6] = [
     ("lambda_", Level::DEBUG),
     ("aws_", Level::INFO),
     ("hyper", Level::INFO),
     ("h2", Level::INFO),
     ("rustls", Level::INFO),
     ("reqwest", Level::INFO),
-    ("genai", Level::INFO),
 ];
 
 /// The level per target, limited for libraries that would log secrets.

@@ -63,33 +63,45 @@ async fn every_phase_has_its_own_timeout() {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn keep_alives_count_as_activity_but_not_as_a_first_token() {
-    let alive = || Ok(Raw::Alive);
-    let working = vec![(1, text("a")), (9, alive()), (9, alive()), (9, text("b")), (1, stop(None))];
-    let (before, last) = end(chunks(spoken(working))).await;
-    assert_eq!(before, 2);
-    assert!(last.is_ok());
-
-    let idle = (0..9).map(|_| (9, alive())).collect();
-    let (_, last) = end(chunks(spoken(idle))).await;
-    assert_eq!(last, Err(Error::Timeout(Phase::FirstToken)));
+/// As [`spoken`], where `None` is something that gives no chunk, such as a comment.
+fn noisy(items: Vec<(u64, Option<Result<Raw, Error>>)>) -> Chunks {
+    let activity = Activity::default();
+    let noted = activity.clone();
+    let raw = stream::iter(items)
+        .then(|(seconds, item)| sleep(Duration::from_secs(seconds)).map(|()| item))
+        .filter_map(move |item| {
+            noted.note();
+            std::future::ready(item)
+        })
+        .chain(stream::pending())
+        .boxed();
+    chunks_with(raw, activity)
 }
 
 #[tokio::test(start_paused = true)]
-async fn raw_frames_count_as_activity() {
-    let activity = Activity::default();
-    let noted = activity.clone();
-    let invisible = stream::pending().take_until(async move {
-        for _ in 0..3 {
-            sleep(Duration::from_secs(9)).await;
-            noted.note();
-        }
-    });
-    let raw = stream::iter([text("a")]).chain(invisible).chain(stream::iter([stop(None)]));
-    let (before, last) = end(chunks_with(raw.boxed(), activity)).await;
+async fn only_silence_counts_before_and_after_the_first_chunk() {
+    let comment = None;
+    let working = vec![
+        (1, Some(text("a"))),
+        (9, comment.clone()),
+        (9, comment.clone()),
+        (9, Some(text("b"))),
+        (1, Some(stop(None))),
+    ];
+    let (before, last) = end(noisy(working)).await;
+    assert_eq!(before, 2);
+    assert!(last.is_ok());
+
+    // A model that reasons longer than the limit of the first chunk, while its server sends comments.
+    let reasoning = vec![(29, None), (29, None), (29, None), (1, Some(text("a"))), (1, Some(stop(None)))];
+    let (before, last) = end(noisy(reasoning)).await;
     assert_eq!(before, 1);
     assert!(last.is_ok());
+
+    let silent = vec![(29, None), (62, Some(text("late")))];
+    assert_eq!(end(noisy(silent)).await.1, Err(Error::Timeout(Phase::FirstToken)));
+    let endless = vec![(29, None); 9];
+    assert_eq!(end(noisy(endless)).await.1, Err(Error::Timeout(Phase::Total)));
 }
 
 #[tokio::test]

@@ -54,11 +54,23 @@ fn the_environment_takes_precedence_over_the_secrets() {
     let secrets = r#"{"openai_api_key": "s1", "openai_base_url": "http://a/v1", "anthropic_api_key": "s2"}"#;
     let only = config(&[], secrets).unwrap();
     assert_eq!((key(&only.openai), key(&only.anthropic)), ("s1", "s2"));
-    assert_eq!(only.openai.unwrap().base_url, "http://a/v1/");
+    let url = |endpoint: Option<Endpoint>| endpoint.unwrap().url("chat/completions").unwrap().to_string();
+    assert_eq!(url(only.openai), "http://a/v1/chat/completions");
     let env = [("OPENAI_API_KEY", "e1"), ("OPENAI_BASE_URL", "http://b/v1/")];
     let both = config(&env, secrets).unwrap();
     assert_eq!((key(&both.openai), key(&both.anthropic)), ("e1", "s2"));
-    assert_eq!(both.openai.unwrap().base_url, "http://b/v1/");
+    assert_eq!(url(both.openai), "http://b/v1/chat/completions");
+}
+
+#[test]
+fn an_address_keeps_its_query_and_has_a_domain() {
+    let endpoint = Endpoint::new("https://a.openai.azure.com/openai/v1?api-version=preview", None).unwrap();
+    let url = endpoint.url("chat/completions").unwrap().to_string();
+    assert_eq!(url, "https://a.openai.azure.com/openai/v1/chat/completions?api-version=preview");
+    assert!(
+        endpoint.is_at(&["api.openai.com", "openai.azure.com"])
+            && !endpoint.is_at(&["azure.co", "i.azure.com"])
+    );
 }
 
 #[test]

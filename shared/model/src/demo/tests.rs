@@ -17,7 +17,6 @@ async fn play(request: &Request) -> (Vec<Chunk>, Option<(FinishReason, Option<Us
         match item {
             Ok(Raw::Chunk(chunk)) => chunks.push(chunk),
             Ok(Raw::Finished { finish_reason, usage }) => finished = Some((finish_reason, usage)),
-            Ok(Raw::Alive) => {}
             Err(error) => failed = Some(error),
         }
     }

@@ -359,3 +359,85 @@ async fn dropping_the_stream_closes_the_connection() {
     let waited = tokio::time::timeout(Duration::from_secs(5), gone.notified()).await;
     assert!(waited.is_ok());
 }
+
+/// A response that is JSON in place of an event stream.
+fn json_answer(body: &Value) -> Vec<Act> {
+    vec![answer("200 OK", "content-type: application/json\r\n", &body.to_string())]
+}
+
+#[tokio::test]
+async fn an_answer_that_has_ended_does_not_wait_for_the_connection() {
+    let beat = std::iter::repeat_n(": heartbeat\n\n", 3).collect::<String>();
+    for (tail, reported) in [
+        ([finish("stop"), usage()].concat(), true),
+        ([finish("stop"), usage(), DONE.into()].concat(), true),
+        ([finish("stop"), DONE.into()].concat(), false),
+        ([finish("stop"), beat].concat(), false),
+    ] {
+        let acts = vec![Act::Write(events(&[text("a"), tail])), Act::Hang];
+        let server = Server::start(vec![acts]).await;
+        let client = server.client(|config| config.timeouts.idle = Duration::from_secs(60));
+        let read = read(&client, ask("hi"));
+        let (content, end) = tokio::time::timeout(Duration::from_secs(30), read).await.expect("no wait");
+        let (reason, usage) = end.unwrap();
+        assert_eq!((content.as_str(), reason), ("a", FinishReason::Stop));
+        assert_eq!(usage == REPORTED, reported);
+    }
+}
+
+#[tokio::test]
+async fn an_error_that_comes_first_is_retried_in_whatever_form_it_comes() {
+    let limited = json!({"error": {"message": "slow down", "type": "rate_limit_error"}});
+    let stopped = finish("error");
+    let beside = frame(
+        json!({"error": {"message": "gone", "code": 502}, "choices": [{"delta": {}, "finish_reason": "error"}]}),
+    );
+    for first in [
+        json_answer(&limited),
+        vec![Act::Write(events(&[frame(limited.clone())]))],
+        vec![Act::Write(events(&[stopped]))],
+        vec![Act::Write(events(&[beside]))],
+    ] {
+        let server = Server::start(vec![first, vec![Act::Write(complete_answer())]]).await;
+        let (content, end) = read(&server.client(|_| ()), ask("hi")).await;
+        assert_eq!((content.as_str(), end.is_ok(), server.requests()), ("Hello", true, 2));
+    }
+    let quota = json!({"error": {"message": "no more", "code": "insufficient_quota"}});
+    let server = Server::start(vec![json_answer(&quota)]).await;
+    let (_, end) = read(&server.client(|_| ()), ask("hi")).await;
+    assert_eq!((end, server.requests()), (Err(Error::QuotaExhausted), 1));
+}
+
+#[tokio::test]
+async fn an_error_after_text_leaves_a_part_of_an_answer() {
+    let beside = frame(
+        json!({"error": {"message": "gone"}, "choices": [{"delta": {"content": " a"}, "finish_reason": "error"}]}),
+    );
+    for (tail, expected) in [(beside, "Half a"), (finish("error"), "Half")] {
+        let server = Server::start(vec![vec![Act::Write(events(&[text("Half"), tail, DONE.into()]))]]).await;
+        let (content, end) = read(&server.client(|_| ()), ask("hi")).await;
+        assert_eq!((content.as_str(), end.unwrap_err().code()), (expected, "model_unavailable"));
+        assert_eq!(server.requests(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_whole_answer_in_place_of_a_stream_is_understood() {
+    let whole = json!({"choices": [{"message": {"content": "Hello"}, "finish_reason": "stop"}]});
+    let server = Server::start(vec![json_answer(&whole)]).await;
+    let (content, end) = read(&server.client(|_| ()), ask("hi")).await;
+    assert_eq!((content.as_str(), end.unwrap().0), ("Hello", FinishReason::Stop));
+}
+
+#[tokio::test]
+async fn comments_keep_an_answer_alive_before_its_first_token() {
+    let mut acts = vec![Act::Write(head())];
+    let slow = ": keep-alive\n\n".repeat(40);
+    acts.push(Act::Drip(slow.into_bytes(), Duration::from_millis(5)));
+    acts.push(Act::Write([text("late"), finish("stop"), DONE.into()].concat().into_bytes()));
+    let server = Server::start(vec![acts]).await;
+    // The comments take 2.8 seconds and more.
+    let client = server.client(|config| config.timeouts.first_token = Duration::from_secs(2));
+    let (content, end) = read(&client, ask("hi")).await;
+    assert_eq!((content.as_str(), end.is_ok(), server.requests()), ("late", true, 1));
+}

@@ -1,8 +1,11 @@
 //! A provider with scripted behaviour: HTTP over a socket, with a list of actions for each request.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use sequent_model::{Client, Config, config::Endpoint};
@@ -19,6 +22,8 @@ pub(crate) enum Act {
     Write(Vec<u8>),
     /// Writes the bytes one by one.
     Trickle(Vec<u8>),
+    /// Writes the bytes one by one, with a pause before each.
+    Drip(Vec<u8>, Duration),
     /// Waits for the test.
     Await(Arc<Notify>),
     /// Keeps the connection open and sends nothing more.
@@ -69,7 +74,7 @@ impl Server {
         let mut config = Config::demo();
         config.openai = Some(endpoint.clone());
         config.anthropic = Some(endpoint);
-        config.retry.base = std::time::Duration::from_millis(1);
+        config.retry.base = Duration::from_millis(1);
         adjust(&mut config);
         let client = Client::new(config);
         // Reading certificates takes longer than some timeouts of the tests.
@@ -88,7 +93,8 @@ async fn serve(mut stream: TcpStream, acts: Vec<Act>, log: Arc<Mutex<Vec<String>
     for act in acts {
         let written = match act {
             Act::Write(bytes) => stream.write_all(&bytes).await,
-            Act::Trickle(bytes) => trickle(&mut stream, &bytes).await,
+            Act::Trickle(bytes) => trickle(&mut stream, &bytes, Duration::ZERO).await,
+            Act::Drip(bytes, pause) => trickle(&mut stream, &bytes, pause).await,
             Act::Await(notify) => {
                 notify.notified().await;
                 Ok(())
@@ -108,8 +114,11 @@ async fn serve(mut stream: TcpStream, acts: Vec<Act>, log: Arc<Mutex<Vec<String>
     let _ = stream.shutdown().await;
 }
 
-async fn trickle(stream: &mut TcpStream, bytes: &[u8]) -> std::io::Result<()> {
+async fn trickle(stream: &mut TcpStream, bytes: &[u8], pause: Duration) -> std::io::Result<()> {
     for byte in bytes {
+        if !pause.is_zero() {
+            tokio::time::sleep(pause).await;
+        }
         stream.write_all(&[*byte]).await?;
         tokio::task::yield_now().await;
     }

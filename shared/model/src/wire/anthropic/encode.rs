@@ -1,0 +1,82 @@
+//! Encodes requests for messages of Anthropic.
+
+use reqwest::header::{HeaderMap, HeaderValue};
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+
+use crate::{
+    Error, Message, Part, Request, Role, ToolSpec,
+    config::Endpoint,
+    wire::{HttpCall, secret_header},
+};
+
+/// The limit of the output if the request has none. The API requires one, and all models of today accept this one.
+const DEFAULT_OUTPUT: u32 = 8192;
+
+/// Encodes `request`. See <https://docs.anthropic.com/en/api/messages>.
+///
+/// # Errors
+/// If the key cannot be sent in a header.
+pub(in crate::wire) fn encode(
+    endpoint: &Endpoint,
+    model: &str,
+    request: &Request,
+) -> Result<HttpCall, Error> {
+    let messages: Vec<Value> = request.messages.iter().map(message).collect();
+    let mut body = json!({
+        "model": model,
+        "messages": messages,
+        "max_tokens": request.max_output_tokens.unwrap_or(DEFAULT_OUTPUT),
+        "stream": true,
+    });
+    if let Some(system) = &request.system {
+        body["system"] = system.as_str().into();
+    }
+    if let Some(temperature) = request.temperature {
+        body["temperature"] = temperature.into();
+    }
+    if !request.tools.is_empty() {
+        body["tools"] = request.tools.iter().map(tool).collect();
+        if request.must_call {
+            body["tool_choice"] = json!({"type": "any"});
+        }
+    }
+    Ok(HttpCall { path: "messages", headers: headers(endpoint)?, body })
+}
+
+fn headers(endpoint: &Endpoint) -> Result<HeaderMap, Error> {
+    let mut headers = HeaderMap::new();
+    headers.insert("anthropic-version", HeaderValue::from_static("2023-06-01"));
+    if let Some(key) = &endpoint.key {
+        headers.insert("x-api-key", secret_header(key.expose_secret())?);
+    }
+    Ok(headers)
+}
+
+fn message(message: &Message) -> Value {
+    let role = if message.role == Role::Assistant { "assistant" } else { "user" };
+    let content = match message.parts.as_slice() {
+        [Part::Text { text }] => text.as_str().into(),
+        parts => parts.iter().map(block).collect::<Value>(),
+    };
+    json!({"role": role, "content": content})
+}
+
+fn block(part: &Part) -> Value {
+    match part {
+        Part::Text { text } => json!({"type": "text", "text": text}),
+        Part::ToolCall(call) => {
+            // The API accepts nothing but an object. The model must still see its own call.
+            let input: Value = serde_json::from_str(&call.arguments).unwrap_or_default();
+            let input = if input.is_object() { input } else { json!({"invalid_arguments": call.arguments}) };
+            json!({"type": "tool_use", "id": call.id, "name": call.name, "input": input})
+        }
+        Part::ToolResult(result) => {
+            json!({"type": "tool_result", "tool_use_id": result.call_id, "content": result.content})
+        }
+    }
+}
+
+fn tool(spec: &ToolSpec) -> Value {
+    json!({"name": spec.name, "description": spec.description, "input_schema": spec.parameters})
+}
