@@ -174,7 +174,8 @@ def farewell(stack, found, parameters, code):
         f"Store the key of a model provider: scripts/secret {stack} set models openai_api_key (or anthropic_api_key)",
     ]
     numbered = "\n".join(f"  {number}. {text}" for number, text in enumerate(filter(None, steps), 1))
-    return f"\nSequent runs at {found['Url']}\n\nNext:\n{numbered}\n\nscripts/destroy --stack {stack} removes it, and keeps the data."
+    removal = f"scripts/destroy --stack {stack} removes it, and keeps the data."
+    return f"\nSequent runs at {found['Url']}\n\nNext:\n{numbered}\n\n{removal}"
 
 
 def registration(url, code):
@@ -277,7 +278,7 @@ def check_limits(template, quota):
 
 
 def without_unknown(template):
-    """Writes a copy of the template without what the emulator refuses. Functions that were not built get a placeholder."""
+    """Writes a copy of the template without what the emulator refuses. Functions without a build get a placeholder."""
     document = Template.read(template).document
     folder = BUILD if template.is_relative_to(BUILD) else ROOT / ".aws-sam/rehearsal"
     placeholder = ROOT / ".aws-sam/rehearsal/placeholder"

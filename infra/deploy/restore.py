@@ -164,7 +164,7 @@ def restore_secrets(dynamodb, copy, live):
 
 
 def together(earlier, present):
-    """Returns the earlier keys that are missing, then the present ones, of which the last seals. `None` if none is missing."""
+    """Returns the earlier keys before the present ones, of which the last seals. `None` if none is missing."""
     missing = [each for each in earlier if each not in present]
     return missing + present if missing else None
 
@@ -254,7 +254,7 @@ def drill(name, region):
 
 
 def drill_secrets(stack):
-    """Loses secrets, one of which the functions make again, and changes another. The lost ones return, the new ones stay."""
+    """Loses secrets, one of which is made again, and changes another. The lost ones return, the new ones stay."""
     def secret(name, **fields):
         return {"pk": {"S": f"secret#{name}"}, "sk": {"S": "secret"}} | fields
 
@@ -264,8 +264,8 @@ def drill_secrets(stack):
     def sealing(*keys):
         return secret("sealing", keys={"L": [{"S": each} for each in keys]})
 
-    before = [sealing("first", "second"), secret("preview", key={"S": "k"}), secret("models", openai_api_key={"S": "old"})]
-    for row in before:
+    preview = secret("preview", key={"S": "k"})
+    for row in (sealing("first", "second"), preview, secret("models", openai_api_key={"S": "old"})):
         put(row)
     copies = stack.restored(datetime.datetime.now(datetime.UTC), {SECRETS: stack.secrets})
     stack.dynamodb.delete_item(TableName=stack.secrets, Key=secret("preview"))
@@ -273,7 +273,7 @@ def drill_secrets(stack):
     put(newer)
     put(sealing("made since"))
     restore_secrets(stack.dynamodb, copies[SECRETS], stack.secrets)
-    expected = [sealing("first", "second", "made since"), before[1], newer]
+    expected = [sealing("first", "second", "made since"), preview, newer]
     for row in expected:
         found = get(stack.dynamodb, stack.secrets, [key(row, ["pk", "sk"])])
         if found != [row]:

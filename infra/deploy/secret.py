@@ -111,9 +111,8 @@ def read_value(secret, field):
     if not value:
         sys.exit("scripts/secret: the value is empty; nothing was changed")
     if secret == "admin" and len(value) < SHORTEST_ADMIN_KEY:
-        sys.exit(
-            f"scripts/secret: an admin key has at least {SHORTEST_ADMIN_KEY} characters; try {secrets.token_urlsafe(32)}"
-        )
+        proposal = secrets.token_urlsafe(32)
+        sys.exit(f"scripts/secret: an admin key has at least {SHORTEST_ADMIN_KEY} characters; try {proposal}")
     return value
 
 
@@ -125,7 +124,7 @@ def show(stack):
 
 def rotate_sealing(stack):
     if "Item" not in stack.dynamodb.get_item(TableName=stack.table, Key=key_of("sealing"), ConsistentRead=True):
-        sys.exit("scripts/secret: there is no sealing key yet. The first secret of a tenant makes one; nothing was changed")
+        sys.exit("scripts/secret: there is no sealing key yet: the first secret of a tenant makes it. Nothing was changed")
     key = base64.b64encode(secrets.token_bytes(32)).decode()
     stack.update("sealing", "SET #field = list_append(#field, :value)", "keys", {"L": [{"S": key}]})
 
@@ -176,12 +175,12 @@ def rotate_origin(stack):
 
 def origin_headers(config):
     """Returns the headers with the secret: one for each origin that is a function or the HTTP API."""
-    headers = [header for origin in config["Origins"]["Items"] for header in origin.get("CustomHeaders", {}).get("Items", [])]
-    return [header for header in headers if header["HeaderName"].lower() == HEADER]
+    lists = [origin.get("CustomHeaders", {}).get("Items", []) for origin in config["Origins"]["Items"]]
+    return [header for headers in lists for header in headers if header["HeaderName"].lower() == HEADER]
 
 
 def drill(name, region, executes):
-    """Tries it on the emulator, whose CloudFront cannot be changed. `executes` is `True` if it executes the scheduler."""
+    """Tries it on the emulator, whose CloudFront cannot be changed. `executes` is `True` if the scheduler was built."""
     stack = Stack(name, region)
 
     def stored(secret):
