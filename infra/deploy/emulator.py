@@ -2,8 +2,10 @@
 
 import contextlib
 import os
+import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.error
@@ -24,6 +26,8 @@ def running():
         address = f"127.0.0.1:{chosen.getsockname()[1]}"
         chosen.close()
         process = start(folder, address)
+        # A rehearsal that is terminated, by a time limit of CI for example, ends its emulator as well.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
         try:
             wait(process, address, folder)
             # Real credentials must not reach the emulator, and no request may reach AWS.
