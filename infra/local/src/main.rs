@@ -39,7 +39,7 @@ async fn main() -> ExitCode {
 }
 
 /// Environment variables that set parameters of a deployment.
-const PARAMETERS: [&str; 9] = [
+const PARAMETERS: [&str; 10] = [
     "BILLING",
     "BILLING_PLANS",
     "BILLING_CATALOG",
@@ -48,6 +48,7 @@ const PARAMETERS: [&str; 9] = [
     "BILLING_WELCOME",
     "BILLING_METER",
     "MODEL_PRICES",
+    "RATE_LIMIT_PER_MINUTE",
     "STRIPE_API_BASE",
 ];
 
