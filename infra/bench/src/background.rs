@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use sequent_local::{Options, Stack, logs::Logs, ministack, stack};
+use sequent_local::{Options, Stack, logs::Logs, ministack, runtime::FunctionUsage, stack};
 use sequent_tables::{Store, Tables};
 
 use crate::{client::Client, stack as ours};
@@ -18,6 +18,14 @@ pub(crate) struct Background {
 impl Background {
     /// Returns `None` if the emulator is not installed.
     pub(crate) async fn start(bin_dir: &Path) -> anyhow::Result<Option<Self>> {
+        Self::start_with(bin_dir, |_| {}).await
+    }
+
+    /// Starts a stack with changed options.
+    pub(crate) async fn start_with(
+        bin_dir: &Path,
+        adjust: impl FnOnce(&mut Options),
+    ) -> anyhow::Result<Option<Self>> {
         let data = Folder(std::env::temp_dir().join(format!("sequent-bench-{}", std::process::id())));
         let mut options = Options::new(&Options::repository());
         options.data_dir.clone_from(&data.0);
@@ -26,6 +34,7 @@ impl Background {
         options.env.insert("RATE_LIMIT_PER_MINUTE".into(), ours::UNLIMITED.into());
         // Responses without a directive, such as a plan's conclusion, come without pauses.
         options.env.insert("DEMO_TOKENS_PER_SECOND".into(), "0".into());
+        adjust(&mut options);
         let stack = match Box::pin(Stack::start(options)).await {
             Err(stack::Error::MiniStack(ministack::Error::NotInstalled(_))) => return Ok(None),
             started => started?,
@@ -40,6 +49,11 @@ impl Background {
     /// Signs up a user with a new tenant.
     pub(crate) async fn sign_up(&self) -> anyhow::Result<Client> {
         Client::sign_up(self.stack.origin_url()).await
+    }
+
+    /// Returns the use of each function so far.
+    pub(crate) fn usage(&self) -> Vec<FunctionUsage> {
+        self.stack.runtime().usage()
     }
 
     /// Returns the store of the stack.

@@ -26,6 +26,8 @@ pub(crate) struct Client {
     http: Http<HttpConnector, Full<Bytes>>,
     base: String,
     token: String,
+    /// Address of the user, or nothing.
+    pub(crate) email: String,
     pub(crate) tenant: Option<TenantId>,
     pub(crate) user: Option<UserId>,
 }
@@ -56,9 +58,15 @@ impl Client {
             http,
             base: base.trim_end_matches('/').to_owned(),
             token: String::new(),
+            email: String::new(),
             tenant: None,
             user: None,
         }
+    }
+
+    /// Returns the same client without a credential.
+    pub(crate) fn signed_out(&self) -> Self {
+        Self { token: String::new(), ..self.clone() }
     }
 
     /// Signs up a user with a new tenant.
@@ -69,6 +77,7 @@ impl Client {
         let mut client = Self::new(base);
         let tokens = client.json(Method::POST, "/api/auth/register", Some(&user)).await?;
         client.sign_in(&tokens)?;
+        client.email = email;
         Ok(client)
     }
 
@@ -81,7 +90,25 @@ impl Client {
         Ok(())
     }
 
+    /// Sends a request, and fails if it is refused.
     pub(crate) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        json: Option<&Value>,
+    ) -> anyhow::Result<Response<Incoming>> {
+        let answer = self.send(method, path, headers, json).await?;
+        if !answer.status().is_success() {
+            let status = answer.status();
+            let body = answer.into_body().collect().await?.to_bytes();
+            bail!("{path}: {status} {}", String::from_utf8_lossy(&body));
+        }
+        Ok(answer)
+    }
+
+    /// Sends a request, and returns the response, which may be a refusal.
+    pub(crate) async fn send(
         &self,
         method: Method,
         path: &str,
@@ -102,13 +129,7 @@ impl Client {
             }
             None => Full::default(),
         };
-        let answer = self.http.request(request.body(body)?).await?;
-        if !answer.status().is_success() {
-            let status = answer.status();
-            let body = answer.into_body().collect().await?.to_bytes();
-            bail!("{path}: {status} {}", String::from_utf8_lossy(&body));
-        }
-        Ok(answer)
+        Ok(self.http.request(request.body(body)?).await?)
     }
 
     pub(crate) async fn json(

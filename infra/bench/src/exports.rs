@@ -62,14 +62,18 @@ async fn upload(client: &Client, n: usize) -> anyhow::Result<String> {
     let mut document = serde_json::to_value(testing::report())?;
     document["subtitle"] = json!(format!("Number {n}"));
     let bytes = serde_json::to_vec(&document)?;
-    let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    let offer = json!({"sha256": digest, "size": bytes.len(), "title": "Report", "media_type": "application/json",
+    let offer = json!({"sha256": sha256(&bytes), "size": bytes.len(), "title": "Report", "media_type": "application/json",
         "entity_type": "report"});
     let offered = client.json(Method::POST, "/api/artifacts/uploads", Some(&offer)).await?;
     client.put(&offered["put"], bytes).await?;
     let id = offered["id"].as_str().context("an offer without an id")?.to_owned();
     client.json(Method::POST, &format!("/api/artifacts/uploads/{id}/complete"), None).await?;
     Ok(id)
+}
+
+/// Returns the digest of bytes as an upload announces it.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Exports an artifact and returns the finished job.

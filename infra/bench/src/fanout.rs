@@ -86,7 +86,7 @@ fn price(parent: &Log, count: usize) -> Row {
 }
 
 /// Returns a request for `count` independent steps. A directive gives the demo its plan.
-fn planned(count: usize) -> serde_json::Value {
+pub(crate) fn planned(count: usize) -> serde_json::Value {
     let steps = (0..count).map(|n| {
         let instructions = "/demo tokens=20 rate=0";
         json!({"id": format!("step{n}"), "title": format!("Part {n}"), "instructions": instructions, "independent": true})

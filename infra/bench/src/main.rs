@@ -13,6 +13,7 @@ mod database;
 mod exports;
 mod fanout;
 mod latency;
+mod noisy;
 mod pickup;
 mod process;
 mod provider;
@@ -41,6 +42,7 @@ async fn main() -> ExitCode {
         Ok(Command::Help) => report::line(arguments::USAGE),
         Ok(Command::Database) => database::serve().await,
         Ok(Command::Measure(arguments)) => measure(&arguments).await,
+        Ok(Command::Noisy(arguments)) => measure_noisy(&arguments).await,
         Err(error) => Err(error),
     };
     match done {
@@ -79,6 +81,18 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
         }
         None => report.skipped("pickup, fan-out and exports: scripts/install emulator"),
     }
+    noisy::measure(arguments, &mut report).await.context("a noisy tenant")?;
+    finish(arguments, &report)
+}
+
+async fn measure_noisy(arguments: &Arguments) -> anyhow::Result<()> {
+    let mut report = Report::new(arguments.quick);
+    noisy::measure(arguments, &mut report).await.context("a noisy tenant")?;
+    finish(arguments, &report)
+}
+
+/// Prints the report and writes the file.
+fn finish(arguments: &Arguments, report: &Report) -> anyhow::Result<()> {
     report::line(&report.table())?;
     report.write(&arguments.json)?;
     report::line(&format!("written to {}", arguments.json.display()))

@@ -39,3 +39,28 @@ pub(crate) fn cpu(pid: u32) -> Duration {
     });
     Duration::from_nanos(nanos.sum())
 }
+
+/// The processor time of the whole machine so far.
+pub(crate) struct Cores {
+    busy: f64,
+    all: f64,
+}
+
+impl Cores {
+    pub(crate) fn now() -> Self {
+        let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();
+        let first = stat.lines().next().unwrap_or_default();
+        let ticks: Vec<f64> =
+            first.split_whitespace().skip(1).filter_map(|ticks| ticks.parse().ok()).collect();
+        // The fourth and fifth are those without work: idle, and waiting for a disk.
+        let idle: f64 = ticks.iter().skip(3).take(2).sum();
+        let all: f64 = ticks.iter().take(8).sum();
+        Self { busy: all - idle, all }
+    }
+
+    /// Returns the share of the processor time since then in which something ran.
+    pub(crate) fn used(&self) -> f64 {
+        let now = Self::now();
+        (now.busy - self.busy) / (now.all - self.all).max(1.0)
+    }
+}

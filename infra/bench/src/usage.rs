@@ -27,15 +27,6 @@ pub(crate) struct Usage {
     pub(crate) write_ms: Vec<f64>,
 }
 
-/// Adds the request for consumed capacity. The body is a JSON object with at least one member in every
-/// operation we use.
-pub(crate) fn priced(body: &[u8]) -> Vec<u8> {
-    match body.strip_prefix(b"{") {
-        Some(rest) => [br#"{"ReturnConsumedCapacity":"INDEXES","#, rest].concat(),
-        None => body.to_vec(),
-    }
-}
-
 impl Usage {
     /// Adds the units of a response.
     pub(crate) fn add(&mut self, operation: &str, request: &[u8], ok: bool, answer: &[u8], took_ms: f64) {
@@ -145,14 +136,5 @@ mod tests {
         // 3 + 3 bytes of the number, 4 of the text's name.
         assert_eq!(item_units(&item(1024 - 10)), 1.0);
         assert_eq!(item_units(&item(1024 - 9)), 2.0);
-    }
-
-    #[test]
-    fn a_request_asks_for_its_consumed_capacity() {
-        let request: Value = serde_json::from_slice(&priced(br#"{"TableName":"main"}"#)).unwrap();
-        assert_eq!(
-            (&request["ReturnConsumedCapacity"], &request["TableName"]),
-            (&"INDEXES".into(), &"main".into())
-        );
     }
 }

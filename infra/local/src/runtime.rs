@@ -2,7 +2,7 @@
 //! API. An instance has one invocation at a time, instances start on demand, and failures are reported as
 //! Lambda reports them.
 //!
-//! The modules depend on each other in this order: `config`, `environment`, `reply`, `signals` < `assignment` <
+//! The modules depend on each other in this order: `config`, `environment`, `reply`, `signals`, `usage` < `assignment` <
 //! `instance` < `pool` < `api` < `supervisor` < `function`.
 
 mod api;
@@ -15,6 +15,7 @@ mod pool;
 mod reply;
 mod signals;
 mod supervisor;
+mod usage;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ pub use environment::Environment;
 pub use function::{Function, Refusal};
 pub use instance::InstanceInfo;
 pub use reply::{Cut, FunctionError, Reply, Stream};
+pub use usage::FunctionUsage;
 
 /// Interval of the search for idle instances and changed binaries.
 const HOUSEKEEPING: Duration = Duration::from_millis(500);
@@ -63,6 +65,11 @@ impl Runtime {
     /// Lists every live instance.
     pub fn instances(&self) -> Vec<InstanceInfo> {
         self.functions.values().flat_map(|function| function.pool.instances()).collect()
+    }
+
+    /// Returns the use of each function so far.
+    pub fn usage(&self) -> Vec<FunctionUsage> {
+        self.functions.values().map(|function| function.usage()).collect()
     }
 
     /// Kills an instance with SIGKILL, as a crash would. Returns `false` if there is no such instance.

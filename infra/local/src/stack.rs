@@ -220,7 +220,7 @@ async fn start_endpoint(
     .await?;
     let emulator = ministack.endpoint();
     // In front of the emulator's database, because it has not all of the limits of DynamoDB, and none of its faults.
-    let database = testing::serve(emulator.url(), options.faults.clone());
+    let database = testing::serve(emulator.url(), options.faults.clone(), options.capacity.clone());
     let database = database.await.map_err(|e| io("port of the database", e))?;
     let endpoint = emulator.with_database(&format!("http://{database}"));
     Ok((Some(ministack), endpoint))

@@ -4,6 +4,7 @@
 //! Its reads are always strong and its transactions never conflict. [`faulty_store`] adds what DynamoDB has and it has not:
 //! [`Fault`]s and late index entries. The limits are DynamoDB's in both; [`conformance`] checks that.
 
+mod capacity;
 pub mod conformance;
 mod faults;
 mod late;
@@ -27,6 +28,7 @@ use aws_sdk_dynamodb::{
 
 use crate::{Item, Store, Tables};
 
+pub use capacity::{AnsweredRequest, CapacityObserver, with_capacity};
 pub use faults::{Fault, Faults, Rates};
 pub use process::{Requests, process};
 pub use proxy::serve;
@@ -49,7 +51,7 @@ pub async fn faulty_store() -> (Store, Faults) {
     let faults = Faults::default();
     let database = database().await;
     create_tables(&at(database)).await;
-    let proxy = serve(&format!("http://{database}"), faults.clone()).await;
+    let proxy = serve(&format!("http://{database}"), faults.clone(), CapacityObserver::default()).await;
     (at(proxy.expect("a loopback port is free")), faults)
 }
 

@@ -14,6 +14,7 @@ use super::instance::Instance;
 use super::pool::{Placed, Pool};
 use super::reply::{FunctionError, Reply};
 use super::supervisor::supervise;
+use super::usage::{FunctionUsage, InvocationMeter};
 use crate::request_id;
 
 /// The linker replaces a binary by removing it first.
@@ -34,18 +35,31 @@ pub enum Refusal {
 #[derive(Debug)]
 pub struct Function {
     permits: Arc<Semaphore>,
+    meter: Arc<InvocationMeter>,
     pub(super) pool: Arc<Pool>,
 }
 
 impl Function {
     pub(super) fn new(config: Config) -> Self {
         let permits = Arc::new(Semaphore::new(config.concurrency));
-        Self { permits, pool: Arc::new(Pool::new(config)) }
+        Self { permits, meter: Arc::default(), pool: Arc::new(Pool::new(config)) }
     }
 
     /// Returns the settings of the function.
     pub fn config(&self) -> &Config {
         self.pool.config()
+    }
+
+    /// Returns the use of the function so far.
+    pub(super) fn usage(&self) -> FunctionUsage {
+        let (invocations, busy) = self.meter.read();
+        let config = self.config();
+        FunctionUsage {
+            logical_id: config.logical_id.clone(),
+            memory_mb: config.memory_mb,
+            invocations,
+            busy,
+        }
     }
 
     /// Runs one invocation. As on Lambda, it continues if the caller drops this future.
@@ -60,7 +74,8 @@ impl Function {
         }
         let permit = self.permits.clone().try_acquire_owned().map_err(|_| Refusal::Throttled)?;
         let (reply, answer) = oneshot::channel();
-        self.clone().place_in_background(Assignment::new(id, event, reply, permit));
+        let assignment = Assignment::new(id, event, reply, permit, self.meter.clone());
+        self.clone().place_in_background(assignment);
         // The sender is dropped without an answer only when the runtime itself stops.
         answer.await.map_err(|_| Refusal::Stopping)
     }

@@ -180,7 +180,7 @@ impl Instance {
     fn deliver(&self, config: &Config) -> Option<Delivery> {
         let mut slot = self.slot();
         let assignment = slot.assignment.as_mut().filter(|a| a.delivered.is_none())?;
-        assignment.delivered = Some(Instant::now());
+        assignment.deliver();
         let delivery = Delivery {
             request_id: assignment.request_id.clone(),
             event: assignment.event.clone(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sequent_tables::testing::Faults;
+use sequent_tables::testing::{CapacityObserver, Faults};
 
 use crate::gate;
 use crate::logs::Logs;
@@ -44,6 +44,8 @@ pub struct Options {
     pub freezes: bool,
     /// Faults of the database. A clone controls them while the stack runs.
     pub faults: Faults,
+    /// Receives the requests of functions to the database, with the capacity that they consume.
+    pub capacity: CapacityObserver,
     /// Load of the concurrency gate at the start. `None` skips the gate, for tests of anything else.
     pub gate: Option<gate::Load>,
     /// Folder in which the permissions that functions use are noted, for `sequent-local iam`.
@@ -74,6 +76,7 @@ impl Options {
             idle_timeout: Duration::from_secs(300),
             freezes: true,
             faults: Faults::default(),
+            capacity: CapacityObserver::default(),
             gate: Some(gate::Load::QUICK),
             iam_used: std::env::var_os("SEQUENT_IAM_USED").map(PathBuf::from),
             logs: Logs::stdout(),

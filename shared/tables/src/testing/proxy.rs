@@ -1,7 +1,11 @@
 //! A proxy in front of an emulator of DynamoDB. It adds what emulators leave out: conflicts, throttling, lost answers,
 //! late index entries, and the limits that they do not enforce.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header, request::Parts, response};
@@ -15,11 +19,12 @@ use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::{
-    Fault, Faults,
+    AnsweredRequest, CapacityObserver, Fault, Faults,
     late::{self, Entry, Late},
     limits,
     operation::Operation,
     refusal::{self, Refusal},
+    with_capacity,
 };
 
 /// Time for which a request stays open without an answer, longer than any caller waits.
@@ -37,13 +42,19 @@ struct Proxy {
     client: Client<HttpConnector, Full<Bytes>>,
     faults: Faults,
     late: Late,
+    observer: CapacityObserver,
 }
 
-/// Starts the proxy in front of the database at this URL, for as long as the tokio runtime lives. Returns its address.
+/// Starts the proxy in front of the database at this URL, for as long as the tokio runtime lives. Returns its address. The
+/// observer receives the requests that reach the database.
 ///
 /// # Errors
 /// If no loopback port is free.
-pub async fn serve(database: &str, faults: Faults) -> std::io::Result<SocketAddr> {
+pub async fn serve(
+    database: &str,
+    faults: Faults,
+    observer: CapacityObserver,
+) -> std::io::Result<SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     let mut connector = HttpConnector::new();
@@ -53,6 +64,7 @@ pub async fn serve(database: &str, faults: Faults) -> std::io::Result<SocketAddr
         client: Client::builder(TokioExecutor::new()).build(connector),
         faults,
         late: Late::default(),
+        observer,
     });
     tokio::spawn(async move {
         while let Ok((client, _)) = listener.accept().await {
@@ -184,7 +196,25 @@ impl Proxy {
         Ok(keys.iter().map(entry).collect())
     }
 
+    /// Sends a request to the database, and shows it to the observer with its answer.
     async fn forward(&self, parts: &Parts, body: Bytes) -> Result<(response::Parts, Bytes), Unanswered> {
+        if !self.observer.is_active() {
+            return self.send(parts, body).await;
+        }
+        let sent = Instant::now();
+        let (head, answer) = self.send(parts, with_capacity(&body).into()).await?;
+        let target = parts.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
+        self.observer.observe(AnsweredRequest {
+            operation: target.and_then(|target| target.split_once('.')).map_or("", |(_, name)| name),
+            request: &body,
+            is_ok: head.status.is_success(),
+            answer: &answer,
+            took: sent.elapsed(),
+        });
+        Ok((head, answer))
+    }
+
+    async fn send(&self, parts: &Parts, body: Bytes) -> Result<(response::Parts, Bytes), Unanswered> {
         let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
         let mut request =
             Request::builder().method(parts.method.clone()).uri(format!("{}{path}", self.database));
