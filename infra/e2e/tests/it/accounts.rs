@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use sequent_tables::testing;
 use serde_json::{Value, json};
 
 use crate::system::{Caller, System};
@@ -91,7 +90,7 @@ async fn no_word_of_a_deleted_account_is_left_in_the_tables() {
         post(&ann, "/api/runs", &json!({"input": format!("/demo tokens=3 rate=0 {WORD}")})).await,
         202
     );
-    assert!(!places(&system).await.is_empty());
+    assert!(!system.places_of(WORD).await.is_empty());
 
     let me = ann.get("/api/auth/me").await;
     let path = format!("/api/auth/me?user_id={}", me["id"].as_str().unwrap());
@@ -99,14 +98,5 @@ async fn no_word_of_a_deleted_account_is_left_in_the_tables() {
     assert_eq!(ann.request("GET", "/api/auth/me").send().await.unwrap().status(), 401);
     let login = json!({"email": format!("{WORD}@example.com"), "password": "correct horse battery staple"});
     assert_eq!(post(&ann, "/api/auth/login", &login).await, 401);
-    wait_for("the deletion", async || places(&system).await.is_empty().then_some(())).await;
-}
-
-/// The rows and segments that contain the word.
-async fn places(system: &System) -> Vec<String> {
-    let store = system.store();
-    let mut rows = testing::all_rows(&store).await;
-    rows.extend(testing::all_segments(&store).await);
-    let texts = rows.iter().map(|row| format!("{row:?}"));
-    texts.filter(|text| text.contains(WORD)).collect()
+    wait_for("the deletion", async || system.places_of(WORD).await.is_empty().then_some(())).await;
 }

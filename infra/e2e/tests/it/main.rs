@@ -14,6 +14,7 @@ mod clients;
 mod credentials;
 mod cut;
 mod deliverables;
+mod experiments;
 mod interleaved;
 mod isolation;
 mod jobs;

@@ -73,6 +73,14 @@ impl System {
         testing::deployed(self.stack.endpoint().url(), self.tables())
     }
 
+    /// Returns the rows and segments that contain the word.
+    pub(crate) async fn places_of(&self, word: &str) -> Vec<String> {
+        let store = self.store();
+        let mut rows = testing::all_rows(&store).await;
+        rows.extend(testing::all_segments(&store).await);
+        rows.iter().map(|row| format!("{row:?}")).filter(|text| text.contains(word)).collect()
+    }
+
     /// Returns the table of secrets, in which requests meet no faults.
     pub(crate) fn secrets(&self) -> SecretTable {
         let table = &self.stack.deployed().environments["AuthFunction"]["SECRETS_TABLE"];
