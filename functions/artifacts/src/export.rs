@@ -31,7 +31,7 @@ pub(crate) struct NewExport {
     project_id: Option<ProjectId>,
     /// `pdf` and `html` of reports and slides, `markdown` of reports, `zip` of websites, `json` of all
     /// documents; `jsonl`, `html` and `markdown` of runs; `zip` of conversations.
-    #[schema(value_type = String, example = "pdf")]
+    #[schema(value_type = String, pattern = "^(pdf|html|markdown|zip|json|jsonl)$", example = "pdf")]
     format: Format,
 }
 
@@ -97,7 +97,11 @@ impl NewExport {
             (Some(id), None, None) => Ok(Source::Artifact(id)),
             (None, Some(id), None) => Ok(Source::Run(id)),
             (None, None, Some(id)) => Ok(Source::Project(id)),
-            _ => Err(Problem::invalid("Send exactly one of `artifact_id`, `run_id` and `project_id`.")),
+            _ => {
+                let problem =
+                    Problem::invalid("Send exactly one of `artifact_id`, `run_id` and `project_id`.");
+                Err(problem.at("/artifact_id", "must be sent if and only if no other id is"))
+            }
         }
     }
 }

@@ -20,8 +20,10 @@ pub(crate) struct ArtifactsQuery {
     /// Only artifacts of this run.
     run: Option<RunId>,
     /// Only artifacts of this type, such as `report`.
+    #[param(pattern = "^[a-z0-9_.:-]{1,64}$")]
     entity_type: Option<String>,
     /// Only artifacts with this tag.
+    #[param(pattern = "^[a-z0-9_.:-]{1,64}$")]
     tag: Option<String>,
     /// Maximum number of items; 50 if not given.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 100)]
@@ -36,6 +38,7 @@ pub(crate) struct ArtifactsQuery {
 #[serde(deny_unknown_fields)]
 pub(crate) struct EntitiesQuery {
     /// The type of the entities, such as `person` or `report`.
+    #[param(pattern = "^[a-z0-9_.:-]{1,64}$")]
     r#type: String,
     /// Maximum number of items; 50 if not given.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 100)]

@@ -23,10 +23,14 @@ pub(crate) struct NewUpload {
     #[schema(minimum = 1, maximum = 268_435_456)]
     size: u64,
     /// The title, in one line.
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(
+        min_length = 1,
+        max_length = 200,
+        pattern = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
+    )]
     title: String,
-    /// Media type of the bytes, such as `application/pdf`.
-    #[schema(max_length = 100)]
+    /// Media type of the bytes, such as `application/pdf`, in lower case. Its only parameter can be `; charset=utf-8`.
+    #[schema(max_length = 100, pattern = "^[a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+-]+(; charset=utf-8)?$")]
     media_type: String,
     /// Kind of content, such as `report`.
     #[serde(default = "file")]
@@ -34,12 +38,18 @@ pub(crate) struct NewUpload {
     entity_type: String,
     /// Words to find the artifact by.
     #[serde(default)]
-    #[schema(max_items = 10)]
+    #[schema(value_type = Vec<Tag>, max_items = 10)]
     tags: Vec<String>,
     /// The run to which the artifact belongs.
     #[serde(default)]
     run_id: Option<RunId>,
 }
+
+/// A word to find an artifact by.
+#[derive(ToSchema)]
+#[schema(value_type = String, pattern = "^[a-z0-9_.:-]{1,64}$")]
+#[expect(dead_code, reason = "only the schema is used: the domain checks the text")]
+struct Tag(String);
 
 fn file() -> String {
     "file".to_owned()

@@ -36,7 +36,11 @@ pub(crate) struct Registration {
     #[schema(value_type = String, format = "password", min_length = 8, max_length = 1024)]
     password: SecretString,
     /// The name of the user. The default is the address up to the `@`.
-    #[schema(max_length = 100)]
+    #[schema(
+        min_length = 1,
+        max_length = 100,
+        pattern = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
+    )]
     name: Option<String>,
     /// The code of an invitation. It is not needed if the deployment accepts every registration.
     #[schema(value_type = Option<String>)]

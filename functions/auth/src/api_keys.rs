@@ -19,7 +19,11 @@ use crate::{App, account::valid_name, signed_in::NO_STORE};
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewApiKey {
     /// The purpose of the key, for people.
-    #[schema(min_length = 1, max_length = 100)]
+    #[schema(
+        min_length = 1,
+        max_length = 100,
+        pattern = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
+    )]
     name: String,
     /// The permissions of the key. The caller must have each of them.
     #[schema(min_items = 1)]

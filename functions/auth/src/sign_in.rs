@@ -10,8 +10,8 @@ use sequent_http::{
         response::{IntoResponse, Response},
     },
     csrf::SameSite,
-    from_json,
     openapi::Problems,
+    optional_json,
     rate_limit::Throttle,
 };
 use sequent_identity::{Error, email::Email, password::Password, token::RefreshToken};
@@ -177,7 +177,7 @@ struct Presented {
 impl Presented {
     fn find(app: &App, headers: &HeaderMap, body: &Bytes) -> Result<Self, Problem> {
         let cookie = app.cookies.refresh_token(headers);
-        let sent = if body.is_empty() { None } else { from_json::<RefreshRequest>(body)?.refresh_token };
+        let sent = optional_json::<RefreshRequest>(body)?.and_then(|body| body.refresh_token);
         Ok(Self {
             in_body: sent.is_some(),
             has_cookie: cookie.is_some(),

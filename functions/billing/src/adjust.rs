@@ -19,14 +19,14 @@ const LARGEST: i64 = 1_000_000_000_000;
 pub(crate) struct Adjustment {
     tenant_id: TenantId,
     /// Millionths of a credit to give, or to take if negative. No more is taken than the tenant has.
-    #[schema(value_type = i64)]
+    #[schema(value_type = i64, minimum = -1_000_000_000_000_i64, maximum = 1_000_000_000_000_i64)]
     amount: MicroCredits,
     /// The reason: 1 to 500 characters.
-    #[schema(min_length = 1, max_length = 500)]
+    #[schema(min_length = 1, max_length = 500, pattern = r"\S")]
     reason: String,
     /// Identifies the adjustment, in 1 to 100 visible ASCII characters. A second adjustment with the same key
     /// changes nothing.
-    #[schema(min_length = 1, max_length = 100)]
+    #[schema(min_length = 1, max_length = 100, pattern = "^[!-~]+$")]
     key: String,
 }
 

@@ -68,7 +68,7 @@ pub(crate) async fn get_catalog(State(app): State<App>, _caller: Caller) -> Resu
     path = "/api/billing/checkout",
     operation_id = "create_checkout",
     tag = "billing",
-    params(("Idempotency-Key" = Option<String>, Header, description = "Makes it safe to repeat the request.")),
+    params(IdempotencyKey),
     request_body = Purchase,
     responses(
         (status = 201, description = "The page for the payment.", body = StripePage),

@@ -29,11 +29,11 @@ pub(crate) struct UsageQuery {
     to: Option<Timestamp>,
     /// The grouping of the runs: `day` if not given, `user` or `project`.
     #[serde(default)]
-    #[param(value_type = Option<String>)]
+    #[param(inline)]
     by: Grouping,
 }
 
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum Grouping {
     /// By day in UTC.
@@ -103,7 +103,8 @@ pub(crate) async fn get_usage(
     let to = query.to.unwrap_or_else(Timestamp::now);
     let from = query.from.unwrap_or_else(|| before(to));
     if from > to {
-        return Err(Problem::new(Code::InvalidQuery, "`from` must not be later than `to`."));
+        let problem = Problem::new(Code::InvalidQuery, "The period ends before it begins.");
+        return Err(problem.at_parameter("from", "must not be later than `to`"));
     }
     let secret = app.vault.get().await?;
     let ledger = app.credits.ledger(caller.tenant);

@@ -50,7 +50,6 @@ pub(crate) struct ChatRequest {
     trigger: Trigger,
     /// The model that answers. The default model of the deployment if it is absent.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
     model: Option<ModelName>,
     /// The policy for a chat that has a live run.
     #[serde(default)]
@@ -209,7 +208,7 @@ impl Projection for UiMessages {
     operation_id = "send_chat_message",
     tag = "chat",
     request_body = ChatRequest,
-    params(("Idempotency-Key" = Option<String>, Header, description = "A retry with the same key and payload follows the same run.")),
+    params(IdempotencyKey),
     responses((status = 200, description = "UI message chunks.", body = UiMessageChunk, content_type = "text/event-stream"), Problems),
 )]
 pub(crate) async fn send(
@@ -247,6 +246,7 @@ pub(crate) async fn send(
 pub(crate) struct FollowQuery {
     /// The chunks to skip from the start or, if negative, to keep from the end.
     #[serde(default, rename = "startIndex")]
+    #[param(pattern = "^-?[0-9]+$")]
     start_index: Option<String>,
 }
 

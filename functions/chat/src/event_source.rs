@@ -18,7 +18,7 @@ use sequent_protocol::{
     sse::Frame,
 };
 use sequent_runlog::{LogKey, Storage};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error as _};
 use utoipa::IntoParams;
 
 use crate::{
@@ -28,22 +28,35 @@ use crate::{
     stream::{Projection, Watched, respond},
 };
 
+/// Longest message in a URL, in characters.
+const MAX_CONTENT: usize = 8192;
+
 /// The query of `GET /api/projects/{id}/messages/stream`.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct EventSourceQuery {
-    /// The user's message: 1 byte to 64 KiB of text.
-    #[param(value_type = String, min_length = 1, max_length = 65536)]
+    /// The user's message: 1 to 8,192 characters. CloudFront allows 8,192 bytes for the whole URL, so send longer messages
+    /// with `POST /api/chat/send`.
+    #[serde(deserialize_with = "in_url")]
+    #[param(value_type = String, min_length = 1, max_length = 8192, pattern = r"\S")]
     content: Prompt,
     /// The model that answers. The default model of the deployment if it is absent.
     #[serde(default)]
-    #[param(value_type = Option<String>)]
     model: Option<ModelName>,
     /// The policy for a project that has a live run.
     #[serde(default)]
     #[param(inline)]
     on_conflict: OnConflict,
+}
+
+/// Reads a message from the query, and refuses one that no URL can contain on AWS.
+fn in_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Prompt, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.chars().count() > MAX_CONTENT {
+        return Err(D::Error::custom("must have at most 8192 characters; send it with POST /api/chat/send"));
+    }
+    Prompt::try_from(text).map_err(D::Error::custom)
 }
 
 impl Projection for Projector {
@@ -65,7 +78,10 @@ impl Projection for Projector {
     params(
         ("id" = ProjectId, Path, description = "The project."),
         EventSourceQuery,
-        ("Last-Event-ID" = Option<String>, Header, description = "Sent by the browser when it reconnects. An empty value means none."),
+        (
+            "Last-Event-ID" = Option<String>, Header, pattern = "^(run_[0-7][0-9A-HJKMNP-TV-Z]{25}:[0-9]+)?$",
+            description = "Sent by the browser when it reconnects. An empty value means none."
+        ),
     ),
     responses(
         (status = 200, description = "The answer.", body = AnswerFrame, content_type = "text/event-stream"),

@@ -30,6 +30,7 @@ use crate::{
 pub(crate) struct EventsQuery {
     /// Start after the event with this `seq`. `Last-Event-ID` takes precedence.
     #[serde(default)]
+    #[param(pattern = "^[0-9]+$")]
     after: Option<String>,
     /// Most events of a page; 100 if not given.
     #[serde(default)]
@@ -80,7 +81,7 @@ pub(crate) struct EventPage {
     params(
         ("id" = RunId, Path, description = "The run."),
         EventsQuery,
-        ("Last-Event-ID" = Option<String>, Header, description = "`seq` of the last event received. An empty value means none."),
+        ("Last-Event-ID" = Option<String>, Header, pattern = "^[0-9]*$", description = "`seq` of the last event received. An empty value means none."),
     ),
     responses(
         (status = 200, description = "The events.", content((EventPage = "application/json"), (RunEvent = "text/event-stream"))),

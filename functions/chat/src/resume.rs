@@ -36,6 +36,7 @@ const MAX_BYTES: usize = 32 * 1024;
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ResumeRun {
+    #[schema(min_items = 1, max_items = 64)]
     answers: Vec<QuestionAnswer>,
 }
 
@@ -45,6 +46,7 @@ pub(crate) struct ResumeRun {
 pub(crate) struct ResumeThread {
     /// The thread, which is a project.
     thread_id: ProjectId,
+    #[schema(min_items = 1, max_items = 64)]
     answers: Vec<QuestionAnswer>,
 }
 

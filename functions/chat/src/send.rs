@@ -29,7 +29,6 @@ pub(crate) struct SendMessage {
     message: MessageContent,
     /// The model that answers. The default model of the deployment if it is absent.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
     model: Option<ModelName>,
     /// The policy for a project that has a live run.
     #[serde(default)]
@@ -41,7 +40,6 @@ pub(crate) struct SendMessage {
 #[serde(deny_unknown_fields)]
 pub(crate) struct MessageContent {
     /// 1 byte to 64 KiB of text.
-    #[schema(value_type = String, min_length = 1, max_length = 65536)]
     content: Prompt,
 }
 
@@ -56,7 +54,7 @@ pub(crate) struct MessageContent {
     operation_id = "send_message",
     tag = "chat",
     request_body = SendMessage,
-    params(("Idempotency-Key" = Option<String>, Header, description = "A retry with the same key and payload follows the same run.")),
+    params(IdempotencyKey),
     responses((status = 200, description = "The events of the run.", body = RunEvent, content_type = "text/event-stream"), Problems),
 )]
 pub(crate) async fn send(
@@ -77,11 +75,9 @@ pub(crate) struct SendToThread {
     #[serde(default)]
     thread_id: Option<ProjectId>,
     /// 1 byte to 64 KiB of text.
-    #[schema(value_type = String, min_length = 1, max_length = 65536)]
     message: Prompt,
     /// The model that answers. The default model of the deployment if it is absent.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
     model: Option<ModelName>,
     /// The policy for a thread that has a live run.
     #[serde(default)]
@@ -97,7 +93,7 @@ pub(crate) struct SendToThread {
     operation_id = "send_thread_message",
     tag = "chat",
     request_body = SendToThread,
-    params(("Idempotency-Key" = Option<String>, Header, description = "A retry with the same key and payload follows the same run.")),
+    params(IdempotencyKey),
     responses((status = 200, description = "The events of the run.", body = RunEvent, content_type = "text/event-stream"), Problems),
 )]
 pub(crate) async fn send_to_thread(

@@ -4,7 +4,7 @@ use axum::{extract::State, response::IntoResponse};
 use bytes::Bytes;
 use http::{StatusCode, header::LOCATION};
 use sequent_core::{Code, JobId, Timestamp};
-use sequent_http::{Json, Path, Problem, Query, from_json, openapi::Problems};
+use sequent_http::{Json, Path, Problem, Query, openapi::Problems, optional_json};
 use sequent_jobs::{
     Cancel, Job, NewJob, Redrive, enqueue,
     kinds::{HelloInput, HelloWorld},
@@ -105,7 +105,7 @@ pub(crate) async fn enqueue_hello(
     body: Bytes,
 ) -> Result<impl IntoResponse, Problem> {
     let tenant = access.to_manage(&app, query.tenant_id).await?;
-    let input: HelloInput = if body.is_empty() { HelloInput::default() } else { from_json(&body)? };
+    let input: HelloInput = optional_json(&body)?.unwrap_or_default();
     for (pointer, text) in [("/name", &input.name), ("/key", &input.key)] {
         if text.as_ref().is_some_and(|text| text.len() > LONGEST) {
             let rule = format!("must have at most {LONGEST} bytes");

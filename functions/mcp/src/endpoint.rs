@@ -6,16 +6,16 @@
 use std::{future::ready, sync::Arc};
 
 use axum::{
-    body::Body,
+    body::{Body, Bytes},
     extract::{Request, State},
     response::Response,
 };
-use http::{HeaderValue, header::ALLOW};
+use http::{HeaderValue, header::ALLOW, request::Parts};
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CallToolRequestParams, CallToolResponse, Implementation, ListToolsResult, PaginatedRequestParams,
-        ServerCapabilities, ServerConfig, Tool,
+        CallToolRequestParams, CallToolResponse, ClientJsonRpcMessage, Implementation, ListToolsResult,
+        PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool,
     },
     service::RequestContext,
     transport::{
@@ -24,7 +24,8 @@ use rmcp::{
     },
 };
 use sequent_core::{Code, Principal};
-use sequent_http::{Caller, Problem, openapi::Problems};
+use sequent_http::{Caller, Problem, from_json, openapi::Problems};
+use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{App, tools};
@@ -41,15 +42,25 @@ const INSTRUCTIONS: &str = "Runs are tasks that Sequent's agents carry out in th
 #[expect(dead_code, reason = "only the schema is used: the SDK reads the message")]
 pub(crate) struct McpMessage {
     /// Must be `2.0`.
+    #[schema(pattern = "^2[.]0$")]
     jsonrpc: String,
     /// Absent in notifications.
-    #[schema(value_type = Option<Value>)]
-    id: Option<serde_json::Value>,
+    #[schema(inline)]
+    id: Option<RequestId>,
     /// `initialize`, `tools/list`, `tools/call`, ...
-    method: Option<String>,
+    method: String,
     /// In the form that the method requires.
     #[schema(value_type = Option<Object>)]
     params: Option<serde_json::Value>,
+}
+
+/// The id of a request, which its response repeats.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only the schema is used: the SDK reads the message")]
+enum RequestId {
+    Number(i64),
+    Text(String),
 }
 
 /// A JSON-RPC 2.0 response of MCP.
@@ -84,7 +95,16 @@ pub(crate) struct McpResponse {
         Problems
     ),
 )]
-pub(crate) async fn serve(State(app): State<App>, Caller(caller): Caller, request: Request) -> Response {
+pub(crate) async fn serve(
+    State(app): State<App>,
+    Caller(caller): Caller,
+    parts: Parts,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    if body.len() <= MAX_MESSAGE {
+        // The SDK would answer what is no message with 415.
+        from_json::<ClientJsonRpcMessage>(&body)?;
+    }
     let server = Server { app, caller: Arc::new(caller) };
     let config = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false)
@@ -95,7 +115,8 @@ pub(crate) async fn serve(State(app): State<App>, Caller(caller): Caller, reques
         .disable_allowed_hosts();
     let service =
         StreamableHttpService::new(move || Ok(server.clone()), Arc::<NeverSessionManager>::default(), config);
-    Box::pin(service.handle(request)).await.map(Body::new)
+    let request = Request::from_parts(parts, Body::from(body));
+    Ok(Box::pin(service.handle(request)).await.map(Body::new))
 }
 
 /// Open an MCP stream.

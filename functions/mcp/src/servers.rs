@@ -25,16 +25,16 @@ pub(crate) struct NewMcpServer {
     #[schema(value_type = String, pattern = "^[a-z0-9-]{1,32}$")]
     name: Name,
     /// Its MCP endpoint (streamable HTTP), on the public internet. It is stored encrypted; only its host is shown again.
-    #[schema(value_type = String, max_length = 2048, example = "https://notes.example.com/mcp", write_only)]
+    #[schema(value_type = String, format = "uri", max_length = 2048, example = "https://notes.example.com/mcp", write_only)]
     url: SecretString,
     /// The bearer token for the server, sent over https only. It is stored encrypted and never shown again.
     #[serde(default)]
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 4096, write_only)]
+    #[schema(value_type = Option<String>, pattern = "^[!-~]+$", min_length = 1, max_length = 4096, write_only)]
     token: Option<SecretString>,
     /// The tools that agents may use, by their names at the server. All tools if it is absent.
     #[serde(default)]
     #[schema(max_items = 100)]
-    allowed_tools: Option<Vec<String>>,
+    allowed_tools: Option<Vec<RemoteToolName>>,
     /// The calls that a person must approve. The hints of tools are the word of the server: choose `always` for a server
     /// that is not trusted.
     #[serde(default)]
@@ -43,7 +43,7 @@ pub(crate) struct NewMcpServer {
     /// person is asked.
     #[serde(default)]
     #[schema(max_items = 100)]
-    repeatable_tools: BTreeSet<String>,
+    repeatable_tools: BTreeSet<RemoteToolName>,
     /// Agents can use the tools of the server.
     #[serde(default = "yes")]
     #[schema(default = true)]
@@ -75,8 +75,22 @@ pub(crate) struct McpServerDetails {
 #[serde(deny_unknown_fields)]
 pub(crate) struct AcceptedTools {
     /// The `digest` of each accepted tool, by the tool's name at the server. All other tools are disabled.
-    #[schema(value_type = BTreeMap<String, String>)]
-    accepted: BTreeMap<String, DefinitionDigest>,
+    accepted: BTreeMap<RemoteToolName, DefinitionDigest>,
+}
+
+/// The name of a tool at its server: 1 to 256 bytes.
+#[derive(PartialEq, Eq, PartialOrd, Ord, Deserialize, ToSchema)]
+#[serde(try_from = "String")]
+#[schema(value_type = String, min_length = 1, max_length = 256)]
+struct RemoteToolName(String);
+
+impl TryFrom<String> for RemoteToolName {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let fits = (1..=MAX_TOOL_NAME).contains(&text.len());
+        fits.then_some(Self(text)).ok_or("must have 1 to 256 bytes")
+    }
 }
 
 /// List MCP servers.
@@ -177,10 +191,8 @@ pub(crate) async fn accept(
     if body.accepted.len() > MAX_TOOLS {
         return Err(invalid(format!("must have at most {MAX_TOOLS} members")));
     }
-    if body.accepted.keys().any(|tool| !(1..=MAX_TOOL_NAME).contains(&tool.len())) {
-        return Err(invalid(format!("must have names of 1 to {MAX_TOOL_NAME} bytes")));
-    }
-    Ok(Json(app.servers.accept(caller.tenant, &name, body.accepted).await?))
+    let accepted = body.accepted.into_iter().map(|(tool, digest)| (tool.0, digest)).collect();
+    Ok(Json(app.servers.accept(caller.tenant, &name, accepted).await?))
 }
 
 /// Delete an MCP server and its token.
@@ -216,16 +228,14 @@ fn check(new: NewMcpServer) -> Result<NewServer, Problem> {
     if new.token.as_ref().is_some_and(|token| !is_token(token.expose_secret())) {
         return invalid("/token", format!("must have 1 to {MAX_TOKEN} visible ASCII characters"));
     }
-    let allowed: Vec<&String> = new.allowed_tools.iter().flatten().collect();
-    let repeatable: Vec<&String> = new.repeatable_tools.iter().collect();
-    for (at, tools) in [("/allowed_tools", allowed), ("/repeatable_tools", repeatable)] {
-        if tools.len() > MAX_TOOLS {
+    let allowed = new.allowed_tools.as_ref().map_or(0, Vec::len);
+    for (at, count) in [("/allowed_tools", allowed), ("/repeatable_tools", new.repeatable_tools.len())] {
+        if count > MAX_TOOLS {
             return invalid(at, format!("must have at most {MAX_TOOLS} items"));
-        }
-        if let Some(item) = tools.iter().position(|tool| !(1..=MAX_TOOL_NAME).contains(&tool.len())) {
-            return invalid(&format!("{at}/{item}"), format!("must have 1 to {MAX_TOOL_NAME} bytes"));
         }
     }
     let NewMcpServer { name, url, token, allowed_tools, approval, repeatable_tools, enabled } = new;
+    let allowed_tools = allowed_tools.map(|tools| tools.into_iter().map(|tool| tool.0).collect());
+    let repeatable_tools = repeatable_tools.into_iter().map(|tool| tool.0).collect();
     Ok(NewServer { name, url, token, allowed_tools, approval, repeatable_tools, enabled })
 }

@@ -18,9 +18,15 @@ pub(crate) struct WebFetchSetting {
     mode: WebFetchMode,
     /// With `allowlist`: host names such as `example.com`, or `*.example.com` for all names below it.
     #[serde(default)]
-    #[schema(max_items = 100, example = json!(["example.com", "*.example.org"]))]
+    #[schema(value_type = Vec<HostName>, max_items = 100, example = json!(["example.com", "*.example.org"]))]
     hosts: Vec<String>,
 }
+
+/// A host name such as `example.com`, or `*.example.com` for all names below it.
+#[derive(ToSchema)]
+#[schema(value_type = String, pattern = r"^([*][.])?[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?([.][A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*[.][A-Za-z]+$")]
+#[expect(dead_code, reason = "only the schema is used: the domain checks the text")]
+struct HostName(String);
 
 /// The extent of the pages.
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize, Serialize, ToSchema)]

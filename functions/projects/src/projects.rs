@@ -5,7 +5,8 @@ use http::{StatusCode, header::LOCATION};
 use sequent_conversation::{Project, ProjectName};
 use sequent_core::{ProjectId, Timestamp};
 use sequent_http::{
-    Caller, Json, Limit, ListQuery, ListResponse, Path, Problem, Query, idempotency::StoredResponse,
+    Caller, Json, Limit, ListQuery, ListResponse, Path, Problem, Query,
+    idempotency::{IdempotencyKey, StoredResponse},
     openapi::Problems,
 };
 use sequent_tables::Key;
@@ -22,7 +23,6 @@ const UNNAMED: &str = "New conversation";
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewProject {
     /// The name; `New conversation` if not given.
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 200)]
     name: Option<ProjectName>,
 }
 
@@ -31,7 +31,6 @@ pub(crate) struct NewProject {
 #[serde(deny_unknown_fields)]
 pub(crate) struct ProjectChange {
     /// The new name of the project.
-    #[schema(value_type = String, min_length = 1, max_length = 200)]
     name: ProjectName,
 }
 
@@ -46,7 +45,7 @@ type ProjectList = ListResponse<Project>;
     path = "/api/projects",
     operation_id = "create_project",
     tag = "projects",
-    params(("Idempotency-Key" = Option<String>, Header, description = "Makes it safe to repeat the request.", max_length = 255)),
+    params(IdempotencyKey),
     request_body = NewProject,
     responses(
         (status = 201, description = "The project.", body = Project, headers(("Location" = String, description = "The path of the project."))),

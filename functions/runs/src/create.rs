@@ -26,6 +26,12 @@ const MAX_TOOLS: usize = 64;
 /// Characters of a tool's name.
 const MAX_TOOL_NAME: usize = 64;
 
+/// The name of a tool: 1 to 64 visible ASCII characters.
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schema(value_type = String, pattern = "^[!-~]{1,64}$")]
+pub(crate) struct ToolName(String);
+
 /// A run to execute in the background.
 #[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -34,11 +40,9 @@ pub(crate) struct CreateRun {
     #[serde(default)]
     project_id: Option<ProjectId>,
     /// The task: 1 byte to 64 KiB of text, and at most 96,000 bytes in JSON.
-    #[schema(value_type = String, min_length = 1, max_length = 65536)]
     input: Prompt,
     /// The model. The default model of the deployment if it is absent.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
     model: Option<ModelName>,
     /// The policy for a project that has a live run.
     #[serde(default)]
@@ -46,16 +50,16 @@ pub(crate) struct CreateRun {
     /// `direct`: model and tools alternate until the model answers. `plan`: the model plans first, and the steps are
     /// carried out one by one. Independent steps are carried out by child runs.
     #[serde(default)]
-    #[schema(value_type = String, example = "direct")]
+    #[schema(value_type = String, pattern = "^(direct|plan)$", example = "direct")]
     orchestration: Orchestration,
     /// The document that the run delivers beside its answer: `report`, `slides` or `website`. It becomes an artifact.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "report")]
+    #[schema(value_type = Option<String>, pattern = "^(report|slides|website)$", example = "report")]
     deliverable_type: Option<DocumentKind>,
     /// The tools that the model may call. All tools of the deployment if it is absent.
     #[serde(default)]
     #[schema(max_items = 64)]
-    tools: Option<Vec<String>>,
+    tools: Option<Vec<ToolName>>,
     /// The limits of the run, its children included.
     #[serde(default)]
     budget: RunLimits,
@@ -72,7 +76,7 @@ pub(crate) struct CreateRun {
     operation_id = "create_run",
     tag = "runs",
     request_body = CreateRun,
-    params(("Idempotency-Key" = Option<String>, Header, description = "A retry with the same key and payload gets the same run.")),
+    params(IdempotencyKey),
     responses(
         (status = 202, description = "The run, which is executed as soon as possible.", body = Run,
          headers(("Location" = String, description = "The address of the run."))),
@@ -101,7 +105,7 @@ pub(crate) async fn create(
         options: RunOptions {
             orchestration: body.orchestration,
             deliverable_type: body.deliverable_type.map(|kind| kind.to_string()),
-            tools: body.tools,
+            tools: body.tools.map(|tools| tools.into_iter().map(String::from).collect()),
             budget: body.budget,
             scopes: None,
         },
@@ -119,20 +123,26 @@ pub(crate) async fn create(
     Ok(response)
 }
 
-fn check_tools(tools: &[String]) -> Result<(), Problem> {
-    let invalid =
-        |at: &str, why: String| Err(Problem::invalid("The list of tools is not allowed.").at(at, why));
+fn check_tools(tools: &[ToolName]) -> Result<(), Problem> {
     if tools.len() > MAX_TOOLS {
-        return invalid("/tools", format!("must have at most {MAX_TOOLS} items"));
+        let problem = Problem::invalid("The list of tools is not allowed.");
+        return Err(problem.at("/tools", format!("must have at most {MAX_TOOLS} items")));
     }
-    let is_name = |text: &String| {
-        (1..=MAX_TOOL_NAME).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
-    };
-    match tools.iter().position(|tool| !is_name(tool)) {
-        Some(at) => {
-            let why = format!("must have 1 to {MAX_TOOL_NAME} visible ASCII characters");
-            invalid(&format!("/tools/{at}"), why)
-        }
-        None => Ok(()),
+    Ok(())
+}
+
+impl TryFrom<String> for ToolName {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let fits =
+            (1..=MAX_TOOL_NAME).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+        fits.then_some(Self(text)).ok_or("must have 1 to 64 visible ASCII characters")
+    }
+}
+
+impl From<ToolName> for String {
+    fn from(name: ToolName) -> Self {
+        name.0
     }
 }

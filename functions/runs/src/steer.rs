@@ -17,7 +17,6 @@ use crate::App;
 #[serde(deny_unknown_fields)]
 pub(crate) struct SteerRun {
     /// 1 byte to 64 KiB of text, and at most 96,000 bytes in JSON.
-    #[schema(value_type = String, min_length = 1, max_length = 65536)]
     content: Prompt,
 }
 

@@ -32,6 +32,11 @@ pub struct Project {
 /// A project's name: 1 to 200 characters after trimming, without control characters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(
+    value_type = String, min_length = 1, max_length = 200,
+    pattern = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$",
+))]
 pub struct ProjectName(String);
 
 /// The text is not acceptable as a project's name.

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 /// is why it is limited, also in its encoded form.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(value_type = String, min_length = 1, max_length = 65536, pattern = r"\S"))]
 pub struct Prompt(String);
 
 /// A text is not acceptable as a user's message.

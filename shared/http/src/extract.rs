@@ -108,6 +108,14 @@ pub fn from_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     Ok(value)
 }
 
+/// Parses a JSON body that may be missing. `null` also means none.
+///
+/// # Errors
+/// As [`from_json`].
+pub fn optional_json<T: DeserializeOwned>(body: &[u8]) -> Result<Option<T>, Problem> {
+    if body.is_empty() { Ok(None) } else { from_json(body) }
+}
+
 fn not_json(error: &serde_json::Error) -> Problem {
     let detail = format!("The body is not JSON (line {}, column {}).", error.line(), error.column());
     Problem::new(Code::InvalidJson, detail)

@@ -13,6 +13,14 @@ use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::{HeaderName, HeaderValue, request::Parts};
 use sequent_core::{Code, TenantId};
 use sequent_tables::idempotency::{PayloadHash, Request};
+use utoipa::{
+    IntoParams,
+    openapi::{
+        ObjectBuilder, Required,
+        path::{Parameter, ParameterBuilder, ParameterIn},
+        schema::Type,
+    },
+};
 
 pub use layer::{StoredResponse, layer, required};
 
@@ -71,6 +79,21 @@ impl<S: Sync> OptionalFromRequestParts<S> for IdempotencyKey {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Problem> {
         parts.headers.get(HEADER).map(Self::parse).transpose()
+    }
+}
+
+/// Describes the header, for the `params(..)` of a route that takes a key.
+impl IntoParams for IdempotencyKey {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let schema = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[!-~]{1,255}$"));
+        let description = "Makes it safe to repeat the request: a second one with the same key and content has no effect of its own.";
+        let parameter = ParameterBuilder::new()
+            .name("Idempotency-Key")
+            .parameter_in(ParameterIn::Header)
+            .required(Required::False)
+            .description(Some(description))
+            .schema(Some(schema));
+        vec![parameter.build()]
     }
 }
 

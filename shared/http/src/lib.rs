@@ -45,7 +45,7 @@ pub use authenticate::{Caller, Reauthenticated};
 pub use config::Config;
 pub use credential::{ACCESS_COOKIE, PLAIN_ACCESS_COOKIE, cookie};
 
-pub use extract::{BodyLimit, Json, Path, Query, UnlabelledJson, from_json};
+pub use extract::{BodyLimit, Json, Path, Query, UnlabelledJson, from_json, optional_json};
 pub use lambda_http::Error;
 pub use list::{Limit, ListQuery, ListResponse};
 pub use operator::{ADMIN_KEY, Operator};

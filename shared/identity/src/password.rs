@@ -46,9 +46,11 @@ impl Password {
     /// # Errors
     /// [`Weakness`] if it is too short, too long or too easy to guess.
     pub fn chosen(text: SecretString, address: &str) -> Result<Self, Weakness> {
+        let typed = text.expose_secret().chars().count();
         let password = Self::presented(text)?;
         let plain = password.0.expose_secret();
-        if plain.chars().count() < Self::MIN_CHARS {
+        // The normal form of one character can have several, and that of several one.
+        if typed.min(plain.chars().count()) < Self::MIN_CHARS {
             return Err(Weakness::Short);
         }
         if guessable::is_guessable(plain, address) {

@@ -16,6 +16,8 @@ pub(crate) const MAX_NAME: usize = 256;
 /// The SHA-256, in hexadecimal, of everything of a tool's definition that a model, a person or a policy reads.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(value_type = String, pattern = "^[0-9a-f]{64}$"))]
 pub struct DefinitionDigest(String);
 
 /// The accepted definitions of a server's tools, by the tools' names.

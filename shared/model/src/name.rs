@@ -14,6 +14,12 @@ use crate::Error;
 /// slash (`meta-llama/llama-4`).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+// The pattern refuses `::`, as the parser does. It cannot refuse a provider without a name, such as `openai/`.
+#[cfg_attr(feature = "openapi", schema(
+    value_type = String, min_length = 1, max_length = 128, example = "openai/gpt-5-mini",
+    pattern = r"^:?[A-Za-z0-9_./@+-]+(:[A-Za-z0-9_./@+-]+)*:?$",
+))]
 pub struct ModelName(Cow<'static, str>);
 
 /// A provider of models.

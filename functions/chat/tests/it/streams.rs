@@ -152,6 +152,17 @@ async fn the_event_source_stream_has_the_text_and_resumes_its_own_run() {
 }
 
 #[tokio::test]
+async fn a_message_that_no_url_can_contain_is_refused_with_the_route_to_use() {
+    let app = app().await;
+    let project = send(&say("/demo tokens=3 rate=0")).send(&app).await.header("x-project-id").to_owned();
+    let path = |length| format!("/api/projects/{project}/messages/stream?content={}", "x".repeat(length));
+    let refused = event("GET", &path(8193)).send(&app).await;
+    assert_eq!((refused.status, refused.code().as_str()), (StatusCode::BAD_REQUEST, "invalid_query"));
+    assert!(refused.text().contains("POST /api/chat/send"), "{}", refused.text());
+    assert_eq!(event("GET", &path(8192)).send(&app).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn fifty_requests_with_one_key_start_one_run() {
     let app = app().await;
     let ask = send(&say("/demo tokens=3 rate=0")).header("idempotency-key", "k-1");

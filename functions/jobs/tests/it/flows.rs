@@ -86,6 +86,8 @@ async fn a_greeting_is_the_same_job_for_the_same_key() {
 
     let long = "x".repeat(201);
     assert_eq!(deployment.send(&hello(&long)).await.code(), "validation_failed");
+    let none = request("POST", "/v1/admin/jobs/hello", &ada).json(&json!(null));
+    assert_eq!(deployment.send(&none).await.status, 202, "`null` is no input");
     let greeting = deployment.send(&by_operator("POST", "/v1/admin/jobs/hello")).await.json();
     let path = format!("/api/jobs/{}?tenant_id={}", greeting["id"].as_str().unwrap(), TenantId::SYSTEM);
     assert_eq!(deployment.send(&by_operator("GET", &path)).await.json()["id"], greeting["id"]);

@@ -90,6 +90,22 @@ async fn start_run_is_refused_in_a_busy_project_and_send_message_waits() {
 }
 
 #[tokio::test]
+async fn a_body_that_is_no_message_is_refused_as_such() {
+    let (deployment, ada, _) = two().await;
+    for wrong in
+        [json!({"jsonrpc": "2.0"}), json!({"jsonrpc": "", "method": "tools/list", "id": 1}), json!([])]
+    {
+        let answer = say(&deployment, &ada.token, &wrong).await;
+        assert_eq!((answer.status.as_u16(), answer.code().as_str()), (422, "validation_failed"), "{wrong}");
+    }
+    let event = request("POST", "/mcp", &ada.token)
+        .header("accept", "application/json, text/event-stream")
+        .header("content-type", "application/json")
+        .body("{");
+    assert_eq!(deployment.send(&event).await.code(), "invalid_json");
+}
+
+#[tokio::test]
 async fn a_refused_call_explains_what_to_do() {
     let (deployment, ada, _) = two().await;
     let reader = deployment.api_key(&ada, [Scope::RunsRead]).await;

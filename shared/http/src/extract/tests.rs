@@ -145,6 +145,15 @@ async fn unknown_routes_and_methods_are_refused() {
 }
 
 #[test]
+fn a_missing_body_and_null_are_the_same() {
+    for none in ["", "null", " null "] {
+        assert_eq!(optional_json::<u8>(none.as_bytes()).unwrap(), None, "{none:?}");
+    }
+    assert_eq!(optional_json(b"5").unwrap(), Some(5));
+    assert_eq!(optional_json::<Vec<u8>>(b"[5").unwrap_err().code(), Code::InvalidJson);
+}
+
+#[test]
 fn names_in_a_pointer_are_escaped() {
     type Map = std::collections::BTreeMap<String, u8>;
     let problem = from_json::<Map>(br#"{"a/b~c": "x"}"#).unwrap_err();

@@ -26,6 +26,18 @@ fn a_key_has_1_to_255_visible_ascii_characters() {
     assert!(IdempotencyKey::parse(&HeaderValue::from_bytes("ü".as_bytes()).unwrap()).is_err());
 }
 
+#[test]
+fn the_document_states_the_rule_of_keys() {
+    let parameter = serde_json::to_value(IdempotencyKey::into_params(|| None)).unwrap();
+    assert_eq!(parameter[0]["name"].as_str().unwrap().to_lowercase(), HEADER.as_str());
+    assert_eq!((&parameter[0]["in"], &parameter[0]["required"]), (&json!("header"), &json!(false)));
+    let rule = regex::Regex::new(parameter[0]["schema"]["pattern"].as_str().unwrap()).unwrap();
+    for text in ["", "k", "~!", "with space", &"x".repeat(255), &"x".repeat(256)] {
+        let accepted = IdempotencyKey::parse(&HeaderValue::from_str(text).unwrap()).is_ok();
+        assert_eq!(rule.is_match(text), accepted, "{text}");
+    }
+}
+
 fn caller() -> Principal {
     Principal {
         tenant: TenantId::new(),

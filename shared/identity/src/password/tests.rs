@@ -60,6 +60,12 @@ fn a_new_password_is_long_enough_and_hard_to_guess() {
         |text: &str| Password::chosen(text.to_owned().into(), "ann.lee@example.com").expect_err(text);
     assert_eq!(refused("seven77"), Weakness::Short);
     assert_eq!(refused("ünïcödé"), Weakness::Short, "characters count, not bytes");
+    assert_eq!(refused("vK7#qm\u{fdfa}"), Weakness::Short, "seven characters, whose normal form has 24");
+    assert_eq!(
+        refused("u\u{308}ni\u{308}q7z"),
+        Weakness::Short,
+        "eight characters, whose normal form has six"
+    );
     for guessable in [
         "Password123",
         "P@ssw0rd!",
