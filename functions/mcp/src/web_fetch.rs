@@ -1,7 +1,7 @@
 //! The web pages that a tenant's agents may read.
 
 use axum::{extract::State, response::IntoResponse};
-use sequent_http::{Caller, Json, Problem, openapi::Problems};
+use sequent_http::{Caller, Json, Problem, Reauthenticated, openapi::Problems};
 use sequent_tables::{Row, key};
 use sequent_tool::{WebAccess, web_fetch::HostPattern};
 use serde::{Deserialize, Serialize};
@@ -111,7 +111,7 @@ pub(crate) async fn get(
 )]
 pub(crate) async fn set(
     State(app): State<App>,
-    Caller(caller): Caller,
+    Reauthenticated(caller): Reauthenticated,
     Json(body): Json<WebFetchSetting>,
 ) -> Result<impl IntoResponse, Problem> {
     let access = body.access()?;
