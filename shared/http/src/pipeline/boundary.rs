@@ -59,9 +59,15 @@ pub(super) async fn boundary(State(shared): State<Arc<Shared>>, request: Request
 }
 
 async fn check_origin(shared: &Shared, headers: &HeaderMap) -> Result<bool, Problem> {
-    match &shared.vault {
-        Some(vault) => origin::verify(vault.origin().await?.as_deref(), headers),
-        None => Ok(false),
+    let Some(vault) = &shared.vault else { return Ok(false) };
+    let known = origin::verify(vault.origin().await?.as_deref(), headers);
+    if known.is_ok() || !headers.contains_key(origin::HEADER) {
+        return known;
+    }
+    // CloudFront may have got a new secret while this instance was frozen.
+    match vault.reread_origin().await? {
+        Some(current) => origin::verify(Some(&current), headers),
+        None => known,
     }
 }
 

@@ -1,9 +1,14 @@
 //! The whole pipeline, with the properties of every response.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use axum::{Extension, Router, routing::get};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use sequent_aws::Secrets;
 use sequent_core::{Principal, RequestId, Scope, Scopes, SessionId, TenantId, UserId, Via};
 use sequent_identity::{Vault, token::ApiKeyToken};
 use sequent_tables::testing::process;
@@ -245,6 +250,22 @@ async fn only_requests_through_the_cdn_are_answered() {
         let answer = event.send(&app).await;
         assert_eq!((answer.status.as_u16(), answer.code().as_str()), (403, "wrong_origin"), "{event:?}");
     }
+}
+
+#[tokio::test]
+async fn a_new_secret_of_the_cdn_is_read_when_a_request_has_it() {
+    let reads = Arc::new(AtomicUsize::new(0));
+    let stored = Secrets::read_by("origin", move || {
+        let is_first = reads.fetch_add(1, Ordering::SeqCst) == 0;
+        async move { Ok([if is_first { "old" } else { "new" }].into_iter().collect()) }
+    });
+    let vault = vault("").with_origin(stored);
+    let app =
+        Pipeline::with_config("test", production()).callers(vault, [(TOKEN, caller())]).around(router());
+    let ask = |secret: &'static str| Event::new("GET", "/open").header("x-origin-verify", secret);
+    assert_eq!(ask("old").send(&app).await.status, 200);
+    assert_eq!(ask("new").send(&app).await.status, 200);
+    assert_eq!(ask("invented").send(&app).await.status, 403);
 }
 
 /// A deployment without a domain, behind the CDN.

@@ -18,6 +18,7 @@ use crate::signing::KeyRing;
 #[derive(Clone)]
 pub struct Vault(Arc<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     pipeline: Source<PipelineSecret>,
     signing: Source<KeyRing>,
@@ -31,6 +32,15 @@ struct Inner {
 enum Source<T> {
     Stored(Secrets<T>),
     Fixed(Arc<T>),
+}
+
+impl<T> Clone for Source<T> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Stored(secrets) => Self::Stored(secrets.clone()),
+            Self::Fixed(value) => Self::Fixed(Arc::clone(value)),
+        }
+    }
 }
 
 impl<T: Send + Sync + 'static> Source<T> {
@@ -60,18 +70,14 @@ impl Vault {
     /// # Errors
     /// The error names the missing variable.
     pub fn from_env(sdk: &aws_config::SdkConfig) -> Result<Self, String> {
-        let origin = setting::text("ORIGIN_SECRET_ID")
-            .map(|id| Source::Stored(Secrets::origin(aws_sdk_secretsmanager::Client::new(sdk), id)));
-        Ok(Self::of(&SecretTable::from_env(sdk)?, origin))
+        let vault = Self::new(&SecretTable::from_env(sdk)?);
+        let Some(id) = setting::text("ORIGIN_SECRET_ID") else { return Ok(vault) };
+        Ok(vault.with_origin(Secrets::origin(aws_sdk_secretsmanager::Client::new(sdk), id)))
     }
 
     /// The secrets in this table, without that of a CDN.
     #[must_use]
     pub fn new(table: &SecretTable) -> Self {
-        Self::of(table, None)
-    }
-
-    fn of(table: &SecretTable, origin: Option<Source<OriginSecret>>) -> Self {
         Self(Arc::new(Inner {
             pipeline: Source::Stored(Secrets::row(table, SecretName::Pipeline)),
             signing: Source::Stored(Secrets::made_row(table, SecretName::Signing, |table| async move {
@@ -81,8 +87,14 @@ impl Vault {
                 secret::store_first(&table, SecretName::Sealing, &SealingDocument::generate()?).await
             })),
             admin: Source::Stored(Secrets::optional_row(table, SecretName::Admin)),
-            origin,
+            origin: None,
         }))
+    }
+
+    /// The same secrets behind a CDN with this secret.
+    #[must_use]
+    pub fn with_origin(&self, origin: Secrets<OriginSecret>) -> Self {
+        Self(Arc::new(Inner { origin: Some(Source::Stored(origin)), ..Inner::clone(&self.0) }))
     }
 
     /// Secrets that do not change and come from one seed, for tests and tools: `{"seed": ".."}`.
@@ -161,6 +173,18 @@ impl Vault {
     pub async fn origin(&self) -> Result<Option<Arc<OriginSecret>>, secret::Error> {
         match &self.0.origin {
             Some(origin) => origin.get().await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The secret of the CDN, read again because a request had another one. Returns `None` if no CDN is in front, or if it
+    /// was read again a short time ago.
+    ///
+    /// # Errors
+    /// If it cannot be read and was never read before.
+    pub async fn reread_origin(&self) -> Result<Option<Arc<OriginSecret>>, secret::Error> {
+        match &self.0.origin {
+            Some(origin) => origin.reread().await,
             None => Ok(None),
         }
     }
