@@ -22,8 +22,9 @@ use crate::{client::Client, exports::sha256, fanout::planned};
 
 /// Runs that stream for the whole time to a client that has left. The other slots are for runs that end.
 const LONG_RUNS: usize = 3;
-/// Requests of a kind that wait for an answer at the same time.
-const ABREAST: usize = 40;
+/// Requests of a kind that wait for an answer at the same time. More would only start processes on a machine that is too
+/// slow already, where Lambda adds instances.
+const ABREAST: usize = 4;
 /// Bytes of an upload.
 const UPLOAD: usize = 64 * 1024;
 
