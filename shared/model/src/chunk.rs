@@ -58,6 +58,18 @@ pub enum FinishReason {
 }
 
 impl FinishReason {
+    /// Returns the error of an answer that ended for this reason before it was complete, or `None` if it is complete.
+    #[must_use]
+    pub fn failure(self) -> Option<crate::Error> {
+        match self {
+            Self::Stop | Self::ToolCalls | Self::Other => None,
+            Self::Length => Some(crate::Error::LengthReached),
+            Self::Context => Some(crate::Error::ContextTooLong),
+            Self::ContentFilter => Some(crate::Error::ContentFiltered),
+            Self::Refusal => Some(crate::Error::Refused),
+        }
+    }
+
     /// Returns the stable name, as serialized.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -53,6 +53,12 @@ pub enum Error {
     /// The input does not fit the model's context window.
     #[error("the input is too long for the model")]
     ContextTooLong,
+    /// The answer reached the limit of its length: the rest of it is missing.
+    #[error("the answer reached the limit of its length")]
+    LengthReached,
+    /// The model declined to answer.
+    #[error("the model declined to answer")]
+    Refused,
     /// The stream ended without a finish reason: the answer is incomplete.
     #[error("the model's answer is incomplete")]
     Truncated,
@@ -111,6 +117,8 @@ impl Error {
             Self::UnknownModel => "model_unknown",
             Self::BadRequest(_) => "model_bad_request",
             Self::ContextTooLong => "model_context_too_long",
+            Self::LengthReached => "model_length",
+            Self::Refused => "model_refused",
             Self::Truncated => "model_truncated",
             Self::InvalidAnswer(_) => "model_garbage",
             Self::ContentFiltered => "model_content_filtered",
@@ -135,6 +143,8 @@ impl Error {
             | Self::UnknownModel
             | Self::BadRequest(_)
             | Self::ContextTooLong
+            | Self::LengthReached
+            | Self::Refused
             | Self::InvalidAnswer(_)
             | Self::ContentFiltered => false,
         }
@@ -174,9 +184,11 @@ impl Error {
                 format!("The request to the model is not valid: {message}")
             }
             Self::ContextTooLong => "The conversation is too long for this model. Start a new conversation, or choose a model with a larger context window.".into(),
+            Self::LengthReached => "The answer reached the limit of its length, and its rest is missing. Ask for the rest, or for a shorter answer.".into(),
+            Self::Refused => "The model declined to answer.".into(),
             Self::Truncated => "The connection to the model was lost before the answer was complete. Try again.".into(),
             Self::InvalidAnswer(_) => "The model provider sent an invalid answer. Try again, or choose another model.".into(),
-            Self::ContentFiltered => "The model provider refused the content of the request.".into(),
+            Self::ContentFiltered => "The model provider withheld the answer because of its content.".into(),
         }
     }
 }

@@ -101,6 +101,13 @@ impl Part {
             _ => None,
         }
     }
+
+    pub(crate) fn tool_result(&self) -> Option<&ToolResult> {
+        match self {
+            Self::ToolResult(result) => Some(result),
+            _ => None,
+        }
+    }
 }
 
 impl Message {

@@ -17,6 +17,7 @@ mod json;
 mod openai;
 mod sse;
 mod surrogates;
+mod turns;
 
 pub(crate) use failure::{Redact, of_response, of_transport};
 pub(crate) use sse::{Frame, Framing};

@@ -3,14 +3,23 @@
 
 use std::ffi::OsString;
 
-/// Variables that are passed on if set: logging, proxies to model providers, their keys, and other allowed
-/// hosts.
+/// Variables that are passed on if set: logging, proxies to model providers, their keys and settings, and other
+/// allowed hosts.
 const INHERITED: &[&str] = &[
+    "ALLOWED_MODELS",
     "ANTHROPIC_API_KEY",
+    "ANTHROPIC_BASE_URL",
     "DEFAULT_MODEL",
+    "DEMO_TOKENS_PER_SECOND",
     "HTTPS_PROXY",
     "LOG_FORMAT",
+    "MODEL_CONNECT_TIMEOUT_MS",
     "MODEL_FALLBACKS",
+    "MODEL_FIRST_TOKEN_TIMEOUT_MS",
+    "MODEL_IDLE_TIMEOUT_MS",
+    "MODEL_MAX_ATTEMPTS",
+    "MODEL_PRICES",
+    "MODEL_TOTAL_TIMEOUT_MS",
     "NO_PROXY",
     "OPENAI_API_KEY",
     "OPENAI_BASE_URL",

@@ -5,9 +5,12 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use crate::{
-    Error, Message, Part, Request, Role, ToolSpec,
+    Error, Request, ToolCall, ToolResult, ToolSpec,
     config::Endpoint,
-    wire::{HttpCall, secret_header},
+    wire::{
+        HttpCall, secret_header,
+        turns::{self, Turn},
+    },
 };
 
 /// The limit of the output if the request has none. The API requires one, and all models of today accept this one.
@@ -22,14 +25,14 @@ pub(in crate::wire) fn encode(
     model: &str,
     request: &Request,
 ) -> Result<HttpCall, Error> {
-    let messages: Vec<Value> = request.messages.iter().map(message).collect();
+    let messages: Vec<Value> = turns::of(&request.messages).into_iter().map(message).collect();
     let mut body = json!({
         "model": model,
         "messages": messages,
         "max_tokens": request.max_output_tokens.unwrap_or(DEFAULT_OUTPUT),
         "stream": true,
     });
-    if let Some(system) = &request.system {
+    if let Some(system) = request.system.as_ref().filter(|text| !text.trim().is_empty()) {
         body["system"] = system.as_str().into();
     }
     if let Some(temperature) = request.temperature {
@@ -53,28 +56,34 @@ fn headers(endpoint: &Endpoint) -> Result<HeaderMap, Error> {
     Ok(headers)
 }
 
-fn message(message: &Message) -> Value {
-    let role = if message.role == Role::Assistant { "assistant" } else { "user" };
-    let content = match message.parts.as_slice() {
-        [Part::Text { text }] => text.as_str().into(),
-        parts => parts.iter().map(block).collect::<Value>(),
-    };
-    json!({"role": role, "content": content})
-}
-
-fn block(part: &Part) -> Value {
-    match part {
-        Part::Text { text } => json!({"type": "text", "text": text}),
-        Part::ToolCall(call) => {
-            // The API accepts nothing but an object. The model must still see its own call.
-            let input: Value = serde_json::from_str(&call.arguments).unwrap_or_default();
-            let input = if input.is_object() { input } else { json!({"invalid_arguments": call.arguments}) };
-            json!({"type": "tool_use", "id": call.id, "name": call.name, "input": input})
+fn message(turn: Turn) -> Value {
+    match turn {
+        Turn::User { results, text } if results.is_empty() => json!({"role": "user", "content": text}),
+        Turn::User { results, text } => {
+            let blocks = results.iter().map(result).chain(text_block(&text));
+            json!({"role": "user", "content": blocks.collect::<Value>()})
         }
-        Part::ToolResult(result) => {
-            json!({"type": "tool_result", "tool_use_id": result.call_id, "content": result.content})
+        Turn::Assistant { text, calls } => {
+            let blocks = text_block(&text).into_iter().chain(calls.iter().map(call));
+            json!({"role": "assistant", "content": blocks.collect::<Value>()})
         }
     }
+}
+
+/// Returns the block of a text, or `None` for an empty one, which the API refuses.
+fn text_block(text: &str) -> Option<Value> {
+    (!text.is_empty()).then(|| json!({"type": "text", "text": text}))
+}
+
+fn result(result: &ToolResult) -> Value {
+    json!({"type": "tool_result", "tool_use_id": result.call_id, "content": result.content})
+}
+
+fn call(call: &ToolCall) -> Value {
+    // The API accepts nothing but an object. The model must still see its own call.
+    let input: Value = serde_json::from_str(&call.arguments).unwrap_or_default();
+    let input = if input.is_object() { input } else { json!({"invalid_arguments": call.arguments}) };
+    json!({"type": "tool_use", "id": call.id, "name": call.name, "input": input})
 }
 
 fn tool(spec: &ToolSpec) -> Value {

@@ -5,9 +5,12 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use crate::{
-    Error, Message, Part, Request, Role, ToolCall, ToolSpec,
+    Error, Request, ToolCall, ToolSpec,
     config::Endpoint,
-    wire::{HttpCall, secret_header},
+    wire::{
+        HttpCall, secret_header,
+        turns::{self, Turn},
+    },
 };
 
 /// Encodes `request`. See <https://platform.openai.com/docs/api-reference/chat/create>.
@@ -19,8 +22,10 @@ pub(in crate::wire) fn encode(
     model: &str,
     request: &Request,
 ) -> Result<HttpCall, Error> {
-    let system = request.system.iter().map(|text| json!({"role": "system", "content": text}));
-    let messages: Vec<Value> = system.chain(request.messages.iter().flat_map(message)).collect();
+    let instructions = request.system.iter().filter(|text| !text.trim().is_empty());
+    let system = instructions.map(|text| json!({"role": "system", "content": text}));
+    let messages: Vec<Value> =
+        system.chain(turns::of(&request.messages).into_iter().flat_map(messages)).collect();
     let mut body = json!({
         "model": model,
         "messages": messages,
@@ -65,28 +70,25 @@ fn is_openai(endpoint: &Endpoint) -> bool {
     endpoint.is_at(&["api.openai.com"]) || is_azure(endpoint)
 }
 
-/// Encodes a message. Each result of a tool is a message of its own.
-fn message(message: &Message) -> Vec<Value> {
-    if message.role == Role::Tool {
-        return message.parts.iter().filter_map(result).collect();
-    }
-    let texts: Vec<&str> = message.parts.iter().filter_map(Part::text).collect();
-    let text = texts.join("\n\n");
-    let calls: Vec<Value> = message.parts.iter().filter_map(Part::tool_call).map(call).collect();
-    let role = if message.role == Role::User { "user" } else { "assistant" };
-    let mut encoded = json!({"role": role, "content": text});
-    if !calls.is_empty() {
-        if text.is_empty() {
-            encoded["content"] = Value::Null;
+/// Encodes a turn. Each result of a tool is a message of its own.
+fn messages(turn: Turn) -> Vec<Value> {
+    match turn {
+        Turn::User { results, text } => {
+            let results = results.into_iter().map(
+                |result| json!({"role": "tool", "tool_call_id": result.call_id, "content": result.content}),
+            );
+            let said = (!text.is_empty()).then(|| json!({"role": "user", "content": text}));
+            results.chain(said).collect()
         }
-        encoded["tool_calls"] = calls.into();
+        Turn::Assistant { text, calls } if calls.is_empty() => {
+            vec![json!({"role": "assistant", "content": text})]
+        }
+        Turn::Assistant { text, calls } => {
+            let content = if text.is_empty() { Value::Null } else { text.into() };
+            let calls: Vec<Value> = calls.iter().map(call).collect();
+            vec![json!({"role": "assistant", "content": content, "tool_calls": calls})]
+        }
     }
-    vec![encoded]
-}
-
-fn result(part: &Part) -> Option<Value> {
-    let Part::ToolResult(result) = part else { return None };
-    Some(json!({"role": "tool", "tool_call_id": result.call_id, "content": result.content}))
 }
 
 fn call(call: &ToolCall) -> Value {
