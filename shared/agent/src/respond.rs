@@ -204,11 +204,9 @@ async fn relay(
 async fn conclude(execution: &mut Execution<'_>, mut call: ModelCall, end: StreamEnd) -> Result<Flow, Error> {
     let mut bodies = call.response.end();
     let (finish_reason, terminal) = match end {
-        StreamEnd::Finished(reason, used) => match call.candidate.limit.reached(reason) {
-            Some(limit) => {
-                let limit = LimitReached::from(limit);
-                (reason.as_str(), run_error(limit.code, &limit.message))
-            }
+        StreamEnd::Finished(reason, used) => match incomplete(&call.candidate, reason) {
+            // Its calls are not carried out, because their arguments may be cut.
+            Some(terminal) => (reason.as_str(), terminal),
             None => {
                 bodies.push(usage_recorded(execution, &call, used, reason.as_str()));
                 return complete(execution, bodies).await;
@@ -231,6 +229,15 @@ async fn conclude(execution: &mut Execution<'_>, mut call: ModelCall, end: Strea
     bodies.extend(open_steps.map(|name| Body::StepFinished { step_name: name.clone() }));
     bodies.push(terminal);
     Ok(Flow::End(bodies))
+}
+
+/// The end of a run whose response ended for this reason before it was complete. Returns `None` if it is complete.
+fn incomplete(candidate: &Candidate, reason: FinishReason) -> Option<Body> {
+    if let Some(limit) = candidate.limit.reached(reason) {
+        let limit = LimitReached::from(limit);
+        return Some(run_error(limit.code, &limit.message));
+    }
+    reason.failure().map(|error| run_error(error.code(), &error.public_message()))
 }
 
 /// Records a complete response. If it completes the answer, the run's end is stored in the same write.

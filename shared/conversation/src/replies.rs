@@ -79,7 +79,7 @@ fn exchanges(state: &State) -> BTreeMap<usize, Vec<ResponseText<'_>>> {
         match entry {
             TranscriptEntry::Step { .. } => in_step = true,
             TranscriptEntry::StepOver => in_step = false,
-            TranscriptEntry::Assistant { id, text, calls, told, is_cut } if !text.is_empty() => {
+            TranscriptEntry::Assistant { id, text, calls, told, is_cut } if !text.trim().is_empty() => {
                 let is_answer = calls.is_empty() && !is_cut && !in_step;
                 exchanges.entry(*told).or_default().push(ResponseText { id: *id, text, is_answer });
             }

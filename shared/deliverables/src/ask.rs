@@ -61,6 +61,9 @@ pub(crate) async fn ask<T>(
         if let Some(limit) = limit.reached(response.finish_reason) {
             return Err(over_budget(limit));
         }
+        if let Some(error) = response.finish_reason.failure() {
+            return Err(failed(&error)); // its arguments may be cut
+        }
         let Some(call) = response.calls.first() else {
             problem = format!("The model did not call `{}`.", request.tools[0].name);
             request.messages.extend([Message::assistant(response.text), Message::user(problem.clone())]);

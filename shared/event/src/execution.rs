@@ -109,10 +109,12 @@ impl Usage {
         self.finish_reason != Self::ABANDONED
     }
 
-    /// Returns `true` if the response was cut short.
+    /// Returns `true` if the response was cut short: by us, by an error, or by the model's server.
     #[must_use]
     pub fn is_of_cut_response(&self) -> bool {
+        let by_server = ["length", "context", "content_filter", "refusal"];
         matches!(self.finish_reason.as_str(), Self::CANCELLED | Self::FAILED)
+            || by_server.contains(&self.finish_reason.as_str())
     }
 }
 

@@ -125,14 +125,19 @@ async fn children_draw_on_shares_of_their_parents_hold() {
 }
 
 #[tokio::test]
-async fn the_limit_of_the_deployment_cuts_a_response_and_does_not_end_the_run() {
+async fn a_response_that_is_cut_by_the_limit_of_the_deployment_ends_the_run_and_is_not_complete() {
     let bench = Bench::priced().await;
     let bounds = Bounds { output_tokens: 100, ..bench.engine.bounds };
     let bench = Bench { engine: Engine { bounds, ..bench.engine.clone() }, ..bench };
     let run = paying(&bench, "/demo tokens=500 rate=0", 50_000).await;
     let state = executed(&bench, &run).await;
-    assert_eq!(state.phase, Phase::Finished(RunOutcome::Success));
+    assert!(
+        matches!(&state.phase, Phase::Failed { code, .. } if code == "model_length"),
+        "{:?}",
+        state.phase
+    );
     assert_eq!(state.totals.output_tokens, 100);
+    assert!(!state.answer_text().is_empty(), "the part stays");
 }
 
 /// Does the work of the job that settles a run late.
