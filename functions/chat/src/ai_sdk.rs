@@ -4,7 +4,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use sequent_agent::OnCut;
 use sequent_conversation::{Destination, OnConflict, Prompt, PromptError, RunOptions, RunRequest};
 use sequent_core::{Code, Principal, RunId};
-use sequent_event::{Event, Seq};
+use sequent_event::{DataPart, Event, Seq, UserContent, UserPart};
 use sequent_http::{
     Caller, Path, Problem, Query, RequestContext, UnlabelledJson,
     axum::{
@@ -75,7 +75,7 @@ pub(crate) struct UiMessage {
     id: Option<String>,
     /// `user`, `assistant` or `system`.
     role: String,
-    /// The parts of the message. Only `text` parts are supported.
+    /// The parts of the message: `text`, and `data-*` for structured data of the product. Others are ignored.
     #[serde(default)]
     parts: Vec<UiPart>,
     /// The text, in the format of older versions.
@@ -112,7 +112,7 @@ impl ChatRequest {
         let invalid = |error: PromptError| {
             Problem::invalid("The message is not allowed.").at("/messages", error.to_string())
         };
-        Prompt::try_from(self.question()?.text()?).map_err(invalid)
+        Prompt::try_from(self.question()?.content()?).map_err(invalid)
     }
 
     /// Returns the user's message that is to be answered. The SDK sends a history that ends with an answer when a tool of
@@ -156,13 +156,28 @@ fn not_a_question(last: &UiMessage) -> Problem {
 }
 
 impl UiMessage {
-    fn text(&self) -> Result<String, Problem> {
+    fn content(&self) -> Result<UserContent, Problem> {
         if let Some(part) = self.parts.iter().find(|part| part.kind == "file") {
             let problem = Problem::invalid("Files are not supported.");
             return Err(problem.at("/messages", format!("has a part of type {:?}", part.kind)));
         }
-        let parts: Vec<&str> = self.parts.iter().filter_map(|part| part.text.as_deref()).collect();
-        Ok(if parts.is_empty() { self.content.clone().unwrap_or_default() } else { parts.join("\n") })
+        let mut parts: Vec<UserPart> = self.parts.iter().filter_map(UiPart::content).collect();
+        Ok(match parts.as_mut_slice() {
+            [] => self.content.clone().unwrap_or_default().into(),
+            [UserPart::Text { text }] => std::mem::take(text).into(),
+            _ => UserContent::Parts(parts),
+        })
+    }
+}
+
+impl UiPart {
+    fn content(&self) -> Option<UserPart> {
+        if let Some(name) = self.kind.strip_prefix("data-") {
+            let data = self.other.get("data").cloned().unwrap_or_default();
+            return Some(UserPart::Data(DataPart { name: name.to_owned(), data }));
+        }
+        let text = self.text.clone().filter(|_| self.kind == "text");
+        text.map(|text| UserPart::Text { text })
     }
 }
 

@@ -13,6 +13,7 @@ use sequent_core::Principal;
 use sequent_http::{Scope, idempotency, openapi, rate_limit::Class, scoped};
 use sequent_identity::Vault;
 use sequent_model::Client;
+use sequent_runlog::DynamoStorage;
 use sequent_tables::Store;
 use utoipa_axum::{
     router::{OpenApiRouter, UtoipaMethodRouterExt as _},
@@ -23,6 +24,8 @@ use utoipa_axum::{
 #[derive(Clone)]
 pub struct App {
     store: Store,
+    /// Has the logs of the runs that answered.
+    storage: DynamoStorage,
     /// Has the key of the cursors.
     vault: Vault,
     /// Generates names. Without it a project is named after its first message.
@@ -35,7 +38,8 @@ impl App {
     /// Creates the state of the handlers.
     #[must_use]
     pub fn new(store: Store, vault: Vault, models: Option<Client>) -> Self {
-        Self { store, vault, models, credits: None }
+        let storage = DynamoStorage::new(store.clone());
+        Self { store, storage, vault, models, credits: None }
     }
 
     /// Counts the model calls for names as the costs of their tenants.

@@ -36,7 +36,9 @@ pub(crate) async fn generate_project_name(
     let projects = app.projects(&caller);
     let secret = app.vault.get().await?;
     let messages = projects.messages(id, secret.cursor(), None, Some(10)).await?.items;
-    let first = |role| messages.iter().find(|message| message.role == role).map(|message| &*message.content);
+    let first = |role| {
+        messages.iter().find(|message| message.role == role).map(|message| message.text().into_owned())
+    };
     let Some(question) = first(MessageRole::User) else {
         return Err(Problem::new(Code::NoMessages, "The project has no messages. Send one first."));
     };
@@ -46,6 +48,6 @@ pub(crate) async fn generate_project_name(
         let spent = Box::pin(credits.spend_on_call(caller.tenant, bytes)).await;
         spent.map_err(sequent_conversation::Error::from)?;
     }
-    let name = name(app.models.as_ref(), question, answer, context.request_id()).await;
+    let name = name(app.models.as_ref(), &question, &answer, context.request_id()).await;
     Ok(Json(projects.rename(id, name, Timestamp::now()).await?))
 }

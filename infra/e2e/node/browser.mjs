@@ -87,9 +87,14 @@ async function reload(page, { project, token, message }) {
   await open();
   const ended = `globalThis.shown?.text !== '' && ['ready', 'error'].includes(globalThis.shown?.status)`;
   await page.waitForFunction(ended, undefined, { timeout: 120_000 });
-  const shown = await page.evaluate('globalThis.shown');
+  const { screen, ...shown } = await page.evaluate('globalThis.shown');
+  shown.resumed = resumed;
+  await page.reload();
+  await open();
+  await page.waitForFunction(`globalThis.shown?.status === 'ready'`);
+  const reloaded = (await page.evaluate('globalThis.shown.screen')) === screen;
   const stored = await page.evaluate(async path => (await fetch(path)).json(), `/api/projects/${project}/messages`);
-  return { ...shown, resumed, messages: stored.items };
+  return { ...shown, reloaded, messages: stored.items };
 }
 
 // The functions below run in the page. Each is sent there by itself.

@@ -99,7 +99,8 @@ fn child_run(execution: &Execution<'_>, run: RunId, step: &Step, shares: usize) 
         budget: execution.engine.bounds.share(state, shares, Timestamp::now()),
         scopes: state.configuration.scopes.clone(),
     };
-    let task = state.prompts.first().map_or("", |prompt| prompt.text.lines().next().unwrap_or_default());
+    let task = state.prompts.first().map(|prompt| prompt.content.text());
+    let task = task.as_deref().and_then(|text| text.lines().next()).unwrap_or_default();
     let task = encoded_prefix(task, MAX_TASK);
     let content = format!("This is a part of a larger task: “{task}”.\n\n{}", step.instructions);
     let parent = &execution.run;
@@ -179,9 +180,8 @@ fn result(child: &Child, state: &State) -> Body {
     };
     match &state.phase {
         Phase::Finished(RunOutcome::Success) => {
-            let answer = state.answers.last().map_or_else(String::new, |answer| answer.text.clone());
             let what = format!("the answer of {subagent_run_id}");
-            let result = cut(answer, MAX_ANSWER, MAX_TEXT_BYTES, &what);
+            let result = cut(state.answer_text(), MAX_ANSWER, MAX_TEXT_BYTES, &what);
             Body::SubagentFinished { subagent_run_id, result, usage }
         }
         Phase::Failed { code, message } => failed(code, message),

@@ -92,14 +92,16 @@ pub(crate) async fn messages_before(
     let projects = Projects::new(execution.engine.store(), execution.key.tenant);
     let rows = projects.latest_messages(execution.run.project_id, MAX_MESSAGES).await?;
     let before = rows.into_iter().filter(|row| row.run_id < run);
-    Ok(before.map(|row| (row.role, row.content)).collect())
+    Ok(before.map(|row| (row.role, row.readable().into_owned())).collect())
 }
 
 /// The latest of `messages` that fit [`MAX_BYTES`], oldest first.
 fn latest_that_fit(messages: Vec<(MessageRole, String)>) -> Vec<Message> {
     let mut room = MAX_BYTES;
     let mut latest = Vec::new();
-    for (role, content) in messages.into_iter().rev() {
+    // Providers refuse messages without words, such as answers of calls alone.
+    let spoken = messages.into_iter().filter(|(_, content)| !content.trim().is_empty());
+    for (role, content) in spoken.rev() {
         let content = if content.len() > GIANT {
             cut(content, GIANT_EXCERPT, usize::MAX, "this message")
         } else {

@@ -73,7 +73,7 @@ impl WebRules {
         let person = self.parent.as_deref().unwrap_or(state);
         let is_child = state.parent.is_some();
         let asked = (!is_child || self.parent.is_some())
-            && person.prompts.iter().any(|prompt| address.occurs_in(&prompt.text));
+            && person.prompts.iter().any(|prompt| address.occurs_in(&prompt.content.readable()));
         asked
             || self.said_before.iter().any(|text| address.occurs_in(text))
             || was_read(state, &address)
@@ -96,7 +96,7 @@ fn was_read(state: &State, address: &Address) -> bool {
 #[cfg(test)]
 mod tests {
     use sequent_core::{MessageId, RunId};
-    use sequent_event::TextMessage;
+    use sequent_event::SentMessage;
 
     use super::*;
 
@@ -111,7 +111,7 @@ mod tests {
     /// A run that was asked with `prompt` and has made these calls with these results.
     fn state(prompt: &str, results: &[(ToolCall, &str)]) -> State {
         let mut state = State {
-            prompts: vec![TextMessage { id: MessageId::new(), text: prompt.to_owned() }],
+            prompts: vec![SentMessage { id: MessageId::new(), content: prompt.into() }],
             ..State::default()
         };
         for (call, content) in results {

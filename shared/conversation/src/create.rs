@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use sequent_billing::Reservation;
 use sequent_core::{MessageId, ProjectId, RunId, TenantId, Timestamp, UserId};
-use sequent_event::{Body, Configuration};
+use sequent_event::{Body, Configuration, UserContent};
 use sequent_runlog::{
     AppendError, DynamoStorage, LogKey, Segment, Stopped, Storage as _, Unavailable, Writer,
 };
@@ -36,7 +36,7 @@ pub struct NewRun {
     /// Create the project with the run. Otherwise it must exist.
     pub new_project: bool,
     /// The user's message.
-    pub content: String,
+    pub content: UserContent,
     /// The name of the model. The default model if absent.
     pub model: Option<String>,
     /// The way in which the run works.
@@ -55,7 +55,7 @@ pub struct NewRun {
 impl NewRun {
     /// A run with a new id and the message `content` in an existing project, with everything else at its default.
     #[must_use]
-    pub fn new(tenant: TenantId, user: UserId, project: ProjectId, content: impl Into<String>) -> Self {
+    pub fn new(tenant: TenantId, user: UserId, project: ProjectId, content: impl Into<UserContent>) -> Self {
         Self {
             tenant,
             user,

@@ -25,6 +25,7 @@ mod create;
 mod deletion;
 mod error;
 mod finish;
+mod history;
 mod message;
 pub mod naming;
 mod options;
@@ -57,6 +58,10 @@ pub use create::{NewRun, ParentRun, Turn, create, create_claimed};
 pub use deletion::Deletion;
 pub use error::Error;
 pub use finish::{closing_bodies, finish};
+pub use history::{
+    ArtifactPart, AttachmentPart, CallPart, CallState, History, MessagePart, PersonPart, ShownMessage,
+    UiHistoryMessage, UiHistoryPart,
+};
 pub use message::{Message, MessageRole, MessageStatus};
 pub use naming::NameProject;
 pub use options::{RunLimits, RunOptions};

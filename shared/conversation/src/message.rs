@@ -2,13 +2,14 @@
 //!
 //! Decision 3 (`infra/decisions/0003-messages-are-keyed-by-run.md`) explains why.
 
+use std::borrow::Cow;
+
 use sequent_core::{MessageId, ProjectId, RunId, Timestamp};
-use sequent_event::TextMessage;
+use sequent_event::{SentMessage, UserContent, UserPart};
 use serde::{Deserialize, Serialize};
 
-/// A message as the API shows it and as the table stores it.
+/// A message as the table stores it. [`ShownMessage`](crate::ShownMessage) is what the API shows of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[expect(missing_docs, reason = "plain data")]
 pub struct Message {
     /// The id of the message, in the log of its run too.
@@ -17,11 +18,17 @@ pub struct Message {
     /// The run that the message started or steered, or that wrote it.
     pub run_id: RunId,
     pub role: MessageRole,
-    /// The text: at most 300 KB of it. The events of the run have the rest.
+    /// The text: at most 300 KB of it. The events of the run have the rest. Empty if there are `parts`, which contain it.
     pub content: String,
+    /// The parts of a person's message that is more than a text.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<UserPart>,
     /// The text was longer and is cut. Absent if it is not.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub truncated: bool,
+    /// The model has called tools for this answer. The log of the run has the calls.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_calls: bool,
     pub status: MessageStatus,
     /// The time at which the message was sent, or the answer ended.
     pub created_at: Timestamp,
@@ -29,16 +36,40 @@ pub struct Message {
 
 impl Message {
     /// A message of a person.
-    pub(crate) fn of_person(project_id: ProjectId, run_id: RunId, said: &TextMessage) -> Self {
+    pub(crate) fn of_person(project_id: ProjectId, run_id: RunId, said: &SentMessage) -> Self {
+        let (content, parts) = match &said.content {
+            UserContent::Text(text) => (text.clone(), Vec::new()),
+            UserContent::Parts(parts) => (String::new(), parts.clone()),
+        };
         Self {
             id: said.id,
             project_id,
             run_id,
             role: MessageRole::User,
-            content: said.text.clone(),
+            content,
+            parts,
             truncated: false,
+            has_calls: false,
             status: MessageStatus::Complete,
             created_at: said.id.created_at(),
+        }
+    }
+
+    /// Returns the text of the message.
+    #[must_use]
+    pub fn text(&self) -> Cow<'_, str> {
+        match self.parts.as_slice() {
+            [] => Cow::Borrowed(&self.content),
+            parts => Cow::Owned(UserContent::Parts(parts.to_vec()).text().into_owned()),
+        }
+    }
+
+    /// Returns what a model can read of the message as text.
+    #[must_use]
+    pub fn readable(&self) -> Cow<'_, str> {
+        match self.parts.as_slice() {
+            [] => Cow::Borrowed(&self.content),
+            parts => Cow::Owned(UserContent::Parts(parts.to_vec()).readable().into_owned()),
         }
     }
 }

@@ -104,10 +104,12 @@ impl JobKind for NameProject {
         };
         let messages = projects.first_messages(project.id, 10).await.map_err(Failed::retry)?;
         let first = |role| {
-            messages.iter().find(|message| message.role == role).map(|message| message.content.as_str())
+            let message = messages.iter().find(|message| message.role == role);
+            message.map(|message| message.text().into_owned())
         };
-        let question = first(MessageRole::User);
-        let Some(question) = question.filter(|text| ProjectName::from_message(text) == project.name) else {
+        let Some(question) =
+            first(MessageRole::User).filter(|text| ProjectName::from_message(text) == project.name)
+        else {
             return Ok(Done::text("The project was renamed."));
         };
         // A demo name would be no improvement on the name that the project has.
@@ -119,7 +121,7 @@ impl JobKind for NameProject {
             return Ok(Done::text(format!("The name stays “{}”.", project.name.as_str())));
         }
         let answer = first(MessageRole::Assistant).unwrap_or_default();
-        let name = name(self.models.as_ref(), question, answer, &context.job.to_string()).await;
+        let name = name(self.models.as_ref(), &question, &answer, &context.job.to_string()).await;
         let update = Update::of(&key::project(context.tenant, project.id))
             .set("name", &name)
             .set("updated_at", Timestamp::now())

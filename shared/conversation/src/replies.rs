@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use sequent_core::{MessageId, Timestamp};
-use sequent_event::{Phase, RunOutcome, State, TranscriptEntry};
+use sequent_event::{AnswerText, Phase, RunOutcome, State, TranscriptEntry};
 
 use crate::{Message, MessageRole, MessageStatus, Run};
 
@@ -19,41 +19,50 @@ pub(crate) struct PlacedAnswer {
     pub(crate) message: Message,
 }
 
-/// The text of one response of the model.
+/// One response of the model.
 struct ResponseText<'a> {
     id: MessageId,
     text: &'a str,
-    /// The response is an answer to people: it is complete, calls no tool and is no part of a plan's step.
-    is_answer: bool,
+    has_calls: bool,
+    /// The response is a part of a plan's step.
+    in_step: bool,
+    is_cut: bool,
 }
 
 /// Returns the answers of a run that has ended: one to each group of messages that the model read together. An answer
-/// comes before the messages that were sent while it was written, because it does not refer to them.
+/// comes before the messages that were sent while it was written, because it does not refer to them. An answer of calls
+/// alone has no text: its parts are in the log.
 pub(crate) fn answers(run: &Run, state: &State, at: Timestamp) -> Vec<PlacedAnswer> {
     let exchanges = exchanges(state);
-    let last = exchanges.keys().next_back().copied();
-    let answers: Vec<_> = exchanges
-        .into_iter()
-        .filter_map(|(told, responses)| {
-            let (text, status) = answer(state, told, &responses, last == Some(told))?;
-            Some((told, responses.last()?.id, text, status))
-        })
-        .collect();
-    let max_text = MAX_TEXT.min(MAX_TEXT_OF_RUN / answers.len().max(1));
-    let place = |(told, id, text, status): (usize, MessageId, String, MessageStatus)| PlacedAnswer {
-        ordinal: answer_ordinal(told),
-        message: Message {
-            id,
+    let max_text = MAX_TEXT.min(MAX_TEXT_OF_RUN / exchanges.len().max(1));
+    let is_answer = |response: &ResponseText<'_>| !response.in_step && !response.text.trim().is_empty();
+    let has_answer = exchanges.values().flatten().any(is_answer);
+    let answers = exchanges.into_iter().filter_map(|(told, responses)| {
+        let last = responses.last()?;
+        let text = text(&responses, has_answer);
+        let message = Message {
+            id: last.id,
             project_id: run.project_id,
             run_id: run.id,
             role: MessageRole::Assistant,
             truncated: text.len() > max_text,
             content: text[..text.floor_char_boundary(max_text)].to_owned(),
-            status,
+            parts: Vec::new(),
+            has_calls: responses.iter().any(|response| response.has_calls),
+            status: status(state, told, last),
             created_at: at,
-        },
-    };
-    answers.into_iter().map(place).collect()
+        };
+        Some(PlacedAnswer { ordinal: answer_ordinal(told), message })
+    });
+    answers.collect()
+}
+
+/// Returns the position of the answer that has what the run did for its first `told` messages: that of its exchange, or the
+/// next one if it has none. Returns `None` if the run has no answer.
+pub(crate) fn ordinal_of_exchange(state: &State, told: usize) -> Option<usize> {
+    let exchanges = exchanges(state);
+    let next = exchanges.range(told..).next().or(exchanges.iter().next_back());
+    next.map(|(told, _)| answer_ordinal(*told))
 }
 
 /// The position of the message of a person that comes after `earlier` others in the same run.
@@ -71,48 +80,47 @@ const fn answer_ordinal(told: usize) -> usize {
     2 * told.saturating_sub(1) + 1
 }
 
-/// The responses with a text, by the number of people's messages that their requests contained.
+/// The responses with a text or calls, by the number of people's messages that their requests contained.
 fn exchanges(state: &State) -> BTreeMap<usize, Vec<ResponseText<'_>>> {
     let mut exchanges: BTreeMap<usize, Vec<ResponseText<'_>>> = BTreeMap::new();
-    let mut in_step = false;
+    let mut open_steps = 0_usize;
     for entry in &state.transcript {
         match entry {
-            TranscriptEntry::Step { .. } => in_step = true,
-            TranscriptEntry::StepOver => in_step = false,
-            TranscriptEntry::Assistant { id, text, calls, told, is_cut } if !text.trim().is_empty() => {
-                let is_answer = calls.is_empty() && !is_cut && !in_step;
-                exchanges.entry(*told).or_default().push(ResponseText { id: *id, text, is_answer });
+            TranscriptEntry::Step { .. } => open_steps += 1,
+            TranscriptEntry::StepOver => open_steps = open_steps.saturating_sub(1),
+            TranscriptEntry::Assistant { id, text, calls, told, is_cut } => {
+                let is_empty = text.trim().is_empty() && calls.is_empty();
+                let has_calls = !calls.is_empty();
+                let response =
+                    ResponseText { id: *id, text, has_calls, in_step: open_steps > 0, is_cut: *is_cut };
+                if !is_empty {
+                    exchanges.entry(*told).or_default().push(response);
+                }
             }
-            TranscriptEntry::Assistant { .. }
-            | TranscriptEntry::User { .. }
-            | TranscriptEntry::Tool { .. }
-            | TranscriptEntry::Child { .. } => {}
+            TranscriptEntry::User { .. } | TranscriptEntry::Tool { .. } | TranscriptEntry::Child { .. } => {}
         }
     }
     exchanges
 }
 
-/// Returns what the conversation keeps of `responses` to the first `told` messages. A run that succeeded leaves its
-/// answers. Any other leaves all that it has said since the last answer that it completed.
-fn answer(
-    state: &State,
-    told: usize,
-    responses: &[ResponseText<'_>],
-    is_last: bool,
-) -> Option<(String, MessageStatus)> {
+/// Returns the text of the answer that the responses are: see [`AnswerText`]. If the run `has_answer`, the steps of its plan
+/// are none.
+fn text(responses: &[ResponseText<'_>], has_answer: bool) -> String {
+    let mut answer = AnswerText::default();
+    for ResponseText { id, text, in_step, .. } in responses {
+        if !(has_answer && *in_step) {
+            answer.add_response(*id, text, *in_step);
+        }
+    }
+    answer.text()
+}
+
+/// Returns the status of the answer to the first `told` messages, which ends with `last`.
+fn status(state: &State, told: usize, last: &ResponseText<'_>) -> MessageStatus {
     let succeeded = state.phase == Phase::Finished(RunOutcome::Success);
     // The run went on after this answer because a message had arrived.
     let was_followed = told < state.prompts.len();
-    let last = responses.last()?;
-    if last.is_answer && (succeeded || was_followed) {
-        return Some((last.text.to_owned(), MessageStatus::Complete));
-    }
-    if succeeded {
-        // The last response may be empty. Then the text before it is all that the run has to say.
-        return is_last.then(|| (last.text.to_owned(), MessageStatus::Complete));
-    }
-    let texts: Vec<&str> = responses.iter().map(|response| response.text).collect();
-    Some((texts.join("\n\n"), MessageStatus::Partial))
+    if succeeded || (was_followed && !last.is_cut) { MessageStatus::Complete } else { MessageStatus::Partial }
 }
 
 #[cfg(test)]

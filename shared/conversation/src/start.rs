@@ -298,7 +298,8 @@ impl RunStarter {
     /// creates the run.
     async fn reserve(&self, request: &RunRequest) -> Result<NewRun, Error> {
         let tenant = request.caller.tenant;
-        let reservation = self.credits.reserve(tenant, priced(request)).await?;
+        let readable = request.prompt.content().readable();
+        let reservation = self.credits.reserve(tenant, priced(request, &readable)).await?;
         let run = RunId::new();
         let project = request.project.id();
         let mut claims = Vec::new();
@@ -316,16 +317,16 @@ impl RunStarter {
             claims,
             reservation: reservation.map(Box::new),
             replaces: request.replaces,
-            ..NewRun::new(tenant, request.caller.user, project, request.prompt.as_str())
+            ..NewRun::new(tenant, request.caller.user, project, request.prompt.content().clone())
         })
     }
 }
 
 /// The parts of the request that its price depends on.
-fn priced(request: &RunRequest) -> PricedRequest<'_> {
+fn priced<'a>(request: &'a RunRequest, content: &'a str) -> PricedRequest<'a> {
     PricedRequest {
         model: request.model.as_ref().map(ModelName::as_str),
-        content: request.prompt.as_str(),
+        content,
         budget: request.options.budget.max_cost_micro_usd.map(MicroUsd),
     }
 }

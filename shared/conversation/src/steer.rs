@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sequent_core::{MessageId, UserId};
-use sequent_event::{Body, Seq, State, TextMessage};
+use sequent_event::{Body, SentMessage, Seq, State};
 use sequent_runlog::{
     AppendError, Decision, DynamoStorage, LogKey, Storage as _, TransactionRows, Unavailable, append_after,
     decide,
@@ -46,8 +46,13 @@ pub async fn steer(
     prompt: Prompt,
 ) -> Result<Steered, Error> {
     let run = Runs::new(storage.store(), key.tenant).get(key.run).await?;
-    let steering =
-        Steering { storage, key, by, said: TextMessage { id: MessageId::new(), text: prompt.into() }, run };
+    let steering = Steering {
+        storage,
+        key,
+        by,
+        said: SentMessage { id: MessageId::new(), content: prompt.into() },
+        run,
+    };
     for _ in 0..TAIL_ATTEMPTS {
         match steering.append_to_tail().await? {
             TailAppend::Stored(steered) => return Ok(steered),
@@ -63,7 +68,7 @@ struct Steering<'a> {
     storage: &'a DynamoStorage,
     key: LogKey,
     by: UserId,
-    said: TextMessage,
+    said: SentMessage,
     run: Run,
 }
 
@@ -121,7 +126,7 @@ impl Steering<'_> {
     fn event(&self) -> Body {
         Body::UserMessage {
             message_id: self.said.id,
-            content: self.said.text.clone(),
+            content: self.said.content.clone(),
             by: Some(self.by),
             model: self.run.model.clone(),
         }
@@ -158,7 +163,7 @@ fn check_number(prompts: usize) -> Result<(), Error> {
     if prompts > MAX_STEERING_MESSAGES { Err(Error::TooManyMessages) } else { Ok(()) }
 }
 
-fn rows(key: LogKey, run: &Run, earlier: usize, said: &TextMessage) -> TransactionRows {
+fn rows(key: LogKey, run: &Run, earlier: usize, said: &SentMessage) -> TransactionRows {
     let ordinal = prompt_ordinal(earlier);
     let message = Message::of_person(run.project_id, run.id, said);
     let row = Row::new(&key::message(key.tenant, run.project_id, run.id, ordinal), &message)

@@ -6,14 +6,15 @@ use serde_json::Value;
 
 use crate::{
     Artifact, CancelReason, Citation, ClaimReason, Configuration, Entity, InterruptAnswer, Job, JobEnd, Plan,
-    Question, Role, RunOutcome, RunStage, StepStatus, Totals, Usage,
+    Question, Role, RunOutcome, RunStage, StepStatus, Totals, Usage, UserContent,
 };
 
 /// The type of an event and its fields. On the wire the type is the variant in `SCREAMING_SNAKE_CASE`; fields
 /// are `camelCase`.
 ///
-/// All types have version 1. A change of meaning or a new field raises the version of its type in
-/// [`Body::version`]. A reader that does not know the version passes the event through unchanged.
+/// All types have version 1, and [`UserContent`] explains version 2 of `USER_MESSAGE`. A change of meaning or a new field
+/// raises the version of its type in [`Body::version`]. A reader that does not know the version passes the event through
+/// unchanged.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "SCREAMING_SNAKE_CASE", rename_all_fields = "camelCase")]
 #[expect(missing_docs, reason = "the fields are those of AG-UI, or the comment of the variant explains them")]
@@ -176,7 +177,7 @@ pub enum Body {
     /// A message of a person: the one that the run answers, or one that steers the run while it executes.
     UserMessage {
         message_id: MessageId,
-        content: String,
+        content: UserContent,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         by: Option<UserId>,
         /// The model that the person chose, if any.

@@ -7,12 +7,12 @@ mod transcript;
 
 use sequent_core::{ArtifactId, MessageId, ProjectId, RunId, Timestamp};
 
-pub use parts::{AskedInterrupt, Child, ChildEnd, OpenMessage, Phase, RunJob, TextMessage};
+pub use parts::{AskedInterrupt, Child, ChildEnd, OpenMessage, Phase, RunJob, SentMessage, TextMessage};
 pub use transcript::{Draft, ToolCall, TranscriptEntry};
 
 use crate::{
-    Artifact, CancelReason, Citation, Configuration, Event, Interrupt, Job, Plan, RunOutcome, RunStage, Seq,
-    Totals,
+    AnswerText, Artifact, CancelReason, Citation, Configuration, Event, Interrupt, Job, Plan, RunOutcome,
+    RunStage, Seq, Totals,
 };
 
 /// An event is not allowed at its position. Writers check before they append, so a stored log never contains
@@ -65,11 +65,13 @@ pub struct State {
     /// The model that the latest user message chose.
     pub model: Option<String>,
     /// The user messages sent to this run.
-    pub prompts: Vec<TextMessage>,
+    pub prompts: Vec<SentMessage>,
     /// The number of `prompts` that the request of the last response contained.
     pub prompts_seen: usize,
     /// Messages of the assistant, oldest first.
     pub answers: Vec<TextMessage>,
+    /// The text of all of them.
+    pub answer: AnswerText,
     /// Messages, calls and results in the order in which a model has to read them.
     pub transcript: Vec<TranscriptEntry>,
     /// The response being written.
@@ -121,10 +123,10 @@ impl State {
         self.last.next()
     }
 
-    /// The whole answer: the assistant's messages, joined by blank lines.
+    /// The text of the whole answer: see [`AnswerText`].
     #[must_use]
     pub fn answer_text(&self) -> String {
-        self.answers.iter().map(|answer| answer.text.as_str()).collect::<Vec<_>>().join("\n\n")
+        self.answer.text()
     }
 
     /// The questions without an answer.

@@ -6,7 +6,9 @@
 //! folding the events from the first gives the status, the conversation and the totals that the stored rows
 //! repeat.
 
+mod answer;
 mod body;
+mod content;
 mod entry;
 mod execution;
 mod fold;
@@ -17,12 +19,14 @@ mod seq;
 pub mod size;
 mod work;
 
+pub use answer::{AnswerChange, AnswerText};
 pub use body::Body;
+pub use content::{Attachment, DataPart, UserContent, UserPart};
 pub use entry::{Entry, Event, Malformed, Payload};
 pub use execution::{CancelReason, ClaimReason, Role, RunOutcome, Totals, Usage};
 pub use fold::{
-    AskedInterrupt, Child, ChildEnd, Draft, InvalidEvent, OpenMessage, Phase, RunJob, State, TextMessage,
-    ToolCall, TranscriptEntry,
+    AskedInterrupt, Child, ChildEnd, Draft, InvalidEvent, OpenMessage, Phase, RunJob, SentMessage, State,
+    TextMessage, ToolCall, TranscriptEntry,
 };
 pub use interrupt::{AnswerStatus, Interrupt, InterruptAnswer, Question, Reason};
 pub use product::{Artifact, Entity, Job, JobEnd, JobStatus, RunStage};

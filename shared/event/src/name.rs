@@ -1,6 +1,6 @@
 //! Names and versions of the event types on the wire.
 
-use crate::Body;
+use crate::{Body, UserContent};
 
 /// Maps each variant of [`Body`] to its name, for writers and for [`Body::understands`].
 macro_rules! names {
@@ -67,12 +67,15 @@ impl Body {
     /// The version of this type that this build writes.
     #[must_use]
     pub const fn version(&self) -> u16 {
-        1
+        match self {
+            Self::UserMessage { content: UserContent::Parts(_), .. } => 2,
+            _ => 1,
+        }
     }
 
     /// Returns `true` if this build understands version `v` of the type called `name`.
     #[must_use]
     pub fn understands(name: &str, v: u16) -> bool {
-        v == 1 && KNOWN.contains(&name)
+        KNOWN.contains(&name) && (v == 1 || (v == 2 && name == "USER_MESSAGE"))
     }
 }

@@ -71,7 +71,12 @@ mod tests {
             0 => Body::TextMessageContent { message_id, delta },
             1 => Body::ReasoningMessageContent { message_id, delta },
             2 => Body::ToolCallArgs { tool_call_id: "call_\u{1}\"é".repeat(9), delta },
-            _ => Body::UserMessage { message_id, content: delta, by: None, model: Some("m".repeat(200)) },
+            _ => Body::UserMessage {
+                message_id,
+                content: delta.into(),
+                by: None,
+                model: Some("m".repeat(200)),
+            },
         }
     }
 

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `event: start`, `data: {"run_id":"..."}` | the run that writes the answer |
 //! | `data: {"delta":"..."}` | append to the text |
-//! | `event: reset`, `data: {"content":"..."}` | replace the text: the last message was cut off by a crash and is written again |
+//! | `event: reset`, `data: {"content":"..."}` | replace the text: the last message was cut off by a crash and is written again, or the answer follows the steps of a plan |
 //! | `event: error`, `data: {"code":"...","message":"..."}` | the run failed; `end` follows |
 //! | `event: end`, `data: {"content":"..."}` | the whole answer; close the source. `"cancelled":true` when it was cut short |
 //!
@@ -18,17 +18,14 @@
 
 use std::{fmt, str::FromStr};
 
-use sequent_core::{MessageId, RunId};
-use sequent_event::{Body, Event, RunOutcome, Seq};
+use sequent_core::RunId;
+use sequent_event::{AnswerChange, AnswerText, Body, Event, RunOutcome, Seq};
 use serde::Serialize;
 
 use crate::{
     native::{self, InvalidCursor},
     sse::Frame,
 };
-
-/// The text between two messages of one answer, as in [`sequent_event::State::answer_text`].
-const BETWEEN_MESSAGES: &str = "\n\n";
 
 /// A position in the stream of one run: `run_...:42`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,10 +57,8 @@ impl FromStr for Cursor {
 pub struct Projector {
     /// The client has received the frames up to this position.
     cursor: Cursor,
-    /// The complete messages. Their texts may be empty.
-    kept: Vec<(MessageId, String)>,
-    /// The text message being written.
-    open: Option<(MessageId, String)>,
+    /// The text so far.
+    answer: AnswerText,
 }
 
 #[derive(Serialize)]
@@ -92,14 +87,14 @@ struct ErrorData<'a> {
 impl Projector {
     /// Creates a projector for a client that has received nothing yet.
     #[must_use]
-    pub const fn new(run: RunId) -> Self {
+    pub fn new(run: RunId) -> Self {
         Self::resume(Cursor { run, after: Seq::START })
     }
 
     /// Creates a projector for a client that has received the frames up to `cursor`.
     #[must_use]
-    pub const fn resume(cursor: Cursor) -> Self {
-        Self { cursor, kept: Vec::new(), open: None }
+    pub fn resume(cursor: Cursor) -> Self {
+        Self { cursor, answer: AnswerText::default() }
     }
 
     /// Applies the next event and returns its frames. Returns none if the client has received them.
@@ -117,54 +112,26 @@ impl Projector {
     }
 
     fn project(&mut self, id: Cursor, body: &Body) -> Vec<Frame> {
+        let change = match self.answer.apply(body) {
+            AnswerChange::None => None,
+            AnswerChange::Appended(piece) => Some(delta(id, &piece)),
+            AnswerChange::Replaced => Some(self.content(id, "reset", false)),
+        };
         match body {
-            Body::TextMessageStart { message_id, .. } => {
-                self.open = Some((*message_id, String::new()));
-                if !self.kept.is_empty() { vec![delta(id, BETWEEN_MESSAGES)] } else { Vec::new() }
+            Body::RunFinished { outcome, .. } => {
+                vec![self.content(id, "end", *outcome == RunOutcome::Cancelled)]
             }
-            Body::TextMessageContent { delta: piece, .. } => {
-                if let Some((_, open)) = &mut self.open {
-                    open.push_str(piece);
-                }
-                vec![delta(id, piece)]
-            }
-            Body::TextMessageEnd { .. } => {
-                self.keep();
-                Vec::new()
-            }
-            Body::MessageAbandoned { message_id } => {
-                let shown = self.open.is_some() || self.kept.iter().any(|(id, _)| id == message_id);
-                self.open = None;
-                self.kept.retain(|(id, _)| id != message_id);
-                if !shown {
-                    return Vec::new(); // reasoning, which is not shown here
-                }
-                let content = &self.text();
-                vec![Frame::json(Some(&id), Some("reset"), &Content { content, cancelled: false })]
-            }
-            Body::RunFinished { outcome, .. } => vec![self.end(id, *outcome == RunOutcome::Cancelled)],
             Body::RunError { message, code } => {
                 let failure = Frame::json(None, Some("error"), &ErrorData { code, message });
-                vec![failure, self.end(id, false)]
+                vec![failure, self.content(id, "end", false)]
             }
-            _ => Vec::new(),
+            _ => change.into_iter().collect(),
         }
     }
 
-    fn end(&mut self, id: Cursor, cancelled: bool) -> Frame {
-        self.keep(); // a failed run keeps its answer so far
-        let content = &self.text();
-        Frame::json(Some(&id), Some("end"), &Content { content, cancelled })
-    }
-
-    fn keep(&mut self) {
-        self.kept.extend(self.open.take());
-    }
-
-    /// The text of the complete messages.
-    fn text(&self) -> String {
-        let texts: Vec<&str> = self.kept.iter().map(|(_, text)| text.as_str()).collect();
-        texts.join(BETWEEN_MESSAGES)
+    fn content(&self, id: Cursor, name: &str, cancelled: bool) -> Frame {
+        let content = &self.answer.text();
+        Frame::json(Some(&id), Some(name), &Content { content, cancelled })
     }
 }
 

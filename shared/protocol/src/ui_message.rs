@@ -15,6 +15,10 @@
 //! event that the protocol has no type for, those of newer writers included. Internal events are left out:
 //! claims, the request to cancel (`abort` shows its effect) and the prompt that the client sent itself.
 //!
+//! **Parts.** Artifacts and the messages that steer the run are events that stay in the message as parts. All other
+//! events are transient. [`MessageFold`] builds the message that a client has at the end: the history of a chat shows
+//! that message.
+//!
 //! **Tools** are marked `providerExecuted`: they run here, so the client neither calls them nor sends the
 //! conversation again when they are done.
 //!
@@ -27,6 +31,7 @@
 //! form of the stream would be a second way to count its chunks.
 
 mod chunk;
+mod fold;
 mod start_index;
 mod tools;
 
@@ -34,6 +39,7 @@ use sequent_core::{MessageId, ProjectId, RunId};
 use sequent_event::{Body, CancelReason, Event, RunOutcome, Usage};
 
 pub use chunk::{Chunk, FinishReason, Json, Mark, Metadata, UsageTotals};
+pub use fold::{FoldedMessage, FoldedPart, FoldedTool, FoldedToolState, MessageFold, PartState};
 pub use start_index::{InvalidStartIndex, StartIndex};
 
 use crate::sse::Frame;
@@ -84,6 +90,8 @@ pub struct Projector {
     tools: ToolCalls,
     /// The prompt was pushed. Later user messages steer the run.
     prompted: bool,
+    /// Parts that came before the message has started.
+    early: Vec<Event>,
     cancel: Option<CancelReason>,
     totals: UsageTotals,
     finish_reason: FinishReason,
@@ -108,6 +116,7 @@ impl Projector {
             part: None,
             tools: ToolCalls::new(),
             prompted: false,
+            early: Vec::new(),
             cancel: None,
             totals: UsageTotals {
                 input_tokens: 0,
@@ -196,7 +205,7 @@ impl Projector {
             Body::UserMessage { model, .. } => {
                 self.model.clone_from(model);
                 if self.prompted {
-                    out.push(shown_as_data(event));
+                    self.keep(event, out);
                 }
                 self.prompted = true;
             }
@@ -208,6 +217,7 @@ impl Projector {
                 url: source.url.clone(),
                 title: source.title.clone(),
             }),
+            Body::ArtifactCreated(_) => self.keep(event, out),
             // Reasoning blocks are not shown themselves: each of their messages is a part.
             Body::RunClaimed { .. }
             | Body::RunConfigured(_)
@@ -225,7 +235,6 @@ impl Projector {
             | Body::ClarificationAnswered(_)
             | Body::SubagentStarted { .. }
             | Body::SubagentFinished { .. }
-            | Body::ArtifactCreated(_)
             | Body::JobEnqueued(_)
             | Body::EntityExtracted(_)
             | Body::WebsiteGenerationDone { .. }
@@ -247,6 +256,17 @@ impl Projector {
             },
         });
         self.start_step(out);
+        out.extend(std::mem::take(&mut self.early).into_iter().map(kept_as_part));
+    }
+
+    /// Makes the event a part of the message. A part before the start would begin a message of its own in the client.
+    fn keep(&mut self, event: &Event, out: &mut Vec<Chunk>) {
+        if self.started {
+            out.push(kept_as_part(event.clone()));
+        } else {
+            self.early.push(event.clone());
+            out.push(shown_as_data(event));
+        }
     }
 
     fn start_step(&mut self, out: &mut Vec<Chunk>) {
@@ -334,7 +354,11 @@ fn is_demo(model: &str) -> bool {
 }
 
 fn shown_as_data(event: &Event) -> Chunk {
-    Chunk::DataSequentEvent { data: event.clone(), transient: true }
+    Chunk::DataSequentEvent { id: None, data: event.clone(), transient: true }
+}
+
+fn kept_as_part(event: Event) -> Chunk {
+    Chunk::DataSequentEvent { id: Some(event.seq.to_string()), data: event, transient: false }
 }
 
 #[cfg(test)]

@@ -77,6 +77,12 @@ impl<T> Page<T> {
         self.last.as_deref().map(|sort_key| key.seal(&self.partition, sort_key))
     }
 
+    /// Ends the page after the row with this key, because the rows after it are left out. The next page begins with them.
+    #[must_use]
+    pub fn ending_with(self, key: &Key) -> Self {
+        Self { last: Some(key.sk().to_owned()), ..self }
+    }
+
     /// Converts every item of the page.
     #[must_use]
     pub fn map<U>(self, convert: impl FnMut(T) -> U) -> Page<U> {

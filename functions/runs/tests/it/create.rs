@@ -54,7 +54,7 @@ async fn a_run_is_stored_as_requested_and_can_be_read_at_once() {
         segments.into_iter().flat_map(|segment| segment.entries).map(|e| e.body().unwrap().clone()).collect();
     assert!(
         matches!(bodies.as_slice(), [Body::RunConfigured(_), Body::UserMessage { content, .. }]
-            if content == "Compare the tides of Brest and Saint-Malo."),
+            if content.text() == "Compare the tides of Brest and Saint-Malo."),
         "{bodies:?}"
     );
 }

@@ -61,6 +61,26 @@ for (const [version, ai] of READERS) {
   });
 }
 
+/// Versions 5 and 6 keep the input of a call that failed while it was written in another field, and lose it if a result
+/// comes even so, which only random logs do.
+const comparable = (part, { input }) => {
+  const { rawInput, ...rest } = part;
+  if (part.state === 'output-error' && rawInput !== undefined) return { input: rawInput, ...rest };
+  return part.state === 'output-available' ? { input, ...part } : part;
+};
+
+for (const [version, ai] of READERS) {
+  test(`ai ${version} builds the message that the history shows from the stream of every run that has ended`, async () => {
+    for (const fixture of fixtures.filter(fixture => fixture.closed)) {
+      const { message } = await read(ai, fixture, fixture.ui);
+      const { id, metadata, parts } = JSON.parse(JSON.stringify(message));
+      const shown =
+        version === '7' ? parts : parts.map((part, at) => comparable(part, fixture.history.parts[at] ?? {}));
+      assert.deepEqual({ id, metadata, parts: shown }, fixture.history, fixture.name);
+    }
+  });
+}
+
 test('the message carries its run, tool results and totals, and nothing is pending after the end', async () => {
   const { message } = await read(ai7, named('representative'), named('representative').ui);
   assert.deepEqual(message.metadata, {

@@ -66,6 +66,7 @@ async fn a_chat_that_is_reloaded_in_the_middle_of_a_slow_answer_shows_all_of_it(
     let stored = messages.iter().find(|message| message["role"] == "assistant").expect("the run has ended");
     assert_eq!((&seen["status"], &seen["text"]), (&json!("ready"), &stored["content"]));
     assert_eq!(seen["resumed"], 1, "the page resumes once, when it is loaded");
+    assert_eq!(seen["reloaded"], true, "the history shows what the stream has shown");
 }
 
 /// Lets a page act, and calls `meanwhile` when the page reports that it is in the middle of a run.

@@ -298,7 +298,7 @@ async fn check(chaos: &Chaos, started: &[String], charges: &BTreeMap<String, usi
             assert_eq!((own.parent, row.parent_run_id), (Some(run), Some(run)));
             match (&child.ended, &own.phase) {
                 (Some(ChildEnd::Result(text)), Phase::Finished(RunOutcome::Success)) => {
-                    assert_eq!(Some(text), own.answers.last().map(|answer| &answer.text));
+                    assert_eq!(text, &own.answer_text());
                 }
                 other => panic!("{run} and {} disagree: {other:?}", child.run),
             }

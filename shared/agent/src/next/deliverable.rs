@@ -71,7 +71,7 @@ fn after_website(state: &State, document: &Artifact) -> Next {
     if state.website != Some(archive) {
         return Next::Announce { website: archive, document: document_id };
     }
-    let task = state.prompts.first().map(|prompt| prompt.text.chars().take(MAX_TASK).collect());
+    let task = state.prompts.first().map(|prompt| prompt.content.text().chars().take(MAX_TASK).collect());
     let input = |budget| CompanionInput {
         website: document_id,
         task: task.unwrap_or_default(),

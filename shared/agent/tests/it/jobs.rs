@@ -172,5 +172,5 @@ async fn the_first_exchange_of_a_conversation_names_it_once() {
     let delivery = Delivery { tenant_id: bench.tenant, job_id: job.id };
     assert_eq!(Box::pin(worker.work(delivery, None)).await.unwrap(), Worked::Success);
     let named = bench.projects().get(first.project).await.unwrap().name;
-    assert_eq!(named, ProjectName::from_message(&first.content), "the demo gives no name");
+    assert_eq!(named, ProjectName::from_message(&first.content.text()), "the demo gives no name");
 }

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use sequent_core::{MessageId, Timestamp};
+use sequent_event::SentMessage;
 use sequent_runlog::{DynamoStorage, LogKey, TransactionRows};
 use sequent_tables::{Key, PageRequest, Row, Transaction, Write, attribute, key};
 
 use super::{CLAIM, NewRun, PARENT, PROJECT, RESERVATION, configuration};
 use crate::{
-    Error, Message, MessageRole, MessageStatus, Project, ProjectName, Run, RunCost, RunOptions, RunStatus,
-    RunStore, TokenUsage, outbox::queued, project::CLAIMED, turn,
+    Error, Message, Project, ProjectName, Run, RunCost, RunOptions, RunStatus, RunStore, TokenUsage,
+    outbox::queued, project::CLAIMED, turn,
 };
 
 /// The place of a new run among the runs of its project.
@@ -47,7 +48,7 @@ impl NewRows {
     ) -> Result<Self, Error> {
         let project = Project {
             id: new.project,
-            name: ProjectName::from_message(&new.content),
+            name: ProjectName::from_message(&new.content.text()),
             user_id: new.user,
             created_at: now,
             updated_at: now,
@@ -56,16 +57,8 @@ impl NewRows {
         };
         let pending = pending(new);
         let running = Run { status: RunStatus::Running, started_at: Some(now), ..pending.clone() };
-        let message = Message {
-            id: message_id,
-            project_id: new.project,
-            run_id: new.run,
-            role: MessageRole::User,
-            content: new.content.clone(),
-            truncated: false,
-            status: MessageStatus::Complete,
-            created_at: message_id.created_at(),
-        };
+        let said = SentMessage { id: message_id, content: new.content.clone() };
+        let message = Message::of_person(new.project, new.run, &said);
         let until = now + runs.settings().lease;
         let claimed: Vec<Key> = new.claims.iter().filter_map(Write::row_key).collect();
         let former = new.replaces.map(|run| turn::replaced_row(LogKey { run, ..new.key() }, new.project));

@@ -10,7 +10,7 @@ use crate::{
 };
 
 fn said(content: String) -> Body {
-    Body::UserMessage { message_id: MessageId::new(), content, by: None, model: None }
+    Body::UserMessage { message_id: MessageId::new(), content: content.into(), by: None, model: None }
 }
 
 async fn jobs_of_type(conversation: &Conversation, job_type: &str) -> usize {

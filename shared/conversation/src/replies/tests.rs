@@ -83,7 +83,7 @@ fn partial(ordinal: usize, text: &str) -> (usize, String, MessageStatus) {
 }
 
 #[test]
-fn a_success_leaves_its_last_response_to_each_group_of_messages() {
+fn a_success_leaves_all_its_text_to_each_group_of_messages() {
     let mut log = Log::new();
     log.say("draft", 1, "stop");
     log.say("one", 1, "stop");
@@ -91,7 +91,7 @@ fn a_success_leaves_its_last_response_to_each_group_of_messages() {
     log.ask();
     log.say("three", 3, "stop");
     let answers = log.end(RunOutcome::Success);
-    assert_eq!(answers, [complete(1, "one"), complete(5, "three")]);
+    assert_eq!(answers, [complete(1, "draft\n\none"), complete(5, "three")]);
 }
 
 #[test]
@@ -104,25 +104,59 @@ fn a_response_that_was_overtaken_by_a_message_comes_before_it() {
 }
 
 #[test]
-fn texts_beside_tool_calls_are_no_answers_unless_nothing_else_is_left() {
+fn texts_beside_tool_calls_are_parts_of_the_answer() {
     let mut log = Log::new();
     log.call();
     log.say("Let me look.", 1, "tool_calls");
     log.ask();
     log.call();
     log.say("Let me look again.", 2, "tool_calls");
-    assert_eq!(log.end(RunOutcome::Success), [complete(3, "Let me look again.")]);
+    log.say("Found.", 2, "stop");
+    let expected = [complete(1, "Let me look."), complete(3, "Let me look again.\n\nFound.")];
+    assert_eq!(log.end(RunOutcome::Success), expected);
 }
 
 #[test]
-fn the_steps_of_a_plan_are_no_answers() {
+fn a_blank_closing_response_does_not_hide_the_text_beside_the_last_call() {
+    let mut log = Log::new();
+    log.call();
+    log.say("Here is the report.", 1, "tool_calls");
+    log.say("\n", 1, "stop");
+    assert_eq!(log.end(RunOutcome::Success), [complete(1, "Here is the report.")]);
+}
+
+#[test]
+fn pieces_between_reasoning_are_one_text() {
+    let mut log = Log::new();
+    for text in ["The capital ", "is Paris."] {
+        let mut pieces = response(text, 1, "stop");
+        let usage = pieces.pop().unwrap();
+        pieces.into_iter().for_each(|body| log.push(body));
+        if text.ends_with('.') {
+            log.push(usage);
+        }
+    }
+    assert_eq!(log.0.answer_text(), "The capital is Paris.");
+    assert_eq!(log.end(RunOutcome::Success), [complete(1, "The capital is Paris.")]);
+}
+
+#[test]
+fn an_answer_of_calls_alone_has_no_text() {
+    let mut log = Log::new();
+    log.call();
+    log.push(response("", 1, "tool_calls").pop().unwrap());
+    assert_eq!(log.end(RunOutcome::Cancelled), [partial(1, "")]);
+}
+
+#[test]
+fn the_steps_of_a_plan_are_no_answers_if_there_is_another() {
     let mut log = Log::new();
     log.push(Body::StepStarted { step_name: "a".into() });
     log.say("the step", 1, "stop");
     log.push(Body::StepFinished { step_name: "a".into() });
     log.ask();
     log.say("the end", 2, "stop");
-    assert_eq!(log.end(RunOutcome::Success), [complete(3, "the end")]);
+    assert_eq!(log.end(RunOutcome::Success), [complete(1, ""), complete(3, "the end")]);
 }
 
 #[test]

@@ -26,7 +26,8 @@ impl RunStarter {
             return reserved;
         }
         let Some(live) = self.has_to_make_way(request).await? else { return reserved };
-        if !self.credits.have_room_without(live.run, live.tenant, priced(request)).await? {
+        let readable = request.prompt.content().readable();
+        if !self.credits.have_room_without(live.run, live.tenant, priced(request, &readable)).await? {
             return reserved;
         }
         let give_up = self.end_of_patience();

@@ -2,7 +2,7 @@
 
 use sequent_core::{MessageId, RunId};
 
-use crate::{Interrupt, InterruptAnswer, Job, JobEnd, RunOutcome};
+use crate::{Interrupt, InterruptAnswer, Job, JobEnd, RunOutcome, UserContent};
 
 /// The phase of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -38,8 +38,15 @@ pub struct OpenMessage {
     pub reasoning: bool,
 }
 
-/// A message of a person, a complete message of the assistant, or a partial one that was kept after a
-/// cancellation.
+/// A message that a person sent to the run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "plain data")]
+pub struct SentMessage {
+    pub id: MessageId,
+    pub content: UserContent,
+}
+
+/// A complete message of the assistant, or a partial one that was kept after a cancellation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "plain data")]
 pub struct TextMessage {

@@ -3,7 +3,8 @@
 use sequent_core::{MessageId, RunId, Timestamp};
 
 use super::{
-    AskedInterrupt, Child, ChildEnd, OpenMessage, Phase, RunJob, State, TextMessage, TranscriptEntry,
+    AskedInterrupt, Child, ChildEnd, OpenMessage, Phase, RunJob, SentMessage, State, TextMessage,
+    TranscriptEntry,
 };
 use crate::{Body, ClaimReason, Interrupt, RunOutcome, RunStage, Totals};
 
@@ -13,6 +14,7 @@ impl State {
         if makes_progress(body) {
             self.stalled_owners = 0;
         }
+        let _ = self.answer.apply(body);
         match body {
             Body::RunClaimed { epoch, reason, .. } => {
                 self.epoch = *epoch;
@@ -36,8 +38,8 @@ impl State {
             }
             Body::UserMessage { message_id, content, model, .. } => {
                 self.model.clone_from(model);
-                self.prompts.push(TextMessage { id: *message_id, text: content.clone() });
-                self.transcript.push(TranscriptEntry::User { id: *message_id, text: content.clone() });
+                self.prompts.push(SentMessage { id: *message_id, content: content.clone() });
+                self.transcript.push(TranscriptEntry::User { id: *message_id, content: content.clone() });
             }
             Body::CancelRequested { reason, .. } => {
                 self.cancel.get_or_insert(*reason);

@@ -3,13 +3,14 @@
 use sequent_core::MessageId;
 
 use super::{ChildEnd, State, TextMessage};
+use crate::UserContent;
 
 /// One entry of the transcript.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "plain data")]
 pub enum TranscriptEntry {
     /// A message of a person.
-    User { id: MessageId, text: String },
+    User { id: MessageId, content: UserContent },
     /// A response of the model. The text may be empty if the model only called tools. The request contained
     /// the first `told` messages of people. A response that `is_cut` was not written to its end.
     Assistant { id: MessageId, text: String, calls: Vec<ToolCall>, told: usize, is_cut: bool },
@@ -145,8 +146,8 @@ impl Default for Draft {
 
 impl Draft {
     pub(super) fn into_entry(self, is_cut: bool) -> TranscriptEntry {
-        let texts: Vec<&str> = self.texts.iter().map(|text| text.text.as_str()).collect();
-        let text = texts.join("\n\n");
+        // Nothing is put between the pieces: a model goes on in the middle of a sentence after it has thought.
+        let text = self.texts.iter().map(|text| text.text.as_str()).collect();
         TranscriptEntry::Assistant { id: self.id, text, calls: self.calls, told: self.told, is_cut }
     }
 }

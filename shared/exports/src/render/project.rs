@@ -107,16 +107,18 @@ fn conversation(project: &Project, messages: &[Message]) -> String {
         at: message.created_at.to_string(),
         content: PartContent::Text(text(message)),
     };
-    let parts = messages.iter().map(part).collect();
+    // An answer may have calls alone.
+    let spoken = messages.iter().filter(|message| !message.readable().trim().is_empty());
+    let parts = spoken.map(part).collect();
     transcript::markdown(&Transcript { title: project.name.as_str().to_owned(), parts })
 }
 
 /// The text of the message. If the conversation keeps only a part of it, names the file that has all of it.
 fn text(message: &Message) -> String {
-    let content = &message.content;
+    let content = message.readable();
     match message.truncated {
         true => format!("{content}\n\n[The rest is in runs/{}.jsonl.]", message.run_id),
-        false => content.clone(),
+        false => content.into_owned(),
     }
 }
 
@@ -143,7 +145,9 @@ mod tests {
             run_id: RunId::new(),
             role: MessageRole::Assistant,
             content: "Tides".to_owned(),
+            parts: Vec::new(),
             truncated: false,
+            has_calls: false,
             status: MessageStatus::Complete,
             created_at: Timestamp::from_millis(0),
         };

@@ -45,21 +45,27 @@ pub(super) fn transcript(title: &str, events: &[Event]) -> Transcript {
             builder.push(&event.entry.at.to_string(), body);
         }
     }
-    let is_empty =
-        |part: &TranscriptPart| matches!(&part.content, PartContent::Text(text) if text.is_empty());
-    let parts = builder.parts.into_iter().flatten().filter(|part| !is_empty(part));
-    Transcript { title: title.to_owned(), parts: parts.collect() }
+    Transcript { title: title.to_owned(), parts: builder.finish() }
 }
 
 /// A transcript that is being built.
 #[derive(Default)]
 struct Builder {
     /// `None` replaces a message that was abandoned.
-    parts: Vec<Option<TranscriptPart>>,
+    parts: Vec<Option<BuiltPart>>,
     /// Indices of the messages and calls that later events may extend, by message or call id.
     indices: HashMap<String, usize>,
     /// Names of tools, by call id.
     tools: HashMap<String, String>,
+    /// Number of complete responses.
+    responses: usize,
+}
+
+/// A part that is being built.
+struct BuiltPart {
+    part: TranscriptPart,
+    /// The response that the part is a text of.
+    text_of: Option<usize>,
 }
 
 const PERSON: &str = "Person";
@@ -68,11 +74,16 @@ const AGENT: &str = "Agent";
 impl Builder {
     fn push(&mut self, at: &str, body: &Body) {
         match body {
-            Body::UserMessage { content, .. } => self.add(PERSON, at, PartContent::Text(content.clone())),
+            Body::UserMessage { content, .. } => {
+                self.add(PERSON, at, PartContent::Text(content.readable().into_owned()));
+            }
             Body::TextMessageStart { message_id, .. } => {
                 self.indices.insert(message_id.to_string(), self.parts.len());
                 self.add(AGENT, at, PartContent::Text(String::new()));
+                let text = self.parts.last_mut().and_then(Option::as_mut);
+                text.into_iter().for_each(|text| text.text_of = Some(self.responses));
             }
+            Body::UsageRecorded(usage) if usage.is_of_response() => self.responses += 1,
             Body::TextMessageContent { message_id, delta } => {
                 if let Some(PartContent::Text(text)) = self.content_mut(&message_id.to_string()) {
                     text.push_str(delta);
@@ -119,12 +130,29 @@ impl Builder {
     }
 
     fn add(&mut self, author: &str, at: &str, content: PartContent) {
-        self.parts.push(Some(TranscriptPart { author: author.to_owned(), at: at.to_owned(), content }));
+        let part = TranscriptPart { author: author.to_owned(), at: at.to_owned(), content };
+        self.parts.push(Some(BuiltPart { part, text_of: None }));
     }
 
     fn content_mut(&mut self, id: &str) -> Option<&mut PartContent> {
         let index = *self.indices.get(id)?;
-        self.parts.get_mut(index)?.as_mut().map(|part| &mut part.content)
+        self.parts.get_mut(index)?.as_mut().map(|built| &mut built.part.content)
+    }
+
+    /// Returns the parts. Texts of one response that follow each other are one: only reasoning was between them.
+    fn finish(self) -> Vec<TranscriptPart> {
+        let is_empty =
+            |built: &BuiltPart| matches!(&built.part.content, PartContent::Text(text) if text.is_empty());
+        let mut parts: Vec<BuiltPart> = Vec::new();
+        for built in self.parts.into_iter().flatten().filter(|built| !is_empty(built)) {
+            let last =
+                parts.last_mut().filter(|last| last.text_of.is_some() && last.text_of == built.text_of);
+            match (last.map(|last| &mut last.part.content), &built.part.content) {
+                (Some(PartContent::Text(before)), PartContent::Text(text)) => before.push_str(text),
+                _ => parts.push(built),
+            }
+        }
+        parts.into_iter().map(|built| built.part).collect()
     }
 }
 
@@ -139,9 +167,10 @@ mod tests {
     use sequent_event::{Entry, Role, Seq};
 
     #[test]
-    fn an_abandoned_message_is_left_out() {
+    fn an_abandoned_message_is_left_out_and_pieces_of_one_response_are_joined() {
         let cut = MessageId::from_bits(1);
         let whole = MessageId::from_bits(2);
+        let more = MessageId::from_bits(4);
         let start = |message_id| Body::TextMessageStart { message_id, role: Role::Assistant };
         let content = |message_id, delta: &str| Body::TextMessageContent { message_id, delta: delta.into() };
         let call = || "c".to_owned();
@@ -157,7 +186,8 @@ mod tests {
             Body::MessageAbandoned { message_id: cut },
             start(whole),
             content(whole, "Hel"),
-            content(whole, "lo"),
+            start(more),
+            content(more, "lo"),
             Body::ToolCallStart {
                 tool_call_id: call(),
                 tool_call_name: "look".into(),
@@ -183,7 +213,7 @@ mod tests {
         ];
         assert_eq!(parts, expected);
         let lines = String::from_utf8(jsonl(&events)).unwrap();
-        assert_eq!(lines.lines().count(), 11);
+        assert_eq!(lines.lines().count(), 12);
         let first: serde_json::Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
         assert_eq!((&first["seq"], &first["type"]), (&1.into(), &"USER_MESSAGE".into()), "{lines}");
     }

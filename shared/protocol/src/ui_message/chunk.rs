@@ -82,10 +82,13 @@ pub enum Chunk {
         url: String,
         title: String,
     },
-    /// An event that the protocol has no type for, in the form of the native stream. Transient: it is passed
-    /// to `onData` and does not become part of the message.
+    /// An event that the protocol has no type for, in the form of the native stream. The SDK passes it to `onData`. A
+    /// transient one does not become a part of the message; any other has the position of the event as its id.
     DataSequentEvent {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
         data: Event,
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
         transient: bool,
     },
     MessageMetadata {
@@ -128,6 +131,19 @@ struct Abandoned {
 impl Mark {
     /// The mark `{"sequent":{"abandoned":true}}`.
     pub const ABANDONED: Self = Self { sequent: Abandoned { abandoned: true } };
+}
+
+impl Metadata {
+    /// Merges later metadata, as the client does.
+    pub(super) fn merge(&mut self, later: &Self) {
+        let Self { run_id, project_id, model, provider, demo, usage } = later.clone();
+        self.run_id = run_id.or(self.run_id);
+        self.project_id = project_id.or(self.project_id);
+        self.model = model.or(self.model.take());
+        self.provider = provider.or(self.provider.take());
+        self.demo = demo.or(self.demo);
+        self.usage = usage.or(self.usage.take());
+    }
 }
 
 /// Metadata of the message. The client merges later metadata into what it has.
@@ -200,7 +216,22 @@ impl Json {
     pub fn of(text: &str) -> Self {
         let structured = text.trim_start().starts_with(['{', '[']);
         let parsed = structured.then(|| serde_json::from_str::<Box<RawValue>>(text).ok()).flatten();
-        Self(parsed.unwrap_or_else(|| to_raw_value(text).expect("a string is JSON")))
+        parsed.map_or_else(|| Self::of_text(text), Self)
+    }
+
+    /// Makes a JSON string of a text.
+    ///
+    /// # Panics
+    /// Never: a string is JSON.
+    #[must_use]
+    pub fn of_text(text: &str) -> Self {
+        Self(to_raw_value(text).expect("a string is JSON"))
+    }
+
+    /// Returns the text of the JSON.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.get()
     }
 
     /// Parses the arguments of a tool call. An empty text becomes an empty object.

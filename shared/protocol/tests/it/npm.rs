@@ -107,6 +107,7 @@ fn fixture(name: &str, log: &[Event]) -> Value {
         "native": log.iter().map(|event| placed(event.seq, &native::frame(event))).collect::<Vec<_>>(),
         "simple": simple,
         "ui": ui(log),
+        "history": history(log),
         "done": ui_message::done().as_str(),
         "heartbeat": Frame::heartbeat().as_str(),
         "cut": ui_message::cut().as_str(),
@@ -115,6 +116,13 @@ fn fixture(name: &str, log: &[Event]) -> Value {
 
 fn placed(seq: Seq, frame: &Frame) -> Value {
     json!({"seq": seq, "frame": frame.as_str()})
+}
+
+/// The message that the history of the chat shows.
+fn history(log: &[Event]) -> Value {
+    let mut fold = ui_message::MessageFold::new(run());
+    log.iter().for_each(|event| fold.push(event));
+    serde_json::to_value(fold.message()).expect("a message is JSON")
 }
 
 fn ui(log: &[Event]) -> Vec<String> {

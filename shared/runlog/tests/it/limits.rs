@@ -50,7 +50,7 @@ async fn a_control_event_that_json_makes_too_large_is_an_error_of_its_own() {
     let (_writer, process, _) = table.opened(SETTINGS()).await;
     let large = Body::UserMessage {
         message_id: crate::memory::MESSAGE,
-        content: "\u{1}".repeat(64 * 1024),
+        content: "\u{1}".repeat(64 * 1024).into(),
         by: None,
         model: None,
     };
