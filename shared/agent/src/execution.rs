@@ -56,7 +56,7 @@ pub(crate) struct Execution<'a> {
     /// The tools that the run may call. Before [`Execution::load_tools`], those of the deployment.
     pub(crate) tools: Arc<Registry>,
     has_all_tools: bool,
-    /// The earlier messages of the project, once they were read.
+    /// The earlier turns of the project, once they were read.
     pub(crate) earlier: Option<Vec<Message>>,
     pub(crate) run: Run,
     pub(crate) writer: Writer<DynamoStorage>,

@@ -104,8 +104,26 @@ fn text_len(part: &Part) -> usize {
     }
 }
 
-fn size(messages: &[Message]) -> usize {
+/// Returns the bytes of the messages' texts.
+pub(crate) fn size(messages: &[Message]) -> usize {
     messages.iter().flat_map(|message| &message.parts).map(text_len).sum()
+}
+
+/// Leaves out results and then arguments, in the order of `messages`, until `excess` bytes are saved. Returns the bytes that
+/// are still too many.
+pub(crate) fn leave_out_results<'a>(
+    messages: impl Iterator<Item = &'a mut Message>,
+    mut excess: usize,
+) -> usize {
+    let mut parts: Vec<&mut Part> = messages.flat_map(|message| &mut message.parts).collect();
+    for kind in [Kind::Result, Kind::Arguments] {
+        for part in parts.iter_mut().filter(|part| kind_of(part) == kind) {
+            if excess > 0 {
+                excess = excess.saturating_sub(leave_out(part, EXCERPT));
+            }
+        }
+    }
+    excess
 }
 
 /// Leaves out most of a text that is longer than `keep` bytes. Returns the number of bytes that this saves.

@@ -11,6 +11,7 @@
 mod allowance;
 mod bounds;
 mod children;
+mod earlier;
 mod execute;
 mod execution;
 mod fit;

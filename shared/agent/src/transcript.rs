@@ -14,10 +14,14 @@ use serde_json::json;
 /// itself: its plan did.
 const DELEGATION: &str = "delegate_step";
 
-/// The messages of this run. Providers require the results of a response's calls directly after the response,
+/// The result of a call whose run ended before the tool had answered.
+const NO_RESULT: &str = "The run ended before there was a result.";
+
+/// The messages of a run. Providers require the results of a response's calls directly after the response,
 /// so messages that people sent in between come after the results.
 pub(crate) fn messages(state: &State, plan: Option<&Plan>) -> Vec<Message> {
-    let mut builder = Builder::default();
+    let mut builder =
+        Builder { run: state.run.map(|run| run.to_string()).unwrap_or_default(), ..Builder::default() };
     let mut started: BTreeSet<&str> = BTreeSet::new();
     for entry in &state.transcript {
         match entry {
@@ -35,6 +39,14 @@ pub(crate) fn messages(state: &State, plan: Option<&Plan>) -> Vec<Message> {
     builder.finish()
 }
 
+/// Removes calls and their results, so that only words are left.
+pub(crate) fn leave_out_calls(messages: &mut Vec<Message>) {
+    for message in messages.iter_mut() {
+        message.parts.retain(|part| matches!(part, Part::Text { .. }));
+    }
+    messages.retain(|message| !message.parts.is_empty());
+}
+
 /// Returns `true` if the message reports the steps that child runs carried out.
 pub(crate) fn is_report(message: &Message) -> bool {
     message.parts.iter().any(|part| matches!(part, Part::ToolCall(call) if call.name == DELEGATION))
@@ -43,9 +55,12 @@ pub(crate) fn is_report(message: &Message) -> bool {
 #[derive(Default)]
 struct Builder {
     messages: Vec<Message>,
+    /// The id of the run: a request with earlier runs must not have two calls with one id.
+    run: String,
     /// Messages for after the results of the open calls.
     waiting: Vec<Message>,
-    open_calls: usize,
+    /// The calls of the last response without a result.
+    open_calls: Vec<String>,
     children: usize,
     /// The position of the report of the children that ended since the last response. It is one message, so that the
     /// model reads their results together.
@@ -55,14 +70,14 @@ struct Builder {
 impl Builder {
     fn user(&mut self, text: String) {
         let message = Message::user(text);
-        if self.open_calls > 0 { self.waiting.push(message) } else { self.messages.push(message) }
+        if self.open_calls.is_empty() { self.messages.push(message) } else { self.waiting.push(message) }
     }
 
     fn response(&mut self, text: &str, made: &[sequent_event::ToolCall]) {
-        self.messages.append(&mut self.waiting);
-        self.open_calls = made.len();
+        self.close_calls();
+        self.open_calls = made.iter().map(|call| call.id.clone()).collect();
         self.report = None;
-        let spoken = (!text.is_empty()).then(|| Part::Text { text: text.to_owned() });
+        let spoken = (!text.trim().is_empty()).then(|| Part::Text { text: text.to_owned() });
         let calls = made.iter().map(|call| {
             Part::ToolCall(ToolCall {
                 id: call.id.clone(),
@@ -77,16 +92,17 @@ impl Builder {
     }
 
     fn result(&mut self, call: &str, content: &str) {
-        self.open_calls = self.open_calls.saturating_sub(1);
+        self.open_calls.retain(|open| open != call);
         self.messages.push(Message::tool_result(call, content));
-        if self.open_calls == 0 {
+        if self.open_calls.is_empty() {
             self.messages.append(&mut self.waiting);
         }
     }
 
     fn child(&mut self, step: &str, ended: &ChildEnd) {
         self.children += 1;
-        let id = format!("step_{}", self.children);
+        let suffix = self.run.len().saturating_sub(8);
+        let id = format!("step_{}_{}", self.children, &self.run[suffix..]);
         let result = Message::tool_result(id.clone(), child_result(ended));
         let arguments = json!({ "step": step }).to_string();
         let call = Part::ToolCall(ToolCall { id, name: DELEGATION.to_owned(), arguments });
@@ -98,16 +114,23 @@ impl Builder {
             return;
         }
         let pair = [Message { role: Role::Assistant, parts: vec![call] }, result];
-        if self.open_calls > 0 {
-            self.waiting.extend(pair);
-        } else {
+        if self.open_calls.is_empty() {
             self.report = Some(self.messages.len());
             self.messages.extend(pair);
+        } else {
+            self.waiting.extend(pair);
         }
     }
 
-    fn finish(mut self) -> Vec<Message> {
+    /// Gives a result to the calls that have none: an earlier run ended before. Providers refuse a call without one.
+    fn close_calls(&mut self) {
+        let missing = self.open_calls.drain(..).map(|call| Message::tool_result(call, NO_RESULT));
+        self.messages.extend(missing);
         self.messages.append(&mut self.waiting);
+    }
+
+    fn finish(mut self) -> Vec<Message> {
+        self.close_calls();
         self.messages
     }
 }
@@ -185,6 +208,30 @@ mod tests {
         assert_eq!(of_people[1..], [&Message::user("Be brief."), &Message::user("Carry out the step “c”.")]);
         let rest: Vec<_> = messages.iter().filter(|message| message.role == Role::Tool).collect();
         assert!(rest.iter().all(|message| format!("{message:?}").contains("evil.example")), "{rest:?}");
+    }
+
+    #[test]
+    fn a_call_of_a_run_that_ended_before_it_has_a_result_and_without_tools_only_words_are_left() {
+        let call = |id: &str| sequent_event::ToolCall {
+            id: id.to_owned(),
+            name: "look".to_owned(),
+            arguments: String::new(),
+        };
+        let response = TranscriptEntry::Assistant {
+            id: MessageId::new(),
+            text: "Let me look.".to_owned(),
+            calls: vec![call("a"), call("b")],
+            told: 1,
+            is_cut: false,
+        };
+        let result = TranscriptEntry::Tool { call: "a".to_owned(), content: "Blue.".to_owned() };
+        let mut messages = messages(&state(vec![user("Why?"), response, result, user("Stop.")]), None);
+        let expected =
+            [(Role::User, 1), (Role::Assistant, 3), (Role::Tool, 1), (Role::Tool, 1), (Role::User, 1)];
+        assert_eq!(outline(&messages), expected);
+        assert_eq!(messages[3], Message::tool_result("b", NO_RESULT));
+        leave_out_calls(&mut messages);
+        assert_eq!(outline(&messages), [(Role::User, 1), (Role::Assistant, 1), (Role::User, 1)]);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use sequent_tables::key;
 use sequent_tool::{Tool, WebAccess, web_fetch::NAME};
 use serde_json::Value;
 
-use crate::{children, execution::Execution, prompt};
+use crate::{children, earlier, execution::Execution};
 use occurrence::Address;
 
 /// The first line of a page that was read. A refusal can quote an address, and does not begin like this.
@@ -54,9 +54,10 @@ impl WebRules {
             None => None,
         };
         let asked_in = execution.run.parent_run_id.unwrap_or(execution.run.id);
-        let earlier = prompt::messages_before(execution, asked_in).await?;
-        let of_people = earlier.into_iter().filter(|message| message.0 == MessageRole::User);
-        Ok(Self { said_before: of_people.map(|message| message.1).collect(), parent, ..rules })
+        let earlier = earlier::rows_before(execution, asked_in).await?;
+        let of_people = earlier.iter().filter(|message| message.role == MessageRole::User);
+        let said_before = of_people.map(|message| message.readable().into_owned()).collect();
+        Ok(Self { said_before, parent, ..rules })
     }
 
     /// Returns the tool as the tenant allows it.

@@ -12,8 +12,8 @@ use sequent_model::{Client, Config, ModelName, config::Endpoint, price::Table};
 
 use crate::bench::Bench;
 
-/// A server that is overloaded. Returns its address, and the models that it was asked for.
-fn overloaded() -> (String, Arc<Mutex<Vec<String>>>) {
+/// A server that is overloaded. Returns its address, and the requests that it got.
+pub(crate) fn overloaded() -> (String, Arc<Mutex<Vec<serde_json::Value>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/v1", listener.local_addr().unwrap());
     let asked = Arc::new(Mutex::new(Vec::new()));
@@ -33,7 +33,7 @@ fn overloaded() -> (String, Arc<Mutex<Vec<String>>>) {
             let mut body = vec![0; length];
             reader.read_exact(&mut body).unwrap();
             let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
-            log.lock().unwrap().push(body["model"].as_str().unwrap().to_owned());
+            log.lock().unwrap().push(body);
             let answer = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
             reader.get_mut().write_all(answer.as_bytes()).unwrap();
         }
@@ -42,7 +42,7 @@ fn overloaded() -> (String, Arc<Mutex<Vec<String>>>) {
 }
 
 /// A bench whose default model is `first`, with the fallbacks `second` and demo.
-async fn bench(url: &str) -> Bench {
+pub(crate) async fn bench(url: &str) -> Bench {
     let bench = Bench::new().await;
     let fallbacks = ["second", "demo"].map(|name| name.parse::<ModelName>().unwrap());
     let mut config = Config {
@@ -67,7 +67,13 @@ async fn fallbacks_are_tried_and_with_a_cost_limit_only_those_with_a_price() {
         asking.options.budget.max_cost_micro_usd = limit;
         let writer = bench.owned(&asking).await;
         execute(&bench.engine, bench.key(asking.run), *writer, None).await.unwrap();
-        assert_eq!(*asked.lock().unwrap(), expected);
+        let models: Vec<String> = asked
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|request| request["model"].as_str().unwrap().to_owned())
+            .collect();
+        assert_eq!(models, expected);
         assert_eq!(bench.status(asking.run).await, RunStatus::Success, "the demo has answered");
     }
 }

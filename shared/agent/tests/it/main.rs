@@ -13,3 +13,4 @@ mod runs;
 mod sequences;
 mod sizes;
 mod tools;
+mod turns;

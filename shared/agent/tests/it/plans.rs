@@ -330,7 +330,10 @@ async fn a_step_that_was_answered_is_not_repeated_by_the_next_owner() {
         let message_id = sequent_core::MessageId::new();
         let content = "Hurry.";
         let mut events = answered_step();
-        events.insert(position, Body::UserMessage { message_id, content: content.into(), by: Some(bench.user), model: None });
+        events.insert(
+            position,
+            Body::UserMessage { message_id, content: content.into(), by: Some(bench.user), model: None },
+        );
         continues_after_step(&bench, events).await;
     }
 }
