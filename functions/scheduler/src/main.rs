@@ -6,6 +6,7 @@ use lambda_runtime::{Error, LambdaEvent, service_fn};
 use sequent_artifacts::Artifacts;
 use sequent_aws::queue::Sender;
 use sequent_core::{Timestamp, pace, setting};
+use sequent_identity::Vault;
 use sequent_runlog::DynamoStorage;
 use sequent_scheduler_function::{
     JobSweeper, PeriodicJobs, Rotation, RunSweeper, ScheduledEvent, SetupCode, Task, TaskResult,
@@ -25,8 +26,8 @@ async fn main() -> Result<(), Error> {
     let artifacts = &Artifacts::from_env(&sdk, store.clone())?;
     store.warm().await;
     // The keys of a new deployment exist a minute after it, before the first sign-in.
-    if let Err(error) = rotation.run(Timestamp::now()).await {
-        tracing::error!(%error, "could not look at the signing keys; the daily rotation looks again");
+    if let Err(error) = Vault::from_env(&sdk)?.signing().await {
+        tracing::error!(%error, "could not look for the keys of the deployment; the first sign-in makes them");
     }
 
     let jobs_queue = Sender::from_env(&sdk, "JOBS_QUEUE_URL")?;
