@@ -73,7 +73,7 @@ async fn answer(bench: &Bench, new: &NewRun, child: &NewRun) {
     let owner = Box::pin(create_claimed(&bench.runs(), new, None)).await.unwrap();
     let key = LogKey { tenant: bench.tenant, run: new.run };
     let message_id = MessageId::new();
-    let content = word("steering");
+    let content = word("steering").into();
     let steering = Body::UserMessage { message_id, content, by: Some(new.user), model: None };
     append_control(&bench.storage, key, steering).await.unwrap();
     let job_id = job(bench, new.run).await;
