@@ -99,9 +99,10 @@ fn projects() -> Vec<Entry> {
         }),
         entry("DELETE /api/projects/{id}", "id", |of| each_project(of, "")),
         entry("POST /api/projects/{id}/generate_name", "id", |of| each_project(of, "/generate_name")),
-        entry("GET /api/projects/{id}/messages", "id limit cursor", |of| {
+        entry("GET /api/projects/{id}/messages", "id limit cursor format", |of| {
             let cursor = &of.cursors.messages;
             let mut calls = each_project(of, "/messages");
+            calls.extend(each_project(of, "/messages?format=ui"));
             calls.push(missing(format!("/api/projects/{}/messages?cursor={cursor}", of.project)));
             calls.extend(list(&format!("/api/projects/{}/messages", of.home), cursor));
             calls
