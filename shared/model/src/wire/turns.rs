@@ -8,7 +8,7 @@ use crate::{Message, Part, Role, ToolCall, ToolResult};
 
 /// A turn. The sides alternate, and a person's side is first and last.
 #[derive(Debug, PartialEq)]
-pub(super) enum Turn {
+pub(super) enum WireTurn {
     /// The results of the calls in the turn before, in the order of the calls, then what people wrote.
     User { results: Vec<ToolResult>, text: String },
     /// What the model wrote, then its calls.
@@ -24,60 +24,60 @@ const NOT_CARRIED_OUT: &str = "The call was not carried out.";
 
 /// Returns the turns of a conversation. Neighbouring texts of one side are joined, so that a turn which was never answered is
 /// a part of the next one.
-pub(super) fn of(messages: &[Message]) -> Vec<Turn> {
-    let mut turns: Vec<Turn> = Vec::new();
+pub(super) fn of(messages: &[Message]) -> Vec<WireTurn> {
+    let mut turns: Vec<WireTurn> = Vec::new();
     for message in messages {
         match message.role {
             Role::Assistant => add_response(&mut turns, message),
             Role::User | Role::Tool => add_input(&mut turns, message),
         }
     }
-    if !matches!(turns.first(), Some(Turn::User { .. })) {
-        turns.insert(0, Turn::User { results: Vec::new(), text: OMITTED.to_owned() });
+    if !matches!(turns.first(), Some(WireTurn::User { .. })) {
+        turns.insert(0, WireTurn::User { results: Vec::new(), text: OMITTED.to_owned() });
     }
-    if matches!(turns.last(), Some(Turn::Assistant { .. })) {
-        turns.push(Turn::User { results: Vec::new(), text: String::new() });
+    if matches!(turns.last(), Some(WireTurn::Assistant { .. })) {
+        turns.push(WireTurn::User { results: Vec::new(), text: String::new() });
     }
     pair_results(&mut turns);
     turns
 }
 
-fn add_response(turns: &mut Vec<Turn>, message: &Message) {
+fn add_response(turns: &mut Vec<WireTurn>, message: &Message) {
     let written = text_of(message);
     let made: Vec<ToolCall> = message.parts.iter().filter_map(Part::tool_call).cloned().collect();
     if written.is_empty() && made.is_empty() {
         return;
     }
-    if let Some(Turn::Assistant { text, calls }) = turns.last_mut() {
+    if let Some(WireTurn::Assistant { text, calls }) = turns.last_mut() {
         join(text, &written);
         calls.extend(made);
     } else {
-        turns.push(Turn::Assistant { text: written, calls: made });
+        turns.push(WireTurn::Assistant { text: written, calls: made });
     }
 }
 
-fn add_input(turns: &mut Vec<Turn>, message: &Message) {
+fn add_input(turns: &mut Vec<WireTurn>, message: &Message) {
     let written = text_of(message);
     let brought: Vec<ToolResult> = message.parts.iter().filter_map(Part::tool_result).cloned().collect();
     if written.is_empty() && brought.is_empty() {
         return;
     }
-    if let Some(Turn::User { results, text }) = turns.last_mut() {
+    if let Some(WireTurn::User { results, text }) = turns.last_mut() {
         join(text, &written);
         results.extend(brought);
     } else {
-        turns.push(Turn::User { results: brought, text: written });
+        turns.push(WireTurn::User { results: brought, text: written });
     }
 }
 
 /// Gives each call the one result after it, and drops results of calls that are not in the turn before.
-fn pair_results(turns: &mut [Turn]) {
+fn pair_results(turns: &mut [WireTurn]) {
     let mut calls: Vec<ToolCall> = Vec::new();
     let last = turns.len().saturating_sub(1);
     for (at, turn) in turns.iter_mut().enumerate() {
         match turn {
-            Turn::Assistant { calls: made, .. } => calls.clone_from(made),
-            Turn::User { results, text } => {
+            WireTurn::Assistant { calls: made, .. } => calls.clone_from(made),
+            WireTurn::User { results, text } => {
                 let result = |call: &ToolCall| {
                     let found = results.iter().find(|result| result.call_id == call.id);
                     let content = found.map_or(NOT_CARRIED_OUT, |result| result.content.as_str()).to_owned();
@@ -115,12 +115,12 @@ mod tests {
 
     use super::*;
 
-    fn user(text: &str) -> Turn {
-        Turn::User { results: Vec::new(), text: text.to_owned() }
+    fn user(text: &str) -> WireTurn {
+        WireTurn::User { results: Vec::new(), text: text.to_owned() }
     }
 
-    fn assistant(text: &str, ids: &[&str]) -> Turn {
-        Turn::Assistant { text: text.to_owned(), calls: ids.iter().map(|id| call(id)).collect() }
+    fn assistant(text: &str, ids: &[&str]) -> WireTurn {
+        WireTurn::Assistant { text: text.to_owned(), calls: ids.iter().map(|id| call(id)).collect() }
     }
 
     fn call(id: &str) -> ToolCall {
@@ -158,8 +158,11 @@ mod tests {
             Message::tool_result("z", "of nothing"),
         ];
         let results = vec![result("a", "1"), result("b", NOT_CARRIED_OUT), result("c", "3")];
-        let expected =
-            [user("go"), assistant("", &["a", "b", "c"]), Turn::User { results, text: "faster".to_owned() }];
+        let expected = [
+            user("go"),
+            assistant("", &["a", "b", "c"]),
+            WireTurn::User { results, text: "faster".to_owned() },
+        ];
         assert_eq!(of(&messages), expected);
     }
 
@@ -168,7 +171,7 @@ mod tests {
         assert_eq!(of(&[Message::assistant("a")]), [user(OMITTED), assistant("a", &[]), user(CONTINUE)]);
         let messages = [Message::tool_result("a", "of nothing"), calling("b", &["b"])];
         let results = vec![result("b", NOT_CARRIED_OUT)];
-        let last = Turn::User { results, text: String::new() };
+        let last = WireTurn::User { results, text: String::new() };
         assert_eq!(of(&messages), [user(OMITTED), assistant("b", &["b"]), last]);
     }
 
@@ -188,11 +191,11 @@ mod tests {
         #[test]
         fn every_conversation_has_the_form_that_servers_accept(messages in prop::collection::vec(any_message(), 0..12)) {
             let turns = of(&messages);
-            let is_user = |turn: &Turn| matches!(turn, Turn::User { .. });
+            let is_user = |turn: &WireTurn| matches!(turn, WireTurn::User { .. });
             prop_assert!(turns.first().is_some_and(is_user) && turns.last().is_some_and(is_user), "{turns:?}");
             for pair in turns.windows(2) {
                 prop_assert!(is_user(&pair[0]) != is_user(&pair[1]), "{turns:?}");
-                if let [Turn::Assistant { calls, .. }, Turn::User { results, .. }] = pair {
+                if let [WireTurn::Assistant { calls, .. }, WireTurn::User { results, .. }] = pair {
                     let made: Vec<&str> = calls.iter().map(|call| call.id.as_str()).collect();
                     let brought: Vec<&str> = results.iter().map(|result| result.call_id.as_str()).collect();
                     prop_assert_eq!(made, brought);
@@ -200,8 +203,8 @@ mod tests {
             }
             for turn in &turns {
                 let (text, others) = match turn {
-                    Turn::User { results, text } => (text, results.len()),
-                    Turn::Assistant { text, calls } => (text, calls.len()),
+                    WireTurn::User { results, text } => (text, results.len()),
+                    WireTurn::Assistant { text, calls } => (text, calls.len()),
                 };
                 prop_assert!(!text.trim().is_empty() || (text.is_empty() && others > 0), "{turns:?}");
             }

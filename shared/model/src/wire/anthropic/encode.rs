@@ -9,7 +9,7 @@ use crate::{
     config::Endpoint,
     wire::{
         HttpCall, secret_header,
-        turns::{self, Turn},
+        turns::{self, WireTurn},
     },
 };
 
@@ -56,14 +56,14 @@ fn headers(endpoint: &Endpoint) -> Result<HeaderMap, Error> {
     Ok(headers)
 }
 
-fn message(turn: Turn) -> Value {
+fn message(turn: WireTurn) -> Value {
     match turn {
-        Turn::User { results, text } if results.is_empty() => json!({"role": "user", "content": text}),
-        Turn::User { results, text } => {
+        WireTurn::User { results, text } if results.is_empty() => json!({"role": "user", "content": text}),
+        WireTurn::User { results, text } => {
             let blocks = results.iter().map(result).chain(text_block(&text));
             json!({"role": "user", "content": blocks.collect::<Value>()})
         }
-        Turn::Assistant { text, calls } => {
+        WireTurn::Assistant { text, calls } => {
             let blocks = text_block(&text).into_iter().chain(calls.iter().map(call));
             json!({"role": "assistant", "content": blocks.collect::<Value>()})
         }

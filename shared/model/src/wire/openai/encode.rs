@@ -9,7 +9,7 @@ use crate::{
     config::Endpoint,
     wire::{
         HttpCall, secret_header,
-        turns::{self, Turn},
+        turns::{self, WireTurn},
     },
 };
 
@@ -71,19 +71,19 @@ fn is_openai(endpoint: &Endpoint) -> bool {
 }
 
 /// Encodes a turn. Each result of a tool is a message of its own.
-fn messages(turn: Turn) -> Vec<Value> {
+fn messages(turn: WireTurn) -> Vec<Value> {
     match turn {
-        Turn::User { results, text } => {
+        WireTurn::User { results, text } => {
             let results = results.into_iter().map(
                 |result| json!({"role": "tool", "tool_call_id": result.call_id, "content": result.content}),
             );
             let said = (!text.is_empty()).then(|| json!({"role": "user", "content": text}));
             results.chain(said).collect()
         }
-        Turn::Assistant { text, calls } if calls.is_empty() => {
+        WireTurn::Assistant { text, calls } if calls.is_empty() => {
             vec![json!({"role": "assistant", "content": text})]
         }
-        Turn::Assistant { text, calls } => {
+        WireTurn::Assistant { text, calls } => {
             let content = if text.is_empty() { Value::Null } else { text.into() };
             let calls: Vec<Value> = calls.iter().map(call).collect();
             vec![json!({"role": "assistant", "content": content, "tool_calls": calls})]
