@@ -9,9 +9,9 @@ use crate::{Message, Part, Role, ToolCall, ToolResult};
 /// A turn. The sides alternate, and a person's side is first and last.
 #[derive(Debug, PartialEq)]
 pub(super) enum WireTurn {
-    /// The results of the calls in the turn before, in the order of the calls, then what people wrote.
+    /// The results of the calls in the turn before, in the order of the calls, then the text of people.
     User { results: Vec<ToolResult>, text: String },
-    /// What the model wrote, then its calls.
+    /// The text of the model, then its calls.
     Assistant { text: String, calls: Vec<ToolCall> },
 }
 
