@@ -7,8 +7,8 @@ use sequent_agent::Engine;
 use sequent_agent_worker_function::Worker;
 use sequent_aws::queue::{Batch, BatchWorker};
 use sequent_conversation::{
-    Delivery, Error, MessageRole, NewRun, ParentRun, Projects, Run, RunStatus, Runs, Turn, cancel, create,
-    create_claimed, finish, wake_next,
+    Delivery, Error, MessageRole, NewRun, ParentRun, Projects, Run, RunStatus, Runs, TurnRequest, cancel,
+    create, create_claimed, finish, wake_next,
 };
 use sequent_core::{ProjectId, RunId, TenantId, UserId};
 use sequent_event::{Body, CancelReason, RunOutcome};
@@ -39,11 +39,11 @@ impl Bench {
     }
 
     async fn create(&self, new: &NewRun) {
-        create(&self.engine.runs(), new, Turn::Claim).await.unwrap();
+        create(&self.engine.runs(), new, TurnRequest::Claim).await.unwrap();
     }
 
     async fn create_waiting(&self, new: &NewRun) {
-        create(&self.engine.runs(), new, Turn::Wait).await.unwrap();
+        create(&self.engine.runs(), new, TurnRequest::Wait).await.unwrap();
     }
 
     async fn create_claimed(&self, new: &NewRun) -> Box<Writer<DynamoStorage>> {
@@ -142,7 +142,7 @@ async fn runs_of_a_project_take_their_turns_and_wake_each_other() {
     let owner = bench.create_claimed(&live).await;
     let waiting: Vec<NewRun> =
         (0..3).map(|_| bench.new_run(Some(live.project), "/demo tokens=3 rate=0")).collect();
-    let refused = create(&runs, &waiting[0], Turn::Claim).await;
+    let refused = create(&runs, &waiting[0], TurnRequest::Claim).await;
     assert!(matches!(refused, Err(Error::Busy(run)) if run == live.run), "{refused:?}");
     for new in &waiting {
         bench.create_waiting(new).await;
@@ -238,7 +238,7 @@ async fn a_child_run_leaves_the_turn_to_its_parent() {
         parent: Some(ParentRun { run: RunId::new(), epoch: 1 }),
         ..bench.new_run(Some(parent.project), "hello")
     };
-    let refused = create(&bench.engine.runs(), &orphan, Turn::Wait).await;
+    let refused = create(&bench.engine.runs(), &orphan, TurnRequest::Wait).await;
     assert!(matches!(refused, Err(Error::RunNotFound)), "{refused:?}");
 }
 

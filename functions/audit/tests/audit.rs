@@ -6,7 +6,7 @@ use std::time::Duration;
 use sequent_audit::{Auditor, FindingKind};
 use sequent_audit_function::{AuditEvent, PARTS, audit};
 use sequent_billing::{Account, Plans};
-use sequent_conversation::{NewRun, RunStore, Turn, create};
+use sequent_conversation::{NewRun, RunStore, TurnRequest, create};
 use sequent_core::{ProjectId, TenantId, Timestamp, UserId, golden};
 use sequent_runlog::{DynamoStorage, Settings};
 use sequent_tables::{
@@ -30,7 +30,7 @@ async fn break_run(storage: DynamoStorage) -> DynamoStorage {
         new_project: true,
         ..NewRun::new(TenantId::new(), UserId::new(), ProjectId::new(), "When is high tide?")
     };
-    create(&RunStore::new(storage.clone(), Settings::default()), &new, Turn::Claim).await.unwrap();
+    create(&RunStore::new(storage.clone(), Settings::default()), &new, TurnRequest::Claim).await.unwrap();
     storage.store().write(Update::of(&key::run(new.tenant, new.run)).remove_gsi2()).await.unwrap();
     storage
 }

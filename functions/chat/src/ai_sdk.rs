@@ -28,7 +28,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::{
     App, chats,
     frame_schema::UiMessageChunk,
-    stream::{Projection, Watched, respond},
+    stream::{Projection, Watched, stream_response},
     tail::StoredTail,
 };
 
@@ -356,7 +356,7 @@ async fn stream(
     projection: UiMessages,
 ) -> Result<Response, Problem> {
     let run = watched.key.run;
-    let mut response = respond(app, context, watched, projection).await?;
+    let mut response = stream_response(app, context, watched, projection).await?;
     let headers = response.headers_mut();
     for (name, value) in ui_message::HEADERS {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));

@@ -25,7 +25,7 @@ use crate::{
     App,
     events::last_event_id,
     frame_schema::AnswerFrame,
-    stream::{Projection, Watched, respond},
+    stream::{Projection, Watched, stream_response},
 };
 
 /// Longest message in a URL, in characters.
@@ -118,7 +118,7 @@ pub(crate) async fn stream(
     };
     let started = Box::pin(app.starter.start(&request)).await?;
     let projector = Projector::new(started.run);
-    respond(&app, &context, Watched::started(tenant, started), projector).await
+    stream_response(&app, &context, Watched::started(tenant, started), projector).await
 }
 
 async fn resume(
@@ -139,5 +139,5 @@ async fn resume(
     }
     // The projection needs the whole log to know the text of the answer.
     let watched = Watched::elsewhere(key, project, Seq::START);
-    respond(app, context, watched, Projector::resume(cursor)).await
+    stream_response(app, context, watched, Projector::resume(cursor)).await
 }

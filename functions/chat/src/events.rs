@@ -20,7 +20,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::{
     App,
     frame_schema::RunEvent,
-    stream::{Native, Watched, respond},
+    stream::{Native, Watched, stream_response},
 };
 
 /// The query of `GET /api/runs/{id}/events`.
@@ -117,7 +117,7 @@ pub(crate) async fn events(
         return Err(Problem::new(Code::InvalidCursor, detail).with("last", tail.last().0));
     }
     let watched = Watched::elsewhere(key, row.project_id, after);
-    respond(&app, &context, watched, Native).await
+    stream_response(&app, &context, watched, Native).await
 }
 
 pub(crate) fn wants_json(headers: &HeaderMap) -> bool {

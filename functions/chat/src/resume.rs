@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, StatusCode};
 use sequent_agent::Source;
-use sequent_conversation::{Error, Reply, ResumeBy, Run, RunQuestion, answer};
+use sequent_conversation::{AnswerToQuestion, Error, ResumeBy, Run, RunQuestion, answer};
 use sequent_core::{Code, InterruptId, Principal, ProjectId, RunId};
 use sequent_event::{AnswerStatus, InterruptAnswer, Seq};
 use sequent_http::{
@@ -24,7 +24,7 @@ use crate::{
     App,
     events::wants_json,
     frame_schema::RunEvent,
-    stream::{Native, Watched, respond},
+    stream::{Native, Watched, stream_response},
 };
 
 /// Answers of one request: as many as one response of a model may ask questions.
@@ -181,12 +181,12 @@ async fn answer_and_continue(
         Claim::Held | Claim::Closed | Claim::Missing => Source::Elsewhere,
     };
     let watched = Watched { source, ..Watched::elsewhere(key, row.project_id, after) };
-    respond(app, context, watched, Native).await
+    stream_response(app, context, watched, Native).await
 }
 
 /// Returns `true` if the stored answer is one of the caller's replies.
-fn is_among(first: &InterruptAnswer, replies: &[Reply], caller: &Principal) -> bool {
-    let is_same = |reply: &Reply| {
+fn is_among(first: &InterruptAnswer, replies: &[AnswerToQuestion], caller: &Principal) -> bool {
+    let is_same = |reply: &AnswerToQuestion| {
         reply.interrupt == first.interrupt_id
             && reply.status == first.status
             && reply.payload == first.payload
@@ -200,12 +200,12 @@ async fn accepted(app: &App, caller: &Principal, run: RunId) -> Result<Response,
 }
 
 /// Checks the answers, each against the schema of its question if that is still open.
-fn check(open: &[RunQuestion], answers: Vec<QuestionAnswer>) -> Result<Vec<Reply>, Problem> {
+fn check(open: &[RunQuestion], answers: Vec<QuestionAnswer>) -> Result<Vec<AnswerToQuestion>, Problem> {
     if answers.is_empty() || answers.len() > MAX_ANSWERS {
         let problem = Problem::invalid(format!("Send 1 to {MAX_ANSWERS} answers."));
         return Err(problem.at("/answers", format!("has {} items", answers.len())));
     }
-    let mut replies: Vec<Reply> = Vec::with_capacity(answers.len());
+    let mut replies: Vec<AnswerToQuestion> = Vec::with_capacity(answers.len());
     for (n, answer) in answers.into_iter().enumerate() {
         let reply = check_one(open, answer, &format!("/answers/{n}"), &replies)?;
         replies.push(reply);
@@ -223,8 +223,8 @@ fn check_one(
     open: &[RunQuestion],
     answer: QuestionAnswer,
     at: &str,
-    earlier: &[Reply],
-) -> Result<Reply, Problem> {
+    earlier: &[AnswerToQuestion],
+) -> Result<AnswerToQuestion, Problem> {
     let QuestionAnswer { interrupt_id, status, payload } = answer;
     if earlier.iter().any(|reply| reply.interrupt == interrupt_id) {
         let problem = Problem::invalid("A question is answered twice.");
@@ -238,7 +238,7 @@ fn check_one(
     if let (AnswerStatus::Resolved, Some(question)) = (status, question) {
         check_payload(question, payload.as_ref(), &format!("{at}/payload"))?;
     }
-    Ok(Reply { interrupt: interrupt_id, status, payload })
+    Ok(AnswerToQuestion { interrupt: interrupt_id, status, payload })
 }
 
 fn check_payload(question: &RunQuestion, payload: Option<&Value>, at: &str) -> Result<(), Problem> {

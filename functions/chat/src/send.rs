@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 use crate::{
     App,
     frame_schema::RunEvent,
-    stream::{Native, Watched, respond},
+    stream::{Native, Watched, stream_response},
 };
 
 /// A message for a project.
@@ -131,5 +131,5 @@ async fn start(
         idempotency: key.map(|key| key.request(tenant, "chat.send", payload)),
     };
     let started = Box::pin(app.starter.start(&request)).await?;
-    respond(app, context, Watched::started(tenant, started), Native).await
+    stream_response(app, context, Watched::started(tenant, started), Native).await
 }

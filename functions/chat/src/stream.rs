@@ -7,7 +7,7 @@ use futures::stream;
 use http::{HeaderName, HeaderValue, header};
 use sequent_agent::{Live, OnCut, Source, StreamItem};
 use sequent_billing::OpenStream;
-use sequent_conversation::{Owner, StartedRun};
+use sequent_conversation::{OwnedRun, StartedRun};
 use sequent_core::{ProjectId, RunId, TenantId, Timestamp, pace::scaled};
 use sequent_event::{Event, Seq};
 use sequent_http::{
@@ -79,7 +79,7 @@ impl Watched {
     /// The whole log of a run that was started for this request.
     pub(crate) fn started(tenant: TenantId, started: StartedRun) -> Self {
         let source = match started.owner {
-            Some(Owner { writer, stored }) => Source::Owned(writer, stored),
+            Some(OwnedRun { writer, stored }) => Source::Owned(writer, stored),
             None => Source::Elsewhere,
         };
         Self {
@@ -107,7 +107,7 @@ impl Watched {
 ///
 /// # Errors
 /// If the tenant has as many open streams as it may have.
-pub(crate) async fn respond<P: Projection>(
+pub(crate) async fn stream_response<P: Projection>(
     app: &App,
     context: &RequestContext,
     watched: Watched,

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use sequent_aws::queue::testing::{self, Received};
 use sequent_conversation::{
-    Delivery, GRACE, NewRun, Run, RunStatus, RunStore, Runs, Turn, cancel, create, create_claimed, finish,
+    Delivery, GRACE, NewRun, Run, RunStatus, RunStore, Runs, TurnRequest, cancel, create, create_claimed,
+    finish,
 };
 use sequent_core::{InterruptId, ProjectId, RunId, TenantId, Timestamp, UserId, golden};
 use sequent_event::{Body, CancelReason, Interrupt, Question, Reason, RunOutcome};
@@ -65,7 +66,7 @@ impl Bench {
 
     async fn pending(&self) -> LogKey {
         let new = self.new_run();
-        create(&self.runs(), &new, Turn::Claim).await.unwrap();
+        create(&self.runs(), &new, TurnRequest::Claim).await.unwrap();
         LogKey { tenant: self.tenant, run: new.run }
     }
 

@@ -5,7 +5,9 @@
 //! child from the child's log.
 
 use futures::future::try_join_all;
-use sequent_conversation::{Error, NewRun, ParentRun, Run, RunOptions, Runs, Turn, cancel_child, create};
+use sequent_conversation::{
+    Error, NewRun, ParentRun, Run, RunOptions, Runs, TurnRequest, cancel_child, create,
+};
 use sequent_core::{RunId, Timestamp};
 use sequent_event::{
     Body, Child, ChildEnd, Configuration, Event, Orchestration, Phase, RunOutcome, State, Step, StepStatus,
@@ -74,7 +76,7 @@ async fn start(execution: &mut Execution<'_>, steps: &[Step], rows: &[Run]) -> R
         let step = steps.iter().find(|step| step.id == child.name);
         if let Some(step) = step.filter(|_| !exists) {
             let new = child_run(execution, child.run, step, steps.len());
-            Box::pin(create(&execution.engine.runs(), &new, Turn::Wait)).await?;
+            Box::pin(create(&execution.engine.runs(), &new, TurnRequest::Wait)).await?;
         }
     }
     Ok(())

@@ -8,12 +8,12 @@ use sequent_runlog::{DynamoStorage, Finish, LogKey, Stopped, Writer};
 
 use crate::{
     Engine, Window,
+    ask_model::ask_model,
     bounds::LimitReached,
     children,
     execution::{Execution, Flow, run_error},
     jobs::{self, RunJobs},
     next::{Next, next},
-    respond::respond,
     tools,
 };
 
@@ -50,8 +50,8 @@ pub async fn execute(
     let is_child = run.parent_run_id.is_some();
     let mut signals = writer.signals();
     let execution = Execution::new(engine, key, run, writer, window);
-    let owner = Owner { execution, jobs: RunJobs::default() };
-    let executed = Box::pin(owner.run()).await;
+    let run_loop = RunLoop { execution, jobs: RunJobs::default() };
+    let executed = Box::pin(run_loop.run()).await;
     // A writer that was dropped releases its lease in a task of its own. Lambda freezes the process after the response,
     // so the task ends first. An error means that it has ended.
     let _ = signals.wait_for(|signals| signals.stopped).await;
@@ -64,12 +64,13 @@ pub async fn execute(
     Ok(executed)
 }
 
-struct Owner<'a> {
+/// The work of a run's owner until the run ends, waits or is handed over.
+struct RunLoop<'a> {
     execution: Execution<'a>,
     jobs: RunJobs,
 }
 
-impl Owner<'_> {
+impl RunLoop<'_> {
     async fn run(mut self) -> Result<Executed, Error> {
         self.open().await?;
         loop {
@@ -122,7 +123,7 @@ impl Owner<'_> {
         }
     }
 
-    /// As [`Owner::end`]. If the log cannot take the events, the run ends with an error.
+    /// As [`RunLoop::end`]. If the log cannot take the events, the run ends with an error.
     async fn end_or_fail(&mut self, bodies: Vec<Body>) -> Result<bool, Error> {
         match self.end(bodies).await {
             Err(Error::Stopped(error @ (Stopped::TooLarge(_) | Stopped::Invalid(_)))) => {
@@ -154,7 +155,7 @@ impl Owner<'_> {
         }
         let bodies = match next {
             Next::Tools => return Box::pin(tools::carry_out(execution, jobs)).await,
-            Next::Ask(purpose) => return Box::pin(respond(execution, purpose)).await,
+            Next::Ask(purpose) => return Box::pin(ask_model(execution, purpose)).await,
             Next::Delegate(steps) => return Box::pin(children::delegate(execution, &steps)).await,
             Next::FollowUp(requests) => return Box::pin(jobs.follow_up(execution, requests)).await,
             Next::Fail { code, message } => return Ok(Flow::End(vec![run_error(code, &message)])),

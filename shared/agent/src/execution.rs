@@ -1,6 +1,6 @@
 //! The working state of an owner: the run, the writer of its log, and the state that the log leads to.
 //!
-//! The steps of a run (`respond`, `tools`, `children`, `jobs`) append to the log through [`Execution`] and
+//! The steps of a run (`ask_model`, `tools`, `children`, `jobs`) append to the log through [`Execution`] and
 //! return a [`Flow`]. The loop in `execute` closes the log and releases the lease.
 
 use std::{sync::Arc, time::Duration};

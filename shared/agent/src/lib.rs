@@ -9,6 +9,7 @@
 //! Decision 4 (`infra/decisions/0004-the-agent-is-a-function-of-the-log.md`) explains why.
 
 mod allowance;
+mod ask_model;
 mod bounds;
 mod children;
 mod earlier;
@@ -23,7 +24,6 @@ mod planning;
 mod prompt;
 mod questions;
 mod reader;
-mod respond;
 mod response;
 mod tools;
 mod transcript;

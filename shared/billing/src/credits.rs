@@ -163,7 +163,7 @@ impl Credits {
         let now = Timestamp::now();
         let quote = self.quote(request).await?;
         match &self.terms {
-            Some(terms) => self.ledger(tenant).quote(terms, quote, now).await.map(Some),
+            Some(terms) => self.ledger(tenant).reserve(terms, quote, now).await.map(Some),
             None if self.has_quotas() => {
                 let quota = Quota::open(&self.store, tenant).await?;
                 Ok(Some(quota.reserve(&self.limits, quote, now)?))

@@ -151,7 +151,12 @@ impl Ledger {
     ///
     /// # Errors
     /// [`Error::Denied`], or an error of the table.
-    pub async fn quote(&self, terms: &Terms, quote: Quote<'_>, now: Timestamp) -> Result<Reservation, Error> {
+    pub async fn reserve(
+        &self,
+        terms: &Terms,
+        quote: Quote<'_>,
+        now: Timestamp,
+    ) -> Result<Reservation, Error> {
         let mut account = self.account(terms).await?;
         // Sums of past days make the row larger and every write more expensive.
         if account.next_expiry <= now.millis() || account.old_days().count() > PAST_DAYS {

@@ -1,4 +1,4 @@
-//! The limits of a plan. [`Ledger::quote`](crate::Ledger::quote) checks them, before a run starts.
+//! The limits of a plan. [`Ledger::reserve`](crate::Ledger::reserve) checks them, before a run starts.
 
 use std::collections::BTreeMap;
 

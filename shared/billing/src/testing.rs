@@ -138,7 +138,7 @@ async fn run(
     let payer = Payer { tenant, run: RunId::new(), user: UserId::new(), project: ProjectId::new() };
     let hold = loop {
         let now = Timestamp::now();
-        let reservation = match ledger.quote(terms, quote, now).await {
+        let reservation = match ledger.reserve(terms, quote, now).await {
             Ok(reservation) => reservation,
             Err(Error::Denied(_)) => return false,
             Err(Error::Busy) => continue,

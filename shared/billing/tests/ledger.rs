@@ -45,7 +45,7 @@ async fn settle(store: &Store, hold: &Hold, payer: Payer, cost: u64) {
 }
 
 async fn denied(ledger: &Ledger, terms: &Terms, quote: Quote<'_>) -> Denied {
-    match ledger.quote(terms, quote, Timestamp::now()).await {
+    match ledger.reserve(terms, quote, Timestamp::now()).await {
         Err(Error::Denied(denied)) => denied,
         other => panic!("{other:?}"),
     }
@@ -63,7 +63,7 @@ async fn a_run_pays_its_price_and_never_more_than_its_hold() {
     let tenant = TenantId::new();
     let ledger = Ledger::new(store.clone(), tenant);
     let terms = terms("{}");
-    let reservation = ledger.quote(&terms, QUOTE, Timestamp::now()).await.unwrap();
+    let reservation = ledger.reserve(&terms, QUOTE, Timestamp::now()).await.unwrap();
     let hold = &reservation.hold;
     assert_eq!((hold.amount, reservation.max_cost()), (MicroCredits(1000), Some(MicroUsd(666))));
     for (cost, spent, uncovered) in [(100, 150, 0), (5000, 1000, 6500), (0, 0, 0)] {
@@ -91,7 +91,7 @@ async fn a_plan_denies_runs_beyond_its_limits() {
     let other_model = denied(&ledger, &terms, Quote { model: Some("gpt-5"), ..QUOTE }).await;
     assert!(matches!(other_model, Denied::Model { .. }), "{other_model:?}");
 
-    let reservation = ledger.quote(&terms, QUOTE, Timestamp::now()).await.unwrap();
+    let reservation = ledger.reserve(&terms, QUOTE, Timestamp::now()).await.unwrap();
     let runs = [payer(tenant), payer(tenant)];
     for run in runs {
         assert!(take(&store, &reservation, run).await);
@@ -120,7 +120,7 @@ async fn only_the_end_of_a_run_that_holds_enough_makes_room() {
     let has_room = |live: RunId, quote| ledger.has_room_without(live, &terms, quote, Timestamp::now());
     assert!(!has_room(RunId::new(), QUOTE).await.unwrap(), "there is no account yet");
 
-    let reservation = ledger.quote(&terms, QUOTE, Timestamp::now()).await.unwrap();
+    let reservation = ledger.reserve(&terms, QUOTE, Timestamp::now()).await.unwrap();
     let live = payer(tenant);
     assert!(take(&store, &reservation, live).await);
     assert!(ledger.holds_for(live.run).await.unwrap());
@@ -242,7 +242,7 @@ async fn a_start_is_refused_unless_its_hold_covers_the_first_call() {
         assert_eq!(denied(&ledger, &terms, quote).await, expected, "a budget of {budget}");
     }
     let enough = Quote { budget: Some(MicroUsd(10)), ..QUOTE };
-    let held = ledger.quote(&terms, enough, Timestamp::now()).await.unwrap();
+    let held = ledger.reserve(&terms, enough, Timestamp::now()).await.unwrap();
     assert_eq!(held.hold.amount, MicroCredits(15));
 }
 
@@ -276,7 +276,7 @@ async fn attributes_of_a_newer_version_survive_every_change_of_the_account() {
     ledger.grant(stripe("in_1", "grant"), MicroCredits(700), None).await.unwrap();
     ledger.adjust(Cause::Admin { key: "1".into(), reason: "test".into() }, MicroCredits(-40)).await.unwrap();
     ledger.expire(Timestamp::now()).await.unwrap();
-    let reservation = ledger.quote(&terms, QUOTE, Timestamp::now()).await.unwrap();
+    let reservation = ledger.reserve(&terms, QUOTE, Timestamp::now()).await.unwrap();
     let payer = payer(tenant);
     assert!(take(&store, &reservation, payer).await);
     settle(&store, &reservation.hold, payer, 100).await;

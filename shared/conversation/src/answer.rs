@@ -14,7 +14,7 @@ const GRACE: Duration = Duration::from_secs(30);
 
 /// An answer to one question.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reply {
+pub struct AnswerToQuestion {
     /// Id of the answered question.
     pub interrupt: InterruptId,
     /// The kind of answer.
@@ -44,11 +44,11 @@ pub async fn answer(
     storage: &DynamoStorage,
     key: LogKey,
     by: Option<&Principal>,
-    replies: &[Reply],
+    answers: &[AnswerToQuestion],
     resume_by: ResumeBy,
 ) -> Result<State, Error> {
     let decided = decide(storage, key, |state| {
-        let (after, bodies) = apply(state, replies, by)?;
+        let (after, bodies) = apply(state, answers, by)?;
         Ok((bodies, Some(rows(key, &after, resume_by))))
     });
     match decided.await? {
@@ -71,15 +71,15 @@ pub async fn expire(storage: &DynamoStorage, key: LogKey, now: Timestamp) -> Res
             return Err(is_resumable);
         }
         let expired = |open: &&Interrupt| open.question.expires_at.is_some_and(|at| at <= now);
-        let replies: Vec<Reply> = state
+        let answers: Vec<AnswerToQuestion> = state
             .open_interrupts()
             .filter(expired)
-            .map(|open| Reply { interrupt: open.id, status: AnswerStatus::Expired, payload: None })
+            .map(|open| AnswerToQuestion { interrupt: open.id, status: AnswerStatus::Expired, payload: None })
             .collect();
-        if replies.is_empty() {
+        if answers.is_empty() {
             return Err(false);
         }
-        let (after, bodies) = apply(state, &replies, None).map_err(|_| false)?;
+        let (after, bodies) = apply(state, &answers, None).map_err(|_| false)?;
         Ok((bodies, Some(rows(key, &after, ResumeBy::Worker))))
     });
     match decided.await? {
@@ -89,13 +89,17 @@ pub async fn expire(storage: &DynamoStorage, key: LogKey, now: Timestamp) -> Res
     }
 }
 
-/// Returns the state after the replies, and the events that lead there.
-fn apply(state: &State, replies: &[Reply], by: Option<&Principal>) -> Result<(State, Vec<Body>), Error> {
+/// Returns the state after the answers, and the events that lead there.
+fn apply(
+    state: &State,
+    answers: &[AnswerToQuestion],
+    by: Option<&Principal>,
+) -> Result<(State, Vec<Body>), Error> {
     let mut after = state.clone();
-    let mut bodies = Vec::with_capacity(replies.len());
-    for reply in replies {
-        let answered = answered(&after, reply, by)?;
-        let asked = after.asked.iter_mut().find(|asked| asked.interrupt.id == reply.interrupt);
+    let mut bodies = Vec::with_capacity(answers.len());
+    for answer in answers {
+        let answered = answered(&after, answer, by)?;
+        let asked = after.asked.iter_mut().find(|asked| asked.interrupt.id == answer.interrupt);
         if let Some(asked) = asked {
             asked.answer = Some(answered.clone());
         }
@@ -104,9 +108,13 @@ fn apply(state: &State, replies: &[Reply], by: Option<&Principal>) -> Result<(St
     Ok((after, bodies))
 }
 
-fn answered(state: &State, reply: &Reply, by: Option<&Principal>) -> Result<InterruptAnswer, Error> {
-    let asked = state.asked.iter().find(|asked| asked.interrupt.id == reply.interrupt);
-    let asked = asked.ok_or(Error::UnknownQuestion(reply.interrupt))?;
+fn answered(
+    state: &State,
+    answer: &AnswerToQuestion,
+    by: Option<&Principal>,
+) -> Result<InterruptAnswer, Error> {
+    let asked = state.asked.iter().find(|asked| asked.interrupt.id == answer.interrupt);
+    let asked = asked.ok_or(Error::UnknownQuestion(answer.interrupt))?;
     // Read from the log, because a program must not decide a call while the row of its run is behind.
     if let Some(by) = by.filter(|_| decides_a_call(asked.interrupt.question.reason)) {
         by.require(Scope::Approvals)?;
@@ -119,9 +127,9 @@ fn answered(state: &State, reply: &Reply, by: Option<&Principal>) -> Result<Inte
     }
     let remaining = state.open_interrupts().count() - 1;
     Ok(InterruptAnswer {
-        interrupt_id: reply.interrupt,
-        status: reply.status,
-        payload: reply.payload.clone(),
+        interrupt_id: answer.interrupt,
+        status: answer.status,
+        payload: answer.payload.clone(),
         by: by.map(|by| by.user),
         remaining: u32::try_from(remaining).unwrap_or(u32::MAX),
     })

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use tokio::sync::mpsc::Sender;
 
 use crate::{Error, ForgetOldProjects, Project, RunOptions, RunStatus, RunStore};
-use rows::{NewRows, Placement};
+use rows::{InitialState, NewRows};
 
 const PROJECT: Label = Label::new("project");
 const PARENT: Label = Label::new("parent");
@@ -95,7 +95,7 @@ pub struct ParentRun {
 
 /// The turn of a run that is created as pending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Turn {
+pub enum TurnRequest {
     /// The run claims the project's turn, so that later runs find the project busy.
     Claim,
     /// The run waits until the earlier runs of the project have ended.
@@ -118,7 +118,7 @@ pub async fn create_claimed(
     let before = opening(new, message);
     let after =
         vec![Body::RunStarted { thread_id: new.project, run_id: new.run, parent_run_id: new.parent_run() }];
-    let rows = NewRows::new(runs, new, message, now).await?.transaction_rows(Placement::Claimed);
+    let rows = NewRows::new(runs, new, message, now).await?.transaction_rows(InitialState::Claimed);
     let created = sequent_runlog::create_claimed(
         runs.storage(),
         new.key(),
@@ -144,14 +144,14 @@ pub async fn create_claimed(
 /// creates it again after a crash.
 ///
 /// # Errors
-/// As [`create_claimed`]. With [`Turn::Wait`], or for a child, never [`Error::Busy`]. For a child of a run that the caller
+/// As [`create_claimed`]. With [`TurnRequest::Wait`], or for a child, never [`Error::Busy`]. For a child of a run that the caller
 /// does not own any more, [`Error::Stopped`] or [`Error::RunClosed`].
-pub async fn create(runs: &RunStore, new: &NewRun, turn: Turn) -> Result<(), Error> {
+pub async fn create(runs: &RunStore, new: &NewRun, turn: TurnRequest) -> Result<(), Error> {
     let now = runs.storage().now();
     let message = MessageId::new();
     let placement = match turn {
-        Turn::Claim => Placement::Next,
-        Turn::Wait => Placement::Waiting,
+        TurnRequest::Claim => InitialState::Next,
+        TurnRequest::Wait => InitialState::Waiting,
     };
     let rows = NewRows::new(runs, new, message, now).await?.transaction_rows(placement);
     let bodies = opening(new, message);

@@ -15,7 +15,7 @@ use crate::{
     MAX_STEERING_MESSAGES, NameProject, RebuildInput, RebuildProjections, Run, SettleRun,
     replies::{answers, prompt_ordinal},
     settle::has_usage_in_flight,
-    turn::{self, Place},
+    turn::{self, TurnState},
 };
 
 const RUN: Label = Label::new("run");
@@ -37,12 +37,12 @@ pub async fn finish(
     known: Signals,
     bodies: Vec<Body>,
 ) -> Result<Finish, Stopped> {
-    finish_at(Place::Turn, writer, tenant, run, known, bodies).await
+    finish_at(TurnState::Held, writer, tenant, run, known, bodies).await
 }
 
 /// As [`finish`], for a run that may never have had the turn.
 pub(crate) async fn finish_at(
-    place: Place,
+    place: TurnState,
     writer: &Writer<DynamoStorage>,
     tenant: TenantId,
     run: &Run,
@@ -135,14 +135,14 @@ struct FinalRows {
     /// The job that settles the run when its children and jobs have written down what they used.
     settling: Option<NewJob>,
     /// The place that the run gives up because it will never be executed again.
-    given_up: Option<Place>,
+    given_up: Option<TurnState>,
     /// The user messages to delete, because the exchange is rolled back.
     deleted_messages: Vec<Key>,
     at: Timestamp,
 }
 
 impl FinalRows {
-    fn new(tenant: TenantId, run: Run, state: &State, rolled_back: bool, place: Place) -> Self {
+    fn new(tenant: TenantId, run: Run, state: &State, rolled_back: bool, place: TurnState) -> Self {
         let at = state.ended_at.unwrap_or_else(Timestamp::now);
         let key = LogKey { tenant, run: run.id };
         let project = run.project_id;
@@ -182,7 +182,7 @@ impl FinalRows {
             transaction = transaction.write(self.run.clone()).label(RUN);
         }
         if let Some(place) = self.given_up {
-            let place = if omitted.turn { Place::Queue } else { place };
+            let place = if omitted.turn { TurnState::Waiting } else { place };
             transaction =
                 transaction.write(turn::give_up(place, self.key, self.project, self.at)).label(TURN);
         }

@@ -81,7 +81,7 @@ mod tests {
     use sequent_core::UserId;
 
     use super::*;
-    use crate::{ProjectName, Turn, tests::Bench};
+    use crate::{ProjectName, TurnRequest, tests::Bench};
 
     /// Makes the project look as if nothing had happened in it for a year. Returns it as it is then.
     async fn age(bench: &Bench) -> Project {
@@ -99,7 +99,7 @@ mod tests {
     async fn a_message_that_waits_for_the_turn_keeps_its_project() {
         let bench = Bench::new().await;
         let listed = age(&bench).await;
-        bench.create("are you still there?", Turn::Wait).await.expect("created");
+        bench.create("are you still there?", TurnRequest::Wait).await.expect("created");
         assert_eq!(forget_after_a_month(&bench).await, 0);
         assert!(bench.project().await.updated_at > listed.updated_at);
         let projects = Projects::new(bench.runs.tables(), bench.tenant);
@@ -113,7 +113,7 @@ mod tests {
     #[tokio::test]
     async fn a_live_run_keeps_its_project_however_long_it_takes() {
         let bench = Bench::new().await;
-        let run = bench.create("count to a billion", Turn::Claim).await.expect("created");
+        let run = bench.create("count to a billion", TurnRequest::Claim).await.expect("created");
         let listed = age(&bench).await;
         assert_eq!(forget_after_a_month(&bench).await, 0);
         let projects = Projects::new(bench.runs.tables(), bench.tenant);

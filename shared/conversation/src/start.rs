@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::{self, Receiver};
 
 use crate::{
-    Error, NewRun, Prompt, RunOptions, RunStore, Turn, create, create_claimed, named_project,
+    Error, NewRun, Prompt, RunOptions, RunStore, TurnRequest, create, create_claimed, named_project,
     project_name::name_claim,
     turn::{self, first_waiting},
 };
@@ -116,11 +116,11 @@ pub struct StartedRun {
     /// An earlier request with the same idempotency key started the run.
     pub replayed: bool,
     /// The ownership of the run. `None` if another process executes it.
-    pub owner: Option<Owner>,
+    pub owner: Option<OwnedRun>,
 }
 
 /// The ownership of a run.
-pub struct Owner {
+pub struct OwnedRun {
     /// Appends to the log of the run.
     pub writer: Box<Writer<DynamoStorage>>,
     /// Receives every segment that the writer stores.
@@ -225,7 +225,7 @@ impl RunStarter {
     async fn attempt(&self, request: &RunRequest, executor: Executor) -> Result<Option<StartedRun>, Error> {
         let new = self.reserve_with_room(request).await?;
         let created = if self.has_to_wait(request, &new, executor).await? {
-            create(&self.runs, &new, Turn::Wait).await.map(|()| None)
+            create(&self.runs, &new, TurnRequest::Wait).await.map(|()| None)
         } else {
             self.create(&new, executor).await
         };
@@ -236,14 +236,14 @@ impl RunStarter {
         }
     }
 
-    async fn create(&self, new: &NewRun, executor: Executor) -> Result<Option<Owner>, Error> {
+    async fn create(&self, new: &NewRun, executor: Executor) -> Result<Option<OwnedRun>, Error> {
         match executor {
             Executor::Caller => {
                 let (observer, stored) = mpsc::channel(OBSERVED_SEGMENTS);
                 let writer = Box::pin(create_claimed(&self.runs, new, Some(observer))).await?;
-                Ok(Some(Owner { writer, stored }))
+                Ok(Some(OwnedRun { writer, stored }))
             }
-            Executor::Worker => create(&self.runs, new, Turn::Claim).await.map(|()| None),
+            Executor::Worker => create(&self.runs, new, TurnRequest::Claim).await.map(|()| None),
         }
     }
 
@@ -290,7 +290,7 @@ impl RunStarter {
             }
         }
         // The live run ends in its own time, and its end wakes the next.
-        create(&self.runs, new, Turn::Wait).await?;
+        create(&self.runs, new, TurnRequest::Wait).await?;
         Ok(Some(started(new, None)))
     }
 
@@ -331,7 +331,7 @@ fn priced<'a>(request: &'a RunRequest, content: &'a str) -> PricedRequest<'a> {
     }
 }
 
-fn started(new: &NewRun, owner: Option<Owner>) -> StartedRun {
+fn started(new: &NewRun, owner: Option<OwnedRun>) -> StartedRun {
     StartedRun { run: new.run, project: new.project, replayed: false, owner }
 }
 

@@ -14,8 +14,8 @@ use sequent_tables::{
 };
 
 use crate::{
-    Error, NewRun, Project, ProjectName, Projects, Run, RunStatus, RunStore, Runs, Turn, claim, create,
-    finish,
+    Error, NewRun, Project, ProjectName, Projects, Run, RunStatus, RunStore, Runs, TurnRequest, claim,
+    create, finish,
 };
 
 /// A project of a tenant in tables of its own.
@@ -45,7 +45,7 @@ impl Bench {
     }
 
     /// Creates a pending run with this message.
-    pub(crate) async fn create(&self, content: &str, turn: Turn) -> Result<Run, Error> {
+    pub(crate) async fn create(&self, content: &str, turn: TurnRequest) -> Result<Run, Error> {
         let new = NewRun::new(self.tenant, UserId::new(), self.project, content);
         create(&self.runs, &new, turn).await?;
         self.run(new.run).await

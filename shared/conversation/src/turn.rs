@@ -39,11 +39,11 @@ pub(crate) enum TurnClaim {
 
 /// The place of a run among the runs of its project.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum TurnState {
     /// The run has the turn.
-    Turn,
+    Held,
     /// The run waits for the turn.
-    Queue,
+    Waiting,
 }
 
 /// An entry of a list of a project's runs.
@@ -81,21 +81,21 @@ pub(crate) fn wait_for(key: LogKey, project: ProjectId, now: Timestamp) -> Updat
 }
 
 /// Gives up the place of a run, in the transaction that ends it.
-pub(crate) fn give_up(place: Place, key: LogKey, project: ProjectId, at: Timestamp) -> Write {
+pub(crate) fn give_up(place: TurnState, key: LogKey, project: ProjectId, at: Timestamp) -> Write {
     match place {
-        Place::Turn => release_update(key, project, at).into(),
-        Place::Queue => stop_waiting(key, project),
+        TurnState::Held => release_update(key, project, at).into(),
+        TurnState::Waiting => stop_waiting(key, project),
     }
 }
 
 /// Returns the place of a run that has not ended. A run that is not pending keeps its place until it ends.
-pub(crate) async fn place(store: &Store, key: LogKey, run: &Run) -> Result<Place, Error> {
+pub(crate) async fn place(store: &Store, key: LogKey, run: &Run) -> Result<TurnState, Error> {
     if run.parent_run_id.is_some() {
-        return Ok(Place::Queue); // a child has no turn, and no waiting row to delete
+        return Ok(TurnState::Waiting); // a child has no turn, and no waiting row to delete
     }
     let project: Option<Project> = store.get(&key::project(key.tenant, run.project_id)).await?;
     let has_turn = project.is_some_and(|project| project.live_run_id == Some(run.id));
-    Ok(if has_turn { Place::Turn } else { Place::Queue })
+    Ok(if has_turn { TurnState::Held } else { TurnState::Waiting })
 }
 
 /// Releases the turn if the run has it. Only a transaction that ends the run, or checks that it has ended, may contain

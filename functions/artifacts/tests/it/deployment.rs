@@ -4,7 +4,7 @@ use std::ops::Deref;
 
 use sequent_artifacts::{Artifact, Artifacts, Description, Origin, PreviewKeys, testing::bucket};
 use sequent_artifacts_function::{App, router};
-use sequent_conversation::{NewRun, RunStore, Turn, cancel, create};
+use sequent_conversation::{NewRun, RunStore, TurnRequest, cancel, create};
 use sequent_core::{ArtifactId, ProjectId};
 use sequent_event::CancelReason;
 use sequent_http::testing::deployment::{self as testing, Person};
@@ -63,7 +63,7 @@ impl Deployment {
             new_project: true,
             ..NewRun::new(of.tenant(), of.user(), project, "Write the report")
         };
-        create(&self.runs(), &new, Turn::Claim).await.unwrap();
+        create(&self.runs(), &new, TurnRequest::Claim).await.unwrap();
     }
 
     /// Ends the run, so that an export of it does not change.

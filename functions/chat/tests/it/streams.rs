@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use http::StatusCode;
 use http_body_util::BodyExt as _;
-use sequent_conversation::{NewRun, RunStore, Runs, Turn, create, create_claimed, finish};
+use sequent_conversation::{NewRun, RunStore, Runs, TurnRequest, create, create_claimed, finish};
 use sequent_core::{MessageId, ProjectId, TenantId, Timestamp, UserId};
 use sequent_event::{Body, Role, RunOutcome};
 use sequent_http::testing::Event;
@@ -360,7 +360,7 @@ async fn a_run_that_waits_is_answered_first_even_if_the_turn_is_free_for_an_inst
     let project = first.header("x-project-id").to_owned();
     // This run is created and has no owner yet.
     let waiting = NewRun::new(tenant, UserId::new(), project.parse().unwrap(), "/demo tokens=2 rate=0");
-    create(&RunStore::new(storage, Settings::default()), &waiting, Turn::Wait).await.unwrap();
+    create(&RunStore::new(storage, Settings::default()), &waiting, TurnRequest::Wait).await.unwrap();
     let last = json!({"message": {"content": "/demo tokens=1 rate=0"}, "project_id": project, "on_conflict": "enqueue"});
     let path = format!("/api/runs/{}/events", waiting.run);
     // No worker runs in this test. The reader of the waiting run claims it.

@@ -4,7 +4,7 @@ use std::ops::Deref;
 
 use sequent_agent::{Engine, execute};
 use sequent_billing::Credits;
-use sequent_conversation::{NewRun, ProjectName, Projects, Turn, create, create_claimed};
+use sequent_conversation::{NewRun, ProjectName, Projects, TurnRequest, create, create_claimed};
 use sequent_core::{ProjectId, RunId, Timestamp};
 use sequent_http::testing::Event;
 use sequent_http::testing::deployment as testing;
@@ -74,7 +74,7 @@ impl Deployment {
 
     /// Creates a run that waits for the live run of the project.
     pub(crate) async fn queue(&self, of: &Person, project: ProjectId, run: RunId) {
-        create(&self.engine.runs(), &new_run(of, run, project), Turn::Wait).await.unwrap();
+        create(&self.engine.runs(), &new_run(of, run, project), TurnRequest::Wait).await.unwrap();
     }
 }
 

@@ -22,7 +22,7 @@ async fn engine() -> Engine {
 }
 
 /// The owner of a new run.
-async fn owner(engine: &Engine) -> Owner<'_> {
+async fn owner(engine: &Engine) -> RunLoop<'_> {
     let tenant = TenantId::new();
     let user = UserId::new();
     let projects = Projects::new(engine.store(), tenant);
@@ -30,11 +30,11 @@ async fn owner(engine: &Engine) -> Owner<'_> {
     let new = NewRun::new(tenant, user, project.id, "Draw a map.");
     let writer = create_claimed(&engine.runs(), &new, None).await.unwrap();
     let run = Runs::new(engine.store(), tenant).get(new.run).await.unwrap();
-    Owner { execution: Execution::new(engine, new.key(), run, *writer, None), jobs: RunJobs::default() }
+    RunLoop { execution: Execution::new(engine, new.key(), run, *writer, None), jobs: RunJobs::default() }
 }
 
 /// The owner of a run with a job that has not ended, as far as the owner has read the log.
-async fn owner_with_job(engine: &Engine) -> (Owner<'_>, JobId) {
+async fn owner_with_job(engine: &Engine) -> (RunLoop<'_>, JobId) {
     let mut owner = owner(engine).await;
     let job = Job {
         job_id: JobId::new(),

@@ -28,7 +28,7 @@ fn terms() -> Terms {
 pub(crate) async fn paying(bench: &Bench, content: &str, budget: u64) -> NewRun {
     let ledger = Ledger::new(bench.engine.store().clone(), bench.tenant);
     let quote = Quote { model: Some("demo"), first_call: MicroUsd(1), budget: Some(MicroUsd(budget)) };
-    let reservation = ledger.quote(&terms(), quote, Timestamp::now()).await.unwrap();
+    let reservation = ledger.reserve(&terms(), quote, Timestamp::now()).await.unwrap();
     assert_eq!(reservation.max_cost(), Some(MicroUsd(budget)), "the account has enough credits");
     let project = bench.project().await.id;
     NewRun { reservation: Some(Box::new(reservation)), ..bench.asking(project, content) }

@@ -354,7 +354,8 @@ async fn a_step_that_asked_a_person_continues_with_the_answer() {
     assert_eq!(bench.status(asking.run).await, RunStatus::Interrupted);
     let interrupt = bench.state(asking.run).await.asked[0].interrupt.id;
     let status = sequent_event::AnswerStatus::Resolved;
-    let reply = sequent_conversation::Reply { interrupt, status, payload: Some(json!("this one")) };
+    let reply =
+        sequent_conversation::AnswerToQuestion { interrupt, status, payload: Some(json!("this one")) };
     let answered = sequent_conversation::answer(
         &bench.engine.storage,
         key,

@@ -6,7 +6,7 @@ use std::{
 };
 
 use sequent_agent::{Engine, Live, OnCut, Source, StreamItem};
-use sequent_conversation::{NewRun, RunStatus, Turn, create, create_claimed};
+use sequent_conversation::{NewRun, RunStatus, TurnRequest, create, create_claimed};
 use sequent_core::RunId;
 use sequent_event::{Event, Seq};
 use sequent_runlog::{DynamoStorage, OBSERVED_SEGMENTS, Settings};
@@ -60,7 +60,7 @@ async fn when_the_stream_has_ended_the_next_run_of_the_project_is_queued() {
             let process = runtime::Builder::new_current_thread().enable_all().build().unwrap();
             let created = process.block_on(async {
                 let mut items = started(&frozen, &first).await;
-                create(&frozen.engine.runs(), &second, Turn::Wait).await.unwrap();
+                create(&frozen.engine.runs(), &second, TurnRequest::Wait).await.unwrap();
                 let created = queued_at(&frozen, next).await;
                 tokio::time::sleep(Duration::from_millis(2)).await; // the outbox has the precision of milliseconds
                 rest(&mut items).await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sequent_agent::{Executed, Window, execute};
 use sequent_conversation::{
-    Cancel, Error, MessageRole, MessageStatus, Prompt, RunStatus, Runs, Turn, cancel, claim, create,
+    Cancel, Error, MessageRole, MessageStatus, Prompt, RunStatus, Runs, TurnRequest, cancel, claim, create,
     create_claimed, steer,
 };
 use sequent_core::ProjectId;
@@ -55,10 +55,10 @@ async fn waiting_runs_execute_in_the_order_of_their_creation() {
     let first = bench.asking(project, "/demo tokens=3 rate=0");
     let writer = bench.owned(&first).await;
     let second = bench.asking(project, "/demo tokens=3 rate=0");
-    create(&runs, &second, Turn::Wait).await.unwrap();
+    create(&runs, &second, TurnRequest::Wait).await.unwrap();
     tokio::time::sleep(Duration::from_millis(2)).await; // ids sort by the millisecond
     let third = bench.asking(project, "/demo tokens=3 rate=0");
-    create(&runs, &third, Turn::Wait).await.unwrap();
+    create(&runs, &third, TurnRequest::Wait).await.unwrap();
     let row = async |run| Runs::new(bench.engine.store(), bench.tenant).get(run).await.unwrap();
 
     let claimed = claim(&runs, bench.key(second.run), &row(second.run).await, None).await.unwrap();
@@ -156,7 +156,7 @@ async fn a_run_without_an_owner_is_cancelled_directly() {
     let dead = bench.asking(project, "one");
     bench.owned(&dead).await.release().await.unwrap();
     let waiting = bench.asking(project, "two");
-    create(&runs, &waiting, Turn::Wait).await.unwrap();
+    create(&runs, &waiting, TurnRequest::Wait).await.unwrap();
     for run in [waiting.run, dead.run] {
         let outcome = cancel(&runs, bench.key(run), None, CancelReason::Requested).await.unwrap();
         assert_eq!(outcome, Cancel::Done);

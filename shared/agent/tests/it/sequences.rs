@@ -9,7 +9,7 @@ use futures::{StreamExt, stream};
 use sequent_agent::execute;
 use sequent_artifacts::{Bucket, testing::bucket};
 use sequent_billing::{Account, Cause, LedgerAccount, testing};
-use sequent_conversation::{Runs, Turn, cancel, claim, create};
+use sequent_conversation::{Runs, TurnRequest, cancel, claim, create};
 use sequent_core::{JobId, MicroCredits, RunId, TenantId, Timestamp, UserId};
 use sequent_event::{CancelReason, Orchestration};
 use sequent_jobs::{Delivery, Worked};
@@ -82,7 +82,7 @@ async fn start(bench: &Bench, random: &mut fastrand::Rng) -> RunId {
         }
     };
     if random.bool() {
-        create(&bench.engine.runs(), &new, Turn::Claim).await.unwrap();
+        create(&bench.engine.runs(), &new, TurnRequest::Claim).await.unwrap();
     } else {
         bench.owned(&new).await.release().await.unwrap();
     }

@@ -8,7 +8,7 @@ use std::sync::{
 
 use futures::future::BoxFuture;
 use sequent_agent::{Bounds, Engine, Executed, execute};
-use sequent_conversation::{NewRun, Reply, ResumeBy, RunStatus, answer};
+use sequent_conversation::{AnswerToQuestion, NewRun, ResumeBy, RunStatus, answer};
 use sequent_core::ArtifactId;
 use sequent_event::{AnswerStatus, Artifact, Body, Event, Phase, RunOutcome, TranscriptEntry};
 use sequent_runlog::{Claim, Segment, claim, read_all};
@@ -88,9 +88,9 @@ async fn calls_with_many_or_large_arguments_are_asked_about_and_run_when_approve
         assert_eq!(bench.status(asking.run).await, RunStatus::Interrupted, "{count} of {bytes} bytes");
         let state = bench.state(asking.run).await;
         assert_eq!((state.open_interrupts().count(), state.epoch), (count, 1), "all are asked at once");
-        let replies: Vec<Reply> = state
+        let replies: Vec<AnswerToQuestion> = state
             .open_interrupts()
-            .map(|open| Reply {
+            .map(|open| AnswerToQuestion {
                 interrupt: open.id,
                 status: AnswerStatus::Resolved,
                 payload: Some(json!({"approved": true})),

@@ -7,7 +7,7 @@ use std::sync::{
 
 use futures::future::BoxFuture;
 use sequent_agent::{Engine, Executed, execute};
-use sequent_conversation::{NewRun, Reply, ResumeBy, RunStatus, Runs, answer};
+use sequent_conversation::{AnswerToQuestion, NewRun, ResumeBy, RunStatus, Runs, answer};
 use sequent_event::{AnswerStatus, Body, Phase, Reason, RunOutcome, State};
 use sequent_runlog::{Claim, claim};
 use sequent_tables::{Row, key};
@@ -59,9 +59,9 @@ async fn start(bench: &Bench, script: &str) -> (NewRun, Executed) {
 async fn reply(bench: &Bench, of: &NewRun, payload: Value) -> State {
     let open = Runs::new(bench.engine.store(), bench.tenant).get(of.run).await.unwrap().interrupts;
     let status = AnswerStatus::Resolved;
-    let replies: Vec<Reply> = open
+    let replies: Vec<AnswerToQuestion> = open
         .iter()
-        .map(|open| Reply { interrupt: open.id, status, payload: Some(payload.clone()) })
+        .map(|open| AnswerToQuestion { interrupt: open.id, status, payload: Some(payload.clone()) })
         .collect();
     assert!(!replies.is_empty(), "there is no question");
     let storage = &bench.engine.storage;
@@ -128,7 +128,8 @@ async fn a_question_ends_the_execution_and_its_answer_continues_the_run() {
     let storage = &bench.engine.storage;
     let key = bench.key(asking.run);
     let first = state.asked[0].interrupt.id;
-    let one = [Reply { interrupt: first, status: AnswerStatus::Resolved, payload: Some(json!("b")) }];
+    let one =
+        [AnswerToQuestion { interrupt: first, status: AnswerStatus::Resolved, payload: Some(json!("b")) }];
     let after = answer(storage, key, None, &one, ResumeBy::Worker).await.unwrap();
     assert!(!after.is_resumable(), "the other question is still open");
     let held = claim(storage, key, bench.engine.settings, false, None).await.unwrap();

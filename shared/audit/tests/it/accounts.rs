@@ -25,7 +25,7 @@ async fn hold(bench: &Bench, run: RunId) {
     };
     let ledger = Ledger::new(bench.store().clone(), bench.tenant);
     let quote = sequent_billing::Quote { model: None, first_call: MicroUsd(1), budget: None };
-    let reservation = ledger.quote(&terms, quote, Timestamp::now()).await.unwrap();
+    let reservation = ledger.reserve(&terms, quote, Timestamp::now()).await.unwrap();
     bench.update(reservation.update(bench.tenant, run, Timestamp::now())).await;
 }
 

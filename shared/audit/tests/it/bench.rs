@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sequent_audit::{AuditReport, Auditor, FindingKind, Walk};
-use sequent_conversation::{NewRun, RunStore, Runs, Turn, create, create_claimed, finish};
+use sequent_conversation::{NewRun, RunStore, Runs, TurnRequest, create, create_claimed, finish};
 use sequent_core::{InterruptId, JobId, ProjectId, TenantId, Timestamp, UserId};
 use sequent_event::{Body, Interrupt, Question, Reason, RunOutcome};
 use sequent_runlog::{DynamoStorage, LogKey, Settings, Writer};
@@ -41,7 +41,7 @@ impl Bench {
 
     pub(crate) async fn pending(&self) -> NewRun {
         let new = self.new_run();
-        create(&self.runs(), &new, Turn::Claim).await.unwrap();
+        create(&self.runs(), &new, TurnRequest::Claim).await.unwrap();
         new
     }
 

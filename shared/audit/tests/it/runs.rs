@@ -1,7 +1,7 @@
 //! Runs that are stuck.
 
 use sequent_audit::FindingKind;
-use sequent_conversation::{NewRun, ParentRun, RunQuestion, RunStatus, Turn, create};
+use sequent_conversation::{NewRun, ParentRun, RunQuestion, RunStatus, TurnRequest, create};
 use sequent_core::Timestamp;
 use sequent_event::RunOutcome;
 use sequent_tables::key;
@@ -86,7 +86,7 @@ async fn a_child_of_an_ended_or_missing_parent_is_found() {
     let bench = Bench::new().await;
     let (parent, owner) = bench.running().await;
     let child = NewRun { parent: Some(ParentRun { run: parent.run, epoch: 1 }), ..bench.new_run() };
-    create(&bench.runs(), &child, Turn::Wait).await.unwrap();
+    create(&bench.runs(), &child, TurnRequest::Wait).await.unwrap();
     bench.end(&parent, &owner, RunOutcome::Success).await;
     assert_eq!(bench.found(MINUTE).await, [], "its parent has just cancelled it");
     let now = Timestamp::now() + 10 * MINUTE;

@@ -1,7 +1,7 @@
 //! Turns that no run can release, and runs that cannot have theirs.
 
 use sequent_audit::FindingKind;
-use sequent_conversation::{Deletion, NewRun, Projects, Turn, create};
+use sequent_conversation::{Deletion, NewRun, Projects, TurnRequest, create};
 use sequent_core::{RunId, Timestamp};
 use sequent_tables::{Update, key};
 
@@ -41,7 +41,7 @@ async fn a_run_that_no_worker_claims_is_found() {
         .update(bench.row(&holder).gsi2(&key::active_run(holder.run, now)).set("lease_until", now.millis()))
         .await;
     let behind = NewRun { new_project: false, run: RunId::new(), ..holder.clone() };
-    create(&bench.runs(), &behind, Turn::Wait).await.unwrap();
+    create(&bench.runs(), &behind, TurnRequest::Wait).await.unwrap();
     bench.update(bench.row(&behind).gsi2(&key::active_run(behind.run, now))).await;
     assert_eq!(bench.found_at(now).await, [], "another run has the turn");
 
@@ -55,7 +55,7 @@ async fn a_run_that_waits_in_vain_is_found() {
     let bench = Bench::new().await;
     let (holder, _owner) = bench.running().await;
     let behind = NewRun { new_project: false, run: RunId::new(), ..holder.clone() };
-    create(&bench.runs(), &behind, Turn::Wait).await.unwrap();
+    create(&bench.runs(), &behind, TurnRequest::Wait).await.unwrap();
     let row = key::waiting_run(bench.tenant, behind.project, behind.run);
     bench.store().delete(&row).await.unwrap();
     assert_eq!(bench.found(MINUTE).await, [FindingKind::WaitingInVain], "it has no waiting row");

@@ -1,7 +1,7 @@
 //! Rows and logs that cannot be read, beside a run with a finding.
 
 use sequent_audit::{Auditor, FindingKind};
-use sequent_conversation::{NewRun, ParentRun, Turn, create};
+use sequent_conversation::{NewRun, ParentRun, TurnRequest, create};
 use sequent_core::{RunId, Timestamp};
 use sequent_tables::{
     Update, Write, key,
@@ -38,9 +38,9 @@ async fn malformed_rows_of_other_runs_and_of_a_project_hide_no_other_finding() {
     lose_run(&bench).await;
     let (holder, _owner) = bench.running().await;
     let waiting = NewRun { new_project: false, run: RunId::new(), ..holder.clone() };
-    create(&bench.runs(), &waiting, Turn::Wait).await.unwrap();
+    create(&bench.runs(), &waiting, TurnRequest::Wait).await.unwrap();
     let child = NewRun { parent: Some(ParentRun { run: holder.run, epoch: 1 }), ..bench.new_run() };
-    create(&bench.runs(), &child, Turn::Wait).await.unwrap();
+    create(&bench.runs(), &child, TurnRequest::Wait).await.unwrap();
     bench.update(bench.row(&waiting).set("created_at", "yesterday")).await;
     expect_both(&bench).await;
     bench.update(bench.row(&holder).set("created_at", "yesterday")).await;

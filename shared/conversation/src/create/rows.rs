@@ -15,7 +15,7 @@ use crate::{
 
 /// The place of a new run among the runs of its project.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Placement {
+pub(super) enum InitialState {
     /// The run has the turn and an owner.
     Claimed,
     /// The run is pending and has the turn.
@@ -75,15 +75,15 @@ impl NewRows {
         })
     }
 
-    pub(super) fn transaction_rows(self, placement: Placement) -> TransactionRows {
+    pub(super) fn transaction_rows(self, placement: InitialState) -> TransactionRows {
         Arc::new(move |transaction| self.join(transaction, placement))
     }
 
-    fn join(&self, transaction: Transaction, placement: Placement) -> Transaction {
+    fn join(&self, transaction: Transaction, placement: InitialState) -> Transaction {
         let LogKey { tenant, .. } = self.new.key();
         let run = match placement {
-            Placement::Claimed => self.leased.clone(),
-            Placement::Next | Placement::Waiting => self.pending.clone(),
+            InitialState::Claimed => self.leased.clone(),
+            InitialState::Next | InitialState::Waiting => self.pending.clone(),
         };
         // A child works in its parent's project without answering there: it needs no turn and sends no message.
         if let Some(parent) = self.new.parent {
@@ -96,21 +96,21 @@ impl NewRows {
             .label(PROJECT)
             .write(Write::insert(run))
             .write(Write::put(self.message.clone()));
-        if placement == Placement::Waiting {
+        if placement == InitialState::Waiting {
             transaction = transaction.write(Write::insert(self.waiting.clone()));
         }
         self.with_replaced(self.with_claims(self.with_hold(transaction)))
     }
 
-    fn project(&self, placement: Placement) -> Write {
+    fn project(&self, placement: InitialState) -> Write {
         if self.new.new_project {
             return Write::insert(self.project.clone());
         }
         match placement {
-            Placement::Claimed | Placement::Next => {
+            InitialState::Claimed | InitialState::Next => {
                 turn::claim_for_new(self.new.key(), self.new.project, self.now).into()
             }
-            Placement::Waiting => turn::wait_for(self.new.key(), self.new.project, self.now).into(),
+            InitialState::Waiting => turn::wait_for(self.new.key(), self.new.project, self.now).into(),
         }
     }
 

@@ -139,7 +139,7 @@ async fn a_run_whose_account_is_lost_ends() {
         phase: Phase::Finished(RunOutcome::Success),
         ..writer.opening().clone()
     };
-    let rows = FinalRows::new(conversation.tenant, run, &state, false, Place::Turn);
+    let rows = FinalRows::new(conversation.tenant, run, &state, false, TurnState::Held);
     let all = rows.join(Transaction::new(), Omitted::default()).run(conversation.runs.tables()).await;
     let refused = all.unwrap_err();
     assert!(!refused.any_refused() && !refused.is_transient(), "{refused:?}");

@@ -38,7 +38,7 @@ async fn a_run_with_a_damaged_log_is_settled() {
         metered: false,
     };
     let quote = Quote { model: None, first_call: MicroUsd(1), budget: None };
-    let reservation = ledger.quote(&terms, quote, Timestamp::now()).await.unwrap();
+    let reservation = ledger.reserve(&terms, quote, Timestamp::now()).await.unwrap();
     let new = NewRun { reservation: Some(Box::new(reservation)), ..conversation.asking() };
     let writer = conversation.begin(&new).await;
     writer.append(usage(700)).await.unwrap();

@@ -239,7 +239,7 @@ async fn a_live_run_goes_on_if_its_end_makes_no_room() {
     let bench = Bench::with_one_run_at_a_time().await;
     let Principal { tenant, user, .. } = bench.caller;
     let free = NewRun { new_project: true, ..NewRun::new(tenant, user, ProjectId::new(), "hello") };
-    create(bench.starter.runs(), &free, Turn::Claim).await.expect("created");
+    create(bench.starter.runs(), &free, TurnRequest::Claim).await.expect("created");
     bench.submit_elsewhere().await;
     let refused = bench.starter.submit(&bench.interrupting(free.project)).await.map(|started| started.run);
     assert!(matches!(refused, Err(Error::Billing(_))), "the live run holds no credits: {refused:?}");

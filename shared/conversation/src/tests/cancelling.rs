@@ -7,7 +7,7 @@ use sequent_tables::DueIndex;
 
 use super::Bench;
 use crate::{
-    Cancel, Error, GRACE, Reply, ResumeBy, RunStatus, Turn, answer, cancel,
+    AnswerToQuestion, Cancel, Error, GRACE, ResumeBy, RunStatus, TurnRequest, answer, cancel,
     cancel::request,
     turn::{first_waiting, wake_next},
 };
@@ -15,14 +15,14 @@ use crate::{
 #[tokio::test]
 async fn a_cancel_of_a_waiting_run_that_is_cut_short_leaves_the_run_due() {
     let bench = Bench::new().await;
-    let run = bench.create("high tide?", Turn::Claim).await.expect("created");
+    let run = bench.create("high tide?", TurnRequest::Claim).await.expect("created");
     let question = bench.interrupt(&run).await;
     let key = bench.key(run.id);
     // The process dies before it ends the run.
     let cancel = Body::CancelRequested { by: None, reason: CancelReason::Requested };
     assert!(request(bench.runs.storage(), key, cancel).await.expect("stored"));
 
-    let reply = Reply { interrupt: question, status: AnswerStatus::Cancelled, payload: None };
+    let reply = AnswerToQuestion { interrupt: question, status: AnswerStatus::Cancelled, payload: None };
     let refused = answer(bench.runs.storage(), key, None, &[reply], ResumeBy::Worker).await;
     assert!(matches!(refused, Err(Error::RunEnded)), "{refused:?}");
     let row = bench.run(run.id).await.expect("exists");
@@ -39,7 +39,7 @@ async fn a_cancel_of_a_waiting_run_that_is_cut_short_leaves_the_run_due() {
 #[tokio::test]
 async fn a_waiting_run_is_cancelled_at_once() {
     let bench = Bench::new().await;
-    let run = bench.create("high tide?", Turn::Claim).await.expect("created");
+    let run = bench.create("high tide?", TurnRequest::Claim).await.expect("created");
     bench.interrupt(&run).await;
     let cancelled = cancel(&bench.runs, bench.key(run.id), None, CancelReason::Requested).await;
     assert_eq!(cancelled.expect("cancelled"), Cancel::Done);
@@ -51,8 +51,8 @@ async fn a_waiting_run_is_cancelled_at_once() {
 #[tokio::test]
 async fn a_run_that_is_cancelled_in_the_queue_never_begins() {
     let bench = Bench::new().await;
-    let live = bench.create("one", Turn::Claim).await.expect("created");
-    let queued = bench.create("two", Turn::Wait).await.expect("created");
+    let live = bench.create("one", TurnRequest::Claim).await.expect("created");
+    let queued = bench.create("two", TurnRequest::Wait).await.expect("created");
     let key = bench.key(queued.id);
     let request = Body::CancelRequested { by: None, reason: CancelReason::Requested };
     append_control(bench.runs.storage(), key, request).await.expect("stored");

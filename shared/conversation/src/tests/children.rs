@@ -5,19 +5,19 @@ use sequent_event::RunOutcome;
 use sequent_runlog::Stopped;
 
 use super::Bench;
-use crate::{Error, NewRun, ParentRun, RunStatus, Turn, create};
+use crate::{Error, NewRun, ParentRun, RunStatus, TurnRequest, create};
 
 /// Creates a child on behalf of the owner of this epoch.
 async fn child(bench: &Bench, run: RunId, epoch: u32) -> Result<(), Error> {
     let parent = Some(ParentRun { run, epoch });
     let new = NewRun { parent, ..NewRun::new(bench.tenant, UserId::new(), bench.project, "Go.") };
-    create(&bench.runs, &new, Turn::Wait).await
+    create(&bench.runs, &new, TurnRequest::Wait).await
 }
 
 #[tokio::test]
 async fn only_the_owner_of_a_run_creates_a_child_of_it() {
     let bench = Bench::new().await;
-    let pending = bench.create("high tide?", Turn::Claim).await.expect("created");
+    let pending = bench.create("high tide?", TurnRequest::Claim).await.expect("created");
     let slow = bench.claim(&pending).await.expect("the run has no owner");
     child(&bench, pending.id, 1).await.expect("the owner creates it");
     slow.release().await.expect("the table works");

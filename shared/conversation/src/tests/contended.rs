@@ -13,7 +13,7 @@ use sequent_tables::testing::{Fault, Rates};
 use tokio::time::timeout;
 
 use super::Bench;
-use crate::{NewRun, Run, Turn, cancel, claim, create, finish, turn::first_waiting};
+use crate::{NewRun, Run, TurnRequest, cancel, claim, create, finish, turn::first_waiting};
 
 const RUNS: usize = 8;
 /// Time in which every run has ended, however busy the machine is.
@@ -21,7 +21,7 @@ const LIMIT: Duration = Duration::from_secs(180);
 
 /// Stores the run, whatever the table does.
 async fn send(bench: &Bench, new: &NewRun) {
-    while create(&bench.runs, new, Turn::Wait).await.is_err() {
+    while create(&bench.runs, new, TurnRequest::Wait).await.is_err() {
         // The first try may have stored it.
         if bench.run(new.run).await.is_ok() {
             return;
@@ -112,6 +112,6 @@ async fn every_run_of_a_contended_project_ends() {
     assert_eq!(bench.project().await.live_run_id, None);
     let first = first_waiting(bench.runs.tables(), bench.tenant, bench.project).await.expect("read");
     assert_eq!(first, None);
-    let late = bench.create("one more?", Turn::Claim).await.expect("the turn is free");
+    let late = bench.create("one more?", TurnRequest::Claim).await.expect("the turn is free");
     assert!(bench.claim(&late).await.is_some());
 }

@@ -66,7 +66,7 @@ impl Bench {
         };
         let quote = Quote { model: None, first_call: MicroUsd(1), budget: None };
         let ledger = Ledger::new(self.store().clone(), self.tenant);
-        Box::new(ledger.quote(&terms, quote, Timestamp::now()).await.unwrap())
+        Box::new(ledger.reserve(&terms, quote, Timestamp::now()).await.unwrap())
     }
 
     /// The message of the job that deletes the project.

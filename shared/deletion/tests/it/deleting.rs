@@ -2,7 +2,7 @@
 
 use sequent_artifacts::{Digest, Error as ArtifactError, Export, Origin, Source};
 use sequent_billing::{Posting, Quota, testing::books};
-use sequent_conversation::{Deletion, Error, NewRun, Runs, SettleRun, Turn, create, create_claimed};
+use sequent_conversation::{Deletion, Error, NewRun, Runs, SettleRun, TurnRequest, create, create_claimed};
 use sequent_core::{ArtifactId, MicroCredits, MicroUsd, ProjectId, RunId, Timestamp, UserId};
 use sequent_deletion::RunRecord;
 use sequent_documents::Format;
@@ -113,7 +113,7 @@ async fn a_conversation_is_gone_for_callers_as_soon_as_it_is_marked() {
     assert!(matches!(runs.get_for_caller(left.first).await, Err(Error::RunNotFound)));
     let listed = runs.list(&cursors, None, None).await.unwrap().items;
     assert!(!format!("{listed:?}").contains(WORD), "{listed:?}");
-    for turn in [Turn::Claim, Turn::Wait] {
+    for turn in [TurnRequest::Claim, TurnRequest::Wait] {
         let late =
             NewRun { run: RunId::new(), ..NewRun::new(bench.tenant, UserId::new(), left.project, WORD) };
         let refused = create(&bench.runs(), &late, turn).await;

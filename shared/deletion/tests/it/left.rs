@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use sequent_artifacts::{Artifact, Description, Digest, Entity, Export, Mention, Origin, Source};
-use sequent_conversation::{NewRun, ParentRun, Runs, Turn, create, create_claimed, finish};
+use sequent_conversation::{NewRun, ParentRun, Runs, TurnRequest, create, create_claimed, finish};
 use sequent_core::{
     ArtifactId, InterruptId, JobId, MessageId, MicroUsd, ProjectId, RunId, Timestamp, UserId,
 };
@@ -64,7 +64,7 @@ pub(crate) async fn conversation(bench: &Bench) -> Left {
     let asking = NewRun { replaces: Some(first.run), ..again };
     Box::pin(ask(bench, &asking)).await;
     let waiting = NewRun::new(bench.tenant, user, project, word("next"));
-    create(&bench.runs(), &waiting, Turn::Wait).await.unwrap();
+    create(&bench.runs(), &waiting, TurnRequest::Wait).await.unwrap();
     Left { project, first: first.run, child: child.run, asking: asking.run, waiting: waiting.run }
 }
 
@@ -80,7 +80,7 @@ async fn answer(bench: &Bench, new: &NewRun, child: &NewRun) {
     for body in work(job_id, child.run) {
         owner.append(body).await.unwrap();
     }
-    create(&bench.runs(), child, Turn::Wait).await.unwrap();
+    create(&bench.runs(), child, TurnRequest::Wait).await.unwrap();
     artifact(bench, new.run).await;
     say(&owner, &word("answer")).await;
     end(bench, new, &owner, RunOutcome::Success).await;

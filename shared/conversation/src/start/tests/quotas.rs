@@ -38,7 +38,7 @@ impl Bench {
 
     /// Ends a run whose model calls have cost this many millionths of a dollar.
     async fn end(&self, started: StartedRun, cost: u64) {
-        let Owner { writer, .. } = started.owner.expect("an owner");
+        let OwnedRun { writer, .. } = started.owner.expect("an owner");
         let mut usage = crate::testing::response("done", 1, "stop");
         if let Some(Body::UsageRecorded(recorded)) = usage.last_mut() {
             recorded.cost_micro_usd = Some(MicroUsd(cost));

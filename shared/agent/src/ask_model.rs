@@ -49,7 +49,7 @@ struct ModelCall {
 }
 
 /// Asks the model and appends its response. Returns [`Flow::End`] if the response completes the answer.
-pub(crate) async fn respond(execution: &mut Execution<'_>, purpose: Purpose) -> Result<Flow, Error> {
+pub(crate) async fn ask_model(execution: &mut Execution<'_>, purpose: Purpose) -> Result<Flow, Error> {
     let model = match model_of(execution).await {
         Ok(model) => model,
         Err(error) => return Ok(Flow::End(vec![run_error(error.code(), &error.public_message())])),
