@@ -24,7 +24,7 @@ STATEFUL_CODES = {
     "not_for_sale": "depends on the catalog",
 }
 
-# Rules of single fields that no schema can state, by the place that the problem names.
+# Rules of single fields that no schema can state, by the place that the problem names. N is any index.
 RULES = {
     "POST /api/admin/billing/adjustments": {"#/amount": "is not 0"},
     "POST /api/auth/api-keys": {"#/expires_at": "is in the future"},
@@ -45,9 +45,13 @@ RULES = {
         "#/format": "depends on the source",
     },
     "POST /api/mcp-servers": {"#/url": "is a public address"},
+    "POST /api/runs/{id}/resume": {"#/answers/N/interrupt_id": "is a question of the run"},
     "PUT /api/web-fetch": {"#/hosts": "depends on `mode`"},
 }
 
+
+# An index in a JSON pointer.
+INDEX = re.compile(r"/\d+(?=/|$)")
 
 # JSON Schema counts 5.0 among the integers. The parser does not.
 FRACTION = re.compile(r"invalid type: floating point `[-\d.e+]+`, expected [ui]\d+$")
@@ -135,5 +139,5 @@ def is_explained(label, response):
     errors = problem.get("errors", [])
     if errors and all(FRACTION.match(error["detail"]) for error in errors):
         return True
-    places = {error.get("pointer") or error.get("parameter") for error in errors}
+    places = {INDEX.sub("/N", error.get("pointer") or error.get("parameter") or "") for error in errors}
     return bool(places) and places <= RULES.get(label, {}).keys()

@@ -95,14 +95,14 @@ impl Description {
         if !is_name(&self.entity_type) {
             return invalid("entity_type", name);
         }
+        if self.tags.len() > MOST_TAGS {
+            return invalid("tags", format!("must have at most {MOST_TAGS} items"));
+        }
         if !self.tags.iter().all(|tag| is_name(tag)) {
             return invalid("tags", name);
         }
         self.tags.sort_unstable();
         self.tags.dedup();
-        if self.tags.len() > MOST_TAGS {
-            return invalid("tags", format!("must have at most {MOST_TAGS} items"));
-        }
         if !is_media_type(&self.media_type) {
             return invalid(
                 "media_type",
@@ -210,6 +210,7 @@ mod tests {
             assert_eq!(described(|of| of.tags = vec![name.into()]).unwrap_err(), "tags", "{name}");
         }
         assert_eq!(described(|of| of.tags = (0..11).map(|n| format!("t{n}")).collect()).unwrap_err(), "tags");
+        assert_eq!(described(|of| of.tags = vec!["same".into(); 11]).unwrap_err(), "tags");
         for media_type in ["", "text", "text/", "/plain", "text/html\r\nx: y", "Text/plain", "a/b; charset=x"]
         {
             let refused = described(|of| of.media_type = media_type.into());

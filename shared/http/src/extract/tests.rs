@@ -79,6 +79,10 @@ async fn wrong_bodies() {
         send(Event::new("POST", &path()).json(&json!({"message": {"content": "a"}, "tags": ["a", 1]}))).await;
     assert_eq!(answer.json()["errors"][0]["pointer"], "#/tags/1");
 
+    let answer = send(Event::new("POST", &path()).json(&json!({"message": ["a"]}))).await;
+    expect(&answer, 422, "validation_failed");
+    assert_eq!(answer.json()["errors"][0]["pointer"], "#/message");
+
     let answer = send(Event::new("POST", &path()).json(&json!({"message": {"content": "a"}, "x": 1}))).await;
     expect(&answer, 422, "validation_failed");
 
