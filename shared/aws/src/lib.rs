@@ -1,4 +1,4 @@
-//! The access of every function to AWS: one SDK configuration, queues, and secrets that are cached.
+//! The access of every function to AWS: one SDK configuration, queues, secrets that are cached, and signatures.
 //!
 //! The default provider chain of the SDK reads profile files and metadata endpoints. In Lambda, the region and the
 //! credentials are always in the environment, so reading only that keeps cold starts short.
@@ -6,6 +6,7 @@
 mod connect;
 pub mod queue;
 pub mod secret;
+pub mod sign;
 
 pub use connect::config;
 pub use secret::{OriginSecret, Secrets};

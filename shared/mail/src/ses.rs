@@ -2,21 +2,11 @@
 //!
 //! The SDK of SES would add a large crate for this one request.
 
-use std::{
-    fmt,
-    sync::OnceLock,
-    time::{Duration, SystemTime},
-};
+use std::{fmt, sync::OnceLock, time::Duration};
 
 use aws_config::SdkConfig;
-use aws_credential_types::{
-    Credentials,
-    provider::{ProvideCredentials, SharedCredentialsProvider},
-};
-use aws_sigv4::{
-    http_request::{SignableBody, SignableRequest, SigningSettings, sign},
-    sign::v4,
-};
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use sequent_aws::sign;
 use sequent_core::setting;
 use serde_json::{Value, json};
 
@@ -110,29 +100,10 @@ impl Ses {
 
     /// The headers that authenticate a request with this body.
     async fn signature(&self, body: &str) -> Result<Vec<(String, String)>, Error> {
-        let credentials =
-            self.credentials.provide_credentials().await.map_err(|e| Error::Unsigned(e.into()))?;
-        self.signed(body, credentials).map_err(Error::Unsigned)
-    }
-
-    fn signed(
-        &self,
-        body: &str,
-        credentials: Credentials,
-    ) -> Result<Vec<(String, String)>, Box<dyn std::error::Error + Send + Sync>> {
-        let identity = credentials.into();
-        let parameters = v4::SigningParams::builder()
-            .identity(&identity)
-            .region(&self.region)
-            .name("ses")
-            .time(SystemTime::now())
-            .settings(SigningSettings::default())
-            .build()?
-            .into();
-        let headers = [("content-type", "application/json")].into_iter();
-        let request = SignableRequest::new("POST", &self.url, headers, SignableBody::Bytes(body.as_bytes()))?;
-        let (instructions, _) = sign(request, &parameters)?.into_parts();
-        Ok(instructions.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+        let unsigned = |error: Box<dyn std::error::Error + Send + Sync>| Error::Unsigned(error);
+        let credentials = self.credentials.provide_credentials().await.map_err(|e| unsigned(e.into()))?;
+        sign::signature("ses", &self.region, credentials, &self.url, body.as_bytes())
+            .map_err(|error| unsigned(error.into()))
     }
 
     fn http(&self) -> Result<&reqwest::Client, Error> {

@@ -4,6 +4,9 @@
 //! |---|---|
 //! | `OPENAI_API_KEY`, `OPENAI_BASE_URL` | OpenAI, or any server with its chat completions API. The address includes `/v1`. A local server needs no key. |
 //! | `ANTHROPIC_API_KEY`, `ANTHROPIC_BASE_URL` | Anthropic |
+//! | `BEDROCK_MODELS` | the models of Amazon Bedrock that the function's role may call; without them it is not used |
+//! | `BEDROCK_ACCESS_KEY_ID`, `BEDROCK_SECRET_ACCESS_KEY`, `BEDROCK_SESSION_TOKEN` | credentials for Bedrock in place of the function's own |
+//! | `BEDROCK_REGION`, `BEDROCK_BASE_URL` | the Region and the address of Bedrock, if they are not those of the function |
 //! | `DEFAULT_MODEL` | the model of requests that name none; the default depends on the keys, and is `demo` without a key on one machine |
 //! | `MODEL_FALLBACKS` | models to try, in this order, if one cannot answer; separated by commas |
 //! | `ALLOWED_MODELS` | the models that requests may name, see [`AllowedModels`] |
@@ -21,7 +24,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-use crate::{AllowedModels, ModelName, Policy, Provider, allowed, price};
+use crate::{AllowedModels, ModelName, Policy, Provider, allowed, bedrock, price};
 
 /// The configuration of a [`Client`](crate::Client).
 #[derive(Clone, Debug)]
@@ -30,6 +33,8 @@ pub struct Config {
     pub openai: Option<Endpoint>,
     /// Anthropic, if a key is configured.
     pub anthropic: Option<Endpoint>,
+    /// Amazon Bedrock, if its models or credentials for it are configured.
+    pub bedrock: Option<Endpoint>,
     /// The model of requests that name none.
     pub default_model: ModelName,
     /// Models to try in this order if a model cannot answer.
@@ -56,6 +61,8 @@ pub struct Endpoint {
     /// The address that paths are appended to.
     pub(crate) base_url: reqwest::Url,
     pub(crate) key: Option<SecretString>,
+    /// Signs the requests to a server that takes no key.
+    pub(crate) signer: Option<bedrock::Signer>,
 }
 
 /// Time limits of a request.
@@ -122,6 +129,9 @@ pub enum Error {
     /// The number is not a whole number, or is out of range.
     #[error("{0} is not valid: set a whole number in range")]
     Number(&'static str),
+    /// The Region is not valid.
+    #[error("BEDROCK_REGION is not valid: set the name of a Region, such as eu-central-1")]
+    Region,
     /// The name of the default model is not valid.
     #[error("DEFAULT_MODEL is not valid: set the name of a model")]
     Model,
@@ -145,27 +155,25 @@ impl Endpoint {
         Self::named("base URL", base_url, key)
     }
 
-    fn named(name: &'static str, base_url: &str, key: Option<SecretString>) -> Result<Self, Error> {
+    pub(crate) fn named(
+        name: &'static str,
+        base_url: &str,
+        key: Option<SecretString>,
+    ) -> Result<Self, Error> {
         let url = reqwest::Url::parse(base_url).map_err(|_| Error::Address(name))?;
         // Credentials in the address would appear in logs and `Debug` output.
         let credentials = !url.username().is_empty() || url.password().is_some();
         if !matches!(url.scheme(), "http" | "https") || !url.has_host() || credentials {
             return Err(Error::Address(name));
         }
-        Ok(Self { base_url: url, key })
+        Ok(Self { base_url: url, key, signer: None })
     }
 
     /// Returns the address of a path on this server. A query of the base address, such as Azure's version, stays.
-    ///
-    /// # Errors
-    /// If the base address takes no path. No address of a server does that.
-    pub(crate) fn url(&self, path: &str) -> Result<reqwest::Url, crate::Error> {
+    pub(crate) fn url(&self, path: &str) -> reqwest::Url {
         let mut url = self.base_url.clone();
-        url.path_segments_mut()
-            .map_err(|()| crate::Error::BadRequest("the address of the model server takes no path".into()))?
-            .pop_if_empty()
-            .extend(path.split('/'));
-        Ok(url)
+        url.set_path(&format!("{}/{path}", url.path().trim_end_matches('/')));
+        url
     }
 
     /// Returns `true` if the server is at one of these domains.
@@ -189,6 +197,7 @@ impl Config {
         Self {
             openai: None,
             anthropic: None,
+            bedrock: None,
             default_model: ModelName::DEMO,
             fallbacks: Vec::new(),
             allowed: AllowedModels::any(),
@@ -245,6 +254,8 @@ impl Config {
             })
             .transpose()?;
 
+        let bedrock = bedrock::endpoint(&text)?;
+
         // The demo costs time and no money, so it must not answer strangers.
         let demo = text("LOCAL").as_deref() == Some("true");
         let default_model = match text("DEFAULT_MODEL") {
@@ -270,6 +281,7 @@ impl Config {
         Ok(Self {
             openai,
             anthropic,
+            bedrock,
             default_model,
             fallbacks,
             allowed,
@@ -294,7 +306,7 @@ impl Config {
     /// Returns `true` if a provider of real models is configured.
     #[must_use]
     pub fn has_provider(&self) -> bool {
-        self.openai.is_some() || self.anthropic.is_some()
+        self.openai.is_some() || self.anthropic.is_some() || self.bedrock.is_some()
     }
 
     /// Returns the reason why no model answers requests, or `None` if one does.
@@ -316,6 +328,7 @@ impl Config {
             Provider::Demo => None,
             Provider::OpenAi => self.openai.as_ref(),
             Provider::Anthropic => self.anthropic.as_ref(),
+            Provider::Bedrock => self.bedrock.as_ref(),
         }
     }
 }

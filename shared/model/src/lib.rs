@@ -13,15 +13,16 @@
 //!
 //! # Providers
 //!
-//! The module `wire` has a codec of our own for each protocol: OpenAI's chat completions, at any address, and Anthropic's
-//! messages. A codec is pure: it makes a request of [`Request`], and chunks of the frames of the answer. The module
-//! `upstream` sends the request and reads the answer. Decision 15
-//! (`infra/decisions/0015-our-own-codecs.md`) explains why no crate does this for us.
+//! The module `wire` has a codec of our own for each protocol: OpenAI's chat completions, at any address, Anthropic's
+//! messages, and the conversations of Amazon Bedrock. A codec is pure: it makes a request of [`Request`], and chunks of the
+//! frames of the answer. The module `upstream` sends the request and reads the answer. Decisions 15
+//! (`infra/decisions/0015-our-own-codecs.md`) and 17 explain why no crate does this for us.
 //!
 //! On one machine without a key, the [`demo`] provider answers; [`ModelInfo::demo`] is then true.
 
 mod allowance;
 mod allowed;
+mod bedrock;
 mod chunk;
 mod chunks;
 mod client;

@@ -9,7 +9,7 @@ use crate::Error;
 /// The name of a model as a caller gives it: `demo`, `gpt-5.4-mini`, `claude-sonnet-4-6`,
 /// `openai/some-local-model`.
 ///
-/// The prefixes `openai/`, `anthropic/` and `demo/` select the provider. Without one, `demo` is the demo,
+/// The prefixes `openai/`, `anthropic/`, `bedrock/` and `demo/` select the provider. Without one, `demo` is the demo,
 /// `claude-...` is Anthropic, and every other name belongs to the OpenAI-compatible provider, also with a
 /// slash (`meta-llama/llama-4`).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -33,6 +33,8 @@ pub enum Provider {
     OpenAi,
     /// Anthropic, with its own protocol.
     Anthropic,
+    /// Amazon Bedrock, whose requests are signed by the function's role.
+    Bedrock,
 }
 
 impl Provider {
@@ -42,6 +44,7 @@ impl Provider {
             Self::Demo => "demo",
             Self::OpenAi => "openai",
             Self::Anthropic => "anthropic",
+            Self::Bedrock => "bedrock",
         }
     }
 }
@@ -70,6 +73,7 @@ impl ModelName {
             Some(("demo", rest)) => (Provider::Demo, rest),
             Some(("openai", rest)) => (Provider::OpenAi, rest),
             Some(("anthropic", rest)) => (Provider::Anthropic, rest),
+            Some(("bedrock", rest)) => (Provider::Bedrock, rest),
             _ if name == "demo" => (Provider::Demo, name),
             _ if name.starts_with("claude-") => (Provider::Anthropic, name),
             _ => (Provider::OpenAi, name),
@@ -116,6 +120,9 @@ impl fmt::Display for ModelName {
 mod tests {
     use super::*;
 
+    const BEDROCK_PROFILE: &str =
+        "bedrock/arn:aws:bedrock:eu-central-1:123456789012:application-inference-profile/a1b2c3d4e5f6";
+
     #[test]
     fn the_name_selects_the_provider() {
         let cases = [
@@ -125,6 +132,8 @@ mod tests {
             ("claude-sonnet-4-6", Provider::Anthropic, "claude-sonnet-4-6"),
             ("openai/claude-x", Provider::OpenAi, "claude-x"),
             ("anthropic/claude-x", Provider::Anthropic, "claude-x"),
+            ("bedrock/eu.amazon.nova-pro-v1:0", Provider::Bedrock, "eu.amazon.nova-pro-v1:0"),
+            (BEDROCK_PROFILE, Provider::Bedrock, &BEDROCK_PROFILE["bedrock/".len()..]),
             ("meta-llama/llama-4:free", Provider::OpenAi, "meta-llama/llama-4:free"),
             ("openai/openai/gpt-4o", Provider::OpenAi, "openai/gpt-4o"),
         ];
@@ -137,7 +146,7 @@ mod tests {
     #[test]
     fn malformed_names_are_refused() {
         let long = "a".repeat(129);
-        for name in ["", "a b", "a\r\nX: y", "openai/", "a?b", "ü", &long] {
+        for name in ["", "a b", "a\r\nX: y", "openai/", "bedrock/", "a?b", "ü", &long] {
             assert!(name.parse::<ModelName>().is_err(), "{name:?}");
         }
     }

@@ -43,7 +43,7 @@ impl Upstream {
     /// the stream.
     ///
     /// # Errors
-    /// If the request cannot be encoded.
+    /// If the request cannot be encoded or signed.
     pub(crate) fn open(
         &self,
         config: &Config,
@@ -51,17 +51,22 @@ impl Upstream {
         activity: Activity,
     ) -> Result<RawStream, Error> {
         let call = order.protocol.encode(order.endpoint, order.model, order.request)?;
-        let url = order.endpoint.url(call.path)?;
-        let mut request = self.client(config)?.post(url).headers(call.headers).json(&call.body);
+        let url = order.endpoint.url(&call.path);
+        let client = self.client(config)?.clone();
+        let mut request = client.post(url).headers(call.headers).json(&call.body);
         if let Some(id) = order.request_id {
             request = request.header("x-client-request-id", id);
         }
+        let mut request = request.build().map_err(|error| wire::of_transport(&error))?;
+        if let Some(signer) = &order.endpoint.signer {
+            signer.sign(&mut request)?;
+        }
         let sending = async move {
-            let response = request.send().await.map_err(|error| wire::of_transport(&error))?;
+            let response = client.execute(request).await.map_err(|error| wire::of_transport(&error))?;
             accept(response).await
         };
         let redact = Redact::new(order.endpoint.key.clone());
-        Ok(Answering::new(Box::pin(sending), Decoder::new(order.protocol), redact, activity).boxed())
+        Ok(Answering::new(Box::pin(sending), order.protocol, redact, activity).boxed())
     }
 
     /// Creates the client now. An error is reported by the first request.
@@ -151,14 +156,14 @@ enum Connection {
 impl Answering {
     fn new(
         sending: BoxFuture<'static, Result<BoxStream<'static, Received>, Error>>,
-        decoder: Decoder,
+        protocol: Protocol,
         redact: Redact,
         activity: Activity,
     ) -> Self {
         Self {
             connection: Connection::Sending(sending),
-            framing: Framing::default(),
-            decoder,
+            framing: Framing::new(protocol),
+            decoder: Decoder::new(protocol),
             redact,
             activity,
             queue: VecDeque::new(),

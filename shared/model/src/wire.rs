@@ -11,8 +11,11 @@
 
 mod answer;
 mod anthropic;
+mod bedrock;
 mod calls;
+mod eventstream;
 mod failure;
+mod framing;
 mod json;
 mod openai;
 mod sse;
@@ -20,7 +23,10 @@ mod surrogates;
 mod turns;
 
 pub(crate) use failure::{Redact, of_response, of_transport};
-pub(crate) use sse::{Frame, Framing};
+pub(crate) use framing::Framing;
+pub(crate) use sse::Frame;
+
+use std::borrow::Cow;
 
 use reqwest::header::{HeaderMap, HeaderValue};
 use serde_json::Value;
@@ -34,13 +40,14 @@ use json::{Document, Object};
 pub(crate) enum Protocol {
     OpenAi,
     Anthropic,
+    Bedrock,
 }
 
 /// An HTTP request, without the parts that all have.
 #[derive(Debug)]
 pub(crate) struct HttpCall {
     /// The path below the address of the server.
-    pub(crate) path: &'static str,
+    pub(crate) path: Cow<'static, str>,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Value,
 }
@@ -52,6 +59,7 @@ impl Protocol {
             Provider::Demo => None,
             Provider::OpenAi => Some(Self::OpenAi),
             Provider::Anthropic => Some(Self::Anthropic),
+            Provider::Bedrock => Some(Self::Bedrock),
         }
     }
 
@@ -68,6 +76,7 @@ impl Protocol {
         match self {
             Self::OpenAi => openai::encode(endpoint, model, request),
             Self::Anthropic => anthropic::encode(endpoint, model, request),
+            Self::Bedrock => Ok(bedrock::encode(model, request)),
         }
     }
 }
@@ -107,6 +116,7 @@ pub(crate) struct Decoder {
 enum ProtocolReader {
     OpenAi(openai::ChunkReader),
     Anthropic(anthropic::EventReader),
+    Bedrock(bedrock::StreamReader),
 }
 
 impl Decoder {
@@ -114,6 +124,7 @@ impl Decoder {
         let reader = match protocol {
             Protocol::OpenAi => ProtocolReader::OpenAi(openai::ChunkReader::default()),
             Protocol::Anthropic => ProtocolReader::Anthropic(anthropic::EventReader::default()),
+            Protocol::Bedrock => ProtocolReader::Bedrock(bedrock::StreamReader::default()),
         };
         Self { reader, answer: AnswerState::default(), frames: 0, is_done: false }
     }
@@ -192,6 +203,7 @@ impl Decoder {
                 self.is_done |= reader.read(event, object, &mut self.answer, out)?;
                 Ok(())
             }
+            ProtocolReader::Bedrock(reader) => reader.read(event, object, &mut self.answer, out),
         }
     }
 }

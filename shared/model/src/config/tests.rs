@@ -54,7 +54,7 @@ fn the_environment_takes_precedence_over_the_secrets() {
     let secrets = r#"{"openai_api_key": "s1", "openai_base_url": "http://a/v1", "anthropic_api_key": "s2"}"#;
     let only = config(&[], secrets).unwrap();
     assert_eq!((key(&only.openai), key(&only.anthropic)), ("s1", "s2"));
-    let url = |endpoint: Option<Endpoint>| endpoint.unwrap().url("chat/completions").unwrap().to_string();
+    let url = |endpoint: Option<Endpoint>| endpoint.unwrap().url("chat/completions").to_string();
     assert_eq!(url(only.openai), "http://a/v1/chat/completions");
     let env = [("OPENAI_API_KEY", "e1"), ("OPENAI_BASE_URL", "http://b/v1/")];
     let both = config(&env, secrets).unwrap();
@@ -65,7 +65,7 @@ fn the_environment_takes_precedence_over_the_secrets() {
 #[test]
 fn an_address_keeps_its_query_and_has_a_domain() {
     let endpoint = Endpoint::new("https://a.openai.azure.com/openai/v1?api-version=preview", None).unwrap();
-    let url = endpoint.url("chat/completions").unwrap().to_string();
+    let url = endpoint.url("chat/completions").to_string();
     assert_eq!(url, "https://a.openai.azure.com/openai/v1/chat/completions?api-version=preview");
     assert!(
         endpoint.is_at(&["api.openai.com", "openai.azure.com"])
@@ -81,6 +81,30 @@ fn the_default_model_depends_on_the_keys() {
     assert_eq!(model(&[anthropic, ("OPENAI_API_KEY", "k")]), OPENAI_DEFAULT);
     assert_eq!(model(&[("OPENAI_BASE_URL", "http://localhost:11434/v1")]), OPENAI_DEFAULT);
     assert_eq!(model(&[anthropic, ("DEFAULT_MODEL", "demo")]), ModelName::DEMO);
+}
+
+#[test]
+fn bedrock_is_used_if_its_models_or_credentials_are_named() {
+    let role = [("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "hidden"), ("AWS_REGION", "eu-west-1")];
+    let own = [("BEDROCK_ACCESS_KEY_ID", "b"), ("BEDROCK_SECRET_ACCESS_KEY", "hidden")];
+    let url = |env: &[(&str, &str)]| {
+        let bedrock = config(env, "{}").unwrap().bedrock;
+        bedrock.map(|endpoint| endpoint.url("model/m%3A0/converse-stream").to_string())
+    };
+    let at = |region: &str| {
+        Some(format!("https://bedrock-runtime.{region}.amazonaws.com/model/m%3A0/converse-stream"))
+    };
+    assert_eq!(url(&role), None);
+    assert_eq!(url(&[&role[..], &[("BEDROCK_MODELS", "amazon.nova-pro-v1:0")]].concat()), at("eu-west-1"));
+    assert_eq!(url(&own), at("us-east-1"));
+    let elsewhere = [&role[..], &own, &[("BEDROCK_REGION", "us-west-2")]].concat();
+    assert_eq!(url(&elsewhere), at("us-west-2"));
+    let other = [&own[..], &[("BEDROCK_BASE_URL", "http://localhost:9000/x/")]].concat();
+    assert_eq!(url(&other), Some("http://localhost:9000/x/model/m%3A0/converse-stream".to_owned()));
+    let shown = format!("{:?}", config(&elsewhere, "{}").unwrap());
+    assert!(!shown.contains("hidden") && shown.contains("us-west-2"), "{shown}");
+    let wrong = [&own[..], &[("BEDROCK_REGION", "eu central")]].concat();
+    assert_eq!(config(&wrong, "{}").unwrap_err(), Error::Region);
 }
 
 #[test]

@@ -72,7 +72,8 @@ pub(crate) fn of_transport(error: &reqwest::Error) -> Error {
 /// Classifies a response whose status is not a success.
 pub(crate) fn of_response(status: StatusCode, headers: &HeaderMap, body: &str) -> Error {
     let body: Value = serde_json::from_str(body).unwrap_or_default();
-    let report = Report::of(&body);
+    let mut report = Report::of(&body);
+    report.kinds.extend(error_type(headers));
     // A document may repeat the status, or name another one, as a gateway does. The response decides.
     let error = report.without_status().error(Some(status.as_u16()));
     match error {
@@ -84,6 +85,19 @@ pub(crate) fn of_response(status: StatusCode, headers: &HeaderMap, body: &str) -
         }
         other => other,
     }
+}
+
+/// Returns the name of an error of AWS, in the form of the other kinds. Its header may have an address after it.
+fn error_type(headers: &HeaderMap) -> Option<String> {
+    let name = headers.get("x-amzn-errortype")?.to_str().ok()?;
+    name.split(':').next().map(str::to_ascii_lowercase)
+}
+
+/// Classifies an error whose name is not in its document.
+pub(super) fn of_kind(kind: &str, document: &Object) -> Error {
+    let mut report = Report::of_object(document);
+    report.kinds.push(kind.to_ascii_lowercase());
+    report.error(None)
 }
 
 /// Returns the error that a document of an answer reports, if it does. `event` is the name of its frame.
@@ -138,6 +152,7 @@ const QUOTA: &[&str] = &[
     "billing_hard_limit_reached",
     "insufficient_balance",
     "credit_exhausted",
+    "servicequotaexceededexception",
     "1008",
     "1113",
 ];
@@ -190,7 +205,7 @@ const BAD_REQUEST: &[&str] = &[
     "2013",
 ];
 /// The model has made a call that its server does not understand. Another attempt may succeed.
-const FAILED_CALL: &[&str] = &["tool_use_failed"];
+const FAILED_CALL: &[&str] = &["tool_use_failed", "modelerrorexception"];
 
 /// Phrases with which servers say that the input does not fit the model's context window. Few have a code for it.
 const TOO_LONG_PHRASES: &[&str] = &[
@@ -202,7 +217,12 @@ const TOO_LONG_PHRASES: &[&str] = &[
     "input is too long",
     "maximum prompt length",
     "reduce the length of the messages",
+    "exceed context limit",
+    "input tokens exceeded",
 ];
+/// Phrases with which Bedrock says that the quota of a day is used up, and that it has no such model. It has no codes for them.
+const QUOTA_PHRASES: &[&str] = &["too many tokens per day"];
+const UNKNOWN_MODEL_PHRASES: &[&str] = &["model identifier is invalid"];
 
 impl Report {
     fn of(body: &Value) -> Self {
@@ -224,7 +244,17 @@ impl Report {
             inner = first;
         }
         let of_minimax = json::object(inner, "base_resp");
-        let message = ["message", "error", "msg", "detail", "details", "status_msg", "error_message"];
+        let message = [
+            "message",
+            "Message",
+            "originalMessage",
+            "error",
+            "msg",
+            "detail",
+            "details",
+            "status_msg",
+            "error_message",
+        ];
         let message = message.iter().find_map(|name| json::text(inner.get(*name)));
         let kinds = ["type", "code", "status", "error", "__type"]
             .iter()
@@ -263,16 +293,20 @@ impl Report {
         self.kinds.iter().any(|kind| kinds.contains(&kind.as_str()))
     }
 
-    fn is_too_long(&self) -> bool {
+    fn says(&self, phrases: &[&str]) -> bool {
         let message = self.message.to_ascii_lowercase();
-        self.is(TOO_LONG) || TOO_LONG_PHRASES.iter().any(|phrase| message.contains(phrase))
+        phrases.iter().any(|phrase| message.contains(phrase))
+    }
+
+    fn is_too_long(&self) -> bool {
+        self.is(TOO_LONG) || self.says(TOO_LONG_PHRASES)
     }
 
     /// Classifies the error. Kinds that only one class can have come before the status.
     fn error(self, status: Option<u16>) -> Error {
         let status = status.or(self.status);
         let is_request = status.is_none_or(|status| matches!(status, 400 | 413 | 422 | 500));
-        if self.is(QUOTA) {
+        if self.is(QUOTA) || self.says(QUOTA_PHRASES) {
             return Error::QuotaExhausted;
         }
         if self.is(FILTERED) {
@@ -283,6 +317,9 @@ impl Report {
         }
         if is_request && self.is_too_long() {
             return Error::ContextTooLong;
+        }
+        if is_request && self.says(UNKNOWN_MODEL_PHRASES) {
+            return Error::UnknownModel;
         }
         match status {
             Some(status) => self.by_status(status),
@@ -295,7 +332,7 @@ impl Report {
             401 | 403 => Error::Unauthorized,
             402 => Error::QuotaExhausted,
             404 => Error::UnknownModel,
-            408 | 409 | 425 => Error::Unavailable(format!("HTTP {status}")),
+            408 | 409 | 424 | 425 => Error::Unavailable(format!("HTTP {status}")),
             429 => Error::RateLimited { retry_after: None },
             498 | 503 | 529 => Error::Overloaded { retry_after: None },
             400..=499 if self.is(UNKNOWN_MODEL) => Error::UnknownModel,

@@ -20,7 +20,7 @@ pub(crate) struct Frame<'a> {
 
 /// The frames of a body.
 #[derive(Debug, Default)]
-pub(crate) struct Framing {
+pub(crate) struct SseFraming {
     /// The line that has not ended yet.
     line: Vec<u8>,
     event: Vec<u8>,
@@ -40,12 +40,12 @@ pub(crate) struct Framing {
 /// Bytes of a frame at most. No server sends a larger one, unless it sends something else.
 const MAX_FRAME: usize = 16 << 20;
 
-impl Framing {
+impl SseFraming {
     /// Takes the next bytes of the body and gives each frame that they complete to `sink`.
     ///
     /// # Errors
     /// The error of `sink`, or a frame that is too large or not UTF-8.
-    pub(crate) fn push(
+    pub(super) fn push(
         &mut self,
         mut bytes: &[u8],
         sink: &mut impl FnMut(Frame<'_>) -> Result<(), Error>,
@@ -78,7 +78,7 @@ impl Framing {
     ///
     /// # Errors
     /// As [`push`](Self::push).
-    pub(crate) fn end(&mut self, sink: &mut impl FnMut(Frame<'_>) -> Result<(), Error>) -> Result<(), Error> {
+    pub(super) fn end(&mut self, sink: &mut impl FnMut(Frame<'_>) -> Result<(), Error>) -> Result<(), Error> {
         let line = std::mem::take(&mut self.line);
         if !line.is_empty() {
             self.take_line(&line, sink)?;
@@ -87,7 +87,7 @@ impl Framing {
     }
 
     /// Returns `true` if the body contains text but no frame, like a web page.
-    pub(crate) fn is_only_noise(&self) -> bool {
+    pub(super) fn is_only_noise(&self) -> bool {
         self.has_noise && !self.has_frame
     }
 

@@ -1,5 +1,7 @@
 //! The corpus of recorded answers in `tests/wire`, and what is left of them after damage.
 
+mod messages;
+
 use std::{
     collections::BTreeSet,
     fmt::Write as _,
@@ -9,33 +11,58 @@ use std::{
 
 use proptest::prelude::*;
 
+pub(super) use messages::messages;
+
 use super::*;
 use crate::{Chunk, FinishReason, Usage};
 
 /// A recorded answer of the corpus.
-struct Recording {
-    path: PathBuf,
-    protocol: Protocol,
-    body: Vec<u8>,
+pub(super) struct Recording {
+    pub(super) path: PathBuf,
+    pub(super) protocol: Protocol,
+    source: Vec<u8>,
+    /// The bytes that the server sends.
+    pub(super) body: Vec<u8>,
+}
+
+impl Recording {
+    fn read(path: PathBuf, protocol: Protocol) -> Self {
+        let source = fs::read(&path).unwrap();
+        let body = match std::str::from_utf8(&source) {
+            Ok(text) if is_list_of_messages(&path) => messages(text),
+            _ => source.clone(),
+        };
+        Self { path, protocol, source, body }
+    }
+
+    /// Returns the bytes that the server would send for another text of the recording.
+    fn body_of(&self, text: &str) -> Vec<u8> {
+        if is_list_of_messages(&self.path) { messages(text) } else { text.into() }
+    }
+}
+
+/// Returns `true` if the recording is the text of messages in AWS's event stream, one in each line.
+fn is_list_of_messages(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "messages")
 }
 
 /// The outcome of an answer.
 #[derive(Debug, PartialEq)]
-struct Outcome {
+pub(super) struct Outcome {
     pieces: Vec<Raw>,
-    error: Option<Error>,
+    pub(super) error: Option<Error>,
 }
 
-fn recordings() -> Vec<Recording> {
+pub(super) fn recordings() -> Vec<Recording> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire");
-    let protocols = [("openai", Protocol::OpenAi), ("anthropic", Protocol::Anthropic)];
+    let protocols =
+        [("openai", Protocol::OpenAi), ("anthropic", Protocol::Anthropic), ("bedrock", Protocol::Bedrock)];
     let mut found = Vec::new();
     for (folder, protocol) in protocols {
         for entry in fs::read_dir(root.join(folder)).unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|extension| extension != "expected") {
-                let body = fs::read(&path).unwrap();
-                found.push(Recording { path, protocol, body });
+                found.push(Recording::read(path, protocol));
             }
         }
     }
@@ -44,8 +71,8 @@ fn recordings() -> Vec<Recording> {
 }
 
 /// Decodes a body that arrives in pieces of `size` bytes, as `upstream` does.
-fn decoded(protocol: Protocol, body: &[u8], size: usize) -> Outcome {
-    let mut framing = Framing::default();
+pub(super) fn decoded(protocol: Protocol, body: &[u8], size: usize) -> Outcome {
+    let mut framing = Framing::new(protocol);
     let mut decoder = Decoder::new(protocol);
     let mut pieces = Vec::new();
     let mut fed = Ok(());
@@ -64,7 +91,7 @@ fn decoded(protocol: Protocol, body: &[u8], size: usize) -> Outcome {
     Outcome { pieces, error: ended.err() }
 }
 
-fn shown(outcome: &Outcome) -> String {
+pub(super) fn shown(outcome: &Outcome) -> String {
     let mut text = String::new();
     for piece in &outcome.pieces {
         let line = match piece {
@@ -106,7 +133,7 @@ fn split_notes(text: &str) -> (String, String) {
 
 #[test]
 fn every_recorded_answer_is_understood_as_stated_beside_it() {
-    for Recording { path, protocol, body } in recordings() {
+    for Recording { path, protocol, body, .. } in recordings() {
         let expectation = path.with_extension("expected");
         let text =
             fs::read_to_string(&expectation).unwrap_or_else(|_| panic!("no {}", expectation.display()));
@@ -139,7 +166,7 @@ fn the_corpus_has_many_deviations_of_many_servers() {
 
 /// Returns `true` if the outcome claims less than it has, or more: a success without the reason of an end, or anything
 /// after an end.
-fn is_inconsistent(outcome: &Outcome) -> bool {
+pub(super) fn is_inconsistent(outcome: &Outcome) -> bool {
     let ends = outcome.pieces.iter().filter(|piece| matches!(piece, Raw::Finished { .. })).count();
     let is_last = matches!(outcome.pieces.last(), Some(Raw::Finished { .. }));
     let succeeds = outcome.error.is_none();
@@ -147,7 +174,7 @@ fn is_inconsistent(outcome: &Outcome) -> bool {
 }
 
 /// Returns the text and the calls of an outcome.
-fn content(outcome: &Outcome) -> (String, Vec<String>) {
+pub(super) fn content(outcome: &Outcome) -> (String, Vec<String>) {
     let mut text = String::new();
     let mut calls: Vec<String> = Vec::new();
     for piece in &outcome.pieces {
@@ -162,7 +189,7 @@ fn content(outcome: &Outcome) -> (String, Vec<String>) {
 
 #[test]
 fn an_answer_that_is_cut_anywhere_is_an_error_or_lacks_only_what_follows_its_end() {
-    for Recording { path, protocol, body } in recordings() {
+    for Recording { path, protocol, body, .. } in recordings() {
         let whole = decoded(protocol, &body, body.len());
         for end in 0..body.len() {
             let cut = decoded(protocol, &body[..end], end);
@@ -218,20 +245,20 @@ fn damaged(value: &Value, take: &mut dyn FnMut(Value)) {
 
 #[test]
 fn an_answer_with_a_field_that_is_missing_null_or_of_another_type_never_panics_and_has_one_end() {
-    for Recording { path, protocol, body } in recordings() {
-        let Ok(text) = std::str::from_utf8(&body) else { continue };
+    for recording in recordings() {
+        let Ok(text) = std::str::from_utf8(&recording.source) else { continue };
         let lines: Vec<&str> = text.lines().collect();
         for (at, line) in lines.iter().enumerate() {
-            let json = line.strip_prefix("data: ").unwrap_or(line);
+            let json = line.find(['{', '[']).map_or(*line, |start| &line[start..]);
             let Ok(value) = serde_json::from_str::<Value>(json) else { continue };
             let prefix = &line[..line.len() - json.len()];
             damaged(&value, &mut |changed| {
                 let changed = format!("{prefix}{changed}");
                 let mut damaged_lines = lines.clone();
                 damaged_lines[at] = &changed;
-                let body = damaged_lines.join("\n") + "\n\n";
-                let outcome = decoded(protocol, body.as_bytes(), body.len());
-                assert!(!is_inconsistent(&outcome), "{}: {changed}: {outcome:?}", path.display());
+                let body = recording.body_of(&(damaged_lines.join("\n") + "\n\n"));
+                let outcome = decoded(recording.protocol, &body, body.len());
+                assert!(!is_inconsistent(&outcome), "{}: {changed}: {outcome:?}", recording.path.display());
             });
         }
     }
@@ -250,9 +277,10 @@ proptest! {
     #[test]
     fn frames_may_be_lost_doubled_or_swapped(number in 0..1000_usize, seed in prop::collection::vec(0..100_usize, 1..6)) {
         let recordings = recordings();
-        let Recording { protocol, body, .. } = &recordings[number % recordings.len()];
-        let text = String::from_utf8_lossy(body);
-        let mut events: Vec<&str> = text.split_inclusive("\n\n").collect();
+        let recording = &recordings[number % recordings.len()];
+        let text = String::from_utf8_lossy(&recording.source);
+        let end = if is_list_of_messages(&recording.path) { "\n" } else { "\n\n" };
+        let mut events: Vec<&str> = text.split_inclusive(end).collect();
         for step in seed {
             let at = step % events.len();
             match step % 3 {
@@ -261,13 +289,13 @@ proptest! {
                 _ => { let other = events.len() - 1 - at; events.swap(at, other); }
             }
         }
-        let outcome = decoded(*protocol, events.concat().as_bytes(), 4096);
+        let outcome = decoded(recording.protocol, &recording.body_of(&events.concat()), 4096);
         prop_assert!(!is_inconsistent(&outcome), "{:?}", outcome);
     }
 
     #[test]
-    fn no_bytes_make_it_panic(bytes: Vec<u8>, anthropic: bool) {
-        let protocol = if anthropic { Protocol::Anthropic } else { Protocol::OpenAi };
+    fn no_bytes_make_it_panic(bytes: Vec<u8>, number in 0..3_usize) {
+        let protocol = [Protocol::OpenAi, Protocol::Anthropic, Protocol::Bedrock][number];
         prop_assert!(!is_inconsistent(&decoded(protocol, &bytes, 16)));
     }
 }

@@ -1,6 +1,7 @@
 //! The demo, and the protocols of real providers over sockets: answers and every kind of error.
 
 mod anthropic;
+mod bedrock;
 mod demo;
 mod keys;
 mod openai;

@@ -44,7 +44,7 @@ pub(in crate::wire) fn encode(
             body["tool_choice"] = json!({"type": "any"});
         }
     }
-    Ok(HttpCall { path: "messages", headers: headers(endpoint)?, body })
+    Ok(HttpCall { path: "messages".into(), headers: headers(endpoint)?, body })
 }
 
 fn headers(endpoint: &Endpoint) -> Result<HeaderMap, Error> {

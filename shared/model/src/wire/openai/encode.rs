@@ -47,7 +47,7 @@ pub(in crate::wire) fn encode(
             body["tool_choice"] = "required".into();
         }
     }
-    Ok(HttpCall { path: "chat/completions", headers: headers(endpoint)?, body })
+    Ok(HttpCall { path: "chat/completions".into(), headers: headers(endpoint)?, body })
 }
 
 fn headers(endpoint: &Endpoint) -> Result<HeaderMap, Error> {

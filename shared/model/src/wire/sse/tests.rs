@@ -6,7 +6,7 @@ type Owned = (String, String, bool);
 
 /// The frames of a body that arrives in pieces.
 fn frames<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<Owned>, Error> {
-    let mut framing = Framing::default();
+    let mut framing = SseFraming::default();
     let mut found = Vec::new();
     let mut sink = |frame: Frame<'_>| {
         found.push((frame.event.to_owned(), frame.data.to_owned(), frame.is_whole));
@@ -55,7 +55,7 @@ fn servers_deviate_from_the_standard() {
 
 #[test]
 fn a_page_is_noise() {
-    let mut framing = Framing::default();
+    let mut framing = SseFraming::default();
     framing.push(b"<html>\n\n<p>Sign in</p></html>", &mut |_| Ok(())).unwrap();
     framing.end(&mut |_| Ok(())).unwrap();
     assert!(framing.is_only_noise());

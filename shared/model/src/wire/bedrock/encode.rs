@@ -1,0 +1,166 @@
+//! Requests for conversations of Amazon Bedrock.
+
+use std::{
+    borrow::Cow,
+    collections::BTreeSet,
+    fmt::Write as _,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+};
+
+use reqwest::header::HeaderMap;
+use serde_json::{Value, json};
+
+use crate::{
+    Request, ToolCall, ToolResult, ToolSpec,
+    wire::{
+        HttpCall,
+        json::Object,
+        turns::{self, WireTurn},
+    },
+};
+
+/// Characters of a name or id of a tool at most.
+const MAX_NAME: usize = 64;
+/// The result of a tool that returned nothing. Bedrock refuses blank texts.
+const NOTHING: &str = "(The tool returned nothing.)";
+/// The description of a tool that the conversation has calls of, and the request does not offer.
+const NOT_OFFERED: &str = "Not available now. Do not call it.";
+
+/// Encodes `request`. See <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html>.
+pub(in crate::wire) fn encode(model: &str, request: &Request) -> HttpCall {
+    let turns = turns::of(&request.messages);
+    let mut body = Object::new();
+    if let Some(tools) = tool_config(model, request, &turns) {
+        body.insert("toolConfig".into(), tools);
+    }
+    body.insert("messages".into(), turns.into_iter().map(message).collect());
+    if let Some(system) = request.system.as_ref().filter(|text| !text.trim().is_empty()) {
+        body.insert("system".into(), json!([{"text": system}]));
+    }
+    let mut limits = Object::new();
+    if let Some(limit) = request.max_output_tokens {
+        limits.insert("maxTokens".into(), limit.into());
+    }
+    if let Some(temperature) = request.temperature {
+        limits.insert("temperature".into(), temperature.into());
+    }
+    if !limits.is_empty() {
+        body.insert("inferenceConfig".into(), limits.into());
+    }
+    let path = format!("model/{}/converse-stream", encoded(model));
+    HttpCall { path: path.into(), headers: HeaderMap::new(), body: body.into() }
+}
+
+/// Encodes the id of a model for a path. AWS's signature covers the path as the SDKs send it, with the colon encoded.
+pub(super) fn encoded(model: &str) -> String {
+    let mut path = String::new();
+    for byte in model.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            path.push(char::from(byte));
+        } else {
+            let _ = write!(path, "%{byte:02X}"); // a text takes everything
+        }
+    }
+    path
+}
+
+/// Encodes the tools. A conversation with calls is refused without any, so that those it has calls of are declared then.
+fn tool_config(model: &str, request: &Request, turns: &[WireTurn]) -> Option<Value> {
+    let mut tools: Vec<Value> = request.tools.iter().map(tool).collect();
+    if tools.is_empty() {
+        tools = called(turns).iter().map(|name| stub(name)).collect();
+    }
+    if tools.is_empty() {
+        return None;
+    }
+    let mut config = json!({"tools": tools});
+    if request.must_call && !request.tools.is_empty() && takes_choice(model) {
+        config["toolChoice"] = json!({"any": {}});
+    }
+    Some(config)
+}
+
+/// Returns `true` if the model accepts a forced call. Bedrock refuses the field for others. See
+/// <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ToolChoice.html>.
+fn takes_choice(model: &str) -> bool {
+    ["anthropic.claude", "amazon.nova", "mistral.mistral-large", "openai.gpt"]
+        .iter()
+        .any(|family| model.contains(family))
+}
+
+fn called(turns: &[WireTurn]) -> BTreeSet<Cow<'_, str>> {
+    let calls = turns.iter().filter_map(|turn| match turn {
+        WireTurn::Assistant { calls, .. } => Some(calls),
+        WireTurn::User { .. } => None,
+    });
+    calls.flatten().map(|call| tool_name(&call.name)).collect()
+}
+
+fn tool(spec: &ToolSpec) -> Value {
+    let mut tool = json!({"name": spec.name, "inputSchema": {"json": spec.parameters}});
+    if !spec.description.trim().is_empty() {
+        tool["description"] = spec.description.as_str().into();
+    }
+    json!({"toolSpec": tool})
+}
+
+fn stub(name: &str) -> Value {
+    let schema = json!({"json": {"type": "object"}});
+    json!({"toolSpec": {"name": name, "description": NOT_OFFERED, "inputSchema": schema}})
+}
+
+fn message(turn: WireTurn) -> Value {
+    match turn {
+        WireTurn::User { results, text } => {
+            let blocks = results.iter().map(result).chain(text_block(&text));
+            json!({"role": "user", "content": blocks.collect::<Value>()})
+        }
+        WireTurn::Assistant { text, calls } => {
+            let blocks = text_block(&text).into_iter().chain(calls.iter().map(call));
+            json!({"role": "assistant", "content": blocks.collect::<Value>()})
+        }
+    }
+}
+
+/// Returns the block of a text, or `None` for an empty one, which Bedrock refuses.
+fn text_block(text: &str) -> Option<Value> {
+    (!text.is_empty()).then(|| json!({"text": text}))
+}
+
+fn result(result: &ToolResult) -> Value {
+    let said = if result.content.trim().is_empty() { NOTHING } else { result.content.as_str() };
+    json!({"toolResult": {"toolUseId": tool_id(&result.call_id), "content": [{"text": said}]}})
+}
+
+fn call(call: &ToolCall) -> Value {
+    // Bedrock accepts nothing but an object. The model must still see its own call.
+    let input: Value = serde_json::from_str(&call.arguments).unwrap_or_default();
+    let input = if input.is_object() { input } else { json!({"invalid_arguments": call.arguments}) };
+    json!({"toolUse": {"toolUseId": tool_id(&call.id), "name": tool_name(&call.name), "input": input}})
+}
+
+fn is_accepted(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    !text.is_empty() && text.len() <= MAX_NAME && text.bytes().all(allowed)
+}
+
+/// Returns an id that Bedrock accepts. Another server, from which the call may be, has other rules for its ids.
+fn tool_id(id: &str) -> Cow<'_, str> {
+    if is_accepted(id) {
+        return id.into();
+    }
+    let mut hasher = DefaultHasher::new();
+    id.hash(&mut hasher);
+    format!("call_{:016x}", hasher.finish()).into()
+}
+
+/// Returns a name that Bedrock accepts. A model may have called a tool that does not exist, and its call stays a part of
+/// the conversation.
+fn tool_name(name: &str) -> Cow<'_, str> {
+    if is_accepted(name) {
+        return name.into();
+    }
+    let accepted = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
+    let name: String = name.chars().map(accepted).take(MAX_NAME).collect();
+    if name.is_empty() { "unnamed".into() } else { name.into() }
+}

@@ -1,0 +1,237 @@
+//! Damage to the bytes of messages, exceptions, reasons of an end, and requests.
+
+use serde_json::json;
+
+use super::*;
+use crate::{
+    Message as Turn, Part, Request, Role, ToolCall, ToolSpec,
+    wire::{
+        Protocol,
+        tests::{content, decoded, is_inconsistent, messages, recordings, shown},
+    },
+};
+
+const ANSWER: &str = r#"event messageStart {"p":"abcd","role":"assistant"}
+event contentBlockDelta {"contentBlockIndex":0,"delta":{"text":"Grüß Gott"},"p":"ab"}
+event contentBlockStop {"contentBlockIndex":0}
+event messageStop {"stopReason":"end_turn"}
+event metadata {"metrics":{"latencyMs":1},"usage":{"inputTokens":3,"outputTokens":2,"totalTokens":5}}
+"#;
+
+#[test]
+fn the_damage_of_any_byte_is_noticed() {
+    let body = messages(ANSWER);
+    let whole = decoded(Protocol::Bedrock, &body, body.len());
+    assert_eq!(shown(&whole), "text \"Grüß Gott\"\nfinished stop input=3 output=2 cached=0 reasoning=0\n");
+    let end = body.len() - messages(ANSWER.lines().last().unwrap()).len();
+    for at in 0..body.len() {
+        for mask in [1, 0xff] {
+            let mut damaged = body.clone();
+            damaged[at] ^= mask;
+            let outcome = decoded(Protocol::Bedrock, &damaged, 64);
+            assert!(!is_inconsistent(&outcome), "{at}: {outcome:?}");
+            if at < end {
+                assert!(outcome.error.is_some(), "byte {at} with {mask}: {outcome:?}");
+            } else {
+                assert_eq!(content(&outcome), content(&whole), "byte {at} with {mask}");
+            }
+        }
+    }
+}
+
+#[test]
+fn bytes_that_are_lost_or_doubled_are_noticed() {
+    for recording in recordings().iter().filter(|recording| recording.protocol == Protocol::Bedrock) {
+        let body = &recording.body;
+        for at in (0..body.len()).step_by(7) {
+            let lost = [&body[..at], &body[at + 1..]].concat();
+            let doubled = [&body[..=at], &body[at..]].concat();
+            for damaged in [lost, doubled] {
+                let outcome = decoded(Protocol::Bedrock, &damaged, 64);
+                assert!(!is_inconsistent(&outcome), "{} at {at}: {outcome:?}", recording.path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_length_that_no_message_has_is_not_waited_for() {
+    let mut prelude = (64_u32 << 20).to_be_bytes().to_vec();
+    prelude.extend_from_slice(&0_u32.to_be_bytes());
+    let checksum = crc32fast::hash(&prelude);
+    prelude.extend_from_slice(&checksum.to_be_bytes());
+    // Its first byte is that of a text.
+    let text = decoded(Protocol::Bedrock, &prelude, 4).error;
+    assert_eq!(text, Some(Error::Truncated));
+    let mut body = messages("event messageStart {}");
+    body.extend_from_slice(&prelude);
+    let error = decoded(Protocol::Bedrock, &body, 4).error;
+    assert_eq!(error, Some(Error::InvalidAnswer("a message is too large".into())));
+}
+
+#[test]
+fn each_exception_is_an_error_that_retries_and_fallbacks_know() {
+    let overloaded = Error::Overloaded { retry_after: None };
+    let limited = Error::RateLimited { retry_after: None };
+    let unavailable = Error::Unavailable("no".into());
+    for (name, expected) in [
+        ("throttlingException", limited),
+        ("serviceUnavailableException", overloaded.clone()),
+        ("modelNotReadyException", overloaded),
+        ("internalServerException", unavailable.clone()),
+        ("modelStreamErrorException", unavailable.clone()),
+        ("modelTimeoutException", unavailable.clone()),
+        ("somethingNewException", unavailable),
+        ("validationException", Error::BadRequest("no".into())),
+        ("accessDeniedException", Error::Unauthorized),
+        ("resourceNotFoundException", Error::UnknownModel),
+        ("serviceQuotaExceededException", Error::QuotaExhausted),
+    ] {
+        let line = format!("exception {name} {{\"message\":\"no\"}}");
+        let named = format!("{{\"{name}\":{{\"message\":\"no\"}}}}");
+        for body in [messages(&line), named.into_bytes()] {
+            assert_eq!(decoded(Protocol::Bedrock, &body, 16).error, Some(expected.clone()), "{name}");
+        }
+        let after = [messages(ANSWER.split("event metadata").next().unwrap()), messages(&line)].concat();
+        assert_eq!(decoded(Protocol::Bedrock, &after, 16).error, None, "an answer that has ended is whole");
+    }
+}
+
+#[test]
+fn the_reasons_of_an_end_are_kept() {
+    let ended = |reason: &str| {
+        let stop = format!("event messageStop {{\"stopReason\":{reason}}}");
+        let answer = ANSWER.replace("event messageStop {\"stopReason\":\"end_turn\"}", &stop);
+        let outcome = shown(&decoded(Protocol::Bedrock, &messages(&answer), 64));
+        let last = outcome.lines().last().unwrap().to_owned();
+        last.split(' ').take(2).collect::<Vec<_>>().join(" ")
+    };
+    for (word, expected) in [
+        ("\"end_turn\"", "finished stop"),
+        ("\"stop_sequence\"", "finished stop"),
+        ("\"max_tokens\"", "finished length"),
+        ("\"guardrail_intervened\"", "finished content_filter"),
+        ("\"content_filtered\"", "finished content_filter"),
+        ("\"model_context_window_exceeded\"", "finished context"),
+        ("\"refusal\"", "finished refusal"),
+        ("\"brand_new\"", "finished other"),
+        ("\"tool_use\"", "error model_garbage:"),
+        ("\"malformed_tool_use\"", "error model_garbage:"),
+        ("null", "error model_garbage:"),
+    ] {
+        assert_eq!(ended(word), expected, "{word}");
+    }
+}
+
+fn request() -> Request {
+    let call = |id: &str, arguments: &str| {
+        let call = ToolCall { id: id.into(), name: "search".into(), arguments: arguments.into() };
+        Part::ToolCall(call)
+    };
+    let calls = vec![
+        Part::Text { text: "I look.".into() },
+        call("functions.search:0", "{\"q\":1}"),
+        call("tooluse_2", "{\"q\""),
+    ];
+    let mut request = Request::new(
+        "bedrock/eu.anthropic.claude-sonnet-4-6".parse().unwrap(),
+        vec![
+            Turn::user("hi"),
+            Turn { role: Role::Assistant, parts: calls },
+            Turn::tool_result("tooluse_2", " \n"),
+            Turn::tool_result("functions.search:0", "found"),
+            Turn::user("  "),
+            Turn::user("and now?"),
+        ],
+    );
+    request.system = Some("Be kind.".into());
+    request.max_output_tokens = Some(50);
+    request
+}
+
+fn spec(name: &str, description: &str) -> ToolSpec {
+    ToolSpec {
+        name: name.into(),
+        description: description.into(),
+        parameters: json!({"type": "object", "properties": {}}),
+    }
+}
+
+fn body_of(request: &Request) -> Value {
+    encode(request.model.split().1, request).body
+}
+
+#[test]
+fn a_request_keeps_the_rules_of_the_service() {
+    let mut request = request();
+    request.tools = vec![spec("search", "Searches."), spec("look", " ")];
+    request.must_call = true;
+    let call = encode(request.model.split().1, &request);
+    assert_eq!(call.path, "model/eu.anthropic.claude-sonnet-4-6/converse-stream");
+    let body = call.body;
+    let messages = body["messages"].as_array().unwrap();
+    let roles: Vec<_> = messages.iter().map(|message| message["role"].as_str().unwrap()).collect();
+    assert_eq!(roles, ["user", "assistant", "user"]);
+    let calls = &messages[1]["content"];
+    let foreign = calls[1]["toolUse"]["toolUseId"].as_str().unwrap();
+    assert!(foreign.starts_with("call_") && !foreign.contains([':', '.']), "{foreign}");
+    assert_eq!(
+        *calls,
+        json!([
+            {"text": "I look."},
+            {"toolUse": {"toolUseId": foreign, "name": "search", "input": {"q": 1}}},
+            {"toolUse": {"toolUseId": "tooluse_2", "name": "search", "input": {"invalid_arguments": "{\"q\""}}},
+        ])
+    );
+    assert_eq!(
+        messages[2]["content"],
+        json!([
+            {"toolResult": {"toolUseId": foreign, "content": [{"text": "found"}]}},
+            {"toolResult": {"toolUseId": "tooluse_2", "content": [{"text": "(The tool returned nothing.)"}]}},
+            {"text": "and now?"},
+        ])
+    );
+    assert_eq!(body["system"], json!([{"text": "Be kind."}]));
+    assert_eq!(body["inferenceConfig"], json!({"maxTokens": 50}));
+    let schema = json!({"json": {"type": "object", "properties": {}}});
+    let tools = json!([
+        {"toolSpec": {"name": "search", "description": "Searches.", "inputSchema": schema}},
+        {"toolSpec": {"name": "look", "inputSchema": schema}},
+    ]);
+    assert_eq!(body["toolConfig"], json!({"tools": tools, "toolChoice": {"any": {}}}));
+}
+
+#[test]
+fn a_call_is_forced_where_the_model_allows_it() {
+    for (model, allowed) in [
+        ("bedrock/amazon.nova-pro-v1:0", true),
+        ("bedrock/us.mistral.mistral-large-2407-v1:0", true),
+        ("bedrock/us.meta.llama3-3-70b-instruct-v1:0", false),
+        ("bedrock/arn:aws:bedrock:eu-central-1:123456789012:application-inference-profile/a1", false),
+    ] {
+        let mut request = Request::new(model.parse().unwrap(), vec![Turn::user("hi")]);
+        request.tools = vec![spec("search", "")];
+        request.must_call = true;
+        assert_eq!(body_of(&request)["toolConfig"].get("toolChoice").is_some(), allowed, "{model}");
+    }
+}
+
+#[test]
+fn earlier_calls_are_declared_in_a_request_without_tools() {
+    let mut request = request();
+    let Part::ToolCall(call) = &mut request.messages[1].parts[1] else { panic!("a call") };
+    call.name = "web search</arg>".into();
+    let body = body_of(&request);
+    let tools = body["toolConfig"]["tools"].as_array().unwrap();
+    let names: Vec<_> = tools.iter().map(|tool| tool["toolSpec"]["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["search", "web_search__arg_"]);
+    assert_eq!(body["messages"][1]["content"][1]["toolUse"]["name"], "web_search__arg_");
+    let plain = Request::new(request.model, vec![Turn::user("hi")]);
+    assert_eq!(body_of(&plain), json!({"messages": [{"role": "user", "content": [{"text": "hi"}]}]}));
+}
+
+#[test]
+fn the_id_of_a_model_is_one_part_of_the_path() {
+    assert_eq!(encode::encoded("amazon.nova-pro-v1:0"), "amazon.nova-pro-v1%3A0");
+    assert_eq!(encode::encoded("arn:aws:x/y~1"), "arn%3Aaws%3Ax%2Fy~1");
+}
