@@ -200,14 +200,14 @@ impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for ObjectsOnly<A> {
         _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, A::Error> {
-        self.0.newtype_variant_seed(Object(visitor))
+        self.0.newtype_variant_seed(StructVariant(visitor))
     }
 }
 
 /// The value of a struct variant, which is read like a struct.
-struct Object<V>(V);
+struct StructVariant<V>(V);
 
-impl<'de, V: Visitor<'de>> DeserializeSeed<'de> for Object<V> {
+impl<'de, V: Visitor<'de>> DeserializeSeed<'de> for StructVariant<V> {
     type Value = V::Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<V::Value, D::Error> {
