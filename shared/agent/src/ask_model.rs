@@ -190,6 +190,9 @@ async fn relay(
             Some(Ok(Chunk::ReasoningDelta(delta))) => response.reasoning(delta),
             Some(Ok(Chunk::ToolCallStart { id, name })) => response.start_call(id, name),
             Some(Ok(Chunk::ToolCallDelta { id, arguments })) => response.arguments(&id, arguments),
+            Some(Ok(Chunk::ProviderData { call_id, data })) => {
+                response.provider_data(call_id.as_deref(), data)
+            }
             Some(Ok(Chunk::ToolCallEnd { id })) => response.end_call(&id),
             Some(Ok(Chunk::Finished { finish_reason, usage })) => {
                 return Ok(StreamEnd::Finished(finish_reason, usage));

@@ -132,7 +132,7 @@ mod tests {
 
     /// A turn with a call whose result has this many bytes.
     fn turn(id: usize, bytes: usize) -> Turn {
-        let call = ToolCall { id: format!("call_{id}"), name: "fetch".into(), arguments: "{}".into() };
+        let call = ToolCall::new(format!("call_{id}"), "fetch", "{}");
         vec![
             Message::user("What is there?"),
             Message { role: Role::Assistant, parts: vec![Part::ToolCall(call)] },

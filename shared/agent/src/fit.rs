@@ -19,6 +19,7 @@ const EXCERPT: usize = 200;
 /// The kinds of texts that can be cut, in the order in which they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
+    Reasoning,
     Result,
     Arguments,
     Text,
@@ -45,7 +46,7 @@ fn fit_request(messages: &mut [Message], unread: usize, bound: usize) {
     let (task, rest) = messages.split_at_mut(1);
     let (read, new) = rest.split_at_mut(unread.saturating_sub(1));
     let fixed = size(task) + size(new);
-    for kind in [Kind::Result, Kind::Arguments, Kind::Text] {
+    for kind in [Kind::Reasoning, Kind::Result, Kind::Arguments, Kind::Text] {
         let mut excess = (size(read) + fixed).saturating_sub(bound / 2);
         for part in
             read.iter_mut().flat_map(|message| &mut message.parts).filter(|part| kind_of(part) == kind)
@@ -61,7 +62,7 @@ fn fit_request(messages: &mut [Message], unread: usize, bound: usize) {
 /// Cuts the results and texts among `messages` so that together they have at most `bound` bytes: the long ones to equal
 /// shares.
 fn share(messages: &mut [Message], bound: usize) {
-    let is_shared = |part: &Part| kind_of(part) != Kind::Arguments;
+    let is_shared = |part: &Part| !matches!(kind_of(part), Kind::Reasoning | Kind::Arguments);
     let shared = messages.iter().flat_map(|message| &message.parts).filter(|part| is_shared(part));
     let Some(limit) = fair_limit(shared.map(text_len).collect(), bound) else { return };
     for part in messages.iter_mut().flat_map(|message| &mut message.parts) {
@@ -91,6 +92,7 @@ fn fair_limit(mut sizes: Vec<usize>, bound: usize) -> Option<usize> {
 fn kind_of(part: &Part) -> Kind {
     match part {
         Part::Text { .. } => Kind::Text,
+        Part::Reasoning(_) => Kind::Reasoning,
         Part::ToolCall(_) => Kind::Arguments,
         Part::ToolResult(_) => Kind::Result,
     }
@@ -99,6 +101,9 @@ fn kind_of(part: &Part) -> Kind {
 fn text_len(part: &Part) -> usize {
     match part {
         Part::Text { text } => text.len(),
+        Part::Reasoning(reasoning) => {
+            reasoning.text.len() + reasoning.origin.data.as_ref().map_or(0, String::len)
+        }
         Part::ToolCall(call) => call.arguments.len(),
         Part::ToolResult(result) => result.content.len(),
     }
@@ -133,6 +138,11 @@ fn leave_out(part: &mut Part, keep: usize) -> usize {
         return 0;
     }
     match part {
+        // A part of it would be refused, because its signature is of the whole.
+        Part::Reasoning(reasoning) => {
+            reasoning.text.clear();
+            reasoning.origin.data = None;
+        }
         Part::Text { text } => *text = cut(mem::take(text), keep, usize::MAX, "this text"),
         Part::ToolResult(result) => {
             let what = format!("the result of {}", result.call_id);
@@ -160,9 +170,7 @@ mod tests {
     /// The calls of one response, and their results of `bytes` each.
     fn round(id: usize, calls: usize, bytes: usize) -> Vec<Message> {
         let call_id = |call: usize| format!("call_{id}_{call}");
-        let made = (0..calls).map(|call| {
-            Part::ToolCall(ToolCall { id: call_id(call), name: "fetch".into(), arguments: "{}".into() })
-        });
+        let made = (0..calls).map(|call| Part::ToolCall(ToolCall::new(call_id(call), "fetch", "{}")));
         let asked = Message { role: Role::Assistant, parts: made.collect() };
         let results = (0..calls).map(|call| Message::tool_result(call_id(call), "x".repeat(bytes)));
         [asked].into_iter().chain(results).collect()
@@ -250,7 +258,7 @@ mod tests {
     #[test]
     fn long_arguments_and_texts_are_left_out_when_no_result_is_left() {
         let arguments = serde_json::json!({ "text": "x".repeat(12_000) }).to_string();
-        let call = ToolCall { id: "c".into(), name: "write".into(), arguments };
+        let call = ToolCall::new("c", "write", arguments);
         let asked = Message { role: Role::Assistant, parts: vec![Part::ToolCall(call)] };
         let mut messages = vec![Message::user("The task.")];
         for _ in 0..6 {

@@ -55,7 +55,7 @@ pub(crate) async fn messages(execution: &mut Execution<'_>, purpose: Purpose) ->
     if offer::tools(execution, purpose).is_empty() {
         transcript::leave_out_calls(&mut messages);
     }
-    let mut own = transcript::messages(&execution.state, execution.plan());
+    let mut own = transcript::messages_with_origin(&execution.state, execution.plan());
     fit::fit(&mut own, execution.engine.bounds.transcript);
     messages.append(&mut own);
     if purpose == Purpose::Conclude {

@@ -1,7 +1,10 @@
 //! A model's response, turned into events piece by piece.
 
 use sequent_core::{MessageId, ToolCallId};
-use sequent_event::{Body, Role, size::encoded_prefix};
+use sequent_event::{
+    Body, EncryptedValueOf, Role,
+    size::{MAX_TEXT_BYTES, encoded_bytes, encoded_prefix},
+};
 
 /// Bytes of the name of a called tool at most. No tool has a longer one, but a model may write anything.
 const MAX_NAME: usize = 256;
@@ -77,6 +80,41 @@ impl Response {
         index.map(|index| call_end(&self.calls.remove(index))).into_iter().collect()
     }
 
+    /// The events of data that the model gets back with its reasoning or its call. Data of the reasoning ends its block, and
+    /// data without a block of its own gets one.
+    pub(crate) fn provider_data(&mut self, call: Option<&str>, data: String) -> Vec<Body> {
+        if encoded_bytes(&data) > MAX_TEXT_BYTES {
+            tracing::warn!(
+                bytes = data.len(),
+                "the data of a model's provider is too long for the log; it is not kept"
+            );
+            return Vec::new();
+        }
+        let Some(provider_id) = call else { return self.reasoning_data(data) };
+        let call = self.calls.iter().find(|call| call.provider_id == provider_id);
+        call.map(|call| encrypted(EncryptedValueOf::ToolCall, call.id.to_string(), data))
+            .into_iter()
+            .collect()
+    }
+
+    fn reasoning_data(&mut self, data: String) -> Vec<Body> {
+        let value =
+            |message_id: MessageId| encrypted(EncryptedValueOf::Message, message_id.to_string(), data);
+        if let Some(message_id) = self.reasoning {
+            let mut bodies = vec![value(message_id)];
+            bodies.extend(self.end_reasoning());
+            return bodies;
+        }
+        let message_id = MessageId::new();
+        let mut bodies = self.end_text();
+        bodies.extend([
+            Body::ReasoningStart { message_id },
+            value(message_id),
+            Body::ReasoningEnd { message_id },
+        ]);
+        bodies
+    }
+
     /// The events that end everything that is open.
     pub(crate) fn end(&mut self) -> Vec<Body> {
         let mut bodies = self.end_reasoning();
@@ -95,6 +133,10 @@ impl Response {
             vec![Body::ReasoningMessageEnd { message_id }, Body::ReasoningEnd { message_id }]
         })
     }
+}
+
+fn encrypted(subtype: EncryptedValueOf, entity_id: String, encrypted_value: String) -> Body {
+    Body::ReasoningEncryptedValue { subtype, entity_id, encrypted_value }
 }
 
 fn call_end(call: &OpenCall) -> Body {

@@ -6,8 +6,8 @@
 
 use std::collections::BTreeSet;
 
-use sequent_event::{ChildEnd, Plan, State, TranscriptEntry};
-use sequent_model::{Message, Part, Role, ToolCall};
+use sequent_event::{ChildEnd, Plan, ResponseOrigin, State, TranscriptEntry};
+use sequent_model::{Message, ModelName, Origin, Part, Reasoning, Role, ToolCall};
 use serde_json::json;
 
 /// The name of the call with which a request reports a step that a child run carried out. The model has not made the call
@@ -17,16 +17,27 @@ const DELEGATION: &str = "delegate_step";
 /// The result of a call whose run ended before the tool had answered.
 const NO_RESULT: &str = "The run ended before there was a result.";
 
-/// The messages of a run. Providers require the results of a response's calls directly after the response,
+/// The messages of an earlier run. Providers require the results of a response's calls directly after the response,
 /// so messages that people sent in between come after the results.
 pub(crate) fn messages(state: &State, plan: Option<&Plan>) -> Vec<Message> {
+    build(state, plan, false)
+}
+
+/// The messages of the run that goes on, with the reasoning and the data that a model gets back with its calls.
+pub(crate) fn messages_with_origin(state: &State, plan: Option<&Plan>) -> Vec<Message> {
+    build(state, plan, true)
+}
+
+fn build(state: &State, plan: Option<&Plan>, with_origin: bool) -> Vec<Message> {
     let mut builder =
         Builder { run: state.run.map(|run| run.to_string()).unwrap_or_default(), ..Builder::default() };
     let mut started: BTreeSet<&str> = BTreeSet::new();
     for entry in &state.transcript {
         match entry {
             TranscriptEntry::User { content, .. } => builder.user(content.readable().into_owned()),
-            TranscriptEntry::Assistant { text, calls, .. } => builder.response(text, calls),
+            TranscriptEntry::Assistant { text, calls, origin, .. } => {
+                builder.response(text, calls, origin.as_deref().filter(|_| with_origin));
+            }
             TranscriptEntry::Tool { call, content } => builder.result(call, content),
             // A step that continues after people have answered is not announced again: the model would start
             // it again.
@@ -73,19 +84,15 @@ impl Builder {
         if self.open_calls.is_empty() { self.messages.push(message) } else { self.waiting.push(message) }
     }
 
-    fn response(&mut self, text: &str, made: &[sequent_event::ToolCall]) {
+    fn response(&mut self, text: &str, made: &[sequent_event::ToolCall], origin: Option<&ResponseOrigin>) {
         self.close_calls();
         self.open_calls = made.iter().map(|call| call.id.clone()).collect();
         self.report = None;
-        let spoken = (!text.trim().is_empty()).then(|| Part::Text { text: text.to_owned() });
-        let calls = made.iter().map(|call| {
-            Part::ToolCall(ToolCall {
-                id: call.id.clone(),
-                name: call.name.clone(),
-                arguments: arguments(&call.arguments),
-            })
-        });
-        let parts: Vec<Part> = spoken.into_iter().chain(calls).collect();
+        let text = if text.trim().is_empty() { "" } else { text };
+        let parts = match origin {
+            Some(origin) => parts_with_origin(text, made, origin),
+            None => spoken(text).into_iter().chain(made.iter().map(|call| called(call, None))).collect(),
+        };
         if !parts.is_empty() {
             self.messages.push(Message { role: Role::Assistant, parts });
         }
@@ -105,7 +112,7 @@ impl Builder {
         let id = format!("step_{}_{}", self.children, &self.run[suffix..]);
         let result = Message::tool_result(id.clone(), child_result(ended));
         let arguments = json!({ "step": step }).to_string();
-        let call = Part::ToolCall(ToolCall { id, name: DELEGATION.to_owned(), arguments });
+        let call = Part::ToolCall(ToolCall::new(id, DELEGATION, arguments));
         if let Some(at) = self.report {
             let parts = &mut self.messages[at].parts;
             parts.push(call);
@@ -133,6 +140,40 @@ impl Builder {
         self.close_calls();
         self.messages
     }
+}
+
+fn spoken(text: &str) -> Option<Part> {
+    (!text.is_empty()).then(|| Part::Text { text: text.to_owned() })
+}
+
+fn called(call: &sequent_event::ToolCall, origin: Option<Origin>) -> Part {
+    Part::ToolCall(ToolCall { origin, ..ToolCall::new(&call.id, &call.name, arguments(&call.arguments)) })
+}
+
+/// The parts of a response in the order in which its model wrote them.
+fn parts_with_origin(text: &str, made: &[sequent_event::ToolCall], origin: &ResponseOrigin) -> Vec<Part> {
+    let model = ModelName::of(&origin.provider, &origin.model).ok();
+    let of = |data: Option<&String>| model.clone().map(|model| Origin { model, data: data.cloned() });
+    let call = |call: &sequent_event::ToolCall| {
+        let data = origin.calls.get(&call.id);
+        called(call, of(data).filter(|_| data.is_some()))
+    };
+    let mut parts = Vec::new();
+    let mut text_end = 0;
+    let mut calls_end = 0;
+    for block in &origin.reasoning {
+        let text_before = block.text_before.clamp(text_end, text.len());
+        let calls_before = block.calls_before.clamp(calls_end, made.len());
+        parts.extend(text.get(text_end..text_before).and_then(spoken));
+        parts.extend(made[calls_end..calls_before].iter().map(call));
+        let reasoning = of(block.data.as_ref()).map(|origin| Reasoning { text: block.text.clone(), origin });
+        parts.extend(reasoning.map(Part::Reasoning));
+        text_end = text_before;
+        calls_end = calls_before;
+    }
+    parts.extend(text.get(text_end..).and_then(spoken));
+    parts.extend(made[calls_end..].iter().map(call));
+    parts
 }
 
 /// Returns `{}` for empty arguments, because providers refuse calls without arguments.
@@ -223,6 +264,7 @@ mod tests {
             calls: vec![call("a"), call("b")],
             told: 1,
             is_cut: false,
+            origin: None,
         };
         let result = TranscriptEntry::Tool { call: "a".to_owned(), content: "Blue.".to_owned() };
         let mut messages = messages(&state(vec![user("Why?"), response, result, user("Stop.")]), None);
@@ -243,6 +285,7 @@ mod tests {
             calls: Vec::new(),
             told: 1,
             is_cut: false,
+            origin: None,
         };
         let state = state(vec![user("Go."), ended("a"), user("Faster."), ended("b"), answer, ended("a")]);
         let messages = messages(&state, None);
@@ -261,7 +304,7 @@ mod tests {
             let id = |part: &Part| match part {
                 Part::ToolCall(call) => call.id.clone(),
                 Part::ToolResult(result) => result.call_id.clone(),
-                Part::Text { .. } => String::new(),
+                Part::Text { .. } | Part::Reasoning(_) => String::new(),
             };
             message.parts.iter().map(id).collect()
         };

@@ -122,6 +122,7 @@ mod tests {
                 calls: vec![call.clone()],
                 told: 1,
                 is_cut: false,
+                origin: None,
             });
             let content = (*content).to_owned();
             state.transcript.push(TranscriptEntry::Tool { call: call.id.clone(), content });

@@ -88,7 +88,7 @@ fn exchanges(state: &State) -> BTreeMap<usize, Vec<ResponseText<'_>>> {
         match entry {
             TranscriptEntry::Step { .. } => open_steps += 1,
             TranscriptEntry::StepOver => open_steps = open_steps.saturating_sub(1),
-            TranscriptEntry::Assistant { id, text, calls, told, is_cut } => {
+            TranscriptEntry::Assistant { id, text, calls, told, is_cut, .. } => {
                 let is_empty = text.trim().is_empty() && calls.is_empty();
                 let has_calls = !calls.is_empty();
                 let response =

@@ -147,14 +147,14 @@ impl CountedChunks<'_> {
             match chunk? {
                 Chunk::TextDelta(delta) => text.push_str(&delta),
                 Chunk::ToolCallStart { id, name } => {
-                    calls.push(ToolCall { id, name, arguments: String::new() });
+                    calls.push(ToolCall::new(id, name, ""));
                 }
                 Chunk::ToolCallDelta { id, arguments } => {
                     let call = calls.iter_mut().rfind(|call| call.id == id);
                     call.into_iter().for_each(|call| call.arguments.push_str(&arguments));
                 }
                 Chunk::Finished { finish_reason, .. } => finish = finish_reason,
-                Chunk::ReasoningDelta(_) | Chunk::ToolCallEnd { .. } => {}
+                Chunk::ReasoningDelta(_) | Chunk::ProviderData { .. } | Chunk::ToolCallEnd { .. } => {}
             }
         }
         Ok(Response { text, calls, finish_reason: finish })

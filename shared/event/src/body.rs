@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    Artifact, CancelReason, Citation, ClaimReason, Configuration, Entity, InterruptAnswer, Job, JobEnd, Plan,
-    Question, Role, RunOutcome, RunStage, StepStatus, Totals, Usage, UserContent,
+    Artifact, CancelReason, Citation, ClaimReason, Configuration, EncryptedValueOf, Entity, InterruptAnswer,
+    Job, JobEnd, Plan, Question, Role, RunOutcome, RunStage, StepStatus, Totals, Usage, UserContent,
 };
 
 /// The type of an event and its fields. On the wire the type is the variant in `SCREAMING_SNAKE_CASE`; fields
@@ -75,6 +75,14 @@ pub enum Body {
     },
     ReasoningEnd {
         message_id: MessageId,
+    },
+    /// Data of a provider that only its model understands, such as the signature of its reasoning. The model gets it back,
+    /// unchanged, with the results of the calls that it made.
+    ReasoningEncryptedValue {
+        subtype: EncryptedValueOf,
+        /// The id of the reasoning block that is open, or of a call of the response.
+        entity_id: String,
+        encrypted_value: String,
     },
 
     // Tools (AG-UI)

@@ -32,6 +32,16 @@ pub enum Role {
     Reasoning,
 }
 
+/// The thing that a provider's data belongs to (AG-UI `REASONING_ENCRYPTED_VALUE.subtype`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EncryptedValueOf {
+    /// A block of reasoning.
+    Message,
+    /// A call of a tool.
+    ToolCall,
+}
+
 /// The reason of a claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

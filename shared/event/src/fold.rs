@@ -1,12 +1,14 @@
 //! The state of a run: the result of folding the events of its log from the first.
 
 mod check;
+mod origin;
 mod parts;
 mod step;
 mod transcript;
 
 use sequent_core::{ArtifactId, MessageId, ProjectId, RunId, Timestamp};
 
+pub use origin::{ReasoningBlock, ResponseOrigin};
 pub use parts::{AskedInterrupt, Child, ChildEnd, OpenMessage, Phase, RunJob, SentMessage, TextMessage};
 pub use transcript::{Draft, ToolCall, TranscriptEntry};
 
@@ -80,6 +82,8 @@ pub struct State {
     pub open: Option<OpenMessage>,
     /// The reasoning block being written.
     pub open_reasoning: Option<MessageId>,
+    /// The reasoning of the response being written, and the data of its provider, if there is any.
+    pub origin: Option<Box<ResponseOrigin>>,
     /// Tool calls whose arguments are being written.
     pub open_tools: Vec<String>,
     /// Complete tool calls without a result.

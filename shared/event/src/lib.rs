@@ -23,10 +23,10 @@ pub use answer::{AnswerChange, AnswerText};
 pub use body::Body;
 pub use content::{Attachment, DataPart, UserContent, UserPart};
 pub use entry::{Entry, Event, Malformed, Payload};
-pub use execution::{CancelReason, ClaimReason, Role, RunOutcome, Totals, Usage};
+pub use execution::{CancelReason, ClaimReason, EncryptedValueOf, Role, RunOutcome, Totals, Usage};
 pub use fold::{
-    AskedInterrupt, Child, ChildEnd, Draft, InvalidEvent, OpenMessage, Phase, RunJob, SentMessage, State,
-    TextMessage, ToolCall, TranscriptEntry,
+    AskedInterrupt, Child, ChildEnd, Draft, InvalidEvent, OpenMessage, Phase, ReasoningBlock, ResponseOrigin,
+    RunJob, SentMessage, State, TextMessage, ToolCall, TranscriptEntry,
 };
 pub use interrupt::{AnswerStatus, Interrupt, InterruptAnswer, Question, Reason};
 pub use product::{Artifact, Entity, Job, JobEnd, JobStatus, RunStage};

@@ -34,6 +34,7 @@ names! {
     ReasoningMessageContent => "REASONING_MESSAGE_CONTENT",
     ReasoningMessageEnd => "REASONING_MESSAGE_END",
     ReasoningEnd => "REASONING_END",
+    ReasoningEncryptedValue => "REASONING_ENCRYPTED_VALUE",
     ToolCallStart => "TOOL_CALL_START",
     ToolCallArgs => "TOOL_CALL_ARGS",
     ToolCallEnd => "TOOL_CALL_END",

@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Bytes of a provider's data at most. Longer data is not kept, and so it is not given back.
+pub const MAX_PROVIDER_DATA: usize = 40_000;
+
 /// One piece of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Chunk {
@@ -22,6 +25,14 @@ pub enum Chunk {
         id: String,
         /// A piece of JSON text; never empty.
         arguments: String,
+    },
+    /// Data that the same model gets back with its reasoning or its call in the next request, unchanged: a signature, or the
+    /// provider's own id of the call. It is JSON in a form that only this crate knows.
+    ProviderData {
+        /// The id of the call, or `None` for data of the reasoning before this chunk, or of the whole answer.
+        call_id: Option<String>,
+        /// At most [`MAX_PROVIDER_DATA`] bytes.
+        data: String,
     },
     /// The arguments of a call are complete.
     ToolCallEnd {

@@ -40,12 +40,12 @@ mod wire;
 
 pub use allowance::{Allowance, OutputLimit, UsageLimit};
 pub use allowed::{AllowedModels, matches};
-pub use chunk::{Chunk, FinishReason, Usage};
+pub use chunk::{Chunk, FinishReason, MAX_PROVIDER_DATA, Usage};
 pub use chunks::Chunks;
 pub use client::{Client, Context, ModelInfo};
 pub use config::{Config, Secrets, Timeouts};
 pub use error::{Error, Phase};
 pub use name::{ModelName, Provider};
-pub use request::{Message, Part, Request, Role, ToolCall, ToolResult, ToolSpec};
+pub use request::{Message, Origin, Part, Reasoning, Request, Role, ToolCall, ToolResult, ToolSpec};
 pub use retry::Policy;
 pub use sequent_core::MicroUsd;

@@ -73,7 +73,7 @@ impl Meter {
             Chunk::ReasoningDelta(text) => self.reasoning.add(text),
             Chunk::ToolCallStart { name, .. } => self.output.add(name),
             Chunk::ToolCallDelta { arguments, .. } => self.output.add(arguments),
-            Chunk::ToolCallEnd { .. } | Chunk::Finished { .. } => {}
+            Chunk::ProviderData { .. } | Chunk::ToolCallEnd { .. } | Chunk::Finished { .. } => {}
         }
     }
 

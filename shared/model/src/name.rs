@@ -54,6 +54,14 @@ impl ModelName {
     pub const DEMO: Self = Self(Cow::Borrowed("demo"));
     const MAX_BYTES: usize = 128;
 
+    /// Returns the name of a provider's model, with the provider in front. `provider` is the stable name of a [`Provider`].
+    ///
+    /// # Errors
+    /// If it is not the name of a model.
+    pub fn of(provider: &str, model: &str) -> Result<Self, Error> {
+        format!("{provider}/{model}").parse()
+    }
+
     pub(crate) const fn from_static(name: &'static str) -> Self {
         Self(Cow::Borrowed(name))
     }

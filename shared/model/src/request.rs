@@ -50,10 +50,30 @@ pub enum Role {
 pub enum Part {
     #[expect(missing_docs, reason = "plain data")]
     Text { text: String },
+    /// Reasoning of the model; in assistant messages, at its place among the other parts.
+    Reasoning(Reasoning),
     /// A call that the model made; in assistant messages.
     ToolCall(ToolCall),
     /// The result of a call; in tool messages.
     ToolResult(ToolResult),
+}
+
+/// Reasoning that a model has written. Only the same model gets it back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reasoning {
+    /// The text. It may be empty, because some reasoning is nothing but data.
+    pub text: String,
+    #[expect(missing_docs, reason = "plain data")]
+    pub origin: Origin,
+}
+
+/// The model that wrote a part of a message, and the data that its provider sent with the part.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    #[expect(missing_docs, reason = "plain data")]
+    pub model: ModelName,
+    /// The data as [`Chunk::ProviderData`](crate::Chunk::ProviderData) had it, if there was any.
+    pub data: Option<String>,
 }
 
 /// A call of a tool.
@@ -65,6 +85,9 @@ pub struct ToolCall {
     pub name: String,
     /// The arguments as JSON text.
     pub arguments: String,
+    /// The origin of a call of the same run. Its data goes back to the model that made the call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
 }
 
 /// The result of a call.
@@ -110,6 +133,20 @@ impl Part {
     }
 }
 
+impl Origin {
+    /// Returns `true` if `model` wrote the part. A name with its provider and one without are the same.
+    pub(crate) fn is(&self, model: &ModelName) -> bool {
+        self.model.split() == model.split()
+    }
+}
+
+impl ToolCall {
+    /// Creates a call without data of a provider.
+    pub fn new(id: impl Into<String>, name: impl Into<String>, arguments: impl Into<String>) -> Self {
+        Self { id: id.into(), name: name.into(), arguments: arguments.into(), origin: None }
+    }
+}
+
 impl Message {
     /// Creates a message of a person.
     pub fn user(text: impl Into<String>) -> Self {
@@ -135,7 +172,7 @@ impl Message {
     /// Returns every text of the message that counts as input.
     pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().map(|part| match part {
-            Part::Text { text } => text.as_str(),
+            Part::Text { text } | Part::Reasoning(Reasoning { text, .. }) => text.as_str(),
             Part::ToolCall(call) => call.arguments.as_str(),
             Part::ToolResult(result) => result.content.as_str(),
         })

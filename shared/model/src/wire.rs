@@ -18,6 +18,7 @@ mod failure;
 mod framing;
 mod json;
 mod openai;
+mod provider_data;
 mod sse;
 mod surrogates;
 mod turns;

@@ -223,6 +223,7 @@ impl Projector {
             | Body::RunConfigured(_)
             | Body::ToolCallDispatched { .. }
             | Body::ReasoningStart { .. }
+            | Body::ReasoningEncryptedValue { .. }
             | Body::ReasoningEnd { .. } => {}
             Body::StepStarted { .. }
             | Body::StepFinished { .. }

@@ -56,7 +56,7 @@ async fn start(bench: &Bench, script: &str) -> (NewRun, Executed) {
 }
 
 /// Answers all questions of a run with `payload`.
-async fn reply(bench: &Bench, of: &NewRun, payload: Value) -> State {
+pub(crate) async fn reply(bench: &Bench, of: &NewRun, payload: Value) -> State {
     let open = Runs::new(bench.engine.store(), bench.tenant).get(of.run).await.unwrap().interrupts;
     let status = AnswerStatus::Resolved;
     let replies: Vec<AnswerToQuestion> = open
@@ -69,7 +69,7 @@ async fn reply(bench: &Bench, of: &NewRun, payload: Value) -> State {
     answer(storage, key, None, &replies, ResumeBy::Caller).await.unwrap()
 }
 
-async fn resume(bench: &Bench, of: &NewRun) -> Executed {
+pub(crate) async fn resume(bench: &Bench, of: &NewRun) -> Executed {
     let key = bench.key(of.run);
     let claimed = claim(&bench.engine.storage, key, bench.engine.settings, false, None).await.unwrap();
     let Claim::Won(writer) = claimed else { panic!("{claimed:?}") };

@@ -8,8 +8,8 @@ use crate::failover::{bench, overloaded};
 
 #[tokio::test]
 async fn a_model_sees_the_calls_of_earlier_turns_with_their_results() {
-    let (url, asked) = overloaded();
-    let bench = bench(&url).await;
+    let server = overloaded();
+    let bench = bench(&server).await;
     let project = bench.project().await.id;
     let cite = r#"{"url":"https://example.com/","title":"Example"}"#;
     let script = format!("/demo tokens=2 rate=0 tool=cite_source args={cite}\n/demo tokens=3 rate=0");
@@ -22,7 +22,7 @@ async fn a_model_sees_the_calls_of_earlier_turns_with_their_results() {
     let writer = bench.owned(&second).await;
     execute(&bench.engine, bench.key(second.run), *writer, None).await.unwrap();
     let answered = bench.state(first.run).await;
-    let asked = asked.lock().unwrap();
+    let asked = server.asked();
     let messages = asked[0]["messages"].as_array().unwrap();
     let roles: Vec<&str> = messages.iter().map(|message| message["role"].as_str().unwrap()).collect();
     assert_eq!(roles, ["system", "user", "assistant", "tool", "assistant", "user"]);

@@ -43,6 +43,7 @@ impl State {
             Body::ReasoningEnd { message_id } => {
                 self.open_reasoning == Some(*message_id) && self.open.is_none()
             }
+            Body::ReasoningEncryptedValue { subtype, entity_id, .. } => self.has_written(*subtype, entity_id),
             Body::MessageAbandoned { message_id } => self.may_abandon(*message_id),
             Body::ToolCallStart { tool_call_id, .. } => {
                 !self.open_tools.contains(tool_call_id) && !self.pending_tools.contains(tool_call_id)

@@ -18,6 +18,7 @@ impl State {
         match body {
             Body::RunClaimed { epoch, reason, .. } => {
                 self.epoch = *epoch;
+                self.origin = None; // the new owner asks for the response again
                 self.stalled_owners += u32::from(*reason == ClaimReason::TakeOver);
             }
             Body::RunConfigured(configuration) => self.configuration = configuration.clone(),
@@ -55,10 +56,13 @@ impl State {
                 }
             }
             Body::TextMessageEnd { .. } => self.keep_open_message(),
-            Body::ReasoningMessageEnd { .. } => self.open = None,
+            Body::ReasoningMessageEnd { .. } => self.keep_reasoning(),
             Body::MessageAbandoned { message_id } => self.abandon(*message_id),
-            Body::ReasoningStart { message_id } => self.open_reasoning = Some(*message_id),
+            Body::ReasoningStart { message_id } => self.begin_reasoning(*message_id),
             Body::ReasoningEnd { .. } => self.open_reasoning = None,
+            Body::ReasoningEncryptedValue { subtype, entity_id, encrypted_value } => {
+                self.keep_data(*subtype, entity_id, encrypted_value);
+            }
             Body::ToolCallStart { tool_call_id, tool_call_name, parent_message_id } => {
                 self.open_tools.push(tool_call_id.clone());
                 self.call(tool_call_id, tool_call_name, *parent_message_id);
@@ -125,9 +129,10 @@ impl State {
             }
             Body::UsageRecorded(usage) => {
                 self.totals.count(usage);
+                let origin = self.take_origin(usage);
                 if usage.is_of_response() {
                     self.model_calls += 1;
-                    self.respond(usage.messages_told, usage.is_of_cut_response());
+                    self.respond(usage.messages_told, usage.is_of_cut_response(), origin);
                 }
             }
             Body::EntityExtracted(_)
@@ -165,9 +170,10 @@ impl State {
         self.ended_at = Some(at);
         self.cancel = None;
         self.open_reasoning = None;
+        self.origin = None;
         self.open_tools.clear();
         self.open_steps.clear();
-        self.transcript.extend(self.draft.take().map(|draft| draft.into_entry(true)));
+        self.transcript.extend(self.draft.take().map(|draft| draft.into_entry(true, None)));
         // The next execution carries out the calls that wait for an answer.
         if !waits {
             self.pending_tools.clear();

@@ -2,7 +2,7 @@
 
 use sequent_core::MessageId;
 
-use super::{ChildEnd, State, TextMessage};
+use super::{ChildEnd, ResponseOrigin, State, TextMessage};
 use crate::UserContent;
 
 /// One entry of the transcript.
@@ -12,8 +12,16 @@ pub enum TranscriptEntry {
     /// A message of a person.
     User { id: MessageId, content: UserContent },
     /// A response of the model. The text may be empty if the model only called tools. The request contained
-    /// the first `told` messages of people. A response that `is_cut` was not written to its end.
-    Assistant { id: MessageId, text: String, calls: Vec<ToolCall>, told: usize, is_cut: bool },
+    /// the first `told` messages of people. A response that `is_cut` was not written to its end. A response with calls has
+    /// an `origin` if its model gets something back with them.
+    Assistant {
+        id: MessageId,
+        text: String,
+        calls: Vec<ToolCall>,
+        told: usize,
+        is_cut: bool,
+        origin: Option<Box<ResponseOrigin>>,
+    },
     /// The result of a tool call, as text for the model.
     Tool { call: String, content: String },
     /// The run starts to work on a step of its plan.
@@ -79,7 +87,12 @@ impl State {
 
     /// Completes the response. User messages that arrived while it was being written move after it, because
     /// the model has not read them yet.
-    pub(super) fn respond(&mut self, prompts_seen: Option<u32>, is_cut: bool) {
+    pub(super) fn respond(
+        &mut self,
+        prompts_seen: Option<u32>,
+        is_cut: bool,
+        origin: Option<Box<ResponseOrigin>>,
+    ) {
         self.prompts_seen = prompts_seen.map_or(self.prompts.len(), |count| count as usize);
         let late: Vec<MessageId> =
             self.prompts.iter().skip(self.prompts_seen).map(|prompt| prompt.id).collect();
@@ -91,7 +104,7 @@ impl State {
         // The response of a model may be empty.
         let draft = self.draft.take().unwrap_or_default();
         let draft = Draft { told: self.prompts_seen, ..draft };
-        self.transcript.push(draft.into_entry(is_cut));
+        self.transcript.push(draft.into_entry(is_cut, origin));
         self.transcript.extend(late);
     }
 
@@ -111,12 +124,16 @@ impl State {
         }
         self.open_reasoning = self.open_reasoning.filter(|block| *block != id);
         self.answers.retain(|answer| answer.id != id);
+        if let Some(origin) = &mut self.origin {
+            origin.abandon(id);
+        }
         let Some(draft) = &mut self.draft else { return };
         draft.texts.retain(|text| text.id != id);
         if draft.id == id {
             for call in draft.calls.drain(..) {
                 self.open_tools.retain(|open| *open != call.id);
                 self.pending_tools.retain(|pending| *pending != call.id);
+                self.origin.iter_mut().for_each(|origin| drop(origin.calls.remove(&call.id)));
             }
         }
         if draft.texts.is_empty() && draft.calls.is_empty() && self.open.is_none() {
@@ -145,10 +162,10 @@ impl Default for Draft {
 }
 
 impl Draft {
-    pub(super) fn into_entry(self, is_cut: bool) -> TranscriptEntry {
+    pub(super) fn into_entry(self, is_cut: bool, origin: Option<Box<ResponseOrigin>>) -> TranscriptEntry {
         // Nothing is put between the pieces: a model goes on in the middle of a sentence after it has thought.
         let text = self.texts.iter().map(|text| text.text.as_str()).collect();
-        TranscriptEntry::Assistant { id: self.id, text, calls: self.calls, told: self.told, is_cut }
+        TranscriptEntry::Assistant { id: self.id, text, calls: self.calls, told: self.told, is_cut, origin }
     }
 }
 

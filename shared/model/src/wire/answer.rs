@@ -2,6 +2,8 @@
 
 use super::{
     calls::{Calls, Piece},
+    json::Object,
+    provider_data,
     surrogates::Joiner,
 };
 use crate::{Chunk, Error, FinishReason, Usage, chunk::Raw};
@@ -12,6 +14,8 @@ pub(super) struct AnswerState {
     text: Joiner,
     reasoning: Joiner,
     calls: Calls,
+    /// Data of the whole answer that goes back with its calls.
+    kept: Object,
     stop: Option<FinishReason>,
     /// The model declined in words of its own.
     has_refused: bool,
@@ -37,6 +41,17 @@ impl AnswerState {
         if !text.is_empty() {
             out.push(Raw::Chunk(Chunk::ReasoningDelta(text)));
         }
+    }
+
+    /// Ends a block of reasoning that has data of its own.
+    pub(super) fn reasoning_data(&mut self, data: Object, out: &mut Vec<Raw>) {
+        self.has_output = true;
+        out.extend(provider_data::chunk(None, data).map(Raw::Chunk));
+    }
+
+    /// Returns the data of the whole answer, for additions.
+    pub(super) fn kept(&mut self) -> &mut Object {
+        &mut self.kept
     }
 
     /// Takes words with which the model declines. They are text for people.
@@ -96,6 +111,8 @@ impl AnswerState {
         let rest = self.reasoning.end().map(|half| Chunk::ReasoningDelta(half.into()));
         out.extend(rest.map(Raw::Chunk));
         self.calls.end(out)?;
+        let kept = std::mem::take(&mut self.kept);
+        out.extend(provider_data::chunk(None, kept).filter(|_| has_calls).map(Raw::Chunk));
         let finish_reason = match stop {
             // Many servers give the reason of an ordinary end after calls.
             FinishReason::Stop | FinishReason::Other if has_calls => FinishReason::ToolCalls,

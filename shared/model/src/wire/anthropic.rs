@@ -13,12 +13,18 @@ use super::{
 };
 use crate::{Error, FinishReason, Usage, chunk::Raw};
 
+/// The fields of the data that goes back with a block of reasoning: its signature, or all of a block without a text.
+const SIGNATURE: &str = "signature";
+const REDACTED: &str = "redacted";
+
 /// Reads the events of an answer.
 #[derive(Debug, Default)]
 pub(super) struct EventReader {
     has_begun: bool,
     /// The index of the block that began last. Some gateways leave it out of the events that follow.
     block: u64,
+    /// The signature of the block of reasoning that is being read, as far as it has arrived.
+    signature: Option<String>,
 }
 
 impl EventReader {
@@ -41,23 +47,28 @@ impl EventReader {
             "content_block_start" => {
                 self.block = index.unwrap_or(self.block + 1);
                 let block = json::object(object, "content_block").ok_or_else(|| lacks("content_block"))?;
-                read_block(block, self.block, answer, out)?;
+                self.end_reasoning(answer, out);
+                self.read_block(block, self.block, answer, out)?;
             }
             "content_block_delta" => {
                 let delta = json::object(object, "delta").ok_or_else(|| lacks("delta"))?;
-                read_delta(delta, index.unwrap_or(self.block), answer, out)?;
+                self.read_delta(delta, index.unwrap_or(self.block), answer, out)?;
             }
-            "message_delta" => read_end(json::object(object, "delta").unwrap_or(object), object, answer)?,
+            "content_block_stop" => self.end_reasoning(answer, out),
+            "message_delta" => {
+                self.end_reasoning(answer, out);
+                read_end(json::object(object, "delta").unwrap_or(object), object, answer)?;
+            }
             "message" => {
                 for (at, block) in json::elements(object.get("content")).iter().enumerate() {
                     let block = block.as_object().ok_or_else(|| lacks("type"))?;
-                    read_block(block, at as u64, answer, out)?;
+                    self.read_block(block, at as u64, answer, out)?;
+                    self.end_reasoning(answer, out);
                 }
                 read_end(object, object, answer)?;
             }
             "message_stop" => return Ok(true),
-            // The end of a block says nothing that the next event does not. New kinds of events may appear at any time
-            // (Anthropic, "Versions").
+            // New kinds of events may appear at any time (Anthropic, "Versions").
             _ => {}
         }
         Ok(false)
@@ -76,48 +87,79 @@ impl EventReader {
         }
         Ok(())
     }
+
+    /// Reads a block: whole, or the beginning of one.
+    fn read_block(
+        &mut self,
+        block: &Object,
+        index: u64,
+        answer: &mut AnswerState,
+        out: &mut Vec<Raw>,
+    ) -> Result<(), Error> {
+        let text = |name: &str| block.get(name).and_then(Value::as_str).unwrap_or_default();
+        match text("type") {
+            "text" => answer.text(text("text"), out),
+            "thinking" => {
+                self.signature = Some(text(SIGNATURE).to_owned());
+                answer.reasoning(text("thinking"), out);
+            }
+            "redacted_thinking" => {
+                answer
+                    .reasoning_data([(REDACTED.to_owned(), text("data").into())].into_iter().collect(), out);
+            }
+            "tool_use" => {
+                let arguments = match block.get("input") {
+                    Some(Value::Object(input)) if !input.is_empty() => {
+                        ArgumentPiece::Whole(Value::Object(input.clone()).to_string())
+                    }
+                    Some(Value::String(input)) => ArgumentPiece::Part(input.clone()),
+                    _ => ArgumentPiece::None,
+                };
+                let id = json::text(block.get("id"));
+                let name = json::text(block.get("name"));
+                let piece = Piece { index: Some(index), id, name, arguments, ..Piece::default() };
+                answer.call(piece, out)?;
+            }
+            _ => {} // blocks of tools that the server runs
+        }
+        Ok(())
+    }
+
+    fn read_delta(
+        &mut self,
+        delta: &Object,
+        index: u64,
+        answer: &mut AnswerState,
+        out: &mut Vec<Raw>,
+    ) -> Result<(), Error> {
+        let text = |name: &str| delta.get(name).and_then(Value::as_str);
+        if let Some(text) = text("text") {
+            answer.text(text, out);
+        }
+        if let Some(thinking) = text("thinking") {
+            self.signature.get_or_insert_default();
+            answer.reasoning(thinking, out);
+        }
+        if let Some(signature) = text(SIGNATURE) {
+            self.signature.get_or_insert_default().push_str(signature);
+        }
+        if let Some(json) = text("partial_json") {
+            let arguments = ArgumentPiece::Part(json.to_owned());
+            answer.call(Piece { index: Some(index), arguments, ..Piece::default() }, out)?;
+        }
+        Ok(())
+    }
+
+    /// Ends the block of reasoning that is being read, if there is one. Servers without signatures want the block back, too.
+    fn end_reasoning(&mut self, answer: &mut AnswerState, out: &mut Vec<Raw>) {
+        if let Some(signature) = self.signature.take() {
+            answer.reasoning_data([(SIGNATURE.to_owned(), signature.into())].into_iter().collect(), out);
+        }
+    }
 }
 
 fn lacks(field: &str) -> Error {
     Error::InvalidAnswer(format!("it lacks the field `{field}`"))
-}
-
-/// Reads a block: whole, or the beginning of one.
-fn read_block(block: &Object, index: u64, answer: &mut AnswerState, out: &mut Vec<Raw>) -> Result<(), Error> {
-    let text = |name: &str| block.get(name).and_then(Value::as_str).unwrap_or_default();
-    match text("type") {
-        "text" => answer.text(text("text"), out),
-        "thinking" => answer.reasoning(text("thinking"), out),
-        "tool_use" => {
-            let arguments = match block.get("input") {
-                Some(Value::Object(input)) if !input.is_empty() => {
-                    ArgumentPiece::Whole(Value::Object(input.clone()).to_string())
-                }
-                Some(Value::String(input)) => ArgumentPiece::Part(input.clone()),
-                _ => ArgumentPiece::None,
-            };
-            let id = json::text(block.get("id"));
-            let name = json::text(block.get("name"));
-            answer.call(Piece { index: Some(index), id, name, arguments }, out)?;
-        }
-        _ => {} // redacted reasoning, and blocks of tools that the server runs
-    }
-    Ok(())
-}
-
-fn read_delta(delta: &Object, index: u64, answer: &mut AnswerState, out: &mut Vec<Raw>) -> Result<(), Error> {
-    let text = |name: &str| delta.get(name).and_then(Value::as_str);
-    if let Some(text) = text("text") {
-        answer.text(text, out);
-    }
-    if let Some(thinking) = text("thinking") {
-        answer.reasoning(thinking, out);
-    }
-    if let Some(json) = text("partial_json") {
-        let arguments = ArgumentPiece::Part(json.to_owned());
-        answer.call(Piece { index: Some(index), arguments, ..Piece::default() }, out)?;
-    }
-    Ok(())
 }
 
 /// Reads the reason of the end from `end`, and the usage from `object`. A gateway may send the event twice.

@@ -24,7 +24,13 @@ pub(super) struct StreamReader {
     block: u64,
     /// The blocks of tools that Bedrock runs itself. They are no calls for us.
     of_server: Vec<u64>,
+    /// The signature of the block of reasoning that is being read, as far as it has arrived.
+    signature: Option<String>,
 }
+
+/// The fields of the data that goes back with a block of reasoning: its signature, or all of a block without a text.
+const SIGNATURE: &str = "signature";
+const REDACTED: &str = "redacted";
 
 /// The events of a stream. Everything else is an exception or new.
 const EVENTS: &[&str] = &[
@@ -56,6 +62,7 @@ impl StreamReader {
             }
             "contentBlockStart" => {
                 self.block = index.unwrap_or(self.block + 1);
+                self.end_reasoning(answer, out);
                 let start = json::object(object, "start").ok_or_else(|| lacks("start"))?;
                 self.read_content(start, self.block, answer, out)
             }
@@ -63,14 +70,20 @@ impl StreamReader {
                 let delta = json::object(object, "delta").ok_or_else(|| lacks("delta"))?;
                 self.read_content(delta, index.unwrap_or(self.block), answer, out)
             }
-            "messageStop" => read_end(object, answer),
+            "contentBlockStop" => {
+                self.end_reasoning(answer, out);
+                Ok(())
+            }
+            "messageStop" => {
+                self.end_reasoning(answer, out);
+                read_end(object, answer)
+            }
             "metadata" => {
                 read_usage(object, answer);
                 Ok(())
             }
             "" => self.read_whole(object, answer, out),
             name if is_exception(name) => Err(failure::of_kind(name, object)),
-            // The end of a block says nothing that the next event does not.
             _ => Ok(()),
         }
     }
@@ -89,7 +102,7 @@ impl StreamReader {
         if let Some(reasoning) = json::object(content, "reasoningContent") {
             // Streams have the text here, and whole answers in a field of its own.
             let inner = json::object(reasoning, "reasoningText").unwrap_or(reasoning);
-            answer.reasoning(inner.get("text").and_then(Value::as_str).unwrap_or_default(), out);
+            self.read_reasoning(inner, answer, out);
         }
         let Some(call) = json::object(content, "toolUse") else { return Ok(()) };
         if call.get("type").and_then(Value::as_str) == Some("server_tool_use") {
@@ -107,7 +120,28 @@ impl StreamReader {
         };
         let id = json::text(call.get("toolUseId"));
         let name = json::text(call.get("name"));
-        answer.call(Piece { index: Some(index), id, name, arguments }, out)
+        answer.call(Piece { index: Some(index), id, name, arguments, ..Piece::default() }, out)
+    }
+
+    fn read_reasoning(&mut self, reasoning: &Object, answer: &mut AnswerState, out: &mut Vec<Raw>) {
+        let text = |name: &str| reasoning.get(name).and_then(Value::as_str);
+        if let Some(data) = text("redactedContent") {
+            answer.reasoning_data([(REDACTED.to_owned(), data.into())].into_iter().collect(), out);
+        }
+        if let Some(text) = text("text") {
+            self.signature.get_or_insert_default();
+            answer.reasoning(text, out);
+        }
+        if let Some(signature) = text("signature") {
+            self.signature.get_or_insert_default().push_str(signature);
+        }
+    }
+
+    /// Ends the block of reasoning that is being read, if there is one.
+    fn end_reasoning(&mut self, answer: &mut AnswerState, out: &mut Vec<Raw>) {
+        if let Some(signature) = self.signature.take() {
+            answer.reasoning_data([(SIGNATURE.to_owned(), signature.into())].into_iter().collect(), out);
+        }
     }
 
     /// Reads the answer of `Converse`, which a gateway may send in place of a stream.
@@ -124,6 +158,7 @@ impl StreamReader {
         for (at, block) in json::elements(message.get("content")).iter().enumerate() {
             let block = block.as_object().ok_or_else(|| lacks("content"))?;
             self.read_content(block, at as u64, answer, out)?;
+            self.end_reasoning(answer, out);
         }
         read_end(object, answer)?;
         read_usage(object, answer);

@@ -6,7 +6,7 @@
 
 use serde::de::IgnoredAny;
 
-use super::surrogates::Joiner;
+use super::{json::Object, provider_data, surrogates::Joiner};
 use crate::{Chunk, Error, chunk::Raw};
 
 /// Calls of an answer at most: more than any model makes.
@@ -19,6 +19,8 @@ pub(super) struct Piece {
     pub(super) id: Option<String>,
     pub(super) name: Option<String>,
     pub(super) arguments: ArgumentPiece,
+    /// Fields that the model gets back with the call.
+    pub(super) kept: Object,
 }
 
 /// The arguments in a piece.
@@ -43,6 +45,7 @@ struct PartialCall {
     id: String,
     name: String,
     arguments: String,
+    kept: Object,
     /// The id in our chunks, once the call was announced.
     announced: Option<String>,
     halves: Joiner,
@@ -52,6 +55,15 @@ impl PartialCall {
     /// Returns `true` if the arguments are a complete JSON document.
     fn is_complete(&self) -> bool {
         !self.arguments.is_empty() && serde_json::from_str::<IgnoredAny>(&self.arguments).is_ok()
+    }
+
+    /// Returns the data that the model gets back with the call: its own id, and the fields that were kept.
+    fn provider_data(&mut self) -> Object {
+        let mut data = std::mem::take(&mut self.kept);
+        if !self.id.is_empty() {
+            data.insert(provider_data::ID.to_owned(), std::mem::take(&mut self.id).into());
+        }
+        data
     }
 }
 
@@ -80,6 +92,7 @@ impl Calls {
         if call.id.is_empty() {
             call.id = piece.id.unwrap_or_default();
         }
+        call.kept.extend(piece.kept);
         if let Some(name) = piece.name {
             take_name(call, &name)?;
         }
@@ -101,8 +114,10 @@ impl Calls {
                 out.push(Raw::Chunk(Chunk::ToolCallDelta { id: id.clone(), arguments }));
             }
         }
-        for call in self.0.drain(..) {
-            out.extend(call.announced.map(|id| Raw::Chunk(Chunk::ToolCallEnd { id })));
+        for mut call in self.0.drain(..) {
+            let Some(id) = call.announced.take() else { continue };
+            let data = provider_data::chunk(Some(id.clone()), call.provider_data());
+            out.extend(data.into_iter().chain([Chunk::ToolCallEnd { id }]).map(Raw::Chunk));
         }
         Ok(())
     }

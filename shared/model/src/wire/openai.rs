@@ -1,6 +1,7 @@
 //! The chat completions of OpenAI, and of the many servers with the same API.
 
 mod encode;
+mod kept;
 mod usage;
 
 pub(super) use encode::encode;
@@ -73,8 +74,10 @@ fn read_choice(choice: &Object, answer: &mut AnswerState, out: &mut Vec<Raw>) ->
 fn read_message(message: &Object, answer: &mut AnswerState, out: &mut Vec<Raw>) -> Result<(), Error> {
     // Servers have several names for it, and some send the same text under two of them.
     let reasoning = ["reasoning_content", "reasoning", "thinking", "reasoning_text"];
-    let reasoning = reasoning.iter().filter_map(|name| message.get(*name)).find(|value| has_text(value));
-    if let Some(reasoning) = reasoning {
+    let reasoning = reasoning.iter().filter_map(|name| message.get_key_value(*name));
+    kept::of_message(message, answer.kept());
+    if let Some((name, reasoning)) = reasoning.into_iter().find(|(_, value)| has_text(value)) {
+        kept::named(name, answer.kept());
         read_content(reasoning, &mut |text, _| answer.reasoning(text, out));
     }
     if let Some(content) = message.get("content") {
@@ -162,6 +165,7 @@ fn piece(call: &Object) -> Piece {
         id: json::text(call.get("id")),
         name: json::text(function.get("name")),
         arguments,
+        kept: kept::of_call(call),
     }
 }
 

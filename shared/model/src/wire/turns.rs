@@ -4,15 +4,60 @@
 //! conversation that begins or ends with the model. A request that is refused once would be refused for ever, because the
 //! conversation stays as it is.
 
-use crate::{Message, Part, Role, ToolCall, ToolResult};
+use std::collections::HashMap;
+
+use super::{json::Object, provider_data};
+use crate::{Message, ModelName, Part, Request, Role, ToolCall, ToolResult};
 
 /// A turn. The sides alternate, and a person's side is first and last.
 #[derive(Debug, PartialEq)]
 pub(super) enum WireTurn {
     /// The results of the calls in the turn before, in the order of the calls, then the text of people.
     User { results: Vec<ToolResult>, text: String },
-    /// The text of the model, then its calls.
-    Assistant { text: String, calls: Vec<ToolCall> },
+    /// The parts of the model, which is at least a text or a call. Without reasoning, that is one text and then the calls.
+    /// With reasoning, the order is the model's own.
+    Assistant(Vec<WirePart>),
+}
+
+/// A part of the model's turn.
+#[derive(Debug, PartialEq)]
+pub(super) enum WirePart {
+    /// Never empty. The texts of a turn are joined without anything between them.
+    Text(String),
+    /// Reasoning of the model that the request is for.
+    Reasoning(WireReasoning),
+    Call(WireCall),
+}
+
+/// Reasoning, with the data that its provider sent with it.
+#[derive(Debug, PartialEq)]
+pub(super) struct WireReasoning {
+    pub(super) text: String,
+    pub(super) data: Object,
+}
+
+/// A call, with the data that its provider sent with it.
+#[derive(Debug, PartialEq)]
+pub(super) struct WireCall {
+    /// The id on the wire: the provider's own, if the model of the request made the call and the id is unique.
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) arguments: String,
+    pub(super) data: Object,
+}
+
+impl WirePart {
+    pub(super) fn text(&self) -> Option<&str> {
+        if let Self::Text(text) = self { Some(text) } else { None }
+    }
+
+    pub(super) fn reasoning(&self) -> Option<&WireReasoning> {
+        if let Self::Reasoning(reasoning) = self { Some(reasoning) } else { None }
+    }
+
+    pub(super) fn call(&self) -> Option<&WireCall> {
+        if let Self::Call(call) = self { Some(call) } else { None }
+    }
 }
 
 /// The text of a first turn whose conversation begins with the model.
@@ -21,72 +66,165 @@ const OMITTED: &str = "(The beginning of the conversation is left out.)";
 const CONTINUE: &str = "Continue.";
 /// The result of a call that was never carried out, because its run ended before.
 const NOT_CARRIED_OUT: &str = "The call was not carried out.";
+const BETWEEN_MESSAGES: &str = "\n\n";
 
-/// Returns the turns of a conversation. Neighbouring texts of one side are joined, so that a turn which was never answered is
-/// a part of the next one.
-pub(super) fn of(messages: &[Message]) -> Vec<WireTurn> {
-    let mut turns: Vec<WireTurn> = Vec::new();
-    for message in messages {
+/// Returns the turns of a request's conversation. Neighbouring texts of one side are joined, so that a turn which was never
+/// answered is a part of the next one.
+pub(super) fn of(request: &Request) -> Vec<WireTurn> {
+    let mut turns = Turns { model: &request.model, turns: Vec::new() };
+    for message in &request.messages {
         match message.role {
-            Role::Assistant => add_response(&mut turns, message),
-            Role::User | Role::Tool => add_input(&mut turns, message),
+            Role::Assistant => turns.add_response(message),
+            Role::User | Role::Tool => turns.add_input(message),
         }
     }
+    let mut turns = turns.turns;
     if !matches!(turns.first(), Some(WireTurn::User { .. })) {
         turns.insert(0, WireTurn::User { results: Vec::new(), text: OMITTED.to_owned() });
     }
-    if matches!(turns.last(), Some(WireTurn::Assistant { .. })) {
+    if matches!(turns.last(), Some(WireTurn::Assistant(_))) {
         turns.push(WireTurn::User { results: Vec::new(), text: String::new() });
     }
+    turns.iter_mut().for_each(order);
     pair_results(&mut turns);
+    let own = own_ids(request);
+    map_ids(&mut turns, |id| {
+        if let Some(own) = own.get(id.as_str()) {
+            id.clone_from(own);
+        }
+    });
     turns
 }
 
-fn add_response(turns: &mut Vec<WireTurn>, message: &Message) {
-    let written = text_of(message);
-    let made: Vec<ToolCall> = message.parts.iter().filter_map(Part::tool_call).cloned().collect();
-    if written.is_empty() && made.is_empty() {
-        return;
+/// The turns of a request for `model`, as far as its messages have been read.
+struct Turns<'a> {
+    model: &'a ModelName,
+    turns: Vec<WireTurn>,
+}
+
+impl Turns<'_> {
+    fn add_response(&mut self, message: &Message) {
+        let has_words = message.parts.iter().filter_map(Part::text).any(|text| !text.trim().is_empty());
+        let has_calls = message.parts.iter().any(|part| part.tool_call().is_some());
+        if !has_words && !has_calls {
+            return;
+        }
+        if !matches!(self.turns.last(), Some(WireTurn::Assistant(_))) {
+            self.turns.push(WireTurn::Assistant(Vec::new()));
+        }
+        let model = self.model;
+        let Some(WireTurn::Assistant(turn)) = self.turns.last_mut() else { return };
+        let follows_words = has_words && turn.iter().any(|part| part.text().is_some());
+        let texts = message.parts.iter().filter(|part| has_words || part.text().is_none());
+        let mut parts: Vec<WirePart> = texts.filter_map(|part| wire_part(part, model)).collect();
+        let first = parts.iter_mut().find_map(|part| match part {
+            WirePart::Text(text) => Some(text),
+            _ => None,
+        });
+        if let Some(first) = first.filter(|_| follows_words) {
+            first.insert_str(0, BETWEEN_MESSAGES);
+        }
+        turn.append(&mut parts);
     }
-    if let Some(WireTurn::Assistant { text, calls }) = turns.last_mut() {
-        join(text, &written);
-        calls.extend(made);
-    } else {
-        turns.push(WireTurn::Assistant { text: written, calls: made });
+
+    fn add_input(&mut self, message: &Message) {
+        let written = text_of(message);
+        let brought: Vec<ToolResult> = message.parts.iter().filter_map(Part::tool_result).cloned().collect();
+        if written.is_empty() && brought.is_empty() {
+            return;
+        }
+        if let Some(WireTurn::User { results, text }) = self.turns.last_mut() {
+            join(text, &written);
+            results.extend(brought);
+        } else {
+            self.turns.push(WireTurn::User { results: brought, text: written });
+        }
     }
 }
 
-fn add_input(turns: &mut Vec<WireTurn>, message: &Message) {
-    let written = text_of(message);
-    let brought: Vec<ToolResult> = message.parts.iter().filter_map(Part::tool_result).cloned().collect();
-    if written.is_empty() && brought.is_empty() {
+/// Returns a part of a response. Reasoning and data of another model are left out: it means nothing to this one.
+fn wire_part(part: &Part, model: &ModelName) -> Option<WirePart> {
+    match part {
+        Part::Text { text } => (!text.is_empty()).then(|| WirePart::Text(text.clone())),
+        Part::Reasoning(reasoning) => reasoning.origin.is(model).then(|| {
+            let data = provider_data::fields(reasoning.origin.data.as_deref());
+            WirePart::Reasoning(WireReasoning { text: reasoning.text.clone(), data })
+        }),
+        Part::ToolCall(call) => {
+            let ToolCall { id, name, arguments, origin } = call.clone();
+            let own = origin.filter(|origin| origin.is(model));
+            let data = provider_data::fields(own.and_then(|origin| origin.data).as_deref());
+            Some(WirePart::Call(WireCall { id, name, arguments, data }))
+        }
+        Part::ToolResult(_) => None,
+    }
+}
+
+/// Puts the texts before the calls, as one text, unless the turn has reasoning.
+fn order(turn: &mut WireTurn) {
+    let WireTurn::Assistant(parts) = turn else { return };
+    if parts.iter().any(|part| part.reasoning().is_some()) {
         return;
     }
-    if let Some(WireTurn::User { results, text }) = turns.last_mut() {
-        join(text, &written);
-        results.extend(brought);
-    } else {
-        turns.push(WireTurn::User { results: brought, text: written });
+    let text: String = parts.iter().filter_map(WirePart::text).collect();
+    parts.retain(|part| part.call().is_some());
+    if !text.is_empty() {
+        parts.insert(0, WirePart::Text(text));
     }
 }
 
 /// Gives each call the one result after it, and drops results of calls that are not in the turn before.
 fn pair_results(turns: &mut [WireTurn]) {
-    let mut calls: Vec<ToolCall> = Vec::new();
+    let mut calls: Vec<String> = Vec::new();
     let last = turns.len().saturating_sub(1);
     for (at, turn) in turns.iter_mut().enumerate() {
         match turn {
-            WireTurn::Assistant { calls: made, .. } => calls.clone_from(made),
+            WireTurn::Assistant(parts) => {
+                calls = parts.iter().filter_map(WirePart::call).map(|call| call.id.clone()).collect();
+            }
             WireTurn::User { results, text } => {
-                let result = |call: &ToolCall| {
-                    let found = results.iter().find(|result| result.call_id == call.id);
+                let result = |call_id: String| {
+                    let found = results.iter().find(|result| result.call_id == call_id);
                     let content = found.map_or(NOT_CARRIED_OUT, |result| result.content.as_str()).to_owned();
-                    ToolResult { call_id: call.id.clone(), content }
+                    ToolResult { call_id, content }
                 };
-                *results = calls.drain(..).map(|call| result(&call)).collect();
+                *results = calls.drain(..).map(result).collect();
                 if results.is_empty() && text.is_empty() {
                     *text = if at == last { CONTINUE } else { OMITTED }.to_owned();
                 }
+            }
+        }
+    }
+}
+
+/// Returns the provider's own ids of the calls that the model of the request made, by our ids. An id that two calls have is
+/// left out: some servers number the calls of each answer alike.
+fn own_ids(request: &Request) -> HashMap<&str, String> {
+    let calls = || request.messages.iter().flat_map(|message| &message.parts).filter_map(Part::tool_call);
+    let own_id = |call: &ToolCall| {
+        let origin = call.origin.as_ref().filter(|origin| origin.is(&request.model))?;
+        let id = provider_data::fields(origin.data.as_deref()).remove(provider_data::ID)?;
+        id.as_str().map(str::to_owned)
+    };
+    let mut uses: HashMap<String, usize> = HashMap::new();
+    for call in calls() {
+        let ids = own_id(call).filter(|own| *own != call.id).into_iter().chain([call.id.clone()]);
+        ids.for_each(|id| *uses.entry(id).or_default() += 1);
+    }
+    calls().filter_map(|call| Some((call.id.as_str(), own_id(call).filter(|own| uses[own] == 1)?))).collect()
+}
+
+/// Calls `map` for the id of each call and of each result.
+pub(super) fn map_ids(turns: &mut [WireTurn], map: impl Fn(&mut String)) {
+    for turn in turns {
+        match turn {
+            WireTurn::User { results, .. } => results.iter_mut().for_each(|result| map(&mut result.call_id)),
+            WireTurn::Assistant(parts) => {
+                let calls = parts.iter_mut().filter_map(|part| match part {
+                    WirePart::Call(call) => Some(&mut call.id),
+                    _ => None,
+                });
+                calls.for_each(&map);
             }
         }
     }
@@ -104,110 +242,10 @@ fn join(text: &mut String, more: &str) {
         return;
     }
     if !text.is_empty() {
-        text.push_str("\n\n");
+        text.push_str(BETWEEN_MESSAGES);
     }
     text.push_str(more);
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn user(text: &str) -> WireTurn {
-        WireTurn::User { results: Vec::new(), text: text.to_owned() }
-    }
-
-    fn assistant(text: &str, ids: &[&str]) -> WireTurn {
-        WireTurn::Assistant { text: text.to_owned(), calls: ids.iter().map(|id| call(id)).collect() }
-    }
-
-    fn call(id: &str) -> ToolCall {
-        ToolCall { id: id.to_owned(), name: "search".to_owned(), arguments: "{}".to_owned() }
-    }
-
-    fn calling(text: &str, ids: &[&str]) -> Message {
-        let spoken = Part::Text { text: text.to_owned() };
-        let calls = ids.iter().map(|id| Part::ToolCall(call(id)));
-        Message { role: Role::Assistant, parts: std::iter::once(spoken).chain(calls).collect() }
-    }
-
-    fn result(id: &str, content: &str) -> ToolResult {
-        ToolResult { call_id: id.to_owned(), content: content.to_owned() }
-    }
-
-    #[test]
-    fn a_turn_without_an_answer_is_a_part_of_the_next() {
-        let messages =
-            [Message::user("one"), Message::user(" \n"), Message::user("two"), Message::assistant("\n")];
-        assert_eq!(of(&messages), [user("one\n\ntwo")]);
-        let messages =
-            [Message::user("a"), Message::assistant("b"), Message::assistant("c"), Message::user("d")];
-        assert_eq!(of(&messages), [user("a"), assistant("b\n\nc", &[]), user("d")]);
-    }
-
-    #[test]
-    fn results_come_together_in_the_order_of_the_calls_and_before_the_text() {
-        let messages = [
-            Message::user("go"),
-            calling("", &["a", "b", "c"]),
-            Message::tool_result("c", "3"),
-            Message::user("faster"),
-            Message::tool_result("a", "1"),
-            Message::tool_result("z", "of nothing"),
-        ];
-        let results = vec![result("a", "1"), result("b", NOT_CARRIED_OUT), result("c", "3")];
-        let expected = [
-            user("go"),
-            assistant("", &["a", "b", "c"]),
-            WireTurn::User { results, text: "faster".to_owned() },
-        ];
-        assert_eq!(of(&messages), expected);
-    }
-
-    #[test]
-    fn a_conversation_begins_and_ends_with_a_person() {
-        assert_eq!(of(&[Message::assistant("a")]), [user(OMITTED), assistant("a", &[]), user(CONTINUE)]);
-        let messages = [Message::tool_result("a", "of nothing"), calling("b", &["b"])];
-        let results = vec![result("b", NOT_CARRIED_OUT)];
-        let last = WireTurn::User { results, text: String::new() };
-        assert_eq!(of(&messages), [user(OMITTED), assistant("b", &["b"]), last]);
-    }
-
-    fn any_message() -> impl Strategy<Value = Message> {
-        let text = prop::sample::select(vec!["", " ", "\n", "word"]);
-        let id = prop::sample::select(vec!["a", "b", "c"]);
-        prop_oneof![
-            text.clone().prop_map(Message::user),
-            text.clone().prop_map(Message::assistant),
-            (text, prop::collection::btree_set(id.clone(), 0..3))
-                .prop_map(|(text, ids)| calling(text, &ids.into_iter().collect::<Vec<_>>())),
-            id.prop_map(|id| Message::tool_result(id, "done")),
-        ]
-    }
-
-    proptest! {
-        #[test]
-        fn every_conversation_has_the_form_that_servers_accept(messages in prop::collection::vec(any_message(), 0..12)) {
-            let turns = of(&messages);
-            let is_user = |turn: &WireTurn| matches!(turn, WireTurn::User { .. });
-            prop_assert!(turns.first().is_some_and(is_user) && turns.last().is_some_and(is_user), "{turns:?}");
-            for pair in turns.windows(2) {
-                prop_assert!(is_user(&pair[0]) != is_user(&pair[1]), "{turns:?}");
-                if let [WireTurn::Assistant { calls, .. }, WireTurn::User { results, .. }] = pair {
-                    let made: Vec<&str> = calls.iter().map(|call| call.id.as_str()).collect();
-                    let brought: Vec<&str> = results.iter().map(|result| result.call_id.as_str()).collect();
-                    prop_assert_eq!(made, brought);
-                }
-            }
-            for turn in &turns {
-                let (text, others) = match turn {
-                    WireTurn::User { results, text } => (text, results.len()),
-                    WireTurn::Assistant { text, calls } => (text, calls.len()),
-                };
-                prop_assert!(!text.trim().is_empty() || (text.is_empty() && others > 0), "{turns:?}");
-            }
-        }
-    }
-}
+mod tests;

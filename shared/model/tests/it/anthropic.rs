@@ -124,13 +124,15 @@ async fn reasoning_and_a_tool_call_are_streamed() {
     let id = || "toolu_1".to_owned();
     let expected = [
         Chunk::ReasoningDelta("hm".into()),
+        Chunk::ProviderData { call_id: None, data: r#"{"signature":"c2ln"}"#.into() },
         Chunk::ToolCallStart { id: id(), name: "search".into() },
         Chunk::ToolCallDelta { id: id(), arguments: "{\"q\":".into() },
         Chunk::ToolCallDelta { id: id(), arguments: "\"é\"}".into() },
+        Chunk::ProviderData { call_id: Some(id()), data: r#"{"id":"toolu_1"}"#.into() },
         Chunk::ToolCallEnd { id: id() },
     ];
-    assert_eq!(chunks[..5], expected);
-    assert!(matches!(chunks[5..], [Chunk::Finished { finish_reason: FinishReason::ToolCalls, .. }]));
+    assert_eq!(chunks[..7], expected);
+    assert!(matches!(chunks[7..], [Chunk::Finished { finish_reason: FinishReason::ToolCalls, .. }]));
 }
 
 #[tokio::test]

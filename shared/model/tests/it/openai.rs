@@ -304,7 +304,7 @@ async fn tools_are_sent_and_calls_are_received() {
         description: "Searches.".into(),
         parameters: json!({"type": "object", "properties": {"q": {"type": "integer"}}}),
     }];
-    let earlier = ToolCall { id: "z".into(), name: "search".into(), arguments: "{\"q\":0}".into() };
+    let earlier = ToolCall::new("z", "search", "{\"q\":0}");
     request.messages.push(Message { role: Role::Assistant, parts: vec![Part::ToolCall(earlier)] });
     request.messages.push(Message::tool_result("z", "nothing"));
     let client = server.client(|_| ());
@@ -313,6 +313,8 @@ async fn tools_are_sent_and_calls_are_received() {
     let id = |id: &str| id.to_owned();
     let more =
         |call: &str, arguments: &str| Chunk::ToolCallDelta { id: id(call), arguments: arguments.into() };
+    let own =
+        |call: &str| Chunk::ProviderData { call_id: Some(id(call)), data: json!({ "id": call }).to_string() };
     let expected = [
         Chunk::ReasoningDelta("hm".into()),
         Chunk::ToolCallStart { id: id("a"), name: "search".into() },
@@ -320,12 +322,15 @@ async fn tools_are_sent_and_calls_are_received() {
         Chunk::ToolCallStart { id: id("b"), name: "search".into() },
         more("b", "{}"),
         more("a", ":1}"),
+        own("a"),
         Chunk::ToolCallEnd { id: id("a") },
+        own("b"),
         Chunk::ToolCallEnd { id: id("b") },
+        Chunk::ProviderData { call_id: None, data: r#"{"field":"reasoning_content"}"#.into() },
     ];
-    assert_eq!(chunks[..8], expected);
+    assert_eq!(chunks[..11], expected);
     let reason = FinishReason::ToolCalls;
-    assert!(matches!(chunks[8..], [Chunk::Finished { finish_reason, .. }] if finish_reason == reason));
+    assert!(matches!(chunks[11..], [Chunk::Finished { finish_reason, .. }] if finish_reason == reason));
 
     let received = server.received().remove(0);
     let body: Value = serde_json::from_str(received.split_once("\r\n\r\n").unwrap().1).unwrap();

@@ -5,11 +5,13 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use crate::{
-    Error, Request, ToolCall, ToolResult, ToolSpec,
+    Error, Request, ToolResult, ToolSpec,
     config::Endpoint,
     wire::{
-        HttpCall, secret_header,
-        turns::{self, WireTurn},
+        HttpCall,
+        anthropic::{REDACTED, SIGNATURE},
+        secret_header,
+        turns::{self, WireCall, WirePart, WireReasoning, WireTurn},
     },
 };
 
@@ -25,7 +27,7 @@ pub(in crate::wire) fn encode(
     model: &str,
     request: &Request,
 ) -> Result<HttpCall, Error> {
-    let messages: Vec<Value> = turns::of(&request.messages).into_iter().map(message).collect();
+    let messages: Vec<Value> = turns::of(request).into_iter().map(message).collect();
     let mut body = json!({
         "model": model,
         "messages": messages,
@@ -63,23 +65,39 @@ fn message(turn: WireTurn) -> Value {
             let blocks = results.iter().map(result).chain(text_block(&text));
             json!({"role": "user", "content": blocks.collect::<Value>()})
         }
-        WireTurn::Assistant { text, calls } => {
-            let blocks = text_block(&text).into_iter().chain(calls.iter().map(call));
-            json!({"role": "assistant", "content": blocks.collect::<Value>()})
+        WireTurn::Assistant(parts) => {
+            json!({"role": "assistant", "content": parts.iter().filter_map(block).collect::<Value>()})
         }
     }
 }
 
-/// Returns the block of a text, or `None` for an empty one, which the API refuses.
+fn block(part: &WirePart) -> Option<Value> {
+    match part {
+        WirePart::Text(text) => text_block(text),
+        WirePart::Reasoning(reasoning) => reasoning_block(reasoning),
+        WirePart::Call(made) => Some(call(made)),
+    }
+}
+
+/// Returns the block of a text, or `None` for a blank one, which the API refuses.
 fn text_block(text: &str) -> Option<Value> {
-    (!text.is_empty()).then(|| json!({"type": "text", "text": text}))
+    (!text.trim().is_empty()).then(|| json!({"type": "text", "text": text}))
+}
+
+/// Returns a block of reasoning as the model wrote it. Its signature is of exactly these bytes.
+fn reasoning_block(reasoning: &WireReasoning) -> Option<Value> {
+    if let Some(data) = reasoning.data.get(REDACTED) {
+        return Some(json!({"type": "redacted_thinking", "data": data}));
+    }
+    let signature = reasoning.data.get(SIGNATURE)?;
+    Some(json!({"type": "thinking", "thinking": reasoning.text, "signature": signature}))
 }
 
 fn result(result: &ToolResult) -> Value {
     json!({"type": "tool_result", "tool_use_id": result.call_id, "content": result.content})
 }
 
-fn call(call: &ToolCall) -> Value {
+fn call(call: &WireCall) -> Value {
     // The API accepts nothing but an object. The model must still see its own call.
     let input: Value = serde_json::from_str(&call.arguments).unwrap_or_default();
     let input = if input.is_object() { input } else { json!({"invalid_arguments": call.arguments}) };

@@ -11,11 +11,12 @@ use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
 use crate::{
-    Request, ToolCall, ToolResult, ToolSpec,
+    Request, ToolResult, ToolSpec,
     wire::{
         HttpCall,
+        bedrock::{REDACTED, SIGNATURE},
         json::Object,
-        turns::{self, WireTurn},
+        turns::{self, WireCall, WirePart, WireReasoning, WireTurn},
     },
 };
 
@@ -28,7 +29,7 @@ const NOT_OFFERED: &str = "Not available now. Do not call it.";
 
 /// Encodes `request`. See <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html>.
 pub(in crate::wire) fn encode(model: &str, request: &Request) -> HttpCall {
-    let turns = turns::of(&request.messages);
+    let turns = turns::of(request);
     let mut body = Object::new();
     if let Some(tools) = tool_config(model, request, &turns) {
         body.insert("toolConfig".into(), tools);
@@ -90,7 +91,7 @@ fn takes_choice(model: &str) -> bool {
 
 fn called(turns: &[WireTurn]) -> BTreeSet<Cow<'_, str>> {
     let calls = turns.iter().filter_map(|turn| match turn {
-        WireTurn::Assistant { calls, .. } => Some(calls),
+        WireTurn::Assistant(parts) => Some(parts.iter().filter_map(WirePart::call)),
         WireTurn::User { .. } => None,
     });
     calls.flatten().map(|call| tool_name(&call.name)).collect()
@@ -115,16 +116,36 @@ fn message(turn: WireTurn) -> Value {
             let blocks = results.iter().map(result).chain(text_block(&text));
             json!({"role": "user", "content": blocks.collect::<Value>()})
         }
-        WireTurn::Assistant { text, calls } => {
-            let blocks = text_block(&text).into_iter().chain(calls.iter().map(call));
-            json!({"role": "assistant", "content": blocks.collect::<Value>()})
+        WireTurn::Assistant(parts) => {
+            json!({"role": "assistant", "content": parts.iter().filter_map(block).collect::<Value>()})
         }
     }
 }
 
-/// Returns the block of a text, or `None` for an empty one, which Bedrock refuses.
+fn block(part: &WirePart) -> Option<Value> {
+    match part {
+        WirePart::Text(text) => text_block(text),
+        WirePart::Reasoning(reasoning) => reasoning_block(reasoning),
+        WirePart::Call(made) => Some(call(made)),
+    }
+}
+
+/// Returns the block of a text, or `None` for a blank one, which Bedrock refuses.
 fn text_block(text: &str) -> Option<Value> {
-    (!text.is_empty()).then(|| json!({"text": text}))
+    (!text.trim().is_empty()).then(|| json!({"text": text}))
+}
+
+/// Returns a block of reasoning as the model wrote it.
+fn reasoning_block(reasoning: &WireReasoning) -> Option<Value> {
+    if let Some(data) = reasoning.data.get(REDACTED) {
+        return Some(json!({"reasoningContent": {"redactedContent": data}}));
+    }
+    let signature = reasoning.data.get(SIGNATURE)?;
+    let mut text = json!({"text": reasoning.text});
+    if *signature != "" {
+        text["signature"] = signature.clone();
+    }
+    Some(json!({"reasoningContent": {"reasoningText": text}}))
 }
 
 fn result(result: &ToolResult) -> Value {
@@ -132,7 +153,7 @@ fn result(result: &ToolResult) -> Value {
     json!({"toolResult": {"toolUseId": tool_id(&result.call_id), "content": [{"text": said}]}})
 }
 
-fn call(call: &ToolCall) -> Value {
+fn call(call: &WireCall) -> Value {
     // Bedrock accepts nothing but an object. The model must still see its own call.
     let input: Value = serde_json::from_str(&call.arguments).unwrap_or_default();
     let input = if input.is_object() { input } else { json!({"invalid_arguments": call.arguments}) };

@@ -125,7 +125,7 @@ fn the_reasons_of_an_end_are_kept() {
 
 fn request() -> Request {
     let call = |id: &str, arguments: &str| {
-        let call = ToolCall { id: id.into(), name: "search".into(), arguments: arguments.into() };
+        let call = ToolCall::new(id, "search", arguments);
         Part::ToolCall(call)
     };
     let calls = vec![

@@ -2,7 +2,8 @@ use super::*;
 
 fn piece(index: Option<u64>, id: &str, name: &str, arguments: &str) -> Piece {
     let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    Piece { index, id: text(id), name: text(name), arguments: ArgumentPiece::Part(arguments.to_owned()) }
+    let arguments = ArgumentPiece::Part(arguments.to_owned());
+    Piece { index, id: text(id), name: text(name), arguments, ..Piece::default() }
 }
 
 /// The calls that pieces give, as `id:name:arguments`.

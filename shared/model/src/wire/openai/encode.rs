@@ -5,11 +5,13 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use crate::{
-    Error, Request, ToolCall, ToolSpec,
+    Error, Request, ToolSpec,
     config::Endpoint,
     wire::{
-        HttpCall, secret_header,
-        turns::{self, WireTurn},
+        HttpCall,
+        openai::kept,
+        secret_header,
+        turns::{self, WireCall, WirePart, WireTurn},
     },
 };
 
@@ -24,8 +26,11 @@ pub(in crate::wire) fn encode(
 ) -> Result<HttpCall, Error> {
     let instructions = request.system.iter().filter(|text| !text.trim().is_empty());
     let system = instructions.map(|text| json!({"role": "system", "content": text}));
-    let messages: Vec<Value> =
-        system.chain(turns::of(&request.messages).into_iter().flat_map(messages)).collect();
+    let mut turns = turns::of(request);
+    if endpoint.is_at(&["mistral.ai"]) {
+        turns::map_ids(&mut turns, |id| *id = nine_characters(id));
+    }
+    let messages: Vec<Value> = system.chain(turns.into_iter().flat_map(messages)).collect();
     let mut body = json!({
         "model": model,
         "messages": messages,
@@ -80,20 +85,33 @@ fn messages(turn: WireTurn) -> Vec<Value> {
             let said = (!text.is_empty()).then(|| json!({"role": "user", "content": text}));
             results.chain(said).collect()
         }
-        WireTurn::Assistant { text, calls } if calls.is_empty() => {
-            vec![json!({"role": "assistant", "content": text})]
-        }
-        WireTurn::Assistant { text, calls } => {
-            let content = if text.is_empty() { Value::Null } else { text.into() };
-            let calls: Vec<Value> = calls.iter().map(call).collect();
-            vec![json!({"role": "assistant", "content": content, "tool_calls": calls})]
-        }
+        WireTurn::Assistant(parts) => vec![response(&parts)],
     }
 }
 
-fn call(call: &ToolCall) -> Value {
+fn response(parts: &[WirePart]) -> Value {
+    let text: String = parts.iter().filter_map(WirePart::text).collect();
+    let calls: Vec<Value> = parts.iter().filter_map(WirePart::call).map(call).collect();
+    let content = if text.trim().is_empty() { Value::Null } else { text.into() };
+    let mut message = json!({"role": "assistant", "content": content});
+    if !calls.is_empty() {
+        message["tool_calls"] = calls.into();
+    }
+    kept::restore(parts, &mut message);
+    message
+}
+
+fn call(call: &WireCall) -> Value {
     let function = json!({"name": call.name, "arguments": call.arguments});
-    json!({"id": call.id, "type": "function", "function": function})
+    let mut encoded = json!({"id": call.id, "type": "function", "function": function});
+    kept::restore_call(call, &mut encoded);
+    encoded
+}
+
+/// Returns an id of the form that Mistral takes: nine letters and digits.
+fn nine_characters(id: &str) -> String {
+    let last: Vec<char> = id.chars().rev().filter(char::is_ascii_alphanumeric).take(9).collect();
+    format!("{:0>9}", last.into_iter().rev().collect::<String>())
 }
 
 fn tool(spec: &ToolSpec) -> Value {
