@@ -100,6 +100,24 @@ class Parameters(unittest.TestCase):
         self.assertEqual(having, {"ChatFunction", "AgentWorkerFunction"})
 
 
+    def test_only_the_functions_that_call_models_may_call_those_of_bedrock(self):
+        with_models = Template.read(BedrockModels="eu.anthropic.claude-sonnet-4-5*,amazon.nova-pro-v1:0").translated()
+        roles = {
+            name
+            for name, _, role in with_models.resources("AWS::IAM::Role")
+            if {"Ref": "BedrockPolicy"} in role.get("ManagedPolicyArns", [])
+        }
+        self.assertEqual(roles, {"ChatFunctionRole", "AgentWorkerFunctionRole", "JobWorkerFunctionRole"})
+        self.assertNotIn("BedrockPolicy", [name for name, *_ in READ.translated().resources()])
+
+    def test_the_names_of_models_that_would_break_the_policy_are_refused(self):
+        pattern = READ.document["Parameters"]["BedrockModels"]["AllowedPattern"]
+        for value in ("", "amazon.nova-pro-v1:0", "eu.anthropic.claude-sonnet-4-5*,amazon.nova-*"):
+            self.assertRegex(value, pattern)
+        for value in ("*", "a,*", "a, b", "a,,b", "bedrock/a", "a*b", "a,"):
+            self.assertNotRegex(value, pattern)
+
+
 class Distribution:
     """A stack whose CloudFront may be out of reach, and the values of its secret, oldest first."""
 

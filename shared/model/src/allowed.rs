@@ -1,6 +1,6 @@
 //! The models that callers may name.
 
-use crate::{ModelName, Provider, config};
+use crate::{ModelName, Provider, bedrock, config};
 
 /// The models that callers of a deployment may name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,8 +26,8 @@ impl AllowedModels {
         Self { patterns: Some(names(list)), demo: true, is_explicit: true }
     }
 
-    /// Reads `ALLOWED_MODELS`. Without it, the default models of the deployment and its fallbacks are allowed; on one
-    /// machine (`LOCAL`), any model is. The demo is only allowed on one machine.
+    /// Reads `ALLOWED_MODELS`. Without it, the default models of the deployment, their fallbacks and the models
+    /// of Bedrock that it names are allowed; on one machine (`LOCAL`), any model is. The demo is only allowed on one machine.
     ///
     /// # Errors
     /// If `DEFAULT_MODEL` is not valid.
@@ -64,11 +64,12 @@ impl AllowedModels {
     }
 }
 
-/// The models that the deployment uses by itself.
+/// The models that the deployment uses by itself, and those of Bedrock that its role may call.
 fn own_models(lookup: &impl Fn(&str) -> Option<String>) -> Result<Vec<String>, config::Error> {
     let defaults = config::default_models(lookup)?;
-    let fallbacks = names(&lookup("MODEL_FALLBACKS").unwrap_or_default());
-    Ok(defaults.into_iter().map(String::from).chain(fallbacks).collect())
+    let listed = config::own_models(lookup)?;
+    let names = defaults.into_iter().chain(listed).map(String::from);
+    Ok(names.chain(bedrock::models(lookup)).collect())
 }
 
 pub(crate) fn names(list: &str) -> Vec<String> {
@@ -129,14 +130,24 @@ mod tests {
 
     #[test]
     fn without_a_list_only_the_deployments_own_models_are_allowed() {
-        let own = allowed(&[
-            ("DEFAULT_MODEL", "openai/gpt-5.4-mini"),
-            ("MODEL_FALLBACKS", "claude-sonnet-4-6, gpt-4o"),
-        ]);
+        let own = allowed(&[("DEFAULT_MODEL", "openai/gpt-5.4-mini, claude-sonnet-4-6,gpt-4o")]);
         assert!(has(&own, "gpt-5.4-mini") && has(&own, "claude-sonnet-4-6") && has(&own, "openai/gpt-4o"));
         assert!(!has(&own, "gpt-5.4-pro") && !has(&own, "demo") && !has(&own, "demo/fast"));
         let planned = own.or_planned(&["gpt-5.4-pro".to_owned()]);
         assert!(has(&planned, "gpt-5.4-pro") && !has(&planned, "o3"));
+    }
+
+    #[test]
+    fn the_models_that_the_role_may_call_are_allowed() {
+        let own = allowed(&[("BEDROCK_MODELS", "eu.anthropic.claude-sonnet-4-5*,amazon.nova-pro-v1:0")]);
+        for (model, is_allowed) in [
+            ("bedrock/eu.anthropic.claude-sonnet-4-5-20250929-v1:0", true),
+            ("bedrock/amazon.nova-pro-v1:0", true),
+            ("bedrock/global.anthropic.claude-sonnet-4-5-20250929-v1:0", false),
+            ("amazon.nova-pro-v1:0", false),
+        ] {
+            assert_eq!(has(&own, model), is_allowed, "{model}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use reqwest::header::{HeaderName, HeaderValue};
 use sequent_aws::sign;
 
 use crate::{
-    Error,
+    Error, ModelName, Provider, allowed,
     config::{self, Endpoint},
 };
 
@@ -35,6 +35,17 @@ pub(crate) fn endpoint(setting: &impl Fn(&str) -> Option<String>) -> Result<Opti
         .unwrap_or_else(|| format!("https://bedrock-runtime.{region}.amazonaws.com"));
     let endpoint = Endpoint::named("BEDROCK_BASE_URL", url.trim(), None)?;
     Ok(Some(Endpoint { signer: Some(Signer { region, credentials }), ..endpoint }))
+}
+
+/// Returns the first model of `BEDROCK_MODELS` whose name is written out.
+pub(crate) fn default_model(setting: &impl Fn(&str) -> Option<String>) -> Option<ModelName> {
+    models(setting).into_iter().filter(|name| !name.ends_with('*')).find_map(|name| name.parse().ok())
+}
+
+/// Returns the names of the models that the role may call. One with a `*` at its end fits any ending.
+pub(crate) fn models(setting: &impl Fn(&str) -> Option<String>) -> Vec<String> {
+    let ids = allowed::names(&setting("BEDROCK_MODELS").unwrap_or_default());
+    ids.into_iter().map(|id| format!("{}/{id}", Provider::Bedrock.as_str())).collect()
 }
 
 /// Reads credentials from the variables with this prefix. In Lambda they stay the same as long as the process lives.

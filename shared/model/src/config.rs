@@ -7,8 +7,7 @@
 //! | `BEDROCK_MODELS` | the models of Amazon Bedrock that the function's role may call; without them it is not used |
 //! | `BEDROCK_ACCESS_KEY_ID`, `BEDROCK_SECRET_ACCESS_KEY`, `BEDROCK_SESSION_TOKEN` | credentials for Bedrock in place of the function's own |
 //! | `BEDROCK_REGION`, `BEDROCK_BASE_URL` | the Region and the address of Bedrock, if they are not those of the function |
-//! | `DEFAULT_MODEL` | the model of requests that name none; the default depends on the keys, and is `demo` without a key on one machine |
-//! | `MODEL_FALLBACKS` | models to try, in this order, if one cannot answer; separated by commas |
+//! | `DEFAULT_MODEL` | the model of requests that name none, and after it, separated by commas, models to try in this order if one cannot answer; the default depends on the providers, and is `demo` without one on one machine |
 //! | `ALLOWED_MODELS` | the models that requests may name, see [`AllowedModels`] |
 //! | `LOCAL` | `true` on one machine, where the demo answers |
 //! | `DEMO_TOKENS_PER_SECOND` | speed of the demo, 0 for as fast as possible; default 40 |
@@ -133,11 +132,8 @@ pub enum Error {
     #[error("BEDROCK_REGION is not valid: set the name of a Region, such as eu-central-1")]
     Region,
     /// The name of the default model is not valid.
-    #[error("DEFAULT_MODEL is not valid: set the name of a model")]
+    #[error("DEFAULT_MODEL is not valid: set the names of models, separated by commas")]
     Model,
-    /// The list of fallbacks is not valid.
-    #[error("MODEL_FALLBACKS is not valid: set the names of models, separated by commas")]
-    Fallbacks,
     /// The table of prices is not valid.
     #[error("MODEL_PRICES is not valid: set a JSON object of prices: {0}")]
     Prices(String),
@@ -258,17 +254,14 @@ impl Config {
 
         // The demo costs time and no money, so it must not answer strangers.
         let demo = text("LOCAL").as_deref() == Some("true");
-        let default_model = match text("DEFAULT_MODEL") {
-            Some(name) => name.trim().parse().map_err(|_| Error::Model)?,
+        let mut models = own_models(&text)?.into_iter();
+        let default_model = match models.next() {
+            Some(model) => model,
             None if openai.is_some() => OPENAI_DEFAULT,
             None if anthropic.is_some() => ANTHROPIC_DEFAULT,
-            None if demo => ModelName::DEMO,
-            None => OPENAI_DEFAULT,
+            None if demo && bedrock.is_none() => ModelName::DEMO,
+            None => bedrock::default_model(&text).unwrap_or(OPENAI_DEFAULT),
         };
-        let fallbacks = allowed::names(&text("MODEL_FALLBACKS").unwrap_or_default())
-            .into_iter()
-            .map(|name| name.parse().map_err(|_| Error::Fallbacks))
-            .collect::<Result<_, _>>()?;
         // Requests for runs are checked against the whole rule. This module does not know the plans.
         let allowed =
             text("ALLOWED_MODELS").map_or_else(AllowedModels::any, |list| AllowedModels::listed(&list));
@@ -283,7 +276,7 @@ impl Config {
             anthropic,
             bedrock,
             default_model,
-            fallbacks,
+            fallbacks: models.collect(),
             allowed,
             demo,
             demo_tokens_per_second: number("DEMO_TOKENS_PER_SECOND", 0)?
@@ -333,6 +326,15 @@ impl Config {
     }
 }
 
+/// Returns the models that `DEFAULT_MODEL` names: the default, then its fallbacks.
+///
+/// # Errors
+/// If one of the names is not valid.
+pub(crate) fn own_models(text: &impl Fn(&str) -> Option<String>) -> Result<Vec<ModelName>, Error> {
+    let names = allowed::names(&text("DEFAULT_MODEL").unwrap_or_default());
+    names.into_iter().map(|name| name.parse().map_err(|_| Error::Model)).collect()
+}
+
 /// Returns the models of which one is the default of the deployment, for a function that has no keys: the one in
 /// `DEFAULT_MODEL`, or that of the provider in the environment, or else those of all providers, because a key may be in
 /// the [`Secrets`].
@@ -341,11 +343,12 @@ impl Config {
 /// If `DEFAULT_MODEL` is not valid.
 pub fn default_models(lookup: impl Fn(&str) -> Option<String>) -> Result<Vec<ModelName>, Error> {
     let text = |name: &str| lookup(name).filter(|value| !value.trim().is_empty());
-    if let Some(name) = text("DEFAULT_MODEL") {
-        return Ok(vec![name.trim().parse().map_err(|_| Error::Model)?]);
+    if let Some(model) = own_models(&text)?.into_iter().next() {
+        return Ok(vec![model]);
     }
     let has_openai = text("OPENAI_API_KEY").is_some() || text("OPENAI_BASE_URL").is_some();
-    Ok(if has_openai { vec![OPENAI_DEFAULT] } else { vec![OPENAI_DEFAULT, ANTHROPIC_DEFAULT] })
+    let defaults = if has_openai { vec![OPENAI_DEFAULT] } else { vec![OPENAI_DEFAULT, ANTHROPIC_DEFAULT] };
+    Ok(defaults.into_iter().chain(bedrock::default_model(&text).filter(|_| !has_openai)).collect())
 }
 
 fn is_set(key: &SecretString) -> bool {

@@ -9,6 +9,8 @@
 //! November 2026. Prices change, and self-hosted models have other prices, so a [`Table`] accepts overrides.
 //! The cost of a model without a known price is `None`, which is different from a cost of zero.
 
+mod bedrock;
+
 use std::collections::HashMap;
 
 use sequent_core::MicroUsd;
@@ -120,11 +122,13 @@ impl Table {
     }
 
     /// Returns the price of a model, by the provider's name. A name with a date (`gpt-4o-2024-08-06`,
-    /// `claude-haiku-4-5-20251001`) or `-latest` has the price of the plain name unless it is listed itself.
+    /// `claude-haiku-4-5-20251001`) or `-latest` has the price of the plain name unless it is listed itself. Names of Bedrock
+    /// have the price of the model that they contain.
     pub fn get(&self, model: &str) -> Option<Price> {
         let overridden = |name: &str| self.overrides.get(name).copied();
         let plain = without_version(model);
-        overridden(model).or_else(|| listed(model)).or_else(|| overridden(plain)).or_else(|| listed(plain))
+        let known = overridden(model).or_else(|| listed(model)).or_else(|| overridden(plain));
+        known.or_else(|| listed(plain)).or_else(|| bedrock::price(model))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Resolves `Ref`, `Fn::GetAtt`, `Fn::Sub` and `Fn::Join` of policies to the ARNs of deployed resources.
+//! Resolves `Ref`, `Fn::GetAtt`, `Fn::Sub`, `Fn::Join` and `Fn::Split` of policies to the ARNs of deployed resources.
 
 use std::collections::BTreeMap;
 
@@ -39,9 +39,23 @@ impl Resources<'_> {
                         items.iter().map(|item| self.text(item)).collect();
                     Ok(items?.join(separator))
                 }
+                [Value::String(separator), split @ Value::Object(_)] => {
+                    Ok(self.texts(split)?.join(separator))
+                }
                 _ => Err(format!("{value} is not a separator and a list")),
             },
             _ => Err(format!("{name} is not understood in a policy")),
+        }
+    }
+
+    /// Resolves a value that is a text, or the list that `Fn::Split` makes of one.
+    pub(super) fn texts(&self, value: &Value) -> Result<Vec<String>, String> {
+        match value["Fn::Split"].as_array().map(Vec::as_slice) {
+            Some([Value::String(separator), source]) => {
+                Ok(self.text(source)?.split(separator).map(str::to_owned).collect())
+            }
+            Some(_) => Err(format!("{value} is not a separator and a text")),
+            None => Ok(vec![self.text(value)?]),
         }
     }
 

@@ -18,8 +18,9 @@ pub(super) const IF_NONE_MATCH: &str = "s3:if-none-match";
 pub(super) const OBJECT_CREATION: &str = "s3:objectcreationoperation";
 pub(super) const PREFIX: &str = "s3:prefix";
 pub(super) const FROM_ADDRESS: &str = "ses:fromaddress";
+pub(super) const PROFILE: &str = "bedrock:inferenceprofilearn";
 
-const KEYS: [&str; 7] = [
+const KEYS: [&str; 8] = [
     LEADING_KEYS,
     ENCLOSING_OPERATION,
     SECURE_TRANSPORT,
@@ -27,6 +28,7 @@ const KEYS: [&str; 7] = [
     OBJECT_CREATION,
     PREFIX,
     FROM_ADDRESS,
+    PROFILE,
 ];
 
 /// One operator applied to one key.

@@ -71,13 +71,14 @@ impl Statement {
             Some("Deny") => true,
             _ => return Err("a statement must have the effect Allow or Deny".to_owned()),
         };
-        let targets: Result<Vec<Target>, String> =
-            list(fields.get("Resource")).iter().map(|resource| Target::read(resource, resources)).collect();
+        let named = list(fields.get("Resource"));
+        let targets: Result<Vec<Vec<Target>>, String> =
+            named.iter().map(|resource| Target::all(resource, resources)).collect();
         Ok(Some(Self {
             owner: owner.to_owned(),
             denies,
             actions: Actions::read(fields, resources)?,
-            resources: targets?,
+            resources: targets?.concat(),
             conditions: conditions(fields, resources)?,
         }))
     }
@@ -146,15 +147,20 @@ impl Actions {
 }
 
 impl Target {
-    fn read(value: &Value, resources: Resources<'_>) -> Result<Self, String> {
-        let arn = resources.text(value)?;
+    /// Reads a resource, or a list that is made of a text.
+    fn all(value: &Value, resources: Resources<'_>) -> Result<Vec<Self>, String> {
+        let label = label(value);
+        resources.texts(value)?.into_iter().map(|arn| Self::read(&label, arn)).collect()
+    }
+
+    fn read(label: &str, arn: String) -> Result<Self, String> {
         if arn != "*" && arn.splitn(6, ':').count() != 6 {
             return Err(format!("{arn} is not an ARN; a statement names ARNs or *"));
         }
         if arn.contains("${") {
             return Err(format!("the variable in {arn} is not understood"));
         }
-        Ok(Self { label: label(value), arn })
+        Ok(Self { label: label.to_owned(), arn })
     }
 }
 
@@ -173,17 +179,15 @@ fn conditions(fields: &Map<String, Value>, resources: Resources<'_>) -> Result<V
     let mut conditions = Vec::new();
     for (operator, keys) in operators {
         for (key, values) in keys.as_object().into_iter().flatten() {
-            let values: Result<Vec<Value>, String> = list(Some(values))
-                .iter()
-                .map(|value| {
-                    if value.is_object() {
-                        resources.text(value).map(Value::String)
-                    } else {
-                        Ok(value.clone())
-                    }
-                })
-                .collect();
-            conditions.push(Condition::read(operator, key, &Value::Array(values?))?);
+            let mut read: Vec<Value> = Vec::new();
+            for value in list(Some(values)) {
+                if value.is_object() {
+                    read.extend(resources.texts(&value)?.into_iter().map(Value::String));
+                } else {
+                    read.push(value);
+                }
+            }
+            conditions.push(Condition::read(operator, key, &Value::Array(read))?);
         }
     }
     Ok(conditions)

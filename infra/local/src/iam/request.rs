@@ -1,5 +1,6 @@
 //! Names the permissions that a request needs, as the Service Authorization Reference of AWS lists them for each service.
 
+mod bedrock;
 mod dynamodb;
 mod json;
 mod query;
@@ -109,6 +110,7 @@ impl World {
             "sqs" | "secretsmanager" | "ssm" if !operation(parts).is_empty() => {
                 json::needs(self, service, &operation(parts), body)
             }
+            "bedrock" => bedrock::needs(self, parts),
             "lambda" | "ses" if parts.uri.path() != "/" => json::rest(self, service, parts, body),
             _ => query::needs(self, service, body),
         }

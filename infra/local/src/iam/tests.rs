@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Error;
-use super::condition::{IF_NONE_MATCH, LEADING_KEYS, OBJECT_CREATION};
+use super::condition::{IF_NONE_MATCH, LEADING_KEYS, OBJECT_CREATION, PROFILE};
 use super::request::Need;
 use super::roles::{Reason, Roles};
 use crate::template::Template;
@@ -240,13 +240,51 @@ fn users(roles: &Roles, actions: &[&str], key: Option<&str>) -> Vec<String> {
         .collect()
 }
 
+/// The roles of `template.yaml` with these parameters.
+fn deployed(parameters: &[(&str, &str)]) -> Roles {
+    let path = crate::Options::repository().join("template.yaml");
+    let parameters = [("Stage", "prod"), ("AWS::StackName", "s")].iter().chain(parameters);
+    let parameters = parameters.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Roles::imagined(&Template::read(&path, &parameters.collect()).unwrap()).unwrap()
+}
+
+#[test]
+fn the_functions_that_call_models_may_call_those_of_bedrock_that_are_listed() {
+    let list = "eu.anthropic.claude-sonnet-4-5*,amazon.nova-pro-v1:0";
+    let roles = deployed(&[("BedrockModels", list)]);
+    let profile = |id: &str| format!("arn:aws:bedrock:eu-west-1:000000000000:inference-profile/{id}");
+    let model = |id: &str| format!("arn:aws:bedrock:eu-north-1::foundation-model/{id}");
+    let action = "bedrock:InvokeModelWithResponseStream";
+    let may = |roles: &Roles, function: &str, resource: &str, through: Option<String>| {
+        let mut need = Need::new(action, resource);
+        need.circumstances.extend(through.map(|profile| (PROFILE, vec![profile])));
+        roles.decide(roles.of(function).unwrap(), &need).is_ok()
+    };
+    let listed = profile("eu.anthropic.claude-sonnet-4-5-20250929-v1:0");
+    let sonnet = model("anthropic.claude-sonnet-4-5-20250929-v1:0");
+    for (resource, through, expected) in [
+        (listed.clone(), None, true),
+        (sonnet.clone(), Some(listed.clone()), true),
+        (model("amazon.nova-pro-v1:0"), None, true),
+        (profile("global.anthropic.claude-sonnet-4-5-20250929-v1:0"), None, false),
+        (sonnet.clone(), None, false),
+        (sonnet, Some(profile("us.anthropic.claude-sonnet-4-5-20250929-v1:0")), false),
+        (model("amazon.nova-lite-v1:0"), None, false),
+    ] {
+        for function in ["ChatFunction", "AgentWorkerFunction", "JobWorkerFunction"] {
+            assert_eq!(may(&roles, function, &resource, through.clone()), expected, "{function} {resource}");
+        }
+        assert!(!may(&roles, "ProjectsFunction", &resource, through.clone()), "it calls no model");
+    }
+    assert!(
+        !may(&deployed(&[]), "ChatFunction", &listed, None),
+        "Bedrock is not used unless it is asked for"
+    );
+}
+
 #[test]
 fn each_secret_has_the_readers_and_writers_that_need_it() {
-    let path = crate::Options::repository().join("template.yaml");
-    let parameters = [("Stage", "prod"), ("Billing", "on"), ("AWS::StackName", "s")];
-    let parameters = parameters.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let template = Template::read(&path, &std::collections::BTreeMap::from(parameters)).unwrap();
-    let roles = Roles::imagined(&template).unwrap();
+    let roles = deployed(&[("Billing", "on")]);
     let writes = ["PutItem", "UpdateItem", "DeleteItem"];
     for (secret, readers, writers) in [
         ("signing", "Auth Scheduler", "Auth Scheduler"),

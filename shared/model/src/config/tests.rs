@@ -41,10 +41,16 @@ fn the_demo_does_not_answer_strangers() {
 
 #[test]
 fn a_model_that_is_not_listed_is_not_allowed() {
-    let env =
-        [("OPENAI_API_KEY", "k"), ("ALLOWED_MODELS", "gpt-5*"), ("MODEL_FALLBACKS", "claude-sonnet-4-6")];
+    let env = [
+        ("OPENAI_API_KEY", "k"),
+        ("ALLOWED_MODELS", "gpt-5*"),
+        ("DEFAULT_MODEL", "gpt-4o,claude-sonnet-4-6"),
+    ];
     let config = config(&env, "{}").unwrap();
-    for (model, is_allowed) in [("gpt-5.4-pro", true), ("claude-sonnet-4-6", true), ("o3", false)] {
+    assert_eq!((config.default_model.as_str(), config.fallbacks.len()), ("gpt-4o", 1));
+    for (model, is_allowed) in
+        [("gpt-5.4-pro", true), ("gpt-4o", true), ("claude-sonnet-4-6", true), ("o3", false)]
+    {
         assert_eq!(config.allows(&model.parse().unwrap()), is_allowed, "{model}");
     }
 }
@@ -81,6 +87,10 @@ fn the_default_model_depends_on_the_keys() {
     assert_eq!(model(&[anthropic, ("OPENAI_API_KEY", "k")]), OPENAI_DEFAULT);
     assert_eq!(model(&[("OPENAI_BASE_URL", "http://localhost:11434/v1")]), OPENAI_DEFAULT);
     assert_eq!(model(&[anthropic, ("DEFAULT_MODEL", "demo")]), ModelName::DEMO);
+    let role = [("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "s")];
+    let bedrock = [&role[..], &[("BEDROCK_MODELS", "amazon.nova-*,amazon.nova-pro-v1:0")]].concat();
+    assert_eq!(model(&bedrock).as_str(), "bedrock/amazon.nova-pro-v1:0");
+    assert_eq!(model(&[&bedrock[..], &[anthropic]].concat()), ANTHROPIC_DEFAULT);
 }
 
 #[test]

@@ -172,3 +172,20 @@ fn the_caller_is_read_from_the_header_or_the_link() {
     let (parts, ()) = Request::get("/b/k").body(()).unwrap().into_parts();
     assert_eq!(Signed::of(&parts), None);
 }
+
+#[test]
+fn a_profile_of_bedrock_is_needed_beside_its_model() {
+    let needs = |path: &str| {
+        let (parts, ()) = Request::post(path).body(()).unwrap().into_parts();
+        world().needs("bedrock", &parts, &Bytes::new())
+    };
+    let model = needs("/model/amazon.nova-pro-v1%3A0/converse-stream");
+    let action = "bedrock:InvokeModelWithResponseStream";
+    let model_arn = "arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-pro-v1:0";
+    assert_eq!(shown(model), [format!("{action} {model_arn}")]);
+    let profile = shown(needs("/model/eu.amazon.nova-pro-v1%3A0/converse-stream"));
+    assert_eq!(profile[0], format!("{action} inference-profile/eu.amazon.nova-pro-v1:0"));
+    let through = "bedrock:inferenceprofilearn=arn:aws:bedrock:us-east-1:000000000000:inference-profile/eu.amazon.nova-pro-v1:0";
+    assert!(profile[1].contains("::foundation-model/amazon.nova-pro-v1:0") && profile[1].ends_with(through));
+    assert!(needs("/model/amazon.nova-pro-v1%3A0/invoke").is_err(), "no function sends it");
+}
