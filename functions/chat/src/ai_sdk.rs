@@ -2,9 +2,9 @@
 
 use http::{HeaderName, HeaderValue, StatusCode};
 use sequent_agent::OnCut;
-use sequent_conversation::{Destination, OnConflict, Prompt, PromptError, RunOptions, RunRequest};
+use sequent_conversation::{Destination, OnConflict, Prompt, RunOptions, RunRequest};
 use sequent_core::{Code, Principal, RunId};
-use sequent_event::{DataPart, Event, Seq, UserContent, UserPart};
+use sequent_event::{Event, Seq};
 use sequent_http::{
     Caller, Path, Problem, Query, RequestContext, UnlabelledJson,
     axum::{
@@ -22,7 +22,6 @@ use sequent_protocol::{
 use sequent_runlog::{LogKey, read_all};
 use sequent_tables::idempotency::PayloadHash;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
@@ -30,6 +29,7 @@ use crate::{
     frame_schema::UiMessageChunk,
     stream::{Projection, Watched, stream_response},
     tail::StoredTail,
+    ui_content::UiMessage,
 };
 
 /// The request of the SDK's transports. The history of the conversation is on the server: of `messages` only the last
@@ -67,35 +67,6 @@ pub(crate) enum Trigger {
     RegenerateMessage,
 }
 
-/// A message in the format of the SDK.
-#[derive(Debug, Deserialize, Serialize, ToSchema)]
-pub(crate) struct UiMessage {
-    /// The client's id of the message. An answer has the id of its run.
-    #[serde(default)]
-    id: Option<String>,
-    /// `user`, `assistant` or `system`.
-    role: String,
-    /// The parts of the message: `text`, and `data-*` for structured data of the product. Others are ignored.
-    #[serde(default)]
-    parts: Vec<UiPart>,
-    /// The text, in the format of older versions.
-    #[serde(default)]
-    content: Option<String>,
-}
-
-/// A part of a message.
-#[derive(Debug, Deserialize, Serialize, ToSchema)]
-pub(crate) struct UiPart {
-    #[serde(rename = "type")]
-    kind: String,
-    /// The text of a `text` part.
-    #[serde(default)]
-    text: Option<String>,
-    #[serde(flatten)]
-    #[schema(value_type = Object)]
-    other: serde_json::Map<String, Value>,
-}
-
 impl ChatRequest {
     async fn destination(&self, app: &App, caller: &Principal) -> Result<Destination, Problem> {
         if let Some(id) = &self.id {
@@ -108,11 +79,12 @@ impl ChatRequest {
         }
     }
 
-    fn prompt(&self) -> Result<Prompt, Problem> {
-        let invalid = |error: PromptError| {
-            Problem::invalid("The message is not allowed.").at("/messages", error.to_string())
-        };
-        Prompt::try_from(self.question()?.content()?).map_err(invalid)
+    async fn prompt(&self, app: &App, caller: &Principal) -> Result<Prompt, Problem> {
+        let question = self.question()?;
+        let content = question.content()?;
+        let at = self.messages.iter().position(|message| std::ptr::eq(message, question));
+        let at = at.map_or("/message/parts".to_owned(), |at| format!("/messages/{at}/parts"));
+        Ok(app.accept(caller, content, self.model.as_ref(), &at).await?)
     }
 
     /// Returns the user's message that is to be answered. The SDK sends a history that ends with an answer when a tool of
@@ -128,7 +100,7 @@ impl ChatRequest {
             let problem = Problem::invalid("The request has no message.");
             return Err(problem.at("/messages", "must contain a user message"));
         };
-        if is_users(&last) { Ok(last) } else { Err(not_a_question(last)) }
+        if is_users(&last) { Ok(last) } else { Err(not_a_question(&last.role)) }
     }
 
     /// Returns the run whose answer is to be replaced: that of the latest message.
@@ -147,38 +119,12 @@ impl ChatRequest {
     }
 }
 
-fn not_a_question(last: &UiMessage) -> Problem {
+fn not_a_question(role: &str) -> Problem {
     let detail = "The last message is not the user's, so there is nothing to answer. Send a user message at the end. To \
                   answer a question or to approve a tool call, send POST /api/runs/{id}/resume. To replace the last \
                   answer, send the trigger `regenerate-message`.";
-    let rule = format!("must end with a message of the role `user`, not `{}`", last.role);
+    let rule = format!("must end with a message of the role `user`, not `{role}`");
     Problem::invalid(detail).at("/messages", rule)
-}
-
-impl UiMessage {
-    fn content(&self) -> Result<UserContent, Problem> {
-        if let Some(part) = self.parts.iter().find(|part| part.kind == "file") {
-            let problem = Problem::invalid("Files are not supported.");
-            return Err(problem.at("/messages", format!("has a part of type {:?}", part.kind)));
-        }
-        let mut parts: Vec<UserPart> = self.parts.iter().filter_map(UiPart::content).collect();
-        Ok(match parts.as_mut_slice() {
-            [] => self.content.clone().unwrap_or_default().into(),
-            [UserPart::Text { text }] => std::mem::take(text).into(),
-            _ => UserContent::Parts(parts),
-        })
-    }
-}
-
-impl UiPart {
-    fn content(&self) -> Option<UserPart> {
-        if let Some(name) = self.kind.strip_prefix("data-") {
-            let data = self.other.get("data").cloned().unwrap_or_default();
-            return Some(UserPart::Data(DataPart { name: name.to_owned(), data }));
-        }
-        let text = self.text.clone().filter(|_| self.kind == "text");
-        text.map(|text| UserPart::Text { text })
-    }
 }
 
 /// The chunks of a run's answer, without those that the client has received.
@@ -235,7 +181,7 @@ pub(crate) async fn send(
 ) -> Result<Response, Problem> {
     let payload = serde_json::to_vec(&body).map_err(Problem::internal)?;
     let payload = PayloadHash::of("POST", "/api/chat", &payload);
-    let prompt = body.prompt()?;
+    let prompt = body.prompt(&app, &caller).await?;
     let project = body.destination(&app, &caller).await?;
     let replaces = body.replaced(&app, &caller, &project).await?;
     let tenant = caller.tenant;

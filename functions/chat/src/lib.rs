@@ -12,10 +12,12 @@ mod resume;
 mod send;
 mod stream;
 mod tail;
+mod ui_content;
 
 use sequent_agent::Engine;
+use sequent_attachments::MessageContent;
 use sequent_billing::Credits;
-use sequent_conversation::{Projects, RunStarter, Runs};
+use sequent_conversation::{Projects, Prompt, RunStarter, Runs};
 use sequent_core::Principal;
 use sequent_http::{
     Scope,
@@ -25,6 +27,7 @@ use sequent_http::{
     rate_limit::Class,
     scoped,
 };
+use sequent_model::ModelName;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// The state of the handlers.
@@ -40,6 +43,21 @@ impl App {
     pub fn new(engine: Engine, credits: Credits) -> Self {
         let starter = RunStarter::new(engine.runs(), credits);
         Self { engine, starter }
+    }
+
+    /// Accepts the content at the JSON pointer `at` as a message to the model, or to the default model.
+    async fn accept(
+        &self,
+        caller: &Principal,
+        content: MessageContent,
+        model: Option<&ModelName>,
+        at: &str,
+    ) -> Result<Prompt, sequent_attachments::Error> {
+        let model = match model {
+            None if content.has_files() => Some(self.engine.models.default_model().await),
+            model => model.cloned(),
+        };
+        sequent_attachments::accept(self.engine.store(), caller, content, model.as_ref(), at).await
     }
 
     /// The runs that the caller may see.

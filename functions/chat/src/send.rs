@@ -1,6 +1,7 @@
 //! `POST /api/chat/send`: sends a message and streams the log of the run that answers it.
 
-use sequent_conversation::{Destination, OnConflict, Prompt, RunOptions, RunRequest};
+use sequent_attachments::MessageContent;
+use sequent_conversation::{Destination, OnConflict, RunOptions, RunRequest};
 use sequent_core::{Principal, ProjectId};
 use sequent_http::{
     Caller, Json, Problem, RequestContext,
@@ -26,7 +27,7 @@ pub(crate) struct SendMessage {
     /// The project. A new one is created if it is absent.
     #[serde(default)]
     project_id: Option<ProjectId>,
-    message: MessageContent,
+    message: NewMessage,
     /// The model that answers. The default model of the deployment if it is absent.
     #[serde(default)]
     model: Option<ModelName>,
@@ -35,12 +36,12 @@ pub(crate) struct SendMessage {
     on_conflict: OnConflict,
 }
 
-/// The content of a message.
+/// The message to answer.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct MessageContent {
-    /// 1 byte to 64 KiB of text.
-    content: Prompt,
+pub(crate) struct NewMessage {
+    /// 1 byte to 64 KiB of text, or parts, of which up to 10 refer to artifacts.
+    content: MessageContent,
 }
 
 /// Send a message.
@@ -64,7 +65,8 @@ pub(crate) async fn send(
     key: Option<IdempotencyKey>,
     Json(body): Json<SendMessage>,
 ) -> Result<Response, Problem> {
-    start(&app, caller, &context, key, "/api/chat/send", body).await
+    let route = Route { path: "/api/chat/send", content: "/message/content" };
+    start(&app, caller, &context, key, route, body).await
 }
 
 /// A message for a thread, which is a project.
@@ -74,8 +76,8 @@ pub(crate) struct SendToThread {
     /// The project. A new one is created if it is absent.
     #[serde(default)]
     thread_id: Option<ProjectId>,
-    /// 1 byte to 64 KiB of text.
-    message: Prompt,
+    /// 1 byte to 64 KiB of text, or parts, of which up to 10 refer to artifacts.
+    message: MessageContent,
     /// The model that answers. The default model of the deployment if it is absent.
     #[serde(default)]
     model: Option<ModelName>,
@@ -104,8 +106,16 @@ pub(crate) async fn send_to_thread(
     Json(body): Json<SendToThread>,
 ) -> Result<Response, Problem> {
     let SendToThread { thread_id: project_id, message: content, model, on_conflict } = body;
-    let body = SendMessage { project_id, message: MessageContent { content }, model, on_conflict };
-    start(&app, caller, &context, key, "/api/v1/agent/chat", body).await
+    let body = SendMessage { project_id, message: NewMessage { content }, model, on_conflict };
+    let route = Route { path: "/api/v1/agent/chat", content: "/message" };
+    start(&app, caller, &context, key, route, body).await
+}
+
+/// A route that starts a run.
+struct Route {
+    path: &'static str,
+    /// JSON pointer of the content in its body.
+    content: &'static str,
 }
 
 async fn start(
@@ -113,17 +123,19 @@ async fn start(
     caller: Principal,
     context: &RequestContext,
     key: Option<IdempotencyKey>,
-    path: &str,
+    route: Route,
     body: SendMessage,
 ) -> Result<Response, Problem> {
     // The hash is of the parsed request, so that a retry with other white space is the same request.
     let payload = serde_json::to_vec(&body).map_err(Problem::internal)?;
-    let payload = PayloadHash::of("POST", path, &payload);
+    let payload = PayloadHash::of("POST", route.path, &payload);
     let tenant = caller.tenant;
+    let content = body.message.content;
+    let prompt = app.accept(&caller, content, body.model.as_ref(), route.content).await?;
     let request = RunRequest {
         caller,
         project: Destination::or_new(body.project_id),
-        prompt: body.message.content,
+        prompt,
         model: body.model,
         options: RunOptions::default(),
         on_conflict: body.on_conflict,

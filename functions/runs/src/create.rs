@@ -5,7 +5,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderValue, StatusCode, header};
-use sequent_conversation::{Destination, OnConflict, Prompt, Run, RunLimits, RunOptions, RunRequest};
+use sequent_attachments::{MessageContent, accept};
+use sequent_conversation::{Destination, OnConflict, Run, RunLimits, RunOptions, RunRequest};
 use sequent_core::{ProjectId, Scope};
 use sequent_documents::DocumentKind;
 use sequent_event::Orchestration;
@@ -39,8 +40,8 @@ pub(crate) struct CreateRun {
     /// The project that the run answers in. A new one is created if it is absent.
     #[serde(default)]
     project_id: Option<ProjectId>,
-    /// The task: 1 byte to 64 KiB of text, and at most 96,000 bytes in JSON.
-    input: Prompt,
+    /// The task: 1 byte to 64 KiB of text, and at most 96,000 bytes in JSON; or parts, of which up to 10 refer to artifacts.
+    input: MessageContent,
     /// The model. The default model of the deployment if it is absent.
     #[serde(default)]
     model: Option<ModelName>,
@@ -97,10 +98,13 @@ pub(crate) async fn create(
     // The hash is of the parsed request, so that a retry with other white space is the same request.
     let payload = serde_json::to_vec(&body).map_err(Problem::internal)?;
     let payload = PayloadHash::of("POST", "/api/runs", &payload);
+    // Without a name, the worker chooses the model.
+    let store = app.store().tables();
+    let prompt = accept(store, &caller, body.input, body.model.as_ref(), "/input").await?;
     let request = RunRequest {
         caller: caller.clone(),
         project: Destination::or_new(body.project_id),
-        prompt: body.input,
+        prompt,
         model: body.model,
         options: RunOptions {
             orchestration: body.orchestration,

@@ -2,7 +2,8 @@
 
 use axum::{extract::State, response::IntoResponse};
 use http::StatusCode;
-use sequent_conversation::{Prompt, Steered, wake_if_waiting};
+use sequent_attachments::{MessageContent, accept};
+use sequent_conversation::{Steered, wake_if_waiting};
 use sequent_core::{MessageId, RunId};
 use sequent_event::Seq;
 use sequent_http::{Caller, Json, Path, Problem, openapi::Problems};
@@ -16,8 +17,8 @@ use crate::App;
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SteerRun {
-    /// 1 byte to 64 KiB of text, and at most 96,000 bytes in JSON.
-    content: Prompt,
+    /// 1 byte to 64 KiB of text, and at most 96,000 bytes in JSON; or parts, of which up to 10 refer to artifacts.
+    content: MessageContent,
 }
 
 /// A message that was added to a run.
@@ -57,8 +58,9 @@ pub(crate) async fn steer(
 ) -> Result<impl IntoResponse, Problem> {
     let key = LogKey { tenant: caller.tenant, run: run_id };
     let storage = app.store().storage();
+    let prompt = accept(storage.store(), &caller, body.content, None, "/content").await?;
     let Steered { message, seq } =
-        Box::pin(sequent_conversation::steer(storage, key, caller.user, body.content)).await?;
+        Box::pin(sequent_conversation::steer(storage, key, caller.user, prompt)).await?;
     wake_if_waiting(app.store(), key).await;
     Ok((StatusCode::ACCEPTED, Json(SteeringMessage { id: message, run_id, seq })))
 }

@@ -1,6 +1,7 @@
 //! One response of a model, appended to the log as it is streamed.
 
 use futures::StreamExt;
+use sequent_attachments::Unavailable;
 use sequent_conversation::{Error, closing_bodies};
 use sequent_core::{MicroCredits, Timestamp};
 use sequent_deliverables::wanted;
@@ -15,6 +16,7 @@ use crate::{
     execution::{Execution, Flow, StopSignal, at, run_error, stop_error},
     next::{Next, Purpose, next},
     offer, prompt,
+    requests::Requests,
     response::Response,
 };
 
@@ -60,7 +62,11 @@ pub(crate) async fn ask_model(execution: &mut Execution<'_>, purpose: Purpose) -
         tools: offer::tools(execution, purpose),
         ..Request::new(model.clone(), prompt::messages(execution, purpose).await?)
     };
-    let candidates = match candidates(execution, &model, &request) {
+    let requests = match Requests::new(execution, request).await {
+        Ok(requests) => requests,
+        Err(error) => return Ok(Flow::End(files_unavailable(execution, &error))),
+    };
+    let candidates = match candidates(execution, &model, &requests) {
         Ok(candidates) => candidates,
         Err(limit) => {
             let mut bodies = closing_bodies(&execution.state);
@@ -75,8 +81,17 @@ pub(crate) async fn ask_model(execution: &mut Execution<'_>, purpose: Purpose) -
         response: Response::new(),
         usage: None,
     };
-    let end = stream(execution, &mut call, request, candidates).await?;
+    let end = stream(execution, &mut call, &requests, candidates).await?;
     conclude(execution, call, end).await
+}
+
+/// The events that end a run whose files cannot be read at the moment. An answer without them could be wrong.
+fn files_unavailable(execution: &Execution<'_>, error: &Unavailable) -> Vec<Body> {
+    let run = execution.key.run;
+    tracing::error!(%run, error = error as &dyn std::error::Error, "could not read the attached files; ending the run");
+    let mut bodies = closing_bodies(&execution.state);
+    bodies.push(run_error("attachment_unavailable", "An attached file could not be read. Try again."));
+    bodies
 }
 
 /// The model that the run names, or the deployment's default.
@@ -90,13 +105,13 @@ async fn model_of(execution: &Execution<'_>) -> Result<ModelName, sequent_model:
 async fn stream(
     execution: &mut Execution<'_>,
     call: &mut ModelCall,
-    request: Request,
+    requests: &Requests,
     candidates: Vec<Candidate>,
 ) -> Result<StreamEnd, Error> {
     let engine = execution.engine;
     let time_limit = Instant::now() + engine.bounds.time_left(&execution.state, Timestamp::now());
     let context = Context { deadline: Some(time_limit), request_id: Some(execution.run.id.to_string()) };
-    let opening = Box::pin(open(engine, candidates, request, context));
+    let opening = Box::pin(open(engine, candidates, requests, context));
     let opened = tokio::select! {
         biased;
         signal = execution.stop_signal() => return Ok(StreamEnd::Stopped(signal)),
@@ -121,7 +136,7 @@ async fn stream(
 fn candidates(
     execution: &Execution<'_>,
     model: &ModelName,
-    request: &Request,
+    requests: &Requests,
 ) -> Result<Vec<Candidate>, LimitReached> {
     let models = &execution.engine.models;
     let configuration = &execution.state.configuration;
@@ -136,7 +151,7 @@ fn candidates(
     let mut affordable = Vec::new();
     let mut too_dear = None;
     for model in allowed {
-        match allowance.output(request, models.price(&model)) {
+        match allowance.output(&requests.to(&model), models.price(&model)) {
             Ok(limit) => affordable.push(Candidate { model, limit }),
             Err(limit) => too_dear = too_dear.or(Some(limit)),
         }
@@ -151,14 +166,14 @@ fn candidates(
 async fn open(
     engine: &Engine,
     candidates: Vec<Candidate>,
-    request: Request,
+    requests: &Requests,
     context: Context,
 ) -> Result<(Candidate, Chunks), sequent_model::Error> {
     let mut candidates = candidates.into_iter().peekable();
     while let Some(candidate) = candidates.next() {
         let model = candidate.model.clone();
         let max_output_tokens = candidate.limit.tokens;
-        let request = Request { model: model.clone(), max_output_tokens, ..request.clone() };
+        let request = Request { max_output_tokens, ..requests.to(&model) };
         match Box::pin(engine.models.stream(request, context.clone())).await {
             Ok(chunks) => return Ok((candidate, chunks)),
             Err(error) if error.retryable() && candidates.peek().is_some() => {

@@ -23,7 +23,7 @@ const MAX_LOGS: usize = 12;
 const PARALLEL_READS: usize = 6;
 /// Bytes of earlier turns that a request contains at most.
 const MAX_BYTES: usize = 200_000;
-/// Bytes above which only the beginning of an earlier message is part of a request: it alone would leave little room for the
+/// Bytes above which only the beginning of an earlier answer is part of a request: it alone would leave little room for the
 /// others.
 const GIANT: usize = MAX_BYTES / 2;
 /// Bytes that remain of such a message.
@@ -86,14 +86,12 @@ async fn of_log(engine: &Engine, key: LogKey) -> Result<Option<Turn>, Error> {
 /// The turn without calls. Providers refuse messages without words, such as answers of calls alone.
 fn of_rows(rows: &[StoredMessage]) -> Turn {
     let spoken = rows.iter().filter(|row| !row.readable().trim().is_empty());
-    let message = |row: &StoredMessage| {
-        let text = row.readable().into_owned();
-        let text =
-            if text.len() > GIANT { cut(text, GIANT_EXCERPT, usize::MAX, "this message") } else { text };
-        match row.role {
-            MessageRole::User => Message::user(text),
-            MessageRole::Assistant => Message::assistant(text),
+    let message = |row: &StoredMessage| match row.role {
+        MessageRole::User => transcript::of_person(&row.user_content()),
+        MessageRole::Assistant if row.content.len() > GIANT => {
+            Message::assistant(cut(row.content.clone(), GIANT_EXCERPT, usize::MAX, "this message"))
         }
+        MessageRole::Assistant => Message::assistant(row.content.clone()),
     };
     spoken.map(message).collect()
 }

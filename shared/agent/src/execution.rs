@@ -5,6 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use sequent_attachments::Files;
 use sequent_conversation::{Error, Run};
 use sequent_core::{Timestamp, pace::scaled};
 use sequent_event::{
@@ -58,6 +59,8 @@ pub(crate) struct Execution<'a> {
     has_all_tools: bool,
     /// The earlier turns of the project, once they were read.
     pub(crate) earlier: Option<Vec<Message>>,
+    /// The files that people attached, as far as they were read. `None` if the deployment has no artifacts.
+    pub(crate) files: Option<Files>,
     pub(crate) run: Run,
     pub(crate) writer: Writer<DynamoStorage>,
     /// The state of the log once everything appended is stored, as far as this owner has read it.
@@ -84,6 +87,7 @@ impl<'a> Execution<'a> {
             tools,
             has_all_tools: false,
             earlier: None,
+            files: engine.artifacts.clone().map(|artifacts| Files::new(artifacts, key.tenant)),
             run,
             writer,
             state,

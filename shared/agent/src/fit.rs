@@ -23,6 +23,8 @@ enum Kind {
     Result,
     Arguments,
     Text,
+    /// A line that describes a file. It is never cut.
+    File,
 }
 
 /// Cuts the oldest texts of `messages` so that they have at most `bound` bytes. The first message, which is the task, stays
@@ -62,7 +64,7 @@ fn fit_request(messages: &mut [Message], unread: usize, bound: usize) {
 /// Cuts the results and texts among `messages` so that together they have at most `bound` bytes: the long ones to equal
 /// shares.
 fn share(messages: &mut [Message], bound: usize) {
-    let is_shared = |part: &Part| !matches!(kind_of(part), Kind::Reasoning | Kind::Arguments);
+    let is_shared = |part: &Part| matches!(kind_of(part), Kind::Result | Kind::Text);
     let shared = messages.iter().flat_map(|message| &message.parts).filter(|part| is_shared(part));
     let Some(limit) = fair_limit(shared.map(text_len).collect(), bound) else { return };
     for part in messages.iter_mut().flat_map(|message| &mut message.parts) {
@@ -95,6 +97,7 @@ fn kind_of(part: &Part) -> Kind {
         Part::Reasoning(_) => Kind::Reasoning,
         Part::ToolCall(_) => Kind::Arguments,
         Part::ToolResult(_) => Kind::Result,
+        Part::File(_) => Kind::File,
     }
 }
 
@@ -106,6 +109,7 @@ fn text_len(part: &Part) -> usize {
         }
         Part::ToolCall(call) => call.arguments.len(),
         Part::ToolResult(result) => result.content.len(),
+        Part::File(file) => file.description.len(),
     }
 }
 
@@ -153,6 +157,7 @@ fn leave_out(part: &mut Part, keep: usize) -> usize {
             let note = serde_json::json!({ "left_out": format!("{before} bytes of arguments") });
             call.arguments = note.to_string();
         }
+        Part::File(_) => {}
     }
     before.saturating_sub(text_len(part))
 }

@@ -24,6 +24,7 @@ mod planning;
 mod prompt;
 mod questions;
 mod reader;
+mod requests;
 mod response;
 mod tools;
 mod transcript;
@@ -63,6 +64,8 @@ pub struct Engine {
     /// The MCP servers of tenants, whose tools the tenants' runs may call as well. Without it, runs have only
     /// `tools`.
     pub servers: Option<Servers>,
+    /// The artifacts of tenants, which people attach to messages. Without it, models read only their descriptions.
+    pub artifacts: Option<Artifacts>,
     /// The timing of the log.
     pub settings: Settings,
     /// The limits of every run.
@@ -96,7 +99,13 @@ impl Engine {
         for tool in deliverable_tools.chain([sequent_artifacts::tool(artifacts)]) {
             tools.add_built_in(tool).expect("the built-in tools are valid");
         }
-        Ok(Self { servers, settings: Settings::from_env()?, bounds: Bounds::from_env()?, ..engine })
+        Ok(Self {
+            servers,
+            artifacts: Some(artifacts.clone()),
+            settings: Settings::from_env()?,
+            bounds: Bounds::from_env()?,
+            ..engine
+        })
     }
 
     fn with_guard(
@@ -116,6 +125,7 @@ impl Engine {
             tools: Arc::new(tools),
             web,
             servers: None,
+            artifacts: None,
             settings: Settings::default(),
             bounds: Bounds::default(),
         }

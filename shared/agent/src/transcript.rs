@@ -6,8 +6,8 @@
 
 use std::collections::BTreeSet;
 
-use sequent_event::{ChildEnd, Plan, ResponseOrigin, State, TranscriptEntry};
-use sequent_model::{Message, ModelName, Origin, Part, Reasoning, Role, ToolCall};
+use sequent_event::{ChildEnd, Plan, ResponseOrigin, State, TranscriptEntry, UserContent, UserPart};
+use sequent_model::{AttachedFile, Message, ModelName, Origin, Part, Reasoning, Role, ToolCall};
 use serde_json::json;
 
 /// The name of the call with which a request reports a step that a child run carried out. The model has not made the call
@@ -34,7 +34,7 @@ fn build(state: &State, plan: Option<&Plan>, with_origin: bool) -> Vec<Message> 
     let mut started: BTreeSet<&str> = BTreeSet::new();
     for entry in &state.transcript {
         match entry {
-            TranscriptEntry::User { content, .. } => builder.user(content.readable().into_owned()),
+            TranscriptEntry::User { content, .. } => builder.user(of_person(content)),
             TranscriptEntry::Assistant { text, calls, origin, .. } => {
                 builder.response(text, calls, origin.as_deref().filter(|_| with_origin));
             }
@@ -42,7 +42,7 @@ fn build(state: &State, plan: Option<&Plan>, with_origin: bool) -> Vec<Message> 
             // A step that continues after people have answered is not announced again: the model would start
             // it again.
             TranscriptEntry::Step { name } if !started.insert(name) || is_delegated(state, name) => {}
-            TranscriptEntry::Step { name } => builder.user(instruction(plan, name)),
+            TranscriptEntry::Step { name } => builder.user(Message::user(instruction(plan, name))),
             TranscriptEntry::StepOver => {}
             TranscriptEntry::Child { name, ended } => builder.child(&title(plan, name), ended),
         }
@@ -50,10 +50,30 @@ fn build(state: &State, plan: Option<&Plan>, with_origin: bool) -> Vec<Message> 
     builder.finish()
 }
 
-/// Removes calls and their results, so that only words are left.
+/// A message of a person. Its files are described, and have no bytes yet.
+pub(crate) fn of_person(content: &UserContent) -> Message {
+    match content {
+        UserContent::Text(text) => Message::user(text.clone()),
+        UserContent::Parts(parts) => {
+            Message { role: Role::User, parts: parts.iter().map(part_of_person).collect() }
+        }
+    }
+}
+
+fn part_of_person(part: &UserPart) -> Part {
+    match part {
+        UserPart::Image(attachment) | UserPart::File(attachment) => Part::File(AttachedFile {
+            name: attachment.name.clone(),
+            ..AttachedFile::described(attachment.artifact_id.to_string(), attachment.describe())
+        }),
+        UserPart::Text { .. } | UserPart::Data(_) => Part::Text { text: part.readable().into_owned() },
+    }
+}
+
+/// Removes calls and their results, so that only words and files are left.
 pub(crate) fn leave_out_calls(messages: &mut Vec<Message>) {
     for message in messages.iter_mut() {
-        message.parts.retain(|part| matches!(part, Part::Text { .. }));
+        message.parts.retain(|part| matches!(part, Part::Text { .. } | Part::File(_)));
     }
     messages.retain(|message| !message.parts.is_empty());
 }
@@ -79,8 +99,7 @@ struct Builder {
 }
 
 impl Builder {
-    fn user(&mut self, text: String) {
-        let message = Message::user(text);
+    fn user(&mut self, message: Message) {
         if self.open_calls.is_empty() { self.messages.push(message) } else { self.waiting.push(message) }
     }
 
@@ -304,7 +323,7 @@ mod tests {
             let id = |part: &Part| match part {
                 Part::ToolCall(call) => call.id.clone(),
                 Part::ToolResult(result) => result.call_id.clone(),
-                Part::Text { .. } | Part::Reasoning(_) => String::new(),
+                Part::Text { .. } | Part::Reasoning(_) | Part::File(_) => String::new(),
             };
             message.parts.iter().map(id).collect()
         };

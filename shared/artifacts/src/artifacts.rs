@@ -156,7 +156,7 @@ impl Artifacts {
     /// # Errors
     /// [`Error::NotFound`], or an error of the table.
     pub async fn get(&self, tenant: TenantId, id: ArtifactId) -> Result<Artifact, Error> {
-        self.store.get(&key::artifact(tenant, id)).await?.ok_or(Error::NotFound)
+        find(&self.store, tenant, id).await?.ok_or(Error::NotFound)
     }
 
     /// Reads the artifact's bytes.
@@ -253,6 +253,14 @@ impl<'a> Filter<'a> {
             && self.entity_type.is_none_or(|name| artifact.entity_type == name)
             && self.tag.is_none_or(|tag| artifact.tags.iter().any(|of| of == tag))
     }
+}
+
+/// Reads one artifact, for functions that need no bucket. Returns `None` if the tenant has no such artifact.
+///
+/// # Errors
+/// Returns an error if the table fails.
+pub async fn find(store: &Store, tenant: TenantId, id: ArtifactId) -> Result<Option<Artifact>, Error> {
+    Ok(store.get(&key::artifact(tenant, id)).await?)
 }
 
 /// The copies of an artifact's row in the lists that contain it.

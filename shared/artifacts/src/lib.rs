@@ -40,7 +40,7 @@ mod tests;
 mod upload;
 
 pub use artifact::{Artifact, Description, InvalidDescription, Origin};
-pub use artifacts::{Artifacts, Filter, RunArtifacts, derived_id};
+pub use artifacts::{Artifacts, Filter, RunArtifacts, derived_id, find};
 pub use bucket::{Bucket, Link};
 pub use bundle::{Bundle, BundleError};
 pub use digest::{Content, Digest, InvalidDigest};

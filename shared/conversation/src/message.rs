@@ -55,6 +55,15 @@ impl Message {
         }
     }
 
+    /// Returns the content of a person's message.
+    #[must_use]
+    pub fn user_content(&self) -> UserContent {
+        match self.parts.as_slice() {
+            [] => UserContent::Text(self.content.clone()),
+            parts => UserContent::Parts(parts.to_vec()),
+        }
+    }
+
     /// Returns the text of the message.
     #[must_use]
     pub fn text(&self) -> Cow<'_, str> {

@@ -107,7 +107,9 @@ impl UserPart {
 }
 
 impl Attachment {
-    fn describe(&self) -> String {
+    /// Returns a line that tells a model what is attached.
+    #[must_use]
+    pub fn describe(&self) -> String {
         let Self { artifact_id, media_type, name, size } = self;
         let name = name.as_deref().unwrap_or("a file without a name");
         format!("[attached: {name}, {media_type}, {size} bytes, {artifact_id}]")

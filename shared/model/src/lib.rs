@@ -20,6 +20,7 @@
 //!
 //! On one machine without a key, the [`demo`] provider answers; [`ModelInfo::demo`] is then true.
 
+mod abilities;
 mod allowance;
 mod allowed;
 mod bedrock;
@@ -30,6 +31,7 @@ pub mod config;
 pub mod demo;
 pub mod deployed;
 mod error;
+mod file;
 mod meter;
 mod name;
 pub mod price;
@@ -38,6 +40,7 @@ mod retry;
 mod upstream;
 mod wire;
 
+pub use abilities::Abilities;
 pub use allowance::{Allowance, OutputLimit, UsageLimit};
 pub use allowed::{AllowedModels, matches};
 pub use chunk::{Chunk, FinishReason, MAX_PROVIDER_DATA, Usage};
@@ -45,6 +48,7 @@ pub use chunks::Chunks;
 pub use client::{Client, Context, ModelInfo};
 pub use config::{Config, Secrets, Timeouts};
 pub use error::{Error, Phase};
+pub use file::{AttachedFile, FileBytes, FileType};
 pub use name::{ModelName, Provider};
 pub use request::{Message, Origin, Part, Reasoning, Request, Role, ToolCall, ToolResult, ToolSpec};
 pub use retry::Policy;

@@ -13,6 +13,8 @@ const SLACK: u64 = 32;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Meter {
     input: Tally,
+    /// The tokens of the files in the input.
+    files: u64,
     output: Tally,
     reasoning: Tally,
     /// The limit of the output's tokens.
@@ -58,6 +60,7 @@ impl Meter {
         for text in request.texts() {
             meter.input.add(text);
         }
+        meter.files = request.files().map(|file| file.tokens).sum();
         for tool in &request.tools {
             meter.input.add(&tool.name);
             meter.input.add(&tool.description);
@@ -96,7 +99,7 @@ impl Meter {
         let most = self.limit.filter(|_| !self.exceeds_limit()).unwrap_or(u64::MAX);
         let reasoning_tokens = self.reasoning.tokens().min(most);
         Usage {
-            input_tokens: self.input.tokens(),
+            input_tokens: self.input.tokens() + self.files,
             output_tokens: (self.output.tokens() + reasoning_tokens).min(most),
             cached_input_tokens: 0,
             reasoning_tokens,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Error, ModelName, meter::Meter};
+use crate::{AttachedFile, Error, FileBytes, ModelName, meter::Meter};
 
 /// A request for one answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,6 +56,8 @@ pub enum Part {
     ToolCall(ToolCall),
     /// The result of a call; in tool messages.
     ToolResult(ToolResult),
+    /// A file that a person attached; in user messages.
+    File(AttachedFile),
 }
 
 /// Reasoning that a model has written. Only the same model gets it back.
@@ -111,9 +113,19 @@ pub struct ToolSpec {
 }
 
 impl Part {
+    /// Returns the words of the part. Those of a file are its description.
     pub(crate) fn text(&self) -> Option<&str> {
         match self {
             Self::Text { text } => Some(text),
+            Self::File(file) => Some(&file.description),
+            _ => None,
+        }
+    }
+
+    /// Returns the file, if the model can be shown its bytes.
+    pub(crate) fn shown_file(&self) -> Option<&AttachedFile> {
+        match self {
+            Self::File(file) if file.bytes.is_some() => Some(file),
             _ => None,
         }
     }
@@ -175,6 +187,7 @@ impl Message {
             Part::Text { text } | Part::Reasoning(Reasoning { text, .. }) => text.as_str(),
             Part::ToolCall(call) => call.arguments.as_str(),
             Part::ToolResult(result) => result.content.as_str(),
+            Part::File(file) => file.description.as_str(),
         })
     }
 }
@@ -207,6 +220,12 @@ impl Request {
     pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
         let messages = self.messages.iter().flat_map(Message::texts);
         self.system.as_deref().into_iter().chain(messages)
+    }
+
+    /// Returns the bytes of the files that the model is shown.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &FileBytes> {
+        let parts = self.messages.iter().flat_map(|message| &message.parts);
+        parts.filter_map(Part::shown_file).filter_map(|file| file.bytes.as_ref())
     }
 
     /// Refuses a request that no provider accepts, before it is sent.

@@ -295,6 +295,24 @@ codes! {
         StorageLimitReached = "storage_limit_reached", Forbidden,
             "The tenant stores as many bytes as the deployment allows.",
             "Delete artifacts. Their bytes stop counting within 25 hours.";
+        AttachmentNotFound = "attachment_not_found", Invalid,
+            "The tenant has no artifact with the id that a message refers to. Artifacts of other tenants count as missing.",
+            "Upload the file first, and send the id of its artifact.";
+        AttachmentTypeUnsupported = "attachment_type_unsupported", UnsupportedMediaType,
+            "A file of this type cannot be attached to a message.",
+            "Attach a PNG, JPEG, GIF or WebP image, a PDF, or a text.";
+        AttachmentTooLarge = "attachment_too_large", BodyTooLarge,
+            "The file is larger than a file that is attached to a message may be.",
+            "Attach a file of at most `max_bytes` bytes.";
+        AttachmentUrlRefused = "attachment_url_refused", Invalid,
+            "A file part has an address that the service does not fetch.",
+            "Upload the file as an artifact, and refer to it by `/api/artifacts/{id}/content`.";
+        TooManyAttachments = "too_many_attachments", Invalid,
+            "The message has more files than a message may have.",
+            "Send at most `max_files` files in one message.";
+        ModelCannotReadAttachment = "model_cannot_read_attachment", Invalid,
+            "The model cannot be shown a file of the message.",
+            "Choose a model that can be shown images, or leave the image out.";
         UploadMismatch = "upload_mismatch", Conflict,
             "The uploaded bytes differ from the announced size or digest.",
             "Create a new upload with the right size and SHA-256 digest.";

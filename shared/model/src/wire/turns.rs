@@ -7,13 +7,14 @@
 use std::collections::HashMap;
 
 use super::{json::Object, provider_data};
-use crate::{Message, ModelName, Part, Request, Role, ToolCall, ToolResult};
+use crate::{AttachedFile, Message, ModelName, Part, Request, Role, ToolCall, ToolResult};
 
 /// A turn. The sides alternate, and a person's side is first and last.
 #[derive(Debug, PartialEq)]
 pub(super) enum WireTurn {
-    /// The results of the calls in the turn before, in the order of the calls, then the text of people.
-    User { results: Vec<ToolResult>, text: String },
+    /// The results of the calls in the turn before, in the order of the calls, then the files and the text of people. Models
+    /// work best if files come before the text (Anthropic, "Vision" and "PDF support").
+    User { results: Vec<ToolResult>, files: Vec<AttachedFile>, text: String },
     /// The parts of the model, which is at least a text or a call. Without reasoning, that is one text and then the calls.
     /// With reasoning, the order is the model's own.
     Assistant(Vec<WirePart>),
@@ -44,6 +45,12 @@ pub(super) struct WireCall {
     pub(super) name: String,
     pub(super) arguments: String,
     pub(super) data: Object,
+}
+
+impl WireTurn {
+    fn of_person(text: &str) -> Self {
+        Self::User { results: Vec::new(), files: Vec::new(), text: text.to_owned() }
+    }
 }
 
 impl WirePart {
@@ -80,10 +87,10 @@ pub(super) fn of(request: &Request) -> Vec<WireTurn> {
     }
     let mut turns = turns.turns;
     if !matches!(turns.first(), Some(WireTurn::User { .. })) {
-        turns.insert(0, WireTurn::User { results: Vec::new(), text: OMITTED.to_owned() });
+        turns.insert(0, WireTurn::of_person(OMITTED));
     }
     if matches!(turns.last(), Some(WireTurn::Assistant(_))) {
-        turns.push(WireTurn::User { results: Vec::new(), text: String::new() });
+        turns.push(WireTurn::of_person(""));
     }
     turns.iter_mut().for_each(order);
     pair_results(&mut turns);
@@ -130,14 +137,17 @@ impl Turns<'_> {
     fn add_input(&mut self, message: &Message) {
         let written = text_of(message);
         let brought: Vec<ToolResult> = message.parts.iter().filter_map(Part::tool_result).cloned().collect();
-        if written.is_empty() && brought.is_empty() {
+        let attached: Vec<AttachedFile> =
+            message.parts.iter().filter_map(Part::shown_file).cloned().collect();
+        if written.is_empty() && brought.is_empty() && attached.is_empty() {
             return;
         }
-        if let Some(WireTurn::User { results, text }) = self.turns.last_mut() {
+        if let Some(WireTurn::User { results, files, text }) = self.turns.last_mut() {
             join(text, &written);
             results.extend(brought);
+            files.extend(attached);
         } else {
-            self.turns.push(WireTurn::User { results: brought, text: written });
+            self.turns.push(WireTurn::User { results: brought, files: attached, text: written });
         }
     }
 }
@@ -156,7 +166,7 @@ fn wire_part(part: &Part, model: &ModelName) -> Option<WirePart> {
             let data = provider_data::fields(own.and_then(|origin| origin.data).as_deref());
             Some(WirePart::Call(WireCall { id, name, arguments, data }))
         }
-        Part::ToolResult(_) => None,
+        Part::ToolResult(_) | Part::File(_) => None,
     }
 }
 
@@ -182,14 +192,14 @@ fn pair_results(turns: &mut [WireTurn]) {
             WireTurn::Assistant(parts) => {
                 calls = parts.iter().filter_map(WirePart::call).map(|call| call.id.clone()).collect();
             }
-            WireTurn::User { results, text } => {
+            WireTurn::User { results, files, text } => {
                 let result = |call_id: String| {
                     let found = results.iter().find(|result| result.call_id == call_id);
                     let content = found.map_or(NOT_CARRIED_OUT, |result| result.content.as_str()).to_owned();
                     ToolResult { call_id, content }
                 };
                 *results = calls.drain(..).map(result).collect();
-                if results.is_empty() && text.is_empty() {
+                if results.is_empty() && files.is_empty() && text.is_empty() {
                     *text = if at == last { CONTINUE } else { OMITTED }.to_owned();
                 }
             }

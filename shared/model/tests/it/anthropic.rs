@@ -199,3 +199,21 @@ async fn a_line_end_that_is_split_loses_no_word() {
     let rest: Vec<_> = chunks.collect().await;
     assert_eq!((rest.len(), &rest[0]), (2, &Ok(Chunk::TextDelta("Gott 🦀".into()))));
 }
+
+#[tokio::test]
+async fn files_are_blocks_before_the_text() {
+    let server = Server::start(vec![vec![Act::Write(events(&hello()))]]).await;
+    let model = "claude-sonnet-4-6".parse().expect("a name");
+    read(&server, Request::new(model, vec![crate::openai::attaching()])).await.unwrap();
+    let received = server.received();
+    let (_, body) = received[0].split_once("\r\n\r\n").unwrap();
+    let body: Value = serde_json::from_str(body).unwrap();
+    let source =
+        |media_type: &str, data: &str| json!({"type": "base64", "media_type": media_type, "data": data});
+    let expected = json!([
+        {"type": "image", "source": source("image/png", "aW1hZ2U=")},
+        {"type": "document", "source": source("application/pdf", "ZG9jdW1lbnQ="), "title": "b.pdf"},
+        {"type": "text", "text": "Compare.\n\n[a.png]\n\n[b.pdf]"},
+    ]);
+    assert_eq!(body["messages"][0]["content"], expected);
+}

@@ -5,7 +5,8 @@ use std::{sync::Arc, time::Duration};
 use crate::server::{Act, KEY, Server, answer, events, head};
 use futures::StreamExt;
 use sequent_model::{
-    Chunk, Context, Error, FinishReason, Message, Part, Phase, Request, Role, ToolCall, ToolSpec, Usage,
+    AttachedFile, Chunk, Context, Error, FileBytes, FileType, FinishReason, Message, Part, Phase, Request,
+    Role, ToolCall, ToolSpec, Usage,
 };
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -445,4 +446,36 @@ async fn comments_keep_an_answer_alive_before_its_first_token() {
     let client = server.client(|config| config.timeouts.first_token = Duration::from_secs(2));
     let (content, end) = read(&client, ask("hi")).await;
     assert_eq!((content.as_str(), end.is_ok(), server.requests()), ("late", true, 1));
+}
+
+/// A message with an image and a document.
+pub(crate) fn attaching() -> Message {
+    let file = |name: &str, bytes| {
+        Part::File(AttachedFile {
+            name: Some(name.to_owned()),
+            bytes: Some(bytes),
+            ..AttachedFile::described("art_1", format!("[{name}]"))
+        })
+    };
+    let image = file("a.png", FileBytes::new(FileType::Png, b"image".to_vec()));
+    let document = file("b.pdf", FileBytes::new(FileType::Pdf, b"document".to_vec()));
+    let text = Part::Text { text: "Compare.".to_owned() };
+    Message { role: Role::User, parts: vec![text, image, document] }
+}
+
+#[tokio::test]
+async fn files_are_parts_before_the_text() {
+    let server = Server::start(vec![vec![Act::Write(complete_answer())]]).await;
+    let request = Request::new("gpt-4o".parse().unwrap(), vec![attaching()]);
+    assert!(request.input_tokens() > 3_000, "files count as input");
+    read(&server.client(|_| ()), request).await.1.unwrap();
+    let received = server.received();
+    let (_, body) = received[0].split_once("\r\n\r\n").unwrap();
+    let body: Value = serde_json::from_str(body).unwrap();
+    let expected = json!([
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,aW1hZ2U="}},
+        {"type": "file", "file": {"filename": "b.pdf", "file_data": "data:application/pdf;base64,ZG9jdW1lbnQ="}},
+        {"type": "text", "text": "Compare.\n\n[a.png]\n\n[b.pdf]"},
+    ]);
+    assert_eq!(body["messages"][0]["content"], expected);
 }

@@ -5,7 +5,7 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use crate::{
-    Error, Request, ToolResult, ToolSpec,
+    AttachedFile, Error, FileType, Request, ToolResult, ToolSpec,
     config::Endpoint,
     wire::{
         HttpCall,
@@ -60,9 +60,12 @@ fn headers(endpoint: &Endpoint) -> Result<HeaderMap, Error> {
 
 fn message(turn: WireTurn) -> Value {
     match turn {
-        WireTurn::User { results, text } if results.is_empty() => json!({"role": "user", "content": text}),
-        WireTurn::User { results, text } => {
-            let blocks = results.iter().map(result).chain(text_block(&text));
+        WireTurn::User { results, files, text } if results.is_empty() && files.is_empty() => {
+            json!({"role": "user", "content": text})
+        }
+        WireTurn::User { results, files, text } => {
+            let blocks =
+                results.iter().map(result).chain(files.iter().filter_map(file)).chain(text_block(&text));
             json!({"role": "user", "content": blocks.collect::<Value>()})
         }
         WireTurn::Assistant(parts) => {
@@ -91,6 +94,20 @@ fn reasoning_block(reasoning: &WireReasoning) -> Option<Value> {
     }
     let signature = reasoning.data.get(SIGNATURE)?;
     Some(json!({"type": "thinking", "thinking": reasoning.text, "signature": signature}))
+}
+
+/// Encodes a file. See <https://docs.anthropic.com/en/docs/build-with-claude/vision> and
+/// <https://docs.anthropic.com/en/docs/build-with-claude/pdf-support>.
+fn file(file: &AttachedFile) -> Option<Value> {
+    let bytes = file.bytes.as_ref()?;
+    let media_type = bytes.file_type.media_type();
+    let source = json!({"type": "base64", "media_type": media_type, "data": bytes.base64()});
+    Some(match bytes.file_type {
+        FileType::Pdf => json!({"type": "document", "source": source, "title": file.file_name()}),
+        FileType::Png | FileType::Jpeg | FileType::Gif | FileType::Webp => {
+            json!({"type": "image", "source": source})
+        }
+    })
 }
 
 fn result(result: &ToolResult) -> Value {

@@ -11,7 +11,7 @@ use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
 use crate::{
-    Request, ToolResult, ToolSpec,
+    AttachedFile, FileType, Request, ToolResult, ToolSpec,
     wire::{
         HttpCall,
         bedrock::{REDACTED, SIGNATURE},
@@ -112,8 +112,9 @@ fn stub(name: &str) -> Value {
 
 fn message(turn: WireTurn) -> Value {
     match turn {
-        WireTurn::User { results, text } => {
-            let blocks = results.iter().map(result).chain(text_block(&text));
+        WireTurn::User { results, files, text } => {
+            let blocks =
+                results.iter().map(result).chain(files.iter().filter_map(file)).chain(text_block(&text));
             json!({"role": "user", "content": blocks.collect::<Value>()})
         }
         WireTurn::Assistant(parts) => {
@@ -146,6 +147,32 @@ fn reasoning_block(reasoning: &WireReasoning) -> Option<Value> {
         text["signature"] = signature.clone();
     }
     Some(json!({"reasoningContent": {"reasoningText": text}}))
+}
+
+/// Encodes a file. See <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ImageBlock.html> and
+/// <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_DocumentBlock.html>.
+fn file(file: &AttachedFile) -> Option<Value> {
+    let bytes = file.bytes.as_ref()?;
+    let source = json!({"bytes": bytes.base64()});
+    let image = |format: &str| json!({"image": {"format": format, "source": source}});
+    Some(match bytes.file_type {
+        FileType::Png => image("png"),
+        FileType::Jpeg => image("jpeg"),
+        FileType::Gif => image("gif"),
+        FileType::Webp => image("webp"),
+        FileType::Pdf => {
+            let name = document_name(file.file_name());
+            json!({"document": {"format": "pdf", "name": name, "source": source}})
+        }
+    })
+}
+
+/// Returns a name that Bedrock accepts: letters, digits, hyphens, brackets and single blanks.
+fn document_name(name: &str) -> String {
+    let allowed = |c: char| if c.is_ascii_alphanumeric() || "-()[]".contains(c) { c } else { ' ' };
+    let words: String = name.chars().take(MAX_NAME).map(allowed).collect();
+    let name = words.split_whitespace().collect::<Vec<_>>().join(" ");
+    if name.is_empty() { "document".to_owned() } else { name }
 }
 
 fn result(result: &ToolResult) -> Value {

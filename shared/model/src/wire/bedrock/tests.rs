@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    Message as Turn, Part, Request, Role, ToolCall, ToolSpec,
+    AttachedFile, FileBytes, FileType, Message as Turn, Part, Request, Role, ToolCall, ToolSpec,
     wire::{
         Protocol,
         tests::{content, decoded, is_inconsistent, messages, recordings, shown},
@@ -199,6 +199,24 @@ fn a_request_keeps_the_rules_of_the_service() {
         {"toolSpec": {"name": "look", "inputSchema": schema}},
     ]);
     assert_eq!(body["toolConfig"], json!({"tools": tools, "toolChoice": {"any": {}}}));
+}
+
+#[test]
+fn files_are_blocks_before_the_text() {
+    let file = |name: &str, file_type| {
+        let bytes = Some(FileBytes::new(file_type, b"bytes".to_vec()));
+        Part::File(AttachedFile { name: Some(name.into()), bytes, ..AttachedFile::described("art_1", name) })
+    };
+    let parts = vec![file("a.png", FileType::Png), file("tides: Brest_2.pdf", FileType::Pdf)];
+    let request =
+        Request::new("bedrock/amazon.nova-pro-v1:0".parse().unwrap(), vec![Turn { role: Role::User, parts }]);
+    let source = json!({"bytes": "Ynl0ZXM="});
+    let expected = json!([
+        {"image": {"format": "png", "source": source}},
+        {"document": {"format": "pdf", "name": "tides Brest 2 pdf", "source": source}},
+        {"text": "a.png\n\ntides: Brest_2.pdf"},
+    ]);
+    assert_eq!(body_of(&request)["messages"][0]["content"], expected);
 }
 
 #[test]

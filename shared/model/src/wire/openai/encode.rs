@@ -5,7 +5,7 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use crate::{
-    Error, Request, ToolSpec,
+    AttachedFile, Error, FileType, Request, ToolSpec,
     config::Endpoint,
     wire::{
         HttpCall,
@@ -78,15 +78,38 @@ fn is_openai(endpoint: &Endpoint) -> bool {
 /// Encodes a turn. Each result of a tool is a message of its own.
 fn messages(turn: WireTurn) -> Vec<Value> {
     match turn {
-        WireTurn::User { results, text } => {
+        WireTurn::User { results, files, text } => {
             let results = results.into_iter().map(
                 |result| json!({"role": "tool", "tool_call_id": result.call_id, "content": result.content}),
             );
-            let said = (!text.is_empty()).then(|| json!({"role": "user", "content": text}));
+            let said = content(&files, &text).map(|content| json!({"role": "user", "content": content}));
             results.chain(said).collect()
         }
         WireTurn::Assistant(parts) => vec![response(&parts)],
     }
+}
+
+/// Returns the content of a person's message: a text alone, which every server accepts, or a list of parts. Returns `None`
+/// if there is none.
+fn content(files: &[AttachedFile], text: &str) -> Option<Value> {
+    let said = (!text.is_empty()).then(|| json!({"type": "text", "text": text}));
+    if files.is_empty() {
+        return said.map(|_| text.into());
+    }
+    Some(files.iter().filter_map(file).chain(said).collect())
+}
+
+/// Encodes a file. See <https://platform.openai.com/docs/guides/images-vision> and
+/// <https://platform.openai.com/docs/guides/pdf-files>.
+fn file(file: &AttachedFile) -> Option<Value> {
+    let bytes = file.bytes.as_ref()?;
+    let url = format!("data:{};base64,{}", bytes.file_type.media_type(), bytes.base64());
+    Some(match bytes.file_type {
+        FileType::Pdf => json!({"type": "file", "file": {"filename": file.file_name(), "file_data": url}}),
+        FileType::Png | FileType::Jpeg | FileType::Gif | FileType::Webp => {
+            json!({"type": "image_url", "image_url": {"url": url}})
+        }
+    })
 }
 
 fn response(parts: &[WirePart]) -> Value {

@@ -3,10 +3,10 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{Origin, Reasoning};
+use crate::{FileBytes, FileType, Origin, Reasoning};
 
 fn user(text: &str) -> WireTurn {
-    WireTurn::User { results: Vec::new(), text: text.to_owned() }
+    WireTurn::of_person(text)
 }
 
 fn of(messages: &[Message]) -> Vec<WireTurn> {
@@ -81,9 +81,22 @@ fn results_come_together_in_the_order_of_the_calls_and_before_the_text() {
         Message::tool_result("z", "of nothing"),
     ];
     let results = vec![result("a", "1"), result("b", NOT_CARRIED_OUT), result("c", "3")];
-    let expected =
-        [user("go"), assistant("", &["a", "b", "c"]), WireTurn::User { results, text: "faster".to_owned() }];
+    let expected = [
+        user("go"),
+        assistant("", &["a", "b", "c"]),
+        WireTurn::User { results, files: Vec::new(), text: "faster".to_owned() },
+    ];
     assert_eq!(of(&messages), expected);
+}
+
+#[test]
+fn the_files_of_a_side_come_before_its_text_and_a_file_without_bytes_is_only_described() {
+    let file = |name: &str| AttachedFile::described("art_1", format!("[attached: {name}]"));
+    let shown = AttachedFile { bytes: Some(FileBytes::new(FileType::Png, vec![1])), ..file("a.png") };
+    let parts = vec![Part::File(file("b.png")), Part::File(shown.clone())];
+    let messages = [Message::user("Compare:"), Message { role: Role::User, parts }];
+    let text = "Compare:\n\n[attached: b.png]\n\n[attached: a.png]".to_owned();
+    assert_eq!(of(&messages), [WireTurn::User { results: Vec::new(), files: vec![shown], text }]);
 }
 
 #[test]
@@ -91,7 +104,7 @@ fn a_conversation_begins_and_ends_with_a_person() {
     assert_eq!(of(&[Message::assistant("a")]), [user(OMITTED), assistant("a", &[]), user(CONTINUE)]);
     let messages = [Message::tool_result("a", "of nothing"), calling("b", &["b"])];
     let results = vec![result("b", NOT_CARRIED_OUT)];
-    let last = WireTurn::User { results, text: String::new() };
+    let last = WireTurn::User { results, files: Vec::new(), text: String::new() };
     assert_eq!(of(&messages), [user(OMITTED), assistant("b", &["b"]), last]);
 }
 
@@ -123,7 +136,8 @@ fn the_model_that_reasoned_gets_its_reasoning_at_its_place_and_other_models_none
         WirePart::Text("look.".to_owned()),
         wire_call("toolu_1", own),
     ]);
-    let results = |id: &str| WireTurn::User { results: vec![result(id, "1")], text: String::new() };
+    let results =
+        |id: &str| WireTurn::User { results: vec![result(id, "1")], files: Vec::new(), text: String::new() };
     let turns = of(&messages("anthropic/claude-sonnet-4-6"));
     assert_eq!(turns, [user("Why?"), expected, results("toolu_1")]);
     for other in ["claude-opus-4-6", "openai/claude-sonnet-4-6"] {
@@ -187,8 +201,8 @@ proptest! {
         }
         for turn in &turns {
             match turn {
-                WireTurn::User { results, text } => {
-                    prop_assert!(!text.trim().is_empty() || (text.is_empty() && !results.is_empty()), "{turns:?}");
+                WireTurn::User { results, files, text } => {
+                    prop_assert!(!text.trim().is_empty() || (text.is_empty() && !(results.is_empty() && files.is_empty())), "{turns:?}");
                 }
                 WireTurn::Assistant(parts) => {
                     let mut texts = parts.iter().filter_map(WirePart::text);

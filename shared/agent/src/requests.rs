@@ -1,0 +1,57 @@
+//! One request in the forms in which the models that may answer it can read it.
+//!
+//! Models differ in the files that they can be shown. A fallback may have to read as text what the first model sees.
+
+use futures::FutureExt;
+use sequent_attachments::Unavailable;
+use sequent_model::{Abilities, Message, ModelName, Part, Request};
+
+use crate::execution::Execution;
+
+/// A request, and its messages for each kind of model.
+#[derive(Debug)]
+pub(crate) struct Requests {
+    /// The request without its messages.
+    request: Request,
+    /// The messages for models that are not in `forms`, because there are no files or none can be read.
+    messages: Vec<Message>,
+    forms: Vec<(Abilities, Vec<Message>)>,
+}
+
+impl Requests {
+    /// Reads the files of `request` for its model and the fallbacks.
+    ///
+    /// # Errors
+    /// [`Unavailable`] if the files cannot be read at the moment.
+    pub(crate) async fn new(
+        execution: &mut Execution<'_>,
+        mut request: Request,
+    ) -> Result<Self, Unavailable> {
+        let messages = std::mem::take(&mut request.messages);
+        let mut forms: Vec<(Abilities, Vec<Message>)> = Vec::new();
+        let has_files = messages.iter().any(has_file);
+        if let Some(files) = execution.files.as_mut().filter(|_| has_files) {
+            for model in execution.engine.models.candidates(request.model.clone()) {
+                let abilities = Abilities::of(&model);
+                if forms.iter().all(|(known, _)| *known != abilities) {
+                    let mut shown = messages.clone();
+                    files.show(&mut shown, abilities).boxed().await?;
+                    forms.push((abilities, shown));
+                }
+            }
+        }
+        Ok(Self { request, messages, forms })
+    }
+
+    /// Returns the request to this model.
+    pub(crate) fn to(&self, model: &ModelName) -> Request {
+        let abilities = Abilities::of(model);
+        let form = self.forms.iter().find(|(known, _)| *known == abilities);
+        let messages = form.map_or(&self.messages, |(_, messages)| messages);
+        Request { model: model.clone(), messages: messages.clone(), ..self.request.clone() }
+    }
+}
+
+fn has_file(message: &Message) -> bool {
+    message.parts.iter().any(|part| matches!(part, Part::File(_)))
+}

@@ -1,0 +1,25 @@
+//! Files that people attach to messages: accepting them, and showing them to models.
+//!
+//! A file is an artifact. A message, its event and its row have the artifact's id, never its bytes: the request to a model
+//! is built of the log and the objects. The invariants:
+//!
+//! * A message refers only to artifacts of its tenant. This is checked when the message is sent, and the bytes are read
+//!   under the key of the run's tenant, so no model is shown a file of another tenant.
+//! * The type of a file is judged by its bytes. The type that was declared only decides whether the file is accepted.
+//! * A file that cannot be shown, because it was deleted, is damaged or is of a kind that the model cannot read, becomes a
+//!   text that says so. It never ends a conversation.
+//! * The files of a request are bounded in number and bytes. The latest are shown, and the others are only described.
+
+mod accept;
+mod content;
+mod error;
+mod kind;
+mod read;
+mod show;
+#[cfg(test)]
+mod tests;
+
+pub use accept::{MAX_FILE_BYTES, MAX_FILES, accept};
+pub use content::{ContentPart, MessageContent};
+pub use error::{Error, Refusal};
+pub use read::{Files, Unavailable};

@@ -1,0 +1,254 @@
+//! Accepting files and showing them, over tables and a bucket in process.
+
+use sequent_artifacts::{Artifact, Artifacts, Description, Origin, testing::bucket};
+use sequent_core::{ApiError, ArtifactId, Code, Principal, Scope, Scopes, SessionId, TenantId, UserId, Via};
+use sequent_event::{UserContent, UserPart};
+use sequent_model::{Abilities, AttachedFile, FileType, Message, ModelName, Part, Role};
+use sequent_tables::Store;
+use serde_json::{Value, json};
+
+use crate::{Error, Files, MAX_FILE_BYTES, MessageContent, accept};
+
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n not really";
+const PDF: &[u8] = b"%PDF-1.7 not really";
+const ALL: Abilities = Abilities { images: true, pdf: true };
+const NOTHING: Abilities = Abilities { images: false, pdf: false };
+
+struct Bench {
+    store: Store,
+    artifacts: Artifacts,
+    caller: Principal,
+}
+
+fn caller(scopes: Scopes) -> Principal {
+    Principal {
+        tenant: TenantId::new(),
+        user: UserId::new(),
+        session: Some(SessionId::new()),
+        api_key: None,
+        scopes,
+        via: Via::Bearer,
+    }
+}
+
+impl Bench {
+    async fn new() -> Self {
+        let store = sequent_tables::testing::store().await;
+        let artifacts = Artifacts::new(store.clone(), bucket().await.0);
+        Self { store, artifacts, caller: caller(Scopes::ALL) }
+    }
+
+    async fn upload(&self, title: &str, media_type: &str, bytes: impl Into<Vec<u8>>) -> Artifact {
+        let description = Description {
+            title: title.to_owned(),
+            entity_type: "file".to_owned(),
+            tags: Vec::new(),
+            media_type: media_type.to_owned(),
+        };
+        let bytes: Vec<u8> = bytes.into();
+        let saved = self.artifacts.save(
+            self.caller.tenant,
+            ArtifactId::new(),
+            description,
+            Origin::default(),
+            bytes.into(),
+        );
+        saved.await.unwrap()
+    }
+
+    async fn accept(
+        &self,
+        caller: &Principal,
+        content: Value,
+        model: Option<&str>,
+    ) -> Result<UserContent, Error> {
+        let content: MessageContent = serde_json::from_value(content).unwrap();
+        let model: Option<ModelName> = model.map(|name| name.parse().unwrap());
+        let accepted = accept(&self.store, caller, content, model.as_ref(), "/content").await?;
+        Ok(accepted.into())
+    }
+
+    async fn refused(&self, content: Value, model: Option<&str>) -> (Code, String) {
+        let refused = self.accept(&self.caller, content, model).await.unwrap_err().details();
+        let place = serde_json::to_value(&refused.fields).unwrap();
+        (refused.code, place[0]["pointer"].as_str().unwrap_or_default().to_owned())
+    }
+
+    fn files(&self) -> Files {
+        Files::new(self.artifacts.clone(), self.caller.tenant)
+    }
+
+    async fn shown(&self, files: &[&Artifact], abilities: Abilities) -> Vec<Part> {
+        let mut messages: Vec<Message> = files.iter().map(|file| attaching(file)).collect();
+        self.files().show(&mut messages, abilities).await.unwrap();
+        messages.into_iter().flat_map(|message| message.parts).collect()
+    }
+}
+
+fn attaching(artifact: &Artifact) -> Message {
+    let file = AttachedFile::described(artifact.id.to_string(), format!("[attached: {}]", artifact.title));
+    Message { role: Role::User, parts: vec![Part::File(file)] }
+}
+
+fn file(artifact: &Artifact) -> Value {
+    json!({"type": "file", "artifact_id": artifact.id})
+}
+
+fn bytes(part: &Part) -> Option<(FileType, &[u8])> {
+    let Part::File(AttachedFile { bytes: Some(bytes), .. }) = part else { return None };
+    Some((bytes.file_type, bytes.bytes()))
+}
+
+fn text(part: &Part) -> &str {
+    let Part::Text { text } = part else { panic!("{part:?} is no text") };
+    text
+}
+
+#[tokio::test]
+async fn a_file_has_the_type_the_size_and_the_title_of_its_artifact() {
+    let bench = Bench::new().await;
+    let image = bench.upload("tides", "image/png", PNG).await;
+    let notes = bench.upload("notes", "text/markdown", "# Tides").await;
+    let content = json!([
+        {"type": "text", "text": "Look."},
+        file(&image),
+        {"type": "file", "artifact_id": notes.id, "name": "my notes.md"},
+    ]);
+    let UserContent::Parts(parts) = bench.accept(&bench.caller, content, Some("gpt-4o")).await.unwrap()
+    else {
+        panic!("it has parts")
+    };
+    let [UserPart::Text { .. }, UserPart::Image(image), UserPart::File(notes)] = parts.as_slice() else {
+        panic!("{parts:?}")
+    };
+    assert_eq!(
+        (image.name.as_deref(), image.media_type.as_str(), image.size),
+        (Some("tides"), "image/png", 19)
+    );
+    assert_eq!((notes.name.as_deref(), notes.size), (Some("my notes.md"), 7));
+}
+
+#[tokio::test]
+async fn an_artifact_of_another_tenant_is_refused_like_an_unknown_one() {
+    let bench = Bench::new().await;
+    let hers = bench.upload("hers", "image/png", PNG).await;
+    let stranger = caller(Scopes::ALL);
+    let mut details = Vec::new();
+    for id in [hers.id, ArtifactId::new()] {
+        let content = json!([{"type": "image", "artifact_id": id}]);
+        let refused = bench.accept(&stranger, content, None).await.unwrap_err().details();
+        assert_eq!(refused.code, Code::AttachmentNotFound);
+        details.push(refused);
+    }
+    assert_eq!(details[0], details[1]);
+
+    // A model is not shown it either, even if a message refers to it.
+    let mut messages = [attaching(&hers)];
+    Files::new(bench.artifacts.clone(), stranger.tenant).show(&mut messages, ALL).await.unwrap();
+    assert!(text(&messages[0].parts[0]).contains("was deleted"), "{messages:?}");
+}
+
+#[tokio::test]
+async fn files_are_limited_in_number_size_and_type() {
+    let bench = Bench::new().await;
+    let image = bench.upload("image", "image/png", PNG).await;
+    let video = bench.upload("video", "video/mp4", "x").await;
+    let pdf = bench.upload("pdf", "application/pdf", PDF).await;
+    let huge = vec![b'x'; usize::try_from(MAX_FILE_BYTES).unwrap() + 1];
+    let huge = bench.upload("huge", "text/plain", huge).await;
+    let hello = json!({"type": "text", "text": "Hello."});
+    let cases = [
+        (json!([hello, file(&video)]), None, Code::AttachmentTypeUnsupported, "#/content/1"),
+        (
+            json!([{"type": "image", "artifact_id": pdf.id}]),
+            None,
+            Code::AttachmentTypeUnsupported,
+            "#/content/0",
+        ),
+        (json!([file(&huge)]), None, Code::AttachmentTooLarge, "#/content/0"),
+        (json!(vec![file(&image); 11]), None, Code::TooManyAttachments, "#/content"),
+        (json!([file(&image)]), Some("deepseek-chat"), Code::ModelCannotReadAttachment, "#/content/0"),
+        (
+            json!([{"type": "file", "artifact_id": image.id, "name": "a\nb"}]),
+            None,
+            Code::ValidationFailed,
+            "#/content/0",
+        ),
+        (json!([{"type": "text", "text": " "}]), None, Code::ValidationFailed, "#/content"),
+    ];
+    for (content, model, code, place) in cases {
+        assert_eq!(bench.refused(content.clone(), model).await, (code, place.to_owned()), "{content}");
+    }
+    let accepted = bench.accept(&bench.caller, json!(vec![file(&pdf); 10]), Some("deepseek-chat")).await;
+    assert!(accepted.is_ok(), "the text of a document is for every model: {accepted:?}");
+}
+
+#[tokio::test]
+async fn a_key_without_the_scope_for_artifacts_attaches_none() {
+    let bench = Bench::new().await;
+    let image = bench.upload("image", "image/png", PNG).await;
+    let key = Principal { scopes: [Scope::Chat].into_iter().collect(), ..bench.caller.clone() };
+    let refused = bench.accept(&key, json!([file(&image)]), None).await.unwrap_err();
+    assert_eq!(refused.details().code, Code::InsufficientScope);
+    assert!(bench.accept(&key, json!([{"type": "text", "text": "Hello."}]), None).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_model_is_shown_what_it_can_read_and_told_of_the_rest() {
+    let bench = Bench::new().await;
+    let image = bench.upload("image", "image/jpeg", PNG).await;
+    let pdf = bench.upload("pdf", "application/pdf", PDF).await;
+    let notes = bench.upload("notes", "text/markdown", "# Tides").await;
+    let files = [&image, &pdf, &notes];
+
+    let parts = bench.shown(&files, ALL).await;
+    assert_eq!(bytes(&parts[0]), Some((FileType::Png, PNG)), "the type is that of the bytes");
+    assert_eq!(bytes(&parts[1]), Some((FileType::Pdf, PDF)));
+    assert_eq!(text(&parts[2]), "[attached: notes]\n<document>\n# Tides\n</document>");
+
+    let parts = bench.shown(&files, NOTHING).await;
+    assert!(text(&parts[0]).contains("You cannot see images"), "{parts:?}");
+    assert!(text(&parts[2]).contains("# Tides"), "{parts:?}");
+}
+
+#[tokio::test]
+async fn a_deleted_or_damaged_file_becomes_a_note() {
+    let bench = Bench::new().await;
+    let deleted = bench.upload("deleted", "image/png", PNG).await;
+    bench.artifacts.delete(bench.caller.tenant, deleted.id).await.unwrap();
+    let damaged = bench.upload("damaged", "image/png", [0_u8, 159, 146, 150]).await;
+    let parts = bench.shown(&[&deleted, &damaged], ALL).await;
+    assert!(text(&parts[0]).starts_with("[attached: deleted]\n(The file was deleted"), "{parts:?}");
+    assert!(text(&parts[1]).contains("are not of its type"), "{parts:?}");
+}
+
+#[tokio::test]
+async fn the_latest_files_are_shown_once_and_the_others_are_described() {
+    let bench = Bench::new().await;
+    let mut images = Vec::new();
+    for number in 0..22_u8 {
+        images.push(bench.upload(&format!("{number}"), "image/png", [PNG, &[number]].concat()).await);
+    }
+    let files: Vec<&Artifact> = images.iter().chain([&images[21]]).collect();
+    let parts = bench.shown(&files, ALL).await;
+    let shown: Vec<bool> = parts.iter().map(|part| bytes(part).is_some()).collect();
+    let expected: Vec<bool> = (0..23).map(|at| (2..=20).contains(&at) || at == 22).collect();
+    assert_eq!(shown, expected);
+    assert!(text(&parts[0]).contains("not shown again"), "{:?}", parts[0]);
+    assert!(text(&parts[21]).contains("further below"), "{:?}", parts[21]);
+}
+
+#[tokio::test]
+async fn files_have_at_most_so_many_bytes_together() {
+    let bench = Bench::new().await;
+    let large = |number: u8| [PDF, &vec![number; 4_400_000]].concat();
+    let mut documents = Vec::new();
+    for number in 0..6 {
+        documents.push(bench.upload("pdf", "application/pdf", large(number)).await);
+    }
+    let files: Vec<&Artifact> = documents.iter().collect();
+    let parts = bench.shown(&files, ALL).await;
+    let shown = parts.iter().filter(|part| bytes(part).is_some()).count();
+    assert_eq!(shown, 4, "20 MB have room for four of 4.4 MB");
+    assert!(bytes(&parts[5]).is_some(), "the latest one is shown");
+}
