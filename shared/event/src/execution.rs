@@ -74,7 +74,7 @@ pub enum CancelReason {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Usage {
-    /// The name of the provider: `openai`, `anthropic` or `demo`.
+    /// The name of the provider: `openai`, `anthropic`, `bedrock` or `demo`.
     pub provider: String,
     /// The provider's name of the model.
     pub model: String,

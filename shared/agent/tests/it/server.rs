@@ -21,7 +21,8 @@ pub(crate) struct ModelServer {
 impl ModelServer {
     /// Starts a server that answers request `n` with answer `n`, and later requests with the last one. An answer is a whole
     /// HTTP response.
-    pub(crate) fn start(answers: Vec<String>) -> Self {
+    pub(crate) fn start<A: Into<Vec<u8>>>(answers: Vec<A>) -> Self {
+        let answers: Vec<Vec<u8>> = answers.into_iter().map(Into::into).collect();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/v1", listener.local_addr().unwrap());
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -32,7 +33,7 @@ impl ModelServer {
                 let mut reader = BufReader::new(stream.unwrap());
                 log.lock().unwrap().push(read(&mut reader));
                 let answer = answers.get(n).or(answers.last()).unwrap();
-                reader.get_mut().write_all(answer.as_bytes()).unwrap();
+                reader.get_mut().write_all(answer).unwrap();
             }
         });
         Self { url, asked }
