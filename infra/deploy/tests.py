@@ -79,8 +79,12 @@ class Cost(unittest.TestCase):
         query = {"Metrics": [{"Expression": "SELECT SUM(Errors) FROM SCHEMA(x)"}]}
         self.assertEqual(cost.metrics(query, READ.translated()), functions)
 
-    def test_the_alarms_are_within_the_free_allowance(self):
-        self.assertLessEqual(self.quantity("alarm_metric"), cost.PRICES["free"]["alarm_metric"])
+    def test_the_alarms_read_at_most_one_metric_beyond_the_free_allowance(self):
+        self.assertLessEqual(self.quantity("alarm_metric"), cost.PRICES["free"]["alarm_metric"] + 1)
+
+    def test_an_audit_that_does_not_run_is_an_alarm(self):
+        alarm = READ.document["Resources"]["AuditFindingsAlarm"]["Properties"]
+        self.assertEqual((alarm["TreatMissingData"], alarm["Period"]), ("breaching", 2 * 3600))
 
     def test_the_local_stack_has_no_alarms(self):
         self.assertEqual(self.quantity("alarm_metric", Local="true"), 0)

@@ -43,6 +43,12 @@ pub struct AuditResult {
 }
 
 impl AuditResult {
+    /// Returns the number that the alarm counts: the findings, and one if the audit is incomplete.
+    #[must_use]
+    pub fn alarming(&self) -> u64 {
+        self.report.count() + u64::from(self.is_incomplete())
+    }
+
     /// Returns `true` if the part of the hour, or a row, was not audited completely.
     #[must_use]
     pub fn is_incomplete(&self) -> bool {

@@ -56,6 +56,5 @@ fn publish(result: &AuditResult, stack: &str) {
         findings = report.count(),
         "audited the tables"
     );
-    metric::count("AuditFindings", report.count(), stack);
-    metric::count("AuditIncomplete", result.is_incomplete().into(), stack);
+    metric::count("AuditFindings", result.alarming(), stack);
 }

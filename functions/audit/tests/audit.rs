@@ -72,6 +72,7 @@ async fn an_audit_without_time_says_that_no_part_is_complete() {
     let found = audit(&auditor, one_part(3), Timestamp::now(), || false).await;
     assert_eq!((found.parts, found.report.rows), (0, 0));
     assert!(found.is_incomplete());
+    assert_eq!(found.alarming(), found.report.count() + 1, "the alarm reports it");
 }
 
 #[tokio::test]
