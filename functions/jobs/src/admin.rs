@@ -6,7 +6,7 @@ use http::{StatusCode, header::LOCATION};
 use sequent_core::{Code, JobId, Timestamp};
 use sequent_http::{Json, Path, Problem, Query, openapi::Problems, optional_json};
 use sequent_jobs::{
-    Cancel, Job, NewJob, Redrive, enqueue,
+    Cancel, Job, Jobs, NewJob, Redrive, enqueue,
     kinds::{HelloInput, HelloWorld},
 };
 
@@ -21,7 +21,7 @@ const LONGEST: usize = 200;
 /// Redrive a job.
 ///
 /// Queues a job that has failed again, with its full number of attempts. A repeated request finds the job
-/// waiting and returns an error.
+/// waiting and returns an error. Only the operator can redrive a job of a run: the run does not pay for further attempts.
 #[utoipa::path(
     post,
     path = "/api/admin/jobs/{id}/redrive",
@@ -32,7 +32,7 @@ const LONGEST: usize = 200;
     responses(
         (status = 202, description = "The job, which is pending again.", body = Job),
         (status = 404, description = "The tenant has no such job."),
-        (status = 409, description = "The job has not failed (`not_failed`)."),
+        (status = 409, description = "The job has not failed (`not_failed`), or belongs to a run (`job_of_run`)."),
         Problems
     ),
 )]
@@ -43,6 +43,13 @@ pub(crate) async fn redrive_job(
     Query(query): Query<TenantQuery>,
 ) -> Result<impl IntoResponse, Problem> {
     let tenant = access.to_manage(&app, query.tenant_id).await?;
+    let job = Jobs::new(app.store(), tenant).get(id).await?;
+    if matches!(access, Access::Tenant(_)) && job.run_id.is_some() {
+        return Err(Problem::new(
+            Code::JobOfRun,
+            "The job belongs to a run. Send a message that asks for its result again.",
+        ));
+    }
     match sequent_jobs::redrive(app.store(), tenant, id, Timestamp::now()).await? {
         Redrive::Done(job) => Ok((StatusCode::ACCEPTED, Json(*job))),
         Redrive::NotFailed(_) => {

@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-use sequent_core::{JobId, TenantId, Timestamp};
+use sequent_core::{JobId, RunId, TenantId, Timestamp};
 pub(crate) use sequent_http::testing::deployment::{Person, request};
 use sequent_http::testing::{Event, deployment as testing};
 use sequent_jobs::{
@@ -41,11 +41,21 @@ impl Deployment {
 
     /// Stores the job of the golden events and makes it fail.
     pub(crate) async fn failed_job(&self, of: &Person) {
+        self.fail(of, None).await;
+    }
+
+    /// As [`failed_job`](Self::failed_job), for a job of a run.
+    pub(crate) async fn failed_job_of_run(&self, of: &Person) {
+        self.fail(of, Some(RunId::new())).await;
+    }
+
+    async fn fail(&self, of: &Person, run: Option<RunId>) {
         let new = NewJob {
             id: JOB.parse().unwrap(),
             job_type: "from_the_future".to_owned(),
             // One member, because DynamoDB does not keep the order of several.
             input: json!({"name": "Ada"}),
+            run,
             ..NewJob::of::<HelloWorld>(of.tenant(), &HelloInput::default())
         };
         enqueue(self.storage.store(), &new, Timestamp::now()).await.unwrap();

@@ -55,6 +55,18 @@ async fn only_the_tenant_and_the_operator_reach_a_tenants_jobs() {
 }
 
 #[tokio::test]
+async fn only_the_operator_redrives_a_job_that_a_run_would_have_paid_for() {
+    let deployment = Deployment::new().await;
+    let ada = deployment.sign_up("ada@example.com").await;
+    deployment.failed_job_of_run(&ada).await;
+    let redrive = format!("/api/admin/jobs/{JOB}/redrive");
+    let refused = deployment.send(&request("POST", &redrive, &ada)).await;
+    assert_eq!(outcome(&refused), (409, "job_of_run".to_owned()));
+    let of_ada = format!("{redrive}?tenant_id={}", ada.tenant());
+    assert_eq!(deployment.send(&by_operator("POST", &of_ada)).await.status, 202);
+}
+
+#[tokio::test]
 async fn managing_jobs_needs_the_scope_of_an_account() {
     let deployment = Deployment::new().await;
     let ada = deployment.sign_up("ada@example.com").await;

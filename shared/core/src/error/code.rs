@@ -287,6 +287,9 @@ codes! {
         NotFailed = "not_failed", Conflict,
             "The job has not failed.",
             "Redrive only jobs with the status `error`.";
+        JobOfRun = "job_of_run", Conflict,
+            "The job belongs to a run, which pays for its model calls and has gone on without its result.",
+            "Send a message that asks for the result again. The operator of the deployment can redrive the job.";
     }
     Artifact {
         NotUploaded = "not_uploaded", Conflict,
