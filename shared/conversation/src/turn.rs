@@ -10,13 +10,14 @@
 //!   so does the one that ends a run that never had the turn.
 //! * A run loses the turn only when it has ended for good: in its terminal transaction, or in one that checks in
 //!   its row that it has ended: the claim of the next run, or a repair. A run that waits for a person keeps it.
-//! * A turn that an ended run still has does not block others: each claim looks at the run that has the turn.
+//! * A turn that an ended run still has does not block others: each claim looks at the run that has the turn. A run
+//!   without a row counts as ended: no process can execute it.
 
 use sequent_core::{ProjectId, RunId, TenantId, Timestamp};
 use sequent_runlog::LogKey;
 use sequent_tables::{
     Condition, Error as TableError, Label, Page, PageRequest, Retry, Row, Store, Transaction, Update, Write,
-    attribute, exists, key,
+    absent, attribute, exists, key,
 };
 use serde::{Deserialize, Serialize};
 
@@ -186,13 +187,17 @@ async fn take(
 
 /// Requires that the run will never be executed again.
 fn require_ended(key: LogKey) -> Write {
-    Write::require(&key::run(key.tenant, key.run)).when(attribute("status").is_one_of(RunStatus::ENDED))
+    let has_ended = attribute("status").is_one_of(RunStatus::ENDED);
+    Write::require_that(&key::run(key.tenant, key.run), absent().or(has_ended))
 }
 
-/// Returns `true` if the run will never be executed again. Its row is written with the end of its log.
+/// Returns `true` if the run, which has the turn, will never be executed again. Its row is written with the end of its log.
+///
+/// A row that is missing was deleted or lost, and does not appear later: the transaction that gives a run the turn writes
+/// its row or requires it. A strongly consistent read after one of the project sees all or nothing of that transaction.
 pub(crate) async fn has_ended(store: &Store, key: LogKey) -> Result<bool, Error> {
     let run: Option<Run> = store.get(&key::run(key.tenant, key.run)).await?;
-    Ok(run.is_some_and(|run| run.has_ended()))
+    Ok(run.is_none_or(|run| run.has_ended()))
 }
 
 /// Releases the turn that an ended run still has. Does nothing if the run has not ended or does not have the turn.

@@ -74,6 +74,12 @@ impl Write {
         Self { table: TableName::Main, action: Action::Check(key.attributes()), condition: Some(exists()) }
     }
 
+    /// Writes nothing, but makes a transaction depend on a condition that also a missing row may meet.
+    #[must_use]
+    pub fn require_that(key: &Key, condition: Condition) -> Self {
+        Self { table: TableName::Main, action: Action::Check(key.attributes()), condition: Some(condition) }
+    }
+
     /// Makes a transaction depend on a run log that has no event at `seq`.
     #[must_use]
     pub fn require_end_of_log(log: String, seq: u64) -> Self {

@@ -1,7 +1,7 @@
 //! The turn of a project.
 
 use sequent_event::{AnswerStatus, CancelReason, RunOutcome};
-use sequent_tables::testing::Fault;
+use sequent_tables::{key, testing::Fault};
 
 use super::Bench;
 use crate::{
@@ -34,6 +34,16 @@ async fn a_waiting_run_takes_the_turn_from_a_run_that_has_ended() {
     cancel(&bench.runs, bench.key(ended.id), None, CancelReason::Requested).await.expect("cancelled");
     bench.damage_project(|update| update.set("live_run_id", ended.id)).await;
     let waiting = bench.create("two", TurnRequest::Wait).await.expect("created");
+    assert!(bench.claim(&waiting).await.is_some());
+    assert_eq!(bench.project().await.live_run_id, Some(waiting.id));
+}
+
+#[tokio::test]
+async fn a_run_without_a_row_does_not_keep_the_turn() {
+    let bench = Bench::new().await;
+    let lost = bench.create("one", TurnRequest::Claim).await.expect("created");
+    let waiting = bench.create("two", TurnRequest::Wait).await.expect("created");
+    bench.runs.tables().delete(&key::run(bench.tenant, lost.id)).await.expect("deleted");
     assert!(bench.claim(&waiting).await.is_some());
     assert_eq!(bench.project().await.live_run_id, Some(waiting.id));
 }

@@ -10,7 +10,11 @@ use super::{Belongings, Call, Entry, Foreign, calls::entry};
 
 pub(super) fn table() -> Vec<Entry> {
     let of_runs = [runs(), artifacts(), jobs(), billing::billing()].into_iter().flatten();
-    [accounts::accounts(), projects(), chats(), mcp::mcp(), operation()].into_iter().flatten().chain(of_runs).collect()
+    [accounts::accounts(), projects(), chats(), mcp::mcp(), operation()]
+        .into_iter()
+        .flatten()
+        .chain(of_runs)
+        .collect()
 }
 
 fn projects() -> Vec<Entry> {
