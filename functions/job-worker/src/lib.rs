@@ -1,6 +1,7 @@
 //! The jobs of the `job-worker` function: every job type that needs little memory.
 
 use sequent_artifacts::Artifacts;
+use sequent_billing::Credits;
 use sequent_conversation::{ForgetOldProjects, NameProject, RebuildProjections, SettleRun};
 use sequent_deletion::{DeleteAccount, DeleteConversation};
 use sequent_deliverables::{BindCitations, ExtractEntities, GenerateCompanionReport};
@@ -16,6 +17,7 @@ use sequent_runlog::Settings;
 pub fn registry(
     models: Option<Client>,
     artifacts: &Artifacts,
+    credits: Credits,
     payments: Option<Payments>,
     ses: Option<Ses>,
     settings: Settings,
@@ -26,8 +28,8 @@ pub fn registry(
         .with(GenerateCompanionReport::new(artifacts.clone(), models.clone()))
         .with(ExtractEntities::new(artifacts.clone(), models.clone()))
         .with(BindCitations(artifacts.clone()))
-        .with(NameProject::new(models))
-        .with(ForgetOldProjects)
+        .with(NameProject::new(models, credits.clone()))
+        .with(ForgetOldProjects::new(credits))
         .with(DeleteConversation::new(artifacts.clone(), settings))
         .with(DeleteAccount::new(artifacts.clone()))
         .with(SendMail::new(ses))

@@ -25,9 +25,11 @@ async fn main() -> Result<(), Error> {
         .ok();
 
     let artifacts = Artifacts::from_env(&sdk, store.clone())?;
-    let payments = Payments::from_env(store.clone(), &secrets, &Credits::from_env(store.clone())?)?;
+    let credits = Credits::from_env(store.clone())?;
+    let payments = Payments::from_env(store.clone(), &secrets, &credits)?;
+    let credits = models.iter().cloned().fold(credits, Credits::with_models);
     let settings = Settings::from_env()?;
-    let kinds = registry(models, &artifacts, payments, Ses::from_env(&sdk), settings);
+    let kinds = registry(models, &artifacts, credits, payments, Ses::from_env(&sdk), settings);
     let worker = Worker::new(kinds, DynamoStorage::new(store), settings);
     sequent_aws::queue::serve(worker).await
 }

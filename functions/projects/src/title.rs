@@ -1,14 +1,14 @@
 //! Generated names of projects.
 
 use axum::{extract::State, response::IntoResponse};
-use sequent_conversation::{MessageRole, Project, naming::name};
+use sequent_conversation::{
+    MessageRole, Project,
+    naming::{name, spend},
+};
 use sequent_core::{Code, ProjectId, Timestamp};
 use sequent_http::{Caller, Json, Path, Problem, RequestContext, openapi::Problems};
 
 use crate::App;
-
-/// Most bytes of an exchange that count as read for a name.
-const MOST_READ: usize = 16_000;
 
 /// Generate the name of a project from its first messages.
 ///
@@ -44,8 +44,7 @@ pub(crate) async fn generate_project_name(
     };
     let answer = first(MessageRole::Assistant).unwrap_or_default();
     if let Some(credits) = &app.credits {
-        let bytes = (question.len() + answer.len()).min(MOST_READ);
-        let spent = Box::pin(credits.spend_on_call(caller.tenant, bytes)).await;
+        let spent = spend(credits, caller.tenant, &question, &answer).await;
         spent.map_err(sequent_conversation::Error::from)?;
     }
     let name = name(app.models.as_ref(), &question, &answer, context.request_id()).await;

@@ -1,10 +1,15 @@
 //! The credits of a deployment's tenants: where a run reserves credits before it is stored.
 
+use std::num::NonZeroU32;
+
 use sequent_core::{MicroCredits, MicroUsd, RunId, TenantId, TenantLimits, Timestamp};
-use sequent_model::{AllowedModels, Client, ModelName, config, price::Table};
+use sequent_model::{
+    AllowedModels, Client, ModelName, config,
+    price::{Pricing, Table},
+};
 use sequent_tables::{Store, key};
 
-use crate::{Denied, Error, Ledger, Markup, OpenStream, Plans, Quota, Quote, Reservation, Terms};
+use crate::{Account, Denied, Error, Ledger, Markup, OpenStream, Plans, Quota, Quote, Reservation, Terms};
 
 /// The credits of a deployment. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -144,6 +149,17 @@ impl Credits {
         Ok(row.is_some())
     }
 
+    /// Returns the prices, and the default model as far as it is known.
+    #[must_use]
+    pub fn pricing(&self) -> Pricing {
+        match &self.models {
+            Some(models) => models.pricing(),
+            None => {
+                Pricing { table: self.prices.clone(), default_model: self.default_models.first().cloned() }
+            }
+        }
+    }
+
     /// The ledger of a tenant.
     #[must_use]
     pub fn ledger(&self, tenant: TenantId) -> Ledger {
@@ -174,7 +190,22 @@ impl Credits {
 
     /// Returns `true` if tenants have quotas.
     fn has_quotas(&self) -> bool {
-        self.terms.is_none() && (self.limits.runs.is_some() || self.limits.daily_usd.is_some())
+        let limits = &self.limits;
+        let is_limited =
+            limits.runs.is_some() || limits.daily_usd.is_some() || limits.retention_days.is_some();
+        self.terms.is_none() && is_limited
+    }
+
+    /// Returns the days that the tenant's conversations are kept, by its plan or by the limits of every tenant. Returns
+    /// `None` if they are kept until they are deleted.
+    ///
+    /// # Errors
+    /// Returns an error if the table fails.
+    pub async fn retention_days(&self, tenant: TenantId) -> Result<Option<NonZeroU32>, Error> {
+        let Some(terms) = &self.terms else { return Ok(self.limits.retention_days) };
+        let account: Option<Account> = self.store.get(&key::account(tenant)).await?;
+        let plan = account.map_or_else(|| Plans::FREE.to_owned(), |account| account.plan);
+        Ok(terms.plans.get(&plan).retention_days)
     }
 
     /// Returns `true` if credits or a part of the quota are held for the run.

@@ -19,8 +19,8 @@ pub struct Plan {
     /// Largest price of a run, in millionths of a credit.
     #[cfg_attr(feature = "openapi", schema(value_type = i64))]
     pub per_run: MicroCredits,
-    /// Days that a project is kept after its last message. If missing, it is kept until it is deleted. Checked on days on
-    /// which a run starts.
+    /// Days that a project is kept after its last message. If missing, it is kept until it is deleted. Checked once a day
+    /// from the tenant's next run on.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<u32>, minimum = 1))]
     pub retention_days: Option<std::num::NonZeroU32>,
     /// Largest price of all runs of a day, in millionths of a credit. Unlimited if missing.

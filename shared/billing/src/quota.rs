@@ -121,6 +121,7 @@ impl Quota {
         let plan = Plan {
             concurrent_runs: limits.runs.unwrap_or(u32::MAX),
             per_day: limits.daily_usd.map(credits),
+            retention_days: limits.retention_days,
             ..Plan::default()
         };
         let hold = Hold { of_quota: true, ..hold(amount, AT_COST, now) };

@@ -202,12 +202,14 @@ fn not_owned(parent: Option<ParentLease>) -> Error {
     }
 }
 
-/// Enqueues the deletion of conversations that are older than the plan keeps them, with the first run of a day. If that
-/// fails, the first run of the next day makes up for it.
+/// Enqueues the deletion of conversations that are older than the plan keeps them, with the first run of a day, unless the
+/// job of the day before has done so. If that fails, the first run of the next day makes up for it.
 async fn forget_old_projects(runs: &RunStore, new: &NewRun, now: Timestamp) {
     let first_today = new.reservation.as_ref().filter(|reservation| reservation.first_today);
-    let Some(days) = first_today.and_then(|reservation| reservation.plan.retention_days) else { return };
-    let job = ForgetOldProjects::job(new.tenant, days, now);
+    if first_today.and_then(|reservation| reservation.plan.retention_days).is_none() {
+        return;
+    }
+    let job = ForgetOldProjects::job(new.tenant, now);
     if let Err(error) = sequent_jobs::enqueue(runs.tables(), &job, now).await {
         tracing::warn!(%error, "could not enqueue the deletion of old projects; the next day's first run does");
     }

@@ -1,34 +1,46 @@
-//! `forget_old_projects`: deletes the conversations of a tenant that are older than its plan keeps them.
+//! `forget_old_projects`: deletes the conversations of a tenant that are older than its plan, or the operator, keeps them.
+//!
+//! The first run of a day enqueues the job. The job then enqueues itself for the next day as long as the tenant has
+//! conversations, so that it also runs for a tenant that starts no more runs. Nothing scans all tenants.
 
-use std::{num::NonZeroU32, time::Duration};
+use std::time::Duration;
 
+use sequent_billing::Credits;
 use sequent_core::{TenantId, Timestamp};
-use sequent_jobs::{Context, Done, Failed, JobKind, NewJob};
+use sequent_jobs::{Context, Done, Failed, JobKind, NewJob, enqueue_at};
 use sequent_tables::{CursorKey, Store};
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
 use crate::{Error, Project, Projects};
 
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
 /// `forget_old_projects`: deletes conversations without recent messages.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct ForgetOldProjects;
+#[derive(Debug, Clone)]
+pub struct ForgetOldProjects {
+    credits: Credits,
+}
 
 /// The input of [`ForgetOldProjects`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ForgetInput {
     /// The day, as `2026-11-29`. Each day has one job.
     pub period: String,
-    /// Days for which a conversation is kept after its last message.
-    pub days: NonZeroU32,
 }
 
 impl ForgetOldProjects {
-    /// The job of the day of `now`, for a tenant whose conversations are kept for `days`.
+    /// Keeps conversations as long as `credits` say when the job runs: a plan may change while a tenant starts no runs.
     #[must_use]
-    pub fn job(tenant: TenantId, days: NonZeroU32, now: Timestamp) -> NewJob {
-        let period = now.to_string().chars().take(10).collect();
-        NewJob::of::<Self>(tenant, &ForgetInput { period, days })
+    pub fn new(credits: Credits) -> Self {
+        Self { credits }
+    }
+
+    /// The job of the day of `at`.
+    #[must_use]
+    pub fn job(tenant: TenantId, at: Timestamp) -> NewJob {
+        let period = at.to_string().chars().take(10).collect();
+        NewJob::of::<Self>(tenant, &ForgetInput { period })
     }
 }
 
@@ -42,20 +54,41 @@ impl JobKind for ForgetOldProjects {
     }
 
     /// Each deletion is a job of its own. A second one of a project is refused, so they need no transaction with the end of this
-    /// job.
-    async fn run(&self, input: ForgetInput, context: Context) -> Result<Done, Failed> {
-        let kept = Duration::from_secs(u64::from(input.days.get()) * 24 * 3600);
-        let before = Timestamp::now() - kept;
+    /// job. The job of the next day is enqueued first: a failure of this one does not end the series.
+    async fn run(&self, _: ForgetInput, context: Context) -> Result<Done, Failed> {
+        let days = self.credits.retention_days(context.tenant).await.map_err(Failed::retry)?;
+        let Some(days) = days else {
+            return Ok(Done::text("Conversations are kept until they are deleted."));
+        };
+        let now = Timestamp::now();
+        if !has_projects(context.store(), context.tenant).await.map_err(Failed::retry)? {
+            return Ok(Done::text("There are no conversations."));
+        }
+        let tomorrow = now + DAY;
+        let next = Self::job(context.tenant, tomorrow);
+        enqueue_at(context.store(), &next, tomorrow, now).await.map_err(Failed::retry)?;
+        let before = now - DAY * days.get();
         let forgotten = forget(context.store(), context.tenant, before).await.map_err(Failed::retry)?;
         Ok(Done::text(format!("The deletion of {forgotten} projects was enqueued.")))
     }
+}
+
+async fn has_projects(store: &Store, tenant: TenantId) -> Result<bool, Error> {
+    let cursors = own_cursors();
+    let page = Projects::new(store, tenant).list(&cursors, None, Some(1)).await?;
+    Ok(!page.items.is_empty() || page.next_cursor(&cursors).is_some())
+}
+
+/// A key for cursors that only this process uses.
+fn own_cursors() -> CursorKey {
+    CursorKey::new(Ulid::generate().to_string().into())
 }
 
 /// Enqueues the deletion of the conversations without a message since `before`. Returns their number. A conversation with a
 /// live run is in use, however long that run takes.
 async fn forget(store: &Store, tenant: TenantId, before: Timestamp) -> Result<usize, Error> {
     let projects = Projects::new(store, tenant);
-    let cursors = CursorKey::new(Ulid::generate().to_string().into());
+    let cursors = own_cursors();
     let mut cursor = None;
     let mut forgotten = 0;
     loop {
@@ -78,7 +111,11 @@ async fn forget(store: &Store, tenant: TenantId, before: Timestamp) -> Result<us
 
 #[cfg(test)]
 mod tests {
-    use sequent_core::UserId;
+    use std::num::NonZeroU32;
+
+    use sequent_core::{TenantLimits, UserId};
+    use sequent_jobs::{Delivery, Job, JobStatus, Jobs, Registry, Worked, Worker, enqueue};
+    use sequent_runlog::{DynamoStorage, Settings};
 
     use super::*;
     use crate::{ProjectName, TurnRequest, tests::Bench};
@@ -149,8 +186,61 @@ mod tests {
         assert_eq!(ours.get(young.id).await.expect("exists"), young);
         assert_eq!(theirs.get(foreign.id).await.expect("exists"), foreign);
         assert_eq!(forget(&store, tenant, ago(30)).await.expect("forgotten"), 0);
-        let days = NonZeroU32::new(30).expect("not zero");
-        let job = || ForgetOldProjects::job(tenant, days, now);
+        let job = || ForgetOldProjects::job(tenant, now);
         assert_eq!(job().job_key, job().job_key, "one job a day");
+    }
+
+    async fn work(store: &Store, retention_days: Option<NonZeroU32>, job: &NewJob) -> Job {
+        let limits = TenantLimits { retention_days, ..TenantLimits::uncapped() };
+        let credits = Credits::new(store.clone(), None, Default::default()).with_limits(limits);
+        let registry = Registry::new().with(ForgetOldProjects::new(credits));
+        let worker = Worker::new(registry, DynamoStorage::new(store.clone()), Settings::default());
+        let delivery = Delivery { tenant_id: job.tenant, job_id: job.id };
+        assert_eq!(Box::pin(worker.work(delivery, None)).await.expect("works"), Worked::Success);
+        Jobs::new(store, job.tenant).get(job.id).await.expect("exists")
+    }
+
+    async fn pending(store: &Store, tenant: TenantId) -> Vec<Job> {
+        let jobs = Jobs::new(store, tenant).list(&own_cursors(), None, None).await.expect("listed");
+        let is_next = |job: &Job| job.job_type == ForgetOldProjects::TYPE && job.status == JobStatus::Pending;
+        jobs.items.into_iter().filter(is_next).collect()
+    }
+
+    #[tokio::test]
+    async fn the_job_comes_back_every_day_until_the_tenant_has_no_conversations() {
+        let store = sequent_tables::testing::store().await;
+        let tenant = TenantId::new();
+        let now = Timestamp::now();
+        let projects = Projects::new(&store, tenant);
+        let name = ProjectName::new("x").expect("a name");
+        let old = projects.create(UserId::new(), name, now - DAY * 31).await.expect("created");
+        let month = NonZeroU32::new(30);
+        let first = ForgetOldProjects::job(tenant, now);
+        enqueue(&store, &first, now).await.expect("enqueued");
+        let done = work(&store, month, &first).await;
+        assert_eq!(done.result.as_deref(), Some("The deletion of 1 projects was enqueued."));
+        assert!(matches!(projects.get(old.id).await, Err(Error::ProjectNotFound)));
+        let next = pending(&store, tenant).await;
+        let [next] = &next[..] else { panic!("one job for tomorrow: {next:?}") };
+        assert!(next.not_before.is_some_and(|at| at >= now + DAY), "{next:?}");
+
+        let last = ForgetOldProjects::job(tenant, now + DAY * 2);
+        enqueue(&store, &last, now).await.expect("enqueued");
+        work(&store, month, &last).await;
+        assert_eq!(pending(&store, tenant).await.len(), 1, "the conversation is gone, and so is the series");
+    }
+
+    #[tokio::test]
+    async fn without_a_retention_the_job_does_nothing_and_does_not_come_back() {
+        let store = sequent_tables::testing::store().await;
+        let tenant = TenantId::new();
+        let now = Timestamp::now();
+        let name = ProjectName::new("x").expect("a name");
+        let old = Projects::new(&store, tenant).create(UserId::new(), name, now - DAY * 999).await;
+        let job = ForgetOldProjects::job(tenant, now);
+        enqueue(&store, &job, now).await.expect("enqueued");
+        work(&store, None, &job).await;
+        Projects::new(&store, tenant).get(old.expect("created").id).await.expect("kept");
+        assert!(pending(&store, tenant).await.is_empty());
     }
 }

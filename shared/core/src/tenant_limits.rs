@@ -1,6 +1,6 @@
 //! The limits that the operator sets for every tenant, so that a stranger with an account costs little.
 
-use std::str::FromStr;
+use std::{num::NonZeroU32, str::FromStr};
 
 use crate::{
     MicroUsd,
@@ -18,6 +18,8 @@ pub struct TenantLimits {
     pub storage_bytes: Option<u64>,
     /// Cost of the model calls of all runs of a day (UTC). Where runs are paid for, the plan sets this limit.
     pub daily_usd: Option<MicroUsd>,
+    /// Days that a conversation is kept after its last message. Where runs are paid for, the plan sets this limit.
+    pub retention_days: Option<NonZeroU32>,
     /// Model calls of a run.
     pub steps: u32,
     /// Seconds that a run may execute. The time in which it waits for people does not count.
@@ -31,6 +33,7 @@ impl Default for TenantLimits {
             streams: Some(20),
             storage_bytes: Some(1 << 30),
             daily_usd: Some(MicroUsd(5_000_000)),
+            retention_days: None,
             steps: 100,
             seconds: 24 * 3600,
         }
@@ -62,6 +65,7 @@ impl TenantLimits {
             "streams" => self.streams = value.map(positive).transpose().ok()?,
             "storage_bytes" => self.storage_bytes = value.map(str::parse).transpose().ok()?,
             "daily_usd" => self.daily_usd = value.map(|text| dollars(text).ok_or(())).transpose().ok()?,
+            "retention_days" => self.retention_days = value.map(str::parse).transpose().ok()?,
             "steps" => self.steps = positive(value?).ok()?,
             "seconds" => self.seconds = positive(value?).ok()?.into(),
             _ => return None,
@@ -83,8 +87,8 @@ impl FromStr for TenantLimits {
 }
 
 fn invalid(pair: &str) -> InvalidSetting {
-    let allowed = "`runs`, `streams`, `storage_bytes` or `daily_usd` with a number or `none`, or `steps` or `seconds` \
-                   with a number of at least 1";
+    let allowed = "`runs`, `streams`, `storage_bytes`, `daily_usd` or `retention_days` with a number or `none`, or `steps` \
+                   or `seconds` with a number of at least 1";
     InvalidSetting::new("TENANT_LIMITS", pair, allowed)
 }
 
@@ -110,12 +114,14 @@ mod tests {
     #[test]
     fn a_missing_limit_has_its_default_and_none_removes_one() {
         assert_eq!("".parse(), Ok(TenantLimits::default()));
-        let read = "runs=3, streams=none,storage_bytes=0,daily_usd=0.25,steps=7,seconds=60".parse();
+        let read = "runs=3, streams=none,storage_bytes=0,daily_usd=0.25,steps=7,seconds=60,retention_days=30"
+            .parse();
         let expected = TenantLimits {
             runs: Some(3),
             streams: None,
             storage_bytes: Some(0),
             daily_usd: Some(MicroUsd(250_000)),
+            retention_days: NonZeroU32::new(30),
             steps: 7,
             seconds: 60,
         };
@@ -131,6 +137,7 @@ mod tests {
             "runs=-1",
             "daily_usd=1.1234567",
             "daily_usd=.",
+            "retention_days=0",
             "steps=none",
             "seconds=0",
         ] {

@@ -115,8 +115,16 @@ impl NewJob {
     /// Never: a job serialises to a map.
     #[must_use]
     pub fn rows(&self, now: Timestamp) -> Vec<Row> {
-        let job = Row::new(&key::job(self.tenant, self.id), &self.job(now)).expect("a job is a map");
-        let job = job.set("queued_at", now.millis()).gsi2(key::active_job(self.id, now + scaled(GRACE)));
+        self.rows_of(&self.job(now), now)
+    }
+
+    fn rows_of(&self, job: &Job, now: Timestamp) -> Vec<Row> {
+        let row = Row::new(&key::job(self.tenant, self.id), job).expect("a job is a map");
+        let job = match job.not_before {
+            // Without the mark of the outbox: a message can be delayed by minutes only.
+            Some(at) => row.gsi2(key::active_job(self.id, at)),
+            None => row.set("queued_at", now.millis()).gsi2(key::active_job(self.id, now + scaled(GRACE))),
+        };
         let claim = self.job_key.as_ref().map(|text| {
             let key = key::job_key(self.tenant, &self.job_type, text);
             Row::new(&key, &KeyClaim { job_id: self.id }).expect("an id is a map")
@@ -146,7 +154,20 @@ impl NewJob {
 /// # Errors
 /// Returns an error if the table fails.
 pub async fn enqueue(store: &Store, new: &NewJob, now: Timestamp) -> Result<Enqueued, Error> {
-    insert(store, new, None, now).await
+    insert(store, new, new.job(now), None).await
+}
+
+/// As [`enqueue`], for a job that must not begin before `at`. The sweep delivers it then, which takes a minute.
+///
+/// # Errors
+/// Returns an error if the table fails.
+pub async fn enqueue_at(
+    store: &Store,
+    new: &NewJob,
+    at: Timestamp,
+    now: Timestamp,
+) -> Result<Enqueued, Error> {
+    insert(store, new, Job { not_before: Some(at), ..new.job(now) }, None).await
 }
 
 /// As [`enqueue`], if `subject` holds in the same transaction: the condition that what the job is about has not been
@@ -160,24 +181,19 @@ pub async fn enqueue_about(
     subject: Write,
     now: Timestamp,
 ) -> Result<Enqueued, Error> {
-    insert(store, new, Some(subject), now).await
+    insert(store, new, new.job(now), Some(subject)).await
 }
 
-async fn insert(
-    store: &Store,
-    new: &NewJob,
-    subject: Option<Write>,
-    now: Timestamp,
-) -> Result<Enqueued, Error> {
+async fn insert(store: &Store, new: &NewJob, job: Job, subject: Option<Write>) -> Result<Enqueued, Error> {
     for _ in 0..TRIES {
-        let transaction =
-            new.rows(now).into_iter().map(Write::insert).fold(Transaction::new(), Transaction::write);
+        let rows = new.rows_of(&job, job.created_at).into_iter().map(Write::insert);
+        let transaction = rows.fold(Transaction::new(), Transaction::write);
         let transaction = match &subject {
             Some(subject) => transaction.write(subject.clone()).label(SUBJECT),
             None => transaction,
         };
         match store.commit(transaction, Retry::BRIEF).await {
-            Ok(()) => return Ok(Enqueued::New(new.job(now))),
+            Ok(()) => return Ok(Enqueued::New(job)),
             Err(cancelled) if cancelled.refused(SUBJECT) => return Err(Error::NoSubject),
             Err(cancelled) if cancelled.any_refused() => {
                 if let Some(job) = new.existing(store).await? {

@@ -42,7 +42,7 @@ pub use admin::{Cancel, Redrive, cancel, redrive};
 pub use attempt::{JobClaim, Renewal, claim, renew};
 pub use deliver::{DeadLetter, Delivery, Dispatch, Effects, UNREADABLE, postpone, store_unreadable};
 pub use end::{End, EndedJob, end};
-pub use enqueue::{Enqueued, NewJob, enqueue, enqueue_about};
+pub use enqueue::{Enqueued, NewJob, enqueue, enqueue_about, enqueue_at};
 pub use jobs::Jobs;
 pub use registry::{
     Context, Done, Failed, JobKind, LeftArtifact, ProgressReporter, Queue, Registry, RetryPolicy,

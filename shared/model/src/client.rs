@@ -12,7 +12,7 @@ use crate::{
     config, demo,
     deployed::ClientSettings,
     meter::Meter,
-    price::Price,
+    price::{Price, Pricing},
     retry,
     upstream::{Order, Upstream},
     wire::Protocol,
@@ -123,6 +123,13 @@ impl Client {
             None if model.split().0 == Provider::Demo => Some(MicroUsd(0)),
             price => price.map(|price| price.cost(usage)),
         }
+    }
+
+    /// Returns the prices, and the default model as it is known, for a process that does not ask the models.
+    #[must_use]
+    pub fn pricing(&self) -> Pricing {
+        let config = self.config();
+        Pricing { table: config.prices.clone(), default_model: Some(config.default_model.clone()) }
     }
 
     /// Returns the price of `model`, or `None` if it is not known.

@@ -49,6 +49,7 @@ pub use client::{Client, Context, ModelInfo};
 pub use config::{Config, Secrets, Timeouts};
 pub use error::{Error, Phase};
 pub use file::{AttachedFile, FileBytes, FileType};
+pub use meter::tokens as estimate_tokens;
 pub use name::{ModelName, Provider};
 pub use request::{Message, Origin, Part, Reasoning, Request, Role, ToolCall, ToolResult, ToolSpec};
 pub use retry::Policy;

@@ -47,7 +47,8 @@ impl Tally {
 }
 
 /// Estimates the tokens of a text.
-pub(crate) fn tokens(text: &str) -> u64 {
+#[must_use]
+pub fn tokens(text: &str) -> u64 {
     let mut tally = Tally::default();
     tally.add(text);
     tally.tokens()

@@ -132,6 +132,27 @@ impl Table {
     }
 }
 
+/// The prices of a deployment's models, for a process that does not ask them.
+#[derive(Clone, Debug, Default)]
+pub struct Pricing {
+    /// The prices by model.
+    pub table: Table,
+    /// The model of requests that name none, if it is known.
+    pub default_model: Option<ModelName>,
+}
+
+impl Pricing {
+    /// Returns the cost of `usage`, or `None` if the model has no known price. The demo costs nothing unless it has a price.
+    #[must_use]
+    pub fn cost(&self, model: &ModelName, usage: &Usage) -> Option<MicroUsd> {
+        let (provider, name) = model.split();
+        match self.table.get(name) {
+            None if provider == Provider::Demo => Some(MicroUsd(0)),
+            price => price.map(|price| price.cost(usage)),
+        }
+    }
+}
+
 fn listed(model: &str) -> Option<Price> {
     let found = LIST.iter().find(|(name, _)| *name == model);
     found.map(|(_, price)| *price)

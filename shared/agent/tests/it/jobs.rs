@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use sequent_agent::{Engine, Executed, execute};
+use sequent_billing::Credits;
 use sequent_conversation::{NameProject, NewRun, ProjectName, RunStatus, cancel};
 use sequent_core::{ArtifactId, JobId};
 use sequent_event::{Artifact, CancelReason, JobStatus, Phase, RunOutcome, RunStage, TranscriptEntry};
@@ -167,7 +168,8 @@ async fn the_first_exchange_of_a_conversation_names_it_once() {
         "the id is derived from the run"
     );
 
-    let registry = Registry::new().with(NameProject::new(Some(bench.engine.models.clone())));
+    let credits = Credits::new(bench.engine.store().clone(), None, Default::default());
+    let registry = Registry::new().with(NameProject::new(Some(bench.engine.models.clone()), credits));
     let worker = Worker::new(registry, bench.engine.storage.clone(), bench.engine.settings);
     let delivery = Delivery { tenant_id: bench.tenant, job_id: job.id };
     assert_eq!(Box::pin(worker.work(delivery, None)).await.unwrap(), Worked::Success);
