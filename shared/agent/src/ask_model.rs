@@ -56,12 +56,7 @@ pub(crate) async fn ask_model(execution: &mut Execution<'_>, purpose: Purpose) -
         Ok(model) => model,
         Err(error) => return Ok(Flow::End(vec![run_error(error.code(), &error.public_message())])),
     };
-    let request = Request {
-        system: Some(prompt::system(purpose, wanted(&execution.state))),
-        must_call: matches!(purpose, Purpose::Deliver(_)),
-        tools: offer::tools(execution, purpose),
-        ..Request::new(model.clone(), prompt::messages(execution, purpose).await?)
-    };
+    let request = request(execution, purpose, model.clone()).await?;
     let requests = match Requests::new(execution, request).await {
         Ok(requests) => requests,
         Err(error) => return Ok(Flow::End(files_unavailable(execution, &error))),
@@ -94,8 +89,22 @@ fn files_unavailable(execution: &Execution<'_>, error: &Unavailable) -> Vec<Body
     bodies
 }
 
+/// Builds the request for this purpose.
+pub(crate) async fn request(
+    execution: &mut Execution<'_>,
+    purpose: Purpose,
+    model: ModelName,
+) -> Result<Request, Error> {
+    Ok(Request {
+        system: Some(prompt::system(purpose, wanted(&execution.state))),
+        must_call: matches!(purpose, Purpose::Deliver(_)),
+        tools: offer::tools(execution, purpose),
+        ..Request::new(model, prompt::messages(execution, purpose).await?)
+    })
+}
+
 /// The model that the run names, or the deployment's default.
-async fn model_of(execution: &Execution<'_>) -> Result<ModelName, sequent_model::Error> {
+pub(crate) async fn model_of(execution: &Execution<'_>) -> Result<ModelName, sequent_model::Error> {
     match execution.run.model.as_deref() {
         Some(name) => name.parse(),
         None => Ok(execution.engine.models.default_model().await),

@@ -179,6 +179,7 @@ fn result(child: &Child, state: &State) -> Body {
         message: encoded_prefix(message, MAX_MESSAGE).to_owned(),
         code: code.to_owned(),
         usage,
+        usage_may_grow: false,
     };
     match &state.phase {
         Phase::Finished(RunOutcome::Success) => {

@@ -13,6 +13,7 @@ use crate::{
     children,
     execution::{Execution, Flow, run_error},
     jobs::{self, RunJobs},
+    lost_call::record_lost_call,
     next::{Next, next},
     tools,
 };
@@ -109,7 +110,7 @@ impl RunLoop<'_> {
             };
             execution.append(started).await?;
         }
-        Ok(())
+        Box::pin(record_lost_call(execution)).await
     }
 
     /// Does what the log calls for. If the log cannot take an event of this step the run ends: every owner would write it
@@ -143,6 +144,8 @@ impl RunLoop<'_> {
             Stopped::TooLarge(_) => ("event_too_large", "A result is too large to be stored."),
             _ => ("event_invalid", "The run cannot be continued because of an internal error."),
         };
+        // The response that the event belongs to was not recorded.
+        Box::pin(record_lost_call(&mut self.execution)).await?;
         let mut bodies = closing_bodies(&self.execution.state);
         bodies.push(run_error(code, message));
         Ok(bodies)

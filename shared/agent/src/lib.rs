@@ -18,6 +18,7 @@ mod execution;
 mod fit;
 mod jobs;
 mod live;
+mod lost_call;
 mod next;
 mod offer;
 mod planning;
@@ -155,7 +156,7 @@ impl Engine {
     /// The logs and rows of runs, with the settings of their owners.
     #[must_use]
     pub fn runs(&self) -> RunStore {
-        RunStore::new(self.storage.clone(), self.settings)
+        RunStore::new(self.storage.clone(), self.settings).with_pricing(self.models.pricing())
     }
 
     /// The store of the tables.

@@ -78,7 +78,7 @@ impl FindingKind {
                 "Set live_run_id of the project's row to NULL if it still names this run."
             }
             Self::HoldOfEndedRun => {
-                "Redrive the job settle_run of the run if it failed. Otherwise look for the run's posting in the ledger: without one, settle the hold; with one, remove the hold from the account."
+                "Redrive the job settle_run of the run if it failed, or delete the conversation: that settles its runs. Otherwise look for the run's posting in the ledger: without one, settle the hold; with one, remove the hold from the account."
             }
             Self::LedgerDiffers => "Stop changes of the account, and compare it with its postings by hand.",
             Self::JobNotDue | Self::JobStuck => {

@@ -87,6 +87,25 @@ pub struct Reservation {
     pub first_today: bool,
 }
 
+/// Returns `true` if the ledger has the posting of the run: it was settled.
+///
+/// # Errors
+/// Returns an error if the table fails.
+pub async fn is_posted(store: &Store, tenant: TenantId, run: RunId) -> Result<bool, TableError> {
+    let posting = key::posting(tenant, PostingId::from_bits(run.bits()));
+    Ok(store.get_item(&posting).await?.is_some())
+}
+
+/// Builds the write that releases what a quota holds for a run that has ended, at no cost. Its condition is that the quota
+/// holds something.
+#[must_use]
+pub fn release_of_quota(tenant: TenantId, run: RunId) -> Update {
+    let run = run.to_string();
+    let held = || ["holds", run.as_str()];
+    let update = Update::of(&key::quota(tenant)).add("version", 1).remove(held());
+    update.when(attribute(held()).is_present())
+}
+
 /// The run that credits are spent on, for its posting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "plain data")]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sequent_core::{Timestamp, UserId, pace::scaled};
-use sequent_event::{Body, CancelReason, Child, Event, RunOutcome, State};
+use sequent_event::{Body, CancelReason, Child, Event, RunOutcome, State, Usage};
 use sequent_runlog::{
     AppendError, Claim, ControlOutcome, Decision, DynamoStorage, Finish, LogKey, Segment, Signals, Stopped,
     Storage as _, TransactionRows, Unavailable, Writer, append_control, decide, read_all,
@@ -11,17 +11,13 @@ use sequent_runlog::{
 use sequent_tables::{Transaction, Update, exists, key};
 
 use crate::{
-    Error, GRACE, Run, RunQuestion, RunStatus, RunStore, Runs, closing_bodies,
+    Error, GRACE, LostCall, Run, RunQuestion, RunStatus, RunStore, Runs, closing_bodies,
     finish::finish_at,
     turn::{self, wake_next},
 };
 
 /// Times that a request follows a run which is answered and asks again meanwhile.
 const ROUNDS: usize = 8;
-/// The reason of a child that had a live owner when its parent ended. It may use a model for a moment longer.
-pub(crate) const CHILD_LEFT_BEHIND: &str = "The run that this one is a part of has ended.";
-/// The reason of a job that had not ended when its run ended. An attempt may use a model for a moment longer.
-pub(crate) const JOB_LEFT_BEHIND: &str = "The run that this job belongs to has ended.";
 
 /// The result of cancelling a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,12 +106,12 @@ pub async fn cancel_child(runs: &RunStore, parent: LogKey, child: &Child) -> Res
     let events: Vec<Event> = segments.iter().flat_map(Segment::events).collect();
     let state = State::of(&events).map_err(Stopped::from)?;
     let has_ended = events.is_empty() || (state.phase.is_closed() && !state.is_interrupted());
-    let message = if has_ended { "The child run was cancelled." } else { CHILD_LEFT_BEHIND };
     Ok(Body::SubagentError {
         subagent_run_id: child.run,
-        message: message.to_owned(),
+        message: "The child run was cancelled.".to_owned(),
         code: "cancelled".to_owned(),
         usage: state.totals,
+        usage_may_grow: !has_ended,
     })
 }
 
@@ -125,11 +121,10 @@ pub async fn cancel_child(runs: &RunStore, parent: LogKey, child: &Child) -> Res
 /// # Errors
 /// Fails if the table or the log fails.
 pub async fn cancel_jobs(runs: &RunStore, key: LogKey, state: &State) -> Result<(), Error> {
+    let reason = "The run that this job belongs to has ended.";
     for job in state.open_jobs() {
         let now = runs.storage().now();
-        match Box::pin(sequent_jobs::cancel(runs.storage(), key.tenant, job.job_id, JOB_LEFT_BEHIND, now))
-            .await
-        {
+        match Box::pin(sequent_jobs::cancel(runs.storage(), key.tenant, job.job_id, reason, now)).await {
             // A job that is in the log and was not created has nothing to cancel.
             Ok(_) | Err(sequent_jobs::Error::NotFound) => {}
             Err(error) => return Err(error.into()),
@@ -178,6 +173,14 @@ pub(crate) async fn end(
     Ok(())
 }
 
+/// The event that records the model call which was lost with the owner of the run.
+async fn lost_call(runs: &RunStore, key: LogKey, state: &State) -> Result<Body, Error> {
+    let named = state.model.as_deref().and_then(|name| name.parse().ok());
+    let model = named.or_else(|| runs.pricing().default_model.clone());
+    let call = LostCall { model, input_tokens: None, finish_reason: Usage::CANCELLED };
+    Ok(call.recorded(runs.pricing(), state, &read_all(runs.storage(), key).await?))
+}
+
 /// Stops the children and the jobs of the run. Returns the events that end it.
 async fn end_bodies(
     runs: &RunStore,
@@ -197,6 +200,9 @@ async fn end_bodies(
     }
     cancel_jobs(runs, key, writer.opening()).await?;
     bodies.extend(closing_bodies(writer.opening()));
+    if writer.opening().call_in_flight {
+        bodies.push(lost_call(runs, key, writer.opening()).await?);
+    }
     let outcome = RunOutcome::Cancelled;
     bodies.push(Body::RunFinished { thread_id: row.project_id, run_id: row.id, outcome });
     Ok(writer.make_room(bodies).await?)

@@ -14,7 +14,6 @@ use sequent_tables::{Cancelled, Key, Label, Row, Transaction, Update, Write, exi
 use crate::{
     MAX_STEERING_MESSAGES, NameProject, RebuildInput, RebuildProjections, Run, SettleRun,
     replies::{answers, prompt_ordinal},
-    settle::has_usage_in_flight,
     turn::{self, TurnState},
 };
 
@@ -151,7 +150,7 @@ impl FinalRows {
         let succeeded = state.phase == Phase::Finished(RunOutcome::Success);
         // An interrupted run goes on, and so does its answer. A child answers its parent.
         let has_answers = !rolled_back && !waits && !is_child;
-        let is_late = !waits && has_usage_in_flight(state);
+        let is_late = !waits && state.usage_may_grow;
         let settles_now = !waits && !is_late;
         let settlement = state.configuration.hold.clone().filter(|_| settles_now).map(|hold| Settlement {
             hold,

@@ -26,6 +26,7 @@ mod deletion;
 mod error;
 mod finish;
 mod history;
+mod lost_call;
 mod message;
 pub mod naming;
 mod options;
@@ -62,6 +63,7 @@ pub use history::{
     ArtifactPart, AttachmentPart, CallPart, CallState, History, MessagePart, PersonPart, ShownMessage,
     UiHistoryMessage, UiHistoryPart,
 };
+pub use lost_call::LostCall;
 pub use message::{Message, MessageRole, MessageStatus};
 pub use naming::NameProject;
 pub use options::{RunLimits, RunOptions};
@@ -75,7 +77,7 @@ pub use rebuild::{RebuildInput, RebuildProjections};
 pub use retention::{ForgetInput, ForgetOldProjects};
 pub use run::{Run, RunCost, RunFailure, RunStatus, TokenUsage};
 pub use runs::Runs;
-pub use settle::{SettleInput, SettleRun};
+pub use settle::{SettleInput, SettleRun, settle_ended};
 pub use start::{Destination, OnConflict, OwnedRun, RunRequest, RunStarter, StartedRun};
 pub use steer::{MAX_STEERING_MESSAGES, Steered, steer};
 pub use store::RunStore;

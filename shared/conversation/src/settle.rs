@@ -8,16 +8,13 @@ use std::{sync::Arc, time::Duration};
 
 use sequent_billing::{Payer, Spent, hold};
 use sequent_core::{JobId, RunId, TenantId, Timestamp, pace::scaled};
-use sequent_event::{Body, ChildEnd, Event, State, Totals};
+use sequent_event::{Body, Event, State, Totals};
 use sequent_jobs::{Context, Done, Failed, Job, JobKind, NewJob, RetryPolicy};
 use sequent_runlog::{DynamoStorage, LogKey, Segment, Settings, read_all};
-use sequent_tables::{Transaction, Update, Write, attribute, exists, key};
+use sequent_tables::{Retry, Transaction, Update, Write, attribute, exists, key};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    Run, RunCost, TokenUsage,
-    cancel::{CHILD_LEFT_BEHIND, JOB_LEFT_BEHIND},
-};
+use crate::{Error, Run, RunCost, TokenUsage};
 
 /// Time after the end of a run in which its children and jobs must have ended. It is shorter than the time after which the
 /// audit reports the hold.
@@ -34,15 +31,6 @@ pub struct SettleInput {
     pub run_id: RunId,
     /// End of the run.
     pub ended_at: Timestamp,
-}
-
-/// Returns `true` if a child or a job of the ended run may still be using a model.
-pub(crate) fn has_usage_in_flight(state: &State) -> bool {
-    let child =
-        |ended: &ChildEnd| matches!(ended, ChildEnd::Failure { message, .. } if message == CHILD_LEFT_BEHIND);
-    let mut children = state.children.iter().filter_map(|child| child.ended.as_ref());
-    let mut jobs = state.jobs.iter().filter_map(|job| job.ended.as_ref());
-    children.any(child) || jobs.any(|ended| ended.result == JOB_LEFT_BEHIND)
 }
 
 impl SettleRun {
@@ -72,19 +60,31 @@ impl JobKind for SettleRun {
 
     async fn run(&self, input: SettleInput, context: Context) -> Result<Done, Failed> {
         let log = LogKey { tenant: context.tenant, run: input.run_id };
-        let now = Timestamp::now();
-        let used = Box::pin(used(&context.storage, log, now)).await?;
-        if used.in_flight > 0 {
-            let waits = format!("{} children or jobs of the run have not ended", used.in_flight);
-            if now.since(input.ended_at) < scaled(PATIENCE) {
-                return Err(Failed::Retry(waits));
-            }
-            tracing::error!(run = %input.run_id, waits, "settling a run without their further usage");
-        }
-        let settlement = LateSettlement::of(&context, input, &used).await?;
+        let used =
+            Box::pin(final_usage(&context.storage, log, input.ended_at)).await.map_err(Failed::retry)?;
+        let settlement = LateSettlement::of(&context.storage, log, input.ended_at, &used).await;
+        let settlement = settlement.map_err(Failed::retry)?;
         let text = format!("{} micro-dollars", used.totals.cost_micro_usd.0);
         Ok(Done { writes: Some(Arc::new(move |writes| settlement.join(writes))), ..Done::text(text) })
     }
+}
+
+/// Settles an ended run whose job [`SettleRun`] has failed for good or was cancelled, by what its log and those of its
+/// children record. Its hold would stay otherwise, because a run and its job settle only as they end. A hold that has a
+/// posting already was settled and is left alone: it contradicts the ledger.
+///
+/// # Errors
+/// [`Error::StillRunning`] if a child or a job may still be using a model, or when the table or a log fails.
+pub async fn settle_ended(storage: &DynamoStorage, log: LogKey) -> Result<(), Error> {
+    let run: Option<Run> = storage.store().get(&key::run(log.tenant, log.run)).await?;
+    let Some(run) = run.filter(Run::has_ended) else { return Ok(()) };
+    if hold::is_posted(storage.store(), log.tenant, log.run).await? {
+        return Ok(());
+    }
+    let ended_at = run.completed_at.unwrap_or(run.created_at);
+    let used = Box::pin(final_usage(storage, log, ended_at)).await?;
+    let settlement = LateSettlement::of(storage, log, ended_at, &used).await?;
+    Ok(storage.store().commit(settlement.join(Transaction::new()), Retry::CONTENDED).await?)
 }
 
 /// The usage of a run and of everything that it started.
@@ -95,10 +95,24 @@ struct RunUsage {
     in_flight: u32,
 }
 
+/// Returns the usage of an ended run that will not grow any more, or that has had the time to grow.
+async fn final_usage(storage: &DynamoStorage, log: LogKey, ended_at: Timestamp) -> Result<RunUsage, Error> {
+    let now = Timestamp::now();
+    let used = Box::pin(used(storage, log, now)).await?;
+    if used.in_flight > 0 {
+        if now.since(ended_at) < scaled(PATIENCE) {
+            return Err(Error::StillRunning(log.run));
+        }
+        let left = used.in_flight;
+        tracing::error!(run = %log.run, left, "settling a run without the further usage of its children and jobs");
+    }
+    Ok(used)
+}
+
 /// Adds up the model calls of a run, of its jobs and of its children, each from where it was recorded first. The events
 /// with which the run's own log repeats the usage of a child are older.
-async fn used(storage: &DynamoStorage, log: LogKey, now: Timestamp) -> Result<RunUsage, Failed> {
-    let segments = read_all(storage, log).await.map_err(Failed::retry)?;
+async fn used(storage: &DynamoStorage, log: LogKey, now: Timestamp) -> Result<RunUsage, Error> {
+    let segments = read_all(storage, log).await?;
     let events: Vec<Event> = segments.iter().flat_map(Segment::events).collect();
     let state = folded(log, &events);
     let mut totals = Totals::default();
@@ -112,7 +126,7 @@ async fn used(storage: &DynamoStorage, log: LogKey, now: Timestamp) -> Result<Ru
     let mut in_flight = u32::from(!has_ended);
     for job in &state.jobs {
         let place = key::job(log.tenant, job.job.job_id);
-        let row: Option<Job> = storage.store().get(&place).await.map_err(Failed::retry)?;
+        let row: Option<Job> = storage.store().get(&place).await?;
         let reported = job.ended.as_ref().map(|ended| ended.usage).unwrap_or_default();
         totals.add(&row.as_ref().map_or(reported, |row| row.usage.into()));
         in_flight += u32::from(row.is_some_and(|row| may_work(&row, now)));
@@ -149,22 +163,23 @@ struct LateSettlement {
 }
 
 impl LateSettlement {
-    async fn of(context: &Context, input: SettleInput, used: &RunUsage) -> Result<Self, Failed> {
-        let tenant = context.tenant;
+    async fn of(
+        storage: &DynamoStorage,
+        log: LogKey,
+        ended_at: Timestamp,
+        used: &RunUsage,
+    ) -> Result<Self, Error> {
         let totals = &used.totals;
-        let place = key::run(tenant, input.run_id);
-        let run: Option<Run> = context.store().get(&place).await.map_err(Failed::retry)?;
-        // A run whose conversation was deleted has no row, and is paid for all the same.
-        let update = run.as_ref().map(|_| {
-            let tokens =
-                TokenUsage { input_tokens: totals.input_tokens, output_tokens: totals.output_tokens };
-            let cost = RunCost { micro_usd: totals.cost_micro_usd, incomplete: totals.incomplete };
-            Write::from(Update::of(&place).set("usage", tokens).set("cost", cost).when(exists()))
-        });
-        let mut rows: Vec<Write> = update.into_iter().collect();
-        if let Some(run) = &run {
-            rows.extend(settle(context, input, used, run).await?);
-        }
+        let place = key::run(log.tenant, log.run);
+        // A run whose conversation was deleted has no row, and its deletion has settled it.
+        let Some(run) = storage.store().get::<Run>(&place).await? else {
+            return Ok(Self { rows: Vec::new() });
+        };
+        let tokens = TokenUsage { input_tokens: totals.input_tokens, output_tokens: totals.output_tokens };
+        let cost = RunCost { micro_usd: totals.cost_micro_usd, incomplete: totals.incomplete };
+        let update = Update::of(&place).set("usage", tokens).set("cost", cost).when(exists());
+        let mut rows = vec![Write::from(update)];
+        rows.extend(settle(storage, &run, log, ended_at, used).await?);
         Ok(Self { rows })
     }
 
@@ -175,24 +190,25 @@ impl LateSettlement {
 
 /// Builds the writes that settle the hold, unless the account or the quota has none for the run.
 async fn settle(
-    context: &Context,
-    input: SettleInput,
-    used: &RunUsage,
+    storage: &DynamoStorage,
     run: &Run,
-) -> Result<Vec<Write>, Failed> {
+    log: LogKey,
+    ended_at: Timestamp,
+    used: &RunUsage,
+) -> Result<Vec<Write>, Error> {
+    let LogKey { tenant, .. } = log;
     let Some(held) = &used.state.configuration.hold else { return Ok(Vec::new()) };
-    let tenant = context.tenant;
-    if !hold::is_stored(held, context.store(), tenant, input.run_id).await.map_err(Failed::retry)? {
+    if !hold::is_stored(held, storage.store(), tenant, run.id).await? {
         return Ok(Vec::new());
     }
-    let payer = Payer { tenant, run: input.run_id, user: run.user_id, project: run.project_id };
+    let payer = Payer { tenant, run: run.id, user: run.user_id, project: run.project_id };
     let cost = used.totals.cost_micro_usd;
-    let is_held = attribute(["holds", &input.run_id.to_string()]).is_present();
-    let mut writes = hold::settle(held, payer, cost, input.ended_at);
+    let is_held = attribute(["holds", &run.id.to_string()]).is_present();
+    let mut writes = hold::settle(held, payer, cost, ended_at);
     if let Some(released) = writes.first_mut() {
         *released = released.clone().when(is_held);
     }
-    let metering = Spent::job(held, payer, cost, input.ended_at);
+    let metering = Spent::job(held, payer, cost, ended_at);
     let metering = metering.into_iter().flat_map(|job| job.rows(Timestamp::now())).map(Write::put);
     Ok(writes.into_iter().chain(metering).collect())
 }

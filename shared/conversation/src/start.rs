@@ -145,7 +145,7 @@ impl RunStarter {
     /// Starts runs in `runs` with credits of `credits`.
     #[must_use]
     pub fn new(runs: RunStore, credits: Credits) -> Self {
-        Self { runs, credits }
+        Self { runs: runs.with_pricing(credits.pricing()), credits }
     }
 
     /// Returns the logs and rows of the runs.

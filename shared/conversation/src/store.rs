@@ -1,5 +1,8 @@
 //! The logs and rows of runs, with the settings of their owners.
 
+use std::sync::Arc;
+
+use sequent_model::price::Pricing;
 use sequent_runlog::{DynamoStorage, Settings};
 use sequent_tables::Store;
 
@@ -8,13 +11,24 @@ use sequent_tables::Store;
 pub struct RunStore {
     storage: DynamoStorage,
     settings: Settings,
+    pricing: Arc<Pricing>,
 }
 
 impl RunStore {
     /// Runs whose logs are in `storage`.
     #[must_use]
     pub fn new(storage: DynamoStorage, settings: Settings) -> Self {
-        Self { storage, settings }
+        Self { storage, settings, pricing: Arc::default() }
+    }
+
+    /// Sets the prices of calls whose owners were lost. Without them, the public prices of the models that runs name.
+    #[must_use]
+    pub fn with_pricing(self, pricing: Pricing) -> Self {
+        Self { pricing: Arc::new(pricing), ..self }
+    }
+
+    pub(crate) fn pricing(&self) -> &Pricing {
+        &self.pricing
     }
 
     /// Returns the storage of the logs.

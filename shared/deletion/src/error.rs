@@ -10,9 +10,9 @@ pub enum Error {
     /// The owner of a run has not ended it in time, or the run's job `settle_run` has not ended.
     #[error("{0} was cancelled and has not ended yet, or is not settled yet")]
     StillRunning(RunId),
-    /// Credits are held for a run that nothing will settle. Its log alone has the amount to charge.
+    /// Credits are held for a run that cannot be settled: it has a posting already, or its log or its row is damaged.
     #[error(
-        "{0} has ended and its credits are still held; redrive its job settle_run, or settle the hold by hand"
+        "{0} has ended and its credits are still held, but its log and the ledger do not agree about them; settle the hold by hand"
     )]
     Unsettled(RunId),
     /// A conversation of an account is not deleted yet. Its own job does that.

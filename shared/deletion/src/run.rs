@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use sequent_billing::is_held;
-use sequent_conversation::{Cancel, Run, SettleRun, cancel, end_if_abandoned};
+use sequent_billing::{hold, is_held};
+use sequent_conversation::{Cancel, Run, SettleRun, cancel, end_if_abandoned, settle_ended};
 use sequent_core::{JobId, RunId, Timestamp, pace::scaled};
 use sequent_event::{Body, CancelReason, Entry};
 use sequent_jobs::Job;
@@ -74,18 +74,24 @@ impl Eraser {
         for _ in 0..LOOKS {
             let job: Option<Job> = self.store().get(&settling).await?;
             if job.is_none_or(|job| job.has_ended()) {
-                return self.require_settled(key).await;
+                return Box::pin(self.settle(key)).await;
             }
             sleep(scaled(PAUSE)).await;
         }
         Err(Error::StillRunning(key.run))
     }
 
-    /// Checks that no credits are held for the run. They are settled in the transaction that ends the run or its job, so
-    /// after both has ended a hold stays until a person acts.
-    async fn require_settled(&self, key: LogKey) -> Result<(), Error> {
-        let is_held = is_held(self.store(), key.tenant, key.run).await?;
-        if is_held { Err(Error::Unsettled(key.run)) } else { Ok(()) }
+    /// Settles what is still held for the run, before its log is deleted: that alone has the amount. A run and its job
+    /// settle in the transactions that end them, so a hold that is left after both was left by a job that failed or was
+    /// cancelled. A quota charges nothing, so its hold is released in any case.
+    async fn settle(&self, key: LogKey) -> Result<(), Error> {
+        let LogKey { tenant, run } = key;
+        if !is_held(self.store(), tenant, run).await? {
+            return Ok(());
+        }
+        Box::pin(settle_ended(self.storage(), key)).await?;
+        self.store().write_if(hold::release_of_quota(tenant, run)).await?;
+        if is_held(self.store(), tenant, run).await? { Err(Error::Unsettled(run)) } else { Ok(()) }
     }
 
     /// Replaces the run's row by its record.

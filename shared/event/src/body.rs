@@ -139,6 +139,9 @@ pub enum Body {
         message: String,
         code: String,
         usage: Totals,
+        /// The child had an owner when this was written, which may use a model for a moment longer.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        usage_may_grow: bool,
     },
 
     // Sequent's own

@@ -102,10 +102,14 @@ pub struct State {
     pub asked: Vec<AskedInterrupt>,
     pub children: Vec<Child>,
     pub citations: Vec<Citation>,
+    /// A response has begun whose usage is not recorded. If its owner was lost, the next process records an estimate.
+    pub call_in_flight: bool,
     /// The number of model calls whose usage is recorded.
     pub model_calls: u32,
     /// The usage of all model calls, those of children included.
     pub totals: Totals,
+    /// A child or a job was ended while it may have been using a model. The totals lack what it used after that.
+    pub usage_may_grow: bool,
 }
 
 impl State {

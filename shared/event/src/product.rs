@@ -71,6 +71,9 @@ pub struct JobEnd {
     /// The usage of the job's model calls.
     #[serde(default, skip_serializing_if = "Totals::is_none")]
     pub usage: Totals,
+    /// The job was cancelled after an attempt had begun, which may use a model for a moment longer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub usage_may_grow: bool,
     /// The stage of the run at that time. This event may be the last of its log, and a reader of the tail
     /// must be able to see whether the log is closed.
     pub run: RunStage,

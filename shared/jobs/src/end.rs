@@ -7,7 +7,7 @@ use sequent_event::{Body, JobEnd, JobStatus as EndStatus, State};
 use sequent_runlog::{AppendError, Decision, DynamoStorage, LogKey, TransactionRows, Unavailable, decide};
 use sequent_tables::{Cancelled, Error as DataError, Label, Reason, Retry, Transaction, Write};
 
-use crate::{Done, Error, Job, JobStatus};
+use crate::{Done, Error, Job, JobFailure, JobStatus};
 
 /// The write of the job's own row.
 const JOB: Label = Label::new("job");
@@ -105,7 +105,7 @@ async fn end_in_log(
     ended: EndedJob<'_>,
     rows: &TransactionRows,
 ) -> Result<Option<End>, Error> {
-    let EndedJob { after, done, .. } = ended;
+    let EndedJob { before, after, done, .. } = ended;
     let decided = decide(storage, key, |state: &State| {
         if !state.open_jobs().any(|open| open.job_id == after.id) {
             return Err(());
@@ -115,11 +115,13 @@ async fn end_in_log(
             Body::ArtifactCreated(artifact)
         });
         let is_success = after.status == JobStatus::Success;
+        let is_cancelled = after.error.as_ref().is_some_and(|error| error.code == JobFailure::CANCELLED);
         let finished = Body::JobFinished(JobEnd {
             job_id: after.id,
             status: if is_success { EndStatus::Success } else { EndStatus::Error },
             result: result_text(after),
             usage: after.usage.into(),
+            usage_may_grow: is_cancelled && before.attempt > 0,
             run: state.stage(),
         });
         let bodies = artifacts.chain(done.events.iter().cloned()).chain([finished]).collect();

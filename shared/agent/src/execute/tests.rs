@@ -52,7 +52,8 @@ async fn end_job(execution: &Execution<'_>, job_id: JobId) {
     let decided = decide(&execution.engine.storage, execution.key, |state: &State| {
         let result = "Drew a map.".to_owned();
         let (status, run) = (JobStatus::Success, state.stage());
-        let end = JobEnd { job_id, status, result, usage: Totals::default(), run };
+        let usage = Totals::default();
+        let end = JobEnd { job_id, status, result, usage, usage_may_grow: false, run };
         Ok::<_, Error>((vec![Body::JobFinished(end)], None))
     });
     assert!(matches!(decided.await.unwrap(), Decision::Stored(_)));

@@ -5,8 +5,8 @@ use std::time::Duration;
 use sequent_agent::{Bounds, Engine, execute};
 use sequent_billing::{Account, Ledger, LedgerAccount, Markup, Plans, Posting, Quote, Terms, testing};
 use sequent_conversation::{NewRun, RunStatus, Runs, SettleRun, cancel};
-use sequent_core::{JobId, MicroCredits, MicroUsd, PostingId, RunId, Timestamp};
-use sequent_event::{Body, CancelReason, ChildEnd, Orchestration, Phase, RunOutcome, State, Usage};
+use sequent_core::{JobId, MessageId, MicroCredits, MicroUsd, PostingId, RunId, Timestamp};
+use sequent_event::{Body, CancelReason, ChildEnd, Orchestration, Phase, Role, RunOutcome, State, Usage};
 use sequent_jobs::{Delivery, Jobs, Registry, Worked, Worker};
 use sequent_runlog::{Claim, Settings, claim};
 use sequent_tables::key;
@@ -95,6 +95,34 @@ async fn a_response_ends_where_the_hold_ends() {
     let spent = posting.to(LedgerAccount::Spent);
     assert_eq!((spent, posting.uncovered), (MicroCredits(cost.0 as i64), MicroCredits::ZERO));
     testing::books(bench.engine.store(), bench.tenant, 0).await;
+}
+
+#[tokio::test]
+async fn the_call_of_an_owner_that_was_killed_in_its_response_is_on_the_bill() {
+    let bench = Bench::priced().await;
+    let run = paying(&bench, "/demo tokens=40 rate=0", 50_000).await;
+    let writer = bench.owned(&run).await;
+    let message_id = MessageId::new();
+    writer.append(Body::TextMessageStart { message_id, role: Role::Assistant }).await.unwrap();
+    let delta = "tide ".repeat(100);
+    writer.append(Body::TextMessageContent { message_id, delta }).await.unwrap();
+    writer.release().await.unwrap();
+
+    let key = bench.key(run.run);
+    let claimed = claim(&bench.engine.storage, key, bench.engine.settings, true, None).await.unwrap();
+    let Claim::Won(writer) = claimed else { panic!("the lease was released") };
+    execute(&bench.engine, key, *writer, None).await.unwrap();
+    let events = bench.events(run.run).await;
+    let recorded = events.iter().filter_map(|event| match event.body() {
+        Some(Body::UsageRecorded(usage)) => Some(usage),
+        _ => None,
+    });
+    let recorded: Vec<&Usage> = recorded.collect();
+    let [lost, told] = &recorded[..] else { panic!("two calls: {recorded:?}") };
+    assert!(lost.estimated && lost.finish_reason == Usage::ABANDONED, "{lost:?}");
+    assert_eq!((lost.input_tokens, lost.output_tokens), (told.input_tokens, 125));
+    let cost = lost.cost_micro_usd.unwrap() + told.cost_micro_usd.unwrap();
+    assert_eq!(settled(&bench, run.run).await.unwrap().to(LedgerAccount::Spent).0, cost.0 as i64);
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use sequent_artifacts::{Bucket, testing::bucket};
 use sequent_billing::{Account, Cause, LedgerAccount, testing};
 use sequent_conversation::{Runs, TurnRequest, cancel, claim, create};
 use sequent_core::{JobId, MicroCredits, RunId, TenantId, Timestamp, UserId};
-use sequent_event::{CancelReason, Orchestration};
+use sequent_event::{Body, CancelReason, Event, Orchestration};
 use sequent_jobs::{Delivery, Worked};
 use sequent_runlog::{Lease, Storage as _};
 use sequent_tables::key;
@@ -179,6 +179,29 @@ async fn sequence(bench: &Bench, bucket: &Bucket, seed: u64) -> (RunId, usize) {
     panic!("seed {seed}: {run} does not end");
 }
 
+/// Checks that the log has the usage of every response in it, also of those whose owners have crashed or were cancelled.
+fn check_calls(events: &[Event], seed: u64) {
+    let mut in_flight = false;
+    let mut is_lost = false;
+    for event in events {
+        match event.body() {
+            Some(Body::RunClaimed { .. }) => is_lost = in_flight,
+            Some(
+                Body::TextMessageStart { .. } | Body::ReasoningStart { .. } | Body::ToolCallStart { .. },
+            ) => {
+                assert!(!is_lost, "seed {seed}: the model is asked again, and a lost call is not recorded");
+                in_flight = true;
+            }
+            Some(Body::UsageRecorded(_)) => {
+                in_flight = false;
+                is_lost = false;
+            }
+            _ => {}
+        }
+    }
+    assert!(!in_flight, "seed {seed}: the last call of the run is not recorded");
+}
+
 /// Checks that the run has paid exactly what its model calls cost, and that nothing is left of its hold.
 async fn check(bench: &Bench, run: RunId, seed: u64) {
     let settling = async {
@@ -188,6 +211,10 @@ async fn check(bench: &Bench, run: RunId, seed: u64) {
         }
     };
     timeout(PATIENCE, settling).await.unwrap_or_else(|_| panic!("seed {seed}: {run} is not settled"));
+    let children = bench.state(run).await.children.into_iter().map(|child| child.run);
+    for run in children.chain([run]) {
+        check_calls(&bench.events(run).await, seed);
+    }
     let cost = recorded(bench, run).await;
     let posting = settled(bench, run).await.unwrap();
     let Cause::Run { cost_micro_usd, .. } = &posting.cause else { panic!("{posting:?}") };

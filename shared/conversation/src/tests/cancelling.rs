@@ -1,14 +1,16 @@
 //! Cancels that are cut short.
 
-use sequent_core::Timestamp;
-use sequent_event::{AnswerStatus, Body, CancelReason};
+use sequent_core::{MessageId, Timestamp, UserId};
+use sequent_event::{AnswerStatus, Body, CancelReason, Role};
 use sequent_runlog::{Claim, append_control};
 use sequent_tables::DueIndex;
 
 use super::Bench;
 use crate::{
-    AnswerToQuestion, Cancel, Error, GRACE, ResumeBy, RunStatus, TurnRequest, answer, cancel,
+    AnswerToQuestion, Cancel, Error, GRACE, NewRun, ResumeBy, RunStatus, TurnRequest, answer, cancel,
     cancel::request,
+    create_claimed,
+    testing::append_all,
     turn::{first_waiting, wake_next},
 };
 
@@ -45,6 +47,26 @@ async fn a_waiting_run_is_cancelled_at_once() {
     assert_eq!(cancelled.expect("cancelled"), Cancel::Done);
     assert_eq!(bench.status(&run).await, RunStatus::Cancelled);
     assert_eq!(bench.project().await.live_run_id, None);
+}
+
+#[tokio::test]
+async fn the_call_of_a_lost_owner_is_recorded_when_its_run_is_cancelled() {
+    let bench = Bench::new().await;
+    let new = NewRun {
+        model: Some("gpt-4o".to_owned()),
+        ..NewRun::new(bench.tenant, UserId::new(), bench.project, "Why?")
+    };
+    let writer = create_claimed(&bench.runs, &new, None).await.expect("created");
+    let message_id = MessageId::new();
+    let start = Body::TextMessageStart { message_id, role: Role::Assistant };
+    let content = Body::TextMessageContent { message_id, delta: "tide ".repeat(80) };
+    append_all(&writer, [start, content]).await;
+    writer.release().await.expect("released");
+    let cancelled = cancel(&bench.runs, bench.key(new.run), None, CancelReason::Requested).await;
+    assert_eq!(cancelled.expect("cancelled"), Cancel::Done);
+    let row = bench.run(new.run).await.expect("exists");
+    assert_eq!(row.usage.output_tokens, 100);
+    assert!(row.cost.micro_usd.0 > 1_000 && !row.cost.incomplete, "{:?}", row.cost);
 }
 
 /// The process that ends the run dies after it has become the owner.

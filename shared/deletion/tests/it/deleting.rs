@@ -1,7 +1,7 @@
 //! Deletions: complete, killed half way, repeated.
 
 use sequent_artifacts::{Digest, Error as ArtifactError, Export, Origin, Source};
-use sequent_billing::{Posting, Quota, testing::books};
+use sequent_billing::{LedgerAccount, Posting, Quota, is_held, testing::books};
 use sequent_conversation::{Deletion, Error, NewRun, Runs, SettleRun, TurnRequest, create, create_claimed};
 use sequent_core::{ArtifactId, MicroCredits, MicroUsd, ProjectId, RunId, Timestamp, UserId};
 use sequent_deletion::RunRecord;
@@ -15,7 +15,7 @@ use sequent_tables::{CursorKey, Row, Update, Write, attribute, key};
 
 use crate::{
     bench::{Bench, WORD},
-    left::{conversation, document_of, export, save},
+    left::{conversation, document_of, export, save, unsettled},
 };
 
 const NOTHING: [String; 0] = [];
@@ -169,7 +169,7 @@ async fn a_run_is_not_deleted_before_it_is_settled() {
 }
 
 #[tokio::test]
-async fn a_run_whose_settlement_has_failed_keeps_its_log() {
+async fn a_run_with_a_hold_that_contradicts_the_ledger_keeps_its_log() {
     let bench = Bench::new().await;
     let left = conversation(&bench).await;
     let account = || Update::of(&key::account(bench.tenant));
@@ -179,7 +179,7 @@ async fn a_run_whose_settlement_has_failed_keeps_its_log() {
     let delivery = bench.delivery(left.project).await;
     assert_eq!(bench.work(delivery).await, Worked::Again);
     let failure = bench.job(delivery).await.error.unwrap();
-    assert!(format!("{failure:?}").contains("settle_run"), "{failure:?}");
+    assert!(format!("{failure:?}").contains("by hand"), "{failure:?}");
     let log = LogKey { tenant: bench.tenant, run: left.first };
     assert!(bench.storage.tail(log).await.unwrap().is_some(), "the log is there");
     bench.store().write(account().remove(["holds", &hold])).await.unwrap();
@@ -188,16 +188,32 @@ async fn a_run_whose_settlement_has_failed_keeps_its_log() {
 }
 
 #[tokio::test]
-async fn a_run_that_a_quota_holds_credits_for_keeps_its_log() {
+async fn a_run_whose_settlement_was_cancelled_is_settled_before_it_is_deleted() {
+    let bench = Bench::new().await;
+    let run = Box::pin(unsettled(&bench)).await;
+    let held = is_held(bench.store(), bench.tenant, run.run).await.unwrap();
+    assert!(held, "nothing else will settle the run");
+    bench.projects().delete(run.project).await.unwrap();
+    let delivery = bench.delivery(run.project).await;
+    assert_eq!(bench.work(delivery).await, Worked::Success, "{:?}", bench.job(delivery).await.error);
+    assert_eq!(bench.places().await, NOTHING);
+    let (account, postings) = books(bench.store(), bench.tenant, 0).await;
+    assert!(account.holds.is_empty(), "{account:?}");
+    let spent: Vec<MicroCredits> = postings.iter().map(|posting| posting.to(LedgerAccount::Spent)).collect();
+    assert!(spent.contains(&MicroCredits(1_400)), "the run's call and that of its child: {spent:?}");
+}
+
+#[tokio::test]
+async fn a_quota_that_still_holds_for_an_ended_run_is_released() {
     let bench = Bench::new().await;
     let left = conversation(&bench).await;
     let quota = Quota { holds: [(left.first, MicroCredits(5))].into(), ..Quota::default() };
     bench.store().put(Row::new(&key::quota(bench.tenant), &quota).unwrap()).await.unwrap();
     bench.projects().delete(left.project).await.unwrap();
     let delivery = bench.delivery(left.project).await;
-    assert_eq!(bench.work(delivery).await, Worked::Again);
-    let log = LogKey { tenant: bench.tenant, run: left.first };
-    assert!(bench.storage.tail(log).await.unwrap().is_some(), "the log is there");
+    assert_eq!(bench.work(delivery).await, Worked::Success, "{:?}", bench.job(delivery).await.error);
+    let quota: Quota = bench.store().get(&key::quota(bench.tenant)).await.unwrap().expect("it stays");
+    assert!(quota.holds.is_empty(), "{quota:?}");
 }
 
 #[tokio::test]

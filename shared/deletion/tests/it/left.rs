@@ -2,17 +2,17 @@
 
 use bytes::Bytes;
 use sequent_artifacts::{Artifact, Description, Digest, Entity, Export, Mention, Origin, Source};
-use sequent_conversation::{NewRun, ParentRun, Runs, TurnRequest, create, create_claimed, finish};
+use sequent_conversation::{NewRun, ParentRun, Runs, SettleRun, TurnRequest, create, create_claimed, finish};
 use sequent_core::{
     ArtifactId, InterruptId, JobId, MessageId, MicroUsd, ProjectId, RunId, Timestamp, UserId,
 };
 use sequent_documents::Format;
 use sequent_event::{
     Body, Citation, Interrupt, Job as RunJob, Plan, Question, Reason, Role, RunOutcome, Step, StepStatus,
-    Usage,
+    Totals, Usage,
 };
 use sequent_jobs::{
-    NewJob, enqueue,
+    NewJob, cancel, enqueue,
     kinds::{HelloInput, HelloWorld},
 };
 use sequent_runlog::{DynamoStorage, LogKey, Writer, append_control};
@@ -66,6 +66,42 @@ pub(crate) async fn conversation(bench: &Bench) -> Left {
     let waiting = NewRun::new(bench.tenant, user, project, word("next"));
     create(&bench.runs(), &waiting, TurnRequest::Wait).await.unwrap();
     Left { project, first: first.run, child: child.run, asking: asking.run, waiting: waiting.run }
+}
+
+/// A run that nothing settles: its child was at work when it ended, and its job `settle_run` was cancelled.
+pub(crate) async fn unsettled(bench: &Bench) -> NewRun {
+    let user = UserId::new();
+    let project = ProjectId::new();
+    let run = NewRun {
+        new_project: true,
+        reservation: Some(bench.reservation().await),
+        ..NewRun::new(bench.tenant, user, project, word("message"))
+    };
+    let child = NewRun {
+        parent: Some(ParentRun { run: run.run, epoch: 1 }),
+        ..NewRun::new(bench.tenant, user, project, word("step"))
+    };
+    let owner = Box::pin(create_claimed(&bench.runs(), &run, None)).await.unwrap();
+    let delegated =
+        Body::SubagentStarted { subagent_run_id: child.run, name: "east".to_owned(), description: None };
+    owner.append(delegated).await.unwrap();
+    owner.append(Body::UsageRecorded(usage())).await.unwrap();
+    let worker = Box::pin(create_claimed(&bench.runs(), &child, None)).await.unwrap();
+    let cancelled = Body::SubagentError {
+        subagent_run_id: child.run,
+        message: "The child run was cancelled.".to_owned(),
+        code: "cancelled".to_owned(),
+        usage: Totals::default(),
+        usage_may_grow: true,
+    };
+    owner.append(cancelled).await.unwrap();
+    end(bench, &run, &owner, RunOutcome::Cancelled).await;
+    worker.append(Body::UsageRecorded(usage())).await.unwrap();
+    end(bench, &child, &worker, RunOutcome::Cancelled).await;
+    let settling = SettleRun::job_id(run.run);
+    let cancelling = cancel(&bench.storage, bench.tenant, settling, "by a test", Timestamp::now());
+    Box::pin(cancelling).await.unwrap();
+    run
 }
 
 /// A run with a plan, a tool, a source, a steering message, a child, a job, an artifact, exports and an answer.

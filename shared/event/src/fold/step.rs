@@ -15,6 +15,11 @@ impl State {
             self.stalled_owners = 0;
         }
         let _ = self.answer.apply(body);
+        self.call_in_flight = match body {
+            Body::TextMessageStart { .. } | Body::ReasoningStart { .. } | Body::ToolCallStart { .. } => true,
+            Body::UsageRecorded(_) => false,
+            _ => self.call_in_flight,
+        };
         match body {
             Body::RunClaimed { epoch, reason, .. } => {
                 self.epoch = *epoch;
@@ -101,6 +106,7 @@ impl State {
                 if end.run != RunStage::Ended {
                     self.totals.add(&end.usage);
                 }
+                self.usage_may_grow |= end.usage_may_grow;
                 let ended = self.jobs.iter_mut().find(|task| task.job.job_id == end.job_id);
                 ended.into_iter().for_each(|task| task.ended = Some(end.clone()));
             }
@@ -123,7 +129,8 @@ impl State {
             Body::SubagentFinished { subagent_run_id, result, usage } => {
                 self.child_ended(*subagent_run_id, ChildEnd::Result(result.clone()), usage);
             }
-            Body::SubagentError { subagent_run_id, message, code, usage } => {
+            Body::SubagentError { subagent_run_id, message, code, usage, usage_may_grow } => {
+                self.usage_may_grow |= *usage_may_grow;
                 let ended = ChildEnd::Failure { code: code.clone(), message: message.clone() };
                 self.child_ended(*subagent_run_id, ended, usage);
             }

@@ -154,6 +154,7 @@ fn a_job_that_ends_after_the_last_answer_leaves_the_log_open() {
             status: JobStatus::Success,
             result: String::new(),
             usage: Totals::default(),
+            usage_may_grow: false,
             run,
         })
     };

@@ -80,6 +80,7 @@ impl Run {
             status,
             result: String::new(),
             usage: Default::default(),
+            usage_may_grow: false,
             run: RunStage::Live,
         }));
     }
