@@ -7,12 +7,15 @@ use sequent_conversation::{Projects, Runs};
 use sequent_core::{ArtifactId, Principal, ProjectId, RunId, Timestamp};
 use sequent_documents::Format;
 use sequent_http::{Caller, Json, Problem, Scope, openapi::Problems};
-use sequent_jobs::{Enqueued, Job, JobFailure, JobStatus, enqueue_about};
+use sequent_jobs::{Enqueued, Job, JobFailure, JobStatus, enqueue_within};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::App;
 
+/// Most exports of a tenant that are in progress: fewer than are rendered at the same time, so that one tenant does not
+/// occupy every worker.
+const MOST_LIVE: u32 = 4;
 /// Most repetitions of an export whose file was deleted or could not be made.
 const MOST_REPETITIONS: u32 = 10;
 
@@ -39,7 +42,8 @@ pub(crate) struct NewExport {
 ///
 /// A job makes the file in the background. The job shows the progress and, when it has succeeded, the
 /// artifact that contains the file. Equal content in the same format is exported once: a repeated request
-/// returns the job of the first one, so it is safe to repeat. Beside `artifacts:write`, an API key needs the scopes that
+/// returns the job of the first one, so it is safe to repeat. At most four exports of a tenant are in progress
+/// (`too_many_jobs`). Beside `artifacts:write`, an API key needs the scopes that
 /// read the source: `artifacts:read` for a document, `runs:read` for a run, `projects:read` and `runs:read` for a
 /// conversation.
 #[utoipa::path(
@@ -117,7 +121,7 @@ async fn enqueue_export(
     loop {
         let new = export.job(caller.tenant, run);
         let subject = export.source_exists(caller.tenant, run);
-        match enqueue_about(&app.store, &new, subject, Timestamp::now()).await? {
+        match enqueue_within(&app.store, &new, MOST_LIVE, subject, Timestamp::now()).await? {
             Enqueued::New(job) => return Ok(job),
             Enqueued::Existing(job) => {
                 if export.again >= MOST_REPETITIONS || is_usable(app, caller, &job).await? {

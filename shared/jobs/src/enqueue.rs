@@ -1,7 +1,7 @@
 //! Enqueuing: inserting a job's row, together with the row that claims its key.
 
 use sequent_core::{JobId, RunId, TenantId, Timestamp, pace::scaled};
-use sequent_tables::{Label, Retry, Row, Store, Transaction, Write, key};
+use sequent_tables::{Label, Retry, Row, Store, Transaction, Write, attributes::QUEUED_AT, key};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, GRACE, Job, JobKind, JobStatus, JobUsage, Queue};
@@ -11,6 +11,8 @@ const TRIES: u32 = 3;
 
 /// The condition on what a job is about.
 const SUBJECT: Label = Label::new("subject");
+/// The condition that the tenant has room for the job.
+const ROOM: Label = Label::new("room");
 
 /// A job to enqueue.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,7 +125,7 @@ impl NewJob {
         let job = match job.not_before {
             // Without the mark of the outbox: a message can be delayed by minutes only.
             Some(at) => row.gsi2(key::active_job(self.id, at)),
-            None => row.set("queued_at", now.millis()).gsi2(key::active_job(self.id, now + scaled(GRACE))),
+            None => row.set(QUEUED_AT, now.millis()).gsi2(key::active_job(self.id, now + scaled(GRACE))),
         };
         let claim = self.job_key.as_ref().map(|text| {
             let key = key::job_key(self.tenant, &self.job_type, text);
@@ -154,7 +156,7 @@ impl NewJob {
 /// # Errors
 /// Returns an error if the table fails.
 pub async fn enqueue(store: &Store, new: &NewJob, now: Timestamp) -> Result<Enqueued, Error> {
-    insert(store, new, new.job(now), None).await
+    insert(store, new, new.job(now), &[]).await
 }
 
 /// As [`enqueue`], for a job that must not begin before `at`. The sweep delivers it then, which takes a minute.
@@ -167,7 +169,7 @@ pub async fn enqueue_at(
     at: Timestamp,
     now: Timestamp,
 ) -> Result<Enqueued, Error> {
-    insert(store, new, Job { not_before: Some(at), ..new.job(now) }, None).await
+    insert(store, new, Job { not_before: Some(at), ..new.job(now) }, &[]).await
 }
 
 /// As [`enqueue`], if `subject` holds in the same transaction: the condition that what the job is about has not been
@@ -181,23 +183,44 @@ pub async fn enqueue_about(
     subject: Write,
     now: Timestamp,
 ) -> Result<Enqueued, Error> {
-    insert(store, new, new.job(now), Some(subject)).await
+    insert(store, new, new.job(now), &[(SUBJECT, subject)]).await
 }
 
-async fn insert(store: &Store, new: &NewJob, job: Job, subject: Option<Write>) -> Result<Enqueued, Error> {
+/// As [`enqueue_about`], if `room` holds in the same transaction, too.
+///
+/// # Errors
+/// [`Error::NoRoom`], [`Error::NoSubject`], or an error of the table.
+pub(crate) async fn enqueue_in(
+    store: &Store,
+    new: &NewJob,
+    subject: Write,
+    room: Write,
+    now: Timestamp,
+) -> Result<Enqueued, Error> {
+    insert(store, new, new.job(now), &[(SUBJECT, subject), (ROOM, room)]).await
+}
+
+async fn insert(
+    store: &Store,
+    new: &NewJob,
+    job: Job,
+    conditions: &[(Label, Write)],
+) -> Result<Enqueued, Error> {
     for _ in 0..TRIES {
         let rows = new.rows_of(&job, job.created_at).into_iter().map(Write::insert);
         let transaction = rows.fold(Transaction::new(), Transaction::write);
-        let transaction = match &subject {
-            Some(subject) => transaction.write(subject.clone()).label(SUBJECT),
-            None => transaction,
-        };
+        let transaction = conditions
+            .iter()
+            .fold(transaction, |transaction, (label, write)| transaction.write(write.clone()).label(*label));
         match store.commit(transaction, Retry::BRIEF).await {
             Ok(()) => return Ok(Enqueued::New(job)),
             Err(cancelled) if cancelled.refused(SUBJECT) => return Err(Error::NoSubject),
             Err(cancelled) if cancelled.any_refused() => {
                 if let Some(job) = new.existing(store).await? {
                     return Ok(Enqueued::Existing(job));
+                }
+                if cancelled.refused(ROOM) {
+                    return Err(Error::NoRoom);
                 }
             }
             Err(cancelled) => return Err(cancelled.into()),

@@ -31,6 +31,7 @@ mod jobs;
 pub mod kinds;
 mod registry;
 mod remove;
+mod room;
 mod row;
 mod step;
 #[cfg(test)]
@@ -48,6 +49,7 @@ pub use registry::{
     Context, Done, Failed, JobKind, LeftArtifact, ProgressReporter, Queue, Registry, RetryPolicy,
 };
 pub use remove::remove;
+pub use room::enqueue_within;
 pub use row::{Job, JobFailure, JobProgress, JobStatus};
 pub use usage::{JobUsage, UsageMeter};
 pub use worker::{Worked, Worker};
@@ -61,6 +63,9 @@ use sequent_tables::{Cancelled, Error as DataError, InvalidCursor};
 /// Time after which a job that was queued, or whose pause is over, counts as undelivered.
 pub const GRACE: Duration = Duration::from_secs(30);
 
+/// Time after which a job of a tenant that has too many is likely to have ended.
+const JOB_ENDS: Duration = Duration::from_secs(10);
+
 /// A job operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -70,6 +75,9 @@ pub enum Error {
     /// The run, artifact or conversation of the job has been deleted.
     #[error("the subject of the job does not exist")]
     NoSubject,
+    /// The tenant has as many live jobs of the type as it may have.
+    #[error("the tenant has too many jobs in progress")]
+    NoRoom,
     /// The cursor was not issued by this list.
     #[error(transparent)]
     Cursor(#[from] InvalidCursor),
@@ -97,9 +105,12 @@ impl Error {
         match self {
             Self::Contended | Self::Log(_) => true,
             Self::Data(error) => error.is_transient(),
-            Self::NotFound | Self::NoSubject | Self::Cursor(_) | Self::Effects(_) | Self::Unstorable(_) => {
-                false
-            }
+            Self::NotFound
+            | Self::NoSubject
+            | Self::NoRoom
+            | Self::Cursor(_)
+            | Self::Effects(_)
+            | Self::Unstorable(_) => false,
         }
     }
 }
@@ -131,6 +142,10 @@ impl ApiError for Error {
         match self {
             Self::NotFound => ErrorDetails::new(Code::NotFound, "There is no job with this id."),
             Self::NoSubject => ErrorDetails::new(Code::NotFound, "The subject of the job has been deleted."),
+            Self::NoRoom => {
+                let detail = "As many jobs of this kind are in progress as a tenant may have. Wait for one of them to end.";
+                ErrorDetails::new(Code::TooManyJobs, detail).retry_after(JOB_ENDS)
+            }
             Self::Cursor(error) => error.details(),
             Self::Data(error) => error.details(),
             Self::Log(_) | Self::Contended | Self::Effects(_) | Self::Unstorable(_) => {

@@ -32,7 +32,7 @@ pub use conversation::{
 
 pub use job::{
     active_job, active_job_shard, ended_job, ended_job_shard, greeting, job, job_about, job_key, jobs,
-    jobs_about, parse_job,
+    jobs_about, live_jobs, parse_job,
 };
 
 pub use artifact::{
@@ -213,10 +213,10 @@ pub fn audit(tenant: TenantId, at: Timestamp, id: impl Display) -> Key {
 }
 
 /// Lists of a tenant whose rows nothing else leads to, and which its deletion therefore empties: MCP servers, settings,
-/// uploads, names of conversations, greetings and the audit trail.
+/// uploads, names of conversations, greetings, jobs in progress and the audit trail.
 #[must_use]
-pub fn plain_lists(tenant: TenantId) -> [Partition; 6] {
-    ["mcp-servers", "settings", "uploads", "chat-names", "greetings", "audit"]
+pub fn plain_lists(tenant: TenantId) -> [Partition; 7] {
+    ["mcp-servers", "settings", "uploads", "chat-names", "greetings", "live-jobs", "audit"]
         .map(|list| Partition::table(format!("{tenant}#{list}")))
 }
 

@@ -5,9 +5,10 @@ use std::ops::Deref;
 use sequent_artifacts::{Artifact, Artifacts, Description, Origin, PreviewKeys, testing::bucket};
 use sequent_artifacts_function::{App, router};
 use sequent_conversation::{NewRun, RunStore, TurnRequest, cancel, create};
-use sequent_core::{ArtifactId, ProjectId};
+use sequent_core::{ArtifactId, ProjectId, Timestamp};
 use sequent_event::CancelReason;
 use sequent_http::testing::deployment::{self as testing, Person};
+use sequent_jobs::cancel as cancel_job;
 use sequent_runlog::{DynamoStorage, LogKey, Settings};
 
 /// The artifact in the golden events.
@@ -55,8 +56,15 @@ impl Deployment {
         self.artifacts.save(of.tenant(), id, description, origin, bytes.to_vec().into()).await.unwrap()
     }
 
-    /// Stores the run of the golden events.
-    pub(crate) async fn create_run(&self, of: &Person) {
+    /// Ends a job without a result.
+    pub(crate) async fn end_job(&self, of: &Person, id: &str) {
+        let storage = DynamoStorage::new(self.store().clone());
+        let ended = cancel_job(&storage, of.tenant(), id.parse().unwrap(), "by a test", Timestamp::now());
+        Box::pin(ended).await.unwrap();
+    }
+
+    /// Stores the run of the golden events. Returns its project.
+    pub(crate) async fn create_run(&self, of: &Person) -> ProjectId {
         let project = ProjectId::new();
         let new = NewRun {
             run: RUN.parse().unwrap(),
@@ -64,6 +72,7 @@ impl Deployment {
             ..NewRun::new(of.tenant(), of.user(), project, "Write the report")
         };
         create(&self.runs(), &new, TurnRequest::Claim).await.unwrap();
+        project
     }
 
     /// Ends the run, so that an export of it does not change.

@@ -184,6 +184,32 @@ async fn a_damaged_archive_has_no_preview() {
 }
 
 #[tokio::test]
+async fn a_tenant_has_a_limited_number_of_exports_in_progress() {
+    let deployment = Deployment::new().await;
+    let ada = deployment.sign_up("ada@example.com").await;
+    let project = deployment.create_run(&ada).await;
+    // Each export of a project is a new one.
+    let export = request("POST", "/api/exports", &ada).json(&json!({"project_id": project, "format": "zip"}));
+    let mut jobs = Vec::new();
+    for _ in 0..4 {
+        let answer = deployment.send(&export).await;
+        assert_eq!(answer.status, 202, "{}", answer.text());
+        jobs.push(answer.json()["id"].as_str().unwrap().to_owned());
+    }
+    let full = deployment.send(&export).await;
+    assert_eq!(outcome(&full), refused(429, "too_many_jobs"));
+    assert_eq!(full.header("retry-after"), "10");
+    deployment.end_job(&ada, &jobs[0]).await;
+    assert_eq!(deployment.send(&export).await.status, 202);
+
+    let template = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../template.yaml"));
+    let source = template.split("\n  ExportWorkerSource:\n").nth(1).unwrap();
+    let workers = source.split("MaximumConcurrency: ").nth(1).unwrap();
+    let workers: String = workers.chars().take_while(char::is_ascii_digit).collect();
+    assert!(workers.parse::<usize>().unwrap() > jobs.len(), "one tenant leaves a worker to others");
+}
+
+#[tokio::test]
 async fn an_export_has_the_rate_limit_of_expensive_requests() {
     let deployment = Deployment::new().await;
     let ada = deployment.sign_up("ada@example.com").await;

@@ -287,6 +287,9 @@ codes! {
         NotFailed = "not_failed", Conflict,
             "The job has not failed.",
             "Redrive only jobs with the status `error`.";
+        TooManyJobs = "too_many_jobs", TooManyRequests,
+            "The tenant has as many jobs of the kind in progress as it may have.",
+            "Repeat the request after the time in `Retry-After`, or when a job has ended.";
         JobOfRun = "job_of_run", Conflict,
             "The job belongs to a run, which pays for its model calls and has gone on without its result.",
             "Send a message that asks for the result again. The operator of the deployment can redrive the job.";

@@ -74,3 +74,9 @@ fn shard_of(job: JobId) -> u8 {
 pub fn greeting(tenant: TenantId, name: &str) -> Key {
     Key::new(format!("{tenant}#greetings"), hash(&[name.as_bytes()]))
 }
+
+/// The jobs of a type that a tenant has in progress, where their number is limited.
+#[must_use]
+pub fn live_jobs(tenant: TenantId, job_type: &str) -> Key {
+    Key::new(format!("{tenant}#live-jobs"), job_type)
+}
