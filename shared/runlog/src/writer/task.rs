@@ -1,5 +1,7 @@
 //! The task of a [`Writer`](super::Writer): it appends all that an owner appends after its claim.
 
+mod others;
+
 use std::{
     mem,
     ops::ControlFlow,
@@ -20,7 +22,7 @@ use super::{
     buffer::{Buffer, Pushed},
 };
 use crate::{
-    AppendError, Consistency, LogKey, ReadError, Segment, Settings, Storage, Unavailable, Waiting, WriterId,
+    AppendError, LogKey, Segment, Settings, Storage, Unavailable, Waiting, WriterId,
     append::{Appended, append},
     claim::{Ownership, advance},
     size,
@@ -290,77 +292,8 @@ impl<S: Storage> WriterTask<S> {
         }
     }
 
-    /// Reads new segments and renews the lease, while there is nothing to write.
-    async fn poll(&mut self) -> Result<(), Stopped> {
-        match self.news().await {
-            Ok(segments) => segments.into_iter().try_for_each(|segment| self.apply(segment))?,
-            // An owner that cannot read is still the owner. The next poll or write reads again.
-            Err(ReadError::Unavailable(_)) => {}
-            Err(ReadError::Malformed(source)) => return Err(refused(AppendError::Refused(source))),
-        }
-        if self.sign_of_life.elapsed() >= self.settings.renew {
-            let created = Instant::now();
-            let until = self.storage.now() + self.settings.lease;
-            match self.storage.renew(self.key, self.epoch, Some(until)).await {
-                Ok(()) => self.sign_of_life = created,
-                Err(error) => {
-                    tracing::warn!(
-                        run = %self.key.run,
-                        %error,
-                        "could not renew the lease; the next poll retries"
-                    );
-                }
-            }
-        }
-        self.next_check = Instant::now() + check_interval(self.settings);
-        Ok(())
-    }
-
-    /// Returns segments of other processes. A cheap read, which may miss some of them, shows whether there are any.
-    async fn news(&self) -> Result<Vec<Segment>, ReadError> {
-        let seen = self.storage.read(self.key, self.state.last, Consistency::Eventual).await?;
-        if seen.segments.is_empty() {
-            return Ok(Vec::new());
-        }
-        let read = self.storage.read(self.key, self.state.last, Consistency::Strong).await?;
-        Ok(read.segments)
-    }
-
     async fn store(&self, segment: &Segment, rows: &S::Rows) -> Result<Appended, Unavailable> {
         append(&self.storage, self.key, slice::from_ref(segment), rows, self.settings.patience).await
-    }
-
-    /// Applies the segment that won a position, and those after it. The buffer is then appended after them.
-    async fn absorb(&mut self, winner: Segment) -> Result<(), Stopped> {
-        self.apply(winner)?;
-        loop {
-            match self.storage.read(self.key, self.state.last, Consistency::Strong).await {
-                Ok(page) => {
-                    page.segments.into_iter().try_for_each(|segment| self.apply(segment))?;
-                    if !page.has_more {
-                        return Ok(());
-                    }
-                }
-                // Reading ahead only saves attempts: the next append finds any segment that was not read.
-                Err(ReadError::Unavailable(_)) => return Ok(()),
-                Err(ReadError::Malformed(source)) => return Err(refused(AppendError::Refused(source))),
-            }
-        }
-    }
-
-    /// Applies a segment of another process.
-    fn apply(&mut self, segment: Segment) -> Result<(), Stopped> {
-        advance(&mut self.state, &segment)?;
-        self.observe(segment);
-        if self.state.epoch > self.epoch {
-            return Err(Stopped::Fenced(self.state.epoch));
-        }
-        self.signal();
-        self.ahead = self.state.clone();
-        for entry in self.buffer.iter() {
-            self.ahead.apply(&entry.clone().at_seq(self.ahead.next()))?;
-        }
-        Ok(())
     }
 
     /// Applies a segment of our own that is stored now and may be shown.
@@ -396,10 +329,6 @@ impl<S: Storage> WriterTask<S> {
             entries,
         }
     }
-}
-
-fn refused(error: AppendError) -> Stopped {
-    Stopped::Unavailable(Arc::new(Unavailable(error)))
 }
 
 /// The lease is renewed in a poll, so the interval of polls is at most the interval of renewals.
