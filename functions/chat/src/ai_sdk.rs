@@ -63,7 +63,7 @@ pub(crate) enum Trigger {
     /// Answer a new message.
     #[default]
     SubmitMessage,
-    /// Replace the last answer by a new one.
+    /// Replace the last answer by a new one. An API key needs `runs:write`, because this deletes messages.
     RegenerateMessage,
 }
 

@@ -118,7 +118,7 @@ pub async fn create_claimed(
     let before = opening(new, message);
     let after =
         vec![Body::RunStarted { thread_id: new.project, run_id: new.run, parent_run_id: new.parent_run() }];
-    let rows = NewRows::new(runs, new, message, now).await?.transaction_rows(InitialState::Claimed);
+    let rows = NewRows::of(runs, new, message, now, InitialState::Claimed).await?.into_transaction_rows();
     let created = sequent_runlog::create_claimed(
         runs.storage(),
         new.key(),
@@ -149,11 +149,11 @@ pub async fn create_claimed(
 pub async fn create(runs: &RunStore, new: &NewRun, turn: TurnRequest) -> Result<(), Error> {
     let now = runs.storage().now();
     let message = MessageId::new();
-    let placement = match turn {
+    let initial = match turn {
         TurnRequest::Claim => InitialState::Next,
         TurnRequest::Wait => InitialState::Waiting,
     };
-    let rows = NewRows::new(runs, new, message, now).await?.transaction_rows(placement);
+    let rows = NewRows::of(runs, new, message, now, initial).await?.into_transaction_rows();
     let bodies = opening(new, message);
     let created =
         sequent_runlog::create(runs.storage(), new.key(), runs.settings(), bodies, Some(rows)).await;

@@ -4,108 +4,36 @@
 //! [`RunStarter`] resolves all of it, in attempts: each begins with the request's idempotency record, finds the project,
 //! reserves credits and creates the run. The request decides what happens in a busy project: [`OnConflict`].
 
-mod make_way;
+mod live_run;
+mod request;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use sequent_billing::{Credits, PricedRequest};
-use sequent_core::{MicroUsd, MissingScope, Principal, ProjectId, RunId, Scope, Timestamp};
-use sequent_model::ModelName;
+use sequent_billing::{Credits, Error as BillingError};
+use sequent_core::{ProjectId, RunId, Timestamp, pace::scaled};
 use sequent_runlog::{DynamoStorage, LogKey, OBSERVED_SEGMENTS, Segment, Writer};
 use sequent_tables::{
     Retry,
     idempotency::{self, Effect, Record},
 };
-use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc::{self, Receiver};
+use tokio::{
+    sync::mpsc::{self, Receiver},
+    time::{Instant, sleep},
+};
+
+pub use request::{Destination, OnConflict, RunRequest};
 
 use crate::{
-    Error, NewRun, Prompt, RunOptions, RunStore, TurnRequest, create, create_claimed, named_project,
+    Error, NewRun, RunOptions, RunStore, TurnRequest, create, create_claimed, named_project,
     project_name::name_claim,
     turn::{self, first_waiting},
 };
+use live_run::LiveRun;
 
+/// Pause before another attempt to reserve the credits of a run that has ended.
+const RESERVE_PAUSE: Duration = Duration::from_millis(250);
 /// Attempts to start a run. Each of them fails only because another request was first.
 const ATTEMPTS: Retry = Retry::BRIEF;
-
-/// The policy for a project that has a live run.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum OnConflict {
-    /// Refuse the request and name the live run.
-    #[default]
-    Reject,
-    /// Run after the live run and those that wait already.
-    Enqueue,
-    /// Cancel the live run and keep what it has said, then run. An API key needs `runs:write`.
-    Interrupt,
-    /// Cancel the live run and delete its messages from the conversation, then run. An API key needs `runs:write`.
-    Rollback,
-}
-
-impl OnConflict {
-    /// Checks that the caller may end a live run, if the policy can do so.
-    fn authorise(self, caller: &Principal) -> Result<(), MissingScope> {
-        match self {
-            Self::Reject | Self::Enqueue => Ok(()),
-            Self::Interrupt | Self::Rollback => caller.require(Scope::RunsWrite),
-        }
-    }
-}
-
-/// A request to start a run.
-#[derive(Debug, Clone)]
-pub struct RunRequest {
-    /// The verified caller. The run has its scopes.
-    pub caller: Principal,
-    /// The project that the run answers in.
-    pub project: Destination,
-    /// The user's message.
-    pub prompt: Prompt,
-    /// The model that answers. The default model if absent.
-    pub model: Option<ModelName>,
-    /// The way in which the run works. Its scopes are those of the caller.
-    pub options: RunOptions,
-    /// The policy for a project that has a live run.
-    pub on_conflict: OnConflict,
-    /// The run whose messages this one replaces in the conversation.
-    pub replaces: Option<RunId>,
-    /// The idempotency key of the request. A retry with the same key leads to the same run.
-    pub idempotency: Option<idempotency::Request>,
-}
-
-/// The project that a run answers in.
-#[derive(Debug, Clone)]
-pub enum Destination {
-    /// This project of the tenant.
-    Project(ProjectId),
-    /// A project that is created with the run.
-    NewProject {
-        /// The id of the new project.
-        id: ProjectId,
-        /// The client's own name for the project. If another request gives it to a project first, the run answers in
-        /// that project.
-        name: Option<String>,
-    },
-}
-
-impl Destination {
-    /// Returns `project`, or a new project without a name of the client's if it is `None`.
-    #[must_use]
-    pub fn or_new(project: Option<ProjectId>) -> Self {
-        match project {
-            Some(project) => Self::Project(project),
-            None => Self::NewProject { id: ProjectId::new(), name: None },
-        }
-    }
-
-    const fn id(&self) -> ProjectId {
-        match self {
-            Self::Project(id) | Self::NewProject { id, .. } => *id,
-        }
-    }
-}
 
 /// A run that was started.
 pub struct StartedRun {
@@ -181,7 +109,7 @@ impl RunStarter {
     }
 
     async fn until_started(&self, request: &RunRequest, executor: Executor) -> Result<StartedRun, Error> {
-        request.on_conflict.authorise(&request.caller)?;
+        request.authorise()?;
         let mut request = request.clone();
         let mut pauses = ATTEMPTS.pauses();
         loop {
@@ -194,7 +122,7 @@ impl RunStarter {
                 Err(error @ (Error::ClaimTaken | Error::ReservationLost)) => error,
                 Err(error) => return Err(error),
             };
-            tokio::time::sleep(pauses.next().ok_or(lost)?).await;
+            sleep(pauses.next().ok_or(lost)?).await;
             self.find_name(&mut request).await?;
         }
     }
@@ -279,19 +207,59 @@ impl RunStarter {
             turn::release_of_ended(self.runs.tables(), key, new.project).await?;
             return Ok(None);
         }
-        match request.on_conflict {
-            OnConflict::Reject => return Err(Error::Busy(live)),
-            OnConflict::Enqueue => {}
-            OnConflict::Interrupt | OnConflict::Rollback if executor == Executor::Caller => {
-                return self.end_live_run(request, key).await.map(|()| None);
+        if request.on_conflict == OnConflict::Reject {
+            return Err(Error::Busy(live));
+        }
+        if let Some(live) = LiveRun::to_end(&self.runs, request, key, new.project) {
+            if executor == Executor::Caller {
+                return live.end().await.map(|()| None);
             }
-            OnConflict::Interrupt | OnConflict::Rollback => {
-                self.stop(request, key).await?;
-            }
+            live.stop().await?;
         }
         // The live run ends in its own time, and its end wakes the next.
         create(&self.runs, new, TurnRequest::Wait).await?;
         Ok(Some(started(new, None)))
+    }
+
+    /// Reserves credits for the run. If the account has no room for it, and the live run of the project has to make way,
+    /// ends that run first: its hold and its slot are free then. The live run goes on if the account would not allow the new
+    /// run without it either.
+    async fn reserve_with_room(&self, request: &RunRequest) -> Result<NewRun, Error> {
+        let reserved = self.reserve(request).await;
+        if !is_denied(&reserved) {
+            return reserved;
+        }
+        let Some(live) = LiveRun::in_the_way(&self.runs, request).await? else { return reserved };
+        let readable = request.prompt.content().readable();
+        let LogKey { tenant, run } = live.key();
+        if !self.credits.have_room_without(run, tenant, request.priced(&readable)).await? {
+            return reserved;
+        }
+        let give_up = live.end_of_patience();
+        Box::pin(live.end()).await?;
+        self.reserve_after(request, live.key(), give_up).await
+    }
+
+    /// Reserves credits for the run after `ended` has ended. A run whose children or jobs were still using models keeps its
+    /// hold until they have written down what they used.
+    async fn reserve_after(
+        &self,
+        request: &RunRequest,
+        ended: LogKey,
+        give_up: Instant,
+    ) -> Result<NewRun, Error> {
+        loop {
+            // Read first: if the hold is released between the two reads, the denial is not the answer yet.
+            let is_held = self.credits.are_held_for(ended.tenant, ended.run).await?;
+            let reserved = self.reserve(request).await;
+            if !is_held || !is_denied(&reserved) {
+                return reserved;
+            }
+            if Instant::now() >= give_up {
+                return Err(Error::StillRunning(ended.run));
+            }
+            sleep(scaled(RESERVE_PAUSE)).await;
+        }
     }
 
     /// Reserves credits and prepares the run. Nothing is stored yet: the reservation is part of the transaction that
@@ -299,7 +267,7 @@ impl RunStarter {
     async fn reserve(&self, request: &RunRequest) -> Result<NewRun, Error> {
         let tenant = request.caller.tenant;
         let readable = request.prompt.content().readable();
-        let reservation = self.credits.reserve(tenant, priced(request, &readable)).await?;
+        let reservation = self.credits.reserve(tenant, request.priced(&readable)).await?;
         let run = RunId::new();
         let project = request.project.id();
         let mut claims = Vec::new();
@@ -322,13 +290,9 @@ impl RunStarter {
     }
 }
 
-/// The parts of the request that its price depends on.
-fn priced<'a>(request: &'a RunRequest, content: &'a str) -> PricedRequest<'a> {
-    PricedRequest {
-        model: request.model.as_ref().map(ModelName::as_str),
-        content,
-        budget: request.options.budget.max_cost_micro_usd.map(MicroUsd),
-    }
+/// Returns `true` if the account or its plan does not allow the run.
+fn is_denied(reserved: &Result<NewRun, Error>) -> bool {
+    matches!(reserved, Err(Error::Billing(BillingError::Denied(_))))
 }
 
 fn started(new: &NewRun, owner: Option<OwnedRun>) -> StartedRun {

@@ -5,12 +5,16 @@ use std::sync::Arc;
 use sequent_core::{MessageId, Timestamp};
 use sequent_event::SentMessage;
 use sequent_runlog::{DynamoStorage, LogKey, TransactionRows};
-use sequent_tables::{Key, PageRequest, Row, Transaction, Write, attribute, key};
+use sequent_tables::{
+    Key, Label, PageRequest, Row, Write, attribute,
+    attributes::{CLAIMED, LEASE_EPOCH},
+    key,
+};
 
 use super::{CLAIM, NewRun, PARENT, PROJECT, RESERVATION, configuration};
 use crate::{
     Error, Message, Project, ProjectName, Run, RunCost, RunOptions, RunStatus, RunStore, TokenUsage,
-    outbox::queued, project::CLAIMED, turn,
+    outbox::queued, turn,
 };
 
 /// The place of a new run among the runs of its project.
@@ -24,111 +28,95 @@ pub(super) enum InitialState {
     Waiting,
 }
 
-/// The rows that are written with the first segment of a run.
-pub(super) struct NewRows {
-    new: NewRun,
-    project: Row,
-    pending: Row,
-    leased: Row,
-    waiting: Row,
-    message: Row,
-    /// The messages of the run that this one replaces.
-    replaced: Vec<Key>,
-    /// The row that leads to that run, because no message does any more.
-    former: Option<Row>,
-    now: Timestamp,
-}
+/// The writes that come with the first segment of a run, in order, with the labels of their conditions.
+pub(super) struct NewRows(Vec<(Write, Option<Label>)>);
 
 impl NewRows {
-    pub(super) async fn new(
+    pub(super) async fn of(
         runs: &RunStore,
         new: &NewRun,
         message_id: MessageId,
         now: Timestamp,
+        initial: InitialState,
     ) -> Result<Self, Error> {
-        let project = Project {
-            id: new.project,
-            name: ProjectName::from_message(&new.content.text()),
-            user_id: new.user,
-            created_at: now,
-            updated_at: now,
-            live_run_id: Some(new.run),
-            deleting: false,
-        };
-        let pending = pending(new);
-        let running = Run { status: RunStatus::Running, started_at: Some(now), ..pending.clone() };
-        let said = SentMessage { id: message_id, content: new.content.clone() };
-        let message = Message::of_person(new.project, new.run, &said);
-        let until = now + runs.settings().lease;
-        let claimed: Vec<Key> = new.claims.iter().filter_map(Write::row_key).collect();
-        let former = new.replaces.map(|run| turn::replaced_row(LogKey { run, ..new.key() }, new.project));
-        Ok(Self {
-            project: Row::new(&key::project(new.tenant, new.project), &project)?.set(CLAIMED, claimed),
-            pending: queued(run_row(new, &pending)?, new.run, now),
-            leased: DynamoStorage::leased(run_row(new, &running)?, new.run, until),
-            waiting: turn::waiting_row(new.key(), new.project)?,
-            message: Row::new(&key::message(new.tenant, new.project, new.run, 0), &message)?,
-            replaced: replaced(runs, new).await?,
-            former: former.transpose()?,
-            new: new.clone(),
-            now,
-        })
-    }
-
-    pub(super) fn transaction_rows(self, placement: InitialState) -> TransactionRows {
-        Arc::new(move |transaction| self.join(transaction, placement))
-    }
-
-    fn join(&self, transaction: Transaction, placement: InitialState) -> Transaction {
-        let LogKey { tenant, .. } = self.new.key();
-        let run = match placement {
-            InitialState::Claimed => self.leased.clone(),
-            InitialState::Next | InitialState::Waiting => self.pending.clone(),
+        let run = match initial {
+            InitialState::Claimed => leased_row(runs, new, now)?,
+            InitialState::Next | InitialState::Waiting => queued(run_row(new, &pending(new))?, new.run, now),
         };
         // A child works in its parent's project without answering there: it needs no turn and sends no message.
-        if let Some(parent) = self.new.parent {
-            let is_owned = attribute("lease_epoch").equals(parent.epoch);
-            let require_parent = Write::require(&key::run(tenant, parent.run)).when(is_owned);
-            return transaction.write(require_parent).label(PARENT).write(Write::insert(run));
+        if let Some(parent) = new.parent {
+            let is_owned = attribute(LEASE_EPOCH).equals(parent.epoch);
+            let require_parent = Write::require(&key::run(new.tenant, parent.run)).when(is_owned);
+            return Ok(Self(vec![(require_parent, Some(PARENT)), (Write::insert(run), None)]));
         }
-        let mut transaction = transaction
-            .write(self.project(placement))
-            .label(PROJECT)
-            .write(Write::insert(run))
-            .write(Write::put(self.message.clone()));
-        if placement == InitialState::Waiting {
-            transaction = transaction.write(Write::insert(self.waiting.clone()));
+        let said = SentMessage { id: message_id, content: new.content.clone() };
+        let message = Message::of_person(new.project, new.run, &said);
+        let message = Row::new(&key::message(new.tenant, new.project, new.run, 0), &message)?;
+        let mut rows = Self(vec![
+            (project(new, now, initial)?, Some(PROJECT)),
+            (Write::insert(run), None),
+            (Write::put(message), None),
+        ]);
+        if initial == InitialState::Waiting {
+            rows.push(Write::insert(turn::waiting_row(new.key(), new.project)?));
         }
-        self.with_replaced(self.with_claims(self.with_hold(transaction)))
+        if let Some(reservation) = new.reservation.as_deref() {
+            rows.0.push((reservation.update(new.tenant, new.run, now).into(), Some(RESERVATION)));
+        }
+        rows.0.extend(new.claims.iter().map(|claim| (claim.clone(), Some(CLAIM))));
+        if let Some(former) = new.replaces {
+            // No message leads to the replaced run any more.
+            let former = LogKey { run: former, ..new.key() };
+            rows.push(Write::put(turn::replaced_row(former, new.project)?));
+        }
+        replaced(runs, new).await?.iter().map(Write::delete).for_each(|deletion| rows.push(deletion));
+        Ok(rows)
     }
 
-    fn project(&self, placement: InitialState) -> Write {
-        if self.new.new_project {
-            return Write::insert(self.project.clone());
-        }
-        match placement {
+    fn push(&mut self, write: Write) {
+        self.0.push((write, None));
+    }
+
+    pub(super) fn into_transaction_rows(self) -> TransactionRows {
+        Arc::new(move |transaction| {
+            self.0.iter().fold(transaction, |transaction, (write, label)| {
+                let transaction = transaction.write(write.clone());
+                match label {
+                    Some(label) => transaction.label(*label),
+                    None => transaction,
+                }
+            })
+        })
+    }
+}
+
+/// The row of a run that has an owner from its creation.
+fn leased_row(runs: &RunStore, new: &NewRun, now: Timestamp) -> Result<Row, Error> {
+    let running = Run { status: RunStatus::Running, started_at: Some(now), ..pending(new) };
+    Ok(DynamoStorage::leased(run_row(new, &running)?, new.run, now + runs.settings().lease))
+}
+
+/// The write of the project: a new row, or the turn that the run claims or waits for.
+fn project(new: &NewRun, now: Timestamp, initial: InitialState) -> Result<Write, Error> {
+    if !new.new_project {
+        return Ok(match initial {
             InitialState::Claimed | InitialState::Next => {
-                turn::claim_for_new(self.new.key(), self.new.project, self.now).into()
+                turn::claim_for_new(new.key(), new.project, now).into()
             }
-            InitialState::Waiting => turn::wait_for(self.new.key(), self.new.project, self.now).into(),
-        }
+            InitialState::Waiting => turn::wait_for(new.key(), new.project, now).into(),
+        });
     }
-
-    fn with_hold(&self, transaction: Transaction) -> Transaction {
-        let Some(reservation) = self.new.reservation.as_deref() else { return transaction };
-        transaction.write(reservation.update(self.new.tenant, self.new.run, self.now)).label(RESERVATION)
-    }
-
-    fn with_claims(&self, transaction: Transaction) -> Transaction {
-        let claims = self.new.claims.iter().cloned();
-        claims.fold(transaction, |transaction, claim| transaction.write(claim).label(CLAIM))
-    }
-
-    fn with_replaced(&self, transaction: Transaction) -> Transaction {
-        let former = self.former.iter().cloned().map(Write::put);
-        let deletions = self.replaced.iter().map(Write::delete);
-        former.chain(deletions).fold(transaction, Transaction::write)
-    }
+    let project = Project {
+        id: new.project,
+        name: ProjectName::from_message(&new.content.text()),
+        user_id: new.user,
+        created_at: now,
+        updated_at: now,
+        live_run_id: Some(new.run),
+        deleting: false,
+    };
+    let claimed: Vec<Key> = new.claims.iter().filter_map(Write::row_key).collect();
+    Ok(Write::insert(Row::new(&key::project(new.tenant, new.project), &project)?.set(CLAIMED, claimed)))
 }
 
 /// The keys of the messages in the conversation that the new run replaces. Their number is bounded, because a run takes a

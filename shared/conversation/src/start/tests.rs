@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use sequent_billing::{Markup, Plans, Terms};
-use sequent_core::{MicroCredits, Scopes, TenantId, UserId, Via};
+use sequent_core::{MicroCredits, Principal, Scope, Scopes, TenantId, UserId, Via};
 use sequent_event::Body;
 use sequent_runlog::Settings;
 use sequent_tables::{Store, Transaction, Update, idempotency::PayloadHash, key};
 use tokio::time::{Instant, timeout};
 
 use super::*;
-use crate::{ParentRun, Projects, RunStatus, Runs};
+use crate::{ParentRun, Projects, Prompt, RunStatus, Runs};
 
 struct Bench {
     starter: RunStarter,
@@ -189,6 +189,33 @@ async fn a_busy_project_refuses_a_run_or_lets_it_wait() {
 }
 
 #[tokio::test]
+async fn a_project_whose_live_run_has_no_row_is_not_busy() {
+    let bench = Bench::new().await;
+    let lost = bench.starter.submit(&bench.request(Destination::or_new(None))).await.expect("started");
+    let store = bench.starter.runs().tables();
+    store.delete(&key::run(bench.caller.tenant, lost.run)).await.expect("deleted");
+    let request = bench.request(Destination::Project(lost.project));
+    let next = bench.starter.submit(&request).await.expect("started");
+    let project = Projects::new(store, bench.caller.tenant).get(lost.project).await.expect("exists");
+    assert_eq!(project.live_run_id, Some(next.run));
+}
+
+#[tokio::test]
+async fn a_key_for_chat_alone_deletes_no_messages() {
+    let mut bench = Bench::new().await;
+    let first = bench.starter.submit(&bench.request(Destination::or_new(None))).await.expect("started");
+    bench.caller.scopes = Scopes::NONE.with(Scope::Chat);
+    let request = bench.request(Destination::Project(first.project));
+    for request in [
+        RunRequest { replaces: Some(first.run), ..request.clone() },
+        RunRequest { on_conflict: OnConflict::Rollback, ..request.clone() },
+    ] {
+        let refused = bench.starter.submit(&request).await.map(|started| started.run);
+        assert!(matches!(refused, Err(Error::Scope(_))), "{refused:?}");
+    }
+}
+
+#[tokio::test]
 async fn an_interrupting_run_takes_the_turn() {
     let bench = Bench::new().await;
     let live = bench.starter.submit(&bench.request(Destination::or_new(None))).await.expect("started");
@@ -267,7 +294,8 @@ async fn a_run_that_keeps_its_credits_after_its_end_is_waited_for() {
     let (live, _child) = bench.start_with_child().await;
     let request = bench.interrupting(live.project);
     let key = LogKey { tenant: bench.caller.tenant, run: live.run };
-    bench.starter.end_live_run(&request, key).await.expect("ended");
+    let in_the_way = LiveRun::in_the_way(bench.starter.runs(), &request).await.expect("read");
+    in_the_way.expect("it is live").end().await.expect("ended");
     assert_eq!(bench.status(live.run).await, RunStatus::Cancelled);
     let refused = bench.starter.reserve_after(&request, key, Instant::now()).await;
     assert!(matches!(refused, Err(Error::StillRunning(run)) if run == live.run), "{refused:?}");

@@ -1,0 +1,107 @@
+//! A request to start a run: its message, its project, and the policy for a project that is busy.
+
+use sequent_billing::PricedRequest;
+use sequent_core::{MicroUsd, MissingScope, Principal, ProjectId, RunId, Scope};
+use sequent_event::CancelReason;
+use sequent_model::ModelName;
+use sequent_tables::idempotency;
+use serde::{Deserialize, Serialize};
+
+use crate::{Prompt, RunOptions};
+
+/// The policy for a project that has a live run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum OnConflict {
+    /// Refuse the request and name the live run.
+    #[default]
+    Reject,
+    /// Run after the live run and those that wait already.
+    Enqueue,
+    /// Cancel the live run and keep what it has said, then run. An API key needs `runs:write`.
+    Interrupt,
+    /// Cancel the live run and delete its messages from the conversation, then run. An API key needs `runs:write`.
+    Rollback,
+}
+
+impl OnConflict {
+    /// Returns the reason for which the live run is ended, or `None` if it goes on.
+    pub(super) const fn reason_to_end(self) -> Option<CancelReason> {
+        match self {
+            Self::Reject | Self::Enqueue => None,
+            Self::Interrupt => Some(CancelReason::Interrupted),
+            Self::Rollback => Some(CancelReason::RolledBack),
+        }
+    }
+}
+
+/// A request to start a run.
+#[derive(Debug, Clone)]
+pub struct RunRequest {
+    /// The verified caller. The run has its scopes.
+    pub caller: Principal,
+    /// The project that the run answers in.
+    pub project: Destination,
+    /// The user's message.
+    pub prompt: Prompt,
+    /// The model that answers. The default model if absent.
+    pub model: Option<ModelName>,
+    /// The way in which the run works. Its scopes are those of the caller.
+    pub options: RunOptions,
+    /// The policy for a project that has a live run.
+    pub on_conflict: OnConflict,
+    /// The run whose messages this one replaces in the conversation. An API key needs `runs:write`.
+    pub replaces: Option<RunId>,
+    /// The idempotency key of the request. A retry with the same key leads to the same run.
+    pub idempotency: Option<idempotency::Request>,
+}
+
+impl RunRequest {
+    /// Checks that the caller may end a live run, or delete the messages of one that has ended, if the request does so.
+    pub(super) fn authorise(&self) -> Result<(), MissingScope> {
+        let may_end = self.on_conflict.reason_to_end().is_some();
+        if may_end || self.replaces.is_some() { self.caller.require(Scope::RunsWrite) } else { Ok(()) }
+    }
+
+    /// Returns the parts of the request that its price depends on. `content` is the text of the message.
+    pub(super) fn priced<'a>(&'a self, content: &'a str) -> PricedRequest<'a> {
+        PricedRequest {
+            model: self.model.as_ref().map(ModelName::as_str),
+            content,
+            budget: self.options.budget.max_cost_micro_usd.map(MicroUsd),
+        }
+    }
+}
+
+/// The project that a run answers in.
+#[derive(Debug, Clone)]
+pub enum Destination {
+    /// This project of the tenant.
+    Project(ProjectId),
+    /// A project that is created with the run.
+    NewProject {
+        /// The id of the new project.
+        id: ProjectId,
+        /// The client's own name for the project. If another request gives it to a project first, the run answers in
+        /// that project.
+        name: Option<String>,
+    },
+}
+
+impl Destination {
+    /// Returns `project`, or a new project without a name of the client's if it is `None`.
+    #[must_use]
+    pub fn or_new(project: Option<ProjectId>) -> Self {
+        match project {
+            Some(project) => Self::Project(project),
+            None => Self::NewProject { id: ProjectId::new(), name: None },
+        }
+    }
+
+    pub(super) const fn id(&self) -> ProjectId {
+        match self {
+            Self::Project(id) | Self::NewProject { id, .. } => *id,
+        }
+    }
+}
