@@ -3,7 +3,7 @@
 use sequent_core::{ArtifactId, JobId, ProjectId, RunId, TenantId};
 use sequent_documents::Format;
 use sequent_jobs::{NewJob, Queue};
-use sequent_tables::{Write, attribute, exists, key};
+use sequent_tables::{Write, attribute, attributes::DELETING, exists, key};
 use serde::{Deserialize, Serialize};
 
 use crate::Digest;
@@ -103,7 +103,7 @@ impl Export {
                 Write::require(&key::artifact(tenant, artifact)).when(exists())
             }
             (Source::Project(project), _) => {
-                let is_kept = attribute("deleting").is_absent();
+                let is_kept = attribute(DELETING).is_absent();
                 Write::require(&key::project(tenant, project)).when(exists()).when(is_kept)
             }
         }

@@ -2,7 +2,7 @@
 
 use sequent_core::{JobId, TenantId, Timestamp};
 use sequent_jobs::{Job, JobStatus};
-use sequent_tables::{Item, attribute_of, decode, due_at, key};
+use sequent_tables::{Item, attribute_of, attributes::QUEUED_AT, decode, due_at, key};
 
 use crate::{
     Finding, FindingKind,
@@ -49,6 +49,6 @@ fn live(evidence: Evidence<'_>, job: &Job, item: &Item) -> Option<(FindingKind, 
 
 /// The time from which a pending job could be claimed.
 fn ready_at(job: &Job, item: &Item) -> Timestamp {
-    let queued = attribute_of::<i64>(item, "queued_at").map_or(job.created_at, Timestamp::from_millis);
+    let queued = attribute_of::<i64>(item, QUEUED_AT).map_or(job.created_at, Timestamp::from_millis);
     job.not_before.map_or(queued, |at| at.max(queued))
 }

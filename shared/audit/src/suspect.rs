@@ -4,7 +4,11 @@ use sequent_conversation::RunStatus;
 use sequent_core::{JobId, ProjectId, RunId, TenantId, Timestamp};
 use sequent_jobs::JobStatus;
 use sequent_runlog::LogKey;
-use sequent_tables::{Item, Key, attribute_of, due_at, key};
+use sequent_tables::{
+    Item, Key, attribute_of,
+    attributes::{DELETING, LIVE_RUN_ID},
+    due_at, key,
+};
 
 use crate::{Finding, FindingKind, Grace, account};
 
@@ -31,8 +35,8 @@ impl Suspect {
             return is_job_active(item).then_some(Self::Job(tenant, job));
         }
         if let Some((tenant, project)) = key::parse_project(&key) {
-            let has_turn = attribute_of::<Option<String>>(item, "live_run_id").flatten().is_some();
-            let is_deleted = item.contains_key("deleting");
+            let has_turn = attribute_of::<Option<String>>(item, LIVE_RUN_ID).flatten().is_some();
+            let is_deleted = item.contains_key(DELETING);
             return (has_turn || is_deleted).then_some(Self::Project(tenant, project));
         }
         if let Some((tenant, project, run)) = key::parse_waiting_run(&key) {

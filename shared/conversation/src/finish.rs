@@ -9,7 +9,11 @@ use sequent_jobs::NewJob;
 use sequent_runlog::{
     AppendError, DynamoStorage, Finish, LogKey, Signals, Stopped, TransactionRows, Unavailable, Writer,
 };
-use sequent_tables::{Cancelled, Key, Label, Row, Transaction, Update, Write, exists, key};
+use sequent_tables::{
+    Cancelled, Key, Label, Row, Transaction, Update, Write,
+    attributes::{LEASE_EPOCH, LEASE_UNTIL},
+    exists, key,
+};
 
 use crate::{
     MAX_STEERING_MESSAGES, NameProject, RebuildInput, RebuildProjections, Run, SettleRun,
@@ -252,8 +256,8 @@ fn run_update(key: LogKey, run: Run, state: &State) -> Update {
         .set("interrupts", &run.interrupts)
         .set("started_at", run.started_at)
         .set("completed_at", run.completed_at)
-        .remove("lease_until")
-        .remove("lease_epoch")
+        .remove(LEASE_UNTIL)
+        .remove(LEASE_EPOCH)
         .when(exists());
     match run.interrupts.iter().filter_map(|question| question.expires_at).min() {
         Some(expiry) => update.gsi2(&key::active_run(run.id, expiry)),

@@ -9,16 +9,15 @@ use std::time::Duration;
 
 use sequent_core::{RunId, TenantId, Timestamp, pace::scaled};
 use sequent_runlog::LogKey;
-use sequent_tables::{Item, Key, Row, Store, Update, attribute, attribute_of, exists, key};
+use sequent_tables::{
+    Item, Key, Row, Store, Update, attribute, attribute_of, attributes::QUEUED_AT, exists, key,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, RunStatus};
 
 /// Time after which a queued run without an owner counts as undelivered.
 pub const GRACE: Duration = Duration::from_secs(30);
-
-/// The time at which the run was last queued, in milliseconds.
-const QUEUED_AT: &str = "queued_at";
 
 /// A message of the queue of runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

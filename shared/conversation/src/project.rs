@@ -3,10 +3,6 @@
 use sequent_core::{ProjectId, RunId, Timestamp, UserId};
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// The attribute of a project's row with the keys of the rows that lead to it or quote it, such as the client's name of
-/// the chat. They are deleted with it.
-pub(crate) const CLAIMED: &str = "claimed";
-
 /// A project as the API shows it and as the table stores it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -3,10 +3,12 @@
 use sequent_core::{ProjectId, TenantId, Timestamp, UserId};
 use sequent_tables::{
     Condition, CursorKey, Key, Label, Page, PageRequest, Retry, Row, Store, Transaction, Update, Write,
-    attribute, exists, key,
+    attribute,
+    attributes::{CLAIMED, DELETING, LIVE_RUN_ID},
+    exists, key,
 };
 
-use crate::{Deletion, Error, Message, Project, ProjectName, project::CLAIMED, turn::is_kept};
+use crate::{Deletion, Error, Message, Project, ProjectName, turn::is_kept};
 
 const PROJECT: Label = Label::new("project");
 
@@ -113,12 +115,12 @@ impl<'a> Projects<'a> {
     /// [`Error::ProjectNotFound`] if it is left, or when the table fails.
     pub(crate) async fn delete_unchanged(self, project: &Project) -> Result<(), Error> {
         let is_unchanged = attribute("updated_at").equals(project.updated_at);
-        self.delete_when(project.id, is_unchanged.and(attribute("live_run_id").is_none())).await
+        self.delete_when(project.id, is_unchanged.and(attribute(LIVE_RUN_ID).is_none())).await
     }
 
     /// Marks the project and enqueues the job in one transaction: neither happens without the other.
     async fn delete_when(self, id: ProjectId, condition: Condition) -> Result<(), Error> {
-        let mark = Update::of(&key::project(self.tenant, id)).set("deleting", true);
+        let mark = Update::of(&key::project(self.tenant, id)).set(DELETING, true);
         let mark = mark.when(condition).when(is_kept());
         let job = Deletion { project_id: id }.job(self.tenant);
         let rows = job.rows(Timestamp::now()).into_iter().map(Write::insert);

@@ -8,7 +8,9 @@ use sequent_runlog::{
     AppendError, Decision, DynamoStorage, LogKey, Storage as _, TransactionRows, Unavailable, append_after,
     decide,
 };
-use sequent_tables::{Key, Label, PageRequest, Row, Transaction, Write, attribute, key};
+use sequent_tables::{
+    Key, Label, PageRequest, Row, Transaction, Write, attribute, attributes::DELETING, key,
+};
 
 use crate::{
     Error, Message, Prompt, Run, RunStatus, Runs,
@@ -170,7 +172,7 @@ fn rows(key: LogKey, run: &Run, earlier: usize, said: &SentMessage) -> Transacti
         .expect("a message serialises to a map");
     let project = key::project(key.tenant, run.project_id);
     Arc::new(move |transaction: Transaction| {
-        let is_kept = Write::require(&project).when(attribute("deleting").is_absent());
+        let is_kept = Write::require(&project).when(attribute(DELETING).is_absent());
         transaction.write(is_kept).label(PROJECT).write(Write::put(row.clone()))
     })
 }

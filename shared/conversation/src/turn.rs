@@ -17,7 +17,9 @@ use sequent_core::{ProjectId, RunId, TenantId, Timestamp};
 use sequent_runlog::LogKey;
 use sequent_tables::{
     Condition, Error as TableError, Label, Page, PageRequest, Retry, Row, Store, Transaction, Update, Write,
-    absent, attribute, exists, key,
+    absent, attribute,
+    attributes::{DELETING, LIVE_RUN_ID},
+    exists, key,
 };
 use serde::{Deserialize, Serialize};
 
@@ -55,17 +57,17 @@ struct ListedRun {
 
 /// Requires that the project is not being deleted.
 pub(crate) fn is_kept() -> Condition {
-    attribute("deleting").is_absent()
+    attribute(DELETING).is_absent()
 }
 
 /// Claims the turn for `key`'s run, from `holder` if that is not `None`.
 fn claim_update(key: LogKey, project: ProjectId, holder: Option<RunId>) -> Update {
-    let live = attribute("live_run_id");
+    let live = attribute(LIVE_RUN_ID);
     let is_unchanged = match holder {
         Some(holder) => live.equals(holder),
         None => live.is_none(),
     };
-    let update = Update::of(&key::project(key.tenant, project)).set("live_run_id", key.run);
+    let update = Update::of(&key::project(key.tenant, project)).set(LIVE_RUN_ID, key.run);
     update.when(exists()).when(is_kept()).when(is_unchanged)
 }
 
@@ -103,9 +105,9 @@ pub(crate) async fn place(store: &Store, key: LogKey, run: &Run) -> Result<TurnS
 /// this write.
 fn release_update(key: LogKey, project: ProjectId, at: Timestamp) -> Update {
     Update::of(&key::project(key.tenant, project))
-        .set("live_run_id", None::<RunId>)
+        .set(LIVE_RUN_ID, None::<RunId>)
         .set("updated_at", at)
-        .when(attribute("live_run_id").equals(key.run))
+        .when(attribute(LIVE_RUN_ID).equals(key.run))
 }
 
 /// The row of a new run that waits for the turn.

@@ -10,6 +10,7 @@ use sequent_jobs::{Context, Done, Failed, JobKind, ProgressReporter, RetryPolicy
 use sequent_runlog::{DynamoStorage, Settings};
 use sequent_tables::{
     Key, PageRequest, Store, Transaction, Write, attribute, attribute_of,
+    attributes::{CLAIMED, DELETING},
     key::{self, Partition},
 };
 
@@ -79,7 +80,7 @@ impl Eraser {
             runs += Box::pin(self.erase_list(list)).await?;
         }
         self.erase_exports(&self.project.to_string()).await?;
-        let names: Vec<Key> = attribute_of(&row, "claimed").unwrap_or_default();
+        let names: Vec<Key> = attribute_of(&row, CLAIMED).unwrap_or_default();
         let rows = names.into_iter().chain([project]).map(|key| Write::delete(&key)).collect::<Vec<_>>();
         let writes = move |writes: Transaction| rows.iter().cloned().fold(writes, Transaction::write);
         let text = format!("The conversation and its {runs} runs were deleted.");
@@ -124,7 +125,7 @@ impl Eraser {
     /// Requires that the project is marked as being deleted.
     pub(crate) fn mark(&self) -> Write {
         let key = key::project(self.tenant, self.project);
-        Write::require(&key).when(attribute("deleting").equals(true))
+        Write::require(&key).when(attribute(DELETING).equals(true))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sequent_core::{JobId, TenantId, Timestamp};
-use sequent_tables::{Store, Update, attribute, key};
+use sequent_tables::{Store, Update, attribute, attributes::LEASE_UNTIL, key};
 
 use crate::{Error, Job, JobProgress, JobStatus, JobUsage, step::JobStep};
 
@@ -70,7 +70,7 @@ pub struct Renewal<'a> {
 pub async fn renew(store: &Store, tenant: TenantId, job: &Job, renewal: Renewal<'_>) -> Result<bool, Error> {
     let Renewal { until, progress, usage } = renewal;
     let update = Update::of(&key::job(tenant, job.id))
-        .set("lease_until", until)
+        .set(LEASE_UNTIL, until)
         .set("usage", usage)
         .gsi2(&key::active_job(job.id, until))
         .when(attribute("status").equals(JobStatus::Running))

@@ -1,7 +1,9 @@
 //! Messages: those that a change of a job's row calls for, and those that cannot be read.
 
 use sequent_core::{JobId, RunId, TenantId, Timestamp};
-use sequent_tables::{Due, Error as DataError, Item, Key, Row, Store, attribute_of, decode, key};
+use sequent_tables::{
+    Due, Error as DataError, Item, Key, Row, Store, attribute_of, attributes::QUEUED_AT, decode, key,
+};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -76,7 +78,7 @@ impl Effects {
             return Self::default();
         };
         let Some(job) = job(new) else { return Self::default() };
-        let queued_at = |item: &Item| attribute_of::<i64>(item, "queued_at");
+        let queued_at = |item: &Item| attribute_of::<i64>(item, QUEUED_AT);
         let is_queued = queued_at(new).is_some() && queued_at(new) != old.and_then(queued_at);
         let ends = job.has_ended() && !old.and_then(self::job).is_some_and(|before| before.has_ended());
         let dispatch = Dispatch { delivery, queue: job.queue, not_before: job.not_before };

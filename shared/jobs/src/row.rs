@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use sequent_core::{ArtifactId, JobId, RunId, TenantId, Timestamp, pace::scaled};
-use sequent_tables::{Update, attribute, key};
+use sequent_tables::{
+    Update, attribute,
+    attributes::{LEASE_UNTIL, QUEUED_AT},
+    key,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{Done, GRACE, JobUsage, Queue};
@@ -201,7 +205,7 @@ impl Job {
             .set("failures", after.failures)
             .set("lost", after.lost)
             .set("redrives", after.redrives)
-            .set("lease_until", after.lease_until)
+            .set(LEASE_UNTIL, after.lease_until)
             .set("not_before", after.not_before)
             .set("progress", &after.progress)
             .set("result", &after.result)
@@ -216,12 +220,12 @@ impl Job {
             .when(attribute("attempt").equals(self.attempt))
             .when(attribute("redrives").equals(self.redrives));
         match after.status {
-            JobStatus::Pending => update.set("queued_at", now.millis()),
+            JobStatus::Pending => update.set(QUEUED_AT, now.millis()),
             // A take-over is allowed only if the lease that was read has not been renewed since.
             JobStatus::Running => {
-                update.remove("queued_at").when(attribute("lease_until").equals(self.lease_until))
+                update.remove(QUEUED_AT).when(attribute(LEASE_UNTIL).equals(self.lease_until))
             }
-            JobStatus::Success | JobStatus::Error => update.remove("queued_at"),
+            JobStatus::Success | JobStatus::Error => update.remove(QUEUED_AT),
         }
     }
 

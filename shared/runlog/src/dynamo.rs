@@ -6,8 +6,9 @@ use aws_sdk_dynamodb::types::AttributeValue as Value;
 use sequent_core::{RunId, Timestamp, pace::scaled};
 use sequent_event::{Entry, Seq};
 use sequent_tables::{
-    Cancelled, Error, Item, Reason, Reasons, Row, Store, Transaction, Update, Write, attribute, classify,
-    exists, key,
+    Cancelled, Error, Item, Reason, Reasons, Row, Store, Transaction, Update, Write, attribute,
+    attributes::{LEASE_EPOCH, LEASE_UNTIL, QUEUED_AT},
+    classify, exists, key,
 };
 
 use crate::{
@@ -44,7 +45,7 @@ impl DynamoStorage {
     /// run. The row and the lease are one item, and a transaction may touch an item only once.
     #[must_use]
     pub fn leased(row: Row, run: RunId, until: Timestamp) -> Row {
-        row.set("lease_until", until.millis()).set("lease_epoch", 1).gsi2(key::active_run(run, until))
+        row.set(LEASE_UNTIL, until.millis()).set(LEASE_EPOCH, 1).gsi2(key::active_run(run, until))
     }
 
     /// As [`Storage::lease`] for half the cost, but the lease may have changed lately.
@@ -70,7 +71,7 @@ impl DynamoStorage {
             .map_err(|error| unreadable(classify(error)))?;
         let row = output.item.unwrap_or_default();
         let waiting = || row.get(WAITING)?.as_m().ok()?.get("after")?.as_n().ok()?.parse().ok();
-        Ok(match (number(&row, "lease_until"), waiting()) {
+        Ok(match (number(&row, LEASE_UNTIL), waiting()) {
             (Some(until), _) => Lease::Held(Timestamp::from_millis(until)),
             (None, Some(after)) => Lease::Waiting(Seq(after)),
             (None, None) => Lease::Free,
@@ -155,7 +156,7 @@ impl Storage for DynamoStorage {
     }
 
     async fn renew(&self, key: LogKey, epoch: u32, until: Option<Timestamp>) -> Result<(), AppendError> {
-        let held = attribute("lease_epoch").equals(epoch);
+        let held = attribute(LEASE_EPOCH).equals(epoch);
         // If the condition does not hold, a later epoch holds the lease or the run has ended: there is
         // nothing to renew.
         let renewed = self.store.write_if(lease_update(key, epoch, until).when(held)).await;
@@ -166,7 +167,7 @@ impl Storage for DynamoStorage {
         let due = waiting.until.min(self.now() + scaled(WAIT_CHECK));
         let update =
             lease_update(key, epoch, None).set(WAITING, waiting).gsi2(&key::active_run(key.run, due));
-        let held = attribute("lease_epoch").equals(epoch);
+        let held = attribute(LEASE_EPOCH).equals(epoch);
         self.store.write_if(update.when(held)).await.map(|_| ()).map_err(failed)
     }
 
@@ -188,7 +189,7 @@ impl Storage for DynamoStorage {
             // so later changes of the row must not send its message again.
             let mut update = lease_update(key, epoch, Some(until))
                 .set("status", "running")
-                .remove("queued_at")
+                .remove(QUEUED_AT)
                 .remove(WAITING);
             if epoch == 1 {
                 update = update.set("started_at", at.to_string());
@@ -206,10 +207,10 @@ impl Storage for DynamoStorage {
 fn lease_update(key: LogKey, epoch: u32, until: Option<Timestamp>) -> Update {
     // A run whose lease is released has not ended, so the sweep finds it first.
     let position = key::active_run(key.run, until.unwrap_or(Timestamp::from_millis(0)));
-    let update = Update::of(&key::run(key.tenant, key.run)).set("lease_epoch", epoch).gsi2(&position);
+    let update = Update::of(&key::run(key.tenant, key.run)).set(LEASE_EPOCH, epoch).gsi2(&position);
     match until {
-        Some(until) => update.set("lease_until", until.millis()),
-        None => update.remove("lease_until"),
+        Some(until) => update.set(LEASE_UNTIL, until.millis()),
+        None => update.remove(LEASE_UNTIL),
     }
 }
 

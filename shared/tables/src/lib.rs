@@ -51,6 +51,7 @@
 //! ```
 
 mod api_error;
+pub mod attributes;
 mod condition;
 mod cursor;
 mod derived;

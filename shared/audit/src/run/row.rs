@@ -3,7 +3,7 @@
 use sequent_conversation::Run;
 use sequent_core::Timestamp;
 use sequent_runlog::LogKey;
-use sequent_tables::{attribute_of, decode, due_at, key};
+use sequent_tables::{attribute_of, attributes::LEASE_UNTIL, decode, due_at, key};
 
 use crate::auditor::{Error, Evidence};
 
@@ -22,7 +22,7 @@ impl RunRow {
             return Ok(None);
         };
         let due = due_at(&item);
-        let lease_until = attribute_of::<i64>(&item, "lease_until").map(Timestamp::from_millis);
+        let lease_until = attribute_of::<i64>(&item, LEASE_UNTIL).map(Timestamp::from_millis);
         Ok(Some(Self { key, run: decode(item)?, due, lease_until }))
     }
 
