@@ -44,17 +44,16 @@ pub(crate) struct McpMessage {
     /// Must be `2.0`.
     #[schema(pattern = "^2[.]0$")]
     jsonrpc: String,
-    /// Absent in notifications.
-    #[schema(inline)]
-    id: Option<RequestId>,
+    #[schema(inline, required = false)]
+    id: RequestId,
     /// `initialize`, `tools/list`, `tools/call`, ...
     method: String,
     /// In the form that the method requires.
-    #[schema(value_type = Option<Object>)]
-    params: Option<serde_json::Value>,
+    #[schema(value_type = Object, required = false)]
+    params: serde_json::Value,
 }
 
-/// The id of a request, which its response repeats.
+/// The id of a request, which its response repeats. A notification has none. MCP does not allow `null`, unlike JSON-RPC.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 #[expect(dead_code, reason = "only the schema is used: the SDK reads the message")]

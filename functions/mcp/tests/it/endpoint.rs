@@ -106,6 +106,25 @@ async fn a_body_that_is_no_message_is_refused_as_such() {
 }
 
 #[tokio::test]
+async fn the_description_allows_the_messages_that_are_read_and_no_others() {
+    let (deployment, ada, _) = two().await;
+    let document = serde_json::to_value(sequent_mcp_function::openapi()).unwrap();
+    let schema = sequent_tool::Schema::new(&document["components"]["schemas"]["McpMessage"]).unwrap();
+    for message in [
+        json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"}),
+        json!({"jsonrpc": "2.0", "id": "a", "method": "tools/list", "params": {}}),
+        json!({"jsonrpc": "2.0", "method": "notifications/initialized"}),
+        json!({"jsonrpc": "2.0", "id": null, "method": "tools/list"}),
+        json!({"jsonrpc": "2.0", "id": true, "method": "tools/list"}),
+        json!({"jsonrpc": "2.0", "id": 1}),
+    ] {
+        let is_read = say(&deployment, &ada.token, &message).await.status.is_success();
+        let checked = schema.check(&message);
+        assert_eq!(checked.is_ok(), is_read, "{message}: {checked:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_refused_call_explains_what_to_do() {
     let (deployment, ada, _) = two().await;
     let reader = deployment.api_key(&ada, [Scope::RunsRead]).await;
