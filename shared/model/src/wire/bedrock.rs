@@ -1,6 +1,7 @@
 //! The conversations of Amazon Bedrock (`ConverseStream`), which have one form for the models of all makers.
 
 mod encode;
+mod files;
 #[cfg(test)]
 mod tests;
 

@@ -14,7 +14,7 @@ use crate::{
     AttachedFile, FileType, Request, ToolResult, ToolSpec,
     wire::{
         HttpCall,
-        bedrock::{REDACTED, SIGNATURE},
+        bedrock::{REDACTED, SIGNATURE, files},
         json::Object,
         turns::{self, WireCall, WirePart, WireReasoning, WireTurn},
     },
@@ -34,7 +34,9 @@ pub(in crate::wire) fn encode(model: &str, request: &Request) -> HttpCall {
     if let Some(tools) = tool_config(model, request, &turns) {
         body.insert("toolConfig".into(), tools);
     }
-    body.insert("messages".into(), turns.into_iter().map(message).collect());
+    let mut messages: Vec<Value> = turns.into_iter().map(message).collect();
+    files::fit(&mut messages);
+    body.insert("messages".into(), messages.into());
     if let Some(system) = request.system.as_ref().filter(|text| !text.trim().is_empty()) {
         body.insert("system".into(), json!([{"text": system}]));
     }
