@@ -254,11 +254,16 @@ fn the_functions_that_call_models_may_call_those_of_bedrock_that_are_listed() {
     let roles = deployed(&[("BedrockModels", list)]);
     let profile = |id: &str| format!("arn:aws:bedrock:eu-west-1:000000000000:inference-profile/{id}");
     let model = |id: &str| format!("arn:aws:bedrock:eu-north-1::foundation-model/{id}");
-    let action = "bedrock:InvokeModelWithResponseStream";
     let may = |roles: &Roles, function: &str, resource: &str, through: Option<String>| {
-        let mut need = Need::new(action, resource);
-        need.circumstances.extend(through.map(|profile| (PROFILE, vec![profile])));
-        roles.decide(roles.of(function).unwrap(), &need).is_ok()
+        let may_do = |action: &str| {
+            let mut need = Need::new(action, resource);
+            need.circumstances.extend(through.iter().map(|profile| (PROFILE, vec![profile.clone()])));
+            roles.decide(roles.of(function).unwrap(), &need).is_ok()
+        };
+        let streams = may_do("bedrock:InvokeModelWithResponseStream");
+        assert_eq!(may_do("bedrock:InvokeModel"), streams);
+        assert!(!may_do("bedrock:InvokeModelWithBidirectionalStream"));
+        streams
     };
     let listed = profile("eu.anthropic.claude-sonnet-4-5-20250929-v1:0");
     let sonnet = model("anthropic.claude-sonnet-4-5-20250929-v1:0");

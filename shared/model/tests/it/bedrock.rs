@@ -187,6 +187,26 @@ async fn a_refusal_has_the_error_that_its_header_names() {
 }
 
 #[tokio::test]
+async fn a_whole_answer_is_read_in_place_of_a_stream() {
+    let whole = json!({
+        "output": {"message": {"role": "assistant", "content": [
+            {"toolUse": {"toolUseId": "tooluse_1", "name": "search", "input": {"q": 1}}},
+        ]}},
+        "stopReason": "tool_use",
+        "usage": {"inputTokens": 10, "outputTokens": 12, "totalTokens": 22},
+    });
+    let whole = answer("200 OK", "content-type: application/json\r\n", &whole.to_string());
+    let server = Server::start(vec![vec![whole]]).await;
+    let chunks = read(&server, ask()).await.unwrap();
+    let call = Chunk::ToolCallStart { id: "tooluse_1".into(), name: "search".into() };
+    assert_eq!(chunks[0], Ok(call));
+    assert!(matches!(
+        chunks.last(),
+        Some(Ok(Chunk::Finished { finish_reason: FinishReason::ToolCalls, .. }))
+    ));
+}
+
+#[tokio::test]
 async fn damaged_messages_are_no_answer() {
     let mut bytes = messages(&HELLO.join("\n"));
     let at = bytes.windows(4).position(|window| window == b"Gott").unwrap();

@@ -6,26 +6,28 @@ use http::request::Parts;
 use super::{Need, Unknown, World};
 use crate::iam::condition::PROFILE;
 
-const ACTION: &str = "bedrock:InvokeModelWithResponseStream";
-
 /// A profile is called in one Region of an account, and calls its model in others.
 pub(super) fn needs(world: &World, parts: &Parts) -> Result<Vec<Need>, Unknown> {
     let path = parts.uri.path();
     let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
-    let id = match segments.as_slice() {
-        ["model", id, "converse-stream"] if parts.method == Method::POST => id.replace("%3A", ":"),
-        _ => {
-            let operation = format!("{} {path}", parts.method);
-            return Err(Unknown::new("bedrock", &operation, "the operation is not known"));
-        }
+    let unknown = || {
+        let operation = format!("{} {path}", parts.method);
+        Unknown::new("bedrock", &operation, "the operation is not known")
     };
+    let ["model", id, operation] = segments.as_slice() else { return Err(unknown()) };
+    let action = match *operation {
+        "converse-stream" if parts.method == Method::POST => "bedrock:InvokeModelWithResponseStream",
+        "converse" if parts.method == Method::POST => "bedrock:InvokeModel",
+        _ => return Err(unknown()),
+    };
+    let id = id.replace("%3A", ":");
     let Some(model) = model_of_profile(&id) else {
         let model = format!("arn:aws:bedrock:{}::foundation-model/{id}", world.region);
-        return Ok(vec![Need::new(ACTION, &model)]);
+        return Ok(vec![Need::new(action, &model)]);
     };
     let profile = world.arn("bedrock", &format!("inference-profile/{id}"));
-    let model = Need::new(ACTION, &format!("arn:aws:bedrock:eu-north-1::foundation-model/{model}"));
-    Ok(vec![Need::new(ACTION, &profile), model.with(PROFILE, vec![profile])])
+    let model = Need::new(action, &format!("arn:aws:bedrock:eu-north-1::foundation-model/{model}"));
+    Ok(vec![Need::new(action, &profile), model.with(PROFILE, vec![profile])])
 }
 
 /// Returns the model of a profile that AWS defines, whose id begins with a geography: `eu.` or `global.`.

@@ -187,5 +187,7 @@ fn a_profile_of_bedrock_is_needed_beside_its_model() {
     assert_eq!(profile[0], format!("{action} inference-profile/eu.amazon.nova-pro-v1:0"));
     let through = "bedrock:inferenceprofilearn=arn:aws:bedrock:us-east-1:000000000000:inference-profile/eu.amazon.nova-pro-v1:0";
     assert!(profile[1].contains("::foundation-model/amazon.nova-pro-v1:0") && profile[1].ends_with(through));
+    let whole = shown(needs("/model/meta.llama3-3-70b-instruct-v1%3A0/converse"));
+    assert!(whole[0].starts_with("bedrock:InvokeModel arn:aws:bedrock:"), "{whole:?}");
     assert!(needs("/model/amazon.nova-pro-v1%3A0/invoke").is_err(), "no function sends it");
 }

@@ -50,7 +50,9 @@ pub(in crate::wire) fn encode(model: &str, request: &Request) -> HttpCall {
     if !limits.is_empty() {
         body.insert("inferenceConfig".into(), limits.into());
     }
-    let path = format!("model/{}/converse-stream", encoded(model));
+    let is_streamed = !body.contains_key("toolConfig") || streams_calls(model);
+    let operation = if is_streamed { "converse-stream" } else { "converse" };
+    let path = format!("model/{}/{operation}", encoded(model));
     HttpCall { path: path.into(), headers: HeaderMap::new(), body: body.into() }
 }
 
@@ -89,6 +91,12 @@ fn takes_choice(model: &str) -> bool {
     ["anthropic.claude", "amazon.nova", "mistral.mistral-large", "openai.gpt"]
         .iter()
         .any(|family| model.contains(family))
+}
+
+/// Returns `true` if the model streams answers to requests with tools. The others answer such a request as a whole. See
+/// <https://docs.aws.amazon.com/bedrock/latest/userguide/conversation-inference-supported-models-features.html>.
+fn streams_calls(model: &str) -> bool {
+    !model.contains("meta.llama")
 }
 
 fn called(turns: &[WireTurn]) -> BTreeSet<Cow<'_, str>> {

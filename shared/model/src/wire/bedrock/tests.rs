@@ -1,5 +1,6 @@
 //! Damage to the bytes of messages, exceptions, reasons of an end, and requests.
 
+use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
@@ -67,6 +68,29 @@ fn a_length_that_no_message_has_is_not_waited_for() {
     body.extend_from_slice(&prelude);
     let error = decoded(Protocol::Bedrock, &body, 4).error;
     assert_eq!(error, Some(Error::InvalidAnswer("a message is too large".into())));
+}
+
+/// Returns a message with these bytes as its headers, whatever they are. Its first checksum is right.
+fn with_headers(headers: &[u8], payload: &[u8], is_whole: bool) -> Vec<u8> {
+    let length = |length: usize| u32::try_from(length).unwrap().to_be_bytes();
+    let mut bytes = [length(16 + headers.len() + payload.len()), length(headers.len())].concat();
+    bytes.extend_from_slice(&crc32fast::hash(&bytes).to_be_bytes());
+    bytes.extend_from_slice(headers);
+    bytes.extend_from_slice(payload);
+    let checksum = crc32fast::hash(&bytes) ^ u32::from(!is_whole);
+    bytes.extend_from_slice(&checksum.to_be_bytes());
+    bytes
+}
+
+proptest! {
+    #[test]
+    fn no_headers_make_it_panic(
+        headers in prop::collection::vec(0..12_u8, 0..40), payload in "[{}\":a-z]{0,20}", is_whole: bool,
+    ) {
+        let body = with_headers(&headers, payload.as_bytes(), is_whole);
+        let outcome = decoded(Protocol::Bedrock, &body, 16);
+        prop_assert!(outcome.error.is_some() && !is_inconsistent(&outcome), "{:?}", outcome);
+    }
 }
 
 #[test]
@@ -232,6 +256,19 @@ fn a_call_is_forced_where_the_model_allows_it() {
         request.must_call = true;
         assert_eq!(body_of(&request)["toolConfig"].get("toolChoice").is_some(), allowed, "{model}");
     }
+}
+
+#[test]
+fn a_model_that_does_not_stream_calls_is_asked_for_a_whole_answer_if_there_are_tools() {
+    let path = |model: &str, tools: Vec<ToolSpec>| {
+        let request = Request { tools, ..Request::new(model.parse().unwrap(), vec![Turn::user("hi")]) };
+        encode(request.model.split().1, &request).path.into_owned()
+    };
+    let tools = || vec![spec("search", "")];
+    let llama = "bedrock/us.meta.llama4-scout-17b-instruct-v1:0";
+    assert_eq!(path(llama, tools()), "model/us.meta.llama4-scout-17b-instruct-v1%3A0/converse");
+    assert!(path(llama, Vec::new()).ends_with("/converse-stream"));
+    assert!(path("bedrock/amazon.nova-pro-v1:0", tools()).ends_with("/converse-stream"));
 }
 
 #[test]
