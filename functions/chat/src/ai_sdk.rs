@@ -2,7 +2,7 @@
 
 use http::{HeaderName, HeaderValue, StatusCode};
 use sequent_agent::OnCut;
-use sequent_conversation::{Destination, OnConflict, Prompt, RunOptions, RunRequest};
+use sequent_conversation::{Destination, OnConflict, RunOptions, RunRequest};
 use sequent_core::{Code, Principal, RunId};
 use sequent_event::{Event, Seq};
 use sequent_http::{
@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    App, chats,
+    App, Question, chats,
     frame_schema::UiMessageChunk,
     stream::{Projection, Watched, stream_response},
     tail::StoredTail,
@@ -79,12 +79,12 @@ impl ChatRequest {
         }
     }
 
-    async fn prompt(&self, app: &App, caller: &Principal) -> Result<Prompt, Problem> {
+    async fn accept(&self, app: &App, caller: &Principal) -> Result<Question, Problem> {
         let question = self.question()?;
         let content = question.content()?;
         let at = self.messages.iter().position(|message| std::ptr::eq(message, question));
         let at = at.map_or("/message/parts".to_owned(), |at| format!("/messages/{at}/parts"));
-        Ok(app.accept(caller, content, self.model.as_ref(), &at).await?)
+        app.accept(caller, content, self.model.as_ref(), &at).await
     }
 
     /// Returns the user's message that is to be answered. The SDK sends a history that ends with an answer when a tool of
@@ -181,7 +181,7 @@ pub(crate) async fn send(
 ) -> Result<Response, Problem> {
     let payload = serde_json::to_vec(&body).map_err(Problem::internal)?;
     let payload = PayloadHash::of("POST", "/api/chat", &payload);
-    let prompt = body.prompt(&app, &caller).await?;
+    let Question { prompt, starter } = body.accept(&app, &caller).await?;
     let project = body.destination(&app, &caller).await?;
     let replaces = body.replaced(&app, &caller, &project).await?;
     let tenant = caller.tenant;
@@ -195,7 +195,7 @@ pub(crate) async fn send(
         replaces,
         idempotency: key.map(|key| key.request(tenant, "chat", payload)),
     };
-    let started = Box::pin(app.starter.start(&request)).await?;
+    let started = Box::pin(starter.start(&request)).await?;
     let projection =
         UiMessages { projector: Projector::new(started.run), skip: 0, counts: false, opening: Vec::new() };
     stream(&app, &context, Watched::started(tenant, started), projection).await

@@ -20,7 +20,7 @@ use sequent_billing::Credits;
 use sequent_conversation::{Projects, Prompt, RunStarter, Runs};
 use sequent_core::Principal;
 use sequent_http::{
-    Scope,
+    BodyLimit, Problem, Scope,
     axum::{Extension, Router, routing::get},
     csrf::Protection,
     guarded, openapi,
@@ -28,12 +28,26 @@ use sequent_http::{
     scoped,
 };
 use sequent_model::ModelName;
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::{
+    router::{OpenApiRouter, UtoipaMethodRouterExt as _},
+    routes,
+};
+
+/// Bytes of a message with files inside: what Lambda takes (AWS Lambda, "Quotas"), so 4 MB of files in Base64 and the
+/// history that clients of the AI SDK send along.
+const MAX_BODY: usize = 6 << 20;
 
 /// The state of the handlers.
 #[derive(Debug, Clone)]
 pub struct App {
     engine: Engine,
+    starter: RunStarter,
+}
+
+/// A message that was accepted.
+struct Question {
+    prompt: Prompt,
+    /// Starts the run that answers, together with the rows that the message brings.
     starter: RunStarter,
 }
 
@@ -45,19 +59,27 @@ impl App {
         Self { engine, starter }
     }
 
-    /// Accepts the content at the JSON pointer `at` as a message to the model, or to the default model.
+    /// Accepts the content at the JSON pointer `at` as a message to the model, or to the default model, and puts the bytes of
+    /// the files inside it.
     async fn accept(
         &self,
         caller: &Principal,
         content: MessageContent,
         model: Option<&ModelName>,
         at: &str,
-    ) -> Result<Prompt, sequent_attachments::Error> {
+    ) -> Result<Question, Problem> {
         let model = match model {
             None if content.has_files() => Some(self.engine.models.default_model().await),
             model => model.cloned(),
         };
-        sequent_attachments::accept(self.engine.store(), caller, content, model.as_ref(), at).await
+        let accepted =
+            sequent_attachments::accept(self.engine.store(), caller, content, model.as_ref(), at).await?;
+        let rows = match &self.engine.artifacts {
+            Some(artifacts) => accepted.keep(artifacts, caller.tenant).await?,
+            None if accepted.has_files() => return Err(Problem::internal("the function has no artifacts")),
+            None => None,
+        };
+        Ok(Question { prompt: accepted.prompt, starter: self.starter.with_rows(rows) })
     }
 
     /// The runs that the caller may see.
@@ -85,7 +107,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 fn routed() -> OpenApiRouter<App> {
     let starts = OpenApiRouter::new()
         .routes(scoped(&[Scope::Chat], routes!(send::send)))
-        .routes(scoped(&[Scope::Chat], routes!(ai_sdk::send)))
+        .routes(scoped(&[Scope::Chat], routes!(ai_sdk::send)).layer(Extension(BodyLimit(MAX_BODY))))
         .routes(scoped(&[Scope::RunsWrite], routes!(resume::resume)))
         .routes(scoped(&[Scope::RunsWrite], routes!(resume::resume_thread)))
         .routes(scoped(&[Scope::Chat], routes!(send::send_to_thread)))

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    App,
+    App, Question,
     frame_schema::RunEvent,
     stream::{Native, Watched, stream_response},
 };
@@ -131,7 +131,8 @@ async fn start(
     let payload = PayloadHash::of("POST", route.path, &payload);
     let tenant = caller.tenant;
     let content = body.message.content;
-    let prompt = app.accept(&caller, content, body.model.as_ref(), route.content).await?;
+    let Question { prompt, starter } =
+        app.accept(&caller, content, body.model.as_ref(), route.content).await?;
     let request = RunRequest {
         caller,
         project: Destination::or_new(body.project_id),
@@ -142,6 +143,6 @@ async fn start(
         replaces: None,
         idempotency: key.map(|key| key.request(tenant, "chat.send", payload)),
     };
-    let started = Box::pin(app.starter.start(&request)).await?;
+    let started = Box::pin(starter.start(&request)).await?;
     stream_response(app, context, Watched::started(tenant, started), Native).await
 }

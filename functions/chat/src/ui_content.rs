@@ -1,6 +1,6 @@
 //! Messages in the format of the AI SDK, and their content.
 
-use sequent_attachments::{ContentPart, MessageContent};
+use sequent_attachments::{ContentPart, InlineFile, MessageContent};
 use sequent_conversation::Prompt;
 use sequent_core::{ArtifactId, Code};
 use sequent_http::Problem;
@@ -17,7 +17,7 @@ pub(crate) struct UiMessage {
     /// `user`, `assistant` or `system`.
     pub(crate) role: String,
     /// The parts of the message: `text`, `file`, and `data-*` for structured data of the product. Others are ignored. The
-    /// `url` of a file is `/api/artifacts/{id}/content`.
+    /// `url` of a file is `/api/artifacts/{id}/content`, or a `data:` URL in Base64; such files have 4 MB together.
     #[serde(default)]
     parts: Vec<UiPart>,
     /// The text, in the format of older versions.
@@ -79,8 +79,11 @@ impl UiPart {
         let text = |name: &str| self.other.get(name).and_then(Value::as_str);
         let url = text("url").unwrap_or_default();
         let name = text("filename").map(str::to_owned);
-        let artifact_id = artifact_at(url).ok_or_else(foreign_url)?;
-        Ok(ContentPart::File { artifact_id, name })
+        if let Some(artifact_id) = artifact_at(url) {
+            return Ok(ContentPart::File { artifact_id, name });
+        }
+        let inline = InlineFile::parse(url, text("mediaType"), name);
+        inline.map(ContentPart::Inline).ok_or_else(foreign_url)
     }
 }
 
@@ -90,7 +93,8 @@ fn artifact_at(url: &str) -> Option<ArtifactId> {
 }
 
 fn foreign_url() -> Problem {
-    let detail = "The service fetches no file from an address. Upload the file as an artifact, and send \
-                  `/api/artifacts/{id}/content` as its `url`.";
-    Problem::new(Code::AttachmentUrlRefused, detail).at("/messages", "must be the path of an artifact")
+    let detail = "The service fetches no file from an address. Upload the file as an artifact and send \
+                  `/api/artifacts/{id}/content` as its `url`, or send the file in a `data:` URL in Base64.";
+    let rule = "must be the path of an artifact, or a `data:` URL in Base64";
+    Problem::new(Code::AttachmentUrlRefused, detail).at("/messages", rule)
 }

@@ -100,7 +100,7 @@ pub(crate) async fn create(
     let payload = PayloadHash::of("POST", "/api/runs", &payload);
     // Without a name, the worker chooses the model.
     let store = app.store().tables();
-    let prompt = accept(store, &caller, body.input, body.model.as_ref(), "/input").await?;
+    let prompt = accept(store, &caller, body.input, body.model.as_ref(), "/input").await?.prompt;
     let request = RunRequest {
         caller: caller.clone(),
         project: Destination::or_new(body.project_id),

@@ -58,7 +58,7 @@ pub(crate) async fn steer(
 ) -> Result<impl IntoResponse, Problem> {
     let key = LogKey { tenant: caller.tenant, run: run_id };
     let storage = app.store().storage();
-    let prompt = accept(storage.store(), &caller, body.content, None, "/content").await?;
+    let prompt = accept(storage.store(), &caller, body.content, None, "/content").await?.prompt;
     let Steered { message, seq } =
         Box::pin(sequent_conversation::steer(storage, key, caller.user, prompt)).await?;
     wake_if_waiting(app.store(), key).await;

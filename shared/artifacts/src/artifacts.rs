@@ -264,9 +264,9 @@ pub async fn find(store: &Store, tenant: TenantId, id: ArtifactId) -> Result<Opt
 }
 
 /// The copies of an artifact's row in the lists that contain it.
-pub(crate) fn list_rows(tenant: TenantId, artifact: &Artifact) -> Result<Vec<Row>, Error> {
+pub(crate) fn list_rows(tenant: TenantId, artifact: &Artifact) -> Result<Vec<Row>, sequent_tables::Error> {
     let row = |list| Row::new(&key::listed_artifact(tenant, list, artifact.id), artifact);
-    Ok(artifact.lists().map(row).collect::<Result<_, _>>()?)
+    artifact.lists().map(row).collect()
 }
 
 /// The id of the artifact that a step of a run creates. The same step has the same `key`, so that a repeated

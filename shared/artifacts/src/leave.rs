@@ -8,9 +8,7 @@ use sequent_jobs::{Done, LeftArtifact};
 use sequent_tables::{Row, Transaction, Write, key};
 
 use crate::{
-    Artifact, Artifacts, Content, Description, Error, Origin,
-    artifacts::list_rows,
-    object::{refer_to, retry_while_deleting},
+    Artifact, Artifacts, Content, Description, Error, Origin, artifacts::list_rows, object::refer_to,
 };
 
 impl Artifacts {
@@ -30,8 +28,7 @@ impl Artifacts {
         let description = description.checked()?;
         let content = Content::of(&bytes);
         let artifact = Artifact::new(id, description, origin, content, Timestamp::now());
-        retry_while_deleting(|| self.put_object(tenant, content, &artifact.media_type, bytes.clone()))
-            .await?;
+        self.put(tenant, &artifact, bytes).await?;
         done(tenant, &artifact)
     }
 }

@@ -1,14 +1,19 @@
 //! Accepting the content of a message: its files belong to the tenant, and a model can read them.
 
+use std::future::ready;
+
 use futures::{FutureExt, StreamExt, TryStreamExt, future::BoxFuture, stream};
-use sequent_artifacts::{Artifact, find};
-use sequent_conversation::Prompt;
-use sequent_core::{Principal, Scope};
+use sequent_artifacts::{Artifact, Artifacts, find, rows_with_run};
+use sequent_conversation::{Prompt, RunRows};
+use sequent_core::{Principal, Scope, TenantId};
 use sequent_event::{Attachment, DataPart, UserContent, UserPart};
 use sequent_model::{Abilities, ModelName};
 use sequent_tables::Store;
 
-use crate::{ContentPart, Error, MessageContent, Refusal, kind::FileKind};
+use crate::{
+    ContentPart, Error, InlineFile, MAX_INLINE_BYTES, MessageContent, Refusal, inline::NewFile,
+    kind::FileKind,
+};
 
 /// Most files of a message.
 pub const MAX_FILES: usize = 10;
@@ -19,8 +24,17 @@ const MAX_NAME: usize = 200;
 /// Artifacts that are read at the same time.
 const PARALLEL_READS: usize = 5;
 
+/// An accepted message.
+#[derive(Debug)]
+pub struct Accepted {
+    /// The content to store.
+    pub prompt: Prompt,
+    /// The files that came inside the message.
+    files: Vec<NewFile>,
+}
+
 /// Accepts the content at the JSON pointer `at` as a message of the caller. If `model` is known, it must be able to read the
-/// files.
+/// files. Nothing is stored yet.
 ///
 /// # Errors
 /// [`Error`]. An artifact of another tenant counts as missing.
@@ -30,26 +44,86 @@ pub async fn accept(
     content: MessageContent,
     model: Option<&ModelName>,
     at: &str,
-) -> Result<Prompt, Error> {
+) -> Result<Accepted, Error> {
     let parts = match content {
-        MessageContent::Text(prompt) => return Ok(prompt),
+        MessageContent::Text(prompt) => return Ok(Accepted { prompt, files: Vec::new() }),
         MessageContent::Parts(parts) => parts,
     };
+    check(caller, &parts).map_err(|error| error.at(at))?;
+    let mut files: Vec<NewFile> = Vec::new();
+    let mut accepted: Vec<BoxFuture<'_, Result<UserPart, Error>>> = Vec::new();
+    for (index, part) in parts.into_iter().enumerate() {
+        let at = format!("{at}/{index}");
+        let part = match part {
+            ContentPart::Inline(file) => {
+                let name = file.name.clone();
+                let artifact = add(&mut files, file, caller);
+                let part = artifact.and_then(|artifact| part_of(artifact, name, model));
+                ready(part.map_err(Error::from)).boxed()
+            }
+            part => accept_part(store, caller, part, model).boxed(),
+        };
+        accepted.push(part.map(move |part| part.map_err(|error| error.at(&at))).boxed());
+    }
+    let parts: Vec<UserPart> = stream::iter(accepted).buffered(PARALLEL_READS).try_collect().await?;
+    let prompt = Prompt::try_from(UserContent::Parts(parts)).map_err(|error| Error::from(error).at(at))?;
+    Ok(Accepted { prompt, files })
+}
+
+/// Checks the scopes of the caller, and the number and the size of the files.
+fn check(caller: &Principal, parts: &[ContentPart]) -> Result<(), Error> {
+    let inline = parts.iter().filter_map(|part| match part {
+        ContentPart::Inline(file) => Some(file.len()),
+        _ => None,
+    });
+    let inline: Vec<usize> = inline.collect();
     let files = parts.iter().filter(|part| part.is_file()).count();
-    if files > 0 {
+    if files > inline.len() {
         // Otherwise a key without this scope could have a model read the file to it.
         caller.require(Scope::ArtifactsRead)?;
     }
-    if files > MAX_FILES {
-        return Err(Error::from(Refusal::TooMany(files)).at(at));
+    if !inline.is_empty() {
+        caller.require(Scope::ArtifactsWrite)?;
     }
-    let accept_at = |(index, part)| {
-        let accepted = accept_part(store, caller, part, model);
-        accepted.map(move |accepted| accepted.map_err(|error| error.at(&format!("{at}/{index}")))).boxed()
-    };
-    let accepted: Vec<BoxFuture<'_, _>> = parts.into_iter().enumerate().map(accept_at).collect();
-    let parts: Vec<UserPart> = stream::iter(accepted).buffered(PARALLEL_READS).try_collect().await?;
-    Prompt::try_from(UserContent::Parts(parts)).map_err(|error| Error::from(error).at(at))
+    if files > MAX_FILES {
+        return Err(Refusal::TooMany(files).into());
+    }
+    let bytes: usize = inline.iter().sum();
+    if bytes > MAX_INLINE_BYTES { Err(Refusal::TooLargeInline(bytes).into()) } else { Ok(()) }
+}
+
+/// Returns the artifact that a file inside the message becomes. Equal bytes become one artifact.
+fn add(files: &mut Vec<NewFile>, file: InlineFile, caller: &Principal) -> Result<Artifact, Refusal> {
+    let new = file.into_new(caller.user)?;
+    let known = files.iter().find(|known| known.artifact.sha256 == new.artifact.sha256);
+    if let Some(known) = known {
+        return Ok(known.artifact.clone());
+    }
+    let artifact = new.artifact.clone();
+    files.push(new);
+    Ok(artifact)
+}
+
+impl Accepted {
+    /// Puts the bytes of the files that came inside the message. Returns the rows that are stored with the run: if the message
+    /// is refused after all, there are none, and the collector deletes the bytes.
+    ///
+    /// # Errors
+    /// If the tenant has no room for the bytes, or the bucket fails.
+    pub async fn keep(&self, artifacts: &Artifacts, tenant: TenantId) -> Result<Option<RunRows>, Error> {
+        for NewFile { artifact, bytes } in &self.files {
+            artifacts.put(tenant, artifact, bytes.clone()).await?;
+        }
+        let new: Vec<Artifact> = self.files.iter().map(|file| file.artifact.clone()).collect();
+        let rows = (!new.is_empty()).then(|| RunRows::new(move |run| rows_with_run(tenant, &new, run)));
+        Ok(rows)
+    }
+
+    /// Returns `true` if files came inside the message.
+    #[must_use]
+    pub fn has_files(&self) -> bool {
+        !self.files.is_empty()
+    }
 }
 
 async fn accept_part(
@@ -67,6 +141,8 @@ async fn accept_part(
             UserPart::File(file) => Err(Refusal::NotAnImage(file.media_type).into()),
             image => Ok(image),
         },
+        // The caller has added it to the files of the message.
+        ContentPart::Inline(_) => Err(Refusal::NotFound.into()),
     }
 }
 

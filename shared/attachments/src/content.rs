@@ -9,6 +9,8 @@ use serde::{
     de::{Error as _, SeqAccess, Visitor, value::SeqAccessDeserializer},
 };
 
+use crate::InlineFile;
+
 /// The content of a message: a text of 1 byte to 64 KiB, or up to 32 parts of at most 64 KiB together, of which 10 may be
 /// files.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -46,6 +48,9 @@ pub enum ContentPart {
         #[cfg_attr(feature = "openapi", schema(max_length = 200))]
         name: Option<String>,
     },
+    /// A file inside the message. Clients of the AI SDK send it as a `data:` URL.
+    #[serde(skip)]
+    Inline(InlineFile),
     /// Structured data of the product.
     Data {
         #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 64))]
@@ -70,7 +75,7 @@ impl ContentPart {
     /// Returns `true` if the part refers to a file.
     #[must_use]
     pub fn is_file(&self) -> bool {
-        matches!(self, Self::Image { .. } | Self::File { .. })
+        matches!(self, Self::Image { .. } | Self::File { .. } | Self::Inline(_))
     }
 }
 

@@ -3,7 +3,7 @@
 use sequent_conversation::PromptError;
 use sequent_core::{ApiError, Code, ErrorDetails, MissingScope};
 
-use crate::accept::{MAX_FILE_BYTES, MAX_FILES};
+use crate::{MAX_FILE_BYTES, MAX_FILES, MAX_INLINE_BYTES};
 
 /// The content of a message was not accepted.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +75,9 @@ pub enum Refusal {
     /// The number of bytes, which is too large.
     #[error("the file has {0} bytes")]
     TooLarge(u64),
+    /// More bytes inside the message than a message may have.
+    #[error("the message has {0} bytes of files")]
+    TooLargeInline(usize),
     /// The model cannot be shown images.
     #[error("the model {0} cannot be shown images")]
     Model(String),
@@ -124,6 +127,12 @@ impl Refusal {
                 let detail = format!("A file can be attached up to {MAX_FILE_BYTES} bytes.");
                 ErrorDetails::new(Code::AttachmentTooLarge, detail).with("max_bytes", MAX_FILE_BYTES)
             }
+            Self::TooLargeInline(_) => {
+                let detail = format!(
+                    "The files inside a message can have {MAX_INLINE_BYTES} bytes together. Upload larger ones as artifacts."
+                );
+                ErrorDetails::new(Code::AttachmentTooLarge, detail).with("max_bytes", MAX_INLINE_BYTES)
+            }
             Self::Model(model) => {
                 let detail = format!(
                     "The model `{model}` reads text and the text of documents, and no images. Choose another model."
@@ -141,6 +150,7 @@ impl Refusal {
             Self::Type(_) => format!("must be a file of one of the types {TYPES}"),
             Self::NotAnImage(_) => "must be an image".to_owned(),
             Self::TooLarge(_) => format!("must have at most {MAX_FILE_BYTES} bytes"),
+            Self::TooLargeInline(_) => format!("must have at most {MAX_INLINE_BYTES} bytes of files"),
             Self::Model(_) => "must not be an image".to_owned(),
             Self::Name => "must be one line of at most 200 characters".to_owned(),
         }

@@ -48,6 +48,17 @@ impl FileKind {
         Some(if declared == Some(Self::Html) { Self::Html } else { Self::Text })
     }
 
+    /// Returns the media type of a file of this kind that was declared as `declared`.
+    pub(crate) fn media_type(self, declared: &str) -> String {
+        let essence = declared.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        match self {
+            Self::Shown(file_type) => file_type.media_type().to_owned(),
+            _ if Self::of_media_type(&essence) == Some(self) => essence,
+            Self::Html => "text/html".to_owned(),
+            Self::Text => "text/plain".to_owned(),
+        }
+    }
+
     /// Returns `true` for images.
     pub(crate) fn is_image(self) -> bool {
         matches!(self, Self::Shown(file_type) if file_type.is_image())

@@ -13,13 +13,15 @@
 mod accept;
 mod content;
 mod error;
+mod inline;
 mod kind;
 mod read;
 mod show;
 #[cfg(test)]
 mod tests;
 
-pub use accept::{MAX_FILE_BYTES, MAX_FILES, accept};
+pub use accept::{Accepted, MAX_FILE_BYTES, MAX_FILES, accept};
 pub use content::{ContentPart, MessageContent};
 pub use error::{Error, Refusal};
+pub use inline::{InlineFile, MAX_INLINE_BYTES};
 pub use read::{Files, Unavailable};

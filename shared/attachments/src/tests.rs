@@ -1,5 +1,6 @@
 //! Accepting files and showing them, over tables and a bucket in process.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use sequent_artifacts::{Artifact, Artifacts, Description, Origin, testing::bucket};
 use sequent_core::{ApiError, ArtifactId, Code, Principal, Scope, Scopes, SessionId, TenantId, UserId, Via};
 use sequent_event::{UserContent, UserPart};
@@ -7,7 +8,9 @@ use sequent_model::{Abilities, AttachedFile, FileType, Message, ModelName, Part,
 use sequent_tables::Store;
 use serde_json::{Value, json};
 
-use crate::{Error, Files, MAX_FILE_BYTES, MessageContent, accept};
+use crate::{
+    ContentPart, Error, Files, InlineFile, MAX_FILE_BYTES, MAX_INLINE_BYTES, MessageContent, accept,
+};
 
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n not really";
 const PDF: &[u8] = b"%PDF-1.7 not really";
@@ -65,7 +68,7 @@ impl Bench {
         let content: MessageContent = serde_json::from_value(content).unwrap();
         let model: Option<ModelName> = model.map(|name| name.parse().unwrap());
         let accepted = accept(&self.store, caller, content, model.as_ref(), "/content").await?;
-        Ok(accepted.into())
+        Ok(accepted.prompt.into())
     }
 
     async fn refused(&self, content: Value, model: Option<&str>) -> (Code, String) {
@@ -251,4 +254,56 @@ async fn files_have_at_most_so_many_bytes_together() {
     let shown = parts.iter().filter(|part| bytes(part).is_some()).count();
     assert_eq!(shown, 4, "20 MB have room for four of 4.4 MB");
     assert!(bytes(&parts[5]).is_some(), "the latest one is shown");
+}
+
+fn inline(declared: &str, bytes: &[u8]) -> ContentPart {
+    let url = format!("data:{declared};base64,{}", STANDARD.encode(bytes));
+    ContentPart::Inline(InlineFile::parse(&url, None, Some("a.bin".to_owned())).unwrap())
+}
+
+#[tokio::test]
+async fn equal_files_inside_a_message_are_one_artifact_with_the_type_of_its_bytes() {
+    let bench = Bench::new().await;
+    let parts = vec![
+        inline("application/octet-stream", PNG),
+        inline("text/csv", b"a,b"),
+        inline("image/png", PNG),
+        inline("application/x-what", b"words"),
+    ];
+    let accepted = accept(&bench.store, &bench.caller, MessageContent::Parts(parts), None, "").await.unwrap();
+    let UserContent::Parts(parts) = accepted.prompt.content() else { panic!("it has parts") };
+    let [UserPart::Image(first), UserPart::File(table), UserPart::Image(again), UserPart::File(words)] =
+        parts.as_slice()
+    else {
+        panic!("{parts:?}")
+    };
+    assert_eq!(first, again);
+    let types = [first, table, words].map(|file| file.media_type.as_str());
+    assert_eq!(types, ["image/png", "text/csv", "text/plain"]);
+    assert!(accepted.has_files());
+}
+
+#[tokio::test]
+async fn files_inside_a_message_are_limited() {
+    let bench = Bench::new().await;
+    let large = vec![b'x'; MAX_INLINE_BYTES / 2 + 1];
+    let key = Principal { scopes: [Scope::Chat].into_iter().collect(), ..bench.caller.clone() };
+    let cases = [
+        (
+            &bench.caller,
+            vec![inline("text/plain", &large), inline("text/plain", &large)],
+            Code::AttachmentTooLarge,
+        ),
+        (&bench.caller, vec![inline("image/png", b"\0\x01")], Code::AttachmentTypeUnsupported),
+        (&bench.caller, vec![inline("image/png", PNG); 11], Code::TooManyAttachments),
+        (&key, vec![inline("image/png", PNG)], Code::InsufficientScope),
+    ];
+    for (caller, parts, code) in cases {
+        let content = MessageContent::Parts(parts);
+        let refused = accept(&bench.store, caller, content, None, "").await.unwrap_err();
+        assert_eq!(refused.details().code, code);
+    }
+    for url in ["data:image/png,x", "data:image/png;base64,%%", "data:", "https://a.example/", ""] {
+        assert!(InlineFile::parse(url, None, None).is_none(), "{url}");
+    }
 }

@@ -46,6 +46,8 @@ pub struct NewRun {
     /// Rows that are written with the run under conditions, such as its idempotency record or the client's name for a
     /// new project.
     pub claims: Vec<Write>,
+    /// Other rows that are written with the run under conditions. The deletion of the project does not delete them.
+    pub rows: Vec<Write>,
     /// The credits to hold for the run, where runs are charged for.
     pub reservation: Option<Box<Reservation>>,
     /// The run whose messages this one replaces in the conversation: they are deleted.
@@ -67,6 +69,7 @@ impl NewRun {
             options: RunOptions::default(),
             parent: None,
             claims: Vec::new(),
+            rows: Vec::new(),
             reservation: None,
             replaces: None,
         }

@@ -24,7 +24,7 @@ use tokio::{
 pub use request::{Destination, OnConflict, RunRequest};
 
 use crate::{
-    Error, NewRun, RunOptions, RunStore, TurnRequest, create, create_claimed, named_project,
+    Error, NewRun, RunOptions, RunRows, RunStore, TurnRequest, create, create_claimed, named_project,
     project_name::name_claim,
     turn::{self, first_waiting},
 };
@@ -60,6 +60,8 @@ pub struct OwnedRun {
 pub struct RunStarter {
     runs: RunStore,
     credits: Credits,
+    /// Rows that are stored with the run.
+    rows: Option<RunRows>,
 }
 
 /// The process that executes a new run.
@@ -73,7 +75,13 @@ impl RunStarter {
     /// Starts runs in `runs` with credits of `credits`.
     #[must_use]
     pub fn new(runs: RunStore, credits: Credits) -> Self {
-        Self { runs: runs.with_pricing(credits.pricing()), credits }
+        Self { runs: runs.with_pricing(credits.pricing()), credits, rows: None }
+    }
+
+    /// Stores these rows with the run that is started next, for a message that brings them.
+    #[must_use]
+    pub fn with_rows(&self, rows: Option<RunRows>) -> Self {
+        Self { rows, ..self.clone() }
     }
 
     /// Returns the logs and rows of the runs.
@@ -283,6 +291,7 @@ impl RunStarter {
             model: request.model.as_ref().map(ToString::to_string),
             options: RunOptions { scopes: request.caller.scopes.restriction(), ..request.options.clone() },
             claims,
+            rows: self.rows.as_ref().map(|rows| rows.of(run)).transpose()?.unwrap_or_default(),
             reservation: reservation.map(Box::new),
             replaces: request.replaces,
             ..NewRun::new(tenant, request.caller.user, project, request.prompt.content().clone())

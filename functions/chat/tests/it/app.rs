@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use sequent_agent::Engine;
+use sequent_artifacts::Artifacts;
 use sequent_billing::Credits;
 use sequent_chat_function::{App as Chat, router};
 use sequent_core::{Principal, Scope, Scopes, SessionId, TenantId, UserId, Via};
@@ -62,9 +63,20 @@ pub(crate) fn app_with(
     tenant: TenantId,
     limited: impl FnOnce(Credits) -> Credits,
 ) -> App {
+    app_of(storage, tenant, limited, None)
+}
+
+/// As [`app_with`], with a bucket.
+pub(crate) fn app_of(
+    storage: DynamoStorage,
+    tenant: TenantId,
+    limited: impl FnOnce(Credits) -> Credits,
+    artifacts: Option<Artifacts>,
+) -> App {
     let settings = Settings { lease: Duration::from_secs(2), ..Settings::default() };
     let store = storage.store().clone();
-    let mut engine = Engine { settings, ..Engine::new(storage, Client::new(sequent_model::Config::demo())) };
+    let mut engine =
+        Engine { settings, artifacts, ..Engine::new(storage, Client::new(sequent_model::Config::demo())) };
     Arc::make_mut(&mut engine.tools).add(wire()).unwrap();
     let credits = limited(Credits::new(store.clone(), None, Default::default()));
     let config = Config { limits: Limits::NONE, ..Config::for_tests() };

@@ -1,17 +1,23 @@
 //! Messages that refer to files: by id, by path, of another tenant, at foreign addresses.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use sequent_artifacts::{Artifact, Artifacts, Description, Origin, testing::bucket};
 use sequent_core::{ArtifactId, TenantId};
 use sequent_http::App;
 use sequent_runlog::DynamoStorage;
 use serde_json::{Value, json};
 
-use crate::app::{app_over, event, events, send};
+use crate::app::{app_of, event, events, send};
 
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n not really";
 
 /// The function, and an image of the first tenant.
 async fn app_with_image() -> (App, Artifact) {
+    let (app, image, _, _) = deployment().await;
+    (app, image)
+}
+
+async fn deployment() -> (App, Artifact, Artifacts, TenantId) {
     let storage = DynamoStorage::new(sequent_tables::testing::store().await);
     let tenant = TenantId::new();
     let artifacts = Artifacts::new(storage.store().clone(), bucket().await.0);
@@ -23,7 +29,8 @@ async fn app_with_image() -> (App, Artifact) {
     };
     let id = ArtifactId::new();
     let saved = artifacts.save(tenant, id, description, Origin::default(), PNG.into()).await.unwrap();
-    (app_over(storage, tenant), saved)
+    let app = app_of(storage, tenant, |credits| credits, Some(artifacts.clone()));
+    (app, saved, artifacts, tenant)
 }
 
 fn said() -> Value {
@@ -85,4 +92,62 @@ async fn no_file_is_fetched_from_an_address() {
             "{url}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_file_inside_a_message_becomes_an_artifact_of_its_run_once() {
+    let (app, image, artifacts, tenant) = deployment().await;
+    let url = format!("data:text/csv;base64,{}", STANDARD.encode("a,b\n1,2\n"));
+    let part = json!({"type": "file", "mediaType": "text/csv", "filename": "table.csv", "url": url});
+    let again = json!({"type": "file", "mediaType": "image/png", "url": format!("data:image/png;base64,{}", STANDARD.encode(PNG))});
+    let body = json!({"messages": [{"role": "user", "parts": [said(), part, again]}]});
+    let request = event("POST", "/api/chat").header("idempotency-key", "k1").json(&body);
+    let sent = request.send(&app).await;
+    assert_eq!(sent.status, 200, "{}", sent.text());
+    let run = sent.header("x-run-id");
+    let log = event("GET", &format!("/api/runs/{run}/events"));
+    let content = events(&log.send(&app).await)[0]["content"].clone();
+    assert_eq!(
+        (&content[1]["mediaType"], &content[1]["name"], &content[1]["size"]),
+        (&json!("text/csv"), &json!("table.csv"), &json!(8))
+    );
+
+    let repeated = request.send(&app).await;
+    assert_eq!((repeated.status.as_u16(), repeated.header("x-run-id")), (200, run));
+    let stored = artifacts.of_run(tenant, run.parse().unwrap(), 10).await.unwrap().items;
+    assert_eq!(stored.len(), 2, "a repeated request stores none: {stored:?}");
+    // Artifacts of one millisecond have no order.
+    let of = |part: &Value| stored.iter().find(|artifact| json!(artifact.id) == part["artifactId"]).unwrap();
+    assert_eq!(artifacts.bytes(tenant, of(&content[1]), 100).await.unwrap(), "a,b\n1,2\n");
+    assert_eq!(of(&content[2]).sha256, image.sha256, "equal bytes are one object");
+}
+
+#[tokio::test]
+async fn a_refused_message_leaves_no_artifact() {
+    let (app, _, artifacts, tenant) = deployment().await;
+    let live = send(&json!({"message": {"content": "/demo tokens=100000 rate=1"}})).open(&app).await;
+    let project = live.headers()["x-project-id"].to_str().unwrap().to_owned();
+    let url = format!("data:text/plain;base64,{}", STANDARD.encode("secret"));
+    let part = json!({"type": "file", "mediaType": "text/plain", "url": url});
+    let body = json!({"id": project, "messages": [{"role": "user", "parts": [said(), part]}]});
+    let refused = event("POST", "/api/chat").json(&body).send(&app).await;
+    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (409, "run_in_progress"));
+    let cursors = sequent_tables::CursorKey::new("a key for tests".to_owned().into());
+    let all = artifacts.list(tenant, Default::default(), &cursors, None, None).await.unwrap();
+    assert_eq!(all.items.len(), 1, "only the one that was there before: {:?}", all.items);
+}
+
+#[tokio::test]
+async fn a_body_may_have_six_megabytes_for_files() {
+    let (app, ..) = deployment().await;
+    let url = |bytes: usize| format!("data:text/plain;base64,{}", STANDARD.encode(vec![b'x'; bytes]));
+    let sent = |bytes| {
+        let part = json!({"type": "file", "mediaType": "text/plain", "url": url(bytes)});
+        event("POST", "/api/chat").json(&chat(&part))
+    };
+    assert_eq!(sent(4 << 20).send(&app).await.status, 200);
+    let refused = sent((4 << 20) + 1).send(&app).await;
+    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (413, "attachment_too_large"));
+    let refused = sent(5 << 20).send(&app).await;
+    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (413, "body_too_large"));
 }

@@ -63,7 +63,8 @@ impl NewRows {
         if let Some(reservation) = new.reservation.as_deref() {
             rows.0.push((reservation.update(new.tenant, new.run, now).into(), Some(RESERVATION)));
         }
-        rows.0.extend(new.claims.iter().map(|claim| (claim.clone(), Some(CLAIM))));
+        let claims = new.claims.iter().chain(&new.rows);
+        rows.0.extend(claims.map(|claim| (claim.clone(), Some(CLAIM))));
         if let Some(former) = new.replaces {
             // No message leads to the replaced run any more.
             let former = LogKey { run: former, ..new.key() };

@@ -312,7 +312,7 @@ codes! {
             "Attach a file of at most `max_bytes` bytes.";
         AttachmentUrlRefused = "attachment_url_refused", Invalid,
             "A file part has an address that the service does not fetch.",
-            "Upload the file as an artifact, and refer to it by `/api/artifacts/{id}/content`.";
+            "Upload the file as an artifact and refer to it by `/api/artifacts/{id}/content`, or send it in a `data:` URL in Base64.";
         TooManyAttachments = "too_many_attachments", Invalid,
             "The message has more files than a message may have.",
             "Send at most `max_files` files in one message.";
