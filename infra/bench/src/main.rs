@@ -41,7 +41,7 @@ async fn main() -> ExitCode {
     let done = match Arguments::parse(std::env::args().skip(1)) {
         Ok(Command::Help) => report::line(arguments::USAGE),
         Ok(Command::Database) => database::serve().await,
-        Ok(Command::Measure(arguments)) => measure(&arguments).await,
+        Ok(Command::Measure(arguments)) => Box::pin(measure(&arguments)).await,
         Ok(Command::Noisy(arguments)) => measure_noisy(&arguments).await,
         Err(error) => Err(error),
     };

@@ -4,18 +4,21 @@ use futures::StreamExt;
 use sequent_attachments::Unavailable;
 use sequent_conversation::{Error, closing_bodies};
 use sequent_core::{MicroCredits, Timestamp};
-use sequent_deliverables::wanted;
-use sequent_event::{Body, Entry, RunOutcome, Usage};
-use sequent_model::{Chunk, Chunks, Context, FinishReason, ModelName, OutputLimit, Request};
+use sequent_event::{Body, Entry, RequestRecord, RunOutcome, Usage};
+use sequent_model::{
+    Chunk, Chunks, Context, FinishReason, ModelName, OutputLimit, Request, estimate::request_tokens,
+};
 use sequent_runlog::Stopped;
 use tokio::time::Instant;
 
 use crate::{
     Engine, allowance,
     bounds::{LimitReached, TIME_LIMIT},
+    compact::{self, Ready, Sent},
     execution::{Execution, Flow, StopSignal, at, run_error, stop_error},
     next::{Next, Purpose, next},
-    offer, prompt,
+    offers::RequestOffer,
+    prompt::Prepared,
     requests::Requests,
     response::Response,
 };
@@ -33,15 +36,24 @@ enum StreamEnd {
 
 /// A model that may answer, and the limit of its output.
 #[derive(Debug, Clone)]
-struct Candidate {
+pub(crate) struct Candidate {
     model: ModelName,
     limit: OutputLimit,
 }
 
+impl Candidate {
+    /// The candidate, with an output of at most `tokens`.
+    pub(crate) fn at_most(self, tokens: u32) -> Self {
+        Self { limit: self.limit.within(tokens.into()), ..self }
+    }
+}
+
 /// A call of a model.
-struct ModelCall {
+pub(crate) struct ModelCall {
     /// The model that answers. It may be a fallback for the one that was asked for.
-    candidate: Candidate,
+    pub(crate) candidate: Candidate,
+    /// The record of the request.
+    record: RequestRecord,
     started: Instant,
     /// The number of people's messages in the request.
     messages_told: Option<u32>,
@@ -50,17 +62,41 @@ struct ModelCall {
     usage: Option<sequent_model::Usage>,
 }
 
+impl ModelCall {
+    /// A call that begins now.
+    pub(crate) fn new(record: RequestRecord, messages_told: Option<u32>, model: ModelName) -> Self {
+        Self {
+            candidate: Candidate { model, limit: OutputLimit::default() },
+            record,
+            started: Instant::now(),
+            messages_told,
+            response: Response::new(),
+            usage: None,
+        }
+    }
+}
+
 /// Asks the model and appends its response. Returns [`Flow::End`] if the response completes the answer.
 pub(crate) async fn ask_model(execution: &mut Execution<'_>, purpose: Purpose) -> Result<Flow, Error> {
     let model = match model_of(execution).await {
         Ok(model) => model,
         Err(error) => return Ok(Flow::End(vec![run_error(error.code(), &error.public_message())])),
     };
-    let request = request(execution, purpose, model.clone()).await?;
+    let prepared = match Box::pin(compact::request(execution, purpose, &model)).await? {
+        Ready::Ask(prepared) => *prepared,
+        Ready::Instead(flow) => return Ok(flow),
+    };
+    let mut sent = Sent::of(&prepared);
+    let Prepared { request, offer, mut record } = prepared;
     let requests = match Requests::new(execution, request).await {
         Ok(requests) => requests,
         Err(error) => return Ok(Flow::End(files_unavailable(execution, &error))),
     };
+    record.tokens = request_tokens(&requests.to(&model));
+    sent.add_files(record.tokens);
+    if let Some(flow) = Box::pin(compact::with_files(execution, &model, &sent)).await? {
+        return Ok(flow);
+    }
     let candidates = match candidates(execution, &model, &requests) {
         Ok(candidates) => candidates,
         Err(limit) => {
@@ -69,14 +105,12 @@ pub(crate) async fn ask_model(execution: &mut Execution<'_>, purpose: Purpose) -
             return Ok(Flow::End(bodies));
         }
     };
-    let mut call = ModelCall {
-        candidate: Candidate { model, limit: OutputLimit::default() },
-        started: Instant::now(),
-        messages_told: u32::try_from(execution.state.prompts.len()).ok(),
-        response: Response::new(),
-        usage: None,
-    };
-    let end = stream(execution, &mut call, &requests, candidates).await?;
+    let told = u32::try_from(execution.state.prompts.len()).ok();
+    let mut call = ModelCall::new(record, told, model.clone());
+    let end = stream(execution, &mut call, &requests, &offer, candidates).await?;
+    if call.usage.is_none() && matches!(end, StreamEnd::Failed(sequent_model::Error::ContextTooLong)) {
+        return Box::pin(compact::after_refusal(execution, &model, &sent)).await;
+    }
     conclude(execution, call, end).await
 }
 
@@ -87,20 +121,6 @@ fn files_unavailable(execution: &Execution<'_>, error: &Unavailable) -> Vec<Body
     let mut bodies = closing_bodies(&execution.state);
     bodies.push(run_error("attachment_unavailable", "An attached file could not be read. Try again."));
     bodies
-}
-
-/// Builds the request for this purpose.
-pub(crate) async fn request(
-    execution: &mut Execution<'_>,
-    purpose: Purpose,
-    model: ModelName,
-) -> Result<Request, Error> {
-    Ok(Request {
-        system: Some(prompt::system(purpose, wanted(&execution.state))),
-        must_call: matches!(purpose, Purpose::Deliver(_)),
-        tools: offer::tools(execution, purpose),
-        ..Request::new(model, prompt::messages(execution, purpose).await?)
-    })
 }
 
 /// The model that the run names, or the deployment's default.
@@ -115,12 +135,12 @@ async fn stream(
     execution: &mut Execution<'_>,
     call: &mut ModelCall,
     requests: &Requests,
+    offer: &RequestOffer,
     candidates: Vec<Candidate>,
 ) -> Result<StreamEnd, Error> {
-    let engine = execution.engine;
-    let time_limit = Instant::now() + engine.bounds.time_left(&execution.state, Timestamp::now());
+    let time_limit = Instant::now() + execution.engine.bounds.time_left(&execution.state, Timestamp::now());
     let context = Context { deadline: Some(time_limit), request_id: Some(execution.run.id.to_string()) };
-    let opening = Box::pin(open(engine, candidates, requests, context));
+    let opening = Box::pin(open_and_keep(execution, candidates, requests, offer, context));
     let opened = tokio::select! {
         biased;
         signal = execution.stop_signal() => return Ok(StreamEnd::Stopped(signal)),
@@ -142,7 +162,7 @@ async fn stream(
 ///
 /// # Errors
 /// The limit that the call would exceed, if the run can afford none of the models.
-fn candidates(
+pub(crate) fn candidates(
     execution: &Execution<'_>,
     model: &ModelName,
     requests: &Requests,
@@ -159,9 +179,18 @@ fn candidates(
     let allowance = allowance::of_run(&execution.state, &execution.engine.bounds);
     let mut affordable = Vec::new();
     let mut too_dear = None;
-    for model in allowed {
-        match allowance.output(&requests.to(&model), models.price(&model)) {
-            Ok(limit) => affordable.push(Candidate { model, limit }),
+    for candidate in allowed {
+        let request = requests.to(&candidate);
+        let tokens = request_tokens(&request);
+        let window = models.window(&candidate);
+        if candidate != *model && tokens > window.input {
+            continue; // a fallback with a smaller window
+        }
+        match allowance.output(&request, models.price(&candidate)) {
+            Ok(limit) => {
+                let limit = limit.within(window.total.saturating_sub(tokens));
+                affordable.push(Candidate { model: candidate, limit });
+            }
             Err(limit) => too_dear = too_dear.or(Some(limit)),
         }
     }
@@ -169,6 +198,19 @@ fn candidates(
         Some(limit) if affordable.is_empty() => Err(limit.into()),
         _ => Ok(affordable),
     }
+}
+
+/// As [`open`]. Meanwhile, stores what the request offers.
+pub(crate) async fn open_and_keep(
+    execution: &Execution<'_>,
+    candidates: Vec<Candidate>,
+    requests: &Requests,
+    offer: &RequestOffer,
+    context: Context,
+) -> Result<(Candidate, Chunks), sequent_model::Error> {
+    let engine = execution.engine;
+    let keeping = engine.offers.keep(engine.store(), execution.key.tenant, offer);
+    tokio::join!(open(engine, candidates, requests, context), keeping).0
 }
 
 /// Opens the stream of the first candidate that can answer. Returns the candidate and its stream.
@@ -292,13 +334,23 @@ async fn abandon(execution: &mut Execution<'_>, call: &ModelCall) -> Result<Flow
     Ok(Flow::HandOver)
 }
 
-/// The event that records the usage of a call. Also logs it.
+/// The event that records the usage of a call.
 fn usage_recorded(
     execution: &Execution<'_>,
     call: &ModelCall,
     used: sequent_model::Usage,
     finish_reason: &str,
 ) -> Body {
+    Body::UsageRecorded(usage_of(execution, call, used, finish_reason))
+}
+
+/// The usage of a call. Also logs it.
+pub(crate) fn usage_of(
+    execution: &Execution<'_>,
+    call: &ModelCall,
+    used: sequent_model::Usage,
+    finish_reason: &str,
+) -> Usage {
     let models = &execution.engine.models;
     let info = models.describe(&call.candidate.model);
     let usage = Usage {
@@ -313,6 +365,10 @@ fn usage_recorded(
         latency_ms: u64::try_from(call.started.elapsed().as_millis()).unwrap_or(u64::MAX),
         finish_reason: finish_reason.to_owned(),
         messages_told: call.messages_told,
+        request: Some(Box::new(RequestRecord {
+            max_output_tokens: call.candidate.limit.tokens,
+            ..call.record.clone()
+        })),
     };
     // The attributes are named by OpenTelemetry's semantic conventions for generative AI.
     tracing::info!(
@@ -329,5 +385,5 @@ fn usage_recorded(
         run = %execution.key.run,
         "model call"
     );
-    Body::UsageRecorded(usage)
+    usage
 }

@@ -32,9 +32,8 @@ pub struct Bounds {
     pub patience: Duration,
     /// Tokens of the output of a model call, for models with a known price.
     pub output_tokens: u32,
-    /// Bytes of a run's own messages in a request. Four bytes are about one token, so this, the earlier messages and the
-    /// tools fit a context window of 128,000 tokens.
-    pub transcript: usize,
+    /// Tokens of a request at most, also if the context window of its model is larger: every call pays for all of them.
+    pub input_tokens: u32,
 }
 
 /// The message of a run that ends with `time_limit`.
@@ -68,14 +67,14 @@ impl Default for Bounds {
             question: scaled(Duration::from_secs(7 * 24 * 3600)),
             patience: scaled(Duration::from_secs(5)),
             output_tokens: 32_768,
-            transcript: 240_000,
+            input_tokens: 200_000,
         }
     }
 }
 
 impl Bounds {
-    /// Reads [`TenantLimits`], `RUN_MAX_OUTPUT_TOKENS`, `QUESTION_TTL_S`, `PARALLEL_TOOLS` and `PARALLEL_CHILDREN`, each
-    /// optional.
+    /// Reads [`TenantLimits`], `RUN_MAX_INPUT_TOKENS`, `RUN_MAX_OUTPUT_TOKENS`, `QUESTION_TTL_S`, `PARALLEL_TOOLS` and
+    /// `PARALLEL_CHILDREN`, each optional.
     ///
     /// # Errors
     /// If a variable is set to a value that is not allowed.
@@ -85,17 +84,15 @@ impl Bounds {
             Ok::<_, InvalidSetting>(number.map(|number| scaled(Duration::from_secs(number))))
         };
         let parallel = |variable| setting::parsed::<NonZeroUsize>(variable, "a whole number of at least 1");
+        let tokens = |variable| setting::parsed::<NonZeroU32>(variable, "a whole number of tokens");
         let default = Self::default();
         let limits = TenantLimits::from_env()?;
         Ok(Self {
             steps: limits.steps,
             time: scaled(Duration::from_secs(limits.seconds)),
             question: seconds("QUESTION_TTL_S")?.unwrap_or(default.question),
-            output_tokens: setting::parsed::<NonZeroU32>(
-                "RUN_MAX_OUTPUT_TOKENS",
-                "a whole number of tokens",
-            )?
-            .map_or(default.output_tokens, NonZeroU32::get),
+            input_tokens: tokens("RUN_MAX_INPUT_TOKENS")?.map_or(default.input_tokens, NonZeroU32::get),
+            output_tokens: tokens("RUN_MAX_OUTPUT_TOKENS")?.map_or(default.output_tokens, NonZeroU32::get),
             parallel_tools: parallel("PARALLEL_TOOLS")?.map_or(default.parallel_tools, NonZeroUsize::get),
             parallel_children: parallel("PARALLEL_CHILDREN")?
                 .map_or(default.parallel_children, NonZeroUsize::get),

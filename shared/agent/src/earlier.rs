@@ -1,182 +1,239 @@
-//! The earlier turns of a conversation, as a request contains them: what people and the model said, and the calls of tools
-//! with their results.
+//! Reads the earlier turns of a conversation: what people and the model said, and the calls of tools with their results.
 //!
 //! A turn is one run. A model that sees only the texts of earlier turns does not know what its tools have said, asks again,
-//! or makes it up. So the calls of the latest runs are read from their logs. The results of the oldest are left out first,
-//! and then the oldest turns.
+//! or makes it up. So the calls of the latest runs are read from their logs. Of older runs, requests contain only words. The
+//! place where that begins is recorded in a log, and it moves by many turns at once: the beginning of the requests stays the
+//! same for many turns, and providers cache by it.
+
+use std::collections::BTreeMap;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use sequent_conversation::{Error, Message as StoredMessage, MessageRole, Projects};
-use sequent_core::RunId;
-use sequent_event::{Event, Seq, State};
+use sequent_core::{ProjectId, RunId};
+use sequent_event::{Compaction, Event, Seq, State};
 use sequent_model::Message;
-use sequent_runlog::{Consistency, LogKey, Segment, Storage as _};
-use sequent_tool::cut;
+use sequent_runlog::{Consistency, DynamoStorage, LogKey, Segment, Storage as _};
 
-use crate::{Engine, execution::Execution, fit, transcript};
+use crate::{
+    conversation::{RunMessages, Turn, coverage},
+    transcript,
+};
 
-/// Earlier messages of the project that a request contains at most.
+/// Earlier messages of the project that are read.
 const MAX_MESSAGES: u32 = 100;
+/// Messages that are not covered, above which the older half is. There must be room for a turn with many messages.
+const MANY_MESSAGES: usize = 70;
 /// Runs whose calls a request contains at most. Each costs a read of its log before the first word of the answer.
 const MAX_LOGS: usize = 12;
+/// Runs whose calls remain when there are more.
+const KEPT_LOGS: usize = 6;
 /// Logs that are read at the same time.
 const PARALLEL_READS: usize = 6;
-/// Bytes of earlier turns that a request contains at most.
-const MAX_BYTES: usize = 200_000;
-/// Bytes above which only the beginning of an earlier answer is part of a request: it alone would leave little room for the
-/// others.
-const GIANT: usize = MAX_BYTES / 2;
-/// Bytes that remain of such a message.
-const GIANT_EXCERPT: usize = 4_000;
+/// Pages of the log of a run that are read. A run with more is in the request by its words only.
+const PAGES: usize = 1;
+/// Pages that are read of the log that covers a part of the conversation. Otherwise the part would be in requests again.
+const PAGES_OF_COVERAGE: usize = 8;
 
-/// The messages of one run.
-type Turn = Vec<Message>;
+/// The earlier turns of a conversation.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Earlier {
+    pub(crate) turns: Vec<Turn>,
+    /// The compactions of these turns.
+    pub(crate) compactions: Vec<Compaction>,
+    /// The last run that is from now on in requests by its words only, if there are too many runs with calls.
+    pub(crate) words: Option<RunId>,
+    /// The last run that must be covered, because there are too many messages.
+    pub(crate) cover: Option<RunId>,
+}
 
-/// Reads the earlier turns. They do not change while the run has the turn.
-pub(crate) async fn turns(execution: &Execution<'_>) -> Result<Vec<Message>, Error> {
-    let rows = by_run(rows_before(execution, execution.run.id).await?);
-    let has_calls = |rows: &[StoredMessage]| rows.iter().any(|row| row.has_calls);
-    let mut with_calls: Vec<bool> = rows.iter().map(|rows| has_calls(rows)).collect();
-    let mut logs = 0;
-    for has_calls in with_calls.iter_mut().rev() {
-        logs += usize::from(*has_calls);
-        *has_calls &= logs <= MAX_LOGS;
+/// The messages of one run in the table.
+struct RunRows {
+    run: RunId,
+    rows: Vec<StoredMessage>,
+}
+
+impl RunRows {
+    fn has_calls(&self) -> bool {
+        self.rows.iter().any(|row| row.has_calls)
     }
-    let key = execution.key;
-    let engine = execution.engine;
-    let reads = rows.into_iter().zip(with_calls).map(|(rows, has_calls)| async move {
-        let log = LogKey { run: rows[0].run_id, ..key };
-        let turn = if has_calls { of_log(engine, log).await? } else { None };
-        Ok::<_, Error>(turn.unwrap_or_else(|| of_rows(&rows)))
-    });
-    let turns: Vec<Turn> = Box::pin(stream::iter(reads).buffered(PARALLEL_READS)).try_collect().await?;
-    Ok(fitted(turns, MAX_BYTES))
+
+    fn compacts(&self) -> bool {
+        self.rows.iter().any(|row| row.compacts)
+    }
+
+    /// The turn without calls. Providers refuse messages without words, such as answers of calls alone.
+    fn words(self) -> Turn {
+        let spoken = self.rows.iter().filter(|row| !row.readable().trim().is_empty());
+        let message = |row: &StoredMessage| match row.role {
+            MessageRole::User => transcript::of_person(&row.user_content()),
+            MessageRole::Assistant => Message::assistant(row.content.clone()),
+        };
+        Turn { run: self.run, messages: spoken.map(message).collect() }
+    }
 }
 
-/// The messages of the project's runs before this one. Messages of later runs are excluded: this process may have taken
-/// over an old run.
-pub(crate) async fn rows_before(execution: &Execution<'_>, run: RunId) -> Result<Vec<StoredMessage>, Error> {
-    let projects = Projects::new(execution.engine.store(), execution.key.tenant);
-    let rows = projects.latest_messages(execution.run.project_id, MAX_MESSAGES).await?;
-    Ok(rows.into_iter().filter(|row| row.run_id < run).collect())
+impl Earlier {
+    /// Reads the turns before the run `key`, whose own log has led to `state`. They do not change while the run has the turn.
+    pub(crate) async fn read(
+        storage: &DynamoStorage,
+        key: LogKey,
+        project: ProjectId,
+        state: &State,
+    ) -> Result<Self, Error> {
+        let runs = by_run(rows_before(storage, key, project).await?);
+        let logs = read_logs(storage, key, &runs).await?;
+        let marks = logs.values().flat_map(|log| &log.compactions).chain(&state.compactions);
+        let known = marks.filter_map(|compaction| compaction.words).max();
+        let words = words_through(&runs, known);
+        let mut earlier = Self { words: words.filter(|words| Some(*words) != known), ..Self::default() };
+        let rows = runs.iter().map(|run| (run.run, run.rows.len())).collect::<Vec<_>>();
+        for run in runs {
+            let log = logs.get(&run.run);
+            let has_coverage = log.is_some_and(|log| coverage(&log.compactions).is_some());
+            match log.filter(|_| has_coverage || Some(run.run) > words) {
+                Some(log) => earlier.add_log(run.run, log),
+                None => earlier.turns.push(run.words()),
+            }
+        }
+        earlier.cover = earlier.cover_through(&rows, state);
+        Ok(earlier)
+    }
+
+    /// Adds the turn of a log. What it covers is not part of the conversation any more.
+    fn add_log(&mut self, run: RunId, log: &State) {
+        if let Some((covers, _)) = coverage(&log.compactions) {
+            self.turns.retain(|turn| !covers.has_run(turn.run));
+        }
+        self.compactions.extend(log.compactions.iter().cloned());
+        let messages = RunMessages::of(log, false).iter().cloned().collect();
+        self.turns.push(Turn { run, messages });
+    }
+
+    /// The last run that must be covered, so that all messages that are not covered are among those that are read.
+    fn cover_through(&self, rows: &[(RunId, usize)], state: &State) -> Option<RunId> {
+        let covers = coverage(&state.compactions).map(|(covers, _)| covers);
+        let open = |run: RunId| {
+            self.turns.iter().any(|turn| turn.run == run) && covers.is_none_or(|covers| !covers.has_run(run))
+        };
+        let open: Vec<(RunId, usize)> = rows.iter().copied().filter(|(run, _)| open(*run)).collect();
+        let many: usize = open.iter().map(|(_, rows)| rows).sum();
+        let half = open.get((open.len() / 2).checked_sub(1)?)?;
+        (many > MANY_MESSAGES).then_some(half.0)
+    }
 }
 
-fn by_run(rows: Vec<StoredMessage>) -> Vec<Vec<StoredMessage>> {
-    let mut runs: Vec<Vec<StoredMessage>> = Vec::new();
+/// The messages of the project's runs before this one. Messages of later runs are excluded: this process may have taken over
+/// an old run.
+pub(crate) async fn rows_before(
+    storage: &DynamoStorage,
+    key: LogKey,
+    project: ProjectId,
+) -> Result<Vec<StoredMessage>, Error> {
+    let projects = Projects::new(storage.store(), key.tenant);
+    projects.messages_before(project, key.run, MAX_MESSAGES).await
+}
+
+fn by_run(rows: Vec<StoredMessage>) -> Vec<RunRows> {
+    let mut runs: Vec<RunRows> = Vec::new();
     for row in rows {
-        match runs.last_mut().filter(|run| run[0].run_id == row.run_id) {
-            Some(run) => run.push(row),
-            None => runs.push(vec![row]),
+        match runs.last_mut().filter(|last| last.run == row.run_id) {
+            Some(last) => last.rows.push(row),
+            None => runs.push(RunRows { run: row.run_id, rows: vec![row] }),
         }
     }
     runs
 }
 
-/// Reads the turn from the log of its run. Returns `None` if the log is longer than one read, or not understood.
-async fn of_log(engine: &Engine, key: LogKey) -> Result<Option<Turn>, Error> {
-    let page = engine.storage.read(key, Seq::START, Consistency::Strong).await?;
-    if page.has_more {
-        return Ok(None);
-    }
-    let events: Vec<Event> = page.segments.iter().flat_map(Segment::events).collect();
-    let state = State::of(&events).ok().filter(|state| state.phase.is_closed());
-    Ok(state.map(|state| transcript::messages(&state, state.plan.as_ref())))
+/// Returns the last run of which requests contain only words: the `known` one, or a later one if too many runs after it have
+/// calls.
+fn words_through(runs: &[RunRows], known: Option<RunId>) -> Option<RunId> {
+    let with_calls = runs.iter().filter(|run| run.has_calls() && Some(run.run) > known);
+    let with_calls: Vec<RunId> = with_calls.map(|run| run.run).collect();
+    if with_calls.len() > MAX_LOGS { with_calls.iter().rev().nth(KEPT_LOGS).copied() } else { known }
 }
 
-/// The turn without calls. Providers refuse messages without words, such as answers of calls alone.
-fn of_rows(rows: &[StoredMessage]) -> Turn {
-    let spoken = rows.iter().filter(|row| !row.readable().trim().is_empty());
-    let message = |row: &StoredMessage| match row.role {
-        MessageRole::User => transcript::of_person(&row.user_content()),
-        MessageRole::Assistant if row.content.len() > GIANT => {
-            Message::assistant(cut(row.content.clone(), GIANT_EXCERPT, usize::MAX, "this message"))
-        }
-        MessageRole::Assistant => Message::assistant(row.content.clone()),
-    };
-    spoken.map(message).collect()
+/// Reads the logs of the latest runs with calls, and of the latest one that covers a part of the conversation.
+async fn read_logs(
+    storage: &DynamoStorage,
+    key: LogKey,
+    runs: &[RunRows],
+) -> Result<BTreeMap<RunId, State>, Error> {
+    let with_calls = runs.iter().rev().filter(|run| run.has_calls()).take(MAX_LOGS);
+    let compacting = runs.iter().rev().find(|run| run.compacts());
+    let pages = |run: &RunRows| if run.compacts() { PAGES_OF_COVERAGE } else { PAGES };
+    let wanted: BTreeMap<RunId, usize> =
+        with_calls.chain(compacting).map(|run| (run.run, pages(run))).collect();
+    let reads = wanted.into_iter().map(|(run, pages)| async move {
+        let log = of_log(storage, LogKey { run, ..key }, pages).await?;
+        Ok::<_, Error>(log.map(|log| (run, log)))
+    });
+    let logs: Vec<_> = Box::pin(stream::iter(reads).buffered(PARALLEL_READS)).try_collect().await?;
+    Ok(logs.into_iter().flatten().collect())
 }
 
-/// Leaves out the oldest results and then the oldest turns, so that the rest has at most `bound` bytes. If the turns exceed
-/// the bound, the results are cut to half of it at once, as of a request at the time of each turn: the beginning stays the
-/// same for many turns, and providers cache by it.
-fn fitted(mut turns: Vec<Turn>, bound: usize) -> Vec<Message> {
-    for end in 1..=turns.len() {
-        let size: usize = turns[..end].iter().map(|turn| fit::size(turn)).sum();
-        if size > bound {
-            let (latest, older) = turns[..end].split_last_mut().expect("the range has an end");
-            let rest = fit::leave_out_results(older.iter_mut().flatten(), size - bound / 2);
-            let size = bound / 2 + rest;
-            // One turn alone may be too long.
-            fit::leave_out_results(latest.iter_mut(), size.saturating_sub(bound));
+/// Reads the log of a run that has ended. Returns `None` if it is too long, or not understood.
+async fn of_log(storage: &DynamoStorage, key: LogKey, pages: usize) -> Result<Option<State>, Error> {
+    let mut events: Vec<Event> = Vec::new();
+    for _ in 0..pages {
+        let after = events.last().map_or(Seq::START, |event| event.seq);
+        let page = storage.read(key, after, Consistency::Strong).await?;
+        events.extend(page.segments.iter().flat_map(Segment::events));
+        if !page.has_more {
+            return Ok(State::of(&events).ok().filter(|state| state.phase.is_closed()));
         }
     }
-    let mut room = bound;
-    let mut kept: Vec<Turn> = Vec::new();
-    for turn in turns.into_iter().rev() {
-        let Some(left) = room.checked_sub(fit::size(&turn)) else { break };
-        room = left;
-        kept.push(turn);
-    }
-    kept.into_iter().rev().flatten().collect()
+    Ok(None)
 }
 
 #[cfg(test)]
 mod tests {
-    use sequent_model::{Part, Role, ToolCall};
+    use sequent_conversation::MessageStatus;
+    use sequent_core::{MessageId, Timestamp};
 
     use super::*;
 
-    const BOUND: usize = 40_000;
-
-    /// A turn with a call whose result has this many bytes.
-    fn turn(id: usize, bytes: usize) -> Turn {
-        let call = ToolCall::new(format!("call_{id}"), "fetch", "{}");
-        vec![
-            Message::user("What is there?"),
-            Message { role: Role::Assistant, parts: vec![Part::ToolCall(call)] },
-            Message::tool_result(format!("call_{id}"), "x".repeat(bytes)),
-            Message::assistant("That is there."),
-        ]
-    }
-
-    fn results(messages: &[Message]) -> Vec<usize> {
-        let tools = messages.iter().filter(|message| message.role == Role::Tool);
-        tools.map(|message| fit::size(std::slice::from_ref(message))).collect()
-    }
-
-    #[test]
-    fn the_oldest_results_are_left_out_first_and_the_words_stay() {
-        let messages = fitted((0..6).map(|id| turn(id, 12_000)).collect(), BOUND);
-        assert_eq!(messages.len(), 24);
-        let results = results(&messages);
-        assert!(results[..3].iter().all(|bytes| *bytes < 300), "{results:?}");
-        assert_eq!(results[3..], [12_000; 3]);
-        assert!(fit::size(&messages) <= BOUND);
+    fn run(id: u128, has_calls: bool) -> RunRows {
+        let run = RunId::from_bits(id);
+        let row = StoredMessage {
+            id: MessageId::from_bits(id),
+            project_id: ProjectId::from_bits(1),
+            run_id: run,
+            role: MessageRole::Assistant,
+            content: "Yes.".into(),
+            parts: Vec::new(),
+            truncated: false,
+            has_calls,
+            compacts: false,
+            status: MessageStatus::Complete,
+            created_at: Timestamp::from_millis(1),
+        };
+        RunRows { run, rows: vec![row] }
     }
 
     #[test]
-    fn the_beginning_stays_the_same_for_many_turns() {
+    fn the_runs_that_are_in_requests_by_their_words_change_seldom() {
+        let mut known = None;
         let mut changes = 0;
-        let mut before: Vec<Message> = Vec::new();
-        for turns in 1..30 {
-            let messages = fitted((0..turns).map(|id| turn(id, 3_000)).collect(), BOUND);
-            changes += usize::from(messages[..before.len()] != before[..]);
-            before = messages;
+        for turns in 1..40 {
+            let runs: Vec<RunRows> = (1..=turns).map(|id| run(id, id % 3 > 0)).collect();
+            let words = words_through(&runs, known);
+            changes += usize::from(words != known);
+            known = words;
+            let kept = runs.iter().filter(|run| run.has_calls() && Some(run.run) > known).count();
+            assert!(kept <= MAX_LOGS, "{kept} logs");
         }
-        assert!((1..=6).contains(&changes), "{changes} of 29 requests begin differently");
+        assert_eq!(changes, 2, "of 39 turns with 26 that have calls");
     }
 
     #[test]
-    fn one_turn_with_too_many_results_keeps_its_words() {
-        let long: Turn = (0..5).flat_map(|id| turn(id, 20_000)).collect();
-        let messages = fitted(vec![long], BOUND);
-        assert_eq!(messages.len(), 20);
-        assert!(fit::size(&messages) <= BOUND, "{}", fit::size(&messages));
-    }
-
-    #[test]
-    fn the_oldest_turns_are_left_out_when_their_words_are_too_many() {
-        let said = |bytes: usize| vec![Message::assistant("x".repeat(bytes))];
-        assert_eq!(fitted(vec![said(10), said(18_000), said(18_000), said(18_000)], BOUND).len(), 2);
+    fn many_messages_are_covered_by_half() {
+        let turns = |count: u128| {
+            let turn = |id| Turn { run: RunId::from_bits(id), messages: Vec::new() };
+            Earlier { turns: (1..=count).map(turn).collect(), ..Earlier::default() }
+        };
+        let rows: Vec<(RunId, usize)> = (1..=50).map(|id| (RunId::from_bits(id), 2)).collect();
+        let state = State::default();
+        assert_eq!(turns(35).cover_through(&rows[..35], &state), None);
+        assert_eq!(turns(36).cover_through(&rows[..36], &state), Some(RunId::from_bits(18)));
     }
 }

@@ -91,7 +91,7 @@ impl RunLoop<'_> {
                 }
                 Flow::HandOver => return self.hand_over().await,
                 Flow::Wait if self.execution.has_news_since(seen).await? => {}
-                Flow::Wait => return self.wait().await,
+                Flow::Wait => return Box::pin(self.wait()).await,
             }
         }
     }

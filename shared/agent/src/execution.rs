@@ -8,15 +8,12 @@ use std::{sync::Arc, time::Duration};
 use sequent_attachments::Files;
 use sequent_conversation::{Error, Run};
 use sequent_core::{Timestamp, pace::scaled};
-use sequent_event::{
-    Body, CancelReason, Entry, Orchestration, Plan, RunOutcome, State, StepStatus, size::encoded_prefix,
-};
-use sequent_model::Message;
+use sequent_event::{Body, CancelReason, Entry, RunOutcome, State, StepStatus, size::encoded_prefix};
 use sequent_runlog::{DynamoStorage, LogKey, Signals, Stopped, Writer};
 use sequent_tool::Registry;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::{Engine, Window};
+use crate::{Engine, Window, earlier::Earlier};
 
 /// Bytes of the message of a failed run at most.
 const MAX_MESSAGE: usize = 2_000;
@@ -58,7 +55,7 @@ pub(crate) struct Execution<'a> {
     pub(crate) tools: Arc<Registry>,
     has_all_tools: bool,
     /// The earlier turns of the project, once they were read.
-    pub(crate) earlier: Option<Vec<Message>>,
+    pub(crate) earlier: Option<Arc<Earlier>>,
     /// The files that people attached, as far as they were read. `None` if the deployment has no artifacts.
     pub(crate) files: Option<Files>,
     pub(crate) run: Run,
@@ -171,13 +168,6 @@ impl<'a> Execution<'a> {
     /// Returns `true` if too little time is left to start a step.
     pub(crate) fn is_late(&self) -> bool {
         self.window.is_some_and(|window| window.is_late())
-    }
-
-    /// The plan, if the run works by one.
-    pub(crate) fn plan(&self) -> Option<&Plan> {
-        let plans =
-            self.state.configuration.orchestration == Orchestration::Plan && self.state.parent.is_none();
-        self.state.plan.as_ref().filter(|_| plans)
     }
 
     /// The events that end the plan's step `id`.

@@ -12,6 +12,8 @@ mod allowance;
 mod ask_model;
 mod bounds;
 mod children;
+mod compact;
+mod conversation;
 mod earlier;
 mod execute;
 mod execution;
@@ -21,12 +23,16 @@ mod live;
 mod lost_call;
 mod next;
 mod offer;
+mod offers;
 mod planning;
 mod prompt;
 mod questions;
 mod reader;
 mod requests;
 mod response;
+mod room;
+mod sent;
+mod summary;
 mod tools;
 mod transcript;
 mod verdict;
@@ -38,8 +44,10 @@ use std::sync::Arc;
 pub use bounds::Bounds;
 pub use execute::{Executed, execute};
 pub use live::{Live, Source};
+pub use offers::Offers;
 pub use questions::MAX_QUESTIONS;
 pub use reader::{OnCut, StreamItem};
+pub use sent::{SentContext, SentRequest, sent_context};
 pub use window::Window;
 
 use sequent_artifacts::Artifacts;
@@ -67,6 +75,8 @@ pub struct Engine {
     pub servers: Option<Servers>,
     /// The artifacts of tenants, which people attach to messages. Without it, models read only their descriptions.
     pub artifacts: Option<Artifacts>,
+    /// The instructions and tools of requests that this process has stored.
+    pub offers: Offers,
     /// The timing of the log.
     pub settings: Settings,
     /// The limits of every run.
@@ -127,6 +137,7 @@ impl Engine {
             web,
             servers: None,
             artifacts: None,
+            offers: Offers::default(),
             settings: Settings::default(),
             bounds: Bounds::default(),
         }

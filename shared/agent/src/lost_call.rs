@@ -5,7 +5,8 @@ use sequent_event::Usage;
 use sequent_runlog::read_all;
 
 use crate::{
-    ask_model::{model_of, request},
+    ask_model::model_of,
+    compact,
     execution::Execution,
     next::{Next, Purpose, next},
 };
@@ -23,7 +24,7 @@ pub(crate) async fn record_lost_call(execution: &mut Execution<'_>) -> Result<()
                 Next::Ask(purpose) => purpose,
                 _ => Purpose::Answer,
             };
-            Some(request(execution, purpose, model.clone()).await?.input_tokens())
+            Some(compact::draft(execution, purpose, model).await?.request.input_tokens())
         }
         None => None,
     };

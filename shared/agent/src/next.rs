@@ -2,6 +2,8 @@
 
 mod deliverable;
 
+use std::fmt;
+
 use sequent_core::ArtifactId;
 use sequent_deliverables::wanted;
 use sequent_documents::DocumentKind;
@@ -50,6 +52,32 @@ pub(crate) enum Purpose {
     Conclude,
     /// To write the document that the run has to deliver.
     Deliver(DocumentKind),
+}
+
+impl Purpose {
+    /// Returns `true` if the model must call a tool.
+    pub(crate) fn must_call(self) -> bool {
+        matches!(self, Self::Deliver(_))
+    }
+
+    /// Returns the purpose with this name in the record of a request.
+    pub(crate) fn of_record(name: &str) -> Option<Self> {
+        let plain = [Self::Answer, Self::Plan, Self::Step, Self::Conclude];
+        let all = plain.into_iter().chain(DocumentKind::ALL.into_iter().map(Self::Deliver));
+        all.into_iter().find(|purpose| purpose.to_string() == name)
+    }
+}
+
+impl fmt::Display for Purpose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Answer => f.write_str("answer"),
+            Self::Plan => f.write_str("plan"),
+            Self::Step => f.write_str("step"),
+            Self::Conclude => f.write_str("conclude"),
+            Self::Deliver(kind) => write!(f, "deliver_{kind}"),
+        }
+    }
 }
 
 /// Decides what `state` calls for. A child run works directly, without a plan of its own.

@@ -43,6 +43,12 @@ impl Requests {
         Ok(Self { request, messages, forms })
     }
 
+    /// The request, which has no files, for all models.
+    pub(crate) fn without_files(mut request: Request) -> Self {
+        let messages = std::mem::take(&mut request.messages);
+        Self { request, messages, forms: Vec::new() }
+    }
+
     /// Returns the request to this model.
     pub(crate) fn to(&self, model: &ModelName) -> Request {
         let abilities = Abilities::of(model);

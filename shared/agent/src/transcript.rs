@@ -6,7 +6,9 @@
 
 use std::collections::BTreeSet;
 
-use sequent_event::{ChildEnd, Plan, ResponseOrigin, State, TranscriptEntry, UserContent, UserPart};
+use sequent_event::{
+    ChildEnd, Orchestration, Plan, ResponseOrigin, State, TranscriptEntry, UserContent, UserPart,
+};
 use sequent_model::{AttachedFile, Message, ModelName, Origin, Part, Reasoning, Role, ToolCall};
 use serde_json::json;
 
@@ -17,18 +19,20 @@ const DELEGATION: &str = "delegate_step";
 /// The result of a call whose run ended before the tool had answered.
 const NO_RESULT: &str = "The run ended before there was a result.";
 
-/// The messages of an earlier run. Providers require the results of a response's calls directly after the response,
-/// so messages that people sent in between come after the results.
-pub(crate) fn messages(state: &State, plan: Option<&Plan>) -> Vec<Message> {
-    build(state, plan, false)
+/// The messages of a run, and the places at which its responses begin.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Transcript {
+    pub(crate) messages: Vec<Message>,
+    /// The position of each response among the messages.
+    pub(crate) responses: Vec<usize>,
+    /// The positions of the messages that ask for a step of the plan.
+    pub(crate) instructions: Vec<usize>,
 }
 
-/// The messages of the run that goes on, with the reasoning and the data that a model gets back with its calls.
-pub(crate) fn messages_with_origin(state: &State, plan: Option<&Plan>) -> Vec<Message> {
-    build(state, plan, true)
-}
-
-fn build(state: &State, plan: Option<&Plan>, with_origin: bool) -> Vec<Message> {
+/// The transcript of a run. Providers require the results of a response's calls directly after the response,
+/// so messages that people sent in between come after the results. A run that goes on has the reasoning, and the data that a
+/// model gets back with its calls: it is `with_origin`.
+pub(crate) fn of(state: &State, plan: Option<&Plan>, with_origin: bool) -> Transcript {
     let mut builder =
         Builder { run: state.run.map(|run| run.to_string()).unwrap_or_default(), ..Builder::default() };
     let mut started: BTreeSet<&str> = BTreeSet::new();
@@ -42,12 +46,18 @@ fn build(state: &State, plan: Option<&Plan>, with_origin: bool) -> Vec<Message> 
             // A step that continues after people have answered is not announced again: the model would start
             // it again.
             TranscriptEntry::Step { name } if !started.insert(name) || is_delegated(state, name) => {}
-            TranscriptEntry::Step { name } => builder.user(Message::user(instruction(plan, name))),
+            TranscriptEntry::Step { name } => builder.instruction(instruction(plan, name)),
             TranscriptEntry::StepOver => {}
             TranscriptEntry::Child { name, ended } => builder.child(&title(plan, name), ended),
         }
     }
     builder.finish()
+}
+
+/// The plan, if the run works by one.
+pub(crate) fn plan(state: &State) -> Option<&Plan> {
+    let plans = state.configuration.orchestration == Orchestration::Plan && state.parent.is_none();
+    state.plan.as_ref().filter(|_| plans)
 }
 
 /// A message of a person. Its files are described, and have no bytes yet.
@@ -78,14 +88,9 @@ pub(crate) fn leave_out_calls(messages: &mut Vec<Message>) {
     messages.retain(|message| !message.parts.is_empty());
 }
 
-/// Returns `true` if the message reports the steps that child runs carried out.
-pub(crate) fn is_report(message: &Message) -> bool {
-    message.parts.iter().any(|part| matches!(part, Part::ToolCall(call) if call.name == DELEGATION))
-}
-
 #[derive(Default)]
 struct Builder {
-    messages: Vec<Message>,
+    transcript: Transcript,
     /// The id of the run: a request with earlier runs must not have two calls with one id.
     run: String,
     /// Messages for after the results of the open calls.
@@ -99,12 +104,23 @@ struct Builder {
 }
 
 impl Builder {
+    /// The instruction for a step. No calls are open when a step begins.
+    fn instruction(&mut self, text: String) {
+        self.transcript.instructions.push(self.transcript.messages.len());
+        self.user(Message::user(text));
+    }
+
     fn user(&mut self, message: Message) {
-        if self.open_calls.is_empty() { self.messages.push(message) } else { self.waiting.push(message) }
+        if self.open_calls.is_empty() {
+            self.transcript.messages.push(message)
+        } else {
+            self.waiting.push(message)
+        }
     }
 
     fn response(&mut self, text: &str, made: &[sequent_event::ToolCall], origin: Option<&ResponseOrigin>) {
         self.close_calls();
+        self.transcript.responses.push(self.transcript.messages.len());
         self.open_calls = made.iter().map(|call| call.id.clone()).collect();
         self.report = None;
         let text = if text.trim().is_empty() { "" } else { text };
@@ -113,15 +129,15 @@ impl Builder {
             None => spoken(text).into_iter().chain(made.iter().map(|call| called(call, None))).collect(),
         };
         if !parts.is_empty() {
-            self.messages.push(Message { role: Role::Assistant, parts });
+            self.transcript.messages.push(Message { role: Role::Assistant, parts });
         }
     }
 
     fn result(&mut self, call: &str, content: &str) {
         self.open_calls.retain(|open| open != call);
-        self.messages.push(Message::tool_result(call, content));
+        self.transcript.messages.push(Message::tool_result(call, content));
         if self.open_calls.is_empty() {
-            self.messages.append(&mut self.waiting);
+            self.transcript.messages.append(&mut self.waiting);
         }
     }
 
@@ -133,16 +149,16 @@ impl Builder {
         let arguments = json!({ "step": step }).to_string();
         let call = Part::ToolCall(ToolCall::new(id, DELEGATION, arguments));
         if let Some(at) = self.report {
-            let parts = &mut self.messages[at].parts;
+            let parts = &mut self.transcript.messages[at].parts;
             parts.push(call);
             let last = at + parts.len();
-            self.messages.insert(last, result);
+            self.transcript.messages.insert(last, result);
             return;
         }
         let pair = [Message { role: Role::Assistant, parts: vec![call] }, result];
         if self.open_calls.is_empty() {
-            self.report = Some(self.messages.len());
-            self.messages.extend(pair);
+            self.report = Some(self.transcript.messages.len());
+            self.transcript.messages.extend(pair);
         } else {
             self.waiting.extend(pair);
         }
@@ -151,13 +167,13 @@ impl Builder {
     /// Gives a result to the calls that have none: an earlier run ended before. Providers refuse a call without one.
     fn close_calls(&mut self) {
         let missing = self.open_calls.drain(..).map(|call| Message::tool_result(call, NO_RESULT));
-        self.messages.extend(missing);
-        self.messages.append(&mut self.waiting);
+        self.transcript.messages.extend(missing);
+        self.transcript.messages.append(&mut self.waiting);
     }
 
-    fn finish(mut self) -> Vec<Message> {
+    fn finish(mut self) -> Transcript {
         self.close_calls();
-        self.messages
+        self.transcript
     }
 }
 
@@ -262,7 +278,7 @@ mod tests {
             child("b", failed),
             TranscriptEntry::Step { name: "c".to_owned() },
         ]);
-        let messages = messages(&state, None);
+        let messages = of(&state, None, false).messages;
         let of_people: Vec<_> = messages.iter().filter(|message| message.role == Role::User).collect();
         assert_eq!(of_people[0], &Message::user("Research both."));
         assert_eq!(of_people[1..], [&Message::user("Be brief."), &Message::user("Carry out the step “c”.")]);
@@ -286,7 +302,8 @@ mod tests {
             origin: None,
         };
         let result = TranscriptEntry::Tool { call: "a".to_owned(), content: "Blue.".to_owned() };
-        let mut messages = messages(&state(vec![user("Why?"), response, result, user("Stop.")]), None);
+        let state = state(vec![user("Why?"), response, result, user("Stop.")]);
+        let mut messages = of(&state, None, false).messages;
         let expected =
             [(Role::User, 1), (Role::Assistant, 3), (Role::Tool, 1), (Role::Tool, 1), (Role::User, 1)];
         assert_eq!(outline(&messages), expected);
@@ -307,7 +324,7 @@ mod tests {
             origin: None,
         };
         let state = state(vec![user("Go."), ended("a"), user("Faster."), ended("b"), answer, ended("a")]);
-        let messages = messages(&state, None);
+        let messages = of(&state, None, false).messages;
         let expected = [
             (Role::User, 1),
             (Role::Assistant, 2),
@@ -328,6 +345,9 @@ mod tests {
             message.parts.iter().map(id).collect()
         };
         assert_eq!(ids(&messages[1]), [ids(&messages[2]), ids(&messages[3])].concat());
-        assert_eq!(messages.iter().filter(|message| is_report(message)).count(), 2);
+        let is_report = |message: &&Message| {
+            message.parts.iter().any(|part| matches!(part, Part::ToolCall(call) if call.name == DELEGATION))
+        };
+        assert_eq!(messages.iter().filter(is_report).count(), 2);
     }
 }

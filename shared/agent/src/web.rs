@@ -9,6 +9,7 @@ mod occurrence;
 
 use sequent_conversation::{Error, MessageRole};
 use sequent_event::{State, ToolCall, TranscriptEntry};
+use sequent_runlog::LogKey;
 use sequent_tables::key;
 use sequent_tool::{Tool, WebAccess, web_fetch::NAME};
 use serde_json::Value;
@@ -54,7 +55,9 @@ impl WebRules {
             None => None,
         };
         let asked_in = execution.run.parent_run_id.unwrap_or(execution.run.id);
-        let earlier = earlier::rows_before(execution, asked_in).await?;
+        let log = LogKey { run: asked_in, ..execution.key };
+        let project = execution.run.project_id;
+        let earlier = earlier::rows_before(&execution.engine.storage, log, project).await?;
         let of_people = earlier.iter().filter(|message| message.role == MessageRole::User);
         let said_before = of_people.map(|message| message.readable().into_owned()).collect();
         Ok(Self { said_before, parent, ..rules })

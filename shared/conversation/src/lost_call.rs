@@ -58,6 +58,7 @@ impl LostCall {
             latency_ms: 0,
             finish_reason: self.finish_reason.to_owned(),
             messages_told: told,
+            request: None,
         })
     }
 }

@@ -29,6 +29,9 @@ pub struct Message {
     /// The model has called tools for this answer. The log of the run has the calls.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub has_calls: bool,
+    /// The run has left out a part of the conversation: requests contain a summary instead, which its log has.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub compacts: bool,
     pub status: MessageStatus,
     /// The time at which the message was sent, or the answer ended.
     pub created_at: Timestamp,
@@ -50,6 +53,7 @@ impl Message {
             parts,
             truncated: false,
             has_calls: false,
+            compacts: false,
             status: MessageStatus::Complete,
             created_at: said.id.created_at(),
         }

@@ -1,6 +1,6 @@
 //! Reading and changing the projects of a tenant.
 
-use sequent_core::{ProjectId, TenantId, Timestamp, UserId};
+use sequent_core::{ProjectId, RunId, TenantId, Timestamp, UserId};
 use sequent_tables::{
     Condition, CursorKey, Key, Label, Page, PageRequest, Retry, Row, Store, Transaction, Update, Write,
     attribute,
@@ -155,6 +155,17 @@ impl<'a> Projects<'a> {
     pub async fn first_messages(self, id: ProjectId, limit: u32) -> Result<Vec<Message>, Error> {
         let request = PageRequest::new(key::messages(self.tenant, id)).oldest_first().limit(Some(limit));
         Ok(self.store.page(&request).await?.items)
+    }
+
+    /// Reads the latest `limit` messages of the runs before `run`, oldest of them first.
+    ///
+    /// # Errors
+    /// Fails if the table fails.
+    pub async fn messages_before(self, id: ProjectId, run: RunId, limit: u32) -> Result<Vec<Message>, Error> {
+        let request = PageRequest::new(key::messages(self.tenant, id)).after(key::message_prefix(run));
+        let mut page: Page<Message> = self.store.page(&request.limit(Some(limit))).await?;
+        page.items.reverse();
+        Ok(page.items)
     }
 
     /// Reads the latest `limit` messages, oldest of them first.

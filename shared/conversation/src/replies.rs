@@ -49,6 +49,7 @@ pub(crate) fn answers(run: &Run, state: &State, at: Timestamp) -> Vec<PlacedAnsw
             content: text[..text.floor_char_boundary(max_text)].to_owned(),
             parts: Vec::new(),
             has_calls: responses.iter().any(|response| response.has_calls),
+            compacts: state.compactions.iter().any(|compaction| compaction.covers.is_some()),
             status: status(state, told, last),
             created_at: at,
         };

@@ -117,7 +117,7 @@ async fn used(storage: &DynamoStorage, log: LogKey, now: Timestamp) -> Result<Ru
     let state = folded(log, &events);
     let mut totals = Totals::default();
     for event in &events {
-        if let Some(Body::UsageRecorded(usage)) = event.body() {
+        if let Some(usage) = event.body().and_then(Body::usage) {
             totals.count(usage);
         }
     }

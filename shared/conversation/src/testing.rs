@@ -82,6 +82,7 @@ pub(crate) fn response(text: &str, told: u32, finish_reason: &str) -> Vec<Body> 
         latency_ms: 1,
         finish_reason: finish_reason.into(),
         messages_told: Some(told),
+        request: None,
     };
     vec![
         Body::TextMessageStart { message_id, role: Role::Assistant },

@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    Artifact, CancelReason, Citation, ClaimReason, Configuration, EncryptedValueOf, Entity, InterruptAnswer,
-    Job, JobEnd, Plan, Question, Role, RunOutcome, RunStage, StepStatus, Totals, Usage, UserContent,
+    Artifact, CancelReason, Citation, ClaimReason, Compaction, Configuration, EncryptedValueOf, Entity,
+    InterruptAnswer, Job, JobEnd, Plan, Question, Role, RunOutcome, RunStage, StepStatus, Totals, Usage,
+    UserContent,
 };
 
 /// The type of an event and its fields. On the wire the type is the variant in `SCREAMING_SNAKE_CASE`; fields
@@ -214,9 +215,22 @@ pub enum Body {
     },
     /// Usage and cost of one model call.
     UsageRecorded(Usage),
+    /// The requests from here on leave out a part of the conversation. This event is stored before the first of them is
+    /// answered.
+    ContextCompacted(Box<Compaction>),
 }
 
 impl Body {
+    /// The usage of the model call that the event records, if it records one.
+    #[must_use]
+    pub const fn usage(&self) -> Option<&Usage> {
+        match self {
+            Self::UsageRecorded(usage) => Some(usage),
+            Self::ContextCompacted(compaction) => compaction.usage.as_ref(),
+            _ => None,
+        }
+    }
+
     /// Returns `true` if the event ends an execution and so closes the log.
     #[must_use]
     pub const fn is_terminal(&self) -> bool {

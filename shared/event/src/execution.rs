@@ -3,7 +3,7 @@
 use sequent_core::MicroUsd;
 use serde::{Deserialize, Serialize};
 
-use crate::Interrupt;
+use crate::{Interrupt, RequestRecord};
 
 /// The outcome of an execution that did not fail (AG-UI `RUN_FINISHED.outcome`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,6 +102,9 @@ pub struct Usage {
     /// The number of the run's user messages that the request contained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub messages_told: Option<u32>,
+    /// The record of the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<Box<RequestRecord>>,
 }
 
 impl Usage {

@@ -9,12 +9,14 @@ mod transcript;
 use sequent_core::{ArtifactId, MessageId, ProjectId, RunId, Timestamp};
 
 pub use origin::{ReasoningBlock, ResponseOrigin};
-pub use parts::{AskedInterrupt, Child, ChildEnd, OpenMessage, Phase, RunJob, SentMessage, TextMessage};
+pub use parts::{
+    AskedInterrupt, Child, ChildEnd, MeasuredRequest, OpenMessage, Phase, RunJob, SentMessage, TextMessage,
+};
 pub use transcript::{Draft, ToolCall, TranscriptEntry};
 
 use crate::{
-    AnswerText, Artifact, CancelReason, Citation, Configuration, Event, Interrupt, Job, Plan, RunOutcome,
-    RunStage, Seq, Totals,
+    AnswerText, Artifact, CancelReason, Citation, Compaction, Configuration, Event, Interrupt, Job, Plan,
+    RunOutcome, RunStage, Seq, Totals,
 };
 
 /// An event is not allowed at its position. Writers check before they append, so a stored log never contains
@@ -104,6 +106,12 @@ pub struct State {
     pub citations: Vec<Citation>,
     /// A response has begun whose usage is not recorded. If its owner was lost, the next process records an estimate.
     pub call_in_flight: bool,
+    /// The parts of the conversation that requests leave out.
+    pub compactions: Vec<Compaction>,
+    /// The number of `compactions` since the last response.
+    pub new_compactions: usize,
+    /// The last request whose tokens a provider has counted.
+    pub measured: Option<MeasuredRequest>,
     /// The number of model calls whose usage is recorded.
     pub model_calls: u32,
     /// The usage of all model calls, those of children included.

@@ -9,6 +9,7 @@
 mod answer;
 mod body;
 mod content;
+mod context;
 mod entry;
 mod execution;
 mod fold;
@@ -22,11 +23,12 @@ mod work;
 pub use answer::{AnswerChange, AnswerText};
 pub use body::Body;
 pub use content::{Attachment, DataPart, UserContent, UserPart};
+pub use context::{Compaction, CompactionReason, Coverage, Excerpts, RequestRecord};
 pub use entry::{Entry, Event, Malformed, Payload};
 pub use execution::{CancelReason, ClaimReason, EncryptedValueOf, Role, RunOutcome, Totals, Usage};
 pub use fold::{
-    AskedInterrupt, Child, ChildEnd, Draft, InvalidEvent, OpenMessage, Phase, ReasoningBlock, ResponseOrigin,
-    RunJob, SentMessage, State, TextMessage, ToolCall, TranscriptEntry,
+    AskedInterrupt, Child, ChildEnd, Draft, InvalidEvent, MeasuredRequest, OpenMessage, Phase,
+    ReasoningBlock, ResponseOrigin, RunJob, SentMessage, State, TextMessage, ToolCall, TranscriptEntry,
 };
 pub use interrupt::{AnswerStatus, Interrupt, InterruptAnswer, Question, Reason};
 pub use product::{Artifact, Entity, Job, JobEnd, JobStatus, RunStage};

@@ -62,6 +62,7 @@ names! {
     CancelRequested => "CANCEL_REQUESTED",
     MessageAbandoned => "MESSAGE_ABANDONED",
     UsageRecorded => "USAGE_RECORDED",
+    ContextCompacted => "CONTEXT_COMPACTED",
 }
 
 impl Body {

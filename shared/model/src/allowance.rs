@@ -64,6 +64,17 @@ impl Allowance {
 }
 
 impl OutputLimit {
+    /// Returns the limit, or `room` if that is less: the rest of the model's context window. Servers refuse a limit that does
+    /// not fit beside the input. Without a limit, a server uses what is left by itself.
+    #[must_use]
+    pub fn within(self, room: u64) -> Self {
+        let room = u32::try_from(room.max(LEAST_OUTPUT)).unwrap_or(u32::MAX);
+        match self.tokens {
+            Some(tokens) if tokens > room => Self { tokens: Some(room), of_caller: None },
+            _ => self,
+        }
+    }
+
     /// Returns the limit of the caller that ended a response, or `None` if something else did.
     #[must_use]
     pub fn reached(self, reason: FinishReason) -> Option<UsageLimit> {
@@ -118,6 +129,15 @@ mod tests {
     fn a_model_gets_no_higher_limit_than_it_accepts() {
         let table = Table::from_json(r#"{"own": {"input": 1, "output": 1, "max_output": 300}}"#).unwrap();
         assert_eq!(output(UNLIMITED, table.get("own")), Ok(Some(300)));
+    }
+
+    #[test]
+    fn the_limit_fits_beside_the_input() {
+        let limit = UNLIMITED.output(&request(), Table::default().get("gpt-4o")).unwrap();
+        assert_eq!(limit.within(300).tokens, Some(300));
+        assert_eq!(limit.within(5_000).tokens, Some(1_000));
+        assert_eq!(limit.within(0).tokens, Some(64), "a server says by itself that nothing fits");
+        assert_eq!(OutputLimit::default().within(300).tokens, None);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::{
-    Chunks, Config, Error, ModelName, Provider, Request, Secrets, Usage,
+    Chunks, Config, ContextWindow, Error, ModelName, Provider, Request, Secrets, Usage,
     chunks::{Activity, Limits},
     config, demo,
     deployed::ClientSettings,
@@ -136,6 +136,12 @@ impl Client {
     #[must_use]
     pub fn price(&self, model: &ModelName) -> Option<Price> {
         self.config().prices.get(model.split().1)
+    }
+
+    /// Returns the context window of `model`.
+    #[must_use]
+    pub fn window(&self, model: &ModelName) -> ContextWindow {
+        self.config().windows.get(model.split().1)
     }
 
     /// Returns the candidates with a known price.

@@ -201,7 +201,14 @@ impl Projector {
                 self.step_over = true;
                 out.push(self.tools.result(tool_call_id, content));
             }
-            Body::UsageRecorded(usage) => self.account(usage, out),
+            Body::UsageRecorded(usage) => {
+                self.finish_reason = FinishReason::of_provider(&usage.finish_reason);
+                self.account(usage, out);
+            }
+            // Clients see its cost. The messages that they show are complete.
+            Body::ContextCompacted(compaction) => {
+                compaction.usage.iter().for_each(|usage| self.account(usage, out));
+            }
             Body::UserMessage { model, .. } => {
                 self.model.clone_from(model);
                 if self.prompted {
@@ -312,7 +319,6 @@ impl Projector {
         self.totals.input_tokens += usage.input_tokens;
         self.totals.output_tokens += usage.output_tokens;
         self.totals.cost_micro_usd += usage.cost_micro_usd.unwrap_or_default();
-        self.finish_reason = FinishReason::of_provider(&usage.finish_reason);
         out.push(Chunk::MessageMetadata {
             message_metadata: Metadata {
                 model: Some(usage.model.clone()),

@@ -26,7 +26,7 @@ pub use billing::{
 
 pub use conversation::{
     ACTIVE_SHARDS, active_run, active_shard, deleted_run, due_before, message, message_prefix, messages,
-    parse_project, parse_run, parse_waiting_run, project, projects, replaced_run, replaced_runs, run,
+    offer, parse_project, parse_run, parse_waiting_run, project, projects, replaced_run, replaced_runs, run,
     run_log, run_of_user, runs, runs_of_user, waiting_run, waiting_runs,
 };
 
@@ -213,10 +213,10 @@ pub fn audit(tenant: TenantId, at: Timestamp, id: impl Display) -> Key {
 }
 
 /// Lists of a tenant whose rows nothing else leads to, and which its deletion therefore empties: MCP servers, settings,
-/// uploads, names of conversations, greetings, jobs in progress and the audit trail.
+/// uploads, names of conversations, greetings, jobs in progress, instructions and tools of requests, and the audit trail.
 #[must_use]
-pub fn plain_lists(tenant: TenantId) -> [Partition; 7] {
-    ["mcp-servers", "settings", "uploads", "chat-names", "greetings", "live-jobs", "audit"]
+pub fn plain_lists(tenant: TenantId) -> [Partition; 8] {
+    ["mcp-servers", "settings", "uploads", "chat-names", "greetings", "live-jobs", "offers", "audit"]
         .map(|list| Partition::table(format!("{tenant}#{list}")))
 }
 

@@ -25,6 +25,7 @@ const INHERITED: &[&str] = &[
     "MODEL_MAX_ATTEMPTS",
     "MODEL_PRICES",
     "MODEL_TOTAL_TIMEOUT_MS",
+    "MODEL_WINDOWS",
     "NO_PROXY",
     "OPENAI_API_KEY",
     "OPENAI_BASE_URL",

@@ -72,10 +72,10 @@ async fn an_event_that_only_the_writer_has_read_continues_a_waiting_run() {
     let (owner, job) = owner_with_job(&engine).await;
     end_job(&owner.execution, job).await;
     until_read(&owner.execution, |state| state.open_jobs().next().is_none()).await;
-    assert_eq!(owner.wait().await.unwrap(), Executed::HandedOver);
+    assert_eq!(Box::pin(owner.wait()).await.unwrap(), Executed::HandedOver);
 
     let (owner, _) = owner_with_job(&engine).await;
-    assert_eq!(owner.wait().await.unwrap(), Executed::Waiting, "nothing has happened");
+    assert_eq!(Box::pin(owner.wait()).await.unwrap(), Executed::Waiting, "nothing has happened");
 }
 
 #[tokio::test]

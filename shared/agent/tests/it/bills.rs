@@ -211,6 +211,7 @@ fn usage(cost: u64) -> Body {
         latency_ms: 1,
         finish_reason: "cancelled".into(),
         messages_told: None,
+        request: None,
     })
 }
 

@@ -21,6 +21,7 @@ fn usage(cost: u64) -> Body {
         latency_ms: 1,
         finish_reason: "stop".into(),
         messages_told: None,
+        request: None,
     })
 }
 

@@ -202,6 +202,7 @@ fn usage() -> Usage {
         latency_ms: 1,
         finish_reason: "stop".to_owned(),
         messages_told: None,
+        request: None,
     }
 }
 

@@ -70,6 +70,7 @@ impl State {
             Body::SubagentFinished { subagent_run_id, .. } | Body::SubagentError { subagent_run_id, .. } => {
                 self.live_children().any(|child| child.run == *subagent_run_id)
             }
+            Body::ContextCompacted(_) => self.draft.is_none(),
             Body::StateSnapshot { .. }
             | Body::StateDelta { .. }
             | Body::Custom { .. }

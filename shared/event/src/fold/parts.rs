@@ -82,6 +82,15 @@ pub enum ChildEnd {
     Failure { code: String, message: String },
 }
 
+/// A request whose tokens a provider has counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "plain data")]
+pub struct MeasuredRequest {
+    /// The tokens as they were estimated before.
+    pub estimated: u64,
+    pub counted: u64,
+}
+
 /// A job of the run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "plain data")]

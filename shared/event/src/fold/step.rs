@@ -3,10 +3,10 @@
 use sequent_core::{MessageId, RunId, Timestamp};
 
 use super::{
-    AskedInterrupt, Child, ChildEnd, OpenMessage, Phase, RunJob, SentMessage, State, TextMessage,
-    TranscriptEntry,
+    AskedInterrupt, Child, ChildEnd, MeasuredRequest, OpenMessage, Phase, RunJob, SentMessage, State,
+    TextMessage, TranscriptEntry,
 };
-use crate::{Body, ClaimReason, Interrupt, RunOutcome, RunStage, Totals};
+use crate::{Body, ClaimReason, Compaction, Interrupt, RunOutcome, RunStage, Totals, Usage};
 
 impl State {
     /// Applies an event that [`State::check`] has allowed.
@@ -139,14 +139,34 @@ impl State {
                 let origin = self.take_origin(usage);
                 if usage.is_of_response() {
                     self.model_calls += 1;
+                    self.measure(usage);
+                    self.new_compactions = 0;
                     self.respond(usage.messages_told, usage.is_of_cut_response(), origin);
                 }
             }
+            Body::ContextCompacted(compaction) => self.compact(compaction),
             Body::EntityExtracted(_)
             | Body::StateSnapshot { .. }
             | Body::StateDelta { .. }
             | Body::Custom { .. } => {}
         }
+    }
+
+    /// Keeps what the provider says about the size of the request, unless it says nothing.
+    fn measure(&mut self, usage: &Usage) {
+        let request = usage.request.as_ref().filter(|_| !usage.estimated && usage.input_tokens > 0);
+        if let Some(request) = request {
+            self.measured = Some(MeasuredRequest { estimated: request.tokens, counted: usage.input_tokens });
+        }
+    }
+
+    fn compact(&mut self, compaction: &Compaction) {
+        if let Some(usage) = &compaction.usage {
+            self.totals.count(usage);
+            self.model_calls += 1;
+        }
+        self.compactions.push(compaction.clone());
+        self.new_compactions += 1;
     }
 
     fn begin(&mut self, id: MessageId, reasoning: bool) {
@@ -193,7 +213,8 @@ impl State {
 fn makes_progress(body: &Body) -> bool {
     match body {
         Body::UsageRecorded(usage) => usage.is_of_response(),
-        Body::ToolCallResult { .. }
+        Body::ContextCompacted(_)
+        | Body::ToolCallResult { .. }
         | Body::PlanUpdated { .. }
         | Body::PlanStepUpdated { .. }
         | Body::ClarificationAnswered(_)

@@ -2,8 +2,8 @@ use sequent_core::{InterruptId, JobId, MessageId, ProjectId, RunId};
 
 use super::*;
 use crate::{
-    AnswerStatus, Body, ClaimReason, Entry, InterruptAnswer, JobEnd, JobStatus, Question, Reason, Role, Step,
-    StepStatus,
+    AnswerStatus, Body, ClaimReason, CompactionReason, Coverage, Entry, InterruptAnswer, JobEnd, JobStatus,
+    Question, Reason, RequestRecord, Role, Step, StepStatus, Usage,
 };
 
 fn events(bodies: impl IntoIterator<Item = Body>) -> Vec<Event> {
@@ -114,6 +114,56 @@ fn the_status_of_a_step_changes_without_a_new_plan() {
         let refused = State::of(&events(log)).unwrap_err();
         assert_eq!(refused, InvalidEvent::OutOfPlace("PLAN_STEP_UPDATED"));
     }
+}
+
+#[test]
+fn a_compaction_is_kept_and_its_summary_is_a_call_of_the_run() {
+    let usage = |request: Option<RequestRecord>, tokens, reason: &str| Usage {
+        provider: "openai".into(),
+        model: "m".into(),
+        input_tokens: tokens,
+        output_tokens: 1,
+        cached_input_tokens: 0,
+        reasoning_tokens: 0,
+        cost_micro_usd: None,
+        estimated: false,
+        latency_ms: 1,
+        finish_reason: reason.into(),
+        messages_told: None,
+        request: request.map(Box::new),
+    };
+    let record = RequestRecord {
+        purpose: "answer".into(),
+        offer: String::new(),
+        messages: String::new(),
+        tokens: 50,
+        max_output_tokens: None,
+    };
+    let compaction = Compaction {
+        reason: CompactionReason::Window,
+        tokens: 200,
+        room: 100,
+        calls: vec!["a".into()],
+        excerpts: None,
+        covers: Some(Coverage { through_run: None, responses: 1 }),
+        summary: Some("They met.".into()),
+        words: None,
+        usage: Some(usage(None, 70, "stop")),
+    };
+    let compacted = Body::ContextCompacted(Box::new(compaction.clone()));
+    let response = Body::UsageRecorded(usage(Some(record), 60, "stop"));
+    let mut log = vec![claimed(1), started(), compacted.clone()];
+    let state = State::of(&events(log.clone())).unwrap();
+    assert_eq!((state.model_calls, state.totals.input_tokens, state.new_compactions), (1, 70, 1));
+    assert!(state.transcript.is_empty() && state.compactions == [compaction]);
+    log.push(response);
+    let state = State::of(&events(log.clone())).unwrap();
+    assert_eq!((state.model_calls, state.totals.input_tokens, state.new_compactions), (2, 130, 0));
+    assert_eq!(state.measured, Some(MeasuredRequest { estimated: 50, counted: 60 }));
+    let [start, ..] = message(1);
+    log.extend([start, compacted]);
+    let refused = State::of(&events(log)).unwrap_err();
+    assert_eq!(refused, InvalidEvent::OutOfPlace("CONTEXT_COMPACTED"), "a response is being written");
 }
 
 #[test]

@@ -148,6 +148,7 @@ mod tests {
             parts: Vec::new(),
             truncated: false,
             has_calls: false,
+            compacts: false,
             status: MessageStatus::Complete,
             created_at: Timestamp::from_millis(0),
         };

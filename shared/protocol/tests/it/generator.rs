@@ -233,5 +233,6 @@ pub(crate) fn usage() -> Body {
         latency_ms: 250,
         finish_reason: "stop".into(),
         messages_told: None,
+        request: None,
     })
 }

@@ -53,6 +53,12 @@ pub fn waiting_runs(tenant: TenantId, project: ProjectId) -> Partition {
     Partition::table(format!("{tenant}#waiting#{project}"))
 }
 
+/// The instructions and tools of requests to models, under their digest.
+#[must_use]
+pub fn offer(tenant: TenantId, digest: &str) -> Key {
+    Key::new(format!("{tenant}#offers"), digest)
+}
+
 /// The row of a run.
 #[must_use]
 pub fn run(tenant: TenantId, run: RunId) -> Key {

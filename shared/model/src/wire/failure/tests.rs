@@ -51,6 +51,15 @@ fn an_input_that_is_too_long_has_a_code_of_its_own() {
         (400, "request (19185 tokens) exceeds the available context size (16384 tokens), try increasing it"),
         (500, "the request exceeds the available context size"),
         (400, "Input is too long for requested model."),
+        (
+            400,
+            "input length and `max_tokens` exceed context limit: 178959 + 64000 > 200000, decrease input length",
+        ),
+        (400, "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576)."),
+        (400, "The decoder prompt (length 40000) is longer than the maximum model length of 32768."),
+        (400, "The prompt (total length 25938) is too long to fit into the model (context length 4096)."),
+        (400, "Too many input tokens. Max input tokens: 8192, request input token count: 9000"),
+        (400, "length of prompt_tokens (163280) must be less than max_seq_len (32768)."),
     ] {
         assert_eq!(
             code(status, json!({"error": {"message": message}})),

@@ -144,5 +144,6 @@ fn usage() -> Body {
         latency_ms: 3,
         finish_reason: "stop".into(),
         messages_told: None,
+        request: None,
     })
 }
