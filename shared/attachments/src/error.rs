@@ -87,7 +87,7 @@ pub enum Refusal {
 }
 
 /// The types of files that can be attached, for people.
-const TYPES: &str = "PNG, JPEG, GIF, WebP, PDF, and text such as Markdown, CSV, JSON and HTML";
+const TYPES: &str = "PNG, JPEG, GIF, WebP, PDF, DOCX, and text such as Markdown, CSV, JSON and HTML";
 
 impl ApiError for Error {
     fn details(&self) -> ErrorDetails {

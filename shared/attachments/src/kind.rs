@@ -2,11 +2,16 @@
 
 use sequent_model::FileType;
 
+/// The media type of Word documents.
+const DOCX: &str = "application/vnd.openxmlformats-officedocument.wordprocessingml.document";
+
 /// A kind of file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FileKind {
     /// A type that some models can be shown as it is.
     Shown(FileType),
+    /// A Word document.
+    Docx,
     Html,
     /// Text in UTF-8 or UTF-16: plain, Markdown, CSV, JSON, XML, source code.
     Text,
@@ -22,6 +27,7 @@ impl FileKind {
             "image/gif" => Self::Shown(FileType::Gif),
             "image/webp" => Self::Shown(FileType::Webp),
             "application/pdf" => Self::Shown(FileType::Pdf),
+            DOCX => Self::Docx,
             "text/html" | "application/xhtml+xml" => Self::Html,
             "application/json"
             | "application/xml"
@@ -42,6 +48,10 @@ impl FileKind {
         if let Some(file_type) = signature(bytes) {
             return Some(Self::Shown(file_type));
         }
+        // The names of the files in an archive are in it as they are.
+        if bytes.starts_with(b"PK\x03\x04") && memchr::memmem::find(bytes, b"word/document.xml").is_some() {
+            return Some(Self::Docx);
+        }
         if !is_text(bytes) {
             return None;
         }
@@ -54,6 +64,7 @@ impl FileKind {
         match self {
             Self::Shown(file_type) => file_type.media_type().to_owned(),
             _ if Self::of_media_type(&essence) == Some(self) => essence,
+            Self::Docx => DOCX.to_owned(),
             Self::Html => "text/html".to_owned(),
             Self::Text => "text/plain".to_owned(),
         }

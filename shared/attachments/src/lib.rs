@@ -12,9 +12,12 @@
 
 mod accept;
 mod content;
+mod docx;
 mod error;
 mod inline;
 mod kind;
+mod pdf;
+mod picture;
 mod read;
 mod show;
 #[cfg(test)]

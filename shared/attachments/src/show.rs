@@ -2,12 +2,11 @@
 
 use std::collections::HashSet;
 
-use sequent_model::{Abilities, AttachedFile, FileBytes, FileType, Message, Part};
+use sequent_model::{Abilities, AttachedFile, FileBytes, Message, Part};
 
 use crate::{
     Unavailable,
-    kind::FileKind,
-    read::{Files, ReadFile},
+    read::{Files, MAX_TEXT, ReadFile},
 };
 
 /// Files of a request that are read. Bedrock takes 20 images (Amazon Bedrock, "Message"), and Anthropic halves the size that
@@ -15,23 +14,17 @@ use crate::{
 const MAX_SHOWN: usize = 20;
 /// Documents that are sent as they are (Amazon Bedrock, "Message").
 const MAX_DOCUMENTS: usize = 5;
-/// Bytes of an image: 3.75 MB (Amazon Bedrock, "Message"), which are 5 MB in Base64 (Anthropic, "Vision").
-const MAX_IMAGE_BYTES: usize = 3_750_000;
-/// Bytes of a document: 4.5 MB (Amazon Bedrock, "Message").
-const MAX_DOCUMENT_BYTES: usize = 4_500_000;
 /// Bytes of all files that are sent as they are. They grow by a third in Base64, and a request has at most 32 MB (Anthropic,
 /// "PDF support").
 const MAX_BYTES: usize = 20_000_000;
-/// Bytes of the texts of all files together.
-const MAX_TEXT: usize = 200_000;
 
 const EARLIER: &str = "The file is not shown again. Ask the person to attach it again if you need it.";
 const BELOW: &str = "The file is shown further below.";
 const NO_IMAGES: &str = "You cannot see images. Say so if the image matters.";
 const NO_ROOM: &str = "The file is not shown, because the files are too large together.";
-const NO_TEXT: &str = "You cannot read files of this type.";
+const NO_TEXT: &str = "No text could be read in the file. It may consist of images.";
 
-/// The room that is left for files in a request.
+/// The room that is left for files in a request. All texts together have that of one.
 struct Room {
     files: usize,
     documents: usize,
@@ -66,35 +59,25 @@ impl Files {
         room.files -= 1;
         match read {
             ReadFile::Unreadable(reason) => noted(file, reason),
-            ReadFile::Known { kind: FileKind::Shown(file_type), bytes } if abilities.reads(*file_type) => {
-                if room.take(*file_type, bytes.len()) {
-                    let bytes = FileBytes::new(*file_type, bytes.clone());
-                    Part::File(AttachedFile { bytes: Some(bytes), ..file.clone() })
-                } else {
-                    noted(file, NO_ROOM)
-                }
+            ReadFile::Image(bytes) if abilities.images => shown(file, bytes, room),
+            ReadFile::Image(_) => noted(file, NO_IMAGES),
+            ReadFile::Pdf { shown: Some(bytes), .. } if abilities.pdf && room.documents > 0 => {
+                room.documents -= 1;
+                shown(file, bytes, room)
             }
-            ReadFile::Known { kind, .. } if kind.is_image() => noted(file, NO_IMAGES),
-            ReadFile::Known { kind: FileKind::Shown(_), .. } => noted(file, NO_TEXT),
-            ReadFile::Known { kind: FileKind::Html | FileKind::Text, bytes } => {
-                written(file, &String::from_utf8_lossy(bytes), room)
+            ReadFile::Pdf { text, .. } | ReadFile::Text(text) if text.trim().is_empty() => {
+                noted(file, NO_TEXT)
             }
+            ReadFile::Pdf { text, .. } | ReadFile::Text(text) => written(file, text, room),
         }
     }
 }
 
-impl Room {
-    /// Takes the room of a file that is sent as it is. Returns `false` if there is none.
-    fn take(&mut self, file_type: FileType, bytes: usize) -> bool {
-        let most = if file_type.is_image() { MAX_IMAGE_BYTES } else { MAX_DOCUMENT_BYTES };
-        let has_place = file_type.is_image() || self.documents > 0;
-        if bytes > most.min(self.bytes) || !has_place {
-            return false;
-        }
-        self.bytes -= bytes;
-        self.documents -= usize::from(!file_type.is_image());
-        true
-    }
+/// The file as it is, if there is room for its bytes.
+fn shown(file: &AttachedFile, bytes: &FileBytes, room: &mut Room) -> Part {
+    let Some(left) = room.bytes.checked_sub(bytes.bytes().len()) else { return noted(file, NO_ROOM) };
+    room.bytes = left;
+    Part::File(AttachedFile { bytes: Some(bytes.clone()), ..file.clone() })
 }
 
 /// Returns the ids of the latest files, each once.

@@ -1,6 +1,9 @@
 //! Accepting files and showing them, over tables and a bucket in process.
 
+use std::io::Cursor;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use image::{DynamicImage, ImageFormat};
 use sequent_artifacts::{Artifact, Artifacts, Description, Origin, testing::bucket};
 use sequent_core::{ApiError, ArtifactId, Code, Principal, Scope, Scopes, SessionId, TenantId, UserId, Via};
 use sequent_event::{UserContent, UserPart};
@@ -10,10 +13,18 @@ use serde_json::{Value, json};
 
 use crate::{
     ContentPart, Error, Files, InlineFile, MAX_FILE_BYTES, MAX_INLINE_BYTES, MessageContent, accept,
+    docx::tests::docx, pdf::tests::pdf,
 };
 
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n not really";
 const PDF: &[u8] = b"%PDF-1.7 not really";
+
+/// An image of this many pixels in a row.
+fn png(width: u32) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    DynamicImage::new_rgb8(width, 1).write_to(&mut bytes, ImageFormat::Png).unwrap();
+    bytes.into_inner()
+}
 const ALL: Abilities = Abilities { images: true, pdf: true };
 const NOTHING: Abilities = Abilities { images: false, pdf: false };
 
@@ -199,19 +210,27 @@ async fn a_key_without_the_scope_for_artifacts_attaches_none() {
 #[tokio::test]
 async fn a_model_is_shown_what_it_can_read_and_told_of_the_rest() {
     let bench = Bench::new().await;
-    let image = bench.upload("image", "image/jpeg", PNG).await;
-    let pdf = bench.upload("pdf", "application/pdf", PDF).await;
-    let notes = bench.upload("notes", "text/markdown", "# Tides").await;
-    let files = [&image, &pdf, &notes];
+    let document = pdf(&["The tides of Brest."]);
+    let image = bench.upload("image", "image/jpeg", png(3)).await;
+    let large = bench.upload("large", "image/png", png(2_500)).await;
+    let report = bench.upload("report", "application/pdf", document.clone()).await;
+    let letter =
+        bench.upload("letter", "application/octet-stream", docx("<w:p><w:t>Dear all.</w:t></w:p>")).await;
+    let page = bench.upload("page", "text/html", "<h1>Tides</h1><script>x</script>").await;
+    let notes = bench.upload("notes", "text/markdown", b"\xff\xfe#\0 \0T\0".to_vec()).await;
+    let files = [&image, &large, &report, &letter, &page, &notes];
 
     let parts = bench.shown(&files, ALL).await;
-    assert_eq!(bytes(&parts[0]), Some((FileType::Png, PNG)), "the type is that of the bytes");
-    assert_eq!(bytes(&parts[1]), Some((FileType::Pdf, PDF)));
-    assert_eq!(text(&parts[2]), "[attached: notes]\n<document>\n# Tides\n</document>");
+    assert_eq!(bytes(&parts[0]), Some((FileType::Png, png(3).as_slice())), "the type is that of the bytes");
+    assert_eq!(bytes(&parts[1]).unwrap().0, FileType::Jpeg, "it is scaled down");
+    assert_eq!(bytes(&parts[2]), Some((FileType::Pdf, document.as_slice())));
+    assert_eq!(text(&parts[3]), "[attached: letter]\n<document>\nDear all.\n\n</document>");
+    assert_eq!(text(&parts[4]), "[attached: page]\n<document>\n# Tides\n</document>");
+    assert_eq!(text(&parts[5]), "[attached: notes]\n<document>\n# T\n</document>");
 
     let parts = bench.shown(&files, NOTHING).await;
     assert!(text(&parts[0]).contains("You cannot see images"), "{parts:?}");
-    assert!(text(&parts[2]).contains("# Tides"), "{parts:?}");
+    assert!(text(&parts[2]).contains("[page 1]\nThe tides of Brest."), "{parts:?}");
 }
 
 #[tokio::test]
@@ -222,15 +241,15 @@ async fn a_deleted_or_damaged_file_becomes_a_note() {
     let damaged = bench.upload("damaged", "image/png", [0_u8, 159, 146, 150]).await;
     let parts = bench.shown(&[&deleted, &damaged], ALL).await;
     assert!(text(&parts[0]).starts_with("[attached: deleted]\n(The file was deleted"), "{parts:?}");
-    assert!(text(&parts[1]).contains("are not of its type"), "{parts:?}");
+    assert!(text(&parts[1]).contains("The file is damaged"), "{parts:?}");
 }
 
 #[tokio::test]
 async fn the_latest_files_are_shown_once_and_the_others_are_described() {
     let bench = Bench::new().await;
     let mut images = Vec::new();
-    for number in 0..22_u8 {
-        images.push(bench.upload(&format!("{number}"), "image/png", [PNG, &[number]].concat()).await);
+    for number in 1..=22 {
+        images.push(bench.upload(&format!("{number}"), "image/png", png(number)).await);
     }
     let files: Vec<&Artifact> = images.iter().chain([&images[21]]).collect();
     let parts = bench.shown(&files, ALL).await;
@@ -244,7 +263,9 @@ async fn the_latest_files_are_shown_once_and_the_others_are_described() {
 #[tokio::test]
 async fn files_have_at_most_so_many_bytes_together() {
     let bench = Bench::new().await;
-    let large = |number: u8| [PDF, &vec![number; 4_400_000]].concat();
+    // Bytes after the end of a PDF do not matter to its readers.
+    let document = pdf(&["The tides."]);
+    let large = |number: u8| [document.clone(), b"\n%".to_vec(), vec![number + b'a'; 4_400_000]].concat();
     let mut documents = Vec::new();
     for number in 0..6 {
         documents.push(bench.upload("pdf", "application/pdf", large(number)).await);

@@ -306,7 +306,7 @@ codes! {
             "Upload the file first, and send the id of its artifact.";
         AttachmentTypeUnsupported = "attachment_type_unsupported", UnsupportedMediaType,
             "A file of this type cannot be attached to a message.",
-            "Attach a PNG, JPEG, GIF or WebP image, a PDF, or a text.";
+            "Attach a PNG, JPEG, GIF or WebP image, a PDF, a DOCX file, or a text.";
         AttachmentTooLarge = "attachment_too_large", BodyTooLarge,
             "The file is larger than a file that is attached to a message may be.",
             "Attach a file of at most `max_bytes` bytes.";
