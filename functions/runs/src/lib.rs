@@ -1,8 +1,9 @@
-//! Runs over HTTP: starting one in the background, reading, steering and cancelling it.
+//! Runs over HTTP: starting one in the background, reading, steering and cancelling it, and what its models were sent.
 //!
 //! Each handler parses, authorises, calls [`sequent_conversation`] and renders. An object of another tenant is not found.
 
 mod cancel;
+mod context;
 mod create;
 mod runs;
 mod steer;
@@ -59,6 +60,7 @@ fn routed() -> OpenApiRouter<App> {
         .merge(starts)
         .routes(scoped(&[Scope::RunsRead], routes!(runs::list)))
         .routes(scoped(&[Scope::RunsRead], routes!(runs::get)))
+        .routes(scoped(&[Scope::RunsRead], routes!(context::context)))
         .routes(scoped(&[Scope::RunsWrite], routes!(cancel::cancel)))
         .routes(scoped(&[Scope::Chat], routes!(steer::steer)))
 }

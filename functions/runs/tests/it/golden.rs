@@ -138,6 +138,35 @@ async fn a_run_is_shown() {
 }
 
 #[tokio::test]
+async fn the_context_of_a_call_is_what_the_model_was_sent() {
+    let shown = answer("context").await;
+    assert!(shown.starts_with("200 application/json"), "{shown}");
+    for part in [
+        r#""state": "exact""#,
+        r#""purpose": "answer""#,
+        r#""text": "When is high tide?""#,
+        r#""name": "web_fetch""#,
+    ] {
+        assert!(shown.contains(part), "{part} is missing: {shown}");
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_a_run_has_not_made_is_not_found() {
+    assert_snapshot!(answer("context-no-such-call").await, @r#"
+    404 application/problem+json
+    {
+      "type": "/api/errors#not_found",
+      "title": "Not Found",
+      "status": 404,
+      "code": "not_found",
+      "detail": "The run has made no such model call.",
+      "instance": "req_1"
+    }
+    "#);
+}
+
+#[tokio::test]
 async fn a_malformed_id_is_not_found() {
     assert_snapshot!(answer("get-malformed-id").await, @r#"
     404 application/problem+json

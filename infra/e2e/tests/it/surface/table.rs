@@ -130,6 +130,7 @@ fn runs() -> Vec<Entry> {
             },
         ),
         entry("GET /api/runs/{id}", "id", |of| each_run(of, "")),
+        entry("GET /api/runs/{id}/context", "id step from", |of| each_run(of, "/context")),
         entry("POST /api/runs/{id}/cancel", "id", |of| each_run(of, "/cancel")),
         entry("POST /api/runs/{id}/messages", "id content", |of| {
             each_run(of, "/messages")
