@@ -12,6 +12,7 @@
 The operator's secrets and their fields:
 
     models           openai_api_key, openai_base_url, anthropic_api_key
+    prices           table (JSON, see infra/docs/billing.md)
     admin            key (X-Admin-Key, at least 32 characters)
     stripe           secret_key
     stripe-webhook   signing_secret, and previous_signing_secret during a rotation
@@ -32,6 +33,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 OPERATORS = {
     "models": ("openai_api_key", "openai_base_url", "anthropic_api_key"),
+    "prices": ("table",),
     "admin": ("key",),
     "stripe": ("secret_key",),
     "stripe-webhook": ("signing_secret", "previous_signing_secret"),
@@ -113,7 +115,16 @@ def read_value(secret, field):
     if secret == "admin" and len(value) < SHORTEST_ADMIN_KEY:
         proposal = secrets.token_urlsafe(32)
         sys.exit(f"scripts/secret: an admin key has at least {SHORTEST_ADMIN_KEY} characters; try {proposal}")
+    if secret == "prices" and not is_object(value):
+        sys.exit("scripts/secret: the table of prices is a JSON object, see infra/docs/billing.md; nothing was changed")
     return value
+
+
+def is_object(text):
+    try:
+        return isinstance(json.loads(text), dict)
+    except ValueError:
+        return False
 
 
 def show(stack):

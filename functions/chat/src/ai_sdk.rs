@@ -14,7 +14,7 @@ use sequent_http::{
     idempotency::IdempotencyKey,
     openapi::Problems,
 };
-use sequent_model::ModelName;
+use sequent_model::{ModelName, ModelParameters};
 use sequent_protocol::{
     sse::Frame,
     ui_message::{self, Projector, StartIndex},
@@ -51,6 +51,9 @@ pub(crate) struct ChatRequest {
     /// The model that answers. The default model of the deployment if it is absent.
     #[serde(default)]
     model: Option<ModelName>,
+    /// The parameters of the run's model calls.
+    #[serde(default)]
+    parameters: ModelParameters,
     /// The policy for a chat that has a live run.
     #[serde(default)]
     on_conflict: OnConflict,
@@ -190,7 +193,7 @@ pub(crate) async fn send(
         project,
         prompt,
         model: body.model,
-        options: RunOptions::default(),
+        options: RunOptions { parameters: body.parameters, ..RunOptions::default() },
         on_conflict: body.on_conflict,
         replaces,
         idempotency: key.map(|key| key.request(tenant, "chat", payload)),

@@ -9,8 +9,9 @@ use sequent_http::{
     idempotency::IdempotencyKey,
     openapi::Problems,
 };
-use sequent_model::ModelName;
+use sequent_model::{ModelName, ModelParameters};
 use sequent_tables::idempotency::PayloadHash;
+use sequent_tool::OutputSchema;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -31,6 +32,13 @@ pub(crate) struct SendMessage {
     /// The model that answers. The default model of the deployment if it is absent.
     #[serde(default)]
     model: Option<ModelName>,
+    /// The JSON Schema of the answer, as in `POST /api/runs`.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    output_schema: Option<OutputSchema>,
+    /// The parameters of the run's model calls.
+    #[serde(default)]
+    parameters: ModelParameters,
     /// The policy for a project that has a live run.
     #[serde(default)]
     on_conflict: OnConflict,
@@ -81,6 +89,13 @@ pub(crate) struct SendToThread {
     /// The model that answers. The default model of the deployment if it is absent.
     #[serde(default)]
     model: Option<ModelName>,
+    /// The JSON Schema of the answer, as in `POST /api/runs`.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    output_schema: Option<OutputSchema>,
+    /// The parameters of the run's model calls.
+    #[serde(default)]
+    parameters: ModelParameters,
     /// The policy for a thread that has a live run.
     #[serde(default)]
     on_conflict: OnConflict,
@@ -105,8 +120,16 @@ pub(crate) async fn send_to_thread(
     key: Option<IdempotencyKey>,
     Json(body): Json<SendToThread>,
 ) -> Result<Response, Problem> {
-    let SendToThread { thread_id: project_id, message: content, model, on_conflict } = body;
-    let body = SendMessage { project_id, message: NewMessage { content }, model, on_conflict };
+    let SendToThread {
+        thread_id: project_id,
+        message: content,
+        model,
+        output_schema,
+        parameters,
+        on_conflict,
+    } = body;
+    let message = NewMessage { content };
+    let body = SendMessage { project_id, message, model, output_schema, parameters, on_conflict };
     let route = Route { path: "/api/v1/agent/chat", content: "/message" };
     start(&app, caller, &context, key, route, body).await
 }
@@ -138,7 +161,11 @@ async fn start(
         project: Destination::or_new(body.project_id),
         prompt,
         model: body.model,
-        options: RunOptions::default(),
+        options: RunOptions {
+            output_schema: body.output_schema.map(Into::into),
+            parameters: body.parameters,
+            ..RunOptions::default()
+        },
         on_conflict: body.on_conflict,
         replaces: None,
         idempotency: key.map(|key| key.request(tenant, "chat.send", payload)),

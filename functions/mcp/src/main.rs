@@ -8,7 +8,7 @@ use sequent_identity::{Config, Identity, Vault};
 use sequent_mcp_client::Servers;
 use sequent_mcp_function::{App, router};
 use sequent_runlog::{DynamoStorage, Settings};
-use sequent_tables::Store;
+use sequent_tables::{SecretTable, Store};
 use sequent_tool::Guard;
 
 #[tokio::main(flavor = "current_thread")]
@@ -23,7 +23,7 @@ async fn main() -> Result<(), Error> {
     let _ = tokio::join!(store.warm(), vault.get());
 
     let servers = Servers::new(store.clone(), vault.clone(), Guard::from_env()?);
-    let credits = Credits::from_env(store.clone())?;
+    let credits = Credits::from_env(store.clone())?.with_stored_prices(&SecretTable::from_env(&sdk)?);
     let app = App::new(servers, DynamoStorage::new(store.clone()), Settings::from_env()?, credits);
     let pipeline = Pipeline::new("mcp")?.store(store).identity(identity);
     sequent_http::run(pipeline, router(app)).await

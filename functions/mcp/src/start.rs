@@ -5,7 +5,7 @@ use sequent_conversation::{Destination, Error, OnConflict, Prompt, RunOptions, R
 use sequent_core::{Code, Principal, ProjectId, RunId, Scope};
 use sequent_event::Orchestration;
 use sequent_http::{Problem, idempotency::IdempotencyKey};
-use sequent_model::ModelName;
+use sequent_model::{ModelName, ModelParameters};
 use sequent_tables::idempotency::{self, PayloadHash};
 use serde::Serialize;
 
@@ -17,6 +17,7 @@ pub(crate) struct Task {
     pub(crate) input: Prompt,
     pub(crate) project_id: Option<ProjectId>,
     pub(crate) model: Option<ModelName>,
+    pub(crate) parameters: ModelParameters,
     pub(crate) orchestration: Orchestration,
     /// The run waits for the live run of the project. Otherwise it is refused.
     pub(crate) waits: bool,
@@ -43,7 +44,11 @@ pub(crate) async fn start(
         project: Destination::or_new(task.project_id),
         prompt: task.input,
         model: task.model,
-        options: RunOptions { orchestration: task.orchestration, ..RunOptions::default() },
+        options: RunOptions {
+            orchestration: task.orchestration,
+            parameters: task.parameters,
+            ..RunOptions::default()
+        },
         on_conflict: if task.waits { OnConflict::Enqueue } else { OnConflict::Reject },
         replaces: None,
         idempotency,

@@ -9,7 +9,7 @@ use sequent_conversation::Prompt;
 use sequent_core::{Principal, ProjectId, RunId};
 use sequent_event::Orchestration;
 use sequent_http::Problem;
-use sequent_model::ModelName;
+use sequent_model::{ModelName, ModelParameters};
 use sequent_tool::schema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -38,6 +38,10 @@ struct StartRun {
     #[schemars(with = "String")]
     #[serde(default)]
     model: Option<ModelName>,
+    /// Parameters of the model: temperature, top_p, max_output_tokens, stop, reasoning_effort, seed.
+    #[schemars(with = "serde_json::Map<String, Value>")]
+    #[serde(default)]
+    parameters: ModelParameters,
     /// plan: the run makes a plan and carries it out step by step, for long tasks.
     #[schemars(with = "String", extend("enum" = ["direct", "plan"]))]
     #[serde(default)]
@@ -98,8 +102,8 @@ async fn start_run(
     arguments: Value,
     key: Option<String>,
 ) -> Result<CallToolResult, Problem> {
-    let StartRun { input, project_id, model, orchestration, idempotency_key } = parse(arguments)?;
-    let task = Task { input, project_id, model, orchestration, waits: false };
+    let StartRun { input, project_id, model, parameters, orchestration, idempotency_key } = parse(arguments)?;
+    let task = Task { input, project_id, model, parameters, orchestration, waits: false };
     structured(&start(app, caller, task, idempotency_key.or(key)).await?)
 }
 
@@ -111,7 +115,8 @@ async fn send_message(
 ) -> Result<CallToolResult, Problem> {
     let SendMessage { message, project_id, idempotency_key } = parse(arguments)?;
     let orchestration = Orchestration::default();
-    let task = Task { input: message, project_id, model: None, orchestration, waits: true };
+    let parameters = ModelParameters::default();
+    let task = Task { input: message, project_id, model: None, parameters, orchestration, waits: true };
     structured(&start(app, caller, task, idempotency_key.or(key)).await?)
 }
 

@@ -15,8 +15,9 @@ use sequent_http::{
     idempotency::{IdempotencyKey, REPLAYED},
     openapi::Problems,
 };
-use sequent_model::ModelName;
+use sequent_model::{ModelName, ModelParameters};
 use sequent_tables::idempotency::PayloadHash;
+use sequent_tool::OutputSchema;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -61,6 +62,15 @@ pub(crate) struct CreateRun {
     #[serde(default)]
     #[schema(max_items = 64)]
     tools: Option<Vec<ToolName>>,
+    /// The JSON Schema of the answer, of at most 16,000 bytes, without references to other documents. The answer is then one
+    /// JSON document that matches it; a run whose model does not keep to it ends with the error `output_invalid`. Not
+    /// together with `deliverable_type`.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>, example = json!({"type": "object", "properties": {"city": {"type": "string"}}}))]
+    output_schema: Option<OutputSchema>,
+    /// The parameters of the run's model calls, those of its children included.
+    #[serde(default)]
+    parameters: ModelParameters,
     /// The limits of the run, its children included.
     #[serde(default)]
     budget: RunLimits,
@@ -94,6 +104,10 @@ pub(crate) async fn create(
     if body.deliverable_type.is_some() {
         caller.require(Scope::ArtifactsWrite)?;
     }
+    if body.deliverable_type.is_some() && body.output_schema.is_some() {
+        let problem = Problem::invalid("The answer beside a document has no schema.");
+        return Err(problem.at("/output_schema", "must not be set together with deliverable_type".to_owned()));
+    }
     check_tools(body.tools.as_deref().unwrap_or_default())?;
     // The hash is of the parsed request, so that a retry with other white space is the same request.
     let payload = serde_json::to_vec(&body).map_err(Problem::internal)?;
@@ -110,6 +124,8 @@ pub(crate) async fn create(
             orchestration: body.orchestration,
             deliverable_type: body.deliverable_type.map(|kind| kind.to_string()),
             tools: body.tools.map(|tools| tools.into_iter().map(String::from).collect()),
+            output_schema: body.output_schema.map(Into::into),
+            parameters: body.parameters,
             budget: body.budget,
             scopes: None,
         },

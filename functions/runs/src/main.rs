@@ -7,7 +7,7 @@ use sequent_http::{Error, Pipeline};
 use sequent_identity::{Config, Identity, Vault};
 use sequent_runlog::{DynamoStorage, Settings};
 use sequent_runs_function::{App, router};
-use sequent_tables::Store;
+use sequent_tables::{SecretTable, Store};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -20,7 +20,7 @@ async fn main() -> Result<(), Error> {
     // Connections, TLS sessions and keys exist before the first request. A secret that cannot be read yet is read then.
     let _ = tokio::join!(store.warm(), vault.get());
 
-    let credits = Credits::from_env(store.clone())?;
+    let credits = Credits::from_env(store.clone())?.with_stored_prices(&SecretTable::from_env(&sdk)?);
     let storage = DynamoStorage::new(store.clone());
     let app = App::new(storage, Settings::from_env()?, vault.clone(), credits);
     let pipeline = Pipeline::new("runs")?.store(store).identity(identity);

@@ -4,7 +4,7 @@ use futures::StreamExt;
 use sequent_attachments::Unavailable;
 use sequent_conversation::{Error, closing_bodies};
 use sequent_core::{MicroCredits, Timestamp};
-use sequent_event::{Body, Entry, RequestRecord, RunOutcome, Usage};
+use sequent_event::{Body, Entry, RequestRecord, RunOutcome, State, Usage};
 use sequent_model::{
     Chunk, Chunks, Context, FinishReason, ModelName, OutputLimit, Request, estimate::request_tokens,
 };
@@ -16,8 +16,9 @@ use crate::{
     bounds::{LimitReached, TIME_LIMIT},
     compact::{self, Ready, Sent},
     execution::{Execution, Flow, StopSignal, at, run_error, stop_error},
-    next::{Next, Purpose, next},
+    next::{Next, Purpose, has_answered, next},
     offers::RequestOffer,
+    output,
     prompt::Prepared,
     requests::Requests,
     response::Response,
@@ -277,8 +278,8 @@ async fn conclude(execution: &mut Execution<'_>, mut call: ModelCall, end: Strea
             // Its calls are not carried out, because their arguments may be cut.
             Some(terminal) => (reason.as_str(), terminal),
             None => {
-                bodies.push(usage_recorded(execution, &call, used, reason.as_str()));
-                return complete(execution, bodies).await;
+                let usage = usage_recorded(execution, &call, used, reason.as_str());
+                return complete(execution, bodies, usage).await;
             }
         },
         StreamEnd::HandOver => return abandon(execution, &call).await,
@@ -310,18 +311,56 @@ fn incomplete(candidate: &Candidate, reason: FinishReason) -> Option<Body> {
 }
 
 /// Records a complete response. If it completes the answer, the run's end is stored in the same write.
-async fn complete(execution: &mut Execution<'_>, mut bodies: Vec<Body>) -> Result<Flow, Error> {
-    let mut after = execution.state.clone();
-    for body in &bodies {
-        let event = Entry::new(Timestamp::now(), body.clone()).at_seq(after.next());
-        after.apply(&event).map_err(Stopped::from)?;
+async fn complete(execution: &mut Execution<'_>, mut bodies: Vec<Body>, usage: Body) -> Result<Flow, Error> {
+    let mut drafted = execution.state.clone();
+    apply(&mut drafted, &bodies)?;
+    let mut after = drafted.clone();
+    apply(&mut after, std::slice::from_ref(&usage))?;
+    let next = next(&after);
+    let is_asked_again =
+        matches!(next, Next::Ask(Purpose::Answer | Purpose::Conclude)) && has_answered(&after);
+    if let Some(errors) = output::check(&after).err().filter(|_| is_asked_again) {
+        return reject(execution, &drafted, bodies, usage, &errors).await;
     }
-    if next(&after) == Next::Finish {
+    bodies.push(usage);
+    if next == Next::Finish {
         bodies.push(execution.run_finished(RunOutcome::Success));
         return Ok(Flow::End(bodies));
     }
     execution.append_all(bodies).await?;
     Ok(Flow::Continue)
+}
+
+/// Takes back an answer that does not match the schema of the run, or ends the run if it is the second one.
+async fn reject(
+    execution: &mut Execution<'_>,
+    drafted: &State,
+    mut bodies: Vec<Body>,
+    usage: Body,
+    errors: &str,
+) -> Result<Flow, Error> {
+    if output::was_rejected(&execution.state) {
+        tracing::warn!(run = %execution.key.run, "the model did not keep to the schema of the run twice; ending the run");
+        bodies.push(usage);
+        bodies.push(run_error(
+            output::INVALID,
+            &format!("The answer does not match `output_schema`: {errors}."),
+        ));
+        return Ok(Flow::End(bodies));
+    }
+    let (abandoned, rejected) = output::rejection(drafted, errors);
+    bodies.extend(abandoned);
+    bodies.extend([usage, rejected]);
+    execution.append_all(bodies).await?;
+    Ok(Flow::Continue)
+}
+
+fn apply(state: &mut State, bodies: &[Body]) -> Result<(), Error> {
+    for body in bodies {
+        let event = Entry::new(Timestamp::now(), body.clone()).at_seq(state.next());
+        state.apply(&event).map_err(Stopped::from)?;
+    }
+    Ok(())
 }
 
 /// Abandons a response that is cut by the hand-over. The next owner asks the model again, but what was used
@@ -360,6 +399,7 @@ pub(crate) fn usage_of(
         input_tokens: used.input_tokens,
         output_tokens: used.output_tokens,
         cached_input_tokens: used.cached_input_tokens,
+        cache_write_tokens: used.cache_write_tokens,
         reasoning_tokens: used.reasoning_tokens,
         estimated: used.estimated,
         latency_ms: u64::try_from(call.started.elapsed().as_millis()).unwrap_or(u64::MAX),

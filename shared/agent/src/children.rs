@@ -98,6 +98,8 @@ fn child_run(execution: &Execution<'_>, run: RunId, step: &Step, shares: usize) 
         deliverable_type: None,
         hold: None,
         tools: state.configuration.tools.clone(),
+        output_schema: None,
+        parameters: state.configuration.parameters.clone(),
         budget: execution.engine.bounds.share(state, shares, Timestamp::now()),
         scopes: state.configuration.scopes.clone(),
     };

@@ -24,6 +24,7 @@ mod lost_call;
 mod next;
 mod offer;
 mod offers;
+mod output;
 mod planning;
 mod prompt;
 mod questions;

@@ -9,7 +9,7 @@ use sequent_deliverables::wanted;
 use sequent_documents::DocumentKind;
 use sequent_event::{Orchestration, Plan, State, Step, StepStatus, TranscriptEntry};
 
-use crate::jobs::JobRequest;
+use crate::{jobs::JobRequest, output};
 
 /// The next thing to do.
 #[derive(Debug, Clone, PartialEq)]
@@ -101,7 +101,7 @@ fn answer(state: &State, purpose: Purpose) -> Next {
     let has_answered = has_answered(state);
     match wanted(state) {
         Some(kind) => deliverable::next(state, kind, purpose, has_answered),
-        None if has_answered => Next::Finish,
+        None if has_answered && output::check(state).is_ok() => Next::Finish,
         None => Next::Ask(purpose),
     }
 }
@@ -138,7 +138,7 @@ fn was_done(state: &State, step: &str) -> bool {
 }
 
 /// Returns `true` if the log ends with a response that calls no tool and covers all messages of people.
-fn has_answered(state: &State) -> bool {
+pub(crate) fn has_answered(state: &State) -> bool {
     let answered =
         matches!(state.transcript.last(), Some(TranscriptEntry::Assistant { calls, .. }) if calls.is_empty());
     answered && state.prompts_seen >= state.prompts.len()

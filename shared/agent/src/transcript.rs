@@ -12,6 +12,8 @@ use sequent_event::{
 use sequent_model::{AttachedFile, Message, ModelName, Origin, Part, Reasoning, Role, ToolCall};
 use serde_json::json;
 
+use crate::output;
+
 /// The name of the call with which a request reports a step that a child run carried out. The model has not made the call
 /// itself: its plan did.
 const DELEGATION: &str = "delegate_step";
@@ -42,6 +44,7 @@ pub(crate) fn of(state: &State, plan: Option<&Plan>, with_origin: bool) -> Trans
             TranscriptEntry::Assistant { text, calls, origin, .. } => {
                 builder.response(text, calls, origin.as_deref().filter(|_| with_origin));
             }
+            TranscriptEntry::Rejected { text, errors } => builder.rejected(text, errors),
             TranscriptEntry::Tool { call, content } => builder.result(call, content),
             // A step that continues after people have answered is not announced again: the model would start
             // it again.
@@ -131,6 +134,12 @@ impl Builder {
         if !parts.is_empty() {
             self.transcript.messages.push(Message { role: Role::Assistant, parts });
         }
+    }
+
+    /// A response that is taken back is nothing that a person said, but only people and the agent write user messages.
+    fn rejected(&mut self, text: &str, errors: &str) {
+        self.response(text, &[], None);
+        self.user(Message::user(output::correction(errors)));
     }
 
     fn result(&mut self, call: &str, content: &str) {

@@ -51,7 +51,7 @@ impl ApiError for Denied {
             Self::Unpriced(model) => {
                 let detail = format!(
                     "The deployment has no price for the model `{model}`, so its cost cannot be limited. Choose another model. \
-                     The operator can add its price to `MODEL_PRICES`, or set `daily_usd=none` in `TenantLimits`."
+                     The operator can add its price to the stored table of prices, or set `daily_usd=none` in `TenantLimits`."
                 );
                 ErrorDetails::new(Code::ModelNotPriced, detail)
             }

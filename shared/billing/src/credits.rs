@@ -5,9 +5,9 @@ use std::num::NonZeroU32;
 use sequent_core::{MicroCredits, MicroUsd, RunId, TenantId, TenantLimits, Timestamp};
 use sequent_model::{
     AllowedModels, Client, ModelName, config,
-    price::{Pricing, Table},
+    price::{Prices, Pricing, Table},
 };
-use sequent_tables::{Store, key};
+use sequent_tables::{SecretTable, Store, key};
 
 use crate::{Account, Denied, Error, Ledger, Markup, OpenStream, Plans, Quota, Quote, Reservation, Terms};
 
@@ -19,7 +19,7 @@ pub struct Credits {
     terms: Option<Terms>,
     /// The limits of every tenant.
     limits: TenantLimits,
-    prices: Table,
+    prices: Prices,
     /// The models that requests may name.
     allowed: AllowedModels,
     /// The models of which one answers a request that names none.
@@ -52,7 +52,7 @@ impl Credits {
             store,
             terms,
             limits: TenantLimits::uncapped(),
-            prices,
+            prices: Prices::fixed(prices),
             allowed: AllowedModels::any(),
             default_models: Vec::new(),
             models: None,
@@ -65,10 +65,18 @@ impl Credits {
         Self { allowed, ..self }
     }
 
-    /// Sets the client of the providers. Requests that name no model have its default model.
+    /// Sets the client of the providers. Requests that name no model have its default model, and its prices are used.
     #[must_use]
     pub fn with_models(self, models: Client) -> Self {
-        Self { models: Some(models), ..self }
+        let prices = models.prices().clone();
+        Self { models: Some(models), prices, ..self }
+    }
+
+    /// Uses the prices that the operator has stored, too, for a function that has no client of the providers.
+    #[must_use]
+    pub fn with_stored_prices(self, secrets: &SecretTable) -> Self {
+        let base = Table::clone(&self.prices.known());
+        Self { prices: Prices::stored(base, secrets), ..self }
     }
 
     /// Sets the limits of every tenant.
@@ -154,9 +162,10 @@ impl Credits {
     pub fn pricing(&self) -> Pricing {
         match &self.models {
             Some(models) => models.pricing(),
-            None => {
-                Pricing { table: self.prices.clone(), default_model: self.default_models.first().cloned() }
-            }
+            None => Pricing {
+                table: Table::clone(&self.prices.known()),
+                default_model: self.default_models.first().cloned(),
+            },
         }
     }
 
@@ -228,7 +237,8 @@ impl Credits {
     pub async fn spend_on_call(&self, tenant: TenantId, bytes: usize) -> Result<(), Error> {
         let Some(limit) = self.limits.daily_usd else { return Ok(()) };
         let models = self.answering(None).await?;
-        let costs = models.iter().map(|model| self.prices.first_call(model, bytes));
+        let prices = self.prices.current().await;
+        let costs = models.iter().map(|model| prices.first_call(model, bytes));
         let cost = costs.max().unwrap_or(MicroUsd(0));
         Quota::spend(&self.store, tenant, limit, cost, Timestamp::now()).await
     }
@@ -267,11 +277,12 @@ impl Credits {
     async fn quote<'r>(&self, request: PricedRequest<'r>) -> Result<Quote<'r>, Denied> {
         let PricedRequest { model, content, budget } = request;
         let answering = self.answering(model).await?;
+        let prices = self.prices.current().await;
         let limits_costs = self.terms.is_some() || self.limits.daily_usd.is_some();
-        if let Some(unpriced) = answering.iter().find(|model| limits_costs && !self.prices.knows(model)) {
+        if let Some(unpriced) = answering.iter().find(|model| limits_costs && !prices.knows(model)) {
             return Err(Denied::Unpriced(unpriced.clone()));
         }
-        let estimates = answering.iter().map(|model| self.prices.first_call(model, content.len()));
+        let estimates = answering.iter().map(|model| prices.first_call(model, content.len()));
         let first_call = estimates.max().unwrap_or(MicroUsd(0));
         Ok(Quote { model, first_call, budget })
     }

@@ -36,6 +36,7 @@ impl LostCall {
             input_tokens: self.input_tokens.unwrap_or(AROUND + logged.input_tokens),
             output_tokens: estimate_tokens(&logged.output) + reasoning_tokens,
             cached_input_tokens: 0,
+            cache_write_tokens: 0,
             reasoning_tokens,
             estimated: true,
         };
@@ -52,6 +53,7 @@ impl LostCall {
             input_tokens: used.input_tokens,
             output_tokens: used.output_tokens,
             cached_input_tokens: 0,
+            cache_write_tokens: 0,
             reasoning_tokens,
             cost_micro_usd: cost.map(|cost| left.map_or(cost, |left| cost.min(left))),
             estimated: true,

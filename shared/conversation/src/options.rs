@@ -1,8 +1,10 @@
 //! The way in which a run works, as requests and rows contain it.
 
 use sequent_core::Scopes;
-use sequent_event::{Budget, Configuration, Orchestration, ScopeNames};
+use sequent_event::{Budget, ChosenParameters, Configuration, Orchestration, ScopeNames};
+use sequent_model::{ModelParameters, ReasoningEffort};
 use serde::{Deserialize, Serialize};
+use serde_json::{Number, Value};
 
 /// The way in which a run works. Everything is optional.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +19,13 @@ pub struct RunOptions {
     pub deliverable_type: Option<String>,
     /// The tools that the model may call. All tools of the deployment if null.
     pub tools: Option<Vec<String>>,
+    /// The JSON Schema of the answer, if it has to be JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    pub output_schema: Option<Value>,
+    /// The parameters of the run's model calls, if the caller chose any.
+    #[serde(skip_serializing_if = "ModelParameters::is_default")]
+    pub parameters: ModelParameters,
     /// The limits of the run, its children included.
     pub budget: RunLimits,
     /// The scopes of the run's caller, which tools may require. All scopes if null.
@@ -46,6 +55,8 @@ impl From<RunOptions> for Configuration {
             orchestration: options.orchestration,
             deliverable_type: options.deliverable_type,
             tools: options.tools,
+            output_schema: options.output_schema.map(Box::new),
+            parameters: chosen(options.parameters),
             budget: Budget { max_steps, max_tokens, max_cost_micro_usd, max_seconds },
             scopes: options.scopes.map(ScopeNames::from),
             hold: None,
@@ -60,8 +71,64 @@ impl From<&Configuration> for RunOptions {
             orchestration: configuration.orchestration,
             deliverable_type: configuration.deliverable_type.clone(),
             tools: configuration.tools.clone(),
+            output_schema: configuration.output_schema.as_deref().cloned(),
+            parameters: configuration.parameters.as_deref().map(parameters).unwrap_or_default(),
             budget: RunLimits { max_steps, max_tokens, max_cost_micro_usd, max_seconds },
             scopes: configuration.scopes.as_ref().map(ScopeNames::known),
         }
+    }
+}
+
+/// The form of the parameters in the log. Returns `None` if the caller chose none.
+fn chosen(parameters: ModelParameters) -> Option<Box<ChosenParameters>> {
+    if parameters.is_default() {
+        return None;
+    }
+    let ModelParameters { temperature, top_p, max_output_tokens, stop, reasoning_effort, seed } = parameters;
+    Some(Box::new(ChosenParameters {
+        temperature: temperature.and_then(|temperature| Number::from_f64(temperature.into())),
+        top_p: top_p.and_then(|top_p| Number::from_f64(top_p.into())),
+        max_output_tokens: max_output_tokens.map(Into::into),
+        stop: stop.into(),
+        reasoning_effort: reasoning_effort.map(|effort| effort.as_str().to_owned()),
+        seed,
+    }))
+}
+
+/// The parameters in a log. A value of a newer writer that this build does not know is the model's default.
+fn parameters(chosen: &ChosenParameters) -> ModelParameters {
+    let ChosenParameters { temperature, top_p, max_output_tokens, stop, reasoning_effort, seed } = chosen;
+    ModelParameters {
+        temperature: temperature.as_ref().and_then(Number::as_f64).and_then(|number| number.try_into().ok()),
+        top_p: top_p.as_ref().and_then(Number::as_f64).and_then(|number| number.try_into().ok()),
+        max_output_tokens: max_output_tokens.and_then(|tokens| tokens.try_into().ok()),
+        stop: stop.clone().try_into().unwrap_or_default(),
+        reasoning_effort: reasoning_effort.as_deref().and_then(ReasoningEffort::named),
+        seed: *seed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_keeps_the_parameters_that_were_chosen() {
+        let json = r#"{"temperature":0.25,"top_p":0.5,"max_output_tokens":9,"stop":["END"],"reasoning_effort":"low","seed":7}"#;
+        for json in [json, "{}", r#"{"temperature":0.0}"#] {
+            let parameters: ModelParameters = serde_json::from_str(json).unwrap();
+            let options = RunOptions { parameters, ..RunOptions::default() };
+            let configuration = Configuration::from(options.clone());
+            let stored = serde_json::to_string(&configuration).unwrap();
+            assert_eq!(stored.contains("parameters"), json != "{}", "{stored}");
+            assert_eq!(RunOptions::from(&serde_json::from_str::<Configuration>(&stored).unwrap()), options);
+        }
+    }
+
+    #[test]
+    fn a_value_of_a_newer_writer_is_the_default() {
+        let stored = r#"{"parameters":{"temperature":9.5,"reasoningEffort":"cosmic","seed":3}}"#;
+        let options = RunOptions::from(&serde_json::from_str::<Configuration>(stored).unwrap());
+        assert_eq!(options.parameters, ModelParameters { seed: Some(3), ..ModelParameters::default() });
     }
 }

@@ -98,7 +98,10 @@ fn exchanges(state: &State) -> BTreeMap<usize, Vec<ResponseText<'_>>> {
                     exchanges.entry(*told).or_default().push(response);
                 }
             }
-            TranscriptEntry::User { .. } | TranscriptEntry::Tool { .. } | TranscriptEntry::Child { .. } => {}
+            TranscriptEntry::User { .. }
+            | TranscriptEntry::Rejected { .. }
+            | TranscriptEntry::Tool { .. }
+            | TranscriptEntry::Child { .. } => {}
         }
     }
     exchanges

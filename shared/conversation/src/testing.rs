@@ -76,6 +76,7 @@ pub(crate) fn response(text: &str, told: u32, finish_reason: &str) -> Vec<Body> 
         input_tokens: 1,
         output_tokens: 1,
         cached_input_tokens: 0,
+        cache_write_tokens: 0,
         reasoning_tokens: 0,
         cost_micro_usd: Some(MicroUsd(0)),
         estimated: false,

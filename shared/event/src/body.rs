@@ -218,6 +218,13 @@ pub enum Body {
     /// The requests from here on leave out a part of the conversation. This event is stored before the first of them is
     /// answered.
     ContextCompacted(Box<Compaction>),
+    /// The response does not match the schema that the caller asked for. Its messages were abandoned; the model is asked
+    /// again, and told what is wrong.
+    OutputRejected {
+        /// The beginning of the response.
+        text: String,
+        errors: String,
+    },
 }
 
 impl Body {

@@ -85,6 +85,9 @@ pub struct Usage {
     /// The input tokens that the provider read from its cache.
     #[serde(default)]
     pub cached_input_tokens: u64,
+    /// The input tokens that the provider wrote to its cache, at a price of their own.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cache_write_tokens: u64,
     /// The output tokens of reasoning.
     #[serde(default)]
     pub reasoning_tokens: u64,
@@ -105,6 +108,11 @@ pub struct Usage {
     /// The record of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<Box<RequestRecord>>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_zero(tokens: &u64) -> bool {
+    *tokens == 0
 }
 
 impl Usage {

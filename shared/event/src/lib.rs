@@ -33,4 +33,7 @@ pub use fold::{
 pub use interrupt::{AnswerStatus, Interrupt, InterruptAnswer, Question, Reason};
 pub use product::{Artifact, Entity, Job, JobEnd, JobStatus, RunStage};
 pub use seq::Seq;
-pub use work::{Budget, Citation, Configuration, Hold, Orchestration, Plan, ScopeNames, Step, StepStatus};
+pub use work::{
+    Budget, ChosenParameters, Citation, Configuration, Hold, Orchestration, Plan, ScopeNames, Step,
+    StepStatus,
+};

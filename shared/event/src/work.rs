@@ -2,6 +2,7 @@
 
 use sequent_core::{MicroCredits, Scope, Scopes};
 use serde::{Deserialize, Serialize};
+use serde_json::{Number, Value};
 
 /// The configuration of a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +17,12 @@ pub struct Configuration {
     /// caller's scopes allow.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tools: Option<Vec<String>>,
+    /// The JSON Schema of the answer, if it has to be JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_schema: Option<Box<Value>>,
+    /// The parameters of model calls that the caller chose.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parameters: Option<Box<ChosenParameters>>,
     /// Limits of the usage.
     #[serde(skip_serializing_if = "Budget::is_unlimited")]
     pub budget: Budget,
@@ -26,6 +33,25 @@ pub struct Configuration {
     /// not offered a tool that needs a scope which the caller lacks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scopes: Option<ScopeNames>,
+}
+
+/// Parameters of model calls. A parameter that is absent is the model's default.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+#[expect(missing_docs, reason = "named and explained as in the request")]
+pub struct ChosenParameters {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<Number>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top_p: Option<Number>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_output_tokens: Option<u32>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stop: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning_effort: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u32>,
 }
 
 /// Credits that are held for a run from its start to its end.

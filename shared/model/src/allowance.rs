@@ -51,6 +51,7 @@ impl Allowance {
             (paid, Some(UsageLimit::Cost)),
             (counted, Some(UsageLimit::Tokens)),
             (known.map(u64::from), None),
+            (request.parameters.max_output_tokens.map(|limit| u64::from(limit.get())), None),
         ];
         let limits = limits.into_iter().filter_map(|(tokens, of_caller)| Some((tokens?, of_caller)));
         let Some((tokens, of_caller)) = limits.min_by_key(|(tokens, _)| *tokens) else {
@@ -138,6 +139,14 @@ mod tests {
         assert_eq!(limit.within(5_000).tokens, Some(1_000));
         assert_eq!(limit.within(0).tokens, Some(64), "a server says by itself that nothing fits");
         assert_eq!(OutputLimit::default().within(300).tokens, None);
+    }
+
+    #[test]
+    fn the_parameter_of_the_request_is_a_limit_and_not_one_of_usage() {
+        let parameters = serde_json::from_str(r#"{"max_output_tokens": 20}"#).unwrap();
+        let short = Request { parameters, ..request() };
+        let limit = UNLIMITED.output(&short, None).unwrap();
+        assert_eq!((limit.tokens, limit.reached(FinishReason::Length)), (Some(20), None));
     }
 
     #[test]

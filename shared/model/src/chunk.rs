@@ -104,6 +104,9 @@ pub struct Usage {
     pub output_tokens: u64,
     /// The part of the input that was in the provider's cache.
     pub cached_input_tokens: u64,
+    /// The part of the input that the provider wrote to its cache, at a price of its own.
+    #[serde(default)]
+    pub cache_write_tokens: u64,
     /// The part of the output that was reasoning.
     pub reasoning_tokens: u64,
     /// True if the provider reported no usage and these numbers are estimates.

@@ -12,7 +12,8 @@ use crate::{
     config, demo,
     deployed::ClientSettings,
     meter::Meter,
-    price::{Price, Pricing},
+    price::{Price, Prices, Pricing, Table},
+    refusals::Refusals,
     retry,
     upstream::{Order, Upstream},
     wire::Protocol,
@@ -25,7 +26,9 @@ pub struct Client(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     settings: ClientSettings,
+    prices: Prices,
     upstream: Upstream,
+    refusals: Refusals,
 }
 
 /// The context of a request.
@@ -53,11 +56,13 @@ pub struct ModelInfo {
 impl Client {
     /// Creates a client of the providers in `config`.
     pub fn new(config: Config) -> Self {
-        Self::of(ClientSettings::Fixed(Arc::new(config)))
+        let prices = Prices::fixed(config.prices.clone());
+        Self::of(ClientSettings::Fixed(Arc::new(config)), prices)
     }
 
-    pub(crate) fn of(settings: ClientSettings) -> Self {
-        Self(Arc::new(Inner { settings, upstream: Upstream::default() }))
+    pub(crate) fn of(settings: ClientSettings, prices: Prices) -> Self {
+        let upstream = Upstream::default();
+        Self(Arc::new(Inner { settings, prices, upstream, refusals: Refusals::default() }))
     }
 
     /// The configuration as it is known. [`default_model`](Self::default_model) and [`stream`](Self::stream) update it.
@@ -73,9 +78,10 @@ impl Client {
         Config::from_env(Secrets::default()).map(Self::new)
     }
 
-    /// Returns the model of requests that name none. A key that was stored five minutes ago has an effect.
+    /// Returns the model of requests that name none. A key and prices that were stored five minutes ago have an effect.
     pub async fn default_model(&self) -> ModelName {
-        self.0.settings.current().await.default_model.clone()
+        let (config, _) = tokio::join!(self.0.settings.current(), self.0.prices.current());
+        config.default_model.clone()
     }
 
     /// Returns `model` and its fallbacks, in the order to try them.
@@ -129,13 +135,20 @@ impl Client {
     #[must_use]
     pub fn pricing(&self) -> Pricing {
         let config = self.config();
-        Pricing { table: config.prices.clone(), default_model: Some(config.default_model.clone()) }
+        let table = Table::clone(&self.0.prices.known());
+        Pricing { table, default_model: Some(config.default_model.clone()) }
     }
 
     /// Returns the price of `model`, or `None` if it is not known.
     #[must_use]
     pub fn price(&self, model: &ModelName) -> Option<Price> {
-        self.config().prices.get(model.split().1)
+        self.0.prices.known().get(model.split().1)
+    }
+
+    /// Returns the prices of the deployment.
+    #[must_use]
+    pub fn prices(&self) -> &Prices {
+        &self.0.prices
     }
 
     /// Returns the context window of `model`.
@@ -163,14 +176,15 @@ impl Client {
     /// Sends a request, and returns when the first chunk of the answer has arrived.
     ///
     /// Dropping the future or the stream cancels the request. If the provider refuses the key, the keys are read again,
-    /// and the request is sent once more if they have changed.
+    /// and the request is sent once more if they have changed. If the provider refuses a parameter, the request is sent once
+    /// more without it.
     ///
     /// # Errors
     /// Nothing was generated. An immediate retry does not help, because temporary errors have been retried
     /// already.
     pub async fn stream(&self, request: Request, context: Context) -> Result<Chunks, Error> {
         request.validate()?;
-        let config = self.0.settings.current().await;
+        let (config, _) = tokio::join!(self.0.settings.current(), self.0.prices.current());
         let refused = match self.open(&config, &request, &context).await {
             Err(refused @ Error::Unauthorized) => refused,
             opened => return opened,
@@ -203,12 +217,26 @@ impl Client {
         let protocol = Protocol::of(provider).ok_or(not_configured.clone())?;
         let endpoint = config.endpoint(provider).ok_or(not_configured)?;
         let request_id = context.request_id.as_deref();
-        let order = Order { protocol, endpoint, model, request, request_id };
-        retry::run(&config.retry, deadline, || async {
-            let activity = Activity::default();
-            let raw = self.0.upstream.open(config, &order, activity.clone())?;
-            Chunks::new(raw, meter.clone(), limits, activity).started().await
-        })
-        .await
+        let mut omitted = self.0.refusals.of(protocol, request);
+        loop {
+            let order = Order { protocol, endpoint, model, request, request_id, omitted: &omitted };
+            let opened = retry::run(&config.retry, deadline, || async {
+                let activity = Activity::default();
+                let raw = self.0.upstream.open(config, &order, activity.clone())?;
+                Chunks::new(raw, meter.clone(), limits, activity).started().await
+            });
+            match opened.await {
+                Err(Error::BadRequest(text)) => {
+                    let refused = omitted.refuse(&text, protocol, request).ok_or(Error::BadRequest(text))?;
+                    let parameter = refused.name();
+                    tracing::warn!(%model, parameter, "the model refused a parameter; repeating the request without it");
+                }
+                Ok(chunks) => {
+                    self.0.refusals.remember(protocol, request, &omitted);
+                    return Ok(chunks);
+                }
+                failed => return failed,
+            }
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sequent_aws::{Secrets, secret};
 use sequent_tables::{SecretName, SecretTable};
 
-use crate::{Client, Config, config};
+use crate::{Client, Config, config, price::Prices};
 
 /// The error of a deployment's model configuration.
 #[derive(Debug, thiserror::Error)]
@@ -41,14 +41,15 @@ struct MadeConfig {
 }
 
 impl Client {
-    /// Creates a client from the environment and the secret `models`, and [warms](Self::warm) it. The secret is read
-    /// again every [`secret::REFRESH`], and after a provider has refused a key.
+    /// Creates a client from the environment, the secret `models` and the stored prices, and [warms](Self::warm) it. What is
+    /// stored is read again every [`secret::REFRESH`], and after a provider has refused a key.
     ///
     /// # Errors
     /// If a setting is not valid, or the secret cannot be read and the environment configures no provider.
     pub async fn deployed(table: &SecretTable) -> Result<Self, Error> {
         let secrets = Secrets::optional_row(table, SecretName::Models);
-        let read = secrets.get().await;
+        let prices = Prices::stored(Config::from_env(config::Secrets::default())?.prices, table);
+        let (read, _) = tokio::join!(secrets.get(), prices.current());
         let config = Config::from_env(read.as_deref().cloned().unwrap_or_default())?;
         let of = match read {
             Ok(value) => Some(value),
@@ -59,7 +60,7 @@ impl Client {
             }
         };
         let made = Mutex::new(MadeConfig { of, config: Arc::new(config) });
-        let models = Self::of(ClientSettings::Stored(StoredSettings { secrets, made }));
+        let models = Self::of(ClientSettings::Stored(StoredSettings { secrets, made }), prices);
         models.warm();
         Ok(models)
     }

@@ -103,6 +103,7 @@ impl Meter {
             input_tokens: self.input.tokens() + self.files,
             output_tokens: (self.output.tokens() + reasoning_tokens).min(most),
             cached_input_tokens: 0,
+            cache_write_tokens: 0,
             reasoning_tokens,
             estimated: true,
         }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{AttachedFile, Error, FileBytes, ModelName, meter::Meter};
+use crate::{AttachedFile, Error, FileBytes, ModelName, ModelParameters, meter::Meter};
 
 /// A request for one answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,13 +14,16 @@ pub struct Request {
     pub system: Option<String>,
     /// The conversation, oldest first.
     pub messages: Vec<Message>,
-    /// Limit of the answer's length. The default is the provider's limit.
+    /// Limit of the answer's length, that of `parameters` included. The default is the provider's limit.
     pub max_output_tokens: Option<u32>,
-    /// Randomness, 0 to 2. The default is the provider's.
-    pub temperature: Option<f64>,
+    /// The parameters that the caller chose.
+    pub parameters: ModelParameters,
+    /// The JSON Schema of the answer, if it has to be JSON. It is sent to servers with a mode for it. Not all of them keep to
+    /// it, so the instructions should state it, too, and the answer has to be checked.
+    pub output_schema: Option<Value>,
     /// Tools that the model may call.
     pub tools: Vec<ToolSpec>,
-    /// The model must call one of the tools. Not every server enforces this.
+    /// The model must call one of the tools. Not every server enforces this, and a model that is forced does not reason.
     pub must_call: bool,
 }
 
@@ -204,7 +207,8 @@ impl Request {
             system: None,
             messages,
             max_output_tokens: None,
-            temperature: None,
+            parameters: ModelParameters::default(),
+            output_schema: None,
             tools: Vec::new(),
             must_call: false,
         }
@@ -245,9 +249,6 @@ impl Request {
         }
         if self.max_output_tokens == Some(0) {
             return refuse("max_output_tokens must be at least 1");
-        }
-        if self.temperature.is_some_and(|t| !(0.0..=2.0).contains(&t)) {
-            return refuse("temperature must be between 0 and 2");
         }
         Ok(())
     }

@@ -18,7 +18,7 @@ use crate::{
     chunk::{Raw, RawStream},
     chunks::Activity,
     config::Endpoint,
-    wire::{self, Decoder, Framing, Progress, Protocol, Redact},
+    wire::{self, Decoder, Framing, Omitted, Progress, Protocol, Redact},
 };
 
 /// The client of real providers. Its HTTP client is created at the first request, because reading the
@@ -36,6 +36,8 @@ pub(crate) struct Order<'a> {
     pub(crate) model: &'a str,
     pub(crate) request: &'a Request,
     pub(crate) request_id: Option<&'a str>,
+    /// The parameters to leave out, because the model has refused them.
+    pub(crate) omitted: &'a Omitted,
 }
 
 impl Upstream {
@@ -50,7 +52,7 @@ impl Upstream {
         order: &Order<'_>,
         activity: Activity,
     ) -> Result<RawStream, Error> {
-        let call = order.protocol.encode(order.endpoint, order.model, order.request)?;
+        let call = order.protocol.encode(order.endpoint, order.model, order.request, order.omitted)?;
         let url = order.endpoint.url(&call.path);
         let client = self.client(config)?.clone();
         let mut request = client.post(url).headers(call.headers).json(&call.body);

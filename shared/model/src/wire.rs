@@ -17,14 +17,17 @@ mod eventstream;
 mod failure;
 mod framing;
 mod json;
+mod omitted;
 mod openai;
 mod provider_data;
+mod schema;
 mod sse;
 mod surrogates;
 mod turns;
 
 pub(crate) use failure::{Redact, of_response, of_transport};
 pub(crate) use framing::Framing;
+pub(crate) use omitted::{Omitted, Parameter, sent};
 pub(crate) use sse::Frame;
 
 use std::borrow::Cow;
@@ -64,7 +67,7 @@ impl Protocol {
         }
     }
 
-    /// Encodes `request` for `model`, the provider's name of the model.
+    /// Encodes `request` for `model`, the provider's name of the model, without what is `omitted`.
     ///
     /// # Errors
     /// If the key cannot be sent in a header.
@@ -73,11 +76,12 @@ impl Protocol {
         endpoint: &Endpoint,
         model: &str,
         request: &Request,
+        omitted: &Omitted,
     ) -> Result<HttpCall, Error> {
         match self {
-            Self::OpenAi => openai::encode(endpoint, model, request),
-            Self::Anthropic => anthropic::encode(endpoint, model, request),
-            Self::Bedrock => Ok(bedrock::encode(model, request)),
+            Self::OpenAi => openai::encode(endpoint, model, request, omitted),
+            Self::Anthropic => anthropic::encode(endpoint, model, request, omitted),
+            Self::Bedrock => Ok(bedrock::encode(model, request, omitted)),
         }
     }
 }

@@ -246,6 +246,7 @@ impl Projector {
             | Body::JobEnqueued(_)
             | Body::EntityExtracted(_)
             | Body::WebsiteGenerationDone { .. }
+            | Body::OutputRejected { .. }
             | Body::JobFinished(_)
             | Body::SubagentError { .. } => out.push(shown_as_data(event)),
         }

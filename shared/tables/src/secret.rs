@@ -23,6 +23,8 @@ pub enum SecretName {
     Admin,
     /// The keys of model providers.
     Models,
+    /// The prices of models. They are not secret, but can be replaced as secrets are.
+    Prices,
     /// The key of the addresses of previews.
     Preview,
     /// The key of Stripe's API.
@@ -41,6 +43,7 @@ impl SecretName {
             Self::Sealing => "sealing",
             Self::Admin => "admin",
             Self::Models => "models",
+            Self::Prices => "prices",
             Self::Preview => "preview",
             Self::Stripe => "stripe",
             Self::StripeWebhook => "stripe-webhook",

@@ -81,6 +81,12 @@ async fn the_tools_have_schemas() {
                   "type": "string",
                   "description": "The model. The default model of the deployment if it is absent."
                 },
+                "parameters": {
+                  "type": "object",
+                  "additionalProperties": true,
+                  "description": "Parameters of the model: temperature, top_p, max_output_tokens, stop, reasoning_effort, seed.",
+                  "default": {}
+                },
                 "orchestration": {
                   "type": "string",
                   "description": "plan: the run makes a plan and carries it out step by step, for long tasks.",

@@ -150,3 +150,28 @@ async fn an_invalid_request_is_refused_before_a_row_is_stored() {
     let answer = deployment.send(&event).await;
     assert_eq!(answer.status, 403, "{}", answer.text());
 }
+
+#[tokio::test]
+async fn parameters_and_the_schema_of_the_answer_are_checked_and_kept() {
+    let deployment = Deployment::new().await;
+    let ada = deployment.sign_up("ada@example.com").await;
+    let schema = json!({"type": "object", "required": ["city"]});
+    let parameters =
+        json!({"temperature": 0.2, "max_output_tokens": 500, "stop": ["END"], "reasoning_effort": "low"});
+    let body = json!({"input": "The capital?", "parameters": parameters, "output_schema": schema});
+    let run = create(&deployment, &ada, body).await;
+    assert_eq!(run.status, 202, "{}", run.text());
+    assert_eq!((&run.json()["parameters"], &run.json()["output_schema"]), (&parameters, &schema));
+    for (member, wrong, pointer) in [
+        ("parameters", json!({"temperature": 2.5}), "/parameters/temperature"),
+        ("parameters", json!({"stop": ["a", "b", "c", "d", "e"]}), "/parameters/stop"),
+        ("output_schema", json!({"type": "strnig"}), "/output_schema"),
+        ("output_schema", json!({"$ref": "https://example.com/schema"}), "/output_schema"),
+    ] {
+        let answer = create(&deployment, &ada, json!({"input": "x", member: wrong})).await;
+        assert_eq!((answer.status.as_u16(), answer.code().as_str()), (422, "validation_failed"), "{wrong}");
+        assert!(answer.text().contains(pointer), "{wrong}: {}", answer.text());
+    }
+    let both = json!({"input": "x", "output_schema": schema, "deliverable_type": "report"});
+    assert_eq!(create(&deployment, &ada, both).await.status, 422);
+}

@@ -69,3 +69,43 @@ impl Environment {
         self.0.iter().map(|(name, value)| (name, value))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// The names of variables in backticks in the lines of a text that `is_row` accepts.
+    fn names(text: &str, is_row: impl Fn(&str) -> bool) -> BTreeSet<&str> {
+        let is_name = |word: &&str| {
+            word.len() > 3
+                && word.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_' || byte.is_ascii_digit())
+        };
+        let first_cells = text.lines().filter(|line| is_row(line)).filter_map(|line| line.split('|').nth(1));
+        let words =
+            first_cells.flat_map(|cell| cell.split('`')).map(|word| word.split('=').next().unwrap_or(word));
+        words.filter(is_name).collect()
+    }
+
+    #[test]
+    fn every_documented_setting_of_the_models_is_passed_on() {
+        let settings =
+            names(include_str!("../../../../shared/model/src/config.rs"), |line| line.starts_with("//! | `"));
+        assert!(settings.contains("ANTHROPIC_BASE_URL") && settings.len() > 15, "{settings:?}");
+        // The template sets these. On one machine, the credentials for Bedrock decide.
+        let passed: BTreeSet<&str> = INHERITED.iter().copied().chain(["LOCAL", "BEDROCK_MODELS"]).collect();
+        let missing: Vec<_> = settings.difference(&passed).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+
+        let document = include_str!("../../../docs/operations.md");
+        let (_, section) = document.split_once("## Run locally").expect("a section");
+        let section = section.split("\n## ").next().unwrap_or(section);
+        let documented = names(section, |line| line.starts_with("| `"));
+        let unknown: Vec<_> = settings
+            .difference(&documented)
+            .filter(|name| !["LOCAL", "BEDROCK_MODELS", "DEMO_TOKENS_PER_SECOND"].contains(*name))
+            .collect();
+        assert!(unknown.is_empty(), "not in operations.md: {unknown:?}");
+    }
+}

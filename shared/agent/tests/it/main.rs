@@ -9,6 +9,8 @@ mod deliveries;
 mod failover;
 mod jobs;
 mod origin;
+mod output;
+mod parameters;
 mod plans;
 mod readers;
 mod rebuild;

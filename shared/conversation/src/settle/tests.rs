@@ -15,6 +15,7 @@ fn usage(cost: u64) -> Body {
         input_tokens: 1,
         output_tokens: 1,
         cached_input_tokens: 0,
+        cache_write_tokens: 0,
         reasoning_tokens: 0,
         cost_micro_usd: Some(MicroUsd(cost)),
         estimated: false,

@@ -335,7 +335,7 @@ codes! {
             "Choose a model of the plan, or another plan.";
         ModelNotPriced = "model_not_priced", Forbidden,
             "The deployment has no price for the model, so its use cannot be charged or limited.",
-            "Choose another model. The operator can add its price to `MODEL_PRICES`.";
+            "Choose another model. The operator can add its price to the stored table of prices.";
         TooManyRuns = "too_many_runs", TooManyRequests,
             "The tenant has as many live runs as its plan or the deployment allows.",
             "Wait for a run to end, or cancel one.";

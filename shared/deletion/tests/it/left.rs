@@ -196,6 +196,7 @@ fn usage() -> Usage {
         input_tokens: 100,
         output_tokens: 20,
         cached_input_tokens: 0,
+        cache_write_tokens: 0,
         reasoning_tokens: 0,
         cost_micro_usd: Some(MicroUsd(700)),
         estimated: false,

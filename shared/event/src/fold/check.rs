@@ -78,6 +78,7 @@ impl State {
             | Body::SourceCited(_)
             | Body::ArtifactCreated(_)
             | Body::WebsiteGenerationDone { .. }
+            | Body::OutputRejected { .. }
             | Body::UsageRecorded(_) => true,
         };
         if fits { Ok(()) } else { Err(InvalidEvent::OutOfPlace(name)) }

@@ -145,6 +145,9 @@ impl State {
                 }
             }
             Body::ContextCompacted(compaction) => self.compact(compaction),
+            Body::OutputRejected { text, errors } => {
+                self.transcript.push(TranscriptEntry::Rejected { text: text.clone(), errors: errors.clone() })
+            }
             Body::EntityExtracted(_)
             | Body::StateSnapshot { .. }
             | Body::StateDelta { .. }

@@ -124,6 +124,7 @@ fn a_compaction_is_kept_and_its_summary_is_a_call_of_the_run() {
         input_tokens: tokens,
         output_tokens: 1,
         cached_input_tokens: 0,
+        cache_write_tokens: 0,
         reasoning_tokens: 0,
         cost_micro_usd: None,
         estimated: false,

@@ -22,6 +22,8 @@ pub enum TranscriptEntry {
         is_cut: bool,
         origin: Option<Box<ResponseOrigin>>,
     },
+    /// A response that does not match the schema of the caller. It is no part of the answer.
+    Rejected { text: String, errors: String },
     /// The result of a tool call, as text for the model.
     Tool { call: String, content: String },
     /// The run starts to work on a step of its plan.

@@ -134,6 +134,7 @@ impl Answer {
             input_tokens: self.input_tokens,
             output_tokens: self.text_sent + self.reasoning_sent + self.call_tokens,
             cached_input_tokens: 0,
+            cache_write_tokens: 0,
             reasoning_tokens: self.reasoning_sent,
             estimated: true,
         }

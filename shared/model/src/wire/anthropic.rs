@@ -1,6 +1,9 @@
 //! The messages of Anthropic, and of servers and gateways with the same API.
 
+mod cache;
 mod encode;
+mod output;
+mod reasoning;
 
 pub(super) use encode::encode;
 
@@ -186,6 +189,7 @@ fn usage_of(report: &Object, before: Usage) -> Usage {
         input_tokens: input.max(before.input_tokens),
         output_tokens: number("output_tokens").unwrap_or(before.output_tokens),
         cached_input_tokens: cached.unwrap_or(0).max(before.cached_input_tokens),
+        cache_write_tokens: written.unwrap_or(0).max(before.cache_write_tokens),
         reasoning_tokens: 0,
         estimated: false,
     }

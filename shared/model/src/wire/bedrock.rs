@@ -200,11 +200,13 @@ fn read_usage(object: &Object, answer: &mut AnswerState) {
     let number = |name: &str| json::number(report.get(name)).unwrap_or(0);
     let cached = number("cacheReadInputTokens");
     // `inputTokens` has neither what was read from the cache nor what was written to it.
-    let input = number("inputTokens").saturating_add(cached).saturating_add(number("cacheWriteInputTokens"));
+    let written = number("cacheWriteInputTokens");
+    let input = number("inputTokens").saturating_add(cached).saturating_add(written);
     answer.used(Usage {
         input_tokens: input,
         output_tokens: number("outputTokens"),
         cached_input_tokens: cached,
+        cache_write_tokens: written,
         reasoning_tokens: 0,
         estimated: false,
     });

@@ -271,8 +271,14 @@ impl Report {
         let said = of_minimax.filter_map(|base| json::text(base.get("status_msg"))).next();
         let status = ["code", "status", "status_code", "statusCode", "http_code", "http_status_code"];
         let status = json::first_number(inner, &status).or_else(|| json::first_number(document, &status));
+        // FastAPI and Mistral describe what is wrong with a request as JSON.
+        let described = || {
+            let names = ["detail", "message"].into_iter().filter_map(|name| inner.get(name));
+            names.filter(|value| value.is_object() || value.is_array()).map(Value::to_string).next()
+        };
+        let message = message.or(said).or_else(described).unwrap_or_default();
         Self {
-            message: message.or(said).unwrap_or_default(),
+            message: with_parameter(message, json::text(inner.get("param"))),
             kinds: kinds.chain(codes).map(|kind| kind.to_ascii_lowercase()).collect(),
             status: status
                 .and_then(|status| u16::try_from(status).ok())
@@ -366,6 +372,14 @@ impl Report {
 
     fn explained(self, status: u16) -> String {
         if self.message.trim().is_empty() { format!("HTTP {status}") } else { self.message }
+    }
+}
+
+/// Adds the name of the parameter that is wrong, unless the message has it.
+fn with_parameter(message: String, parameter: Option<String>) -> String {
+    match parameter.filter(|parameter| !message.contains(parameter.as_str())) {
+        Some(parameter) => format!("{message} ({parameter})"),
+        None => message,
     }
 }
 

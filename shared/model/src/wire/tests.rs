@@ -123,8 +123,12 @@ pub(super) fn shown(outcome: &Outcome) -> String {
 
 fn of_usage(usage: &Usage) -> String {
     let Usage { input_tokens, output_tokens, cached_input_tokens, reasoning_tokens, .. } = usage;
+    let written = match usage.cache_write_tokens {
+        0 => String::new(),
+        tokens => format!(" written={tokens}"),
+    };
     format!(
-        " input={input_tokens} output={output_tokens} cached={cached_input_tokens} reasoning={reasoning_tokens}"
+        " input={input_tokens} output={output_tokens} cached={cached_input_tokens}{written} reasoning={reasoning_tokens}"
     )
 }
 
@@ -206,7 +210,7 @@ fn given_back(protocol: Protocol, name: &str) -> Value {
     let answer = Message { role: Role::Assistant, parts };
     let request = Request::new(model, vec![Message::user("a"), answer]);
     let endpoint = Endpoint::new("https://api.example.com/v1", None).unwrap();
-    protocol.encode(&endpoint, "m", &request).unwrap().body["messages"][1].take()
+    protocol.encode(&endpoint, "m", &request, &Omitted::default()).unwrap().body["messages"][1].take()
 }
 
 #[test]

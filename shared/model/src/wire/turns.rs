@@ -6,8 +6,8 @@
 
 use std::collections::HashMap;
 
-use super::{json::Object, provider_data};
-use crate::{AttachedFile, Message, ModelName, Part, Request, Role, ToolCall, ToolResult};
+use super::{Omitted, Parameter, json::Object, provider_data};
+use crate::{AttachedFile, Message, ModelName, Origin, Part, Request, Role, ToolCall, ToolResult};
 
 /// A turn. The sides alternate, and a person's side is first and last.
 #[derive(Debug, PartialEq)]
@@ -77,8 +77,9 @@ const BETWEEN_MESSAGES: &str = "\n\n";
 
 /// Returns the turns of a request's conversation. Neighbouring texts of one side are joined, so that a turn which was never
 /// answered is a part of the next one.
-pub(super) fn of(request: &Request) -> Vec<WireTurn> {
-    let mut turns = Turns { model: &request.model, turns: Vec::new() };
+pub(super) fn of(request: &Request, omitted: &Omitted) -> Vec<WireTurn> {
+    let model = (!omitted.has(Parameter::Reasoning)).then_some(&request.model);
+    let mut turns = Turns { model, turns: Vec::new() };
     for message in &request.messages {
         match message.role {
             Role::Assistant => turns.add_response(message),
@@ -94,7 +95,7 @@ pub(super) fn of(request: &Request) -> Vec<WireTurn> {
     }
     turns.iter_mut().for_each(order);
     pair_results(&mut turns);
-    let own = own_ids(request);
+    let own = model.map(|model| own_ids(request, model)).unwrap_or_default();
     map_ids(&mut turns, |id| {
         if let Some(own) = own.get(id.as_str()) {
             id.clone_from(own);
@@ -103,9 +104,9 @@ pub(super) fn of(request: &Request) -> Vec<WireTurn> {
     turns
 }
 
-/// The turns of a request for `model`, as far as its messages have been read.
+/// The turns of a request for `model`, as far as its messages have been read. Without a model, nothing goes back to it.
 struct Turns<'a> {
-    model: &'a ModelName,
+    model: Option<&'a ModelName>,
     turns: Vec<WireTurn>,
 }
 
@@ -153,16 +154,17 @@ impl Turns<'_> {
 }
 
 /// Returns a part of a response. Reasoning and data of another model are left out: it means nothing to this one.
-fn wire_part(part: &Part, model: &ModelName) -> Option<WirePart> {
+fn wire_part(part: &Part, model: Option<&ModelName>) -> Option<WirePart> {
+    let is_own = |origin: &Origin| model.is_some_and(|model| origin.is(model));
     match part {
         Part::Text { text } => (!text.is_empty()).then(|| WirePart::Text(text.clone())),
-        Part::Reasoning(reasoning) => reasoning.origin.is(model).then(|| {
+        Part::Reasoning(reasoning) => is_own(&reasoning.origin).then(|| {
             let data = provider_data::fields(reasoning.origin.data.as_deref());
             WirePart::Reasoning(WireReasoning { text: reasoning.text.clone(), data })
         }),
         Part::ToolCall(call) => {
             let ToolCall { id, name, arguments, origin } = call.clone();
-            let own = origin.filter(|origin| origin.is(model));
+            let own = origin.filter(is_own);
             let data = provider_data::fields(own.and_then(|origin| origin.data).as_deref());
             Some(WirePart::Call(WireCall { id, name, arguments, data }))
         }
@@ -209,10 +211,10 @@ fn pair_results(turns: &mut [WireTurn]) {
 
 /// Returns the provider's own ids of the calls that the model of the request made, by our ids. An id that two calls have is
 /// left out: some servers number the calls of each answer alike.
-fn own_ids(request: &Request) -> HashMap<&str, String> {
+fn own_ids<'r>(request: &'r Request, model: &ModelName) -> HashMap<&'r str, String> {
     let calls = || request.messages.iter().flat_map(|message| &message.parts).filter_map(Part::tool_call);
     let own_id = |call: &ToolCall| {
-        let origin = call.origin.as_ref().filter(|origin| origin.is(&request.model))?;
+        let origin = call.origin.as_ref().filter(|origin| origin.is(model))?;
         let id = provider_data::fields(origin.data.as_deref()).remove(provider_data::ID)?;
         id.as_str().map(str::to_owned)
     };

@@ -72,6 +72,7 @@ async fn an_answer_may_arrive_byte_by_byte() {
         input_tokens: 40,
         output_tokens: 12,
         cached_input_tokens: 30,
+        cache_write_tokens: 0,
         reasoning_tokens: 0,
         estimated: false,
     };

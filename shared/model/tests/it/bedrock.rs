@@ -105,10 +105,10 @@ async fn a_request_is_signed_and_its_answer_may_arrive_byte_by_byte() {
     assert!(hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()), "{signature}");
     assert!(!received.contains(SECRET));
     let body: Value = serde_json::from_str(body).unwrap();
-    let tool =
-        json!({"name": "search", "description": "Searches.", "inputSchema": {"json": {"type": "object"}}});
+    let schema = json!({"json": {"type": "object", "properties": {}}});
+    let tool = json!({"name": "search", "description": "Searches.", "inputSchema": schema});
     let expected = json!({
-        "system": [{"text": "Be kind."}],
+        "system": [{"text": "Be kind."}, {"cachePoint": {"type": "default"}}],
         "messages": [{"role": "user", "content": [{"text": "hi"}]}],
         "inferenceConfig": {"maxTokens": 50},
         "toolConfig": {"tools": [{"toolSpec": tool}], "toolChoice": {"any": {}}},

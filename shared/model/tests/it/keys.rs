@@ -11,7 +11,11 @@ use serde_json::{Value, json};
 use crate::server::{Act, Server, answer, events};
 
 async fn store(table: &SecretTable, keys: &Value) {
-    let row = Row::new(&SecretName::Models.key(), keys).expect("an object");
+    put(table, SecretName::Models, keys).await;
+}
+
+async fn put(table: &SecretTable, name: SecretName, fields: &Value) {
+    let row = Row::new(&name.key(), fields).expect("an object");
     table.commit(Transaction::new().write(Write::put(row))).await.expect("the table answers");
 }
 
@@ -82,4 +86,31 @@ async fn a_key_that_was_stored_after_the_start_is_used_within_five_minutes() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert_eq!(provider().await, Some(Provider::Anthropic));
+}
+
+#[tokio::test]
+async fn prices_that_were_stored_after_the_start_are_used_within_five_minutes_if_they_are_valid() {
+    let table = SecretTable::new(testing::store().await);
+    let prices = async |input: &str| {
+        let text = format!(r#"{{"own": {{"input": {input}, "output": 2}}}}"#);
+        put(&table, SecretName::Prices, &json!({ "table": text })).await;
+    };
+    prices("1").await;
+    let client = Client::deployed(&table).await.unwrap();
+    let input = || client.price(&"own".parse().unwrap()).map(|price| price.input);
+    assert_eq!(input(), Some(1));
+    for (stored, expected) in [("-5", 1), ("7", 7)] {
+        prices(stored).await;
+        tokio::time::pause();
+        tokio::time::advance(REFRESH).await;
+        tokio::time::resume();
+        let _ = client.default_model().await;
+        // The read may take longer than a request waits for it.
+        while expected == 7 && input() != Some(7) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            let _ = client.default_model().await;
+        }
+        assert_eq!(input(), Some(expected), "{stored}");
+    }
+    assert_eq!(client.price(&"gpt-4o".parse().unwrap()).map(|price| price.input), Some(2_500_000));
 }

@@ -5,5 +5,6 @@ mod bedrock;
 mod demo;
 mod keys;
 mod openai;
+mod parameters;
 mod quiet;
 mod server;

@@ -45,6 +45,7 @@ const REPORTED: Usage = Usage {
     input_tokens: 10,
     output_tokens: 5,
     cached_input_tokens: 4,
+    cache_write_tokens: 0,
     reasoning_tokens: 2,
     estimated: false,
 };

@@ -227,6 +227,7 @@ pub(crate) fn usage() -> Body {
         input_tokens: 12,
         output_tokens: 7,
         cached_input_tokens: 0,
+        cache_write_tokens: 0,
         reasoning_tokens: 0,
         cost_micro_usd: Some(MicroUsd(3)),
         estimated: true,

@@ -43,22 +43,27 @@ fn projects() -> Vec<Entry> {
 
 fn chats() -> Vec<Entry> {
     vec![
-        entry("POST /api/chat/send", "Idempotency-Key project_id message content model on_conflict", |of| {
-            let send = |project: &String, on_conflict: &str| {
-                let body = json!({"project_id": project, "message": {"content": QUESTION}, "on_conflict": on_conflict});
-                missing("/api/chat/send".to_owned()).body(body)
-            };
-            let mut calls = vec![send(&of.project, "reject")];
-            calls.extend(ON_CONFLICT.map(|on_conflict| send(&of.live_project, on_conflict)));
-            calls.push(
-                send(&of.project, "reject").header("idempotency-key", &format!("{}-2", of.idempotency_key)),
-            );
-            calls.extend(keyed(of, "/api/chat/send"));
-            calls
-        }),
+        entry(
+            "POST /api/chat/send",
+            "Idempotency-Key project_id message content model on_conflict output_schema parameters temperature top_p max_output_tokens stop reasoning_effort seed",
+            |of| {
+                let send = |project: &String, on_conflict: &str| {
+                    let body = json!({"project_id": project, "message": {"content": QUESTION}, "on_conflict": on_conflict});
+                    missing("/api/chat/send".to_owned()).body(body)
+                };
+                let mut calls = vec![send(&of.project, "reject")];
+                calls.extend(ON_CONFLICT.map(|on_conflict| send(&of.live_project, on_conflict)));
+                calls.push(
+                    send(&of.project, "reject")
+                        .header("idempotency-key", &format!("{}-2", of.idempotency_key)),
+                );
+                calls.extend(keyed(of, "/api/chat/send"));
+                calls
+            },
+        ),
         entry(
             "POST /api/chat",
-            "Idempotency-Key id messages message role parts type text content trigger model on_conflict",
+            "Idempotency-Key id messages message role parts type text content trigger model on_conflict parameters temperature top_p max_output_tokens stop reasoning_effort seed",
             |of| {
                 let submit = |id: &String, trigger: &str, on_conflict: &str| {
                     let body = json!({
@@ -117,7 +122,7 @@ fn runs() -> Vec<Entry> {
         entry(
             "POST /api/runs",
             "Idempotency-Key project_id input model on_conflict orchestration deliverable_type tools budget max_steps \
-             max_tokens max_cost_micro_usd max_seconds",
+             max_tokens max_cost_micro_usd max_seconds output_schema parameters temperature top_p max_output_tokens stop reasoning_effort seed",
             |of| {
                 let create = |project: &String, on_conflict: &str| {
                     let body = json!({"project_id": project, "input": QUESTION, "on_conflict": on_conflict});
@@ -147,14 +152,17 @@ fn runs() -> Vec<Entry> {
             };
             [&of.project, &of.live_project].map(resume).into()
         }),
-        entry("POST /api/v1/agent/chat", "Idempotency-Key thread_id message model on_conflict", |of| {
-            let send = |on_conflict| {
-                let body =
-                    json!({"thread_id": of.live_project, "message": QUESTION, "on_conflict": on_conflict});
-                missing("/api/v1/agent/chat".to_owned()).body(body)
-            };
-            ON_CONFLICT.map(send).into()
-        }),
+        entry(
+            "POST /api/v1/agent/chat",
+            "Idempotency-Key thread_id message model on_conflict output_schema parameters temperature top_p max_output_tokens stop reasoning_effort seed",
+            |of| {
+                let send = |on_conflict| {
+                    let body = json!({"thread_id": of.live_project, "message": QUESTION, "on_conflict": on_conflict});
+                    missing("/api/v1/agent/chat".to_owned()).body(body)
+                };
+                ON_CONFLICT.map(send).into()
+            },
+        ),
         entry("GET /api/runs/{id}/events", "id after limit Last-Event-ID", |of| {
             let mut calls = each_run(of, "/events");
             calls.extend(each_run(of, "/events?after=1"));

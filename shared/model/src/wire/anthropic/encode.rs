@@ -5,12 +5,12 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use crate::{
-    AttachedFile, Error, FileType, Request, ToolResult, ToolSpec,
+    AttachedFile, Error, FileType, ModelParameters, Request, ToolResult, ToolSpec,
     config::Endpoint,
     wire::{
-        HttpCall,
-        anthropic::{REDACTED, SIGNATURE},
-        secret_header,
+        HttpCall, Omitted, Parameter,
+        anthropic::{REDACTED, SIGNATURE, cache, output, reasoning},
+        schema, secret_header,
         turns::{self, WireCall, WirePart, WireReasoning, WireTurn},
     },
 };
@@ -26,27 +26,54 @@ pub(in crate::wire) fn encode(
     endpoint: &Endpoint,
     model: &str,
     request: &Request,
+    omitted: &Omitted,
 ) -> Result<HttpCall, Error> {
-    let messages: Vec<Value> = turns::of(request).into_iter().map(message).collect();
-    let mut body = json!({
-        "model": model,
-        "messages": messages,
-        "max_tokens": request.max_output_tokens.unwrap_or(DEFAULT_OUTPUT),
-        "stream": true,
-    });
+    let turns = turns::of(request, omitted);
+    let continues = turns.len() > 1 || (!request.tools.is_empty() && !request.must_call);
+    let messages: Vec<Value> = turns.into_iter().map(message).collect();
+    let max_tokens = request.max_output_tokens.unwrap_or(DEFAULT_OUTPUT);
+    let mut body = json!({"model": model, "messages": messages, "max_tokens": max_tokens, "stream": true});
     if let Some(system) = request.system.as_ref().filter(|text| !text.trim().is_empty()) {
-        body["system"] = system.as_str().into();
+        body["system"] = json!([{"type": "text", "text": system}]);
     }
-    if let Some(temperature) = request.temperature {
-        body["temperature"] = temperature.into();
-    }
-    if !request.tools.is_empty() {
-        body["tools"] = request.tools.iter().map(tool).collect();
-        if request.must_call {
+    let tools: Vec<Value> = schema::tools(request).map(tool).collect();
+    let is_forced = request.must_call && !tools.is_empty() && !omitted.has(Parameter::ForcedCall);
+    if !tools.is_empty() {
+        body["tools"] = tools.into();
+        if is_forced {
             body["tool_choice"] = json!({"type": "any"});
         }
     }
+    // The API refuses a forced call of a model that reasons.
+    let effort = request.parameters.reasoning_effort.filter(|_| !omitted.has(Parameter::ReasoningEffort));
+    let reasons = effort
+        .filter(|_| !is_forced)
+        .is_some_and(|effort| reasoning::add(&mut body, model, effort, max_tokens));
+    add_parameters(&mut body, request, omitted, reasons);
+    if let Some(schema) = request.output_schema.as_ref().filter(|_| !omitted.has(Parameter::OutputFormat)) {
+        output::add(&mut body, model, schema);
+    }
+    if !omitted.has(Parameter::CachePoints) {
+        cache::add_points(&mut body, continues);
+    }
     Ok(HttpCall { path: "messages".into(), headers: headers(endpoint)?, body })
+}
+
+/// Adds the parameters that the API has. While a model reasons, it takes no temperature and hardly any `top_p`; and its
+/// newer models take only one of the two.
+fn add_parameters(body: &mut Value, request: &Request, omitted: &Omitted, reasons: bool) {
+    let ModelParameters { temperature, top_p, stop, .. } = &request.parameters;
+    let temperature = temperature.map(f64::from).filter(|_| !reasons && !omitted.has(Parameter::Temperature));
+    if let Some(temperature) = temperature {
+        body["temperature"] = temperature.min(1.0).into();
+    } else if let Some(top_p) = top_p.map(f64::from).filter(|_| !reasons && !omitted.has(Parameter::TopP)) {
+        body["top_p"] = top_p.into();
+    }
+    // Blank texts are refused.
+    let stop: Vec<&String> = stop.as_slice().iter().filter(|text| !text.trim().is_empty()).collect();
+    if !stop.is_empty() && !omitted.has(Parameter::Stop) {
+        body["stop_sequences"] = json!(stop);
+    }
 }
 
 fn headers(endpoint: &Endpoint) -> Result<HeaderMap, Error> {
@@ -121,6 +148,6 @@ fn call(call: &WireCall) -> Value {
     json!({"type": "tool_use", "id": call.id, "name": call.name, "input": input})
 }
 
-fn tool(spec: &ToolSpec) -> Value {
-    json!({"name": spec.name, "description": spec.description, "input_schema": spec.parameters})
+fn tool((spec, schema): (&ToolSpec, Value)) -> Value {
+    json!({"name": spec.name, "description": spec.description, "input_schema": schema})
 }

@@ -11,11 +11,12 @@ use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
 use crate::{
-    AttachedFile, FileType, Request, ToolResult, ToolSpec,
+    AttachedFile, FileType, ModelParameters, Request, ToolResult, ToolSpec,
     wire::{
-        HttpCall,
+        HttpCall, Omitted, Parameter,
         bedrock::{REDACTED, SIGNATURE, files},
         json::Object,
+        schema,
         turns::{self, WireCall, WirePart, WireReasoning, WireTurn},
     },
 };
@@ -28,32 +29,66 @@ const NOTHING: &str = "(The tool returned nothing.)";
 const NOT_OFFERED: &str = "Not available now. Do not call it.";
 
 /// Encodes `request`. See <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html>.
-pub(in crate::wire) fn encode(model: &str, request: &Request) -> HttpCall {
-    let turns = turns::of(request);
+pub(in crate::wire) fn encode(model: &str, request: &Request, omitted: &Omitted) -> HttpCall {
+    let turns = turns::of(request, omitted);
+    let caches = takes_cache_points(model) && !omitted.has(Parameter::CachePoints);
+    let continues = turns.len() > 1 || (!request.tools.is_empty() && !request.must_call);
     let mut body = Object::new();
-    if let Some(tools) = tool_config(model, request, &turns) {
+    if let Some(tools) = tool_config(model, request, &turns, omitted) {
         body.insert("toolConfig".into(), tools);
     }
     let mut messages: Vec<Value> = turns.into_iter().map(message).collect();
     files::fit(&mut messages);
+    if caches && continues {
+        add_cache_points(&mut messages);
+    }
     body.insert("messages".into(), messages.into());
     if let Some(system) = request.system.as_ref().filter(|text| !text.trim().is_empty()) {
-        body.insert("system".into(), json!([{"text": system}]));
+        // What is before the point, which the tools are, too, is cached.
+        let point = caches.then(cache_point);
+        body.insert("system".into(), [json!({"text": system})].into_iter().chain(point).collect());
     }
-    let mut limits = Object::new();
-    if let Some(limit) = request.max_output_tokens {
-        limits.insert("maxTokens".into(), limit.into());
-    }
-    if let Some(temperature) = request.temperature {
-        limits.insert("temperature".into(), temperature.into());
-    }
-    if !limits.is_empty() {
-        body.insert("inferenceConfig".into(), limits.into());
+    let inference = inference_config(request, omitted);
+    if !inference.is_empty() {
+        body.insert("inferenceConfig".into(), inference.into());
     }
     let is_streamed = !body.contains_key("toolConfig") || streams_calls(model);
     let operation = if is_streamed { "converse-stream" } else { "converse" };
     let path = format!("model/{}/{operation}", encoded(model));
     HttpCall { path: path.into(), headers: HeaderMap::new(), body: body.into() }
+}
+
+fn inference_config(request: &Request, omitted: &Omitted) -> Object {
+    let ModelParameters { temperature, top_p, stop, .. } = &request.parameters;
+    let stop: Vec<&String> = stop.as_slice().iter().filter(|text| !text.trim().is_empty()).collect();
+    // Models of Anthropic take one of the two.
+    let top_p = top_p.filter(|_| temperature.is_none());
+    let chosen = [
+        (Parameter::LimitName, "maxTokens", request.max_output_tokens.map(Value::from)),
+        (Parameter::Temperature, "temperature", temperature.map(|number| f64::from(number).min(1.0).into())),
+        (Parameter::TopP, "topP", top_p.map(|number| f64::from(number).into())),
+        (Parameter::Stop, "stopSequences", (!stop.is_empty()).then(|| json!(stop))),
+    ];
+    let sent = chosen.into_iter().filter(|(parameter, ..)| !omitted.has(*parameter));
+    sent.filter_map(|(_, name, value)| Some((name.to_owned(), value?))).collect()
+}
+
+/// Returns `true` if the model's requests can be cached. Bedrock refuses the points for others. See
+/// <https://docs.aws.amazon.com/bedrock/latest/userguide/prompt-caching.html>.
+fn takes_cache_points(model: &str) -> bool {
+    ["anthropic.claude", "amazon.nova"].iter().any(|family| model.contains(family))
+}
+
+fn cache_point() -> Value {
+    json!({"cachePoint": {"type": "default"}})
+}
+
+/// Adds points to the ends of the last two turns of people and tools, with which the next request begins.
+fn add_cache_points(messages: &mut [Value]) {
+    let turns = messages.iter_mut().rev().filter(|message| message["role"] == "user");
+    for content in turns.take(2).filter_map(|message| message["content"].as_array_mut()) {
+        content.push(cache_point());
+    }
 }
 
 /// Encodes the id of a model for a path. AWS's signature covers the path as the SDKs send it, with the colon encoded.
@@ -70,8 +105,9 @@ pub(super) fn encoded(model: &str) -> String {
 }
 
 /// Encodes the tools. A conversation with calls is refused without any, so that those it has calls of are declared then.
-fn tool_config(model: &str, request: &Request, turns: &[WireTurn]) -> Option<Value> {
-    let mut tools: Vec<Value> = request.tools.iter().map(tool).collect();
+fn tool_config(model: &str, request: &Request, turns: &[WireTurn], omitted: &Omitted) -> Option<Value> {
+    let mut tools: Vec<Value> = schema::tools(request).map(tool).collect();
+    let is_forced = request.must_call && !tools.is_empty() && !omitted.has(Parameter::ForcedCall);
     if tools.is_empty() {
         tools = called(turns).iter().map(|name| stub(name)).collect();
     }
@@ -79,7 +115,7 @@ fn tool_config(model: &str, request: &Request, turns: &[WireTurn]) -> Option<Val
         return None;
     }
     let mut config = json!({"tools": tools});
-    if request.must_call && !request.tools.is_empty() && takes_choice(model) {
+    if is_forced && takes_choice(model) {
         config["toolChoice"] = json!({"any": {}});
     }
     Some(config)
@@ -107,8 +143,8 @@ fn called(turns: &[WireTurn]) -> BTreeSet<Cow<'_, str>> {
     calls.flatten().map(|call| tool_name(&call.name)).collect()
 }
 
-fn tool(spec: &ToolSpec) -> Value {
-    let mut tool = json!({"name": spec.name, "inputSchema": {"json": spec.parameters}});
+fn tool((spec, schema): (&ToolSpec, Value)) -> Value {
+    let mut tool = json!({"name": spec.name, "inputSchema": {"json": schema}});
     if !spec.description.trim().is_empty() {
         tool["description"] = spec.description.as_str().into();
     }

@@ -7,7 +7,7 @@ use super::*;
 use crate::{
     AttachedFile, FileBytes, FileType, Message as Turn, Part, Request, Role, ToolCall, ToolSpec,
     wire::{
-        Protocol,
+        Omitted, Protocol,
         tests::{content, decoded, is_inconsistent, messages, recordings, shown},
     },
 };
@@ -182,7 +182,7 @@ fn spec(name: &str, description: &str) -> ToolSpec {
 }
 
 fn body_of(request: &Request) -> Value {
-    encode(request.model.split().1, request).body
+    encode(request.model.split().1, request, &Omitted::default()).body
 }
 
 #[test]
@@ -190,7 +190,9 @@ fn a_request_keeps_the_rules_of_the_service() {
     let mut request = request();
     request.tools = vec![spec("search", "Searches."), spec("look", " ")];
     request.must_call = true;
-    let call = encode(request.model.split().1, &request);
+    request.parameters =
+        serde_json::from_str(r#"{"temperature": 1.5, "stop": ["END", " "], "seed": 7}"#).unwrap();
+    let call = encode(request.model.split().1, &request, &Omitted::default());
     assert_eq!(call.path, "model/eu.anthropic.claude-sonnet-4-6/converse-stream");
     let body = call.body;
     let messages = body["messages"].as_array().unwrap();
@@ -213,10 +215,12 @@ fn a_request_keeps_the_rules_of_the_service() {
             {"toolResult": {"toolUseId": foreign, "content": [{"text": "found"}]}},
             {"toolResult": {"toolUseId": "tooluse_2", "content": [{"text": "(The tool returned nothing.)"}]}},
             {"text": "and now?"},
+            {"cachePoint": {"type": "default"}},
         ])
     );
-    assert_eq!(body["system"], json!([{"text": "Be kind."}]));
-    assert_eq!(body["inferenceConfig"], json!({"maxTokens": 50}));
+    assert_eq!(body["system"], json!([{"text": "Be kind."}, {"cachePoint": {"type": "default"}}]));
+    let inference = json!({"maxTokens": 50, "temperature": 1.0, "stopSequences": ["END"]});
+    assert_eq!(body["inferenceConfig"], inference);
     let schema = json!({"json": {"type": "object", "properties": {}}});
     let tools = json!([
         {"toolSpec": {"name": "search", "description": "Searches.", "inputSchema": schema}},
@@ -262,7 +266,7 @@ fn a_call_is_forced_where_the_model_allows_it() {
 fn a_model_that_does_not_stream_calls_is_asked_for_a_whole_answer_if_there_are_tools() {
     let path = |model: &str, tools: Vec<ToolSpec>| {
         let request = Request { tools, ..Request::new(model.parse().unwrap(), vec![Turn::user("hi")]) };
-        encode(request.model.split().1, &request).path.into_owned()
+        encode(request.model.split().1, &request, &Omitted::default()).path.into_owned()
     };
     let tools = || vec![spec("search", "")];
     let llama = "bedrock/us.meta.llama4-scout-17b-instruct-v1:0";

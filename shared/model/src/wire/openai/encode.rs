@@ -5,12 +5,12 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use crate::{
-    AttachedFile, Error, FileType, Request, ToolSpec,
+    AttachedFile, Error, FileType, ModelParameters, Request, ToolSpec,
     config::Endpoint,
     wire::{
-        HttpCall,
+        HttpCall, Omitted, Parameter,
         openai::kept,
-        secret_header,
+        schema, secret_header,
         turns::{self, WireCall, WirePart, WireTurn},
     },
 };
@@ -23,36 +23,55 @@ pub(in crate::wire) fn encode(
     endpoint: &Endpoint,
     model: &str,
     request: &Request,
+    omitted: &Omitted,
 ) -> Result<HttpCall, Error> {
     let instructions = request.system.iter().filter(|text| !text.trim().is_empty());
     let system = instructions.map(|text| json!({"role": "system", "content": text}));
-    let mut turns = turns::of(request);
+    let mut turns = turns::of(request, omitted);
     if endpoint.is_at(&["mistral.ai"]) {
         turns::map_ids(&mut turns, |id| *id = nine_characters(id));
     }
     let messages: Vec<Value> = system.chain(turns.into_iter().flat_map(messages)).collect();
-    let mut body = json!({
-        "model": model,
-        "messages": messages,
-        "stream": true,
-        // Without it, there is no usage.
-        "stream_options": {"include_usage": true},
-    });
+    let mut body = json!({"model": model, "messages": messages, "stream": true});
+    if !omitted.has(Parameter::StreamOptions) {
+        body["stream_options"] = json!({"include_usage": true}); // without it, there is no usage
+    }
     if let Some(limit) = request.max_output_tokens {
         // OpenAI's reasoning models refuse the older name, and few other servers know the newer one.
-        let name = if is_openai(endpoint) { "max_completion_tokens" } else { "max_tokens" };
-        body[name] = limit.into();
+        let is_newer = is_openai(endpoint) != omitted.has(Parameter::LimitName);
+        body[if is_newer { "max_completion_tokens" } else { "max_tokens" }] = limit.into();
     }
-    if let Some(temperature) = request.temperature {
-        body["temperature"] = temperature.into();
+    add_parameters(&mut body, request, omitted);
+    if let Some(schema) = request.output_schema.as_ref().filter(|_| !omitted.has(Parameter::OutputFormat)) {
+        // A strict schema would have to be of a dialect that few schemas are of.
+        let format = json!({"name": "answer", "schema": schema, "strict": false});
+        body["response_format"] = json!({"type": "json_schema", "json_schema": format});
     }
-    if !request.tools.is_empty() {
-        body["tools"] = request.tools.iter().map(tool).collect();
-        if request.must_call {
+    let tools: Vec<Value> = schema::tools(request).map(tool).collect();
+    if !tools.is_empty() {
+        body["tools"] = tools.into();
+        if request.must_call && !omitted.has(Parameter::ForcedCall) {
             body["tool_choice"] = "required".into();
         }
     }
     Ok(HttpCall { path: "chat/completions".into(), headers: headers(endpoint)?, body })
+}
+
+fn add_parameters(body: &mut Value, request: &Request, omitted: &Omitted) {
+    let ModelParameters { temperature, top_p, stop, reasoning_effort, seed, .. } = &request.parameters;
+    let stop = (!stop.is_empty()).then(|| stop.as_slice());
+    let chosen = [
+        (Parameter::Temperature, "temperature", temperature.map(|temperature| json!(temperature))),
+        (Parameter::TopP, "top_p", top_p.map(|top_p| json!(top_p))),
+        (Parameter::Stop, "stop", stop.map(|texts| json!(texts))),
+        (Parameter::ReasoningEffort, "reasoning_effort", reasoning_effort.map(|effort| json!(effort))),
+        (Parameter::Seed, "seed", seed.map(|seed| json!(seed))),
+    ];
+    for (parameter, name, value) in chosen {
+        if let Some(value) = value.filter(|_| !omitted.has(parameter)) {
+            body[name] = value;
+        }
+    }
 }
 
 fn headers(endpoint: &Endpoint) -> Result<HeaderMap, Error> {
@@ -137,7 +156,7 @@ fn nine_characters(id: &str) -> String {
     format!("{:0>9}", last.into_iter().rev().collect::<String>())
 }
 
-fn tool(spec: &ToolSpec) -> Value {
-    let function = json!({"name": spec.name, "description": spec.description, "parameters": spec.parameters});
+fn tool((spec, schema): (&ToolSpec, Value)) -> Value {
+    let function = json!({"name": spec.name, "description": spec.description, "parameters": schema});
     json!({"type": "function", "function": function})
 }

@@ -18,6 +18,8 @@ pub(super) fn read(report: &Object) -> Option<Usage> {
     let cached = in_details(["prompt_tokens_details", "input_tokens_details"], "cached_tokens");
     // DeepSeek and Moonshot.
     let cached = cached.or_else(|| json::first_number(report, &["prompt_cache_hit_tokens", "cached_tokens"]));
+    // OpenRouter, for models whose caches cost something to write.
+    let written = in_details(["prompt_tokens_details", "input_tokens_details"], "cache_write_tokens");
     let reasoning = in_details(["completion_tokens_details", "output_tokens_details"], "reasoning_tokens");
     let reasoning = reasoning.or_else(|| json::number(report.get("reasoning_tokens"))).unwrap_or(0);
     let input_tokens = input.unwrap_or(0);
@@ -27,6 +29,7 @@ pub(super) fn read(report: &Object) -> Option<Usage> {
         input_tokens,
         output_tokens: output + hidden,
         cached_input_tokens: cached.unwrap_or(0),
+        cache_write_tokens: written.unwrap_or(0),
         reasoning_tokens: reasoning.max(hidden),
         estimated: false,
     })

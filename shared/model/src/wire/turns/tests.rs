@@ -3,14 +3,14 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{FileBytes, FileType, Origin, Reasoning};
+use crate::{FileBytes, FileType, Reasoning};
 
 fn user(text: &str) -> WireTurn {
     WireTurn::of_person(text)
 }
 
 fn of(messages: &[Message]) -> Vec<WireTurn> {
-    super::of(&Request::new(model(), messages.to_vec()))
+    super::of(&Request::new(model(), messages.to_vec()), &Omitted::default())
 }
 
 fn model() -> ModelName {

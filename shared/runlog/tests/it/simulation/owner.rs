@@ -138,6 +138,7 @@ fn usage() -> Body {
         input_tokens: 1,
         output_tokens: 2,
         cached_input_tokens: 0,
+        cache_write_tokens: 0,
         reasoning_tokens: 0,
         cost_micro_usd: None,
         estimated: false,

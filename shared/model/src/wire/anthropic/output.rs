@@ -1,0 +1,67 @@
+//! The mode in which Anthropic's models answer with JSON of a schema.
+//!
+//! Models since version 4.5 have it, for schemas whose objects allow no other properties. Other requests rely on the
+//! instructions. See <https://docs.anthropic.com/en/docs/build-with-claude/structured-outputs>.
+
+use serde_json::{Value, json};
+
+use super::reasoning::is_since;
+
+/// Keywords that the mode refuses.
+const REFUSED: [&str; 10] = [
+    "minimum",
+    "maximum",
+    "exclusiveMinimum",
+    "exclusiveMaximum",
+    "multipleOf",
+    "minLength",
+    "maxLength",
+    "maxItems",
+    "patternProperties",
+    "not",
+];
+
+/// Adds the mode to the request, if the model has it and takes the schema.
+pub(super) fn add(body: &mut Value, model: &str, schema: &Value) {
+    if is_since(model, 4, 5) && is_taken(schema) {
+        body["output_config"]["format"] = json!({"type": "json_schema", "schema": schema});
+    }
+}
+
+fn is_taken(schema: &Value) -> bool {
+    match schema {
+        Value::Object(fields) => {
+            let is_object = fields.get("type").is_some_and(|kind| kind == "object");
+            let is_closed = fields.get("additionalProperties") == Some(&Value::Bool(false));
+            let is_refused = REFUSED.iter().any(|name| fields.contains_key(*name));
+            (!is_object || is_closed) && !is_refused && fields.values().all(is_taken)
+        }
+        Value::Array(list) => list.iter().all(is_taken),
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_closed_schemas_are_sent_and_only_to_models_with_the_mode() {
+        let closed =
+            json!({"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": false});
+        let open = json!({"type": "object", "properties": {"a": {"type": "string"}}});
+        let limited = json!({"type": "array", "items": {"type": "integer", "minimum": 1}});
+        for (model, schema, is_sent) in [
+            ("claude-sonnet-4-5-20250929", &closed, true),
+            ("claude-opus-5-5", &closed, true),
+            ("claude-sonnet-4-20250514", &closed, false),
+            ("claude-sonnet-4-6", &open, false),
+            ("claude-sonnet-4-6", &limited, false),
+        ] {
+            let mut body = json!({"output_config": {"effort": "low"}});
+            add(&mut body, model, schema);
+            assert_eq!(body["output_config"].get("format").is_some(), is_sent, "{model} {schema}");
+            assert_eq!(body["output_config"]["effort"], "low");
+        }
+    }
+}

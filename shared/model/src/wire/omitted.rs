@@ -1,0 +1,183 @@
+//! Parts of a request that a server has refused, and that are left out when the request is repeated.
+//!
+//! Servers of one protocol accept different parameters, and even a parameter that a model has may refuse a value: reasoning
+//! models take no temperature, and none takes a forced call while it reasons. Which it is cannot be known before.
+
+use super::Protocol;
+use crate::{Part, Request};
+
+/// A part of a request without which an answer is still useful.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Parameter {
+    Temperature,
+    TopP,
+    Stop,
+    Seed,
+    ForcedCall,
+    /// The reasoning and the data that the model gets back.
+    Reasoning,
+    ReasoningEffort,
+    CachePoints,
+    /// The mode in which the answer is JSON.
+    OutputFormat,
+    /// The request for usage in the stream.
+    StreamOptions,
+    /// The usual name of the output's limit. The other name is sent in its place.
+    LimitName,
+}
+
+impl Parameter {
+    /// All parameters, in the order in which an error that names several is understood.
+    const ALL: [Self; 11] = [
+        Self::Temperature,
+        Self::TopP,
+        Self::Stop,
+        Self::Seed,
+        Self::ForcedCall,
+        Self::CachePoints,
+        Self::OutputFormat,
+        Self::StreamOptions,
+        Self::LimitName,
+        Self::Reasoning,
+        Self::ReasoningEffort,
+    ];
+
+    /// Words of an error that name the parameter.
+    const fn words(self) -> &'static [&'static str] {
+        match self {
+            Self::Temperature => &["temperature"],
+            Self::TopP => &["top_p", "topp"],
+            Self::Stop => &["stop", "stop_sequences", "stopsequences"],
+            Self::Seed => &["seed"],
+            Self::ForcedCall => &["tool_choice", "toolchoice"],
+            Self::CachePoints => &["cache_control", "cachepoint", "caching"],
+            Self::OutputFormat => {
+                &["response_format", "json_schema", "output_format", "additionalproperties"]
+            }
+            Self::StreamOptions => &["stream_options", "include_usage"],
+            Self::LimitName => &["max_tokens", "max_completion_tokens"],
+            Self::Reasoning => &[
+                "signature",
+                "reasoning_content",
+                "reasoning_details",
+                "reasoning",
+                "thinking_blocks",
+                "extra_content",
+                "provider_specific_fields",
+            ],
+            Self::ReasoningEffort => &["reasoning_effort", "effort", "thinking", "budget_tokens"],
+        }
+    }
+
+    pub(crate) const fn name(self) -> &'static str {
+        self.words()[0]
+    }
+
+    /// Returns the value in the request, as text. Returns `None` if the request does not have the parameter.
+    pub(crate) fn value(self, protocol: Protocol, request: &Request) -> Option<String> {
+        let parameters = &request.parameters;
+        let is_openai = protocol == Protocol::OpenAi;
+        let present = |is_present: bool| is_present.then(String::new);
+        match self {
+            Self::Temperature => parameters.temperature.map(|temperature| f64::from(temperature).to_string()),
+            Self::TopP => parameters.top_p.map(|top_p| f64::from(top_p).to_string()),
+            Self::Stop => (!parameters.stop.is_empty()).then(|| parameters.stop.as_slice().join("\n")),
+            Self::Seed => present(parameters.seed.is_some()),
+            Self::ForcedCall => present(request.must_call && !request.tools.is_empty()),
+            Self::CachePoints => present(!is_openai),
+            Self::OutputFormat => request.output_schema.as_ref().map(serde_json::Value::to_string),
+            Self::StreamOptions => present(is_openai),
+            Self::LimitName => present(is_openai && request.max_output_tokens.is_some()),
+            Self::Reasoning => {
+                present(request.messages.iter().flat_map(|message| &message.parts).any(goes_back))
+            }
+            Self::ReasoningEffort => parameters.reasoning_effort.map(|effort| effort.as_str().to_owned()),
+        }
+    }
+}
+
+fn goes_back(part: &Part) -> bool {
+    match part {
+        Part::Reasoning(_) => true,
+        Part::ToolCall(call) => call.origin.is_some(),
+        _ => false,
+    }
+}
+
+/// The parameters that are left out of a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Omitted(Vec<Parameter>);
+
+impl Omitted {
+    pub(crate) fn new(parameters: impl IntoIterator<Item = Parameter>) -> Self {
+        Self(parameters.into_iter().collect())
+    }
+
+    pub(crate) fn has(&self, parameter: Parameter) -> bool {
+        self.0.contains(&parameter)
+    }
+
+    /// Leaves out the parameter that the error names. Returns `None` if it names none that was sent.
+    pub(crate) fn refuse(&mut self, error: &str, protocol: Protocol, request: &Request) -> Option<Parameter> {
+        let error = error.to_ascii_lowercase();
+        let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let words: Vec<&str> = error.split(|c: char| !is_word(c)).collect();
+        let refused = Parameter::ALL.into_iter().find(|parameter| {
+            let is_named = parameter.words().iter().any(|name| words.contains(name));
+            is_named && !self.has(*parameter) && parameter.value(protocol, request).is_some()
+        })?;
+        self.0.push(refused);
+        Some(refused)
+    }
+}
+
+/// All parameters that a request has.
+pub(crate) fn sent(protocol: Protocol, request: &Request) -> impl Iterator<Item = (Parameter, String)> {
+    Parameter::ALL
+        .into_iter()
+        .filter_map(move |parameter| Some((parameter, parameter.value(protocol, request)?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Message, ModelName};
+
+    fn request(parameters: &str) -> Request {
+        let parameters = serde_json::from_str(parameters).unwrap();
+        let messages = vec![Message::user("hi")];
+        Request { parameters, max_output_tokens: Some(9), ..Request::new(ModelName::DEMO, messages) }
+    }
+
+    #[test]
+    fn an_error_names_the_parameter_that_is_left_out() {
+        let all = r#"{"temperature":0.2,"top_p":0.5,"stop":["x"],"seed":1,"reasoning_effort":"low"}"#;
+        for (error, parameter) in [
+            (
+                "Unsupported value: 'temperature' does not support 0.2 with this model.",
+                Some(Parameter::Temperature),
+            ),
+            ("Unsupported parameter: 'stop' is not supported with this model.", Some(Parameter::Stop)),
+            (
+                "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.",
+                Some(Parameter::LimitName),
+            ),
+            (r#"[{"type":"extra_forbidden","loc":["body","seed"]}]"#, Some(Parameter::Seed)),
+            (
+                "Thinking may not be enabled when tool_choice forces tool use.",
+                Some(Parameter::ReasoningEffort),
+            ),
+            ("Unrecognized request argument supplied: reasoning_effort", Some(Parameter::ReasoningEffort)),
+            ("messages: at least one message is required", None),
+            ("the nonstop temperatures", None),
+        ] {
+            let refused = Omitted::default().refuse(error, Protocol::OpenAi, &request(all));
+            assert_eq!(refused, parameter, "{error}");
+        }
+        let mut omitted = Omitted::default();
+        assert_eq!(omitted.refuse("temperature", Protocol::OpenAi, &request("{}")), None, "it was not sent");
+        let hot = request(r#"{"temperature":2}"#);
+        assert_eq!(omitted.refuse("temperature", Protocol::OpenAi, &hot), Some(Parameter::Temperature));
+        assert_eq!(omitted.refuse("temperature", Protocol::OpenAi, &hot), None, "once");
+    }
+}
