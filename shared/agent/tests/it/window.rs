@@ -11,6 +11,7 @@ use sequent_conversation::NewRun;
 use sequent_core::{ProjectId, RunId};
 use sequent_event::{Body, Compaction, CompactionReason, Phase, RunOutcome, State};
 use sequent_model::{Client, Config, Context, Request, WindowTable, config::Endpoint};
+use sequent_runlog::{Claim, claim};
 use sequent_tables::key;
 use sequent_tool::{Call, Error, Handler, Output, Registry, Tool, ToolKind};
 use serde_json::{Value, json};
@@ -279,4 +280,92 @@ async fn a_request_whose_conversation_was_changed_since_is_not_shown() {
     let digest = &record.request.as_ref().unwrap().offer;
     bench.engine.store().delete(&key::offer(bench.tenant, digest)).await.unwrap();
     assert_eq!(shown().await, SentRequest::NotRecorded);
+}
+
+#[tokio::test]
+async fn of_many_turns_with_calls_only_the_latest_have_them_and_a_later_turn_sends_the_same() {
+    let server = ScriptedServer::start(|number, _| match number % 2 {
+        0 => Answer::Call("fetch"),
+        _ => Answer::Text("The page says so.".to_owned()),
+    });
+    let bench = bench(&server, 128_000, 40).await;
+    let project = bench.project().await.id;
+    let mut marks = Vec::new();
+    for turn in 0..15 {
+        let before = server.requests().len();
+        let (asking, state) = run(&bench, project, &format!("Question {turn}?")).await;
+        assert!(succeeded(&state), "{:?}", state.phase);
+        marks.extend(state.compactions.iter().map(|made| (turn, made.reason, made.words.is_some())));
+        if turn == 14 {
+            check_rebuilt(&bench, &server, asking.run, before, 1).await;
+        }
+    }
+    assert_eq!(
+        marks,
+        [(13, CompactionReason::Turns, true)],
+        "the fourteenth turn leaves calls out, and the next keeps to it"
+    );
+    let last = messages(&server.requests()[28]);
+    let calls = last.iter().filter(|message| message["role"] == "tool").count();
+    assert_eq!(calls, 7, "six turns, and the one that left the others out");
+}
+
+#[tokio::test]
+async fn a_summary_is_not_written_again_by_the_next_owner() {
+    let (unblock, blocked) = std::sync::mpsc::channel::<()>();
+    let mut summaries = 0;
+    let blocked = std::sync::Mutex::new(blocked);
+    let server = ScriptedServer::start({
+        let summaries = AtomicUsize::new(0);
+        move |number, request| {
+            if is_summary(request) {
+                summaries.fetch_add(1, Ordering::SeqCst);
+                return Answer::Text("They spoke about tides.".to_owned());
+            }
+            if summaries.load(Ordering::SeqCst) == 1 {
+                let _ = blocked.lock().unwrap().recv();
+            }
+            Answer::Text(format!("{number}: {}", "tide ".repeat(1_500)))
+        }
+    });
+    let bench = bench(&server, 16_384, 10).await;
+    let project = bench.project().await.id;
+    for turn in 0..12 {
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        let asking = bench.asking(project, &format!("Question {turn}?"));
+        let key = bench.key(asking.run);
+        let writer = bench.owned(&asking).await;
+        let engine = bench.engine.clone();
+        let first = tokio::spawn(async move { execute(&engine, key, *writer, None).await });
+        let compacted = loop {
+            let state = bench.state(asking.run).await;
+            if !state.compactions.is_empty() || first.is_finished() {
+                break !state.compactions.is_empty();
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        };
+        if !compacted {
+            continue;
+        }
+        first.abort();
+        assert!(first.await.is_err(), "the owner is lost while the model answers");
+        unblock.send(()).unwrap();
+        unblock.send(()).unwrap();
+        let writer = loop {
+            match claim(&bench.engine.storage, key, bench.engine.settings, false, None).await.unwrap() {
+                Claim::Won(writer) => break writer,
+                _ => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+            }
+        };
+        execute(&bench.engine, key, *writer, None).await.unwrap();
+        let state = bench.state(asking.run).await;
+        assert!(succeeded(&state) && state.compactions.len() == 1, "{:?}", state.phase);
+        summaries = server
+            .requests()
+            .iter()
+            .filter(|body| is_summary(&serde_json::from_slice(body).unwrap()))
+            .count();
+        break;
+    }
+    assert_eq!(summaries, 1);
 }
