@@ -33,8 +33,13 @@ fn without_revision(name: &str) -> &str {
 
 fn with_premium(price: Price) -> Price {
     let more = |price: u64| (price * 11).div_ceil(10);
-    let cached_input = price.cached_input.map(more);
-    Price { input: more(price.input), cached_input, output: more(price.output), ..price }
+    Price {
+        input: more(price.input),
+        cached_input: price.cached_input.map(more),
+        cache_write: price.cache_write.map(more),
+        output: more(price.output),
+        max_output: price.max_output,
+    }
 }
 
 #[cfg(test)]
@@ -45,7 +50,13 @@ mod tests {
     fn a_model_costs_a_tenth_more_unless_it_may_be_anywhere() {
         let own = listed("claude-sonnet-4-5").unwrap();
         assert_eq!(price("global.anthropic.claude-sonnet-4-5-20250929-v1:0"), Some(own));
-        let dearer = Price { input: 3_300_000, cached_input: Some(330_000), output: 16_500_000, ..own };
+        let dearer = Price {
+            input: 3_300_000,
+            cached_input: Some(330_000),
+            cache_write: Some(4_125_000),
+            output: 16_500_000,
+            ..own
+        };
         for id in [
             "anthropic.claude-sonnet-4-5-20250929-v1:0",
             "eu.anthropic.claude-sonnet-4-5-20250929-v1:0",

@@ -3,9 +3,9 @@
 mod cache;
 mod encode;
 mod output;
-mod reasoning;
+pub(super) mod reasoning;
 
-pub(super) use encode::encode;
+pub(super) use encode::{DEFAULT_OUTPUT, encode};
 
 use serde_json::Value;
 

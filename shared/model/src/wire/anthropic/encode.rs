@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The limit of the output if the request has none. The API requires one, and all models of today accept this one.
-const DEFAULT_OUTPUT: u32 = 8192;
+pub(in crate::wire) const DEFAULT_OUTPUT: u32 = 8192;
 
 /// Encodes `request`. See <https://docs.anthropic.com/en/api/messages>.
 ///

@@ -1,4 +1,4 @@
-//! The parameters with which Anthropic's models reason.
+//! The parameters with which Anthropic's models reason, on Bedrock, too.
 //!
 //! Models since version 4.6 decide themselves how much they reason, and take an effort; some refuse a budget. Earlier ones
 //! need a budget of tokens, which is a part of the limit of the output.
@@ -14,7 +14,7 @@ const LEAST_BUDGET: u32 = 1024;
 const LEAST_ANSWER: u32 = 512;
 
 /// Adds the parameters to the request. Returns `true` if the model will reason.
-pub(super) fn add(body: &mut Value, model: &str, effort: ReasoningEffort, max_tokens: u32) -> bool {
+pub(in crate::wire) fn add(body: &mut Value, model: &str, effort: ReasoningEffort, max_tokens: u32) -> bool {
     let Some(percent) = share(effort) else { return false };
     if is_adaptive(model) {
         body["thinking"] = json!({"type": "adaptive"});

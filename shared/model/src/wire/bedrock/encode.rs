@@ -14,6 +14,7 @@ use crate::{
     AttachedFile, FileType, ModelParameters, Request, ToolResult, ToolSpec,
     wire::{
         HttpCall, Omitted, Parameter,
+        anthropic::{DEFAULT_OUTPUT, reasoning},
         bedrock::{REDACTED, SIGNATURE, files},
         json::Object,
         schema,
@@ -48,7 +49,11 @@ pub(in crate::wire) fn encode(model: &str, request: &Request, omitted: &Omitted)
         let point = caches.then(cache_point);
         body.insert("system".into(), [json!({"text": system})].into_iter().chain(point).collect());
     }
-    let inference = inference_config(request, omitted);
+    let reasoning = reasoning(model, request, omitted);
+    let inference = inference_config(request, omitted, reasoning.is_some());
+    if let Some(reasoning) = reasoning {
+        body.insert("additionalModelRequestFields".into(), reasoning);
+    }
     if !inference.is_empty() {
         body.insert("inferenceConfig".into(), inference.into());
     }
@@ -58,13 +63,29 @@ pub(in crate::wire) fn encode(model: &str, request: &Request, omitted: &Omitted)
     HttpCall { path: path.into(), headers: HeaderMap::new(), body: body.into() }
 }
 
-fn inference_config(request: &Request, omitted: &Omitted) -> Object {
+/// Returns the fields with which one of Anthropic's models reasons. Converse passes them on. A forced call excludes them.
+fn reasoning(model: &str, request: &Request, omitted: &Omitted) -> Option<Value> {
+    let (_, name) = model.split_once("anthropic.")?;
+    let effort = request.parameters.reasoning_effort.filter(|_| !omitted.has(Parameter::ReasoningEffort))?;
+    let is_forced = request.must_call && !request.tools.is_empty() && !omitted.has(Parameter::ForcedCall);
+    let mut fields = json!({});
+    let reasons = reasoning::add(&mut fields, name, effort, limit(request, true).unwrap_or_default());
+    (reasons && !is_forced).then_some(fields)
+}
+
+/// The limit of the output. A budget for reasoning is a part of it, so it must be known then.
+fn limit(request: &Request, reasons: bool) -> Option<u32> {
+    request.max_output_tokens.or(reasons.then_some(DEFAULT_OUTPUT))
+}
+
+fn inference_config(request: &Request, omitted: &Omitted, reasons: bool) -> Object {
     let ModelParameters { temperature, top_p, stop, .. } = &request.parameters;
     let stop: Vec<&String> = stop.as_slice().iter().filter(|text| !text.trim().is_empty()).collect();
-    // Models of Anthropic take one of the two.
-    let top_p = top_p.filter(|_| temperature.is_none());
+    // Models of Anthropic take one of the two, and neither while they reason.
+    let temperature = temperature.filter(|_| !reasons);
+    let top_p = top_p.filter(|_| temperature.is_none() && !reasons);
     let chosen = [
-        (Parameter::LimitName, "maxTokens", request.max_output_tokens.map(Value::from)),
+        (Parameter::LimitName, "maxTokens", limit(request, reasons).map(Value::from)),
         (Parameter::Temperature, "temperature", temperature.map(|number| f64::from(number).min(1.0).into())),
         (Parameter::TopP, "topP", top_p.map(|number| f64::from(number).into())),
         (Parameter::Stop, "stopSequences", (!stop.is_empty()).then(|| json!(stop))),

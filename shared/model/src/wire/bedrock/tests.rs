@@ -263,6 +263,32 @@ fn a_call_is_forced_where_the_model_allows_it() {
 }
 
 #[test]
+fn a_model_of_anthropic_reasons_as_much_as_the_request_says() {
+    let body = |model: &str, must_call: bool| {
+        let mut request = Request::new(model.parse().unwrap(), vec![Turn::user("hi")]);
+        request.parameters =
+            serde_json::from_str(r#"{"reasoning_effort": "medium", "temperature": 0.5, "top_p": 0.5}"#)
+                .unwrap();
+        request.tools = vec![spec("search", "")];
+        request.must_call = must_call;
+        body_of(&request)
+    };
+    let adaptive = body("bedrock/eu.anthropic.claude-sonnet-4-6", false);
+    let fields = json!({"thinking": {"type": "adaptive"}, "output_config": {"effort": "medium"}});
+    assert_eq!(adaptive["additionalModelRequestFields"], fields);
+    assert_eq!(adaptive["inferenceConfig"], json!({"maxTokens": 8192}));
+    let budget = body("bedrock/us.anthropic.claude-sonnet-4-5-20250929-v1:0", false);
+    let fields = json!({"thinking": {"type": "enabled", "budget_tokens": 4096}});
+    assert_eq!(budget["additionalModelRequestFields"], fields);
+    for plain in
+        [body("bedrock/amazon.nova-pro-v1:0", false), body("bedrock/eu.anthropic.claude-sonnet-4-6", true)]
+    {
+        assert_eq!(plain.get("additionalModelRequestFields"), None);
+        assert_eq!(plain["inferenceConfig"], json!({"temperature": 0.5}));
+    }
+}
+
+#[test]
 fn a_model_that_does_not_stream_calls_is_asked_for_a_whole_answer_if_there_are_tools() {
     let path = |model: &str, tools: Vec<ToolSpec>| {
         let request = Request { tools, ..Request::new(model.parse().unwrap(), vec![Turn::user("hi")]) };
