@@ -6,6 +6,8 @@
 
 use std::collections::HashMap;
 
+use serde_json::{Value, json};
+
 use super::{Omitted, Parameter, json::Object, provider_data};
 use crate::{AttachedFile, Message, ModelName, Origin, Part, Request, Role, ToolCall, ToolResult};
 
@@ -45,6 +47,14 @@ pub(super) struct WireCall {
     pub(super) name: String,
     pub(super) arguments: String,
     pub(super) data: Object,
+}
+
+impl WireCall {
+    /// Returns the arguments as an object, which some protocols accept alone. The model must still see a call that is not valid.
+    pub(super) fn input(&self) -> Value {
+        let input: Value = serde_json::from_str(&self.arguments).unwrap_or_default();
+        if input.is_object() { input } else { json!({"invalid_arguments": self.arguments}) }
+    }
 }
 
 impl WireTurn {

@@ -142,10 +142,7 @@ fn result(result: &ToolResult) -> Value {
 }
 
 fn call(call: &WireCall) -> Value {
-    // The API accepts nothing but an object. The model must still see its own call.
-    let input: Value = serde_json::from_str(&call.arguments).unwrap_or_default();
-    let input = if input.is_object() { input } else { json!({"invalid_arguments": call.arguments}) };
-    json!({"type": "tool_use", "id": call.id, "name": call.name, "input": input})
+    json!({"type": "tool_use", "id": call.id, "name": call.name, "input": call.input()})
 }
 
 fn tool((spec, schema): (&ToolSpec, Value)) -> Value {

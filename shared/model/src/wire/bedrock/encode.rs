@@ -248,9 +248,7 @@ fn result(result: &ToolResult) -> Value {
 }
 
 fn call(call: &WireCall) -> Value {
-    // Bedrock accepts nothing but an object. The model must still see its own call.
-    let input: Value = serde_json::from_str(&call.arguments).unwrap_or_default();
-    let input = if input.is_object() { input } else { json!({"invalid_arguments": call.arguments}) };
+    let input = call.input();
     json!({"toolUse": {"toolUseId": tool_id(&call.id), "name": tool_name(&call.name), "input": input}})
 }
 
