@@ -25,7 +25,7 @@ use rmcp::{
 };
 use sequent_core::{Code, Principal};
 use sequent_http::{Caller, Problem, from_json, openapi::Problems};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{App, tools};
@@ -49,8 +49,15 @@ pub(crate) struct McpMessage {
     /// `initialize`, `tools/list`, `tools/call`, ...
     method: String,
     /// In the form that the method requires.
-    #[schema(value_type = Object, required = false)]
-    params: serde_json::Value,
+    #[schema(value_type = Option<Object>, required = false)]
+    params: Option<serde_json::Map<String, serde_json::Value>>,
+}
+
+/// The parameters of a message: an object, or none. The SDK reads any value beside a method that it does not know.
+#[derive(Deserialize)]
+#[expect(dead_code, reason = "only the type is checked: the SDK reads the message")]
+struct Parameters {
+    params: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
 /// The id of a request, which its response repeats. A notification has none. MCP does not allow `null`, unlike JSON-RPC.
@@ -103,6 +110,7 @@ pub(crate) async fn serve(
     if body.len() <= MAX_MESSAGE {
         // The SDK would answer what is no message with 415.
         from_json::<ClientJsonRpcMessage>(&body)?;
+        from_json::<Parameters>(&body)?;
     }
     let server = Server { app, caller: Arc::new(caller) };
     let config = StreamableHttpServerConfig::default()

@@ -45,7 +45,10 @@ RULES = {
         "#/format": "depends on the source",
     },
     "POST /api/mcp-servers": {"#/url": "is a public address"},
-    "POST /api/runs/{id}/resume": {"#/answers/N/interrupt_id": "is a question of the run"},
+    "POST /api/runs/{id}/resume": {
+        "#/answers/N": "is the only answer to its question",
+        "#/answers/N/interrupt_id": "is a question of the run",
+    },
     "PUT /api/web-fetch": {"#/hosts": "depends on `mode`"},
 }
 

@@ -14,7 +14,6 @@ use crate::InlineFile;
 /// The content of a message: a text of 1 byte to 64 KiB, or up to 32 parts of at most 64 KiB together, of which 10 may be
 /// files.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(untagged)]
 pub enum MessageContent {
     /// A text and nothing else.
@@ -55,7 +54,6 @@ pub enum ContentPart {
     Data {
         #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 64))]
         name: String,
-        #[cfg_attr(feature = "openapi", schema(value_type = Object))]
         data: serde_json::Value,
     },
 }
@@ -76,6 +74,38 @@ impl ContentPart {
     #[must_use]
     pub fn is_file(&self) -> bool {
         matches!(self, Self::Image { .. } | Self::File { .. } | Self::Inline(_))
+    }
+}
+
+/// Not derived, because a derived one cannot limit the number of parts.
+#[cfg(feature = "openapi")]
+impl utoipa::PartialSchema for MessageContent {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        use utoipa::openapi::schema::{ArrayBuilder, OneOfBuilder, Ref};
+
+        let parts = ArrayBuilder::new()
+            .items(Ref::from_schema_name(<ContentPart as utoipa::ToSchema>::name()))
+            .min_items(Some(1))
+            .max_items(Some(Prompt::MAX_PARTS))
+            .description(Some("Parts in the order in which the person wrote them."));
+        let text = Ref::from_schema_name(<Prompt as utoipa::ToSchema>::name());
+        let content =
+            "A text of 1 byte to 64 KiB, or parts of at most 64 KiB together, of which 10 may be files.";
+        OneOfBuilder::new().item(text).item(parts).description(Some(content)).into()
+    }
+}
+
+#[cfg(feature = "openapi")]
+impl utoipa::ToSchema for MessageContent {
+    fn schemas(schemas: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::Schema>)>) {
+        for (name, schema) in [
+            (<Prompt as utoipa::ToSchema>::name(), <Prompt as utoipa::PartialSchema>::schema()),
+            (<ContentPart as utoipa::ToSchema>::name(), <ContentPart as utoipa::PartialSchema>::schema()),
+        ] {
+            schemas.push((name.into_owned(), schema));
+        }
+        <Prompt as utoipa::ToSchema>::schemas(schemas);
+        <ContentPart as utoipa::ToSchema>::schemas(schemas);
     }
 }
 

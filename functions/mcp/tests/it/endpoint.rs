@@ -116,6 +116,10 @@ async fn the_description_allows_the_messages_that_are_read_and_no_others() {
         json!({"jsonrpc": "2.0", "method": "notifications/initialized"}),
         json!({"jsonrpc": "2.0", "id": null, "method": "tools/list"}),
         json!({"jsonrpc": "2.0", "id": true, "method": "tools/list"}),
+        json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": null}),
+        json!({"jsonrpc": "2.0", "id": 1, "method": "", "params": null}),
+        json!({"jsonrpc": "2.0", "id": 1, "method": "", "params": "none"}),
+        json!({"jsonrpc": "2.0", "id": 1, "method": "", "params": []}),
         json!({"jsonrpc": "2.0", "id": 1}),
     ] {
         let is_read = say(&deployment, &ada.token, &message).await.status.is_success();
