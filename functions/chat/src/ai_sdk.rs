@@ -2,8 +2,8 @@
 
 use http::{HeaderName, HeaderValue, StatusCode};
 use sequent_agent::OnCut;
-use sequent_conversation::{Destination, OnConflict, RunOptions, RunRequest};
-use sequent_core::{Code, Principal, RunId};
+use sequent_conversation::{Continues, Destination, OnConflict, Projects, RunOptions, RunRequest};
+use sequent_core::{Code, Principal, ProjectId, RunId};
 use sequent_event::{Event, Seq};
 use sequent_http::{
     Caller, Path, Problem, Query, RequestContext, UnlabelledJson,
@@ -33,7 +33,8 @@ use crate::{
 };
 
 /// The request of the SDK's transports. The history of the conversation is on the server: of `messages` only the last
-/// one is read. It must be the user's, unless the answer to it is to be replaced.
+/// one is read, and the ids of the answers before it if it is an edited one. It must be the user's, unless the answer to it
+/// is to be replaced.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 pub(crate) struct ChatRequest {
     /// The chat: any text that the client chose, or a project id. `WorkflowChatTransport` sends none: the message then
@@ -48,6 +49,10 @@ pub(crate) struct ChatRequest {
     message: Option<UiMessage>,
     #[serde(default)]
     trigger: Trigger,
+    /// The message that is edited, or the answer that is replaced. The chat keeps it, in another branch. If it is absent, the
+    /// trigger `regenerate-message` replaces the last answer.
+    #[serde(default, rename = "messageId")]
+    message_id: Option<String>,
     /// The model that answers. The default model of the deployment if it is absent.
     #[serde(default)]
     model: Option<ModelName>,
@@ -66,7 +71,7 @@ pub(crate) enum Trigger {
     /// Answer a new message.
     #[default]
     SubmitMessage,
-    /// Replace the last answer by a new one. An API key needs `runs:write`, because this deletes messages.
+    /// Give another answer, beside the one that is replaced.
     RegenerateMessage,
 }
 
@@ -106,19 +111,62 @@ impl ChatRequest {
         if is_users(&last) { Ok(last) } else { Err(not_a_question(&last.role)) }
     }
 
-    /// Returns the run whose answer is to be replaced: that of the latest message.
-    async fn replaced(
+    /// Returns the place of the new run. A message that is edited, and an answer that is replaced, get a sibling.
+    async fn continues(
         &self,
         app: &App,
         caller: &Principal,
         destination: &Destination,
-    ) -> Result<Option<RunId>, Problem> {
-        let Destination::Project(project) = destination else { return Ok(None) };
-        if self.trigger != Trigger::RegenerateMessage {
-            return Ok(None);
+    ) -> Result<Continues, Problem> {
+        let Destination::Project(project) = destination else { return Ok(Continues::Head) };
+        let projects = app.projects_of(caller);
+        match (self.trigger, self.message_id.as_deref()) {
+            (Trigger::SubmitMessage, None) => Ok(Continues::Head),
+            (_, Some(id)) => self.beside(projects, *project, id).await,
+            (Trigger::RegenerateMessage, None) => match self.answer_before() {
+                Some(run) => Ok(Continues::Run(run)),
+                None => {
+                    let head = projects.get(*project).await?.head;
+                    Ok(head.map_or(Continues::Head, Continues::Beside))
+                }
+            },
         }
-        let latest = app.projects_of(caller).latest_messages(*project, 1).await?;
-        Ok(latest.first().map(|message| message.run_id))
+    }
+
+    /// Returns the place beside the run of the message `id`. The SDK gives its own ids to the messages that people send, so an
+    /// unknown one is placed by the history before it.
+    async fn beside(
+        &self,
+        projects: Projects<'_>,
+        project: ProjectId,
+        id: &str,
+    ) -> Result<Continues, Problem> {
+        if let Ok(run) = id.parse() {
+            return Ok(Continues::Beside(run));
+        }
+        if let Ok(message) = id.parse()
+            && let Some(run) = projects.run_of_message(project, message).await?
+        {
+            return Ok(Continues::Beside(run));
+        }
+        if let Some(run) = self.answer_before() {
+            return Ok(Continues::Run(run));
+        }
+        let is_first =
+            !self.messages.is_empty() && self.messages.iter().all(|message| message.role != "assistant");
+        if is_first {
+            return Ok(Continues::Start);
+        }
+        let detail = "The messageId is unknown. Send all messages before it in `messages`, as the SDK does, or an id that \
+                      GET /api/projects/{id}/messages?format=ui returned.";
+        Err(Problem::invalid(detail).at("/messageId", "must name a message of the chat"))
+    }
+
+    /// Returns the run of the last answer before the question.
+    fn answer_before(&self) -> Option<RunId> {
+        let question = self.messages.iter().rposition(|message| message.role == "user")?;
+        let mut before = self.messages[..question].iter().rev();
+        before.find(|message| message.role == "assistant")?.id.as_deref()?.parse().ok()
     }
 }
 
@@ -186,7 +234,7 @@ pub(crate) async fn send(
     let payload = PayloadHash::of("POST", "/api/chat", &payload);
     let Question { prompt, starter } = body.accept(&app, &caller).await?;
     let project = body.destination(&app, &caller).await?;
-    let replaces = body.replaced(&app, &caller, &project).await?;
+    let continues = body.continues(&app, &caller, &project).await?;
     let tenant = caller.tenant;
     let request = RunRequest {
         caller,
@@ -195,7 +243,7 @@ pub(crate) async fn send(
         model: body.model,
         options: RunOptions { parameters: body.parameters, ..RunOptions::default() },
         on_conflict: body.on_conflict,
-        replaces,
+        continues,
         idempotency: key.map(|key| key.request(tenant, "chat", payload)),
     };
     let started = Box::pin(starter.start(&request)).await?;

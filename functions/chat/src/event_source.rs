@@ -1,7 +1,7 @@
 //! `GET /api/projects/{id}/messages/stream`: sends a message and streams the text of the answer, for `EventSource`.
 
 use http::{HeaderMap, StatusCode};
-use sequent_conversation::{Destination, Error, OnConflict, Prompt, RunOptions, RunRequest};
+use sequent_conversation::{Continues, Destination, Error, OnConflict, Prompt, RunOptions, RunRequest};
 use sequent_core::{Code, Principal, ProjectId, Scope};
 use sequent_event::{Event, Seq};
 use sequent_http::{
@@ -113,7 +113,7 @@ pub(crate) async fn stream(
         model: query.model,
         options: RunOptions::default(),
         on_conflict: query.on_conflict,
-        replaces: None,
+        continues: Continues::Head,
         idempotency: None,
     };
     let started = Box::pin(app.starter.start(&request)).await?;

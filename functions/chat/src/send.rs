@@ -1,7 +1,7 @@
 //! `POST /api/chat/send`: sends a message and streams the log of the run that answers it.
 
 use sequent_attachments::MessageContent;
-use sequent_conversation::{Destination, OnConflict, RunOptions, RunRequest};
+use sequent_conversation::{Destination, OnConflict, RunOptions, RunRequest, TurnReference};
 use sequent_core::{Principal, ProjectId};
 use sequent_http::{
     Caller, Json, Problem, RequestContext,
@@ -42,6 +42,11 @@ pub(crate) struct SendMessage {
     /// The policy for a project that has a live run.
     #[serde(default)]
     on_conflict: OnConflict,
+    /// The turn that the message continues: a run, one of its messages, or `start` for the time before the first turn. The
+    /// head of the project if it is absent. If another run continues that turn, the conversation has a branch from there on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, pattern = "^(start|(run|msg)_[0-7][0-9A-HJKMNP-TV-Z]{25})$")]
+    after: Option<TurnReference>,
 }
 
 /// The message to answer.
@@ -99,6 +104,11 @@ pub(crate) struct SendToThread {
     /// The policy for a thread that has a live run.
     #[serde(default)]
     on_conflict: OnConflict,
+    /// The turn that the message continues: a run, one of its messages, or `start` for the time before the first turn. The
+    /// head of the thread if it is absent. If another run continues that turn, the conversation has a branch from there on.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, pattern = "^(start|(run|msg)_[0-7][0-9A-HJKMNP-TV-Z]{25})$")]
+    after: Option<TurnReference>,
 }
 
 /// Send a message to a thread.
@@ -127,9 +137,10 @@ pub(crate) async fn send_to_thread(
         output_schema,
         parameters,
         on_conflict,
+        after,
     } = body;
     let message = NewMessage { content };
-    let body = SendMessage { project_id, message, model, output_schema, parameters, on_conflict };
+    let body = SendMessage { project_id, message, model, output_schema, parameters, on_conflict, after };
     let route = Route { path: "/api/v1/agent/chat", content: "/message" };
     start(&app, caller, &context, key, route, body).await
 }
@@ -156,6 +167,7 @@ async fn start(
     let content = body.message.content;
     let Question { prompt, starter } =
         app.accept(&caller, content, body.model.as_ref(), route.content).await?;
+    let continues = app.projects_of(&caller).continues(body.project_id, body.after).await?;
     let request = RunRequest {
         caller,
         project: Destination::or_new(body.project_id),
@@ -167,7 +179,7 @@ async fn start(
             ..RunOptions::default()
         },
         on_conflict: body.on_conflict,
-        replaces: None,
+        continues,
         idempotency: key.map(|key| key.request(tenant, "chat.send", payload)),
     };
     let started = Box::pin(starter.start(&request)).await?;

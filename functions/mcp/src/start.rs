@@ -1,7 +1,9 @@
 //! Starting a run for another agent.
 
 use http::HeaderValue;
-use sequent_conversation::{Destination, Error, OnConflict, Prompt, RunOptions, RunRequest, StartedRun};
+use sequent_conversation::{
+    Continues, Destination, Error, OnConflict, Prompt, RunOptions, RunRequest, StartedRun,
+};
 use sequent_core::{Code, Principal, ProjectId, RunId, Scope};
 use sequent_event::Orchestration;
 use sequent_http::{Problem, idempotency::IdempotencyKey};
@@ -50,7 +52,7 @@ pub(crate) async fn start(
             ..RunOptions::default()
         },
         on_conflict: if task.waits { OnConflict::Enqueue } else { OnConflict::Reject },
-        replaces: None,
+        continues: Continues::Head,
         idempotency,
     };
     match Box::pin(app.starter.submit(&request)).await {

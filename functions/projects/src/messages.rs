@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use sequent_conversation::{History, ShownMessage, UiHistoryMessage};
-use sequent_core::ProjectId;
+use sequent_core::{ProjectId, RunId};
 use sequent_http::{Caller, Json, Limit, ListResponse, Path, Problem, Query, openapi::Problems};
 use serde::{Deserialize, Serialize};
 use utoipa::{
@@ -20,8 +20,11 @@ pub(crate) struct MessagesQuery {
     /// Maximum number of items; 50 if not given. A page of long messages has fewer.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 100)]
     limit: Option<Limit>,
-    /// `next_cursor` of the previous page.
+    /// `next_cursor` of the previous page, with the same `branch`.
     cursor: Option<String>,
+    /// A run whose branch is listed: the runs that it continues, the run, and the newest of those that continue it. The branch
+    /// that ends with the project's head if not given.
+    branch: Option<RunId>,
     /// The form of the messages; `parts` if not given.
     #[serde(default)]
     #[param(inline)]
@@ -75,7 +78,8 @@ impl ToSchema for MessagePage {
 
 /// List the messages of a project.
 ///
-/// A message has its parts in the order in which they were written: text, reasoning, calls of tools with input and output,
+/// The list has one branch of the conversation; `siblings` names the others where they part. A message has its parts in the
+/// order in which they were written: text, reasoning, calls of tools with input and output,
 /// sources and artifacts. The answer of a run is added when the run has ended. Follow the run to receive it while it is
 /// written. With `format=ui` the messages are those that the AI SDK's `useChat` has built from the streams: one run is one
 /// answer, and a page ends with a whole answer, so it may have one message more than `limit`.
@@ -101,7 +105,7 @@ pub(crate) async fn list_messages(
     let cursors = secret.cursor();
     let cursor = query.cursor.as_deref();
     let limit = query.limit.map(Limit::get);
-    let history = History::new(&app.storage, caller.tenant);
+    let history = History::new(&app.storage, caller.tenant).through(query.branch);
     Ok(Json(match query.format {
         MessageFormat::Parts => {
             let page = Box::pin(history.page(id, cursors, cursor, limit)).await?;

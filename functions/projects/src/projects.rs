@@ -3,7 +3,7 @@
 use axum::{Extension, extract::State, response::IntoResponse};
 use http::{StatusCode, header::LOCATION};
 use sequent_conversation::{Project, ProjectName};
-use sequent_core::{ProjectId, Timestamp};
+use sequent_core::{ProjectId, RunId, Timestamp};
 use sequent_http::{
     Caller, Json, Limit, ListQuery, ListResponse, Path, Problem, Query,
     idempotency::{IdempotencyKey, StoredResponse},
@@ -31,7 +31,11 @@ pub(crate) struct NewProject {
 #[serde(deny_unknown_fields)]
 pub(crate) struct ProjectChange {
     /// The new name of the project.
-    name: ProjectName,
+    #[serde(default)]
+    name: Option<ProjectName>,
+    /// A run of the conversation, which the next run continues. The list of messages then ends with it.
+    #[serde(default)]
+    head: Option<RunId>,
 }
 
 type ProjectList = ListResponse<Project>;
@@ -109,7 +113,10 @@ pub(crate) async fn get_project(
     Ok(Json(app.projects(&caller).get(id).await?))
 }
 
-/// Rename a project.
+/// Change a project.
+///
+/// Renames it, or moves its head to another run: the branch that ends with the head is the one that is shown, and that the
+/// next message continues. A run that is being executed goes on in its own branch.
 #[utoipa::path(
     patch,
     path = "/api/projects/{id}",
@@ -118,7 +125,7 @@ pub(crate) async fn get_project(
     params(("id" = ProjectId, Path, description = "The project.")),
     request_body = ProjectChange,
     responses(
-        (status = 200, description = "The renamed project.", body = Project),
+        (status = 200, description = "The changed project.", body = Project),
         (status = 404, description = "The tenant has no such project."),
         Problems
     ),
@@ -129,7 +136,11 @@ pub(crate) async fn update_project(
     Path(id): Path<ProjectId>,
     Json(body): Json<ProjectChange>,
 ) -> Result<impl IntoResponse, Problem> {
-    Ok(Json(app.projects(&caller).rename(id, body.name, Timestamp::now()).await?))
+    if body.name.is_none() && body.head.is_none() {
+        return Err(Problem::invalid("The request changes nothing. Send a name, a head or both."));
+    }
+    let projects = app.projects(&caller);
+    Ok(Json(projects.change(id, body.name.as_ref(), body.head, Timestamp::now()).await?))
 }
 
 /// Delete a conversation.

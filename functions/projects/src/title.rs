@@ -34,8 +34,8 @@ pub(crate) async fn generate_project_name(
     context: RequestContext,
 ) -> Result<impl IntoResponse, Problem> {
     let projects = app.projects(&caller);
-    let secret = app.vault.get().await?;
-    let messages = projects.messages(id, secret.cursor(), None, Some(10)).await?.items;
+    projects.get(id).await?;
+    let messages = projects.first_turn(id).await?;
     let first = |role| {
         messages.iter().find(|message| message.role == role).map(|message| message.text().into_owned())
     };

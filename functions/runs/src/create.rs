@@ -6,7 +6,9 @@ use axum::{
 };
 use http::{HeaderValue, StatusCode, header};
 use sequent_attachments::{MessageContent, accept};
-use sequent_conversation::{Destination, OnConflict, Run, RunLimits, RunOptions, RunRequest};
+use sequent_conversation::{
+    Destination, OnConflict, Projects, Run, RunLimits, RunOptions, RunRequest, TurnReference,
+};
 use sequent_core::{ProjectId, Scope};
 use sequent_documents::DocumentKind;
 use sequent_event::Orchestration;
@@ -49,6 +51,11 @@ pub(crate) struct CreateRun {
     /// The policy for a project that has a live run.
     #[serde(default)]
     on_conflict: OnConflict,
+    /// The turn that the run continues: a run, one of its messages, or `start` for the time before the first turn. The
+    /// head of the project if it is absent. If another run continues that turn, the conversation has a branch from there on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, pattern = "^(start|(run|msg)_[0-7][0-9A-HJKMNP-TV-Z]{25})$")]
+    after: Option<TurnReference>,
     /// `direct`: model and tools alternate until the model answers. `plan`: the model plans first, and the steps are
     /// carried out one by one. Independent steps are carried out by child runs.
     #[serde(default)]
@@ -115,6 +122,7 @@ pub(crate) async fn create(
     // Without a name, the worker chooses the model.
     let store = app.store().tables();
     let prompt = accept(store, &caller, body.input, body.model.as_ref(), "/input").await?.prompt;
+    let continues = Projects::new(store, caller.tenant).continues(body.project_id, body.after).await?;
     let request = RunRequest {
         caller: caller.clone(),
         project: Destination::or_new(body.project_id),
@@ -130,7 +138,7 @@ pub(crate) async fn create(
             scopes: None,
         },
         on_conflict: body.on_conflict,
-        replaces: None,
+        continues,
         idempotency: key.map(|key| key.request(caller.tenant, "runs.create", payload)),
     };
     let started = Box::pin(app.starter.submit(&request)).await?;

@@ -10,7 +10,8 @@ use sequent_conversation::{
 };
 use sequent_core::{RunId, Timestamp};
 use sequent_event::{
-    Body, Child, ChildEnd, Configuration, Event, Orchestration, Phase, RunOutcome, State, Step, StepStatus,
+    Body, Child, ChildEnd, Configuration, Event, Lineage, Orchestration, Phase, RunOutcome, State, Step,
+    StepStatus,
     size::{MAX_TEXT_BYTES, encoded_prefix},
 };
 use sequent_runlog::{LogKey, Segment, Stopped, read_all};
@@ -102,6 +103,7 @@ fn child_run(execution: &Execution<'_>, run: RunId, step: &Step, shares: usize) 
         parameters: state.configuration.parameters.clone(),
         budget: execution.engine.bounds.share(state, shares, Timestamp::now()),
         scopes: state.configuration.scopes.clone(),
+        lineage: Lineage::default(),
     };
     let task = state.prompts.first().map(|prompt| prompt.content.text());
     let task = task.as_deref().and_then(|text| text.lines().next()).unwrap_or_default();

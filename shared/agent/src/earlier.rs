@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use sequent_conversation::{Error, Message as StoredMessage, MessageRole, Projects};
-use sequent_core::{ProjectId, RunId};
-use sequent_event::{Compaction, Event, Seq, State};
+use sequent_core::{ProjectId, RunId, TenantId};
+use sequent_event::{Compaction, Event, Lineage, Seq, State};
 use sequent_model::Message;
 use sequent_runlog::{Consistency, DynamoStorage, LogKey, Segment, Storage as _};
 
@@ -80,7 +80,8 @@ impl Earlier {
         project: ProjectId,
         state: &State,
     ) -> Result<Self, Error> {
-        let runs = by_run(rows_before(storage, key, project).await?);
+        let lineage = state.configuration.lineage;
+        let runs = by_run(rows_before(storage, key.tenant, project, lineage).await?);
         let logs = read_logs(storage, key, &runs).await?;
         let marks = logs.values().flat_map(|log| &log.compactions).chain(&state.compactions);
         let known = marks.filter_map(|compaction| compaction.words).max();
@@ -122,15 +123,14 @@ impl Earlier {
     }
 }
 
-/// The messages of the project's runs before this one. Messages of later runs are excluded: this process may have taken over
-/// an old run.
+/// The latest messages of the runs that a run with this lineage continues.
 pub(crate) async fn rows_before(
     storage: &DynamoStorage,
-    key: LogKey,
+    tenant: TenantId,
     project: ProjectId,
+    lineage: Lineage,
 ) -> Result<Vec<StoredMessage>, Error> {
-    let projects = Projects::new(storage.store(), key.tenant);
-    projects.messages_before(project, key.run, MAX_MESSAGES).await
+    Projects::new(storage.store(), tenant).messages_before(project, lineage, MAX_MESSAGES).await
 }
 
 fn by_run(rows: Vec<StoredMessage>) -> Vec<RunRows> {
@@ -198,6 +198,7 @@ mod tests {
             id: MessageId::from_bits(id),
             project_id: ProjectId::from_bits(1),
             run_id: run,
+            lineage: Lineage::default(),
             role: MessageRole::Assistant,
             content: "Yes.".into(),
             parts: Vec::new(),

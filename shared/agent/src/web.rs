@@ -7,7 +7,7 @@
 
 mod occurrence;
 
-use sequent_conversation::{Error, MessageRole};
+use sequent_conversation::{Error, MessageRole, Runs};
 use sequent_event::{State, ToolCall, TranscriptEntry};
 use sequent_runlog::LogKey;
 use sequent_tables::key;
@@ -54,10 +54,9 @@ impl WebRules {
             Some(run) => Some(Box::new(children::state_of(execution.engine, execution.key, run).await?)),
             None => None,
         };
-        let asked_in = execution.run.parent_run_id.unwrap_or(execution.run.id);
-        let log = LogKey { run: asked_in, ..execution.key };
+        let lineage = parent.as_deref().unwrap_or(&execution.state).configuration.lineage;
         let project = execution.run.project_id;
-        let earlier = earlier::rows_before(&execution.engine.storage, log, project).await?;
+        let earlier = earlier::rows_before(&execution.engine.storage, execution.key.tenant, project, lineage).await?;
         let of_people = earlier.iter().filter(|message| message.role == MessageRole::User);
         let said_before = of_people.map(|message| message.readable().into_owned()).collect();
         Ok(Self { said_before, parent, ..rules })

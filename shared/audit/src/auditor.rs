@@ -160,8 +160,8 @@ async fn compare(evidence: Evidence<'_>, suspect: &Suspect) -> Result<Comparison
         Suspect::Project(tenant, project) => project::findings(evidence, *tenant, *project).await?,
         Suspect::Job(tenant, job) => job::findings(evidence, *tenant, *job).await?,
         Suspect::Object(tenant, key) => object::findings(evidence, *tenant, key).await?,
-        Suspect::Waiting(tenant, project, run) => {
-            waiting::findings(evidence, *tenant, *project, *run).await?
+        Suspect::Waiting { tenant, project, depth, run } => {
+            waiting::findings(evidence, *tenant, *project, *depth, *run).await?
         }
         Suspect::Quota(tenant) => account::quota_findings(evidence, *tenant).await?,
         Suspect::Account(tenant) => return account::comparison(evidence, *tenant).await,

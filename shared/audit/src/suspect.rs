@@ -17,7 +17,7 @@ use crate::{Finding, FindingKind, Grace, account};
 pub(crate) enum Suspect {
     Run(LogKey),
     Project(TenantId, ProjectId),
-    Waiting(TenantId, ProjectId, RunId),
+    Waiting { tenant: TenantId, project: ProjectId, depth: u32, run: RunId },
     Account(TenantId),
     Quota(TenantId),
     Job(TenantId, JobId),
@@ -39,8 +39,8 @@ impl Suspect {
             let is_deleted = item.contains_key(DELETING);
             return (has_turn || is_deleted).then_some(Self::Project(tenant, project));
         }
-        if let Some((tenant, project, run)) = key::parse_waiting_run(&key) {
-            return Some(Self::Waiting(tenant, project, run));
+        if let Some((tenant, project, depth, run)) = key::parse_waiting_run(&key) {
+            return Some(Self::Waiting { tenant, project, depth, run });
         }
         if let Some(tenant) = key::parse_account(&key) {
             return Some(Self::Account(tenant));
@@ -56,7 +56,7 @@ impl Suspect {
     pub(crate) fn malformed(&self, reason: String) -> Finding {
         let kind = FindingKind::MalformedRow;
         match self {
-            Self::Run(LogKey { tenant, run }) | Self::Waiting(tenant, _, run) => {
+            Self::Run(LogKey { tenant, run }) | Self::Waiting { tenant, run, .. } => {
                 Finding::new(kind, *tenant, run, reason)
             }
             Self::Project(tenant, project) => Finding::new(kind, *tenant, project, reason),

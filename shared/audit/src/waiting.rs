@@ -14,9 +14,10 @@ pub(crate) async fn findings(
     evidence: Evidence<'_>,
     tenant: TenantId,
     project: ProjectId,
+    depth: u32,
     run: RunId,
 ) -> Result<Vec<Finding>, Error> {
-    let row = key::waiting_run(tenant, project, run);
+    let row = key::waiting_run(tenant, project, depth, run);
     if evidence.store().get_item(&row).await?.is_none() {
         return Ok(Vec::new());
     }
@@ -29,12 +30,8 @@ pub(crate) async fn findings(
     Ok(vec![Finding::new(FindingKind::WaitingInVain, tenant, run, reason)])
 }
 
-/// Returns `true` if the run is among the waiting runs of the project.
-pub(crate) async fn is_waiting(
-    evidence: Evidence<'_>,
-    tenant: TenantId,
-    project: ProjectId,
-    run: RunId,
-) -> Result<bool, Error> {
-    Ok(evidence.store().get_item(&key::waiting_run(tenant, project, run)).await?.is_some())
+/// Returns `true` if the run is among the waiting runs of its project.
+pub(crate) async fn is_waiting(evidence: Evidence<'_>, tenant: TenantId, run: &Run) -> Result<bool, Error> {
+    let row = key::waiting_run(tenant, run.project_id, run.lineage.depth, run.id);
+    Ok(evidence.store().get_item(&row).await?.is_some())
 }

@@ -6,15 +6,15 @@ use std::sync::Arc;
 
 use sequent_billing::Reservation;
 use sequent_core::{MessageId, ProjectId, RunId, TenantId, Timestamp, UserId};
-use sequent_event::{Body, Configuration, UserContent};
+use sequent_event::{Body, Configuration, Lineage, UserContent};
 use sequent_runlog::{
     AppendError, DynamoStorage, LogKey, Segment, Stopped, Storage as _, Unavailable, Writer,
 };
-use sequent_tables::{Cancelled, Label, Write};
+use sequent_tables::{Cancelled, Label, Retry, Write};
 use serde::Deserialize;
 use tokio::sync::mpsc::Sender;
 
-use crate::{Error, ForgetOldProjects, Project, RunOptions, RunStatus, RunStore};
+use crate::{Continues, Error, ForgetOldProjects, Project, RunOptions, RunStatus, RunStore};
 use rows::{InitialState, NewRows};
 
 const PROJECT: Label = Label::new("project");
@@ -50,8 +50,8 @@ pub struct NewRun {
     pub rows: Vec<Write>,
     /// The credits to hold for the run, where runs are charged for.
     pub reservation: Option<Box<Reservation>>,
-    /// The run whose messages this one replaces in the conversation: they are deleted.
-    pub replaces: Option<RunId>,
+    /// The place in the conversation. A child run, and the first run of a new project, have no other than the default.
+    pub continues: Continues,
 }
 
 impl NewRun {
@@ -71,7 +71,7 @@ impl NewRun {
             claims: Vec::new(),
             rows: Vec::new(),
             reservation: None,
-            replaces: None,
+            continues: Continues::Head,
         }
     }
 
@@ -116,12 +116,27 @@ pub async fn create_claimed(
     new: &NewRun,
     observer: Option<Sender<Arc<Segment>>>,
 ) -> Result<Box<Writer<DynamoStorage>>, Error> {
+    let mut tries = Retry::CONTENDED.tries();
+    loop {
+        match Box::pin(try_create_claimed(runs, new, observer.clone())).await {
+            Err(Error::HeadMoved) if tries.pause().await => {}
+            created => return created,
+        }
+    }
+}
+
+async fn try_create_claimed(
+    runs: &RunStore,
+    new: &NewRun,
+    observer: Option<Sender<Arc<Segment>>>,
+) -> Result<Box<Writer<DynamoStorage>>, Error> {
     let now = runs.storage().now();
     let message = MessageId::new();
-    let before = opening(new, message);
+    let position = NewRows::position(runs, new).await?;
+    let before = opening(new, position.lineage, message);
     let after =
         vec![Body::RunStarted { thread_id: new.project, run_id: new.run, parent_run_id: new.parent_run() }];
-    let rows = NewRows::of(runs, new, message, now, InitialState::Claimed).await?.into_transaction_rows();
+    let rows = NewRows::of(runs, new, position, message, now, InitialState::Claimed)?.into_transaction_rows();
     let created = sequent_runlog::create_claimed(
         runs.storage(),
         new.key(),
@@ -136,7 +151,9 @@ pub async fn create_claimed(
             forget_old_projects(runs, new, now).await;
             Ok(Box::new(writer))
         }
-        Err(Unavailable(AppendError::RowsRefused(cancelled))) => Err(refusal(cancelled)),
+        Err(Unavailable(AppendError::RowsRefused(cancelled))) => {
+            Err(refusal(cancelled, InitialState::Claimed))
+        }
         Err(error) => Err(error.into()),
     }
 }
@@ -150,14 +167,25 @@ pub async fn create_claimed(
 /// As [`create_claimed`]. With [`TurnRequest::Wait`], or for a child, never [`Error::Busy`]. For a child of a run that the caller
 /// does not own any more, [`Error::Stopped`] or [`Error::RunClosed`].
 pub async fn create(runs: &RunStore, new: &NewRun, turn: TurnRequest) -> Result<(), Error> {
-    let now = runs.storage().now();
-    let message = MessageId::new();
     let initial = match turn {
         TurnRequest::Claim => InitialState::Next,
         TurnRequest::Wait => InitialState::Waiting,
     };
-    let rows = NewRows::of(runs, new, message, now, initial).await?.into_transaction_rows();
-    let bodies = opening(new, message);
+    let mut tries = Retry::CONTENDED.tries();
+    loop {
+        match Box::pin(try_create(runs, new, initial)).await {
+            Err(Error::HeadMoved) if tries.pause().await => {}
+            created => return created,
+        }
+    }
+}
+
+async fn try_create(runs: &RunStore, new: &NewRun, initial: InitialState) -> Result<(), Error> {
+    let now = runs.storage().now();
+    let message = MessageId::new();
+    let position = NewRows::position(runs, new).await?;
+    let rows = NewRows::of(runs, new, position, message, now, initial)?.into_transaction_rows();
+    let bodies = opening(new, position.lineage, message);
     let created =
         sequent_runlog::create(runs.storage(), new.key(), runs.settings(), bodies, Some(rows)).await;
     match created {
@@ -166,13 +194,13 @@ pub async fn create(runs: &RunStore, new: &NewRun, turn: TurnRequest) -> Result<
             Ok(())
         }
         Err(Unavailable(AppendError::Conflict(_))) if new.parent.is_some() => Ok(()),
-        Err(Unavailable(AppendError::RowsRefused(cancelled))) => Err(refusal(cancelled)),
+        Err(Unavailable(AppendError::RowsRefused(cancelled))) => Err(refusal(cancelled, initial)),
         Err(error) => Err(error.into()),
     }
 }
 
 /// Finds the reason why a starting transaction was cancelled.
-fn refusal(cancelled: Cancelled) -> Error {
+fn refusal(cancelled: Cancelled, initial: InitialState) -> Error {
     if cancelled.refused(RESERVATION) {
         return Error::ReservationLost;
     }
@@ -185,8 +213,13 @@ fn refusal(cancelled: Cancelled) -> Error {
     if !cancelled.refused(PROJECT) {
         return Unavailable(AppendError::RowsRefused(cancelled)).into();
     }
-    let found = cancelled.found::<Project>(PROJECT).filter(|project| !project.deleting);
-    found.and_then(|project| project.live_run_id).map_or(Error::ProjectNotFound, Error::Busy)
+    match cancelled.found::<Project>(PROJECT) {
+        Some(Project { deleting: false, live_run_id: Some(live), .. }) if initial.claims_turn() => {
+            Error::Busy(live)
+        }
+        Some(Project { deleting: false, .. }) => Error::HeadMoved,
+        _ => Error::ProjectNotFound,
+    }
 }
 
 /// The lease of a parent's row, which another owner has, or no owner if the run has ended.
@@ -219,8 +252,8 @@ async fn forget_old_projects(runs: &RunStore, new: &NewRun, now: Timestamp) {
 }
 
 /// The configuration of the run: as requested, within the limits of the plan and of the credits that are held.
-fn configuration(new: &NewRun) -> Configuration {
-    let mut configuration = Configuration::from(new.options.clone());
+fn configuration(new: &NewRun, lineage: Lineage) -> Configuration {
+    let mut configuration = Configuration { lineage, ..Configuration::from(new.options.clone()) };
     let Some(reservation) = new.reservation.as_deref() else { return configuration };
     if let Some(allowed) = &reservation.plan.tools {
         let requested = configuration.tools.take();
@@ -239,8 +272,8 @@ fn configuration(new: &NewRun) -> Configuration {
 }
 
 /// The first events of the log: the configuration if it is not the default, then the user's message.
-fn opening(new: &NewRun, message_id: MessageId) -> Vec<Body> {
-    let configuration = configuration(new);
+fn opening(new: &NewRun, lineage: Lineage, message_id: MessageId) -> Vec<Body> {
+    let configuration = configuration(new, lineage);
     let is_default = configuration == Configuration::default();
     let configured = (!is_default).then_some(Body::RunConfigured(configuration));
     let message = Body::UserMessage {

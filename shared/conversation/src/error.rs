@@ -29,6 +29,12 @@ pub enum Error {
     /// attempts this is the answer to the caller.
     #[error("another request was first")]
     ClaimTaken,
+    /// The head of the project has moved since it was read. After several attempts this is the answer to the caller.
+    #[error("another run has become the head of the project")]
+    HeadMoved,
+    /// The conversation has no run that could be continued there.
+    #[error("no such run or message in the conversation")]
+    UnknownTurn,
     /// The account no longer has the credits that were to be held for the run, or the plan no longer allows the run.
     #[error("the account has changed")]
     ReservationLost,
@@ -95,7 +101,14 @@ impl ApiError for Error {
                     .with("run_id", run.to_string())
                     .retry_after(Duration::from_secs(2))
             }
-            Self::ClaimTaken => ErrorDetails::new(Code::Conflict, "Another request was first. Try again."),
+            Self::ClaimTaken | Self::HeadMoved => {
+                ErrorDetails::new(Code::Conflict, "Another request was first. Try again.")
+            }
+            Self::UnknownTurn => {
+                let detail =
+                    "The conversation has no such run or message. Name one that its list of messages shows.";
+                ErrorDetails::new(Code::ValidationFailed, detail)
+            }
             Self::UnknownQuestion(id) => {
                 let detail = format!("The run has not asked the question {id}.");
                 ErrorDetails::new(Code::ValidationFailed, detail)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sequent_billing::{Payer, Spent, hold};
-use sequent_core::{MicroUsd, ProjectId, TenantId, Timestamp};
+use sequent_core::{MicroUsd, TenantId, Timestamp};
 use sequent_event::{Body, CancelReason, Hold, Phase, RunOutcome, State};
 use sequent_jobs::NewJob;
 use sequent_runlog::{
@@ -18,6 +18,7 @@ use sequent_tables::{
 use crate::{
     MAX_STEERING_MESSAGES, NameProject, RebuildInput, RebuildProjections, Run, SettleRun,
     replies::{answers, prompt_ordinal},
+    tree,
     turn::{self, TurnState},
 };
 
@@ -64,7 +65,7 @@ pub(crate) async fn finish_at(
             Finish::RowsRefused(cancelled) => cancelled,
             finished => return Ok(finished),
         };
-        omitted = match omitted.with_refused(&cancelled) {
+        omitted = match omitted.with_refused(&cancelled, rolled_back) {
             Some(omitted) => omitted,
             None => {
                 return Err(Stopped::Unavailable(Arc::new(Unavailable(AppendError::RowsRefused(cancelled)))));
@@ -77,6 +78,8 @@ pub(crate) async fn finish_at(
 /// The rows that the end of a run leaves out, because the table has refused them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Omitted {
+    /// The way back of the head: a run that is rolled back is not the head any more.
+    head: bool,
     /// The release of the turn: another run has it. The run gives up its place in the queue instead.
     turn: bool,
     /// The run's row, which is lost. The log is rebuilt into rows later.
@@ -89,8 +92,10 @@ struct Omitted {
 
 impl Omitted {
     /// Leaves out more, in view of this refusal. Returns `None` if there is no more to leave out.
-    fn with_refused(self, cancelled: &Cancelled) -> Option<Self> {
-        if !self.turn && cancelled.refused(TURN) {
+    fn with_refused(self, cancelled: &Cancelled, rolled_back: bool) -> Option<Self> {
+        if rolled_back && !self.head && cancelled.refused(TURN) {
+            Some(Self { head: true, ..self })
+        } else if !self.turn && cancelled.refused(TURN) {
             Some(Self { turn: true, ..self })
         } else if !self.run && cancelled.refused(RUN) {
             Some(Self { run: true, ..self })
@@ -129,8 +134,9 @@ struct Settlement {
 /// The final rows of a run.
 struct FinalRows {
     key: LogKey,
-    project: ProjectId,
-    run: Update,
+    /// The row before this end.
+    run: Run,
+    ended: Update,
     answers: Vec<Row>,
     naming: Option<NewJob>,
     metering: Option<NewJob>,
@@ -139,6 +145,7 @@ struct FinalRows {
     settling: Option<NewJob>,
     /// The place that the run gives up because it will never be executed again.
     given_up: Option<TurnState>,
+    rolled_back: bool,
     /// The user messages to delete, because the exchange is rolled back.
     deleted_messages: Vec<Key>,
     at: Timestamp,
@@ -162,12 +169,11 @@ impl FinalRows {
             cost: state.totals.cost_micro_usd,
         });
         let names = run.opens_project && succeeded && !rolled_back;
-        let deleted = if rolled_back && !is_child { prompt_keys(key, project, state) } else { Vec::new() };
+        let deleted = if rolled_back && !is_child { prompt_keys(tenant, &run, state) } else { Vec::new() };
         Self {
             key,
-            project,
             answers: if has_answers { answer_rows(tenant, &run, state, at) } else { Vec::new() },
-            run: run_update(key, run, state),
+            ended: run_update(key, run.clone(), state),
             naming: names.then(|| NameProject::job(tenant, project, key.run)),
             settling: is_late.then(|| SettleRun::job(tenant, key.run, at)),
             metering: settlement
@@ -175,6 +181,8 @@ impl FinalRows {
                 .and_then(|settlement| Spent::job(&settlement.hold, settlement.payer, settlement.cost, at)),
             settlement,
             given_up: (!waits && !is_child).then_some(place),
+            rolled_back,
+            run,
             deleted_messages: deleted,
             at,
         }
@@ -182,12 +190,10 @@ impl FinalRows {
 
     fn join(&self, mut transaction: Transaction, omitted: Omitted) -> Transaction {
         if !omitted.run {
-            transaction = transaction.write(self.run.clone()).label(RUN);
+            transaction = transaction.write(self.ended.clone()).label(RUN);
         }
         if let Some(place) = self.given_up {
-            let place = if omitted.turn { TurnState::Waiting } else { place };
-            transaction =
-                transaction.write(turn::give_up(place, self.key, self.project, self.at)).label(TURN);
+            transaction = transaction.write(self.give_up(place, omitted)).label(TURN);
         }
         if !omitted.settlement {
             transaction = self.settle(transaction);
@@ -201,6 +207,18 @@ impl FinalRows {
             transaction = enqueue(transaction, &rebuild, self.at);
         }
         transaction
+    }
+
+    /// Gives up the run's place in its project. The head moves back from a run that is rolled back.
+    fn give_up(&self, place: TurnState, omitted: Omitted) -> Write {
+        if omitted.turn || place == TurnState::Waiting {
+            return turn::stop_waiting(self.key.tenant, &self.run);
+        }
+        let release = turn::release_update(self.key, self.run.project_id, self.at);
+        match self.rolled_back && !omitted.head {
+            true => tree::rewind(release, self.run.id, self.run.lineage).into(),
+            false => release.into(),
+        }
     }
 
     fn settle(&self, mut transaction: Transaction) -> Transaction {
@@ -230,18 +248,19 @@ fn enqueue(transaction: Transaction, job: &NewJob, at: Timestamp) -> Transaction
 /// The rows of the run's answers.
 pub(crate) fn answer_rows(tenant: TenantId, run: &Run, state: &State, at: Timestamp) -> Vec<Row> {
     let rows = answers(run, state, at).into_iter().map(|answer| {
-        let key = key::message(tenant, run.project_id, run.id, answer.ordinal);
+        let key = key::message(tenant, run.project_id, run.lineage.depth, run.id, answer.ordinal);
         Row::new(&key, &answer.message).expect("a message serialises to a map")
     });
     rows.collect()
 }
 
 /// The keys of the messages that people sent to the run.
-pub(crate) fn prompt_keys(key: LogKey, project: ProjectId, state: &State) -> Vec<Key> {
+pub(crate) fn prompt_keys(tenant: TenantId, run: &Run, state: &State) -> Vec<Key> {
     let ordinals = (0..state.prompts.len()).map(prompt_ordinal);
     // More messages than a run takes are not stored as rows.
     let ordinals = ordinals.take(1 + MAX_STEERING_MESSAGES);
-    ordinals.map(|ordinal| key::message(key.tenant, project, key.run, ordinal)).collect()
+    let depth = run.lineage.depth;
+    ordinals.map(|ordinal| key::message(tenant, run.project_id, depth, run.id, ordinal)).collect()
 }
 
 /// The run's row after an execution: the state of the log, and no lease. A run that waits for people stays in the due

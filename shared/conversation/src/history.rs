@@ -12,15 +12,18 @@ mod shorten;
 mod ui;
 
 use futures::{StreamExt, stream};
-use sequent_core::{ProjectId, TenantId};
+use sequent_core::{ProjectId, RunId, TenantId};
 use sequent_runlog::{DynamoStorage, LogKey};
 use sequent_tables::{CursorKey, Page, PageRequest, key};
 
-use crate::{Error, Projects};
+use crate::{
+    Error, Projects,
+    branch::{Branch, BranchPage},
+};
 use page::{Built, ExchangeRows, exchanges_of, fitting};
 pub use part::{ArtifactPart, AttachmentPart, CallPart, CallState, MessagePart, ShownMessage};
 use parts::AnswerParts;
-pub use ui::{PersonPart, UiHistoryMessage, UiHistoryPart};
+pub use ui::{PersonPart, UiHistoryMessage, UiHistoryPart, UiMetadata};
 
 /// Bytes of the messages of a page in JSON. Lambda returns 6 MB, in which quotes count twice.
 const MAX_PAGE_BYTES: usize = 2_000_000;
@@ -35,19 +38,27 @@ pub struct History<'a> {
     storage: &'a DynamoStorage,
     tenant: TenantId,
     max_page_bytes: usize,
+    through: Option<RunId>,
 }
 
 impl<'a> History<'a> {
     /// The conversations of `tenant`, which comes from a verified credential.
     #[must_use]
     pub fn new(storage: &'a DynamoStorage, tenant: TenantId) -> Self {
-        Self { storage, tenant, max_page_bytes: MAX_PAGE_BYTES }
+        Self { storage, tenant, max_page_bytes: MAX_PAGE_BYTES, through: None }
     }
 
-    /// Reads a page of a project's messages, oldest first.
+    /// Reads the branch of this run instead of that of the head: the runs that it continues, the run, and the newest of those
+    /// that continue it.
+    #[must_use]
+    pub fn through(self, run: Option<RunId>) -> Self {
+        Self { through: run, ..self }
+    }
+
+    /// Reads a page of the messages of the branch that ends with the project's head, oldest first.
     ///
     /// # Errors
-    /// [`Error::ProjectNotFound`], [`Error::Cursor`], or when the tables fail.
+    /// [`Error::ProjectNotFound`], [`Error::UnknownTurn`], [`Error::Cursor`], or when the tables fail.
     pub async fn page(
         self,
         project: ProjectId,
@@ -83,10 +94,15 @@ impl<'a> History<'a> {
         limit: Option<u32>,
         build: fn(&ExchangeRows, Option<AnswerParts>) -> Vec<M>,
     ) -> Result<Page<M>, Error> {
-        Projects::new(self.storage.store(), self.tenant).get(project).await?;
-        let list = PageRequest::new(key::messages(self.tenant, project)).oldest_first().limit(limit);
-        let mut rows = self.storage.store().page_items(&list.cursor(cursors, cursor)?).await?;
-        let runs = exchanges_of(std::mem::take(&mut rows.items))?;
+        let store = self.storage.store();
+        let row = Projects::new(store, self.tenant).get(project).await?;
+        let branch = match self.through {
+            Some(run) => Branch::through(store, self.tenant, &row, run).await?,
+            None => Branch::of_head(store, self.tenant, &row).await?,
+        };
+        let list = PageRequest::new(key::messages(self.tenant, project)).limit(limit);
+        let BranchPage { mut rows, siblings } = branch.page(list.cursor(cursors, cursor)?, limit).await?;
+        let runs = exchanges_of(std::mem::take(&mut rows.items), &siblings)?;
         let reads = runs.into_iter().map(|run| async move {
             let needs_log = M::needs_log(&run);
             let parts = if needs_log { self.parts(&run).await? } else { None };

@@ -19,6 +19,7 @@
 //!   to it.
 
 mod answer;
+mod branch;
 mod cancel;
 mod claim;
 mod create;
@@ -50,6 +51,7 @@ mod store;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod tree;
 mod turn;
 mod waiting;
 
@@ -62,7 +64,7 @@ pub use error::Error;
 pub use finish::{closing_bodies, finish};
 pub use history::{
     ArtifactPart, AttachmentPart, CallPart, CallState, History, MessagePart, PersonPart, ShownMessage,
-    UiHistoryMessage, UiHistoryPart,
+    UiHistoryMessage, UiHistoryPart, UiMetadata,
 };
 pub use lost_call::LostCall;
 pub use message::{Message, MessageRole, MessageStatus};
@@ -83,5 +85,6 @@ pub use settle::{SettleInput, SettleRun, settle_ended};
 pub use start::{Destination, OnConflict, OwnedRun, RunRequest, RunStarter, StartedRun};
 pub use steer::{MAX_STEERING_MESSAGES, Steered, steer};
 pub use store::RunStore;
+pub use tree::{Continues, TurnReference};
 pub use turn::wake_next;
 pub use waiting::{has_news, wake_if_waiting};

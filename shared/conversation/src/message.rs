@@ -5,8 +5,10 @@
 use std::borrow::Cow;
 
 use sequent_core::{MessageId, ProjectId, RunId, Timestamp};
-use sequent_event::{SentMessage, UserContent, UserPart};
+use sequent_event::{Lineage, SentMessage, UserContent, UserPart};
 use serde::{Deserialize, Serialize};
+
+use crate::Run;
 
 /// A message as the table stores it. [`ShownMessage`](crate::ShownMessage) is what the API shows of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +19,9 @@ pub struct Message {
     pub project_id: ProjectId,
     /// The run that the message started or steered, or that wrote it.
     pub run_id: RunId,
+    /// The place of the run in the conversation.
+    #[serde(default, skip_serializing_if = "Lineage::is_first")]
+    pub lineage: Lineage,
     pub role: MessageRole,
     /// The text: at most 300 KB of it. The events of the run have the rest. Empty if there are `parts`, which contain it.
     pub content: String,
@@ -39,15 +44,16 @@ pub struct Message {
 
 impl Message {
     /// A message of a person.
-    pub(crate) fn of_person(project_id: ProjectId, run_id: RunId, said: &SentMessage) -> Self {
+    pub(crate) fn of_person(run: &Run, said: &SentMessage) -> Self {
         let (content, parts) = match &said.content {
             UserContent::Text(text) => (text.clone(), Vec::new()),
             UserContent::Parts(parts) => (String::new(), parts.clone()),
         };
         Self {
             id: said.id,
-            project_id,
-            run_id,
+            project_id: run.project_id,
+            run_id: run.id,
+            lineage: run.lineage,
             role: MessageRole::User,
             content,
             parts,

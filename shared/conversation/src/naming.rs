@@ -118,7 +118,7 @@ impl JobKind for NameProject {
             Err(Error::ProjectNotFound) => return Ok(Done::text("The project was deleted.")),
             Err(error) => return Err(Failed::retry(error)),
         };
-        let messages = projects.first_messages(project.id, 10).await.map_err(Failed::retry)?;
+        let messages = projects.first_turn(project.id).await.map_err(Failed::retry)?;
         let first = |role| {
             let message = messages.iter().find(|message| message.role == role);
             message.map(|message| message.text().into_owned())

@@ -1,7 +1,7 @@
 //! The way in which a run works, as requests and rows contain it.
 
 use sequent_core::Scopes;
-use sequent_event::{Budget, ChosenParameters, Configuration, Orchestration, ScopeNames};
+use sequent_event::{Budget, ChosenParameters, Configuration, Lineage, Orchestration, ScopeNames};
 use sequent_model::{ModelParameters, ReasoningEffort};
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
@@ -60,6 +60,7 @@ impl From<RunOptions> for Configuration {
             budget: Budget { max_steps, max_tokens, max_cost_micro_usd, max_seconds },
             scopes: options.scopes.map(ScopeNames::from),
             hold: None,
+            lineage: Lineage::default(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The row of a project, which is a conversation.
 
 use sequent_core::{ProjectId, RunId, Timestamp, UserId};
+use sequent_event::Lineage;
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// A project as the API shows it and as the table stores it.
@@ -19,6 +20,13 @@ pub struct Project {
     /// The run that has the turn in the project.
     #[serde(default)]
     pub live_run_id: Option<RunId>,
+    /// The run that the next one continues: the end of the branch that is shown. Null if there is none.
+    #[serde(default)]
+    pub head: Option<RunId>,
+    /// The place of the run that continues the head. Not shown by the API.
+    #[serde(default, skip_serializing)]
+    #[cfg_attr(feature = "openapi", schema(ignore))]
+    pub next: Lineage,
     /// The project is being deleted: no run may start in it. Not shown by the API.
     #[serde(default, skip_serializing)]
     #[cfg_attr(feature = "openapi", schema(ignore))]

@@ -1,6 +1,7 @@
 //! Reading and changing the projects of a tenant.
 
-use sequent_core::{ProjectId, RunId, TenantId, Timestamp, UserId};
+use sequent_core::{MessageId, ProjectId, RunId, TenantId, Timestamp, UserId};
+use sequent_event::Lineage;
 use sequent_tables::{
     Condition, CursorKey, Key, Label, Page, PageRequest, Retry, Row, Store, Transaction, Update, Write,
     attribute,
@@ -8,7 +9,10 @@ use sequent_tables::{
     exists, key,
 };
 
-use crate::{Deletion, Error, Message, Project, ProjectName, turn::is_kept};
+use crate::{
+    Continues, Deletion, Error, Message, Project, ProjectName, TurnReference, branch::Branch, tree,
+    turn::is_kept,
+};
 
 const PROJECT: Label = Label::new("project");
 
@@ -54,9 +58,12 @@ impl<'a> Projects<'a> {
             created_at: now,
             updated_at: now,
             live_run_id: None,
+            head: None,
+            next: Lineage::default(),
             deleting: false,
         };
-        let row = Row::new(&key::project(self.tenant, id), &project)?.set(CLAIMED, quotes);
+        let row = Row::new(&key::project(self.tenant, id), &project)?;
+        let row = row.set(CLAIMED, quotes).set("next", project.next);
         self.store.insert(row).await?;
         Ok(project)
     }
@@ -100,6 +107,57 @@ impl<'a> Projects<'a> {
         self.store.update_if(update).await?.ok_or(Error::ProjectNotFound)
     }
 
+    /// Renames the project, and makes `head` its head, as far as they are given.
+    ///
+    /// # Errors
+    /// [`Error::ProjectNotFound`], [`Error::UnknownTurn`] if the head is not a run of the conversation, or when the table fails.
+    pub async fn change(
+        self,
+        id: ProjectId,
+        name: Option<&ProjectName>,
+        head: Option<RunId>,
+        now: Timestamp,
+    ) -> Result<Project, Error> {
+        let mut update = match head {
+            Some(head) => tree::head_update(self.store, self.tenant, &self.get(id).await?, head).await?,
+            None => Update::of(&key::project(self.tenant, id)),
+        };
+        if let Some(name) = name {
+            update = update.set("name", name);
+        }
+        let update = update.set("updated_at", now).when(exists()).when(is_kept());
+        self.store.update_if(update).await?.ok_or(Error::ProjectNotFound)
+    }
+
+    /// Finds the place of a run in the project, or in a new one, that continues the turn `after`, or the head.
+    ///
+    /// # Errors
+    /// [`Error::UnknownTurn`], or when the table fails.
+    pub async fn continues(
+        self,
+        id: Option<ProjectId>,
+        after: Option<TurnReference>,
+    ) -> Result<Continues, Error> {
+        match (after, id) {
+            (None, _) => Ok(Continues::Head),
+            (Some(_), None) => Err(Error::UnknownTurn),
+            (Some(TurnReference::Start), _) => Ok(Continues::Start),
+            (Some(TurnReference::Run(run)), _) => Ok(Continues::Run(run)),
+            (Some(TurnReference::Message(message)), Some(id)) => {
+                let run = self.run_of_message(id, message).await?;
+                run.map(Continues::Run).ok_or(Error::UnknownTurn)
+            }
+        }
+    }
+
+    /// Finds the run of a message.
+    ///
+    /// # Errors
+    /// Fails if the table fails.
+    pub async fn run_of_message(self, id: ProjectId, message: MessageId) -> Result<Option<RunId>, Error> {
+        tree::run_of_message(self.store, self.tenant, id, message).await
+    }
+
     /// Deletes a conversation: from now on it answers as if it did not exist. A job cancels its live runs and deletes what it
     /// left: [`Deletion`].
     ///
@@ -132,50 +190,51 @@ impl<'a> Projects<'a> {
         }
     }
 
-    /// Reads a page of a project's messages, oldest first.
+    /// Reads all messages of the branch that ends with the project's head, oldest first.
     ///
     /// # Errors
-    /// [`Error::ProjectNotFound`], [`Error::Cursor`], or when the table fails.
-    pub async fn messages(
+    /// [`Error::ProjectNotFound`], or when the table fails.
+    pub async fn messages(self, id: ProjectId) -> Result<Vec<Message>, Error> {
+        let project = self.get(id).await?;
+        let branch = Branch::of_head(self.store, self.tenant, &project).await?;
+        branch.latest(u32::MAX).await
+    }
+
+    /// Reads the latest `limit` messages of the branch that ends with the project's head, oldest of them first.
+    ///
+    /// # Errors
+    /// [`Error::ProjectNotFound`], or when the table fails.
+    pub async fn latest_messages(self, id: ProjectId, limit: u32) -> Result<Vec<Message>, Error> {
+        let project = self.get(id).await?;
+        let branch = Branch::of_head(self.store, self.tenant, &project).await?;
+        branch.latest(limit).await
+    }
+
+    /// Reads the latest `limit` messages of the runs that a run with this lineage continues, oldest of them first.
+    ///
+    /// # Errors
+    /// Fails if the table fails.
+    pub async fn messages_before(
         self,
         id: ProjectId,
-        cursors: &CursorKey,
-        cursor: Option<&str>,
-        limit: Option<u32>,
-    ) -> Result<Page<Message>, Error> {
-        self.get(id).await?;
-        let request = PageRequest::new(key::messages(self.tenant, id)).oldest_first().limit(limit);
-        Ok(self.store.page(&request.cursor(cursors, cursor)?).await?)
+        lineage: Lineage,
+        limit: u32,
+    ) -> Result<Vec<Message>, Error> {
+        let branch = Branch::before(self.store, self.tenant, id, lineage).await?;
+        branch.latest(limit).await
     }
 
-    /// Reads the first `limit` messages, oldest first.
+    /// Reads the messages of the first run, oldest first. If there are several, because the first message was edited, of the
+    /// oldest one.
     ///
     /// # Errors
     /// Fails if the table fails.
-    pub async fn first_messages(self, id: ProjectId, limit: u32) -> Result<Vec<Message>, Error> {
-        let request = PageRequest::new(key::messages(self.tenant, id)).oldest_first().limit(Some(limit));
-        Ok(self.store.page(&request).await?.items)
-    }
-
-    /// Reads the latest `limit` messages of the runs before `run`, oldest of them first.
-    ///
-    /// # Errors
-    /// Fails if the table fails.
-    pub async fn messages_before(self, id: ProjectId, run: RunId, limit: u32) -> Result<Vec<Message>, Error> {
-        let request = PageRequest::new(key::messages(self.tenant, id)).after(key::message_prefix(run));
-        let mut page: Page<Message> = self.store.page(&request.limit(Some(limit))).await?;
-        page.items.reverse();
-        Ok(page.items)
-    }
-
-    /// Reads the latest `limit` messages, oldest of them first.
-    ///
-    /// # Errors
-    /// Fails if the table fails.
-    pub async fn latest_messages(self, id: ProjectId, limit: u32) -> Result<Vec<Message>, Error> {
-        let request = PageRequest::new(key::messages(self.tenant, id)).limit(Some(limit));
-        let mut page: Page<Message> = self.store.page(&request).await?;
-        page.items.reverse();
-        Ok(page.items)
+    pub async fn first_turn(self, id: ProjectId) -> Result<Vec<Message>, Error> {
+        let list = PageRequest::new(key::messages(self.tenant, id)).oldest_first();
+        let page: Page<Message> = self.store.page(&list.limit(Some(10))).await?;
+        let mut rows = page.items;
+        let first = rows.first().map(|row| row.run_id);
+        rows.retain(|row| Some(row.run_id) == first);
+        Ok(rows)
     }
 }

@@ -5,13 +5,12 @@
 //! of an owner that writes at the same time are never overwritten with older ones. The messages of a rolled back run are
 //! deleted.
 //!
-//! A log does not record that another run replaced its exchange (`replaces`): a rebuild brings the replaced exchange back.
 //! The rows of a run whose conversation is deleted are not rebuilt.
 
 use std::{sync::Arc, time::Duration};
 
 use sequent_core::{ProjectId, RunId, TenantId, Timestamp, UserId};
-use sequent_event::{Body, CancelReason, Event, Phase, RunOutcome, State};
+use sequent_event::{Body, CancelReason, Event, Lineage, Phase, RunOutcome, State};
 use sequent_jobs::{Context, Done, Failed, JobKind};
 use sequent_runlog::{DynamoStorage, LogKey, Segment, Storage, read_all};
 use sequent_tables::{Retry, Row, Transaction, Write, key};
@@ -138,6 +137,7 @@ fn run(id: RunId, opening: &Opening, state: &State, stored: Option<&Run>) -> Res
         project_id: project,
         user_id: opening.by,
         parent_run_id: state.parent.or(stored.and_then(|run| run.parent_run_id)),
+        after: None,
         status: RunStatus::Pending,
         model: opening.model.clone(),
         options: RunOptions::default(),
@@ -146,6 +146,7 @@ fn run(id: RunId, opening: &Opening, state: &State, stored: Option<&Run>) -> Res
         cost: RunCost::default(),
         error: None,
         opens_project: false,
+        lineage: Lineage::default(),
         waiting: None,
         created_at: id.created_at(),
         started_at: None,
@@ -156,8 +157,7 @@ fn run(id: RunId, opening: &Opening, state: &State, stored: Option<&Run>) -> Res
 
 /// The row of the run with its positions in the indexes.
 fn row(storage: &DynamoStorage, tenant: TenantId, run: &Run) -> Result<Row, Failed> {
-    let row = Row::new(&key::run(tenant, run.id), run).map_err(Failed::retry)?;
-    let row = row.gsi1(key::run_of_user(tenant, run.user_id, run.id));
+    let row = run.row(tenant).map_err(Failed::retry)?;
     let expiry = run.interrupts.iter().filter_map(|question| question.expires_at).min();
     Ok(match expiry {
         _ if run.has_ended() => row,
@@ -172,13 +172,13 @@ fn messages(key: LogKey, run: &Run, state: &State, events: &[Event]) -> Result<V
     if run.parent_run_id.is_some() {
         return Ok(Vec::new());
     }
-    let prompts = prompt_keys(key, run.project_id, state);
+    let prompts = prompt_keys(key.tenant, run, state);
     if was_rolled_back(state, events) {
         return Ok(prompts.iter().map(Write::delete).collect());
     }
     let mut rows = Vec::new();
     for (key, said) in prompts.iter().zip(&state.prompts) {
-        let message = Message::of_person(run.project_id, run.id, said);
+        let message = Message::of_person(run, said);
         rows.push(Row::new(key, &message).map_err(Failed::retry)?);
     }
     if run.has_ended() {

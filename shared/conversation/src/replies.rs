@@ -9,8 +9,7 @@ use crate::{Message, MessageRole, MessageStatus, Run};
 
 /// Longest text of a message in bytes. DynamoDB stores 400 KB per item.
 const MAX_TEXT: usize = 300_000;
-/// Longest text of all answers of a run together, in bytes. A transaction takes 4 MB. One writes them, and one deletes them
-/// with the messages of people (2.2 MB at most) when another run replaces this one: rows that are deleted may count.
+/// Longest text of all answers of a run together, in bytes. The transaction that writes them takes 4 MB.
 const MAX_TEXT_OF_RUN: usize = 1_500_000;
 
 /// An answer, with its position among the messages of the run.
@@ -44,6 +43,7 @@ pub(crate) fn answers(run: &Run, state: &State, at: Timestamp) -> Vec<PlacedAnsw
             id: last.id,
             project_id: run.project_id,
             run_id: run.id,
+            lineage: run.lineage,
             role: MessageRole::Assistant,
             truncated: text.len() > max_text,
             content: text[..text.floor_char_boundary(max_text)].to_owned(),

@@ -1,8 +1,9 @@
 //! The row of a run: its summary, for lists and pages that do not read the log.
 
-use sequent_core::{MicroUsd, ProjectId, RunId, Timestamp, UserId};
-use sequent_event::{Phase, RunOutcome, State};
+use sequent_core::{MicroUsd, ProjectId, RunId, TenantId, Timestamp, UserId};
+use sequent_event::{Lineage, Phase, RunOutcome, State};
 use sequent_runlog::Waiting;
+use sequent_tables::{Error as TableError, Row, key};
 use serde::{Deserialize, Serialize};
 
 use crate::{RunOptions, RunQuestion};
@@ -19,6 +20,9 @@ pub struct Run {
     /// The run that started this one, for a child run.
     #[serde(default)]
     pub parent_run_id: Option<RunId>,
+    /// The run that this one continues in the conversation. Null for the first run, and for a child run.
+    #[serde(default)]
+    pub after: Option<RunId>,
     pub status: RunStatus,
     /// The model that the caller chose. The default model if null.
     #[serde(default)]
@@ -41,6 +45,10 @@ pub struct Run {
     #[serde(default, skip_serializing)]
     #[cfg_attr(feature = "openapi", schema(ignore))]
     pub opens_project: bool,
+    /// The place of the run in its conversation. Not shown by the API.
+    #[serde(default, skip_serializing)]
+    #[cfg_attr(feature = "openapi", schema(ignore))]
+    pub lineage: Lineage,
     /// The run has no owner, because it waits for child runs or jobs. Not shown by the API.
     #[serde(default, skip_serializing)]
     #[cfg_attr(feature = "openapi", schema(ignore))]
@@ -151,6 +159,8 @@ impl Run {
         let totals = &state.totals;
         self.status = RunStatus::of(&state.phase);
         self.options = RunOptions::from(&state.configuration);
+        self.lineage = state.configuration.lineage;
+        self.after = self.lineage.after;
         // The questions of a cancelled run need no answer.
         let open = state.open_interrupts().filter(|_| state.cancel.is_none());
         self.interrupts = open.map(RunQuestion::from).collect();
@@ -165,6 +175,18 @@ impl Run {
         self.started_at = state.started_at;
         self.completed_at = state.ended_at.filter(|_| !state.is_interrupted());
         self
+    }
+
+    /// Returns the row with its place among the runs of its user.
+    pub(crate) fn row(&self, tenant: TenantId) -> Result<Row, TableError> {
+        let mut row = Row::new(&key::run(tenant, self.id), self)?;
+        if !self.lineage.is_first() {
+            row = row.set("lineage", self.lineage);
+        }
+        if self.opens_project {
+            row = row.set("opens_project", true);
+        }
+        Ok(row.gsi1(key::run_of_user(tenant, self.user_id, self.id)))
     }
 
     /// Returns `true` if the run will never be executed again.

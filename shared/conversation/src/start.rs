@@ -24,7 +24,8 @@ use tokio::{
 pub use request::{Destination, OnConflict, RunRequest};
 
 use crate::{
-    Error, NewRun, RunOptions, RunRows, RunStore, TurnRequest, create, create_claimed, named_project,
+    Continues, Error, NewRun, RunOptions, RunRows, RunStore, TurnRequest, create, create_claimed,
+    named_project,
     project_name::name_claim,
     turn::{self, first_waiting},
 };
@@ -225,8 +226,11 @@ impl RunStarter {
             live.stop().await?;
         }
         // The live run ends in its own time, and its end wakes the next.
-        create(&self.runs, new, TurnRequest::Wait).await?;
-        Ok(Some(started(new, None)))
+        let without_live = request.on_conflict == OnConflict::Rollback && new.continues == Continues::Head;
+        let continues = if without_live { Continues::HeadWithout(live) } else { new.continues };
+        let new = NewRun { continues, ..new.clone() };
+        create(&self.runs, &new, TurnRequest::Wait).await?;
+        Ok(Some(started(&new, None)))
     }
 
     /// Reserves credits for the run. If the account has no room for it, and the live run of the project has to make way,
@@ -293,7 +297,7 @@ impl RunStarter {
             claims,
             rows: self.rows.as_ref().map(|rows| rows.of(run)).transpose()?.unwrap_or_default(),
             reservation: reservation.map(Box::new),
-            replaces: request.replaces,
+            continues: request.continues,
             ..NewRun::new(tenant, request.caller.user, project, request.prompt.content().clone())
         })
     }

@@ -104,11 +104,13 @@ impl Steering<'_> {
     /// The number of people's messages in the run. Returns `None` if the rows do not tell it.
     async fn earlier(&self) -> Result<Option<usize>, Error> {
         let LogKey { tenant, run } = self.key;
-        let end = format!("{}~", key::message_prefix(run));
+        let prefix = key::message_prefix(self.run.lineage.depth, run);
+        let end = format!("{prefix}~");
         let request = PageRequest::new(key::messages(tenant, self.run.project_id)).after(end).limit(Some(1));
         let page = self.storage.store().page_items(&request).await?;
         let last = page.items.first().and_then(Key::of_item);
-        let ordinal = last.and_then(|key| key.sk().strip_prefix(&key::message_prefix(run))?.parse().ok());
+        let last = last.filter(|key| key.sk().starts_with(&prefix));
+        let ordinal = last.and_then(|key| key::parse_message(&key)).map(|(.., ordinal)| ordinal);
         Ok(ordinal.and_then(prompts_up_to))
     }
 
@@ -167,9 +169,9 @@ fn check_number(prompts: usize) -> Result<(), Error> {
 
 fn rows(key: LogKey, run: &Run, earlier: usize, said: &SentMessage) -> TransactionRows {
     let ordinal = prompt_ordinal(earlier);
-    let message = Message::of_person(run.project_id, run.id, said);
-    let row = Row::new(&key::message(key.tenant, run.project_id, run.id, ordinal), &message)
-        .expect("a message serialises to a map");
+    let message = Message::of_person(run, said);
+    let place = key::message(key.tenant, run.project_id, run.lineage.depth, run.id, ordinal);
+    let row = Row::new(&place, &message).expect("a message serialises to a map");
     let project = key::project(key.tenant, run.project_id);
     Arc::new(move |transaction: Transaction| {
         let is_kept = Write::require(&project).when(attribute(DELETING).is_absent());

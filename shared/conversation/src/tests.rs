@@ -3,6 +3,7 @@
 mod cancelling;
 mod children;
 mod contended;
+mod trees;
 mod turns;
 
 use sequent_core::{InterruptId, ProjectId, RunId, TenantId, Timestamp, UserId};

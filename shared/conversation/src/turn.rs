@@ -1,8 +1,8 @@
 //! The turn of a project: the right to answer in it.
 //!
 //! `live_run_id` in the project's row names the run that has the turn. A run that cannot have the turn is stored as
-//! pending, with a row of its own among the waiting runs of the project. Waiting runs have the turn in the order in
-//! which their messages were sent.
+//! pending, with a row of its own among the waiting runs of the project. A waiting run has the turn after those that it
+//! continues, and otherwise in the order in which the messages were sent.
 //!
 //! Invariants:
 //!
@@ -14,6 +14,7 @@
 //!   without a row counts as ended: no process can execute it.
 
 use sequent_core::{ProjectId, RunId, TenantId, Timestamp};
+use sequent_event::Lineage;
 use sequent_runlog::LogKey;
 use sequent_tables::{
     Condition, Error as TableError, Label, Page, PageRequest, Retry, Row, Store, Transaction, Update, Write,
@@ -83,14 +84,6 @@ pub(crate) fn wait_for(key: LogKey, project: ProjectId, now: Timestamp) -> Updat
     update.when(exists()).when(is_kept())
 }
 
-/// Gives up the place of a run, in the transaction that ends it.
-pub(crate) fn give_up(place: TurnState, key: LogKey, project: ProjectId, at: Timestamp) -> Write {
-    match place {
-        TurnState::Held => release_update(key, project, at).into(),
-        TurnState::Waiting => stop_waiting(key, project),
-    }
-}
-
 /// Returns the place of a run that has not ended. A run that is not pending keeps its place until it ends.
 pub(crate) async fn place(store: &Store, key: LogKey, run: &Run) -> Result<TurnState, Error> {
     if run.parent_run_id.is_some() {
@@ -103,7 +96,7 @@ pub(crate) async fn place(store: &Store, key: LogKey, run: &Run) -> Result<TurnS
 
 /// Releases the turn if the run has it. Only a transaction that ends the run, or checks that it has ended, may contain
 /// this write.
-fn release_update(key: LogKey, project: ProjectId, at: Timestamp) -> Update {
+pub(crate) fn release_update(key: LogKey, project: ProjectId, at: Timestamp) -> Update {
     Update::of(&key::project(key.tenant, project))
         .set(LIVE_RUN_ID, None::<RunId>)
         .set("updated_at", at)
@@ -111,18 +104,19 @@ fn release_update(key: LogKey, project: ProjectId, at: Timestamp) -> Update {
 }
 
 /// The row of a new run that waits for the turn.
-pub(crate) fn waiting_row(key: LogKey, project: ProjectId) -> Result<Row, TableError> {
-    Row::new(&key::waiting_run(key.tenant, project, key.run), &ListedRun { run_id: key.run })
+pub(crate) fn waiting_row(key: LogKey, project: ProjectId, lineage: Lineage) -> Result<Row, TableError> {
+    let place = key::waiting_run(key.tenant, project, lineage.depth, key.run);
+    Row::new(&place, &ListedRun { run_id: key.run })
 }
 
-/// The row that keeps a run of the project which loses its messages to another.
+/// The row that keeps a run of the project which is rolled back, and loses its messages.
 pub(crate) fn replaced_row(key: LogKey, project: ProjectId) -> Result<Row, TableError> {
     Row::new(&key::replaced_run(key.tenant, project, key.run), &ListedRun { run_id: key.run })
 }
 
 /// Removes the run from the waiting runs of the project, if it is one.
-fn stop_waiting(key: LogKey, project: ProjectId) -> Write {
-    Write::delete(&key::waiting_run(key.tenant, project, key.run))
+pub(crate) fn stop_waiting(tenant: TenantId, run: &Run) -> Write {
+    Write::delete(&key::waiting_run(tenant, run.project_id, run.lineage.depth, run.id))
 }
 
 /// Claims the turn for a pending run. While another run has the turn, this costs two reads of one row.
@@ -154,25 +148,27 @@ async fn try_claim(store: &Store, tenant: TenantId, run: &Run) -> Result<Option<
         return Ok(Some(TurnClaim::Taken));
     }
     let first = first_waiting(store, tenant, project.id).await?;
-    if first.is_some_and(|first| first < run.id) {
+    // A pending run without the turn is among the waiting runs itself.
+    if first.is_some_and(|first| first != run.id) {
         return Ok(Some(TurnClaim::Taken));
     }
-    take(store, LogKey { tenant, run: run.id }, project.id, holder).await
+    take(store, tenant, run, holder).await
 }
 
 /// Moves the turn to a pending run. `holder` is the ended run that has it, if there is one. Returns `None` if the turn
 /// changed hands meanwhile.
 async fn take(
     store: &Store,
-    key: LogKey,
-    project: ProjectId,
+    tenant: TenantId,
+    run: &Run,
     holder: Option<RunId>,
 ) -> Result<Option<TurnClaim>, Error> {
+    let key = LogKey { tenant, run: run.id };
     let is_pending = attribute("status").equals(RunStatus::Pending);
     let mut transaction = Transaction::new()
-        .write(claim_update(key, project, holder))
+        .write(claim_update(key, run.project_id, holder))
         .label(PROJECT)
-        .write(stop_waiting(key, project))
+        .write(stop_waiting(tenant, run))
         .write(Write::require(&key::run(key.tenant, key.run)).when(is_pending))
         .label(RUN);
     if let Some(holder) = holder {

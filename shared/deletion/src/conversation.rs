@@ -129,7 +129,7 @@ impl Eraser {
     }
 }
 
-/// The run of a message, or of a replaced exchange.
+/// The run of a message, or the run that was rolled back.
 fn run_of(key: &Key) -> Option<RunId> {
-    key.sk().split('#').next()?.parse().ok()
+    key::parse_message(key).map(|(_, run, _)| run).or_else(|| key.sk().parse().ok())
 }

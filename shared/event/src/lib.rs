@@ -14,6 +14,7 @@ mod entry;
 mod execution;
 mod fold;
 mod interrupt;
+mod lineage;
 mod name;
 mod product;
 mod seq;
@@ -31,6 +32,7 @@ pub use fold::{
     ReasoningBlock, ResponseOrigin, RunJob, SentMessage, State, TextMessage, ToolCall, TranscriptEntry,
 };
 pub use interrupt::{AnswerStatus, Interrupt, InterruptAnswer, Question, Reason};
+pub use lineage::Lineage;
 pub use product::{Artifact, Entity, Job, JobEnd, JobStatus, RunStage};
 pub use seq::Seq;
 pub use work::{

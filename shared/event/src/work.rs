@@ -4,6 +4,8 @@ use sequent_core::{MicroCredits, Scope, Scopes};
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
+use crate::Lineage;
+
 /// The configuration of a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -33,6 +35,9 @@ pub struct Configuration {
     /// not offered a tool that needs a scope which the caller lacks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scopes: Option<ScopeNames>,
+    /// The place of the run in its conversation. A child run has none.
+    #[serde(skip_serializing_if = "Lineage::is_first")]
+    pub lineage: Lineage,
 }
 
 /// Parameters of model calls. A parameter that is absent is the model's default.

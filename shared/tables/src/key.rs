@@ -25,9 +25,9 @@ pub use billing::{
 };
 
 pub use conversation::{
-    ACTIVE_SHARDS, active_run, active_shard, deleted_run, due_before, message, message_prefix, messages,
-    offer, parse_project, parse_run, parse_waiting_run, project, projects, replaced_run, replaced_runs, run,
-    run_log, run_of_user, runs, runs_of_user, waiting_run, waiting_runs,
+    ACTIVE_SHARDS, active_run, active_shard, deleted_run, depth_prefix, due_before, message, message_prefix,
+    messages, offer, parse_message, parse_project, parse_run, parse_waiting_run, project, projects,
+    replaced_run, replaced_runs, run, run_log, run_of_user, runs, runs_of_user, waiting_run, waiting_runs,
 };
 
 pub use job::{
@@ -286,10 +286,10 @@ mod tests {
                 tenant(ten), user(ten, UserId::from_bits(other)), project(ten, ProjectId::from_bits(other)),
                 session(ten, UserId::from_bits(other), SessionId::from_bits(other)),
                 api_key(ten, ApiKeyId::from_bits(other)), run(ten, RunId::from_bits(other)),
-                message(ten, ProjectId::from_bits(other), RunId::from_bits(other), 1),
+                message(ten, ProjectId::from_bits(other), 7, RunId::from_bits(other), 1),
                 replaced_run(ten, ProjectId::from_bits(other), RunId::from_bits(other)),
                 deleted_run(ten, RunId::from_bits(other)), job_about(ten, &text, JobId::from_bits(other)),
-                waiting_run(ten, ProjectId::from_bits(other), RunId::from_bits(other)),
+                waiting_run(ten, ProjectId::from_bits(other), 7, RunId::from_bits(other)),
                 idempotency(ten, "op", &text), rate_limit(ten, "chat", 1), mcp_server(ten, &text),
                 web_access(ten),
                 artifact(ten, ArtifactId::from_bits(other)), upload(ten, ArtifactId::from_bits(other)),
@@ -315,7 +315,7 @@ mod tests {
         let ten = TenantId::new();
         let id = RunId::new();
         assert_eq!(parse_run(&run(ten, id)), Some((ten, id)));
-        let others = [message(ten, ProjectId::new(), id, 0), project(ten, ProjectId::new()), tenant(ten)];
+        let others = [message(ten, ProjectId::new(), 7, id, 0), project(ten, ProjectId::new()), tenant(ten)];
         assert_eq!(others.iter().find_map(parse_run), None);
         assert_eq!(parse_run(&deleted_run(ten, id)), None, "a record is not a run");
         let task = JobId::new();
@@ -324,8 +324,9 @@ mod tests {
         let conversation = ProjectId::new();
         assert_eq!(parse_project(&project(ten, conversation)), Some((ten, conversation)));
         assert_eq!(parse_project(&run(ten, id)), None);
-        let waiting = waiting_run(ten, conversation, id);
-        assert_eq!(parse_waiting_run(&waiting), Some((ten, conversation, id)));
+        let waiting = waiting_run(ten, conversation, 7, id);
+        assert_eq!(parse_waiting_run(&waiting), Some((ten, conversation, 7, id)));
+        assert_eq!(parse_message(&message(ten, conversation, 7, id, 3)), Some((7, id, 3)));
         assert_eq!(parse_waiting_run(&run(ten, id)), None);
         assert_eq!((parse_account(&account(ten)), parse_account(&payer(ten))), (Some(ten), None));
         assert_eq!((parse_quota(&quota(ten)), parse_quota(&account(ten))), (Some(ten), None));

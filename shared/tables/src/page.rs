@@ -77,6 +77,18 @@ impl<T> Page<T> {
         self.last.as_deref().map(|sort_key| key.seal(&self.partition, sort_key))
     }
 
+    /// Returns the sort key at which the page ended, or `None` at the end of the list.
+    #[must_use]
+    pub fn last_key(&self) -> Option<&str> {
+        self.last.as_deref()
+    }
+
+    /// Makes the page the last one, because no row after it belongs to the list.
+    #[must_use]
+    pub fn at_end(self) -> Self {
+        Self { last: None, ..self }
+    }
+
     /// Ends the page after the row with this key, because the rows after it are left out. The next page begins with them.
     #[must_use]
     pub fn ending_with(self, key: &Key) -> Self {

@@ -3,6 +3,7 @@
 
 mod app;
 mod attachments;
+mod branches;
 mod deployment;
 mod golden;
 mod limits;

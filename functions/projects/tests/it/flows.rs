@@ -1,7 +1,7 @@
 //! Sequences of requests, and requests that are refused.
 
 use crate::deployment::{Deployment, PROJECT, Person, get, golden, request};
-use sequent_core::{MicroUsd, ProjectId};
+use sequent_core::{MicroUsd, ProjectId, RunId};
 use sequent_http::{Scope, testing::Event};
 use sequent_tables::{Key, attribute_of, key};
 use serde_json::{Value, json};
@@ -248,4 +248,23 @@ async fn a_request_needs_a_credential_and_the_secret_of_the_cdn() {
             "{method} {path}"
         );
     }
+}
+
+#[tokio::test]
+async fn the_head_of_a_project_moves_to_a_run_of_it_alone() {
+    let deployment = Deployment::new().await;
+    let ada = deployment.sign_up("ada@example.com").await;
+    let project: ProjectId = PROJECT.parse().unwrap();
+    deployment.converse(&ada, project, "Hello").await;
+    let path = format!("/api/projects/{project}");
+    let head = deployment.send(&get(&path, &ada)).await.json()["head"].clone();
+    let change = async |body: Value| deployment.send(&request("PATCH", &path, &ada).json(&body)).await;
+    let moved = change(json!({"head": head, "name": "Tides"})).await;
+    assert_eq!((&moved.json()["head"], &moved.json()["name"]), (&head, &json!("Tides")));
+    let refused = change(json!({"head": RunId::new()})).await;
+    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (422, "validation_failed"));
+    assert_eq!(change(json!({})).await.status, 422);
+    let list = async |run: &str| deployment.send(&get(&format!("{path}/messages?branch={run}"), &ada)).await;
+    assert_eq!(list(head.as_str().unwrap()).await.json()["items"].as_array().unwrap().len(), 2);
+    assert_eq!(list(&RunId::new().to_string()).await.status, 422);
 }

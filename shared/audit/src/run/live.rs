@@ -90,7 +90,7 @@ async fn turn(evidence: Evidence<'_>, row: &RunRow) -> Result<Option<Observation
         let since = project.map_or(run.created_at, |project| project.updated_at.max(run.created_at));
         let is_child = run.parent_run_id.is_some();
         let is_next = is_child || holder == Some(run.id);
-        if !is_next && !is_waiting(evidence, row.key.tenant, run.project_id, run.id).await? {
+        if !is_next && !is_waiting(evidence, row.key.tenant, run).await? {
             let reason = format!("it is not among the waiting runs of {}", run.project_id);
             return Ok(Some((FindingKind::WaitingInVain, reason)));
         }

@@ -56,10 +56,10 @@ async fn a_run_that_waits_in_vain_is_found() {
     let (holder, _owner) = bench.running().await;
     let behind = NewRun { new_project: false, run: RunId::new(), ..holder.clone() };
     create(&bench.runs(), &behind, TurnRequest::Wait).await.unwrap();
-    let row = key::waiting_run(bench.tenant, behind.project, behind.run);
+    let row = key::waiting_run(bench.tenant, behind.project, 1, behind.run);
     bench.store().delete(&row).await.unwrap();
     assert_eq!(bench.found(MINUTE).await, [FindingKind::WaitingInVain], "it has no waiting row");
-    let missing = key::waiting_run(bench.tenant, behind.project, RunId::new());
+    let missing = key::waiting_run(bench.tenant, behind.project, 1, RunId::new());
     bench.update(Update::of(&missing).set("run_id", RunId::new())).await;
     bench.update(Update::of(&row).set("run_id", behind.run)).await;
     assert_eq!(bench.found(MINUTE).await, [FindingKind::WaitingInVain], "a waiting row has no run");

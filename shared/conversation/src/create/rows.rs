@@ -3,18 +3,18 @@
 use std::sync::Arc;
 
 use sequent_core::{MessageId, Timestamp};
-use sequent_event::SentMessage;
-use sequent_runlog::{DynamoStorage, LogKey, TransactionRows};
+use sequent_event::{Lineage, SentMessage};
+use sequent_runlog::{DynamoStorage, TransactionRows};
 use sequent_tables::{
-    Key, Label, PageRequest, Row, Write, attribute,
+    Key, Label, Row, Write, attribute,
     attributes::{CLAIMED, LEASE_EPOCH},
     key,
 };
 
 use super::{CLAIM, NewRun, PARENT, PROJECT, RESERVATION, configuration};
 use crate::{
-    Error, Message, Project, ProjectName, Run, RunCost, RunOptions, RunStatus, RunStore, TokenUsage,
-    outbox::queued, turn,
+    Continues, Error, Message, Project, ProjectName, Run, RunCost, RunOptions, RunStatus, RunStore,
+    TokenUsage, outbox::queued, tree::Position, turn,
 };
 
 /// The place of a new run among the runs of its project.
@@ -28,20 +28,43 @@ pub(super) enum InitialState {
     Waiting,
 }
 
+impl InitialState {
+    /// Returns `true` if the run claims the turn when it is created.
+    pub(super) const fn claims_turn(self) -> bool {
+        match self {
+            Self::Claimed | Self::Next => true,
+            Self::Waiting => false,
+        }
+    }
+}
+
 /// The writes that come with the first segment of a run, in order, with the labels of their conditions.
 pub(super) struct NewRows(Vec<(Write, Option<Label>)>);
 
 impl NewRows {
-    pub(super) async fn of(
+    /// Finds the place of the run in its conversation.
+    pub(super) async fn position(runs: &RunStore, new: &NewRun) -> Result<Position, Error> {
+        let is_first = new.new_project || new.parent.is_some();
+        match new.continues {
+            Continues::Head | Continues::HeadWithout(_) if is_first => Ok(Position::default()),
+            _ if is_first => Err(Error::UnknownTurn),
+            continues => Position::of(runs.tables(), new.tenant, new.project, continues).await,
+        }
+    }
+
+    pub(super) fn of(
         runs: &RunStore,
         new: &NewRun,
+        position: Position,
         message_id: MessageId,
         now: Timestamp,
         initial: InitialState,
     ) -> Result<Self, Error> {
+        let lineage = position.lineage;
+        let pending = pending(new, lineage);
         let run = match initial {
-            InitialState::Claimed => leased_row(runs, new, now)?,
-            InitialState::Next | InitialState::Waiting => queued(run_row(new, &pending(new))?, new.run, now),
+            InitialState::Claimed => leased_row(runs, new, &pending, now)?,
+            InitialState::Next | InitialState::Waiting => queued(pending.row(new.tenant)?, new.run, now),
         };
         // A child works in its parent's project without answering there: it needs no turn and sends no message.
         if let Some(parent) = new.parent {
@@ -50,27 +73,21 @@ impl NewRows {
             return Ok(Self(vec![(require_parent, Some(PARENT)), (Write::insert(run), None)]));
         }
         let said = SentMessage { id: message_id, content: new.content.clone() };
-        let message = Message::of_person(new.project, new.run, &said);
-        let message = Row::new(&key::message(new.tenant, new.project, new.run, 0), &message)?;
+        let message = Message::of_person(&pending, &said);
+        let place = key::message(new.tenant, new.project, lineage.depth, new.run, 0);
         let mut rows = Self(vec![
-            (project(new, now, initial)?, Some(PROJECT)),
+            (project(new, position, now, initial)?, Some(PROJECT)),
             (Write::insert(run), None),
-            (Write::put(message), None),
+            (Write::put(Row::new(&place, &message)?), None),
         ]);
         if initial == InitialState::Waiting {
-            rows.push(Write::insert(turn::waiting_row(new.key(), new.project)?));
+            rows.push(Write::insert(turn::waiting_row(new.key(), new.project, lineage)?));
         }
         if let Some(reservation) = new.reservation.as_deref() {
             rows.0.push((reservation.update(new.tenant, new.run, now).into(), Some(RESERVATION)));
         }
         let claims = new.claims.iter().chain(&new.rows);
         rows.0.extend(claims.map(|claim| (claim.clone(), Some(CLAIM))));
-        if let Some(former) = new.replaces {
-            // No message leads to the replaced run any more.
-            let former = LogKey { run: former, ..new.key() };
-            rows.push(Write::put(turn::replaced_row(former, new.project)?));
-        }
-        replaced(runs, new).await?.iter().map(Write::delete).for_each(|deletion| rows.push(deletion));
         Ok(rows)
     }
 
@@ -92,21 +109,26 @@ impl NewRows {
 }
 
 /// The row of a run that has an owner from its creation.
-fn leased_row(runs: &RunStore, new: &NewRun, now: Timestamp) -> Result<Row, Error> {
-    let running = Run { status: RunStatus::Running, started_at: Some(now), ..pending(new) };
-    Ok(DynamoStorage::leased(run_row(new, &running)?, new.run, now + runs.settings().lease))
+fn leased_row(runs: &RunStore, new: &NewRun, pending: &Run, now: Timestamp) -> Result<Row, Error> {
+    let running = Run { status: RunStatus::Running, started_at: Some(now), ..pending.clone() };
+    Ok(DynamoStorage::leased(running.row(new.tenant)?, new.run, now + runs.settings().lease))
 }
 
-/// The write of the project: a new row, or the turn that the run claims or waits for.
-fn project(new: &NewRun, now: Timestamp, initial: InitialState) -> Result<Write, Error> {
+/// The write of the project: a new row, or the turn that the run claims or waits for. The run becomes the head.
+fn project(
+    new: &NewRun,
+    position: Position,
+    now: Timestamp,
+    initial: InitialState,
+) -> Result<Write, Error> {
     if !new.new_project {
-        return Ok(match initial {
-            InitialState::Claimed | InitialState::Next => {
-                turn::claim_for_new(new.key(), new.project, now).into()
-            }
-            InitialState::Waiting => turn::wait_for(new.key(), new.project, now).into(),
-        });
+        let update = match initial.claims_turn() {
+            true => turn::claim_for_new(new.key(), new.project, now),
+            false => turn::wait_for(new.key(), new.project, now),
+        };
+        return Ok(position.move_head(update, new.run).into());
     }
+    let next = position.lineage.next(new.run);
     let project = Project {
         id: new.project,
         name: ProjectName::from_message(&new.content.text()),
@@ -114,57 +136,35 @@ fn project(new: &NewRun, now: Timestamp, initial: InitialState) -> Result<Write,
         created_at: now,
         updated_at: now,
         live_run_id: Some(new.run),
+        head: Some(new.run),
+        next,
         deleting: false,
     };
     let claimed: Vec<Key> = new.claims.iter().filter_map(Write::row_key).collect();
-    Ok(Write::insert(Row::new(&key::project(new.tenant, new.project), &project)?.set(CLAIMED, claimed)))
-}
-
-/// The keys of the messages in the conversation that the new run replaces. Their number is bounded, because a run takes a
-/// limited number of messages and answers each once at most.
-async fn replaced(runs: &RunStore, new: &NewRun) -> Result<Vec<Key>, Error> {
-    let Some(replaced) = new.replaces else { return Ok(Vec::new()) };
-    let prefix = key::message_prefix(replaced);
-    let mut keys: Vec<Key> = Vec::new();
-    let mut after = prefix.clone();
-    loop {
-        let list = PageRequest::new(key::messages(new.tenant, new.project)).oldest_first();
-        let page = runs.tables().page_items(&list.after(after).limit(Some(PageRequest::MAX_LIMIT))).await?;
-        let found = page.items.iter().filter_map(Key::of_item).filter(|key| key.sk().starts_with(&prefix));
-        let known = keys.len();
-        keys.extend(found);
-        match keys.last() {
-            // A page ends at 1 MB, so there may be more.
-            Some(last) if keys.len() > known => after = last.sk().to_owned(),
-            _ => return Ok(keys),
-        }
-    }
+    let row = Row::new(&key::project(new.tenant, new.project), &project)?;
+    Ok(Write::insert(row.set(CLAIMED, claimed).set("next", next)))
 }
 
 /// The run before its first execution.
-fn pending(new: &NewRun) -> Run {
+fn pending(new: &NewRun, lineage: Lineage) -> Run {
     Run {
         id: new.run,
         project_id: new.project,
         user_id: new.user,
         parent_run_id: new.parent_run(),
+        after: lineage.after,
         status: RunStatus::Pending,
         model: new.model.clone(),
-        options: RunOptions::from(&configuration(new)),
+        options: RunOptions::from(&configuration(new, lineage)),
         interrupts: Vec::new(),
         usage: TokenUsage::default(),
         cost: RunCost::default(),
         error: None,
         opens_project: new.new_project,
+        lineage,
         waiting: None,
         created_at: new.run.created_at(),
         started_at: None,
         completed_at: None,
     }
-}
-
-fn run_row(new: &NewRun, run: &Run) -> Result<Row, Error> {
-    let row = Row::new(&key::run(new.tenant, new.run), run)?;
-    let row = row.gsi1(key::run_of_user(new.tenant, new.user, new.run));
-    Ok(if run.opens_project { row.set("opens_project", true) } else { row })
 }

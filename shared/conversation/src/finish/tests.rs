@@ -149,7 +149,7 @@ async fn a_run_whose_account_is_lost_ends() {
         tries += 1;
         match rows.join(Transaction::new(), omitted).run(conversation.runs.tables()).await {
             Ok(()) => break,
-            Err(refused) => omitted = omitted.with_refused(&refused).unwrap(),
+            Err(refused) => omitted = omitted.with_refused(&refused, false).unwrap(),
         }
     }
     assert_eq!((tries, omitted.settlement), (3, true));
@@ -163,9 +163,9 @@ fn there_is_an_end_to_what_can_be_left_out() {
     for refused in [of_no_row, of_the_request] {
         let mut omitted = Some(Omitted::default());
         for expected in [(true, false), (true, true)] {
-            omitted = omitted.unwrap().with_refused(&refused);
+            omitted = omitted.unwrap().with_refused(&refused, false);
             assert_eq!(omitted.map(|omitted| (omitted.messages, omitted.settlement)), Some(expected));
         }
-        assert_eq!(omitted.unwrap().with_refused(&refused), None);
+        assert_eq!(omitted.unwrap().with_refused(&refused, false), None);
     }
 }

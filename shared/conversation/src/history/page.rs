@@ -8,7 +8,7 @@ use sequent_tables::{Item, Key, Page, decode, key};
 use serde::Serialize;
 
 use super::{AnswerParts, MessagePart, ShownMessage};
-use crate::{Error, Message, MessageRole};
+use crate::{Error, Message, MessageRole, branch::Siblings};
 
 /// A kind of message that is made of the rows and the log of a run.
 pub(super) trait Built: Serialize {
@@ -20,6 +20,8 @@ pub(super) trait Built: Serialize {
 #[derive(Debug)]
 pub(super) struct ExchangeRows {
     pub(super) run: RunId,
+    /// The runs that continue the same one, this one included. None if there is no other.
+    pub(super) siblings: Vec<RunId>,
     /// The key of the last row.
     last: Key,
     /// The messages with their positions in the run.
@@ -27,20 +29,24 @@ pub(super) struct ExchangeRows {
 }
 
 /// Groups the rows by their runs.
-pub(super) fn exchanges_of(items: Vec<Item>) -> Result<Vec<ExchangeRows>, Error> {
+pub(super) fn exchanges_of(items: Vec<Item>, siblings: &Siblings) -> Result<Vec<ExchangeRows>, Error> {
     let mut runs: Vec<ExchangeRows> = Vec::new();
     for item in items {
         let Some(last) = Key::of_item(&item) else { continue };
         let message: Message = decode(item)?;
         let run = message.run_id;
-        let ordinal = last.sk().strip_prefix(&key::message_prefix(run)).and_then(|at| at.parse().ok());
+        let lineage = message.lineage;
+        let ordinal = key::parse_message(&last).map(|(.., ordinal)| ordinal);
         let row = (ordinal.unwrap_or_default(), message);
         match runs.last_mut().filter(|exchange| exchange.run == run) {
             Some(exchange) => {
                 exchange.rows.push(row);
                 exchange.last = last;
             }
-            None => runs.push(ExchangeRows { run, last, rows: vec![row] }),
+            None => {
+                let siblings = siblings.of(lineage);
+                runs.push(ExchangeRows { run, siblings, last, rows: vec![row] });
+            }
         }
     }
     Ok(runs)
@@ -108,5 +114,6 @@ pub(super) fn shown(rows: &ExchangeRows, parts: Option<AnswerParts>) -> Vec<Show
             ShownMessage::of_answer(message, parts, is_shortened)
         }
     };
-    rows.rows.iter().map(message).collect()
+    let with_siblings = |message| ShownMessage { siblings: rows.siblings.clone(), ..message };
+    rows.rows.iter().map(message).map(with_siblings).collect()
 }

@@ -27,6 +27,11 @@ pub struct ShownMessage {
     #[cfg_attr(feature = "openapi", schema(required = false))]
     pub truncated: bool,
     pub status: MessageStatus,
+    /// The runs that continue the same run as `run_id` does, itself included, oldest first: other answers, or answers to other
+    /// forms of the question. Absent if there is no other.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(required = false))]
+    pub siblings: Vec<RunId>,
     /// The time at which the message was sent, or the answer ended.
     pub created_at: Timestamp,
 }
@@ -157,6 +162,7 @@ impl ShownMessage {
             parts,
             truncated: row.truncated,
             status: row.status,
+            siblings: Vec::new(),
             created_at: row.created_at,
         }
     }

@@ -1,5 +1,6 @@
 //! Messages in the form of the AI SDK, as `useChat` takes them at its start.
 
+use sequent_core::RunId;
 use sequent_event::{Attachment, DataPart, UserPart};
 use sequent_protocol::ui_message::{FoldedMessage, FoldedPart, Metadata};
 use serde::Serialize;
@@ -17,14 +18,26 @@ use crate::{Message, MessageRole};
 pub struct UiHistoryMessage {
     pub id: String,
     pub role: MessageRole,
-    /// The run, project, model, provider and usage of an answer.
+    /// The run, project, model, provider and usage of an answer. `siblings`: the runs that continue the same run as that of
+    /// the message, itself included, oldest first, if there are several.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
-    pub metadata: Option<Metadata>,
+    pub metadata: Option<UiMetadata>,
     /// The same parts as `useChat` has after the stream of the answer. Artifacts and messages that steered the run are
     /// parts of the type `data-sequent-event`.
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<Object>))]
     pub parts: Vec<UiHistoryPart>,
+}
+
+/// Metadata of a message.
+#[derive(Debug, Clone, Serialize)]
+pub struct UiMetadata {
+    /// The same as after the stream of the answer.
+    #[serde(flatten)]
+    pub of_answer: Option<Metadata>,
+    /// All runs that continue the same one, if there are several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub siblings: Vec<RunId>,
 }
 
 /// A part of a message.
@@ -81,7 +94,8 @@ pub(super) fn messages(rows: &ExchangeRows, parts: Option<AnswerParts>) -> Vec<U
             parts: vec![UiHistoryPart::OfPerson(PersonPart::Text { text: text.to_owned() })],
         }),
     };
-    [UiHistoryMessage::of_person(question)].into_iter().chain(answer).collect()
+    let messages = [UiHistoryMessage::of_person(question)].into_iter().chain(answer);
+    messages.map(|message| message.with_siblings(&rows.siblings)).collect()
 }
 
 /// The message that the run was started with, if it is among the rows.
@@ -90,6 +104,15 @@ fn question(rows: &ExchangeRows) -> Option<&Message> {
 }
 
 impl UiHistoryMessage {
+    fn with_siblings(mut self, siblings: &[RunId]) -> Self {
+        if !siblings.is_empty() {
+            let metadata = self.metadata.take();
+            let of_answer = metadata.and_then(|metadata| metadata.of_answer);
+            self.metadata = Some(UiMetadata { of_answer, siblings: siblings.to_vec() });
+        }
+        self
+    }
+
     fn of_person(row: &Message) -> Self {
         let parts = match row.parts.as_slice() {
             [] => vec![PersonPart::Text { text: row.content.clone() }],
@@ -103,7 +126,7 @@ impl UiHistoryMessage {
         Self {
             id: message.id.to_string(),
             role: MessageRole::Assistant,
-            metadata: Some(message.metadata),
+            metadata: Some(UiMetadata { of_answer: Some(message.metadata), siblings: Vec::new() }),
             parts: message.parts.into_iter().map(UiHistoryPart::OfAnswer).collect(),
         }
     }

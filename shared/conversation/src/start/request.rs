@@ -1,13 +1,13 @@
 //! A request to start a run: its message, its project, and the policy for a project that is busy.
 
 use sequent_billing::PricedRequest;
-use sequent_core::{MicroUsd, MissingScope, Principal, ProjectId, RunId, Scope};
+use sequent_core::{MicroUsd, MissingScope, Principal, ProjectId, Scope};
 use sequent_event::CancelReason;
 use sequent_model::ModelName;
 use sequent_tables::idempotency;
 use serde::{Deserialize, Serialize};
 
-use crate::{Prompt, RunOptions};
+use crate::{Continues, Prompt, RunOptions};
 
 /// The policy for a project that has a live run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,17 +51,17 @@ pub struct RunRequest {
     pub options: RunOptions,
     /// The policy for a project that has a live run.
     pub on_conflict: OnConflict,
-    /// The run whose messages this one replaces in the conversation. An API key needs `runs:write`.
-    pub replaces: Option<RunId>,
+    /// The place in the conversation.
+    pub continues: Continues,
     /// The idempotency key of the request. A retry with the same key leads to the same run.
     pub idempotency: Option<idempotency::Request>,
 }
 
 impl RunRequest {
-    /// Checks that the caller may end a live run, or delete the messages of one that has ended, if the request does so.
+    /// Checks that the caller may end a live run, if the request does so.
     pub(super) fn authorise(&self) -> Result<(), MissingScope> {
         let may_end = self.on_conflict.reason_to_end().is_some();
-        if may_end || self.replaces.is_some() { self.caller.require(Scope::RunsWrite) } else { Ok(()) }
+        if may_end { self.caller.require(Scope::RunsWrite) } else { Ok(()) }
     }
 
     /// Returns the parts of the request that its price depends on. `content` is the text of the message.

@@ -62,7 +62,7 @@ impl Bench {
             model: None,
             options: RunOptions::default(),
             on_conflict: OnConflict::Reject,
-            replaces: None,
+            continues: Continues::Head,
             idempotency: None,
         }
     }
@@ -201,18 +201,17 @@ async fn a_project_whose_live_run_has_no_row_is_not_busy() {
 }
 
 #[tokio::test]
-async fn a_key_for_chat_alone_deletes_no_messages() {
+async fn a_key_for_chat_alone_deletes_no_messages_and_may_add_an_answer() {
     let mut bench = Bench::new().await;
     let first = bench.starter.submit(&bench.request(Destination::or_new(None))).await.expect("started");
     bench.caller.scopes = Scopes::NONE.with(Scope::Chat);
     let request = bench.request(Destination::Project(first.project));
-    for request in [
-        RunRequest { replaces: Some(first.run), ..request.clone() },
-        RunRequest { on_conflict: OnConflict::Rollback, ..request.clone() },
-    ] {
-        let refused = bench.starter.submit(&request).await.map(|started| started.run);
-        assert!(matches!(refused, Err(Error::Scope(_))), "{refused:?}");
-    }
+    let rollback = RunRequest { on_conflict: OnConflict::Rollback, ..request.clone() };
+    let refused = bench.starter.submit(&rollback).await.map(|started| started.run);
+    assert!(matches!(refused, Err(Error::Scope(_))), "{refused:?}");
+    let continues = Continues::Beside(first.run);
+    let another = RunRequest { continues, on_conflict: OnConflict::Enqueue, ..request };
+    bench.starter.submit(&another).await.expect("it deletes nothing");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-use sequent_event::{RunOutcome, Usage};
+use sequent_event::{CancelReason, RunOutcome, Usage};
 use sequent_runlog::MAX_BYTES;
 use sequent_tables::{
     Item, Update, attribute_of,
@@ -132,31 +132,11 @@ async fn a_run_that_has_ended_and_a_project_that_is_deleted_take_no_message() {
     assert_eq!(conversation.messages().await.len(), 1, "no message was stored");
 }
 
-#[tokio::test]
-async fn a_replaced_run_leaves_no_message_however_often_it_was_steered() {
-    let conversation = Conversation::new().await;
-    let before = conversation.asking();
-    let writer = conversation.begin(&before).await;
-    conversation.end(&writer, &before, response("Hello.", 1, "stop"), RunOutcome::Success).await;
-    let new = conversation.asking();
-    let writer = conversation.begin(&new).await;
-    for told in 1..=6 {
-        append_all(&writer, response("Because.", told, "stop")).await;
-        writer.flush().await.unwrap();
-        steer_with(&conversation, new.key(), &"Why? ".repeat(13_000)).await.unwrap();
-    }
-    conversation.end(&writer, &new, response("So.", 7, "stop"), RunOutcome::Success).await;
-    let replacing = crate::NewRun { replaces: Some(new.run), ..conversation.asking() };
-    let _writer = conversation.begin(&replacing).await;
-    let runs: Vec<_> = conversation.messages().await.into_iter().map(|message| message.run_id).collect();
-    assert_eq!(runs, [before.run, before.run, replacing.run]);
-}
-
 /// The sizes of the run's messages as rows.
 async fn message_bytes(conversation: &Conversation, run: sequent_core::RunId) -> Vec<usize> {
     let is_message = |row: &Item| {
         let sort: Option<String> = attribute_of(row, "sk");
-        sort.is_some_and(|sort| sort.starts_with(&key::message_prefix(run)))
+        sort.is_some_and(|sort| sort.contains(&format!("#{run}#")))
     };
     let rows = sequent_tables::testing::all_rows(conversation.runs.tables()).await;
     rows.iter().filter(|row| is_message(row)).map(item_bytes).collect()
@@ -164,27 +144,27 @@ async fn message_bytes(conversation: &Conversation, run: sequent_core::RunId) ->
 
 /// DynamoDB may count the rows that a transaction deletes.
 #[tokio::test]
-async fn the_longest_run_can_be_replaced_in_one_transaction() {
+async fn the_longest_run_can_be_rolled_back_in_one_transaction() {
     let conversation = Conversation::new().await;
+    let before = conversation.asking();
+    let writer = conversation.begin(&before).await;
+    conversation.end(&writer, &before, response("Hello.", 1, "stop"), RunOutcome::Success).await;
     let longest = "y".repeat(Prompt::MAX_BYTES);
     let new = crate::NewRun { content: longest.clone().into(), ..conversation.asking() };
     let writer = conversation.begin(&new).await;
-    for _ in 0..MAX_STEERING_MESSAGES {
+    for told in 1..=u32::try_from(MAX_STEERING_MESSAGES).unwrap() {
+        append_all(&writer, response("Because.", told, "stop")).await;
         steer_with(&conversation, new.key(), &longest).await.unwrap();
     }
-    for told in 1..=1 + u32::try_from(MAX_STEERING_MESSAGES).unwrap() {
-        append_all(&writer, response(&"x".repeat(61_000), told, "stop")).await;
-    }
-    conversation.end(&writer, &new, Vec::new(), RunOutcome::Success).await;
-    let replaced = message_bytes(&conversation, new.run).await;
-    assert_eq!(replaced.len(), 66);
-    let deleted: usize = replaced.iter().sum();
-    // The message of the new run is a row, and an event of its first segment. The other rows are small.
-    let most = deleted + Prompt::MAX_BYTES + MAX_BYTES + 33 * 1024;
-    assert!(most <= TRANSACTION_BYTES, "{deleted} bytes are deleted");
+    let deleted: usize = message_bytes(&conversation, new.run).await.iter().sum();
+    assert!(deleted + MAX_BYTES <= TRANSACTION_BYTES, "{deleted} bytes are deleted");
 
-    let replacing =
-        crate::NewRun { content: longest.into(), replaces: Some(new.run), ..conversation.asking() };
-    let _writer = conversation.begin(&replacing).await;
+    let reason = CancelReason::RolledBack;
+    crate::cancel(&conversation.runs, new.key(), None, reason).await.unwrap();
+    conversation.end(&writer, &new, Vec::new(), RunOutcome::Cancelled).await;
     assert!(message_bytes(&conversation, new.run).await.is_empty());
+    let runs: Vec<_> = conversation.messages().await.into_iter().map(|message| message.run_id).collect();
+    assert_eq!(runs, [before.run, before.run]);
+    let project = conversation.projects().get(conversation.project).await.unwrap();
+    assert_eq!(project.head, Some(before.run), "the head is what the run continued");
 }

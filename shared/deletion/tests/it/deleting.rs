@@ -112,7 +112,7 @@ async fn a_conversation_is_gone_for_callers_as_soon_as_it_is_marked() {
     assert!(matches!(projects.delete(left.project).await, Err(Error::ProjectNotFound)));
     let cursors = CursorKey::new("a test".to_owned().into());
     assert!(projects.list(&cursors, None, None).await.unwrap().items.is_empty());
-    let messages = projects.messages(left.project, &cursors, None, None).await;
+    let messages = projects.messages(left.project).await;
     assert!(matches!(messages, Err(Error::ProjectNotFound)));
     assert!(matches!(runs.get_for_caller(left.first).await, Err(Error::RunNotFound)));
     let listed = runs.list(&cursors, None, None).await.unwrap().items;

@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use sequent_artifacts::{Artifact, Description, Digest, Entity, Export, Mention, Origin, Source};
-use sequent_conversation::{NewRun, ParentRun, Runs, SettleRun, TurnRequest, create, create_claimed, finish};
+use sequent_conversation::{
+    Continues, NewRun, ParentRun, Runs, SettleRun, TurnRequest, create, create_claimed, finish,
+};
 use sequent_core::{
     ArtifactId, InterruptId, JobId, MessageId, MicroUsd, ProjectId, RunId, Timestamp, UserId,
 };
@@ -25,7 +27,7 @@ type Owner = Box<Writer<DynamoStorage>>;
 /// The runs of the conversation.
 pub(crate) struct Left {
     pub(crate) project: ProjectId,
-    /// Ended, and replaced by the next.
+    /// Ended. The next one is its sibling.
     pub(crate) first: RunId,
     pub(crate) child: RunId,
     /// Waits for a person.
@@ -61,7 +63,7 @@ pub(crate) async fn conversation(bench: &Bench) -> Left {
     };
     Box::pin(answer(bench, &first, &child)).await;
     let again = NewRun::new(bench.tenant, user, project, word("again"));
-    let asking = NewRun { replaces: Some(first.run), ..again };
+    let asking = NewRun { continues: Continues::Beside(first.run), ..again };
     Box::pin(ask(bench, &asking)).await;
     let waiting = NewRun::new(bench.tenant, user, project, word("next"));
     create(&bench.runs(), &waiting, TurnRequest::Wait).await.unwrap();

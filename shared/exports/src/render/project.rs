@@ -6,7 +6,6 @@ use sequent_artifacts::{Artifacts, Error as ArtifactError};
 use sequent_conversation::{Error as ConversationError, Message, MessageRole, Project, Projects};
 use sequent_core::{ProjectId, RunId};
 use sequent_jobs::{Context, Failed};
-use sequent_tables::CursorKey;
 use serde_json::json;
 
 use super::{File, computed, failed, one_line, run};
@@ -22,8 +21,9 @@ const MAX_ARTIFACTS: usize = 500;
 
 /// Builds the archive of a conversation.
 pub(super) async fn file(artifacts: &Artifacts, context: &Context, id: ProjectId) -> Result<File, Failed> {
-    let project = Projects::new(context.store(), context.tenant).get(id).await.map_err(gone)?;
-    let messages = messages(context, id).await?;
+    let projects = Projects::new(context.store(), context.tenant);
+    let project = projects.get(id).await.map_err(gone)?;
+    let messages = projects.messages(id).await.map_err(gone)?;
     let title = project.name.as_str().to_owned();
     let mut files = Files { left: MAX_BYTES, files: Vec::new() };
     let about = json!({"project": project, "messages": messages});
@@ -73,22 +73,6 @@ impl Files {
     }
 }
 
-async fn messages(context: &Context, id: ProjectId) -> Result<Vec<Message>, Failed> {
-    let projects = Projects::new(context.store(), context.tenant);
-    // The cursors never leave this process, so any key will do.
-    let cursors = CursorKey::new(fastrand::u128(..).to_string().into());
-    let mut all = Vec::new();
-    let mut cursor = None;
-    loop {
-        let page = projects.messages(id, &cursors, cursor.as_deref(), Some(100)).await.map_err(gone)?;
-        cursor = page.next_cursor(&cursors);
-        all.extend(page.items);
-        if cursor.is_none() {
-            return Ok(all);
-        }
-    }
-}
-
 fn gone(error: ConversationError) -> Failed {
     match error {
         ConversationError::ProjectNotFound => {
@@ -134,6 +118,7 @@ fn file_name(title: &str) -> String {
 mod tests {
     use sequent_conversation::MessageStatus;
     use sequent_core::{MessageId, Timestamp};
+    use sequent_event::Lineage;
 
     use super::*;
 
@@ -143,6 +128,7 @@ mod tests {
             id: MessageId::new(),
             project_id: ProjectId::new(),
             run_id: RunId::new(),
+            lineage: Lineage::default(),
             role: MessageRole::Assistant,
             content: "Tides".to_owned(),
             parts: Vec::new(),

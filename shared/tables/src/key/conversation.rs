@@ -22,17 +22,32 @@ pub fn projects(tenant: TenantId) -> Partition {
     Partition::table(format!("{tenant}#projects"))
 }
 
-/// A message of a project: the `ordinal`-th that a run added to it. The key contains the run, so that a conversation is
-/// read in the order of its turns even if a message waited for an earlier answer.
+/// A message of a project: the `ordinal`-th that a run added to it. `depth` is the number of runs that the run continues,
+/// so that a conversation is read in the order of its turns, whatever the clocks of those who created them said.
 #[must_use]
-pub fn message(tenant: TenantId, project: ProjectId, run: RunId, ordinal: usize) -> Key {
-    Key::new(format!("{tenant}#messages#{project}"), format!("{}{ordinal:04}", message_prefix(run)))
+pub fn message(tenant: TenantId, project: ProjectId, depth: u32, run: RunId, ordinal: usize) -> Key {
+    let sk = format!("{}{ordinal:04}", message_prefix(depth, run));
+    Key::new(format!("{tenant}#messages#{project}"), sk)
 }
 
 /// The beginning of the sort keys of a run's messages.
 #[must_use]
-pub fn message_prefix(run: RunId) -> String {
-    format!("{run}#")
+pub fn message_prefix(depth: u32, run: RunId) -> String {
+    format!("{}{run}#", depth_prefix(depth))
+}
+
+/// The beginning of the sort keys of the messages of all runs that continue so many others.
+#[must_use]
+pub fn depth_prefix(depth: u32) -> String {
+    format!("{depth:06}#")
+}
+
+/// Returns the depth, the run and the position in the run of a message's key.
+#[must_use]
+pub fn parse_message(key: &Key) -> Option<(u32, RunId, usize)> {
+    let mut parts = key.sk.splitn(3, '#');
+    let depth = parts.next()?.parse().ok()?;
+    Some((depth, parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
 /// All messages of a project.
@@ -41,13 +56,13 @@ pub fn messages(tenant: TenantId, project: ProjectId) -> Partition {
     Partition::table(format!("{tenant}#messages#{project}"))
 }
 
-/// A run that waits for the turn of its project.
+/// A run that waits for the turn of its project. A run comes after those that it continues: see [`message`].
 #[must_use]
-pub fn waiting_run(tenant: TenantId, project: ProjectId, run: RunId) -> Key {
-    Key::new(format!("{tenant}#waiting#{project}"), run)
+pub fn waiting_run(tenant: TenantId, project: ProjectId, depth: u32, run: RunId) -> Key {
+    Key::new(format!("{tenant}#waiting#{project}"), format!("{}{run}", depth_prefix(depth)))
 }
 
-/// The runs that wait for the turn of a project, in the order in which they were sent.
+/// The runs that wait for the turn of a project, in the order in which they have it.
 #[must_use]
 pub fn waiting_runs(tenant: TenantId, project: ProjectId) -> Partition {
     Partition::table(format!("{tenant}#waiting#{project}"))
@@ -71,14 +86,15 @@ pub fn runs(tenant: TenantId) -> Partition {
     Partition::table(format!("{tenant}#runs"))
 }
 
-/// Returns the tenant, the project and the run of a key, or `None` if it is not the key of a waiting run.
+/// Returns the tenant, the project, the depth and the run of a key, or `None` if it is not the key of a waiting run.
 #[must_use]
-pub fn parse_waiting_run(key: &Key) -> Option<(TenantId, ProjectId, RunId)> {
+pub fn parse_waiting_run(key: &Key) -> Option<(TenantId, ProjectId, u32, RunId)> {
     let (tenant, project) = key.pk.split_once("#waiting#")?;
-    Some((tenant.parse().ok()?, project.parse().ok()?, key.sk.parse().ok()?))
+    let (depth, run) = key.sk.split_once('#')?;
+    Some((tenant.parse().ok()?, project.parse().ok()?, depth.parse().ok()?, run.parse().ok()?))
 }
 
-/// A run whose messages another run has replaced, or which was rolled back: no message leads to it any more.
+/// A run that was rolled back: no message leads to it any more.
 #[must_use]
 pub fn replaced_run(tenant: TenantId, project: ProjectId, run: RunId) -> Key {
     Key::new(format!("{tenant}#replaced-runs#{project}"), run)

@@ -25,15 +25,17 @@ fn projects() -> Vec<Entry> {
                 .concat()
         }),
         entry("GET /api/projects/{id}", "id", |of| each_project(of, "")),
-        entry("PATCH /api/projects/{id}", "id name", |of| {
-            each_project(of, "").into_iter().map(|call| call.body(json!({"name": "theirs"}))).collect()
+        entry("PATCH /api/projects/{id}", "id name head", |of| {
+            let body = json!({"name": "theirs", "head": of.run});
+            each_project(of, "").into_iter().map(|call| call.body(body.clone())).collect()
         }),
         entry("DELETE /api/projects/{id}", "id", |of| each_project(of, "")),
         entry("POST /api/projects/{id}/generate_name", "id", |of| each_project(of, "/generate_name")),
-        entry("GET /api/projects/{id}/messages", "id limit cursor format", |of| {
+        entry("GET /api/projects/{id}/messages", "id limit cursor format branch", |of| {
             let cursor = &of.cursors.messages;
             let mut calls = each_project(of, "/messages");
             calls.extend(each_project(of, "/messages?format=ui"));
+            calls.extend(each_project(of, &format!("/messages?branch={}", of.run)));
             calls.push(missing(format!("/api/projects/{}/messages?cursor={cursor}", of.project)));
             calls.extend(list(&format!("/api/projects/{}/messages", of.home), cursor));
             calls
@@ -45,10 +47,10 @@ fn chats() -> Vec<Entry> {
     vec![
         entry(
             "POST /api/chat/send",
-            "Idempotency-Key project_id message content model on_conflict output_schema parameters temperature top_p max_output_tokens stop reasoning_effort seed",
+            "Idempotency-Key project_id message content model on_conflict after output_schema parameters temperature top_p max_output_tokens stop reasoning_effort seed",
             |of| {
                 let send = |project: &String, on_conflict: &str| {
-                    let body = json!({"project_id": project, "message": {"content": QUESTION}, "on_conflict": on_conflict});
+                    let body = json!({"project_id": project, "message": {"content": QUESTION}, "on_conflict": on_conflict, "after": of.run});
                     missing("/api/chat/send".to_owned()).body(body)
                 };
                 let mut calls = vec![send(&of.project, "reject")];
@@ -63,11 +65,12 @@ fn chats() -> Vec<Entry> {
         ),
         entry(
             "POST /api/chat",
-            "Idempotency-Key id messages message role parts type text content trigger model on_conflict parameters temperature top_p max_output_tokens stop reasoning_effort seed",
+            "Idempotency-Key id messages message role parts type text content trigger messageId model on_conflict parameters temperature top_p max_output_tokens stop reasoning_effort seed",
             |of| {
                 let submit = |id: &String, trigger: &str, on_conflict: &str| {
                     let body = json!({
                         "id": id, "messages": [ui_message()], "trigger": trigger, "on_conflict": on_conflict,
+                        "messageId": of.run,
                     });
                     missing("/api/chat".to_owned()).body(body)
                 };
@@ -121,11 +124,11 @@ fn runs() -> Vec<Entry> {
         }),
         entry(
             "POST /api/runs",
-            "Idempotency-Key project_id input model on_conflict orchestration deliverable_type tools budget max_steps \
+            "Idempotency-Key project_id input model on_conflict after orchestration deliverable_type tools budget max_steps \
              max_tokens max_cost_micro_usd max_seconds output_schema parameters temperature top_p max_output_tokens stop reasoning_effort seed",
             |of| {
                 let create = |project: &String, on_conflict: &str| {
-                    let body = json!({"project_id": project, "input": QUESTION, "on_conflict": on_conflict});
+                    let body = json!({"project_id": project, "input": QUESTION, "on_conflict": on_conflict, "after": of.run});
                     missing("/api/runs".to_owned()).body(body)
                 };
                 let mut calls = vec![create(&of.project, "reject")];
@@ -154,10 +157,10 @@ fn runs() -> Vec<Entry> {
         }),
         entry(
             "POST /api/v1/agent/chat",
-            "Idempotency-Key thread_id message model on_conflict output_schema parameters temperature top_p max_output_tokens stop reasoning_effort seed",
+            "Idempotency-Key thread_id message model on_conflict after output_schema parameters temperature top_p max_output_tokens stop reasoning_effort seed",
             |of| {
                 let send = |on_conflict| {
-                    let body = json!({"thread_id": of.live_project, "message": QUESTION, "on_conflict": on_conflict});
+                    let body = json!({"thread_id": of.live_project, "message": QUESTION, "on_conflict": on_conflict, "after": of.run});
                     missing("/api/v1/agent/chat".to_owned()).body(body)
                 };
                 ON_CONFLICT.map(send).into()
