@@ -3,6 +3,7 @@
 //! Thin: each handler parses, authorises, calls [`sequent_conversation`] and renders. A project of another
 //! tenant is not found.
 
+mod fork;
 mod messages;
 mod projects;
 mod title;
@@ -73,6 +74,10 @@ fn routed() -> OpenApiRouter<App> {
         .routes(scoped(
             &[Scope::ProjectsWrite],
             routes!(projects::create_project).layer(from_fn(idempotency::layer)),
+        ))
+        .routes(scoped(
+            &[Scope::ProjectsWrite],
+            routes!(fork::fork_project).layer(from_fn(idempotency::layer)),
         ))
         .routes(scoped(&[Scope::ProjectsRead], routes!(projects::get_project)))
         .routes(scoped(&[Scope::ProjectsWrite], routes!(projects::update_project, projects::delete_project)))

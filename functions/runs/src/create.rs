@@ -9,7 +9,7 @@ use sequent_attachments::{MessageContent, accept};
 use sequent_conversation::{
     Destination, OnConflict, Projects, Run, RunLimits, RunOptions, RunRequest, TurnReference,
 };
-use sequent_core::{ProjectId, Scope};
+use sequent_core::{Principal, ProjectId, Scope};
 use sequent_documents::DocumentKind;
 use sequent_event::Orchestration;
 use sequent_http::{
@@ -141,8 +141,13 @@ pub(crate) async fn create(
         continues,
         idempotency: key.map(|key| key.request(caller.tenant, "runs.create", payload)),
     };
-    let started = Box::pin(app.starter.submit(&request)).await?;
-    let run = app.runs_of(&caller).get(started.run).await?;
+    submit(&app, &caller, &request).await
+}
+
+/// Starts the run and answers with its row.
+pub(crate) async fn submit(app: &App, caller: &Principal, request: &RunRequest) -> Result<Response, Problem> {
+    let started = Box::pin(app.starter.submit(request)).await?;
+    let run = app.runs_of(caller).get(started.run).await?;
     let location = HeaderValue::try_from(format!("/api/runs/{}", run.id)).expect("ids are ASCII");
     let mut response = (StatusCode::ACCEPTED, [(header::LOCATION, location)], Json(run)).into_response();
     if started.replayed {

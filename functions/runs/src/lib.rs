@@ -5,6 +5,7 @@
 mod cancel;
 mod context;
 mod create;
+mod replay;
 mod runs;
 mod steer;
 
@@ -55,6 +56,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 fn routed() -> OpenApiRouter<App> {
     let starts = OpenApiRouter::new()
         .routes(scoped(&[Scope::Chat], routes!(create::create)))
+        .routes(scoped(&[Scope::Chat], routes!(replay::replay)))
         .route_layer(Extension(Class::Chat));
     OpenApiRouter::with_openapi(openapi::base())
         .merge(starts)

@@ -7,9 +7,8 @@
 
 mod occurrence;
 
-use sequent_conversation::{Error, MessageRole, Runs};
+use sequent_conversation::{Error, MessageRole};
 use sequent_event::{State, ToolCall, TranscriptEntry};
-use sequent_runlog::LogKey;
 use sequent_tables::key;
 use sequent_tool::{Tool, WebAccess, web_fetch::NAME};
 use serde_json::Value;
@@ -56,7 +55,8 @@ impl WebRules {
         };
         let lineage = parent.as_deref().unwrap_or(&execution.state).configuration.lineage;
         let project = execution.run.project_id;
-        let earlier = earlier::rows_before(&execution.engine.storage, execution.key.tenant, project, lineage).await?;
+        let earlier =
+            earlier::rows_before(&execution.engine.storage, execution.key.tenant, project, lineage).await?;
         let of_people = earlier.iter().filter(|message| message.role == MessageRole::User);
         let said_before = of_people.map(|message| message.readable().into_owned()).collect();
         Ok(Self { said_before, parent, ..rules })

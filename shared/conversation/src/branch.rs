@@ -148,7 +148,8 @@ impl<'a> Branch<'a> {
         Ok(())
     }
 
-    async fn rows(
+    /// Reads a page of the rows. Adds the runs of all rows that were read to `siblings`.
+    pub(crate) async fn rows(
         &self,
         list: PageRequest,
         limit: Option<u32>,

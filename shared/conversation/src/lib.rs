@@ -26,6 +26,7 @@ mod create;
 mod deletion;
 mod error;
 mod finish;
+mod fork;
 mod history;
 mod lost_call;
 mod message;
@@ -38,6 +39,7 @@ mod projects;
 mod prompt;
 mod question;
 mod rebuild;
+mod replay;
 mod replies;
 mod retention;
 mod run;
@@ -62,6 +64,7 @@ pub use create::{NewRun, ParentRun, TurnRequest, create, create_claimed};
 pub use deletion::Deletion;
 pub use error::Error;
 pub use finish::{closing_bodies, finish};
+pub use fork::{NewFork, leave_shared_run};
 pub use history::{
     ArtifactPart, AttachmentPart, CallPart, CallState, History, MessagePart, PersonPart, ShownMessage,
     UiHistoryMessage, UiHistoryPart, UiMetadata,
@@ -77,6 +80,7 @@ pub use projects::Projects;
 pub use prompt::{Prompt, PromptError};
 pub use question::RunQuestion;
 pub use rebuild::{RebuildInput, RebuildProjections};
+pub use replay::opening_message;
 pub use retention::{ForgetInput, ForgetOldProjects};
 pub use run::{Run, RunCost, RunFailure, RunStatus, TokenUsage};
 pub use run_rows::RunRows;

@@ -19,8 +19,8 @@ const PROJECT: Label = Label::new("project");
 /// The projects of one tenant.
 #[derive(Debug, Clone, Copy)]
 pub struct Projects<'a> {
-    store: &'a Store,
-    tenant: TenantId,
+    pub(crate) store: &'a Store,
+    pub(crate) tenant: TenantId,
 }
 
 impl<'a> Projects<'a> {

@@ -3,8 +3,11 @@
 use sequent_core::{MessageId, MicroUsd, ProjectId, TenantId, Timestamp, UserId};
 use sequent_event::{Body, Role, RunOutcome, Usage};
 use sequent_runlog::{DynamoStorage, Finish, Settings, Writer};
+use sequent_tables::key;
 
-use crate::{Message, NewRun, ProjectName, Projects, RunStore, Runs, create_claimed, finish};
+use crate::{
+    Message, NewRun, Project, ProjectName, Projects, RunStore, Runs, branch::Branch, create_claimed, finish,
+};
 
 pub(crate) struct Conversation {
     pub(crate) runs: RunStore,
@@ -61,9 +64,12 @@ impl Conversation {
         }
     }
 
-    /// The messages of the conversation, oldest first.
+    /// The messages of the conversation, oldest first, also if it is being deleted.
     pub(crate) async fn messages(&self) -> Vec<Message> {
-        self.projects().latest_messages(self.project, 100).await.unwrap()
+        let store = self.runs.tables();
+        let project: Option<Project> = store.get(&key::project(self.tenant, self.project)).await.unwrap();
+        let branch = Branch::of_head(store, self.tenant, &project.unwrap()).await.unwrap();
+        branch.latest(100).await.unwrap()
     }
 }
 

@@ -140,7 +140,7 @@ pub(crate) async fn head_update(
 }
 
 /// Makes the run that `next` continues the head of the project.
-fn set_head(update: Update, next: Lineage) -> Update {
+pub(crate) fn set_head(update: Update, next: Lineage) -> Update {
     update.set("head", next.after).set("next", next)
 }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use sequent_artifacts::Artifacts;
-use sequent_conversation::{Deletion, RunStore};
+use sequent_conversation::{Deletion, RunStore, leave_shared_run};
 use sequent_core::{ProjectId, RunId, TenantId};
 use sequent_jobs::{Context, Done, Failed, JobKind, ProgressReporter, RetryPolicy};
 use sequent_runlog::{DynamoStorage, Settings};
@@ -87,7 +87,8 @@ impl Eraser {
         Ok(Done { writes: Some(Arc::new(writes)), ..Done::text(text) })
     }
 
-    /// Deletes the runs that the rows of a list name, and then the rows. Returns the number of the runs.
+    /// Deletes the runs that the rows of a list name, except those that another conversation shares, and then the rows. Returns
+    /// the number of the runs.
     async fn erase_list(&self, list: Partition) -> Result<usize, Error> {
         let mut erased = 0;
         loop {
@@ -99,6 +100,9 @@ impl Eraser {
             }
             let runs: BTreeSet<RunId> = keys.iter().filter_map(run_of).collect();
             for run in runs {
+                if !leave_shared_run(self.store(), self.tenant, self.project, run).await? {
+                    continue;
+                }
                 Box::pin(self.erase_run(run)).await?;
                 erased += 1;
                 self.progress.report(50, format!("{erased} runs were deleted"));

@@ -27,7 +27,8 @@ pub use billing::{
 pub use conversation::{
     ACTIVE_SHARDS, active_run, active_shard, deleted_run, depth_prefix, due_before, message, message_prefix,
     messages, offer, parse_message, parse_project, parse_run, parse_waiting_run, project, projects,
-    replaced_run, replaced_runs, run, run_log, run_of_user, runs, runs_of_user, waiting_run, waiting_runs,
+    replaced_run, replaced_runs, run, run_log, run_of_user, runs, runs_of_user, shared_run, sharers,
+    waiting_run, waiting_runs,
 };
 
 pub use job::{
@@ -290,6 +291,7 @@ mod tests {
                 replaced_run(ten, ProjectId::from_bits(other), RunId::from_bits(other)),
                 deleted_run(ten, RunId::from_bits(other)), job_about(ten, &text, JobId::from_bits(other)),
                 waiting_run(ten, ProjectId::from_bits(other), 7, RunId::from_bits(other)),
+                shared_run(ten, RunId::from_bits(other), ProjectId::from_bits(other)),
                 idempotency(ten, "op", &text), rate_limit(ten, "chat", 1), mcp_server(ten, &text),
                 web_access(ten),
                 artifact(ten, ArtifactId::from_bits(other)), upload(ten, ArtifactId::from_bits(other)),

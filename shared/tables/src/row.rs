@@ -24,6 +24,13 @@ impl Row {
         Ok(Self { item })
     }
 
+    /// The attributes of a row that was read, under another key.
+    #[must_use]
+    pub fn moved(mut item: Item, key: &Key) -> Self {
+        item.extend(key.attributes());
+        Self { item }
+    }
+
     /// Adds the row to the first index.
     #[must_use]
     pub fn gsi1(self, key: IndexKey) -> Self {

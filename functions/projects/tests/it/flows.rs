@@ -268,3 +268,31 @@ async fn the_head_of_a_project_moves_to_a_run_of_it_alone() {
     assert_eq!(list(head.as_str().unwrap()).await.json()["items"].as_array().unwrap().len(), 2);
     assert_eq!(list(&RunId::new().to_string()).await.status, 422);
 }
+
+#[tokio::test]
+async fn a_fork_shows_the_same_messages_in_both_forms() {
+    let deployment = Deployment::new().await;
+    let ada = deployment.sign_up("ada@example.com").await;
+    let project: ProjectId = PROJECT.parse().unwrap();
+    deployment.converse(&ada, project, "Hello").await;
+    let list = async |project: &str, query: &str| {
+        let path = format!("/api/projects/{project}/messages{query}");
+        deployment.send(&get(&path, &ada)).await.json()["items"].as_array().unwrap().clone()
+    };
+    let messages = list(PROJECT, "").await;
+    let fork = format!("/api/projects/{project}/fork");
+    let body = json!({"from": messages[1]["id"], "name": "Another way"});
+    let forked = deployment.send(&request("POST", &fork, &ada).json(&body)).await;
+    assert_eq!((forked.status.as_u16(), &forked.json()["name"]), (201, &json!("Another way")));
+    let id = forked.json()["id"].as_str().unwrap().to_owned();
+    assert_ne!(id, PROJECT);
+    assert_eq!(forked.json()["head"], messages[1]["run_id"]);
+    let parts =
+        |messages: &[Value]| messages.iter().map(|message| message["parts"].clone()).collect::<Vec<_>>();
+    assert_eq!(parts(&list(&id, "").await), parts(&messages));
+    assert_eq!(list(&id, "?format=ui").await, list(PROJECT, "?format=ui").await);
+    for from in [json!("start"), json!(RunId::new()), json!("x"), Value::Null] {
+        let refused = deployment.send(&request("POST", &fork, &ada).json(&json!({"from": from}))).await;
+        assert_eq!(refused.status, 422, "{from}");
+    }
+}

@@ -46,7 +46,8 @@ async fn a_project_is_read() {
       "user_id": "usr_1",
       "created_at": "[time]",
       "updated_at": "[time]",
-      "live_run_id": null
+      "live_run_id": null,
+      "head": "run_1"
     }
     "#);
     insta::assert_snapshot!(bench.answer("list").await, @r#"
@@ -59,7 +60,8 @@ async fn a_project_is_read() {
           "user_id": "usr_1",
           "created_at": "[time]",
           "updated_at": "[time]",
-          "live_run_id": null
+          "live_run_id": null,
+          "head": "run_1"
         }
       ],
       "next_cursor": null
@@ -75,7 +77,8 @@ async fn a_project_is_read() {
           "user_id": "usr_1",
           "created_at": "[time]",
           "updated_at": "[time]",
-          "live_run_id": null
+          "live_run_id": null,
+          "head": "run_1"
         }
       ],
       "next_cursor": null
@@ -143,7 +146,7 @@ async fn a_project_is_read() {
             "provider": "demo",
             "demo": true,
             "usage": {
-              "inputTokens": 555,
+              "inputTokens": 563,
               "outputTokens": 39,
               "costMicroUsd": 0
             }
@@ -197,7 +200,8 @@ async fn a_project_is_created_by_a_json_body_with_a_credential() {
       "user_id": "usr_1",
       "created_at": "[time]",
       "updated_at": "[time]",
-      "live_run_id": null
+      "live_run_id": null,
+      "head": null
     }
     "#);
     insta::assert_snapshot!(bench.answer("create-base64").await, @r#"
@@ -208,7 +212,8 @@ async fn a_project_is_created_by_a_json_body_with_a_credential() {
       "user_id": "usr_1",
       "created_at": "[time]",
       "updated_at": "[time]",
-      "live_run_id": null
+      "live_run_id": null,
+      "head": null
     }
     "#);
     insta::assert_snapshot!(bench.answer("create-cookie").await, @r#"
@@ -219,7 +224,8 @@ async fn a_project_is_created_by_a_json_body_with_a_credential() {
       "user_id": "usr_1",
       "created_at": "[time]",
       "updated_at": "[time]",
-      "live_run_id": null
+      "live_run_id": null,
+      "head": null
     }
     "#);
     insta::assert_snapshot!(bench.answer("create-anonymous").await, @r#"
@@ -296,7 +302,8 @@ async fn a_project_is_renamed() {
       "user_id": "usr_1",
       "created_at": "[time]",
       "updated_at": "[time]",
-      "live_run_id": null
+      "live_run_id": null,
+      "head": "run_1"
     }
     "#);
     insta::assert_snapshot!(bench.answer("generate-name").await, @r#"
@@ -307,7 +314,8 @@ async fn a_project_is_renamed() {
       "user_id": "usr_1",
       "created_at": "[time]",
       "updated_at": "[time]",
-      "live_run_id": null
+      "live_run_id": null,
+      "head": "run_1"
     }
     "#);
 }
@@ -344,4 +352,20 @@ async fn a_deleted_project_is_not_found() {
     }
     let list = bench.deployment.send(&request("GET", "/api/projects", &bench.ada)).await.json();
     assert_eq!(list, json!({ "items": [], "next_cursor": null }));
+}
+
+#[tokio::test]
+async fn a_fork_begins_with_a_turn_of_the_project() {
+    let bench = Bench::new().await;
+    insta::assert_snapshot!(bench.answer("fork").await, @r##"
+    422 application/problem+json
+    {
+      "type": "/api/errors#validation_failed",
+      "title": "Unprocessable Entity",
+      "status": 422,
+      "code": "validation_failed",
+      "detail": "The conversation has no such run or message. Name one that its list of messages shows.",
+      "instance": "[redacted]"
+    }
+    "##);
 }

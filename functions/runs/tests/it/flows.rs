@@ -232,3 +232,35 @@ async fn a_run_that_has_taken_many_messages_takes_no_more() {
     assert_eq!((answer.status.as_u16(), answer.code().as_str()), (409, "too_many_messages"));
     assert_eq!(answer.json()["max_messages"], 32);
 }
+
+#[tokio::test]
+async fn a_run_is_run_again_beside_itself() {
+    let deployment = Deployment::new().await;
+    let ada = deployment.sign_up("ada@example.com").await;
+    let run = RunId::new();
+    let owner = deployment.begin(&ada, run).await;
+    Box::pin(execute(deployment.engine(), log_key(&ada, run), owner, None)).await.unwrap();
+    let said = |bodies: &[Body]| {
+        bodies.iter().find_map(|body| match body {
+            Body::UserMessage { content, .. } => Some(content.text().into_owned()),
+            _ => None,
+        })
+    };
+    let first = said(&log(&deployment, &ada, run).await);
+    let path = format!("/api/runs/{run}/replay");
+    for (body, input) in [(json!({}), first), (json!({"input": "Why?"}), Some("Why?".to_owned()))] {
+        let body = json!({"on_conflict": "enqueue", "model": "demo", "input": body["input"]});
+        let again = deployment.send(&request("POST", &path, &ada).json(&body)).await;
+        assert_eq!(again.status, 202, "{}", again.text());
+        let row = again.json();
+        assert_eq!(
+            (&row["after"], &row["model"], &row["status"]),
+            (&Value::Null, &json!("demo"), &json!("pending"))
+        );
+        assert_eq!(row["project_id"], json!(project_of(&deployment, &ada, run).await));
+        let again = row["id"].as_str().unwrap().parse().unwrap();
+        assert_eq!(said(&log(&deployment, &ada, again).await), input);
+    }
+    let unknown = format!("/api/runs/{}/replay", RunId::new());
+    assert_eq!(deployment.send(&request("POST", &unknown, &ada).json(&json!({}))).await.status, 404);
+}

@@ -31,6 +31,7 @@ async fn a_created_run_is_pending() {
       "project_id": "prj_1",
       "user_id": "usr_1",
       "parent_run_id": null,
+      "after": null,
       "status": "pending",
       "model": null,
       "orchestration": "plan",
@@ -108,6 +109,7 @@ async fn a_run_is_shown() {
       "project_id": "prj_1",
       "user_id": "usr_1",
       "parent_run_id": null,
+      "after": null,
       "status": "success",
       "model": null,
       "orchestration": "direct",
@@ -190,6 +192,7 @@ async fn an_ended_run_is_not_cancelled_again() {
       "project_id": "prj_1",
       "user_id": "usr_1",
       "parent_run_id": null,
+      "after": null,
       "status": "success",
       "model": null,
       "orchestration": "direct",
@@ -288,4 +291,43 @@ async fn a_list_contains_runs_as_they_are_shown() {
         Golden::new("runs", &sequent_runs_function::openapi()).check(&event, &answer);
         assert_eq!(answer.json(), json!({ "items": [run], "next_cursor": null }), "{case}");
     }
+}
+
+#[tokio::test]
+async fn a_run_is_run_again() {
+    assert_snapshot!(answer("replay").await, @r#"
+    202 application/json
+    {
+      "id": "run_1",
+      "project_id": "prj_1",
+      "user_id": "usr_1",
+      "parent_run_id": null,
+      "after": null,
+      "status": "pending",
+      "model": "demo",
+      "orchestration": "direct",
+      "deliverable_type": null,
+      "tools": null,
+      "budget": {
+        "max_steps": null,
+        "max_tokens": null,
+        "max_cost_micro_usd": null,
+        "max_seconds": null
+      },
+      "scopes": null,
+      "interrupts": [],
+      "usage": {
+        "input_tokens": 0,
+        "output_tokens": 0
+      },
+      "cost": {
+        "micro_usd": 0,
+        "incomplete": false
+      },
+      "error": null,
+      "created_at": "[time]",
+      "started_at": null,
+      "completed_at": null
+    }
+    "#);
 }

@@ -272,7 +272,7 @@ async fn a_request_whose_conversation_was_changed_since_is_not_shown() {
         context.unwrap().unwrap().request
     };
     assert!(matches!(shown().await, SentRequest::Exact { messages, .. } if messages.len() == 3));
-    let place = key::message(bench.tenant, project, first.run, 1);
+    let place = key::message(bench.tenant, project, 0, first.run, 1);
     bench.engine.store().delete(&place).await.unwrap();
     assert_eq!(shown().await, SentRequest::Changed);
     let offers = bench.events(second.run).await;

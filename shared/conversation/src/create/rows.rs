@@ -115,12 +115,7 @@ fn leased_row(runs: &RunStore, new: &NewRun, pending: &Run, now: Timestamp) -> R
 }
 
 /// The write of the project: a new row, or the turn that the run claims or waits for. The run becomes the head.
-fn project(
-    new: &NewRun,
-    position: Position,
-    now: Timestamp,
-    initial: InitialState,
-) -> Result<Write, Error> {
+fn project(new: &NewRun, position: Position, now: Timestamp, initial: InitialState) -> Result<Write, Error> {
     if !new.new_project {
         let update = match initial.claims_turn() {
             true => turn::claim_for_new(new.key(), new.project, now),

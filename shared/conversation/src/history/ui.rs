@@ -46,7 +46,7 @@ pub struct UiMetadata {
 #[expect(missing_docs, reason = "the types say it")]
 pub enum UiHistoryPart {
     OfPerson(PersonPart),
-    OfAnswer(FoldedPart),
+    OfAnswer(Box<FoldedPart>),
 }
 
 /// A part of a person's message.
@@ -127,7 +127,7 @@ impl UiHistoryMessage {
             id: message.id.to_string(),
             role: MessageRole::Assistant,
             metadata: Some(UiMetadata { of_answer: Some(message.metadata), siblings: Vec::new() }),
-            parts: message.parts.into_iter().map(UiHistoryPart::OfAnswer).collect(),
+            parts: message.parts.into_iter().map(Box::new).map(UiHistoryPart::OfAnswer).collect(),
         }
     }
 }

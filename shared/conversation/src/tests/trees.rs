@@ -11,7 +11,8 @@ use sequent_runlog::{DynamoStorage, Writer};
 use sequent_tables::{CursorKey, limit::item_bytes};
 
 use crate::{
-    Continues, History, Message, MessageRole, NewRun, Runs, TurnRequest, cancel, claim, create,
+    Continues, Error, History, Message, MessageRole, NewFork, NewRun, Runs, TurnReference, TurnRequest,
+    cancel, claim, create,
     testing::{Conversation, append_all, response},
 };
 
@@ -176,6 +177,31 @@ impl Bench {
         self.head = Some(run);
     }
 
+    /// Forks the conversation and checks that the fork shows its beginning, and continues it.
+    async fn check_fork(&mut self, run: RunId) {
+        let Conversation { project, user, .. } = self.conversation;
+        let new = NewFork { project, from: TurnReference::Run(run), user, name: None, quotes: &[] };
+        let projects = self.conversation.projects();
+        let has_ended = |run: &RunId| self.turn(*run).is_answered;
+        let chain = self.chain(Some(run));
+        let forked = Box::pin(projects.fork(&new, Timestamp::now())).await;
+        if !chain.iter().all(has_ended) {
+            assert!(matches!(forked, Err(Error::Busy(_))), "{forked:?}");
+            return;
+        }
+        let fork = forked.unwrap();
+        assert_eq!(fork.head, Some(run));
+        let shown = projects.messages(fork.id).await.unwrap();
+        assert_eq!(outline(&shown), self.messages_of(&chain), "the fork from {run}");
+        for continues in [Continues::Head, Continues::Beside(run)] {
+            let next = NewRun { project: fork.id, continues, ..self.conversation.asking() };
+            create(&self.conversation.runs, &next, TurnRequest::Wait).await.unwrap();
+            let row = Runs::new(self.conversation.runs.tables(), next.tenant).get(next.run).await.unwrap();
+            let history = projects.messages_before(row.project_id, row.lineage, u32::MAX).await.unwrap();
+            assert_eq!(outline(&history), self.messages_of(&self.chain(row.after)));
+        }
+    }
+
     async fn answer(&mut self, Live { new, owner }: Live) {
         let said = response("So.", 1, "stop");
         self.conversation.end(&owner, &new, said, RunOutcome::Success).await;
@@ -206,10 +232,16 @@ impl Bench {
             assert_eq!(self.paged(None).await, expected, "the same, page by page");
             let through = self.messages_of(&self.chain(Some(self.newest_end(run))));
             assert_eq!(self.paged(Some(run)).await, through, "the branch of {run}");
+            Box::pin(self.check_fork(run)).await;
         }
         let row =
             Runs::new(self.conversation.runs.tables(), self.conversation.tenant).get(run).await.unwrap();
-        let history = self.conversation.projects().messages_before(row.project_id, row.lineage, u32::MAX).await.unwrap();
+        let history = self
+            .conversation
+            .projects()
+            .messages_before(row.project_id, row.lineage, u32::MAX)
+            .await
+            .unwrap();
         let after = self.turn(run).after;
         assert_eq!(outline(&history), self.messages_of(&self.chain(after)), "the history of {run}");
         assert_eq!(row.after, after);

@@ -2,7 +2,9 @@
 
 use sequent_artifacts::{Digest, Error as ArtifactError, Export, Origin, Source};
 use sequent_billing::{LedgerAccount, Posting, Quota, is_held, testing::books};
-use sequent_conversation::{Deletion, Error, NewRun, Runs, SettleRun, TurnRequest, create, create_claimed};
+use sequent_conversation::{
+    Deletion, Error, NewFork, NewRun, Runs, SettleRun, TurnReference, TurnRequest, create, create_claimed,
+};
 use sequent_core::{ArtifactId, MicroCredits, MicroUsd, ProjectId, RunId, Timestamp, UserId};
 use sequent_deletion::RunRecord;
 use sequent_documents::Format;
@@ -11,7 +13,7 @@ use sequent_jobs::{
     kinds::{HelloInput, HelloWorld},
 };
 use sequent_runlog::{LogKey, Storage as _};
-use sequent_tables::{CursorKey, Row, Update, Write, attribute, key};
+use sequent_tables::{CursorKey, PageRequest, Row, Update, Write, attribute, key};
 
 use crate::{
     bench::{Bench, WORD},
@@ -73,6 +75,38 @@ async fn no_word_of_a_deleted_conversation_is_left() {
 
 fn entries(postings: &[Posting]) -> Vec<String> {
     postings.iter().map(|posting| format!("{:?}", posting.entries)).collect()
+}
+
+#[tokio::test]
+async fn a_fork_keeps_the_runs_that_it_shares_with_a_deleted_conversation() {
+    let bench = Bench::new().await;
+    let left = conversation(&bench).await;
+    let from = TurnReference::Run(left.first);
+    let new = NewFork { project: left.project, from, user: UserId::new(), name: None, quotes: &[] };
+    let fork = Box::pin(bench.projects().fork(&new, Timestamp::now())).await.unwrap();
+    let again = NewFork { project: fork.id, ..new.clone() };
+    let again = Box::pin(bench.projects().fork(&again, Timestamp::now())).await.unwrap();
+    let runs = Runs::new(bench.store(), bench.tenant);
+    let mut history = Vec::new();
+    let mut kept = vec![left.project, fork.id, again.id];
+    for project in kept.clone() {
+        let history_of = bench.projects().messages(again.id).await.unwrap();
+        assert!(history.is_empty() || history == history_of, "{project} is not deleted yet");
+        history = history_of;
+        assert!(format!("{history:?}").contains(WORD));
+        assert!(
+            bench.storage.tail(LogKey { tenant: bench.tenant, run: left.first }).await.unwrap().is_some()
+        );
+        let owner = runs.get_for_caller(left.first).await.unwrap().project_id;
+        assert!(kept.contains(&owner), "the run is handed over");
+        kept.retain(|other| *other != project);
+        bench.projects().delete(project).await.unwrap();
+        let delivery = bench.delivery(project).await;
+        assert_eq!(bench.work(delivery).await, Worked::Success, "{:?}", bench.job(delivery).await.error);
+    }
+    assert_eq!(bench.places().await, NOTHING);
+    let sharers = PageRequest::new(key::sharers(bench.tenant, left.first));
+    assert!(bench.store().page_items(&sharers).await.unwrap().items.is_empty());
 }
 
 #[tokio::test]

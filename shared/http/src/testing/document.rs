@@ -5,12 +5,12 @@ use std::collections::HashSet;
 use serde_json::Value;
 
 /// The verbs that operations are named with.
-const VERBS: [&str; 47] = [
+const VERBS: [&str; 49] = [
     "add", "adjust", "answer", "buy", "call", "cancel", "change", "close", "complete", "continue", "create",
-    "delete", "end", "enqueue", "export", "follow", "generate", "get", "list", "listen", "manage", "name",
-    "offer", "open", "present", "preview", "receive", "redrive", "refresh", "register", "rename", "replace",
-    "request", "reset", "resume", "revoke", "send", "sign", "start", "steer", "stream", "submit", "suspend",
-    "unlock", "update", "upload", "verify",
+    "delete", "end", "enqueue", "export", "follow", "fork", "generate", "get", "list", "listen", "manage",
+    "name", "offer", "open", "present", "preview", "receive", "redrive", "refresh", "register", "rename",
+    "replace", "replay", "request", "reset", "resume", "revoke", "send", "sign", "start", "steer", "stream",
+    "submit", "suspend", "unlock", "update", "upload", "verify",
 ];
 
 /// Lists the violations of the rules, one per line; empty if there are none:

@@ -106,6 +106,18 @@ pub fn replaced_runs(tenant: TenantId, project: ProjectId) -> Partition {
     Partition::table(format!("{tenant}#replaced-runs#{project}"))
 }
 
+/// A conversation that shares a run of another one.
+#[must_use]
+pub fn shared_run(tenant: TenantId, run: RunId, project: ProjectId) -> Key {
+    Key::new(format!("{tenant}#shared-runs#{run}"), project)
+}
+
+/// The conversations that share a run of another one.
+#[must_use]
+pub fn sharers(tenant: TenantId, run: RunId) -> Partition {
+    Partition::table(format!("{tenant}#shared-runs#{run}"))
+}
+
 /// The record of a run whose conversation was deleted.
 #[must_use]
 pub fn deleted_run(tenant: TenantId, run: RunId) -> Key {

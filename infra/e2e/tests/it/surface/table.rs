@@ -30,6 +30,10 @@ fn projects() -> Vec<Entry> {
             each_project(of, "").into_iter().map(|call| call.body(body.clone())).collect()
         }),
         entry("DELETE /api/projects/{id}", "id", |of| each_project(of, "")),
+        entry("POST /api/projects/{id}/fork", "Idempotency-Key id from name", |of| {
+            let body = json!({"from": of.run, "name": "theirs"});
+            each_project(of, "/fork").into_iter().map(|call| call.body(body.clone())).collect()
+        }),
         entry("POST /api/projects/{id}/generate_name", "id", |of| each_project(of, "/generate_name")),
         entry("GET /api/projects/{id}/messages", "id limit cursor format branch", |of| {
             let cursor = &of.cursors.messages;
@@ -70,13 +74,14 @@ fn chats() -> Vec<Entry> {
                 let submit = |id: &String, trigger: &str, on_conflict: &str| {
                     let body = json!({
                         "id": id, "messages": [ui_message()], "trigger": trigger, "on_conflict": on_conflict,
-                        "messageId": of.run,
                     });
                     missing("/api/chat".to_owned()).body(body)
                 };
                 let mut calls = vec![
                     submit(&of.project, "submit-message", "reject"),
                     submit(&of.project, "regenerate-message", "reject"),
+                    missing("/api/chat".to_owned())
+                        .body(json!({"id": of.project, "messages": [ui_message()], "messageId": of.run})),
                     submit(&of.chat, "submit-message", "reject").is(Foreign::Own),
                     submit(&of.run, "submit-message", "reject").is(Foreign::Own),
                 ];
@@ -140,6 +145,10 @@ fn runs() -> Vec<Entry> {
         entry("GET /api/runs/{id}", "id", |of| each_run(of, "")),
         entry("GET /api/runs/{id}/context", "id step from", |of| each_run(of, "/context")),
         entry("POST /api/runs/{id}/cancel", "id", |of| each_run(of, "/cancel")),
+        entry("POST /api/runs/{id}/replay", "Idempotency-Key id input model on_conflict", |of| {
+            let body = json!({"input": QUESTION, "on_conflict": "enqueue"});
+            each_run(of, "/replay").into_iter().map(|call| call.body(body.clone())).collect()
+        }),
         entry("POST /api/runs/{id}/messages", "id content", |of| {
             each_run(of, "/messages")
                 .into_iter()
