@@ -4,6 +4,7 @@
 mod accounts;
 mod answers;
 mod artifacts;
+mod attached;
 mod audited;
 mod background;
 mod billing;

@@ -11,7 +11,7 @@ use reqwest::Client;
 use serde_json::{Value, json};
 
 /// The provider refuses every other key, and no response of ours may contain it.
-const KEY: &str = "e2e.provider.key-5f1c";
+pub(crate) const KEY: &str = "e2e.provider.key-5f1c";
 const MODEL: &str = "house-model";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -228,7 +228,7 @@ fn fixture(message: &str) -> String {
 }
 
 /// The server process; dropping the value ends it.
-struct Provider {
+pub(crate) struct Provider {
     port: u16,
     key: String,
     process: Child,
@@ -238,7 +238,7 @@ struct Provider {
 
 impl Provider {
     /// Starts the server and waits until it listens. Port 0 selects a free port.
-    fn start(port: u16, key: &str) -> Self {
+    pub(crate) fn start(port: u16, key: &str) -> Self {
         let server = clients().join("node_modules/@copilotkit/aimock/dist/cli.js");
         assert!(server.exists(), "the npm packages are missing: scripts/install node");
         let mut process = Command::new("node")
@@ -263,7 +263,7 @@ impl Provider {
 
     /// Returns the deployment's settings for it. The timeouts are short for the test's sake, but long enough
     /// for a busy machine to answer in time.
-    fn settings(&self) -> Vec<(&'static str, String)> {
+    pub(crate) fn settings(&self) -> Vec<(&'static str, String)> {
         let prices = json!({MODEL: {"input": 2_000_000, "output": 8_000_000}});
         vec![
             ("OPENAI_BASE_URL", self.url("/v1")),
@@ -293,7 +293,7 @@ impl Provider {
     }
 
     /// Returns the received requests and their responses.
-    async fn asked(&self) -> Vec<Value> {
+    pub(crate) async fn asked(&self) -> Vec<Value> {
         let request = Client::new().get(self.url("/__aimock/journal")).bearer_auth(&self.key);
         request.send().await.unwrap().json().await.unwrap()
     }
@@ -306,6 +306,6 @@ impl Drop for Provider {
     }
 }
 
-fn borrowed<'a>(settings: &'a [(&'static str, String)]) -> Vec<(&'static str, &'a str)> {
+pub(crate) fn borrowed<'a>(settings: &'a [(&'static str, String)]) -> Vec<(&'static str, &'a str)> {
     settings.iter().map(|(name, value)| (*name, value.as_str())).collect()
 }
