@@ -121,6 +121,7 @@ fn check(foreign: Foreign, answer: &Answer, what: &str) {
     };
     match foreign {
         Foreign::Missing => problem(404, "not_found"),
+        Foreign::Refused => problem(422, "attachment_not_found"),
         Foreign::BadCursor => problem(400, "invalid_cursor"),
         Foreign::Taken => problem(409, "email_taken"),
         // Only sessions have a CSRF token, so an API key gets this problem.

@@ -15,6 +15,8 @@ use super::{
 pub(crate) enum Foreign {
     /// The ids are not found.
     Missing,
+    /// The request is refused, because an object that its body names counts as missing.
+    Refused,
     /// The cursor does not belong to the caller's list.
     BadCursor,
     /// The call succeeds and concerns only the caller's own data.

@@ -51,7 +51,8 @@ fn chats() -> Vec<Entry> {
     vec![
         entry(
             "POST /api/chat/send",
-            "Idempotency-Key project_id message content model on_conflict after output_schema parameters temperature top_p max_output_tokens stop reasoning_effort seed",
+            "Idempotency-Key project_id message content artifact_id data name text type model on_conflict after output_schema \
+             parameters temperature top_p max_output_tokens stop reasoning_effort seed",
             |of| {
                 let send = |project: &String, on_conflict: &str| {
                     let body = json!({"project_id": project, "message": {"content": QUESTION}, "on_conflict": on_conflict, "after": of.run});
@@ -64,6 +65,11 @@ fn chats() -> Vec<Entry> {
                         .header("idempotency-key", &format!("{}-2", of.idempotency_key)),
                 );
                 calls.extend(keyed(of, "/api/chat/send"));
+                calls.push(
+                    Call::to("/api/chat/send")
+                        .body(json!({"message": {"content": file(of)}}))
+                        .is(Foreign::Refused),
+                );
                 calls
             },
         ),
@@ -129,8 +135,9 @@ fn runs() -> Vec<Entry> {
         }),
         entry(
             "POST /api/runs",
-            "Idempotency-Key project_id input model on_conflict after orchestration deliverable_type tools budget max_steps \
-             max_tokens max_cost_micro_usd max_seconds output_schema parameters temperature top_p max_output_tokens stop reasoning_effort seed",
+            "Idempotency-Key project_id input artifact_id data name text type model on_conflict after orchestration \
+             deliverable_type tools budget max_steps max_tokens max_cost_micro_usd max_seconds output_schema parameters \
+             temperature top_p max_output_tokens stop reasoning_effort seed",
             |of| {
                 let create = |project: &String, on_conflict: &str| {
                     let body = json!({"project_id": project, "input": QUESTION, "on_conflict": on_conflict, "after": of.run});
@@ -139,17 +146,22 @@ fn runs() -> Vec<Entry> {
                 let mut calls = vec![create(&of.project, "reject")];
                 calls.extend(ON_CONFLICT.map(|on_conflict| create(&of.live_project, on_conflict)));
                 calls.extend(keyed(of, "/api/runs"));
+                calls.push(Call::to("/api/runs").body(json!({"input": file(of)})).is(Foreign::Refused));
                 calls
             },
         ),
         entry("GET /api/runs/{id}", "id", |of| each_run(of, "")),
         entry("GET /api/runs/{id}/context", "id step from", |of| each_run(of, "/context")),
         entry("POST /api/runs/{id}/cancel", "id", |of| each_run(of, "/cancel")),
-        entry("POST /api/runs/{id}/replay", "Idempotency-Key id input model on_conflict", |of| {
-            let body = json!({"input": QUESTION, "on_conflict": "enqueue"});
-            each_run(of, "/replay").into_iter().map(|call| call.body(body.clone())).collect()
-        }),
-        entry("POST /api/runs/{id}/messages", "id content", |of| {
+        entry(
+            "POST /api/runs/{id}/replay",
+            "Idempotency-Key id input artifact_id data name text type model on_conflict",
+            |of| {
+                let body = json!({"input": QUESTION, "on_conflict": "enqueue"});
+                each_run(of, "/replay").into_iter().map(|call| call.body(body.clone())).collect()
+            },
+        ),
+        entry("POST /api/runs/{id}/messages", "id content artifact_id data name text type", |of| {
             each_run(of, "/messages")
                 .into_iter()
                 .map(|call| call.body(json!({"content": QUESTION})))
@@ -166,13 +178,18 @@ fn runs() -> Vec<Entry> {
         }),
         entry(
             "POST /api/v1/agent/chat",
-            "Idempotency-Key thread_id message model on_conflict after output_schema parameters temperature top_p max_output_tokens stop reasoning_effort seed",
+            "Idempotency-Key thread_id message artifact_id data name text type model on_conflict after output_schema parameters \
+             temperature top_p max_output_tokens stop reasoning_effort seed",
             |of| {
                 let send = |on_conflict| {
                     let body = json!({"thread_id": of.live_project, "message": QUESTION, "on_conflict": on_conflict, "after": of.run});
                     missing("/api/v1/agent/chat".to_owned()).body(body)
                 };
-                ON_CONFLICT.map(send).into()
+                let mut calls: Vec<Call> = ON_CONFLICT.map(send).into();
+                calls.push(
+                    Call::to("/api/v1/agent/chat").body(json!({"message": file(of)})).is(Foreign::Refused),
+                );
+                calls
             },
         ),
         entry("GET /api/runs/{id}/events", "id after limit Last-Event-ID", |of| {
@@ -269,6 +286,11 @@ pub(super) fn repeatable(of: &Belongings) -> Vec<Call> {
         Call::to("/api/runs").body(json!({"input": QUESTION})),
     ];
     calls.map(|call| call.header("idempotency-key", &of.idempotency_key)).into()
+}
+
+/// Returns the content of a message with a file.
+fn file(of: &Belongings) -> Value {
+    json!([{"type": "file", "artifact_id": of.artifact}])
 }
 
 /// Returns answers to an unknown question.
