@@ -20,9 +20,10 @@ const MAX_BYTES: usize = 4_000_000;
 #[serde(deny_unknown_fields)]
 pub(crate) struct ContextQuery {
     /// The number of the call among the model calls of the run, from 1; the last one if not given.
-    #[param(minimum = 1)]
+    #[param(value_type = Option<u64>, minimum = 1, maximum = 4_294_967_295_u64)]
     step: Option<u32>,
     /// The number of messages to leave out at the beginning: `next` of the previous response.
+    #[param(value_type = Option<u64>, minimum = 0, maximum = 4_294_967_295_u64)]
     from: Option<u32>,
 }
 

@@ -13,6 +13,7 @@ OWN = json.loads(os.environ["FUZZ_OWN"])
 # allows is a finding.
 STATEFUL_CODES = {
     "account_frozen": "depends on the account",
+    "attachment_not_found": "depends on the artifacts of the tenant",
     "idempotency_key_reused": "depends on earlier requests",
     "insufficient_credits": "depends on the account",
     "invalid_cursor": "cursors are signed, or refer to events",
@@ -22,6 +23,11 @@ STATEFUL_CODES = {
     "mcp_server_unreachable": "the server must answer",
     "no_session": "depends on the credential",
     "not_for_sale": "depends on the catalog",
+}
+
+# The same for refusals whose code says less.
+STATEFUL_DETAILS = {
+    "The conversation has no such run or message. Name one that its list of messages shows.": "depends on the project",
 }
 
 # Rules of single fields that no schema can state, by the place that the problem names. N is any index.
@@ -137,7 +143,7 @@ def is_explained(label, response):
         problem = response.json()
     except ValueError:
         return False
-    if problem.get("code") in STATEFUL_CODES:
+    if problem.get("code") in STATEFUL_CODES or problem.get("detail") in STATEFUL_DETAILS:
         return True
     errors = problem.get("errors", [])
     if errors and all(FRACTION.match(error["detail"]) for error in errors):

@@ -2,7 +2,7 @@
 //!
 //! Types decide what is allowed. Put `#[serde(deny_unknown_fields)]` on request bodies.
 
-mod objects;
+mod strict;
 
 use axum::extract::{FromRequest, FromRequestParts, Request, path::ErrorKind, rejection::PathRejection};
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_path_to_error::Segment;
 
 use crate::Problem;
-use objects::ObjectsOnly;
+use strict::Strict;
 
 /// A JSON body, of requests and responses.
 #[derive(Debug, Clone, Copy, Default)]
@@ -96,7 +96,7 @@ pub fn from_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     use serde_json::error::Category;
 
     let mut json = serde_json::Deserializer::from_slice(body);
-    let value = serde_path_to_error::deserialize(ObjectsOnly(&mut json)).map_err(|error| {
+    let value = serde_path_to_error::deserialize(Strict(&mut json)).map_err(|error| {
         let pointer = pointer(error.path());
         let error = error.into_inner();
         match error.classify() {

@@ -27,14 +27,14 @@ pub struct ModelParameters {
     pub max_output_tokens: Option<NonZeroU32>,
     /// Texts at which the model stops: at most 4, of 1 to 100 characters each.
     #[serde(skip_serializing_if = "StopTexts::is_empty")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>, max_items = 4, example = json!(["END"])))]
+    #[cfg_attr(feature = "openapi", schema(schema_with = StopTexts::schema))]
     pub stop: StopTexts,
     /// The amount of reasoning. Models of Anthropic reason only if it is given and not `none`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning_effort: Option<ReasoningEffort>,
     /// A number with which equal requests are answered alike, as far as the server can. Models of Anthropic have none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<u32>, example = 7))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<u64>, maximum = 4_294_967_295_u64, example = 7))]
     pub seed: Option<u32>,
 }
 
@@ -77,6 +77,23 @@ pub struct StopTexts(Vec<String>);
 impl StopTexts {
     const MAX: usize = 4;
     const MAX_CHARS: usize = 100;
+
+    #[cfg(feature = "openapi")]
+    fn schema() -> utoipa::openapi::schema::Array {
+        use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Type};
+
+        let text = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .min_length(Some(1))
+            .max_length(Some(Self::MAX_CHARS));
+        let description = "Texts at which the model stops.";
+        ArrayBuilder::new()
+            .items(text)
+            .max_items(Some(Self::MAX))
+            .description(Some(description))
+            .examples([serde_json::json!(["END"])])
+            .build()
+    }
 
     /// Returns `true` if there are none.
     #[must_use]
