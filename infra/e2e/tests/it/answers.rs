@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     background::{PATIENCE, create, instances, until},
-    system::{Caller, System, check_ended, of_kind, read_events, scaled, texts},
+    system::{Caller, System, check_ended, count_responses, of_kind, read_events, scaled, texts},
 };
 use futures::{StreamExt, stream};
 use reqwest::Response;
@@ -57,7 +57,7 @@ async fn check_answered(caller: &Caller, run: &str, payload: &str) {
     assert_eq!(results.len(), 1, "{run}: the call has one result");
     assert_eq!(results[0]["content"], payload, "{run}");
     assert_eq!(of_kind(&log, "CLARIFICATION_NEEDED").len(), 1, "{run}: asked once");
-    assert_eq!(of_kind(&log, "USAGE_RECORDED").len(), 2, "{run}: the response before and the one after");
+    assert_eq!(count_responses(&log), 2, "{run}: the response before and the one after");
     let words: Vec<usize> = texts(&log).iter().map(|text| text.split_whitespace().count()).collect();
     assert_eq!(words, [2, 40], "{run}: both of them whole");
     let project = row["project_id"].as_str().unwrap();

@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     background::{create, epochs, until},
-    system::{Caller, System, check_ended, of_kind, read_events, scaled, texts},
+    system::{Caller, System, check_ended, count_responses, of_kind, read_events, scaled, texts},
 };
 use sequent_local::Options;
 use serde_json::{Value, json};
@@ -167,7 +167,7 @@ async fn planned(caller: &Caller, load: &Load) -> (usize, usize) {
         assert_eq!(cited(&log, step), once(step, part), "{step}");
     }
     // The plan, three steps and the conclusion.
-    assert_eq!(of_kind(&log, "USAGE_RECORDED").len(), 2 + 3 * part);
+    assert_eq!(count_responses(&log), 2 + 3 * part);
     results_once(&log);
     (epochs(&log), connections)
 }
@@ -188,7 +188,7 @@ async fn read_on(caller: &Caller, run: &str, mut received: Vec<Value>) -> (Vec<V
 
 /// Checks that every response, result and source exists once and is complete.
 fn check_steps(log: &[Value], of: &str, responses: usize) {
-    assert_eq!(of_kind(log, "USAGE_RECORDED").len(), responses, "{of}: no response came twice");
+    assert_eq!(count_responses(log), responses, "{of}: no response came twice");
     assert_eq!(cited(log, of), once(of, responses), "{of}: every source once and in order");
     results_once(log);
     let texts = texts(log);

@@ -266,6 +266,12 @@ pub(crate) fn of_kind<'a>(log: &'a [Value], kind: &str) -> Vec<&'a Value> {
     log.iter().filter(|event| event["type"] == kind).collect()
 }
 
+/// Returns the number of responses of models in a log. The calls of processes that were killed are on the bill, too, and are
+/// none.
+pub(crate) fn count_responses(log: &[Value]) -> usize {
+    of_kind(log, "USAGE_RECORDED").iter().filter(|usage| usage["finishReason"] != "abandoned").count()
+}
+
 /// Returns the answer in a log: the text of every message that was not abandoned.
 pub(crate) fn answer(log: &[Value]) -> String {
     texts(log).concat()
