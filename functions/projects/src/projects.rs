@@ -136,10 +136,10 @@ pub(crate) async fn update_project(
     Path(id): Path<ProjectId>,
     Json(body): Json<ProjectChange>,
 ) -> Result<impl IntoResponse, Problem> {
-    let projects = app.projects(&caller);
     if body.name.is_none() && body.head.is_none() {
-        return Ok(Json(projects.get(id).await?));
+        return Err(Problem::invalid("The request changes nothing. Send a name, a head or both."));
     }
+    let projects = app.projects(&caller);
     Ok(Json(projects.change(id, body.name.as_ref(), body.head, Timestamp::now()).await?))
 }
 

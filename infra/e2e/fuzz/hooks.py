@@ -25,9 +25,10 @@ STATEFUL_CODES = {
     "not_for_sale": "depends on the catalog",
 }
 
-# The same for refusals whose code says less.
+# The same for refusals whose code says less, and for rules about several members.
 STATEFUL_DETAILS = {
     "The conversation has no such run or message. Name one that its list of messages shows.": "depends on the project",
+    "The request changes nothing. Send a name, a head or both.": "no member alone is required",
 }
 
 # Rules of single fields that no schema can state, by the place that the problem names. N is any index.
