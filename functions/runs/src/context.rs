@@ -66,7 +66,7 @@ pub(crate) enum ContextState {
     /// The request would be another one today, because a part of the conversation was deleted or replaced since, or another
     /// version of the software renders it. So it is not shown.
     Changed,
-    /// What the request depends on was not recorded, such as that of a call that was cut.
+    /// The log does not record the inputs of the request: a call that was cut has no such record.
     NotRecorded,
 }
 

@@ -1,6 +1,6 @@
 //! Makes the request of a model call fit the context window, and records what it leaves out.
 //!
-//! What a request leaves out is an event. So it is the same for the requests after it, whichever process sends them, and
+//! The parts that a request leaves out are an event. So they are the same for later requests, whichever process sends them, and
 //! what a model was sent can be computed from the log for ever, whatever the tables of windows say by then.
 
 use std::sync::Arc;

@@ -13,7 +13,7 @@ use crate::transcript::{self, Transcript};
 /// Bytes of a result, or of arguments, that a stub would not shorten.
 pub(crate) const SHORT: usize = 300;
 
-/// What an earlier run contributed.
+/// The messages of an earlier run.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Turn {
     pub(crate) run: RunId,

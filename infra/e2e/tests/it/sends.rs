@@ -198,7 +198,7 @@ async fn a_run_outlives_its_client_and_past_its_end_there_is_no_content() {
         assert_eq!(answered.status(), 204, "{}", answered.url());
         assert_eq!(answered.text().await.unwrap(), "");
     }
-    assert_eq!(all(&caller, "/api/runs").await.len(), 2, "resuming asks nothing anew");
+    assert_eq!(all(&caller, "/api/runs").await.len(), 2, "resuming asks nothing again");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

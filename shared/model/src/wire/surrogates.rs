@@ -43,7 +43,7 @@ pub(super) fn mend(json: &str) -> Cow<'_, str> {
     if is_changed { Cow::Owned(mended) } else { Cow::Borrowed(json) }
 }
 
-/// Returns the UTF-16 unit of an escape `\uXXXX` at the beginning of `text`.
+/// Returns the UTF-16 unit of an escape such as `\uD83D` at the beginning of `text`.
 fn unit(text: &str) -> Option<u32> {
     let digits = text.strip_prefix("\\u")?.get(..4)?;
     digits.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| u32::from_str_radix(digits, 16).ok())?
