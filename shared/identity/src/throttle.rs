@@ -81,7 +81,7 @@ struct LaneState {
     failures: u32,
     /// The time of the latest attempt, in milliseconds.
     at: i64,
-    /// No attempt is checked before this time, in milliseconds.
+    /// No attempt is checked before this time, in milliseconds. It is 0 if none has to wait.
     blocked_until: i64,
     /// True if the wait that the account demands is served at `blocked_until`.
     waits_for_account: bool,
@@ -143,10 +143,12 @@ impl LaneState {
             );
         }
         let failures = (self.remembered(now) + 1).min(MOST_FAILURES);
+        let pause = wait_after(failures).max(wait);
         let next = Self {
             failures,
             at: now.millis(),
-            blocked_until: (now + wait_after(failures).max(wait)).millis(),
+            // Not `now`: an attempt that is made at once may come from a machine whose clock is behind.
+            blocked_until: if pause.is_zero() { 0 } else { (now + pause).millis() },
             waits_for_account: !wait.is_zero(),
             attempt: String::new(),
         };
