@@ -11,8 +11,10 @@
 mod allowance;
 mod ask_model;
 mod bounds;
+mod candidates;
 mod children;
 mod compact;
+mod conclude;
 mod conversation;
 mod earlier;
 mod execute;
@@ -21,6 +23,7 @@ mod fit;
 mod jobs;
 mod live;
 mod lost_call;
+mod model_call;
 mod next;
 mod offer;
 mod offers;

@@ -5,6 +5,7 @@ use sequent_event::{
     Body, EncryptedValueOf, Role,
     size::{MAX_TEXT_BYTES, encoded_bytes, encoded_prefix},
 };
+use sequent_model::Chunk;
 
 /// Bytes of the name of a called tool at most. No tool has a longer one, but a model may write anything.
 const MAX_NAME: usize = 256;
@@ -31,8 +32,21 @@ impl Response {
         Self { id: MessageId::new(), has_text: false, text: None, reasoning: None, calls: Vec::new() }
     }
 
+    /// The events of a chunk. The last chunk has none: [`Response::end`] returns those of the end.
+    pub(crate) fn push(&mut self, chunk: Chunk) -> Vec<Body> {
+        match chunk {
+            Chunk::TextDelta(delta) => self.text(delta),
+            Chunk::ReasoningDelta(delta) => self.reasoning(delta),
+            Chunk::ToolCallStart { id, name } => self.start_call(id, name),
+            Chunk::ToolCallDelta { id, arguments } => self.arguments(&id, arguments),
+            Chunk::ProviderData { call_id, data } => self.provider_data(call_id.as_deref(), data),
+            Chunk::ToolCallEnd { id } => self.end_call(&id),
+            Chunk::Finished { .. } => Vec::new(),
+        }
+    }
+
     /// The events of a piece of text. It ends the reasoning before it.
-    pub(crate) fn text(&mut self, delta: String) -> Vec<Body> {
+    fn text(&mut self, delta: String) -> Vec<Body> {
         let mut bodies = self.end_reasoning();
         let message_id = *self.text.get_or_insert_with(|| {
             let message_id = if self.has_text { MessageId::new() } else { self.id };
@@ -44,7 +58,7 @@ impl Response {
         bodies
     }
 
-    pub(crate) fn reasoning(&mut self, delta: String) -> Vec<Body> {
+    fn reasoning(&mut self, delta: String) -> Vec<Body> {
         let mut bodies = self.end_text();
         let message_id = *self.reasoning.get_or_insert_with(|| {
             let message_id = MessageId::new();
@@ -56,7 +70,7 @@ impl Response {
         bodies
     }
 
-    pub(crate) fn start_call(&mut self, provider_id: String, name: String) -> Vec<Body> {
+    fn start_call(&mut self, provider_id: String, name: String) -> Vec<Body> {
         let mut bodies = self.end_reasoning();
         bodies.extend(self.end_text());
         let id = ToolCallId::new();
@@ -70,19 +84,19 @@ impl Response {
         bodies
     }
 
-    pub(crate) fn arguments(&self, provider_id: &str, delta: String) -> Vec<Body> {
+    fn arguments(&self, provider_id: &str, delta: String) -> Vec<Body> {
         let call = self.calls.iter().find(|call| call.provider_id == provider_id);
         call.map(|call| Body::ToolCallArgs { tool_call_id: call.id.to_string(), delta }).into_iter().collect()
     }
 
-    pub(crate) fn end_call(&mut self, provider_id: &str) -> Vec<Body> {
+    fn end_call(&mut self, provider_id: &str) -> Vec<Body> {
         let index = self.calls.iter().position(|call| call.provider_id == provider_id);
         index.map(|index| call_end(&self.calls.remove(index))).into_iter().collect()
     }
 
     /// The events of data that the model gets back with its reasoning or its call. Data of the reasoning ends its block, and
     /// data without a block of its own gets one.
-    pub(crate) fn provider_data(&mut self, call: Option<&str>, data: String) -> Vec<Body> {
+    fn provider_data(&mut self, call: Option<&str>, data: String) -> Vec<Body> {
         if encoded_bytes(&data) > MAX_TEXT_BYTES {
             tracing::warn!(
                 bytes = data.len(),

@@ -9,9 +9,10 @@ use sequent_tool::cut;
 use tokio::time::Instant;
 
 use crate::{
-    ask_model::{self, ModelCall},
+    candidates::{candidates, open_and_keep},
     conversation::Conversation,
     execution::{Execution, StopSignal, at},
+    model_call::{ModelCall, usage_of},
     offers::RequestOffer,
     prompt::Prepared,
     requests::Requests,
@@ -97,15 +98,14 @@ pub(crate) async fn write(
     let request = Request::new(model.clone(), messages(conversation, covers, room));
     let prepared = Prepared::new(request, offer, PURPOSE);
     let requests = Requests::without_files(prepared.request);
-    let Ok(candidates) = ask_model::candidates(execution, model, &requests) else {
+    let Ok(candidates) = candidates(execution, model, &requests) else {
         return Ok(Written::Summary(None, None));
     };
     let candidates = candidates.into_iter().map(|candidate| candidate.at_most(MAX_OUTPUT)).collect();
     let time_limit = Instant::now() + execution.engine.bounds.time_left(&execution.state, Timestamp::now());
     let context = Context { deadline: Some(time_limit), request_id: Some(execution.run.id.to_string()) };
     let mut call = ModelCall::new(prepared.record, None, model.clone());
-    let opening =
-        Box::pin(ask_model::open_and_keep(execution, candidates, &requests, &prepared.offer, context));
+    let opening = Box::pin(open_and_keep(execution, candidates, &requests, &prepared.offer, context));
     let opened = tokio::select! {
         biased;
         signal = execution.stop_signal() => return Ok(Written::Interrupted(signal.into(), None)),
@@ -124,13 +124,13 @@ pub(crate) async fn write(
     let used = chunks.usage();
     Ok(match ended {
         Collected::Text(text, reason) => {
-            let usage = ask_model::usage_of(execution, &call, used, reason);
+            let usage = usage_of(execution, &call, used, reason);
             let text =
                 Some(text.trim().to_owned()).filter(|text| !text.is_empty() && reason != Usage::FAILED);
             Written::Summary(text, Some(usage))
         }
         Collected::Interrupted(interruption) => {
-            let usage = ask_model::usage_of(execution, &call, used, Usage::ABANDONED);
+            let usage = usage_of(execution, &call, used, Usage::ABANDONED);
             Written::Interrupted(interruption, Some(usage))
         }
     })

@@ -31,13 +31,17 @@
 //! [`ErrorDetails::internal`]: it needs no code of its own, its source is in the log.
 
 mod code;
+mod kind;
+mod topic;
 
 use std::{borrow::Cow, time::Duration};
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-pub use code::{Code, ErrorKind, Topic};
+pub use code::Code;
+pub use kind::ErrorKind;
+pub use topic::Topic;
 
 /// An error that can be shown to callers of the API.
 pub trait ApiError: std::error::Error + Send + Sync + 'static {
