@@ -12,6 +12,8 @@
 mod answer;
 mod anthropic;
 mod bedrock;
+mod blocks;
+mod cache_points;
 mod calls;
 mod eventstream;
 mod failure;

@@ -11,23 +11,16 @@ use serde_json::Value;
 
 use super::{
     answer::AnswerState,
+    blocks::{self, OpenBlock, SIGNATURE, lacks},
     calls::{ArgumentPiece, Piece},
     json::{self, Object},
 };
 use crate::{Error, FinishReason, Usage, chunk::Raw};
 
-/// The fields of the data that goes back with a block of reasoning: its signature, or all of a block without a text.
-const SIGNATURE: &str = "signature";
-const REDACTED: &str = "redacted";
-
 /// Reads the events of an answer.
 #[derive(Debug, Default)]
 pub(super) struct EventReader {
-    has_begun: bool,
-    /// The index of the block that began last. Some gateways leave it out of the events that follow.
-    block: u64,
-    /// The signature of the block of reasoning that is being read, as far as it has arrived.
-    signature: Option<String>,
+    block: OpenBlock,
 }
 
 impl EventReader {
@@ -48,25 +41,24 @@ impl EventReader {
         match kind {
             "message_start" => self.begin(object, answer)?,
             "content_block_start" => {
-                self.block = index.unwrap_or(self.block + 1);
+                let index = self.block.begin(index, answer, out);
                 let block = json::object(object, "content_block").ok_or_else(|| lacks("content_block"))?;
-                self.end_reasoning(answer, out);
-                self.read_block(block, self.block, answer, out)?;
+                self.read_block(block, index, answer, out)?;
             }
             "content_block_delta" => {
                 let delta = json::object(object, "delta").ok_or_else(|| lacks("delta"))?;
-                self.read_delta(delta, index.unwrap_or(self.block), answer, out)?;
+                self.read_delta(delta, self.block.of(index), answer, out)?;
             }
-            "content_block_stop" => self.end_reasoning(answer, out),
+            "content_block_stop" => self.block.end(answer, out),
             "message_delta" => {
-                self.end_reasoning(answer, out);
+                self.block.end(answer, out);
                 read_end(json::object(object, "delta").unwrap_or(object), object, answer)?;
             }
             "message" => {
                 for (at, block) in json::elements(object.get("content")).iter().enumerate() {
                     let block = block.as_object().ok_or_else(|| lacks("type"))?;
                     self.read_block(block, at as u64, answer, out)?;
-                    self.end_reasoning(answer, out);
+                    self.block.end(answer, out);
                 }
                 read_end(object, object, answer)?;
             }
@@ -77,12 +69,9 @@ impl EventReader {
         Ok(false)
     }
 
-    /// Reads the first event. A gateway that retries in the middle of an answer sends a second one: the rest belongs to
-    /// another answer.
+    /// Reads the first event.
     fn begin(&mut self, object: &Object, answer: &mut AnswerState) -> Result<(), Error> {
-        if std::mem::replace(&mut self.has_begun, true) && answer.has_output() {
-            return Err(Error::InvalidAnswer("a second answer begins".into()));
-        }
+        self.block.begin_answer(answer)?;
         if let Some(usage) =
             json::object(object, "message").and_then(|message| json::object(message, "usage"))
         {
@@ -103,21 +92,12 @@ impl EventReader {
         match text("type") {
             "text" => answer.text(text("text"), out),
             "thinking" => {
-                self.signature = Some(text(SIGNATURE).to_owned());
-                answer.reasoning(text("thinking"), out);
+                self.block.reasoning(text("thinking"), answer, out);
+                self.block.signature(text(SIGNATURE));
             }
-            "redacted_thinking" => {
-                answer
-                    .reasoning_data([(REDACTED.to_owned(), text("data").into())].into_iter().collect(), out);
-            }
+            "redacted_thinking" => blocks::redacted(text("data"), answer, out),
             "tool_use" => {
-                let arguments = match block.get("input") {
-                    Some(Value::Object(input)) if !input.is_empty() => {
-                        ArgumentPiece::Whole(Value::Object(input.clone()).to_string())
-                    }
-                    Some(Value::String(input)) => ArgumentPiece::Part(input.clone()),
-                    _ => ArgumentPiece::None,
-                };
+                let arguments = blocks::arguments(block.get("input"));
                 let id = json::text(block.get("id"));
                 let name = json::text(block.get("name"));
                 let piece = Piece { index: Some(index), id, name, arguments, ..Piece::default() };
@@ -140,11 +120,10 @@ impl EventReader {
             answer.text(text, out);
         }
         if let Some(thinking) = text("thinking") {
-            self.signature.get_or_insert_default();
-            answer.reasoning(thinking, out);
+            self.block.reasoning(thinking, answer, out);
         }
         if let Some(signature) = text(SIGNATURE) {
-            self.signature.get_or_insert_default().push_str(signature);
+            self.block.signature(signature);
         }
         if let Some(json) = text("partial_json") {
             let arguments = ArgumentPiece::Part(json.to_owned());
@@ -152,17 +131,6 @@ impl EventReader {
         }
         Ok(())
     }
-
-    /// Ends the block of reasoning that is being read, if there is one. Servers without signatures want the block back, too.
-    fn end_reasoning(&mut self, answer: &mut AnswerState, out: &mut Vec<Raw>) {
-        if let Some(signature) = self.signature.take() {
-            answer.reasoning_data([(SIGNATURE.to_owned(), signature.into())].into_iter().collect(), out);
-        }
-    }
-}
-
-fn lacks(field: &str) -> Error {
-    Error::InvalidAnswer(format!("it lacks the field `{field}`"))
 }
 
 /// Reads the reason of the end from `end`, and the usage from `object`. A gateway may send the event twice.

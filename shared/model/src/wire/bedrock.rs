@@ -11,7 +11,8 @@ use serde_json::Value;
 
 use super::{
     answer::AnswerState,
-    calls::{ArgumentPiece, Piece},
+    blocks::{self, OpenBlock, SIGNATURE, lacks},
+    calls::Piece,
     failure,
     json::{self, Object},
 };
@@ -20,18 +21,10 @@ use crate::{Error, FinishReason, Usage, chunk::Raw};
 /// Reads the events of an answer.
 #[derive(Debug, Default)]
 pub(super) struct StreamReader {
-    has_begun: bool,
-    /// The index of the block that began last.
-    block: u64,
+    block: OpenBlock,
     /// The blocks of tools that Bedrock runs itself. They are no calls for us.
     of_server: Vec<u64>,
-    /// The signature of the block of reasoning that is being read, as far as it has arrived.
-    signature: Option<String>,
 }
-
-/// The fields of the data that goes back with a block of reasoning: its signature, or all of a block without a text.
-const SIGNATURE: &str = "signature";
-const REDACTED: &str = "redacted";
 
 /// The events of a stream. Everything else is an exception or new.
 const EVENTS: &[&str] = &[
@@ -58,25 +51,22 @@ impl StreamReader {
         let (event, object) = without_wrapper(event, object);
         let index = json::number(object.get("contentBlockIndex"));
         match event {
-            "messageStart" if std::mem::replace(&mut self.has_begun, true) && answer.has_output() => {
-                Err(Error::InvalidAnswer("a second answer begins".into()))
-            }
+            "messageStart" => self.block.begin_answer(answer),
             "contentBlockStart" => {
-                self.block = index.unwrap_or(self.block + 1);
-                self.end_reasoning(answer, out);
+                let index = self.block.begin(index, answer, out);
                 let start = json::object(object, "start").ok_or_else(|| lacks("start"))?;
-                self.read_content(start, self.block, answer, out)
+                self.read_content(start, index, answer, out)
             }
             "contentBlockDelta" => {
                 let delta = json::object(object, "delta").ok_or_else(|| lacks("delta"))?;
-                self.read_content(delta, index.unwrap_or(self.block), answer, out)
+                self.read_content(delta, self.block.of(index), answer, out)
             }
             "contentBlockStop" => {
-                self.end_reasoning(answer, out);
+                self.block.end(answer, out);
                 Ok(())
             }
             "messageStop" => {
-                self.end_reasoning(answer, out);
+                self.block.end(answer, out);
                 read_end(object, answer)
             }
             "metadata" => {
@@ -112,13 +102,7 @@ impl StreamReader {
         if self.of_server.contains(&index) {
             return Ok(());
         }
-        let arguments = match call.get("input") {
-            Some(Value::Object(input)) if !input.is_empty() => {
-                ArgumentPiece::Whole(Value::Object(input.clone()).to_string())
-            }
-            Some(Value::String(input)) => ArgumentPiece::Part(input.clone()),
-            _ => ArgumentPiece::None,
-        };
+        let arguments = blocks::arguments(call.get("input"));
         let id = json::text(call.get("toolUseId"));
         let name = json::text(call.get("name"));
         answer.call(Piece { index: Some(index), id, name, arguments, ..Piece::default() }, out)
@@ -127,21 +111,13 @@ impl StreamReader {
     fn read_reasoning(&mut self, reasoning: &Object, answer: &mut AnswerState, out: &mut Vec<Raw>) {
         let text = |name: &str| reasoning.get(name).and_then(Value::as_str);
         if let Some(data) = text("redactedContent") {
-            answer.reasoning_data([(REDACTED.to_owned(), data.into())].into_iter().collect(), out);
+            blocks::redacted(data, answer, out);
         }
         if let Some(text) = text("text") {
-            self.signature.get_or_insert_default();
-            answer.reasoning(text, out);
+            self.block.reasoning(text, answer, out);
         }
-        if let Some(signature) = text("signature") {
-            self.signature.get_or_insert_default().push_str(signature);
-        }
-    }
-
-    /// Ends the block of reasoning that is being read, if there is one.
-    fn end_reasoning(&mut self, answer: &mut AnswerState, out: &mut Vec<Raw>) {
-        if let Some(signature) = self.signature.take() {
-            answer.reasoning_data([(SIGNATURE.to_owned(), signature.into())].into_iter().collect(), out);
+        if let Some(signature) = text(SIGNATURE) {
+            self.block.signature(signature);
         }
     }
 
@@ -159,16 +135,12 @@ impl StreamReader {
         for (at, block) in json::elements(message.get("content")).iter().enumerate() {
             let block = block.as_object().ok_or_else(|| lacks("content"))?;
             self.read_content(block, at as u64, answer, out)?;
-            self.end_reasoning(answer, out);
+            self.block.end(answer, out);
         }
         read_end(object, answer)?;
         read_usage(object, answer);
         Ok(())
     }
-}
-
-fn lacks(field: &str) -> Error {
-    Error::InvalidAnswer(format!("it lacks the field `{field}`"))
 }
 
 /// Returns the name of an event and its fields. Where there are no headers, its name is the one field of the document.

@@ -9,8 +9,9 @@ use crate::{
     config::Endpoint,
     wire::{
         HttpCall, Omitted, Parameter,
-        anthropic::{REDACTED, SIGNATURE, cache, output, reasoning},
-        schema, secret_header,
+        anthropic::{cache, output, reasoning},
+        blocks::{REDACTED, SIGNATURE},
+        cache_points, schema, secret_header,
         turns::{self, WireCall, WirePart, WireReasoning, WireTurn},
     },
 };
@@ -29,7 +30,7 @@ pub(in crate::wire) fn encode(
     omitted: &Omitted,
 ) -> Result<HttpCall, Error> {
     let turns = turns::of(request, omitted);
-    let continues = turns.len() > 1 || (!request.tools.is_empty() && !request.must_call);
+    let continues = cache_points::continues(&turns, request);
     let messages: Vec<Value> = turns.into_iter().map(message).collect();
     let max_tokens = request.max_output_tokens.unwrap_or(DEFAULT_OUTPUT);
     let mut body = json!({"model": model, "messages": messages, "max_tokens": max_tokens, "stream": true});

@@ -15,7 +15,9 @@ use crate::{
     wire::{
         HttpCall, Omitted, Parameter,
         anthropic::{DEFAULT_OUTPUT, reasoning},
-        bedrock::{REDACTED, SIGNATURE, files},
+        bedrock::files,
+        blocks::{REDACTED, SIGNATURE},
+        cache_points,
         json::Object,
         schema,
         turns::{self, WireCall, WirePart, WireReasoning, WireTurn},
@@ -33,7 +35,7 @@ const NOT_OFFERED: &str = "Not available now. Do not call it.";
 pub(in crate::wire) fn encode(model: &str, request: &Request, omitted: &Omitted) -> HttpCall {
     let turns = turns::of(request, omitted);
     let caches = takes_cache_points(model) && !omitted.has(Parameter::CachePoints);
-    let continues = turns.len() > 1 || (!request.tools.is_empty() && !request.must_call);
+    let continues = cache_points::continues(&turns, request);
     let mut body = Object::new();
     if let Some(tools) = tool_config(model, request, &turns, omitted) {
         body.insert("toolConfig".into(), tools);
@@ -41,7 +43,8 @@ pub(in crate::wire) fn encode(model: &str, request: &Request, omitted: &Omitted)
     let mut messages: Vec<Value> = turns.into_iter().map(message).collect();
     files::fit(&mut messages);
     if caches && continues {
-        add_cache_points(&mut messages);
+        let ends = cache_points::ends(messages.iter_mut()).filter_map(Value::as_array_mut);
+        ends.for_each(|blocks| blocks.push(cache_point()));
     }
     body.insert("messages".into(), messages.into());
     if let Some(system) = request.system.as_ref().filter(|text| !text.trim().is_empty()) {
@@ -102,14 +105,6 @@ fn takes_cache_points(model: &str) -> bool {
 
 fn cache_point() -> Value {
     json!({"cachePoint": {"type": "default"}})
-}
-
-/// Adds points to the ends of the last two turns of people and tools, with which the next request begins.
-fn add_cache_points(messages: &mut [Value]) {
-    let turns = messages.iter_mut().rev().filter(|message| message["role"] == "user");
-    for content in turns.take(2).filter_map(|message| message["content"].as_array_mut()) {
-        content.push(cache_point());
-    }
 }
 
 /// Encodes the id of a model for a path. AWS's signature covers the path as the SDKs send it, with the colon encoded.
