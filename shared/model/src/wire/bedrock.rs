@@ -2,6 +2,7 @@
 
 mod encode;
 mod files;
+mod reasoning;
 #[cfg(test)]
 mod tests;
 

@@ -65,7 +65,14 @@ impl Parameter {
                 "extra_content",
                 "provider_specific_fields",
             ],
-            Self::ReasoningEffort => &["reasoning_effort", "effort", "thinking", "budget_tokens"],
+            Self::ReasoningEffort => &[
+                "reasoning_effort",
+                "effort",
+                "thinking",
+                "budget_tokens",
+                "reasoningconfig",
+                "maxreasoningeffort",
+            ],
         }
     }
 

@@ -14,8 +14,7 @@ use crate::{
     AttachedFile, FileType, ModelParameters, Request, ToolResult, ToolSpec,
     wire::{
         HttpCall, Omitted, Parameter,
-        anthropic::{DEFAULT_OUTPUT, reasoning},
-        bedrock::files,
+        bedrock::{files, reasoning::ReasoningFields},
         blocks::{REDACTED, SIGNATURE},
         cache_points,
         json::Object,
@@ -52,10 +51,10 @@ pub(in crate::wire) fn encode(model: &str, request: &Request, omitted: &Omitted)
         let point = caches.then(cache_point);
         body.insert("system".into(), [json!({"text": system})].into_iter().chain(point).collect());
     }
-    let reasoning = reasoning(model, request, omitted);
-    let inference = inference_config(request, omitted, reasoning.is_some());
-    if let Some(reasoning) = reasoning {
-        body.insert("additionalModelRequestFields".into(), reasoning);
+    let reasoning = ReasoningFields::of(model, request, omitted);
+    let inference = inference_config(request, omitted, &reasoning);
+    if let Some(fields) = reasoning.fields {
+        body.insert("additionalModelRequestFields".into(), fields);
     }
     if !inference.is_empty() {
         body.insert("inferenceConfig".into(), inference.into());
@@ -66,29 +65,15 @@ pub(in crate::wire) fn encode(model: &str, request: &Request, omitted: &Omitted)
     HttpCall { path: path.into(), headers: HeaderMap::new(), body: body.into() }
 }
 
-/// Returns the fields with which one of Anthropic's models reasons. Converse passes them on. A forced call excludes them.
-fn reasoning(model: &str, request: &Request, omitted: &Omitted) -> Option<Value> {
-    let (_, name) = model.split_once("anthropic.")?;
-    let effort = request.parameters.reasoning_effort.filter(|_| !omitted.has(Parameter::ReasoningEffort))?;
-    let is_forced = request.must_call && !request.tools.is_empty() && !omitted.has(Parameter::ForcedCall);
-    let mut fields = json!({});
-    let reasons = reasoning::add(&mut fields, name, effort, limit(request, true).unwrap_or_default());
-    (reasons && !is_forced).then_some(fields)
-}
-
-/// The limit of the output. A budget for reasoning is a part of it, so it must be known then.
-fn limit(request: &Request, reasons: bool) -> Option<u32> {
-    request.max_output_tokens.or(reasons.then_some(DEFAULT_OUTPUT))
-}
-
-fn inference_config(request: &Request, omitted: &Omitted, reasons: bool) -> Object {
+fn inference_config(request: &Request, omitted: &Omitted, reasoning: &ReasoningFields) -> Object {
     let ModelParameters { temperature, top_p, stop, .. } = &request.parameters;
     let stop: Vec<&String> = stop.as_slice().iter().filter(|text| !text.trim().is_empty()).collect();
     // Models of Anthropic take one of the two, and neither while they reason.
-    let temperature = temperature.filter(|_| !reasons);
-    let top_p = top_p.filter(|_| temperature.is_none() && !reasons);
+    let temperature = temperature.filter(|_| !reasoning.excludes_sampling);
+    let top_p = top_p.filter(|_| temperature.is_none() && !reasoning.excludes_sampling);
+    let limit = request.max_output_tokens.or(reasoning.needs_limit);
     let chosen = [
-        (Parameter::LimitName, "maxTokens", limit(request, reasons).map(Value::from)),
+        (Parameter::LimitName, "maxTokens", limit.map(Value::from)),
         (Parameter::Temperature, "temperature", temperature.map(|number| f64::from(number).min(1.0).into())),
         (Parameter::TopP, "topP", top_p.map(|number| f64::from(number).into())),
         (Parameter::Stop, "stopSequences", (!stop.is_empty()).then(|| json!(stop))),

@@ -289,6 +289,44 @@ fn a_model_of_anthropic_reasons_as_much_as_the_request_says() {
 }
 
 #[test]
+fn each_family_of_models_has_its_own_field_for_the_effort() {
+    let sent = |model: &str, effort: &str, limit: Option<u32>| {
+        let mut request = Request::new(format!("bedrock/{model}").parse().unwrap(), vec![Turn::user("hi")]);
+        request.max_output_tokens = limit;
+        request.parameters =
+            serde_json::from_value(json!({"reasoning_effort": effort, "temperature": 0.5})).unwrap();
+        let body = body_of(&request);
+        (body["additionalModelRequestFields"].clone(), body["inferenceConfig"].clone())
+    };
+    let nova = |effort: &str| json!({"reasoningConfig": {"type": "enabled", "maxReasoningEffort": effort}});
+    let oss = |effort: &str| json!({"reasoning_effort": effort});
+    let gpt = |effort: &str| json!({"reasoning": {"effort": effort}});
+    for (model, effort, fields) in [
+        ("us.amazon.nova-2-lite-v1:0", "none", Value::Null),
+        ("us.amazon.nova-2-lite-v1:0", "minimal", nova("low")),
+        ("global.amazon.nova-2-lite-v1:0", "medium", nova("medium")),
+        ("openai.gpt-oss-120b-1:0", "none", oss("low")),
+        ("openai.gpt-oss-20b-1:0", "medium", oss("medium")),
+        ("openai.gpt-oss-20b-1:0", "xhigh", oss("high")),
+        ("us.openai.gpt-5.6-luna", "none", gpt("none")),
+        ("openai.gpt-6-astra", "minimal", gpt("low")),
+        ("openai.gpt-6-astra", "xhigh", gpt("xhigh")),
+        ("amazon.nova-pro-v1:0", "high", Value::Null),
+        ("us.deepseek.r1-v1:0", "high", Value::Null),
+        ("deepseek.v3-v1:0", "high", Value::Null),
+        ("us.meta.llama4-scout-17b-instruct-v1:0", "high", Value::Null),
+        ("moonshot.kimi-k2-thinking", "high", Value::Null),
+    ] {
+        let inference = json!({"maxTokens": 900, "temperature": 0.5});
+        assert_eq!(sent(model, effort, Some(900)), (fields, inference), "{model} {effort}");
+    }
+    // The highest effort of Nova excludes both the limit and the temperature.
+    let limited = json!({"maxTokens": 900, "temperature": 0.5});
+    assert_eq!(sent("amazon.nova-2-lite-v1:0", "high", Some(900)), (nova("medium"), limited));
+    assert_eq!(sent("amazon.nova-2-lite-v1:0", "xhigh", None), (nova("high"), Value::Null));
+}
+
+#[test]
 fn a_model_that_does_not_stream_calls_is_asked_for_a_whole_answer_if_there_are_tools() {
     let path = |model: &str, tools: Vec<ToolSpec>| {
         let request = Request { tools, ..Request::new(model.parse().unwrap(), vec![Turn::user("hi")]) };
