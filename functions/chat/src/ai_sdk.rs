@@ -21,6 +21,7 @@ use sequent_protocol::{
 };
 use sequent_runlog::{LogKey, read_all};
 use sequent_tables::idempotency::PayloadHash;
+use sequent_tool::OutputSchema;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -56,6 +57,10 @@ pub(crate) struct ChatRequest {
     /// The model that answers. The default model of the deployment if it is absent.
     #[serde(default)]
     model: Option<ModelName>,
+    /// The JSON Schema of the answer, as in `POST /api/runs`.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    output_schema: Option<OutputSchema>,
     /// The parameters of the run's model calls.
     #[serde(default)]
     parameters: ModelParameters,
@@ -241,7 +246,11 @@ pub(crate) async fn send(
         project,
         prompt,
         model: body.model,
-        options: RunOptions { parameters: body.parameters, ..RunOptions::default() },
+        options: RunOptions {
+            output_schema: body.output_schema.map(Into::into),
+            parameters: body.parameters,
+            ..RunOptions::default()
+        },
         on_conflict: body.on_conflict,
         continues,
         idempotency: key.map(|key| key.request(tenant, "chat", payload)),

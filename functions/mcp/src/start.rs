@@ -5,9 +5,8 @@ use sequent_conversation::{
     Continues, Destination, Error, OnConflict, Prompt, RunOptions, RunRequest, StartedRun,
 };
 use sequent_core::{Code, Principal, ProjectId, RunId, Scope};
-use sequent_event::Orchestration;
 use sequent_http::{Problem, idempotency::IdempotencyKey};
-use sequent_model::{ModelName, ModelParameters};
+use sequent_model::ModelName;
 use sequent_tables::idempotency::{self, PayloadHash};
 use serde::Serialize;
 
@@ -19,8 +18,7 @@ pub(crate) struct Task {
     pub(crate) input: Prompt,
     pub(crate) project_id: Option<ProjectId>,
     pub(crate) model: Option<ModelName>,
-    pub(crate) parameters: ModelParameters,
-    pub(crate) orchestration: Orchestration,
+    pub(crate) options: RunOptions,
     /// The run waits for the live run of the project. Otherwise it is refused.
     pub(crate) waits: bool,
 }
@@ -46,11 +44,7 @@ pub(crate) async fn start(
         project: Destination::or_new(task.project_id),
         prompt: task.input,
         model: task.model,
-        options: RunOptions {
-            orchestration: task.orchestration,
-            parameters: task.parameters,
-            ..RunOptions::default()
-        },
+        options: task.options,
         on_conflict: if task.waits { OnConflict::Enqueue } else { OnConflict::Reject },
         continues: Continues::Head,
         idempotency,

@@ -5,12 +5,12 @@ use rmcp::{
     model::{CallToolRequestParams, CallToolResult, ContentBlock, JsonObject, Tool, ToolAnnotations},
 };
 use schemars::JsonSchema;
-use sequent_conversation::Prompt;
+use sequent_conversation::{Prompt, RunOptions};
 use sequent_core::{Principal, ProjectId, RunId};
 use sequent_event::Orchestration;
 use sequent_http::Problem;
 use sequent_model::{ModelName, ModelParameters};
-use sequent_tool::schema;
+use sequent_tool::{OutputSchema, schema};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
@@ -42,6 +42,10 @@ struct StartRun {
     #[schemars(with = "serde_json::Map<String, Value>")]
     #[serde(default)]
     parameters: ModelParameters,
+    /// The JSON Schema of the answer. The answer is then one JSON document that matches it.
+    #[schemars(with = "serde_json::Map<String, Value>")]
+    #[serde(default)]
+    output_schema: Option<OutputSchema>,
     /// plan: the run makes a plan and carries it out step by step, for long tasks.
     #[schemars(with = "String", extend("enum" = ["direct", "plan"]))]
     #[serde(default)]
@@ -102,8 +106,15 @@ async fn start_run(
     arguments: Value,
     key: Option<String>,
 ) -> Result<CallToolResult, Problem> {
-    let StartRun { input, project_id, model, parameters, orchestration, idempotency_key } = parse(arguments)?;
-    let task = Task { input, project_id, model, parameters, orchestration, waits: false };
+    let StartRun { input, project_id, model, parameters, output_schema, orchestration, idempotency_key } =
+        parse(arguments)?;
+    let options = RunOptions {
+        orchestration,
+        output_schema: output_schema.map(Into::into),
+        parameters,
+        ..RunOptions::default()
+    };
+    let task = Task { input, project_id, model, options, waits: false };
     structured(&start(app, caller, task, idempotency_key.or(key)).await?)
 }
 
@@ -114,9 +125,8 @@ async fn send_message(
     key: Option<String>,
 ) -> Result<CallToolResult, Problem> {
     let SendMessage { message, project_id, idempotency_key } = parse(arguments)?;
-    let orchestration = Orchestration::default();
-    let parameters = ModelParameters::default();
-    let task = Task { input: message, project_id, model: None, parameters, orchestration, waits: true };
+    let options = RunOptions::default();
+    let task = Task { input: message, project_id, model: None, options, waits: true };
     structured(&start(app, caller, task, idempotency_key.or(key)).await?)
 }
 

@@ -4,9 +4,10 @@ use axum::{extract::State, response::IntoResponse};
 use sequent_agent::{SentContext, SentRequest, sent_context};
 use sequent_core::RunId;
 use sequent_http::{Caller, Json, Path, Problem, Query, openapi::Problems};
-use sequent_model::{Message, ToolSpec};
+use sequent_model::{Message, ModelParameters, ToolSpec};
 use sequent_runlog::LogKey;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::App;
@@ -45,6 +46,12 @@ pub(crate) struct ModelContext {
     max_output_tokens: Option<u32>,
     /// The model had to call a tool.
     must_call: bool,
+    /// The parameters that the caller chose. A parameter that the model lacks, or that its server refused, was left out. Empty
+    /// unless the state is `exact`.
+    parameters: ModelParameters,
+    /// The JSON Schema of the answer, if it had to be JSON.
+    #[schema(value_type = Option<Object>)]
+    output_schema: Option<Value>,
     /// The instructions. Absent unless the state is `exact`, as are the tools and messages.
     system: Option<String>,
     /// The tools that the request offered.
@@ -113,6 +120,8 @@ impl ModelContext {
             model: usage.model,
             state: ContextState::NotRecorded,
             must_call: false,
+            parameters: ModelParameters::default(),
+            output_schema: None,
             system: None,
             tools: Vec::new(),
             messages: Vec::new(),
@@ -121,9 +130,11 @@ impl ModelContext {
         match request {
             SentRequest::NotRecorded => {}
             SentRequest::Changed => context.state = ContextState::Changed,
-            SentRequest::Exact { system, tools, must_call, messages } => {
+            SentRequest::Exact { system, tools, must_call, parameters, output_schema, messages } => {
                 context.state = ContextState::Exact;
                 context.must_call = must_call;
+                context.parameters = *parameters;
+                context.output_schema = output_schema;
                 context.system = Some(system);
                 context.tools = tools;
                 context.add(messages, from);

@@ -3,8 +3,8 @@
 use sequent_conversation::RunOptions;
 use sequent_deliverables::{tool_name, wanted};
 use sequent_documents::DocumentKind;
-use sequent_event::RequestRecord;
-use sequent_model::{Message, ModelName, Request, estimate::request_tokens};
+use sequent_event::{RequestRecord, State};
+use sequent_model::{Message, ModelName, ModelParameters, Request, estimate::request_tokens};
 use serde_json::Value;
 
 use crate::{
@@ -94,11 +94,16 @@ pub(crate) fn prepare(
     let messages = messages(conversation, purpose, !offer.tools.is_empty());
     let request = Request {
         must_call: purpose.must_call(),
-        parameters: RunOptions::from(&execution.state.configuration).parameters,
+        parameters: parameters(&execution.state),
         output_schema: output_schema.cloned(),
         ..Request::new(model.clone(), messages)
     };
     Prepared::new(request, offer, &purpose.to_string())
+}
+
+/// The parameters of the run's requests.
+pub(crate) fn parameters(state: &State) -> ModelParameters {
+    RunOptions::from(&state.configuration).parameters
 }
 
 /// The messages of a request: the conversation, and what the model is asked for.

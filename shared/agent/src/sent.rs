@@ -5,15 +5,16 @@ use std::collections::BTreeSet;
 use sequent_conversation::Error;
 use sequent_core::MessageId;
 use sequent_event::{Body, Event, State, TranscriptEntry, Usage};
-use sequent_model::{Message, ToolSpec};
+use sequent_model::{Message, ModelParameters, ToolSpec};
 use sequent_runlog::{DynamoStorage, LogKey, Segment, Stopped, read_all};
+use serde_json::Value;
 
 use crate::{
     conversation::Conversation,
     earlier::Earlier,
     next::Purpose,
     offers::{Offers, digest_of},
-    prompt, summary,
+    output, prompt, summary,
 };
 
 /// A model call of a run.
@@ -40,6 +41,10 @@ pub enum SentRequest {
         tools: Vec<ToolSpec>,
         /// The model had to call one of them.
         must_call: bool,
+        /// The parameters that the caller chose. A model may have refused some of them.
+        parameters: Box<ModelParameters>,
+        /// The JSON Schema of the answer, if it had to be JSON.
+        output_schema: Option<Value>,
         /// The conversation, oldest message first.
         messages: Vec<Message>,
     },
@@ -109,8 +114,14 @@ async fn request(
     if digest_of(&messages) != record.messages || offer.digest() != record.offer {
         return Ok(SentRequest::Changed);
     }
-    let must_call = purpose.is_some_and(Purpose::must_call);
-    Ok(SentRequest::Exact { system: offer.system, tools: offer.tools, must_call, messages })
+    Ok(SentRequest::Exact {
+        system: offer.system,
+        tools: offer.tools,
+        must_call: purpose.is_some_and(Purpose::must_call),
+        parameters: Box::new(purpose.map(|_| prompt::parameters(state)).unwrap_or_default()),
+        output_schema: purpose.and_then(|purpose| output::schema(state, purpose)).cloned(),
+        messages,
+    })
 }
 
 async fn conversation(storage: &DynamoStorage, key: LogKey, state: &State) -> Result<Conversation, Error> {

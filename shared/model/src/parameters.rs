@@ -29,7 +29,7 @@ pub struct ModelParameters {
     #[serde(skip_serializing_if = "StopTexts::is_empty")]
     #[cfg_attr(feature = "openapi", schema(schema_with = StopTexts::schema))]
     pub stop: StopTexts,
-    /// The amount of reasoning. Models of Anthropic reason only if it is given and not `none`.
+    /// The amount of reasoning. Models of Anthropic and Nova 2 reason only if it is given and not `none`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning_effort: Option<ReasoningEffort>,
     /// A number with which equal requests are answered alike, as far as the server can. Models of Anthropic have none.

@@ -1,5 +1,7 @@
 //! The golden events of this function and their responses.
 
+mod structured;
+
 use insta::assert_snapshot;
 use sequent_chat_function::openapi;
 use sequent_http::testing::golden::Golden;
@@ -33,7 +35,8 @@ async fn answer_in(deployment: &Deployment, case: &str) -> String {
 
 #[test]
 fn every_golden_event_is_tested() {
-    goldens().assert_all_tested(include_str!("golden.rs"));
+    let sources = concat!(include_str!("golden.rs"), include_str!("golden/structured.rs"));
+    goldens().assert_all_tested(sources);
 }
 
 #[tokio::test]

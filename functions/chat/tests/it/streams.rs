@@ -249,6 +249,7 @@ async fn another_tenant_finds_neither_runs_nor_projects() {
 async fn invalid_input_is_refused_with_a_code() {
     let app = app().await;
     let huge = "x".repeat(70_000);
+    let said = json!({"role": "user", "parts": [{"type": "text", "text": "/demo tokens=1 rate=0"}]});
     let cases = [
         (send(&say("  ")), 422, "validation_failed"),
         (send(&say(&huge)), 422, "validation_failed"),
@@ -266,6 +267,12 @@ async fn invalid_input_is_refused_with_a_code() {
             "validation_failed",
         ),
         (event("POST", "/api/chat").json(&json!({"id": "c", "messages": []})), 422, "validation_failed"),
+        (
+            event("POST", "/api/chat")
+                .json(&json!({"id": "c", "message": said, "output_schema": {"type": "strnig"}})),
+            422,
+            "validation_failed",
+        ),
         (event("GET", "/api/runs/run_00000000000000000000000000/events?after=x"), 400, "invalid_cursor"),
         (event("GET", "/api/runs/run_00000000000000000000000000/events?limit=0"), 400, "invalid_query"),
         (event("GET", "/api/runs/run_00000000000000000000000000/events?limit=1001"), 400, "invalid_query"),

@@ -1,6 +1,7 @@
 //! Calls of other agents at `/mcp`, and the isolation of tenants.
 
 use crate::deployment::{Deployment, Person, golden, request};
+use sequent_conversation::Runs;
 use sequent_core::RunId;
 use sequent_http::{Scope, testing::Answer};
 use serde_json::{Value, json};
@@ -65,6 +66,17 @@ async fn a_run_is_started_once_and_only_its_tenant_can_read_it() {
         failed(&call(&deployment, &bob.token, "get_run", look).await)
             .starts_with("There is no run with this id.")
     );
+}
+
+#[tokio::test]
+async fn a_started_run_has_the_parameters_and_the_schema_of_the_call() {
+    let (deployment, ada, _) = two().await;
+    let started = deployment.send(&golden("call-start-run-structured", &ada)).await.json();
+    let run = Runs::new(deployment.store(), ada.tenant()).get(run_of(&started["result"])).await.unwrap();
+    let options = serde_json::to_value(run.options).unwrap();
+    let parameters = json!({"temperature": 0.2, "max_output_tokens": 500, "stop": ["END"], "reasoning_effort": "low", "seed": 7});
+    assert_eq!(options["parameters"], parameters);
+    assert_eq!(options["output_schema"]["required"], json!(["height"]));
 }
 
 #[tokio::test]
@@ -144,6 +156,8 @@ async fn a_refused_call_explains_what_to_do() {
         ("start_run", json!({"input": "x", "model": "no such/model/name at all"}), "model"),
         ("start_run", json!({"input": "x", "idempotency_key": ""}), "idempotency key"),
         ("start_run", json!({"input": "x", "orchestration": "chaos"}), "unknown variant"),
+        ("start_run", json!({"input": "x", "parameters": {"temperature": 3}}), "from 0 to 2"),
+        ("start_run", json!({"input": "x", "output_schema": {"type": "strnig"}}), "not a usable JSON Schema"),
         ("send_message", json!({"message": "x", "model": "y"}), "unknown field"),
         ("get_run", json!({"run_id": "run_1"}), "not valid"),
     ] {

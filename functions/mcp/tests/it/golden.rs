@@ -87,6 +87,11 @@ async fn the_tools_have_schemas() {
                   "description": "Parameters of the model: temperature, top_p, max_output_tokens, stop, reasoning_effort, seed.",
                   "default": {}
                 },
+                "output_schema": {
+                  "type": "object",
+                  "additionalProperties": true,
+                  "description": "The JSON Schema of the answer. The answer is then one JSON document that matches it."
+                },
                 "orchestration": {
                   "type": "string",
                   "description": "plan: the run makes a plan and carries it out step by step, for long tasks.",

@@ -175,3 +175,19 @@ async fn parameters_and_the_schema_of_the_answer_are_checked_and_kept() {
     let both = json!({"input": "x", "output_schema": schema, "deliverable_type": "report"});
     assert_eq!(create(&deployment, &ada, both).await.status, 422);
 }
+
+#[tokio::test]
+async fn the_context_of_a_call_has_the_parameters_and_the_schema_of_its_run() {
+    let deployment = Deployment::new().await;
+    let ada = deployment.sign_up("ada@example.com").await;
+    let run = RunId::new();
+    let chosen =
+        json!({"parameters": {"temperature": 0.2, "stop": ["END"]}, "output_schema": {"type": "object"}});
+    deployment.complete_with(&ada, run, serde_json::from_value(chosen.clone()).unwrap()).await;
+    let path = format!("/api/runs/{run}/context?step=1");
+    let shown = deployment.send(&request("GET", &path, &ada)).await.json();
+    assert_eq!(shown["state"], "exact");
+    for member in ["parameters", "output_schema"] {
+        assert_eq!(shown[member], chosen[member], "{member}: {shown}");
+    }
+}

@@ -4,7 +4,7 @@ use std::ops::Deref;
 
 use sequent_agent::{Engine, execute};
 use sequent_billing::Credits;
-use sequent_conversation::{NewRun, ProjectName, Projects, TurnRequest, create, create_claimed};
+use sequent_conversation::{NewRun, ProjectName, Projects, RunOptions, TurnRequest, create, create_claimed};
 use sequent_core::{ProjectId, RunId, Timestamp};
 use sequent_http::testing::Event;
 use sequent_http::testing::deployment as testing;
@@ -55,13 +55,22 @@ impl Deployment {
 
     /// Creates a run in a new project and claims it. Keep the writer: when it is dropped, the run has no owner.
     pub(crate) async fn begin(&self, of: &Person, run: RunId) -> Writer<DynamoStorage> {
-        let new = NewRun { new_project: true, ..new_run(of, run, ProjectId::new()) };
+        self.begin_with(of, run, RunOptions::default()).await
+    }
+
+    async fn begin_with(&self, of: &Person, run: RunId, options: RunOptions) -> Writer<DynamoStorage> {
+        let new = NewRun { new_project: true, options, ..new_run(of, run, ProjectId::new()) };
         *Box::pin(create_claimed(&self.engine.runs(), &new, None)).await.unwrap()
     }
 
     /// Creates a run and executes it to its end with the demo provider.
     pub(crate) async fn complete(&self, of: &Person, run: RunId) {
-        let writer = self.begin(of, run).await;
+        self.complete_with(of, run, RunOptions::default()).await;
+    }
+
+    /// As [`complete`](Self::complete), with options.
+    pub(crate) async fn complete_with(&self, of: &Person, run: RunId, options: RunOptions) {
+        let writer = self.begin_with(of, run, options).await;
         Box::pin(execute(&self.engine, log_key(of, run), writer, None)).await.unwrap();
     }
 

@@ -29,6 +29,8 @@ const INHERITED: &[&str] = &[
     "NO_PROXY",
     "OPENAI_API_KEY",
     "OPENAI_BASE_URL",
+    "RUN_MAX_INPUT_TOKENS",
+    "RUN_MAX_OUTPUT_TOKENS",
     "RUST_BACKTRACE",
     "RUST_LOG",
     "SSL_CERT_DIR",
@@ -107,5 +109,8 @@ mod tests {
             .filter(|name| !["LOCAL", "BEDROCK_MODELS", "DEMO_TOKENS_PER_SECOND"].contains(*name))
             .collect();
         assert!(unknown.is_empty(), "not in operations.md: {unknown:?}");
+        for name in ["RUN_MAX_INPUT_TOKENS", "RUN_MAX_OUTPUT_TOKENS"] {
+            assert!(documented.contains(name) && passed.contains(name), "{name}");
+        }
     }
 }

@@ -92,7 +92,9 @@ async fn check_rebuilt(bench: &Bench, server: &ScriptedServer, run: RunId, befor
     for step in (1..=calls).step_by(nth) {
         let context = sent_context(&bench.engine.storage, bench.key(run), Some(step)).await.unwrap().unwrap();
         assert_eq!((context.step, context.steps), (step, calls));
-        let SentRequest::Exact { system, tools, must_call, messages } = context.request else {
+        let SentRequest::Exact { system, tools, must_call, parameters, output_schema, messages } =
+            context.request
+        else {
             panic!("step {step}: {:?}", context.request)
         };
         let record = context.usage.request.unwrap();
@@ -100,6 +102,8 @@ async fn check_rebuilt(bench: &Bench, server: &ScriptedServer, run: RunId, befor
             system: Some(system),
             tools,
             must_call,
+            parameters: *parameters,
+            output_schema,
             max_output_tokens: record.max_output_tokens,
             ..Request::new(context.usage.model.parse().unwrap(), messages)
         };
