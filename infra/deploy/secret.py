@@ -13,6 +13,7 @@ The operator's secrets and their fields:
 
     models           openai_api_key, openai_base_url, anthropic_api_key
     prices           table (JSON, see infra/docs/billing.md)
+    abilities        table (JSON, see infra/docs/operations.md)
     admin            key (X-Admin-Key, at least 32 characters)
     stripe           secret_key
     stripe-webhook   signing_secret, and previous_signing_secret during a rotation
@@ -34,6 +35,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 OPERATORS = {
     "models": ("openai_api_key", "openai_base_url", "anthropic_api_key"),
     "prices": ("table",),
+    "abilities": ("table",),
     "admin": ("key",),
     "stripe": ("secret_key",),
     "stripe-webhook": ("signing_secret", "previous_signing_secret"),
@@ -115,8 +117,8 @@ def read_value(secret, field):
     if secret == "admin" and len(value) < SHORTEST_ADMIN_KEY:
         proposal = secrets.token_urlsafe(32)
         sys.exit(f"scripts/secret: an admin key has at least {SHORTEST_ADMIN_KEY} characters; try {proposal}")
-    if secret == "prices" and not is_object(value):
-        sys.exit("scripts/secret: the table of prices is a JSON object, see infra/docs/billing.md; nothing was changed")
+    if field == "table" and not is_object(value):
+        sys.exit(f"scripts/secret: the table of {secret} is a JSON object, see scripts/secret --help; nothing was changed")
     return value
 
 

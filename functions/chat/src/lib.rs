@@ -72,8 +72,10 @@ impl App {
             None if content.has_files() => Some(self.engine.models.default_model().await),
             model => model.cloned(),
         };
+        let store = self.engine.store();
+        let abilities = self.engine.models.abilities();
         let accepted =
-            sequent_attachments::accept(self.engine.store(), caller, content, model.as_ref(), at).await?;
+            sequent_attachments::accept(store, caller, content, model.as_ref(), abilities, at).await?;
         let rows = match &self.engine.artifacts {
             Some(artifacts) => accepted.keep(artifacts, caller.tenant).await?,
             None if accepted.has_files() => return Err(Problem::internal("the function has no artifacts")),

@@ -5,7 +5,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderValue, StatusCode, header};
-use sequent_attachments::{MessageContent, accept};
+use sequent_attachments::MessageContent;
 use sequent_conversation::{
     Destination, OnConflict, Projects, Run, RunLimits, RunOptions, RunRequest, TurnReference,
 };
@@ -119,10 +119,9 @@ pub(crate) async fn create(
     // The hash is of the parsed request, so that a retry with other white space is the same request.
     let payload = serde_json::to_vec(&body).map_err(Problem::internal)?;
     let payload = PayloadHash::of("POST", "/api/runs", &payload);
-    // Without a name, the worker chooses the model.
-    let store = app.store().tables();
-    let prompt = accept(store, &caller, body.input, body.model.as_ref(), "/input").await?.prompt;
-    let continues = Projects::new(store, caller.tenant).continues(body.project_id, body.after).await?;
+    let prompt = app.accept(&caller, body.input, body.model.as_ref(), "/input").await?;
+    let continues =
+        Projects::new(app.store().tables(), caller.tenant).continues(body.project_id, body.after).await?;
     let request = RunRequest {
         caller: caller.clone(),
         project: Destination::or_new(body.project_id),

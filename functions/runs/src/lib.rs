@@ -10,11 +10,13 @@ mod runs;
 mod steer;
 
 use axum::Router;
+use sequent_attachments::MessageContent;
 use sequent_billing::Credits;
-use sequent_conversation::{RunStarter, RunStore, Runs};
+use sequent_conversation::{Prompt, RunStarter, RunStore, Runs};
 use sequent_core::Principal;
-use sequent_http::{Scope, axum::Extension, openapi, rate_limit::Class, scoped};
+use sequent_http::{Problem, Scope, axum::Extension, openapi, rate_limit::Class, scoped};
 use sequent_identity::Vault;
+use sequent_model::{AbilityTable, ModelName, OperatorTable};
 use sequent_runlog::{DynamoStorage, Settings};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -23,13 +25,33 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 pub struct App {
     starter: RunStarter,
     vault: Vault,
+    abilities: OperatorTable<AbilityTable>,
 }
 
 impl App {
     /// Runs whose logs are in `storage`, which are paged with the cursor key in `vault` and charged for at `credits`.
     #[must_use]
     pub fn new(storage: DynamoStorage, settings: Settings, vault: Vault, credits: Credits) -> Self {
-        Self { starter: RunStarter::new(RunStore::new(storage, settings), credits), vault }
+        let starter = RunStarter::new(RunStore::new(storage, settings), credits);
+        Self { starter, vault, abilities: OperatorTable::fixed(AbilityTable::default()) }
+    }
+
+    /// Sets the abilities of the deployment's models.
+    #[must_use]
+    pub fn with_abilities(self, abilities: OperatorTable<AbilityTable>) -> Self {
+        Self { abilities, ..self }
+    }
+
+    /// Accepts the content at the JSON pointer `at` as a message to the model. The worker chooses a model without a name.
+    async fn accept(
+        &self,
+        caller: &Principal,
+        content: MessageContent,
+        model: Option<&ModelName>,
+        at: &str,
+    ) -> Result<Prompt, Problem> {
+        let store = self.store().tables();
+        Ok(sequent_attachments::accept(store, caller, content, model, &self.abilities, at).await?.prompt)
     }
 
     fn store(&self) -> &RunStore {

@@ -1,7 +1,7 @@
 //! `POST /api/runs/{id}/replay`: running a run again.
 
 use axum::{extract::State, response::Response};
-use sequent_attachments::{MessageContent, accept};
+use sequent_attachments::MessageContent;
 use sequent_conversation::{
     Continues, Destination, OnConflict, Prompt, Run, RunOptions, RunRequest, opening_message,
 };
@@ -62,9 +62,7 @@ pub(crate) async fn replay(
         caller.require(Scope::ArtifactsWrite)?;
     }
     let prompt = match body.input {
-        Some(input) => {
-            accept(app.store().tables(), &caller, input, body.model.as_ref(), "/input").await?.prompt
-        }
+        Some(input) => app.accept(&caller, input, body.model.as_ref(), "/input").await?,
         None => {
             let content =
                 opening_message(app.store().storage(), LogKey { tenant: caller.tenant, run: id }).await?;

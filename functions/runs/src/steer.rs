@@ -2,7 +2,7 @@
 
 use axum::{extract::State, response::IntoResponse};
 use http::StatusCode;
-use sequent_attachments::{MessageContent, accept};
+use sequent_attachments::MessageContent;
 use sequent_conversation::{Steered, wake_if_waiting};
 use sequent_core::{MessageId, RunId};
 use sequent_event::Seq;
@@ -58,7 +58,7 @@ pub(crate) async fn steer(
 ) -> Result<impl IntoResponse, Problem> {
     let key = LogKey { tenant: caller.tenant, run: run_id };
     let storage = app.store().storage();
-    let prompt = accept(storage.store(), &caller, body.content, None, "/content").await?.prompt;
+    let prompt = app.accept(&caller, body.content, None, "/content").await?;
     let Steered { message, seq } =
         Box::pin(sequent_conversation::steer(storage, key, caller.user, prompt)).await?;
     wake_if_waiting(app.store(), key).await;

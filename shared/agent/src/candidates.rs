@@ -32,6 +32,7 @@ pub(crate) fn candidates(
     requests: &Requests,
 ) -> Result<Vec<Candidate>, LimitReached> {
     let models = &execution.engine.models;
+    let abilities = models.abilities().known();
     let configuration = &execution.state.configuration;
     let all = models.candidates(model.clone());
     let priced = models.priced(all.clone());
@@ -46,9 +47,12 @@ pub(crate) fn candidates(
     for candidate in allowed {
         let request = requests.to(&candidate);
         let tokens = request_tokens(&request);
-        let window = models.window(&candidate);
-        if candidate != *model && tokens > window.input {
-            continue; // a fallback with a smaller window
+        let window = abilities.window(&candidate);
+        let needs_tools = !request.tools.is_empty();
+        if candidate != *model
+            && (tokens > window.input || (needs_tools && !abilities.calls_tools(&candidate)))
+        {
+            continue; // a fallback that cannot take the request
         }
         match allowance.output(&request, models.price(&candidate)) {
             Ok(limit) => {

@@ -87,9 +87,10 @@ pub(crate) fn prepare(
     conversation: &Conversation,
 ) -> Prepared {
     let output_schema = output::schema(&execution.state, purpose);
+    let calls_tools = execution.engine.models.abilities().known().calls_tools(model);
     let offer = RequestOffer {
         system: system(purpose, wanted(&execution.state), output_schema),
-        tools: offer::tools(execution, purpose),
+        tools: if calls_tools { offer::tools(execution, purpose) } else { Vec::new() },
     };
     let messages = messages(conversation, purpose, !offer.tools.is_empty());
     let request = Request {

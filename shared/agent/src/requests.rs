@@ -2,9 +2,11 @@
 //!
 //! Models differ in the files that they can be shown. A fallback may have to read as text what the first model sees.
 
+use std::sync::Arc;
+
 use futures::FutureExt;
 use sequent_attachments::Unavailable;
-use sequent_model::{Abilities, Message, ModelName, Part, Request};
+use sequent_model::{Abilities, AbilityTable, Message, ModelName, Part, Request};
 
 use crate::execution::Execution;
 
@@ -16,6 +18,8 @@ pub(crate) struct Requests {
     /// The messages for models that are not in `forms`, because there are no files or none can be read.
     messages: Vec<Message>,
     forms: Vec<(Abilities, Vec<Message>)>,
+    /// The abilities by which the forms were made. The operator may change them meanwhile.
+    abilities: Arc<AbilityTable>,
 }
 
 impl Requests {
@@ -28,11 +32,12 @@ impl Requests {
         mut request: Request,
     ) -> Result<Self, Unavailable> {
         let messages = std::mem::take(&mut request.messages);
+        let table = execution.engine.models.abilities().known();
         let mut forms: Vec<(Abilities, Vec<Message>)> = Vec::new();
         let has_files = messages.iter().any(has_file);
         if let Some(files) = execution.files.as_mut().filter(|_| has_files) {
             for model in execution.engine.models.candidates(request.model.clone()) {
-                let abilities = Abilities::of(&model);
+                let abilities = table.of(&model);
                 if forms.iter().all(|(known, _)| *known != abilities) {
                     let mut shown = messages.clone();
                     files.show(&mut shown, abilities).boxed().await?;
@@ -40,18 +45,18 @@ impl Requests {
                 }
             }
         }
-        Ok(Self { request, messages, forms })
+        Ok(Self { request, messages, forms, abilities: table })
     }
 
     /// The request, which has no files, for all models.
     pub(crate) fn without_files(mut request: Request) -> Self {
         let messages = std::mem::take(&mut request.messages);
-        Self { request, messages, forms: Vec::new() }
+        Self { request, messages, forms: Vec::new(), abilities: Arc::default() }
     }
 
     /// Returns the request to this model.
     pub(crate) fn to(&self, model: &ModelName) -> Request {
-        let abilities = Abilities::of(model);
+        let abilities = self.abilities.of(model);
         let form = self.forms.iter().find(|(known, _)| *known == abilities);
         let messages = form.map_or(&self.messages, |(_, messages)| messages);
         Request { model: model.clone(), messages: messages.clone(), ..self.request.clone() }

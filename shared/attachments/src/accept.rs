@@ -7,7 +7,7 @@ use sequent_artifacts::{Artifact, Artifacts, find, rows_with_run};
 use sequent_conversation::{Prompt, RunRows};
 use sequent_core::{Principal, Scope, TenantId};
 use sequent_event::{Attachment, DataPart, UserContent, UserPart};
-use sequent_model::{Abilities, ModelName};
+use sequent_model::{AbilityTable, ModelName, OperatorTable};
 use sequent_tables::Store;
 
 use crate::{
@@ -34,7 +34,7 @@ pub struct Accepted {
 }
 
 /// Accepts the content at the JSON pointer `at` as a message of the caller. If `model` is known, it must be able to read the
-/// files. Nothing is stored yet.
+/// files, as far as the deployment's `abilities` of models say. Nothing is stored yet.
 ///
 /// # Errors
 /// [`Error`]. An artifact of another tenant counts as missing.
@@ -43,6 +43,7 @@ pub async fn accept(
     caller: &Principal,
     content: MessageContent,
     model: Option<&ModelName>,
+    abilities: &OperatorTable<AbilityTable>,
     at: &str,
 ) -> Result<Accepted, Error> {
     let parts = match content {
@@ -50,6 +51,7 @@ pub async fn accept(
         MessageContent::Parts(parts) => parts,
     };
     check(caller, &parts).map_err(|error| error.at(at))?;
+    let blind = blind(&parts, model, abilities).await;
     let mut files: Vec<NewFile> = Vec::new();
     let mut accepted: Vec<BoxFuture<'_, Result<UserPart, Error>>> = Vec::new();
     for (index, part) in parts.into_iter().enumerate() {
@@ -58,16 +60,27 @@ pub async fn accept(
             ContentPart::Inline(file) => {
                 let name = file.name.clone();
                 let artifact = add(&mut files, file, caller);
-                let part = artifact.and_then(|artifact| part_of(artifact, name, model));
+                let part = artifact.and_then(|artifact| part_of(artifact, name, blind));
                 ready(part.map_err(Error::from)).boxed()
             }
-            part => accept_part(store, caller, part, model).boxed(),
+            part => accept_part(store, caller, part, blind).boxed(),
         };
         accepted.push(part.map(move |part| part.map_err(|error| error.at(&at))).boxed());
     }
     let parts: Vec<UserPart> = stream::iter(accepted).buffered(PARALLEL_READS).try_collect().await?;
     let prompt = Prompt::try_from(UserContent::Parts(parts)).map_err(|error| Error::from(error).at(at))?;
     Ok(Accepted { prompt, files })
+}
+
+/// Returns the model, if the parts have files and it cannot be shown images.
+async fn blind<'a>(
+    parts: &[ContentPart],
+    model: Option<&'a ModelName>,
+    abilities: &OperatorTable<AbilityTable>,
+) -> Option<&'a ModelName> {
+    let model = model.filter(|_| parts.iter().any(ContentPart::is_file))?;
+    let abilities = abilities.current().await;
+    (!abilities.of(model).images).then_some(model)
 }
 
 /// Checks the scopes of the caller, and the number and the size of the files.
@@ -130,14 +143,14 @@ async fn accept_part(
     store: &Store,
     caller: &Principal,
     part: ContentPart,
-    model: Option<&ModelName>,
+    blind: Option<&ModelName>,
 ) -> Result<UserPart, Error> {
     let found = async |id| find(store, caller.tenant, id).await?.ok_or(Error::from(Refusal::NotFound));
     match part {
         ContentPart::Text { text } => Ok(UserPart::Text { text }),
         ContentPart::Data { name, data } => Ok(UserPart::Data(DataPart { name, data })),
-        ContentPart::File { artifact_id, name } => Ok(part_of(found(artifact_id).await?, name, model)?),
-        ContentPart::Image { artifact_id, name } => match part_of(found(artifact_id).await?, name, model)? {
+        ContentPart::File { artifact_id, name } => Ok(part_of(found(artifact_id).await?, name, blind)?),
+        ContentPart::Image { artifact_id, name } => match part_of(found(artifact_id).await?, name, blind)? {
             UserPart::File(file) => Err(Refusal::NotAnImage(file.media_type).into()),
             image => Ok(image),
         },
@@ -146,14 +159,14 @@ async fn accept_part(
     }
 }
 
-/// Makes the part of an artifact of the tenant.
-fn part_of(artifact: Artifact, name: Option<String>, model: Option<&ModelName>) -> Result<UserPart, Refusal> {
+/// Makes the part of an artifact of the tenant. `blind` is the model, if it cannot be shown images.
+fn part_of(artifact: Artifact, name: Option<String>, blind: Option<&ModelName>) -> Result<UserPart, Refusal> {
     let kind = FileKind::of_media_type(&artifact.media_type);
     let kind = kind.ok_or_else(|| Refusal::Type(artifact.media_type.clone()))?;
     if artifact.size > MAX_FILE_BYTES {
         return Err(Refusal::TooLarge(artifact.size));
     }
-    if let Some(model) = model.filter(|model| kind.is_image() && !Abilities::of(model).images) {
+    if let Some(model) = blind.filter(|_| kind.is_image()) {
         return Err(Refusal::Model(model.to_string()));
     }
     let attachment = Attachment {

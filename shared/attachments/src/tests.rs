@@ -7,7 +7,9 @@ use image::{DynamicImage, ImageFormat};
 use sequent_artifacts::{Artifact, Artifacts, Description, Origin, testing::bucket};
 use sequent_core::{ApiError, ArtifactId, Code, Principal, Scope, Scopes, SessionId, TenantId, UserId, Via};
 use sequent_event::{UserContent, UserPart};
-use sequent_model::{Abilities, AttachedFile, FileType, Message, ModelName, Part, Role};
+use sequent_model::{
+    Abilities, AbilityTable, AttachedFile, FileType, Message, ModelName, OperatorTable, Part, Role,
+};
 use sequent_tables::Store;
 use serde_json::{Value, json};
 
@@ -32,6 +34,7 @@ struct Bench {
     store: Store,
     artifacts: Artifacts,
     caller: Principal,
+    abilities: OperatorTable<AbilityTable>,
 }
 
 fn caller(scopes: Scopes) -> Principal {
@@ -49,7 +52,8 @@ impl Bench {
     async fn new() -> Self {
         let store = sequent_tables::testing::store().await;
         let artifacts = Artifacts::new(store.clone(), bucket().await.0);
-        Self { store, artifacts, caller: caller(Scopes::ALL) }
+        let abilities = OperatorTable::fixed(AbilityTable::default());
+        Self { store, artifacts, caller: caller(Scopes::ALL), abilities }
     }
 
     async fn upload(&self, title: &str, media_type: &str, bytes: impl Into<Vec<u8>>) -> Artifact {
@@ -78,7 +82,8 @@ impl Bench {
     ) -> Result<UserContent, Error> {
         let content: MessageContent = serde_json::from_value(content).unwrap();
         let model: Option<ModelName> = model.map(|name| name.parse().unwrap());
-        let accepted = accept(&self.store, caller, content, model.as_ref(), "/content").await?;
+        let accepted =
+            accept(&self.store, caller, content, model.as_ref(), &self.abilities, "/content").await?;
         Ok(accepted.prompt.into())
     }
 
@@ -198,6 +203,18 @@ async fn files_are_limited_in_number_size_and_type() {
 }
 
 #[tokio::test]
+async fn the_operator_says_which_models_can_be_shown_images() {
+    let mut bench = Bench::new().await;
+    let stated = r#"{"deepseek-*": {"images": true}, "gpt-4o": {"images": false}}"#;
+    bench.abilities = OperatorTable::fixed(AbilityTable::from_json(stated).unwrap());
+    let image = bench.upload("image", "image/png", PNG).await;
+    let content = json!([file(&image)]);
+    assert!(bench.accept(&bench.caller, content.clone(), Some("deepseek-chat")).await.is_ok());
+    let refused = bench.refused(content, Some("gpt-4o")).await;
+    assert_eq!(refused, (Code::ModelCannotReadAttachment, "#/content/0".to_owned()));
+}
+
+#[tokio::test]
 async fn a_key_without_the_scope_for_artifacts_attaches_none() {
     let bench = Bench::new().await;
     let image = bench.upload("image", "image/png", PNG).await;
@@ -291,7 +308,10 @@ async fn equal_files_inside_a_message_are_one_artifact_with_the_type_of_its_byte
         inline("image/png", PNG),
         inline("application/x-what", b"words"),
     ];
-    let accepted = accept(&bench.store, &bench.caller, MessageContent::Parts(parts), None, "").await.unwrap();
+    let accepted =
+        accept(&bench.store, &bench.caller, MessageContent::Parts(parts), None, &bench.abilities, "")
+            .await
+            .unwrap();
     let UserContent::Parts(parts) = accepted.prompt.content() else { panic!("it has parts") };
     let [UserPart::Image(first), UserPart::File(table), UserPart::Image(again), UserPart::File(words)] =
         parts.as_slice()
@@ -321,7 +341,7 @@ async fn files_inside_a_message_are_limited() {
     ];
     for (caller, parts, code) in cases {
         let content = MessageContent::Parts(parts);
-        let refused = accept(&bench.store, caller, content, None, "").await.unwrap_err();
+        let refused = accept(&bench.store, caller, content, None, &bench.abilities, "").await.unwrap_err();
         assert_eq!(refused.details().code, code);
     }
     for url in ["data:image/png,x", "data:image/png;base64,%%", "data:", "https://a.example/", ""] {

@@ -7,6 +7,11 @@
 //! Sources: OpenAI, "Images and vision" and "PDF files" (models with vision read both); Anthropic, "Vision" and "PDF support"
 //! (all models since Claude 3, PDF since 3.5); Google, "OpenAI compatibility" (images; no `file` part); the model cards of the
 //! others on Hugging Face. Servers with OpenAI's protocol differ in `file` parts, so only OpenAI's own models get them.
+//! The operator can state other abilities ([`AbilityTable`]).
+
+mod table;
+
+pub use table::{AbilityTable, InvalidAbilities};
 
 use crate::{FileType, ModelName, Provider};
 
@@ -70,7 +75,7 @@ const FAMILIES: [(&str, Abilities); 38] = [
 const SEEING: [&str; 4] = ["-vl", "vision", "multimodal", "-omni"];
 
 impl Abilities {
-    /// Returns the abilities of a model.
+    /// Returns the built-in abilities of a model.
     #[must_use]
     pub fn of(model: &ModelName) -> Self {
         let (provider, name) = model.split();

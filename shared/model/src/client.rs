@@ -7,7 +7,8 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::{
-    Chunks, Config, ContextWindow, Error, ModelName, Provider, Request, Secrets, Usage,
+    AbilityTable, Chunks, Config, ContextWindow, Error, ModelName, OperatorTable, Provider, Request, Secrets,
+    Usage,
     chunks::{Activity, Limits},
     config, demo,
     deployed::ClientSettings,
@@ -27,6 +28,7 @@ pub struct Client(Arc<Inner>);
 struct Inner {
     settings: ClientSettings,
     prices: Prices,
+    abilities: OperatorTable<AbilityTable>,
     upstream: Upstream,
     refusals: Refusals,
 }
@@ -57,12 +59,17 @@ impl Client {
     /// Creates a client of the providers in `config`.
     pub fn new(config: Config) -> Self {
         let prices = Prices::fixed(config.prices.clone());
-        Self::of(ClientSettings::Fixed(Arc::new(config)), prices)
+        let abilities = OperatorTable::fixed(config.abilities.clone());
+        Self::of(ClientSettings::Fixed(Arc::new(config)), prices, abilities)
     }
 
-    pub(crate) fn of(settings: ClientSettings, prices: Prices) -> Self {
+    pub(crate) fn of(
+        settings: ClientSettings,
+        prices: Prices,
+        abilities: OperatorTable<AbilityTable>,
+    ) -> Self {
         let upstream = Upstream::default();
-        Self(Arc::new(Inner { settings, prices, upstream, refusals: Refusals::default() }))
+        Self(Arc::new(Inner { settings, prices, abilities, upstream, refusals: Refusals::default() }))
     }
 
     /// The configuration as it is known. [`default_model`](Self::default_model) and [`stream`](Self::stream) update it.
@@ -78,10 +85,17 @@ impl Client {
         Config::from_env(Secrets::default()).map(Self::new)
     }
 
-    /// Returns the model of requests that name none. A key and prices that were stored five minutes ago have an effect.
+    /// Returns the model of requests that name none. Keys, prices and abilities that were stored five minutes ago have an
+    /// effect.
     pub async fn default_model(&self) -> ModelName {
-        let (config, _) = tokio::join!(self.0.settings.current(), self.0.prices.current());
-        config.default_model.clone()
+        self.current().await.default_model.clone()
+    }
+
+    /// Returns the configuration, after everything that the operator has stored was read again if it is old.
+    async fn current(&self) -> Arc<Config> {
+        let Inner { settings, prices, abilities, .. } = &*self.0;
+        let (config, _, _) = tokio::join!(settings.current(), prices.current(), abilities.current());
+        config
     }
 
     /// Returns `model` and its fallbacks, in the order to try them.
@@ -151,10 +165,16 @@ impl Client {
         &self.0.prices
     }
 
+    /// Returns the abilities of the deployment's models.
+    #[must_use]
+    pub fn abilities(&self) -> &OperatorTable<AbilityTable> {
+        &self.0.abilities
+    }
+
     /// Returns the context window of `model`.
     #[must_use]
     pub fn window(&self, model: &ModelName) -> ContextWindow {
-        self.config().windows.get(model.split().1)
+        self.0.abilities.known().window(model)
     }
 
     /// Returns the candidates with a known price.
@@ -184,7 +204,7 @@ impl Client {
     /// already.
     pub async fn stream(&self, request: Request, context: Context) -> Result<Chunks, Error> {
         request.validate()?;
-        let (config, _) = tokio::join!(self.0.settings.current(), self.0.prices.current());
+        let config = self.current().await;
         let refused = match self.open(&config, &request, &context).await {
             Err(refused @ Error::Unauthorized) => refused,
             opened => return opened,
@@ -217,7 +237,8 @@ impl Client {
         let protocol = Protocol::of(provider).ok_or(not_configured.clone())?;
         let endpoint = config.endpoint(provider).ok_or(not_configured)?;
         let request_id = context.request_id.as_deref();
-        let mut omitted = self.0.refusals.of(protocol, request);
+        let stated = self.0.abilities.known().parameters(&request.model);
+        let mut omitted = self.0.refusals.of(protocol, request).with_stated(stated);
         loop {
             let order = Order { protocol, endpoint, model, request, request_id, omitted: &omitted };
             let opened = retry::run(&config.retry, deadline, || async {

@@ -14,7 +14,7 @@
 //! | `MODEL_CONNECT_TIMEOUT_MS`, `MODEL_FIRST_TOKEN_TIMEOUT_MS`, `MODEL_IDLE_TIMEOUT_MS`, `MODEL_TOTAL_TIMEOUT_MS` | [`Timeouts`] |
 //! | `MODEL_MAX_ATTEMPTS` | attempts before the first chunk; default 3 |
 //! | `MODEL_PRICES` | JSON that overrides the built-in prices, see [`price::Table`] |
-//! | `MODEL_WINDOWS` | JSON that overrides the built-in context windows, see [`WindowTable`] |
+//! | `MODEL_ABILITIES` | JSON that overrides the built-in abilities of models, such as their windows, see [`AbilityTable`] |
 //!
 //! An empty variable counts as absent. Keys may also come from a [`Secrets`] document; a variable takes
 //! precedence.
@@ -24,7 +24,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-use crate::{AllowedModels, ModelName, Policy, Provider, WindowTable, allowed, bedrock, price};
+use crate::{AbilityTable, AllowedModels, ModelName, Policy, Provider, allowed, bedrock, price};
 
 /// The configuration of a [`Client`](crate::Client).
 #[derive(Clone, Debug)]
@@ -51,8 +51,8 @@ pub struct Config {
     pub retry: Policy,
     /// The prices of tokens.
     pub prices: price::Table,
-    /// The context windows of models.
-    pub windows: WindowTable,
+    /// The abilities of models.
+    pub abilities: AbilityTable,
     /// The HTTP client to use. Without it, one is created at the first request.
     pub http: Option<reqwest::Client>,
 }
@@ -140,9 +140,9 @@ pub enum Error {
     /// The table of prices is not valid.
     #[error("MODEL_PRICES is not valid: set a JSON object of prices: {0}")]
     Prices(String),
-    /// The table of context windows is not valid.
-    #[error("MODEL_WINDOWS is not valid: set a JSON object of numbers of tokens: {0}")]
-    Windows(String),
+    /// The table of abilities is not valid.
+    #[error("MODEL_ABILITIES is not valid: set a JSON object of abilities: {0}")]
+    Abilities(String),
     /// The fields of the secret are not valid.
     #[error("the secret `models` is not valid: store its fields with scripts/secret")]
     Secrets,
@@ -208,7 +208,7 @@ impl Config {
             timeouts: Timeouts::default(),
             retry: Policy::default(),
             prices: price::Table::default(),
-            windows: WindowTable::default(),
+            abilities: AbilityTable::default(),
             http: None,
         }
     }
@@ -276,9 +276,11 @@ impl Config {
             Some(json) => price::Table::from_json(&json).map_err(|error| Error::Prices(error.to_string()))?,
             None => price::Table::default(),
         };
-        let windows = match text("MODEL_WINDOWS") {
-            Some(json) => WindowTable::from_json(&json).map_err(|error| Error::Windows(error.to_string()))?,
-            None => WindowTable::default(),
+        let abilities = match text("MODEL_ABILITIES") {
+            Some(json) => {
+                AbilityTable::from_json(&json).map_err(|error| Error::Abilities(error.to_string()))?
+            }
+            None => AbilityTable::default(),
         };
         let default_timeouts = Timeouts::default();
         let usual = Self::demo();
@@ -303,7 +305,7 @@ impl Config {
                 ..usual.retry
             },
             prices,
-            windows,
+            abilities,
             http: None,
         })
     }

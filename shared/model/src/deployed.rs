@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sequent_aws::{Secrets, secret};
 use sequent_tables::{SecretName, SecretTable};
 
-use crate::{Client, Config, config, price::Prices};
+use crate::{Client, Config, OperatorTable, config, price::Prices};
 
 /// The error of a deployment's model configuration.
 #[derive(Debug, thiserror::Error)]
@@ -41,15 +41,17 @@ struct MadeConfig {
 }
 
 impl Client {
-    /// Creates a client from the environment, the secret `models` and the stored prices, and [warms](Self::warm) it. What is
+    /// Creates a client from the environment, the secret `models` and the stored tables, and [warms](Self::warm) it. What is
     /// stored is read again every [`secret::REFRESH`], and after a provider has refused a key.
     ///
     /// # Errors
     /// If a setting is not valid, or the secret cannot be read and the environment configures no provider.
     pub async fn deployed(table: &SecretTable) -> Result<Self, Error> {
         let secrets = Secrets::optional_row(table, SecretName::Models);
-        let prices = Prices::stored(Config::from_env(config::Secrets::default())?.prices, table);
-        let (read, _) = tokio::join!(secrets.get(), prices.current());
+        let base = Config::from_env(config::Secrets::default())?;
+        let prices = Prices::stored(base.prices, table);
+        let abilities = OperatorTable::stored(base.abilities, table);
+        let (read, _, _) = tokio::join!(secrets.get(), prices.current(), abilities.current());
         let config = Config::from_env(read.as_deref().cloned().unwrap_or_default())?;
         let of = match read {
             Ok(value) => Some(value),
@@ -60,7 +62,7 @@ impl Client {
             }
         };
         let made = Mutex::new(MadeConfig { of, config: Arc::new(config) });
-        let models = Self::of(ClientSettings::Stored(StoredSettings { secrets, made }), prices);
+        let models = Self::of(ClientSettings::Stored(StoredSettings { secrets, made }), prices, abilities);
         models.warm();
         Ok(models)
     }

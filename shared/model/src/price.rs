@@ -11,16 +11,20 @@
 //! The cost of a model without a known price is `None`, which is different from a cost of zero.
 
 mod bedrock;
-mod stored;
 
 use std::collections::HashMap;
 
 use sequent_core::MicroUsd;
+use sequent_tables::SecretName;
 use serde::{Deserialize, Serialize};
 
-pub use stored::Prices;
+use crate::{
+    ModelName, Provider, Usage,
+    operator_table::{OperatorTable, Replaceable},
+};
 
-use crate::{ModelName, Provider, Usage};
+/// The prices of a deployment. Clones share them.
+pub type Prices = OperatorTable<Table>;
 
 /// Prices of one model, in micro-dollars per million tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,16 +109,6 @@ impl Table {
         Ok(Self { overrides })
     }
 
-    /// Returns the table with more overrides, which take precedence.
-    ///
-    /// # Errors
-    /// If the JSON is not such an object.
-    pub fn with_json(&self, json: &str) -> Result<Self, serde_json::Error> {
-        let mut overrides = self.overrides.clone();
-        overrides.extend(Self::from_json(json)?.overrides);
-        Ok(Self { overrides })
-    }
-
     /// Reads overrides from `MODEL_PRICES`, see [`config`](crate::config).
     ///
     /// # Errors
@@ -154,6 +148,17 @@ impl Table {
         let plain = without_version(model);
         let known = overridden(model).or_else(|| listed(model)).or_else(|| overridden(plain));
         known.or_else(|| listed(plain)).or_else(|| bedrock::price(model))
+    }
+}
+
+impl Replaceable for Table {
+    const STORED: SecretName = SecretName::Prices;
+    type InvalidTable = serde_json::Error;
+
+    fn with_json(&self, json: &str) -> Result<Self, serde_json::Error> {
+        let mut overrides = self.overrides.clone();
+        overrides.extend(Self::from_json(json)?.overrides);
+        Ok(Self { overrides })
     }
 }
 

@@ -24,14 +24,14 @@ impl Refusals {
         let is_known = |(parameter, value): &(Parameter, String)| {
             !known.is_empty() && known.contains(&(request.model.to_string(), *parameter, value.clone()))
         };
-        Omitted::new(sent(protocol, request).filter(is_known).map(|(parameter, _)| parameter))
+        Omitted::refused(sent(protocol, request).filter(is_known).map(|(parameter, _)| parameter))
     }
 
     /// Remembers the parameters without which the request was accepted. What was refused of a conversation's reasoning says
     /// nothing about another conversation.
     pub(crate) fn remember(&self, protocol: Protocol, request: &Request, omitted: &Omitted) {
         let of_server = |(parameter, _): &(Parameter, String)| {
-            omitted.has(*parameter) && *parameter != Parameter::Reasoning
+            omitted.has_refused(*parameter) && *parameter != Parameter::Reasoning
         };
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MAX {

@@ -6,9 +6,8 @@
 //! <https://platform.claude.com/docs/en/build-with-claude/context-windows>, Google's
 //! <https://ai.google.dev/gemini-api/docs/models>, Amazon's
 //! <https://docs.aws.amazon.com/nova/latest/userguide/what-is-nova.html>, and for open models the cards of their makers.
-//! A server of one's own often has a smaller window than its model, so a [`WindowTable`] accepts overrides.
-
-use std::collections::HashMap;
+//! A server of one's own often has a smaller window than its model, so an operator can state another one
+//! ([`AbilityTable`](crate::AbilityTable)).
 
 /// The tokens that a model takes in one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,12 +23,21 @@ impl ContextWindow {
     const DEFAULT: Self = Self::shared(128_000);
 
     /// A window that input and output share freely.
-    const fn shared(total: u64) -> Self {
+    pub(crate) const fn shared(total: u64) -> Self {
         Self { total, input: total }
     }
 
     const fn with_input(self, input: u64) -> Self {
         Self { input, ..self }
+    }
+
+    /// Returns the window of the longest beginning in the list, by the provider's name of the model. The name may have its maker
+    /// or a gateway before it, such as `meta-llama/llama-3.1-70b` or `eu.anthropic.claude-sonnet-4-5`.
+    pub(crate) fn of(model: &str) -> Self {
+        let name = model.rsplit('/').next().unwrap_or(model).to_ascii_lowercase();
+        let plain = name.split_once("anthropic.").map_or(name.as_str(), |(_, plain)| plain);
+        let known = LIST.iter().filter(|(beginning, _)| plain.starts_with(beginning));
+        known.max_by_key(|(beginning, _)| beginning.len()).map_or(Self::DEFAULT, |(_, window)| *window)
     }
 
     /// Returns the tokens of input that leave room for `output` tokens. However much output is wanted, the input may have
@@ -38,65 +46,6 @@ impl ContextWindow {
     pub fn input_beside(self, output: u64) -> u64 {
         self.input.min(self.total - output.min(self.total / 4))
     }
-}
-
-/// The built-in windows and a deployment's overrides.
-#[derive(Clone, Debug, Default)]
-pub struct WindowTable {
-    overrides: HashMap<String, u64>,
-}
-
-/// An override that is not valid.
-#[derive(Debug, thiserror::Error)]
-pub enum InvalidWindows {
-    /// The text is not a JSON object of numbers.
-    #[error(transparent)]
-    Json(#[from] serde_json::Error),
-    /// The window is too small for a conversation.
-    #[error("the window of {0} has fewer than {least} tokens", least = WindowTable::LEAST)]
-    TooSmall(String),
-}
-
-impl WindowTable {
-    /// The smallest window that a deployment can state. Instructions and tools alone take more of a smaller one than they
-    /// leave.
-    const LEAST: u64 = 4_096;
-
-    /// Parses overrides: `{"my-model": 32768, "llama-*": 8192}`. A name that ends with `*` stands for all names that begin
-    /// so, and the longest name that fits counts.
-    ///
-    /// # Errors
-    /// If the JSON is not such an object.
-    pub fn from_json(json: &str) -> Result<Self, InvalidWindows> {
-        let overrides: HashMap<String, u64> = serde_json::from_str(json)?;
-        match overrides.iter().find(|(_, tokens)| **tokens < Self::LEAST) {
-            Some((name, _)) => Err(InvalidWindows::TooSmall(name.clone())),
-            None => Ok(Self { overrides }),
-        }
-    }
-
-    /// Returns the window of a model, by the provider's name.
-    #[must_use]
-    pub fn get(&self, model: &str) -> ContextWindow {
-        let fits = |pattern: &str| match pattern.strip_suffix('*') {
-            Some(beginning) => model.starts_with(beginning),
-            None => model == pattern,
-        };
-        let overridden = self.overrides.iter().filter(|(pattern, _)| fits(pattern));
-        match overridden.max_by_key(|(pattern, _)| pattern.trim_end_matches('*').len()) {
-            Some((_, tokens)) => ContextWindow::shared(*tokens),
-            None => listed(model),
-        }
-    }
-}
-
-/// Returns the window of the longest beginning in the list. A name may have its maker or a gateway before it, such as
-/// `meta-llama/llama-3.1-70b` or `eu.anthropic.claude-sonnet-4-5`.
-fn listed(model: &str) -> ContextWindow {
-    let name = model.rsplit('/').next().unwrap_or(model).to_ascii_lowercase();
-    let plain = name.split_once("anthropic.").map_or(name.as_str(), |(_, plain)| plain);
-    let known = LIST.iter().filter(|(beginning, _)| plain.starts_with(beginning));
-    known.max_by_key(|(beginning, _)| beginning.len()).map_or(ContextWindow::DEFAULT, |(_, window)| *window)
 }
 
 const GPT_5: ContextWindow = ContextWindow::shared(400_000).with_input(272_000);
@@ -157,7 +106,6 @@ mod tests {
 
     #[test]
     fn the_longest_beginning_of_a_name_counts() {
-        let table = WindowTable::default();
         for (model, input) in [
             ("gpt-5.4-mini", 272_000),
             ("gpt-5.4-2026-03-05", 922_000),
@@ -172,20 +120,7 @@ mod tests {
             ("my-own-model", 128_000),
             ("demo", 128_000),
         ] {
-            assert_eq!(table.get(model).input, input, "{model}");
-        }
-    }
-
-    #[test]
-    fn an_operator_states_the_window_of_a_server() {
-        let json = r#"{"llama-*": 8192, "llama-3.3-70b": 65536, "gpt-4o": 64000}"#;
-        let table = WindowTable::from_json(json).unwrap();
-        assert_eq!(table.get("llama-3.1-8b").total, 8_192);
-        assert_eq!(table.get("llama-3.3-70b").total, 65_536);
-        assert_eq!(table.get("gpt-4o").total, 64_000);
-        assert_eq!(table.get("gpt-4o-mini").total, 128_000);
-        for invalid in [r#"{"a": 100}"#, r#"{"a": -1}"#, r#"["a"]"#] {
-            assert!(WindowTable::from_json(invalid).is_err(), "{invalid}");
+            assert_eq!(ContextWindow::of(model).input, input, "{model}");
         }
     }
 

@@ -25,6 +25,8 @@ pub enum SecretName {
     Models,
     /// The prices of models. They are not secret, but can be replaced as secrets are.
     Prices,
+    /// The abilities of models, which are as little secret.
+    Abilities,
     /// The key of the addresses of previews.
     Preview,
     /// The key of Stripe's API.
@@ -44,6 +46,7 @@ impl SecretName {
             Self::Admin => "admin",
             Self::Models => "models",
             Self::Prices => "prices",
+            Self::Abilities => "abilities",
             Self::Preview => "preview",
             Self::Stripe => "stripe",
             Self::StripeWebhook => "stripe-webhook",

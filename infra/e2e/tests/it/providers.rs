@@ -17,7 +17,9 @@ const MODEL: &str = "house-model";
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_openai_compatible_server_answers_through_the_whole_system() {
     let provider = Provider::start(0, KEY);
-    let system = System::start(&borrowed(&provider.settings())).await;
+    let mut settings = provider.settings();
+    settings.push(("MODEL_ABILITIES", json!({MODEL: {"tools": false}}).to_string()));
+    let system = System::start(&borrowed(&settings)).await;
     let caller = system.sign_up("provider@example.com").await;
 
     let log = send(&caller, None, "hello").await;
@@ -50,7 +52,12 @@ async fn an_openai_compatible_server_answers_through_the_whole_system() {
         messages[1..].iter().map(|turn| (turn["role"].clone(), turn["content"].clone())).collect();
     let conversation = [("user", "hello"), ("assistant", &said), ("user", "hiccup")];
     assert_eq!(sent, conversation.map(|(role, content)| (json!(role), json!(content))));
-    assert_eq!(asked.last().unwrap()["body"]["model"], MODEL);
+    let body = &asked.last().unwrap()["body"];
+    assert_eq!(
+        (&body["model"], body.get("tools")),
+        (&json!(MODEL), None),
+        "the operator says that it has no tools"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,6 +1,7 @@
 //! Runs from start to end against DynamoDB semantics in process.
 #![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
+mod abilities;
 mod attachments;
 mod bedrock;
 mod bench;

@@ -10,7 +10,7 @@ use sequent_agent::{Engine, SentRequest, execute, sent_context};
 use sequent_conversation::NewRun;
 use sequent_core::{ProjectId, RunId};
 use sequent_event::{Body, Compaction, CompactionReason, Phase, RunOutcome, State};
-use sequent_model::{Client, Config, Context, Request, WindowTable, config::Endpoint};
+use sequent_model::{AbilityTable, Client, Config, Context, Request, config::Endpoint};
 use sequent_runlog::{Claim, claim};
 use sequent_tables::key;
 use sequent_tool::{Call, Error, Handler, Output, Registry, Tool, ToolKind};
@@ -43,11 +43,11 @@ async fn bench(server: &ScriptedServer, window: u64, bytes: usize) -> Bench {
     let fetch =
         Tool::new("fetch", "Fetches the next page.", json!({"type": "object"}), ToolKind::Runs(pages));
     let tools = Arc::new(Registry::new([Tool { idempotent: true, ..fetch }]).unwrap());
-    let windows = WindowTable::from_json(&json!({ "scripted": window }).to_string()).unwrap();
+    let abilities = json!({"scripted": {"window": window}}).to_string();
     let mut config = Config {
         openai: Some(Endpoint::new(&server.url, None).unwrap()),
         default_model: "scripted".parse().unwrap(),
-        windows,
+        abilities: AbilityTable::from_json(&abilities).unwrap(),
         ..Config::demo()
     };
     config.retry.attempts = 1;

@@ -128,6 +128,7 @@ fn an_error_names_the_setting_and_not_its_value() {
         ("DEMO_TOKENS_PER_SECOND", "-1"),
         ("DEFAULT_MODEL", "hidden hidden"),
         ("MODEL_PRICES", "[]"),
+        ("MODEL_ABILITIES", r#"{"m": {"window": 5}}"#),
     ];
     for (name, value) in cases {
         let message = config(&[(name, value)], "{}").unwrap_err().to_string();

@@ -113,15 +113,38 @@ fn goes_back(part: &Part) -> bool {
 
 /// The parameters that are left out of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Omitted(Vec<Parameter>);
+pub(crate) struct Omitted {
+    /// The server has refused them.
+    refused: Vec<Parameter>,
+    /// The operator says of them whether the model takes them.
+    stated: Vec<(Parameter, bool)>,
+}
 
 impl Omitted {
-    pub(crate) fn new(parameters: impl IntoIterator<Item = Parameter>) -> Self {
-        Self(parameters.into_iter().collect())
+    /// The parameters that the server has refused.
+    pub(crate) fn refused(parameters: impl IntoIterator<Item = Parameter>) -> Self {
+        Self { refused: parameters.into_iter().collect(), stated: Vec::new() }
     }
 
+    /// Adds the parameters of which the operator says whether the model takes them.
+    pub(crate) fn with_stated(self, stated: impl IntoIterator<Item = (Parameter, bool)>) -> Self {
+        Self { stated: stated.into_iter().collect(), ..self }
+    }
+
+    /// Returns `true` if the parameter is left out.
     pub(crate) fn has(&self, parameter: Parameter) -> bool {
-        self.0.contains(&parameter)
+        self.has_refused(parameter) || self.stated.contains(&(parameter, false))
+    }
+
+    /// Returns `true` if the parameter is sent to a model of which its name tells, or does not tell, that it takes the
+    /// parameter. The operator knows better than the name.
+    pub(crate) fn sends(&self, parameter: Parameter, by_name: bool) -> bool {
+        !self.has(parameter) && (by_name || self.stated.contains(&(parameter, true)))
+    }
+
+    /// Returns `true` if the server has refused the parameter.
+    pub(crate) fn has_refused(&self, parameter: Parameter) -> bool {
+        self.refused.contains(&parameter)
     }
 
     /// Leaves out the parameter that the error names. Returns `None` if it names none that was sent.
@@ -133,7 +156,7 @@ impl Omitted {
             let is_named = parameter.words().iter().any(|name| words.contains(name));
             is_named && !self.has(*parameter) && parameter.value(protocol, request).is_some()
         })?;
-        self.0.push(refused);
+        self.refused.push(refused);
         Some(refused)
     }
 }
@@ -186,5 +209,16 @@ mod tests {
         let hot = request(r#"{"temperature":2}"#);
         assert_eq!(omitted.refuse("temperature", Protocol::OpenAi, &hot), Some(Parameter::Temperature));
         assert_eq!(omitted.refuse("temperature", Protocol::OpenAi, &hot), None, "once");
+    }
+
+    #[test]
+    fn the_operator_knows_better_than_the_name_and_the_server_better_than_the_operator() {
+        let stated = [(Parameter::OutputFormat, true), (Parameter::CachePoints, false)];
+        let omitted = Omitted::refused([Parameter::ForcedCall]).with_stated(stated);
+        assert!(omitted.sends(Parameter::OutputFormat, false));
+        assert!(!omitted.sends(Parameter::CachePoints, true) && !omitted.has_refused(Parameter::CachePoints));
+        assert!(!omitted.sends(Parameter::ForcedCall, true) && omitted.sends(Parameter::Seed, true));
+        let refused = Omitted::refused([Parameter::OutputFormat]).with_stated(stated);
+        assert!(!refused.sends(Parameter::OutputFormat, true));
     }
 }

@@ -89,6 +89,19 @@ async fn a_key_that_was_stored_after_the_start_is_used_within_five_minutes() {
 }
 
 #[tokio::test]
+async fn stored_abilities_are_merged_over_the_built_in_ones() {
+    let table = SecretTable::new(testing::store().await);
+    let stated = json!({"gpt-4o": {"window": 8192}, "own-*": {"images": true}}).to_string();
+    put(&table, SecretName::Abilities, &json!({ "table": stated })).await;
+    let client = Client::deployed(&table).await.unwrap();
+    let [known, own] = ["gpt-4o", "own-1"].map(|name| name.parse().unwrap());
+    assert_eq!((client.window(&known).total, client.window(&own).total), (8_192, 128_000));
+    let abilities = client.abilities().known();
+    assert_eq!([&known, &own].map(|model| abilities.of(model).images), [true, true]);
+    assert_eq!([&known, &own].map(|model| abilities.of(model).pdf), [true, false]);
+}
+
+#[tokio::test]
 async fn prices_that_were_stored_after_the_start_are_used_within_five_minutes_if_they_are_valid() {
     let table = SecretTable::new(testing::store().await);
     let prices = async |input: &str| {

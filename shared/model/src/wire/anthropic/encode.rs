@@ -51,8 +51,9 @@ pub(in crate::wire) fn encode(
         .filter(|_| !is_forced)
         .is_some_and(|effort| reasoning::add(&mut body, model, effort, max_tokens));
     add_parameters(&mut body, request, omitted, reasons);
-    if let Some(schema) = request.output_schema.as_ref().filter(|_| !omitted.has(Parameter::OutputFormat)) {
-        output::add(&mut body, model, schema);
+    let has_mode = omitted.sends(Parameter::OutputFormat, output::has_mode(model));
+    if let Some(schema) = request.output_schema.as_ref().filter(|_| has_mode) {
+        output::add(&mut body, schema);
     }
     if !omitted.has(Parameter::CachePoints) {
         cache::add_points(&mut body, continues);

@@ -33,7 +33,7 @@ const NOT_OFFERED: &str = "Not available now. Do not call it.";
 /// Encodes `request`. See <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html>.
 pub(in crate::wire) fn encode(model: &str, request: &Request, omitted: &Omitted) -> HttpCall {
     let turns = turns::of(request, omitted);
-    let caches = takes_cache_points(model) && !omitted.has(Parameter::CachePoints);
+    let caches = omitted.sends(Parameter::CachePoints, takes_cache_points(model));
     let continues = cache_points::continues(&turns, request);
     let mut body = Object::new();
     if let Some(tools) = tool_config(model, request, &turns, omitted) {
@@ -108,7 +108,7 @@ pub(super) fn encoded(model: &str) -> String {
 /// Encodes the tools. A conversation with calls is refused without any, so that those it has calls of are declared then.
 fn tool_config(model: &str, request: &Request, turns: &[WireTurn], omitted: &Omitted) -> Option<Value> {
     let mut tools: Vec<Value> = schema::tools(request).map(tool).collect();
-    let is_forced = request.must_call && !tools.is_empty() && !omitted.has(Parameter::ForcedCall);
+    let is_forced = request.must_call && !tools.is_empty();
     if tools.is_empty() {
         tools = called(turns).iter().map(|name| stub(name)).collect();
     }
@@ -116,7 +116,7 @@ fn tool_config(model: &str, request: &Request, turns: &[WireTurn], omitted: &Omi
         return None;
     }
     let mut config = json!({"tools": tools});
-    if is_forced && takes_choice(model) {
+    if is_forced && omitted.sends(Parameter::ForcedCall, takes_choice(model)) {
         config["toolChoice"] = json!({"any": {}});
     }
     Some(config)

@@ -7,7 +7,7 @@ use super::*;
 use crate::{
     AttachedFile, FileBytes, FileType, Message as Turn, Part, Request, Role, ToolCall, ToolSpec,
     wire::{
-        Omitted, Protocol,
+        Omitted, Parameter, Protocol,
         tests::{content, decoded, is_inconsistent, messages, recordings, shown},
     },
 };
@@ -324,6 +324,22 @@ fn each_family_of_models_has_its_own_field_for_the_effort() {
     let limited = json!({"maxTokens": 900, "temperature": 0.5});
     assert_eq!(sent("amazon.nova-2-lite-v1:0", "high", Some(900)), (nova("medium"), limited));
     assert_eq!(sent("amazon.nova-2-lite-v1:0", "xhigh", None), (nova("high"), Value::Null));
+}
+
+#[test]
+fn the_operator_says_what_a_profile_without_the_name_of_its_model_takes() {
+    let profile = "bedrock/arn:aws:bedrock:eu-central-1:123456789012:application-inference-profile/a1";
+    let mut request = Request::new(profile.parse().unwrap(), vec![Turn::user("hi")]);
+    request.system = Some("Be kind.".into());
+    request.tools = vec![spec("search", "")];
+    request.must_call = true;
+    let stated = [(Parameter::ForcedCall, true), (Parameter::CachePoints, true)];
+    let body = |omitted: &Omitted| encode(request.model.split().1, &request, omitted).body;
+    let known = body(&Omitted::default().with_stated(stated));
+    assert_eq!(known["toolConfig"]["toolChoice"], json!({"any": {}}));
+    assert_eq!(known["system"][1], json!({"cachePoint": {"type": "default"}}));
+    let unknown = body(&Omitted::default());
+    assert_eq!((unknown["toolConfig"].get("toolChoice"), unknown["system"].get(1)), (None, None));
 }
 
 #[test]
