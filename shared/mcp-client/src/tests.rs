@@ -143,6 +143,7 @@ async fn the_policy_decides_how_a_tool_is_treated_and_unusable_tools_are_left_ou
         tool("odd name!"),
         {"name": "broken", "inputSchema": {"type": "strnig"}},
         {"name": "remote", "inputSchema": {"$ref": "file:///etc/hostname"}},
+        {"name": "endless", "inputSchema": {"allOf": [{"$ref": "#"}, {"$ref": "#"}]}},
         {"name": "huge", "inputSchema": {"type": "object", "description": "x".repeat(20_000)}},
     ]))
     .await;
@@ -152,7 +153,7 @@ async fn the_policy_decides_how_a_tool_is_treated_and_unusable_tools_are_left_ou
     let setup = NewServer { repeatable_tools: ["again".to_owned()].into(), ..new("s", &remote.url()) };
     let (_, offers) = add(&servers, tenant, setup).await.unwrap();
     let left_out = offers.iter().filter(|offer| !offer.usable).map(|offer| offer.name.as_str());
-    assert_eq!(left_out.collect::<Vec<_>>(), ["broken", "remote", "huge"]);
+    assert_eq!(left_out.collect::<Vec<_>>(), ["broken", "remote", "endless", "huge"]);
     let tools = servers.tools(tenant).await;
     let treated = |called: &str| {
         let tool = find(&tools, &format!("s__{called}"));

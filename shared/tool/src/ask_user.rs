@@ -44,19 +44,19 @@ impl UserQuestion {
     pub fn from_arguments(arguments: Value) -> Result<Self, Error> {
         let question: Self = serde_json::from_value(arguments)
             .map_err(|error| Error::Refused(format!("The arguments are not valid: {error}.")))?;
-        if let Some(schema) = &question.response_schema {
-            if !question.options.is_empty() {
-                return Err(Error::Refused("Give `options` or `response_schema`, not both.".into()));
-            }
-            Schema::new(schema)
-                .map_err(|error| Error::Refused(format!("The `response_schema` is {error}.")))?;
-        }
         let bytes = question.answer_schema().map_or(0, |schema| schema.to_string().len());
         if bytes > MAX_SCHEMA {
             return Err(Error::Refused(format!(
                 "The schema of the answer has {bytes} bytes; at most {MAX_SCHEMA} are allowed. Ask for less at once, or for \
                  shorter options."
             )));
+        }
+        if let Some(schema) = &question.response_schema {
+            if !question.options.is_empty() {
+                return Err(Error::Refused("Give `options` or `response_schema`, not both.".into()));
+            }
+            Schema::new(schema)
+                .map_err(|error| Error::Refused(format!("The `response_schema` is {error}.")))?;
         }
         Ok(question)
     }
@@ -101,6 +101,7 @@ mod tests {
             r#"{"question":"Which?","options":["a","b"],"response_schema":{}}"#,
             r#"{"question":"What?","response_schema":{"type":"nothing"}}"#,
             r#"{"question":"What?","response_schema":{"$ref":"file:///etc/hostname"}}"#,
+            r##"{"question":"What?","response_schema":{"anyOf":[{"$ref":"#"},{"$ref":"#"}]}}"##,
         ] {
             assert!(matches!(ask(arguments), Err(Error::Refused(_))), "{arguments}");
         }

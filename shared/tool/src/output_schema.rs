@@ -39,6 +39,23 @@ mod tests {
 
     use super::*;
 
+    /// Bytes that make checks take 2^60 steps, if they were done.
+    fn bomb() -> Value {
+        let twice = |level: usize| {
+            let next = json!({"$ref": format!("#/$defs/a{}", level + 1)});
+            (format!("a{level}"), json!({"allOf": [next, next]}))
+        };
+        let definitions: serde_json::Map<String, Value> =
+            (0..60).map(twice).chain([("a60".into(), json!({}))]).collect();
+        json!({"$defs": definitions, "$ref": "#/$defs/a0"})
+    }
+
+    #[test]
+    fn a_schema_whose_checks_would_take_for_ever_is_refused() {
+        let refused = OutputSchema::try_from(bomb()).unwrap_err();
+        assert!(refused.contains("more than 1000 subschemas for one value"), "{refused}");
+    }
+
     #[test]
     fn only_schemas_that_answers_can_be_checked_against_are_taken() {
         assert!(OutputSchema::try_from(json!({"type": "object"})).is_ok());

@@ -1,12 +1,16 @@
 //! JSON Schemas: derived from types, compiled once, with errors worded for a model.
 //!
-//! A schema may come from a tenant's server or from the model itself. It cannot make the process read a file
-//! or an address, and its patterns run in linear time. But a schema that branches on purpose takes time
-//! exponential in the depth of the value, and only the invocation's deadline stops that.
+//! A schema may come from a caller, from a tenant's server or from the model itself. It cannot make the process read a file
+//! or an address. The work of a check is counted before it is done, because a schema that branches on purpose would hold the
+//! only thread of the process for ever.
+
+mod document;
+mod stack;
+mod work;
 
 use std::fmt;
 
-use boon::{Compiler, ErrorKind, SchemaIndex, Schemas, UrlLoader, ValidationError};
+use boon::{CompileError, Compiler, ErrorKind, SchemaIndex, Schemas, UrlLoader, ValidationError};
 use schemars::{
     JsonSchema,
     generate::SchemaSettings,
@@ -14,8 +18,12 @@ use schemars::{
 };
 use serde_json::Value;
 
+use document::SchemaDocument;
+use stack::with_stack;
+
 /// A compiled schema of draft 4 to 2020-12, without `$schema` the newest. Formats are checked.
 pub struct Schema {
+    document: SchemaDocument,
     schemas: Schemas,
     index: SchemaIndex,
 }
@@ -65,38 +73,53 @@ impl Schema {
     const LOCATION: &str = "https://schema.invalid/tool";
     /// A model needs a few hints to correct its call, not all of them.
     const MAX_ERRORS: usize = 8;
+    /// Bytes of a hint at most.
+    const MAX_ERROR: usize = 1_000;
 
     /// Compiles `document`.
     ///
     /// # Errors
-    /// If it is not a schema, or refers to other documents.
+    /// If it is not a schema, refers to other documents, or makes more work than the rules allow.
     pub fn new(document: &Value) -> Result<Self, Unusable> {
-        let unusable = |error: boon::CompileError| Unusable(error.to_string());
-        let mut compiler = Compiler::new();
-        compiler.use_loader(Box::new(NoReferences));
-        compiler.enable_format_assertions();
-        compiler.add_resource(Self::LOCATION, document.clone()).map_err(unusable)?;
-        let mut schemas = Schemas::new();
-        let index = compiler.compile(Self::LOCATION, &mut schemas).map_err(unusable)?;
-        Ok(Self { schemas, index })
+        // Before the compiler, which parses patterns again and again.
+        let accepted = SchemaDocument::new(document).map_err(Unusable)?;
+        // The compiler checks the document against the schema of schemas, which has several subschemas for each level.
+        let compiled = with_stack(accepted.levels() * 8, || compile(document));
+        let (schemas, index) = compiled.map_err(Unusable)?;
+        Ok(Self { document: accepted, schemas, index })
     }
 
     /// Checks `value`.
     ///
     /// # Errors
-    /// A text for a model: where the value does not match, and why.
+    /// A text for a model: where the value does not match, and why. A value whose check takes too much work does not match.
     pub fn check(&self, value: &Value) -> Result<(), String> {
-        let Err(error) = self.schemas.validate(value, self.index) else { return Ok(()) };
-        let mut errors = Vec::new();
-        collect(&error, &mut errors);
-        errors.dedup();
-        errors.truncate(Self::MAX_ERRORS);
-        Err(errors.join("; "))
+        let depth = work::count(&self.document, value).map_err(|error| error.to_string())?;
+        with_stack(depth, || {
+            let Err(error) = self.schemas.validate(value, self.index) else { return Ok(()) };
+            let mut errors = Vec::new();
+            collect(&error, &mut errors);
+            Err(errors.join("; "))
+        })
     }
 }
 
-/// Collects the leaves of the tree of errors. The nodes above them only report that a leaf failed.
+fn compile(document: &Value) -> Result<(Schemas, SchemaIndex), String> {
+    let text = |error: CompileError| error.to_string();
+    let mut compiler = Compiler::new();
+    compiler.use_loader(Box::new(NoReferences));
+    compiler.enable_format_assertions();
+    compiler.add_resource(Schema::LOCATION, document.clone()).map_err(text)?;
+    let mut schemas = Schemas::new();
+    let index = compiler.compile(Schema::LOCATION, &mut schemas).map_err(text)?;
+    Ok((schemas, index))
+}
+
+/// Collects the first leaves of the tree of errors. The nodes above them only report that a leaf failed.
 fn collect(error: &ValidationError<'_, '_>, errors: &mut Vec<String>) {
+    if errors.len() == Schema::MAX_ERRORS {
+        return;
+    }
     if !error.causes.is_empty() {
         error.causes.iter().for_each(|cause| collect(cause, errors));
         return;
@@ -108,7 +131,11 @@ fn collect(error: &ValidationError<'_, '_>, errors: &mut Vec<String>) {
         ErrorKind::Required { want } => format!("missing properties {}", quoted(want)),
         kind => kind.to_string(),
     };
-    errors.push(prefix + &problem);
+    let mut text = prefix + &problem;
+    text.truncate(text.floor_char_boundary(Schema::MAX_ERROR));
+    if !errors.contains(&text) {
+        errors.push(text);
+    }
 }
 
 fn quoted(names: &[impl AsRef<str>]) -> String {
@@ -169,8 +196,32 @@ mod tests {
         {
             assert!(Schema::new(&document).is_err(), "{document}");
         }
-        let cycle = Schema::new(&json!({"$ref": "#"})).unwrap().check(&json!(1)).unwrap_err();
-        assert!(cycle.contains("reference cycle"), "{cycle}");
+    }
+
+    #[test]
+    fn a_check_that_would_take_for_ever_ends() {
+        let branch = json!({"properties": {"a": {"$ref": "#"}}});
+        let schema = Schema::new(&json!({"anyOf": [branch, branch], "required": ["b"]})).unwrap();
+        let nested = |levels| (0..levels).fold(json!({}), |inner, _| json!({"a": inner}));
+        assert_eq!(
+            schema.check(&nested(1)),
+            Err("missing properties `b`; at /a: missing properties `b`".into())
+        );
+        assert!(schema.check(&nested(100)).unwrap_err().contains("too much work"));
+        let escapes = json!(r"\w".repeat(32_000));
+        assert!(Schema::new(&json!({"format": "regex"})).unwrap().check(&escapes).is_err());
+        assert!(Schema::new(&json!({"pattern": escapes})).is_err(), "nor does the compiler take so long");
+    }
+
+    #[test]
+    fn a_check_at_the_limit_of_the_depth_has_enough_stack() {
+        let schema = Schema::new(&json!({"items": {"allOf": [{"$ref": "#"}]}})).unwrap();
+        let nested = (0..84).fold(json!([]), |inner, _| json!([inner]));
+        assert_eq!(schema.check(&nested), Ok(()));
+        let deep = (0..30).fold(json!({}), |inner, _| json!({"properties": {"a": inner}}));
+        assert!(Schema::new(&deep).is_ok());
+        let deep = (0..63).fold(json!({}), |inner, _| json!({"not": inner}));
+        assert!(Schema::new(&deep).is_ok());
     }
 
     #[test]

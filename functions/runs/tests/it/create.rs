@@ -151,6 +151,17 @@ async fn an_invalid_request_is_refused_before_a_row_is_stored() {
     assert_eq!(answer.status, 403, "{}", answer.text());
 }
 
+/// A schema of 4 KB that takes 2^60 steps to check any answer.
+fn endless_schema() -> Value {
+    let twice = |level: usize| {
+        let next = json!({"$ref": format!("#/$defs/a{}", level + 1)});
+        (format!("a{level}"), json!({"allOf": [next, next]}))
+    };
+    let definitions: serde_json::Map<String, Value> =
+        (0..60).map(twice).chain([("a60".to_owned(), json!({}))]).collect();
+    json!({"$defs": definitions, "$ref": "#/$defs/a0"})
+}
+
 #[tokio::test]
 async fn parameters_and_the_schema_of_the_answer_are_checked_and_kept() {
     let deployment = Deployment::new().await;
@@ -167,6 +178,7 @@ async fn parameters_and_the_schema_of_the_answer_are_checked_and_kept() {
         ("parameters", json!({"stop": ["a", "b", "c", "d", "e"]}), "/parameters/stop"),
         ("output_schema", json!({"type": "strnig"}), "/output_schema"),
         ("output_schema", json!({"$ref": "https://example.com/schema"}), "/output_schema"),
+        ("output_schema", endless_schema(), "/output_schema"),
     ] {
         let answer = create(&deployment, &ada, json!({"input": "x", member: wrong})).await;
         assert_eq!((answer.status.as_u16(), answer.code().as_str()), (422, "validation_failed"), "{wrong}");
