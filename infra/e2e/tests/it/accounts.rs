@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
 use crate::system::{Caller, System};
@@ -84,6 +85,14 @@ async fn no_word_of_a_deleted_account_is_left_in_the_tables() {
     let ann = system.sign_up(&format!("{WORD}@example.com")).await;
     let message = json!({"message": {"content": format!("/demo tokens=3 rate=0 {WORD}")}});
     ann.send(&message).await.text().await.unwrap();
+    let text = json!({"type": "text", "text": "/demo tokens=3 rate=0"});
+    let url = format!("data:text/plain;base64,{}", STANDARD.encode(WORD));
+    let inside =
+        json!({"type": "file", "mediaType": "text/plain", "filename": format!("{WORD}.txt"), "url": url});
+    let with_file = json!({"messages": [{"role": "user", "parts": [text, inside]}]});
+    let sent = ann.request("POST", "/api/chat").json(&with_file).send().await.unwrap();
+    assert_eq!(sent.status(), 200);
+    sent.text().await.unwrap();
     let key = json!({"name": WORD, "scopes": ["chat"]});
     assert_eq!(post(&ann, "/api/auth/api-keys", &key).await, 201);
     assert_eq!(

@@ -2,6 +2,7 @@
 //! refused, and a referenced object is never collected.
 
 mod content;
+mod conversations;
 mod exports;
 mod garbage;
 mod pages;

@@ -17,7 +17,7 @@ use sequent_tables::{CursorKey, PageRequest, Row, Update, Write, attribute, key}
 
 use crate::{
     bench::{Bench, WORD},
-    left::{conversation, document_of, export, save, unsettled},
+    left::{attaching, conversation, document_of, export, save, unsettled},
 };
 
 const NOTHING: [String; 0] = [];
@@ -50,6 +50,7 @@ async fn no_word_of_a_deleted_conversation_is_left() {
         );
     }
     assert!(!bench.objects.keys().is_empty());
+    assert_eq!(bench.artifacts.get(bench.tenant, left.file).await.unwrap().run_id, Some(left.first));
     let (_, before) = books(bench.store(), bench.tenant, 0).await;
 
     bench.projects().delete(left.project).await.unwrap();
@@ -97,6 +98,9 @@ async fn a_fork_keeps_the_runs_that_it_shares_with_a_deleted_conversation() {
         assert!(
             bench.storage.tail(LogKey { tenant: bench.tenant, run: left.first }).await.unwrap().is_some()
         );
+        let file = bench.artifacts.get(bench.tenant, left.file).await.unwrap();
+        let bytes = bench.artifacts.bytes(bench.tenant, &file, 1_000).await.unwrap();
+        assert!(bytes.starts_with(WORD.as_bytes()), "the file is still that of the message");
         let owner = runs.get_for_caller(left.first).await.unwrap().project_id;
         assert!(kept.contains(&owner), "the run is handed over");
         kept.retain(|other| *other != project);
@@ -264,6 +268,25 @@ async fn no_word_of_an_artifact_that_was_deleted_before_its_conversation_is_left
     bench.projects().delete(left.project).await.unwrap();
     let delivery = bench.delivery(left.project).await;
     assert_eq!(bench.work(delivery).await, Worked::Success, "{:?}", bench.job(delivery).await.error);
+    assert_eq!(bench.places().await, NOTHING);
+    bench.collect().await;
+    assert_eq!(bench.objects.keys(), NOTHING);
+}
+
+#[tokio::test]
+async fn an_upload_that_was_attached_stays_until_it_is_deleted() {
+    let bench = Bench::new().await;
+    let upload = save(&bench, ArtifactId::new(), Origin::default(), "upload").await.unwrap();
+    let new = NewRun::new(bench.tenant, UserId::new(), ProjectId::new(), attaching(&upload));
+    let new = NewRun { new_project: true, ..new };
+    create(&bench.runs(), &new, TurnRequest::Claim).await.unwrap();
+    bench.projects().delete(new.project).await.unwrap();
+    let delivery = bench.delivery(new.project).await;
+    assert_eq!(bench.work(delivery).await, Worked::Success, "{:?}", bench.job(delivery).await.error);
+    // Other conversations may refer to it.
+    let places = bench.places().await;
+    assert!(!places.is_empty() && places.iter().all(|place| place.contains("#artifacts")), "{places:?}");
+    bench.artifacts.delete(bench.tenant, upload.id).await.unwrap();
     assert_eq!(bench.places().await, NOTHING);
     bench.collect().await;
     assert_eq!(bench.objects.keys(), NOTHING);

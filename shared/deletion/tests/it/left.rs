@@ -1,7 +1,9 @@
 //! A conversation that has left something everywhere.
 
 use bytes::Bytes;
-use sequent_artifacts::{Artifact, Description, Digest, Entity, Export, Mention, Origin, Source};
+use sequent_artifacts::{
+    Artifact, Content, Description, Digest, Entity, Export, Mention, Origin, Source, rows_with_run,
+};
 use sequent_conversation::{
     Continues, NewRun, ParentRun, Runs, SettleRun, TurnRequest, create, create_claimed, finish,
 };
@@ -10,8 +12,8 @@ use sequent_core::{
 };
 use sequent_documents::Format;
 use sequent_event::{
-    Body, Citation, Interrupt, Job as RunJob, Plan, Question, Reason, Role, RunOutcome, Step, StepStatus,
-    Totals, Usage,
+    Attachment, Body, Citation, Interrupt, Job as RunJob, Plan, Question, Reason, Role, RunOutcome, Step,
+    StepStatus, Totals, Usage, UserContent, UserPart,
 };
 use sequent_jobs::{
     NewJob, cancel, enqueue,
@@ -34,6 +36,8 @@ pub(crate) struct Left {
     pub(crate) asking: RunId,
     /// Waits for the turn.
     pub(crate) waiting: RunId,
+    /// The file inside the first message.
+    pub(crate) file: ArtifactId,
 }
 
 impl Left {
@@ -61,13 +65,46 @@ pub(crate) async fn conversation(bench: &Bench) -> Left {
         parent: Some(ParentRun { run: first.run, epoch: 1 }),
         ..NewRun::new(bench.tenant, user, project, word("step"))
     };
+    let file = put_file(bench).await;
+    let first = NewRun {
+        content: attaching(&file),
+        rows: rows_with_run(bench.tenant, std::slice::from_ref(&file), first.run).unwrap(),
+        ..first
+    };
     Box::pin(answer(bench, &first, &child)).await;
     let again = NewRun::new(bench.tenant, user, project, word("again"));
     let asking = NewRun { continues: Continues::Beside(first.run), ..again };
     Box::pin(ask(bench, &asking)).await;
     let waiting = NewRun::new(bench.tenant, user, project, word("next"));
     create(&bench.runs(), &waiting, TurnRequest::Wait).await.unwrap();
-    Left { project, first: first.run, child: child.run, asking: asking.run, waiting: waiting.run }
+    let [first, child, asking, waiting] = [first, child, asking, waiting].map(|new| new.run);
+    Left { project, first, child, asking, waiting, file: file.id }
+}
+
+/// A file whose row is stored with its run.
+async fn put_file(bench: &Bench) -> Artifact {
+    let description = Description {
+        title: word("file"),
+        entity_type: "attachment".to_owned(),
+        tags: Vec::new(),
+        media_type: "text/plain".to_owned(),
+    };
+    let bytes = Bytes::from(word("in a file"));
+    let now = Timestamp::now();
+    let file = Artifact::new(ArtifactId::new(), description, Origin::default(), Content::of(&bytes), now);
+    bench.artifacts.put(bench.tenant, &file, bytes).await.unwrap();
+    file
+}
+
+/// A message with a text and the file.
+pub(crate) fn attaching(file: &Artifact) -> UserContent {
+    let attachment = Attachment {
+        artifact_id: file.id,
+        media_type: file.media_type.clone(),
+        name: Some(file.title.clone()),
+        size: file.size,
+    };
+    UserContent::Parts(vec![UserPart::Text { text: word("message") }, UserPart::File(attachment)])
 }
 
 /// A run that nothing settles: its child was at work when it ended, and its job `settle_run` was cancelled.

@@ -1,10 +1,11 @@
-//! A project as an archive: its messages, the events of its runs, and their artifacts.
+//! A project as an archive: its messages, the events of its runs, the artifacts of the runs, and the files that people attached.
 
 use std::collections::BTreeSet;
 
-use sequent_artifacts::{Artifacts, Error as ArtifactError};
+use sequent_artifacts::{Artifact, Artifacts, Error as ArtifactError};
 use sequent_conversation::{Error as ConversationError, Message, MessageRole, Project, Projects};
-use sequent_core::{ProjectId, RunId};
+use sequent_core::{ArtifactId, ProjectId, RunId};
+use sequent_event::{Body, Event, UserContent, UserPart};
 use sequent_jobs::{Context, Failed};
 use serde_json::json;
 
@@ -25,37 +26,55 @@ pub(super) async fn file(artifacts: &Artifacts, context: &Context, id: ProjectId
     let project = projects.get(id).await.map_err(gone)?;
     let messages = projects.messages(id).await.map_err(gone)?;
     let title = project.name.as_str().to_owned();
-    let mut files = Files { left: MAX_BYTES, files: Vec::new() };
+    let mut files =
+        Files { left: MAX_BYTES, files: Vec::new(), packed: BTreeSet::new(), warnings: Vec::new() };
     let about = json!({"project": project, "messages": messages});
     files.add("project.json".to_owned(), serde_json::to_vec_pretty(&about).map_err(Failed::retry)?)?;
     files.add("conversation.md".to_owned(), conversation(&project, &messages).into_bytes())?;
     let runs: BTreeSet<RunId> = messages.iter().map(|message| message.run_id).collect();
+    let mut attached: BTreeSet<ArtifactId> = BTreeSet::new();
     for (at, run_id) in runs.iter().enumerate() {
         let percent = u8::try_from(10 + 70 * at / runs.len().max(1)).unwrap_or(80);
         context.progress.report(percent, format!("Run {} of {}.", at + 1, runs.len()));
         let events = run::events(context, *run_id).await?;
         files.add(format!("runs/{run_id}.jsonl"), run::jsonl(&events))?;
+        attached.extend(attached_in(&events));
         let made = artifacts.of_run(context.tenant, *run_id, MAX_ARTIFACTS).await.map_err(failed)?;
         for artifact in made.items {
-            files.spend(artifact.size)?;
-            match artifacts.bytes(context.tenant, &artifact, MAX_BYTES).await {
-                Ok(bytes) => {
-                    let path = format!("artifacts/{}/{}", artifact.id, file_name(&artifact.title));
-                    files.files.push((path, bytes.to_vec()));
-                }
-                Err(ArtifactError::NotFound) => {} // deleted in the meantime
-                Err(error) => return Err(failed(error)),
-            }
+            files.add_artifact(artifacts, context, &artifact).await?;
         }
     }
-    let bytes = computed(move || archive::zip(files.files)).await?;
-    Ok(File { title: one_line(&title), bytes, warnings: Vec::new() })
+    // Last, so that they take no room from the conversation itself.
+    for id in attached {
+        match artifacts.get(context.tenant, id).await {
+            Ok(artifact) => files.add_attachment(artifacts, context, &artifact).await?,
+            Err(ArtifactError::NotFound) => {} // deleted, and the messages say what it was
+            Err(error) => return Err(failed(error)),
+        }
+    }
+    let Files { files, warnings, .. } = files;
+    let bytes = computed(move || archive::zip(files)).await?;
+    Ok(File { title: one_line(&title), bytes, warnings })
+}
+
+/// The files that people attached to the messages of a run. They may belong to another run, or to none.
+fn attached_in(events: &[Event]) -> impl Iterator<Item = ArtifactId> {
+    let parts = events.iter().filter_map(|event| match event.body()? {
+        Body::UserMessage { content: UserContent::Parts(parts), .. } => Some(parts),
+        _ => None,
+    });
+    parts.flatten().filter_map(|part| match part {
+        UserPart::Image(file) | UserPart::File(file) => Some(file.artifact_id),
+        UserPart::Text { .. } | UserPart::Data(_) => None,
+    })
 }
 
 struct Files {
     /// Bytes that may still be added.
     left: u64,
     files: Vec<(String, Vec<u8>)>,
+    packed: BTreeSet<ArtifactId>,
+    warnings: Vec<String>,
 }
 
 impl Files {
@@ -63,6 +82,41 @@ impl Files {
         self.spend(bytes.len() as u64)?;
         self.files.push((path, bytes));
         Ok(())
+    }
+
+    async fn add_artifact(
+        &mut self,
+        artifacts: &Artifacts,
+        context: &Context,
+        artifact: &Artifact,
+    ) -> Result<(), Failed> {
+        if !self.packed.insert(artifact.id) {
+            return Ok(());
+        }
+        self.spend(artifact.size)?;
+        match artifacts.bytes(context.tenant, artifact, MAX_BYTES).await {
+            Ok(bytes) => {
+                let path = format!("artifacts/{}/{}", artifact.id, file_name(&artifact.title));
+                self.files.push((path, bytes.to_vec()));
+                Ok(())
+            }
+            Err(ArtifactError::NotFound) => Ok(()), // deleted in the meantime
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// Adds a file that belongs to no run of the project. It is left out with a warning if it does not fit: the person has it.
+    async fn add_attachment(
+        &mut self,
+        artifacts: &Artifacts,
+        context: &Context,
+        artifact: &Artifact,
+    ) -> Result<(), Failed> {
+        if artifact.size > self.left && !self.packed.contains(&artifact.id) {
+            self.warnings.push(format!("The attached file {} is left out: it is too large.", artifact.id));
+            return Ok(());
+        }
+        self.add_artifact(artifacts, context, artifact).await
     }
 
     fn spend(&mut self, bytes: u64) -> Result<(), Failed> {

@@ -47,7 +47,7 @@ async fn ended(person: &Person, job: &Value) -> Value {
 }
 
 /// Requests an export and returns its artifact and bytes.
-async fn file(person: &Person, body: Value) -> (Value, Vec<u8>) {
+pub(super) async fn file(person: &Person, body: Value) -> (Value, Vec<u8>) {
     let job = ended(person, &asked(person, body.clone()).await).await;
     assert_eq!(job["status"], "success", "{body}: {job}");
     let id = job["artifacts"][0].as_str().unwrap();

@@ -18,7 +18,7 @@ fn announced(content: &str) -> Value {
 }
 
 /// Makes the signed request with changes, as a browser would.
-async fn put(offered: &Value, content: &str, change: &[(&str, &str)]) -> Response {
+pub(super) async fn put(offered: &Value, content: &str, change: &[(&str, &str)]) -> Response {
     let put = &offered["put"];
     let mut request =
         Client::new().request(put["method"].as_str().unwrap().parse().unwrap(), put["url"].as_str().unwrap());
@@ -33,7 +33,7 @@ async fn put(offered: &Value, content: &str, change: &[(&str, &str)]) -> Respons
     request.body(content.to_owned()).send().await.unwrap()
 }
 
-async fn complete(person: &Person, offered: &Value) -> Answer {
+pub(super) async fn complete(person: &Person, offered: &Value) -> Answer {
     let path = format!("/api/artifacts/uploads/{}/complete", offered["id"].as_str().unwrap());
     person.read("POST", &Call::to(path), &person.bearer()).await
 }
