@@ -59,8 +59,8 @@ impl App {
         Self { engine, starter }
     }
 
-    /// Accepts the content at the JSON pointer `at` as a message to the model, or to the default model, and puts the bytes of
-    /// the files inside it.
+    /// Accepts the content at the JSON pointer `at` as a message to the model, or to the default model, decodes its images, and
+    /// puts the bytes of the files inside it.
     async fn accept(
         &self,
         caller: &Principal,
@@ -77,7 +77,11 @@ impl App {
         let accepted =
             sequent_attachments::accept(store, caller, content, model.as_ref(), abilities, at).await?;
         let rows = match &self.engine.artifacts {
-            Some(artifacts) => accepted.keep(artifacts, caller.tenant).await?,
+            Some(artifacts) => {
+                let extractor = &self.engine.extractor;
+                accepted.check_images(artifacts, extractor, caller.tenant, at).await?;
+                accepted.keep(artifacts, caller.tenant).await?
+            }
             None if accepted.has_files() => return Err(Problem::internal("the function has no artifacts")),
             None => None,
         };

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use sequent_agent::Engine;
 use sequent_artifacts::Artifacts;
+use sequent_attachments::Extractor;
 use sequent_billing::Credits;
 use sequent_chat_function::{App, router};
 use sequent_http::{Error, Pipeline};
@@ -14,6 +15,8 @@ use sequent_tables::{SecretTable, Store};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
+    // A process that was started to extract the content of a file does only that.
+    let extractor = Extractor::of_this_program();
     sequent_telemetry::init();
     let sdk = sequent_aws::config();
     let store = Store::from_env(&sdk)?;
@@ -24,7 +27,8 @@ async fn main() -> Result<(), Error> {
     // Connections, TLS sessions and keys exist before the first request. A secret that cannot be read yet is read then.
     let ((), _, models) = tokio::join!(store.warm(), vault.get(), Client::deployed(&secrets));
     let artifacts = Artifacts::from_env(&sdk, store.clone())?;
-    let engine = Engine::from_env(DynamoStorage::new(store.clone()), models?, vault.clone(), &artifacts)?;
+    let storage = DynamoStorage::new(store.clone());
+    let engine = Engine::from_env(storage, models?, vault.clone(), &artifacts, extractor)?;
 
     let credits = Credits::from_env(store.clone())?.with_models(engine.models.clone());
 

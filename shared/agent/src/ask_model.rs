@@ -1,10 +1,8 @@
 //! Asks a model, and appends its response to the log as it is streamed.
 
 use futures::StreamExt;
-use sequent_attachments::Unavailable;
 use sequent_conversation::{Error, closing_bodies};
 use sequent_core::Timestamp;
-use sequent_event::Body;
 use sequent_model::{Chunk, Chunks, Context, ModelName, estimate::request_tokens};
 use tokio::time::Instant;
 
@@ -19,6 +17,7 @@ use crate::{
     prompt::Prepared,
     requests::Requests,
     response::Response,
+    room,
 };
 
 /// Asks the model and appends its response. Returns [`Flow::End`] if the response completes the answer.
@@ -33,15 +32,13 @@ pub(crate) async fn ask_model(execution: &mut Execution<'_>, purpose: Purpose) -
     };
     let mut sent = Sent::of(&prepared);
     let Prepared { request, offer, mut record } = prepared;
-    let requests = match Requests::new(execution, request).await {
+    let room = room::of(execution, &model);
+    let requests = match Requests::new(execution, request, room).await {
         Ok(requests) => requests,
-        Err(error) => return Ok(Flow::End(files_unavailable(execution, &error))),
+        Err(not_read) => return not_read.end(execution).await,
     };
     record.tokens = request_tokens(&requests.to(&model));
     sent.add_files(record.tokens);
-    if let Some(flow) = Box::pin(compact::with_files(execution, &model, &sent)).await? {
-        return Ok(flow);
-    }
     let candidates = match candidates(execution, &model, &requests) {
         Ok(candidates) => candidates,
         Err(limit) => {
@@ -53,19 +50,30 @@ pub(crate) async fn ask_model(execution: &mut Execution<'_>, purpose: Purpose) -
     let told = u32::try_from(execution.state.prompts.len()).ok();
     let mut call = ModelCall::new(record, told, model.clone());
     let end = stream(execution, &mut call, &requests, &offer, candidates).await?;
+    let shown = requests.shown_files();
+    if call.usage.is_none()
+        && refuses_files(&end)
+        && execution.files.as_mut().is_some_and(|files| files.refuse(shown))
+    {
+        let run = execution.key.run;
+        tracing::warn!(%run, "the provider refused a request with files; asking again with fewer of them");
+        return Ok(Flow::Continue);
+    }
     if call.usage.is_none() && matches!(end, StreamEnd::Failed(sequent_model::Error::ContextTooLong)) {
         return Box::pin(compact::after_refusal(execution, &model, &sent)).await;
     }
     conclude(execution, call, end).await
 }
 
-/// The events that end a run whose files cannot be read at the moment. An answer without them could be wrong.
-fn files_unavailable(execution: &Execution<'_>, error: &Unavailable) -> Vec<Body> {
-    let run = execution.key.run;
-    tracing::error!(%run, error = error as &dyn std::error::Error, "could not read the attached files; ending the run");
-    let mut bodies = closing_bodies(&execution.state);
-    bodies.push(run_error("attachment_unavailable", "An attached file could not be read. Try again."));
-    bodies
+/// Returns `true` if the files of a request can be the reason for this end. A provider refuses a request as a whole, and few say
+/// which part they mean.
+fn refuses_files(end: &StreamEnd) -> bool {
+    use sequent_model::Error;
+
+    // A gateway that has no server for requests with images answers that there is no such model.
+    let reasons =
+        |error: &Error| matches!(error, Error::BadRequest(_) | Error::ContextTooLong | Error::UnknownModel);
+    matches!(end, StreamEnd::Failed(error) if reasons(error))
 }
 
 /// The model that the run names, or the deployment's default.

@@ -57,7 +57,8 @@ pub(crate) async fn request(
         .words
         .filter(|words| execution.state.compactions.iter().all(|made| made.words < Some(*words)));
     let tokens = prepared.record.tokens;
-    let room = room::of(execution, model);
+    let all = room::of(execution, model);
+    let room = beside_files(&conversation, all);
     if tokens <= room && cover.is_none() && words.is_none() {
         return Ok(Ready::Ask(Box::new(prepared)));
     }
@@ -70,9 +71,17 @@ pub(crate) async fn request(
             let cut = cut.unwrap_or_default();
             leave_out(execution, &excess, cut, words).await.map(Ready::Instead)
         }
+        // The files get what is left.
+        Ok(_) | Err(_) if tokens <= all => Ok(Ready::Ask(Box::new(prepared))),
         Ok(_) => Ok(Ready::Instead(too_large(execution, TooLarge { tokens }, room))),
         Err(left) => Ok(Ready::Instead(too_large(execution, left, room))),
     }
+}
+
+/// The room that the messages have beside the files of the conversation. Files get what the messages leave, and a quarter at
+/// least if the messages can be cut.
+fn beside_files(conversation: &Conversation, room: u64) -> u64 {
+    if conversation.has_files() { room - room / 4 } else { room }
 }
 
 /// Prepares the request for this purpose, whatever its size.
@@ -83,22 +92,6 @@ pub(crate) async fn draft(
 ) -> Result<Prepared, Error> {
     let (conversation, _) = conversation(execution).await?;
     Ok(prompt::prepare(execution, purpose, model, &conversation))
-}
-
-/// Leaves out more if the request is too large with the files in it. Returns `None` if it fits.
-pub(crate) async fn with_files(
-    execution: &mut Execution<'_>,
-    model: &ModelName,
-    sent: &Sent,
-) -> Result<Option<Flow>, Error> {
-    let room = room::of(execution, model);
-    if sent.tokens <= room {
-        return Ok(None);
-    }
-    if execution.state.new_compactions >= MAX_COMPACTIONS {
-        return Ok(Some(too_large(execution, TooLarge { tokens: sent.tokens }, room)));
-    }
-    again(execution, model, sent, CompactionReason::Window, room).await.map(Some)
 }
 
 /// Leaves out more after the provider has refused a request of this many tokens as too large. The second refusal in a row
@@ -113,22 +106,14 @@ pub(crate) async fn after_refusal(
     if new.any(|made| made.reason == CompactionReason::Refused) {
         return Ok(too_large(execution, TooLarge { tokens: sent.tokens }, room));
     }
-    again(execution, model, sent, CompactionReason::Refused, room).await
-}
-
-/// Leaves out more of a request that was prepared.
-async fn again(
-    execution: &mut Execution<'_>,
-    model: &ModelName,
-    sent: &Sent,
-    reason: CompactionReason,
-    room: u64,
-) -> Result<Flow, Error> {
     let (conversation, _) = conversation(execution).await?;
-    let limits = RequestLimits { fixed: sent.fixed, room, cover: None };
+    let limits = RequestLimits { fixed: sent.fixed, room: beside_files(&conversation, room), cover: None };
+    let reason = CompactionReason::Refused;
     let excess = Excess { reason, model, conversation, tokens: sent.tokens, room };
     match fit(&excess.conversation, limits) {
         Ok(Some(cut)) => leave_out(execution, &excess, cut, None).await,
+        // The messages fit. The event leaves less room for the files.
+        Ok(None) if sent.has_files() => leave_out(execution, &excess, Cut::default(), None).await,
         Ok(None) => Ok(too_large(execution, TooLarge { tokens: sent.tokens }, room)),
         Err(left) => Ok(too_large(execution, left, room)),
     }
@@ -137,19 +122,24 @@ async fn again(
 /// The size of a request that was sent.
 pub(crate) struct Sent {
     pub(crate) tokens: u64,
-    /// The tokens of the parts that are not messages.
+    /// The tokens of the parts that are neither messages nor files.
     fixed: u64,
+    files: u64,
 }
 
 impl Sent {
     pub(crate) fn of(prepared: &Prepared) -> Self {
-        Self { tokens: prepared.record.tokens, fixed: fixed(prepared) }
+        Self { tokens: prepared.record.tokens, fixed: fixed(prepared), files: 0 }
     }
 
     /// Adds the files: with them, the request has this many tokens.
     pub(crate) fn add_files(&mut self, tokens: u64) {
-        self.fixed += tokens.saturating_sub(self.tokens);
+        self.files = tokens.saturating_sub(self.tokens);
         self.tokens = tokens;
+    }
+
+    fn has_files(&self) -> bool {
+        self.files > 0
     }
 }
 

@@ -70,6 +70,13 @@ impl Conversation {
         messages
     }
 
+    /// Returns `true` if people have attached files.
+    pub(crate) fn has_files(&self) -> bool {
+        let turns = self.turns.iter().flat_map(|turn| &turn.messages);
+        let mut parts = turns.chain(self.own.iter()).flat_map(|message| &message.parts);
+        parts.any(|part| matches!(part, Part::File(_)))
+    }
+
     /// The messages that `covers` would cover, and that are not covered yet.
     pub(crate) fn covered_by(&self, covers: Coverage) -> Vec<&Message> {
         let turns = self.turns.iter().filter(|turn| covers.has_run(turn.run));

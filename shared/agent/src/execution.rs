@@ -84,7 +84,7 @@ impl<'a> Execution<'a> {
             tools,
             has_all_tools: false,
             earlier: None,
-            files: engine.artifacts.clone().map(|artifacts| Files::new(artifacts, key.tenant)),
+            files: files(engine, key),
             run,
             writer,
             state,
@@ -183,6 +183,12 @@ impl<'a> Execution<'a> {
     pub(crate) fn run_finished(&self, outcome: RunOutcome) -> Body {
         Body::RunFinished { thread_id: self.run.project_id, run_id: self.run.id, outcome }
     }
+}
+
+/// The files of the run's tenant.
+fn files(engine: &Engine, key: LogKey) -> Option<Files> {
+    let artifacts = engine.artifacts.clone()?;
+    Some(Files::new(artifacts, key.tenant, engine.extractor.clone()))
 }
 
 /// The event that ends a run with an error. A long message is cut: the event must always fit.

@@ -55,6 +55,7 @@ pub use sent::{SentContext, SentRequest, sent_context};
 pub use window::Window;
 
 use sequent_artifacts::Artifacts;
+use sequent_attachments::Extractor;
 use sequent_conversation::RunStore;
 use sequent_core::{InvalidSetting, TenantId};
 use sequent_identity::Vault;
@@ -79,6 +80,8 @@ pub struct Engine {
     pub servers: Option<Servers>,
     /// The artifacts of tenants, which people attach to messages. Without it, models read only their descriptions.
     pub artifacts: Option<Artifacts>,
+    /// Extracts the content of the files that people attach.
+    pub extractor: Extractor,
     /// The instructions and tools of requests that this process has stored.
     pub offers: Offers,
     /// The timing of the log.
@@ -88,7 +91,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Creates an engine with the built-in tools, and default timing and bounds.
+    /// Creates an engine with the built-in tools, default timing and bounds, and no artifacts.
     #[must_use]
     pub fn new(storage: DynamoStorage, models: sequent_model::Client) -> Self {
         Self::with_guard(storage, models, &Guard::default(), WebAccess::On)
@@ -105,6 +108,7 @@ impl Engine {
         models: sequent_model::Client,
         vault: Vault,
         artifacts: &Artifacts,
+        extractor: Extractor,
     ) -> Result<Self, InvalidSetting> {
         let guard = Guard::from_env()?;
         let servers = Some(Servers::new(storage.store().clone(), vault, guard.clone()));
@@ -117,6 +121,7 @@ impl Engine {
         Ok(Self {
             servers,
             artifacts: Some(artifacts.clone()),
+            extractor,
             settings: Settings::from_env()?,
             bounds: Bounds::from_env()?,
             ..engine
@@ -141,6 +146,7 @@ impl Engine {
             web,
             servers: None,
             artifacts: None,
+            extractor: Extractor::in_this_process(),
             offers: Offers::default(),
             settings: Settings::default(),
             bounds: Bounds::default(),

@@ -1,18 +1,20 @@
 //! Accepting the content of a message: its files belong to the tenant, and a model can read them.
 
-use std::future::ready;
+use std::{collections::HashSet, future::ready, time::Duration};
 
+use bytes::Bytes;
 use futures::{FutureExt, StreamExt, TryStreamExt, future::BoxFuture, stream};
 use sequent_artifacts::{Artifact, Artifacts, find, rows_with_run};
 use sequent_conversation::{Prompt, RunRows};
-use sequent_core::{Principal, Scope, TenantId};
+use sequent_core::{ArtifactId, Principal, Scope, TenantId};
 use sequent_event::{Attachment, DataPart, UserContent, UserPart};
 use sequent_model::{AbilityTable, ModelName, OperatorTable};
 use sequent_tables::Store;
+use tokio::time::Instant;
 
 use crate::{
-    ContentPart, Error, InlineFile, MAX_INLINE_BYTES, MessageContent, Refusal, inline::NewFile,
-    kind::FileKind,
+    ContentPart, Error, Extractor, InlineFile, MAX_INLINE_BYTES, MessageContent, Refusal, extractor,
+    inline::NewFile, kind::FileKind,
 };
 
 /// Most files of a message.
@@ -23,8 +25,10 @@ pub const MAX_FILE_BYTES: u64 = 20 << 20;
 const MAX_NAME: usize = 200;
 /// Artifacts that are read at the same time.
 const PARALLEL_READS: usize = 5;
+/// Time to decode the images of a message. The person waits.
+const MAX_CHECK: Duration = Duration::from_secs(20);
 
-/// An accepted message.
+/// A message that was accepted, with the bytes of its files.
 #[derive(Debug)]
 pub struct Accepted {
     /// The content to store.
@@ -132,10 +136,71 @@ impl Accepted {
         Ok(rows)
     }
 
+    /// Checks that the images of the message, which was at the JSON pointer `at`, can be decoded whole. A provider would refuse
+    /// a damaged one, and the person learns of it now and not from the answer.
+    ///
+    /// # Errors
+    /// [`Refusal::Unreadable`], or an error of the table or the bucket.
+    pub async fn check_images(
+        &self,
+        artifacts: &Artifacts,
+        extractor: &Extractor,
+        tenant: TenantId,
+        at: &str,
+    ) -> Result<(), Error> {
+        let UserContent::Parts(parts) = self.prompt.content() else { return Ok(()) };
+        let deadline = Instant::now() + MAX_CHECK;
+        let mut checked: HashSet<ArtifactId> = HashSet::new();
+        for (index, part) in parts.iter().enumerate() {
+            let UserPart::Image(image) = part else { continue };
+            if !checked.insert(image.artifact_id) {
+                continue;
+            }
+            let place = format!("{at}/{index}");
+            let bytes = self.bytes(artifacts, tenant, image.artifact_id).await;
+            let bytes = bytes.map_err(|error| error.at(&place))?;
+            let decoded = check_image(extractor, bytes, deadline).await;
+            decoded.map_err(|refusal| Error::from(refusal).at(&place))?;
+        }
+        Ok(())
+    }
+
+    /// The bytes of a file of the message.
+    async fn bytes(&self, artifacts: &Artifacts, tenant: TenantId, id: ArtifactId) -> Result<Bytes, Error> {
+        if let Some(new) = self.files.iter().find(|new| new.artifact.id == id) {
+            return Ok(new.bytes.clone());
+        }
+        let artifact = artifacts.get(tenant, id).await.map_err(missing)?;
+        artifacts.bytes(tenant, &artifact, MAX_FILE_BYTES).await.map_err(missing)
+    }
+
     /// Returns `true` if files came inside the message.
     #[must_use]
     pub fn has_files(&self) -> bool {
         !self.files.is_empty()
+    }
+}
+
+/// The error of a file that was deleted since the message was accepted, or could not be read.
+fn missing(error: sequent_artifacts::Error) -> Error {
+    match error {
+        sequent_artifacts::Error::NotFound => Refusal::NotFound.into(),
+        error => error.into(),
+    }
+}
+
+/// Decodes an image. One whose bytes are of another type is not decoded if a model can read that type.
+async fn check_image(extractor: &Extractor, bytes: Bytes, deadline: Instant) -> Result<(), Refusal> {
+    let Some(kind) = FileKind::of_bytes(&bytes, None) else {
+        return Err(Refusal::Unreadable(extractor::Error::Damaged.to_string()));
+    };
+    if !kind.is_image() {
+        return Ok(());
+    }
+    match extractor.extract(kind, bytes, deadline).await {
+        // The model is told of an image that cannot be read later either.
+        Ok(_) | Err(extractor::Error::Failed(_)) => Ok(()),
+        Err(error) => Err(Refusal::Unreadable(error.to_string())),
     }
 }
 
@@ -178,10 +243,10 @@ fn part_of(artifact: Artifact, name: Option<String>, blind: Option<&ModelName>) 
     Ok(if kind.is_image() { UserPart::Image(attachment) } else { UserPart::File(attachment) })
 }
 
-/// Returns the name that the client gave the file, or its title. It is one line, because it is part of one that the model
-/// reads.
+/// Returns the name that the client gave the file, or its title. It is part of a line in brackets that the model reads, so it has
+/// no line break and no bracket: a model may have made the title from the text of a page.
 fn named(name: Option<String>, title: String) -> Result<String, Refusal> {
     let name = name.filter(|name| !name.trim().is_empty()).unwrap_or(title);
     let is_line = !name.chars().any(char::is_control) && name.chars().count() <= MAX_NAME;
-    if is_line { Ok(name) } else { Err(Refusal::Name) }
+    if is_line { Ok(name.replace('[', "(").replace(']', ")")) } else { Err(Refusal::Name) }
 }

@@ -7,11 +7,13 @@ use bytes::Bytes;
 use html5gum::{Token, Tokenizer};
 use sequent_artifacts::Bundle;
 
+use crate::extract::FileText;
+
 /// The part of the archive that has the text.
 const BODY: &str = "word/document.xml";
 
 /// Reads at most `most` bytes of the text. Returns `None` if the file is no Word document, is damaged, or unpacks to too much.
-pub(crate) fn text(bytes: Bytes, most: usize) -> Option<String> {
+pub(crate) fn text(bytes: Bytes, most: usize) -> Option<FileText> {
     let body = Bundle::open(bytes).ok()?.read(BODY).ok()??;
     let body = String::from_utf8(body).ok()?;
     let mut text = String::new();
@@ -38,8 +40,7 @@ pub(crate) fn text(bytes: Bytes, most: usize) -> Option<String> {
             break;
         }
     }
-    text.truncate(text.floor_char_boundary(most));
-    Some(text)
+    Some(FileText::cut(text, most))
 }
 
 fn end_line(text: &mut String) {
@@ -81,8 +82,18 @@ pub(crate) mod tests {
 
     #[test]
     fn paragraphs_are_lines_and_cells_are_separated() {
-        let text = text(docx(DOCUMENT).into(), 1_000).unwrap();
+        let FileText { text, missing } = text(docx(DOCUMENT).into(), 1_000).unwrap();
+        assert_eq!(missing, "");
         assert_eq!(text, "Tides\nHigh & low.\nBrest | 6 m | \n");
+    }
+
+    #[test]
+    fn a_long_text_says_that_it_is_cut() {
+        let cut = text(docx(DOCUMENT).into(), 9).unwrap();
+        assert_eq!(
+            (cut.text.as_str(), cut.missing.as_str()),
+            ("Tides\nHig", "Only the first 9 bytes of its text were read.")
+        );
     }
 
     #[test]

@@ -81,6 +81,9 @@ pub enum Refusal {
     /// The model cannot be shown images.
     #[error("the model {0} cannot be shown images")]
     Model(String),
+    /// The image cannot be decoded whole, for this reason.
+    #[error("the image cannot be read: {0}")]
+    Unreadable(String),
     /// The name has control characters or is too long.
     #[error("the name is not allowed")]
     Name,
@@ -139,6 +142,10 @@ impl Refusal {
                 );
                 ErrorDetails::new(Code::ModelCannotReadAttachment, detail)
             }
+            Self::Unreadable(reason) => {
+                let detail = format!("The image cannot be read: {reason}.");
+                ErrorDetails::new(Code::AttachmentUnreadable, detail)
+            }
             Self::Name => ErrorDetails::new(Code::ValidationFailed, "The name of a file is not allowed."),
         }
     }
@@ -152,6 +159,7 @@ impl Refusal {
             Self::TooLarge(_) => format!("must have at most {MAX_FILE_BYTES} bytes"),
             Self::TooLargeInline(_) => format!("must have at most {MAX_INLINE_BYTES} bytes of files"),
             Self::Model(_) => "must not be an image".to_owned(),
+            Self::Unreadable(_) => "must be a whole image".to_owned(),
             Self::Name => "must be one line of at most 200 characters".to_owned(),
         }
     }

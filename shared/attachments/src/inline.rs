@@ -57,7 +57,10 @@ impl InlineFile {
             tags: Vec::new(),
             media_type: kind.media_type(&self.declared),
         };
-        let description = description.checked().map_err(|_| Refusal::Name)?;
+        let description = description.checked().map_err(|invalid| match invalid.field {
+            "media_type" => Refusal::Type(self.declared.clone()),
+            _ => Refusal::Name,
+        })?;
         let origin = Origin { user: Some(user), ..Origin::default() };
         let content = Content::of(&self.bytes);
         let artifact = Artifact::new(ArtifactId::new(), description, origin, content, Timestamp::now());

@@ -10,10 +10,9 @@ const DOCX: &str = "application/vnd.openxmlformats-officedocument.wordprocessing
 pub(crate) enum FileKind {
     /// A type that some models can be shown as it is.
     Shown(FileType),
-    /// A Word document.
     Docx,
     Html,
-    /// Text in UTF-8 or UTF-16: plain, Markdown, CSV, JSON, XML, source code.
+    /// Text: plain, Markdown, CSV, JSON, XML, source code.
     Text,
 }
 
@@ -45,14 +44,14 @@ impl FileKind {
     /// Returns the kind that the bytes have, whatever was declared. The declared kind only tells apart what the bytes do not.
     /// Returns `None` for bytes of another kind.
     pub(crate) fn of_bytes(bytes: &[u8], declared: Option<Self>) -> Option<Self> {
-        if let Some(file_type) = signature(bytes) {
+        if let Some(file_type) = signature(bytes, declared) {
             return Some(Self::Shown(file_type));
         }
         // The names of the files in an archive are in it as they are.
         if bytes.starts_with(b"PK\x03\x04") && memchr::memmem::find(bytes, b"word/document.xml").is_some() {
             return Some(Self::Docx);
         }
-        if !is_text(bytes) {
+        if !is_text(bytes, declared) {
             return None;
         }
         Some(if declared == Some(Self::Html) { Self::Html } else { Self::Text })
@@ -83,24 +82,39 @@ fn is_structured(essence: &str) -> bool {
 }
 
 /// Recognises a file by its first bytes.
-fn signature(bytes: &[u8]) -> Option<FileType> {
-    // The header of a PDF may come after other bytes, within the first 1,024 (ISO 32000, annex H, note 13).
-    let beginning = &bytes[..bytes.len().min(1024)];
+fn signature(bytes: &[u8], declared: Option<FileKind>) -> Option<FileType> {
     match bytes {
         [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => Some(FileType::Png),
         [0xff, 0xd8, 0xff, ..] => Some(FileType::Jpeg),
         [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Some(FileType::Gif),
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some(FileType::Webp),
-        _ if beginning.windows(5).any(|window| window == b"%PDF-") => Some(FileType::Pdf),
+        _ if has_header_of_pdf(bytes, declared) => Some(FileType::Pdf),
         _ => None,
     }
 }
 
-/// Returns `true` for text in UTF-8 without control characters that no text has, and for UTF-16 with a byte order mark.
-fn is_text(bytes: &[u8]) -> bool {
+/// Returns `true` if the header of a PDF is at the beginning. It may come after other bytes, within the first 1,024 (ISO 32000,
+/// annex H, note 13), but a text that mentions it is a text.
+fn has_header_of_pdf(bytes: &[u8], declared: Option<FileKind>) -> bool {
+    const HEADER: &[u8] = b"%PDF-";
+    let is_declared_text = matches!(declared, Some(FileKind::Text | FileKind::Html));
+    let beginning = &bytes[..bytes.len().min(1024)];
+    bytes.trim_ascii_start().starts_with(HEADER)
+        || !is_declared_text && beginning.windows(HEADER.len()).any(|window| window == HEADER)
+}
+
+/// Returns `true` for text in UTF-8, for UTF-16 with a byte order mark, and for another encoding of single bytes if the file was
+/// declared as text. None has a zero byte or control characters that no text has.
+fn is_text(bytes: &[u8], declared: Option<FileKind>) -> bool {
     match bytes {
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => bytes.len().is_multiple_of(2),
-        _ => !bytes.contains(&0) && std::str::from_utf8(bytes).is_ok(),
+        _ if bytes.contains(&0) => false,
+        _ if std::str::from_utf8(bytes).is_ok() => true,
+        _ => {
+            let is_printed =
+                |byte: &u8| *byte >= 0x20 || matches!(*byte, b'\t' | b'\n' | b'\r' | 0x0c | 0x1b);
+            matches!(declared, Some(FileKind::Text | FileKind::Html)) && bytes.iter().all(is_printed)
+        }
     }
 }
 
@@ -111,7 +125,7 @@ mod tests {
     #[test]
     fn the_bytes_decide_and_not_the_declaration() {
         let text = FileKind::of_media_type("text/plain");
-        let cases: [(&[u8], Option<FileKind>); 9] = [
+        let cases: [(&[u8], Option<FileKind>); 11] = [
             (b"\x89PNG\r\n\x1a\n....", Some(FileKind::Shown(FileType::Png))),
             (b"\xff\xd8\xff\xe0", Some(FileKind::Shown(FileType::Jpeg))),
             (b"GIF89a", Some(FileKind::Shown(FileType::Gif))),
@@ -120,11 +134,16 @@ mod tests {
             ("gr\u{fc}n".as_bytes(), Some(FileKind::Text)),
             (b"\xff\xfea\0", Some(FileKind::Text)),
             (b"\x7fELF\0", None),
-            (b"gr\xfcn", None),
+            (b"gr\xfcn", Some(FileKind::Text)),
+            (b"gr\xfcn\x01", None),
+            (b"A PDF begins with %PDF-1.7.", Some(FileKind::Text)),
         ];
         for (bytes, kind) in cases {
             assert_eq!(FileKind::of_bytes(bytes, text), kind, "{bytes:?}");
         }
+        assert_eq!(FileKind::of_bytes(b"gr\xfcn", None), None);
+        let pdf = FileKind::Shown(FileType::Pdf);
+        assert_eq!(FileKind::of_bytes(b"junk %PDF-1.7", Some(pdf)), Some(pdf));
         assert_eq!(FileKind::of_bytes(b"<p>", FileKind::of_media_type("text/html")), Some(FileKind::Html));
     }
 

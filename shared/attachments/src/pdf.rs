@@ -1,7 +1,8 @@
 //! The pages and the text of a PDF.
 //!
-//! A small file can unpack to any size, and objects take many times the bytes that they are written with. So what is
-//! unpacked is bounded: of objects when the file is loaded, of each page when its text is read.
+//! A small file can unpack to any size. So what is unpacked is bounded: of objects when the file is loaded, of each page when
+//! its text is read. Objects can still take sixty times the bytes that they are written with, which the child's own limit
+//! bounds.
 
 use std::{
     cell::Cell,
@@ -10,37 +11,40 @@ use std::{
 
 use lopdf::{Document, LoadOptions, Object, ObjectId};
 
-/// Largest file that is opened.
-const MAX_FILE: usize = 8 << 20;
-/// Bytes that all streams of objects may unpack to. An object takes up to fifty times as much memory.
-const MAX_OBJECTS: usize = 4 << 20;
+use crate::extract::FileText;
+
+/// Bytes that all streams of objects may unpack to: those of documents with some thousand pages.
+const MAX_OBJECTS: usize = 16 << 20;
 /// Bytes that a single stream of objects or references may unpack to.
-const MAX_STREAM: usize = 1 << 20;
+const MAX_STREAM: usize = 4 << 20;
 /// Bytes that the content or a font of a page may unpack to.
 const MAX_PAGE: usize = 8 << 20;
 /// Time for the text of all pages.
 const TIME: Duration = Duration::from_secs(5);
 
 /// A PDF that was read.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PdfText {
     pub(crate) pages: usize,
     /// Empty if the pages are images.
-    pub(crate) text: String,
+    pub(crate) text: FileText,
 }
 
 thread_local! {
     /// The rest of [`MAX_OBJECTS`] of the file that this thread is loading. A filter has no other place for it.
     static ROOM: Cell<usize> = const { Cell::new(0) };
+    /// Objects of the file were left out.
+    static LEFT_OUT: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Reads a PDF, at most `most` bytes of its text. Returns `None` if it is damaged, encrypted or too large.
 pub(crate) fn read(bytes: &[u8], most: usize) -> Option<PdfText> {
     // The filter of streams does not apply to an encrypted file, and no provider reads one.
-    if bytes.len() > MAX_FILE || memchr::memmem::find(bytes, b"/Encrypt").is_some() {
+    if memchr::memmem::find(bytes, b"/Encrypt").is_some() {
         return None;
     }
     ROOM.set(MAX_OBJECTS);
+    LEFT_OUT.set(false);
     let options = LoadOptions {
         filter: Some(within_room),
         max_decompressed_size: Some(MAX_STREAM),
@@ -50,18 +54,24 @@ pub(crate) fn read(bytes: &[u8], most: usize) -> Option<PdfText> {
     let pages = document.get_pages();
     let deadline = Instant::now() + TIME;
     let mut text = String::new();
+    let mut last = 0;
     for page in pages.keys() {
         if text.len() >= most || Instant::now() > deadline {
             break;
         }
-        // A page that cannot be read has no text.
-        let of_page = document.extract_text_with_limit(&[*page], MAX_PAGE).unwrap_or_default();
-        if !of_page.trim().is_empty() {
-            text.push_str(&format!("[page {page}]\n{}\n", of_page.trim()));
+        last = *page;
+        match document.extract_text_with_limit(&[last], MAX_PAGE) {
+            Ok(of_page) if of_page.trim().is_empty() => {}
+            Ok(of_page) => text.push_str(&format!("[page {last}]\n{}\n", of_page.trim())),
+            Err(_) => text.push_str(&format!("[page {last}: its text could not be read]\n")),
         }
     }
+    let is_cut = text.len() > most || pages.keys().next_back().is_some_and(|end| *end > last);
+    let cut = is_cut.then(|| format!("It was read up to page {last} of {}.", pages.len()));
+    let left_out = LEFT_OUT.get().then(|| "Parts of it are too large and were left out.".to_owned());
     text.truncate(text.floor_char_boundary(most));
-    (!pages.is_empty()).then_some(PdfText { pages: pages.len(), text })
+    let missing = cut.into_iter().chain(left_out).collect::<Vec<_>>().join(" ");
+    (!pages.is_empty()).then_some(PdfText { pages: pages.len(), text: FileText { text, missing } })
 }
 
 /// Leaves out images, which have no text, and streams of objects that have no room.
@@ -72,7 +82,10 @@ fn within_room(id: ObjectId, object: &mut Object) -> Option<(ObjectId, Object)> 
         }
         if stream.dict.has_type(b"ObjStm") {
             let room = ROOM.get();
-            let unpacked = stream.decompressed_content_with_limit(room.min(MAX_STREAM)).ok()?;
+            let Ok(unpacked) = stream.decompressed_content_with_limit(room.min(MAX_STREAM)) else {
+                LEFT_OUT.set(true);
+                return None;
+            };
             ROOM.set(room - unpacked.len());
         }
     }
@@ -136,17 +149,23 @@ pub(crate) mod tests {
         let bytes = pdf(&["The tides of Brest.", "Those of Saint-Malo."]);
         let read_all = read(&bytes, 10_000).unwrap();
         assert_eq!(read_all.pages, 2);
-        assert_eq!(read_all.text, "[page 1]\nThe tides of Brest.\n[page 2]\nThose of Saint-Malo.\n");
-        assert_eq!(read(&bytes, 15).unwrap().text, "[page 1]\nThe ti");
+        assert_eq!(read_all.text.text, "[page 1]\nThe tides of Brest.\n[page 2]\nThose of Saint-Malo.\n");
+        assert_eq!(read_all.text.missing, "");
+        let cut = read(&bytes, 15).unwrap().text;
+        assert_eq!(
+            (cut.text.as_str(), cut.missing.as_str()),
+            ("[page 1]\nThe ti", "It was read up to page 1 of 2.")
+        );
     }
 
     #[test]
-    fn a_page_that_unpacks_to_too_much_has_no_text_and_the_others_are_read() {
+    fn of_a_page_that_unpacks_to_too_much_only_its_number_is_read() {
         let bomb = vec![b' '; MAX_PAGE + 1];
         let hello = b"BT /F1 12 Tf (Hello.) Tj ET".to_vec();
         let bytes = with_contents(vec![bomb, hello]);
         assert!(bytes.len() < 100_000, "{}", bytes.len());
-        assert_eq!(read(&bytes, 1_000).unwrap().text, "[page 2]\nHello.\n");
+        let text = read(&bytes, 1_000).unwrap().text.text;
+        assert_eq!(text, "[page 1: its text could not be read]\n[page 2]\nHello.\n");
     }
 
     #[test]
@@ -160,6 +179,7 @@ pub(crate) mod tests {
             kept += usize::from(within_room((1, 0), &mut stream).is_some());
         }
         assert_eq!(kept, 4);
+        assert!(LEFT_OUT.get(), "it is told");
     }
 
     #[test]

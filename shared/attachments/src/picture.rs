@@ -1,5 +1,7 @@
 //! Images in a size and a form that every provider takes.
 //!
+//! Every image is decoded whole: a provider refuses one that is damaged, and with it the conversation for good.
+//!
 //! An image that is too large is scaled down for each run that shows it. The result is not stored: it would be an object that
 //! no artifact refers to, with its own place in the tenant's storage and in deletions, for some hundred milliseconds.
 
@@ -8,42 +10,49 @@ use std::io::Cursor;
 use bytes::Bytes;
 use image::{
     AnimationDecoder, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits,
-    codecs::{gif::GifDecoder, jpeg::JpegEncoder},
+    codecs::{gif::GifDecoder, jpeg::JpegEncoder, webp::WebPDecoder},
 };
 use sequent_model::{FileBytes, FileType};
+
+use crate::structure;
 
 /// The longest edge in pixels: Anthropic takes 2,000 if a request has more than 20 images, and scales larger ones down
 /// ("Vision"); OpenAI scales to 2,048 ("Images and vision").
 const MAX_EDGE: u32 = 2_000;
 /// Bytes of an image: 3.75 MB (Amazon Bedrock, "Message"), which are 5 MB in Base64 (Anthropic, "Vision").
 const MAX_BYTES: usize = 3_750_000;
-/// Pixels of an image that is decoded: 160 MB with four bytes each. A function has 512 MB.
-const MAX_PIXELS: u64 = 40_000_000;
-/// Bytes that a decoder may take.
-const MAX_ALLOC: u64 = 200 << 20;
+/// Pixels of an image that is decoded: those of the largest cameras of phones.
+const MAX_PIXELS: u64 = 50_000_000;
+/// Bytes of a decoded image, and those that a decoder may take beside it: four for each pixel. Some decoders take more, which
+/// the child's own limit bounds.
+const MAX_ALLOC: u64 = 4 * MAX_PIXELS;
 const JPEG_QUALITY: u8 = 85;
 
-/// Returns the image as it is, or scaled down. Returns `None` if it is damaged or has too many pixels.
+/// Returns the image as it is, or scaled down. Returns `None` if it is damaged, incomplete or has too many pixels.
 pub(crate) fn fit(file_type: FileType, bytes: &Bytes) -> Option<FileBytes> {
     let format = format(file_type)?;
-    let reader = || ImageReader::with_format(Cursor::new(bytes.as_ref()), format);
+    let reader = || {
+        let mut reader = ImageReader::with_format(Cursor::new(bytes.as_ref()), format);
+        reader.limits(limits());
+        reader
+    };
     let (width, height) = reader().into_dimensions().ok()?;
-    let fits = width.max(height) <= MAX_EDGE && bytes.len() <= MAX_BYTES;
-    if fits && !is_animated(file_type, bytes) {
-        let shown = FileBytes::new(file_type, bytes.clone());
-        return Some(shown.with_tokens(tokens(width, height)));
-    }
-    if u64::from(width) * u64::from(height) > MAX_PIXELS {
+    if u64::from(width) * u64::from(height) > MAX_PIXELS || !structure::is_complete(file_type, bytes) {
         return None;
     }
-    let mut reader = reader();
-    let mut limits = Limits::default();
-    limits.max_alloc = Some(MAX_ALLOC);
-    reader.limits(limits);
-    let mut decoder = reader.into_decoder().ok()?;
+    let mut decoder = reader().into_decoder().ok()?;
+    decoder.set_limits(limits()).ok()?;
+    if decoder.total_bytes() > MAX_ALLOC {
+        return None;
+    }
     // The scaled image has no metadata, so it has to stand upright by itself.
     let orientation = decoder.orientation().ok();
     let mut image = DynamicImage::from_decoder(decoder).ok()?;
+    let fits = width.max(height) <= MAX_EDGE && bytes.len() <= MAX_BYTES;
+    if fits && !has_more_frames(file_type, bytes) {
+        let shown = FileBytes::new(file_type, bytes.clone());
+        return Some(shown.with_tokens(tokens(width, height)));
+    }
     if image.width().max(image.height()) > MAX_EDGE {
         image = image.thumbnail(MAX_EDGE, MAX_EDGE);
     }
@@ -70,11 +79,24 @@ fn encode(image: DynamicImage) -> Option<FileBytes> {
     (jpeg.len() <= MAX_BYTES).then(|| encoded(FileType::Jpeg, jpeg))
 }
 
-/// Returns `true` for a GIF of several frames, which OpenAI refuses ("Images and vision").
-fn is_animated(file_type: FileType, bytes: &Bytes) -> bool {
-    file_type == FileType::Gif
-        && GifDecoder::new(Cursor::new(bytes.as_ref()))
-            .is_ok_and(|decoder| decoder.into_frames().take(2).filter(Result::is_ok).count() > 1)
+/// Returns `true` for an animation, which OpenAI refuses ("Images and vision"), and for a GIF that ends after its first frame
+/// without its trailer.
+fn has_more_frames(file_type: FileType, bytes: &Bytes) -> bool {
+    let cursor = || Cursor::new(bytes.as_ref());
+    match file_type {
+        FileType::Gif => GifDecoder::new(cursor()).is_ok_and(|mut decoder| {
+            // A frame can be larger than its screen.
+            decoder.set_limits(limits()).is_err() || decoder.into_frames().nth(1).is_some()
+        }),
+        FileType::Webp => WebPDecoder::new(cursor()).is_ok_and(|decoder| decoder.has_animation()),
+        FileType::Png | FileType::Jpeg | FileType::Pdf => false,
+    }
+}
+
+fn limits() -> Limits {
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(MAX_ALLOC);
+    limits
 }
 
 fn format(file_type: FileType) -> Option<ImageFormat> {
@@ -130,6 +152,56 @@ mod tests {
         let transparent = bytes_of(&DynamicImage::new_rgba8(1_000, 2_500), ImageFormat::Png);
         let shown = fit(FileType::Png, &transparent).unwrap();
         assert_eq!((shown.file_type, size(&shown)), (FileType::Png, (800, 2_000)));
+    }
+
+    /// An image that does not compress to nothing.
+    fn noise() -> DynamicImage {
+        DynamicImage::ImageRgb8(image::RgbImage::from_fn(120, 80, |x, y| {
+            let hash = (x * 7919 + y * 104_729).wrapping_mul(x + y + 1).wrapping_mul(2_654_435_761);
+            let [_, red, green, blue] = hash.to_le_bytes();
+            image::Rgb([red, green, blue])
+        }))
+    }
+
+    #[test]
+    fn an_image_that_is_cut_anywhere_is_not_shown() {
+        for (file_type, format) in [
+            (FileType::Png, ImageFormat::Png),
+            (FileType::Jpeg, ImageFormat::Jpeg),
+            (FileType::Gif, ImageFormat::Gif),
+            (FileType::Webp, ImageFormat::WebP),
+        ] {
+            let whole = bytes_of(&noise(), format);
+            assert!(fit(file_type, &whole).is_some(), "{file_type:?}");
+            let length = whole.len();
+            for end in [12, length / 4, length / 2, length - length / 10, length - 13, length - 2, length - 1]
+            {
+                let shown = fit(file_type, &whole.slice(..end));
+                // The frame of a GIF can be complete without the end of the file. It is then encoded again.
+                let is_again = shown.as_ref().is_some_and(|shown| shown.file_type != FileType::Gif);
+                let is_last = file_type == FileType::Gif && end >= length - 2 && is_again;
+                assert!(shown.is_none() || is_last, "{file_type:?} cut at {end} of {length}: {shown:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_image_with_damaged_pixels_and_a_whole_end_is_not_shown() {
+        let mut bytes = bytes_of(&noise(), ImageFormat::Png).to_vec();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 0xff;
+        assert!(fit(FileType::Png, &bytes.into()).is_none());
+    }
+
+    #[test]
+    fn of_an_animation_the_first_frame_is_shown() {
+        let mut bytes = Vec::new();
+        let mut encoder = image::codecs::gif::GifEncoder::new(&mut bytes);
+        let frame = || image::Frame::new(noise().into_rgba8());
+        encoder.encode_frames([frame(), frame()]).unwrap();
+        drop(encoder);
+        let shown = fit(FileType::Gif, &bytes.into()).unwrap();
+        assert_eq!((shown.file_type, size(&shown)), (FileType::Png, (120, 80)));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use futures::future::BoxFuture;
 use sequent_agent::Engine;
 use sequent_artifacts::Artifacts;
+use sequent_attachments::Extractor;
 use sequent_billing::Credits;
 use sequent_chat_function::{App as Chat, router};
 use sequent_core::{Principal, Scope, Scopes, SessionId, TenantId, UserId, Via};
@@ -75,8 +76,10 @@ pub(crate) fn app_of(
 ) -> App {
     let settings = Settings { lease: Duration::from_secs(2), ..Settings::default() };
     let store = storage.store().clone();
-    let mut engine =
-        Engine { settings, artifacts, ..Engine::new(storage, Client::new(sequent_model::Config::demo())) };
+    let engine = Engine::new(storage, Client::new(sequent_model::Config::demo()));
+    // The children are processes of the function itself.
+    let extractor = Extractor::of_program(env!("CARGO_BIN_EXE_sequent-chat-function"));
+    let mut engine = Engine { settings, artifacts, extractor, ..engine };
     Arc::make_mut(&mut engine.tools).add(wire()).unwrap();
     let credits = limited(Credits::new(store.clone(), None, Default::default()));
     let config = Config { limits: Limits::NONE, ..Config::for_tests() };

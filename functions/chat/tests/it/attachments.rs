@@ -9,7 +9,11 @@ use serde_json::{Value, json};
 
 use crate::app::{app_of, event, events, send};
 
-const PNG: &[u8] = b"\x89PNG\r\n\x1a\n not really";
+/// An image of one pixel.
+const PNG: &[u8] = b"\x89\x50\x4e\x47\x0d\x0a\x1a\x0a\x00\x00\x00\x0d\x49\x48\x44\x52\x00\x00\
+    \x00\x01\x00\x00\x00\x01\x08\x06\x00\x00\x00\x1f\x15\xc4\x89\x00\x00\x00\
+    \x0d\x49\x44\x41\x54\x78\xda\x63\x64\xf8\xcf\x50\x0f\x00\x03\x86\x01\x80\
+    \x5a\x34\x7d\x6b\x00\x00\x00\x00\x49\x45\x4e\x44\xae\x42\x60\x82";
 
 /// The function, and an image of the first tenant.
 async fn app_with_image() -> (App, Artifact) {
@@ -49,7 +53,7 @@ async fn an_artifact_is_attached_by_its_id_or_by_the_path_that_the_history_gives
     assert_eq!(sent.status, 200, "{}", sent.text());
     let message = events(&sent).remove(0);
     assert_eq!((&message["type"], &message["v"]), (&json!("USER_MESSAGE"), &json!(2)));
-    let attached = json!({"type": "image", "artifactId": image.id, "mediaType": "image/png", "name": "tides.png", "size": 19});
+    let attached = json!({"type": "image", "artifactId": image.id, "mediaType": "image/png", "name": "tides.png", "size": 70});
     assert_eq!(message["content"][1], attached);
 
     let path = format!("/api/artifacts/{}/content", image.id);
@@ -120,6 +124,34 @@ async fn a_file_inside_a_message_becomes_an_artifact_of_its_run_once() {
     let of = |part: &Value| stored.iter().find(|artifact| json!(artifact.id) == part["artifactId"]).unwrap();
     assert_eq!(artifacts.bytes(tenant, of(&content[1]), 100).await.unwrap(), "a,b\n1,2\n");
     assert_eq!(of(&content[2]).sha256, image.sha256, "equal bytes are one object");
+}
+
+#[tokio::test]
+async fn an_image_that_is_cut_is_refused_and_nothing_is_stored() {
+    let (app, _, artifacts, tenant) = deployment().await;
+    let cut = &PNG[..PNG.len() - 5];
+    let description = Description {
+        title: "cut.png".to_owned(),
+        entity_type: "file".to_owned(),
+        tags: Vec::new(),
+        media_type: "image/png".to_owned(),
+    };
+    let saved = artifacts.save(tenant, ArtifactId::new(), description, Origin::default(), cut.into());
+    let path = format!("/api/artifacts/{}/content", saved.await.unwrap().id);
+    let inside = format!("data:image/png;base64,{}", STANDARD.encode(cut));
+    for url in [path, inside] {
+        let part = json!({"type": "file", "mediaType": "image/png", "url": url});
+        let refused = event("POST", "/api/chat").json(&chat(&part)).send(&app).await;
+        assert_eq!(
+            (refused.status.as_u16(), refused.code().as_str()),
+            (422, "attachment_unreadable"),
+            "{url}"
+        );
+        assert!(refused.json()["detail"].as_str().unwrap().contains("damaged"), "{}", refused.text());
+    }
+    let cursors = sequent_tables::CursorKey::new("a key for tests".to_owned().into());
+    let all = artifacts.list(tenant, Default::default(), &cursors, None, None).await.unwrap();
+    assert_eq!(all.items.len(), 2, "only those that were there before: {:?}", all.items);
 }
 
 #[tokio::test]

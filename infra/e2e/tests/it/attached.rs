@@ -55,6 +55,44 @@ async fn a_model_is_shown_an_image_and_a_document_and_a_reload_shows_them_too() 
     assert_eq!(follow(&caller, shown[2]["url"].as_str().unwrap()).await, PDF.as_bytes());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_ends_its_reader_does_not_end_the_owner_of_the_run() {
+    let provider = Provider::start(0, KEY);
+    let mut settings = provider.settings();
+    settings.retain(|(name, _)| *name != "DEFAULT_MODEL" && *name != "MODEL_PRICES");
+    settings.push(("DEFAULT_MODEL", "gpt-4o".to_owned()));
+    let system = System::start(&borrowed(&settings)).await;
+    let caller = system.sign_up("crafted@example.com").await;
+    // Four million numbers, for which a reader takes more memory than the function has.
+    let crafted = PDF.replace(
+        "endobj\ntrailer",
+        &format!("endobj\n6 0 obj\n[{}]\nendobj\ntrailer", "0 ".repeat(4_000_000)),
+    );
+    let document = upload(&caller, "crafted.pdf", "application/pdf", crafted.as_bytes()).await;
+    let content = json!([{"type": "text", "text": "hello"}, {"type": "file", "artifact_id": document}]);
+    let log = read_events(caller.send(&json!({"message": {"content": content}})).await).await.events;
+    assert_eq!(log.last().unwrap()["outcome"]["type"], "success", "{log:?}");
+    let epochs = log.iter().filter_map(|event| event["epoch"].as_u64());
+    assert_eq!(epochs.max(), Some(1), "its first owner finished it");
+
+    let mut asked = provider.asked().await;
+    asked.retain(|request| !request["body"].to_string().contains("You name conversations."));
+    let told = asked[0]["body"]["messages"][1]["content"].as_str().unwrap();
+    assert!(
+        told.contains("The file cannot be read: reading it takes more memory or time than is allowed."),
+        "{told}"
+    );
+
+    let cut = STANDARD.decode(PNG).unwrap();
+    let url = format!("data:image/png;base64,{}", STANDARD.encode(&cut[..cut.len() - 5]));
+    let part = json!({"type": "file", "mediaType": "image/png", "url": url});
+    let body = json!({"messages": [{"role": "user", "parts": [part]}]});
+    let refused = caller.request("POST", "/api/chat").json(&body).send().await.unwrap();
+    assert_eq!(refused.status(), 422);
+    let problem: Value = refused.json().await.unwrap();
+    assert_eq!(problem["code"], "attachment_unreadable", "{problem}");
+}
+
 /// Uploads bytes by the signed request, and returns the id of the artifact.
 async fn upload(caller: &Caller, title: &str, media_type: &str, bytes: &[u8]) -> String {
     let new =

@@ -1,5 +1,6 @@
 //! Files that people attach, in the requests that models get.
 
+use bytes::Bytes;
 use sequent_agent::{Engine, execute};
 use sequent_artifacts::{Artifact, Artifacts, Description, Origin, testing::bucket};
 use sequent_conversation::{NewRun, RunStatus};
@@ -10,7 +11,7 @@ use serde_json::{Value, json};
 use crate::{
     bench::Bench,
     failover::{bench, overloaded},
-    server::ModelServer,
+    server::{ModelServer, completion},
 };
 
 /// An image of one pixel.
@@ -28,7 +29,7 @@ async fn with_artifacts(server: &ModelServer) -> (Bench, Artifacts) {
     (Bench { engine, ..bench }, artifacts)
 }
 
-async fn upload(bench: &Bench, artifacts: &Artifacts, media_type: &str, bytes: &'static [u8]) -> Artifact {
+async fn upload(bench: &Bench, artifacts: &Artifacts, media_type: &str, bytes: impl Into<Bytes>) -> Artifact {
     let description = Description {
         title: "tides".to_owned(),
         entity_type: "file".to_owned(),
@@ -93,4 +94,47 @@ async fn each_model_is_shown_what_it_can_read_and_a_deleted_file_does_not_end_th
     let asked = server.asked();
     let told = content(&asked[0], 1).as_str().unwrap();
     assert!(told.contains("What is this?") && told.contains("The file was deleted"), "{told}");
+}
+
+fn hello() -> String {
+    completion(&[json!({"content": "Hello."})], "stop")
+}
+
+#[tokio::test]
+async fn a_file_larger_than_the_window_is_cut_and_the_conversation_goes_on() {
+    let server = ModelServer::start(vec![hello()]);
+    let (bench, artifacts) = with_artifacts(&server).await;
+    // More tokens than the model takes.
+    let table = upload(&bench, &artifacts, "text/csv", "12,34;".repeat(33_000)).await;
+    let project = bench.project().await.id;
+    let first = asking(&bench, &bench.asking(project, ""), "What is this?", &table);
+    let second = bench.asking(project, "And again?");
+    for new in [first, second] {
+        let new = NewRun { model: Some("gpt-4o".to_owned()), ..new };
+        execute_all(&bench, &new).await;
+        let asked = server.asked();
+        let told = content(asked.last().unwrap(), 1).as_str().unwrap();
+        assert!(told.len() > 50_000 && told.contains("[Cut:"), "{} bytes", told.len());
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_the_provider_refuses_does_not_end_the_conversation() {
+    let problem =
+        json!({"error": {"message": "Could not process image", "type": "invalid_request_error"}}).to_string();
+    let head = format!(
+        "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: {}",
+        problem.len()
+    );
+    let server = ModelServer::start(vec![format!("{head}\r\nconnection: close\r\n\r\n{problem}"), hello()]);
+    let (bench, artifacts) = with_artifacts(&server).await;
+    let image = upload(&bench, &artifacts, "image/png", PNG).await;
+    let project = bench.project().await.id;
+    let new = asking(&bench, &bench.asking(project, ""), "What is this?", &image);
+    execute_all(&bench, &NewRun { model: Some("gpt-4o".to_owned()), ..new }).await;
+    let asked = server.asked();
+    assert_eq!(asked.len(), 2);
+    assert!(content(&asked[0], 1)[0]["image_url"].is_object(), "{}", asked[0]);
+    let told = content(&asked[1], 1).as_str().unwrap();
+    assert!(told.contains("the provider of the model refused"), "{told}");
 }

@@ -237,6 +237,9 @@ codes! {
         AttachmentTooLarge = "attachment_too_large", BodyTooLarge,
             "The file is larger than a file that is attached to a message may be.",
             "Attach a file of at most `max_bytes` bytes.";
+        AttachmentUnreadable = "attachment_unreadable", Invalid,
+            "An image of the message is damaged, incomplete or too large to be decoded.",
+            "Attach the whole image, or one with fewer pixels.";
         AttachmentUrlRefused = "attachment_url_refused", Invalid,
             "A file part has an address that the service does not fetch.",
             "Upload the file as an artifact and refer to it by `/api/artifacts/{id}/content`, or send it in a `data:` URL in Base64.";
