@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use sequent_conversation::{Error, closing_bodies};
-use sequent_event::{Body, Compaction, CompactionReason};
+use sequent_event::{Body, Compaction, CompactionReason, TurnPosition};
 use sequent_model::{
     ModelName,
     estimate::{text_tokens, tools_tokens},
@@ -51,8 +51,8 @@ pub(crate) async fn request(
 ) -> Result<Ready, Error> {
     let (conversation, earlier) = conversation(execution).await?;
     let prepared = prompt::prepare(execution, purpose, model, &conversation);
-    let is_there = |run| conversation.turns.iter().any(|turn| turn.run <= run);
-    let cover = earlier.cover.filter(|run| is_there(*run));
+    let is_there = |through| conversation.turns.iter().any(|turn| turn.at <= through);
+    let cover = earlier.cover.filter(|through| is_there(*through));
     let words = earlier
         .words
         .filter(|words| execution.state.compactions.iter().all(|made| made.words < Some(*words)));
@@ -71,8 +71,8 @@ pub(crate) async fn request(
             let cut = cut.unwrap_or_default();
             leave_out(execution, &excess, cut, words).await.map(Ready::Instead)
         }
-        // The files get what is left.
-        Ok(_) | Err(_) if tokens <= all => Ok(Ready::Ask(Box::new(prepared))),
+        // Turns that should be covered stay in a request that has room for them, and files get what is left.
+        _ if tokens <= all => Ok(Ready::Ask(Box::new(prepared))),
         Ok(_) => Ok(Ready::Instead(too_large(execution, TooLarge { tokens }, room))),
         Err(left) => Ok(Ready::Instead(too_large(execution, left, room))),
     }
@@ -167,7 +167,7 @@ async fn leave_out(
     execution: &mut Execution<'_>,
     excess: &Excess<'_>,
     cut: Cut,
-    words: Option<sequent_core::RunId>,
+    words: Option<TurnPosition>,
 ) -> Result<Flow, Error> {
     let written = match cut.covers {
         Some(covers) => {

@@ -3,8 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use sequent_core::RunId;
-use sequent_event::{Compaction, Coverage, State};
+use sequent_event::{Compaction, Coverage, State, TurnPosition};
 use sequent_model::{Message, Part, Role};
 use sequent_tool::cut;
 
@@ -16,7 +15,7 @@ pub(crate) const SHORT: usize = 300;
 /// The messages of an earlier run.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Turn {
-    pub(crate) run: RunId,
+    pub(crate) at: TurnPosition,
     pub(crate) messages: Vec<Message>,
 }
 
@@ -45,7 +44,7 @@ impl Conversation {
     /// runs.
     pub(crate) fn of(mut turns: Vec<Turn>, compactions: &[Compaction], state: &State) -> Self {
         if let Some(covers) = coverage(&state.compactions).map(|(covers, _)| covers) {
-            turns.retain(|turn| !covers.has_run(turn.run));
+            turns.retain(|turn| !covers.has_turn(turn.at));
         }
         let mut own = RunMessages::of(state, true);
         let calls: Vec<&str> = compactions
@@ -79,7 +78,7 @@ impl Conversation {
 
     /// The messages that `covers` would cover, and that are not covered yet.
     pub(crate) fn covered_by(&self, covers: Coverage) -> Vec<&Message> {
-        let turns = self.turns.iter().filter(|turn| covers.has_run(turn.run));
+        let turns = self.turns.iter().filter(|turn| covers.has_turn(turn.at));
         let responses = usize::try_from(covers.responses).unwrap_or(usize::MAX);
         let own = self.own.responses.iter().take(responses.saturating_sub(self.own.covered));
         let head = self.own.head.iter().skip(1).filter(|_| responses > 0);

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use sequent_conversation::{Error, Message as StoredMessage, MessageRole, Projects};
-use sequent_core::{ProjectId, RunId, TenantId};
-use sequent_event::{Compaction, Event, Lineage, Seq, State};
+use sequent_core::{ProjectId, TenantId};
+use sequent_event::{Compaction, Event, Lineage, Seq, State, TurnPosition};
 use sequent_model::Message;
 use sequent_runlog::{Consistency, DynamoStorage, LogKey, Segment, Storage as _};
 
@@ -40,15 +40,15 @@ pub(crate) struct Earlier {
     pub(crate) turns: Vec<Turn>,
     /// The compactions of these turns.
     pub(crate) compactions: Vec<Compaction>,
-    /// The last run that is from now on in requests by its words only, if there are too many runs with calls.
-    pub(crate) words: Option<RunId>,
-    /// The last run that must be covered, because there are too many messages.
-    pub(crate) cover: Option<RunId>,
+    /// The last turn that is from now on in requests by its words only, if there are too many turns with calls.
+    pub(crate) words: Option<TurnPosition>,
+    /// The last turn that must be covered, because there are too many messages.
+    pub(crate) cover: Option<TurnPosition>,
 }
 
 /// The messages of one run in the table.
 struct RunRows {
-    run: RunId,
+    at: TurnPosition,
     rows: Vec<StoredMessage>,
 }
 
@@ -68,7 +68,7 @@ impl RunRows {
             MessageRole::User => transcript::of_person(&row.user_content()),
             MessageRole::Assistant => Message::assistant(row.content.clone()),
         };
-        Turn { run: self.run, messages: spoken.map(message).collect() }
+        Turn { at: self.at, messages: spoken.map(message).collect() }
     }
 }
 
@@ -87,12 +87,12 @@ impl Earlier {
         let known = marks.filter_map(|compaction| compaction.words).max();
         let words = words_through(&runs, known);
         let mut earlier = Self { words: words.filter(|words| Some(*words) != known), ..Self::default() };
-        let rows = runs.iter().map(|run| (run.run, run.rows.len())).collect::<Vec<_>>();
+        let rows = runs.iter().map(|run| (run.at, run.rows.len())).collect::<Vec<_>>();
         for run in runs {
-            let log = logs.get(&run.run);
+            let log = logs.get(&run.at);
             let has_coverage = log.is_some_and(|log| coverage(&log.compactions).is_some());
-            match log.filter(|_| has_coverage || Some(run.run) > words) {
-                Some(log) => earlier.add_log(run.run, log),
+            match log.filter(|_| has_coverage || Some(run.at) > words) {
+                Some(log) => earlier.add_log(run.at, log),
                 None => earlier.turns.push(run.words()),
             }
         }
@@ -101,22 +101,22 @@ impl Earlier {
     }
 
     /// Adds the turn of a log. What it covers is not part of the conversation any more.
-    fn add_log(&mut self, run: RunId, log: &State) {
+    fn add_log(&mut self, at: TurnPosition, log: &State) {
         if let Some((covers, _)) = coverage(&log.compactions) {
-            self.turns.retain(|turn| !covers.has_run(turn.run));
+            self.turns.retain(|turn| !covers.has_turn(turn.at));
         }
         self.compactions.extend(log.compactions.iter().cloned());
         let messages = RunMessages::of(log, false).iter().cloned().collect();
-        self.turns.push(Turn { run, messages });
+        self.turns.push(Turn { at, messages });
     }
 
-    /// The last run that must be covered, so that all messages that are not covered are among those that are read.
-    fn cover_through(&self, rows: &[(RunId, usize)], state: &State) -> Option<RunId> {
+    /// The last turn that must be covered, so that all messages that are not covered are among those that are read.
+    fn cover_through(&self, rows: &[(TurnPosition, usize)], state: &State) -> Option<TurnPosition> {
         let covers = coverage(&state.compactions).map(|(covers, _)| covers);
-        let open = |run: RunId| {
-            self.turns.iter().any(|turn| turn.run == run) && covers.is_none_or(|covers| !covers.has_run(run))
+        let open = |at: TurnPosition| {
+            self.turns.iter().any(|turn| turn.at == at) && covers.is_none_or(|covers| !covers.has_turn(at))
         };
-        let open: Vec<(RunId, usize)> = rows.iter().copied().filter(|(run, _)| open(*run)).collect();
+        let open: Vec<(TurnPosition, usize)> = rows.iter().copied().filter(|(at, _)| open(*at)).collect();
         let many: usize = open.iter().map(|(_, rows)| rows).sum();
         let half = open.get((open.len() / 2).checked_sub(1)?)?;
         (many > MANY_MESSAGES).then_some(half.0)
@@ -136,19 +136,20 @@ pub(crate) async fn rows_before(
 fn by_run(rows: Vec<StoredMessage>) -> Vec<RunRows> {
     let mut runs: Vec<RunRows> = Vec::new();
     for row in rows {
-        match runs.last_mut().filter(|last| last.run == row.run_id) {
+        let at = TurnPosition { depth: row.lineage.depth, run: row.run_id };
+        match runs.last_mut().filter(|last| last.at == at) {
             Some(last) => last.rows.push(row),
-            None => runs.push(RunRows { run: row.run_id, rows: vec![row] }),
+            None => runs.push(RunRows { at, rows: vec![row] }),
         }
     }
     runs
 }
 
-/// Returns the last run of which requests contain only words: the `known` one, or a later one if too many runs after it have
+/// Returns the last turn of which requests contain only words: the `known` one, or a later one if too many runs after it have
 /// calls.
-fn words_through(runs: &[RunRows], known: Option<RunId>) -> Option<RunId> {
-    let with_calls = runs.iter().filter(|run| run.has_calls() && Some(run.run) > known);
-    let with_calls: Vec<RunId> = with_calls.map(|run| run.run).collect();
+fn words_through(runs: &[RunRows], known: Option<TurnPosition>) -> Option<TurnPosition> {
+    let with_calls = runs.iter().filter(|run| run.has_calls() && Some(run.at) > known);
+    let with_calls: Vec<TurnPosition> = with_calls.map(|run| run.at).collect();
     if with_calls.len() > MAX_LOGS { with_calls.iter().rev().nth(KEPT_LOGS).copied() } else { known }
 }
 
@@ -157,15 +158,15 @@ async fn read_logs(
     storage: &DynamoStorage,
     key: LogKey,
     runs: &[RunRows],
-) -> Result<BTreeMap<RunId, State>, Error> {
+) -> Result<BTreeMap<TurnPosition, State>, Error> {
     let with_calls = runs.iter().rev().filter(|run| run.has_calls()).take(MAX_LOGS);
     let compacting = runs.iter().rev().find(|run| run.compacts());
     let pages = |run: &RunRows| if run.compacts() { PAGES_OF_COVERAGE } else { PAGES };
-    let wanted: BTreeMap<RunId, usize> =
-        with_calls.chain(compacting).map(|run| (run.run, pages(run))).collect();
-    let reads = wanted.into_iter().map(|(run, pages)| async move {
-        let log = of_log(storage, LogKey { run, ..key }, pages).await?;
-        Ok::<_, Error>(log.map(|log| (run, log)))
+    let wanted: BTreeMap<TurnPosition, usize> =
+        with_calls.chain(compacting).map(|run| (run.at, pages(run))).collect();
+    let reads = wanted.into_iter().map(|(at, pages)| async move {
+        let log = of_log(storage, LogKey { run: at.run, ..key }, pages).await?;
+        Ok::<_, Error>(log.map(|log| (at, log)))
     });
     let logs: Vec<_> = Box::pin(stream::iter(reads).buffered(PARALLEL_READS)).try_collect().await?;
     Ok(logs.into_iter().flatten().collect())
@@ -188,17 +189,21 @@ async fn of_log(storage: &DynamoStorage, key: LogKey, pages: usize) -> Result<Op
 #[cfg(test)]
 mod tests {
     use sequent_conversation::MessageStatus;
-    use sequent_core::{MessageId, Timestamp};
+    use sequent_core::{MessageId, RunId, Timestamp};
 
     use super::*;
 
-    fn run(id: u128, has_calls: bool) -> RunRows {
-        let run = RunId::from_bits(id);
+    /// The turn of this depth. The ids of its run and of others are not in the order of the turns.
+    fn at(depth: u32) -> TurnPosition {
+        TurnPosition { depth, run: RunId::from_bits(u128::from(depth * 7 % 5)) }
+    }
+
+    fn run(depth: u32, has_calls: bool) -> RunRows {
         let row = StoredMessage {
-            id: MessageId::from_bits(id),
+            id: MessageId::from_bits(depth.into()),
             project_id: ProjectId::from_bits(1),
-            run_id: run,
-            lineage: Lineage::default(),
+            run_id: at(depth).run,
+            lineage: Lineage { depth, ..Lineage::default() },
             role: MessageRole::Assistant,
             content: "Yes.".into(),
             parts: Vec::new(),
@@ -208,7 +213,7 @@ mod tests {
             status: MessageStatus::Complete,
             created_at: Timestamp::from_millis(1),
         };
-        RunRows { run, rows: vec![row] }
+        RunRows { at: at(depth), rows: vec![row] }
     }
 
     #[test]
@@ -216,11 +221,11 @@ mod tests {
         let mut known = None;
         let mut changes = 0;
         for turns in 1..40 {
-            let runs: Vec<RunRows> = (1..=turns).map(|id| run(id, id % 3 > 0)).collect();
+            let runs: Vec<RunRows> = (1..=turns).map(|depth| run(depth, depth % 3 > 0)).collect();
             let words = words_through(&runs, known);
             changes += usize::from(words != known);
             known = words;
-            let kept = runs.iter().filter(|run| run.has_calls() && Some(run.run) > known).count();
+            let kept = runs.iter().filter(|run| run.has_calls() && Some(run.at) > known).count();
             assert!(kept <= MAX_LOGS, "{kept} logs");
         }
         assert_eq!(changes, 2, "of 39 turns with 26 that have calls");
@@ -228,13 +233,13 @@ mod tests {
 
     #[test]
     fn many_messages_are_covered_by_half() {
-        let turns = |count: u128| {
-            let turn = |id| Turn { run: RunId::from_bits(id), messages: Vec::new() };
+        let turns = |count: u32| {
+            let turn = |depth| Turn { at: at(depth), messages: Vec::new() };
             Earlier { turns: (1..=count).map(turn).collect(), ..Earlier::default() }
         };
-        let rows: Vec<(RunId, usize)> = (1..=50).map(|id| (RunId::from_bits(id), 2)).collect();
+        let rows: Vec<(TurnPosition, usize)> = (1..=50).map(|depth| (at(depth), 2)).collect();
         let state = State::default();
         assert_eq!(turns(35).cover_through(&rows[..35], &state), None);
-        assert_eq!(turns(36).cover_through(&rows[..36], &state), Some(RunId::from_bits(18)));
+        assert_eq!(turns(36).cover_through(&rows[..36], &state), Some(at(18)));
     }
 }

@@ -7,8 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use sequent_core::RunId;
-use sequent_event::{Coverage, Excerpts};
+use sequent_event::{Coverage, Excerpts, TurnPosition};
 use sequent_model::{
     Message, Part, Role,
     estimate::{message_tokens, part_tokens, text_tokens},
@@ -30,8 +29,8 @@ pub(crate) struct RequestLimits {
     pub(crate) fixed: u64,
     /// The tokens that the whole request may have.
     pub(crate) room: u64,
-    /// The last earlier run that must be covered in any case.
-    pub(crate) cover: Option<RunId>,
+    /// The last earlier turn that must be covered in any case.
+    pub(crate) cover: Option<TurnPosition>,
 }
 
 /// The parts that a request leaves out from here on.
@@ -159,7 +158,7 @@ impl<'a> Fitting<'a> {
 
     fn must_cover(&self, unit: usize) -> bool {
         let turn = self.conversation.turns.get(unit);
-        turn.is_some_and(|turn| self.limits.cover.is_some_and(|through| turn.run <= through))
+        turn.is_some_and(|turn| self.limits.cover.is_some_and(|through| turn.at <= through))
     }
 
     /// The coverage of everything up to this unit.
@@ -167,7 +166,7 @@ impl<'a> Fitting<'a> {
         let turn = self.conversation.turns.get(unit).or(self.conversation.turns.last());
         let responses = unit.saturating_sub(self.head());
         let covered = if responses > 0 { self.conversation.own.covered + responses } else { 0 };
-        Coverage { through_run: turn.map(|turn| turn.run), responses: number(covered) }
+        Coverage { through: turn.map(|turn| turn.at), responses: number(covered) }
     }
 
     fn task(&self) -> u64 {

@@ -29,10 +29,10 @@ pub struct Compaction {
     /// The summary in its place. Without one, a mark says that something is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<String>,
-    /// The last earlier run whose calls are not read any more, nor those of the runs before it: requests contain only words
+    /// The last earlier turn whose calls are not read any more, nor those of the turns before it: requests contain only words
     /// of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub words: Option<RunId>,
+    pub words: Option<TurnPosition>,
     /// The model call that wrote the summary, or failed to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
@@ -64,20 +64,30 @@ pub struct Excerpts {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Coverage {
-    /// The last earlier run that is covered, and with it all runs before it.
+    /// The last earlier turn that is covered, and with it all turns before it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub through_run: Option<RunId>,
-    /// The number of responses of this run that are covered, with their results. If there are any, all earlier runs are
+    pub through: Option<TurnPosition>,
+    /// The number of responses of this run that are covered, with their results. If there are any, all earlier turns are
     /// covered too. The first message of this run, which is its task, never is.
     pub responses: u32,
 }
 
 impl Coverage {
-    /// Returns `true` if the earlier run is covered.
+    /// Returns `true` if the earlier turn is covered.
     #[must_use]
-    pub fn has_run(&self, run: RunId) -> bool {
-        self.responses > 0 || self.through_run.is_some_and(|through| run <= through)
+    pub fn has_turn(&self, turn: TurnPosition) -> bool {
+        self.responses > 0 || self.through.is_some_and(|through| turn <= through)
     }
+}
+
+/// The position of a turn in its branch. Positions are ordered by depth, the recorded order of the turns: ids are ordered by
+/// the clocks of those who made them. A branch has one run of each depth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "plain data")]
+pub struct TurnPosition {
+    /// The number of runs that the run continues. It is the first field, because the order is that of the fields.
+    pub depth: u32,
+    pub run: RunId,
 }
 
 /// The request of a model call, as far as it cannot be computed from the log, and digests of the rest.
@@ -102,11 +112,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn responses_of_a_run_cover_all_runs_before_it() {
-        let [first, second] = [1, 2].map(RunId::from_bits);
-        let earlier = Coverage { through_run: Some(first), responses: 0 };
-        assert!(earlier.has_run(first) && !earlier.has_run(second));
-        let own = Coverage { through_run: None, responses: 3 };
-        assert!(own.has_run(first) && own.has_run(second));
+    fn a_turn_is_covered_by_its_depth_whatever_the_ids_say() {
+        let at = |depth, id| TurnPosition { depth, run: RunId::from_bits(id) };
+        let earlier = Coverage { through: Some(at(1, 3)), responses: 0 };
+        assert!(earlier.has_turn(at(0, 9)) && earlier.has_turn(at(1, 3)) && !earlier.has_turn(at(2, 1)));
+        let own = Coverage { through: None, responses: 3 };
+        assert!(own.has_turn(at(0, 9)) && own.has_turn(at(2, 1)));
     }
 }

@@ -24,7 +24,7 @@ mod work;
 pub use answer::{AnswerChange, AnswerText};
 pub use body::Body;
 pub use content::{Attachment, DataPart, UserContent, UserPart};
-pub use context::{Compaction, CompactionReason, Coverage, Excerpts, RequestRecord};
+pub use context::{Compaction, CompactionReason, Coverage, Excerpts, RequestRecord, TurnPosition};
 pub use entry::{Entry, Event, Malformed, Payload};
 pub use execution::{CancelReason, ClaimReason, EncryptedValueOf, Role, RunOutcome, Totals, Usage};
 pub use fold::{

@@ -1,4 +1,4 @@
-use sequent_core::MessageId;
+use sequent_core::{MessageId, RunId};
 use sequent_event::{ChildEnd, CompactionReason, Excerpts, ToolCall, TranscriptEntry};
 
 use super::*;
@@ -17,8 +17,13 @@ fn compaction() -> Compaction {
     }
 }
 
-fn covering(through: Option<u128>, responses: u32, summary: Option<&str>) -> Compaction {
-    let covers = Coverage { through_run: through.map(RunId::from_bits), responses };
+/// The turn of this depth. The ids of the runs are in the opposite order.
+fn at(depth: u32) -> TurnPosition {
+    TurnPosition { depth, run: RunId::from_bits(u128::from(1_000 - depth)) }
+}
+
+fn covering(through: Option<u32>, responses: u32, summary: Option<&str>) -> Compaction {
+    let covers = Coverage { through: through.map(at), responses };
     Compaction { covers: Some(covers), summary: summary.map(str::to_owned), ..compaction() }
 }
 
@@ -47,8 +52,8 @@ fn run(compactions: Vec<Compaction>) -> State {
     State { transcript, compactions, ..State::default() }
 }
 
-fn turn(id: u128, text: &str) -> Turn {
-    Turn { run: RunId::from_bits(id), messages: vec![Message::user(text)] }
+fn turn(depth: u32, text: &str) -> Turn {
+    Turn { at: at(depth), messages: vec![Message::user(text)] }
 }
 
 /// The messages in short: their texts, the names of their calls, and the sizes of long results.
@@ -102,7 +107,7 @@ fn the_task_and_the_last_instruction_stay_when_responses_are_covered() {
     let conversation = Conversation::of(vec![turn(1, "one")], &[], &state);
     let instruction = "Carry out the step “s”.";
     assert_eq!(outline(&conversation), ["The task.", LEFT_OUT, instruction, "fetch(900)", "900"]);
-    let covers = Coverage { through_run: None, responses: 2 };
+    let covers = Coverage { through: None, responses: 2 };
     assert_eq!(
         conversation.covered_by(covers).len(),
         4,

@@ -1,3 +1,4 @@
+use sequent_core::RunId;
 use sequent_model::ToolCall;
 
 use super::*;
@@ -21,13 +22,18 @@ fn said(tokens: usize) -> Vec<Message> {
 }
 
 fn conversation(turns: Vec<Vec<Message>>, responses: Vec<Vec<Message>>) -> Conversation {
-    let turns = (1..).zip(turns).map(|(id, messages)| Turn { run: RunId::from_bits(id), messages });
+    let turns = (1..).zip(turns).map(|(depth, messages)| Turn { at: at(depth), messages });
     let head = vec![Message::user("The task.")];
     Conversation { turns: turns.collect(), own: RunMessages { head, responses, ..RunMessages::default() } }
 }
 
-fn covers(cut: &Cut) -> Option<(Option<u128>, u32)> {
-    cut.covers.map(|covers| (covers.through_run.map(RunId::bits), covers.responses))
+/// The turn of this depth. The ids of the runs are in the opposite order.
+fn at(depth: u32) -> TurnPosition {
+    TurnPosition { depth, run: RunId::from_bits(u128::from(1_000 - depth)) }
+}
+
+fn covers(cut: &Cut) -> Option<(Option<u32>, u32)> {
+    cut.covers.map(|covers| (covers.through.map(|through| through.depth), covers.responses))
 }
 
 #[test]
@@ -91,7 +97,7 @@ fn a_task_that_does_not_fit_is_an_error() {
 #[test]
 fn turns_that_are_too_many_are_covered_although_they_fit() {
     let conversation = conversation(vec![said(10), said(10), said(10)], Vec::new());
-    let limits = RequestLimits { cover: Some(RunId::from_bits(2)), ..limits() };
+    let limits = RequestLimits { cover: Some(at(2)), ..limits() };
     let cut = fit(&conversation, limits).unwrap().unwrap();
     assert_eq!(covers(&cut), Some((Some(2), 0)));
 }

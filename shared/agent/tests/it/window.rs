@@ -54,10 +54,16 @@ async fn bench(server: &ScriptedServer, window: u64, bytes: usize) -> Bench {
     Bench { engine: Engine { models: Client::new(config), tools, ..bench.engine }, ..bench }
 }
 
-async fn run(bench: &Bench, project: ProjectId, content: &str) -> (NewRun, State) {
-    // Ids of one millisecond have no order, and the id is the order of the turns.
-    tokio::time::sleep(std::time::Duration::from_millis(2)).await;
-    let asking = bench.asking(project, content);
+/// A run whose id comes before those of the earlier turns, as if the clocks of the machines that made them differed.
+fn asking(bench: &Bench, project: ProjectId, content: &str) -> NewRun {
+    static LEFT: AtomicUsize = AtomicUsize::new(1_000_000);
+    let id = LEFT.fetch_sub(1, Ordering::SeqCst) as u128;
+    let run = RunId::from_bits((1_790_000_000_000 << 80) | id);
+    NewRun { run, ..bench.asking(project, content) }
+}
+
+pub(crate) async fn run(bench: &Bench, project: ProjectId, content: &str) -> (NewRun, State) {
+    let asking = asking(bench, project, content);
     let writer = bench.owned(&asking).await;
     execute(&bench.engine, bench.key(asking.run), *writer, None).await.unwrap();
     let state = bench.state(asking.run).await;
@@ -335,8 +341,7 @@ async fn a_summary_is_not_written_again_by_the_next_owner() {
     let bench = bench(&server, 16_384, 10).await;
     let project = bench.project().await.id;
     for turn in 0..12 {
-        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
-        let asking = bench.asking(project, &format!("Question {turn}?"));
+        let asking = asking(&bench, project, &format!("Question {turn}?"));
         let key = bench.key(asking.run);
         let writer = bench.owned(&asking).await;
         let engine = bench.engine.clone();

@@ -146,7 +146,7 @@ fn a_compaction_is_kept_and_its_summary_is_a_call_of_the_run() {
         room: 100,
         calls: vec!["a".into()],
         excerpts: None,
-        covers: Some(Coverage { through_run: None, responses: 1 }),
+        covers: Some(Coverage { through: None, responses: 1 }),
         summary: Some("They met.".into()),
         words: None,
         usage: Some(usage(None, 70, "stop")),
