@@ -20,7 +20,7 @@ use crate::{
     next::Purpose,
     prompt::{self, Prepared},
     room,
-    summary::{self, Interruption, Written},
+    summary::{self, Interruption, WantedSummary, Written},
 };
 
 /// Compactions without a response between them. More of them would not help.
@@ -169,24 +169,69 @@ async fn leave_out(
     cut: Cut,
     words: Option<TurnPosition>,
 ) -> Result<Flow, Error> {
-    let written = match cut.covers {
-        Some(covers) => {
-            summary::write(execution, excess.model, &excess.conversation, covers, excess.room).await?
+    let Excess { reason, model, ref conversation, tokens, room } = *excess;
+    let mut compaction = compaction(excess, cut, words);
+    if let Some(covers) = compaction.covers {
+        let wanted = WantedSummary { model, conversation, covers, room, tokens };
+        match Box::pin(summary::write(execution, wanted)).await? {
+            Written::Summary(summary, usage) => {
+                compaction.summary = summary;
+                compaction.usage = Some(usage);
+            }
+            Written::Unavailable(usage) if tokens <= room => {
+                return uncovered(execution, compaction, usage).await;
+            }
+            Written::Unavailable(usage) => {
+                compaction.usage = usage;
+                compaction.provisional = true;
+            }
+            Written::Interrupted(interruption, usage) => {
+                return interrupted(execution, interruption, usage).await;
+            }
         }
-        None => Written::Summary(None, None),
-    };
-    let (summary, usage) = match written {
-        Written::Summary(summary, usage) => (summary, usage),
-        Written::Interrupted(interruption, usage) => {
-            return interrupted(execution, interruption, usage).await;
-        }
-    };
+    }
+    let run = execution.key.run;
+    let Compaction { calls, covers, .. } = &compaction;
+    tracing::info!(%run, ?reason, tokens, room, calls = calls.len(), ?covers, "the request leaves out a part of the conversation");
+    execution.append(Body::ContextCompacted(Box::new(compaction))).await?;
+    Ok(Flow::Continue)
+}
+
+/// The compaction before its summary is written.
+fn compaction(excess: &Excess<'_>, cut: Cut, words: Option<TurnPosition>) -> Compaction {
     let Excess { reason, tokens, room, .. } = *excess;
     let Cut { calls, excerpts, covers } = cut;
-    let run = execution.key.run;
-    tracing::info!(%run, tokens, room, calls = calls.len(), ?covers, "the request leaves out a part of the conversation");
-    let compaction = Compaction { reason, tokens, room, calls, excerpts, covers, summary, words, usage };
-    execution.append(Body::ContextCompacted(Box::new(compaction))).await?;
+    Compaction {
+        reason,
+        tokens,
+        room,
+        calls,
+        excerpts,
+        covers,
+        summary: None,
+        provisional: false,
+        words,
+        usage: None,
+    }
+}
+
+/// Leaves the turns in the request that should be covered, because it has room for them and there is no summary now. A later
+/// turn tries again.
+async fn uncovered(
+    execution: &mut Execution<'_>,
+    compaction: Compaction,
+    usage: Option<sequent_event::Usage>,
+) -> Result<Flow, Error> {
+    if let Some(earlier) = &mut execution.earlier {
+        Arc::make_mut(earlier).cover = None;
+    }
+    // It is no response of the run.
+    let usage = usage
+        .map(|usage| sequent_event::Usage { finish_reason: sequent_event::Usage::ABANDONED.into(), ..usage });
+    let rest = Compaction { covers: None, ..compaction };
+    let leaves_out = !rest.calls.is_empty() || rest.excerpts.is_some() || rest.words.is_some();
+    let rest = leaves_out.then(|| Body::ContextCompacted(Box::new(rest)));
+    execution.append_all(usage.map(Body::UsageRecorded).into_iter().chain(rest)).await?;
     Ok(Flow::Continue)
 }
 

@@ -12,6 +12,9 @@ use crate::transcript::{self, Transcript};
 /// Bytes of a result, or of arguments, that a stub would not shorten.
 pub(crate) const SHORT: usize = 300;
 
+/// The beginning of the message in the place of what a compaction covers.
+pub(crate) const LEFT_OUT: &str = "(The conversation up to here is left out.";
+
 /// The messages of an earlier run.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Turn {
@@ -142,12 +145,20 @@ pub(crate) fn coverage(compactions: &[Compaction]) -> Option<(Coverage, &Compact
 /// The message in the place of what a compaction covers. The model has written it, so it has the authority of an answer and
 /// not that of a person: what tools have said is in it, too.
 fn in_place(compaction: &Compaction) -> Message {
-    Message::assistant(match &compaction.summary {
-        Some(summary) => {
-            format!("(The conversation up to here is left out. This is a summary of it.)\n\n{summary}")
-        }
-        None => "(The conversation up to here is left out.)".to_owned(),
-    })
+    match &compaction.summary {
+        Some(summary) => Message::assistant(format!("{LEFT_OUT} This is a summary of it.)\n\n{summary}")),
+        None => mark(),
+    }
+}
+
+/// The message that only says that something is left out.
+pub(crate) fn mark() -> Message {
+    Message::assistant(format!("{LEFT_OUT})"))
+}
+
+/// Returns `true` if an answer is the message in the place of what is left out.
+pub(crate) fn is_summary(answer: &str) -> bool {
+    answer.starts_with(LEFT_OUT)
 }
 
 /// Cuts the results and later texts of people that the model had not read yet. The task stays whole.

@@ -4,25 +4,34 @@
 //! or makes it up. So the calls of the latest runs are read from their logs. Of older runs, requests contain only words. The
 //! place where that begins is recorded in a log, and it moves by many turns at once: the beginning of the requests stays the
 //! same for many turns, and providers cache by it.
+//!
+//! Each message that no summary covers is read, or a mark says that the beginning is not. So turns are covered before the next run
+//! can have more messages than are read.
 
 use std::collections::BTreeMap;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use sequent_conversation::{Error, Message as StoredMessage, MessageRole, Projects};
+use sequent_conversation::{Error, MAX_STEERING_MESSAGES, Message as StoredMessage, MessageRole, Projects};
 use sequent_core::{ProjectId, TenantId};
 use sequent_event::{Compaction, Event, Lineage, Seq, State, TurnPosition};
 use sequent_model::Message;
 use sequent_runlog::{Consistency, DynamoStorage, LogKey, Segment, Storage as _};
 
 use crate::{
-    conversation::{RunMessages, Turn, coverage},
+    conversation::{RunMessages, Turn, coverage, mark},
     transcript,
 };
 
 /// Earlier messages of the project that are read.
-const MAX_MESSAGES: u32 = 100;
-/// Messages that are not covered, above which the older half is. There must be room for a turn with many messages.
+const MAX_MESSAGES: u32 = 150;
+/// Messages that are not covered, above which the older ones are.
 const MANY_MESSAGES: usize = 70;
+/// Messages that then remain at most, if they are of more than one run.
+const KEPT_MESSAGES: usize = 36;
+/// Messages of a run at most: those of people, with an answer to each.
+const MAX_MESSAGES_OF_RUN: usize = 2 * (1 + MAX_STEERING_MESSAGES);
+// A run that begins when nothing has to be covered yet may have as many messages as there can be, and all are read.
+const _: () = assert!(MANY_MESSAGES + MAX_MESSAGES_OF_RUN < MAX_MESSAGES as usize);
 /// Runs whose calls a request contains at most. Each costs a read of its log before the first word of the answer.
 const MAX_LOGS: usize = 12;
 /// Runs whose calls remain when there are more.
@@ -81,7 +90,8 @@ impl Earlier {
         state: &State,
     ) -> Result<Self, Error> {
         let lineage = state.configuration.lineage;
-        let runs = by_run(rows_before(storage, key.tenant, project, lineage).await?);
+        let mut runs = by_run(rows_before(storage, key.tenant, project, lineage).await?);
+        let cut = cut_run(&mut runs);
         let logs = read_logs(storage, key, &runs).await?;
         let marks = logs.values().flat_map(|log| &log.compactions).chain(&state.compactions);
         let known = marks.filter_map(|compaction| compaction.words).max();
@@ -95,6 +105,10 @@ impl Earlier {
                 Some(log) => earlier.add_log(run.at, log),
                 None => earlier.turns.push(run.words()),
             }
+        }
+        if !logs.values().any(|log| coverage(&log.compactions).is_some()) {
+            let beginning = cut.map(|at| Turn { at, messages: vec![mark()] });
+            earlier.turns.splice(0..0, beginning);
         }
         earlier.cover = earlier.cover_through(&rows, state);
         Ok(earlier)
@@ -118,8 +132,16 @@ impl Earlier {
         };
         let open: Vec<(TurnPosition, usize)> = rows.iter().copied().filter(|(at, _)| open(*at)).collect();
         let many: usize = open.iter().map(|(_, rows)| rows).sum();
-        let half = open.get((open.len() / 2).checked_sub(1)?)?;
-        (many > MANY_MESSAGES).then_some(half.0)
+        if many <= MANY_MESSAGES {
+            return None;
+        }
+        let sums = open.iter().rev().scan(0, |sum, (_, rows)| {
+            *sum += rows;
+            Some(*sum)
+        });
+        let kept = sums.take_while(|sum| *sum <= KEPT_MESSAGES).count().max(1);
+        let last = open.len().checked_sub(kept + 1)?;
+        open.get(last).map(|(at, _)| *at)
     }
 }
 
@@ -143,6 +165,13 @@ fn by_run(rows: Vec<StoredMessage>) -> Vec<RunRows> {
         }
     }
     runs
+}
+
+/// Removes the oldest run if there are older messages than were read: some of its own may be among them. Returns its turn.
+fn cut_run(runs: &mut Vec<RunRows>) -> Option<TurnPosition> {
+    let rows: usize = runs.iter().map(|run| run.rows.len()).sum();
+    let is_cut = rows >= MAX_MESSAGES as usize && runs.len() > 1;
+    is_cut.then(|| runs.remove(0).at)
 }
 
 /// Returns the last turn of which requests contain only words: the `known` one, or a later one if too many runs after it have
@@ -180,10 +209,19 @@ async fn of_log(storage: &DynamoStorage, key: LogKey, pages: usize) -> Result<Op
         let page = storage.read(key, after, Consistency::Strong).await?;
         events.extend(page.segments.iter().flat_map(Segment::events));
         if !page.has_more {
-            return Ok(State::of(&events).ok().filter(|state| state.phase.is_closed()));
+            let state = State::of(&events).ok().filter(|state| state.phase.is_closed());
+            return Ok(state.map(without_provisional));
         }
     }
     Ok(None)
+}
+
+/// Removes the coverages that only the run itself keeps to.
+fn without_provisional(mut log: State) -> State {
+    for compaction in log.compactions.iter_mut().filter(|compaction| compaction.provisional) {
+        compaction.covers = None;
+    }
+    log
 }
 
 #[cfg(test)]
@@ -241,5 +279,34 @@ mod tests {
         let state = State::default();
         assert_eq!(turns(35).cover_through(&rows[..35], &state), None);
         assert_eq!(turns(36).cover_through(&rows[..36], &state), Some(at(18)));
+    }
+
+    #[test]
+    fn no_message_falls_out_before_it_is_covered() {
+        let read = MAX_MESSAGES as usize;
+        for sizes in
+            [[2, 2, 2, 2], [2, 66, 2, 66], [66, 66, 66, 66], [70, 2, 2, 66], [35, 35, 66, 2], [1, 3, 66, 1]]
+        {
+            let mut open: Vec<(TurnPosition, usize)> = Vec::new();
+            for (depth, size) in (0..400).zip(sizes.into_iter().cycle()) {
+                let unread: usize = open.iter().map(|(_, rows)| rows).sum();
+                assert!(unread < read, "{unread} messages are not covered: {sizes:?}");
+                let turns = open.iter().map(|(at, _)| Turn { at: *at, messages: Vec::new() }).collect();
+                let earlier = Earlier { turns, ..Earlier::default() };
+                if let Some(through) = earlier.cover_through(&open, &State::default()) {
+                    open.retain(|(at, _)| *at > through);
+                }
+                open.push((at(depth), size.min(MAX_MESSAGES_OF_RUN)));
+            }
+        }
+    }
+
+    #[test]
+    fn the_oldest_run_is_left_out_if_some_of_its_messages_were_not_read() {
+        let runs = |count: u32| (1..=count).map(|depth| run(depth, false)).collect::<Vec<_>>();
+        let mut few = runs(MAX_MESSAGES - 1);
+        assert_eq!((cut_run(&mut few), few.len()), (None, 149));
+        let mut many = runs(MAX_MESSAGES);
+        assert_eq!((cut_run(&mut many), many.len()), (Some(at(1)), 149));
     }
 }

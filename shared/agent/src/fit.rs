@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use sequent_event::{Coverage, Excerpts, TurnPosition};
+use sequent_event::{Coverage, Excerpts, TurnPosition, size::encoded_bytes};
 use sequent_model::{
     Message, Part, Role,
     estimate::{message_tokens, part_tokens, text_tokens},
@@ -21,6 +21,9 @@ const STUB: u64 = 40;
 const SUMMARY: u64 = 1_500;
 /// Bytes of an excerpt at least.
 const LEAST_EXCERPT: usize = 200;
+
+/// Bytes of the ids of calls that one compaction leaves out, as its event encodes them. Beside them, it has a summary.
+const MAX_CALL_IDS: usize = 40_000;
 
 /// The limits of a request.
 #[derive(Debug, Clone, Copy)]
@@ -92,10 +95,13 @@ impl<'a> Fitting<'a> {
     }
 
     fn leave_out_results(&mut self) {
+        let mut ids = 0;
         let read = units(self.conversation).take(self.units.len() - 1).enumerate();
         for (unit, messages) in read.filter(|(unit, _)| *unit != self.conversation.turns.len()) {
             for call in long_calls(messages) {
-                if self.tokens() > self.limits.room / 2 {
+                let bytes = encoded_bytes(&call.id) + 3; // in quotation marks, with a comma
+                if self.tokens() > self.limits.room / 2 && ids + bytes <= MAX_CALL_IDS {
+                    ids += bytes;
                     self.units[unit] = self.units[unit].saturating_sub(call.saved);
                     self.cut.calls.push(call.id);
                 }
@@ -231,7 +237,7 @@ fn number(count: usize) -> u32 {
 }
 
 /// Returns the largest limit of each size with which their sum is at most `bound`, or `None` if none has to be limited.
-fn fair_limit(mut sizes: Vec<usize>, bound: usize) -> Option<usize> {
+pub(crate) fn fair_limit(mut sizes: Vec<usize>, bound: usize) -> Option<usize> {
     if sizes.iter().sum::<usize>() <= bound {
         return None;
     }

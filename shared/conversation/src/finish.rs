@@ -17,7 +17,7 @@ use sequent_tables::{
 
 use crate::{
     MAX_STEERING_MESSAGES, NameProject, RebuildInput, RebuildProjections, Run, SettleRun,
-    replies::{answers, prompt_ordinal},
+    replies::{answers, compacts, prompt_ordinal},
     tree,
     turn::{self, TurnState},
 };
@@ -138,6 +138,8 @@ struct FinalRows {
     run: Run,
     ended: Update,
     answers: Vec<Row>,
+    /// The mark of a coverage at the run's first message. It is with the answers if there are any.
+    coverage_mark: Option<Update>,
     naming: Option<NewJob>,
     metering: Option<NewJob>,
     settlement: Option<Settlement>,
@@ -170,9 +172,13 @@ impl FinalRows {
         });
         let names = run.opens_project && succeeded && !rolled_back;
         let deleted = if rolled_back && !is_child { prompt_keys(tenant, &run, state) } else { Vec::new() };
+        let answers = if has_answers { answer_rows(tenant, &run, state, at) } else { Vec::new() };
+        let is_marked = has_answers && answers.is_empty() && compacts(state);
+        let opening = prompt_keys(tenant, &run, state).into_iter().next().filter(|_| is_marked);
         Self {
             key,
-            answers: if has_answers { answer_rows(tenant, &run, state, at) } else { Vec::new() },
+            answers,
+            coverage_mark: opening.map(|key| Update::of(&key).set("compacts", true).when(exists())),
             ended: run_update(key, run.clone(), state),
             naming: names.then(|| NameProject::job(tenant, project, key.run)),
             settling: is_late.then(|| SettleRun::job(tenant, key.run, at)),
@@ -235,7 +241,8 @@ impl FinalRows {
     fn keep_messages(&self, transaction: Transaction) -> Transaction {
         let answers = self.answers.iter().cloned().map(Write::put);
         let deletions = self.deleted_messages.iter().map(Write::delete);
-        let transaction = answers.chain(deletions).fold(transaction, Transaction::write);
+        let marks = self.coverage_mark.iter().cloned().map(Write::from);
+        let transaction = answers.chain(deletions).chain(marks).fold(transaction, Transaction::write);
         self.naming.iter().fold(transaction, |transaction, job| enqueue(transaction, job, self.at))
     }
 }

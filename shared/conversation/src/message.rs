@@ -34,7 +34,8 @@ pub struct Message {
     /// The model has called tools for this answer. The log of the run has the calls.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub has_calls: bool,
-    /// The run has left out a part of the conversation: requests contain a summary instead, which its log has.
+    /// The run has left out a part of the conversation: requests contain a summary instead, which its log has. It is with the
+    /// answers of the run, or with its first message if there are none.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub compacts: bool,
     pub status: MessageStatus,

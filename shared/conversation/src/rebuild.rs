@@ -20,6 +20,7 @@ use crate::{
     Message, Project, Run, RunCost, RunOptions, RunStatus, TokenUsage,
     finish::{answer_rows, prompt_keys},
     outbox::queued,
+    replies::compacts,
     turn,
 };
 
@@ -178,7 +179,8 @@ fn messages(key: LogKey, run: &Run, state: &State, events: &[Event]) -> Result<V
     }
     let mut rows = Vec::new();
     for (key, said) in prompts.iter().zip(&state.prompts) {
-        let message = Message::of_person(run, said);
+        let is_first = rows.is_empty();
+        let message = Message { compacts: is_first && compacts(state), ..Message::of_person(run, said) };
         rows.push(Row::new(key, &message).map_err(Failed::retry)?);
     }
     if run.has_ended() {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use sequent_core::{MessageId, Timestamp};
-use sequent_event::{AnswerText, Phase, RunOutcome, State, TranscriptEntry};
+use sequent_event::{AnswerText, Compaction, Phase, RunOutcome, State, TranscriptEntry};
 
 use crate::{Message, MessageRole, MessageStatus, Run};
 
@@ -49,13 +49,18 @@ pub(crate) fn answers(run: &Run, state: &State, at: Timestamp) -> Vec<PlacedAnsw
             content: text[..text.floor_char_boundary(max_text)].to_owned(),
             parts: Vec::new(),
             has_calls: responses.iter().any(|response| response.has_calls),
-            compacts: state.compactions.iter().any(|compaction| compaction.covers.is_some()),
+            compacts: compacts(state),
             status: status(state, told, last),
             created_at: at,
         };
         Some(PlacedAnswer { ordinal: answer_ordinal(told), message })
     });
     answers.collect()
+}
+
+/// Returns `true` if later turns keep to a coverage of this run.
+pub(crate) fn compacts(state: &State) -> bool {
+    state.compactions.iter().any(Compaction::covers_for_good)
 }
 
 /// Returns the position of the answer that has what the run did for its first `told` messages: that of its exchange, or the

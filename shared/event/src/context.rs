@@ -29,6 +29,10 @@ pub struct Compaction {
     /// The summary in its place. Without one, a mark says that something is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<String>,
+    /// The summary could not be written at the time. Only the run itself keeps to the coverage: a later turn has the whole
+    /// conversation and tries again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub provisional: bool,
     /// The last earlier turn whose calls are not read any more, nor those of the turns before it: requests contain only words
     /// of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -36,6 +40,14 @@ pub struct Compaction {
     /// The model call that wrote the summary, or failed to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
+}
+
+impl Compaction {
+    /// Returns `true` if later turns keep to the coverage.
+    #[must_use]
+    pub fn covers_for_good(&self) -> bool {
+        self.covers.is_some() && !self.provisional
+    }
 }
 
 /// The reason for a compaction.

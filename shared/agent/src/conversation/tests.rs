@@ -12,6 +12,7 @@ fn compaction() -> Compaction {
         excerpts: None,
         covers: None,
         summary: None,
+        provisional: false,
         words: None,
         usage: None,
     }
@@ -138,7 +139,7 @@ fn what_was_not_read_yet_is_cut_where_it_was_cut_before() {
 #[test]
 fn without_tools_earlier_turns_have_no_calls() {
     let earlier = RunMessages::of(&run(Vec::new()), false);
-    let turn = Turn { run: RunId::from_bits(1), messages: earlier.iter().cloned().collect() };
+    let turn = Turn { at: at(1), messages: earlier.iter().cloned().collect() };
     let child = TranscriptEntry::Child { name: "s".into(), ended: ChildEnd::Result("found".into()) };
     let state = State { transcript: vec![user("Go."), child], ..State::default() };
     let conversation = Conversation::of(vec![turn], &[], &state);

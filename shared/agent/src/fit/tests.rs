@@ -108,3 +108,13 @@ fn a_fair_limit_leaves_short_texts_alone() {
     assert_eq!(fair_limit(vec![100, 10, 100], 90), Some(40));
     assert_eq!(fair_limit(vec![50, 50], 9), Some(4));
 }
+
+#[test]
+fn a_compaction_names_no_more_calls_than_its_event_can_hold() {
+    let calls = (0..2_000).flat_map(|n| called(&format!("call_{n:0>60}"), 120)).collect();
+    let conversation = conversation(vec![said(10)], vec![calls, said(10)]);
+    let cut = fit(&conversation, RequestLimits { room: 60_000, ..limits() }).unwrap().unwrap();
+    let bytes: usize = cut.calls.iter().map(|id| id.len() + 3).sum();
+    assert!((30_000..=MAX_CALL_IDS).contains(&bytes), "{bytes} bytes");
+    assert_eq!(covers(&cut), Some((Some(1), 1)), "a summary takes the place of the others");
+}

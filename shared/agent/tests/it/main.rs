@@ -20,6 +20,7 @@ mod scripted;
 mod sequences;
 mod server;
 mod sizes;
+mod summaries;
 mod tools;
 mod turns;
 mod window;

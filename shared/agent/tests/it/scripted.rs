@@ -13,6 +13,10 @@ pub(crate) enum Answer {
     /// A call of this tool.
     Call(&'static str),
     Text(String),
+    /// A text that ends for this reason.
+    Ended(String, &'static str),
+    /// An error with status 503.
+    Overloaded,
     /// An error with status 400.
     Refusal(&'static str),
 }
@@ -76,6 +80,10 @@ fn render(answer: Answer, number: usize, tokens: usize) -> String {
             let body = json!({"error": {"message": message, "type": "invalid_request_error"}}).to_string();
             return head("400 Bad Request", "application/json", body.len()) + &body;
         }
+        Answer::Overloaded => {
+            let body = json!({"error": {"message": "Try again later."}}).to_string();
+            return head("503 Service Unavailable", "application/json", body.len()) + &body;
+        }
         Answer::Call(name) => {
             let function = json!({"name": name, "arguments": "{}"});
             let call =
@@ -83,6 +91,7 @@ fn render(answer: Answer, number: usize, tokens: usize) -> String {
             (json!({"role": "assistant", "tool_calls": [call]}), "tool_calls")
         }
         Answer::Text(text) => (json!({"role": "assistant", "content": text}), "stop"),
+        Answer::Ended(text, reason) => (json!({"role": "assistant", "content": text}), reason),
     };
     let usage = json!({"prompt_tokens": tokens, "completion_tokens": 5, "total_tokens": tokens + 5});
     let chunks = [

@@ -37,12 +37,18 @@ impl Handler for Pages {
 }
 
 /// A bench whose model has this window, with the tool `fetch`, which returns pages of this size.
-async fn bench(server: &ScriptedServer, window: u64, bytes: usize) -> Bench {
+pub(crate) async fn bench(server: &ScriptedServer, window: u64, bytes: usize) -> Bench {
     let bench = Bench::new().await;
     let pages = Arc::new(Pages { bytes, calls: AtomicUsize::new(0) });
     let fetch =
         Tool::new("fetch", "Fetches the next page.", json!({"type": "object"}), ToolKind::Runs(pages));
     let tools = Arc::new(Registry::new([Tool { idempotent: true, ..fetch }]).unwrap());
+    let models = Client::new(config(server, window));
+    Bench { engine: Engine { models, tools, ..bench.engine }, ..bench }
+}
+
+/// The configuration of models whose default one has this window.
+pub(crate) fn config(server: &ScriptedServer, window: u64) -> Config {
     let abilities = json!({"scripted": {"window": window}}).to_string();
     let mut config = Config {
         openai: Some(Endpoint::new(&server.url, None).unwrap()),
@@ -51,11 +57,11 @@ async fn bench(server: &ScriptedServer, window: u64, bytes: usize) -> Bench {
         ..Config::demo()
     };
     config.retry.attempts = 1;
-    Bench { engine: Engine { models: Client::new(config), tools, ..bench.engine }, ..bench }
+    config
 }
 
 /// A run whose id comes before those of the earlier turns, as if the clocks of the machines that made them differed.
-fn asking(bench: &Bench, project: ProjectId, content: &str) -> NewRun {
+pub(crate) fn asking(bench: &Bench, project: ProjectId, content: &str) -> NewRun {
     static LEFT: AtomicUsize = AtomicUsize::new(1_000_000);
     let id = LEFT.fetch_sub(1, Ordering::SeqCst) as u128;
     let run = RunId::from_bits((1_790_000_000_000 << 80) | id);
@@ -70,7 +76,7 @@ pub(crate) async fn run(bench: &Bench, project: ProjectId, content: &str) -> (Ne
     (asking, state)
 }
 
-fn succeeded(state: &State) -> bool {
+pub(crate) fn succeeded(state: &State) -> bool {
     state.phase == Phase::Finished(RunOutcome::Success)
 }
 
@@ -81,12 +87,12 @@ fn code(state: &State) -> &str {
     }
 }
 
-fn is_summary(request: &Value) -> bool {
+pub(crate) fn is_summary(request: &Value) -> bool {
     request["messages"][0]["content"].as_str().is_some_and(|text| text.starts_with("You write the summary"))
 }
 
 /// The messages of a recorded request.
-fn messages(request: &[u8]) -> Vec<Value> {
+pub(crate) fn messages(request: &[u8]) -> Vec<Value> {
     let mut request: Value = serde_json::from_slice(request).unwrap();
     request["messages"].as_array_mut().unwrap().drain(..).collect()
 }
@@ -220,8 +226,10 @@ async fn without_a_summary_a_mark_says_that_something_is_left_out() {
     let server = talkative(|| Answer::Refusal("The summary cannot be written."));
     let bench = bench(&server, 16_384, 10).await;
     let (_, state, ..) = talk(&bench, bench.project().await.id).await;
-    let [Compaction { summary, usage, covers, .. }] = state.compactions.as_slice() else { panic!() };
-    assert_eq!((summary, usage), (&None, &None));
+    let [Compaction { summary, usage, covers, provisional, .. }] = state.compactions.as_slice() else {
+        panic!()
+    };
+    assert_eq!((summary, usage, *provisional), (&None, &None, true));
     assert!(covers.is_some());
     let last = messages(server.requests().last().unwrap());
     assert!(last.iter().any(|message| message["content"].to_string().contains("up to here is left out.)")));

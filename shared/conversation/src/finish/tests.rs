@@ -1,5 +1,5 @@
 use sequent_core::{MessageId, RunId};
-use sequent_event::{Hold, Usage};
+use sequent_event::{Compaction, CompactionReason, Coverage, Hold, Usage};
 use sequent_runlog::append_control;
 use sequent_tables::{Reasons, Update};
 
@@ -57,6 +57,31 @@ async fn a_rolled_back_run_with_many_messages_ends_and_leaves_none() {
     append_control(conversation.runs.storage(), new.key(), cancel).await.unwrap();
     conversation.end(&writer, &new, response("Bec", 33, Usage::CANCELLED), RunOutcome::Cancelled).await;
     assert_eq!(conversation.messages().await, []);
+}
+
+#[tokio::test]
+async fn the_first_message_of_a_run_without_an_answer_says_that_the_run_compacts() {
+    for provisional in [false, true] {
+        let conversation = Conversation::new().await;
+        let new = conversation.asking();
+        let writer = conversation.begin(&new).await;
+        let compaction = Compaction {
+            reason: CompactionReason::Turns,
+            tokens: 9,
+            room: 9,
+            calls: Vec::new(),
+            excerpts: None,
+            covers: Some(Coverage { through: None, responses: 0 }),
+            summary: Some("They spoke.".into()),
+            provisional,
+            words: None,
+            usage: None,
+        };
+        let bodies = vec![Body::ContextCompacted(Box::new(compaction))];
+        conversation.end(&writer, &new, bodies, RunOutcome::Cancelled).await;
+        let messages = conversation.messages().await;
+        assert_eq!(messages.iter().map(|message| message.compacts).collect::<Vec<_>>(), [!provisional]);
+    }
 }
 
 #[tokio::test]

@@ -148,6 +148,7 @@ fn a_compaction_is_kept_and_its_summary_is_a_call_of_the_run() {
         excerpts: None,
         covers: Some(Coverage { through: None, responses: 1 }),
         summary: Some("They met.".into()),
+        provisional: false,
         words: None,
         usage: Some(usage(None, 70, "stop")),
     };
