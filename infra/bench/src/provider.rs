@@ -24,6 +24,11 @@ static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// Unit of a stamp.
 const TICK: Duration = Duration::from_micros(100);
+/// The digits of a stamp. With its space it has five characters, like an average token of English text, because the
+/// cost of a turn depends on its size.
+const DIGITS: u32 = 4;
+/// The number of different stamps: they repeat after nearly three minutes.
+const STAMPS: u64 = 36_u64.pow(DIGITS);
 
 /// The script of a response.
 #[derive(Debug, Clone, Copy)]
@@ -49,25 +54,25 @@ impl Script {
     }
 }
 
-/// Returns the age of each token in a text.
+/// Returns the age of each token in a text. A token is younger than the time in which the stamps repeat.
 pub(crate) fn ages(text: &str, now: Instant) -> impl Iterator<Item = Duration> {
-    let now = now.saturating_duration_since(*BEGAN);
+    let now = ticks(now);
     let stamps = text.split_whitespace().filter_map(|word| u64::from_str_radix(word, 36).ok());
-    stamps.map(move |stamp| now.saturating_sub(TICK * u32::try_from(stamp).unwrap_or(u32::MAX)))
+    stamps
+        .map(move |stamp| TICK * u32::try_from((now + STAMPS - stamp % STAMPS) % STAMPS).unwrap_or(u32::MAX))
 }
 
-/// Returns the current time as a token. With its space it has five characters, like an average token of
-/// English text, because the cost of a turn depends on its size.
-fn stamp() -> String {
-    let mut ticks = BEGAN.elapsed().as_micros() / TICK.as_micros();
-    let mut digits = Vec::new();
-    loop {
-        digits.push(char::from_digit((ticks % 36) as u32, 36).unwrap_or('0'));
-        ticks /= 36;
-        if ticks == 0 {
-            return digits.iter().rev().collect();
-        }
-    }
+/// Returns a time in ticks, as stamps count it.
+fn ticks(time: Instant) -> u64 {
+    let ticks = time.saturating_duration_since(*BEGAN).as_micros() / TICK.as_micros();
+    u64::try_from(ticks).unwrap_or(0) % STAMPS
+}
+
+/// Returns a time as a token.
+fn stamp(time: Instant) -> String {
+    let ticks = ticks(time);
+    let digit = |place| char::from_digit((ticks / 36_u64.pow(place) % 36) as u32, 36).unwrap_or('0');
+    (0..DIGITS).rev().map(digit).collect()
 }
 
 /// Serves until the process ends.
@@ -105,7 +110,7 @@ async fn answer(request: Request<Incoming>) -> Result<Response<StreamBody<Frames
             first + Duration::from_secs_f64(f64::from(n) / f64::from(script.rate.max(1))),
         )
         .await;
-        let text = format!("{} ", stamp());
+        let text = format!("{} ", stamp(Instant::now()));
         Some((Ok(Frame::data(chunk(json!({"content": text}), None).into())), n + 1))
     });
     let mut response = Response::new(StreamBody::new(Box::pin(frames) as Frames));
@@ -130,12 +135,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stamp_yields_its_age() {
-        let _ = *BEGAN;
-        let text = format!("{0} {0} ", stamp());
-        let now = Instant::now() + Duration::from_millis(50);
-        let ages: Vec<_> = ages(&text, now).collect();
-        assert_eq!(ages.len(), 2);
-        assert!((49..5000).contains(&ages[0].as_millis()), "{ages:?}");
+    fn a_stamp_yields_its_age_and_has_the_same_length_at_all_times() {
+        for minutes in [0, 1, 3, 60] {
+            let sent = *BEGAN + Duration::from_secs(60 * minutes);
+            let text = format!("{0} {0} ", stamp(sent));
+            assert_eq!(text.len(), 10, "{text}");
+            let ages: Vec<_> = ages(&text, sent + Duration::from_millis(50)).collect();
+            assert_eq!(ages, [Duration::from_millis(50); 2]);
+        }
     }
 }

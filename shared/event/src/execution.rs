@@ -82,20 +82,21 @@ pub struct Usage {
     pub input_tokens: u64,
     /// Tokens of the output, reasoning included.
     pub output_tokens: u64,
-    /// The input tokens that the provider read from its cache.
-    #[serde(default)]
+    /// The input tokens that the provider read from its cache. Zeros are left out, so that the end of a paid answer
+    /// stays within one kilobyte, which is one write unit.
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub cached_input_tokens: u64,
     /// The input tokens that the provider wrote to its cache, at a price of their own.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub cache_write_tokens: u64,
     /// The output tokens of reasoning.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub reasoning_tokens: u64,
     /// The cost to the operator; absent if the model is not in the price table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost_micro_usd: Option<MicroUsd>,
     /// The provider gave no figures, so these are estimates of ours.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_false")]
     pub estimated: bool,
     /// The time from the request to the end of the answer.
     pub latency_ms: u64,
@@ -113,6 +114,11 @@ pub struct Usage {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
 fn is_zero(tokens: &u64) -> bool {
     *tokens == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 impl Usage {
@@ -173,5 +179,18 @@ impl Totals {
         self.output_tokens += child.output_tokens;
         self.cost_micro_usd += child.cost_micro_usd;
         self.incomplete |= child.incomplete;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zeros_are_left_out_and_read_as_zeros() {
+        let plain = r#"{"provider":"openai","model":"m","inputTokens":5,"outputTokens":1,"latencyMs":1,"finishReason":"stop"}"#;
+        let usage: Usage = serde_json::from_str(plain).unwrap();
+        assert_eq!((usage.cached_input_tokens, usage.reasoning_tokens, usage.estimated), (0, 0, false));
+        assert_eq!(serde_json::to_string(&usage).unwrap(), plain);
     }
 }

@@ -73,7 +73,7 @@ async fn a_message_is_answered_with_the_log_of_its_run() {
 
     id: 8
     event: USAGE_RECORDED
-    data: {"seq":8,"v":1,"timestamp":0,"type":"USAGE_RECORDED","provider":"demo","model":"demo","inputTokens":0,"outputTokens":1,"cachedInputTokens":0,"reasoningTokens":0,"costMicroUsd":0,"estimated":true,"latencyMs":0,"finishReason":"stop","messagesTold":1,"request":{"purpose":"answer","offer":"[digest]","messages":"[digest]","tokens":0}}
+    data: {"seq":8,"v":1,"timestamp":0,"type":"USAGE_RECORDED","provider":"demo","model":"demo","inputTokens":0,"outputTokens":1,"costMicroUsd":0,"estimated":true,"latencyMs":0,"finishReason":"stop","messagesTold":1,"request":{"purpose":"answer","offer":"[digest]","messages":"[digest]","tokens":0}}
 
     id: 9
     event: RUN_FINISHED
@@ -173,7 +173,7 @@ async fn the_log_is_followed_from_a_cursor() {
     200 text/event-stream
     id: 18
     event: USAGE_RECORDED
-    data: {"seq":18,"v":1,"timestamp":0,"type":"USAGE_RECORDED","provider":"demo","model":"demo","inputTokens":0,"outputTokens":12,"cachedInputTokens":0,"reasoningTokens":0,"costMicroUsd":0,"estimated":true,"latencyMs":0,"finishReason":"stop","messagesTold":1,"request":{"purpose":"answer","offer":"[digest]","messages":"[digest]","tokens":0}}
+    data: {"seq":18,"v":1,"timestamp":0,"type":"USAGE_RECORDED","provider":"demo","model":"demo","inputTokens":0,"outputTokens":12,"costMicroUsd":0,"estimated":true,"latencyMs":0,"finishReason":"stop","messagesTold":1,"request":{"purpose":"answer","offer":"[digest]","messages":"[digest]","tokens":0}}
 
     id: 19
     event: RUN_FINISHED
@@ -280,7 +280,7 @@ async fn an_answer_resumes_the_run() {
 
     id: 20
     event: USAGE_RECORDED
-    data: {"seq":20,"v":1,"timestamp":0,"type":"USAGE_RECORDED","provider":"demo","model":"demo","inputTokens":0,"outputTokens":1,"cachedInputTokens":0,"reasoningTokens":0,"costMicroUsd":0,"estimated":true,"latencyMs":0,"finishReason":"stop","messagesTold":1,"request":{"purpose":"answer","offer":"[digest]","messages":"[digest]","tokens":0}}
+    data: {"seq":20,"v":1,"timestamp":0,"type":"USAGE_RECORDED","provider":"demo","model":"demo","inputTokens":0,"outputTokens":1,"costMicroUsd":0,"estimated":true,"latencyMs":0,"finishReason":"stop","messagesTold":1,"request":{"purpose":"answer","offer":"[digest]","messages":"[digest]","tokens":0}}
 
     id: 21
     event: RUN_FINISHED

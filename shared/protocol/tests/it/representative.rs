@@ -126,7 +126,7 @@ fn native_shows_every_event() {
 
     id: 21
     event: USAGE_RECORDED
-    data: {"seq":21,"v":1,"timestamp":1700000000000,"type":"USAGE_RECORDED","provider":"demo","model":"demo","inputTokens":12,"outputTokens":7,"cachedInputTokens":0,"reasoningTokens":0,"costMicroUsd":3,"estimated":true,"latencyMs":250,"finishReason":"stop"}
+    data: {"seq":21,"v":1,"timestamp":1700000000000,"type":"USAGE_RECORDED","provider":"demo","model":"demo","inputTokens":12,"outputTokens":7,"costMicroUsd":3,"estimated":true,"latencyMs":250,"finishReason":"stop"}
 
     id: 22
     event: TEXT_MESSAGE_END
