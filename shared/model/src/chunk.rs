@@ -64,7 +64,7 @@ pub enum FinishReason {
     ContentFilter,
     /// The model declined to answer.
     Refusal,
-    /// Another reason, specific to the provider.
+    /// A reason that is not known. The answer may be incomplete.
     Other,
 }
 
@@ -73,7 +73,10 @@ impl FinishReason {
     #[must_use]
     pub fn failure(self) -> Option<crate::Error> {
         match self {
-            Self::Stop | Self::ToolCalls | Self::Other => None,
+            Self::Stop | Self::ToolCalls => None,
+            Self::Other => {
+                Some(crate::Error::InvalidAnswer("the server stopped for an unknown reason".into()))
+            }
             Self::Length => Some(crate::Error::LengthReached),
             Self::Context => Some(crate::Error::ContextTooLong),
             Self::ContentFilter => Some(crate::Error::ContentFiltered),

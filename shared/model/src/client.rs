@@ -1,6 +1,6 @@
 //! The client: every request to a model goes through it.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use sequent_core::MicroUsd;
 use serde::Serialize;
@@ -17,7 +17,7 @@ use crate::{
     refusals::Refusals,
     retry,
     upstream::{Order, Upstream},
-    wire::Protocol,
+    wire::{Omitted, Protocol, stated_limit},
 };
 
 /// A client of all configured providers. Cheap to clone; clones share connections.
@@ -239,19 +239,16 @@ impl Client {
         let request_id = context.request_id.as_deref();
         let stated = self.0.abilities.known().parameters(&request.model);
         let mut omitted = self.0.refusals.of(protocol, request).with_stated(stated);
+        let mut sent = Cow::Borrowed(request);
         loop {
-            let order = Order { protocol, endpoint, model, request, request_id, omitted: &omitted };
+            let order = Order { protocol, endpoint, model, request: &sent, request_id, omitted: &omitted };
             let opened = retry::run(&config.retry, deadline, || async {
                 let activity = Activity::default();
                 let raw = self.0.upstream.open(config, &order, activity.clone())?;
                 Chunks::new(raw, meter.clone(), limits, activity).started().await
             });
             match opened.await {
-                Err(Error::BadRequest(text)) => {
-                    let refused = omitted.refuse(&text, protocol, request).ok_or(Error::BadRequest(text))?;
-                    let parameter = refused.name();
-                    tracing::warn!(%model, parameter, "the model refused a parameter; repeating the request without it");
-                }
+                Err(Error::BadRequest(text)) => adapt(&mut sent, &mut omitted, protocol, text)?,
                 Ok(chunks) => {
                     self.0.refusals.remember(protocol, request, &omitted);
                     return Ok(chunks);
@@ -260,4 +257,29 @@ impl Client {
             }
         }
     }
+}
+
+/// Changes a refused request so that its model may accept it: the limit of the output is the one that the refusal states, or the
+/// parameter that it names is left out.
+///
+/// # Errors
+/// The refusal, if it states neither.
+fn adapt(
+    request: &mut Cow<'_, Request>,
+    omitted: &mut Omitted,
+    protocol: Protocol,
+    refusal: String,
+) -> Result<(), Error> {
+    let model = request.model.clone();
+    // The limit is lowered once.
+    let limit = request.max_output_tokens.filter(|_| matches!(request, Cow::Borrowed(_)));
+    if let Some(limit) = limit.and_then(|limit| stated_limit(&refusal, limit)) {
+        tracing::warn!(%model, limit, "the model refused the limit of the output; repeating the request with a lower one");
+        request.to_mut().max_output_tokens = Some(limit);
+        return Ok(());
+    }
+    let refused = omitted.refuse(&refusal, protocol, request).ok_or(Error::BadRequest(refusal))?;
+    let parameter = refused.name();
+    tracing::warn!(%model, parameter, "the model refused a parameter; repeating the request without it");
+    Ok(())
 }

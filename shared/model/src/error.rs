@@ -150,6 +150,31 @@ impl Error {
         }
     }
 
+    /// Returns `true` if another model may answer the request. An error of the request itself, and one of what the caller may
+    /// name, is the same for every model.
+    pub fn another_may_answer(&self) -> bool {
+        match self {
+            Self::RateLimited { .. }
+            | Self::QuotaExhausted
+            | Self::Overloaded { .. }
+            | Self::Unavailable(_)
+            | Self::Timeout(_)
+            | Self::Unauthorized
+            | Self::NotConfigured(_)
+            | Self::UnknownModel
+            | Self::Truncated
+            | Self::InvalidAnswer(_) => true,
+            Self::NoProvider
+            | Self::NotAllowed
+            | Self::NotPriced
+            | Self::BadRequest(_)
+            | Self::ContextTooLong
+            | Self::LengthReached
+            | Self::Refused
+            | Self::ContentFiltered => false,
+        }
+    }
+
     /// Returns the waiting time that the provider asked for.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {

@@ -27,12 +27,9 @@ impl Refusals {
         Omitted::refused(sent(protocol, request).filter(is_known).map(|(parameter, _)| parameter))
     }
 
-    /// Remembers the parameters without which the request was accepted. What was refused of a conversation's reasoning says
-    /// nothing about another conversation.
+    /// Remembers the parameters without which the request was accepted, unless they were refused because of the conversation.
     pub(crate) fn remember(&self, protocol: Protocol, request: &Request, omitted: &Omitted) {
-        let of_server = |(parameter, _): &(Parameter, String)| {
-            omitted.has_refused(*parameter) && *parameter != Parameter::Reasoning
-        };
+        let of_server = |(parameter, _): &(Parameter, String)| omitted.has_refused_always(*parameter);
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MAX {
             known.clear();

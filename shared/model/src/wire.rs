@@ -21,15 +21,18 @@ mod framing;
 mod json;
 mod omitted;
 mod openai;
+mod output_limit;
 mod provider_data;
 mod schema;
 mod sse;
 mod surrogates;
+mod tool_names;
 mod turns;
 
 pub(crate) use failure::{Redact, of_response, of_transport};
 pub(crate) use framing::Framing;
 pub(crate) use omitted::{Omitted, Parameter, sent};
+pub(crate) use output_limit::stated_limit;
 pub(crate) use sse::Frame;
 
 use std::borrow::Cow;

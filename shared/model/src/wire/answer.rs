@@ -8,6 +8,15 @@ use super::{
 };
 use crate::{Chunk, Error, FinishReason, Usage, chunk::Raw};
 
+/// Returns the reason for a word of a server that is not known. A new word may mean an ordinary end or half an answer, so that
+/// the answer does not count as complete.
+pub(super) fn unknown_reason(word: &str) -> FinishReason {
+    const MAX_CHARS: usize = 60;
+    let reason: String = word.chars().filter(|c| !c.is_control()).take(MAX_CHARS).collect();
+    tracing::warn!(reason, "a model's server stopped for an unknown reason; the answer counts as incomplete");
+    FinishReason::Other
+}
+
 /// The state of an answer. Its methods add what clients may see to `out`.
 #[derive(Debug, Default)]
 pub(super) struct AnswerState {
@@ -115,7 +124,7 @@ impl AnswerState {
         out.extend(provider_data::chunk(None, kept).filter(|_| has_calls).map(Raw::Chunk));
         let finish_reason = match stop {
             // Many servers give the reason of an ordinary end after calls.
-            FinishReason::Stop | FinishReason::Other if has_calls => FinishReason::ToolCalls,
+            FinishReason::Stop if has_calls => FinishReason::ToolCalls,
             FinishReason::ToolCalls if !has_calls => {
                 return Err(Error::InvalidAnswer("it announces tool calls, and contains none".into()));
             }

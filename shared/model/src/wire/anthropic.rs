@@ -10,7 +10,7 @@ pub(super) use encode::{DEFAULT_OUTPUT, encode};
 use serde_json::Value;
 
 use super::{
-    answer::AnswerState,
+    answer::{AnswerState, unknown_reason},
     blocks::{self, OpenBlock, SIGNATURE, lacks},
     calls::{ArgumentPiece, Piece},
     json::{self, Object},
@@ -174,6 +174,6 @@ fn finish_reason(word: &str) -> Result<FinishReason, Error> {
         "error" => Err(Error::Unavailable("the server stopped with the reason `error`".into())),
         // The server wants to go on with a tool of its own. No request asks for one.
         "pause_turn" => Err(Error::InvalidAnswer("the server has paused the answer".into())),
-        _ => Ok(FinishReason::Other),
+        _ => Ok(unknown_reason(word)),
     }
 }

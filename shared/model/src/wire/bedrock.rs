@@ -11,7 +11,7 @@ pub(super) use encode::encode;
 use serde_json::Value;
 
 use super::{
-    answer::AnswerState,
+    answer::{AnswerState, unknown_reason},
     blocks::{self, OpenBlock, SIGNATURE, lacks},
     calls::Piece,
     failure,
@@ -194,8 +194,8 @@ fn finish_reason(word: &str) -> Result<FinishReason, Error> {
         "refusal" => Ok(FinishReason::Refusal),
         "model_context_window_exceeded" => Ok(FinishReason::Context),
         "malformed_model_output" | "malformed_tool_use" => {
-            Err(Error::InvalidAnswer(format!("the server stopped with the reason `{word}`")))
+            Err(Error::Unavailable(format!("the server stopped with the reason `{word}`")))
         }
-        _ => Ok(FinishReason::Other),
+        _ => Ok(unknown_reason(word)),
     }
 }

@@ -76,6 +76,15 @@ impl Parameter {
         }
     }
 
+    /// Words of an error that may mean the parameter, if the error names none.
+    const fn hints(self) -> &'static [&'static str] {
+        match self {
+            Self::OutputFormat => &["output_config", "grammar", "schema"],
+            Self::ReasoningEffort => &["output_config"],
+            _ => &[],
+        }
+    }
+
     pub(crate) const fn name(self) -> &'static str {
         self.words()[0]
     }
@@ -116,6 +125,8 @@ fn goes_back(part: &Part) -> bool {
 pub(crate) struct Omitted {
     /// The server has refused them.
     refused: Vec<Parameter>,
+    /// Those of `refused` that the server has refused because of what is in the conversation.
+    of_conversation: Vec<Parameter>,
     /// The operator says of them whether the model takes them.
     stated: Vec<(Parameter, bool)>,
 }
@@ -123,7 +134,7 @@ pub(crate) struct Omitted {
 impl Omitted {
     /// The parameters that the server has refused.
     pub(crate) fn refused(parameters: impl IntoIterator<Item = Parameter>) -> Self {
-        Self { refused: parameters.into_iter().collect(), stated: Vec::new() }
+        Self { refused: parameters.into_iter().collect(), ..Self::default() }
     }
 
     /// Adds the parameters of which the operator says whether the model takes them.
@@ -147,18 +158,59 @@ impl Omitted {
         self.refused.contains(&parameter)
     }
 
+    /// Returns `true` if the server will refuse the parameter of other conversations, too.
+    pub(crate) fn has_refused_always(&self, parameter: Parameter) -> bool {
+        self.has_refused(parameter) && !self.of_conversation.contains(&parameter)
+    }
+
     /// Leaves out the parameter that the error names. Returns `None` if it names none that was sent.
     pub(crate) fn refuse(&mut self, error: &str, protocol: Protocol, request: &Request) -> Option<Parameter> {
         let error = error.to_ascii_lowercase();
         let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
         let words: Vec<&str> = error.split(|c: char| !is_word(c)).collect();
-        let refused = Parameter::ALL.into_iter().find(|parameter| {
-            let is_named = parameter.words().iter().any(|name| words.contains(name));
-            is_named && !self.has(*parameter) && parameter.value(protocol, request).is_some()
-        })?;
+        let is_sent = |parameter: Parameter| {
+            let is_left = parameter != Parameter::LimitName || says_unknown(&error);
+            is_left && !self.has(parameter) && parameter.value(protocol, request).is_some()
+        };
+        let named = |names: fn(Parameter) -> &'static [&'static str]| {
+            Parameter::ALL.into_iter().find(|parameter| {
+                names(*parameter).iter().any(|name| words.contains(name)) && is_sent(*parameter)
+            })
+        };
+        let refused = named(Parameter::words).or_else(|| named(Parameter::hints))?;
+        if self.is_of_conversation(refused, &error) {
+            self.of_conversation.push(refused);
+        }
         self.refused.push(refused);
         Some(refused)
     }
+
+    /// Returns `true` if another conversation may have the parameter. A model that reasons refuses turns that do not begin with
+    /// its reasoning, which is so after another model has answered or after a summary.
+    fn is_of_conversation(&self, parameter: Parameter, error: &str) -> bool {
+        let names_message = ["messages.", "messages["].iter().any(|place| error.contains(place));
+        match parameter {
+            Parameter::Reasoning => true,
+            Parameter::ReasoningEffort => names_message || self.has_refused(Parameter::Reasoning),
+            _ => false,
+        }
+    }
+}
+
+/// Returns `true` if an error says that the server does not have a parameter. Otherwise, the error is about its value.
+fn says_unknown(error: &str) -> bool {
+    const PHRASES: [&str; 9] = [
+        "unsupported",
+        "not support",
+        "unrecognized",
+        "unknown",
+        "unexpected",
+        "extra_forbidden",
+        "not permitted",
+        "not allowed",
+        "instead",
+    ];
+    PHRASES.iter().any(|phrase| error.contains(phrase))
 }
 
 /// All parameters that a request has.
@@ -198,6 +250,7 @@ mod tests {
                 Some(Parameter::ReasoningEffort),
             ),
             ("Unrecognized request argument supplied: reasoning_effort", Some(Parameter::ReasoningEffort)),
+            ("Invalid max_tokens value, the valid range of max_tokens is [1, 8192]", None),
             ("messages: at least one message is required", None),
             ("the nonstop temperatures", None),
         ] {
@@ -209,6 +262,44 @@ mod tests {
         let hot = request(r#"{"temperature":2}"#);
         assert_eq!(omitted.refuse("temperature", Protocol::OpenAi, &hot), Some(Parameter::Temperature));
         assert_eq!(omitted.refuse("temperature", Protocol::OpenAi, &hot), None, "once");
+    }
+
+    #[test]
+    fn a_schema_that_a_server_cannot_follow_and_an_effort_are_told_apart() {
+        for (error, parameter) in [
+            (
+                "output_config.format.schema: For 'array' type, 'minItems' values other than 0 or 1 are not supported",
+                Parameter::OutputFormat,
+            ),
+            (
+                "The compiled grammar is too large, which would cause performance issues. Simplify your tool schemas.",
+                Parameter::OutputFormat,
+            ),
+            ("output_config: Extra inputs are not permitted", Parameter::OutputFormat),
+            ("output_config.effort: Input should be 'low' or 'high'", Parameter::ReasoningEffort),
+        ] {
+            let request = Request {
+                output_schema: Some(serde_json::json!({"type": "object"})),
+                ..request(r#"{"reasoning_effort":"low"}"#)
+            };
+            let refused = Omitted::default().refuse(error, Protocol::Anthropic, &request);
+            assert_eq!(refused, Some(parameter), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_because_of_a_conversation_says_nothing_about_others() {
+        let effort = request(r#"{"reasoning_effort":"low"}"#);
+        let lasts = |error: &str| {
+            let mut omitted = Omitted::default();
+            assert_eq!(omitted.refuse(error, Protocol::Anthropic, &effort), Some(Parameter::ReasoningEffort));
+            assert!(omitted.has(Parameter::ReasoningEffort));
+            omitted.has_refused_always(Parameter::ReasoningEffort)
+        };
+        assert!(!lasts(
+            "messages.1.content.0.type: Expected `thinking` or `redacted_thinking`, but found `tool_use`."
+        ));
+        assert!(lasts("This model does not support the effort parameter."));
     }
 
     #[test]

@@ -9,7 +9,7 @@ pub(super) use encode::encode;
 use serde_json::Value;
 
 use super::{
-    answer::AnswerState,
+    answer::{AnswerState, unknown_reason},
     calls::{ArgumentPiece, Piece},
     json::{self, Object},
     surrogates,
@@ -187,6 +187,10 @@ fn finish_reason(word: &str) -> Result<FinishReason, Error> {
         | "prohibited_content"
         | "blocklist"
         | "spii"
+        | "image_safety"
+        | "image_prohibited_content"
+        | "image_recitation"
+        | "model_armor"
         | "sensitive"
         | "guardrail_intervened" => Ok(FinishReason::ContentFilter),
         "refusal" => Ok(FinishReason::Refusal),
@@ -198,10 +202,13 @@ fn finish_reason(word: &str) -> Result<FinishReason, Error> {
         | "abort"
         | "aborted"
         | "cancelled"
-        | "failed" => Err(Error::Unavailable(format!("the server stopped with the reason `{word}`"))),
-        "malformed_function_call" | "malformed_tool_use" | "malformed_model_output" => {
-            Err(Error::InvalidAnswer(format!("the server stopped with the reason `{word}`")))
+        | "failed"
+        | "malformed_function_call"
+        | "malformed_tool_use"
+        | "malformed_model_output"
+        | "unexpected_tool_call" => {
+            Err(Error::Unavailable(format!("the server stopped with the reason `{word}`")))
         }
-        _ => Ok(FinishReason::Other),
+        _ => Ok(unknown_reason(word)),
     }
 }

@@ -1,5 +1,6 @@
 //! The corpus of recorded answers in `tests/wire`, and what is left of them after damage.
 
+mod given_back;
 mod messages;
 
 use std::{
@@ -15,7 +16,7 @@ pub(super) use messages::messages;
 use serde_json::json;
 
 use super::*;
-use crate::{Chunk, FinishReason, Message, Origin, Part, Reasoning, Role, ToolCall, Usage};
+use crate::{Chunk, FinishReason, Usage};
 
 /// A recorded answer of the corpus.
 pub(super) struct Recording {
@@ -170,62 +171,6 @@ fn the_corpus_has_many_deviations_of_many_servers() {
     });
     let servers: BTreeSet<String> = notes.collect();
     assert!(recordings.len() >= 60 && servers.len() >= 12, "{} of {}", recordings.len(), servers.len());
-}
-
-/// Returns the message of the next request to the same model that repeats a recorded answer.
-fn given_back(protocol: Protocol, name: &str) -> Value {
-    let folder = if protocol == Protocol::OpenAi { "openai" } else { "anthropic" };
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire").join(folder).join(name);
-    let body = fs::read(path).unwrap();
-    let model: crate::ModelName = format!("{folder}/m").parse().unwrap();
-    let mut parts: Vec<Part> = Vec::new();
-    for piece in decoded(protocol, &body, 9).pieces {
-        let Raw::Chunk(chunk) = piece else { continue };
-        match chunk {
-            Chunk::ReasoningDelta(text) => {
-                let origin = Origin { model: model.clone(), data: None };
-                parts.push(Part::Reasoning(Reasoning { text, origin }));
-            }
-            Chunk::TextDelta(text) => parts.push(Part::Text { text }),
-            Chunk::ToolCallStart { id, name } => {
-                parts.push(Part::ToolCall(ToolCall::new(format!("ours-{id}"), name, "")))
-            }
-            Chunk::ToolCallDelta { arguments: piece, .. } => match parts.last_mut() {
-                Some(Part::ToolCall(call)) => call.arguments.push_str(&piece),
-                other => panic!("{other:?}"),
-            },
-            Chunk::ProviderData { data, .. } => {
-                let origin = Origin { model: model.clone(), data: Some(data) };
-                match parts.last_mut() {
-                    Some(Part::ToolCall(call)) if call.origin.is_none() => call.origin = Some(origin),
-                    Some(Part::Reasoning(reasoning)) if reasoning.origin.data.is_none() => {
-                        reasoning.origin = origin
-                    }
-                    _ => parts.push(Part::Reasoning(Reasoning { text: String::new(), origin })),
-                }
-            }
-            Chunk::ToolCallEnd { .. } | Chunk::Finished { .. } => {}
-        }
-    }
-    let answer = Message { role: Role::Assistant, parts };
-    let request = Request::new(model, vec![Message::user("a"), answer]);
-    let endpoint = Endpoint::new("https://api.example.com/v1", None).unwrap();
-    protocol.encode(&endpoint, "m", &request, &Omitted::default()).unwrap().body["messages"][1].take()
-}
-
-#[test]
-fn what_a_model_has_to_get_back_is_in_the_next_request() {
-    let call = |id: &str| json!({"type": "tool_use", "id": id, "name": "search", "input": {"q": 1}});
-    let thinking = given_back(Protocol::Anthropic, "thinking-with-a-signature.sse");
-    let block = json!({"type": "thinking", "thinking": "Hm", "signature": "c2ln"});
-    assert_eq!(thinking["content"], json!([block, call("toolu_1")]));
-    let redacted = given_back(Protocol::Anthropic, "redacted-thinking.sse");
-    assert_eq!(redacted["content"][0], json!({"type": "redacted_thinking", "data": "ZW5jcnlwdGVk"}));
-    let gemini = given_back(Protocol::OpenAi, "gemini-thought-signature.sse");
-    assert!(gemini["tool_calls"][0]["extra_content"]["google"]["thought_signature"].is_string(), "{gemini}");
-    assert_eq!(gemini["tool_calls"][0]["id"], "a");
-    let cerebras = given_back(Protocol::OpenAi, "cerebras-reasoning.sse");
-    assert!(cerebras["reasoning"].is_string() && cerebras["tool_calls"].is_array(), "{cerebras}");
 }
 
 /// Returns `true` if the outcome claims less than it has, or more: a success without the reason of an end, or anything
@@ -388,6 +333,28 @@ fn the_reasons_of_an_end_are_kept() {
     }
     for word in ["tool_calls", "error", "malformed_function_call", ""] {
         assert_eq!(ended(word), None, "{word}");
+    }
+}
+
+#[test]
+fn an_answer_that_ends_for_an_unknown_reason_is_not_complete() {
+    let call = json!({"index": 0, "id": "a", "function": {"name": "search", "arguments": "{}"}});
+    for (protocol, body) in [
+        (Protocol::OpenAi, json!({"choices": [{"delta": {"content": "a"}, "finish_reason": "brand_new"}]})),
+        (
+            Protocol::OpenAi,
+            json!({"choices": [{"delta": {"tool_calls": [call]}, "finish_reason": "brand_new"}]}),
+        ),
+        (
+            Protocol::Anthropic,
+            json!({"type": "message", "content": [{"type": "text", "text": "a"}], "stop_reason": "brand_new"}),
+        ),
+    ] {
+        let body = format!("data: {body}\n\n");
+        let outcome = decoded(protocol, body.as_bytes(), 1024);
+        let Some(Raw::Finished { finish_reason, .. }) = outcome.pieces.last() else { panic!("{outcome:?}") };
+        let failure = finish_reason.failure().map(|error| error.code());
+        assert_eq!(failure, Some("model_garbage"), "{body}");
     }
 }
 

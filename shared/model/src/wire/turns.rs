@@ -6,9 +6,9 @@
 
 use std::collections::HashMap;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::{Omitted, Parameter, json::Object, provider_data};
+use super::{Omitted, Parameter, json::Object, provider_data, tool_names::accepted_name};
 use crate::{AttachedFile, Message, ModelName, Origin, Part, Request, Role, ToolCall, ToolResult};
 
 /// A turn. The sides alternate, and a person's side is first and last.
@@ -44,16 +44,29 @@ pub(super) struct WireReasoning {
 pub(super) struct WireCall {
     /// The id on the wire: the provider's own, if the model of the request made the call and the id is unique.
     pub(super) id: String,
+    /// A name that every server accepts. The model may have called a tool that does not exist.
     pub(super) name: String,
+    /// The arguments as the model wrote them.
     pub(super) arguments: String,
     pub(super) data: Object,
 }
 
 impl WireCall {
     /// Returns the arguments as an object, which some protocols accept alone. The model must still see a call that is not valid.
-    pub(super) fn input(&self) -> Value {
-        let input: Value = serde_json::from_str(&self.arguments).unwrap_or_default();
-        if input.is_object() { input } else { json!({"invalid_arguments": self.arguments}) }
+    pub(super) fn input(&self) -> Object {
+        serde_json::from_str(&self.arguments).unwrap_or_else(|_| {
+            let invalid = (!self.arguments.trim().is_empty()).then(|| self.arguments.as_str().into());
+            invalid.map(|arguments| ("invalid_arguments".to_owned(), arguments)).into_iter().collect()
+        })
+    }
+
+    /// Returns the text of [`WireCall::input`], which is what the model wrote if that is an object. Servers of other protocols
+    /// parse the text, and refuse a request whose history has one that is no object.
+    pub(super) fn input_text(&self) -> String {
+        match serde_json::from_str::<Object>(&self.arguments) {
+            Ok(_) => self.arguments.clone(),
+            Err(_) => Value::Object(self.input()).to_string(),
+        }
     }
 }
 
@@ -174,6 +187,7 @@ fn wire_part(part: &Part, model: Option<&ModelName>) -> Option<WirePart> {
         }),
         Part::ToolCall(call) => {
             let ToolCall { id, name, arguments, origin } = call.clone();
+            let name = accepted_name(&name).into_owned();
             let own = origin.filter(is_own);
             let data = provider_data::fields(own.and_then(|origin| origin.data).as_deref());
             Some(WirePart::Call(WireCall { id, name, arguments, data }))

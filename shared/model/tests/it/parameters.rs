@@ -135,6 +135,36 @@ async fn a_refused_parameter_is_left_out_of_the_repetition_and_of_later_requests
 }
 
 #[tokio::test]
+async fn a_limit_that_is_too_high_is_lowered_for_its_request_and_never_left_out() {
+    let server = Server::start(vec![
+        vec![refusal("Invalid max_tokens value, the valid range of max_tokens is [1, 8192]")],
+        vec![completion()],
+        vec![completion()],
+    ])
+    .await;
+    let client = server.client(|_| ());
+    for limit in [100_000, 4000] {
+        let limited = Request { max_output_tokens: Some(limit), ..request("deepseek-chat", "{}") };
+        ask(&client, limited).await.unwrap();
+    }
+    let limits: Vec<Value> = bodies(&server).iter().map(|body| body["max_tokens"].clone()).collect();
+    assert_eq!(limits, [100_000, 8192, 4000], "the refusal of a value says nothing about other values");
+}
+
+#[tokio::test]
+async fn a_conversation_that_excludes_reasoning_does_not_turn_it_off_for_others() {
+    let refused =
+        "messages.1.content.0.type: Expected `thinking` or `redacted_thinking`, but found `tool_use`.";
+    let server = Server::start(vec![vec![refusal(refused)], vec![message()]]).await;
+    let client = server.client(|_| ());
+    for _ in 0..2 {
+        ask(&client, request("claude-sonnet-4-5", r#"{"reasoning_effort": "high"}"#)).await.unwrap();
+    }
+    let reasons: Vec<bool> = bodies(&server).iter().map(|body| body.get("thinking").is_some()).collect();
+    assert_eq!(reasons, [true, false, true]);
+}
+
+#[tokio::test]
 async fn a_refusal_that_names_no_parameter_is_the_error() {
     let server = Server::start(vec![vec![refusal("The conversation is not valid.")]]).await;
     let error = ask(&server.client(|_| ()), request("gpt-4o", PARAMETERS)).await.unwrap_err();

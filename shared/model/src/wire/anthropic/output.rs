@@ -39,10 +39,21 @@ fn is_taken(schema: &Value) -> bool {
             let is_object = fields.get("type").is_some_and(|kind| kind == "object");
             let is_closed = fields.get("additionalProperties") == Some(&Value::Bool(false));
             let is_refused = REFUSED.iter().any(|name| fields.contains_key(*name));
-            (!is_object || is_closed) && !is_refused && fields.values().all(is_taken)
+            let is_plain = || fields.iter().all(|(name, value)| is_keyword_taken(name, value));
+            (!is_object || is_closed) && !is_refused && is_plain()
         }
         Value::Array(list) => list.iter().all(is_taken),
         _ => true,
+    }
+}
+
+fn is_keyword_taken(name: &str, value: &Value) -> bool {
+    match (name, value) {
+        // The names in these are the author's own.
+        ("properties" | "$defs" | "definitions", Value::Object(schemas)) => schemas.values().all(is_taken),
+        ("enum" | "const" | "default" | "examples", _) => true,
+        ("minItems", _) => value.as_u64().is_some_and(|least| least <= 1),
+        _ => is_taken(value),
     }
 }
 
@@ -56,7 +67,21 @@ mod tests {
             json!({"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": false});
         let open = json!({"type": "object", "properties": {"a": {"type": "string"}}});
         let limited = json!({"type": "array", "items": {"type": "integer", "minimum": 1}});
-        for (schema, is_sent) in [(&closed, true), (&open, false), (&limited, false)] {
+        let non_empty = json!({"type": "array", "items": {}, "minItems": 1});
+        let pair = json!({"type": "array", "items": {}, "minItems": 2});
+        let named = json!({"type": "object", "properties": {"not": {"type": "string"}, "maximum": {"enum": [{"minimum": 1}]}},
+            "additionalProperties": false});
+        let nested =
+            json!({"type": "object", "properties": {"not": {"not": {}}}, "additionalProperties": false});
+        for (schema, is_sent) in [
+            (&closed, true),
+            (&open, false),
+            (&limited, false),
+            (&non_empty, true),
+            (&pair, false),
+            (&named, true),
+            (&nested, false),
+        ] {
             let mut body = json!({"output_config": {"effort": "low"}});
             add(&mut body, schema);
             assert_eq!(body["output_config"].get("format").is_some(), is_sent, "{schema}");

@@ -1,11 +1,6 @@
 //! Requests for conversations of Amazon Bedrock.
 
-use std::{
-    borrow::Cow,
-    collections::BTreeSet,
-    fmt::Write as _,
-    hash::{DefaultHasher, Hash as _, Hasher as _},
-};
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
@@ -19,12 +14,13 @@ use crate::{
         cache_points,
         json::Object,
         schema,
+        tool_names::accepted_id,
         turns::{self, WireCall, WirePart, WireReasoning, WireTurn},
     },
 };
 
-/// Characters of a name or id of a tool at most.
-const MAX_NAME: usize = 64;
+/// Characters of the name of a document that are kept.
+const MAX_DOCUMENT_NAME: usize = 64;
 /// The result of a tool that returned nothing. Bedrock refuses blank texts.
 const NOTHING: &str = "(The tool returned nothing.)";
 /// The description of a tool that the conversation has calls of, and the request does not offer.
@@ -110,7 +106,7 @@ fn tool_config(model: &str, request: &Request, turns: &[WireTurn], omitted: &Omi
     let mut tools: Vec<Value> = schema::tools(request).map(tool).collect();
     let is_forced = request.must_call && !tools.is_empty();
     if tools.is_empty() {
-        tools = called(turns).iter().map(|name| stub(name)).collect();
+        tools = called(turns).into_iter().map(stub).collect();
     }
     if tools.is_empty() {
         return None;
@@ -136,12 +132,12 @@ fn streams_calls(model: &str) -> bool {
     !model.contains("meta.llama")
 }
 
-fn called(turns: &[WireTurn]) -> BTreeSet<Cow<'_, str>> {
+fn called(turns: &[WireTurn]) -> BTreeSet<&str> {
     let calls = turns.iter().filter_map(|turn| match turn {
         WireTurn::Assistant(parts) => Some(parts.iter().filter_map(WirePart::call)),
         WireTurn::User { .. } => None,
     });
-    calls.flatten().map(|call| tool_name(&call.name)).collect()
+    calls.flatten().map(|call| call.name.as_str()).collect()
 }
 
 fn tool((spec, schema): (&ToolSpec, Value)) -> Value {
@@ -217,43 +213,17 @@ fn file(file: &AttachedFile) -> Option<Value> {
 /// Returns a name that Bedrock accepts: letters, digits, hyphens, brackets and single blanks.
 fn document_name(name: &str) -> String {
     let allowed = |c: char| if c.is_ascii_alphanumeric() || "-()[]".contains(c) { c } else { ' ' };
-    let words: String = name.chars().take(MAX_NAME).map(allowed).collect();
+    let words: String = name.chars().take(MAX_DOCUMENT_NAME).map(allowed).collect();
     let name = words.split_whitespace().collect::<Vec<_>>().join(" ");
     if name.is_empty() { "document".to_owned() } else { name }
 }
 
 fn result(result: &ToolResult) -> Value {
     let said = if result.content.trim().is_empty() { NOTHING } else { result.content.as_str() };
-    json!({"toolResult": {"toolUseId": tool_id(&result.call_id), "content": [{"text": said}]}})
+    json!({"toolResult": {"toolUseId": accepted_id(&result.call_id), "content": [{"text": said}]}})
 }
 
 fn call(call: &WireCall) -> Value {
     let input = call.input();
-    json!({"toolUse": {"toolUseId": tool_id(&call.id), "name": tool_name(&call.name), "input": input}})
-}
-
-fn is_accepted(text: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
-    !text.is_empty() && text.len() <= MAX_NAME && text.bytes().all(allowed)
-}
-
-/// Returns an id that Bedrock accepts. Another server, from which the call may be, has other rules for its ids.
-fn tool_id(id: &str) -> Cow<'_, str> {
-    if is_accepted(id) {
-        return id.into();
-    }
-    let mut hasher = DefaultHasher::new();
-    id.hash(&mut hasher);
-    format!("call_{:016x}", hasher.finish()).into()
-}
-
-/// Returns a name that Bedrock accepts. A model may have called a tool that does not exist, and its call stays a part of
-/// the conversation.
-fn tool_name(name: &str) -> Cow<'_, str> {
-    if is_accepted(name) {
-        return name.into();
-    }
-    let accepted = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
-    let name: String = name.chars().map(accepted).take(MAX_NAME).collect();
-    if name.is_empty() { "unnamed".into() } else { name.into() }
+    json!({"toolUse": {"toolUseId": accepted_id(&call.id), "name": call.name, "input": input}})
 }

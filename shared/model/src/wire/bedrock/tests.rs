@@ -140,7 +140,7 @@ fn the_reasons_of_an_end_are_kept() {
         ("\"refusal\"", "finished refusal"),
         ("\"brand_new\"", "finished other"),
         ("\"tool_use\"", "error model_garbage:"),
-        ("\"malformed_tool_use\"", "error model_garbage:"),
+        ("\"malformed_tool_use\"", "error model_unavailable:"),
         ("null", "error model_garbage:"),
     ] {
         assert_eq!(ended(word), expected, "{word}");

@@ -97,9 +97,20 @@ const TOO_LONG_PHRASES: &[&str] = &[
     "exceed context limit",
     "input tokens exceeded",
 ];
-/// Phrases with which Bedrock says that the quota of a day is used up, and that it has no such model. It has no codes for them.
-const QUOTA_PHRASES: &[&str] = &["too many tokens per day"];
+/// Phrases with which Bedrock, Anthropic, DeepSeek and xAI say that a quota or the account's credit is used up. They have no
+/// codes for it, and Anthropic names it a request that is not valid.
+const QUOTA_PHRASES: &[&str] = &[
+    "too many tokens per day",
+    "credit balance is too low",
+    "reached your specified api usage limits",
+    "insufficient balance",
+    "used all available credits",
+    "monthly spending limit",
+];
+/// A phrase with which Bedrock says that it has no such model. It has no code for it.
 const UNKNOWN_MODEL_PHRASES: &[&str] = &["model identifier is invalid"];
+/// Phrases with which OpenRouter says that a moderator has refused the input. Its status is that of a refused key.
+const FILTERED_PHRASES: &[&str] = &["requires moderation", "input was flagged"];
 
 impl Report {
     pub(super) fn of(body: &Value) -> Self {
@@ -218,6 +229,7 @@ impl Report {
 
     fn by_status(self, status: u16) -> Error {
         match status {
+            403 if self.says(FILTERED_PHRASES) => Error::ContentFiltered,
             401 | 403 => Error::Unauthorized,
             402 => Error::QuotaExhausted,
             404 => Error::UnknownModel,

@@ -41,6 +41,35 @@ fn statuses_are_classified() {
 }
 
 #[test]
+fn an_account_without_credit_is_not_a_wrong_request() {
+    for (status, kind, message) in [
+        (
+            400,
+            "invalid_request_error",
+            "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing to upgrade or purchase credits.",
+        ),
+        (
+            400,
+            "invalid_request_error",
+            "You have reached your specified API usage limits. You will regain access on 2026-12-01 at 00:00 UTC.",
+        ),
+        (429, "", "Your team has either used all available credits or reached its monthly spending limit."),
+        (400, "unknown_error", "Insufficient Balance"),
+    ] {
+        let body = json!({"type": "error", "error": {"type": kind, "message": message}});
+        assert_eq!(code(status, body.clone()), "model_quota_exhausted", "{message}");
+        let in_answer = in_document("", body.as_object().unwrap()).unwrap();
+        assert_eq!(in_answer, Error::QuotaExhausted, "{message}");
+    }
+}
+
+#[test]
+fn an_input_that_a_moderator_refuses_is_not_a_wrong_key() {
+    let message = "Your chosen model requires moderation and your input was flagged for violence.";
+    assert_eq!(code(403, json!({"error": {"code": 403, "message": message}})), "model_content_filtered");
+}
+
+#[test]
 fn an_input_that_is_too_long_has_a_code_of_its_own() {
     for (status, message) in [
         (

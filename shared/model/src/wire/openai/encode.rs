@@ -11,6 +11,7 @@ use crate::{
         HttpCall, Omitted, Parameter,
         openai::kept,
         schema, secret_header,
+        tool_names::nine_characters,
         turns::{self, WireCall, WirePart, WireTurn},
     },
 };
@@ -144,16 +145,10 @@ fn response(parts: &[WirePart]) -> Value {
 }
 
 fn call(call: &WireCall) -> Value {
-    let function = json!({"name": call.name, "arguments": call.arguments});
+    let function = json!({"name": call.name, "arguments": call.input_text()});
     let mut encoded = json!({"id": call.id, "type": "function", "function": function});
     kept::restore_call(call, &mut encoded);
     encoded
-}
-
-/// Returns an id of the form that Mistral takes: nine letters and digits.
-fn nine_characters(id: &str) -> String {
-    let last: Vec<char> = id.chars().rev().filter(char::is_ascii_alphanumeric).take(9).collect();
-    format!("{:0>9}", last.into_iter().rev().collect::<String>())
 }
 
 fn tool((spec, schema): (&ToolSpec, Value)) -> Value {
