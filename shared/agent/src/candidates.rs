@@ -82,24 +82,28 @@ pub(crate) async fn open_and_keep(
 }
 
 /// Opens the stream of the first candidate that can answer. Returns the candidate and its stream.
+///
+/// # Errors
+/// The error of the request, or of the first candidate, which the run asked for.
 async fn open(
     engine: &Engine,
     candidates: Vec<Candidate>,
     requests: &Requests,
     context: Context,
 ) -> Result<(Candidate, Chunks), sequent_model::Error> {
-    let mut candidates = candidates.into_iter().peekable();
-    while let Some(candidate) = candidates.next() {
+    let mut first_error = None;
+    for candidate in candidates {
         let model = candidate.model.clone();
         let max_output_tokens = candidate.limit.tokens;
         let request = Request { max_output_tokens, ..requests.to(&model) };
         match Box::pin(engine.models.stream(request, context.clone())).await {
             Ok(chunks) => return Ok((candidate, chunks)),
-            Err(error) if error.retryable() && candidates.peek().is_some() => {
-                tracing::warn!(%model, %error, "the model cannot answer; trying the next fallback");
+            Err(error) if error.another_may_answer() => {
+                tracing::warn!(%model, %error, "the model cannot answer; trying the next fallback if there is one");
+                first_error.get_or_insert(error);
             }
             Err(error) => return Err(error),
         }
     }
-    Err(sequent_model::Error::NotPriced)
+    Err(first_error.unwrap_or(sequent_model::Error::NotPriced))
 }
