@@ -23,7 +23,7 @@ use utoipa::IntoParams;
 
 use crate::{
     App,
-    events::last_event_id,
+    events::{check_cursor, last_event_id},
     frame_schema::AnswerFrame,
     stream::{Projection, Watched, stream_response},
 };
@@ -134,7 +134,9 @@ async fn resume(
     }
     let key = LogKey { tenant: caller.tenant, run: run.id };
     let tail = app.engine.storage.tail(key).await.map_err(Problem::unavailable)?;
-    if tail.is_none_or(|tail| tail.leaves_closed() && cursor.after >= tail.last()) {
+    let tail = tail.ok_or(Error::RunNotFound)?;
+    check_cursor(cursor.after, tail.last())?;
+    if cursor.after == tail.last() && tail.leaves_closed() {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     // The projection needs the whole log to know the text of the answer.

@@ -13,7 +13,7 @@ use sequent_http::{
     openapi::Problems,
 };
 use sequent_protocol::native;
-use sequent_runlog::{LogKey, Storage, page};
+use sequent_runlog::{DynamoStorage, LogKey, Segment, Storage, page};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -104,20 +104,35 @@ pub(crate) async fn events(
     if wants_json(&headers) {
         let EventLimit(limit) = query.limit;
         let (events, more) = page(storage, key, after, limit).await.map_err(Problem::unavailable)?;
+        if events.is_empty() {
+            check_cursor(after, last(storage, key).await?.last())?;
+        }
         let next_after = events.last().filter(|_| more).map(|event| event.seq);
         return Ok(Json(EventPage { events, next_after }).into_response());
     }
-    let tail = storage.tail(key).await.map_err(Problem::unavailable)?.ok_or(Error::RunNotFound)?;
-    if after >= tail.last() && tail.leaves_closed() {
+    let tail = last(storage, key).await?;
+    check_cursor(after, tail.last())?;
+    if after == tail.last() && tail.leaves_closed() {
         return Ok(StatusCode::NO_CONTENT.into_response());
-    }
-    if after > tail.last() {
-        let detail =
-            "The cursor is after the last event of the run. Use the `seq` of an event that was received.";
-        return Err(Problem::new(Code::InvalidCursor, detail).with("last", tail.last().0));
     }
     let watched = Watched::elsewhere(key, row.project_id, after);
     stream_response(&app, &context, watched, Native).await
+}
+
+/// Reads the last segment of the log.
+async fn last(storage: &DynamoStorage, key: LogKey) -> Result<Segment, Problem> {
+    let tail = storage.tail(key).await.map_err(Problem::unavailable)?;
+    Ok(tail.ok_or(Error::RunNotFound)?)
+}
+
+/// Refuses a position after the `last` event of a log: no client can have received an event from there.
+pub(crate) fn check_cursor(after: Seq, last: Seq) -> Result<(), Problem> {
+    if after <= last {
+        return Ok(());
+    }
+    let detail =
+        "The cursor is after the last event of the run. Use the `seq` of an event that was received.";
+    Err(Problem::new(Code::InvalidCursor, detail).with("last", last.0))
 }
 
 pub(crate) fn wants_json(headers: &HeaderMap) -> bool {

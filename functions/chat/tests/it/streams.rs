@@ -34,6 +34,18 @@ async fn a_send_streams_the_log_and_every_later_read_returns_the_same_bytes() {
             assert_eq!(frames(&resumed), frames(&live)[after..], "resumed after {after}");
         }
     }
+    let beyond = log.len() + 1;
+    for request in [
+        event("GET", &path).header("last-event-id", &beyond.to_string()),
+        event("GET", &format!("{path}?after={beyond}")),
+        event("GET", &format!("{path}?after={beyond}")).header("accept", "application/json"),
+    ] {
+        let refused = request.send(&app).await;
+        assert_eq!((refused.status.as_u16(), refused.code().as_str()), (400, "invalid_cursor"));
+        assert_eq!(refused.json()["last"], log.len());
+    }
+    let end = event("GET", &format!("{path}?after={}", log.len())).header("accept", "application/json");
+    assert_eq!(end.send(&app).await.json()["events"], json!([]));
     let page = event("GET", &format!("{path}?after=2&limit=3")).header("accept", "application/json");
     let page = page.send(&app).await.json();
     assert_eq!(page["events"].as_array().unwrap()[..], log[2..5]);
