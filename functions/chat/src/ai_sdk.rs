@@ -20,7 +20,6 @@ use sequent_protocol::{
     ui_message::{self, Projector, StartIndex},
 };
 use sequent_runlog::{LogKey, read_all};
-use sequent_tables::idempotency::PayloadHash;
 use sequent_tool::OutputSchema;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -240,7 +239,6 @@ pub(crate) async fn send(
     let Question { prompt, starter } = body.accept(&app, &caller).await?;
     let project = body.destination(&app, &caller).await?;
     let continues = body.continues(&app, &caller, &project).await?;
-    let tenant = caller.tenant;
     let request = RunRequest {
         caller,
         project,
@@ -253,7 +251,8 @@ pub(crate) async fn send(
         },
         on_conflict: body.on_conflict,
         continues,
-        idempotency: key.map(|key| key.request(tenant, "chat", payload)),
+        replay: None,
+        idempotency,
     };
     let started = Box::pin(starter.start(&request)).await?;
     let projection =

@@ -114,6 +114,7 @@ pub(crate) async fn stream(
         options: RunOptions::default(),
         on_conflict: query.on_conflict,
         continues: Continues::Head,
+        replay: None,
         idempotency: None,
     };
     let started = Box::pin(app.starter.start(&request)).await?;

@@ -10,7 +10,6 @@ use sequent_http::{
     openapi::Problems,
 };
 use sequent_model::{ModelName, ModelParameters};
-use sequent_tables::idempotency::PayloadHash;
 use sequent_tool::OutputSchema;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -160,10 +159,8 @@ async fn start(
     route: Route,
     body: SendMessage,
 ) -> Result<Response, Problem> {
-    // The hash is of the parsed request, so that a retry with other white space is the same request.
-    let payload = serde_json::to_vec(&body).map_err(Problem::internal)?;
-    let payload = PayloadHash::of("POST", route.path, &payload);
     let tenant = caller.tenant;
+    let idempotency = IdempotencyKey::of_run(key, tenant, "chat.send", route.path, &body)?;
     let content = body.message.content;
     let Question { prompt, starter } =
         app.accept(&caller, content, body.model.as_ref(), route.content).await?;
@@ -180,7 +177,8 @@ async fn start(
         },
         on_conflict: body.on_conflict,
         continues,
-        idempotency: key.map(|key| key.request(tenant, "chat.send", payload)),
+        replay: None,
+        idempotency,
     };
     let started = Box::pin(starter.start(&request)).await?;
     stream_response(app, context, Watched::started(tenant, started), Native).await

@@ -7,7 +7,7 @@ use sequent_conversation::{
 use sequent_core::{Code, Principal, ProjectId, RunId, Scope};
 use sequent_http::{Problem, idempotency::IdempotencyKey};
 use sequent_model::ModelName;
-use sequent_tables::idempotency::{self, PayloadHash};
+use sequent_tables::idempotency;
 use serde::Serialize;
 
 use crate::App;
@@ -38,7 +38,7 @@ pub(crate) async fn start(
     key: Option<String>,
 ) -> Result<Started, Problem> {
     caller.require(Scope::Chat)?;
-    let idempotency = key.map(|key| keyed(caller, &key, &task)).transpose()?;
+    let idempotency = key.map(|key| keyed(caller, &key, &task)).transpose()?.flatten();
     let request = RunRequest {
         caller: caller.clone(),
         project: Destination::or_new(task.project_id),
@@ -47,6 +47,7 @@ pub(crate) async fn start(
         options: task.options,
         on_conflict: if task.waits { OnConflict::Enqueue } else { OnConflict::Reject },
         continues: Continues::Head,
+        replay: None,
         idempotency,
     };
     match Box::pin(app.starter.submit(&request)).await {
@@ -55,12 +56,11 @@ pub(crate) async fn start(
     }
 }
 
-fn keyed(caller: &Principal, text: &str, task: &Task) -> Result<idempotency::Request, Problem> {
+fn keyed(caller: &Principal, text: &str, task: &Task) -> Result<Option<idempotency::Request>, Problem> {
     let invalid = || Problem::invalid("The idempotency key must have 1 to 255 visible ASCII characters.");
     let key = HeaderValue::from_str(text).map_err(|_| invalid())?;
     let key = IdempotencyKey::parse(&key).map_err(|_| invalid())?;
-    let payload = serde_json::to_vec(task).map_err(Problem::internal)?;
-    Ok(key.request(caller.tenant, "mcp.start", PayloadHash::of("POST", "/mcp", &payload)))
+    IdempotencyKey::of_run(Some(key), caller.tenant, "mcp.start", "/mcp", task)
 }
 
 /// Explains an error to a model, which calls tools and knows nothing of HTTP.

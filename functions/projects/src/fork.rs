@@ -1,19 +1,17 @@
-//! Forking a project.
+//! Forking a project at a turn.
 
-use axum::{Extension, extract::State, response::IntoResponse};
-use http::{StatusCode, header::LOCATION};
+use axum::{extract::State, response::IntoResponse};
 use sequent_conversation::{NewFork, Project, ProjectName, TurnReference};
 use sequent_core::{ProjectId, Timestamp};
 use sequent_http::{
     Caller, Json, Path, Problem,
-    idempotency::{IdempotencyKey, StoredResponse},
+    idempotency::{IdempotencyKey, Quotes},
     openapi::Problems,
 };
-use sequent_tables::Key;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::App;
+use crate::{App, projects::created};
 
 /// The part of a conversation that a new one begins with.
 #[derive(Deserialize, ToSchema)]
@@ -48,13 +46,10 @@ pub(crate) async fn fork_project(
     State(app): State<App>,
     Caller(caller): Caller,
     Path(project): Path<ProjectId>,
-    stored: Option<Extension<StoredResponse>>,
+    Quotes(quotes): Quotes,
     Json(body): Json<ForkProject>,
 ) -> Result<impl IntoResponse, Problem> {
-    // The response is stored for retries and contains the name: the deletion of the project deletes it, too.
-    let quotes: Vec<Key> = stored.into_iter().map(|Extension(StoredResponse(key))| key).collect();
     let new = NewFork { project, from: body.from, user: caller.user, name: body.name, quotes: &quotes };
     let fork = Box::pin(app.projects(&caller).fork(&new, Timestamp::now())).await?;
-    let location = [(LOCATION, format!("/api/projects/{}", fork.id))];
-    Ok((StatusCode::CREATED, location, Json(fork)))
+    Ok(created(fork))
 }

@@ -1,15 +1,14 @@
 //! Creating, reading, renaming and deleting projects.
 
-use axum::{Extension, extract::State, response::IntoResponse};
+use axum::{extract::State, response::IntoResponse};
 use http::{StatusCode, header::LOCATION};
 use sequent_conversation::{Project, ProjectName};
 use sequent_core::{ProjectId, RunId, Timestamp};
 use sequent_http::{
     Caller, Json, Limit, ListQuery, ListResponse, Path, Problem, Query,
-    idempotency::{IdempotencyKey, StoredResponse},
+    idempotency::{IdempotencyKey, Quotes},
     openapi::Problems,
 };
-use sequent_tables::Key;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -59,16 +58,19 @@ type ProjectList = ListResponse<Project>;
 pub(crate) async fn create_project(
     State(app): State<App>,
     Caller(caller): Caller,
-    stored: Option<Extension<StoredResponse>>,
+    Quotes(quotes): Quotes,
     Json(body): Json<NewProject>,
 ) -> Result<impl IntoResponse, Problem> {
     let name = body.name.unwrap_or_else(|| ProjectName::from_message(UNNAMED));
-    // The response is stored for retries and contains the name: the deletion of the project deletes it, too.
-    let quotes: Vec<Key> = stored.into_iter().map(|Extension(StoredResponse(key))| key).collect();
     let projects = app.projects(&caller);
     let project = projects.create_quoted(caller.user, name, &quotes, Timestamp::now()).await?;
+    Ok(created(project))
+}
+
+/// The response that a new project is there.
+pub(crate) fn created(project: Project) -> impl IntoResponse {
     let location = [(LOCATION, format!("/api/projects/{}", project.id))];
-    Ok((StatusCode::CREATED, location, Json(project)))
+    (StatusCode::CREATED, location, Json(project))
 }
 
 /// List projects.

@@ -101,7 +101,8 @@ pub(crate) async fn context(
 ) -> Result<impl IntoResponse, Problem> {
     let run = app.runs_of(&caller).get_for_caller(id).await?;
     let log = LogKey { tenant: caller.tenant, run: run.id };
-    let sent = Box::pin(sent_context(app.store().storage(), log, query.step)).await?;
+    let project = run.parent_run_id.is_none().then_some(run.project_id);
+    let sent = Box::pin(sent_context(app.store().storage(), log, project, query.step)).await?;
     let sent = sent.ok_or_else(|| Problem::not_found("The run has made no such model call."))?;
     Ok(Json(ModelContext::of(run.id, sent, query.from.unwrap_or(0))))
 }

@@ -9,7 +9,7 @@ use sequent_attachments::MessageContent;
 use sequent_conversation::{
     Destination, OnConflict, Projects, Run, RunLimits, RunOptions, RunRequest, TurnReference,
 };
-use sequent_core::{Principal, ProjectId, Scope};
+use sequent_core::{ProjectId, Scope};
 use sequent_documents::DocumentKind;
 use sequent_event::Orchestration;
 use sequent_http::{
@@ -18,7 +18,6 @@ use sequent_http::{
     openapi::Problems,
 };
 use sequent_model::{ModelName, ModelParameters};
-use sequent_tables::idempotency::PayloadHash;
 use sequent_tool::OutputSchema;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -116,14 +115,11 @@ pub(crate) async fn create(
         return Err(problem.at("/output_schema", "must not be set together with deliverable_type".to_owned()));
     }
     check_tools(body.tools.as_deref().unwrap_or_default())?;
-    // The hash is of the parsed request, so that a retry with other white space is the same request.
-    let payload = serde_json::to_vec(&body).map_err(Problem::internal)?;
-    let payload = PayloadHash::of("POST", "/api/runs", &payload);
+    let idempotency = IdempotencyKey::of_run(key, caller.tenant, "runs.create", "/api/runs", &body)?;
     let prompt = app.accept(&caller, body.input, body.model.as_ref(), "/input").await?;
     let continues =
         Projects::new(app.store().tables(), caller.tenant).continues(body.project_id, body.after).await?;
     let request = RunRequest {
-        caller: caller.clone(),
         project: Destination::or_new(body.project_id),
         prompt,
         model: body.model,
@@ -138,15 +134,17 @@ pub(crate) async fn create(
         },
         on_conflict: body.on_conflict,
         continues,
-        idempotency: key.map(|key| key.request(caller.tenant, "runs.create", payload)),
+        replay: None,
+        idempotency,
+        caller,
     };
-    submit(&app, &caller, &request).await
+    submit(&app, &request).await
 }
 
 /// Starts the run and answers with its row.
-pub(crate) async fn submit(app: &App, caller: &Principal, request: &RunRequest) -> Result<Response, Problem> {
+pub(crate) async fn submit(app: &App, request: &RunRequest) -> Result<Response, Problem> {
     let started = Box::pin(app.starter.submit(request)).await?;
-    let run = app.runs_of(caller).get(started.run).await?;
+    let run = app.runs_of(&request.caller).get(started.run).await?;
     let location = HeaderValue::try_from(format!("/api/runs/{}", run.id)).expect("ids are ASCII");
     let mut response = (StatusCode::ACCEPTED, [(header::LOCATION, location)], Json(run)).into_response();
     if started.replayed {

@@ -1,15 +1,18 @@
 //! `POST /api/runs/{id}/replay`: running a run again.
 
+use std::sync::Arc;
+
 use axum::{extract::State, response::Response};
+use sequent_agent::kept_events;
 use sequent_attachments::MessageContent;
 use sequent_conversation::{
-    Continues, Destination, OnConflict, Prompt, Run, RunOptions, RunRequest, opening_message,
+    Continues, Destination, OnConflict, OpeningRequest, Prompt, ReplayedRun, Run, RunOptions, RunRequest,
 };
-use sequent_core::{RunId, Scope};
+use sequent_core::{ProjectId, RunId, Scope};
+use sequent_event::Seq;
 use sequent_http::{Caller, Json, Path, Problem, idempotency::IdempotencyKey, openapi::Problems};
-use sequent_model::ModelName;
+use sequent_model::{ModelName, ModelParameters};
 use sequent_runlog::LogKey;
-use sequent_tables::idempotency::PayloadHash;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -19,12 +22,23 @@ use crate::{App, create::submit};
 #[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReplayRun {
+    /// The `seq` of an event of the run after which its model was about to be asked: what the run did up to there is kept, and
+    /// the model is asked from there. Everything is done again if it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u64>, minimum = 1)]
+    from: Option<Seq>,
+    /// The conversation in which the run is run again, if a fork shares the run. That of the run if it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    project_id: Option<ProjectId>,
     /// The task. That of the run if it is absent.
     #[serde(default)]
     input: Option<MessageContent>,
     /// The model. That of the run if it is absent.
     #[serde(default)]
     model: Option<ModelName>,
+    /// The parameters of the run's model calls. Those of the run if they are absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    parameters: Option<ModelParameters>,
     /// The policy for a project that has a live run.
     #[serde(default)]
     on_conflict: OnConflict,
@@ -32,8 +46,13 @@ pub(crate) struct ReplayRun {
 
 /// Replay a run.
 ///
-/// Starts a run beside it, in a branch of its own: with the same task, model, tools and limits, as far as the request does not
-/// change them. The new run has the scopes of its caller. It becomes the head of the project.
+/// Starts a run beside it, in a branch of its own: with the same task, model, parameters, tools and limits, as far as the
+/// request does not change them. The new run has the scopes of its caller. It becomes the head of the project.
+///
+/// With `from`, the log of the new run begins with copies of what the run did up to that event: responses, calls of tools with
+/// their results, questions with their answers. Nothing of it is done or charged for again. The positions are the start of the
+/// run, the results of all calls of a response, and messages that the model has not read. Any other is refused with 422, and
+/// the member `nearest` names the positions before and after it.
 #[utoipa::path(
     post,
     path = "/api/runs/{id}/replay",
@@ -55,34 +74,44 @@ pub(crate) async fn replay(
     key: Option<IdempotencyKey>,
     Json(body): Json<ReplayRun>,
 ) -> Result<Response, Problem> {
-    let payload = serde_json::to_vec(&body).map_err(Problem::internal)?;
-    let payload = PayloadHash::of("POST", &format!("/api/runs/{id}/replay"), &payload);
+    let path = format!("/api/runs/{id}/replay");
+    let idempotency = IdempotencyKey::of_run(key, caller.tenant, "runs.replay", &path, &body)?;
     let run = app.runs_of(&caller).get_for_caller(id).await?;
     if run.options.deliverable_type.is_some() {
         caller.require(Scope::ArtifactsWrite)?;
     }
-    let prompt = match body.input {
-        Some(input) => app.accept(&caller, input, body.model.as_ref(), "/input").await?,
-        None => {
-            let content =
-                opening_message(app.store().storage(), LogKey { tenant: caller.tenant, run: id }).await?;
-            Prompt::try_from(content)
-                .map_err(|error| Problem::invalid(format!("The task of the run {error}.")))?
-        }
-    };
     let model = match body.model {
         Some(model) => Some(model),
         None => run.model.as_deref().map(str::parse).transpose().map_err(Problem::internal)?,
     };
+    let log = LogKey { tenant: caller.tenant, run: id };
+    let kept = match body.from {
+        Some(from) => {
+            let events = Box::pin(kept_events(app.store().storage(), log, from)).await?;
+            ReplayedRun::after(id, &events, model.as_ref().map(ModelName::as_str))?
+        }
+        None => ReplayedRun::from_start(id),
+    };
+    let opening = OpeningRequest::read(app.store().storage(), log).await?;
+    let prompt = match body.input {
+        Some(input) => app.accept(&caller, input, model.as_ref(), "/input").await?,
+        None => Prompt::try_from(opening.content)
+            .map_err(|error| Problem::invalid(format!("The task of the run {error}.")))?,
+    };
     let request = RunRequest {
-        caller: caller.clone(),
-        project: Destination::Project(run.project_id),
         prompt,
+        project: Destination::Project(body.project_id.unwrap_or(run.project_id)),
         model,
-        options: RunOptions { scopes: None, ..run.options },
+        options: RunOptions {
+            scopes: None,
+            parameters: body.parameters.unwrap_or(opening.options.parameters),
+            ..opening.options
+        },
         on_conflict: body.on_conflict,
         continues: Continues::Beside(id),
-        idempotency: key.map(|key| key.request(caller.tenant, "runs.replay", payload)),
+        replay: Some(Arc::new(kept)),
+        idempotency,
+        caller,
     };
-    submit(&app, &caller, &request).await
+    submit(&app, &request).await
 }

@@ -104,6 +104,8 @@ fn child_run(execution: &Execution<'_>, run: RunId, step: &Step, shares: usize) 
         budget: execution.engine.bounds.share(state, shares, Timestamp::now()),
         scopes: state.configuration.scopes.clone(),
         lineage: Lineage::default(),
+        replay: None,
+        requested: None,
     };
     let task = state.prompts.first().map(|prompt| prompt.content.text());
     let task = task.as_deref().and_then(|text| text.lines().next()).unwrap_or_default();

@@ -32,6 +32,7 @@ mod planning;
 mod prompt;
 mod questions;
 mod reader;
+mod replay;
 mod requests;
 mod response;
 mod room;
@@ -51,6 +52,7 @@ pub use live::{Live, Source};
 pub use offers::Offers;
 pub use questions::MAX_QUESTIONS;
 pub use reader::{OnCut, StreamItem};
+pub use replay::kept_events;
 pub use sent::{SentContext, SentRequest, sent_context};
 pub use window::Window;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use sequent_conversation::Error;
-use sequent_core::MessageId;
+use sequent_core::{MessageId, ProjectId};
 use sequent_event::{Body, Event, State, TranscriptEntry, Usage};
 use sequent_model::{Message, ModelParameters, ToolSpec};
 use sequent_runlog::{DynamoStorage, LogKey, Segment, Stopped, read_all};
@@ -56,12 +56,14 @@ pub enum SentRequest {
 }
 
 /// Rebuilds the request of the run's model call number `step`, or of its last one. Returns `None` if there is no such call.
+/// `project` is the conversation of the run. A child run has none.
 ///
 /// # Errors
 /// If the log or the conversation cannot be read.
 pub async fn sent_context(
     storage: &DynamoStorage,
     key: LogKey,
+    project: Option<ProjectId>,
     step: Option<u32>,
 ) -> Result<Option<SentContext>, Error> {
     let segments = read_all(storage, key).await?;
@@ -75,7 +77,7 @@ pub async fn sent_context(
     let Some(body) = events[at].body() else { return Ok(None) };
     let Some(usage) = body.usage() else { return Ok(None) };
     let state = state_before(&events[..at], usage)?;
-    let request = request(storage, key, &state, body, usage).await?;
+    let request = request(storage, key, project, &state, body, usage).await?;
     Ok(Some(SentContext { step, steps, usage: usage.clone(), request }))
 }
 
@@ -92,6 +94,7 @@ fn state_before(events: &[Event], usage: &Usage) -> Result<State, Error> {
 async fn request(
     storage: &DynamoStorage,
     key: LogKey,
+    project: Option<ProjectId>,
     state: &State,
     body: &Body,
     usage: &Usage,
@@ -100,7 +103,7 @@ async fn request(
     let Some(offer) = Offers::read(storage.store(), key.tenant, &record.offer).await? else {
         return Ok(SentRequest::NotRecorded);
     };
-    let conversation = conversation(storage, key, state).await?;
+    let conversation = conversation(storage, key, project, state).await?;
     let purpose = Purpose::of_record(&record.purpose);
     let messages = match (purpose, body) {
         (Some(purpose), _) => prompt::messages(&conversation, purpose, !offer.tools.is_empty()),
@@ -124,10 +127,15 @@ async fn request(
     })
 }
 
-async fn conversation(storage: &DynamoStorage, key: LogKey, state: &State) -> Result<Conversation, Error> {
-    let earlier = match state.project {
-        Some(project) if state.parent.is_none() => Earlier::read(storage, key, project, state).await?,
-        _ => Earlier::default(),
+async fn conversation(
+    storage: &DynamoStorage,
+    key: LogKey,
+    project: Option<ProjectId>,
+    state: &State,
+) -> Result<Conversation, Error> {
+    let earlier = match project {
+        Some(project) => Earlier::read(storage, key, project, state).await?,
+        None => Earlier::default(),
     };
     Ok(Conversation::of(earlier.turns, &earlier.compactions, state))
 }

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 
+use sequent_core::RunId;
 use sequent_event::{
     ChildEnd, Orchestration, Plan, ResponseOrigin, State, TranscriptEntry, UserContent, UserPart,
 };
@@ -35,8 +36,7 @@ pub(crate) struct Transcript {
 /// so messages that people sent in between come after the results. A run that goes on has the reasoning, and the data that a
 /// model gets back with its calls: it is `with_origin`.
 pub(crate) fn of(state: &State, plan: Option<&Plan>, with_origin: bool) -> Transcript {
-    let mut builder =
-        Builder { run: state.run.map(|run| run.to_string()).unwrap_or_default(), ..Builder::default() };
+    let mut builder = Builder::default();
     let mut started: BTreeSet<&str> = BTreeSet::new();
     for entry in &state.transcript {
         match entry {
@@ -51,7 +51,7 @@ pub(crate) fn of(state: &State, plan: Option<&Plan>, with_origin: bool) -> Trans
             TranscriptEntry::Step { name } if !started.insert(name) || is_delegated(state, name) => {}
             TranscriptEntry::Step { name } => builder.instruction(instruction(plan, name)),
             TranscriptEntry::StepOver => {}
-            TranscriptEntry::Child { name, ended } => builder.child(&title(plan, name), ended),
+            TranscriptEntry::Child { run, name, ended } => builder.child(*run, &title(plan, name), ended),
         }
     }
     builder.finish()
@@ -94,8 +94,6 @@ pub(crate) fn leave_out_calls(messages: &mut Vec<Message>) {
 #[derive(Default)]
 struct Builder {
     transcript: Transcript,
-    /// The id of the run: a request with earlier runs must not have two calls with one id.
-    run: String,
     /// Messages for after the results of the open calls.
     waiting: Vec<Message>,
     /// The calls of the last response without a result.
@@ -150,10 +148,12 @@ impl Builder {
         }
     }
 
-    fn child(&mut self, step: &str, ended: &ChildEnd) {
+    /// The id of the call is that of the child in short: a request with earlier runs must not have two calls with one id.
+    fn child(&mut self, run: RunId, step: &str, ended: &ChildEnd) {
         self.children += 1;
-        let suffix = self.run.len().saturating_sub(8);
-        let id = format!("step_{}_{}", self.children, &self.run[suffix..]);
+        let run = run.to_string();
+        let suffix = run.len().saturating_sub(8);
+        let id = format!("step_{}_{}", self.children, &run[suffix..]);
         let result = Message::tool_result(id.clone(), child_result(ended));
         let arguments = json!({ "step": step }).to_string();
         let call = Part::ToolCall(ToolCall::new(id, DELEGATION, arguments));
@@ -251,7 +251,7 @@ fn child_result(ended: &ChildEnd) -> String {
 
 #[cfg(test)]
 mod tests {
-    use sequent_core::{MessageId, RunId};
+    use sequent_core::MessageId;
     use sequent_event::Child;
 
     use super::*;
@@ -263,7 +263,7 @@ mod tests {
     }
 
     fn child(name: &str, ended: ChildEnd) -> TranscriptEntry {
-        TranscriptEntry::Child { name: name.to_owned(), ended }
+        TranscriptEntry::Child { run: RunId::new(), name: name.to_owned(), ended }
     }
 
     fn state(transcript: Vec<TranscriptEntry>) -> State {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use sequent_billing::Reservation;
 use sequent_core::{MessageId, ProjectId, RunId, TenantId, Timestamp, UserId};
-use sequent_event::{Body, Configuration, Lineage, UserContent};
+use sequent_event::{Body, Configuration, Lineage, RequestedLimits, UserContent};
 use sequent_runlog::{
     AppendError, DynamoStorage, LogKey, Segment, Stopped, Storage as _, Unavailable, Writer,
 };
@@ -14,7 +14,7 @@ use sequent_tables::{Cancelled, Label, Retry, Write};
 use serde::Deserialize;
 use tokio::sync::mpsc::Sender;
 
-use crate::{Continues, Error, ForgetOldProjects, Project, RunOptions, RunStatus, RunStore};
+use crate::{Continues, Error, ForgetOldProjects, Project, ReplayedRun, RunOptions, RunStatus, RunStore};
 use rows::{InitialState, NewRows};
 
 const PROJECT: Label = Label::new("project");
@@ -52,6 +52,8 @@ pub struct NewRun {
     pub reservation: Option<Box<Reservation>>,
     /// The place in the conversation. A child run, and the first run of a new project, have no other than the default.
     pub continues: Continues,
+    /// The run that this one repeats, if any.
+    pub replay: Option<Arc<ReplayedRun>>,
 }
 
 impl NewRun {
@@ -72,6 +74,7 @@ impl NewRun {
             rows: Vec::new(),
             reservation: None,
             continues: Continues::Head,
+            replay: None,
         }
     }
 
@@ -253,8 +256,10 @@ async fn forget_old_projects(runs: &RunStore, new: &NewRun, now: Timestamp) {
 
 /// The configuration of the run: as requested, within the limits of the plan and of the credits that are held.
 fn configuration(new: &NewRun, lineage: Lineage) -> Configuration {
-    let mut configuration = Configuration { lineage, ..Configuration::from(new.options.clone()) };
+    let replay = new.replay.as_ref().map(|replay| Box::new(replay.origin()));
+    let mut configuration = Configuration { lineage, replay, ..Configuration::from(new.options.clone()) };
     let Some(reservation) = new.reservation.as_deref() else { return configuration };
+    let requested = limits(&configuration);
     if let Some(allowed) = &reservation.plan.tools {
         let requested = configuration.tools.take();
         configuration.tools = Some(match requested {
@@ -268,10 +273,20 @@ fn configuration(new: &NewRun, lineage: Lineage) -> Configuration {
         *budget = Some(budget.map_or(most.0, |own| own.min(most.0)));
     }
     configuration.hold = Some(Box::new(reservation.hold.clone()));
+    configuration.requested = (requested != limits(&configuration)).then(|| Box::new(requested));
     configuration
 }
 
-/// The first events of the log: the configuration if it is not the default, then the user's message.
+/// The limits that the plan or the account may lower.
+fn limits(configuration: &Configuration) -> RequestedLimits {
+    RequestedLimits {
+        tools: configuration.tools.clone(),
+        max_cost_micro_usd: configuration.budget.max_cost_micro_usd,
+    }
+}
+
+/// The first events of the log: the configuration if it is not the default, the user's message, and the copies of a run
+/// that is repeated.
 fn opening(new: &NewRun, lineage: Lineage, message_id: MessageId) -> Vec<Body> {
     let configuration = configuration(new, lineage);
     let is_default = configuration == Configuration::default();
@@ -282,5 +297,6 @@ fn opening(new: &NewRun, lineage: Lineage, message_id: MessageId) -> Vec<Body> {
         by: Some(new.user),
         model: new.model.clone(),
     };
-    configured.into_iter().chain([message]).collect()
+    let copies = new.replay.iter().flat_map(|replay| replay.copies()).cloned();
+    configured.into_iter().chain([message]).chain(copies).collect()
 }

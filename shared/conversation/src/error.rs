@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use sequent_core::{ApiError, Code, ErrorDetails, InterruptId, MissingScope, RunId};
-use sequent_event::InterruptAnswer;
+use sequent_event::{InterruptAnswer, Seq};
 use sequent_runlog::{AppendError, EventsTooLarge, ReadError, Stopped, Unavailable};
 use sequent_tables::{Cancelled, InvalidCursor, idempotency::KeyTaken};
 
-use crate::{MAX_STEERING_MESSAGES, RunStatus};
+use crate::{MAX_STEERING_MESSAGES, ReplayedRun, RunStatus};
 
 /// An operation on a project or a run failed.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +35,15 @@ pub enum Error {
     /// The conversation has no run that could be continued there.
     #[error("no such run or message in the conversation")]
     UnknownTurn,
+    /// The model was not about to be asked after this event of the run's log, so the run cannot be run again from there. The
+    /// positions are the last one before it and the first one after it from which it can.
+    #[error("the model was not about to be asked there")]
+    #[expect(missing_docs, reason = "the comment says it")]
+    NoReplayPoint { before: Option<Seq>, after: Option<Seq> },
+    /// The part of the run that a replay would keep is too large.
+    #[error("the replay would keep {bytes} bytes in {events} events")]
+    #[expect(missing_docs, reason = "plain data")]
+    ReplayTooLarge { bytes: usize, events: usize },
     /// The account no longer has the credits that were to be held for the run, or the plan no longer allows the run.
     #[error("the account has changed")]
     ReservationLost,
@@ -109,6 +118,16 @@ impl ApiError for Error {
                     "The conversation has no such run or message. Name one that its list of messages shows.";
                 ErrorDetails::new(Code::ValidationFailed, detail)
             }
+            Self::NoReplayPoint { before, after } => no_replay_point(*before, *after),
+            Self::ReplayTooLarge { bytes, events } => {
+                let max_bytes = ReplayedRun::MAX_BYTES;
+                let max_events = ReplayedRun::MAX_COPIES;
+                let detail = format!(
+                    "Up to there, the run has {bytes} bytes in {events} events. A replay keeps at most {max_bytes} bytes in \
+                     {max_events} events."
+                );
+                ErrorDetails::new(Code::ValidationFailed, detail).at("/from", "must be an earlier event")
+            }
             Self::UnknownQuestion(id) => {
                 let detail = format!("The run has not asked the question {id}.");
                 ErrorDetails::new(Code::ValidationFailed, detail)
@@ -142,6 +161,22 @@ impl ApiError for Error {
             }
         }
     }
+}
+
+/// The nearest positions are members of the problem, for programs, and in its text.
+fn no_replay_point(before: Option<Seq>, after: Option<Seq>) -> ErrorDetails {
+    let nearest: Vec<Seq> = before.into_iter().chain(after).collect();
+    let names: Vec<String> = nearest.iter().map(Seq::to_string).collect();
+    let detail = match names.as_slice() {
+        [] => "The model of this run was never about to be asked, so there is nothing to keep. Leave `from` out.".to_owned(),
+        names => format!(
+            "The model was not about to be asked after this event. The nearest events after which it was: {}.",
+            names.join(" and ")
+        ),
+    };
+    ErrorDetails::new(Code::ValidationFailed, detail)
+        .at("/from", "must be the seq of an event after which the model was about to be asked")
+        .with("nearest", serde_json::json!(nearest))
 }
 
 fn too_large(error: EventsTooLarge) -> ErrorDetails {

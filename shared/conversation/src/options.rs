@@ -61,6 +61,8 @@ impl From<RunOptions> for Configuration {
             scopes: options.scopes.map(ScopeNames::from),
             hold: None,
             lineage: Lineage::default(),
+            replay: None,
+            requested: None,
         }
     }
 }

@@ -148,6 +148,7 @@ fn run(id: RunId, opening: &Opening, state: &State, stored: Option<&Run>) -> Res
         error: None,
         opens_project: false,
         lineage: Lineage::default(),
+        replay: None,
         waiting: None,
         created_at: id.created_at(),
         started_at: None,

@@ -1,7 +1,7 @@
 //! The row of a run: its summary, for lists and pages that do not read the log.
 
 use sequent_core::{MicroUsd, ProjectId, RunId, TenantId, Timestamp, UserId};
-use sequent_event::{Lineage, Phase, RunOutcome, State};
+use sequent_event::{Lineage, Phase, Replay, RunOutcome, Seq, State};
 use sequent_runlog::Waiting;
 use sequent_tables::{Error as TableError, Row, key};
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,9 @@ pub struct Run {
     /// The run that this one continues in the conversation. Null for the first run, and for a child run.
     #[serde(default)]
     pub after: Option<RunId>,
+    /// The run that this one repeats. Absent if it is no replay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay: Option<ReplaySource>,
     pub status: RunStatus,
     /// The model that the caller chose. The default model if null.
     #[serde(default)]
@@ -61,6 +64,24 @@ pub struct Run {
     /// The end of the run. Null while the run waits for people.
     #[serde(default)]
     pub completed_at: Option<Timestamp>,
+}
+
+/// The origin of a replay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ReplaySource {
+    /// The run that is repeated.
+    pub run_id: RunId,
+    /// The last event of its log that the replay has kept. Null if it began with the task.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<u64>))]
+    pub seq: Option<Seq>,
+}
+
+impl From<Replay> for ReplaySource {
+    fn from(replay: Replay) -> Self {
+        Self { run_id: replay.run_id, seq: replay.seq }
+    }
 }
 
 /// The status of a run.
@@ -161,6 +182,7 @@ impl Run {
         self.options = RunOptions::from(&state.configuration);
         self.lineage = state.configuration.lineage;
         self.after = self.lineage.after;
+        self.replay = state.configuration.replay.as_deref().map(|replay| (*replay).into());
         // The questions of a cancelled run need no answer.
         let open = state.open_interrupts().filter(|_| state.cancel.is_none());
         self.interrupts = open.map(RunQuestion::from).collect();

@@ -116,22 +116,22 @@ async fn used(storage: &DynamoStorage, log: LogKey, now: Timestamp) -> Result<Ru
     let events: Vec<Event> = segments.iter().flat_map(Segment::events).collect();
     let state = folded(log, &events);
     let mut totals = Totals::default();
-    for event in &events {
-        if let Some(usage) = event.body().and_then(Body::usage) {
-            totals.count(usage);
-        }
+    // The calls, jobs and children of a run that this one repeats were charged to that run.
+    let own = events.iter().filter(|event| event.seq > state.copied_through);
+    for usage in own.filter_map(|event| event.body().and_then(Body::usage)) {
+        totals.count(usage);
     }
     // A child that is in its parent's log and was never created has an empty log.
     let has_ended = events.is_empty() || (state.phase.is_closed() && !state.is_interrupted());
     let mut in_flight = u32::from(!has_ended);
-    for job in &state.jobs {
+    for job in state.own_jobs() {
         let place = key::job(log.tenant, job.job.job_id);
         let row: Option<Job> = storage.store().get(&place).await?;
         let reported = job.ended.as_ref().map(|ended| ended.usage).unwrap_or_default();
         totals.add(&row.as_ref().map_or(reported, |row| row.usage.into()));
         in_flight += u32::from(row.is_some_and(|row| may_work(&row, now)));
     }
-    for child in &state.children {
+    for child in state.own_children() {
         let child = Box::pin(used(storage, LogKey { run: child.run, ..log }, now)).await?;
         totals.add(&child.totals);
         in_flight += child.in_flight;

@@ -314,3 +314,4 @@ fn started(new: &NewRun, owner: Option<OwnedRun>) -> StartedRun {
 
 #[cfg(test)]
 mod tests;
+            replay: request.replay.clone(),

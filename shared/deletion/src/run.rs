@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use sequent_billing::{hold, is_held};
 use sequent_conversation::{Cancel, Run, SettleRun, cancel, end_if_abandoned, settle_ended};
 use sequent_core::{JobId, RunId, Timestamp, pace::scaled};
-use sequent_event::{Body, CancelReason, Entry};
+use sequent_event::{Body, CancelReason, Seq};
 use sequent_jobs::Job;
 use sequent_runlog::{LogKey, Segment, read_all};
 use sequent_tables::{Retry, Row, Transaction, Write, exists, key};
@@ -113,15 +113,18 @@ fn naming(run: RunId) -> JobId {
 }
 
 impl Named {
-    /// Reads the events one by one: a log that cannot be folded is deleted, too.
+    /// Reads the events one by one: a log that cannot be folded is deleted, too. What a replay has copied of another log
+    /// belongs to that run, which another conversation may share.
     fn in_log(segments: &[Segment]) -> Self {
         let mut named = Self::default();
-        for body in segments.iter().flat_map(|segment| &segment.entries).filter_map(Entry::body) {
-            match body {
-                Body::SubagentStarted { subagent_run_id, .. } => {
+        let mut copied_through = Seq::START;
+        for event in segments.iter().flat_map(Segment::events) {
+            copied_through = event.copied_through().unwrap_or(copied_through);
+            match event.body().filter(|_| event.seq > copied_through) {
+                Some(Body::SubagentStarted { subagent_run_id, .. }) => {
                     named.children.insert(*subagent_run_id);
                 }
-                Body::JobEnqueued(job) => {
+                Some(Body::JobEnqueued(job)) => {
                     named.jobs.insert(job.job_id);
                 }
                 _ => {}

@@ -53,6 +53,12 @@ pub struct State {
     pub stalled_owners: u32,
     pub phase: Phase,
     pub configuration: Configuration,
+    /// The position of the last event that is a copy of one of another run. 0 if there is none.
+    pub copied_through: Seq,
+    /// The number of `children` that the other run has started. They are the first.
+    pub copied_children: usize,
+    /// The number of `jobs` that the other run has enqueued. They are the first.
+    pub copied_jobs: usize,
     /// The project of the run, known once an execution has started.
     pub project: Option<ProjectId>,
     /// The id of the run, known once an execution has started.
@@ -161,6 +167,21 @@ impl State {
     #[must_use]
     pub fn is_resumable(&self) -> bool {
         self.is_interrupted() && (self.cancel.is_some() || self.open_interrupts().next().is_none())
+    }
+
+    /// The child runs that this run has started.
+    pub fn own_children(&self) -> impl Iterator<Item = &Child> {
+        self.children.iter().skip(self.copied_children)
+    }
+
+    /// The jobs that this run has enqueued.
+    pub fn own_jobs(&self) -> impl Iterator<Item = &RunJob> {
+        self.jobs.iter().skip(self.copied_jobs)
+    }
+
+    /// Returns `true` if the next event is a copy of one of another run.
+    fn is_copying(&self) -> bool {
+        self.next() <= self.copied_through
     }
 
     /// The child runs that have not ended.

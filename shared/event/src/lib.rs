@@ -17,6 +17,7 @@ mod interrupt;
 mod lineage;
 mod name;
 mod product;
+mod replay;
 mod seq;
 pub mod size;
 mod work;
@@ -34,8 +35,9 @@ pub use fold::{
 pub use interrupt::{AnswerStatus, Interrupt, InterruptAnswer, Question, Reason};
 pub use lineage::Lineage;
 pub use product::{Artifact, Entity, Job, JobEnd, JobStatus, RunStage};
+pub use replay::{Replay, copies};
 pub use seq::Seq;
 pub use work::{
-    Budget, ChosenParameters, Citation, Configuration, Hold, Orchestration, Plan, ScopeNames, Step,
-    StepStatus,
+    Budget, ChosenParameters, Citation, Configuration, Hold, Orchestration, Plan, RequestedLimits,
+    ScopeNames, Step, StepStatus,
 };

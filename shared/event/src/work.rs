@@ -4,7 +4,7 @@ use sequent_core::{MicroCredits, Scope, Scopes};
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
-use crate::Lineage;
+use crate::{Lineage, Replay};
 
 /// The configuration of a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +31,9 @@ pub struct Configuration {
     /// The credits that are held for the run, if the deployment charges for runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hold: Option<Box<Hold>>,
+    /// The choices of the caller, if the plan or the account allowed less.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requested: Option<Box<RequestedLimits>>,
     /// The scopes of the caller. Without a list, the caller may do everything that a person may. The model is
     /// not offered a tool that needs a scope which the caller lacks.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -38,6 +41,20 @@ pub struct Configuration {
     /// The place of the run in its conversation. A child run has none.
     #[serde(skip_serializing_if = "Lineage::is_first")]
     pub lineage: Lineage,
+    /// The origin of the run, if it repeats another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replay: Option<Box<Replay>>,
+}
+
+/// Limits of a run as its caller chose them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+#[expect(missing_docs, reason = "as in the configuration and its budget")]
+pub struct RequestedLimits {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tools: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_cost_micro_usd: Option<u64>,
 }
 
 /// Parameters of model calls. A parameter that is absent is the model's default.
@@ -78,6 +95,16 @@ pub struct Hold {
 }
 
 impl Configuration {
+    /// Returns the configuration with the limits as the caller chose them.
+    #[must_use]
+    pub fn as_requested(mut self) -> Self {
+        if let Some(requested) = self.requested.take() {
+            self.tools = requested.tools;
+            self.budget.max_cost_micro_usd = requested.max_cost_micro_usd;
+        }
+        self
+    }
+
     /// Returns `true` if the caller of the run has the scope.
     #[must_use]
     pub fn has_scope(&self, scope: Scope) -> bool {

@@ -13,6 +13,7 @@ use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::{HeaderName, HeaderValue, request::Parts};
 use sequent_core::{Code, TenantId};
 use sequent_tables::idempotency::{PayloadHash, Request};
+use serde::Serialize;
 use utoipa::{
     IntoParams,
     openapi::{
@@ -22,7 +23,7 @@ use utoipa::{
     },
 };
 
-pub use layer::{StoredResponse, layer, required};
+pub use layer::{Quotes, layer, required};
 
 use crate::Problem;
 
@@ -54,6 +55,23 @@ impl IdempotencyKey {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Identifies a request for a run, if it has a key: a POST of `body` to `path`. The parsed body is hashed, so that a retry
+    /// with other white space is the same request.
+    ///
+    /// # Errors
+    /// 500 if the body cannot be written as JSON.
+    pub fn of_run(
+        key: Option<Self>,
+        tenant: TenantId,
+        operation: &str,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<Option<Request>, Problem> {
+        let Some(key) = key else { return Ok(None) };
+        let payload = serde_json::to_vec(body).map_err(Problem::internal)?;
+        Ok(Some(key.request(tenant, operation, PayloadHash::of("POST", path, &payload))))
     }
 
     /// Identifies a request of `tenant` with this key and `payload`. Keys of different operations are independent.

@@ -19,6 +19,9 @@
 //! events are transient. [`MessageFold`] builds the message that a client has at the end: the history of a chat shows
 //! that message.
 //!
+//! **Copies.** A replay begins with copies of what another run has done. They are the first parts of its message, which
+//! therefore starts before the run does. They cost nothing, so the metadata does not count them.
+//!
 //! **Tools** are marked `providerExecuted`: they run here, so the client neither calls them nor sends the
 //! conversation again when they are done.
 //!
@@ -36,7 +39,7 @@ mod start_index;
 mod tools;
 
 use sequent_core::{MessageId, ProjectId, RunId};
-use sequent_event::{Body, CancelReason, Event, RunOutcome, Usage};
+use sequent_event::{Body, CancelReason, Event, RunOutcome, Seq, Usage};
 
 pub use chunk::{Chunk, FinishReason, Json, Mark, Metadata, UsageTotals};
 pub use fold::{FoldedMessage, FoldedPart, FoldedTool, FoldedToolState, MessageFold, PartState};
@@ -84,6 +87,8 @@ pub struct Projector {
     count: u64,
     /// Between `start` and `finish`.
     started: bool,
+    /// The position of the last event that is a copy of one of another run.
+    copied_through: Seq,
     /// The next part belongs to another model call, and so to another step.
     step_over: bool,
     part: Option<OpenPart>,
@@ -112,6 +117,7 @@ impl Projector {
             model: None,
             count: 0,
             started: false,
+            copied_through: Seq::START,
             step_over: false,
             part: None,
             tools: ToolCalls::new(),
@@ -154,8 +160,17 @@ impl Projector {
 
     fn project(&mut self, event: &Event, out: &mut Vec<Chunk>) {
         let Some(body) = event.body() else { return out.push(shown_as_data(event)) };
+        let is_copy = event.seq <= self.copied_through;
+        if is_copy && self.prompted {
+            self.ensure_started(out);
+        }
         match body {
-            Body::RunStarted { thread_id, .. } => self.start(Some(*thread_id), out),
+            Body::RunStarted { thread_id, .. } => {
+                if self.started {
+                    out.push(Chunk::FinishStep); // that of the copies
+                }
+                self.start(Some(*thread_id), out);
+            }
             Body::RunFinished { outcome: RunOutcome::Success, .. } => {
                 self.ensure_started(out);
                 out.push(Chunk::FinishStep);
@@ -203,11 +218,11 @@ impl Projector {
             }
             Body::UsageRecorded(usage) => {
                 self.finish_reason = FinishReason::of_provider(&usage.finish_reason);
-                self.account(usage, out);
+                self.account(usage, is_copy, out);
             }
             // Clients see its cost. The messages that they show are complete.
             Body::ContextCompacted(compaction) => {
-                compaction.usage.iter().for_each(|usage| self.account(usage, out));
+                compaction.usage.iter().for_each(|usage| self.account(usage, is_copy, out));
             }
             Body::UserMessage { model, .. } => {
                 self.model.clone_from(model);
@@ -225,9 +240,9 @@ impl Projector {
                 title: source.title.clone(),
             }),
             Body::ArtifactCreated(_) => self.keep(event, out),
+            Body::RunConfigured(_) => self.copied_through = event.copied_through().unwrap_or_default(),
             // Reasoning blocks are not shown themselves: each of their messages is a part.
             Body::RunClaimed { .. }
-            | Body::RunConfigured(_)
             | Body::ToolCallDispatched { .. }
             | Body::ReasoningStart { .. }
             | Body::ReasoningEncryptedValue { .. }
@@ -316,7 +331,10 @@ impl Projector {
         out.push(shown_as_data(event));
     }
 
-    fn account(&mut self, usage: &Usage, out: &mut Vec<Chunk>) {
+    fn account(&mut self, usage: &Usage, is_copy: bool, out: &mut Vec<Chunk>) {
+        if is_copy {
+            return;
+        }
         self.totals.input_tokens += usage.input_tokens;
         self.totals.output_tokens += usage.output_tokens;
         self.totals.cost_micro_usd += usage.cost_micro_usd.unwrap_or_default();

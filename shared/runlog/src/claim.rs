@@ -10,7 +10,7 @@ use crate::{
     AppendError, Lease, LogKey, Segment, Settings, Storage, Unavailable, Writer, WriterId,
     append::{Appended, append},
     follow::{read_until, retrying},
-    size,
+    size::{self, TransactionLimits},
 };
 
 /// The capacity of the channel to an observer: the segments that wait in memory for a slow reader.
@@ -41,10 +41,12 @@ pub(crate) struct Ownership {
     pub(crate) observer: Option<mpsc::Sender<Arc<Segment>>>,
 }
 
-/// Creates a log without an owner. Its first segment holds `bodies`.
+/// Creates a log without an owner. It begins with `bodies`, in as many segments as they take, all of which one transaction
+/// stores.
 ///
 /// # Errors
-/// If the condition of a transaction row fails, or the log cannot be written. [`AppendError::Conflict`] means
+/// If the condition of a transaction row fails, the events exceed [`MAX_FIRST_BYTES`](crate::MAX_FIRST_BYTES) or
+/// [`MAX_FIRST_SEGMENTS`](crate::MAX_FIRST_SEGMENTS), or the log cannot be written. [`AppendError::Conflict`] means
 /// that the log exists already.
 pub async fn create<S: Storage>(
     storage: &S,
@@ -53,9 +55,8 @@ pub async fn create<S: Storage>(
     bodies: Vec<Body>,
     rows: S::Rows,
 ) -> Result<(), Unavailable> {
-    let segment = Segment::new(Seq(1), WriterId::new(), 0, storage.now(), bodies);
-    first_state(&segment)?;
-    match append(storage, key, slice::from_ref(&segment), &rows, settings.patience).await? {
+    let segments = first_segments(storage.now(), bodies)?;
+    match append(storage, key, &segments, &rows, settings.patience).await? {
         Appended::Stored => Ok(()),
         Appended::Lost(stored) => Err(Unavailable(AppendError::Conflict(stored))),
     }
@@ -81,7 +82,7 @@ pub async fn create_claimed<S: Storage>(
     let claimed = Body::RunClaimed { epoch: 1, writer: writer.0.clone(), reason: ClaimReason::Start };
     let bodies = before.into_iter().chain([claimed]).chain(after);
     let segment = Segment::new(Seq(1), writer.clone(), 1, at, bodies);
-    let state = first_state(&segment)?;
+    let state = first_state(slice::from_ref(&segment))?;
     let rows = storage.with_lease(rows, key, 1, at + settings.lease);
     match append(storage, key, slice::from_ref(&segment), &rows, settings.patience).await? {
         Appended::Lost(stored) => Err(Unavailable(AppendError::Conflict(stored))),
@@ -192,15 +193,31 @@ pub(crate) fn advance(state: &mut State, segment: &Segment) -> Result<(), sequen
     segment.events().try_for_each(|event| state.apply(&event))
 }
 
-/// Returns the state after a log's first segment. The limits and rules of any other segment hold for it: a
+/// Builds the segments with which a log without an owner begins. They share a batch.
+fn first_segments(at: Timestamp, bodies: Vec<Body>) -> Result<Vec<Segment>, Unavailable> {
+    let writer = WriterId::new();
+    let batch = WriterId::new().0;
+    let mut segments: Vec<Segment> = Vec::new();
+    for bodies in size::into_segments(bodies, TransactionLimits::FIRST).map_err(AppendError::from)? {
+        let first = segments.last().map_or(Seq::START, Segment::last).next();
+        let segment = Segment::new(first, writer.clone(), 0, at, bodies);
+        segments.push(Segment { batch: batch.clone(), ..segment });
+    }
+    first_state(&segments)?;
+    Ok(segments)
+}
+
+/// Returns the state after a log's first segments. The limits and rules of any others hold for them: a
 /// log that cannot be folded could never be continued, and followers read back no further than one segment
 /// can reach.
-fn first_state(segment: &Segment) -> Result<State, Unavailable> {
-    if segment.entries.is_empty() {
-        return Err(Unavailable(AppendError::Refused("a log begins with at least one event".into())));
-    }
-    size::check_segment(segment.entries.iter().filter_map(Entry::body)).map_err(AppendError::from)?;
+fn first_state(segments: &[Segment]) -> Result<State, Unavailable> {
     let mut state = State::default();
-    advance(&mut state, segment).map_err(AppendError::from)?;
+    for segment in segments {
+        if segment.entries.is_empty() {
+            return Err(Unavailable(AppendError::Refused("a log begins with at least one event".into())));
+        }
+        size::check_segment(segment.entries.iter().filter_map(Entry::body)).map_err(AppendError::from)?;
+        advance(&mut state, segment).map_err(AppendError::from)?;
+    }
     Ok(state)
 }

@@ -10,7 +10,7 @@ use crate::{
     append::{Appended, Backoff, append},
     claim::advance,
     follow::{read_all, retrying},
-    size,
+    size::{self, TransactionLimits},
 };
 
 /// Time for which one write is retried.
@@ -151,7 +151,7 @@ pub async fn decide<S: Storage, E>(
         };
         let mut after = state.clone();
         let mut segments = Vec::new();
-        for bodies in size::into_segments(bodies).map_err(AppendError::from)? {
+        for bodies in size::into_segments(bodies, TransactionLimits::ADDED).map_err(AppendError::from)? {
             let new = Segment::new(after.next(), writer.clone(), 0, storage.now(), bodies);
             let segment = Segment { batch: batch.clone(), ..new };
             advance(&mut after, &segment).map_err(AppendError::from)?;

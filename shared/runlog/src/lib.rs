@@ -35,7 +35,7 @@ pub use dynamo::{DynamoStorage, TransactionRows};
 pub use follow::{Follow, Poll, page, read_all};
 pub use segment::{LogKey, MAX_BYTES, MAX_EVENTS, Segment, WriterId};
 pub use settings::Settings;
-pub use size::{EventsTooLarge, MAX_SEGMENTS, check_size};
+pub use size::{EventsTooLarge, MAX_FIRST_BYTES, MAX_FIRST_SEGMENTS, MAX_SEGMENTS, check_size};
 pub use storage::{AppendError, Consistency, ReadError, SegmentPage, Storage};
 pub use waiting::{Lease, WAIT_CHECK, Waiting};
 pub use writer::{Finish, Signals, Stopped, Writer};

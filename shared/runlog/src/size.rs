@@ -16,6 +16,11 @@ const _: () = assert!(2 * LARGEST <= MAX_BYTES);
 /// Limit of the segments that one transaction stores. It leaves room for rows: DynamoDB allows 4 MB and 100 writes.
 pub const MAX_SEGMENTS: usize = 4;
 
+/// Limit of the segments with which a log begins, and of their bytes. They leave room for the few rows of a new run.
+pub const MAX_FIRST_SEGMENTS: usize = 56;
+/// As [`MAX_FIRST_SEGMENTS`], in bytes.
+pub const MAX_FIRST_BYTES: usize = 3_200_000;
+
 /// Events are too large to be stored. None of them was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -48,14 +53,31 @@ pub(crate) fn check_segment<'a>(bodies: impl IntoIterator<Item = &'a Body>) -> R
     check(sizes.len(), sizes.iter().sum(), MAX_BYTES)
 }
 
+/// The limits of the segments that one transaction stores.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TransactionLimits {
+    segments: usize,
+    bytes: usize,
+}
+
+impl TransactionLimits {
+    /// For events that are added to a log.
+    pub(crate) const ADDED: Self = Self { segments: MAX_SEGMENTS, bytes: MAX_SEGMENTS * MAX_BYTES };
+    /// For the events with which a log begins.
+    pub(crate) const FIRST: Self = Self { segments: MAX_FIRST_SEGMENTS, bytes: MAX_FIRST_BYTES };
+}
+
 /// Distributes the events of a transaction to segments. There is at least one.
 ///
 /// # Errors
 /// [`EventsTooLarge`] if an event is too large for a log, or there are too many.
-pub(crate) fn into_segments(bodies: Vec<Body>) -> Result<Vec<Vec<Body>>, EventsTooLarge> {
+pub(crate) fn into_segments(
+    bodies: Vec<Body>,
+    limits: TransactionLimits,
+) -> Result<Vec<Vec<Body>>, EventsTooLarge> {
     let mut segments = vec![Vec::new()];
     let mut bytes_of_last = 0;
-    let mut all = EventsTooLarge { events: bodies.len(), bytes: 0, max_bytes: MAX_SEGMENTS * MAX_BYTES };
+    let mut all = EventsTooLarge { events: bodies.len(), bytes: 0, max_bytes: limits.bytes };
     for body in bodies {
         let bytes = body.encoded_bytes();
         check(1, bytes, LARGEST)?;
@@ -72,7 +94,8 @@ pub(crate) fn into_segments(bodies: Vec<Body>) -> Result<Vec<Vec<Body>>, EventsT
         }
         bytes_of_last += bytes;
     }
-    if segments.len() > MAX_SEGMENTS { Err(all) } else { Ok(segments) }
+    let fits = segments.len() <= limits.segments && all.bytes <= limits.bytes;
+    if fits { Ok(segments) } else { Err(all) }
 }
 
 fn check(events: usize, bytes: usize, max_bytes: usize) -> Result<(), EventsTooLarge> {

@@ -264,3 +264,62 @@ async fn a_run_is_run_again_beside_itself() {
     let unknown = format!("/api/runs/{}/replay", RunId::new());
     assert_eq!(deployment.send(&request("POST", &unknown, &ada).json(&json!({}))).await.status, 404);
 }
+
+#[tokio::test]
+async fn a_run_is_run_again_from_an_event() {
+    let deployment = Deployment::new().await;
+    let ada = deployment.sign_up("ada@example.com").await;
+    let run = RunId::new();
+    deployment.complete(&ada, run).await;
+    let path = format!("/api/runs/{run}/replay");
+    let replay = async |body: Value| deployment.send(&request("POST", &path, &ada).json(&body)).await;
+    let body = json!({
+        "from": 3, "input": "Why?", "model": "demo", "parameters": {"seed": 7}, "on_conflict": "enqueue",
+    });
+    let row = replay(body.clone()).await.json();
+    assert_eq!(row["replay"], json!({"run_id": run, "seq": 3}));
+    assert_eq!((&row["status"], &row["parameters"]), (&json!("pending"), &json!({"seed": 7})));
+    let again = row["id"].as_str().unwrap().parse().unwrap();
+    let bodies = log(&deployment, &ada, again).await;
+    assert_eq!(bodies.len(), 2, "before the first event there is only the task: {bodies:?}");
+
+    for (from, nearest) in [(2, json!([3])), (5, json!([3])), (1_000, json!([3]))] {
+        let refused = replay(json!({"from": from, "on_conflict": "enqueue"})).await;
+        let problem = refused.json();
+        assert_eq!((refused.status.as_u16(), refused.code().as_str()), (422, "validation_failed"), "{from}");
+        assert_eq!((&problem["nearest"], &problem["errors"][0]["pointer"]), (&nearest, &json!("#/from")));
+    }
+    for from in [json!(-1), json!("3"), json!(1.5)] {
+        assert_eq!(replay(json!({"from": from})).await.status, 422, "{from}");
+    }
+    let keyed = |body: &Value| request("POST", &path, &ada).header("idempotency-key", "again").json(body);
+    let first = deployment.send(&keyed(&body)).await;
+    let second = deployment.send(&keyed(&body)).await;
+    assert_eq!((second.json(), second.header("idempotency-replayed")), (first.json(), "true"));
+    let other = deployment.send(&keyed(&json!({"on_conflict": "enqueue"}))).await;
+    assert_eq!(other.status, 422, "the key belongs to another request");
+}
+
+#[tokio::test]
+async fn a_turn_of_another_project_is_no_place_for_a_run() {
+    let deployment = Deployment::new().await;
+    let ada = deployment.sign_up("ada@example.com").await;
+    let run = RunId::new();
+    deployment.complete(&ada, run).await;
+    let projects = Projects::new(deployment.engine().store(), ada.tenant());
+    let message = projects.latest_messages(project_of(&deployment, &ada, run).await, 10).await.unwrap()[0].id;
+    let other = deployment.project(&ada).await;
+    let create = |after: Value| {
+        let body = json!({"project_id": other, "input": "Hi.", "after": after});
+        request("POST", "/api/runs", &ada).json(&body)
+    };
+    let replay =
+        request("POST", &format!("/api/runs/{run}/replay"), &ada).json(&json!({"project_id": other}));
+    let nowhere = request("POST", "/api/runs", &ada).json(&json!({"input": "Hi.", "after": run}));
+    for event in [create(json!(run)), create(json!(message)), nowhere, replay] {
+        let refused = deployment.send(&event).await;
+        assert_eq!((refused.status.as_u16(), refused.code().as_str()), (422, "validation_failed"));
+        assert!(refused.text().contains("no such run or message"), "{}", refused.text());
+    }
+    assert_eq!(projects.get(other).await.unwrap().head, None);
+}

@@ -30,7 +30,7 @@ async fn asking(caller: &Caller, background: bool) -> (String, String) {
     (run, row["interrupts"][0]["id"].as_str().unwrap().to_owned())
 }
 
-async fn resume(
+pub(crate) async fn resume(
     caller: &Caller,
     run: &str,
     question: &str,

@@ -140,7 +140,11 @@ fn what_was_not_read_yet_is_cut_where_it_was_cut_before() {
 fn without_tools_earlier_turns_have_no_calls() {
     let earlier = RunMessages::of(&run(Vec::new()), false);
     let turn = Turn { at: at(1), messages: earlier.iter().cloned().collect() };
-    let child = TranscriptEntry::Child { name: "s".into(), ended: ChildEnd::Result("found".into()) };
+    let child = TranscriptEntry::Child {
+        run: RunId::from_bits(1),
+        name: "s".into(),
+        ended: ChildEnd::Result("found".into()),
+    };
     let state = State { transcript: vec![user("Go."), child], ..State::default() };
     let conversation = Conversation::of(vec![turn], &[], &state);
     assert_eq!(conversation.messages(false).len(), 4, "the task, the new task, and a report of a child");

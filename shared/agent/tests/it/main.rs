@@ -15,6 +15,7 @@ mod parameters;
 mod plans;
 mod readers;
 mod rebuild;
+mod replays;
 mod runs;
 mod scripted;
 mod sequences;

@@ -6,8 +6,8 @@ use std::sync::{
 };
 
 use futures::future::BoxFuture;
-use sequent_agent::{Engine, SentRequest, execute, sent_context};
-use sequent_conversation::NewRun;
+use sequent_agent::{Engine, SentContext, SentRequest, execute, sent_context};
+use sequent_conversation::{NewRun, Runs};
 use sequent_core::{ProjectId, RunId};
 use sequent_event::{Body, Compaction, CompactionReason, Phase, RunOutcome, State};
 use sequent_model::{AbilityTable, Client, Config, Context, Request, config::Endpoint};
@@ -97,12 +97,18 @@ pub(crate) fn messages(request: &[u8]) -> Vec<Value> {
     request["messages"].as_array_mut().unwrap().drain(..).collect()
 }
 
+/// The request of a model call of the run, as far as it can be rebuilt.
+pub(crate) async fn context(bench: &Bench, run: RunId, step: Option<u32>) -> Option<SentContext> {
+    let project = Runs::new(bench.engine.store(), bench.tenant).get(run).await.unwrap().project_id;
+    sent_context(&bench.engine.storage, bench.key(run), Some(project), step).await.unwrap()
+}
+
 /// Rebuilds the request of every `nth` model call of the run, and sends it again: the server must get the same bytes.
 async fn check_rebuilt(bench: &Bench, server: &ScriptedServer, run: RunId, before: usize, nth: usize) {
     let sent = server.requests();
     let calls = u32::try_from(sent.len() - before).unwrap();
     for step in (1..=calls).step_by(nth) {
-        let context = sent_context(&bench.engine.storage, bench.key(run), Some(step)).await.unwrap().unwrap();
+        let context = context(bench, run, Some(step)).await.unwrap();
         assert_eq!((context.step, context.steps), (step, calls));
         let SentRequest::Exact { system, tools, must_call, parameters, output_schema, messages } =
             context.request
@@ -125,8 +131,7 @@ async fn check_rebuilt(bench: &Bench, server: &ScriptedServer, run: RunId, befor
         let index = before + step as usize - 1;
         assert!(again == sent[index], "step {step} is rebuilt byte for byte");
     }
-    let none = sent_context(&bench.engine.storage, bench.key(run), Some(calls + 1)).await.unwrap();
-    assert!(none.is_none());
+    assert!(context(bench, run, Some(calls + 1)).await.is_none());
 }
 
 #[tokio::test]
@@ -285,10 +290,7 @@ async fn a_request_whose_conversation_was_changed_since_is_not_shown() {
     let project = bench.project().await.id;
     let (first, _) = run(&bench, project, "First?").await;
     let (second, _) = run(&bench, project, "Second?").await;
-    let shown = async || {
-        let context = sent_context(&bench.engine.storage, bench.key(second.run), None).await;
-        context.unwrap().unwrap().request
-    };
+    let shown = async || context(&bench, second.run, None).await.unwrap().request;
     assert!(matches!(shown().await, SentRequest::Exact { messages, .. } if messages.len() == 3));
     let place = key::message(bench.tenant, project, 0, first.run, 1);
     bench.engine.store().delete(&place).await.unwrap();

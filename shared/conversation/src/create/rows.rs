@@ -14,7 +14,7 @@ use sequent_tables::{
 use super::{CLAIM, NewRun, PARENT, PROJECT, RESERVATION, configuration};
 use crate::{
     Continues, Error, Message, Project, ProjectName, Run, RunCost, RunOptions, RunStatus, RunStore,
-    TokenUsage, outbox::queued, tree::Position, turn,
+    TokenUsage, outbox::queued, replies::prompt_ordinal, tree::Position, turn,
 };
 
 /// The place of a new run among the runs of its project.
@@ -72,14 +72,15 @@ impl NewRows {
             let require_parent = Write::require(&key::run(new.tenant, parent.run)).when(is_owned);
             return Ok(Self(vec![(require_parent, Some(PARENT)), (Write::insert(run), None)]));
         }
-        let said = SentMessage { id: message_id, content: new.content.clone() };
-        let message = Message::of_person(&pending, &said);
-        let place = key::message(new.tenant, new.project, lineage.depth, new.run, 0);
-        let mut rows = Self(vec![
-            (project(new, position, now, initial)?, Some(PROJECT)),
-            (Write::insert(run), None),
-            (Write::put(Row::new(&place, &message)?), None),
-        ]);
+        let mut rows =
+            Self(vec![(project(new, position, now, initial)?, Some(PROJECT)), (Write::insert(run), None)]);
+        let task = SentMessage { id: message_id, content: new.content.clone() };
+        let kept = new.replay.iter().flat_map(|replay| replay.messages());
+        for (earlier, said) in [task].into_iter().chain(kept).enumerate() {
+            let ordinal = prompt_ordinal(earlier);
+            let place = key::message(new.tenant, new.project, lineage.depth, new.run, ordinal);
+            rows.push(Write::put(Row::new(&place, &Message::of_person(&pending, &said))?));
+        }
         if initial == InitialState::Waiting {
             rows.push(Write::insert(turn::waiting_row(new.key(), new.project, lineage)?));
         }
@@ -157,6 +158,7 @@ fn pending(new: &NewRun, lineage: Lineage) -> Run {
         error: None,
         opens_project: new.new_project,
         lineage,
+        replay: new.replay.as_ref().map(|replay| replay.origin().into()),
         waiting: None,
         created_at: new.run.created_at(),
         started_at: None,

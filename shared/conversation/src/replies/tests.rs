@@ -67,6 +67,7 @@ fn run() -> Run {
         usage: TokenUsage::default(),
         cost: RunCost::default(),
         error: None,
+        replay: None,
         opens_project: false,
         lineage: sequent_event::Lineage::default(),
         waiting: None,

@@ -1,5 +1,7 @@
 //! A request to start a run: its message, its project, and the policy for a project that is busy.
 
+use std::sync::Arc;
+
 use sequent_billing::PricedRequest;
 use sequent_core::{MicroUsd, MissingScope, Principal, ProjectId, Scope};
 use sequent_event::CancelReason;
@@ -7,7 +9,7 @@ use sequent_model::ModelName;
 use sequent_tables::idempotency;
 use serde::{Deserialize, Serialize};
 
-use crate::{Continues, Prompt, RunOptions};
+use crate::{Continues, Prompt, ReplayedRun, RunOptions};
 
 /// The policy for a project that has a live run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,7 +45,7 @@ pub struct RunRequest {
     pub caller: Principal,
     /// The project that the run answers in.
     pub project: Destination,
-    /// The user's message.
+    /// The user's message, as it was accepted.
     pub prompt: Prompt,
     /// The model that answers. The default model if absent.
     pub model: Option<ModelName>,
@@ -53,6 +55,8 @@ pub struct RunRequest {
     pub on_conflict: OnConflict,
     /// The place in the conversation.
     pub continues: Continues,
+    /// The run that is run again, if any.
+    pub replay: Option<Arc<ReplayedRun>>,
     /// The idempotency key of the request. A retry with the same key leads to the same run.
     pub idempotency: Option<idempotency::Request>,
 }

@@ -63,6 +63,7 @@ impl Bench {
             options: RunOptions::default(),
             on_conflict: OnConflict::Reject,
             continues: Continues::Head,
+            replay: None,
             idempotency: None,
         }
     }

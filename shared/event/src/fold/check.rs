@@ -14,14 +14,16 @@ impl State {
             Body::RunClaimed { epoch, .. } if *epoch != self.epoch + 1 => {
                 return Err(InvalidEvent::Epoch { current: self.epoch, found: *epoch });
             }
-            Body::RunClaimed { .. } | Body::UserMessage { .. } | Body::CancelRequested { .. } => true,
+            Body::RunClaimed { .. } | Body::CancelRequested { .. } => !self.is_copying(),
+            Body::UserMessage { .. } => true,
             Body::ClarificationAnswered(answer) => {
-                self.is_interrupted() && self.open_interrupts().any(|open| open.id == answer.interrupt_id)
+                (self.is_interrupted() || self.is_copying())
+                    && self.open_interrupts().any(|open| open.id == answer.interrupt_id)
             }
             Body::ArtifactCreated(Artifact { job_id: Some(job), .. }) => self.is_open_job(*job),
             Body::EntityExtracted(entity) => self.is_open_job(entity.job_id),
             Body::JobFinished(end) => self.is_open_job(end.job_id) && end.run == self.stage(),
-            Body::RunConfigured(_) => self.phase == Phase::Pending,
+            Body::RunConfigured(_) => self.phase == Phase::Pending && !self.is_copying(),
             Body::RunStarted { .. } => self.epoch > 0 && self.phase != Phase::Running,
             // A run that is cancelled before its first execution ends without one.
             Body::RunFinished { outcome, .. } => {
@@ -30,7 +32,7 @@ impl State {
                     && self.lists_open_questions(outcome)
             }
             Body::RunError { .. } => self.epoch > 0,
-            _ if self.phase != Phase::Running => false,
+            _ if self.phase != Phase::Running && !self.is_copying() => false,
             Body::TextMessageStart { .. } => self.open.is_none(),
             Body::TextMessageContent { message_id, .. } | Body::TextMessageEnd { message_id } => {
                 self.open.as_ref().is_some_and(|open| open.id == *message_id && !open.reasoning)

@@ -20,13 +20,17 @@ impl State {
             Body::UsageRecorded(_) => false,
             _ => self.call_in_flight,
         };
+        let is_copy = self.is_copying();
         match body {
             Body::RunClaimed { epoch, reason, .. } => {
                 self.epoch = *epoch;
                 self.origin = None; // the new owner asks for the response again
                 self.stalled_owners += u32::from(*reason == ClaimReason::TakeOver);
             }
-            Body::RunConfigured(configuration) => self.configuration = configuration.clone(),
+            Body::RunConfigured(configuration) => {
+                self.copied_through = configuration.copied_through(self.next());
+                self.configuration = configuration.clone();
+            }
             Body::RunStarted { thread_id, run_id, parent_run_id } => {
                 self.phase = Phase::Running;
                 self.project = Some(*thread_id);
@@ -100,13 +104,16 @@ impl State {
             Body::SourceCited(citation) => self.citations.push(citation.clone()),
             Body::ArtifactCreated(artifact) => self.artifacts.push(artifact.clone()),
             Body::WebsiteGenerationDone { artifact_id, .. } => self.website = Some(*artifact_id),
-            Body::JobEnqueued(job) => self.jobs.push(RunJob { job: job.clone(), ended: None }),
+            Body::JobEnqueued(job) => {
+                self.copied_jobs += usize::from(is_copy);
+                self.jobs.push(RunJob { job: job.clone(), ended: None });
+            }
             Body::JobFinished(end) => {
                 // The row of a run that has ended is final.
-                if end.run != RunStage::Ended {
+                if end.run != RunStage::Ended && !is_copy {
                     self.totals.add(&end.usage);
                 }
-                self.usage_may_grow |= end.usage_may_grow;
+                self.usage_may_grow |= end.usage_may_grow && !is_copy;
                 let ended = self.jobs.iter_mut().find(|task| task.job.job_id == end.job_id);
                 ended.into_iter().for_each(|task| task.ended = Some(end.clone()));
             }
@@ -124,21 +131,21 @@ impl State {
                 }
             }
             Body::SubagentStarted { subagent_run_id, name, .. } => {
+                self.copied_children += usize::from(is_copy);
                 self.children.push(Child { run: *subagent_run_id, name: name.clone(), ended: None });
             }
             Body::SubagentFinished { subagent_run_id, result, usage } => {
                 self.child_ended(*subagent_run_id, ChildEnd::Result(result.clone()), usage);
             }
             Body::SubagentError { subagent_run_id, message, code, usage, usage_may_grow } => {
-                self.usage_may_grow |= *usage_may_grow;
+                self.usage_may_grow |= *usage_may_grow && !is_copy;
                 let ended = ChildEnd::Failure { code: code.clone(), message: message.clone() };
                 self.child_ended(*subagent_run_id, ended, usage);
             }
             Body::UsageRecorded(usage) => {
-                self.totals.count(usage);
+                self.count(usage, usage.is_of_response());
                 let origin = self.take_origin(usage);
                 if usage.is_of_response() {
-                    self.model_calls += 1;
                     self.measure(usage);
                     self.new_compactions = 0;
                     self.respond(usage.messages_told, usage.is_of_cut_response(), origin);
@@ -155,6 +162,14 @@ impl State {
         }
     }
 
+    /// Counts a model call of this run. A copied one counts for the run that has made it.
+    fn count(&mut self, usage: &Usage, is_response: bool) {
+        if !self.is_copying() {
+            self.totals.count(usage);
+            self.model_calls += u32::from(is_response);
+        }
+    }
+
     /// Keeps what the provider says about the size of the request, unless it says nothing.
     fn measure(&mut self, usage: &Usage) {
         let request = usage.request.as_ref().filter(|_| !usage.estimated && usage.input_tokens > 0);
@@ -165,8 +180,7 @@ impl State {
 
     fn compact(&mut self, compaction: &Compaction) {
         if let Some(usage) = &compaction.usage {
-            self.totals.count(usage);
-            self.model_calls += 1;
+            self.count(usage, true);
         }
         self.compactions.push(compaction.clone());
         self.new_compactions += 1;
@@ -187,9 +201,12 @@ impl State {
     }
 
     fn child_ended(&mut self, run: RunId, ended: ChildEnd, usage: &Totals) {
-        self.totals.add(usage);
+        if !self.is_copying() {
+            self.totals.add(usage);
+        }
         if let Some(child) = self.children.iter_mut().find(|child| child.run == run) {
-            self.transcript.push(TranscriptEntry::Child { name: child.name.clone(), ended: ended.clone() });
+            let name = child.name.clone();
+            self.transcript.push(TranscriptEntry::Child { run, name, ended: ended.clone() });
             child.ended = Some(ended);
         }
     }

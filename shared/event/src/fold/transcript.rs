@@ -1,6 +1,6 @@
 //! The transcript: messages, calls and results in the order in which a model has to read them.
 
-use sequent_core::MessageId;
+use sequent_core::{MessageId, RunId};
 
 use super::{ChildEnd, ResponseOrigin, State, TextMessage};
 use crate::UserContent;
@@ -31,7 +31,7 @@ pub enum TranscriptEntry {
     /// The run stops working on a step: the step is done, or the run is about to wait.
     StepOver,
     /// A child run ended. `name` is the step, or the tool, that it worked on.
-    Child { name: String, ended: ChildEnd },
+    Child { run: RunId, name: String, ended: ChildEnd },
 }
 
 /// A call of a tool.

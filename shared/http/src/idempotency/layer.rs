@@ -1,6 +1,6 @@
 //! Idempotency for JSON routes: the response is stored and repeated.
 
-use std::{panic::AssertUnwindSafe, time::Duration};
+use std::{convert::Infallible, panic::AssertUnwindSafe, time::Duration};
 
 use axum::{
     body::Body,
@@ -10,7 +10,7 @@ use axum::{
 };
 use bytes::Bytes;
 use futures::FutureExt as _;
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode, request::Parts};
 use http_body_util::BodyExt as _;
 use sequent_core::{Code, Timestamp};
 use sequent_tables::{
@@ -30,10 +30,18 @@ const KEPT: [&str; 6] = ["content-type", "location", "content-location", "etag",
 /// The lifetime of a claim if the invocation has no deadline, as in tests.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
 
-/// The key of the record that will contain the response. The layer adds it to the extensions of the request, for a handler
-/// whose response quotes something that can be deleted.
-#[derive(Debug, Clone)]
-pub struct StoredResponse(pub Key);
+/// The keys of the rows that will quote the response: that of the record, if the request has an idempotency key. For a handler
+/// whose response contains something that can be deleted: the rows are deleted with it.
+#[derive(Debug, Clone, Default)]
+pub struct Quotes(pub Vec<Key>);
+
+impl<S: Sync> FromRequestParts<S> for Quotes {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(parts.extensions.get::<Self>().cloned().unwrap_or_default())
+    }
+}
 
 /// Middleware for `axum::middleware::from_fn` on routes that accept an `Idempotency-Key`.
 ///
@@ -71,7 +79,7 @@ async fn once(key: IdempotencyKey, request: Request, next: Next) -> Result<Respo
     let route = parts.extensions.get::<MatchedPath>().map_or(parts.uri.path(), MatchedPath::as_str);
     let keyed = key.request(caller.tenant, &format!("{} {route}", parts.method), payload);
 
-    let record = StoredResponse(keyed.record.clone());
+    let record = Quotes(vec![keyed.record.clone()]);
     let now = Timestamp::now();
     let deadline = context.deadline().unwrap_or(now + DEFAULT_DEADLINE);
     let claim = match claim(store, keyed, now, deadline).await? {

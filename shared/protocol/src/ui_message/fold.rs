@@ -56,7 +56,7 @@ pub enum FoldedPart {
     },
     DataSequentEvent {
         id: String,
-        data: Event,
+        data: Box<Event>,
     },
     #[serde(untagged)]
     Tool(FoldedTool),
@@ -198,7 +198,7 @@ impl FoldedMessage {
                 self.parts.push(FoldedPart::SourceUrl { source_id, url, title });
             }
             Chunk::DataSequentEvent { id: Some(id), data, transient: false } => {
-                self.parts.push(FoldedPart::DataSequentEvent { id, data });
+                self.parts.push(FoldedPart::DataSequentEvent { id, data: Box::new(data) });
             }
             Chunk::DataSequentEvent { .. }
             // The input is complete before a call can be a part of a message that has ended.

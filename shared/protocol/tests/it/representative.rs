@@ -1,6 +1,6 @@
 //! One run with events of many types, in each protocol.
 
-use sequent_event::{Body, Event, Role, RunOutcome};
+use sequent_event::{Body, Configuration, Event, Replay, Role, RunOutcome, copies};
 use sequent_protocol::{event_source, native, sse::Frame, ui_message};
 
 use crate::generator::{Log, run, usage};
@@ -222,4 +222,66 @@ fn ui_message_shows_steps_tools_and_text() {
 
     data: [DONE]
     "#);
+}
+
+/// The log of a run that begins with a call of another one and its result.
+fn replay() -> Vec<Event> {
+    let tool_call_id = "call_1".to_owned();
+    let mut source = Log::default();
+    source.prompt("What's the weather?");
+    source.claim();
+    source.start();
+    source.push(Body::ToolCallStart {
+        tool_call_id: tool_call_id.clone(),
+        tool_call_name: "weather".into(),
+        parent_message_id: None,
+    });
+    source.push(Body::ToolCallEnd { tool_call_id: tool_call_id.clone() });
+    source.push(usage());
+    let message_id = source.fresh();
+    source.push(Body::ToolCallResult { message_id, tool_call_id, content: "clear".into() });
+    let copies = copies(&source.events, None);
+    let replay = Replay { run_id: run(), seq: Some(source.state.last), copied: copies.len() as u64 };
+    let mut log = Log::default();
+    log.push(Body::RunConfigured(Configuration {
+        replay: Some(Box::new(replay)),
+        ..Configuration::default()
+    }));
+    log.prompt("What's the weather?");
+    for copy in copies {
+        assert!(log.push(copy));
+    }
+    log.claim();
+    log.start();
+    let message_id = log.say(&["Clear."]);
+    log.push(Body::TextMessageEnd { message_id });
+    log.push(usage());
+    log.finish(RunOutcome::Success);
+    log.events
+}
+
+#[test]
+fn a_replay_shows_first_what_it_keeps_and_counts_only_its_own_calls() {
+    let mut projector = ui_message::Projector::new(run());
+    let chunks: Vec<serde_json::Value> = replay()
+        .iter()
+        .flat_map(|event| projector.push(event))
+        .map(|chunk| serde_json::to_value(chunk).unwrap())
+        .collect();
+    let types: Vec<&str> = chunks.iter().map(|chunk| chunk["type"].as_str().unwrap()).collect();
+    let copied = ["tool-input-start", "tool-input-available", "tool-output-available"];
+    let own = ["text-start", "text-delta", "text-end", "message-metadata"];
+    let expected = [
+        &["start", "start-step"][..],
+        &copied,
+        &["finish-step", "start", "start-step"],
+        &own,
+        &["finish-step", "finish"],
+    ];
+    assert_eq!(types, expected.concat());
+    let usage = chunks.iter().find(|chunk| chunk["type"] == "message-metadata").unwrap();
+    assert_eq!(usage["messageMetadata"]["usage"]["inputTokens"], 12);
+    let mut projector = event_source::Projector::new(run());
+    let answer = text(replay().iter().flat_map(|event| projector.push(event)));
+    assert!(answer.ends_with("event: end\ndata: {\"content\":\"Clear.\"}\n\n"), "{answer}");
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use sequent_event::Body;
 use sequent_runlog::{
-    AppendError, MAX_EVENTS, MAX_SEGMENTS, Settings, append_control, create, create_claimed, decide,
+    AppendError, MAX_EVENTS, MAX_FIRST_BYTES, MAX_FIRST_SEGMENTS, MAX_SEGMENTS, Settings, append_control,
+    create, create_claimed, decide,
 };
 use tokio::time::Instant;
 
@@ -15,14 +16,15 @@ const SETTINGS: fn() -> Settings =
     || Settings { patience: Duration::from_millis(500), ..Settings::default() };
 
 #[tokio::test(start_paused = true)]
-async fn the_first_events_of_a_log_must_be_valid_and_fit_a_segment() {
+async fn the_first_events_of_a_log_must_be_valid_and_fit_a_transaction() {
     let table = Table::calm(1);
     let process = table.process(0);
     let large = Body::Custom { name: "large".into(), value: "x".repeat(300_000).into() };
     let refusals = [
         (vec![], "refused"),
         (vec![message_start()], "invalid"),
-        (vec![question(); MAX_EVENTS + 1], "too large"),
+        (vec![question(); MAX_FIRST_SEGMENTS * MAX_EVENTS + 1], "too large"),
+        (vec![note(); MAX_FIRST_BYTES / 90_000 + 1], "too large"),
         (vec![large], "too large"),
     ];
     for (bodies, expected) in refusals {
@@ -33,6 +35,33 @@ async fn the_first_events_of_a_log_must_be_valid_and_fit_a_segment() {
     let opened = create_claimed(&process, key(), SETTINGS(), vec![], after, Rows::default(), None).await;
     assert_eq!(kind(&opened.unwrap_err().0), "too large");
     assert!(table.segments().is_empty());
+}
+
+/// A large event.
+fn note() -> Body {
+    Body::UserMessage {
+        message_id: crate::memory::MESSAGE,
+        content: "x".repeat(90_000).into(),
+        by: None,
+        model: None,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_begins_with_as_many_segments_as_its_first_events_take() {
+    let table = Table::calm(1);
+    let process = table.process(0);
+    let bodies: Vec<Body> = (0..6).map(|_| note()).chain(vec![question(); 3 * MAX_EVENTS]).collect();
+    create(&process, key(), SETTINGS(), bodies.clone(), Rows::default()).await.unwrap();
+    let segments = table.segments();
+    assert!(segments.len() > 3 && segments.iter().all(|segment| segment.entries.len() <= MAX_EVENTS));
+    assert!(
+        segments.windows(2).all(|two| two[0].batch == two[1].batch && two[1].first == two[0].last().next())
+    );
+    let stored: Vec<Body> = table.events().iter().filter_map(|event| event.body().cloned()).collect();
+    assert_eq!(stored, bodies);
+    let again = create(&process, key(), SETTINGS(), vec![question()], Rows::default()).await;
+    assert!(matches!(again.unwrap_err().0, AppendError::Conflict(_)));
 }
 
 fn kind(error: &AppendError) -> &'static str {

@@ -156,9 +156,11 @@ fn runs() -> Vec<Entry> {
         entry("POST /api/runs/{id}/cancel", "id", |of| each_run(of, "/cancel")),
         entry(
             "POST /api/runs/{id}/replay",
-            "Idempotency-Key id input artifact_id data name text type model on_conflict",
+            "Idempotency-Key id from project_id input artifact_id data name text type model on_conflict parameters \
+             temperature top_p max_output_tokens stop reasoning_effort seed",
             |of| {
-                let body = json!({"input": QUESTION, "on_conflict": "enqueue"});
+                let body =
+                    json!({"input": QUESTION, "on_conflict": "enqueue", "project_id": of.project, "from": 4});
                 each_run(of, "/replay").into_iter().map(|call| call.body(body.clone())).collect()
             },
         ),
