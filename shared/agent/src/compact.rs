@@ -144,7 +144,8 @@ impl Sent {
 }
 
 fn fixed(prepared: &Prepared) -> u64 {
-    text_tokens(&prepared.offer.system) + tools_tokens(&prepared.offer.tools) + PURPOSE_TOKENS
+    let system = prepared.request.system.as_deref().unwrap_or_default();
+    text_tokens(system) + tools_tokens(&prepared.offer.tools) + PURPOSE_TOKENS
 }
 
 /// The conversation, and what was read of its earlier turns. A child has only its task.

@@ -2,7 +2,8 @@
 //!
 //! A log says what was said and done, but the instructions belong to a build, and the tools to a deployment and to the MCP
 //! servers of a tenant. Both change. So each distinct pair is a row of the tenant, and the record of each request names it.
-//! It is not an event: clients follow logs, and instructions are not theirs to read.
+//! It is not an event: clients that follow logs have no use for it. The schema that a caller chose is no part of it: the log of
+//! the run has it, and is deleted with the conversation.
 
 use std::{
     collections::BTreeSet,

@@ -117,12 +117,13 @@ async fn request(
     if digest_of(&messages) != record.messages || offer.digest() != record.offer {
         return Ok(SentRequest::Changed);
     }
+    let output_schema = purpose.and_then(|purpose| output::schema(state, purpose));
     Ok(SentRequest::Exact {
-        system: offer.system,
+        system: prompt::with_schema(&offer.system, output_schema),
         tools: offer.tools,
         must_call: purpose.is_some_and(Purpose::must_call),
         parameters: Box::new(purpose.map(|_| prompt::parameters(state)).unwrap_or_default()),
-        output_schema: purpose.and_then(|purpose| output::schema(state, purpose)).cloned(),
+        output_schema: output_schema.cloned(),
         messages,
     })
 }

@@ -1,8 +1,9 @@
 //! Answers that have to be JSON of a schema.
 
-use sequent_agent::execute;
+use sequent_agent::{SentRequest, execute, sent_context};
 use sequent_conversation::{Message, MessageRole, NewRun, RunOptions, RunStatus};
 use sequent_event::{Body, Phase};
+use sequent_tables::key;
 use serde_json::{Value, json};
 
 use crate::{
@@ -74,4 +75,18 @@ async fn a_second_answer_that_does_not_match_ends_the_run_with_an_error() {
     assert_eq!(code, "output_invalid");
     assert!(message.contains("missing properties `city`"), "{message}");
     assert_eq!(server.asked().len(), 2);
+}
+
+#[tokio::test]
+async fn the_schema_is_a_part_of_the_request_and_not_of_the_stored_instructions() {
+    let (server, bench, asking) = run(&["{\"city\": \"Paris\"}"]).await;
+    let events = bench.events(asking.run).await;
+    let usage = events.iter().find_map(|event| event.body().and_then(Body::usage)).unwrap();
+    let offer = key::offer(bench.tenant, &usage.request.as_ref().unwrap().offer);
+    let row = bench.engine.store().get_item(&offer).await.unwrap().unwrap();
+    assert!(!format!("{row:?}").contains("city"), "it would outlast the conversation: {row:?}");
+    let key = bench.key(asking.run);
+    let sent = sent_context(&bench.engine.storage, key, Some(asking.project), None).await.unwrap().unwrap();
+    let SentRequest::Exact { system, .. } = sent.request else { panic!("{:?}", sent.request) };
+    assert_eq!(json!(system), server.asked()[0]["messages"][0]["content"]);
 }
