@@ -85,10 +85,15 @@ impl ChatRequest {
             return chats::destination(app, caller, id).await;
         }
         let mut answers = self.messages.iter().rev().filter(|message| message.role == "assistant");
-        match answers.find_map(|answer| answer.id.as_deref()?.parse::<RunId>().ok()) {
-            Some(run) => Ok(Destination::Project(app.runs_of(caller).get_for_caller(run).await?.project_id)),
-            None => Ok(Destination::or_new(None)),
-        }
+        let of_run =
+            |answer: &UiMessage| Some((answer.id.as_deref()?.parse::<RunId>().ok()?, answer.project()));
+        let Some((run, project)) = answers.find_map(of_run) else { return Ok(Destination::or_new(None)) };
+        // Several projects may share the run.
+        let project = match project {
+            Some(project) => project,
+            None => app.runs_of(caller).get_for_caller(run).await?.project_id,
+        };
+        Ok(Destination::Project(project))
     }
 
     async fn accept(&self, app: &App, caller: &Principal) -> Result<Question, Problem> {
@@ -234,8 +239,8 @@ pub(crate) async fn send(
     key: Option<IdempotencyKey>,
     UnlabelledJson(body): UnlabelledJson<ChatRequest>,
 ) -> Result<Response, Problem> {
-    let payload = serde_json::to_vec(&body).map_err(Problem::internal)?;
-    let payload = PayloadHash::of("POST", "/api/chat", &payload);
+    let tenant = caller.tenant;
+    let idempotency = IdempotencyKey::of_run(key, tenant, "chat", "/api/chat", &body)?;
     let Question { prompt, starter } = body.accept(&app, &caller).await?;
     let project = body.destination(&app, &caller).await?;
     let continues = body.continues(&app, &caller, &project).await?;

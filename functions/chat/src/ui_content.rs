@@ -2,7 +2,7 @@
 
 use sequent_attachments::{ContentPart, InlineFile, MessageContent};
 use sequent_conversation::Prompt;
-use sequent_core::{ArtifactId, Code};
+use sequent_core::{ArtifactId, Code, ProjectId};
 use sequent_http::Problem;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -23,6 +23,10 @@ pub(crate) struct UiMessage {
     /// The text, in the format of older versions.
     #[serde(default)]
     content: Option<String>,
+    /// The metadata of an answer, as it was sent: `projectId` names the chat. Others are ignored.
+    #[serde(default, skip_serializing)]
+    #[schema(value_type = Option<Object>)]
+    metadata: Option<Value>,
 }
 
 /// A part of a message.
@@ -39,6 +43,11 @@ struct UiPart {
 }
 
 impl UiMessage {
+    /// Returns the project that the metadata names.
+    pub(crate) fn project(&self) -> Option<ProjectId> {
+        self.metadata.as_ref()?.get("projectId")?.as_str()?.parse().ok()
+    }
+
     /// Returns the content of the message.
     ///
     /// # Errors

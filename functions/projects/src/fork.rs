@@ -28,7 +28,8 @@ pub(crate) struct ForkProject {
 /// Fork a conversation.
 ///
 /// Creates a project that begins with the branch of this one up to a turn. The two share the runs of that branch, and either may
-/// be deleted. A run of the branch that has not ended is refused with `run_in_progress`.
+/// be deleted. A run of the branch that has not ended is refused with `run_in_progress`. A fork begins with at most 500 turns and
+/// 8 MB of messages.
 #[utoipa::path(
     post,
     path = "/api/projects/{id}/fork",

@@ -67,6 +67,9 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 }
 
 fn routed() -> OpenApiRouter<App> {
+    // A fork stores much for one request.
+    let fork = routes!(fork::fork_project).layer(from_fn(idempotency::layer));
+    let fork = scoped(&[Scope::ProjectsWrite], fork).layer(Extension(Class::Chat));
     // The model call that finds a name costs money.
     let names = scoped(&[Scope::ProjectsWrite, Scope::Chat], routes!(title::generate_project_name));
     OpenApiRouter::with_openapi(openapi::base())
@@ -75,12 +78,9 @@ fn routed() -> OpenApiRouter<App> {
             &[Scope::ProjectsWrite],
             routes!(projects::create_project).layer(from_fn(idempotency::layer)),
         ))
-        .routes(scoped(
-            &[Scope::ProjectsWrite],
-            routes!(fork::fork_project).layer(from_fn(idempotency::layer)),
-        ))
         .routes(scoped(&[Scope::ProjectsRead], routes!(projects::get_project)))
         .routes(scoped(&[Scope::ProjectsWrite], routes!(projects::update_project, projects::delete_project)))
         .routes(scoped(&[Scope::ProjectsRead], routes!(messages::list_messages)))
+        .routes(fork)
         .routes(names.layer(Extension(Class::Chat)))
 }

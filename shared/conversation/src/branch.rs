@@ -8,15 +8,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sequent_core::{ProjectId, RunId, TenantId};
 use sequent_event::Lineage;
-use sequent_tables::{Item, Key, Page, PageRequest, Store, attribute_of, key};
+use sequent_tables::{InvalidCursor, Item, Key, Page, PageRequest, Store, attribute_of, key};
 
 use crate::{
     Error, Message, Project,
     tree::{lineage_of, located},
 };
 
-/// Rows that are read at a time to find the runs of one depth: a run has few messages.
+/// Rows that are read first to find the runs of one depth: most depths have one run, and a run has few messages.
 const ROWS_OF_DEPTH: u32 = 8;
+/// Reads for one page of rows. A page has fewer rows than it could, or none, if the others are all of other branches.
+const READS_OF_PAGE: usize = 20;
 
 /// A branch of a conversation.
 #[derive(Debug)]
@@ -24,6 +26,8 @@ pub(crate) struct Branch<'a> {
     store: &'a Store,
     tenant: TenantId,
     project: ProjectId,
+    /// The last run of the branch.
+    end: Option<RunId>,
     /// From the end to the beginning.
     stretches: Vec<Stretch>,
 }
@@ -101,7 +105,32 @@ impl<'a> Branch<'a> {
             };
             stretches.push(Stretch { branch, from: rest.depth, to });
         }
-        Ok(Self { store, tenant, project, stretches })
+        Ok(Self { store, tenant, project, end: lineage.after, stretches })
+    }
+
+    /// The branch of a list at this position, and the sort key at which the list continues. All pages of a list show the branch
+    /// of the first, also if the head moves meanwhile.
+    pub(crate) async fn at(
+        store: &'a Store,
+        tenant: TenantId,
+        project: ProjectId,
+        position: &str,
+    ) -> Result<(Branch<'a>, String), Error> {
+        let (end, sort_key) = position.split_once('/').ok_or(InvalidCursor)?;
+        let end: RunId = end.parse().map_err(|_| InvalidCursor)?;
+        let next = lineage_of(store, tenant, end).await?.next(end);
+        Ok((Self::before(store, tenant, project, next).await?, sort_key.to_owned()))
+    }
+
+    /// The position after the row with this sort key in the list of the branch: see [`at`](Self::at).
+    pub(crate) fn position(&self, sort_key: &str) -> String {
+        let end = self.end.map(|end| end.to_string()).unwrap_or_default();
+        format!("{end}/{sort_key}")
+    }
+
+    /// The runs that began the branches which this one consists of. Their rows lead to its beginning.
+    pub(crate) fn beginners(&self) -> impl Iterator<Item = RunId> {
+        self.stretches.iter().filter_map(|stretch| stretch.branch)
     }
 
     /// Reads the latest `limit` messages, oldest of them first.
@@ -136,12 +165,13 @@ impl<'a> Branch<'a> {
 
     /// Adds all runs of this depth.
     async fn add_siblings(&self, depth: u32, siblings: &mut Siblings) -> Result<(), Error> {
-        let list = PageRequest::new(key::messages(self.tenant, self.project)).oldest_first();
-        let list = list.limit(Some(ROWS_OF_DEPTH));
+        let mut list = PageRequest::new(key::messages(self.tenant, self.project)).oldest_first();
+        list = list.limit(Some(ROWS_OF_DEPTH));
         let prefix = key::depth_prefix(depth);
         let mut next = Some(prefix.clone());
         while let Some(position) = next {
             let page = self.store.page_items(&list.clone().after(position)).await?;
+            list = list.limit(Some(PageRequest::MAX_LIMIT));
             page.items.iter().for_each(|row| siblings.add(row));
             next = page.last_key().filter(|key| key.starts_with(&prefix)).map(str::to_owned);
         }
@@ -159,7 +189,9 @@ impl<'a> Branch<'a> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let mut rows: Vec<Item> = Vec::new();
         let mut list = list.oldest_first();
+        let mut reads = 0;
         loop {
+            reads += 1;
             let mut page = self.store.page_items(&list).await?;
             let items = std::mem::take(&mut page.items);
             items.iter().for_each(|row| siblings.add(row));
@@ -176,8 +208,8 @@ impl<'a> Branch<'a> {
             }
             match page.last_key().filter(|_| !is_past) {
                 None => return Ok(page.with_items(rows).at_end()),
-                Some(_) if rows.len() == limit => return Ok(page.with_items(rows)),
-                Some(next) => list = list.after(next),
+                Some(_) if rows.len() == limit || reads == READS_OF_PAGE => return Ok(page.with_items(rows)),
+                Some(next) => list = list.limit(Some(PageRequest::MAX_LIMIT)).after(next),
             }
         }
     }

@@ -7,7 +7,7 @@ use sequent_event::{InterruptAnswer, Seq};
 use sequent_runlog::{AppendError, EventsTooLarge, ReadError, Stopped, Unavailable};
 use sequent_tables::{Cancelled, InvalidCursor, idempotency::KeyTaken};
 
-use crate::{MAX_STEERING_MESSAGES, ReplayedRun, RunStatus};
+use crate::{MAX_STEERING_MESSAGES, NewFork, ReplayedRun, RunStatus, tree::MAX_BRANCHES};
 
 /// An operation on a project or a run failed.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +35,15 @@ pub enum Error {
     /// The conversation has no run that could be continued there.
     #[error("no such run or message in the conversation")]
     UnknownTurn,
+    /// The new run would continue this run, which the request rolls back.
+    #[error("{0} is rolled back, so it cannot be continued")]
+    ContinuesRolledBack(RunId),
+    /// The part of a conversation that a fork would begin with is too large.
+    #[error("the fork would begin with too much")]
+    ForkTooLarge,
+    /// The conversation has as many branches as it takes.
+    #[error("the conversation has {MAX_BRANCHES} branches")]
+    TooManyBranches,
     /// The model was not about to be asked after this event of the run's log, so the run cannot be run again from there. The
     /// positions are the last one before it and the first one after it from which it can.
     #[error("the model was not about to be asked there")]
@@ -117,6 +126,24 @@ impl ApiError for Error {
                 let detail =
                     "The conversation has no such run or message. Name one that its list of messages shows.";
                 ErrorDetails::new(Code::ValidationFailed, detail)
+            }
+            Self::ContinuesRolledBack(run) => {
+                let detail = "The run that `on_conflict: rollback` removes cannot be continued. Continue the run before it.";
+                ErrorDetails::new(Code::ValidationFailed, detail).with("run_id", run.to_string())
+            }
+            Self::ForkTooLarge => {
+                let max_mb = NewFork::MAX_BYTES / 1_000_000;
+                let detail = format!(
+                    "A fork begins with at most {} turns and {max_mb} MB of messages. Fork from an earlier turn.",
+                    NewFork::MAX_TURNS
+                );
+                ErrorDetails::new(Code::ValidationFailed, detail).at("/from", "must be an earlier turn")
+            }
+            Self::TooManyBranches => {
+                let detail = format!(
+                    "A conversation has at most {MAX_BRANCHES} branches. Continue one of them, or fork the conversation."
+                );
+                ErrorDetails::new(Code::TooManyBranches, detail).with("max_branches", MAX_BRANCHES)
             }
             Self::NoReplayPoint { before, after } => no_replay_point(*before, *after),
             Self::ReplayTooLarge { bytes, events } => {

@@ -96,12 +96,18 @@ impl<'a> History<'a> {
     ) -> Result<Page<M>, Error> {
         let store = self.storage.store();
         let row = Projects::new(store, self.tenant).get(project).await?;
-        let branch = match self.through {
-            Some(run) => Branch::through(store, self.tenant, &row, run).await?,
-            None => Branch::of_head(store, self.tenant, &row).await?,
-        };
         let list = PageRequest::new(key::messages(self.tenant, project)).limit(limit);
-        let BranchPage { mut rows, siblings } = branch.page(list.cursor(cursors, cursor)?, limit).await?;
+        let list = list.cursor(cursors, cursor)?;
+        let position = list.position().map(str::to_owned);
+        let (branch, list) = match (position, self.through) {
+            (Some(position), _) => {
+                let (branch, sort_key) = Branch::at(store, self.tenant, project, &position).await?;
+                (branch, list.after(sort_key))
+            }
+            (None, Some(run)) => (Branch::through(store, self.tenant, &row, run).await?, list),
+            (None, None) => (Branch::of_head(store, self.tenant, &row).await?, list),
+        };
+        let BranchPage { mut rows, siblings } = branch.page(list, limit).await?;
         let runs = exchanges_of(std::mem::take(&mut rows.items), &siblings)?;
         let reads = runs.into_iter().map(|run| async move {
             let needs_log = M::needs_log(&run);
@@ -109,7 +115,8 @@ impl<'a> History<'a> {
             Ok::<_, Error>((build(&run, parts), run))
         });
         let built = stream::iter(reads).buffered(PARALLEL_READS);
-        fitting(rows, Box::pin(built), self.max_page_bytes).await
+        let page = fitting(rows, Box::pin(built), self.max_page_bytes).await?;
+        Ok(page.with_position(|sort_key| branch.position(sort_key)))
     }
 
     /// Reads the parts of a run's answers. Returns `None` if the log is deleted or cannot be understood.

@@ -27,6 +27,10 @@ pub struct Project {
     #[serde(default, skip_serializing)]
     #[cfg_attr(feature = "openapi", schema(ignore))]
     pub next: Lineage,
+    /// The number of runs that began a branch. Not shown by the API.
+    #[serde(default, skip_serializing)]
+    #[cfg_attr(feature = "openapi", schema(ignore))]
+    pub branches: u32,
     /// The project is being deleted: no run may start in it. Not shown by the API.
     #[serde(default, skip_serializing)]
     #[cfg_attr(feature = "openapi", schema(ignore))]

@@ -60,6 +60,7 @@ impl<'a> Projects<'a> {
             live_run_id: None,
             head: None,
             next: Lineage::default(),
+            branches: 0,
             deleting: false,
         };
         let row = Row::new(&key::project(self.tenant, id), &project)?;

@@ -128,7 +128,8 @@ fn opening(events: &[Event]) -> Option<Opening> {
 /// The run as its log describes it. The log of a run that was never executed does not name its project: `stored`, the
 /// present row, does.
 fn run(id: RunId, opening: &Opening, state: &State, stored: Option<&Run>) -> Result<Run, Failed> {
-    let project = state.project.or(stored.map(|run| run.project_id));
+    // The row first: a run that is shared may have been handed over to another conversation.
+    let project = stored.map(|run| run.project_id).or(state.project);
     let project = project.ok_or_else(|| {
         let reason = "The run was never executed and its row is lost, so its project is unknown.";
         Failed::Poison(reason.to_owned())
@@ -147,8 +148,8 @@ fn run(id: RunId, opening: &Opening, state: &State, stored: Option<&Run>) -> Res
         cost: RunCost::default(),
         error: None,
         opens_project: false,
-        lineage: Lineage::default(),
         replay: None,
+        lineage: Lineage::default(),
         waiting: None,
         created_at: id.created_at(),
         started_at: None,

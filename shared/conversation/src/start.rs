@@ -24,7 +24,7 @@ use tokio::{
 pub use request::{Destination, OnConflict, RunRequest};
 
 use crate::{
-    Continues, Error, NewRun, RunOptions, RunRows, RunStore, TurnRequest, create, create_claimed,
+    Continues, Error, NewRun, Projects, RunOptions, RunRows, RunStore, TurnRequest, create, create_claimed,
     named_project,
     project_name::name_claim,
     turn::{self, first_waiting},
@@ -125,6 +125,7 @@ impl RunStarter {
             if let Some(replayed) = self.replay(&request).await? {
                 return Ok(replayed);
             }
+            self.fix_place(&mut request).await?;
             let lost = match Box::pin(self.attempt(&request, executor)).await {
                 Ok(Some(started)) => return Ok(started),
                 Ok(None) => Error::ClaimTaken,
@@ -147,6 +148,22 @@ impl RunStarter {
             }
             Effect::Pending { .. } | Effect::Response(_) => None,
         }))
+    }
+
+    /// Fixes the place of the new run, before a live run is rolled back. Refuses to continue the run that is rolled back.
+    async fn fix_place(&self, request: &mut RunRequest) -> Result<(), Error> {
+        let Destination::Project(project) = request.project else { return Ok(()) };
+        let tenant = request.caller.tenant;
+        request.continues = request.continues.fixed(self.runs.tables(), tenant, project).await?;
+        if let Continues::Run(run) = request.continues
+            && request.on_conflict == OnConflict::Rollback
+        {
+            let project = Projects::new(self.runs.tables(), tenant).get(project).await?;
+            if project.live_run_id == Some(run) {
+                return Err(Error::ContinuesRolledBack(run));
+            }
+        }
+        Ok(())
     }
 
     /// Directs the request to the project that has the name of its new project by now.
@@ -298,6 +315,7 @@ impl RunStarter {
             rows: self.rows.as_ref().map(|rows| rows.of(run)).transpose()?.unwrap_or_default(),
             reservation: reservation.map(Box::new),
             continues: request.continues,
+            replay: request.replay.clone(),
             ..NewRun::new(tenant, request.caller.user, project, request.prompt.content().clone())
         })
     }
@@ -314,4 +332,3 @@ fn started(new: &NewRun, owner: Option<OwnedRun>) -> StartedRun {
 
 #[cfg(test)]
 mod tests;
-            replay: request.replay.clone(),

@@ -16,6 +16,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{Error, Message, Project, Projects, Run};
 
+/// Branches of a conversation at most. It bounds what a page of the messages reads of other branches, and the runs that are
+/// read to find the beginning of a branch.
+pub(crate) const MAX_BRANCHES: u32 = 1_000;
+
 /// The place at which a new run continues its conversation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Continues {
@@ -30,6 +34,8 @@ pub enum Continues {
     Run(RunId),
     /// After the run that this one continues: a sibling of it.
     Beside(RunId),
+    /// At this place, beside the run that was found there when the request arrived. It may have been rolled back since.
+    At(Lineage),
 }
 
 /// A turn of a conversation as a request names it: a run, one of its messages, or `start`, the time before the first turn.
@@ -70,12 +76,38 @@ impl Serialize for TurnReference {
     }
 }
 
+impl Continues {
+    /// Fixes the place beside a run. The run may lose its messages before the new one is created: it may be the one that the
+    /// request rolls back.
+    pub(crate) async fn fixed(
+        self,
+        store: &Store,
+        tenant: TenantId,
+        project: ProjectId,
+    ) -> Result<Self, Error> {
+        let Self::Beside(run) = self else { return Ok(self) };
+        let project = Projects::new(store, tenant).get(project).await?;
+        Ok(Self::At(located(store, tenant, &project, run).await?))
+    }
+}
+
 /// The place of a new run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Position {
     pub(crate) lineage: Lineage,
-    /// The run continues the head, so the head must not have moved when the run is created.
-    of_head: bool,
+    required: HeadCondition,
+}
+
+/// The state of the head that the place of a new run depends on: it must not have moved when the run is created.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum HeadCondition {
+    /// The place is that of a branch of its own, wherever the head is.
+    #[default]
+    None,
+    /// The run continues the head.
+    Continued,
+    /// This run is the head.
+    Is(RunId),
 }
 
 impl Position {
@@ -87,24 +119,34 @@ impl Position {
         continues: Continues,
     ) -> Result<Self, Error> {
         let project = Projects::new(store, tenant).get(project).await?;
-        let of_head = Self { lineage: project.next, of_head: true };
-        let branching = |lineage: Lineage| Self { lineage: lineage.forking(), of_head: false };
-        Ok(match continues {
+        let of_head = Self { lineage: project.next, required: HeadCondition::Continued };
+        let branching = |lineage: Lineage| Self { lineage: lineage.forking(), required: HeadCondition::None };
+        let position = match continues {
             Continues::Head => of_head,
             Continues::Run(run) if project.head == Some(run) => of_head,
             Continues::Start if project.head.is_none() => of_head,
             Continues::HeadWithout(run) if project.head != Some(run) => of_head,
-            Continues::HeadWithout(run) => branching(lineage_of(store, tenant, run).await?),
+            Continues::HeadWithout(run) => {
+                Self { required: HeadCondition::Is(run), ..branching(lineage_of(store, tenant, run).await?) }
+            }
+            Continues::At(lineage) => branching(lineage),
             Continues::Start => branching(Lineage::default()),
             Continues::Run(run) => branching(located(store, tenant, &project, run).await?.next(run)),
             Continues::Beside(run) => branching(located(store, tenant, &project, run).await?),
-        })
+        };
+        let is_full = position.lineage.forks && project.branches >= MAX_BRANCHES;
+        if is_full { Err(Error::TooManyBranches) } else { Ok(position) }
     }
 
     /// Moves the head of the project to the new run.
     pub(crate) fn move_head(&self, update: Update, run: RunId) -> Update {
         let update = set_head(update, self.lineage.next(run));
-        if self.of_head { update.when(is_next(self.lineage)) } else { update }
+        let update = if self.lineage.forks { update.add("branches", 1) } else { update };
+        match self.required {
+            HeadCondition::None => update,
+            HeadCondition::Continued => update.when(is_next(self.lineage)),
+            HeadCondition::Is(head) => update.when(attribute("head").equals(head)),
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! The turn of a project: the right to answer in it.
 //!
 //! `live_run_id` in the project's row names the run that has the turn. A run that cannot have the turn is stored as
-//! pending, with a row of its own among the waiting runs of the project. A waiting run has the turn after those that it
-//! continues, and otherwise in the order in which the messages were sent.
+//! pending, with a row of its own among the waiting runs of the project. The waiting runs have the turn in the order
+//! of their depth, so each comes after those that it continues. Runs of one depth have it in the order of their messages.
 //!
 //! Invariants:
 //!

@@ -100,7 +100,7 @@ impl Eraser {
             }
             let runs: BTreeSet<RunId> = keys.iter().filter_map(run_of).collect();
             for run in runs {
-                if !leave_shared_run(self.store(), self.tenant, self.project, run).await? {
+                if !leave_shared_run(self.storage(), self.tenant, self.project, run).await? {
                     continue;
                 }
                 Box::pin(self.erase_run(run)).await?;

@@ -1,6 +1,6 @@
 //! Logs in DynamoDB: the `events` table, and the lease part of the run's row in `main`.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use aws_sdk_dynamodb::types::AttributeValue as Value;
 use sequent_core::{RunId, Timestamp, pace::scaled};
@@ -18,6 +18,10 @@ use crate::{
 
 /// The attribute of a run's row with its [`Waiting`].
 const WAITING: &str = "waiting";
+
+/// Time by which a sweep is later than the end of a run's time, because the clock of the worker may be behind. A worker that
+/// is too early leaves the run to the next sweep.
+const CLOCK_SKEW: Duration = Duration::from_secs(1);
 
 /// DynamoDB as the storage of logs.
 #[derive(Debug, Clone)]
@@ -164,7 +168,7 @@ impl Storage for DynamoStorage {
     }
 
     async fn wait(&self, key: LogKey, epoch: u32, waiting: &Waiting) -> Result<(), AppendError> {
-        let due = waiting.until.min(self.now() + scaled(WAIT_CHECK));
+        let due = (waiting.until + scaled(CLOCK_SKEW)).min(self.now() + scaled(WAIT_CHECK));
         let update =
             lease_update(key, epoch, None).set(WAITING, waiting).gsi2(&key::active_run(key.run, due));
         let held = attribute(LEASE_EPOCH).equals(epoch);

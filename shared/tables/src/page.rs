@@ -51,6 +51,12 @@ impl PageRequest {
         self
     }
 
+    /// Returns the position after which the page begins: a sort key, or what [`Page::with_position`] made of one.
+    #[must_use]
+    pub fn position(&self) -> Option<&str> {
+        self.after.as_deref()
+    }
+
     /// Continues at the end of an earlier page of the same list.
     ///
     /// # Errors
@@ -93,6 +99,12 @@ impl<T> Page<T> {
     #[must_use]
     pub fn ending_with(self, key: &Key) -> Self {
         Self { last: Some(key.sk().to_owned()), ..self }
+    }
+
+    /// Changes the position at which the page ended. The cursor of the next page contains it.
+    #[must_use]
+    pub fn with_position(self, change: impl FnOnce(&str) -> String) -> Self {
+        Self { last: self.last.as_deref().map(change), ..self }
     }
 
     /// Converts every item of the page.

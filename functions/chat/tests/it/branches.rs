@@ -1,7 +1,7 @@
 //! Edits and other answers in the AI SDK, which act on the message that they name.
 
-use sequent_conversation::{Projects, Runs};
-use sequent_core::{ProjectId, RunId, TenantId};
+use sequent_conversation::{NewFork, Projects, Runs, TurnReference};
+use sequent_core::{ProjectId, RunId, TenantId, Timestamp, UserId};
 use sequent_http::{App, testing::Answer};
 use sequent_runlog::DynamoStorage;
 use serde_json::{Value, json};
@@ -125,5 +125,21 @@ async fn a_message_continues_the_turn_that_it_names() {
     assert_eq!(chat.shown().await.last(), Some(&run));
     for after in [json!(RunId::new()), json!(sequent_core::MessageId::new()), json!("x")] {
         assert_eq!(say(after).await.status, 422);
+    }
+}
+
+#[tokio::test]
+async fn a_message_goes_to_the_fork_that_the_answer_before_it_was_loaded_from() {
+    let chat = Chat::of_two_turns().await;
+    let project = chat.project().await;
+    let from = TurnReference::Run(chat.runs[0]);
+    let new = NewFork { project, from, user: UserId::new(), name: None, quotes: &[] };
+    let projects = Projects::new(chat.storage.store(), chat.tenant);
+    let fork = Box::pin(projects.fork(&new, Timestamp::now())).await.unwrap();
+    for (metadata, expected) in [(json!({"projectId": fork.id}), fork.id), (json!("any"), project)] {
+        let answer = json!({"id": chat.runs[0], "role": "assistant", "parts": [], "metadata": metadata});
+        let body = json!({"messages": [chat.history[0], answer, asked("three")]});
+        let sent = event("POST", "/api/chat").json(&body).send(&chat.app).await;
+        assert_eq!(sent.header("x-project-id"), expected.to_string(), "{}", sent.text());
     }
 }

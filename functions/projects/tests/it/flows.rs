@@ -270,6 +270,35 @@ async fn the_head_of_a_project_moves_to_a_run_of_it_alone() {
 }
 
 #[tokio::test]
+async fn a_turn_of_another_project_of_the_caller_is_refused_in_every_place() {
+    let deployment = Deployment::new().await;
+    let ada = deployment.sign_up("ada@example.com").await;
+    let project: ProjectId = PROJECT.parse().unwrap();
+    let other = ProjectId::new();
+    deployment.converse(&ada, project, "Hello").await;
+    deployment.converse(&ada, other, "Another matter").await;
+    let messages = deployment.send(&get(&format!("/api/projects/{other}/messages"), &ada)).await.json();
+    let run = messages["items"][1]["run_id"].clone();
+    let message = messages["items"][1]["id"].clone();
+    let path = format!("/api/projects/{project}");
+    let before = deployment.send(&get(&path, &ada)).await.json();
+    let fork = |from: &Value| request("POST", &format!("{path}/fork"), &ada).json(&json!({"from": from}));
+    for event in [
+        request("PATCH", &path, &ada).json(&json!({"head": run})),
+        get(&format!("{path}/messages?branch={}", run.as_str().unwrap()), &ada),
+        fork(&run),
+        fork(&message),
+    ] {
+        let refused = deployment.send(&event).await;
+        assert_eq!((refused.status.as_u16(), refused.code().as_str()), (422, "validation_failed"));
+        assert!(refused.text().contains("no such run or message"), "{}", refused.text());
+    }
+    assert_eq!(deployment.send(&get(&path, &ada)).await.json(), before);
+    let list = deployment.send(&get("/api/projects", &ada)).await.json();
+    assert_eq!(list["items"].as_array().unwrap().len(), 2, "no fork was left");
+}
+
+#[tokio::test]
 async fn a_fork_shows_the_same_messages_in_both_forms() {
     let deployment = Deployment::new().await;
     let ada = deployment.sign_up("ada@example.com").await;
@@ -290,7 +319,10 @@ async fn a_fork_shows_the_same_messages_in_both_forms() {
     let parts =
         |messages: &[Value]| messages.iter().map(|message| message["parts"].clone()).collect::<Vec<_>>();
     assert_eq!(parts(&list(&id, "").await), parts(&messages));
-    assert_eq!(list(&id, "?format=ui").await, list(PROJECT, "?format=ui").await);
+    let mut shown = list(&id, "?format=ui").await;
+    assert_eq!(shown[1]["metadata"]["projectId"], json!(id), "the next message goes to the fork");
+    shown[1]["metadata"]["projectId"] = json!(PROJECT);
+    assert_eq!(shown, list(PROJECT, "?format=ui").await);
     for from in [json!("start"), json!(RunId::new()), json!("x"), Value::Null] {
         let refused = deployment.send(&request("POST", &fork, &ada).json(&json!({"from": from}))).await;
         assert_eq!(refused.status, 422, "{from}");

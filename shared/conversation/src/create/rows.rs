@@ -134,6 +134,7 @@ fn project(new: &NewRun, position: Position, now: Timestamp, initial: InitialSta
         live_run_id: Some(new.run),
         head: Some(new.run),
         next,
+        branches: 0,
         deleting: false,
     };
     let claimed: Vec<Key> = new.claims.iter().filter_map(Write::row_key).collect();
@@ -157,8 +158,8 @@ fn pending(new: &NewRun, lineage: Lineage) -> Run {
         cost: RunCost::default(),
         error: None,
         opens_project: new.new_project,
-        lineage,
         replay: new.replay.as_ref().map(|replay| replay.origin().into()),
+        lineage,
         waiting: None,
         created_at: new.run.created_at(),
         started_at: None,

@@ -1,6 +1,6 @@
 //! Messages in the form of the AI SDK, as `useChat` takes them at its start.
 
-use sequent_core::RunId;
+use sequent_core::{ProjectId, RunId};
 use sequent_event::{Attachment, DataPart, UserPart};
 use sequent_protocol::ui_message::{FoldedMessage, FoldedPart, Metadata};
 use serde::Serialize;
@@ -85,7 +85,9 @@ pub(super) fn messages(rows: &ExchangeRows, parts: Option<AnswerParts>) -> Vec<U
     let text =
         answers.rfind(|message| message.role == MessageRole::Assistant).map(|message| &*message.content);
     let answer = match parts {
-        Some(parts) if parts.has_ended => Some(UiHistoryMessage::of_answer(parts.into_message(text))),
+        Some(parts) if parts.has_ended => {
+            Some(UiHistoryMessage::of_answer(parts.into_message(text), question.project_id))
+        }
         Some(_) => None,
         None => text.map(|text| UiHistoryMessage {
             id: rows.run.to_string(),
@@ -122,11 +124,13 @@ impl UiHistoryMessage {
         Self { id: row.id.to_string(), role: MessageRole::User, metadata: None, parts }
     }
 
-    fn of_answer(message: FoldedMessage) -> Self {
+    /// The answer as the conversation `shown` has it, which may share the run with the one that its log names.
+    fn of_answer(message: FoldedMessage, shown: ProjectId) -> Self {
+        let of_answer = Metadata { project_id: Some(shown), ..message.metadata };
         Self {
             id: message.id.to_string(),
             role: MessageRole::Assistant,
-            metadata: Some(UiMetadata { of_answer: Some(message.metadata), siblings: Vec::new() }),
+            metadata: Some(UiMetadata { of_answer: Some(of_answer), siblings: Vec::new() }),
             parts: message.parts.into_iter().map(Box::new).map(UiHistoryPart::OfAnswer).collect(),
         }
     }

@@ -216,6 +216,39 @@ async fn a_key_for_chat_alone_deletes_no_messages_and_may_add_an_answer() {
 }
 
 #[tokio::test]
+async fn another_answer_takes_the_place_of_the_run_that_it_rolls_back() {
+    for executor in [Executor::Caller, Executor::Worker] {
+        let bench = Bench::new().await;
+        let live = bench.submit_elsewhere().await;
+        let request = RunRequest {
+            on_conflict: OnConflict::Rollback,
+            continues: Continues::Beside(live.run),
+            ..bench.request(Destination::Project(live.project))
+        };
+        let next = bench.starter.until_started(&request, executor).await.expect("started");
+        let store = bench.starter.runs().tables();
+        let row = Runs::new(store, bench.caller.tenant).get(next.run).await.expect("exists");
+        assert_eq!((row.after, row.lineage.depth), (None, 0), "{executor:?}");
+        let project = Projects::new(store, bench.caller.tenant).get(live.project).await.expect("exists");
+        assert_eq!(project.head, Some(next.run));
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_is_rolled_back_is_not_continued() {
+    let bench = Bench::new().await;
+    let live = bench.submit_elsewhere().await;
+    let request = RunRequest {
+        on_conflict: OnConflict::Rollback,
+        continues: Continues::Run(live.run),
+        ..bench.request(Destination::Project(live.project))
+    };
+    let refused = bench.starter.submit(&request).await.map(|started| started.run);
+    assert!(matches!(refused, Err(Error::ContinuesRolledBack(run)) if run == live.run), "{refused:?}");
+    assert_eq!(bench.status(live.run).await, RunStatus::Pending, "nothing was ended");
+}
+
+#[tokio::test]
 async fn an_interrupting_run_takes_the_turn() {
     let bench = Bench::new().await;
     let live = bench.starter.submit(&bench.request(Destination::or_new(None))).await.expect("started");

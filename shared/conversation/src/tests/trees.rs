@@ -8,12 +8,13 @@ use futures::{StreamExt, stream};
 use sequent_core::{RunId, Timestamp};
 use sequent_event::{Body, CancelReason, RunOutcome};
 use sequent_runlog::{DynamoStorage, Writer};
-use sequent_tables::{CursorKey, limit::item_bytes};
+use sequent_tables::{CursorKey, Update, key, limit::item_bytes};
 
 use crate::{
     Continues, Error, History, Message, MessageRole, NewFork, NewRun, Runs, TurnReference, TurnRequest,
     cancel, claim, create,
     testing::{Conversation, append_all, response},
+    tree::MAX_BRANCHES,
 };
 
 /// Histories of a test run, unless `TREE_HISTORIES` is set.
@@ -266,14 +267,13 @@ impl Bench {
     /// The messages of a branch, read in pages.
     async fn paged(&mut self, through: Option<RunId>) -> Vec<(RunId, MessageRole)> {
         let cursors = CursorKey::new("a key for tests".to_owned().into());
-        let history =
-            History::new(self.conversation.runs.storage(), self.conversation.tenant).through(through);
         let limit = Some(self.random.u32(1..9));
         let mut cursor: Option<String> = None;
         let mut all = Vec::new();
         loop {
-            let page =
-                history.page(self.conversation.project, &cursors, cursor.as_deref(), limit).await.unwrap();
+            let Conversation { runs, tenant, project, .. } = &self.conversation;
+            let history = History::new(runs.storage(), *tenant).through(through);
+            let page = history.page(*project, &cursors, cursor.as_deref(), limit).await.unwrap();
             for message in &page.items {
                 let siblings = self.successors(self.turn(message.run_id).after);
                 let expected = if siblings.len() > 1 { siblings } else { Vec::new() };
@@ -284,6 +284,18 @@ impl Bench {
             if cursor.is_none() {
                 return all;
             }
+            self.disturb().await;
+        }
+    }
+
+    /// Moves the head to any run and back, as another person may do between two pages.
+    async fn disturb(&mut self) {
+        let Some(head) = self.head.filter(|head| !self.turn(*head).is_removed) else { return };
+        let project = self.conversation.project;
+        let other = self.any_kept().unwrap();
+        for run in [other, head] {
+            let moved = self.conversation.projects().change(project, None, Some(run), Timestamp::now());
+            moved.await.unwrap();
         }
     }
 }
@@ -313,6 +325,64 @@ async fn a_conversation_is_the_tree_that_its_runs_make() {
         Box::pin(history(seed)).await;
     });
     histories.buffer_unordered(AT_ONCE).collect::<Vec<_>>().await;
+}
+
+/// The runs of the messages of a page, and its cursor.
+async fn page_of(
+    conversation: &Conversation,
+    through: Option<RunId>,
+    cursor: Option<&str>,
+) -> (Vec<RunId>, Option<String>) {
+    let cursors = CursorKey::new("a key for tests".to_owned().into());
+    let history = History::new(conversation.runs.storage(), conversation.tenant).through(through);
+    let page = history.page(conversation.project, &cursors, cursor, Some(2)).await.unwrap();
+    (page.items.iter().map(|message| message.run_id).collect(), page.next_cursor(&cursors))
+}
+
+#[tokio::test]
+async fn the_pages_of_a_list_show_the_branch_of_the_first() {
+    let conversation = Conversation::new().await;
+    let mut runs = Vec::new();
+    let answer = async |continues| {
+        let new = NewRun { continues, ..conversation.asking() };
+        let owner = conversation.begin(&new).await;
+        conversation.end(&owner, &new, response("So.", 1, "stop"), RunOutcome::Success).await;
+        new.run
+    };
+    for _ in 0..3 {
+        runs.push(answer(Continues::Head).await);
+    }
+    let (first, of_head) = page_of(&conversation, None, None).await;
+    assert_eq!(first, [runs[0], runs[0]]);
+    let (_, of_branch) = page_of(&conversation, Some(runs[0]), None).await;
+    // It is the head, and the newest run that continues the first.
+    let another = answer(Continues::Run(runs[0])).await;
+    for (through, cursor) in [(None, of_head), (Some(runs[0]), of_branch)] {
+        let (second, cursor) = page_of(&conversation, through, cursor.as_deref()).await;
+        assert_eq!(second, [runs[1], runs[1]]);
+        let (third, end) = page_of(&conversation, through, cursor.as_deref()).await;
+        assert_eq!((third, end), (vec![runs[2], runs[2]], None));
+        let (_, cursor) = page_of(&conversation, through, None).await;
+        let (second, _) = page_of(&conversation, through, cursor.as_deref()).await;
+        assert_eq!(second, [another, another], "a new list shows the branch of now");
+    }
+}
+
+#[tokio::test]
+async fn a_conversation_takes_no_more_branches_than_can_be_read() {
+    let conversation = Conversation::new().await;
+    let store = conversation.runs.tables();
+    let place = key::project(conversation.tenant, conversation.project);
+    let asked = conversation.asking();
+    let owner = conversation.begin(&asked).await;
+    conversation.end(&owner, &asked, response("So.", 1, "stop"), RunOutcome::Success).await;
+    store.write(Update::of(&place).set("branches", MAX_BRANCHES - 1)).await.unwrap();
+    let beside = NewRun { continues: Continues::Beside(asked.run), ..conversation.asking() };
+    create(&conversation.runs, &beside, TurnRequest::Wait).await.unwrap();
+    let another = NewRun { continues: Continues::Beside(asked.run), ..conversation.asking() };
+    let refused = create(&conversation.runs, &another, TurnRequest::Wait).await;
+    assert!(matches!(refused, Err(Error::TooManyBranches)), "{refused:?}");
+    create(&conversation.runs, &conversation.asking(), TurnRequest::Wait).await.expect("the branch goes on");
 }
 
 #[tokio::test]

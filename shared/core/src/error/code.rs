@@ -194,6 +194,9 @@ codes! {
         TooManyMessages = "too_many_messages", Conflict,
             "The run has been sent as many messages as it takes.",
             "Wait for its end, or cancel it, and send the message to the conversation.";
+        TooManyBranches = "too_many_branches", Conflict,
+            "The conversation has as many branches as it takes.",
+            "Continue one of its branches, or fork the conversation and go on there.";
         EventTooLarge = "event_too_large", BodyTooLarge,
             "The content is too large to be stored as one event of a run. Its size counts as encoded in JSON.",
             "Send at most `max_bytes` bytes. Quotes and line breaks count twice, control characters six times.";

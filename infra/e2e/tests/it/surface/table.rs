@@ -75,7 +75,7 @@ fn chats() -> Vec<Entry> {
         ),
         entry(
             "POST /api/chat",
-            "Idempotency-Key id messages message role parts type text content trigger messageId model on_conflict output_schema \
+            "Idempotency-Key id messages message role parts type text content metadata trigger messageId model on_conflict output_schema \
              parameters temperature top_p max_output_tokens stop reasoning_effort seed",
             |of| {
                 let submit = |id: &String, trigger: &str, on_conflict: &str| {
