@@ -121,6 +121,8 @@ pub struct Usage {
 pub(crate) enum Raw {
     /// Any chunk except `Finished`.
     Chunk(Chunk),
+    /// The usage that the provider has reported so far. It stays if the answer does not end.
+    Usage(Usage),
     /// The model stopped with this reason.
     Finished { finish_reason: FinishReason, usage: Option<Usage> },
 }

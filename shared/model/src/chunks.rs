@@ -27,6 +27,9 @@ pub struct Chunks {
     /// The first chunk, which was read to know that the answer has started.
     first: Option<Chunk>,
     meter: Meter,
+    /// The provider's last report.
+    reported: Option<Usage>,
+    /// The usage of the answer once it has ended.
     usage: Option<Usage>,
     limits: Limits,
     timer: Pin<Box<Sleep>>,
@@ -73,6 +76,7 @@ impl Chunks {
             state: State::Open(raw),
             first: None,
             meter,
+            reported: None,
             usage: None,
             limits,
             timer: Box::pin(tokio::time::sleep_until(limits.deadline)),
@@ -95,10 +99,10 @@ impl Chunks {
         }
     }
 
-    /// Returns the tokens used so far: an estimate during the stream or after an error, and the provider's
-    /// report after [`Chunk::Finished`].
+    /// Returns the tokens used so far. After [`Chunk::Finished`], these are the provider's. During the stream or after an error,
+    /// the input is the provider's if it has reported one, and what it has not reported is an estimate.
     pub fn usage(&self) -> Usage {
-        self.usage.unwrap_or_else(|| self.meter.usage())
+        self.usage.unwrap_or_else(|| so_far(self.reported, self.meter.usage()))
     }
 
     fn armed(mut self, phase: Phase) -> Self {
@@ -132,12 +136,33 @@ impl Chunks {
     fn finish(&mut self, reported: Option<Usage>) -> Usage {
         let estimate = self.meter.usage();
         // Some servers report zeros although there is an answer.
-        let usage = reported
-            .filter(|usage| usage.output_tokens > 0 || estimate.output_tokens == 0)
-            .unwrap_or(estimate);
+        let whole = reported.filter(|usage| usage.output_tokens > 0 || estimate.output_tokens == 0);
+        let usage = match whole {
+            Some(usage) => with_input(usage, estimate),
+            None => so_far(self.reported, estimate),
+        };
         self.usage = Some(usage);
         usage
     }
+}
+
+/// Returns the usage of an answer that has not ended: the provider has not counted the output after its last report.
+fn so_far(reported: Option<Usage>, estimate: Usage) -> Usage {
+    let reported = reported.map_or(estimate, |usage| with_input(usage, estimate));
+    Usage {
+        output_tokens: reported.output_tokens.max(estimate.output_tokens),
+        reasoning_tokens: reported.reasoning_tokens.max(estimate.reasoning_tokens),
+        estimated: reported.estimated || estimate.output_tokens > reported.output_tokens,
+        ..reported
+    }
+}
+
+/// Returns a report with the estimated input if it has none. Some servers report no input that is in their cache.
+fn with_input(reported: Usage, estimate: Usage) -> Usage {
+    if reported.input_tokens > 0 || estimate.input_tokens == 0 {
+        return reported;
+    }
+    Usage { input_tokens: estimate.input_tokens, estimated: true, ..reported }
 }
 
 impl Stream for Chunks {
@@ -157,6 +182,16 @@ impl Stream for Chunks {
             return Poll::Ready(Some(Ok(Chunk::Finished { finish_reason: FinishReason::Length, usage })));
         }
         let result = match raw.as_mut().poll_next(cx) {
+            Poll::Ready(Some(Ok(Raw::Usage(usage)))) => {
+                this.reported = Some(usage);
+                match this.timeout(cx) {
+                    Some(error) => Err(error),
+                    None => {
+                        cx.waker().wake_by_ref(); // a report is no item of the stream
+                        return Poll::Pending;
+                    }
+                }
+            }
             Poll::Ready(Some(Ok(Raw::Chunk(chunk)))) => {
                 this.meter.add(&chunk);
                 if this.meter.size() <= MAX_OUTPUT_BYTES {

@@ -40,7 +40,7 @@ use std::borrow::Cow;
 use reqwest::header::{HeaderMap, HeaderValue};
 use serde_json::Value;
 
-use crate::{Error, Provider, Request, chunk::Raw, config::Endpoint};
+use crate::{Error, Provider, Request, Usage, chunk::Raw, config::Endpoint};
 use answer::AnswerState;
 use json::{Document, Object};
 
@@ -119,6 +119,8 @@ pub(crate) struct Decoder {
     frames: u32,
     /// The server has said that nothing follows.
     is_done: bool,
+    /// The usage that was passed on last.
+    usage: Option<Usage>,
 }
 
 /// The part of a decoder that knows a protocol.
@@ -136,7 +138,7 @@ impl Decoder {
             Protocol::Anthropic => ProtocolReader::Anthropic(anthropic::EventReader::default()),
             Protocol::Bedrock => ProtocolReader::Bedrock(bedrock::StreamReader::default()),
         };
-        Self { reader, answer: AnswerState::default(), frames: 0, is_done: false }
+        Self { reader, answer: AnswerState::default(), frames: 0, is_done: false, usage: None }
     }
 
     /// Takes the next frame and adds what it says to `out`.
@@ -152,12 +154,21 @@ impl Decoder {
             return Err(Error::Unavailable(frame.data.to_owned()));
         }
         let number = self.frames;
-        json::documents(frame, |document| self.take(frame.event, document, out)).map_err(
-            |error| match error {
-                Error::InvalidAnswer(problem) => Error::InvalidAnswer(format!("frame {number}: {problem}")),
-                other => other,
-            },
-        )
+        let taken = json::documents(frame, |document| self.take(frame.event, document, out));
+        self.report_usage(out);
+        taken.map_err(|error| match error {
+            Error::InvalidAnswer(problem) => Error::InvalidAnswer(format!("frame {number}: {problem}")),
+            other => other,
+        })
+    }
+
+    /// Passes on the usage as soon as it is known, because the answer may be cut.
+    fn report_usage(&mut self, out: &mut Vec<Raw>) {
+        let usage = self.answer.usage();
+        if usage != self.usage {
+            out.extend(usage.map(Raw::Usage));
+            self.usage = usage;
+        }
     }
 
     /// Ends the answer, because it is complete or the connection is over.

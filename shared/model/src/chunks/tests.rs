@@ -148,6 +148,27 @@ async fn usage_is_the_providers_report_or_a_marked_estimate() {
 }
 
 #[tokio::test]
+async fn an_answer_that_does_not_end_costs_the_input_that_was_reported() {
+    let reported = Usage { input_tokens: 150_000, cached_input_tokens: 149_988, ..Usage::default() };
+    let told = || Ok(Raw::Usage(reported));
+    let expected = Usage { output_tokens: 2, estimated: true, ..reported };
+    let mut cancelled = chunks(stream::iter([told(), text("12345678")]).chain(stream::pending()).boxed());
+    assert_eq!(cancelled.next().await, Some(Ok(Chunk::TextDelta("12345678".into()))));
+    assert_eq!(cancelled.usage(), expected);
+    let mut failed = chunks(stream::iter([told(), text("12345678"), Err(Error::Truncated)]).boxed());
+    while failed.next().await.is_some() {}
+    assert_eq!(failed.usage(), expected);
+}
+
+#[tokio::test]
+async fn a_report_without_an_input_has_the_estimated_one() {
+    let reported = Usage { output_tokens: 7, ..Usage::default() };
+    let mut answer = chunks(stream::iter([text("a"), stop(Some(reported))]).boxed());
+    while answer.next().await.is_some() {}
+    assert_eq!(answer.usage(), Usage { input_tokens: 2, estimated: true, ..reported });
+}
+
+#[tokio::test]
 async fn an_endless_answer_is_stopped() {
     let raw = stream::repeat_with(|| text(&"x".repeat(1 << 20))).boxed();
     let (before, last) = end(chunks(raw)).await;

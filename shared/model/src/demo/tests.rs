@@ -16,6 +16,7 @@ async fn play(request: &Request) -> (Vec<Chunk>, Option<(FinishReason, Option<Us
     while let Some(item) = raw.next().await {
         match item {
             Ok(Raw::Chunk(chunk)) => chunks.push(chunk),
+            Ok(Raw::Usage(_)) => {}
             Ok(Raw::Finished { finish_reason, usage }) => finished = Some((finish_reason, usage)),
             Err(error) => failed = Some(error),
         }

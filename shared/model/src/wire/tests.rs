@@ -90,6 +90,8 @@ pub(super) fn decoded(protocol: Protocol, body: &[u8], size: usize) -> Outcome {
         Err(error) if is_open => Err(error),
         _ => decoder.finish(&mut pieces),
     };
+    // A report on the way is a part of the last one.
+    pieces.retain(|piece| !matches!(piece, Raw::Usage(_)));
     Outcome { pieces, error: ended.err() }
 }
 
@@ -356,6 +358,19 @@ fn an_answer_that_ends_for_an_unknown_reason_is_not_complete() {
         let failure = finish_reason.failure().map(|error| error.code());
         assert_eq!(failure, Some("model_garbage"), "{body}");
     }
+}
+
+#[test]
+fn a_report_of_the_usage_is_passed_on_before_the_answer_ends() {
+    let start = json!({"type": "message_start", "message": {"usage": {"input_tokens": 12, "cache_read_input_tokens": 149_988}}});
+    let failed = json!({"type": "error", "error": {"type": "overloaded_error", "message": "m"}});
+    let mut decoder = Decoder::new(Protocol::Anthropic);
+    let mut pieces = Vec::new();
+    for (event, data) in [("message_start", start), ("ping", json!({"type": "ping"})), ("error", failed)] {
+        let _ = decoder.push(Frame { event, data: &data.to_string(), is_whole: true }, &mut pieces);
+    }
+    let usage = Usage { input_tokens: 150_000, cached_input_tokens: 149_988, ..Usage::default() };
+    assert_eq!(pieces, [Raw::Usage(usage)]);
 }
 
 #[test]
