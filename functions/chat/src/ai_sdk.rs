@@ -273,12 +273,16 @@ pub(crate) struct FollowQuery {
     #[serde(default, rename = "startIndex")]
     #[param(pattern = "^-?[0-9]+$")]
     start_index: Option<String>,
+    /// The last message of the chat that the client has, if it is a person's. If no answer is being written, the stream is
+    /// the answer to this message, which may have ended since the client read the messages.
+    #[serde(default, rename = "answerTo")]
+    answer_to: Option<String>,
 }
 
 /// Follow a chat.
 ///
-/// For a chat: the answer that is being written, from its first chunk, or 204 if there is none. For a run: its chunks
-/// from `startIndex` on, live or finished.
+/// For a chat: the answer that is being written, from its first chunk, or 204 if there is none and `answerTo` names no
+/// message of the chat. For a run: its chunks from `startIndex` on, live or finished.
 #[utoipa::path(
     get,
     path = "/api/chat/{id}/stream",
@@ -287,7 +291,7 @@ pub(crate) struct FollowQuery {
     params(("id" = String, Path, description = "A chat id, a project id or a run id."), FollowQuery),
     responses(
         (status = 200, description = "UI message chunks.", body = UiMessageChunk, content_type = "text/event-stream"),
-        (status = 204, description = "No run is live in this chat."),
+        (status = 204, description = "No run is live in this chat, and none answers the message."),
         Problems,
     ),
 )]
@@ -327,7 +331,7 @@ async fn follow_chat(
     })?;
     let run = match id.parse::<RunId>() {
         Ok(run) => Some(run),
-        Err(_) => live_run(app, caller, id).await?,
+        Err(_) => run_to_follow(app, caller, id, query.answer_to.as_deref()).await?,
     };
     let Some(run) = run else { return Ok(StatusCode::NO_CONTENT.into_response()) };
     let row = app.runs_of(caller).get_for_caller(run).await?;
@@ -354,9 +358,21 @@ async fn follow_chat(
     }
 }
 
-async fn live_run(app: &App, caller: &Principal, id: &str) -> Result<Option<RunId>, Problem> {
+/// Returns the live run of a chat or, if there is none, the run that answers the message. The SDK gives its own ids to
+/// messages that were not read from the history, so an unknown id is not an error.
+async fn run_to_follow(
+    app: &App,
+    caller: &Principal,
+    id: &str,
+    answer_to: Option<&str>,
+) -> Result<Option<RunId>, Problem> {
     let Some(project) = chats::find(app, caller, id).await? else { return Ok(None) };
-    Ok(app.projects_of(caller).get(project).await?.live_run_id)
+    let projects = app.projects_of(caller);
+    let live = projects.get(project).await?.live_run_id;
+    match answer_to.and_then(|message| message.parse().ok()).filter(|_| live.is_none()) {
+        Some(message) => Ok(projects.run_of_message(project, message).await?),
+        None => Ok(live),
+    }
 }
 
 async fn stream(

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use http::StatusCode;
 use http_body_util::BodyExt as _;
-use sequent_conversation::{NewRun, RunStore, Runs, TurnRequest, create, create_claimed, finish};
+use sequent_conversation::{NewRun, Projects, RunStore, Runs, TurnRequest, create, create_claimed, finish};
 use sequent_core::{MessageId, ProjectId, TenantId, Timestamp, UserId};
 use sequent_event::{Body, Role, RunOutcome};
 use sequent_http::testing::Event;
@@ -73,6 +73,28 @@ async fn the_ai_sdk_stream_is_replayed_and_skipped_by_chunks() {
 
     let again = event("POST", "/api/chat").json(&body).send(&app).await;
     assert_eq!(again.header("x-project-id"), live.header("x-project-id"), "one chat, one project");
+}
+
+/// A page reads the messages while the answer is written, and asks for its stream when it has ended.
+#[tokio::test]
+async fn an_answer_that_has_ended_since_the_messages_were_read_is_replayed() {
+    let storage = DynamoStorage::new(sequent_tables::testing::store().await);
+    let tenant = TenantId::new();
+    let app = app_over(storage.clone(), tenant);
+    let live = send(&say("/demo tokens=9 rate=0")).send(&app).await;
+    let run = live.header("x-run-id");
+    let project: ProjectId = live.header("x-project-id").parse().unwrap();
+    let messages = Projects::new(storage.store(), tenant).messages(project).await.unwrap();
+    let stream =
+        async |query: &str| event("GET", &format!("/api/chat/{project}/stream{query}")).send(&app).await;
+
+    let missed = stream(&format!("?answerTo={}", messages[0].id)).await;
+    assert_eq!((missed.status, missed.header("x-workflow-run-id")), (StatusCode::OK, run));
+    let whole = event("GET", &format!("/api/chat/{run}/stream")).send(&app).await;
+    assert_eq!(frames(&missed), frames(&whole));
+    for query in ["", "?answerTo=the-client's-own", &format!("?answerTo={}", MessageId::new())] {
+        assert_eq!(stream(query).await.status, StatusCode::NO_CONTENT, "{query}");
+    }
 }
 
 /// Three megabytes, which are three pages of the table.

@@ -4,6 +4,7 @@ mod accounts;
 mod billing;
 mod mcp;
 
+use sequent_core::MessageId;
 use serde_json::{Value, json};
 
 use super::{Belongings, Call, Entry, Foreign, calls::entry};
@@ -99,7 +100,7 @@ fn chats() -> Vec<Entry> {
                 calls
             },
         ),
-        entry("GET /api/chat/{id}/stream", "id startIndex", |of| {
+        entry("GET /api/chat/{id}/stream", "id startIndex answerTo", |of| {
             let chat = |id: &String, query: &str| Call::to(format!("/api/chat/{id}/stream{query}"));
             let mut calls = vec![chat(&of.run, "").is(Foreign::Missing)];
             for id in [&of.project, &of.run, &of.live_project, &of.live_run] {
@@ -108,6 +109,9 @@ fn chats() -> Vec<Entry> {
                 );
             }
             calls.push(chat(&of.chat, ""));
+            let answer = format!("?answerTo={}", MessageId::new());
+            calls.push(chat(&of.live_project, &answer).is(Foreign::Missing));
+            calls.push(chat(&of.chat, &answer));
             calls
         }),
         entry("GET /api/projects/{id}/messages/stream", "id content model on_conflict Last-Event-ID", |of| {
