@@ -6,30 +6,13 @@
 //   browser.mjs --base URL --browser /usr/bin/chromium --act follow   a run's events, while its process is killed
 //   browser.mjs --base URL --browser /usr/bin/chromium --act reload   a chat that is reloaded in the middle of an answer
 //
-// Prints one JSON value per line. In the middle of the run, `follow` prints `{"middle": id}`, so that the test can
-// kill the process. The last line is the result.
+// Prints one JSON value per line. When the answer has begun, `follow` prints `{"middle": id}`, so that the test can kill
+// the process. The last line is the result.
 
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
-import { build } from 'esbuild';
-import { chromium } from 'playwright-core';
-
-const ARGUMENTS = [
-  '--no-sandbox', // tests run as root in containers
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  // No request may leave the machine.
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
-/// Number of events after which the run is in its middle.
-const MIDDLE = 12;
+import { answers, say, screen, serveChat, settled, signIn, until } from './chat.mjs';
+import { withBrowser } from './chromium.mjs';
 
 const { values: flags } = parseArgs({
   options: {
@@ -40,12 +23,8 @@ const { values: flags } = parseArgs({
   },
 });
 const print = line => process.stdout.write(`${JSON.stringify(line)}\n`);
-const profile = await mkdtemp(join(tmpdir(), 'sequent-browser-'));
-const context = await chromium.launchPersistentContext(profile, {
-  executablePath: flags.browser,
-  args: ARGUMENTS,
-});
-try {
+
+await withBrowser(flags.browser, async context => {
   const page = await context.newPage();
   // Only the origin of this page matters. (The API's own responses forbid pages to do anything.)
   await page.goto(new URL('/', flags.base).href);
@@ -57,67 +36,34 @@ try {
   if (flags.act === 'ask') {
     seen = await page.evaluate(ask, { project, message });
   } else if (flags.act === 'reload') {
-    seen = await reload(page, { project, token, message });
+    seen = await reload(context, page, project, message);
   } else {
     await page.exposeFunction('reached', id => print({ middle: id }));
-    seen = await page.evaluate(follow, { project, token, message, middle: MIDDLE });
+    seen = await page.evaluate(follow, { project, token, message });
   }
   print({ project, cookies, scripts_see, ...seen });
-} finally {
-  await context.close();
-  await rm(profile, { recursive: true, force: true });
-}
+});
 
 /// Sends a message with `useChat`, reloads the page while it is answered, and waits until the page has the answer.
-async function reload(page, { project, token, message }) {
-  const entryPoints = [fileURLToPath(new URL('chat-page.jsx', import.meta.url))];
-  const define = { 'process.env.NODE_ENV': '"production"' };
-  const { outputFiles } = await build({ entryPoints, define, bundle: true, write: false, jsx: 'automatic' });
-  const open = async () => {
-    await page.evaluate(outputFiles[0].text);
-    await page.evaluate('globalThis.show(' + JSON.stringify({ project, token }) + ')');
-  };
-  await open();
-  await page.waitForFunction('globalThis.send !== undefined');
-  await page.evaluate('globalThis.send(' + JSON.stringify(message) + ')');
-  await page.waitForFunction('globalThis.shown.text.length > 30');
+async function reload(context, page, project, message) {
+  const address = await serveChat(context, flags.base, 7);
+  await page.goto(address(project));
+  await say(page, message);
+  await until(page, () => document.querySelector('.assistant [data-part=text]')?.innerText, text => text?.length > 30);
   let resumed = 0;
-  page.on('request', request => void (resumed += request.url().endsWith('/stream')));
+  page.on('request', request => void (resumed += /\/stream(\?|$)/.test(request.url())));
   await page.reload();
-  await open();
-  const ended = `globalThis.shown?.text !== '' && ['ready', 'error'].includes(globalThis.shown?.status)`;
-  await page.waitForFunction(ended, undefined, { timeout: 120_000 });
-  const { screen, ...shown } = await page.evaluate('globalThis.shown');
-  shown.resumed = resumed;
+  const [, status] = await settled(page, 2);
+  const shown = { status, text: await answers(page), resumed };
+  const before = await screen(page, flags.base);
   await page.reload();
-  await open();
-  await page.waitForFunction(`globalThis.shown?.status === 'ready'`);
-  const reloaded = (await page.evaluate('globalThis.shown.screen')) === screen;
+  await settled(page, 2);
+  const reloaded = (await screen(page, flags.base)) === before;
   const stored = await page.evaluate(async path => (await fetch(path)).json(), `/api/projects/${project}/messages`);
   return { ...shown, reloaded, messages: stored.items };
 }
 
 // The functions below run in the page. Each is sent there by itself.
-
-/// Signs up, signs in again as a returning user does, and creates a conversation. Only the cookies remain.
-async function signIn() {
-  const call = async (path, body, headers = {}) => {
-    const init = body && {
-      method: 'POST',
-      headers: { 'content-type': 'application/json', ...headers },
-      body: JSON.stringify(body),
-    };
-    const response = await fetch(path, init);
-    if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
-    return response.json();
-  };
-  const account = { email: 'page@example.com', password: 'correct horse battery staple' };
-  await call('/api/auth/register', account);
-  await call('/api/auth/login', account);
-  const { csrf_token: token } = await call('/api/auth/csrf-token');
-  const { id } = await call('/api/projects', { name: 'From a page' }, { 'x-csrf-token': token });
-  return { project: id, token };
-}
 
 /// Sends a message through an EventSource's URL. `text` is the text of a page that appends each delta.
 async function ask({ project, message }) {
@@ -139,7 +85,7 @@ async function ask({ project, message }) {
 }
 
 /// Starts a run, leaves its stream, and follows its log by an EventSource, which reconnects by itself when it is cut.
-async function follow({ project, token, message, middle }) {
+async function follow({ project, token, message }) {
   const started = await fetch('/api/chat/send', {
     method: 'POST',
     headers: { 'content-type': 'application/json', 'x-csrf-token': token },
@@ -152,10 +98,12 @@ async function follow({ project, token, message, middle }) {
   const source = new EventSource(`/api/runs/${run}/events`);
   const events = [];
   let cuts = 0;
+  let begun = false;
   await new Promise((resolve, reject) => {
     const heard = ({ type, data, lastEventId }) => {
       events.push({ id: lastEventId, event: type, data: JSON.parse(data) });
-      if (events.length === middle) globalThis.reached(lastEventId);
+      if (type === 'TEXT_MESSAGE_CONTENT' && !begun) globalThis.reached(lastEventId);
+      begun ||= type === 'TEXT_MESSAGE_CONTENT';
       if (type === 'RUN_FINISHED' || type === 'RUN_ERROR') resolve();
     };
     // An EventSource reports only events that have a listener. If a name is missing here, an event is missing below.

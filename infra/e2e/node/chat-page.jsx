@@ -1,23 +1,87 @@
-// A page with the AI SDK's `useChat` and its default transport, as an application has it. `globalThis.show` starts it.
-// What the page shows is in `globalThis.shown`.
+// A chat with the AI SDK's `useChat` and its default transport, as a product has it: it reads the history, continues the
+// answer that is being written, sends messages with files, and shows every part of the messages. The conversation is in
+// the address: `?project=prj_...`.
 
 import { useChat } from '@ai-sdk/react';
 import { DefaultChatTransport } from 'ai';
 import { createRoot } from 'react-dom/client';
 
-function Chat({ id, history, transport }) {
+const id = new URLSearchParams(location.search).get('project');
+
+function Chat({ history, transport }) {
   const { messages, sendMessage, status, error } = useChat({ id, messages: history, resume: true, transport });
-  const parts = messages.filter(({ role }) => role === 'assistant').flatMap(message => message.parts);
-  const text = parts.filter(({ type }) => type === 'text').map(part => part.text).join('\n\n');
-  // Ids of questions are the client's until the page is loaded again.
-  const screen = messages.map(({ id, role, parts }) => ({ role, parts, ...(role === 'assistant' && { id }) }));
-  globalThis.shown = { text, status, error: error?.message, screen: JSON.stringify(screen) };
-  globalThis.send = content => void sendMessage({ text: content });
-  return <p>{text}</p>;
+  const send = event => {
+    event.preventDefault();
+    const { text, files } = event.target.elements;
+    void sendMessage({ text: text.value, ...(files.files.length > 0 && { files: files.files }) });
+  };
+  return (
+    <>
+      <main>{messages.map(message => <Message key={message.id} message={message} />)}</main>
+      <form onSubmit={send}>
+        <textarea name="text" />
+        <input name="files" type="file" multiple />
+        <button>Send</button>
+        <output id="status">{status}</output>
+        <output id="error">{error?.message}</output>
+      </form>
+    </>
+  );
 }
 
-globalThis.show = async ({ project, token }) => {
-  const { items: history } = await (await fetch(`/api/projects/${project}/messages?format=ui`)).json();
-  const transport = new DefaultChatTransport({ api: '/api/chat', headers: { 'x-csrf-token': token } });
-  createRoot(document.body).render(<Chat id={project} history={history} transport={transport} />);
-};
+/// The id of a question is the client's until the page is loaded again, so it is not shown.
+function Message({ message: { id, role, metadata, parts } }) {
+  return (
+    <article className={role} id={role === 'assistant' ? id : undefined}>
+      {parts.map((part, place) => <Part key={place} part={part} />)}
+      {metadata && <footer>{JSON.stringify(metadata, Object.keys(metadata).concat(USAGE).sort())}</footer>}
+    </article>
+  );
+}
+
+const USAGE = ['inputTokens', 'outputTokens', 'costMicroUsd'];
+
+function Part({ part }) {
+  const { type, state } = part;
+  const shown = { 'data-part': type, 'data-state': state };
+  if (type === 'text') return <p {...shown}>{part.text}</p>;
+  if (type === 'reasoning') return <blockquote {...shown}>{part.text}</blockquote>;
+  if (type === 'step-start') return <hr {...shown} />;
+  if (type === 'source-url') return <a {...shown} href={part.url}>{part.title}</a>;
+  if (type === 'file' && part.mediaType.startsWith('image/')) {
+    return <img {...shown} alt={part.filename} title={part.mediaType} src={part.url} />;
+  }
+  if (type === 'file') return <a {...shown} title={part.mediaType} href={part.url} download>{part.filename}</a>;
+  if (type.startsWith('tool-')) return <Tool part={part} shown={shown} />;
+  return <pre {...shown}>{JSON.stringify([part.id, part.data])}</pre>;
+}
+
+function Tool({ part: { type, state, toolCallId, input, output, errorText }, shown }) {
+  return (
+    <section {...shown} id={toolCallId}>
+      <h2>{`${type.slice('tool-'.length)} ${state}`}</h2>
+      <pre>{JSON.stringify(input)}</pre>
+      <pre>{JSON.stringify(output)}</pre>
+      <p>{errorText}</p>
+    </section>
+  );
+}
+
+async function read(path) {
+  const response = await fetch(path);
+  if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
+  return response.json();
+}
+
+const { csrf_token: token } = await read('/api/auth/csrf-token');
+const { items: history } = await read(`/api/projects/${id}/messages?format=ui`);
+// The answer to the last question may end before the page asks for its stream. The stream repeats it then.
+const last = history.at(-1);
+const answerTo = last?.role === 'user' ? `?answerTo=${last.id}` : '';
+const transport = new DefaultChatTransport({
+  api: '/api/chat',
+  headers: { 'x-csrf-token': token },
+  prepareSendMessagesRequest: ({ id, messages }) => ({ body: { id, message: messages.at(-1) } }),
+  prepareReconnectToStreamRequest: ({ api, id }) => ({ api: `${api}/${id}/stream${answerTo}` }),
+});
+createRoot(document.body).render(<Chat history={history} transport={transport} />);

@@ -5,23 +5,15 @@
 //
 // Prints one JSON value: the number of previews whose page was loaded in the frame of its shell.
 
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
-import { chromium } from 'playwright-core';
+import { withBrowser } from './chromium.mjs';
 
 const { values: flags, positionals: urls } = parseArgs({
   allowPositionals: true,
   options: { browser: { type: 'string' }, sentinel: { type: 'string' } },
 });
-const profile = await mkdtemp(join(tmpdir(), 'sequent-browser-'));
-const context = await chromium.launchPersistentContext(profile, {
-  executablePath: flags.browser,
-  args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-sync'],
-});
-try {
+await withBrowser(flags.browser, async context => {
   const control = await context.newPage();
   let shown = 0;
   for (const url of urls) {
@@ -38,7 +30,4 @@ try {
     await control.goto(`${flags.sentinel}/control`);
   }
   process.stdout.write(`${JSON.stringify({ shown })}\n`);
-} finally {
-  await context.close();
-  await rm(profile, { recursive: true, force: true });
-}
+});

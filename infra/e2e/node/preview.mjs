@@ -6,12 +6,10 @@
 // Prints one JSON value: the loot of the same attack from a page of the app itself, and for each URL the loot of the
 // page alone and in a frame, its appearance, and every response of the app meanwhile.
 
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 
-import { chromium } from 'playwright-core';
+import { PATIENCE, withBrowser } from './chromium.mjs';
 
 const { values: flags, positionals: urls } = parseArgs({
   allowPositionals: true,
@@ -23,13 +21,7 @@ const { values: flags, positionals: urls } = parseArgs({
     attack: { type: 'string' },
   },
 });
-const profile = await mkdtemp(join(tmpdir(), 'sequent-browser-'));
-const context = await chromium.launchPersistentContext(profile, {
-  executablePath: flags.browser,
-  // Tests run as root in containers, and no request may leave the machine.
-  args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-sync'],
-});
-try {
+await withBrowser(flags.browser, async context => {
   const app = new URL(flags.base).origin;
   const home = await context.newPage();
   await home.goto(`${app}/`);
@@ -74,10 +66,7 @@ try {
     seen.push(page);
   }
   process.stdout.write(`${JSON.stringify({ control, seen })}\n`);
-} finally {
-  await context.close();
-  await rm(profile, { recursive: true, force: true });
-}
+});
 
 /// Returns `true` for the page in the frame of the shell, and for its response.
 function isContent(one) {
@@ -93,7 +82,7 @@ async function looted(frame) {
 }
 
 async function until(look) {
-  const patience = Date.now() + 30_000;
+  const patience = Date.now() + PATIENCE;
   for (;;) {
     const found = await look();
     if (found) return found;

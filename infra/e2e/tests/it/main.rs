@@ -27,6 +27,7 @@ mod mcp;
 mod once;
 mod payments;
 mod providers;
+mod reloads;
 mod replays;
 mod roles;
 mod rotation;
