@@ -3,8 +3,8 @@
 /// `cuts[n]` is the number of body bytes after which the nth response breaks. Responses past the end of the list stay
 /// whole. A cut is `error`, a connection reset, or `close`, a body that ends too early (as behind a proxy if a function
 /// is killed). `requests` records every exchange: `{at, method, url, after, status, bytes, cut}`, where `at` is its start
-/// in milliseconds and `after` its `Last-Event-ID`. `via` is the underlying fetch.
-export function cuttingFetch({ cuts = [], how = 'error', via = globalThis.fetch } = {}) {
+/// in milliseconds and `after` its `Last-Event-ID`. `via` is the underlying fetch. Each cut is reported to `cutUrl`.
+export function cuttingFetch({ cuts = [], how = 'error', via = globalThis.fetch, cutUrl } = {}) {
   const requests = [];
 
   async function fetch(input, init = {}) {
@@ -24,6 +24,7 @@ export function cuttingFetch({ cuts = [], how = 'error', via = globalThis.fetch 
           if (record.bytes >= limit) {
             record.cut = true;
             await reader.cancel();
+            if (cutUrl) await globalThis.fetch(cutUrl, { method: 'POST' });
             if (how === 'close') controller.close();
             else controller.error(new TypeError('terminated'));
             return;

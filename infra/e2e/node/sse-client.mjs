@@ -14,10 +14,11 @@ import { backOff, cuttingFetch } from './cutting-fetch.mjs';
 
 const TERMINAL = new Set(['RUN_FINISHED', 'RUN_ERROR']);
 
-/// Job: `{base, token?, run? | path? | send?, form?: 'native'|'simple', after?, cuts?, how?, timeout?}`.
+/// Job: `{base, token?, run? | path? | send?, form?: 'native'|'simple', after?, cuts?, how?, cutUrl?,
+/// timeout?}`.
 /// Result: `{run, events: [{id, event, data}], requests, after_end}`. The simple form also has `text` and `content`.
 export async function follow(job) {
-  const { base, token, form = 'native', timeout = 60 } = job;
+  const { base, token, form = 'native', timeout = 300 } = job;
   const deadline = Date.now() + timeout * 1000;
   const { fetch, requests } = cuttingFetch(job);
   const reader = form === 'simple' ? simpleReader() : nativeReader();

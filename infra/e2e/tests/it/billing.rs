@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     surface::{Call, Person},
-    system::{System, of_kind, scaled},
+    system::{PATIENCE, System, of_kind, scaled},
 };
 
 const ADMIN_KEY: &str = "a key for tests of 32 characters";
@@ -128,7 +128,7 @@ async fn a_run_releases_its_reserved_credits_however_it_ends() {
     let system = start(&[("BILLING_WELCOME", "1000000"), ("BILLING_PLANS", plans)]).await;
     let person = Person::sign_up(&system, "ada@example.com").await;
     let call = |body: Value| Call::to("/api/runs").body(body);
-    let slow = call(json!({"input": "/demo tokens=1000 rate=5", "model": "demo"}));
+    let slow = call(json!({"input": "/demo tokens=100000 rate=5", "model": "demo"}));
     let first = person.post(slow.clone()).await.json();
     let second = person.post(slow.clone()).await.json();
     let refused = person.read("POST", &slow, &person.bearer()).await;
@@ -175,8 +175,7 @@ async fn a_run_releases_its_reserved_credits_however_it_ends() {
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         }
     };
-    let credits =
-        tokio::time::timeout(std::time::Duration::from_secs(30), freed).await.expect("the runs end");
+    let credits = tokio::time::timeout(PATIENCE, freed).await.expect("the runs end");
     assert_eq!(credits["reserved"], 0, "{credits}");
     let sum = credits["available"].as_i64().unwrap() + credits["spent"].as_i64().unwrap();
     assert_eq!(sum, 1_000_000, "{credits}");

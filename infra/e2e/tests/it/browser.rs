@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use crate::clients::installed;
+use crate::held::HeldModel;
 use crate::system::{System, answer};
 use serde_json::{Value, json};
 
@@ -15,7 +16,7 @@ async fn a_page_sends_a_message_with_an_event_source_and_its_cookies() {
     let system = System::start(&[]).await;
     let seen = act(&system, "ask", "/demo tokens=40 rate=40\nÜber die Brücke → 東京 🚆", |_| ()).await;
     let text = seen["text"].as_str().unwrap();
-    assert!(seen["deltas"].as_u64().unwrap() > 2, "{seen}");
+    assert!(seen["deltas"].as_u64().unwrap() > 0, "{seen}");
     assert!(text.contains("🚆"), "{text}");
     assert_eq!(seen["content"], text, "the end repeats what the page has put together");
     let messages = seen["messages"].as_array().unwrap();
@@ -30,18 +31,21 @@ async fn a_page_sends_a_message_with_an_event_source_and_its_cookies() {
     assert_eq!(seen["scripts_see"], "");
 }
 
-/// The browser reconnects by itself: the page does nothing when the connection breaks.
+/// The browser reconnects by itself: the page does nothing when the connection breaks. It has received the beginning of the
+/// answer by then, while the model has not given the rest.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_event_source_follows_a_run_through_a_killed_process_and_gets_each_event_once() {
-    let system = System::start(&[("LEASE_MS", "900"), ("LEASE_RENEW_MS", "250")]).await;
+    let model = HeldModel::start().await;
+    let system = model.system(&[("LEASE_MS", "900"), ("LEASE_RENEW_MS", "250")]).await;
     let kill = |line: &Value| {
         assert!(line["middle"].is_string(), "{line}");
         // The run's owner and the process that serves the page are both instances of the function.
         let instances = system.stack.instances();
         let busy = instances.iter().filter(|one| one.function == "ChatFunction" && one.state == "busy");
         assert!(busy.filter(|one| system.stack.kill(one.pid)).count() > 0, "nothing to kill");
+        model.release("followed");
     };
-    let seen = act(&system, "follow", "/demo tokens=120 rate=40", kill).await;
+    let seen = act(&system, "follow", "hold=followed", kill).await;
     assert!(seen["cuts"].as_u64().unwrap() >= 1, "the kill did not reach the page");
     let log = seen["log"].as_array().unwrap();
     let epochs = log.iter().filter_map(|event| event["epoch"].as_u64()).max();
@@ -53,7 +57,7 @@ async fn an_event_source_follows_a_run_through_a_killed_process_and_gets_each_ev
         assert_eq!(event["event"], stored["type"]);
     }
     assert_eq!(log.last().unwrap()["outcome"]["type"], "success");
-    assert!(!answer(log).is_empty());
+    assert_eq!(answer(log), HeldModel::answer());
 }
 
 /// The default transport of `useChat` does not reconnect, so one stream has to last until the answer ends.

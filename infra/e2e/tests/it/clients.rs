@@ -5,38 +5,44 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use crate::held::HeldModel;
 use crate::interleaved;
 use crate::system::{Caller, System, answer, scaled};
 use serde_json::{Value, json};
 
-/// A message whose answer takes three seconds. The answer quotes the second line, with characters of two,
-/// three and four bytes.
-const LIVE: &str = "/demo tokens=60 rate=20\nÜber die Brücke → 東京 🚆";
+/// A question with characters of two, three and four bytes.
+const QUESTION: &str = "Über die Brücke → 東京 🚆";
 const SDKS: [&str; 4] = ["5", "6", "7", "workflow"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn npm_clients_read_live_runs_whole_through_every_cut() {
-    let system = System::start(&[]).await;
+    let model = HeldModel::start().await;
+    let system = model.system(&[]).await;
     let caller = system.sign_up("clients@example.com").await;
     let rounds = scaled(1, 20);
     for round in 0..rounds {
-        let (native, ui) = futures::join!(native_clients(&caller, round), ui_clients(&caller, round));
+        let (native, ui) =
+            futures::join!(native_clients(&model, &caller, round), ui_clients(&model, &caller, round));
         println!("round {round}: {native} native and {ui} AI SDK connections cut, all of live runs");
     }
 }
 
 /// Returns the number of connections that were cut.
-async fn native_clients(caller: &Caller, round: usize) -> usize {
-    // The first frames are equal in every run except for ids and times of equal length.
-    let like_live = json!({"message": {"content": LIVE.replace("60", "02").replace("20", "00")}});
-    let probe = caller.send(&like_live).await.bytes().await.unwrap();
+async fn native_clients(model: &HeldModel, caller: &Caller, round: usize) -> usize {
+    // The first frames are equal in every run except for ids, keys and times of equal length.
+    model.release("native9999");
+    let probe = caller.send(&json!({"message": {"content": format!("{QUESTION} hold=native9999")}})).await;
+    let probe = probe.bytes().await.unwrap();
     let first_frame = 2 + probe.windows(2).position(|pair| pair == b"\n\n").unwrap();
     let inside_a_character = 1 + probe.iter().position(|byte| !byte.is_ascii()).unwrap();
     let first_cuts = [1, first_frame, inside_a_character, 900 + 37 * round];
     let jobs: Vec<Value> = combined(&first_cuts)
-        .map(|(how, first)| {
-            let send = json!({"message": {"content": LIVE}});
-            json!({"send": send, "how": how, "cuts": [first, 1, 333 + round, 700 + 11 * round]})
+        .enumerate()
+        .map(|(at, (how, first))| {
+            let key = format!("native{round:02}{at:02}");
+            let send = json!({"message": {"content": format!("{QUESTION} hold={key}")}});
+            let cuts = [first, 1, 333 + round, 700 + 11 * round];
+            json!({"send": send, "how": how, "cuts": cuts, "cutUrl": model.cut_url(&key)})
         })
         .collect();
     let mut cut = 0;
@@ -65,12 +71,13 @@ async fn native_clients(caller: &Caller, round: usize) -> usize {
     cut
 }
 
-async fn ui_clients(caller: &Caller, round: usize) -> usize {
+async fn ui_clients(model: &HeldModel, caller: &Caller, round: usize) -> usize {
     let jobs: Vec<Value> = combined(&SDKS)
         .map(|(how, sdk)| {
-            let chat = format!("{how}-{sdk}-{round}");
+            let key = format!("{how}{sdk}{round}");
+            let message = format!("{QUESTION} hold={key}");
             let cuts = [1 + 17 * round, 400 + round, 90, 1500 + 13 * round];
-            json!({"chat": chat, "message": LIVE, "sdk": sdk, "how": how, "cuts": cuts})
+            json!({"chat": key, "message": message, "sdk": sdk, "how": how, "cuts": cuts, "cutUrl": model.cut_url(&key)})
         })
         .collect();
     let mut cut = 0;
@@ -95,7 +102,8 @@ async fn a_workflow_transport_without_settings_stays_in_its_conversation() {
     let system = System::start(&[]).await;
     let caller = system.sign_up("bare@example.com").await;
     let then = "/demo tokens=3 rate=0";
-    let job = json!({"chat": "never sent", "message": LIVE, "then": then, "sdk": "workflow", "bare": true, "cuts": [500, 90]});
+    let first = format!("/demo tokens=60 rate=20\n{QUESTION}");
+    let job = json!({"chat": "never sent", "message": first, "then": then, "sdk": "workflow", "bare": true, "cuts": [500, 90]});
     let [result] = drive("ui-client.mjs", &caller, &[job]).await.try_into().unwrap();
     assert_eq!((&result["finish"], &result["error"]), (&json!("stop"), &Value::Null), "{result}");
     assert_eq!(result["messages"], 4, "two questions and two answers");
@@ -110,8 +118,8 @@ fn combined<T: Copy>(what: &[T]) -> impl Iterator<Item = (&'static str, T)> {
     ["error", "close"].into_iter().flat_map(move |how| what.iter().map(move |one| (how, *one)))
 }
 
-/// Checks that the first cut was at the requested place, and returns the number of connections (at least two)
-/// that were cut before the run ended.
+/// Checks that the first cut was at the requested place, and returns the number of connections that were cut before the run
+/// ended: at least two, because the model has waited for them.
 fn cut_while_live(job: &Value, result: &Value, log: &[Value]) -> usize {
     let ended = log.last().unwrap()["timestamp"].as_u64().unwrap();
     let requests = result["requests"].as_array().unwrap();

@@ -1,9 +1,9 @@
 //! Connections break at any byte, and every reader still gets the whole log.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::interleaved;
-use crate::system::{Caller, System, is_terminal, scaled};
+use crate::system::{Caller, PATIENCE, System, is_terminal, scaled};
 use futures::{StreamExt, stream};
 use reqwest::Response;
 use serde_json::{Value, json};
@@ -27,8 +27,8 @@ async fn a_live_stream_cut_after_every_frame_continues_without_a_gap() {
         assert_eq!(ai_sdk.frames, replayed);
         let events = native.frames.len();
         let chunks = ai_sdk.frames.len();
-        // The number of tokens per event depends on the machine.
-        assert!(events >= 10 && chunks >= 10, "only {events} events and {chunks} chunks");
+        // The number of tokens per event depends on the machine. Both streams begin and end with several frames.
+        assert!(events > 5 && chunks > 5, "only {events} events and {chunks} chunks");
         println!("{events} connections for as many events, {chunks} for as many chunks");
     }
 }
@@ -172,8 +172,8 @@ async fn up_to(response: Response, cut: Cut) -> Vec<u8> {
     let mut text = Vec::new();
     let mut pieces = response.bytes_stream();
     loop {
-        let piece = tokio::time::timeout(Duration::from_secs(30), pieces.next()).await;
-        let Some(piece) = piece.expect("no data arrived for 30 seconds") else { return text };
+        let piece = tokio::time::timeout(PATIENCE, pieces.next()).await;
+        let Some(piece) = piece.expect("data arrives") else { return text };
         text.extend_from_slice(&piece.unwrap());
         match cut {
             Cut::Event if text.windows(2).any(|pair| pair == b"\n\n") => return text,

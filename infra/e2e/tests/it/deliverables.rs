@@ -8,7 +8,7 @@ use tokio::time::{sleep, timeout};
 use crate::{
     audited::{audited, sweep},
     surface::{Call, Person},
-    system::{Caller, System, check_ended, is_end, of_kind, scaled},
+    system::{Caller, PATIENCE, System, check_ended, is_end, of_kind, scaled},
 };
 
 /// All functions that work on a run and its jobs.
@@ -29,7 +29,7 @@ pub(crate) async fn deliver(person: &Person, kind: &str, input: &str) -> (String
             sleep(Duration::from_millis(100)).await;
         }
     };
-    timeout(Duration::from_secs(120), ended).await.expect("the run ends");
+    timeout(PATIENCE, ended).await.expect("the run ends");
     let log = person.get(&format!("/api/runs/{run}/events?limit=1000")).await;
     (run, log["events"].as_array().unwrap().clone())
 }
@@ -186,8 +186,7 @@ async fn website(system: &System, caller: &Caller, step: usize) {
             sleep(Duration::from_millis(2)).await;
         }
     };
-    let log =
-        timeout(Duration::from_secs(90), ended).await.unwrap_or_else(|_| panic!("{run} did not end: {step}"));
+    let log = timeout(PATIENCE, ended).await.unwrap_or_else(|_| panic!("{run} did not end: {step}"));
     check_ended(&run, &log);
     assert_eq!(flow(&log), FLOW, "{run}: killed after step {step}");
     let row = caller.get(&format!("/api/runs/{run}")).await;

@@ -1,10 +1,14 @@
 //! Tenants cannot read or change each other's data, whatever ids they use.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use crate::{
     stripe::selling,
     surface::{Access, Answer, Belongings, Call, Entry, Foreign, Header, Person, entries},
+    system::PATIENCE,
 };
 use futures::{StreamExt, stream};
 use serde_json::{Value, json};
@@ -100,11 +104,9 @@ impl Stranger<'_> {
                 let expected = self.bob.read(entry.method(), &nobodys, credential).await.shape();
                 let mut shape = answer.shape();
                 // A chat of his own may still be live because of an earlier call.
-                for _ in 0..40 {
-                    if foreign != Foreign::Own || shape == expected {
-                        break;
-                    }
-                    tokio::time::sleep(std::time::Duration::from_millis(250)).await;
+                let asked = Instant::now();
+                while foreign == Foreign::Own && shape != expected && asked.elapsed() < PATIENCE {
+                    tokio::time::sleep(Duration::from_millis(250)).await;
                     shape = self.bob.read(entry.method(), &hers, credential).await.shape();
                 }
                 assert_eq!(shape, expected, "{what}: the response differs from that for an unknown id");

@@ -20,8 +20,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
     audited::audited,
-    background::{PATIENCE, instances},
-    system::{System, scaled},
+    background::instances,
+    system::{PATIENCE, System, scaled},
 };
 
 const ADMIN_KEY: &str = "a key for tests of 32 characters";
@@ -94,15 +94,15 @@ async fn a_greeting_job_runs_and_is_shown_and_only_administrators_may_manage_it(
     assert_eq!((&done["result"], &done["attempt"]), (&json!("Hello, world!"), &json!(1)));
     assert_eq!(ada.request("GET", &path).send().await.unwrap().status(), 404, "it is not hers");
 
-    // The owner of a tenant manages its jobs. Progress can be read during the attempt.
-    let hello = json!({"name": "Ada", "key": "once", "pause_ms": 5000});
+    // The owner of a tenant manages its jobs. Progress can be read during the attempt, which lasts for a minute.
+    let hello = json!({"name": "Ada", "key": "once", "pause_ms": 60_000});
     let send = || ada.request("POST", "/v1/admin/jobs/hello").json(&hello).send();
     let job: Value = send().await.unwrap().json().await.unwrap();
     let again: Value = send().await.unwrap().json().await.unwrap();
     assert_eq!(job["id"], again["id"], "one job per key");
     let path = format!("/api/jobs/{}", job["id"].as_str().unwrap());
     let reporting = async {
-        while ada.get(&path).await["progress"]["percent"].as_u64().is_none_or(|percent| percent < 20) {
+        while ada.get(&path).await["progress"]["percent"].is_null() {
             sleep(Duration::from_millis(20)).await;
         }
     };
@@ -223,7 +223,7 @@ async fn a_storm_of_messages_for_dying_workers_has_each_effect_once() {
         }
         enqueued
     };
-    let limit = Duration::from_secs(if size > 1000 { 3600 } else { 240 });
+    let limit = Duration::from_secs(if size > 1000 { 3600 } else { 900 });
     let storming = async {
         let stormed = timeout(limit, storm).await;
         calm.store(true, Ordering::SeqCst);

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::audited::audited;
-use crate::background::{PATIENCE, instances};
+use crate::background::instances;
 use crate::once::all;
-use crate::system::{Caller, System, answer, is_terminal, read_events, scaled};
+use crate::system::{Caller, PATIENCE, System, answer, is_terminal, read_events, scaled};
 use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -46,7 +46,9 @@ async fn a_send_killed_before_its_headers_and_repeated_runs_once() {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut unanswered = 0;
     let mut stored = 0;
-    for number in 0..sends {
+    let mut number = 0;
+    // On a machine that is busy in some way, the first kills may all come after the headers.
+    while number < sends || (unanswered == 0 && number < 20 * sends) {
         let send = || {
             let request = caller.request("POST", "/api/chat/send").json(&body);
             request.header("idempotency-key", format!("send-{number}")).send()
@@ -67,17 +69,18 @@ async fn a_send_killed_before_its_headers_and_repeated_runs_once() {
                 }
             }
         };
-        let again = timeout(Duration::from_secs(30), again).await.expect("a retry is answered");
+        let again = timeout(PATIENCE, again).await.expect("a retry is answered");
         let attached = again.headers().contains_key("idempotency-replayed");
         unanswered += usize::from(lost);
         stored += usize::from(lost && attached);
         let run = again.headers()["x-run-id"].to_str().unwrap().to_owned();
-        let received = caller.follow(&run, read_events(again).await.events, Duration::from_secs(60)).await;
+        let received = caller.follow(&run, read_events(again).await.events, PATIENCE).await;
         complete(&caller, &run, received, &expected).await;
-        assert_eq!(all(&caller, "/api/runs").await.len(), number + 2, "one run per send");
+        number += 1;
+        assert_eq!(all(&caller, "/api/runs").await.len(), number + 1, "one run per send");
     }
-    assert_eq!(all(&caller, "/api/projects").await.len(), sends + 1, "one conversation per send");
-    println!("{unanswered} of {sends} had no answer, {stored} of them had stored their run");
+    assert_eq!(all(&caller, "/api/projects").await.len(), number + 1, "one conversation per send");
+    println!("{unanswered} of {number} had no answer, {stored} of them had stored their run");
     assert!(unanswered > 0, "no kill came before the headers");
     audited(&system).await;
 }
@@ -135,7 +138,7 @@ async fn one(system: &System, caller: &Caller, message: &str, expected: &str, pa
             () = kill(system, pause) => {}
         }
     };
-    let received = caller.follow(&run, received.events, Duration::from_secs(60)).await;
+    let received = caller.follow(&run, received.events, PATIENCE).await;
     complete(caller, &run, received, expected).await
 }
 

@@ -28,7 +28,7 @@ struct Load {
 
 impl Load {
     fn now() -> Self {
-        Self { timeout: scaled(12, 30), responses: scaled(22, 90), rate: scaled(16, 8) }
+        Self { timeout: scaled(20, 30), responses: scaled(22, 90), rate: scaled(16, 8) }
     }
 
     /// Returns a script of responses that each cite a source named after `of`, and of one conclusion.

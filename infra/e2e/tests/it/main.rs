@@ -16,6 +16,7 @@ mod credentials;
 mod cut;
 mod deliverables;
 mod experiments;
+mod held;
 mod interleaved;
 mod isolation;
 mod jobs;

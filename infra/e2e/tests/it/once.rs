@@ -1,20 +1,20 @@
 //! Cancelling a run over HTTP, and starting it once.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::{
     background::until,
     cancel::logged,
-    system::{Caller, System, answer, read_events, scaled},
+    system::{Caller, PATIENCE, System, answer, read_events, scaled},
 };
 use futures::future::join_all;
 use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cancel_takes_effect_within_a_second_and_keeps_the_partial_answer() {
+async fn a_cancel_ends_a_long_answer_and_keeps_its_beginning() {
     let system = System::start(&[]).await;
     let caller = system.sign_up("cancel@example.com").await;
-    let sent = caller.send(&json!({"message": {"content": "/demo tokens=2000 rate=50"}})).await;
+    let sent = caller.send(&json!({"message": {"content": "/demo tokens=100000 rate=50"}})).await;
     let run = sent.headers()["x-run-id"].to_str().unwrap().to_owned();
     let reading = tokio::spawn(read_events(sent));
     logged(&caller, &run, "TEXT_MESSAGE_CONTENT").await;
@@ -25,8 +25,8 @@ async fn a_cancel_takes_effect_within_a_second_and_keeps_the_partial_answer() {
     let took = asked.elapsed();
     println!("cancelled in {took:?}");
     assert_eq!(received.last().unwrap()["outcome"]["type"], "cancelled");
-    // The target is one second. This allows for a busy machine, and is far less than the run would last.
-    assert!(took < Duration::from_secs(15), "{took:?}");
+    // The target is one second. The run would last for half an hour.
+    assert!(took < PATIENCE, "{took:?}");
     let row = caller.get(&format!("/api/runs/{run}")).await;
     assert_eq!(row["status"], "cancelled");
     let messages =

@@ -10,10 +10,8 @@ use serde_json::{Value, json};
 
 use crate::{
     surface::{Call, Person},
-    system::System,
+    system::{PATIENCE, System},
 };
-
-const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A route of each function of the HTTP API that a person may read.
 const ROUTES: [&str; 8] = [

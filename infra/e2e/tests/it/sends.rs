@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use crate::background::PATIENCE;
+use crate::held::HeldModel;
 use crate::once::all;
-use crate::system::{Caller, System, answer, is_terminal, read_events, scaled};
+use crate::system::{Caller, PATIENCE, System, answer, is_terminal, read_events, scaled};
 use futures::future::join_all;
 use reqwest::{Response, header::HeaderMap};
 use serde_json::{Value, json};
 
 /// Message of a run that stays live during other requests.
-const LONG: &str = "/demo tokens=4000 rate=40";
+const LONG: &str = "/demo tokens=100000 rate=40";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_attaches_to_its_run_and_to_no_other_request() {
@@ -55,17 +55,19 @@ async fn a_key_attaches_to_its_run_and_to_no_other_request() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_busy_conversation_refuses_or_queues() {
-    let system = System::start(&[]).await;
+    let model = HeldModel::start().await;
+    let system = model.system(&[]).await;
     let caller = system.sign_up("queue@example.com").await;
-    let live = say(&caller, None, "opening\n/demo tokens=80 rate=20", "reject").await;
+    let live = say(&caller, None, "hold=opening", "reject").await;
     let opening = header(live.headers(), "x-run-id");
     let project = header(live.headers(), "x-project-id");
     let refused = say(&caller, Some(&project), "refused", "reject").await;
     let refused = refusal(refused, 409, "run_in_progress").await;
     assert_eq!(refused["run_id"], opening, "the refusal names the live run");
 
-    let second = say(&caller, Some(&project), "second\n/demo tokens=20 rate=40", "enqueue").await;
-    let third = say(&caller, Some(&project), "third\n/demo tokens=3 rate=0", "enqueue").await;
+    let second = say(&caller, Some(&project), "second", "enqueue").await;
+    let third = say(&caller, Some(&project), "third", "enqueue").await;
+    model.release("opening");
     let queue = [opening, header(second.headers(), "x-run-id"), header(third.headers(), "x-run-id")];
     let (live, second, third) = tokio::join!(read_events(live), read_events(second), read_events(third));
     let logs = [live.events, second.events, third.events];

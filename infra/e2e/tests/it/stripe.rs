@@ -1,6 +1,9 @@
 //! The test server for Stripe as a process beside a stack, and a stack that sells through it.
 
-use std::{process::Stdio, time::Duration};
+use std::{
+    process::Stdio,
+    time::{Duration, Instant},
+};
 
 use serde_json::{Value, json};
 use tokio::{
@@ -10,7 +13,7 @@ use tokio::{
 
 use crate::{
     surface::{Call, Person},
-    system::System,
+    system::{PATIENCE, System},
 };
 
 const KEY: &str = "sk_test_of_the_tests";
@@ -131,7 +134,8 @@ pub(crate) async fn until(
     expected: impl Fn(&Value) -> bool,
 ) -> Value {
     let mut seen = Value::Null;
-    for _ in 0..600 {
+    let asked = Instant::now();
+    while asked.elapsed() < PATIENCE {
         seen = person.get(path).await;
         if expected(&seen) {
             return seen;

@@ -1,6 +1,6 @@
 //! Shared by the tests: a [`System`] per test, and a [`Caller`] with an account on it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use reqwest::{Client, RequestBuilder, Response};
@@ -8,6 +8,9 @@ use sequent_local::{Options, Stack, iam::Denials, logs::Logs};
 use sequent_tables::{SecretTable, Store, Tables, testing};
 use serde_json::{Value, json};
 use sse_stream::{Sse, SseStream};
+
+/// Time limit for anything that must happen eventually, also on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Returns the size of a test: `soak` if `E2E_SCALE=soak` is set, as `scripts/soak` does.
 pub(crate) fn scaled(short: usize, soak: usize) -> usize {
@@ -143,7 +146,8 @@ impl Caller {
     /// Reads a JSON response. Repeats the request if the function's process is killed during it, as a client
     /// would.
     pub(crate) async fn get(&self, path: &str) -> Value {
-        for _ in 0..100 {
+        let asked = Instant::now();
+        while asked.elapsed() < PATIENCE {
             let request = self.request("GET", path).header("accept", "application/json");
             if let Ok(answer) = request.send().await
                 && !answer.status().is_server_error()

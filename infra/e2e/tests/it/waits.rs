@@ -4,8 +4,8 @@ use serde_json::json;
 
 use crate::{
     audited::audited,
-    background::{PATIENCE, create, epochs, until},
-    system::{Caller, System, check_ended, scaled},
+    background::{create, epochs, until},
+    system::{Caller, PATIENCE, System, check_ended, scaled},
 };
 
 /// Minutes that each child of the plan takes, in scaled time.

@@ -7,7 +7,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::{
     surface::{Call, Person},
-    system::System,
+    system::{PATIENCE, System},
 };
 
 /// Saves a document through a run and returns its artifact.
@@ -43,7 +43,7 @@ async fn ended(person: &Person, job: &Value) -> Value {
             sleep(Duration::from_millis(100)).await;
         }
     };
-    timeout(Duration::from_secs(240), wait).await.expect("the job ends")
+    timeout(PATIENCE, wait).await.expect("the job ends")
 }
 
 /// Requests an export and returns its artifact and bytes.

@@ -12,7 +12,7 @@ use sequent_core::{ArtifactId, TenantId, Timestamp};
 use super::{artifacts, described, objects, references, tenant};
 use crate::{
     surface::{Call, Person},
-    system::{System, scaled},
+    system::{PATIENCE, System, scaled},
 };
 
 async fn save(artifacts: &Artifacts, tenant: TenantId, content: &'static str) -> ArtifactId {
@@ -77,7 +77,7 @@ async fn the_scheduled_collector_deletes_an_object_that_is_old_enough() {
             assert!(matches!(reply, Ok(sequent_local::runtime::Reply::Buffered(_))), "{reply:?}");
         }
     };
-    tokio::time::timeout(Duration::from_secs(120), collected).await.expect("the object is collected");
+    tokio::time::timeout(PATIENCE, collected).await.expect("the object is collected");
     assert_eq!(references(&system, tenant, b"old").await, None);
 }
 

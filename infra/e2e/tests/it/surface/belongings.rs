@@ -70,7 +70,7 @@ impl Belongings {
 
         let chat = random_id("chat");
         let message = json!({"role": "user", "parts": [
-            {"type": "text", "text": format!("{word}\n/demo tokens=2000 rate=5")},
+            {"type": "text", "text": format!("{word}\n/demo tokens=100000 rate=1")},
         ]});
         let live = Call::to("/api/chat").body(json!({"id": chat, "messages": [message]}));
         let live = person.send("POST", &live, &person.bearer()).await; // it goes on without a reader

@@ -1,18 +1,13 @@
 //! A user with an account, and requests with arbitrary credentials.
 
-use std::time::Duration;
-
 use reqwest::{Client, Response, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
 
 use super::Call;
-use crate::system::System;
+use crate::system::{PATIENCE, System};
 
 /// Name and value of a request header.
 pub(crate) type Header = (&'static str, String);
-
-/// Time limit of a response. Only the stream of a live run lasts longer, and receiving one would be a fault.
-const PATIENCE: Duration = Duration::from_secs(15);
 
 /// A user with two sessions.
 pub(crate) struct Person {
@@ -73,7 +68,8 @@ impl Person {
         answer.unwrap_or_else(|_| panic!("{method} {}: no answer", call.path)).unwrap()
     }
 
-    /// Sends a call and reads the whole response.
+    /// Sends a call and reads the whole response. The stream of the live run of [`Belongings`](super::Belongings) would never
+    /// end: receiving it is a fault.
     pub(crate) async fn read(&self, method: &str, call: &Call, credential: &[Header]) -> Answer {
         let response = self.send(method, call, credential).await;
         let status = response.status();
