@@ -42,7 +42,8 @@ async fn concurrent_requests_with_one_key_have_one_effect() {
     let keys = scaled(3, 100);
     for key in 0..keys {
         let body = json!({"message": {"content": format!("{key}\n/demo tokens=2 rate=0")}});
-        let requests = (0..50).map(|_| async {
+        // Each is another process, and all have to start within the ten seconds that Lambda gives them.
+        let requests = (0..scaled(20, 50)).map(|_| async {
             let request =
                 caller.request("POST", "/api/chat/send").header("idempotency-key", format!("key-{key}"));
             let response = request.json(&body).send().await.unwrap();
