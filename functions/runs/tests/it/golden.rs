@@ -175,7 +175,7 @@ async fn a_run_is_shown() {
       "scopes": null,
       "interrupts": [],
       "usage": {
-        "input_tokens": 563,
+        "input_tokens": 570,
         "output_tokens": 39
       },
       "cost": {
@@ -258,7 +258,7 @@ async fn an_ended_run_is_not_cancelled_again() {
       "scopes": null,
       "interrupts": [],
       "usage": {
-        "input_tokens": 563,
+        "input_tokens": 570,
         "output_tokens": 39
       },
       "cost": {
