@@ -24,9 +24,14 @@ pub(crate) struct UiMessage {
     #[serde(default)]
     content: Option<String>,
     /// The metadata of an answer, as it was sent: `projectId` names the chat. Others are ignored.
-    #[serde(default, skip_serializing)]
+    #[serde(default, skip_serializing_if = "is_never_sent")]
     #[schema(value_type = Option<Object>)]
     metadata: Option<Value>,
+}
+
+/// Leaves out a member that is only received. `skip_serializing` would leave it out of the API document as well.
+const fn is_never_sent(_: &Option<Value>) -> bool {
+    true
 }
 
 /// A part of a message.

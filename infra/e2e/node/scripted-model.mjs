@@ -2,8 +2,11 @@
 
 import { EventEmitter, once } from 'node:events';
 import { createServer } from 'node:http';
+import { setTimeout as delay } from 'node:timers/promises';
 
 const PAGE = '/tides';
+/// Milliseconds after which the page comes in any case: the tool that reads it waits for 20 seconds.
+const LATEST_PAGE = 8_000;
 
 /// Starts the server. `address` is its host and port, and `page` the URL of the page, which the question has to name.
 /// `steps` are the pieces of the one answer, each with the texts that a chat shows after it. `allow(n)` lets the first `n`
@@ -25,7 +28,7 @@ export async function scriptedModel() {
   async function respond(request, response) {
     if (request.url === PAGE) {
       const at = steps.findIndex(({ turn }) => turn === undefined);
-      await reached(at);
+      await Promise.race([reached(at), delay(LATEST_PAGE)]);
       return void response.writeHead(200, { 'content-type': 'text/plain' }).end(steps[at].content);
     }
     const { messages } = JSON.parse(await text(request));

@@ -123,7 +123,11 @@ pub(crate) async fn write(
     Ok(match ended {
         Collected::Text(text, reason) => {
             let usage = usage_of(execution, &call, used, reason.as_str());
-            Written::Summary(summary(&text, reason, room), usage)
+            match summary(&text, reason, room) {
+                // A model that has no output left, or stops without a word, may write a summary the next time.
+                None if !is_refusal(reason) => Written::Unavailable(Some(usage)),
+                summary => Written::Summary(summary, usage),
+            }
         }
         Collected::Failed => {
             let usage = usage_of(execution, &call, used, Usage::FAILED);
@@ -164,6 +168,11 @@ fn beside_answer(
     };
     let limit = MAX_OUTPUT.into_iter().find(is_affordable)?;
     Some(candidate.at_most(limit))
+}
+
+/// Returns `true` if the model, or its provider, has decided that there is no summary.
+fn is_refusal(reason: FinishReason) -> bool {
+    matches!(reason, FinishReason::Refusal | FinishReason::ContentFilter)
 }
 
 /// Returns the summary that is in the text of a response. A text that was cut at its limit says more than none, but a refusal is

@@ -198,8 +198,8 @@ async fn check_image(extractor: &Extractor, bytes: Bytes, deadline: Instant) -> 
         return Ok(());
     }
     match extractor.extract(kind, bytes, deadline).await {
-        // The model is told of an image that cannot be read later either.
-        Ok(_) | Err(extractor::Error::Failed(_)) => Ok(()),
+        // The model is told of an image that cannot be read later either. A lack of time is no fault of the image.
+        Ok(_) | Err(extractor::Error::Failed(_) | extractor::Error::TimedOut) => Ok(()),
         Err(error) => Err(Refusal::Unreadable(error.to_string())),
     }
 }

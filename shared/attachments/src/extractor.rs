@@ -163,6 +163,8 @@ fn judge(status: ExitStatus, output: Vec<u8>) -> Result<Extracted, Error> {
 mod tests {
     use super::*;
     use crate::extract::FileText;
+    use futures::future::Either;
+    use std::pin::pin;
 
     /// An extractor whose child is a shell with this script.
     fn shell(script: &str) -> Extractor {
@@ -178,9 +180,38 @@ mod tests {
     const AMPLE: Duration = Duration::from_secs(600);
 
     #[tokio::test]
-    async fn a_child_that_hangs_is_killed_at_the_deadline() {
-        let hanging = shell("exec sleep 600");
-        let refused = extracted(&hanging, Duration::from_millis(100)).await;
+    async fn a_child_is_killed_when_its_extraction_is_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let written = folder.path().join("pid");
+        let hanging = shell(&format!("echo $$ > {}; exec sleep 600", written.display()));
+        let started = async {
+            loop {
+                let pid = std::fs::read_to_string(&written).unwrap_or_default();
+                match pid.trim().parse::<u32>() {
+                    Ok(pid) => return pid,
+                    Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+                }
+            }
+        };
+        let pid = {
+            let extraction = pin!(extracted(&hanging, AMPLE));
+            match futures::future::select(extraction, pin!(started)).await {
+                Either::Left((ended, _)) => panic!("{ended:?}"),
+                // The extraction is dropped here, as by a cancellation.
+                Either::Right((pid, _)) => pid,
+            }
+        };
+        // The state `Z` is that of a process that has ended, and is removed by the runtime.
+        let runs =
+            || std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
+        while runs() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_child_that_hangs_is_given_up_at_the_deadline() {
+        let refused = extracted(&shell("exec sleep 600"), Duration::from_millis(100)).await;
         assert!(matches!(refused, Err(Error::TimedOut)), "{refused:?}");
     }
 

@@ -4,6 +4,8 @@ use sequent_core::{ProjectId, RunId, Timestamp, UserId};
 use sequent_event::Lineage;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::tree::MAX_BRANCHES;
+
 /// A project as the API shows it and as the table stores it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -51,6 +53,13 @@ pub struct ProjectName(String);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a project name has 1 to 200 characters and no control characters")]
 pub struct ProjectNameError;
+
+impl Project {
+    /// Returns `true` if the conversation takes no further branch.
+    pub(crate) const fn is_full(&self) -> bool {
+        self.branches >= MAX_BRANCHES
+    }
+}
 
 impl ProjectName {
     /// Longest name, in characters.

@@ -134,8 +134,9 @@ impl Position {
             Continues::Run(run) => branching(located(store, tenant, &project, run).await?.next(run)),
             Continues::Beside(run) => branching(located(store, tenant, &project, run).await?),
         };
-        let is_full = position.lineage.forks && project.branches >= MAX_BRANCHES;
-        if is_full { Err(Error::TooManyBranches) } else { Ok(position) }
+        // A run that continues the head, or takes its place, is accepted: otherwise nothing could be sent any more.
+        let is_branch = position.lineage.forks && position.required == HeadCondition::None;
+        if is_branch && project.is_full() { Err(Error::TooManyBranches) } else { Ok(position) }
     }
 
     /// Moves the head of the project to the new run.
@@ -176,6 +177,10 @@ pub(crate) async fn head_update(
     project: &Project,
     run: RunId,
 ) -> Result<Update, Error> {
+    // The next run will be a branch.
+    if project.is_full() {
+        return Err(Error::TooManyBranches);
+    }
     let lineage = located(store, tenant, project, run).await?;
     // Another run may continue it already.
     Ok(set_head(Update::of(&key::project(tenant, project.id)), lineage.next(run).forking()))
@@ -197,8 +202,10 @@ fn is_next(lineage: Lineage) -> Condition {
     is_head.and(if lineage.forks { forks.equals(true) } else { forks.is_absent() })
 }
 
-/// Moves the head back to the run that `run` continues. Requires that `run`, which is rolled back, is the head.
+/// Moves the head back to the run that `run` continues. Requires that `run`, which is rolled back, is the head. Its branch is
+/// not counted any more.
 pub(crate) fn rewind(update: Update, run: RunId, lineage: Lineage) -> Update {
+    let update = if lineage.forks { update.add("branches", -1) } else { update };
     set_head(update, lineage.forking()).when(attribute("head").equals(run))
 }
 

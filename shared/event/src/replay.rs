@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use sequent_core::{MessageId, RunId};
 use serde::{Deserialize, Serialize};
 
-use crate::{Body, Configuration, EncryptedValueOf, Event, JobEnd, RunStage, Seq};
+use crate::{Body, CompactionReason, Configuration, EncryptedValueOf, Event, JobEnd, RunStage, Seq};
 
 /// Pieces of a text are joined up to this number of bytes. Even if JSON escapes every byte to six, an event can hold them.
 const MAX_PIECE: usize = 16_000;
@@ -91,6 +91,10 @@ impl Copier<'_> {
                 if let Ok(id) = entity_id.parse() {
                     *entity_id = self.new_id(id).to_string();
                 }
+            }
+            // Another model has another window.
+            Body::ContextCompacted(compaction) if compaction.reason == CompactionReason::Refused => {
+                compaction.reason = CompactionReason::Window;
             }
             // The stage of the replay, whose log must not look closed.
             Body::JobFinished(JobEnd { run, .. }) => *run = RunStage::Live,

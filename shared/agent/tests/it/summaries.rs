@@ -78,6 +78,15 @@ async fn a_refusal_of_the_model_is_no_summary() {
 }
 
 #[tokio::test]
+async fn a_model_that_has_no_output_left_has_not_written_a_summary() {
+    let nothing = || Answer::Ended(String::new(), "length");
+    let server = server(nothing, long_answer);
+    let bench = bench(&server, WINDOW, 10).await;
+    let state = talk(&bench, bench.project().await.id).await;
+    assert!(only(&state).summary.is_none() && only(&state).provisional, "{:?}", only(&state));
+}
+
+#[tokio::test]
 async fn a_summary_that_could_not_be_written_is_written_by_a_later_turn() {
     let is_up = Arc::new(AtomicBool::new(false));
     let server = server(

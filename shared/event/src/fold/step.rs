@@ -170,8 +170,12 @@ impl State {
         }
     }
 
-    /// Keeps what the provider says about the size of the request, unless it says nothing.
+    /// Keeps what the provider says about the size of the request, unless it says nothing. The copies of a replay are of
+    /// requests to another model, perhaps.
     fn measure(&mut self, usage: &Usage) {
+        if self.is_copying() {
+            return;
+        }
         let request = usage.request.as_ref().filter(|_| !usage.estimated && usage.input_tokens > 0);
         if let Some(request) = request {
             self.measured = Some(MeasuredRequest { estimated: request.tokens, counted: usage.input_tokens });

@@ -359,7 +359,10 @@ fn outline(state: &State) -> Vec<String> {
     let mut outline: Vec<String> = state.transcript.iter().map(entry).collect();
     outline.push(format!("{:?} {:?} {:?}", state.plan, state.artifacts, state.citations));
     outline.push(format!("{:?} {:?} {:?}", state.asked, state.children, state.open_steps));
-    outline.push(format!("{:?} {} {:?}", state.compactions, state.new_compactions, state.measured));
+    // A replay may ask another model, so nothing is known of the size of its window.
+    let mut compactions = state.compactions.clone();
+    compactions.iter_mut().for_each(|made| made.reason = CompactionReason::Window);
+    outline.push(format!("{compactions:?} {}", state.new_compactions));
     outline.push(format!("{} {}", state.prompts_seen, state.answer_text()));
     let jobs = state.jobs.iter().map(|job| (&job.job, job.ended.is_some()));
     outline.push(format!("{:?}", jobs.collect::<Vec<_>>()));

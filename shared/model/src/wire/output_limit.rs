@@ -3,13 +3,17 @@
 /// Names of the limit in the errors of servers.
 const NAMES: [&str; 5] =
     ["max_tokens", "max_completion_tokens", "max_output_tokens", "maxtokens", "maximum tokens"];
+/// Phrases of refusals of the parameter itself.
+const NOT_LIMITS: [&str; 3] = ["unsupported", "not support", "unrecognized"];
 /// A limit that a refusal states is at least this. Smaller numbers in it mean something else, such as a place or a version.
 const LEAST: u32 = 1000;
 
 /// Returns the highest limit below `sent` that the error states, or `None` if it is not about the limit.
 pub(crate) fn stated_limit(error: &str, sent: u32) -> Option<u32> {
     let error = error.to_ascii_lowercase();
-    if !NAMES.iter().any(|name| error.contains(name)) {
+    // The date in a model's name would be taken for the limit.
+    let is_of_name = NOT_LIMITS.iter().any(|phrase| error.contains(phrase));
+    if is_of_name || !NAMES.iter().any(|name| error.contains(name)) {
         return None;
     }
     let numbers = error.split(|c: char| !c.is_ascii_digit()).filter_map(|digits| digits.parse().ok());
@@ -37,6 +41,7 @@ mod tests {
                 Some(4096),
             ),
             ("Unsupported parameter: 'max_tokens' is not supported with this model.", None),
+            ("Unsupported parameter: 'max_tokens' is not supported with gpt-4o-2024-08-06.", None),
             ("`max_tokens` must be greater than `thinking.budget_tokens`", None),
             ("messages.12.content.2048: too many", None),
         ] {
