@@ -18,7 +18,7 @@ const MAX_DOCUMENTS: usize = 5;
 /// Bytes of all files that are sent as they are. They grow by a third in Base64, and a request to Claude on Bedrock has at most
 /// 20 MB (Amazon Bedrock, "Anthropic Claude Messages API").
 const MAX_BYTES: usize = 14_000_000;
-/// Parts of a request of which more is told than the description.
+/// Files of a request at most whose text, or the reason why it is missing, is told beside their description.
 const MAX_TOLD: u64 = 40;
 /// Tokens of the words that are told of a file, which are not part of its description.
 const WORDS: u64 = 120;
@@ -33,7 +33,7 @@ const REFUSED: &str =
 
 /// The room that is left for files in a request.
 struct Room {
-    /// Parts of which more is told than the description.
+    /// Files for which more than the description may still be told.
     told: u64,
     /// Files that are read.
     files: usize,

@@ -48,7 +48,7 @@ fn main() {
     }
 }
 
-/// What a model that sees everything is shown of a file, or is told of it.
+/// Returns the part of a request that shows a file to a model which reads images and PDFs, or tells it about the file.
 async fn shown(child: &Extractor, media_type: &str, bytes: impl Into<Vec<u8>>) -> Part {
     let store = sequent_tables::testing::store().await;
     let artifacts = Artifacts::new(store, bucket().await.0);

@@ -1,8 +1,8 @@
 //! JSON Schemas: derived from types, compiled once, with errors worded for a model.
 //!
 //! A schema may come from a caller, from a tenant's server or from the model itself. It cannot make the process read a file
-//! or an address. The work of a check is counted before it is done, because a schema that branches on purpose would hold the
-//! only thread of the process for ever.
+//! or an address. The work of a check is counted before it is done, because a check of a schema that branches on purpose
+//! would block the only thread of the process until it is killed.
 
 mod document;
 mod stack;
