@@ -131,6 +131,7 @@ pub(crate) async fn create(
             parameters: body.parameters,
             budget: body.budget,
             scopes: None,
+            agent: None,
         },
         on_conflict: body.on_conflict,
         continues,

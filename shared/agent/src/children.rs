@@ -106,6 +106,7 @@ fn child_run(execution: &Execution<'_>, run: RunId, step: &Step, shares: usize) 
         lineage: Lineage::default(),
         replay: None,
         requested: None,
+        agent: state.configuration.agent.clone(),
     };
     let task = state.prompts.first().map(|prompt| prompt.content.text());
     let task = task.as_deref().and_then(|text| text.lines().next()).unwrap_or_default();

@@ -162,7 +162,7 @@ mod tests {
             status: StepStatus::Pending,
         };
         let log = [
-            vec![Body::RunConfigured(configuration)],
+            vec![Body::RunConfigured(configuration.into())],
             begun(),
             vec![Body::PlanUpdated { plan: Plan { steps: vec![step] } }],
             vec![Body::StepStarted { step_name: "s".into() }],

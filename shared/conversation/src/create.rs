@@ -290,7 +290,7 @@ fn limits(configuration: &Configuration) -> RequestedLimits {
 fn opening(new: &NewRun, lineage: Lineage, message_id: MessageId) -> Vec<Body> {
     let configuration = configuration(new, lineage);
     let is_default = configuration == Configuration::default();
-    let configured = (!is_default).then_some(Body::RunConfigured(configuration));
+    let configured = (!is_default).then_some(Body::RunConfigured(Box::new(configuration)));
     let message = Body::UserMessage {
         message_id,
         content: new.content.clone(),

@@ -1,7 +1,7 @@
 //! The way in which a run works, as requests and rows contain it.
 
 use sequent_core::Scopes;
-use sequent_event::{Budget, ChosenParameters, Configuration, Lineage, Orchestration, ScopeNames};
+use sequent_event::{Budget, ChosenParameters, Configuration, Lineage, Orchestration, RunAgent, ScopeNames};
 use sequent_model::{ModelParameters, ReasoningEffort};
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
@@ -31,6 +31,9 @@ pub struct RunOptions {
     /// The scopes of the run's caller, which tools may require. All scopes if null.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<String>>))]
     pub scopes: Option<Scopes>,
+    /// The agent that the run was started with, if any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent: Option<RunAgent>,
 }
 
 /// The limits of a run. A limit that is absent is set by the deployment alone.
@@ -48,6 +51,24 @@ pub struct RunLimits {
     pub max_seconds: Option<u64>,
 }
 
+impl RunLimits {
+    /// Returns the lower limit of each kind.
+    #[must_use]
+    pub fn lower(self, other: Self) -> Self {
+        Self {
+            max_steps: lower(self.max_steps, other.max_steps),
+            max_tokens: lower(self.max_tokens, other.max_tokens),
+            max_cost_micro_usd: lower(self.max_cost_micro_usd, other.max_cost_micro_usd),
+            max_seconds: lower(self.max_seconds, other.max_seconds),
+        }
+    }
+}
+
+/// Returns the lower of two limits.
+fn lower<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
+    [one, other].into_iter().flatten().min()
+}
+
 impl From<RunOptions> for Configuration {
     fn from(options: RunOptions) -> Self {
         let RunLimits { max_steps, max_tokens, max_cost_micro_usd, max_seconds } = options.budget;
@@ -63,6 +84,7 @@ impl From<RunOptions> for Configuration {
             lineage: Lineage::default(),
             replay: None,
             requested: None,
+            agent: options.agent.map(Box::new),
         }
     }
 }
@@ -78,6 +100,7 @@ impl From<&Configuration> for RunOptions {
             parameters: configuration.parameters.as_deref().map(parameters).unwrap_or_default(),
             budget: RunLimits { max_steps, max_tokens, max_cost_micro_usd, max_seconds },
             scopes: configuration.scopes.as_ref().map(ScopeNames::known),
+            agent: configuration.agent.as_deref().cloned(),
         }
     }
 }

@@ -92,7 +92,7 @@ impl OpeningRequest {
         let mut configuration = Configuration::default();
         for event in page.segments.iter().flat_map(Segment::events) {
             match event.body() {
-                Some(Body::RunConfigured(found)) => configuration = found.clone(),
+                Some(Body::RunConfigured(found)) => configuration = (**found).clone(),
                 Some(Body::UserMessage { content, .. }) => {
                     let options = RunOptions::from(&configuration.as_requested());
                     return Ok(Self { content: content.clone(), options });

@@ -126,6 +126,8 @@ ids! {
     ProjectId, "prj", "project";
     /// One user or assistant turn of a project.
     MessageId, "msg", "message";
+    /// The definition of an agent, in all its versions.
+    AgentId, "agt", "agent";
     /// One execution of the agent.
     RunId, "run", "run";
     /// One call of a tool within a run.

@@ -16,7 +16,7 @@ mod time;
 
 pub use error::{ApiError, Code, ErrorDetails, ErrorKind};
 pub use id::{
-    ApiKeyId, ArtifactId, EntityId, GrantId, InterruptId, InvitationId, JobId, MessageId, PostingId,
+    AgentId, ApiKeyId, ArtifactId, EntityId, GrantId, InterruptId, InvitationId, JobId, MessageId, PostingId,
     ProjectId, RequestId, RunId, SessionId, TenantId, ToolCallId, UserId,
 };
 pub use money::{MicroCredits, MicroUsd};

@@ -147,7 +147,7 @@ pub enum Body {
 
     // Sequent's own
     /// The configuration of the run, if it is not the default. It comes before the first execution.
-    RunConfigured(Configuration),
+    RunConfigured(Box<Configuration>),
     /// The current plan, new or revised, with the status of each step.
     PlanUpdated {
         plan: Plan,

@@ -6,6 +6,7 @@
 //! folding the events from the first gives the status, the conversation and the totals that the stored rows
 //! repeat.
 
+mod agent;
 mod answer;
 mod body;
 mod content;
@@ -22,6 +23,7 @@ mod seq;
 pub mod size;
 mod work;
 
+pub use agent::{PromptVersion, RunAgent};
 pub use answer::{AnswerChange, AnswerText};
 pub use body::Body;
 pub use content::{Attachment, DataPart, UserContent, UserPart};

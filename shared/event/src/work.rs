@@ -4,7 +4,7 @@ use sequent_core::{MicroCredits, Scope, Scopes};
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
-use crate::{Lineage, Replay};
+use crate::{Lineage, Replay, RunAgent};
 
 /// The configuration of a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +44,9 @@ pub struct Configuration {
     /// The origin of the run, if it repeats another one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replay: Option<Box<Replay>>,
+    /// The agent that the run was started with, if any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent: Option<Box<RunAgent>>,
 }
 
 /// Limits of a run as its caller chose them.

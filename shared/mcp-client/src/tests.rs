@@ -198,7 +198,10 @@ async fn a_server_that_cannot_be_set_up_is_refused_with_a_reason() {
     drop(remote);
     let gone = NewServer { ..new("gone", &format!("http://{address}/mcp")) };
     let error = add(&servers, TenantId::new(), gone).await.unwrap_err();
-    assert!(matches!(&error, Error::Server(Failure::Unreached(why)) if !why.contains("127.0.0.1")), "{error}");
+    assert!(
+        matches!(&error, Error::Server(Failure::Unreached(why)) if !why.contains("127.0.0.1")),
+        "{error}"
+    );
 }
 
 #[tokio::test]

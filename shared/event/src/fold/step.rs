@@ -6,7 +6,7 @@ use super::{
     AskedInterrupt, Child, ChildEnd, MeasuredRequest, OpenMessage, Phase, RunJob, SentMessage, State,
     TextMessage, TranscriptEntry,
 };
-use crate::{Body, ClaimReason, Compaction, Interrupt, RunOutcome, RunStage, Totals, Usage};
+use crate::{Body, ClaimReason, Compaction, Configuration, Interrupt, RunOutcome, RunStage, Totals, Usage};
 
 impl State {
     /// Applies an event that [`State::check`] has allowed.
@@ -29,7 +29,7 @@ impl State {
             }
             Body::RunConfigured(configuration) => {
                 self.copied_through = configuration.copied_through(self.next());
-                self.configuration = configuration.clone();
+                self.configuration = Configuration::clone(configuration);
             }
             Body::RunStarted { thread_id, run_id, parent_run_id } => {
                 self.phase = Phase::Running;

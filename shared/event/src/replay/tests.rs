@@ -259,7 +259,7 @@ impl Log {
             copied: u64::try_from(copies.len()).unwrap(),
         };
         let configuration = Configuration { replay: Some(Box::new(replay)), ..Configuration::default() };
-        let mut opening = vec![Body::RunConfigured(configuration), task()];
+        let mut opening = vec![Body::RunConfigured(configuration.into()), task()];
         opening.extend(copies);
         Self::new(opening)
     }
@@ -435,7 +435,7 @@ fn no_owner_begins_before_the_copies_are_complete() {
     let replay = Replay { run_id: RunId::from_bits(1), seq: Some(Seq(9)), copied: 2 };
     let configuration = Configuration { replay: Some(Box::new(replay)), ..Configuration::default() };
     let mut state = State::default();
-    for body in [Body::RunConfigured(configuration), task()] {
+    for body in [Body::RunConfigured(configuration.into()), task()] {
         state.apply(&Entry::new(Timestamp::from_millis(1), body).at_seq(state.next())).unwrap();
     }
     let claimed = Body::RunClaimed { epoch: 1, writer: "w".into(), reason: ClaimReason::Start };

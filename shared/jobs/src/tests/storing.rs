@@ -6,7 +6,7 @@ use std::{
 };
 
 use sequent_core::{JobId, ProjectId, RunId, Timestamp};
-use sequent_event::{Body, Configuration, Event, Job as LoggedJob, JobEnd, JobStatus as EndStatus, State};
+use sequent_event::{Body, Event, Job as LoggedJob, JobEnd, JobStatus as EndStatus, State};
 use sequent_runlog::{DynamoStorage, LogKey, Segment, Settings, TransactionRows, create_claimed, read_all};
 use sequent_tables::{
     Row, Write, key,
@@ -36,7 +36,7 @@ async fn of_run(bench: &Bench, act: Act) -> (LogKey, Delivery) {
         budget: Default::default(),
     };
     let started = Body::RunStarted { thread_id: ProjectId::new(), run_id: run, parent_run_id: None };
-    let before = vec![Body::RunConfigured(Configuration::default())];
+    let before = vec![Body::RunConfigured(Box::default())];
     let after = vec![started, Body::JobEnqueued(enqueued)];
     let settings = Settings::default();
     let row = Row::new(&key::run(key.tenant, run), &json!({})).unwrap();

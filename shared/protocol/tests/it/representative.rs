@@ -243,10 +243,8 @@ fn replay() -> Vec<Event> {
     let copies = copies(&source.events, None);
     let replay = Replay { run_id: run(), seq: Some(source.state.last), copied: copies.len() as u64 };
     let mut log = Log::default();
-    log.push(Body::RunConfigured(Configuration {
-        replay: Some(Box::new(replay)),
-        ..Configuration::default()
-    }));
+    let configuration = Configuration { replay: Some(Box::new(replay)), ..Configuration::default() };
+    log.push(Body::RunConfigured(Box::new(configuration)));
     log.prompt("What's the weather?");
     for copy in copies {
         assert!(log.push(copy));

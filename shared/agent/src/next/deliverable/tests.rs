@@ -12,7 +12,10 @@ impl Run {
         let mut run = Self(State::default());
         run.append(Body::RunClaimed { epoch: 1, writer: "w".into(), reason: ClaimReason::Start });
         let deliverable_type = Some(kind.to_owned());
-        run.append(Body::RunConfigured(Configuration { deliverable_type, ..Configuration::default() }));
+        run.append(Body::RunConfigured(Box::new(Configuration {
+            deliverable_type,
+            ..Configuration::default()
+        })));
         run.append(Body::UserMessage {
             message_id: MessageId::from_bits(1),
             content: "Tides.".into(),
