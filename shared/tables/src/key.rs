@@ -6,6 +6,7 @@
 mod artifact;
 mod billing;
 mod conversation;
+mod definition;
 mod job;
 pub mod lookup;
 
@@ -29,6 +30,11 @@ pub use conversation::{
     messages, offer, parse_message, parse_project, parse_run, parse_waiting_run, project, projects,
     replaced_run, replaced_runs, run, run_log, run_of_user, runs, runs_of_user, shared_run, sharers,
     waiting_run, waiting_runs,
+};
+
+pub use definition::{
+    DefinitionKind, agent_name, definition, definition_settings, definition_version, definition_versions,
+    definitions, parse_version,
 };
 
 pub use job::{
@@ -214,11 +220,26 @@ pub fn audit(tenant: TenantId, at: Timestamp, id: impl Display) -> Key {
 }
 
 /// Lists of a tenant whose rows nothing else leads to, and which its deletion therefore empties: MCP servers, settings,
-/// uploads, names of conversations, greetings, jobs in progress, instructions and tools of requests, and the audit trail.
+/// uploads, names of conversations, greetings, jobs in progress, instructions and tools of requests, agents, prompts, and the
+/// audit trail.
 #[must_use]
-pub fn plain_lists(tenant: TenantId) -> [Partition; 8] {
-    ["mcp-servers", "settings", "uploads", "chat-names", "greetings", "live-jobs", "offers", "audit"]
-        .map(|list| Partition::table(format!("{tenant}#{list}")))
+pub fn plain_lists(tenant: TenantId) -> [Partition; 13] {
+    [
+        "mcp-servers",
+        "settings",
+        "uploads",
+        "chat-names",
+        "greetings",
+        "live-jobs",
+        "offers",
+        "agents",
+        "agent-names",
+        "agent-versions",
+        "prompts",
+        "prompt-versions",
+        "audit",
+    ]
+    .map(|list| Partition::table(format!("{tenant}#{list}")))
 }
 
 /// The audit trail of a tenant.
@@ -276,7 +297,7 @@ fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use sequent_core::{ArtifactId, EntityId, JobId, PostingId, ProjectId, RunId};
+    use sequent_core::{AgentId, ArtifactId, EntityId, JobId, PostingId, ProjectId, RunId};
 
     proptest! {
         #[test]
@@ -301,6 +322,8 @@ mod tests {
                 account(ten), posting(ten, PostingId::from_bits(other)), posting_cause(ten, &text),
                 payer(ten), subscription(ten), quota(ten), streams(ten), storage(ten), purchase(ten, &text),
                 entity(ten, &text, EntityId::from_bits(other)), object(ten, &digest),
+                definition(ten, DefinitionKind::Agent, AgentId::from_bits(other)), agent_name(ten, &text),
+                definition_version(ten, DefinitionKind::Prompt, &text, 7), definition_settings(ten),
                 job(ten, JobId::from_bits(other)), job_key(ten, "hello_world", &text), greeting(ten, &text),
             ];
             for key in keys {

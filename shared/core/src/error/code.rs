@@ -213,6 +213,35 @@ codes! {
             "The project has no message to derive a name from.",
             "Send a message first, or set the name.";
     }
+    Definition {
+        AgentNotFound = "agent_not_found", NotFound,
+            "The tenant has no agent with this id or name.",
+            "Choose an agent of `GET /api/agents`.";
+        PromptNotFound = "prompt_not_found", NotFound,
+            "The tenant has no prompt with this name.",
+            "Choose a prompt of `GET /api/prompts`, or create it.";
+        VersionNotFound = "version_not_found", NotFound,
+            "The agent or prompt has no version with this number.",
+            "Choose a version of the list of its versions.";
+        LabelNotFound = "label_not_found", NotFound,
+            "The agent or prompt has no label with this name.",
+            "Choose one of its labels, or set the label first.";
+        LabelMoved = "label_moved", Conflict,
+            "The label does not have the version that the request expects, because it has been moved.",
+            "Look at the version in `version`, and repeat the request with it as `expected`.";
+        NameTaken = "name_taken", Conflict,
+            "The tenant has an agent or a prompt with this name.",
+            "Choose another name, or add a version to the one that has it.";
+        DefinitionsLimit = "definitions_limit", Conflict,
+            "The tenant has as many agents, prompts, versions or labels as it may have.",
+            "Delete one of those that the detail names.";
+        TemplateInvalid = "template_invalid", Invalid,
+            "A template is malformed, or uses a variable, a prompt or a part of the language that it may not use.",
+            "Correct the place in `errors`, at the line in `line`.";
+        VariablesInvalid = "variables_invalid", Invalid,
+            "The values of an agent's variables are missing, unknown, too long or of the wrong type.",
+            "Correct the variables that `errors` names.";
+    }
     Job {
         NotFailed = "not_failed", Conflict,
             "The job has not failed.",

@@ -8,6 +8,7 @@ pub enum Topic {
     Credential,
     Idempotency,
     Conversation,
+    Definition,
     Job,
     Artifact,
     Billing,
@@ -17,11 +18,12 @@ pub enum Topic {
 
 impl Topic {
     /// Every topic, in the order of the catalogue.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Request,
         Self::Credential,
         Self::Idempotency,
         Self::Conversation,
+        Self::Definition,
         Self::Job,
         Self::Artifact,
         Self::Billing,
@@ -37,6 +39,7 @@ impl Topic {
             Self::Credential => "Credentials and permissions",
             Self::Idempotency => "Idempotency keys",
             Self::Conversation => "Projects and runs",
+            Self::Definition => "Agents and prompts",
             Self::Job => "Jobs",
             Self::Artifact => "Artifacts",
             Self::Billing => "Billing",

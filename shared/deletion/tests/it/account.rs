@@ -16,7 +16,10 @@ use sequent_jobs::{
     Delivery, Job, NewJob, Queue, Worked, enqueue,
     kinds::{HelloInput, HelloWorld},
 };
-use sequent_tables::{Row, key};
+use sequent_tables::{
+    Row,
+    key::{self, DefinitionKind},
+};
 
 use crate::{
     bench::{Bench, WORD},
@@ -26,8 +29,21 @@ use crate::{
 const NOTHING: [String; 0] = [];
 
 /// Parts of the keys of all rows that contain the word before the deletion, besides those of a conversation.
-const KINDS: [&str; 8] =
-    ["#users", "\"tenant\"", "#sessions#", "#api-keys", "#audit", "#mcp-servers", "#uploads", "#settings"];
+const KINDS: [&str; 13] = [
+    "#users",
+    "\"tenant\"",
+    "#sessions#",
+    "#api-keys",
+    "#audit",
+    "#mcp-servers",
+    "#uploads",
+    "#settings",
+    "#agents",
+    "#agent-names",
+    "#agent-versions",
+    "#prompts",
+    "#prompt-versions",
+];
 
 fn identity(bench: &Bench) -> Identity {
     let config = Config {
@@ -74,6 +90,12 @@ async fn belongings(bench: &Bench) {
         key::upload(bench.tenant, ArtifactId::new()),
         key::chat_name(bench.tenant, WORD),
         key::web_access(bench.tenant),
+        key::definition(bench.tenant, DefinitionKind::Agent, WORD),
+        key::agent_name(bench.tenant, WORD),
+        key::definition_version(bench.tenant, DefinitionKind::Agent, WORD, 1),
+        key::definition(bench.tenant, DefinitionKind::Prompt, WORD),
+        key::definition_version(bench.tenant, DefinitionKind::Prompt, WORD, 1),
+        key::definition_settings(bench.tenant),
     ] {
         bench.store().put(row(key)).await.unwrap();
     }
