@@ -260,7 +260,7 @@ impl Client {
 }
 
 /// Changes a refused request so that its model may accept it: the limit of the output is the one that the refusal states, or the
-/// parameter that it names is left out.
+/// parameter or tool that it names is left out.
 ///
 /// # Errors
 /// The refusal, if it states neither.
@@ -276,6 +276,10 @@ fn adapt(
     if let Some(limit) = limit.and_then(|limit| stated_limit(&refusal, limit)) {
         tracing::warn!(%model, limit, "the model refused the limit of the output; repeating the request with a lower one");
         request.to_mut().max_output_tokens = Some(limit);
+        return Ok(());
+    }
+    if let Some(tool) = omitted.refuse_tool(&refusal, request) {
+        tracing::warn!(%model, tool, "the model refused a tool; repeating the request without it");
         return Ok(());
     }
     let refused = omitted.refuse(&refusal, protocol, request).ok_or(Error::BadRequest(refusal))?;

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use sequent_model::ToolSpec;
+use sequent_model::{NotOffered, ToolSpec};
 use serde_json::Value;
 
 use crate::{Error, Schema, Tool, schema};
@@ -41,6 +41,14 @@ pub enum Invalid {
         /// The fault of the schema.
         why: schema::Unusable,
     },
+    /// No model could be offered the tool.
+    #[error("the tool `{name}` cannot be offered to models: {why}")]
+    NotOffered {
+        /// The name of the tool.
+        name: String,
+        /// The fault of the schema.
+        why: NotOffered,
+    },
 }
 
 impl Registry {
@@ -57,8 +65,11 @@ impl Registry {
     /// Adds a tool with an untrusted schema.
     ///
     /// # Errors
-    /// If the name is not valid or not unique, or the schema is not usable.
+    /// If the name is not valid or not unique, or the schema is not usable or cannot be offered to models.
     pub fn add(&mut self, tool: Tool) -> Result<(), Invalid> {
+        if let Err(why) = tool.spec.offered_parameters() {
+            return Err(Invalid::NotOffered { name: tool.spec.name, why });
+        }
         match Schema::new(&tool.spec.parameters) {
             Ok(schema) => self.insert(tool, OnceLock::from(Ok(schema))),
             Err(why) => Err(Invalid::Schema { name: tool.spec.name, why }),
@@ -307,5 +318,7 @@ mod tests {
         assert_eq!(twice.unwrap_err(), Invalid::Twice("a".into()));
         let broken = Registry::new([tool("a", json!({"type": "strnig"}))]).unwrap_err();
         assert!(matches!(broken, Invalid::Schema { name, .. } if name == "a"));
+        let text = Registry::new([tool("a", json!({"type": "string"}))]).unwrap_err();
+        assert!(matches!(text, Invalid::NotOffered { name, .. } if name == "a"));
     }
 }

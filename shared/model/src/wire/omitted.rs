@@ -3,7 +3,7 @@
 //! Servers of one protocol accept different parameters, and even a parameter that a model has may refuse a value: reasoning
 //! models take no temperature, and none takes a forced call while it reasons. Which it is cannot be known before.
 
-use super::Protocol;
+use super::{Protocol, schema::refused_tool};
 use crate::{Part, Request};
 
 /// A part of a request without which an answer is still useful.
@@ -24,11 +24,14 @@ pub(crate) enum Parameter {
     StreamOptions,
     /// The usual name of the output's limit. The other name is sent in its place.
     LimitName,
+    /// The parts of the tools' schemas that not every server takes. Plain schemas are sent in their place.
+    ToolSchemas,
 }
 
 impl Parameter {
     /// All parameters, in the order in which an error that names several is understood.
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
+        Self::ToolSchemas,
         Self::Temperature,
         Self::TopP,
         Self::Stop,
@@ -42,9 +45,21 @@ impl Parameter {
         Self::ReasoningEffort,
     ];
 
-    /// Words of an error that name the parameter.
+    /// Words and phrases of an error that name the parameter.
     const fn words(self) -> &'static [&'static str] {
         match self {
+            Self::ToolSchemas => &[
+                "input_schema",
+                "inputschema",
+                "function_declarations",
+                "invalid_function_parameters",
+                "schema for function",
+                "schema for tool",
+                "function.parameters",
+                "tool schema",
+                "tool parameter",
+                "schema conversion",
+            ],
             Self::Temperature => &["temperature"],
             Self::TopP => &["top_p", "topp"],
             Self::Stop => &["stop", "stop_sequences", "stopsequences"],
@@ -86,7 +101,10 @@ impl Parameter {
     }
 
     pub(crate) const fn name(self) -> &'static str {
-        self.words()[0]
+        match self {
+            Self::ToolSchemas => "tool_schemas",
+            _ => self.words()[0],
+        }
     }
 
     /// Returns the value in the request, as text. Returns `None` if the request does not have the parameter.
@@ -104,6 +122,7 @@ impl Parameter {
             Self::OutputFormat => request.output_schema.as_ref().map(serde_json::Value::to_string),
             Self::StreamOptions => present(is_openai),
             Self::LimitName => present(is_openai && request.max_output_tokens.is_some()),
+            Self::ToolSchemas => present(!request.tools.is_empty()),
             Self::Reasoning => {
                 present(request.messages.iter().flat_map(|message| &message.parts).any(goes_back))
             }
@@ -127,6 +146,8 @@ pub(crate) struct Omitted {
     refused: Vec<Parameter>,
     /// Those of `refused` that the server has refused because of what is in the conversation.
     of_conversation: Vec<Parameter>,
+    /// The names of the tools that the server has refused.
+    tools: Vec<String>,
     /// The operator says of them whether the model takes them.
     stated: Vec<(Parameter, bool)>,
 }
@@ -163,6 +184,21 @@ impl Omitted {
         self.has_refused(parameter) && !self.of_conversation.contains(&parameter)
     }
 
+    /// Returns `true` if the server has refused the tool.
+    pub(crate) fn has_refused_tool(&self, name: &str) -> bool {
+        self.tools.iter().any(|refused| refused == name)
+    }
+
+    /// Leaves out the tool that the error names, if the server has refused even a plain schema. Returns its name.
+    pub(crate) fn refuse_tool(&mut self, error: &str, request: &Request) -> Option<&str> {
+        if !self.has_refused(Parameter::ToolSchemas) {
+            return None;
+        }
+        let tool = refused_tool(error, request, self)?;
+        self.tools.push(tool);
+        self.tools.last().map(String::as_str)
+    }
+
     /// Leaves out the parameter that the error names. Returns `None` if it names none that was sent.
     pub(crate) fn refuse(&mut self, error: &str, protocol: Protocol, request: &Request) -> Option<Parameter> {
         let error = error.to_ascii_lowercase();
@@ -172,12 +208,15 @@ impl Omitted {
             let is_left = parameter != Parameter::LimitName || says_unknown(&error);
             is_left && !self.has(parameter) && parameter.value(protocol, request).is_some()
         };
+        let has = |name: &&str| words.contains(name) || (!name.chars().all(is_word) && error.contains(*name));
         let named = |names: fn(Parameter) -> &'static [&'static str]| {
-            Parameter::ALL.into_iter().find(|parameter| {
-                names(*parameter).iter().any(|name| words.contains(name)) && is_sent(*parameter)
-            })
+            let mut all = Parameter::ALL.into_iter();
+            all.find(|parameter| names(*parameter).iter().any(&has) && is_sent(*parameter))
         };
-        let refused = named(Parameter::words).or_else(|| named(Parameter::hints))?;
+        // A schema that the error does not describe further is that of a tool, if none of the answer was sent.
+        let is_of_schema = ["schema", "schemas", "grammar"].iter().any(|word| words.contains(word));
+        let unnamed = || Some(Parameter::ToolSchemas).filter(|tools| is_of_schema && is_sent(*tools));
+        let refused = named(Parameter::words).or_else(|| named(Parameter::hints)).or_else(unnamed)?;
         if self.is_of_conversation(refused, &error) {
             self.of_conversation.push(refused);
         }
@@ -275,6 +314,10 @@ mod tests {
                 "The compiled grammar is too large, which would cause performance issues. Simplify your tool schemas.",
                 Parameter::OutputFormat,
             ),
+            (
+                "Invalid schema for response_format 'answer': 'allOf' is not permitted.",
+                Parameter::OutputFormat,
+            ),
             ("output_config: Extra inputs are not permitted", Parameter::OutputFormat),
             ("output_config.effort: Input should be 'low' or 'high'", Parameter::ReasoningEffort),
         ] {
@@ -285,6 +328,58 @@ mod tests {
             let refused = Omitted::default().refuse(error, Protocol::Anthropic, &request);
             assert_eq!(refused, Some(parameter), "{error}");
         }
+    }
+
+    #[test]
+    fn an_error_about_the_schema_of_a_tool_is_recognized_in_the_words_of_each_server() {
+        let tool = |name: &str| crate::ToolSpec {
+            name: name.to_owned(),
+            description: String::new(),
+            parameters: serde_json::json!({}),
+        };
+        let request = Request {
+            output_schema: Some(serde_json::json!({"type": "object"})),
+            tools: vec![tool("notes__add"), tool("stop"), tool("notes__add_all")],
+            ..request(r#"{"stop":["x"]}"#)
+        };
+        for (error, named) in [
+            (
+                "Invalid schema for function 'stop': In context=('properties', 'seed'), array schema missing items.",
+                Some("stop"),
+            ),
+            (
+                "tools.2.custom.input_schema: JSON schema is invalid. It must match JSON Schema draft 2020-12",
+                Some("notes__add_all"),
+            ),
+            (
+                "The value at toolConfig.tools.0.toolSpec.inputSchema.json.type must be one of the following: object.",
+                Some("notes__add"),
+            ),
+            (
+                r#"Invalid JSON payload received. Unknown name "additionalProperties" at 'tools[0].function_declarations[1].parameters'"#,
+                Some("stop"),
+            ),
+            ("notes__add_all: tool parameter root must be an object type", Some("notes__add_all")),
+            ("tools.function.parameters is not a valid moonshot flavored json schema", None),
+            ("Invalid tool schema: {'type': 'object'} is not valid under any of the given schemas", None),
+            ("JSON schema conversion failed: Unrecognized schema: {\"description\":\"x\"}", None),
+        ] {
+            let mut omitted = Omitted::default();
+            assert_eq!(omitted.refuse_tool(error, &request), None, "the plain schemas are tried first");
+            let refused = omitted.refuse(error, Protocol::OpenAi, &request);
+            assert_eq!(refused, Some(Parameter::ToolSchemas), "{error}");
+            assert_eq!(omitted.refuse_tool(error, &request), named, "{error}");
+            let is_left = |name: &str| omitted.has_refused_tool(name);
+            assert_eq!(
+                request.tools.iter().filter(|tool| is_left(&tool.name)).count(),
+                usize::from(named.is_some())
+            );
+        }
+        let mut omitted = Omitted::default();
+        let grammar = "Failed to initialize samplers: failed to parse grammar";
+        assert_eq!(omitted.refuse(grammar, Protocol::OpenAi, &request), Some(Parameter::OutputFormat));
+        assert_eq!(omitted.refuse(grammar, Protocol::OpenAi, &request), Some(Parameter::ToolSchemas));
+        assert_eq!(omitted.refuse(grammar, Protocol::OpenAi, &request), None);
     }
 
     #[test]

@@ -195,3 +195,33 @@ async fn anthropic_caches_the_instructions_and_the_last_turns_and_the_tokens_are
     let marked: Vec<bool> = bodies[1]["messages"].as_array().unwrap().iter().map(is_marked).collect();
     assert_eq!(marked, [false, false, false, false, true, false, true]);
 }
+
+#[tokio::test]
+async fn one_tool_that_a_server_refuses_does_not_make_every_request_fail() {
+    let refused =
+        "Invalid schema for function 'odd': In context=('properties', 'at'), 'format' is not permitted.";
+    let server =
+        Server::start(vec![vec![refusal(refused)], vec![refusal(refused)], vec![completion()]]).await;
+    let client = server.client(|_| ());
+    let tool = |name: &str| ToolSpec {
+        name: name.to_owned(),
+        description: "Does.".into(),
+        parameters: json!({"properties": {"at": {"type": ["string", "null"], "format": "date"}},
+            "anyOf": [{"required": ["at"]}, {"required": []}]}),
+    };
+    let none = ToolSpec { parameters: json!({"type": "string"}), ..tool("none") };
+    let asked = Request { tools: vec![none, tool("odd"), tool("good")], ..request("gpt-4o", "{}") };
+    ask(&client, asked).await.unwrap();
+    let bodies = bodies(&server);
+    let names = |body: &Value| -> Vec<String> {
+        body["tools"].as_array().unwrap().iter().map(|tool| tool["function"]["name"].to_string()).collect()
+    };
+    let schema = |body: &Value| body["tools"][0]["function"]["parameters"].clone();
+    let common = json!({"anyOf": [{"type": "string", "format": "date"}, {"type": "null"}]});
+    assert_eq!(schema(&bodies[0]), json!({"type": "object", "properties": {"at": common}}));
+    assert_eq!(names(&bodies[0]), [r#""odd""#, r#""good""#], "no schema of `none` can be sent");
+    let plain = json!({"type": "string", "nullable": true});
+    assert_eq!(schema(&bodies[1]), json!({"type": "object", "properties": {"at": plain}}));
+    assert_eq!(names(&bodies[1]), [r#""odd""#, r#""good""#]);
+    assert_eq!(names(&bodies[2]), [r#""good""#]);
+}

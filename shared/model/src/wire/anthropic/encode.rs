@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     AttachedFile, Error, FileType, ModelParameters, Request, ToolResult, ToolSpec,
     config::Endpoint,
+    tool_schema::Dialect,
     wire::{
         HttpCall, Omitted, Parameter,
         anthropic::{cache, output, reasoning},
@@ -37,7 +38,7 @@ pub(in crate::wire) fn encode(
     if let Some(system) = request.system.as_ref().filter(|text| !text.trim().is_empty()) {
         body["system"] = json!([{"type": "text", "text": system}]);
     }
-    let tools: Vec<Value> = schema::tools(request).map(tool).collect();
+    let tools: Vec<Value> = schema::tools(request, omitted, Dialect::of(omitted)).map(tool).collect();
     let is_forced = request.must_call && !tools.is_empty() && !omitted.has(Parameter::ForcedCall);
     if !tools.is_empty() {
         body["tools"] = tools.into();

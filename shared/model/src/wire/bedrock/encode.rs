@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     AttachedFile, FileType, ModelParameters, Request, ToolResult, ToolSpec,
+    tool_schema::Dialect,
     wire::{
         HttpCall, Omitted, Parameter,
         bedrock::{files, reasoning::ReasoningFields},
@@ -103,7 +104,8 @@ pub(super) fn encoded(model: &str) -> String {
 
 /// Encodes the tools. A conversation with calls is refused without any, so that those it has calls of are declared then.
 fn tool_config(model: &str, request: &Request, turns: &[WireTurn], omitted: &Omitted) -> Option<Value> {
-    let mut tools: Vec<Value> = schema::tools(request).map(tool).collect();
+    let offered = schema::tools(request, omitted, Dialect::of(omitted));
+    let mut tools: Vec<Value> = offered.map(|offered| tool(model, offered)).collect();
     let is_forced = request.must_call && !tools.is_empty();
     if tools.is_empty() {
         tools = called(turns).into_iter().map(stub).collect();
@@ -140,7 +142,12 @@ fn called(turns: &[WireTurn]) -> BTreeSet<&str> {
     calls.flatten().map(|call| call.name.as_str()).collect()
 }
 
-fn tool((spec, schema): (&ToolSpec, Value)) -> Value {
+fn tool(model: &str, offered: (&ToolSpec, Value)) -> Value {
+    let (spec, mut schema) = offered;
+    if let Some(top) = schema.as_object_mut().filter(|_| model.contains("amazon.nova")) {
+        // The only members that Nova takes. See <https://docs.aws.amazon.com/nova/latest/userguide/tool-use-definition.html>.
+        top.retain(|name, _| matches!(name.as_str(), "type" | "properties" | "required"));
+    }
     let mut tool = json!({"name": spec.name, "inputSchema": {"json": schema}});
     if !spec.description.trim().is_empty() {
         tool["description"] = spec.description.as_str().into();

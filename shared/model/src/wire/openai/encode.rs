@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     AttachedFile, Error, FileType, ModelParameters, Request, ToolSpec,
     config::Endpoint,
+    tool_schema::Dialect,
     wire::{
         HttpCall, Omitted, Parameter,
         openai::kept,
@@ -48,7 +49,9 @@ pub(in crate::wire) fn encode(
         let format = json!({"name": "answer", "schema": schema, "strict": false});
         body["response_format"] = json!({"type": "json_schema", "json_schema": format});
     }
-    let tools: Vec<Value> = schema::tools(request).map(tool).collect();
+    // Google refuses most keywords, and names none of the tools.
+    let dialect = if endpoint.is_at(&["googleapis.com"]) { Dialect::Plain } else { Dialect::of(omitted) };
+    let tools: Vec<Value> = schema::tools(request, omitted, dialect).map(tool).collect();
     if !tools.is_empty() {
         body["tools"] = tools.into();
         if request.must_call && !omitted.has(Parameter::ForcedCall) {
