@@ -6,7 +6,7 @@ use axum::{extract::State, response::IntoResponse};
 use http::{StatusCode, header::LOCATION};
 use sequent_core::{ExposeSecret as _, SecretString, Timestamp};
 use sequent_http::{Caller, Json, Path, Problem, Reauthenticated, openapi::Problems};
-use sequent_mcp_client::{Approval, DefinitionDigest, Name, NewServer, Offer, Server};
+use sequent_mcp_client::{Approval, DefinitionDigest, Name, NewServer, Server, ToolListing};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -66,8 +66,8 @@ pub(crate) struct McpServerList {
 pub(crate) struct McpServerDetails {
     #[serde(flatten)]
     server: Server,
-    /// The tools of the server. Empty if it is not enabled.
-    tools: Vec<Offer>,
+    #[serde(flatten)]
+    listing: ToolListing,
 }
 
 /// The accepted tools of an MCP server.
@@ -134,14 +134,15 @@ pub(crate) async fn create(
 ) -> Result<impl IntoResponse, Problem> {
     let new = check(body)?;
     let adding = app.servers.add(caller.tenant, caller.user, new, Timestamp::now());
-    let (server, tools) = Box::pin(adding).await?;
+    let (server, listing) = Box::pin(adding).await?;
     let location = [(LOCATION, format!("/api/mcp-servers/{}", server.name))];
-    Ok((StatusCode::CREATED, location, Json(McpServerDetails { server, tools })))
+    Ok((StatusCode::CREATED, location, Json(McpServerDetails { server, listing })))
 }
 
 /// Get an MCP server.
 ///
-/// Returns the server, and its tools as it describes them now.
+/// Returns the server, and its tools as it describes them now. A tool that agents cannot use has the reasons in `problems`,
+/// and an entry that is not the definition of a tool is in `malformed_tools`.
 #[utoipa::path(
     get,
     path = "/api/mcp-servers/{name}",
@@ -160,8 +161,8 @@ pub(crate) async fn get(
     Caller(caller): Caller,
     Path(name): Path<Name>,
 ) -> Result<impl IntoResponse, Problem> {
-    let (server, tools) = Box::pin(app.servers.inspect(caller.tenant, &name)).await?;
-    Ok(Json(McpServerDetails { server, tools }))
+    let (server, listing) = Box::pin(app.servers.inspect(caller.tenant, &name)).await?;
+    Ok(Json(McpServerDetails { server, listing }))
 }
 
 /// Replace the accepted tools of an MCP server.

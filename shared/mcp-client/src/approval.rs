@@ -1,7 +1,8 @@
 //! The tenant's policy: the calls of a server's tools that a person must approve.
 
-use rmcp::model::Tool as Remote;
 use serde::{Deserialize, Serialize};
+
+use crate::definition::ToolDefinition;
 
 /// The calls that a person must approve.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,17 +31,16 @@ struct Hints {
 impl Hints {
     /// Reads the hints: `readOnlyHint` is false and `destructiveHint` is true if the server does not say otherwise, and
     /// the second means nothing for a tool that is read-only (MCP 2025-11-25, `ToolAnnotations`).
-    fn of(tool: &Remote) -> Self {
-        let hints = tool.annotations.as_ref();
-        let read_only = hints.is_some_and(|hints| hints.read_only_hint == Some(true));
-        let harmless = hints.is_some_and(|hints| hints.destructive_hint == Some(false));
+    fn of(tool: &ToolDefinition) -> Self {
+        let read_only = tool.hint("readOnlyHint") == Some(true);
+        let harmless = tool.hint("destructiveHint") == Some(false);
         Self { read_only, destructive: !read_only && !harmless }
     }
 }
 
 impl Approval {
     /// Returns `true` if a person must approve each call of the tool.
-    pub(crate) fn is_needed_for(self, tool: &Remote) -> bool {
+    pub(crate) fn is_needed_for(self, tool: &ToolDefinition) -> bool {
         let hints = Hints::of(tool);
         match self {
             Self::Never => false,
@@ -54,13 +54,13 @@ impl Approval {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::definition::tests::tool;
     use serde_json::{Value, json};
 
     #[test]
     fn silence_of_the_server_counts_as_danger() {
         let asks = |hints: Value| {
-            let tool = json!({"name": "t", "inputSchema": {"type": "object"}, "annotations": hints});
-            let tool: Remote = serde_json::from_value(tool).unwrap();
+            let tool = tool(&json!({"name": "t", "inputSchema": {"type": "object"}, "annotations": hints}));
             [Approval::Never, Approval::Destructive, Approval::UnlessReadOnly, Approval::Always]
                 .map(|policy| policy.is_needed_for(&tool))
         };

@@ -7,28 +7,35 @@
 //!   and server, and leave this crate only in requests to that address.
 //! * A server's description of itself is untrusted: names are adapted, schemas must compile, sizes are
 //!   limited. Agents use a tool only as it was accepted, and nothing that the server says makes a call repeat
-//!   itself. If a server is down, only its own tools are missing.
+//!   itself. If a server is down, only its own tools are missing; if one of its tools is malformed, only that one.
 
 mod api_error;
 mod approval;
+mod definition;
 mod link;
 mod listing;
+mod message;
 mod name;
 mod outcome;
+mod pages;
 mod pin;
+mod reading;
 mod server;
 mod servers;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod text;
 mod tool;
 mod web;
 
 pub use approval::Approval;
+pub use definition::MalformedTool;
 pub use name::{InvalidName, Name};
 pub use outcome::Failure;
 pub use pin::DefinitionDigest;
 pub use server::{NewServer, Server};
 pub use servers::{Error, Servers};
-pub use tool::Offer;
+pub use tool::{Offer, ToolListing};
 
 #[cfg(test)]
 mod tests;

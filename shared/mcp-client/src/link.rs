@@ -3,32 +3,23 @@
 use std::{sync::Arc, time::Duration};
 
 use rmcp::{
-    RoleClient, ServiceExt,
+    Peer, RoleClient, ServiceExt,
     model::{
-        CallToolRequestParams, CallToolResponse, CallToolResult, ClientCapabilities, ClientConfig,
-        Implementation, JsonObject, MetaObject, PaginatedRequestParams, RequestMetaObject, Tool,
+        CancelledNotificationParam, ClientCapabilities, ClientConfig, ClientRequest, CustomRequest,
+        Implementation, RequestId,
     },
-    service::RunningService,
+    service::{PeerRequestOptions, RunningService},
     transport::streamable_http_client::{StreamableHttpClientTransport, StreamableHttpClientTransportConfig},
 };
 use sequent_core::ExposeSecret;
 use sequent_tool::Guard;
-use tokio::{sync::Mutex, time::timeout};
+use serde_json::Value;
+use tokio::{runtime::Handle, sync::Mutex, time::timeout};
 
-use crate::{
-    Failure,
-    server::Endpoint,
-    web::{MAX_EVENT_BYTES, Web},
-};
+use crate::{Failure, message, server::Endpoint, web::Web};
 
-/// The `_meta` field with a call's idempotency key, for servers that support it.
-pub(crate) const IDEMPOTENCY_KEY: &str = "sequent/idempotencyKey";
-
-/// Time limit for starting a session, and for listing the tools.
+/// Time limit for starting a session.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// The known model providers accept 128 tools at most, and the built-in tools need some of them.
-const MAX_TOOLS: usize = 100;
-const MAX_PAGES: usize = 20;
 
 type Session = RunningService<RoleClient, ClientConfig>;
 
@@ -40,79 +31,55 @@ pub(crate) struct Link {
     session: Mutex<Option<Arc<Session>>>,
 }
 
+/// The kinds of things that a server says it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Capabilities {
+    pub(crate) tools: bool,
+    pub(crate) resources: bool,
+    pub(crate) prompts: bool,
+}
+
 impl Link {
     pub(crate) fn new(guard: Guard, web: Web, endpoint: Endpoint) -> Self {
         Self { guard, web, endpoint, session: Mutex::default() }
     }
 
-    /// Lists the server's tools, at most [`MAX_TOOLS`].
-    pub(crate) async fn list(&self) -> Result<Vec<Tool>, Failure> {
-        let late =
-            |_| Err(Failure::Unreached("The server did not list its tools in time. Try again later.".into()));
-        timeout(TIMEOUT, self.pages()).await.unwrap_or_else(late)
-    }
-
-    async fn pages(&self) -> Result<Vec<Tool>, Failure> {
+    /// Returns the kinds of things that the server says it has.
+    pub(crate) async fn capabilities(&self) -> Result<Capabilities, Failure> {
         let session = self.session().await?;
-        let mut tools = Vec::new();
-        let mut cursor = None;
-        for _ in 0..MAX_PAGES {
-            let params = PaginatedRequestParams::default().with_cursor(cursor);
-            let page = match session.list_tools(Some(params)).await {
-                Ok(page) => page,
-                Err(error) => {
-                    self.forget(&session).await;
-                    return Err(Failure::of_request(&error));
-                }
-            };
-            tools.extend(page.tools);
-            cursor = page.next_cursor;
-            if cursor.is_none() || tools.len() >= MAX_TOOLS {
-                break;
-            }
-        }
-        tools.truncate(MAX_TOOLS);
-        Ok(tools)
+        let info = session.peer_info();
+        let stated = info.as_ref().map(|info| &info.capabilities);
+        Ok(Capabilities {
+            tools: stated.is_some_and(|stated| stated.tools.is_some()),
+            resources: stated.is_some_and(|stated| stated.resources.is_some()),
+            prompts: stated.is_some_and(|stated| stated.prompts.is_some()),
+        })
     }
 
-    /// Calls a tool. A call that has not reached the server is sent once more, in a new session.
-    pub(crate) async fn call(
-        &self,
-        tool: &str,
-        arguments: &JsonObject,
-        idempotency_key: &str,
-    ) -> Result<CallToolResult, Failure> {
-        let first = self.attempt(tool, arguments, idempotency_key).await;
+    /// Sends a request and returns its result, as the server wrote it. A request that has not reached the server is sent
+    /// once more, in a new session.
+    pub(crate) async fn request(&self, method: &str, params: Value) -> Result<Value, Failure> {
+        let first = self.attempt(method, params.clone()).await;
         match first {
-            Err(Failure::Unreached(_)) => self.attempt(tool, arguments, idempotency_key).await,
+            Err(Failure::Unreached(_)) => self.attempt(method, params).await,
             outcome => outcome,
         }
     }
 
-    async fn attempt(
-        &self,
-        tool: &str,
-        arguments: &JsonObject,
-        key: &str,
-    ) -> Result<CallToolResult, Failure> {
+    async fn attempt(&self, method: &str, params: Value) -> Result<Value, Failure> {
         let session = self.session().await?;
-        let mut params = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments.clone());
-        let mut meta = MetaObject::new();
-        meta.0.insert(IDEMPOTENCY_KEY.to_owned(), key.into());
-        params.meta = Some(RequestMetaObject(meta));
-        match session.call_tool_once(params).await {
-            Ok(CallToolResponse::Complete(result)) => Ok(result),
-            Ok(_) => Err(Failure::Refused(
-                "The tool asks for more than its arguments, which is not supported.".into(),
-            )),
-            Err(error) => {
-                let failure = Failure::of_request(&error);
-                if !matches!(failure, Failure::Refused(_)) {
-                    self.forget(&session).await;
-                }
-                Err(failure)
-            }
+        let request = ClientRequest::CustomRequest(CustomRequest::new(method, Some(params)));
+        let failure = match answer(&session, request).await {
+            Ok(result) => match message::unwrapped(result) {
+                Some(result) => return Ok(result),
+                None => Failure::Lost("The server's answer is not a result.".into()),
+            },
+            Err(error) => Failure::of_request(&error),
+        };
+        if !matches!(failure, Failure::Refused(_)) {
+            self.forget(&session).await;
         }
+        Err(failure)
     }
 
     /// Returns the session, and starts one if there is none. Concurrent calls wait for the same session.
@@ -131,8 +98,7 @@ impl Link {
         // Checked for each session, because the rules may have changed since the server was set up.
         let Endpoint { url, token } = &self.endpoint;
         let admitted = self.guard.admit(url.expose_secret()).map_err(|refusal| Failure::from(&refusal))?;
-        let mut config = StreamableHttpClientTransportConfig::with_uri(admitted.url().as_str())
-            .max_sse_event_size(MAX_EVENT_BYTES);
+        let mut config = StreamableHttpClientTransportConfig::with_uri(admitted.url().as_str());
         if let Some(token) = token {
             config = config.auth_header(token.expose_secret());
         }
@@ -148,5 +114,35 @@ impl Link {
         if current.as_ref().is_some_and(|session| Arc::ptr_eq(session, failed)) {
             *current = None;
         }
+    }
+}
+
+/// Waits for the answer to a request. A request that is given up before is cancelled at the server.
+async fn answer(
+    session: &Session,
+    request: ClientRequest,
+) -> Result<rmcp::model::ServerResult, rmcp::service::ServiceError> {
+    let sent = session.send_request_with_option(request, PeerRequestOptions::no_options()).await?;
+    let mut waiting = WaitingRequest { peer: sent.peer.clone(), id: Some(sent.id.clone()) };
+    let result = sent.await_response().await;
+    waiting.id = None;
+    result
+}
+
+/// A request that is cancelled if this is dropped while it has an id.
+struct WaitingRequest {
+    peer: Peer<RoleClient>,
+    id: Option<RequestId>,
+}
+
+impl Drop for WaitingRequest {
+    fn drop(&mut self) {
+        let Some(id) = self.id.take() else { return };
+        let Ok(runtime) = Handle::try_current() else { return };
+        let peer = self.peer.clone();
+        // The answer does not matter any more, nor does a server that cannot be told.
+        runtime.spawn(
+            async move { peer.notify_cancelled(CancelledNotificationParam::new(Some(id), None)).await },
+        );
     }
 }

@@ -7,15 +7,16 @@ use std::{
 };
 
 use futures::future::join_all;
-use rmcp::model::Tool as Remote;
 use sequent_core::TenantId;
 use sequent_tables::{Update, exists, key};
 use sequent_tool::Tool;
 
 use crate::{
-    Error, Offer, Servers,
+    Error, Failure, Name, Servers, ToolListing,
+    definition::{Definitions, ToolDefinition},
     link::Link,
-    pin::MAX_NAME,
+    pages::{List, Listed},
+    reading,
     server::{Endpoint, Stored, purpose},
     servers::Inner,
     tool::{offer, tool},
@@ -117,12 +118,16 @@ impl Inner {
                 }
             },
         };
-        let listed = link.list().await;
+        let listed = definitions(&link, &server).await;
         let answered = listed.is_ok();
         let tools = match listed {
-            Ok(remote) => {
-                self.note_pending(tenant, &mut stored, &remote).await;
-                usable(&stored, &remote, &link)
+            Ok(listed) => {
+                let Definitions { tools, malformed, incomplete } = &listed;
+                if !malformed.is_empty() || incomplete.is_some() {
+                    tracing::warn!(%tenant, %server, ?malformed, incomplete, "could not read all tools of an MCP server; using the others");
+                }
+                self.note_pending(tenant, &mut stored, tools).await;
+                usable(&stored, tools, &link)
             }
             Err(error) => {
                 tracing::warn!(%tenant, %server, %error, "an MCP server did not list its tools; using those listed before");
@@ -140,7 +145,12 @@ impl Inner {
     }
 
     /// Notes in the server's row which tools wait for acceptance, so that its tenant learns of them.
-    pub(crate) async fn note_pending(&self, tenant: TenantId, stored: &mut Stored, remote: &[Remote]) {
+    pub(crate) async fn note_pending(
+        &self,
+        tenant: TenantId,
+        stored: &mut Stored,
+        remote: &[ToolDefinition],
+    ) {
         let pending = pending(stored, remote);
         if pending == stored.server.pending_tools {
             return;
@@ -161,38 +171,43 @@ impl CachedServers {
     }
 }
 
+/// Reads what a server has: its tools, and tools of ours for its resources and prompts.
+pub(crate) async fn definitions(link: &Link, server: &Name) -> Result<Definitions, Failure> {
+    let capabilities = link.capabilities().await?;
+    let has_others = capabilities.resources || capabilities.prompts;
+    let listed = match link.list(List::TOOLS).await {
+        // A server without tools need not know the request.
+        Err(Failure::Refused(_)) if has_others && !capabilities.tools => Listed::default(),
+        listed => listed?,
+    };
+    let mut definitions = Definitions::of(listed);
+    reading::tools(server, capabilities).for_each(|tool| definitions.add(tool));
+    Ok(definitions)
+}
+
 /// The allowed tools that agents cannot use because their definitions were not accepted.
-fn pending(stored: &Stored, remote: &[Remote]) -> BTreeSet<String> {
-    let listed = remote.iter().filter(|remote| remote.name.len() <= MAX_NAME);
-    let allowed = listed.filter(|remote| stored.server.allows(&remote.name));
-    let accepted: BTreeSet<&str> =
-        remote.iter().filter(|remote| stored.pins.accept(remote)).map(|remote| &*remote.name).collect();
-    allowed.filter(|remote| !accepted.contains(&*remote.name)).map(|remote| remote.name.to_string()).collect()
+fn pending(stored: &Stored, remote: &[ToolDefinition]) -> BTreeSet<String> {
+    let allowed = remote.iter().filter(|remote| stored.server.allows(&remote.name));
+    allowed.filter(|remote| !stored.pins.accept(remote)).map(|remote| remote.name.clone()).collect()
 }
 
 /// The tools of a server that are allowed, accepted and usable.
-fn usable(stored: &Stored, remote: &[Remote], link: &Arc<Link>) -> Vec<Tool> {
+fn usable(stored: &Stored, remote: &[ToolDefinition], link: &Arc<Link>) -> Vec<Tool> {
     let server = &stored.server;
-    let mut names = BTreeSet::new();
-    let mut tools = Vec::new();
     let accepted = remote.iter().filter(|remote| stored.pins.accept(remote));
-    for remote in accepted.filter(|remote| server.allows(&remote.name)) {
-        match tool(server, remote, link) {
-            Ok(tool) if names.insert(tool.spec.name.clone()) => tools.push(tool),
-            Ok(tool) => {
-                tracing::warn!(server = %server.name, tool = tool.spec.name, "an MCP server lists a tool twice; using the first one");
-            }
-            Err(error) => {
-                tracing::warn!(server = %server.name, tool = &*remote.name, %error, "could not use a tool of an MCP server; leaving it out");
-            }
+    let usable = accepted.filter(|remote| server.allows(&remote.name)).filter_map(|remote| {
+        let created = tool(server, remote, link);
+        if let Err(error) = &created {
+            tracing::warn!(server = %server.name, tool = remote.name, %error, "could not use a tool of an MCP server; leaving it out");
         }
-    }
-    tools
+        created.ok()
+    });
+    usable.collect()
 }
 
-/// All tools of a server, with a mark on those that agents may use.
-pub(crate) fn offers(stored: &Stored, remote: &[Remote], link: &Arc<Link>) -> Vec<Offer> {
-    let usable: BTreeSet<String> =
-        usable(stored, remote, link).into_iter().map(|tool| tool.spec.name).collect();
-    remote.iter().map(|remote| offer(stored, remote, &usable)).collect()
+/// Everything that a server has listed, with a mark on the tools that agents may use.
+pub(crate) fn listing(stored: &Stored, definitions: Definitions, link: &Arc<Link>) -> ToolListing {
+    let Definitions { tools, malformed, incomplete } = definitions;
+    let tools = tools.iter().map(|remote| offer(stored, remote, link)).collect();
+    ToolListing { tools, malformed_tools: malformed, incomplete }
 }

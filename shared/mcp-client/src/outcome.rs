@@ -75,16 +75,11 @@ impl Failure {
                 Self::Refused("The server requires a token, or does not accept the configured one.".into())
             }
             StreamableHttpError::HttpStatus(error) => Self::of_status(error.status),
-            // The SDK's text for other statuses. It contains the body, which is not quoted.
-            StreamableHttpError::UnexpectedServerResponse(text) => match status_in(text) {
-                Some(status) => Self::of_status(status),
-                None => Self::Lost("The server's answer is not MCP.".into()),
-            },
+            StreamableHttpError::UnexpectedServerResponse(_) => {
+                Self::Lost("The server's answer is not MCP.".into())
+            }
             StreamableHttpError::ResponseBodyTooLarge { .. } => {
                 Self::Lost("The server's answer is too large.".into())
-            }
-            StreamableHttpError::UnexpectedContentType(_) => {
-                Self::Lost("The server's answer is not MCP.".into())
             }
             _ => Self::Lost("The connection to the server was lost.".into()),
         }
@@ -144,13 +139,10 @@ impl From<&Refusal> for Failure {
     }
 }
 
-/// Returns `404` for `HTTP 404 Not Found: ...`.
-fn status_in(text: &str) -> Option<u16> {
-    text.strip_prefix("HTTP ")?.get(..3)?.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
+    use rmcp::transport::streamable_http_client::HttpStatusError;
+
     use super::*;
 
     #[test]
@@ -167,14 +159,9 @@ mod tests {
 
     #[test]
     fn a_status_decides_if_the_request_was_processed() {
-        let http = |text: &'static str| Failure::of_http(&Http::UnexpectedServerResponse(text.into()));
-        assert!(
-            matches!(http("HTTP 404 Not Found: <html>"), Failure::Refused(text) if !text.contains("html"))
-        );
-        assert!(
-            matches!(http("HTTP 307 Temporary Redirect: "), Failure::Refused(text) if text.contains("redirects"))
-        );
-        assert!(matches!(http("could not parse"), Failure::Lost(_)));
+        let http = |status| Failure::of_http(&HttpStatusError::new(status, None).into());
+        assert!(matches!(http(404), Failure::Refused(text) if text.contains("not an MCP endpoint")));
+        assert!(matches!(http(307), Failure::Refused(text) if text.contains("redirects")));
         assert!(matches!(Failure::of_status(503), Failure::Lost(_)));
         assert!(matches!(Failure::of_status(429), Failure::Unreached(_)));
     }

@@ -5,13 +5,11 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use rmcp::model::Tool as Remote;
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-/// Bytes of a tool's name at most. A row contains the names of a server's tools.
-pub(crate) const MAX_NAME: usize = 256;
+use crate::definition::ToolDefinition;
 
 /// The SHA-256, in hexadecimal, of everything of a tool's definition that a model, a person or a policy reads.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -26,14 +24,8 @@ pub struct DefinitionDigest(String);
 pub(crate) struct Pins(BTreeMap<String, DefinitionDigest>);
 
 impl DefinitionDigest {
-    pub(crate) fn of(tool: &Remote) -> Self {
-        let definition = canonical(json!({
-            "name": tool.name,
-            "title": tool.title,
-            "description": tool.description,
-            "input_schema": *tool.input_schema,
-            "annotations": tool.annotations,
-        }));
+    pub(crate) fn of(tool: &ToolDefinition) -> Self {
+        let definition = canonical(tool.pinned());
         let digest = Sha256::digest(definition.to_string().as_bytes());
         Self(digest.iter().fold(String::with_capacity(64), |mut text, byte| {
             let _ = write!(text, "{byte:02x}"); // writing to a String cannot fail
@@ -61,15 +53,14 @@ impl From<BTreeMap<String, DefinitionDigest>> for Pins {
 }
 
 impl Pins {
-    /// Pins every tool. If two have one name, the first counts, as when the tools are used.
-    pub(crate) fn of(tools: &[Remote]) -> Self {
-        let nameable = tools.iter().filter(|tool| tool.name.len() <= MAX_NAME);
-        Self(nameable.rev().map(|tool| (tool.name.to_string(), DefinitionDigest::of(tool))).collect())
+    /// Pins every tool.
+    pub(crate) fn of(tools: &[ToolDefinition]) -> Self {
+        Self(tools.iter().map(|tool| (tool.name.clone(), DefinitionDigest::of(tool))).collect())
     }
 
     /// Returns `true` if the tool is defined as it was accepted.
-    pub(crate) fn accept(&self, tool: &Remote) -> bool {
-        self.0.get(&*tool.name).is_some_and(|pinned| *pinned == DefinitionDigest::of(tool))
+    pub(crate) fn accept(&self, tool: &ToolDefinition) -> bool {
+        self.0.get(&tool.name).is_some_and(|pinned| *pinned == DefinitionDigest::of(tool))
     }
 
     pub(crate) fn contains(&self, name: &str) -> bool {
@@ -94,8 +85,8 @@ fn canonical(value: Value) -> Value {
 mod tests {
     use super::*;
 
-    fn remote(definition: &str) -> Remote {
-        serde_json::from_str(definition).unwrap()
+    fn remote(definition: &str) -> ToolDefinition {
+        crate::definition::tests::tool(&serde_json::from_str(definition).unwrap())
     }
 
     #[test]

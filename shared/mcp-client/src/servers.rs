@@ -17,7 +17,8 @@ use sequent_tool::{
 };
 
 use crate::{
-    DefinitionDigest, Failure, Name, NewServer, Offer, Server,
+    DefinitionDigest, Failure, Name, NewServer, Server, ToolListing,
+    definition::Definitions,
     link::Link,
     listing::{self, CachedServers},
     pin::Pins,
@@ -103,7 +104,7 @@ impl Servers {
         user: UserId,
         new: NewServer,
         now: Timestamp,
-    ) -> Result<(Server, Vec<Offer>), Error> {
+    ) -> Result<(Server, ToolListing), Error> {
         let inner = self.inner();
         let existing = self.list(tenant).await?;
         if existing.iter().any(|server| server.name == new.name) {
@@ -122,7 +123,8 @@ impl Servers {
         let keys = inner.vault.sealing().await?;
         let sealed_endpoint = endpoint.seal(&keys, &purpose(tenant, &new.name, &host))?;
         let link = Arc::new(inner.link(endpoint)?);
-        let remote = if new.enabled { link.list().await? } else { Vec::new() };
+        let definitions =
+            if new.enabled { listing::definitions(&link, &new.name).await? } else { Definitions::default() };
         let server = Server {
             name: new.name,
             host,
@@ -136,10 +138,10 @@ impl Servers {
             created_at: now,
         };
         let row_key = key::mcp_server(tenant, server.name.as_str());
-        let stored = Stored { server, sealed_endpoint, pins: Pins::of(&remote) };
-        let offers = listing::offers(&stored, &remote, &link);
+        let stored = Stored { server, sealed_endpoint, pins: Pins::of(&definitions.tools) };
+        let listed = listing::listing(&stored, definitions, &link);
         match inner.store.insert(Row::new(&row_key, &stored)?).await {
-            Ok(()) => Ok((stored.server, offers)),
+            Ok(()) => Ok((stored.server, listed)),
             Err(DataError::Conflict(_)) => Err(Error::NameTaken),
             Err(error) => Err(error.into()),
         }
@@ -158,17 +160,17 @@ impl Servers {
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Server`], or if the table or the secret fails.
-    pub async fn inspect(&self, tenant: TenantId, name: &Name) -> Result<(Server, Vec<Offer>), Error> {
+    pub async fn inspect(&self, tenant: TenantId, name: &Name) -> Result<(Server, ToolListing), Error> {
         let inner = self.inner();
         let mut stored = self.stored(tenant, name).await?;
         if !stored.server.enabled {
-            return Ok((stored.server, Vec::new()));
+            return Ok((stored.server, ToolListing::default()));
         }
         let link = Arc::new(inner.open(tenant, &stored).await?);
-        let remote = link.list().await?;
-        inner.note_pending(tenant, &mut stored, &remote).await;
-        let offers = listing::offers(&stored, &remote, &link);
-        Ok((stored.server, offers))
+        let definitions = listing::definitions(&link, name).await?;
+        inner.note_pending(tenant, &mut stored, &definitions.tools).await;
+        let listed = listing::listing(&stored, definitions, &link);
+        Ok((stored.server, listed))
     }
 
     /// Replaces the accepted definitions of a server's tools. The caller names the definitions that a person has

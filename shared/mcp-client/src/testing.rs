@@ -1,8 +1,10 @@
-//! An MCP server over minimal HTTP. Its tools behave as their names say: `fail` fails, `break` drops the
-//! connection.
+//! An MCP server over minimal HTTP, for tests. Its tools behave as their names say: `fail` fails, `break` drops the
+//! connection. A test may script the answers to any method, byte by byte.
+
+#![expect(clippy::unwrap_used, reason = "a failed step should panic at its line")]
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet, VecDeque},
     net::SocketAddr,
     sync::{Arc, Mutex},
 };
@@ -15,15 +17,29 @@ use tokio::{
 };
 
 /// A running server. It stops when it is dropped.
-pub(super) struct Scripted {
-    pub(super) address: SocketAddr,
+#[derive(Debug)]
+pub struct Scripted {
+    /// The address that it listens at.
+    pub address: SocketAddr,
     state: Arc<Mutex<State>>,
     task: JoinHandle<()>,
 }
 
-#[derive(Default)]
+/// An HTTP response that a test has scripted.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    status: u16,
+    content_type: &'static str,
+    body: String,
+    session: Option<String>,
+}
+
+#[derive(Debug, Default)]
 struct State {
     tools: Value,
+    capabilities: Value,
+    /// The next replies to each method. The last one is repeated.
+    scripts: HashMap<&'static str, VecDeque<Reply>>,
     sessions: HashSet<String>,
     sessions_started: usize,
     /// The status, code and message for an unknown session.
@@ -32,14 +48,42 @@ struct State {
     received: Vec<(String, Value)>,
 }
 
+impl Reply {
+    /// A response with these bytes. `$ID` in the body becomes the id of the request.
+    pub fn raw(status: u16, content_type: &'static str, body: impl Into<String>) -> Self {
+        Self { status, content_type, body: body.into(), session: None }
+    }
+
+    /// A response with this result.
+    #[must_use]
+    pub fn result(result: &Value) -> Self {
+        Self::raw(200, "application/json", format!(r#"{{"jsonrpc":"2.0","id":$ID,"result":{result}}}"#))
+    }
+
+    /// A stream with this result.
+    #[must_use]
+    pub fn event(result: &Value) -> Self {
+        let message = format!(r#"{{"jsonrpc":"2.0","id":$ID,"result":{result}}}"#);
+        Self::raw(200, "text/event-stream", format!(": ping\n\nevent: message\ndata: {message}\n\n"))
+    }
+
+    fn error(status: u16, code: i32, text: &str) -> Self {
+        let error = json!({"code": code, "message": text});
+        Self::raw(status, "application/json", format!(r#"{{"jsonrpc":"2.0","id":$ID,"error":{error}}}"#))
+    }
+}
+
 impl Scripted {
-    pub(super) async fn start(tools: Value) -> Self {
+    /// Starts a server with these tools.
+    pub async fn start(tools: Value) -> Self {
         Self::start_at("127.0.0.1:0", tools).await
     }
 
-    pub(super) async fn start_at(address: &str, tools: Value) -> Self {
+    /// Starts a server at an address.
+    pub async fn start_at(address: &str, tools: Value) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
-        let state = State { tools, unknown_session: (404, -32001, "Session not found"), ..State::default() };
+        let unknown_session = (404, -32001, "Session not found");
+        let state = State { tools, capabilities: json!({"tools": {}}), unknown_session, ..State::default() };
         let state = Arc::new(Mutex::new(state));
         let address = listener.local_addr().unwrap();
         let shared = Arc::clone(&state);
@@ -52,29 +96,43 @@ impl Scripted {
         Self { address, state, task }
     }
 
-    pub(super) fn url(&self) -> String {
+    /// Returns the URL of its endpoint.
+    #[must_use]
+    pub fn url(&self) -> String {
         format!("http://{}/mcp", self.address)
     }
 
     /// Lists these tools from now on.
-    pub(super) fn list(&self, tools: Value) {
+    pub fn list(&self, tools: Value) {
         self.state.lock().unwrap().tools = tools;
     }
 
+    /// States these capabilities from now on.
+    pub fn state_capabilities(&self, capabilities: Value) {
+        self.state.lock().unwrap().capabilities = capabilities;
+    }
+
+    /// Replies to a method in this way from now on.
+    pub fn script(&self, method: &'static str, replies: impl IntoIterator<Item = Reply>) {
+        self.state.lock().unwrap().scripts.insert(method, replies.into_iter().collect());
+    }
+
     /// Ends all sessions, and reports unknown sessions in this way from now on.
-    pub(super) fn forget(&self, status: u16, code: i32, message: &'static str) {
+    pub fn forget(&self, status: u16, code: i32, message: &'static str) {
         let mut state = self.state.lock().unwrap();
         state.sessions.clear();
         state.unknown_session = (status, code, message);
     }
 
-    /// The number of sessions that were started.
-    pub(super) fn sessions_started(&self) -> usize {
+    /// Returns the number of sessions that were started.
+    #[must_use]
+    pub fn sessions_started(&self) -> usize {
         self.state.lock().unwrap().sessions_started
     }
 
-    /// Every message of this method, with its authorization.
-    pub(super) fn received(&self, method: &str) -> Vec<(String, Value)> {
+    /// Returns every message of this method, with its authorization.
+    #[must_use]
+    pub fn received(&self, method: &str) -> Vec<(String, Value)> {
         let state = self.state.lock().unwrap();
         state.received.iter().filter(|(_, message)| message["method"] == method).cloned().collect()
     }
@@ -95,17 +153,15 @@ async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>) {
             .map_or("", |(_, value)| value.trim())
             .to_owned()
     };
-    let Some((status, session, answer)) =
-        respond(&state, &head, &header("mcp-session-id"), &header("authorization"), &body)
-    else {
+    let reply = respond(&state, &head, &header("mcp-session-id"), &header("authorization"), &body);
+    let Some(Reply { status, content_type, body, session }) = reply else {
         return; // drops the connection
     };
     let session = session.map(|session| format!("mcp-session-id: {session}\r\n")).unwrap_or_default();
-    let answer = answer.map(|answer| answer.to_string()).unwrap_or_default();
-    let length = answer.len();
+    let length = body.len();
     let response = format!(
-        "HTTP/1.1 {status} Scripted\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\
-         {session}connection: close\r\n\r\n{answer}"
+        "HTTP/1.1 {status} Scripted\r\ncontent-type: {content_type}\r\ncontent-length: {length}\r\n\
+         {session}connection: close\r\n\r\n{body}"
     );
     let _ = stream.write_all(response.as_bytes()).await; // the client may have disconnected
 }
@@ -128,53 +184,57 @@ async fn request(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
     }
 }
 
-type Response = (u16, Option<String>, Option<Value>);
-
 fn respond(
     state: &Mutex<State>,
     head: &str,
     session: &str,
     authorization: &str,
     body: &[u8],
-) -> Option<Response> {
+) -> Option<Reply> {
     let mut state = state.lock().unwrap();
     if !head.starts_with("POST") {
         state.sessions.remove(session);
-        return Some((if head.starts_with("DELETE") { 204 } else { 405 }, None, None));
+        return Some(Reply::raw(if head.starts_with("DELETE") { 204 } else { 405 }, "text/plain", ""));
     }
     let message: Value = serde_json::from_slice(body).unwrap();
     state.received.push((authorization.to_owned(), message.clone()));
-    let id = &message["id"];
-    let result =
-        |result: Value| Some((200, None, Some(json!({"jsonrpc": "2.0", "id": id, "result": result}))));
-    let error = |status, code: i32, text: &str| {
-        let error = json!({"code": code, "message": text});
-        Some((status, None, Some(json!({"jsonrpc": "2.0", "id": id, "error": error}))))
-    };
-    if message["method"] == "initialize" {
+    let reply = reply(&mut state, session, &message)?;
+    Some(Reply { body: reply.body.replace("$ID", &message["id"].to_string()), ..reply })
+}
+
+fn reply(state: &mut State, session: &str, message: &Value) -> Option<Reply> {
+    let method = message["method"].as_str()?;
+    let scripted = state
+        .scripts
+        .get_mut(method)
+        .and_then(|replies| if replies.len() > 1 { replies.pop_front() } else { replies.front().cloned() });
+    if method == "initialize" {
         state.sessions_started += 1;
         let session = format!("session-{}", state.sessions_started);
         state.sessions.insert(session.clone());
-        let (_, _, answer) = result(json!({
-            "protocolVersion": "2025-11-25", "capabilities": {"tools": {}},
-            "serverInfo": {"name": "scripted", "version": "1"},
-        }))?;
-        return Some((200, Some(session), answer));
+        let start = json!({"protocolVersion": "2025-11-25", "capabilities": state.capabilities,
+            "serverInfo": {"name": "scripted", "version": "1"}});
+        let reply = scripted.unwrap_or_else(|| Reply::result(&start));
+        return Some(Reply { session: Some(session), ..reply });
     }
     if !state.sessions.contains(session) {
         let (status, code, text) = state.unknown_session;
-        return error(status, code, text);
+        return Some(Reply::error(status, code, text));
+    }
+    if scripted.is_some() {
+        return scripted;
     }
     let text = |text: &str, is_error: bool| {
-        result(json!({"content": [{"type": "text", "text": text}], "isError": is_error}))
+        Reply::result(&json!({"content": [{"type": "text", "text": text}], "isError": is_error}))
     };
-    match (message["method"].as_str()?, message["params"]["name"].as_str()) {
-        ("tools/list", _) => result(json!({"tools": state.tools})),
-        ("tools/call", Some("break" | "break-reading")) => None,
+    Some(match (method, message["params"]["name"].as_str()) {
+        ("tools/list", _) => Reply::result(&json!({"tools": state.tools})),
+        ("tools/call", Some("break" | "break-reading")) => return None,
         ("tools/call", Some("fail")) => text("The note is locked.", true),
-        ("tools/call", Some("refuse")) => error(200, -32602, "no such note"),
-        ("tools/call", Some("overload")) => error(503, -32603, "later"),
+        ("tools/call", Some("refuse")) => Reply::error(200, -32602, "no such note"),
+        ("tools/call", Some("overload")) => Reply::error(503, -32603, "later"),
         ("tools/call", Some(_)) => text(&message["params"]["arguments"].to_string(), false),
-        _ => Some((202, None, None)),
-    }
+        (_, _) if message.get("id").is_some() => Reply::error(200, -32601, "Method not found"),
+        _ => Reply::raw(202, "text/plain", ""),
+    })
 }

@@ -1,6 +1,7 @@
 //! Servers with a real table and real connections.
 
-mod scripted;
+mod malformed;
+mod results;
 
 use sequent_core::{RunId, SecretString, TenantId, Timestamp, UserId};
 use sequent_identity::{Vault, secret::SealError};
@@ -12,8 +13,10 @@ use sequent_tool::{
 };
 use serde_json::{Value, json};
 
-use crate::{Error, Failure, Name, NewServer, Offer, Server, Servers, link::IDEMPOTENCY_KEY};
-use scripted::Scripted;
+use crate::{
+    Error, Failure, Name, NewServer, Offer, Server, Servers, ToolListing, testing::Scripted,
+    tool::IDEMPOTENCY_KEY,
+};
 
 const TOKEN: &str = "a-tenants-own-token";
 
@@ -35,7 +38,7 @@ fn new(called: &str, url: &str) -> NewServer {
     NewServer::new(name(called), url)
 }
 
-async fn add(servers: &Servers, tenant: TenantId, new: NewServer) -> Result<(Server, Vec<Offer>), Error> {
+async fn add(servers: &Servers, tenant: TenantId, new: NewServer) -> Result<(Server, ToolListing), Error> {
     Box::pin(servers.add(tenant, UserId::new(), new, Timestamp::now())).await
 }
 
@@ -69,9 +72,10 @@ async fn the_tools_of_a_server_are_for_its_tenant_only() {
         allowed_tools: Some(vec!["note".to_owned()]),
         ..new("notes", &remote.url())
     };
-    let (server, offers) = add(&servers, tenant, setup).await.unwrap();
+    let (server, listing) = add(&servers, tenant, setup).await.unwrap();
     assert!(server.has_token && server.enabled);
-    let offered: Vec<_> = offers
+    let offered: Vec<_> = listing
+        .tools
         .iter()
         .map(|offer| (offer.tool.as_str(), offer.description.as_str(), offer.accepted, offer.usable))
         .collect();
@@ -151,7 +155,9 @@ async fn the_policy_decides_how_a_tool_is_treated_and_unusable_tools_are_left_ou
     let tenant = TenantId::new();
     let servers = servers(&store, &[&remote]);
     let setup = NewServer { repeatable_tools: ["again".to_owned()].into(), ..new("s", &remote.url()) };
-    let (_, offers) = add(&servers, tenant, setup).await.unwrap();
+    let (_, listing) = add(&servers, tenant, setup).await.unwrap();
+    let offers = &listing.tools;
+    assert_eq!(listing.malformed_tools.len(), 1, "the second of two tools with one name");
     let left_out = offers.iter().filter(|offer| !offer.usable).map(|offer| offer.name.as_str());
     assert_eq!(left_out.collect::<Vec<_>>(), ["broken", "remote", "endless", "huge"]);
     let tools = servers.tools(tenant).await;
@@ -293,8 +299,8 @@ async fn a_disabled_server_is_stored_and_never_contacted() {
     let tenant = TenantId::new();
     let servers = servers(&store, &[&remote]);
     let off = NewServer { enabled: false, ..new("off", &remote.url()) };
-    let (server, offers) = add(&servers, tenant, off).await.unwrap();
-    assert!(!server.enabled && offers.is_empty());
+    let (server, listing) = add(&servers, tenant, off).await.unwrap();
+    assert!(!server.enabled && listing.tools.is_empty());
     assert!(servers.tools(tenant).await.is_empty());
     assert_eq!(servers.list(tenant).await.unwrap(), [server]);
     assert_eq!(remote.sessions_started(), 0);
@@ -322,6 +328,7 @@ async fn a_tool_that_changes_is_disabled_until_its_new_definition_is_accepted() 
     assert_eq!(pending().await.into_iter().collect::<Vec<_>>(), ["new", "note"]);
 
     let (_, seen) = Box::pin(process().inspect(tenant, &name("s"))).await.unwrap();
+    let seen = seen.tools;
     let accepted = |offer: &Offer| (offer.name.clone(), offer.digest.clone());
     assert_eq!(seen.iter().map(|offer| offer.accepted).collect::<Vec<_>>(), [false, true, false]);
     // The tool changes once more before a person has accepted what was seen.

@@ -1,15 +1,26 @@
 //! Adapts a server's tool to a tool of the agent.
 
-use std::{collections::BTreeSet, fmt::Write as _, sync::Arc, time::Duration};
+use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use futures::future::{BoxFuture, FutureExt};
-use rmcp::model::Tool as Remote;
+use rmcp::model::JsonObject;
+use sequent_model::NotOffered;
 use sequent_tool::{Call, Error, Handler, Output, Schema, Tool, ToolKind};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::{DefinitionDigest, Name, Server, link::Link, server::Stored, text};
+use crate::{
+    DefinitionDigest, Failure, MalformedTool, Name, Server,
+    definition::{Action, ToolDefinition},
+    link::Link,
+    reading,
+    server::Stored,
+    text,
+};
+
+/// The `_meta` field with a call's idempotency key, for servers that support it.
+pub(crate) const IDEMPOTENCY_KEY: &str = "sequent/idempotencyKey";
 
 /// Time limit of a call.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -18,6 +29,7 @@ const MAX_NAME: usize = 64;
 // Every model call contains the descriptions and schemas of all tools, so their sizes are limited (in bytes).
 const MAX_DESCRIPTION: usize = 4 << 10;
 const MAX_SCHEMA: usize = 16 << 10;
+const MAX_OFFERED: usize = 32 << 10;
 
 /// A tool that a server offers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -44,6 +56,23 @@ pub struct Offer {
     pub needs_approval: bool,
     /// Agents can use the tool: it is allowed and accepted, and its schema is usable.
     pub usable: bool,
+    /// The reasons why its schema is not usable, and the members of its definition that are malformed and ignored.
+    #[cfg_attr(feature = "openapi", schema(example = json!(["`description` has the wrong type and is ignored"])))]
+    pub problems: Vec<String>,
+}
+
+/// The tools that a server has listed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ToolListing {
+    /// The tools of the server, and `read_resource` and `get_prompt` if it has resources and prompts. Empty if it is not
+    /// enabled.
+    pub tools: Vec<Offer>,
+    /// The entries of the server's list that are not definitions of tools. They are left out.
+    pub malformed_tools: Vec<MalformedTool>,
+    /// The reason why the server may have more tools than were read. Null if all were read.
+    #[cfg_attr(feature = "openapi", schema(example = "The server repeats the cursor of an earlier page."))]
+    pub incomplete: Option<String>,
 }
 
 /// The reason why a tool cannot be used.
@@ -51,60 +80,63 @@ pub struct Offer {
 pub(crate) enum Unusable {
     #[error("its schema has more than {MAX_SCHEMA} bytes")]
     Large,
+    #[error(
+        "its schema has more than {MAX_OFFERED} bytes after its references are replaced by what they refer to"
+    )]
+    LargeOffer,
     #[error("its schema is {0}")]
     Schema(#[from] sequent_tool::schema::Unusable),
+    #[error(transparent)]
+    NotOffered(#[from] NotOffered),
 }
 
-/// Creates the agent's tool that calls the remote tool.
-pub(crate) fn tool(server: &Server, remote: &Remote, link: &Arc<Link>) -> Result<Tool, Unusable> {
-    let mut parameters = Value::Object(remote.input_schema.as_ref().clone());
+/// Creates the agent's tool that calls the remote tool. Calls are checked by the server's own schema.
+pub(crate) fn tool(server: &Server, remote: &ToolDefinition, link: &Arc<Link>) -> Result<Tool, Unusable> {
+    let parameters = Value::Object(remote.input_schema.clone());
     if parameters.to_string().len() > MAX_SCHEMA {
         return Err(Unusable::Large);
     }
-    // Providers require an object with properties. Servers omit the properties if there are none.
-    if let Some(schema) = parameters.as_object_mut() {
-        schema.entry("type").or_insert_with(|| "object".into());
-        schema.entry("properties").or_insert_with(|| Value::Object(serde_json::Map::new()));
-    }
     Schema::new(&parameters)?;
     // The tenant's word, not the server's hint: a call that is repeated by mistake has its effect twice.
-    let idempotent = server.repeatable_tools.contains(&*remote.name);
+    let idempotent = remote.action != Action::CallTool || server.repeatable_tools.contains(&remote.name);
     let handler = RemoteTool {
         server: server.name.clone(),
-        tool: remote.name.to_string(),
+        tool: remote.name.clone(),
+        action: remote.action,
         idempotent,
         link: Arc::clone(link),
     };
-    let description = description(remote);
     let kind = ToolKind::Runs(Arc::new(handler));
-    Ok(Tool {
-        idempotent,
-        needs_approval: server.approval.is_needed_for(remote),
-        timeout: TIMEOUT,
-        ..Tool::new(tool_name(&server.name, &remote.name), description, parameters, kind)
-    })
+    let tool = Tool::new(tool_name(&server.name, &remote.name), description(remote), parameters, kind);
+    if tool.spec.offered_parameters()?.to_string().len() > MAX_OFFERED {
+        return Err(Unusable::LargeOffer);
+    }
+    Ok(Tool { idempotent, needs_approval: server.approval.is_needed_for(remote), timeout: TIMEOUT, ..tool })
 }
 
-/// Describes a tool to the server's tenant. Agents can use the tools whose names are in `usable`.
-pub(crate) fn offer(stored: &Stored, remote: &Remote, usable: &BTreeSet<String>) -> Offer {
-    let tool = tool_name(&stored.server.name, &remote.name);
-    let schema = Value::Object(remote.input_schema.as_ref().clone());
-    let accepted = stored.pins.accept(remote);
+/// Describes a tool to the server's tenant.
+pub(crate) fn offer(stored: &Stored, remote: &ToolDefinition, link: &Arc<Link>) -> Offer {
+    let Stored { server, pins, .. } = stored;
+    let schema = Value::Object(remote.input_schema.clone());
+    let accepted = pins.accept(remote);
+    let unusable = tool(server, remote, link).err().map(|unusable| unusable.to_string());
+    let ignored = remote.ignored.iter().map(|name| format!("`{name}` has the wrong type and is ignored"));
     Offer {
-        name: remote.name.to_string(),
+        name: remote.name.clone(),
+        tool: tool_name(&server.name, &remote.name),
         description: description(remote),
         input_schema: (schema.to_string().len() <= MAX_SCHEMA).then_some(schema),
-        annotations: remote.annotations.as_ref().and_then(|hints| serde_json::to_value(hints).ok()),
+        annotations: remote.annotations.clone().map(Value::Object),
         digest: DefinitionDigest::of(remote),
         accepted,
-        needs_approval: stored.server.approval.is_needed_for(remote),
-        usable: accepted && usable.contains(&tool),
-        tool,
+        needs_approval: server.approval.is_needed_for(remote),
+        usable: accepted && unusable.is_none() && server.allows(&remote.name),
+        problems: unusable.into_iter().chain(ignored).collect(),
     }
 }
 
 /// The server's description of the tool, cut to [`MAX_DESCRIPTION`].
-fn description(remote: &Remote) -> String {
+fn description(remote: &ToolDefinition) -> String {
     let mut text = remote.description.as_deref().or(remote.title.as_deref()).unwrap_or_default().to_owned();
     text.truncate(text.floor_char_boundary(MAX_DESCRIPTION));
     text
@@ -132,6 +164,7 @@ fn tool_name(server: &Name, tool: &str) -> String {
 struct RemoteTool {
     server: Name,
     tool: String,
+    action: Action,
     idempotent: bool,
     link: Arc<Link>,
 }
@@ -140,19 +173,30 @@ impl Handler for RemoteTool {
     fn call<'a>(&'a self, mut call: Call<'a>) -> BoxFuture<'a, Result<Output, Error>> {
         async move {
             let arguments = call.parse()?;
-            let result = self
-                .link
-                .call(&self.tool, &arguments, &call.idempotency_key)
-                .await
-                .map_err(|failure| failure.of_tool(self.server.as_str(), self.idempotent))?;
-            let content = text::of_result(&result);
-            if result.is_error == Some(true) {
-                Err(Error::Refused(content))
-            } else {
-                Ok(Output::text(content))
-            }
+            let outcome = match self.action {
+                Action::CallTool => self.call_tool(arguments, &call.idempotency_key).await,
+                Action::ReadResource => reading::read_resource(&self.link, &arguments).await.map(Ok),
+                Action::GetPrompt => reading::get_prompt(&self.link, &arguments).await.map(Ok),
+            };
+            let said = outcome.map_err(|failure| failure.of_tool(self.server.as_str(), self.idempotent))?;
+            said.map(Output::text).map_err(Error::Refused)
         }
         .boxed()
+    }
+}
+
+impl RemoteTool {
+    /// Calls the tool. The inner error is the text of a result that reports one.
+    async fn call_tool(&self, arguments: JsonObject, key: &str) -> Result<Result<String, String>, Failure> {
+        let params = json!({"name": self.tool, "arguments": arguments, "_meta": {IDEMPOTENCY_KEY: key}});
+        let result = self.link.request("tools/call", params).await?;
+        if result["resultType"].as_str().is_some_and(|kind| kind != "complete") {
+            return Err(Failure::Refused(
+                "The tool asks for more than its arguments, which is not supported.".into(),
+            ));
+        }
+        let said = text::of_call(&result);
+        Ok(if result["isError"] == true { Err(said) } else { Ok(said) })
     }
 }
 

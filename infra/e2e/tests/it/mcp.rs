@@ -12,7 +12,7 @@ use crate::{
 };
 use sequent_core::{RunId, TenantId, Timestamp, UserId};
 use sequent_identity::Vault;
-use sequent_mcp_client::{Error, Failure, Name, NewServer, Servers};
+use sequent_mcp_client::{Error, Failure, Name, NewServer, Servers, ToolListing};
 use sequent_tables::testing;
 use sequent_tool::{
     Call, Error as ToolError, Guard, Registry, Tool, built_in,
@@ -31,8 +31,8 @@ async fn tools_of_the_reference_server_are_called_and_found_again_when_it_restar
         allowed_tools: Some(vec!["echo".to_owned(), "no-such-tool".to_owned()]),
         ..reference.setup()
     };
-    let (_, offers) = add(&servers, tenant, reference.setup()).await.unwrap();
-    assert!(offers.len() >= 10 && offers.iter().all(|offer| offer.usable), "{offers:?}");
+    let (_, listing) = add(&servers, tenant, reference.setup()).await.unwrap();
+    assert!(listing.tools.len() >= 10 && listing.tools.iter().all(|offer| offer.usable), "{listing:?}");
     add(&servers, tenant, few).await.unwrap();
 
     let tools = servers.tools(tenant).await;
@@ -185,7 +185,7 @@ async fn add(
     servers: &Servers,
     tenant: TenantId,
     new: NewServer,
-) -> Result<(sequent_mcp_client::Server, Vec<sequent_mcp_client::Offer>), Error> {
+) -> Result<(sequent_mcp_client::Server, ToolListing), Error> {
     Box::pin(servers.add(tenant, UserId::new(), new, Timestamp::now())).await
 }
 

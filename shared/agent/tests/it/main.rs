@@ -9,6 +9,7 @@ mod bills;
 mod deliveries;
 mod failover;
 mod jobs;
+mod mcp;
 mod origin;
 mod output;
 mod parameters;
