@@ -2,8 +2,9 @@
 
 use http::{HeaderName, HeaderValue, StatusCode};
 use sequent_agent::OnCut;
-use sequent_conversation::{Continues, Destination, OnConflict, Projects, RunOptions, RunRequest};
+use sequent_conversation::{Continues, Destination, OnConflict, Projects, RunChoices, RunRequest, RunSetup};
 use sequent_core::{Code, Principal, ProjectId, RunId};
+use sequent_definitions::AgentReference;
 use sequent_event::{Event, Seq};
 use sequent_http::{
     Caller, Path, Problem, Query, RequestContext, UnlabelledJson,
@@ -22,6 +23,7 @@ use sequent_protocol::{
 use sequent_runlog::{LogKey, read_all};
 use sequent_tool::OutputSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
@@ -53,7 +55,14 @@ pub(crate) struct ChatRequest {
     /// trigger `regenerate-message` replaces the last answer.
     #[serde(default, rename = "messageId")]
     message_id: Option<String>,
-    /// The model that answers. The default model of the deployment if it is absent.
+    /// The agent that answers, as in `POST /api/runs`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    agent: Option<AgentReference>,
+    /// The values of variables in the instructions of the agent: at most 2,048 bytes.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[schema(value_type = Object)]
+    variables: Map<String, Value>,
+    /// The model that answers. The model of the agent, or the default model of the deployment, if it is absent.
     #[serde(default)]
     model: Option<ModelName>,
     /// The JSON Schema of the answer, as in `POST /api/runs`.
@@ -96,12 +105,24 @@ impl ChatRequest {
         Ok(Destination::Project(project))
     }
 
-    async fn accept(&self, app: &App, caller: &Principal) -> Result<Question, Problem> {
+    /// The choices of the request. They are taken out of it.
+    fn choices(&mut self) -> RunChoices {
+        RunChoices {
+            agent: self.agent.take(),
+            variables: std::mem::take(&mut self.variables),
+            model: self.model.take(),
+            output_schema: self.output_schema.take().map(Into::into),
+            parameters: std::mem::take(&mut self.parameters),
+            ..RunChoices::default()
+        }
+    }
+
+    async fn accept(&self, app: &App, caller: &Principal, setup: &RunSetup) -> Result<Question, Problem> {
         let question = self.question()?;
         let content = question.content()?;
         let at = self.messages.iter().position(|message| std::ptr::eq(message, question));
         let at = at.map_or("/message/parts".to_owned(), |at| format!("/messages/{at}/parts"));
-        app.accept(caller, content, self.model.as_ref(), &at).await
+        app.accept(caller, content, setup.model.as_ref(), &at).await
     }
 
     /// Returns the user's message that is to be answered. The SDK sends a history that ends with an answer when a tool of
@@ -237,23 +258,19 @@ pub(crate) async fn send(
     Caller(caller): Caller,
     context: RequestContext,
     key: Option<IdempotencyKey>,
-    UnlabelledJson(body): UnlabelledJson<ChatRequest>,
+    UnlabelledJson(mut body): UnlabelledJson<ChatRequest>,
 ) -> Result<Response, Problem> {
     let tenant = caller.tenant;
     let idempotency = IdempotencyKey::of_run(key, tenant, "chat", "/api/chat", &body)?;
-    let Question { prompt, starter } = body.accept(&app, &caller).await?;
+    let setup = app.starter.set_up(&caller, body.choices()).await?;
+    let Question { prompt, starter } = body.accept(&app, &caller, &setup).await?;
     let project = body.destination(&app, &caller).await?;
     let continues = body.continues(&app, &caller, &project).await?;
     let request = RunRequest {
         caller,
         project,
         prompt,
-        model: body.model,
-        options: RunOptions {
-            output_schema: body.output_schema.map(Into::into),
-            parameters: body.parameters,
-            ..RunOptions::default()
-        },
+        setup,
         on_conflict: body.on_conflict,
         continues,
         replay: None,

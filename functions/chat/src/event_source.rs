@@ -1,8 +1,9 @@
 //! `GET /api/projects/{id}/messages/stream`: sends a message and streams the text of the answer, for `EventSource`.
 
 use http::{HeaderMap, StatusCode};
-use sequent_conversation::{Continues, Destination, Error, OnConflict, Prompt, RunOptions, RunRequest};
+use sequent_conversation::{Continues, Destination, Error, OnConflict, Prompt, RunChoices, RunRequest};
 use sequent_core::{Code, Principal, ProjectId, Scope};
+use sequent_definitions::AgentReference;
 use sequent_event::{Event, Seq};
 use sequent_http::{
     Caller, Path, Problem, Query, RequestContext,
@@ -41,9 +42,13 @@ pub(crate) struct EventSourceQuery {
     #[serde(deserialize_with = "in_url")]
     #[param(value_type = String, min_length = 1, max_length = 8192, pattern = r"\S")]
     content: Prompt,
-    /// The model that answers. The default model of the deployment if it is absent.
+    /// The model that answers. The model of the agent, or the default model of the deployment, if it is absent.
     #[serde(default)]
     model: Option<ModelName>,
+    /// The agent, as in `POST /api/runs`.
+    #[serde(default)]
+    #[param(inline)]
+    agent: Option<AgentReference>,
     /// The policy for a project that has a live run.
     #[serde(default)]
     #[param(inline)]
@@ -106,12 +111,13 @@ pub(crate) async fn stream(
         return resume(&app, &caller, &context, project, cursor).await;
     }
     let tenant = caller.tenant;
+    let choices = RunChoices { agent: query.agent, model: query.model, ..RunChoices::default() };
+    let setup = app.starter.set_up(&caller, choices).await?;
     let request = RunRequest {
         caller,
         project: Destination::Project(project),
         prompt: query.content,
-        model: query.model,
-        options: RunOptions::default(),
+        setup,
         on_conflict: query.on_conflict,
         continues: Continues::Head,
         replay: None,

@@ -55,7 +55,7 @@ impl App {
     /// Executes runs with `engine` and charges for them at `credits`.
     #[must_use]
     pub fn new(engine: Engine, credits: Credits) -> Self {
-        let starter = RunStarter::new(engine.runs(), credits);
+        let starter = RunStarter::new(engine.runs(), credits).with_agents(engine.agents.clone());
         Self { engine, starter }
     }
 

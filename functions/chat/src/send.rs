@@ -1,8 +1,9 @@
 //! `POST /api/chat/send`: sends a message and streams the log of the run that answers it.
 
 use sequent_attachments::MessageContent;
-use sequent_conversation::{Destination, OnConflict, RunOptions, RunRequest, TurnReference};
+use sequent_conversation::{Destination, OnConflict, RunChoices, RunRequest, TurnReference};
 use sequent_core::{Principal, ProjectId};
+use sequent_definitions::AgentReference;
 use sequent_http::{
     Caller, Json, Problem, RequestContext,
     axum::{extract::State, response::Response},
@@ -12,6 +13,7 @@ use sequent_http::{
 use sequent_model::{ModelName, ModelParameters};
 use sequent_tool::OutputSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::{
@@ -28,7 +30,14 @@ pub(crate) struct SendMessage {
     #[serde(default)]
     project_id: Option<ProjectId>,
     message: NewMessage,
-    /// The model that answers. The default model of the deployment if it is absent.
+    /// The agent that answers, as in `POST /api/runs`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    agent: Option<AgentReference>,
+    /// The values of variables in the instructions of the agent: at most 2,048 bytes.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[schema(value_type = Object)]
+    variables: Map<String, Value>,
+    /// The model that answers. The model of the agent, or the default model of the deployment, if it is absent.
     #[serde(default)]
     model: Option<ModelName>,
     /// The JSON Schema of the answer, as in `POST /api/runs`.
@@ -90,7 +99,14 @@ pub(crate) struct SendToThread {
     thread_id: Option<ProjectId>,
     /// 1 byte to 64 KiB of text, or parts, of which up to 10 refer to artifacts.
     message: MessageContent,
-    /// The model that answers. The default model of the deployment if it is absent.
+    /// The agent that answers, as in `POST /api/runs`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    agent: Option<AgentReference>,
+    /// The values of variables in the instructions of the agent: at most 2,048 bytes.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[schema(value_type = Object)]
+    variables: Map<String, Value>,
+    /// The model that answers. The model of the agent, or the default model of the deployment, if it is absent.
     #[serde(default)]
     model: Option<ModelName>,
     /// The JSON Schema of the answer, as in `POST /api/runs`.
@@ -132,6 +148,8 @@ pub(crate) async fn send_to_thread(
     let SendToThread {
         thread_id: project_id,
         message: content,
+        agent,
+        variables,
         model,
         output_schema,
         parameters,
@@ -139,7 +157,17 @@ pub(crate) async fn send_to_thread(
         after,
     } = body;
     let message = NewMessage { content };
-    let body = SendMessage { project_id, message, model, output_schema, parameters, on_conflict, after };
+    let body = SendMessage {
+        project_id,
+        message,
+        agent,
+        variables,
+        model,
+        output_schema,
+        parameters,
+        on_conflict,
+        after,
+    };
     let route = Route { path: "/api/v1/agent/chat", content: "/message" };
     start(&app, caller, &context, key, route, body).await
 }
@@ -161,20 +189,24 @@ async fn start(
 ) -> Result<Response, Problem> {
     let tenant = caller.tenant;
     let idempotency = IdempotencyKey::of_run(key, tenant, "chat.send", route.path, &body)?;
+    let choices = RunChoices {
+        agent: body.agent,
+        variables: body.variables,
+        model: body.model,
+        output_schema: body.output_schema.map(Into::into),
+        parameters: body.parameters,
+        ..RunChoices::default()
+    };
+    let setup = app.starter.set_up(&caller, choices).await?;
     let content = body.message.content;
     let Question { prompt, starter } =
-        app.accept(&caller, content, body.model.as_ref(), route.content).await?;
+        app.accept(&caller, content, setup.model.as_ref(), route.content).await?;
     let continues = app.projects_of(&caller).continues(body.project_id, body.after).await?;
     let request = RunRequest {
         caller,
         project: Destination::or_new(body.project_id),
         prompt,
-        model: body.model,
-        options: RunOptions {
-            output_schema: body.output_schema.map(Into::into),
-            parameters: body.parameters,
-            ..RunOptions::default()
-        },
+        setup,
         on_conflict: body.on_conflict,
         continues,
         replay: None,

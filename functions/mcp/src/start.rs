@@ -2,11 +2,10 @@
 
 use http::HeaderValue;
 use sequent_conversation::{
-    Continues, Destination, Error, OnConflict, Prompt, RunOptions, RunRequest, StartedRun,
+    Continues, Destination, Error, OnConflict, Prompt, RunChoices, RunRequest, StartedRun,
 };
 use sequent_core::{Code, Principal, ProjectId, RunId, Scope};
 use sequent_http::{Problem, idempotency::IdempotencyKey};
-use sequent_model::ModelName;
 use sequent_tables::idempotency;
 use serde::Serialize;
 
@@ -17,8 +16,7 @@ use crate::App;
 pub(crate) struct Task {
     pub(crate) input: Prompt,
     pub(crate) project_id: Option<ProjectId>,
-    pub(crate) model: Option<ModelName>,
-    pub(crate) options: RunOptions,
+    pub(crate) choices: RunChoices,
     /// The run waits for the live run of the project. Otherwise it is refused.
     pub(crate) waits: bool,
 }
@@ -39,12 +37,12 @@ pub(crate) async fn start(
 ) -> Result<Started, Problem> {
     caller.require(Scope::Chat)?;
     let idempotency = key.map(|key| keyed(caller, &key, &task)).transpose()?.flatten();
+    let setup = app.starter.set_up(caller, task.choices).await.map_err(for_model)?;
     let request = RunRequest {
         caller: caller.clone(),
         project: Destination::or_new(task.project_id),
         prompt: task.input,
-        model: task.model,
-        options: task.options,
+        setup,
         on_conflict: if task.waits { OnConflict::Enqueue } else { OnConflict::Reject },
         continues: Continues::Head,
         replay: None,

@@ -5,8 +5,9 @@ use rmcp::{
     model::{CallToolRequestParams, CallToolResult, ContentBlock, JsonObject, Tool, ToolAnnotations},
 };
 use schemars::JsonSchema;
-use sequent_conversation::{Prompt, RunOptions};
+use sequent_conversation::{Prompt, RunChoices};
 use sequent_core::{Principal, ProjectId, RunId};
+use sequent_definitions::AgentReference;
 use sequent_event::Orchestration;
 use sequent_http::Problem;
 use sequent_model::{ModelName, ModelParameters};
@@ -34,7 +35,15 @@ struct StartRun {
     #[schemars(with = "String", regex(pattern = "^prj_"))]
     #[serde(default)]
     project_id: Option<ProjectId>,
-    /// The model. The default model of the deployment if it is absent.
+    /// The agent that does the task: its name, or `name@label`. The default agent if it is absent.
+    #[schemars(with = "String")]
+    #[serde(default)]
+    agent: Option<AgentReference>,
+    /// The values of variables in the instructions of the agent.
+    #[schemars(with = "serde_json::Map<String, Value>")]
+    #[serde(default)]
+    variables: serde_json::Map<String, Value>,
+    /// The model. The model of the agent, or the default model of the deployment, if it is absent.
     #[schemars(with = "String")]
     #[serde(default)]
     model: Option<ModelName>,
@@ -49,7 +58,7 @@ struct StartRun {
     /// plan: the run makes a plan and carries it out step by step, for long tasks.
     #[schemars(with = "String", extend("enum" = ["direct", "plan"]))]
     #[serde(default)]
-    orchestration: Orchestration,
+    orchestration: Option<Orchestration>,
     /// Any text of your choice. A repeated call with the same key returns the same run.
     #[schemars(with = "String", length(min = 1, max = 255))]
     #[serde(default)]
@@ -67,6 +76,10 @@ struct SendMessage {
     #[schemars(with = "String", regex(pattern = "^prj_"))]
     #[serde(default)]
     project_id: Option<ProjectId>,
+    /// The agent that answers: its name, or `name@label`. The default agent if it is absent.
+    #[schemars(with = "String")]
+    #[serde(default)]
+    agent: Option<AgentReference>,
     /// Any text of your choice. A repeated call with the same key returns the same run.
     #[schemars(with = "String", length(min = 1, max = 255))]
     #[serde(default)]
@@ -106,15 +119,27 @@ async fn start_run(
     arguments: Value,
     key: Option<String>,
 ) -> Result<CallToolResult, Problem> {
-    let StartRun { input, project_id, model, parameters, output_schema, orchestration, idempotency_key } =
-        parse(arguments)?;
-    let options = RunOptions {
+    let StartRun {
+        input,
+        project_id,
+        agent,
+        variables,
+        model,
+        parameters,
+        output_schema,
+        orchestration,
+        idempotency_key,
+    } = parse(arguments)?;
+    let choices = RunChoices {
+        agent,
+        variables,
+        model,
         orchestration,
         output_schema: output_schema.map(Into::into),
         parameters,
-        ..RunOptions::default()
+        ..RunChoices::default()
     };
-    let task = Task { input, project_id, model, options, waits: false };
+    let task = Task { input, project_id, choices, waits: false };
     structured(&start(app, caller, task, idempotency_key.or(key)).await?)
 }
 
@@ -124,9 +149,9 @@ async fn send_message(
     arguments: Value,
     key: Option<String>,
 ) -> Result<CallToolResult, Problem> {
-    let SendMessage { message, project_id, idempotency_key } = parse(arguments)?;
-    let options = RunOptions::default();
-    let task = Task { input: message, project_id, model: None, options, waits: true };
+    let SendMessage { message, project_id, agent, idempotency_key } = parse(arguments)?;
+    let choices = RunChoices { agent, ..RunChoices::default() };
+    let task = Task { input: message, project_id, choices, waits: true };
     structured(&start(app, caller, task, idempotency_key.or(key)).await?)
 }
 

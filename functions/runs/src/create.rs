@@ -7,9 +7,10 @@ use axum::{
 use http::{HeaderValue, StatusCode, header};
 use sequent_attachments::MessageContent;
 use sequent_conversation::{
-    Destination, OnConflict, Projects, Run, RunLimits, RunOptions, RunRequest, TurnReference,
+    Destination, OnConflict, Projects, Run, RunChoices, RunLimits, RunRequest, TurnReference,
 };
-use sequent_core::{ProjectId, Scope};
+use sequent_core::ProjectId;
+use sequent_definitions::AgentReference;
 use sequent_documents::DocumentKind;
 use sequent_event::Orchestration;
 use sequent_http::{
@@ -20,6 +21,7 @@ use sequent_http::{
 use sequent_model::{ModelName, ModelParameters};
 use sequent_tool::OutputSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::App;
@@ -44,7 +46,17 @@ pub(crate) struct CreateRun {
     project_id: Option<ProjectId>,
     /// The task: 1 byte to 64 KiB of text, and at most 96,000 bytes in JSON; or parts, of which up to 10 refer to artifacts.
     input: MessageContent,
-    /// The model. The default model of the deployment if it is absent.
+    /// The agent that does the task: its id or its name, with `@` and a label or the number of a version. Without that, the
+    /// version with the label `production`, or the latest one. The default agent of the tenant, if there is one, if it is
+    /// absent. What the agent says holds where the request says nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "assistant@production")]
+    agent: Option<AgentReference>,
+    /// The values of variables in the instructions of the agent: at most 2,048 bytes.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[schema(value_type = Object)]
+    variables: Map<String, Value>,
+    /// The model. The model of the agent, or the default model of the deployment, if it is absent.
     #[serde(default)]
     model: Option<ModelName>,
     /// The policy for a project that has a live run.
@@ -58,13 +70,14 @@ pub(crate) struct CreateRun {
     /// `direct`: model and tools alternate until the model answers. `plan`: the model plans first, and the steps are
     /// carried out one by one. Independent steps are carried out by child runs.
     #[serde(default)]
-    #[schema(value_type = String, pattern = "^(direct|plan)$", example = "direct")]
-    orchestration: Orchestration,
+    #[schema(value_type = Option<String>, pattern = "^(direct|plan)$", example = "direct")]
+    orchestration: Option<Orchestration>,
     /// The document that the run delivers beside its answer: `report`, `slides` or `website`. It becomes an artifact.
     #[serde(default)]
     #[schema(value_type = Option<String>, pattern = "^(report|slides|website)$", example = "report")]
     deliverable_type: Option<DocumentKind>,
-    /// The tools that the model may call. All tools of the deployment if it is absent.
+    /// The tools that the model may call, of those that the agent may. All tools of the agent, or of the deployment, if it is
+    /// absent.
     #[serde(default)]
     #[schema(max_items = 64)]
     tools: Option<Vec<ToolName>>,
@@ -107,32 +120,31 @@ pub(crate) async fn create(
     key: Option<IdempotencyKey>,
     Json(body): Json<CreateRun>,
 ) -> Result<Response, Problem> {
-    if body.deliverable_type.is_some() {
-        caller.require(Scope::ArtifactsWrite)?;
-    }
     if body.deliverable_type.is_some() && body.output_schema.is_some() {
         let problem = Problem::invalid("The answer beside a document has no schema.");
         return Err(problem.at("/output_schema", "must not be set together with deliverable_type".to_owned()));
     }
     check_tools(body.tools.as_deref().unwrap_or_default())?;
     let idempotency = IdempotencyKey::of_run(key, caller.tenant, "runs.create", "/api/runs", &body)?;
-    let prompt = app.accept(&caller, body.input, body.model.as_ref(), "/input").await?;
+    let choices = RunChoices {
+        agent: body.agent,
+        variables: body.variables,
+        model: body.model,
+        orchestration: body.orchestration,
+        deliverable_type: body.deliverable_type.map(|kind| kind.to_string()),
+        tools: body.tools.map(|tools| tools.into_iter().map(String::from).collect()),
+        output_schema: body.output_schema.map(Into::into),
+        parameters: body.parameters,
+        budget: body.budget,
+    };
+    let setup = app.starter.set_up(&caller, choices).await?;
+    let prompt = app.accept(&caller, body.input, setup.model.as_ref(), "/input").await?;
     let continues =
         Projects::new(app.store().tables(), caller.tenant).continues(body.project_id, body.after).await?;
     let request = RunRequest {
         project: Destination::or_new(body.project_id),
         prompt,
-        model: body.model,
-        options: RunOptions {
-            orchestration: body.orchestration,
-            deliverable_type: body.deliverable_type.map(|kind| kind.to_string()),
-            tools: body.tools.map(|tools| tools.into_iter().map(String::from).collect()),
-            output_schema: body.output_schema.map(Into::into),
-            parameters: body.parameters,
-            budget: body.budget,
-            scopes: None,
-            agent: None,
-        },
+        setup,
         on_conflict: body.on_conflict,
         continues,
         replay: None,

@@ -6,14 +6,17 @@ use axum::{extract::State, response::Response};
 use sequent_agent::kept_events;
 use sequent_attachments::MessageContent;
 use sequent_conversation::{
-    Continues, Destination, OnConflict, OpeningRequest, Prompt, ReplayedRun, Run, RunOptions, RunRequest,
+    Continues, Destination, OnConflict, OpeningRequest, Prompt, ReplayedRun, Run, RunChoices, RunOptions,
+    RunRequest,
 };
-use sequent_core::{ProjectId, RunId, Scope};
+use sequent_core::{ProjectId, RunId};
+use sequent_definitions::AgentReference;
 use sequent_event::Seq;
 use sequent_http::{Caller, Json, Path, Problem, idempotency::IdempotencyKey, openapi::Problems};
 use sequent_model::{ModelName, ModelParameters};
 use sequent_runlog::LogKey;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::{App, create::submit};
@@ -33,7 +36,15 @@ pub(crate) struct ReplayRun {
     /// The task. That of the run if it is absent.
     #[serde(default)]
     input: Option<MessageContent>,
-    /// The model. That of the run if it is absent.
+    /// The agent that does the task, as in `POST /api/runs`. What the request does not say is then as this agent says. The same
+    /// version of the run's agent, with all options of the run, if it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    agent: Option<AgentReference>,
+    /// The values of variables in the instructions of `agent`.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[schema(value_type = Object)]
+    variables: Map<String, Value>,
+    /// The model. That of the run, or of `agent`, if it is absent.
     #[serde(default)]
     model: Option<ModelName>,
     /// The parameters of the run's model calls. Those of the run if they are absent.
@@ -77,36 +88,42 @@ pub(crate) async fn replay(
     let path = format!("/api/runs/{id}/replay");
     let idempotency = IdempotencyKey::of_run(key, caller.tenant, "runs.replay", &path, &body)?;
     let run = app.runs_of(&caller).get_for_caller(id).await?;
-    if run.options.deliverable_type.is_some() {
-        caller.require(Scope::ArtifactsWrite)?;
-    }
-    let model = match body.model {
-        Some(model) => Some(model),
-        None => run.model.as_deref().map(str::parse).transpose().map_err(Problem::internal)?,
-    };
     let log = LogKey { tenant: caller.tenant, run: id };
+    let opening = OpeningRequest::read(app.store().storage(), log).await?;
+    let setup = if body.agent.is_some() || !body.variables.is_empty() {
+        let choices = RunChoices {
+            agent: body.agent,
+            variables: body.variables,
+            model: body.model,
+            parameters: body.parameters.unwrap_or_default(),
+            ..RunChoices::default()
+        };
+        app.starter.set_up(&caller, choices).await?
+    } else {
+        let model = match body.model {
+            Some(model) => Some(model),
+            None => run.model.as_deref().map(str::parse).transpose().map_err(Problem::internal)?,
+        };
+        let parameters = body.parameters.unwrap_or(opening.options.parameters);
+        let options = RunOptions { parameters, ..opening.options };
+        app.starter.set_up_again(&caller, model, options).await?
+    };
     let kept = match body.from {
         Some(from) => {
             let events = Box::pin(kept_events(app.store().storage(), log, from)).await?;
-            ReplayedRun::after(id, &events, model.as_ref().map(ModelName::as_str))?
+            ReplayedRun::after(id, &events, setup.model.as_ref().map(ModelName::as_str))?
         }
         None => ReplayedRun::from_start(id),
     };
-    let opening = OpeningRequest::read(app.store().storage(), log).await?;
     let prompt = match body.input {
-        Some(input) => app.accept(&caller, input, model.as_ref(), "/input").await?,
+        Some(input) => app.accept(&caller, input, setup.model.as_ref(), "/input").await?,
         None => Prompt::try_from(opening.content)
             .map_err(|error| Problem::invalid(format!("The task of the run {error}.")))?,
     };
     let request = RunRequest {
         prompt,
         project: Destination::Project(body.project_id.unwrap_or(run.project_id)),
-        model,
-        options: RunOptions {
-            scopes: None,
-            parameters: body.parameters.unwrap_or(opening.options.parameters),
-            ..opening.options
-        },
+        setup,
         on_conflict: body.on_conflict,
         continues: Continues::Beside(id),
         replay: Some(Arc::new(kept)),

@@ -34,7 +34,7 @@ pub(crate) fn candidates(
     let models = &execution.engine.models;
     let abilities = models.abilities().known();
     let configuration = &execution.state.configuration;
-    let all = models.candidates(model.clone());
+    let all = execution.candidates(model.clone());
     let priced = models.priced(all.clone());
     let has_cost_limit = configuration.budget.max_cost_micro_usd.is_some();
     let is_counted = has_cost_limit && priced.first() == Some(model);

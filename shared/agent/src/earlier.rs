@@ -91,7 +91,8 @@ impl Earlier {
     ) -> Result<Self, Error> {
         let lineage = state.configuration.lineage;
         let mut runs = by_run(rows_before(storage, key.tenant, project, lineage).await?);
-        let cut = cut_run(&mut runs);
+        let turns = state.configuration.agent.as_ref().and_then(|agent| agent.turns);
+        let cut = latest(&mut runs, turns).or_else(|| cut_run(&mut runs));
         let logs = read_logs(storage, key, &runs).await?;
         let marks = logs.values().flat_map(|log| &log.compactions).chain(&state.compactions);
         let known = marks.filter_map(|compaction| compaction.words).max();
@@ -165,6 +166,13 @@ fn by_run(rows: Vec<StoredMessage>) -> Vec<RunRows> {
         }
     }
     runs
+}
+
+/// Removes all runs but the latest `turns`, as the agent of the run chooses. Returns the turn before them if there is one.
+fn latest(runs: &mut Vec<RunRows>, turns: Option<u32>) -> Option<TurnPosition> {
+    let turns = usize::try_from(turns?).unwrap_or(usize::MAX);
+    let removed = runs.len().saturating_sub(turns);
+    runs.drain(..removed).next_back().map(|run| run.at)
 }
 
 /// Removes the oldest run if there are older messages than were read: some of its own may be among them. Returns its turn.

@@ -154,6 +154,9 @@ impl RunLoop<'_> {
     async fn perform(&mut self, next: Next) -> Result<Flow, Error> {
         let Self { execution, jobs } = self;
         if matches!(next, Next::Tools | Next::Ask(_)) {
+            if let Some(flow) = execution.load_role().await? {
+                return Ok(flow);
+            }
             execution.load_tools().await;
         }
         let bodies = match next {

@@ -6,14 +6,19 @@
 use std::{sync::Arc, time::Duration};
 
 use sequent_attachments::Files;
-use sequent_conversation::{Error, Run};
+use sequent_conversation::{Error, Run, closing_bodies};
 use sequent_core::{Timestamp, pace::scaled};
 use sequent_event::{Body, CancelReason, Entry, RunOutcome, State, StepStatus, size::encoded_prefix};
+use sequent_model::ModelName;
 use sequent_runlog::{DynamoStorage, LogKey, Signals, Stopped, Writer};
 use sequent_tool::Registry;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::{Engine, Window, earlier::Earlier};
+use crate::{
+    Engine, Window,
+    earlier::Earlier,
+    role::{AgentRole, is_temporary},
+};
 
 /// Bytes of the message of a failed run at most.
 const MAX_MESSAGE: usize = 2_000;
@@ -54,6 +59,8 @@ pub(crate) struct Execution<'a> {
     /// The tools that the run may call. Before [`Execution::load_tools`], those of the deployment.
     pub(crate) tools: Arc<Registry>,
     has_all_tools: bool,
+    /// The role of the model, once it was read. `None` if the run has no agent.
+    pub(crate) role: Option<AgentRole>,
     /// The earlier turns of the project, once they were read.
     pub(crate) earlier: Option<Arc<Earlier>>,
     /// The files that people attached, as far as they were read. `None` if the deployment has no artifacts.
@@ -83,6 +90,7 @@ impl<'a> Execution<'a> {
             key,
             tools,
             has_all_tools: false,
+            role: None,
             earlier: None,
             files: files(engine, key),
             run,
@@ -98,8 +106,37 @@ impl<'a> Execution<'a> {
     pub(crate) async fn load_tools(&mut self) {
         if !self.has_all_tools {
             let allowed = self.state.configuration.tools.as_deref();
-            self.tools = self.engine.tools_of(self.key.tenant, allowed).await;
+            let tools = self.engine.tools_of(self.key.tenant, allowed).await;
+            self.tools = self.role.as_ref().map_or_else(|| Arc::clone(&tools), |role| role.tools(&tools));
             self.has_all_tools = true;
+        }
+    }
+
+    /// Reads the agent that the run was started with. Returns a flow if it is not there: then no owner can go on.
+    pub(crate) async fn load_role(&mut self) -> Result<Option<Flow>, Error> {
+        let Some(agent) = self.state.configuration.agent.as_deref().filter(|_| self.role.is_none()) else {
+            return Ok(None);
+        };
+        match AgentRole::read(&self.engine.agents, self.key.tenant, agent).await {
+            Ok(role) => self.role = Some(role),
+            Err(error) if is_temporary(&error) => return Err(error.into()),
+            Err(error) => {
+                let name = &agent.name;
+                tracing::error!(run = %self.key.run, agent = name, %error, "could not read the agent of a run; ending the run");
+                let message = format!("The agent `{name}` cannot be read any more.");
+                let mut bodies = closing_bodies(&self.state);
+                bodies.push(run_error("agent_unavailable", &message));
+                return Ok(Some(Flow::End(bodies)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Returns `model` and those that are tried if it cannot answer, in order.
+    pub(crate) fn candidates(&self, model: ModelName) -> Vec<ModelName> {
+        match &self.role {
+            Some(role) => role.candidates(&self.engine.models, model),
+            None => self.engine.models.candidates(model),
         }
     }
 

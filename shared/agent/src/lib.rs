@@ -35,6 +35,7 @@ mod reader;
 mod replay;
 mod requests;
 mod response;
+mod role;
 mod room;
 mod sent;
 mod summary;
@@ -60,6 +61,7 @@ use sequent_artifacts::Artifacts;
 use sequent_attachments::Extractor;
 use sequent_conversation::RunStore;
 use sequent_core::{InvalidSetting, TenantId};
+use sequent_definitions::Agents;
 use sequent_identity::Vault;
 use sequent_mcp_client::Servers;
 use sequent_runlog::{DynamoStorage, Settings};
@@ -80,6 +82,8 @@ pub struct Engine {
     /// The MCP servers of tenants, whose tools the tenants' runs may call as well. Without it, runs have only
     /// `tools`.
     pub servers: Option<Servers>,
+    /// The agents of tenants, as which runs work.
+    pub agents: Agents,
     /// The artifacts of tenants, which people attach to messages. Without it, models read only their descriptions.
     pub artifacts: Option<Artifacts>,
     /// Extracts the content of the files that people attach.
@@ -142,6 +146,7 @@ impl Engine {
             tools.add_built_in(tool).expect("the built-in tools are valid");
         }
         Self {
+            agents: Agents::new(storage.store().clone()),
             storage,
             models,
             tools: Arc::new(tools),

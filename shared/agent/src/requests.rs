@@ -78,7 +78,7 @@ impl Requests {
         if messages.iter().any(has_file)
             && let Some(mut files) = execution.files.take()
         {
-            let models = execution.engine.models.candidates(request.model.clone());
+            let models = execution.candidates(request.model.clone());
             let models = models.iter().map(|model| abilities.of(model)).collect();
             let reading = read(&mut files, models, &messages, left);
             let read = tokio::select! {

@@ -33,8 +33,8 @@ pub struct Credits {
 pub struct PricedRequest<'a> {
     /// The model that the request names.
     pub model: Option<&'a str>,
-    /// The user's message, whose length decides the price of the first model call.
-    pub content: &'a str,
+    /// The bytes of the user's message and of the agent's instructions, which decide the price of the first model call.
+    pub bytes: usize,
     /// Largest cost of the model calls that the request allows.
     pub budget: Option<MicroUsd>,
 }
@@ -275,14 +275,14 @@ impl Credits {
 
     /// Estimates the cost of a run with a model that the deployment allows.
     async fn quote<'r>(&self, request: PricedRequest<'r>) -> Result<Quote<'r>, Denied> {
-        let PricedRequest { model, content, budget } = request;
+        let PricedRequest { model, bytes, budget } = request;
         let answering = self.answering(model).await?;
         let prices = self.prices.current().await;
         let limits_costs = self.terms.is_some() || self.limits.daily_usd.is_some();
         if let Some(unpriced) = answering.iter().find(|model| limits_costs && !prices.knows(model)) {
             return Err(Denied::Unpriced(unpriced.clone()));
         }
-        let estimates = answering.iter().map(|model| prices.first_call(model, content.len()));
+        let estimates = answering.iter().map(|model| prices.first_call(model, bytes));
         let first_call = estimates.max().unwrap_or(MicroUsd(0));
         Ok(Quote { model, first_call, budget })
     }

@@ -71,6 +71,12 @@ pub enum Error {
     /// The run has been sent as many messages as it takes.
     #[error("the run takes no more than {MAX_STEERING_MESSAGES} messages")]
     TooManyMessages,
+    /// The request has variables, but no agent answers it.
+    #[error("there are variables and no agent")]
+    VariablesWithoutAgent,
+    /// The agent cannot be used.
+    #[error(transparent)]
+    Agent(#[from] sequent_definitions::Error),
     /// The caller may send the request, but not for this effect.
     #[error(transparent)]
     Scope(#[from] MissingScope),
@@ -175,6 +181,13 @@ impl ApiError for Error {
                 let detail = format!("A run takes {MAX_STEERING_MESSAGES} messages while it works.");
                 ErrorDetails::new(Code::TooManyMessages, detail).with("max_messages", MAX_STEERING_MESSAGES)
             }
+            Self::VariablesWithoutAgent => {
+                let detail =
+                    "Variables are for the instructions of an agent. Name one in `agent`, or leave them out.";
+                ErrorDetails::new(Code::ValidationFailed, detail)
+                    .at("/variables", "must not be set without an agent")
+            }
+            Self::Agent(error) => error.details(),
             Self::Scope(error) => error.details(),
             Self::KeyTaken(error) => error.details(),
             Self::Billing(error) => error.details(),

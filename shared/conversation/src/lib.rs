@@ -86,7 +86,9 @@ pub use run::{ReplaySource, Run, RunCost, RunFailure, RunStatus, TokenUsage};
 pub use run_rows::RunRows;
 pub use runs::Runs;
 pub use settle::{SettleInput, SettleRun, settle_ended};
-pub use start::{Destination, OnConflict, OwnedRun, RunRequest, RunStarter, StartedRun};
+pub use start::{
+    Destination, OnConflict, OwnedRun, RunChoices, RunRequest, RunSetup, RunStarter, StartedRun,
+};
 pub use steer::{MAX_STEERING_MESSAGES, Steered, steer};
 pub use store::RunStore;
 pub use tree::{Continues, TurnReference};

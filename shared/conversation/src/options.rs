@@ -69,6 +69,13 @@ fn lower<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
     [one, other].into_iter().flatten().min()
 }
 
+impl From<Budget> for RunLimits {
+    fn from(budget: Budget) -> Self {
+        let Budget { max_steps, max_tokens, max_cost_micro_usd, max_seconds } = budget;
+        Self { max_steps, max_tokens, max_cost_micro_usd, max_seconds }
+    }
+}
+
 impl From<RunOptions> for Configuration {
     fn from(options: RunOptions) -> Self {
         let RunLimits { max_steps, max_tokens, max_cost_micro_usd, max_seconds } = options.budget;
@@ -91,14 +98,13 @@ impl From<RunOptions> for Configuration {
 
 impl From<&Configuration> for RunOptions {
     fn from(configuration: &Configuration) -> Self {
-        let Budget { max_steps, max_tokens, max_cost_micro_usd, max_seconds } = configuration.budget;
         Self {
             orchestration: configuration.orchestration,
             deliverable_type: configuration.deliverable_type.clone(),
             tools: configuration.tools.clone(),
             output_schema: configuration.output_schema.as_deref().cloned(),
             parameters: configuration.parameters.as_deref().map(parameters).unwrap_or_default(),
-            budget: RunLimits { max_steps, max_tokens, max_cost_micro_usd, max_seconds },
+            budget: configuration.budget.into(),
             scopes: configuration.scopes.as_ref().map(ScopeNames::known),
             agent: configuration.agent.as_deref().cloned(),
         }

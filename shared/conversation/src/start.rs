@@ -6,11 +6,14 @@
 
 mod live_run;
 mod request;
+mod setup;
 
 use std::{sync::Arc, time::Duration};
 
 use sequent_billing::{Credits, Error as BillingError};
-use sequent_core::{ProjectId, RunId, Timestamp, pace::scaled};
+use sequent_core::{Principal, ProjectId, RunId, Scope, Timestamp, pace::scaled};
+use sequent_definitions::Agents;
+use sequent_model::ModelName;
 use sequent_runlog::{DynamoStorage, LogKey, OBSERVED_SEGMENTS, Segment, Writer};
 use sequent_tables::{
     Retry,
@@ -22,6 +25,7 @@ use tokio::{
 };
 
 pub use request::{Destination, OnConflict, RunRequest};
+pub use setup::{RunChoices, RunSetup};
 
 use crate::{
     Continues, Error, NewRun, Projects, RunOptions, RunRows, RunStore, TurnRequest, create, create_claimed,
@@ -61,6 +65,7 @@ pub struct OwnedRun {
 pub struct RunStarter {
     runs: RunStore,
     credits: Credits,
+    agents: Agents,
     /// Rows that are stored with the run.
     rows: Option<RunRows>,
 }
@@ -76,7 +81,43 @@ impl RunStarter {
     /// Starts runs in `runs` with credits of `credits`.
     #[must_use]
     pub fn new(runs: RunStore, credits: Credits) -> Self {
-        Self { runs: runs.with_pricing(credits.pricing()), credits, rows: None }
+        let agents = Agents::new(runs.tables().clone());
+        Self { runs: runs.with_pricing(credits.pricing()), credits, agents, rows: None }
+    }
+
+    /// Reads agents from `agents`, whose cache the caller shares.
+    #[must_use]
+    pub fn with_agents(self, agents: Agents) -> Self {
+        Self { agents, ..self }
+    }
+
+    /// Completes the choices of a request with those of its agent.
+    ///
+    /// # Errors
+    /// [`Error::Agent`] if there is no such agent, or its instructions cannot be rendered with these variables,
+    /// [`Error::VariablesWithoutAgent`], [`Error::Scope`] if the caller may not create the document that the run delivers.
+    pub async fn set_up(&self, caller: &Principal, choices: RunChoices) -> Result<RunSetup, Error> {
+        choices.complete(&self.agents, caller).await
+    }
+
+    /// Returns the setup of a run that works as another one did, with the same version of its agent.
+    ///
+    /// # Errors
+    /// [`Error::Scope`] as [`set_up`](Self::set_up), [`Error::Agent`] if the agent cannot be read.
+    pub async fn set_up_again(
+        &self,
+        caller: &Principal,
+        model: Option<ModelName>,
+        options: RunOptions,
+    ) -> Result<RunSetup, Error> {
+        if options.deliverable_type.is_some() {
+            caller.require(Scope::ArtifactsWrite)?;
+        }
+        let instructions = match &options.agent {
+            Some(agent) => self.agents.instructions(caller.tenant, agent).await?,
+            None => String::new(),
+        };
+        Ok(RunSetup { model, options: RunOptions { scopes: None, ..options }, instructions })
     }
 
     /// Stores these rows with the run that is started next, for a message that brings them.
@@ -259,9 +300,8 @@ impl RunStarter {
             return reserved;
         }
         let Some(live) = LiveRun::in_the_way(&self.runs, request).await? else { return reserved };
-        let readable = request.prompt.content().readable();
         let LogKey { tenant, run } = live.key();
-        if !self.credits.have_room_without(run, tenant, request.priced(&readable)).await? {
+        if !self.credits.have_room_without(run, tenant, request.priced()).await? {
             return reserved;
         }
         let give_up = live.end_of_patience();
@@ -295,8 +335,7 @@ impl RunStarter {
     /// creates the run.
     async fn reserve(&self, request: &RunRequest) -> Result<NewRun, Error> {
         let tenant = request.caller.tenant;
-        let readable = request.prompt.content().readable();
-        let reservation = self.credits.reserve(tenant, request.priced(&readable)).await?;
+        let reservation = self.credits.reserve(tenant, request.priced()).await?;
         let run = RunId::new();
         let project = request.project.id();
         let mut claims = Vec::new();
@@ -309,8 +348,11 @@ impl RunStarter {
         Ok(NewRun {
             run,
             new_project: matches!(request.project, Destination::NewProject { .. }),
-            model: request.model.as_ref().map(ToString::to_string),
-            options: RunOptions { scopes: request.caller.scopes.restriction(), ..request.options.clone() },
+            model: request.setup.model.as_ref().map(ToString::to_string),
+            options: RunOptions {
+                scopes: request.caller.scopes.restriction(),
+                ..request.setup.options.clone()
+            },
             claims,
             rows: self.rows.as_ref().map(|rows| rows.of(run)).transpose()?.unwrap_or_default(),
             reservation: reservation.map(Box::new),

@@ -3,17 +3,18 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use sequent_core::{AgentId, TenantId, Timestamp, UserId};
+use sequent_event::RunAgent;
 use sequent_tables::{
     CursorKey, Page, Store,
     key::{self, DefinitionKind},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 use crate::{
     AgentDefinition, AgentKey, DefinitionName, Error, NewVersion, Prompts, VersionLabel, VersionSummary,
     cache::VersionCache,
     check::{self, Findings},
+    default_agent::RecentDefaults,
     head::Head,
     registry::{Definitions, LabelMove, NewHead},
     template::{self, Flaw},
@@ -69,6 +70,7 @@ pub struct Agents {
     registry: Definitions,
     prompts: Prompts,
     read: Arc<VersionCache<AgentDefinition>>,
+    pub(crate) defaults: Arc<RecentDefaults>,
 }
 
 impl Agents {
@@ -76,7 +78,7 @@ impl Agents {
     #[must_use]
     pub fn new(store: Store) -> Self {
         let registry = Definitions::new(store.clone(), DefinitionKind::Agent);
-        Self { registry, prompts: Prompts::new(store), read: Arc::default() }
+        Self { registry, prompts: Prompts::new(store), read: Arc::default(), defaults: Arc::default() }
     }
 
     /// The prompts that agents can include.
@@ -275,22 +277,16 @@ impl Agents {
         self.registry.remove_label(tenant, &id, label, now).await?.try_into()
     }
 
-    /// Renders the instructions of a version with the versions of prompts and the values that a run has recorded.
+    /// Renders the instructions of the agent that a run has recorded. The persona introduces them.
     ///
     /// # Errors
     /// [`Error::VersionNotFound`], [`Error::NotRendered`] if a prompt or a value is missing, or when the table fails.
-    pub async fn instructions(
-        &self,
-        tenant: TenantId,
-        id: AgentId,
-        version: u32,
-        prompts: &[(DefinitionName, u32)],
-        variables: &Map<String, Value>,
-    ) -> Result<String, Error> {
-        let definition = self.version(tenant, id, version).await?;
-        let texts = self.prompts.texts(tenant, prompts).await?;
+    pub async fn instructions(&self, tenant: TenantId, agent: &RunAgent) -> Result<String, Error> {
+        let definition = self.version(tenant, agent.id, agent.version).await?;
+        let texts = self.prompts.texts(tenant, &agent.prompts).await?;
         let texts = texts.iter().map(|(name, text)| (name.as_str(), text.as_str()));
-        template::render(&definition.instructions, texts, variables).map_err(not_rendered)
+        let rendered = template::render(&definition.instructions, texts, &agent.variables);
+        Ok(definition.persona.introduce(rendered.map_err(not_rendered)?))
     }
 
     /// Checks a version with the prompts that it has now.

@@ -3,30 +3,26 @@
 use std::sync::Arc;
 
 use sequent_core::{AgentId, TenantId};
+use sequent_event::RunAgent;
 use serde_json::{Map, Value};
 
-use crate::{
-    AgentDefinition, AgentReference, Agents, DefinitionName, Error, Surroundings, head::Head, variable,
-};
+use crate::{AgentDefinition, AgentReference, Agents, Error, Surroundings, head::Head, variable};
 
-/// The agent of a run. Its definition and its instructions follow from the other fields, which a run records.
+/// The agent of a run.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(missing_docs, reason = "plain data")]
 pub struct ChosenAgent {
-    pub id: AgentId,
-    pub version: u32,
-    /// The name of the agent now.
-    pub name: DefinitionName,
+    /// The record of the agent for the log, from which all else follows. The values of all variables are in it: given ones,
+    /// defaults and standard ones. One without a value is null.
+    pub agent: RunAgent,
+    /// The version of the agent.
     pub definition: Arc<AgentDefinition>,
-    /// The versions of the prompts that the definition names.
-    pub prompts: Vec<(DefinitionName, u32)>,
-    /// The values of all variables: given ones, defaults and standard ones. One without a value is null.
-    pub variables: Map<String, Value>,
+    /// The instructions as the model reads them.
+    pub instructions: String,
 }
 
 impl Agents {
     /// Chooses the agent that is asked for, or the default agent of the tenant. Returns `None` if none is asked for and the tenant
-    /// has no default agent. Its instructions have been rendered once, so they can be rendered again.
+    /// has no default agent.
     ///
     /// # Errors
     /// [`Error::AgentNotFound`], [`Error::LabelNotFound`], [`Error::VersionNotFound`], [`Error::PromptNotFound`],
@@ -38,15 +34,15 @@ impl Agents {
         variables: &Map<String, Value>,
         surroundings: &Surroundings,
     ) -> Result<Option<ChosenAgent>, Error> {
-        let Some((head, version)) = self.asked_for(tenant, reference).await? else {
-            return if variables.is_empty() { Ok(None) } else { Err(Error::AgentNotFound) };
-        };
+        let Some((head, version)) = self.asked_for(tenant, reference).await? else { return Ok(None) };
         let id: AgentId = head.id.parse().map_err(|_| Error::AgentNotFound)?;
         let definition = self.version(tenant, id, version).await?;
         let prompts = self.prompts().resolve(tenant, &definition.prompts).await?;
         let variables = variable::complete(&definition.variables, variables, surroundings)?;
-        self.instructions(tenant, id, version, &prompts, &variables).await?;
-        Ok(Some(ChosenAgent { id, version, name: head.name, definition, prompts, variables }))
+        let name = head.name.to_string();
+        let agent = RunAgent { id, name, version, prompts, variables, turns: definition.history.turns };
+        let instructions = self.instructions(tenant, &agent).await?;
+        Ok(Some(ChosenAgent { agent, definition, instructions }))
     }
 
     /// Finds the agent and the version that are asked for. A default agent that was deleted is none.
@@ -57,7 +53,7 @@ impl Agents {
     ) -> Result<Option<(Head, u32)>, Error> {
         let default = match reference {
             Some(_) => None,
-            None => self.default_reference(tenant).await?,
+            None => self.recent_default(tenant).await?,
         };
         let Some(chosen) = reference.or(default.as_ref()) else { return Ok(None) };
         match self.head(tenant, &chosen.agent).await {

@@ -1,5 +1,11 @@
 //! The default agent of a tenant: the one of runs that ask for none.
 
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
 use sequent_core::{AgentId, TenantId};
 use sequent_tables::{Update, key};
 use serde::{Deserialize, Serialize};
@@ -27,7 +33,45 @@ struct DefaultSetting {
     default_agent: Option<AgentReference>,
 }
 
+/// The default agents that this process has read within the last [`RECENT`]. Each start of a run asks for one, and most
+/// tenants have none.
+#[derive(Debug, Default)]
+pub(crate) struct RecentDefaults(Mutex<HashMap<TenantId, RecentDefault>>);
+
+/// The setting of a tenant, and the time at which it was read.
+type RecentDefault = (Instant, Option<AgentReference>);
+
+/// Time after which a change of the default agent has reached every process.
+const RECENT: Duration = Duration::from_secs(10);
+/// Tenants that are kept at most.
+const MAX_TENANTS: usize = 1024;
+
+impl RecentDefaults {
+    fn get(&self, tenant: TenantId) -> Option<Option<AgentReference>> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.get(&tenant).filter(|(read, _)| read.elapsed() < RECENT).map(|(_, default)| default.clone())
+    }
+
+    fn keep(&self, tenant: TenantId, default: Option<AgentReference>) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= MAX_TENANTS {
+            kept.clear();
+        }
+        kept.insert(tenant, (Instant::now(), default));
+    }
+}
+
 impl Agents {
+    /// Returns the reference to the default agent as it was within the last 10 seconds.
+    pub(crate) async fn recent_default(&self, tenant: TenantId) -> Result<Option<AgentReference>, Error> {
+        if let Some(kept) = self.defaults.get(tenant) {
+            return Ok(kept);
+        }
+        let default = self.default_reference(tenant).await?;
+        self.defaults.keep(tenant, default.clone());
+        Ok(default)
+    }
+
     /// Returns the default agent, or `None` if the tenant has none. An agent that was deleted is none.
     ///
     /// # Errors
@@ -58,6 +102,7 @@ impl Agents {
         let default = self.resolved(tenant, reference).await?;
         let update = Update::of(&key::definition_settings(tenant)).set("default_agent", &default.agent);
         self.store().write(update).await?;
+        self.defaults.keep(tenant, Some(default.agent.clone()));
         Ok(default)
     }
 
@@ -67,7 +112,9 @@ impl Agents {
     /// Fails when the table fails.
     pub async fn clear_default(&self, tenant: TenantId) -> Result<(), Error> {
         let update = Update::of(&key::definition_settings(tenant)).remove("default_agent");
-        Ok(self.store().write(update).await?)
+        self.store().write(update).await?;
+        self.defaults.keep(tenant, None);
+        Ok(())
     }
 
     async fn resolved(&self, tenant: TenantId, reference: AgentReference) -> Result<DefaultAgent, Error> {

@@ -81,6 +81,16 @@ pub struct Persona {
     pub manner: Option<String>,
 }
 
+impl Persona {
+    /// Returns the instructions with the name and the manner of the agent before them.
+    pub(crate) fn introduce(&self, instructions: String) -> String {
+        let name = self.display_name.as_ref().map(|name| format!("Your name is {name}."));
+        let manner = self.manner.as_ref().map(|manner| format!("Your voice and manner: {manner}"));
+        let instructions = (!instructions.trim().is_empty()).then_some(instructions);
+        [name, manner, instructions].into_iter().flatten().collect::<Vec<_>>().join("\n\n")
+    }
+}
+
 /// A variable of a template.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

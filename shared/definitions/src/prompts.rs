@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use sequent_core::{TenantId, Timestamp, UserId};
+use sequent_event::PromptVersion as RecordedVersion;
 use sequent_tables::{CursorKey, Page, Store, key::DefinitionKind};
 use serde::{Deserialize, Serialize};
 
@@ -211,11 +212,12 @@ impl Prompts {
         &self,
         tenant: TenantId,
         references: &[PromptReference],
-    ) -> Result<Vec<(DefinitionName, u32)>, Error> {
+    ) -> Result<Vec<RecordedVersion>, Error> {
         let mut versions = Vec::with_capacity(references.len());
         for reference in references {
             let head = self.registry.existing(tenant, reference.name.as_str()).await?;
-            versions.push((reference.name.clone(), reference.version.select(&head)?));
+            let version = reference.version.select(&head)?;
+            versions.push(RecordedVersion { name: reference.name.to_string(), version });
         }
         Ok(versions)
     }
@@ -224,11 +226,11 @@ impl Prompts {
     pub(crate) async fn texts(
         &self,
         tenant: TenantId,
-        versions: &[(DefinitionName, u32)],
-    ) -> Result<Vec<(DefinitionName, Arc<String>)>, Error> {
+        versions: &[RecordedVersion],
+    ) -> Result<Vec<(String, Arc<String>)>, Error> {
         let mut texts = Vec::with_capacity(versions.len());
-        for (name, version) in versions {
-            texts.push((name.clone(), self.text(tenant, name.as_str(), *version).await?));
+        for RecordedVersion { name, version } in versions {
+            texts.push((name.clone(), self.text(tenant, name, *version).await?));
         }
         Ok(texts)
     }

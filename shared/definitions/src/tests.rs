@@ -55,8 +55,7 @@ impl Bench {
     }
 
     async fn instructions(&self, chosen: &ChosenAgent) -> Result<String, Error> {
-        let ChosenAgent { id, version, prompts, variables, .. } = chosen;
-        self.agents.instructions(self.tenant, *id, *version, prompts, variables).await
+        self.agents.instructions(self.tenant, &chosen.agent).await
     }
 }
 

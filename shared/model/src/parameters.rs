@@ -44,6 +44,19 @@ impl ModelParameters {
     pub fn is_default(&self) -> bool {
         *self == Self::default()
     }
+
+    /// Returns these parameters, with those of `others` where these have none.
+    #[must_use]
+    pub fn or(self, others: &Self) -> Self {
+        Self {
+            temperature: self.temperature.or(others.temperature),
+            top_p: self.top_p.or(others.top_p),
+            max_output_tokens: self.max_output_tokens.or(others.max_output_tokens),
+            stop: if self.stop.is_empty() { others.stop.clone() } else { self.stop },
+            reasoning_effort: self.reasoning_effort.or(others.reasoning_effort),
+            seed: self.seed.or(others.seed),
+        }
+    }
 }
 
 /// A number from 0 to `MAX`.

@@ -21,7 +21,7 @@ pub struct Registry {
 struct RegisteredTool {
     tool: Tool,
     /// Compiled at the first call of a built-in tool, and at once for any other.
-    schema: OnceLock<Result<Schema, schema::Unusable>>,
+    schema: Arc<OnceLock<Result<Schema, schema::Unusable>>>,
 }
 
 /// The reason why a tool cannot be registered.
@@ -104,7 +104,7 @@ impl Registry {
         if self.tools.contains_key(&name) {
             return Err(Invalid::Twice(name));
         }
-        self.tools.insert(name, Arc::new(RegisteredTool { tool, schema }));
+        self.tools.insert(name, Arc::new(RegisteredTool { tool, schema: Arc::new(schema) }));
         Ok(())
     }
 
@@ -113,6 +113,19 @@ impl Registry {
     pub fn specs(&self, allowed: Option<&[String]>) -> Vec<ToolSpec> {
         let tools = self.tools.values().map(|entry| &entry.tool.spec);
         tools.filter(|spec| allowed.is_none_or(|allowed| allowed.contains(&spec.name))).cloned().collect()
+    }
+
+    /// Returns the tools, of which a person must approve each call of the `named` ones.
+    #[must_use]
+    pub fn with_approval(&self, named: &[&str]) -> Self {
+        let mut registry = self.clone();
+        for name in named {
+            if let Some(entry) = registry.tools.get_mut(*name) {
+                let tool = Tool { needs_approval: true, ..entry.tool.clone() };
+                *entry = Arc::new(RegisteredTool { tool, schema: Arc::clone(&entry.schema) });
+            }
+        }
+        registry
     }
 
     /// Returns the tool with this name.

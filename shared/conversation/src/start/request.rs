@@ -9,7 +9,8 @@ use sequent_model::ModelName;
 use sequent_tables::idempotency;
 use serde::{Deserialize, Serialize};
 
-use crate::{Continues, Prompt, ReplayedRun, RunOptions};
+use super::setup::RunSetup;
+use crate::{Continues, Prompt, ReplayedRun};
 
 /// The policy for a project that has a live run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,10 +48,8 @@ pub struct RunRequest {
     pub project: Destination,
     /// The user's message, as it was accepted.
     pub prompt: Prompt,
-    /// The model that answers. The default model if absent.
-    pub model: Option<ModelName>,
-    /// The way in which the run works. Its scopes are those of the caller.
-    pub options: RunOptions,
+    /// The way in which the run works.
+    pub setup: RunSetup,
     /// The policy for a project that has a live run.
     pub on_conflict: OnConflict,
     /// The place in the conversation.
@@ -68,12 +67,13 @@ impl RunRequest {
         if may_end { self.caller.require(Scope::RunsWrite) } else { Ok(()) }
     }
 
-    /// Returns the parts of the request that its price depends on. `content` is the text of the message.
-    pub(super) fn priced<'a>(&'a self, content: &'a str) -> PricedRequest<'a> {
+    /// Returns the parts of the request that its price depends on.
+    pub(super) fn priced(&self) -> PricedRequest<'_> {
+        let RunSetup { model, options, instructions } = &self.setup;
         PricedRequest {
-            model: self.model.as_ref().map(ModelName::as_str),
-            content,
-            budget: self.options.budget.max_cost_micro_usd.map(MicroUsd),
+            model: model.as_ref().map(ModelName::as_str),
+            bytes: instructions.len() + self.prompt.content().readable().len(),
+            budget: options.budget.max_cost_micro_usd.map(MicroUsd),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::{
-    AgentDefinition, DefinitionName, Error, InvalidField,
+    AgentDefinition, Error, InvalidField,
     template::{self, Flaw, Outline},
     variable,
 };
@@ -14,7 +14,7 @@ use crate::{
 /// rendered.
 pub(crate) fn templates(
     definition: &AgentDefinition,
-    prompts: &[(DefinitionName, Arc<String>)],
+    prompts: &[(String, Arc<String>)],
 ) -> Result<(), Error> {
     let samples = variable::samples(&definition.variables);
     let own = |flaw| in_template("/definition/instructions", flaw);

@@ -53,7 +53,8 @@ async fn a_reference_without_a_version_means_production_or_else_the_latest() {
     bench.create("support", json!({})).await.unwrap();
     bench.add("support", json!({})).await.unwrap();
     bench.add("support", json!({})).await.unwrap();
-    let version = async |reference: &str| bench.choose(reference, json!({})).await.unwrap().unwrap().version;
+    let version =
+        async |reference: &str| bench.choose(reference, json!({})).await.unwrap().unwrap().agent.version;
     assert_eq!(version("support").await, 3);
     bench.label("support", "production", 1, None).await.unwrap();
     bench.label("support", "staging", 2, None).await.unwrap();

@@ -32,10 +32,11 @@ async fn a_run_has_the_same_instructions_after_everything_has_changed() {
 #[tokio::test]
 async fn the_default_agent_is_that_of_runs_that_ask_for_none() {
     let bench = Bench::new().await;
-    let chosen =
-        async || bench.choose("", json!({})).await.unwrap().map(|chosen| (chosen.name, chosen.version));
+    let chosen = async || {
+        bench.choose("", json!({})).await.unwrap().map(|chosen| (chosen.agent.name, chosen.agent.version))
+    };
     assert_eq!(chosen().await, None);
-    assert!(matches!(bench.choose("", json!({"shop": "x"})).await, Err(Error::AgentNotFound)));
+    assert_eq!(bench.choose("", json!({"shop": "x"})).await.unwrap(), None);
     bench.create("support", json!({})).await.unwrap();
     let set = async |reference: &str| bench.agents.set_default(bench.tenant, parsed(reference)).await;
     assert!(matches!(set("other").await, Err(Error::AgentNotFound)));
@@ -44,10 +45,10 @@ async fn the_default_agent_is_that_of_runs_that_ask_for_none() {
     let default = set("support@staging").await.unwrap();
     assert_eq!(default.agent.to_string(), format!("{}@staging", default.agent_id));
     assert_eq!(bench.agents.default_agent(bench.tenant).await.unwrap(), Some(default));
-    assert_eq!(chosen().await, Some((parsed("support"), 1)));
+    assert_eq!(chosen().await, Some(("support".to_owned(), 1)));
 
     bench.agents.rename(bench.tenant, &parsed("support"), &parsed("help"), Timestamp::now()).await.unwrap();
-    assert_eq!(chosen().await, Some((parsed("help"), 1)));
+    assert_eq!(chosen().await, Some(("help".to_owned(), 1)));
     bench.agents.delete(bench.tenant, &parsed("help")).await.unwrap();
     assert_eq!(chosen().await, None);
     assert_eq!(bench.agents.default_agent(bench.tenant).await.unwrap(), None);
@@ -68,5 +69,5 @@ async fn an_agent_whose_prompt_has_changed_beyond_it_is_refused_when_it_is_chose
     assert!(matches!(bench.choose("support", json!({})).await, Err(Error::NotRendered(_))));
     bench.add_text("tone", "Be brief.").await.unwrap();
     let chosen = bench.choose("support", json!({})).await.unwrap().unwrap();
-    assert_eq!(chosen.prompts, [(parsed("tone"), 3)]);
+    assert_eq!(chosen.agent.prompts[0].version, 3);
 }

@@ -3,7 +3,7 @@
 use sequent_billing::{Denied, Error as BillingError, Quota};
 use sequent_core::{MicroCredits, MicroUsd, TenantLimits};
 use sequent_event::RunOutcome;
-use sequent_model::{AllowedModels, Client, Config};
+use sequent_model::{AllowedModels, Client, Config, ModelName};
 use sequent_tables::Row;
 
 use super::*;
@@ -14,6 +14,14 @@ const DOLLAR: i64 = 1_000_000;
 fn limits(runs: Option<u32>, dollars: Option<u64>) -> TenantLimits {
     let daily_usd = dollars.map(|dollars| MicroUsd(dollars * 1_000_000));
     TenantLimits { runs, daily_usd, ..TenantLimits::uncapped() }
+}
+
+fn of_model(model: Option<ModelName>) -> RunSetup {
+    RunSetup { model, ..RunSetup::default() }
+}
+
+fn limited_to(budget: RunLimits) -> RunSetup {
+    RunSetup { options: RunOptions { budget, ..RunOptions::default() }, ..RunSetup::default() }
 }
 
 impl Bench {
@@ -118,7 +126,7 @@ async fn the_runs_of_a_day_hold_no_more_than_the_limit_and_are_counted_at_their_
 
     let budget = RunLimits { max_cost_micro_usd: Some(100_000_000), ..RunLimits::default() };
     let request = bench.request(Destination::or_new(None));
-    let dear = RunRequest { options: RunOptions { budget, ..RunOptions::default() }, ..request };
+    let dear = RunRequest { setup: limited_to(budget), ..request };
     let dear = bench.starter.start(&dear).await.expect("it gets all that is left");
     assert_eq!(bench.today().await, 4 * DOLLAR);
     let limit = MicroUsd(4_000_000);
@@ -132,7 +140,7 @@ async fn a_model_without_a_price_is_refused_where_costs_are_limited() {
     for (dollars, is_allowed) in [(Some(4), false), (None, true)] {
         let bench = Bench::limited(limits(Some(1), dollars)).await;
         let model = Some("unheard-of".parse().expect("a name"));
-        let request = RunRequest { model, ..bench.request(Destination::or_new(None)) };
+        let request = RunRequest { setup: of_model(model), ..bench.request(Destination::or_new(None)) };
         let started = bench.starter.start(&request).await;
         assert_eq!(started.is_ok(), is_allowed, "{dollars:?}");
         if let Some(denied) = denied(started) {
@@ -156,8 +164,8 @@ async fn a_model_that_is_not_allowed_starts_no_run() {
     let bench = Bench::with(credits.with_allowed_models(AllowedModels::listed("gpt-5*")), store);
     for (model, is_allowed) in [("gpt-5.4-mini", true), ("openai/gpt-5.4-pro", true), ("o3", false)] {
         let model = model.parse().expect("a name");
-        let request = RunRequest { model: Some(model), ..bench.request(Destination::or_new(None)) };
-        assert_eq!(bench.starter.submit(&request).await.is_ok(), is_allowed, "{:?}", request.model);
+        let request = RunRequest { setup: of_model(Some(model)), ..bench.request(Destination::or_new(None)) };
+        assert_eq!(bench.starter.submit(&request).await.is_ok(), is_allowed, "{:?}", request.setup);
     }
 }
 
@@ -169,7 +177,7 @@ async fn the_demo_and_a_missing_provider_are_refused_before_a_run_exists() {
     let bench = Bench::with(credits, store);
     assert_eq!(denied(bench.begin().await), Some(Denied::NoProvider));
     let demo = Some("demo".parse().expect("a name"));
-    let request = RunRequest { model: demo, ..bench.request(Destination::or_new(None)) };
+    let request = RunRequest { setup: of_model(demo), ..bench.request(Destination::or_new(None)) };
     let refused = denied(bench.starter.submit(&request).await);
     assert_eq!(refused, Some(Denied::NotAllowed("demo".to_owned())), "as an unknown model is");
     let rows = sequent_tables::testing::all_rows(bench.starter.runs().tables()).await;

@@ -1,0 +1,100 @@
+//! The way in which a new run works: what its request chooses and, where that leaves something open, its agent.
+
+use sequent_core::{Principal, Scope, Timestamp};
+use sequent_definitions::{AgentDefinition, AgentReference, Agents, ChosenAgent, Surroundings, ToolPolicy};
+use sequent_event::{Budget, Orchestration};
+use sequent_model::{ModelName, ModelParameters};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::{Error, RunLimits, RunOptions};
+
+/// The choices of a request. What they leave open is chosen by the agent or, without one, by the deployment.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct RunChoices {
+    /// The agent. The default agent of the tenant, if there is one, if absent.
+    pub agent: Option<AgentReference>,
+    /// Values of variables in the agent's instructions.
+    pub variables: Map<String, Value>,
+    /// The model that answers.
+    pub model: Option<ModelName>,
+    /// The order of model calls and tools.
+    pub orchestration: Option<Orchestration>,
+    /// The document that the run delivers. It replaces the schema and the document of the agent.
+    pub deliverable_type: Option<String>,
+    /// The tools that the model may call, as far as the agent may.
+    pub tools: Option<Vec<String>>,
+    /// The JSON Schema of the answer. It replaces the schema and the document of the agent.
+    pub output_schema: Option<Value>,
+    /// Parameters of the model calls.
+    pub parameters: ModelParameters,
+    /// Limits of the run. Where the agent has a lower one, that one applies.
+    pub budget: RunLimits,
+}
+
+/// The way in which a new run works.
+#[derive(Debug, Clone, Default)]
+pub struct RunSetup {
+    /// The model that answers. The default model if absent.
+    pub model: Option<ModelName>,
+    /// The options of the run. Its scopes are those of the caller.
+    pub options: RunOptions,
+    /// The instructions of the agent, which are a part of what the first model call costs.
+    pub instructions: String,
+}
+
+impl RunChoices {
+    /// Completes the choices of `caller` with those of the agent.
+    pub(super) async fn complete(self, agents: &Agents, caller: &Principal) -> Result<RunSetup, Error> {
+        let surroundings = Surroundings::on(Timestamp::now());
+        let chosen =
+            agents.choose(caller.tenant, self.agent.as_ref(), &self.variables, &surroundings).await?;
+        let setup = match chosen {
+            Some(agent) => self.with_agent(agent),
+            None if self.variables.is_empty() => self.without_agent(),
+            None => return Err(Error::VariablesWithoutAgent),
+        };
+        if setup.options.deliverable_type.is_some() {
+            caller.require(Scope::ArtifactsWrite)?;
+        }
+        Ok(setup)
+    }
+
+    fn without_agent(self) -> RunSetup {
+        let options = RunOptions {
+            orchestration: self.orchestration.unwrap_or_default(),
+            deliverable_type: self.deliverable_type,
+            tools: self.tools,
+            output_schema: self.output_schema,
+            parameters: self.parameters,
+            budget: self.budget,
+            scopes: None,
+            agent: None,
+        };
+        RunSetup { model: self.model, options, instructions: String::new() }
+    }
+
+    fn with_agent(mut self, agent: ChosenAgent) -> RunSetup {
+        let ChosenAgent { agent, definition, instructions } = agent;
+        if self.output_schema.is_none() && self.deliverable_type.is_none() {
+            self.output_schema = definition.output_schema.clone().map(Into::into);
+            self.deliverable_type = definition.deliverable_type.map(|kind| kind.to_string());
+        }
+        self.model = self.model.or_else(|| definition.model.clone());
+        self.orchestration = self.orchestration.or(Some(definition.orchestration));
+        self.tools = tools(self.tools, &definition);
+        self.parameters = self.parameters.or(&definition.parameters);
+        self.budget = self.budget.lower(Budget::from(definition.budget).into());
+        let setup = self.without_agent();
+        RunSetup { options: RunOptions { agent: Some(agent), ..setup.options }, instructions, ..setup }
+    }
+}
+
+/// The tools that the run may use: those of the agent, as far as the request does not leave them out.
+fn tools(requested: Option<Vec<String>>, definition: &AgentDefinition) -> Option<Vec<String>> {
+    let Some(tools) = &definition.tools else { return requested };
+    let usable = tools.iter().filter(|tool| tool.policy != Some(ToolPolicy::Never));
+    let mut names: Vec<String> = usable.map(|tool| tool.name.to_string()).collect();
+    names.retain(|name| requested.as_ref().is_none_or(|requested| requested.contains(name)));
+    Some(names)
+}
