@@ -3,7 +3,7 @@
 //! The server is stateless: there are no sessions. Every request carries its own credential and is answered with one
 //! JSON document, so any instance can answer any request.
 
-use std::{future::ready, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     body::{Body, Bytes},
@@ -28,7 +28,7 @@ use sequent_http::{Caller, Problem, from_json, openapi::Problems};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{App, tools};
+use crate::{App, agents, tools};
 
 /// Bytes of a message. No call of a tool needs more.
 const MAX_MESSAGE: usize = 256 * 1024;
@@ -88,7 +88,7 @@ pub(crate) struct McpResponse {
 /// Send an MCP message.
 ///
 /// The endpoint for MCP clients (streamable HTTP, stateless, protocol versions 2024-11-05 to 2026-07-28) with the tools
-/// `start_run`, `get_run` and `send_message`. Clients must accept `application/json` and `text/event-stream`.
+/// `start_run`, `get_run` and `send_message`, and `ask_<name>` for each agent with the label `production`. Clients must accept `application/json` and `text/event-stream`.
 #[utoipa::path(
     post,
     path = "/mcp",
@@ -175,12 +175,18 @@ impl ServerHandler for Server {
             .with_instructions(INSTRUCTIONS)
     }
 
-    fn list_tools(
+    async fn list_tools(
         &self,
         _page: Option<PaginatedRequestParams>,
         _context: RequestContext<RoleServer>,
-    ) -> impl Future<Output = Result<ListToolsResult, ErrorData>> {
-        ready(Ok(ListToolsResult::with_all_items(tools::all())))
+    ) -> Result<ListToolsResult, ErrorData> {
+        let of_agents = Box::pin(agents::tools(&self.app, &self.caller)).await.map_err(|problem| {
+            let cause = problem.cause().map(ToString::to_string);
+            tracing::error!(code = %problem.code(), cause, "could not read the agents of a tenant; listing no tools");
+            ErrorData::internal_error("The tools cannot be listed now. Try again in a moment.", None)
+        })?;
+        let all = tools::all().into_iter().chain(of_agents).collect();
+        Ok(ListToolsResult::with_all_items(all))
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {

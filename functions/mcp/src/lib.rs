@@ -4,6 +4,7 @@
 //! Each handler parses, authorises, calls [`sequent_mcp_client`] or [`sequent_conversation`] and renders. An object of
 //! another tenant is not found.
 
+mod agents;
 mod endpoint;
 mod get_run;
 mod servers;

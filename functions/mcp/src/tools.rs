@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 use crate::{
     App,
+    agents::{agent_of, ask},
     get_run::get_run,
     start::{Task, start},
 };
@@ -108,7 +109,10 @@ pub(crate) async fn call(
         "start_run" => Box::pin(start_run(app, caller, arguments, key)).await,
         "send_message" => Box::pin(send_message(app, caller, arguments, key)).await,
         "get_run" => Box::pin(read_run(app, caller, arguments)).await,
-        _ => return Err(ErrorData::invalid_params("There is no tool with this name.", None)),
+        name => match agent_of(name) {
+            Some(agent) => Box::pin(ask(app, caller, agent, arguments, key)).await,
+            None => return Err(ErrorData::invalid_params("There is no tool with this name.", None)),
+        },
     };
     Ok(result.unwrap_or_else(|problem| failed(&problem)))
 }
@@ -160,12 +164,12 @@ async fn read_run(app: &App, caller: &Principal, arguments: Value) -> Result<Cal
     structured(&get_run(app, caller, run_id).await?)
 }
 
-fn parse<T: DeserializeOwned>(arguments: Value) -> Result<T, Problem> {
+pub(crate) fn parse<T: DeserializeOwned>(arguments: Value) -> Result<T, Problem> {
     serde_json::from_value(arguments)
         .map_err(|error| Problem::invalid(format!("The arguments are not valid: {error}.")))
 }
 
-fn structured(value: &impl Serialize) -> Result<CallToolResult, Problem> {
+pub(crate) fn structured(value: &impl Serialize) -> Result<CallToolResult, Problem> {
     serde_json::to_value(value).map(CallToolResult::structured).map_err(Problem::internal)
 }
 
@@ -178,7 +182,7 @@ fn failed(problem: &Problem) -> CallToolResult {
     CallToolResult::error(vec![ContentBlock::text(format!("{detail} ({})", problem.code()))])
 }
 
-/// Returns the tools, as `tools/list` shows them.
+/// Returns the tools that every tenant has, as `tools/list` shows them.
 pub(crate) fn all() -> Vec<Tool> {
     let started = json!({"type": "object", "required": ["run_id", "project_id"], "properties": {
         "run_id": {"type": "string"}, "project_id": {"type": "string"}}});
@@ -222,7 +226,7 @@ fn tool<Arguments: JsonSchema>(
         .with_annotations(annotations.open_world(true))
 }
 
-fn object(value: Value) -> JsonObject {
+pub(crate) fn object(value: Value) -> JsonObject {
     match value {
         Value::Object(members) => members,
         _ => JsonObject::new(),

@@ -91,6 +91,12 @@ impl RunStarter {
         Self { agents, ..self }
     }
 
+    /// Returns the agents of tenants.
+    #[must_use]
+    pub fn agents(&self) -> &Agents {
+        &self.agents
+    }
+
     /// Completes the choices of a request with those of its agent.
     ///
     /// # Errors

@@ -43,7 +43,11 @@ impl ApiError for Error {
                 ErrorDetails::new(Code::TemplateInvalid, detail)
             }
             Self::Variables(fields) => {
-                let detail = "The values of the agent's variables are not allowed.";
+                // A model that asks an agent reads the text alone.
+                let rules = fields.iter().map(|field| format!("{} {}", field.pointer, field.detail));
+                let rules: Vec<String> = rules.collect();
+                let detail =
+                    format!("The values of the agent's variables are not allowed: {}.", rules.join("; "));
                 fields.iter().fold(ErrorDetails::new(Code::VariablesInvalid, detail), located)
             }
             Self::Cursor(error) => error.details(),

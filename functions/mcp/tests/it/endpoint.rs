@@ -6,7 +6,7 @@ use sequent_core::RunId;
 use sequent_http::{Scope, testing::Answer};
 use serde_json::{Value, json};
 
-async fn say(deployment: &Deployment, token: &str, message: &Value) -> Answer {
+pub(crate) async fn say(deployment: &Deployment, token: &str, message: &Value) -> Answer {
     let event = request("POST", "/mcp", token)
         .header("accept", "application/json, text/event-stream")
         .header("mcp-protocol-version", "2025-11-25")
@@ -14,7 +14,7 @@ async fn say(deployment: &Deployment, token: &str, message: &Value) -> Answer {
     deployment.send(&event).await
 }
 
-async fn call(deployment: &Deployment, token: &str, tool: &str, arguments: Value) -> Value {
+pub(crate) async fn call(deployment: &Deployment, token: &str, tool: &str, arguments: Value) -> Value {
     let message = json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {"name": tool, "arguments": arguments}});
     let answer = say(deployment, token, &message).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
@@ -22,19 +22,19 @@ async fn call(deployment: &Deployment, token: &str, tool: &str, arguments: Value
     answer.json()["result"].clone()
 }
 
-async fn two() -> (Deployment, Person, Person) {
+pub(crate) async fn two() -> (Deployment, Person, Person) {
     let deployment = Deployment::new().await;
     let ada = deployment.sign_up("ada@example.com").await;
     let bob = deployment.sign_up("bob@example.com").await;
     (deployment, ada, bob)
 }
 
-fn failed(result: &Value) -> &str {
+pub(crate) fn failed(result: &Value) -> &str {
     assert_eq!(result["isError"], true, "{result}");
     result["content"][0]["text"].as_str().unwrap()
 }
 
-fn run_of(result: &Value) -> RunId {
+pub(crate) fn run_of(result: &Value) -> RunId {
     serde_json::from_value(result["structuredContent"]["run_id"].clone())
         .unwrap_or_else(|_| panic!("{result}"))
 }

@@ -77,9 +77,19 @@ async fn the_tools_have_schemas() {
                   "description": "The project. A new one is created if it is absent.",
                   "pattern": "^prj_"
                 },
+                "agent": {
+                  "type": "string",
+                  "description": "The agent that does the task: its name, or `name@label`. The default agent if it is absent."
+                },
+                "variables": {
+                  "type": "object",
+                  "additionalProperties": true,
+                  "description": "The values of variables in the instructions of the agent.",
+                  "default": {}
+                },
                 "model": {
                   "type": "string",
-                  "description": "The model. The default model of the deployment if it is absent."
+                  "description": "The model. The model of the agent, or the default model of the deployment, if it is absent."
                 },
                 "parameters": {
                   "type": "object",
@@ -95,7 +105,6 @@ async fn the_tools_have_schemas() {
                 "orchestration": {
                   "type": "string",
                   "description": "plan: the run makes a plan and carries it out step by step, for long tasks.",
-                  "default": "direct",
                   "enum": [
                     "direct",
                     "plan"
@@ -151,6 +160,10 @@ async fn the_tools_have_schemas() {
                   "type": "string",
                   "description": "The project. A new one is created if it is absent.",
                   "pattern": "^prj_"
+                },
+                "agent": {
+                  "type": "string",
+                  "description": "The agent that answers: its name, or `name@label`. The default agent if it is absent."
                 },
                 "idempotency_key": {
                   "type": "string",
