@@ -71,6 +71,10 @@ pub enum Scope {
     RunsRead,
     /// Cancel runs, directly or by a message that interrupts or rolls back, and answer their questions.
     RunsWrite,
+    /// Read agents and prompts.
+    AgentsRead,
+    /// Create, change and delete agents and prompts. Choosing an agent for a run needs `chat` only.
+    AgentsWrite,
     /// Read artifacts and their bytes.
     ArtifactsRead,
     /// Upload and delete artifacts, and have runs save them.
@@ -83,12 +87,14 @@ pub enum Scope {
 
 impl Scope {
     /// Every scope, in the order of their names.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::ProjectsRead,
         Self::ProjectsWrite,
         Self::Chat,
         Self::RunsRead,
         Self::RunsWrite,
+        Self::AgentsRead,
+        Self::AgentsWrite,
         Self::ArtifactsRead,
         Self::ArtifactsWrite,
         Self::Account,
@@ -104,6 +110,8 @@ impl Scope {
             Self::Chat => "chat",
             Self::RunsRead => "runs:read",
             Self::RunsWrite => "runs:write",
+            Self::AgentsRead => "agents:read",
+            Self::AgentsWrite => "agents:write",
             Self::ArtifactsRead => "artifacts:read",
             Self::ArtifactsWrite => "artifacts:write",
             Self::Account => "account",

@@ -1,7 +1,7 @@
 //! Agents and prompts: named definitions in versions that never change.
 //!
 //! An [`Agent`] has versions, each an [`AgentDefinition`]: persona, instructions, model, tools and limits. The instructions are a
-//! template and may include [`Prompt`]s, which have versions, too. A label such as `production` names one version of an agent or
+//! template and may include [`NamedPrompt`]s, which have versions, too. A label such as `production` names one version of an agent or
 //! a prompt, and is moved by compare-and-swap.
 //!
 //! Invariants:
@@ -46,7 +46,7 @@ pub use definition::{
 pub use difference::{DiffLine, LineChange};
 pub use error::{Error, InvalidField};
 pub use name::{DefinitionName, InvalidText, VariableName, VersionLabel};
-pub use prompts::{NewPrompt, Prompt, PromptVersion, Prompts};
+pub use prompts::{NamedPrompt, NewPrompt, PromptTemplate, Prompts};
 pub use published::PublishedAgent;
 pub use reference::{AgentKey, AgentReference, PromptReference, Selector};
 pub use registry::{LabelMove, MAX_DEFINITIONS, MAX_LABELS, MAX_VERSIONS};

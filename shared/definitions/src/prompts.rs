@@ -20,7 +20,7 @@ use crate::{
 /// A prompt, without the text of its versions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Prompt {
+pub struct NamedPrompt {
     /// The name, which never changes.
     #[cfg_attr(feature = "openapi", schema(example = "house-style"))]
     pub name: DefinitionName,
@@ -37,10 +37,10 @@ pub struct Prompt {
     pub updated_at: Timestamp,
 }
 
-/// A version of a prompt.
+/// A version of a prompt with its text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct PromptVersion {
+pub struct PromptTemplate {
     /// Its number, its author and its note.
     #[serde(flatten)]
     pub summary: VersionSummary,
@@ -76,7 +76,12 @@ impl Prompts {
     ///
     /// # Errors
     /// [`Error::NameTaken`], [`Error::TooManyDefinitions`], [`Error::Invalid`], [`Error::Template`], or when the table fails.
-    pub async fn create(&self, tenant: TenantId, new: &NewPrompt, now: Timestamp) -> Result<Prompt, Error> {
+    pub async fn create(
+        &self,
+        tenant: TenantId,
+        new: &NewPrompt,
+        now: Timestamp,
+    ) -> Result<NamedPrompt, Error> {
         check_version(&new.version)?;
         let head = NewHead { id: new.name.to_string(), name: &new.name, description: "" };
         Ok(self.registry.create(tenant, head, &new.version, now).await?.into())
@@ -92,15 +97,15 @@ impl Prompts {
         cursors: &CursorKey,
         cursor: Option<&str>,
         limit: Option<u32>,
-    ) -> Result<Page<Prompt>, Error> {
-        Ok(self.registry.list(tenant, cursors, cursor, limit).await?.map(Prompt::from))
+    ) -> Result<Page<NamedPrompt>, Error> {
+        Ok(self.registry.list(tenant, cursors, cursor, limit).await?.map(NamedPrompt::from))
     }
 
     /// Reads a prompt by its name.
     ///
     /// # Errors
     /// [`Error::PromptNotFound`], or when the table fails.
-    pub async fn get(&self, tenant: TenantId, name: &DefinitionName) -> Result<Prompt, Error> {
+    pub async fn get(&self, tenant: TenantId, name: &DefinitionName) -> Result<NamedPrompt, Error> {
         Ok(self.registry.existing(tenant, name.as_str()).await?.into())
     }
 
@@ -123,7 +128,7 @@ impl Prompts {
         name: &DefinitionName,
         new: &NewVersion<String>,
         now: Timestamp,
-    ) -> Result<Prompt, Error> {
+    ) -> Result<NamedPrompt, Error> {
         check_version(new)?;
         Ok(self.registry.add_version(tenant, name.as_str(), "", new, now).await?.into())
     }
@@ -152,13 +157,13 @@ impl Prompts {
         tenant: TenantId,
         name: &DefinitionName,
         version: u32,
-    ) -> Result<PromptVersion, Error> {
+    ) -> Result<PromptTemplate, Error> {
         self.registry.existing(tenant, name.as_str()).await?;
         let row = self.registry.version(tenant, name.as_str(), version).await?;
         let row = row.ok_or(Error::VersionNotFound(version))?;
         let template: String = row.content()?;
         let variables = template::parse(&template).map(|outline| outline.variables.into_keys().collect());
-        Ok(PromptVersion { summary: row.summary, template, variables: variables.unwrap_or_default() })
+        Ok(PromptTemplate { summary: row.summary, template, variables: variables.unwrap_or_default() })
     }
 
     /// Compares two versions of a prompt, line by line.
@@ -189,7 +194,7 @@ impl Prompts {
         label: &VersionLabel,
         to: LabelMove,
         now: Timestamp,
-    ) -> Result<Prompt, Error> {
+    ) -> Result<NamedPrompt, Error> {
         Ok(self.registry.set_label(tenant, name.as_str(), label, to, now).await?.into())
     }
 
@@ -203,7 +208,7 @@ impl Prompts {
         name: &DefinitionName,
         label: &VersionLabel,
         now: Timestamp,
-    ) -> Result<Prompt, Error> {
+    ) -> Result<NamedPrompt, Error> {
         Ok(self.registry.remove_label(tenant, name.as_str(), label, now).await?.into())
     }
 
@@ -261,7 +266,7 @@ fn check_version(new: &NewVersion<String>) -> Result<(), Error> {
     }
 }
 
-impl From<Head> for Prompt {
+impl From<Head> for NamedPrompt {
     fn from(head: Head) -> Self {
         let Head { name, latest_version, labels, user_id, created_at, updated_at, .. } = head;
         Self { name, latest_version, labels, user_id, created_at, updated_at }

@@ -32,12 +32,12 @@ impl Bench {
         self.agents.add_version(self.tenant, &parsed(agent), &version(definition), Timestamp::now()).await
     }
 
-    async fn prompt(&self, name: &str, text: &str) -> Result<Prompt, Error> {
+    async fn prompt(&self, name: &str, text: &str) -> Result<NamedPrompt, Error> {
         let new = NewPrompt { name: parsed(name), version: text_version(text) };
         self.agents.prompts().create(self.tenant, &new, Timestamp::now()).await
     }
 
-    async fn add_text(&self, name: &str, text: &str) -> Result<Prompt, Error> {
+    async fn add_text(&self, name: &str, text: &str) -> Result<NamedPrompt, Error> {
         let prompts = self.agents.prompts();
         prompts.add_version(self.tenant, &parsed(name), &text_version(text), Timestamp::now()).await
     }

@@ -220,10 +220,10 @@ pub fn audit(tenant: TenantId, at: Timestamp, id: impl Display) -> Key {
 }
 
 /// Lists of a tenant whose rows nothing else leads to, and which its deletion therefore empties: MCP servers, settings,
-/// uploads, names of conversations, greetings, jobs in progress, instructions and tools of requests, agents, prompts, and the
-/// audit trail.
+/// uploads, names of conversations, greetings, jobs in progress, instructions and tools of requests, agents, prompts, responses
+/// about them that are stored for a repeated request, and the audit trail.
 #[must_use]
-pub fn plain_lists(tenant: TenantId) -> [Partition; 13] {
+pub fn plain_lists(tenant: TenantId) -> [Partition; 17] {
     [
         "mcp-servers",
         "settings",
@@ -237,6 +237,10 @@ pub fn plain_lists(tenant: TenantId) -> [Partition; 13] {
         "agent-versions",
         "prompts",
         "prompt-versions",
+        "idempotency#POST /api/agents",
+        "idempotency#POST /api/agents/{id}/versions",
+        "idempotency#POST /api/prompts",
+        "idempotency#POST /api/prompts/{name}/versions",
         "audit",
     ]
     .map(|list| Partition::table(format!("{tenant}#{list}")))

@@ -89,7 +89,7 @@ pub(crate) fn app_of(
     let key = |scopes: &[Scope]| Principal { scopes: scopes.iter().copied().collect(), ..me.clone() };
     let callers = [
         ("chat key", key(&[Scope::Chat])),
-        ("full key", key(&Scope::ALL[..8])),
+        ("full key", key(&Scope::ALL[..Scope::ALL.len() - 1])),
         ("approving key", key(&[Scope::RunsWrite, Scope::Approvals])),
         ("other", caller(TenantId::new())),
         (EXAMPLE_JWT, me.clone()),

@@ -22,6 +22,7 @@ pub(crate) fn generated() -> String {
         sequent_mcp_function::openapi(),
         sequent_projects_function::openapi(),
         sequent_runs_function::openapi(),
+        sequent_agents_function::openapi(),
         sequent_artifacts_function::openapi(),
         sequent_meta_function::openapi(),
     ]);

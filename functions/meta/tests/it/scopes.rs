@@ -105,6 +105,10 @@ fn routes(store: &Store, vault: &Vault, artifacts: Artifacts) -> Router {
             vault.clone(),
             credits(),
         )))
+        .merge(sequent_agents_function::router(sequent_agents_function::App::new(
+            store.clone(),
+            vault.clone(),
+        )))
         .merge(sequent_artifacts_function::router(artifacts))
 }
 

@@ -36,8 +36,8 @@ async fn resources_of_another_tenant_do_not_exist() {
     entries.retain(|entry| !entry.route.ends_with("/logout"));
 
     let key = json!({"name": "all", "scopes":
-        ["projects:read", "projects:write", "chat", "runs:read", "runs:write", "artifacts:read",
-            "artifacts:write", "account"]});
+        ["projects:read", "projects:write", "chat", "runs:read", "runs:write", "agents:read",
+            "agents:write", "artifacts:read", "artifacts:write", "account"]});
     let key = bob.post(Call::to("/api/auth/api-keys").body(key)).await.json();
     let by_key = vec![("x-api-key", key["key"].as_str().unwrap().to_owned())];
     let stranger = Stranger { bob: &bob, alices: alices.called_from(&bobs.home), traces: &traces };
@@ -123,6 +123,8 @@ fn check(foreign: Foreign, answer: &Answer, what: &str) {
     };
     match foreign {
         Foreign::Missing => problem(404, "not_found"),
+        Foreign::NoAgent => problem(404, "agent_not_found"),
+        Foreign::NoPrompt => problem(404, "prompt_not_found"),
         Foreign::Refused => problem(422, "attachment_not_found"),
         Foreign::BadCursor => problem(400, "invalid_cursor"),
         Foreign::Taken => problem(409, "email_taken"),

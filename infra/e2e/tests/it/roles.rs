@@ -14,10 +14,11 @@ use crate::{
 };
 
 /// A route of each function of the HTTP API that a person may read.
-const ROUTES: [&str; 8] = [
+const ROUTES: [&str; 9] = [
     "/api/auth/me",
     "/api/projects",
     "/api/runs",
+    "/api/agents",
     "/api/mcp-servers",
     "/api/artifacts",
     "/api/billing/credits",

@@ -29,7 +29,7 @@ use crate::{
 const NOTHING: [String; 0] = [];
 
 /// Parts of the keys of all rows that contain the word before the deletion, besides those of a conversation.
-const KINDS: [&str; 13] = [
+const KINDS: [&str; 14] = [
     "#users",
     "\"tenant\"",
     "#sessions#",
@@ -43,6 +43,7 @@ const KINDS: [&str; 13] = [
     "#agent-versions",
     "#prompts",
     "#prompt-versions",
+    "#idempotency#POST /api/agents",
 ];
 
 fn identity(bench: &Bench) -> Identity {
@@ -96,6 +97,7 @@ async fn belongings(bench: &Bench) {
         key::definition(bench.tenant, DefinitionKind::Prompt, WORD),
         key::definition_version(bench.tenant, DefinitionKind::Prompt, WORD, 1),
         key::definition_settings(bench.tenant),
+        key::idempotency(bench.tenant, "POST /api/agents", WORD),
     ] {
         bench.store().put(row(key)).await.unwrap();
     }

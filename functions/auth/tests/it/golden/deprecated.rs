@@ -70,6 +70,8 @@ async fn the_deprecated_path_returns_the_user() {
         "chat",
         "runs:read",
         "runs:write",
+        "agents:read",
+        "agents:write",
         "artifacts:read",
         "artifacts:write",
         "account",

@@ -26,6 +26,11 @@ pub(crate) struct Belongings {
     pub(crate) session: String,
     pub(crate) api_key: String,
     pub(crate) mcp_server: String,
+    /// The id of an agent with two versions, of which the first is in production.
+    pub(crate) agent: String,
+    pub(crate) agent_name: String,
+    /// The name of a prompt of the same kind.
+    pub(crate) prompt: String,
     pub(crate) tenant: String,
     /// A job that has ended.
     pub(crate) job: String,
@@ -46,6 +51,10 @@ pub(crate) struct Belongings {
 pub(crate) struct Cursors {
     pub(crate) projects: String,
     pub(crate) messages: String,
+    pub(crate) agents: String,
+    pub(crate) agent_versions: String,
+    pub(crate) prompts: String,
+    pub(crate) prompt_versions: String,
     pub(crate) runs: String,
     pub(crate) my_runs: String,
     pub(crate) sessions: String,
@@ -92,6 +101,7 @@ impl Belongings {
                 tokio::time::sleep(std::time::Duration::from_millis(50)).await;
             }
         }
+        let (agent, agent_name, prompt) = define(person, &word).await;
         let artifact = keep(person, &word).await;
         let upload = offer(person, &format!("{word} later"), &word).await;
         person.sign_in().await;
@@ -102,7 +112,7 @@ impl Belongings {
         let belongings = Self {
             email: person.email.clone(),
             home: project.clone(),
-            cursors: Cursors::of(person, &project).await,
+            cursors: Cursors::of(person, &project, &agent, &prompt).await,
             project,
             run,
             live_project: of_live("x-project-id"),
@@ -111,6 +121,9 @@ impl Belongings {
             session: session["id"].as_str().unwrap().to_owned(),
             api_key: key["id"].as_str().unwrap().to_owned(),
             mcp_server,
+            agent,
+            agent_name,
+            prompt,
             tenant: person.get("/api/auth/me").await["tenant_id"].as_str().unwrap().to_owned(),
             job: job["id"].as_str().unwrap().to_owned(),
             artifact,
@@ -146,6 +159,10 @@ impl Belongings {
         let Cursors {
             projects,
             messages,
+            agents,
+            agent_versions,
+            prompts,
+            prompt_versions,
             runs,
             my_runs,
             sessions,
@@ -167,6 +184,9 @@ impl Belongings {
             session: other(&self.session),
             api_key: other(&self.api_key),
             mcp_server: random_server(),
+            agent: other(&self.agent),
+            agent_name: random_server(),
+            prompt: random_server(),
             tenant: other(&self.tenant),
             job: other(&self.job),
             artifact: other(&self.artifact),
@@ -175,6 +195,10 @@ impl Belongings {
             cursors: Cursors {
                 projects: resealed(projects),
                 messages: resealed(messages),
+                agents: resealed(agents),
+                agent_versions: resealed(agent_versions),
+                prompts: resealed(prompts),
+                prompt_versions: resealed(prompt_versions),
                 runs: resealed(runs),
                 my_runs: resealed(my_runs),
                 sessions: resealed(sessions),
@@ -205,6 +229,12 @@ impl Belongings {
             "/api/auth/sessions?limit=100".to_owned(),
             "/api/auth/api-keys?limit=100".to_owned(),
             "/api/mcp-servers".to_owned(),
+            "/api/agents?limit=100".to_owned(),
+            format!("/api/agents/{}/versions?limit=100", self.agent),
+            format!("/api/agents/{}/versions/1", self.agent),
+            "/api/default-agent".to_owned(),
+            "/api/prompts?limit=100".to_owned(),
+            format!("/api/prompts/{}/versions/1", self.prompt),
             format!("/api/jobs/{}", self.job),
             "/api/artifacts?limit=100".to_owned(),
             format!("/api/artifacts/{}", self.artifact),
@@ -231,6 +261,8 @@ impl Belongings {
             self.idempotency_key.clone(),
             self.chat.clone(),
             self.mcp_server.clone(),
+            self.agent_name.clone(),
+            self.prompt.clone(),
             person.token.clone(),
             person.refresh_token.clone(),
         ]);
@@ -242,6 +274,7 @@ impl Belongings {
             &self.live_run,
             &self.session,
             &self.api_key,
+            &self.agent,
             &self.artifact,
         ] {
             assert!(traces.contains(id), "the snapshot shows {id}");
@@ -251,11 +284,15 @@ impl Belongings {
 }
 
 impl Cursors {
-    async fn of(person: &Person, project: &str) -> Self {
+    async fn of(person: &Person, project: &str, agent: &str, prompt: &str) -> Self {
         let messages = format!("/api/projects/{project}/messages?limit=1");
         Self {
             projects: next(person, "/api/projects?limit=1").await,
             messages: next(person, &messages).await,
+            agents: next(person, "/api/agents?limit=1").await,
+            agent_versions: next(person, &format!("/api/agents/{agent}/versions?limit=1")).await,
+            prompts: next(person, "/api/prompts?limit=1").await,
+            prompt_versions: next(person, &format!("/api/prompts/{prompt}/versions?limit=1")).await,
             runs: next(person, "/api/runs?limit=1").await,
             my_runs: next(person, "/api/runs?mine=true&limit=1").await,
             sessions: next(person, "/api/auth/sessions?limit=1").await,
@@ -276,6 +313,33 @@ async fn offer(person: &Person, content: &str, word: &str) -> Value {
     let body = json!({"sha256": sha256, "size": content.len(), "title": word, "media_type": "text/html",
         "entity_type": "page", "tags": [word]});
     person.post(Call::to("/api/artifacts/uploads").body(body)).await.json()
+}
+
+/// Creates an agent and a prompt with two versions each, and others of both, so that there are second pages. Returns the id and
+/// the name of the agent and the name of the prompt.
+async fn define(person: &Person, word: &str) -> (String, String, String) {
+    let [agent_name, prompt] = ["agent", "prompt"].map(|kind| format!("{kind}-{word}"));
+    for name in [&format!("another-{word}"), &prompt] {
+        let body = json!({"name": name, "template": word, "change": word});
+        person.post(Call::to("/api/prompts").body(body)).await;
+    }
+    let text = json!({"template": format!("{word} again")});
+    person.post(Call::to(format!("/api/prompts/{prompt}/versions")).body(text)).await;
+    let definition = json!({"description": word, "instructions": word, "prompts": [prompt]});
+    let mut agent = json!(null);
+    for name in [&format!("another-{word}"), &agent_name] {
+        let body = json!({"name": name, "definition": definition, "change": word});
+        agent = person.post(Call::to("/api/agents").body(body)).await.json()["id"].clone();
+    }
+    let agent = agent.as_str().unwrap().to_owned();
+    let version = json!({"definition": definition});
+    person.post(Call::to(format!("/api/agents/{agent}/versions")).body(version)).await;
+    for path in [format!("/api/agents/{agent}"), format!("/api/prompts/{prompt}")] {
+        let label = Call::to(format!("{path}/labels/production")).body(json!({"version": 1}));
+        let set = person.read("PUT", &label, &person.bearer()).await;
+        assert!(set.status.is_success(), "{set:?}");
+    }
+    (agent, agent_name, prompt)
 }
 
 /// Stores two artifacts of the same bytes, so that there is a second page. Returns the first.

@@ -15,6 +15,10 @@ use super::{
 pub(crate) enum Foreign {
     /// The ids are not found.
     Missing,
+    /// There is no such agent.
+    NoAgent,
+    /// There is no such prompt.
+    NoPrompt,
     /// The request is refused, because an object that its body names counts as missing.
     Refused,
     /// The cursor does not belong to the caller's list.

@@ -1,6 +1,7 @@
 //! The table of all routes.
 
 mod accounts;
+mod agents;
 mod billing;
 mod mcp;
 
@@ -11,7 +12,7 @@ use super::{Belongings, Call, Entry, Foreign, calls::entry};
 
 pub(super) fn table() -> Vec<Entry> {
     let of_runs = [runs(), artifacts(), jobs(), billing::billing()].into_iter().flatten();
-    [accounts::accounts(), projects(), chats(), mcp::mcp(), operation()]
+    [accounts::accounts(), projects(), agents::agents(), agents::prompts(), chats(), mcp::mcp(), operation()]
         .into_iter()
         .flatten()
         .chain(of_runs)
@@ -292,7 +293,8 @@ pub(super) fn repeatable(of: &Belongings) -> Vec<Call> {
         Call::to("/api/projects").body(json!({"name": "keyed"})),
         Call::to("/api/runs").body(json!({"input": QUESTION})),
     ];
-    calls.map(|call| call.header("idempotency-key", &of.idempotency_key)).into()
+    let calls = calls.into_iter().chain(agents::repeatable(of));
+    calls.map(|call| call.header("idempotency-key", &of.idempotency_key)).collect()
 }
 
 /// Returns the content of a message with a file.

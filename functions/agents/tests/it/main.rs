@@ -1,0 +1,5 @@
+//! The `agents` function over Lambda events, real tables and real credentials.
+
+mod deployment;
+mod flows;
+mod golden;
