@@ -8,6 +8,7 @@ mod agents;
 mod endpoint;
 mod get_run;
 mod servers;
+mod sign_in;
 mod start;
 mod tools;
 mod web_fetch;
@@ -59,6 +60,7 @@ fn routed() -> OpenApiRouter<App> {
         .routes(routes!(endpoint::serve))
         .routes(scoped(&[Scope::Account], routes!(servers::create)))
         .routes(scoped(&[Scope::Account], routes!(servers::get, servers::delete)))
+        .routes(scoped(&[Scope::Account], routes!(sign_in::begin, sign_in::finish)))
         .route_layer(Extension(Class::Chat));
     OpenApiRouter::with_openapi(openapi::base())
         .merge(costly)

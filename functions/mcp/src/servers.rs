@@ -65,9 +65,9 @@ pub(crate) struct McpServerList {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct McpServerDetails {
     #[serde(flatten)]
-    server: Server,
+    pub(crate) server: Server,
     #[serde(flatten)]
-    listing: ToolListing,
+    pub(crate) listing: ToolListing,
 }
 
 /// The accepted tools of an MCP server.

@@ -52,6 +52,8 @@ RULES = {
         "#/format": "depends on the source",
     },
     "POST /api/mcp-servers": {"#/url": "is a public address"},
+    "POST /api/mcp-servers/{name}/authorize": {"#/redirect_uri": "is a page of the deployment"},
+    "PUT /api/mcp-servers/{name}/authorize": {"#/state": "is that of a sign-in that was begun"},
     "POST /api/runs/{id}/resume": {
         "#/answers/N": "is the only answer to its question",
         "#/answers/N/interrupt_id": "is a question of the run",

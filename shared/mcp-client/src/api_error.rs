@@ -20,6 +20,11 @@ impl ApiError for Error {
             }
             Self::Address(refusal) => invalid_address(refusal.to_string()),
             Self::Exposed => invalid_address("must be https if a token is sent".to_owned()),
+            Self::SignIn => ErrorDetails::new(
+                Code::ValidationFailed,
+                "The sign-in cannot be finished. Begin another one.",
+            )
+            .at("/state", "is not that of a sign-in that you have begun in the last ten minutes".to_owned()),
             Self::Server(Failure::Refused(why) | Failure::Unreached(why) | Failure::Lost(why)) => {
                 ErrorDetails::new(Code::McpServerUnreachable, why.clone())
             }

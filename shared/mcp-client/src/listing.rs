@@ -13,6 +13,7 @@ use sequent_tool::Tool;
 
 use crate::{
     Error, Failure, Name, Servers, ToolListing,
+    bearer::Bearer,
     definition::{Definitions, ToolDefinition},
     link::Link,
     pages::{List, Listed},
@@ -106,7 +107,11 @@ impl Inner {
         before: Option<&CachedServers>,
     ) -> (Option<ConnectedServer>, bool) {
         let server = stored.server.name.clone();
-        let is_same = |reached: &&ConnectedServer| reached.stored.sealed_endpoint == stored.sealed_endpoint;
+        let is_same = |reached: &&ConnectedServer| {
+            let signed_in = |stored: &Stored| stored.sealed_grant.is_some();
+            reached.stored.sealed_endpoint == stored.sealed_endpoint
+                && signed_in(&reached.stored) == signed_in(&stored)
+        };
         let same = before.and_then(|known| known.servers.iter().find(is_same));
         let link = match same {
             Some(reached) => Arc::clone(&reached.link),
@@ -141,7 +146,10 @@ impl Inner {
         let Stored { server, sealed_endpoint, .. } = stored;
         let keys = self.vault.sealing_of(sealed_endpoint).await?;
         let purpose = purpose(tenant, &server.name, &server.host);
-        Ok(self.link(Endpoint::open(&keys, sealed_endpoint, &purpose)?)?)
+        let endpoint = Endpoint::open(&keys, sealed_endpoint, &purpose)?;
+        let web = self.web()?;
+        let bearer = Bearer::of(tenant, stored, &self.store, &self.vault, &self.guard, &web).await?;
+        Ok(Link::new(self.guard.clone(), web.with_bearer(bearer), endpoint))
     }
 
     /// Notes in the server's row which tools wait for acceptance, so that its tenant learns of them.

@@ -9,6 +9,8 @@ use rmcp::{
 };
 use sequent_tool::{Error as ToolError, guard::Refusal};
 
+use crate::web::{HttpError, RequestError};
+
 /// A failed request. The texts are for people and models. They do not quote the HTTP client, because its
 /// texts can contain addresses; an error that the server itself returned is quoted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -23,8 +25,6 @@ pub enum Failure {
     #[error("{0}")]
     Lost(String),
 }
-
-type Http = StreamableHttpError<reqwest::Error>;
 
 /// Bytes that are quoted from a server's error at most.
 const MAX_QUOTE: usize = 2000;
@@ -59,20 +59,24 @@ impl Failure {
     }
 
     fn of_transport(error: &DynamicTransportError) -> Self {
-        match error.error.downcast_ref::<Http>() {
+        match error.error.downcast_ref::<HttpError>() {
             Some(error) => Self::of_http(error),
             None => Self::Lost("The connection to the server was lost.".into()),
         }
     }
 
-    fn of_http(error: &Http) -> Self {
+    pub(crate) fn of_http(error: &HttpError) -> Self {
         match error {
-            StreamableHttpError::Client(error) => Self::of_client(error),
+            StreamableHttpError::Client(RequestError::Http(error)) => Self::of_client(error),
+            StreamableHttpError::Client(RequestError::Token(failure)) => failure.clone(),
             StreamableHttpError::SessionExpired | StreamableHttpError::ReinitializationFailed(_) => {
                 Self::Unreached("The server has ended the session.".into())
             }
             StreamableHttpError::AuthRequired(_) | StreamableHttpError::InsufficientScope(_) => {
-                Self::Refused("The server requires a token, or does not accept the configured one.".into())
+                Self::Refused(
+                    "The server requires a token or a sign-in, or does not accept the token that was sent."
+                        .into(),
+                )
             }
             StreamableHttpError::HttpStatus(error) => Self::of_status(error.status),
             StreamableHttpError::UnexpectedServerResponse(_) => {
@@ -85,7 +89,7 @@ impl Failure {
         }
     }
 
-    fn of_client(error: &reqwest::Error) -> Self {
+    pub(crate) fn of_client(error: &reqwest::Error) -> Self {
         let mut source = error.source();
         while let Some(cause) = source {
             if let Some(refusal) = cause.downcast_ref::<Refusal>() {
@@ -102,9 +106,10 @@ impl Failure {
 
     fn of_status(status: u16) -> Self {
         match status {
-            401 | 403 => {
-                Self::Refused("The server requires a token, or does not accept the configured one.".into())
-            }
+            401 | 403 => Self::Refused(
+                "The server requires a token or a sign-in, or does not accept the token that was sent."
+                    .into(),
+            ),
             300..=399 => Self::Refused(
                 "The server redirects the request. Use the address that it redirects to.".into(),
             ),

@@ -53,7 +53,7 @@ impl From<BTreeMap<String, DefinitionDigest>> for Pins {
 }
 
 impl Pins {
-    /// Pins every tool.
+    /// Pins the definition of every tool.
     pub(crate) fn of(tools: &[ToolDefinition]) -> Self {
         Self(tools.iter().map(|tool| (tool.name.clone(), DefinitionDigest::of(tool))).collect())
     }
@@ -61,6 +61,10 @@ impl Pins {
     /// Returns `true` if the tool is defined as it was accepted.
     pub(crate) fn accept(&self, tool: &ToolDefinition) -> bool {
         self.0.get(&tool.name).is_some_and(|pinned| *pinned == DefinitionDigest::of(tool))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     pub(crate) fn contains(&self, name: &str) -> bool {

@@ -7,7 +7,7 @@ use sequent_identity::secret::{SealError, SealingKeys};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::{Approval, Name, pin::Pins};
+use crate::{Approval, Name, pin::Pins, sign_in::StoredSignIn};
 
 /// A server as its tenant sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +37,9 @@ pub struct Server {
     pub enabled: bool,
     /// Requests to the server contain a bearer token. The token itself is never shown.
     pub has_token: bool,
+    /// A user has signed in to the server, and requests contain the access token. It becomes false when the sign-in ends.
+    #[serde(default)]
+    pub signed_in: bool,
     /// The user who set the server up.
     pub user_id: UserId,
     /// The time of its creation.
@@ -91,6 +94,12 @@ pub(crate) struct Stored {
     /// The accepted definitions of its tools.
     #[serde(default)]
     pub(crate) pins: Pins,
+    /// The sign-in that a user has begun.
+    #[serde(default)]
+    pub(crate) sign_in: Option<StoredSignIn>,
+    /// The tokens that were granted to a user, sealed.
+    #[serde(default)]
+    pub(crate) sealed_grant: Option<String>,
 }
 
 /// The address of a server and the token for it. Either can be a credential, so both are stored sealed, as one: a token

@@ -33,7 +33,7 @@ pub struct Servers(Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) store: Store,
     pub(crate) vault: Vault,
-    guard: Guard,
+    pub(crate) guard: Guard,
     web: OnceLock<Web>,
     pub(crate) cache: Mutex<HashMap<TenantId, Arc<CachedServers>>>,
 }
@@ -56,6 +56,9 @@ pub enum Error {
     /// The server has a token and no TLS: the token would be sent in clear text.
     #[error("a token can only be sent over https")]
     Exposed,
+    /// The user has begun no sign-in with this state, or too long ago.
+    #[error("no sign-in with this state was begun in the last ten minutes")]
+    SignIn,
     /// The server did not list its tools.
     #[error(transparent)]
     Server(#[from] Failure),
@@ -122,7 +125,7 @@ impl Servers {
         let endpoint = Endpoint { url: admitted.url().as_str().into(), token: new.token };
         let keys = inner.vault.sealing().await?;
         let sealed_endpoint = endpoint.seal(&keys, &purpose(tenant, &new.name, &host))?;
-        let link = Arc::new(inner.link(endpoint)?);
+        let link = Arc::new(Link::new(inner.guard.clone(), inner.web()?, endpoint));
         let definitions =
             if new.enabled { listing::definitions(&link, &new.name).await? } else { Definitions::default() };
         let server = Server {
@@ -134,11 +137,18 @@ impl Servers {
             pending_tools: Default::default(),
             enabled: new.enabled,
             has_token,
+            signed_in: false,
             user_id: user,
             created_at: now,
         };
         let row_key = key::mcp_server(tenant, server.name.as_str());
-        let stored = Stored { server, sealed_endpoint, pins: Pins::of(&definitions.tools) };
+        let stored = Stored {
+            server,
+            sealed_endpoint,
+            pins: Pins::of(&definitions.tools),
+            sign_in: None,
+            sealed_grant: None,
+        };
         let listed = listing::listing(&stored, definitions, &link);
         match inner.store.insert(Row::new(&row_key, &stored)?).await {
             Ok(()) => Ok((stored.server, listed)),
@@ -197,7 +207,7 @@ impl Servers {
         }
     }
 
-    async fn stored(&self, tenant: TenantId, name: &Name) -> Result<Stored, Error> {
+    pub(crate) async fn stored(&self, tenant: TenantId, name: &Name) -> Result<Stored, Error> {
         let row = key::mcp_server(tenant, name.as_str());
         self.inner().store.get(&row).await?.ok_or(Error::NotFound)
     }
@@ -220,18 +230,15 @@ impl Inner {
         Ok(self.store.page(&request.limit(Some(2 * Servers::MAX))).await?.items)
     }
 
-    pub(crate) fn link(&self, endpoint: Endpoint) -> Result<Link, Failure> {
-        let web = match self.web.get() {
-            Some(web) => web.clone(),
-            None => {
-                let web = Web::new(&self.guard).map_err(|error| {
-                    tracing::error!(%error, "could not create the HTTP client for MCP servers; their tools are unavailable");
-                    Failure::Unreached("MCP servers cannot be reached now. Try again later.".into())
-                })?;
-                self.web.get_or_init(|| web).clone()
-            }
-        };
-        Ok(Link::new(self.guard.clone(), web, endpoint))
+    pub(crate) fn web(&self) -> Result<Web, Failure> {
+        if let Some(web) = self.web.get() {
+            return Ok(web.clone());
+        }
+        let web = Web::new(&self.guard).map_err(|error| {
+            tracing::error!(%error, "could not create the HTTP client for MCP servers; their tools are unavailable");
+            Failure::Unreached("MCP servers cannot be reached now. Try again later.".into())
+        })?;
+        Ok(self.web.get_or_init(|| web).clone())
     }
 }
 
@@ -246,7 +253,7 @@ fn host(admitted: &Admitted) -> String {
 
 /// Returns `true` if a token cannot be read on the way: over TLS, or on the local machine, which only an
 /// exception for development allows.
-fn keeps_secrets(admitted: &Admitted) -> bool {
+pub(crate) fn keeps_secrets(admitted: &Admitted) -> bool {
     let host = admitted.url().host_str().unwrap_or_default();
     let ip = host.trim_matches(['[', ']']).parse::<IpAddr>();
     admitted.url().scheme() == "https" || host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())

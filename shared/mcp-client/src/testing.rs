@@ -3,6 +3,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed step should panic at its line")]
 
+mod authority;
+
+pub use authority::Authority;
+
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     net::SocketAddr,
@@ -31,11 +35,14 @@ pub struct Reply {
     status: u16,
     content_type: &'static str,
     body: String,
-    session: Option<String>,
+    /// A header besides those that every response has.
+    header: Option<(&'static str, String)>,
 }
 
 #[derive(Debug, Default)]
 struct State {
+    /// The authorization server whose tokens are required.
+    authority: Option<Authority>,
     tools: Value,
     capabilities: Value,
     /// The next replies to each method. The last one is repeated.
@@ -51,7 +58,7 @@ struct State {
 impl Reply {
     /// A response with these bytes. `$ID` in the body becomes the id of the request.
     pub fn raw(status: u16, content_type: &'static str, body: impl Into<String>) -> Self {
-        Self { status, content_type, body: body.into(), session: None }
+        Self { status, content_type, body: body.into(), header: None }
     }
 
     /// A response with this result.
@@ -117,6 +124,16 @@ impl Scripted {
         self.state.lock().unwrap().scripts.insert(method, replies.into_iter().collect());
     }
 
+    /// Requires tokens of an authorization server at the same address from now on.
+    pub fn require_sign_in(&self) {
+        self.state.lock().unwrap().authority = Some(Authority::at(&format!("http://{}", self.address)));
+    }
+
+    /// Changes or asks the authorization server.
+    pub fn authority<T>(&self, with: impl FnOnce(&mut Authority) -> T) -> T {
+        with(self.state.lock().unwrap().authority.as_mut().unwrap())
+    }
+
     /// Ends all sessions, and reports unknown sessions in this way from now on.
     pub fn forget(&self, status: u16, code: i32, message: &'static str) {
         let mut state = self.state.lock().unwrap();
@@ -154,14 +171,14 @@ async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>) {
             .to_owned()
     };
     let reply = respond(&state, &head, &header("mcp-session-id"), &header("authorization"), &body);
-    let Some(Reply { status, content_type, body, session }) = reply else {
+    let Some(Reply { status, content_type, body, header }) = reply else {
         return; // drops the connection
     };
-    let session = session.map(|session| format!("mcp-session-id: {session}\r\n")).unwrap_or_default();
+    let header = header.map(|(name, value)| format!("{name}: {value}\r\n")).unwrap_or_default();
     let length = body.len();
     let response = format!(
         "HTTP/1.1 {status} Scripted\r\ncontent-type: {content_type}\r\ncontent-length: {length}\r\n\
-         {session}connection: close\r\n\r\n{body}"
+         {header}connection: close\r\n\r\n{body}"
     );
     let _ = stream.write_all(response.as_bytes()).await; // the client may have disconnected
 }
@@ -192,6 +209,13 @@ fn respond(
     body: &[u8],
 ) -> Option<Reply> {
     let mut state = state.lock().unwrap();
+    if let Some(authority) = &mut state.authority {
+        let line = head.lines().next()?.rsplit_once(' ')?.0;
+        let reply = authority.reply(line, body).or_else(|| authority.challenge(authorization));
+        if reply.is_some() {
+            return reply;
+        }
+    }
     if !head.starts_with("POST") {
         state.sessions.remove(session);
         return Some(Reply::raw(if head.starts_with("DELETE") { 204 } else { 405 }, "text/plain", ""));
@@ -215,7 +239,7 @@ fn reply(state: &mut State, session: &str, message: &Value) -> Option<Reply> {
         let start = json!({"protocolVersion": "2025-11-25", "capabilities": state.capabilities,
             "serverInfo": {"name": "scripted", "version": "1"}});
         let reply = scripted.unwrap_or_else(|| Reply::result(&start));
-        return Some(Reply { session: Some(session), ..reply });
+        return Some(Reply { header: Some(("mcp-session-id", session)), ..reply });
     }
     if !state.sessions.contains(session) {
         let (status, code, text) = state.unknown_session;

@@ -2,6 +2,7 @@
 
 mod malformed;
 mod results;
+mod sign_in;
 
 use sequent_core::{RunId, SecretString, TenantId, Timestamp, UserId};
 use sequent_identity::{Vault, secret::SealError};

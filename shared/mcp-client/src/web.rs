@@ -22,7 +22,11 @@ use rmcp::{
 use sequent_tool::Guard;
 use sse_stream::{Sse, SseStream};
 
-use crate::message::{self, Asked};
+use crate::{
+    Failure,
+    bearer::Bearer,
+    message::{self, Asked},
+};
 
 /// Bytes of a response at most.
 const MAX_RESPONSE_BYTES: usize = 8 << 20;
@@ -33,13 +37,27 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const EVENT_STREAM: &str = "text/event-stream";
 
 type Headers = HashMap<HeaderName, HeaderValue>;
-type HttpError = StreamableHttpError<reqwest::Error>;
+pub(crate) type HttpError = StreamableHttpError<RequestError>;
 type HttpResult<T> = Result<T, HttpError>;
 type Events = BoxStream<'static, Result<Sse, SseError>>;
 
 /// A guarded HTTP client for MCP.
 #[derive(Clone)]
-pub(crate) struct Web(Client);
+pub(crate) struct Web {
+    client: Client,
+    /// The tokens of a user who has signed in to the server.
+    bearer: Option<Arc<Bearer>>,
+}
+
+/// A request without a response.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RequestError {
+    #[error(transparent)]
+    Http(#[from] reqwest::Error),
+    /// There is no token to send.
+    #[error(transparent)]
+    Token(#[from] Failure),
+}
 
 /// A response whose body cannot be read to its end.
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +71,7 @@ enum BodyError {
 impl From<BodyError> for HttpError {
     fn from(error: BodyError) -> Self {
         match error {
-            BodyError::Lost(error) => Self::Client(error),
+            BodyError::Lost(error) => Self::Client(error.into()),
             BodyError::Large(max_size) => Self::ResponseBodyTooLarge { max_size },
         }
     }
@@ -76,7 +94,25 @@ impl Web {
             // No pool: the connections of a frozen process are dead when it resumes.
             .pool_max_idle_per_host(0)
             .build()
-            .map(Self)
+            .map(|client| Self { client, bearer: None })
+    }
+
+    /// Returns a client that sends the tokens of a user.
+    pub(crate) fn with_bearer(self, bearer: Option<Bearer>) -> Self {
+        Self { bearer: bearer.map(Arc::new), ..self }
+    }
+
+    /// Begins a request to an admitted address, without any token.
+    pub(crate) fn request_to(&self, method: Method, admitted: &str) -> RequestBuilder {
+        self.client.request(method, admitted)
+    }
+
+    /// Returns the token to send: of the user who has signed in, or the configured one.
+    async fn token(&self, configured: Option<String>) -> HttpResult<Option<String>> {
+        match &self.bearer {
+            Some(bearer) => Ok(Some(bearer.token().await.map_err(of_token)?)),
+            None => Ok(configured),
+        }
     }
 
     fn request(
@@ -84,10 +120,10 @@ impl Web {
         method: Method,
         uri: &str,
         session: Option<&str>,
-        token: Option<String>,
+        token: Option<&str>,
         headers: Headers,
     ) -> RequestBuilder {
-        let mut request = self.0.request(method, uri).headers(headers.into_iter().collect());
+        let mut request = self.request_to(method, uri).headers(headers.into_iter().collect());
         if let Some(token) = token {
             request = request.bearer_auth(token);
         }
@@ -99,7 +135,7 @@ impl Web {
 }
 
 impl StreamableHttpClient for Web {
-    type Error = reqwest::Error;
+    type Error = RequestError;
 
     async fn post_message(
         &self,
@@ -111,9 +147,20 @@ impl StreamableHttpClient for Web {
     ) -> HttpResult<StreamableHttpPostResponse> {
         let asked = Asked::of(&message);
         let in_session = session.is_some();
-        let request = self.request(Method::POST, &uri, session.as_deref(), token, headers);
-        let request = request.header(ACCEPT, "application/json, text/event-stream").json(&message);
-        let response = request.send().await?;
+        let send = async |token: Option<&str>| {
+            let request = self.request(Method::POST, &uri, session.as_deref(), token, headers.clone());
+            let request = request.header(ACCEPT, "application/json, text/event-stream").json(&message);
+            request.send().await.map_err(of_request)
+        };
+        let token = self.token(token).await?;
+        let mut response = send(token.as_deref()).await?;
+        // A message that was refused so was not processed.
+        if response.status() == StatusCode::UNAUTHORIZED
+            && let Some(bearer) = &self.bearer
+        {
+            let another = bearer.after(&token.unwrap_or_default()).await.map_err(of_token)?;
+            response = send(Some(&another)).await?;
+        }
         let status = response.status();
         if !status.is_success() {
             return refusal(response, asked.as_ref(), in_session).await;
@@ -144,7 +191,9 @@ impl StreamableHttpClient for Web {
         headers: Headers,
     ) -> HttpResult<()> {
         // A server that cannot end sessions says so, which changes nothing.
-        self.request(Method::DELETE, &uri, Some(&session), token, headers).send().await?;
+        let token = self.token(token).await?;
+        let request = self.request(Method::DELETE, &uri, Some(&session), token.as_deref(), headers);
+        request.send().await.map_err(of_request)?;
         Ok(())
     }
 
@@ -157,8 +206,10 @@ impl StreamableHttpClient for Web {
         headers: Headers,
     ) -> HttpResult<Events> {
         let Some(last) = last_event_id else { return Err(StreamableHttpError::ServerDoesNotSupportSse) };
-        let request = self.request(Method::GET, &uri, session.as_deref(), token, headers);
-        let response = request.header(ACCEPT, EVENT_STREAM).header(LAST_EVENT_ID, last).send().await?;
+        let token = self.token(token).await?;
+        let request = self.request(Method::GET, &uri, session.as_deref(), token.as_deref(), headers);
+        let request = request.header(ACCEPT, EVENT_STREAM).header(LAST_EVENT_ID, last);
+        let response = request.send().await.map_err(of_request)?;
         match response.status() {
             StatusCode::METHOD_NOT_ALLOWED => Err(StreamableHttpError::ServerDoesNotSupportSse),
             status if !status.is_success() => Err(HttpStatusError::new(status.as_u16(), None).into()),
@@ -194,6 +245,14 @@ async fn refusal(
     }
 }
 
+fn of_request(error: reqwest::Error) -> HttpError {
+    StreamableHttpError::Client(error.into())
+}
+
+fn of_token(failure: Failure) -> HttpError {
+    StreamableHttpError::Client(failure.into())
+}
+
 fn read(text: &str, asked: Option<&Asked>) -> Option<ServerJsonRpcMessage> {
     serde_json::from_value(message::readable(text, asked)?).ok()
 }
@@ -213,7 +272,8 @@ fn pieces(response: Response, max: usize) -> impl Stream<Item = Result<bytes::By
     })
 }
 
-async fn text(response: Response, max: usize) -> HttpResult<String> {
+/// Reads a body up to a size.
+pub(crate) async fn text(response: Response, max: usize) -> HttpResult<String> {
     let mut pieces = std::pin::pin!(pieces(response, max));
     let mut body = Vec::new();
     while let Some(piece) = pieces.next().await {

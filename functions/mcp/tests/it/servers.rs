@@ -85,3 +85,33 @@ async fn requests_that_connect_to_a_server_have_the_rate_limit_of_expensive_requ
     send(&deployment, &ada, "GET", "/api/mcp-servers", None).await;
     assert_eq!(deployment.counted_classes().await, ["chat", "read"]);
 }
+
+#[tokio::test]
+async fn a_sign_in_comes_back_to_a_page_of_the_deployment_and_is_finished_by_who_has_begun_it() {
+    let deployment = Deployment::new().await;
+    let ada = deployment.sign_up("ada@example.com").await;
+    let server = json!({"name": "notes", "url": "https://10.0.0.1.example.invalid/mcp", "enabled": false});
+    send(&deployment, &ada, "POST", "/api/mcp-servers", Some(server)).await;
+    let path = "/api/mcp-servers/notes/authorize";
+    let begin = async |redirect_uri: &str| {
+        let body = json!({"redirect_uri": redirect_uri});
+        send(&deployment, &ada, "POST", path, Some(body)).await.json()
+    };
+    for foreign in [
+        "https://evil.example/",
+        "https://chat.example.com.evil.example/",
+        "http://chat.example.com/",
+        "javascript:alert(1)",
+        "",
+        "https://chat.example.com/#x",
+    ] {
+        let problem = begin(foreign).await;
+        assert_eq!(problem["errors"][0]["pointer"], "#/redirect_uri", "{foreign}: {problem}");
+    }
+    for own in ["https://chat.example.com/a?b=c", "http://127.0.0.1:4000/callback", "http://localhost/"] {
+        assert_eq!(begin(own).await["code"], "mcp_server_unreachable", "{own}");
+    }
+    let unknown = json!({"code": "c", "state": "s"});
+    let problem = send(&deployment, &ada, "PUT", path, Some(unknown)).await.json();
+    assert_eq!(problem["errors"][0]["pointer"], "#/state", "{problem}");
+}

@@ -64,6 +64,13 @@ async fn an_unknown_server_can_neither_be_inspected_nor_have_tools_accepted() {
 }
 
 #[tokio::test]
+async fn a_sign_in_to_an_unknown_server_is_neither_begun_nor_finished() {
+    let missing = answer("servers-authorize").await;
+    assert_eq!(answer("servers-authorize-finish").await, missing);
+    assert!(missing.contains("There is no MCP server with this name."), "{missing}");
+}
+
+#[tokio::test]
 async fn a_new_tenant_lets_its_agents_read_what_the_deployment_allows() {
     assert_snapshot!(answer("web-fetch-get").await, @r#"
     200 application/json

@@ -53,6 +53,15 @@ pub(super) fn mcp() -> Vec<Entry> {
             let accepted = json!({"accepted": {"note": "0f".repeat(32)}});
             vec![missing(format!("/api/mcp-servers/{}/tools", of.mcp_server)).body(accepted)]
         }),
+        entry("POST /api/mcp-servers/{name}/authorize", "name redirect_uri client_id client_secret", |of| {
+            let begin =
+                json!({"redirect_uri": "http://127.0.0.1:9/", "client_id": "c", "client_secret": "s"});
+            vec![missing(format!("/api/mcp-servers/{}/authorize", of.mcp_server)).body(begin)]
+        }),
+        entry("PUT /api/mcp-servers/{name}/authorize", "name code state iss", |of| {
+            let redirected = json!({"code": "c", "state": "s", "iss": "https://auth.example.com"});
+            vec![missing(format!("/api/mcp-servers/{}/authorize", of.mcp_server)).body(redirected)]
+        }),
         entry("GET /api/web-fetch", "", |_| vec![Call::to("/api/web-fetch")]),
         entry("PUT /api/web-fetch", "mode hosts", |_| {
             let setting = json!({"mode": "allowlist", "hosts": ["*.example.com"]});
