@@ -1,42 +1,33 @@
-//! The AI SDK's UI message stream, version 1: `POST /api/chat` and `GET /api/chat/{id}/stream`.
+//! `POST /api/chat`: sends a message of the AI SDK, and streams the answer.
 
-use http::{HeaderName, HeaderValue, StatusCode};
-use sequent_agent::OnCut;
+use sequent_agent::accept_client_tools;
 use sequent_conversation::{Continues, Destination, OnConflict, Projects, RunChoices, RunRequest, RunSetup};
-use sequent_core::{Code, Principal, ProjectId, RunId};
+use sequent_core::{Principal, ProjectId, RunId};
 use sequent_definitions::AgentReference;
-use sequent_event::{Event, Seq};
 use sequent_http::{
-    Caller, Path, Problem, Query, RequestContext, UnlabelledJson,
-    axum::{
-        extract::State,
-        response::{IntoResponse, Response},
-    },
+    Caller, Problem, Query, RequestContext, UnlabelledJson,
+    axum::{extract::State, response::Response},
     idempotency::IdempotencyKey,
     openapi::Problems,
 };
 use sequent_model::{ModelName, ModelParameters};
-use sequent_protocol::{
-    sse::Frame,
-    ui_message::{self, Projector, StartIndex},
-};
-use sequent_runlog::{LogKey, read_all};
-use sequent_tool::OutputSchema;
+use sequent_tool::{ClientToolDeclaration, ClientTools, OutputSchema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use crate::{
     App, Question, chats,
+    continuation::{AnsweredMessage, continue_run},
     frame_schema::UiMessageChunk,
-    stream::{Projection, Watched, stream_response},
-    tail::StoredTail,
+    stream::Watched,
     ui_content::UiMessage,
+    ui_stream::{StreamForm, UiMessages, stream},
 };
 
 /// The request of the SDK's transports. The history of the conversation is on the server: of `messages` only the last
 /// one is read, and the ids of the answers before it if it is an edited one. It must be the user's, unless the answer to it
-/// is to be replaced.
+/// is to be replaced, or it is an answer that waits, with the results or decisions that it waits for.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 pub(crate) struct ChatRequest {
     /// The chat: any text that the client chose, or a project id. `WorkflowChatTransport` sends none: the message then
@@ -69,6 +60,10 @@ pub(crate) struct ChatRequest {
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     output_schema: Option<OutputSchema>,
+    /// The tools that the client carries out, as in `POST /api/runs`.
+    #[serde(default, skip_serializing_if = "ClientTools::is_empty")]
+    #[schema(value_type = Vec<ClientToolDeclaration>, required = false, max_items = 32)]
+    client_tools: ClientTools,
     /// The parameters of the run's model calls.
     #[serde(default)]
     parameters: ModelParameters,
@@ -106,27 +101,41 @@ impl ChatRequest {
     }
 
     /// The choices of the request. They are taken out of it.
-    fn choices(&mut self) -> RunChoices {
-        RunChoices {
+    fn choices(&mut self, app: &App) -> Result<RunChoices, Problem> {
+        let client_tools = std::mem::take(&mut self.client_tools);
+        Ok(RunChoices {
+            client_tools: accept_client_tools(client_tools, Some(&app.engine.tools))?,
             agent: self.agent.take(),
             variables: std::mem::take(&mut self.variables),
             model: self.model.take(),
             output_schema: self.output_schema.take().map(Into::into),
             parameters: std::mem::take(&mut self.parameters),
             ..RunChoices::default()
-        }
+        })
     }
 
     async fn accept(&self, app: &App, caller: &Principal, setup: &RunSetup) -> Result<Question, Problem> {
         let question = self.question()?;
         let content = question.content()?;
-        let at = self.messages.iter().position(|message| std::ptr::eq(message, question));
-        let at = at.map_or("/message/parts".to_owned(), |at| format!("/messages/{at}/parts"));
+        let at = format!("{}/parts", self.place(question));
         app.accept(caller, content, setup.model.as_ref(), &at).await
     }
 
-    /// Returns the user's message that is to be answered. The SDK sends a history that ends with an answer when a tool of
-    /// the client has a result or a call was approved. Answering the message before it would repeat and bill the question.
+    /// Returns the answer at the end of the conversation, which the SDK sends when the calls in it have results or decisions.
+    fn answered(&self) -> Option<AnsweredMessage<'_>> {
+        let last = self.message.as_ref().or(self.messages.last())?;
+        let is_answer = last.role == "assistant" && self.trigger == Trigger::SubmitMessage;
+        is_answer.then(|| AnsweredMessage { message: last, at: self.place(last) })
+    }
+
+    /// Returns the JSON pointer of a message of the request.
+    fn place(&self, message: &UiMessage) -> String {
+        let at = self.messages.iter().position(|other| std::ptr::eq(message, other));
+        at.map_or("/message".to_owned(), |at| format!("/messages/{at}"))
+    }
+
+    /// Returns the user's message that is to be answered. Answering the message before an answer would repeat and bill the
+    /// question.
     fn question(&self) -> Result<&UiMessage, Problem> {
         let is_users = |message: &&UiMessage| message.role == "user";
         let last = match (&self.message, self.trigger) {
@@ -201,42 +210,11 @@ impl ChatRequest {
 }
 
 fn not_a_question(role: &str) -> Problem {
-    let detail = "The last message is not the user's, so there is nothing to answer. Send a user message at the end. To \
-                  answer a question or to approve a tool call, send POST /api/runs/{id}/resume. To replace the last \
-                  answer, send the trigger `regenerate-message`.";
+    let detail = "The last message is not the user's, and answers no question of its run, so there is nothing to answer. \
+                  Send a user message at the end. To answer a question or to approve a tool call, send POST \
+                  /api/runs/{id}/resume. To replace the last answer, send the trigger `regenerate-message`.";
     let rule = format!("must end with a message of the role `user`, not `{role}`");
     Problem::invalid(detail).at("/messages", rule)
-}
-
-/// The chunks of a run's answer, without those that the client has received.
-struct UiMessages {
-    projector: Projector,
-    skip: u64,
-    /// The client counts chunks and requests the rest of a stream that ends without `finish`.
-    counts: bool,
-    /// Chunks of events before the first one that the stream reads.
-    opening: Vec<ui_message::Chunk>,
-}
-
-impl Projection for UiMessages {
-    /// The SDK's default transport takes the end of a stream for the end of the answer.
-    const ON_CUT: OnCut = OnCut::GiveUp;
-
-    fn opening(&mut self) -> Vec<Frame> {
-        std::mem::take(&mut self.opening).iter().map(ui_message::Chunk::frame).collect()
-    }
-
-    fn event(&mut self, event: &Event) -> Vec<Frame> {
-        self.projector.push_after(self.skip, event).iter().map(ui_message::Chunk::frame).collect()
-    }
-
-    fn closed(&mut self) -> Vec<Frame> {
-        vec![ui_message::done()]
-    }
-
-    fn cut(&mut self) -> Vec<Frame> {
-        if self.counts { Vec::new() } else { vec![ui_message::cut()] }
-    }
 }
 
 /// Send a chat message.
@@ -244,13 +222,16 @@ impl Projection for UiMessages {
 /// Streams the answer in the AI SDK's UI message stream. `x-project-id` names the project and can be used as the chat id
 /// from then on; `x-workflow-run-id` names the run. The body may also be labelled `text/plain`, as transports do that set
 /// no content type.
+///
+/// If the last message is an answer that waits, with the results of calls or decisions about them, these are stored, and the
+/// stream is the rest of the answer. The first answer to a call counts: another one gets 409 with the first.
 #[utoipa::path(
     post,
     path = "/api/chat",
     operation_id = "send_chat_message",
     tag = "chat",
     request_body = ChatRequest,
-    params(IdempotencyKey),
+    params(IdempotencyKey, StreamForm),
     responses((status = 200, description = "UI message chunks.", body = UiMessageChunk, content_type = "text/event-stream"), Problems),
 )]
 pub(crate) async fn send(
@@ -258,11 +239,17 @@ pub(crate) async fn send(
     Caller(caller): Caller,
     context: RequestContext,
     key: Option<IdempotencyKey>,
+    Query(form): Query<StreamForm>,
     UnlabelledJson(mut body): UnlabelledJson<ChatRequest>,
 ) -> Result<Response, Problem> {
+    if let Some(answered) = body.answered() {
+        let role = answered.message.role.clone();
+        let continued = Box::pin(continue_run(&app, &caller, &context, answered, form)).await?;
+        return continued.ok_or_else(|| not_a_question(&role));
+    }
     let tenant = caller.tenant;
     let idempotency = IdempotencyKey::of_run(key, tenant, "chat", "/api/chat", &body)?;
-    let setup = app.starter.set_up(&caller, body.choices()).await?;
+    let setup = app.starter.set_up(&caller, body.choices(&app)?).await?;
     let Question { prompt, starter } = body.accept(&app, &caller, &setup).await?;
     let project = body.destination(&app, &caller).await?;
     let continues = body.continues(&app, &caller, &project).await?;
@@ -277,134 +264,6 @@ pub(crate) async fn send(
         idempotency,
     };
     let started = Box::pin(starter.start(&request)).await?;
-    let projection =
-        UiMessages { projector: Projector::new(started.run), skip: 0, counts: false, opening: Vec::new() };
-    stream(&app, &context, Watched::started(tenant, started), projection).await
-}
-
-/// The query of `GET /api/chat/{id}/stream`.
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct FollowQuery {
-    /// The chunks to skip from the start or, if negative, to keep from the end.
-    #[serde(default, rename = "startIndex")]
-    #[param(pattern = "^-?[0-9]+$")]
-    start_index: Option<String>,
-    /// The last message of the chat that the client has, if it is a person's. If no answer is being written, the stream is
-    /// the answer to this message, which may have ended since the client read the messages.
-    #[serde(default, rename = "answerTo")]
-    answer_to: Option<String>,
-}
-
-/// Follow a chat.
-///
-/// For a chat: the answer that is being written, from its first chunk, or 204 if there is none and `answerTo` names no
-/// message of the chat. For a run: its chunks from `startIndex` on, live or finished.
-#[utoipa::path(
-    get,
-    path = "/api/chat/{id}/stream",
-    operation_id = "follow_chat",
-    tag = "chat",
-    params(("id" = String, Path, description = "A chat id, a project id or a run id."), FollowQuery),
-    responses(
-        (status = 200, description = "UI message chunks.", body = UiMessageChunk, content_type = "text/event-stream"),
-        (status = 204, description = "No run is live in this chat, and none answers the message."),
-        Problems,
-    ),
-)]
-pub(crate) async fn follow(
-    State(app): State<App>,
-    Caller(caller): Caller,
-    context: RequestContext,
-    Path(id): Path<String>,
-    Query(query): Query<FollowQuery>,
-) -> Result<Response, Problem> {
-    follow_chat(&app, &caller, &context, &id, &query).await
-}
-
-/// Follows a chat whose id has slashes that the client, or a proxy in front of the function, has not encoded.
-pub(crate) async fn follow_with_slashes(
-    State(app): State<App>,
-    Caller(caller): Caller,
-    context: RequestContext,
-    Path((first, rest)): Path<(String, String)>,
-    Query(query): Query<FollowQuery>,
-) -> Result<Response, Problem> {
-    let not_found = || Problem::new(Code::RouteNotFound, "");
-    let rest = rest.strip_suffix("/stream").ok_or_else(not_found)?;
-    follow_chat(&app, &caller, &context, &format!("{first}/{rest}"), &query).await
-}
-
-async fn follow_chat(
-    app: &App,
-    caller: &Principal,
-    context: &RequestContext,
-    id: &str,
-    query: &FollowQuery,
-) -> Result<Response, Problem> {
-    let start = query.start_index.as_deref().map(str::parse::<StartIndex>).transpose().map_err(|error| {
-        Problem::new(Code::InvalidCursor, error.to_string())
-            .at_parameter("startIndex", "must be a whole number")
-    })?;
-    let run = match id.parse::<RunId>() {
-        Ok(run) => Some(run),
-        Err(_) => run_to_follow(app, caller, id, query.answer_to.as_deref()).await?,
-    };
-    let Some(run) = run else { return Ok(StatusCode::NO_CONTENT.into_response()) };
-    let row = app.runs_of(caller).get_for_caller(run).await?;
-    let key = LogKey { tenant: caller.tenant, run };
-    let counts = start.is_some();
-    match start.unwrap_or_default() {
-        StartIndex::Skip(skip) => {
-            let watched = Watched::elsewhere(key, row.project_id, Seq::START);
-            let projector = Projector::new(run);
-            stream(app, context, watched, UiMessages { projector, skip, counts, opening: Vec::new() }).await
-        }
-        last @ StartIndex::Last(_) => {
-            let segments = read_all(&app.engine.storage, key).await.map_err(Problem::unavailable)?;
-            let tail = StoredTail::of(run, segments, last);
-            let watched = Watched::elsewhere(key, row.project_id, tail.after);
-            let StoredTail { projector, skip, opening, stored, .. } = tail;
-            let projection = UiMessages { projector, skip, counts, opening };
-            let mut response = stream(app, context, watched, projection).await?;
-            let name = HeaderName::from_static("x-workflow-stream-tail-index");
-            let index = i64::try_from(stored).unwrap_or(i64::MAX) - 1;
-            response.headers_mut().insert(name, HeaderValue::from(index));
-            Ok(response)
-        }
-    }
-}
-
-/// Returns the live run of a chat or, if there is none, the run that answers the message. The SDK gives its own ids to
-/// messages that were not read from the history, so an unknown id is not an error.
-async fn run_to_follow(
-    app: &App,
-    caller: &Principal,
-    id: &str,
-    answer_to: Option<&str>,
-) -> Result<Option<RunId>, Problem> {
-    let Some(project) = chats::find(app, caller, id).await? else { return Ok(None) };
-    let projects = app.projects_of(caller);
-    let live = projects.get(project).await?.live_run_id;
-    match answer_to.and_then(|message| message.parse().ok()).filter(|_| live.is_none()) {
-        Some(message) => Ok(projects.run_of_message(project, message).await?),
-        None => Ok(live),
-    }
-}
-
-async fn stream(
-    app: &App,
-    context: &RequestContext,
-    watched: Watched,
-    projection: UiMessages,
-) -> Result<Response, Problem> {
-    let run = watched.key.run;
-    let mut response = stream_response(app, context, watched, projection).await?;
-    let headers = response.headers_mut();
-    for (name, value) in ui_message::HEADERS {
-        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
-    }
-    let id = HeaderValue::try_from(run.to_string()).expect("ids are ASCII");
-    headers.insert(HeaderName::from_static("x-workflow-run-id"), id);
-    Ok(response)
+    let messages = UiMessages::new(form.projector(started.run));
+    stream(&app, &context, Watched::started(tenant, started), messages).await
 }

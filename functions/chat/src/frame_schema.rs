@@ -53,6 +53,8 @@ enum ChunkType {
     ToolInputDelta,
     ToolInputAvailable,
     ToolInputError,
+    ToolApprovalRequest,
+    ToolOutputDenied,
     ToolOutputAvailable,
     ToolOutputError,
     SourceUrl,

@@ -5,14 +5,18 @@
 
 mod ai_sdk;
 mod chats;
+mod continuation;
 mod event_source;
 mod events;
+mod follow;
 mod frame_schema;
 mod resume;
 mod send;
 mod stream;
 mod tail;
+mod ui_answers;
 mod ui_content;
+mod ui_stream;
 
 use sequent_agent::Engine;
 use sequent_attachments::MessageContent;
@@ -124,8 +128,8 @@ fn routed() -> OpenApiRouter<App> {
         .route_layer(Extension(Class::Chat));
     OpenApiRouter::with_openapi(openapi::base())
         .routes(scoped(&[Scope::RunsRead], routes!(events::events)))
-        .routes(scoped(&[Scope::RunsRead], routes!(ai_sdk::follow)))
-        .route("/api/chat/{id}/{*rest}", guarded(&[Scope::RunsRead], get(ai_sdk::follow_with_slashes)))
+        .routes(scoped(&[Scope::RunsRead], routes!(follow::follow)))
+        .route("/api/chat/{id}/{*rest}", guarded(&[Scope::RunsRead], get(follow::follow_with_slashes)))
         .merge(starts)
         .merge(starts_by_get)
 }

@@ -29,8 +29,8 @@ use crate::{
 
 /// Answers of one request: as many as one response of a model may ask questions.
 const MAX_ANSWERS: usize = sequent_agent::MAX_QUESTIONS;
-/// Bytes of all answers of a request, which are one segment of the log.
-const MAX_BYTES: usize = 32 * 1024;
+/// Bytes of all answers of a request. The result of a tool has as many.
+pub(crate) const MAX_BYTES: usize = 64 * 1024;
 
 /// Answers to the questions of a run.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -77,7 +77,8 @@ pub(crate) enum QuestionAnswerStatus {
 
 /// Answer the questions of a run.
 ///
-/// The first answer to a question is the one that counts; another one gets 409 with the first. When no question is left,
+/// The first answer to a question is the one that counts; another one gets 409 with the first. The answer to a call of the
+/// client (the reason `client_tool`) is its result; with the status `cancelled`, a text is the error that the model gets. When no question is left,
 /// the run continues: as a stream of its events from the answers on or, with `Accept: application/json`, in the
 /// background. Deciding a tool call (the reasons `approval` and `unknown_outcome`) is for people: an API key can do so
 /// only if it has the scope `approvals`.
@@ -241,7 +242,11 @@ fn check_one(
     Ok(AnswerToQuestion { interrupt: interrupt_id, status, payload })
 }
 
-fn check_payload(question: &RunQuestion, payload: Option<&Value>, at: &str) -> Result<(), Problem> {
+pub(crate) fn check_payload(
+    question: &RunQuestion,
+    payload: Option<&Value>,
+    at: &str,
+) -> Result<(), Problem> {
     let invalid = |why: String| {
         Problem::invalid("The answer does not have the form that the question requires.").at(at, why)
     };

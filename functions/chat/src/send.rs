@@ -1,5 +1,6 @@
 //! `POST /api/chat/send`: sends a message and streams the log of the run that answers it.
 
+use sequent_agent::accept_client_tools;
 use sequent_attachments::MessageContent;
 use sequent_conversation::{Destination, OnConflict, RunChoices, RunRequest, TurnReference};
 use sequent_core::{Principal, ProjectId};
@@ -11,7 +12,7 @@ use sequent_http::{
     openapi::Problems,
 };
 use sequent_model::{ModelName, ModelParameters};
-use sequent_tool::OutputSchema;
+use sequent_tool::{ClientToolDeclaration, ClientTools, OutputSchema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -44,6 +45,10 @@ pub(crate) struct SendMessage {
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     output_schema: Option<OutputSchema>,
+    /// The tools that the client carries out, as in `POST /api/runs`.
+    #[serde(default, skip_serializing_if = "ClientTools::is_empty")]
+    #[schema(value_type = Vec<ClientToolDeclaration>, required = false, max_items = 32)]
+    client_tools: ClientTools,
     /// The parameters of the run's model calls.
     #[serde(default)]
     parameters: ModelParameters,
@@ -113,6 +118,10 @@ pub(crate) struct SendToThread {
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     output_schema: Option<OutputSchema>,
+    /// The tools that the client carries out, as in `POST /api/runs`.
+    #[serde(default, skip_serializing_if = "ClientTools::is_empty")]
+    #[schema(value_type = Vec<ClientToolDeclaration>, required = false, max_items = 32)]
+    client_tools: ClientTools,
     /// The parameters of the run's model calls.
     #[serde(default)]
     parameters: ModelParameters,
@@ -152,6 +161,7 @@ pub(crate) async fn send_to_thread(
         variables,
         model,
         output_schema,
+        client_tools,
         parameters,
         on_conflict,
         after,
@@ -164,6 +174,7 @@ pub(crate) async fn send_to_thread(
         variables,
         model,
         output_schema,
+        client_tools,
         parameters,
         on_conflict,
         after,
@@ -194,6 +205,7 @@ async fn start(
         variables: body.variables,
         model: body.model,
         output_schema: body.output_schema.map(Into::into),
+        client_tools: accept_client_tools(body.client_tools, Some(&app.engine.tools))?,
         parameters: body.parameters,
         ..RunChoices::default()
     };

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 
-use sequent_core::RunId;
 use sequent_event::{Event, Seq};
 use sequent_protocol::ui_message::{Chunk, Projector, StartIndex};
 use sequent_runlog::Segment;
@@ -22,11 +21,10 @@ pub(crate) struct StoredTail {
 }
 
 impl StoredTail {
-    /// Projects a log. `start` counts the chunks from its end.
-    pub(crate) fn of(run: RunId, segments: Vec<Segment>, start: StartIndex) -> Self {
+    /// Projects a log, from its beginning. `start` counts the chunks from its end.
+    pub(crate) fn of(mut projector: Projector, segments: Vec<Segment>, start: StartIndex) -> Self {
         let mut events: VecDeque<Event> = segments.iter().flat_map(Segment::events).collect();
         let last = events.pop_back();
-        let mut projector = Projector::new(run);
         let chunks: Vec<Chunk> = events.iter().flat_map(|event| projector.push(event)).collect();
         let mut complete = projector.clone();
         let of_last = last.iter().flat_map(|last| complete.push(last)).count();

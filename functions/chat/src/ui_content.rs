@@ -17,9 +17,10 @@ pub(crate) struct UiMessage {
     /// `user`, `assistant` or `system`.
     pub(crate) role: String,
     /// The parts of the message: `text`, `file`, and `data-*` for structured data of the product. Others are ignored. The
-    /// `url` of a file is `/api/artifacts/{id}/content`, or a `data:` URL in Base64; such files have 4 MB together.
+    /// `url` of a file is `/api/artifacts/{id}/content`, or a `data:` URL in Base64; such files have 4 MB together. Of an answer
+    /// that waits, the calls of its last step are read: `output-available`, `output-error` and `approval-responded`.
     #[serde(default)]
-    parts: Vec<UiPart>,
+    pub(crate) parts: Vec<UiPart>,
     /// The text, in the format of older versions.
     #[serde(default)]
     content: Option<String>,
@@ -36,15 +37,15 @@ const fn is_never_sent(_: &Option<Value>) -> bool {
 
 /// A part of a message.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
-struct UiPart {
+pub(crate) struct UiPart {
     #[serde(rename = "type")]
-    kind: String,
+    pub(crate) kind: String,
     /// The text of a `text` part.
     #[serde(default)]
     text: Option<String>,
     #[serde(flatten)]
     #[schema(value_type = Object)]
-    other: serde_json::Map<String, Value>,
+    pub(crate) other: serde_json::Map<String, Value>,
 }
 
 impl UiMessage {

@@ -82,7 +82,8 @@ impl ToSchema for MessagePage {
 /// order in which they were written: text, reasoning, calls of tools with input and output,
 /// sources and artifacts. The answer of a run is added when the run has ended. Follow the run to receive it while it is
 /// written. With `format=ui` the messages are those that the AI SDK's `useChat` has built from the streams: one run is one
-/// answer, and a page ends with a whole answer, so it may have one message more than `limit`.
+/// answer, and a page ends with a whole answer, so it may have one message more than `limit`. The answer of a run that waits is
+/// there, with the calls that wait for the client or for a person.
 #[utoipa::path(
     get,
     path = "/api/projects/{id}/messages",

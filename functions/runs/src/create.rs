@@ -5,6 +5,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderValue, StatusCode, header};
+use sequent_agent::accept_client_tools;
 use sequent_attachments::MessageContent;
 use sequent_conversation::{
     Destination, OnConflict, Projects, Run, RunChoices, RunLimits, RunRequest, TurnReference,
@@ -19,7 +20,7 @@ use sequent_http::{
     openapi::Problems,
 };
 use sequent_model::{ModelName, ModelParameters};
-use sequent_tool::OutputSchema;
+use sequent_tool::{ClientToolDeclaration, ClientTools, OutputSchema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -81,6 +82,11 @@ pub(crate) struct CreateRun {
     #[serde(default)]
     #[schema(max_items = 64)]
     tools: Option<Vec<ToolName>>,
+    /// The tools that the client carries out: at most 40,000 bytes. A call of one ends the execution with a question of the
+    /// reason `client_tool`. The answer to it is the result of the call.
+    #[serde(default, skip_serializing_if = "ClientTools::is_empty")]
+    #[schema(value_type = Vec<ClientToolDeclaration>, required = false, max_items = 32)]
+    client_tools: ClientTools,
     /// The JSON Schema of the answer, of at most 16,000 bytes, without references to other documents. The answer is then one
     /// JSON document that matches it; a run whose model does not keep to it ends with the error `output_invalid`. Not
     /// together with `deliverable_type`.
@@ -133,6 +139,7 @@ pub(crate) async fn create(
         orchestration: body.orchestration,
         deliverable_type: body.deliverable_type.map(|kind| kind.to_string()),
         tools: body.tools.map(|tools| tools.into_iter().map(String::from).collect()),
+        client_tools: accept_client_tools(body.client_tools, None)?,
         output_schema: body.output_schema.map(Into::into),
         parameters: body.parameters,
         budget: body.budget,

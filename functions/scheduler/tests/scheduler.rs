@@ -78,6 +78,7 @@ impl Bench {
             reason: Reason::Question,
             message: "Which harbour?".to_owned(),
             tool_call_id: None,
+            call: None,
             response_schema: None,
             expires_at: Some(Timestamp::now() + Duration::from_secs(3600)),
         };

@@ -99,6 +99,7 @@ fn child_run(execution: &Execution<'_>, run: RunId, step: &Step, shares: usize) 
         deliverable_type: None,
         hold: None,
         tools: state.configuration.tools.clone(),
+        client_tools: Vec::new(),
         output_schema: None,
         parameters: state.configuration.parameters.clone(),
         budget: execution.engine.bounds.share(state, shares, Timestamp::now()),

@@ -8,10 +8,12 @@ use std::{sync::Arc, time::Duration};
 use sequent_attachments::Files;
 use sequent_conversation::{Error, Run, closing_bodies};
 use sequent_core::{Timestamp, pace::scaled};
-use sequent_event::{Body, CancelReason, Entry, RunOutcome, State, StepStatus, size::encoded_prefix};
+use sequent_event::{
+    Body, CancelReason, ClientTool, Configuration, Entry, RunOutcome, State, StepStatus, size::encoded_prefix,
+};
 use sequent_model::ModelName;
 use sequent_runlog::{DynamoStorage, LogKey, Signals, Stopped, Writer};
-use sequent_tool::Registry;
+use sequent_tool::{Registry, client_tool};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::{
@@ -102,12 +104,13 @@ impl<'a> Execution<'a> {
         }
     }
 
-    /// Adds the tools of the tenant's MCP servers. Only a step that needs them waits for the servers.
+    /// Adds the tools of the client, and those of the tenant's MCP servers. Only a step that needs them waits for the servers.
     pub(crate) async fn load_tools(&mut self) {
         if !self.has_all_tools {
-            let allowed = self.state.configuration.tools.as_deref();
-            let tools = self.engine.tools_of(self.key.tenant, allowed).await;
-            self.tools = self.role.as_ref().map_or_else(|| Arc::clone(&tools), |role| role.tools(&tools));
+            let Configuration { tools: allowed, client_tools, .. } = &self.state.configuration;
+            let tools = self.engine.tools_of(self.key.tenant, allowed.as_deref()).await;
+            let tools = self.role.as_ref().map_or_else(|| Arc::clone(&tools), |role| role.tools(&tools));
+            self.tools = with_client_tools(tools, client_tools);
             self.has_all_tools = true;
         }
     }
@@ -226,6 +229,16 @@ impl<'a> Execution<'a> {
 fn files(engine: &Engine, key: LogKey) -> Option<Files> {
     let artifacts = engine.artifacts.clone()?;
     Some(Files::new(artifacts, key.tenant, engine.extractor.clone()))
+}
+
+/// Adds the tools of the client. Their names were those of no other tool when the run was started.
+fn with_client_tools(mut tools: Arc<Registry>, declared: &[ClientTool]) -> Arc<Registry> {
+    for declared in declared {
+        if let Err(error) = Arc::make_mut(&mut tools).replace(client_tool::tool(declared)) {
+            tracing::warn!(%error, "could not use a tool of the client; the run goes on without it");
+        }
+    }
+    tools
 }
 
 /// The event that ends a run with an error. A long message is cut: the event must always fit.

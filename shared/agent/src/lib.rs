@@ -39,6 +39,7 @@ mod role;
 mod room;
 mod sent;
 mod summary;
+mod tool_names;
 mod tools;
 mod transcript;
 mod verdict;
@@ -55,6 +56,7 @@ pub use questions::MAX_QUESTIONS;
 pub use reader::{OnCut, StreamItem};
 pub use replay::kept_events;
 pub use sent::{SentContext, SentRequest, sent_context};
+pub use tool_names::{ToolNameTaken, accept_client_tools};
 pub use window::Window;
 
 use sequent_artifacts::Artifacts;

@@ -2,8 +2,9 @@
 
 use sequent_deliverables::{tool_name, wanted};
 use sequent_documents::DocumentKind;
-use sequent_event::Orchestration;
+use sequent_event::{Orchestration, State};
 use sequent_model::ToolSpec;
+use sequent_tool::{Tool, client_tool};
 
 use crate::{execution::Execution, next::Purpose, planning};
 
@@ -18,9 +19,19 @@ pub(crate) fn tools(execution: &Execution<'_>, purpose: Purpose) -> Vec<ToolSpec
     }
 }
 
+/// The tools of the client that a request for this purpose offers. A child run has none.
+pub(crate) fn client_tools(state: &State, purpose: Purpose) -> Vec<ToolSpec> {
+    let declared = match purpose {
+        Purpose::Answer | Purpose::Step => state.configuration.client_tools.as_slice(),
+        Purpose::Plan | Purpose::Conclude | Purpose::Deliver(_) => &[],
+    };
+    declared.iter().map(|tool| client_tool::tool(tool).spec).collect()
+}
+
 /// The names of the tools that the run may call.
 pub(crate) fn allowed(execution: &Execution<'_>) -> Vec<String> {
     let mut names: Vec<String> = answering_tools(execution).into_iter().map(|spec| spec.name).collect();
+    names.extend(execution.state.configuration.client_tools.iter().map(|tool| tool.name.clone()));
     if execution.state.configuration.orchestration == Orchestration::Plan {
         names.push(planning::NAME.to_owned());
     }
@@ -31,8 +42,8 @@ fn answering_tools(execution: &Execution<'_>) -> Vec<ToolSpec> {
     research_tools(execution).into_iter().chain(deliverable_tool(execution)).collect()
 }
 
-/// The tools that the deployment, the run's request and its scopes allow, without those that deliver a
-/// document. A child run cannot ask people, so it gets no tool that does.
+/// The tools that the deployment, the run's request and its scopes allow, without those of the client and those that deliver
+/// a document. A child run cannot ask people, so it gets no tool that does.
 fn research_tools(execution: &Execution<'_>) -> Vec<ToolSpec> {
     let configuration = &execution.state.configuration;
     let is_child = execution.state.parent.is_some();
@@ -41,11 +52,15 @@ fn research_tools(execution: &Execution<'_>) -> Vec<ToolSpec> {
         let delivers = DocumentKind::ALL.into_iter().any(|kind| tool_name(kind) == spec.name);
         execution.tools.get(&spec.name).is_some_and(|tool| {
             let has_scope = tool.scope.is_none_or(|scope| configuration.has_scope(scope));
-            let asks_people = tool.asks() || tool.needs_approval;
-            !delivers && has_scope && !(is_child && asks_people)
+            let is_for_others = delivers || tool.is_of_client() || (is_child && asks_people(tool));
+            has_scope && !is_for_others
         })
     });
     specs
+}
+
+fn asks_people(tool: &Tool) -> bool {
+    tool.asks() || tool.needs_approval
 }
 
 /// The tool that writes the document which the run has to deliver.

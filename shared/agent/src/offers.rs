@@ -2,8 +2,8 @@
 //!
 //! A log says what was said and done, but the instructions belong to a build, and the tools to a deployment and to the MCP
 //! servers of a tenant. Both change. So each distinct pair is a row of the tenant, and the record of each request names it.
-//! It is not an event: clients that follow logs have no use for it. The schema that a caller chose is no part of it: the log of
-//! the run has it, and is deleted with the conversation.
+//! It is not an event: clients that follow logs have no use for it. The schema and the tools of the caller's client are no part of
+//! it: the log of the run has them, and is deleted with the conversation.
 
 use std::{
     collections::BTreeSet,
@@ -28,11 +28,19 @@ const MAX_KNOWN: usize = 10_000;
 pub(crate) struct RequestOffer {
     pub(crate) system: String,
     pub(crate) tools: Vec<ToolSpec>,
+    /// The request also offered the tools of the client.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) with_client_tools: bool,
 }
 
 impl RequestOffer {
     pub(crate) fn digest(&self) -> String {
         digest(self)
+    }
+
+    /// Returns `true` if the request offers any tool.
+    pub(crate) fn has_tools(&self) -> bool {
+        self.with_client_tools || !self.tools.is_empty()
     }
 }
 

@@ -69,10 +69,11 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
-    /// Adds the `offer` to the request.
+    /// Adds the `offer` to the request, which has the tools of the client.
     pub(crate) fn new(request: Request, offer: RequestOffer, purpose: &str) -> Self {
         let system = with_schema(&offer.system, request.output_schema.as_ref());
-        let request = Request { system: Some(system), tools: offer.tools.clone(), ..request };
+        let tools = offer.tools.iter().cloned().chain(request.tools).collect();
+        let request = Request { system: Some(system), tools, ..request };
         let record = RequestRecord {
             purpose: purpose.to_owned(),
             offer: offer.digest(),
@@ -94,13 +95,16 @@ pub(crate) fn prepare(
     let output_schema = output::schema(&execution.state, purpose);
     let calls_tools = execution.engine.models.abilities().known().calls_tools(model);
     let role = execution.role.as_ref().map(|role| role.instructions.as_str());
+    let client_tools = if calls_tools { offer::client_tools(&execution.state, purpose) } else { Vec::new() };
     let offer = RequestOffer {
         system: system(purpose, wanted(&execution.state), role),
         tools: if calls_tools { offer::tools(execution, purpose) } else { Vec::new() },
+        with_client_tools: !client_tools.is_empty(),
     };
-    let messages = messages(conversation, purpose, !offer.tools.is_empty());
+    let messages = messages(conversation, purpose, offer.has_tools());
     let request = Request {
         must_call: purpose.must_call(),
+        tools: client_tools,
         parameters: parameters(&execution.state),
         output_schema: output_schema.cloned(),
         ..Request::new(model.clone(), messages)

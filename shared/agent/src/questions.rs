@@ -54,6 +54,7 @@ mod tests {
             reason: Reason::Approval,
             message: format!("Do you approve a call of the tool `wire`? {}", quote(&call, sizes.len())),
             tool_call_id: Some(call.id),
+            call: None,
             response_schema: Some(
                 serde_json::json!({"type": "object", "properties": {"approved": {"type": "boolean"}}}),
             ),

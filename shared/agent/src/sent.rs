@@ -13,6 +13,7 @@ use crate::{
     conversation::Conversation,
     earlier::Earlier,
     next::Purpose,
+    offer::client_tools,
     offers::{Offers, digest_of},
     output, prompt, summary,
 };
@@ -106,7 +107,7 @@ async fn request(
     let conversation = conversation(storage, key, project, state).await?;
     let purpose = Purpose::of_record(&record.purpose);
     let messages = match (purpose, body) {
-        (Some(purpose), _) => prompt::messages(&conversation, purpose, !offer.tools.is_empty()),
+        (Some(purpose), _) => prompt::messages(&conversation, purpose, offer.has_tools()),
         (None, Body::ContextCompacted(made)) => {
             let Some(covers) = made.covers else { return Ok(SentRequest::NotRecorded) };
             summary::messages(&conversation, covers, made.room)
@@ -118,9 +119,10 @@ async fn request(
         return Ok(SentRequest::Changed);
     }
     let output_schema = purpose.and_then(|purpose| output::schema(state, purpose));
+    let of_client = purpose.filter(|_| offer.with_client_tools).map(|purpose| client_tools(state, purpose));
     Ok(SentRequest::Exact {
         system: prompt::with_schema(&offer.system, output_schema),
-        tools: offer.tools,
+        tools: offer.tools.into_iter().chain(of_client.unwrap_or_default()).collect(),
         must_call: purpose.is_some_and(Purpose::must_call),
         parameters: Box::new(purpose.map(|_| prompt::parameters(state)).unwrap_or_default()),
         output_schema: output_schema.cloned(),

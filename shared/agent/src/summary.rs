@@ -88,7 +88,7 @@ pub(crate) async fn write(
     wanted: WantedSummary<'_>,
 ) -> Result<Written, Error> {
     let WantedSummary { model, conversation, covers, room, .. } = wanted;
-    let offer = RequestOffer { system: SYSTEM.to_owned(), tools: Vec::new() };
+    let offer = RequestOffer { system: SYSTEM.to_owned(), tools: Vec::new(), with_client_tools: false };
     let request = Request::new(model.clone(), messages(conversation, covers, room));
     let prepared = Prepared::new(request, offer, PURPOSE);
     let requests = Requests::without_files(prepared.request);

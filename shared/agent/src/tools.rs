@@ -5,8 +5,8 @@ use std::time::Duration;
 use backon::{ExponentialBuilder, Retryable};
 use futures::{StreamExt, stream};
 use sequent_conversation::{Error, closing_bodies};
-use sequent_core::{MessageId, Timestamp};
-use sequent_event::{Artifact, Body, Citation, Question, RunOutcome, ToolCall, size::MAX_TEXT_BYTES};
+use sequent_core::{MessageId, Timestamp, pace::scaled};
+use sequent_event::{Artifact, Body, Citation, Question, Reason, RunOutcome, ToolCall, size::MAX_TEXT_BYTES};
 use sequent_runlog::{DynamoStorage, LogKey, Writer};
 use sequent_tool::{Effect, Output, Tool, cut};
 use serde_json::Value;
@@ -120,8 +120,10 @@ async fn run_all(execution: &mut Execution<'_>, ready: Vec<ReadyCall>) -> Result
 
 /// Ends the execution with questions to people: those that were asked already, and as many new ones as fit.
 fn ask(execution: &Execution<'_>, questions: Vec<Question>) -> Flow {
-    let expires_at = Some(Timestamp::now() + execution.engine.bounds.question);
-    let questions = questions.into_iter().map(|question| Question { expires_at, ..question });
+    let now = Timestamp::now();
+    let questions = questions
+        .into_iter()
+        .map(|question| Question { expires_at: Some(now + lifetime(execution, &question)), ..question });
     let asked = questions::take(questions.collect());
     let mut bodies = closing_bodies(&execution.state);
     bodies.extend(asked.iter().map(|interrupt| Body::ClarificationNeeded {
@@ -131,6 +133,16 @@ fn ask(execution: &Execution<'_>, questions: Vec<Question>) -> Flow {
     let interrupts = execution.state.open_interrupts().cloned().chain(asked).collect();
     bodies.push(execution.run_finished(RunOutcome::Interrupt { interrupts }));
     Flow::End(bodies)
+}
+
+/// Returns the time after which the run continues without an answer to the question.
+fn lifetime(execution: &Execution<'_>, question: &Question) -> Duration {
+    let longest = execution.engine.bounds.question;
+    let is_for_client = question.reason == Reason::ClientTool;
+    let call = question.call.as_ref().filter(|_| is_for_client);
+    let tool = call.and_then(|call| execution.state.configuration.client_tool(&call.tool_name));
+    let own = tool.and_then(|tool| tool.expires_in_seconds);
+    own.map_or(longest, |seconds| scaled(Duration::from_secs(seconds.into())).min(longest))
 }
 
 /// The outcome of a call.

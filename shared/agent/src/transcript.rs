@@ -17,7 +17,7 @@ use crate::output;
 
 /// The name of the call with which a request reports a step that a child run carried out. The model has not made the call
 /// itself: its plan did.
-const DELEGATION: &str = "delegate_step";
+pub(crate) const DELEGATION: &str = "delegate_step";
 
 /// The result of a call whose run ended before the tool had answered.
 const NO_RESULT: &str = "The run ended before there was a result.";

@@ -1,7 +1,7 @@
 //! Decides from the log how to handle a tool call. Pure, like [`next`](crate::next).
 
 use sequent_event::{
-    AnswerStatus, AskedInterrupt, JobStatus, Plan, Question, Reason, RunJob, State, ToolCall,
+    AnswerStatus, AskedInterrupt, JobStatus, Plan, Question, QuestionedCall, Reason, RunJob, State, ToolCall,
 };
 use sequent_tool::{Registry, Tool, ToolKind, ask_user, web_fetch};
 use serde_json::{Value, json};
@@ -89,6 +89,9 @@ pub(crate) fn verdict(
     if answer.is_some() {
         return start(arguments);
     }
+    if tool.is_of_client() {
+        return Verdict::Ask(client_call(state, call, arguments, quote));
+    }
     if tool.asks() {
         return match question(call, arguments) {
             Ok(question) => Verdict::Ask(question),
@@ -131,10 +134,17 @@ fn result_of_answer(
 ) -> Option<String> {
     let payload = answer.payload.as_ref().unwrap_or(&Value::Null);
     Some(match (reason, answer.status) {
-        (Reason::Question, AnswerStatus::Resolved) => match payload {
+        (Reason::Question | Reason::ClientTool, AnswerStatus::Resolved) => match payload {
             Value::String(text) => text.clone(),
             other => other.to_string(),
         },
+        (Reason::ClientTool, AnswerStatus::Cancelled) => match payload.as_str() {
+            Some(why) => format!("`{}` failed: {why}", call.name),
+            None => format!("`{}` was not carried out.", call.name),
+        },
+        (Reason::ClientTool, AnswerStatus::Expired) => {
+            format!("There was no result of `{}` in time. Continue without it.", call.name)
+        }
         (Reason::Question, AnswerStatus::Cancelled) => "The person declined to answer.".to_owned(),
         (Reason::Question, AnswerStatus::Expired) => {
             "There was no answer in time. Continue without it.".to_owned()
@@ -143,7 +153,13 @@ fn result_of_answer(
         (Reason::Approval, AnswerStatus::Expired) => {
             format!("`{}` was not approved in time, so it did not run.", call.name)
         }
-        (Reason::Approval, _) => format!("The person did not approve `{}`, so it did not run.", call.name),
+        (Reason::Approval, _) => {
+            let refusal = format!("The person did not approve `{}`, so it did not run.", call.name);
+            match payload["reason"].as_str().filter(|why| !why.trim().is_empty()) {
+                Some(why) => format!("{refusal} The reason: {why}"),
+                None => refusal,
+            }
+        }
         (Reason::UnknownOutcome, AnswerStatus::Resolved) if payload["action"] == json!("retry") => {
             return None;
         }
@@ -164,8 +180,29 @@ fn question(call: &ToolCall, arguments: Value) -> Result<Question, String> {
         response_schema: asked.answer_schema(),
         message: asked.question,
         tool_call_id: Some(call.id.clone()),
+        call: None,
         expires_at: None,
     })
+}
+
+/// A call for the client. The arguments are whole, or the beginning of their text if a question cannot contain them.
+fn client_call(state: &State, call: &ToolCall, arguments: Value, quote: String) -> Question {
+    let is_whole = quote == call.arguments;
+    let arguments = if is_whole { arguments } else { Value::String(quote) };
+    let declared = state.configuration.client_tool(&call.name);
+    Question {
+        reason: Reason::ClientTool,
+        message: format!("The client has to carry out a call of its tool `{}`.", call.name),
+        tool_call_id: Some(call.id.clone()),
+        call: Some(Box::new(QuestionedCall { tool_name: call.name.clone(), arguments: Some(arguments) })),
+        response_schema: declared.and_then(|tool| tool.output_schema.clone()),
+        expires_at: None,
+    }
+}
+
+/// The name of the tool that a question is about.
+fn named(call: &ToolCall) -> Option<Box<QuestionedCall>> {
+    Some(Box::new(QuestionedCall { tool_name: call.name.clone(), arguments: None }))
 }
 
 fn approval(call: &ToolCall, quote: &str) -> Question {
@@ -173,9 +210,13 @@ fn approval(call: &ToolCall, quote: &str) -> Question {
         reason: Reason::Approval,
         message: format!("Do you approve a call of the tool `{}` with these arguments? {quote}", call.name),
         tool_call_id: Some(call.id.clone()),
+        call: named(call),
         response_schema: Some(json!({
             "type": "object",
-            "properties": {"approved": {"type": "boolean"}},
+            "properties": {
+                "approved": {"type": "boolean"},
+                "reason": {"type": "string", "description": "For the model, if the call is not approved."}
+            },
             "required": ["approved"]
         })),
         expires_at: None,
@@ -191,6 +232,7 @@ fn unknown_outcome(call: &ToolCall, quote: &str) -> Question {
             call.name
         ),
         tool_call_id: Some(call.id.clone()),
+        call: named(call),
         response_schema: Some(json!({
             "type": "object",
             "properties": {

@@ -139,7 +139,7 @@ fn answered(
 const fn decides_a_call(reason: Reason) -> bool {
     match reason {
         Reason::Approval | Reason::UnknownOutcome => true,
-        Reason::Question => false,
+        Reason::Question | Reason::ClientTool => false,
     }
 }
 

@@ -70,8 +70,8 @@ impl<'a> History<'a> {
     }
 
     /// Reads a page of a project's messages in the form of the AI SDK, oldest first. One run is one answer, with the messages
-    /// that steered it among its parts. The answer of a live run is not there: its stream has all of it. A page ends with a
-    /// whole answer, so it may have one message more than `limit`.
+    /// that steered it among its parts. The answer of a live run is not there: its stream has all of it. That of a run that waits for
+    /// answers is, with the calls that wait. A page ends with a whole answer, so it may have one message more than `limit`.
     ///
     /// # Errors
     /// As [`page`](Self::page).

@@ -1,7 +1,9 @@
 //! The way in which a run works, as requests and rows contain it.
 
 use sequent_core::Scopes;
-use sequent_event::{Budget, ChosenParameters, Configuration, Lineage, Orchestration, RunAgent, ScopeNames};
+use sequent_event::{
+    Budget, ChosenParameters, ClientTool, Configuration, Lineage, Orchestration, RunAgent, ScopeNames,
+};
 use sequent_model::{ModelParameters, ReasoningEffort};
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
@@ -19,6 +21,9 @@ pub struct RunOptions {
     pub deliverable_type: Option<String>,
     /// The tools that the model may call. All tools of the deployment if null.
     pub tools: Option<Vec<String>>,
+    /// The tools that the client carries out. The row of a run does not repeat them: the log has them, and they are long.
+    #[serde(skip)]
+    pub client_tools: Vec<ClientTool>,
     /// The JSON Schema of the answer, if it has to be JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]
@@ -83,6 +88,7 @@ impl From<RunOptions> for Configuration {
             orchestration: options.orchestration,
             deliverable_type: options.deliverable_type,
             tools: options.tools,
+            client_tools: options.client_tools,
             output_schema: options.output_schema.map(Box::new),
             parameters: chosen(options.parameters),
             budget: Budget { max_steps, max_tokens, max_cost_micro_usd, max_seconds },
@@ -102,6 +108,7 @@ impl From<&Configuration> for RunOptions {
             orchestration: configuration.orchestration,
             deliverable_type: configuration.deliverable_type.clone(),
             tools: configuration.tools.clone(),
+            client_tools: configuration.client_tools.clone(),
             output_schema: configuration.output_schema.as_deref().cloned(),
             parameters: configuration.parameters.as_deref().map(parameters).unwrap_or_default(),
             budget: configuration.budget.into(),

@@ -98,6 +98,7 @@ impl Bench {
             reason: Reason::Question,
             message: "Which harbour?".to_owned(),
             tool_call_id: None,
+            call: None,
             response_schema: None,
             expires_at: Some(Timestamp::now() + std::time::Duration::from_secs(7 * 24 * 3600)),
         };

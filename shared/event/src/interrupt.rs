@@ -24,12 +24,27 @@ pub struct Question {
     /// The tool call that waits for the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool_call_id: Option<String>,
+    /// The tool that is called, if a tool call waits for the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<Box<QuestionedCall>>,
     /// The JSON Schema of the answer's payload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_schema: Option<Value>,
     /// The time at which the run continues without an answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
+}
+
+/// The tool call that a question is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct QuestionedCall {
+    /// The name of the tool.
+    pub tool_name: String,
+    /// The arguments of a call that the client carries out. They are a text, which ends with a note, if they are too long for
+    /// a question: the log has all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arguments: Option<Value>,
 }
 
 /// The reason of a question.
@@ -42,6 +57,8 @@ pub enum Reason {
     Approval,
     /// The process died while a tool ran that must not run twice.
     UnknownOutcome,
+    /// The client carries out the call. The answer is its result.
+    ClientTool,
 }
 
 /// The answer to an interrupt.

@@ -9,6 +9,7 @@
 mod agent;
 mod answer;
 mod body;
+mod client_tool;
 mod content;
 mod context;
 mod entry;
@@ -26,6 +27,7 @@ mod work;
 pub use agent::{PromptVersion, RunAgent};
 pub use answer::{AnswerChange, AnswerText};
 pub use body::Body;
+pub use client_tool::ClientTool;
 pub use content::{Attachment, DataPart, UserContent, UserPart};
 pub use context::{Compaction, CompactionReason, Coverage, Excerpts, RequestRecord, TurnPosition};
 pub use entry::{Entry, Event, Malformed, Payload};
@@ -34,7 +36,7 @@ pub use fold::{
     AskedInterrupt, Child, ChildEnd, Draft, InvalidEvent, MeasuredRequest, OpenMessage, Phase,
     ReasoningBlock, ResponseOrigin, RunJob, SentMessage, State, TextMessage, ToolCall, TranscriptEntry,
 };
-pub use interrupt::{AnswerStatus, Interrupt, InterruptAnswer, Question, Reason};
+pub use interrupt::{AnswerStatus, Interrupt, InterruptAnswer, Question, QuestionedCall, Reason};
 pub use lineage::Lineage;
 pub use product::{Artifact, Entity, Job, JobEnd, JobStatus, RunStage};
 pub use replay::{Replay, copies};

@@ -4,7 +4,7 @@ use sequent_core::{MicroCredits, Scope, Scopes};
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
-use crate::{Lineage, Replay, RunAgent};
+use crate::{ClientTool, Lineage, Replay, RunAgent};
 
 /// The configuration of a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +19,9 @@ pub struct Configuration {
     /// caller's scopes allow.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tools: Option<Vec<String>>,
+    /// The tools that the client carries out. They are offered beside the others, and not to child runs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub client_tools: Vec<ClientTool>,
     /// The JSON Schema of the answer, if it has to be JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_schema: Option<Box<Value>>,
@@ -106,6 +109,12 @@ impl Configuration {
             self.budget.max_cost_micro_usd = requested.max_cost_micro_usd;
         }
         self
+    }
+
+    /// Returns the tool of the client with this name.
+    #[must_use]
+    pub fn client_tool(&self, name: &str) -> Option<&ClientTool> {
+        self.client_tools.iter().find(|tool| tool.name == name)
     }
 
     /// Returns `true` if the caller of the run has the scope.

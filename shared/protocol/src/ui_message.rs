@@ -23,7 +23,13 @@
 //! therefore starts before the run does. They cost nothing, so the metadata does not count them.
 //!
 //! **Tools** are marked `providerExecuted`: they run here, so the client neither calls them nor sends the
-//! conversation again when they are done.
+//! conversation again when they are done. Tools of the client are not marked, nor is a call that waits for an answer or a
+//! decision of a person: the SDK sends the message again when all of them have results, which is when the run can go on. The
+//! step of such calls goes on in the next execution, because the SDK looks at the last step only.
+//!
+//! **Approvals** have chunks in versions 6 and 7 only. A stream [without approvals](Projector::without_approvals) is for
+//! version 5, which shows nothing of them but the events. Neither form has a chunk for a decision that another client made, so
+//! a call that was approved is shown as requested until it runs.
 //!
 //! **A message cut off by a crash.** Versions 5 and 6 can neither remove nor replace a text part (checked
 //! against 5.0.277 and 6.0.322: parts only grow, a second `start` does not empty the message that a chat is
@@ -35,47 +41,26 @@
 
 mod chunk;
 mod fold;
+mod response;
 mod start_index;
+mod steps;
 mod tools;
 
 use sequent_core::{MessageId, ProjectId, RunId};
 use sequent_event::{Body, CancelReason, Event, RunOutcome, Seq, Usage};
 
 pub use chunk::{Chunk, FinishReason, Json, Mark, Metadata, UsageTotals};
-pub use fold::{FoldedMessage, FoldedPart, FoldedTool, FoldedToolState, MessageFold, PartState};
+pub use fold::{
+    FoldedApproval, FoldedMessage, FoldedPart, FoldedTool, FoldedToolState, MessageFold, PartState,
+};
+pub use response::{HEADERS, cut, done};
 pub use start_index::{InvalidStartIndex, StartIndex};
 
-use crate::sse::Frame;
+use steps::Steps;
 use tools::ToolCalls;
-
-/// The headers of every response.
-pub const HEADERS: [(&str, &str); 4] = [
-    ("content-type", "text/event-stream"),
-    ("cache-control", "no-store"),
-    ("x-vercel-ai-ui-message-stream", "v1"),
-    ("x-accel-buffering", "no"),
-];
 
 /// The provider, and the model, whose answers are labelled as a demo.
 const DEMO: &str = "demo";
-
-/// Returns the frame that ends a stream whose log is closed. It is not a chunk and is not counted.
-#[must_use]
-pub fn done() -> Frame {
-    Frame::message(None, None, "[DONE]")
-}
-
-/// Returns the last frame of a stream that ends although its run goes on: an `error` without its `errorText`.
-///
-/// Every version of the SDK refuses the frame. `DefaultChatTransport` then reports an error, so the message is not
-/// shown as complete, and `resumeStream()` fetches it whole. `WorkflowChatTransport` does not count the frame and
-/// requests the rest. No valid chunk does both (checked against 5.0.277, 6.0.322 and 7.0.173): a valid `error` ends
-/// the message for `WorkflowChatTransport`, too, `finish` ends it for both, and only version 7 knows the reason
-/// `interrupted`.
-#[must_use]
-pub fn cut() -> Frame {
-    Frame::message(None, None, r#"{"type":"error","code":"stream_cut"}"#)
-}
 
 /// Projects one log. Push every event from the first, even to resume.
 #[derive(Debug, Clone)]
@@ -89,8 +74,7 @@ pub struct Projector {
     started: bool,
     /// The position of the last event that is a copy of one of another run.
     copied_through: Seq,
-    /// The next part belongs to another model call, and so to another step.
-    step_over: bool,
+    steps: Steps,
     part: Option<OpenPart>,
     tools: ToolCalls,
     /// The prompt was pushed. Later user messages steer the run.
@@ -118,9 +102,9 @@ impl Projector {
             count: 0,
             started: false,
             copied_through: Seq::START,
-            step_over: false,
+            steps: Steps::new(),
             part: None,
-            tools: ToolCalls::new(),
+            tools: ToolCalls::new(true),
             prompted: false,
             early: Vec::new(),
             cancel: None,
@@ -131,6 +115,12 @@ impl Projector {
             },
             finish_reason: FinishReason::Stop,
         }
+    }
+
+    /// Leaves out the chunks of approvals, which version 5 of the SDK refuses.
+    #[must_use]
+    pub fn without_approvals(self) -> Self {
+        Self { tools: ToolCalls::new(false), ..self }
     }
 
     /// The number of chunks of all events so far: the cursor of a client that has received them all.
@@ -159,28 +149,26 @@ impl Projector {
     }
 
     fn project(&mut self, event: &Event, out: &mut Vec<Chunk>) {
-        let Some(body) = event.body() else { return out.push(shown_as_data(event)) };
+        let Some(body) = event.body() else { return out.push(Chunk::transient(event)) };
         let is_copy = event.seq <= self.copied_through;
         if is_copy && self.prompted {
             self.ensure_started(out);
         }
         match body {
             Body::RunStarted { thread_id, .. } => {
-                if self.started {
-                    out.push(Chunk::FinishStep); // that of the copies
-                }
+                self.leave_step(out); // that of the copies
                 self.start(Some(*thread_id), out);
             }
             Body::RunFinished { outcome: RunOutcome::Success, .. } => {
                 self.ensure_started(out);
-                out.push(Chunk::FinishStep);
+                self.steps.finish_last(out);
+                self.tools.forget_pending();
                 self.finish(self.finish_reason, out);
             }
-            // The message continues, with a `start` of the same id, after the questions (sent as data) are
-            // answered.
+            // The message continues, with a `start` of the same id, after the questions are answered.
             Body::RunFinished { outcome: RunOutcome::Interrupt { .. }, .. } => {
                 self.ensure_started(out);
-                out.push(Chunk::FinishStep);
+                self.leave_step(out);
                 self.finish(FinishReason::ToolCalls, out);
             }
             Body::RunFinished { outcome: RunOutcome::Cancelled, .. } => {
@@ -213,8 +201,8 @@ impl Projector {
             }
             Body::ToolCallEnd { tool_call_id } => out.extend(self.tools.complete(tool_call_id)),
             Body::ToolCallResult { tool_call_id, content, .. } => {
-                self.step_over = true;
-                out.push(self.tools.result(tool_call_id, content));
+                self.steps.end();
+                out.extend(self.tools.result(tool_call_id, content));
             }
             Body::UsageRecorded(usage) => {
                 self.finish_reason = FinishReason::of_provider(&usage.finish_reason);
@@ -240,7 +228,18 @@ impl Projector {
                 title: source.title.clone(),
             }),
             Body::ArtifactCreated(_) => self.keep(event, out),
-            Body::RunConfigured(_) => self.copied_through = event.copied_through().unwrap_or_default(),
+            Body::RunConfigured(configuration) => {
+                self.copied_through = event.copied_through().unwrap_or_default();
+                self.tools.declare(&configuration.client_tools);
+            }
+            Body::ClarificationNeeded { interrupt_id, question } => {
+                out.push(Chunk::transient(event));
+                out.extend(self.tools.ask(*interrupt_id, question));
+            }
+            Body::ClarificationAnswered(answer) => {
+                out.push(Chunk::transient(event));
+                out.extend(self.tools.answer(answer));
+            }
             // Reasoning blocks are not shown themselves: each of their messages is a part.
             Body::RunClaimed { .. }
             | Body::ToolCallDispatched { .. }
@@ -254,8 +253,6 @@ impl Projector {
             | Body::Custom { .. }
             | Body::PlanUpdated { .. }
             | Body::PlanStepUpdated { .. }
-            | Body::ClarificationNeeded { .. }
-            | Body::ClarificationAnswered(_)
             | Body::SubagentStarted { .. }
             | Body::SubagentFinished { .. }
             | Body::JobEnqueued(_)
@@ -263,7 +260,7 @@ impl Projector {
             | Body::WebsiteGenerationDone { .. }
             | Body::OutputRejected { .. }
             | Body::JobFinished(_)
-            | Body::SubagentError { .. } => out.push(shown_as_data(event)),
+            | Body::SubagentError { .. } => out.push(Chunk::transient(event)),
         }
     }
 
@@ -279,31 +276,33 @@ impl Projector {
                 ..Metadata::default()
             },
         });
-        self.start_step(out);
-        out.extend(std::mem::take(&mut self.early).into_iter().map(kept_as_part));
+        out.extend(self.tools.go_on());
+        self.steps.enter(out);
+        out.extend(std::mem::take(&mut self.early).into_iter().map(Chunk::kept));
     }
 
     /// Makes the event a part of the message. A part before the start would begin a message of its own in the client.
     fn keep(&mut self, event: &Event, out: &mut Vec<Chunk>) {
         if self.started {
-            out.push(kept_as_part(event.clone()));
+            out.push(Chunk::kept(event.clone()));
         } else {
             self.early.push(event.clone());
-            out.push(shown_as_data(event));
+            out.push(Chunk::transient(event));
         }
     }
 
-    fn start_step(&mut self, out: &mut Vec<Chunk>) {
-        self.step_over = false;
-        out.push(Chunk::StartStep);
+    /// Finishes the step unless calls of it wait for the next execution.
+    fn leave_step(&mut self, out: &mut Vec<Chunk>) {
+        if self.tools.have_results() {
+            self.steps.finish(out);
+        }
     }
 
     /// Starts a new step before a new part, once all tools of the last model call have results.
     fn next_step(&mut self, out: &mut Vec<Chunk>) {
         // Version 5 drops open parts at the end of a step, and searches for a call first in the current step.
-        if self.step_over && self.part.is_none() && self.tools.have_results() {
-            out.push(Chunk::FinishStep);
-            self.start_step(out);
+        if self.part.is_none() && self.tools.have_results() {
+            self.steps.next(out);
         }
     }
 
@@ -324,11 +323,11 @@ impl Projector {
 
     fn abandon(&mut self, event: &Event, out: &mut Vec<Chunk>) {
         self.end(Some(Mark::ABANDONED), out);
-        self.step_over = true;
+        self.steps.end();
         // All open and pending calls belong to the lost response: while it was written, no other calls
         // existed.
         out.extend(self.tools.fail("The response that made the call was lost; it did not run."));
-        out.push(shown_as_data(event));
+        out.push(Chunk::transient(event));
     }
 
     fn account(&mut self, usage: &Usage, is_copy: bool, out: &mut Vec<Chunk>) {
@@ -363,12 +362,11 @@ impl Projector {
         self.ensure_started(out);
         self.end(None, out);
         out.extend(self.tools.fail("The run ended before the tool had answered."));
-        out.push(Chunk::FinishStep);
+        self.steps.finish_last(out);
     }
 
     fn finish(&mut self, finish_reason: FinishReason, out: &mut Vec<Chunk>) {
         self.started = false;
-        self.tools.forget_pending();
         self.cancel = None;
         self.finish_reason = FinishReason::Stop;
         out.push(Chunk::Finish { finish_reason });
@@ -377,14 +375,6 @@ impl Projector {
 
 fn is_demo(model: &str) -> bool {
     model.split('/').next() == Some(DEMO)
-}
-
-fn shown_as_data(event: &Event) -> Chunk {
-    Chunk::DataSequentEvent { id: None, data: event.clone(), transient: true }
-}
-
-fn kept_as_part(event: Event) -> Chunk {
-    Chunk::DataSequentEvent { id: Some(event.seq.to_string()), data: event, transient: false }
 }
 
 #[cfg(test)]

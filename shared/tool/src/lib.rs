@@ -12,13 +12,15 @@
 //! * Effects besides the text are returned as [`Effect`]s. The tool stores nothing in the log: only the run's
 //!   owner writes it.
 //!
-//! One tool does not run at all: [`ask_user`] interrupts the run ([`ToolKind::AsksPerson`]).
+//! Two kinds of tools do not run here: [`ask_user`] interrupts the run ([`ToolKind::AsksPerson`]), and so do the tools that the
+//! client of the run carries out ([`ToolKind::Client`]).
 //!
 //! Every request to an address that a model, a tenant or a page chose passes the [`guard`].
 
 pub mod ask_user;
 mod call;
 pub mod cite_source;
+pub mod client_tool;
 mod cut;
 mod error;
 pub mod guard;
@@ -30,6 +32,7 @@ mod tool;
 pub mod web_fetch;
 
 pub use call::{Call, Citation, Effect, Output};
+pub use client_tool::{ClientToolDeclaration, ClientTools};
 pub use cut::cut;
 pub use error::Error;
 pub use guard::Guard;

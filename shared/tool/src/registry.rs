@@ -76,6 +76,15 @@ impl Registry {
         }
     }
 
+    /// As [`Registry::add`], in place of another tool with the name.
+    ///
+    /// # Errors
+    /// If the name is not valid, or the schema is not usable.
+    pub fn replace(&mut self, tool: Tool) -> Result<(), Invalid> {
+        self.tools.remove(&tool.spec.name);
+        self.add(tool)
+    }
+
     /// Adds a built-in tool, whose schema is known to be valid. The schema is compiled at the first call:
     /// compiling all schemas would slow every cold start, and most invocations call no tool.
     ///
@@ -97,8 +106,7 @@ impl Registry {
         schema: OnceLock<Result<Schema, schema::Unusable>>,
     ) -> Result<(), Invalid> {
         let name = tool.spec.name.clone();
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
-        if !(1..=64).contains(&name.len()) || !name.chars().all(plain) {
+        if !is_tool_name(&name) {
             return Err(Invalid::Name(name));
         }
         if self.tools.contains_key(&name) {
@@ -160,6 +168,12 @@ impl Registry {
             }
         }
     }
+}
+
+/// Returns `true` if the known model providers accept the name.
+pub(crate) fn is_tool_name(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    (1..=64).contains(&name.len()) && name.chars().all(plain)
 }
 
 #[cfg(test)]

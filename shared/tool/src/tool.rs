@@ -40,6 +40,8 @@ pub enum ToolKind {
     /// The run waits until a person has answered. The arguments are an
     /// [`ask_user::UserQuestion`](crate::ask_user::UserQuestion).
     AsksPerson,
+    /// The run waits until its client has carried out the call. The answer of the client is the result.
+    Client,
 }
 
 /// The code that a call runs. A trait, because tools reach foreign systems: the web, a tenant's own server.
@@ -78,6 +80,12 @@ impl Tool {
     pub const fn asks(&self) -> bool {
         matches!(self.kind, ToolKind::AsksPerson)
     }
+
+    /// Returns `true` if the client of the run carries out the calls.
+    #[must_use]
+    pub const fn is_of_client(&self) -> bool {
+        matches!(self.kind, ToolKind::Client)
+    }
 }
 
 impl fmt::Debug for ToolKind {
@@ -86,6 +94,7 @@ impl fmt::Debug for ToolKind {
             Self::Runs(_) => "Runs",
             Self::Job(_) => "Job",
             Self::AsksPerson => "AsksPerson",
+            Self::Client => "Client",
         })
     }
 }

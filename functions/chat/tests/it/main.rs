@@ -4,6 +4,7 @@
 mod app;
 mod attachments;
 mod branches;
+mod client_tools;
 mod deployment;
 mod golden;
 mod limits;

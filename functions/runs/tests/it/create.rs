@@ -203,3 +203,23 @@ async fn the_context_of_a_call_has_the_parameters_and_the_schema_of_its_run() {
         assert_eq!(shown[member], chosen[member], "{member}: {shown}");
     }
 }
+
+#[tokio::test]
+async fn the_tools_of_a_client_are_in_the_log_of_the_run_and_not_in_its_row() {
+    let deployment = Deployment::new().await;
+    let ada = deployment.sign_up("ada@example.com").await;
+    let tool = json!({"name": "locate", "description": "Locates.", "input_schema": {"type": "object"}});
+    let started = create(&deployment, &ada, json!({"input": "Go.", "client_tools": [tool]})).await;
+    assert_eq!((started.status.as_u16(), &started.json()["client_tools"]), (202, &Value::Null));
+    let segments = read_all(&deployment.engine().storage, log_key(&ada, id(&started.json()))).await.unwrap();
+    let first = segments[0].events().next().unwrap();
+    let Some(Body::RunConfigured(configuration)) = first.body() else { panic!("{first:?}") };
+    assert_eq!(configuration.client_tools[0].name, "locate");
+
+    let twice = create(&deployment, &ada, json!({"input": "Go.", "client_tools": [tool, tool]})).await;
+    assert_eq!((twice.status.as_u16(), twice.code().as_str()), (422, "validation_failed"));
+    let taken =
+        json!([{"name": "save_artifact", "description": "Saves.", "input_schema": {"type": "object"}}]);
+    let taken = create(&deployment, &ada, json!({"input": "Go.", "client_tools": taken})).await;
+    assert_eq!(taken.json()["errors"][0]["pointer"], "#/client_tools", "{}", taken.text());
+}

@@ -7,6 +7,7 @@ mod attachments;
 mod bedrock;
 mod bench;
 mod bills;
+mod client_tools;
 mod deliveries;
 mod failover;
 mod jobs;

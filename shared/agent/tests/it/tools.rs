@@ -18,7 +18,7 @@ use crate::bench::Bench;
 
 /// A tool that counts its calls.
 #[derive(Default)]
-struct Counter(AtomicUsize);
+pub(crate) struct Counter(AtomicUsize);
 
 impl Handler for Counter {
     fn call<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, Result<Output, Error>> {
@@ -33,7 +33,7 @@ impl Handler for Counter {
 }
 
 /// A bench with `charge`, which must not run twice, and `wire`, which also needs the approval of a person.
-async fn bench() -> (Bench, Arc<Counter>) {
+pub(crate) async fn bench() -> (Bench, Arc<Counter>) {
     let mut bench = Bench::new().await;
     let counter = Arc::new(Counter::default());
     let charge = Tool::new("charge", "Charges.", json!({}), ToolKind::Runs(counter.clone()));
@@ -48,7 +48,7 @@ async fn bench() -> (Bench, Arc<Counter>) {
     (bench, counter)
 }
 
-async fn start(bench: &Bench, script: &str) -> (NewRun, Executed) {
+pub(crate) async fn start(bench: &Bench, script: &str) -> (NewRun, Executed) {
     let asking = bench.asking(bench.project().await.id, script);
     let writer = bench.owned(&asking).await;
     let ended = execute(&bench.engine, bench.key(asking.run), *writer, None).await.unwrap();

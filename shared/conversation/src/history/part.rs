@@ -1,5 +1,7 @@
 //! The parts of messages, as the API shows them.
 
+use std::borrow::Cow;
+
 use sequent_core::{ArtifactId, MessageId, ProjectId, RunId, Timestamp};
 use sequent_event::{Artifact, Attachment, Body, DataPart, UserPart};
 use sequent_protocol::ui_message::{FoldedPart, FoldedTool, FoldedToolState, Json};
@@ -90,7 +92,8 @@ pub struct CallPart {
     pub output: Option<Json>,
     /// The reason why there is no result.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<&'static str>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub error: Option<Cow<'static, str>>,
 }
 
 /// The progress of a call.
@@ -204,10 +207,14 @@ impl MessagePart {
 impl From<FoldedTool> for CallPart {
     fn from(call: FoldedTool) -> Self {
         let state = match call.state {
-            FoldedToolState::InputStreaming | FoldedToolState::InputAvailable => CallState::Pending,
+            FoldedToolState::InputStreaming
+            | FoldedToolState::InputAvailable
+            | FoldedToolState::ApprovalRequested => CallState::Pending,
             FoldedToolState::OutputAvailable => CallState::Done,
-            FoldedToolState::OutputError => CallState::Failed,
+            FoldedToolState::OutputError | FoldedToolState::OutputDenied => CallState::Failed,
         };
+        let is_denied = call.state == FoldedToolState::OutputDenied;
+        let denied = is_denied.then(|| Cow::from("The call was not approved."));
         let name = call.name().to_owned();
         Self {
             id: call.tool_call_id,
@@ -215,7 +222,7 @@ impl From<FoldedTool> for CallPart {
             state,
             input: call.input,
             output: call.output,
-            error: call.error_text,
+            error: call.error_text.or(denied),
         }
     }
 }

@@ -17,6 +17,8 @@ const MAX_RUN_BYTES: usize = 1_000_000;
 pub(super) struct AnswerParts {
     /// The run has ended for good.
     pub(super) has_ended: bool,
+    /// The run waits for answers, and its log is closed.
+    pub(super) is_waiting: bool,
     /// Something is cut, because the log or the parts are too long.
     pub(super) is_shortened: bool,
     message: FoldedMessage,
@@ -71,7 +73,8 @@ impl AnswerParts {
             Some(Rest::Ended) => true,
             Some(Rest::Live) => false,
         };
-        Some(Self { has_ended, is_shortened, message, told, state })
+        let is_waiting = log.rest.is_none() && state.is_interrupted() && !state.is_resumable();
+        Some(Self { has_ended, is_waiting, is_shortened, message, told, state })
     }
 
     /// Returns the parts by the position of their answer in the run.

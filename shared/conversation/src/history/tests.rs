@@ -1,7 +1,7 @@
-use sequent_core::{ArtifactId, MessageId, RunId, Timestamp};
+use sequent_core::{ArtifactId, InterruptId, MessageId, RunId, Timestamp};
 use sequent_event::{
-    Artifact, Body, CancelReason, Citation, ClaimReason, DataPart, Entry, Role, RunOutcome, Seq, UserContent,
-    UserPart,
+    AnswerStatus, Artifact, Body, CancelReason, Citation, ClaimReason, DataPart, Entry, Interrupt, Question,
+    Reason, Role, RunOutcome, Seq, UserContent, UserPart,
 };
 use sequent_protocol::ui_message::MessageFold;
 use sequent_runlog::append_control;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    NewRun, Prompt,
+    AnswerToQuestion, NewRun, Prompt, ResumeBy,
     testing::{Conversation, append_all, response},
 };
 
@@ -171,6 +171,39 @@ async fn a_live_run_has_no_answer_and_one_that_failed_without_words_has_its_part
     let [_, answer] = conversation.history(None).await.try_into().unwrap();
     assert_eq!((&answer["status"], types(&answer)), (&json!("partial"), vec!["reasoning", "text", "tool"]));
     assert_eq!(conversation.ui().await.len(), 2);
+}
+
+#[tokio::test]
+async fn an_answer_that_waits_has_its_open_calls_for_the_sdk() {
+    let conversation = Conversation::new().await;
+    let new = conversation.asking();
+    let writer = conversation.begin(&new).await;
+    let mut bodies = calling("call_1", "", 1);
+    bodies.pop();
+    append_all(&writer, bodies).await;
+    let id = InterruptId::new();
+    let question = Question {
+        reason: Reason::Approval,
+        message: "May it look?".into(),
+        tool_call_id: Some("call_1".into()),
+        call: None,
+        response_schema: None,
+        expires_at: None,
+    };
+    let asked = vec![Body::ClarificationNeeded { interrupt_id: id, question: question.clone() }];
+    let outcome = RunOutcome::Interrupt { interrupts: vec![Interrupt { id, question }] };
+    conversation.end(&writer, &new, asked, outcome).await;
+
+    let [_, answer] = conversation.ui().await.try_into().unwrap();
+    let call = answer["parts"].as_array().unwrap().last().unwrap();
+    assert_eq!((&call["state"], &call["approval"]), (&json!("approval-requested"), &json!({"id": id})));
+    assert_eq!(conversation.history(None).await.len(), 1, "the run has not answered yet");
+
+    let payload = Some(json!({"approved": true}));
+    let reply = AnswerToQuestion { interrupt: id, status: AnswerStatus::Resolved, payload };
+    let storage = conversation.runs.storage();
+    crate::answer(storage, new.key(), None, &[reply], ResumeBy::Worker).await.unwrap();
+    assert_eq!(conversation.ui().await.len(), 1, "the stream of a run that goes on has all of its answer");
 }
 
 #[tokio::test]

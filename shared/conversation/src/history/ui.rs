@@ -85,7 +85,7 @@ pub(super) fn messages(rows: &ExchangeRows, parts: Option<AnswerParts>) -> Vec<U
     let text =
         answers.rfind(|message| message.role == MessageRole::Assistant).map(|message| &*message.content);
     let answer = match parts {
-        Some(parts) if parts.has_ended => {
+        Some(parts) if parts.has_ended || parts.is_waiting => {
             Some(UiHistoryMessage::of_answer(parts.into_message(text), question.project_id))
         }
         Some(_) => None,

@@ -2,7 +2,7 @@
 
 use sequent_core::{Principal, Scope, Timestamp};
 use sequent_definitions::{AgentDefinition, AgentReference, Agents, ChosenAgent, Surroundings, ToolPolicy};
-use sequent_event::{Budget, Orchestration};
+use sequent_event::{Budget, ClientTool, Orchestration};
 use sequent_model::{ModelName, ModelParameters};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -24,6 +24,8 @@ pub struct RunChoices {
     pub deliverable_type: Option<String>,
     /// The tools that the model may call, as far as the agent may.
     pub tools: Option<Vec<String>>,
+    /// The tools that the client carries out, which no other tool has the names of.
+    pub client_tools: Vec<ClientTool>,
     /// The JSON Schema of the answer. It replaces the schema and the document of the agent.
     pub output_schema: Option<Value>,
     /// Parameters of the model calls.
@@ -65,6 +67,7 @@ impl RunChoices {
             orchestration: self.orchestration.unwrap_or_default(),
             deliverable_type: self.deliverable_type,
             tools: self.tools,
+            client_tools: self.client_tools,
             output_schema: self.output_schema,
             parameters: self.parameters,
             budget: self.budget,

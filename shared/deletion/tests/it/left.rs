@@ -205,6 +205,7 @@ async fn ask(bench: &Bench, new: &NewRun) {
         reason: Reason::Question,
         message: word("question"),
         tool_call_id: None,
+        call: None,
         response_schema: None,
         expires_at: None,
     };

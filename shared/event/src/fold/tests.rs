@@ -180,6 +180,7 @@ fn a_job_that_ends_after_the_last_answer_leaves_the_log_open() {
         reason: Reason::Question,
         message: "Which?".into(),
         tool_call_id: None,
+        call: None,
         response_schema: None,
         expires_at: None,
     };

@@ -182,6 +182,7 @@ impl Log {
             reason: Reason::Approval,
             message: "May I?".into(),
             tool_call_id: Some(call.clone()),
+            call: None,
             response_schema: None,
             expires_at: None,
         };

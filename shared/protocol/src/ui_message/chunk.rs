@@ -1,14 +1,19 @@
 //! The chunks of the AI SDK UI message stream v1.
 
-use sequent_core::{MessageId, MicroUsd, ProjectId, RunId};
+use std::borrow::Cow;
+
+use sequent_core::{InterruptId, MessageId, MicroUsd, ProjectId, RunId};
 use sequent_event::{CancelReason, Event};
 use serde::Serialize;
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{
+    Value,
+    value::{RawValue, to_raw_value},
+};
 
 use crate::sse::Frame;
 
-/// A chunk. Types and fields are those of `uiMessageChunkSchema` in the npm package `ai`, versions 5 to 7. It
-/// ignores unknown fields and throws on unknown types.
+/// A chunk. Types and fields are those of `uiMessageChunkSchema` in the npm package `ai`, versions 5 to 7, and those of approvals
+/// in versions 6 and 7. It ignores unknown fields and throws on unknown types.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "type", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 #[expect(missing_docs, reason = "as in the AI SDK; our own parts have comments")]
@@ -66,6 +71,17 @@ pub enum Chunk {
         error_text: &'static str,
         provider_executed: bool,
     },
+    /// A person has to decide about the call. The id of the approval is that of the question.
+    ToolApprovalRequest {
+        approval_id: InterruptId,
+        tool_call_id: String,
+    },
+    /// The call was not approved. The field `reason` is ours: the person's reason.
+    ToolOutputDenied {
+        tool_call_id: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
     ToolOutputAvailable {
         tool_call_id: String,
         output: Json,
@@ -73,7 +89,7 @@ pub enum Chunk {
     },
     ToolOutputError {
         tool_call_id: String,
-        error_text: &'static str,
+        error_text: Cow<'static, str>,
         provider_executed: bool,
     },
     /// A source of the answer. The id is the position of the citation in the log of the run.
@@ -110,6 +126,16 @@ pub enum Chunk {
 }
 
 impl Chunk {
+    /// An event that clients see and do not keep.
+    pub(super) fn transient(event: &Event) -> Self {
+        Self::DataSequentEvent { id: None, data: event.clone(), transient: true }
+    }
+
+    /// An event that is a part of the message.
+    pub(super) fn kept(event: Event) -> Self {
+        Self::DataSequentEvent { id: Some(event.seq.to_string()), data: event, transient: false }
+    }
+
     /// Returns the frame of the chunk. It has no `id`: these clients count chunks.
     #[must_use]
     pub fn frame(&self) -> Frame {
@@ -226,6 +252,15 @@ impl Json {
     #[must_use]
     pub fn of_text(text: &str) -> Self {
         Self(to_raw_value(text).expect("a string is JSON"))
+    }
+
+    /// Makes JSON of a value.
+    ///
+    /// # Panics
+    /// Never: every value is JSON.
+    #[must_use]
+    pub fn of_value(value: &Value) -> Self {
+        Self(to_raw_value(value).expect("a value is JSON"))
     }
 
     /// Returns the text of the JSON.

@@ -3,7 +3,9 @@
 //! Follows `processUIMessageStream` of the npm package `ai`, version 7.0.173. The tests of `infra/e2e/node` compare the
 //! result with what the package itself builds from the same chunks, for versions 5, 6 and 7.
 
-use sequent_core::{MessageId, RunId};
+use std::borrow::Cow;
+
+use sequent_core::{InterruptId, MessageId, RunId};
 use sequent_event::Event;
 use serde::Serialize;
 
@@ -86,8 +88,21 @@ pub struct FoldedTool {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<Json>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub error_text: Option<&'static str>,
+    pub error_text: Option<Cow<'static, str>>,
     pub provider_executed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approval: Option<FoldedApproval>,
+}
+
+/// The approval of a call. A client that has read the chunks knows the decision only if it has made it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "as in the AI SDK")]
+pub struct FoldedApproval {
+    pub id: InterruptId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approved: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// The progress of a call.
@@ -97,13 +112,28 @@ pub struct FoldedTool {
 pub enum FoldedToolState {
     InputStreaming,
     InputAvailable,
+    ApprovalRequested,
     OutputAvailable,
     OutputError,
+    OutputDenied,
 }
 
 const TOOL: &str = "tool-";
 
 impl FoldedTool {
+    fn new(id: String, tool: &str, provider_executed: bool) -> Self {
+        Self {
+            kind: format!("{TOOL}{tool}"),
+            tool_call_id: id,
+            state: FoldedToolState::InputStreaming,
+            input: None,
+            output: None,
+            error_text: None,
+            provider_executed,
+            approval: None,
+        }
+    }
+
     /// Returns the name of the tool.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -170,28 +200,54 @@ impl FoldedMessage {
                     *open.provider_metadata = provider_metadata;
                 }
             }
-            Chunk::ToolInputStart { tool_call_id, tool_name, .. } => {
-                self.set_call(&tool_call_id, &tool_name, FoldedToolState::InputStreaming, None, None);
+            Chunk::ToolInputStart { tool_call_id, tool_name, provider_executed } => {
+                self.set_call(FoldedTool::new(tool_call_id, &tool_name, provider_executed));
             }
-            Chunk::ToolInputAvailable { tool_call_id, tool_name, input, .. } => {
-                self.set_call(&tool_call_id, &tool_name, FoldedToolState::InputAvailable, Some(input), None);
+            Chunk::ToolInputAvailable { tool_call_id, tool_name, input, provider_executed } => {
+                let new = FoldedTool::new(tool_call_id.clone(), &tool_name, provider_executed);
+                let state = FoldedToolState::InputAvailable;
+                self.set_call(FoldedTool { state, input: Some(input), ..new });
+                let approval = self.call(&tool_call_id).and_then(|call| call.approval.as_mut());
+                // The call goes on here.
+                if let Some(approval) = approval.filter(|_| provider_executed) {
+                    approval.approved = Some(true);
+                }
             }
-            Chunk::ToolInputError { tool_call_id, tool_name, input, error_text, .. } => {
+            Chunk::ToolInputError { tool_call_id, tool_name, input, error_text, provider_executed } => {
+                let new = FoldedTool::new(tool_call_id, &tool_name, provider_executed);
                 let state = FoldedToolState::OutputError;
-                self.set_call(&tool_call_id, &tool_name, state, Some(input), Some(error_text));
+                let error_text = Some(error_text.into());
+                self.set_call(FoldedTool { state, input: Some(input), error_text, ..new });
             }
-            Chunk::ToolOutputAvailable { tool_call_id, output, .. } => {
+            Chunk::ToolApprovalRequest { approval_id, tool_call_id } => {
+                if let Some(call) = self.call(&tool_call_id) {
+                    call.state = FoldedToolState::ApprovalRequested;
+                    call.approval = Some(FoldedApproval { id: approval_id, approved: None, reason: None });
+                }
+            }
+            Chunk::ToolOutputDenied { tool_call_id, reason } => {
+                if let Some(call) = self.call(&tool_call_id) {
+                    call.state = FoldedToolState::OutputDenied;
+                    if let Some(approval) = &mut call.approval {
+                        approval.approved = Some(false);
+                        approval.reason = reason;
+                    }
+                }
+            }
+            Chunk::ToolOutputAvailable { tool_call_id, output, provider_executed } => {
                 if let Some(call) = self.call(&tool_call_id) {
                     call.state = FoldedToolState::OutputAvailable;
                     call.output = Some(output);
                     call.error_text = None;
+                    call.provider_executed = provider_executed;
                 }
             }
-            Chunk::ToolOutputError { tool_call_id, error_text, .. } => {
+            Chunk::ToolOutputError { tool_call_id, error_text, provider_executed } => {
                 if let Some(call) = self.call(&tool_call_id) {
                     call.state = FoldedToolState::OutputError;
                     call.output = None;
                     call.error_text = Some(error_text);
+                    call.provider_executed = provider_executed;
                 }
             }
             Chunk::SourceUrl { source_id, url, title } => {
@@ -223,27 +279,11 @@ impl FoldedMessage {
         })
     }
 
-    /// Changes the call with this id in the current step, or adds it.
-    fn set_call(
-        &mut self,
-        id: &str,
-        tool: &str,
-        state: FoldedToolState,
-        input: Option<Json>,
-        error_text: Option<&'static str>,
-    ) {
-        let new = FoldedTool {
-            kind: format!("{TOOL}{tool}"),
-            tool_call_id: id.to_owned(),
-            state,
-            input,
-            output: None,
-            error_text,
-            provider_executed: true,
-        };
-        match self.call_in_step(id) {
-            Some(at) => self.parts[at] = FoldedPart::Tool(new),
-            None => self.parts.push(FoldedPart::Tool(new)),
+    /// Changes the call with this id in the current step, which keeps its approval, or adds it.
+    fn set_call(&mut self, new: FoldedTool) {
+        match self.call_in_step(&new.tool_call_id).map(|at| &mut self.parts[at]) {
+            Some(FoldedPart::Tool(call)) => *call = FoldedTool { approval: call.approval.take(), ..new },
+            _ => self.parts.push(FoldedPart::Tool(new)),
         }
     }
 

@@ -1,5 +1,7 @@
-use sequent_core::Timestamp;
-use sequent_event::{ClaimReason, Entry, Payload, Role, Seq};
+use sequent_core::{InterruptId, Timestamp};
+use sequent_event::{
+    AnswerStatus, ClaimReason, Entry, Interrupt, InterruptAnswer, Payload, Question, Reason, Role, Seq,
+};
 use serde_json::json;
 
 use super::*;
@@ -207,4 +209,75 @@ fn tool_text_is_json_where_it_is_an_object_or_array() {
     assert_eq!(json(Json::of("{broken")), "\"{broken\"");
     assert_eq!(json(Json::of("12")), "\"12\"");
     assert_eq!(json(Json::of_arguments(" ")), "{}");
+}
+
+fn approval(id: u128) -> Question {
+    Question {
+        reason: Reason::Approval,
+        message: "May it run?".into(),
+        tool_call_id: Some(format!("call-{id}")),
+        call: None,
+        response_schema: None,
+        expires_at: None,
+    }
+}
+
+/// The parts of the message, each as its type and state.
+fn states(log: &[Body]) -> Vec<String> {
+    let mut fold = MessageFold::new(run());
+    for (body, seq) in log.iter().zip(1..) {
+        fold.push(&Entry::new(Timestamp::from_millis(5), body.clone()).at_seq(Seq(seq)));
+    }
+    let text = |part: &serde_json::Value, name: &str| part[name].as_str().unwrap_or_default().to_owned();
+    let parts = serde_json::to_value(&fold.message().parts).unwrap();
+    parts.as_array().unwrap().iter().map(|part| text(part, "type") + " " + &text(part, "state")).collect()
+}
+
+#[test]
+fn a_call_whose_run_is_cancelled_while_it_waits_has_failed() {
+    let mut log = started();
+    log.extend(tool("call-1", "{}"));
+    let interrupt_id = InterruptId::from_bits(1);
+    log.push(Body::ClarificationNeeded { interrupt_id, question: approval(1) });
+    let interrupts = vec![Interrupt { id: interrupt_id, question: approval(1) }];
+    log.push(finished(RunOutcome::Interrupt { interrupts }));
+    assert_eq!(states(&log), ["step-start ", "tool-look approval-requested"]);
+    log.push(Body::CancelRequested { by: None, reason: CancelReason::Requested });
+    log.push(Body::RunClaimed { epoch: 2, writer: "w".into(), reason: ClaimReason::Resume });
+    log.push(Body::RunStarted { thread_id: project(), run_id: run(), parent_run_id: None });
+    log.push(finished(RunOutcome::Cancelled));
+    // The empty step keeps the SDK from sending the message again.
+    assert_eq!(states(&log), ["step-start ", "tool-look output-error", "step-start "]);
+}
+
+#[test]
+fn of_several_approvals_the_first_is_shown_as_open_until_all_are_given() {
+    let mut log = started();
+    log.extend(tool("call-1", "{}"));
+    log.extend(tool("call-2", "{}"));
+    let ids = [1, 2].map(InterruptId::from_bits);
+    for (interrupt_id, question) in ids.into_iter().zip([approval(1), approval(2)]) {
+        log.push(Body::ClarificationNeeded { interrupt_id, question });
+    }
+    let asked = ids.into_iter().zip([approval(1), approval(2)]);
+    let interrupts = asked.map(|(id, question)| Interrupt { id, question }).collect();
+    log.push(finished(RunOutcome::Interrupt { interrupts }));
+    let answer = |at: usize, remaining| {
+        let payload = Some(json!({"approved": true}));
+        let status = AnswerStatus::Resolved;
+        Body::ClarificationAnswered(InterruptAnswer {
+            interrupt_id: ids[at],
+            status,
+            payload,
+            by: None,
+            remaining,
+        })
+    };
+    log.push(answer(0, 1));
+    let open = ["step-start ", "tool-look approval-requested", "tool-look approval-requested"];
+    assert_eq!(states(&log), open, "a client can still send both");
+    log.push(answer(1, 0));
+    log.push(Body::RunClaimed { epoch: 2, writer: "w".into(), reason: ClaimReason::Resume });
+    log.push(Body::RunStarted { thread_id: project(), run_id: run(), parent_run_id: None });
+    assert_eq!(states(&log), ["step-start ", "tool-look input-available", "tool-look input-available"]);
 }

@@ -1,9 +1,12 @@
 //! Random valid logs, with take-overs, further executions and events of newer writers.
 
 use proptest::prelude::*;
-use sequent_core::{MessageId, MicroUsd, ProjectId, RunId, Timestamp};
-use sequent_event::{Body, CancelReason, ClaimReason, Entry, Event, Role, RunOutcome, State, Usage};
-use serde_json::json;
+use sequent_core::{InterruptId, MessageId, MicroUsd, ProjectId, RunId, Timestamp};
+use sequent_event::{
+    AnswerStatus, Body, CancelReason, ClaimReason, ClientTool, Configuration, Entry, Event, Interrupt,
+    InterruptAnswer, Question, Reason, Role, RunOutcome, State, Usage,
+};
+use serde_json::{Value, json};
 
 /// The run of every generated log.
 pub(crate) fn run() -> RunId {
@@ -21,6 +24,7 @@ pub(crate) fn logs(length: usize) -> impl Strategy<Value = Vec<Event>> {
     (prop::bool::weighted(0.95), prop::collection::vec(action, 0..length)).prop_map(|(usual, actions)| {
         let mut log = Log::default();
         if usual {
+            log.configure();
             log.prompt("Hi");
             log.claim();
             log.start();
@@ -64,6 +68,51 @@ impl Log {
         let prompt = json!({"type": "USER_MESSAGE", "v": 1, "timestamp": 1_700_000_000_000_i64,
             "messageId": message, "content": content, "model": "demo"});
         self.push_entry(serde_json::from_value(prompt).expect("a prompt is an entry"));
+    }
+
+    /// Declares the tool `locate` of the client.
+    pub(crate) fn configure(&mut self) {
+        let tool = ClientTool {
+            name: "locate".into(),
+            description: "Locates.".into(),
+            input_schema: json!({"type": "object"}),
+            output_schema: None,
+            expires_in_seconds: None,
+        };
+        let client_tools = vec![tool];
+        self.push(Body::RunConfigured(Box::new(Configuration { client_tools, ..Configuration::default() })));
+    }
+
+    /// Asks about the call and all other calls without a result, and ends the execution.
+    pub(crate) fn ask(&mut self, reason: Reason) {
+        for call in self.state.pending_tools.clone() {
+            let is_of_client = self.state.tool_call(&call).is_some_and(|call| call.name == "locate");
+            let question = Question {
+                reason: if is_of_client { Reason::ClientTool } else { reason },
+                message: "May I?".into(),
+                tool_call_id: Some(call),
+                call: None,
+                response_schema: None,
+                expires_at: None,
+            };
+            let interrupt_id = InterruptId::from_bits(self.fresh().bits());
+            self.push(Body::ClarificationNeeded { interrupt_id, question });
+        }
+        let interrupts: Vec<Interrupt> = self.state.open_interrupts().cloned().collect();
+        if !interrupts.is_empty() {
+            self.finish(RunOutcome::Interrupt { interrupts });
+        }
+    }
+
+    /// Answers the first open question. If none is left, the run goes on.
+    pub(crate) fn answer(&mut self, status: AnswerStatus, payload: Option<Value>) {
+        let Some(open) = self.state.open_interrupts().next().map(|open| open.id) else { return };
+        let remaining = u32::try_from(self.state.open_interrupts().count() - 1).unwrap_or_default();
+        let answer = InterruptAnswer { interrupt_id: open, status, payload, by: None, remaining };
+        if self.push(Body::ClarificationAnswered(answer)) && remaining == 0 {
+            self.claim();
+            self.start();
+        }
     }
 
     pub(crate) fn claim(&mut self) {
@@ -112,7 +161,7 @@ impl Log {
     fn act(&mut self, action: u8, text: String) {
         let open = self.state.open.as_ref().map(|open| (open.id, open.reasoning));
         let open_tool = self.state.open_tools.last().cloned();
-        match action % 40 {
+        match action % 48 {
             0 => self.prompt(&text),
             1 => self.claim(),
             2 => self.start(),
@@ -153,7 +202,7 @@ impl Log {
             }
             24 | 25 => {
                 let tool_call_id = format!("call_{}", self.fresh().bits() % 7);
-                let tool_call_name = "look_up".to_owned();
+                let tool_call_name = if action < 128 { "look_up" } else { "locate" }.to_owned();
                 self.push(Body::ToolCallStart { tool_call_id, tool_call_name, parent_message_id: None });
             }
             26 | 27 => {
@@ -177,7 +226,18 @@ impl Log {
     }
 
     fn act_rarely(&mut self, action: u8, text: String) {
-        match action % 40 {
+        match action % 48 {
+            40..=42 => {
+                let reasons = [Reason::Approval, Reason::Question, Reason::UnknownOutcome];
+                self.ask(reasons[usize::from(action / 48) % 3]);
+            }
+            43..=47 => {
+                let decision =
+                    json!({"approved": action.is_multiple_of(2), "reason": text, "action": "retry"});
+                let expires = action >= 240;
+                let status = if expires { AnswerStatus::Expired } else { AnswerStatus::Resolved };
+                self.answer(status, (!expires).then_some(decision));
+            }
             32 => {
                 let step_name = "plan".to_owned();
                 self.push(if self.state.open_steps.is_empty() {

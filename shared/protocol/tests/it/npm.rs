@@ -33,6 +33,9 @@ fn the_public_clients_read_our_streams() {
         fs::write(folder.path().join(format!("{name}.json")), text).unwrap();
     };
     write("representative", &representative::log());
+    write("client-tool", &representative::client_tool());
+    write("approved", &representative::approval(true));
+    write("denied", &representative::approval(false));
     write("long", &long());
     // The same logs every time: a failure can be looked at again.
     let mut runner = TestRunner::deterministic();
@@ -106,7 +109,8 @@ fn fixture(name: &str, log: &[Event]) -> Value {
         "answer_text": state.answer_text(),
         "native": log.iter().map(|event| placed(event.seq, &native::frame(event))).collect::<Vec<_>>(),
         "simple": simple,
-        "ui": ui(log),
+        "ui": ui(ui_message::Projector::new(run()), log),
+        "ui5": ui(ui_message::Projector::new(run()).without_approvals(), log),
         "history": history(log),
         "done": ui_message::done().as_str(),
         "heartbeat": Frame::heartbeat().as_str(),
@@ -125,7 +129,6 @@ fn history(log: &[Event]) -> Value {
     serde_json::to_value(fold.message()).expect("a message is JSON")
 }
 
-fn ui(log: &[Event]) -> Vec<String> {
-    let mut projector = ui_message::Projector::new(run());
+fn ui(mut projector: ui_message::Projector, log: &[Event]) -> Vec<String> {
     log.iter().flat_map(|event| projector.push(event)).map(|chunk| chunk.frame().into()).collect()
 }

@@ -9,6 +9,9 @@ use serde_json::Value;
 
 use crate::generator::{logs, run};
 
+/// The types of approvals, which only versions 6 and 7 have.
+const APPROVALS: [&str; 2] = ["tool-approval-request", "tool-output-denied"];
+
 /// The types that we use of those that `uiMessageChunkSchema` has in versions 5, 6 and 7.
 const ALLOWED: [&str; 21] = [
     "start",
@@ -45,13 +48,12 @@ fn ui_frames(log: &[Event], skip: u64) -> Vec<Frame> {
 }
 
 fn ui_chunks(log: &[Event]) -> Vec<Value> {
-    ui_frames(log, 0)
-        .iter()
-        .map(|frame| {
-            let (_, data) = fields(frame);
-            serde_json::from_str(&data).expect("chunks are JSON")
-        })
-        .collect()
+    chunks_of(ui_message::Projector::new(run()), log)
+}
+
+fn chunks_of(mut projector: ui_message::Projector, log: &[Event]) -> Vec<Value> {
+    let chunks = log.iter().flat_map(|event| projector.push(event));
+    chunks.map(|chunk| serde_json::from_str(&fields(&chunk.frame()).1).expect("chunks are JSON")).collect()
 }
 
 /// The event name and the joined data of a frame, as a client reads them.
@@ -94,6 +96,8 @@ fn read_texts(chunks: &[Value]) -> Vec<(String, bool)> {
             "tool-input-delta"
             | "tool-input-available"
             | "tool-input-error"
+            | "tool-approval-request"
+            | "tool-output-denied"
             | "tool-output-available"
             | "tool-output-error" => assert!(tools.contains(id), "{chunk} without a start"),
             "finish-step" => {
@@ -177,7 +181,29 @@ proptest! {
     #[test]
     fn every_version_of_the_sdk_can_read_the_ui_stream(log in logs(80)) {
         for chunk in ui_chunks(&log) {
+            prop_assert!(ALLOWED.contains(&kind(&chunk)) || APPROVALS.contains(&kind(&chunk)), "{}", chunk);
+        }
+        for chunk in chunks_of(ui_message::Projector::new(run()).without_approvals(), &log) {
             prop_assert!(ALLOWED.contains(&kind(&chunk)), "{}", chunk);
+        }
+    }
+
+    /// The SDK sends a message whose calls all have results again, if one of them does not run here. Only a run that waits for
+    /// nothing else takes it.
+    #[test]
+    fn the_sdk_sends_a_message_again_only_if_the_run_waits_for_it(log in logs(80)) {
+        let state = State::of(&log).unwrap();
+        let mut fold = ui_message::MessageFold::new(run());
+        log.iter().for_each(|event| fold.push(event));
+        let parts = serde_json::to_value(&fold.message().parts).unwrap();
+        let parts = parts.as_array().unwrap();
+        let start = parts.iter().rposition(|part| part["type"] == "step-start").map_or(0, |at| at + 1);
+        let calls: Vec<&Value> = parts[start..].iter().filter(|part| part["toolCallId"].is_string()).collect();
+        let of_client = || calls.iter().filter(|call| call["providerExecuted"] == false);
+        let is_complete = of_client().next().is_some()
+            && of_client().all(|call| call["state"] == "output-available" || call["state"] == "output-error");
+        if is_complete && log.last().is_some_and(Event::leaves_closed) {
+            prop_assert!(state.open_interrupts().next().is_none() && state.is_interrupted());
         }
     }
 
@@ -202,7 +228,9 @@ proptest! {
                 "start-step" => prop_assert!(!std::mem::replace(&mut in_step, true)),
                 "finish-step" => prop_assert!(std::mem::replace(&mut in_step, false)),
                 "finish" => {
-                    prop_assert!(!in_step, "finish inside a step");
+                    // The next execution goes on with a step whose calls wait.
+                    let waits = chunk["finishReason"] == "tool-calls";
+                    prop_assert!(!in_step || waits, "finish inside a step");
                     prop_assert!(!std::mem::replace(&mut outside, true), "finish without start");
                 }
                 "data-sequent-event" | "message-metadata" | "abort" | "error" => {}

@@ -1,7 +1,8 @@
 //! One run with events of many types, in each protocol.
 
-use sequent_event::{Body, Configuration, Event, Replay, Role, RunOutcome, copies};
+use sequent_event::{AnswerStatus, Body, Configuration, Event, Reason, Replay, Role, RunOutcome, copies};
 use sequent_protocol::{event_source, native, sse::Frame, ui_message};
+use serde_json::json;
 
 use crate::generator::{Log, run, usage};
 
@@ -221,6 +222,128 @@ fn ui_message_shows_steps_tools_and_text() {
     data: {"type":"finish","finishReason":"stop"}
 
     data: [DONE]
+    "#);
+}
+
+/// A call of the tool `name`, and the usage of the response that makes it.
+fn call(log: &mut Log, id: &str, name: &str) {
+    let tool_call_id = id.to_owned();
+    log.push(Body::ToolCallStart {
+        tool_call_id: tool_call_id.clone(),
+        tool_call_name: name.into(),
+        parent_message_id: None,
+    });
+    log.push(Body::ToolCallArgs { tool_call_id: tool_call_id.clone(), delta: "{\"for\":\"Bern\"}".into() });
+    log.push(Body::ToolCallEnd { tool_call_id });
+    log.push(usage());
+}
+
+fn result(log: &mut Log, id: &str, content: &str) {
+    let message_id = log.fresh();
+    log.push(Body::ToolCallResult { message_id, tool_call_id: id.into(), content: content.into() });
+}
+
+fn answer_and_finish(log: &mut Log) {
+    let message_id = log.say(&["Here."]);
+    log.push(Body::TextMessageEnd { message_id });
+    log.push(usage());
+    log.finish(RunOutcome::Success);
+}
+
+/// A log with a call that the client carries out, beside one that runs here.
+pub(crate) fn client_tool() -> Vec<Event> {
+    let mut log = Log::default();
+    log.configure();
+    log.prompt("Where am I?");
+    log.claim();
+    log.start();
+    call(&mut log, "call_1", "locate");
+    call(&mut log, "call_2", "weather");
+    result(&mut log, "call_2", "sunny");
+    log.ask(Reason::Question);
+    log.answer(AnswerStatus::Resolved, Some(json!({"at": 47})));
+    result(&mut log, "call_1", "{\"at\":47}");
+    answer_and_finish(&mut log);
+    log.events
+}
+
+/// A log with a call that a person approves or denies.
+pub(crate) fn approval(approved: bool) -> Vec<Event> {
+    let mut log = Log::default();
+    log.prompt("Send it.");
+    log.claim();
+    log.start();
+    call(&mut log, "call_1", "wire");
+    log.ask(Reason::Approval);
+    log.answer(AnswerStatus::Resolved, Some(json!({"approved": approved, "reason": "Too much."})));
+    result(&mut log, "call_1", if approved { "wired" } else { "The person did not approve `wire`." });
+    answer_and_finish(&mut log);
+    log.events
+}
+
+/// The chunks, without those that the comparison of all logs covers.
+fn chunks_of(log: &[Event]) -> String {
+    let mut projector = ui_message::Projector::new(run());
+    let chunks = log.iter().flat_map(|event| projector.push(event));
+    let lines = chunks.map(|chunk| serde_json::to_string(&chunk).expect("a chunk is JSON"));
+    let left_out = [
+        "message-metadata",
+        "data-sequent-event",
+        "\"text-",
+        "tool-input-start",
+        "tool-input-delta",
+        "\"start\"",
+    ];
+    let lines = lines.filter(|line| !left_out.iter().any(|kind| line.contains(kind)));
+    lines.map(|line| line + "\n").collect()
+}
+
+#[test]
+fn a_call_of_the_client_waits_and_its_step_goes_on_with_the_answer() {
+    insta::assert_snapshot!(chunks_of(&client_tool()), @r#"
+    {"type":"start-step"}
+    {"type":"tool-input-available","toolCallId":"call_1","toolName":"locate","input":{"for":"Bern"},"providerExecuted":false}
+    {"type":"tool-input-available","toolCallId":"call_2","toolName":"weather","input":{"for":"Bern"},"providerExecuted":true}
+    {"type":"tool-output-available","toolCallId":"call_2","output":"sunny","providerExecuted":true}
+    {"type":"finish","finishReason":"tool-calls"}
+    {"type":"tool-output-available","toolCallId":"call_1","output":{"at":47},"providerExecuted":false}
+    {"type":"finish-step"}
+    {"type":"start-step"}
+    {"type":"finish-step"}
+    {"type":"finish","finishReason":"stop"}
+    "#);
+}
+
+#[test]
+fn a_call_that_is_approved_runs_in_its_step() {
+    insta::assert_snapshot!(chunks_of(&approval(true)), @r#"
+    {"type":"start-step"}
+    {"type":"tool-input-available","toolCallId":"call_1","toolName":"wire","input":{"for":"Bern"},"providerExecuted":true}
+    {"type":"tool-input-available","toolCallId":"call_1","toolName":"wire","input":{"for":"Bern"},"providerExecuted":false}
+    {"type":"tool-approval-request","approvalId":"int_00000000000000000000000002","toolCallId":"call_1"}
+    {"type":"finish","finishReason":"tool-calls"}
+    {"type":"tool-input-available","toolCallId":"call_1","toolName":"wire","input":{"for":"Bern"},"providerExecuted":true}
+    {"type":"tool-output-available","toolCallId":"call_1","output":"wired","providerExecuted":true}
+    {"type":"finish-step"}
+    {"type":"start-step"}
+    {"type":"finish-step"}
+    {"type":"finish","finishReason":"stop"}
+    "#);
+}
+
+#[test]
+fn a_call_that_is_denied_says_so_and_has_no_result() {
+    insta::assert_snapshot!(chunks_of(&approval(false)), @r#"
+    {"type":"start-step"}
+    {"type":"tool-input-available","toolCallId":"call_1","toolName":"wire","input":{"for":"Bern"},"providerExecuted":true}
+    {"type":"tool-input-available","toolCallId":"call_1","toolName":"wire","input":{"for":"Bern"},"providerExecuted":false}
+    {"type":"tool-approval-request","approvalId":"int_00000000000000000000000002","toolCallId":"call_1"}
+    {"type":"finish","finishReason":"tool-calls"}
+    {"type":"tool-output-denied","toolCallId":"call_1","reason":"Too much."}
+    {"type":"finish-step"}
+    {"type":"start-step"}
+    {"type":"finish-step"}
+    {"type":"finish","finishReason":"stop"}
     "#);
 }
 

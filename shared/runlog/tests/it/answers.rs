@@ -23,6 +23,7 @@ fn interrupt(id: u128) -> Interrupt {
         reason: Reason::Question,
         message: "Which?".into(),
         tool_call_id: None,
+        call: None,
         response_schema: None,
         expires_at: None,
     };
