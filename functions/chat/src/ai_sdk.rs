@@ -67,6 +67,9 @@ pub(crate) struct ChatRequest {
     /// The parameters of the run's model calls.
     #[serde(default)]
     parameters: ModelParameters,
+    /// The approvals in the answer at the end hold for all calls of their tools in this chat.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    approve_always: bool,
     /// The policy for a chat that has a live run.
     #[serde(default)]
     on_conflict: OnConflict,
@@ -125,7 +128,11 @@ impl ChatRequest {
     fn answered(&self) -> Option<AnsweredMessage<'_>> {
         let last = self.message.as_ref().or(self.messages.last())?;
         let is_answer = last.role == "assistant" && self.trigger == Trigger::SubmitMessage;
-        is_answer.then(|| AnsweredMessage { message: last, at: self.place(last) })
+        is_answer.then(|| AnsweredMessage {
+            message: last,
+            at: self.place(last),
+            approve_always: self.approve_always,
+        })
     }
 
     /// Returns the JSON pointer of a message of the request.

@@ -30,6 +30,8 @@ pub(crate) struct AnsweredMessage<'a> {
     pub(crate) message: &'a UiMessage,
     /// The JSON pointer of the message.
     pub(crate) at: String,
+    /// The approvals hold for the rest of the conversation.
+    pub(crate) approve_always: bool,
 }
 
 /// Stores the answers in the message and streams the rest of the run. Returns `None` if the message answers no question of a run
@@ -42,7 +44,7 @@ pub(crate) async fn continue_run(
     form: StreamForm,
 ) -> Result<Option<Response>, Problem> {
     let Some(run) = answered.message.id.as_deref().and_then(|id| id.parse().ok()) else { return Ok(None) };
-    let answers = answered.message.answers();
+    let answers = answered.message.answers(answered.approve_always);
     if answers.is_empty() {
         return Ok(None);
     }
@@ -58,7 +60,7 @@ pub(crate) async fn continue_run(
             Err(Error::AlreadyAnswered(_)) => continue,
             source => source?,
         };
-        let after = log.end_before(&replies.interrupts);
+        let after = log.end_before(&replies.last_asked());
         let mut projector = form.projector(run);
         for event in log.events.iter().filter(|event| event.seq <= after) {
             let _ = projector.push(event);
@@ -104,6 +106,16 @@ struct Replies {
     interrupts: Vec<InterruptId>,
     /// The answers that are not stored yet.
     new: Vec<AnswerToQuestion>,
+}
+
+impl Replies {
+    /// The questions after which the client has received nothing.
+    fn last_asked(&self) -> Vec<InterruptId> {
+        match self.new.as_slice() {
+            [] => self.interrupts.clone(),
+            new => new.iter().map(|reply| reply.interrupt).collect(),
+        }
+    }
 }
 
 impl Log {

@@ -15,12 +15,12 @@ pub(crate) struct UiAnswer {
     pub(crate) part: usize,
     pub(crate) status: AnswerStatus,
     pub(crate) payload: Option<Value>,
-    subject: Subject,
+    target: AnswerTarget,
 }
 
 /// The question that an answer belongs to.
 #[derive(Debug)]
-enum Subject {
+enum AnswerTarget {
     /// That about the call with this id, whose result the answer is.
     Call(String),
     /// The question with this id.
@@ -28,23 +28,24 @@ enum Subject {
 }
 
 impl UiMessage {
-    /// Returns the answers in the last step of the message. Those of the steps before it have been read.
-    pub(crate) fn answers(&self) -> Vec<UiAnswer> {
+    /// Returns the answers in the last step of the message. Those of the steps before it have been read. With `always`, approvals
+    /// hold for the rest of the conversation.
+    pub(crate) fn answers(&self, always: bool) -> Vec<UiAnswer> {
         let start = self.parts.iter().rposition(|part| part.kind == "step-start");
         let in_last_step = self.parts.iter().enumerate().skip(start.map_or(0, |start| start + 1));
-        in_last_step.filter_map(|(at, part)| part.answer(at)).collect()
+        in_last_step.filter_map(|(at, part)| part.answer(at, always)).collect()
     }
 }
 
 impl UiPart {
-    fn answer(&self, at: usize) -> Option<UiAnswer> {
+    fn answer(&self, at: usize, always: bool) -> Option<UiAnswer> {
         if self.kind != "dynamic-tool" && !self.kind.starts_with("tool-") {
             return None;
         }
         let text = |name: &str| self.other.get(name).and_then(Value::as_str);
         let of_call = |status, payload| {
-            let subject = Subject::Call(text("toolCallId")?.to_owned());
-            Some(UiAnswer { part: at, status, payload, subject })
+            let target = AnswerTarget::Call(text("toolCallId")?.to_owned());
+            Some(UiAnswer { part: at, status, payload, target })
         };
         match text("state")? {
             "output-available" => {
@@ -52,19 +53,23 @@ impl UiPart {
                 of_call(AnswerStatus::Resolved, Some(output))
             }
             "output-error" => of_call(AnswerStatus::Cancelled, text("errorText").map(Value::from)),
-            "approval-responded" => decision(at, self.other.get("approval")?),
+            "approval-responded" => decision(at, self.other.get("approval")?, always),
             _ => None,
         }
     }
 }
 
-fn decision(at: usize, approval: &Value) -> Option<UiAnswer> {
-    let mut payload = json!({ "approved": approval["approved"].as_bool()? });
+fn decision(at: usize, approval: &Value, always: bool) -> Option<UiAnswer> {
+    let approved = approval["approved"].as_bool()?;
+    let mut payload = json!({ "approved": approved });
+    if approved && always {
+        payload["always"] = json!(true);
+    }
     if let Some(reason) = approval["reason"].as_str() {
         payload["reason"] = json!(reason);
     }
-    let subject = Subject::Approval(approval["id"].as_str()?.to_owned());
-    Some(UiAnswer { part: at, status: AnswerStatus::Resolved, payload: Some(payload), subject })
+    let target = AnswerTarget::Approval(approval["id"].as_str()?.to_owned());
+    Some(UiAnswer { part: at, status: AnswerStatus::Resolved, payload: Some(payload), target })
 }
 
 impl UiAnswer {
@@ -72,12 +77,12 @@ impl UiAnswer {
     pub(crate) fn question<'s>(&self, state: &'s State) -> Option<&'s AskedInterrupt> {
         state.asked.iter().rfind(|asked| {
             let question = &asked.interrupt.question;
-            match &self.subject {
-                Subject::Call(id) => {
+            match &self.target {
+                AnswerTarget::Call(id) => {
                     let is_result = matches!(question.reason, Reason::Question | Reason::ClientTool);
                     is_result && question.tool_call_id.as_ref() == Some(id)
                 }
-                Subject::Approval(id) => {
+                AnswerTarget::Approval(id) => {
                     question.reason == Reason::Approval && asked.interrupt.id.to_string() == *id
                 }
             }
@@ -88,9 +93,9 @@ impl UiAnswer {
     pub(crate) fn is_same(&self, stored: &InterruptAnswer) -> bool {
         let payload = self.payload.as_ref().unwrap_or(&Value::Null);
         let stored_payload = stored.payload.as_ref().unwrap_or(&Value::Null);
-        match self.subject {
-            Subject::Call(_) => self.status == stored.status && is_same(payload, stored_payload),
-            Subject::Approval(_) => {
+        match self.target {
+            AnswerTarget::Call(_) => self.status == stored.status && is_same(payload, stored_payload),
+            AnswerTarget::Approval(_) => {
                 let was_approved =
                     stored.status == AnswerStatus::Resolved && stored_payload["approved"] == json!(true);
                 payload["approved"] == json!(was_approved)

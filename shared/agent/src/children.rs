@@ -100,6 +100,8 @@ fn child_run(execution: &Execution<'_>, run: RunId, step: &Step, shares: usize) 
         hold: None,
         tools: state.configuration.tools.clone(),
         client_tools: Vec::new(),
+        // A person has approved the calls that they see. Tools that need an approval are not offered to children.
+        approved_tools: Vec::new(),
         output_schema: None,
         parameters: state.configuration.parameters.clone(),
         budget: execution.engine.bounds.share(state, shares, Timestamp::now()),

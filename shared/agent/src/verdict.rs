@@ -101,7 +101,10 @@ pub(crate) fn verdict(
     if is_fetch && !web.knows(state, call) {
         return unknown_address(state, call, &quote);
     }
-    if tool.needs_approval { Verdict::Ask(approval(call, &quote)) } else { start(arguments) }
+    if tool.needs_approval && !state.is_always_approved(&call.name) {
+        return Verdict::Ask(lasting(approval(call, &quote)));
+    }
+    start(arguments)
 }
 
 /// The model has composed the address, so a person decides. A child run cannot ask one.
@@ -221,6 +224,15 @@ fn approval(call: &ToolCall, quote: &str) -> Question {
         })),
         expires_at: None,
     }
+}
+
+/// Offers that the approval holds for all calls of the tool in the conversation. That of an address holds for the address only.
+fn lasting(mut approval: Question) -> Question {
+    if let Some(schema) = &mut approval.response_schema {
+        let description = "The approval holds for all calls of the tool in this conversation.";
+        schema["properties"]["always"] = json!({"type": "boolean", "description": description});
+    }
+    approval
 }
 
 fn unknown_outcome(call: &ToolCall, quote: &str) -> Question {

@@ -3,11 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use sequent_core::{InterruptId, Principal, Scope, Timestamp, pace::scaled};
-use sequent_event::{AnswerStatus, Body, Interrupt, InterruptAnswer, Reason, State};
+use sequent_event::{AnswerStatus, AskedInterrupt, Body, Interrupt, InterruptAnswer, Reason, State};
 use sequent_runlog::{Decision, DynamoStorage, LogKey, TransactionRows, decide};
 use sequent_tables::{Transaction, Update, exists, key};
 
-use crate::{Error, RunQuestion, outbox};
+use crate::{Error, Project, RunQuestion, outbox};
 
 /// Time after the last answer until the sweep checks that the run has an owner.
 const GRACE: Duration = Duration::from_secs(30);
@@ -49,7 +49,7 @@ pub async fn answer(
 ) -> Result<State, Error> {
     let decided = decide(storage, key, |state| {
         let (after, bodies) = apply(state, answers, by)?;
-        Ok((bodies, Some(rows(key, &after, resume_by))))
+        Ok((bodies, Some(rows(key, &after, resume_by, &always_approved(&after, answers)))))
     });
     match decided.await? {
         Decision::Stored(state) => Ok(*state),
@@ -80,7 +80,7 @@ pub async fn expire(storage: &DynamoStorage, key: LogKey, now: Timestamp) -> Res
             return Err(false);
         }
         let (after, bodies) = apply(state, &answers, None).map_err(|_| false)?;
-        Ok((bodies, Some(rows(key, &after, ResumeBy::Worker))))
+        Ok((bodies, Some(rows(key, &after, ResumeBy::Worker, &[]))))
     });
     match decided.await? {
         Decision::Stored(state) => Ok(state.is_resumable()),
@@ -143,8 +143,14 @@ const fn decides_a_call(reason: Reason) -> bool {
     }
 }
 
-/// The row of the run after the answers.
-fn rows(key: LogKey, after: &State, resume_by: ResumeBy) -> TransactionRows {
+/// The tools that the answers approve for the rest of the conversation.
+fn always_approved(after: &State, answers: &[AnswerToQuestion]) -> Vec<String> {
+    let is_new = |asked: &&AskedInterrupt| answers.iter().any(|new| new.interrupt == asked.interrupt.id);
+    after.asked.iter().filter(is_new).filter_map(AskedInterrupt::always_approved).map(str::to_owned).collect()
+}
+
+/// The row of the run after the answers, and that of its project if they hold for later runs.
+fn rows(key: LogKey, after: &State, resume_by: ResumeBy, approved: &[String]) -> TransactionRows {
     let open: Vec<RunQuestion> = after.open_interrupts().map(RunQuestion::from).collect();
     let now = Timestamp::now();
     let mut update = Update::of(&key::run(key.tenant, key.run)).set("interrupts", &open).when(exists());
@@ -157,5 +163,15 @@ fn rows(key: LogKey, after: &State, resume_by: ResumeBy) -> TransactionRows {
     if let Some(due) = due {
         update = update.gsi2(&key::active_run(key.run, due));
     }
-    Arc::new(move |transaction: Transaction| transaction.write(update.clone()))
+    let project = after.project.filter(|_| !approved.is_empty());
+    let project = project.map(|project| {
+        let update = Update::of(&key::project(key.tenant, project)).when(exists());
+        approved
+            .iter()
+            .fold(update, |update, tool| update.set([Project::APPROVED_TOOLS, tool.as_str()], true))
+    });
+    Arc::new(move |transaction: Transaction| {
+        let transaction = transaction.write(update.clone());
+        project.iter().cloned().fold(transaction, Transaction::write)
+    })
 }

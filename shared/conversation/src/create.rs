@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use sequent_billing::Reservation;
 use sequent_core::{MessageId, ProjectId, RunId, TenantId, Timestamp, UserId};
-use sequent_event::{Body, Configuration, Lineage, RequestedLimits, UserContent};
+use sequent_event::{Body, Configuration, RequestedLimits, UserContent};
 use sequent_runlog::{
     AppendError, DynamoStorage, LogKey, Segment, Stopped, Storage as _, Unavailable, Writer,
 };
@@ -14,7 +14,10 @@ use sequent_tables::{Cancelled, Label, Retry, Write};
 use serde::Deserialize;
 use tokio::sync::mpsc::Sender;
 
-use crate::{Continues, Error, ForgetOldProjects, Project, ReplayedRun, RunOptions, RunStatus, RunStore};
+use crate::{
+    Continues, Error, ForgetOldProjects, Project, ReplayedRun, RunOptions, RunStatus, RunStore,
+    tree::Position,
+};
 use rows::{InitialState, NewRows};
 
 const PROJECT: Label = Label::new("project");
@@ -136,7 +139,7 @@ async fn try_create_claimed(
     let now = runs.storage().now();
     let message = MessageId::new();
     let position = NewRows::position(runs, new).await?;
-    let before = opening(new, position.lineage, message);
+    let before = opening(new, &position, message);
     let after =
         vec![Body::RunStarted { thread_id: new.project, run_id: new.run, parent_run_id: new.parent_run() }];
     let rows = NewRows::of(runs, new, position, message, now, InitialState::Claimed)?.into_transaction_rows();
@@ -187,8 +190,8 @@ async fn try_create(runs: &RunStore, new: &NewRun, initial: InitialState) -> Res
     let now = runs.storage().now();
     let message = MessageId::new();
     let position = NewRows::position(runs, new).await?;
+    let bodies = opening(new, &position, message);
     let rows = NewRows::of(runs, new, position, message, now, initial)?.into_transaction_rows();
-    let bodies = opening(new, position.lineage, message);
     let created =
         sequent_runlog::create(runs.storage(), new.key(), runs.settings(), bodies, Some(rows)).await;
     match created {
@@ -255,9 +258,14 @@ async fn forget_old_projects(runs: &RunStore, new: &NewRun, now: Timestamp) {
 }
 
 /// The configuration of the run: as requested, within the limits of the plan and of the credits that are held.
-fn configuration(new: &NewRun, lineage: Lineage) -> Configuration {
+fn configuration(new: &NewRun, position: &Position) -> Configuration {
     let replay = new.replay.as_ref().map(|replay| Box::new(replay.origin()));
-    let mut configuration = Configuration { lineage, replay, ..Configuration::from(new.options.clone()) };
+    let mut configuration = Configuration {
+        lineage: position.lineage,
+        approved_tools: position.approved_tools.clone(),
+        replay,
+        ..Configuration::from(new.options.clone())
+    };
     let Some(reservation) = new.reservation.as_deref() else { return configuration };
     let requested = limits(&configuration);
     if let Some(allowed) = &reservation.plan.tools {
@@ -287,8 +295,8 @@ fn limits(configuration: &Configuration) -> RequestedLimits {
 
 /// The first events of the log: the configuration if it is not the default, the user's message, and the copies of a run
 /// that is repeated.
-fn opening(new: &NewRun, lineage: Lineage, message_id: MessageId) -> Vec<Body> {
-    let configuration = configuration(new, lineage);
+fn opening(new: &NewRun, position: &Position, message_id: MessageId) -> Vec<Body> {
+    let configuration = configuration(new, position);
     let is_default = configuration == Configuration::default();
     let configured = (!is_default).then_some(Body::RunConfigured(Box::new(configuration)));
     let message = Body::UserMessage {

@@ -7,7 +7,7 @@
 //! A request copies the rows in many transactions, so what it copies is bounded. If its process is lost on the way, the fork
 //! stays without a head: it shows no message, and its deletion deletes what was copied.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sequent_core::{ProjectId, RunId, TenantId, Timestamp, UserId};
 use sequent_event::{Event, Lineage, State};
@@ -110,9 +110,11 @@ impl Projects<'_> {
             head: None,
             next: Lineage::default().forking(),
             branches: 0,
+            approved_tools: BTreeMap::new(),
             deleting: false,
         };
         let row = Row::new(&key::project(self.tenant, fork.id), &fork)?;
+        let row = row.set(Project::APPROVED_TOOLS, &fork.approved_tools);
         self.store.insert(row.set("next", fork.next)).await?;
         Ok(fork)
     }

@@ -89,6 +89,7 @@ impl From<RunOptions> for Configuration {
             deliverable_type: options.deliverable_type,
             tools: options.tools,
             client_tools: options.client_tools,
+            approved_tools: Vec::new(),
             output_schema: options.output_schema.map(Box::new),
             parameters: chosen(options.parameters),
             budget: Budget { max_steps, max_tokens, max_cost_micro_usd, max_seconds },

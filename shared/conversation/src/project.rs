@@ -1,5 +1,7 @@
 //! The row of a project, which is a conversation.
 
+use std::collections::BTreeMap;
+
 use sequent_core::{ProjectId, RunId, Timestamp, UserId};
 use sequent_event::Lineage;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -33,6 +35,10 @@ pub struct Project {
     #[serde(default, skip_serializing)]
     #[cfg_attr(feature = "openapi", schema(ignore))]
     pub branches: u32,
+    /// The tools whose calls people have approved for the rest of the conversation. Not shown by the API.
+    #[serde(default, skip_serializing)]
+    #[cfg_attr(feature = "openapi", schema(ignore))]
+    pub approved_tools: BTreeMap<String, bool>,
     /// The project is being deleted: no run may start in it. Not shown by the API.
     #[serde(default, skip_serializing)]
     #[cfg_attr(feature = "openapi", schema(ignore))]
@@ -55,6 +61,9 @@ pub struct ProjectName(String);
 pub struct ProjectNameError;
 
 impl Project {
+    /// The attribute with the approved tools. Each is an entry of its own, so that two answers at once are both kept.
+    pub(crate) const APPROVED_TOOLS: &str = "approved_tools";
+
     /// Returns `true` if the conversation takes no further branch.
     pub(crate) const fn is_full(&self) -> bool {
         self.branches >= MAX_BRANCHES

@@ -1,5 +1,7 @@
 //! Reading and changing the projects of a tenant.
 
+use std::collections::BTreeMap;
+
 use sequent_core::{MessageId, ProjectId, RunId, TenantId, Timestamp, UserId};
 use sequent_event::Lineage;
 use sequent_tables::{
@@ -61,10 +63,12 @@ impl<'a> Projects<'a> {
             head: None,
             next: Lineage::default(),
             branches: 0,
+            approved_tools: BTreeMap::new(),
             deleting: false,
         };
         let row = Row::new(&key::project(self.tenant, id), &project)?;
         let row = row.set(CLAIMED, quotes).set("next", project.next);
+        let row = row.set(Project::APPROVED_TOOLS, &project.approved_tools);
         self.store.insert(row).await?;
         Ok(project)
     }

@@ -92,9 +92,11 @@ impl Continues {
 }
 
 /// The place of a new run.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Position {
     pub(crate) lineage: Lineage,
+    /// The tools whose calls people have approved for the rest of the conversation.
+    pub(crate) approved_tools: Vec<String>,
     required: HeadCondition,
 }
 
@@ -119,8 +121,13 @@ impl Position {
         continues: Continues,
     ) -> Result<Self, Error> {
         let project = Projects::new(store, tenant).get(project).await?;
-        let of_head = Self { lineage: project.next, required: HeadCondition::Continued };
-        let branching = |lineage: Lineage| Self { lineage: lineage.forking(), required: HeadCondition::None };
+        let at = |lineage: Lineage, required: HeadCondition| Self {
+            lineage,
+            approved_tools: project.approved_tools.keys().cloned().collect(),
+            required,
+        };
+        let of_head = at(project.next, HeadCondition::Continued);
+        let branching = |lineage: Lineage| at(lineage.forking(), HeadCondition::None);
         let position = match continues {
             Continues::Head => of_head,
             Continues::Run(run) if project.head == Some(run) => of_head,

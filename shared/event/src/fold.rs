@@ -156,6 +156,13 @@ impl State {
         self.asked.iter().filter(|asked| asked.answer.is_none()).map(|asked| &asked.interrupt)
     }
 
+    /// Returns `true` if a person has approved all calls of the tool, before the run or in it.
+    #[must_use]
+    pub fn is_always_approved(&self, tool: &str) -> bool {
+        self.configuration.approved_tools.iter().any(|name| name == tool)
+            || self.asked.iter().any(|asked| asked.always_approved() == Some(tool))
+    }
+
     /// Returns `true` if the run waits for people.
     #[must_use]
     pub fn is_interrupted(&self) -> bool {

@@ -22,6 +22,9 @@ pub struct Configuration {
     /// The tools that the client carries out. They are offered beside the others, and not to child runs.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub client_tools: Vec<ClientTool>,
+    /// The tools whose calls people had approved for the rest of the conversation when the run was created.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub approved_tools: Vec<String>,
     /// The JSON Schema of the answer, if it has to be JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_schema: Option<Box<Value>>,

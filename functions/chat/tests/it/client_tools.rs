@@ -280,3 +280,15 @@ async fn a_tool_of_the_client_must_not_have_the_name_of_another() {
         }
     }
 }
+
+#[tokio::test]
+async fn an_approval_of_the_sdk_can_hold_for_the_chat() {
+    let mut chat = Chat::begin(WIRES, "/api/chat").await;
+    chat.decide(0, true, None);
+    let body = json!({"id": "c", "messages": [chat.question, chat.message], "approve_always": true});
+    chunks(&event("POST", "/api/chat").json(&body).send(&chat.app).await);
+    let next = json!({"id": "c", "messages": [chat.question]});
+    let rest = chunks(&event("POST", "/api/chat").json(&next).send(&chat.app).await);
+    assert!(!types(&rest).contains(&"tool-approval-request"), "{rest:?}");
+    assert!(rest.iter().any(|chunk| chunk["output"] == "wired"));
+}

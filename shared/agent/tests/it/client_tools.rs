@@ -83,7 +83,8 @@ async fn an_error_of_the_client_and_a_late_answer_are_results_for_the_model() {
         status: AnswerStatus::Cancelled,
         payload: Some(json!("The sensor is broken.")),
     };
-    let (storage, key) = (&bench.engine.storage, bench.key(asking.run));
+    let storage = &bench.engine.storage;
+    let key = bench.key(asking.run);
     answer(storage, key, None, std::slice::from_ref(&failed), ResumeBy::Worker).await.unwrap();
     let other = AnswerToQuestion { payload: Some(json!("Another.")), ..failed };
     let refused = answer(storage, key, None, &[other], ResumeBy::Worker).await.unwrap_err();
@@ -150,4 +151,40 @@ async fn a_person_who_denies_a_call_tells_the_model_why() {
         results(&state),
         ["The person did not approve `wire`, so it did not run. The reason: Wrong account."]
     );
+}
+
+#[tokio::test]
+async fn a_call_that_is_approved_for_the_conversation_is_not_asked_about_again() {
+    let (bench, counter) = crate::tools::bench().await;
+    let script = "/demo tokens=1 rate=0 tool=wire\n/demo tokens=1 rate=0 tool=wire\n/demo tokens=1 rate=0";
+    let (asking, _) = crate::tools::start(&bench, script).await;
+    reply(&bench, &asking, json!({"approved": true, "always": true})).await;
+    resume(&bench, &asking).await;
+    assert_eq!(
+        bench.status(asking.run).await,
+        RunStatus::Success,
+        "the second call of the run needed no answer"
+    );
+    let later = bench.asking(asking.project, "/demo tokens=1 rate=0 tool=wire\n/demo tokens=1 rate=0");
+    let writer = bench.owned(&later).await;
+    execute(&bench.engine, bench.key(later.run), *writer, None).await.unwrap();
+    let state = bench.state(later.run).await;
+    assert_eq!(state.configuration.approved_tools, ["wire"], "the log says by what the call was allowed");
+    assert_eq!(state.phase, Phase::Finished(RunOutcome::Success));
+    assert_eq!(counter.calls(), 3);
+
+    let (elsewhere, _) = crate::tools::start(&bench, script).await;
+    assert_eq!(bench.status(elsewhere.run).await, RunStatus::Interrupted, "another conversation asks");
+}
+
+/// An address carries text to its server, so the approval of one address is none of another.
+#[tokio::test]
+async fn an_address_cannot_be_approved_for_the_conversation() {
+    let (bench, _) = crate::tools::bench().await;
+    let (asking, _) = crate::tools::start(&bench, crate::tools::FETCHES).await;
+    let state = bench.state(asking.run).await;
+    let question = &state.open_interrupts().next().unwrap().question;
+    assert_eq!(question.response_schema.as_ref().unwrap()["properties"]["always"], Value::Null);
+    reply(&bench, &asking, json!({"approved": true, "always": true})).await;
+    assert!(bench.projects().get(asking.project).await.unwrap().approved_tools.is_empty());
 }

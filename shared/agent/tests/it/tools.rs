@@ -20,6 +20,12 @@ use crate::bench::Bench;
 #[derive(Default)]
 pub(crate) struct Counter(AtomicUsize);
 
+impl Counter {
+    pub(crate) fn calls(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
 impl Handler for Counter {
     fn call<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, Result<Output, Error>> {
         Box::pin(async move {
@@ -240,7 +246,7 @@ fn usage() -> sequent_event::Usage {
 }
 
 /// A script that fetches an address which the person has not written: its slashes are escaped.
-const FETCHES: &str = r#"/demo tokens=1 rate=0 tool=web_fetch args={"url":"https:\u002f\u002fcomposed.example\u002fsecret"}
+pub(crate) const FETCHES: &str = r#"/demo tokens=1 rate=0 tool=web_fetch args={"url":"https:\u002f\u002fcomposed.example\u002fsecret"}
 /demo tokens=1 rate=0"#;
 
 #[tokio::test]

@@ -1,9 +1,9 @@
 //! The rows that are written with the first segment of a run.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use sequent_core::{MessageId, Timestamp};
-use sequent_event::{Lineage, SentMessage};
+use sequent_event::SentMessage;
 use sequent_runlog::{DynamoStorage, TransactionRows};
 use sequent_tables::{
     Key, Label, Row, Write, attribute,
@@ -61,7 +61,7 @@ impl NewRows {
         initial: InitialState,
     ) -> Result<Self, Error> {
         let lineage = position.lineage;
-        let pending = pending(new, lineage);
+        let pending = pending(new, &position);
         let run = match initial {
             InitialState::Claimed => leased_row(runs, new, &pending, now)?,
             InitialState::Next | InitialState::Waiting => queued(pending.row(new.tenant)?, new.run, now),
@@ -73,7 +73,7 @@ impl NewRows {
             return Ok(Self(vec![(require_parent, Some(PARENT)), (Write::insert(run), None)]));
         }
         let mut rows =
-            Self(vec![(project(new, position, now, initial)?, Some(PROJECT)), (Write::insert(run), None)]);
+            Self(vec![(project(new, &position, now, initial)?, Some(PROJECT)), (Write::insert(run), None)]);
         let task = SentMessage { id: message_id, content: new.content.clone() };
         let kept = new.replay.iter().flat_map(|replay| replay.messages());
         for (earlier, said) in [task].into_iter().chain(kept).enumerate() {
@@ -116,7 +116,7 @@ fn leased_row(runs: &RunStore, new: &NewRun, pending: &Run, now: Timestamp) -> R
 }
 
 /// The write of the project: a new row, or the turn that the run claims or waits for. The run becomes the head.
-fn project(new: &NewRun, position: Position, now: Timestamp, initial: InitialState) -> Result<Write, Error> {
+fn project(new: &NewRun, position: &Position, now: Timestamp, initial: InitialState) -> Result<Write, Error> {
     if !new.new_project {
         let update = match initial.claims_turn() {
             true => turn::claim_for_new(new.key(), new.project, now),
@@ -135,15 +135,18 @@ fn project(new: &NewRun, position: Position, now: Timestamp, initial: InitialSta
         head: Some(new.run),
         next,
         branches: 0,
+        approved_tools: BTreeMap::new(),
         deleting: false,
     };
     let claimed: Vec<Key> = new.claims.iter().filter_map(Write::row_key).collect();
     let row = Row::new(&key::project(new.tenant, new.project), &project)?;
+    let row = row.set(Project::APPROVED_TOOLS, &project.approved_tools);
     Ok(Write::insert(row.set(CLAIMED, claimed).set("next", next)))
 }
 
 /// The run before its first execution.
-fn pending(new: &NewRun, lineage: Lineage) -> Run {
+fn pending(new: &NewRun, position: &Position) -> Run {
+    let lineage = position.lineage;
     Run {
         id: new.run,
         project_id: new.project,
@@ -152,7 +155,7 @@ fn pending(new: &NewRun, lineage: Lineage) -> Run {
         after: lineage.after,
         status: RunStatus::Pending,
         model: new.model.clone(),
-        options: RunOptions::from(&configuration(new, lineage)),
+        options: RunOptions::from(&configuration(new, position)),
         interrupts: Vec::new(),
         usage: TokenUsage::default(),
         cost: RunCost::default(),

@@ -2,7 +2,9 @@
 
 use sequent_core::{MessageId, RunId};
 
-use crate::{Interrupt, InterruptAnswer, Job, JobEnd, RunOutcome, UserContent};
+use crate::{
+    AnswerStatus, Interrupt, InterruptAnswer, Job, JobEnd, Question, Reason, RunOutcome, UserContent,
+};
 
 /// The phase of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -60,6 +62,23 @@ pub struct TextMessage {
 pub struct AskedInterrupt {
     pub interrupt: Interrupt,
     pub answer: Option<InterruptAnswer>,
+}
+
+impl AskedInterrupt {
+    /// Returns the tool whose calls were approved for the rest of the conversation, if the question offered that.
+    #[must_use]
+    pub fn always_approved(&self) -> Option<&str> {
+        let Question { reason: Reason::Approval, call, response_schema, .. } = &self.interrupt.question
+        else {
+            return None;
+        };
+        let is_offered =
+            response_schema.as_ref().is_some_and(|schema| schema["properties"]["always"].is_object());
+        let answer = self.answer.as_ref().filter(|answer| answer.status == AnswerStatus::Resolved)?;
+        let payload = answer.payload.as_ref()?;
+        let is_given = payload["approved"] == true && payload["always"] == true;
+        (is_offered && is_given).then_some(call.as_ref()?.tool_name.as_str())
+    }
 }
 
 /// A child run of this run.
