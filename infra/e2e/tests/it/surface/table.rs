@@ -53,7 +53,7 @@ fn chats() -> Vec<Entry> {
     vec![
         entry(
             "POST /api/chat/send",
-            "Idempotency-Key project_id message content artifact_id data name text type model on_conflict after output_schema \
+            "Idempotency-Key project_id message content artifact_id data name text type model agent variables on_conflict after output_schema \
              parameters temperature top_p max_output_tokens stop reasoning_effort seed",
             |of| {
                 let send = |project: &String, on_conflict: &str| {
@@ -72,12 +72,13 @@ fn chats() -> Vec<Entry> {
                         .body(json!({"message": {"content": file(of)}}))
                         .is(Foreign::Refused),
                 );
+                calls.extend(as_agents(of, "/api/chat/send", &json!({"message": {"content": QUESTION}})));
                 calls
             },
         ),
         entry(
             "POST /api/chat",
-            "Idempotency-Key id messages message role parts type text content metadata trigger messageId model on_conflict output_schema \
+            "Idempotency-Key id messages message role parts type text content metadata trigger messageId model agent variables on_conflict output_schema \
              parameters temperature top_p max_output_tokens stop reasoning_effort seed",
             |of| {
                 let submit = |id: &String, trigger: &str, on_conflict: &str| {
@@ -98,6 +99,8 @@ fn chats() -> Vec<Entry> {
                     ON_CONFLICT.map(|on_conflict| submit(&of.live_project, "submit-message", on_conflict));
                 calls.extend(live);
                 calls.extend(keyed(of, "/api/chat"));
+                let message = json!({"id": format!("{}-agent", of.idempotency_key), "message": ui_message()});
+                calls.extend(as_agents(of, "/api/chat", &message));
                 calls
             },
         ),
@@ -115,20 +118,26 @@ fn chats() -> Vec<Entry> {
             calls.push(chat(&of.chat, &answer));
             calls
         }),
-        entry("GET /api/projects/{id}/messages/stream", "id content model on_conflict Last-Event-ID", |of| {
-            let ask = |project: &String, query: &str| {
-                let content = QUESTION.replace(' ', "%20");
-                missing(format!("/api/projects/{project}/messages/stream?content={content}{query}"))
-            };
-            let mut calls = vec![ask(&of.project, "")];
-            calls.extend(ON_CONFLICT.map(|answer| ask(&of.live_project, &format!("&on_conflict={answer}"))));
-            for (project, run) in
-                [(&of.project, &of.run), (&of.live_project, &of.live_run), (&of.home, &of.run)]
-            {
-                calls.push(ask(project, "").header("last-event-id", &format!("{run}:1")));
-            }
-            calls
-        }),
+        entry(
+            "GET /api/projects/{id}/messages/stream",
+            "id content model agent on_conflict Last-Event-ID",
+            |of| {
+                let ask = |project: &String, query: &str| {
+                    let content = QUESTION.replace(' ', "%20");
+                    missing(format!("/api/projects/{project}/messages/stream?content={content}{query}"))
+                };
+                let mut calls = vec![ask(&of.project, "")];
+                calls.extend(
+                    ON_CONFLICT.map(|answer| ask(&of.live_project, &format!("&on_conflict={answer}"))),
+                );
+                for (project, run) in
+                    [(&of.project, &of.run), (&of.live_project, &of.live_run), (&of.home, &of.run)]
+                {
+                    calls.push(ask(project, "").header("last-event-id", &format!("{run}:1")));
+                }
+                calls
+            },
+        ),
     ]
 }
 
@@ -141,7 +150,7 @@ fn runs() -> Vec<Entry> {
         }),
         entry(
             "POST /api/runs",
-            "Idempotency-Key project_id input artifact_id data name text type model on_conflict after orchestration \
+            "Idempotency-Key project_id input artifact_id data name text type model agent variables on_conflict after orchestration \
              deliverable_type tools budget max_steps max_tokens max_cost_micro_usd max_seconds output_schema parameters \
              temperature top_p max_output_tokens stop reasoning_effort seed",
             |of| {
@@ -153,6 +162,7 @@ fn runs() -> Vec<Entry> {
                 calls.extend(ON_CONFLICT.map(|on_conflict| create(&of.live_project, on_conflict)));
                 calls.extend(keyed(of, "/api/runs"));
                 calls.push(Call::to("/api/runs").body(json!({"input": file(of)})).is(Foreign::Refused));
+                calls.extend(as_agents(of, "/api/runs", &json!({"input": QUESTION})));
                 calls
             },
         ),
@@ -161,7 +171,7 @@ fn runs() -> Vec<Entry> {
         entry("POST /api/runs/{id}/cancel", "id", |of| each_run(of, "/cancel")),
         entry(
             "POST /api/runs/{id}/replay",
-            "Idempotency-Key id from project_id input artifact_id data name text type model on_conflict parameters \
+            "Idempotency-Key id from project_id input artifact_id data name text type model agent variables on_conflict parameters \
              temperature top_p max_output_tokens stop reasoning_effort seed",
             |of| {
                 let body =
@@ -186,7 +196,7 @@ fn runs() -> Vec<Entry> {
         }),
         entry(
             "POST /api/v1/agent/chat",
-            "Idempotency-Key thread_id message artifact_id data name text type model on_conflict after output_schema parameters \
+            "Idempotency-Key thread_id message artifact_id data name text type model agent variables on_conflict after output_schema parameters \
              temperature top_p max_output_tokens stop reasoning_effort seed",
             |of| {
                 let send = |on_conflict| {
@@ -197,6 +207,7 @@ fn runs() -> Vec<Entry> {
                 calls.push(
                     Call::to("/api/v1/agent/chat").body(json!({"message": file(of)})).is(Foreign::Refused),
                 );
+                calls.extend(as_agents(of, "/api/v1/agent/chat", &json!({"message": QUESTION})));
                 calls
             },
         ),
@@ -295,6 +306,17 @@ pub(super) fn repeatable(of: &Belongings) -> Vec<Call> {
     ];
     let calls = calls.into_iter().chain(agents::repeatable(of));
     calls.map(|call| call.header("idempotency-key", &of.idempotency_key)).collect()
+}
+
+/// Returns requests for runs that are to have an agent, by its id, its name and its label.
+fn as_agents(of: &Belongings, path: &str, body: &Value) -> Vec<Call> {
+    let at_label = format!("{}@production", of.agent);
+    let call = |agent: &String| {
+        let mut body = body.clone();
+        body["agent"] = json!(agent);
+        Call::to(path).body(body).is(Foreign::NoAgent)
+    };
+    [&of.agent, &of.agent_name, &at_label].map(call).into()
 }
 
 /// Returns the content of a message with a file.
