@@ -53,7 +53,8 @@ fn chats() -> Vec<Entry> {
     vec![
         entry(
             "POST /api/chat/send",
-            "Idempotency-Key project_id message content artifact_id data name text type model agent variables on_conflict after output_schema \
+            "Idempotency-Key project_id message content artifact_id data name text type model agent variables client_tools description input_schema expires_in_seconds \
+             on_conflict after output_schema \
              parameters temperature top_p max_output_tokens stop reasoning_effort seed",
             |of| {
                 let send = |project: &String, on_conflict: &str| {
@@ -78,7 +79,7 @@ fn chats() -> Vec<Entry> {
         ),
         entry(
             "POST /api/chat",
-            "Idempotency-Key id messages message role parts type text content metadata trigger messageId model agent variables on_conflict output_schema \
+            "Idempotency-Key v id messages message role parts type text content metadata trigger messageId model agent variables approve_always name client_tools description input_schema expires_in_seconds on_conflict output_schema \
              parameters temperature top_p max_output_tokens stop reasoning_effort seed",
             |of| {
                 let submit = |id: &String, trigger: &str, on_conflict: &str| {
@@ -104,7 +105,7 @@ fn chats() -> Vec<Entry> {
                 calls
             },
         ),
-        entry("GET /api/chat/{id}/stream", "id startIndex answerTo", |of| {
+        entry("GET /api/chat/{id}/stream", "id startIndex answerTo v", |of| {
             let chat = |id: &String, query: &str| Call::to(format!("/api/chat/{id}/stream{query}"));
             let mut calls = vec![chat(&of.run, "").is(Foreign::Missing)];
             for id in [&of.project, &of.run, &of.live_project, &of.live_run] {
@@ -150,7 +151,8 @@ fn runs() -> Vec<Entry> {
         }),
         entry(
             "POST /api/runs",
-            "Idempotency-Key project_id input artifact_id data name text type model agent variables on_conflict after orchestration \
+            "Idempotency-Key project_id input artifact_id data name text type model agent variables client_tools description input_schema expires_in_seconds \
+             on_conflict after orchestration \
              deliverable_type tools budget max_steps max_tokens max_cost_micro_usd max_seconds output_schema parameters \
              temperature top_p max_output_tokens stop reasoning_effort seed",
             |of| {
@@ -196,7 +198,8 @@ fn runs() -> Vec<Entry> {
         }),
         entry(
             "POST /api/v1/agent/chat",
-            "Idempotency-Key thread_id message artifact_id data name text type model agent variables on_conflict after output_schema parameters \
+            "Idempotency-Key thread_id message artifact_id data name text type model agent variables client_tools description input_schema expires_in_seconds \
+             on_conflict after output_schema parameters \
              temperature top_p max_output_tokens stop reasoning_effort seed",
             |of| {
                 let send = |on_conflict| {
