@@ -15,7 +15,7 @@ use sequent_http::{
 };
 use sequent_model::ModelName;
 use sequent_protocol::{
-    event_source::{Cursor, Projector},
+    event_source::{Cursor, Projector, refused},
     sse::Frame,
 };
 use sequent_runlog::{LogKey, Storage};
@@ -26,7 +26,7 @@ use crate::{
     App,
     events::{check_cursor, last_event_id},
     frame_schema::AnswerFrame,
-    stream::{Projection, Watched, stream_response},
+    stream::{Projection, SIGNED_OUT, SIGNED_OUT_DETAIL, Watched, stream_response},
 };
 
 /// Longest message in a URL, in characters.
@@ -67,6 +67,10 @@ fn in_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Prompt, D::Error
 impl Projection for Projector {
     fn event(&mut self, event: &Event) -> Vec<Frame> {
         self.push(event)
+    }
+
+    fn signed_out(&mut self) -> Vec<Frame> {
+        vec![refused(SIGNED_OUT.as_str(), SIGNED_OUT_DETAIL)]
     }
 }
 

@@ -72,7 +72,8 @@ pub(crate) struct EventPage {
 ///
 /// As `text/event-stream`, the log after the cursor until the run ends: `id` is the event's `seq`. At the end of a
 /// finished run the response is 204. With `Accept: application/json`, one page of the log. A client that follows a run
-/// whose process died has it executed further.
+/// whose process died has it executed further. When the session or the API key ends, the stream ends with
+/// `event: problem`, whose data is the problem of the 401 that the next request gets.
 #[utoipa::path(
     get,
     path = "/api/runs/{id}/events",

@@ -3,19 +3,19 @@
 use std::{convert::Infallible, time::Duration};
 
 use bytes::Bytes;
-use futures::stream;
+use futures::{FutureExt as _, future::BoxFuture, stream};
 use http::{HeaderName, HeaderValue, header};
-use sequent_agent::{Live, OnCut, Source, StreamItem};
+use sequent_agent::{Live, LiveStream, OnCut, Source, StreamItem};
 use sequent_billing::OpenStream;
 use sequent_conversation::{OwnedRun, StartedRun};
-use sequent_core::{ProjectId, RunId, TenantId, Timestamp, pace::scaled};
+use sequent_core::{Code, ProjectId, RunId, TenantId, Timestamp, pace::scaled};
 use sequent_event::{Event, Seq};
 use sequent_http::{
     Problem, RequestContext,
     axum::{body::Body, response::Response},
     idempotency::REPLAYED,
 };
-use sequent_protocol::sse::Frame;
+use sequent_protocol::{native, sse::Frame};
 use sequent_runlog::LogKey;
 use tokio::{runtime::Handle, time::Instant};
 
@@ -52,14 +52,26 @@ pub(crate) trait Projection: Send + 'static {
     fn cut(&mut self) -> Vec<Frame> {
         vec![Frame::comment("the run continues: reconnect to follow it")]
     }
+
+    /// Returns the frames at the end of a stream whose reader is signed in no longer. A client does not reconnect after them.
+    fn signed_out(&mut self) -> Vec<Frame>;
 }
+
+/// The reason that a client is given in [`Projection::signed_out`]. Its code is that of the response to the next request.
+pub(crate) const SIGNED_OUT: Code = Code::InvalidCredential;
+pub(crate) const SIGNED_OUT_DETAIL: &str =
+    "The session or the API key has ended. The run goes on: sign in again to follow it.";
 
 /// The log itself: one frame for each event.
 pub(crate) struct Native;
 
 impl Projection for Native {
     fn event(&mut self, event: &Event) -> Vec<Frame> {
-        vec![sequent_protocol::native::frame(event)]
+        vec![native::frame(event)]
+    }
+
+    fn signed_out(&mut self) -> Vec<Frame> {
+        vec![native::refused(&Problem::new(SIGNED_OUT, SIGNED_OUT_DETAIL).to_json())]
     }
 }
 
@@ -103,7 +115,8 @@ impl Watched {
     }
 }
 
-/// Builds the streamed response. A run that this process owns is executed to its end even if the client leaves.
+/// Builds the streamed response. A run that this process owns is executed to its end even if the client leaves or its
+/// credential ends.
 ///
 /// # Errors
 /// If the tenant has as many open streams as it may have.
@@ -118,7 +131,9 @@ pub(crate) async fn stream_response<P: Projection>(
     let deadline = context.deadline().map(|at| Instant::now() + at.since(Timestamp::now()));
     let items = Live::stream(app.engine.clone(), key, after, source, P::ON_CUT, deadline);
     let opening = projection.opening();
-    let writing = Writing { items, projection, opening, closed: false, ended: false, slot };
+    let credential_end = context.credential_end().boxed();
+    let state = WritingState::Open;
+    let writing = Writing { items, projection, opening, closed: false, state, slot, credential_end };
     let mut response = Response::new(Body::from_stream(stream::unfold(writing, Writing::next)));
     add_headers(&mut response, key.run, project, replayed);
     Ok(response)
@@ -184,13 +199,24 @@ fn add_headers(response: &mut Response, run: RunId, project: ProjectId, replayed
 }
 
 struct Writing<P> {
-    items: tokio::sync::mpsc::Receiver<StreamItem>,
+    items: LiveStream,
     projection: P,
     opening: Vec<Frame>,
     /// The last event closed the log.
     closed: bool,
-    ended: bool,
+    state: WritingState,
     slot: Slot,
+    /// Is ready when the credential of the request has ended.
+    credential_end: BoxFuture<'static, ()>,
+}
+
+/// The state of a response.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum WritingState {
+    Open,
+    /// The credential has ended. The client has been told so and receives nothing more.
+    SignedOut,
+    Ended,
 }
 
 impl<P: Projection> Writing<P> {
@@ -199,25 +225,35 @@ impl<P: Projection> Writing<P> {
         /// A resumed log is read in megabytes. The response is written in smaller pieces, so that the client can start.
         const PIECE: usize = 64 * 1024;
         let mut text: String = std::mem::take(&mut self.opening).iter().map(Frame::as_str).collect();
-        while !self.ended {
-            let item = if text.is_empty() {
-                self.items.recv().await
-            } else {
-                match self.items.try_recv() {
-                    Ok(item) => Some(item),
-                    Err(_) => break,
+        if self.state == WritingState::SignedOut {
+            // The response ends with the work for the run, because Lambda freezes the process then.
+            self.items.abandon().await;
+            self.state = WritingState::Ended;
+        }
+        while self.state == WritingState::Open && text.len() < PIECE {
+            if text.is_empty() {
+                tokio::select! {
+                    biased;
+                    // A client that has received the end of the run has nothing to sign in for.
+                    () = &mut self.credential_end, if !self.closed => self.sign_out(&mut text),
+                    item = self.items.recv() => self.write(item, &mut text),
                 }
-            };
-            self.write(item, &mut text);
-            if text.len() >= PIECE {
+            } else if let Some(item) = self.items.try_recv() {
+                self.write(Some(item), &mut text);
+            } else {
                 break;
             }
         }
-        if self.ended {
+        if self.state == WritingState::Ended {
             // Lambda freezes the process when the response ends.
             self.slot.close().await;
         }
         (!text.is_empty()).then(|| (Ok(Bytes::from(text)), self))
+    }
+
+    fn sign_out(&mut self, text: &mut String) {
+        self.state = WritingState::SignedOut;
+        self.projection.signed_out().iter().for_each(|frame| text.push_str(frame.as_str()));
     }
 
     fn write(&mut self, item: Option<StreamItem>, text: &mut String) {
@@ -229,7 +265,7 @@ impl<P: Projection> Writing<P> {
             Some(StreamItem::Heartbeat) => vec![Frame::heartbeat()],
             Some(StreamItem::Cut) => self.projection.cut(),
             None => {
-                self.ended = true;
+                self.state = WritingState::Ended;
                 // A stream that ends without the terminal event was cut, so it must not be mistaken for a complete one.
                 if self.closed { self.projection.closed() } else { Vec::new() }
             }

@@ -14,7 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     App,
-    stream::{Projection, Watched, stream_response},
+    stream::{Projection, SIGNED_OUT, SIGNED_OUT_DETAIL, Watched, stream_response},
 };
 
 /// The major version of a client's AI SDK.
@@ -92,6 +92,10 @@ impl Projection for UiMessages {
 
     fn cut(&mut self) -> Vec<Frame> {
         if self.counts { Vec::new() } else { vec![ui_message::cut()] }
+    }
+
+    fn signed_out(&mut self) -> Vec<Frame> {
+        ui_message::refused(SIGNED_OUT.as_str(), SIGNED_OUT_DETAIL)
     }
 }
 

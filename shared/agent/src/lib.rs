@@ -50,7 +50,7 @@ use std::sync::Arc;
 
 pub use bounds::Bounds;
 pub use execute::{Executed, execute};
-pub use live::{Live, Source};
+pub use live::{Live, LiveStream, Source};
 pub use offers::Offers;
 pub use questions::MAX_QUESTIONS;
 pub use reader::{OnCut, StreamItem};

@@ -41,6 +41,33 @@ pub struct Live {
     executions: Vec<JoinHandle<()>>,
 }
 
+/// The items of a run's stream for one reader.
+#[derive(Debug)]
+pub struct LiveStream {
+    items: Receiver<StreamItem>,
+    work: JoinHandle<()>,
+}
+
+impl LiveStream {
+    /// Returns the next item. Returns `None` when nothing is left to do for the run here.
+    pub async fn recv(&mut self) -> Option<StreamItem> {
+        self.items.recv().await
+    }
+
+    /// Returns the next item if it is ready.
+    pub fn try_recv(&mut self) -> Option<StreamItem> {
+        self.items.try_recv().ok()
+    }
+
+    /// Lets the run go on without a reader, and waits until nothing is left to do for it here. No item follows.
+    pub async fn abandon(&mut self) {
+        self.items.close();
+        if let Err(error) = (&mut self.work).await {
+            tracing::error!(%error, "the task of a stream has failed; another process takes over what it executed");
+        }
+    }
+}
+
 /// The result of an attempt to claim the run.
 enum RunClaim {
     Won(Source),
@@ -62,13 +89,13 @@ impl Live {
         source: Source,
         on_cut: OnCut,
         deadline: Option<Instant>,
-    ) -> Receiver<StreamItem> {
+    ) -> LiveStream {
         let (out, items) = mpsc::channel(BACKLOG);
         let window = deadline.map(Window::until);
         let reader = Reader::new(engine.clone(), key, after, on_cut, window, out);
         let live = Self { engine, key, window, reader, executions: Vec::new() };
-        tokio::spawn(live.run(source).instrument(Span::current()));
-        items
+        let work = tokio::spawn(live.run(source).instrument(Span::current()));
+        LiveStream { items, work }
     }
 
     async fn run(mut self, source: Source) {

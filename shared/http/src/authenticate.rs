@@ -2,7 +2,7 @@
 
 #[cfg(any(test, feature = "testing"))]
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::{StatusCode, request::Parts};
@@ -10,7 +10,9 @@ use sequent_core::{Principal, Timestamp};
 use sequent_identity::{Credential, Identity};
 
 use crate::{
-    Problem, RequestContext, credential, csrf,
+    Problem, RequestContext, credential,
+    credential_watch::CredentialWatch,
+    csrf,
     pipeline::Shared,
     rate_limit::{Class, RateSubject, Throttle},
 };
@@ -51,6 +53,15 @@ impl Authenticator {
             Self::Identity(identity) => Ok(identity.authenticate(credential).await?),
             #[cfg(any(test, feature = "testing"))]
             Self::Fixed(callers) => fixed(callers, credential),
+        }
+    }
+
+    /// Returns the watch of a verified credential, for a response that lasts. Callers that a test has made up have none.
+    fn watch(&self, credential: &Credential, caller: &Principal, pause: Duration) -> Option<CredentialWatch> {
+        match self {
+            Self::Identity(identity) => CredentialWatch::of(identity, credential, caller, pause),
+            #[cfg(any(test, feature = "testing"))]
+            Self::Fixed(_) => None,
         }
     }
 
@@ -110,7 +121,8 @@ impl<S: Sync> OptionalFromRequestParts<S> for Caller {
         })?;
         let throttle = Throttle::new(&shared.limiter, context.client());
         let caller = authenticator.verify(&credential, &throttle).await?;
-        context.set_caller(caller.clone());
+        let watch = authenticator.watch(&credential, &caller, shared.config.credential_check);
+        context.set_caller(caller.clone(), watch);
         csrf::check(&shared, parts, &caller).await?;
         let class = parts.extensions.get::<Class>().copied().unwrap_or_else(|| Class::of(&parts.method));
         shared.limiter.take(&RateSubject::Tenant(caller.tenant), class).await?;

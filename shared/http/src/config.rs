@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use sequent_core::setting::{self, InvalidSetting};
+use sequent_core::{
+    pace::scaled,
+    setting::{self, InvalidSetting},
+};
 
 use crate::{notify, rate_limit::Limits};
 
@@ -11,6 +14,8 @@ const MAX_BODY: usize = 1024 * 1024;
 
 /// The HTTP API ends a request after 30 s. The caller gets our response a little earlier, and not the gateway's.
 const TIMEOUT: Duration = Duration::from_secs(28);
+
+const CREDENTIAL_CHECK: Duration = Duration::from_secs(10);
 
 /// The settings of the pipeline.
 #[derive(Debug, Clone)]
@@ -31,6 +36,9 @@ pub struct Config {
     pub timeout: Duration,
     /// The rate limits, from `RATE_LIMIT_PER_MINUTE`.
     pub limits: Limits,
+    /// The time between two looks at the credential of a response that lasts: an ended session ends its streams within it.
+    /// Each costs half a read unit, so it is longer than the time for which requests trust what they have read.
+    pub credential_check: Duration,
     /// The addresses to which failures are reported.
     pub notify: notify::Config,
 }
@@ -55,6 +63,7 @@ impl Config {
             max_body: MAX_BODY,
             timeout: TIMEOUT,
             limits: limits.overridden(&get("RATE_LIMIT_PER_MINUTE").unwrap_or_default())?,
+            credential_check: scaled(CREDENTIAL_CHECK),
             notify: notify::Config::default(),
         })
     }
@@ -71,6 +80,7 @@ impl Config {
             max_body: MAX_BODY,
             timeout: TIMEOUT,
             limits: Limits::LOCAL,
+            credential_check: Duration::from_millis(50),
             notify: notify::Config::default(),
         }
     }

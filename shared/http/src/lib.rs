@@ -22,6 +22,7 @@ pub mod catalogue;
 mod config;
 mod cors;
 mod credential;
+mod credential_watch;
 pub mod csrf;
 mod event_path;
 mod extract;

@@ -204,6 +204,12 @@ impl Problem {
         response
     }
 
+    /// The problem as JSON, for a frame of a stream. The request id is in the headers of the stream.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        Value::Object(self.body(None))
+    }
+
     fn body(&self, instance: Option<&str>) -> Map<String, Value> {
         let code = self.code().as_str();
         let mut body = Map::new();

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, request};
 use lambda_http::{Context, request::RequestContext as Gateway};
 use sequent_core::{RequestId, Timestamp};
 
-use crate::{Principal, Problem, origin};
+use crate::{Principal, Problem, credential_watch::CredentialWatch, origin};
 
 /// The header with the request id, of requests and responses.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -32,6 +32,7 @@ struct Facts {
     public_origin: Option<String>,
     deadline: Option<Timestamp>,
     caller: OnceLock<Principal>,
+    credential: OnceLock<CredentialWatch>,
 }
 
 impl RequestContext {
@@ -59,6 +60,7 @@ impl RequestContext {
                 .filter(|&deadline| deadline > 0)
                 .map(|deadline| Timestamp::from_millis(deadline) - MARGIN),
             caller: OnceLock::new(),
+            credential: OnceLock::new(),
         }))
     }
 
@@ -112,8 +114,24 @@ impl RequestContext {
         self.0.caller.get()
     }
 
-    pub(crate) fn set_caller(&self, caller: Principal) {
-        let _ = self.0.caller.set(caller); // a second verification yields the same caller
+    /// Returns when the credential of the caller has ended, which a response that lasts has to notice. Never returns if the
+    /// request has no verified credential.
+    pub fn credential_end(&self) -> impl Future<Output = ()> + Send + 'static {
+        let watch = self.0.credential.get().cloned();
+        async move {
+            match watch {
+                Some(watch) => watch.ended().await,
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    pub(crate) fn set_caller(&self, caller: Principal, watch: Option<CredentialWatch>) {
+        // A second verification yields the same caller.
+        let _ = self.0.caller.set(caller);
+        if let Some(watch) = watch {
+            let _ = self.0.credential.set(watch);
+        }
     }
 
     pub(crate) fn request_id_header(&self) -> HeaderValue {

@@ -84,7 +84,7 @@ struct Creator {
 }
 
 impl Grant {
-    fn is_valid(&self, now: Timestamp) -> bool {
+    pub(crate) fn is_valid(&self, now: Timestamp) -> bool {
         self.valid_until.is_none_or(|end| now < end)
     }
 }

@@ -11,6 +11,7 @@ mod authenticator;
 pub mod closing;
 mod config;
 mod credential;
+mod credential_row;
 mod device;
 mod eddsa;
 pub mod email;
@@ -39,6 +40,7 @@ use sequent_tables::Store;
 
 pub use config::Config;
 pub use credential::Credential;
+pub use credential_row::CredentialRow;
 pub use device::DeviceToken;
 pub use error::Error;
 pub use network::network;

@@ -6,6 +6,7 @@
 //! | `data: {"delta":"..."}` | append to the text |
 //! | `event: reset`, `data: {"content":"..."}` | replace the text: the last message was cut off by a crash and is written again, or the answer follows the steps of a plan |
 //! | `event: error`, `data: {"code":"...","message":"..."}` | the run failed; `end` follows |
+//! | `event: error` with the code `invalid_credential` | the session or API key has ended, and nothing follows: the source gets 401 when it reconnects, which makes it stop |
 //! | `event: end`, `data: {"content":"..."}` | the whole answer; close the source. `"cancelled":true` when it was cut short |
 //!
 //! **Resume.** `EventSource` reconnects by itself, to the same address, with the last `id` that it received.
@@ -82,6 +83,12 @@ struct Content<'a> {
 struct ErrorData<'a> {
     code: &'a str,
     message: &'a str,
+}
+
+/// Returns the last frame of a stream that ends although its run goes on, and that the client must not continue.
+#[must_use]
+pub fn refused(code: &str, message: &str) -> Frame {
+    Frame::json(None, Some("error"), &ErrorData { code, message })
 }
 
 impl Projector {

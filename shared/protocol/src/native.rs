@@ -1,6 +1,8 @@
-//! The unchanged log: `id: seq`, `event: TYPE`, `data: {the event}`.
+//! The unchanged log: `id: seq`, `event: TYPE`, `data: {the event}`. A stream that its client must not continue ends with
+//! `event: problem`.
 
 use sequent_event::{Event, Seq};
+use serde::Serialize;
 
 use crate::sse::Frame;
 
@@ -13,6 +15,13 @@ pub struct InvalidCursor;
 #[must_use]
 pub fn frame(event: &Event) -> Frame {
     Frame::json(Some(&event.seq), Some(event.entry.type_name()), event)
+}
+
+/// Returns the last frame of a stream that ends although its run goes on, and that the client must not continue. It is no
+/// event of the log, so it has no id. `problem` is what the next request would get (RFC 9457).
+#[must_use]
+pub fn refused(problem: &impl Serialize) -> Frame {
+    Frame::json(None, Some("problem"), problem)
 }
 
 /// Parses a cursor that a client sends in `Last-Event-ID` or `?after=`. The stream continues with the event

@@ -53,7 +53,7 @@ pub use chunk::{Chunk, FinishReason, Json, Mark, Metadata, UsageTotals};
 pub use fold::{
     FoldedApproval, FoldedMessage, FoldedPart, FoldedTool, FoldedToolState, MessageFold, PartState,
 };
-pub use response::{HEADERS, cut, done};
+pub use response::{HEADERS, cut, done, refused};
 pub use start_index::{InvalidStartIndex, StartIndex};
 
 use steps::Steps;

@@ -140,13 +140,25 @@ impl Store {
         self.get_item(key).await?.map(decode).transpose()
     }
 
+    /// Reads the row at `key`, eventually consistent and for half the price: as it is, or as it was a moment ago.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub async fn get_recent<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, Error> {
+        self.read_item(key, false).await?.map(decode).transpose()
+    }
+
     /// Reads the row at `key` with its key and index attributes, strongly consistent. Returns `None` if there is none.
     ///
     /// # Errors
     /// Returns an error if the table cannot be read.
     pub async fn get_item(&self, key: &Key) -> Result<Option<Item>, Error> {
+        self.read_item(key, true).await
+    }
+
+    async fn read_item(&self, key: &Key, consistent: bool) -> Result<Option<Item>, Error> {
         let get = self.client.get_item().table_name(&*self.tables.main).set_key(Some(key.attributes()));
-        let output = get.consistent_read(true).send().await.map_err(classify)?;
+        let output = get.consistent_read(consistent).send().await.map_err(classify)?;
         Ok(output.item)
     }
 

@@ -7,6 +7,8 @@ mod branches;
 mod client_tools;
 mod deployment;
 mod golden;
+mod headers;
 mod limits;
 mod resume;
+mod signed_out;
 mod streams;

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use sequent_agent::{Bounds, Engine, Live, OnCut, Source, StreamItem};
+use sequent_agent::{Bounds, Engine, Live, LiveStream, OnCut, Source, StreamItem};
 use sequent_conversation::{NewRun, Project, ProjectName, Projects, RunStatus, Runs, create_claimed};
 use sequent_core::{ProjectId, RunId, TenantId, Timestamp, UserId};
 use sequent_event::{Event, Seq, State};
 use sequent_model::{Client, Config};
 use sequent_runlog::{DynamoStorage, LogKey, Segment, Settings, Writer, read_all};
-use tokio::sync::mpsc::Receiver;
 
 pub(crate) struct Bench {
     pub(crate) engine: Engine,
@@ -83,7 +82,7 @@ impl Bench {
         Runs::new(self.engine.store(), self.tenant).get(run).await.unwrap().status
     }
 
-    pub(crate) fn stream(&self, run: RunId, source: Source) -> Receiver<StreamItem> {
+    pub(crate) fn stream(&self, run: RunId, source: Source) -> LiveStream {
         Live::stream(self.engine.clone(), self.key(run), Seq::START, source, OnCut::Reconnect, None)
     }
 

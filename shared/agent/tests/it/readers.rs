@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sequent_agent::{Engine, Live, OnCut, Source, StreamItem};
+use sequent_agent::{Engine, Live, LiveStream, OnCut, Source, StreamItem};
 use sequent_conversation::{NewRun, RunStatus, TurnRequest, create, create_claimed};
 use sequent_core::RunId;
 use sequent_event::{Event, Seq};
@@ -30,13 +30,13 @@ async fn queued_at(bench: &Bench, run: RunId) -> Option<i64> {
 }
 
 /// Starts the run in this process, and returns the stream of its events.
-async fn started(bench: &Bench, new: &NewRun) -> mpsc::Receiver<StreamItem> {
+async fn started(bench: &Bench, new: &NewRun) -> LiveStream {
     let (observer, stored) = mpsc::channel(OBSERVED_SEGMENTS);
     let writer = create_claimed(&bench.engine.runs(), new, Some(observer)).await.unwrap();
     bench.stream(new.run, Source::Owned(writer, stored))
 }
 
-async fn rest(items: &mut mpsc::Receiver<StreamItem>) -> Vec<Event> {
+async fn rest(items: &mut LiveStream) -> Vec<Event> {
     let mut events = Vec::new();
     while let Some(item) = items.recv().await {
         if let StreamItem::Event(event) = item {

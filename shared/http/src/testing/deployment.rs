@@ -4,9 +4,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::Router;
+use axum::{Router, response::Response};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use sequent_core::{ExposeSecret, Principal, Scope, Scopes, TenantId, Timestamp, UserId, Via};
+use sequent_core::{ExposeSecret, Principal, Scope, Scopes, SessionId, TenantId, Timestamp, UserId, Via};
 use sequent_identity::{
     Identity, SignedIn, Vault,
     account::NewAccount,
@@ -85,6 +85,17 @@ impl Deployment {
         classes
     }
 
+    /// The accounts, sessions and API keys of the deployment.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Calls the function with an event and returns the response with its open body, for streams.
+    pub async fn open(&self, event: &Event) -> Response {
+        event.open(&self.app).await
+    }
+
     /// Calls the function with an event.
     pub async fn send(&self, event: &Event) -> Answer {
         event.send(&self.app).await
@@ -113,7 +124,7 @@ impl Deployment {
         let principal = Principal {
             tenant: of.tenant(),
             user: of.user(),
-            session: Some(of.signed_in.session.id),
+            session: Some(of.session()),
             api_key: None,
             scopes: Scopes::ALL,
             via: Via::Bearer,
@@ -146,6 +157,12 @@ impl Person {
     #[must_use]
     pub fn user(&self) -> UserId {
         self.signed_in.user.id
+    }
+
+    /// The session of the user.
+    #[must_use]
+    pub fn session(&self) -> SessionId {
+        self.signed_in.session.id
     }
 
     /// Another user of the same tenant, without a credential.

@@ -1,7 +1,7 @@
 //! Sessions that end: access tokens and API keys stop with them.
 
 use super::*;
-use crate::PasswordChange;
+use crate::{CredentialRow, PasswordChange};
 
 async fn authenticate(identity: &Identity, of: &SignedIn) -> Result<Principal, Error> {
     identity.authenticate(&Credential::AccessToken { token: of.access_token.clone(), via: Via::Bearer }).await
@@ -125,4 +125,32 @@ async fn a_copied_session_is_no_means_of_guessing_the_password() {
     sign_in(&identity, "ann@example.com", PASSWORD, at(0))
         .await
         .expect("the owner elsewhere does not wait for it");
+}
+
+#[tokio::test]
+async fn a_look_at_a_credential_that_lasts_costs_one_cheap_read() {
+    let store = testing::store().await;
+    let (elsewhere, requests) = testing::process(&store);
+    let identity = identity_over(elsewhere, 1);
+    let ann = sign_up(&identity, "ann@example.com").await;
+    let me = caller(&ann);
+    let new = NewApiKey { valid_until: Some(at(50)), ..named("short", Scopes::ALL) };
+    let (_, token) = identity.create_api_key(&me, new, at(1)).await.unwrap();
+    let access = Credential::AccessToken { token: ann.access_token.clone(), via: Via::Bearer };
+    let session = CredentialRow::of(&access, &me).unwrap();
+    let by_key = Principal { session: None, ..me.clone() };
+    let key = CredentialRow::of(&Credential::ApiKey(token.expose().into()), &by_key).unwrap();
+    let _ = requests.take();
+    let _ = requests.take_strong_reads();
+    for (row, second, is_valid) in [
+        (&key, 49, true),
+        (&key, 50, false),
+        // The access token has expired, and its session has not.
+        (&session, 24 * 3600, true),
+    ] {
+        assert_eq!(identity.is_still_valid(row, at(second)).await.unwrap(), is_valid, "{second}");
+    }
+    assert_eq!((requests.take(), requests.take_strong_reads()), ([("GetItem".to_owned(), 3)].into(), 0));
+    identity.sign_out(&ann.refresh_token, at(60)).await.unwrap();
+    assert!(!identity.is_still_valid(&session, at(61)).await.unwrap());
 }

@@ -1,5 +1,6 @@
 //! The parts of a response that are no chunks: its headers, and the frames that end it.
 
+use super::{Chunk, FinishReason};
 use crate::sse::Frame;
 
 /// The headers of every response.
@@ -26,4 +27,13 @@ pub fn done() -> Frame {
 #[must_use]
 pub fn cut() -> Frame {
     Frame::message(None, None, r#"{"type":"error","code":"stream_cut"}"#)
+}
+
+/// Returns the last frames of a stream that ends although its run goes on, and that the client must not continue: an
+/// `error`, which the SDK reports, and `finish`, after which no transport requests the rest.
+#[must_use]
+pub fn refused(code: &str, error_text: &str) -> Vec<Frame> {
+    let error = Chunk::Error { error_text: error_text.to_owned(), code: code.to_owned() };
+    let finish = Chunk::Finish { finish_reason: FinishReason::Error };
+    vec![error.frame(), finish.frame(), done()]
 }
