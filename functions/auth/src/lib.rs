@@ -38,8 +38,6 @@ pub struct App {
     cookies: Cookies,
     /// Jobs are enqueued here.
     store: Store,
-    /// True if the deployment sends mail.
-    sends_mail: bool,
     registration: RegistrationMode,
 }
 
@@ -49,19 +47,13 @@ impl App {
     #[must_use]
     pub fn new(identity: Arc<Identity>, store: Store, plain_http: bool) -> Self {
         let registration = RegistrationMode::Closed;
-        Self { identity, cookies: Cookies::new(plain_http), store, sends_mail: false, registration }
+        Self { identity, cookies: Cookies::new(plain_http), store, registration }
     }
 
     /// Sets the people who may register.
     #[must_use]
     pub fn with_registration(self, registration: RegistrationMode) -> Self {
         Self { registration, ..self }
-    }
-
-    /// Sends mail.
-    #[must_use]
-    pub fn with_mail(self) -> Self {
-        Self { sends_mail: true, ..self }
     }
 }
 

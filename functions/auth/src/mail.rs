@@ -167,7 +167,7 @@ pub(crate) async fn verify_later(
     origin: &str,
     now: Timestamp,
 ) -> Result<(), Problem> {
-    if !app.sends_mail {
+    if !app.identity.sends_mail() {
         return Ok(());
     }
     let request = app.identity.request_verification(user, origin, now).await?;
@@ -188,7 +188,7 @@ fn parse(text: &SecretString) -> Result<MailToken, Error> {
 
 impl App {
     fn require_mail(&self) -> Result<(), Problem> {
-        if self.sends_mail {
+        if self.identity.sends_mail() {
             return Ok(());
         }
         let detail = "The deployment sends no mail, because its parameter MailFrom is empty.";

@@ -16,7 +16,9 @@ async fn main() -> Result<(), Error> {
     let sdk = sequent_aws::config();
     let store = Store::from_env(&sdk)?;
     let vault = Vault::from_env(&sdk)?;
-    let identity = Arc::new(Identity::new(store.clone(), vault.clone(), &config)?);
+    let identity = Identity::new(store.clone(), vault.clone(), &config)?;
+    let identity = if setting::text("MAIL_FROM").is_some() { identity.with_mail() } else { identity };
+    let identity = Arc::new(identity);
 
     // Connects and reads the keys before the first request, and makes them if this is the first process of a deployment.
     // A secret that cannot be read now is read by that request.
@@ -25,7 +27,6 @@ async fn main() -> Result<(), Error> {
 
     let app = App::new(Arc::clone(&identity), store.clone(), http.plain_http());
     let app = app.with_registration(RegistrationMode::from_env()?);
-    let app = if setting::text("MAIL_FROM").is_some() { app.with_mail() } else { app };
     let pipeline = Pipeline::with_config("auth", http).store(store).identity(identity);
     sequent_http::run(pipeline, router(app)).await
 }

@@ -169,7 +169,7 @@ fn environment(template: &Template, endpoint: &str, provider: &str, origin: &str
     let ours = [
         ("LOCAL", "true"),
         ("REGISTRATION", "open"),
-        ("TENANT_LIMITS", "runs=none,streams=none,storage_bytes=none,daily_usd=none"),
+        ("TENANT_LIMITS", "runs=none,streams=none,storage_bytes=none,daily_usd=none,unverified_usd=none"),
         ("STACK", "bench"),
         ("ISSUER", "bench"),
         ("PUBLIC_URL", origin),

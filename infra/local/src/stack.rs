@@ -191,7 +191,10 @@ fn parameters(options: &Options) -> BTreeMap<String, String> {
         ("Local".to_owned(), "true".to_owned()),
         ("Registration".to_owned(), "open".to_owned()),
         // A machine with one user has no strangers.
-        ("TenantLimits".to_owned(), "runs=none,streams=none,storage_bytes=none,daily_usd=none".to_owned()),
+        (
+            "TenantLimits".to_owned(),
+            "runs=none,streams=none,storage_bytes=none,daily_usd=none,unverified_usd=none".to_owned(),
+        ),
     ]);
     parameters.extend(options.parameters.clone());
     parameters

@@ -48,6 +48,9 @@ pub struct Account {
     /// Reasons for which the account is frozen, by the object that caused them, such as a dispute.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub frozen: BTreeMap<String, String>,
+    /// The grant to a new tenant waits until the tenant is trusted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub welcome_due: bool,
 }
 
 /// Credits that were granted together and expire together.
@@ -85,6 +88,7 @@ impl Account {
             holds: BTreeMap::new(),
             days: BTreeMap::new(),
             frozen: BTreeMap::new(),
+            welcome_due: false,
         }
     }
 

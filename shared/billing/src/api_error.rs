@@ -69,6 +69,14 @@ impl ApiError for Denied {
                 );
                 ErrorDetails::new(Code::DailyLimit, detail).with("limit_micro_usd", limit.0)
             }
+            Self::Unverified { limit } => {
+                let detail = format!(
+                    "The address of the account is not verified. Until it is, the runs of a day may cost {limit}, and all such \
+                     accounts share a limit. One of the two is reached. Verify the address with the link that was sent \
+                     to it, try again tomorrow (UTC), or ask the operator to raise `unverified_usd` of `TenantLimits`."
+                );
+                ErrorDetails::new(Code::DailyLimit, detail).with("limit_micro_usd", limit.0)
+            }
             Self::Streams { limit } => {
                 let detail = format!("No more than {limit} streams can be open at the same time. Close one.");
                 ErrorDetails::new(Code::TooManyStreams, detail).with("limit", *limit).retry_after(STREAM_ENDS)

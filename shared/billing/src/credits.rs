@@ -2,14 +2,17 @@
 
 use std::num::NonZeroU32;
 
-use sequent_core::{MicroCredits, MicroUsd, RunId, TenantId, TenantLimits, Timestamp};
+use sequent_core::{MicroCredits, MicroUsd, RunId, TenantId, TenantLimits, TenantTrust, Timestamp};
 use sequent_model::{
     AllowedModels, Client, ModelName, config,
     price::{Prices, Pricing, Table},
 };
 use sequent_tables::{SecretTable, Store, key};
 
-use crate::{Account, Denied, Error, Ledger, Markup, OpenStream, Plans, Quota, Quote, Reservation, Terms};
+use crate::{
+    Account, Denied, Error, Ledger, Markup, OpenStream, Plans, Quota, Quote, Reservation, Terms,
+    unverified::{self, UnverifiedLimit},
+};
 
 /// The credits of a deployment. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -37,6 +40,23 @@ pub struct PricedRequest<'a> {
     pub bytes: usize,
     /// Largest cost of the model calls that the request allows.
     pub budget: Option<MicroUsd>,
+}
+
+/// The limits of a tenant at the time of a request.
+struct CurrentLimits {
+    limits: TenantLimits,
+    /// The daily limit of a tenant that is not trusted, if it is lower than that of others.
+    share: Option<MicroUsd>,
+}
+
+impl CurrentLimits {
+    /// Names the limit that was reached.
+    fn explain(&self, denied: Denied) -> Denied {
+        match (denied, self.share) {
+            (Denied::DailyCost { .. }, Some(limit)) => Denied::Unverified { limit },
+            (denied, _) => denied,
+        }
+    }
 }
 
 /// An environment variable has no valid value.
@@ -114,14 +134,14 @@ impl Credits {
         let lookup = |name: &str| std::env::var(name).ok();
         let invalid = |_| InvalidSetting("DEFAULT_MODEL", "the name of a model");
         let default_models = config::default_models(lookup).map_err(invalid)?;
-        let terms = Self::terms_from_env()?;
+        let terms = Self::terms_from_env(&limits)?;
         let planned = terms.iter().flat_map(|terms| terms.plans.models());
         let allowed = AllowedModels::from_lookup(lookup).map_err(invalid)?.or_planned(planned);
         let credits = Self::new(store, terms, prices).with_limits(limits).with_allowed_models(allowed);
         Ok(credits.with_default_models(default_models))
     }
 
-    fn terms_from_env() -> Result<Option<Terms>, InvalidSetting> {
+    fn terms_from_env(limits: &TenantLimits) -> Result<Option<Terms>, InvalidSetting> {
         if variable("BILLING").as_deref() != Some("on") {
             return Ok(None);
         }
@@ -137,6 +157,7 @@ impl Credits {
             markup: Markup(markup.map_err(|_| InvalidSetting("BILLING_MARKUP_PERCENT", "a percentage"))?),
             usual_hold: MicroCredits(number("BILLING_HOLD", 200_000)?),
             welcome: MicroCredits(number("BILLING_WELCOME", 0)?),
+            unverified_usd: limits.unverified_usd,
             metered: variable("BILLING_METER").is_some(),
         };
         Ok(Some(terms))
@@ -186,22 +207,58 @@ impl Credits {
         request: PricedRequest<'_>,
     ) -> Result<Option<Reservation>, Error> {
         let now = Timestamp::now();
-        let quote = self.quote(request).await?;
-        match &self.terms {
-            Some(terms) => self.ledger(tenant).reserve(terms, quote, now).await.map(Some),
-            None if self.has_quotas() => {
-                let quota = Quota::open(&self.store, tenant).await?;
-                Ok(Some(quota.reserve(&self.limits, quote, now)?))
-            }
-            None => Ok(None),
+        if let Some(terms) = &self.terms {
+            let quote = self.quote(request, true).await?;
+            return self.ledger(tenant).reserve(terms, quote, now).await.map(Some);
         }
+        if !self.has_quotas() {
+            self.quote(request, false).await?;
+            return Ok(None);
+        }
+        let quota = Quota::open(&self.store, tenant).await?;
+        let current = self.limits_of(tenant, &quota, now).await?;
+        let quote = self.quote(request, current.limits.daily_usd.is_some()).await?;
+        let reserved = quota.reserve(&current.limits, quote, now);
+        Ok(Some(reserved.map_err(|denied| current.explain(denied))?))
+    }
+
+    /// Returns the limits of the tenant with this quota. One that is not trusted takes its share of what such tenants may
+    /// cost together, once a day.
+    async fn limits_of(
+        &self,
+        tenant: TenantId,
+        quota: &Quota,
+        now: Timestamp,
+    ) -> Result<CurrentLimits, Error> {
+        let usual = CurrentLimits { limits: self.limits, share: None };
+        let Some(limit) = self.limits.unverified_usd.map(UnverifiedLimit) else { return Ok(usual) };
+        if quota.is_trusted {
+            return Ok(usual);
+        }
+        match unverified::trust_in(&self.store, tenant).await? {
+            None => return Ok(usual),
+            Some(TenantTrust::Trusted) => {
+                Quota::note_trust(&self.store, tenant).await?;
+                return Ok(usual);
+            }
+            Some(TenantTrust::Unverified | TenantTrust::Unverifiable) => {}
+        }
+        let share = limit.share();
+        if !quota.has_share(now) && !limit.take_share(&self.store, tenant, now).await? {
+            return Err(Denied::Unverified { limit: share }.into());
+        }
+        if self.limits.daily_usd.is_some_and(|own| own < share) {
+            return Ok(usual);
+        }
+        let limits = TenantLimits { daily_usd: Some(share), ..self.limits };
+        Ok(CurrentLimits { limits, share: Some(share) })
     }
 
     /// Returns `true` if tenants have quotas.
     fn has_quotas(&self) -> bool {
         let limits = &self.limits;
-        let is_limited =
-            limits.runs.is_some() || limits.daily_usd.is_some() || limits.retention_days.is_some();
+        let limits_costs = limits.daily_usd.is_some() || limits.unverified_usd.is_some();
+        let is_limited = limits.runs.is_some() || limits_costs || limits.retention_days.is_some();
         self.terms.is_none() && is_limited
     }
 
@@ -233,14 +290,23 @@ impl Credits {
     /// the daily limit of the tenant has to cover it.
     ///
     /// # Errors
-    /// [`Denied::DailyCost`], [`Denied::NoProvider`], or an error of the table.
+    /// [`Denied::DailyCost`], [`Denied::Unverified`], [`Denied::NoProvider`], or an error of the table.
     pub async fn spend_on_call(&self, tenant: TenantId, bytes: usize) -> Result<(), Error> {
-        let Some(limit) = self.limits.daily_usd else { return Ok(()) };
+        if self.limits.daily_usd.is_none() && self.limits.unverified_usd.is_none() {
+            return Ok(());
+        }
+        let now = Timestamp::now();
+        let quota = Quota::open(&self.store, tenant).await?;
+        let current = self.limits_of(tenant, &quota, now).await?;
+        let Some(limit) = current.limits.daily_usd else { return Ok(()) };
         let models = self.answering(None).await?;
         let prices = self.prices.current().await;
         let costs = models.iter().map(|model| prices.first_call(model, bytes));
         let cost = costs.max().unwrap_or(MicroUsd(0));
-        Quota::spend(&self.store, tenant, limit, cost, Timestamp::now()).await
+        match Quota::spend(&self.store, tenant, limit, cost, now).await {
+            Err(Error::Denied(denied)) => Err(current.explain(denied).into()),
+            spent => spent,
+        }
     }
 
     /// Opens a stream of a run that another process executes. It counts until it is closed, or until `until`. Returns `None`
@@ -264,21 +330,23 @@ impl Credits {
         tenant: TenantId,
         request: PricedRequest<'_>,
     ) -> Result<bool, Error> {
-        let quote = self.quote(request).await?;
         let now = Timestamp::now();
         let Some(terms) = &self.terms else {
-            let quota = Quota::open(&self.store, tenant).await?.without(live);
-            return Ok(quota.is_some_and(|quota| quota.reserve(&self.limits, quote, now).is_ok()));
+            let quota = Quota::open(&self.store, tenant).await?;
+            let current = self.limits_of(tenant, &quota, now).await?;
+            let quote = self.quote(request, current.limits.daily_usd.is_some()).await?;
+            let quota = quota.without(live);
+            return Ok(quota.is_some_and(|quota| quota.reserve(&current.limits, quote, now).is_ok()));
         };
+        let quote = self.quote(request, true).await?;
         self.ledger(tenant).has_room_without(live, terms, quote, now).await
     }
 
-    /// Estimates the cost of a run with a model that the deployment allows.
-    async fn quote<'r>(&self, request: PricedRequest<'r>) -> Result<Quote<'r>, Denied> {
+    /// Estimates the cost of a run with a model that the deployment allows, and that has a price if costs are limited.
+    async fn quote<'r>(&self, request: PricedRequest<'r>, limits_costs: bool) -> Result<Quote<'r>, Denied> {
         let PricedRequest { model, bytes, budget } = request;
         let answering = self.answering(model).await?;
         let prices = self.prices.current().await;
-        let limits_costs = self.terms.is_some() || self.limits.daily_usd.is_some();
         if let Some(unpriced) = answering.iter().find(|model| limits_costs && !prices.knows(model)) {
             return Err(Denied::Unpriced(unpriced.clone()));
         }

@@ -67,6 +67,10 @@ pub enum Denied {
     #[error("the runs of a tenant may cost {limit} a day")]
     #[expect(missing_docs, reason = "plain data")]
     DailyCost { limit: MicroUsd },
+    /// The runs of the day cost as much as the deployment allows a tenant that is not trusted, or all of them together.
+    #[error("the tenant is not trusted, and may cost {limit} a day")]
+    #[expect(missing_docs, reason = "plain data")]
+    Unverified { limit: MicroUsd },
     /// The tenant has as many open streams as the deployment allows.
     #[error("the tenant may have {limit} open streams")]
     #[expect(missing_docs, reason = "plain data")]

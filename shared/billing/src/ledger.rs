@@ -1,13 +1,17 @@
 //! The account and the ledger of a tenant in the table.
 
-use sequent_core::{GrantId, MicroCredits, MicroUsd, PostingId, RunId, TenantId, Timestamp};
+use sequent_core::{GrantId, MicroCredits, MicroUsd, PostingId, RunId, TenantId, TenantTrust, Timestamp};
 use sequent_tables::{
     Cancelled, CursorKey, Error as DataError, InvalidCursor, Label, Page, PageRequest, Retry, Row, Store,
     Transaction, Tries, Write, key,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Account, Cause, Denied, Markup, Plans, Posting, Reservation, audit, versioned};
+use crate::{
+    Account, Cause, Denied, Markup, Plans, Posting, Reservation, audit,
+    unverified::{self, UnverifiedLimit},
+    versioned,
+};
 
 /// Sums of past days that are kept until they are removed together.
 const PAST_DAYS: usize = 7;
@@ -89,8 +93,10 @@ pub struct Terms {
     pub markup: Markup,
     /// Hold of a run whose request has no budget.
     pub usual_hold: MicroCredits,
-    /// Grant to a new tenant.
+    /// Grant to a new tenant, as soon as it is trusted. In a deployment without mail it is granted at once.
     pub welcome: MicroCredits,
+    /// Sum of the grants to new tenants of a day that are not trusted.
+    pub unverified_usd: Option<MicroUsd>,
     /// The spent credits are reported to a meter.
     pub metered: bool,
 }
@@ -134,17 +140,45 @@ impl Ledger {
     }
 
     async fn read_or_open(&self, terms: &Terms, tries: &mut Tries) -> Result<Account, Error> {
-        if let Some(account) = self.stored().await? {
-            return Ok(account);
-        }
         let now = Timestamp::now();
+        if let Some(account) = self.stored().await? {
+            let is_welcome = account.welcome_due && self.is_welcome(terms, now).await?;
+            return if is_welcome { self.welcome(terms.welcome).await } else { Ok(account) };
+        }
         let mut account = Account::new(Plans::FREE);
-        let welcome = (terms.welcome > MicroCredits::ZERO)
-            .then(|| account.grant(Cause::SignUp, terms.welcome, None, now));
+        let is_welcome = self.is_welcome(terms, now).await?;
+        let welcome = is_welcome.then(|| account.grant(Cause::SignUp, terms.welcome, None, now));
+        account.welcome_due = terms.welcome > MicroCredits::ZERO && !is_welcome;
         let row = Row::new(&key::account(self.tenant), &account)?;
         let transaction = self.post_all(Transaction::new().write(Write::insert(row)), welcome.as_slice())?;
         self.store.commit_within(transaction, tries).await?;
         Ok(account)
+    }
+
+    /// Returns `true` if the tenant may have the grant to a new tenant now. A stranger can invent any number of addresses.
+    async fn is_welcome(&self, terms: &Terms, now: Timestamp) -> Result<bool, Error> {
+        if terms.welcome <= MicroCredits::ZERO {
+            return Ok(false);
+        }
+        match (unverified::trust_in(&self.store, self.tenant).await?, terms.unverified_usd) {
+            (Some(TenantTrust::Unverified), _) => Ok(false),
+            (Some(TenantTrust::Unverifiable), Some(limit)) => {
+                let cost = terms.markup.cost(terms.welcome);
+                Ok(UnverifiedLimit(limit).take(&self.store, cost, now).await?)
+            }
+            (None | Some(TenantTrust::Trusted | TenantTrust::Unverifiable), _) => Ok(true),
+        }
+    }
+
+    /// Makes the grant that the account is due.
+    async fn welcome(&self, amount: MicroCredits) -> Result<Account, Error> {
+        let change = |account: &mut Account, now| {
+            let is_due = std::mem::take(&mut account.welcome_due);
+            let posting = is_due.then(|| account.grant(Cause::SignUp, amount, None, now));
+            AccountChange { postings: posting.into_iter().collect(), beside: None }
+        };
+        self.change(change).await?;
+        self.stored().await?.ok_or(Error::Busy)
     }
 
     /// Decides which credits to hold for a run. The start of the run stores the hold, under conditions of its own.

@@ -28,6 +28,7 @@ mod quota;
 mod streams;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod unverified;
 mod versioned;
 
 pub use account::{Account, Grant, NEVER};

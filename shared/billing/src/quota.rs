@@ -29,6 +29,12 @@ pub struct Quota {
     pub holds: BTreeMap<RunId, MicroCredits>,
     /// Amounts held and spent in the last days, by the day of the hold.
     pub days: BTreeMap<String, MicroCredits>,
+    /// The last day on which the tenant took its share of what tenants that are not trusted may cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share_of: Option<String>,
+    /// The tenant was found to be trusted, which it stays.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_trusted: bool,
 }
 
 impl Quota {
@@ -50,7 +56,18 @@ impl Quota {
         }
     }
 
-    /// Counts the cost of a model call that belongs to no run, if the day's limit has room for it.
+    /// Returns `true` if the tenant has taken its share of the day.
+    pub(crate) fn has_share(&self, now: Timestamp) -> bool {
+        self.share_of.as_deref() == Some(day_of(now).as_str())
+    }
+
+    /// Notes that the tenant is trusted, so that its next request need not read that.
+    pub(crate) async fn note_trust(store: &Store, tenant: TenantId) -> Result<(), TableError> {
+        let update = Update::of(&key::quota(tenant)).add("version", 1).set("is_trusted", true);
+        store.write_if(update.when(exists())).await.map(drop)
+    }
+
+    /// Counts the cost of a model call that belongs to no run, if the day's limit has room for it. The tenant has a quota.
     pub(crate) async fn spend(
         store: &Store,
         tenant: TenantId,
@@ -58,7 +75,6 @@ impl Quota {
         cost: MicroUsd,
         now: Timestamp,
     ) -> Result<(), Error> {
-        Self::open(store, tenant).await?;
         let day = day_of(now);
         let spent = || attribute(["days", day.as_str()]);
         let amount = credits(cost).max(MicroCredits(1));

@@ -45,6 +45,7 @@ pub async fn history(store: &Store, seed: u64, spenders: usize, steps: usize) ->
         markup: Markup(100),
         usual_hold: MicroCredits(60),
         welcome: MicroCredits(500),
+        unverified_usd: None,
         metered: false,
     });
     let mut seeds = fastrand::Rng::with_seed(seed);

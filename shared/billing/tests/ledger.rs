@@ -17,6 +17,7 @@ fn terms(free: &str) -> Terms {
         markup: Markup(150),
         usual_hold: MicroCredits(1000),
         welcome: MicroCredits(3000),
+        unverified_usd: None,
         metered: false,
     }
 }

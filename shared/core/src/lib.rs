@@ -12,6 +12,7 @@ pub mod pace;
 mod principal;
 pub mod setting;
 mod tenant_limits;
+mod tenant_trust;
 mod time;
 
 pub use error::{ApiError, Code, ErrorDetails, ErrorKind};
@@ -24,4 +25,5 @@ pub use principal::{MissingScope, Principal, Scope, Scopes, UnknownScope, Via};
 pub use secrecy::{ExposeSecret, SecretSlice, SecretString};
 pub use setting::InvalidSetting;
 pub use tenant_limits::TenantLimits;
+pub use tenant_trust::TenantTrust;
 pub use time::Timestamp;

@@ -18,6 +18,9 @@ pub struct TenantLimits {
     pub storage_bytes: Option<u64>,
     /// Cost of the model calls of all runs of a day (UTC). Where runs are paid for, the plan sets this limit.
     pub daily_usd: Option<MicroUsd>,
+    /// Cost of the model calls of a day (UTC), and of the welcome grants, of all tenants together that are not
+    /// [trusted](crate::TenantTrust). Each of them has a share of it.
+    pub unverified_usd: Option<MicroUsd>,
     /// Days that a conversation is kept after its last message. Where runs are paid for, the plan sets this limit.
     pub retention_days: Option<NonZeroU32>,
     /// Model calls of a run.
@@ -33,6 +36,7 @@ impl Default for TenantLimits {
             streams: Some(20),
             storage_bytes: Some(1 << 30),
             daily_usd: Some(MicroUsd(5_000_000)),
+            unverified_usd: Some(MicroUsd(10_000_000)),
             retention_days: None,
             steps: 100,
             seconds: 24 * 3600,
@@ -44,7 +48,8 @@ impl TenantLimits {
     /// Limits without the caps of a tenant, for a machine with one user.
     #[must_use]
     pub fn uncapped() -> Self {
-        Self { runs: None, streams: None, storage_bytes: None, daily_usd: None, ..Self::default() }
+        let limits = Self { runs: None, streams: None, storage_bytes: None, ..Self::default() };
+        Self { daily_usd: None, unverified_usd: None, ..limits }
     }
 
     /// Reads `TENANT_LIMITS`: pairs `name=number`, separated by commas. A name that is missing has its default, and `none`
@@ -64,7 +69,8 @@ impl TenantLimits {
             "runs" => self.runs = value.map(positive).transpose().ok()?,
             "streams" => self.streams = value.map(positive).transpose().ok()?,
             "storage_bytes" => self.storage_bytes = value.map(str::parse).transpose().ok()?,
-            "daily_usd" => self.daily_usd = value.map(|text| dollars(text).ok_or(())).transpose().ok()?,
+            "daily_usd" => self.daily_usd = value.map(dollars).transpose().ok()?,
+            "unverified_usd" => self.unverified_usd = value.map(dollars).transpose().ok()?,
             "retention_days" => self.retention_days = value.map(str::parse).transpose().ok()?,
             "steps" => self.steps = positive(value?).ok()?,
             "seconds" => self.seconds = positive(value?).ok()?.into(),
@@ -87,8 +93,8 @@ impl FromStr for TenantLimits {
 }
 
 fn invalid(pair: &str) -> InvalidSetting {
-    let allowed = "`runs`, `streams`, `storage_bytes`, `daily_usd` or `retention_days` with a number or `none`, or `steps` \
-                   or `seconds` with a number of at least 1";
+    let allowed = "`runs`, `streams`, `storage_bytes`, `daily_usd`, `unverified_usd` or `retention_days` with a number or \
+                   `none`, or `steps` or `seconds` with a number of at least 1";
     InvalidSetting::new("TENANT_LIMITS", pair, allowed)
 }
 
@@ -97,14 +103,16 @@ fn positive(text: &str) -> Result<u32, ()> {
 }
 
 /// Reads an amount with up to six decimal places.
-fn dollars(text: &str) -> Option<MicroUsd> {
+fn dollars(text: &str) -> Result<MicroUsd, ()> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     if whole.is_empty() || fraction.len() > 6 || !is_number(whole) || !is_number(fraction) {
-        return None;
+        return Err(());
     }
-    let micros: u64 = format!("{fraction:0<6}").parse().ok()?;
-    Some(MicroUsd(whole.parse::<u64>().ok()?.checked_mul(1_000_000)?.checked_add(micros)?))
+    let micros: u64 = format!("{fraction:0<6}").parse().map_err(drop)?;
+    let whole: u64 = whole.parse().map_err(drop)?;
+    let amount = whole.checked_mul(1_000_000).and_then(|whole| whole.checked_add(micros));
+    amount.map(MicroUsd).ok_or(())
 }
 
 #[cfg(test)]
@@ -114,13 +122,16 @@ mod tests {
     #[test]
     fn a_missing_limit_has_its_default_and_none_removes_one() {
         assert_eq!("".parse(), Ok(TenantLimits::default()));
-        let read = "runs=3, streams=none,storage_bytes=0,daily_usd=0.25,steps=7,seconds=60,retention_days=30"
-            .parse();
+        let read =
+            "runs=3, streams=none,storage_bytes=0,daily_usd=0.25,unverified_usd=none,steps=7,seconds=60,\
+                    retention_days=30"
+                .parse();
         let expected = TenantLimits {
             runs: Some(3),
             streams: None,
             storage_bytes: Some(0),
             daily_usd: Some(MicroUsd(250_000)),
+            unverified_usd: None,
             retention_days: NonZeroU32::new(30),
             steps: 7,
             seconds: 60,

@@ -1,6 +1,6 @@
 //! Accounts: signing up, and the users.
 
-use sequent_core::{TenantId, Timestamp, UserId};
+use sequent_core::{TenantId, TenantTrust, Timestamp, UserId};
 use sequent_tables::{Label, Retry, Row, Transaction, Write, attribute, key};
 use serde::{Deserialize, Serialize};
 
@@ -83,6 +83,7 @@ struct Tenant {
     id: TenantId,
     name: String,
     created_at: Timestamp,
+    trust: TenantTrust,
 }
 
 impl Identity {
@@ -125,7 +126,12 @@ impl Identity {
         let token = RefreshToken::generate()?;
         let known = DeviceToken::issue(self.vault.signing().await?.succession(), &user.email)?;
         let session = Session::open(user.tenant_id, user.id, device, &token, now);
-        let tenant = Tenant { id: user.tenant_id, name: user.name.clone(), created_at: now };
+        let trust = match &admission {
+            Admission::Invited(_) => TenantTrust::Trusted,
+            Admission::Open if self.sends_mail => TenantTrust::Unverified,
+            Admission::Open => TenantTrust::Unverifiable,
+        };
+        let tenant = Tenant { id: user.tenant_id, name: user.name.clone(), created_at: now, trust };
         let row = SignInRow {
             tenant: user.tenant_id,
             user: user.id,

@@ -60,6 +60,7 @@ pub struct Identity {
     keys: api_key::KnownKeys,
     sessions: ended::KnownSessions,
     missing: missing::Missing,
+    sends_mail: bool,
 }
 
 impl Identity {
@@ -77,7 +78,20 @@ impl Identity {
             keys: api_key::KnownKeys::default(),
             sessions: ended::KnownSessions::default(),
             missing: missing::Missing::default(),
+            sends_mail: false,
         })
+    }
+
+    /// The same identity in a deployment that sends mail, so that new accounts can verify their addresses.
+    #[must_use]
+    pub fn with_mail(self) -> Self {
+        Self { sends_mail: true, ..self }
+    }
+
+    /// Returns `true` if the deployment sends mail.
+    #[must_use]
+    pub fn sends_mail(&self) -> bool {
+        self.sends_mail
     }
 
     /// The secret of the deployment.

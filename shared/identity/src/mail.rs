@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use sequent_core::{TenantId, Timestamp, UserId};
+use sequent_core::{TenantId, TenantTrust, Timestamp, UserId};
 use sequent_tables::{Label, Retry, Row, Store, Transaction, Update, Write, attribute, exists, key};
 use serde::{Deserialize, Serialize};
 
@@ -147,10 +147,8 @@ impl Identity {
     pub async fn verify_email(&self, token: &MailToken, now: Timestamp) -> Result<(), Error> {
         let row = self.mail_token(token, MailPurpose::VerifyEmail, now).await?;
         let entry = AuditEntry::new(AuditAction::EmailVerified, row.user, now);
-        let transaction = use_up(token, now)
-            .write(verified(&row, now))
-            .label(ACCOUNT)
-            .write(Write::insert(entry.row(row.tenant)?));
+        let transaction =
+            verified(use_up(token, now), &row, now).write(Write::insert(entry.row(row.tenant)?));
         self.commit_mail(transaction).await
     }
 
@@ -183,11 +181,7 @@ impl Identity {
             .add("unlocks", 1)
             .when(attribute("user").equals(user.id))
             .when(attribute("suspended_at").is_absent());
-        let transaction = use_up(token, now)
-            .write(replace)
-            .label(ACCOUNT)
-            .write(verified(&row, now))
-            .label(ACCOUNT)
+        let transaction = verified(use_up(token, now).write(replace).label(ACCOUNT), &row, now)
             .write(Write::insert(entry.row(row.tenant)?));
         self.commit_mail(transaction).await?;
         self.end_sessions(row.tenant, row.user, None, now).await?;
@@ -234,7 +228,10 @@ fn use_up(token: &MailToken, now: Timestamp) -> Transaction {
     Transaction::new().write(delete).label(TOKEN)
 }
 
-/// Notes that the user receives mail at the address.
-fn verified(row: &MailTokenRow, now: Timestamp) -> Update {
-    Update::of(&key::user(row.tenant, row.user)).set_if_absent("email_verified_at", now).when(exists())
+/// Notes that the user receives mail at the address, so that the tenant is trusted from now on.
+fn verified(transaction: Transaction, row: &MailTokenRow, now: Timestamp) -> Transaction {
+    let user = Update::of(&key::user(row.tenant, row.user)).set_if_absent("email_verified_at", now);
+    let tenant = Update::of(&key::tenant(row.tenant)).set(TenantTrust::ATTRIBUTE, TenantTrust::Trusted);
+    let transaction = transaction.write(user.when(exists())).label(ACCOUNT);
+    transaction.write(tenant.when(exists())).label(ACCOUNT)
 }

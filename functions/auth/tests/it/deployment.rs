@@ -80,10 +80,10 @@ impl Deployment {
             reauthenticate_after: Duration::from_secs(600),
             password_cost: Cost { memory_kib: 64, iterations: 1, parallelism: 1 },
         };
-        let identity = Arc::new(Identity::new(store.clone(), vault.clone(), &config).unwrap());
+        let identity = Identity::new(store.clone(), vault.clone(), &config).unwrap();
+        let identity = Arc::new(if sends_mail { identity.with_mail() } else { identity });
         let app = sequent_auth_function::App::new(Arc::clone(&identity), store.clone(), http.plain_http());
         let app = app.with_registration(mode);
-        let app = if sends_mail { app.with_mail() } else { app };
         let pipeline = Pipeline::with_config("auth", http)
             .store(store.clone())
             .identity(Arc::clone(&identity))

@@ -5,7 +5,9 @@ use sequent_http::testing::{Answer, Event};
 use sequent_identity::{
     RegistrationMode,
     invitation::{Invitation, InvitationKind, NewInvitation, SETUP_LIFETIME},
+    mail::issue,
 };
+use sequent_tables::key;
 use serde_json::{Value, json};
 
 use crate::deployment::{ADMIN_KEY, Deployment, PASSWORD, request};
@@ -118,4 +120,33 @@ async fn every_wrong_field_of_an_invitation_is_named() {
     let errors = refused.json()["errors"].clone();
     let pointers: Vec<_> = errors.as_array().unwrap().iter().map(|error| error["pointer"].clone()).collect();
     assert_eq!(pointers, ["#/email", "#/expires_in"]);
+}
+
+/// The trust in the tenant of a new account, from its row.
+async fn trust(deployment: &Deployment, made: &Answer) -> Value {
+    let tenant = made.json()["user"]["tenant_id"].as_str().unwrap().parse().unwrap();
+    let row: Option<Value> = deployment.store.get(&key::tenant(tenant)).await.unwrap();
+    row.unwrap()["trust"].clone()
+}
+
+#[tokio::test]
+async fn a_tenant_is_trusted_once_its_owner_was_invited_or_has_verified_the_address() {
+    let without_mail = Deployment::new().await;
+    let made = register(&without_mail, "ada@example.com", None).await;
+    assert_eq!(trust(&without_mail, &made).await, "unverifiable");
+
+    let deployment = Deployment::with_mail().await;
+    let made = register(&deployment, "ada@example.com", None).await;
+    assert_eq!(trust(&deployment, &made).await, "unverified");
+    let [mail] = deployment.mails().await.try_into().unwrap();
+    let (_, token) = issue(&deployment.store, &mail, Timestamp::now()).await.unwrap().unwrap();
+    let verify = request("POST", "/api/auth/verification/confirm").json(&json!({ "token": token.expose() }));
+    let verified = deployment.send(&verify).await;
+    assert_eq!(verified.status, 204, "{}", verified.text());
+    assert_eq!(trust(&deployment, &made).await, "trusted");
+
+    let deployment = Deployment::registering(RegistrationMode::Invite).await;
+    let code = invite(&deployment, &json!({})).await.json()["invitation"].clone();
+    let made = register(&deployment, "ada@example.com", Some(&code)).await;
+    assert_eq!(trust(&deployment, &made).await, "trusted");
 }

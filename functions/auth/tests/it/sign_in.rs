@@ -1,6 +1,9 @@
 //! Signing in, refreshing and signing out, by clients and browsers and against attackers.
 
-use sequent_http::{Config, testing::Event};
+use std::collections::BTreeMap;
+
+use sequent_http::{Config, rate_limit::Limits, testing::Event};
+use sequent_identity::token::RefreshToken;
 use serde_json::json;
 
 use crate::deployment::{Deployment, ORIGIN, PASSWORD, SignedIn, cookies, request};
@@ -219,4 +222,18 @@ async fn pages_find_the_refresh_token_in_a_cookie_only() {
     let body = json!({ "email": "eve@example.com", "password": PASSWORD });
     let login = request("POST", "/api/auth/login").header("origin", ORIGIN).json(&body);
     assert!(deployment.send(&login).await.json().get("refresh_token").is_none());
+}
+
+#[tokio::test]
+async fn invented_refresh_tokens_are_soon_refused_without_a_look() {
+    let limits = Limits::LOCAL.overridden("auth=3").unwrap();
+    let deployment = Deployment::with(Config { limits, ..Config::for_tests() }).await;
+    let mut statuses = BTreeMap::<u16, usize>::new();
+    for _ in 0..40 {
+        let body = json!({ "refresh_token": RefreshToken::generate().unwrap().expose() });
+        let answer = deployment.send(&request("POST", "/api/auth/refresh").json(&body)).await;
+        *statuses.entry(answer.status.as_u16()).or_default() += 1;
+    }
+    // Three wrong tokens and the one that exceeds the limit; as many more if a new minute has begun.
+    assert!((4..=8).contains(&statuses[&401]) && statuses[&429] >= 32, "{statuses:?}");
 }

@@ -75,6 +75,7 @@ fn terms() -> Terms {
         markup: Markup(100),
         usual_hold: MicroCredits(1000),
         welcome: MicroCredits(1_000_000),
+        unverified_usd: None,
         metered: false,
     }
 }

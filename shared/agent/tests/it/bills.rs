@@ -20,6 +20,7 @@ fn terms() -> Terms {
         markup: Markup(100),
         usual_hold: MicroCredits(1),
         welcome: MicroCredits::whole(1),
+        unverified_usd: None,
         metered: false,
     }
 }

@@ -21,6 +21,7 @@ async fn hold(bench: &Bench, run: RunId) {
         markup: Markup(100),
         usual_hold: MicroCredits(60),
         welcome: MicroCredits(500),
+        unverified_usd: None,
         metered: false,
     };
     let ledger = Ledger::new(bench.store().clone(), bench.tenant);

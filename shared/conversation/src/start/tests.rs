@@ -123,6 +123,7 @@ fn credits(store: &Store, limit: u32) -> Credits {
         markup: Markup(100),
         usual_hold: MicroCredits(200_000),
         welcome: MicroCredits::whole(1),
+        unverified_usd: None,
         metered: false,
     };
     Credits::new(store.clone(), Some(terms), Default::default())

@@ -62,6 +62,7 @@ impl Bench {
             markup: Markup(100),
             usual_hold: MicroCredits(6000),
             welcome: MicroCredits(500_000),
+            unverified_usd: None,
             metered: false,
         };
         let quote = Quote { model: None, first_call: MicroUsd(1), budget: None };

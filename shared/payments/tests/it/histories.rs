@@ -58,6 +58,7 @@ fn world(store: &Store, name: &str) -> World {
         markup: Markup(100),
         usual_hold: MicroCredits(1000),
         welcome: WELCOME,
+        unverified_usd: None,
         metered: false,
     };
     let credits = Credits::new(store.clone(), Some(terms), Table::default());

@@ -34,6 +34,7 @@ impl Shop {
             markup: Markup(100),
             usual_hold: MicroCredits(1000),
             welcome: MicroCredits::ZERO,
+            unverified_usd: None,
             metered: false,
         };
         let credits = Credits::new(store.clone(), Some(terms), Table::default());
