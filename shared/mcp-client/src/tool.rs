@@ -111,7 +111,13 @@ pub(crate) fn tool(server: &Server, remote: &ToolDefinition, link: &Arc<Link>) -
     if tool.spec.offered_parameters()?.to_string().len() > MAX_OFFERED {
         return Err(Unusable::LargeOffer);
     }
-    Ok(Tool { idempotent, needs_approval: server.approval.is_needed_for(remote), timeout: TIMEOUT, ..tool })
+    Ok(Tool {
+        idempotent,
+        needs_approval: server.approval.is_needed_for(remote),
+        finds_addresses: server.approval.finds_addresses(remote),
+        timeout: TIMEOUT,
+        ..tool
+    })
 }
 
 /// Describes a tool to the server's tenant.

@@ -32,7 +32,12 @@ pub fn tool() -> Tool {
     let description = "Asks the person you work for, and waits for the answer, which may take days. Use it when only \
                        they can know or decide, not for what you can find out.";
     let parameters = schema::of::<UserQuestion>();
-    Tool { idempotent: true, ..Tool::new("ask_user", description, parameters, ToolKind::AsksPerson) }
+    // The result is what a person wrote.
+    Tool {
+        idempotent: true,
+        finds_addresses: true,
+        ..Tool::new("ask_user", description, parameters, ToolKind::AsksPerson)
+    }
 }
 
 impl UserQuestion {

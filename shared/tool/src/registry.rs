@@ -142,6 +142,11 @@ impl Registry {
         self.tools.get(name).map(|entry| &entry.tool)
     }
 
+    /// Iterates over the tools, in the order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = &Tool> {
+        self.tools.values().map(|entry| &entry.tool)
+    }
+
     /// Parses the arguments of a call and checks them against the tool's schema.
     ///
     /// # Errors

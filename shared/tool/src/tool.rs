@@ -19,6 +19,9 @@ pub struct Tool {
     pub idempotent: bool,
     /// A person must approve each call.
     pub needs_approval: bool,
+    /// Its results come from somewhere else than its arguments, so an address in one was not composed by the model. A tool that
+    /// joins, decodes or repeats texts returns what the model makes of them.
+    pub finds_addresses: bool,
     /// Time limit of one attempt.
     pub timeout: Duration,
     /// Size limit of the text that the model reads.
@@ -68,6 +71,7 @@ impl Tool {
             spec: ToolSpec { name: name.into(), description: description.into(), parameters },
             idempotent: false,
             needs_approval: false,
+            finds_addresses: false,
             timeout: Self::TIMEOUT,
             max_result_bytes: Self::MAX_RESULT_BYTES,
             scope: None,
