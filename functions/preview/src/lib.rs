@@ -69,7 +69,7 @@ impl App {
 
     async fn show(&self, token: &str, path: &str, headers: &HeaderMap) -> Result<Response, Problem> {
         let previewed = self.open(token).await?;
-        if is_outside_a_frame(headers) {
+        if !is_within_a_page(headers) {
             return Ok(Redirect::to(&format!("/{token}/")).into_response());
         }
         let policy = preview::policy(previewed.app());
@@ -123,9 +123,11 @@ fn response(policy: String, media_type: &str, bytes: Bytes) -> Result<Response, 
     Ok((headers, bytes).into_response())
 }
 
-/// Returns `true` if the browser opens the page as a document of its own, where it could navigate to any server.
-fn is_outside_a_frame(headers: &HeaderMap) -> bool {
-    headers.get("sec-fetch-dest").is_some_and(|destination| destination == "document")
+/// Returns `true` if the browser requests a frame of a page, or a file for it. As a document of its own, the page could
+/// navigate to any server. A browser that does not say (Fetch Metadata; Safari before 16.4, for example) is sent to the
+/// shell as well, whose policy keeps the shell out of its own frame: nothing is shown there.
+fn is_within_a_page(headers: &HeaderMap) -> bool {
+    headers.get("sec-fetch-dest").is_some_and(|destination| destination != "document")
 }
 
 /// The one response for missing files and for forged and expired addresses.
