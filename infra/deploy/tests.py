@@ -12,7 +12,7 @@ import limits
 import prerequisites
 import restore
 import secret
-from template import Template
+from template import ROOT, Template
 
 READ = Template.read()
 
@@ -120,6 +120,86 @@ class Parameters(unittest.TestCase):
             self.assertRegex(value, pattern)
         for value in ("*", "a,*", "a, b", "a,,b", "bedrock/a", "a*b", "a,"):
             self.assertNotRegex(value, pattern)
+
+
+class Security(unittest.TestCase):
+    """Protections that no linter knows and that no emulator has."""
+
+    def behaviors(self):
+        distribution = READ.document["Resources"]["Distribution"]["Properties"]["DistributionConfig"]
+        return [*distribution["CacheBehaviors"], distribution["DefaultCacheBehavior"]]
+
+    def test_pages_may_load_their_own_files_and_artifacts_and_show_previews(self):
+        headers = READ.document["Resources"]["SecurityHeaders"]["Properties"]["ResponseHeadersPolicyConfig"]
+        policy = headers["SecurityHeadersConfig"]["ContentSecurityPolicy"]
+        # A function's own policy is stricter.
+        self.assertIs(policy["Override"], False)
+        directives = dict(
+            directive.strip().split(" ", 1) for directive in policy["ContentSecurityPolicy"]["Fn::Sub"].split(";")
+        )
+        bucket = "https://${ArtifactsBucket.RegionalDomainName}"
+        expected = {
+            "default-src": "'self'",
+            "connect-src": f"'self' {bucket}",
+            "img-src": f"'self' data: blob: {bucket}",
+            "media-src": f"'self' blob: {bucket}",
+            "frame-src": "${PreviewFunctionUrl.FunctionUrl}",
+            "object-src": "'none'",
+            "base-uri": "'none'",
+            "form-action": "'self'",
+            "frame-ancestors": "'none'",
+        }
+        self.assertEqual(directives, expected)
+
+    def test_the_pages_of_the_console_have_no_script_or_style_inside(self):
+        pages = list((ROOT / "infra/console").glob("**/*.html"))
+        self.assertTrue(pages)
+        for page in pages:
+            text = page.read_text()
+            self.assertNotRegex(text, r"<script(?![^>]*\bsrc=)|<style|\bstyle=|\bon[a-z]+=|javascript:", page.name)
+
+    def test_every_path_of_the_distribution_has_the_security_headers(self):
+        policies = {str(behavior["ResponseHeadersPolicyId"]) for behavior in self.behaviors()}
+        self.assertEqual(policies, {str({"Ref": "SecurityHeaders"})})
+
+    def test_streams_are_neither_compressed_nor_cached_and_other_answers_are_compressed(self):
+        cache = READ.document["Resources"]["ApiCache"]["Properties"]["CachePolicyConfig"]
+        # CloudFront compresses only what it could cache.
+        self.assertEqual((cache["MinTTL"], cache["DefaultTTL"], cache["MaxTTL"]), (0, 0, 1))
+        encodings = cache["ParametersInCacheKeyAndForwardedToOrigin"]
+        self.assertTrue(encodings["EnableAcceptEncodingGzip"] and encodings["EnableAcceptEncodingBrotli"])
+        disabled = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"
+        expected = {"chat": (False, disabled), "http": (True, str({"Ref": "ApiCache"}))}
+        for behavior in self.behaviors():
+            found = (behavior["Compress"], str(behavior["CachePolicyId"]))
+            origin = behavior["TargetOriginId"]
+            self.assertEqual(found, expected.get(origin, found), behavior.get("PathPattern"))
+
+    def test_a_schedule_that_fails_is_not_repeated_beside_the_next_one(self):
+        functions = READ.document["Resources"].items()
+        scheduled = {
+            name: function["Properties"]
+            for name, function in functions
+            if "Schedule" in {event["Type"] for event in function.get("Properties", {}).get("Events", {}).values()}
+        }
+        self.assertEqual(set(scheduled), {"SchedulerFunction", "AuditFunction"})
+        for name, properties in scheduled.items():
+            self.assertEqual(properties["EventInvokeConfig"], {"MaximumRetryAttempts": 0}, name)
+            for event in properties["Events"].values():
+                self.assertEqual(event["Properties"]["RetryPolicy"]["MaximumRetryAttempts"], 0, name)
+
+    def test_every_role_of_a_function_is_within_the_boundary(self):
+        translated = READ.translated()
+        roles = {name: role for name, _, role in translated.resources("AWS::IAM::Role") if name.endswith("FunctionRole")}
+        functions = [name for name, *_ in translated.resources("AWS::Lambda::Function")]
+        self.assertEqual(len(roles), len(functions))
+        for name, role in roles.items():
+            self.assertEqual(role.get("PermissionsBoundary"), {"Ref": "FunctionBoundary"}, name)
+        boundary = READ.document["Resources"]["FunctionBoundary"]["Properties"]["PolicyDocument"]
+        data, logs = boundary["Statement"]
+        self.assertTrue({"iam:*", "lambda:*", "logs:*", "sts:*"} <= set(data["NotAction"]))
+        self.assertEqual(logs["Action"], ["logs:CreateLogStream", "logs:PutLogEvents"])
+        self.assertTrue(logs["Resource"]["Fn::Sub"].endswith(":log-group:/aws/lambda/${AWS::StackName}-*"))
 
 
 class Distribution:
