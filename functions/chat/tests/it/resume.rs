@@ -2,10 +2,13 @@
 
 use futures::future::join_all;
 use http::StatusCode;
+use sequent_core::TenantId;
 use sequent_http::{App, testing::Event};
+use sequent_runlog::DynamoStorage;
+use sequent_tables::{Row, key};
 use serde_json::{Value, json};
 
-use crate::app::{ORIGIN, app, event, events, say, send};
+use crate::app::{ORIGIN, app, app_over, event, events, say, send};
 
 /// A script that asks one question with two options and then answers.
 const ASKS: &str = r#"/demo tokens=1 rate=0 tool=ask_user args={"question":"Which?","options":["a","b"]}
@@ -162,4 +165,20 @@ async fn a_chat_key_neither_ends_a_live_run_nor_reads_one_by_reconnecting() {
         (refused.status, refused.json()["scope"].as_str()),
         (StatusCode::FORBIDDEN, Some("runs:read"))
     );
+}
+
+/// A schema that was accepted once is not accepted by the rules of today.
+#[tokio::test]
+async fn a_question_whose_schema_cannot_be_used_any_more_can_be_answered() {
+    let store = sequent_tables::testing::store().await;
+    let tenant = TenantId::new();
+    let app = app_over(DynamoStorage::new(store.clone()), tenant);
+    let (run, interrupt, _) = asked(&app).await;
+    let key = key::run(tenant, run.parse().unwrap());
+    let mut row: Value = store.get(&key).await.unwrap().unwrap();
+    row["interrupts"][0]["response_schema"] = json!({"$ref": "#/nowhere"});
+    store.put(Row::new(&key, &row).unwrap()).await.unwrap();
+    let rest = resume(&run, &interrupt, &json!("b")).send(&app).await;
+    assert_eq!(rest.status, StatusCode::OK, "{}", rest.text());
+    assert_eq!(events(&rest).last().unwrap()["outcome"]["type"], "success");
 }

@@ -70,6 +70,8 @@ impl<'d> Work<'d> {
         }
         self.deepest = self.deepest.max(at.subschemas);
         let Value::Object(keywords) = schema else { return Ok(()) };
+        // Each keyword is looked at, also an unknown one.
+        self.spend(keywords.len())?;
         let compared =
             ["const", "enum", "required", "dependentRequired"].map(|keyword| keywords.get(keyword));
         self.spend(compared.into_iter().flatten().map(size).sum())?;
@@ -272,6 +274,14 @@ mod tests {
         );
         let unique = json!({"uniqueItems": true});
         assert_eq!(counted(&unique, &json!((0..10_000).collect::<Vec<_>>())), Err(TooMuchWork));
+    }
+
+    #[test]
+    fn unknown_keywords_are_counted() {
+        let unknown: Map<String, Value> = (0..1_000).map(|n| (format!("x{n}"), json!(1))).collect();
+        let document = json!({"items": unknown});
+        assert_eq!(counted(&document, &json!(vec![1; 100])), Ok(()));
+        assert_eq!(counted(&document, &json!(vec![1; 3_000])), Err(TooMuchWork));
     }
 
     #[test]
