@@ -103,21 +103,7 @@ mod tests {
     }
 
     fn used(finish_reason: &str) -> Body {
-        Body::UsageRecorded(Usage {
-            provider: "demo".into(),
-            model: "demo".into(),
-            input_tokens: 1,
-            output_tokens: 1,
-            cached_input_tokens: 0,
-            cache_write_tokens: 0,
-            reasoning_tokens: 0,
-            cost_micro_usd: None,
-            estimated: false,
-            latency_ms: 1,
-            finish_reason: finish_reason.into(),
-            messages_told: None,
-            request: None,
-        })
+        Body::UsageRecorded(Usage { finish_reason: finish_reason.into(), ..sequent_event::testing::usage() })
     }
 
     fn points_of(bodies: Vec<Body>) -> Vec<u64> {

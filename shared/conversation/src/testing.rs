@@ -77,19 +77,10 @@ impl Conversation {
 pub(crate) fn response(text: &str, told: u32, finish_reason: &str) -> Vec<Body> {
     let message_id = MessageId::new();
     let usage = Usage {
-        provider: "demo".into(),
-        model: "demo".into(),
-        input_tokens: 1,
-        output_tokens: 1,
-        cached_input_tokens: 0,
-        cache_write_tokens: 0,
-        reasoning_tokens: 0,
         cost_micro_usd: Some(MicroUsd(0)),
-        estimated: false,
-        latency_ms: 1,
         finish_reason: finish_reason.into(),
         messages_told: Some(told),
-        request: None,
+        ..sequent_event::testing::usage()
     };
     vec![
         Body::TextMessageStart { message_id, role: Role::Assistant },

@@ -22,6 +22,8 @@ mod product;
 mod replay;
 mod seq;
 pub mod size;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod work;
 
 pub use agent::{PromptVersion, RunAgent};

@@ -201,19 +201,10 @@ pub(crate) async fn recorded(bench: &Bench, run: RunId) -> MicroUsd {
 /// A model call that cost this much.
 fn usage(cost: u64) -> Body {
     Body::UsageRecorded(Usage {
-        provider: "demo".into(),
-        model: "demo".into(),
-        input_tokens: 1,
-        output_tokens: 1,
-        cached_input_tokens: 0,
-        cache_write_tokens: 0,
-        reasoning_tokens: 0,
         cost_micro_usd: Some(MicroUsd(cost)),
         estimated: true,
-        latency_ms: 1,
         finish_reason: "cancelled".into(),
-        messages_told: None,
-        request: None,
+        ..sequent_event::testing::usage()
     })
 }
 

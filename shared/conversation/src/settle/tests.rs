@@ -9,21 +9,7 @@ use crate::{NewRun, testing::Conversation};
 
 /// The usage of a model call that cost this much.
 fn usage(cost: u64) -> Body {
-    Body::UsageRecorded(Usage {
-        provider: "demo".into(),
-        model: "demo".into(),
-        input_tokens: 1,
-        output_tokens: 1,
-        cached_input_tokens: 0,
-        cache_write_tokens: 0,
-        reasoning_tokens: 0,
-        cost_micro_usd: Some(MicroUsd(cost)),
-        estimated: false,
-        latency_ms: 1,
-        finish_reason: "stop".into(),
-        messages_told: None,
-        request: None,
-    })
+    Body::UsageRecorded(Usage { cost_micro_usd: Some(MicroUsd(cost)), ..sequent_event::testing::usage() })
 }
 
 #[tokio::test]

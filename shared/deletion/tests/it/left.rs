@@ -231,19 +231,10 @@ async fn end(bench: &Bench, new: &NewRun, owner: &Owner, outcome: RunOutcome) {
 
 fn usage() -> Usage {
     Usage {
-        provider: "demo".to_owned(),
-        model: "demo".to_owned(),
         input_tokens: 100,
         output_tokens: 20,
-        cached_input_tokens: 0,
-        cache_write_tokens: 0,
-        reasoning_tokens: 0,
         cost_micro_usd: Some(MicroUsd(700)),
-        estimated: false,
-        latency_ms: 1,
-        finish_reason: "stop".to_owned(),
-        messages_told: None,
-        request: None,
+        ..sequent_event::testing::usage()
     }
 }
 

@@ -122,16 +122,9 @@ fn a_compaction_is_kept_and_its_summary_is_a_call_of_the_run() {
         provider: "openai".into(),
         model: "m".into(),
         input_tokens: tokens,
-        output_tokens: 1,
-        cached_input_tokens: 0,
-        cache_write_tokens: 0,
-        reasoning_tokens: 0,
-        cost_micro_usd: None,
-        estimated: false,
-        latency_ms: 1,
         finish_reason: reason.into(),
-        messages_told: None,
         request: request.map(Box::new),
+        ..crate::testing::usage()
     };
     let record = RequestRecord {
         purpose: "answer".into(),

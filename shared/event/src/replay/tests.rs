@@ -281,19 +281,12 @@ fn totals() -> Totals {
 
 fn usage(told: u32, finish_reason: &str) -> Usage {
     Usage {
-        provider: "demo".into(),
-        model: "demo".into(),
         input_tokens: 7,
         output_tokens: 7,
-        cached_input_tokens: 0,
-        cache_write_tokens: 0,
-        reasoning_tokens: 0,
         cost_micro_usd: Some(MicroUsd(7)),
-        estimated: false,
-        latency_ms: 1,
         finish_reason: finish_reason.into(),
         messages_told: Some(told),
-        request: None,
+        ..crate::testing::usage()
     }
 }
 

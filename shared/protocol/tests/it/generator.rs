@@ -282,18 +282,11 @@ impl Log {
 /// The usage of one model call.
 pub(crate) fn usage() -> Body {
     Body::UsageRecorded(Usage {
-        provider: "demo".into(),
-        model: "demo".into(),
         input_tokens: 12,
         output_tokens: 7,
-        cached_input_tokens: 0,
-        cache_write_tokens: 0,
-        reasoning_tokens: 0,
         cost_micro_usd: Some(MicroUsd(3)),
         estimated: true,
         latency_ms: 250,
-        finish_reason: "stop".into(),
-        messages_told: None,
-        request: None,
+        ..sequent_event::testing::usage()
     })
 }

@@ -132,19 +132,5 @@ fn words() -> String {
 }
 
 fn usage() -> Body {
-    Body::UsageRecorded(Usage {
-        provider: "demo".into(),
-        model: "demo".into(),
-        input_tokens: 1,
-        output_tokens: 2,
-        cached_input_tokens: 0,
-        cache_write_tokens: 0,
-        reasoning_tokens: 0,
-        cost_micro_usd: None,
-        estimated: false,
-        latency_ms: 3,
-        finish_reason: "stop".into(),
-        messages_told: None,
-        request: None,
-    })
+    Body::UsageRecorded(Usage { output_tokens: 2, latency_ms: 3, ..sequent_event::testing::usage() })
 }
