@@ -1,5 +1,6 @@
 //! Runs of a project against real tables.
 
+mod branches;
 mod cancelling;
 mod children;
 mod contended;

@@ -1,5 +1,8 @@
 //! The golden events of this function and their responses.
 
+mod creating;
+mod replaying;
+
 use insta::assert_snapshot;
 use sequent_http::testing::golden::Golden;
 use serde_json::json;
@@ -19,136 +22,11 @@ async fn answer(case: &str) -> String {
 
 #[test]
 fn every_golden_event_is_tested() {
-    Golden::new("runs", &sequent_runs_function::openapi()).assert_all_tested(include_str!("golden.rs"));
-}
-
-#[tokio::test]
-async fn a_created_run_is_pending() {
-    assert_snapshot!(answer("create").await, @r#"
-    202 application/json
-    {
-      "id": "run_1",
-      "project_id": "prj_1",
-      "user_id": "usr_1",
-      "parent_run_id": null,
-      "after": null,
-      "status": "pending",
-      "model": null,
-      "orchestration": "plan",
-      "deliverable_type": "report",
-      "tools": [
-        "web_fetch",
-        "cite_source"
-      ],
-      "budget": {
-        "max_steps": 20,
-        "max_tokens": null,
-        "max_cost_micro_usd": 500000,
-        "max_seconds": null
-      },
-      "scopes": null,
-      "interrupts": [],
-      "usage": {
-        "input_tokens": 0,
-        "output_tokens": 0
-      },
-      "cost": {
-        "micro_usd": 0,
-        "incomplete": false
-      },
-      "error": null,
-      "created_at": "[time]",
-      "started_at": null,
-      "completed_at": null
-    }
-    "#);
-}
-
-#[tokio::test]
-async fn a_created_run_has_the_parameters_and_the_schema_of_its_request() {
-    assert_snapshot!(answer("create-structured").await, @r#"
-    202 application/json
-    {
-      "id": "run_1",
-      "project_id": "prj_1",
-      "user_id": "usr_1",
-      "parent_run_id": null,
-      "after": null,
-      "status": "pending",
-      "model": null,
-      "orchestration": "direct",
-      "deliverable_type": null,
-      "tools": null,
-      "output_schema": {
-        "type": "object"
-      },
-      "parameters": {
-        "temperature": 0.2,
-        "max_output_tokens": 500,
-        "stop": [
-          "END"
-        ],
-        "reasoning_effort": "low",
-        "seed": 7
-      },
-      "budget": {
-        "max_steps": null,
-        "max_tokens": null,
-        "max_cost_micro_usd": null,
-        "max_seconds": null
-      },
-      "scopes": null,
-      "interrupts": [],
-      "usage": {
-        "input_tokens": 0,
-        "output_tokens": 0
-      },
-      "cost": {
-        "micro_usd": 0,
-        "incomplete": false
-      },
-      "error": null,
-      "created_at": "[time]",
-      "started_at": null,
-      "completed_at": null
-    }
-    "#);
-}
-
-#[tokio::test]
-async fn a_run_cannot_be_created_in_the_project_of_another_tenant() {
-    assert_snapshot!(answer("create-in-project").await, @r#"
-    404 application/problem+json
-    {
-      "type": "/api/errors#not_found",
-      "title": "Not Found",
-      "status": 404,
-      "code": "not_found",
-      "detail": "There is no project with this id.",
-      "instance": "req_1"
-    }
-    "#);
-}
-
-#[tokio::test]
-async fn a_run_needs_an_input() {
-    assert_snapshot!(answer("create-no-input").await, @r##"
-    422 application/problem+json
-    {
-      "type": "/api/errors#validation_failed",
-      "title": "Unprocessable Entity",
-      "status": 422,
-      "code": "validation_failed",
-      "detail": "The body is JSON, but not of the form that the route accepts.",
-      "instance": "req_1",
-      "errors": [
-        {
-          "pointer": "#/input",
-          "detail": "must not be empty"
-        }
-      ]
-    }
-    "##);
+    Golden::new("runs", &sequent_runs_function::openapi()).assert_all_tested(concat!(
+        include_str!("golden.rs"),
+        include_str!("golden/creating.rs"),
+        include_str!("golden/replaying.rs"),
+    ));
 }
 
 #[tokio::test]
@@ -342,78 +220,4 @@ async fn a_list_contains_runs_as_they_are_shown() {
         Golden::new("runs", &sequent_runs_function::openapi()).check(&event, &answer);
         assert_eq!(answer.json(), json!({ "items": [run], "next_cursor": null }), "{case}");
     }
-}
-
-#[tokio::test]
-async fn a_run_is_run_again() {
-    assert_snapshot!(answer("replay").await, @r#"
-    202 application/json
-    {
-      "id": "run_1",
-      "project_id": "prj_1",
-      "user_id": "usr_1",
-      "parent_run_id": null,
-      "after": null,
-      "replay": {
-        "run_id": "run_2",
-        "seq": null
-      },
-      "status": "pending",
-      "model": "demo",
-      "orchestration": "direct",
-      "deliverable_type": null,
-      "tools": null,
-      "budget": {
-        "max_steps": null,
-        "max_tokens": null,
-        "max_cost_micro_usd": null,
-        "max_seconds": null
-      },
-      "scopes": null,
-      "interrupts": [],
-      "usage": {
-        "input_tokens": 0,
-        "output_tokens": 0
-      },
-      "cost": {
-        "micro_usd": 0,
-        "incomplete": false
-      },
-      "error": null,
-      "created_at": "[time]",
-      "started_at": null,
-      "completed_at": null
-    }
-    "#);
-}
-
-#[tokio::test]
-async fn a_run_is_run_again_from_an_event() {
-    let shown = answer("replay-from").await;
-    assert!(shown.starts_with("202 application/json"), "{shown}");
-    assert!(shown.contains("\"seq\": 3\n"), "{shown}");
-}
-
-#[tokio::test]
-async fn a_replay_from_another_event_is_told_the_nearest() {
-    assert_snapshot!(answer("replay-from-response").await, @r##"
-    422 application/problem+json
-    {
-      "type": "/api/errors#validation_failed",
-      "title": "Unprocessable Entity",
-      "status": 422,
-      "code": "validation_failed",
-      "detail": "The model was not about to be asked after this event. The nearest events after which it was: 3.",
-      "instance": "req_1",
-      "errors": [
-        {
-          "pointer": "#/from",
-          "detail": "must be the seq of an event after which the model was about to be asked"
-        }
-      ],
-      "nearest": [
-        3
-      ]
-    }
-    "##);
 }

@@ -1,9 +1,13 @@
 //! A replay is in the state of the run that it repeats, whatever that run has done.
 
+mod values;
+
 use proptest::prelude::*;
 use sequent_core::{ArtifactId, InterruptId, JobId, MicroUsd, ProjectId, Timestamp};
 
 use super::*;
+use values::{artifact, citation, compaction, step, task, totals, usage};
+
 use crate::{
     AnswerStatus, Artifact, Citation, ClaimReason, Compaction, CompactionReason, Coverage, Entry, Interrupt,
     InterruptAnswer, Job, JobStatus, Phase, Plan, Question, Reason, Role, RunOutcome, State, Step,
@@ -263,77 +267,6 @@ impl Log {
         let mut opening = vec![Body::RunConfigured(configuration.into()), task()];
         opening.extend(copies);
         Self::new(opening)
-    }
-}
-
-fn task() -> Body {
-    Body::UserMessage {
-        message_id: MessageId::from_bits(u128::MAX >> 1),
-        content: "The task.".into(),
-        by: None,
-        model: None,
-    }
-}
-
-fn totals() -> Totals {
-    Totals { input_tokens: 5, output_tokens: 5, cost_micro_usd: MicroUsd(5), incomplete: true }
-}
-
-fn usage(told: u32, finish_reason: &str) -> Usage {
-    Usage {
-        input_tokens: 7,
-        output_tokens: 7,
-        cost_micro_usd: Some(MicroUsd(7)),
-        finish_reason: finish_reason.into(),
-        messages_told: Some(told),
-        ..crate::testing::usage()
-    }
-}
-
-fn compaction() -> Compaction {
-    Compaction {
-        reason: CompactionReason::Window,
-        tokens: 2,
-        room: 1,
-        calls: vec!["call_1".into()],
-        excerpts: None,
-        covers: Some(Coverage { through: None, responses: 1 }),
-        summary: Some("They met.".into()),
-        provisional: false,
-        words: None,
-        usage: Some(usage(0, "stop")),
-    }
-}
-
-fn citation(call: &str) -> Citation {
-    Citation {
-        url: "https://example.com/".into(),
-        title: "Example".into(),
-        quote: None,
-        tool_call_id: Some(call.into()),
-    }
-}
-
-fn step() -> Step {
-    Step {
-        id: "s".into(),
-        title: "S".into(),
-        instructions: "Do it.".into(),
-        independent: false,
-        status: StepStatus::Pending,
-    }
-}
-
-fn artifact(id: u128, job_id: Option<JobId>) -> Artifact {
-    Artifact {
-        artifact_id: ArtifactId::from_bits(id),
-        title: "A".into(),
-        entity_type: "file".into(),
-        media_type: "text/plain".into(),
-        size: 1,
-        sha256: "0".repeat(64),
-        tool_call_id: None,
-        job_id,
     }
 }
 
