@@ -1,22 +1,36 @@
 // A chat with the AI SDK's `useChat` and its default transport, as a product has it: it reads the history, continues the
 // answer that is being written, sends messages with files, and shows every part of the messages. The conversation is in
-// the address: `?project=prj_...`.
+// the address: `?project=prj_...`. With `&tools`, the page has a tool of its own, and sends what the SDK sends by itself.
 
 import { useChat } from '@ai-sdk/react';
-import { DefaultChatTransport } from 'ai';
+import {
+  DefaultChatTransport,
+  lastAssistantMessageIsCompleteWithApprovalResponses,
+  lastAssistantMessageIsCompleteWithToolCalls,
+} from 'ai';
+import { createContext, useContext } from 'react';
 import { createRoot } from 'react-dom/client';
 
-const id = new URLSearchParams(location.search).get('project');
+const address = new URLSearchParams(location.search);
+const id = address.get('project');
+const TOOLS = [{ name: 'get_place', description: 'Returns the place of the person.', input_schema: { type: 'object' } }];
+const Answers = createContext();
+
+const sendAutomaticallyWhen = state =>
+  lastAssistantMessageIsCompleteWithToolCalls(state) || lastAssistantMessageIsCompleteWithApprovalResponses(state);
 
 function Chat({ history, transport }) {
-  const { messages, sendMessage, status, error } = useChat({ id, messages: history, resume: true, transport });
+  // An answer that waits is in the history. A stream of it would begin again, and drop what a person answers meanwhile.
+  const resume = !address.has('tools') || history.at(-1)?.role === 'user';
+  const chat = useChat({ id, messages: history, resume, transport, sendAutomaticallyWhen });
+  const { messages, sendMessage, status, error } = chat;
   const send = event => {
     event.preventDefault();
     const { text, files } = event.target.elements;
     void sendMessage({ text: text.value, ...(files.files.length > 0 && { files: files.files }) });
   };
   return (
-    <>
+    <Answers value={chat}>
       <main>{messages.map(message => <Message key={message.id} message={message} />)}</main>
       <form onSubmit={send}>
         <textarea name="text" />
@@ -25,7 +39,7 @@ function Chat({ history, transport }) {
         <output id="status">{status}</output>
         <output id="error">{error?.message}</output>
       </form>
-    </>
+    </Answers>
   );
 }
 
@@ -56,13 +70,20 @@ function Part({ part }) {
   return <pre {...shown}>{JSON.stringify([part.id, part.data])}</pre>;
 }
 
-function Tool({ part: { type, state, toolCallId, input, output, errorText }, shown }) {
+function Tool({ part: { type, state, toolCallId, input, output, errorText, approval }, shown }) {
+  const { addToolOutput, addToolApprovalResponse } = useContext(Answers);
+  const tool = type.slice('tool-'.length);
+  const decide = (approved, reason) => () => void addToolApprovalResponse({ id: approval.id, approved, reason });
+  const locate = () => void addToolOutput({ tool, toolCallId, output: { city: 'Bern' } });
   return (
     <section {...shown} id={toolCallId}>
-      <h2>{`${type.slice('tool-'.length)} ${state}`}</h2>
+      <h2>{`${tool} ${state}`}</h2>
       <pre>{JSON.stringify(input)}</pre>
       <pre>{JSON.stringify(output)}</pre>
       <p>{errorText}</p>
+      {state === 'input-available' && tool === 'get_place' && <button name="locate" onClick={locate} />}
+      {state === 'approval-requested' && <button name="approve" onClick={decide(true)} />}
+      {state === 'approval-requested' && <button name="deny" onClick={decide(false, 'Not this one.')} />}
     </section>
   );
 }
@@ -81,7 +102,9 @@ const answerTo = last?.role === 'user' ? `?answerTo=${last.id}` : '';
 const transport = new DefaultChatTransport({
   api: '/api/chat',
   headers: { 'x-csrf-token': token },
-  prepareSendMessagesRequest: ({ id, messages }) => ({ body: { id, message: messages.at(-1) } }),
+  ...(address.has('tools')
+    ? { body: { client_tools: TOOLS } }
+    : { prepareSendMessagesRequest: ({ id, messages }) => ({ body: { id, message: messages.at(-1) } }) }),
   prepareReconnectToStreamRequest: ({ api, id }) => ({ api: `${api}/${id}/stream${answerTo}` }),
 });
 createRoot(document.body).render(<Chat history={history} transport={transport} />);

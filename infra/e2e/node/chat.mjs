@@ -70,7 +70,7 @@ export async function serveChat(context, base, major) {
 export async function say(page, text, files = []) {
   await page.setInputFiles('[name=files]', files);
   await page.fill('[name=text]', text);
-  await page.click('button');
+  await page.click('form button');
 }
 
 /// Waits until a value of the page fulfils the condition, and returns it. `read` runs in the page.

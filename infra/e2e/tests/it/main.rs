@@ -11,6 +11,7 @@ mod billing;
 mod browser;
 mod cancel;
 mod chaos;
+mod client_tools;
 mod clients;
 mod credentials;
 mod cut;
