@@ -135,7 +135,7 @@ fn cut_while_live(job: &Value, result: &Value, log: &[Value]) -> usize {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn npm_clients_read_a_run_of_200_events_whole_when_cut_at_any_byte() {
     let system = interleaved::system().await;
-    let caller = system.sign_up("bytes@example.com").await;
+    let caller = system.sign_up("bytes@example.com").await.with_api_key().await;
     let sent = caller.send(&json!({"message": {"content": "Go on."}})).await;
     let run = sent.headers()["x-run-id"].to_str().unwrap().to_owned();
     let native = sent.bytes().await.unwrap();

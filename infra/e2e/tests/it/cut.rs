@@ -36,7 +36,7 @@ async fn a_live_stream_cut_after_every_frame_continues_without_a_gap() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_cut_at_any_byte_continues_without_a_gap() {
     let system = interleaved::system().await;
-    let caller = system.sign_up("bytes@example.com").await;
+    let caller = system.sign_up("bytes@example.com").await.with_api_key().await;
     let long = uncut(Protocol::Native, &caller, "Go on.").await;
     let log = caller.log(&long.run).await;
     assert_eq!(parsed(&long.frames), log);
@@ -49,7 +49,7 @@ async fn a_stream_cut_at_any_byte_continues_without_a_gap() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_ai_sdk_stream_cut_at_any_byte_continues_at_its_chunk() {
     let system = interleaved::system().await;
-    let caller = system.sign_up("chunks@example.com").await;
+    let caller = system.sign_up("chunks@example.com").await.with_api_key().await;
     let long = uncut(Protocol::AiSdk, &caller, "Go on.").await;
     println!("{}", cut_at_every_byte(&caller, &long).await);
 }

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_run_is_continued_and_its_reader_misses_nothing() {
     let system = System::start(&[("LEASE_MS", "900"), ("LEASE_RENEW_MS", "250")]).await;
-    let caller = system.sign_up("kill@example.com").await;
+    let caller = system.sign_up("kill@example.com").await.with_api_key().await;
     let message = "/demo tokens=60 rate=60";
     let whole = caller.send(&json!({"message": {"content": message}})).await;
     let expected = answer(&read_events(whole).await.events);
