@@ -146,7 +146,7 @@ pub enum ToolPolicy {
     Never,
     /// A person decides about each call.
     Ask,
-    /// Every call is allowed.
+    /// The agent adds no question. A person still decides where the tool itself requires it.
     Always,
 }
 
