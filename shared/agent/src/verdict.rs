@@ -66,6 +66,8 @@ pub(crate) fn verdict(
     }
     let tool = tools.get(&call.name).filter(|_| allowed.contains(&call.name));
     let Some(tool) = tool else { return Verdict::Answer(format!("There is no tool `{}`.", call.name)) };
+    // The settings of the tenant replace the handler of `web_fetch`, and not what the agent of the run demands.
+    let needs_approval = tool.needs_approval;
     let is_fetch = call.name == web_fetch::NAME;
     let allowed_tool = if is_fetch { web.tool() } else { Some(tool) };
     let Some(tool) = allowed_tool else {
@@ -101,7 +103,7 @@ pub(crate) fn verdict(
     if is_fetch && !web.knows(state, call) {
         return unknown_address(state, call, &quote);
     }
-    if tool.needs_approval && !state.is_always_approved(&call.name) {
+    if needs_approval && !state.is_always_approved(&call.name) {
         return Verdict::Ask(lasting(approval(call, &quote)));
     }
     start(arguments)
