@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sequent_core::{TenantId, Timestamp};
 use sequent_identity::Vault;
-use sequent_tables::{Error as DataError, Key, Store, Update, attribute, exists, key};
+use sequent_tables::{Error as DataError, Key, Store, Update, attribute, key};
 use sequent_tool::Guard;
 use tokio::{sync::Mutex, time::sleep};
 
@@ -122,6 +122,7 @@ impl Bearer {
         let exchange = Exchange { guard: &self.guard, web: &self.web };
         let renewed = Box::pin(held.grant.renewed(exchange, now)).await;
         let release = Update::of(&self.row).remove("renewing_until");
+        let is_current = attribute("sealed_grant").equals(&held.sealed);
         let (update, outcome) = match renewed {
             Ok(grant) => {
                 let keys = self.vault.sealing().await.map_err(|error| unavailable(&error))?;
@@ -134,10 +135,15 @@ impl Bearer {
             Err(Failure::Refused(text)) => (release.set("signed_in", false), Err(Failure::Refused(text))),
             Err(failure) => (release, Err(failure)),
         };
-        if let Err(error) = self.store.write(update.when(exists())).await {
-            tracing::error!(%error, "could not store the renewed token of an MCP server; a user has to sign in again once it expires");
+        match self.store.write(update.when(is_current)).await {
+            Ok(_) => outcome,
+            // A user has signed in meanwhile, and those tokens stay. Or the server was removed.
+            Err(DataError::Conflict(_)) => self.adopt(held).await.map(drop),
+            Err(error) => {
+                tracing::error!(%error, "could not store the renewed token of an MCP server; a user has to sign in again once it expires");
+                outcome
+            }
         }
-        outcome
     }
 }
 

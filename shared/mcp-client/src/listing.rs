@@ -107,10 +107,10 @@ impl Inner {
         before: Option<&CachedServers>,
     ) -> (Option<ConnectedServer>, bool) {
         let server = stored.server.name.clone();
+        // Another user may have signed in since.
         let is_same = |reached: &&ConnectedServer| {
-            let signed_in = |stored: &Stored| stored.sealed_grant.is_some();
             reached.stored.sealed_endpoint == stored.sealed_endpoint
-                && signed_in(&reached.stored) == signed_in(&stored)
+                && reached.stored.signed_in_at == stored.signed_in_at
         };
         let same = before.and_then(|known| known.servers.iter().find(is_same));
         let link = match same {

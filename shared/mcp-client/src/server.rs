@@ -97,6 +97,9 @@ pub(crate) struct Stored {
     /// The sign-in that a user has begun.
     #[serde(default)]
     pub(crate) sign_in: Option<StoredSignIn>,
+    /// The time of the last completed sign-in, in milliseconds. A renewal of its tokens leaves it.
+    #[serde(default)]
+    pub(crate) signed_in_at: Option<i64>,
     /// The tokens that were granted to a user, sealed.
     #[serde(default)]
     pub(crate) sealed_grant: Option<String>,

@@ -147,6 +147,7 @@ impl Servers {
             sealed_endpoint,
             pins: Pins::of(&definitions.tools),
             sign_in: None,
+            signed_in_at: None,
             sealed_grant: None,
         };
         let listed = listing::listing(&stored, definitions, &link);

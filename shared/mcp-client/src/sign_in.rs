@@ -182,8 +182,10 @@ impl Servers {
         stored.server.enabled = true;
         stored.server.signed_in = true;
         stored.sealed_grant = Some(sealed_grant);
+        stored.signed_in_at = Some(now.millis());
         let row = Update::of(&row_key)
             .set("sealed_grant", &stored.sealed_grant)
+            .set("signed_in_at", stored.signed_in_at)
             .set("signed_in", true)
             .set("enabled", true)
             .remove("renewing_until");
