@@ -3,7 +3,7 @@
 use sequent_core::{ApiError, Code, ErrorDetails};
 use sequent_tables::key::DefinitionKind;
 
-use crate::{Error, InvalidField, MAX_DEFINITIONS, MAX_LABELS, MAX_VERSIONS};
+use crate::{Error, InvalidField, MAX_BYTES, MAX_DEFINITIONS, MAX_LABELS, MAX_VERSIONS};
 
 impl ApiError for Error {
     fn details(&self) -> ErrorDetails {
@@ -41,6 +41,19 @@ impl ApiError for Error {
             Self::NotRendered(why) => {
                 let detail = format!("The instructions of the agent cannot be rendered: {why}.");
                 ErrorDetails::new(Code::TemplateInvalid, detail)
+            }
+            Self::DefaultNeedsVariable(name) => {
+                let detail = "Requests that ask for no agent give no values to variables. Give the variable a default, or choose \
+                              another agent.";
+                ErrorDetails::new(Code::ValidationFailed, detail)
+                    .at("/agent", format!("must be an agent without required variables, such as `{name}`"))
+            }
+            Self::TooManyBytes => {
+                let detail = format!(
+                    "The versions of agents and prompts have {MAX_BYTES} bytes together, those of deleted ones included, because \
+                     runs refer to them. No more can be stored."
+                );
+                ErrorDetails::new(Code::StorageLimitReached, detail).with("max_bytes", MAX_BYTES)
             }
             Self::Variables(fields) => {
                 // A model that asks an agent reads the text alone.

@@ -45,7 +45,7 @@ impl Agents {
         Ok(Some(ChosenAgent { agent, definition, instructions }))
     }
 
-    /// Finds the agent and the version that are asked for. A default agent that was deleted is none.
+    /// Finds the agent and the version that are asked for. A default agent that was deleted, or lost its label, is none.
     async fn asked_for(
         &self,
         tenant: TenantId,
@@ -57,10 +57,12 @@ impl Agents {
         };
         let Some(chosen) = reference.or(default.as_ref()) else { return Ok(None) };
         match self.head(tenant, &chosen.agent).await {
-            Ok(head) => {
-                let version = chosen.version.select(&head)?;
-                Ok(Some((head, version)))
-            }
+            Ok(head) => match chosen.version.select(&head) {
+                Ok(version) => Ok(Some((head, version))),
+                // The label of the default was removed. Requests that ask for no agent go on without one.
+                Err(Error::LabelNotFound(_)) if reference.is_none() => Ok(None),
+                Err(error) => Err(error),
+            },
             Err(Error::AgentNotFound) if reference.is_none() => Ok(None),
             Err(error) => Err(error),
         }

@@ -93,13 +93,17 @@ impl Agents {
     /// Makes an agent the default. It is kept by its id, so it may be renamed.
     ///
     /// # Errors
-    /// [`Error::AgentNotFound`], [`Error::LabelNotFound`], [`Error::VersionNotFound`], or when the table fails.
+    /// [`Error::DefaultNeedsVariable`], [`Error::AgentNotFound`], [`Error::LabelNotFound`], [`Error::VersionNotFound`], or when the table fails.
     pub async fn set_default(
         &self,
         tenant: TenantId,
         reference: AgentReference,
     ) -> Result<DefaultAgent, Error> {
         let default = self.resolved(tenant, reference).await?;
+        let definition = self.version(tenant, default.agent_id, default.version).await?;
+        if let Some((name, _)) = definition.variables.iter().find(|(_, variable)| variable.required) {
+            return Err(Error::DefaultNeedsVariable(name.clone()));
+        }
         let update = Update::of(&key::definition_settings(tenant)).set("default_agent", &default.agent);
         self.store().write(update).await?;
         self.defaults.keep(tenant, Some(default.agent.clone()));

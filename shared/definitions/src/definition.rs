@@ -23,8 +23,8 @@ pub struct AgentDefinition {
     pub persona: Persona,
     /// The instructions: a template of at most 32,000 bytes. `{{ name }}` is the value of a variable,
     /// `{% if .. %}`, `{% elif .. %}`, `{% else %}` and `{% endif %}` make conditions, `{% include "name" %}` inserts a prompt of
-    /// `prompts`, and the filters are `upper`, `lower` and `trim`. The standard variables are `user_name`, `locale`, `time_zone`
-    /// and `date`.
+    /// `prompts`, and the filters are `upper`, `lower` and `trim`. The standard variables are `date`, and
+    /// `user_name`, `locale` and `time_zone`, to which requests may give values.
     #[cfg_attr(
         feature = "openapi",
         schema(max_length = 32000, example = "You help customers of {{ shop }}.")

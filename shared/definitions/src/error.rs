@@ -2,7 +2,7 @@
 
 use sequent_tables::{Cancelled, Error as DataError, InvalidCursor, key::DefinitionKind};
 
-use crate::{MAX_DEFINITIONS, MAX_LABELS, MAX_VERSIONS, VersionLabel};
+use crate::{MAX_BYTES, MAX_DEFINITIONS, MAX_LABELS, MAX_VERSIONS, VariableName, VersionLabel};
 
 /// An operation on agents or prompts failed.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +43,12 @@ pub enum Error {
     /// The instructions of a stored version cannot be rendered with these prompts and values.
     #[error("the instructions cannot be rendered: {0}")]
     NotRendered(String),
+    /// The agent has a required variable, and requests that ask for no agent give no values.
+    #[error("the variable `{0}` is required")]
+    DefaultNeedsVariable(VariableName),
+    /// The tenant's definitions have as many bytes as they may have, those of deleted ones included.
+    #[error("the definitions have {MAX_BYTES} bytes")]
+    TooManyBytes,
     /// Values of variables are not allowed.
     #[error("{} variables are not allowed", .0.len())]
     Variables(Vec<InvalidField>),

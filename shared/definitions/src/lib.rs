@@ -49,7 +49,7 @@ pub use name::{DefinitionName, InvalidText, VariableName, VersionLabel};
 pub use prompts::{NamedPrompt, NewPrompt, PromptTemplate, Prompts};
 pub use published::PublishedAgent;
 pub use reference::{AgentKey, AgentReference, PromptReference, Selector};
-pub use registry::{LabelMove, MAX_DEFINITIONS, MAX_LABELS, MAX_VERSIONS};
+pub use registry::{LabelMove, MAX_BYTES, MAX_DEFINITIONS, MAX_LABELS, MAX_VERSIONS};
 pub use starters::starters;
 pub use surroundings::Surroundings;
 pub use template::MAX_RENDERED_BYTES;

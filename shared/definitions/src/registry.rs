@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 
 use sequent_core::{TenantId, Timestamp};
 use sequent_tables::{
-    CursorKey, Key, Label, Page, PageRequest, Retry, Row, Store, Transaction, Update, Write, attribute,
-    exists,
+    Cancelled, Condition, CursorKey, Key, Label, Page, PageRequest, Retry, Row, Store, Transaction, Update,
+    Write, attribute, exists,
     key::{self, DefinitionKind},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{DefinitionName, Error, NewVersion, head::Head};
 
@@ -22,11 +22,28 @@ pub const MAX_DEFINITIONS: u32 = 200;
 pub const MAX_VERSIONS: u32 = 1_000;
 /// Labels of a definition at most.
 pub const MAX_LABELS: u32 = 20;
+/// Bytes of all versions of a tenant at most, agents and prompts together. A deleted definition leaves its versions.
+pub const MAX_BYTES: u64 = 100_000_000;
+
+/// Attribute of the settings that counts the bytes of versions.
+const BYTES: &str = "bytes";
 
 const HEAD: Label = Label::new("head");
 const NAME: Label = Label::new("name");
 const COUNT: Label = Label::new("count");
 const VERSION: Label = Label::new("version");
+
+/// The part of the settings that counts.
+#[derive(Deserialize)]
+struct Counted {
+    #[serde(default)]
+    bytes: u64,
+}
+
+/// The condition that the versions of the tenant have fewer bytes than they may have.
+fn has_bytes() -> Condition {
+    attribute(BYTES).is_none().or(attribute(BYTES).is_below(MAX_BYTES))
+}
 
 /// The definitions of one kind, of all tenants.
 #[derive(Debug, Clone)]
@@ -86,7 +103,7 @@ impl Definitions {
                     return Err(Error::NameTaken(self.kind));
                 }
                 Err(cancelled) if cancelled.refused(COUNT) => {
-                    return Err(Error::TooManyDefinitions(self.kind));
+                    return Err(self.without_room(&cancelled));
                 }
                 // The name was used and freed since its last version was read.
                 Err(cancelled) if cancelled.refused(VERSION) && tries.pause().await => {}
@@ -103,8 +120,8 @@ impl Definitions {
     ) -> Result<Transaction, Error> {
         let counter = self.counter();
         let has_room = attribute(counter).is_none().or(attribute(counter).is_below(MAX_DEFINITIONS));
-        let count = Update::of(&key::definition_settings(tenant)).add(counter, 1).when(has_room);
-        let version = self.version_row(tenant, head, first, head.created_at)?;
+        let (version, bytes) = self.version_row(tenant, head, first, head.created_at)?;
+        let count = Self::counted(tenant, bytes).add(counter, 1).when(has_room.and(has_bytes()));
         let transaction = Transaction::new()
             .write(Write::insert(Row::new(&self.key(tenant, &head.id), head)?))
             .label(HEAD)
@@ -117,6 +134,21 @@ impl Definitions {
             DefinitionKind::Agent => transaction.write(Write::insert(self.claim(tenant, head)?)).label(NAME),
             DefinitionKind::Prompt => transaction,
         })
+    }
+
+    /// The update of the settings that counts the bytes of a version.
+    fn counted(tenant: TenantId, bytes: usize) -> Update {
+        Update::of(&key::definition_settings(tenant)).add(BYTES, i64::try_from(bytes).unwrap_or(i64::MAX))
+    }
+
+    /// The error of a creation that the settings have refused.
+    fn without_room(&self, cancelled: &Cancelled) -> Error {
+        let counted: Option<Counted> = cancelled.found(COUNT);
+        if counted.is_some_and(|counted| counted.bytes >= MAX_BYTES) {
+            Error::TooManyBytes
+        } else {
+            Error::TooManyDefinitions(self.kind)
+        }
     }
 
     /// The row that claims an agent's name.

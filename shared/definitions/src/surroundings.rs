@@ -39,7 +39,8 @@ impl Surroundings {
     }
 }
 
-fn one_line(text: &str) -> Value {
+/// Returns a text without control characters, cut to 200 bytes.
+pub(crate) fn one_line(text: &str) -> Value {
     let mut line: String =
         text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect();
     line.truncate(line.floor_char_boundary(MAX_BYTES));

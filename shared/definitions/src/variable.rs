@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::{Error, InvalidField, Surroundings, VariableKind, VariableName, VariableSpec};
+use crate::{Error, InvalidField, Surroundings, VariableKind, VariableName, VariableSpec, surroundings};
 
 /// Bytes of a text at most.
 const MAX_TEXT: usize = 8_000;
-/// Bytes of all values in JSON at most. They are an event of the run.
-const MAX_ALL: usize = 32_000;
+/// Bytes of all values in JSON at most. They are in the log of the run, and in its row, which is written several times.
+const MAX_ALL: usize = 8_000;
 
 impl VariableKind {
     /// Returns `true` if the value has the type.
@@ -48,6 +48,12 @@ pub(crate) fn complete(
     let mut wrong: Vec<InvalidField> =
         given.keys().filter_map(|name| unknown(specs, name).map(|why| invalid(name, why))).collect();
     let mut values = surroundings.variables();
+    for (name, value) in given.iter().filter(|(name, value)| is_surrounding(name) && !value.is_null()) {
+        match value.as_str() {
+            Some(text) => drop(values.insert(name.clone(), surroundings::one_line(text))),
+            None => wrong.push(invalid(name, VariableKind::String.rule())),
+        }
+    }
     for (name, spec) in specs {
         match value(spec, given.get(name.as_str())) {
             Ok(value) => {
@@ -62,12 +68,18 @@ pub(crate) fn complete(
     if wrong.is_empty() { Ok(values) } else { Err(Error::Variables(wrong)) }
 }
 
+/// Returns `true` if the name is that of a standard variable to which a request may give a value: the service does not know the
+/// name of the product's user, or where that user is.
+fn is_surrounding(name: &str) -> bool {
+    name != "date" && Surroundings::NAMES.contains(&name)
+}
+
 /// Returns the reason why no value can be given for the name, or `None` if one can.
 fn unknown(specs: &BTreeMap<VariableName, VariableSpec>, name: &str) -> Option<&'static str> {
-    if specs.keys().any(|known| known.as_str() == name) {
+    if specs.keys().any(|known| known.as_str() == name) || is_surrounding(name) {
         None
     } else if Surroundings::NAMES.contains(&name) {
-        Some("is a standard variable, whose value the service sets")
+        Some("is the day, which the service sets")
     } else {
         Some("is not a variable of the agent")
     }
@@ -164,7 +176,7 @@ mod tests {
             let values: Value = names.iter().map(|name| (name.clone(), json!("x".repeat(bytes)))).collect();
             complete(&specs, &given(values), &Surroundings::default())
         };
-        assert!(values(6_000).is_ok());
-        assert!(matches!(values(7_000), Err(Error::Variables(wrong)) if wrong[0].pointer == "/variables"));
+        assert!(values(1_500).is_ok());
+        assert!(matches!(values(1_700), Err(Error::Variables(wrong)) if wrong[0].pointer == "/variables"));
     }
 }

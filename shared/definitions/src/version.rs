@@ -48,6 +48,11 @@ impl VersionRow {
         Ok(Self { summary, content: serde_json::to_string(content).map_err(Error::Malformed)? })
     }
 
+    /// The bytes of the content.
+    pub(crate) fn bytes(&self) -> usize {
+        self.content.len()
+    }
+
     pub(crate) fn content<T: DeserializeOwned>(&self) -> Result<T, Error> {
         serde_json::from_str(&self.content).map_err(Error::Malformed)
     }

@@ -7,7 +7,7 @@ use sequent_tables::{
 };
 use serde::Serialize;
 
-use super::{Definitions, HEAD, MAX_LABELS, MAX_VERSIONS, VERSION};
+use super::{COUNT, Definitions, HEAD, MAX_LABELS, MAX_VERSIONS, VERSION, has_bytes};
 use crate::{Error, NewVersion, VersionLabel, VersionSummary, head::Head, version::VersionRow};
 
 impl Definitions {
@@ -35,32 +35,37 @@ impl Definitions {
                 updated_at: now,
                 ..head
             };
+            let (row, bytes) = self.version_row(tenant, &head, new, now)?;
             let transaction = Transaction::new()
                 .write(update)
                 .label(HEAD)
-                .write(Write::insert(self.version_row(tenant, &head, new, now)?))
-                .label(VERSION);
+                .write(Write::insert(row))
+                .label(VERSION)
+                .write(Self::counted(tenant, bytes).when(has_bytes()))
+                .label(COUNT);
             match self.store.commit_within(transaction, &mut tries).await {
                 Ok(()) => return Ok(head),
+                Err(cancelled) if cancelled.refused(COUNT) => return Err(Error::TooManyBytes),
                 Err(cancelled) if is_overtaken(&cancelled) && tries.pause().await => {}
                 Err(cancelled) => return Err(cancelled.into()),
             }
         }
     }
 
-    /// The row of the latest version of a head.
+    /// The row of the latest version of a head, and the bytes of its content.
     pub(super) fn version_row<T: Serialize>(
         &self,
         tenant: TenantId,
         head: &Head,
         new: &NewVersion<T>,
         now: Timestamp,
-    ) -> Result<Row, Error> {
+    ) -> Result<(Row, usize), Error> {
         let version = head.latest_version;
         let summary =
             VersionSummary { version, change: new.change.clone(), user_id: new.user, created_at: now };
         let key = key::definition_version(tenant, self.kind, &head.id, version);
-        Ok(Row::new(&key, &VersionRow::new(summary, &new.content)?)?)
+        let row = VersionRow::new(summary, &new.content)?;
+        Ok((Row::new(&key, &row)?, row.bytes()))
     }
 
     /// Returns the number of the first version of a definition that does not exist. A deleted one may have left versions.

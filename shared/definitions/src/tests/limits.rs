@@ -27,6 +27,20 @@ async fn the_number_of_agents_is_exact_under_contention() {
 }
 
 #[tokio::test]
+async fn versions_have_so_many_bytes_together_whatever_is_deleted() {
+    let bench = Bench::new().await;
+    let settings = || Update::of(&key::definition_settings(bench.tenant));
+    bench.store.write(settings().set("bytes", MAX_BYTES - 1)).await.unwrap();
+    bench.create("support", json!({})).await.unwrap();
+    bench.agents.delete(bench.tenant, &parsed("support")).await.unwrap();
+    assert!(matches!(bench.create("another", json!({})).await, Err(Error::TooManyBytes)));
+    assert!(matches!(bench.prompt("tone", "Be kind.").await, Err(Error::TooManyBytes)));
+    bench.store.write(settings().set("bytes", MAX_BYTES - 1)).await.unwrap();
+    bench.create("support", json!({})).await.unwrap();
+    assert!(matches!(bench.add("support", json!({})).await, Err(Error::TooManyBytes)));
+}
+
+#[tokio::test]
 async fn each_number_of_a_version_is_given_once() {
     let bench = Bench::new().await;
     bench.create("support", json!({})).await.unwrap();

@@ -59,6 +59,35 @@ async fn the_default_agent_is_that_of_runs_that_ask_for_none() {
 }
 
 #[tokio::test]
+async fn a_default_agent_does_not_make_requests_fail_that_ask_for_none() {
+    let bench = Bench::new().await;
+    let required = json!({"variables": {"shop": {"type": "string", "required": true}}});
+    bench.create("strict", required).await.unwrap();
+    let set = async |reference: &str| bench.agents.set_default(bench.tenant, parsed(reference)).await;
+    assert!(matches!(set("strict").await, Err(Error::DefaultNeedsVariable(name)) if name.as_str() == "shop"));
+    bench.create("support", json!({})).await.unwrap();
+    bench.label("support", "staging", 1, None).await.unwrap();
+    set("support@staging").await.unwrap();
+    let agents = &bench.agents;
+    let label = parsed("staging");
+    agents.remove_label(bench.tenant, &parsed("support"), &label, Timestamp::now()).await.unwrap();
+    assert_eq!(bench.choose("", json!({})).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn requests_give_values_to_the_standard_variables_but_the_date() {
+    let bench = Bench::new().await;
+    let instructions = "{{ user_name }}, {{ locale }}, {{ date }}";
+    bench.create("support", json!({"instructions": instructions})).await.unwrap();
+    let given = json!({"user_name": "Ada\nLovelace", "locale": "de-AT"});
+    let chosen = bench.choose("support", given).await.unwrap().unwrap();
+    assert_eq!(chosen.instructions, "Ada Lovelace, de-AT, 2023-11-14");
+    for given in [json!({"date": "2020-01-01"}), json!({"user_name": 7})] {
+        assert!(matches!(bench.choose("support", given).await, Err(Error::Variables(_))));
+    }
+}
+
+#[tokio::test]
 async fn an_agent_whose_prompt_has_changed_beyond_it_is_refused_when_it_is_chosen() {
     let bench = Bench::new().await;
     bench.prompt("tone", "Be kind.").await.unwrap();
