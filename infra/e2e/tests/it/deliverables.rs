@@ -210,7 +210,8 @@ async fn website(system: &System, caller: &Caller, step: usize) {
     let shell = preview["url"].as_str().unwrap_or_else(|| panic!("{preview}"));
     let origin = system.stack.own_origin_url();
     let content = shell.replacen(origin, &format!("{origin}/content"), 1);
-    let page = reqwest::get(content).await.unwrap();
+    // As the frame of the shell does.
+    let page = reqwest::Client::new().get(content).header("sec-fetch-dest", "iframe").send().await.unwrap();
     assert!(page.text().await.unwrap().contains("An example of a website"));
     let report = caller.get(&format!("/api/artifacts?run={run}&tag=companion")).await;
     assert_eq!(report["items"][0]["entity_type"], "report", "{report}");

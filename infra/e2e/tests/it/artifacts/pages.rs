@@ -246,8 +246,10 @@ async fn invented_addresses_and_dishonest_archives_are_refused() {
     let (_, shown) = preview(&system, &person, "application/zip", site).await;
     let url = shown["url"].as_str().unwrap();
     let own = system.stack.own_origin_url();
+    let browser = reqwest::Client::new();
     let get = async |url: String| {
-        let answer = reqwest::get(url).await.unwrap();
+        // As the frame of the shell does.
+        let answer = browser.get(url).header("sec-fetch-dest", "iframe").send().await.unwrap();
         let kind = answer.headers()["content-type"].to_str().unwrap().to_owned();
         (answer.status().as_u16(), kind, answer.text().await.unwrap())
     };
