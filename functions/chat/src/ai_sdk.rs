@@ -49,7 +49,7 @@ pub(crate) struct ChatRequest {
     /// The agent that answers, as in `POST /api/runs`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     agent: Option<AgentReference>,
-    /// The values of variables in the instructions of the agent: at most 2,048 bytes.
+    /// The values of variables in the instructions of the agent: at most 8,000 bytes in JSON.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     #[schema(value_type = Object)]
     variables: Map<String, Value>,
@@ -256,7 +256,7 @@ pub(crate) async fn send(
     }
     let tenant = caller.tenant;
     let idempotency = IdempotencyKey::of_run(key, tenant, "chat", "/api/chat", &body)?;
-    let setup = app.starter.set_up(&caller, body.choices(&app)?).await?;
+    let setup = app.starter.set_up(&caller, body.choices(&app)?, idempotency.as_ref()).await?;
     let Question { prompt, starter } = body.accept(&app, &caller, &setup).await?;
     let project = body.destination(&app, &caller).await?;
     let continues = body.continues(&app, &caller, &project).await?;

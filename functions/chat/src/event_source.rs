@@ -116,7 +116,7 @@ pub(crate) async fn stream(
     }
     let tenant = caller.tenant;
     let choices = RunChoices { agent: query.agent, model: query.model, ..RunChoices::default() };
-    let setup = app.starter.set_up(&caller, choices).await?;
+    let setup = app.starter.set_up(&caller, choices, None).await?;
     let request = RunRequest {
         caller,
         project: Destination::Project(project),

@@ -34,7 +34,7 @@ pub(crate) struct SendMessage {
     /// The agent that answers, as in `POST /api/runs`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     agent: Option<AgentReference>,
-    /// The values of variables in the instructions of the agent: at most 2,048 bytes.
+    /// The values of variables in the instructions of the agent: at most 8,000 bytes in JSON.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     #[schema(value_type = Object)]
     variables: Map<String, Value>,
@@ -107,7 +107,7 @@ pub(crate) struct SendToThread {
     /// The agent that answers, as in `POST /api/runs`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     agent: Option<AgentReference>,
-    /// The values of variables in the instructions of the agent: at most 2,048 bytes.
+    /// The values of variables in the instructions of the agent: at most 8,000 bytes in JSON.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     #[schema(value_type = Object)]
     variables: Map<String, Value>,
@@ -209,7 +209,7 @@ async fn start(
         parameters: body.parameters,
         ..RunChoices::default()
     };
-    let setup = app.starter.set_up(&caller, choices).await?;
+    let setup = app.starter.set_up(&caller, choices, idempotency.as_ref()).await?;
     let content = body.message.content;
     let Question { prompt, starter } =
         app.accept(&caller, content, setup.model.as_ref(), route.content).await?;

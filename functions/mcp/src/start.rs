@@ -37,7 +37,7 @@ pub(crate) async fn start(
 ) -> Result<Started, Problem> {
     caller.require(Scope::Chat)?;
     let idempotency = key.map(|key| keyed(caller, &key, &task)).transpose()?.flatten();
-    let setup = app.starter.set_up(caller, task.choices).await.map_err(for_model)?;
+    let setup = app.starter.set_up(caller, task.choices, idempotency.as_ref()).await.map_err(for_model)?;
     let request = RunRequest {
         caller: caller.clone(),
         project: Destination::or_new(task.project_id),

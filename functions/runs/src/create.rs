@@ -53,7 +53,7 @@ pub(crate) struct CreateRun {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "assistant@production")]
     agent: Option<AgentReference>,
-    /// The values of variables in the instructions of the agent: at most 2,048 bytes.
+    /// The values of variables in the instructions of the agent: at most 8,000 bytes in JSON.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     #[schema(value_type = Object)]
     variables: Map<String, Value>,
@@ -144,7 +144,7 @@ pub(crate) async fn create(
         parameters: body.parameters,
         budget: body.budget,
     };
-    let setup = app.starter.set_up(&caller, choices).await?;
+    let setup = app.starter.set_up(&caller, choices, idempotency.as_ref()).await?;
     let prompt = app.accept(&caller, body.input, setup.model.as_ref(), "/input").await?;
     let continues =
         Projects::new(app.store().tables(), caller.tenant).continues(body.project_id, body.after).await?;

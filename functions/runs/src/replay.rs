@@ -90,7 +90,13 @@ pub(crate) async fn replay(
     let run = app.runs_of(&caller).get_for_caller(id).await?;
     let log = LogKey { tenant: caller.tenant, run: id };
     let opening = OpeningRequest::read(app.store().storage(), log).await?;
-    let setup = if body.agent.is_some() || !body.variables.is_empty() {
+    if body.agent.is_none() && !body.variables.is_empty() {
+        let problem = Problem::invalid(
+            "The run is replayed with the values that it had. Name an agent to change them.",
+        );
+        return Err(problem.at("/variables", "must not be set without `agent`"));
+    }
+    let setup = if body.agent.is_some() {
         let choices = RunChoices {
             agent: body.agent,
             variables: body.variables,
@@ -98,7 +104,7 @@ pub(crate) async fn replay(
             parameters: body.parameters.unwrap_or_default(),
             ..RunChoices::default()
         };
-        app.starter.set_up(&caller, choices).await?
+        app.starter.set_up(&caller, choices, idempotency.as_ref()).await?
     } else {
         let model = match body.model {
             Some(model) => Some(model),

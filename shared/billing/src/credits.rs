@@ -36,6 +36,8 @@ pub struct Credits {
 pub struct PricedRequest<'a> {
     /// The model that the request names.
     pub model: Option<&'a str>,
+    /// The models that may answer instead, as the agent of the run names them.
+    pub fallbacks: &'a [ModelName],
     /// The bytes of the user's message and of the agent's instructions, which decide the price of the first model call.
     pub bytes: usize,
     /// Largest cost of the model calls that the request allows.
@@ -344,15 +346,18 @@ impl Credits {
 
     /// Estimates the cost of a run with a model that the deployment allows, and that has a price if costs are limited.
     async fn quote<'r>(&self, request: PricedRequest<'r>, limits_costs: bool) -> Result<Quote<'r>, Denied> {
-        let PricedRequest { model, bytes, budget } = request;
-        let answering = self.answering(model).await?;
+        let PricedRequest { model, fallbacks, bytes, budget } = request;
+        let mut answering = self.answering(model).await?;
+        for fallback in fallbacks {
+            answering.extend(self.answering(Some(fallback.as_str())).await?);
+        }
         let prices = self.prices.current().await;
         if let Some(unpriced) = answering.iter().find(|model| limits_costs && !prices.knows(model)) {
             return Err(Denied::Unpriced(unpriced.clone()));
         }
         let estimates = answering.iter().map(|model| prices.first_call(model, bytes));
         let first_call = estimates.max().unwrap_or(MicroUsd(0));
-        Ok(Quote { model, first_call, budget })
+        Ok(Quote { model, fallbacks, first_call, budget })
     }
 
     /// Returns the models of which one answers a request with this model.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use sequent_core::{MicroCredits, MicroUsd, PostingId, ProjectId, RunId, TenantId, Timestamp, UserId};
 use sequent_event::Hold;
+use sequent_model::ModelName;
 use sequent_tables::{Error as TableError, Key, Row, Store, Update, Write, attribute, exists, key};
 use serde::Deserialize;
 
@@ -166,7 +167,8 @@ impl Reservation {
         now: Timestamp,
     ) -> Result<Self, Denied> {
         let plan = terms.plans.get(&account.plan);
-        if let Some(model) = quote.model.filter(|model| !plan.has_model(model)) {
+        let mut models = quote.model.into_iter().chain(quote.fallbacks.iter().map(ModelName::as_str));
+        if let Some(model) = models.find(|model| !plan.has_model(model)) {
             return Err(Denied::Model { plan: account.plan.clone(), model: model.to_owned() });
         }
         let limits = HoldLimits {

@@ -1,6 +1,7 @@
 //! The account and the ledger of a tenant in the table.
 
 use sequent_core::{GrantId, MicroCredits, MicroUsd, PostingId, RunId, TenantId, TenantTrust, Timestamp};
+use sequent_model::ModelName;
 use sequent_tables::{
     Cancelled, CursorKey, Error as DataError, InvalidCursor, Label, Page, PageRequest, Retry, Row, Store,
     Transaction, Tries, Write, key,
@@ -106,6 +107,8 @@ pub struct Terms {
 pub struct Quote<'a> {
     /// The model that the request names. `None` is the deployment's default, which every plan includes.
     pub model: Option<&'a str>,
+    /// The models that the agent of the run names for the case that the first cannot answer.
+    pub fallbacks: &'a [ModelName],
     /// Estimated cost of the first model call.
     pub first_call: MicroUsd,
     /// Largest cost of the model calls that the request allows.

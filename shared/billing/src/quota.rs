@@ -182,7 +182,7 @@ mod tests {
     use super::*;
 
     fn quote(first_call: u64, budget: Option<u64>) -> Quote<'static> {
-        Quote { model: None, first_call: MicroUsd(first_call), budget: budget.map(MicroUsd) }
+        Quote { model: None, fallbacks: &[], first_call: MicroUsd(first_call), budget: budget.map(MicroUsd) }
     }
 
     fn held(limit: i64, today: i64, quote: Quote<'_>) -> Option<i64> {

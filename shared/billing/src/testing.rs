@@ -135,7 +135,8 @@ async fn run(
     terms: &Terms,
     random: &mut fastrand::Rng,
 ) -> bool {
-    let quote = Quote { model: Some("demo"), first_call: MicroUsd(random.u64(0..80)), budget: None };
+    let quote =
+        Quote { model: Some("demo"), fallbacks: &[], first_call: MicroUsd(random.u64(0..80)), budget: None };
     let payer = Payer { tenant, run: RunId::new(), user: UserId::new(), project: ProjectId::new() };
     let hold = loop {
         let now = Timestamp::now();

@@ -56,7 +56,8 @@ fn stripe(object: &str, effect: &str) -> Cause {
     Cause::Stripe { object: object.to_owned(), effect: effect.to_owned() }
 }
 
-const QUOTE: Quote<'_> = Quote { model: Some("demo"), first_call: MicroUsd(10), budget: None };
+const QUOTE: Quote<'_> =
+    Quote { model: Some("demo"), fallbacks: &[], first_call: MicroUsd(10), budget: None };
 
 #[tokio::test]
 async fn a_run_pays_its_price_and_never_more_than_its_hold() {
@@ -254,7 +255,7 @@ async fn the_price_of_the_default_model_is_known_at_the_start() {
     let prices = || Table::from_json(r#"{"own": {"input": 1000000, "output": 2000000}}"#).unwrap();
     let terms = Terms { welcome: MicroCredits(2000), markup: Markup(100), ..terms("{}") };
     let credits = Credits::new(store, Some(terms), prices());
-    let request = PricedRequest { model: None, bytes: 0, budget: None };
+    let request = PricedRequest { model: None, fallbacks: &[], bytes: 0, budget: None };
     let with = |name: &str| credits.clone().with_default_models(vec![name.parse().unwrap()]);
     // A thousand tokens of input and of output: 1000 and 2000 micro-dollars.
     let denied = with("own").reserve(tenant, request).await.unwrap_err();

@@ -37,7 +37,7 @@ async fn verify(store: &Store, tenant: TenantId) {
 }
 
 async fn reserve(credits: &Credits, tenant: TenantId) -> Result<Reservation, Error> {
-    let request = PricedRequest { model: Some("demo/demo"), bytes: 2, budget: None };
+    let request = PricedRequest { model: Some("demo/demo"), fallbacks: &[], bytes: 2, budget: None };
     Ok(credits.reserve(tenant, request).await?.expect("the deployment has limits"))
 }
 

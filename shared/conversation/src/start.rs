@@ -97,13 +97,22 @@ impl RunStarter {
         &self.agents
     }
 
-    /// Completes the choices of a request with those of its agent.
+    /// Completes the choices of a request with those of its agent. If the request has started a run before, with the same key,
+    /// the agent may have been deleted since: the setup then does not matter.
     ///
     /// # Errors
     /// [`Error::Agent`] if there is no such agent, or its instructions cannot be rendered with these variables,
     /// [`Error::VariablesWithoutAgent`], [`Error::Scope`] if the caller may not create the document that the run delivers.
-    pub async fn set_up(&self, caller: &Principal, choices: RunChoices) -> Result<RunSetup, Error> {
-        choices.complete(&self.agents, caller).await
+    pub async fn set_up(
+        &self,
+        caller: &Principal,
+        choices: RunChoices,
+        key: Option<&idempotency::Request>,
+    ) -> Result<RunSetup, Error> {
+        match choices.complete(&self.agents, caller).await {
+            Err(_) if self.replay(key).await?.is_some() => Ok(RunSetup::default()),
+            setup => setup,
+        }
     }
 
     /// Returns the setup of a run that works as another one did, with the same version of its agent.
@@ -119,11 +128,13 @@ impl RunStarter {
         if options.deliverable_type.is_some() {
             caller.require(Scope::ArtifactsWrite)?;
         }
-        let instructions = match &options.agent {
-            Some(agent) => self.agents.instructions(caller.tenant, agent).await?,
-            None => String::new(),
+        let options = RunOptions { scopes: None, ..options };
+        let Some(agent) = &options.agent else {
+            return Ok(RunSetup { model, options, ..RunSetup::default() });
         };
-        Ok(RunSetup { model, options: RunOptions { scopes: None, ..options }, instructions })
+        let definition = self.agents.version(caller.tenant, agent.id, agent.version).await?;
+        let instructions = self.agents.instructions(caller.tenant, agent).await?;
+        Ok(RunSetup { model, fallbacks: definition.fallbacks.clone(), options, instructions })
     }
 
     /// Stores these rows with the run that is started next, for a message that brings them.
@@ -169,7 +180,7 @@ impl RunStarter {
         let mut request = request.clone();
         let mut pauses = ATTEMPTS.pauses();
         loop {
-            if let Some(replayed) = self.replay(&request).await? {
+            if let Some(replayed) = self.replay(request.idempotency.as_ref()).await? {
                 return Ok(replayed);
             }
             self.fix_place(&mut request).await?;
@@ -185,8 +196,8 @@ impl RunStarter {
     }
 
     /// Returns the run that an earlier request with the same key started.
-    async fn replay(&self, request: &RunRequest) -> Result<Option<StartedRun>, Error> {
-        let Some(keyed) = &request.idempotency else { return Ok(None) };
+    async fn replay(&self, key: Option<&idempotency::Request>) -> Result<Option<StartedRun>, Error> {
+        let Some(keyed) = key else { return Ok(None) };
         let outcome = idempotency::lookup(self.runs.tables(), keyed, Timestamp::now()).await?;
         let record = outcome.replay()?;
         Ok(record.and_then(|record| match record.effect() {

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::{
     bench::Bench,
     scripted::{Answer, ScriptedServer},
+    server::{ModelServer, completion},
     window,
 };
 
@@ -58,7 +59,7 @@ impl Bench {
             variables: serde_json::from_value(choices).unwrap(),
             ..RunChoices::default()
         };
-        let setup = starter.set_up(&caller, choices).await.unwrap();
+        let setup = starter.set_up(&caller, choices, None).await.unwrap();
         NewRun {
             model: setup.model.map(|model| model.to_string()),
             options: setup.options,
@@ -204,4 +205,27 @@ async fn a_run_whose_agent_cannot_be_read_ends_with_a_code() {
         state.phase
     );
     assert!(server.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_person_decides_about_pages_if_the_agent_must_ask_for_them() {
+    let function = json!({"name": "web_fetch", "arguments": "{\"url\": \"https://a.example/\"}"});
+    let call =
+        json!({"tool_calls": [{"index": 0, "id": "call_1", "type": "function", "function": function}]});
+    let server = ModelServer::start(vec![
+        completion(&[call], "tool_calls"),
+        completion(&[json!({"content": "Done."})], "stop"),
+    ]);
+    let bench = server.bench(|_| ()).await;
+    bench.agent(json!({"model": "m", "tools": [{"name": "web_fetch", "policy": "ask"}]})).await;
+    // The person names the address, so it is known.
+    let asking = bench.asking_agent(json!({})).await;
+    let asking = NewRun { content: "Read https://a.example/ please.".into(), ..asking };
+    let writer = bench.owned(&asking).await;
+    execute(&bench.engine, bench.key(asking.run), *writer, None).await.unwrap();
+    let phase = bench.state(asking.run).await.phase;
+    assert!(
+        matches!(&phase, Phase::Finished(RunOutcome::Interrupt { interrupts }) if interrupts.len() == 1),
+        "{phase:?}"
+    );
 }

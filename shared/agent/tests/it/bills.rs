@@ -28,7 +28,12 @@ fn terms() -> Terms {
 /// A run that may cost `budget` micro-dollars, with the hold that covers them.
 pub(crate) async fn paying(bench: &Bench, content: &str, budget: u64) -> NewRun {
     let ledger = Ledger::new(bench.engine.store().clone(), bench.tenant);
-    let quote = Quote { model: Some("demo"), first_call: MicroUsd(1), budget: Some(MicroUsd(budget)) };
+    let quote = Quote {
+        model: Some("demo"),
+        fallbacks: &[],
+        first_call: MicroUsd(1),
+        budget: Some(MicroUsd(budget)),
+    };
     let reservation = ledger.reserve(&terms(), quote, Timestamp::now()).await.unwrap();
     assert_eq!(reservation.max_cost(), Some(MicroUsd(budget)), "the account has enough credits");
     let project = bench.project().await.id;

@@ -25,7 +25,7 @@ async fn hold(bench: &Bench, run: RunId) {
         metered: false,
     };
     let ledger = Ledger::new(bench.store().clone(), bench.tenant);
-    let quote = sequent_billing::Quote { model: None, first_call: MicroUsd(1), budget: None };
+    let quote = sequent_billing::Quote { model: None, fallbacks: &[], first_call: MicroUsd(1), budget: None };
     let reservation = ledger.reserve(&terms, quote, Timestamp::now()).await.unwrap();
     bench.update(reservation.update(bench.tenant, run, Timestamp::now())).await;
 }
@@ -59,7 +59,7 @@ async fn a_live_run_that_an_ended_run_still_counts_as_is_found() {
     let ended = bench.ended().await;
     let limits = TenantLimits { runs: Some(2), ..TenantLimits::uncapped() };
     let credits = Credits::new(bench.store().clone(), None, Default::default()).with_limits(limits);
-    let request = PricedRequest { model: None, bytes: 5, budget: None };
+    let request = PricedRequest { model: None, fallbacks: &[], bytes: 5, budget: None };
     for run in [live.run, ended.run] {
         let reservation = credits.reserve(bench.tenant, request).await.unwrap().unwrap();
         bench.update(reservation.update(bench.tenant, run, Timestamp::now())).await;

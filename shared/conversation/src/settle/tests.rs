@@ -26,7 +26,7 @@ async fn a_run_with_a_damaged_log_is_settled() {
         unverified_usd: None,
         metered: false,
     };
-    let quote = Quote { model: None, first_call: MicroUsd(1), budget: None };
+    let quote = Quote { model: None, fallbacks: &[], first_call: MicroUsd(1), budget: None };
     let reservation = ledger.reserve(&terms, quote, Timestamp::now()).await.unwrap();
     let new = NewRun { reservation: Some(Box::new(reservation)), ..conversation.asking() };
     let writer = conversation.begin(&new).await;

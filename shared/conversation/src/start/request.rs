@@ -10,7 +10,7 @@ use sequent_tables::idempotency;
 use serde::{Deserialize, Serialize};
 
 use super::setup::RunSetup;
-use crate::{Continues, Prompt, ReplayedRun};
+use crate::{Continues, Prompt, ReplayedRun, RunOptions};
 
 /// The policy for a project that has a live run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,13 +69,21 @@ impl RunRequest {
 
     /// Returns the parts of the request that its price depends on.
     pub(super) fn priced(&self) -> PricedRequest<'_> {
-        let RunSetup { model, options, instructions } = &self.setup;
+        let RunSetup { model, fallbacks, options, instructions } = &self.setup;
         PricedRequest {
             model: model.as_ref().map(ModelName::as_str),
-            bytes: instructions.len() + self.prompt.content().readable().len(),
+            fallbacks,
+            bytes: instructions.len() + declared_bytes(options) + self.prompt.content().readable().len(),
             budget: options.budget.max_cost_micro_usd.map(MicroUsd),
         }
     }
+}
+
+/// The bytes of what the request declares, which its model reads with the message: the tools of the client and the schema of
+/// the answer.
+fn declared_bytes(options: &RunOptions) -> usize {
+    let tools = serde_json::to_string(&options.client_tools).map_or(0, |text| text.len());
+    tools + options.output_schema.as_ref().map_or(0, |schema| schema.to_string().len())
 }
 
 /// The project that a run answers in.

@@ -39,6 +39,8 @@ pub struct RunChoices {
 pub struct RunSetup {
     /// The model that answers. The default model if absent.
     pub model: Option<ModelName>,
+    /// The models that the agent names for the case that the first cannot answer.
+    pub fallbacks: Vec<ModelName>,
     /// The options of the run. Its scopes are those of the caller.
     pub options: RunOptions,
     /// The instructions of the agent, which are a part of what the first model call costs.
@@ -74,7 +76,7 @@ impl RunChoices {
             scopes: None,
             agent: None,
         };
-        RunSetup { model: self.model, options, instructions: String::new() }
+        RunSetup { model: self.model, options, ..RunSetup::default() }
     }
 
     fn with_agent(mut self, agent: ChosenAgent) -> RunSetup {
@@ -89,7 +91,12 @@ impl RunChoices {
         self.parameters = self.parameters.or(&definition.parameters);
         self.budget = self.budget.lower(Budget::from(definition.budget).into());
         let setup = self.without_agent();
-        RunSetup { options: RunOptions { agent: Some(agent), ..setup.options }, instructions, ..setup }
+        RunSetup {
+            fallbacks: definition.fallbacks.clone(),
+            options: RunOptions { agent: Some(agent), ..setup.options },
+            instructions,
+            ..setup
+        }
     }
 }
 

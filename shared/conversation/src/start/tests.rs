@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use sequent_billing::{Markup, Plans, Terms};
 use sequent_core::{MicroCredits, Principal, Scope, Scopes, TenantId, UserId, Via};
+use sequent_definitions::{AgentDefinition, NewAgent, NewVersion};
 use sequent_event::Body;
 use sequent_runlog::Settings;
 use sequent_tables::{Store, Transaction, Update, idempotency::PayloadHash, key};
@@ -70,6 +71,15 @@ impl Bench {
     fn keyed(&self, text: &str) -> Option<idempotency::Request> {
         let record = key::idempotency(self.caller.tenant, "tests", text);
         Some(idempotency::Request { record, payload: PayloadHash::of("POST", "/tests", b"") })
+    }
+
+    /// Creates an agent without any choice.
+    async fn agent(&self, name: &str) {
+        let version =
+            NewVersion { content: AgentDefinition::default(), change: None, user: self.caller.user };
+        let new = NewAgent { name: name.parse().expect("a name"), version };
+        let agents = self.starter.agents();
+        agents.create(self.caller.tenant, &new, Timestamp::now()).await.expect("created");
     }
 
     /// Starts a run in a project of its own and leaves it to a worker.
@@ -338,4 +348,23 @@ async fn a_run_that_keeps_its_credits_after_its_end_is_waited_for() {
     assert!(timeout(Duration::from_secs(1), &mut reserving).await.is_err(), "it waits");
     bench.release_hold(live.run).await;
     assert!(reserving.await.expect("there is room").reservation.is_some());
+}
+
+#[tokio::test]
+async fn a_repeated_request_gets_its_run_although_the_agent_was_deleted() {
+    let bench = Bench::new().await;
+    bench.agent("support").await;
+    let key = bench.keyed("once");
+    let choices =
+        || RunChoices { agent: Some("support".parse().expect("a reference")), ..RunChoices::default() };
+    let set_up = || bench.starter.set_up(&bench.caller, choices(), key.as_ref());
+    let request =
+        |setup| RunRequest { setup, idempotency: key.clone(), ..bench.request(Destination::or_new(None)) };
+    let first = bench.starter.submit(&request(set_up().await.expect("set up"))).await.expect("started");
+    let agents = bench.starter.agents();
+    agents.delete(bench.caller.tenant, &"support".parse().expect("a key")).await.expect("deleted");
+    let again = bench.starter.submit(&request(set_up().await.expect("set up"))).await.expect("replayed");
+    assert_eq!((again.run, again.replayed), (first.run, true));
+    let other = bench.starter.set_up(&bench.caller, choices(), bench.keyed("other").as_ref()).await;
+    assert!(matches!(other, Err(Error::Agent(sequent_definitions::Error::AgentNotFound))));
 }

@@ -65,7 +65,7 @@ impl Bench {
             unverified_usd: None,
             metered: false,
         };
-        let quote = Quote { model: None, first_call: MicroUsd(1), budget: None };
+        let quote = Quote { model: None, fallbacks: &[], first_call: MicroUsd(1), budget: None };
         let ledger = Ledger::new(self.store().clone(), self.tenant);
         Box::new(ledger.reserve(&terms, quote, Timestamp::now()).await.unwrap())
     }

@@ -170,6 +170,21 @@ async fn a_model_that_is_not_allowed_starts_no_run() {
 }
 
 #[tokio::test]
+async fn a_fallback_that_is_not_allowed_starts_no_run() {
+    let store = sequent_tables::testing::store().await;
+    let credits = Credits::new(store.clone(), None, Default::default());
+    let bench = Bench::with(credits.with_allowed_models(AllowedModels::listed("gpt-5*")), store);
+    for (fallback, is_allowed) in [("gpt-5.4-mini", true), ("o3", false)] {
+        let fallbacks = vec![fallback.parse().expect("a name")];
+        let setup = RunSetup { fallbacks, ..of_model(Some("gpt-5.4".parse().expect("a name"))) };
+        let request = RunRequest { setup, ..bench.request(Destination::or_new(None)) };
+        let refused = denied(bench.starter.submit(&request).await);
+        let expected = (!is_allowed).then(|| Denied::NotAllowed(fallback.to_owned()));
+        assert_eq!(refused, expected);
+    }
+}
+
+#[tokio::test]
 async fn the_demo_and_a_missing_provider_are_refused_before_a_run_exists() {
     let store = sequent_tables::testing::store().await;
     let models = Client::new(Config { demo: false, ..Config::demo() });
