@@ -281,3 +281,29 @@ fn of_several_approvals_the_first_is_shown_as_open_until_all_are_given() {
     log.push(Body::RunStarted { thread_id: project(), run_id: run(), parent_run_id: None });
     assert_eq!(states(&log), ["step-start ", "tool-look input-available", "tool-look input-available"]);
 }
+
+#[test]
+fn a_call_that_is_asked_about_again_waits_again() {
+    let mut log = started();
+    log.extend(tool("call-1", "{}"));
+    let [first, second] = [1, 2].map(InterruptId::from_bits);
+    let question = || Question { reason: Reason::ClientTool, ..approval(1) };
+    log.push(Body::ClarificationNeeded { interrupt_id: first, question: question() });
+    let interrupts = vec![Interrupt { id: first, question: question() }];
+    log.push(finished(RunOutcome::Interrupt { interrupts }));
+    log.push(Body::ClarificationAnswered(InterruptAnswer {
+        interrupt_id: first,
+        status: AnswerStatus::Resolved,
+        payload: Some(json!({"place": "Vienna"})),
+        by: None,
+        remaining: 0,
+    }));
+    assert_eq!(states(&log), ["step-start ", "tool-look output-available"]);
+    // The owner that was to store the result was lost, and the next one asks again.
+    log.push(Body::RunClaimed { epoch: 2, writer: "w".into(), reason: ClaimReason::TakeOver });
+    log.push(Body::RunStarted { thread_id: project(), run_id: run(), parent_run_id: None });
+    log.push(Body::ClarificationNeeded { interrupt_id: second, question: question() });
+    let interrupts = vec![Interrupt { id: second, question: question() }];
+    log.push(finished(RunOutcome::Interrupt { interrupts }));
+    assert_eq!(states(&log), ["step-start ", "tool-look input-available"]);
+}

@@ -108,9 +108,11 @@ impl ToolCalls {
         else {
             return Vec::new();
         };
+        // The message shows the former answer as the result of the call.
+        let shows_result = call.progress == CallProgress::Answered;
         call.progress = CallProgress::Asked(interrupt, question.reason);
         let request = Chunk::ToolApprovalRequest { approval_id: interrupt, tool_call_id: call.id.clone() };
-        let waits = (!of_client).then(|| call.available(false));
+        let waits = (!of_client || shows_result).then(|| call.available(false));
         waits.into_iter().chain(requests_approval.then_some(request)).collect()
     }
 

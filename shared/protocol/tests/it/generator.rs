@@ -86,6 +86,9 @@ impl Log {
     /// Asks about the call and all other calls without a result, and ends the execution.
     pub(crate) fn ask(&mut self, reason: Reason) {
         for call in self.state.pending_tools.clone() {
+            if self.has_answer(&call) {
+                continue;
+            }
             let is_of_client = self.state.tool_call(&call).is_some_and(|call| call.name == "locate");
             let question = Question {
                 reason: if is_of_client { Reason::ClientTool } else { reason },
@@ -102,6 +105,24 @@ impl Log {
         if !interrupts.is_empty() {
             self.finish(RunOutcome::Interrupt { interrupts });
         }
+    }
+
+    /// Returns `true` if the answer to a question is the result of the call, so that the agent asks about it no more.
+    fn has_answer(&self, call: &str) -> bool {
+        self.state.asked.iter().any(|asked| {
+            let question = &asked.interrupt.question;
+            let decides_to_run = |answer: &InterruptAnswer| {
+                let payload = answer.payload.as_ref().unwrap_or(&Value::Null);
+                answer.status == AnswerStatus::Resolved
+                    && match question.reason {
+                        Reason::Approval => payload["approved"] == json!(true),
+                        Reason::UnknownOutcome => payload["action"] == json!("retry"),
+                        Reason::Question | Reason::ClientTool => false,
+                    }
+            };
+            let is_about = question.tool_call_id.as_deref() == Some(call);
+            is_about && asked.answer.as_ref().is_some_and(|answer| !decides_to_run(answer))
+        })
     }
 
     /// Answers the first open question. If none is left, the run goes on.
