@@ -1,4 +1,4 @@
-//! What a model is shown of the files, within its abilities and limits.
+//! Showing files to a model, within its abilities and limits.
 
 use super::*;
 

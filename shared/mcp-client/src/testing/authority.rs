@@ -12,7 +12,7 @@ use crate::oauth::digest;
 #[derive(Debug)]
 pub struct Authority {
     base: String,
-    /// What it describes itself with beside its endpoints.
+    /// The members of its metadata beside the endpoints.
     pub described: Value,
     /// The description of the protected resource.
     pub resource: Value,
